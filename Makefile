@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Shelter: `make demo` shows it, `make test` tests it, `make` builds it.
+#
+# Every folder that builds something has a module.mk; this file holds only what all of them share.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+SHELL := /bin/bash
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+B := build
+VERSION := $(shell cat VERSION)
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -Wl,-z,relro,-z,now
+REPRO := -ffile-prefix-map=$(CURDIR)/=
+CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DSHELTER_VERSION='"$(VERSION)"'
+CFLAGS ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
+DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
+
+# Debian packages of the host side; `tools/install-deps` installs them.
+PKGS := libarchive libcrypto libssl libcurl libmicrohttpd libcjson sqlite3
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
+
+.PHONY: all tools demo test install clean
+all: deps-check shelter
+
+# Filled in by the module.mk files: sources of each part, by trust.
+LIB_SRC := $(wildcard lib/*.c)
+VERIFIER_SRC := $(wildcard verifier/*/*.c)
+HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c))
+
+-include $(wildcard */module.mk */*/module.mk)
+
+# Objects are built once plainly and once with sanitizers (for the unit tests).
+$(B)/o/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
+$(B)/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -fno-omit-frame-pointer $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
+
+PARTS_SRC := $(LIB_SRC) $(VERIFIER_SRC) $(HOST_SRC)
+PARTS_OBJ := $(PARTS_SRC:%.c=$(B)/o/%.o)
+PARTS_SAN := $(PARTS_SRC:%.c=$(B)/san/%.o)
+
+shelter: $(B)/o/host/cli/main.o $(PARTS_OBJ)
+	$(CC) $(ALL_CFLAGS) -pie -o $@.tmp $^ $(PKG_LIBS) && mv $@.tmp $@
+
+# An archive, so that a unit test links only what it names.
+$(B)/san/parts.a: $(PARTS_SAN)
+	@rm -f $@ && ar rcs $@ $^
+$(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/parts.a
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=address,undefined -o $@ $< $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+
+clean:
+	rm -rf $(B) shelter attestation-agent
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
