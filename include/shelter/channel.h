@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host-guest channel: frames over one virtio-serial port (or a vsock connection).
+//
+//   0       1        2         4        8
+//   +-------+--------+---------+--------+----------------
+//   | type  | stream | session | size   | size bytes ...         little endian, size <= 64 KiB
+//   +-------+--------+---------+--------+----------------
+//
+// Session 0 is the workload, others are exec'd programs, numbered by the host. Data flows only
+// within credit that the receiver granted (SH_FRAME_CREDIT), so no stream can block another and
+// nobody buffers more than SH_CREDIT_WINDOW bytes a stream. The guest treats every frame as hostile:
+// a malformed one ends the channel; one that the measured policy does not allow is answered with
+// SH_FRAME_REFUSED and has no other effect.
+//
+//   guest                          host
+//   HELLO(version)            ->
+//                             <-   CREDIT(stdout), CREDIT(stderr)
+//   CREDIT(stdin), STARTED    ->
+//   DATA, EOF                <->   DATA, EOF, WINSIZE, SIGNAL
+//   EXIT                      ->   after all output was sent
+//                             <-   BYE (or the host just stops the machine)
+#ifndef SHELTER_CHANNEL_H
+#define SHELTER_CHANNEL_H
+
+#include <stdint.h>
+
+#define SH_CHANNEL_PORT "shelter.channel" /* virtio-serial port name */
+#define SH_CHANNEL_VERSION 1u
+#define SH_FRAME_SIZE_MAX 65536u
+#define SH_CREDIT_WINDOW 1048576u
+#define SH_SESSION_MAX 64u /* sessions open at once */
+
+struct sh_frame {
+    uint8_t type;     /* enum sh_frame_type */
+    uint8_t stream;   /* enum sh_stream, where the type has one, else 0 */
+    uint16_t session; /* 0: the workload */
+    uint32_t size;    /* bytes that follow */
+};
+
+enum sh_stream { SH_STREAM_IN = 0, SH_STREAM_OUT = 1, SH_STREAM_ERR = 2 };
+
+enum sh_frame_type {
+    /* both ways */
+    SH_FRAME_DATA = 1,   /* bytes of a stream, within credit */
+    SH_FRAME_EOF = 2,    /* the stream ends */
+    SH_FRAME_CREDIT = 3, /* u32: the receiver takes so many more bytes of this stream */
+    /* guest to host */
+    SH_FRAME_HELLO = 16,   /* u32 version */
+    SH_FRAME_STARTED = 17, /* the session's program runs */
+    SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code) */
+    SH_FRAME_ERROR = 19,   /* u32 exit status (125, 126, 127), then text: it was not started */
+    SH_FRAME_REFUSED = 20, /* u32 frame type, then text: policy does not allow that request */
+    /* host to guest */
+    SH_FRAME_WINSIZE = 32, /* u16 rows, u16 columns */
+    SH_FRAME_SIGNAL = 33,  /* u32 signal, to the session's process group */
+    SH_FRAME_EXEC = 34,    /* struct sh_exec_head + strings: start a program in a new session */
+    SH_FRAME_BYE = 35,     /* EXIT of session 0 was received; power off */
+};
+
+/* SH_FRAME_EXEC: this head, then arg_count + env_count strings, each with its NUL, then working
+ * directory and user, each with its NUL (empty: as the workload's). */
+struct sh_exec_head {
+    uint8_t tty;  /* 1: a terminal, stderr goes to stdout */
+    uint8_t kind; /* enum sh_exec_kind */
+    uint16_t arg_count;
+    uint16_t env_count;
+    uint16_t rows, columns;
+};
+
+enum sh_exec_kind {
+    SH_EXEC_PROGRAM = 0,
+    SH_EXEC_COPY_OUT = 1, /* argv[0]: path; stdout is a ustar/pax archive of it */
+    SH_EXEC_COPY_IN = 2,  /* argv[0]: directory; stdin is an archive to unpack there */
+};
+
+#endif

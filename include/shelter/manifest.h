@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The image manifest: everything about an image that is measured, in one fixed binary form.
+//
+//   0        8         12        16
+//   +--------+---------+---------+----------+----------+-----
+//   | magic  | version | size    | record 0 | record 1 | ...     size = whole manifest, <= 64 KiB
+//   +--------+---------+---------+----------+----------+-----
+//
+//   record:  u16 tag | u16 zero | u32 size | size bytes          all integers little endian
+//
+// Records stand in ascending order of tag; a list is one record an element, in order. There is one
+// encoding for one content. The reader refuses unknown tags, wrong sizes, wrong order, repeats of
+// what is not a list, and bytes after the end. The SHA-384 of these bytes is the image's identity;
+// it stands on the measured command line (VM) or in a measured page (enclave).
+#ifndef SHELTER_MANIFEST_H
+#define SHELTER_MANIFEST_H
+
+#include <stdint.h>
+
+#define SH_MANIFEST_MAGIC "SHLTRMAN"
+#define SH_MANIFEST_VERSION 1u
+#define SH_MANIFEST_SIZE_MAX 65536u
+#define SH_ID_SIZE 48u /* SHA-384 of the manifest */
+
+enum sh_manifest_tag {
+    SH_TAG_ROOT_HASH = 1,    /* 32 bytes: root of the dm-verity tree (SHA-256, 4 KiB, no salt) */
+    SH_TAG_ROOT_SIZE = 2,    /* u64: bytes of erofs in root.img; the hash tree starts there */
+    SH_TAG_SITES_HASH = 3,   /* 32 bytes: verity root of sites.bin (SGX); absent without one */
+    SH_TAG_SITES_SIZE = 4,   /* u64: bytes of sites.bin before its hash tree */
+    SH_TAG_ENTRYPOINT = 16,  /* list: leading part of argv, kept when the host gives a command */
+    SH_TAG_COMMAND = 17,     /* list: rest of argv */
+    SH_TAG_ENV = 18,         /* list: NAME=VALUE */
+    SH_TAG_WORKDIR = 19,     /* absolute path */
+    SH_TAG_USER = 20,        /* user[:group], names or numbers, resolved in the image's /etc */
+    SH_TAG_HOSTNAME = 21,    /* at most 64 bytes */
+    SH_TAG_STOP_SIGNAL = 22, /* u32, Linux signal number */
+    SH_TAG_LIMIT = 23,       /* list: struct sh_limit_record */
+    SH_TAG_MOUNT = 24,       /* list: u64 size (0: no limit) | u32 mode | absolute path: a tmpfs */
+    SH_TAG_PORT = 25,        /* list: u16 port | u8 protocol (6 TCP, 17 UDP): for documentation */
+    SH_TAG_NETWORK = 26,     /* "none", "dhcp" or "ADDR/LEN[,GATEWAY[,DNS...]]" */
+    SH_TAG_AGENT = 27,       /* path in the image of the API server that replaces ours */
+    SH_TAG_BROKER = 28,      /* key broker's URL */
+    SH_TAG_BROKER_KEY = 29,  /* its public key, DER SubjectPublicKeyInfo */
+    SH_TAG_SECRET = 30,      /* list: name=kbs:///repository/type/tag[:file|env] */
+    SH_TAG_POLICY = 31,      /* u64: SH_POLICY_* */
+    SH_TAG_MEMORY = 32,      /* u64: bytes the workload asks for; the host may give others */
+    SH_TAG_CPUS = 33,        /* u32: likewise */
+};
+
+/* Policy: what the host may do with a running shelter. No policy record means 0, which lets the
+ * host choose command, environment, user and resources, feed stdin, see stdout and stderr, and stop
+ * it; nothing else. */
+#define SH_POLICY_EXEC (1ull << 0)       /* run further programs inside (also: cp) */
+#define SH_POLICY_MOUNT (1ull << 1)      /* show it a folder of the host */
+#define SH_POLICY_SIGNAL (1ull << 2)     /* signals other than INT, TERM, KILL, the stop signal */
+#define SH_POLICY_TRACE (1ull << 3)      /* see its system calls */
+#define SH_POLICY_STATS (1ull << 4)      /* see counts of calls */
+#define SH_POLICY_DEBUG (1ull << 5)      /* kernel console, debugger */
+#define SH_POLICY_LOCK (1ull << 16)      /* command, environment, directory, user stay as built */
+#define SH_POLICY_NO_INPUT (1ull << 17)  /* stdin is /dev/null */
+#define SH_POLICY_NO_OUTPUT (1ull << 18) /* stdout and stderr do not reach the host */
+#define SH_POLICY_ALL                                                                              \
+    (SH_POLICY_EXEC | SH_POLICY_MOUNT | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS |     \
+     SH_POLICY_DEBUG | SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT)
+
+struct sh_limit_record {
+    uint32_t resource; /* RLIMIT_* of Linux on x86-64 */
+    uint32_t zero;
+    uint64_t soft;
+    uint64_t hard;
+};
+
+#endif
