@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the launch config (the format stands in <shelter/launch.h>).
+#ifndef LIB_LAUNCH_H
+#define LIB_LAUNCH_H
+
+#include <shelter/launch.h>
+
+#include "lib/bytes.h"
+
+/* "arg", "env", ...: the key's word, indexed by enum sh_launch_key. */
+extern const char *const sh_launch_words[SH_LAUNCH_KEY_COUNT];
+
+/* Checks that the text is canonical from the first byte to the last. 0 or -EBADMSG. */
+int sh_launch_check(const void *text, size_t size);
+
+/* The `index`th value of a key in a checked text: unescaped into out with a NUL.
+ * Returns its length, -ENOENT if there is none, -ENAMETOOLONG if out_size is too small (values hold
+ * no NUL: sh_launch_check refuses %00). */
+int sh_launch_get(const void *text, size_t size, enum sh_launch_key key, size_t index, char *out,
+                  size_t out_size);
+
+size_t sh_launch_count(const void *text, size_t size, enum sh_launch_key key);
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads an image manifest. The input is hostile until its digest was compared.
+#include "lib/manifest.h"
+
+#include <errno.h>
+
+#define HEAD_SIZE 16u
+
+/* What a record of each tag may look like. */
+enum rule_flag { ONCE = 1, LIST = 2, TEXT = 4 /* no NUL inside, not empty */, PATH = 8 };
+
+static const struct rule {
+    uint8_t tag;
+    uint8_t flags;
+    uint16_t size_min;
+    uint16_t size_max;
+} rules[] = {
+    {SH_TAG_ROOT_HASH, ONCE, 32, 32},
+    {SH_TAG_ROOT_SIZE, ONCE, 8, 8},
+    {SH_TAG_SITES_HASH, ONCE, 32, 32},
+    {SH_TAG_SITES_SIZE, ONCE, 8, 8},
+    {SH_TAG_ENTRYPOINT, LIST, 0, 65535},
+    {SH_TAG_COMMAND, LIST, 0, 65535},
+    {SH_TAG_ENV, LIST | TEXT, 1, 65535},
+    {SH_TAG_WORKDIR, ONCE | TEXT | PATH, 1, 4095},
+    {SH_TAG_USER, ONCE | TEXT, 1, 255},
+    {SH_TAG_HOSTNAME, ONCE | TEXT, 1, 64},
+    {SH_TAG_STOP_SIGNAL, ONCE, 4, 4},
+    {SH_TAG_LIMIT, LIST, sizeof(struct sh_limit_record), sizeof(struct sh_limit_record)},
+    {SH_TAG_MOUNT, LIST, 14, 4107},
+    {SH_TAG_PORT, LIST, 3, 3},
+    {SH_TAG_NETWORK, ONCE | TEXT, 1, 255},
+    {SH_TAG_AGENT, ONCE | TEXT | PATH, 1, 4095},
+    {SH_TAG_BROKER, ONCE | TEXT, 1, 1023},
+    {SH_TAG_BROKER_KEY, ONCE, 1, 4096},
+    {SH_TAG_SECRET, LIST | TEXT, 1, 1023},
+    {SH_TAG_POLICY, ONCE, 8, 8},
+    {SH_TAG_MEMORY, ONCE, 8, 8},
+    {SH_TAG_CPUS, ONCE, 4, 4},
+};
+
+static const struct rule *rule_of(uint16_t tag)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i].tag == tag)
+            return &rules[i];
+    return NULL;
+}
+
+static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)
+{
+    if (size < rule->size_min || size > rule->size_max)
+        return false;
+    /* Strings become C strings inside: a NUL would make two readers see two values. */
+    bool string = rule->flags & TEXT || tag == SH_TAG_ENTRYPOINT || tag == SH_TAG_COMMAND;
+    if (string && memchr(data, 0, size))
+        return false;
+    if (rule->flags & PATH && data[0] != '/')
+        return false;
+    switch (tag) {
+    case SH_TAG_ENV: {
+        const uint8_t *eq = memchr(data, '=', size);
+        return eq && eq != data;
+    }
+    case SH_TAG_MOUNT:
+        return data[12] == '/' && !memchr(data + 12, 0, size - 12);
+    case SH_TAG_PORT:
+        return sh_le16(data) && (data[2] == 6 || data[2] == 17);
+    case SH_TAG_LIMIT:
+        return sh_le32(data) < 16 && !sh_le32(data + 4) && sh_le64(data + 8) <= sh_le64(data + 16);
+    case SH_TAG_STOP_SIGNAL:
+        return sh_le32(data) >= 1 && sh_le32(data) <= 64;
+    case SH_TAG_POLICY:
+        return !(sh_le64(data) & ~SH_POLICY_ALL);
+    default:
+        return true;
+    }
+}
+
+static void keep_number(struct sh_manifest *m, uint16_t tag, const uint8_t *data)
+{
+    switch (tag) {
+    case SH_TAG_ROOT_HASH:
+        memcpy(m->root_hash, data, sizeof(m->root_hash));
+        break;
+    case SH_TAG_ROOT_SIZE:
+        m->root_size = sh_le64(data);
+        break;
+    case SH_TAG_SITES_HASH:
+        m->has_sites = true;
+        memcpy(m->sites_hash, data, sizeof(m->sites_hash));
+        break;
+    case SH_TAG_SITES_SIZE:
+        m->sites_size = sh_le64(data);
+        break;
+    case SH_TAG_STOP_SIGNAL:
+        m->stop_signal = sh_le32(data);
+        break;
+    case SH_TAG_POLICY:
+        m->policy = sh_le64(data);
+        break;
+    case SH_TAG_MEMORY:
+        m->memory = sh_le64(data);
+        break;
+    case SH_TAG_CPUS:
+        m->cpus = sh_le32(data);
+        break;
+    default:
+        break;
+    }
+}
+
+int sh_manifest_parse(struct sh_manifest *m, const void *data, size_t size)
+{
+    struct sh_reader r = sh_reader(data, size);
+    const uint8_t *magic = sh_read(&r, 8);
+    uint32_t version = sh_read_le32(&r);
+    uint32_t stated = sh_read_le32(&r);
+    uint16_t last = 0;
+
+    *m = (struct sh_manifest){.bytes = {data, size}};
+    if (r.failed || memcmp(magic, SH_MANIFEST_MAGIC, 8))
+        return -EBADMSG;
+    if (version != SH_MANIFEST_VERSION)
+        return -EPROTO;
+    if (size > SH_MANIFEST_SIZE_MAX || stated != size)
+        return -EBADMSG;
+    while (r.at < r.size) {
+        uint16_t tag = sh_read_le16(&r);
+        uint16_t zero = sh_read_le16(&r);
+        uint32_t value_size = sh_read_le32(&r);
+        const uint8_t *value = sh_read(&r, value_size);
+        const struct rule *rule = rule_of(tag);
+        if (r.failed || zero || !rule || !value_ok(tag, rule, value, value_size))
+            return -EBADMSG;
+        if (tag < last || (tag == last && !(rule->flags & LIST)))
+            return -EBADMSG;
+        last = tag;
+        keep_number(m, tag, value);
+    }
+    /* A root is required, in whole blocks; sites come with both of their records or none. */
+    if (!sh_manifest_count(m, SH_TAG_ROOT_HASH) || !m->root_size || m->root_size % 4096 ||
+        m->root_size > 1ull << 44)
+        return -EBADMSG;
+    if (m->has_sites != (m->sites_size != 0) || m->sites_size > 1u << 30)
+        return -EBADMSG;
+    return 0;
+}
+
+struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index)
+{
+    struct sh_reader r = sh_reader(m->bytes.data, m->bytes.size);
+    sh_read(&r, HEAD_SIZE);
+    while (!r.failed && r.at < r.size) {
+        uint16_t t = sh_read_le16(&r);
+        sh_read_le16(&r);
+        uint32_t size = sh_read_le32(&r);
+        const uint8_t *value = sh_read(&r, size);
+        if (value && t == tag && index-- == 0)
+            return (struct sh_view){value, size};
+    }
+    return (struct sh_view){NULL, 0};
+}
+
+size_t sh_manifest_count(const struct sh_manifest *m, enum sh_manifest_tag tag)
+{
+    size_t count = 0;
+    struct sh_reader r = sh_reader(m->bytes.data, m->bytes.size);
+    sh_read(&r, HEAD_SIZE);
+    while (!r.failed && r.at < r.size) {
+        count += sh_read_le16(&r) == tag;
+        sh_read_le16(&r);
+        sh_read(&r, sh_read_le32(&r));
+    }
+    return count;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads an image manifest (the format stands in <shelter/manifest.h>).
+#ifndef LIB_MANIFEST_H
+#define LIB_MANIFEST_H
+
+#include <shelter/manifest.h>
+
+#include "lib/bytes.h"
+
+/* A manifest that was checked whole. Views point into the caller's bytes, which must outlive it. */
+struct sh_manifest {
+    struct sh_view bytes;
+    uint8_t root_hash[32];
+    uint64_t root_size;
+    bool has_sites;
+    uint8_t sites_hash[32];
+    uint64_t sites_size;
+    uint64_t policy;
+    uint32_t stop_signal; /* 0: not given */
+    uint32_t cpus;        /* 0: not given */
+    uint64_t memory;      /* 0: not given */
+};
+
+/* Checks every byte of a manifest. 0; -EBADMSG for a malformed one, -EPROTO for another version. */
+int sh_manifest_parse(struct sh_manifest *m, const void *data, size_t size);
+
+/* The `index`th record with this tag, or a view with NULL data when there is none. */
+struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index);
+
+size_t sh_manifest_count(const struct sh_manifest *m, enum sh_manifest_tag tag);
+
+#endif
