@@ -12,6 +12,8 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 DESTDIR ?=
 B := build
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
 VERSION := $(shell cat VERSION)
 
 CC ?= gcc
@@ -32,7 +34,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
 
 .PHONY: all tools demo test install clean
-all: deps-check shelter
+all: shelter
 
 # Filled in by the module.mk files: sources of each part, by trust.
 LIB_SRC := $(wildcard lib/*.c)
@@ -44,10 +46,12 @@ HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c))
 # Objects are built once plainly and once with sanitizers (for the unit tests).
 $(B)/o/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 $(B)/san/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	$(call say,SAN,$<)
+	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -fno-omit-frame-pointer $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 PARTS_SRC := $(LIB_SRC) $(VERIFIER_SRC) $(HOST_SRC)
@@ -55,14 +59,16 @@ PARTS_OBJ := $(PARTS_SRC:%.c=$(B)/o/%.o)
 PARTS_SAN := $(PARTS_SRC:%.c=$(B)/san/%.o)
 
 shelter: $(B)/o/host/cli/main.o $(PARTS_OBJ)
-	$(CC) $(ALL_CFLAGS) -pie -o $@.tmp $^ $(PKG_LIBS) && mv $@.tmp $@
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -pie -Wl,--as-needed -o $@.tmp $^ $(PKG_LIBS) && mv $@.tmp $@
 
 # An archive, so that a unit test links only what it names.
 $(B)/san/parts.a: $(PARTS_SAN)
 	@rm -f $@ && ar rcs $@ $^
 $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/parts.a
 	@mkdir -p $(@D)
-	$(CC) -fsanitize=address,undefined -o $@ $< $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=address,undefined -o $@ $< $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
 clean:

@@ -111,7 +111,7 @@ void sh_sha384_init(struct sh_sha512 *h)
 }
 
 /* The buffering and the padding are the same but for the width of a block. */
-#define SHA2_STREAM(name, type, block_fn, width, length_width)                                     \
+#define SHA2_STREAM(name, type, block_fn, width, length_width, out_size)                           \
     void name##_update(type *h, const void *data, size_t size)                                     \
     {                                                                                              \
         const uint8_t *p = data;                                                                   \
@@ -131,7 +131,7 @@ void sh_sha384_init(struct sh_sha512 *h)
         if (size)                                                                                  \
             memcpy(h->block, p, size);                                                             \
     }                                                                                              \
-    void name##_final(type *h, uint8_t *out)                                                       \
+    void name##_final(type *h, uint8_t out[out_size])                                              \
     {                                                                                              \
         size_t have = h->size % width;                                                             \
         h->block[have++] = 0x80;                                                                   \
@@ -150,8 +150,8 @@ void sh_sha384_init(struct sh_sha512 *h)
                 *out++ = (uint8_t)(h->state[i] >> 8 * (sizeof(h->state[0]) - 1 - j));              \
     }
 
-SHA2_STREAM(sh_sha256, struct sh_sha256, sha256_block, 64, 8)
-SHA2_STREAM(sh_sha512, struct sh_sha512, sha512_block, 128, 16)
+SHA2_STREAM(sh_sha256, struct sh_sha256, sha256_block, 64, 8, SH_SHA256_SIZE)
+SHA2_STREAM(sh_sha512, struct sh_sha512, sha512_block, 128, 16, SH_SHA512_SIZE)
 
 void sh_sha256(uint8_t out[SH_SHA256_SIZE], const void *data, size_t size)
 {

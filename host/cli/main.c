@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter: finds the verb and hands over.
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "host/cli/cli.h"
+
+/* A verb's line appears here when its file does (one file a verb). */
+const struct sh_verb sh_verbs[] = {
+    {"help", cmd_help, "show this, or all options of a verb", "Usage: shelter help [VERB]\n"},
+    {"version", cmd_version, "show the version", "Usage: shelter version\n"},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct sh_verb *find_verb(const char *name)
+{
+    for (const struct sh_verb *v = sh_verbs; v->name; v++)
+        if (!strcmp(v->name, name))
+            return v;
+    return NULL;
+}
+
+int sh_cli_help(const char *verb)
+{
+    const struct sh_verb *v = find_verb(verb);
+    if (v)
+        fputs(v->usage, stdout);
+    return 0;
+}
+
+int sh_cli_usage(const char *verb, const char *format, ...)
+{
+    struct sh_error err = {0};
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(err.text, sizeof(err.text), format, ap);
+    va_end(ap);
+    size_t n = strlen(err.text);
+    snprintf(err.text + n, sizeof(err.text) - n, "; see 'shelter %s%s'", *verb ? verb : "help",
+             *verb ? " --help" : "");
+    return sh_error_report(&err);
+}
+
+int cmd_help(int argc, char **argv)
+{
+    if (argc > 1) {
+        const struct sh_verb *v = find_verb(argv[1]);
+        if (!v)
+            return sh_cli_usage("", "there is no verb '%s'", argv[1]);
+        return sh_cli_help(v->name);
+    }
+    puts("Usage: shelter VERB [OPTION...]\n\n"
+         "Runs programs as containers that the machine's owner can neither read nor change.\n");
+    for (const struct sh_verb *v = sh_verbs; v->name; v++)
+        printf("  %-10s %s\n", v->name, v->summary);
+    puts("\n'shelter VERB --help' shows a verb's options.");
+    return 0;
+}
+
+int cmd_version(int argc, char **argv)
+{
+    puts("shelter " SHELTER_VERSION);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        cmd_help(1, argv);
+        return SH_EXIT_FAILURE;
+    }
+    const char *name = argv[1];
+    if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+        name = "help";
+    if (!strcmp(name, "--version") || !strcmp(name, "-V"))
+        name = "version";
+    const struct sh_verb *v = find_verb(name);
+    if (!v)
+        return sh_cli_usage("", "there is no verb '%s'", name);
+    int status = v->run(argc - 1, argv + 1);
+    /* A full disk or closed pipe behind stdout must not look like success. */
+    if (fflush(stdout) && status == 0 && errno != EPIPE) {
+        struct sh_error err = {0};
+        sh_fail_errno(&err, -errno, "cannot write the output");
+        return sh_error_report(&err);
+    }
+    return status;
+}

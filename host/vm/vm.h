@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A confidential VM: what it is made of, its TEE back end, and the QEMU command line for it.
+#ifndef HOST_VM_VM_H
+#define HOST_VM_VM_H
+
+#include "host/base/util.h"
+
+/* How a simulated TD boots: PVH is the fastest, bzImage under OVMF is as on real TEEs. */
+enum sh_vm_boot { SH_VM_BOOT_PVH, SH_VM_BOOT_BZIMAGE };
+
+struct sh_vm_port {
+    bool udp;
+    char host_address[64]; /* numeric; empty: all of 127.0.0.1's host, as -p without address: 0.0.0.0 */
+    uint16_t host_port;    /* 0 was replaced by a free one before this stands here */
+    uint16_t guest_port;
+};
+
+struct sh_vm_share {
+    const char *source; /* absolute, existing */
+    bool read_only;
+};
+
+struct sh_vm_config {
+    const struct sh_tee *tee;
+    enum sh_vm_boot boot;
+    const char *name;       /* for the process list */
+    const char *vmlinux;    /* image's base/ */
+    const char *bzimage;
+    const char *initramfs;
+    const char *firmware;   /* NULL: the back end's default */
+    const char *root_image; /* read-only disk */
+    const char *config_disk;
+    uint8_t manifest_digest[48];
+    uint8_t launch_digest[48];
+    uint64_t memory;  /* bytes */
+    unsigned cpus;
+    bool network;     /* false: no network device at all */
+    bool debug;       /* serial console to console_path */
+    const char *console_path;
+    const struct sh_vm_port *ports;
+    size_t port_count;
+    const struct sh_vm_share *shares; /* 9p tags share0, share1, ... */
+    size_t share_count;
+    int channel_fd;   /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
+    int simtd_fd;     /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
+};
+
+/* One back end. The table is in host/vm/tee.c; order is that of `--tee auto`. */
+struct sh_tee {
+    const char *name; /* "tdx", "snp", "csv", "tdx-sim" */
+    bool simulated;
+    /* Appends machine, TEE object, firmware and accelerator arguments. */
+    int (*machine_args)(const struct sh_vm_config *config, struct sh_strings *argv,
+                        struct sh_error *err);
+    /* Is it usable here? 0, or a -errno with the reason and the remedy in err. */
+    int (*probe)(struct sh_error *err);
+};
+
+/* By name, "auto" included (the first that probes well, at last simulation). */
+int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err);
+
+/* The measured kernel command line; owned by the caller. */
+char *sh_vm_kernel_command_line(const struct sh_vm_config *config);
+
+/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. */
+int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err);
+
+/* Launch measurement of a TD: MRTD, RTMR0..3 (SHA-384 each), and the launch config's field. */
+struct sh_td_measurement {
+    uint8_t mrtd[48];
+    uint8_t rtmr[4][48];
+    uint8_t mrconfigid[48];
+};
+
+/* Measures what sh_vm_command would load (tdx-sim), from the very files it names. */
+int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
+                            struct sh_error *err);
+
+/* Answers one SH_SIMTD request with the TDREPORT of this measurement. */
+struct sh_simtd_request;
+struct sh_simtd_reply;
+void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_request *request,
+                     struct sh_simtd_reply *reply);
+
+/* Writes the config disk (<shelter/boot.h>): manifest and launch config. */
+int sh_vm_write_config_disk(int dir_fd, const char *name, const void *manifest,
+                            size_t manifest_size, const void *launch, size_t launch_size,
+                            struct sh_error *err);
+
+#endif

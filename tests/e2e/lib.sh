@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the end-to-end tests: a store and a folder of their own, checks that print TAP, bounded waits.
+# Source it from the repository's root: . tests/e2e/lib.sh
+set -u
+ROOT=$PWD
+SHELTER=${SHELTER:-$ROOT/shelter}
+T=$(mktemp -d "${TMPDIR:-/tmp}/shelter-test.XXXXXX")
+export SHELTER_STORE=$T/store
+cleanup_hooks=()
+finish() {
+    for hook in "${cleanup_hooks[@]:-}"; do [ -n "$hook" ] && eval "$hook"; done
+    [ -x "$SHELTER" ] && timeout 30 "$SHELTER" rm -f --all >/dev/null 2>&1
+    rm -rf "$T"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+ok() { echo "ok $*"; }
+not_ok() { echo "not ok $*"; }
+skip() { echo "skip $*"; }
+# check NAME COMMAND…: ok when the command succeeds.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$T/check.out" 2>&1; then ok "$name"; else
+        not_ok "$name: '$*' gave status $?"
+        sed 's/^/#   /' "$T/check.out" | tail -n 20
+    fi
+}
+# same NAME GOT WANT
+same() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', want '$3'"; fi
+}
+# status NAME WANT COMMAND…: the exit status; stdout in $T/out, stderr in $T/err.
+status() {
+    local name=$1 want=$2 got
+    shift 2
+    timeout "${LIMIT:-120}" "$@" >"$T/out" 2>"$T/err"
+    got=$?
+    if [ $got -eq "$want" ]; then ok "$name"; else
+        not_ok "$name: status $got, want $want"
+        sed 's/^/#   /' "$T/err" | tail -n 20
+    fi
+}
+# one_line NAME PATTERN: the last command's stderr is one line (warning of simulation aside) and matches.
+one_line() {
+    local lines
+    lines=$(grep -vc 'simulat' "$T/err")
+    if [ "$lines" -eq 1 ] && grep -v 'simulat' "$T/err" | grep -qE "$2"; then ok "$1"; else
+        not_ok "$1: not one line matching /$2/"
+        sed 's/^/#   /' "$T/err" | tail -n 20
+    fi
+}
+# until_true SECONDS COMMAND…
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -ge $end ] && return 1
+        sleep 0.1
+    done
+}
