@@ -29,12 +29,31 @@ ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
 # Debian packages of the host side; `tools/install-deps` installs them.
-PKGS := libarchive libcrypto libssl libcurl libmicrohttpd libcjson sqlite3
+PKGS := libarchive libcrypto libssl libcurl libcjson
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
-.PHONY: all tools demo test install clean
-all: shelter
+# Without -j, as many jobs as cores.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+.PHONY: all tools demo test deps man install uninstall clean tcb fuzz
+all: shelter tests/md5 $(B)/base/initramfs
+
+# What demo and test do first, on a machine with nothing but git and make.
+deps:
+	@tools/install-deps
+demo test: deps
+demo:
+	@$(MAKE) tools all
+	@tools/demo
+test:
+	@$(MAKE) tools all unit-tests man
+	@tests/run
+
+# The guest kernel (built once, cached in the user's cache folder) and what boots with it.
+tools: $(B)/base/vmlinux $(B)/base/bzImage $(B)/base/initramfs
 
 # Filled in by the module.mk files: sources of each part, by trust.
 LIB_SRC := $(wildcard lib/*.c)
@@ -69,9 +88,43 @@ $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/parts.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $< $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_TESTS += $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
+.PHONY: unit-tests
+unit-tests: $(UNIT_TESTS)
+
+# The workload of the demo and of many tests; static, as a build host without its libraries runs it.
+tests/md5: tests/md5.c
+	$(call say,CC,$<)
+	$(Q)$(CC) -O2 $(WARN) -static -o $@ $<
+
+MAN := $(patsubst man/%.adoc,$(B)/man/%,$(wildcard man/*.adoc))
+man: $(MAN)
+$(B)/man/%: man/%.adoc VERSION
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)asciidoctor -b manpage -a reproducible -a release-version=$(VERSION) -o $@ $<
+
+# Installs what stands built: `make && make tools && make install`.
+INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/shelter
+install: all man
+	install -Dm755 shelter $(DESTDIR)$(PREFIX)/bin/shelter
+	install -Dm755 $(B)/guest/agent $(DESTDIR)$(PREFIX)/bin/attestation-agent
+	for f in vmlinux bzImage initramfs; do \
+	    [ ! -f $(B)/base/$$f ] || install -Dm644 $(B)/base/$$f $(INSTALL_LIB)/base/$$f || exit; \
+	done
+	for m in $(MAN); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit; done
+	install -Dm644 completions/shelter.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
+	install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/shelter/LICENSE
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/shelter $(DESTDIR)$(PREFIX)/bin/attestation-agent
+	rm -rf $(INSTALL_LIB) $(DESTDIR)$(PREFIX)/share/doc/shelter
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
+	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m))
+
+# The store and the kernel cache stay: they are the user's.
 clean:
-	rm -rf $(B) shelter attestation-agent
+	rm -rf $(B) shelter tests/md5
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
