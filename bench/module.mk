@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# Benchmarks print tables; nothing in them passes or fails.
+.PHONY: bench-vm
+bench-vm: deps
+	@$(MAKE) tools all
+	@bench/bench-vm

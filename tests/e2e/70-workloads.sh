@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The main job on real input: the md5 program and the Python machine-learning root file system, by
+# the command lines that README gives, and Redis behind a published port.
+. tests/e2e/lib.sh
+
+# --- md5 ---
+check "build md5 from an ELF file" "$SHELTER" build -q -t md5 -f tests/md5
+head -c 1000003 /dev/urandom >"$T/data"
+status "run -t md5 -c /bin/md5 -i … -m 2G" 0 "$SHELTER" run -t md5 -c /bin/md5 -i 127.0.0.1:8080 -m 2G <"$T/data"
+same "md5 of stdin" "$(cut -c1-32 "$T/out")" "$(md5sum <"$T/data" | cut -c1-32)"
+same "simulation warns once" "$(grep -c simulated "$T/err")" 1
+status "run IMAGE CMD ARG" 0 "$SHELTER" run --rm md5 /bin/md5 /bin/md5
+same "md5 of the program itself, from inside" "$(cut -c1-32 "$T/out")" "$(md5sum <tests/md5 | cut -c1-32)"
+status "the workload's exit status comes out" 1 "$SHELTER" run --rm md5 /bin/md5 /nowhere
+check "its stderr too" grep -q '/nowhere' "$T/err"
+
+# --- machine learning ---
+if command -v mmdebstrap >/dev/null; then
+    check "make the root file system from Debian packages" timeout 600 tests/ml/make-rootfs "$T/rootfs.tar"
+    check "build -t ml -r rootfs.tar" "$SHELTER" build -q -t ml -r "$T/rootfs.tar"
+    LIMIT=300 status "run the Python program" 0 "$SHELTER" run -t ml \
+        -c "/usr/local/bin/python /app/ml_test.py" -m 4G -i 127.0.0.1:8080
+    python3 tests/ml/ml_test.py >"$T/want" 2>&1
+    same "the model's accuracy is that of a run outside" "$(grep accuracy "$T/out")" "$(grep accuracy "$T/want")"
+else
+    skip "machine learning: mmdebstrap is missing"
+fi
+
+# --- redis ---
+if command -v redis-server >/dev/null && command -v redis-benchmark >/dev/null; then
+    check "build redis from Debian's binary" "$SHELTER" build -q -t redis -f "$(command -v redis-server)"
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    check "start redis with a published port" timeout 60 "$SHELTER" run -d --name redis -m 512M \
+        -p "127.0.0.1:$port:6379" redis /bin/redis-server --bind 0.0.0.0 --protected-mode no --save ""
+    check "it answers" until_true 60 redis-cli -p "$port" ping
+    check "SET and GET" sh -c "redis-cli -p $port set k v && [ \"\$(redis-cli -p $port get k)\" = v ]"
+    status "redis-benchmark from the host" 0 redis-benchmark -p "$port" -n 2000 -c 10 -q -t set,get
+    grep 'requests per second' "$T/out" | sed 's/^/# /'
+    check "stop redis" timeout 60 "$SHELTER" stop redis
+    check "its log is kept after the end" sh -c "'$SHELTER' logs redis | grep -q 'Ready to accept'"
+    check "remove redis" "$SHELTER" rm redis
+else
+    skip "redis: redis-server is missing"
+fi
