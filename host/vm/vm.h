@@ -4,6 +4,13 @@
 #define HOST_VM_VM_H
 
 #include "host/base/util.h"
+#include "verifier/measure/sim.h"
+
+/* When neither the user nor the image asks for a size. */
+#define SH_VM_MEMORY_DEFAULT (512ull << 20)
+#define SH_VM_MEMORY_MIN (48ull << 20)
+#define SH_VM_CPUS_DEFAULT 1u
+#define SH_VM_CPUS_MAX 64u /* the guest kernel's NR_CPUS */
 
 /* How a simulated TD boots: PVH is the fastest, bzImage under OVMF is as on real TEEs. */
 enum sh_vm_boot { SH_VM_BOOT_PVH, SH_VM_BOOT_BZIMAGE };
@@ -27,7 +34,9 @@ struct sh_vm_config {
     const char *vmlinux;    /* image's base/ */
     const char *bzimage;
     const char *initramfs;
-    const char *firmware;   /* NULL: the back end's default */
+    const char *firmware;   /* NULL: sh_vm_prepare takes the back end's default */
+    const char *qemu;       /* NULL: sh_vm_prepare finds it */
+    bool kvm;               /* set by sh_vm_prepare; false: TCG (simulation only) */
     const char *root_image; /* read-only disk */
     const char *config_disk;
     uint8_t manifest_digest[48];
@@ -43,7 +52,13 @@ struct sh_vm_config {
     size_t share_count;
     int channel_fd;   /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
     int simtd_fd;     /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
+    /* SNP and CSV; set by sh_vm_prepare from CPUID Fn8000_001F. */
+    unsigned cbit_position, reduced_phys_bits;
+    const char *cpu_model;    /* SNP; NULL: SH_VM_SNP_CPU. It is measured (through the VMSA). */
+    const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
 };
+
+#define SH_VM_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
 
 /* One back end. The table is in host/vm/tee.c; order is that of `--tee auto`. */
 struct sh_tee {
@@ -52,6 +67,9 @@ struct sh_tee {
     /* Appends machine, TEE object, firmware and accelerator arguments. */
     int (*machine_args)(const struct sh_vm_config *config, struct sh_strings *argv,
                         struct sh_error *err);
+    /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long as
+     * the process. */
+    int (*prepare)(struct sh_vm_config *config, struct sh_error *err);
     /* Is it usable here? 0, or a -errno with the reason and the remedy in err. */
     int (*probe)(struct sh_error *err);
 };
@@ -59,20 +77,19 @@ struct sh_tee {
 /* By name, "auto" included (the first that probes well, at last simulation). */
 int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err);
 
+/* Fills in qemu, firmware, kvm and the like, where they are not set. Call it before sh_vm_command
+ * and sh_vm_measure_simulated. Remembered results (cache folder) make it cheap. */
+int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err);
+
 /* The measured kernel command line; owned by the caller. */
 char *sh_vm_kernel_command_line(const struct sh_vm_config *config);
 
-/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. */
+/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. channel_fd and simtd_fd
+ * must be inherited by QEMU under these numbers (no close-on-exec). */
 int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err);
 
-/* Launch measurement of a TD: MRTD, RTMR0..3 (SHA-384 each), and the launch config's field. */
-struct sh_td_measurement {
-    uint8_t mrtd[48];
-    uint8_t rtmr[4][48];
-    uint8_t mrconfigid[48];
-};
-
-/* Measures what sh_vm_command would load (tdx-sim), from the very files it names. */
+/* Measures what sh_vm_command would load (tdx-sim), from the very files it names. It takes some ten
+ * milliseconds; the guest asks for it late, so it may run while QEMU starts. */
 int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
                             struct sh_error *err);
 

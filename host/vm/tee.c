@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of TEE back ends of confidential VMs, in the order in which `--tee auto` tries them.
+#include <errno.h>
+#include <string.h>
+
+#include "host/vm/parts.h"
+
+static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp, &sh_tee_csv, &sh_tee_tdx_sim};
+
+int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err)
+{
+    bool automatic = !strcmp(name, "auto");
+    for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++) {
+        struct sh_error ignored = {0};
+        if (automatic ? tees[i]->simulated || !tees[i]->probe(&ignored)
+                      : !strcmp(name, tees[i]->name)) {
+            *tee = tees[i];
+            return 0;
+        }
+    }
+    return sh_fail(err, -ENOENT, "there is no TEE '%s'; use auto, tdx, snp, csv or tdx-sim", name);
+}
+
+int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err)
+{
+    if (!config->qemu)
+        config->qemu = sh_vm_find_qemu();
+    if (!config->qemu)
+        return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install QEMU (Debian: "
+                       "qemu-system-x86) or name it in SHELTER_QEMU");
+    return config->tee->prepare(config, err);
+}
