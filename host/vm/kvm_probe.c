@@ -22,9 +22,12 @@
 #define PROBE_MS 5000
 #define REFUSAL_SECONDS (7 * 86400) /* a "no" may come from a busy hour: ask again after a week */
 
-/* What the answer depends on: kernel, its KVM modules, QEMU, CPU. */
-static char *cache_name(const char *qemu)
+/* What the answer depends on: the host's kernel, QEMU, the CPU, and (by its size) the guest kernel: a
+ * trivial guest may run where Linux hangs. */
+static char *cache_name(const struct sh_vm_config *config)
 {
+    const char *qemu = config->qemu, *kernel = sh_vm_kernel(config);
+    struct stat st;
     struct utsname u;
     struct sh_error ignored = {0};
     char version[32] = "", line[256], cpu[256] = "";
@@ -36,7 +39,9 @@ static char *cache_name(const char *qemu)
             strcpy(cpu, line);
             break;
         }
-    cleanup_free char *key = sh_format("%s\n%s\n%s\n%s\n%s", u.release, u.version, qemu, version, cpu);
+    long long size = kernel && !stat(kernel, &st) ? (long long)st.st_size : 0;
+    cleanup_free char *key = sh_format("%s\n%s\n%s\n%s\n%s\n%lld", u.release, u.version, qemu,
+                                       version, cpu, size);
     uint8_t digest[SH_SHA256_SIZE];
     char hex[17];
     sh_sha256(digest, key, strlen(key));
@@ -122,7 +127,7 @@ bool sh_vm_kvm_works(const struct sh_vm_config *config)
         return true;
     if (access("/dev/kvm", R_OK | W_OK))
         return false;
-    cleanup_free char *name = cache_name(config->qemu);
+    cleanup_free char *name = cache_name(config);
     cleanup_free char *cache = sh_vm_cache_path(name);
     if (cache && !stat(cache, &st) && sh_vm_read_line(cache, line, sizeof(line))) {
         if (!strcmp(line, "yes"))

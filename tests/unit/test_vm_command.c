@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// The QEMU command line of each TEE, argument by argument against QEMU's documentation
+// (docs/system/i386/{tdx,amd-memory-encryption}.rst, qapi/qom.json, qemu-options).
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <shelter/boot.h>
+
+#include "host/vm/vm.h"
+
+static struct sh_vm_config config(const char *tee)
+{
+    struct sh_error err = {0};
+    struct sh_vm_config c = {
+        .name = "a,b",
+        .qemu = "/q/qemu-system-x86_64",
+        .firmware = "/f/fw.fd",
+        .vmlinux = "/b/vmlinux",
+        .bzimage = "/b/bzImage",
+        .initramfs = "/b/initramfs",
+        .root_image = "/i/root.img",
+        .config_disk = "/i/config",
+        .memory = 256ull << 20,
+        .cpus = 2,
+        .channel_fd = 7,
+        .simtd_fd = -1,
+        .cbit_position = 51,
+        .reduced_phys_bits = 1,
+    };
+    assert_int_equal(sh_tee_find(tee, &c.tee, &err), 0);
+    for (unsigned i = 0; i < 48; i++) {
+        c.manifest_digest[i] = (uint8_t)i;
+        c.launch_digest[i] = (uint8_t)(0xa0 + i);
+    }
+    if (c.tee->simulated)
+        c.simtd_fd = 8;
+    return c;
+}
+
+static void build(const struct sh_vm_config *c, struct sh_strings *argv)
+{
+    struct sh_error err = {0};
+    *argv = (struct sh_strings){0};
+    int r = sh_vm_command(c, argv, &err);
+    if (r)
+        fail_msg("%s", err.text);
+}
+
+/* How often `option` stands in argv with exactly this value (any value: NULL). */
+static size_t count(const struct sh_strings *argv, const char *option, const char *value)
+{
+    size_t n = 0;
+    for (size_t i = 1; i + 1 < argv->count; i++)
+        n += !strcmp(argv->v[i], option) && (!value || !strcmp(argv->v[i + 1], value));
+    return n;
+}
+
+static const char *value_of(const struct sh_strings *argv, const char *option)
+{
+    assert_int_equal(count(argv, option, NULL), 1);
+    for (size_t i = 1;; i++)
+        if (!strcmp(argv->v[i], option))
+            return argv->v[i + 1];
+}
+
+static bool mentions(const struct sh_strings *argv, const char *text)
+{
+    for (size_t i = 0; i < argv->count; i++)
+        if (strstr(argv->v[i], text))
+            return true;
+    return false;
+}
+
+#define MANIFEST                                                                                   \
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"                             \
+    "202122232425262728292a2b2c2d2e2f"
+#define LAUNCH                                                                                     \
+    "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"                             \
+    "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"
+#define LAUNCH_BASE64 "oKGio6SlpqeoqaqrrK2ur7CxsrO0tba3uLm6u7y9vr/AwcLDxMXGx8jJysvMzc7P"
+#define LAUNCH32_BASE64 "oKGio6SlpqeoqaqrrK2ur7CxsrO0tba3uLm6u7y9vr8="
+#define MACHINE                                                                                    \
+    "q35,graphics=off,usb=off,sata=off,smbus=off,i8042=off,vmport=off,hpet=off,smm=off,"           \
+    "dump-guest-core=off"
+
+/* What all TEEs share: a bare machine, two read-only disks, the channel, and no more. */
+static void common(const struct sh_strings *argv, const struct sh_vm_config *c)
+{
+    assert_string_equal(argv->v[0], "/q/qemu-system-x86_64");
+    assert_string_equal(value_of(argv, "-name"), "guest=a,,b");
+    assert_string_equal(value_of(argv, "-display"), "none");
+    assert_string_equal(value_of(argv, "-sandbox"),
+                        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    assert_string_equal(value_of(argv, "-m"), "268435456B");
+    assert_string_equal(value_of(argv, "-smp"), "cpus=2,sockets=1,cores=2,threads=1");
+    assert_string_equal(value_of(argv, "-initrd"), "/b/initramfs");
+    assert_string_equal(value_of(argv, "-bios"), "/f/fw.fd");
+    size_t bare = 0;
+    for (size_t i = 0; i < argv->count; i++)
+        bare += !strcmp(argv->v[i], "-no-user-config") || !strcmp(argv->v[i], "-nodefaults") ||
+                !strcmp(argv->v[i], "-no-reboot");
+    assert_int_equal(bare, 3);
+    assert_int_equal(count(argv, "-blockdev", NULL), 2);
+    assert_int_equal(
+        count(argv, "-blockdev", "driver=raw,node-name=root,read-only=on,file.driver=file,"
+              "file.read-only=on,file.locking=off,file.filename=/i/root.img"), 1);
+    assert_int_equal(count(argv, "-chardev", "socket,id=channel,fd=7"), 1);
+    assert_int_equal(count(argv, "-device", "virtserialport,chardev=channel,name=shelter.channel"),
+                     1);
+    /* Nothing else reaches the guest or the host. */
+    static const char *const never[] = {"virtio-rng", "virtio-vga", "usb-", "pflash", "balloon",
+                                        "pvpanic", "chardev=mon", "isa-debug"};
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+        assert_false(mentions(argv, never[i]));
+    static const char *const options[] = {"-monitor", "-qmp", "-mon", "-serial", "-gdb", "-s"};
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        assert_int_equal(count(argv, options[i], NULL), 0);
+    const char *v = c->tee->simulated ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
+    char want[128];
+    snprintf(want, sizeof(want), "virtio-blk-pci,drive=root,serial=shelter-root,%s", v);
+    assert_int_equal(count(argv, "-device", want), 1);
+    snprintf(want, sizeof(want), "virtio-blk-pci,drive=config,serial=shelter-config,%s", v);
+    assert_int_equal(count(argv, "-device", want), 1);
+    snprintf(want, sizeof(want), "virtio-serial-pci,max_ports=%d,%s", c->tee->simulated ? 3 : 2, v);
+    assert_int_equal(count(argv, "-device", want), 1);
+}
+
+static void test_simulated(void **state)
+{
+    struct sh_vm_config c = config("tdx-sim");
+    struct sh_strings argv;
+    build(&c, &argv);
+    common(&argv, &c);
+    assert_string_equal(value_of(&argv, "-machine"), MACHINE);
+    assert_string_equal(value_of(&argv, "-kernel"), "/b/vmlinux");
+    assert_string_equal(value_of(&argv, "-append"),
+                        "quiet loglevel=0 panic=-1 random.trust_bootloader=off "
+                        "random.trust_cpu=on shelter.tee=tdx-sim shelter.manifest=" MANIFEST);
+    assert_int_equal(count(&argv, "-chardev", "socket,id=td,fd=8"), 1);
+    assert_int_equal(count(&argv, "-device", "virtserialport,chardev=td,name=shelter.td"), 1);
+    assert_int_equal(strncmp(value_of(&argv, "-accel"), "tcg,thread=multi", 16), 0);
+    assert_int_equal(count(&argv, "-netdev", NULL), 0);
+    assert_int_equal(count(&argv, "-object", NULL), 0);
+    assert_int_equal(count(&argv, "-device", NULL), 5);
+    sh_strings_free(&argv);
+
+    c.boot = SH_VM_BOOT_BZIMAGE;
+    c.kvm = true;
+    build(&c, &argv);
+    assert_string_equal(value_of(&argv, "-kernel"), "/b/bzImage");
+    assert_string_equal(value_of(&argv, "-accel"), "kvm");
+    assert_string_equal(value_of(&argv, "-cpu"), "host");
+    sh_strings_free(&argv);
+}
+
+static void test_tdx(void **state)
+{
+    struct sh_vm_config c = config("tdx");
+    struct sh_strings argv;
+    build(&c, &argv);
+    common(&argv, &c);
+    assert_string_equal(value_of(&argv, "-machine"),
+                        MACHINE ",pic=off,kernel-irqchip=split,memory-backend=ram0,"
+                                "confidential-guest-support=tee0");
+    assert_int_equal(count(&argv, "-object", NULL), 2);
+    assert_int_equal(count(&argv, "-object", "memory-backend-memfd,id=ram0,size=268435456,share=on,"
+                           "prealloc=off,reserve=off"), 1);
+    assert_int_equal(count(&argv, "-object",
+                           "{\"qom-type\":\"tdx-guest\",\"id\":\"tee0\",\"sept-ve-disable\":true,"
+                           "\"mrconfigid\":\"" LAUNCH_BASE64 "\",\"quote-generation-socket\":"
+                           "{\"type\":\"vsock\",\"cid\":\"1\",\"port\":\"4050\"}}"), 1);
+    assert_string_equal(value_of(&argv, "-accel"), "kvm");
+    assert_string_equal(value_of(&argv, "-cpu"), "host,pmu=off");
+    assert_string_equal(value_of(&argv, "-kernel"), "/b/bzImage"); /* never PVH */
+    assert_string_equal(value_of(&argv, "-append"),
+                        SH_BOOT_COMMON " shelter.tee=tdx shelter.manifest=" MANIFEST);
+    assert_false(mentions(&argv, "shelter.td,"));
+    sh_strings_free(&argv);
+
+    struct sh_error err = {0};
+    c.quote_socket = "/run/qgs.socket";
+    build(&c, &argv);
+    assert_true(mentions(&argv, "\"quote-generation-socket\":"
+                                "{\"type\":\"unix\",\"path\":\"/run/qgs.socket\"}}"));
+    sh_strings_free(&argv);
+    c.quote_socket = "/run/\",\"mrconfigid\":\"";
+    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    sh_strings_free(&argv);
+}
+
+static void test_snp(void **state)
+{
+    struct sh_vm_config c = config("snp");
+    struct sh_strings argv;
+    build(&c, &argv);
+    common(&argv, &c);
+    assert_string_equal(value_of(&argv, "-machine"),
+                        MACHINE ",memory-backend=ram0,confidential-guest-support=tee0");
+    assert_int_equal(count(&argv, "-object",
+                           "sev-snp-guest,id=tee0,policy=0x30000,cbitpos=51,reduced-phys-bits=1,"
+                           "kernel-hashes=on,host-data=" LAUNCH32_BASE64), 1);
+    assert_int_equal(count(&argv, "-object", "memory-backend-memfd,id=ram0,size=268435456,share=on,"
+                           "prealloc=off,reserve=off"), 1);
+    assert_int_equal(count(&argv, "-object", NULL), 2);
+    assert_string_equal(value_of(&argv, "-accel"), "kvm");
+    assert_string_equal(value_of(&argv, "-cpu"), "EPYC-v4");
+    assert_string_equal(value_of(&argv, "-kernel"), "/b/bzImage");
+    assert_string_equal(value_of(&argv, "-append"),
+                        SH_BOOT_COMMON " shelter.tee=snp shelter.manifest=" MANIFEST);
+    sh_strings_free(&argv);
+    c.cpu_model = "EPYC-Milan-v2";
+    build(&c, &argv);
+    assert_string_equal(value_of(&argv, "-cpu"), "EPYC-Milan-v2");
+    sh_strings_free(&argv);
+}
+
+static void test_csv(void **state)
+{
+    struct sh_vm_config c = config("csv");
+    struct sh_strings argv;
+    c.cbit_position = 47;
+    c.reduced_phys_bits = 5;
+    build(&c, &argv);
+    common(&argv, &c);
+    assert_string_equal(value_of(&argv, "-machine"), MACHINE ",confidential-guest-support=tee0");
+    assert_string_equal(value_of(&argv, "-object"),
+                        "sev-guest,id=tee0,policy=0xf,cbitpos=47,reduced-phys-bits=5,"
+                        "kernel-hashes=on");
+    assert_string_equal(value_of(&argv, "-accel"), "kvm");
+    assert_string_equal(value_of(&argv, "-append"),
+                        SH_BOOT_COMMON " shelter.tee=csv shelter.manifest=" MANIFEST
+                                       " shelter.launch=" LAUNCH);
+    sh_strings_free(&argv);
+}
+
+static void test_network(void **state)
+{
+    struct sh_vm_port ports[] = {
+        {.host_port = 8080, .guest_port = 80},
+        {.udp = true, .host_address = "127.0.0.1", .host_port = 5353, .guest_port = 53},
+    };
+    struct sh_vm_config c = config("tdx-sim");
+    struct sh_error err = {0};
+    struct sh_strings argv;
+    c.network = true;
+    build(&c, &argv);
+    assert_string_equal(value_of(&argv, "-netdev"), "user,id=net0,ipv6=off,hostname=shelter");
+    assert_int_equal(
+        count(&argv, "-device", "virtio-net-pci,netdev=net0,romfile=,disable-legacy=on"), 1);
+    sh_strings_free(&argv);
+    c.ports = ports;
+    c.port_count = 2;
+    build(&c, &argv);
+    assert_string_equal(value_of(&argv, "-netdev"),
+                        "user,id=net0,ipv6=off,hostname=shelter,hostfwd=tcp::8080-:80,"
+                        "hostfwd=udp:127.0.0.1:5353-:53");
+    sh_strings_free(&argv);
+    /* An address that is none could carry further options. */
+    static const char *const bad[] = {"::1", "localhost", "1.2.3.4,x=y", "1.2.3"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        strcpy(ports[1].host_address, bad[i]);
+        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+        sh_strings_free(&argv);
+    }
+    c.network = false;
+    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    sh_strings_free(&argv);
+}
+
+static void test_shares_and_debug(void **state)
+{
+    struct sh_vm_share shares[] = {{.source = "/srv/a,readonly=off", .read_only = true},
+                                   {.source = "/srv/b"}};
+    struct sh_vm_config c = config("tdx-sim");
+    struct sh_strings argv;
+    c.shares = shares;
+    c.share_count = 2;
+    c.debug = true;
+    c.console_path = "/i/con,sole";
+    build(&c, &argv);
+    assert_int_equal(count(&argv, "-fsdev", "local,id=fs0,path=/srv/a,,readonly=off,"
+                           "security_model=none,multidevs=remap,readonly=on"), 1);
+    assert_int_equal(count(&argv, "-fsdev", "local,id=fs1,path=/srv/b,security_model=none,"
+                           "multidevs=remap"), 1);
+    assert_int_equal(
+        count(&argv, "-device", "virtio-9p-pci,fsdev=fs1,mount_tag=share1,disable-legacy=on"), 1);
+    assert_int_equal(count(&argv, "-chardev", "file,id=console,path=/i/con,,sole"), 1);
+    assert_int_equal(count(&argv, "-device", "isa-serial,chardev=console"), 1);
+    const char *line = value_of(&argv, "-append");
+    assert_string_equal(line + strlen(line) - 14, " console=ttyS0");
+    sh_strings_free(&argv);
+}
+
+static void test_refused(void **state)
+{
+    struct sh_strings argv = {0};
+    const struct sh_vm_config good = config("tdx-sim");
+    const uint64_t sizes[] = {0, 1 << 20, (64 << 20) + 1, 1ull << 50};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct sh_error err = {0};
+        struct sh_vm_config c = good;
+        c.memory = sizes[i];
+        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+        assert_non_null(strstr(err.text, "memory"));
+    }
+    const unsigned cpus[] = {0, 65};
+    for (size_t i = 0; i < 2; i++) {
+        struct sh_error err = {0};
+        struct sh_vm_config c = good;
+        c.cpus = cpus[i];
+        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    }
+    struct sh_error err = {0};
+    struct sh_vm_config c = good;
+    c.firmware = NULL;
+    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    const struct sh_tee *tee;
+    assert_int_equal(sh_tee_find("sgx9", &tee, &err), -ENOENT);
+    assert_int_equal(sh_tee_find("auto", &tee, &err), 0);
+    sh_strings_free(&argv);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_simulated), cmocka_unit_test(test_tdx),
+        cmocka_unit_test(test_snp),       cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_network),   cmocka_unit_test(test_shares_and_debug),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
