@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# The guest kernel, from the user's cache; kernel/build makes it there once.
+.PHONY: kernel
+kernel: $(B)/base/vmlinux $(B)/base/bzImage
+
+KERNEL_INPUT := kernel/build kernel/check kernel/shelter.fragment kernel/drivers.allow \
+    $(wildcard kernel/patches/*.patch)
+
+# Copies, renamed into place: a store may hold hard links to what lies here.
+$(B)/base/vmlinux $(B)/base/bzImage &: $(KERNEL_INPUT)
+	@mkdir -p $(B)/base
+	@dir=$$(kernel/build) && for f in vmlinux bzImage; do \
+	    cp "$$dir/$$f" $(B)/base/$$f.new && touch $(B)/base/$$f.new && \
+	    mv $(B)/base/$$f.new $(B)/base/$$f || exit; \
+	done
