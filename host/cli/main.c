@@ -10,6 +10,7 @@
 const struct sh_verb sh_verbs[] = {
     {"help", cmd_help, "show this, or all options of a verb", "Usage: shelter help [VERB]\n"},
     {"version", cmd_version, "show the version", "Usage: shelter version\n"},
+    {"build", cmd_build, "make an image from files, a tar or an OCI image", sh_usage_build},
     {NULL, NULL, NULL, NULL},
 };
 

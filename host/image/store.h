@@ -4,7 +4,8 @@
 //   $SHELTER_STORE, else $XDG_DATA_HOME/shelter (~/.local/share/shelter), as root /var/lib/shelter
 //     images/<id>/          id: 96 hex digits, SHA-384 of the manifest; complete or not there
 //       root.img manifest reference.json  base/{vmlinux,bzImage,initramfs}  [sites.bin]
-//     tags/<name>           a file with the id and a newline; name as docker's NAME[:TAG]
+//     tags/<name>           a file with the id and a newline; name is docker's NAME:TAG with every
+//                           '/' written as '%'
 //     instances/<id>/       see host/run/instance.h
 //     tmp/                  work in progress; each entry is locked (flock) while somebody works on it
 //     lock                  taken (flock) for every change of images/ and tags/, shortly
@@ -46,5 +47,48 @@ void sh_image_close(struct sh_image *image);
 int sh_store_images(struct sh_store *store, struct sh_strings *ids, struct sh_error *err);
 int sh_store_tags(struct sh_store *store, const char *id, struct sh_strings *tags,
                   struct sh_error *err);
+
+/* --- changing the store --- */
+
+/* A tag in its full form: "md5" -> "md5:latest", checked by docker's rules for NAME[:TAG].
+ * Owned by the caller; NULL with a sentence when it breaks them. */
+char *sh_tag_full(const char *text, struct sh_error *err);
+
+/* Points a tag at an image that is in the store. */
+int sh_store_tag(struct sh_store *store, const char *full_tag, const char *id,
+                 struct sh_error *err);
+
+/* All tags at once, sorted by name: "name id" pairs, for lists. */
+struct sh_tags {
+    struct sh_tag {
+        char *name;
+        char id[SH_ID_TEXT_SIZE];
+    } * v;
+    size_t count;
+};
+int sh_store_all_tags(struct sh_store *store, struct sh_tags *tags, struct sh_error *err);
+void sh_tags_free(struct sh_tags *tags);
+
+/* A folder in tmp/ for one build or load. It is locked; whoever comes later removes what killed
+ * builds left behind (folders without a lock). */
+struct sh_work {
+    struct sh_store *store;
+    char name[32];
+    int dir_fd; /* -1: none */
+};
+int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err);
+
+/* Turns the folder into images/<id>, all at once. When the image is there already, it stays, except
+ * that with `replace` another base/ takes the place of the old one; without it, that is refused. */
+int sh_work_install(struct sh_work *work, const char *id, bool replace, struct sh_error *err);
+
+/* Removes the folder if it was not installed. */
+void sh_work_end(struct sh_work *work);
+
+/* Takes an image away: by tag (then the image goes with its last tag), or by id with all its tags.
+ * -EBUSY with a sentence while an instance uses it, unless forced. `report` gets a line for what
+ * was done. */
+int sh_store_remove(struct sh_store *store, const char *reference, bool force,
+                    struct sh_strings *report, struct sh_error *err);
 
 #endif

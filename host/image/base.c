@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds and copies the base files.
+#include "host/image/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+
+const char *const sh_base_names[SH_BASE_COUNT] = {"vmlinux", "bzImage", "initramfs"};
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+char *sh_base_find(const char *given, struct sh_error *err)
+{
+    if (!given || !*given)
+        given = getenv("SHELTER_BASE");
+    if (given && *given) {
+        if (is_folder(given))
+            return sh_strdup(given);
+        sh_fail(err, -ENOENT, "there is no folder %s with base files", given);
+        return NULL;
+    }
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n > 0) {
+        exe[n] = 0;
+        *strrchr(exe, '/') = 0;
+        char *path = sh_format("%s/build/base", exe);
+        if (is_folder(path))
+            return path;
+        free(path);
+        path = sh_format("%s/../lib/shelter/base", exe);
+        if (is_folder(path))
+            return path;
+        free(path);
+    }
+    sh_fail(err, -ENOENT,
+            "the guest kernel is not built; run 'make tools' in Shelter's folder, or give --base");
+    return NULL;
+}
+
+int sh_base_copy(const char *from, int dir_fd, struct sh_error *err)
+{
+    if (mkdirat(dir_fd, "base", 0755))
+        return sh_fail_errno(err, -errno, "cannot make a folder in the store");
+    cleanup_free uint8_t *buffer = sh_alloc(1 << 18);
+    for (size_t i = 0; i < SH_BASE_COUNT; i++) {
+        cleanup_free char *source = sh_format("%s/%s", from, sh_base_names[i]);
+        cleanup_free char *target = sh_format("base/%s", sh_base_names[i]);
+        /* A copy, never a link: a later build of the kernel must not change images. */
+        cleanup_close int in = open(source, O_RDONLY | O_CLOEXEC);
+        if (in < 0)
+            return sh_fail_errno(err, -errno,
+                                 "cannot open the base file %s (run 'make tools', or give --base)",
+                                 source);
+        cleanup_close int out = openat(dir_fd, target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+        if (out < 0)
+            return sh_fail_errno(err, -errno, "cannot write a base file into the store");
+        for (ssize_t n; (n = read(in, buffer, 1 << 18)) != 0;) {
+            if (n < 0)
+                return sh_fail_errno(err, -errno, "cannot read %s", source);
+            int r = sh_write_all(out, buffer, (size_t)n);
+            if (r)
+                return sh_fail_errno(err, r, "cannot write a base file into the store");
+        }
+    }
+    return 0;
+}
+
+int sh_digest_file(int dir_fd, const char *path, uint8_t digest[48], struct sh_error *err)
+{
+    cleanup_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sh_fail_errno(err, -errno, "cannot open %s", path);
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    cleanup_free uint8_t *buffer = sh_alloc(1 << 18);
+    bool ok = hash && EVP_DigestInit_ex(hash, EVP_sha384(), NULL);
+    ssize_t n = 0;
+    while (ok && (n = read(fd, buffer, 1 << 18)) > 0)
+        ok = EVP_DigestUpdate(hash, buffer, (size_t)n);
+    int code = n < 0 ? -errno : -EIO;
+    ok = ok && n == 0 && EVP_DigestFinal_ex(hash, digest, NULL);
+    EVP_MD_CTX_free(hash);
+    return ok ? 0 : sh_fail_errno(err, code, "cannot read %s", path);
+}

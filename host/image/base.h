@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Base files: the guest kernel and initramfs that every image keeps a copy of.
+#ifndef HOST_IMAGE_BASE_H
+#define HOST_IMAGE_BASE_H
+
+#include "host/base/util.h"
+
+#define SH_BASE_COUNT 3
+extern const char *const sh_base_names[SH_BASE_COUNT]; /* "vmlinux", "bzImage", "initramfs" */
+
+/* Where they are: `given` (--base), else $SHELTER_BASE, else build/base beside the executable, else
+ * ../lib/shelter/base from it. Owned by the caller; NULL with a sentence. */
+char *sh_base_find(const char *given, struct sh_error *err);
+
+/* Copies them into dir_fd/base. */
+int sh_base_copy(const char *from, int dir_fd, struct sh_error *err);
+
+/* SHA-384 of a file. */
+int sh_digest_file(int dir_fd, const char *path, uint8_t digest[48], struct sh_error *err);
+
+#endif

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// From inputs to an image: tree, root image, manifest, base files, reference values, store.
+#include "host/image/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "host/image/base.h"
+#include "host/image/erofs.h"
+#include "host/image/files.h"
+#include "host/image/progress.h"
+#include "host/image/reference.h"
+#include "lib/hex.h"
+#include "lib/sha2.h"
+
+#define AGENT_PATH "/usr/local/bin/attestation-agent"
+
+void sh_build_free(struct sh_build *b)
+{
+    free(b->tag);
+    free(b->rootfs);
+    free(b->image);
+    sh_strings_free(&b->files);
+    free(b->agent);
+    free(b->base);
+    sh_config_free(&b->config);
+}
+
+/* --- the root file system --- */
+
+static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *config,
+                     struct sh_error *err)
+{
+    if (access(file, R_OK))
+        return sh_fail(err, -errno,
+                       "cannot open the agent %s: %s; Shelter's own is installed at " AGENT_PATH
+                       " and needs no -a",
+                       file, strerror(errno));
+    cleanup_free char *argument = sh_format("%s:" AGENT_PATH, file);
+    cleanup_free char *path = NULL;
+    int r = sh_files_add(tree, argument, &path, err);
+    if (!r)
+        sh_config_set(&config->agent, path);
+    return r;
+}
+
+static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_config *config,
+                     struct sh_progress *progress, struct sh_error *err)
+{
+    int r = 0;
+    tree->layer++;
+    for (size_t i = 0; !r && i < b->files.count; i++) {
+        cleanup_free char *path = NULL;
+        r = sh_files_add(tree, b->files.v[i], &path, err);
+        if (!r && !i && !b->rootfs && !b->image)
+            sh_strings_add(&config->command, path);
+    }
+    if (!r && b->agent)
+        r = add_agent(tree, b->agent, config, err);
+    if (!r)
+        r = sh_files_skeleton(tree, !b->rootfs && !b->image, err);
+    return r;
+}
+
+/* --- settings --- */
+
+static void merge_text(char **to, const char *from)
+{
+    if (from)
+        sh_config_set(to, from);
+}
+
+static void merge_list(struct sh_strings *to, const struct sh_strings *from)
+{
+    if (from->v)
+        sh_config_list(to, from->v, from->count);
+}
+
+/* What was said in the build file or on the command line goes over what the input said. */
+static int merge(struct sh_config *to, const struct sh_config *from, struct sh_error *err)
+{
+    int r = 0;
+    if (from->entrypoint.v)
+        sh_strings_free(&to->command); /* it was meant for the other entry point */
+    merge_list(&to->entrypoint, &from->entrypoint);
+    merge_list(&to->command, &from->command);
+    merge_list(&to->secrets, &from->secrets);
+    for (size_t i = 0; !r && i < from->env.count; i++)
+        r = sh_config_env(to, from->env.v[i], err);
+    merge_text(&to->workdir, from->workdir);
+    merge_text(&to->user, from->user);
+    merge_text(&to->hostname, from->hostname);
+    merge_text(&to->network, from->network);
+    merge_text(&to->broker, from->broker);
+    to->broker_key.size = 0;
+    sh_buffer_add(&to->broker_key, from->broker_key.data, from->broker_key.size);
+    if (from->stop_signal)
+        to->stop_signal = from->stop_signal;
+    to->cpus = from->cpus;
+    to->memory = from->memory;
+    to->policy = from->policy;
+    for (size_t i = 0; i < from->limit_count; i++) {
+        to->limits = sh_realloc_array(to->limits, to->limit_count + 1, sizeof(*to->limits));
+        to->limits[to->limit_count++] = from->limits[i];
+    }
+    for (size_t i = 0; i < from->mount_count; i++) {
+        to->mounts = sh_realloc_array(to->mounts, to->mount_count + 1, sizeof(*to->mounts));
+        to->mounts[to->mount_count] = from->mounts[i];
+        to->mounts[to->mount_count++].path = sh_strdup(from->mounts[i].path);
+    }
+    for (size_t i = 0; !r && i < from->port_count; i++) {
+        cleanup_free char *port = sh_format("%u/%s", from->ports[i].port,
+                                            from->ports[i].protocol == 17 ? "udp" : "tcp");
+        r = sh_config_port(to, port, err);
+    }
+    return r;
+}
+
+/* A host that may choose the broker or LD_PRELOAD would own the secrets. */
+static int check_secrets(struct sh_config *c, struct sh_error *err)
+{
+    if (!c->secrets.count)
+        return 0;
+    if (!c->broker_key.size)
+        return sh_fail(err, -EINVAL,
+                       "secrets need the key broker's public key in the image: --broker-key FILE");
+    c->policy |= SH_POLICY_LOCK;
+    return 0;
+}
+
+/* --- the image --- */
+
+static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *progress,
+                      struct sh_erofs_result *result, struct sh_error *err)
+{
+    cleanup_close int fd =
+        openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return sh_fail_errno(err, -errno, "cannot make the root image in the store");
+    return sh_erofs_write(tree, fd, progress, result, err);
+}
+
+static int write_manifest(const struct sh_config *config, const struct sh_erofs_result *root,
+                          int dir_fd, char id[SH_ID_TEXT_SIZE], struct sh_error *err)
+{
+    uint8_t digest[SH_ID_SIZE];
+    struct sh_buffer manifest = {0};
+    int r = sh_manifest_write(config, root->root_size, root->root_hash, &manifest, err);
+    if (!r)
+        r = sh_write_file(dir_fd, "manifest", manifest.data, manifest.size, 0644, err);
+    if (!r) {
+        sh_sha384(digest, manifest.data, manifest.size);
+        sh_hex(id, digest, sizeof(digest));
+    }
+    sh_buffer_free(&manifest);
+    return r;
+}
+
+static int build_image(const struct sh_build *b, struct sh_work *work, const char *base,
+                       struct sh_progress *progress, char id[SH_ID_TEXT_SIZE],
+                       struct sh_error *err)
+{
+    struct sh_tree tree = {0};
+    struct sh_config config = {0};
+    struct sh_erofs_result root = {0};
+    int r = sh_tree_init(&tree, work->dir_fd, err);
+    if (!r)
+        r = fill_tree(b, &tree, &config, progress, err);
+    if (!r)
+        r = merge(&config, &b->config, err);
+    if (!r)
+        r = check_secrets(&config, err);
+    if (!r)
+        r = write_root(&tree, work->dir_fd, progress, &root, err);
+    if (!r)
+        r = write_manifest(&config, &root, work->dir_fd, id, err);
+    if (!r)
+        r = sh_base_copy(base, work->dir_fd, err);
+    if (!r)
+        r = sh_reference_write(work->dir_fd, id, err);
+    sh_tree_free(&tree);
+    sh_config_free(&config);
+    return r;
+}
+
+int sh_build_run(const struct sh_build *b, char id[SH_ID_TEXT_SIZE], struct sh_error *err)
+{
+    struct sh_store store;
+    struct sh_work work = {.dir_fd = -1};
+    struct sh_progress progress;
+    cleanup_free char *tag = b->tag ? sh_tag_full(b->tag, err) : NULL;
+    if (b->tag && !tag)
+        return -EINVAL;
+    cleanup_free char *base = sh_base_find(b->base, err);
+    if (!base)
+        return -ENOENT;
+    int r = sh_store_open(&store, err);
+    if (r)
+        return r;
+    sh_progress_start(&progress, b->quiet);
+    r = sh_work_begin(&store, &work, err);
+    if (!r)
+        r = build_image(b, &work, base, &progress, id, err);
+    if (!r)
+        r = sh_work_install(&work, id, true, err);
+    if (!r && tag)
+        r = sh_store_tag(&store, tag, id, err);
+    sh_progress_end(&progress);
+    sh_work_end(&work);
+    sh_store_close(&store);
+    return r;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds an image from its inputs and puts it into the store.
+#ifndef HOST_IMAGE_BUILD_H
+#define HOST_IMAGE_BUILD_H
+
+#include "host/image/config.h"
+#include "host/image/store.h"
+
+/* What to build, from the build file and the command line. */
+struct sh_build {
+    char *tag;               /* as given, or NULL */
+    char *rootfs;            /* root file system tar, "-" for stdin, or NULL */
+    char *image;             /* oci:..., oci-archive:..., docker-archive:..., or NULL */
+    struct sh_strings files; /* SRC[:DST] */
+    char *agent;             /* file of an API server that replaces ours, or NULL */
+    char *base;              /* folder of base files, or NULL */
+    bool quiet;
+    struct sh_config config; /* what is set here wins over what the input says */
+};
+
+void sh_build_free(struct sh_build *b);
+
+/* `id` is the image's. Nothing is left in the store when it fails. */
+int sh_build_run(const struct sh_build *b, char id[SH_ID_TEXT_SIZE], struct sh_error *err);
+
+#endif

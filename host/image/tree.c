@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+// A root file system in memory: names, folders, links, whiteouts.
+#include "host/image/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <shelter/erofs.h>
+
+#define LINKS_MAX 40
+#define DEPTH_MAX 1024
+
+int sh_tree_init(struct sh_tree *t, int dir_fd, struct sh_error *err)
+{
+    *t = (struct sh_tree){.layer = 1};
+    t->spool_fd = openat(dir_fd, "spool", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (t->spool_fd < 0)
+        return sh_fail_errno(err, -errno, "cannot make a temporary file in the store");
+    unlinkat(dir_fd, "spool", 0);
+    t->root = sh_tree_inode(t, S_IFDIR | 0755);
+    t->root->parent = t->root;
+    return 0;
+}
+
+struct sh_inode *sh_tree_inode(struct sh_tree *t, uint32_t mode)
+{
+    struct sh_inode *i = sh_alloc(sizeof(*i));
+    i->mode = mode;
+    t->inode_count++;
+    return i;
+}
+
+void sh_tree_inode_drop(struct sh_inode *i)
+{
+    for (size_t k = 0; k < i->xattr_count; k++)
+        free(i->xattrs[k].data);
+    free(i->xattrs);
+    free(i->entries);
+    free(i->target);
+    free(i);
+}
+
+static void drop_entry(struct sh_entry *e);
+
+/* Depth is bounded by DEPTH_MAX, which sh_tree_parent keeps. */
+static void drop_entries(struct sh_inode *folder)
+{
+    for (size_t k = 0; k < folder->entry_count; k++)
+        drop_entry(&folder->entries[k]);
+    folder->entry_count = 0;
+}
+
+static void drop_entry(struct sh_entry *e)
+{
+    free(e->name);
+    if (S_ISDIR(e->inode->mode)) {
+        drop_entries(e->inode);
+        sh_tree_inode_drop(e->inode);
+    } else if (--e->inode->link_count == 0) {
+        sh_tree_inode_drop(e->inode);
+    }
+}
+
+void sh_tree_free(struct sh_tree *t)
+{
+    if (t->root) {
+        drop_entries(t->root);
+        sh_tree_inode_drop(t->root);
+        close(t->spool_fd);
+    }
+    *t = (struct sh_tree){0};
+}
+
+/* Index of the first entry not below `name`. */
+static size_t lower_bound(const struct sh_inode *folder, const char *name)
+{
+    size_t low = 0, high = folder->entry_count;
+    /* Archives are mostly sorted: try the end first. */
+    if (high && strcmp(folder->entries[high - 1].name, name) < 0)
+        return high;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (strcmp(folder->entries[mid].name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+struct sh_entry *sh_tree_entry(const struct sh_inode *folder, const char *name)
+{
+    size_t k = lower_bound(folder, name);
+    if (k < folder->entry_count && !strcmp(folder->entries[k].name, name))
+        return &folder->entries[k];
+    return NULL;
+}
+
+static void remove_at(struct sh_inode *folder, size_t k)
+{
+    drop_entry(&folder->entries[k]);
+    memmove(folder->entries + k, folder->entries + k + 1,
+            (folder->entry_count - k - 1) * sizeof(*folder->entries));
+    folder->entry_count--;
+}
+
+void sh_tree_remove(struct sh_inode *folder, const char *name)
+{
+    struct sh_entry *e = sh_tree_entry(folder, name);
+    if (e)
+        remove_at(folder, (size_t)(e - folder->entries));
+}
+
+int sh_tree_link(struct sh_tree *t, struct sh_inode *folder, const char *name,
+                 struct sh_inode *inode, struct sh_error *err)
+{
+    if (strlen(name) > SH_EROFS_NAME_MAX)
+        return sh_fail(err, -ENAMETOOLONG, "the name '%.40s...' is longer than 255 bytes", name);
+    if (t->inode_count > SH_TREE_INODES_MAX)
+        return sh_fail(err, -E2BIG, "the root file system has more than %u files",
+                       SH_TREE_INODES_MAX);
+    if (!S_ISDIR(inode->mode))
+        inode->link_count++; /* first: the name may be the last one of this very inode */
+    size_t k = lower_bound(folder, name);
+    if (k < folder->entry_count && !strcmp(folder->entries[k].name, name))
+        remove_at(folder, k);
+    /* Room grows by doubling: the capacity is the power of two that holds the count. */
+    size_t n = folder->entry_count;
+    if ((n & (n - 1)) == 0)
+        folder->entries =
+            sh_realloc_array(folder->entries, n ? 2 * n : 1, sizeof(*folder->entries));
+    memmove(folder->entries + k + 1, folder->entries + k, (n - k) * sizeof(*folder->entries));
+    folder->entries[k] = (struct sh_entry){sh_strdup(name), inode, t->layer};
+    folder->entry_count++;
+    return 0;
+}
+
+int sh_tree_add_folder(struct sh_tree *t, struct sh_inode *folder, const char *name,
+                       struct sh_inode **made, struct sh_error *err)
+{
+    struct sh_entry *e = sh_tree_entry(folder, name);
+    if (e && S_ISDIR(e->inode->mode)) {
+        e->layer = t->layer;
+        *made = e->inode;
+        return 0;
+    }
+    struct sh_inode *i = sh_tree_inode(t, S_IFDIR | 0755);
+    i->parent = folder;
+    int r = sh_tree_link(t, folder, name, i, err);
+    if (r) {
+        sh_tree_inode_drop(i);
+        return r;
+    }
+    *made = i;
+    return 0;
+}
+
+/* --- paths --- */
+
+struct walk {
+    struct sh_tree *t;
+    const char *path; /* as the archive has it, for the sentence */
+    struct sh_inode *at;
+    unsigned links, depth;
+    bool make;
+    bool lenient; /* sh_tree_find: as chroot would, no sentences */
+};
+
+/* The next component of *p, skipping slashes and "."; its length, 0 at the end. */
+static size_t next_name(const char **p, const char **name)
+{
+    for (;;) {
+        while (**p == '/')
+            (*p)++;
+        *name = *p;
+        while (**p && **p != '/')
+            (*p)++;
+        size_t n = (size_t)(*p - *name);
+        if (n != 1 || **name != '.')
+            return n;
+    }
+}
+
+static int enter(struct walk *w, const char *name, struct sh_error *err);
+
+/* Follows a symbolic link among the parents, inside the root. */
+static int follow(struct walk *w, const char *target, struct sh_error *err)
+{
+    if (++w->links > LINKS_MAX)
+        return sh_fail(err, -ELOOP, "'%s' goes through a loop of symbolic links", w->path);
+    if (*target == '/') {
+        if (w->t->strict_links && !w->lenient)
+            return sh_fail(err, -EXDEV,
+                           "'%s' goes through a symbolic link to '%s', out of the root file system",
+                           w->path, target);
+        w->at = w->t->root;
+    }
+    bool make = w->make;
+    w->make = false; /* a link names a folder that exists */
+    const char *p = target, *name;
+    int r = 0;
+    for (size_t n; !r && (n = next_name(&p, &name)) != 0;) {
+        cleanup_free char *part = strndup(name, n);
+        r = part ? enter(w, part, err) : -ENOMEM;
+    }
+    w->make = make;
+    return r;
+}
+
+static int enter(struct walk *w, const char *name, struct sh_error *err)
+{
+    if (!strcmp(name, "..")) {
+        if (w->at == w->t->root && !w->lenient)
+            return sh_fail(err, -EXDEV, "'%s' leads out of the root file system", w->path);
+        w->at = w->at->parent;
+        return 0;
+    }
+    if (++w->depth > DEPTH_MAX)
+        return sh_fail(err, -ENAMETOOLONG, "'%.60s...' has more than %d folders", w->path,
+                       DEPTH_MAX);
+    struct sh_entry *e = sh_tree_entry(w->at, name);
+    if (!e && w->make) {
+        struct sh_inode *made;
+        int r = sh_tree_add_folder(w->t, w->at, name, &made, err);
+        if (!r)
+            w->at = made;
+        return r;
+    }
+    if (!e)
+        return sh_fail(err, -ENOENT, "'%s' goes through '%s', which is not there", w->path, name);
+    if (S_ISLNK(e->inode->mode))
+        return follow(w, e->inode->target, err);
+    if (!S_ISDIR(e->inode->mode))
+        return sh_fail(err, -ENOTDIR, "'%s' goes through '%s', which is not a folder", w->path,
+                       name);
+    w->at = e->inode;
+    return 0;
+}
+
+int sh_tree_parent(struct sh_tree *t, const char *path, bool make, struct sh_inode **folder,
+                   char **name, struct sh_error *err)
+{
+    struct walk w = {.t = t, .path = path, .at = t->root, .make = make};
+    const char *p = path, *part;
+    *name = NULL;
+    if (*p == '/')
+        return sh_fail(err, -EXDEV, "'%s' is an absolute name; names must be inside the root",
+                       path);
+    cleanup_free char *last = sh_strdup("");
+    for (size_t n; (n = next_name(&p, &part)) != 0;) {
+        if (n == 2 && !memcmp(part, "..", 2))
+            return sh_fail(err, -EXDEV, "'%s' has '..' in it, which may lead out of the root",
+                           path);
+        if (*last) {
+            int r = enter(&w, last, err);
+            if (r)
+                return r;
+        }
+        free(last);
+        last = strndup(part, n);
+        if (!last)
+            return sh_fail_errno(err, -ENOMEM, "cannot read '%s'", path);
+    }
+    *folder = w.at;
+    *name = sh_take_ptr(last);
+    return 0;
+}
+
+struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
+{
+    struct sh_error ignored = {0};
+    struct walk w = {.t = t, .path = path, .at = t->root, .lenient = true};
+    const char *p = path, *part;
+    cleanup_free char *last = NULL;
+    for (size_t n; (n = next_name(&p, &part)) != 0;) {
+        if (last && enter(&w, last, &ignored))
+            return NULL;
+        free(last);
+        last = strndup(part, n);
+        if (!last)
+            return NULL;
+    }
+    for (;;) {
+        if (!last)
+            return w.at;
+        if (!strcmp(last, ".."))
+            return w.at->parent;
+        struct sh_entry *e = sh_tree_entry(w.at, last);
+        if (!e)
+            return NULL;
+        if (!S_ISLNK(e->inode->mode))
+            return e->inode;
+        if (++w.links > LINKS_MAX)
+            return NULL;
+        /* The link's own parents, then its last name. */
+        if (*e->inode->target == '/')
+            w.at = t->root;
+        p = e->inode->target;
+        free(last);
+        last = NULL;
+        for (size_t n; (n = next_name(&p, &part)) != 0;) {
+            if (last && enter(&w, last, &ignored))
+                return NULL;
+            free(last);
+            last = strndup(part, n);
+            if (!last)
+                return NULL;
+        }
+    }
+}
+
+/* --- whiteouts --- */
+
+void sh_tree_opaque(struct sh_tree *t, struct sh_inode *folder)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < folder->entry_count; k++) {
+        struct sh_entry *e = &folder->entries[k];
+        bool keep = e->layer == t->layer;
+        if (S_ISDIR(e->inode->mode)) {
+            sh_tree_opaque(t, e->inode);
+            keep = keep || e->inode->entry_count;
+        }
+        if (keep)
+            folder->entries[kept++] = *e;
+        else
+            drop_entry(e);
+    }
+    folder->entry_count = kept;
+}
+
+void sh_tree_whiteout(struct sh_tree *t, struct sh_inode *folder, const char *name)
+{
+    struct sh_entry *e = sh_tree_entry(folder, name);
+    if (!e)
+        return;
+    if (S_ISDIR(e->inode->mode)) {
+        sh_tree_opaque(t, e->inode);
+        if (e->inode->entry_count)
+            return;
+    }
+    if (e->layer != t->layer)
+        sh_tree_remove(folder, name);
+}
+
+/* --- attributes and content --- */
+
+static const struct {
+    const char *prefix;
+    uint8_t index;
+    bool whole;
+} kinds[] = {
+    {"user.", SH_EROFS_XATTR_USER, false},
+    {"security.", SH_EROFS_XATTR_SECURITY, false},
+    {"trusted.", SH_EROFS_XATTR_TRUSTED, false},
+    {"system.posix_acl_access", SH_EROFS_XATTR_ACL_ACCESS, true},
+    {"system.posix_acl_default", SH_EROFS_XATTR_ACL_DEFAULT, true},
+};
+
+static int compare_xattr(const void *a, const void *b)
+{
+    const struct sh_xattr *x = a, *y = b;
+    if (x->index != y->index)
+        return x->index - y->index;
+    size_t n = x->name_size < y->name_size ? x->name_size : y->name_size;
+    int r = n ? memcmp(x->data, y->data, n) : 0;
+    return r ? r : x->name_size - y->name_size;
+}
+
+int sh_tree_xattr(struct sh_inode *inode, const char *name, const void *value, size_t size,
+                  struct sh_error *err)
+{
+    uint8_t index = 0;
+    const char *rest = "";
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]) && !index; k++) {
+        size_t n = strlen(kinds[k].prefix);
+        if (kinds[k].whole ? !strcmp(name, kinds[k].prefix) : !strncmp(name, kinds[k].prefix, n)) {
+            index = kinds[k].index;
+            rest = name + n;
+        }
+    }
+    /* Overlay's own marks would make files of the image disappear in the guest. */
+    if (!index || !strncmp(name, "trusted.overlay.", 16) || (!*rest && strchr(name, 0)[-1] == '.'))
+        return 0;
+    if (strlen(rest) > 255 || size > 65535 || inode->xattr_count >= 256)
+        return sh_fail(err, -E2BIG, "the extended attribute %.60s is too large", name);
+    struct sh_xattr x = {index, (uint8_t)strlen(rest), (uint16_t)size, NULL};
+    x.data = sh_alloc(x.name_size + size);
+    memcpy(x.data, rest, x.name_size);
+    if (size)
+        memcpy(x.data + x.name_size, value, size);
+    for (size_t k = 0; k < inode->xattr_count; k++) {
+        if (!compare_xattr(&inode->xattrs[k], &x)) {
+            free(inode->xattrs[k].data);
+            inode->xattrs[k] = x;
+            return 0;
+        }
+    }
+    inode->xattrs = sh_realloc_array(inode->xattrs, inode->xattr_count + 1, sizeof(x));
+    inode->xattrs[inode->xattr_count++] = x;
+    qsort(inode->xattrs, inode->xattr_count, sizeof(x), compare_xattr);
+    return 0;
+}
+
+int sh_tree_reserve(struct sh_tree *t, uint64_t size, uint64_t *offset, struct sh_error *err)
+{
+    uint64_t start = (t->spool_size + 4095) & ~4095ull;
+    if (size > 1ull << 44 || start + size > 1ull << 44)
+        return sh_fail(err, -EFBIG, "the root file system is larger than 16 TiB");
+    if (size && ftruncate(t->spool_fd, (off_t)(start + size)))
+        return sh_fail_errno(err, -errno, "cannot write the root file system");
+    *offset = start;
+    t->spool_size = start + size;
+    return 0;
+}
