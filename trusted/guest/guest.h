@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// PID 1 of the confidential VM: what its files share. docs/guest.md tells the order of things.
+//
+// Attacks expected here: the host chooses every byte of the disks, the channel, the network and the
+// shared folders, at every moment, and may answer late, twice or never. What it may vary lawfully is
+// in the launch config; all else must equal what is measured, or this program powers off.
+#ifndef GUEST_GUEST_H
+#define GUEST_GUEST_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <shelter/boot.h>
+
+#include "lib/launch.h"
+#include "lib/manifest.h"
+
+#define GUEST_EXIT_OWN 125 /* our own failure; 126 and 127 are exec's */
+
+/* The one line that the user will read, and the exit status that goes with it. */
+struct guest_error {
+    int status;
+    char text[256];
+};
+
+/* Fills e (status GUEST_EXIT_OWN) and returns code, a -errno. */
+int guest_fail(struct guest_error *e, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static inline void guest_close(int *fd)
+{
+    extern int close(int);
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+#define GUEST_AUTOCLOSE __attribute__((cleanup(guest_close)))
+
+/* --- cmdline.c (pure) --- */
+
+struct guest_cmdline {
+    char tee[16];
+    uint8_t manifest[SH_ID_SIZE];
+    bool has_launch;
+    uint8_t launch[SH_LAUNCH_DIGEST_SIZE];
+    bool console; /* some console= is there: only a debug image may run */
+    bool probe;   /* shelter.probe: power off at once */
+};
+
+/* 0; -EEXIST for a key given twice, -EINVAL for a missing or malformed one. */
+int guest_cmdline_parse(struct guest_cmdline *c, const char *text, struct guest_error *e);
+
+/* --- config.c (pure) --- */
+
+#define GUEST_CONFIG_SIZE_MAX                                                                      \
+    (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
+
+struct guest_config {
+    struct sh_view manifest_bytes, launch; /* in the caller's buffer; unchecked until checked */
+    struct sh_manifest manifest;
+};
+
+/* Splits the config disk's bytes. Nothing inside the parts is looked at. */
+int guest_config_split(struct guest_config *c, const void *data, size_t size,
+                       struct guest_error *e);
+/* Compares the manifest with its measured digest, then parses it. */
+int guest_config_manifest(struct guest_config *c, const uint8_t digest[SH_ID_SIZE],
+                          struct guest_error *e);
+/* Compares the launch config with the first `size` bytes of its bound digest, then checks it. */
+int guest_config_launch(struct guest_config *c, const uint8_t *digest, size_t size,
+                        struct guest_error *e);
+
+/* The value of a text key: the launch config's, else the manifest's, else "". -ENAMETOOLONG. */
+int guest_config_text(const struct guest_config *c, enum sh_launch_key key,
+                      enum sh_manifest_tag tag, char *out, size_t out_size);
+bool guest_config_flag(const struct guest_config *c, enum sh_launch_key key);
+
+/* --- policy.c (pure) --- */
+
+/* May this launch config be used with this manifest and command line? */
+int guest_policy_launch(const struct guest_config *c, const struct guest_cmdline *cmdline,
+                        struct guest_error *e);
+/* May the host send this signal? */
+bool guest_policy_signal(const struct sh_manifest *m, uint32_t signal);
+int guest_stop_signal(const struct sh_manifest *m);
+
+/* --- tee.c --- */
+
+/* Does the CPU agree with the command line's TEE? */
+int guest_tee_check(const char *tee, struct guest_error *e);
+/* The launch config's digest as the TEE has it; size is 48, or 32 where the field is shorter. */
+int guest_tee_launch_digest(const struct guest_cmdline *cmdline, uint8_t digest[48], size_t *size,
+                            struct guest_error *e);
+
+/* --- device.c --- */
+
+/* "/dev/vda" for a virtio disk by its serial number. Waits a short while for it to appear. */
+int guest_disk_find(const char *serial, char *path, size_t path_size, struct guest_error *e);
+/* Opens a virtio-serial port by its name. */
+int guest_port_open(const char *name, struct guest_error *e);
+/* Reads a small file whole: its size, or -errno (-EFBIG when it does not fit; a NUL is added). */
+ssize_t guest_read_file(const char *path, char *out, size_t out_size);
+
+/* --- verity.c --- */
+
+/* Makes /dev/dm-0 of the root disk; each block read from it was checked against the root hash. */
+int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size_t path_size,
+                 struct guest_error *e);
+
+/* --- path.c: names inside the workload's root, which may be full of links --- */
+
+/* Opens a path as the workload would see it; never leaves root. -errno. */
+int guest_open_in(int root, const char *path, int flags);
+/* A directory, made with its parents (0755, root) where missing. O_PATH descriptor or -errno. */
+int guest_mkdir_in(int root, const char *path);
+/* Replaces directory/name by a file with this content; links are replaced, not followed. */
+int guest_write_in(int root, const char *directory, const char *name, const char *text);
+
+/* --- mounts.c --- */
+
+int guest_mount_own(struct guest_error *e);
+/* The overlay of the checked root image and memory. Returns an O_PATH descriptor or -errno. */
+int guest_mount_root(const char *device, struct guest_error *e);
+/* /dev, /proc, /sys, /run, /tmp and the manifest's tmpfs mounts. */
+int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e);
+/* The host's folders that policy let into the launch config. */
+int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e);
+
+/* --- netconf.c (pure) --- */
+
+#define GUEST_DNS_MAX 4
+
+struct guest_address {
+    int family; /* AF_INET, AF_INET6 or 0: none */
+    uint8_t bytes[16];
+};
+
+struct guest_network {
+    bool none, dhcp;
+    struct guest_address address, gateway, dns[GUEST_DNS_MAX];
+    unsigned prefix;
+    size_t dns_count;
+};
+
+/* "none", "dhcp" or "ADDR/LEN[,GATEWAY[,DNS...]]". 0 or -EINVAL. */
+int guest_network_parse(struct guest_network *n, const char *text);
+bool guest_hostname_ok(const char *name);
+
+/* --- dhcp.c (the messages are pure) --- */
+
+#define GUEST_DHCP_SIZE 576
+
+enum { GUEST_DHCP_DISCOVER = 1, GUEST_DHCP_OFFER = 2, GUEST_DHCP_REQUEST = 3, GUEST_DHCP_ACK = 5,
+       GUEST_DHCP_NAK = 6 };
+
+struct guest_lease {
+    uint8_t type; /* GUEST_DHCP_OFFER, _ACK or _NAK */
+    uint8_t address[4], server[4], mask[4], router[4], dns[GUEST_DNS_MAX][4];
+    bool has_server, has_mask, has_router;
+    size_t dns_count;
+};
+
+/* Builds DISCOVER (lease NULL) or REQUEST for an offer. Returns its size. */
+size_t guest_dhcp_build(uint8_t out[GUEST_DHCP_SIZE], uint32_t xid, const uint8_t mac[6],
+                        const struct guest_lease *offer);
+/* Reads a reply to (xid, mac). 0 or -EBADMSG. */
+int guest_dhcp_parse(struct guest_lease *lease, const uint8_t *data, size_t size, uint32_t xid,
+                     const uint8_t mac[6]);
+/* Asks on this interface, for at most ten seconds. */
+int guest_dhcp(const char *interface, const uint8_t mac[6], struct guest_network *n,
+               struct guest_error *e);
+
+/* --- network.c --- */
+
+int guest_network_up(const struct guest_config *c, struct guest_network *n, struct guest_error *e);
+/* /etc/hostname, /etc/hosts, /etc/resolv.conf in the overlay. */
+int guest_network_files(int root, const char *hostname, const struct guest_network *n,
+                        struct guest_error *e);
+
+/* --- users.c (pure but for guest_user_find) --- */
+
+#define GUEST_GROUPS_MAX 64
+#define GUEST_ETC_SIZE_MAX 1048576u /* of /etc/passwd and /etc/group */
+
+struct guest_user {
+    uint32_t uid, gid;
+    uint32_t groups[GUEST_GROUPS_MAX];
+    size_t group_count;
+    char home[1024];
+};
+
+/* Resolves user[:group] by the text of /etc/passwd and /etc/group, as docker does.
+ * 0 or -ENOENT: a name that is not there. */
+int guest_user_resolve(struct guest_user *u, const char *spec, const char *passwd,
+                       size_t passwd_size, const char *group, size_t group_size);
+int guest_user_find(struct guest_user *u, int root, const char *spec, struct guest_error *e);
+
+/* --- program.c (pure): argv and environment --- */
+
+#define GUEST_STRINGS_MAX 8192u /* of one list */
+
+struct guest_strings {
+    char **items; /* NULL-terminated */
+    size_t count, room;
+};
+
+int guest_strings_add(struct guest_strings *s, const char *text, size_t size);
+/* Adds NAME=VALUE, or replaces what has this name. */
+int guest_env_set(struct guest_strings *env, const char *text, size_t size);
+const char *guest_env_get(const struct guest_strings *env, const char *name);
+void guest_strings_free(struct guest_strings *s);
+/* argv and environment from manifest and launch config (HOME, HOSTNAME... are the caller's). */
+int guest_program(const struct guest_config *c, struct guest_strings *argv,
+                  struct guest_strings *env, struct guest_error *e);
+
+#endif

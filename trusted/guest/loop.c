@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one loop of PID 1: children, the channel, every session's streams.
+#include "trusted/guest/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BYE_MS 2000   /* for the host to say that it has the exit status */
+#define STOP_MS 10000 /* for the workload to stop when the host is gone */
+
+long guest_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void reap(struct guest *g)
+{
+    struct signalfd_siginfo info;
+    int status;
+    pid_t pid;
+    while (read(g->signal_fd, &info, sizeof(info)) > 0)
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        guest_session_reaped(g, pid, status);
+    g->alone = pid < 0 && errno == ECHILD;
+}
+
+void guest_take_frames(struct guest *g)
+{
+    struct guest_channel *c = &g->channel;
+    struct sh_frame frame;
+    const uint8_t *payload;
+    int rc = 0;
+    /* An answer needs room: without it the host has to wait. */
+    while (!c->ended && guest_channel_room(c) > GUEST_TX_RESERVE / 2 &&
+           (rc = guest_channel_next(c, &frame, &payload)) > 0)
+        if ((rc = guest_frame(g, &frame, payload)) < 0)
+            break;
+    if (rc < 0)
+        c->ended = true;
+}
+
+/* The host is gone or broke the protocol: the workload is asked to stop, later it is made to. */
+static void lost_channel(struct guest *g)
+{
+    if (!g->deadline) {
+        g->deadline = guest_now_ms() + STOP_MS;
+        for (size_t i = 0; i < SH_SESSION_MAX; i++)
+            if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].pid > 0)
+                kill(-g->sessions[i].pid, guest_stop_signal(&g->config.manifest));
+    } else if (guest_now_ms() >= g->deadline) {
+        g->stopping = true;
+    }
+}
+
+struct polled {
+    struct pollfd fds[3 + 4 * SH_SESSION_MAX];
+    nfds_t count;
+};
+
+/* Adds a descriptor; its place, or -1 where there is nothing to wait for. */
+static int add(struct polled *p, int fd, short events)
+{
+    if (fd < 0 || !events)
+        return -1;
+    p->fds[p->count] = (struct pollfd){.fd = fd, .events = events};
+    return (int)p->count++;
+}
+
+static bool ready(const struct polled *p, int place)
+{
+    return place >= 0 && p->fds[place].revents;
+}
+
+static bool wants_output(const struct guest *g, const struct guest_session *s, unsigned i)
+{
+    bool room = guest_channel_room(&g->channel) >=
+                SH_FRAME_SIZE_MAX + 2 * GUEST_FRAME_HEAD + GUEST_TX_RESERVE;
+    return s->state >= GUEST_RUNNING && room &&
+           (s->out[i].credit || g->channel.ended ||
+            g->config.manifest.policy & SH_POLICY_NO_OUTPUT);
+}
+
+static void one_round(struct guest *g)
+{
+    static struct polled p;
+    int in[SH_SESSION_MAX], out[SH_SESSION_MAX][2], status[SH_SESSION_MAX];
+    struct guest_channel *c = &g->channel;
+    long wait = -1;
+
+    p.count = 0;
+    int signals = add(&p, g->signal_fd, POLLIN);
+    short events = 0;
+    if (!c->ended) {
+        events = c->tx_at < c->tx_end ? POLLOUT : 0;
+        if (guest_channel_room(c) > GUEST_TX_RESERVE / 2)
+            events |= POLLIN;
+    }
+    int port = add(&p, c->ended ? -1 : c->fd, events);
+    int agent = add(&p, g->agent < 0 && !g->stopping ? g->agent_listen : -1, POLLIN);
+    for (size_t i = 0; i < SH_SESSION_MAX; i++) {
+        struct guest_session *s = &g->sessions[i];
+        in[i] = out[i][0] = out[i][1] = status[i] = -1;
+        if (s->state == GUEST_UNUSED)
+            continue;
+        if (s->state == GUEST_STARTING)
+            status[i] = add(&p, s->status_fd, POLLIN);
+        in[i] = add(&p, s->in_held ? s->in_fd : -1, POLLOUT);
+        for (unsigned k = 0; k < 2; k++)
+            out[i][k] = add(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
+        /* What is only waiting for its descriptors to run dry has nothing to be woken by. */
+        if (s->state == GUEST_ENDED && (g->alone || s->id))
+            wait = 20;
+    }
+    if (g->deadline) {
+        long left = g->deadline - guest_now_ms();
+        left = left < 0 ? 0 : left;
+        wait = wait < 0 || left < wait ? left : wait;
+    }
+    if (g->stopping && !g->alone && (wait < 0 || wait > 100))
+        wait = 100;
+    if (poll(p.fds, p.count, (int)wait) < 0 && errno != EINTR)
+        return;
+
+    if (ready(&p, port) && p.fds[port].revents & (POLLIN | POLLHUP | POLLERR))
+        guest_channel_fill(c);
+    guest_take_frames(g);
+    for (size_t i = 0; i < SH_SESSION_MAX; i++)
+        if (ready(&p, status[i]) && g->sessions[i].state == GUEST_STARTING)
+            guest_session_started(g, &g->sessions[i]);
+    if (ready(&p, signals))
+        reap(g);
+    for (size_t i = 0; i < SH_SESSION_MAX; i++) {
+        bool out_ready[2] = {ready(&p, out[i][0]), ready(&p, out[i][1])};
+        if (g->sessions[i].state != GUEST_UNUSED)
+            guest_session_pump(g, &g->sessions[i], ready(&p, in[i]), out_ready);
+    }
+    if (ready(&p, agent))
+        guest_agent_start(g);
+    guest_channel_flush(c);
+}
+
+void guest_loop(struct guest *g)
+{
+    while (!g->bye) {
+        one_round(g);
+        /* The workload's leader ended: whatever it left behind goes too. */
+        if (g->stopping && !g->alone) {
+            kill(-1, SIGKILL);
+            reap(g);
+        }
+        if (g->channel.ended && !g->exit_sent)
+            lost_channel(g);
+        if (!g->exit_sent)
+            continue;
+        if (g->channel.ended)
+            return;
+        if (!g->deadline && g->channel.tx_at == g->channel.tx_end)
+            g->deadline = guest_now_ms() + BYE_MS;
+        if (g->deadline && guest_now_ms() >= g->deadline)
+            return;
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// PID 1 of the confidential VM: checks what it was given, runs the workload, powers off.
+//
+// The order is the security argument: nothing the host gave is used before it was compared with
+// what is measured. docs/guest.md has it as a table.
+#include "trusted/guest/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct guest guest; /* large: kept in zeroed memory, not in the file */
+
+static void power_off(void)
+{
+    sync();
+    reboot(RB_POWER_OFF);
+    for (;;) /* PID 1 must not return, whatever the machine does */
+        pause();
+}
+
+/* Nothing is on the standard descriptors but /dev/null: this program is silent. */
+static void quiet_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    for (int i = 0; i < 3; i++)
+        if (fd != i)
+            dup2(fd, i);
+    if (fd > 2)
+        close(fd);
+}
+
+static void protect_self(struct guest *g)
+{
+    sigset_t set;
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "-1000", 5) != 5)
+            g->deadline = 0; /* then it is merely less protected */
+        close(fd);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    g->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    umask(022);
+}
+
+static int read_cmdline(struct guest *g, struct guest_error *e)
+{
+    char text[4097];
+    ssize_t n = guest_read_file("/proc/cmdline", text, sizeof(text) - 1);
+    if (n < 0)
+        return guest_fail(e, (int)n, "cannot read the kernel command line");
+    return guest_cmdline_parse(&g->cmdline, text, e);
+}
+
+static int open_channel(struct guest *g, struct guest_error *e)
+{
+    uint32_t version = SH_CHANNEL_VERSION;
+    g->channel.fd = guest_port_open(SH_CHANNEL_PORT, e);
+    if (g->channel.fd < 0)
+        return g->channel.fd;
+    guest_session_new(g, 0);
+    guest_channel_numbers(&g->channel, SH_FRAME_HELLO, 0, 0, &version, 1, NULL);
+    guest_channel_flush(&g->channel);
+    return 0;
+}
+
+/* Reads the config disk once; what is checked later is this copy. */
+static int read_config(struct guest *g, struct guest_error *e)
+{
+    char path[48];
+    size_t room = (GUEST_CONFIG_SIZE_MAX + 4095) / 4096 * 4096, size = 0;
+    uint8_t *data = malloc(room);
+    int rc = guest_disk_find(SH_BOOT_CONFIG_SERIAL, path, sizeof(path), e);
+    if (rc)
+        return rc;
+    GUEST_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 || !data ? -1 : 1;
+    while (n > 0 && size < room) {
+        n = read(fd, data + size, room - size);
+        size += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0)
+        return guest_fail(e, -errno, "cannot read the config disk: %s", strerror(errno));
+    return guest_config_split(&g->config, data, size, e);
+}
+
+/* From here on the manifest and the launch config may be believed. */
+static int check_config(struct guest *g, struct guest_error *e)
+{
+    uint8_t digest[48];
+    size_t size;
+    int rc = guest_config_manifest(&g->config, g->cmdline.manifest, e);
+    if (!rc)
+        rc = guest_tee_launch_digest(&g->cmdline, digest, &size, e);
+    if (!rc)
+        rc = guest_config_launch(&g->config, digest, size, e);
+    if (!rc)
+        rc = guest_policy_launch(&g->config, &g->cmdline, e);
+    return rc;
+}
+
+static int open_root(struct guest *g, struct guest_error *e)
+{
+    char disk[48], device[48];
+    int rc = guest_disk_find(SH_BOOT_ROOT_SERIAL, disk, sizeof(disk), e);
+    if (!rc)
+        rc = guest_verity(disk, &g->config.manifest, device, sizeof(device), e);
+    if (rc)
+        return rc;
+    g->root = guest_mount_root(device, e);
+    if (g->root < 0)
+        return g->root;
+    rc = guest_mount_workload(g->root, &g->config.manifest, e);
+    return rc ? rc : guest_mount_shares(g->root, &g->config, e);
+}
+
+static int set_network(struct guest *g, char *hostname, size_t hostname_size,
+                       struct guest_error *e)
+{
+    struct guest_network network;
+    int rc = guest_config_text(&g->config, SH_LAUNCH_HOSTNAME, SH_TAG_HOSTNAME, hostname,
+                               hostname_size);
+    if (!rc && !hostname[0])
+        strcpy(hostname, "shelter");
+    if (rc || !guest_hostname_ok(hostname))
+        return guest_fail(e, -EINVAL, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
+    if (sethostname(hostname, strlen(hostname)))
+        return guest_fail(e, -errno, "cannot set the host name: %s", strerror(errno));
+    rc = guest_network_up(&g->config, &network, e);
+    return rc ? rc : guest_network_files(g->root, hostname, &network, e);
+}
+
+static int set_environment(struct guest *g, const char *hostname, bool tty, struct guest_error *e)
+{
+    char text[1100];
+    static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    /* Defaults first, so that image and host may override them. */
+    int rc = guest_strings_add(&g->env, path, sizeof(path) - 1);
+    snprintf(text, sizeof(text), "HOSTNAME=%s", hostname);
+    if (!rc)
+        rc = guest_env_set(&g->env, text, strlen(text));
+    if (!rc && tty)
+        rc = guest_env_set(&g->env, "TERM=xterm", 10);
+    if (rc)
+        return guest_fail(e, rc, "no memory for the environment");
+    rc = guest_program(&g->config, &g->argv, &g->env, e);
+    if (rc || guest_env_get(&g->env, "HOME"))
+        return rc;
+    snprintf(text, sizeof(text), "HOME=%s", g->user.home);
+    rc = guest_env_set(&g->env, text, strlen(text));
+    return rc ? guest_fail(e, rc, "no memory for the environment") : 0;
+}
+
+static int start_workload(struct guest *g, const char *hostname, struct guest_error *e)
+{
+    char user[512];
+    bool tty = guest_config_flag(&g->config, SH_LAUNCH_TTY);
+    bool input = guest_config_flag(&g->config, SH_LAUNCH_STDIN);
+    int rc = guest_config_text(&g->config, SH_LAUNCH_USER, SH_TAG_USER, user, sizeof(user));
+    if (rc)
+        return guest_fail(e, rc, "the user's name is too long");
+    rc = guest_user_find(&g->user, g->root, user, e);
+    if (!rc)
+        rc = set_environment(g, hostname, tty, e);
+    if (rc)
+        return rc;
+    rc = guest_config_text(&g->config, SH_LAUNCH_WORKDIR, SH_TAG_WORKDIR, g->workdir,
+                           sizeof(g->workdir));
+    if (!rc && !g->workdir[0])
+        strcpy(g->workdir, "/");
+    if (!rc && g->workdir[0] != '/')
+        rc = -EINVAL;
+    GUEST_AUTOCLOSE int dir = rc ? rc : guest_mkdir_in(g->root, g->workdir);
+    if (dir < 0)
+        return guest_fail(e, dir, "cannot make the working directory '%.100s': %s", g->workdir,
+                          strerror(-dir));
+    rc = guest_agent_prepare(g, e);
+    if (rc)
+        return rc;
+    /* The terminal's size and an early ^C came while we were busy. */
+    guest_channel_fill(&g->channel);
+    guest_take_frames(g);
+    struct guest_session *workload = guest_session_find(g, 0);
+    struct guest_run run = {
+        .kind = SH_EXEC_PROGRAM,
+        .tty = tty,
+        .input = input && !(g->config.manifest.policy & SH_POLICY_NO_INPUT),
+        .output = !(g->config.manifest.policy & SH_POLICY_NO_OUTPUT),
+        .argv = g->argv.items,
+        .env = g->env.items,
+        .workdir = g->workdir,
+        .user = &g->user,
+        .rows = workload->rows,
+        .columns = workload->columns,
+    };
+    return guest_spawn(g, workload, &run, e);
+}
+
+/* Each step may use what the steps before it checked. Secrets and encrypted volumes will have their
+ * place after the network is up and before the workload starts. */
+static int start(struct guest *g, struct guest_error *e)
+{
+    char hostname[66];
+    int rc = open_channel(g, e);
+    if (!rc)
+        rc = guest_tee_check(g->cmdline.tee, e);
+    if (!rc)
+        rc = read_config(g, e);
+    if (!rc)
+        rc = check_config(g, e);
+    if (!rc)
+        rc = open_root(g, e);
+    if (!rc)
+        rc = set_network(g, hostname, sizeof(hostname), e);
+    if (!rc)
+        rc = start_workload(g, hostname, e);
+    return rc;
+}
+
+int main(void)
+{
+    struct guest *g = &guest;
+    struct guest_error e;
+    if (getpid() != 1)
+        return GUEST_EXIT_OWN;
+    g->root = g->signal_fd = g->agent_listen = g->agent = g->channel.fd = -1;
+    int rc = guest_mount_own(&e);
+    quiet_descriptors();
+    if (!rc)
+        rc = read_cmdline(g, &e);
+    if (!rc && g->cmdline.probe)
+        power_off();
+    protect_self(g);
+    if (!rc) {
+        rc = start(g, &e);
+    } else {
+        struct guest_error ignored;
+        open_channel(g, &ignored); /* to tell why */
+    }
+    if (rc) {
+        uint32_t status = (uint32_t)e.status;
+        guest_channel_numbers(&g->channel, SH_FRAME_ERROR, 0, 0, &status, 1, e.text);
+        g->exit_sent = g->stopping = true;
+    }
+    if (g->channel.fd >= 0)
+        guest_loop(g);
+    power_off();
+}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# PID 1 of the confidential VM, and the initramfs: static against musl, the same bytes everywhere.
+
+GUEST_SRC := $(wildcard trusted/guest/*.c)
+GUEST_LIB := lib/hex.c lib/launch.c lib/manifest.c lib/sha2.c
+G := $(B)/guest
+
+# musl-gcc has no -static-pie: its start file and flags are given by hand, so that PID 1 is
+# position-independent like all else.
+MUSL_CC := musl-gcc
+MUSL_LIB := /usr/lib/x86_64-linux-musl
+MUSL_CFLAGS := -std=gnu11 -Os $(WARN) -fPIE -fstack-protector-strong -ftrivial-auto-var-init=zero \
+    -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections $(REPRO) \
+    -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+MUSL_LDFLAGS := -nostartfiles -static -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now \
+    -Wl,-z,noexecstack,--gc-sections,--build-id=none,-s
+MUSL_START := $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o
+MUSL_END := $(MUSL_LIB)/crtn.o
+
+$(G)/o/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,MUSL,$<)
+	$(Q)$(MUSL_CC) $(MUSL_CFLAGS) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
+
+$(G)/init: $(GUEST_SRC:%.c=$(G)/o/%.o) $(GUEST_LIB:%.c=$(G)/o/%.o)
+	$(call say,LD,$@)
+	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
+
+# The unit tests and fuzzers run this code too.
+GUEST_TESTED := $(filter-out trusted/guest/main.c,$(GUEST_SRC))
+$(B)/san/parts.a: $(GUEST_TESTED:%.c=$(B)/san/%.o)
+
+$(B)/tools/mkcpio: tools/mkcpio.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) $(DEPFLAGS) -pie -o $@ $<
+
+# Folders first; nothing else is in there.
+INITRAMFS_DIRS := dev/ proc/ sys/ lower/ upper/ root/ empty/
+$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init
+	@mkdir -p $(@D)
+	$(call say,CPIO,$@)
+	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init && mv $@.tmp $@

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// File systems: PID 1's own, the workload's root, and what a container expects to find in it.
+#include "trusted/guest/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define SAFE (MS_NOSUID | MS_NODEV)
+#define SAFER (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+int guest_mount_own(struct guest_error *e)
+{
+    if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) && errno != EBUSY)
+        return guest_fail(e, -errno, "cannot mount /dev: %s", strerror(errno));
+    if (mount("proc", "/proc", "proc", SAFER, NULL))
+        return guest_fail(e, -errno, "cannot mount /proc: %s", strerror(errno));
+    if (mount("sysfs", "/sys", "sysfs", SAFER, NULL))
+        return guest_fail(e, -errno, "cannot mount /sys: %s", strerror(errno));
+    return 0;
+}
+
+int guest_mount_root(const char *device, struct guest_error *e)
+{
+    const char *step = "the root image";
+    if (mount(device, "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL))
+        goto fail;
+    step = "memory for the root";
+    if (mount("tmpfs", "/upper", "tmpfs", MS_NODEV, "mode=755,size=50%"))
+        goto fail;
+    step = "the root overlay";
+    /* Its top directory is the image's: mode and owner come along by this copy. */
+    struct stat st;
+    if (stat("/lower", &st) || mkdir("/upper/data", 0755) || mkdir("/upper/work", 0755) ||
+        chmod("/upper/data", st.st_mode & 07777) || chown("/upper/data", st.st_uid, st.st_gid))
+        goto fail;
+    if (mount("overlay", "/root", "overlay", MS_NODEV,
+              "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work"))
+        goto fail;
+    int fd = open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+fail:
+    return guest_fail(e, -errno, "cannot mount %s: %s", step, strerror(errno));
+}
+
+/* Mounts at a path inside the root, made where missing. */
+static int mount_in(int root, const char *path, const char *source, const char *type,
+                    unsigned long flags, const char *options)
+{
+    char at[32];
+    GUEST_AUTOCLOSE int fd = guest_mkdir_in(root, path);
+    if (fd < 0)
+        return fd;
+    snprintf(at, sizeof(at), "/proc/self/fd/%d", fd);
+    return mount(source, at, type, flags, options) ? -errno : 0;
+}
+
+static const struct {
+    const char *path, *type;
+    unsigned long flags;
+    const char *options;
+    bool optional;
+} mounts[] = {
+    {"/proc", "proc", SAFER, NULL, false},
+    {"/sys", "sysfs", SAFER | MS_RDONLY, NULL, false},
+    {"/sys/fs/cgroup", "cgroup2", SAFER | MS_RDONLY, NULL, true},
+    {"/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m", false},
+    {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5",
+     false},
+    {"/dev/shm", "tmpfs", SAFER, "mode=1777", false},
+    {"/dev/mqueue", "mqueue", SAFER, NULL, true},
+    {"/run", "tmpfs", SAFE, "mode=755", false},
+};
+
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} nodes[] = {
+    {"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+    {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+};
+
+static const struct {
+    const char *name, *target;
+} links[] = {
+    {"ptmx", "pts/ptmx"},           {"fd", "/proc/self/fd"},         {"stdin", "/proc/self/fd/0"},
+    {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+};
+
+static int fill_dev(int root)
+{
+    GUEST_AUTOCLOSE int dev = guest_open_in(root, "/dev", O_PATH | O_DIRECTORY);
+    if (dev < 0)
+        return dev;
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+        if (mknodat(dev, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) ||
+            fchmodat(dev, nodes[i].name, 0666, 0)) /* whatever the umask is */
+            return -errno;
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+        if (symlinkat(links[i].target, dev, links[i].name))
+            return -errno;
+    return 0;
+}
+
+/* A tmpfs that the manifest asks for: u64 size, u32 mode, path. */
+static int mount_record(int root, struct sh_view v)
+{
+    char path[4096], options[64];
+    size_t size = v.size - 12;
+    if (size >= sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, v.data + 12, size);
+    path[size] = 0;
+    unsigned long long bytes = sh_le64(v.data);
+    unsigned mode = sh_le32(v.data + 8) & 07777;
+    if (bytes)
+        snprintf(options, sizeof(options), "mode=%o,size=%llu", mode, bytes);
+    else
+        snprintf(options, sizeof(options), "mode=%o", mode);
+    return mount_in(root, path, "tmpfs", "tmpfs", SAFE, options);
+}
+
+int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e)
+{
+    for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+        int rc = mount_in(root, mounts[i].path, mounts[i].type, mounts[i].type, mounts[i].flags,
+                          mounts[i].options);
+        if (rc && !mounts[i].optional)
+            return guest_fail(e, rc, "cannot mount %s: %s", mounts[i].path, strerror(-rc));
+        if (!strcmp(mounts[i].path, "/dev") && (rc = fill_dev(root)))
+            return guest_fail(e, rc, "cannot fill /dev: %s", strerror(-rc));
+    }
+    GUEST_AUTOCLOSE int tmp = guest_open_in(root, "/tmp", O_PATH);
+    if (tmp == -ENOENT) {
+        GUEST_AUTOCLOSE int made = guest_mkdir_in(root, "/tmp");
+        GUEST_AUTOCLOSE int dir = made < 0 ? -1 : guest_open_in(root, "/tmp", O_RDONLY);
+        if (dir < 0 || fchmod(dir, 01777))
+            return guest_fail(e, -errno, "cannot make /tmp: %s", strerror(errno));
+    }
+    struct sh_view v;
+    for (size_t i = 0; (v = sh_manifest_get(m, SH_TAG_MOUNT, i)).data; i++) {
+        int rc = mount_record(root, v);
+        if (rc)
+            return guest_fail(e, rc, "cannot mount a tmpfs at %.*s: %s",
+                              (int)(v.size - 12 > 100 ? 100 : v.size - 12), v.data + 12,
+                              strerror(-rc));
+    }
+    return 0;
+}
+
+/* "TAG ro|rw /path" */
+static int mount_share(int root, const char *text, struct guest_error *e)
+{
+    char tag[32];
+    size_t size = strcspn(text, " ");
+    size_t prefix = strlen(SH_BOOT_SHARE_TAG);
+    const char *mode = text[size] ? text + size + 1 : "";
+    bool read_only = !strncmp(mode, "ro /", 4);
+    if (size <= prefix || size >= sizeof(tag) || strncmp(text, SH_BOOT_SHARE_TAG, prefix) ||
+        strspn(text + prefix, "0123456789") != size - prefix ||
+        (!read_only && strncmp(mode, "rw /", 4)))
+        return guest_fail(e, -EINVAL, "a mount of the launch config is malformed");
+    memcpy(tag, text, size);
+    tag[size] = 0;
+    int rc = mount_in(root, mode + 3, tag, "9p", SAFE | (read_only ? MS_RDONLY : 0),
+                      "trans=virtio,version=9p2000.L,access=any,cache=mmap,msize=262144");
+    return rc ? guest_fail(e, rc, "cannot mount the host's folder at %.100s: %s", mode + 3,
+                           strerror(-rc))
+              : 0;
+}
+
+int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e)
+{
+    for (size_t i = 0;; i++) {
+        char text[4200];
+        int n = sh_launch_get(c->launch.data, c->launch.size, SH_LAUNCH_MOUNT, i, text,
+                              sizeof(text));
+        if (n == -ENOENT)
+            return 0;
+        int rc = n < 0 ? guest_fail(e, n, "a mount of the launch config is too long")
+                       : mount_share(root, text, e);
+        if (rc)
+            return rc;
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts a program in the workload's root, as its user, on pipes or a terminal.
+#include "trusted/guest/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#define TTY_GROUP 5 /* as devpts is mounted */
+
+/* What docker leaves a container's root, without making device nodes. */
+#define KEEP(cap) (1ull << (cap))
+#define KEPT_CAPABILITIES                                                                          \
+    (KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEEP(CAP_FSETID) | KEEP(CAP_FOWNER) |              \
+     KEEP(CAP_NET_RAW) | KEEP(CAP_SETGID) | KEEP(CAP_SETUID) | KEEP(CAP_SETFCAP) |                 \
+     KEEP(CAP_SETPCAP) | KEEP(CAP_NET_BIND_SERVICE) | KEEP(CAP_SYS_CHROOT) | KEEP(CAP_KILL) |      \
+     KEEP(CAP_AUDIT_WRITE))
+
+void guest_child_reset(void)
+{
+    sigset_t none;
+    for (int i = 1; i < 65; i++)
+        if (i != SIGKILL && i != SIGSTOP)
+            signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "0", 1) < 0)
+        _exit(GUEST_EXIT_OWN);
+    close(fd);
+    umask(022);
+}
+
+int guest_child_enter(int root, const struct guest_user *user)
+{
+    gid_t groups[GUEST_GROUPS_MAX + 1];
+    size_t count = 0;
+    if (fchdir(root) || chroot(".") || chdir("/"))
+        return -errno;
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+        if (!(KEPT_CAPABILITIES >> cap & 1) && prctl(PR_CAPBSET_DROP, cap))
+            return -errno;
+    groups[count++] = user->gid;
+    for (size_t i = 0; i < user->group_count; i++)
+        groups[count++] = user->groups[i];
+    if (setgroups(count, groups) || setresgid(user->gid, user->gid, user->gid) ||
+        setresuid(user->uid, user->uid, user->uid))
+        return -errno;
+    return 0;
+}
+
+static int set_limits(const struct sh_manifest *m)
+{
+    struct rlimit files = {1024, 1048576}, core = {0, RLIM_INFINITY};
+    setrlimit(RLIMIT_NOFILE, &files);
+    setrlimit(RLIMIT_CORE, &core);
+    struct sh_view v;
+    for (size_t i = 0; (v = sh_manifest_get(m, SH_TAG_LIMIT, i)).data; i++) {
+        struct rlimit limit = {sh_le64(v.data + 8), sh_le64(v.data + 16)};
+        if (setrlimit((int)sh_le32(v.data), &limit))
+            return -errno;
+    }
+    return 0;
+}
+
+/* --- in the child, from here on --- */
+
+static void give_up(int status_fd, int status, const char *what, const char *name, int code)
+{
+    struct guest_error e;
+    guest_fail(&e, code, "%s '%.150s': %s", what, name, strerror(-code));
+    e.status = status;
+    _exit(write(status_fd, &e, sizeof(e)) == sizeof(e) ? status : GUEST_EXIT_OWN);
+}
+
+/* Finds argv[0] on PATH as a shell does, and execs it. Returns only on failure: -errno. */
+static int exec_path(char **argv, char **env, const char *path)
+{
+    char file[4096];
+    int rc = -ENOENT;
+    if (strchr(argv[0], '/') || !argv[0][0]) {
+        execve(argv[0], argv, env);
+        return -errno;
+    }
+    for (const char *at = path;; at++) {
+        size_t size = strcspn(at, ":");
+        int n = snprintf(file, sizeof(file), "%.*s/%s", size ? (int)size : 1, size ? at : ".",
+                         argv[0]);
+        if (n > 0 && (size_t)n < sizeof(file)) {
+            execve(file, argv, env);
+            /* A directory or file that is not for us hides nothing later on the path. */
+            if (errno != ENOENT && errno != ENOTDIR && !(errno == EACCES && rc != -ENOENT))
+                rc = -errno;
+            if (rc != -ENOENT && rc != -EACCES)
+                return rc;
+        }
+        at += size;
+        if (!*at)
+            return rc;
+    }
+}
+
+static void run_program(const struct guest_run *run, int status_fd)
+{
+    const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (char **e = run->env; e && *e; e++)
+        if (!strncmp(*e, "PATH=", 5))
+            path = *e + 5;
+    int rc = exec_path(run->argv, run->env, path);
+    struct stat st;
+    /* The file is there: then it is its interpreter that is not. */
+    if (rc == -ENOENT && strchr(run->argv[0], '/') && !stat(run->argv[0], &st))
+        give_up(status_fd, 127, "the interpreter is missing of", run->argv[0], rc);
+    give_up(status_fd, rc == -ENOENT || rc == -ENOTDIR ? 127 : 126, "cannot run", run->argv[0], rc);
+}
+
+struct ends {
+    int child[3], ours[3]; /* stdin, stdout, stderr */
+    int slave;
+};
+
+static void child(struct guest *g, const struct guest_run *run, const struct ends *ends,
+                  int status_fd)
+{
+    int rc;
+    guest_child_reset();
+    setsid();
+    for (int i = 0; i < 3; i++) {
+        struct stat st;
+        if (dup2(ends->child[i], i) < 0)
+            give_up(status_fd, GUEST_EXIT_OWN, "cannot set up", "stdio", -errno);
+        /* So that /dev/stdout can be opened by name, whoever the user is. */
+        if (!fstat(i, &st) && (S_ISFIFO(st.st_mode) || run->tty) &&
+            fchown(i, run->user->uid, run->tty ? TTY_GROUP : run->user->gid))
+            give_up(status_fd, GUEST_EXIT_OWN, "cannot own", "stdio", -errno);
+    }
+    if (run->tty && ioctl(0, TIOCSCTTY, 0))
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot take", "the terminal", -errno);
+    rc = set_limits(&g->config.manifest);
+    if (rc)
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot set", "the image's limits", rc);
+    if (run->kind != SH_EXEC_PROGRAM) {
+        struct guest_user root = {.home = "/"};
+        rc = guest_child_enter(g->root, &root);
+        if (rc)
+            give_up(status_fd, GUEST_EXIT_OWN, "cannot enter", "the root", rc);
+        close(status_fd);
+        _exit(run->kind == SH_EXEC_COPY_OUT ? guest_copy_out(run->argv[0], 1)
+                                            : guest_copy_in(run->argv[0], 0));
+    }
+    rc = guest_child_enter(g->root, run->user);
+    if (rc)
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot become", "the user", rc);
+    if (chdir(run->workdir))
+        give_up(status_fd, 126, "cannot go to directory", run->workdir, -errno);
+    run_program(run, status_fd);
+}
+
+/* --- in PID 1 --- */
+
+static int open_pipes(const struct guest_run *run, struct ends *ends)
+{
+    for (int i = 0; i < 3; i++) {
+        int p[2];
+        if (i == 0 ? !run->input : !run->output) {
+            ends->child[i] = open("/dev/null", i ? O_WRONLY | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
+            if (ends->child[i] < 0)
+                return -errno;
+            continue;
+        }
+        if (pipe2(p, O_CLOEXEC))
+            return -errno;
+        ends->child[i] = i ? p[1] : p[0];
+        ends->ours[i] = i ? p[0] : p[1];
+        if (fcntl(ends->ours[i], F_SETFL, O_NONBLOCK))
+            return -errno;
+    }
+    return 0;
+}
+
+static int open_terminal(struct guest *g, const struct guest_run *run, struct ends *ends)
+{
+    int unlock = 0;
+    struct winsize size = {.ws_row = run->rows, .ws_col = run->columns};
+    int master = guest_open_in(g->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK);
+    if (master < 0)
+        return master;
+    ends->ours[1] = master;
+    if (ioctl(master, TIOCSPTLCK, &unlock))
+        return -errno;
+    ends->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends->slave < 0)
+        return -errno;
+    if (size.ws_row && size.ws_col)
+        ioctl(master, TIOCSWINSZ, &size);
+    for (int i = 0; i < 3; i++)
+        ends->child[i] = ends->slave;
+    if (run->input && (ends->ours[0] = fcntl(master, F_DUPFD_CLOEXEC, 0)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* /dev/console is the workload's own terminal, as in a container. */
+static void bind_console(struct guest *g, int slave)
+{
+    char from[32], to[32];
+    GUEST_AUTOCLOSE int dev = guest_open_in(g->root, "/dev", O_PATH | O_DIRECTORY);
+    GUEST_AUTOCLOSE int fd =
+        dev < 0 ? -1 : openat(dev, "console", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    snprintf(from, sizeof(from), "/proc/self/fd/%d", slave);
+    snprintf(to, sizeof(to), "/proc/self/fd/%d", fd);
+    mount(from, to, NULL, MS_BIND, NULL);
+}
+
+int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
+                struct guest_error *e)
+{
+    struct ends ends = {{-1, -1, -1}, {-1, -1, -1}, -1};
+    int status[2] = {-1, -1};
+    int rc = run->tty ? open_terminal(g, run, &ends) : open_pipes(run, &ends);
+    if (!rc && pipe2(status, O_CLOEXEC | O_NONBLOCK))
+        rc = -errno;
+    if (!rc && run->tty && s->id == 0)
+        bind_console(g, ends.slave);
+    if (!rc && ends.ours[0] >= 0 && !(s->in = malloc(GUEST_IN_WINDOW)))
+        rc = -ENOMEM;
+    pid_t pid = rc ? -1 : fork();
+    if (pid == 0)
+        child(g, run, &ends, status[1]);
+    if (!rc && pid < 0)
+        rc = -errno;
+    for (int i = 0; i < 3; i++)
+        if (!run->tty)
+            guest_close(&ends.child[i]);
+    guest_close(&ends.slave);
+    guest_close(&status[1]);
+    if (rc) {
+        for (int i = 0; i < 3; i++)
+            guest_close(&ends.ours[i]);
+        guest_close(&status[0]);
+        return guest_fail(e, rc, "cannot start a process: %s", strerror(-rc));
+    }
+    s->pid = pid;
+    s->tty = run->tty;
+    s->state = GUEST_STARTING;
+    s->status_fd = status[0];
+    s->in_fd = ends.ours[0];
+    s->out[0].fd = ends.ours[1];
+    s->out[1].fd = ends.ours[2];
+    g->alone = false;
+    return 0;
+}

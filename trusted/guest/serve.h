@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The running shelter: its sessions, and the one loop that moves their bytes.
+#ifndef GUEST_SERVE_H
+#define GUEST_SERVE_H
+
+#include "trusted/guest/channel.h"
+
+#define GUEST_IN_WINDOW 131072u /* credit for a session's stdin; SH_CREDIT_WINDOW at most */
+
+/* What is run in the workload's root, and as whom. */
+struct guest_run {
+    uint8_t kind; /* enum sh_exec_kind */
+    bool tty, input, output;
+    char **argv, **env;
+    const char *workdir;
+    const struct guest_user *user;
+    uint16_t rows, columns;
+};
+
+enum guest_state {
+    GUEST_UNUSED,
+    GUEST_NEW,      /* the workload before its start */
+    GUEST_STARTING, /* forked; exec has not told yet */
+    GUEST_RUNNING,
+    GUEST_ENDED, /* the leader is gone; output is being drained */
+};
+
+struct guest_out {
+    int fd;
+    uint64_t credit;
+};
+
+struct guest_session {
+    enum guest_state state;
+    uint16_t id;
+    bool tty;
+    pid_t pid;
+    int wait_status;
+    int status_fd;       /* carries the child's struct guest_error when exec fails */
+    uint32_t signal_due; /* came before the start */
+    uint16_t rows, columns;
+    int in_fd;
+    uint8_t *in; /* ring of GUEST_IN_WINDOW bytes: credit + held + freed = the window, always */
+    uint32_t in_at, in_held, in_credit, in_freed;
+    bool in_eof;
+    struct guest_out out[2]; /* stdout, stderr */
+};
+
+struct guest {
+    struct guest_config config;
+    struct guest_cmdline cmdline;
+    int root; /* O_PATH: the workload's root */
+    struct guest_user user;
+    struct guest_strings argv, env;
+    char workdir[4096];
+    struct guest_channel channel;
+    struct guest_session sessions[SH_SESSION_MAX];
+    uint8_t ids_seen[65536 / 8]; /* a session's number is used once */
+    int signal_fd;
+    int agent_listen; /* our agent is started when somebody connects */
+    pid_t agent;
+    bool stopping;  /* the workload is gone: everything else goes too */
+    bool alone;     /* no process is left */
+    bool exit_sent; /* EXIT or ERROR of session 0 */
+    bool bye;
+    long deadline; /* of what is waited for last, in ms; 0: none */
+};
+
+/* --- process.c --- */
+
+/* Forks and execs `run` for a session; the session's descriptors are filled in. */
+int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
+                struct guest_error *e);
+/* In a fresh child: what any program of the workload gets and may not keep. */
+void guest_child_reset(void);
+/* In a child: into the root, as the user, with a container's capabilities. 0 or -errno. */
+int guest_child_enter(int root, const struct guest_user *user);
+
+/* --- copy.c: in a child, inside the root --- */
+
+int guest_copy_out(const char *path, int out_fd);
+int guest_copy_in(const char *directory, int in_fd);
+
+/* --- session.c --- */
+
+struct guest_session *guest_session_find(struct guest *g, uint16_t id);
+struct guest_session *guest_session_new(struct guest *g, uint16_t id);
+bool guest_session_seen(const struct guest *g, uint16_t id);
+void guest_session_free(struct guest_session *s);
+/* One frame of the host for sessions and their streams. 0 or -EBADMSG: end the channel. */
+int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
+/* Moves what can be moved now. */
+void guest_session_pump(struct guest *g, struct guest_session *s, bool in_ready, bool out_ready[2]);
+/* Did the start succeed? Called when status_fd is readable. */
+void guest_session_started(struct guest *g, struct guest_session *s);
+void guest_session_reaped(struct guest *g, pid_t pid, int wait_status);
+
+/* --- agent.c --- */
+
+/* Ours listens (and is started on the first connection); the image's own is started now. */
+int guest_agent_prepare(struct guest *g, struct guest_error *e);
+void guest_agent_start(struct guest *g);
+
+/* --- loop.c --- */
+
+long guest_now_ms(void);
+/* Takes the frames that came so far. */
+void guest_take_frames(struct guest *g);
+/* Until the workload has ended and the host knows. */
+void guest_loop(struct guest *g);
+
+#endif
