@@ -38,6 +38,9 @@ void sh_vm_machine_args(struct sh_strings *argv, const char *more)
                     "q35,graphics=off,usb=off,sata=off,smbus=off,i8042=off,vmport=off,hpet=off,"
                     "smm=off,dump-guest-core=off%s",
                     more);
+    /* Nothing can be plugged in later; the tables that the guest must interpret get shorter. */
+    sh_strings_add(argv, "-global");
+    sh_strings_add(argv, "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
 }
 
 void sh_vm_memfd_args(const struct sh_vm_config *config, struct sh_strings *argv)

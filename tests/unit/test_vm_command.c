@@ -99,6 +99,8 @@ static void common(const struct sh_strings *argv, const struct sh_vm_config *c)
     assert_string_equal(value_of(argv, "-smp"), "cpus=2,sockets=1,cores=2,threads=1");
     assert_string_equal(value_of(argv, "-initrd"), "/b/initramfs");
     assert_string_equal(value_of(argv, "-bios"), "/f/fw.fd");
+    assert_string_equal(value_of(argv, "-global"),
+                        "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
     size_t bare = 0;
     for (size_t i = 0; i < argv->count; i++)
         bare += !strcmp(argv->v[i], "-no-user-config") || !strcmp(argv->v[i], "-nodefaults") ||
