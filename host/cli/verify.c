@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter verify: judges evidence and says why. Exit 0 accept, 1 reject, 2 cannot judge.
+#include "host/cli/verify.h"
+#include "verifier/quote/bytes.h"
+
+#include <shelter/verify.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
+
+struct options {
+    const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
+        *nonce, *report_data, *time, *pccs, *cache;
+    bool json, online, allow_simulated;
+};
+
+struct inputs {
+    uint8_t *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce, *report_data;
+    size_t evidence_size, signer_size, ca_size, event_log_size, reference_size, policy_size,
+        nonce_size, report_data_size;
+    struct shelter_collateral *collateral;
+};
+
+static const char usage[] =
+    "usage: shelter verify --evidence FILE [--type sgx|tdx|snp|csv] [--collateral DIR|FILE]\n"
+    "                      [--signer CERT] [--ca FILE] [--event-log FILE]\n"
+    "                      [--reference FILE | --image IMAGE] [--policy FILE]\n"
+    "                      [--nonce HEX] [--report-data HEX] [--time RFC3339|EPOCH]\n"
+    "                      [--online] [--pccs URL] [--cache DIR] [--allow-simulated] [--json]\n";
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"evidence", required_argument, NULL, 'e'},  {"type", required_argument, NULL, 't'},
+        {"collateral", required_argument, NULL, 'c'}, {"signer", required_argument, NULL, 's'},
+        {"ca", required_argument, NULL, 'a'},        {"event-log", required_argument, NULL, 'l'},
+        {"reference", required_argument, NULL, 'r'}, {"image", required_argument, NULL, 'i'},
+        {"policy", required_argument, NULL, 'p'},    {"nonce", required_argument, NULL, 'n'},
+        {"report-data", required_argument, NULL, 'd'}, {"time", required_argument, NULL, 'T'},
+        {"json", no_argument, NULL, 'j'},            {"online", no_argument, NULL, 'o'},
+        {"pccs", required_argument, NULL, 'P'},      {"cache", required_argument, NULL, 'C'},
+        {"allow-simulated", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        switch (c) {
+        case 'e': o->evidence = optarg; break;
+        case 't': o->type = optarg; break;
+        case 'c': o->collateral = optarg; break;
+        case 's': o->signer = optarg; break;
+        case 'a': o->ca = optarg; break;
+        case 'l': o->event_log = optarg; break;
+        case 'r': o->reference = optarg; break;
+        case 'i': o->image = optarg; break;
+        case 'p': o->policy = optarg; break;
+        case 'n': o->nonce = optarg; break;
+        case 'd': o->report_data = optarg; break;
+        case 'T': o->time = optarg; break;
+        case 'P': o->pccs = optarg; o->online = true; break;
+        case 'C': o->cache = optarg; break;
+        case 'j': o->json = true; break;
+        case 'o': o->online = true; break;
+        case 'S': o->allow_simulated = true; break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: fputs(usage, stderr); return -1;
+        }
+    }
+    if (!o->evidence && optind < argc)
+        o->evidence = argv[optind++];
+    if (!o->evidence || optind != argc || (o->reference && o->image)) {
+        fputs(usage, stderr);
+        return -1;
+    }
+    return 0;
+}
+
+// One line on stderr, or the same as JSON: scripts get an answer in the form they asked for.
+static int cannot(const struct options *o, const char *what, const char *why)
+{
+    fprintf(stderr, "shelter: verify: %s: %s\n", what, why);
+    if (o->json)
+        printf("{\"signatures\":\"invalid\",\"tcb_status\":null,\"advisories\":[],"
+               "\"verdict\":\"reject\",\"judged\":false,\"reason\":\"cannot judge, see stderr\","
+               "\"reason_code\":\"input\",\"simulated\":false,\"debug\":false,\"claims\":{}}\n");
+    return CANNOT_JUDGE;
+}
+
+static int load(const struct options *o, const char *path, size_t size_max, uint8_t **data,
+                size_t *size)
+{
+    int rc = path ? sv_read_file(path, size_max, data, size) : 0;
+
+    if (rc)
+        return cannot(o, path, rc == -EFBIG ? "it is too large" : strerror(-rc));
+    return 0;
+}
+
+static int load_hex(const struct options *o, const char *what, const char *text, size_t size_max,
+                    uint8_t **data, size_t *size)
+{
+    if (!text)
+        return 0;
+    *data = sv_unhex_new(text, size);
+    if (!*data || *size > size_max)
+        return cannot(o, what, "give an even number of hex digits, not too many");
+    return 0;
+}
+
+static bool parse_time(const char *text, int64_t *out)
+{
+    char *end;
+
+    if (!text) {
+        *out = (int64_t)time(NULL);
+        return true;
+    }
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    if (!errno && end != text && !*end && *out >= 0)
+        return true;
+    return sv_time_parse(text, out);
+}
+
+static bool parse_type(const char *text, enum shelter_evidence_type *out)
+{
+    static const char *const names[] = {"auto", "sgx", "tdx", "snp", "csv"};
+
+    *out = SHELTER_EVIDENCE_AUTO;
+    for (int i = 0; text && i < 5; i++)
+        if (!strcmp(text, names[i])) {
+            *out = (enum shelter_evidence_type)i;
+            return true;
+        }
+    return !text;
+}
+
+// The image's reference.json: IMAGE is a folder, or a name in the store.
+static int reference_path(const char *image, char *out, size_t size)
+{
+    const char *store = getenv("SHELTER_STORE"), *data = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    char base[3000];
+    struct stat st;
+
+    if (!stat(image, &st) && S_ISDIR(st.st_mode))
+        return snprintf(out, size, "%s/reference.json", image) < (int)size ? 0 : -ENAMETOOLONG;
+    if (store)
+        snprintf(base, sizeof(base), "%s", store);
+    else if (getuid() == 0)
+        snprintf(base, sizeof(base), "/var/lib/shelter");
+    else if (data)
+        snprintf(base, sizeof(base), "%s/shelter", data);
+    else
+        snprintf(base, sizeof(base), "%s/.local/share/shelter", home ? home : "");
+    if (strchr(image, '/') || !strcmp(image, ".."))
+        return -EINVAL;
+    return snprintf(out, size, "%s/images/%s/reference.json", base, image) < (int)size
+               ? 0
+               : -ENAMETOOLONG;
+}
+
+static int load_all(const struct options *o, struct inputs *in)
+{
+    char path[4096];
+    const char *reference = o->reference;
+    int rc;
+
+    if (o->image) {
+        rc = reference_path(o->image, path, sizeof(path));
+        if (rc)
+            return cannot(o, o->image, "no such image");
+        reference = path;
+    }
+    rc = load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence, &in->evidence_size);
+    rc = rc ? rc : load(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
+    rc = rc ? rc : load(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
+    rc = rc ? rc
+            : load(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log, &in->event_log_size);
+    rc = rc ? rc : load(o, reference, 8 << 20, &in->reference, &in->reference_size);
+    rc = rc ? rc : load(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
+    rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);
+    return rc ? rc
+              : load_hex(o, "--report-data", o->report_data, SHELTER_REPORT_DATA_SIZE,
+                         &in->report_data, &in->report_data_size);
+}
+
+static int load_collateral(const struct options *o, struct inputs *in,
+                           enum shelter_evidence_type type, int64_t when)
+{
+    // A CSV root is no certificate that collateral could end in.
+    const void *ca = type == SHELTER_EVIDENCE_CSV ? NULL : in->ca;
+    size_t ca_size = ca ? in->ca_size : 0;
+    char why[256] = "";
+    int rc = 0;
+
+    if (o->collateral) {
+        rc = shelter_collateral_load(o->collateral, ca, ca_size, &in->collateral, why, sizeof(why));
+    } else if (o->online) {
+        struct shelter_fetch_options fetch = {
+            .pcs_url = o->pccs, .cache_dir = o->cache, .now = when,
+            .insecure_http = o->pccs && !strncmp(o->pccs, "http://127.0.0.1", 16)};
+
+        rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,
+                                      &in->collateral, why, sizeof(why));
+    }
+    return rc ? cannot(o, "collateral", why) : 0;
+}
+
+static void print_text(const struct shelter_verdict *v)
+{
+    static const char *const shown[] = {"mrenclave", "mrsigner", "isvprodid", "isvsvn",
+                                        "mrtd",      "rtmr0",    "rtmr1",     "rtmr2",
+                                        "rtmr3",     "mrconfigid", "measurement", "host_data",
+                                        "measure",   "report_data"};
+    const char *sentence, *status = shelter_verdict_tcb_status(v);
+
+    printf("verdict     %s\n", shelter_verdict_accepted(v) ? "accept" : "reject");
+    for (size_t i = 0; i < shelter_verdict_refusal_count(v); i++) {
+        enum shelter_reason r = shelter_verdict_refusal(v, i, &sentence);
+
+        printf("%-11s %s: %s\n", i ? "" : "reason", shelter_reason_code(r), sentence);
+    }
+    printf("signatures  %s\n", shelter_verdict_signatures_valid(v) ? "valid" : "invalid");
+    if (*status)
+        printf("TCB status  %s\n", status);
+    if (shelter_verdict_debug(v))
+        printf("debug       yes\n");
+    if (shelter_verdict_simulated(v))
+        printf("simulated   yes: this protects nothing\n");
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        char *value = shelter_verdict_claim(v, shown[i]);
+
+        if (value)
+            printf("%-11s %s\n", shown[i], value);
+        free(value);
+    }
+}
+
+static int report(const struct options *o, const struct shelter_verdict *v)
+{
+    if (o->json) {
+        char *text = shelter_verdict_json(v);
+
+        if (!text)
+            return cannot(o, "verdict", strerror(ENOMEM));
+        puts(text);
+        free(text);
+    } else {
+        print_text(v);
+    }
+    if (shelter_verdict_accepted(v))
+        return ACCEPT;
+    if (!shelter_verdict_judged(v)) {
+        const char *sentence = "";
+
+        for (size_t i = 0; i < shelter_verdict_refusal_count(v); i++) {
+            enum shelter_reason r = shelter_verdict_refusal(v, i, &sentence);
+
+            if (r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL)
+                break;
+        }
+        // What was there may already condemn it: a bad signature is a rejection, not a doubt.
+        if (!shelter_verdict_signatures_valid(v))
+            return REJECT;
+        fprintf(stderr, "shelter: verify: cannot judge: %s\n", sentence);
+        return CANNOT_JUDGE;
+    }
+    return REJECT;
+}
+
+static int verify(const struct options *o, struct inputs *in)
+{
+    struct shelter_verify_request rq = {0};
+    struct shelter_verdict *v;
+    int rc;
+
+    if (!parse_type(o->type, &rq.type))
+        return cannot(o, "--type", "give sgx, tdx, snp or csv");
+    if (!parse_time(o->time, &rq.time))
+        return cannot(o, "--time", "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
+    rc = load_all(o, in);
+    rc = rc ? rc : load_collateral(o, in, rq.type, rq.time);
+    if (rc)
+        return rc;
+    rq.evidence = in->evidence;
+    rq.evidence_size = in->evidence_size;
+    rq.collateral = in->collateral;
+    rq.signer = in->signer;
+    rq.signer_size = in->signer_size;
+    rq.ca = in->ca;
+    rq.ca_size = in->ca_size;
+    rq.event_log = in->event_log;
+    rq.event_log_size = in->event_log_size;
+    rq.policy_json = (const char *)in->policy;
+    rq.reference_json = (const char *)in->reference;
+    rq.nonce = in->nonce;
+    rq.nonce_size = in->nonce_size;
+    rq.report_data = in->report_data;
+    rq.report_data_size = in->report_data_size;
+    rq.allow_simulated = o->allow_simulated;
+    rc = shelter_verify(&rq, &v);
+    if (rc)
+        return cannot(o, o->evidence, strerror(-rc));
+    if (shelter_verdict_simulated(v))
+        fprintf(stderr, "shelter: warning: simulated evidence protects nothing\n");
+    rc = report(o, v);
+    shelter_verdict_free(v);
+    return rc;
+}
+
+int cmd_verify(int argc, char **argv)
+{
+    struct options o = {0};
+    struct inputs in = {0};
+    int rc;
+
+    if (parse(argc, argv, &o))
+        return CANNOT_JUDGE;
+    rc = verify(&o, &in);
+    free(in.evidence);
+    free(in.signer);
+    free(in.ca);
+    free(in.event_log);
+    free(in.reference);
+    free(in.policy);
+    free(in.nonce);
+    free(in.report_data);
+    shelter_collateral_free(in.collateral);
+    return rc;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads and replays CCEL event logs. What a log says of itself is not believed: digests of data
+// that stands in the log are recomputed, and the replay is compared with the quote by the caller.
+#include "verifier/measure/tdx_eventlog.h"
+
+#include <shelter/verify.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include <openssl/sha.h>
+
+#define ALG_SHA384 0x000c
+#define EV_NO_ACTION 3u
+
+static const struct {
+    uint32_t type;
+    bool of_data; // digest = SHA-384(event data)
+    const char *name;
+} types[] = {
+    {0x00000001, false, "EV_POST_CODE"},
+    {0x00000003, false, "EV_NO_ACTION"},
+    {0x00000004, true, "EV_SEPARATOR"},
+    {0x00000005, true, "EV_ACTION"},
+    {0x00000006, false, "EV_EVENT_TAG"},
+    {0x00000008, true, "EV_S_CRTM_VERSION"},
+    {0x0000000a, false, "EV_PLATFORM_CONFIG_FLAGS"},
+    {0x0000000d, false, "EV_IPL"},
+    {0x80000001, true, "EV_EFI_VARIABLE_DRIVER_CONFIG"},
+    {0x80000002, false, "EV_EFI_VARIABLE_BOOT"},
+    {0x80000003, false, "EV_EFI_BOOT_SERVICES_APPLICATION"},
+    {0x80000006, true, "EV_EFI_GPT_EVENT"},
+    {0x80000007, true, "EV_EFI_ACTION"},
+    {0x80000008, false, "EV_EFI_PLATFORM_FIRMWARE_BLOB"},
+    {0x80000009, false, "EV_EFI_HANDOFF_TABLES"},
+    {0x8000000a, false, "EV_EFI_PLATFORM_FIRMWARE_BLOB2"},
+    {0x8000000b, false, "EV_EFI_HANDOFF_TABLES2"},
+    {0x8000000c, true, "EV_EFI_VARIABLE_BOOT2"},
+    {0x800000e0, true, "EV_EFI_VARIABLE_AUTHORITY"},
+};
+
+const char *sv_event_type_name(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i].type == type)
+            return types[i].name;
+    return "?";
+}
+
+// "Spec ID Event03": signature 16, class u32, version 3 bytes, uintn u8, count u32,
+// { alg u16, digest size u16 } * count, vendor size u8, vendor data
+static int parse_spec_id(struct sv_bytes in, struct sv_event_log *out)
+{
+    const uint8_t *head = sv_take(&in, 28);
+    uint32_t count;
+
+    if (!head || memcmp(head, "Spec ID Event03", 16))
+        return -EBADMSG;
+    count = sv_le32(head + 24);
+    if (count < 1 || count > 8)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *alg = sv_take(&in, 4);
+
+        if (!alg)
+            return -EBADMSG;
+        out->alg[i].id = sv_le16(alg);
+        out->alg[i].size = sv_le16(alg + 2);
+        if (out->alg[i].size > 64 || (out->alg[i].id == ALG_SHA384) != (out->alg[i].size == 48))
+            return -EBADMSG;
+    }
+    out->alg_count = (uint16_t)count;
+    return 0;
+}
+
+int sv_event_log_open(const void *log, size_t size, struct sv_event_log *out)
+{
+    const uint8_t *head, *data;
+    uint32_t data_size;
+
+    *out = (struct sv_event_log){.rest = {log, size}};
+    head = sv_take(&out->rest, 32);
+    if (!head || sv_le32(head + 4) != EV_NO_ACTION)
+        return -EBADMSG;
+    data_size = sv_le32(head + 28);
+    data = sv_take(&out->rest, data_size);
+    if (!data)
+        return -EBADMSG;
+    return parse_spec_id((struct sv_bytes){data, data_size}, out);
+}
+
+static int digest_size(const struct sv_event_log *log, uint16_t id)
+{
+    for (uint16_t i = 0; i < log->alg_count; i++)
+        if (log->alg[i].id == id)
+            return log->alg[i].size;
+    return -1;
+}
+
+int sv_event_log_next(struct sv_event_log *log, struct sv_event *out)
+{
+    const uint8_t *head, *p;
+    uint32_t count;
+
+    *out = (struct sv_event){0};
+    // The table is larger than its events: the rest is FFh or zero.
+    if (log->rest.size < 12 || sv_le32(log->rest.data) == 0xffffffff ||
+        sv_all_zero(log->rest.data, 12))
+        return 0;
+    head = sv_take(&log->rest, 12);
+    out->mr = sv_le32(head);
+    out->type = sv_le32(head + 4);
+    count = sv_le32(head + 8);
+    if (count < 1 || count > 8)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < count; i++) {
+        int size;
+
+        p = sv_take(&log->rest, 2);
+        size = p ? digest_size(log, sv_le16(p)) : -1;
+        if (size < 0)
+            return -EBADMSG;
+        if (sv_le16(p) == ALG_SHA384 && out->digest)
+            return -EBADMSG;
+        if (sv_le16(p) == ALG_SHA384)
+            out->digest = log->rest.data;
+        if (!sv_take(&log->rest, (size_t)size))
+            return -EBADMSG;
+    }
+    p = sv_take(&log->rest, 4);
+    if (!p || !out->digest)
+        return -EBADMSG;
+    out->data.size = sv_le32(p);
+    out->data.data = sv_take(&log->rest, out->data.size);
+    return out->data.data ? 1 : -EBADMSG;
+}
+
+enum sv_event_digest sv_event_digest_check(const struct sv_event *event)
+{
+    uint8_t digest[48];
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (types[i].type != event->type || !types[i].of_data)
+            continue;
+        SHA384(event->data.data, event->data.size, digest);
+        return memcmp(digest, event->digest, 48) ? SV_DIGEST_FALSE : SV_DIGEST_HOLDS;
+    }
+    return SV_DIGEST_OPAQUE;
+}
+
+int shelter_event_log_replay(const void *data, size_t size, uint8_t rtmr[4][48], char *why,
+                             size_t why_size)
+{
+    struct sv_event_log log;
+    struct sv_event event;
+    int rc, number = 0;
+
+    memset(rtmr, 0, 4 * 48);
+    if (size > SHELTER_EVENT_LOG_SIZE_MAX || sv_event_log_open(data, size, &log)) {
+        snprintf(why, why_size, "it does not start with a specification event");
+        return -EBADMSG;
+    }
+    while ((rc = sv_event_log_next(&log, &event)) == 1) {
+        uint8_t both[96];
+
+        if (++number > SV_EVENTS_MAX) {
+            rc = -EBADMSG;
+            break;
+        }
+        if (event.type == EV_NO_ACTION)
+            continue;
+        if (event.mr < 1 || event.mr > 4) {
+            snprintf(why, why_size, "event %d extends register %u", number, event.mr);
+            return -EBADMSG;
+        }
+        if (sv_event_digest_check(&event) == SV_DIGEST_FALSE) {
+            snprintf(why, why_size, "event %d, %s", number, sv_event_type_name(event.type));
+            return -EKEYREJECTED;
+        }
+        memcpy(both, rtmr[event.mr - 1], 48);
+        memcpy(both + 48, event.digest, 48);
+        SHA384(both, sizeof(both), rtmr[event.mr - 1]);
+    }
+    if (rc)
+        snprintf(why, why_size, "event %d is torn", number + 1);
+    return rc;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verdict object: refusals in order, claims, and what callers may ask of it.
+#include "verifier/quote/verdict.h"
+#include "verifier/quote/bytes.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum kind { NONE, FORM, SIG, TIME, TCB, POLICY, LACK };
+
+static const struct {
+    const char *code, *sentence;
+    enum kind kind;
+} reasons[] = {
+#define SHELTER_REASON(id, code, kind, sentence) {code, sentence, kind},
+#include <shelter/verify_reasons.h>
+#undef SHELTER_REASON
+};
+
+const char *shelter_reason_code(enum shelter_reason reason)
+{
+    return (unsigned)reason < SHELTER_R_COUNT ? reasons[reason].code : "unknown";
+}
+
+const char *shelter_reason_sentence(enum shelter_reason reason)
+{
+    return (unsigned)reason < SHELTER_R_COUNT ? reasons[reason].sentence : "unknown reason";
+}
+
+int sv_refuse(struct shelter_verdict *v, enum shelter_reason reason, const char *fmt, ...)
+{
+    struct sv_refusal *r;
+    int used;
+
+    if (reasons[reason].kind == SIG || reasons[reason].kind == FORM)
+        v->signatures_valid = false;
+    if (reasons[reason].kind == LACK)
+        v->judged = false;
+    if (v->refusal_count == SV_REFUSAL_MAX) {
+        v->truncated_list = true;
+        return -1;
+    }
+    r = &v->refusal[v->refusal_count++];
+    r->reason = reason;
+    used = snprintf(r->sentence, sizeof(r->sentence), "%s", reasons[reason].sentence);
+    if (fmt) {
+        va_list ap;
+
+        used += snprintf(r->sentence + used, sizeof(r->sentence) - (size_t)used, ": ");
+        va_start(ap, fmt);
+        vsnprintf(r->sentence + used, sizeof(r->sentence) - (size_t)used, fmt, ap);
+        va_end(ap);
+    }
+    return -1;
+}
+
+void sv_claim_hex(struct shelter_verdict *v, const char *name, const void *data, size_t size)
+{
+    char text[2 * 256 + 1];
+
+    if (size > 256)
+        return;
+    sv_hex(data, size, text);
+    cJSON_AddStringToObject(v->claims, name, text);
+}
+
+void sv_claim_number(struct shelter_verdict *v, const char *name, uint64_t value)
+{
+    // Beyond 2^53 a JSON number is no longer exact in many readers: then it is text.
+    if (value <= (1ull << 53)) {
+        cJSON_AddNumberToObject(v->claims, name, (double)value);
+    } else {
+        char text[24];
+
+        snprintf(text, sizeof(text), "0x%" PRIx64, value);
+        cJSON_AddStringToObject(v->claims, name, text);
+    }
+}
+
+void sv_claim_text(struct shelter_verdict *v, const char *name, const char *value)
+{
+    cJSON_AddStringToObject(v->claims, name, value);
+}
+
+void sv_claim_bool(struct shelter_verdict *v, const char *name, bool value)
+{
+    cJSON_AddBoolToObject(v->claims, name, value);
+}
+
+void sv_advisory_add(struct shelter_verdict *v, const cJSON *ids)
+{
+    const cJSON *id, *have;
+
+    cJSON_ArrayForEach(id, ids)
+    {
+        bool known = false;
+
+        if (!cJSON_IsString(id))
+            continue;
+        cJSON_ArrayForEach(have, v->advisories) known |= !strcmp(have->valuestring, id->valuestring);
+        if (!known)
+            cJSON_AddItemToArray(v->advisories, cJSON_CreateString(id->valuestring));
+    }
+}
+
+void shelter_verdict_free(struct shelter_verdict *v)
+{
+    if (!v)
+        return;
+    cJSON_Delete(v->claims);
+    cJSON_Delete(v->advisories);
+    free(v);
+}
+
+bool shelter_verdict_accepted(const struct shelter_verdict *v)
+{
+    return v->refusal_count == 0 && v->judged && v->signatures_valid;
+}
+
+bool shelter_verdict_judged(const struct shelter_verdict *v)
+{
+    return v->judged;
+}
+
+bool shelter_verdict_simulated(const struct shelter_verdict *v)
+{
+    return v->simulated;
+}
+
+bool shelter_verdict_debug(const struct shelter_verdict *v)
+{
+    return v->debug;
+}
+
+bool shelter_verdict_signatures_valid(const struct shelter_verdict *v)
+{
+    return v->signatures_valid;
+}
+
+enum shelter_evidence_type shelter_verdict_type(const struct shelter_verdict *v)
+{
+    return v->type;
+}
+
+const char *shelter_verdict_tcb_status(const struct shelter_verdict *v)
+{
+    return v->tcb_status;
+}
+
+enum shelter_reason shelter_verdict_reason(const struct shelter_verdict *v)
+{
+    return v->refusal_count ? v->refusal[0].reason : SHELTER_R_OK;
+}
+
+size_t shelter_verdict_refusal_count(const struct shelter_verdict *v)
+{
+    return v->refusal_count;
+}
+
+enum shelter_reason shelter_verdict_refusal(const struct shelter_verdict *v, size_t i,
+                                            const char **sentence)
+{
+    if (i >= v->refusal_count)
+        return SHELTER_R_OK;
+    if (sentence)
+        *sentence = v->refusal[i].sentence;
+    return v->refusal[i].reason;
+}
+
+const uint8_t *shelter_verdict_report_data(const struct shelter_verdict *v)
+{
+    return v->have_report_data ? v->report_data : NULL;
+}
+
+char *shelter_verdict_claim(const struct shelter_verdict *v, const char *name)
+{
+    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+
+    if (cJSON_IsString(claim))
+        return strdup(claim->valuestring);
+    return claim ? cJSON_PrintUnformatted(claim) : NULL;
+}
