@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
+#include "host/cli/verify.h"
 
 /* A verb's line appears here when its file does (one file a verb). */
 const struct sh_verb sh_verbs[] = {
     {"help", cmd_help, "show this, or all options of a verb", "Usage: shelter help [VERB]\n"},
     {"version", cmd_version, "show the version", "Usage: shelter version\n"},
     {"build", cmd_build, "make an image from files, a tar or an OCI image", sh_usage_build},
+    {"verify", cmd_verify, "judge evidence of a TEE, and say why", sh_usage_verify},
     {NULL, NULL, NULL, NULL},
 };
 

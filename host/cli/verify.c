@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter verify: judges evidence and says why. Exit 0 accept, 1 reject, 2 cannot judge.
+#include "host/cli/cli.h"
 #include "host/cli/verify.h"
 #include "verifier/quote/bytes.h"
 
@@ -17,7 +18,7 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
-        *nonce, *report_data, *time, *pccs, *cache;
+        *nonce, *report_data, *time, *pccs, *kds, *cache;
     bool json, online, allow_simulated;
 };
 
@@ -28,13 +29,28 @@ struct inputs {
     struct shelter_collateral *collateral;
 };
 
-static const char usage[] =
-    "usage: shelter verify --evidence FILE [--type sgx|tdx|snp|csv] [--collateral DIR|FILE]\n"
-    "                      [--signer CERT] [--ca FILE] [--event-log FILE]\n"
-    "                      [--reference FILE | --image IMAGE] [--policy FILE]\n"
-    "                      [--nonce HEX] [--report-data HEX] [--time RFC3339|EPOCH]\n"
-    "                      [--online] [--pccs URL] [--cache DIR] [--allow-simulated] [--json]\n";
+const char sh_usage_verify[] =
+    "Usage: shelter verify --evidence FILE [OPTION...]\n\n"
+    "Judges evidence of a TEE and says why. Exit status: 0 accept, 1 reject, 2 cannot judge.\n\n"
+    "  --evidence FILE     a quote or report, raw or as CoCo's evidence JSON\n"
+    "  --type TEE          sgx, tdx, snp or csv; told from the bytes otherwise\n"
+    "  --collateral PATH   folder or collateral.json: TCB info, identities, CRLs, chains\n"
+    "  --online            fetch what is missing from Intel's PCS or AMD's KDS\n"
+    "  --pccs URL, --kds URL   fetch from these services instead\n"
+    "  --cache DIR         keep what was fetched until it expires\n"
+    "  --signer CERT       VCEK or VLEK (with its chain), PCK chain, or Hygon's HSK and CEK\n"
+    "  --ca FILE           roots to trust besides the pinned ones\n"
+    "  --event-log FILE    CCEL event log: must replay to the quote's RTMRs\n"
+    "  --reference FILE    reference values the measurement must be among\n"
+    "  --image IMAGE       the same, of an image in the store or an image folder\n"
+    "  --policy FILE       what to demand (docs/attestation.md)\n"
+    "  --nonce HEX         the nonce that was given to `shelter attest`\n"
+    "  --report-data HEX   or exactly these bytes of report data\n"
+    "  --time TIME         judge as of RFC 3339 or seconds since 1970; now otherwise\n"
+    "  --allow-simulated   accept a simulated TEE whose root is given with --ca\n"
+    "  --json              the whole verdict as JSON\n";
 
+// -1 to go on, else the exit status.
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
@@ -46,12 +62,14 @@ static int parse(int argc, char **argv, struct options *o)
         {"report-data", required_argument, NULL, 'd'}, {"time", required_argument, NULL, 'T'},
         {"json", no_argument, NULL, 'j'},            {"online", no_argument, NULL, 'o'},
         {"pccs", required_argument, NULL, 'P'},      {"cache", required_argument, NULL, 'C'},
+        {"kds", required_argument, NULL, 'K'},
         {"allow-simulated", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int c;
 
-    optind = 1;
+    optind = 0;
+    opterr = 0;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         switch (c) {
         case 'e': o->evidence = optarg; break;
@@ -71,17 +89,20 @@ static int parse(int argc, char **argv, struct options *o)
         case 'j': o->json = true; break;
         case 'o': o->online = true; break;
         case 'S': o->allow_simulated = true; break;
-        case 'h': fputs(usage, stdout); exit(0);
-        default: fputs(usage, stderr); return -1;
+        case 'K': o->kds = optarg; o->online = true; break;
+        case 'h': return sh_cli_help("verify");
+        default: return sh_cli_usage("verify", "unknown option or missing value");
         }
     }
     if (!o->evidence && optind < argc)
         o->evidence = argv[optind++];
-    if (!o->evidence || optind != argc || (o->reference && o->image)) {
-        fputs(usage, stderr);
-        return -1;
-    }
-    return 0;
+    if (!o->evidence)
+        return sh_cli_usage("verify", "--evidence FILE is missing");
+    if (optind != argc)
+        return sh_cli_usage("verify", "'%s' is one argument too many", argv[optind]);
+    if (o->reference && o->image)
+        return sh_cli_usage("verify", "give --reference or --image, not both");
+    return -1;
 }
 
 // One line on stderr, or the same as JSON: scripts get an answer in the form they asked for.
@@ -194,8 +215,17 @@ static int load_all(const struct options *o, struct inputs *in)
                          &in->report_data, &in->report_data_size);
 }
 
+// Plain http is for a service on this very machine.
+static bool is_loopback(const char *url)
+{
+    static const char loopback[] = "http://127.0.0.1";
+    size_t n = strlen(loopback);
+
+    return url && !strncmp(url, loopback, n) && (url[n] == ':' || url[n] == '/' || !url[n]);
+}
+
 static int load_collateral(const struct options *o, struct inputs *in,
-                           enum shelter_evidence_type type, int64_t when)
+                           enum shelter_evidence_type type)
 {
     // A CSV root is no certificate that collateral could end in.
     const void *ca = type == SHELTER_EVIDENCE_CSV ? NULL : in->ca;
@@ -207,8 +237,8 @@ static int load_collateral(const struct options *o, struct inputs *in,
         rc = shelter_collateral_load(o->collateral, ca, ca_size, &in->collateral, why, sizeof(why));
     } else if (o->online) {
         struct shelter_fetch_options fetch = {
-            .pcs_url = o->pccs, .cache_dir = o->cache, .now = when,
-            .insecure_http = o->pccs && !strncmp(o->pccs, "http://127.0.0.1", 16)};
+            .pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
+            .insecure_http = is_loopback(o->pccs) || is_loopback(o->kds)};
 
         rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,
                                       &in->collateral, why, sizeof(why));
@@ -289,7 +319,7 @@ static int verify(const struct options *o, struct inputs *in)
     if (!parse_time(o->time, &rq.time))
         return cannot(o, "--time", "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
     rc = load_all(o, in);
-    rc = rc ? rc : load_collateral(o, in, rq.type, rq.time);
+    rc = rc ? rc : load_collateral(o, in, rq.type);
     if (rc)
         return rc;
     rq.evidence = in->evidence;
@@ -322,10 +352,10 @@ int cmd_verify(int argc, char **argv)
 {
     struct options o = {0};
     struct inputs in = {0};
-    int rc;
+    int rc = parse(argc, argv, &o);
 
-    if (parse(argc, argv, &o))
-        return CANNOT_JUDGE;
+    if (rc >= 0)
+        return rc;
     rc = verify(&o, &in);
     free(in.evidence);
     free(in.signer);

@@ -56,7 +56,7 @@ static int parse_spec_id(struct sv_bytes in, struct sv_event_log *out)
 
     if (!head || memcmp(head, "Spec ID Event03", 16))
         return -EBADMSG;
-    count = sv_le32(head + 24);
+    count = sh_le32(head + 24);
     if (count < 1 || count > 8)
         return -EBADMSG;
     for (uint32_t i = 0; i < count; i++) {
@@ -64,8 +64,8 @@ static int parse_spec_id(struct sv_bytes in, struct sv_event_log *out)
 
         if (!alg)
             return -EBADMSG;
-        out->alg[i].id = sv_le16(alg);
-        out->alg[i].size = sv_le16(alg + 2);
+        out->alg[i].id = sh_le16(alg);
+        out->alg[i].size = sh_le16(alg + 2);
         if (out->alg[i].size > 64 || (out->alg[i].id == ALG_SHA384) != (out->alg[i].size == 48))
             return -EBADMSG;
     }
@@ -80,9 +80,9 @@ int sv_event_log_open(const void *log, size_t size, struct sv_event_log *out)
 
     *out = (struct sv_event_log){.rest = {log, size}};
     head = sv_take(&out->rest, 32);
-    if (!head || sv_le32(head + 4) != EV_NO_ACTION)
+    if (!head || sh_le32(head + 4) != EV_NO_ACTION)
         return -EBADMSG;
-    data_size = sv_le32(head + 28);
+    data_size = sh_le32(head + 28);
     data = sv_take(&out->rest, data_size);
     if (!data)
         return -EBADMSG;
@@ -104,25 +104,25 @@ int sv_event_log_next(struct sv_event_log *log, struct sv_event *out)
 
     *out = (struct sv_event){0};
     // The table is larger than its events: the rest is FFh or zero.
-    if (log->rest.size < 12 || sv_le32(log->rest.data) == 0xffffffff ||
+    if (log->rest.size < 12 || sh_le32(log->rest.data) == 0xffffffff ||
         sv_all_zero(log->rest.data, 12))
         return 0;
     head = sv_take(&log->rest, 12);
-    out->mr = sv_le32(head);
-    out->type = sv_le32(head + 4);
-    count = sv_le32(head + 8);
+    out->mr = sh_le32(head);
+    out->type = sh_le32(head + 4);
+    count = sh_le32(head + 8);
     if (count < 1 || count > 8)
         return -EBADMSG;
     for (uint32_t i = 0; i < count; i++) {
         int size;
 
         p = sv_take(&log->rest, 2);
-        size = p ? digest_size(log, sv_le16(p)) : -1;
+        size = p ? digest_size(log, sh_le16(p)) : -1;
         if (size < 0)
             return -EBADMSG;
-        if (sv_le16(p) == ALG_SHA384 && out->digest)
+        if (sh_le16(p) == ALG_SHA384 && out->digest)
             return -EBADMSG;
-        if (sv_le16(p) == ALG_SHA384)
+        if (sh_le16(p) == ALG_SHA384)
             out->digest = log->rest.data;
         if (!sv_take(&log->rest, (size_t)size))
             return -EBADMSG;
@@ -130,7 +130,7 @@ int sv_event_log_next(struct sv_event_log *log, struct sv_event *out)
     p = sv_take(&log->rest, 4);
     if (!p || !out->digest)
         return -EBADMSG;
-    out->data.size = sv_le32(p);
+    out->data.size = sh_le32(p);
     out->data.data = sv_take(&log->rest, out->data.size);
     return out->data.data ? 1 : -EBADMSG;
 }

@@ -17,7 +17,7 @@ static void judge_debug(const struct sv_policy *p, struct shelter_verdict *v)
 
 static void judge_td(const struct sv_policy *p, const struct sv_quote *q, struct shelter_verdict *v)
 {
-    uint64_t attributes = sv_le64(q->body + SV_TD_ATTRIBUTES);
+    uint64_t attributes = sh_le64(q->body + SV_TD_ATTRIBUTES);
 
     if (attributes & TD_DEBUG_BITS & ~1ull)
         sv_refuse(v, SHELTER_R_TD_ATTRIBUTES, "reserved debug bits");
@@ -60,12 +60,12 @@ static uint32_t build_number(const uint8_t *p)
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v)
 {
     const uint8_t *r = snp->report;
-    uint64_t policy = sv_le64(r + SV_SNP_POLICY);
+    uint64_t policy = sh_le64(r + SV_SNP_POLICY);
     const struct sv_snp_tcb *floor = &p->floor[snp->product];
 
     judge_debug(p, v);
-    if (sv_le32(r + SV_SNP_VMPL) > p->vmpl_max)
-        sv_refuse(v, SHELTER_R_SNP_VMPL, "VMPL %u", sv_le32(r + SV_SNP_VMPL));
+    if (sh_le32(r + SV_SNP_VMPL) > p->vmpl_max)
+        sv_refuse(v, SHELTER_R_SNP_VMPL, "VMPL %u", sh_le32(r + SV_SNP_VMPL));
     if (!p->allow_migration && policy & SV_SNP_POLICY_MIGRATE_MA)
         sv_refuse(v, SHELTER_R_SNP_MIGRATION, "the guest policy allows it");
     // Without an agent the field is all ones.

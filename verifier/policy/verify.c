@@ -154,7 +154,7 @@ static void judge_event_log(struct job *job)
     for (int i = 0; i < 4; i++) {
         const cJSON *item = cJSON_GetArrayItem(rtmr, i);
 
-        sv_hex(replayed[i], 48, hex);
+        sh_hex(hex, replayed[i], 48);
         if (!cJSON_IsString(item) || strcmp(item->valuestring, hex)) {
             sv_refuse(job->v, SHELTER_R_EVENT_LOG_MISMATCH, "RTMR%d", i);
             return;

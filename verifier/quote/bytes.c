@@ -7,44 +7,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-void sv_hex(const void *data, size_t size, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *p = data;
-
-    for (size_t i = 0; i < size; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
-    out[2 * size] = 0;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-bool sv_unhex(const char *text, void *out, size_t size)
-{
-    uint8_t *p = out;
-
-    for (size_t i = 0; i < size; i++) {
-        int hi = hex_digit(text[2 * i]);
-        int lo = hi < 0 ? -1 : hex_digit(text[2 * i + 1]);
-
-        if (lo < 0)
-            return false;
-        p[i] = (uint8_t)(hi << 4 | lo);
-    }
-    return text[2 * size] == 0;
-}
-
 uint8_t *sv_unhex_new(const char *text, size_t *size)
 {
     size_t length = strlen(text);
@@ -53,7 +15,7 @@ uint8_t *sv_unhex_new(const char *text, size_t *size)
     if (length == 0 || length % 2)
         return NULL;
     out = malloc(length / 2);
-    if (out && !sv_unhex(text, out, length / 2)) {
+    if (out && sh_unhex(out, length / 2, text)) {
         free(out);
         out = NULL;
     }

@@ -3,10 +3,8 @@
 #ifndef VERIFIER_QUOTE_BYTES_H
 #define VERIFIER_QUOTE_BYTES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "lib/bytes.h"
+#include "lib/hex.h"
 
 struct sv_bytes {
     const uint8_t *data;
@@ -25,21 +23,6 @@ static inline const uint8_t *sv_take(struct sv_bytes *in, size_t size)
     return at;
 }
 
-static inline uint16_t sv_le16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static inline uint32_t sv_le32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline uint64_t sv_le64(const uint8_t *p)
-{
-    return sv_le32(p) | (uint64_t)sv_le32(p + 4) << 32;
-}
-
 static inline bool sv_all_zero(const void *data, size_t size)
 {
     const uint8_t *p = data;
@@ -50,10 +33,6 @@ static inline bool sv_all_zero(const void *data, size_t size)
     return sum == 0;
 }
 
-// Lower-case hex with a terminating NUL; `out` holds 2 * size + 1 bytes.
-void sv_hex(const void *data, size_t size, char *out);
-// Exactly `size` bytes from 2 * size hex digits of either case and nothing after. False otherwise.
-bool sv_unhex(const char *text, void *out, size_t size);
 // Hex of any length into a new buffer (free()); NULL if malformed, empty, or out of memory.
 uint8_t *sv_unhex_new(const char *text, size_t *size);
 // Base64 or base64url, padded or not, into a new buffer (free()); NULL if malformed.

@@ -84,7 +84,7 @@ static bool signed_span(const struct sv_parts *parts, enum sv_part body, const c
             return false;
         memcpy(buf, hex + 1, 128);
         buf[128] = 0;
-        return sv_unhex(buf, sig, 64);
+        return !sh_unhex(sig, 64, buf);
     }
     if (parts->size[body + 1] < 128)
         return false;
@@ -92,7 +92,7 @@ static bool signed_span(const struct sv_parts *parts, enum sv_part body, const c
     *size = n;
     memcpy(buf, parts->data[body + 1], 128);
     buf[128] = 0;
-    return sv_unhex(buf, sig, 64);
+    return !sh_unhex(sig, 64, buf);
 }
 
 static bool signature_holds(X509 *signer, const uint8_t sig[64], const char *text, size_t size)

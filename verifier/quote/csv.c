@@ -67,7 +67,7 @@ static bool key_of_cert(const uint8_t *cert, size_t qx, size_t qy, size_t uid_si
     key->x = cert + qx;
     key->y = cert + qy;
     key->id = cert + uid;
-    key->id_size = sv_le16(cert + uid_size);
+    key->id_size = sh_le16(cert + uid_size);
     return key->id_size <= 254;
 }
 
@@ -95,10 +95,12 @@ int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *c
         return sv_refuse(v, SHELTER_R_TRUNCATED, "%zu of %zu bytes of a CSV report", size, need);
     unmask(body, data, sizeof(body), anonce);
     memcpy(csv->mnonce, body + MNONCE, 16);
-    csv->policy = sv_le32(body + POLICY);
+    csv->policy = sh_le32(body + POLICY);
     signer = data + (version == 1 ? SIGNER_V1 : SIGNER_V2);
     // A PEK certificate says "usage PEK" where it is not masked.
-    if (sv_le32(signer + CERT_USAGE) == USAGE_PEK)
+    csv->unmasked = version == 1 && sh_le32(signer + CERT_USAGE) == USAGE_PEK &&
+                    !sv_all_zero(anonce, 4);
+    if (csv->unmasked)
         anonce = none;
     unmask(csv->pek, signer, SV_HYGON_CERT_SIZE, anonce);
     unmask(csv->serial, signer + SV_HYGON_CERT_SIZE, 64, anonce);
@@ -132,19 +134,12 @@ int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *c
 static bool mac_holds(const struct sv_csv *csv)
 {
     const uint8_t *signer = csv->report + (csv->version == 1 ? SIGNER_V1 : SIGNER_V2);
-    const uint8_t *mac = signer + SV_HYGON_CERT_SIZE + 64 + 32;
-    uint8_t covered[SV_HYGON_CERT_SIZE + 64 + 32], digest[EVP_MAX_MD_SIZE];
-    static const uint8_t none[4];
-    const uint8_t *anonce = csv->version == 1 ? csv->report + ANONCE : none;
+    size_t covered = SV_HYGON_CERT_SIZE + 64 + 32;
+    uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
 
-    memcpy(covered, signer, sizeof(covered));
-    if (sv_le32(signer + CERT_USAGE) == USAGE_PEK) {
-        unmask(covered, csv->pek, SV_HYGON_CERT_SIZE, anonce);
-        unmask(covered + SV_HYGON_CERT_SIZE, csv->serial, 64, anonce);
-    }
-    return HMAC(EVP_sm3(), csv->mnonce, 16, covered, sizeof(covered), digest, &size) &&
-           size == 32 && !memcmp(digest, mac, 32);
+    return HMAC(EVP_sm3(), csv->mnonce, 16, signer, covered, digest, &size) && size == 32 &&
+           !memcmp(digest, signer + covered, 32);
 }
 
 static int judge_chain(const struct sv_csv *csv, const uint8_t *chain, size_t chain_size,
@@ -156,22 +151,22 @@ static int judge_chain(const struct sv_csv *csv, const uint8_t *chain, size_t ch
     if (chain_size != SV_HYGON_ROOT_SIZE + SV_HYGON_CERT_SIZE)
         return sv_refuse(v, SHELTER_R_NO_SIGNER, "HSK and CEK, 2916 bytes");
     if (root) {
-        if (root_size != SV_HYGON_ROOT_SIZE || sv_le32(root + ROOT_USAGE) != USAGE_HRK ||
+        if (root_size != SV_HYGON_ROOT_SIZE || sh_le32(root + ROOT_USAGE) != USAGE_HRK ||
             !key_of_cert(root, ROOT_QX, ROOT_QY, ROOT_UID_SIZE, ROOT_UID, &hrk) ||
             !signed_by(&hrk, root + ROOT_SIG, root, ROOT_SIGNED_SIZE))
             return sv_refuse(v, SHELTER_R_CSV_CHAIN, "the named HRK");
     }
     snprintf(v->root, sizeof(v->root), root ? "named by the caller" : "pinned");
-    if (sv_le32(chain + ROOT_USAGE) != USAGE_HSK ||
+    if (sh_le32(chain + ROOT_USAGE) != USAGE_HSK ||
         !key_of_cert(chain, ROOT_QX, ROOT_QY, ROOT_UID_SIZE, ROOT_UID, &hsk) ||
         !signed_by(&hrk, chain + ROOT_SIG, chain, ROOT_SIGNED_SIZE))
         return sv_refuse(v, SHELTER_R_CSV_CHAIN, "HSK");
-    if (sv_le32(cek_cert + CERT_USAGE) != USAGE_CEK ||
-        sv_le32(cek_cert + CERT_SIG1_USAGE) != USAGE_HSK ||
+    if (sh_le32(cek_cert + CERT_USAGE) != USAGE_CEK ||
+        sh_le32(cek_cert + CERT_SIG1_USAGE) != USAGE_HSK ||
         !key_of_cert(cek_cert, CERT_QX, CERT_QY, CERT_UID_SIZE, CERT_UID, &cek) ||
         !signed_by(&hsk, cek_cert + CERT_SIG1, cek_cert, CERT_SIGNED_SIZE))
         return sv_refuse(v, SHELTER_R_CSV_CHAIN, "CEK");
-    if (sv_le32(csv->pek + CERT_SIG1_USAGE) != USAGE_CEK ||
+    if (sh_le32(csv->pek + CERT_SIG1_USAGE) != USAGE_CEK ||
         !signed_by(&cek, csv->pek + CERT_SIG1, csv->pek, CERT_SIGNED_SIZE))
         return sv_refuse(v, SHELTER_R_CSV_CHAIN, "PEK");
     return 0;
@@ -187,14 +182,20 @@ void sv_csv_judge(const struct sv_csv *csv, const uint8_t *chain, size_t chain_s
     for (int i = 0; i < 64 && csv->serial[i] >= 0x20 && csv->serial[i] < 0x7f; i++)
         serial[i] = (char)csv->serial[i];
     sv_claim_text(v, "serial_number", serial);
-    if (sv_le32(csv->pek + CERT_USAGE) != USAGE_PEK ||
+    if (sh_le32(csv->pek + CERT_USAGE) != USAGE_PEK ||
         !key_of_cert(csv->pek, CERT_QX, CERT_QY, CERT_UID_SIZE, CERT_UID, &pek)) {
         sv_refuse(v, SHELTER_R_CSV_CHAIN, "the report's PEK");
         return;
     }
     if (!signed_by(&pek, sig, csv->report, csv->version == 1 ? BODY_SIZE : SIG_V2))
         sv_refuse(v, SHELTER_R_CSV_SIGNATURE, NULL);
-    if (!mac_holds(csv))
+    // A report that was unmasked on its way has lost the bytes that the MAC covers: its PEK stands
+    // on the chain alone, and its serial number on nothing.
+    if (csv->unmasked)
+        sv_claim_bool(v, "serial_number_verified", false);
+    else if (!mac_holds(csv))
         sv_refuse(v, SHELTER_R_CSV_MAC, NULL);
+    else
+        sv_claim_bool(v, "serial_number_verified", true);
     judge_chain(csv, chain, chain_size, root, root_size, v);
 }

@@ -23,6 +23,7 @@ struct sv_csv {
     int version;
     const uint8_t *report;
     uint32_t policy;
+    bool unmasked; // a v1 report whose PEK and serial number somebody unmasked
     uint8_t mnonce[16];
     uint8_t pek[SV_HYGON_CERT_SIZE]; // unmasked
     uint8_t serial[64];

@@ -93,7 +93,7 @@ static void take_cert_chain(const cJSON *chain, struct sv_evidence *ev)
 static void take_cert_table(const uint8_t *table, size_t size, struct sv_evidence *ev)
 {
     for (size_t at = 0; at + 24 <= size && at < 24 * 16; at += 24) {
-        uint32_t from = sv_le32(table + at + 16), length = sv_le32(table + at + 20);
+        uint32_t from = sh_le32(table + at + 16), length = sh_le32(table + at + 20);
 
         if (sv_all_zero(table + at, 16))
             break;
@@ -189,7 +189,7 @@ static uint8_t *snp_from_members(const cJSON *o)
 
     for (size_t i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++)
         ok = put_field(r, o, fields[i].name, fields[i].at, fields[i].size) || fields[i].at == 0x34;
-    if (ok && !sv_le32(r + SV_SNP_SIG_ALGO))
+    if (ok && !sh_le32(r + SV_SNP_SIG_ALGO))
         put_le(r + SV_SNP_SIG_ALGO, 4, 1);
     if (ok) {
         ok = put_field(r, o, "plat_info", SV_SNP_PLATFORM_INFO, 8) ||
@@ -198,7 +198,7 @@ static uint8_t *snp_from_members(const cJSON *o)
                     put_field(r, o, "key_info", SV_SNP_FLAGS, 4) ||
                     put_field(r, o, "author_key_en", SV_SNP_FLAGS, 4));
     }
-    if (ok && sv_le32(r) >= 3) {
+    if (ok && sh_le32(r) >= 3) {
         put_field(r, o, "cpuid_fam_id", SV_SNP_CPUID_FAM, 1);
         put_field(r, o, "cpuid_mod_id", SV_SNP_CPUID_MOD, 1);
         put_field(r, o, "cpuid_step", SV_SNP_CPUID_STEP, 1);
@@ -210,7 +210,7 @@ static uint8_t *snp_from_members(const cJSON *o)
          put_tcb(r, o, "launch_tcb", SV_SNP_LAUNCH_TCB, turin) &&
          put_build(r, o, "current", SV_SNP_CURRENT_BUILD) &&
          put_build(r, o, "committed", SV_SNP_COMMITTED_BUILD);
-    if (ok && sv_le32(r) >= 5) {
+    if (ok && sh_le32(r) >= 5) {
         put_field(r, o, "launch_mit_vector", SV_SNP_LAUNCH_MIT_VECTOR, 8);
         put_field(r, o, "current_mit_vector", SV_SNP_CURRENT_MIT_VECTOR, 8);
     }
@@ -296,8 +296,8 @@ static void open_hcl(struct sv_evidence *ev)
     ev->size = in.size;
     if (!sv_take(&in, SV_SNP_REPORT_SIZE) || !(head = sv_take(&in, 20)))
         return;
-    size = sv_le32(head + 16);
-    ev->hcl_hash = sv_le32(head + 12);
+    size = sh_le32(head + 16);
+    ev->hcl_hash = sh_le32(head + 12);
     if (size <= in.size)
         ev->hcl_runtime = (struct sv_bytes){in.data, size};
 }
@@ -312,13 +312,13 @@ static enum shelter_evidence_type tell_raw(struct sv_evidence *ev)
     }
     if (ev->type == SHELTER_EVIDENCE_CSV)
         return SHELTER_EVIDENCE_CSV;
-    if (ev->size >= 16 && sv_le16(ev->data) >= 1 && sv_le16(ev->data) <= 9 &&
-        sv_le16(ev->data + 2) && sv_le16(ev->data + 2) <= 16)
+    if (ev->size >= 16 && sh_le16(ev->data) >= 1 && sh_le16(ev->data) <= 9 &&
+        sh_le16(ev->data + 2) && sh_le16(ev->data + 2) <= 16)
         // version, then the attestation key's type (an SNP report has the version's zeros there)
-        return ev->size >= 8 && sv_le32(ev->data + 4) == 0x81 ? SHELTER_EVIDENCE_TDX
+        return ev->size >= 8 && sh_le32(ev->data + 4) == 0x81 ? SHELTER_EVIDENCE_TDX
                                                              : SHELTER_EVIDENCE_SGX;
-    version = ev->size >= 4 ? sv_le16(ev->data) : 0;
-    if (ev->size >= 4 && version >= 1 && version <= 9 && !sv_le16(ev->data + 2))
+    version = ev->size >= 4 ? sh_le16(ev->data) : 0;
+    if (ev->size >= 4 && version >= 1 && version <= 9 && !sh_le16(ev->data + 2))
         return SHELTER_EVIDENCE_SNP;
     if (ev->size == SV_CSV_PAGE_SIZE || ev->size == SV_CSV_V1_SIZE || ev->size == SV_CSV_V2_SIZE)
         return SHELTER_EVIDENCE_CSV;
@@ -350,7 +350,7 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
     } else if (asked == SHELTER_EVIDENCE_CSV) {
         // Raw pages of the two versions look alike: the extended one has its PEK further back.
         out->type = SHELTER_EVIDENCE_CSV;
-        if (size >= SV_CSV_V2_SIZE && sv_le32(out->data + 1168 + 8) == 0x1002)
+        if (size >= SV_CSV_V2_SIZE && sh_le32(out->data + 1168 + 8) == 0x1002)
             out->csv_version = 2;
     }
     out->type = tell_raw(out);

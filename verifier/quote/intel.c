@@ -234,7 +234,7 @@ static bool judge_qe_identity(struct judge *j)
         what = "ATTRIBUTES";
     else if (memcmp(qe + SV_SGX_MRSIGNER, id->mrsigner, 32))
         what = "MRSIGNER";
-    else if (sv_le16(qe + SV_SGX_ISVPRODID) != id->isvprodid)
+    else if (sh_le16(qe + SV_SGX_ISVPRODID) != id->isvprodid)
         what = "ISVPRODID";
     if (what)
         sv_refuse(j->v, SHELTER_R_QE_ID_MISMATCH, "%s", what);
@@ -292,7 +292,7 @@ static void judge_status(struct judge *j)
     struct sv_intel *in = j->in;
     const struct sv_quote *q = &in->quote;
     const uint8_t *svn = q->tee == SV_TEE_TDX ? q->body + SV_TD_TEE_TCB_SVN : NULL;
-    uint16_t qe_isvsvn = sv_le16(q->qe_report + SV_SGX_ISVSVN);
+    uint16_t qe_isvsvn = sh_le16(q->qe_report + SV_SGX_ISVSVN);
     char text[32];
 
     sv_tcb_evaluate(&j->col->tcb, &j->col->qe, &j->pck, qe_isvsvn, svn, &in->tcb);

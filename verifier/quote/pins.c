@@ -28,7 +28,7 @@ bool sv_root_pinned(X509 *root, enum sv_vendor vendor)
         return false;
     SHA256(spki, (size_t)size, digest);
     OPENSSL_free(spki);
-    sv_hex(digest, sizeof(digest), hex);
+    sh_hex(hex, digest, sizeof(digest));
     for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++)
         if (pins[i].vendor == vendor && !strcmp(pins[i].spki_sha256, hex))
             return true;

@@ -9,12 +9,12 @@ static const uint8_t qe_vendor_intel[16] = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 
 static int parse_header(const uint8_t *h, struct sv_quote *q, struct shelter_verdict *v)
 {
     q->header = h;
-    q->version = sv_le16(h);
-    q->tee = sv_le32(h + 4);
+    q->version = sh_le16(h);
+    q->tee = sh_le32(h + 4);
     if (q->version < 3 || q->version > 5)
         return sv_refuse(v, SHELTER_R_VERSION, "quote version %u", q->version);
-    if (sv_le16(h + 2) != 2)
-        return sv_refuse(v, SHELTER_R_KEY_TYPE, "type %u", sv_le16(h + 2));
+    if (sh_le16(h + 2) != 2)
+        return sv_refuse(v, SHELTER_R_KEY_TYPE, "type %u", sh_le16(h + 2));
     if (q->version == 3 && q->tee != SV_TEE_SGX)
         // In version 3 these four bytes are reserved.
         return sv_refuse(v, SHELTER_R_RESERVED, "quote header of version 3");
@@ -36,8 +36,8 @@ static int parse_body(struct sv_bytes *in, struct sv_quote *q, struct shelter_ve
 
         if (!d)
             return sv_refuse(v, SHELTER_R_TRUNCATED, "in the body's descriptor");
-        q->body_type = sv_le16(d);
-        q->body_size = sv_le32(d + 2);
+        q->body_type = sh_le16(d);
+        q->body_size = sh_le32(d + 2);
         if (q->body_type < 1 || q->body_type > 3 || q->body_size != sizes[q->body_type] ||
             (q->body_type == 1) != (q->tee == SV_TEE_SGX))
             return sv_refuse(v, SHELTER_R_BODY_TYPE, "type %u, %zu bytes", q->body_type,
@@ -60,13 +60,13 @@ static int parse_qe(struct sv_bytes in, struct sv_quote *q, struct shelter_verdi
     p = sv_take(&in, 2);
     if (!q->qe_report || !q->qe_sig || !p)
         return sv_refuse(v, SHELTER_R_SIG_LENGTH, "no room for the QE report");
-    q->auth_data.size = sv_le16(p);
+    q->auth_data.size = sh_le16(p);
     q->auth_data.data = sv_take(&in, q->auth_data.size);
     p = sv_take(&in, 6);
     if (!q->auth_data.data || !p)
         return sv_refuse(v, SHELTER_R_SIG_LENGTH, "no room for the QE authentication data");
-    q->cert_type = sv_le16(p);
-    q->cert_data.size = sv_le32(p + 2);
+    q->cert_type = sh_le16(p);
+    q->cert_data.size = sh_le32(p + 2);
     q->cert_data.data = sv_take(&in, q->cert_data.size);
     if (!q->cert_data.data)
         return sv_refuse(v, SHELTER_R_CERT_DATA, "%zu bytes announced, %zu there",
@@ -89,7 +89,7 @@ int sv_quote_parse(const uint8_t *data, size_t size, struct sv_quote *q, struct 
     p = sv_take(&in, 4);
     if (!p)
         return sv_refuse(v, SHELTER_R_TRUNCATED, "before the signature data");
-    sig.size = sv_le32(p);
+    sig.size = sh_le32(p);
     sig.data = sv_take(&in, sig.size);
     if (!sig.data) {
         // A length that no quote has is a lie; one that a longer file would satisfy, a torn file.
@@ -105,25 +105,25 @@ int sv_quote_parse(const uint8_t *data, size_t size, struct sv_quote *q, struct 
     if (q->version == 3)
         return parse_qe(sig, q, v);
     p = sv_take(&sig, 6);
-    if (!p || sv_le16(p) != 6)
+    if (!p || sh_le16(p) != 6)
         return sv_refuse(v, SHELTER_R_CERT_DATA, "not a QE report (type 6)");
-    if (sv_le32(p + 2) > sig.size)
-        return sv_refuse(v, SHELTER_R_CERT_DATA, "%u bytes announced, %zu there", sv_le32(p + 2),
+    if (sh_le32(p + 2) > sig.size)
+        return sv_refuse(v, SHELTER_R_CERT_DATA, "%u bytes announced, %zu there", sh_le32(p + 2),
                          sig.size);
-    return parse_qe((struct sv_bytes){sig.data, sv_le32(p + 2)}, q, v);
+    return parse_qe((struct sv_bytes){sig.data, sh_le32(p + 2)}, q, v);
 }
 
 static void sgx_claims(const uint8_t *b, struct shelter_verdict *v)
 {
     sv_claim_hex(v, "mrenclave", b + SV_SGX_MRENCLAVE, 32);
     sv_claim_hex(v, "mrsigner", b + SV_SGX_MRSIGNER, 32);
-    sv_claim_number(v, "isvprodid", sv_le16(b + SV_SGX_ISVPRODID));
-    sv_claim_number(v, "isvsvn", sv_le16(b + SV_SGX_ISVSVN));
+    sv_claim_number(v, "isvprodid", sh_le16(b + SV_SGX_ISVPRODID));
+    sv_claim_number(v, "isvsvn", sh_le16(b + SV_SGX_ISVSVN));
     sv_claim_hex(v, "attributes", b + SV_SGX_ATTRIBUTES, 16);
     sv_claim_hex(v, "miscselect", b + SV_SGX_MISCSELECT, 4);
     sv_claim_hex(v, "cpusvn", b + SV_SGX_CPUSVN, 16);
     sv_claim_hex(v, "configid", b + SV_SGX_CONFIGID, 64);
-    sv_claim_number(v, "configsvn", sv_le16(b + SV_SGX_CONFIGSVN));
+    sv_claim_number(v, "configsvn", sh_le16(b + SV_SGX_CONFIGSVN));
     sv_claim_hex(v, "isvextprodid", b + SV_SGX_ISVEXTPRODID, 16);
     sv_claim_hex(v, "isvfamilyid", b + SV_SGX_ISVFAMILYID, 16);
     memcpy(v->report_data, b + SV_SGX_REPORT_DATA, 64);
@@ -140,7 +140,7 @@ static void tdx_claims(const struct sv_quote *q, struct shelter_verdict *v)
         char name[8] = "rtmr0", hex[97];
 
         name[4] = (char)('0' + i);
-        sv_hex(b + SV_TD_RTMR0 + 48 * i, 48, hex);
+        sh_hex(hex, b + SV_TD_RTMR0 + 48 * i, 48);
         sv_claim_text(v, name, hex);
         cJSON_AddItemToArray(rtmr, cJSON_CreateString(hex));
     }
@@ -164,8 +164,8 @@ static void tdx_claims(const struct sv_quote *q, struct shelter_verdict *v)
 void sv_quote_claims(const struct sv_quote *q, struct shelter_verdict *v)
 {
     sv_claim_number(v, "quote_version", q->version);
-    sv_claim_number(v, "qe_svn", sv_le16(q->header + 8));
-    sv_claim_number(v, "pce_svn", sv_le16(q->header + 10));
+    sv_claim_number(v, "qe_svn", sh_le16(q->header + 8));
+    sv_claim_number(v, "pce_svn", sh_le16(q->header + 10));
     sv_claim_hex(v, "user_data", q->header + 28, 20);
     if (q->tee == SV_TEE_SGX)
         sgx_claims(q->body, v);

@@ -224,7 +224,7 @@ void sv_snp_judge(struct sv_snp *snp, const struct shelter_collateral *col,
                   const struct sv_certs *signer, const struct sv_certs *named,
                   bool allow_simulated, struct shelter_verdict *v)
 {
-    unsigned key = sv_le32(snp->report + SV_SNP_FLAGS) >> 2 & 7;
+    unsigned key = sh_le32(snp->report + SV_SNP_FLAGS) >> 2 & 7;
     bool vlek = key == 1;
     X509 *leaf = find_leaf(signer);
 

@@ -49,15 +49,15 @@ static void claims(const struct sv_snp *snp, struct shelter_verdict *v)
 {
     static const char *const signing_keys[] = {"VCEK", "VLEK", "?", "?", "?", "?", "?", "none"};
     const uint8_t *r = snp->report;
-    uint32_t flags = sv_le32(r + SV_SNP_FLAGS);
-    uint64_t policy = sv_le64(r + SV_SNP_POLICY);
+    uint32_t flags = sh_le32(r + SV_SNP_FLAGS);
+    uint64_t policy = sh_le64(r + SV_SNP_POLICY);
 
     sv_claim_number(v, "version", snp->version);
     sv_claim_hex(v, "measurement", r + SV_SNP_MEASUREMENT, 48);
     sv_claim_hex(v, "launch_digest", r + SV_SNP_MEASUREMENT, 48);
     sv_claim_hex(v, "report_data", r + SV_SNP_REPORT_DATA, 64);
     sv_claim_hex(v, "host_data", r + SV_SNP_HOST_DATA, 32);
-    sv_claim_number(v, "guest_svn", sv_le32(r + SV_SNP_GUEST_SVN));
+    sv_claim_number(v, "guest_svn", sh_le32(r + SV_SNP_GUEST_SVN));
     sv_claim_number(v, "policy", policy);
     sv_claim_number(v, "policy_abi_minor", policy & 0xff);
     sv_claim_number(v, "policy_abi_major", policy >> 8 & 0xff);
@@ -67,9 +67,9 @@ static void claims(const struct sv_snp *snp, struct shelter_verdict *v)
     sv_claim_bool(v, "policy_single_socket", policy >> 20 & 1);
     sv_claim_hex(v, "family_id", r + SV_SNP_FAMILY_ID, 16);
     sv_claim_hex(v, "image_id", r + SV_SNP_IMAGE_ID, 16);
-    sv_claim_number(v, "vmpl", sv_le32(r + SV_SNP_VMPL));
-    sv_claim_number(v, "signature_algo", sv_le32(r + SV_SNP_SIG_ALGO));
-    sv_claim_number(v, "platform_info", sv_le64(r + SV_SNP_PLATFORM_INFO));
+    sv_claim_number(v, "vmpl", sh_le32(r + SV_SNP_VMPL));
+    sv_claim_number(v, "signature_algo", sh_le32(r + SV_SNP_SIG_ALGO));
+    sv_claim_number(v, "platform_info", sh_le64(r + SV_SNP_PLATFORM_INFO));
     sv_claim_bool(v, "author_key_en", flags & 1);
     sv_claim_bool(v, "mask_chip_key", flags & 2);
     sv_claim_text(v, "signing_key", signing_keys[flags >> 2 & 7]);
@@ -90,8 +90,8 @@ static void claims(const struct sv_snp *snp, struct shelter_verdict *v)
         sv_claim_number(v, "cpuid_step", r[SV_SNP_CPUID_STEP]);
     }
     if (snp->version >= 5) {
-        sv_claim_number(v, "launch_mit_vector", sv_le64(r + SV_SNP_LAUNCH_MIT_VECTOR));
-        sv_claim_number(v, "current_mit_vector", sv_le64(r + SV_SNP_CURRENT_MIT_VECTOR));
+        sv_claim_number(v, "launch_mit_vector", sh_le64(r + SV_SNP_LAUNCH_MIT_VECTOR));
+        sv_claim_number(v, "current_mit_vector", sh_le64(r + SV_SNP_CURRENT_MIT_VECTOR));
     }
     memcpy(v->report_data, r + SV_SNP_REPORT_DATA, 64);
     v->have_report_data = true;
@@ -104,14 +104,14 @@ int sv_snp_parse(const uint8_t *data, size_t size, struct sv_snp *snp, struct sh
     if (size < SV_SNP_REPORT_SIZE)
         return sv_refuse(v, SHELTER_R_TRUNCATED, "%zu of %d bytes of an SNP report", size,
                          SV_SNP_REPORT_SIZE);
-    snp->version = sv_le32(data + SV_SNP_VERSION);
+    snp->version = sh_le32(data + SV_SNP_VERSION);
     if (snp->version < 2 || snp->version > 5)
         return sv_refuse(v, SHELTER_R_VERSION, "SNP report version %u", snp->version);
-    if (sv_le32(data + SV_SNP_SIG_ALGO) != 1)
+    if (sh_le32(data + SV_SNP_SIG_ALGO) != 1)
         return sv_refuse(v, SHELTER_R_SNP_SIG_ALGO, "algorithm %u",
-                         sv_le32(data + SV_SNP_SIG_ALGO));
-    if (sv_le32(data + SV_SNP_VMPL) > 3)
-        return sv_refuse(v, SHELTER_R_RESERVED, "VMPL %u", sv_le32(data + SV_SNP_VMPL));
+                         sh_le32(data + SV_SNP_SIG_ALGO));
+    if (sh_le32(data + SV_SNP_VMPL) > 3)
+        return sv_refuse(v, SHELTER_R_RESERVED, "VMPL %u", sh_le32(data + SV_SNP_VMPL));
     if (snp->version >= 3)
         snp->product = sv_snp_product_of(data[SV_SNP_CPUID_FAM], data[SV_SNP_CPUID_MOD]);
     claims(snp, v);

@@ -51,7 +51,7 @@ static void hex_member(struct parse *p, const cJSON *object, const char *name, v
 {
     const char *text = text_member(p, object, name);
 
-    if (!p->bad && (strlen(text) != 2 * size || !sv_unhex(text, out, size)))
+    if (!p->bad && (strlen(text) != 2 * size || sh_unhex(out, size, text)))
         p->bad = name;
 }
 
@@ -168,7 +168,7 @@ static void tdx_modules(struct parse *p, struct sv_tcb_info *out)
         struct sv_tdx_module *m = &out->module[i++];
         const char *id = text_member(p, item, "id");
 
-        if (strlen(id) != 6 || strncasecmp(id, "TDX_", 4) || !sv_unhex(id + 4, &m->version, 1)) {
+        if (strlen(id) != 6 || strncasecmp(id, "TDX_", 4) || sh_unhex(&m->version, 1, id + 4)) {
             if (!p->bad)
                 p->bad = "tdxModuleIdentities.id";
         }

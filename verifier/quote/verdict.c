@@ -62,7 +62,7 @@ void sv_claim_hex(struct shelter_verdict *v, const char *name, const void *data,
 
     if (size > 256)
         return;
-    sv_hex(data, size, text);
+    sh_hex(text, data, size);
     cJSON_AddStringToObject(v->claims, name, text);
 }
 

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# libshelter-verify: the verifier as a library of its own (verifier/quote, verifier/policy).
+
+VERIFY_SO := libshelter-verify.so.0
+VERIFY_SRC := $(wildcard verifier/quote/*.c verifier/policy/*.c) verifier/measure/tdx_eventlog.c lib/hex.c
+VERIFY_OBJ := $(VERIFY_SRC:%.c=$(B)/pic/%.o)
+VERIFY_PKGS := libcrypto libcurl libcjson
+
+.PHONY: verify-lib install-verify
+verify-lib: $(B)/$(VERIFY_SO) $(B)/libshelter-verify.a $(B)/shelter-verify.pc
+
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
+# Only SHELTER_API is exported.
+$(B)/$(VERIFY_SO): $(VERIFY_OBJ)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,$(VERIFY_SO),-z,relro,-z,now,-z,defs -o $@ $^ \
+	    $$(pkg-config --libs $(VERIFY_PKGS))
+$(B)/libshelter-verify.a: $(VERIFY_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+$(B)/shelter-verify.pc: VERSION verifier/module.mk
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	    'Name: shelter-verify' 'Description: judges SGX, TDX, SEV-SNP and CSV evidence' \
+	    'Version: $(VERSION)' 'Requires.private: $(VERIFY_PKGS)' \
+	    'Libs: -L$${libdir} -lshelter-verify' 'Cflags: -I$${includedir}' > $@
+
+install: install-verify
+install-verify: verify-lib
+	install -Dm755 $(B)/$(VERIFY_SO) $(DESTDIR)$(PREFIX)/lib/$(VERIFY_SO)
+	ln -sf $(VERIFY_SO) $(DESTDIR)$(PREFIX)/lib/libshelter-verify.so
+	install -Dm644 $(B)/libshelter-verify.a $(DESTDIR)$(PREFIX)/lib/libshelter-verify.a
+	install -Dm644 include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify.h
+	install -Dm644 include/shelter/verify_reasons.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
+	install -Dm644 $(B)/shelter-verify.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+uninstall: uninstall-verify
+.PHONY: uninstall-verify
+uninstall-verify:
+	rm -f $(DESTDIR)$(PREFIX)/lib/libshelter-verify.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+	rm -f $(DESTDIR)$(PREFIX)/include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
