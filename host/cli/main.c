@@ -13,6 +13,9 @@ const struct sh_verb sh_verbs[] = {
     {"version", cmd_version, "show the version", "Usage: shelter version\n"},
     {"build", cmd_build, "make an image from files, a tar or an OCI image", sh_usage_build},
     {"verify", cmd_verify, "judge evidence of a TEE, and say why", sh_usage_verify},
+    {"images", cmd_images, "list images", sh_usage_images},
+    {"rmi", cmd_rmi, "remove images", sh_usage_rmi},
+    {"tag", cmd_tag, "give an image another tag", sh_usage_tag},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -11,6 +11,7 @@
 #include "host/image/files.h"
 #include "host/image/progress.h"
 #include "host/image/reference.h"
+#include "host/image/tar.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
@@ -48,8 +49,9 @@ static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *c
 static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_config *config,
                      struct sh_progress *progress, struct sh_error *err)
 {
-    int r = 0;
+    int r = b->rootfs ? sh_tar_rootfs(tree, b->rootfs, progress, err) : 0;
     tree->layer++;
+    tree->strict_links = false;
     for (size_t i = 0; !r && i < b->files.count; i++) {
         cleanup_free char *path = NULL;
         r = sh_files_add(tree, b->files.v[i], &path, err);

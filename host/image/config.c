@@ -153,14 +153,20 @@ static int limit_value(const char *text, size_t n, uint64_t *value)
     return sh_parse_size(copy, value);
 }
 
+static const char *const limit_names[16] = {
+    "cpu",    "fsize",   "data", "stack", "core",       "rss",      "nproc", "nofile",
+    "memlock", "as",     "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"};
+
+const char *sh_limit_name(uint32_t resource)
+{
+    return resource < 16 ? limit_names[resource] : "unknown";
+}
+
 int sh_config_limit(struct sh_config *c, const char *text, struct sh_error *err)
 {
-    static const char *const names[] = {"cpu",  "fsize",   "data",  "stack",      "core",     "rss",
-                                        "nproc", "nofile",  "memlock", "as",      "locks",    "sigpending",
-                                        "msgqueue", "nice", "rtprio", "rttime"};
     size_t n = strcspn(text, "=");
     uint32_t resource = 0;
-    while (resource < 16 && (strlen(names[resource]) != n || strncmp(names[resource], text, n)))
+    while (resource < 16 && (strlen(limit_names[resource]) != n || strncmp(limit_names[resource], text, n)))
         resource++;
     struct sh_limit_record l = {.resource = resource};
     const char *soft = text[n] ? text + n + 1 : "";

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter tag
+#include <string.h>
+
+#include "host/cli/cli.h"
+#include "host/image/store.h"
+
+const char sh_usage_tag[] = "Usage: shelter tag IMAGE NAME[:TAG]\n"
+                            "\n"
+                            "Gives an image one more tag; an image that had it loses it.\n";
+
+int cmd_tag(int argc, char **argv)
+{
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+        return sh_cli_help("tag");
+    if (argc != 3)
+        return sh_cli_usage("tag", "an image and its new tag are needed");
+    struct sh_store store;
+    struct sh_image image;
+    struct sh_error err = {0};
+    cleanup_free char *tag = sh_tag_full(argv[2], &err);
+    if (!tag || sh_store_open(&store, &err))
+        return sh_error_report(&err);
+    int r = sh_image_open(&store, argv[1], &image, &err);
+    if (!r) {
+        r = sh_store_tag(&store, tag, image.id, &err);
+        sh_image_close(&image);
+    }
+    sh_store_close(&store);
+    return r ? sh_error_report(&err) : 0;
+}
