@@ -126,6 +126,8 @@ int guest_mount_own(struct guest_error *e);
 int guest_mount_root(const char *device, struct guest_error *e);
 /* /dev, /proc, /sys, /run, /tmp and the manifest's tmpfs mounts. */
 int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e);
+/* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none. */
+int guest_mount_configfs(int root, const char *tee);
 /* The host's folders that policy let into the launch config. */
 int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e);
 

@@ -105,7 +105,14 @@ static void one_round(struct guest *g)
             events |= POLLIN;
     }
     int port = add(&p, c->ended ? -1 : c->fd, events);
-    int agent = add(&p, g->agent < 0 && !g->stopping ? g->agent_listen : -1, POLLIN);
+    int agent = -1;
+    if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
+        long left = g->agent_next - guest_now_ms();
+        if (left <= 0)
+            agent = add(&p, g->agent_listen, POLLIN);
+        else
+            wait = left;
+    }
     for (size_t i = 0; i < SH_SESSION_MAX; i++) {
         struct guest_session *s = &g->sessions[i];
         in[i] = out[i][0] = out[i][1] = status[i] = -1;

@@ -17,7 +17,7 @@ MUSL_LDFLAGS := -nostartfiles -static -Wl,-pie,--no-dynamic-linker,-z,text,-z,re
 MUSL_START := $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o
 MUSL_END := $(MUSL_LIB)/crtn.o
 
-$(G)/o/%.o: %.c
+$(G)/o/%.o: %.c trusted/guest/module.mk
 	@mkdir -p $(@D)
 	$(call say,MUSL,$<)
 	$(Q)$(MUSL_CC) $(MUSL_CFLAGS) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
@@ -37,7 +37,7 @@ $(B)/tools/mkcpio: tools/mkcpio.c
 
 # Folders first; nothing else is in there.
 INITRAMFS_DIRS := dev/ proc/ sys/ lower/ upper/ root/ empty/
-$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init
+$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent
 	@mkdir -p $(@D)
 	$(call say,CPIO,$@)
-	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init && mv $@.tmp $@
+	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent && mv $@.tmp $@

@@ -154,6 +154,17 @@ int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_err
     return 0;
 }
 
+int guest_mount_configfs(int root, const char *tee)
+{
+    int rc;
+    if (!strcmp(tee, "tdx-sim") || !strcmp(tee, "csv"))
+        return 0;
+    if (root >= 0)
+        return mount_in(root, "/sys/kernel/config", "configfs", "configfs", SAFER, NULL);
+    rc = mount("configfs", "/sys/kernel/config", "configfs", SAFER, NULL);
+    return rc && errno != EBUSY ? -errno : 0;
+}
+
 /* "TAG ro|rw /path" */
 static int mount_share(int root, const char *text, struct guest_error *e)
 {

@@ -29,7 +29,7 @@
      KEEP(CAP_SETPCAP) | KEEP(CAP_NET_BIND_SERVICE) | KEEP(CAP_SYS_CHROOT) | KEEP(CAP_KILL) |      \
      KEEP(CAP_AUDIT_WRITE))
 
-void guest_child_reset(void)
+void guest_child_reset(const char *oom_score_adj)
 {
     sigset_t none;
     for (int i = 1; i < 65; i++)
@@ -38,7 +38,7 @@ void guest_child_reset(void)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, "0", 1) < 0)
+    if (fd >= 0 && write(fd, oom_score_adj, strlen(oom_score_adj)) < 0)
         _exit(GUEST_EXIT_OWN);
     close(fd);
     umask(022);
@@ -136,7 +136,7 @@ static void child(struct guest *g, const struct guest_run *run, const struct end
                   int status_fd)
 {
     int rc;
-    guest_child_reset();
+    guest_child_reset("0");
     setsid();
     for (int i = 0; i < 3; i++) {
         struct stat st;

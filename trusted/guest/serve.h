@@ -59,6 +59,7 @@ struct guest {
     int signal_fd;
     int agent_listen; /* our agent is started when somebody connects */
     pid_t agent;
+    long agent_next; /* not before this time */
     bool stopping;  /* the workload is gone: everything else goes too */
     bool alone;     /* no process is left */
     bool exit_sent; /* EXIT or ERROR of session 0 */
@@ -72,7 +73,7 @@ struct guest {
 int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
                 struct guest_error *e);
 /* In a fresh child: what any program of the workload gets and may not keep. */
-void guest_child_reset(void);
+void guest_child_reset(const char *oom_score_adj);
 /* In a child: into the root, as the user, with a container's capabilities. 0 or -errno. */
 int guest_child_enter(int root, const struct guest_user *user);
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,8 +123,7 @@ static int snp_report(uint8_t report[SNP_REPORT_SIZE], struct guest_error *e)
     static const uint8_t zeros[64];
     const char *step = "configfs";
     ssize_t n = -1;
-    mount("configfs", "/sys/kernel/config", "configfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-    if (!mkdir(TSM_REPORTS "/start", 0700)) {
+    if (!guest_mount_configfs(-1, "snp") && !mkdir(TSM_REPORTS "/start", 0700)) {
         step = "inblob";
         GUEST_AUTOCLOSE int in = open(TSM_REPORTS "/start/inblob", O_WRONLY | O_CLOEXEC);
         if (in >= 0 && write(in, zeros, sizeof(zeros)) == (ssize_t)sizeof(zeros)) {
