@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter start: a stopped instance again, or a new one in the background.
+#include <errno.h>
+
+#include "host/cli/cli.h"
+#include "host/cli/foreground.h"
+
+const char sh_usage_start[] =
+    "Usage: shelter start [-a] INSTANCE\n"
+    "       shelter start [OPTION...] IMAGE [COMMAND [ARGUMENT...]]\n"
+    "\n"
+    "Starts a stopped instance again, with the launch config it was made with. Where there is no\n"
+    "instance of that name, and always with -t IMAGE, it is 'shelter run -d': its options are those\n"
+    "of run.\n"
+    "\n"
+    "  -a, --attach           in the foreground, with stdin if the instance was made with it\n";
+
+/* Were options given that only a new instance can have? */
+static bool for_new_instance(const struct sh_run_options *o)
+{
+    return o->command.count || o->entrypoint || o->name || o->tee || o->workdir || o->user ||
+           o->hostname || o->network || o->broker || o->env.count || o->port_count ||
+           o->mount_count || o->memory || o->cpus || o->remove || o->debug || o->tty != SH_TTY_AUTO;
+}
+
+static int start_instance(struct sh_store *store, struct sh_instance *instance,
+                          const struct sh_run_options *o)
+{
+    struct sh_error err = {0};
+    struct sh_prepared p;
+    if (for_new_instance(o)) {
+        sh_instance_close(instance);
+        return sh_cli_usage("start",
+                            "'%s' is an instance, and it keeps the options it was made with; -t %s "
+                            "means an image of that name", o->image, o->image);
+    }
+    int r = sh_prepare_again(store, instance, &p, &err);
+    int status = r ? sh_error_report(&err) : sh_foreground(&p, !o->attach);
+    sh_prepared_free(&p);
+    return status;
+}
+
+static int start(struct sh_run_options *o)
+{
+    struct sh_error err = {0};
+    struct sh_store store;
+    struct sh_instance instance;
+    if (sh_store_open(&store, &err))
+        return sh_error_report(&err);
+    int r = o->image_by_tag_option ? -ENOENT : sh_instance_open(&store, o->image, &instance, &err);
+    int status;
+    if (!r)
+        status = start_instance(&store, &instance, o);
+    else if (r != -ENOENT)
+        status = sh_error_report(&err);
+    else {
+        o->detach = !o->attach;
+        status = sh_run_options(o);
+    }
+    sh_store_close(&store);
+    return status;
+}
+
+int cmd_start(int argc, char **argv)
+{
+    struct sh_run_options o;
+    struct sh_error err = {0};
+    int status;
+    if (sh_run_options_parse(argc, argv, &o, &err))
+        status = sh_cli_usage("start", "%s", err.text);
+    else if (o.help)
+        status = sh_cli_help("start");
+    else
+        status = start(&o);
+    sh_run_options_free(&o);
+    return status;
+}

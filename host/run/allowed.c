@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an image's policy lets the host do.
+#include "host/run/allowed.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct {
+    uint64_t bit;
+    const char *word;
+} words[] = {
+    {SH_POLICY_EXEC, "exec"},   {SH_POLICY_MOUNT, "mount"}, {SH_POLICY_SIGNAL, "signal"},
+    {SH_POLICY_TRACE, "trace"}, {SH_POLICY_STATS, "stats"}, {SH_POLICY_DEBUG, "debug"},
+};
+
+int sh_policy_need(uint64_t policy, uint64_t bit, const char *what, struct sh_error *err)
+{
+    if (policy & bit)
+        return 0;
+    const char *word = "?";
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (words[i].bit == bit)
+            word = words[i].word;
+    return sh_fail(err, -EPERM, "the image's policy does not allow %s; build it with --allow %s", what,
+                   word);
+}
+
+int sh_policy_signal(const struct sh_instance_config *config, uint32_t signal,
+                     struct sh_error *err)
+{
+    if (!signal || signal > 64)
+        return sh_fail(err, -EINVAL, "there is no signal %u", signal);
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL || signal == config->stop_signal)
+        return 0;
+    const char *name = sigabbrev_np((int)signal);
+    cleanup_free char *what = name ? sh_format("signal %s", name) : sh_format("signal %u", signal);
+    return sh_policy_need(config->policy, SH_POLICY_SIGNAL, what, err);
+}
+
+int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*text && !*end && number > 0 && number <= 64) {
+        *signal = (uint32_t)number;
+        return 0;
+    }
+    const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
+    for (int i = 1; i <= 31; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && !strcasecmp(known, name)) {
+            *signal = (uint32_t)i;
+            return 0;
+        }
+    }
+    return sh_fail(err, -EINVAL, "there is no signal '%s'; use a name such as TERM, or a number", text);
+}

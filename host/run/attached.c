@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+// The foreground: this process's stdio, terminal and signals, joined to a session.
+#include "host/run/attached.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "host/run/terminal.h"
+#include "lib/bytes.h"
+
+#define FORCE_COUNT 3       /* so many ^C ... */
+#define FORCE_WITHIN_MS 5000 /* ... within this time kill */
+#define DETACH_FIRST 0x10   /* ^P */
+#define DETACH_SECOND 0x11  /* ^Q */
+
+struct output {
+    int fd;
+    struct sh_fifo waiting;
+    size_t granted; /* what the supervisor may still send */
+    size_t piece;   /* what one write may take without blocking after POLLOUT */
+    bool broken;    /* nobody reads it; what comes is dropped */
+};
+
+struct pump {
+    const struct sh_attached *a;
+    struct sh_frame_reader in;
+    struct sh_fifo out;
+    struct output output[2];
+    uint64_t input_credit;
+    bool input_eof, detach_half, started, ended, detached, lost;
+    int signal_fd;
+    int force_count;
+    int64_t force_since;
+    int *status;
+    struct sh_error *err;
+};
+
+static const int taken[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+
+static void signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
+        sigaddset(set, taken[i]);
+}
+
+void sh_attached_block_signals(void)
+{
+    sigset_t set;
+    signal_set(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    /* A background job that touches its terminal shall get an error, not be stopped. */
+    signal(SIGTTIN, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
+}
+
+static void send_size(struct pump *p)
+{
+    uint16_t rows, columns;
+    uint8_t bytes[4];
+    sh_terminal_size(&rows, &columns);
+    if (!p->a->tty || !p->started || !rows || !columns)
+        return;
+    sh_put_le16(bytes, rows);
+    sh_put_le16(bytes + 2, columns);
+    sh_frame_put(&p->out, SH_FRAME_WINSIZE, 0, 0, bytes, sizeof(bytes));
+}
+
+static void session_started(struct pump *p)
+{
+    p->started = true;
+    if (p->a->tty)
+        sh_terminal_raw();
+    send_size(p);
+}
+
+/* --- signals --- */
+
+/* The third INT or TERM within a few seconds kills, a fourth lets go of a supervisor that hangs. */
+static void forward(struct pump *p, int number)
+{
+    if (number == SIGINT || number == SIGTERM) {
+        int64_t now = sh_now_ms();
+        if (!p->force_count || now - p->force_since > FORCE_WITHIN_MS) {
+            p->force_count = 0;
+            p->force_since = now;
+        }
+        if (++p->force_count == FORCE_COUNT)
+            number = SIGKILL;
+        if (p->force_count > FORCE_COUNT) {
+            *p->status = 128 + number;
+            p->detached = true;
+            return;
+        }
+    }
+    sh_frame_put_u32(&p->out, SH_FRAME_SIGNAL, 0, 0, (uint32_t)number);
+}
+
+static void take_signals(struct pump *p)
+{
+    struct signalfd_siginfo info;
+    while (read(p->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        int number = (int)info.ssi_signo;
+        if (number == SIGWINCH) {
+            send_size(p);
+        } else if (number == SIGCONT) {
+            if (p->started && p->a->tty)
+                sh_terminal_raw();
+            send_size(p);
+        } else if (p->a->signals) {
+            forward(p, number);
+        } else {
+            *p->status = 128 + number;
+            p->detached = true;
+        }
+    }
+}
+
+/* --- output --- */
+
+static void grant(struct pump *p, unsigned i)
+{
+    struct output *o = &p->output[i];
+    size_t used = o->granted + o->waiting.size;
+    if (used > SH_CONTROL_CREDIT / 2)
+        return;
+    uint32_t more = (uint32_t)(SH_CONTROL_CREDIT - used);
+    o->granted += more;
+    sh_frame_put_u32(&p->out, SH_FRAME_CREDIT, (uint8_t)(SH_STREAM_OUT + i), 0, more);
+}
+
+static void output_failed(struct pump *p, struct output *o, int code)
+{
+    o->broken = true;
+    sh_fifo_free(&o->waiting);
+    if (o != &p->output[0])
+        return;
+    if (code != EPIPE)
+        sh_fail_errno(p->err, -code, "cannot write the output");
+    if (p->a->end_with_output) {
+        sh_frame_put_u32(&p->out, SH_CONTROL_STOP, 0, 0, 2000);
+    } else {
+        *p->status = code == EPIPE ? 128 + SIGPIPE : SH_EXIT_FAILURE;
+        p->detached = true;
+    }
+}
+
+static void write_output(struct pump *p, unsigned i)
+{
+    struct output *o = &p->output[i];
+    size_t n = o->waiting.size < o->piece ? o->waiting.size : o->piece;
+    ssize_t done = write(o->fd, sh_fifo_peek(&o->waiting), n);
+    if (done > 0)
+        sh_fifo_drop(&o->waiting, (size_t)done);
+    else if (done < 0 && errno != EAGAIN && errno != EINTR)
+        output_failed(p, o, errno);
+    grant(p, i);
+}
+
+static void open_output(struct output *o, int fd)
+{
+    struct stat st;
+    *o = (struct output){.fd = fd};
+    o->broken = fstat(fd, &st) != 0; /* closed by whoever started us */
+    o->piece = !o->broken && S_ISREG(st.st_mode) ? 65536 : PIPE_BUF;
+}
+
+/* What came before the end, written whatever it takes. */
+static void flush_output(struct pump *p)
+{
+    for (unsigned i = 0; i < 2; i++)
+        while (p->output[i].waiting.size && !p->output[i].broken) {
+            struct pollfd f[2] = {{.fd = p->output[i].fd, .events = POLLOUT},
+                                  {.fd = p->signal_fd, .events = POLLIN}};
+            if (poll(f, 2, -1) < 0)
+                continue;
+            struct signalfd_siginfo info;
+            while (read(p->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+                if (info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
+                    return; /* asked to stop while a reader does not read */
+            if (f[0].revents)
+                write_output(p, i);
+        }
+}
+
+/* --- frames --- */
+
+static void take_refusal(struct pump *p, const struct sh_frame_view *f)
+{
+    struct sh_error line = {0};
+    if (sh_frame_u32(f, 0) != SH_FRAME_SIGNAL) {
+        p->ended = sh_control_ended(f, p->status, p->err);
+        return;
+    }
+    sh_frame_text(f, line.text, sizeof(line.text));
+    sh_terminal_restore();
+    sh_error_report(&line);
+    if (p->a->tty)
+        sh_terminal_raw();
+}
+
+static void take_frame(struct pump *p, const struct sh_frame_view *f)
+{
+    unsigned i = f->stream - SH_STREAM_OUT;
+    switch (f->type) {
+    case SH_FRAME_DATA:
+        if (i > 1 || f->size > p->output[i].granted) {
+            p->lost = true;
+            return;
+        }
+        p->output[i].granted -= f->size;
+        if (!p->output[i].broken)
+            sh_fifo_add(&p->output[i].waiting, f->data, f->size);
+        grant(p, i);
+        return;
+    case SH_FRAME_CREDIT:
+        p->input_credit += sh_frame_u32(f, 0);
+        return;
+    case SH_FRAME_STARTED:
+        session_started(p);
+        return;
+    case SH_FRAME_REFUSED:
+        take_refusal(p, f);
+        return;
+    case SH_FRAME_EXIT:
+    case SH_FRAME_ERROR:
+        p->ended = sh_control_ended(f, p->status, p->err);
+        return;
+    default:
+        return; /* EOF of a stream: the end tells */
+    }
+}
+
+static void socket_readable(struct pump *p)
+{
+    uint8_t bytes[65536];
+    ssize_t n = recv(p->a->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        p->lost = true;
+        return;
+    }
+    sh_frames_feed(&p->in, bytes, (size_t)n);
+    struct sh_frame_view f;
+    int r = 0;
+    while (!p->ended && !p->lost && (r = sh_frames_next(&p->in, &f)) == 1)
+        take_frame(p, &f);
+    p->lost |= r < 0;
+}
+
+static void socket_writable(struct pump *p)
+{
+    while (p->out.size) {
+        ssize_t n = send(p->a->fd, sh_fifo_peek(&p->out), p->out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0)
+            return; /* full, or gone, which reading will tell */
+        sh_fifo_drop(&p->out, (size_t)n);
+    }
+}
+
+/* --- input --- */
+
+/* Adds typed bytes without the detach keys; true when both were pressed. */
+static bool filter_keys(struct pump *p, const uint8_t *bytes, size_t size, struct sh_fifo *kept)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (p->detach_half && bytes[i] == DETACH_SECOND)
+            return true;
+        if (p->detach_half)
+            sh_fifo_add(kept, (const uint8_t[]){DETACH_FIRST}, 1);
+        p->detach_half = bytes[i] == DETACH_FIRST;
+        if (!p->detach_half)
+            sh_fifo_add(kept, bytes + i, 1);
+    }
+    return false;
+}
+
+static void input_readable(struct pump *p)
+{
+    uint8_t bytes[32768];
+    size_t max = p->input_credit < sizeof(bytes) ? (size_t)p->input_credit : sizeof(bytes);
+    /* One byte of credit is kept for a ^P that turns out to be none. */
+    ssize_t n = read(0, bytes, p->a->tty && max > 1 ? max - 1 : max);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0 && errno == EIO && !sh_terminal_foreground())
+        return;
+    if (n <= 0) {
+        p->input_eof = true;
+        sh_frame_put(&p->out, SH_FRAME_EOF, SH_STREAM_IN, 0, NULL, 0);
+        return;
+    }
+    struct sh_fifo kept = {0};
+    if (p->a->tty)
+        p->detached = filter_keys(p, bytes, (size_t)n, &kept);
+    else
+        sh_fifo_add(&kept, bytes, (size_t)n);
+    if (kept.size) {
+        sh_frame_put(&p->out, SH_FRAME_DATA, SH_STREAM_IN, 0, sh_fifo_peek(&kept), kept.size);
+        p->input_credit -= kept.size;
+    }
+    sh_fifo_free(&kept);
+}
+
+/* --- the loop --- */
+
+enum { AT_SOCKET, AT_SIGNAL, AT_IN, AT_OUT, AT_ERR, AT_COUNT };
+
+static void poll_once(struct pump *p)
+{
+    bool want_input = p->a->input && !p->input_eof && p->input_credit > 1 && p->out.size < 65536;
+    bool background = want_input && !sh_terminal_foreground();
+    struct pollfd f[AT_COUNT] = {
+        [AT_SOCKET] = {.fd = p->a->fd, .events = (short)(POLLIN | (p->out.size ? POLLOUT : 0))},
+        [AT_SIGNAL] = {.fd = p->signal_fd, .events = POLLIN},
+        [AT_IN] = {.fd = want_input && !background ? 0 : -1, .events = POLLIN},
+        [AT_OUT] = {.fd = p->output[0].waiting.size ? 1 : -1, .events = POLLOUT},
+        [AT_ERR] = {.fd = p->output[1].waiting.size ? 2 : -1, .events = POLLOUT},
+    };
+    /* A pipe that nobody reads any more: told also while there is nothing to write. */
+    if (f[AT_OUT].fd < 0 && !p->output[0].broken)
+        f[AT_OUT] = (struct pollfd){.fd = 1, .events = 0};
+    if (poll(f, AT_COUNT, background ? 500 : -1) < 0)
+        return;
+    if (f[AT_SIGNAL].revents)
+        take_signals(p);
+    if (f[AT_OUT].revents & POLLOUT)
+        write_output(p, 0);
+    else if (f[AT_OUT].revents & POLLNVAL)
+        p->output[0].broken = true;
+    else if (f[AT_OUT].revents)
+        output_failed(p, &p->output[0], EPIPE);
+    if (f[AT_ERR].revents)
+        write_output(p, 1);
+    if (f[AT_IN].revents)
+        input_readable(p);
+    if (f[AT_SOCKET].revents & (POLLIN | POLLHUP | POLLERR))
+        socket_readable(p);
+}
+
+enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
+                                     struct sh_error *err)
+{
+    struct pump p = {.a = a, .status = status, .err = err, .started = a->started};
+    sigset_t set;
+    signal_set(&set);
+    p.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    open_output(&p.output[0], 1);
+    open_output(&p.output[1], 2);
+    *status = 0;
+    if (p.started)
+        session_started(&p);
+    grant(&p, 0);
+    grant(&p, 1);
+    while (!p.ended && !p.detached && !p.lost) {
+        socket_writable(&p);
+        poll_once(&p);
+    }
+    if (!p.detached)
+        flush_output(&p);
+    else
+        socket_writable(&p);
+    sh_terminal_restore();
+    sh_frames_free(&p.in);
+    sh_fifo_free(&p.out);
+    sh_fifo_free(&p.output[0].waiting);
+    sh_fifo_free(&p.output[1].waiting);
+    if (p.signal_fd >= 0)
+        close(p.signal_fd);
+    if (p.ended)
+        return SH_ATTACHED_ENDED;
+    if (p.detached)
+        return SH_ATTACHED_DETACHED;
+    sh_fail(err, -EIO, "the supervisor of instance %s died, and its VM with it", a->config->name);
+    return SH_ATTACHED_LOST;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parses the address of the key broker.
+#include "host/run/broker_address.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+static char *wrong(const char *text, const char *why, struct sh_error *err)
+{
+    sh_fail(err, -EINVAL,
+            "'%s' is no attestation address (%s); give host, host:port, [IPv6]:port or a URL%s", text,
+            why, !strcmp(text, "t") ? " (there is no -it)" : "");
+    return NULL;
+}
+
+static bool is_ipv6(const char *host)
+{
+    struct in6_addr a;
+    return inet_pton(AF_INET6, host, &a) == 1;
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr a4;
+    struct in6_addr a6;
+    if (!strcasecmp(host, "localhost"))
+        return true;
+    if (inet_pton(AF_INET, host, &a4) == 1)
+        return ntohl(a4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &a6) == 1 && IN6_IS_ADDR_LOOPBACK(&a6);
+}
+
+static bool host_ok(const char *host)
+{
+    size_t n = strlen(host);
+    if (!n || n > 253 || host[0] == '-' || host[0] == '.')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)host[i]) && !strchr(".-_", host[i]))
+            return false;
+    return true;
+}
+
+static bool port_ok(const char *port)
+{
+    char *end;
+    unsigned long n = strtoul(port, &end, 10);
+    return isdigit((unsigned char)*port) && !*end && n > 0 && n <= 65535;
+}
+
+char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
+{
+    const char *scheme = "http", *rest = strstr(text, "://"), *path;
+    bool is_url = rest;
+    if (is_url) {
+        if (!strncasecmp(text, "https://", 8))
+            scheme = "https";
+        else if (strncasecmp(text, "http://", 7))
+            return wrong(text, "its scheme is neither http nor https", err);
+        rest += 3;
+        path = rest + strcspn(rest, "/");
+        for (const char *p = path; *p; p++)
+            if (*p <= 0x20 || *p >= 0x7f || strchr("?#\"'<>\\", *p))
+                return wrong(text, "its path has a character that a broker's URL may not have", err);
+    } else {
+        rest = text;
+        path = rest + strlen(rest);
+    }
+    cleanup_free char *authority = strndup(rest, (size_t)(path - rest));
+    char *host = authority, *port = NULL;
+    bool v6 = false;
+    if (!is_url && is_ipv6(host)) {
+        v6 = true;
+    } else if (host[0] == '[') {
+        char *close = strchr(++host, ']');
+        if (!close || (close[1] && close[1] != ':'))
+            return wrong(text, "the bracket is not closed", err);
+        *close = 0;
+        port = close[1] ? close + 2 : NULL;
+        v6 = true;
+        if (!is_ipv6(host))
+            return wrong(text, "between the brackets is no IPv6 address", err);
+    } else if ((port = strchr(host, ':'))) {
+        *port++ = 0;
+    }
+    if (!v6 && !host_ok(host))
+        return wrong(text, "it has no valid host name", err);
+    if (port && !port_ok(port))
+        return wrong(text, "its port is not a number from 1 to 65535", err);
+    if (from_vm && is_loopback(host)) {
+        host = (char *)(uintptr_t)SH_SLIRP_HOST;
+        v6 = false;
+    }
+    char number[8] = "";
+    if (port)
+        snprintf(number, sizeof(number), ":%lu", strtoul(port, NULL, 10));
+    else if (!is_url)
+        snprintf(number, sizeof(number), ":%u", SH_BROKER_PORT);
+    return sh_format("%s://%s%s%s%s%s", scheme, v6 ? "[" : "", host, v6 ? "]" : "", number, path);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Published ports and shared folders.
+#include "host/run/ports.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define AGENT_PORT 8006u /* the agent's API: for the inside only */
+
+static bool parse_number(const char *text, bool zero_ok, uint16_t *port)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    unsigned long n = strtoul(text, &end, 10);
+    *port = (uint16_t)n;
+    return !*end && n <= 65535 && (n || zero_ok);
+}
+
+int sh_port_parse(const char *text, struct sh_vm_port *port, struct sh_error *err)
+{
+    *port = (struct sh_vm_port){0};
+    cleanup_free char *copy = sh_strdup(text);
+    char *protocol = strchr(copy, '/');
+    if (protocol) {
+        *protocol++ = 0;
+        port->udp = !strcmp(protocol, "udp");
+        if (!port->udp && strcmp(protocol, "tcp"))
+            return sh_fail(err, -EINVAL, "-p %s: the protocol is tcp or udp", text);
+    }
+    if (copy[0] == '[')
+        return sh_fail(err, -EINVAL,
+                       "-p %s: user-mode networking publishes on IPv4 addresses only; leave the "
+                       "address out or give one such as 127.0.0.1", text);
+    char *guest = strrchr(copy, ':'), *host = NULL, *address = NULL;
+    if (guest) {
+        *guest++ = 0;
+        host = strrchr(copy, ':');
+        if (host) {
+            *host++ = 0;
+            address = copy;
+        } else {
+            host = copy;
+        }
+    } else {
+        guest = copy;
+    }
+    struct in_addr ignored;
+    if (address && *address) {
+        if (inet_pton(AF_INET, address, &ignored) != 1 ||
+            strlen(address) >= sizeof(port->host_address))
+            return sh_fail(err, -EINVAL, "-p %s: '%s' is no IPv4 address", text, address);
+        memcpy(port->host_address, address, strlen(address));
+    }
+    if ((host && *host && !parse_number(host, true, &port->host_port)) ||
+        !parse_number(guest, false, &port->guest_port))
+        return sh_fail(err, -EINVAL, "-p %s: write [IP:]HOSTPORT:GUESTPORT[/udp], ports from 1 to 65535",
+                       text);
+    if (port->guest_port == AGENT_PORT && !port->udp)
+        return sh_fail(err, -EINVAL,
+                       "-p %s: port %u inside is the attestation agent's and cannot be published", text,
+                       AGENT_PORT);
+    return 0;
+}
+
+/* Binds as QEMU will; the socket stays open until all are checked. */
+static int check_one(struct sh_vm_port *p, struct sh_error *err)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
+    const char *shown = p->host_address[0] ? p->host_address : "0.0.0.0";
+    inet_pton(AF_INET, shown, &a.sin_addr);
+    cleanup_close int fd = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return sh_fail_errno(err, -errno, "cannot make a socket");
+    int one = 1;
+    if (!p->udp)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || (!p->udp && listen(fd, 1))) {
+        const char *what = p->udp ? "UDP" : "TCP";
+        if (errno == EADDRINUSE)
+            return sh_fail(err, -errno,
+                           "%s port %u of %s is in use; stop what uses it or publish another with -p",
+                           what, p->host_port, shown);
+        if (errno == EACCES)
+            return sh_fail(err, -errno,
+                           "you may not publish %s port %u of %s; choose one from 1024 on", what,
+                           p->host_port, shown);
+        return sh_fail_errno(err, -errno, "cannot publish %s port %u of %s", what, p->host_port, shown);
+    }
+    socklen_t size = sizeof(a);
+    if (!p->host_port && !getsockname(fd, (struct sockaddr *)&a, &size))
+        p->host_port = ntohs(a.sin_port);
+    return sh_take_fd(&fd);
+}
+
+int sh_ports_check(struct sh_vm_port *ports, size_t count, struct sh_error *err)
+{
+    int *fds = sh_alloc((count + 1) * sizeof(*fds)), r = 0;
+    size_t open_count = 0;
+    while (open_count < count && r >= 0) {
+        r = check_one(&ports[open_count], err);
+        if (r >= 0)
+            fds[open_count++] = r;
+    }
+    while (open_count)
+        close(fds[--open_count]);
+    free(fds);
+    return r < 0 ? r : 0;
+}
+
+int sh_mount_parse(const char *text, struct sh_mount *mount, struct sh_error *err)
+{
+    *mount = (struct sh_mount){0};
+    cleanup_free char *copy = sh_strdup(text);
+    char *target = strchr(copy, ':'), *mode = target ? strchr(target + 1, ':') : NULL;
+    if (!target || target == copy || target[1] != '/')
+        return sh_fail(err, -EINVAL, "-v %s: write SOURCE:/TARGET[:ro]; the target is an absolute path",
+                       text);
+    *target++ = 0;
+    if (mode) {
+        *mode++ = 0;
+        mount->read_only = !strcmp(mode, "ro");
+        if (!mount->read_only && strcmp(mode, "rw"))
+            return sh_fail(err, -EINVAL, "-v %s: after the target may stand ro or rw", text);
+    }
+    if (!strcmp(target, "/"))
+        return sh_fail(err, -EINVAL, "-v %s: a folder cannot take the place of the root", text);
+    struct stat st;
+    if (!strchr(copy, '/'))
+        return sh_fail(err, -EINVAL,
+                       "-v %s: '%s' names a volume, and there are none yet; for a folder of the host "
+                       "write ./%s or its absolute path", text, copy, copy);
+    char *source = realpath(copy, NULL);
+    if (!source || stat(source, &st) || !S_ISDIR(st.st_mode)) {
+        int code = source ? -ENOTDIR : -errno;
+        free(source);
+        return sh_fail_errno(err, code, "-v %s: cannot share '%s'", text, copy);
+    }
+    mount->source = source;
+    mount->target = sh_strdup(target);
+    return 0;
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// From options, or from a stopped instance, to a supervisor that runs the VM.
+#include "host/run/prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <shelter/boot.h>
+
+#include "host/run/allowed.h"
+#include "host/run/broker_address.h"
+#include "host/run/ports.h"
+#include "host/vm/launch_write.h"
+#include "lib/hex.h"
+
+void sh_warn_simulated(const struct sh_instance_config *config)
+{
+    if (config->simulated)
+        fprintf(stderr,
+                "shelter: warning: %s is a simulated TEE: it protects nothing and is for development "
+                "only\n", config->tee);
+}
+
+static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)
+{
+    if (name && (!strcmp(name, "sgx") || !strcmp(name, "sgx-sim")))
+        return sh_fail(err, -ENOTSUP,
+                       "--tee %s: this build has no enclave back end yet; use tdx, snp, csv or tdx-sim",
+                       name);
+    return sh_tee_find(name ? name : "auto", tee, err);
+}
+
+/* What the policy forbids, said before anything starts. */
+static int check_policy(const struct sh_run_options *o, uint64_t policy, struct sh_error *err)
+{
+    const char *what = o->command.count || o->entrypoint ? "its command"
+                       : o->env.count                    ? "its environment"
+                       : o->workdir                      ? "its working directory"
+                       : o->user                         ? "its user"
+                                                         : NULL;
+    if (what && policy & SH_POLICY_LOCK)
+        return sh_fail(err, -EPERM, "the image is locked: %s stays as built", what);
+    if (o->mount_count && sh_policy_need(policy, SH_POLICY_MOUNT, "folders of the host (-v)", err))
+        return -EPERM;
+    if (o->debug && sh_policy_need(policy, SH_POLICY_DEBUG, "--debug", err))
+        return -EPERM;
+    return 0;
+}
+
+static void add_records(const struct sh_manifest *m, enum sh_manifest_tag tag,
+                        struct sh_strings *list)
+{
+    size_t count = sh_manifest_count(m, tag);
+    for (size_t i = 0; i < count; i++) {
+        struct sh_view v = sh_manifest_get(m, tag, i);
+        sh_strings_addf(list, "%.*s", (int)v.size, (const char *)v.data);
+    }
+}
+
+/* The argv that will run (`all`), and what of it the launch config must say (`args`): nothing where it
+ * is the image's own. -c replaces the whole command; plain arguments replace the image's command and
+ * keep its entrypoint; --entrypoint replaces the entrypoint and drops the command. */
+static int choose_command(const struct sh_run_options *o, const struct sh_manifest *m,
+                          struct sh_strings *args, struct sh_strings *all, struct sh_error *err)
+{
+    if (o->entrypoint && *o->entrypoint)
+        sh_strings_add(all, o->entrypoint);
+    else if (!o->entrypoint && !o->has_command_text)
+        add_records(m, SH_TAG_ENTRYPOINT, all);
+    for (size_t i = 0; i < o->command.count; i++)
+        sh_strings_add(all, o->command.v[i]);
+    bool own = !o->entrypoint && !o->command.count;
+    if (own) {
+        sh_strings_free(all);
+        add_records(m, SH_TAG_ENTRYPOINT, all);
+        add_records(m, SH_TAG_COMMAND, all);
+    }
+    if (!all->count)
+        return sh_fail(err, -EINVAL, "the image has no command; give one: shelter run %s COMMAND",
+                       o->image);
+    for (size_t i = 0; !own && i < all->count; i++)
+        sh_strings_add(args, all->v[i]);
+    return 0;
+}
+
+static bool manifest_network_is(const struct sh_manifest *m, const char *text)
+{
+    struct sh_view v = sh_manifest_get(m, SH_TAG_NETWORK, 0);
+    return v.data && v.size == strlen(text) && !memcmp(v.data, text, v.size);
+}
+
+/* Fills the config of a new instance, and the launch config. */
+static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
+                    struct sh_instance_config *c, struct sh_launch *l, struct sh_error *err)
+{
+    int r = choose_command(o, m, &l->args, &c->command, err);
+    if (r)
+        return r;
+    bool here = sh_run_tty(o);
+    c->name = o->name ? sh_strdup(o->name) : NULL;
+    c->reference = sh_strdup(o->image);
+    c->boot = o->boot;
+    c->memory = o->memory ? o->memory : m->memory ? m->memory : SH_VM_MEMORY_DEFAULT;
+    c->memory = (c->memory + (1 << 20) - 1) >> 20 << 20;
+    c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_VM_CPUS_DEFAULT;
+    c->network = o->network ? strcmp(o->network, "none") : !manifest_network_is(m, "none");
+    c->debug = o->debug;
+    c->tty = !o->detach && here;
+    c->stdin_open = !o->detach && !(m->policy & SH_POLICY_NO_INPUT);
+    c->remove = o->remove;
+    c->stop_signal = m->stop_signal;
+    c->policy = m->policy;
+    if (c->memory < SH_VM_MEMORY_MIN)
+        return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
+                       SH_VM_MEMORY_MIN >> 20);
+    if (!c->network && o->port_count)
+        return sh_fail(err, -EINVAL, "-p needs a network, and the image says it has none; add "
+                                     "--network user");
+    for (size_t i = 0; i < o->env.count; i++)
+        sh_strings_add(&l->env, o->env.v[i]);
+    l->workdir = o->workdir;
+    l->user = o->user;
+    l->hostname = o->hostname;
+    l->tty = c->tty;
+    l->has_stdin = c->stdin_open;
+    l->network = !o->network ? NULL : c->network ? "dhcp" : "none";
+    l->memory = c->memory;
+    l->cpus = c->cpus;
+    l->debug = c->debug;
+    c->ports = sh_alloc((o->port_count + 1) * sizeof(*c->ports));
+    c->mounts = sh_alloc((o->mount_count + 1) * sizeof(*c->mounts));
+    for (size_t i = 0; i < o->port_count; i++) {
+        c->ports[c->port_count++] = o->ports[i];
+        sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp", o->ports[i].guest_port);
+    }
+    for (size_t i = 0; i < o->mount_count; i++) {
+        const struct sh_mount *from = &o->mounts[i];
+        c->mounts[c->mount_count++] = (struct sh_mount){
+            sh_strdup(from->source), sh_strdup(from->target), from->read_only};
+        sh_strings_addf(&l->mounts, SH_BOOT_SHARE_TAG "%zu %s %s", i,
+                        from->read_only ? "ro" : "rw", from->target);
+    }
+    return sh_ports_check(c->ports, c->port_count, err);
+}
+
+/* Points p->vm at the files of image and instance. */
+static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
+                       const struct sh_instance_config *c, const char *instance_id,
+                       struct sh_error *err)
+{
+    const char *base = p->image.path, *store = p->store->path;
+    p->paths[0] = sh_format("%s/base/vmlinux", base);
+    p->paths[1] = sh_format("%s/base/bzImage", base);
+    p->paths[2] = sh_format("%s/base/initramfs", base);
+    p->paths[3] = sh_format("%s/root.img", base);
+    p->paths[4] = sh_format("%s/instances/%s/config.disk", store, instance_id);
+    p->paths[5] = sh_format("%s/instances/%s/console.log", store, instance_id);
+    p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
+    for (size_t i = 0; i < c->mount_count; i++)
+        p->shares[i] = (struct sh_vm_share){c->mounts[i].source, c->mounts[i].read_only};
+    p->vm = (struct sh_vm_config){
+        .tee = tee, .boot = c->boot, .name = c->name,
+        .vmlinux = p->paths[0], .bzimage = p->paths[1], .initramfs = p->paths[2],
+        .root_image = p->paths[3], .config_disk = p->paths[4],
+        .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
+        .console_path = c->debug ? p->paths[5] : NULL,
+        .ports = c->ports, .port_count = c->port_count,
+        .shares = p->shares, .share_count = c->mount_count,
+        .channel_fd = -1, .simtd_fd = -1,
+    };
+    if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))
+        return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
+    (void)sh_unhex(p->vm.launch_digest, 48, c->launch_digest);
+    return 0;
+}
+
+static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch,
+                           struct sh_error *err)
+{
+    int dir = p->instance.dir_fd;
+    cleanup_close int fd = openat(dir, "launch", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : sh_write_all(fd, launch->data, launch->size);
+    if (r)
+        return sh_fail_errno(err, r, "cannot write the launch config");
+    return sh_vm_write_config_disk(dir, "config.disk", p->image.manifest_bytes,
+                                   p->image.manifest_size, launch->data, launch->size, err);
+}
+
+static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_launch *l,
+                struct sh_instance_config *c, struct sh_error *err)
+{
+    const struct sh_tee *tee;
+    uint8_t digest[48];
+    struct sh_buffer launch = {0};
+    int r = find_tee(o->tee, &tee, err);
+    if (!r)
+        r = check_policy(o, p->image.manifest.policy, err);
+    if (!r)
+        r = describe(o, &p->image.manifest, c, l, err);
+    cleanup_free char *broker = NULL;
+    if (!r && o->broker) {
+        if (!c->network)
+            r = sh_fail(err, -EINVAL, "-i needs a network, and the image says it has none; add "
+                                      "--network user");
+        else if (!(broker = sh_broker_url(o->broker, true, err)))
+            r = -EINVAL;
+        l->broker = broker;
+    }
+    if (!r)
+        r = sh_launch_write(l, &launch, digest, err);
+    if (!r) {
+        memcpy(c->image, p->image.id, sizeof(c->image));
+        c->tee = sh_strdup(tee->name);
+        c->simulated = tee->simulated;
+        sh_hex(c->launch_digest, digest, sizeof(digest));
+        /* Missing QEMU or firmware must show before there is an instance. */
+        struct sh_vm_config probe = {.tee = tee, .boot = c->boot, .memory = c->memory,
+                                     .cpus = c->cpus, .channel_fd = -1, .simtd_fd = -1};
+        cleanup_free char *vmlinux = sh_format("%s/base/vmlinux", p->image.path);
+        cleanup_free char *bzimage = sh_format("%s/base/bzImage", p->image.path);
+        cleanup_free char *initramfs = sh_format("%s/base/initramfs", p->image.path);
+        probe.vmlinux = vmlinux;
+        probe.bzimage = bzimage;
+        probe.initramfs = initramfs;
+        r = sh_vm_prepare(&probe, err);
+        if (!r)
+            r = sh_instance_create(p->store, c, &p->instance, &p->lock_fd, err);
+        p->instance_open = !r;
+        if (!r)
+            r = describe_vm(p, tee, &p->instance.config, p->instance.config.id, err);
+        if (!r) {
+            p->vm.qemu = probe.qemu;
+            p->vm.firmware = probe.firmware;
+            p->vm.kvm = probe.kvm;
+            p->vm.cbit_position = probe.cbit_position;
+            p->vm.reduced_phys_bits = probe.reduced_phys_bits;
+            r = write_new_files(p, &launch, err);
+        }
+    }
+    sh_buffer_free(&launch);
+    return r;
+}
+
+int sh_prepare_new(struct sh_store *store, const struct sh_run_options *o, struct sh_prepared *p,
+                   struct sh_error *err)
+{
+    *p = (struct sh_prepared){.store = store, .lock_fd = -1, .is_new = true};
+    struct sh_instance_config c = {0};
+    struct sh_launch l = {0};
+    int r = sh_image_open(store, o->image, &p->image, err);
+    p->image_open = !r;
+    if (!r)
+        r = make(p, o, &l, &c, err);
+    sh_launch_free(&l);
+    sh_instance_config_free(&c);
+    return r;
+}
+
+int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,
+                     struct sh_error *err)
+{
+    *p = (struct sh_prepared){.store = store, .lock_fd = -1, .instance = *instance,
+                              .instance_open = true};
+    *instance = (struct sh_instance){.dir_fd = -1};
+    const struct sh_instance_config *c = &p->instance.config;
+    const struct sh_tee *tee;
+    int r = sh_instance_lock(&p->instance, &p->lock_fd);
+    if (r)
+        return sh_fail(err, r, "instance %s runs already", c->name);
+    r = sh_image_open(store, c->image, &p->image, err);
+    p->image_open = !r;
+    if (!r)
+        r = find_tee(c->tee, &tee, err);
+    if (!r)
+        r = sh_ports_check(p->instance.config.ports, c->port_count, err);
+    if (!r)
+        r = describe_vm(p, tee, c, c->id, err);
+    return r ? r : sh_vm_prepare(&p->vm, err);
+}
+
+int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
+                      struct sh_error *err)
+{
+    /* Until the supervisor knows more; also takes back "exited" of an earlier life. */
+    p->instance.state = (struct sh_instance_state){.state = SH_STATE_STARTING};
+    int r = sh_instance_save_state(p->instance.dir_fd, &p->instance.state);
+    if (r)
+        return sh_fail_errno(err, r, "cannot write the instance's state");
+    struct sh_launch_plan plan = {.store = p->store, .instance = &p->instance,
+                                  .lock_fd = p->lock_fd, .image_fd = p->image.dir_fd, .vm = &p->vm,
+                                  .discard_failed = p->is_new};
+    r = sh_supervisor_start(&plan, attach, input, client_fd, err);
+    p->lock_fd = plan.lock_fd;
+    return r;
+}
+
+void sh_prepared_free(struct sh_prepared *p)
+{
+    struct sh_error ignored = {0};
+    if (p->lock_fd >= 0) { /* never handed to a supervisor */
+        if (p->is_new && p->instance_open)
+            sh_instance_remove(p->store, p->instance.config.id, &ignored);
+        close(p->lock_fd);
+    }
+    if (p->instance_open)
+        sh_instance_close(&p->instance);
+    if (p->image_open)
+        sh_image_close(&p->image);
+    for (size_t i = 0; i < sizeof(p->paths) / sizeof(*p->paths); i++)
+        free(p->paths[i]);
+    free(p->shares);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// From options, or from a stopped instance, to a supervisor that runs the VM.
+#ifndef HOST_RUN_PREPARE_H
+#define HOST_RUN_PREPARE_H
+
+#include "host/run/run_options.h"
+#include "host/run/supervisor.h"
+
+/* An instance on its way to a supervisor. */
+struct sh_prepared {
+    struct sh_store *store;
+    struct sh_image image;
+    struct sh_instance instance;
+    bool image_open, instance_open;
+    int lock_fd;
+    bool is_new;
+    struct sh_vm_config vm;
+    struct sh_vm_share *shares;
+    char *paths[6]; /* what vm's strings point to */
+};
+
+/* Makes a new instance of options->image: checks everything that can be checked first, so that an
+ * error leaves nothing behind. */
+int sh_prepare_new(struct sh_store *store, const struct sh_run_options *options,
+                   struct sh_prepared *p, struct sh_error *err);
+
+/* Takes a stopped instance (p->instance becomes its owner). */
+int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,
+                     struct sh_error *err);
+
+/* Starts it; see sh_supervisor_start. */
+int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
+                      struct sh_error *err);
+
+/* Frees; an instance that was made and never started is removed. */
+void sh_prepared_free(struct sh_prepared *p);
+
+/* "A simulated TEE protects nothing", once a command. */
+void sh_warn_simulated(const struct sh_instance_config *config);
+
+#endif

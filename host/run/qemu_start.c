@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts QEMU as a child that cannot outlive its supervisor.
+#include "host/run/qemu_start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* Between fork and exec; reports an errno through `report`. */
+static __attribute__((noreturn)) void child(char *const *argv, const char *program, const int *keep,
+                                            size_t keep_count, int error_fd, int report,
+                                            pid_t parent)
+{
+    /* The kernel kills us with our parent; unless it was gone before we asked. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+        _exit(1);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(error_fd, 2) == 2) {
+        for (size_t i = 0; i < keep_count; i++)
+            if (keep[i] >= 0)
+                fcntl(keep[i], F_SETFD, 0);
+        execvp(program, argv);
+    }
+    int code = errno;
+    (void)!write(report, &code, sizeof(code));
+    _exit(127);
+}
+
+int sh_qemu_start(char *const *argv, const int *keep, size_t keep_count, struct sh_qemu *qemu,
+                  struct sh_error *err)
+{
+    const char *program = argv[0];
+    int report[2] = {-1, -1}, output[2] = {-1, -1};
+    if (pipe2(report, O_CLOEXEC) || pipe2(output, O_CLOEXEC))
+        return sh_fail_errno(err, -errno, "cannot make a pipe");
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        child(argv, program, keep, keep_count, output[1], report[1], parent);
+    int fork_errno = errno;
+    close(report[1]);
+    close(output[1]);
+    cleanup_close int report_fd = report[0];
+    cleanup_close int output_fd = output[0];
+    if (pid < 0)
+        return sh_fail_errno(err, -fork_errno, "cannot start a process for QEMU");
+    int code = 0;
+    if (!sh_read_all(report_fd, &code, sizeof(code))) {
+        waitpid(pid, NULL, 0);
+        if (code == ENOENT)
+            return sh_fail(err, -code,
+                           "%s is not there: install it ('apt-get install qemu-system-x86'); "
+                           "'shelter doctor' shows what else is missing",
+                           program);
+        return sh_fail_errno(err, -code, "cannot run %s", program);
+    }
+    int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pid_fd < 0) {
+        code = -errno;
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return sh_fail_errno(err, code, "cannot watch QEMU (Linux 5.3 or newer is needed)");
+    }
+    fcntl(pid_fd, F_SETFD, FD_CLOEXEC);
+    fcntl(output_fd, F_SETFL, O_NONBLOCK);
+    *qemu = (struct sh_qemu){pid, pid_fd, sh_take_fd(&output_fd)};
+    return 0;
+}

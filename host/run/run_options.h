@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The options of `run` and `start`.
+#ifndef HOST_RUN_RUN_OPTIONS_H
+#define HOST_RUN_RUN_OPTIONS_H
+
+#include "host/run/instance.h"
+
+enum sh_tty_choice { SH_TTY_AUTO, SH_TTY_YES, SH_TTY_NO };
+
+struct sh_run_options {
+    const char *image;         /* -t, or the first plain argument */
+    bool image_by_tag_option;  /* -t was given */
+    struct sh_strings command; /* plain arguments behind the image */
+    bool has_command_text;     /* -c was given; its words stand in `command`, first */
+    const char *entrypoint;
+    const char *name;
+    const char *tee; /* NULL: auto */
+    const char *workdir, *user, *hostname, *network;
+    char *broker;         /* as given to -i */
+    struct sh_strings env; /* NAME=VALUE; a name stands once, its last value counts */
+    struct sh_vm_port *ports;
+    size_t port_count;
+    struct sh_mount *mounts;
+    size_t mount_count;
+    uint64_t memory; /* 0: not given */
+    uint32_t cpus;   /* 0: not given */
+    enum sh_vm_boot boot;
+    enum sh_tty_choice tty;
+    bool detach, remove, debug, attach, help;
+};
+
+/* Reads argv (argv[0] is the verb). 0, or -EINVAL with the sentence. */
+int sh_run_options_parse(int argc, char **argv, struct sh_run_options *o, struct sh_error *err);
+void sh_run_options_free(struct sh_run_options *o);
+
+/* Sets NAME=VALUE in a list in which each name stands once. */
+void sh_env_set(struct sh_strings *env, const char *pair);
+/* -e K=V, or -e K, which takes this process's value, if it has one. */
+int sh_env_option(struct sh_strings *env, const char *text, struct sh_error *err);
+/* --env-file: lines K=V or K; empty ones and those that begin with # say nothing. */
+int sh_env_file(struct sh_strings *env, const char *path, struct sh_error *err);
+
+/* Does the workload get a terminal? */
+bool sh_run_tty(const struct sh_run_options *o);
+
+/* Is it an attempt at docker's -it? */
+bool sh_is_dash_it(const char *argument);
+
+#endif

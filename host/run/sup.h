@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside the supervisor: one poll loop over the guest channel, the TD port, QEMU and the clients.
+#ifndef HOST_RUN_SUP_H
+#define HOST_RUN_SUP_H
+
+#include <shelter/simtd.h>
+
+#include "host/run/control.h"
+#include "host/run/instance_log.h"
+#include "host/run/qemu_start.h"
+#include "host/run/supervisor.h"
+
+/* Output of a session that waits in one client, and what the client still takes. */
+struct sup_stream {
+    struct sh_fifo waiting;
+    uint64_t credit;
+    bool eof, eof_sent;
+};
+
+struct sup_client {
+    int fd; /* -1: free slot */
+    struct sh_frame_reader in;
+    struct sh_fifo out;
+    bool attached; /* to `session` */
+    bool first;    /* it started us, and wants to hear STARTED */
+    bool waits;    /* for the workload's end only */
+    uint16_t session;
+    struct sup_stream stream[2];
+    bool input; /* feeds stdin */
+    struct sh_fifo input_waiting;
+    uint32_t input_credit; /* what it may still send */
+    bool input_eof;
+    struct sh_fifo last; /* the frame that ends it, once its streams are delivered */
+    bool closing;        /* ends when `out` is empty */
+};
+
+struct sup_session {
+    bool open, started;
+    uint16_t id;
+    bool killed_with_client; /* a copy: of no use without the client */
+    uint64_t out_granted[2]; /* what the guest may still send */
+    bool out_eof[2];
+    uint64_t in_credit;      /* what the guest still takes */
+    bool in_eof;             /* EOF was sent */
+};
+
+struct sup {
+    struct sh_launch_plan *plan;
+    struct sh_instance *instance;
+    struct sh_instance_state state;
+    struct sh_log log;
+    struct sh_qemu qemu;
+    bool qemu_ended;
+    struct sh_buffer qemu_words; /* the end of what it wrote to stderr */
+    int channel_fd;
+    struct sh_frame_reader channel_in;
+    struct sh_fifo channel_out;
+    bool hello;
+    int simtd_fd;
+    uint8_t simtd_request[sizeof(struct sh_simtd_request)];
+    size_t simtd_have;
+    int listen_fd;
+    struct sup_client clients[SH_CONTROL_CLIENT_MAX];
+    struct sup_session sessions[SH_SESSION_MAX]; /* [0] is the workload */
+    uint16_t last_session;
+    int64_t kill_at;  /* sh_now_ms: send SIGKILL into the guest; 0: no such plan */
+    int64_t power_at; /* stop the machine */
+    int64_t boot_by;  /* HELLO must have come */
+    bool ended;       /* state.exit_code is decided */
+    bool ended_by_error;
+    uint32_t exit_code, exit_signal; /* as told to clients */
+};
+
+/* sup_guest.c */
+void sup_guest_readable(struct sup *s);
+void sup_guest_pump(struct sup *s); /* stdin into credit, frames into the socket */
+void sup_guest_signal(struct sup *s, struct sup_session *session, uint32_t signal);
+void sup_guest_exec(struct sup *s, struct sup_client *c, const uint8_t *payload, size_t size);
+struct sup_session *sup_session_find(struct sup *s, uint16_t id);
+/* Gives the guest as much credit as our clients' queues have room. */
+void sup_guest_grant(struct sup *s, struct sup_session *session);
+void sup_simtd_readable(struct sup *s);
+
+/* sup_clients.c */
+void sup_clients_accept(struct sup *s);
+void sup_client_add(struct sup *s, int fd, bool first, bool attach, bool input);
+void sup_client_readable(struct sup *s, struct sup_client *c);
+void sup_client_pump(struct sup *s, struct sup_client *c);
+void sup_client_drop(struct sup *s, struct sup_client *c);
+/* Output of a session to all its clients. */
+void sup_clients_data(struct sup *s, struct sup_session *session, unsigned i, const void *data,
+                      size_t size);
+void sup_clients_eof(struct sup *s, struct sup_session *session, unsigned i);
+/* The last frame for all clients of a session (and the waiting ones, for session 0). */
+void sup_clients_end(struct sup *s, uint16_t session, const struct sh_fifo *last);
+/* STARTED, to those who wait for it. */
+void sup_clients_started(struct sup *s, uint16_t session);
+
+/* supervisor.c: the instance's end. The first call decides. */
+void sup_end_exit(struct sup *s, uint32_t code, uint32_t signal);
+void sup_end_error(struct sup *s, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int64_t sup_wall_ns(void);
+void sup_save_state(struct sup *s);
+
+#endif

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process that owns one VM: its start, its poll loop, its end.
+#include "host/run/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "host/run/sup.h"
+
+#define BOOT_LIMIT_MS 180000
+#define QEMU_WORDS_MAX 4096u
+
+int64_t sup_wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void sup_save_state(struct sup *s)
+{
+    /* Nobody hears us when it fails; the lock tells the truth all the same. */
+    (void)sh_instance_save_state(s->instance->dir_fd, &s->state);
+}
+
+void sup_end_exit(struct sup *s, uint32_t code, uint32_t signal)
+{
+    if (s->ended)
+        return;
+    s->ended = true;
+    s->exit_code = code;
+    s->exit_signal = signal;
+    s->state.exit_code = signal ? 128 + (int)(signal & 0x7f) : (int)(code & 0xff);
+}
+
+void sup_end_error(struct sup *s, int status, const char *format, ...)
+{
+    if (s->ended)
+        return;
+    s->ended = s->ended_by_error = true;
+    s->state.exit_code = status;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(s->state.error, sizeof(s->state.error), format, ap);
+    va_end(ap);
+}
+
+/* --- QEMU --- */
+
+static void qemu_words_readable(struct sup *s)
+{
+    char bytes[4096];
+    ssize_t n = read(s->qemu.stderr_fd, bytes, sizeof(bytes));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        close(s->qemu.stderr_fd);
+        s->qemu.stderr_fd = -1;
+        return;
+    }
+    sh_buffer_add(&s->qemu_words, bytes, (size_t)n);
+    if (s->qemu_words.size > 2 * QEMU_WORDS_MAX) {
+        size_t cut = s->qemu_words.size - QEMU_WORDS_MAX;
+        memmove(s->qemu_words.data, s->qemu_words.data + cut, QEMU_WORDS_MAX);
+        s->qemu_words.size = QEMU_WORDS_MAX;
+    }
+}
+
+/* The last line that QEMU wrote, or "". */
+static void last_words(const struct sup *s, char *out, size_t size)
+{
+    const char *p = (const char *)s->qemu_words.data;
+    size_t end = s->qemu_words.size, n = 0;
+    while (end && (p[end - 1] == '\n' || p[end - 1] == '\r'))
+        end--;
+    size_t start = end;
+    while (start && p[start - 1] != '\n')
+        start--;
+    for (; start < end && n + 1 < size; start++)
+        out[n++] = p[start];
+    out[n] = 0;
+}
+
+static void qemu_gone(struct sup *s)
+{
+    int status = 0;
+    waitpid(s->qemu.pid, &status, 0);
+    close(s->qemu.pid_fd);
+    s->qemu.pid_fd = -1;
+    s->qemu_ended = true;
+    while (s->qemu.stderr_fd >= 0) {
+        struct pollfd p = {.fd = s->qemu.stderr_fd, .events = POLLIN};
+        if (poll(&p, 1, 0) <= 0)
+            break;
+        qemu_words_readable(s);
+    }
+    /* What it still sent is in the socket; a closed one reads as its end. */
+    while (s->channel_fd >= 0 && !s->ended) {
+        struct pollfd p = {.fd = s->channel_fd, .events = POLLIN};
+        if (poll(&p, 1, 0) <= 0)
+            break;
+        sup_guest_readable(s);
+    }
+    if (s->ended)
+        return;
+    char words[512];
+    last_words(s, words, sizeof(words));
+    if (WIFSIGNALED(status))
+        sup_end_error(s, SH_EXIT_FAILURE,
+                      "QEMU was killed by signal %d (%s); perhaps the host ran out of memory",
+                      WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status))
+        sup_end_error(s, SH_EXIT_FAILURE, "QEMU failed: %s", words[0] ? words : "it does not say why");
+    else
+        sup_end_error(s, SH_EXIT_FAILURE,
+                      "the guest stopped %s: its kernel panicked, perhaps for lack of memory; give it "
+                      "more with -m, or see its console with --debug",
+                      s->sessions[0].started ? "without an exit status"
+                      : s->hello             ? "before its workload ran"
+                                             : "while it booted");
+}
+
+static void stop_qemu(struct sup *s)
+{
+    if (s->qemu_ended || !s->qemu.pid)
+        return;
+    kill(s->qemu.pid, SIGKILL);
+    qemu_gone(s);
+}
+
+/* --- the end --- */
+
+/* It never ran, and whoever started it hears why: nothing is worth keeping. */
+static bool told_and_useless(const struct sup *s)
+{
+    if (!s->plan->discard_failed || s->state.started || s->instance->config.debug)
+        return false;
+    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
+        if (s->clients[i].fd >= 0 && s->clients[i].first)
+            return true;
+    return false;
+}
+
+static void finish(struct sup *s)
+{
+    struct sh_error ignored = {0};
+    stop_qemu(s);
+    sh_log_close(&s->log);
+    s->state.state = SH_STATE_EXITED;
+    s->state.finished = sup_wall_ns();
+    s->state.supervisor_pid = s->state.vm_pid = 0;
+    sup_save_state(s);
+    if (s->listen_fd >= 0) {
+        unlinkat(s->instance->dir_fd, SH_CONTROL_SOCKET, 0);
+        close(s->listen_fd);
+        s->listen_fd = -1;
+    }
+    if (s->instance->config.remove || told_and_useless(s))
+        sh_instance_remove(s->plan->store, s->instance->config.id, &ignored);
+    /* From here on nobody needs us but clients that have not read all output. */
+    close(s->plan->lock_fd);
+    if (s->plan->image_fd >= 0)
+        close(s->plan->image_fd);
+    struct sh_fifo last = {0}, others = {0};
+    if (s->ended_by_error)
+        sh_frame_put_text(&last, SH_FRAME_ERROR, 0, (uint32_t)s->state.exit_code, s->state.error);
+    else
+        sh_frame_put_exit(&last, 0, s->exit_code, s->exit_signal);
+    sup_clients_end(s, 0, &last);
+    sh_frame_put_exit(&others, 0, 0, SIGKILL);
+    for (size_t i = 1; i < SH_SESSION_MAX; i++)
+        if (s->sessions[i].open)
+            sup_clients_end(s, s->sessions[i].id, &others);
+    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) /* asked for nothing that still comes */
+        if (s->clients[i].fd >= 0 && !s->clients[i].last.size)
+            s->clients[i].closing = true;
+    sh_fifo_free(&last);
+    sh_fifo_free(&others);
+}
+
+/* --- the loop --- */
+
+static int64_t next_timer(const struct sup *s)
+{
+    int64_t at = s->hello ? 0 : s->boot_by;
+    if (s->kill_at && (!at || s->kill_at < at))
+        at = s->kill_at;
+    if (s->power_at && (!at || s->power_at < at))
+        at = s->power_at;
+    return at;
+}
+
+static void run_timers(struct sup *s)
+{
+    int64_t now = sh_now_ms();
+    if (!s->hello && now >= s->boot_by)
+        sup_end_error(s, SH_EXIT_FAILURE,
+                      "the guest did not come up within %d s; see its console with --debug, or "
+                      "'shelter doctor'",
+                      BOOT_LIMIT_MS / 1000);
+    if (s->kill_at && now >= s->kill_at) {
+        s->kill_at = 0;
+        sup_guest_signal(s, &s->sessions[0], SIGKILL);
+    }
+    if (s->power_at && now >= s->power_at)
+        sup_end_exit(s, 0, SIGKILL); /* the guest does not obey */
+}
+
+enum { AT_CHANNEL, AT_SIMTD, AT_QEMU, AT_WORDS, AT_LISTEN, AT_CLIENTS };
+
+static void poll_once(struct sup *s)
+{
+    struct pollfd p[AT_CLIENTS + SH_CONTROL_CLIENT_MAX];
+    bool room = s->channel_out.size < SH_CREDIT_WINDOW;
+    p[AT_CHANNEL] = (struct pollfd){
+        .fd = s->channel_fd,
+        .events = (short)(POLLIN | (s->hello && s->channel_out.size ? POLLOUT : 0)),
+    };
+    p[AT_SIMTD] = (struct pollfd){.fd = s->simtd_fd, .events = POLLIN};
+    p[AT_QEMU] = (struct pollfd){.fd = s->qemu.pid_fd, .events = POLLIN};
+    p[AT_WORDS] = (struct pollfd){.fd = s->qemu.stderr_fd, .events = POLLIN};
+    p[AT_LISTEN] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
+    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
+        const struct sup_client *c = &s->clients[i];
+        p[AT_CLIENTS + i] = (struct pollfd){
+            .fd = c->fd,
+            .events = (short)((room && !c->closing ? POLLIN : 0) | (c->out.size ? POLLOUT : 0)),
+        };
+    }
+    int64_t at = s->ended ? 0 : next_timer(s), wait = at ? at - sh_now_ms() : -1;
+    if (at && wait < 0)
+        wait = 0;
+    if (poll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, (int)(wait > 60000 ? 60000 : wait)) < 0)
+        return;
+    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
+        if (s->clients[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
+            sup_client_readable(s, &s->clients[i]);
+    if (p[AT_WORDS].revents)
+        qemu_words_readable(s);
+    if (!s->ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
+        sup_guest_readable(s);
+    if (!s->ended && p[AT_SIMTD].revents)
+        sup_simtd_readable(s);
+    if (!s->ended && p[AT_QEMU].revents)
+        qemu_gone(s);
+    if (p[AT_LISTEN].revents)
+        sup_clients_accept(s);
+    if (!s->ended)
+        run_timers(s);
+}
+
+static void serve(struct sup *s)
+{
+    bool finished = false;
+    for (;;) {
+        if (s->ended && !finished) {
+            finish(s);
+            finished = true;
+        }
+        size_t clients = 0;
+        for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
+            if (s->clients[i].fd >= 0)
+                sup_client_pump(s, &s->clients[i]);
+            clients += s->clients[i].fd >= 0;
+        }
+        if (finished && !clients)
+            return;
+        if (!finished)
+            sup_guest_pump(s);
+        poll_once(s);
+    }
+}
+
+/* --- start --- */
+
+static void close_others(const int *keep, size_t keep_count)
+{
+    cleanup_closedir DIR *dir = opendir("/proc/self/fd");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        int fd = atoi(e->d_name);
+        bool kept = fd <= 2 || fd == dirfd(dir);
+        for (size_t i = 0; i < keep_count; i++)
+            kept |= fd == keep[i];
+        if (!kept)
+            close(fd);
+    }
+}
+
+static int socket_pair(int *ours, int *theirs)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+        return -errno;
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    *ours = fds[0];
+    *theirs = fds[1];
+    return 0;
+}
+
+static int start_vm(struct sup *s, struct sh_error *err)
+{
+    struct sh_vm_config *vm = s->plan->vm;
+    vm->simtd_fd = -1;
+    int r = socket_pair(&s->channel_fd, &vm->channel_fd);
+    if (!r && vm->tee->simulated)
+        r = socket_pair(&s->simtd_fd, &vm->simtd_fd);
+    if (r)
+        return sh_fail_errno(err, r, "cannot make a socket pair");
+    struct sh_strings argv = {0};
+    r = sh_vm_command(vm, &argv, err);
+    const int keep[] = {vm->channel_fd, vm->simtd_fd};
+    if (!r)
+        r = sh_qemu_start(argv.v, keep, 2, &s->qemu, err);
+    sh_strings_free(&argv);
+    close(vm->channel_fd);
+    if (vm->simtd_fd >= 0)
+        close(vm->simtd_fd);
+    if (r)
+        return r;
+    s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
+    s->state.state = SH_STATE_STARTING;
+    s->state.supervisor_pid = getpid();
+    s->state.vm_pid = s->qemu.pid;
+    /* QEMU loads the same files meanwhile; the guest asks for its report much later. */
+    if (vm->tee->simulated) {
+        r = sh_vm_measure_simulated(vm, &s->state.measurement, err);
+        s->state.measured = !r;
+    }
+    if (!r && (r = sh_instance_save_state(s->instance->dir_fd, &s->state)))
+        sh_fail_errno(err, r, "cannot write the instance's state");
+    return r;
+}
+
+static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int first_fd,
+                                                bool attach, bool input)
+{
+    static struct sup s;
+    struct sh_error err = {0};
+    s = (struct sup){.plan = plan, .instance = plan->instance, .channel_fd = -1, .simtd_fd = -1,
+                     .listen_fd = -1};
+    s.qemu.pid_fd = s.qemu.stderr_fd = -1;
+    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
+        s.clients[i].fd = -1;
+    s.sessions[0].open = true;
+
+    const int keep[] = {plan->lock_fd, plan->image_fd, plan->instance->dir_fd, plan->store->dir_fd,
+                        first_fd};
+    close_others(keep, sizeof(keep) / sizeof(*keep));
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd);
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        signal(signal_number, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(077);
+    (void)!chdir("/");
+    prctl(PR_SET_NAME, "shelter-superv");
+    fcntl(first_fd, F_SETFL, O_NONBLOCK);
+
+    sh_log_open(&s.log, s.instance->dir_fd);
+    sup_client_add(&s, first_fd, true, attach, input);
+    s.listen_fd = sh_control_listen(s.instance->dir_fd, &err);
+    if (s.listen_fd < 0 || start_vm(&s, &err))
+        sup_end_error(&s, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
+    serve(&s);
+    _exit(0);
+}
+
+int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,
+                        struct sh_error *err)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+        return sh_fail_errno(err, -errno, "cannot make a socket pair");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        /* A grandchild of the command, in a session of its own: no terminal's ^C reaches it. */
+        if (setsid() < 0)
+            _exit(1);
+        pid = fork();
+        if (pid == 0)
+            supervise(plan, fds[1], attach, input);
+        _exit(pid < 0);
+    }
+    int code = errno, status = 0;
+    close(fds[1]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0 || status) {
+        close(fds[0]);
+        return sh_fail_errno(err, pid < 0 ? -code : -EAGAIN, "cannot start the supervisor");
+    }
+    close(plan->lock_fd);
+    plan->lock_fd = -1;
+    *client_fd = fds[0];
+    return 0;
+}

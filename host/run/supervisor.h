@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process that owns one VM: starts it, carries its streams, keeps its state.
+#ifndef HOST_RUN_SUPERVISOR_H
+#define HOST_RUN_SUPERVISOR_H
+
+#include "host/run/instance.h"
+
+/* What a supervisor needs; all of it stays owned by the caller, who keeps it alive. */
+struct sh_launch_plan {
+    struct sh_store *store;
+    struct sh_instance *instance;
+    int lock_fd;                /* held */
+    int image_fd;               /* shared lock on the image, kept while the VM lives */
+    struct sh_vm_config *vm;    /* channel_fd and simtd_fd are filled in here */
+    bool discard_failed;        /* remove the instance if its workload never ran and the command that
+                                 * started it was told so */
+};
+
+/* Forks the supervisor away (own session, cwd /, stdio on /dev/null) and gives back, in *client_fd,
+ * a connection that already is what `input` asks for: an ATTACH (host/run/control.h) with or without
+ * stdin when `attach`, else a WAIT. The caller's lock_fd is closed. */
+int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,
+                        struct sh_error *err);
+
+#endif
