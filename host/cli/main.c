@@ -20,6 +20,7 @@ const struct sh_verb sh_verbs[] = {
     {"start", cmd_start, "start a stopped instance, or an image in the background", sh_usage_start},
     {"attach", cmd_attach, "join a running workload's stdio", sh_usage_attach},
     {"exec", cmd_exec, "run a further program in an instance", sh_usage_exec},
+    {"measure", cmd_measure, "predict an image's launch measurement", sh_usage_measure},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -23,11 +23,16 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
+static int firmware(struct sh_vm_config *config, struct sh_error *err)
+{
+    return config->boot == SH_VM_BOOT_PVH
+               ? sh_vm_pick_firmware(config, qboot, "qemu-system-data", err)
+               : sh_vm_pick_firmware(config, ovmf, "ovmf", err);
+}
+
 static int prepare(struct sh_vm_config *config, struct sh_error *err)
 {
-    int r = config->boot == SH_VM_BOOT_PVH
-                ? sh_vm_pick_firmware(config, qboot, "qemu-system-data", err)
-                : sh_vm_pick_firmware(config, ovmf, "ovmf", err);
+    int r = firmware(config, err);
     if (r)
         return r;
     config->kvm = sh_vm_kvm_works(config);
@@ -47,6 +52,7 @@ const struct sh_tee sh_tee_tdx_sim = {
     .name = "tdx-sim",
     .simulated = true,
     .machine_args = machine_args,
+    .firmware = firmware,
     .prepare = prepare,
     .probe = probe,
 };

@@ -34,11 +34,15 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int firmware(struct sh_vm_config *config, struct sh_error *err)
 {
     int r = sh_vm_pick_firmware(config, firmwares, "ovmf-amdsev", err);
-    if (!r)
-        r = sh_vm_firmware_has_hash_table(config->firmware, err);
+    return r ? r : sh_vm_firmware_has_hash_table(config->firmware, err);
+}
+
+static int prepare(struct sh_vm_config *config, struct sh_error *err)
+{
+    int r = firmware(config, err);
     if (!r)
         r = sh_vm_need_qemu(config->qemu, 9, 1, "sev-snp-guest", err);
     if (!r && !config->cbit_position)
@@ -58,16 +62,17 @@ static int probe(struct sh_error *err)
     if (!qemu)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
     r = sh_vm_need_qemu(qemu, 9, 1, "sev-snp-guest", err);
-    const char *firmware = sh_vm_first_file(firmwares);
-    if (!r && !firmware)
+    const char *found = sh_vm_first_file(firmwares);
+    if (!r && !found)
         r = sh_fail(err, -ENOENT, "no SEV-SNP firmware is there; install ovmf-amdsev or give "
                     "--firmware FILE");
-    return r ? r : sh_vm_firmware_has_hash_table(firmware, err);
+    return r ? r : sh_vm_firmware_has_hash_table(found, err);
 }
 
 const struct sh_tee sh_tee_snp = {
     .name = "snp",
     .machine_args = machine_args,
+    .firmware = firmware,
     .prepare = prepare,
     .probe = probe,
 };

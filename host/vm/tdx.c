@@ -46,11 +46,15 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int firmware(struct sh_vm_config *config, struct sh_error *err)
 {
     int r = sh_vm_pick_firmware(config, firmwares, "ovmf-inteltdx", err);
-    if (!r)
-        r = sh_vm_firmware_has_tdx(config->firmware, err);
+    return r ? r : sh_vm_firmware_has_tdx(config->firmware, err);
+}
+
+static int prepare(struct sh_vm_config *config, struct sh_error *err)
+{
+    int r = firmware(config, err);
     if (!r)
         r = sh_vm_need_qemu(config->qemu, 10, 1, "tdx-guest", err);
     config->boot = SH_VM_BOOT_BZIMAGE;
@@ -84,6 +88,7 @@ static int probe(struct sh_error *err)
 const struct sh_tee sh_tee_tdx = {
     .name = "tdx",
     .machine_args = machine_args,
+    .firmware = firmware,
     .prepare = prepare,
     .probe = probe,
 };

@@ -67,6 +67,8 @@ struct sh_tee {
     /* Appends machine, TEE object, firmware and accelerator arguments. */
     int (*machine_args)(const struct sh_vm_config *config, struct sh_strings *argv,
                         struct sh_error *err);
+    /* Fills in and checks the firmware only. */
+    int (*firmware)(struct sh_vm_config *config, struct sh_error *err);
     /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long as
      * the process. */
     int (*prepare)(struct sh_vm_config *config, struct sh_error *err);
