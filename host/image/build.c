@@ -9,6 +9,7 @@
 #include "host/image/base.h"
 #include "host/image/erofs.h"
 #include "host/image/files.h"
+#include "host/image/oci.h"
 #include "host/image/progress.h"
 #include "host/image/reference.h"
 #include "host/image/tar.h"
@@ -47,9 +48,15 @@ static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *c
 }
 
 static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_config *config,
-                     struct sh_progress *progress, struct sh_error *err)
+                     int work_fd, struct sh_progress *progress, struct sh_error *err)
 {
-    int r = b->rootfs ? sh_tar_rootfs(tree, b->rootfs, progress, err) : 0;
+    int r = 0;
+    if (b->rootfs && b->image)
+        return sh_fail(err, -EINVAL, "give a root file system or an OCI image, not both");
+    if (b->rootfs)
+        r = sh_tar_rootfs(tree, b->rootfs, progress, err);
+    else if (b->image)
+        r = sh_oci_read(b->image, tree, config, work_fd, progress, err);
     tree->layer++;
     tree->strict_links = false;
     for (size_t i = 0; !r && i < b->files.count; i++) {
@@ -168,7 +175,7 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     struct sh_erofs_result root = {0};
     int r = sh_tree_init(&tree, work->dir_fd, err);
     if (!r)
-        r = fill_tree(b, &tree, &config, progress, err);
+        r = fill_tree(b, &tree, &config, work->dir_fd, progress, err);
     if (!r)
         r = merge(&config, &b->config, err);
     if (!r)

@@ -249,14 +249,22 @@ static int add_entry(struct reader *r, struct archive_entry *e)
     }
 }
 
+/* libarchive takes an end without the tar's end mark for a good one; a cut file looks like that. */
+static int end_of_archive(struct reader *r, size_t count)
+{
+    if (archive_filter_bytes(r->archive, 0) <= archive_read_header_position(r->archive))
+        return sh_fail(r->err, -EBADMSG, "%s is %s", r->source->name,
+                       count ? "cut off: it has no end mark" : "empty");
+    return 0;
+}
+
 static int read_entries(struct reader *r)
 {
     struct archive_entry *e;
     for (size_t count = 0;; count++) {
         int a = archive_read_next_header(r->archive, &e);
         if (a == ARCHIVE_EOF)
-            return count ? 0
-                         : sh_fail(r->err, -EBADMSG, "%s is empty", r->source->name);
+            return end_of_archive(r, count);
         if (a < ARCHIVE_WARN)
             return r->err->text[0] ? -EIO : archive_failed(r);
         int code = add_entry(r, e);
