@@ -20,6 +20,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/image/store.h"
+#include "host/vm/predict.h" /* sh_measurement_json */
 #include "host/vm/vm.h"
 
 #define SH_INSTANCE_ID_SIZE 33u /* with the NUL */
@@ -128,8 +129,5 @@ char *sh_instance_config_text(const struct sh_instance_config *config);
 int sh_instance_config_parse(const char *text, struct sh_instance_config *config);
 char *sh_instance_state_text(const struct sh_instance_state *state);
 int sh_instance_state_parse(const char *text, struct sh_instance_state *state);
-
-/* The measurement as `measure` and `inspect` show it: {"mrtd", "rtmr": [4], "mrconfigid"}. */
-cJSON *sh_measurement_json(const struct sh_td_measurement *m);
 
 #endif

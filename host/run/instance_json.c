@@ -199,20 +199,6 @@ static void add_hex(cJSON *object, const char *key, const uint8_t digest[48])
     cJSON_AddStringToObject(object, key, text);
 }
 
-cJSON *sh_measurement_json(const struct sh_td_measurement *m)
-{
-    cJSON *root = cJSON_CreateObject();
-    add_hex(root, "mrtd", m->mrtd);
-    cJSON *list = cJSON_AddArrayToObject(root, "rtmr");
-    for (int i = 0; i < 4; i++) {
-        char text[97];
-        sh_hex(text, m->rtmr[i], 48);
-        cJSON_AddItemToArray(list, cJSON_CreateString(text));
-    }
-    add_hex(root, "mrconfigid", m->mrconfigid);
-    return root;
-}
-
 char *sh_instance_state_text(const struct sh_instance_state *s)
 {
     cJSON *root = cJSON_CreateObject();
@@ -226,8 +212,10 @@ char *sh_instance_state_text(const struct sh_instance_state *s)
     cJSON_AddNumberToObject(root, "finished_ns", (double)(s->finished % 1000000000));
     cJSON_AddNumberToObject(root, "exit_code", s->exit_code);
     cJSON_AddStringToObject(root, "error", s->error);
-    if (s->measured)
+    if (s->measured) {
         cJSON_AddItemToObject(root, "measurement", sh_measurement_json(&s->measurement));
+        add_hex(root, "mrconfigid", s->measurement.mrconfigid);
+    }
     return print_and_delete(root);
 }
 
@@ -261,7 +249,7 @@ int sh_instance_state_parse(const char *text, struct sh_instance_state *s)
     const cJSON *m = cJSON_GetObjectItemCaseSensitive(root, "measurement");
     if (m) {
         parse_digest(&r, cJSON_GetObjectItemCaseSensitive(m, "mrtd"), s->measurement.mrtd);
-        parse_digest(&r, cJSON_GetObjectItemCaseSensitive(m, "mrconfigid"),
+        parse_digest(&r, cJSON_GetObjectItemCaseSensitive(root, "mrconfigid"),
                      s->measurement.mrconfigid);
         const cJSON *list = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
         for (int i = 0; i < 4; i++)

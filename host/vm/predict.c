@@ -15,7 +15,7 @@ static cJSON *hex_json(const uint8_t digest[48])
     return cJSON_CreateString(text);
 }
 
-cJSON *sh_td_measurement_json(const struct sh_td_measurement *m)
+cJSON *sh_measurement_json(const struct sh_td_measurement *m)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddItemToObject(o, "mrtd", hex_json(m->mrtd));
@@ -50,7 +50,7 @@ static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *
                        "%s is not supported", config->tee->name, config->firmware);
     int r = sh_vm_measure_simulated(config, &m, err);
     if (!r)
-        cJSON_AddItemToObject(result, "measurement", sh_td_measurement_json(&m));
+        cJSON_AddItemToObject(result, "measurement", sh_measurement_json(&m));
     return r;
 }
 

@@ -24,7 +24,8 @@ struct sh_predict {
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err);
 
-/* {"mrtd": hex, "rtmr": [four]}: as inspect shows it of an instance. */
-cJSON *sh_td_measurement_json(const struct sh_td_measurement *m);
+/* {"mrtd": hex, "rtmr": [four]}: the same of an image and of an instance. The launch config's field
+ * is not in it: it is the host's choice. */
+cJSON *sh_measurement_json(const struct sh_td_measurement *m);
 
 #endif

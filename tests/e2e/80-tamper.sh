@@ -11,7 +11,7 @@ print(json.dumps(d$1))"; }
 check "build" "$SHELTER" build -q -t victim --allow exec -f tests/md5 -f "$(command -v busybox)"
 id=$("$SHELTER" inspect --json victim | json '["id"]' | tr -d '"')
 image=$SHELTER_STORE/images/$id
-good=$("$SHELTER" measure --json victim | json '["measurement"]')
+good=$("$SHELTER" measure --json -m 256M victim | json '["measurement"]')
 
 # flip FILE OFFSET: changes a bit in place of a copy, since base files may be hard links.
 flip() {
