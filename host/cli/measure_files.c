@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter measure --tee TEE --firmware FILE: predicts launch measurements of files, no image needed.
+#include "host/cli/cli.h"
+#include "host/cli/verify.h"
+#include "verifier/measure/snp.h"
+#include "verifier/measure/tdx.h"
+#include "verifier/quote/bytes.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/sha.h>
+
+struct options {
+    const char *tee, *firmware, *kernel, *initrd, *append, *vcpus, *vcpu_type, *features, *vmm,
+        *ovmf_hash, *memory;
+    bool json, two_pass;
+};
+
+struct files {
+    uint8_t *firmware, *kernel, *initrd;
+    size_t firmware_size, kernel_size, initrd_size;
+};
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"tee", required_argument, NULL, 't'},       {"firmware", required_argument, NULL, 'f'},
+        {"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},    {"vcpus", required_argument, NULL, 'c'},
+        {"vcpu-type", required_argument, NULL, 'T'}, {"guest-features", required_argument, NULL, 'g'},
+        {"vmm", required_argument, NULL, 'v'},       {"ovmf-hash", required_argument, NULL, 'h'},
+        {"memory", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
+        {"two-pass", no_argument, NULL, '2'},        {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "m:", longs, NULL)) != -1) {
+        switch (c) {
+        case 't': o->tee = optarg; break;
+        case 'f': o->firmware = optarg; break;
+        case 'k': o->kernel = optarg; break;
+        case 'i': o->initrd = optarg; break;
+        case 'a': o->append = optarg; break;
+        case 'c': o->vcpus = optarg; break;
+        case 'T': o->vcpu_type = optarg; break;
+        case 'g': o->features = optarg; break;
+        case 'v': o->vmm = optarg; break;
+        case 'h': o->ovmf_hash = optarg; break;
+        case 'm': o->memory = optarg; break;
+        case 'j': o->json = true; break;
+        case '2': o->two_pass = true; break;
+        default: return sh_cli_usage("measure", "unknown option or missing value");
+        }
+    }
+    if (!o->tee || !o->firmware)
+        return sh_cli_usage("measure", "--tee and --firmware are needed");
+    if (optind != argc)
+        return sh_cli_usage("measure", "'%s' is one argument too many", argv[optind]);
+    if (!o->kernel && (o->initrd || o->append))
+        return sh_cli_usage("measure", "--initrd and --append belong to a --kernel");
+    return 0;
+}
+
+static int fail(const char *what, const char *why)
+{
+    struct sh_error err = {0};
+
+    sh_fail(&err, -EINVAL, "cannot measure %s: %s", what, why);
+    return sh_error_report(&err);
+}
+
+static int load(const char *path, uint8_t **data, size_t *size)
+{
+    int rc = path ? sv_read_file(path, 1u << 30, data, size) : 0;
+
+    return rc ? fail(path, strerror(-rc)) : 0;
+}
+
+static bool parse_number(const char *text, int base, uint64_t max, uint64_t *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtoull(text, &end, base);
+    return !errno && end != text && !*end && *text != '-' && *out <= max;
+}
+
+// "512M", "2G", bytes without a letter
+static bool parse_size(const char *text, uint64_t *out)
+{
+    char *end;
+    int shift = 0;
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    if (*end == 'K' || *end == 'k')
+        shift = 10;
+    else if (*end == 'M' || *end == 'm')
+        shift = 20;
+    else if (*end == 'G' || *end == 'g')
+        shift = 30;
+    if (errno || end == text || *text == '-' || end[shift ? 1 : 0] || *out > UINT64_MAX >> shift)
+        return false;
+    *out <<= shift;
+    return *out > 0;
+}
+
+static void print_field(const struct options *o, const char *name, const uint8_t *digest,
+                        size_t size, bool alone, bool last)
+{
+    char hex[97];
+
+    sh_hex(hex, digest, size);
+    if (o->json)
+        printf("\"%s\":\"%s\"%s", name, hex, last ? "" : ",");
+    else if (alone)
+        puts(hex);
+    else
+        printf("%-6s %s\n", name, hex);
+}
+
+static int sev_params(const struct options *o, const struct files *f, struct sv_sev_params *p,
+                      uint8_t ovmf_hash[48])
+{
+    uint64_t value = 1;
+
+    p->mode = !strcmp(o->tee, "snp") ? SV_SEV_SNP : !strcmp(o->tee, "sev") ? SV_SEV : SV_SEV_ES;
+    p->vmm = SV_VMM_QEMU;
+    if (o->vmm && !strcmp(o->vmm, "ec2"))
+        p->vmm = SV_VMM_EC2;
+    else if (o->vmm && !strcmp(o->vmm, "gce"))
+        p->vmm = SV_VMM_GCE;
+    else if (o->vmm && strcmp(o->vmm, "qemu"))
+        return sh_cli_usage("measure", "--vmm is qemu, ec2 or gce");
+    if (o->vcpus && !parse_number(o->vcpus, 10, 4096, &value))
+        return sh_cli_usage("measure", "--vcpus is a number up to 4096");
+    if (!o->vcpus && p->mode != SV_SEV)
+        return sh_cli_usage("measure", "--vcpus is needed: every vCPU is measured");
+    p->vcpu_count = (uint32_t)value;
+    if (o->vcpu_type && !sv_vcpu_sig(o->vcpu_type, &p->vcpu_sig))
+        return sh_cli_usage("measure", "--vcpu-type '%s' is none of QEMU's EPYC models",
+                            o->vcpu_type);
+    if (!o->vcpu_type && p->mode != SV_SEV && p->vmm == SV_VMM_QEMU)
+        return sh_cli_usage("measure", "--vcpu-type is needed: QEMU measures the CPU's signature");
+    value = 1;
+    if (o->features && !parse_number(o->features, 16, UINT64_MAX, &value))
+        return sh_cli_usage("measure", "--guest-features is a hexadecimal number");
+    p->guest_features = value;
+    if (o->ovmf_hash && (strlen(o->ovmf_hash) != 96 || sh_unhex(ovmf_hash, 48, o->ovmf_hash)))
+        return sh_cli_usage("measure", "--ovmf-hash is 96 hex digits");
+    p->ovmf_hash = o->ovmf_hash ? ovmf_hash : NULL;
+    p->firmware = f->firmware;
+    p->firmware_size = f->firmware_size;
+    if (o->kernel) {
+        p->have_kernel = true;
+        SHA256(f->kernel, f->kernel_size, p->kernel_sha256);
+        SHA256(f->initrd ? f->initrd : (const uint8_t *)"", f->initrd_size, p->initrd_sha256);
+        sv_sev_hash_cmdline(o->append ? o->append : "", p->cmdline_sha256);
+    }
+    return 0;
+}
+
+static int measure_sev(const struct options *o, const struct files *f)
+{
+    struct sv_sev_params p = {0};
+    uint8_t ovmf_hash[48], out[48];
+    char why[160] = "";
+    int rc = sev_params(o, f, &p, ovmf_hash);
+
+    if (rc)
+        return rc;
+    if (sv_sev_measure(&p, out, why, sizeof(why)))
+        return fail(o->firmware, why);
+    if (o->json)
+        printf("{\"tee\":\"%s\",\"measurement\":{", o->tee);
+    print_field(o, "launch_digest", out, p.mode == SV_SEV_SNP ? 48 : 32, true, true);
+    if (o->json)
+        puts("}}");
+    return 0;
+}
+
+static int measure_tdx(const struct options *o, const struct files *f)
+{
+    struct sv_tdx_params p = {
+        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass,
+        .have_kernel = o->kernel != NULL, .kernel = f->kernel, .kernel_size = f->kernel_size,
+        .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append,
+    };
+    struct sv_tdx_measurement m;
+    char why[160] = "", hex1[97], hex2[97];
+
+    if (o->memory && !parse_size(o->memory, &p.memory_size))
+        return sh_cli_usage("measure", "-m is a size such as 512M or 2G");
+    if (o->kernel && !o->memory)
+        return sh_cli_usage("measure", "-m SIZE is needed: QEMU places the initrd by it");
+    if (sv_tdx_measure(&p, &m, why, sizeof(why)))
+        return fail(o->firmware, why);
+    if (!o->json) {
+        print_field(o, "mrtd", m.mrtd, 48, false, true);
+        if (m.have_rtmr) {
+            print_field(o, "rtmr1", m.rtmr1, 48, false, true);
+            print_field(o, "rtmr2", m.rtmr2, 48, false, true);
+        }
+        return 0;
+    }
+    printf("{\"tee\":\"tdx\",\"measurement\":{");
+    print_field(o, "mrtd", m.mrtd, 48, false, !m.have_rtmr);
+    sh_hex(hex1, m.rtmr1, 48);
+    sh_hex(hex2, m.rtmr2, 48);
+    if (m.have_rtmr)
+        printf("\"rtmr\":[null,\"%s\",\"%s\",null]", hex1, hex2);
+    puts("}}");
+    return 0;
+}
+
+int cmd_measure_files(int argc, char **argv)
+{
+    struct options o = {0};
+    struct files f = {0};
+    int rc = parse(argc, argv, &o);
+
+    if (rc)
+        return rc;
+    rc = load(o.firmware, &f.firmware, &f.firmware_size);
+    rc = rc ? rc : load(o.kernel, &f.kernel, &f.kernel_size);
+    rc = rc ? rc : load(o.initrd, &f.initrd, &f.initrd_size);
+    if (!rc && !strcmp(o.tee, "tdx"))
+        rc = measure_tdx(&o, &f);
+    else if (!rc && (!strcmp(o.tee, "snp") || !strcmp(o.tee, "sev") || !strcmp(o.tee, "seves")))
+        rc = measure_sev(&o, &f);
+    else if (!rc)
+        rc = sh_cli_usage("measure", "--tee is snp, sev, seves or tdx");
+    free(f.firmware);
+    free(f.kernel);
+    free(f.initrd);
+    return rc;
+}
