@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter build
-#include <errno.h>
 #include <getopt.h>
-#include <string.h>
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
-#include "host/image/build.h"
+#include "host/image/buildfile.h"
 
 const char sh_usage_build[] =
     "Usage: shelter build [OPTION...] -f FILE... | -r TAR | oci:DIR[:TAG] | -C FILE\n"
@@ -102,23 +100,6 @@ static int set_command(struct sh_strings *slot, const char *text, struct sh_erro
     return r;
 }
 
-static int set_cpus(struct sh_config *c, const char *text, struct sh_error *err)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (*end || !n || n > 64 || *text == '-')
-        return sh_fail(err, -EINVAL, "'%s' is not a number of processors (1 to 64)", text);
-    c->cpus = (uint32_t)n;
-    return 0;
-}
-
-static int set_memory(struct sh_config *c, const char *text, struct sh_error *err)
-{
-    if (sh_parse_size(text, &c->memory) || c->memory < 1 << 20)
-        return sh_fail(err, -EINVAL, "'%s' is not a memory size, as in 512M or 2G", text);
-    return 0;
-}
-
 static int take_option(struct sh_build *b, int o, struct sh_error *err)
 {
     struct sh_config *c = &b->config;
@@ -156,9 +137,9 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
     case 'p':
         return sh_config_port(c, optarg, err);
     case 'm':
-        return set_memory(c, optarg, err);
+        return sh_config_memory(c, optarg, err);
     case OPT_CPUS:
-        return set_cpus(c, optarg, err);
+        return sh_config_cpus(c, optarg, err);
     case OPT_NETWORK:
         sh_config_set(&c->network, optarg);
         return 0;
@@ -190,35 +171,58 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
     }
 }
 
+/* One pass over the arguments: first for the build file alone, then for all that goes over it. -1:
+ * usage was wrong or help was given, *status says. */
+static int read_options(struct sh_build *b, int argc, char **argv, bool file_only, int *status,
+                        struct sh_error *err)
+{
+    int r = 0;
+    optind = 0;
+    for (int o; !r && (o = getopt_long(argc, argv, ":f:r:C:a:t:c:e:w:u:p:m:q", options, NULL)) != -1;) {
+        if (o == OPT_HELP) {
+            *status = sh_cli_help("build");
+            return 1;
+        }
+        if (o == '?' || o == ':') {
+            *status = sh_cli_usage(
+                "build", o == ':' ? "%s needs a value" : "there is no option %s", argv[optind - 1]);
+            return 1;
+        }
+        if (o == 'C')
+            r = file_only ? sh_buildfile_read(optarg, b, err) : 0;
+        else if (!file_only)
+            r = take_option(b, o, err);
+    }
+    return r;
+}
+
+static int check_inputs(struct sh_build *b, int argc, char **argv)
+{
+    if (optind < argc - 1)
+        return sh_cli_usage("build", "one image is enough, '%s' is too much", argv[optind + 1]);
+    if (optind < argc)
+        sh_config_set(&b->image, argv[optind]);
+    if (!b->files.count && !b->rootfs && !b->image)
+        return sh_cli_usage("build", "nothing to build from: give -f FILE, -r TAR or oci:DIR");
+    return 0;
+}
+
 int cmd_build(int argc, char **argv)
 {
     struct sh_build b = {0};
     struct sh_error err = {0};
     char id[SH_ID_TEXT_SIZE];
-    int r = 0, status = 0;
-    for (int o; !r && (o = getopt_long(argc, argv, ":f:r:C:a:t:c:e:w:u:p:m:q", options, NULL)) != -1;) {
-        if (o == OPT_HELP) {
-            sh_build_free(&b);
-            return sh_cli_help("build");
-        }
-        if (o == '?' || o == ':') {
-            sh_build_free(&b);
-            return sh_cli_usage("build", o == ':' ? "%s needs a value" : "there is no option %s",
-                                argv[optind - 1]);
-        }
-        r = take_option(&b, o, &err);
-    }
-    if (!r && optind < argc - 1)
-        status = sh_cli_usage("build", "one image is enough, '%s' is too much", argv[optind + 1]);
-    else if (!r && optind < argc)
-        sh_config_set(&b.image, argv[optind]);
-    if (!r && !status && !b.files.count && !b.rootfs && !b.image)
-        status = sh_cli_usage("build", "nothing to build from: give -f FILE, -r TAR or oci:DIR");
+    int status = 0;
+    int r = read_options(&b, argc, argv, true, &status, &err);
+    if (!r)
+        r = read_options(&b, argc, argv, false, &status, &err);
+    if (!r)
+        status = check_inputs(&b, argc, argv);
     if (!r && !status)
         r = sh_build_run(&b, id, &err);
-    if (r)
+    if (r < 0)
         status = sh_error_report(&err);
-    else if (!status)
+    else if (!r && !status)
         puts(id);
     sh_build_free(&b);
     return status;

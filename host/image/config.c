@@ -211,6 +211,23 @@ int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err)
     return 0;
 }
 
+int sh_config_memory(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    if (sh_parse_size(text, &c->memory) || c->memory < 1 << 20)
+        return sh_fail(err, -EINVAL, "'%.40s' is not a memory size, as in 512M or 2G", text);
+    return 0;
+}
+
+int sh_config_cpus(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    char *end;
+    unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
+    if (!n || *end || n > 64)
+        return sh_fail(err, -EINVAL, "'%.40s' is not a number of processors (1 to 64)", text);
+    c->cpus = (uint32_t)n;
+    return 0;
+}
+
 int sh_config_broker_key(struct sh_config *c, const char *file, struct sh_error *err)
 {
     cleanup_free uint8_t *data = NULL;

@@ -60,6 +60,10 @@ const char *sh_limit_name(uint32_t resource);
 /* "/path", "/path:size=64M,mode=1777": a tmpfs. */
 int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err);
 
+/* "512M", "2G"; 1 to 64. */
+int sh_config_memory(struct sh_config *c, const char *text, struct sh_error *err);
+int sh_config_cpus(struct sh_config *c, const char *text, struct sh_error *err);
+
 /* PEM or DER public key. */
 int sh_config_broker_key(struct sh_config *c, const char *file, struct sh_error *err);
 

@@ -8,40 +8,15 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "host/base/utf8.h"
 #include "host/image/config.h"
 #include "lib/hex.h"
 
 /* --- values --- */
 
-/* Length of the UTF-8 sequence at p, or 0. */
-static size_t utf8_size(const uint8_t *p, size_t left)
-{
-    size_t n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3
-             : *p >= 0xf0 && *p < 0xf5                 ? 4 : 0;
-    if (!n || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((n == 3 && *p == 0xe0 && p[1] < 0xa0) || (n == 3 && *p == 0xed && p[1] > 0x9f) ||
-        (n == 4 && *p == 0xf0 && p[1] < 0x90) || (n == 4 && *p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static char *text_of(struct sh_view v)
 {
-    struct sh_buffer b = {0};
-    for (size_t i = 0; i < v.size;) {
-        size_t n = utf8_size(v.data + i, v.size - i);
-        if (n)
-            sh_buffer_add(&b, v.data + i, n);
-        else
-            sh_buffer_add(&b, "\xef\xbf\xbd", 3);
-        i += n ? n : 1;
-    }
-    sh_buffer_add(&b, "", 1);
-    return (char *)b.data;
+    return sh_utf8_clean(v.data, v.size);
 }
 
 cJSON *sh_json_words(const struct sh_manifest *m, enum sh_manifest_tag tag)
