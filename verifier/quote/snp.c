@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges an SNP report: VCEK or VLEK chain, AMD's certificate extensions (57230), signature, TCB.
 #include "verifier/quote/snp.h"
+#include "verifier/quote/amd_keys.h"
 #include "verifier/quote/der.h"
 
 #include <errno.h>
@@ -104,6 +105,37 @@ static X509 *find_leaf(const struct sv_certs *certs)
     return NULL;
 }
 
+static void judge_dates(const char *cn, int64_t from, int64_t to, struct shelter_verdict *v)
+{
+    char text[32];
+
+    if (v->time < from) {
+        sv_time_format(from, text);
+        sv_refuse(v, SHELTER_R_CERT_EARLY, "%s chain, valid from %s", cn, text);
+    } else if (v->time > to) {
+        sv_time_format(to, text);
+        sv_refuse(v, SHELTER_R_CERT_EXPIRED, "%s chain, valid to %s", cn, text);
+    }
+}
+
+// Without the intermediate's certificate: its key is pinned, as the root is.
+static int judge_by_pinned_key(X509 *leaf, const char *issuer, struct shelter_verdict *v)
+{
+    EVP_PKEY *key = sv_amd_key(issuer);
+    int ok;
+
+    if (!key)
+        return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", issuer);
+    ok = X509_verify(leaf, key) == 1;
+    EVP_PKEY_free(key);
+    if (!ok)
+        return sv_refuse(v, SHELTER_R_SNP_CHAIN, "\"%s\" did not sign", issuer);
+    snprintf(v->root, sizeof(v->root), "pinned");
+    judge_dates(issuer, sv_asn1_time(X509_get0_notBefore(leaf)),
+                sv_asn1_time(X509_get0_notAfter(leaf)), v);
+    return 0;
+}
+
 static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
                        const struct sv_certs *signer, const struct sv_certs *named, bool vlek,
                        bool allow_simulated, struct shelter_verdict *v)
@@ -111,15 +143,19 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     const struct sv_certs *from[] = {signer, col ? &col->pool : NULL, named};
     struct sv_certs pool = {0}; // borrows
     struct sv_chain chain;
-    char cn[64], text[32];
+    char cn[64];
     int rc;
 
+    sv_name_cn(X509_get_issuer_name(leaf), cn, sizeof(cn));
+    if (!strncmp(cn, "SEV-", 4) && (strncmp(cn, "SEV-VLEK-", 9) == 0) != vlek)
+        return sv_refuse(v, SHELTER_R_SNP_SIGNER_KIND, "issued by \"%s\"", cn);
     for (size_t f = 0; f < 3; f++)
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
     rc = sv_chain_build(leaf, &pool, named, SV_AMD, &chain);
-    sv_name_cn(X509_get_issuer_name(chain.count ? chain.cert[chain.count - 1] : leaf), cn,
-               sizeof(cn));
+    if (rc == -ENOENT && chain.count == 1)
+        return judge_by_pinned_key(leaf, cn, v);
+    sv_name_cn(X509_get_issuer_name(chain.cert[chain.count - 1]), cn, sizeof(cn));
     if (rc == -ENOENT)
         return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", cn);
     if (rc || chain.count != 3)
@@ -131,16 +167,7 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
         sv_refuse(v, SHELTER_R_SIMULATED, NULL);
     snprintf(v->root, sizeof(v->root), "%s",
              chain.root == SV_ROOT_PINNED ? "pinned" : "named by the caller");
-    sv_name_cn(X509_get_subject_name(chain.cert[1]), cn, sizeof(cn));
-    if (chain.root == SV_ROOT_PINNED && (strncmp(cn, "SEV-VLEK-", 9) == 0) != vlek)
-        return sv_refuse(v, SHELTER_R_SNP_SIGNER_KIND, "issued by \"%s\"", cn);
-    if (v->time < chain.not_before) {
-        sv_time_format(chain.not_before, text);
-        sv_refuse(v, SHELTER_R_CERT_EARLY, "%s chain, valid from %s", cn, text);
-    } else if (v->time > chain.not_after) {
-        sv_time_format(chain.not_after, text);
-        sv_refuse(v, SHELTER_R_CERT_EXPIRED, "%s chain, valid to %s", cn, text);
-    }
+    judge_dates(cn, chain.not_before, chain.not_after, v);
     return 0;
 }
 
