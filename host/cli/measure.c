@@ -10,7 +10,7 @@
 
 const char sh_usage_measure[] =
     "Usage: shelter measure [OPTION...] IMAGE\n"
-    "       shelter measure --tee TEE --firmware FILE [OPTION...]\n"
+    "       shelter measure --tee TEE --firmware FILE [--kernel FILE] [OPTION...]\n"
     "\n"
     "Predicts the launch measurement of an image, from the image alone; nothing is started. The\n"
     "launch config (command, environment, ...) is not part of it: it has a field of its own.\n"
@@ -25,7 +25,10 @@ const char sh_usage_measure[] =
     "      --json           as JSON: tee, simulated, image, memory, cpus, boot, firmware,\n"
     "                       measurement\n"
     "\n"
-    "Without IMAGE, for files: 'shelter measure --firmware FILE --help' shows more.\n";
+    "Without IMAGE it is about files (TEE: tdx, snp, sev, seves):\n"
+    "      --kernel FILE --initrd FILE --append LINE   measured direct boot\n"
+    "      --vcpus N --vcpu-type MODEL --guest-features HEX   what SEV measures of the CPUs\n"
+    "      --vmm qemu|ec2|gce, --ovmf-hash HEX, --two-pass (tdx: KVM before Linux 6.16)\n";
 
 enum { OPT_TEE = 256, OPT_CPUS, OPT_BOOT, OPT_FIRMWARE, OPT_CPU_MODEL, OPT_DEBUG, OPT_JSON };
 
@@ -118,23 +121,21 @@ static int take_option(int c, struct sh_predict *what, bool *json)
     }
 }
 
-/* With --firmware, or --tee sgx, and no image it is about files: another set of options. */
+/* With --firmware and no image, or with an option that only files have, it is about files. */
 static bool about_files(int argc, char **argv)
 {
-    static const char *const with_value[] = {"--tee", "-m", "--memory", "--cpus", "--boot",
-                                             "--firmware", "--cpu-model"};
     bool firmware = false;
-    for (int i = 1; i < argc; i++) {
-        firmware |= !strncmp(argv[i], "--firmware", 10);
-        if (argv[i][0] != '-')
-            return false;
-        for (size_t k = 0; k < sizeof(with_value) / sizeof(with_value[0]); k++)
-            if (!strcmp(argv[i], with_value[k])) {
-                i++;
-                break;
-            }
+    int c;
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "m:", options, NULL)) != -1) {
+        firmware |= c == OPT_FIRMWARE;
+        if (c == '?')
+            break;
     }
-    return firmware;
+    for (int i = 1; i < argc && c == '?'; i++)
+        firmware |= !strncmp(argv[i], "--firmware", 10);
+    return firmware && (c == '?' || optind == argc);
 }
 
 int cmd_measure(int argc, char **argv)
@@ -143,7 +144,8 @@ int cmd_measure(int argc, char **argv)
     struct sh_error err = {0};
     bool json = false;
     int c;
-    (void)about_files;
+    if (about_files(argc, argv))
+        return cmd_measure_files(argc, argv);
     optind = 0;
     opterr = 0;
     while ((c = getopt_long(argc, argv, "m:", options, NULL)) != -1) {

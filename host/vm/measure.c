@@ -28,29 +28,50 @@ static int load(const char *path, struct sh_view *view, struct sh_error *err)
     return 0;
 }
 
+int sh_vm_load_files(const struct sh_vm_config *config, struct sh_vm_files *files,
+                     struct sh_error *err)
+{
+    memset(files, 0, sizeof(*files));
+    int r = load(config->firmware, &files->firmware, err);
+    if (!r)
+        r = load(sh_vm_kernel(config), &files->kernel, err);
+    if (!r)
+        r = load(config->initramfs, &files->initramfs, err);
+    return r;
+}
+
+void sh_vm_free_files(struct sh_vm_files *files)
+{
+    free((void *)files->firmware.data);
+    free((void *)files->kernel.data);
+    free((void *)files->initramfs.data);
+    memset(files, 0, sizeof(*files));
+}
+
 int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
                             struct sh_error *err)
 {
+    struct sh_vm_files files;
     if (!config->tee->simulated || !config->firmware)
         return sh_fail(err, -EINVAL, "internal error: only a prepared simulation can be measured");
     cleanup_free char *command_line = sh_vm_kernel_command_line(config);
-    struct sh_sim_input in = {
-        .command_line = command_line,
-        .bzimage = config->boot == SH_VM_BOOT_BZIMAGE,
-        .memory = config->memory,
-        .cpus = config->cpus,
-    };
-    int r = load(config->firmware, &in.firmware, err);
-    if (!r)
-        r = load(sh_vm_kernel(config), &in.kernel, err);
-    if (!r)
-        r = load(config->initramfs, &in.initramfs, err);
-    if (!r && (r = sh_sim_measure(&in, m)))
-        sh_fail(err, r, "cannot measure %s with %s: one of them is damaged, or the memory is too small",
-                sh_vm_kernel(config), config->firmware);
-    memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
-    free((void *)in.firmware.data);
-    free((void *)in.kernel.data);
-    free((void *)in.initramfs.data);
+    int r = sh_vm_load_files(config, &files, err);
+    if (!r) {
+        struct sh_sim_input in = {
+            .firmware = files.firmware,
+            .kernel = files.kernel,
+            .initramfs = files.initramfs,
+            .command_line = command_line,
+            .bzimage = config->boot == SH_VM_BOOT_BZIMAGE,
+            .memory = config->memory,
+            .cpus = config->cpus,
+        };
+        r = sh_sim_measure(&in, m);
+        if (r)
+            sh_fail(err, r, "cannot measure %s with %s: one of them is damaged, or the memory is too "
+                    "small", sh_vm_kernel(config), config->firmware);
+        memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
+    }
+    sh_vm_free_files(&files);
     return r;
 }

@@ -34,6 +34,17 @@ static inline const char *sh_vm_kernel(const struct sh_vm_config *config)
 /* The first readable file of a NULL-terminated list, or NULL. */
 const char *sh_vm_first_file(const char *const *paths);
 
+/* --- what is loaded (measure.c) --- */
+
+struct sh_vm_files {
+    struct sh_view firmware, kernel, initramfs; /* owned */
+};
+
+/* Reads them whole; free also after a failure. */
+int sh_vm_load_files(const struct sh_vm_config *config, struct sh_vm_files *files,
+                     struct sh_error *err);
+void sh_vm_free_files(struct sh_vm_files *files);
+
 /* --- QEMU (qemu.c) --- */
 
 /* $SHELTER_QEMU, or qemu-system-x86_64 of $PATH or the usual folders; NULL if there is none. */
