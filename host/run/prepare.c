@@ -8,6 +8,7 @@
 
 #include <shelter/boot.h>
 
+#include "host/base/utf8.h"
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
@@ -97,7 +98,11 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     int r = choose_command(o, m, &l->args, &c->command, err);
     if (r)
         return r;
-    bool here = sh_run_tty(o);
+    for (size_t i = 0; i < c->command.count; i++) { /* for people, and for JSON */
+        char *raw = c->command.v[i];
+        c->command.v[i] = sh_utf8_clean(raw, strlen(raw));
+        free(raw);
+    }
     c->name = o->name ? sh_strdup(o->name) : NULL;
     c->reference = sh_strdup(o->image);
     c->boot = o->boot;
@@ -106,7 +111,7 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_VM_CPUS_DEFAULT;
     c->network = o->network ? strcmp(o->network, "none") : !manifest_network_is(m, "none");
     c->debug = o->debug;
-    c->tty = !o->detach && here;
+    c->tty = !o->detach && sh_run_tty(o);
     c->stdin_open = !o->detach && !(m->policy & SH_POLICY_NO_INPUT);
     c->remove = o->remove;
     c->stop_signal = m->stop_signal;

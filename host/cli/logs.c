@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter logs: what a workload wrote, also after its end.
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+
+#include "host/cli/cli.h"
+#include "host/cli/instances.h"
+#include "host/run/instance_log.h"
+#include "lib/bytes.h"
+
+#include <shelter/channel.h>
+
+const char sh_usage_logs[] =
+    "Usage: shelter logs [-f] [-t] [--tail N] [--since TIME] INSTANCE\n"
+    "\n"
+    "Prints what the workload wrote: its stdout to stdout, its stderr to stderr, byte for byte. The\n"
+    "newest 16 to 32 MiB are kept.\n"
+    "\n"
+    "  -f, --follow           go on until the workload ends\n"
+    "  -t, --timestamps       put the time before each line\n"
+    "  -n, --tail N           the last N lines only, or all\n"
+    "      --since TIME       from then on: 90s, 10m, 2h, 1d ago, seconds since 1970, or\n"
+    "                         2026-01-31T12:00:00Z\n";
+
+struct view {
+    bool follow, stamps;
+    int64_t tail; /* -1: all */
+    uint64_t since;
+    uint64_t skip_lines; /* still to leave out */
+    bool inside_line[2]; /* of stdout, stderr */
+};
+
+static bool shown(const struct view *v, const struct sh_log_record *r)
+{
+    return r->time >= v->since &&
+           (r->stream == SH_STREAM_OUT || r->stream == SH_STREAM_ERR || r->stream == SH_LOG_LOST);
+}
+
+static void print_stamp(FILE *out, uint64_t time_ns)
+{
+    time_t seconds = (time_t)(time_ns / 1000000000);
+    struct tm tm;
+    char text[32];
+    gmtime_r(&seconds, &tm);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    fprintf(out, "%s.%09" PRIu64 "Z ", text, time_ns % 1000000000);
+}
+
+static void print_record(struct view *v, const struct sh_log_record *r)
+{
+    if (r->stream == SH_LOG_LOST) {
+        fprintf(stderr, "shelter: %" PRIu64 " bytes were not logged: the disk was full\n",
+                r->size == 8 ? sh_le64(r->data) : 0);
+        return;
+    }
+    FILE *out = r->stream == SH_STREAM_OUT ? stdout : stderr;
+    bool *inside = &v->inside_line[r->stream - SH_STREAM_OUT];
+    const uint8_t *p = r->data, *end = p + r->size;
+    while (p < end) {
+        const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
+        const uint8_t *next = stop ? stop + 1 : end;
+        if (v->skip_lines) {
+            v->skip_lines -= stop != NULL;
+        } else if (!v->stamps) {
+            fwrite(p, 1, (size_t)(end - p), out);
+            return;
+        } else {
+            if (!*inside)
+                print_stamp(out, r->time);
+            fwrite(p, 1, (size_t)(next - p), out);
+            *inside = !stop;
+        }
+        p = next;
+    }
+}
+
+/* All lines, the last unfinished one included. */
+static uint64_t count_lines(struct sh_log_reader *reader, const struct view *v)
+{
+    struct sh_log_record r;
+    uint64_t lines = 0;
+    bool inside = false;
+    while (sh_log_read_next(reader, &r) == 1) {
+        if (!shown(v, &r) || r.stream == SH_LOG_LOST)
+            continue;
+        for (const uint8_t *p = r.data, *end = p + r.size; p < end;) {
+            const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
+            lines += stop != NULL;
+            inside = !stop;
+            p = stop ? stop + 1 : end;
+        }
+    }
+    return lines + inside;
+}
+
+/* Sleeps until something is written, or half a second. */
+static void wait_for_more(int notify)
+{
+    struct pollfd p = {.fd = notify, .events = POLLIN};
+    char events[4096];
+    if (notify < 0)
+        usleep(100000);
+    else if (poll(&p, 1, 500) > 0)
+        (void)!read(notify, events, sizeof(events));
+}
+
+static int print_log(struct sh_instance *instance, struct view *v, struct sh_error *err)
+{
+    struct sh_log_reader reader;
+    struct sh_log_record record;
+    cleanup_close int notify = v->follow ? inotify_init1(IN_CLOEXEC | IN_NONBLOCK) : -1;
+    cleanup_free char *dir = sh_format("/proc/self/fd/%d", instance->dir_fd);
+    if (notify >= 0)
+        inotify_add_watch(notify, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+    int r = sh_log_read_open(&reader, instance->dir_fd);
+    if (!r && v->tail >= 0) {
+        uint64_t lines = count_lines(&reader, v);
+        v->skip_lines = lines > (uint64_t)v->tail ? lines - (uint64_t)v->tail : 0;
+        sh_log_read_close(&reader);
+        r = sh_log_read_open(&reader, instance->dir_fd);
+    }
+    if (r == -ENOENT && !v->follow)
+        return 0;
+    if (r && r != -ENOENT)
+        return sh_fail_errno(err, r, "cannot read the log of instance %s", instance->config.name);
+    for (;;) {
+        /* Asked before reading: what is written until it ends is then read. */
+        sh_instance_refresh(instance);
+        bool alive = sh_instance_alive(instance);
+        if (r == -ENOENT)
+            r = sh_log_read_open(&reader, instance->dir_fd);
+        int more = 0;
+        while (!r && (more = sh_log_read_next(&reader, &record)) == 1)
+            if (shown(v, &record))
+                print_record(v, &record);
+        if (fflush(stdout) || fflush(stderr) || more < 0 || !v->follow || !alive) {
+            if (more < 0)
+                r = sh_fail(err, more, "the log of instance %s is damaged", instance->config.name);
+            break;
+        }
+        wait_for_more(notify);
+    }
+    sh_log_read_close(&reader);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int parse_since(const char *text, uint64_t *since)
+{
+    char *end;
+    time_t now = time(NULL), at;
+    unsigned long n = strtoul(text, &end, 10);
+    static const char units[] = "smhd";
+    static const unsigned seconds[] = {1, 60, 3600, 86400};
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (end != text && !*end) {
+        at = (time_t)n;
+    } else if (end != text && unit && !end[1] && n < 1000000) {
+        at = now - (time_t)(n * seconds[unit - units]);
+    } else {
+        struct tm tm = {0};
+        end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+        if (!end || (*end && strcmp(end, "Z")))
+            return -EINVAL;
+        at = timegm(&tm);
+    }
+    *since = at > 0 ? (uint64_t)at * 1000000000u : 0;
+    return 0;
+}
+
+static int logs_one(struct sh_store *store, struct sh_instance *instance, void *context,
+                    struct sh_error *err)
+{
+    return print_log(instance, context, err);
+}
+
+int cmd_logs(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"follow", no_argument, NULL, 'f'},   {"timestamps", no_argument, NULL, 't'},
+        {"tail", required_argument, NULL, 'n'}, {"since", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},     {0},
+    };
+    struct view v = {.tail = -1};
+    int c;
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":ftn:h", options, NULL)) >= 0) {
+        char *end = NULL;
+        if (c == 'h')
+            return sh_cli_help("logs");
+        if (c == '?' || c == ':')
+            return sh_cli_usage("logs", "%s: no such option, or its value is missing",
+                                argv[optind - 1]);
+        v.follow |= c == 'f';
+        v.stamps |= c == 't';
+        if (c == 'n' && strcmp(optarg, "all")) {
+            v.tail = (int64_t)strtoul(optarg, &end, 10);
+            if (!*optarg || *end || *optarg == '-')
+                return sh_cli_usage("logs", "--tail %s: write a number, or all", optarg);
+        }
+        if (c == 's' && parse_since(optarg, &v.since))
+            return sh_cli_usage("logs", "--since %s: write 10m, 2h, seconds since 1970, or "
+                                        "2026-01-31T12:00:00Z", optarg);
+    }
+    if (argc - optind != 1)
+        return sh_cli_usage("logs", "name one instance");
+    return sh_each_instance(argv + optind, 1, logs_one, &v);
+}

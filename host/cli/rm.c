@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter rm: removes instances.
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "host/cli/cli.h"
+#include "host/cli/instances.h"
+
+const char sh_usage_rm[] =
+    "Usage: shelter rm [-f] INSTANCE...\n"
+    "       shelter rm [-f] --all\n"
+    "\n"
+    "Removes stopped instances with their logs.\n"
+    "\n"
+    "  -f, --force            also running ones, which are killed; an instance that is not there is\n"
+    "                         no error\n"
+    "      --all              all of them; without -f those that do not run\n";
+
+static int remove_one(struct sh_store *store, struct sh_instance *instance, void *context,
+                      struct sh_error *err)
+{
+    bool force = *(bool *)context;
+    if (sh_instance_alive(instance) && !force)
+        return sh_fail(err, -EBUSY, "instance %s is running; stop it first, or use rm -f",
+                       instance->config.name);
+    int r = sh_instance_force_end(instance, err);
+    if (r)
+        return r;
+    cleanup_close int lock = -1;
+    if (sh_instance_lock(instance, &lock) == -EBUSY)
+        return sh_fail(err, -EBUSY, "instance %s is being started", instance->config.name);
+    return sh_instance_remove(store, instance->config.id, err);
+}
+
+/* An id, or its unique beginning, whose config cannot be read any more. */
+static int remove_damaged(struct sh_store *store, const char *name, struct sh_error *err)
+{
+    struct sh_strings ids = {0};
+    struct sh_instance instance;
+    const char *found = NULL;
+    size_t count = 0;
+    int r = sh_instance_list(store, &ids, err);
+    for (size_t i = 0; !r && i < ids.count; i++)
+        if (!strncmp(ids.v[i], name, strlen(name))) {
+            found = ids.v[i];
+            count++;
+        }
+    if (!r && count == 1) {
+        struct sh_error ignored = {0};
+        int code = sh_instance_open_id(store, found, &instance, &ignored);
+        if (!code)
+            sh_instance_close(&instance);
+        else if (code == -EBADMSG)
+            r = sh_instance_remove(store, found, err);
+    }
+    sh_strings_free(&ids);
+    return r;
+}
+
+static int remove_named(struct sh_store *store, const char *name, bool force)
+{
+    struct sh_error err = {0};
+    struct sh_instance instance;
+    int r = sh_instance_open(store, name, &instance, &err);
+    if (!r) {
+        r = remove_one(store, &instance, &force, &err);
+        sh_instance_close(&instance);
+    } else if (force && (r == -ENOENT || r == -EBADMSG)) {
+        err = (struct sh_error){0};
+        return remove_damaged(store, name, &err) ? sh_error_report(&err) : 0;
+    }
+    if (r)
+        return sh_error_report(&err);
+    puts(name);
+    return 0;
+}
+
+static int remove_all(struct sh_store *store, bool force)
+{
+    struct sh_error err = {0};
+    struct sh_strings ids = {0};
+    int status = 0;
+    if (sh_instance_list(store, &ids, &err))
+        status = sh_error_report(&err);
+    for (size_t i = 0; i < ids.count; i++) {
+        struct sh_instance instance;
+        struct sh_error one = {0};
+        int r = sh_instance_open_id(store, ids.v[i], &instance, &one);
+        if (r == -EBADMSG && force) {
+            one = (struct sh_error){0};
+            r = sh_instance_remove(store, ids.v[i], &one);
+        } else if (!r) {
+            if (force || !sh_instance_alive(&instance))
+                r = remove_one(store, &instance, &force, &one);
+            sh_instance_close(&instance);
+        } else if (r == -ENOENT) {
+            r = 0; /* somebody else removed it meanwhile */
+        }
+        if (r)
+            status = sh_error_report(&one);
+    }
+    sh_strings_free(&ids);
+    return status;
+}
+
+int cmd_rm(int argc, char **argv)
+{
+    static const struct option options[] = {{"force", no_argument, NULL, 'f'},
+                                            {"all", no_argument, NULL, 'a'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    bool force = false, all = false;
+    int c, status = 0;
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":fh", options, NULL)) >= 0) {
+        if (c == 'h')
+            return sh_cli_help("rm");
+        if (c == '?')
+            return sh_cli_usage("rm", "there is no option %s", argv[optind - 1]);
+        force |= c == 'f';
+        all |= c == 'a';
+    }
+    if (all == (optind < argc))
+        return sh_cli_usage("rm", "name instances, or give --all");
+    struct sh_store store;
+    struct sh_error err = {0};
+    if (sh_store_open(&store, &err))
+        return sh_error_report(&err);
+    if (all)
+        status = remove_all(&store, force);
+    for (; optind < argc; optind++) {
+        int code = remove_named(&store, argv[optind], force);
+        status = status ? status : code;
+    }
+    sh_store_close(&store);
+    return status;
+}
