@@ -13,10 +13,24 @@
 
 #include <openssl/sha.h>
 
+static const char usage[] =
+    "Usage: shelter measure --tee snp|sev|seves|tdx --firmware FILE [OPTION...]\n\n"
+    "Predicts the launch measurement of files, without an image, and prints the digests.\n\n"
+    "      --kernel FILE --initrd FILE --append STRING   what is booted directly\n"
+    "      --vcpus N             SEV-ES, SNP: virtual CPUs\n"
+    "      --vcpu-type TYPE      SEV-ES, SNP: QEMU's CPU model (EPYC-Milan, EPYC-v4, ...) or its\n"
+    "                            CPUID signature (0x00a00f11)\n"
+    "      --guest-features HEX  SNP: SEV_FEATURES (default: 1)\n"
+    "      --vmm VMM             SNP: qemu (default), ec2, gce\n"
+    "      --ovmf-hash HEX       SNP: digest after the firmware's pages, instead of them\n"
+    "  -m, --memory SIZE         TDX with a kernel: memory of the machine\n"
+    "      --two-pass            TDX: KVM before Linux 6.16 adds a section's pages, then extends\n"
+    "      --json                as JSON: tee, measurement\n";
+
 struct options {
     const char *tee, *firmware, *kernel, *initrd, *append, *vcpus, *vcpu_type, *features, *vmm,
         *ovmf_hash, *memory;
-    bool json, two_pass;
+    bool json, two_pass, help;
 };
 
 struct files {
@@ -33,7 +47,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"vcpu-type", required_argument, NULL, 'T'}, {"guest-features", required_argument, NULL, 'g'},
         {"vmm", required_argument, NULL, 'v'},       {"ovmf-hash", required_argument, NULL, 'h'},
         {"memory", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
-        {"two-pass", no_argument, NULL, '2'},        {NULL, 0, NULL, 0},
+        {"two-pass", no_argument, NULL, '2'},        {"help", no_argument, NULL, '?' + 256},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -54,6 +69,7 @@ static int parse(int argc, char **argv, struct options *o)
         case 'm': o->memory = optarg; break;
         case 'j': o->json = true; break;
         case '2': o->two_pass = true; break;
+        case '?' + 256: o->help = true; return 0;
         default: return sh_cli_usage("measure", "unknown option or missing value");
         }
     }
@@ -88,26 +104,6 @@ static bool parse_number(const char *text, int base, uint64_t max, uint64_t *out
     errno = 0;
     *out = strtoull(text, &end, base);
     return !errno && end != text && !*end && *text != '-' && *out <= max;
-}
-
-// "512M", "2G", bytes without a letter
-static bool parse_size(const char *text, uint64_t *out)
-{
-    char *end;
-    int shift = 0;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    if (*end == 'K' || *end == 'k')
-        shift = 10;
-    else if (*end == 'M' || *end == 'm')
-        shift = 20;
-    else if (*end == 'G' || *end == 'g')
-        shift = 30;
-    if (errno || end == text || *text == '-' || end[shift ? 1 : 0] || *out > UINT64_MAX >> shift)
-        return false;
-    *out <<= shift;
-    return *out > 0;
 }
 
 static void print_field(const struct options *o, const char *name, const uint8_t *digest,
@@ -194,7 +190,7 @@ static int measure_tdx(const struct options *o, const struct files *f)
     struct sv_tdx_measurement m;
     char why[160] = "", hex1[97], hex2[97];
 
-    if (o->memory && !parse_size(o->memory, &p.memory_size))
+    if (o->memory && (sh_parse_size(o->memory, &p.memory_size) || !p.memory_size))
         return sh_cli_usage("measure", "-m is a size such as 512M or 2G");
     if (o->kernel && !o->memory)
         return sh_cli_usage("measure", "-m SIZE is needed: QEMU places the initrd by it");
@@ -226,6 +222,10 @@ int cmd_measure_files(int argc, char **argv)
 
     if (rc)
         return rc;
+    if (o.help) {
+        fputs(usage, stdout);
+        return 0;
+    }
     rc = load(o.firmware, &f.firmware, &f.firmware_size);
     rc = rc ? rc : load(o.kernel, &f.kernel, &f.kernel_size);
     rc = rc ? rc : load(o.initrd, &f.initrd, &f.initrd_size);
