@@ -3,30 +3,140 @@
 #include "host/image/reference.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "host/image/base.h"
+#include "host/vm/predict.h"
 #include "lib/hex.h"
+
+static int add_digest(cJSON *o, const char *name, int dir_fd, const char *path,
+                      struct sh_error *err)
+{
+    uint8_t digest[48];
+    char text[97];
+    int r = sh_digest_file(dir_fd, path, digest, err);
+    if (r)
+        return r;
+    sh_hex(text, digest, sizeof(digest));
+    cJSON_AddStringToObject(o, name, text);
+    return 0;
+}
+
+static void add_missing(cJSON *missing, const char *tee, const char *boot, int why)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "tee", tee);
+    if (boot)
+        cJSON_AddStringToObject(o, "boot", boot);
+    cJSON_AddStringToObject(o, "reason",
+                            why == -ENOENT    ? "its firmware was not on the build machine"
+                            : why == -ENODATA ? "it cannot be predicted"
+                                              : "the base files cannot be measured");
+    cJSON_AddItemToArray(missing, o);
+}
+
+/* Turns a prediction into a reference: what the host may choose goes. */
+static cJSON *reference_of(cJSON *prediction, uint64_t memory)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON *m = cJSON_DetachItemFromObjectCaseSensitive(prediction, "measurement");
+    cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
+    const char *firmware =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(prediction, "firmware"));
+    static const char *const names[] = {"tee", "boot"};
+    for (size_t i = 0; i < 2; i++)
+        cJSON_AddItemToObject(o, names[i],
+                              cJSON_DetachItemFromObjectCaseSensitive(prediction, names[i]));
+    if (firmware) {
+        struct sh_error ignored = {0};
+        const char *slash = strrchr(firmware, '/');
+        cJSON *f = cJSON_AddObjectToObject(o, "firmware");
+        cJSON_AddStringToObject(f, "name", slash ? slash + 1 : firmware);
+        add_digest(f, "sha384", AT_FDCWD, firmware, &ignored);
+    }
+    if (memory)
+        cJSON_AddNumberToObject(o, "memory", (double)memory);
+    if (cJSON_GetArraySize(rtmr) == 4) {
+        cJSON_ReplaceItemInArray(rtmr, 0, cJSON_CreateNull());
+        cJSON_ReplaceItemInArray(rtmr, 3, cJSON_CreateNull());
+    }
+    cJSON_AddItemToObject(o, "measurement", m);
+    return o;
+}
+
+/* One TEE and way of booting; sizes from small to large, equal neighbours only once. */
+static int add_references(cJSON *references, const struct sh_image *image, const char *tee,
+                          enum sh_vm_boot boot)
+{
+    static const uint64_t sizes[] = {64ull << 20,  128ull << 20, 256ull << 20, 512ull << 20,
+                                     1024ull << 20, 2048ull << 20, 4096ull << 20};
+    size_t count = boot == SH_VM_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
+    cJSON *last = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct sh_error ignored = {0};
+        struct sh_predict what = {.tee = tee, .boot = boot, .memory = sizes[i], .cpus = 1};
+        cJSON *prediction = NULL;
+        int r = sh_predict_image(image, &what, &prediction, &ignored);
+        if (r)
+            return r;
+        cJSON *o = reference_of(prediction, count > 1 ? sizes[i] : 0);
+        cJSON_Delete(prediction);
+        if (last && cJSON_Compare(cJSON_GetObjectItemCaseSensitive(last, "measurement"),
+                                  cJSON_GetObjectItemCaseSensitive(o, "measurement"), true)) {
+            cJSON_Delete(o);
+            continue;
+        }
+        cJSON_AddItemToArray(references, o);
+        last = o;
+    }
+    return 0;
+}
+
+static void add_all(cJSON *top, const struct sh_image *image)
+{
+    cJSON *references = cJSON_AddArrayToObject(top, "references");
+    cJSON *missing = cJSON_AddArrayToObject(top, "missing");
+    static const struct {
+        const char *tee;
+        enum sh_vm_boot boot;
+        const char *boot_name; /* where there are several */
+    } kinds[] = {{"tdx-sim", SH_VM_BOOT_PVH, "pvh"},
+                 {"tdx-sim", SH_VM_BOOT_BZIMAGE, "bzimage"},
+                 {"tdx", SH_VM_BOOT_BZIMAGE, NULL},
+                 {"snp", SH_VM_BOOT_BZIMAGE, NULL},
+                 {"csv", SH_VM_BOOT_BZIMAGE, NULL}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        int r = add_references(references, image, kinds[i].tee, kinds[i].boot);
+        if (r)
+            add_missing(missing, kinds[i].tee, kinds[i].boot_name, r);
+    }
+}
 
 int sh_reference_write(int dir_fd, const char *id, struct sh_error *err)
 {
+    struct sh_image image = {.dir_fd = dir_fd};
     cJSON *top = cJSON_CreateObject();
     cJSON_AddNumberToObject(top, "version", 1);
     cJSON_AddStringToObject(top, "image", id);
     cJSON *base = cJSON_AddObjectToObject(top, "base");
     int r = 0;
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
-        uint8_t digest[48];
-        char text[97];
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
-        r = sh_digest_file(dir_fd, path, digest, err);
-        sh_hex(text, digest, sizeof(digest));
-        if (!r)
-            cJSON_AddStringToObject(base, sh_base_names[i], text);
+        r = add_digest(base, sh_base_names[i], dir_fd, path, err);
     }
-    cJSON_AddArrayToObject(top, "references");
+    if (!r)
+        r = sh_read_file(dir_fd, "manifest", SH_MANIFEST_SIZE_MAX, &image.manifest_bytes,
+                         &image.manifest_size, err);
+    if (!r && sh_manifest_parse(&image.manifest, image.manifest_bytes, image.manifest_size))
+        r = sh_fail(err, -EBADMSG, "the manifest is damaged");
+    if (!r) {
+        snprintf(image.id, sizeof(image.id), "%s", id);
+        image.path = sh_format("/proc/self/fd/%d", dir_fd);
+        add_all(top, &image);
+        free(image.path);
+    }
+    free(image.manifest_bytes);
     cleanup_free char *text = r ? NULL : cJSON_Print(top);
     cJSON_Delete(top);
     if (!r)
