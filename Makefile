@@ -72,10 +72,14 @@ $(B)/san/%.o: %.c
 	$(call say,SAN,$<)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -fno-omit-frame-pointer $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
+$(B)/o/%.o $(B)/san/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 PARTS_SRC := $(LIB_SRC) $(VERIFIER_SRC) $(HOST_SRC)
-PARTS_OBJ := $(PARTS_SRC:%.c=$(B)/o/%.o)
-PARTS_SAN := $(PARTS_SRC:%.c=$(B)/san/%.o)
+PARTS_OBJ := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/o/%)))
+PARTS_SAN := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/san/%)))
 
 shelter: $(B)/o/host/cli/main.o $(PARTS_OBJ)
 	$(call say,LD,$@)

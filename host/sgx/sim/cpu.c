@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the simulated processor has: XSAVE components, its fuse key, what CPUID.12H would say.
+#include "host/sgx/sim/sim.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+struct sim_cpu sim_cpu;
+
+/* Components that Linux gives a process only after it asked (AMX). */
+#define XFRM_ON_REQUEST (3ull << 17)
+#define XFRM_PKRU (1ull << 9)
+
+static int read_xstate(void)
+{
+    uint32_t a, b, c, d;
+    if (__get_cpuid_count(1, 0, &a, &b, &c, &d) == 0 || (c & (1u << 27)) == 0)
+        return -ENOSYS; /* no OSXSAVE */
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    sim_cpu.xfrm = ((uint64_t)d << 32 | a) & ~XFRM_ON_REQUEST;
+    sim_cpu.xstate[0].size = 160;
+    sim_cpu.xstate[1].offset = 160;
+    sim_cpu.xstate[1].size = 256;
+    for (unsigned i = 2; i < 63; i++) {
+        if ((sim_cpu.xfrm >> i & 1) == 0)
+            continue;
+        __cpuid_count(13, i, a, b, c, d);
+        sim_cpu.xstate[i].size = a;
+        sim_cpu.xstate[i].offset = b;
+    }
+    static uint8_t area[512] __attribute__((aligned(64)));
+    __asm__ volatile("fxsave64 %0" : "=m"(area));
+    memcpy(&sim_cpu.mxcsr_mask, area + 28, 4);
+    if (sim_cpu.mxcsr_mask == 0)
+        sim_cpu.mxcsr_mask = 0xffbf;
+    return 0;
+}
+
+uint32_t sim_xsave_size(uint64_t xfrm)
+{
+    uint32_t size = 576; /* legacy area and header */
+    for (unsigned i = 2; i < 63; i++) {
+        uint32_t end = sim_cpu.xstate[i].offset + sim_cpu.xstate[i].size;
+        if ((xfrm >> i & 1) != 0 && end > size)
+            size = end;
+    }
+    return size;
+}
+
+static int read_all(int fd, uint8_t *p, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        ssize_t n = read(fd, p + at, size - at);
+        if (n <= 0)
+            return n < 0 ? -errno : -EBADMSG;
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+/* Made under another name and linked, so that two processes that start together share one key. */
+static int make_key(const char *path)
+{
+    char temp[4096];
+    uint8_t key[32];
+    size_t size = strlen(path);
+    if (size + 8 > sizeof(temp))
+        return -ENAMETOOLONG;
+    memcpy(temp, path, size);
+    memcpy(temp + size, ".XXXXXX", 8);
+    if (getrandom(key, sizeof(key), 0) != sizeof(key))
+        return -EIO;
+    int fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
+    if (fd < 0)
+        return -errno;
+    int ret = write(fd, key, sizeof(key)) == sizeof(key) && fsync(fd) == 0 ? 0 : -EIO;
+    close(fd);
+    if (ret == 0 && link(temp, path) != 0 && errno != EEXIST)
+        ret = -errno;
+    unlink(temp);
+    OPENSSL_cleanse(key, sizeof(key));
+    return ret;
+}
+
+static int load_key(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) {
+        int ret = make_key(path);
+        if (ret != 0)
+            return ret;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    }
+    if (fd < 0)
+        return -errno;
+    int ret = read_all(fd, sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key));
+    close(fd);
+    return ret;
+}
+
+int sim_cpu_init(const char *key_file)
+{
+    static bool have_key;
+    int ret = read_xstate();
+    if (ret != 0)
+        return ret;
+    if ((getauxval(AT_HWCAP2) & 2) == 0)
+        return -ENOSYS; /* no FSGSBASE in user mode */
+    if (key_file != NULL)
+        ret = load_key(key_file);
+    else if (!have_key && getrandom(sim_cpu.fuse_key, 32, 0) != 32)
+        ret = -EIO;
+    if (ret != 0)
+        return ret;
+    if (!have_key && getrandom(sim_cpu.report_keyid, 32, 0) != 32)
+        return -EIO;
+    have_key = true;
+    memset(sim_cpu.cpusvn, 0, sizeof(sim_cpu.cpusvn));
+    memset(sim_cpu.cpusvn, 2, 8); /* a TCB level with room below it */
+    return 0;
+}
+
+void sgxsim_caps(struct sgxsim_caps *caps)
+{
+    if (sim_cpu.xfrm == 0)
+        (void)read_xstate();
+    *caps = (struct sgxsim_caps){
+        .attributes = {SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |
+                           SGX_ATTR_EINITTOKENKEY | SGX_ATTR_KSS | SGX_ATTR_AEXNOTIFY,
+                       sim_cpu.xfrm & ~XFRM_PKRU},
+        .miscselect = SGX_MISC_EXINFO,
+        .sgx2 = true,
+        .edeccssa = true,
+        .max_enclave_size = 1ull << 46,
+    };
+}

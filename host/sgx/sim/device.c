@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Linux device: /dev/sgx_enclave's ioctls, mappings and page faults over the simulated leaves.
+// Checks and error numbers are those of Linux 6.x (arch/x86/kernel/cpu/sgx).
+#include "host/sgx/sim/sim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "verifier/measure/sgx.h"
+
+#define MAX_DEVICES 64
+#define MAX_BATCH_PAGES 256u
+
+static _Atomic(struct sgxsim *) devices[MAX_DEVICES];
+static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Also from leaves and signal handlers. */
+struct sgxsim *sim_device_at(uint64_t addr)
+{
+    for (unsigned i = 0; i < MAX_DEVICES; i++) {
+        struct sgxsim *dev = atomic_load_explicit(&devices[i], memory_order_acquire);
+        if (dev != NULL && dev->created && addr >= dev->base && addr - dev->base < dev->size)
+            return dev;
+    }
+    return NULL;
+}
+
+static int register_device(struct sgxsim *dev)
+{
+    int ret = -EMFILE;
+    pthread_mutex_lock(&devices_lock);
+    for (unsigned i = 0; ret != 0 && i < MAX_DEVICES; i++) {
+        if (devices[i] == NULL) {
+            devices[i] = dev;
+            ret = 0;
+        }
+    }
+    pthread_mutex_unlock(&devices_lock);
+    return ret;
+}
+
+static void unregister_device(struct sgxsim *dev)
+{
+    pthread_mutex_lock(&devices_lock);
+    for (unsigned i = 0; i < MAX_DEVICES; i++) {
+        if (devices[i] == dev)
+            devices[i] = NULL;
+    }
+    pthread_mutex_unlock(&devices_lock);
+}
+
+/* The lock is held with signals blocked: a handler that faulted in an enclave would wait for us. */
+static void enter(struct sgxsim *dev, sigset_t *mask)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, mask);
+    sim_lock(dev);
+}
+
+static void leave(struct sgxsim *dev, const sigset_t *mask)
+{
+    sim_unlock(dev);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+/* copy_from_user: bad addresses are -EFAULT, not a signal. */
+static int fetch(void *to, uint64_t from, size_t size)
+{
+    struct iovec local = {to, size}, remote = {(void *)from, size};
+    return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
+int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
+{
+    int ret = sim_cpu_init(options->key_file);
+    if (ret == 0)
+        ret = sim_signals_init();
+    if (ret == 0)
+        ret = sim_attach();
+    if (ret != 0)
+        return ret;
+    struct sgxsim *dev = calloc(1, sizeof(*dev));
+    if (dev == NULL || (dev->hash = EVP_MD_CTX_new()) == NULL) {
+        free(dev);
+        return -ENOMEM;
+    }
+    dev->options = *options;
+    dev->options.key_file = NULL;
+    dev->fd = -1;
+    /* PROVISIONKEY needs the other device; all else is free (SGX_ATTR_UNPRIV_MASK). */
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps);
+    dev->allowed_attributes = caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
+    if ((ret = register_device(dev)) != 0) {
+        EVP_MD_CTX_free(dev->hash);
+        free(dev);
+        return ret;
+    }
+    sim_strict |= options->speed == SGXSIM_STRICT;
+    *out = dev;
+    return 0;
+}
+
+int sgxsim_close(struct sgxsim *dev)
+{
+    sigset_t mask;
+    enter(dev, &mask);
+    bool inside = sim_inside(dev, UINT32_MAX);
+    leave(dev, &mask);
+    if (inside)
+        return -EBUSY;
+    unregister_device(dev);
+    for (struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
+        if (t->guarded == dev)
+            t->guarded = NULL;
+    }
+    sim_slots_free(dev);
+    sim_epc_destroy(dev);
+    EVP_MD_CTX_free(dev->hash);
+    free(dev);
+    return 0;
+}
+
+void sgxsim_stats(struct sgxsim *dev, struct sgxsim_stats *stats)
+{
+    *stats = dev->stats;
+}
+
+int sgxsim_open_provision(void)
+{
+    int fd = memfd_create("sgxsim-provision", MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* --- faults and eviction --------------------------------------------------------------------- */
+
+/* Puts one page out, as ksgxd would: EBLOCK, ETRACK, EWB. Its bytes stay where they are; what is
+ * modelled is that it is gone, and what coming back costs. */
+static int evict_one(struct sgxsim *dev)
+{
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < 2; i++) {
+            uint64_t from = i == 0 ? dev->clock_hand : 0, end = i == 0 ? dev->size : dev->clock_hand;
+            for (uint64_t at = sim_epc_next(dev, from, end); at < end;
+                 at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
+                struct sim_page *p = sim_page(dev, at);
+                if (p->type != SGX_PT_REG || (p->state & PAGE_EVICTED) != 0)
+                    continue;
+                if ((p->state & PAGE_REFERENCED) != 0) {
+                    p->state &= (uint8_t)~PAGE_REFERENCED;
+                    continue;
+                }
+                p->state |= PAGE_EVICTED;
+                sim_epc_sync(dev, at, SGX_PAGE_SIZE);
+                __atomic_fetch_sub(&dev->stats.epc_pages, 1, __ATOMIC_RELAXED);
+                SIM_COUNT(dev, ewb);
+                dev->clock_hand = at + SGX_PAGE_SIZE;
+                return 0;
+            }
+        }
+    }
+    return -ENOMEM;
+}
+
+static int take_page(struct sgxsim *dev, uint64_t offset)
+{
+    while (sim_epc_take(dev, offset) != 0) {
+        if (evict_one(dev) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int bring_back(struct sgxsim *dev, uint64_t offset)
+{
+    struct sim_page *p = sim_page(dev, offset);
+    if ((p->state & PAGE_EVICTED) == 0)
+        return 0;
+    if (take_page(dev, offset) != 0)
+        return -ENOMEM;
+    p->state = (uint8_t)((p->state & ~PAGE_EVICTED) | PAGE_REFERENCED);
+    sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+    SIM_COUNT(dev, eldu);
+    return 0;
+}
+
+/* sgx_vma_fault and sgx_encl_eaug_page. */
+enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t *error)
+{
+    uint64_t offset = (addr - dev->base) & ~(uint64_t)(SGX_PAGE_SIZE - 1);
+    uint32_t access = *error | SGX_PF_U;
+    int need = (access & SGX_PF_W) != 0 ? PROT_WRITE : (access & SGX_PF_I) != 0 ? PROT_EXEC
+                                                                                : PROT_READ;
+    struct sim_page *p = sim_page(dev, offset);
+    int prot = sim_vma_prot(dev, offset);
+    *error = access;
+    if (prot < 0 || addr < SIM_LOWEST)
+        return SIM_FAULT_SIGNAL;
+    if ((prot & need) == 0) {
+        *error |= (p->state & PAGE_VALID) != 0 ? SGX_PF_P : 0;
+        return SIM_FAULT_SIGNAL;
+    }
+    if ((p->state & PAGE_VALID) == 0) {
+        struct sgx_pageinfo info = {.linaddr = dev->base + offset};
+        if (!dev->initialized || take_page(dev, offset) != 0)
+            return SIM_FAULT_SIGNAL;
+        if (sim_eaug(dev, &info) != SGX_SUCCESS) {
+            sim_epc_give(dev, offset);
+            return SIM_FAULT_SIGNAL;
+        }
+        p->max = PROT_READ | PROT_WRITE | PROT_EXEC;
+        return SIM_FAULT_RETRY;
+    }
+    if ((p->state & PAGE_EVICTED) != 0)
+        return bring_back(dev, offset) == 0 ? SIM_FAULT_RETRY : SIM_FAULT_SIGNAL;
+    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED)) != 0 ||
+        p->type != SGX_PT_REG || (p->perm & need) == 0) {
+        *error |= SGX_PF_P | SGX_PF_SGX;
+        return SIM_FAULT_SIGNAL;
+    }
+    sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+    return SIM_FAULT_RETRY;
+}
+
+/* --- mappings -------------------------------------------------------------------------------- */
+
+/* sgx_encl_may_map: no more than each page that is there was added with. */
+static int may_map(struct sgxsim *dev, uint64_t start, uint64_t end, int prot)
+{
+    for (uint64_t at = sim_epc_next(dev, start, end); at < end;
+         at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
+        if ((prot & ~sim_page(dev, at)->max) != 0)
+            return -EACCES;
+    }
+    return 0;
+}
+
+static int check_range(const struct sgxsim *dev, uint64_t addr, uint64_t size)
+{
+    if (!dev->created)
+        return -EINVAL;
+    if (addr % SGX_PAGE_SIZE != 0 || size == 0 || size % SGX_PAGE_SIZE != 0 || addr < dev->base ||
+        size > dev->size || addr - dev->base > dev->size - size || addr < SIM_LOWEST)
+        return -EINVAL;
+    return 0;
+}
+
+int sgxsim_map(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot)
+{
+    sigset_t mask;
+    int ret = check_range(dev, addr, size);
+    if (ret != 0 || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) != 0)
+        return -EINVAL;
+    uint64_t start = addr - dev->base, end = start + size;
+    enter(dev, &mask);
+    ret = may_map(dev, start, end, prot);
+    if (ret == 0 && mmap((void *)addr, size, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+                         dev->fd, (off_t)start) == MAP_FAILED)
+        ret = -errno;
+    if (ret == 0)
+        ret = sim_vma_set(dev, start, end, prot);
+    if (ret == 0)
+        sim_epc_sync(dev, start, size);
+    leave(dev, &mask);
+    return ret;
+}
+
+int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot)
+{
+    sigset_t mask;
+    int ret = check_range(dev, addr, size);
+    if (ret != 0 || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) != 0)
+        return -EINVAL;
+    uint64_t start = addr - dev->base, end = start + size;
+    enter(dev, &mask);
+    for (uint64_t at = start; ret == 0 && at < end;) { /* holes in it are -ENOMEM */
+        if (sim_vma_prot(dev, at) < 0)
+            ret = -ENOMEM;
+        unsigned i = 0;
+        while (i < dev->vma_count && dev->vmas[i].end <= at)
+            i++;
+        at = i < dev->vma_count ? dev->vmas[i].end : end;
+    }
+    if (ret == 0)
+        ret = may_map(dev, start, end, prot);
+    if (ret == 0)
+        ret = sim_vma_set(dev, start, end, prot);
+    if (ret == 0)
+        sim_epc_sync(dev, start, size);
+    leave(dev, &mask);
+    return ret;
+}
+
+int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size)
+{
+    sigset_t mask;
+    int ret = check_range(dev, addr, size);
+    if (ret != 0)
+        return ret;
+    enter(dev, &mask);
+    if (mmap((void *)addr, size, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+        ret = -errno;
+    if (ret == 0)
+        ret = sim_vma_set(dev, addr - dev->base, addr - dev->base + size, -1);
+    leave(dev, &mask);
+    return ret;
+}
+
+/* --- building -------------------------------------------------------------------------------- */
+
+static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg)
+{
+    static struct sgx_secinfo secinfo; /* PT_SECS is 0 */
+    struct sgx_secs secs;
+    if (dev->created)
+        return -EINVAL;
+    int ret = fetch(&secs, arg->src, sizeof(secs));
+    if (ret != 0)
+        return ret;
+    struct sgx_pageinfo info = {.srcpge = (uint64_t)&secs, .secinfo = (uint64_t)&secinfo};
+    if (sim_ecreate(dev, &info) != SGX_SUCCESS)
+        return -EIO;
+    ret = sim_epc_create(dev);
+    if (ret != 0)
+        dev->created = false;
+    return ret;
+}
+
+static int validate_secinfo(const struct sgx_secinfo *info)
+{
+    uint64_t perm = info->flags & SGX_SECINFO_RWX;
+    unsigned type = SGX_SECINFO_PT_OF(info->flags);
+    uint8_t any = 0;
+    if (type != SGX_PT_REG && type != SGX_PT_TCS)
+        return -EINVAL;
+    if ((perm & SGX_SECINFO_W) != 0 && (perm & SGX_SECINFO_R) == 0)
+        return -EINVAL;
+    /* The processor would silently clear them. */
+    if (type == SGX_PT_TCS && perm != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < sizeof(info->reserved); i++)
+        any |= info->reserved[i];
+    if ((info->flags & ~(SGX_SECINFO_RWX | 0xff00ull)) != 0 || any != 0)
+        return -EINVAL;
+    return 0;
+}
+
+static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
+                    const struct sgx_secinfo *secinfo, bool measure)
+{
+    static uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
+    static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
+    struct sim_page *p = sim_page(dev, offset);
+    struct sgx_pageinfo info = {.linaddr = dev->base + offset,
+                                .srcpge = (uint64_t)page,
+                                .secinfo = (uint64_t)secinfo};
+    if ((p->state & PAGE_VALID) != 0)
+        return -EBUSY;
+    if (take_page(dev, offset) != 0)
+        return -ENOMEM;
+    pthread_mutex_lock(&page_lock);
+    int ret = fetch(page, src, sizeof(page));
+    if (ret == 0 && sim_eadd(dev, &info) != SGX_SUCCESS)
+        ret = -EIO;
+    pthread_mutex_unlock(&page_lock);
+    if (ret != 0) {
+        sim_epc_give(dev, offset);
+        return ret;
+    }
+    p->max = SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS
+                 ? PROT_READ | PROT_WRITE
+                 : (uint8_t)(secinfo->flags & SGX_SECINFO_RWX);
+    for (unsigned at = 0; measure && at < SGX_PAGE_SIZE; at += 256) {
+        if (sim_eextend(dev, dev->base + offset + at) != SGX_SUCCESS)
+            return -EIO;
+    }
+    return 0;
+}
+
+static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg)
+{
+    struct sgx_secinfo secinfo;
+    uint64_t done = 0;
+    if (!dev->created || dev->initialized)
+        return -EINVAL;
+    if (arg->offset % SGX_PAGE_SIZE != 0 || arg->src % SGX_PAGE_SIZE != 0 || arg->length == 0 ||
+        arg->length % SGX_PAGE_SIZE != 0 || arg->length > dev->size ||
+        arg->offset > dev->size - arg->length)
+        return -EINVAL;
+    int ret = fetch(&secinfo, arg->secinfo, sizeof(secinfo));
+    if (ret == 0)
+        ret = validate_secinfo(&secinfo);
+    if (ret != 0)
+        return ret;
+    while (ret == 0 && done < arg->length) {
+        ret = add_page(dev, arg->src + done, arg->offset + done, &secinfo,
+                       (arg->flags & SGX_PAGE_MEASURE) != 0);
+        if (ret == 0)
+            done += SGX_PAGE_SIZE;
+    }
+    arg->count = done;
+    return ret;
+}
+
+static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
+{
+    static const struct sgx_einittoken no_token;
+    static pthread_mutex_t msr_lock = PTHREAD_MUTEX_INITIALIZER;
+    struct sgx_sigstruct css;
+    if (!dev->created || dev->initialized)
+        return -EINVAL;
+    int ret = fetch(&css, arg->sigstruct, sizeof(css));
+    if (ret != 0)
+        return ret;
+    if (css.vendor != 0 && css.vendor != 0x8086)
+        return -EINVAL;
+    if ((dev->secs.attributes.flags & ~dev->allowed_attributes) != 0)
+        return -EACCES;
+    pthread_mutex_lock(&msr_lock);
+    sgx_mrsigner(&css, (uint8_t *)sim_cpu.lepubkeyhash); /* the kernel writes the MSRs */
+    ret = sim_einit(dev, &css, &no_token);
+    pthread_mutex_unlock(&msr_lock);
+    if (ret < 0)
+        return -EIO;
+    if (ret != SGX_SUCCESS)
+        return -EPERM;
+    if (dev->options.speed == SGXSIM_PATCHED)
+        sim_slots_patch(dev);
+    sim_epc_sync(dev, 0, dev->size);
+    return 0;
+}
+
+static int ioctl_provision(struct sgxsim *dev, const struct sgx_enclave_provision *arg)
+{
+    char path[64], name[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)arg->fd);
+    ssize_t n = readlink(path, name, sizeof(name) - 1);
+    if (n < 0)
+        return -EINVAL;
+    name[n] = 0;
+    if (strncmp(name, "/memfd:sgxsim-provision", 23) != 0)
+        return -EINVAL;
+    dev->allowed_attributes |= SGX_ATTR_PROVISIONKEY;
+    return 0;
+}
+
+/* --- changing (SGX2) ------------------------------------------------------------------------- */
+
+/* An IPI to every thread inside since before this epoch: each leaves the enclave once. */
+static void kick_out(struct sgxsim *dev)
+{
+    for (const struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
+        while (t->inside && t->dev == dev && t->epoch < dev->epoch) {
+            sim_kick(t);
+            sim_unlock(dev); /* it may be waiting for us in a leaf */
+            usleep(20);
+            sim_lock(dev);
+        }
+    }
+}
+
+/* sgx_enclave_etrack, and the IPIs after it. */
+static void shoot_down(struct sgxsim *dev)
+{
+    if (sim_etrack(dev) == SGX_PREV_TRK_INCMPL) {
+        kick_out(dev);
+        (void)sim_etrack(dev);
+    }
+    kick_out(dev);
+}
+
+static int check_sgx2_range(const struct sgxsim *dev, uint64_t offset, uint64_t length)
+{
+    if (!dev->initialized)
+        return -EINVAL;
+    if (offset % SGX_PAGE_SIZE != 0 || length == 0 || length % SGX_PAGE_SIZE != 0 ||
+        length > dev->size || offset > dev->size - length)
+        return -EINVAL;
+    return 0;
+}
+
+static int ioctl_restrict(struct sgxsim *dev, struct sgx_enclave_restrict_permissions *arg)
+{
+    struct sgx_secinfo info = {.flags = arg->permissions & SGX_SECINFO_RWX};
+    uint64_t done = 0;
+    int ret = check_sgx2_range(dev, arg->offset, arg->length);
+    if (ret != 0)
+        return ret;
+    if ((arg->permissions & ~SGX_SECINFO_RWX) != 0 || arg->result != 0 || arg->count != 0)
+        return -EINVAL;
+    if ((arg->permissions & SGX_SECINFO_W) != 0 && (arg->permissions & SGX_SECINFO_R) == 0)
+        return -EINVAL;
+    for (; ret == 0 && done < arg->length; done += SGX_PAGE_SIZE) {
+        uint64_t offset = arg->offset + done;
+        struct sim_page *p = sim_page(dev, offset);
+        if ((p->state & PAGE_VALID) == 0 || bring_back(dev, offset) != 0) {
+            ret = -EFAULT;
+            break;
+        }
+        if (p->type != SGX_PT_REG) {
+            ret = -EINVAL;
+            break;
+        }
+        int code = sim_emodpr(dev, &info, dev->base + offset);
+        if (code != SGX_SUCCESS) {
+            arg->result = code > 0 ? (uint64_t)code : 0;
+            ret = -EFAULT;
+            break;
+        }
+        sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+    }
+    arg->count = done;
+    if (done > 0)
+        shoot_down(dev);
+    return ret;
+}
+
+static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
+{
+    struct sgx_secinfo info = {.flags = SGX_SECINFO_PT(arg->page_type & 0xff)};
+    uint64_t done = 0;
+    int ret = check_sgx2_range(dev, arg->offset, arg->length);
+    if (ret != 0)
+        return ret;
+    if ((arg->page_type != SGX_PT_TCS && arg->page_type != SGX_PT_TRIM) || arg->result != 0 ||
+        arg->count != 0)
+        return -EINVAL;
+    for (; ret == 0 && done < arg->length; done += SGX_PAGE_SIZE) {
+        uint64_t offset = arg->offset + done;
+        struct sim_page *p = sim_page(dev, offset);
+        if ((p->state & PAGE_VALID) == 0 || bring_back(dev, offset) != 0) {
+            ret = -EFAULT;
+            break;
+        }
+        /* Only regular pages turn into TCS, and only those two into TRIM. */
+        bool may = p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && arg->page_type == SGX_PT_TRIM);
+        /* A TCS must have been mapped for reading and writing all along. */
+        if (!may || (arg->page_type == SGX_PT_TCS && (p->max & 3) != 3)) {
+            ret = -EINVAL;
+            break;
+        }
+        sim_epc_hide(dev, offset, SGX_PAGE_SIZE);
+        int code = sim_emodt(dev, &info, dev->base + offset);
+        if (code != SGX_SUCCESS) {
+            sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+            arg->result = code > 0 ? (uint64_t)code : 0;
+            ret = -EFAULT;
+            break;
+        }
+        p->max = arg->page_type == SGX_PT_TCS ? PROT_READ | PROT_WRITE : p->max;
+    }
+    arg->count = done;
+    if (done > 0)
+        shoot_down(dev);
+    return ret;
+}
+
+static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg)
+{
+    uint64_t done = 0;
+    int ret = check_sgx2_range(dev, arg->offset, arg->length);
+    if (ret != 0)
+        return ret;
+    if (arg->count != 0)
+        return -EINVAL;
+    for (; done < arg->length; done += SGX_PAGE_SIZE) {
+        uint64_t offset = arg->offset + done;
+        struct sim_page *p = sim_page(dev, offset);
+        if ((p->state & PAGE_VALID) == 0) {
+            ret = -EFAULT;
+            break;
+        }
+        /* Trimmed, and accepted by the enclave, or it could be tricked out of a page it uses. */
+        if (p->type != SGX_PT_TRIM || (p->state & PAGE_MODIFIED) != 0) {
+            ret = -EPERM;
+            break;
+        }
+        sim_epc_hide(dev, offset, SGX_PAGE_SIZE);
+        if (sim_eremove(dev, dev->base + offset) != SGX_SUCCESS) {
+            ret = -EBUSY;
+            break;
+        }
+        sim_epc_give(dev, offset);
+    }
+    arg->count = done;
+    return ret;
+}
+
+/* --- dispatch -------------------------------------------------------------------------------- */
+
+static int dispatch(struct sgxsim *dev, unsigned long request, void *arg)
+{
+    switch (request) {
+    case SGX_IOC_ENCLAVE_CREATE:
+        return ioctl_create(dev, arg);
+    case SGX_IOC_ENCLAVE_ADD_PAGES:
+        return ioctl_add_pages(dev, arg);
+    case SGX_IOC_ENCLAVE_INIT:
+        return ioctl_init(dev, arg);
+    case SGX_IOC_ENCLAVE_PROVISION:
+        return ioctl_provision(dev, arg);
+    case SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS:
+        return ioctl_restrict(dev, arg);
+    case SGX_IOC_ENCLAVE_MODIFY_TYPES:
+        return ioctl_types(dev, arg);
+    case SGX_IOC_ENCLAVE_REMOVE_PAGES:
+        return ioctl_remove(dev, arg);
+    default:
+        return -ENOTTY;
+    }
+}
+
+int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
+{
+    sigset_t mask;
+    uint8_t probe[64];
+    if (_IOC_SIZE(request) > sizeof(probe) ||
+        (_IOC_SIZE(request) != 0 && fetch(probe, (uint64_t)arg, _IOC_SIZE(request)) != 0))
+        return -EFAULT;
+    if (atomic_exchange(&dev->busy, true))
+        return -EBUSY; /* the kernel's SGX_ENCL_IOCTL bit */
+    enter(dev, &mask);
+    int ret = dispatch(dev, request, arg);
+    leave(dev, &mask);
+    dev->busy = false;
+    return ret;
+}
+
+/* --- debugger -------------------------------------------------------------------------------- */
+
+static int debug_page(struct sgxsim *dev, uint64_t addr, uint64_t size, uint64_t *offset)
+{
+    if (!dev->created || (dev->secs.attributes.flags & SGX_ATTR_DEBUG) == 0)
+        return -EIO;
+    if (addr < dev->base || addr - dev->base >= dev->size)
+        return -EIO;
+    *offset = addr - dev->base;
+    if (size > SGX_PAGE_SIZE - *offset % SGX_PAGE_SIZE ||
+        (sim_page(dev, *offset)->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED)) != PAGE_VALID)
+        return -EIO;
+    return 0;
+}
+
+int sgxsim_debug_read(struct sgxsim *dev, uint64_t addr, void *out, uint64_t size)
+{
+    uint64_t offset;
+    int ret = debug_page(dev, addr, size, &offset);
+    if (ret == 0)
+        memcpy(out, dev->epc + offset, size);
+    return ret;
+}
+
+int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint64_t size)
+{
+    uint64_t offset;
+    int ret = debug_page(dev, addr, size, &offset);
+    if (ret == 0)
+        memcpy(dev->epc + offset, data, size);
+    return ret;
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: Apache-2.0
+// The leaves of ENCLU (SDM 38.4). Registers come and go in t->r; the enclave's vector registers may
+// still be live, so this file is compiled without them (module.mk).
+#include "host/sgx/sim/sim.h"
+
+/* What software may have in RFLAGS: status flags, TF, DF, NT, RF, AC, ID. */
+#define RFLAGS_USER (RFLAGS_STATUS | 0x400ull | 0x4000ull | 0x40000ull | 0x200000ull)
+#define RFLAGS_FIXED 0x202ull
+
+static bool canonical(uint64_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+/* Records the fault; the caller returns the result. */
+static int fault(struct sim_thread *t, int vector, uint32_t error, uint64_t addr)
+{
+    t->vector = (unsigned)-vector;
+    t->error = error;
+    t->addr = addr;
+    return vector;
+}
+
+static int gp(struct sim_thread *t)
+{
+    return fault(t, SIM_GP, 0, 0);
+}
+
+/* Makes the page at `addr` one that exists with `access` (SGX_PF_W or 0), as page walk, EPCM check
+ * and the kernel's fault handler would together. 0, or the recorded #PF. Called with dev->lock held. */
+static int touch(struct sim_thread *t, uint64_t addr, uint32_t access)
+{
+    struct sgxsim *dev = t->dev;
+    uint8_t perm = access != 0 ? SGX_SECINFO_W : SGX_SECINFO_R;
+    for (;;) {
+        const struct sim_page *p = sim_page(dev, addr - dev->base);
+        if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
+                         PAGE_EVICTED)) == PAGE_VALID &&
+            p->type == SGX_PT_REG && (p->perm & perm) != 0)
+            return 0;
+        uint32_t error = access;
+        if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
+            return fault(t, SIM_PF, error, addr);
+        SIM_COUNT(dev, aex);
+        SIM_COUNT(dev, aex_fault);
+        SIM_COUNT(dev, eresume);
+    }
+}
+
+/* The target page of EACCEPT and its kind: it must be there, whatever its state. */
+static int present(struct sim_thread *t, uint64_t addr)
+{
+    struct sgxsim *dev = t->dev;
+    for (;;) {
+        const struct sim_page *p = sim_page(dev, addr - dev->base);
+        if ((p->state & (PAGE_VALID | PAGE_EVICTED | PAGE_BLOCKED)) == PAGE_VALID)
+            return 0;
+        uint32_t error = 0;
+        if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
+            return fault(t, SIM_PF, error, addr);
+        SIM_COUNT(dev, aex);
+        SIM_COUNT(dev, aex_fault);
+        SIM_COUNT(dev, eresume);
+    }
+}
+
+static bool in_elrange(const struct sgxsim *dev, uint64_t addr, uint64_t size)
+{
+    return addr >= dev->base && addr - dev->base <= dev->size - size;
+}
+
+/* A memory operand inside the enclave: `align` is a power of two at least `size`, so one page. */
+static int operand(struct sim_thread *t, uint64_t addr, uint64_t size, uint64_t align,
+                   uint32_t access, void **out)
+{
+    if (addr % align != 0 || !in_elrange(t->dev, addr, size))
+        return gp(t);
+    int ret = touch(t, addr, access);
+    *out = t->dev->epc + (addr - t->dev->base);
+    return ret;
+}
+
+static bool zero56(const uint8_t *p)
+{
+    uint8_t any = 0;
+    for (int i = 0; i < 56; i++)
+        any |= p[i];
+    return any == 0;
+}
+
+/* Copies the SECINFO at RBX. */
+static int secinfo_at(struct sim_thread *t, uint64_t addr, uint64_t *flags)
+{
+    void *p;
+    int ret = operand(t, addr, sizeof(struct sgx_secinfo), 64, 0, &p);
+    if (ret != 0)
+        return ret;
+    *flags = *(const volatile uint64_t *)p;
+    if ((*flags & SGX_SECINFO_RESERVED) != 0 || !zero56(((struct sgx_secinfo *)p)->reserved))
+        return gp(t);
+    return 0;
+}
+
+static void set_result(struct sim_thread *t, int code)
+{
+    t->r.rax = (uint64_t)code;
+    t->r.rflags &= ~RFLAGS_STATUS;
+    if (code != SGX_SUCCESS)
+        t->r.rflags |= RFLAGS_ZF;
+}
+
+/* --- entry ---------------------------------------------------------------------------------- */
+
+/* One page of an SSA frame: a PT_REG page that can be read and written. */
+static int ssa_page(struct sim_thread *t, struct sgxsim *dev, uint64_t offset)
+{
+    const struct sim_page *p = sim_page(dev, offset);
+    if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) ==
+            PAGE_VALID &&
+        p->type == SGX_PT_REG && (p->perm & 3) == 3)
+        return 0;
+    uint32_t error = SGX_PF_W;
+    sim_lock(dev);
+    while (sim_page_fault(dev, dev->base + offset, &error) == SIM_FAULT_RETRY) {
+        if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
+                         PAGE_EVICTED)) == PAGE_VALID &&
+            p->type == SGX_PT_REG && (p->perm & 3) == 3) {
+            sim_unlock(dev);
+            return 0;
+        }
+        error = SGX_PF_W;
+    }
+    sim_unlock(dev);
+    return fault(t, SIM_PF, error, dev->base + offset);
+}
+
+/* Frame `index` of the TCS; sets t->gpr. */
+static int ssa_frame(struct sim_thread *t, struct sgxsim *dev, const struct sgx_tcs *tcs,
+                     uint32_t index)
+{
+    uint64_t size = (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
+    uint64_t start = tcs->ossa + size * index;
+    if (tcs->ossa % SGX_PAGE_SIZE != 0 || tcs->ossa >= dev->size || size > dev->size ||
+        start > dev->size - size)
+        return fault(t, SIM_PF, SGX_PF_W | SGX_PF_U, dev->base + start);
+    for (uint64_t at = 0; at < size; at += SGX_PAGE_SIZE) {
+        int ret = ssa_page(t, dev, start + at);
+        if (ret != 0)
+            return ret;
+    }
+    t->gpr = (struct sgx_gprsgx *)(dev->epc + start + size) - 1;
+    return 0;
+}
+
+/* Fields of the TCS that EENTER and ERESUME look at (SDM 38.4, EENTER). */
+static bool tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
+{
+    uint64_t known = SGX_TCS_DBGOPTIN;
+    if ((dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0)
+        known |= SGX_TCS_AEXNOTIFY;
+    return (tcs->flags & ~known) == 0 && tcs->ofsbase % SGX_PAGE_SIZE == 0 &&
+           tcs->ogsbase % SGX_PAGE_SIZE == 0 && canonical(dev->base + tcs->ofsbase) &&
+           canonical(dev->base + tcs->ogsbase) && canonical(dev->base + tcs->oentry);
+}
+
+/* The page at RBX is a TCS of an enclave that runs; takes it. */
+static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs **tcsp)
+{
+    uint64_t addr = t->r.rbx, idle = 0;
+    if (addr % SGX_PAGE_SIZE != 0 || !canonical(t->r.rcx))
+        return gp(t);
+    struct sgxsim *dev = sim_device_at(addr);
+    if (dev == NULL)
+        return fault(t, SIM_PF, SGX_PF_U, addr);
+    const struct sim_page *p = sim_page(dev, addr - dev->base);
+    if ((p->state & PAGE_EVICTED) != 0) {
+        uint32_t error = 0;
+        sim_lock(dev);
+        (void)sim_page_fault(dev, addr, &error);
+        sim_unlock(dev);
+    }
+    if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) !=
+            PAGE_VALID ||
+        p->type != SGX_PT_TCS)
+        return fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
+    struct sgx_tcs *tcs = (struct sgx_tcs *)(dev->epc + (addr - dev->base));
+    if (!dev->initialized || !tcs_is_good(dev, tcs))
+        return gp(t);
+    if (!__atomic_compare_exchange_n(&tcs->state, &idle, 1, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return gp(t); /* in use by another logical processor */
+    *devp = dev;
+    *tcsp = tcs;
+    return 0;
+}
+
+static int give_tcs(struct sgx_tcs *tcs, int ret)
+{
+    __atomic_store_n(&tcs->state, 0, __ATOMIC_RELEASE);
+    return ret;
+}
+
+/* From here the thread is inside. ETRACK and we agree on the order of epoch and entry. */
+static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *tcs)
+{
+    uint32_t epoch;
+    t->dev = dev;
+    t->tcs = tcs;
+    t->tcs_addr = t->r.rbx;
+    if (t->guarded != dev && sim_guard(t) != 0)
+        return gp(t); /* nothing would stop its system calls */
+    t->gpr->ursp = t->r.rsp;
+    t->gpr->urbp = t->r.rbp;
+    tcs->aep = t->r.rcx;
+    do {
+        epoch = dev->epoch;
+        t->epoch = epoch;
+        t->inside = true;
+    } while (epoch != dev->epoch);
+    return 0;
+}
+
+static void enter_at_oentry(struct sim_thread *t)
+{
+    t->r.rax = t->tcs->cssa;
+    t->r.rcx = t->r.rip + t->insn;
+    t->r.rip = t->dev->base + t->tcs->oentry;
+    t->r.fs = t->dev->base + t->tcs->ofsbase;
+    t->r.gs = t->dev->base + t->tcs->ogsbase;
+    t->r.rflags &= ~RFLAGS_TF;
+}
+
+static int eenter(struct sim_thread *t)
+{
+    struct sgxsim *dev;
+    struct sgx_tcs *tcs;
+    int ret = take_tcs(t, &dev, &tcs);
+    if (ret != 0)
+        return ret;
+    if (tcs->cssa >= tcs->nssa)
+        return give_tcs(tcs, gp(t));
+    if ((ret = ssa_frame(t, dev, tcs, tcs->cssa)) != 0 || (ret = go_inside(t, dev, tcs)) != 0)
+        return give_tcs(tcs, ret);
+    enter_at_oentry(t);
+    SIM_COUNT(dev, eenter);
+    return 0;
+}
+
+/* Restores the interrupted registers from the frame (SDM 38.4, ERESUME). */
+static void restore(struct sim_thread *t, const struct sgx_gprsgx *g)
+{
+    const uint64_t *from = (const uint64_t *)g;
+    uint64_t *to = (uint64_t *)&t->r;
+    for (unsigned i = 0; i < offsetof(struct sgx_gprsgx, ursp) / 8; i++)
+        to[i] = from[i];
+    t->r.rflags = (g->rflags & RFLAGS_USER) | RFLAGS_FIXED;
+    t->r.fs = g->fsbase;
+    t->r.gs = g->gsbase;
+}
+
+static int eresume(struct sim_thread *t)
+{
+    struct sgxsim *dev;
+    struct sgx_tcs *tcs;
+    int ret = take_tcs(t, &dev, &tcs);
+    if (ret != 0)
+        return ret;
+    if (tcs->cssa == 0)
+        return give_tcs(tcs, gp(t));
+    if ((ret = ssa_frame(t, dev, tcs, tcs->cssa - 1)) != 0)
+        return give_tcs(tcs, ret);
+    const struct sgx_gprsgx *g = t->gpr;
+    /* AEX-Notify (SDM 36.4.3): the enclave hears of the exit before it goes on. */
+    if ((tcs->flags & SGX_TCS_AEXNOTIFY) != 0 && (g->aexnotify & 1) != 0) {
+        if (tcs->cssa >= tcs->nssa)
+            return give_tcs(tcs, gp(t));
+        if ((ret = ssa_frame(t, dev, tcs, tcs->cssa)) != 0 || (ret = go_inside(t, dev, tcs)) != 0)
+            return give_tcs(tcs, ret);
+        enter_at_oentry(t);
+        SIM_COUNT(dev, eresume);
+        return 0;
+    }
+    const uint8_t *area = (const uint8_t *)(g + 1) -
+                          (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
+    if (!canonical(g->fsbase) || !canonical(g->gsbase) || !canonical(g->rip) ||
+        !sim_xrstor_check(area, dev->secs.attributes.xfrm))
+        return give_tcs(tcs, gp(t));
+    if ((ret = go_inside(t, dev, tcs)) != 0)
+        return give_tcs(tcs, ret);
+    restore(t, g);
+    sim_xrstor(t, area, dev->secs.attributes.xfrm);
+    tcs->cssa--;
+    SIM_COUNT(dev, eresume);
+    return 0;
+}
+
+static int eexit(struct sim_thread *t)
+{
+    if (!canonical(t->r.rbx))
+        return gp(t);
+    t->r.rip = t->r.rbx;
+    t->r.rcx = t->tcs->aep;
+    t->r.fs = t->host_fs;
+    t->r.gs = t->host_gs;
+    t->r.rflags &= ~RFLAGS_TF;
+    SIM_COUNT(t->dev, eexit);
+    t->inside = false;
+    __atomic_store_n(&t->tcs->state, 0, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* Leaves the exception handler's level without leaving the enclave (SDM 38.4, EDECCSSA). */
+static int edeccssa(struct sim_thread *t)
+{
+    if (t->tcs->cssa == 0)
+        return gp(t);
+    int ret = ssa_frame(t, t->dev, t->tcs, t->tcs->cssa - 1);
+    if (ret != 0)
+        return ret;
+    t->tcs->cssa--;
+    SIM_COUNT(t->dev, edeccssa);
+    return 0;
+}
+
+/* --- memory (SGX2) --------------------------------------------------------------------------- */
+
+/* The requests that EACCEPT takes at all: a new or restricted PT_REG page, a PT_TCS or PT_TRIM one. */
+static bool accept_is_legal(uint64_t flags)
+{
+    const uint64_t state = SGX_SECINFO_PENDING | SGX_SECINFO_MODIFIED | SGX_SECINFO_PR;
+    switch (SGX_SECINFO_PT_OF(flags)) {
+    case SGX_PT_REG:
+        return (flags & (SGX_SECINFO_PENDING | SGX_SECINFO_PR)) != 0 &&
+               (flags & SGX_SECINFO_MODIFIED) == 0;
+    case SGX_PT_TCS:
+    case SGX_PT_TRIM:
+        return (flags & state) == SGX_SECINFO_MODIFIED;
+    default:
+        return false;
+    }
+}
+
+/* EPCM as SECINFO spells it. */
+static uint64_t page_flags(const struct sim_page *p)
+{
+    uint64_t flags = SGX_SECINFO_PT(p->type) | p->perm;
+    if ((p->state & PAGE_PENDING) != 0)
+        flags |= SGX_SECINFO_PENDING;
+    if ((p->state & PAGE_MODIFIED) != 0)
+        flags |= SGX_SECINFO_MODIFIED;
+    if ((p->state & PAGE_PR) != 0)
+        flags |= SGX_SECINFO_PR;
+    return flags;
+}
+
+/* A page that becomes a TCS must hold one (SDM 38.4, EACCEPT). */
+static bool new_tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
+{
+    uint8_t any = 0;
+    for (unsigned i = 0; i < sizeof(tcs->reserved); i++)
+        any |= tcs->reserved[i];
+    return any == 0 && tcs_is_good(dev, tcs) && (tcs->flags & SGX_TCS_DBGOPTIN) == 0 &&
+           tcs->ossa % SGX_PAGE_SIZE == 0 && tcs->cssa == 0 && tcs->state == 0 && tcs->aep == 0 &&
+           tcs->ocetssa == 0 && tcs->prevssp == 0;
+}
+
+static int eaccept_locked(struct sim_thread *t)
+{
+    struct sgxsim *dev = t->dev;
+    uint64_t flags, addr = t->r.rcx;
+    int ret = secinfo_at(t, t->r.rbx, &flags);
+    if (ret != 0)
+        return ret;
+    if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE) ||
+        !accept_is_legal(flags))
+        return gp(t);
+    if ((ret = present(t, addr)) != 0)
+        return ret;
+    struct sim_page *p = sim_page(dev, addr - dev->base);
+    if (page_flags(p) != flags)
+        return SGX_PAGE_ATTRIBUTES_MISMATCH;
+    if ((p->state & (PAGE_MODIFIED | PAGE_PR)) != 0 && !sim_tracked(dev, p->epoch))
+        return SGX_NOT_TRACKED;
+    if (p->type == SGX_PT_TCS &&
+        !new_tcs_is_good(dev, (const struct sgx_tcs *)(dev->epc + (addr - dev->base))))
+        return gp(t);
+    p->state &= (uint8_t)~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
+    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    SIM_COUNT(dev, eaccept);
+    return SGX_SUCCESS;
+}
+
+static void copy_page(uint8_t *to, const uint8_t *from)
+{
+    size_t size = SGX_PAGE_SIZE;
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+}
+
+static int eacceptcopy_locked(struct sim_thread *t)
+{
+    struct sgxsim *dev = t->dev;
+    uint64_t flags, addr = t->r.rcx;
+    void *from;
+    int ret = secinfo_at(t, t->r.rbx, &flags);
+    if (ret != 0)
+        return ret;
+    if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE))
+        return gp(t);
+    /* The attributes to give: a regular page with no state bits; W needs R. */
+    if ((flags & ~SGX_SECINFO_RWX) != SGX_SECINFO_PT(SGX_PT_REG) ||
+        (flags & (SGX_SECINFO_R | SGX_SECINFO_W)) == SGX_SECINFO_W)
+        return gp(t);
+    if ((ret = operand(t, t->r.rdx, SGX_PAGE_SIZE, SGX_PAGE_SIZE, 0, &from)) != 0)
+        return ret;
+    if ((ret = present(t, addr)) != 0)
+        return ret;
+    struct sim_page *p = sim_page(dev, addr - dev->base);
+    if (page_flags(p) != (SGX_SECINFO_PT(SGX_PT_REG) | SGX_SECINFO_PENDING | SGX_SECINFO_R |
+                          SGX_SECINFO_W))
+        return SGX_PAGE_ATTRIBUTES_MISMATCH;
+    copy_page(dev->epc + (addr - dev->base), from);
+    p->perm = (uint8_t)(flags & SGX_SECINFO_RWX);
+    p->state &= (uint8_t)~PAGE_PENDING;
+    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    SIM_COUNT(dev, eacceptcopy);
+    return SGX_SUCCESS;
+}
+
+static int emodpe_locked(struct sim_thread *t)
+{
+    struct sgxsim *dev = t->dev;
+    uint64_t flags, addr = t->r.rcx;
+    int ret = secinfo_at(t, t->r.rbx, &flags);
+    if (ret != 0)
+        return ret;
+    if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE))
+        return gp(t);
+    if ((flags & (SGX_SECINFO_R | SGX_SECINFO_W)) == SGX_SECINFO_W ||
+        (flags & (SGX_SECINFO_PENDING | SGX_SECINFO_MODIFIED | SGX_SECINFO_PR)) != 0)
+        return gp(t);
+    if ((ret = present(t, addr)) != 0)
+        return ret;
+    struct sim_page *p = sim_page(dev, addr - dev->base);
+    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0 || p->type != SGX_PT_REG)
+        return fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
+    if ((flags & SGX_SECINFO_W) != 0 && ((flags | p->perm) & SGX_SECINFO_R) == 0)
+        return gp(t);
+    p->perm |= (uint8_t)(flags & SGX_SECINFO_RWX);
+    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    SIM_COUNT(dev, emodpe);
+    return SGX_SUCCESS;
+}
+
+static int locked(struct sim_thread *t, int (*leaf)(struct sim_thread *))
+{
+    struct sgxsim *dev = t->dev;
+    sim_lock(dev);
+    int ret = leaf(t);
+    sim_unlock(dev);
+    return ret;
+}
+
+/* --- keys ------------------------------------------------------------------------------------ */
+
+static int ereport_locked(struct sim_thread *t)
+{
+    void *target, *data, *out;
+    int ret = operand(t, t->r.rbx, sizeof(struct sgx_targetinfo), 512, 0, &target);
+    if (ret == 0)
+        ret = operand(t, t->r.rcx, 64, 128, 0, &data);
+    if (ret == 0)
+        ret = operand(t, t->r.rdx, SGX_REPORT_SIZE, 512, SGX_PF_W, &out);
+    if (ret != 0)
+        return ret;
+    sim_fpu_begin(t);
+    ret = sim_report(t->dev, target, data, out);
+    sim_fpu_end(t);
+    if (ret < 0)
+        return gp(t);
+    SIM_COUNT(t->dev, ereport);
+    return 0;
+}
+
+static int egetkey_locked(struct sim_thread *t)
+{
+    void *request, *out;
+    uint8_t key[16];
+    int ret = operand(t, t->r.rbx, sizeof(struct sgx_keyrequest), 512, 0, &request);
+    if (ret == 0)
+        ret = operand(t, t->r.rcx, sizeof(key), 16, SGX_PF_W, &out);
+    if (ret != 0)
+        return ret;
+    sim_fpu_begin(t);
+    ret = sim_getkey(t->dev, request, key);
+    sim_fpu_end(t);
+    if (ret < 0)
+        return gp(t);
+    for (unsigned i = 0; ret == SGX_SUCCESS && i < sizeof(key); i++)
+        ((volatile uint8_t *)out)[i] = key[i];
+    for (unsigned i = 0; i < sizeof(key); i++)
+        ((volatile uint8_t *)key)[i] = 0;
+    SIM_COUNT(t->dev, egetkey);
+    return ret;
+}
+
+/* --- dispatch -------------------------------------------------------------------------------- */
+
+static int inside_leaf(struct sim_thread *t)
+{
+    int ret;
+    switch ((uint32_t)t->r.rax) {
+    case SGX_EEXIT:
+        return eexit(t);
+    case SGX_EREPORT:
+        ret = locked(t, ereport_locked);
+        break;
+    case SGX_EDECCSSA:
+        ret = edeccssa(t);
+        break;
+    case SGX_EMODPE:
+        ret = locked(t, emodpe_locked);
+        break;
+    case SGX_EGETKEY:
+        ret = locked(t, egetkey_locked);
+        goto result;
+    case SGX_EACCEPT:
+        ret = locked(t, eaccept_locked);
+        goto result;
+    case SGX_EACCEPTCOPY:
+        ret = locked(t, eacceptcopy_locked);
+    result:
+        if (ret >= 0)
+            set_result(t, ret);
+        break;
+    default:
+        return gp(t);
+    }
+    if (ret >= 0)
+        t->r.rip += t->insn;
+    return ret;
+}
+
+void sim_enclu(struct sim_thread *t)
+{
+    int ret;
+    if (t->inside)
+        ret = inside_leaf(t);
+    else if ((uint32_t)t->r.rax == SGX_EENTER)
+        ret = eenter(t);
+    else if ((uint32_t)t->r.rax == SGX_ERESUME)
+        ret = eresume(t);
+    else
+        ret = gp(t);
+    if (ret < 0)
+        sim_fault(t);
+    if (t->inside && t->step != NULL)
+        t->r.rflags |= RFLAGS_TF;
+}
+
+void sim_enclu_live(struct sim_thread *t)
+{
+    t->frame = NULL;
+    t->xrstor = NULL;
+    sim_enclu(t);
+    if (t->raise != 0)
+        t->pending = 1; /* by way of signal.c */
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// EPC memory of one enclave, and host page protections that follow EPCM and mappings.
+#include "host/sgx/sim/sim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define GROUP_SHIFT (SGX_PAGE_SHIFT + 9)
+
+static uint64_t pages_size(const struct sgxsim *dev)
+{
+    uint64_t size = (dev->size >> SGX_PAGE_SHIFT) * sizeof(struct sim_page);
+    return (size + SGX_PAGE_SIZE - 1) & ~(uint64_t)(SGX_PAGE_SIZE - 1);
+}
+
+static uint64_t groups_size(const struct sgxsim *dev)
+{
+    return ((dev->size >> GROUP_SHIFT) / 64 + 1) * sizeof(uint64_t);
+}
+
+static void *map_sparse(uint64_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+int sim_epc_create(struct sgxsim *dev)
+{
+    dev->fd = memfd_create("sgxsim-epc", MFD_CLOEXEC);
+    if (dev->fd < 0)
+        return -errno;
+    if (ftruncate(dev->fd, (off_t)dev->size) != 0)
+        return -errno;
+    void *epc = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, dev->fd, 0);
+    if (epc == MAP_FAILED)
+        return -errno;
+    dev->epc = epc;
+    dev->pages = map_sparse(pages_size(dev));
+    dev->groups = map_sparse(groups_size(dev));
+    return dev->pages != NULL && dev->groups != NULL ? 0 : -ENOMEM;
+}
+
+void sim_epc_destroy(struct sgxsim *dev)
+{
+    for (unsigned i = 0; i < dev->vma_count; i++)
+        (void)mmap((void *)(dev->base + dev->vmas[i].start), dev->vmas[i].end - dev->vmas[i].start,
+                   PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (dev->epc != NULL)
+        munmap(dev->epc, dev->size);
+    if (dev->pages != NULL)
+        munmap(dev->pages, pages_size(dev));
+    if (dev->groups != NULL)
+        munmap(dev->groups, groups_size(dev));
+    if (dev->fd >= 0)
+        close(dev->fd);
+    free(dev->vmas);
+}
+
+uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end)
+{
+    while (offset < end) {
+        uint64_t group = offset >> GROUP_SHIFT;
+        uint64_t bits = dev->groups[group / 64] >> (group % 64);
+        if (bits == 0) {
+            offset = (group / 64 + 1) * 64 << GROUP_SHIFT;
+        } else if ((bits & 1) == 0) {
+            offset = (group + (unsigned)__builtin_ctzll(bits)) << GROUP_SHIFT;
+        } else if ((sim_page(dev, offset)->state & PAGE_VALID) != 0) {
+            return offset;
+        } else {
+            offset += SGX_PAGE_SIZE;
+        }
+    }
+    return end;
+}
+
+int sim_epc_take(struct sgxsim *dev, uint64_t offset)
+{
+    struct sgxsim_stats *s = &dev->stats;
+    if (dev->options.epc_pages != 0 && s->epc_pages >= dev->options.epc_pages)
+        return -ENOMEM;
+    uint64_t now = SIM_COUNT(dev, epc_pages) + 1;
+    if (now > s->epc_peak_pages)
+        s->epc_peak_pages = now;
+    dev->groups[(offset >> GROUP_SHIFT) / 64] |= 1ull << ((offset >> GROUP_SHIFT) % 64);
+    return 0;
+}
+
+/* The page's frame goes back to the host, and its next user finds zeros. */
+void sim_epc_give(struct sgxsim *dev, uint64_t offset)
+{
+    __atomic_fetch_sub(&dev->stats.epc_pages, 1, __ATOMIC_RELAXED);
+    if (fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                  SGX_PAGE_SIZE) != 0)
+        memset(dev->epc + offset, 0, SGX_PAGE_SIZE);
+}
+
+/* --- mappings ------------------------------------------------------------------------------- */
+
+static unsigned vma_find(const struct sgxsim *dev, uint64_t offset)
+{
+    unsigned low = 0, high = dev->vma_count;
+    while (low < high) { /* first one that ends after offset */
+        unsigned mid = (low + high) / 2;
+        if (dev->vmas[mid].end <= offset)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+int sim_vma_prot(const struct sgxsim *dev, uint64_t offset)
+{
+    unsigned i = vma_find(dev, offset);
+    if (i < dev->vma_count && dev->vmas[i].start <= offset)
+        return dev->vmas[i].prot;
+    return -1;
+}
+
+int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot)
+{
+    if (dev->vma_count + 3 > dev->vma_room) {
+        unsigned room = dev->vma_room * 2 + 16;
+        struct sim_vma *more = realloc(dev->vmas, room * sizeof(*more));
+        if (more == NULL)
+            return -ENOMEM;
+        dev->vmas = more;
+        dev->vma_room = room;
+    }
+    struct sim_vma *v = dev->vmas;
+    unsigned first = vma_find(dev, start), last = first;
+    struct sim_vma put[3];
+    unsigned count = 0;
+    while (last < dev->vma_count && v[last].start < end)
+        last++;
+    if (first < last && v[first].start < start)
+        put[count++] = (struct sim_vma){v[first].start, start, v[first].prot};
+    if (prot >= 0)
+        put[count++] = (struct sim_vma){start, end, prot};
+    if (first < last && v[last - 1].end > end)
+        put[count++] = (struct sim_vma){end, v[last - 1].end, v[last - 1].prot};
+    memmove(v + first + count, v + last, (dev->vma_count - last) * sizeof(*v));
+    memcpy(v + first, put, count * sizeof(*v));
+    dev->vma_count = dev->vma_count - (last - first) + count;
+    /* Equal neighbours become one, so that growth of a heap stays one mapping. */
+    for (unsigned i = first > 0 ? first - 1 : 0;
+         i + 1 < dev->vma_count && i <= first + count;) {
+        if (v[i].end == v[i + 1].start && v[i].prot == v[i + 1].prot) {
+            v[i].end = v[i + 1].end;
+            memmove(v + i + 1, v + i + 2, (dev->vma_count - i - 2) * sizeof(*v));
+            dev->vma_count--;
+        } else {
+            i++;
+        }
+    }
+    return 0;
+}
+
+/* --- protections ---------------------------------------------------------------------------- */
+
+/* SGX_SECINFO_R/W/X and PROT_READ/WRITE/EXEC are the same bits. */
+_Static_assert(PROT_READ == SGX_SECINFO_R && PROT_WRITE == SGX_SECINFO_W &&
+                   PROT_EXEC == SGX_SECINFO_X,
+               "RWX");
+
+static int allowed(struct sgxsim *dev, uint64_t offset)
+{
+    const struct sim_page *p = sim_page(dev, offset);
+    if (p->type != SGX_PT_REG || (p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
+                                              PAGE_EVICTED)) != 0 ||
+        (p->state & PAGE_VALID) == 0 || !dev->initialized)
+        return PROT_NONE;
+    int prot = sim_vma_prot(dev, offset);
+    return prot < 0 ? PROT_NONE : prot & p->perm;
+}
+
+static void protect_host(struct sgxsim *dev, uint64_t start, uint64_t end, int prot)
+{
+    uint64_t low = dev->base + start < SIM_LOWEST ? SIM_LOWEST - dev->base : start;
+    if (low < end)
+        (void)mprotect((void *)(dev->base + low), end - low, prot);
+}
+
+/* Only where an entry was valid or became so: the rest of a mapping is PROT_NONE since sgxsim_map. */
+void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    uint64_t end = offset + size, run = end, run_end = end;
+    int run_prot = -1;
+    for (uint64_t at = sim_epc_next(dev, offset, end); at < end;
+         at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
+        if (sim_vma_prot(dev, at) < 0)
+            continue;
+        int prot = allowed(dev, at);
+        if (run_prot == prot && run_end == at) {
+            run_end = at + SGX_PAGE_SIZE;
+            continue;
+        }
+        if (run_prot >= 0)
+            protect_host(dev, run, run_end, run_prot);
+        run = at;
+        run_end = at + SGX_PAGE_SIZE;
+        run_prot = prot;
+    }
+    if (run_prot >= 0)
+        protect_host(dev, run, run_end, run_prot);
+}
+
+void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size)
+{
+    protect_host(dev, offset, offset + size, PROT_NONE);
+}
+
+/* --- lock ------------------------------------------------------------------------------------ */
+
+void sim_lock(struct sgxsim *dev)
+{
+    uint32_t seen = 0;
+    if (atomic_compare_exchange_strong(&dev->lock, &seen, 1))
+        return;
+    for (int i = 0; i < 100; i++) {
+        seen = 0;
+        if (atomic_compare_exchange_strong(&dev->lock, &seen, 1))
+            return;
+        __builtin_ia32_pause();
+    }
+    while (atomic_exchange(&dev->lock, 2) != 0)
+        syscall(SYS_futex, &dev->lock, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+}
+
+void sim_unlock(struct sgxsim *dev)
+{
+    if (atomic_exchange(&dev->lock, 0) == 2)
+        syscall(SYS_futex, &dev->lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}

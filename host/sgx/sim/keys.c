@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys of the simulated processor: what EGETKEY derives (SDM 38.4, EGETKEY, table of key
+// dependencies) and the report key behind EREPORT's MAC. Real processors keep the derivation to
+// themselves; ours is AES-CMAC under the fuse key over the same dependencies.
+#include "host/sgx/sim/sim.h"
+
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+static bool zero(const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++)
+        any |= p[i];
+    return any == 0;
+}
+
+/* AES-CMAC (NIST SP 800-38B) with a key of 16 or 32 bytes. 0 or -1. */
+static int cmac(const uint8_t *key, size_t key_size, const void *data, size_t size, uint8_t out[16])
+{
+    static EVP_MAC *algorithm;
+    size_t written = 0;
+    if (algorithm == NULL)
+        algorithm = EVP_MAC_fetch(NULL, "CMAC", NULL);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER,
+                                         key_size == 16 ? "AES-128-CBC" : "AES-256-CBC", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithm);
+    int ok = ctx != NULL && EVP_MAC_init(ctx, key, key_size, params) == 1 &&
+             EVP_MAC_update(ctx, data, size) == 1 && EVP_MAC_final(ctx, out, &written, 16) == 1 &&
+             written == 16;
+    EVP_MAC_CTX_free(ctx);
+    return ok ? 0 : -1;
+}
+
+/* Everything that a key depends on; absent dependencies stay zero. */
+struct dependencies {
+    uint16_t keyname, isv_prod_id, isv_svn, config_svn;
+    uint32_t keypolicy;
+    uint32_t miscselect, miscmask;
+    struct sgx_attributes attributes, attribute_mask;
+    uint8_t owner_epoch[16];
+    uint8_t isv_family_id[16], isv_ext_prod_id[16];
+    uint8_t mrenclave[32], mrsigner[32];
+    uint8_t configid[64];
+    uint8_t keyid[32];
+    uint8_t cpusvn[16];
+};
+
+static int derive(const struct dependencies *d, uint8_t key[16])
+{
+    return cmac(sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key), d, sizeof(*d), key);
+}
+
+/* The key that the target of a report gets from EGETKEY(REPORT_KEY). */
+static int report_key(const uint8_t mrenclave[32], const struct sgx_attributes *attributes,
+                      uint32_t miscselect, const uint8_t configid[64], uint16_t config_svn,
+                      const uint8_t keyid[32], uint8_t key[16])
+{
+    struct dependencies d;
+    memset(&d, 0, sizeof(d));
+    d.keyname = SGX_KEY_REPORT;
+    d.attributes = *attributes;
+    d.miscselect = miscselect;
+    d.config_svn = config_svn;
+    memcpy(d.configid, configid, 64);
+    memcpy(d.mrenclave, mrenclave, 32);
+    memcpy(d.keyid, keyid, 32);
+    memcpy(d.cpusvn, sim_cpu.cpusvn, 16);
+    return derive(&d, key);
+}
+
+int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
+               const uint8_t data[64], struct sgx_report *r)
+{
+    const struct sgx_secs *s = &dev->secs;
+    uint8_t key[16];
+    if (!zero(&target->reserved1, 1) || !zero(target->reserved2, sizeof(target->reserved2)) ||
+        !zero(target->reserved3, sizeof(target->reserved3)) || target->cet_attributes != 0)
+        return SIM_GP;
+    memset(r, 0, sizeof(*r));
+    memcpy(r->cpusvn, sim_cpu.cpusvn, 16);
+    r->miscselect = s->miscselect;
+    memcpy(r->isv_ext_prod_id, dev->isv_ext_prod_id, 16);
+    memcpy(r->isv_family_id, dev->isv_family_id, 16);
+    r->attributes = s->attributes;
+    memcpy(r->mrenclave, s->mrenclave, 32);
+    memcpy(r->mrsigner, s->mrsigner, 32);
+    memcpy(r->configid, s->configid, 64);
+    r->isv_prod_id = s->isv_prod_id;
+    r->isv_svn = s->isv_svn;
+    r->config_svn = s->config_svn;
+    memcpy(r->report_data, data, 64);
+    memcpy(r->keyid, sim_cpu.report_keyid, 32);
+    int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
+                         target->configid, target->config_svn, r->keyid, key);
+    if (ret == 0)
+        ret = cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
+    OPENSSL_cleanse(key, sizeof(key));
+    return ret == 0 ? SGX_SUCCESS : SIM_GP;
+}
+
+/* CPUSVN is a vector: each of its 16 components must be at most the processor's. */
+static bool cpusvn_above(const uint8_t asked[16])
+{
+    for (int i = 0; i < 16; i++) {
+        if (asked[i] > sim_cpu.cpusvn[i])
+            return true;
+    }
+    return false;
+}
+
+/* The dependencies that KEYPOLICY chooses, for seal keys and, in part, provisioning keys. */
+static void follow_policy(const struct sgxsim *dev, uint16_t policy, struct dependencies *d)
+{
+    const struct sgx_secs *s = &dev->secs;
+    if ((policy & SGX_KEYPOLICY_NOISVPRODID) == 0)
+        d->isv_prod_id = s->isv_prod_id;
+    if ((policy & SGX_KEYPOLICY_ISVFAMILYID) != 0)
+        memcpy(d->isv_family_id, dev->isv_family_id, 16);
+    if ((policy & SGX_KEYPOLICY_ISVEXTPRODID) != 0)
+        memcpy(d->isv_ext_prod_id, dev->isv_ext_prod_id, 16);
+}
+
+/* DEBUG and INIT are never masked out of a key's attributes (SDM 38.4, EGETKEY: TMP_ATTRIBUTES). */
+static void mask_attributes(const struct sgxsim *dev, const struct sgx_keyrequest *req,
+                            struct dependencies *d)
+{
+    const struct sgx_secs *s = &dev->secs;
+    d->attributes.flags =
+        s->attributes.flags & (req->attribute_mask.flags | SGX_ATTR_INIT | SGX_ATTR_DEBUG);
+    d->attributes.xfrm = s->attributes.xfrm & req->attribute_mask.xfrm;
+    d->attribute_mask = req->attribute_mask;
+    d->miscselect = s->miscselect & req->miscmask;
+    d->miscmask = req->miscmask;
+}
+
+static int seal_key(const struct sgxsim *dev, const struct sgx_keyrequest *req,
+                    struct dependencies *d)
+{
+    const struct sgx_secs *s = &dev->secs;
+    if (cpusvn_above(req->cpusvn))
+        return SGX_INVALID_CPUSVN;
+    if (req->isv_svn > s->isv_svn || req->config_svn > s->config_svn)
+        return SGX_INVALID_ISVSVN;
+    mask_attributes(dev, req, d);
+    follow_policy(dev, req->keypolicy, d);
+    if ((req->keypolicy & SGX_KEYPOLICY_MRENCLAVE) != 0)
+        memcpy(d->mrenclave, s->mrenclave, 32);
+    if ((req->keypolicy & SGX_KEYPOLICY_MRSIGNER) != 0)
+        memcpy(d->mrsigner, s->mrsigner, 32);
+    if ((req->keypolicy & SGX_KEYPOLICY_CONFIGID) != 0) {
+        memcpy(d->configid, s->configid, 64);
+        d->config_svn = req->config_svn;
+    }
+    d->keypolicy = req->keypolicy;
+    d->isv_svn = req->isv_svn;
+    memcpy(d->keyid, req->keyid, 32);
+    memcpy(d->cpusvn, req->cpusvn, 16);
+    return SGX_SUCCESS;
+}
+
+/* PROVISION_KEY, PROVISION_SEAL_KEY and EINITTOKEN_KEY: by signer, product and SVN, no KEYID of the
+ * caller's (provisioning) or no owner. */
+static int privileged_key(const struct sgxsim *dev, const struct sgx_keyrequest *req,
+                          uint64_t attribute, struct dependencies *d)
+{
+    const struct sgx_secs *s = &dev->secs;
+    if ((s->attributes.flags & attribute) == 0)
+        return SGX_INVALID_ATTRIBUTE;
+    if (cpusvn_above(req->cpusvn))
+        return SGX_INVALID_CPUSVN;
+    if (req->isv_svn > s->isv_svn)
+        return SGX_INVALID_ISVSVN;
+    mask_attributes(dev, req, d);
+    follow_policy(dev, req->keypolicy, d);
+    memcpy(d->mrsigner, s->mrsigner, 32);
+    d->isv_svn = req->isv_svn;
+    memcpy(d->cpusvn, req->cpusvn, 16);
+    if (req->keyname == SGX_KEY_EINITTOKEN)
+        memcpy(d->keyid, req->keyid, 32);
+    return SGX_SUCCESS;
+}
+
+int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16])
+{
+    const struct sgx_secs *s = &dev->secs;
+    const uint32_t known = SGX_KEYPOLICY_MRENCLAVE | SGX_KEYPOLICY_MRSIGNER | SGX_KEYPOLICY_KSS;
+    struct dependencies d;
+    int ret;
+    if (req->reserved1 != 0 || !zero(req->reserved2, sizeof(req->reserved2)) ||
+        req->cet_attributes_mask != 0 || (req->keypolicy & ~known) != 0)
+        return SIM_GP;
+    if ((s->attributes.flags & SGX_ATTR_KSS) == 0 &&
+        ((req->keypolicy & SGX_KEYPOLICY_KSS) != 0 || req->config_svn > 0))
+        return SIM_GP;
+    memset(&d, 0, sizeof(d));
+    d.keyname = req->keyname;
+    switch (req->keyname) {
+    case SGX_KEY_SEAL:
+        ret = seal_key(dev, req, &d);
+        break;
+    case SGX_KEY_REPORT:
+        return report_key(s->mrenclave, &s->attributes, s->miscselect, s->configid, s->config_svn,
+                          req->keyid, key) == 0
+                   ? SGX_SUCCESS
+                   : SIM_GP;
+    case SGX_KEY_EINITTOKEN:
+        ret = privileged_key(dev, req, SGX_ATTR_EINITTOKENKEY, &d);
+        break;
+    case SGX_KEY_PROVISION:
+    case SGX_KEY_PROVISION_SEAL:
+        ret = privileged_key(dev, req, SGX_ATTR_PROVISIONKEY, &d);
+        break;
+    default:
+        return SGX_INVALID_KEYNAME;
+    }
+    if (ret == SGX_SUCCESS && derive(&d, key) != 0)
+        ret = SIM_GP;
+    return ret;
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated SGX processor and the Linux device in front of it, as a library of its own.
+//
+// It protects nothing: it lets the same enclave, with the same MRENCLAVE, run where there is no SGX.
+// The processor (leaves, EPCM, AEX) follows Intel's SDM, volume 3D; the device follows Linux 6.x:
+// <asm/sgx.h>, arch/x86/kernel/cpu/sgx and the vDSO's __vdso_sgx_enter_enclave. Every function
+// returns 0 or -errno, as the kernel would, unless it says otherwise.
+#ifndef HOST_SGX_SIM_SGXSIM_H
+#define HOST_SGX_SIM_SGXSIM_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <asm/sgx.h>
+
+#include <shelter/sgx.h>
+
+/* How ENCLU inside the enclave reaches the simulator. Both measure the same. */
+enum sgxsim_speed {
+    SGXSIM_PATCHED, /* slots `enclu; xchg %ax,%ax` become jumps at EINIT; other ENCLUs are strict */
+    SGXSIM_STRICT,  /* every ENCLU is the #UD that it is on a processor without SGX */
+};
+
+struct sgxsim_options {
+    enum sgxsim_speed speed;
+    uint64_t epc_pages;   /* limit of EPC pages of this device; 0: none */
+    const char *key_file; /* the fuse key: 32 random bytes, made with mode 0600 if absent;
+                             NULL: a key of this process only */
+};
+
+/* What the simulated processor enumerates in CPUID.12H. */
+struct sgxsim_caps {
+    struct sgx_attributes attributes; /* bits that may be set */
+    uint32_t miscselect;
+    bool sgx2, edeccssa;
+    uint64_t max_enclave_size;
+};
+void sgxsim_caps(struct sgxsim_caps *caps);
+
+/* Events since the device was opened. All monotonic except epc_pages. */
+struct sgxsim_stats {
+    uint64_t eenter, eresume, eexit, aex; /* aex counts each kind: faults, traps, interrupts */
+    uint64_t aex_fault, aex_interrupt;
+    uint64_t ereport, egetkey, eaccept, eacceptcopy, emodpe, edeccssa;
+    uint64_t eadd, eextend, eaug, emodpr, emodt, eremove, etrack;
+    uint64_t ewb, eldu; /* pages moved out of and back into a limited EPC */
+    uint64_t epc_pages, epc_peak_pages;
+    uint64_t slots; /* ENCLU slots patched */
+};
+
+/* An open /dev/sgx_enclave. -ENOSYS: this machine lacks FSGSBASE, XSAVE or a way to trap system calls
+ * (Linux 5.11's Syscall User Dispatch, or seccomp). */
+struct sgxsim;
+int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out);
+/* Frees the enclave; -EBUSY while a thread is inside or a TCS holds a frame in flight on one. */
+int sgxsim_close(struct sgxsim *dev);
+
+/* The device's system calls. `map` is mmap(MAP_SHARED | MAP_FIXED) of the device file. */
+int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg);
+int sgxsim_map(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
+int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
+int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size);
+
+/* A descriptor that SGX_IOC_ENCLAVE_PROVISION accepts; the caller closes it. */
+int sgxsim_open_provision(void);
+
+/* The vDSO's function: the same registers, the same struct, the same fix-up of exceptions. An enclave
+ * must not be entered from a signal handler that interrupted an enclave. */
+int sgxsim_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx,
+                         unsigned int function, unsigned long r8, unsigned long r9,
+                         struct sgx_enclave_run *run);
+
+/* sigaction(2) for a process that has threads in simulated enclaves: the handler runs after an AEX,
+ * with the registers that hardware would show (RIP at the AEP, RAX = ERESUME, RBX = TCS). A handler
+ * may set RAX to EENTER. Handlers installed behind its back would run with the enclave's FS. */
+int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
+
+void sgxsim_stats(struct sgxsim *dev, struct sgxsim_stats *stats);
+
+/* ENCLS[EDBGRD] and [EDBGWR] of a debug enclave's page, at most up to its end: what a debugger gets
+ * through ptrace. -EIO: not a debug enclave, no page, or not debuggable. */
+int sgxsim_debug_read(struct sgxsim *dev, uint64_t addr, void *out, uint64_t size);
+int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint64_t size);
+
+/* For attacks in tests: after every instruction that this thread executes inside an enclave there is
+ * an interrupt (AEX); `hook` is called with the interrupted RIP, and returns the leaf that the AEP
+ * executes next: SGX_ERESUME, or SGX_EENTER to enter again at once. NULL stops it. */
+typedef enum sgx_enclu (*sgxsim_step_hook)(void *arg, uint64_t tcs, uint64_t rip);
+void sgxsim_step(sgxsim_step_hook hook, void *arg);
+
+#endif

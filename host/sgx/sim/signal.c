@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals: the exceptions of enclaves (and of ENCLU itself), and the interrupts that make AEXs.
+//
+// A handler may find this thread in five places:
+//   enclave    in ELRANGE: an exception or interrupt of the enclave
+//   slot       in a jump block or early in entry.S: FS may be the enclave's, registers half saved
+//   simulator  in C code on the simulator's stack, in the middle of a leaf
+//   commit     the leaf has happened, and its result is being loaded from struct sim_thread
+//   host       anywhere else
+// Interrupts are taken at once in enclave, commit and host; in slot and simulator they are sent again
+// with all of them blocked, and sim_trap unblocks them once the leaf has happened.
+#include "host/sgx/sim/sim.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SIG_COUNT 65
+#define KICK (SIGRTMAX - 3)
+#define FP_MAGIC1 0x46505853u
+
+enum place { PLACE_HOST, PLACE_ENCLAVE, PLACE_SLOT, PLACE_SIMULATOR, PLACE_COMMIT };
+
+static struct sigaction actions[SIG_COUNT]; /* of the program */
+static pthread_mutex_t actions_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool is_sync(int sig)
+{
+    return sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGTRAP ||
+           sig == SIGSYS;
+}
+
+static bool within(uint64_t p, const void *begin, const void *end)
+{
+    return p >= (uint64_t)begin && p < (uint64_t)end;
+}
+
+/* --- registers of the frame ------------------------------------------------------------------ */
+
+static const uint8_t gregs[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                REG_R12, REG_R13, REG_R14, REG_R15, REG_EFL, REG_RIP};
+
+static void load(struct sim_thread *t, const ucontext_t *uc, uint64_t fs, uint64_t gs)
+{
+    uint64_t *r = (uint64_t *)&t->r;
+    for (size_t i = 0; i < sizeof(gregs); i++)
+        r[i] = (uint64_t)uc->uc_mcontext.gregs[gregs[i]];
+    t->r.fs = fs;
+    t->r.gs = gs;
+}
+
+static void store(const struct sim_thread *t, ucontext_t *uc)
+{
+    const uint64_t *r = (const uint64_t *)&t->r;
+    for (size_t i = 0; i < sizeof(gregs); i++)
+        uc->uc_mcontext.gregs[gregs[i]] = (greg_t)r[i];
+}
+
+/* --- the program's handlers ------------------------------------------------------------------ */
+
+/* Runs the program's handler as the kernel would have; without one, for an exception, dies of it. */
+static void deliver(int sig, siginfo_t *info, ucontext_t *uc)
+{
+    struct sigaction act = actions[sig];
+    if ((act.sa_flags & SA_SIGINFO) == 0 &&
+        (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
+        if (is_sync(sig)) {
+            struct sigaction dfl = {.sa_handler = SIG_DFL};
+            sigaction(sig, &dfl, NULL);
+            if (info->si_code <= 0) /* sent, not raised: it will not come again by itself */
+                syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info);
+        }
+        return;
+    }
+    sigset_t mask = uc->uc_sigmask, before;
+    for (int s = 1; s < SIG_COUNT; s++) {
+        if (sigismember(&act.sa_mask, s) == 1)
+            sigaddset(&mask, s);
+    }
+    if ((act.sa_flags & SA_NODEFER) == 0)
+        sigaddset(&mask, sig);
+    sigprocmask(SIG_SETMASK, &mask, &before);
+    if ((act.sa_flags & SA_SIGINFO) != 0)
+        act.sa_sigaction(sig, info, uc);
+    else
+        act.sa_handler(sig);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* A signal that the kernel would have raised at the AEP, since no fix-up covers it. */
+static void raise_fault(struct sim_thread *t, ucontext_t *uc)
+{
+    siginfo_t info = {.si_signo = t->raise, .si_code = SI_KERNEL};
+    int sig = t->raise;
+    t->raise = 0;
+    info.si_addr = (void *)t->addr;
+    uc->uc_mcontext.gregs[REG_TRAPNO] = t->vector;
+    uc->uc_mcontext.gregs[REG_ERR] = t->error;
+    deliver(sig, &info, uc);
+}
+
+/* --- inside an enclave ----------------------------------------------------------------------- */
+
+static bool is_enclu(struct sim_thread *t, uint64_t rip)
+{
+    static const uint8_t enclu[3] = {0x0f, 0x01, 0xd7};
+    const uint8_t *p = (const uint8_t *)rip;
+    if (t->inside) {
+        if (rip - t->dev->base > t->dev->size - 3)
+            return false;
+        p = t->dev->epc + (rip - t->dev->base);
+    }
+    return memcmp(p, enclu, sizeof(enclu)) == 0;
+}
+
+/* The access that a #PF's error code tells of. */
+static uint32_t access_of(uint32_t error)
+{
+    return error & (SGX_PF_W | SGX_PF_I);
+}
+
+static bool wants_notify(const struct sim_thread *t)
+{
+    return (t->tcs->flags & SGX_TCS_AEXNOTIFY) != 0 && (t->gpr->aexnotify & 1) != 0;
+}
+
+/* #PF by the enclave's code: true if it may simply go on. */
+static bool page_fault(struct sim_thread *t, const ucontext_t *uc, const siginfo_t *info)
+{
+    struct sgxsim *dev = t->dev;
+    uint64_t addr = (uint64_t)info->si_addr;
+    uint32_t error = (uint32_t)uc->uc_mcontext.gregs[REG_ERR];
+    t->addr = addr;
+    t->error = error;
+    if (addr - dev->base >= dev->size)
+        return false;
+    error = access_of(error);
+    sim_lock(dev);
+    enum sim_fault_result result = sim_page_fault(dev, addr, &error);
+    sim_unlock(dev);
+    t->error = error;
+    if (result == SIM_FAULT_SIGNAL)
+        return false;
+    /* The kernel has resolved it; to the enclave it was an AEX and an ERESUME. */
+    SIM_COUNT(dev, aex_fault);
+    if (wants_notify(t)) {
+        sim_aex(t, 0);
+        return true;
+    }
+    SIM_COUNT(dev, aex);
+    SIM_COUNT(dev, eresume);
+    return true;
+}
+
+static void single_step(struct sim_thread *t)
+{
+    uint64_t rip = t->r.rip, tcs = t->tcs_addr;
+    SIM_COUNT(t->dev, aex_interrupt);
+    sim_aex(t, 0);
+    if (t->step != NULL)
+        t->r.rax = t->step(t->step_arg, tcs, rip);
+}
+
+static void exception(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+{
+    unsigned trap = (unsigned)uc->uc_mcontext.gregs[REG_TRAPNO];
+    t->addr = 0;
+    t->error = (uint32_t)uc->uc_mcontext.gregs[REG_ERR];
+    if (sig == SIGSYS) { /* `syscall` is #UD inside; the kernel has stepped over it */
+        t->r.rip -= 2;
+        trap = SGX_VECTOR_UD;
+        t->error = 0;
+    } else if ((sig == SIGILL || sig == SIGSEGV) && is_enclu(t, t->r.rip)) {
+        t->insn = 3;
+        sim_enclu(t);
+        return;
+    } else if (sig == SIGTRAP && trap == SGX_VECTOR_DB && t->step != NULL) {
+        single_step(t);
+        return;
+    } else if (trap == SGX_VECTOR_PF && page_fault(t, uc, info)) {
+        return;
+    }
+    t->vector = trap;
+    sim_fault(t);
+}
+
+/* --- handlers -------------------------------------------------------------------------------- */
+
+static void set_frame(struct sim_thread *t, ucontext_t *uc)
+{
+    uint32_t magic;
+    t->frame = (uint8_t *)uc->uc_mcontext.fpregs;
+    t->xrstor = NULL;
+    memcpy(&magic, t->frame + 464, 4);
+    if (magic != FP_MAGIC1)
+        _exit(125); /* no XSAVE frame: not a kernel that we run on */
+}
+
+/* Back to where the state in t->r belongs. */
+static void go(struct sim_thread *t, ucontext_t *uc, uint64_t base[2])
+{
+    store(t, uc);
+    base[0] = t->r.fs;
+    base[1] = t->r.gs;
+    if (t->raise != 0)
+        raise_fault(t, uc);
+}
+
+static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo_t *info,
+                        ucontext_t *uc, uint64_t base[2])
+{
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    if (place == PLACE_ENCLAVE) {
+        load(t, uc, base[0], base[1]);
+        set_frame(t, uc);
+        exception(t, sig, info, uc);
+        go(t, uc, base);
+    } else if (sig == SIGILL && rip == (uint64_t)sim_trap) {
+        uc->uc_sigmask = t->saved_mask;
+        t->pending = 0;
+        go(t, uc, base);
+    } else if (sig == SIGTRAP && place == PLACE_COMMIT) {
+        go(t, uc, base); /* single step within our own way out */
+    } else if (sig == SIGTRAP && place == PLACE_SLOT) {
+        return; /* … and in */
+    } else if (t != NULL && place == PLACE_HOST && rip == (uint64_t)sim_aep_enclu) {
+        load(t, uc, base[0], base[1]);
+        t->host_fs = base[0];
+        t->host_gs = base[1];
+        set_frame(t, uc);
+        t->insn = 3;
+        sim_enclu(t);
+        go(t, uc, base);
+    } else {
+        deliver(sig, info, uc);
+    }
+}
+
+static void defer(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+{
+    if (t->pending == 0)
+        t->saved_mask = uc->uc_sigmask;
+    for (int s = 1; s < SIG_COUNT; s++) {
+        if (!is_sync(s))
+            sigaddset(&uc->uc_sigmask, s);
+    }
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, sig, info);
+    t->pending = 1;
+}
+
+static void handle_async(struct sim_thread *t, enum place place, int sig, siginfo_t *info,
+                         ucontext_t *uc, uint64_t base[2])
+{
+    if (place == PLACE_SLOT || place == PLACE_SIMULATOR) {
+        defer(t, sig, info, uc);
+        return;
+    }
+    if (place == PLACE_COMMIT) {
+        go(t, uc, base);
+        place = t->inside ? PLACE_ENCLAVE : PLACE_HOST;
+    }
+    if (place == PLACE_ENCLAVE) {
+        load(t, uc, base[0], base[1]);
+        set_frame(t, uc);
+        SIM_COUNT(t->dev, aex_interrupt);
+        sim_aex(t, 0);
+        go(t, uc, base);
+    }
+    if (sig != KICK)
+        deliver(sig, info, uc);
+}
+
+static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, uint64_t fs)
+{
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
+    if (within(rip, sim_commit_begin, sim_commit_end) ||
+        within(rip, t->code, (uint8_t *)t->code + SGX_PAGE_SIZE))
+        return PLACE_COMMIT;
+    if (within(rip, sim_trans_begin, sim_trans_end))
+        return PLACE_SLOT;
+    if (t->inside && rip - t->dev->base < t->dev->size)
+        return PLACE_ENCLAVE;
+    if (t->inside && sim_slots_contain(t->dev, rip))
+        return PLACE_SLOT;
+    if (fs == t->host_fs && rsp - (t->stack_top - 0x40000) < 0x40000)
+        return PLACE_SIMULATOR;
+    return PLACE_HOST;
+}
+
+static __attribute__((noinline)) void handle(struct sim_thread *t, int sig, siginfo_t *info,
+                                             ucontext_t *uc, uint64_t base[2], uint64_t fs)
+{
+    int saved = errno;
+    enum place place = t != NULL ? find_place(t, uc, fs) : PLACE_HOST;
+    if (is_sync(sig))
+        handle_sync(t, place, sig, info, uc, base);
+    else
+        handle_async(t, place, sig, info, uc, base);
+    errno = saved;
+}
+
+/* FS may be the enclave's here: nothing that needs TLS before it is ours. A thread that was cloned
+ * from one that had entered an enclave carries its parent's ES until it enters one itself; it is told
+ * by its FS, and by being nowhere near an enclave. */
+__attribute__((no_stack_protector)) static void handler(int sig, siginfo_t *info, void *ctx)
+{
+    uint64_t base[2], fs;
+    struct sim_thread *t = sim_thread_by_es();
+    __asm__ volatile("rdfsbase %0" : "=r"(base[0]));
+    __asm__ volatile("rdgsbase %0" : "=r"(base[1]));
+    fs = base[0];
+    if (t != NULL && fs != t->host_fs && find_place(t, ctx, fs) == PLACE_HOST)
+        t = NULL;
+    if (t != NULL) {
+        __asm__ volatile("wrfsbase %0" : : "r"(t->host_fs));
+        __asm__ volatile("wrgsbase %0" : : "r"(t->host_gs));
+    }
+    handle(t, sig, info, ctx, base, fs);
+    if (t != NULL) {
+        __asm__ volatile("wrfsbase %0" : : "r"(base[0]));
+        __asm__ volatile("wrgsbase %0" : : "r"(base[1]));
+    }
+}
+
+static int install(int sig, int flags)
+{
+    struct sigaction act = {.sa_sigaction = handler};
+    act.sa_flags = SA_SIGINFO | SA_ONSTACK | (flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT));
+    sigfillset(&act.sa_mask);
+    for (int s = 1; s < SIG_COUNT; s++) {
+        if (is_sync(s))
+            sigdelset(&act.sa_mask, s); /* a second fault must not be lost in a blocked signal */
+    }
+    return sigaction(sig, &act, NULL) == 0 ? 0 : -errno;
+}
+
+/* At each open: somebody may have put handlers of their own over ours since the last one. */
+int sim_signals_init(void)
+{
+    static const int all[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 0};
+    int ret = 0;
+    pthread_mutex_lock(&actions_lock);
+    for (size_t i = 0; ret == 0 && i < sizeof(all) / sizeof(all[0]); i++) {
+        int sig = all[i] != 0 ? all[i] : KICK;
+        struct sigaction now;
+        if (sigaction(sig, NULL, &now) == 0 && now.sa_sigaction == handler)
+            continue;
+        actions[sig] = now;
+        ret = install(sig, sig == KICK ? SA_RESTART : 0);
+    }
+    pthread_mutex_unlock(&actions_lock);
+    return ret;
+}
+
+int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+    int ret = 0;
+    if (sig <= 0 || sig >= SIG_COUNT || sig == KICK)
+        return -EINVAL;
+    pthread_mutex_lock(&actions_lock);
+    if (old != NULL)
+        *old = actions[sig];
+    if (act != NULL) {
+        actions[sig] = *act;
+        bool ours = (act->sa_flags & SA_SIGINFO) != 0 ||
+                    (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+        if (is_sync(sig))
+            ret = 0;
+        else if (ours)
+            ret = install(sig, act->sa_flags);
+        else
+            ret = sigaction(sig, act, NULL) == 0 ? 0 : -errno;
+    }
+    pthread_mutex_unlock(&actions_lock);
+    return ret;
+}
+
+void sim_kick(const struct sim_thread *t)
+{
+    syscall(SYS_tgkill, getpid(), t->tid, KICK);
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside the simulated processor: its state, and who changes it.
+//
+// Memory: a memfd holds the EPC pages of one enclave at their offsets in ELRANGE. It is mapped twice:
+// once whole and writable somewhere, which is the processor's own view (`epc`), and once at ELRANGE,
+// where host page protections stand for what page tables and EPCM together allow.
+#ifndef HOST_SGX_SIM_SIM_H
+#define HOST_SGX_SIM_SIM_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+#include <openssl/evp.h>
+
+#include "host/sgx/sim/offsets.h"
+#include "host/sgx/sim/sgxsim.h"
+
+#define SIM_LOWEST 0x10000ull /* lowest address that is ever mapped */
+
+/* EPCM, one entry for each page of ELRANGE (SDM 35.20); all zero: no EPC page there. */
+#define PAGE_VALID 0x01u
+#define PAGE_PENDING 0x02u
+#define PAGE_MODIFIED 0x04u
+#define PAGE_PR 0x08u
+#define PAGE_BLOCKED 0x10u
+#define PAGE_EVICTED 0x20u /* the driver's: EWB put it out, ELDU brings it back */
+#define PAGE_REFERENCED 0x40u
+struct sim_page {
+    uint8_t state; /* PAGE_* */
+    uint8_t type;  /* enum sgx_page_type */
+    uint8_t perm;  /* SGX_SECINFO_RWX */
+    uint8_t max;   /* what the driver lets mmap ask for, PROT_* */
+    uint32_t epoch; /* tracking epoch of EBLOCK, EMODPR or EMODT */
+};
+
+struct sim_vma {
+    uint64_t start, end; /* offsets */
+    int prot;
+};
+
+struct sim_block; /* a jump block, see slots.c */
+
+/* One enclave, and the driver's open file that it belongs to. */
+struct sgxsim {
+    /* The processor's */
+    uint64_t base, size;
+    struct sgx_secs secs;
+    bool created;         /* ECREATE was done */
+    _Atomic bool initialized; /* EINIT was done */
+    EVP_MD_CTX *hash; /* MRENCLAVE so far */
+    uint8_t isv_family_id[16], isv_ext_prod_id[16]; /* SECS fields without a place in the SDM */
+    _Atomic uint32_t epoch;                         /* ETRACK counts it up */
+    int fd;
+    uint8_t *epc;           /* processor's view; epc[offset] */
+    struct sim_page *pages; /* EPCM */
+    uint64_t *groups;       /* bitmap: this group of 512 pages may hold valid ones */
+    _Atomic uint32_t lock;  /* EPCM and everything below; futex */
+
+    /* The driver's */
+    struct sgxsim_options options;
+    struct sim_vma *vmas;
+    unsigned vma_count, vma_room;
+    _Atomic bool busy; /* one ioctl at a time */
+    uint64_t allowed_attributes;
+    bool closing;
+    uint64_t clock_hand; /* of the pages looked at for eviction */
+
+    struct sim_block *blocks;
+    struct sgxsim_stats stats; /* plain fields: counted with relaxed atomics */
+};
+
+#define SIM_COUNT(dev, field) __atomic_fetch_add(&(dev)->stats.field, 1, __ATOMIC_RELAXED)
+
+/* Registers, in the order of GPRSGX. */
+struct sim_regs {
+    uint64_t rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rflags, rip;
+    uint64_t fs, gs;
+};
+
+#define RFLAGS_STATUS 0x8d5ull /* CF PF AF ZF SF OF */
+#define RFLAGS_ZF 0x40ull
+#define RFLAGS_TF 0x100ull
+#define RFLAGS_RF 0x10000ull
+
+/* One host thread that enters enclaves: the logical processor it runs on. */
+struct sim_thread {
+    struct sim_regs r; /* while a leaf or an AEX is in progress */
+    uint64_t host_fs, host_gs;
+    uint64_t stack_top;
+    void (*stub)(void);
+    const void *xrstor; /* XSAVE area to load on the way out, or NULL */
+    uint64_t xmask;
+    _Atomic uint32_t pending; /* signals were deferred */
+    uint32_t insn;            /* size of the ENCLU slot at r.rip */
+    void *code;
+
+    /* Enclave mode (SDM 35.1: CR_ENCLAVE_MODE, CR_ACTIVE_SECS, CR_TCS_PA …) */
+    _Atomic bool inside;
+    struct sgxsim *dev;
+    struct sgx_tcs *tcs; /* processor's view */
+    uint64_t tcs_addr;
+    struct sgx_gprsgx *gpr; /* of the current SSA frame */
+    _Atomic uint32_t epoch; /* tracking epoch in which it entered */
+
+    uint8_t *frame; /* XSAVE area of the signal frame, or NULL: the live registers */
+    void *fpu;      /* where live registers wait while C code uses them */
+    /* Last fault, for AEX */
+    unsigned vector;
+    int raise; /* a signal that the kernel would send at the AEP */
+    uint32_t error;
+    uint64_t addr;
+
+    int tid;
+    unsigned index;         /* in the table and in the LDT */
+    bool free;
+    void *altstack;
+    struct sgxsim *guarded; /* whose ELRANGE traps system calls */
+    sigset_t saved_mask;    /* before signals were deferred */
+    sgxsim_step_hook step;
+    void *step_arg;
+    struct sim_thread *next;
+};
+_Static_assert(offsetof(struct sim_thread, host_fs) == T_HOST_FS, "T_HOST_FS");
+_Static_assert(offsetof(struct sim_thread, stack_top) == T_STACK, "T_STACK");
+_Static_assert(offsetof(struct sim_thread, stub) == T_STUB, "T_STUB");
+_Static_assert(offsetof(struct sim_thread, xrstor) == T_XRSTOR, "T_XRSTOR");
+_Static_assert(offsetof(struct sim_thread, pending) == T_PENDING, "T_PENDING");
+_Static_assert(offsetof(struct sim_thread, insn) == T_INSN, "T_INSN");
+_Static_assert(offsetof(struct sim_thread, code) == T_CODE, "T_CODE");
+
+/* A leaf's outcome: an error code of the SDM (>= 0), or a fault. */
+#define SIM_GP (-(int)SGX_VECTOR_GP)
+#define SIM_PF (-(int)SGX_VECTOR_PF)
+#define SIM_UD (-(int)SGX_VECTOR_UD)
+
+/* cpu.c: what this processor has. */
+struct sim_cpu {
+    uint64_t xfrm;       /* XCR0 without what the kernel grants only on request */
+    uint32_t mxcsr_mask;
+    struct {
+        uint32_t offset, size;
+    } xstate[64];
+    uint8_t fuse_key[32];
+    uint8_t cpusvn[16];
+    uint8_t report_keyid[32]; /* of this boot, that is, this process */
+    uint64_t lepubkeyhash[4]; /* MSRs IA32_SGXLEPUBKEYHASHn; the driver writes MRSIGNER */
+};
+extern struct sim_cpu sim_cpu;
+int sim_cpu_init(const char *key_file);
+/* Bytes that XSAVE writes for these components, standard format. */
+uint32_t sim_xsave_size(uint64_t xfrm);
+
+/* epc.c: EPC memory and protections. The caller holds dev->lock. */
+int sim_epc_create(struct sgxsim *dev);
+void sim_epc_destroy(struct sgxsim *dev);
+static inline struct sim_page *sim_page(struct sgxsim *dev, uint64_t offset)
+{
+    return &dev->pages[offset >> SGX_PAGE_SHIFT];
+}
+/* Next page from `offset` with a valid entry; `end` if none. */
+uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
+int sim_epc_take(struct sgxsim *dev, uint64_t offset); /* an EPC page: 0, -ENOMEM */
+void sim_epc_give(struct sgxsim *dev, uint64_t offset);
+void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
+void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size);
+int sim_vma_prot(const struct sgxsim *dev, uint64_t offset); /* -1: not mapped */
+int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot); /* -1: unmap */
+
+void sim_lock(struct sgxsim *dev);
+void sim_unlock(struct sgxsim *dev);
+
+/* encls.c: the OS leaves (SDM 38.3). An EPC page is named by its enclave and offset. */
+int sim_ecreate(struct sgxsim *dev, const struct sgx_pageinfo *info);
+int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info);
+int sim_eextend(struct sgxsim *dev, uint64_t addr);
+int sim_einit(struct sgxsim *dev, const struct sgx_sigstruct *css,
+              const struct sgx_einittoken *token);
+int sim_eaug(struct sgxsim *dev, const struct sgx_pageinfo *info);
+int sim_emodpr(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr);
+int sim_emodt(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr);
+int sim_eremove(struct sgxsim *dev, uint64_t addr);
+int sim_eremove_secs(struct sgxsim *dev);
+int sim_eblock(struct sgxsim *dev, uint64_t addr);
+int sim_etrack(struct sgxsim *dev);
+/* True if no thread is inside since before `epoch` ended (ETRACK after it, and all have left). */
+bool sim_tracked(const struct sgxsim *dev, uint32_t epoch);
+/* True if a thread is inside that entered in an epoch before `before`. */
+bool sim_inside(const struct sgxsim *dev, uint32_t before);
+
+/* enclu.c: the user leaves (SDM 38.4): registers in t->r, in and out. */
+void sim_enclu(struct sim_thread *t);
+void sim_enclu_live(struct sim_thread *t); /* from entry.S */
+
+/* aex.c: asynchronous exits (SDM 36.4). State in t->r is the enclave's before, the host's after. */
+void sim_aex(struct sim_thread *t, uint32_t exitinfo);
+void sim_xsave(struct sim_thread *t, uint8_t *area, uint64_t xfrm);
+bool sim_xrstor_check(const uint8_t *area, uint64_t xfrm);
+void sim_xrstor(struct sim_thread *t, const uint8_t *area, uint64_t xfrm); /* NULL: initial state */
+/* The fault t->vector, t->error, t->addr: AEX, and then the vDSO's fix-up. */
+void sim_fault(struct sim_thread *t);
+/* Live registers around C code that uses vectors; no-ops when a signal frame holds them. */
+void sim_fpu_begin(struct sim_thread *t);
+void sim_fpu_end(struct sim_thread *t);
+
+/* keys.c: EREPORT's MAC and EGETKEY's derivation (vector registers are used). */
+int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
+               const uint8_t data[64], struct sgx_report *report);
+int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16]);
+
+/* device.c: what the kernel's fault handler does. With dev->lock held. */
+enum sim_fault_result {
+    SIM_FAULT_RETRY, /* resolved */
+    SIM_FAULT_SIGNAL,
+};
+/* `error` in: P-less access bits (W, I); out: the error code that is reported. */
+enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t *error);
+struct sgxsim *sim_device_at(uint64_t addr);
+
+/* thread.c */
+extern __thread struct sim_thread *sim_self;
+extern _Atomic(struct sim_thread *) sim_threads;
+extern uint8_t sim_strict;
+int sim_attach(void);
+struct sim_thread *sim_thread_by_es(void);
+int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */
+int sim_table_map(uint8_t *at);      /* maps the table of threads at the start of a jump block */
+#define SIM_TABLE_SIZE 0x8000u
+
+/* slots.c */
+void sim_slots_patch(struct sgxsim *dev);
+void sim_slots_free(struct sgxsim *dev);
+bool sim_slots_contain(const struct sgxsim *dev, uint64_t rip);
+
+/* signal.c */
+int sim_signals_init(void);
+void sim_kick(const struct sim_thread *t);
+
+/* entry.S */
+extern const uint8_t sim_aep[], sim_aep_enclu[], sim_exception[];
+extern const uint8_t sim_trans_begin[], sim_trans_end[], sim_commit_begin[], sim_commit_end[];
+extern const uint8_t sim_trap[], sim_code_begin[], sim_code_end[];
+extern const uint8_t sim_stub_begin[], sim_stub_site[], sim_stub_end[];
+void sim_from_enclave(void);
+
+#endif

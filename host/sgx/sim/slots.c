@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// ENCLU slots: five bytes `enclu; xchg %ax,%ax` in an enclave's code that become a direct jump after
+// the measurement. The jump ends in a block of 64 KiB just outside ELRANGE: the table of threads,
+// then a stub for each slot (entry.S).
+#include "host/sgx/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define BLOCK_SIZE 0x10000ull
+#define REACH 0x7fff0000ull /* of a rel32, with room for a block */
+
+static const uint8_t slot[5] = {0x0f, 0x01, 0xd7, 0x66, 0x90};
+
+struct sim_block {
+    struct sim_block *next;
+    uint8_t *at;
+    uint32_t used; /* bytes of stubs */
+};
+
+static uint32_t stub_size(void)
+{
+    return ((uint32_t)(sim_stub_end - sim_stub_begin) + 15) & ~15u;
+}
+
+static bool reaches(uint64_t from, uint64_t to)
+{
+    return from < to ? to - from < REACH : from - to < REACH;
+}
+
+static uint8_t *block_at(uint64_t addr)
+{
+    void *p = mmap((void *)addr, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (p != (void *)addr || sim_table_map(p) != 0) {
+        munmap(p, BLOCK_SIZE);
+        return NULL;
+    }
+    return p;
+}
+
+/* The free place nearest to ELRANGE that the site reaches: above it, else below. */
+static struct sim_block *block_new(struct sgxsim *dev, uint64_t site)
+{
+    uint64_t end = dev->base + dev->size;
+    uint8_t *p = NULL;
+    for (uint64_t at = (end + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1); p == NULL && reaches(site, at);
+         at += BLOCK_SIZE)
+        p = block_at(at);
+    for (uint64_t at = dev->base & ~(BLOCK_SIZE - 1);
+         p == NULL && at > 2 * BLOCK_SIZE && reaches(site, at - BLOCK_SIZE); at -= BLOCK_SIZE)
+        p = block_at(at - BLOCK_SIZE);
+    struct sim_block *b = p != NULL ? calloc(1, sizeof(*b)) : NULL;
+    if (b == NULL)
+        return NULL;
+    b->at = p;
+    b->next = dev->blocks;
+    dev->blocks = b;
+    return b;
+}
+
+static void patch(struct sgxsim *dev, uint64_t offset)
+{
+    uint64_t site = dev->base + offset;
+    struct sim_block *b = dev->blocks;
+    while (b != NULL &&
+           (b->used + stub_size() > BLOCK_SIZE - SIM_TABLE_SIZE || !reaches(site, (uint64_t)b->at)))
+        b = b->next;
+    if (b == NULL && (b = block_new(dev, site)) == NULL)
+        return; /* out of reach: it stays a #UD */
+    uint8_t *stub = b->at + SIM_TABLE_SIZE + b->used;
+    b->used += stub_size();
+    memcpy(stub, sim_stub_begin, (size_t)(sim_stub_end - sim_stub_begin));
+    memcpy(stub + (sim_stub_site - sim_stub_begin) - 8, &site, 8);
+    int32_t distance = (int32_t)((int64_t)stub - (int64_t)(site + sizeof(slot)));
+    dev->epc[offset] = 0xe9; /* jmp rel32 */
+    memcpy(dev->epc + offset + 1, &distance, 4);
+    SIM_COUNT(dev, slots);
+}
+
+static bool is_code(struct sgxsim *dev, uint64_t offset)
+{
+    const struct sim_page *p = sim_page(dev, offset);
+    return offset < dev->size && (p->state & PAGE_VALID) != 0 && p->type == SGX_PT_REG &&
+           (p->perm & SGX_SECINFO_X) != 0;
+}
+
+void sim_slots_patch(struct sgxsim *dev)
+{
+    for (uint64_t page = sim_epc_next(dev, 0, dev->size); page < dev->size;
+         page = sim_epc_next(dev, page + SGX_PAGE_SIZE, dev->size)) {
+        if (!is_code(dev, page))
+            continue;
+        uint64_t end = page + SGX_PAGE_SIZE;
+        if (!is_code(dev, end))
+            end -= sizeof(slot) - 1;
+        for (uint64_t at = page; at < end; at++) {
+            const uint8_t *found = memchr(dev->epc + at, slot[0], end - at);
+            if (found == NULL)
+                break;
+            at = (uint64_t)(found - dev->epc);
+            if (memcmp(found, slot, sizeof(slot)) == 0)
+                patch(dev, at);
+        }
+    }
+    for (struct sim_block *b = dev->blocks; b != NULL; b = b->next)
+        mprotect(b->at + SIM_TABLE_SIZE, BLOCK_SIZE - SIM_TABLE_SIZE, PROT_READ | PROT_EXEC);
+}
+
+void sim_slots_free(struct sgxsim *dev)
+{
+    while (dev->blocks != NULL) {
+        struct sim_block *b = dev->blocks;
+        dev->blocks = b->next;
+        munmap(b->at, BLOCK_SIZE);
+        free(b);
+    }
+}
+
+bool sim_slots_contain(const struct sgxsim *dev, uint64_t rip)
+{
+    for (const struct sim_block *b = dev->blocks; b != NULL; b = b->next) {
+        if (rip - (uint64_t)b->at < BLOCK_SIZE)
+            return true;
+    }
+    return false;
+}
