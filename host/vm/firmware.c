@@ -25,53 +25,75 @@ static const uint8_t hash_table_guid[16] = {0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 
 static const uint8_t tdx_guid[16] = {0x35, 0x65, 0x7a, 0xe4, 0x4a, 0x98, 0x98, 0x47,
                                      0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2};
 
-static bool has_entry(const uint8_t *p, size_t size, const uint8_t guid[16])
+/* struct SevHashTable of QEMU with its padding: the room that the firmware must give. */
+#define HASH_TABLE_SIZE 176u
+
+/* The data of the entry with this GUID and its size, or NULL. */
+static const uint8_t *find_entry(const uint8_t *p, size_t size, const uint8_t guid[16],
+                                 size_t *data_size)
 {
     if (size < 32 + 18)
-        return false;
+        return NULL;
     const uint8_t *end = p + size - 32 - 16;
     size_t left = sh_le16(end - 2);
     if (memcmp(end, table_guid, 16) || left < 18 || left > size - 32)
-        return false;
+        return NULL;
     end -= 2;
     left -= 18;
     while (left >= 18) {
         size_t entry = sh_le16(end - 18);
         if (entry < 18 || entry > left)
-            return false;
-        if (!memcmp(end - 16, guid, 16))
-            return true;
+            return NULL;
+        if (!memcmp(end - 16, guid, 16)) {
+            *data_size = entry - 18;
+            return end - entry;
+        }
         end -= entry;
         left -= entry;
     }
-    return false;
+    return NULL;
 }
 
-static int need_entry(const char *path, const uint8_t guid[16], const char *what,
-                      const char *package, struct sh_error *err)
+/* Firmware that has no use for the table has the entry all the same, with address and size zero. */
+static bool holds_hashes(const uint8_t *p, size_t size)
+{
+    size_t n;
+    const uint8_t *data = find_entry(p, size, hash_table_guid, &n);
+    return data && n == 8 && sh_le32(data) && sh_le32(data + 4) >= HASH_TABLE_SIZE;
+}
+
+static bool is_tdvf(const uint8_t *p, size_t size)
+{
+    size_t n;
+    const uint8_t *data = find_entry(p, size, tdx_guid, &n);
+    return data && n == 4 && sh_le32(data) && sh_le32(data) <= size;
+}
+
+static int need(const char *path, bool (*has)(const uint8_t *, size_t), const char *what,
+                const char *package, struct sh_error *err)
 {
     uint8_t *data;
     size_t size;
     int r = sh_read_file(AT_FDCWD, path, FIRMWARE_SIZE_MAX, &data, &size, err);
     if (r)
         return r;
-    bool has = has_entry(data, size, guid);
+    bool usable = has(data, size);
     free(data);
-    if (has)
+    if (usable)
         return 0;
     return sh_fail(err, -EBADMSG, "the firmware %s %s; use the one of %s", path, what, package);
 }
 
 int sh_vm_firmware_has_hash_table(const char *path, struct sh_error *err)
 {
-    return need_entry(path, hash_table_guid,
-                      "has no place for kernel hashes, so kernel and command line would not be "
-                      "measured", "ovmf-amdsev", err);
+    return need(path, holds_hashes,
+                "has no place for kernel hashes, so kernel and command line would not be "
+                "measured", "ovmf-amdsev", err);
 }
 
 int sh_vm_firmware_has_tdx(const char *path, struct sh_error *err)
 {
-    return need_entry(path, tdx_guid, "is not made for TDX", "ovmf-inteltdx", err);
+    return need(path, is_tdvf, "is not made for TDX", "ovmf-inteltdx", err);
 }
 
 int sh_vm_pick_firmware(struct sh_vm_config *config, const char *const *paths, const char *package,

@@ -177,9 +177,12 @@ static void make_firmware(uint8_t *fw)
     uint8_t *end = fw + FOOTER - 2;
     memcpy(end - 16, tdx, 16);
     sh_put_le16(end - 18, 22);
+    sh_put_le32(end - 22, 64); /* offset of the metadata from the end */
     end -= 22;
     memcpy(end - 16, hashes, 16);
     sh_put_le16(end - 18, 26);
+    sh_put_le32(end - 26, 0x80fc00); /* address */
+    sh_put_le32(end - 22, 0x400);    /* size */
 }
 
 static int ask(const uint8_t *fw, size_t size, int (*question)(const char *, struct sh_error *))
@@ -202,6 +205,16 @@ static void test_firmware(void **state)
     make_firmware(fw);
     assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), 0);
     assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), 0);
+    /* As OVMF builds that measure no kernel have it: the entry with address zero, or too little room. */
+    sh_put_le32(fw + FOOTER - 2 - 22 - 26, 0);
+    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+    make_firmware(fw);
+    sh_put_le32(fw + FOOTER - 2 - 22 - 22, 175);
+    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+    make_firmware(fw);
+    sh_put_le32(fw + FOOTER - 2 - 22, FW_SIZE + 1);
+    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), -EBADMSG);
+    make_firmware(fw);
     fw[FOOTER - 2 - 22 - 16] ^= 1;
     assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
     assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), 0);
