@@ -30,6 +30,7 @@ const struct sh_verb sh_verbs[] = {
     {"inspect", cmd_inspect, "show everything about an instance or image", sh_usage_inspect},
     {"clean", cmd_clean, "remove dead instances and leftovers", sh_usage_clean},
     {"measure", cmd_measure, "predict an image's launch measurement", sh_usage_measure},
+    {"doctor", cmd_doctor, "what this host has and lacks for each TEE", sh_usage_doctor},
     {NULL, NULL, NULL, NULL},
 };
 

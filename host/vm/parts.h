@@ -53,6 +53,9 @@ const char *sh_vm_find_qemu(void);
 /* "7.2.22"; remembered by the program's identity. */
 int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err);
 
+/* Does `qemu OPTION help` list this word? */
+bool sh_vm_qemu_lists(const char *qemu, const char *option, const char *word);
+
 /* -EOPNOTSUPP with a sentence when QEMU is older than major.minor, which brought `what`. */
 int sh_vm_need_qemu(const char *qemu, int major, int minor, const char *what, struct sh_error *err);
 

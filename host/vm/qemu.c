@@ -69,8 +69,8 @@ char *sh_vm_cache_path(const char *name)
     return sh_format("%s/%s", dir, name);
 }
 
-/* Runs `qemu --version` and returns its first line's version, "" if it says none. */
-static void ask_version(const char *qemu, char out[32])
+/* Runs QEMU with one or two arguments and collects what it prints on stdout, at most size - 1 bytes. */
+static void ask(const char *qemu, const char *option, const char *value, char *out, size_t size)
 {
     int fds[2];
     out[0] = 0;
@@ -78,21 +78,33 @@ static void ask_version(const char *qemu, char out[32])
         return;
     pid_t pid = fork();
     if (!pid) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 0);
+        dup2(null, 2);
         dup2(fds[1], 1);
-        execl(qemu, qemu, "--version", (char *)NULL);
+        execl(qemu, qemu, option, value, (char *)NULL);
         _exit(127);
     }
     close(fds[1]);
-    cleanup_fclose FILE *f = fdopen(fds[0], "r");
-    char line[256];
-    if (pid > 0 && f && fgets(line, sizeof(line), f)) {
-        const char *p = strstr(line, "version ");
-        if (p)
-            sscanf(p + 8, "%31[0-9.]", out);
-    }
+    size_t have = 0;
+    ssize_t n;
+    while (pid > 0 && have < size - 1 && (n = read(fds[0], out + have, size - 1 - have)) > 0)
+        have += (size_t)n;
+    out[have] = 0;
+    close(fds[0]); /* if it has more to say, it gets SIGPIPE */
     if (pid > 0)
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
+}
+
+bool sh_vm_qemu_lists(const char *qemu, const char *option, const char *word)
+{
+    char text[65536], *save;
+    ask(qemu, option, "help", text, sizeof(text));
+    for (char *w = strtok_r(text, " \n,\"", &save); w; w = strtok_r(NULL, " \n,\"", &save))
+        if (!strcmp(w, word))
+            return true;
+    return false;
 }
 
 int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
@@ -109,7 +121,10 @@ int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     if (cache && sh_vm_read_line(cache, line, sizeof(line)) && !strncmp(line, key, strlen(key)) &&
         sscanf(line + strlen(key), "%31[0-9.]", out) == 1)
         return 0;
-    ask_version(qemu, out);
+    ask(qemu, "--version", NULL, line, sizeof(line));
+    const char *said = strstr(line, "version ");
+    if (!said || sscanf(said + 8, "%31[0-9.]", out) != 1)
+        out[0] = 0;
     if (!out[0])
         return sh_fail(err, -ENOEXEC, "%s does not tell its version; is it QEMU?", qemu);
     if (cache) {

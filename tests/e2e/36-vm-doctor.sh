@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# doctor: says of every TEE what lacks and what to do, and its exit status tells whether anything runs.
+. tests/e2e/lib.sh
+export XDG_CACHE_HOME=$T/cache
+status "doctor" 0 "$SHELTER" doctor
+for tee in sgx tdx snp csv tdx-sim; do
+    check "tells of $tee" grep -qE "^$tee: (not )?usable" "$T/out"
+done
+check "warns of simulation" grep -q '^tdx-sim: usable (simulated: protects nothing)' "$T/out"
+"$SHELTER" doctor --json >"$T/json"
+ask() { python3 -c "
+import json
+d = json.load(open('$T/json'))
+t = {x['tee']: x for x in d['tees']}
+print($1)"; }
+same "json: usable" "$(ask 'd["usable"]')" True
+same "json: all TEEs" "$(ask 'sorted(t)')" "['csv', 'sgx', 'snp', 'tdx', 'tdx-sim']"
+same "json: simulated" "$(ask '[x["tee"] for x in d["tees"] if x["simulated"]]')" "['tdx-sim']"
+same "json: what is not usable says why" \
+    "$(ask 'all(x["usable"] or any(not c["ok"] for c in x["checks"]) for x in d["tees"])')" True
+same "json: host" "$(ask 'sorted(c["what"] for c in d["host"])')" \
+    "['QEMU', 'QEMU version', 'base files', 'disk space', 'kernel', 'network', 'store']"
+# Nothing usable: another exit status, and the reason.
+SHELTER_QEMU=$T/none status "without QEMU" 1 "$SHELTER" doctor
+check "without QEMU: says what to do" grep -q 'install qemu-system-x86' "$T/out"
+SHELTER_STORE=/proc/nothing status "store that cannot be" 0 "$SHELTER" doctor
+check "store that cannot be: says so" grep -qE -- '-- store +.*/proc/nothing' "$T/out"
+# A QEMU that is none must neither hang nor crash it.
+printf '#!/bin/sh\necho nonsense\n' >"$T/qemu" && chmod +x "$T/qemu"
+SHELTER_QEMU=$T/qemu status "a QEMU that is none" 0 "$SHELTER" doctor
+check "a QEMU that is none: says so" grep -q 'does not tell its version' "$T/out"
+status "wrong option" 125 "$SHELTER" doctor --frob
+one_line "wrong option: in one line" "frob"
+# /dev/kvm may open where no guest boots: the answer of a real boot is remembered.
+if [ -w /dev/kvm ]; then
+    same "KVM's answer is remembered" "$(cat "$T"/cache/shelter/kvm-* | sort -u | grep -cE '^(yes|no)$')" 1
+else
+    skip "KVM's answer is remembered: no /dev/kvm here"
+fi
