@@ -25,6 +25,7 @@ const struct sh_verb sh_verbs[] = {
     {"rm", cmd_rm, "remove instances", sh_usage_rm},
     {"ps", cmd_ps, "list instances", sh_usage_ps},
     {"logs", cmd_logs, "show what a workload wrote", sh_usage_logs},
+    {"cp", cmd_cp, "copy files out of and into an instance", sh_usage_cp},
     {"wait", cmd_wait, "wait until instances end", sh_usage_wait},
     {"status", cmd_status, "tell whether instances run", sh_usage_status},
     {"inspect", cmd_inspect, "show everything about an instance or image", sh_usage_inspect},

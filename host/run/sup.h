@@ -93,6 +93,8 @@ void sup_clients_data(struct sup *s, struct sup_session *session, unsigned i, co
 void sup_clients_eof(struct sup *s, struct sup_session *session, unsigned i);
 /* The last frame for all clients of a session (and the waiting ones, for session 0). */
 void sup_clients_end(struct sup *s, uint16_t session, const struct sh_fifo *last);
+/* Stop signal now, KILL after that time. */
+void sup_begin_stop(struct sup *s, uint32_t after_ms);
 /* STARTED, to those who wait for it. */
 void sup_clients_started(struct sup *s, uint16_t session);
 

@@ -87,9 +87,8 @@ static void answer_signal(struct sup *s, struct sup_client *c, uint32_t signal)
         sh_frame_put(&c->out, SH_CONTROL_DONE, 0, 0, NULL, 0);
 }
 
-static void begin_stop(struct sup *s, struct sup_client *c, uint32_t after_ms)
+void sup_begin_stop(struct sup *s, uint32_t after_ms)
 {
-    c->waits = true;
     uint32_t signal = s->instance->config.stop_signal ? s->instance->config.stop_signal : SIGTERM;
     sup_guest_signal(s, &s->sessions[0], s->sessions[0].started ? signal : SIGKILL);
     int64_t at = sh_now_ms() + (after_ms < 86400000 ? after_ms : 86400000);
@@ -140,7 +139,8 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
         c->waits = true;
         break;
     case SH_CONTROL_STOP:
-        begin_stop(s, c, sh_frame_u32(f, 0));
+        c->waits = true;
+        sup_begin_stop(s, sh_frame_u32(f, 0));
         break;
     default:
         c->closing = true;

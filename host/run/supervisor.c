@@ -18,6 +18,7 @@
 #include "host/run/sup.h"
 
 #define BOOT_LIMIT_MS 180000
+#define STOP_MS 10000 /* from SIGTERM to the kill */
 #define QEMU_WORDS_MAX 4096u
 
 int64_t sup_wall_ns(void)
@@ -190,6 +191,14 @@ static void finish(struct sup *s)
 
 /* --- the loop --- */
 
+static volatile sig_atomic_t terminate;
+
+/* The host shuts down, or somebody ends us by hand: the workload gets its time to stop. */
+static void on_terminate(int number)
+{
+    terminate = 1;
+}
+
 static int64_t next_timer(const struct sup *s)
 {
     int64_t at = s->hello ? 0 : s->boot_by;
@@ -240,7 +249,11 @@ static void poll_once(struct sup *s)
     int64_t at = s->ended ? 0 : next_timer(s), wait = at ? at - sh_now_ms() : -1;
     if (at && wait < 0)
         wait = 0;
-    if (poll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, (int)(wait > 60000 ? 60000 : wait)) < 0)
+    /* SIGTERM comes only here, so that none falls between a look at it and the sleep. */
+    struct timespec limit = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000};
+    sigset_t none;
+    sigemptyset(&none);
+    if (ppoll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, wait < 0 ? NULL : &limit, &none) < 0)
         return;
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
         if (s->clients[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
@@ -277,6 +290,10 @@ static void serve(struct sup *s)
             return;
         if (!finished)
             sup_guest_pump(s);
+        if (terminate && !s->ended) {
+            terminate = 0;
+            sup_begin_stop(s, STOP_MS);
+        }
         poll_once(s);
     }
 }
@@ -362,10 +379,15 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
         signal(signal_number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    /* Meant for the command that shares our command line, if for anybody. */
     signal(SIGHUP, SIG_IGN);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGTERM, on_terminate);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
     umask(077);
     (void)!chdir("/");
     prctl(PR_SET_NAME, "shelter-superv");
