@@ -39,3 +39,11 @@ $(SGXSIM_TESTS:%=$(B)/tests/unit/%): $(B)/tests/unit/%: $(B)/ub/tests/unit/%.o $
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -pie $(SIM_UB) -o $@ $< $(B)/ub/sgx.a -lcrypto -lcmocka -lpthread
+
+$(B)/bench_sgxsim: bench/bench_sgxsim.c $(SGX_TEST_SRC:%.c=$(B)/o/%.o) \
+    $(SGX_ASM:%.S=$(B)/o/%.o) $(B)/tests/sgx/enclave.bin
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $(CPPFLAGS) -pie -fPIE -o $@ $(filter-out %.bin,$^) -lcrypto -lpthread
+.PHONY: bench-sgxsim
+bench-sgxsim: $(B)/bench_sgxsim
+	@$<

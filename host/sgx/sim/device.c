@@ -34,6 +34,17 @@ struct sgxsim *sim_device_at(uint64_t addr)
     return NULL;
 }
 
+/* ENCLU outside an enclave is strict while a strict device is open. */
+static void choose_speed(void)
+{
+    bool strict = sim_always_strict;
+    for (unsigned i = 0; i < MAX_DEVICES; i++) {
+        const struct sgxsim *dev = devices[i];
+        strict |= dev != NULL && dev->options.speed == SGXSIM_STRICT;
+    }
+    sim_strict = strict;
+}
+
 static int register_device(struct sgxsim *dev)
 {
     int ret = -EMFILE;
@@ -44,6 +55,7 @@ static int register_device(struct sgxsim *dev)
             ret = 0;
         }
     }
+    choose_speed();
     pthread_mutex_unlock(&devices_lock);
     return ret;
 }
@@ -55,6 +67,7 @@ static void unregister_device(struct sgxsim *dev)
         if (devices[i] == dev)
             devices[i] = NULL;
     }
+    choose_speed();
     pthread_mutex_unlock(&devices_lock);
 }
 
@@ -106,7 +119,6 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
         free(dev);
         return ret;
     }
-    sim_strict |= options->speed == SGXSIM_STRICT;
     *out = dev;
     return 0;
 }

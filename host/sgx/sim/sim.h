@@ -226,6 +226,7 @@ struct sgxsim *sim_device_at(uint64_t addr);
 extern __thread struct sim_thread *sim_self;
 extern _Atomic(struct sim_thread *) sim_threads;
 extern uint8_t sim_strict;
+extern bool sim_always_strict; /* no way to know a thread but by its id */
 int sim_attach(void);
 struct sim_thread *sim_thread_by_es(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */

@@ -32,6 +32,7 @@
 __thread struct sim_thread *sim_self;
 _Atomic(struct sim_thread *) sim_threads;
 uint8_t sim_strict;
+bool sim_always_strict;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t exit_key;
@@ -151,7 +152,7 @@ static struct sim_thread *thread_get(void)
         if (used > 1)
             return NULL;
         no_ldt = true; /* a kernel without modify_ldt: every ENCLU stays a #UD */
-        sim_strict = 1;
+        sim_always_strict = true;
     }
     used++;
     table[t->index] = t;
