@@ -16,6 +16,8 @@ const struct sh_verb sh_verbs[] = {
     {"images", cmd_images, "list images", sh_usage_images},
     {"rmi", cmd_rmi, "remove images", sh_usage_rmi},
     {"tag", cmd_tag, "give an image another tag", sh_usage_tag},
+    {"save", cmd_save, "write an image to a file", sh_usage_save},
+    {"load", cmd_load, "read an image from a file", sh_usage_load},
     {"run", cmd_run, "run an image", sh_usage_run},
     {"start", cmd_start, "start a stopped instance, or an image in the background", sh_usage_start},
     {"attach", cmd_attach, "join a running workload's stdio", sh_usage_attach},

@@ -12,8 +12,15 @@ extern const char *const sh_base_names[SH_BASE_COUNT]; /* "vmlinux", "bzImage", 
  * ../lib/shelter/base from it. Owned by the caller; NULL with a sentence. */
 char *sh_base_find(const char *given, struct sh_error *err);
 
-/* Copies them into dir_fd/base. */
-int sh_base_copy(const char *from, int dir_fd, struct sh_error *err);
+/* Puts them into dir_fd/base. The store keeps one copy of each content in base/<SHA-384>; images have
+ * hard links to it. Never to the source: a later build of the kernel must not change images. */
+int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *err);
+
+/* Gives base files that came with an archive to the store's base/, or takes the store's copies. */
+int sh_base_share(int store_fd, int dir_fd, struct sh_error *err);
+
+/* Removes contents that no image has any more. The store is locked. */
+void sh_base_clean(int store_fd);
 
 /* SHA-384 of a file. */
 int sh_digest_file(int dir_fd, const char *path, uint8_t digest[48], struct sh_error *err);

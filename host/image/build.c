@@ -185,7 +185,7 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     if (!r)
         r = write_manifest(&config, &root, work->dir_fd, id, err);
     if (!r)
-        r = sh_base_copy(base, work->dir_fd, err);
+        r = sh_base_copy(base, work->store->dir_fd, work->dir_fd, err);
     if (!r)
         r = sh_reference_write(work->dir_fd, id, err);
     sh_tree_free(&tree);

@@ -7,6 +7,7 @@
 //     tags/<name>           a file with the id and a newline; name is docker's NAME:TAG with every
 //                           '/' written as '%'
 //     instances/<id>/       see host/run/instance.h
+//     base/<SHA-384>        kernels and initramfs; images have hard links to them
 //     tmp/                  work in progress; each entry is locked (flock) while somebody works on it
 //     lock                  taken (flock) for every change of images/ and tags/, shortly
 #ifndef HOST_IMAGE_STORE_H

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "host/image/base.h"
 #include "host/image/store_tags.h"
 
 /* Removes what killed builds left. The store is locked, so no folder is between mkdir and flock. */
@@ -24,6 +25,7 @@ static void remove_leftovers(struct sh_store *store)
             continue;
         sh_remove_tree(fd, e->d_name);
     }
+    sh_base_clean(store->dir_fd);
 }
 
 int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err)
@@ -120,8 +122,8 @@ int sh_work_install(struct sh_work *work, const char *id, bool replace, struct s
     } else if (!same_base(old, work->dir_fd)) {
         if (!replace)
             return sh_fail(err, -EEXIST,
-                           "image %.12s is in the store with another kernel or initramfs; remove "
-                           "that first: shelter rmi %.12s",
+                           "image %.12s is in the store with another kernel, initramfs or reference "
+                           "values; remove that first: shelter rmi %.12s",
                            id, id);
         /* The old folder takes our temporary name; it goes away when nobody uses it any more. */
         if (renameat2(store->dir_fd, work->name, store->dir_fd, path, RENAME_EXCHANGE))
@@ -156,6 +158,7 @@ static int remove_image(struct sh_store *store, const char *id, bool force, stru
         return sh_fail_errno(err, -errno, "cannot remove image %.12s", id);
     if (!busy)
         sh_remove_tree(store->dir_fd, away);
+    sh_base_clean(store->dir_fd);
     return 0;
 }
 

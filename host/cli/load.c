@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter load
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "host/cli/cli.h"
+#include "host/image/progress.h"
+#include "host/image/transfer.h"
+
+const char sh_usage_load[] =
+    "Usage: shelter load [-i FILE]\n"
+    "\n"
+    "Reads an image that `shelter save` wrote, plain or compressed, checks every byte of it against\n"
+    "its identity, and prints its id and tags.\n"
+    "\n"
+    "  -i, --input FILE  where from; - or nothing is standard input\n"
+    "  -q, --quiet       no progress; the id only\n";
+
+int cmd_load(int argc, char **argv)
+{
+    static const struct option options[] = {{"input", required_argument, NULL, 'i'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *file = "-";
+    bool quiet = false;
+    for (int o; (o = getopt_long(argc, argv, ":i:q", options, NULL)) != -1;) {
+        if (o == 'h')
+            return sh_cli_help("load");
+        if (o == '?' || o == ':')
+            return sh_cli_usage("load", o == ':' ? "%s needs a value" : "there is no option %s",
+                                argv[optind - 1]);
+        if (o == 'i')
+            file = optarg;
+        else
+            quiet = true;
+    }
+    if (optind < argc)
+        return sh_cli_usage("load", "'%s' is too much; a file is given by -i", argv[optind]);
+    bool standard = !strcmp(file, "-");
+    if (standard && isatty(STDIN_FILENO))
+        return sh_cli_usage("load", "an image does not come from a terminal; give -i FILE");
+    struct sh_store store;
+    struct sh_progress progress;
+    struct sh_error err = {0};
+    char id[SH_ID_TEXT_SIZE];
+    struct sh_strings tags = {0};
+    cleanup_close int fd = standard ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        sh_fail_errno(&err, -errno, "cannot open %s", file);
+        return sh_error_report(&err);
+    }
+    if (sh_store_open(&store, &err))
+        return sh_error_report(&err);
+    sh_progress_start(&progress, quiet);
+    int r = sh_image_load(&store, fd, standard ? "standard input" : file, &progress, id, &tags, &err);
+    sh_progress_end(&progress);
+    if (!r)
+        puts(id);
+    for (size_t i = 0; !r && !quiet && i < tags.count; i++)
+        puts(tags.v[i]);
+    sh_strings_free(&tags);
+    sh_store_close(&store);
+    return r ? sh_error_report(&err) : 0;
+}

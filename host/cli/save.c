@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter save
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/cli/cli.h"
+#include "host/image/progress.h"
+#include "host/image/transfer.h"
+
+const char sh_usage_save[] =
+    "Usage: shelter save [-o FILE] IMAGE\n"
+    "\n"
+    "Writes an image, whole and with its tags, as a tar for `shelter load`.\n"
+    "\n"
+    "  -o, --output FILE  where to; - or nothing is standard output\n"
+    "  -q, --quiet        no progress\n";
+
+/* To a file: a name appears only when all is written. */
+static int save_to(struct sh_store *store, const char *reference, const char *file,
+                   struct sh_progress *progress, struct sh_error *err)
+{
+    if (!strcmp(file, "-")) {
+        if (isatty(STDOUT_FILENO))
+            return sh_fail(err, -EINVAL, "an image does not go to a terminal; give -o FILE");
+        return sh_image_save(store, reference, STDOUT_FILENO, progress, err);
+    }
+    cleanup_free char *temp = sh_format("%s.%d.tmp", file, (int)getpid());
+    struct stat st;
+    /* A pipe or device is written as it is. */
+    bool direct = !stat(file, &st) && !S_ISREG(st.st_mode);
+    cleanup_close int fd = direct ? open(file, O_WRONLY | O_CLOEXEC)
+                                  : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return sh_fail_errno(err, -errno, "cannot write %s", file);
+    int r = sh_image_save(store, reference, fd, progress, err);
+    if (!r && !direct && (fsync(fd) || rename(temp, file)))
+        r = sh_fail_errno(err, -errno, "cannot write %s", file);
+    if (r && !direct)
+        unlink(temp);
+    return r;
+}
+
+int cmd_save(int argc, char **argv)
+{
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *file = "-";
+    bool quiet = false;
+    for (int o; (o = getopt_long(argc, argv, ":o:q", options, NULL)) != -1;) {
+        if (o == 'h')
+            return sh_cli_help("save");
+        if (o == '?' || o == ':')
+            return sh_cli_usage("save", o == ':' ? "%s needs a value" : "there is no option %s",
+                                argv[optind - 1]);
+        if (o == 'o')
+            file = optarg;
+        else
+            quiet = true;
+    }
+    if (optind != argc - 1)
+        return sh_cli_usage("save", "one image is needed");
+    struct sh_store store;
+    struct sh_progress progress;
+    struct sh_error err = {0};
+    if (sh_store_open(&store, &err))
+        return sh_error_report(&err);
+    sh_progress_start(&progress, quiet);
+    int r = save_to(&store, argv[optind], file, &progress, &err);
+    sh_progress_end(&progress);
+    sh_store_close(&store);
+    return r ? sh_error_report(&err) : 0;
+}
