@@ -39,7 +39,7 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 
 .PHONY: all tools demo test deps man install uninstall clean tcb fuzz
-all: shelter tests/md5
+all: shelter tests/md5 $(B)/base/initramfs
 
 # What demo and test do first, on a machine with nothing but git and make.
 deps:
