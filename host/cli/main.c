@@ -34,6 +34,7 @@ const struct sh_verb sh_verbs[] = {
     {"clean", cmd_clean, "remove dead instances and leftovers", sh_usage_clean},
     {"measure", cmd_measure, "predict an image's launch measurement", sh_usage_measure},
     {"doctor", cmd_doctor, "what this host has and lacks for each TEE", sh_usage_doctor},
+    {"tcb", cmd_tcb, "count what an attacker must break, per TEE", sh_usage_tcb},
     {NULL, NULL, NULL, NULL},
 };
 

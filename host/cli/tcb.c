@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter tcb
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "host/cli/cli.h"
+#include "host/image/base.h"
+
+const char sh_usage_tcb[] =
+    "Usage: shelter tcb [--json]\n"
+    "\n"
+    "Prints, per TEE, the parts that an attacker must break: files, lines, bytes. The numbers were\n"
+    "counted when the base files were built; in the source tree 'make tcb' counts again.\n"
+    "\n"
+    "      --json   as JSON: parts (tees, part, files, lines, bytes, what); null is unknown\n";
+
+static bool belongs(const cJSON *part, const char *tee)
+{
+    const cJSON *t;
+    cJSON_ArrayForEach(t, cJSON_GetObjectItem(part, "tees"))
+        if (cJSON_IsString(t) && !strcmp(t->valuestring, tee))
+            return true;
+    return false;
+}
+
+/* A number or "-"; adds it to the sum. False when it is not known. */
+static bool print_number(const cJSON *part, const char *name, int width, double *sum)
+{
+    const cJSON *n = cJSON_GetObjectItem(part, name);
+    if (!cJSON_IsNumber(n)) {
+        printf(" %*s", width, "-");
+        return false;
+    }
+    printf(" %*.0f", width, n->valuedouble);
+    if (sum)
+        *sum += n->valuedouble;
+    return true;
+}
+
+static const char *text_of(const cJSON *part, const char *name)
+{
+    const cJSON *t = cJSON_GetObjectItem(part, name);
+    return cJSON_IsString(t) ? t->valuestring : "";
+}
+
+static void print_tee(const cJSON *parts, const char *tee)
+{
+    double lines = 0, bytes = 0;
+    bool any = false, known = true;
+    const cJSON *p;
+    cJSON_ArrayForEach(p, parts)
+    {
+        if (!belongs(p, tee))
+            continue;
+        if (!any)
+            printf("%s\n  %-16s %7s %9s %10s\n", tee, "part", "files", "lines", "bytes");
+        any = true;
+        printf("  %-16s", text_of(p, "part"));
+        print_number(p, "files", 7, NULL);
+        known &= print_number(p, "lines", 9, &lines);
+        print_number(p, "bytes", 10, &bytes);
+        printf("  %s\n", text_of(p, "what"));
+    }
+    if (any)
+        printf("  %-16s %7s %9.0f %10.0f%s\n", "total", "", lines, bytes,
+               known ? "" : "  (at least: - is not known here)");
+}
+
+static int print_tcb(bool json, struct sh_error *err)
+{
+    static const char *const tees[] = {"sgx", "sgx-sim", "tdx", "snp", "csv", "tdx-sim"};
+    cleanup_free char *dir = sh_base_find(NULL, err);
+    if (!dir)
+        return -1;
+    cleanup_free char *path = sh_format("%s/tcb.json", dir);
+    cleanup_free uint8_t *text = NULL;
+    size_t size;
+    if (sh_read_file(AT_FDCWD, path, 1 << 20, &text, &size, err))
+        return -1;
+    cJSON *root = cJSON_Parse((char *)text);
+    if (!root)
+        return sh_fail(err, -1, "%s is damaged; run 'make tools' in Shelter's folder", path);
+    if (json)
+        fputs((char *)text, stdout);
+    else
+        for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++)
+            print_tee(cJSON_GetObjectItem(root, "parts"), tees[i]);
+    cJSON_Delete(root);
+    return 0;
+}
+
+int cmd_tcb(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    struct sh_error err = {0};
+    bool json = false;
+    int c;
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c == 'h')
+            return sh_cli_help("tcb");
+        if (c != 'j')
+            return sh_cli_usage("tcb", "there is no option '%s'", argv[optind - 1]);
+        json = true;
+    }
+    if (optind != argc)
+        return sh_cli_usage("tcb", "'%s' is one argument too many", argv[optind]);
+    return print_tcb(json, &err) ? sh_error_report(&err) : 0;
+}
