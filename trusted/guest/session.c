@@ -169,10 +169,6 @@ static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_
         refuse(g, frame, "the workload is not running");
         return 0;
     }
-    if (x.head.kind != SH_EXEC_PROGRAM) {
-        refuse(g, frame, "this guest does not copy archives");
-        return 0;
-    }
     struct guest_session *s = guest_session_new(g, frame->session);
     if (!s) {
         refuse(g, frame, "too many sessions are open");

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# PID 1 of the confidential VM under TCG: honest hosts, and hosts that lie (tests/guest_cases.py).
+. tests/e2e/lib.sh
+export GUEST_KERNEL=$ROOT/build/base/vmlinux GUEST_INITRAMFS=$ROOT/build/base/initramfs
+BUSYBOX=$(command -v busybox)
+export BUSYBOX
+for need in "$GUEST_KERNEL" "$GUEST_INITRAMFS" "$BUSYBOX"; do
+    if [ ! -e "$need" ]; then
+        skip "guest: ${need:-busybox} is missing; run make tools"
+        exit 0
+    fi
+done
+
+# The same bytes on every day, for every user, in whatever folder.
+size=$(stat -c %s build/base/initramfs)
+check "initramfs is under 300 KB ($size)" test "$size" -lt 300000
+mkdir "$T/again"
+cp build/guest/init build/guest/agent "$T/again"
+(umask 077 && build/tools/mkcpio "$T/again/out" dev/ proc/ sys/ lower/ upper/ root/ empty/ \
+    init="$T/again/init" agent="$T/again/agent")
+check "initramfs depends on nothing but its files" cmp "$T/again/out" build/base/initramfs
+same "no folder of the build is named in it" "$(grep -ac "$ROOT" build/base/initramfs)" 0
+same "static, position-independent" "$(readelf -hlW build/guest/init build/guest/agent |
+    grep -cE 'Type: +DYN|INTERP')" 2
+
+timeout 570 python3 tests/guest_cases.py "$T" "$@"
