@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -44,15 +45,28 @@ void guest_child_reset(const char *oom_score_adj)
     umask(022);
 }
 
+/* The bounding set is for what is exec'd; a child that is not needs this. */
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+    for (int i = 0; i < 2; i++)
+        data[i].effective = data[i].permitted = (uint32_t)(KEPT_CAPABILITIES >> 32 * i);
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+        if (!(KEPT_CAPABILITIES >> cap & 1) && prctl(PR_CAPBSET_DROP, cap))
+            return -errno;
+    return syscall(SYS_capset, &head, data) ? -errno : 0;
+}
+
 int guest_child_enter(int root, const struct guest_user *user)
 {
     gid_t groups[GUEST_GROUPS_MAX + 1];
     size_t count = 0;
     if (fchdir(root) || chroot(".") || chdir("/"))
         return -errno;
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-        if (!(KEPT_CAPABILITIES >> cap & 1) && prctl(PR_CAPBSET_DROP, cap))
-            return -errno;
+    int rc = drop_capabilities();
+    if (rc)
+        return rc;
     groups[count++] = user->gid;
     for (size_t i = 0; i < user->group_count; i++)
         groups[count++] = user->groups[i];
@@ -157,7 +171,8 @@ static void child(struct guest *g, const struct guest_run *run, const struct end
         rc = guest_child_enter(g->root, &root);
         if (rc)
             give_up(status_fd, GUEST_EXIT_OWN, "cannot enter", "the root", rc);
-        close(status_fd);
+        /* No exec follows that would close what is PID 1's. (musl has no close_range.) */
+        syscall(SYS_close_range, 3, ~0u, 0);
         _exit(run->kind == SH_EXEC_COPY_OUT ? guest_copy_out(run->argv[0], 1)
                                             : guest_copy_in(run->argv[0], 0));
     }
