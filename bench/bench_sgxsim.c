@@ -89,8 +89,7 @@ static void at_speed(bool strict)
 {
     struct harness h;
     struct sh_error err = {0};
-    struct harness_options o = {
-        .strict = strict, .attributes = SGX_ATTR_DEBUG, .size = 1ull << 30};
+    struct harness_options o = {.strict = strict, .attributes = SGX_ATTR_DEBUG, .size = 1ull << 30};
     struct sgx_secinfo plain = {.flags = SGX_SECINFO_PT(SGX_PT_REG) | 3};
     struct sgx_secinfo pending = {.flags = SGX_SECINFO_PT(SGX_PT_REG) | SGX_SECINFO_PENDING | 3};
     if (harness_build(&h, &o, false, &err) != 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table for the hardware (/dev/sgx_enclave and the vDSO) and the simulated processor, so that the
-// loader cannot tell them apart. Its calls are Linux's own: the ioctls of <asm/sgx.h> with their
-// error numbers, mmap of the device, and __vdso_sgx_enter_enclave.
+// One table for the hardware (/dev/sgx_enclave and the vDSO) and the simulated processor, so that
+// the loader cannot tell them apart. Its calls are Linux's own: the ioctls of <asm/sgx.h> with
+// their error numbers, mmap of the device, and __vdso_sgx_enter_enclave.
 #ifndef HOST_SGX_DRIVER_H
 #define HOST_SGX_DRIVER_H
 
@@ -43,7 +43,8 @@ struct sgx_driver {
     /* A descriptor for SGX_IOC_ENCLAVE_PROVISION, or -errno. */
     int (*open_provision)(void);
 
-    /* __vdso_sgx_enter_enclave, for sgx_enter. NULL before the first open. Not from a signal handler that interrupted an enclave. */
+    /* __vdso_sgx_enter_enclave, for sgx_enter. NULL before the first open. Not from a signal
+     * handler that interrupted an enclave. */
     vdso_sgx_enter_enclave_t (*entry)(void);
     /* Handlers in a process with enclave threads are set through here (sgxsim.h says why). */
     int (*sigaction)(int sig, const struct sigaction *act, struct sigaction *old);
@@ -51,8 +52,8 @@ struct sgx_driver {
     int (*stats)(void *dev, struct sgxsim_stats *stats);
 };
 
-/* Calls `entry` for C: keeps all that the ABI lets a caller expect, which the vDSO alone does not once
- * an enclave was left by an exception. RDI, RSI, RDX reach the enclave; R8 and R9 are 0. */
+/* Calls `entry` for C: keeps all that the ABI lets a caller expect, which the vDSO alone does not
+ * once an enclave was left by an exception. RDI, RSI, RDX reach the enclave; R8 and R9 are 0. */
 int sgx_enter(vdso_sgx_enter_enclave_t entry, struct sgx_enclave_run *run, unsigned int function,
               unsigned long rdi, unsigned long rsi, unsigned long rdx);
 
@@ -90,8 +91,7 @@ int sgx_enclave_restrict(struct sgx_enclave *e, uint64_t offset, uint64_t size, 
                          struct sh_error *err);
 int sgx_enclave_set_type(struct sgx_enclave *e, uint64_t offset, uint64_t size,
                          enum sgx_page_type type, struct sh_error *err);
-int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size,
-                       struct sh_error *err);
+int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size, struct sh_error *err);
 /* -EBUSY while a thread is inside. Gives the address range back. */
 int sgx_enclave_destroy(struct sgx_enclave *e);
 

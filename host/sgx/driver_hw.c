@@ -68,11 +68,13 @@ static int hw_caps(struct sgx_driver_caps *caps, struct sh_error *err)
     uint32_t r[4], s[4];
     sgx_hw_os.cpuid(7, 0, r);
     if ((r[1] & 4) == 0)
-        return sh_fail(err, -ENODEV, "this processor has no SGX, or the firmware hides it; use "
-                                     "--tee sgx-sim to try an image without");
+        return sh_fail(err, -ENODEV,
+                       "this processor has no SGX, or the firmware hides it; use "
+                       "--tee sgx-sim to try an image without");
     if ((r[2] & (1u << 30)) == 0)
-        return sh_fail(err, -ENODEV, "this processor has no flexible launch control, which Linux "
-                                     "needs for SGX");
+        return sh_fail(err, -ENODEV,
+                       "this processor has no flexible launch control, which Linux "
+                       "needs for SGX");
     sgx_hw_os.cpuid(0x12, 0, r);
     sgx_hw_os.cpuid(0x12, 1, s);
     if ((r[0] & 1) == 0)
@@ -95,14 +97,17 @@ static int check_caps(struct sh_error *err)
     if (ret != 0)
         return ret;
     if (!caps.sgx2)
-        return sh_fail(err, -ENODEV, "this processor has SGX1 only; Shelter needs SGX2 (dynamic "
-                                     "memory management)");
+        return sh_fail(err, -ENODEV,
+                       "this processor has SGX1 only; Shelter needs SGX2 (dynamic "
+                       "memory management)");
     if ((caps.miscselect & SGX_MISC_EXINFO) == 0)
-        return sh_fail(err, -ENODEV, "this processor does not report page faults to enclaves "
-                                     "(EXINFO), which Shelter needs");
+        return sh_fail(err, -ENODEV,
+                       "this processor does not report page faults to enclaves "
+                       "(EXINFO), which Shelter needs");
     if ((caps.attributes.flags & SGX_ATTR_KSS) == 0)
-        return sh_fail(err, -ENODEV, "this processor lacks Key Separation and Sharing (KSS), "
-                                     "which binds the launch configuration");
+        return sh_fail(err, -ENODEV,
+                       "this processor lacks Key Separation and Sharing (KSS), "
+                       "which binds the launch configuration");
     return 0;
 }
 
@@ -110,12 +115,14 @@ static int open_failed(int code, struct sh_error *err)
 {
     switch (code) {
     case -ENOENT:
-        return sh_fail(err, -ENODEV, DEVICE " is missing: the kernel needs CONFIG_X86_SGX, and "
-                                            "SGX enabled in the firmware");
+        return sh_fail(err, -ENODEV,
+                       DEVICE " is missing: the kernel needs CONFIG_X86_SGX, and "
+                              "SGX enabled in the firmware");
     case -EACCES:
     case -EPERM:
-        return sh_fail(err, code, "no permission to open " DEVICE ": join its group (ls -l "
-                                  DEVICE "), or pass the device to the container");
+        return sh_fail(err, code,
+                       "no permission to open " DEVICE ": join its group (ls -l " DEVICE
+                       "), or pass the device to the container");
     default:
         return sh_fail_errno(err, code, "cannot open " DEVICE);
     }
@@ -130,8 +137,9 @@ static int hw_open(const struct sgx_driver_options *options, void **out, struct 
     if (enter_function == NULL)
         enter_function = (vdso_sgx_enter_enclave_t)sgx_hw_os.vdso(ENTER);
     if (enter_function == NULL)
-        return sh_fail(err, -ENODEV, "the kernel's vDSO has no " ENTER ": Linux 6.0 or newer "
-                                     "with CONFIG_X86_SGX is needed");
+        return sh_fail(err, -ENODEV,
+                       "the kernel's vDSO has no " ENTER ": Linux 6.0 or newer "
+                       "with CONFIG_X86_SGX is needed");
     struct hw_device *dev = malloc(sizeof(*dev));
     if (dev == NULL)
         return sh_fail_errno(err, -ENOMEM, "cannot open " DEVICE);

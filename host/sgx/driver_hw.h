@@ -22,8 +22,8 @@ struct sgx_hw_os {
 /* The real ones, which a test replaces and puts back. */
 extern struct sgx_hw_os sgx_hw_os;
 
-/* Looks `name` up in the vDSO image at `base` (an ELF shared object in memory, at most `size` bytes),
- * or NULL. */
+/* Looks `name` up in the vDSO image at `base` (an ELF shared object in memory, at most `size`
+ * bytes), or NULL. */
 void *sgx_vdso_symbol(const void *base, size_t size, const char *name);
 
 #endif

@@ -49,8 +49,7 @@ static void unreserve(struct sgx_enclave *e)
 static int reserve(struct sgx_enclave *e, struct sh_error *err)
 {
     uint64_t start = lowest(e);
-    if (e->size < 2 * SGX_PAGE_SIZE || e->base + e->size < e->base ||
-        start >= e->base + e->size)
+    if (e->size < 2 * SGX_PAGE_SIZE || e->base + e->size < e->base || start >= e->base + e->size)
         return sh_fail(err, -EINVAL, "the enclave has no address range");
     void *p = mmap((void *)start, e->base + e->size - start, PROT_NONE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -128,11 +127,13 @@ int sgx_enclave_init(struct sgx_enclave *e, const struct sgx_sigstruct *css, str
     case 0:
         return 0;
     case -EPERM:
-        return sh_fail(err, ret, "the processor refused the enclave: its bytes, attributes or "
-                                 "signature are not what its SIGSTRUCT says");
+        return sh_fail(err, ret,
+                       "the processor refused the enclave: its bytes, attributes or "
+                       "signature are not what its SIGSTRUCT says");
     case -EACCES:
-        return sh_fail(err, ret, "the enclave asks for the provisioning key without leave: the "
-                                 "user needs access to /dev/sgx_provision");
+        return sh_fail(err, ret,
+                       "the enclave asks for the provisioning key without leave: the "
+                       "user needs access to /dev/sgx_provision");
     default:
         return sh_fail_errno(err, ret, "cannot initialise the enclave");
     }
@@ -176,8 +177,8 @@ static int change(struct sgx_enclave *e, unsigned long request, uint64_t offset,
         if (request != SGX_IOC_ENCLAVE_REMOVE_PAGES)
             arg.restrict_.permissions = value;
         int ret = e->driver->ioctl(e->dev, request, &arg);
-        uint64_t count = request == SGX_IOC_ENCLAVE_REMOVE_PAGES ? arg.remove.count
-                                                                  : arg.restrict_.count;
+        uint64_t count =
+            request == SGX_IOC_ENCLAVE_REMOVE_PAGES ? arg.remove.count : arg.restrict_.count;
         uint64_t code = request == SGX_IOC_ENCLAVE_REMOVE_PAGES ? 0 : arg.restrict_.result;
         if (count > size - done || count % SGX_PAGE_SIZE != 0)
             return sh_fail(err, -EIO, "the SGX driver reports a count that cannot be");
@@ -212,8 +213,7 @@ int sgx_enclave_set_type(struct sgx_enclave *e, uint64_t offset, uint64_t size,
     return change(e, SGX_IOC_ENCLAVE_MODIFY_TYPES, offset, size, type, "change page types", err);
 }
 
-int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size,
-                       struct sh_error *err)
+int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size, struct sh_error *err)
 {
     return change(e, SGX_IOC_ENCLAVE_REMOVE_PAGES, offset, size, 0, "remove pages", err);
 }

@@ -27,6 +27,13 @@ sgx_enter:
         call    *%rax
         add     $8, %rsp
         cld
+        pushfq                                  // an AEX leaves AC as the enclave had it
+        testl   $0x40000, (%rsp)
+        jz      1f
+        andl    $~0x40000, (%rsp)
+        popfq
+        pushq   $0
+1:      lea     8(%rsp), %rsp
         emms
         ldmxcsr 8(%rsp)
         fldcw   12(%rsp)

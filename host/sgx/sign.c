@@ -20,8 +20,7 @@
 static int key_number(EVP_PKEY *key, const char *name, uint8_t out[SGX_RSA_SIZE])
 {
     BIGNUM *n = NULL;
-    int ok = EVP_PKEY_get_bn_param(key, name, &n) == 1 &&
-             BN_bn2lebinpad(n, out, SGX_RSA_SIZE) >= 0;
+    int ok = EVP_PKEY_get_bn_param(key, name, &n) == 1 && BN_bn2lebinpad(n, out, SGX_RSA_SIZE) >= 0;
     BN_free(n);
     return ok ? 0 : -EINVAL;
 }
@@ -51,10 +50,11 @@ int sgx_key_load(const char *path, EVP_PKEY **key, struct sh_error *err)
     if (!key_fits(*key)) {
         EVP_PKEY_free(*key);
         *key = NULL;
-        return sh_fail(err, -EINVAL,
-                       "%s is not an RSA key of 3072 bits with exponent 3, which SGX requires; make "
-                       "one with `openssl genrsa -3 3072`",
-                       path);
+        return sh_fail(
+            err, -EINVAL,
+            "%s is not an RSA key of 3072 bits with exponent 3, which SGX requires; make "
+            "one with `openssl genrsa -3 3072`",
+            path);
     }
     return 0;
 }

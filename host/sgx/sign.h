@@ -21,7 +21,8 @@ struct sgx_sign_params {
 /* Reads a PEM private key. -EINVAL: not RSA-3072 with e=3. The caller frees it (EVP_PKEY_free). */
 int sgx_key_load(const char *path, EVP_PKEY **key, struct sh_error *err);
 
-/* Makes a new key; sgx_key_save writes it as PEM, mode 0600, refusing to replace a file (-EEXIST). */
+/* Makes a new key; sgx_key_save writes it as PEM, mode 0600, refusing to replace a file (-EEXIST).
+ */
 int sgx_key_generate(EVP_PKEY **key, struct sh_error *err);
 int sgx_key_save(const char *path, EVP_PKEY *key, struct sh_error *err);
 

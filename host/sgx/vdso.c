@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds a function in the vDSO by name: its ELF image is in memory, without section headers to trust.
+// Finds a function in the vDSO by name: its ELF image is in memory, without section headers to
+// trust.
 #include <elf.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ struct dynamic {
     uint64_t symbol_count;
 };
 
-/* DT_HASH tells the number of symbols; a vDSO with DT_GNU_HASH only has the symbols right before its
- * string table. */
+/* DT_HASH tells the number of symbols; a vDSO with DT_GNU_HASH only has the symbols right before
+ * its string table. */
 static int read_dynamic(const struct image *v, const Elf64_Phdr *ph, uint64_t bias,
                         struct dynamic *d)
 {
@@ -61,8 +62,7 @@ void *sgx_vdso_symbol(const void *base, size_t size, const char *name)
     const Elf64_Phdr *dynamic = NULL, *ph;
     const Elf64_Ehdr *eh = part(&v, 0, 1, sizeof(*eh));
     uint64_t bias = 0;
-    if (eh == NULL || memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 ||
-        eh->e_phentsize != sizeof(*ph) ||
+    if (eh == NULL || memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 || eh->e_phentsize != sizeof(*ph) ||
         (ph = part(&v, eh->e_phoff, eh->e_phnum, sizeof(*ph))) == NULL)
         return NULL;
     for (unsigned i = 0; i < eh->e_phnum; i++) {

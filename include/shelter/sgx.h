@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SGX's architectural structures and numbers, as both sides of the enclave and the verifier see them.
+// SGX's architectural structures and numbers, as both sides of the enclave and the verifier see
+// them.
 //
 // Names, offsets and values follow the Intel SDM, volume 3D: section 35.7 and on ("Enclave Access
 // Control and Data Structures") for the structures, chapter 38 ("SGX Instruction References") for
@@ -96,8 +97,8 @@ struct sgx_attributes {
 
 /* SECS, SDM 35.7. The page whose EPC copy only the processor reads. */
 struct sgx_secs {
-    uint64_t size; /* of ELRANGE in bytes; a power of two, at least two pages */
-    uint64_t base; /* multiple of size */
+    uint64_t size;           /* of ELRANGE in bytes; a power of two, at least two pages */
+    uint64_t base;           /* multiple of size */
     uint32_t ssa_frame_size; /* in pages */
     uint32_t miscselect;
     uint64_t cet_leg_bitmap_offset;

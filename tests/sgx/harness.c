@@ -42,6 +42,7 @@ struct build {
 
 static int put(struct build *b, uint64_t offset, const void *src, uint64_t size, uint64_t flags)
 {
+    offset += b->o->shift;
     if (!b->sign)
         return sgx_enclave_add(&b->h->e, offset, src, size, flags, true, b->err);
     int ret = 0;
@@ -58,7 +59,7 @@ static int pages(struct build *b)
     static uint8_t zeros[H_NSSA * H_FRAME_PAGES * SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     const struct harness_options *o = b->o;
     struct harness *h = b->h;
-    uint64_t base = h->e.base;
+    uint64_t base = h->e.base + o->shift;
     int ret = put(b, 0, image, h->code_size, REG | 5);
     if (ret == 0)
         ret = put(b, h->code_size, image + h->code_size, h->image_size - h->code_size, REG | 3);
@@ -66,10 +67,10 @@ static int pages(struct build *b)
         struct sgx_tcs *tcs = (void *)page;
         memset(page, 0, sizeof(page));
         tcs->flags = o->tcs_flags;
-        tcs->ossa = H_SSA(i);
+        tcs->ossa = o->shift + H_SSA(i);
         tcs->nssa = H_NSSA;
-        tcs->oentry = h->entry;
-        tcs->ofsbase = tcs->ogsbase = H_TLS(i);
+        tcs->oentry = o->shift + h->entry;
+        tcs->ofsbase = tcs->ogsbase = o->shift + H_TLS(i);
         ret = put(b, H_TCS(i), page, sizeof(page), SGX_SECINFO_PT(SGX_PT_TCS));
         struct probe_tls *tls = (void *)page;
         memset(page, 0, sizeof(page));
@@ -119,6 +120,23 @@ static int sign(struct harness *h, const struct sgx_secs *secs, const struct har
     return key(err) == NULL ? -EIO : sgx_sign(&h->css, &p, key(err), err);
 }
 
+static int map_all(struct harness *h, struct sh_error *err)
+{
+    const struct {
+        uint64_t from, to;
+        int prot;
+    } maps[] = {{0, h->code_size, 5}, {h->code_size, H_RX, 3},  {H_RX, H_R, 5},
+                {H_R, H_RW, 1},       {H_RW, H_RW + 0x4000, 3}, {H_HEAP, h->e.size - h->shift, 7}};
+    int ret = 0;
+    for (size_t i = 0; ret == 0 && i < sizeof(maps) / sizeof(maps[0]); i++)
+        ret = sgx_enclave_map(&h->e, h->shift + maps[i].from, maps[i].to - maps[i].from,
+                              maps[i].prot, err);
+    /* Below the enclave's own pages, where programs go. */
+    if (ret == 0 && h->shift > 0x10000)
+        ret = sgx_enclave_map(&h->e, 0x10000, h->shift - 0x10000, 7, err);
+    return ret;
+}
+
 int harness_build(struct harness *h, const struct harness_options *o, bool stop_before_init,
                   struct sh_error *err)
 {
@@ -136,6 +154,7 @@ int harness_build(struct harness *h, const struct harness_options *o, bool stop_
     if (o->configid != NULL)
         memcpy(secs.configid, o->configid, 64);
     memset(h, 0, sizeof(*h));
+    h->shift = o->shift;
     struct build b = {.h = h, .o = o, .err = err, .sign = true};
     int ret = read_image(h);
     if (ret != 0)
@@ -159,19 +178,8 @@ int harness_build(struct harness *h, const struct harness_options *o, bool stop_
         ret = sgx_enclave_provision(&h->e, err);
     if (ret == 0)
         ret = pages(&b);
-    uint64_t low = h->e.base < 0x10000 ? 0x10000 : 0;
-    if (ret == 0 && low == 0)
-        ret = sgx_enclave_map(&h->e, 0, h->code_size, PROT_READ | PROT_EXEC, err);
-    if (ret == 0 && low == 0)
-        ret = sgx_enclave_map(&h->e, h->code_size, 0x58000 - h->code_size, 3, err);
     if (ret == 0)
-        ret = sgx_enclave_map(&h->e, H_RX, 0x1000, 5, err);
-    if (ret == 0)
-        ret = sgx_enclave_map(&h->e, H_R, 0x1000, 1, err);
-    if (ret == 0)
-        ret = sgx_enclave_map(&h->e, H_RW, 0x4000, 3, err);
-    if (ret == 0)
-        ret = sgx_enclave_map(&h->e, H_HEAP, h->e.size - H_HEAP, 7, err);
+        ret = map_all(h, err);
     if (ret == 0 && !stop_before_init)
         ret = sgx_enclave_init(&h->e, &h->css, err);
     if (ret != 0)
@@ -186,12 +194,12 @@ int harness_destroy(struct harness *h)
 
 int harness_call(struct harness *h, unsigned i, struct probe *p)
 {
-    h->run = (struct sgx_enclave_run){.tcs = h->e.base + H_TCS(i)};
+    h->run = (struct sgx_enclave_run){.tcs = h->e.base + h->shift + H_TCS(i)};
     return sgx_enter(h->e.driver->entry(), &h->run, SGX_EENTER, (uint64_t)p, 0, 0);
 }
 
-/* What the exit handler does in harness_call_handled: the enclave's own handler on each exception, then
- * ERESUME, as a runtime would. */
+/* What the exit handler does in harness_call_handled: the enclave's own handler on each exception,
+ * then ERESUME, as a runtime would. */
 static int handle_exception(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
                             struct sgx_enclave_run *run)
 {
@@ -218,7 +226,7 @@ int harness_call_handled(struct harness *h, unsigned i, struct probe *p, enum pr
     h->in_handler = false;
     h->exceptions = 0;
     h->continues = handler == HANDLER_CONTINUE;
-    h->run = (struct sgx_enclave_run){.tcs = h->e.base + H_TCS(i),
+    h->run = (struct sgx_enclave_run){.tcs = h->e.base + h->shift + H_TCS(i),
                                       .user_handler = (uint64_t)handle_exception,
                                       .user_data = (uint64_t)h};
     return sgx_enter(h->e.driver->entry(), &h->run, SGX_EENTER, (uint64_t)p, 0, 0);
@@ -234,13 +242,13 @@ int64_t harness_enclu(struct harness *h, uint64_t leaf, uint64_t rbx, uint64_t r
 
 void harness_peek(struct harness *h, uint64_t offset, void *out, uint64_t size)
 {
-    if (sgxsim_debug_read(h->e.dev, h->e.base + offset, out, size) != 0)
+    if (sgxsim_debug_read(h->e.dev, h->e.base + h->shift + offset, out, size) != 0)
         abort();
 }
 
 void harness_poke(struct harness *h, uint64_t offset, const void *data, uint64_t size)
 {
-    if (sgxsim_debug_write(h->e.dev, h->e.base + offset, data, size) != 0)
+    if (sgxsim_debug_write(h->e.dev, h->e.base + h->shift + offset, data, size) != 0)
         abort();
 }
 

@@ -6,12 +6,13 @@
 #include "host/sgx/driver.h"
 #include "tests/sgx/enclave.h"
 
-/* Offsets in ELRANGE of what follows code and data; the rest, from HEAP on, is added at run time. */
-#define H_TCS(i) (0x10000ull + (i) * 0x1000ull)  /* H_TCS_COUNT of them */
-#define H_TLS(i) (0x18000ull + (i) * 0x1000ull)
-#define H_SSA(i) (0x20000ull + (i) * 0x8000ull)  /* H_NSSA frames of ssa_frame_size pages */
-#define H_STACK(i) (0x40000ull + (i) * 0x4000ull) /* three pages, and one for exceptions */
-#define H_RX 0x58000ull                           /* a page of rx, and one of r */
+/* Offsets in ELRANGE of what follows code and data; the rest, from HEAP on, is added at run time.
+ */
+#define H_TCS(i) (0x10000ull + (i)*0x1000ull) /* H_TCS_COUNT of them */
+#define H_TLS(i) (0x18000ull + (i)*0x1000ull)
+#define H_SSA(i) (0x20000ull + (i)*0x8000ull)   /* H_NSSA frames of ssa_frame_size pages */
+#define H_STACK(i) (0x40000ull + (i)*0x4000ull) /* three pages, and one for exceptions */
+#define H_RX 0x58000ull                         /* a page of rx, and one of r */
 #define H_R 0x59000ull
 #define H_RW 0x5a000ull /* four pages */
 #define H_HEAP 0x80000ull
@@ -26,6 +27,7 @@ struct harness {
     uint8_t mrenclave[32]; /* as predicted */
     struct sgx_enclave_run run;
     uint64_t image_size, code_size, entry;
+    uint64_t shift;
     /* Of harness_call_handled: the last exception, and how many there were. */
     bool in_handler, continues;
     unsigned exceptions, vector, error;
@@ -34,16 +36,17 @@ struct harness {
 
 struct harness_options {
     bool strict;
-    uint64_t base, size;     /* 0: 1 << 44, H_SIZE */
-    uint64_t attributes;     /* beside MODE64BIT */
-    uint64_t xfrm;           /* 0: 3 */
-    uint32_t no_exinfo;      /* leave MISCSELECT 0 */
+    uint64_t base, size; /* 0: 1 << 44, H_SIZE; base UINT64_MAX: 0 */
+    uint64_t shift;      /* where in ELRANGE the H_ offsets start */
+    uint64_t attributes; /* beside MODE64BIT */
+    uint64_t xfrm;       /* 0: 3 */
+    uint32_t no_exinfo;  /* leave MISCSELECT 0 */
     uint64_t tcs_flags;
     uint64_t epc_pages;
     uint16_t isv_svn;
     const uint8_t *configid; /* 64 bytes */
     const char *key_file;
-    uint64_t flip;           /* if not 0: change the byte at this offset after signing */
+    uint64_t flip; /* if not 0: change the byte at this offset after signing */
 };
 
 /* 0, or what sgx_enclave_* said. `stop_before_init` leaves EINIT to the caller. */
@@ -54,10 +57,11 @@ int harness_destroy(struct harness *h);
 /* EENTER on TCS `i`; the vDSO's result. h->run tells the rest. */
 int harness_call(struct harness *h, unsigned i, struct probe *p);
 /* The same, and what faults inside goes to the enclave's handler (a debug enclave's) and on. */
-int harness_call_handled(struct harness *h, unsigned i, struct probe *p, enum probe_handler handler);
+int harness_call_handled(struct harness *h, unsigned i, struct probe *p,
+                         enum probe_handler handler);
 
-/* One ENCLU inside, on TCS 0. RAX as the leaf left it, or -1 with the exception in h->run (the frame
- * is left behind: harness_drop). */
+/* One ENCLU inside, on TCS 0. RAX as the leaf left it, or -1 with the exception in h->run (the
+ * frame is left behind: harness_drop). */
 int64_t harness_enclu(struct harness *h, uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx);
 /* Forgets what stands in the SSA of TCS `i`: CSSA becomes 0. Debug enclaves only. */
 void harness_drop(struct harness *h, unsigned i);

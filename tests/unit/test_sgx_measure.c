@@ -207,9 +207,12 @@ static void test_public_vectors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mrenclave_stream), cmocka_unit_test(test_measure_refuses),
-        cmocka_unit_test(test_sign_and_check),   cmocka_unit_test(test_format),
-        cmocka_unit_test(test_keys),             cmocka_unit_test(test_public_vectors),
+        cmocka_unit_test(test_mrenclave_stream),
+        cmocka_unit_test(test_measure_refuses),
+        cmocka_unit_test(test_sign_and_check),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_public_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

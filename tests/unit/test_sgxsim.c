@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated processor, through the driver table, with a real enclave: entry, exit, exceptions and
-// interrupts, each at both speeds. Section numbers are of the Intel SDM, volume 3D.
+// The simulated processor, through the driver table, with a real enclave: entry, exit, exceptions
+// and interrupts, each at both speeds. Section numbers are of the Intel SDM, volume 3D.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,14 +101,620 @@ static void test_syscall_is_ud(void **state)
     finish(&h);
 }
 
+/* What the last AEX on TCS 0 left in frame 0. */
+static struct sgx_gprsgx frame_of(struct harness *h, struct sgx_exinfo *ex)
+{
+    struct sgx_gprsgx g;
+    uint64_t end = H_SSA(0) + H_FRAME_PAGES * SGX_PAGE_SIZE;
+    harness_peek(h, end - sizeof(g), &g, sizeof(g));
+    harness_peek(h, end - sizeof(g) - sizeof(*ex), ex, sizeof(*ex));
+    return g;
+}
+
+/* 35.9.1.1, EXITINFO: which vectors the enclave is told; the vDSO tells the host of all. */
+static void test_exceptions(void **state)
+{
+    static const struct {
+        enum probe_insn insn;
+        unsigned vector;
+    } cases[] = {
+        {INSN_UD2, SGX_VECTOR_UD},   {INSN_DIV0, SGX_VECTOR_DE}, {INSN_HLT, SGX_VECTOR_GP},
+        {INSN_ALIGN, SGX_VECTOR_AC}, {INSN_SIMD, SGX_VECTOR_XM},
+    };
+    for (int exinfo = 0; exinfo < 2; exinfo++) {
+        struct harness h;
+        build(&h, (struct harness_options){.strict = *state == STRICT,
+                                           .attributes = SGX_ATTR_DEBUG,
+                                           .no_exinfo = !exinfo});
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            struct probe p = {.op = PROBE_INSN, .rbx = cases[i].insn};
+            struct sgx_exinfo ex;
+            assert_int_equal(harness_call(&h, 0, &p), 0);
+            assert_exception(&h, SGX_ERESUME, cases[i].vector, 0, 0);
+            struct sgx_gprsgx g = frame_of(&h, &ex);
+            if (cases[i].vector == SGX_VECTOR_GP && !exinfo)
+                assert_int_equal(g.exitinfo, 0);
+            else
+                assert_int_equal(g.exitinfo,
+                                 SGX_EXIT_VALID | SGX_EXIT_HARDWARE << 8 | cases[i].vector);
+            assert_true(g.rip > h.e.base && g.rip < h.e.base + h.code_size);
+            assert_int_equal(g.gsbase, h.e.base + H_TLS(0));
+            assert_true(g.rsp > h.e.base + H_STACK(0) && g.rsp < h.e.base + H_STACK(0) + 0x3000);
+            assert_false(g.ursp >= h.e.base && g.ursp < h.e.base + h.e.size);
+            harness_drop(&h, 0);
+        }
+        finish(&h);
+    }
+}
+
+static volatile sig_atomic_t traps;
+static volatile uint64_t trap_rip, trap_rax, trap_rbx, trap_xmm, trap_mxcsr, trap_other;
+
+static void on_signal(int sig, siginfo_t *info, void *ctx)
+{
+    const ucontext_t *uc = ctx;
+    const greg_t *r = uc->uc_mcontext.gregs;
+    traps++;
+    trap_rip = (uint64_t)r[REG_RIP];
+    trap_rax = (uint64_t)r[REG_RAX];
+    trap_rbx = (uint64_t)r[REG_RBX];
+    trap_other = (uint64_t)(r[REG_RDX] | r[REG_RSI] | r[REG_RDI] | r[REG_R8] | r[REG_R15]);
+    trap_mxcsr = uc->uc_mcontext.fpregs->mxcsr;
+    const struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
+    trap_xmm = fp->_xmm[15].element[0] | fp->_xmm[0].element[0];
+    errno = sig; /* TLS works in handlers */
+}
+
+/* #BP and #DB are never fixed up: a signal at the AEP (asm/sgx.h; 36.4). */
+static void test_breakpoint(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, old;
+    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &act, &old), 0);
+    traps = 0;
+    struct probe p = {.op = PROBE_INSN, .rbx = INSN_INT3};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(h.run.function, SGX_EEXIT); /* ERESUME went on behind the breakpoint */
+    assert_int_equal(traps, 1);
+    assert_int_equal(trap_rax, SGX_ERESUME);
+    assert_int_equal(trap_rbx, h.e.base + H_TCS(0));
+    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &old, NULL), 0);
+    finish(&h);
+}
+
+/* Error codes of #PF, and EXINFO (35.9.2.1); the kernel sees pages only (36.3). */
+static void test_page_faults(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    const uint64_t b = h.e.base;
+    const struct {
+        uint64_t op, addr;
+        unsigned error;
+    } cases[] = {
+        {PROBE_READ, b + H_TCS(0) + 0x10, 0x8005}, /* a TCS is not for software */
+        {PROBE_WRITE, b + H_RX + 0x18, 7},         /* the mapping forbids */
+        {PROBE_WRITE, b + H_R + 0x18, 7},          {PROBE_CALL, b + H_RW, 0x15},
+        {PROBE_READ, b + H_RW + 0x4008, 4},       /* no mapping */
+        {PROBE_READ, 0x7fff00000008 & ~7ull, 4},  /* outside ELRANGE */
+        {PROBE_WRITE, b + H_HEAP + 0x10, 0x8007}, /* EAUG gave a page, nobody accepted it */
+        {PROBE_READ, b + H_HEAP + 0x10, 0x8005},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct probe p = {.op = cases[i].op, .rbx = cases[i].addr, .rcx = 1};
+        struct sgx_exinfo ex;
+        assert_int_equal(harness_call(&h, 0, &p), 0);
+        bool in = cases[i].addr >= b && cases[i].addr < b + h.e.size;
+        assert_exception(&h, SGX_ERESUME, SGX_VECTOR_PF, cases[i].error,
+                         in ? cases[i].addr & ~4095ull : cases[i].addr);
+        struct sgx_gprsgx g = frame_of(&h, &ex);
+        assert_int_equal(g.exitinfo, SGX_EXIT_VALID | SGX_EXIT_HARDWARE << 8 | SGX_VECTOR_PF);
+        assert_int_equal(ex.maddr, cases[i].addr);
+        assert_int_equal(ex.errcd, cases[i].error);
+        harness_drop(&h, 0);
+    }
+    finish(&h);
+}
+
+/* Commit on demand: #PF, EAUG by the kernel, #PF again for PENDING, EACCEPT by the enclave. */
+static void test_commit_on_demand(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    uint64_t addr = h.e.base + H_HEAP + 0x7018;
+    struct probe p = {.op = PROBE_WRITE, .rbx = addr, .rcx = 77};
+    assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_ACCEPT), 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(h.exceptions, 1);
+    struct sgxsim_stats s = stats_of(&h);
+    assert_int_equal(s.eaug, 1);
+    assert_int_equal(s.eaccept, 1);
+    assert_int_equal(s.aex, 2);
+    p = (struct probe){.op = PROBE_READ, .rbx = addr};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(p.rax, 77);
+    finish(&h);
+}
+
+/* 38.4 EENTER and ERESUME: what makes them fault. */
+static void test_entry_faults(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    const uint64_t b = h.e.base;
+    const struct {
+        uint64_t tcs;
+        unsigned vector, error;
+    } bad[] = {
+        {b + H_TCS(0) + 8, SGX_VECTOR_GP, 0}, /* not page-aligned */
+        {b + H_RW, SGX_VECTOR_PF, 0x8005},    /* not PT_TCS */
+        {b + H_HEAP, SGX_VECTOR_PF, 0x8005},  /* no page */
+        {b + h.e.size, SGX_VECTOR_PF, 4},     /* no enclave */
+        {0, SGX_VECTOR_PF, 4},
+    };
+    for (unsigned function = SGX_EENTER; function <= SGX_ERESUME; function++) {
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            h.run = (struct sgx_enclave_run){.tcs = bad[i].tcs};
+            assert_int_equal(sgx_enter(h.e.driver->entry(), &h.run, function, 0, 0, 0), 0);
+            assert_exception(&h, function, bad[i].vector, bad[i].error,
+                             bad[i].vector == SGX_VECTOR_PF ? bad[i].tcs : 0);
+        }
+    }
+    /* ERESUME with CSSA 0 is #GP; EENTER with CSSA = NSSA too. */
+    h.run = (struct sgx_enclave_run){.tcs = b + H_TCS(0)};
+    assert_int_equal(sgx_enter(h.e.driver->entry(), &h.run, SGX_ERESUME, 0, 0, 0), 0);
+    assert_exception(&h, SGX_ERESUME, SGX_VECTOR_GP, 0, 0);
+    struct probe p = {.op = PROBE_NOP};
+    uint32_t cssa = H_NSSA;
+    harness_poke(&h, H_TCS(0) + offsetof(struct sgx_tcs, cssa), &cssa, sizeof(cssa));
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_exception(&h, SGX_EENTER, SGX_VECTOR_GP, 0, 0);
+    harness_drop(&h, 0);
+    /* A TCS in use is #GP (TCS.STATE), and stays in use. */
+    uint64_t one = 1, zero = 0;
+    harness_poke(&h, H_TCS(0), &one, sizeof(one));
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_exception(&h, SGX_EENTER, SGX_VECTOR_GP, 0, 0);
+    harness_poke(&h, H_TCS(0), &zero, sizeof(zero));
+    /* TCS fields: OSSA outside ELRANGE, bases that are not page-aligned, unknown flags. */
+    struct sgx_tcs good, tcs;
+    harness_peek(&h, H_TCS(0), &good, sizeof(good));
+#define TCS_FAULT(change, vector_)                                                                 \
+    do {                                                                                           \
+        tcs = good;                                                                                \
+        change;                                                                                    \
+        harness_poke(&h, H_TCS(0), &tcs, sizeof(tcs));                                             \
+        assert_int_equal(harness_call(&h, 0, &p), 0);                                              \
+        assert_int_equal(h.run.function, SGX_EENTER);                                              \
+        assert_int_equal(h.run.exception_vector, vector_);                                         \
+    } while (0)
+    TCS_FAULT(tcs.ossa = h.e.size, SGX_VECTOR_PF);
+    TCS_FAULT(tcs.ossa = UINT64_MAX - 4095, SGX_VECTOR_PF);
+    TCS_FAULT(tcs.ossa = H_R, SGX_VECTOR_PF); /* a frame that cannot be written */
+    TCS_FAULT(tcs.ossa = H_HEAP, SGX_VECTOR_PF);
+    TCS_FAULT(tcs.ofsbase = 8, SGX_VECTOR_GP);
+    TCS_FAULT(tcs.ogsbase = 8, SGX_VECTOR_GP);
+    TCS_FAULT(tcs.oentry = 1ull << 60, SGX_VECTOR_GP);
+    TCS_FAULT(tcs.flags = 1ull << 5, SGX_VECTOR_GP);
+    TCS_FAULT(tcs.flags = SGX_TCS_AEXNOTIFY, SGX_VECTOR_GP); /* ATTRIBUTES does not allow it */
+    harness_poke(&h, H_TCS(0), &good, sizeof(good));
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    finish(&h);
+}
+
+static int refuse(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                  struct sgx_enclave_run *run)
+{
+    return -(int)run->user_data;
+}
+
+/* The vDSO's contract (asm/sgx.h). */
+static void test_vdso_contract(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    vdso_sgx_enter_enclave_t entry = h.e.driver->entry();
+    struct probe p = {.op = PROBE_NOP};
+    h.run = (struct sgx_enclave_run){.tcs = h.e.base + H_TCS(0)};
+    assert_int_equal(sgx_enter(entry, &h.run, SGX_EEXIT, 0, 0, 0), -EINVAL);
+    assert_int_equal(sgx_enter(entry, &h.run, SGX_EREPORT, 0, 0, 0), -EINVAL);
+    h.run.reserved[215] = 1;
+    assert_int_equal(sgx_enter(entry, &h.run, SGX_EENTER, 0, 0, 0), -EINVAL);
+    h.run.reserved[215] = 0;
+    h.run.user_handler = (uint64_t)refuse;
+    h.run.user_data = 77;
+    assert_int_equal(sgx_enter(entry, &h.run, SGX_EENTER, (uint64_t)&p, 0, 0), -77);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    /* DF and AC of the caller reach the enclave: it must clear them itself. */
+    p = (struct probe){.op = PROBE_BASES};
+    h.run = (struct sgx_enclave_run){.tcs = h.e.base + H_TCS(0)};
+    __asm__ volatile("pushfq; orq $0x400, (%%rsp); popfq" : : : "cc");
+    int ret = sgx_enter(entry, &h.run, SGX_EENTER, (uint64_t)&p, 0, 0);
+    __asm__ volatile("cld");
+    assert_int_equal(ret, 0);
+    assert_true((p.rcx & 0x400) != 0);
+    finish(&h);
+}
+
+/* --- interrupts ------------------------------------------------------------------------------ */
+
+static volatile uint64_t stop_flag;
+static volatile unsigned alarms, alarms_inside;
+static unsigned alarms_wanted;
+
+static void on_alarm(int sig, siginfo_t *info, void *ctx)
+{
+    const ucontext_t *uc = ctx;
+    alarms++;
+    if ((uint64_t)uc->uc_mcontext.gregs[REG_RAX] == SGX_ERESUME &&
+        (uint64_t)uc->uc_mcontext.gregs[REG_RBX] == (1ull << 44) + H_TCS(0)) {
+        alarms_inside++;
+        on_signal(sig, info, ctx);
+    }
+    if (alarms_inside >= alarms_wanted)
+        stop_flag = 1;
+}
+
+static void set_alarm(struct harness *h, unsigned wanted, long usec)
+{
+    struct sigaction act = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
+    assert_int_equal(h->e.driver->sigaction(SIGALRM, &act, NULL), 0);
+    stop_flag = alarms = alarms_inside = 0;
+    alarms_wanted = wanted;
+    struct itimerval t = {{0, usec}, {0, usec}};
+    setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static void stop_alarm(struct harness *h)
+{
+    struct itimerval t = {{0, 0}, {0, 0}};
+    struct sigaction act = {.sa_handler = SIG_IGN};
+    setitimer(ITIMER_REAL, &t, NULL);
+    assert_int_equal(h->e.driver->sigaction(SIGALRM, &act, NULL), 0);
+}
+
+/* 36.2: an interrupt is an AEX; synthetic state outside (36.4.1), all state back after ERESUME. */
+static void test_interrupts(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    set_alarm(&h, 200, 300);
+    struct probe p = {.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    int ret = harness_call(&h, 0, &p);
+    stop_alarm(&h);
+    assert_int_equal(ret, 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(p.rax, 0); /* no register changed */
+    assert_true(alarms_inside >= 200);
+    assert_int_equal(trap_rax, SGX_ERESUME);
+    assert_int_equal(trap_other, 0);
+    assert_int_equal(trap_xmm, 0);
+    assert_int_equal(trap_mxcsr, 0x1f80);
+    assert_false(trap_rip >= h.e.base && trap_rip < h.e.base + h.e.size);
+    struct sgxsim_stats s = stats_of(&h);
+    assert_true(s.aex_interrupt >= 50); /* the others found the thread at the AEP */
+    assert_int_equal(s.aex, s.eresume);
+    finish(&h);
+}
+
+/* Interrupts that fall on ENCLU itself, in slots and in the simulator, are neither lost nor seen.
+ */
+static void test_interrupts_everywhere(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct sgx_secinfo plain = {.flags = SGX_SECINFO_PT(SGX_PT_REG) | 3};
+    harness_poke(&h, H_RW, &plain, sizeof(plain));
+    set_alarm(&h, 1u << 30, 150);
+    unsigned calls = 0;
+    while (alarms < 1500) {
+        struct probe p = {.op = PROBE_VECTOR,
+                          .rax = SGX_EMODPE,
+                          .rbx = h.e.base + H_RW,
+                          .rcx = h.e.base + H_RW + 0x1000};
+        int ret = harness_call(&h, 0, &p);
+        if (ret != 0 || h.run.function != SGX_EEXIT || p.rbx != 0 || p.rax != SGX_EMODPE) {
+            stop_alarm(&h);
+            fail_msg("call %u: %d, function %u vector %u rax %lu rbx %lx", calls, ret,
+                     h.run.function, h.run.exception_vector, p.rax, p.rbx);
+        }
+        calls++;
+    }
+    stop_alarm(&h);
+    sigset_t mask;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    assert_int_equal(sigismember(&mask, SIGALRM), 0); /* none left blocked */
+    struct sgxsim_stats s = stats_of(&h);
+    assert_int_equal(s.eenter, calls);
+    assert_int_equal(s.eexit, calls);
+    assert_int_equal(s.aex, s.eresume);
+    assert_int_equal(s.emodpe, calls);
+    finish(&h);
+}
+
+/* --- single steps ---------------------------------------------------------------------------- */
+
+struct steps {
+    struct harness *h;
+    unsigned count, reentries;
+};
+
+static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
+{
+    struct steps *s = arg;
+    s->count++;
+    if (tcs != s->h->e.base + H_TCS(0))
+        abort();
+    return SGX_ERESUME;
+}
+
+/* An AEX after every instruction of a whole call changes nothing. */
+static void test_single_steps(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct steps s = {.h = &h};
+    struct probe p = {.op = PROBE_VECTOR, .rax = SGX_EDECCSSA + 100};
+    sgxsim_step(on_step, &s);
+    p = (struct probe){.op = PROBE_BASES};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    sgxsim_step(NULL, NULL);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(p.rbx, h.e.base + H_TLS(0));
+    assert_true(s.count > 30);
+    struct sgxsim_stats st = stats_of(&h);
+    assert_int_equal(st.aex, s.count);
+    assert_int_equal(st.eresume, s.count);
+    /* Vector registers and an EMODPE in between. */
+    struct sgx_secinfo plain = {.flags = SGX_SECINFO_PT(SGX_PT_REG) | 3};
+    harness_poke(&h, H_RW, &plain, sizeof(plain));
+    sgxsim_step(on_step, &s);
+    p = (struct probe){.op = PROBE_VECTOR,
+                       .rax = SGX_EMODPE,
+                       .rbx = h.e.base + H_RW,
+                       .rcx = h.e.base + H_RW + 0x1000};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    sgxsim_step(NULL, NULL);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(p.rbx, 0);
+    /* And without: nothing is stepped any more. */
+    unsigned before = s.count;
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(s.count, before);
+    finish(&h);
+}
+
+/* The attack on every instruction: AEX, then EENTER with CSSA 1 at once (the exception entry), then
+ * ERESUME. Not stepped inside the exception entry: there is no third frame. */
+static enum sgx_enclu attack(void *arg, uint64_t tcs, uint64_t rip)
+{
+    struct steps *s = arg;
+    s->count++;
+    s->reentries++;
+    sgxsim_step(NULL, NULL);
+    return SGX_EENTER;
+}
+
+static int after_attack(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                        struct sgx_enclave_run *run)
+{
+    struct steps *s = (struct steps *)run->user_data;
+    if (run->function != SGX_EEXIT)
+        return -1;
+    if (s->reentries == 0)
+        return 0;
+    s->reentries--;
+    sgxsim_step(attack, s);
+    return SGX_ERESUME;
+}
+
+static void test_reentry_at_every_instruction(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct steps s = {.h = &h};
+    struct probe p = {.op = PROBE_BASES};
+    h.run = (struct sgx_enclave_run){.tcs = h.e.base + H_TCS(0),
+                                     .user_handler = (uint64_t)after_attack,
+                                     .user_data = (uint64_t)&s};
+    sgxsim_step(attack, &s);
+    int ret = sgx_enter(h.e.driver->entry(), &h.run, SGX_EENTER, (uint64_t)&p, 0, 0);
+    sgxsim_step(NULL, NULL);
+    assert_int_equal(ret, 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(p.rbx, h.e.base + H_TLS(0));
+    struct probe_tls tls;
+    harness_peek(&h, H_TLS(0), &tls, sizeof(tls));
+    assert_int_equal(tls.exceptions, s.count);
+    assert_true(s.count > 30);
+    finish(&h);
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+struct worker {
+    struct harness *h;
+    unsigned tcs, calls, failures;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct harness mine = *w->h;
+    for (unsigned i = 0; i < w->calls; i++) {
+        uint64_t addr = mine.e.base + H_RW + 0x1000 + w->tcs * 8, value = i ^ w->tcs;
+        struct probe p = {.op = PROBE_WRITE, .rbx = addr, .rcx = value};
+        if (harness_call(&mine, w->tcs, &p) != 0 || mine.run.function != SGX_EEXIT)
+            w->failures++;
+        p = (struct probe){.op = PROBE_READ, .rbx = addr};
+        if (harness_call(&mine, w->tcs, &p) != 0 || p.rax != value)
+            w->failures++;
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    for (unsigned round = 0; round < 3;
+         round++) { /* threads end, and their places are used again */
+        pthread_t threads[H_TCS_COUNT];
+        struct worker w[H_TCS_COUNT];
+        for (unsigned i = 0; i < H_TCS_COUNT; i++) {
+            w[i] = (struct worker){.h = &h, .tcs = i, .calls = *state == STRICT ? 200 : 5000};
+            assert_int_equal(pthread_create(&threads[i], NULL, work, &w[i]), 0);
+        }
+        for (unsigned i = 0; i < H_TCS_COUNT; i++) {
+            pthread_join(threads[i], NULL);
+            assert_int_equal(w[i].failures, 0);
+        }
+    }
+    finish(&h);
+}
+
+static void *spin(void *arg)
+{
+    struct worker *w = arg;
+    struct harness mine = *w->h;
+    struct probe p = {.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    if (harness_call(&mine, w->tcs, &p) != 0 || mine.run.function != SGX_EEXIT || p.rax != 0)
+        w->failures++;
+    return NULL;
+}
+
+/* A TCS belongs to one thread at a time; an enclave with a thread inside cannot be closed; changes
+ * of pages interrupt whoever is inside (ETRACK and IPI). */
+static void test_inside_others(void **state)
+{
+    struct harness h;
+    struct sh_error err = {0};
+    start(state, &h);
+    stop_flag = 0;
+    struct worker w = {.h = &h, .tcs = 1};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, spin, &w), 0);
+    while (stats_of(&h).eenter == 0)
+        usleep(100);
+    usleep(1000);
+    struct probe p = {.op = PROBE_NOP};
+    assert_int_equal(harness_call(&h, 1, &p), 0);
+    assert_exception(&h, SGX_EENTER, SGX_VECTOR_GP, 0, 0);
+    assert_int_equal(harness_destroy(&h), -EBUSY);
+    uint64_t aex = stats_of(&h).aex;
+    assert_int_equal(sgx_enclave_restrict(&h.e, H_RW, 0x1000, SGX_SECINFO_R, &err), 0);
+    assert_true(stats_of(&h).aex > aex);
+    stop_flag = 1;
+    pthread_join(thread, NULL);
+    assert_int_equal(w.failures, 0);
+    finish(&h);
+}
+
+/* --- other enclaves -------------------------------------------------------------------------- */
+
+/* Base 0 and 2^40 bytes: programs at 0x400000 fit. Mapped from 64 KiB. */
+static void test_base_zero(void **state)
+{
+    struct harness h;
+    build(&h, (struct harness_options){.strict = *state == STRICT,
+                                       .attributes = SGX_ATTR_DEBUG,
+                                       .base = UINT64_MAX,
+                                       .size = 1ull << 40,
+                                       .shift = (1ull << 40) - (1ull << 30)});
+    struct probe p = {.op = PROBE_INSN, .rbx = INSN_SYSCALL, .rcx = SYS_getpid};
+    assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_SKIP), 0);
+    assert_int_equal(p.rax, 4242);
+    for (uint64_t addr = 0x400000; addr < 1ull << 39; addr = addr * 8 + 0x1000) {
+        p = (struct probe){.op = PROBE_WRITE, .rbx = addr, .rcx = addr};
+        assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_ACCEPT), 0);
+        assert_int_equal(h.run.function, SGX_EEXIT);
+        p = (struct probe){.op = PROBE_READ, .rbx = addr};
+        assert_int_equal(harness_call(&h, 0, &p), 0);
+        assert_int_equal(p.rax, addr);
+    }
+    assert_int_equal(stats_of(&h).slots > 0, *state == PATCHED);
+    finish(&h);
+}
+
+/* 36.4.3, AEX-Notify: ERESUME tells the enclave, EDECCSSA takes it back. */
+static void test_aex_notify(void **state)
+{
+    struct harness h;
+    build(&h, (struct harness_options){.strict = *state == STRICT,
+                                       .attributes = SGX_ATTR_DEBUG | SGX_ATTR_AEXNOTIFY,
+                                       .tcs_flags = SGX_TCS_AEXNOTIFY});
+    uint8_t on = 1;
+    uint64_t gpr = H_SSA(0) + H_FRAME_PAGES * SGX_PAGE_SIZE - sizeof(struct sgx_gprsgx);
+    harness_poke(&h, gpr + offsetof(struct sgx_gprsgx, aexnotify), &on, 1);
+    /* The notification is an entry with CSSA 1; this enclave's handler leaves by EEXIT, and the
+     * next ERESUME notifies again: so the host sees EEXIT, not the end of the call. */
+    set_alarm(&h, 1, 500);
+    struct probe p = {.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    int ret = harness_call(&h, 0, &p);
+    stop_alarm(&h);
+    assert_int_equal(ret, 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    struct probe_tls tls;
+    harness_peek(&h, H_TLS(0), &tls, sizeof(tls));
+    assert_int_equal(tls.exceptions, 1);
+    uint32_t cssa;
+    harness_peek(&h, H_TCS(0) + offsetof(struct sgx_tcs, cssa), &cssa, sizeof(cssa));
+    assert_int_equal(cssa, 1); /* the interrupted frame is still there */
+    harness_drop(&h, 0);
+    finish(&h);
+}
+
+/* A limited EPC pages out and in; contents survive, and it is counted. */
+static void test_epc_limit(void **state)
+{
+    struct harness h;
+    build(&h, (struct harness_options){
+                  .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 64});
+    for (unsigned i = 0; i < 100; i++) {
+        struct probe p = {.op = PROBE_WRITE, .rbx = h.e.base + H_HEAP + i * 4096, .rcx = i + 1};
+        assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_ACCEPT), 0);
+        assert_int_equal(h.run.function, SGX_EEXIT);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        struct probe p = {.op = PROBE_READ, .rbx = h.e.base + H_HEAP + i * 4096};
+        assert_int_equal(harness_call(&h, 0, &p), 0);
+        assert_int_equal(p.rax, i + 1);
+    }
+    struct sgxsim_stats s = stats_of(&h);
+    assert_true(s.ewb > 36 && s.eldu > 36);
+    assert_true(s.epc_pages <= 64 && s.epc_peak_pages <= 64);
+    finish(&h);
+}
+
+/* One byte changed in code or data after signing: EINIT refuses (-EPERM). */
+static void test_changed_byte(void **state)
+{
+    struct harness h;
+    struct sh_error err = {0};
+    struct harness_options o = {.strict = *state == STRICT, .flip = 0x123};
+    assert_int_equal(harness_build(&h, &o, false, &err), -EPERM);
+}
+
 #define BOTH(test)                                                                                 \
-    {#test " (patched)", test, NULL, NULL, PATCHED}, {#test " (strict)", test, NULL, NULL, STRICT}
+    {#test " (patched)", test, NULL, NULL, PATCHED},                                               \
+    {                                                                                              \
+#test " (strict)", test, NULL, NULL, STRICT                                                \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_enter_exit),
-        BOTH(test_syscall_is_ud),
+        BOTH(test_enter_exit),   BOTH(test_syscall_is_ud),
+        BOTH(test_exceptions),   BOTH(test_breakpoint),
+        BOTH(test_page_faults),  BOTH(test_commit_on_demand),
+        BOTH(test_entry_faults), BOTH(test_vdso_contract),
+        BOTH(test_interrupts),   BOTH(test_interrupts_everywhere),
+        BOTH(test_single_steps), BOTH(test_reentry_at_every_instruction),
+        BOTH(test_threads),      BOTH(test_inside_others),
+        BOTH(test_base_zero),    BOTH(test_aex_notify),
+        BOTH(test_epc_limit),    BOTH(test_changed_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

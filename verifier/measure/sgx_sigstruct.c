@@ -61,7 +61,8 @@ static void bn_close(struct numbers *n)
     }
 }
 
-/* Computes Q1 = S^2 / M, Q2 = S * (S^2 mod M) / M, and S^3 mod M on the way, as EINIT's recipe does. */
+/* Computes Q1 = S^2 / M, Q2 = S * (S^2 mod M) / M, and S^3 mod M on the way, as EINIT's recipe
+ * does. */
 static int bn_open(struct numbers *n, const struct sgx_sigstruct *css)
 {
     *n = (struct numbers){.ctx = BN_CTX_new()};
@@ -82,8 +83,7 @@ static int bn_open(struct numbers *n, const struct sgx_sigstruct *css)
     if (BN_num_bits(n->m) != SGX_RSA_SIZE * 8 || !BN_is_odd(n->m) || BN_cmp(n->s, n->m) >= 0)
         return -EINVAL;
     if (!BN_sqr(n->square, n->s, n->ctx) || !BN_div(n->q1, n->r, n->square, n->m, n->ctx) ||
-        !BN_mul(n->square, n->r, n->s, n->ctx) ||
-        !BN_div(n->q2, n->cube, n->square, n->m, n->ctx))
+        !BN_mul(n->square, n->r, n->s, n->ctx) || !BN_div(n->q2, n->cube, n->square, n->m, n->ctx))
         return -ENOMEM;
     return 0;
 }
@@ -93,8 +93,8 @@ int sgx_sigstruct_quotients(const struct sgx_sigstruct *css, uint8_t q1[SGX_RSA_
 {
     struct numbers n;
     int ret = bn_open(&n, css);
-    if (ret == 0 && (BN_bn2lebinpad(n.q1, q1, SGX_RSA_SIZE) < 0 ||
-                     BN_bn2lebinpad(n.q2, q2, SGX_RSA_SIZE) < 0))
+    if (ret == 0 &&
+        (BN_bn2lebinpad(n.q1, q1, SGX_RSA_SIZE) < 0 || BN_bn2lebinpad(n.q2, q2, SGX_RSA_SIZE) < 0))
         ret = -EINVAL;
     bn_close(&n);
     return ret;

@@ -70,8 +70,8 @@ bool sim_xrstor_check(const uint8_t *area, uint64_t xfrm)
 }
 
 /* x87: all masked, double extended; SSE: all masked. XSTATE_BV of zero asks for the rest. */
-static uint8_t initial[576] __attribute__((aligned(64))) = {
-    [0] = 0x7f, [1] = 0x03, [MXCSR] = 0x80, [MXCSR + 1] = 0x1f};
+static uint8_t initial[576]
+    __attribute__((aligned(64))) = {[0] = 0x7f, [1] = 0x03, [MXCSR] = 0x80, [MXCSR + 1] = 0x1f};
 
 void sim_xrstor(struct sim_thread *t, const uint8_t *area, uint64_t xfrm)
 {
@@ -99,8 +99,7 @@ void sim_fpu_begin(struct sim_thread *t)
     clear((uint8_t *)t->fpu + XSTATE_BV, 64);
     __asm__ volatile("xsave64 (%0)"
                      :
-                     : "r"(t->fpu), "a"((uint32_t)sim_cpu.xfrm),
-                       "d"((uint32_t)(sim_cpu.xfrm >> 32))
+                     : "r"(t->fpu), "a"((uint32_t)sim_cpu.xfrm), "d"((uint32_t)(sim_cpu.xfrm >> 32))
                      : "memory");
     __asm__ volatile("xrstor64 (%0)"
                      :
@@ -115,8 +114,7 @@ void sim_fpu_end(struct sim_thread *t)
         return;
     __asm__ volatile("xrstor64 (%0)"
                      :
-                     : "r"(t->fpu), "a"((uint32_t)sim_cpu.xfrm),
-                       "d"((uint32_t)(sim_cpu.xfrm >> 32))
+                     : "r"(t->fpu), "a"((uint32_t)sim_cpu.xfrm), "d"((uint32_t)(sim_cpu.xfrm >> 32))
                      : "memory");
 }
 

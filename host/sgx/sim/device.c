@@ -113,7 +113,8 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
     /* PROVISIONKEY needs the other device; all else is free (SGX_ATTR_UNPRIV_MASK). */
     struct sgxsim_caps caps;
     sgxsim_caps(&caps);
-    dev->allowed_attributes = caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
+    dev->allowed_attributes =
+        caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
     if ((ret = register_device(dev)) != 0) {
         EVP_MD_CTX_free(dev->hash);
         free(dev);
@@ -162,7 +163,8 @@ static int evict_one(struct sgxsim *dev)
 {
     for (int round = 0; round < 2; round++) {
         for (uint64_t i = 0; i < 2; i++) {
-            uint64_t from = i == 0 ? dev->clock_hand : 0, end = i == 0 ? dev->size : dev->clock_hand;
+            uint64_t from = i == 0 ? dev->clock_hand : 0,
+                     end = i == 0 ? dev->size : dev->clock_hand;
             for (uint64_t at = sim_epc_next(dev, from, end); at < end;
                  at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
                 struct sim_page *p = sim_page(dev, at);
@@ -211,8 +213,9 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
 {
     uint64_t offset = (addr - dev->base) & ~(uint64_t)(SGX_PAGE_SIZE - 1);
     uint32_t access = *error | SGX_PF_U;
-    int need = (access & SGX_PF_W) != 0 ? PROT_WRITE : (access & SGX_PF_I) != 0 ? PROT_EXEC
-                                                                                : PROT_READ;
+    int need = (access & SGX_PF_W) != 0   ? PROT_WRITE
+               : (access & SGX_PF_I) != 0 ? PROT_EXEC
+                                          : PROT_READ;
     struct sim_page *p = sim_page(dev, offset);
     int prot = sim_vma_prot(dev, offset);
     *error = access;
@@ -235,8 +238,8 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
     }
     if ((p->state & PAGE_EVICTED) != 0)
         return bring_back(dev, offset) == 0 ? SIM_FAULT_RETRY : SIM_FAULT_SIGNAL;
-    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED)) != 0 ||
-        p->type != SGX_PT_REG || (p->perm & need) == 0) {
+    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED)) != 0 || p->type != SGX_PT_REG ||
+        (p->perm & need) == 0) {
         *error |= SGX_PF_P | SGX_PF_SGX;
         return SIM_FAULT_SIGNAL;
     }
@@ -320,8 +323,8 @@ int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size)
     if (ret != 0)
         return ret;
     enter(dev, &mask);
-    if (mmap((void *)addr, size, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+    if (mmap((void *)addr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+             -1, 0) == MAP_FAILED)
         ret = -errno;
     if (ret == 0)
         ret = sim_vma_set(dev, addr - dev->base, addr - dev->base + size, -1);
@@ -374,9 +377,8 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
     static uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
     struct sim_page *p = sim_page(dev, offset);
-    struct sgx_pageinfo info = {.linaddr = dev->base + offset,
-                                .srcpge = (uint64_t)page,
-                                .secinfo = (uint64_t)secinfo};
+    struct sgx_pageinfo info = {
+        .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
     if ((p->state & PAGE_VALID) != 0)
         return -EBUSY;
     if (take_page(dev, offset) != 0)
@@ -556,7 +558,8 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
             break;
         }
         /* Only regular pages turn into TCS, and only those two into TRIM. */
-        bool may = p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && arg->page_type == SGX_PT_TRIM);
+        bool may =
+            p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && arg->page_type == SGX_PT_TRIM);
         /* A TCS must have been mapped for reading and writing all along. */
         if (!may || (arg->page_type == SGX_PT_TCS && (p->max & 3) != 3)) {
             ret = -EINVAL;

@@ -21,7 +21,8 @@ static bool zero(const void *data, size_t size)
 
 static bool secinfo_is_good(const struct sgx_secinfo *info)
 {
-    return (info->flags & SGX_SECINFO_RESERVED) == 0 && zero(info->reserved, sizeof(info->reserved));
+    return (info->flags & SGX_SECINFO_RESERVED) == 0 &&
+           zero(info->reserved, sizeof(info->reserved));
 }
 
 /* Not a page of ELRANGE, or not its first byte. */
@@ -30,7 +31,8 @@ static bool bad_address(const struct sgxsim *dev, uint64_t addr)
     return addr % SGX_PAGE_SIZE != 0 || addr < dev->base || addr - dev->base >= dev->size;
 }
 
-/* XFRM: x87 and SSE always; AVX-512's three together and with AVX (SDM 35.7.2.1, XSETBV's rules). */
+/* XFRM: x87 and SSE always; AVX-512's three together and with AVX (SDM 35.7.2.1, XSETBV's rules).
+ */
 static bool xfrm_is_legal(uint64_t xfrm)
 {
     struct sgxsim_caps caps;

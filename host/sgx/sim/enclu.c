@@ -27,7 +27,8 @@ static int gp(struct sim_thread *t)
 }
 
 /* Makes the page at `addr` one that exists with `access` (SGX_PF_W or 0), as page walk, EPCM check
- * and the kernel's fault handler would together. 0, or the recorded #PF. Called with dev->lock held. */
+ * and the kernel's fault handler would together. 0, or the recorded #PF. Called with dev->lock
+ * held. */
 static int touch(struct sim_thread *t, uint64_t addr, uint32_t access)
 {
     struct sgxsim *dev = t->dev;
@@ -280,8 +281,8 @@ static int eresume(struct sim_thread *t)
         SIM_COUNT(dev, eresume);
         return 0;
     }
-    const uint8_t *area = (const uint8_t *)(g + 1) -
-                          (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
+    const uint8_t *area =
+        (const uint8_t *)(g + 1) - (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
     if (!canonical(g->fsbase) || !canonical(g->gsbase) || !canonical(g->rip) ||
         !sim_xrstor_check(area, dev->secs.attributes.xfrm))
         return give_tcs(tcs, gp(t));
@@ -324,7 +325,8 @@ static int edeccssa(struct sim_thread *t)
 
 /* --- memory (SGX2) --------------------------------------------------------------------------- */
 
-/* The requests that EACCEPT takes at all: a new or restricted PT_REG page, a PT_TCS or PT_TRIM one. */
+/* The requests that EACCEPT takes at all: a new or restricted PT_REG page, a PT_TCS or PT_TRIM one.
+ */
 static bool accept_is_legal(uint64_t flags)
 {
     const uint64_t state = SGX_SECINFO_PENDING | SGX_SECINFO_MODIFIED | SGX_SECINFO_PR;
@@ -384,7 +386,7 @@ static int eaccept_locked(struct sim_thread *t)
     if (p->type == SGX_PT_TCS &&
         !new_tcs_is_good(dev, (const struct sgx_tcs *)(dev->epc + (addr - dev->base))))
         return gp(t);
-    p->state &= (uint8_t)~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
+    p->state &= (uint8_t) ~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
     sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
     SIM_COUNT(dev, eaccept);
     return SGX_SUCCESS;
@@ -415,8 +417,8 @@ static int eacceptcopy_locked(struct sim_thread *t)
     if ((ret = present(t, addr)) != 0)
         return ret;
     struct sim_page *p = sim_page(dev, addr - dev->base);
-    if (page_flags(p) != (SGX_SECINFO_PT(SGX_PT_REG) | SGX_SECINFO_PENDING | SGX_SECINFO_R |
-                          SGX_SECINFO_W))
+    if (page_flags(p) !=
+        (SGX_SECINFO_PT(SGX_PT_REG) | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W))
         return SGX_PAGE_ATTRIBUTES_MISMATCH;
     copy_page(dev->epc + (addr - dev->base), from);
     p->perm = (uint8_t)(flags & SGX_SECINFO_RWX);

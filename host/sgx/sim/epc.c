@@ -27,8 +27,8 @@ static uint64_t groups_size(const struct sgxsim *dev)
 
 static void *map_sparse(uint64_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -39,7 +39,8 @@ int sim_epc_create(struct sgxsim *dev)
         return -errno;
     if (ftruncate(dev->fd, (off_t)dev->size) != 0)
         return -errno;
-    void *epc = mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, dev->fd, 0);
+    void *epc =
+        mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, dev->fd, 0);
     if (epc == MAP_FAILED)
         return -errno;
     dev->epc = epc;
@@ -152,8 +153,7 @@ int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot)
     memcpy(v + first, put, count * sizeof(*v));
     dev->vma_count = dev->vma_count - (last - first) + count;
     /* Equal neighbours become one, so that growth of a heap stays one mapping. */
-    for (unsigned i = first > 0 ? first - 1 : 0;
-         i + 1 < dev->vma_count && i <= first + count;) {
+    for (unsigned i = first > 0 ? first - 1 : 0; i + 1 < dev->vma_count && i <= first + count;) {
         if (v[i].end == v[i + 1].start && v[i].prot == v[i + 1].prot) {
             v[i].end = v[i + 1].end;
             memmove(v + i + 1, v + i + 2, (dev->vma_count - i - 2) * sizeof(*v));
@@ -175,8 +175,8 @@ _Static_assert(PROT_READ == SGX_SECINFO_R && PROT_WRITE == SGX_SECINFO_W &&
 static int allowed(struct sgxsim *dev, uint64_t offset)
 {
     const struct sim_page *p = sim_page(dev, offset);
-    if (p->type != SGX_PT_REG || (p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
-                                              PAGE_EVICTED)) != 0 ||
+    if (p->type != SGX_PT_REG ||
+        (p->state & (PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) != 0 ||
         (p->state & PAGE_VALID) == 0 || !dev->initialized)
         return PROT_NONE;
     int prot = sim_vma_prot(dev, offset);
@@ -190,7 +190,8 @@ static void protect_host(struct sgxsim *dev, uint64_t start, uint64_t end, int p
         (void)mprotect((void *)(dev->base + low), end - low, prot);
 }
 
-/* Only where an entry was valid or became so: the rest of a mapping is PROT_NONE since sgxsim_map. */
+/* Only where an entry was valid or became so: the rest of a mapping is PROT_NONE since sgxsim_map.
+ */
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
 {
     uint64_t end = offset + size, run = end, run_end = end;

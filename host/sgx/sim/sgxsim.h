@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulated SGX processor and the Linux device in front of it, as a library of its own.
 //
-// It protects nothing: it lets the same enclave, with the same MRENCLAVE, run where there is no SGX.
-// The processor (leaves, EPCM, AEX) follows Intel's SDM, volume 3D; the device follows Linux 6.x:
-// <asm/sgx.h>, arch/x86/kernel/cpu/sgx and the vDSO's __vdso_sgx_enter_enclave. Every function
-// returns 0 or -errno, as the kernel would, unless it says otherwise.
+// It protects nothing: it lets the same enclave, with the same MRENCLAVE, run where there is no
+// SGX. The processor (leaves, EPCM, AEX) follows Intel's SDM, volume 3D; the device follows
+// Linux 6.x: <asm/sgx.h>, arch/x86/kernel/cpu/sgx and the vDSO's __vdso_sgx_enter_enclave. Every
+// function returns 0 or -errno, as the kernel would, unless it says otherwise.
 #ifndef HOST_SGX_SIM_SGXSIM_H
 #define HOST_SGX_SIM_SGXSIM_H
 
@@ -49,8 +49,8 @@ struct sgxsim_stats {
     uint64_t slots; /* ENCLU slots patched */
 };
 
-/* An open /dev/sgx_enclave. -ENOSYS: this machine lacks FSGSBASE, XSAVE or a way to trap system calls
- * (Linux 5.11's Syscall User Dispatch, or seccomp). */
+/* An open /dev/sgx_enclave. -ENOSYS: this machine lacks FSGSBASE, XSAVE or a way to trap system
+ * calls (Linux 5.11's Syscall User Dispatch, or seccomp). */
 struct sgxsim;
 int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out);
 /* Frees the enclave; -EBUSY while a thread is inside or a TCS holds a frame in flight on one. */
@@ -65,8 +65,8 @@ int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size);
 /* A descriptor that SGX_IOC_ENCLAVE_PROVISION accepts; the caller closes it. */
 int sgxsim_open_provision(void);
 
-/* The vDSO's function: the same registers, the same struct, the same fix-up of exceptions. An enclave
- * must not be entered from a signal handler that interrupted an enclave. */
+/* The vDSO's function: the same registers, the same struct, the same fix-up of exceptions. An
+ * enclave must not be entered from a signal handler that interrupted an enclave. */
 int sgxsim_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx,
                          unsigned int function, unsigned long r8, unsigned long r9,
                          struct sgx_enclave_run *run);
@@ -83,9 +83,9 @@ void sgxsim_stats(struct sgxsim *dev, struct sgxsim_stats *stats);
 int sgxsim_debug_read(struct sgxsim *dev, uint64_t addr, void *out, uint64_t size);
 int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint64_t size);
 
-/* For attacks in tests: after every instruction that this thread executes inside an enclave there is
- * an interrupt (AEX); `hook` is called with the interrupted RIP, and returns the leaf that the AEP
- * executes next: SGX_ERESUME, or SGX_EENTER to enter again at once. NULL stops it. */
+/* For attacks in tests: after every instruction that this thread executes inside an enclave there
+ * is an interrupt (AEX); `hook` is called with the interrupted RIP, and returns the leaf that the
+ * AEP executes next: SGX_ERESUME, or SGX_EENTER to enter again at once. NULL stops it. */
 typedef enum sgx_enclu (*sgxsim_step_hook)(void *arg, uint64_t tcs, uint64_t rip);
 void sgxsim_step(sgxsim_step_hook hook, void *arg);
 

@@ -7,8 +7,8 @@
 //   simulator  in C code on the simulator's stack, in the middle of a leaf
 //   commit     the leaf has happened, and its result is being loaded from struct sim_thread
 //   host       anywhere else
-// Interrupts are taken at once in enclave, commit and host; in slot and simulator they are sent again
-// with all of them blocked, and sim_trap unblocks them once the leaf has happened.
+// Interrupts are taken at once in enclave, commit and host; in slot and simulator they are sent
+// again with all of them blocked, and sim_trap unblocks them once the leaf has happened.
 #include "host/sgx/sim/sim.h"
 
 #include <errno.h>
@@ -61,7 +61,8 @@ static void store(const struct sim_thread *t, ucontext_t *uc)
 
 /* --- the program's handlers ------------------------------------------------------------------ */
 
-/* Runs the program's handler as the kernel would have; without one, for an exception, dies of it. */
+/* Runs the program's handler as the kernel would have; without one, for an exception, dies of it.
+ */
 static void deliver(int sig, siginfo_t *info, ucontext_t *uc)
 {
     struct sigaction act = actions[sig];
@@ -304,11 +305,13 @@ static __attribute__((noinline)) void handle(struct sim_thread *t, int sig, sigi
 }
 
 /* FS may be the enclave's here: nothing that needs TLS before it is ours. A thread that was cloned
- * from one that had entered an enclave carries its parent's ES until it enters one itself; it is told
- * by its FS, and by being nowhere near an enclave. */
+ * from one that had entered an enclave carries its parent's ES until it enters one itself; it is
+ * told by its FS, and by being nowhere near an enclave. */
 __attribute__((no_stack_protector)) static void handler(int sig, siginfo_t *info, void *ctx)
 {
-    uint64_t base[2], fs;
+    uint64_t base[2], fs, flags = __builtin_ia32_readeflags_u64();
+    if ((flags & RFLAGS_AC) != 0) /* the kernel leaves it as the enclave had it */
+        __builtin_ia32_writeeflags_u64(flags & ~RFLAGS_AC);
     struct sim_thread *t = sim_thread_by_es();
     __asm__ volatile("rdfsbase %0" : "=r"(base[0]));
     __asm__ volatile("rdgsbase %0" : "=r"(base[1]));

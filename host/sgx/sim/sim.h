@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside the simulated processor: its state, and who changes it.
 //
-// Memory: a memfd holds the EPC pages of one enclave at their offsets in ELRANGE. It is mapped twice:
-// once whole and writable somewhere, which is the processor's own view (`epc`), and once at ELRANGE,
-// where host page protections stand for what page tables and EPCM together allow.
+// Memory: a memfd holds the EPC pages of one enclave at their offsets in ELRANGE. It is mapped
+// twice: once whole and writable somewhere, which is the processor's own view (`epc`), and once at
+// ELRANGE, where host page protections stand for what page tables and EPCM together allow.
 #ifndef HOST_SGX_SIM_SIM_H
 #define HOST_SGX_SIM_SIM_H
 
@@ -30,10 +30,10 @@
 #define PAGE_EVICTED 0x20u /* the driver's: EWB put it out, ELDU brings it back */
 #define PAGE_REFERENCED 0x40u
 struct sim_page {
-    uint8_t state; /* PAGE_* */
-    uint8_t type;  /* enum sgx_page_type */
-    uint8_t perm;  /* SGX_SECINFO_RWX */
-    uint8_t max;   /* what the driver lets mmap ask for, PROT_* */
+    uint8_t state;  /* PAGE_* */
+    uint8_t type;   /* enum sgx_page_type */
+    uint8_t perm;   /* SGX_SECINFO_RWX */
+    uint8_t max;    /* what the driver lets mmap ask for, PROT_* */
     uint32_t epoch; /* tracking epoch of EBLOCK, EMODPR or EMODT */
 };
 
@@ -49,9 +49,9 @@ struct sgxsim {
     /* The processor's */
     uint64_t base, size;
     struct sgx_secs secs;
-    bool created;         /* ECREATE was done */
-    _Atomic bool initialized; /* EINIT was done */
-    EVP_MD_CTX *hash; /* MRENCLAVE so far */
+    bool created;                                   /* ECREATE was done */
+    _Atomic bool initialized;                       /* EINIT was done */
+    EVP_MD_CTX *hash;                               /* MRENCLAVE so far */
     uint8_t isv_family_id[16], isv_ext_prod_id[16]; /* SECS fields without a place in the SDM */
     _Atomic uint32_t epoch;                         /* ETRACK counts it up */
     int fd;
@@ -87,6 +87,7 @@ struct sim_regs {
 #define RFLAGS_ZF 0x40ull
 #define RFLAGS_TF 0x100ull
 #define RFLAGS_RF 0x10000ull
+#define RFLAGS_AC 0x40000ull
 
 /* One host thread that enters enclaves: the logical processor it runs on. */
 struct sim_thread {
@@ -117,7 +118,7 @@ struct sim_thread {
     uint64_t addr;
 
     int tid;
-    unsigned index;         /* in the table and in the LDT */
+    unsigned index; /* in the table and in the LDT */
     bool free;
     void *altstack;
     struct sgxsim *guarded; /* whose ELRANGE traps system calls */
@@ -141,7 +142,7 @@ _Static_assert(offsetof(struct sim_thread, code) == T_CODE, "T_CODE");
 
 /* cpu.c: what this processor has. */
 struct sim_cpu {
-    uint64_t xfrm;       /* XCR0 without what the kernel grants only on request */
+    uint64_t xfrm; /* XCR0 without what the kernel grants only on request */
     uint32_t mxcsr_mask;
     struct {
         uint32_t offset, size;
@@ -169,7 +170,7 @@ int sim_epc_take(struct sgxsim *dev, uint64_t offset); /* an EPC page: 0, -ENOME
 void sim_epc_give(struct sgxsim *dev, uint64_t offset);
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size);
-int sim_vma_prot(const struct sgxsim *dev, uint64_t offset); /* -1: not mapped */
+int sim_vma_prot(const struct sgxsim *dev, uint64_t offset);                 /* -1: not mapped */
 int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot); /* -1: unmap */
 
 void sim_lock(struct sgxsim *dev);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ENCLU slots: five bytes `enclu; xchg %ax,%ax` in an enclave's code that become a direct jump after
-// the measurement. The jump ends in a block of 64 KiB just outside ELRANGE: the table of threads,
-// then a stub for each slot (entry.S).
+// ENCLU slots: five bytes `enclu; xchg %ax,%ax` in an enclave's code that become a direct jump
+// after the measurement. The jump ends in a block of 64 KiB just outside ELRANGE: the table of
+// threads, then a stub for each slot (entry.S).
 #include "host/sgx/sim/sim.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host threads that enter enclaves. Inside an enclave FS and GS are the enclave's and every register
-// may hold anything, so a thread is known there by its selector in ES, which 64-bit code never uses:
-// each thread owns one LDT entry, and the entry's number indexes the table of threads.
+// Host threads that enter enclaves. Inside an enclave FS and GS are the enclave's and every
+// register may hold anything, so a thread is known there by its selector in ES, which 64-bit code
+// never uses: each thread owns one LDT entry, and the entry's number indexes the table of threads.
 #include "host/sgx/sim/sim.h"
 
 #include <asm/ldt.h>
@@ -99,7 +99,7 @@ int sim_table_map(uint8_t *at)
     if (no_ldt)
         return -ENOSYS;
     return mmap(at, SIM_TABLE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, table_fd, 0) == at ? 0
-                                                                                         : -errno;
+                                                                                          : -errno;
 }
 
 /* | code | struct sim_thread … | guard | stack | guard | signal stack | */
