@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of the LibOS itself: buddies of up to 2 MiB in the zone, size classes above them.
+//
+// The zone is committed a chunk at a time and kept. `meta` says of each page what begins there.
+#include "trusted/libos/libos.h"
+
+#ifdef LIBOS_UNIT
+#include <stdlib.h> /* so that the address sanitizer sees each object */
+#endif
+
+#define ORDER_MAX 9u /* 2 MiB */
+#define CHUNK_PAGES (1ul << ORDER_MAX)
+#define ZONE_PAGES_MAX (1ul << 18) /* 1 GiB */
+
+#define META_NONE 0x00u
+#define META_FREE 0x40u  /* | order: a free buddy begins here */
+#define META_USED 0x80u  /* | order */
+#define META_LARGE 0xc0u /* more than a chunk; the owner knows the count */
+#define META_SLAB 0x20u  /* | class */
+
+static uint8_t meta[ZONE_PAGES_MAX];
+static uint64_t zone_start, zone_pages, zone_used; /* used: pages committed so far */
+static struct list free_lists[ORDER_MAX + 1];
+
+static uint64_t page_index(const void *p)
+{
+    return ((uint64_t)p - zone_start) >> PAGE_SHIFT;
+}
+
+static void *page_at(uint64_t index)
+{
+    return (void *)(zone_start + (index << PAGE_SHIFT));
+}
+
+void page_init(uint64_t start, uint64_t end)
+{
+    zone_start = start;
+    zone_pages = MIN((end - start) >> PAGE_SHIFT, ZONE_PAGES_MAX);
+    zone_used = 0;
+    memset(meta, 0, sizeof(meta));
+    for (unsigned i = 0; i <= ORDER_MAX; i++)
+        list_init(&free_lists[i]);
+}
+
+int memory_charge(uint64_t pages)
+{
+    uint64_t size = pages << PAGE_SHIFT;
+    if (port_info.memory_size && stats.committed + size > port_info.memory_size)
+        return -ENOMEM;
+    stats.committed += size;
+    stats.committed_peak = MAX(stats.committed_peak, stats.committed);
+    return 0;
+}
+
+void memory_uncharge(uint64_t pages)
+{
+    stats.committed -= pages << PAGE_SHIFT;
+}
+
+/* Commits `chunks` new chunks in a row; their first page's index, or -ENOMEM. */
+static int64_t zone_grow(uint64_t chunks)
+{
+    uint64_t count = chunks * CHUNK_PAGES, first = zone_used;
+    if (count > zone_pages - zone_used || memory_charge(count))
+        return -ENOMEM;
+    if (port_pages_add((uint64_t)page_at(first), count, PORT_R | PORT_W)) {
+        memory_uncharge(count);
+        return -ENOMEM;
+    }
+    zone_used += count;
+    stats.zone_pages = zone_used;
+    return (int64_t)first;
+}
+
+static void put_free(uint64_t index, unsigned order)
+{
+    meta[index] = (uint8_t)(META_FREE | order);
+    list_append(&free_lists[order], page_at(index));
+}
+
+static void *buddy_alloc(unsigned order)
+{
+    unsigned o = order;
+    while (o <= ORDER_MAX && list_empty(&free_lists[o]))
+        o++;
+    if (o > ORDER_MAX) {
+        int64_t index = zone_grow(1);
+        if (index < 0)
+            return NULL;
+        put_free((uint64_t)index, ORDER_MAX);
+        o = ORDER_MAX;
+    }
+    struct list *node = free_lists[o].prev;
+    list_remove(node);
+    uint64_t index = page_index(node);
+    while (o > order) {
+        o--;
+        put_free(index + (1ul << o), o);
+    }
+    meta[index] = (uint8_t)(META_USED | order);
+    return node;
+}
+
+static void buddy_free(uint64_t index, unsigned order)
+{
+    for (; order < ORDER_MAX; order++) {
+        uint64_t buddy = index ^ (1ul << order);
+        if (meta[buddy] != (META_FREE | order))
+            break;
+        list_remove(page_at(buddy));
+        meta[MAX(index, buddy)] = META_NONE;
+        index = MIN(index, buddy);
+    }
+    put_free(index, order);
+}
+
+static unsigned order_of(uint64_t count)
+{
+    unsigned order = 0;
+    while ((1ul << order) < count)
+        order++;
+    return order;
+}
+
+void *pages_alloc(uint64_t count)
+{
+    void *p;
+    if (count <= CHUNK_PAGES) {
+        p = buddy_alloc(order_of(count));
+    } else {
+        int64_t index = zone_grow((count + CHUNK_PAGES - 1) / CHUNK_PAGES);
+        p = index < 0 ? NULL : page_at((uint64_t)index);
+        if (p)
+            meta[index] = META_LARGE;
+    }
+    if (p)
+        memset(p, 0, count << PAGE_SHIFT);
+    return p;
+}
+
+void pages_free(void *p, uint64_t count)
+{
+    uint64_t index = page_index(p);
+    if (index >= zone_used || !count)
+        stop("pages_free: %p is not in the zone", p);
+    if (meta[index] == META_LARGE && count > CHUNK_PAGES) {
+        for (uint64_t i = 0; i < count; i += CHUNK_PAGES)
+            put_free(index + i, ORDER_MAX);
+        return;
+    }
+    unsigned order = order_of(count);
+    if (meta[index] != (META_USED | order))
+        stop("pages_free: %p was not allocated so", p);
+    buddy_free(index, order);
+}
+
+void *page_alloc(void)
+{
+    return pages_alloc(1);
+}
+
+void page_free(void *page)
+{
+    pages_free(page, 1);
+}
+
+#ifdef LIBOS_UNIT
+
+void *los_alloc(size_t size)
+{
+    return calloc(1, size ? size : 1);
+}
+
+void *los_realloc(void *p, size_t size)
+{
+    return realloc(p, size);
+}
+
+void los_free(void *p)
+{
+    free(p);
+}
+
+#else
+
+/* Size classes 32, 48, 64, 96, 128, ... 2048. */
+#define CLASS_COUNT 13u
+#define CLASS_SIZE_MAX 2048u
+static void *class_free[CLASS_COUNT];
+
+static size_t class_size(unsigned class)
+{
+    size_t base = 32ul << (class / 2);
+    return class & 1 ? base + base / 2 : base;
+}
+
+static unsigned class_of(size_t size)
+{
+    unsigned class = 0;
+    while (class_size(class) < size)
+        class ++;
+    return class;
+}
+
+static bool class_refill(unsigned class)
+{
+    char *page = buddy_alloc(0);
+    if (!page)
+        return false;
+    meta[page_index(page)] = (uint8_t)(META_SLAB | class);
+    size_t size = class_size(class);
+    for (size_t at = 0; at + size <= PAGE_SIZE; at += size) {
+        *(void **)(page + at) = class_free[class];
+        class_free[class] = page + at;
+    }
+    return true;
+}
+
+void *los_alloc(size_t size)
+{
+    if (size > CLASS_SIZE_MAX)
+        return size > CHUNK_PAGES << PAGE_SHIFT ? NULL
+                                                : pages_alloc((size + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    unsigned class = class_of(size);
+    if (!class_free[class] && !class_refill(class))
+        return NULL;
+    void *p = class_free[class];
+    class_free[class] = *(void **)p;
+    memset(p, 0, class_size(class));
+    return p;
+}
+
+/* Bytes usable at p. */
+static size_t usable(const void *p)
+{
+    uint64_t index = page_index(p);
+    uint8_t m = index < zone_used ? meta[index] : META_NONE;
+    if ((m & 0xe0) == META_SLAB)
+        return class_size(m & 0x1f);
+    if ((m & 0xf0) == META_USED)
+        return PAGE_SIZE << (m & 0x0f);
+    stop("los_free: %p was not allocated", p);
+}
+
+void los_free(void *p)
+{
+    if (!p)
+        return;
+    size_t size = usable(p);
+    if (size >= PAGE_SIZE) {
+        pages_free(p, size >> PAGE_SHIFT);
+        return;
+    }
+    unsigned class = class_of(size);
+    *(void **)p = class_free[class];
+    class_free[class] = p;
+}
+
+void *los_realloc(void *p, size_t size)
+{
+    if (p && usable(p) >= size)
+        return p;
+    void *q = los_alloc(size);
+    if (q && p) {
+        memcpy(q, p, usable(p));
+        los_free(p);
+    }
+    return q;
+}
+
+#endif
+
+char *los_strdup(const char *s)
+{
+    size_t size = strlen(s) + 1;
+    char *p = los_alloc(size);
+    if (p)
+        memcpy(p, s, size);
+    return p;
+}

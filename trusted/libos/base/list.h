@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Doubly linked lists, the node inside the object.
+#ifndef LIBOS_LIST_H
+#define LIBOS_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct list {
+    struct list *next, *prev;
+};
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define list_for(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+/* The loop's body may remove `it`. */
+#define list_for_safe(it, nx, head)                                                                \
+    for (struct list *it = (head)->next, *nx = it->next; it != (head); it = nx, nx = it->next)
+
+static inline void list_init(struct list *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool list_empty(const struct list *head)
+{
+    return head->next == head;
+}
+static inline void list_append(struct list *head, struct list *node)
+{
+    node->prev = head->prev;
+    node->next = head;
+    head->prev->next = node;
+    head->prev = node;
+}
+/* The node points to itself afterwards: removing it twice does no harm. */
+static inline void list_remove(struct list *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    list_init(node);
+}
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The handlers of all system calls, declared from the table, and what families share.
+#ifndef LIBOS_CALLS_H
+#define LIBOS_CALLS_H
+
+#include "trusted/libos/libos.h"
+
+#define CALL(name, format) long sys_##name(const uint64_t *a);
+#define SAME(name, handler, format)
+#include "trusted/libos/entry/calls.def"
+#undef CALL
+#undef SAME
+
+struct file;
+struct io;
+struct io_vec;
+
+/* fs */
+long fd_fcntl(int fd, int command, uint64_t arg);
+void flock_release(struct file *f);
+int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io); /* vec: count */
+
+/* entry: dispatches one call as the program would; the result may be -ERESTARTSYS. */
+long los_call(int64_t nr, const uint64_t a[6]);
+
+#endif

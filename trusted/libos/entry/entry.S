@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way back to the program, and the first instructions of threads.
+//
+// gs points at struct thread: self 0, stack 8, kicked 16, regs 24 (struct regs: r15 ... rax, flags,
+// rsp, rip). Anything asynchronous that hits between los_resume_start and los_resume_end must begin
+// again at los_trap with TRAP_KICK: thread.regs is still whole there, the registers are not.
+
+#define STACK 8
+#define KICKED 16
+#define REGS 24
+#define REGS_RSP (REGS + 16 * 8)
+#define REGS_RIP (REGS + 17 * 8)
+
+    .text
+
+// _Noreturn void los_resume(struct thread *t): all registers from t->regs.
+    .globl los_resume, los_resume_start, los_resume_end
+    .type los_resume, @function
+los_resume:
+los_resume_start:
+    cmpq $0, %gs:KICKED
+    jne 1f
+    lea REGS(%rdi), %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rdi
+    pop %rsi
+    pop %rbp
+    pop %rbx
+    pop %rdx
+    pop %rcx
+    pop %rax
+    popfq
+    mov %gs:REGS_RSP, %rsp
+    jmp *%gs:REGS_RIP
+los_resume_end:
+1:  mov %gs:STACK, %rsp
+    call los_kicked
+    ud2
+    .size los_resume, . - los_resume
+
+// Where a port lets a thread go on that was interrupted in program code: its registers are in
+// t->regs, the stack may be anything.
+    .globl los_trap_entry
+    .type los_trap_entry, @function
+los_trap_entry:
+    cld
+    mov %gs:0, %rdi
+    mov STACK(%rdi), %rsp
+    xor %ebp, %ebp
+    call los_trap
+    ud2
+    .size los_trap_entry, . - los_trap_entry
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between entry code and the rest.
+#ifndef LIBOS_ENTRY_H
+#define LIBOS_ENTRY_H
+
+#include "trusted/libos/libos.h"
+
+/* entry.S */
+_Noreturn void los_resume(struct thread *t);
+void los_trap_entry(void);
+extern const char los_resume_start[], los_resume_end[];
+
+/* entry/trap.c: handles signals, gives up the lock and goes back to the program. */
+_Noreturn void los_return(struct thread *t);
+_Noreturn void los_kicked(struct thread *t);
+
+/* entry/trace.c */
+void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);
+void trace_enter(struct thread *t, int64_t nr, const uint64_t a[6]);
+void stats_print(void);
+
+/* entry/dispatch.c */
+struct call_entry {
+    const char *name;
+    call_fn *handler;
+    const char *format;
+};
+const struct call_entry *call_entry(int64_t nr); /* NULL: unknown */
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one entry from program code: system calls, faults, kicks; and the one way back.
+#include <asm/signal.h>
+#include <asm/unistd_64.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/signal/signal.h"
+
+#define CODE_KERNEL 0x80
+#define TRAP_BRKPT_CODE 1
+#define TRAP_TRACE_CODE 2
+#define FPE_INTDIV_CODE 1
+#define FPE_FLTINV_CODE 7
+#define ILL_ILLOPN_CODE 2
+#define BUS_ADRALN_CODE 1
+
+void los_return(struct thread *t)
+{
+    __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
+    sig_deliver(t);
+    los_unlock();
+    los_resume(t);
+}
+
+/* From los_resume: somebody wants this thread to look at its signals. */
+void los_kicked(struct thread *t)
+{
+    los_lock();
+    los_return(t);
+}
+
+static void system_call(struct thread *t)
+{
+    struct regs *r = &t->regs;
+    const uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+    int64_t nr = (int64_t)r->rax;
+    const struct call_entry *e = call_entry(nr);
+    t->syscalls++;
+    if (e && e->format[0] == '!' && !tracing) {
+        r->rax = (uint64_t)e->handler(a);
+        __atomic_fetch_add(&stats.syscalls, 1, __ATOMIC_RELAXED);
+        los_resume(t);
+    }
+    los_lock();
+    stats.syscalls++;
+    t->call_nr = nr;
+    t->restart_rip = r->rip - 2;
+    if (tracing)
+        trace_enter(t, nr, a);
+    long result = e ? e->handler(a) : -ENOSYS;
+    stats.unknown_calls += !e;
+    if (tracing)
+        trace_call(t, nr, a, result);
+    r->rax = (uint64_t)result;
+    if (result != -ERESTARTSYS)
+        t->call_nr = -1;
+}
+
+static void page_fault(struct thread *t)
+{
+    int access = t->trap.error & PF_FETCH   ? PORT_X
+                 : t->trap.error & PF_WRITE ? PORT_W
+                                            : PORT_R;
+    struct mm_fault f = {SIGSEGV, CODE_KERNEL};
+    if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
+        f.code = 1; /* SEGV_MAPERR */
+    else if (mm_fault(t->trap.addr, access, &f) == 0)
+        return;
+    sig_fault(t, f.signo, f.code, t->trap.addr);
+}
+
+static void fault(struct thread *t)
+{
+    uint64_t rip = t->regs.rip;
+    stats.faults++;
+    t->call_nr = -1;
+    switch (t->trap.vector) {
+    case VECTOR_PF:
+        page_fault(t);
+        break;
+    case VECTOR_DE:
+        sig_fault(t, SIGFPE, FPE_INTDIV_CODE, rip);
+        break;
+    case VECTOR_MF:
+    case VECTOR_XM:
+        sig_fault(t, SIGFPE, FPE_FLTINV_CODE, rip);
+        break;
+    case VECTOR_UD:
+        sig_fault(t, SIGILL, ILL_ILLOPN_CODE, rip);
+        break;
+    case VECTOR_BP:
+        sig_fault(t, SIGTRAP, CODE_KERNEL, 0);
+        break;
+    case VECTOR_DB:
+        sig_fault(t, SIGTRAP, TRAP_TRACE_CODE, rip);
+        break;
+    case VECTOR_AC:
+        sig_fault(t, SIGBUS, BUS_ADRALN_CODE, 0);
+        break;
+    default: /* #GP and what we do not know */
+        sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
+    }
+}
+
+void los_trap(struct thread *t)
+{
+    switch (t->trap.kind) {
+    case TRAP_SYSCALL:
+        system_call(t);
+        break;
+    case TRAP_FAULT:
+        los_lock();
+        fault(t);
+        break;
+    case TRAP_KICK:
+        los_lock();
+        stats.kicks++;
+        break;
+    default:
+        stop("the port reported a trap of kind %d", (int)t->trap.kind);
+    }
+    los_return(t);
+}
+
+uint64_t los_fixup(uint64_t rip)
+{
+    return 0; /* LibOS code never faults: see mm/user.c */
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices: null, zero, full, random, urandom, tty, and the links in /dev.
+#include <asm/poll.h>
+
+#include "trusted/libos/fs/file.h"
+
+#define RDEV(major, minor) ((uint32_t)(major) << 8 | (uint32_t)(minor))
+
+static long null_read(struct file *f, struct io *io, uint64_t offset)
+{
+    return 0;
+}
+
+static long null_write(struct file *f, struct io *io, uint64_t offset)
+{
+    return (long)io->left;
+}
+
+static long zero_read(struct file *f, struct io *io, uint64_t offset)
+{
+    uint64_t n = io->left;
+    int r = io_zero(io, n);
+    return r ? r : (long)n;
+}
+
+static long full_write(struct file *f, struct io *io, uint64_t offset)
+{
+    return -ENOSPC;
+}
+
+static long random_read(struct file *f, struct io *io, uint64_t offset)
+{
+    uint8_t buf[256];
+    long done = 0;
+    while (io->left) {
+        size_t n = MIN(io->left, sizeof(buf));
+        int r = port_random(buf, n);
+        if (!r)
+            r = io_put(io, buf, n);
+        if (r)
+            return done ? done : r;
+        done += (long)n;
+    }
+    memset(buf, 0, sizeof(buf));
+    return done;
+}
+
+static int64_t no_seek(struct file *f, int64_t offset, int whence)
+{
+    return 0;
+}
+
+static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = no_seek};
+static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = no_seek};
+static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = no_seek};
+static const struct file_ops random_ops = {.read = random_read,
+                                           .write = null_write,
+                                           .seek = no_seek};
+
+int stdio_open_tty(struct file *f);
+
+static const struct device {
+    const char *name;
+    uint32_t rdev, mode;
+    const struct file_ops *ops;
+} devices[] = {
+    {"null", RDEV(1, 3), 0666, &null_ops},     {"zero", RDEV(1, 5), 0666, &zero_ops},
+    {"full", RDEV(1, 7), 0666, &full_ops},     {"random", RDEV(1, 8), 0666, &random_ops},
+    {"urandom", RDEV(1, 9), 0666, &random_ops}, {"tty", RDEV(5, 0), 0666, NULL},
+};
+
+int dev_open(struct file *f)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(devices); i++) {
+        if (devices[i].rdev != f->inode->rdev)
+            continue;
+        if (!devices[i].ops)
+            return stdio_open_tty(f);
+        f->ops = devices[i].ops;
+        return 0;
+    }
+    return -ENXIO;
+}
+
+static int add(struct dentry *dir, const char *name, struct inode *i)
+{
+    if (!i)
+        return -ENOMEM;
+    struct dentry *d;
+    size_t size = strlen(name);
+    int r = dentry_lookup(dir, name, size, &d);
+    if (!r) {
+        dentry_unlink(d); /* ours, whatever the image holds */
+        dentry_put(d);
+    }
+    r = r && r != -ENOENT ? r : dentry_link(dir, name, size, i);
+    inode_put(i);
+    return r;
+}
+
+int dev_init(void)
+{
+    static const char *const links[][2] = {{"fd", "/proc/self/fd"},
+                                           {"stdin", "/proc/self/fd/0"},
+                                           {"stdout", "/proc/self/fd/1"},
+                                           {"stderr", "/proc/self/fd/2"}};
+    struct dentry *dev, *d;
+    int r = tree_mkdir("/dev", 0755, &dev);
+    for (size_t i = 0; !r && i < ARRAY_COUNT(devices); i++) {
+        struct inode *n = inode_new(FS_TMP, S_IFCHR | devices[i].mode);
+        if (n)
+            n->rdev = devices[i].rdev;
+        r = add(dev, devices[i].name, n);
+    }
+    for (size_t i = 0; !r && i < ARRAY_COUNT(links); i++) {
+        struct inode *n = inode_new(FS_TMP, S_IFLNK | 0777);
+        if (n) {
+            n->target = los_strdup(links[i][1]);
+            n->size = strlen(links[i][1]);
+        }
+        r = add(dev, links[i][0], n);
+    }
+    if (!r)
+        r = tree_mkdir("/dev/shm", 01777, &d);
+    if (!r)
+        r = tree_mkdir("/dev/pts", 0755, &d);
+    if (!r)
+        r = tree_mkdir("/tmp", 01777, &d);
+    return r;
+}

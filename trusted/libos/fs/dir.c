@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+// Directories: listing, and changing what names there are.
+#include <linux/fs.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+
+static bool is_dir(const struct inode *i)
+{
+    return (i->mode & S_IFMT) == S_IFDIR;
+}
+
+/* The directory's entries as of the first call: offset counts them. */
+static int snapshot(struct file *f)
+{
+    if (f->listing)
+        return 0;
+    f->listing = los_alloc(sizeof(*f->listing));
+    if (!f->listing)
+        return -ENOMEM;
+    struct dentry *d = f->dentry, *up = d->parent ? d->parent : d;
+    int r = listing_add(f->listing, ".", 1, d->inode->ino, 4);
+    if (!r)
+        r = listing_add(f->listing, "..", 2, up->inode->ino, 4);
+    return r ? r : dentry_list(d, f->listing);
+}
+
+struct dirent64 {
+    uint64_t ino;
+    int64_t off;
+    uint16_t reclen;
+    uint8_t type;
+    char name[];
+} __attribute__((packed));
+#define DIRENT_HEAD 19u
+
+long sys_getdents64(const uint64_t *a)
+{
+    struct file *f = fd_file((int)a[0]);
+    if (!f)
+        return -EBADF;
+    if (!f->dentry || !is_dir(f->inode) || (f->flags & O_PATH))
+        return -ENOTDIR;
+    int r = snapshot(f);
+    if (r)
+        return r;
+    uint64_t to = a[1], left = (uint32_t)a[2];
+    _Alignas(8) char buf[DIRENT_HEAD + EROFS_NAME_MAX + 16];
+    struct dirent64 *e = (struct dirent64 *)buf;
+    for (; f->offset < f->listing->count; f->offset++) {
+        const struct listed *item = &f->listing->items[f->offset];
+        size_t n = strlen(item->name);
+        size_t size = (DIRENT_HEAD + n + 1 + 7) & ~7ul;
+        if (size > left)
+            break;
+        memset(buf, 0, size);
+        e->ino = item->ino;
+        e->off = (int64_t)f->offset + 1;
+        e->reclen = (uint16_t)size;
+        e->type = item->type;
+        memcpy(e->name, item->name, n);
+        if (user_write(to, buf, size))
+            return -EFAULT;
+        to += size;
+        left -= size;
+    }
+    if (to == a[1] && f->offset < f->listing->count)
+        return -EINVAL;
+    return (long)(to - a[1]);
+}
+
+long sys_getcwd(const uint64_t *a)
+{
+    char *buf = los_alloc(4096);
+    if (!buf)
+        return -ENOMEM;
+    long n = dentry_path(cwd_dentry(), buf, 4096);
+    if (n >= 0 && (uint64_t)n + 1 > a[1])
+        n = -ERANGE;
+    if (n >= 0)
+        n = user_write(a[0], buf, (size_t)n + 1) ? -EFAULT : n + 1;
+    los_free(buf);
+    return n;
+}
+
+static long change_cwd(struct dentry *d)
+{
+    if (!is_dir(d->inode))
+        return -ENOTDIR;
+    if (!inode_allowed(d->inode, 1))
+        return -EACCES;
+    dentry_get(d);
+    cwd_set(d);
+    return 0;
+}
+
+long sys_chdir(const uint64_t *a)
+{
+    struct walk w;
+    int r = walk_user(AT_FDCWD, a[0], WALK_FOLLOW | WALK_DIRECTORY, &w);
+    if (r)
+        return r;
+    long n = change_cwd(w.dentry);
+    walk_end(&w);
+    return n;
+}
+
+long sys_fchdir(const uint64_t *a)
+{
+    struct file *f = fd_file((int)a[0]);
+    if (!f)
+        return -EBADF;
+    return f->dentry ? change_cwd(f->dentry) : -ENOTDIR;
+}
+
+/* The directory of a name to be changed, which must not be / . or .. */
+static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
+{
+    int r = walk_user(dirfd, path, WALK_PARENT, w);
+    if (r)
+        return r;
+    if (!w->last[0])
+        r = dots;
+    else if (w->dentry->inode->fs == FS_PROC)
+        r = -EPERM;
+    else if (!inode_allowed(w->dentry->inode, 3))
+        r = -EACCES;
+    else if (!w->dentry->inode->nlink || (!w->dentry->kept && !w->dentry->root))
+        r = -ENOENT;
+    if (r)
+        walk_end(w);
+    return r;
+}
+
+static int make(struct walk *w, struct inode *i)
+{
+    if (!i)
+        return -ENOMEM;
+    struct dentry *there;
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
+    if (!r)
+        dentry_put(there);
+    r = !r ? -EEXIST : r == -ENOENT ? dentry_link(w->dentry, w->last, strlen(w->last), i) : r;
+    inode_put(i);
+    return r;
+}
+
+static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
+{
+    struct walk w;
+    int r = parent_of(dirfd, path, &w, -EEXIST);
+    if (r)
+        return r;
+    uint32_t type = mode & S_IFMT;
+    if (w.slash && type != S_IFDIR) {
+        walk_end(&w);
+        return -ENOENT;
+    }
+    struct inode *i = inode_new(w.dentry->inode->fs, type | (mode & 07777 & ~process.umask));
+    if (i)
+        i->rdev = rdev;
+    r = make(&w, i);
+    walk_end(&w);
+    return r;
+}
+
+long sys_mkdirat(const uint64_t *a)
+{
+    return make_node((int)a[0], a[1], S_IFDIR | ((uint32_t)a[2] & 01777), 0);
+}
+
+long sys_mkdir(const uint64_t *a)
+{
+    return make_node(AT_FDCWD, a[0], S_IFDIR | ((uint32_t)a[1] & 01777), 0);
+}
+
+static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
+{
+    uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
+    if (type == S_IFDIR || type == S_IFLNK)
+        return -EINVAL;
+    if ((type == S_IFCHR || type == S_IFBLK) && process.euid)
+        return -EPERM;
+    return make_node(dirfd, path, type | (mode & 07777), rdev);
+}
+
+long sys_mknod(const uint64_t *a)
+{
+    return mknod(AT_FDCWD, a[0], (uint32_t)a[1], (uint32_t)a[2]);
+}
+
+long sys_mknodat(const uint64_t *a)
+{
+    return mknod((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]);
+}
+
+static long make_symlink(uint64_t target, int dirfd, uint64_t path)
+{
+    char *text = los_alloc(4096);
+    if (!text)
+        return -ENOMEM;
+    long n = user_string(text, target, 4096);
+    if (n <= 0) {
+        los_free(text);
+        return n ? n : -ENOENT;
+    }
+    struct walk w;
+    int r = parent_of(dirfd, path, &w, -EEXIST);
+    if (!r) {
+        struct inode *i = inode_new(w.dentry->inode->fs, S_IFLNK | 0777);
+        if (i) {
+            i->target = los_strdup(text);
+            i->size = (uint64_t)n;
+        }
+        r = make(&w, i);
+        walk_end(&w);
+    }
+    los_free(text);
+    return r;
+}
+
+long sys_symlink(const uint64_t *a)
+{
+    return make_symlink(a[0], AT_FDCWD, a[1]);
+}
+
+long sys_symlinkat(const uint64_t *a)
+{
+    return make_symlink(a[0], (int)a[1], a[2]);
+}
+
+static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int flags)
+{
+    struct walk old, w;
+    struct inode *i = NULL;
+    int r;
+    if (flags & AT_EMPTY_PATH) { /* of an open file, as those of O_TMPFILE */
+        struct file *f = fd_file(from_fd);
+        char first = 0;
+        if (user_read(&first, from, 1))
+            return -EFAULT;
+        if (!first) {
+            if (!f || !f->inode)
+                return -EBADF;
+            i = f->inode;
+            inode_get(i);
+        }
+    }
+    if (!i) {
+        r = walk_user(from_fd, from, flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0, &old);
+        if (r)
+            return r;
+        i = old.file ? old.file->inode : old.dentry->inode;
+        if (i)
+            inode_get(i);
+        walk_end(&old);
+        if (!i)
+            return -EXDEV;
+    }
+    r = is_dir(i) ? -EPERM : i->fs == FS_PROC ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
+    if (!r) {
+        inode_get(i);
+        r = make(&w, i);
+        if (!r) {
+            i->nlink++;
+            inode_touch(i, false);
+        }
+        walk_end(&w);
+    }
+    inode_put(i);
+    return r;
+}
+
+long sys_link(const uint64_t *a)
+{
+    return make_link(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+long sys_linkat(const uint64_t *a)
+{
+    return make_link((int)a[0], a[1], (int)a[2], a[3], (int)a[4]);
+}
+
+static int check_empty(struct dentry *d)
+{
+    int error;
+    bool empty = dentry_empty(d, &error);
+    return error ? error : empty ? 0 : -ENOTEMPTY;
+}
+
+static void unlink_dentry(struct dentry *d)
+{
+    struct inode *i = d->inode;
+    i->nlink -= is_dir(i) ? MIN(i->nlink, 2) : MIN(i->nlink, 1);
+    dentry_unlink(d);
+}
+
+static long remove_name(int dirfd, uint64_t path, bool directory)
+{
+    struct walk w;
+    int r = parent_of(dirfd, path, &w, directory ? -EINVAL : -EISDIR);
+    if (r)
+        return r;
+    struct dentry *d;
+    r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
+    if (!r) {
+        if (directory != is_dir(d->inode))
+            r = directory ? -ENOTDIR : -EISDIR;
+        else if (w.slash && !directory)
+            r = -ENOTDIR;
+        else if (directory)
+            r = d->inode->fs != w.dentry->inode->fs && d->inode->fs == FS_PROC ? -EBUSY
+                                                                              : check_empty(d);
+        if (!r)
+            unlink_dentry(d);
+        dentry_put(d);
+    }
+    walk_end(&w);
+    return r;
+}
+
+long sys_unlink(const uint64_t *a)
+{
+    return remove_name(AT_FDCWD, a[0], false);
+}
+
+long sys_rmdir(const uint64_t *a)
+{
+    return remove_name(AT_FDCWD, a[0], true);
+}
+
+long sys_unlinkat(const uint64_t *a)
+{
+    if (a[2] & ~(uint64_t)AT_REMOVEDIR)
+        return -EINVAL;
+    return remove_name((int)a[0], a[1], a[2] & AT_REMOVEDIR);
+}
+
+/* A renamed directory keeps its dentry's children: the new dentry takes them over. */
+static void adopt(struct dentry *from, struct dentry *to)
+{
+    list_for_safe (it, nx, &from->children) {
+        struct dentry *c = container_of(it, struct dentry, sibling);
+        dentry_get(c);
+        bool hidden = !c->inode;
+        struct inode *i = c->inode;
+        if (i)
+            inode_get(i);
+        list_remove(&c->hash);
+        list_remove(&c->sibling);
+        if (hidden) {
+            /* An empty name in the new directory hides the image's, as before. */
+            dentry_hide(to, c->name);
+        } else if (dentry_link(to, c->name, strlen(c->name), i) == 0) {
+            struct dentry *n;
+            if (is_dir(i)) {
+                to->inode->nlink--; /* dentry_link counted it again */
+                if (!dentry_lookup(to, c->name, strlen(c->name), &n)) {
+                    adopt(c, n);
+                    dentry_put(n);
+                }
+            }
+        }
+        if (i)
+            inode_put(i);
+        c->kept = false;
+        dentry_put(c);
+        dentry_put(c);
+    }
+}
+
+static int replaceable(struct dentry *from, struct dentry *to)
+{
+    if (is_dir(from->inode))
+        return is_dir(to->inode) ? check_empty(to) : -ENOTDIR;
+    return is_dir(to->inode) ? -EISDIR : 0;
+}
+
+static int move(struct dentry *from, struct walk *w, unsigned flags)
+{
+    struct dentry *to = NULL;
+    size_t size = strlen(w->last);
+    int r = dentry_lookup(w->dentry, w->last, size, &to);
+    if (!r) {
+        r = flags & RENAME_NOREPLACE ? -EEXIST : 0;
+        if (!r && to->inode == from->inode) {
+            dentry_put(to);
+            return 0;
+        }
+        if (!r)
+            r = replaceable(from, to);
+        if (!r)
+            unlink_dentry(to);
+        dentry_put(to);
+    } else if (r == -ENOENT) {
+        r = 0;
+    }
+    struct inode *i = from->inode;
+    if (r || (r = dentry_link(w->dentry, w->last, size, i)))
+        return r;
+    struct dentry *now;
+    if (is_dir(i) && !dentry_lookup(w->dentry, w->last, size, &now)) {
+        adopt(from, now);
+        dentry_put(now);
+    }
+    dentry_unlink(from);
+    return 0;
+}
+
+static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsigned flags)
+{
+    struct walk a, b;
+    struct dentry *from = NULL;
+    if (flags & ~(unsigned)RENAME_NOREPLACE)
+        return -EINVAL;
+    int r = parent_of(old_fd, old, &a, -EBUSY);
+    if (r)
+        return r;
+    r = parent_of(new_fd, new, &b, -EBUSY);
+    if (!r) {
+        r = dentry_lookup(a.dentry, a.last, strlen(a.last), &from);
+        if (!r && !is_dir(from->inode) && (a.slash || b.slash))
+            r = -ENOTDIR;
+        if (!r && is_dir(from->inode) && dentry_below(b.dentry, from))
+            r = -EINVAL;
+        if (!r)
+            r = move(from, &b, flags);
+        if (from)
+            dentry_put(from);
+        walk_end(&b);
+    }
+    walk_end(&a);
+    return r;
+}
+
+long sys_rename(const uint64_t *a)
+{
+    return rename_path(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+}
+
+long sys_renameat(const uint64_t *a)
+{
+    return rename_path((int)a[0], a[1], (int)a[2], a[3], 0);
+}
+
+long sys_renameat2(const uint64_t *a)
+{
+    return rename_path((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
+}

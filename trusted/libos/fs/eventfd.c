@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// eventfd, timerfd and memfd.
+#include <asm/poll.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/time/time.h"
+
+#define EFD_SEMAPHORE_BIT 1u
+
+struct event {
+    uint64_t value;
+    bool semaphore;
+    struct wait_queue wait;
+};
+
+static int wait_for(struct file *f, struct wait_queue *q)
+{
+    if (f->flags & O_NONBLOCK)
+        return -EAGAIN;
+    int r = wait_on(q, NO_DEADLINE);
+    return r == -EINTR ? -ERESTARTSYS : r;
+}
+
+static long event_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct event *e = f->data;
+    if (io->left < 8)
+        return -EINVAL;
+    while (!e->value) {
+        int r = wait_for(f, &e->wait);
+        if (r)
+            return r;
+    }
+    uint64_t v = e->semaphore ? 1 : e->value;
+    if (io_put(io, &v, 8))
+        return -EFAULT;
+    e->value -= v;
+    wait_wake_all(&e->wait);
+    return 8;
+}
+
+static long event_write(struct file *f, struct io *io, uint64_t offset)
+{
+    struct event *e = f->data;
+    uint64_t v;
+    if (io->left < 8)
+        return -EINVAL;
+    if (io_get(io, &v, 8))
+        return -EFAULT;
+    if (v == UINT64_MAX)
+        return -EINVAL;
+    while (UINT64_MAX - 1 - e->value < v) {
+        int r = wait_for(f, &e->wait);
+        if (r)
+            return r;
+    }
+    e->value += v;
+    wait_wake_all(&e->wait);
+    return 8;
+}
+
+static uint32_t event_poll(struct file *f)
+{
+    struct event *e = f->data;
+    return (e->value ? POLLIN | POLLRDNORM : 0u) |
+           (e->value < UINT64_MAX - 1 ? POLLOUT | POLLWRNORM : 0u);
+}
+
+static void free_data(struct file *f)
+{
+    los_free(f->data);
+}
+
+static const struct file_ops event_ops = {
+    .read = event_read,
+    .write = event_write,
+    .poll = event_poll,
+    .release = free_data,
+    .name = "anon_inode:[eventfd]",
+    .stream = true,
+};
+
+static long new_event(uint32_t value, uint32_t flags)
+{
+    if (flags & ~(uint32_t)(EFD_SEMAPHORE_BIT | O_CLOEXEC | O_NONBLOCK))
+        return -EINVAL;
+    struct event *e = los_alloc(sizeof(*e));
+    struct file *f = e ? file_new(&event_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
+    if (!f) {
+        los_free(e);
+        return -ENOMEM;
+    }
+    e->value = value;
+    e->semaphore = flags & EFD_SEMAPHORE_BIT;
+    wait_queue_init(&e->wait);
+    f->data = e;
+    f->wait = &e->wait;
+    return fd_install(f, flags & O_CLOEXEC, 0);
+}
+
+long sys_eventfd(const uint64_t *a)
+{
+    return new_event((uint32_t)a[0], 0);
+}
+
+long sys_eventfd2(const uint64_t *a)
+{
+    return new_event((uint32_t)a[0], (uint32_t)a[1]);
+}
+
+struct timer_file {
+    struct interval_timer it;
+    int clock;
+    struct wait_queue wait;
+};
+
+static void fire(struct timer *t)
+{
+    struct timer_file *f = container_of(t, struct timer_file, it.timer);
+    interval_advance(&f->it);
+    wait_wake_all(&f->wait);
+}
+
+static long timer_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct timer_file *t = f->data;
+    if (io->left < 8)
+        return -EINVAL;
+    while (!t->it.expirations) {
+        int r = wait_for(f, &t->wait);
+        if (r)
+            return r;
+    }
+    if (io_put(io, &t->it.expirations, 8))
+        return -EFAULT;
+    t->it.expirations = 0;
+    return 8;
+}
+
+static uint32_t timer_poll(struct file *f)
+{
+    struct timer_file *t = f->data;
+    return t->it.expirations ? POLLIN | POLLRDNORM : 0;
+}
+
+static void timer_release(struct file *f)
+{
+    struct timer_file *t = f->data;
+    timer_cancel(&t->it.timer);
+    los_free(t);
+}
+
+static const struct file_ops timer_ops = {
+    .read = timer_read,
+    .poll = timer_poll,
+    .release = timer_release,
+    .name = "anon_inode:[timerfd]",
+    .stream = true,
+};
+
+long sys_timerfd_create(const uint64_t *a)
+{
+    uint64_t now;
+    if (clock_read((int)a[0], &now) || (a[1] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK)))
+        return -EINVAL;
+    struct timer_file *t = los_alloc(sizeof(*t));
+    struct file *f = t ? file_new(&timer_ops, O_RDWR | ((uint32_t)a[1] & O_NONBLOCK)) : NULL;
+    if (!f) {
+        los_free(t);
+        return -ENOMEM;
+    }
+    t->it.timer.fire = fire;
+    t->clock = (int)a[0];
+    wait_queue_init(&t->wait);
+    f->data = t;
+    f->wait = &t->wait;
+    return fd_install(f, a[1] & O_CLOEXEC, 0);
+}
+
+static struct timer_file *timer_of(uint64_t fd, int *error)
+{
+    struct file *f = fd_file((int)fd);
+    *error = f ? -EINVAL : -EBADF;
+    return f && f->ops == &timer_ops ? f->data : NULL;
+}
+
+long sys_timerfd_settime(const uint64_t *a)
+{
+    int r;
+    uint64_t first, interval;
+    struct timer_file *t = timer_of(a[0], &r);
+    if (!t)
+        return r;
+    r = itimerspec_read(a[2], t->clock, a[1] & 1, &first, &interval);
+    if (!r && a[3])
+        r = itimerspec_write(a[3], &t->it);
+    if (!r)
+        interval_set(&t->it, first, interval);
+    return r;
+}
+
+long sys_timerfd_gettime(const uint64_t *a)
+{
+    int r;
+    struct timer_file *t = timer_of(a[0], &r);
+    return t ? itimerspec_write(a[1], &t->it) : r;
+}
+
+long sys_memfd_create(const uint64_t *a)
+{
+    char name[250];
+    long n = user_string(name, a[0], sizeof(name));
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -EINVAL : n;
+    struct inode *i = inode_new(FS_TMP, S_IFREG | 0777);
+    struct dentry *d = i ? dentry_new(root_dentry, name, (size_t)n, i) : NULL;
+    if (!d)
+        return -ENOMEM;
+    i->nlink = 0;
+    struct file *f;
+    int r = file_open_dentry(d, O_RDWR, &f);
+    dentry_put(d);
+    return r ? r : fd_install(f, a[1] & 1, 0);
+}

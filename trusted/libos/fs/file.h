@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inodes, names, open files and descriptors.
+//
+// There is one tree of names. Its nodes are made when somebody looks, from the image's erofs, and
+// then stay: what is written lives in them (a page written hides the image's page, a node without
+// inode hides the image's name). /proc, /dev and tmpfs are branches of the same tree.
+#ifndef LIBOS_FILE_H
+#define LIBOS_FILE_H
+
+#include <linux/stat.h>
+#ifndef S_IFMT /* <linux/stat.h> leaves them to a libc when it sees one */
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFLNK 0120000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+#endif
+
+#include "trusted/libos/base/radix.h"
+#include "trusted/libos/fs/erofs.h"
+#include "trusted/libos/libos.h"
+
+/* Flags of open(2) that <asm/fcntl.h> has under other names on other machines. */
+#include <linux/fcntl.h>
+#define O_LARGEFILE_BIT 0100000u
+
+struct dentry;
+struct file;
+struct inode;
+
+struct time {
+    int64_t s;
+    uint32_t ns;
+};
+
+/* Where a call's bytes come from or go to: one or more ranges of the program, or of the LibOS. */
+struct io_vec {
+    uint64_t addr, size;
+};
+struct io {
+    const struct io_vec *vec;
+    uint64_t at;   /* in vec[0] */
+    uint64_t left; /* of all ranges */
+    bool inside;   /* LibOS memory */
+};
+struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
+int io_put(struct io *io, const void *from, size_t size); /* to the program */
+int io_get(struct io *io, void *to, size_t size);         /* from it */
+int io_zero(struct io *io, size_t size);
+
+enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_NONE };
+
+/* What a directory's listing is gathered in. */
+struct listing {
+    struct listed {
+        char *name;
+        uint64_t ino;
+        uint8_t type; /* DT_* */
+    } *items;
+    size_t count, room;
+};
+int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type);
+void listing_free(struct listing *l);
+
+struct inode_ops {
+    /* Directories: the inode of a name that the tree does not hold yet. `keep`: the tree may. */
+    int (*lookup)(struct dentry *dir, const char *name, struct inode **out, bool *keep);
+    int (*list)(struct dentry *dir, struct listing *l);
+    /* Links: text; and, for those of /proc, the file that they stand for. */
+    long (*readlink)(struct inode *i, char *buf, size_t size);
+    struct file *(*follow)(struct inode *i);
+    /* Before an open file is made. May replace f->ops. */
+    int (*open)(struct file *f);
+};
+
+struct file_ops {
+    long (*read)(struct file *f, struct io *io, uint64_t offset);
+    long (*write)(struct file *f, struct io *io, uint64_t offset);
+    uint32_t (*poll)(struct file *f); /* POLL* now */
+    long (*ioctl)(struct file *f, uint64_t request, uint64_t arg);
+    void (*release)(struct file *f);
+    int64_t (*seek)(struct file *f, int64_t offset, int whence);
+    const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
+    bool stream;      /* no offset: pread and lseek are ESPIPE */
+    bool handle;      /* host_handle is one: poll must ask the host */
+};
+
+struct inode {
+    const struct inode_ops *ops;
+    const struct file_ops *file_ops;
+    enum fs_kind fs;
+    uint32_t refs;
+    uint64_t ino;
+    uint32_t mode, uid, gid, nlink, rdev;
+    uint64_t size;
+    struct time atime, mtime, ctime;
+    /* image */
+    bool has_lower;
+    struct erofs_node lower;
+    uint64_t lower_size; /* bytes of the image's data still visible */
+    /* tree */
+    struct radix pages;
+    uint64_t page_count;
+    char *target;
+    struct list flocks;
+    struct wait_queue flock_wait;
+    struct wait_queue wait; /* of the object behind: pipe, socket name */
+    void *data;             /* of the kind: proc entry, pipe, bound socket */
+    uint64_t id;
+};
+
+struct dentry {
+    struct list hash;    /* bucket, or itself */
+    struct list sibling; /* of parent's children */
+    struct list children;
+    struct dentry *parent;
+    struct inode *inode; /* NULL: the image's name is hidden */
+    uint32_t refs;
+    bool kept; /* in the tree: holds a reference of its own */
+    bool root; /* .. stays here */
+    char name[];
+};
+
+struct file {
+    const struct file_ops *ops;
+    struct inode *inode;   /* may be NULL: pipes, sockets, eventfd ... */
+    struct dentry *dentry; /* likewise */
+    uint32_t refs, flags;  /* O_* */
+    uint64_t offset;
+    int32_t host_handle;
+    void *data;
+    struct listing *listing;
+    struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
+    struct list watchers;    /* epoll's entries for this file */
+    bool locked;             /* holds a flock */
+};
+
+/* fs/inode.c */
+struct inode *inode_new(enum fs_kind fs, uint32_t mode);
+struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
+void inode_get(struct inode *i);
+void inode_put(struct inode *i);
+bool inode_allowed(const struct inode *i, int mask); /* R_OK 4, W_OK 2, X_OK 1 */
+void inode_touch(struct inode *i, bool content); /* ctime, and mtime */
+struct time time_now(void);
+uint64_t file_id_next(void);
+
+/* fs/data.c: contents of regular files */
+long data_read(struct inode *i, struct io *io, uint64_t offset);
+long data_write(struct inode *i, struct io *io, uint64_t offset);
+int data_truncate(struct inode *i, uint64_t size);
+int data_page(struct inode *i, uint64_t index, void *buf);
+int data_punch(struct inode *i, uint64_t start, uint64_t end); /* zeros, size unchanged */
+extern const struct file_ops regular_ops;
+
+/* fs/tree.c */
+extern struct dentry *root_dentry;
+int tree_init(void);
+struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, struct inode *i);
+void dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out);
+int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode *i);
+void dentry_unlink(struct dentry *d);
+void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
+int dentry_list(struct dentry *dir, struct listing *l);
+int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
+bool dentry_empty(struct dentry *dir, int *error);
+bool dentry_below(struct dentry *d, struct dentry *top);
+int tree_mkdir(const char *path, uint32_t mode, struct dentry **out); /* at start-up, with parents */
+
+/* fs/path.c */
+#define WALK_FOLLOW 1    /* the last component, if a link */
+#define WALK_PARENT 2    /* result is the directory; last name in .last */
+#define WALK_DIRECTORY 4 /* must be one */
+struct walk {
+    struct dentry *dentry;      /* result, counted; with WALK_PARENT the directory */
+    char last[EROFS_NAME_MAX + 1]; /* WALK_PARENT: "" if the path ends in . or .. or / */
+    bool slash;                 /* it ended with a slash */
+    struct file *file;          /* the link of /proc stood for this file, counted */
+};
+int walk_path(int dirfd, const char *path, int flags, struct walk *w);
+int walk_user(int dirfd, uint64_t path, int flags, struct walk *w);
+void walk_end(struct walk *w);
+struct dentry *cwd_dentry(void);
+void cwd_set(struct dentry *d); /* takes a reference */
+
+/* fs/open.c */
+struct file *file_new(const struct file_ops *ops, uint32_t flags);
+void file_get(struct file *f);
+void file_put(struct file *f);
+int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
+int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+bool file_can_read(const struct file *f);
+bool file_can_write(const struct file *f);
+bool file_can_map(const struct file *f);
+bool file_map_source(struct file *f, int prot); /* false: as good as anonymous */
+int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
+int file_write_page(struct file *f, uint64_t offset, const void *buf);
+long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */
+void file_path(struct file *f, char *buf, size_t size);
+uint32_t file_poll(struct file *f);
+void file_woken(struct file *f); /* tell pollers */
+
+/* fs/fd.c */
+struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */
+int fd_install(struct file *f, bool cloexec, int lowest); /* takes the reference, also on error */
+int fd_close(int fd);
+void fd_close_exec(void);
+int fd_next(int from); /* the first open descriptor >= from, or -1 */
+void fd_close_all(void);
+
+/* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c */
+int dev_init(void);
+int dev_open(struct file *f);
+int stdio_init(bool input, bool output);
+int proc_init(void);
+int fifo_open(struct file *f);
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The root image: blocks of a file that the host holds, checked against the manifest's root hash.
+//
+// root.img is an erofs of root_size bytes and then its dm-verity tree (version 1, SHA-256, 4 KiB
+// blocks, no salt, no superblock): the level nearest the root first, the data blocks' hashes last.
+//
+//   +----------------------+---------+---------+-------------------------+
+//   | data block 0, 1, ... | level n | ...     | level 0: 128 hashes a   |
+//   |                      | 1 block |         | block, of the data      |
+//   +----------------------+---------+---------+-------------------------+
+//
+// A block is copied in, then hashed, then used; so the host cannot change it in between. What was
+// checked stays in a bounded cache. A wrong block is -EIO, always; it never enters the cache.
+#ifndef LIBOS_IMAGE_H
+#define LIBOS_IMAGE_H
+
+#include "trusted/libos/libos.h"
+
+struct image_block {
+    struct list node; /* ring of the cache, or of nothing */
+    uint64_t index;
+    uint8_t *data; /* PAGE_SIZE bytes */
+    uint32_t pins;
+    bool used; /* since the clock's hand passed */
+};
+
+/* root_size: bytes of the erofs, from the measured manifest. 0 or -EINVAL. */
+int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages);
+uint64_t image_size(void);
+
+/* The checked data block, pinned: give it back with image_put. 0, -EIO, -ENOMEM. */
+int image_get(uint64_t index, struct image_block **out);
+void image_put(struct image_block *b);
+
+/* Bytes of the erofs. All of them or an error. */
+int image_read(uint64_t offset, void *buf, size_t size);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inodes: made new, or from the image.
+#include "trusted/libos/fs/file.h"
+
+static struct radix by_nid; /* those of the image, so that hard links share one */
+static uint64_t next_id = 1ull << 32;
+
+uint64_t file_id_next(void)
+{
+    return next_id++;
+}
+
+struct time time_now(void)
+{
+    uint64_t ns = clock_real();
+    return (struct time){(int64_t)(ns / 1000000000u), (uint32_t)(ns % 1000000000u)};
+}
+
+void inode_touch(struct inode *i, bool content)
+{
+    i->ctime = time_now();
+    if (content)
+        i->mtime = i->ctime;
+}
+
+static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
+{
+    struct inode *i = los_alloc(sizeof(*i));
+    if (!i)
+        return NULL;
+    i->fs = fs;
+    i->refs = 1;
+    i->mode = mode;
+    i->nlink = (mode & S_IFMT) == S_IFDIR ? 2 : 1;
+    list_init(&i->flocks);
+    wait_queue_init(&i->flock_wait);
+    wait_queue_init(&i->wait);
+    if ((mode & S_IFMT) == S_IFREG)
+        i->file_ops = &regular_ops;
+    return i;
+}
+
+struct inode *inode_new(enum fs_kind fs, uint32_t mode)
+{
+    struct inode *i = inode_blank(fs, mode);
+    if (!i)
+        return NULL;
+    i->ino = file_id_next();
+    i->uid = process.euid;
+    i->gid = process.egid;
+    i->atime = i->mtime = i->ctime = time_now();
+    return i;
+}
+
+static int image_lookup(struct dentry *dir, const char *name, struct inode **out, bool *keep)
+{
+    uint64_t nid;
+    int r = erofs_lookup(&dir->inode->lower, name, (uint32_t)strlen(name), &nid);
+    if (r)
+        return r;
+    *keep = true;
+    *out = inode_of_image(nid);
+    return *out ? 0 : -EIO;
+}
+
+static int list_one(void *arg, const char *name, uint32_t size, uint64_t nid, uint8_t type)
+{
+    /* erofs numbers file types as fs_types.h does; DT_* are the mode's bits. */
+    static const uint8_t types[] = {0, 8, 4, 2, 6, 1, 12, 10};
+    return listing_add(arg, name, size, nid, type < sizeof(types) ? types[type] : 0);
+}
+
+static int image_list(struct dentry *dir, struct listing *l)
+{
+    return erofs_list(&dir->inode->lower, list_one, l);
+}
+
+static long image_readlink(struct inode *i, char *buf, size_t size)
+{
+    size_t n = MIN(size, i->lower.size);
+    int r = erofs_read(&i->lower, 0, buf, n);
+    return r ? r : (long)n;
+}
+
+static const struct inode_ops image_ops = {
+    .lookup = image_lookup,
+    .list = image_list,
+    .readlink = image_readlink,
+};
+
+struct inode *inode_of_image(uint64_t nid)
+{
+    struct inode *i = radix_get(&by_nid, nid);
+    if (i) {
+        inode_get(i);
+        return i;
+    }
+    struct erofs_node n;
+    if (erofs_node(nid, &n))
+        return NULL;
+    void **slot = radix_slot(&by_nid, nid);
+    i = slot ? inode_blank(FS_ROOT, n.mode) : NULL;
+    if (!i)
+        return NULL;
+    i->ops = &image_ops;
+    i->ino = nid;
+    i->uid = n.uid;
+    i->gid = n.gid;
+    i->nlink = n.nlink;
+    i->size = i->lower_size = n.size;
+    i->rdev = n.rdev;
+    i->mtime = i->atime = i->ctime = (struct time){(int64_t)n.mtime, n.mtime_ns};
+    i->has_lower = true;
+    i->lower = n;
+    *slot = i;
+    return i;
+}
+
+void inode_get(struct inode *i)
+{
+    i->refs++;
+}
+
+static void free_page(void *p)
+{
+    page_free(p);
+}
+
+void inode_put(struct inode *i)
+{
+    /* An inode of the image that still has a name keeps what was changed in it. */
+    if (--i->refs || (i->has_lower && i->nlink))
+        return;
+    if (i->has_lower)
+        *radix_slot(&by_nid, i->lower.nid) = NULL;
+    radix_clear(&i->pages, 0, free_page);
+    los_free(i->target);
+    los_free(i);
+}
+
+bool inode_allowed(const struct inode *i, int mask)
+{
+    if (process.euid == 0)
+        return !(mask & 1) || (i->mode & 0111) || (i->mode & S_IFMT) == S_IFDIR;
+    unsigned bits = i->mode & 7;
+    bool in_group = i->gid == process.egid;
+    for (uint32_t g = 0; !in_group && g < process.group_count; g++)
+        in_group = process.groups[g] == i->gid;
+    if (i->uid == process.euid)
+        bits = i->mode >> 6 & 7;
+    else if (in_group)
+        bits = i->mode >> 3 & 7;
+    return ((unsigned)mask & ~bits) == 0;
+}

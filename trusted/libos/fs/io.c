@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a call's bytes come from and go to.
+#include "trusted/libos/fs/file.h"
+
+struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside)
+{
+    *v = (struct io_vec){addr, size};
+    return (struct io){.vec = v, .left = size, .inside = inside};
+}
+
+enum direction { PUT, GET, ZERO };
+
+static int move(struct io *io, enum direction d, void *buf, size_t size)
+{
+    if (size > io->left)
+        return -EFAULT;
+    while (size) {
+        while (io->at == io->vec->size) {
+            io->vec++;
+            io->at = 0;
+        }
+        size_t n = MIN(size, io->vec->size - io->at);
+        uint64_t addr = io->vec->addr + io->at;
+        int r = 0;
+        if (io->inside) {
+            if (d == GET)
+                memcpy(buf, (void *)addr, n);
+            else if (d == PUT)
+                memcpy((void *)addr, buf, n);
+            else
+                memset((void *)addr, 0, n);
+        } else {
+            r = d == GET   ? user_read(buf, addr, n)
+                : d == PUT ? user_write(addr, buf, n)
+                           : user_zero(addr, n);
+        }
+        if (r)
+            return r;
+        if (d != ZERO)
+            buf = (char *)buf + n;
+        io->at += n;
+        io->left -= n;
+        size -= n;
+    }
+    return 0;
+}
+
+int io_put(struct io *io, const void *from, size_t size)
+{
+    return move(io, PUT, (void *)(uintptr_t)from, size);
+}
+
+int io_get(struct io *io, void *to, size_t size)
+{
+    return move(io, GET, to, size);
+}
+
+int io_zero(struct io *io, size_t size)
+{
+    return move(io, ZERO, NULL, size);
+}

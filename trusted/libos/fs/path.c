@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a path to a place in the tree.
+#include "trusted/libos/fs/file.h"
+
+#define LINKS_MAX 40
+#define PATH_SIZE 4096u
+
+static struct dentry *cwd;
+
+struct dentry *cwd_dentry(void)
+{
+    return cwd ? cwd : root_dentry;
+}
+
+void cwd_set(struct dentry *d)
+{
+    if (cwd)
+        dentry_put(cwd);
+    cwd = d;
+}
+
+static bool is_dir(const struct dentry *d)
+{
+    return (d->inode->mode & S_IFMT) == S_IFDIR;
+}
+
+static int start_of(int dirfd, const char *path, struct dentry **out)
+{
+    if (*path == '/') {
+        *out = root_dentry;
+    } else if (dirfd == AT_FDCWD) {
+        *out = cwd_dentry();
+    } else {
+        struct file *f = fd_file(dirfd);
+        if (!f)
+            return -EBADF;
+        if (!f->dentry || !is_dir(f->dentry))
+            return -ENOTDIR;
+        *out = f->dentry;
+    }
+    dentry_get(*out);
+    return 0;
+}
+
+/* One component of what is left to walk; `rest` is moved behind it and its slashes. */
+static const char *component(const char **rest, size_t *size, bool *slash)
+{
+    const char *name = *rest;
+    while (**rest && **rest != '/')
+        (*rest)++;
+    *size = (size_t)(*rest - name);
+    *slash = **rest == '/';
+    while (**rest == '/')
+        (*rest)++;
+    return name;
+}
+
+/* Puts a link's text before what is left. Both buffers have PATH_SIZE bytes. */
+static int expand(struct inode *link, const char *rest, bool slash, char *to)
+{
+    if (!link->target && !(link->ops && link->ops->readlink))
+        return -EINVAL;
+    char *text = los_alloc(PATH_SIZE);
+    if (!text)
+        return -ENOMEM;
+    long n;
+    if (link->target)
+        n = fmt(text, PATH_SIZE, "%s", link->target);
+    else
+        n = link->ops->readlink(link, text, PATH_SIZE - 1);
+    size_t left = strlen(rest);
+    int r = 0;
+    if (n <= 0) {
+        r = n ? (int)n : -ENOENT;
+    } else if ((size_t)n + left + 2 > PATH_SIZE) {
+        r = -ENAMETOOLONG;
+    } else {
+        if (slash)
+            text[n++] = '/';
+        memcpy(text + n, rest, left + 1);
+        memcpy(to, text, (size_t)n + left + 1);
+    }
+    los_free(text);
+    return r;
+}
+
+static struct dentry *up(struct dentry *d)
+{
+    struct dentry *parent = d->root || !d->parent ? d : d->parent;
+    dentry_get(parent);
+    return parent;
+}
+
+static int step(struct dentry *at, const char *name, size_t size, struct dentry **out)
+{
+    if (!is_dir(at))
+        return -ENOTDIR;
+    if (!inode_allowed(at->inode, 1))
+        return -EACCES;
+    if (size == 1 && name[0] == '.') {
+        dentry_get(at);
+        *out = at;
+        return 0;
+    }
+    if (size == 2 && name[0] == '.' && name[1] == '.') {
+        *out = up(at);
+        return 0;
+    }
+    return size > EROFS_NAME_MAX ? -ENAMETOOLONG : dentry_lookup(at, name, size, out);
+}
+
+static bool dots(const char *name, size_t size)
+{
+    return name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.'));
+}
+
+static int walk(char *path, int flags, struct dentry **at, struct walk *w)
+{
+    const char *rest = path;
+    int links = 0;
+    while (*rest == '/')
+        rest++;
+    while (*rest) {
+        size_t size;
+        bool slash;
+        const char *name = component(&rest, &size, &slash);
+        bool last = !*rest;
+        if (last)
+            w->slash = slash;
+        if (last && (flags & WALK_PARENT) && !dots(name, size)) {
+            if (!is_dir(*at))
+                return -ENOTDIR;
+            if (!inode_allowed((*at)->inode, 1))
+                return -EACCES;
+            if (size > EROFS_NAME_MAX)
+                return -ENAMETOOLONG;
+            memcpy(w->last, name, size);
+            w->last[size] = 0;
+            return 0;
+        }
+        struct dentry *next;
+        int r = step(*at, name, size, &next);
+        if (r)
+            return r;
+        bool link = (next->inode->mode & S_IFMT) == S_IFLNK;
+        if (link && (!last || slash || (flags & WALK_FOLLOW))) {
+            struct file *f = NULL;
+            if (next->inode->ops && next->inode->ops->follow)
+                f = next->inode->ops->follow(next->inode);
+            if (f && f->dentry) {
+                dentry_put(next);
+                next = f->dentry;
+                dentry_get(next);
+                file_put(f);
+            } else if (f) {
+                dentry_put(next);
+                w->file = f;
+                return last ? 0 : -ENOTDIR;
+            } else {
+                r = ++links > LINKS_MAX ? -ELOOP : expand(next->inode, rest, slash, path);
+                dentry_put(next);
+                if (r)
+                    return r;
+                rest = path;
+                if (*rest == '/') {
+                    dentry_put(*at);
+                    *at = root_dentry;
+                    dentry_get(*at);
+                    while (*rest == '/')
+                        rest++;
+                }
+                continue;
+            }
+        }
+        dentry_put(*at);
+        *at = next;
+    }
+    if ((w->slash || (flags & WALK_DIRECTORY)) && !(flags & WALK_PARENT) && !is_dir(*at))
+        return -ENOTDIR;
+    return 0;
+}
+
+int walk_path(int dirfd, const char *path, int flags, struct walk *w)
+{
+    *w = (struct walk){0};
+    if (!*path)
+        return -ENOENT;
+    size_t size = strlen(path) + 1;
+    if (size > PATH_SIZE)
+        return -ENAMETOOLONG;
+    int r = start_of(dirfd, path, &w->dentry);
+    if (r)
+        return r;
+    char *buf = los_alloc(PATH_SIZE);
+    if (!buf) {
+        walk_end(w);
+        return -ENOMEM;
+    }
+    memcpy(buf, path, size);
+    r = walk(buf, flags, &w->dentry, w);
+    los_free(buf);
+    if (r)
+        walk_end(w);
+    return r;
+}
+
+int walk_user(int dirfd, uint64_t path, int flags, struct walk *w)
+{
+    char *buf = los_alloc(PATH_SIZE);
+    if (!buf)
+        return -ENOMEM;
+    long n = user_string(buf, path, PATH_SIZE);
+    int r = n < 0 ? (int)n : walk_path(dirfd, buf, flags, w);
+    los_free(buf);
+    return r;
+}
+
+void walk_end(struct walk *w)
+{
+    if (w->dentry)
+        dentry_put(w->dentry);
+    if (w->file)
+        file_put(w->file);
+    w->dentry = NULL;
+    w->file = NULL;
+}

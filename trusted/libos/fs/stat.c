@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of a file: stat, statx, access, readlink, statfs.
+#include <asm/stat.h>
+#include <asm/statfs.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+
+#define DEVICE 0x20u /* st_dev of everything but /proc */
+
+/* What stat says of a file without inode: a pipe, a socket, an event. */
+static struct inode nameless(const struct file *f)
+{
+    struct inode i = {.ino = (uint64_t)f >> 4, .nlink = 1, .uid = process.euid};
+    const char *name = f->ops->name ? f->ops->name : "";
+    i.mode = !strcmp(name, "pipe")     ? S_IFIFO | 0600
+             : !strcmp(name, "socket") ? S_IFSOCK | 0777
+                                       : 0600;
+    return i;
+}
+
+static uint64_t device_of(const struct inode *i)
+{
+    return i->fs == FS_PROC ? DEVICE + 1 : DEVICE;
+}
+
+static int put_stat(uint64_t to, const struct inode *i)
+{
+    struct stat s = {
+        .st_dev = device_of(i),
+        .st_ino = i->ino,
+        .st_nlink = i->nlink,
+        .st_mode = i->mode,
+        .st_uid = i->uid,
+        .st_gid = i->gid,
+        .st_rdev = i->rdev,
+        .st_size = (long)i->size,
+        .st_blksize = PAGE_SIZE,
+        .st_blocks = (long)((i->size + 511) / 512),
+        .st_atime = (unsigned long)i->atime.s,
+        .st_atime_nsec = i->atime.ns,
+        .st_mtime = (unsigned long)i->mtime.s,
+        .st_mtime_nsec = i->mtime.ns,
+        .st_ctime = (unsigned long)i->ctime.s,
+        .st_ctime_nsec = i->ctime.ns,
+    };
+    return user_write(to, &s, sizeof(s));
+}
+
+static int put_statx(uint64_t to, const struct inode *i)
+{
+#define STAMP(t) {.tv_sec = (t).s, .tv_nsec = (t).ns}
+    struct statx s = {
+        .stx_mask = STATX_BASIC_STATS,
+        .stx_blksize = PAGE_SIZE,
+        .stx_nlink = i->nlink,
+        .stx_uid = i->uid,
+        .stx_gid = i->gid,
+        .stx_mode = (uint16_t)i->mode,
+        .stx_ino = i->ino,
+        .stx_size = i->size,
+        .stx_blocks = (i->size + 511) / 512,
+        .stx_atime = STAMP(i->atime),
+        .stx_ctime = STAMP(i->ctime),
+        .stx_mtime = STAMP(i->mtime),
+        .stx_rdev_major = i->rdev >> 8 & 0xfff,
+        .stx_rdev_minor = (i->rdev & 0xff) | (i->rdev >> 12 & 0xfff00),
+        .stx_dev_minor = (uint32_t)device_of(i),
+    };
+    return user_write(to, &s, sizeof(s));
+}
+
+typedef int put_fn(uint64_t to, const struct inode *i);
+
+static long of_fd(int fd, uint64_t to, put_fn *put)
+{
+    struct file *f = fd_file(fd);
+    if (!f)
+        return -EBADF;
+    if (f->inode)
+        return put(to, f->inode);
+    struct inode i = nameless(f);
+    return put(to, &i);
+}
+
+static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *put)
+{
+    if (flags & AT_EMPTY_PATH) {
+        char first = 0;
+        if (path && user_read(&first, path, 1))
+            return -EFAULT;
+        if (!first)
+            return dirfd == AT_FDCWD ? put(to, cwd_dentry()->inode) : of_fd(dirfd, to, put);
+    }
+    struct walk w;
+    int r = walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+    if (r)
+        return r;
+    if (w.file) {
+        struct inode i = w.file->inode ? *w.file->inode : nameless(w.file);
+        r = put(to, &i);
+    } else {
+        r = put(to, w.dentry->inode);
+    }
+    walk_end(&w);
+    return r;
+}
+
+long sys_stat(const uint64_t *a)
+{
+    return of_path(AT_FDCWD, a[0], 0, a[1], put_stat);
+}
+
+long sys_lstat(const uint64_t *a)
+{
+    return of_path(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, a[1], put_stat);
+}
+
+long sys_fstat(const uint64_t *a)
+{
+    return of_fd((int)a[0], a[1], put_stat);
+}
+
+long sys_newfstatat(const uint64_t *a)
+{
+    return of_path((int)a[0], a[1], (int)a[3], a[2], put_stat);
+}
+
+long sys_statx(const uint64_t *a)
+{
+    return of_path((int)a[0], a[1], (int)a[2], a[4], put_statx);
+}
+
+static long access_path(int dirfd, uint64_t path, int mask, int flags)
+{
+    if (mask & ~7)
+        return -EINVAL;
+    struct walk w;
+    int r = walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+    if (r)
+        return r;
+    if (!w.file && !inode_allowed(w.dentry->inode, mask))
+        r = -EACCES;
+    walk_end(&w);
+    return r;
+}
+
+long sys_access(const uint64_t *a)
+{
+    return access_path(AT_FDCWD, a[0], (int)a[1], 0);
+}
+
+long sys_faccessat(const uint64_t *a)
+{
+    return access_path((int)a[0], a[1], (int)a[2], 0);
+}
+
+long sys_faccessat2(const uint64_t *a)
+{
+    return access_path((int)a[0], a[1], (int)a[2], (int)a[3]);
+}
+
+static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
+{
+    if (size <= 0)
+        return -EINVAL;
+    struct walk w;
+    int r = walk_user(dirfd, path, 0, &w);
+    if (r)
+        return r;
+    struct inode *i = w.dentry->inode;
+    char *buf = los_alloc(4096);
+    long n = -EINVAL;
+    if (!buf)
+        n = -ENOMEM;
+    else if ((i->mode & S_IFMT) == S_IFLNK && i->target)
+        n = fmt(buf, 4096, "%s", i->target);
+    else if ((i->mode & S_IFMT) == S_IFLNK && i->ops && i->ops->readlink)
+        n = i->ops->readlink(i, buf, 4096);
+    if (n > size)
+        n = size;
+    if (n > 0 && user_write(to, buf, (size_t)n))
+        n = -EFAULT;
+    los_free(buf);
+    walk_end(&w);
+    return n;
+}
+
+long sys_readlink(const uint64_t *a)
+{
+    return readlink_path(AT_FDCWD, a[0], a[1], (int)a[2]);
+}
+
+long sys_readlinkat(const uint64_t *a)
+{
+    return readlink_path((int)a[0], a[1], a[2], (int)a[3]);
+}
+
+static long put_statfs(uint64_t to, enum fs_kind fs)
+{
+    uint64_t total = port_info.memory_size ? port_info.memory_size : 1ull << 30;
+    struct statfs s = {
+        .f_type = fs == FS_PROC ? 0x9fa0 : 0x01021994,
+        .f_bsize = PAGE_SIZE,
+        .f_frsize = PAGE_SIZE,
+        .f_blocks = (long)(total >> PAGE_SHIFT),
+        .f_bfree = (long)((total - MIN(total, stats.committed)) >> PAGE_SHIFT),
+        .f_bavail = (long)((total - MIN(total, stats.committed)) >> PAGE_SHIFT),
+        .f_files = 1 << 20,
+        .f_ffree = 1 << 20,
+        .f_namelen = EROFS_NAME_MAX,
+    };
+    return user_write(to, &s, sizeof(s));
+}
+
+long sys_statfs(const uint64_t *a)
+{
+    struct walk w;
+    int r = walk_user(AT_FDCWD, a[0], WALK_FOLLOW, &w);
+    if (r)
+        return r;
+    long n = put_statfs(a[1], w.file ? FS_NONE : w.dentry->inode->fs);
+    walk_end(&w);
+    return n;
+}
+
+long sys_fstatfs(const uint64_t *a)
+{
+    struct file *f = fd_file((int)a[0]);
+    return f ? put_statfs(a[1], f->inode ? f->inode->fs : FS_NONE) : -EBADF;
+}

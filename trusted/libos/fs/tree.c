@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tree of names. Nodes of the image appear when looked up and stay; so do those made here.
+#include "trusted/libos/fs/file.h"
+
+#define BUCKETS 2048u
+
+static struct list buckets[BUCKETS];
+struct dentry *root_dentry;
+
+static struct list *bucket(const struct dentry *dir, const char *name, size_t size)
+{
+    uint64_t h = (uint64_t)dir >> 4;
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ (uint8_t)name[i]) * 0x100000001b3ull;
+    return &buckets[(h ^ h >> 29) % BUCKETS];
+}
+
+struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, struct inode *i)
+{
+    struct dentry *d = los_alloc(sizeof(*d) + size + 1);
+    if (!d)
+        return NULL;
+    memcpy(d->name, name, size);
+    list_init(&d->hash);
+    list_init(&d->sibling);
+    list_init(&d->children);
+    d->refs = 1;
+    d->inode = i; /* takes the reference */
+    d->parent = parent;
+    if (parent)
+        dentry_get(parent);
+    return d;
+}
+
+void dentry_get(struct dentry *d)
+{
+    d->refs++;
+}
+
+void dentry_put(struct dentry *d)
+{
+    while (d && --d->refs == 0) {
+        struct dentry *parent = d->parent;
+        list_remove(&d->sibling);
+        list_remove(&d->hash);
+        if (d->inode)
+            inode_put(d->inode);
+        los_free(d);
+        d = parent;
+    }
+}
+
+/* Puts a dentry into the tree, which holds a reference of its own. */
+static void keep(struct dentry *d)
+{
+    d->kept = true;
+    dentry_get(d);
+    list_append(&d->parent->children, &d->sibling);
+    list_append(bucket(d->parent, d->name, strlen(d->name)), &d->hash);
+}
+
+static struct dentry *find(struct dentry *dir, const char *name, size_t size)
+{
+    list_for (it, bucket(dir, name, size)) {
+        struct dentry *d = container_of(it, struct dentry, hash);
+        if (d->parent == dir && !strncmp(d->name, name, size) && !d->name[size])
+            return d;
+    }
+    return NULL;
+}
+
+int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out)
+{
+    struct dentry *d = find(dir, name, size);
+    if (d) {
+        if (!d->inode)
+            return -ENOENT;
+        dentry_get(d);
+        *out = d;
+        return 0;
+    }
+    if (!dir->inode->ops || !dir->inode->ops->lookup)
+        return -ENOENT;
+    char text[EROFS_NAME_MAX + 1];
+    memcpy(text, name, size);
+    text[size] = 0;
+    struct inode *i;
+    bool stays = false;
+    int r = dir->inode->ops->lookup(dir, text, &i, &stays);
+    if (r)
+        return r;
+    d = dentry_new(dir, name, size, i);
+    if (!d) {
+        inode_put(i);
+        return -ENOMEM;
+    }
+    if (stays)
+        keep(d);
+    *out = d;
+    return 0;
+}
+
+int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode *i)
+{
+    struct dentry *d = find(dir, name, size);
+    if (d && d->inode)
+        return -EEXIST;
+    inode_get(i);
+    if (d) {
+        d->inode = i; /* the place of a hidden name */
+    } else {
+        d = dentry_new(dir, name, size, i);
+        if (!d) {
+            inode_put(i);
+            return -ENOMEM;
+        }
+        keep(d);
+        dentry_put(d);
+    }
+    if ((i->mode & S_IFMT) == S_IFDIR)
+        dir->inode->nlink++;
+    inode_touch(dir->inode, true);
+    return 0;
+}
+
+/* Takes the name out; the dentry lives on for those who hold it, with its inode. */
+void dentry_unlink(struct dentry *d)
+{
+    struct dentry *dir = d->parent;
+    if ((d->inode->mode & S_IFMT) == S_IFDIR)
+        dir->inode->nlink--;
+    inode_touch(dir->inode, true);
+    inode_touch(d->inode, false);
+    list_remove(&d->hash);
+    list_remove(&d->sibling);
+    d->kept = false;
+    if (dir->inode->has_lower)
+        dentry_hide(dir, d->name);
+    dentry_put(d);
+}
+
+void dentry_hide(struct dentry *dir, const char *name)
+{
+    struct dentry *hide = dentry_new(dir, name, strlen(name), NULL);
+    if (!hide)
+        stop("no memory to remove a name");
+    keep(hide);
+    dentry_put(hide);
+}
+
+static bool is_child(struct dentry *dir, const char *name, size_t size)
+{
+    return find(dir, name, size) != NULL;
+}
+
+int dentry_list(struct dentry *dir, struct listing *l)
+{
+    struct listing lower = {0};
+    int r = 0;
+    if (dir->inode->ops && dir->inode->ops->list)
+        r = dir->inode->ops->list(dir, &lower);
+    for (size_t i = 0; !r && i < lower.count; i++) {
+        struct listed *e = &lower.items[i];
+        size_t size = strlen(e->name);
+        if (!is_child(dir, e->name, size))
+            r = listing_add(l, e->name, size, e->ino, e->type);
+    }
+    listing_free(&lower);
+    for (struct list *it = dir->children.next; !r && it != &dir->children; it = it->next) {
+        struct dentry *d = container_of(it, struct dentry, sibling);
+        if (d->inode)
+            r = listing_add(l, d->name, strlen(d->name), d->inode->ino,
+                            (uint8_t)(d->inode->mode >> 12 & 15));
+    }
+    return r;
+}
+
+bool dentry_empty(struct dentry *dir, int *error)
+{
+    struct listing l = {0};
+    *error = dentry_list(dir, &l);
+    bool empty = l.count == 0;
+    listing_free(&l);
+    return empty;
+}
+
+bool dentry_below(struct dentry *d, struct dentry *top)
+{
+    for (; d; d = d->parent) {
+        if (d == top)
+            return true;
+    }
+    return false;
+}
+
+int dentry_path(struct dentry *d, char *buf, size_t size)
+{
+    size_t at = size - 1;
+    bool removed = !d->kept && !d->root && d->inode && d->inode->fs != FS_PROC;
+    buf[at] = 0;
+    if (removed && at > 10) {
+        at -= 10;
+        memcpy(buf + at, " (deleted)", 10);
+    }
+    for (; !d->root; d = d->parent) {
+        size_t n = strlen(d->name);
+        if (n + 1 > at)
+            return -ENAMETOOLONG;
+        at -= n;
+        memcpy(buf + at, d->name, n);
+        buf[--at] = '/';
+    }
+    if (at == size - 1 || buf[at] == ' ')
+        buf[--at] = '/';
+    memmove(buf, buf + at, size - at);
+    return (int)(size - 1 - at);
+}
+
+int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 32;
+        struct listed *items = los_realloc(l->items, room * sizeof(*items));
+        if (!items)
+            return -ENOMEM;
+        l->items = items;
+        l->room = room;
+    }
+    char *copy = los_alloc(size + 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, name, size);
+    l->items[l->count++] = (struct listed){copy, ino, type};
+    return 0;
+}
+
+void listing_free(struct listing *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        los_free(l->items[i].name);
+    los_free(l->items);
+    *l = (struct listing){0};
+}
+
+int tree_init(void)
+{
+    uint64_t nid;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        list_init(&buckets[i]);
+    int r = erofs_open(&nid);
+    if (r)
+        return r;
+    struct inode *i = inode_of_image(nid);
+    if (!i || (i->mode & S_IFMT) != S_IFDIR)
+        return -EIO;
+    root_dentry = dentry_new(NULL, "", 0, i);
+    if (!root_dentry)
+        return -ENOMEM;
+    root_dentry->root = true;
+    return 0;
+}
+
+int tree_mkdir(const char *path, uint32_t mode, struct dentry **out)
+{
+    struct dentry *d = root_dentry;
+    while (*path == '/')
+        path++;
+    for (; *path;) {
+        const char *end = path;
+        while (*end && *end != '/')
+            end++;
+        size_t size = (size_t)(end - path);
+        struct dentry *next;
+        int r = dentry_lookup(d, path, size, &next);
+        if (r == -ENOENT) {
+            struct inode *i = inode_new(FS_ROOT, S_IFDIR | mode);
+            r = i ? dentry_link(d, path, size, i) : -ENOMEM;
+            if (i)
+                inode_put(i);
+            if (!r)
+                r = dentry_lookup(d, path, size, &next);
+        }
+        if (r)
+            return r;
+        if ((next->inode->mode & S_IFMT) != S_IFDIR)
+            return -ENOTDIR;
+        d = next;
+        for (path = end; *path == '/';)
+            path++;
+    }
+    *out = d;
+    return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every part of the LibOS knows: threads, the process, memory, waiting.
+//
+// One lock (los_lock) guards everything in here. System calls and faults hold it from entry to
+// exit; whoever waits gives it up meanwhile and looks again afterwards. What another thread may
+// have changed across a wait is reached only through objects that are counted.
+#ifndef LIBOS_H
+#define LIBOS_H
+
+#include <asm/errno.h>
+#include <string.h>
+
+#include "trusted/libos/base/list.h"
+#include "trusted/libos/port.h"
+
+#define ERESTARTSYS 512 /* inside only: start the call again unless a handler without SA_RESTART ran */
+#define NO_DEADLINE UINT64_MAX
+#define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static inline uint64_t page_down(uint64_t a)
+{
+    return a & ~(PAGE_SIZE - 1);
+}
+static inline uint64_t page_up(uint64_t a)
+{
+    return (a + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+}
+
+/* A program's general registers. entry.S and the ports know the order. */
+struct regs {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
+    uint64_t rflags, rsp, rip;
+};
+
+struct trap {
+    enum trap_kind kind;
+    uint32_t vector; /* TRAP_FAULT: the processor's exception number */
+    uint32_t error;  /* its error code (#PF: bit 0 protection, 1 write, 4 fetch) */
+    uint64_t addr;   /* #PF: the address */
+};
+
+#define VECTOR_DE 0
+#define VECTOR_DB 1
+#define VECTOR_BP 3
+#define VECTOR_UD 6
+#define VECTOR_GP 13
+#define VECTOR_PF 14
+#define VECTOR_MF 16
+#define VECTOR_AC 17
+#define VECTOR_XM 19
+#define PF_WRITE 2u
+#define PF_FETCH 16u
+
+#define SIG_COUNT 64
+
+/* A signal that waits to be delivered; the kernel's siginfo_t is built from it. */
+struct sig_item {
+    struct list node;
+    int signo, code, error;
+    int32_t pid;
+    uint32_t uid;
+    uint64_t value; /* si_value, si_addr or si_status */
+    int32_t timer_id, overrun;
+};
+
+struct sig_queue {
+    uint64_t set; /* bit n-1: signal n pending */
+    struct list items;
+    uint32_t count;
+};
+
+struct alt_stack {
+    uint64_t sp, size;
+    int32_t flags;
+};
+
+#define KSTACK_SIZE 32768u
+
+struct thread {
+    /* Known to entry.S: self 0, stack 8, kicked 16, regs 24. */
+    struct thread *self;
+    uint64_t stack_top; /* of this thread's stack inside the LibOS */
+    uint64_t kicked;    /* set by anyone: look at signals before going back to the program */
+    struct regs regs;
+
+    struct trap trap;
+    void *port; /* the port's own */
+    struct list node; /* of process.threads */
+    int32_t tid;
+    uint32_t gone; /* the port set it: stack and this struct may be freed */
+    bool dead, started;
+    bool fixed; /* not allocated: the first thread */
+    uint64_t fs_base; /* start value of a new thread */
+    void *stack;
+
+    /* signals */
+    uint64_t sig_mask, sig_saved_mask;
+    bool restore_mask;
+    struct sig_queue pending;
+    struct alt_stack alt;
+    uint64_t wait_set; /* of sigtimedwait: these end the wait though blocked */
+    int64_t call_nr;   /* for restarts; -1: none */
+    uint64_t restart_rip; /* where the call's instruction stands */
+    void (*service)(struct thread *t); /* a thread of the LibOS itself */
+
+    /* waiting */
+    bool woken;    /* guarded by the lock */
+    bool sleeping; /* in port_wait for the sake of a wait queue */
+    struct list lock_node;
+
+    uint64_t clear_tid;   /* user address, or 0 */
+    uint64_t robust_list; /* user address, or 0 */
+    char name[16];
+    uint64_t syscalls;
+};
+
+struct mm;
+struct fd_table;
+
+struct limit {
+    uint64_t soft, hard;
+};
+
+struct process {
+    int32_t pid, ppid, pgid, sid;
+    uint32_t uid, euid, suid, gid, egid, sgid, umask;
+    uint32_t groups[32];
+    uint32_t group_count;
+    struct list threads;
+    uint32_t thread_count;
+    int32_t next_tid;
+    bool exiting;
+    int exit_status;
+    struct limit limits[16];
+    char name[16];
+    char hostname[65], domainname[65];
+    char exe[4096];
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t start_time;
+};
+extern struct process process;
+extern struct port_info port_info;
+
+/* What is counted from the first call on; `stats` prints it. */
+struct stats {
+    uint64_t syscalls, unknown_calls, faults, kicks, signals;
+    uint64_t calls_out, root_blocks, cache_hits;
+    uint64_t committed, committed_peak; /* bytes, of programs and LibOS */
+    uint64_t zone_pages;
+};
+extern struct stats stats;
+extern bool tracing;
+
+#ifdef LIBOS_UNIT
+extern __thread struct thread *unit_self; /* unit tests run the LibOS on ordinary threads */
+static inline struct thread *self(void)
+{
+    return unit_self;
+}
+#else
+static inline struct thread *self(void)
+{
+    struct thread *t;
+    __asm__("mov %%gs:0, %0" : "=r"(t));
+    return t;
+}
+#endif
+
+/* base/lock.c */
+void los_lock(void);
+void los_unlock(void);
+
+/* base/wait.c: a queue of threads that wait for something. */
+struct wait_queue {
+    struct list waiters;
+    uint64_t events; /* wake-ups so far: edges for epoll */
+};
+struct waiter {
+    struct list node;
+    struct thread *thread;
+    uint64_t key; /* whoever wakes may choose by it */
+};
+void wait_queue_init(struct wait_queue *q);
+void wait_begin(struct waiter *w, struct wait_queue *q);
+void wait_end(struct waiter *w);
+void wait_wake_all(struct wait_queue *q);
+bool wait_wake_one(struct wait_queue *q);
+void wait_wake_thread(struct thread *t);
+/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). `items` may
+ * be NULL; 0 also when one of them is ready. */
+int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadline);
+int wait_sleep(uint64_t deadline);
+/* One queue, once: begin, sleep, end. */
+int wait_on(struct wait_queue *q, uint64_t deadline);
+
+/* base/alloc.c: memory of the LibOS itself. */
+void page_init(uint64_t start, uint64_t end);
+void *page_alloc(void); /* zeroed */
+void page_free(void *page);
+void *pages_alloc(uint64_t count); /* zeroed, contiguous; freed with the same count */
+void pages_free(void *pages, uint64_t count);
+void *los_alloc(size_t size); /* zeroed; NULL when there is none */
+void *los_realloc(void *p, size_t size);
+void los_free(void *p);
+char *los_strdup(const char *s);
+
+/* Counts pages about to be committed against the limit. 0 or -ENOMEM. */
+int memory_charge(uint64_t pages);
+void memory_uncharge(uint64_t pages);
+
+/* base/fmt.c */
+#include <stdarg.h>
+int fmtv(char *out, size_t size, const char *format, va_list args);
+int fmt(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The LibOS found itself or the port broken: says so and ends everything. */
+_Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* mm/user.c: copies between LibOS and program. 0 or -EFAULT. */
+int user_read(void *to, uint64_t from, size_t size);
+int user_write(uint64_t to, const void *from, size_t size);
+int user_zero(uint64_t to, size_t size);
+/* A NUL-terminated string of less than `size` bytes; its length, -EFAULT or -ENAMETOOLONG. */
+long user_string(char *to, uint64_t from, size_t size);
+/* Atomically on an aligned word of the program. */
+int user_read_u32(uint32_t *value, uint64_t addr);
+int user_cas_u32(uint64_t addr, uint32_t *expected, uint32_t desired);
+
+/* A call's arguments: rdi, rsi, rdx, r10, r8, r9. */
+typedef long call_fn(const uint64_t *a);
+
+/* time/clock.c */
+uint64_t clock_now(void); /* monotonic ns; never goes back */
+uint64_t clock_real(void);
+
+#endif

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of mappings: a sorted array, found by halving.
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+
+struct mm mm;
+
+size_t area_index(uint64_t addr)
+{
+    size_t low = 0, high = mm.count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (mm.areas[mid]->end > addr)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low;
+}
+
+struct area *area_find(uint64_t addr)
+{
+    size_t i = area_index(addr);
+    return i < mm.count && mm.areas[i]->start <= addr ? mm.areas[i] : NULL;
+}
+
+bool area_free_range(uint64_t start, uint64_t end)
+{
+    size_t i = area_index(start);
+    return i == mm.count || mm.areas[i]->start >= end;
+}
+
+static int insert(size_t at, struct area *a)
+{
+    if (mm.count == mm.room) {
+        size_t room = mm.room ? mm.room * 2 : 64;
+        struct area **areas = los_realloc(mm.areas, room * sizeof(*areas));
+        if (!areas)
+            return -ENOMEM;
+        mm.areas = areas;
+        mm.room = room;
+    }
+    memmove(mm.areas + at + 1, mm.areas + at, (mm.count - at) * sizeof(*mm.areas));
+    mm.areas[at] = a;
+    mm.count++;
+    return 0;
+}
+
+int area_add(struct area a)
+{
+    struct area *copy = los_alloc(sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    *copy = a;
+    int r = insert(area_index(a.start), copy);
+    if (r) {
+        los_free(copy);
+        return r;
+    }
+    if (a.file)
+        file_get(a.file);
+    mm.mapped_size += a.end - a.start;
+    return 0;
+}
+
+int area_split(uint64_t addr)
+{
+    struct area *a = area_find(addr);
+    if (!a || a->start == addr)
+        return 0;
+    struct area *rest = los_alloc(sizeof(*rest));
+    if (!rest)
+        return -ENOMEM;
+    *rest = *a;
+    rest->start = addr;
+    rest->offset += addr - a->start;
+    int r = insert(area_index(addr) + 1, rest);
+    if (r) {
+        los_free(rest);
+        return r;
+    }
+    a->end = addr;
+    if (a->file)
+        file_get(a->file);
+    return 0;
+}
+
+static bool alike(const struct area *a, const struct area *b)
+{
+    return a->end == b->start && a->prot == b->prot && a->shared == b->shared &&
+           a->file == b->file && a->name == b->name && a->write_ok == b->write_ok &&
+           (!a->file || a->offset + (a->end - a->start) == b->offset);
+}
+
+static void drop(size_t at)
+{
+    struct area *a = mm.areas[at];
+    memmove(mm.areas + at, mm.areas + at + 1, (mm.count - at - 1) * sizeof(*mm.areas));
+    mm.count--;
+    if (a->file)
+        file_put(a->file);
+    los_free(a);
+}
+
+void area_merge(uint64_t start, uint64_t end)
+{
+    size_t i = area_index(start ? start - 1 : 0);
+    while (i + 1 < mm.count && mm.areas[i]->start <= end) {
+        struct area *a = mm.areas[i];
+        if (!alike(a, mm.areas[i + 1])) {
+            i++;
+            continue;
+        }
+        a->end = mm.areas[i + 1]->end;
+        drop(i + 1);
+    }
+}
+
+uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high)
+{
+    if (size > high - low || high < low)
+        return 0;
+    uint64_t top = high;
+    for (size_t i = area_index(high - 1) + 1; i-- > 0;) {
+        if (i >= mm.count || mm.areas[i]->start >= high)
+            continue;
+        struct area *a = mm.areas[i];
+        if (top > a->end && top - a->end >= size)
+            break;
+        top = MIN(top, a->start);
+        if (top < low + size)
+            return 0;
+    }
+    return top >= low + size ? top - size : 0;
+}
+
+void area_drop(uint64_t start, uint64_t end)
+{
+    size_t i = area_index(start);
+    while (i < mm.count && mm.areas[i]->start < end) {
+        mm.mapped_size -= mm.areas[i]->end - mm.areas[i]->start;
+        drop(i);
+    }
+}

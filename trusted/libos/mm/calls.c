@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// The system calls on memory.
+#include <linux/mman.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+#define MAP_32BIT_BIT 0x40
+#define MAP_DROPPABLE_TYPE 0x08
+
+static int check_file(struct file *f, int prot, bool shared)
+{
+    if (!file_can_read(f))
+        return -EACCES;
+    if (shared && (prot & PROT_WRITE) && !file_can_write(f))
+        return -EACCES;
+    return file_can_map(f) ? 0 : -ENODEV;
+}
+
+long sys_mmap(const uint64_t *a)
+{
+    uint64_t flags = a[3];
+    int type = (int)(flags & MAP_TYPE);
+    struct map_request r = {.addr = a[0], .size = a[1], .prot = (int)a[2] & PROT_ALL};
+    if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (a[5] & (PAGE_SIZE - 1))
+        return -EINVAL;
+    if (flags & MAP_HUGETLB)
+        return -ENOMEM;
+    r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
+              (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
+              (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0);
+    struct file *f = NULL;
+    if (!(flags & MAP_ANONYMOUS)) {
+        f = fd_file((int)a[4]);
+        if (!f)
+            return -EBADF;
+        int e = check_file(f, r.prot, type != MAP_PRIVATE);
+        if (e)
+            return e;
+        r.file = file_map_source(f, r.prot) ? f : NULL;
+        r.offset = a[5];
+    }
+    int64_t addr = mm_map(&r);
+    if (addr > 0 && (flags & MAP_POPULATE)) {
+        struct area *area = area_find((uint64_t)addr);
+        if (area && area->prot)
+            page_populate(area, (uint64_t)addr, page_up(a[1]) >> PAGE_SHIFT);
+    }
+    return addr;
+}
+
+long sys_munmap(const uint64_t *a)
+{
+    return mm_unmap(a[0], a[1]);
+}
+
+/* Are all addresses of the range mapped? */
+static bool covered(uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start; at < end;) {
+        struct area *a = area_find(at);
+        if (!a)
+            return false;
+        at = a->end;
+    }
+    return true;
+}
+
+/* Checks and rounds a range; -EINVAL or -ENOMEM. */
+static int range(const uint64_t *a, uint64_t *end)
+{
+    *end = a[0] + page_up(a[1]);
+    if ((a[0] & (PAGE_SIZE - 1)) || *end < a[0] || page_up(a[1]) < a[1])
+        return -EINVAL;
+    return *end > port_info.user_end ? -ENOMEM : 0;
+}
+
+long sys_mprotect(const uint64_t *a)
+{
+    uint64_t end;
+    int prot = (int)a[2];
+    int r = range(a, &end);
+    if (r || a[0] == end)
+        return r;
+    if (prot & ~(PROT_ALL | PROT_SEM))
+        return -EINVAL;
+    prot &= PROT_ALL;
+    if (!covered(a[0], end))
+        return -ENOMEM;
+    if ((r = area_split(a[0])) || (r = area_split(end)))
+        return r;
+    for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
+        struct area *area = mm.areas[i];
+        if (area->shared && (prot & PROT_WRITE) && !area->write_ok)
+            return -EACCES;
+        if (area->shared && !(prot & PROT_WRITE))
+            area_write_back(area, area->start, area->end);
+        area->prot = prot;
+        r = page_protect(area->start, area->end, area->shared ? prot & ~PROT_WRITE : prot);
+        if (r)
+            return r;
+    }
+    area_merge(a[0], end);
+    return 0;
+}
+
+long sys_brk(const uint64_t *a)
+{
+    uint64_t want = a[0], old = page_up(mm.brk);
+    if (want < mm.brk_start || want > mm.brk_limit)
+        return (long)mm.brk;
+    uint64_t top = page_up(want);
+    if (top > old) {
+        struct map_request r = {.addr = old,
+                                .size = top - old,
+                                .prot = PROT_READ | PROT_WRITE,
+                                .flags = MM_NOREPLACE,
+                                .name = "[heap]"};
+        if (mm_map(&r) < 0)
+            return (long)mm.brk;
+    } else if (top < old) {
+        if (mm_unmap(top, old - top))
+            return (long)mm.brk;
+    }
+    mm.brk = want;
+    return (long)want;
+}
+
+static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t size, uint64_t to,
+                         bool may_move, bool fixed)
+{
+    if (!fixed && addr + old == a->end && area_free_range(a->end, addr + size) &&
+        addr + size <= port_info.user_end) {
+        struct area more = *a;
+        more.offset += a->end - a->start;
+        more.start = a->end;
+        more.end = addr + size;
+        int r = area_add(more);
+        if (!r)
+            area_merge(addr, addr + size);
+        return r ? r : (long)addr;
+    }
+    if (!may_move)
+        return -ENOMEM;
+    int r;
+    if ((r = area_split(addr)) || (r = area_split(addr + old)))
+        return r;
+    a = area_find(addr);
+    struct map_request q = {.addr = fixed ? to : 0,
+                            .size = size,
+                            .prot = a->prot,
+                            .flags = (fixed ? MM_FIXED : 0) | (a->shared ? MM_SHARED : 0),
+                            .file = a->file,
+                            .offset = a->offset,
+                            .name = a->name};
+    if (a->file)
+        file_get(a->file);
+    int64_t moved = mm_map(&q);
+    if (q.file)
+        file_put(q.file);
+    if (moved < 0)
+        return moved;
+    r = page_move(addr, (uint64_t)moved, old);
+    if (r)
+        return r;
+    mm_unmap(addr, old);
+    return moved;
+}
+
+long sys_mremap(const uint64_t *a)
+{
+    uint64_t addr = a[0], old = page_up(a[1]), size = page_up(a[2]), flags = a[3], to = a[4];
+    if ((addr & (PAGE_SIZE - 1)) || !size || size < a[2] || size > port_info.user_end ||
+        (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)))
+        return -EINVAL;
+    if ((flags & MREMAP_FIXED) &&
+        (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) || (to < addr + old && addr < to + size)))
+        return -EINVAL;
+    struct area *area = area_find(addr);
+    if (!area || !old || old > area->end - addr)
+        return old ? -EFAULT : -EINVAL;
+    if (size < old) {
+        int r = mm_unmap(addr + size, old - size);
+        if (r)
+            return r;
+        old = size;
+        area = area_find(addr);
+    }
+    if (size == old && !(flags & MREMAP_FIXED))
+        return (long)addr;
+    return grow_or_move(area, addr, old, size, to, flags & MREMAP_MAYMOVE, flags & MREMAP_FIXED);
+}
+
+long sys_madvise(const uint64_t *a)
+{
+    uint64_t end;
+    int r = range(a, &end);
+    if (r)
+        return r;
+    switch ((int)a[2]) {
+    case MADV_DONTNEED:
+    case MADV_FREE:
+        for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
+            struct area *area = mm.areas[i];
+            if (area->shared)
+                continue; /* the file has it */
+            page_remove(MAX(a[0], area->start), MIN(end, area->end));
+        }
+        return covered(a[0], end) ? 0 : -ENOMEM;
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+        if (!covered(a[0], end))
+            return -ENOMEM;
+        return mm_ready(a[0], end - a[0], a[2] == MADV_POPULATE_READ ? PORT_R : PORT_W);
+    case MADV_REMOVE:
+    case MADV_HWPOISON:
+        return -EINVAL;
+    default:
+        return a[2] <= MADV_COLLAPSE ? 0 : -EINVAL;
+    }
+}
+
+long sys_msync(const uint64_t *a)
+{
+    uint64_t end;
+    int r = range(a, &end);
+    if (r)
+        return r;
+    for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
+        if ((r = area_write_back(mm.areas[i], a[0], end)))
+            return r;
+    }
+    return covered(a[0], end) ? 0 : -ENOMEM;
+}
+
+long sys_mincore(const uint64_t *a)
+{
+    uint64_t end;
+    int r = range(a, &end);
+    if (r)
+        return r;
+    if (!covered(a[0], end))
+        return -ENOMEM;
+    uint64_t out = a[2];
+    for (uint64_t at = a[0]; at < end; at += PAGE_SIZE, out++) {
+        uint8_t there = page_state(at) != 0;
+        if (user_write(out, &there, 1))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. */
+long sys_mlock(const uint64_t *a)
+{
+    return 0;
+}

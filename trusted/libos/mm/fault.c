@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings pages in when they are touched: in batches, since each one costs the enclave an exit.
+#include <asm/signal.h>
+
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+
+#define SEGV_MAPERR 1
+#define SEGV_ACCERR 2
+#define BUS_ADRERR 2
+
+#define BATCH_MIN 16u
+#define BATCH_MAX 256u
+#define FILE_BATCH 16u
+
+static int refuse(struct mm_fault *f, int signo, int code, int r)
+{
+    f->signo = signo;
+    f->code = code;
+    return r;
+}
+
+/* How many pages from addr on: more each time when the program walks through an area. */
+static uint64_t batch(struct area *a, uint64_t addr)
+{
+    if (a->file)
+        return FILE_BATCH - ((addr >> PAGE_SHIFT) & (FILE_BATCH - 1));
+    if (addr == a->next_fault && a->batch)
+        a->batch = MIN(a->batch * 2, BATCH_MAX);
+    else
+        a->batch = BATCH_MIN;
+    a->next_fault = addr + ((uint64_t)a->batch << PAGE_SHIFT);
+    return a->batch;
+}
+
+int mm_fault(uint64_t addr, int access, struct mm_fault *f)
+{
+    addr = page_down(addr);
+    struct area *a = area_find(addr);
+    if (!a)
+        return refuse(f, SIGSEGV, SEGV_MAPERR, -EFAULT);
+    /* Write or execute implies read on this processor. */
+    if (access == PORT_R ? !a->prot : !(a->prot & access))
+        return refuse(f, SIGSEGV, SEGV_ACCERR, -EFAULT);
+    uint8_t state = page_state(addr);
+    int r = 0;
+    if (!state)
+        r = page_populate(a, addr, batch(a, addr));
+    state = page_state(addr);
+    if (state && !(state & access)) {
+        r = page_protect(addr, addr + PAGE_SIZE, a->prot); /* a first write to a shared page */
+        state = page_state(addr);
+    }
+    if (!(state & access))
+        return refuse(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
+    return 0;
+}
+
+int mm_ready(uint64_t addr, uint64_t size, int access)
+{
+    struct mm_fault f;
+    if (!size)
+        return 0;
+    if (addr < port_info.user_start || addr >= port_info.user_end ||
+        size > port_info.user_end - addr)
+        return -EFAULT;
+    for (uint64_t at = page_down(addr); at < addr + size; at += PAGE_SIZE) {
+        if (!(page_state(at) & access) && mm_fault(at, access, &f))
+            return -EFAULT;
+    }
+    return 0;
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# The LibOS: freestanding objects (general registers only, no stack protector: fs is the program's),
+# the runner of port `test`, and a sanitized archive for unit tests.
+
+LIBOS_SRC := $(wildcard trusted/libos/*/*.c)
+LIBOS_PORT_TEST := $(wildcard trusted/libos/port_test/*.c)
+LIBOS_PORT_UNIT := $(wildcard trusted/libos/port_unit/*.c)
+LIBOS_CORE := $(filter-out $(LIBOS_PORT_TEST) $(LIBOS_PORT_UNIT) trusted/libos/port_sgx/%,$(LIBOS_SRC))
+LIBOS_LIB := lib/manifest.c lib/launch.c lib/sha2.c lib/hex.c
+LIBOS_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -fno-stack-protector -fPIE \
+    -fvisibility=hidden -mgeneral-regs-only -fno-strict-aliasing -fcf-protection=none \
+    -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -mno-red-zone
+LIBOS_CPPFLAGS := -Iinclude -I.
+
+$(B)/libos/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,LIBOS,$<)
+	$(Q)$(CC) $(LIBOS_CFLAGS) $(LIBOS_CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
+$(B)/libos/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,LIBOS,$<)
+	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) -o $@ $<
+
+LIBOS_OBJ := $(LIBOS_CORE:%.c=$(B)/libos/%.o) $(LIBOS_LIB:%.c=$(B)/libos/%.o) \
+    $(B)/libos/trusted/libos/entry/entry.o
+
+$(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
+	$(call say,LD,$@)
+	$(Q)$(CC) -static-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro,-z,now \
+	    -Wl,--no-dynamic-linker -o $@ $^
+all: $(B)/libos-test

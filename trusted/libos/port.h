@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// The door: everything the LibOS asks of the outside, and everything the outside may ask of it.
+//
+// Behind the door nothing knows where it runs. Port `test` is an ordinary Linux process (also under
+// sanitizers and fuzzers); port `sgx` is the enclave; port `vm` comes later.
+//
+// A port has two halves. What is marked [inside] belongs to the TEE and is believed: pages, entropy,
+// traps, evidence. What is marked [outside] is a call out: its answer comes from the host and is a
+// claim. The port bounds what it copies (never more than asked for, never to an address the host
+// chose); the LibOS judges what it means (lengths, enums, times, descriptors), see base/claim.h.
+//
+// All calls return 0 or a count, or -errno (Linux numbers). Pages are 4 KiB.
+#ifndef LIBOS_PORT_H
+#define LIBOS_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SIZE 4096ul
+#define PAGE_SHIFT 12
+
+/* Rights of a page; the values of PROT_READ, PROT_WRITE and PROT_EXEC. */
+#define PORT_R 1
+#define PORT_W 2
+#define PORT_X 4
+
+/* What the port found; filled before los_start. [inside], except where a comment says claim. */
+struct port_info {
+    uint64_t user_start, user_end; /* addresses for programs, nothing committed yet */
+    uint64_t zone_start, zone_end; /* the LibOS's own pages, nothing committed yet */
+    uint64_t memory_size;          /* most bytes that may be committed; 0: no limit of ours */
+    uint64_t hwcap, hwcap2;        /* AT_HWCAP (CPUID 1 EDX), AT_HWCAP2 (bit 1: FSGSBASE) */
+    uint64_t xfrm;                 /* XSAVE components a program may use */
+    uint32_t xsave_size;           /* bytes of XSAVE's area for them */
+    uint32_t cpu_count;            /* a claim; bounded by the LibOS */
+    uint64_t root_size;            /* bytes of root.img that can be read; a claim */
+    bool simulated;                /* no hardware protects this */
+};
+
+/* ---- pages [inside] -----------------------------------------------------------------------------
+ * Ranges are page aligned and lie in user_start..user_end or zone_start..zone_end. */
+
+/* Zeroed pages where there were none. -ENOMEM when there are no more. */
+int port_pages_add(uint64_t addr, uint64_t count, int prot);
+
+/* New pages with these contents, count source pages given one by one; readable or executable from
+ * the first moment without ever being writable (EACCEPTCOPY). */
+int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot);
+
+/* Changes rights of pages that are there; from `old` (of all of them). */
+int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
+
+/* Gives pages back; their contents are gone. */
+void port_pages_remove(uint64_t addr, uint64_t count);
+
+/* ---- threads ---------------------------------------------------------------------------------- */
+
+struct thread; /* the LibOS's; its first words are known to entry code, see libos.h */
+
+/* Starts a thread at los_thread_main(t) on the stack that t names. [outside]: may never run. */
+int port_thread_start(struct thread *t);
+
+/* Ends the calling thread. The port sets *gone to 1 when it no longer uses the thread's stack. */
+_Noreturn void port_thread_exit(uint32_t *gone);
+
+/* Makes t, if it runs program code, come to los_trap with TRAP_KICK soon. [outside]: may not. */
+void port_thread_kick(struct thread *t);
+
+void port_thread_yield(void);
+
+/* What a thread can wait for besides a wake-up: handles of the host. */
+struct port_wait {
+    int32_t handle;
+    uint16_t events; /* POLLIN, POLLOUT, ... */
+    uint16_t ready;  /* out: a claim */
+};
+#define PORT_WAIT_MAX 256u
+
+/* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC, UINT64_MAX: none)
+ * or for no reason at all. A wake-up that came before is not lost. 0 or -errno. [outside]: the caller
+ * checks again what it waited for. */
+int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline);
+void port_wake(struct thread *t);
+
+/* ---- calls out [outside] ------------------------------------------------------------------------
+ * Handles 0, 1 and 2 are the standard streams, others come from port_socket and port_accept. */
+
+/* Copies bytes of root.img into trusted memory. All `size` bytes or -EIO. */
+int port_root_read(uint64_t offset, void *buf, uint32_t size);
+
+#define PORT_IO_MAX 65536u
+/* At most `size` bytes (<= PORT_IO_MAX). read: 0 is the end. */
+long port_read(int32_t handle, void *buf, uint32_t size);
+long port_write(int32_t handle, const void *buf, uint32_t size);
+
+enum port_tty {
+    PORT_TTY_IS,         /* 0, or -ENOTTY */
+    PORT_TTY_GET,        /* struct termios of the kernel, 36 bytes */
+    PORT_TTY_SET,        /* likewise; flags: 0 now, 1 drain, 2 flush */
+    PORT_TTY_GET_WINDOW, /* struct winsize, 8 bytes */
+    PORT_TTY_SET_WINDOW,
+};
+int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
+
+/* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6. */
+#define PORT_ADDR_MAX 28u
+long port_socket(int family, int type);
+long port_bind(int32_t handle, const void *addr, uint32_t size);
+long port_listen(int32_t handle, uint32_t backlog);
+long port_accept(int32_t handle, void *addr, uint32_t *size); /* never blocks */
+long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size);
+long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek);
+long port_shutdown(int32_t handle, int how);
+/* what: 0 own address, 1 the peer's */
+long port_name(int32_t handle, int what, void *addr, uint32_t *size);
+long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size);
+long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size);
+void port_close(int32_t handle);
+
+/* Text for whoever runs this: traces, the last words before a stop. Nothing secret. */
+void port_log(const char *text, uint32_t size);
+
+/* Ends everything. status: exit code, or 128+n. */
+_Noreturn void port_exit(int status);
+
+/* ---- time ------------------------------------------------------------------------------------- */
+enum port_clock { PORT_CLOCK_REALTIME, PORT_CLOCK_MONOTONIC, PORT_CLOCK_CPU, PORT_CLOCK_THREAD };
+/* Nanoseconds. [outside] on hardware without a trusted clock: time/clock.c keeps it from going back. */
+uint64_t port_clock(enum port_clock which);
+
+/* ---- entropy [inside] --------------------------------------------------------------------------- */
+/* From RDRAND. -EIO after it failed repeatedly: the caller must not go on. */
+int port_random(void *buf, size_t size);
+
+/* ---- evidence ----------------------------------------------------------------------------------- */
+/* A report about this TEE over 64 bytes, for a verifier on the same machine. Its size. [inside] */
+long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
+/* A quote over 64 bytes. Its size, at most `size`. [outside]: the signature speaks for it. */
+long port_quote(const uint8_t data[64], void *quote, uint32_t size);
+
+/* ---- what the port calls -------------------------------------------------------------------------- */
+
+/* How the LibOS was entered from program code. */
+enum trap_kind {
+    TRAP_SYSCALL = 1, /* registers as after `syscall`: rip behind it, rcx and r11 clobbered */
+    TRAP_KICK,        /* nothing happened; look at what is pending */
+    TRAP_FAULT,       /* vector, error, addr say what */
+};
+
+struct port_start {
+    struct port_info info;
+    const void *manifest; /* trusted memory; its digest was compared by the port */
+    size_t manifest_size;
+    const void *launch; /* launch config, digest compared; NULL: none */
+    size_t launch_size;
+    const char *const *args; /* NULL-terminated; used only without launch config (port test) */
+    const char *const *env;
+    bool trace, stats;
+};
+
+/* The first thread: the port makes gs point to it before los_start, whose caller's stack is only used
+ * until the program's first instruction. */
+struct thread *los_first_thread(void);
+
+/* Brings the LibOS up and runs the program named by manifest and launch config. The first thread;
+ * returns only with an error before the program's first instruction: a status for port_exit. */
+int los_start(const struct port_start *start);
+
+/* A new thread's first call, on its own stack, t in place. */
+_Noreturn void los_thread_main(struct thread *t);
+
+/* Program code was interrupted; t->regs and t->trap are filled and we are on t's stack. */
+_Noreturn void los_trap(struct thread *t);
+
+/* Where to go on when LibOS code itself faulted at rip: the landing of a user copy, or 0: stop. */
+uint64_t los_fixup(uint64_t rip);
+
+/* A signal arrived from the host, at any moment, also inside the LibOS (no locks are taken). Ignored
+ * unless on the list of those a host may send. */
+void los_host_signal(int sig);
+
+#endif

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `test`: pages, threads, waiting, time and calls out as an ordinary Linux process makes them.
+#include "trusted/libos/port_test/host.h"
+
+#include <linux/mman.h>
+#include <asm/poll.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/time.h>
+
+#define USER_START 0x10000ul
+#define USER_END (1ul << 40)
+#define ZONE_SIZE (1ul << 30)
+#define RESERVE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+int host_root_fd = -1;
+
+static bool failed(long r)
+{
+    return (unsigned long)r > -4096ul;
+}
+
+int host_reserve(struct port_info *info)
+{
+    long r = host_call(__NR_mmap, USER_START, USER_END - USER_START, PROT_NONE,
+                       RESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (failed(r))
+        return (int)r;
+    info->user_start = USER_START;
+    info->user_end = USER_END;
+    r = host_call(__NR_mmap, 0, ZONE_SIZE, PROT_NONE, RESERVE, -1, 0);
+    if (failed(r))
+        return (int)r;
+    info->zone_start = (uint64_t)r;
+    info->zone_end = (uint64_t)r + ZONE_SIZE;
+    return 0;
+}
+
+int port_pages_add(uint64_t addr, uint64_t count, int prot)
+{
+    return (int)host_call(__NR_mprotect, addr, count << PAGE_SHIFT, prot);
+}
+
+int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
+{
+    int r = port_pages_add(addr, count, PROT_READ | PROT_WRITE);
+    for (uint64_t i = 0; !r && i < count; i++)
+        memcpy((void *)(addr + (i << PAGE_SHIFT)), sources[i], PAGE_SIZE);
+    return r ? r : port_pages_add(addr, count, prot);
+}
+
+int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
+{
+    return (int)host_call(__NR_mprotect, addr, count << PAGE_SHIFT, prot);
+}
+
+void port_pages_remove(uint64_t addr, uint64_t count)
+{
+    host_call(__NR_mmap, addr, count << PAGE_SHIFT, PROT_NONE, RESERVE | MAP_FIXED, -1, 0);
+}
+
+static struct port_thread *blocks;
+
+struct port_thread *host_thread_new(void)
+{
+    for (struct port_thread *p = blocks; p; p = p->next) {
+        if (!__atomic_load_n(&p->alive, __ATOMIC_ACQUIRE)) {
+            p->alive = 1;
+            p->token = p->polling = 0;
+            return p;
+        }
+    }
+    long r = host_call(__NR_mmap, 0, page_up(sizeof(struct port_thread)), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (failed(r))
+        return NULL;
+    struct port_thread *p = (struct port_thread *)r;
+    p->alive = 1;
+    p->event = -1;
+    p->next = blocks;
+    blocks = p;
+    return p;
+}
+
+#ifndef LIBOS_UNIT
+__attribute__((used)) static void child(struct thread *t)
+{
+    struct port_thread *p = t->port;
+    p->tid = (int32_t)host_call(__NR_gettid);
+    host_thread_init(t);
+    los_thread_main(t);
+}
+
+#define START_FLAGS                                                                                \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |            \
+     CLONE_CHILD_CLEARTID)
+
+int port_thread_start(struct thread *t)
+{
+    struct port_thread *p = host_thread_new();
+    if (!p)
+        return -ENOMEM;
+    t->port = p;
+    uint64_t *stack = (uint64_t *)t->stack_top;
+    *--stack = (uint64_t)t;
+    long r;
+    register long r10 __asm__("r10") = (long)&p->alive;
+    register long r8 __asm__("r8") = 0;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "pop %%rdi\n\t"
+                     "call child\n\t"
+                     "ud2\n"
+                     "1:"
+                     : "=a"(r)
+                     : "a"(__NR_clone), "D"(START_FLAGS), "S"(stack), "d"(0), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    if (r < 0)
+        p->alive = 0;
+    return r < 0 ? (int)r : 0;
+}
+
+/* After *gone is set the stack may be freed: exit needs none. */
+void port_thread_exit(uint32_t *gone)
+{
+    __asm__ volatile("movl $1, (%0)\n\t"
+                     "syscall\n\t"
+                     "ud2"
+                     :
+                     : "r"(gone), "a"(__NR_exit), "D"(0)
+                     : "memory");
+    __builtin_unreachable();
+}
+#endif
+
+void port_thread_yield(void)
+{
+    host_call(__NR_sched_yield);
+}
+
+void port_wake(struct thread *t)
+{
+    struct port_thread *p = t->port;
+    uint64_t one = 1;
+    __atomic_store_n(&p->token, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&p->polling, __ATOMIC_SEQ_CST))
+        host_call(__NR_write, p->event, &one, sizeof(one));
+    else
+        host_call(__NR_futex, &p->token, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static int wait_token(struct port_thread *p, uint64_t deadline)
+{
+    struct __kernel_timespec ts = {(long long)(deadline / 1000000000u),
+                                   (long long)(deadline % 1000000000u)};
+    if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
+        return 0;
+    long r = host_call(__NR_futex, &p->token, FUTEX_WAIT_BITSET_PRIVATE, 0,
+                       deadline == NO_DEADLINE ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+    __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
+    return r == -EAGAIN ? 0 : (int)r;
+}
+
+int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+{
+    struct port_thread *p = t->port;
+    struct pollfd fds[PORT_WAIT_MAX + 1];
+    uint64_t drained;
+    if (!count)
+        return wait_token(p, deadline);
+    if (p->event < 0)
+        p->event = (int32_t)host_call(__NR_eventfd2, 0, 0x80800 /* CLOEXEC | NONBLOCK */);
+    fds[0] = (struct pollfd){.fd = p->event, .events = POLLIN};
+    for (uint32_t i = 0; i < count; i++)
+        fds[i + 1] = (struct pollfd){.fd = items[i].handle, .events = (short)items[i].events};
+    struct __kernel_timespec ts = {0, 0};
+    uint64_t now = port_clock(PORT_CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
+    __atomic_store_n(&p->polling, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
+        left = 0;
+    ts = (struct __kernel_timespec){(long long)(left / 1000000000u),
+                                    (long long)(left % 1000000000u)};
+    long r = host_call(__NR_ppoll, fds, count + 1, deadline == NO_DEADLINE && left ? NULL : &ts,
+                       NULL, 8);
+    __atomic_store_n(&p->polling, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
+    host_call(__NR_read, p->event, &drained, sizeof(drained));
+    for (uint32_t i = 0; i < count; i++)
+        items[i].ready = r > 0 ? (uint16_t)fds[i + 1].revents : 0;
+    return r < 0 ? (int)r : 0;
+}
+
+int port_root_read(uint64_t offset, void *buf, uint32_t size)
+{
+    return host_call(__NR_pread64, host_root_fd, buf, size, offset) == (long)size ? 0 : -EIO;
+}
+
+long port_read(int32_t handle, void *buf, uint32_t size)
+{
+    return host_call(__NR_read, handle, buf, size);
+}
+
+long port_write(int32_t handle, const void *buf, uint32_t size)
+{
+    return host_call(__NR_write, handle, buf, size);
+}
+
+int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
+{
+    uint8_t buf[64];
+    switch (what) {
+    case PORT_TTY_IS:
+        return (int)host_call(__NR_ioctl, handle, 0x5401 /* TCGETS */, buf);
+    case PORT_TTY_GET:
+        return (int)host_call(__NR_ioctl, handle, 0x5401, arg);
+    case PORT_TTY_SET:
+        return (int)host_call(__NR_ioctl, handle, 0x5402 + flags, arg);
+    case PORT_TTY_GET_WINDOW:
+        return (int)host_call(__NR_ioctl, handle, 0x5413, arg);
+    case PORT_TTY_SET_WINDOW:
+        return (int)host_call(__NR_ioctl, handle, 0x5414, arg);
+    default:
+        return -EINVAL;
+    }
+}
+
+long port_socket(int family, int type)
+{
+    return host_call(__NR_socket, family, type | 0x80800, 0);
+}
+long port_bind(int32_t handle, const void *addr, uint32_t size)
+{
+    return host_call(__NR_bind, handle, addr, size);
+}
+long port_listen(int32_t handle, uint32_t backlog)
+{
+    return host_call(__NR_listen, handle, backlog);
+}
+long port_accept(int32_t handle, void *addr, uint32_t *size)
+{
+    return host_call(__NR_accept4, handle, addr, size, 0x80800);
+}
+long port_connect(int32_t handle, const void *addr, uint32_t size)
+{
+    return host_call(__NR_connect, handle, addr, size);
+}
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
+{
+    return host_call(__NR_sendto, handle, buf, size, 0x4000 /* NOSIGNAL */, addr, addr_size);
+}
+long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
+{
+    return host_call(__NR_recvfrom, handle, buf, size, peek ? 2 : 0, addr, addr_size);
+}
+long port_shutdown(int32_t handle, int how)
+{
+    return host_call(__NR_shutdown, handle, how);
+}
+long port_name(int32_t handle, int what, void *addr, uint32_t *size)
+{
+    return host_call(what ? __NR_getpeername : __NR_getsockname, handle, addr, size);
+}
+long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size)
+{
+    return host_call(__NR_getsockopt, handle, level, name, value, size);
+}
+long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size)
+{
+    return host_call(__NR_setsockopt, handle, level, name, value, size);
+}
+void port_close(int32_t handle)
+{
+    host_call(__NR_close, handle);
+}
+
+void port_log(const char *text, uint32_t size)
+{
+    host_call(__NR_write, 2, text, size);
+}
+
+uint64_t port_clock(enum port_clock which)
+{
+    static const int ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
+                              CLOCK_THREAD_CPUTIME_ID};
+    struct __kernel_timespec ts = {0, 0};
+    host_call(__NR_clock_gettime, ids[which], &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool rdrand(uint64_t *v)
+{
+    for (int tries = 0; tries < 10; tries++) {
+        unsigned char ok;
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+        if (ok)
+            return true;
+    }
+    return false;
+}
+
+int port_random(void *buf, size_t size)
+{
+    for (uint8_t *p = buf; size;) {
+        uint64_t v;
+        size_t n = MIN(size, sizeof(v));
+        if (!rdrand(&v))
+            return -EIO;
+        memcpy(p, &v, n);
+        p += n;
+        size -= n;
+    }
+    return 0;
+}
+
+/* No TEE here: nothing to report. */
+long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
+{
+    return -ENODEV;
+}
+long port_quote(const uint8_t data[64], void *quote, uint32_t size)
+{
+    return -ENODEV;
+}

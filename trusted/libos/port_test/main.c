@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// libos-test: runs a program of an image on the LibOS, as an ordinary process without a libc.
+//
+//   libos-test [--trace] [--stats] [-m BYTES] [-e NAME=VALUE]... ROOT.img MANIFEST [-- ARG...]
+#include <linux/auxvec.h>
+
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/port_test/host.h"
+
+#define MANIFEST_MAX 65536u
+#define ENV_MAX 64u
+
+static struct port_start start;
+static uint8_t manifest[MANIFEST_MAX + 1];
+static const char *env[ENV_MAX + 1];
+
+void port_exit(int status)
+{
+    if (start.stats)
+        stats_print();
+    for (;;)
+        host_call(__NR_exit_group, status);
+}
+
+__attribute__((noreturn)) static void usage(const char *why)
+{
+    log_line("libos-test: %s", why);
+    log_line("usage: libos-test [--trace] [--stats] [-m BYTES] [-e NAME=VALUE] ROOT.img MANIFEST "
+             "[-- ARG...]");
+    port_exit(125);
+}
+
+static uint64_t number(const char *s)
+{
+    uint64_t v = 0;
+    for (; *s >= '0' && *s <= '9'; s++)
+        v = v * 10 + (uint64_t)(*s - '0');
+    return *s == 'G' ? v << 30 : *s == 'M' ? v << 20 : *s == 'K' ? v << 10 : v;
+}
+
+static int open_file(const char *path)
+{
+    long fd = host_call(__NR_openat, -100, path, 0);
+    if (fd < 0)
+        usage("an input cannot be opened");
+    /* Out of the way of the standard streams. */
+    return (int)host_call(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, 100);
+}
+
+static void parse(char **argv)
+{
+    unsigned env_count = 0;
+    char **a = argv + 1;
+    for (; *a && a[0][0] == '-'; a++) {
+        if (!strcmp(*a, "--trace"))
+            start.trace = true;
+        else if (!strcmp(*a, "--stats"))
+            start.stats = true;
+        else if (!strcmp(*a, "-m") && a[1])
+            start.info.memory_size = number(*++a);
+        else if (!strcmp(*a, "-e") && a[1] && env_count < ENV_MAX)
+            env[env_count++] = *++a;
+        else
+            usage("unknown option");
+    }
+    if (!a[0] || !a[1])
+        usage("ROOT.img and MANIFEST are needed");
+    host_root_fd = open_file(a[0]);
+    int fd = open_file(a[1]);
+    long n = host_call(__NR_read, fd, manifest, sizeof(manifest));
+    host_call(__NR_close, fd);
+    if (n <= 0 || n > (long)MANIFEST_MAX)
+        usage("the manifest cannot be read");
+    start.manifest = manifest;
+    start.manifest_size = (size_t)n;
+    start.info.root_size = (uint64_t)host_call(__NR_lseek, host_root_fd, 0, 2);
+    a += 2;
+    if (*a && !strcmp(*a, "--"))
+        a++;
+    start.args = (const char *const *)a;
+    start.env = env;
+}
+
+static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf), "c"(sub));
+}
+
+/* What a program may use of XSAVE: x87, SSE, AVX, AVX-512; AMX needs a permission of the host. */
+static void find_xsave(struct port_info *info)
+{
+    uint32_t low, high, r[4], size = 576;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    info->xfrm = low & 0xe7;
+    for (uint32_t i = 2; i < 8; i++) {
+        if (!(info->xfrm >> i & 1))
+            continue;
+        cpuid(0xd, i, r);
+        size = MAX(size, r[0] + r[1]);
+    }
+    info->xsave_size = size;
+}
+
+static uint64_t auxv(const uint64_t *v, uint64_t key)
+{
+    for (; v[0] != AT_NULL; v += 2) {
+        if (v[0] == key)
+            return v[1];
+    }
+    return 0;
+}
+
+void runner_main(uint64_t *stack) __attribute__((used, noreturn));
+void runner_main(uint64_t *stack)
+{
+    char **argv = (char **)(stack + 1);
+    uint64_t *v = stack + 1 + stack[0] + 1;
+    struct thread *t = los_first_thread();
+    uint8_t cpus[128];
+    while (*v)
+        v++;
+    v++;
+    parse(argv);
+    start.info.hwcap = auxv(v, AT_HWCAP);
+    start.info.hwcap2 = auxv(v, AT_HWCAP2);
+    long n = host_call(__NR_sched_getaffinity, 0, sizeof(cpus), cpus);
+    for (long i = 0; i < n * 8; i++)
+        start.info.cpu_count += cpus[i / 8] >> i % 8 & 1;
+    start.info.simulated = true;
+    find_xsave(&start.info);
+    if (host_reserve(&start.info))
+        usage("addresses below 1 TiB are taken");
+    struct port_thread *p = host_thread_new();
+    if (!p)
+        usage("no memory");
+    p->tid = (int32_t)host_call(__NR_gettid);
+    t->port = p;
+    host_traps_init();
+    host_thread_init(t);
+    port_exit(los_start(&start));
+}
+
+/* Static PIE without a libc: relocations first, all of the kind base + addend. */
+struct rela {
+    uint64_t offset, info, addend;
+};
+
+__asm__(".text\n"
+        ".globl _start\n"
+        "_start:\n"
+        "xor %ebp, %ebp\n"
+        "mov %rsp, %rdi\n"
+        "and $-16, %rsp\n"
+        "lea _DYNAMIC(%rip), %rsi\n"
+        "lea __ehdr_start(%rip), %rdx\n"
+        "call runner_relocate\n"
+        "ud2\n");
+
+void runner_relocate(uint64_t *stack, const uint64_t *dynamic, uint64_t base)
+    __attribute__((used, noreturn));
+void runner_relocate(uint64_t *stack, const uint64_t *dynamic, uint64_t base)
+{
+    uint64_t rela = 0, size = 0;
+    for (; dynamic[0]; dynamic += 2) {
+        if (dynamic[0] == 7) /* DT_RELA */
+            rela = base + dynamic[1];
+        if (dynamic[0] == 8) /* DT_RELASZ */
+            size = dynamic[1];
+    }
+    for (const struct rela *r = (const struct rela *)rela; size >= sizeof(*r);
+         r++, size -= sizeof(*r))
+        *(uint64_t *)(base + r->offset) = base + r->addend;
+    runner_main(stack);
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting a program: its segments, its interpreter, its stack; #! scripts.
+#include <linux/auxvec.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
+
+#define STACK_SIZE_DEFAULT (8ul << 20)
+#define ARG_SIZE_MAX (2ul << 20)
+#define ARGS_MAX 65536u
+#define SCRIPT_DEPTH 4
+
+static uint64_t random_word(void)
+{
+    uint64_t v;
+    if (port_random(&v, sizeof(v)))
+        stop("no entropy from the processor");
+    return v;
+}
+
+/* Grows down while strings and vectors are pushed. */
+struct stack {
+    uint64_t at, low;
+};
+
+static int push(struct stack *s, const void *data, size_t size)
+{
+    if (size > s->at - s->low)
+        return -E2BIG;
+    s->at -= size;
+    return user_write(s->at, data, size);
+}
+
+static int push_strings(struct stack *s, const char *const *list, uint64_t *addrs, size_t count)
+{
+    int r = 0;
+    for (size_t i = count; !r && i-- > 0;) {
+        r = push(s, list[i], strlen(list[i]) + 1);
+        addrs[i] = s->at;
+    }
+    return r;
+}
+
+static size_t count_of(const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+static int new_stack(struct stack *s)
+{
+    uint64_t want = process.limits[3].soft; /* RLIMIT_STACK */
+    uint64_t size = page_up(MIN(MAX(want, 1ul << 20), STACK_SIZE_DEFAULT));
+    struct map_request r = {.size = size, .prot = PORT_R | PORT_W, .name = "[stack]"};
+    int64_t at = mm_map(&r);
+    if (at < 0)
+        return (int)at;
+    s->low = (uint64_t)at + PAGE_SIZE;
+    s->at = (uint64_t)at + size - (random_word() & 0xff0);
+    return 0;
+}
+
+/* argc, argv, envp, auxv, from low to high, the stack pointer at argc. */
+static int build_vectors(struct stack *s, const struct exec_args *x, const struct elf_image *image,
+                         uint64_t interp_base, const char *path)
+{
+    size_t argc = count_of(x->args), envc = count_of(x->env);
+    if (argc + envc > ARGS_MAX)
+        return -E2BIG;
+    size_t count = 1 + argc + 1 + envc + 1;
+    uint64_t *v = los_alloc((count + 40) * 8);
+    if (!v)
+        return -ENOMEM;
+    uint64_t random[2] = {random_word(), random_word()};
+    int r = push(s, path, strlen(path) + 1);
+    uint64_t execfn = s->at;
+    process.env_end = s->at;
+    if (!r)
+        r = push_strings(s, x->env, v + 1 + argc + 1, envc);
+    process.env_start = process.arg_end = s->at;
+    if (!r)
+        r = push_strings(s, x->args, v + 1, argc);
+    process.arg_start = s->at;
+    if (!r)
+        r = push(s, "x86_64", 7);
+    uint64_t platform = s->at;
+    s->at &= ~15ul;
+    if (!r)
+        r = push(s, random, sizeof(random));
+    const uint64_t aux[] = {
+        AT_HWCAP, port_info.hwcap, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100,
+        AT_PHDR, image->phdr, AT_PHENT, 56, AT_PHNUM, image->phnum,
+        AT_BASE, interp_base, AT_FLAGS, 0, AT_ENTRY, image->entry,
+        AT_UID, process.uid, AT_EUID, process.euid, AT_GID, process.gid, AT_EGID, process.egid,
+        AT_SECURE, 0, AT_RANDOM, s->at, AT_HWCAP2, port_info.hwcap2, AT_EXECFN, execfn,
+        AT_PLATFORM, platform, AT_MINSIGSTKSZ, port_info.xsave_size + 1024, AT_NULL, 0,
+    };
+    v[0] = argc;
+    memcpy(v + count, aux, sizeof(aux));
+    size_t size = count * 8 + sizeof(aux);
+    s->at = ((s->at - size) & ~15ul) + size;
+    if (!r)
+        r = push(s, v, size);
+    los_free(v);
+    return r;
+}
+
+static void set_brk(const struct elf_image *image)
+{
+    uint64_t start = page_up(image->end) + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
+    if (image->end > mm.code_start && image->end <= mm.code_end) /* leave the window to files */
+        start = page_down(port_info.user_start + (1ul << 33) + random_word() % (1ul << 34));
+    uint64_t limit = MIN(start + (1ul << 36), port_info.user_end);
+    size_t i = area_index(start);
+    if (i < mm.count)
+        limit = MIN(limit, page_down(MAX(mm.areas[i]->start, start + PAGE_SIZE)) - PAGE_SIZE);
+    mm.brk_start = mm.brk = start;
+    mm.brk_limit = limit;
+}
+
+static int open_program(const char *path, struct file **out)
+{
+    struct file *f;
+    int r = file_open(path, O_RDONLY, 0, &f);
+    if (r)
+        return r;
+    if (f->ops != &regular_ops || !inode_allowed(f->inode, 1)) {
+        file_put(f);
+        return -EACCES;
+    }
+    *out = f;
+    return 0;
+}
+
+static int load_elf(struct thread *t, struct file *f, const char *path, const struct exec_args *x)
+{
+    struct elf_image image, interp = {0};
+    struct stack s;
+    int r = elf_map(f, &image, false);
+    if (r)
+        return r;
+    uint64_t entry = image.entry;
+    if (image.interpreter[0]) {
+        struct file *i;
+        r = open_program(image.interpreter, &i);
+        if (r)
+            return r;
+        r = elf_map(i, &interp, true);
+        file_put(i);
+        if (r)
+            return r == -ENOEXEC ? -ELIBBAD : r;
+        entry = interp.entry;
+    }
+    set_brk(&image);
+    r = new_stack(&s);
+    if (!r)
+        r = build_vectors(&s, x, &image, interp.base, path);
+    if (r)
+        return r;
+    file_path(f, process.exe, sizeof(process.exe));
+    const char *base = strrchr(path, '/');
+    fmt(process.name, sizeof(process.name), "%s", base ? base + 1 : path);
+    memcpy(t->name, process.name, sizeof(t->name));
+    t->regs = (struct regs){.rip = entry, .rsp = s.at, .rflags = 0x202};
+    t->fs_base = 0;
+    return 0;
+}
+
+/* The line behind #!: interpreter and at most one argument. False if there is none. */
+static bool parse_script(char *line, char **interpreter, char **argument)
+{
+    char *p = line + 2;
+    char *end = strchr(line, '\n');
+    if (!end)
+        return false;
+    *end = 0;
+    while (end > p && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+        *--end = 0;
+    while (*p == ' ' || *p == '\t')
+        p++;
+    *interpreter = p;
+    while (*p && *p != ' ' && *p != '\t')
+        p++;
+    *argument = NULL;
+    if (*p) {
+        *p++ = 0;
+        while (*p == ' ' || *p == '\t')
+            p++;
+        *argument = p;
+    }
+    return **interpreter;
+}
+
+static int load(struct thread *t, const char *path, const struct exec_args *x, int depth)
+{
+    struct file *f;
+    char line[256] = {0};
+    int r = open_program(path, &f);
+    if (r)
+        return r;
+    long n = file_read_at(f, 0, line, sizeof(line) - 1);
+    if (n < 2 || line[0] != '#' || line[1] != '!') {
+        r = n < 0 ? (int)n : load_elf(t, f, path, x);
+        file_put(f);
+        return r;
+    }
+    file_put(f);
+    char *interpreter, *argument;
+    if (depth == SCRIPT_DEPTH || !parse_script(line, &interpreter, &argument))
+        return depth == SCRIPT_DEPTH ? -ELOOP : -ENOEXEC;
+    size_t argc = count_of(x->args), at = 0;
+    const char **args = los_alloc((argc + 4) * sizeof(*args));
+    if (!args)
+        return -ENOMEM;
+    args[at++] = interpreter;
+    if (argument)
+        args[at++] = argument;
+    args[at++] = path;
+    for (size_t i = 1; i < argc; i++)
+        args[at++] = x->args[i];
+    struct exec_args inner = {args, x->env};
+    r = load(t, interpreter, &inner, depth + 1);
+    los_free(args);
+    return r;
+}
+
+int exec_load(struct thread *t, const char *path, const struct exec_args *x)
+{
+    return load(t, path, x, 0);
+}
+
+/* Copies a vector of strings of the program. */
+static int copy_strings(uint64_t from, char ***out, size_t *total)
+{
+    size_t room = 16, n = 0;
+    char **list = los_alloc(room * sizeof(*list));
+    char *buf = list ? pages_alloc(32) : NULL;
+    int r = buf ? 0 : -ENOMEM;
+    while (!r && from) {
+        uint64_t addr;
+        if ((r = user_read(&addr, from + n * 8, 8)) || !addr)
+            break;
+        long size = user_string(buf, addr, 32 * PAGE_SIZE);
+        *total += size > 0 ? (size_t)size + 9 : 9;
+        if (size < 0 || *total > ARG_SIZE_MAX) {
+            r = size == -EFAULT ? -EFAULT : -E2BIG;
+            break;
+        }
+        if (n + 2 > room) {
+            char **more = los_realloc(list, 2 * room * sizeof(*list));
+            if (!more) {
+                r = -ENOMEM;
+                break;
+            }
+            list = more;
+            room *= 2;
+        }
+        list[n] = los_strdup(buf);
+        list[++n] = NULL;
+        r = list[n - 1] ? 0 : -ENOMEM;
+    }
+    if (buf)
+        pages_free(buf, 32);
+    *out = list;
+    return r;
+}
+
+static void free_strings(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        los_free(list[i]);
+    los_free(list);
+}
+
+/* In place: other threads must be gone, since their memory goes. */
+long sys_execve(const uint64_t *a)
+{
+    struct thread *t = self();
+    char **args = NULL, **env = NULL, *path = los_alloc(4096);
+    size_t total = 0;
+    struct file *f = NULL;
+    long r = path ? user_string(path, a[0], 4096) : -ENOMEM;
+    if (r >= 0)
+        r = copy_strings(a[1], &args, &total);
+    if (!r)
+        r = copy_strings(a[2], &env, &total);
+    if (!r)
+        r = open_program(path, &f);
+    if (f)
+        file_put(f);
+    if (!r && process.thread_count > 1)
+        r = -EAGAIN;
+    if (!r) {
+        struct exec_args x = {(const char *const *)args, (const char *const *)env};
+        mm_reset();
+        fd_close_exec();
+        timers_reset();
+        for (int i = 0; i < SIG_COUNT; i++) {
+            if (sig_actions[i].handler != SIG_IGNORE)
+                sig_actions[i] = (struct sig_action){0};
+        }
+        t->alt = (struct alt_stack){0};
+        t->robust_list = t->clear_tid = 0;
+        t->call_nr = -1;
+        r = exec_load(t, path, &x);
+        if (r) /* there is no way back */
+            stop("exec of %s failed after its memory was gone: errno %ld", path, -r);
+    }
+    free_strings(args);
+    free_strings(env);
+    los_free(path);
+    return r;
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// Futexes: all inside, the host never sees one.
+#include <linux/futex.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/time/time.h"
+
+#define BUCKETS 256u
+#define ROBUST_MAX 2048u
+
+struct futex_waiter {
+    struct waiter w; /* key: the address */
+    uint32_t bits;
+    bool done;
+};
+
+static struct wait_queue buckets[BUCKETS];
+
+static struct wait_queue *bucket(uint64_t addr)
+{
+    struct wait_queue *q = &buckets[(addr >> 2) * 0x9e3779b97f4a7c15ull >> 56];
+    if (!q->waiters.next)
+        wait_queue_init(q);
+    return q;
+}
+
+static int wake(uint64_t addr, int64_t count, uint32_t bits)
+{
+    int woken = 0;
+    struct wait_queue *q = bucket(addr);
+    list_for_safe (it, nx, &q->waiters) {
+        struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
+        if (f->w.key != addr || !(f->bits & bits) || woken >= count)
+            continue;
+        list_remove(it);
+        f->done = true;
+        wait_wake_thread(f->w.thread);
+        woken++;
+    }
+    return woken;
+}
+
+int futex_wake_at(uint64_t addr, int count)
+{
+    return wake(addr, count, FUTEX_BITSET_MATCH_ANY);
+}
+
+static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t deadline)
+{
+    uint32_t now;
+    if (!bits)
+        return -EINVAL;
+    int r = user_read_u32(&now, addr);
+    if (r)
+        return r;
+    if (now != value)
+        return -EAGAIN;
+    struct futex_waiter f = {.bits = bits};
+    f.w.key = addr;
+    wait_begin(&f.w, bucket(addr));
+    do
+        r = wait_sleep(deadline);
+    while (!r && !f.done && (f.w.thread->woken = false, true));
+    wait_end(&f.w);
+    if (f.done)
+        return 0;
+    return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
+}
+
+static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move_count,
+                    const uint32_t *expected)
+{
+    if (from & 3 || to & 3 || wake_count < 0 || move_count < 0)
+        return -EINVAL;
+    uint32_t now;
+    int r = user_read_u32(&now, from);
+    if (r)
+        return r;
+    if (expected && now != *expected)
+        return -EAGAIN;
+    int woken = wake(from, wake_count, FUTEX_BITSET_MATCH_ANY);
+    int64_t moved = 0;
+    struct wait_queue *q = bucket(from), *other = bucket(to);
+    list_for_safe (it, nx, &q->waiters) {
+        struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
+        if (f->w.key != from || moved >= move_count)
+            continue;
+        list_remove(it);
+        f->w.key = to;
+        list_append(&other->waiters, it);
+        moved++;
+    }
+    return expected ? woken + moved : woken;
+}
+
+/* FUTEX_WAKE_OP: changes a word, wakes at the first address and perhaps at the second. */
+static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, uint32_t code)
+{
+    unsigned op = code >> 28, cmp = code >> 24 & 15;
+    int32_t arg = (int32_t)(code << 8) >> 20, cmp_arg = (int32_t)(code << 20) >> 20;
+    uint32_t old, new;
+    int r = user_read_u32(&old, two);
+    if (op & 8)
+        arg = (int32_t)(1u << (arg & 31));
+    do {
+        if (r && r != -EAGAIN)
+            return r;
+        switch (op & 7) {
+        case FUTEX_OP_SET:
+            new = (uint32_t)arg;
+            break;
+        case FUTEX_OP_ADD:
+            new = old + (uint32_t)arg;
+            break;
+        case FUTEX_OP_OR:
+            new = old | (uint32_t)arg;
+            break;
+        case FUTEX_OP_ANDN:
+            new = old & ~(uint32_t)arg;
+            break;
+        case FUTEX_OP_XOR:
+            new = old ^ (uint32_t)arg;
+            break;
+        default:
+            return -ENOSYS;
+        }
+    } while ((r = user_cas_u32(two, &old, new)));
+    int32_t was = (int32_t)old;
+    const bool holds[] = {was == cmp_arg, was != cmp_arg, was < cmp_arg,
+                          was <= cmp_arg, was > cmp_arg,  was >= cmp_arg};
+    if (cmp >= ARRAY_COUNT(holds))
+        return -ENOSYS;
+    int woken = wake(one, count, FUTEX_BITSET_MATCH_ANY);
+    return holds[cmp] ? woken + wake(two, count2, FUTEX_BITSET_MATCH_ANY) : woken;
+}
+
+/* FUTEX_WAIT counts from now; FUTEX_WAIT_BITSET names an instant. */
+static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
+{
+    struct timespec64 ts;
+    uint64_t ns;
+    *deadline = NO_DEADLINE;
+    if (!addr)
+        return 0;
+    if (user_read(&ts, addr, sizeof(ts)))
+        return -EFAULT;
+    int r = timespec_ns(&ts, &ns);
+    if (r)
+        return r;
+    if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
+        *deadline = deadline_in(ns);
+    else
+        *deadline = clock_deadline(op & FUTEX_CLOCK_REALTIME ? 0 : 1, ns);
+    return 0;
+}
+
+/* futex(addr, op, value, timeout or count, addr2, value3) */
+long sys_futex(const uint64_t *a)
+{
+    int op = (int)a[1];
+    uint32_t value = (uint32_t)a[2], value3 = (uint32_t)a[5];
+    int64_t count = (int32_t)a[2], count2 = (int32_t)a[3];
+    uint64_t deadline;
+    int r;
+    if (a[0] & 3)
+        return -EINVAL;
+    switch (op & FUTEX_CMD_MASK) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+        r = read_deadline(a[3], op, &deadline);
+        if (r)
+            return r;
+        return futex_wait(a[0], value, (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? UINT32_MAX : value3,
+                          deadline);
+    case FUTEX_WAKE:
+        return wake(a[0], MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET:
+        return value3 ? wake(a[0], MAX(count, 1), value3) : -EINVAL;
+    case FUTEX_REQUEUE:
+        return requeue(a[0], a[4], count, count2, NULL);
+    case FUTEX_CMP_REQUEUE:
+        return requeue(a[0], a[4], count, count2, &value3);
+    case FUTEX_WAKE_OP:
+        return wake_op(a[0], a[4], count, count2, value3);
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* A lock that its owner will never release: marked, and one waiter told. */
+static void owner_died(uint64_t addr, int32_t tid)
+{
+    uint32_t word;
+    if (user_read_u32(&word, addr))
+        return;
+    while ((int32_t)(word & FUTEX_TID_MASK) == tid) {
+        uint32_t now = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+        int r = user_cas_u32(addr, &word, now);
+        if (r == -EAGAIN)
+            continue;
+        if (!r && (word & FUTEX_WAITERS))
+            futex_wake_at(addr, 1);
+        return;
+    }
+}
+
+static void robust_exit(struct thread *t)
+{
+    uint64_t head[3]; /* first entry, offset of the word, entry being locked */
+    if (!t->robust_list || user_read(head, t->robust_list, sizeof(head)))
+        return;
+    uint64_t at = head[0];
+    for (unsigned i = 0; i < ROBUST_MAX && at != t->robust_list; i++) {
+        uint64_t next;
+        if (user_read(&next, at & ~1ull, sizeof(next)))
+            break;
+        if ((at & ~1ull) != (head[2] & ~1ull))
+            owner_died((at & ~1ull) + head[1], t->tid);
+        at = next & ~1ull;
+    }
+    if (head[2])
+        owner_died((head[2] & ~1ull) + head[1], t->tid);
+}
+
+void futex_exit(struct thread *t)
+{
+    uint32_t zero = 0;
+    robust_exit(t);
+    if (t->clear_tid && user_write(t->clear_tid, &zero, sizeof(zero)) == 0)
+        futex_wake_at(t->clear_tid, 1);
+}

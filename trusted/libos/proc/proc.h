@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process: threads, futexes, programs, limits.
+#ifndef LIBOS_PROC_H
+#define LIBOS_PROC_H
+
+#include "trusted/libos/libos.h"
+
+/* proc/thread.c */
+struct thread *thread_new(void);
+struct thread *thread_find(int tid);
+/* A thread of the LibOS itself, which runs `service` and never program code. */
+struct thread *thread_service(void (*service)(struct thread *t));
+_Noreturn void thread_exit(struct thread *t, int status);
+_Noreturn void process_exit(int status); /* 0..255, or 128+n */
+
+/* proc/futex.c */
+int futex_wake_at(uint64_t addr, int count);
+void futex_exit(struct thread *t); /* robust list and clear_tid */
+
+/* proc/exec.c: loads a program into empty memory and sets t's registers. */
+struct exec_args {
+    const char *const *args; /* NULL-terminated */
+    const char *const *env;
+};
+int exec_load(struct thread *t, const char *path, const struct exec_args *x);
+
+/* proc/elf.c */
+struct elf_image {
+    uint64_t base;  /* what was added to addresses */
+    uint64_t entry; /* absolute */
+    uint64_t phdr, phnum;
+    uint64_t end;   /* of the highest segment */
+    char interpreter[256];
+};
+struct file;
+/* Checks head and program headers; maps the segments. 0 or -errno. */
+int elf_map(struct file *f, struct elf_image *out, bool interpreter);
+
+/* The part that looks only at bytes, for fuzzing: fills segments from a head and its headers. */
+#define ELF_SEGMENTS_MAX 32u
+struct elf_plan {
+    bool fixed; /* ET_EXEC */
+    uint64_t entry, phoff, phnum, phdr; /* phdr: address in memory, or 0 */
+    uint64_t low, high;                 /* page aligned extent */
+    struct elf_segment {
+        uint64_t addr, file_size, mem_size, offset;
+        int prot;
+    } segments[ELF_SEGMENTS_MAX];
+    unsigned count;
+    uint64_t interp_at, interp_size; /* in the file; size 0: none */
+    bool exec_stack;
+};
+int elf_parse(const uint8_t *head, size_t head_size, uint64_t file_size, struct elf_plan *plan);
+
+#endif

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads: made by clone, ended by exit.
+#include <linux/sched.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+struct process process;
+static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
+
+static void reap(void)
+{
+    list_for_safe (it, nx, &zombies) {
+        struct thread *t = container_of(it, struct thread, node);
+        if (!__atomic_load_n(&t->gone, __ATOMIC_ACQUIRE))
+            continue;
+        list_remove(it);
+        if (t->fixed)
+            continue;
+        pages_free(t->stack, KSTACK_SIZE >> PAGE_SHIFT);
+        los_free(t);
+    }
+}
+
+struct thread *thread_new(void)
+{
+    reap();
+    struct thread *t = los_alloc(sizeof(*t));
+    void *stack = pages_alloc(KSTACK_SIZE >> PAGE_SHIFT);
+    if (!t || !stack) {
+        if (stack)
+            pages_free(stack, KSTACK_SIZE >> PAGE_SHIFT);
+        los_free(t);
+        return NULL;
+    }
+    t->self = t;
+    t->stack = stack;
+    t->stack_top = (uint64_t)stack + KSTACK_SIZE;
+    t->call_nr = -1;
+    list_init(&t->node);
+    list_init(&t->lock_node);
+    sig_queue_init(&t->pending);
+    return t;
+}
+
+static void thread_free(struct thread *t)
+{
+    pages_free(t->stack, KSTACK_SIZE >> PAGE_SHIFT);
+    los_free(t);
+}
+
+struct thread *thread_find(int tid)
+{
+    list_for (it, &process.threads) {
+        struct thread *t = container_of(it, struct thread, node);
+        if (t->tid == tid)
+            return t;
+    }
+    return NULL;
+}
+
+struct thread *thread_service(void (*service)(struct thread *t))
+{
+    struct thread *t = thread_new();
+    if (!t)
+        return NULL;
+    t->service = service;
+    t->tid = -1;
+    t->sig_mask = UINT64_MAX;
+    stats.calls_out++;
+    if (port_thread_start(t)) {
+        thread_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+#ifndef LIBOS_UNIT
+static void set_fs(uint64_t base)
+{
+    __asm__ volatile("wrfsbase %0" : : "r"(base));
+}
+
+void los_thread_main(struct thread *t)
+{
+    /* The host may start a thread twice, or one it was never asked for: the port refuses the
+     * second, and this flag is the last word. */
+    if (__atomic_exchange_n(&t->started, true, __ATOMIC_SEQ_CST))
+        stop("a thread was started twice");
+    if (t->service) {
+        los_lock();
+        t->service(t);
+        stop("a service thread ended");
+    }
+    set_fs(t->fs_base);
+    los_lock();
+    los_return(t);
+}
+#endif
+
+void process_exit(int status)
+{
+    process.exiting = true;
+    if (tracing)
+        log_line("[%d] +++ exited with %d +++", self()->tid, status);
+    port_exit(status);
+}
+
+void thread_exit(struct thread *t, int status)
+{
+    if (process.thread_count == 1)
+        process_exit(status);
+    futex_exit(t);
+    list_remove(&t->node);
+    process.thread_count--;
+    t->dead = true;
+    sig_queue_clear(&t->pending);
+    list_append(&zombies, &t->node);
+    los_unlock();
+    port_thread_exit(&t->gone);
+}
+
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+#define KNOWN_FLAGS                                                                                \
+    (THREAD_FLAGS | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |    \
+     CLONE_CHILD_SETTID | CLONE_DETACHED | CSIGNAL)
+
+/* clone(flags, stack, parent_tid, child_tid, tls) */
+long sys_clone(const uint64_t *a)
+{
+    struct thread *t = self();
+    uint64_t flags = a[0];
+    if ((flags & THREAD_FLAGS) != THREAD_FLAGS)
+        return -ENOSYS; /* a process of its own needs an enclave of its own */
+    if (flags & ~(uint64_t)KNOWN_FLAGS)
+        return -EINVAL;
+    struct thread *n = thread_new();
+    if (!n)
+        return -EAGAIN;
+    int32_t tid = process.next_tid;
+    n->tid = tid;
+    n->regs = t->regs;
+    n->regs.rax = 0;
+    if (a[1])
+        n->regs.rsp = a[1];
+    n->sig_mask = t->sig_mask;
+    n->fs_base = flags & CLONE_SETTLS ? a[4] : t->fs_base;
+    n->clear_tid = flags & CLONE_CHILD_CLEARTID ? a[3] : 0;
+    memcpy(n->name, t->name, sizeof(n->name));
+    if ((flags & CLONE_PARENT_SETTID) && user_write(a[2], &tid, sizeof(tid))) {
+        thread_free(n);
+        return -EFAULT;
+    }
+    if (flags & CLONE_CHILD_SETTID)
+        user_write(a[3], &tid, sizeof(tid));
+    list_append(&process.threads, &n->node);
+    process.thread_count++;
+    process.next_tid++;
+    stats.calls_out++;
+    if (port_thread_start(n)) {
+        list_remove(&n->node);
+        process.thread_count--;
+        thread_free(n);
+        return -EAGAIN;
+    }
+    return tid;
+}
+
+long sys_exit(const uint64_t *a)
+{
+    thread_exit(self(), (int)a[0] & 255);
+}
+
+long sys_exit_group(const uint64_t *a)
+{
+    process_exit((int)a[0] & 255);
+}
+
+long sys_set_tid_address(const uint64_t *a)
+{
+    self()->clear_tid = a[0];
+    return self()->tid;
+}
+
+long sys_gettid(const uint64_t *a)
+{
+    return self()->tid;
+}
+
+long sys_set_robust_list(const uint64_t *a)
+{
+    if (a[1] != 24)
+        return -EINVAL;
+    self()->robust_list = a[0];
+    return 0;
+}
+
+long sys_get_robust_list(const uint64_t *a)
+{
+    struct thread *t = a[0] ? thread_find((int)a[0]) : self();
+    uint64_t size = 24;
+    if (!t)
+        return -ESRCH;
+    int r = user_write(a[1], &t->robust_list, 8);
+    return r ? r : user_write(a[2], &size, 8);
+}
+
+#define ARCH_SET_GS_ 0x1001
+#define ARCH_SET_FS_ 0x1002
+#define ARCH_GET_FS_ 0x1003
+
+long sys_arch_prctl(const uint64_t *a)
+{
+    struct thread *t = self();
+    switch ((int)a[0]) {
+    case ARCH_SET_FS_:
+        if (a[1] >> 47)
+            return -EPERM;
+        t->fs_base = a[1];
+#ifndef LIBOS_UNIT
+        set_fs(a[1]);
+#endif
+        return 0;
+    case ARCH_GET_FS_:
+        return user_write(a[1], &t->fs_base, 8);
+    default: /* gs is how entry code finds its thread */
+        return -EINVAL;
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Delivering signals on the way back to the program.
+#include <asm/signal.h>
+
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+#define UNMASKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
+
+void sig_set_mask(struct thread *t, uint64_t mask)
+{
+    t->sig_mask = mask & ~UNMASKABLE;
+}
+
+void sig_temporary_mask(struct thread *t, uint64_t mask)
+{
+    if (!t->restore_mask)
+        t->sig_saved_mask = t->sig_mask;
+    t->restore_mask = true;
+    sig_set_mask(t, mask);
+}
+
+void sig_die(int signo)
+{
+    process_exit(128 + signo);
+}
+
+static bool fatal(int signo)
+{
+    switch (signo) {
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGCONT:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* The interrupted call's outcome, now that it is known whether a handler runs. */
+static void settle_call(struct thread *t, const struct sig_action *handler)
+{
+    if (t->call_nr < 0)
+        return;
+    if ((int64_t)t->regs.rax == -ERESTARTSYS) {
+        if (handler && !(handler->flags & SA_RESTART)) {
+            t->regs.rax = (uint64_t)-EINTR;
+        } else {
+            t->regs.rax = (uint64_t)t->call_nr;
+            t->regs.rip = t->restart_rip;
+        }
+    }
+    t->call_nr = -1;
+}
+
+/* Runs one handler; false if the signal had none. */
+static bool run(struct thread *t, const struct sig_item *item)
+{
+    struct sig_action *a = &sig_actions[item->signo - 1];
+    if (a->handler == SIG_IGNORE)
+        return false;
+    if (a->handler == SIG_DEFAULT) {
+        if (fatal(item->signo))
+            sig_die(item->signo);
+        return false;
+    }
+    struct sig_action action = *a;
+    settle_call(t, &action);
+    if (action.flags & SA_RESETHAND)
+        a->handler = SIG_DEFAULT;
+    uint64_t mask = t->restore_mask ? t->sig_saved_mask : t->sig_mask;
+    t->restore_mask = false;
+    if (frame_push(t, &action, item, mask))
+        sig_die(SIGSEGV);
+    mask = t->sig_mask | action.mask;
+    sig_set_mask(t, action.flags & SA_NODEFER ? mask : mask | SIG_BIT(item->signo));
+    return true;
+}
+
+void sig_deliver(struct thread *t)
+{
+    struct sig_item item;
+    sig_collect();
+    while (sig_take(t, ~t->sig_mask, &item))
+        run(t, &item);
+    settle_call(t, NULL);
+    if (t->restore_mask) {
+        t->restore_mask = false;
+        sig_set_mask(t, t->sig_saved_mask);
+        while (sig_take(t, ~t->sig_mask, &item))
+            run(t, &item);
+    }
+}
+
+void sig_fault(struct thread *t, int signo, int code, uint64_t addr)
+{
+    struct sig_item item = {.signo = signo, .code = code, .value = addr};
+    if (tracing)
+        log_line("[%d] --- fault %u: signal %d code %d addr 0x%lx rip 0x%lx", t->tid,
+                 t->trap.vector, signo, code, addr, t->regs.rip);
+    t->call_nr = -1;
+    if ((t->sig_mask & SIG_BIT(signo)) || !run(t, &item))
+        sig_die(signo);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sending signals and keeping those that wait.
+#include <asm/signal.h>
+
+#include "trusted/libos/signal/signal.h"
+
+#define QUEUE_MAX 1024u
+
+/* What a host may send at all; anything else is dropped before it is looked at. */
+#define HOST_ALLOWED                                                                               \
+    (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM) | SIG_BIT(SIGWINCH))
+
+struct sig_action sig_actions[SIG_COUNT];
+struct sig_queue sig_process_pending;
+static uint64_t from_host;
+
+void sig_queue_init(struct sig_queue *q)
+{
+    q->set = 0;
+    q->count = 0;
+    list_init(&q->items);
+}
+
+void sig_queue_clear(struct sig_queue *q)
+{
+    list_for_safe (it, nx, &q->items) {
+        list_remove(it);
+        los_free(container_of(it, struct sig_item, node));
+    }
+    sig_queue_init(q);
+}
+
+void sig_init(void)
+{
+    sig_queue_init(&sig_process_pending);
+}
+
+static bool ignored_by_default(int signo)
+{
+    return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT ||
+           signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU || signo == SIGSTOP;
+}
+
+static bool dropped(int signo, uint64_t blocked)
+{
+    uint64_t h = sig_actions[signo - 1].handler;
+    bool ignored = h == SIG_IGNORE || (h == SIG_DEFAULT && ignored_by_default(signo));
+    return ignored && !(blocked & SIG_BIT(signo));
+}
+
+void sig_wake_for_mask(struct thread *t)
+{
+    __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
+    if (t->sleeping)
+        port_wake(t);
+    else if (t != self())
+        port_thread_kick(t);
+}
+
+static struct thread *who_takes(int signo)
+{
+    struct thread *first = NULL;
+    list_for (it, &process.threads) {
+        struct thread *t = container_of(it, struct thread, node);
+        if (!(t->sig_mask & SIG_BIT(signo)) || (t->wait_set & SIG_BIT(signo))) {
+            if (t->sleeping || t == self())
+                return t;
+            first = first ? first : t;
+        }
+    }
+    return first;
+}
+
+int sig_send_item(struct thread *t, const struct sig_item *item)
+{
+    int signo = item->signo;
+    struct sig_queue *q = t ? &t->pending : &sig_process_pending;
+    struct thread *target = t ? t : who_takes(signo);
+    uint64_t blocked = target ? target->sig_mask | target->wait_set : UINT64_MAX;
+    stats.signals++;
+    if (dropped(signo, blocked))
+        return 0;
+    if (signo < 32 && (q->set & SIG_BIT(signo)))
+        return 0; /* ordinary signals do not queue */
+    if (q->count >= QUEUE_MAX)
+        return -EAGAIN;
+    struct sig_item *copy = los_alloc(sizeof(*copy));
+    if (!copy)
+        return -EAGAIN;
+    *copy = *item;
+    list_append(&q->items, &copy->node);
+    q->set |= SIG_BIT(signo);
+    q->count++;
+    if (target && (!(target->sig_mask & SIG_BIT(signo)) || (target->wait_set & SIG_BIT(signo))))
+        sig_wake_for_mask(target);
+    return 0;
+}
+
+void sig_send_thread(struct thread *t, int signo, int code)
+{
+    struct sig_item item = {
+        .signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
+    sig_send_item(t, &item);
+}
+
+static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
+{
+    set &= q->set;
+    if (!set)
+        return false;
+    /* Faults first, then the lowest number, as Linux does. */
+    uint64_t faults = SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS) | SIG_BIT(SIGILL) | SIG_BIT(SIGTRAP) |
+                      SIG_BIT(SIGFPE) | SIG_BIT(SIGSYS);
+    int signo = __builtin_ctzll(set & faults ? set & faults : set) + 1;
+    struct sig_item *found = NULL;
+    bool more = false;
+    list_for (it, &q->items) {
+        struct sig_item *i = container_of(it, struct sig_item, node);
+        if (i->signo != signo)
+            continue;
+        more = found != NULL;
+        if (more)
+            break;
+        found = i;
+    }
+    if (!more)
+        q->set &= ~SIG_BIT(signo);
+    if (!found)
+        return false;
+    *out = *found;
+    list_remove(&found->node);
+    los_free(found);
+    q->count--;
+    return true;
+}
+
+bool sig_take(struct thread *t, uint64_t set, struct sig_item *out)
+{
+    return take_from(&t->pending, set, out) || take_from(&sig_process_pending, set, out);
+}
+
+void los_host_signal(int sig)
+{
+    if (sig >= 1 && sig <= SIG_COUNT && (HOST_ALLOWED & SIG_BIT(sig)))
+        __atomic_fetch_or(&from_host, SIG_BIT(sig), __ATOMIC_SEQ_CST);
+}
+
+void sig_collect(void)
+{
+    if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
+        return;
+    uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST);
+    for (int signo = 1; signo <= SIG_COUNT; signo++) {
+        struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
+        if (set & SIG_BIT(signo))
+            sig_send_item(NULL, &item);
+    }
+}
+
+bool sig_interrupts(struct thread *t)
+{
+    if (t->service)
+        return false;
+    sig_collect();
+    uint64_t pending = t->pending.set | sig_process_pending.set;
+    return process.exiting || t->dead || (pending & (~t->sig_mask | t->wait_set));
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals are the LibOS's own: what is pending, who gets it, and the frames the program sees.
+#ifndef LIBOS_SIGNAL_H
+#define LIBOS_SIGNAL_H
+
+#include "trusted/libos/libos.h"
+
+#define SIG_BIT(n) (1ull << ((n)-1))
+#define SIG_DEFAULT 0ull
+#define SIG_IGNORE 1ull
+
+struct sig_action { /* as the kernel's rt_sigaction takes it */
+    uint64_t handler, flags, restorer, mask;
+};
+extern struct sig_action sig_actions[SIG_COUNT];
+extern struct sig_queue sig_process_pending;
+
+void sig_init(void);
+void sig_queue_init(struct sig_queue *q);
+void sig_queue_clear(struct sig_queue *q);
+
+/* signal/send.c. code: SI_* */
+void sig_send_thread(struct thread *t, int signo, int code);
+int sig_send_item(struct thread *t, const struct sig_item *item); /* t NULL: the process */
+bool sig_interrupts(struct thread *t); /* must a wait end because of a signal? */
+bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues one of set */
+void sig_collect(void);                /* signals that the host sent meanwhile */
+void sig_wake_for_mask(struct thread *t);
+
+/* signal/deliver.c: on the way back to the program. */
+void sig_deliver(struct thread *t);
+/* A fault of the program: delivered at once, or the end of the process. */
+void sig_fault(struct thread *t, int signo, int code, uint64_t addr);
+void sig_set_mask(struct thread *t, uint64_t mask);
+void sig_temporary_mask(struct thread *t, uint64_t mask); /* until the call has returned */
+_Noreturn void sig_die(int signo);
+
+/* signal/frame.c */
+int frame_push(struct thread *t, const struct sig_action *action, const struct sig_item *item,
+               uint64_t mask);
+int frame_pop(struct thread *t); /* rt_sigreturn */
+
+/* siginfo_t, 128 bytes. */
+void siginfo_build(uint8_t out[128], const struct sig_item *item);
+void siginfo_parse(const uint8_t in[128], struct sig_item *item);
+
+#endif

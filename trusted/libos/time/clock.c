@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clocks. Time comes from the port and may be a claim: it never goes back here, and wall time moves
+// with monotonic time unless the host sets it forward.
+#include <linux/time.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/time/time.h"
+
+/* The largest value given out so far; wait-free, since the lock may or may not be held. */
+static uint64_t last_monotonic, last_real;
+
+static uint64_t forward(uint64_t *last, uint64_t now)
+{
+    uint64_t seen = __atomic_load_n(last, __ATOMIC_SEQ_CST);
+    now = MIN(now, 1ull << 62);
+    while (now > seen) {
+        if (__atomic_compare_exchange_n(last, &seen, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return now;
+    }
+    return seen;
+}
+
+uint64_t clock_now(void)
+{
+    return forward(&last_monotonic, port_clock(PORT_CLOCK_MONOTONIC));
+}
+
+uint64_t clock_real(void)
+{
+    return forward(&last_real, port_clock(PORT_CLOCK_REALTIME));
+}
+
+int clock_read(int id, uint64_t *ns)
+{
+    switch (id) {
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_TAI:
+        *ns = clock_real();
+        return 0;
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
+        *ns = clock_now();
+        return 0;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        *ns = port_clock(PORT_CLOCK_CPU);
+        return 0;
+    case CLOCK_THREAD_CPUTIME_ID:
+        *ns = port_clock(PORT_CLOCK_THREAD);
+        return 0;
+    default:
+        /* Clocks of other threads (pthread_getcpuclockid): the process's is near enough. */
+        if (id < 0) {
+            *ns = port_clock(id & 4 ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
+            return 0;
+        }
+        return -EINVAL;
+    }
+}
+
+uint64_t deadline_in(uint64_t ns)
+{
+    uint64_t now = clock_now();
+    return ns > NO_DEADLINE - 1 - now ? NO_DEADLINE - 1 : now + ns;
+}
+
+uint64_t clock_deadline(int id, uint64_t ns)
+{
+    uint64_t now = 0;
+    if (id == CLOCK_MONOTONIC || id == CLOCK_BOOTTIME || clock_read(id, &now))
+        return ns;
+    return deadline_in(ns > now ? ns - now : 0);
+}
+
+int timespec_ns(const struct timespec64 *t, uint64_t *ns)
+{
+    if (t->s < 0 || t->ns < 0 || t->ns >= (int64_t)NS)
+        return -EINVAL;
+    if ((uint64_t)t->s > (1ull << 62) / NS)
+        *ns = 1ull << 62;
+    else
+        *ns = (uint64_t)t->s * NS + (uint64_t)t->ns;
+    return 0;
+}
+
+int deadline_from_user(uint64_t addr, uint64_t *deadline)
+{
+    struct timespec64 ts;
+    uint64_t ns;
+    if (user_read(&ts, addr, sizeof(ts)))
+        return -EFAULT;
+    int r = timespec_ns(&ts, &ns);
+    if (!r)
+        *deadline = deadline_in(ns);
+    return r;
+}
+
+static long put_time(uint64_t to, uint64_t ns)
+{
+    struct timespec64 ts = {(int64_t)(ns / NS), (int64_t)(ns % NS)};
+    return user_write(to, &ts, sizeof(ts));
+}
+
+long sys_clock_gettime(const uint64_t *a)
+{
+    uint64_t ns;
+    int r = clock_read((int)a[0], &ns);
+    return r ? r : put_time(a[1], ns);
+}
+
+long sys_clock_getres(const uint64_t *a)
+{
+    uint64_t ns;
+    int r = clock_read((int)a[0], &ns);
+    return r || !a[1] ? r : put_time(a[1], 1);
+}
+
+long sys_clock_settime(const uint64_t *a)
+{
+    return -EPERM;
+}
+
+long sys_gettimeofday(const uint64_t *a)
+{
+    uint64_t ns = clock_real();
+    int64_t tv[2] = {(int64_t)(ns / NS), (int64_t)(ns % NS / 1000)};
+    int zone[2] = {0, 0};
+    if ((a[0] && user_write(a[0], tv, sizeof(tv))) || (a[1] && user_write(a[1], zone, sizeof(zone))))
+        return -EFAULT;
+    return 0;
+}
+
+long sys_time(const uint64_t *a)
+{
+    int64_t s = (int64_t)(clock_real() / NS);
+    return a[0] && user_write(a[0], &s, sizeof(s)) ? -EFAULT : s;
+}
+
+static long sleep_until(uint64_t deadline, uint64_t remain)
+{
+    struct wait_queue never;
+    wait_queue_init(&never);
+    int r = wait_on(&never, deadline);
+    if (r == -EINTR && remain) {
+        uint64_t now = clock_now();
+        if (put_time(remain, deadline > now ? deadline - now : 0))
+            return -EFAULT;
+    }
+    return r == -ETIMEDOUT ? 0 : r;
+}
+
+long sys_nanosleep(const uint64_t *a)
+{
+    uint64_t deadline;
+    int r = deadline_from_user(a[0], &deadline);
+    return r ? r : sleep_until(deadline, a[1]);
+}
+
+long sys_clock_nanosleep(const uint64_t *a)
+{
+    struct timespec64 ts;
+    uint64_t ns, now;
+    int r = clock_read((int)a[0], &now);
+    if (r)
+        return r;
+    if (user_read(&ts, a[2], sizeof(ts)))
+        return -EFAULT;
+    if ((r = timespec_ns(&ts, &ns)))
+        return r;
+    if (a[1] & TIMER_ABSTIME)
+        return sleep_until(clock_deadline((int)a[0], ns), 0);
+    return sleep_until(deadline_in(ns), a[3]);
+}

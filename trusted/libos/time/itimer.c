@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// alarm, setitimer, timer_create: timers that send signals.
+#include <asm/signal.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
+
+#define TIMER_COUNT 64
+#define SIGEV_SIGNAL_ 0
+#define SIGEV_NONE_ 1
+#define SIGEV_THREAD_ID_ 4
+#define SI_TIMER_CODE (-2)
+
+struct posix_timer {
+    struct interval_timer it;
+    bool used;
+    int id, clock, signo, notify, tid;
+    uint64_t value;
+    uint32_t overrun;
+};
+
+static struct interval_timer real_timer;
+static struct posix_timer posix_timers[TIMER_COUNT];
+
+static void fire_alarm(struct timer *t)
+{
+    struct sig_item item = {.signo = SIGALRM, .code = 0x80};
+    interval_advance(&real_timer);
+    sig_send_item(NULL, &item);
+}
+
+static uint64_t usec(const int64_t tv[2])
+{
+    return (uint64_t)tv[0] * NS + (uint64_t)tv[1] * 1000;
+}
+
+static long put_itimer(uint64_t to)
+{
+    uint64_t left, interval;
+    interval_left(&real_timer, &left, &interval);
+    uint64_t v[4] = {interval / NS, interval % NS / 1000, left / NS, left % NS / 1000};
+    if (left && !v[2] && !v[3])
+        v[3] = 1;
+    return user_write(to, v, sizeof(v));
+}
+
+long sys_setitimer(const uint64_t *a)
+{
+    int64_t v[4] = {0};
+    if (a[0] != 0)
+        return a[0] <= 2 ? -ENOSYS : -EINVAL; /* CPU time is not ours to measure */
+    if (a[1] && user_read(v, a[1], sizeof(v)))
+        return -EFAULT;
+    for (int i = 0; i < 4; i++) {
+        if (v[i] < 0 || v[i] > (i & 1 ? 999999 : (1l << 32)))
+            return -EINVAL;
+    }
+    if (a[2]) {
+        long r = put_itimer(a[2]);
+        if (r)
+            return r;
+    }
+    real_timer.timer.fire = fire_alarm;
+    uint64_t first = usec(v + 2);
+    interval_set(&real_timer, first ? deadline_in(first) : NO_DEADLINE, usec(v));
+    return 0;
+}
+
+long sys_getitimer(const uint64_t *a)
+{
+    if (a[0] != 0)
+        return a[0] <= 2 ? -ENOSYS : -EINVAL;
+    return put_itimer(a[1]);
+}
+
+long sys_alarm(const uint64_t *a)
+{
+    uint64_t left, interval, s = (uint32_t)a[0];
+    interval_left(&real_timer, &left, &interval);
+    real_timer.timer.fire = fire_alarm;
+    interval_set(&real_timer, s ? deadline_in(s * NS) : NO_DEADLINE, 0);
+    return (long)((left + NS - 1) / NS);
+}
+
+static void fire_posix(struct timer *timer)
+{
+    struct posix_timer *p = container_of(timer, struct posix_timer, it.timer);
+    interval_advance(&p->it);
+    p->overrun = (uint32_t)MIN(p->it.expirations - 1, INT32_MAX);
+    p->it.expirations = 0;
+    if (p->notify == SIGEV_NONE_)
+        return;
+    struct sig_item item = {.signo = p->signo,
+                            .code = SI_TIMER_CODE,
+                            .value = p->value,
+                            .timer_id = p->id,
+                            .overrun = (int)p->overrun};
+    struct thread *t = p->notify == SIGEV_THREAD_ID_ ? thread_find(p->tid) : NULL;
+    if (t || p->notify != SIGEV_THREAD_ID_)
+        sig_send_item(t, &item);
+}
+
+struct user_sigevent {
+    uint64_t value;
+    int32_t signo, notify, tid, pad[11];
+};
+
+long sys_timer_create(const uint64_t *a)
+{
+    struct user_sigevent e = {.signo = SIGALRM, .notify = SIGEV_SIGNAL_};
+    uint64_t now;
+    int id = 0;
+    if (clock_read((int)a[0], &now))
+        return -EINVAL;
+    while (id < TIMER_COUNT && posix_timers[id].used)
+        id++;
+    if (id == TIMER_COUNT)
+        return -EAGAIN;
+    e.value = (uint64_t)id;
+    if (a[1] && user_read(&e, a[1], sizeof(e)))
+        return -EFAULT;
+    if (e.notify != SIGEV_NONE_ && (e.signo < 1 || e.signo > SIG_COUNT))
+        return -EINVAL;
+    if (e.notify != SIGEV_SIGNAL_ && e.notify != SIGEV_NONE_ && e.notify != SIGEV_THREAD_ID_)
+        return -EINVAL;
+    if (user_write(a[2], &id, sizeof(id)))
+        return -EFAULT;
+    posix_timers[id] = (struct posix_timer){.it.timer.fire = fire_posix,
+                                            .used = true,
+                                            .id = id,
+                                            .clock = (int)a[0],
+                                            .signo = e.signo,
+                                            .notify = e.notify,
+                                            .tid = e.tid,
+                                            .value = e.value};
+    return 0;
+}
+
+static struct posix_timer *posix_timer(uint64_t id)
+{
+    return (uint32_t)id < TIMER_COUNT && posix_timers[(uint32_t)id].used
+               ? &posix_timers[(uint32_t)id]
+               : NULL;
+}
+
+/* struct itimerspec: interval, value. Shared with timerfd. */
+int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval)
+{
+    struct timespec64 ts[2];
+    uint64_t ns;
+    if (user_read(ts, from, sizeof(ts)))
+        return -EFAULT;
+    int r = timespec_ns(&ts[0], interval);
+    if (!r)
+        r = timespec_ns(&ts[1], &ns);
+    if (r)
+        return r;
+    *first = !ns ? NO_DEADLINE : absolute ? clock_deadline(clock, ns) : deadline_in(ns);
+    return 0;
+}
+
+int itimerspec_write(uint64_t to, const struct interval_timer *t)
+{
+    uint64_t left, interval;
+    interval_left(t, &left, &interval);
+    uint64_t v[4] = {interval / NS, interval % NS, left / NS, left % NS};
+    return user_write(to, v, sizeof(v));
+}
+
+long sys_timer_settime(const uint64_t *a)
+{
+    struct posix_timer *p = posix_timer(a[0]);
+    uint64_t first, interval;
+    if (!p)
+        return -EINVAL;
+    int r = itimerspec_read(a[2], p->clock, a[1] & 1, &first, &interval);
+    if (!r && a[3])
+        r = itimerspec_write(a[3], &p->it);
+    if (!r)
+        interval_set(&p->it, first, interval);
+    return r;
+}
+
+long sys_timer_gettime(const uint64_t *a)
+{
+    struct posix_timer *p = posix_timer(a[0]);
+    return p ? itimerspec_write(a[1], &p->it) : -EINVAL;
+}
+
+long sys_timer_getoverrun(const uint64_t *a)
+{
+    struct posix_timer *p = posix_timer(a[0]);
+    return p ? (long)p->overrun : -EINVAL;
+}
+
+long sys_timer_delete(const uint64_t *a)
+{
+    struct posix_timer *p = posix_timer(a[0]);
+    if (!p)
+        return -EINVAL;
+    timer_cancel(&p->it.timer);
+    p->used = false;
+    return 0;
+}
+
+void timers_reset(void)
+{
+    for (int i = 0; i < TIMER_COUNT; i++) {
+        timer_cancel(&posix_timers[i].it.timer);
+        posix_timers[i].used = false;
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time: clocks that do not go back, deadlines, timers.
+#ifndef LIBOS_TIME_H
+#define LIBOS_TIME_H
+
+#include "trusted/libos/libos.h"
+
+#define NS 1000000000ul
+
+struct timespec64 {
+    int64_t s, ns;
+};
+
+/* Reads a relative timespec of the program; the deadline on the monotonic clock. */
+int deadline_from_user(uint64_t timespec, uint64_t *deadline);
+/* ns from now as a deadline, without overflow. */
+uint64_t deadline_in(uint64_t ns);
+/* Of a timespec; -EINVAL if malformed. Saturates. */
+int timespec_ns(const struct timespec64 *t, uint64_t *ns);
+int clock_read(int id, uint64_t *ns); /* CLOCK_*; -EINVAL */
+/* An absolute time of that clock as a deadline of the monotonic one. */
+uint64_t clock_deadline(int id, uint64_t ns);
+
+/* A timer calls `fire` under the lock, on a thread of the LibOS, at or after its deadline. */
+struct timer {
+    struct list node;
+    uint64_t deadline;
+    void (*fire)(struct timer *t);
+    bool armed;
+};
+void timer_set(struct timer *t, uint64_t deadline);
+void timer_cancel(struct timer *t);
+
+/* One that repeats: setitimer, timer_create, timerfd. */
+struct interval_timer {
+    struct timer timer;
+    uint64_t interval;
+    uint64_t expirations; /* not yet reported */
+};
+void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */
+void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval);
+/* From `fire`: counts what is due and arms for the next one. */
+void interval_advance(struct interval_timer *t);
+int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);
+int itimerspec_write(uint64_t to, const struct interval_timer *t);
+void timers_reset(void); /* exec: per-process timers end */
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timers: a sorted list, and a thread of the LibOS that sleeps until the first.
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/time/time.h"
+
+static struct list timers = {&timers, &timers};
+static struct thread *clerk;
+static struct wait_queue changed;
+
+static void run_due(void)
+{
+    uint64_t now = clock_now();
+    while (!list_empty(&timers)) {
+        struct timer *t = container_of(timers.next, struct timer, node);
+        if (t->deadline > now)
+            break;
+        list_remove(&t->node);
+        t->armed = false;
+        t->fire(t);
+    }
+}
+
+static void serve(struct thread *t)
+{
+    for (;;) {
+        run_due();
+        uint64_t next = NO_DEADLINE;
+        if (!list_empty(&timers))
+            next = container_of(timers.next, struct timer, node)->deadline;
+        wait_on(&changed, next);
+    }
+}
+
+void timer_cancel(struct timer *t)
+{
+    if (t->armed)
+        list_remove(&t->node);
+    t->armed = false;
+}
+
+void timer_set(struct timer *t, uint64_t deadline)
+{
+    timer_cancel(t);
+    t->deadline = deadline;
+    t->armed = true;
+    struct list *at = timers.next;
+    while (at != &timers && container_of(at, struct timer, node)->deadline <= deadline)
+        at = at->next;
+    list_append(at, &t->node); /* before it */
+    if (!clerk) {
+        wait_queue_init(&changed);
+        clerk = thread_service(serve);
+    }
+    if (timers.next == &t->node)
+        wait_wake_all(&changed);
+}
+
+void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
+{
+    t->interval = interval;
+    t->expirations = 0;
+    if (first == NO_DEADLINE)
+        timer_cancel(&t->timer);
+    else
+        timer_set(&t->timer, first);
+}
+
+void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval)
+{
+    uint64_t now = clock_now();
+    *left = t->timer.armed ? (t->timer.deadline > now ? t->timer.deadline - now : 1) : 0;
+    *interval = t->interval;
+}
+
+void interval_advance(struct interval_timer *t)
+{
+    t->expirations++;
+    if (!t->interval)
+        return;
+    uint64_t now = clock_now(), next = t->timer.deadline + t->interval;
+    if (next <= now) {
+        uint64_t missed = (now - t->timer.deadline) / t->interval;
+        t->expirations += missed - (missed > 0);
+        next = t->timer.deadline + (missed + 1) * t->interval;
+    }
+    timer_set(&t->timer, next);
+}
