@@ -6,6 +6,7 @@ and <shelter/boot.h>, and starts QEMU under TCG. Standard library only. Every wa
 """
 import hashlib
 import os
+import re
 import selectors
 import shutil
 import socket
@@ -28,7 +29,8 @@ LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broke
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
 P_LOCK, P_NO_INPUT, P_NO_OUTPUT = 1 << 16, 1 << 17, 1 << 18
 
-COMMON = "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on"
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../include/shelter/boot.h")) as f:
+    COMMON = "".join(re.findall(r'"([^"]*)"', re.search(r"SH_BOOT_COMMON((?:.*\\\n)+.*)", f.read())[1]))
 
 
 def sha384(data):

@@ -20,7 +20,11 @@
 
 #include <stdint.h>
 
-#define SH_BOOT_COMMON "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on"
+/* Why each: kernel/README.md. */
+#define SH_BOOT_COMMON                                                                     \
+    "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on "           \
+    "tsc=reliable nohpet no_timer_check noreplace-smp rcupdate.rcu_expedited=1 "           \
+    "page_alloc.shuffle=1"
 #define SH_BOOT_KEY_TEE "shelter.tee="
 #define SH_BOOT_KEY_MANIFEST "shelter.manifest="
 #define SH_BOOT_KEY_LAUNCH "shelter.launch="

@@ -11,8 +11,7 @@ print(json.dumps(d$1))"; }
 check "build" "$SHELTER" build -t m -f tests/md5
 id=$("$SHELTER" inspect --json m | json '["id"]' | tr -d '"')
 base=$SHELTER_STORE/images/$id/base
-line="quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on shelter.tee=tdx-sim"
-line+=" shelter.manifest=$id"
+line="$(boot_common) shelter.tee=tdx-sim shelter.manifest=$id"
 
 predict() { "$SHELTER" measure --json --tee tdx-sim "$@" m | json '["measurement"]'; }
 measured() { "$SHELTER" inspect --json "$1" | json '["measurement"]'; }

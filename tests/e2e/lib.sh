@@ -50,6 +50,10 @@ one_line() {
         sed 's/^/#   /' "$T/err" | tail -n 20
     fi
 }
+# boot_common: the kernel parameters that every shelter starts with, from the contract.
+boot_common() {
+    printf '#include <shelter/boot.h>\nSH_BOOT_COMMON\n' | gcc -E -P -Iinclude - | tail -n 1 | sed 's/" *"//g; s/"//g'
+}
 # until_true SECONDS COMMAND…
 until_true() {
     local end=$((SECONDS + $1))

@@ -140,8 +140,7 @@ static void test_simulated(void **state)
     assert_string_equal(value_of(&argv, "-machine"), MACHINE);
     assert_string_equal(value_of(&argv, "-kernel"), "/b/vmlinux");
     assert_string_equal(value_of(&argv, "-append"),
-                        "quiet loglevel=0 panic=-1 random.trust_bootloader=off "
-                        "random.trust_cpu=on shelter.tee=tdx-sim shelter.manifest=" MANIFEST);
+                        SH_BOOT_COMMON " shelter.tee=tdx-sim shelter.manifest=" MANIFEST);
     assert_int_equal(count(&argv, "-chardev", "socket,id=td,fd=8"), 1);
     assert_int_equal(count(&argv, "-device", "virtserialport,chardev=td,name=shelter.td"), 1);
     assert_int_equal(strncmp(value_of(&argv, "-accel"), "tcg,thread=multi", 16), 0);
