@@ -38,3 +38,11 @@ uninstall: uninstall-verify
 uninstall-verify:
 	rm -f $(DESTDIR)$(PREFIX)/lib/libshelter-verify.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
 	rm -f $(DESTDIR)$(PREFIX)/include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
+
+# Made-up evidence for unit tests, fuzzing and benchmarks.
+GEN_SRC := $(wildcard tests/gen/*.c)
+GEN_TESTS := test_verify_intel test_verify_snp test_verify_csv
+$(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
+	@rm -f $@ && ar rcs $@ $^
+$(foreach t,$(GEN_TESTS),$(eval UNIT_LIBS_$(t) = $(B)/san/tests/gen.a $(B)/san/parts.a))
+$(GEN_TESTS:%=$(B)/tests/unit/%): $(B)/san/tests/gen.a

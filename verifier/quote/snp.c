@@ -155,6 +155,8 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     rc = sv_chain_build(leaf, &pool, named, SV_AMD, &chain);
     if (rc == -ENOENT && chain.count == 1)
         return judge_by_pinned_key(leaf, cn, v);
+    if (!chain.count)
+        return sv_refuse(v, SHELTER_R_SNP_CHAIN, "the signer has no proper dates");
     sv_name_cn(X509_get_issuer_name(chain.cert[chain.count - 1]), cn, sizeof(cn));
     if (rc == -ENOENT)
         return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", cn);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes evidence and collateral under test roots of its own, with any part wrong on purpose.
+// For unit tests, fuzz corpora and benchmarks; nothing here is trusted by anybody who is not told to.
+#ifndef TESTS_GEN_EVIDENCE_H
+#define TESTS_GEN_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#define GEN_TIME 1750000000 // when everything below is valid
+
+struct gen_blob {
+    uint8_t *data;
+    size_t size;
+};
+
+// What can be wrong, or otherwise than usual, in Intel evidence. Zero is the good case.
+struct gen_intel_options {
+    int version;   // 3, 4, 5
+    bool tdx;      // else SGX
+    int body_type; // version 5: 1, 2, 3; 0: by tdx
+    bool simulated_root;
+    // Quote
+    uint16_t isvsvn_qe; // 0: 8
+    bool debug, no_sept_ve, migratable, servtd, seam_attributes, wrong_mrsignerseam;
+    uint8_t tee_tcb_svn[3]; // 0: {5, 1, 2} on TDX
+    bool have_tee_tcb_svn;
+    uint8_t tee_tcb_svn_2[3];
+    bool have_tee_tcb_svn_2;
+    uint8_t report_data[64];
+    uint8_t rtmr[4][48];
+    uint8_t pck_svn; // first component; 0: 5
+    uint16_t cert_type; // 0: 5
+    bool reverse_chain;  // root first
+    bool qe_misc, qe_attributes, qe_mrsigner, qe_prodid; // QE report unlike its identity
+    // Certificates
+    bool pck_cn, pck_no_extension, pck_ca_not_ca, foreign_pck_ca, foreign_root;
+    bool pck_expired, pck_early;
+    bool tcb_signer_cn, tcb_foreign;
+    bool tcb_chain_expired, tcb_chain_early;
+    // CRLs
+    bool pck_crl_expired, pck_crl_early, root_crl_expired, root_crl_early;
+    bool pck_crl_foreign, root_crl_foreign, pck_crl_other_issuer;
+    bool revoke_pck, revoke_pck_ca, revoke_tcb;
+    // Signed JSON
+    bool tcb_expired, tcb_early, qe_expired, qe_early;
+    bool tcb_edited, qe_edited; // one byte changed after signing
+    bool tcb_other_tee, qe_other_tee, tcb_other_fmspc, tcb_other_pceid;
+    const char *tcb_version; // NULL: "3"
+    const char *status;      // of the highest level; NULL: "UpToDate"
+    const char *qe_status;   // NULL: "UpToDate"
+    const char *module_status;
+    bool no_modules;
+};
+
+struct gen_intel {
+    struct gen_blob quote;
+    struct gen_blob root; // PEM: to be named as --ca
+    struct gen_blob pck_chain; // PEM
+    struct gen_blob tcb_info, tcb_sig, tcb_chain, qe_identity, qe_sig, pck_crl, pck_crl_chain,
+        root_crl; // as in collateral.json: CRLs DER
+};
+
+void gen_intel(const struct gen_intel_options *o, struct gen_intel *out);
+// collateral.json of what is there (malloc'd, NUL-terminated).
+char *gen_intel_collateral(const struct gen_intel *g);
+void gen_intel_free(struct gen_intel *g);
+
+struct gen_snp_options {
+    uint32_t version; // 0: 3
+    int product;      // 0 Milan, 1 Genoa, 2 Turin; what certificate and report agree on
+    bool vlek, bergamo;
+    uint32_t vmpl;
+    uint64_t policy_set; // bits set besides the usual 0x30000
+    bool rsa;            // ARK and ASK as AMD's are: RSA-PSS
+    bool ark_foreign, ask_foreign, other_product, tcb_unlike_cert, other_chip, mask_chip,
+        cert_expired, cert_early, no_spl, signer_kind, migration_agent, committed_above_current,
+        reported_above_committed, simulated_root, unsigned_report;
+    uint8_t report_data[64];
+};
+
+struct gen_snp {
+    struct gen_blob report;
+    struct gen_blob signer; // DER
+    struct gen_blob ask;    // PEM
+    struct gen_blob ark;    // PEM
+};
+
+void gen_snp(const struct gen_snp_options *o, struct gen_snp *out);
+void gen_snp_free(struct gen_snp *g);
+
+struct gen_csv_options {
+    int version; // 1, 2
+    bool debug, no_es, foreign_hsk, foreign_cek, foreign_pek, foreign_report, mac, usage_cek;
+};
+
+struct gen_csv {
+    struct gen_blob report; // a page
+    struct gen_blob chain;  // HSK, CEK
+    struct gen_blob root;   // HRK
+};
+
+void gen_csv(const struct gen_csv_options *o, struct gen_csv *out);
+void gen_csv_free(struct gen_csv *g);
+
+// A CCEL event log over three events of RTMR0..2, and the registers it replays to.
+struct gen_blob gen_event_log(uint8_t rtmr[4][48]);
+
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys, certificates and CRLs for made-up evidence.
+#ifndef TESTS_GEN_PKI_H
+#define TESTS_GEN_PKI_H
+
+#include "tests/gen/evidence.h"
+
+EVP_PKEY *gen_key(const char *curve);
+struct gen_cert_options {
+    const char *cn, *ou;
+    bool ca, pss;
+    int64_t from, to; // 0: a year around GEN_TIME
+    struct {
+        const uint8_t *oid; // DER body
+        size_t oid_size;
+        const uint8_t *value;
+        size_t value_size;
+    } extension[12];
+    size_t extension_count;
+};
+// Signed by issuer_key; issuer NULL: self-signed.
+X509 *gen_cert(const struct gen_cert_options *o, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key);
+X509_CRL *gen_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t to, X509 *revoked);
+struct gen_blob gen_pem(X509 *const *certs, size_t count);
+struct gen_blob gen_crl_der(X509_CRL *crl);
+// r || s, big-endian, part_size each.
+void gen_sign_raw(EVP_PKEY *key, const EVP_MD *md, const void *data, size_t size, uint8_t *r,
+                  uint8_t *s, size_t part_size);
+void gen_public_xy(EVP_PKEY *key, uint8_t *xy, size_t part_size);
+struct gen_blob gen_blob(const void *data, size_t size);
+void gen_must(bool ok, const char *what);
+#define GEN_MUST(x) gen_must((x), #x)
+
+#endif

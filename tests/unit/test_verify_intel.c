@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: Apache-2.0
+// Intel evidence under test roots: accepted when good; refused for the right reason when any one
+// part is wrong; never believed, and never a crash, when bytes are flipped or torn off.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/gen/evidence.h"
+#include "lib/bytes.h"
+#include <shelter/verify.h>
+
+struct judged {
+    struct shelter_verdict *v;
+    struct shelter_collateral *col;
+};
+
+struct ask {
+    const char *policy, *reference;
+    bool no_ca, allow_simulated, no_collateral;
+    const void *log, *nonce, *signer;
+    size_t log_size, nonce_size, signer_size;
+    int64_t time;
+};
+
+static struct judged judge_with(const struct gen_intel *g, const struct ask *a)
+{
+    struct judged j = {0};
+    char why[256] = "", *json = gen_intel_collateral(g);
+    struct shelter_verify_request rq = {
+        .evidence = g->quote.data, .evidence_size = g->quote.size,
+        .time = a->time ? a->time : GEN_TIME, .policy_json = a->policy,
+        .reference_json = a->reference, .allow_simulated = a->allow_simulated,
+        .event_log = a->log, .event_log_size = a->log_size, .nonce = a->nonce,
+        .nonce_size = a->nonce_size, .signer = a->signer, .signer_size = a->signer_size};
+
+    if (!a->no_ca) {
+        rq.ca = g->root.data;
+        rq.ca_size = g->root.size;
+    }
+    if (!a->no_collateral) {
+        assert_int_equal(shelter_collateral_parse(json, strlen(json), rq.ca, rq.ca_size, &j.col,
+                                                  why, sizeof(why)),
+                         0);
+        rq.collateral = j.col;
+    }
+    free(json);
+    assert_int_equal(shelter_verify(&rq, &j.v), 0);
+    return j;
+}
+
+static void done(struct judged *j)
+{
+    shelter_verdict_free(j->v);
+    shelter_collateral_free(j->col);
+}
+
+static void expect(const char *name, const struct gen_intel_options *o, const struct ask *a,
+                   enum shelter_reason want, const char *status)
+{
+    struct gen_intel g;
+    struct judged j;
+    const char *sentence = "";
+
+    gen_intel(o, &g);
+    j = judge_with(&g, a);
+    shelter_verdict_refusal(j.v, 0, &sentence);
+    if (shelter_verdict_reason(j.v) != want)
+        print_message("# %s: %s: %s\n", name, shelter_reason_code(shelter_verdict_reason(j.v)),
+                      sentence);
+    assert_string_equal(shelter_reason_code(shelter_verdict_reason(j.v)),
+                        shelter_reason_code(want));
+    assert_int_equal(shelter_verdict_accepted(j.v), want == SHELTER_R_OK);
+    if (status)
+        assert_string_equal(shelter_verdict_tcb_status(j.v), status);
+    done(&j);
+    gen_intel_free(&g);
+}
+
+static const struct ask plain;
+
+// Every shape of quote.
+static const struct gen_intel_options shapes[] = {
+    {.version = 3},
+    {.version = 4},
+    {.version = 5},
+    {.version = 4, .tdx = true},
+    {.version = 5, .tdx = true},
+    {.version = 5, .tdx = true, .body_type = 3},
+    {.version = 4, .tdx = true, .reverse_chain = true},
+    {.version = 4, .tdx = true, .cert_type = 4},
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+static void test_good(void **state)
+{
+    for (size_t i = 0; i < SHAPES; i++)
+        expect("good", &shapes[i], &plain, SHELTER_R_OK, "UpToDate");
+}
+
+// One thing wrong at a time, in SGX v3, TDX v4 and TDX v5 evidence.
+static void test_reasons(void **state)
+{
+#define CASE(member, reason) {#member, {.member = true}, SHELTER_R_##reason}
+    static const struct {
+        const char *name;
+        struct gen_intel_options o;
+        enum shelter_reason want;
+    } cases[] = {
+        CASE(debug, DEBUG),
+        CASE(pck_cn, PCK_CERT),
+        CASE(pck_no_extension, PCK_EXTENSION),
+        CASE(pck_ca_not_ca, PCK_CHAIN),
+        CASE(foreign_pck_ca, PCK_CHAIN),
+        CASE(foreign_root, ROOT),
+        CASE(pck_expired, CERT_EXPIRED),
+        CASE(pck_early, CERT_EARLY),
+        CASE(tcb_signer_cn, TCB_CHAIN),
+        CASE(tcb_foreign, TCB_CHAIN),
+        CASE(tcb_chain_expired, CERT_EXPIRED),
+        CASE(tcb_chain_early, CERT_EARLY),
+        CASE(pck_crl_expired, CRL_EXPIRED),
+        CASE(pck_crl_early, CRL_EARLY),
+        CASE(root_crl_expired, CRL_EXPIRED),
+        CASE(root_crl_early, CRL_EARLY),
+        CASE(pck_crl_foreign, PCK_CRL_SIGNATURE),
+        CASE(pck_crl_other_issuer, PCK_CRL_SIGNATURE),
+        CASE(root_crl_foreign, ROOT_CRL_SIGNATURE),
+        CASE(revoke_pck, PCK_REVOKED),
+        CASE(revoke_pck_ca, CA_REVOKED),
+        CASE(revoke_tcb, CA_REVOKED),
+        CASE(tcb_expired, TCB_INFO_EXPIRED),
+        CASE(tcb_early, TCB_INFO_EARLY),
+        CASE(qe_expired, QE_ID_EXPIRED),
+        CASE(qe_early, QE_ID_EARLY),
+        CASE(tcb_edited, TCB_INFO_SIGNATURE),
+        CASE(qe_edited, QE_ID_SIGNATURE),
+        CASE(tcb_other_tee, TCB_INFO_MISMATCH),
+        CASE(qe_other_tee, QE_ID_MISMATCH),
+        CASE(tcb_other_fmspc, TCB_INFO_MISMATCH),
+        CASE(tcb_other_pceid, TCB_INFO_MISMATCH),
+        CASE(qe_misc, QE_ID_MISMATCH),
+        CASE(qe_attributes, QE_ID_MISMATCH),
+        CASE(qe_mrsigner, QE_ID_MISMATCH),
+        CASE(qe_prodid, QE_ID_MISMATCH),
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (int kind = 0; kind < 3; kind++) {
+            struct gen_intel_options o = cases[i].o;
+
+            o.version = 3 + kind;
+            o.tdx = kind > 0;
+            o.body_type = kind == 2 ? 3 : 0;
+            expect(cases[i].name, &o, &plain, cases[i].want, NULL);
+        }
+}
+
+static void test_td(void **state)
+{
+    static const struct {
+        struct gen_intel_options o;
+        enum shelter_reason want;
+    } cases[] = {
+        {{.no_sept_ve = true}, SHELTER_R_SEPT_VE},
+        {{.migratable = true}, SHELTER_R_TD_ATTRIBUTES},
+        {{.servtd = true}, SHELTER_R_SERVTD},
+        {{.wrong_mrsignerseam = true}, SHELTER_R_TDX_MODULE},
+        {{.seam_attributes = true}, SHELTER_R_TDX_MODULE},
+        {{.no_modules = true}, SHELTER_R_TDX_MODULE},
+    };
+    static const struct ask lax = {
+        .policy = "{\"allow_migration\":true,\"require_sept_ve_disable\":false,"
+                  "\"allow_debug\":true}"};
+    struct gen_intel_options all = {.version = 5, .tdx = true, .body_type = 3, .no_sept_ve = true,
+                                    .migratable = true, .servtd = true, .debug = true};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gen_intel_options o = cases[i].o;
+
+        o.version = 5;
+        o.tdx = true;
+        o.body_type = 3;
+        expect("td", &o, &plain, cases[i].want, NULL);
+    }
+    expect("lax", &all, &lax, SHELTER_R_OK, "UpToDate");
+}
+
+// Every status Intel's JSON can say, alone and with a quoting enclave or module that is behind.
+static void test_status(void **state)
+{
+    static const struct {
+        const char *status, *qe, *module, *want;
+        bool accepted;
+    } cases[] = {
+        {"UpToDate", NULL, NULL, "UpToDate", true},
+        {"SWHardeningNeeded", NULL, NULL, "SWHardeningNeeded", true},
+        {"ConfigurationNeeded", NULL, NULL, "ConfigurationNeeded", false},
+        {"ConfigurationAndSWHardeningNeeded", NULL, NULL, "ConfigurationAndSWHardeningNeeded", false},
+        {"OutOfDate", NULL, NULL, "OutOfDate", false},
+        {"OutOfDateConfigurationNeeded", NULL, NULL, "OutOfDateConfigurationNeeded", false},
+        {"Revoked", NULL, NULL, "Revoked", false},
+        {"UpToDate", "OutOfDate", NULL, "OutOfDate", false},
+        {"SWHardeningNeeded", "OutOfDate", NULL, "OutOfDate", false},
+        {"ConfigurationNeeded", "OutOfDate", NULL, "OutOfDateConfigurationNeeded", false},
+        {"ConfigurationAndSWHardeningNeeded", "OutOfDate", NULL, "OutOfDateConfigurationNeeded",
+         false},
+        {"UpToDate", "Revoked", NULL, "Revoked", false},
+        {"UpToDate", NULL, "OutOfDate", "OutOfDate", false},
+        {"ConfigurationNeeded", NULL, "OutOfDate", "OutOfDateConfigurationNeeded", false},
+        {"UpToDate", NULL, "Revoked", "Revoked", false},
+        {"UpToDate", "OutOfDate", "Revoked", "Revoked", false},
+    };
+    static const struct ask wide = {
+        .policy = "{\"tcb_status\":[\"UpToDate\",\"SWHardeningNeeded\",\"ConfigurationNeeded\","
+                  "\"ConfigurationAndSWHardeningNeeded\",\"OutOfDate\","
+                  "\"OutOfDateConfigurationNeeded\",\"TDRelaunchAdvised\","
+                  "\"TDRelaunchAdvisedConfigurationNeeded\"]}"};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct gen_intel_options o = {.version = 4, .tdx = true, .status = cases[i].status,
+                                      .qe_status = cases[i].qe, .module_status = cases[i].module};
+        bool revoked = !strcmp(cases[i].want, "Revoked");
+
+        expect(cases[i].status, &o, &plain,
+               cases[i].accepted ? SHELTER_R_OK
+                                 : revoked ? SHELTER_R_TCB_REVOKED : SHELTER_R_TCB_STATUS,
+               cases[i].want);
+        // A policy may widen everything but revocation.
+        expect(cases[i].status, &o, &wide, revoked ? SHELTER_R_TCB_REVOKED : SHELTER_R_OK,
+               cases[i].want);
+        if (cases[i].module)
+            continue;
+        o.version = 3;
+        o.tdx = false;
+        expect(cases[i].status, &o, &wide, revoked ? SHELTER_R_TCB_REVOKED : SHELTER_R_OK,
+               cases[i].want);
+    }
+}
+
+static void test_levels(void **state)
+{
+    struct gen_intel_options o = {.version = 3, .pck_svn = 4};
+
+    expect("second level", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDate");
+    o.pck_svn = 2;
+    expect("third level", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDateConfigurationNeeded");
+    o.pck_svn = 1;
+    expect("no level", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
+    o = (struct gen_intel_options){.version = 3, .isvsvn_qe = 5};
+    expect("QE below all levels", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
+    o.isvsvn_qe = 7;
+    expect("old QE", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDate");
+    // Version 0 of the module: bytes 0 and 1 are judged by the level, the identities play no part.
+    o = (struct gen_intel_options){.version = 4, .tdx = true, .have_tee_tcb_svn = true,
+                                   .tee_tcb_svn = {9, 0, 2}, .no_modules = true};
+    expect("module version 0", &o, &plain, SHELTER_R_OK, "UpToDate");
+    o.tee_tcb_svn[0] = 8;
+    expect("module version 0, old", &o, &plain, SHELTER_R_TCB_STATUS,
+           "OutOfDateConfigurationNeeded");
+    o.tee_tcb_svn[0] = 2;
+    expect("module version 0, too old", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
+    o = (struct gen_intel_options){.version = 4, .tdx = true, .have_tee_tcb_svn = true,
+                                   .tee_tcb_svn = {1, 1, 2}};
+    expect("module below all its levels", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED,
+           "NOT-SUPPORTED");
+    o.tee_tcb_svn[0] = 9;
+    o.tee_tcb_svn[1] = 2;
+    expect("module of unknown version", &o, &plain, SHELTER_R_TDX_MODULE, NULL);
+}
+
+static void test_relaunch(void **state)
+{
+    struct gen_intel_options o = {.version = 5, .tdx = true, .body_type = 3,
+                                  .have_tee_tcb_svn = true, .tee_tcb_svn = {2, 1, 2},
+                                  .have_tee_tcb_svn_2 = true, .tee_tcb_svn_2 = {5, 1, 2}};
+
+    expect("relaunch", &o, &plain, SHELTER_R_TCB_STATUS, "TDRelaunchAdvised");
+    o.status = "SWHardeningNeeded";
+    expect("relaunch", &o, &plain, SHELTER_R_TCB_STATUS, "TDRelaunchAdvised");
+    o.status = "ConfigurationNeeded";
+    expect("relaunch", &o, &plain, SHELTER_R_TCB_STATUS, "TDRelaunchAdvisedConfigurationNeeded");
+    o.status = NULL;
+    o.tee_tcb_svn_2[0] = 2;
+    expect("still old", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDate");
+    o.tee_tcb_svn_2[0] = 1;
+    expect("current is below all", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
+    // A TD launched well stays well, whatever the platform did since.
+    o.tee_tcb_svn[0] = 5;
+    o.tee_tcb_svn_2[0] = 2;
+    expect("launched well", &o, &plain, SHELTER_R_OK, "UpToDate");
+}
+
+// A root that nobody named is never trusted; a simulated one needs the flag too.
+static void test_roots(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct ask a = {.no_ca = true};
+
+    expect("not named", &o, &a, SHELTER_R_ROOT, NULL);
+    o.simulated_root = true;
+    expect("simulated, not named", &o, &a, SHELTER_R_SIMULATED, NULL);
+    a.allow_simulated = true;
+    expect("simulated, allowed, not named", &o, &a, SHELTER_R_SIMULATED, NULL);
+    a = (struct ask){0};
+    expect("simulated, named", &o, &a, SHELTER_R_SIMULATED, NULL);
+    a.allow_simulated = true;
+    expect("simulated, named, allowed", &o, &a, SHELTER_R_OK, "UpToDate");
+    a.no_collateral = true;
+    expect("simulated without collateral", &o, &a, SHELTER_R_OK, "Simulated");
+    o.debug = true;
+    expect("simulated debug", &o, &a, SHELTER_R_DEBUG, NULL);
+    o = (struct gen_intel_options){.version = 4, .tdx = true};
+    expect("real without collateral", &o, &a, SHELTER_R_NO_COLLATERAL, NULL);
+}
+
+static void test_missing(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct gen_intel g;
+
+    gen_intel(&o, &g);
+    size_t *sizes[] = {&g.tcb_info.size, &g.qe_identity.size, &g.pck_crl.size, &g.root_crl.size};
+
+    for (size_t i = 0; i < 4; i++) {
+        size_t size = *sizes[i];
+        struct judged j;
+
+        *sizes[i] = 0;
+        j = judge_with(&g, &plain);
+        assert_string_equal(shelter_reason_code(shelter_verdict_reason(j.v)), "no-collateral");
+        assert_false(shelter_verdict_judged(j.v));
+        assert_false(shelter_verdict_accepted(j.v));
+        done(&j);
+        *sizes[i] = size;
+    }
+    gen_intel_free(&g);
+}
+
+// Quotes that only name their PCK certificate need its chain from outside.
+static void test_named_pck(void **state)
+{
+    struct gen_intel_options o = {.version = 3, .cert_type = 3};
+    struct gen_intel g;
+    struct judged j;
+    struct ask a = {0};
+
+    gen_intel(&o, &g);
+    j = judge_with(&g, &plain);
+    assert_string_equal(shelter_reason_code(shelter_verdict_reason(j.v)), "no-pck-chain");
+    assert_false(shelter_verdict_judged(j.v));
+    done(&j);
+    a.signer = g.pck_chain.data;
+    a.signer_size = g.pck_chain.size;
+    j = judge_with(&g, &a);
+    assert_true(shelter_verdict_accepted(j.v));
+    done(&j);
+    gen_intel_free(&g);
+}
+
+static void test_nonce(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct ask a = {.nonce = "0123456789abcdef", .nonce_size = 16};
+
+    expect("no nonce in it", &o, &a, SHELTER_R_REPORT_DATA, NULL);
+    // The nonce itself is not what a shelter attests: it is domain-separated.
+    memcpy(o.report_data, a.nonce, 16);
+    expect("raw nonce", &o, &a, SHELTER_R_REPORT_DATA, NULL);
+    assert_int_equal(shelter_nonce_report_data(a.nonce, 16, o.report_data), 0);
+    expect("nonce", &o, &a, SHELTER_R_OK, NULL);
+    a.nonce = "0123456789abcdeg";
+    expect("old nonce", &o, &a, SHELTER_R_REPORT_DATA, NULL);
+}
+
+static void test_policy(void **state)
+{
+    struct gen_intel_options o = {.version = 3};
+    static const struct {
+        const char *policy;
+        enum shelter_reason want;
+    } cases[] = {
+        {"{}", SHELTER_R_OK},
+        {"{\"min_tcb_evaluation_number\":17}", SHELTER_R_OK},
+        {"{\"min_tcb_evaluation_number\":18}", SHELTER_R_TCB_EVAL_NUMBER},
+        {"{\"tcb_status\":[]}", SHELTER_R_TCB_STATUS},
+        {"{\"tcb_status\":[\"SWHardeningNeeded\"]}", SHELTER_R_TCB_STATUS},
+        {"{\"claims\":{\"isvsvn\":{\"min\":4}}}", SHELTER_R_OK},
+        {"{\"claims\":{\"isvsvn\":{\"min\":5}}}", SHELTER_R_CLAIM},
+        {"{\"claims\":{\"isvprodid\":[1,3]}}", SHELTER_R_OK},
+        {"{\"claims\":{\"isvprodid\":4}}", SHELTER_R_CLAIM},
+        {"{\"claims\":{\"nothing\":4}}", SHELTER_R_CLAIM},
+        {"{\"tcb_status\":[\"Revoked\"]}", SHELTER_R_POLICY_FILE},
+        {"{\"tcb_status\":[\"uptodate\"]}", SHELTER_R_POLICY_FILE},
+        {"{\"alow_debug\":true}", SHELTER_R_POLICY_FILE},
+        {"{\"allow_debug\":1}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":{\"vmpl\":1}}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":{\"min_abi\":\"1.\"}}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":{\"min_tcb\":{\"Naples\":{}}}}", SHELTER_R_POLICY_FILE},
+        {"[]", SHELTER_R_POLICY_FILE},
+        {"", SHELTER_R_POLICY_FILE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ask a = {.policy = cases[i].policy};
+
+        expect(a.policy, &o, &a, cases[i].want, NULL);
+    }
+}
+
+static void test_reference(void **state)
+{
+#define M32 "3333333333333333333333333333333333333333333333333333333333333333"
+#define S32 "4444444444444444444444444444444444444444444444444444444444444444"
+    struct gen_intel_options o = {.version = 3};
+    static const struct {
+        const char *text;
+        enum shelter_reason want;
+    } cases[] = {
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"" M32 "\"}}]}",
+         SHELTER_R_OK},
+        {"{\"references\":[{\"tee\":\"sgx-sim\",\"measurement\":{\"mrenclave\":\"" M32
+         "\",\"mrsigner\":\"" S32 "\"}}]}",
+         SHELTER_R_OK},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"" M32
+         "\",\"mrsigner\":\"" M32 "\"}}]}",
+         SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrenclave\":\"" M32 "\"}}]}",
+         SHELTER_R_REFERENCE},
+        // A signer alone names no code; neither does nothing at all.
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrsigner\":\"" S32 "\"}}]}",
+         SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{}}]}", SHELTER_R_REFERENCE},
+        {"{\"references\":[]}", SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":null}}]}",
+         SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"\"}}]}",
+         SHELTER_R_REFERENCE},
+        {"{}", SHELTER_R_REFERENCE_FILE},
+        {"x", SHELTER_R_REFERENCE_FILE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ask a = {.reference = cases[i].text};
+
+        expect(a.reference, &o, &a, cases[i].want, NULL);
+    }
+}
+
+static void test_event_log(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct gen_blob log = gen_event_log(o.rtmr);
+    struct ask a = {.log = log.data, .log_size = log.size};
+    uint8_t out[4][48];
+    char why[128];
+
+    expect("event log", &o, &a, SHELTER_R_OK, NULL);
+    for (size_t size = 0; size < log.size; size++) // torn anywhere: no crash, no full replay
+        if (!shelter_event_log_replay(log.data, size, out, why, sizeof(why)) &&
+            size < log.size - 64)
+            assert_memory_not_equal(out, o.rtmr, sizeof(out));
+    log.data[65 + 66 + 3] ^= 1; // the first event's data
+    expect("data changed", &o, &a, SHELTER_R_EVENT_LOG_DIGEST, NULL);
+    log.data[65 + 66 + 3] ^= 1;
+    o.rtmr[2][0] ^= 1;
+    expect("other register", &o, &a, SHELTER_R_EVENT_LOG_MISMATCH, NULL);
+    a.log_size = 40;
+    expect("torn", &o, &a, SHELTER_R_EVENT_LOG_PARSE, NULL);
+    free(log.data);
+}
+
+// One bit of every byte, from the header to the end of the certification data's header: no flip
+// may be accepted. (In the PEM text that follows, line ends carry no meaning.)
+static void flip(const struct gen_intel_options *o)
+{
+    struct gen_intel g;
+    struct judged j;
+    struct shelter_verify_request rq = {.time = GEN_TIME};
+    size_t end;
+    uint8_t *copy;
+
+    gen_intel(o, &g);
+    end = g.quote.size - g.pck_chain.size - 1;
+    j = judge_with(&g, &plain);
+    assert_true(shelter_verdict_accepted(j.v));
+    copy = malloc(g.quote.size);
+    rq.collateral = j.col;
+    rq.ca = g.root.data;
+    rq.ca_size = g.root.size;
+    rq.evidence = copy;
+    rq.evidence_size = g.quote.size;
+    for (size_t at = 0; at < end; at++) {
+        struct shelter_verdict *v;
+
+        memcpy(copy, g.quote.data, g.quote.size);
+        copy[at] ^= (uint8_t)(1u << at % 8);
+        assert_int_equal(shelter_verify(&rq, &v), 0);
+        if (shelter_verdict_accepted(v))
+            print_message("# byte %zu of version %d\n", at, o->version);
+        assert_false(shelter_verdict_accepted(v));
+        shelter_verdict_free(v);
+    }
+    for (size_t size = 1; size < g.quote.size; size += size < end ? 1 : 37) {
+        uint8_t *torn = malloc(size); // so that a read past the end is seen
+        struct shelter_verdict *v;
+
+        memcpy(torn, g.quote.data, size);
+        rq.evidence = torn;
+        rq.evidence_size = size;
+        assert_int_equal(shelter_verify(&rq, &v), 0);
+        assert_false(shelter_verdict_accepted(v));
+        assert_false(shelter_verdict_signatures_valid(v));
+        shelter_verdict_free(v);
+        free(torn);
+    }
+    free(copy);
+    done(&j);
+    gen_intel_free(&g);
+}
+
+static void test_flips(void **state)
+{
+    flip(&shapes[0]);
+    flip(&shapes[3]);
+    flip(&shapes[5]);
+}
+
+// Bits of the collateral: CRLs, chains, JSON. What is still accepted must say the same.
+static void test_collateral_flips(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct gen_intel g;
+
+    gen_intel(&o, &g);
+    struct gen_blob *parts[] = {&g.tcb_info, &g.qe_identity, &g.tcb_sig, &g.qe_sig, &g.pck_crl,
+                                &g.root_crl};
+
+    for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
+        for (size_t at = 0; at < parts[p]->size; at += parts[p]->size > 600 ? 23 : 5) {
+            struct judged j;
+            uint8_t old = parts[p]->data[at];
+
+            parts[p]->data[at] ^= (uint8_t)(1u << at % 7);
+            if (parts[p]->data[at] < 0x20) // would break the file's JSON, not the part
+                parts[p]->data[at] = 'x';
+            if (p >= 4)
+                parts[p]->data[at] = old ^ (uint8_t)(1u << at % 8);
+            if (!((p == 2 || p == 3) && (parts[p]->data[at] ^ old) == 0x20)) { // hex of either case
+                char *json = gen_intel_collateral(&g), why[256];
+                struct shelter_collateral *col = NULL;
+
+                if (!shelter_collateral_parse(json, strlen(json), g.root.data, g.root.size, &col,
+                                              why, sizeof(why))) {
+                    shelter_collateral_free(col);
+                    j = judge_with(&g, &plain);
+                    assert_false(shelter_verdict_accepted(j.v));
+                    done(&j);
+                }
+                free(json);
+            }
+            parts[p]->data[at] = old;
+        }
+    gen_intel_free(&g);
+}
+
+// Lengths that lie.
+static void test_lengths(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    static const uint32_t lies[] = {0, 1, 63, 127, 128, 200, 0x7fffffff, 0x80000000, 0xffffffff};
+    static const size_t fields[] = {632, 636 + 128 + 2, 636 + 134 + 448, 636 + 134 + 448 + 34 + 2};
+    struct gen_intel g;
+
+    gen_intel(&o, &g);
+    for (size_t f = 0; f < 4; f++)
+        for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+            uint8_t old[4];
+            struct judged j;
+
+            memcpy(old, g.quote.data + fields[f], 4);
+            sh_put_le32(g.quote.data + fields[f], lies[i]);
+            j = judge_with(&g, &plain);
+            assert_false(shelter_verdict_accepted(j.v));
+            done(&j);
+            memcpy(g.quote.data + fields[f], old, 4);
+        }
+    gen_intel_free(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_td),        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_levels),    cmocka_unit_test(test_relaunch),
+        cmocka_unit_test(test_roots),     cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_named_pck), cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_policy),    cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_event_log), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_flips),     cmocka_unit_test(test_collateral_flips),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
