@@ -174,7 +174,7 @@ int harness_build(struct harness *h, const struct harness_options *o, bool stop_
     b.sign = false;
     if (o->flip != 0)
         image[o->flip] ^= 1;
-    if ((o->attributes & SGX_ATTR_PROVISIONKEY) != 0)
+    if ((o->attributes & SGX_ATTR_PROVISIONKEY) != 0 && !o->no_provision)
         ret = sgx_enclave_provision(&h->e, err);
     if (ret == 0)
         ret = pages(&b);
@@ -240,16 +240,26 @@ int64_t harness_enclu(struct harness *h, uint64_t leaf, uint64_t rbx, uint64_t r
     return (int64_t)p.rax;
 }
 
+/* A debug enclave is read by EDBGRD, another one by asking it. */
+static void copy(struct harness *h, uint64_t to, uint64_t from, uint64_t size)
+{
+    struct probe p = {.op = PROBE_COPY, .rax = to, .rbx = from, .rcx = size};
+    if (harness_call(h, 0, &p) != 0 || h->run.function != SGX_EEXIT)
+        abort();
+}
+
 void harness_peek(struct harness *h, uint64_t offset, void *out, uint64_t size)
 {
-    if (sgxsim_debug_read(h->e.dev, h->e.base + h->shift + offset, out, size) != 0)
-        abort();
+    uint64_t addr = h->e.base + h->shift + offset;
+    if (sgxsim_debug_read(h->e.dev, addr, out, size) != 0)
+        copy(h, (uint64_t)out, addr, size);
 }
 
 void harness_poke(struct harness *h, uint64_t offset, const void *data, uint64_t size)
 {
-    if (sgxsim_debug_write(h->e.dev, h->e.base + h->shift + offset, data, size) != 0)
-        abort();
+    uint64_t addr = h->e.base + h->shift + offset;
+    if (sgxsim_debug_write(h->e.dev, addr, data, size) != 0)
+        copy(h, addr, (uint64_t)data, size);
 }
 
 void harness_drop(struct harness *h, unsigned i)

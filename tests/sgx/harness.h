@@ -46,7 +46,8 @@ struct harness_options {
     uint16_t isv_svn;
     const uint8_t *configid; /* 64 bytes */
     const char *key_file;
-    uint64_t flip; /* if not 0: change the byte at this offset after signing */
+    bool no_provision; /* leave /dev/sgx_provision out */
+    uint64_t flip;     /* if not 0: change the byte at this offset after signing */
 };
 
 /* 0, or what sgx_enclave_* said. `stop_before_init` leaves EINIT to the caller. */
