@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "host/cli/cli.h"
+#include "host/image/interrupt.h"
 #include "host/image/progress.h"
 #include "host/image/transfer.h"
 
@@ -35,7 +36,10 @@ static int save_to(struct sh_store *store, const char *reference, const char *fi
                                   : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot write %s", file);
+    const char *const names[] = {direct ? NULL : temp, NULL};
+    sh_interrupt_remove(AT_FDCWD, names);
     int r = sh_image_save(store, reference, fd, progress, err);
+    sh_interrupt_done();
     if (!r && !direct && (fsync(fd) || rename(temp, file)))
         r = sh_fail_errno(err, -errno, "cannot write %s", file);
     if (r && !direct)

@@ -114,6 +114,9 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
         f.head.e_phentsize != sizeof(p) || !f.head.e_phnum)
         return sh_fail(err, -EINVAL, "%s is an ELF file, but neither a program nor a library",
                        name);
+    uint64_t sections = (uint64_t)f.head.e_shnum * f.head.e_shentsize;
+    if (f.head.e_shoff && (f.head.e_shoff > size || sections > size - f.head.e_shoff))
+        return sh_fail(err, -EINVAL, "%s is cut off", name);
     elf->program = f.head.e_type == ET_EXEC || f.head.e_entry;
     int r = 0;
     for (unsigned i = 0; !r && i < f.head.e_phnum; i++) {

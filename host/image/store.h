@@ -76,6 +76,7 @@ struct sh_work {
     struct sh_store *store;
     char name[32];
     int dir_fd; /* -1: none */
+    struct sh_strings names; /* what a signal removes */
 };
 int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err);
 

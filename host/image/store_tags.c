@@ -41,9 +41,11 @@ static bool host_ok(const char *s, size_t n)
     size_t host = colon ? (size_t)(colon - s) : n;
     if (!colon && !memchr(s, '.', n) && !(n == 9 && !memcmp(s, "localhost", 9)))
         return false;
-    for (size_t i = 0; i < host; i++)
-        if (!isalnum((unsigned char)s[i]) && s[i] != '.' && s[i] != '-')
+    for (size_t i = 0; i < host; i++) {
+        bool edge = !i || i + 1 == host || s[i - 1] == '.' || s[i + 1] == '.';
+        if (!isalnum((unsigned char)s[i]) && (edge || (s[i] != '.' && s[i] != '-')))
             return false;
+    }
     for (size_t i = host + 1; i < n; i++)
         if (!isdigit((unsigned char)s[i]))
             return false;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "host/image/base.h"
+#include "host/image/interrupt.h"
 #include "host/image/store_tags.h"
 
 /* Removes what killed builds left. The store is locked, so no folder is between mkdir and flock. */
@@ -28,6 +29,25 @@ static void remove_leftovers(struct sh_store *store)
     sh_base_clean(store->dir_fd);
 }
 
+/* All that may come to stand in the folder; what else there is (after SIGKILL) the next build finds. */
+static void list_names(struct sh_work *work)
+{
+    static const char *const names[] = {"spool", "root.img", "sites.bin"};
+    static const char *const written[] = {"manifest", "reference.json"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        sh_strings_addf(&work->names, "%s/%s", work->name, names[i]);
+    for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+        sh_strings_addf(&work->names, "%s/%s", work->name, written[i]);
+        sh_strings_addf(&work->names, "%s/%s.%d.tmp", work->name, written[i], (int)getpid());
+    }
+    for (size_t i = 0; i < SH_BASE_COUNT; i++) {
+        sh_strings_addf(&work->names, "%s/base/%s", work->name, sh_base_names[i]);
+        sh_strings_addf(&work->names, "%s/base/%s.own", work->name, sh_base_names[i]);
+    }
+    sh_strings_addf(&work->names, "%s/base/", work->name);
+    sh_strings_addf(&work->names, "%s/", work->name);
+}
+
 int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err)
 {
     uint64_t random = 0;
@@ -45,6 +65,8 @@ int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error 
     if (work->dir_fd < 0 || flock(work->dir_fd, LOCK_EX | LOCK_NB))
         return sh_fail_errno(err, -errno, "cannot make a temporary folder in the store %s",
                              store->path);
+    list_names(work);
+    sh_interrupt_remove(store->dir_fd, (const char *const *)work->names.v);
     return 0;
 }
 
@@ -54,6 +76,8 @@ void sh_work_end(struct sh_work *work)
         return;
     if (*work->name)
         sh_remove_tree(work->store->dir_fd, work->name);
+    sh_interrupt_done();
+    sh_strings_free(&work->names);
     close(work->dir_fd);
     work->dir_fd = -1;
 }
