@@ -46,3 +46,8 @@ $(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
 	@rm -f $@ && ar rcs $@ $^
 $(foreach t,$(GEN_TESTS),$(eval UNIT_LIBS_$(t) = $(B)/san/tests/gen.a $(B)/san/parts.a))
 $(GEN_TESTS:%=$(B)/tests/unit/%): $(B)/san/tests/gen.a
+GEN_OBJ := $(GEN_SRC:%.c=$(B)/o/%.o)
+$(B)/tests/make_evidence: $(B)/o/tests/tools/make_evidence.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $$(pkg-config --libs $(VERIFY_PKGS))
+unit-tests: $(B)/tests/make_evidence

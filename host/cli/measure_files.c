@@ -25,12 +25,13 @@ static const char usage[] =
     "      --ovmf-hash HEX       SNP: digest after the firmware's pages, instead of them\n"
     "  -m, --memory SIZE         TDX with a kernel: memory of the machine\n"
     "      --two-pass            TDX: KVM before Linux 6.16 adds a section's pages, then extends\n"
+    "      --unpatched-kernel    TDX: QEMU and firmware leave the kernel's header as it is\n"
     "      --json                as JSON: tee, measurement\n";
 
 struct options {
     const char *tee, *firmware, *kernel, *initrd, *append, *vcpus, *vcpu_type, *features, *vmm,
         *ovmf_hash, *memory;
-    bool json, two_pass, help;
+    bool json, two_pass, unpatched, help;
 };
 
 struct files {
@@ -47,7 +48,9 @@ static int parse(int argc, char **argv, struct options *o)
         {"vcpu-type", required_argument, NULL, 'T'}, {"guest-features", required_argument, NULL, 'g'},
         {"vmm", required_argument, NULL, 'v'},       {"ovmf-hash", required_argument, NULL, 'h'},
         {"memory", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
-        {"two-pass", no_argument, NULL, '2'},        {"help", no_argument, NULL, '?' + 256},
+        {"two-pass", no_argument, NULL, '2'},
+        {"unpatched-kernel", no_argument, NULL, 'u'},
+        {"help", no_argument, NULL, '?' + 256},
         {NULL, 0, NULL, 0},
     };
     int c;
@@ -69,6 +72,7 @@ static int parse(int argc, char **argv, struct options *o)
         case 'm': o->memory = optarg; break;
         case 'j': o->json = true; break;
         case '2': o->two_pass = true; break;
+        case 'u': o->unpatched = true; break;
         case '?' + 256: o->help = true; return 0;
         default: return sh_cli_usage("measure", "unknown option or missing value");
         }
@@ -183,7 +187,7 @@ static int measure_sev(const struct options *o, const struct files *f)
 static int measure_tdx(const struct options *o, const struct files *f)
 {
     struct sv_tdx_params p = {
-        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass,
+        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass, .kernel_unpatched = o->unpatched,
         .have_kernel = o->kernel != NULL, .kernel = f->kernel, .kernel_size = f->kernel_size,
         .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append,
     };
@@ -192,7 +196,7 @@ static int measure_tdx(const struct options *o, const struct files *f)
 
     if (o->memory && (sh_parse_size(o->memory, &p.memory_size) || !p.memory_size))
         return sh_cli_usage("measure", "-m is a size such as 512M or 2G");
-    if (o->kernel && !o->memory)
+    if (o->kernel && !o->memory && !o->unpatched)
         return sh_cli_usage("measure", "-m SIZE is needed: QEMU places the initrd by it");
     if (sv_tdx_measure(&p, &m, why, sizeof(why)))
         return fail(o->firmware, why);

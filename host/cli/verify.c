@@ -18,7 +18,7 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
-        *nonce, *report_data, *time, *pccs, *kds, *cache;
+        *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout;
     bool json, online, allow_simulated;
 };
 
@@ -38,6 +38,7 @@ const char sh_usage_verify[] =
     "  --online            fetch what is missing from Intel's PCS or AMD's KDS\n"
     "  --pccs URL, --kds URL   fetch from these services instead\n"
     "  --cache DIR         keep what was fetched until it expires\n"
+    "  --timeout SECONDS   of one request (default: 15)\n"
     "  --signer CERT       VCEK or VLEK (with its chain), PCK chain, or Hygon's HSK and CEK\n"
     "  --ca FILE           roots to trust besides the pinned ones\n"
     "  --event-log FILE    CCEL event log: must replay to the quote's RTMRs\n"
@@ -63,6 +64,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"json", no_argument, NULL, 'j'},            {"online", no_argument, NULL, 'o'},
         {"pccs", required_argument, NULL, 'P'},      {"cache", required_argument, NULL, 'C'},
         {"kds", required_argument, NULL, 'K'},
+        {"timeout", required_argument, NULL, 'O'},
         {"allow-simulated", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -90,6 +92,7 @@ static int parse(int argc, char **argv, struct options *o)
         case 'o': o->online = true; break;
         case 'S': o->allow_simulated = true; break;
         case 'K': o->kds = optarg; o->online = true; break;
+        case 'O': o->timeout = optarg; break;
         case 'h': return sh_cli_help("verify");
         default: return sh_cli_usage("verify", "unknown option or missing value");
         }
@@ -100,6 +103,8 @@ static int parse(int argc, char **argv, struct options *o)
         return sh_cli_usage("verify", "--evidence FILE is missing");
     if (optind != argc)
         return sh_cli_usage("verify", "'%s' is one argument too many", argv[optind]);
+    if (o->timeout && (strtol(o->timeout, NULL, 10) < 1 || strtol(o->timeout, NULL, 10) > 3600))
+        return sh_cli_usage("verify", "--timeout is a number of seconds from 1 to 3600");
     if (o->reference && o->image)
         return sh_cli_usage("verify", "give --reference or --image, not both");
     return -1;
@@ -238,6 +243,7 @@ static int load_collateral(const struct options *o, struct inputs *in,
     } else if (o->online) {
         struct shelter_fetch_options fetch = {
             .pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
+            .timeout_ms = o->timeout ? 1000 * strtol(o->timeout, NULL, 10) : 0,
             .insecure_http = is_loopback(o->pccs) || is_loopback(o->kds)};
 
         rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,

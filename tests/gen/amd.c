@@ -62,8 +62,8 @@ static X509 *make_leaf(const struct gen_snp_options *o, EVP_PKEY *key, X509 *ask
     int product = o->other_product ? (o->product + 1) % 3 : o->product;
 
     c.pss = o->rsa;
-    c.to = o->cert_expired ? GEN_TIME - 1 : 0;
-    c.from = o->cert_early ? GEN_TIME + 1 : 0;
+    c.to = o->cert_expired ? gen_now - 1 : 0;
+    c.from = o->cert_early ? gen_now + 1 : 0;
     name[1] = (uint8_t)strlen(products[product]);
     memcpy(name + 2, products[product], name[1]);
     add(&c, &x, 2, 0, name, 2u + name[1]);

@@ -11,7 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-#define GEN_TIME 1750000000 // when everything below is valid
+#define GEN_TIME 1750000000
+extern int64_t gen_now; // when everything below is valid; GEN_TIME unless set otherwise
 
 struct gen_blob {
     uint8_t *data;

@@ -102,8 +102,8 @@ static void make_pki(const struct gen_intel_options *o, struct pki *p)
     c = (struct gen_cert_options){.cn = "Test SGX PCK Platform CA", .ca = !o->pck_ca_not_ca};
     p->ca = gen_cert(&c, p->ca_key, p->root, o->foreign_pck_ca ? p->foreign_key : p->root_key);
     c = (struct gen_cert_options){.cn = o->pck_cn ? "Something else" : "Test SGX PCK Certificate"};
-    c.to = o->pck_expired ? GEN_TIME - 1 : 0;
-    c.from = o->pck_early ? GEN_TIME + 1 : 0;
+    c.to = o->pck_expired ? gen_now - 1 : 0;
+    c.from = o->pck_early ? gen_now + 1 : 0;
     if (!o->pck_no_extension) {
         c.extension[0].oid = oid;
         c.extension[0].oid_size = sizeof(oid);
@@ -113,8 +113,8 @@ static void make_pki(const struct gen_intel_options *o, struct pki *p)
     }
     p->pck = gen_cert(&c, p->pck_key, p->ca, p->ca_key);
     c = (struct gen_cert_options){.cn = o->tcb_signer_cn ? "Other" : "Test SGX TCB Signing"};
-    c.to = o->tcb_chain_expired ? GEN_TIME - 1 : 0;
-    c.from = o->tcb_chain_early ? GEN_TIME + 1 : 0;
+    c.to = o->tcb_chain_expired ? gen_now - 1 : 0;
+    c.from = o->tcb_chain_early ? gen_now + 1 : 0;
     p->tcb = gen_cert(&c, p->tcb_key, p->root, o->tcb_foreign ? p->foreign_key : p->root_key);
 }
 
@@ -295,8 +295,8 @@ static struct gen_blob tcb_info(const struct gen_intel_options *o)
     size_t room = sizeof(text);
     int n;
 
-    stamp(from, o->tcb_early ? GEN_TIME + 1 : GEN_TIME - HOUR);
-    stamp(to, o->tcb_expired ? GEN_TIME - 1 : GEN_TIME + HOUR);
+    stamp(from, o->tcb_early ? gen_now + 1 : gen_now - HOUR);
+    stamp(to, o->tcb_expired ? gen_now - 1 : gen_now + HOUR);
     n = snprintf(text, room,
                  "{\"id\":\"%s\",\"version\":%s,\"issueDate\":\"%s\",\"nextUpdate\":\"%s\","
                  "\"fmspc\":\"%s\",\"pceId\":\"%s\",\"tcbType\":0,\"tcbEvaluationDataNumber\":17",
@@ -338,8 +338,8 @@ static struct gen_blob qe_identity(const struct gen_intel_options *o)
     bool tdx = o->qe_other_tee ? !o->tdx : o->tdx;
     int n;
 
-    stamp(from, o->qe_early ? GEN_TIME + 1 : GEN_TIME - HOUR);
-    stamp(to, o->qe_expired ? GEN_TIME - 1 : GEN_TIME + HOUR);
+    stamp(from, o->qe_early ? gen_now + 1 : gen_now - HOUR);
+    stamp(to, o->qe_expired ? gen_now - 1 : gen_now + HOUR);
     n = snprintf(text, sizeof(text),
                  "{\"id\":\"%s\",\"version\":2,\"issueDate\":\"%s\",\"nextUpdate\":\"%s\","
                  "\"tcbEvaluationDataNumber\":17,\"miscselect\":\"00000000\","
@@ -368,12 +368,12 @@ static void make_collateral(const struct gen_intel_options *o, const struct pki 
     g->pck_crl_chain = gen_pem(ca_chain, 2);
     crl = gen_crl(o->pck_crl_other_issuer ? p->root : p->ca,
                   o->pck_crl_foreign ? p->foreign_key : p->ca_key,
-                  o->pck_crl_early ? GEN_TIME + 1 : 0, o->pck_crl_expired ? GEN_TIME - 1 : 0,
+                  o->pck_crl_early ? gen_now + 1 : 0, o->pck_crl_expired ? gen_now - 1 : 0,
                   o->revoke_pck ? p->pck : NULL);
     g->pck_crl = gen_crl_der(crl);
     X509_CRL_free(crl);
     crl = gen_crl(p->root, o->root_crl_foreign ? p->foreign_key : p->root_key,
-                  o->root_crl_early ? GEN_TIME + 1 : 0, o->root_crl_expired ? GEN_TIME - 1 : 0,
+                  o->root_crl_early ? gen_now + 1 : 0, o->root_crl_expired ? gen_now - 1 : 0,
                   o->revoke_pck_ca ? p->ca : o->revoke_tcb ? p->tcb : NULL);
     g->root_crl = gen_crl_der(crl);
     X509_CRL_free(crl);

@@ -13,6 +13,8 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+int64_t gen_now = GEN_TIME;
+
 void gen_must(bool ok, const char *what)
 {
     if (!ok) {
@@ -113,8 +115,8 @@ X509 *gen_cert(const struct gen_cert_options *o, EVP_PKEY *key, X509 *issuer, EV
     X509_set_version(cert, X509_VERSION_3);
     set_name(X509_get_subject_name(cert), o->cn, o->ou);
     X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert));
-    ASN1_TIME_set(X509_getm_notBefore(cert), o->from ? o->from : GEN_TIME - 30000000);
-    ASN1_TIME_set(X509_getm_notAfter(cert), o->to ? o->to : GEN_TIME + 30000000);
+    ASN1_TIME_set(X509_getm_notBefore(cert), o->from ? o->from : gen_now - 30000000);
+    ASN1_TIME_set(X509_getm_notAfter(cert), o->to ? o->to : gen_now + 30000000);
     X509_set_pubkey(cert, key);
     add_extension(cert, issuer ? issuer : cert, NID_basic_constraints,
                   o->ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
@@ -135,13 +137,13 @@ X509_CRL *gen_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t to, 
     GEN_MUST(crl && t);
     X509_CRL_set_version(crl, X509_CRL_VERSION_2);
     X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer));
-    X509_CRL_set1_lastUpdate(crl, ASN1_TIME_set(t, from ? from : GEN_TIME - 86400));
-    X509_CRL_set1_nextUpdate(crl, ASN1_TIME_set(t, to ? to : GEN_TIME + 86400));
+    X509_CRL_set1_lastUpdate(crl, ASN1_TIME_set(t, from ? from : gen_now - 86400));
+    X509_CRL_set1_nextUpdate(crl, ASN1_TIME_set(t, to ? to : gen_now + 86400));
     if (revoked) {
         X509_REVOKED *entry = X509_REVOKED_new();
 
         X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(revoked));
-        X509_REVOKED_set_revocationDate(entry, ASN1_TIME_set(t, GEN_TIME - 90000));
+        X509_REVOKED_set_revocationDate(entry, ASN1_TIME_set(t, gen_now - 90000));
         X509_CRL_add0_revoked(crl, entry);
     }
     X509_CRL_sort(crl);

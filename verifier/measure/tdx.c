@@ -140,7 +140,9 @@ static int measure_rtmr1(const struct sv_tdx_params *p, uint8_t rtmr[48], char *
     if (!kernel)
         return -ENOMEM;
     memcpy(kernel, p->kernel, p->kernel_size);
-    rc = sh_sim_patch_bzimage(kernel, p->kernel_size, p->memory_size, p->initrd_size);
+    rc = p->kernel_unpatched
+             ? 0
+             : sh_sim_patch_bzimage(kernel, p->kernel_size, p->memory_size, p->initrd_size);
     if (rc)
         bad(why, why_size, "the kernel is no bzImage, or memory is too small for the initrd");
     else if ((rc = sh_sim_authenticode(digest, kernel, p->kernel_size)))

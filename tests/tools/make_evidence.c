@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// make_evidence KIND FOLDER [fuzz]: writes made-up evidence and its collateral as files, valid now.
+// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp vlek csv1 csv2 log
+#include "tests/gen/evidence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *folder;
+
+static void save(const char *name, const void *data, size_t size)
+{
+    char path[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void save_blob(const char *name, const struct gen_blob *b)
+{
+    save(name, b->data, b->size);
+}
+
+static void save_signed(const char *name, const char *member, const struct gen_blob *body,
+                        const struct gen_blob *sig)
+{
+    char *text = malloc(body->size + 512);
+    int n = sprintf(text, "{\"%s\":%.*s,\"signature\":\"%.*s\"}", member, (int)body->size,
+                    (char *)body->data, (int)sig->size, (char *)sig->data);
+
+    save(name, text, (size_t)n);
+    free(text);
+}
+
+static void intel(struct gen_intel_options o)
+{
+    struct gen_intel g;
+    char *json;
+
+    gen_intel(&o, &g);
+    json = gen_intel_collateral(&g);
+    save_blob("quote.bin", &g.quote);
+    save_blob("root.pem", &g.root);
+    save_blob("pck_chain.pem", &g.pck_chain);
+    save("collateral.json", json, strlen(json));
+    save_signed("tcb_info.json", "tcbInfo", &g.tcb_info, &g.tcb_sig);
+    save_signed("qe_identity.json", "enclaveIdentity", &g.qe_identity, &g.qe_sig);
+    save_blob("tcb_signing_chain.pem", &g.tcb_chain);
+    save_blob("pck_crl.der", &g.pck_crl);
+    save_blob("pck_crl_issuer_chain.pem", &g.pck_crl_chain);
+    save_blob("root_ca_crl.der", &g.root_crl);
+    free(json);
+    gen_intel_free(&g);
+}
+
+static void snp(struct gen_snp_options o)
+{
+    struct gen_snp g;
+
+    gen_snp(&o, &g);
+    save_blob("report.bin", &g.report);
+    save_blob("signer.der", &g.signer);
+    save_blob("ask.pem", &g.ask);
+    save_blob("ark.pem", &g.ark);
+    gen_snp_free(&g);
+}
+
+static void csv(int version)
+{
+    struct gen_csv_options o = {.version = version};
+    struct gen_csv g;
+
+    gen_csv(&o, &g);
+    save_blob("report.bin", &g.report);
+    save_blob("hsk_cek.cert", &g.chain);
+    save_blob("hrk.cert", &g.root);
+    gen_csv_free(&g);
+}
+
+int main(int argc, char **argv)
+{
+    const char *kind = argc > 2 ? argv[1] : "";
+    struct gen_blob log;
+    uint8_t rtmr[4][48];
+
+    folder = argc > 2 ? argv[2] : "";
+    gen_now = (int64_t)time(NULL);
+    if (!strcmp(kind, "sgx3"))
+        intel((struct gen_intel_options){.version = 3});
+    else if (!strcmp(kind, "sgx5"))
+        intel((struct gen_intel_options){.version = 5});
+    else if (!strcmp(kind, "tdx4"))
+        intel((struct gen_intel_options){.version = 4, .tdx = true});
+    else if (!strcmp(kind, "tdx5"))
+        intel((struct gen_intel_options){.version = 5, .tdx = true});
+    else if (!strcmp(kind, "tdx15"))
+        intel((struct gen_intel_options){.version = 5, .tdx = true, .body_type = 3});
+    else if (!strcmp(kind, "sim"))
+        intel((struct gen_intel_options){.version = 4, .tdx = true, .simulated_root = true});
+    else if (!strcmp(kind, "snp"))
+        snp((struct gen_snp_options){.version = 3});
+    else if (!strcmp(kind, "vlek"))
+        snp((struct gen_snp_options){.version = 3, .vlek = true});
+    else if (!strcmp(kind, "csv1") || !strcmp(kind, "csv2"))
+        csv(kind[3] - '0');
+    else if (!strcmp(kind, "log")) {
+        log = gen_event_log(rtmr);
+        save_blob("log.bin", &log);
+        free(log.data);
+    } else {
+        fprintf(stderr, "usage: make_evidence KIND FOLDER\n");
+        return 1;
+    }
+    return 0;
+}
