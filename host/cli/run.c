@@ -43,6 +43,7 @@ const char sh_usage_run[] =
     "                         policy allows it (--allow mount at build)\n"
     "      --tee NAME         auto (default), tdx, snp, csv, tdx-sim\n"
     "      --boot pvh|bzimage how a simulated TD boots; pvh is faster\n"
+    "      --firmware FILE    the machine's firmware, instead of the distribution's for this TEE\n"
     "      --debug            keep the kernel's console in the instance's folder (--allow debug)\n"
     "\n"
     "^P ^Q detaches from a terminal; three ^C within five seconds kill.\n";

@@ -40,6 +40,7 @@ struct sh_instance_config {
     char *tee;
     bool simulated;
     enum sh_vm_boot boot;
+    char *firmware; /* absolute; NULL: the TEE's default */
     uint64_t memory;
     uint32_t cpus;
     bool network;

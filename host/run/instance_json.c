@@ -13,6 +13,7 @@ void sh_instance_config_free(struct sh_instance_config *c)
     free(c->name);
     free(c->reference);
     free(c->tee);
+    free(c->firmware);
     sh_strings_free(&c->command);
     free(c->ports);
     for (size_t i = 0; i < c->mount_count; i++) {
@@ -42,6 +43,8 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddStringToObject(root, "tee", c->tee);
     cJSON_AddBoolToObject(root, "simulated", c->simulated);
     cJSON_AddStringToObject(root, "boot", c->boot == SH_VM_BOOT_PVH ? "pvh" : "bzimage");
+    if (c->firmware)
+        cJSON_AddStringToObject(root, "firmware", c->firmware);
     cJSON_AddNumberToObject(root, "memory", (double)c->memory);
     cJSON_AddNumberToObject(root, "cpus", c->cpus);
     cJSON_AddBoolToObject(root, "network", c->network);
@@ -173,6 +176,8 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->tee = sh_strdup(get_text(&r, "tee"));
     c->simulated = get_bool(&r, "simulated");
     c->boot = strcmp(get_text(&r, "boot"), "bzimage") ? SH_VM_BOOT_PVH : SH_VM_BOOT_BZIMAGE;
+    if (cJSON_GetObjectItemCaseSensitive(root, "firmware"))
+        c->firmware = sh_strdup(get_text(&r, "firmware"));
     c->memory = (uint64_t)get_number(&r, "memory", 9e15);
     c->cpus = (uint32_t)get_number(&r, "cpus", 65535);
     c->network = get_bool(&r, "network");

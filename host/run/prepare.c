@@ -106,6 +106,8 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     c->name = o->name ? sh_strdup(o->name) : NULL;
     c->reference = sh_strdup(o->image);
     c->boot = o->boot;
+    if (o->firmware && !(c->firmware = realpath(o->firmware, NULL)))
+        return sh_fail_errno(err, -errno, "cannot read the firmware %s", o->firmware);
     c->memory = o->memory ? o->memory : m->memory ? m->memory : SH_VM_MEMORY_DEFAULT;
     c->memory = (c->memory + (1 << 20) - 1) >> 20 << 20;
     c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_VM_CPUS_DEFAULT;
@@ -165,7 +167,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     for (size_t i = 0; i < c->mount_count; i++)
         p->shares[i] = (struct sh_vm_share){c->mounts[i].source, c->mounts[i].read_only};
     p->vm = (struct sh_vm_config){
-        .tee = tee, .boot = c->boot, .name = c->name,
+        .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
         .vmlinux = p->paths[0], .bzimage = p->paths[1], .initramfs = p->paths[2],
         .root_image = p->paths[3], .config_disk = p->paths[4],
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
@@ -220,8 +222,8 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
         c->simulated = tee->simulated;
         sh_hex(c->launch_digest, digest, sizeof(digest));
         /* Missing QEMU or firmware must show before there is an instance. */
-        struct sh_vm_config probe = {.tee = tee, .boot = c->boot, .memory = c->memory,
-                                     .cpus = c->cpus, .channel_fd = -1, .simtd_fd = -1};
+        struct sh_vm_config probe = {.tee = tee, .boot = c->boot, .firmware = c->firmware,
+                                     .memory = c->memory, .cpus = c->cpus, .channel_fd = -1, .simtd_fd = -1};
         cleanup_free char *vmlinux = sh_format("%s/base/vmlinux", p->image.path);
         cleanup_free char *bzimage = sh_format("%s/base/bzImage", p->image.path);
         cleanup_free char *initramfs = sh_format("%s/base/initramfs", p->image.path);
@@ -238,6 +240,7 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
             p->vm.qemu = probe.qemu;
             p->vm.firmware = probe.firmware;
             p->vm.kvm = probe.kvm;
+            p->vm.quote_socket = probe.quote_socket;
             p->vm.cbit_position = probe.cbit_position;
             p->vm.reduced_phys_bits = probe.reduced_phys_bits;
             r = write_new_files(p, &launch, err);

@@ -15,7 +15,7 @@
 
 enum {
     OPT_TTY = 256, OPT_NO_TTY, OPT_RM, OPT_NAME, OPT_ENV_FILE, OPT_ENTRYPOINT, OPT_NETWORK,
-    OPT_HOSTNAME, OPT_CPUS, OPT_TEE, OPT_BOOT, OPT_DEBUG, OPT_HELP,
+    OPT_HOSTNAME, OPT_CPUS, OPT_TEE, OPT_BOOT, OPT_FIRMWARE, OPT_DEBUG, OPT_HELP,
 };
 
 static const struct option long_options[] = {
@@ -42,6 +42,7 @@ static const struct option long_options[] = {
     {"cpus", required_argument, NULL, OPT_CPUS},
     {"tee", required_argument, NULL, OPT_TEE},
     {"boot", required_argument, NULL, OPT_BOOT},
+    {"firmware", required_argument, NULL, OPT_FIRMWARE},
     {"debug", no_argument, NULL, OPT_DEBUG},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -205,6 +206,7 @@ static int take_option(struct sh_run_options *o, int c, char *value, struct sh_e
     case OPT_CPUS: return set_cpus(o, value, err);
     case OPT_TEE: o->tee = value; return 0;
     case OPT_BOOT: return set_boot(o, value, err);
+    case OPT_FIRMWARE: o->firmware = value; return 0;
     case OPT_DEBUG: o->debug = true; return 0;
     default: return -EINVAL;
     }

@@ -25,6 +25,7 @@ struct sh_run_options {
     uint64_t memory; /* 0: not given */
     uint32_t cpus;   /* 0: not given */
     enum sh_vm_boot boot;
+    const char *firmware; /* NULL: the TEE's default */
     enum sh_tty_choice tty;
     bool detach, remove, debug, attach, help;
 };

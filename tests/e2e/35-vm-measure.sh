@@ -56,6 +56,17 @@ a, b = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 print(a['mrtd'] == b['mrtd'], [x == y for x, y in zip(a['rtmr'], b['rtmr'])])" "$before" "$after")" \
     "True [True, True, False, True]"
 
+# A firmware of one's own is another machine too, predicted as run.
+firmware=$("$SHELTER" measure --json --tee tdx-sim m | json '["firmware"]' | tr -d '"')
+{ head -c 65535 "$firmware" && printf '\376'; } >"$T/changed.rom"
+changed=$(predict -m 96M --firmware "$T/changed.rom")
+same "another firmware moves MRTD" "$([ "$(json '["mrtd"]' <<<"$changed")" = "$(json '["mrtd"]' <<<"$after")" ] || echo moved)" moved
+cp "$firmware" "$T/same.rom"
+status "run --firmware" 0 "$SHELTER" run --name own --tee tdx-sim -m 96M --firmware "$T/same.rom" m /bin/md5 /bin/md5
+same "run --firmware: as predicted" "$(measured own)" "$(predict -m 96M --firmware "$T/same.rom")"
+status "run --firmware of another TEE" 125 "$SHELTER" run --tee snp --firmware "$T/same.rom" m
+one_line "run --firmware of another TEE: in one line" "kernel hashes"
+
 # Errors: one line, 125.
 status "unknown image" 125 "$SHELTER" measure nothing-here
 one_line "unknown image: in one line" "nothing-here"
