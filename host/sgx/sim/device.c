@@ -186,9 +186,9 @@ static int evict_one(struct sgxsim *dev)
     return -ENOMEM;
 }
 
-static int take_page(struct sgxsim *dev, uint64_t offset)
+static int take_page(struct sgxsim *dev)
 {
-    while (sim_epc_take(dev, offset) != 0) {
+    while (sim_epc_take(dev) != 0) {
         if (evict_one(dev) != 0)
             return -ENOMEM;
     }
@@ -200,7 +200,7 @@ static int bring_back(struct sgxsim *dev, uint64_t offset)
     struct sim_page *p = sim_page(dev, offset);
     if ((p->state & PAGE_EVICTED) == 0)
         return 0;
-    if (take_page(dev, offset) != 0)
+    if (take_page(dev) != 0)
         return -ENOMEM;
     p->state = (uint8_t)((p->state & ~PAGE_EVICTED) | PAGE_REFERENCED);
     sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
@@ -227,7 +227,7 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
     }
     if ((p->state & PAGE_VALID) == 0) {
         struct sgx_pageinfo info = {.linaddr = dev->base + offset};
-        if (!dev->initialized || take_page(dev, offset) != 0)
+        if (!dev->initialized || take_page(dev) != 0)
             return SIM_FAULT_SIGNAL;
         if (sim_eaug(dev, &info) != SGX_SUCCESS) {
             sim_epc_give(dev, offset);
@@ -381,7 +381,7 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
         .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
     if ((p->state & PAGE_VALID) != 0)
         return -EBUSY;
-    if (take_page(dev, offset) != 0)
+    if (take_page(dev) != 0)
         return -ENOMEM;
     pthread_mutex_lock(&page_lock);
     int ret = fetch(page, src, sizeof(page));

@@ -147,9 +147,10 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
     sh_put_le64(record + 8, offset);
     memcpy(record + 16, &secinfo, 48);
     EVP_DigestUpdate(dev->hash, record, sizeof(record));
-    *p = (struct sim_page){.state = PAGE_VALID | PAGE_REFERENCED,
-                           .type = (uint8_t)type,
-                           .perm = (uint8_t)(secinfo.flags & SGX_SECINFO_RWX)};
+    sim_epc_set(dev, offset,
+                (struct sim_page){.state = PAGE_VALID | PAGE_REFERENCED,
+                                  .type = (uint8_t)type,
+                                  .perm = (uint8_t)(secinfo.flags & SGX_SECINFO_RWX)});
     SIM_COUNT(dev, eadd);
     return SGX_SUCCESS;
 }
@@ -247,9 +248,10 @@ int sim_eaug(struct sgxsim *dev, const struct sgx_pageinfo *info)
     struct sim_page *p = sim_page(dev, info->linaddr - dev->base);
     if ((p->state & PAGE_VALID) != 0)
         return SIM_PF;
-    *p = (struct sim_page){.state = PAGE_VALID | PAGE_PENDING | PAGE_REFERENCED,
-                           .type = SGX_PT_REG,
-                           .perm = SGX_SECINFO_R | SGX_SECINFO_W};
+    sim_epc_set(dev, info->linaddr - dev->base,
+                (struct sim_page){.state = PAGE_VALID | PAGE_PENDING | PAGE_REFERENCED,
+                                  .type = SGX_PT_REG,
+                                  .perm = SGX_SECINFO_R | SGX_SECINFO_W});
     SIM_COUNT(dev, eaug);
     return SGX_SUCCESS;
 }

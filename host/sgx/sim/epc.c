@@ -83,7 +83,7 @@ uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end)
     return end;
 }
 
-int sim_epc_take(struct sgxsim *dev, uint64_t offset)
+int sim_epc_take(struct sgxsim *dev)
 {
     struct sgxsim_stats *s = &dev->stats;
     if (dev->options.epc_pages != 0 && s->epc_pages >= dev->options.epc_pages)
@@ -91,8 +91,14 @@ int sim_epc_take(struct sgxsim *dev, uint64_t offset)
     uint64_t now = SIM_COUNT(dev, epc_pages) + 1;
     if (now > s->epc_peak_pages)
         s->epc_peak_pages = now;
-    dev->groups[(offset >> GROUP_SHIFT) / 64] |= 1ull << ((offset >> GROUP_SHIFT) % 64);
     return 0;
+}
+
+/* An entry of the EPCM becomes valid. */
+void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry)
+{
+    dev->groups[(offset >> GROUP_SHIFT) / 64] |= 1ull << ((offset >> GROUP_SHIFT) % 64);
+    *sim_page(dev, offset) = entry;
 }
 
 /* The page's frame goes back to the host, and its next user finds zeros. */

@@ -166,7 +166,8 @@ static inline struct sim_page *sim_page(struct sgxsim *dev, uint64_t offset)
 }
 /* Next page from `offset` with a valid entry; `end` if none. */
 uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
-int sim_epc_take(struct sgxsim *dev, uint64_t offset); /* an EPC page: 0, -ENOMEM */
+int sim_epc_take(struct sgxsim *dev); /* an EPC page: 0, -ENOMEM */
+void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset);
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size);
