@@ -69,7 +69,7 @@ static int entry_failed(struct reader *r, int code)
 {
     struct sh_error inner = *r->err;
     r->err->text[0] = 0;
-    return sh_fail(r->err, code, "%s is refused: its entry %s", r->source->name, inner.text);
+    return sh_fail(r->err, code, "%s is refused: %s", r->source->name, inner.text);
 }
 
 static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode *inode)
@@ -268,6 +268,9 @@ static int read_entries(struct reader *r)
         if (a < ARCHIVE_WARN)
             return r->err->text[0] ? -EIO : archive_failed(r);
         int code = add_entry(r, e);
+        bool named = !strncmp(r->err->text, r->source->name, strlen(r->source->name));
+        if ((code == -ENAMETOOLONG || code == -E2BIG) && !named)
+            return entry_failed(r, code);
         if (code)
             return code;
     }
