@@ -61,6 +61,8 @@ def from_root(tops):
     seen = []
     for top in tops:
         seen.append(top)
+        if os.path.islink(top):
+            continue
         for folder, folders, files in os.walk(top, onerror=lambda e: sys.exit(str(e))):
             seen += [os.path.join(folder, n) for n in folders + files]
     for path in sorted(seen, key=os.fsencode):
