@@ -13,6 +13,8 @@ FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c dhcp.c tar.c config.c \
     error.c users.c path.c) trusted/agent/http.c $(LIB_SRC)
+FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c)
+FUZZ_LIBS_measure_sim := -lcrypto
 
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
