@@ -14,7 +14,8 @@ struct image {
 /* `count` objects of `size` bytes at `at`, or NULL. */
 static const void *part(const struct image *v, uint64_t at, uint64_t count, uint64_t size)
 {
-    if (at > v->size || size == 0 || count > (v->size - at) / size)
+    if (at > v->size || size == 0 || at % (size < 8 ? size : 8) != 0 ||
+        count > (v->size - at) / size)
         return NULL;
     return v->base + at;
 }

@@ -169,7 +169,8 @@ int harness_build(struct harness *h, const struct harness_options *o, bool stop_
     ret = sign(h, &secs, o, err);
     if (ret != 0)
         return ret;
-    if ((ret = sgx_enclave_create(&h->e, &sgx_driver_sim, &d, &secs, err)) != 0)
+    if ((ret = sgx_enclave_create(&h->e, o->driver ? o->driver : &sgx_driver_sim, &d, &secs,
+                                  err)) != 0)
         return ret;
     b.sign = false;
     if (o->flip != 0)

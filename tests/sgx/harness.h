@@ -35,6 +35,7 @@ struct harness {
 };
 
 struct harness_options {
+    const struct sgx_driver *driver; /* NULL: the simulated processor */
     bool strict;
     uint64_t base, size; /* 0: 1 << 44, H_SIZE; base UINT64_MAX: 0 */
     uint64_t shift;      /* where in ELRANGE the H_ offsets start */
