@@ -110,6 +110,8 @@ struct thread {
     bool woken;    /* guarded by the lock */
     bool sleeping; /* in port_wait for the sake of a wait queue */
     struct list lock_node;
+    struct list wake_node; /* to be woken when the lock is given up */
+    uint32_t pins;         /* somebody is about to wake it: not to be freed */
 
     uint64_t clear_tid;   /* user address, or 0 */
     uint64_t robust_list; /* user address, or 0 */
@@ -172,6 +174,8 @@ static inline struct thread *self(void)
 /* base/lock.c */
 void los_lock(void);
 void los_unlock(void);
+/* With the lock held: wakes t, which sleeps, once the lock is free (it would only wait for it). */
+void los_wake_later(struct thread *t);
 
 /* base/wait.c: a queue of threads that wait for something. */
 struct wait_queue {

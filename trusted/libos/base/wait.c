@@ -25,7 +25,7 @@ void wait_wake_thread(struct thread *t)
 {
     t->woken = true;
     if (t->sleeping)
-        port_wake(t);
+        los_wake_later(t);
 }
 
 void wait_wake_all(struct wait_queue *q)

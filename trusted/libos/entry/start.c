@@ -9,6 +9,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/net/sock.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
@@ -262,6 +263,8 @@ static int start_inside(const struct port_start *start, struct thread *t)
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
     t->tid = process.pid;
+    struct sh_view network = sh_manifest_get(&m, SH_TAG_NETWORK, 0);
+    net_outside = !(network.data && network.size == 4 && !memcmp(network.data, "none", 4));
     uint64_t cache = port_info.memory_size ? port_info.memory_size / 8 : 256ul << 20;
     r = image_open(m.root_size, m.root_hash, cache >> PAGE_SHIFT);
     if (!r)
@@ -306,6 +309,7 @@ struct thread *los_first_thread(void)
     first.call_nr = -1;
     list_init(&first.node);
     list_init(&first.lock_node);
+    list_init(&first.wake_node);
     sig_queue_init(&first.pending);
     return &first;
 }

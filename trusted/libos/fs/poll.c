@@ -26,8 +26,8 @@ static int check_inside(struct poll_item *items, size_t count)
         struct poll_item *p = &items[i];
         if (!p->file)
             continue;
-        if (!p->file->ops->handle)
-            p->ready = file_poll(p->file) & (p->events | ALWAYS);
+        bool asks_host = p->file->ops->handle && !p->file->ops->poll;
+        p->ready = asks_host ? 0 : file_poll(p->file) & (p->events | ALWAYS);
         if (p->ready && (!p->wanted || p->wanted(p)))
             ready++;
     }
@@ -42,9 +42,10 @@ static int check_handles(struct poll_item *items, size_t count, const struct por
         struct poll_item *p = &items[i];
         if (!p->file || !p->file->ops->handle)
             continue;
-        p->ready = w->ready & (p->events | ALWAYS);
+        bool counted = p->ready && (!p->wanted || p->wanted(p));
+        p->ready |= w->ready & (p->events | ALWAYS);
         w++;
-        if (p->ready && (!p->wanted || p->wanted(p)))
+        if (!counted && p->ready && (!p->wanted || p->wanted(p)))
             ready++;
     }
     return ready;

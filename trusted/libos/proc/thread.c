@@ -15,7 +15,8 @@ static void reap(void)
 {
     list_for_safe (it, nx, &zombies) {
         struct thread *t = container_of(it, struct thread, node);
-        if (!__atomic_load_n(&t->gone, __ATOMIC_ACQUIRE))
+        if (!__atomic_load_n(&t->gone, __ATOMIC_ACQUIRE) ||
+            __atomic_load_n(&t->pins, __ATOMIC_ACQUIRE))
             continue;
         list_remove(it);
         if (t->fixed)
@@ -42,6 +43,7 @@ struct thread *thread_new(void)
     t->call_nr = -1;
     list_init(&t->node);
     list_init(&t->lock_node);
+    list_init(&t->wake_node);
     sig_queue_init(&t->pending);
     return t;
 }

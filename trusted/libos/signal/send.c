@@ -52,7 +52,7 @@ void sig_wake_for_mask(struct thread *t)
 {
     __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
     if (t->sleeping)
-        port_wake(t);
+        los_wake_later(t);
     else if (t != self())
         port_thread_kick(t);
 }

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets as files.
+#include "trusted/libos/net/sock.h"
+
+#include <asm/ioctls.h>
+#include <asm/poll.h>
+#include <linux/net.h>
+
+#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
+
+bool net_outside = true;
+
+struct sock *sock_new(int family, int type)
+{
+    struct sock *s = los_alloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->family = (uint16_t)family;
+    s->type = type;
+    s->refs = 1;
+    s->handle = -1;
+    wait_queue_init(&s->wait);
+    list_init(&s->names);
+    list_init(&s->chunks);
+    list_init(&s->pending);
+    list_init(&s->pend_node);
+    return s;
+}
+
+void sock_get(struct sock *s)
+{
+    s->refs++;
+}
+
+void sock_put(struct sock *s)
+{
+    if (--s->refs == 0)
+        los_free(s);
+}
+
+int sock_sleep(struct file *f, struct sock *s, uint16_t events, uint64_t deadline)
+{
+    if (f->flags & O_NONBLOCK)
+        return -EAGAIN;
+    struct port_wait item = {.handle = s->handle, .events = events};
+    struct waiter w;
+    wait_begin(&w, &s->wait);
+    int r = wait_sleep_handles(&item, s->handle >= 0, deadline);
+    wait_end(&w);
+    if (r == -ETIMEDOUT)
+        return -EAGAIN;
+    return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
+}
+
+uint64_t sock_deadline(uint64_t timeout)
+{
+    return timeout ? deadline_in(timeout) : NO_DEADLINE;
+}
+
+static long sock_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct sock *s = f->data;
+    struct addr from;
+    uint32_t files = 0;
+    bool cut;
+    if (s->handle >= 0 && s->state != SOCK_LISTENING && list_empty(&s->chunks))
+        return outside_receive(f, s, io, 0, &from, &cut);
+    return inside_receive(f, s, io, 0, &from, NULL, &files, &cut);
+}
+
+static long sock_write(struct file *f, struct io *io, uint64_t offset)
+{
+    struct sock *s = f->data;
+    if (s->peer || s->handle < 0)
+        return inside_send(f, s, s->peer, io, 0, NULL, 0);
+    return outside_send(f, s, io, 0, NULL);
+}
+
+static uint32_t sock_poll(struct file *f)
+{
+    struct sock *s = f->data;
+    /* With a handle, the host's word on writing counts, not ours. */
+    return s->handle >= 0 ? inside_poll(s) & ~(uint32_t)(POLLOUT | POLLWRNORM | POLLHUP)
+                          : inside_poll(s);
+}
+
+static long sock_ioctl(struct file *f, uint64_t request, uint64_t arg)
+{
+    struct sock *s = f->data;
+    int n = (int)s->queued;
+    if (request != FIONREAD)
+        return request == 0x8912 /* SIOCGIFCONF */ ? -EINVAL : -ENOTTY;
+    return user_write(arg, &n, sizeof(n));
+}
+
+static void sock_release(struct file *f)
+{
+    struct sock *s = f->data;
+    inside_close(s);
+    if (s->handle >= 0) {
+        stats.calls_out++;
+        port_close(s->handle);
+        s->handle = -1;
+    }
+    sock_put(s);
+}
+
+static const struct file_ops inside_ops = {
+    .read = sock_read,
+    .write = sock_write,
+    .poll = sock_poll,
+    .ioctl = sock_ioctl,
+    .release = sock_release,
+    .name = "socket",
+    .stream = true,
+};
+const struct file_ops outside_ops;
+const struct file_ops outside_ops = {
+    .read = sock_read,
+    .write = sock_write,
+    .poll = sock_poll,
+    .ioctl = sock_ioctl,
+    .release = sock_release,
+    .name = "socket",
+    .stream = true,
+    .handle = true,
+};
+
+struct file *sock_file(struct sock *s, uint32_t flags)
+{
+    struct file *f =
+        file_new(s->handle >= 0 ? &outside_ops : &inside_ops, O_RDWR | (flags & O_NONBLOCK));
+    if (!f) {
+        inside_close(s);
+        sock_put(s);
+        return NULL;
+    }
+    f->data = s;
+    f->wait = &s->wait;
+    f->host_handle = s->handle;
+    return f;
+}
+
+struct sock *sock_of(int fd, int *error, struct file **f)
+{
+    *f = fd_file(fd);
+    *error = *f ? -ENOTSOCK : -EBADF;
+    if (!*f || ((*f)->ops != &inside_ops && (*f)->ops != &outside_ops))
+        return NULL;
+    return (*f)->data;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets. Unix sockets and loopback live inside and never meet the host; only what names an outside
+// address gets a handle of the host. A socket bound to "any" address listens on both sides.
+#ifndef LIBOS_SOCK_H
+#define LIBOS_SOCK_H
+
+#include "trusted/libos/fs/file.h"
+
+#ifndef AF_UNIX /* the kernel's headers leave them to a libc */
+#define AF_UNSPEC 0
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
+#endif
+
+#define ADDR_SIZE_MAX 112u /* of struct sockaddr_un with room for a NUL */
+#define RIGHTS_MAX 32u     /* files in one message */
+
+struct addr {
+    uint32_t size; /* 0: none */
+    union {
+        uint16_t family;
+        uint8_t bytes[ADDR_SIZE_MAX];
+    };
+};
+
+enum sock_state { SOCK_NEW, SOCK_LISTENING, SOCK_CONNECTING, SOCK_CONNECTED };
+
+/* What was sent and not yet received: a message, or a piece of a stream. */
+struct chunk {
+    struct list node;
+    uint32_t size, at;
+    struct addr from;
+    struct file *files[RIGHTS_MAX];
+    uint32_t file_count;
+    uint8_t data[];
+};
+
+struct sock {
+    uint16_t family;
+    int type; /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
+    enum sock_state state;
+    uint32_t refs;
+    struct wait_queue wait;
+    struct addr own, other;
+    struct list names; /* in the table of bound sockets */
+    struct inode *path; /* bound unix path */
+
+    /* inside */
+    struct sock *peer; /* counted; connected stream or default destination of datagrams */
+    bool peer_gone, read_shut, write_shut;
+    struct list chunks;
+    uint64_t queued;      /* bytes in chunks */
+    struct list pending;  /* listening: connections not yet accepted */
+    struct list pend_node;
+    uint32_t pending_count, backlog;
+
+    int32_t handle; /* of the host, or -1 */
+    int error;      /* SO_ERROR */
+    uint64_t receive_timeout, send_timeout; /* ns; 0: none */
+    int32_t options[8];
+};
+
+#define QUEUE_SIZE (256u << 10)
+
+extern bool net_outside; /* the image allows a network */
+
+/* net/sock.c */
+struct sock *sock_new(int family, int type);
+void sock_get(struct sock *s);
+void sock_put(struct sock *s);
+struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference */
+struct sock *sock_of(int fd, int *error, struct file **f);
+int sock_sleep(struct file *f, struct sock *s, uint16_t events, uint64_t deadline);
+uint64_t sock_deadline(uint64_t timeout);
+
+/* net/inside.c */
+int inside_pair(struct sock *a, struct sock *b);
+int inside_connect(struct sock *s, struct sock *listener);
+long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io, int flags,
+                 struct file **files, uint32_t file_count);
+long inside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
+                    struct file **files, uint32_t *file_count, bool *truncated);
+uint32_t inside_poll(struct sock *s);
+void inside_close(struct sock *s);
+
+/* net/name.c: bound addresses */
+bool addr_is_loopback(const struct addr *a);
+bool addr_is_any(const struct addr *a);
+uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
+int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
+int name_bind(struct sock *s, const struct addr *a);
+struct sock *name_find(const struct sock *from, const struct addr *a, int *error); /* not counted */
+int name_ephemeral(struct sock *s); /* a port of our own for a socket that has none */
+
+/* net/outside.c */
+int outside_open(struct file *f, struct sock *s);
+int outside_connect(struct file *f, struct sock *s, const struct addr *a);
+long outside_accept(struct sock *s, struct sock **out);
+long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
+long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
+                     bool *truncated);
+int outside_listen(struct file *f, struct sock *s, uint32_t backlog);
+int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
+
+#endif
