@@ -65,7 +65,7 @@ static void send_size(struct pump *p)
     uint16_t rows, columns;
     uint8_t bytes[4];
     sh_terminal_size(&rows, &columns);
-    if (!p->a->tty || !p->started || !rows || !columns)
+    if (!p->a->tty || !rows || !columns)
         return;
     sh_put_le16(bytes, rows);
     sh_put_le16(bytes + 2, columns);
@@ -139,6 +139,7 @@ static void output_failed(struct pump *p, struct output *o, int code)
 {
     o->broken = true;
     sh_fifo_free(&o->waiting);
+    grant(p, (unsigned)(o - p->output)); /* what still comes is dropped, but the end is behind it */
     if (o != &p->output[0])
         return;
     if (code != EPIPE)
@@ -357,6 +358,8 @@ enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
     *status = 0;
     if (p.started)
         session_started(&p);
+    else
+        send_size(&p); /* so that the program finds it when it starts */
     grant(&p, 0);
     grant(&p, 1);
     while (!p.ended && !p.detached && !p.lost) {

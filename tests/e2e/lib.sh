@@ -34,7 +34,7 @@ same() {
 status() {
     local name=$1 want=$2 got
     shift 2
-    timeout "${LIMIT:-120}" "$@" >"$T/out" 2>"$T/err"
+    timeout -k 5 "${LIMIT:-120}" "$@" >"$T/out" 2>"$T/err"
     got=$?
     if [ $got -eq "$want" ]; then ok "$name"; else
         not_ok "$name: status $got, want $want"

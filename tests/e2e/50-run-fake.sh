@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+# run and the life of an instance against a stand-in for QEMU: what a guest does that is honest, hangs,
+# dies or lies, and what becomes of clients and state.
+. tests/e2e/lib.sh
+[ -f build/base/vmlinux ] && [ -f build/base/initramfs ] || { skip "run-fake: no build/base (make tools)"; exit 0; }
+export SHELTER_QEMU=$ROOT/tests/fake_guest.py SHELTER_ACCEL=tcg
+printf '\177ELF' >"$T/nothing"
+cp /bin/busybox "$T/prog" 2>/dev/null || cp "$(command -v true)" "$T/prog"
+"$SHELTER" build -t plain -f "$T/prog" >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
+"$SHELTER" build -t open -f "$T/prog" --allow exec --allow signal >/dev/null 2>&1
+"$SHELTER" build -t locked -f "$T/prog" --lock >/dev/null 2>&1
+LIMIT=30
+fake() { FAKE_GUEST=$1; export FAKE_GUEST; }
+state() { "$SHELTER" inspect --json "$1" | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["state"], d["exit_code"])'; }
+field() { "$SHELTER" inspect --json "$1" | python3 -c "import json,sys; print(json.load(sys.stdin)['$2'])"; }
+nothing_left() { [ "$("$SHELTER" ps -aq | wc -l)" -eq 0 ]; }
+
+# --- exit statuses ---
+fake exit:0; status "exit status 0" 0 "$SHELTER" run --rm plain
+fake exit:7; status "exit status 7" 7 "$SHELTER" run --rm plain
+fake exit:300; status "an exit status too large is cut" 44 "$SHELTER" run --rm plain
+fake signal:9; status "killed by signal 9 is 137" 137 "$SHELTER" run --rm plain
+fake error:127:'no such command'; status "not found is 127" 127 "$SHELTER" run plain; one_line "its reason is one line" 'no such command'
+check "a workload that never ran leaves nothing" nothing_left
+fake "early-error:125:$(printf 'bad\033[2Jdisk')"; status "an error before hello" 125 "$SHELTER" run plain; one_line "control characters are not printed" 'bad\?\[2Jdisk'
+fake trickle; status "frames may come byte by byte" 6 "$SHELTER" run --rm plain
+
+# --- guests that die, hang or lie ---
+fake panic; status "a panic while booting is 125" 125 "$SHELTER" run plain; one_line "a panic is told" 'while it booted.*-m'
+fake panic-late; status "a panic while running is 125" 125 "$SHELTER" run --rm plain; same "output before the panic arrives" "$(cat "$T/out")" "last words"
+fake qemu-error; status "QEMU's failure is 125" 125 "$SHELTER" run plain; one_line "QEMU's last line is told" 'could not set up what it wants'
+fake qemu-crash; status "QEMU's crash is 125" 125 "$SHELTER" run plain; one_line "a crash is told" 'killed by signal 6'
+for lie in big-frame unknown-frame unknown-session no-hello two-hellos; do
+    fake $lie; status "$lie ends the instance" 125 "$SHELTER" run --rm plain
+    grep -qE 'broke the rules|speaks version' "$T/err" && ok "$lie is told" || not_ok "$lie is told: $(cat "$T/err")"
+done
+fake version; status "another version of the channel" 125 "$SHELTER" run plain; one_line "the version is told" 'version 77.*build the image again'
+check "guests that lie leave nothing behind" nothing_left
+fake silent
+"$SHELTER" run --name quiet plain >/dev/null 2>&1 </dev/null &
+pid=$!
+until_true 10 "$SHELTER" inspect quiet
+same "before hello it is starting" "$(state quiet)" "starting None"
+kill -INT $pid; wait $pid
+same "^C while it boots ends it" $? 130
+check "and leaves nothing" nothing_left
+SHELTER_QEMU=/nonexistent/qemu status "missing QEMU is 125" 125 "$SHELTER" run plain; one_line "missing QEMU is told" 'install|no such|is not there'
+check "missing QEMU leaves nothing" nothing_left
+
+# --- streams ---
+head -c 20000000 /dev/urandom >"$T/random"
+fake cat; timeout 60 "$SHELTER" run --rm plain <"$T/random" >"$T/back" 2>/dev/null
+check "20 MB through stdin and stdout, byte for byte" cmp "$T/random" "$T/back"
+fake both:3000000
+timeout 60 "$SHELTER" run --rm plain 2>"$T/e" | { sleep 2; cat; } >"$T/o"
+same "stdout and stderr are separate, bytes of stdout" "$(wc -c <"$T/o")" 3000000
+same "bytes of stderr" "$(grep -v simulated "$T/e" | wc -c)" 3000000
+# stdout blocked: stderr arrives all the same (its 3 MB and the stuck stdout share one connection).
+mkfifo "$T/fifo"
+sleep 100 <"$T/fifo" & holder=$!
+timeout 60 "$SHELTER" run --rm plain 2>"$T/e" >"$T/fifo" &
+pid=$!
+until_true 15 sh -c "[ \$(wc -c <'$T/e') -ge 3000000 ]" && ok "a blocked stdout does not hold up stderr" || not_ok "a blocked stdout does not hold up stderr: $(wc -c <"$T/e")"
+kill $holder; wait $holder 2>/dev/null; wait $pid
+fake flood:50000000
+timeout 20 "$SHELTER" run --rm plain 2>/dev/null | head -c 10 >"$T/o"
+same "a reader that goes away ends the run" "${PIPESTATUS[0]}/$(cat "$T/o")" "137/0000000000"
+fake cat
+printf 'closed' | timeout 20 "$SHELTER" run --rm plain >&- 2>/dev/null
+same "a closed stdout is no hang" $? 0
+fake obey
+timeout 20 "$SHELTER" run --name bg plain </dev/null >/dev/null 2>&1 & pid=$!
+until_true 10 sh -c "'$SHELTER' ps -q | grep -q ."
+
+# --- attached, detached, killed ---
+until_true 10 sh -c "'$SHELTER' status bg"
+kill -9 $pid; wait $pid 2>/dev/null
+same "a killed command leaves its instance running" "$(state bg)" "running None"
+status "its name is taken" 125 "$SHELTER" run -d --name bg plain; one_line "taken name is told" "name 'bg' is taken"
+timeout 20 "$SHELTER" attach bg >"$T/o" 2>&1 & pid=$!
+sleep 0.3
+status "stop sends TERM" 0 "$SHELTER" stop bg
+wait $pid; same "attach ends with the workload's status" $? 143
+same "state after stop" "$(state bg)" "exited 143"
+status "wait on an ended one" 0 "$SHELTER" wait bg; same "wait prints the status" "$(cat "$T/out")" 143
+status "logs after the end" 0 "$SHELTER" logs bg; same "what it wrote is in the log" "$(cat "$T/out")" up
+status "start again" 0 "$SHELTER" start bg
+status "start what runs" 125 "$SHELTER" start bg; one_line "told" 'runs already'
+status "rm of a running one is refused" 125 "$SHELTER" rm bg; one_line "told" 'is running'
+status "kill -s USR1 is refused by policy" 125 "$SHELTER" kill -s USR1 bg; one_line "told" '[-]-allow signal'
+status "exec is refused by policy" 126 "$SHELTER" exec bg ls; one_line "told" '[-]-allow exec'
+status "kill" 0 "$SHELTER" kill bg; same "killed is 137" "$(state bg)" "exited 137"
+status "logs of both lives" 0 "$SHELTER" logs bg; same "logs go on" "$(tr '\n' ' ' <"$T/out")" "up up "
+status "logs --tail 1" 0 "$SHELTER" logs --tail 1 bg; same "one line" "$(cat "$T/out")" "up"
+status "rm" 0 "$SHELTER" rm bg
+check "rm leaves nothing" nothing_left
+
+fake hang
+"$SHELTER" run -d --name deaf plain >/dev/null 2>&1
+qemu=$(field deaf pid)
+status "stop kills what does not obey" 0 "$SHELTER" stop -t 1 deaf
+same "its status" "$(state deaf)" "exited 137"
+kill -0 "$qemu" 2>/dev/null && not_ok "no VM stays: $qemu" || ok "no VM stays"
+"$SHELTER" start deaf >/dev/null 2>&1
+qemu=$(field deaf pid) sup=$(field deaf supervisor_pid)
+timeout 20 "$SHELTER" wait deaf >"$T/o" 2>"$T/err" & pid=$!
+kill -9 "$sup"
+until_true 5 sh -c "! kill -0 $qemu" && ok "the VM dies with its supervisor" || not_ok "the VM dies with its supervisor"
+same "ps does not show it as running" "$("$SHELTER" ps -q | wc -l)" 0
+same "its state is dead" "$(state deaf)" "dead None"
+wait $pid; same "who waited is told" "$?/$(grep -c 'is dead' "$T/err")" "125/1"
+"$SHELTER" clean >/dev/null
+check "clean removes the dead" nothing_left
+"$SHELTER" run -d --name frozen plain >/dev/null 2>&1
+kill -STOP "$(field frozen supervisor_pid)"
+status "rm -f also ends a supervisor that hangs" 0 "$SHELTER" rm -f frozen
+check "and leaves nothing" nothing_left
+
+fake obey
+for i in 1 2; do "$SHELTER" run -d --rm --name same plain >"$T/id.$i" 2>/dev/null & pids[$i]=$!; done
+wait ${pids[1]}; a=$?; wait ${pids[2]}; b=$?
+same "two at once with one name: one wins" "$(printf '%s\n' $a $b | sort -n | tr '\n' ' ')" "0 125 "
+"$SHELTER" stop same >/dev/null; check "--rm removes" nothing_left
+timeout 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
+until_true 10 sh -c "'$SHELTER' ps | grep -q running"
+kill -TERM $pid; wait $pid
+same "TERM is passed on" $? 143
+fake hang
+timeout 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
+until_true 10 sh -c "'$SHELTER' ps | grep -q running"
+child=$(pgrep -P $pid -f 'run plain' | head -1)
+for i in 1 2 3; do kill -INT ${child:-$pid}; sleep 0.2; done; wait $pid
+same "three ^C kill" $? 137
+"$SHELTER" rm --all >/dev/null 2>&1
+
+# --- exec ---
+fake exec
+"$SHELTER" run -d --name x open >/dev/null 2>&1
+status "exec has its own status" 5 sh -c "echo input | '$SHELTER' exec -e A=b -w /w -u me x prog 'two words'"
+same "what exec passes on" "$(cat "$T/out")" "argv prog,two words env A=b dir /w user me tty 0"
+same "its stdin" "$(cat "$T/err")" "input"
+status "what the guest refuses is 126" 126 "$SHELTER" exec x no; one_line "with the guest's reason" 'not this one'
+for i in 1 2 3 4 5 6 7 8; do echo $i | "$SHELTER" exec x p >/dev/null 2>"$T/x.$i" & xs[$i]=$!; done
+for i in 1 2 3 4 5 6 7 8; do wait ${xs[$i]}; done
+same "eight at once" "$(cat "$T"/x.? | tr -d '\n')" 12345678
+check "kill -s USR1 where the policy allows it" "$SHELTER" kill -s USR1 x
+same "its status" "$("$SHELTER" wait x)" 138
+fake lying-exec
+"$SHELTER" start x >/dev/null 2>&1
+status "an exec answered for another session ends the instance" 137 "$SHELTER" exec x p
+same "as a broken rule" "$(state x)" "exited 125"
+fake overrun
+"$SHELTER" start x >/dev/null 2>&1
+status "data beyond credit ends the instance" 137 "$SHELTER" exec x p
+same "as a broken rule too" "$("$SHELTER" inspect --json x | grep -c 'beyond its credit')" 1
+"$SHELTER" rm x >/dev/null
+
+# --- what is checked before anything starts ---
+fake exit:0
+status "unknown image" 125 "$SHELTER" run nosuch; one_line "told" "nosuch"
+status "-it" 125 "$SHELTER" run -it plain; one_line "told" 'there is no -it'
+status "too little memory" 125 "$SHELTER" run -m 20M plain; one_line "told" 'at least 48M'
+status "no such option" 125 "$SHELTER" run --nonsense plain; one_line "told" 'nonsense'
+status "a locked command" 125 "$SHELTER" run locked other; one_line "told" 'locked'
+status "a locked environment" 125 "$SHELTER" run -e A=b locked; one_line "told" 'locked'
+status "-v without policy" 125 "$SHELTER" run -v /tmp:/data plain; one_line "told" '[-]-allow mount'
+status "--debug without policy" 125 "$SHELTER" run --debug plain; one_line "told" '[-]-allow debug'
+status "--tee sgx" 125 "$SHELTER" run --tee sgx plain; one_line "told" 'no enclave'
+status "-p with --network none" 125 "$SHELTER" run --network none -p 80 plain; one_line "told" 'network'
+status "-p of the agent's port" 125 "$SHELTER" run -p 8006:8006 plain; one_line "told" 'attestation agent'
+python3 -c '
+import socket, sys, time
+t = socket.socket(); t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); t.bind(("127.0.0.1", 0)); t.listen()
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", 0))
+open(sys.argv[1], "w").write("%d %d" % (t.getsockname()[1], u.getsockname()[1])); time.sleep(60)' "$T/ports" & pid=$!
+until_true 10 test -s "$T/ports"; read -r tcp udp <"$T/ports"
+status "TCP port in use" 125 "$SHELTER" run -p $tcp:80 plain; one_line "told" "port $tcp .*in use"
+status "UDP port in use" 125 "$SHELTER" run -p $udp:53/udp plain; one_line "told" "port $udp .*in use"
+kill $pid; wait $pid 2>/dev/null
+status "one port twice" 125 "$SHELTER" run -p $tcp:80 -p $tcp:81 plain; one_line "told" 'in use'
+check "nothing of this left an instance" nothing_left
+
+# --- a full disk ---
+if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=40k none "$T/small" 2>/dev/null; then
+    cleanup_hooks+=("umount '$T/small'")
+    mkdir -p "$T/store2"; cp -r "$SHELTER_STORE/images" "$SHELTER_STORE/tags" "$T/store2/"
+    ln -s "$T/small" "$T/store2/instances"
+    fake flood:200000
+    SHELTER_STORE=$T/store2 timeout 20 "$SHELTER" run --name full plain >"$T/o" 2>/dev/null
+    same "a full disk does not stop a workload" "$?/$(wc -c <"$T/o")" "0/200000"
+    same "its end is known all the same" "$(SHELTER_STORE=$T/store2 "$SHELTER" inspect --json full | grep -c '"exited"')" 1
+    dd if=/dev/zero of="$T/small/fill" bs=1k 2>/dev/null
+    SHELTER_STORE=$T/store2 status "no space for another instance" 125 "$SHELTER" run plain; one_line "told" 'No space left'
+    SHELTER_STORE=$T/store2 "$SHELTER" rm full >/dev/null 2>&1
+else
+    skip "full disk: needs root and tmpfs"
+fi
