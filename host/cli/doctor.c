@@ -13,7 +13,8 @@ const char sh_usage_doctor[] =
     "Tells for each TEE what this host has and lacks, and what to do about it. The first run may\n"
     "take five seconds longer: it boots a guest under KVM to see whether that really works.\n"
     "\n"
-    "      --json   as JSON: usable, tees (tee, simulated, usable, checks), host (checks); a check\n"
+    "      --json   as JSON: usable, tees (tee, simulated, usable, checks), host (checks); a "
+    "check\n"
     "               has what, ok, detail and, where something lacks, remedy\n"
     "\n"
     "Exit status: 0 when at least one TEE or simulation is usable, else 1.\n";
@@ -67,9 +68,8 @@ static void print_plain(const cJSON *root)
 
 int cmd_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     bool json = false, usable = false;
     int c;
     optind = 0;

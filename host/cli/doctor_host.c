@@ -10,23 +10,27 @@
 #include "host/image/store.h"
 #include "host/vm/parts.h"
 
-#define SPACE_WANTED (2ull << 30) /* an image of some hundred megabytes, twice, and a kernel build */
+#define SPACE_WANTED                                                                               \
+    (2ull << 30) /* an image of some hundred megabytes, twice, and a kernel build */
 
 static void check_qemu(cJSON *checks)
 {
     struct sh_error err = {0};
     char version[32];
     const char *qemu = sh_vm_find_qemu();
-    if (!sh_doctor_check(checks, "QEMU", qemu, "install qemu-system-x86, or name it in SHELTER_QEMU",
-                         "%s", qemu ? qemu : "qemu-system-x86_64 is not there"))
+    if (!sh_doctor_check(checks, "QEMU", qemu,
+                         "install qemu-system-x86, or name it in SHELTER_QEMU", "%s",
+                         qemu ? qemu : "qemu-system-x86_64 is not there"))
         return;
     bool ok = !sh_vm_qemu_version(qemu, version, &err);
-    sh_doctor_check(checks, "QEMU version", ok, "install qemu-system-x86",
-                    "%s", ok ? version : err.text);
+    sh_doctor_check(checks, "QEMU version", ok, "install qemu-system-x86", "%s",
+                    ok ? version : err.text);
     bool user = sh_vm_qemu_lists(qemu, "-netdev", "user");
-    sh_doctor_check(checks, "network", user, "install a QEMU with slirp (Debian: qemu-system-x86), or "
-                    "run with --network none", "%s", user ? "user mode (slirp), IPv4"
-                    : "this QEMU has no user-mode networking");
+    sh_doctor_check(checks, "network", user,
+                    "install a QEMU with slirp (Debian: qemu-system-x86), or "
+                    "run with --network none",
+                    "%s",
+                    user ? "user mode (slirp), IPv4" : "this QEMU has no user-mode networking");
 }
 
 static void check_base(cJSON *checks)
@@ -39,8 +43,10 @@ static void check_base(cJSON *checks)
             sh_fail_errno(&err, -errno, "cannot read %s", path);
     }
     bool ok = dir && !err.text[0];
-    sh_doctor_check(checks, "base files", ok, "run 'make tools' in Shelter's folder, or name one in "
-                    "SHELTER_BASE", "%s", ok ? dir : err.text);
+    sh_doctor_check(checks, "base files", ok,
+                    "run 'make tools' in Shelter's folder, or name one in "
+                    "SHELTER_BASE",
+                    "%s", ok ? dir : err.text);
 }
 
 static void check_store(cJSON *checks)
@@ -50,14 +56,18 @@ static void check_store(cJSON *checks)
     struct statvfs fs;
     char size[16];
     bool ok = !sh_store_open(&store, &err);
-    if (!sh_doctor_check(checks, "store", ok, "make the folder writable, or name another in "
-                         "SHELTER_STORE", "%s", ok ? store.path : err.text))
+    if (!sh_doctor_check(checks, "store", ok,
+                         "make the folder writable, or name another in "
+                         "SHELTER_STORE",
+                         "%s", ok ? store.path : err.text))
         return;
     if (!fstatvfs(store.dir_fd, &fs)) {
         uint64_t space = (uint64_t)fs.f_bavail * fs.f_frsize;
         sh_format_size(size, sizeof(size), space);
-        sh_doctor_check(checks, "disk space", space >= SPACE_WANTED, "free some space, or name another "
-                        "folder in SHELTER_STORE", "%s free in the store", size);
+        sh_doctor_check(checks, "disk space", space >= SPACE_WANTED,
+                        "free some space, or name another "
+                        "folder in SHELTER_STORE",
+                        "%s free in the store", size);
     }
     sh_store_close(&store);
 }

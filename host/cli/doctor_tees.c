@@ -30,7 +30,8 @@ static bool leaf(unsigned number, unsigned sub, unsigned out[4])
     return __get_cpuid_count(number, sub, &out[0], &out[1], &out[2], &out[3]);
 }
 
-/* SDM vol. 3D: leaf 7 EBX.2 SGX, ECX.30 SGX_LC; leaf 12H.0 EAX.1 SGX2, EBX.0 EXINFO; 12H.1 EAX.7 KSS. */
+/* SDM vol. 3D: leaf 7 EBX.2 SGX, ECX.30 SGX_LC; leaf 12H.0 EAX.1 SGX2, EBX.0 EXINFO; 12H.1 EAX.7
+ * KSS. */
 static void check_sgx(cJSON *list)
 {
     cJSON *tee = add_tee(list, "sgx", false), *checks = cJSON_CreateArray();
@@ -38,8 +39,10 @@ static void check_sgx(cJSON *list)
     struct utsname u;
     int major = 0;
     bool sgx = leaf(7, 0, seven) && (seven[1] & 1u << 2);
-    bool ok = sh_doctor_check(checks, "CPU", sgx, "use an Intel Xeon (Ice Lake or later) and enable SGX "
-                              "in the BIOS", sgx ? "has SGX" : "has no SGX, or the BIOS turned it off");
+    bool ok = sh_doctor_check(checks, "CPU", sgx,
+                              "use an Intel Xeon (Ice Lake or later) and enable SGX "
+                              "in the BIOS",
+                              sgx ? "has SGX" : "has no SGX, or the BIOS turned it off");
     if (sgx) {
         bool has2 = leaf(0x12, 0, zero) && (zero[0] & 2), exinfo = zero[1] & 1;
         bool kss = leaf(0x12, 1, one) && (one[0] & 1u << 7), flc = seven[2] & 1u << 30;
@@ -50,11 +53,14 @@ static void check_sgx(cJSON *list)
     }
     uname(&u);
     sscanf(u.release, "%d", &major);
-    ok &= sh_doctor_check(checks, "kernel", major >= 6, "use Linux 6.0 or later (EDMM)", "%s", u.release);
+    ok &= sh_doctor_check(checks, "kernel", major >= 6, "use Linux 6.0 or later (EDMM)", "%s",
+                          u.release);
     bool device = !access("/dev/sgx_enclave", R_OK | W_OK);
-    ok &= sh_doctor_check(checks, "device", device, "load the kernel's SGX driver, join the group sgx",
-                          "/dev/sgx_enclave%s%s", device ? "" : ": ", device ? "" : strerror(errno));
-    ok &= sh_doctor_check(checks, "Shelter", false, "run it in a confidential VM", "enclaves are not in this "
+    ok &= sh_doctor_check(
+        checks, "device", device, "load the kernel's SGX driver, join the group sgx",
+        "/dev/sgx_enclave%s%s", device ? "" : ": ", device ? "" : strerror(errno));
+    ok &= sh_doctor_check(checks, "Shelter", false, "run it in a confidential VM",
+                          "enclaves are not in this "
                           "version");
     finish_tee(tee, ok, checks);
 }
@@ -64,8 +70,8 @@ static void check_parameter(cJSON *checks, const char *module, const char *name,
     char value[16] = "";
     cleanup_free char *path = sh_format("/sys/module/%s/parameters/%s", module, name);
     bool there = sh_vm_read_line(path, value, sizeof(value));
-    sh_doctor_check(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module, name,
-                    there ? value : "(not there)");
+    sh_doctor_check(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module,
+                    name, there ? value : "(not there)");
 }
 
 static void check_device(cJSON *checks, const char *path, const char *remedy)
@@ -83,7 +89,10 @@ static void check_qemu(cJSON *checks, int major, int minor, const char *what)
     const char *qemu = sh_vm_find_qemu();
     bool ok = qemu && !sh_vm_need_qemu(qemu, major, minor, what, &err) &&
               !sh_vm_qemu_version(qemu, version, &err);
-    sh_doctor_check(checks, "QEMU", ok, NULL, "%s%s%s", ok ? version : qemu ? err.text : "qemu-system-x86_64 is not there; install qemu-system-x86",
+    sh_doctor_check(checks, "QEMU", ok, NULL, "%s%s%s",
+                    ok     ? version
+                    : qemu ? err.text
+                           : "qemu-system-x86_64 is not there; install qemu-system-x86",
                     ok ? " has " : "", ok ? what : "");
 }
 
@@ -110,25 +119,32 @@ static bool cpu_is(const char *vendor)
 static void check_tdx(cJSON *checks)
 {
     bool intel = cpu_is("GenuineIntel");
-    sh_doctor_check(checks, "CPU", intel, "use an Intel Xeon with TDX (Emerald Rapids or later; Sapphire "
-                    "Rapids in some models)", intel ? "made by Intel" : "not made by Intel");
-    check_parameter(checks, "kvm_intel", "tdx", "use Linux 6.16 or later with kvm_intel.tdx=1, and enable "
+    sh_doctor_check(checks, "CPU", intel,
+                    "use an Intel Xeon with TDX (Emerald Rapids or later; Sapphire "
+                    "Rapids in some models)",
+                    intel ? "made by Intel" : "not made by Intel");
+    check_parameter(checks, "kvm_intel", "tdx",
+                    "use Linux 6.16 or later with kvm_intel.tdx=1, and enable "
                     "TDX in the BIOS");
     check_device(checks, "/dev/kvm", "join the group kvm");
     check_qemu(checks, 10, 1, "tdx-guest");
     check_firmware(checks, &sh_tee_tdx);
     bool qgs = !access("/var/run/tdx-qgs/qgs.socket", W_OK);
-    sh_doctor_check(checks, "quote service", true, NULL, "%s", qgs ? "/var/run/tdx-qgs/qgs.socket"
-                    : "no socket of Intel's tdx-qgs; vsock port 4050 will be tried");
+    sh_doctor_check(checks, "quote service", true, NULL, "%s",
+                    qgs ? "/var/run/tdx-qgs/qgs.socket"
+                        : "no socket of Intel's tdx-qgs; vsock port 4050 will be tried");
 }
 
 static void check_snp(cJSON *checks)
 {
     unsigned a[4] = {0};
     bool snp = leaf(0x8000001f, 0, a) && (a[0] & 1u << 4); /* Fn8000_001F EAX.4 */
-    sh_doctor_check(checks, "CPU", snp && cpu_is("AuthenticAMD"), "use an AMD EPYC 7003 or later and "
-                    "enable SEV-SNP in the BIOS", snp ? "has SEV-SNP" : "has no SEV-SNP");
-    check_parameter(checks, "kvm_amd", "sev_snp", "use Linux 6.11 or later with kvm_amd.sev_snp=1, and "
+    sh_doctor_check(checks, "CPU", snp && cpu_is("AuthenticAMD"),
+                    "use an AMD EPYC 7003 or later and "
+                    "enable SEV-SNP in the BIOS",
+                    snp ? "has SEV-SNP" : "has no SEV-SNP");
+    check_parameter(checks, "kvm_amd", "sev_snp",
+                    "use Linux 6.11 or later with kvm_amd.sev_snp=1, and "
                     "enable SNP and its RMP in the BIOS");
     check_device(checks, "/dev/sev", "load the kernel's ccp driver; run as root or join its group");
     check_device(checks, "/dev/kvm", "join the group kvm");
@@ -159,9 +175,10 @@ static void check_accelerator(cJSON *checks)
     config.initramfs = initramfs;
     bool kvm = dir && !sh_vm_prepare(&config, &err) && config.kvm;
     sh_doctor_check(checks, "accelerator", true, NULL, "%s",
-                    kvm                          ? "KVM (a guest booted under it)"
-                    : access("/dev/kvm", R_OK | W_OK) ? "TCG, slow: /dev/kvm cannot be opened"
-                                                      : "TCG, slow: no guest boots under /dev/kvm here");
+                    kvm ? "KVM (a guest booted under it)"
+                    : access("/dev/kvm", R_OK | W_OK)
+                        ? "TCG, slow: /dev/kvm cannot be opened"
+                        : "TCG, slow: no guest boots under /dev/kvm here");
 }
 
 static void check_simulation(cJSON *list)
@@ -174,8 +191,8 @@ static void check_simulation(cJSON *list)
         struct sh_error no_base = {0};
         cleanup_free char *dir = sh_base_find(NULL, &no_base);
         check_firmware(checks, &sh_tee_tdx_sim);
-        ok = sh_doctor_check(checks, "base files", dir, "run 'make tools' in Shelter's folder", "%s",
-                             dir ? dir : no_base.text);
+        ok = sh_doctor_check(checks, "base files", dir, "run 'make tools' in Shelter's folder",
+                             "%s", dir ? dir : no_base.text);
         check_accelerator(checks);
     }
     finish_tee(tee, ok, checks);

@@ -54,9 +54,9 @@ static void print_plain(const cJSON *result)
         int i = 0;
         if (cJSON_IsString(field))
             printf("%-14s %s\n", field->string, field->valuestring);
-        cJSON_ArrayForEach(item, field) printf("%s%-*d %s\n", field->string,
-                                               14 - (int)strlen(field->string), i++,
-                                               cJSON_IsString(item) ? item->valuestring : "-");
+        cJSON_ArrayForEach(item, field)
+            printf("%s%-*d %s\n", field->string, 14 - (int)strlen(field->string), i++,
+                   cJSON_IsString(item) ? item->valuestring : "-");
     }
 }
 
@@ -77,6 +77,8 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
     sh_store_close(&store);
     if (r)
         return r;
+    if (cJSON_IsTrue(cJSON_GetObjectItem(result, "simulated")))
+        sh_tee_warn_simulated(cJSON_GetObjectItem(result, "tee")->valuestring);
     if (json) {
         char *text = cJSON_Print(result);
         puts(text);
@@ -94,11 +96,21 @@ static int take_option(int c, struct sh_predict *what, bool *json)
     char *end;
     unsigned long n;
     switch (c) {
-    case OPT_TEE: what->tee = optarg; return 0;
-    case OPT_FIRMWARE: what->firmware = optarg; return 0;
-    case OPT_CPU_MODEL: what->cpu_model = optarg; return 0;
-    case OPT_DEBUG: what->debug = true; return 0;
-    case OPT_JSON: *json = true; return 0;
+    case OPT_TEE:
+        what->tee = optarg;
+        return 0;
+    case OPT_FIRMWARE:
+        what->firmware = optarg;
+        return 0;
+    case OPT_CPU_MODEL:
+        what->cpu_model = optarg;
+        return 0;
+    case OPT_DEBUG:
+        what->debug = true;
+        return 0;
+    case OPT_JSON:
+        *json = true;
+        return 0;
     case 'm':
         if (sh_parse_size(optarg, &what->memory) || !what->memory)
             return sh_cli_usage("measure", "-m %s is no size; write 512M or 2G", optarg);

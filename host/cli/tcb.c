@@ -12,7 +12,8 @@
 const char sh_usage_tcb[] =
     "Usage: shelter tcb [--json]\n"
     "\n"
-    "Prints, per TEE, the parts that an attacker must break: files, lines, bytes. The numbers were\n"
+    "Prints, per TEE, the parts that an attacker must break: files, lines, bytes. The numbers "
+    "were\n"
     "counted when the base files were built; in the source tree 'make tcb' counts again.\n"
     "\n"
     "      --json   as JSON: parts (tees, part, files, lines, bytes, what); null is unknown\n";
@@ -20,9 +21,9 @@ const char sh_usage_tcb[] =
 static bool belongs(const cJSON *part, const char *tee)
 {
     const cJSON *t;
-    cJSON_ArrayForEach(t, cJSON_GetObjectItem(part, "tees"))
-        if (cJSON_IsString(t) && !strcmp(t->valuestring, tee))
-            return true;
+    cJSON_ArrayForEach(
+        t, cJSON_GetObjectItem(part, "tees")) if (cJSON_IsString(t) &&
+                                                  !strcmp(t->valuestring, tee)) return true;
     return false;
 }
 
@@ -94,9 +95,8 @@ static int print_tcb(bool json, struct sh_error *err)
 
 int cmd_tcb(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct sh_error err = {0};
     bool json = false;
     int c;

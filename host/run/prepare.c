@@ -18,9 +18,7 @@
 void sh_warn_simulated(const struct sh_instance_config *config)
 {
     if (config->simulated)
-        fprintf(stderr,
-                "shelter: warning: %s is a simulated TEE: it protects nothing and is for development "
-                "only\n", config->tee);
+        sh_tee_warn_simulated(config->tee);
 }
 
 static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)

@@ -46,7 +46,8 @@ void sh_vm_machine_args(struct sh_strings *argv, const char *more)
 void sh_vm_memfd_args(const struct sh_vm_config *config, struct sh_strings *argv)
 {
     sh_strings_add(argv, "-object");
-    sh_strings_addf(argv, "memory-backend-memfd,id=ram0,size=%llu,share=on,prealloc=off,reserve=off",
+    sh_strings_addf(argv,
+                    "memory-backend-memfd,id=ram0,size=%llu,share=on,prealloc=off,reserve=off",
                     (unsigned long long)config->memory);
 }
 
@@ -94,7 +95,8 @@ static void add_port(struct sh_strings *argv, const char *id, int fd, const char
 static void add_channels(const struct sh_vm_config *config, struct sh_strings *argv)
 {
     sh_strings_add(argv, "-device");
-    /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are. */
+    /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are.
+     */
     sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s", config->simtd_fd >= 0 ? 3 : 2,
                     virtio_options(config));
     add_port(argv, "channel", config->channel_fd, SH_CHANNEL_PORT);
@@ -107,7 +109,8 @@ static int add_network(const struct sh_vm_config *config, struct sh_strings *arg
 {
     if (!config->network) {
         if (config->port_count)
-            return sh_fail(err, -EINVAL, "cannot publish port %u: the shelter has no network; "
+            return sh_fail(err, -EINVAL,
+                           "cannot publish port %u: the shelter has no network; "
                            "leave out -p or --network none",
                            config->ports[0].guest_port);
         return 0;
@@ -121,12 +124,13 @@ static int add_network(const struct sh_vm_config *config, struct sh_strings *arg
         struct in_addr address;
         if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1) {
             sh_buffer_free(&b);
-            return sh_fail(err, -EINVAL, "cannot publish on '%s': user-mode networking publishes on "
-                           "numeric IPv4 addresses only", p->host_address);
+            return sh_fail(err, -EINVAL,
+                           "cannot publish on '%s': user-mode networking publishes on "
+                           "numeric IPv4 addresses only",
+                           p->host_address);
         }
-        cleanup_free char *forward =
-            sh_format(",hostfwd=%s:%s:%u-:%u", p->udp ? "udp" : "tcp", p->host_address,
-                      p->host_port, p->guest_port);
+        cleanup_free char *forward = sh_format(",hostfwd=%s:%s:%u-:%u", p->udp ? "udp" : "tcp",
+                                               p->host_address, p->host_port, p->guest_port);
         sh_buffer_add(&b, forward, strlen(forward));
     }
     sh_buffer_add(&b, "", 1);
@@ -138,20 +142,20 @@ static int add_network(const struct sh_vm_config *config, struct sh_strings *arg
     return 0;
 }
 
-/* security_model=none: files have the guest's modes and QEMU's owner, so both sides see plain files,
- * as with docker; chown is ignored. `mapped` would hide owner and mode in attributes that the host's
- * programs do not know and turn symlinks into files; `passthrough` needs root. */
+/* security_model=none: files have the guest's modes and QEMU's owner, so both sides see plain
+ * files, as with docker; chown is ignored. `mapped` would hide owner and mode in attributes that
+ * the host's programs do not know and turn symlinks into files; `passthrough` needs root. */
 static void add_shares(const struct sh_vm_config *config, struct sh_strings *argv)
 {
     for (size_t i = 0; i < config->share_count; i++) {
         const struct sh_vm_share *s = &config->shares[i];
         cleanup_free char *path = sh_vm_escape(s->source);
         sh_strings_add(argv, "-fsdev");
-        sh_strings_addf(argv, "local,id=fs%zu,path=%s,security_model=none,multidevs=remap%s", i, path,
-                        s->read_only ? ",readonly=on" : "");
+        sh_strings_addf(argv, "local,id=fs%zu,path=%s,security_model=none,multidevs=remap%s", i,
+                        path, s->read_only ? ",readonly=on" : "");
         sh_strings_add(argv, "-device");
-        sh_strings_addf(argv, "virtio-9p-pci,fsdev=fs%zu,mount_tag=%s%zu,%s", i, SH_BOOT_SHARE_TAG, i,
-                        virtio_options(config));
+        sh_strings_addf(argv, "virtio-9p-pci,fsdev=fs%zu,mount_tag=%s%zu,%s", i, SH_BOOT_SHARE_TAG,
+                        i, virtio_options(config));
     }
 }
 
@@ -164,12 +168,16 @@ static int check(const struct sh_vm_config *c, struct sh_error *err)
         return sh_fail(err, -EINVAL, "internal error: the VM's description is not complete");
     if (c->memory < SH_VM_MEMORY_MIN) {
         sh_format_size(size, sizeof(size), c->memory);
-        return sh_fail(err, -EINVAL, "%s of memory is too little for the guest kernel; use -m 64M or "
-                       "more", size);
+        return sh_fail(err, -EINVAL,
+                       "%s of memory is too little for the guest kernel; use -m 64M or "
+                       "more",
+                       size);
     }
     if (c->memory > 1ull << 46 || c->memory % 8192)
-        return sh_fail(err, -EINVAL, "a memory size of %llu bytes is not possible; use a multiple of "
-                       "1 MiB up to 64 TiB", (unsigned long long)c->memory);
+        return sh_fail(err, -EINVAL,
+                       "a memory size of %llu bytes is not possible; use a multiple of "
+                       "1 MiB up to 64 TiB",
+                       (unsigned long long)c->memory);
     if (!c->cpus || c->cpus > SH_VM_CPUS_MAX)
         return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", c->cpus,
                        SH_VM_CPUS_MAX);
@@ -190,8 +198,12 @@ int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, st
     sh_strings_add(argv, "-name");
     sh_strings_addf(argv, "guest=%s", name);
     /* Nothing that was not asked for; a reset ends the machine, as a panic must. */
-    static const char *const bare[] = {"-no-user-config", "-nodefaults", "-display", "none",
-                                       "-no-reboot", "-sandbox",
+    static const char *const bare[] = {"-no-user-config",
+                                       "-nodefaults",
+                                       "-display",
+                                       "none",
+                                       "-no-reboot",
+                                       "-sandbox",
                                        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
                                        "resourcecontrol=deny"};
     for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++)

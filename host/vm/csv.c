@@ -6,8 +6,8 @@
 #include "host/vm/parts.h"
 #include "host/vm/sev.h"
 
-/* SEV API, guest policy: no debug (0x1), no key sharing (0x2), encrypted registers (0x4), may not be
- * sent to another platform (0x8). */
+/* SEV API, guest policy: no debug (0x1), no key sharing (0x2), encrypted registers (0x4), may not
+ * be sent to another platform (0x8). */
 #define POLICY "0xf"
 
 static const char *const firmwares[] = {"/usr/share/ovmf/OVMF.amdsev.fd",
@@ -58,7 +58,8 @@ static int probe(struct sh_error *err)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
     const char *found = sh_vm_first_file(firmwares);
     if (!found)
-        return sh_fail(err, -ENOENT, "no CSV firmware is there; install ovmf-amdsev or give "
+        return sh_fail(err, -ENOENT,
+                       "no CSV firmware is there; install ovmf-amdsev or give "
                        "--firmware FILE");
     return sh_vm_firmware_has_hash_table(found, err);
 }

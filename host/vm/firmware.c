@@ -39,7 +39,8 @@ int sh_vm_firmware_has_hash_table(const char *path, struct sh_error *err)
 {
     return need(path, holds_hashes,
                 "has no place for kernel hashes, so kernel and command line would not be "
-                "measured", "ovmf-amdsev", err);
+                "measured",
+                "ovmf-amdsev", err);
 }
 
 int sh_vm_firmware_has_tdx(const char *path, struct sh_error *err)
@@ -53,7 +54,8 @@ int sh_vm_pick_firmware(struct sh_vm_config *config, const char *const *paths, c
     if (!config->firmware)
         config->firmware = sh_vm_first_file(paths);
     if (!config->firmware)
-        return sh_fail(err, -ENOENT, "no firmware for %s is there; install %s or give --firmware FILE",
+        return sh_fail(err, -ENOENT,
+                       "no firmware for %s is there; install %s or give --firmware FILE",
                        config->tee->name, package);
     if (access(config->firmware, R_OK))
         return sh_fail_errno(err, -errno, "cannot read the firmware %s", config->firmware);

@@ -22,8 +22,8 @@
 #define PROBE_MS 5000
 #define REFUSAL_SECONDS (7 * 86400) /* a "no" may come from a busy hour: ask again after a week */
 
-/* What the answer depends on: the host's kernel, QEMU, the CPU, and (by its size) the guest kernel: a
- * trivial guest may run where Linux hangs. */
+/* What the answer depends on: the host's kernel, QEMU, the CPU, and (by its size) the guest kernel:
+ * a trivial guest may run where Linux hangs. */
 static char *cache_name(const struct sh_vm_config *config)
 {
     const char *qemu = config->qemu, *kernel = sh_vm_kernel(config);
@@ -40,8 +40,8 @@ static char *cache_name(const struct sh_vm_config *config)
             break;
         }
     long long size = kernel && !stat(kernel, &st) ? (long long)st.st_size : 0;
-    cleanup_free char *key = sh_format("%s\n%s\n%s\n%s\n%s\n%lld", u.release, u.version, qemu,
-                                       version, cpu, size);
+    cleanup_free char *key =
+        sh_format("%s\n%s\n%s\n%s\n%s\n%lld", u.release, u.version, qemu, version, cpu, size);
     uint8_t digest[SH_SHA256_SIZE];
     char hex[17];
     sh_sha256(digest, key, strlen(key));
@@ -49,7 +49,8 @@ static char *cache_name(const struct sh_vm_config *config)
     return sh_format("kvm-%s", hex);
 }
 
-/* The guest said power-off, not reset: its PID 1 ran. A crash under -no-reboot ends QEMU as well. */
+/* The guest said power-off, not reset: its PID 1 ran. A crash under -no-reboot ends QEMU as well.
+ */
 static bool powered_off(int fd, int64_t deadline)
 {
     static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
@@ -81,11 +82,17 @@ static bool boot_guest(const struct sh_vm_config *config)
         return false;
     cleanup_close int ours = pair[0];
     struct sh_strings argv = {0};
-    const char *const args[] = {config->qemu, "-no-user-config", "-nodefaults", "-display", "none",
-                                "-no-reboot", "-m", "128M", "-accel", "kvm", "-cpu", "host",
-                                "-bios", config->firmware, "-kernel", sh_vm_kernel(config),
-                                "-initrd", config->initramfs, "-append",
-                                SH_BOOT_COMMON " shelter.probe", "-mon", "chardev=qmp,mode=control",
+    const char *const args[] = {config->qemu,  "-no-user-config",
+                                "-nodefaults", "-display",
+                                "none",        "-no-reboot",
+                                "-m",          "128M",
+                                "-accel",      "kvm",
+                                "-cpu",        "host",
+                                "-bios",       config->firmware,
+                                "-kernel",     sh_vm_kernel(config),
+                                "-initrd",     config->initramfs,
+                                "-append",     SH_BOOT_COMMON " shelter.probe",
+                                "-mon",        "chardev=qmp,mode=control",
                                 "-chardev"};
     for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
         sh_strings_add(&argv, args[i]);

@@ -60,8 +60,10 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
     add_line(out, SH_LAUNCH_DEBUG, l->debug ? "1" : NULL);
     sh_buffer_add(out, SH_LAUNCH_TAIL, strlen(SH_LAUNCH_TAIL));
     if (out->size > SH_LAUNCH_SIZE_MAX)
-        return sh_fail(err, -E2BIG, "command, environment and mounts take %zu bytes, at most %u are "
-                       "possible; pass large data by a file", out->size, SH_LAUNCH_SIZE_MAX);
+        return sh_fail(err, -E2BIG,
+                       "command, environment and mounts take %zu bytes, at most %u are "
+                       "possible; pass large data by a file",
+                       out->size, SH_LAUNCH_SIZE_MAX);
     if (sh_launch_check(out->data, out->size))
         return sh_fail(err, -EINVAL, "internal error: the launch config is not canonical");
     sh_sha384(digest, out->data, out->size);

@@ -68,8 +68,10 @@ int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_meas
         };
         r = sh_sim_measure(&in, m);
         if (r)
-            sh_fail(err, r, "cannot measure %s with %s: one of them is damaged, or the memory is too "
-                    "small", sh_vm_kernel(config), config->firmware);
+            sh_fail(err, r,
+                    "cannot measure %s with %s: one of them is damaged, or the memory is too "
+                    "small",
+                    sh_vm_kernel(config), config->firmware);
         memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
     }
     sh_vm_free_files(&files);

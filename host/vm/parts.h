@@ -28,7 +28,7 @@ static inline bool sh_vm_confidential(const struct sh_vm_config *config)
 static inline const char *sh_vm_kernel(const struct sh_vm_config *config)
 {
     return config->tee->simulated && config->boot == SH_VM_BOOT_PVH ? config->vmlinux
-                                                                     : config->bzimage;
+                                                                    : config->bzimage;
 }
 
 /* The first readable file of a NULL-terminated list, or NULL. */
@@ -64,7 +64,8 @@ char *sh_vm_cache_path(const char *name);
 
 /* --- firmware (firmware.c) --- */
 
-/* Can this firmware check kernel hashes (SEV: an entry with the hash table's GUID)? 0, or -EBADMSG. */
+/* Can this firmware check kernel hashes (SEV: an entry with the hash table's GUID)? 0, or -EBADMSG.
+ */
 int sh_vm_firmware_has_hash_table(const char *path, struct sh_error *err);
 /* Is it a TDVF (metadata entry of TDX)? */
 int sh_vm_firmware_has_tdx(const char *path, struct sh_error *err);
@@ -78,7 +79,8 @@ int sh_vm_pick_firmware(struct sh_vm_config *config, const char *const *paths, c
 /* Does a guest really boot under KVM here? Remembered; starts a guest otherwise (5 s at most). */
 bool sh_vm_kvm_works(const struct sh_vm_config *config);
 
-/* Reads a small sysfs or procfs file into out as a string without its newline; false without one. */
+/* Reads a small sysfs or procfs file into out as a string without its newline; false without one.
+ */
 bool sh_vm_read_line(const char *path, char *out, size_t size);
 
 #endif

@@ -30,24 +30,26 @@ cJSON *sh_measurement_json(const struct sh_td_measurement *m)
 }
 
 /* Firmware and QEMU only as far as the measurement depends on them: no accelerator, no probe. */
-static int fill(const struct sh_predict *what, const struct sh_tee *tee, struct sh_vm_config *config,
-                struct sh_error *err)
+static int fill(const struct sh_predict *what, const struct sh_tee *tee,
+                struct sh_vm_config *config, struct sh_error *err)
 {
     uint64_t memory = config->memory;
     config->tee = tee;
     config->boot = tee->simulated ? what->boot : SH_VM_BOOT_BZIMAGE;
     config->firmware = what->firmware;
     if (memory < SH_VM_MEMORY_MIN || memory % 8192)
-        return sh_fail(err, -EINVAL, "a memory size of %llu bytes is not possible; use a multiple of 1 "
-                       "MiB of at least %llu MiB", (unsigned long long)memory, SH_VM_MEMORY_MIN >> 20);
+        return sh_fail(err, -EINVAL,
+                       "a memory size of %llu bytes is not possible; use a multiple of 1 "
+                       "MiB of at least %llu MiB",
+                       (unsigned long long)memory, SH_VM_MEMORY_MIN >> 20);
     if (!config->cpus || config->cpus > SH_VM_CPUS_MAX)
         return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", config->cpus,
                        SH_VM_CPUS_MAX);
     return tee->firmware(config, err);
 }
 
-/* TDX: the firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it by
- * its event log. Nothing of ours extends RTMR3, but a workload may. */
+/* TDX: the firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it
+ * by its event log. Nothing of ours extends RTMR3, but a workload may. */
 static int measure_tdx(const struct sh_vm_config *config, const struct sh_vm_files *files,
                        cJSON *result, struct sh_error *err)
 {
@@ -95,8 +97,10 @@ static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_fil
         .guest_features = 1, /* SNP alone: what QEMU asks of KVM */
     };
     if (!sv_vcpu_sig(model, &p.vcpu_sig))
-        return sh_fail(err, -EINVAL, "there is no reference value for the CPU model '%s'; name one of "
-                       "QEMU's EPYC models, such as " SH_VM_SNP_CPU, model);
+        return sh_fail(err, -EINVAL,
+                       "there is no reference value for the CPU model '%s'; name one of "
+                       "QEMU's EPYC models, such as " SH_VM_SNP_CPU,
+                       model);
     SHA256(files->kernel.data, files->kernel.size, p.kernel_sha256);
     SHA256(files->initramfs.data, files->initramfs.size, p.initrd_sha256);
     sv_sev_hash_cmdline(command_line, p.cmdline_sha256);
@@ -122,8 +126,10 @@ static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *
         return r;
     }
     if (strcmp(name, "tdx") && strcmp(name, "snp"))
-        return sh_fail(err, -ENODATA, "there is no reference value for %s: its firmware measures in a "
-                       "way that is not published; take the value of a machine you trust", name);
+        return sh_fail(err, -ENODATA,
+                       "there is no reference value for %s: its firmware measures in a "
+                       "way that is not published; take the value of a machine you trust",
+                       name);
     r = sh_vm_load_files(config, &files, err);
     if (!r)
         r = !strcmp(name, "tdx") ? measure_tdx(config, &files, result, err)

@@ -11,16 +11,16 @@
 struct sh_predict {
     const char *tee; /* "auto": what `run` would take */
     enum sh_vm_boot boot;
-    const char *firmware; /* NULL: the back end's default */
+    const char *firmware;  /* NULL: the back end's default */
     const char *cpu_model; /* SNP; NULL: the default */
-    uint64_t memory; /* 0: the image's or the default */
-    unsigned cpus;   /* 0: likewise */
+    uint64_t memory;       /* 0: the image's or the default */
+    unsigned cpus;         /* 0: likewise */
     bool debug;
 };
 
-/* *result: {"tee", "simulated", "image", "memory", "cpus", "boot", "firmware", "measurement"}, owned by
- * the caller. `measurement` holds what the evidence's fields must be: mrtd and rtmr (TDX, tdx-sim),
- * launch_digest (SNP). -ENODATA with a sentence where there can be no reference value. */
+/* *result: {"tee", "simulated", "image", "memory", "cpus", "boot", "firmware", "measurement"},
+ * owned by the caller. `measurement` holds what the evidence's fields must be: mrtd and rtmr (TDX,
+ * tdx-sim), launch_digest (SNP). -ENODATA with a sentence where there can be no reference value. */
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err);
 

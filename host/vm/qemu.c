@@ -69,7 +69,8 @@ char *sh_vm_cache_path(const char *name)
     return sh_format("%s/%s", dir, name);
 }
 
-/* Runs QEMU with one or two arguments and collects what it prints on stdout, at most size - 1 bytes. */
+/* Runs QEMU with one or two arguments and collects what it prints on stdout, at most size - 1
+ * bytes. */
 static void ask(const char *qemu, const char *option, const char *value, char *out, size_t size)
 {
     int fds[2];
@@ -113,10 +114,9 @@ int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     char line[512];
     if (stat(qemu, &st))
         return sh_fail_errno(err, -errno, "cannot find QEMU at %s", qemu);
-    cleanup_free char *key =
-        sh_format("%llx.%llx.%llx.%lld ", (unsigned long long)st.st_dev,
-                  (unsigned long long)st.st_ino, (unsigned long long)st.st_size,
-                  (long long)st.st_mtime);
+    cleanup_free char *key = sh_format("%llx.%llx.%llx.%lld ", (unsigned long long)st.st_dev,
+                                       (unsigned long long)st.st_ino,
+                                       (unsigned long long)st.st_size, (long long)st.st_mtime);
     cleanup_free char *cache = sh_vm_cache_path("qemu-version");
     if (cache && sh_vm_read_line(cache, line, sizeof(line)) && !strncmp(line, key, strlen(key)) &&
         sscanf(line + strlen(key), "%31[0-9.]", out) == 1)
@@ -145,6 +145,8 @@ int sh_vm_need_qemu(const char *qemu, int major, int minor, const char *what, st
     sscanf(version, "%d.%d", &has_major, &has_minor);
     if (has_major > major || (has_major == major && has_minor >= minor))
         return 0;
-    return sh_fail(err, -EOPNOTSUPP, "QEMU %s has no %s; install QEMU %d.%d or later (Debian 13 or its "
-                   "backports), or name it in SHELTER_QEMU", version, what, major, minor);
+    return sh_fail(err, -EOPNOTSUPP,
+                   "QEMU %s has no %s; install QEMU %d.%d or later (Debian 13 or its "
+                   "backports), or name it in SHELTER_QEMU",
+                   version, what, major, minor);
 }

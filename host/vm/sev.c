@@ -39,10 +39,13 @@ int sh_sev_probe(const char *parameter, const char *what, const char *needs, str
         return sh_fail(err, -ENODEV, "the host's KVM does not know %s; it takes %s (kvm_amd)", what,
                        needs);
     if (value[0] != 'Y' && value[0] != '1')
-        return sh_fail(err, -ENODEV, "%s is off in KVM; enable it in the BIOS and load kvm_amd with "
-                       "%s=1", what, parameter);
+        return sh_fail(err, -ENODEV,
+                       "%s is off in KVM; enable it in the BIOS and load kvm_amd with "
+                       "%s=1",
+                       what, parameter);
     if (access("/dev/sev", R_OK | W_OK))
-        return sh_fail_errno(err, -errno, "/dev/sev cannot be opened; run as root or join its group");
+        return sh_fail_errno(err, -errno,
+                             "/dev/sev cannot be opened; run as root or join its group");
     if (access("/dev/kvm", R_OK | W_OK))
         return sh_fail_errno(err, -errno, "/dev/kvm cannot be opened; join the group kvm");
     return 0;

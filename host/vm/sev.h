@@ -10,7 +10,8 @@ int sh_sev_cbit(unsigned *position, unsigned *reduced_phys_bits, struct sh_error
 
 bool sh_sev_is_hygon(void);
 
-/* kvm_amd's parameter (sev_es, sev_snp), /dev/sev and /dev/kvm. `what` and `needs` make the sentence. */
+/* kvm_amd's parameter (sev_es, sev_snp), /dev/sev and /dev/kvm. `what` and `needs` make the
+ * sentence. */
 int sh_sev_probe(const char *parameter, const char *what, const char *needs, struct sh_error *err);
 
 #endif

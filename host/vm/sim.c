@@ -6,8 +6,8 @@
 #include "host/vm/parts.h"
 
 static const char *const qboot[] = {"/usr/share/qemu/qboot.rom", "/usr/share/seabios/qboot.rom",
-                                    "/usr/local/share/qemu/qboot.rom", "/usr/lib/ipxe/qemu/qboot.rom",
-                                    NULL};
+                                    "/usr/local/share/qemu/qboot.rom",
+                                    "/usr/lib/ipxe/qemu/qboot.rom", NULL};
 static const char *const ovmf[] = {"/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd",
                                    "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/edk2/x64/OVMF.fd",
                                    NULL};
@@ -17,7 +17,7 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
 {
     sh_vm_machine_args(argv, "");
     sh_strings_add(argv, "-accel");
-    sh_strings_add(argv, config->kvm ? "kvm" : "tcg,thread=multi");
+    sh_strings_add(argv, config->kvm ? "kvm" : "tcg,thread=multi,tb-size=256");
     sh_strings_add(argv, "-cpu");
     sh_strings_add(argv, config->kvm ? "host" : "max");
     return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AMD SEV-SNP: the first 32 bytes of the launch config's digest stand in HOST_DATA (QEMU 9.1 or later).
+// AMD SEV-SNP: the first 32 bytes of the launch config's digest stand in HOST_DATA (QEMU 9.1 or
+// later).
 #include <errno.h>
 #include <string.h>
 
@@ -7,8 +8,8 @@
 #include "host/vm/sev.h"
 
 /* SEV-SNP ABI, guest policy: bit 17 must be 1; bit 16 lets the host have SMT on, as nearly all have
- * (with it off such a host could not launch at all; a verifier sees it in the report and may refuse);
- * debug (19) and migration agent (18) are off. */
+ * (with it off such a host could not launch at all; a verifier sees it in the report and may
+ * refuse); debug (19) and migration agent (18) are off. */
 #define POLICY "0x30000"
 
 static const char *const firmwares[] = {"/usr/share/ovmf/OVMF.amdsev.fd",
@@ -64,7 +65,8 @@ static int probe(struct sh_error *err)
     r = sh_vm_need_qemu(qemu, 9, 1, "sev-snp-guest", err);
     const char *found = sh_vm_first_file(firmwares);
     if (!r && !found)
-        r = sh_fail(err, -ENOENT, "no SEV-SNP firmware is there; install ovmf-amdsev or give "
+        r = sh_fail(err, -ENOENT,
+                    "no SEV-SNP firmware is there; install ovmf-amdsev or give "
                     "--firmware FILE");
     return r ? r : sh_vm_firmware_has_hash_table(found, err);
 }

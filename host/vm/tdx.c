@@ -14,8 +14,10 @@ static int check_path(const char *path, struct sh_error *err)
 {
     for (const char *p = path; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == '"' || *p == '\\')
-            return sh_fail(err, -EINVAL, "the quote service's socket '%s' has a character that "
-                           "cannot be passed on", path);
+            return sh_fail(err, -EINVAL,
+                           "the quote service's socket '%s' has a character that "
+                           "cannot be passed on",
+                           path);
     return 0;
 }
 
@@ -31,8 +33,8 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
             : sh_strdup("{\"type\":\"vsock\",\"cid\":\"1\",\"port\":\"4050\"}");
     sh_vm_memfd_args(config, argv);
     sh_strings_add(argv, "-object");
-    /* As JSON, since quote-generation-socket is a nested object. SEPT_VE_DISABLE: a page that the host
-     * takes away stops the TD instead of raising an exception inside it. */
+    /* As JSON, since quote-generation-socket is a nested object. SEPT_VE_DISABLE: a page that the
+     * host takes away stops the TD instead of raising an exception inside it. */
     sh_strings_addf(argv,
                     "{\"qom-type\":\"tdx-guest\",\"id\":\"tee0\",\"sept-ve-disable\":true,"
                     "\"mrconfigid\":\"%s\",\"quote-generation-socket\":%s}",
@@ -68,10 +70,12 @@ static int probe(struct sh_error *err)
 {
     char value[16];
     if (!sh_vm_read_line("/sys/module/kvm_intel/parameters/tdx", value, sizeof(value)))
-        return sh_fail(err, -ENODEV, "the host's KVM does not know TDX; it takes an Intel Xeon with "
+        return sh_fail(err, -ENODEV,
+                       "the host's KVM does not know TDX; it takes an Intel Xeon with "
                        "TDX and Linux 6.16 or later (kvm_intel)");
     if (value[0] != 'Y' && value[0] != '1')
-        return sh_fail(err, -ENODEV, "TDX is off in KVM; enable it in the BIOS and load kvm_intel "
+        return sh_fail(err, -ENODEV,
+                       "TDX is off in KVM; enable it in the BIOS and load kvm_intel "
                        "with tdx=1");
     if (access("/dev/kvm", R_OK | W_OK))
         return sh_fail_errno(err, -errno, "/dev/kvm cannot be opened; join the group kvm");
@@ -80,7 +84,8 @@ static int probe(struct sh_error *err)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
     int r = sh_vm_need_qemu(qemu, 10, 1, "tdx-guest", err);
     if (!r && !sh_vm_first_file(firmwares))
-        r = sh_fail(err, -ENOENT, "no TDX firmware is there; install ovmf-inteltdx or give "
+        r = sh_fail(err, -ENOENT,
+                    "no TDX firmware is there; install ovmf-inteltdx or give "
                     "--firmware FILE");
     return r;
 }

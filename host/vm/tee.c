@@ -21,12 +21,21 @@ int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *er
     return sh_fail(err, -ENOENT, "there is no TEE '%s'; use auto, tdx, snp, csv or tdx-sim", name);
 }
 
+void sh_tee_warn_simulated(const char *name)
+{
+    fprintf(stderr,
+            "shelter: warning: %s is a simulated TEE: it protects nothing and is for development "
+            "only\n",
+            name);
+}
+
 int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err)
 {
     if (!config->qemu)
         config->qemu = sh_vm_find_qemu();
     if (!config->qemu)
-        return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install QEMU (Debian: "
+        return sh_fail(err, -ENOENT,
+                       "qemu-system-x86_64 is not there; install QEMU (Debian: "
                        "qemu-system-x86) or name it in SHELTER_QEMU");
     return config->tee->prepare(config, err);
 }

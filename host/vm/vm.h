@@ -17,7 +17,8 @@ enum sh_vm_boot { SH_VM_BOOT_PVH, SH_VM_BOOT_BZIMAGE };
 
 struct sh_vm_port {
     bool udp;
-    char host_address[64]; /* numeric; empty: all of 127.0.0.1's host, as -p without address: 0.0.0.0 */
+    char host_address[64]; /* numeric; empty: all of 127.0.0.1's host, as -p without address:
+                              0.0.0.0 */
     uint16_t host_port;    /* 0 was replaced by a free one before this stands here */
     uint16_t guest_port;
 };
@@ -30,8 +31,8 @@ struct sh_vm_share {
 struct sh_vm_config {
     const struct sh_tee *tee;
     enum sh_vm_boot boot;
-    const char *name;       /* for the process list */
-    const char *vmlinux;    /* image's base/ */
+    const char *name;    /* for the process list */
+    const char *vmlinux; /* image's base/ */
     const char *bzimage;
     const char *initramfs;
     const char *firmware;   /* NULL: sh_vm_prepare takes the back end's default */
@@ -41,17 +42,17 @@ struct sh_vm_config {
     const char *config_disk;
     uint8_t manifest_digest[48];
     uint8_t launch_digest[48];
-    uint64_t memory;  /* bytes */
+    uint64_t memory; /* bytes */
     unsigned cpus;
-    bool network;     /* false: no network device at all */
-    bool debug;       /* serial console to console_path */
+    bool network; /* false: no network device at all */
+    bool debug;   /* serial console to console_path */
     const char *console_path;
     const struct sh_vm_port *ports;
     size_t port_count;
     const struct sh_vm_share *shares; /* 9p tags share0, share1, ... */
     size_t share_count;
-    int channel_fd;   /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
-    int simtd_fd;     /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
+    int channel_fd; /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
+    int simtd_fd;   /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
     /* SNP and CSV; set by sh_vm_prepare from CPUID Fn8000_001F. */
     unsigned cbit_position, reduced_phys_bits;
     const char *cpu_model;    /* SNP; NULL: SH_VM_SNP_CPU. It is measured (through the VMSA). */
@@ -69,8 +70,8 @@ struct sh_tee {
                         struct sh_error *err);
     /* Fills in and checks the firmware only. */
     int (*firmware)(struct sh_vm_config *config, struct sh_error *err);
-    /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long as
-     * the process. */
+    /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long
+     * as the process. */
     int (*prepare)(struct sh_vm_config *config, struct sh_error *err);
     /* Is it usable here? 0, or a -errno with the reason and the remedy in err. */
     int (*probe)(struct sh_error *err);
@@ -79,6 +80,9 @@ struct sh_tee {
 /* By name, "auto" included (the first that probes well, at last simulation). */
 int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err);
 
+/* The warning that every command gives once, on stderr, when the TEE is simulated. */
+void sh_tee_warn_simulated(const char *name);
+
 /* Fills in qemu, firmware, kvm and the like, where they are not set. Call it before sh_vm_command
  * and sh_vm_measure_simulated. Remembered results (cache folder) make it cheap. */
 int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err);
@@ -86,8 +90,8 @@ int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err);
 /* The measured kernel command line; owned by the caller. */
 char *sh_vm_kernel_command_line(const struct sh_vm_config *config);
 
-/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. channel_fd and simtd_fd
- * must be inherited by QEMU under these numbers (no close-on-exec). */
+/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. channel_fd and
+ * simtd_fd must be inherited by QEMU under these numbers (no close-on-exec). */
 int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err);
 
 /* Measures what sh_vm_command would load (tdx-sim), from the very files it names. It takes some ten

@@ -181,7 +181,8 @@ static void test_authenticode(void **state)
         assert_int_equal(sh_sim_authenticode(d, pe, PE_SIZE), 0);
         is(d, want);
     }
-    static const unsigned bound[] = {2, 0x58 + 2, 0x148, 0xfff, 0x1000, 0x1600, 0x1dff, 0x1e00, 0x1eff};
+    static const unsigned bound[] = {2,      0x58 + 2, 0x148,  0xfff, 0x1000,
+                                     0x1600, 0x1dff,   0x1e00, 0x1eff};
     sh_unhex(d, 48, want);
     for (unsigned i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
         make_pe(pe);
@@ -267,8 +268,8 @@ static void test_bzimage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mrtd),        cmocka_unit_test(test_extend),
-        cmocka_unit_test(test_pvh),         cmocka_unit_test(test_one_byte),
+        cmocka_unit_test(test_mrtd),         cmocka_unit_test(test_extend),
+        cmocka_unit_test(test_pvh),          cmocka_unit_test(test_one_byte),
         cmocka_unit_test(test_authenticode), cmocka_unit_test(test_broken_pe),
         cmocka_unit_test(test_bzimage),
     };

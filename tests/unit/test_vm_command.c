@@ -107,15 +107,16 @@ static void common(const struct sh_strings *argv, const struct sh_vm_config *c)
                 !strcmp(argv->v[i], "-no-reboot");
     assert_int_equal(bare, 3);
     assert_int_equal(count(argv, "-blockdev", NULL), 2);
-    assert_int_equal(
-        count(argv, "-blockdev", "driver=raw,node-name=root,read-only=on,file.driver=file,"
-              "file.read-only=on,file.locking=off,file.filename=/i/root.img"), 1);
+    assert_int_equal(count(argv, "-blockdev",
+                           "driver=raw,node-name=root,read-only=on,file.driver=file,"
+                           "file.read-only=on,file.locking=off,file.filename=/i/root.img"),
+                     1);
     assert_int_equal(count(argv, "-chardev", "socket,id=channel,fd=7"), 1);
     assert_int_equal(count(argv, "-device", "virtserialport,chardev=channel,name=shelter.channel"),
                      1);
     /* Nothing else reaches the guest or the host. */
-    static const char *const never[] = {"virtio-rng", "virtio-vga", "usb-", "pflash", "balloon",
-                                        "pvpanic", "chardev=mon", "isa-debug"};
+    static const char *const never[] = {"virtio-rng", "virtio-vga", "usb-",        "pflash",
+                                        "balloon",    "pvpanic",    "chardev=mon", "isa-debug"};
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         assert_false(mentions(argv, never[i]));
     static const char *const options[] = {"-monitor", "-qmp", "-mon", "-serial", "-gdb", "-s"};
@@ -168,12 +169,15 @@ static void test_tdx(void **state)
                         MACHINE ",pic=off,kernel-irqchip=split,memory-backend=ram0,"
                                 "confidential-guest-support=tee0");
     assert_int_equal(count(&argv, "-object", NULL), 2);
-    assert_int_equal(count(&argv, "-object", "memory-backend-memfd,id=ram0,size=268435456,share=on,"
-                           "prealloc=off,reserve=off"), 1);
+    assert_int_equal(count(&argv, "-object",
+                           "memory-backend-memfd,id=ram0,size=268435456,share=on,"
+                           "prealloc=off,reserve=off"),
+                     1);
     assert_int_equal(count(&argv, "-object",
                            "{\"qom-type\":\"tdx-guest\",\"id\":\"tee0\",\"sept-ve-disable\":true,"
                            "\"mrconfigid\":\"" LAUNCH_BASE64 "\",\"quote-generation-socket\":"
-                           "{\"type\":\"vsock\",\"cid\":\"1\",\"port\":\"4050\"}}"), 1);
+                           "{\"type\":\"vsock\",\"cid\":\"1\",\"port\":\"4050\"}}"),
+                     1);
     assert_string_equal(value_of(&argv, "-accel"), "kvm");
     assert_string_equal(value_of(&argv, "-cpu"), "host,pmu=off");
     assert_string_equal(value_of(&argv, "-kernel"), "/b/bzImage"); /* never PVH */
@@ -203,9 +207,12 @@ static void test_snp(void **state)
                         MACHINE ",memory-backend=ram0,confidential-guest-support=tee0");
     assert_int_equal(count(&argv, "-object",
                            "sev-snp-guest,id=tee0,policy=0x30000,cbitpos=51,reduced-phys-bits=1,"
-                           "kernel-hashes=on,host-data=" LAUNCH32_BASE64), 1);
-    assert_int_equal(count(&argv, "-object", "memory-backend-memfd,id=ram0,size=268435456,share=on,"
-                           "prealloc=off,reserve=off"), 1);
+                           "kernel-hashes=on,host-data=" LAUNCH32_BASE64),
+                     1);
+    assert_int_equal(count(&argv, "-object",
+                           "memory-backend-memfd,id=ram0,size=268435456,share=on,"
+                           "prealloc=off,reserve=off"),
+                     1);
     assert_int_equal(count(&argv, "-object", NULL), 2);
     assert_string_equal(value_of(&argv, "-accel"), "kvm");
     assert_string_equal(value_of(&argv, "-cpu"), "EPYC-v4");
@@ -232,9 +239,8 @@ static void test_csv(void **state)
                         "sev-guest,id=tee0,policy=0xf,cbitpos=47,reduced-phys-bits=5,"
                         "kernel-hashes=on");
     assert_string_equal(value_of(&argv, "-accel"), "kvm");
-    assert_string_equal(value_of(&argv, "-append"),
-                        SH_BOOT_COMMON " shelter.tee=csv shelter.manifest=" MANIFEST
-                                       " shelter.launch=" LAUNCH);
+    assert_string_equal(value_of(&argv, "-append"), SH_BOOT_COMMON
+                        " shelter.tee=csv shelter.manifest=" MANIFEST " shelter.launch=" LAUNCH);
     sh_strings_free(&argv);
 }
 
@@ -283,10 +289,14 @@ static void test_shares_and_debug(void **state)
     c.debug = true;
     c.console_path = "/i/con,sole";
     build(&c, &argv);
-    assert_int_equal(count(&argv, "-fsdev", "local,id=fs0,path=/srv/a,,readonly=off,"
-                           "security_model=none,multidevs=remap,readonly=on"), 1);
-    assert_int_equal(count(&argv, "-fsdev", "local,id=fs1,path=/srv/b,security_model=none,"
-                           "multidevs=remap"), 1);
+    assert_int_equal(count(&argv, "-fsdev",
+                           "local,id=fs0,path=/srv/a,,readonly=off,"
+                           "security_model=none,multidevs=remap,readonly=on"),
+                     1);
+    assert_int_equal(count(&argv, "-fsdev",
+                           "local,id=fs1,path=/srv/b,security_model=none,"
+                           "multidevs=remap"),
+                     1);
     assert_int_equal(
         count(&argv, "-device", "virtio-9p-pci,fsdev=fs1,mount_tag=share1,disable-legacy=on"), 1);
     assert_int_equal(count(&argv, "-chardev", "file,id=console,path=/i/con,,sole"), 1);

@@ -91,8 +91,8 @@ static void test_config_disk(void **state)
     assert_non_null(mkdtemp(dir));
     cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY);
     memset(manifest, 'm', sizeof(manifest));
-    assert_int_equal(sh_vm_write_config_disk(fd, "c", manifest, sizeof(manifest), "launch", 6, &err),
-                     0);
+    assert_int_equal(
+        sh_vm_write_config_disk(fd, "c", manifest, sizeof(manifest), "launch", 6, &err), 0);
     assert_int_equal(sh_read_file(fd, "c", 1 << 20, &data, &size, &err), 0);
     assert_int_equal(size, 8192);
     assert_memory_equal(data, SH_BOOT_CONFIG_MAGIC, 8);
@@ -108,8 +108,8 @@ static void test_config_disk(void **state)
     assert_int_equal(sh_read_file(fd, "c", 1 << 20, &data, &size, &err), 0);
     assert_int_equal(size, 4096);
     free(data);
-    assert_int_equal(sh_vm_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err),
-                     -E2BIG);
+    assert_int_equal(
+        sh_vm_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err), -E2BIG);
     sh_remove_tree(AT_FDCWD, dir);
 }
 
@@ -219,7 +219,8 @@ static void test_firmware(void **state)
     make_firmware(fw);
     sh_put_le16(fw + FOOTER - 2, 18 + 22);
     assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
-    /* Lying sizes: zero (would loop for ever), smaller than a header, beyond the table, wild table. */
+    /* Lying sizes: zero (would loop for ever), smaller than a header, beyond the table, wild table.
+     */
     static const uint16_t lies[] = {0, 17, 23 + 26, 0xffff};
     for (size_t i = 0; i < 4; i++) {
         make_firmware(fw);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A real QEMU reads our command lines: it boots a guest of a few instructions (tdx-sim), and for TDX,
-// SNP and CSV it gets as far as asking KVM; QMP tells the properties' names. SHELTER_QEMU names a newer
-// QEMU than this system's.
+// A real QEMU reads our command lines: it boots a guest of a few instructions (tdx-sim), and for
+// TDX, SNP and CSV it gets as far as asking KVM; QMP tells the properties' names. SHELTER_QEMU
+// names a newer QEMU than this system's.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -64,8 +64,8 @@ static int run(char **argv, int keep, const char *input, char *out, size_t size)
 /* 32-bit ELF with a PVH entry note; the program writes S5 to q35's power management port. */
 static void write_guest(const char *path)
 {
-    static const uint8_t code[] = {0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20,
-                                   0x66, 0xef, 0xf4, 0xeb, 0xfd};
+    static const uint8_t code[] = {0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00,
+                                   0x20, 0x66, 0xef, 0xf4, 0xeb, 0xfd};
     uint8_t f[0x100] = {0x7f, 'E', 'L', 'F', 1, 1, 1};
     struct sh_error err = {0};
     sh_put_le16(f + 16, 2); /* executable */
@@ -114,8 +114,9 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     cleanup_close int ours = pair[0], theirs = pair[1];
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk"), *share = in_dir("");
-    struct sh_vm_port ports[] = {{.host_address = "127.0.0.1", .host_port = 47613, .guest_port = 80},
-                                 {.udp = true, .host_port = 47614, .guest_port = 53}};
+    struct sh_vm_port ports[] = {
+        {.host_address = "127.0.0.1", .host_port = 47613, .guest_port = 80},
+        {.udp = true, .host_port = 47614, .guest_port = 53}};
     struct sh_vm_share shares[] = {{.source = share, .read_only = true}};
     struct sh_vm_config c = {
         .name = "unit,test",
@@ -192,8 +193,8 @@ static void stops_at_kvm(const char *tee, int major, int minor)
     for (; out[n]; n++)
         lower[n] = (char)(out[n] >= 'A' && out[n] <= 'Z' ? out[n] + 32 : out[n]);
     lower[n] = 0;
-    if (r != 1 || !strstr(lower, "kvm") || strstr(lower, "property") || strstr(lower, "parameter") ||
-        strstr(lower, "invalid") || strstr(lower, "json"))
+    if (r != 1 || !strstr(lower, "kvm") || strstr(lower, "property") ||
+        strstr(lower, "parameter") || strstr(lower, "invalid") || strstr(lower, "json"))
         fail_msg("status %d: %s", r, out);
 }
 
@@ -213,11 +214,12 @@ static void test_csv(void **state)
 /* Asks QMP for a type's properties; every name must be there. */
 static void has_properties(const char *type, const char *const *names)
 {
-    char out[65536], *argv[] = {(char *)qemu, "-machine", "none", "-nodefaults", "-display", "none",
-                                "-S", "-qmp", "stdio", NULL};
+    char out[65536], *argv[] = {(char *)qemu, "-machine", "none", "-nodefaults", "-display",
+                                "none",       "-S",       "-qmp", "stdio",       NULL};
     cleanup_free char *input = sh_format("{\"execute\":\"qmp_capabilities\"}\n"
                                          "{\"execute\":\"qom-list-properties\",\"arguments\":"
-                                         "{\"typename\":\"%s\"}}\n{\"execute\":\"quit\"}\n", type);
+                                         "{\"typename\":\"%s\"}}\n{\"execute\":\"quit\"}\n",
+                                         type);
     if (run(argv, -1, input, out, sizeof(out)))
         fail_msg("QEMU's QMP does not answer: %s", out);
     for (; *names; names++) {
@@ -243,9 +245,8 @@ static void test_properties_snp(void **state)
     struct sh_error err = {0};
     if (!qemu || sh_vm_need_qemu(qemu, 9, 1, "sev-snp-guest", &err))
         skip();
-    has_properties("sev-snp-guest",
-                   (const char *const[]){"policy", "cbitpos", "reduced-phys-bits", "kernel-hashes",
-                                         "host-data", NULL});
+    has_properties("sev-snp-guest", (const char *const[]){"policy", "cbitpos", "reduced-phys-bits",
+                                                          "kernel-hashes", "host-data", NULL});
 }
 
 static void test_properties_tdx(void **state)
@@ -260,9 +261,12 @@ static void test_properties_tdx(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simulated),      cmocka_unit_test(test_tdx),
-        cmocka_unit_test(test_snp),            cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_properties),     cmocka_unit_test(test_properties_snp),
+        cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_tdx),
+        cmocka_unit_test(test_snp),
+        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_properties_snp),
         cmocka_unit_test(test_properties_tdx),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -6,9 +6,10 @@
 //   RTMR0   one event: SHA-384 of struct sh_sim_config, what the host chose for the machine. The
 //           devices (disks, network, shares) are not in it: the guest believes none of them
 //   RTMR1   PVH: one event, SHA-384 of the vmlinux file.
-//           bzImage: the Authenticode SHA-384 of the file with the header fields that QEMU fills in,
-//           then the four events of a UEFI boot, as OVMF extends them on direct boot
-//   RTMR2   SHA-384 of the command line in UTF-16LE with its NUL (OVMF: with " initrd=initrd"), then
+//           bzImage: the Authenticode SHA-384 of the file with the header fields that QEMU fills
+//           in, then the four events of a UEFI boot, as OVMF extends them on direct boot
+//   RTMR2   SHA-384 of the command line in UTF-16LE with its NUL (OVMF: with " initrd=initrd"),
+//   then
 //           SHA-384 of the initramfs
 //   RTMR3   zero: the workload's
 //

@@ -20,7 +20,8 @@
 #define HDR_XLOADFLAGS 0x236u
 #define HDR_END 0x268u
 
-/* QEMU: real mode code at 0x10000, command line at 0x20000, ACPI data below the end of low memory. */
+/* QEMU: real mode code at 0x10000, command line at 0x20000, ACPI data below the end of low memory.
+ */
 #define REAL_ADDRESS 0x10000u
 #define COMMAND_LINE_ADDRESS 0x20000u
 #define ACPI_DATA_SIZE 0x28000u
