@@ -8,6 +8,7 @@ uint64_t probe_exception(uint64_t cssa);
 void probe_enclu(struct probe *p);
 uint64_t probe_spin(volatile uint64_t *flag);
 uint64_t probe_vector(struct probe *p);
+uint64_t probe_wide(volatile uint64_t *flag, uint64_t avx512);
 
 #define TLS ((struct probe_tls __seg_gs *)0)
 
@@ -77,6 +78,9 @@ void probe_main(struct probe *p)
         break;
     case PROBE_SPIN:
         p->rax = probe_spin((volatile uint64_t *)p->rbx);
+        break;
+    case PROBE_WIDE:
+        p->rax = probe_wide((volatile uint64_t *)p->rbx, p->rax);
         break;
     case PROBE_BASES:
         __asm__ volatile("rdfsbase %0" : "=r"(p->rax));

@@ -16,6 +16,7 @@ enum probe_op {
     PROBE_INSN,   /* one of enum probe_insn, by rbx */
     PROBE_SPIN,   /* until the uint64_t at rbx is not 0; rax = registers that changed meanwhile */
     PROBE_BASES,  /* rax = FS base, rbx = GS base, rcx = RFLAGS at entry, rdx = RCX at entry */
+    PROBE_WIDE,   /* as SPIN, for YMM and, with rax, ZMM, high and mask registers */
     PROBE_VECTOR, /* ENCLU as above with patterns in vector registers; rbx = those that changed */
 };
 

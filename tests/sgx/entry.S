@@ -192,4 +192,55 @@ probe_vector:
         mov     %rcx, %rax
         pop     %r12
         ret
+// uint64_t probe_wide(volatile uint64_t *flag, uint64_t avx512)
+        .globl  probe_wide
+probe_wide:
+        push    %rbp
+        mov     %rsp, %rbp
+        sub     $128, %rsp
+        and     $-64, %rsp
+        movabs  $0x1122334455667788, %rax
+        .irp    n, 0,1,2,3,4,5,6,7
+        mov     %rax, 8*\n(%rsp)
+        add     %rax, %rax
+        .endr
+        vmovdqu (%rsp), %ymm7
+        vmovdqu 32(%rsp), %ymm15
+        test    %rsi, %rsi
+        jz      1f
+        vmovdqu64 (%rsp), %zmm5
+        vmovdqu64 (%rsp), %zmm29
+        kmovq   (%rsp), %k3
+1:      pause
+        cmpq    $0, (%rdi)
+        je      1b
+        xor     %eax, %eax
+        vmovdqu %ymm7, 64(%rsp)
+        call    2f
+        vextracti128 $1, %ymm15, 64(%rsp)
+        mov     64(%rsp), %rcx
+        sub     48(%rsp), %rcx
+        or      %rcx, %rax
+        test    %rsi, %rsi
+        jz      3f
+        vextracti64x4 $1, %zmm29, 64(%rsp)
+        mov     88(%rsp), %rcx
+        sub     56(%rsp), %rcx
+        or      %rcx, %rax
+        vextracti64x4 $1, %zmm5, 64(%rsp)
+        mov     64(%rsp), %rcx
+        sub     32(%rsp), %rcx
+        or      %rcx, %rax
+        kmovq   %k3, %rcx
+        sub     (%rsp), %rcx
+        or      %rcx, %rax
+3:      vzeroall
+        leave
+        ret
+2:      .irp    n, 0,1,2,3                      // 64(%rsp) against (%rsp), one call deeper
+        mov     72+8*\n(%rsp), %rcx
+        sub     8+8*\n(%rsp), %rcx
+        or      %rcx, %rax
+        .endr
+        ret
         .section .note.GNU-stack, "", @progbits

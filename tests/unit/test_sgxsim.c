@@ -13,9 +13,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "host/sgx/sim/sim.h"
 #include "tests/sgx/harness.h"
 
 #define STRICT ((void *)1)
@@ -697,6 +699,180 @@ static void test_changed_byte(void **state)
     assert_int_equal(harness_build(&h, &o, false, &err), -EPERM);
 }
 
+/* What an enclave looks like to a kernel without this or that: in a child, for a seccomp filter
+ * stays. */
+static int child_run(bool strict, uint64_t base)
+{
+    struct harness h;
+    struct sh_error err = {0};
+    struct harness_options o = {.strict = strict,
+                                .attributes = SGX_ATTR_DEBUG,
+                                .base = base,
+                                .size = base == UINT64_MAX ? 1ull << 40 : 0,
+                                .shift = base == UINT64_MAX ? 1ull << 39 : 0};
+    if (harness_build(&h, &o, false, &err) != 0)
+        return 2;
+    struct probe p = {.op = PROBE_INSN, .rbx = INSN_SYSCALL, .rcx = SYS_getpid};
+    if (harness_call_handled(&h, 0, &p, HANDLER_SKIP) != 0 || p.rax != 4242)
+        return 3;
+    if (getpid() != syscall(SYS_getpid)) /* ours still work */
+        return 4;
+    set_alarm(&h, 20, 500);
+    p = (struct probe){.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    alarms_inside = 1000; /* any alarm ends it: the hook looks for another base */
+    int ret = harness_call(&h, 0, &p);
+    stop_alarm(&h);
+    return ret == 0 && p.rax == 0 ? 0 : 5;
+}
+
+static void in_child(enum sim_guard_method method, bool no_ldt, bool strict, uint64_t base)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(20);
+        sim_guard_method = method;
+        if (no_ldt)
+            sim_no_ldt = sim_always_strict = true;
+        _exit(child_run(strict, base));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void test_older_kernels(void **state)
+{
+    bool strict = *state == STRICT;
+    in_child(SIM_GUARD_ANY, false, strict, 0); /* a child of fork enters its own enclave */
+    in_child(SIM_GUARD_EXCLUSIVE, false, strict, UINT64_MAX);
+    in_child(SIM_GUARD_SECCOMP, false, strict, UINT64_MAX);
+    in_child(SIM_GUARD_SECCOMP, false, strict, 0);
+    in_child(SIM_GUARD_ANY, true, strict, 0);
+}
+
+/* A thread that has entered no enclave carries the ES of the one that made it. Its signals are its
+ * own, even while its maker is inside. */
+static volatile uint64_t hits, wrong;
+
+static void on_usr1(int sig)
+{
+    hits++;
+    if (errno == 12345) /* TLS of the thread that is inside */
+        wrong++;
+}
+
+static void *bombard(void *arg)
+{
+    pthread_t *self = arg;
+    *self = pthread_self();
+    errno = 54321;
+    for (int i = 0; i < 300; i++)
+        pthread_kill(pthread_self(), SIGUSR1);
+    if (errno != 54321)
+        wrong++;
+    stop_flag = 1;
+    return NULL;
+}
+
+static void test_thread_with_borrowed_es(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct probe p = {.op = PROBE_NOP};
+    assert_int_equal(harness_call(&h, 0, &p), 0); /* ES is ours from here on */
+    struct sigaction act = {.sa_handler = on_usr1}, old;
+    assert_int_equal(h.e.driver->sigaction(SIGUSR1, &act, &old), 0);
+    hits = wrong = stop_flag = 0;
+    pthread_t thread, self;
+    errno = 12345;
+    assert_int_equal(pthread_create(&thread, NULL, bombard, &self), 0);
+    p = (struct probe){.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    assert_int_equal(p.rax, 0);
+    assert_int_equal(hits, 300);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(h.e.driver->sigaction(SIGUSR1, &old, NULL), 0);
+    finish(&h);
+}
+
+/* 38.4 ERESUME: an SSA frame that software has spoilt is #GP, and the frame stays. */
+static struct harness *spoilt;
+static uint64_t spoil_offset, spoil_value;
+
+static int spoil_and_resume(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                            struct sgx_enclave_run *run)
+{
+    if (run->function != SGX_ERESUME || run->exception_vector != SGX_VECTOR_UD)
+        return -1000 - run->exception_vector;
+    harness_poke(spoilt, spoil_offset, &spoil_value, sizeof(spoil_value));
+    return SGX_ERESUME;
+}
+
+static void test_spoilt_frames(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    uint64_t frame = H_SSA(0), gpr = frame + H_FRAME_PAGES * SGX_PAGE_SIZE - 184;
+    const struct {
+        uint64_t offset, value;
+        unsigned vector;
+    } cases[] = {
+        {frame + 512, 1ull << 2, SGX_VECTOR_GP},  /* XSTATE_BV: AVX is not in XFRM */
+        {frame + 520, 1ull << 63, SGX_VECTOR_GP}, /* XCOMP_BV */
+        {frame + 568, 1, SGX_VECTOR_GP},          /* reserved bytes of the header */
+        {frame + 24, 0xffffffff, SGX_VECTOR_GP},  /* MXCSR */
+        {gpr + offsetof(struct sgx_gprsgx, rip), 1ull << 60, SGX_VECTOR_GP},
+        {gpr + offsetof(struct sgx_gprsgx, fsbase), 1ull << 60, SGX_VECTOR_GP},
+        {gpr + offsetof(struct sgx_gprsgx, gsbase), 1ull << 60, SGX_VECTOR_GP},
+        {gpr + offsetof(struct sgx_gprsgx, rip), h.e.base + H_RW + 0x4000, SGX_VECTOR_PF},
+    };
+    spoilt = &h;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct probe p = {.op = PROBE_INSN, .rbx = INSN_UD2};
+        spoil_offset = cases[i].offset;
+        spoil_value = cases[i].value;
+        h.run = (struct sgx_enclave_run){.tcs = h.e.base + H_TCS(0),
+                                         .user_handler = (uint64_t)spoil_and_resume};
+        int ret = sgx_enter(h.e.driver->entry(), &h.run, SGX_EENTER, (uint64_t)&p, 0, 0);
+        assert_int_equal(ret, -1000 - (int)cases[i].vector);
+        harness_drop(&h, 0);
+    }
+    /* RFLAGS: IOPL and IF do not come from the frame. */
+    finish(&h);
+}
+
+/* XFRM with AVX and AVX-512: upper halves, mask and high registers survive AEX and ERESUME, and the
+ * host finds them clear. */
+static void test_wide_registers(void **state)
+{
+    struct sgx_driver_caps caps;
+    struct sh_error err = {0};
+    assert_int_equal(sgx_driver_sim.caps(&caps, &err), 0);
+    static const uint64_t masks[] = {7, 0xe7};
+    for (size_t i = 0; i < 2; i++) {
+        if ((caps.attributes.xfrm & masks[i]) != masks[i])
+            continue;
+        struct harness h;
+        build(&h, (struct harness_options){
+                      .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .xfrm = masks[i]});
+        set_alarm(&h, 30, 400);
+        struct probe p = {.op = PROBE_WIDE, .rax = masks[i] == 0xe7, .rbx = (uint64_t)&stop_flag};
+        int ret = harness_call(&h, 0, &p);
+        stop_alarm(&h);
+        assert_int_equal(ret, 0);
+        assert_int_equal(h.run.function, SGX_EEXIT);
+        assert_int_equal(p.rax, 0);
+        uint64_t bv;
+        harness_peek(&h, H_SSA(0) + 512, &bv, sizeof(bv));
+        assert_int_equal(bv & ~masks[i], 0);
+        assert_int_equal(bv & 4, 4);
+        finish(&h);
+    }
+}
+
 #define BOTH(test)                                                                                 \
     {#test " (patched)", test, NULL, NULL, PATCHED},                                               \
     {                                                                                              \
@@ -706,15 +882,28 @@ static void test_changed_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_enter_exit),   BOTH(test_syscall_is_ud),
-        BOTH(test_exceptions),   BOTH(test_breakpoint),
-        BOTH(test_page_faults),  BOTH(test_commit_on_demand),
-        BOTH(test_entry_faults), BOTH(test_vdso_contract),
-        BOTH(test_interrupts),   BOTH(test_interrupts_everywhere),
-        BOTH(test_single_steps), BOTH(test_reentry_at_every_instruction),
-        BOTH(test_threads),      BOTH(test_inside_others),
-        BOTH(test_base_zero),    BOTH(test_aex_notify),
-        BOTH(test_epc_limit),    BOTH(test_changed_byte),
+        BOTH(test_enter_exit),
+        BOTH(test_syscall_is_ud),
+        BOTH(test_exceptions),
+        BOTH(test_breakpoint),
+        BOTH(test_page_faults),
+        BOTH(test_commit_on_demand),
+        BOTH(test_entry_faults),
+        BOTH(test_vdso_contract),
+        BOTH(test_interrupts),
+        BOTH(test_interrupts_everywhere),
+        BOTH(test_single_steps),
+        BOTH(test_reentry_at_every_instruction),
+        BOTH(test_threads),
+        BOTH(test_inside_others),
+        BOTH(test_base_zero),
+        BOTH(test_aex_notify),
+        BOTH(test_epc_limit),
+        BOTH(test_changed_byte),
+        BOTH(test_spoilt_frames),
+        BOTH(test_wide_registers),
+        BOTH(test_thread_with_borrowed_es),
+        BOTH(test_older_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,8 @@ static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *t
     t->tcs_addr = t->r.rbx;
     if (t->guarded != dev && sim_guard(t) != 0)
         return gp(t); /* nothing would stop its system calls */
+    if (t->r.rsp - (uint64_t)t->altstack < t->altstack_size)
+        return gp(t); /* the next signal would overwrite the handler that we are called from */
     t->gpr->ursp = t->r.rsp;
     t->gpr->urbp = t->r.rbp;
     tcs->aep = t->r.rcx;
@@ -565,5 +567,5 @@ void sim_enclu_live(struct sim_thread *t)
     t->xrstor = NULL;
     sim_enclu(t);
     if (t->raise != 0)
-        t->pending = 1; /* by way of signal.c */
+        t->trap = 1; /* by way of signal.c */
 }

@@ -57,7 +57,7 @@ sim_aep:
 2:      mov     %rcx, T_RCX(%rax)
         lea     sim_aep_enclu(%rip), %rcx
         mov     %rcx, T_RIP(%rax)
-        movl    $3, T_INSN(%rax)
+        movq    $3, T_INSN(%rax)
         jmp     sim_from_host
         .globl  sim_aep_enclu
 sim_aep_enclu:
@@ -181,7 +181,7 @@ sim_from_enclave:
 // From here on the leaf has happened: a signal finds the state of its far side in struct sim_thread.
         .globl  sim_commit_begin, sim_commit_end
 sim_commit_begin:
-        cmpl    $0, T_PENDING(%rbx)
+        cmpq    $0, T_PENDING(%rbx)
         jne     sim_trap
         jmp     *T_CODE(%rbx)
 sim_commit_end:
@@ -266,7 +266,7 @@ sim_stub_begin:
         movabs  $0x1122334455667788, %rcx       // the slot's address
 sim_stub_site:
         mov     %rcx, T_RIP(%rax)
-        movl    $5, T_INSN(%rax)
+        movq    $5, T_INSN(%rax)
         jmp     *T_STUB(%rax)
 sim_stub_end:
 

@@ -30,8 +30,8 @@
 #define T_XRSTOR 192
 #define T_XMASK 200
 #define T_PENDING 208
-#define T_INSN 212
-#define T_CODE 216
+#define T_INSN 216
+#define T_CODE 224
 
 #define RUN_TCS 0
 #define RUN_FUNCTION 8

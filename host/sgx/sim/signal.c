@@ -210,36 +210,6 @@ static void go(struct sim_thread *t, ucontext_t *uc, uint64_t base[2])
         raise_fault(t, uc);
 }
 
-static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo_t *info,
-                        ucontext_t *uc, uint64_t base[2])
-{
-    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
-    if (place == PLACE_ENCLAVE) {
-        load(t, uc, base[0], base[1]);
-        set_frame(t, uc);
-        exception(t, sig, info, uc);
-        go(t, uc, base);
-    } else if (sig == SIGILL && rip == (uint64_t)sim_trap) {
-        uc->uc_sigmask = t->saved_mask;
-        t->pending = 0;
-        go(t, uc, base);
-    } else if (sig == SIGTRAP && place == PLACE_COMMIT) {
-        go(t, uc, base); /* single step within our own way out */
-    } else if (sig == SIGTRAP && place == PLACE_SLOT) {
-        return; /* … and in */
-    } else if (t != NULL && place == PLACE_HOST && rip == (uint64_t)sim_aep_enclu) {
-        load(t, uc, base[0], base[1]);
-        t->host_fs = base[0];
-        t->host_gs = base[1];
-        set_frame(t, uc);
-        t->insn = 3;
-        sim_enclu(t);
-        go(t, uc, base);
-    } else {
-        deliver(sig, info, uc);
-    }
-}
-
 static void defer(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
 {
     if (t->pending == 0)
@@ -250,6 +220,44 @@ static void defer(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc
     }
     syscall(SYS_rt_tgsigqueueinfo, getpid(), t->tid, sig, info);
     t->pending = 1;
+}
+
+/* The leaf has happened: the signals that waited for it come once its result is in place. */
+static void undefer(struct sim_thread *t, ucontext_t *uc)
+{
+    if (t->pending != 0)
+        uc->uc_sigmask = t->saved_mask;
+    t->leave_by_trap = 0;
+}
+
+static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo_t *info,
+                        ucontext_t *uc, uint64_t base[2])
+{
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    if (place == PLACE_ENCLAVE) {
+        load(t, uc, base[0], base[1]);
+        set_frame(t, uc);
+        exception(t, sig, info, uc);
+        go(t, uc, base);
+    } else if (sig == SIGILL && rip == (uint64_t)sim_trap) {
+        undefer(t, uc);
+        go(t, uc, base);
+    } else if (sig == SIGTRAP && place == PLACE_COMMIT) {
+        go(t, uc, base); /* single step within our own way out */
+    } else if (sig == SIGTRAP && place == PLACE_SLOT) {
+        return; /* … and in */
+    } else if (t != NULL && place == PLACE_HOST && rip == (uint64_t)sim_aep_enclu) {
+        load(t, uc, base[0], base[1]);
+        t->host_fs = base[0];
+        t->host_gs = base[1];
+        set_frame(t, uc);
+        undefer(t, uc);
+        t->insn = 3;
+        sim_enclu(t);
+        go(t, uc, base);
+    } else {
+        deliver(sig, info, uc);
+    }
 }
 
 static void handle_async(struct sim_thread *t, enum place place, int sig, siginfo_t *info,
@@ -281,7 +289,7 @@ static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, u
     if (within(rip, sim_commit_begin, sim_commit_end) ||
         within(rip, t->code, (uint8_t *)t->code + SGX_PAGE_SIZE))
         return PLACE_COMMIT;
-    if (within(rip, sim_trans_begin, sim_trans_end))
+    if (within(rip, sim_trans_begin, sim_trans_end) || within(rip, sim_aep + 1, sim_aep_enclu))
         return PLACE_SLOT;
     if (t->inside && rip - t->dev->base < t->dev->size)
         return PLACE_ENCLAVE;

@@ -97,8 +97,14 @@ struct sim_thread {
     void (*stub)(void);
     const void *xrstor; /* XSAVE area to load on the way out, or NULL */
     uint64_t xmask;
-    _Atomic uint32_t pending; /* signals were deferred */
-    uint32_t insn;            /* size of the ENCLU slot at r.rip */
+    union {
+        _Atomic uint64_t leave_by_trap; /* either of these */
+        struct {
+            _Atomic uint32_t pending; /* signals were deferred */
+            _Atomic uint32_t trap;    /* a signal must be raised */
+        };
+    };
+    uint64_t insn; /* size of the ENCLU slot at r.rip */
     void *code;
 
     /* Enclave mode (SDM 35.1: CR_ENCLAVE_MODE, CR_ACTIVE_SECS, CR_TCS_PA …) */
@@ -121,6 +127,7 @@ struct sim_thread {
     unsigned index; /* in the table and in the LDT */
     bool free;
     void *altstack;
+    uint64_t altstack_size;
     struct sgxsim *guarded; /* whose ELRANGE traps system calls */
     sigset_t saved_mask;    /* before signals were deferred */
     sgxsim_step_hook step;
@@ -229,6 +236,14 @@ extern __thread struct sim_thread *sim_self;
 extern _Atomic(struct sim_thread *) sim_threads;
 extern uint8_t sim_strict;
 extern bool sim_always_strict; /* no way to know a thread but by its id */
+/* Ways of later kernels may be passed over, to test the ones for older kernels. */
+extern enum sim_guard_method {
+    SIM_GUARD_ANY,
+    SIM_GUARD_INCLUSIVE,
+    SIM_GUARD_EXCLUSIVE,
+    SIM_GUARD_SECCOMP,
+} sim_guard_method;
+extern bool sim_no_ldt;
 int sim_attach(void);
 struct sim_thread *sim_thread_by_es(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */

@@ -90,6 +90,8 @@ static bool is_code(struct sgxsim *dev, uint64_t offset)
 
 void sim_slots_patch(struct sgxsim *dev)
 {
+    if (sim_no_ldt)
+        return;
     for (uint64_t page = sim_epc_next(dev, 0, dev->size); page < dev->size;
          page = sim_epc_next(dev, page + SGX_PAGE_SIZE, dev->size)) {
         if (!is_code(dev, page))

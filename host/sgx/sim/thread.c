@@ -39,7 +39,7 @@ static pthread_key_t exit_key;
 static struct sim_thread **table; /* [index]; seen read-only at the start of every jump block */
 static int table_fd = -1;
 static unsigned used = 1; /* index 0 is nobody's */
-static bool no_ldt;
+bool sim_no_ldt;
 
 static uint16_t selector(unsigned index)
 {
@@ -50,7 +50,7 @@ static uint16_t selector(unsigned index)
 __attribute__((no_stack_protector)) struct sim_thread *sim_thread_by_es(void)
 {
     uint32_t es;
-    if (no_ldt) {
+    if (sim_no_ldt) {
         long tid;
         __asm__ volatile("syscall" : "=a"(tid) : "a"(SYS_gettid) : "rcx", "r11", "memory");
         for (struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
@@ -79,6 +79,20 @@ static void thread_exit(void *arg)
     pthread_mutex_unlock(&lock);
 }
 
+/* Of the threads only this one is here, under another id, and nothing traps its system calls. */
+static void after_fork(void)
+{
+    for (struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
+        t->guarded = NULL;
+        if (t == sim_self) {
+            t->tid = (int)syscall(SYS_gettid);
+        } else {
+            t->inside = false;
+            t->free = true;
+        }
+    }
+}
+
 static int table_create(void)
 {
     table_fd = memfd_create("sgxsim-threads", MFD_CLOEXEC);
@@ -88,6 +102,8 @@ static int table_create(void)
     if (p == MAP_FAILED)
         return -errno;
     int ret = pthread_key_create(&exit_key, thread_exit);
+    if (ret == 0)
+        ret = pthread_atfork(NULL, NULL, after_fork);
     if (ret != 0)
         return -ret;
     table = p;
@@ -96,7 +112,7 @@ static int table_create(void)
 
 int sim_table_map(uint8_t *at)
 {
-    if (no_ldt)
+    if (sim_no_ldt)
         return -ENOSYS;
     return mmap(at, SIM_TABLE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, table_fd, 0) == at ? 0
                                                                                           : -errno;
@@ -126,6 +142,7 @@ static struct sim_thread *block_create(void)
     t->stack_top = (uint64_t)(stack + page + STACK_SIZE);
     t->stub = sim_from_enclave;
     t->altstack = stack + page + STACK_SIZE + page;
+    t->altstack_size = alt;
     return t;
 }
 
@@ -148,12 +165,13 @@ static struct sim_thread *thread_get(void)
                           .seg_32bit = 1,
                           .limit_in_pages = 1,
                           .useable = 1};
-    if (!no_ldt && syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) != 0) {
+    if (!sim_no_ldt && syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) != 0) {
         if (used > 1)
             return NULL;
-        no_ldt = true; /* a kernel without modify_ldt: every ENCLU stays a #UD */
-        sim_always_strict = true;
+        sim_no_ldt = true; /* a kernel without modify_ldt: every ENCLU stays a #UD */
     }
+    if (sim_no_ldt)
+        sim_always_strict = true;
     used++;
     table[t->index] = t;
     t->next = sim_threads;
@@ -166,8 +184,7 @@ static void signal_stack(struct sim_thread *t)
     stack_t now;
     if (sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0)
         return; /* the program's own */
-    stack_t ours = {.ss_sp = t->altstack,
-                    .ss_size = STACK_SIZE + (getauxval(AT_MINSIGSTKSZ) & ~4095ul)};
+    stack_t ours = {.ss_sp = t->altstack, .ss_size = t->altstack_size};
     sigaltstack(&ours, NULL);
 }
 
@@ -193,7 +210,7 @@ int sim_attach(void)
     __asm__ volatile("rdgsbase %0" : "=r"(fs));
     t->host_gs = fs;
     t->guarded = NULL;
-    if (!no_ldt)
+    if (!sim_no_ldt)
         __asm__ volatile("mov %0, %%es" : : "r"((uint32_t)selector(t->index)));
     signal_stack(t);
     /* These blocked would be death inside. */
@@ -235,16 +252,22 @@ static int guard_seccomp(const struct sgxsim *dev)
     return 0;
 }
 
+enum sim_guard_method sim_guard_method;
+
 int sim_guard(struct sim_thread *t)
 {
-    struct sgxsim *dev = t->dev;
-    int ret = 0;
-    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_INCLUSIVE, dev->base, dev->size, 0) != 0) {
-        if (dev->base != 0 || prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_EXCLUSIVE, dev->size,
-                                    (1ul << 47) - dev->size, 0) != 0)
-            ret = guard_seccomp(dev);
-    }
+    const struct sgxsim *dev = t->dev;
+    int ret = -ENOSYS;
+    if (sim_guard_method <= SIM_GUARD_INCLUSIVE &&
+        prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_INCLUSIVE, dev->base, dev->size, 0) == 0)
+        ret = 0;
+    if (ret != 0 && sim_guard_method <= SIM_GUARD_EXCLUSIVE && dev->base == 0 &&
+        prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_EXCLUSIVE, dev->size, (1ul << 47) - dev->size,
+              0) == 0)
+        ret = 0;
+    if (ret != 0)
+        ret = guard_seccomp(dev);
     if (ret == 0)
-        t->guarded = dev;
+        t->guarded = t->dev;
     return ret;
 }
