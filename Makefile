@@ -34,7 +34,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # Without -j, as many jobs as cores.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -72,10 +72,16 @@ $(B)/san/%.o: %.c
 	$(call say,SAN,$<)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -fno-omit-frame-pointer $(CPPFLAGS) $(PKG_CFLAGS) $(DEPFLAGS) -c -o $@ $<
-$(B)/o/%.o $(B)/san/%.o: %.S
+define ASSEMBLE
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
+endef
+# Two rules: one pattern rule with two targets would make both at once.
+$(B)/o/%.o: %.S
+	$(ASSEMBLE)
+$(B)/san/%.o: %.S
+	$(ASSEMBLE)
 
 PARTS_SRC := $(LIB_SRC) $(VERIFIER_SRC) $(HOST_SRC)
 PARTS_OBJ := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/o/%)))
