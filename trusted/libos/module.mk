@@ -22,7 +22,7 @@ $(B)/libos/%.o: %.S
 	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) -o $@ $<
 
 LIBOS_OBJ := $(LIBOS_CORE:%.c=$(B)/libos/%.o) $(LIBOS_LIB:%.c=$(B)/libos/%.o) \
-    $(B)/libos/trusted/libos/entry/entry.o
+    $(B)/libos/trusted/libos/entry/entry.o $(B)/libos/trusted/libos/base/sha256.o
 
 $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(call say,LD,$@)

@@ -35,6 +35,7 @@ struct port_info {
     uint32_t xsave_size;           /* bytes of XSAVE's area for them */
     uint32_t cpu_count;            /* a claim; bounded by the LibOS */
     uint64_t root_size;            /* bytes of root.img that can be read; a claim */
+    bool sha_instructions;         /* the processor has SHA-NI; a claim whose lie only ends the run */
     bool simulated;                /* no hardware protects this */
 };
 

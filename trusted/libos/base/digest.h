@@ -3,10 +3,11 @@
 #ifndef LIBOS_DIGEST_H
 #define LIBOS_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-void digest_init(void);
+void digest_init(bool sha_instructions);
 void digest_sha256(uint8_t out[32], const void *data, size_t size);
 
 #endif

@@ -325,7 +325,7 @@ int los_start(const struct port_start *start)
     }
     port_info.cpu_count = MIN(MAX(port_info.cpu_count, 1), CPUS_MAX);
     page_init(port_info.zone_start, port_info.zone_end);
-    digest_init();
+    digest_init(port_info.sha_instructions);
     los_lock();
     int status = start_inside(start, t);
     if (status)

@@ -103,6 +103,14 @@ static void find_xsave(struct port_info *info)
     info->xsave_size = size;
 }
 
+static bool has_sha(void)
+{
+    uint32_t r[4], sse[4];
+    cpuid(1, 0, sse);
+    cpuid(7, 0, r);
+    return (r[1] >> 29 & 1) && (sse[2] >> 19 & 1) && (sse[2] >> 9 & 1);
+}
+
 static uint64_t auxv(const uint64_t *v, uint64_t key)
 {
     for (; v[0] != AT_NULL; v += 2) {
@@ -130,6 +138,7 @@ void runner_main(uint64_t *stack)
         start.info.cpu_count += cpus[i / 8] >> i % 8 & 1;
     start.info.simulated = true;
     find_xsave(&start.info);
+    start.info.sha_instructions = has_sha();
     if (host_reserve(&start.info))
         usage("addresses below 1 TiB are taken");
     struct port_thread *p = host_thread_new();
