@@ -16,11 +16,9 @@
 #include <openssl/evp.h>
 
 #include "host/sgx/sim/sim.h"
-#include "tests/sgx/harness.h"
+#include "tests/sgx/checks.h"
 #include "verifier/measure/sgx.h"
 
-#define STRICT ((void *)1)
-#define PATCHED ((void *)0)
 #define REG SGX_SECINFO_PT(SGX_PT_REG)
 #define STATUS 0x8d5u /* CF PF AF ZF SF OF */
 #define ZF 0x40u
@@ -29,24 +27,6 @@
 #define OP_A (H_RW)
 #define OP_B (H_RW + 0x400)
 #define OP_OUT (H_RW + 0x1000)
-
-static void build(struct harness *h, struct harness_options o)
-{
-    struct sh_error err = {0};
-    int ret = harness_build(h, &o, false, &err);
-    if (ret != 0)
-        fail_msg("%d: %s", ret, err.text);
-}
-
-static void start(void **state, struct harness *h)
-{
-    build(h, (struct harness_options){.strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG});
-}
-
-static void finish(struct harness *h)
-{
-    assert_int_equal(harness_destroy(h), 0);
-}
 
 static void assert_fault(struct harness *h, uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx,
                          unsigned vector, unsigned error, int line)
@@ -579,12 +559,6 @@ static void test_emodpe(void **state)
     harness_drop(&h, 0);
     finish(&h);
 }
-
-#define BOTH(test)                                                                                 \
-    {#test " (patched)", test, NULL, NULL, PATCHED},                                               \
-    {                                                                                              \
-#test " (strict)", test, NULL, NULL, STRICT                                                \
-    }
 
 int main(void)
 {

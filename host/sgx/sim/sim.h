@@ -222,13 +222,20 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
                const uint8_t data[64], struct sgx_report *report);
 int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16]);
 
-/* device.c: what the kernel's fault handler does. With dev->lock held. */
+/* paging.c: dev->lock with signals blocked; EPC pages, at need somebody else's (0, -ENOMEM); and
+ * what the kernel's fault handler does, with dev->lock held. */
+void sim_enter(struct sgxsim *dev, sigset_t *mask);
+void sim_leave(struct sgxsim *dev, const sigset_t *mask);
+int sim_take_page(struct sgxsim *dev);
+int sim_bring_back(struct sgxsim *dev, uint64_t offset);
 enum sim_fault_result {
     SIM_FAULT_RETRY, /* resolved */
     SIM_FAULT_SIGNAL,
 };
 /* `error` in: P-less access bits (W, I); out: the error code that is reported. */
 enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t *error);
+
+/* device.c */
 struct sgxsim *sim_device_at(uint64_t addr);
 
 /* thread.c */
