@@ -16,6 +16,14 @@ FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c dhcp.c 
 FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c)
 FUZZ_LIBS_measure_sim := -lcrypto
 
+# The verifier's parsers; their corpora start with made-up evidence of every kind.
+FUZZ_VERIFY := $(wildcard verifier/quote/*.c verifier/policy/*.c) verifier/measure/tdx_eventlog.c lib/hex.c
+FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy
+$(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
+$(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
+FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
+FUZZ_LIBS_firmware := -lcrypto
+
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
 $(B)/fuzz/%: fuzz/fuzz_%.c $$(FUZZ_SRC_$$*)
@@ -29,3 +37,17 @@ fuzz: $(FUZZ_NAMES:%=$(B)/fuzz/%)
 	    $$f -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -rss_limit_mb=1024 -verbosity=0 \
 	        -artifact_prefix=$$f. $$f.corpus \
 	        $$([ -d fuzz/seeds/$${f##*/} ] && echo fuzz/seeds/$${f##*/}) || exit; done
+
+fuzz: | fuzz-seed-evidence
+.PHONY: fuzz-seed-evidence
+fuzz-seed-evidence: $(B)/tests/make_evidence
+	@cd $(B)/fuzz && mkdir -p $(FUZZ_VERIFY_NAMES:%=%.corpus) && \
+	for k in sgx3 sgx5 tdx4 tdx5 tdx15 snp vlek csv1 csv2 log; do \
+	    mkdir -p evidence/$$k && $(CURDIR)/$< $$k evidence/$$k || exit; \
+	    seed() { for f in $$2; do [ ! -f $$f ] || cp $$f $$1.corpus/$$k-$${f##*/}; done; }; \
+	    seed quote "evidence/$$k/quote.bin evidence/$$k/report.bin"; \
+	    seed collateral evidence/$$k/collateral.json; \
+	    seed tcb "evidence/$$k/tcb_info.json evidence/$$k/qe_identity.json"; \
+	    seed cert "evidence/$$k/pck_chain.pem evidence/$$k/signer.der evidence/$$k/pck_crl.der"; \
+	    seed eventlog evidence/$$k/log.bin; \
+	done

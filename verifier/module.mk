@@ -51,3 +51,12 @@ $(B)/tests/make_evidence: $(B)/o/tests/tools/make_evidence.o $(GEN_OBJ) $(VERIFY
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $$(pkg-config --libs $(VERIFY_PKGS))
 unit-tests: $(B)/tests/make_evidence
+
+$(B)/bench/bench_verify: $(B)/o/bench/bench_verify.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $$(pkg-config --libs $(VERIFY_PKGS))
+.PHONY: bench-verify bench-attest
+bench-attest: bench-verify
+bench-verify: $(B)/bench/bench_verify
+	@$<
+	@openssl speed -seconds 1 ecdsap256 2>/dev/null | tail -n 1

@@ -400,6 +400,11 @@ static void test_policy(void **state)
         {"{\"snp\":{\"vmpl\":1}}", SHELTER_R_POLICY_FILE},
         {"{\"snp\":{\"min_abi\":\"1.\"}}", SHELTER_R_POLICY_FILE},
         {"{\"snp\":{\"min_tcb\":{\"Naples\":{}}}}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":[1]}", SHELTER_R_POLICY_FILE},
+        {"{\"csv\":[1]}", SHELTER_R_POLICY_FILE},
+        {"{\"claims\":[1]}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":{\"min_tcb\":[1]}}", SHELTER_R_POLICY_FILE},
+        {"{\"snp\":{\"min_tcb\":{\"Milan\":[1]}}}", SHELTER_R_POLICY_FILE},
         {"[]", SHELTER_R_POLICY_FILE},
         {"", SHELTER_R_POLICY_FILE},
     };

@@ -68,8 +68,10 @@ static void read_statuses(struct reader *r, const cJSON *list, uint32_t *mask)
     const cJSON *item;
 
     *mask = 0;
-    if (!cJSON_IsArray(list))
+    if (!cJSON_IsArray(list)) {
         bad(r, list->string);
+        return;
+    }
     cJSON_ArrayForEach(item, list)
     {
         int status = SV_TCB_UP_TO_DATE;
@@ -90,6 +92,10 @@ static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
 {
     const cJSON *product, *part;
 
+    if (!cJSON_IsObject(list)) {
+        bad(r, "min_tcb");
+        return;
+    }
     cJSON_ArrayForEach(product, list)
     {
         int at = SV_SNP_MILAN;
@@ -97,7 +103,7 @@ static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
         while (at <= SV_SNP_TURIN &&
                strcmp(product->string, sv_snp_product_name((enum sv_snp_product)at)))
             at++;
-        if (at > SV_SNP_TURIN) {
+        if (at > SV_SNP_TURIN || !cJSON_IsObject(product)) {
             bad(r, product->string);
             return;
         }
@@ -128,8 +134,10 @@ static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
 {
     const cJSON *item;
 
-    if (!cJSON_IsObject(snp))
+    if (!cJSON_IsObject(snp)) { // members of an array have no names
         bad(r, "snp");
+        return;
+    }
     cJSON_ArrayForEach(item, snp)
     {
         if (!strcmp(item->string, "vmpl_max"))
@@ -151,8 +159,10 @@ static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
 {
     const cJSON *item;
 
-    if (!cJSON_IsObject(csv))
+    if (!cJSON_IsObject(csv)) { // members of an array have no names
         bad(r, "csv");
+        return;
+    }
     cJSON_ArrayForEach(item, csv)
     {
         if (!strcmp(item->string, "require_es"))

@@ -146,10 +146,11 @@ static int judge_chain(const struct sv_csv *csv, const uint8_t *chain, size_t ch
                        const uint8_t *root, size_t root_size, struct shelter_verdict *v)
 {
     struct key hrk = {hrk_x, hrk_y, (const uint8_t *)hrk_id, strlen(hrk_id)}, hsk, cek;
-    const uint8_t *cek_cert = chain + SV_HYGON_ROOT_SIZE;
+    const uint8_t *cek_cert;
 
     if (chain_size != SV_HYGON_ROOT_SIZE + SV_HYGON_CERT_SIZE)
         return sv_refuse(v, SHELTER_R_NO_SIGNER, "HSK and CEK, 2916 bytes");
+    cek_cert = chain + SV_HYGON_ROOT_SIZE;
     if (root) {
         if (root_size != SV_HYGON_ROOT_SIZE || sh_le32(root + ROOT_USAGE) != USAGE_HRK ||
             !key_of_cert(root, ROOT_QX, ROOT_QY, ROOT_UID_SIZE, ROOT_UID, &hrk) ||
