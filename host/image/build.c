@@ -36,8 +36,8 @@ static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *c
 {
     if (access(file, R_OK))
         return sh_fail(err, -errno,
-                       "cannot open the agent %s: %s; Shelter's own is installed at " AGENT_PATH
-                       " and needs no -a",
+                       "cannot open the agent %s: %s; 'make install' puts Shelter's own at " AGENT_PATH
+                       ", and without -a it is there anyway",
                        file, strerror(errno));
     cleanup_free char *argument = sh_format("%s:" AGENT_PATH, file);
     cleanup_free char *path = NULL;

@@ -222,6 +222,10 @@ static int add_entry(struct reader *r, struct archive_entry *e)
     if (strlen(path) >= PATH_MAX)
         return sh_fail(r->err, -ENAMETOOLONG, "%s is refused: the name '%.40s...' is too long",
                        r->source->name, path);
+    if (archive_entry_uid(e) < 0 || archive_entry_uid(e) > UINT32_MAX || archive_entry_gid(e) < 0 ||
+        archive_entry_gid(e) > UINT32_MAX)
+        return sh_fail(r->err, -ERANGE, "%s is refused: the owner of '%s' is beyond 32 bits",
+                       r->source->name, path);
     int code = sh_tree_parent(r->tree, path, true, &folder, &name, r->err);
     if (code)
         return entry_failed(r, code);

@@ -60,6 +60,32 @@ check "images: table" sh -c "'$SHELTER' images | grep -q '^prog:1 .*/bin/md5sum'
 same "inspect: id, root hash, command, policy" "$(json '[d["id"], d["root_hash"], d["command"], d["policy"]]' <"$T/inspect")" \
     "[\"$id\", \"$(root_hash "$(image_dir "$id")")\", [\"/bin/md5sum\"], []]"
 
+# --- libraries come along ---
+if [ "$(id -u)" = 0 ] && grep -qw erofs /proc/filesystems && command -v gcc >/dev/null; then
+    mkdir -p "$T/app/bin" "$T/app/lib" "$T/mnt"
+    echo 'int one(void); int two(void) { return one() + 1; }' >"$T/two.c"
+    echo 'int one(void) { return 1; }' >"$T/one.c"
+    echo '#include <stdio.h>
+int two(void); int main(void) { printf("%d\n", two()); return 0; }' >"$T/app.c"
+    # A chain: the program finds libtwo by $ORIGIN, libtwo its libone beside itself.
+    gcc -shared -fPIC -o "$T/app/lib/libone.so" "$T/one.c" &&
+        gcc -shared -fPIC -o "$T/app/lib/libtwo.so" "$T/two.c" -L"$T/app/lib" -lone -Wl,-rpath,'$ORIGIN' &&
+        gcc -o "$T/app/bin/app" "$T/app.c" -L"$T/app/lib" -ltwo -Wl,-rpath,'$ORIGIN/../lib' -Wl,-rpath-link,"$T/app/lib"
+    status "a program with libraries of its own" 0 "$SHELTER" build -t app -f "$T/app/bin/app" -f "$(command -v bash)"
+    if mount -t erofs -o loop,ro "$(image_dir "$(cat "$T/out")")/root.img" "$T/mnt" 2>/dev/null; then
+        cleanup_hooks+=("umount '$T/mnt' 2>/dev/null")
+        same "runs from the image" "$(timeout 10 chroot "$T/mnt" /bin/app 2>&1)" 2
+        same "so does another" "$(timeout 10 chroot "$T/mnt" /bin/bash -c 'echo $((6 * 7))' 2>&1)" 42
+        same "no path of the build machine is inside" "$(cd "$T/mnt" && find . -path "*${T##*/}*" | wc -l)" 0
+        umount "$T/mnt"
+    else
+        skip "libraries: no erofs mounts here (a guest checks it)"
+    fi
+    "$SHELTER" rmi app >/dev/null
+else
+    skip "libraries: not root here, or no gcc (a guest checks it)"
+fi
+
 # --- the same bytes ---
 mkdir -p "$T/elsewhere/deep"
 cp "$(command -v md5sum)" "$T/elsewhere/deep/md5sum"
@@ -80,8 +106,21 @@ if [ "$(id -u)" = 0 ] && cp "$SHELTER" "$T/shelter" && setpriv --reuid 65534 --r
 else
     skip "another user: not root here"
 fi
-if command -v faketime >/dev/null; then
-    again "another day" env SHELTER_STORE="$T/again/store" faketime '2031-05-05 12:00' "$SHELTER" build -f "$(command -v md5sum)"
+if command -v gcc >/dev/null; then
+    cat >"$T/later.c" <<'E'
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t c, struct timespec *t) { int r = (int)syscall(SYS_clock_gettime, c, t); t->tv_sec += 500000000; return r; }
+time_t time(time_t *p) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); if (p) *p = t.tv_sec; return t.tv_sec; }
+int gettimeofday(struct timeval *v, void *z) { struct timespec t; clock_gettime(CLOCK_REALTIME, &t); v->tv_sec = t.tv_sec; v->tv_usec = 0; return 0; }
+E
+    gcc -shared -fPIC -o "$T/later.so" "$T/later.c"
+    again "another day" env SHELTER_STORE="$T/again/store" LD_PRELOAD="$T/later.so" "$SHELTER" build -f "$(command -v md5sum)"
+else
+    skip "another day: gcc is missing"
 fi
 
 # --- settings ---
@@ -144,7 +183,7 @@ for f in "$T"/odd.tar.*; do
 done
 status "from standard input" 0 sh -c "'$SHELTER' build -r - <'$T/odd.tar.gz'"
 same "from standard input: the same" "$(cat "$T/out")" "$odd"
-if [ "$(id -u)" = 0 ] && grep -qw erofs /proc/filesystems && mkdir "$T/mnt" && mount -t erofs -o loop,ro "$(image_dir "$odd")/root.img" "$T/mnt" 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && grep -qw erofs /proc/filesystems && mkdir -p "$T/mnt" && mount -t erofs -o loop,ro "$(image_dir "$odd")/root.img" "$T/mnt" 2>/dev/null; then
     cleanup_hooks+=("umount '$T/mnt' 2>/dev/null")
     cp tests/listing.py "$T/listing.py"
     # As listing.py does inside, from outside: names lose the mount point.
