@@ -231,12 +231,13 @@ static void poll_once(struct sup *s)
 {
     struct pollfd p[AT_CLIENTS + SH_CONTROL_CLIENT_MAX];
     bool room = s->channel_out.size < SH_CREDIT_WINDOW;
+    /* After the end only clients count: a closed channel would wake us for ever. */
     p[AT_CHANNEL] = (struct pollfd){
-        .fd = s->channel_fd,
+        .fd = s->ended ? -1 : s->channel_fd,
         .events = (short)(POLLIN | (s->hello && s->channel_out.size ? POLLOUT : 0)),
     };
-    p[AT_SIMTD] = (struct pollfd){.fd = s->simtd_fd, .events = POLLIN};
-    p[AT_QEMU] = (struct pollfd){.fd = s->qemu.pid_fd, .events = POLLIN};
+    p[AT_SIMTD] = (struct pollfd){.fd = s->ended ? -1 : s->simtd_fd, .events = POLLIN};
+    p[AT_QEMU] = (struct pollfd){.fd = s->ended ? -1 : s->qemu.pid_fd, .events = POLLIN};
     p[AT_WORDS] = (struct pollfd){.fd = s->qemu.stderr_fd, .events = POLLIN};
     p[AT_LISTEN] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
