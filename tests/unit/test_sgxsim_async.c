@@ -468,6 +468,46 @@ static void test_aex_notify(void **state)
     finish(&h);
 }
 
+/* A program with an ENCLU of its own, which is its AEP too (Intel's own runtimes once did so). */
+static __attribute__((noinline)) void own_enclu(uint64_t tcs, struct probe *p)
+{
+    __asm__ volatile("lea 1f(%%rip), %%rcx\n"
+                     "mov $2, %%eax\n"
+                     "1: .byte 0x0f, 0x01, 0xd7\n"
+                     : "+D"(p), "+b"(tcs)
+                     :
+                     : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                       "r15", "xmm0", "xmm1", "xmm15", "memory", "cc");
+}
+
+static void *own_enclu_thread(void *arg)
+{
+    struct harness *h = arg;
+    struct probe p = {.op = PROBE_BASES};
+    own_enclu(h->e.base + H_TCS(1), &p); /* this thread has not met the simulator before */
+    return (void *)(uintptr_t)(p.rbx == h->e.base + H_TLS(1));
+}
+
+static void test_own_enclu(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct probe p = {.op = PROBE_BASES};
+    own_enclu(h.e.base + H_TCS(0), &p);
+    assert_int_equal(p.rbx, h.e.base + H_TLS(0));
+    set_alarm(&h, 20, 400);
+    p = (struct probe){.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    own_enclu(h.e.base + H_TCS(0), &p);
+    stop_alarm(&h);
+    assert_int_equal(p.rax, 0);
+    pthread_t thread;
+    void *good = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, own_enclu_thread, &h), 0);
+    pthread_join(thread, &good);
+    assert_non_null(good);
+    finish(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +516,7 @@ int main(void)
         BOTH(test_threads),        BOTH(test_inside_others),
         BOTH(test_older_kernels),  BOTH(test_thread_with_borrowed_es),
         BOTH(test_wide_registers), BOTH(test_aex_notify),
+        BOTH(test_own_enclu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,16 +105,33 @@ static void raise_fault(struct sim_thread *t, ucontext_t *uc)
 
 /* --- inside an enclave ----------------------------------------------------------------------- */
 
-static bool is_enclu(struct sim_thread *t, uint64_t rip)
+/* Byte by byte: the third may be on a page that is not there, if the first two are something else.
+ */
+static bool is_enclu(const volatile uint8_t *p)
 {
-    static const uint8_t enclu[3] = {0x0f, 0x01, 0xd7};
-    const uint8_t *p = (const uint8_t *)rip;
-    if (t->inside) {
-        if (rip - t->dev->base > t->dev->size - 3)
-            return false;
-        p = t->dev->epc + (rip - t->dev->base);
-    }
-    return memcmp(p, enclu, sizeof(enclu)) == 0;
+    return p[0] == 0x0f && p[1] == 0x01 && p[2] == 0xd7;
+}
+
+/* How a processor refuses ENCLU: #UD without SGX; #GP or #PF (of its operand, not of the fetch)
+ * where SGX is there but not ours, as in many virtual machines. */
+static bool refused(int sig, const ucontext_t *uc)
+{
+    const greg_t *r = uc->uc_mcontext.gregs;
+    if (sig == SIGSEGV)
+        return r[REG_TRAPNO] != SGX_VECTOR_PF || (r[REG_ERR] & SGX_PF_I) == 0;
+    return sig == SIGILL;
+}
+
+/* A host RIP whose bytes can be looked at: a wild jump is a SIGSEGV too, but one of the fetch,
+ * which `refused` has sorted out, or to an address that no page can have. */
+static bool in_reach(uint64_t rip)
+{
+    return rip >= SIM_LOWEST && rip < 1ull << 47;
+}
+
+static bool is_enclave_enclu(const struct sim_thread *t, uint64_t rip)
+{
+    return rip - t->dev->base <= t->dev->size - 3 && is_enclu(t->dev->epc + (rip - t->dev->base));
 }
 
 /* The access that a #PF's error code tells of. */
@@ -174,7 +191,7 @@ static void exception(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t
         t->r.rip -= 2;
         trap = SGX_VECTOR_UD;
         t->error = 0;
-    } else if ((sig == SIGILL || sig == SIGSEGV) && is_enclu(t, t->r.rip)) {
+    } else if (refused(sig, uc) && is_enclave_enclu(t, t->r.rip)) {
         t->insn = 3;
         sim_enclu(t);
         return;
@@ -246,7 +263,14 @@ static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo
         go(t, uc, base); /* single step within our own way out */
     } else if (sig == SIGTRAP && place == PLACE_SLOT) {
         return; /* … and in */
-    } else if (t != NULL && place == PLACE_HOST && rip == (uint64_t)sim_aep_enclu) {
+    } else if (place == PLACE_HOST && refused(sig, uc) && in_reach(rip) &&
+               is_enclu((const uint8_t *)rip)) {
+        if (t == NULL && sim_attach() == 0) /* its first; FS is its own */
+            t = sim_self;
+        if (t == NULL) {
+            deliver(sig, info, uc);
+            return;
+        }
         load(t, uc, base[0], base[1]);
         t->host_fs = base[0];
         t->host_gs = base[1];
@@ -331,7 +355,7 @@ __attribute__((no_stack_protector)) static void handler(int sig, siginfo_t *info
         __asm__ volatile("wrgsbase %0" : : "r"(t->host_gs));
     }
     handle(t, sig, info, ctx, base, fs);
-    if (t != NULL) {
+    if (t != NULL || base[0] != fs) {
         __asm__ volatile("wrfsbase %0" : : "r"(base[0]));
         __asm__ volatile("wrgsbase %0" : : "r"(base[1]));
     }
