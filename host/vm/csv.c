@@ -10,9 +10,14 @@
  * be sent to another platform (0x8). */
 #define POLICY "0xf"
 
-static const char *const firmwares[] = {"/usr/share/ovmf/OVMF.amdsev.fd",
-                                        "/usr/share/OVMF/OVMF.amdsev.fd",
-                                        "/usr/share/edk2/ovmf/OVMF.amdsev.fd", NULL};
+static const struct sh_sev_needs needs = {
+    .parameter = "sev_es",
+    .what = "CSV",
+    .hardware = "a Hygon CPU with CSV2 and its kernel",
+    .object = "kernel-hashes",
+    .qemu_major = 6,
+    .qemu_minor = 2,
+};
 
 static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
                         struct sh_error *err)
@@ -29,45 +34,22 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int firmware(struct sh_vm_config *config, struct sh_error *err)
-{
-    int r = sh_vm_pick_firmware(config, firmwares, "ovmf-amdsev", err);
-    return r ? r : sh_vm_firmware_has_hash_table(config->firmware, err);
-}
-
 static int prepare(struct sh_vm_config *config, struct sh_error *err)
 {
-    int r = firmware(config, err);
-    if (!r)
-        r = sh_vm_need_qemu(config->qemu, 6, 2, "kernel-hashes", err);
-    if (!r && !config->cbit_position)
-        r = sh_sev_cbit(&config->cbit_position, &config->reduced_phys_bits, err);
-    config->boot = SH_VM_BOOT_BZIMAGE;
-    config->kvm = true;
-    return r;
+    return sh_sev_prepare(config, &needs, err);
 }
 
 static int probe(struct sh_error *err)
 {
     if (!sh_sev_is_hygon())
         return sh_fail(err, -ENODEV, "the CPU is not made by Hygon");
-    int r = sh_sev_probe("sev_es", "CSV", "a Hygon CPU with CSV2 and its kernel", err);
-    if (r)
-        return r;
-    if (!sh_vm_find_qemu())
-        return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    const char *found = sh_vm_first_file(firmwares);
-    if (!found)
-        return sh_fail(err, -ENOENT,
-                       "no CSV firmware is there; install ovmf-amdsev or give "
-                       "--firmware FILE");
-    return sh_vm_firmware_has_hash_table(found, err);
+    return sh_sev_probe(&needs, err);
 }
 
 const struct sh_tee sh_tee_csv = {
     .name = "csv",
     .machine_args = machine_args,
-    .firmware = firmware,
+    .firmware = sh_sev_firmware,
     .prepare = prepare,
     .probe = probe,
 };

@@ -33,10 +33,14 @@ static bool runnable(const char *path)
 
 const char *sh_vm_find_qemu(void)
 {
-    static char *found;
+    static char *found, *given;
     const char *named = getenv("SHELTER_QEMU");
-    if (named && *named)
-        return runnable(named) ? named : NULL;
+    if (named && *named) {
+        /* Absolute, since the launcher may change its folder. */
+        free(given);
+        given = realpath(named, NULL);
+        return given && runnable(given) ? given : NULL;
+    }
     if (found)
         return found;
     const char *path = getenv("PATH");

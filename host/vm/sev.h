@@ -10,8 +10,21 @@ int sh_sev_cbit(unsigned *position, unsigned *reduced_phys_bits, struct sh_error
 
 bool sh_sev_is_hygon(void);
 
-/* kvm_amd's parameter (sev_es, sev_snp), /dev/sev and /dev/kvm. `what` and `needs` make the
- * sentence. */
-int sh_sev_probe(const char *parameter, const char *what, const char *needs, struct sh_error *err);
+struct sh_vm_config;
+
+/* What a TEE of this family needs of the host. */
+struct sh_sev_needs {
+    const char *parameter; /* of kvm_amd: sev_es, sev_snp */
+    const char *what;      /* for people */
+    const char *hardware;  /* likewise: "it takes ..." */
+    const char *object;    /* what QEMU must know, and from which version on it does */
+    int qemu_major, qemu_minor;
+};
+
+/* The members of struct sh_tee. */
+int sh_sev_firmware(struct sh_vm_config *config, struct sh_error *err);
+int sh_sev_prepare(struct sh_vm_config *config, const struct sh_sev_needs *needs,
+                   struct sh_error *err);
+int sh_sev_probe(const struct sh_sev_needs *needs, struct sh_error *err);
 
 #endif

@@ -12,9 +12,14 @@
  * refuse); debug (19) and migration agent (18) are off. */
 #define POLICY "0x30000"
 
-static const char *const firmwares[] = {"/usr/share/ovmf/OVMF.amdsev.fd",
-                                        "/usr/share/OVMF/OVMF.amdsev.fd",
-                                        "/usr/share/edk2/ovmf/OVMF.amdsev.fd", NULL};
+static const struct sh_sev_needs needs = {
+    .parameter = "sev_snp",
+    .what = "SEV-SNP",
+    .hardware = "an AMD EPYC 7003 or later and Linux 6.11 or later",
+    .object = "sev-snp-guest",
+    .qemu_major = 9,
+    .qemu_minor = 1,
+};
 
 static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
                         struct sh_error *err)
@@ -35,46 +40,20 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int firmware(struct sh_vm_config *config, struct sh_error *err)
-{
-    int r = sh_vm_pick_firmware(config, firmwares, "ovmf-amdsev", err);
-    return r ? r : sh_vm_firmware_has_hash_table(config->firmware, err);
-}
-
 static int prepare(struct sh_vm_config *config, struct sh_error *err)
 {
-    int r = firmware(config, err);
-    if (!r)
-        r = sh_vm_need_qemu(config->qemu, 9, 1, "sev-snp-guest", err);
-    if (!r && !config->cbit_position)
-        r = sh_sev_cbit(&config->cbit_position, &config->reduced_phys_bits, err);
-    config->boot = SH_VM_BOOT_BZIMAGE;
-    config->kvm = true;
-    return r;
+    return sh_sev_prepare(config, &needs, err);
 }
 
 static int probe(struct sh_error *err)
 {
-    int r = sh_sev_probe("sev_snp", "SEV-SNP", "an AMD EPYC 7003 or later and Linux 6.11 or later",
-                         err);
-    if (r)
-        return r;
-    const char *qemu = sh_vm_find_qemu();
-    if (!qemu)
-        return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    r = sh_vm_need_qemu(qemu, 9, 1, "sev-snp-guest", err);
-    const char *found = sh_vm_first_file(firmwares);
-    if (!r && !found)
-        r = sh_fail(err, -ENOENT,
-                    "no SEV-SNP firmware is there; install ovmf-amdsev or give "
-                    "--firmware FILE");
-    return r ? r : sh_vm_firmware_has_hash_table(found, err);
+    return sh_sev_probe(&needs, err);
 }
 
 const struct sh_tee sh_tee_snp = {
     .name = "snp",
     .machine_args = machine_args,
-    .firmware = firmware,
+    .firmware = sh_sev_firmware,
     .prepare = prepare,
     .probe = probe,
 };

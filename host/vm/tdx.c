@@ -5,6 +5,8 @@
 
 #include "host/vm/parts.h"
 
+#define QUOTE_SOCKET "/var/run/tdx-qgs/qgs.socket" /* of Intel's tdx-qgs */
+
 static const char *const firmwares[] = {"/usr/share/ovmf/OVMF.inteltdx.fd",
                                         "/usr/share/OVMF/OVMF.inteltdx.fd",
                                         "/usr/share/edk2/ovmf/OVMF.inteltdx.fd", NULL};
@@ -54,39 +56,48 @@ static int firmware(struct sh_vm_config *config, struct sh_error *err)
     return r ? r : sh_vm_firmware_has_tdx(config->firmware, err);
 }
 
+static int probe_kernel(struct sh_error *err)
+{
+    char value[16];
+    if (!sh_vm_read_line("/sys/module/kvm_intel/parameters/tdx", value, sizeof(value)))
+        return sh_fail(
+            err, -ENODEV,
+            "the host's KVM does not know TDX; it takes an Intel Xeon with TDX and Linux "
+            "6.16 or later (kvm_intel)");
+    if (value[0] != 'Y' && value[0] != '1')
+        return sh_fail(err, -ENODEV,
+                       "TDX is off in KVM; enable it in the BIOS and load kvm_intel with tdx=1");
+    if (access("/dev/kvm", R_OK | W_OK))
+        return sh_fail_errno(err, -errno, "/dev/kvm cannot be opened; join the group kvm");
+    return 0;
+}
+
 static int prepare(struct sh_vm_config *config, struct sh_error *err)
 {
-    int r = firmware(config, err);
+    int r = probe_kernel(err); /* first: without it nothing else helps */
+    if (!r)
+        r = firmware(config, err);
     if (!r)
         r = sh_vm_need_qemu(config->qemu, 10, 1, "tdx-guest", err);
     config->boot = SH_VM_BOOT_BZIMAGE;
     config->kvm = true;
-    if (!config->quote_socket && !access("/var/run/tdx-qgs/qgs.socket", W_OK))
-        config->quote_socket = "/var/run/tdx-qgs/qgs.socket";
+    if (!config->quote_socket && !access(QUOTE_SOCKET, W_OK))
+        config->quote_socket = QUOTE_SOCKET;
     return r;
 }
 
 static int probe(struct sh_error *err)
 {
-    char value[16];
-    if (!sh_vm_read_line("/sys/module/kvm_intel/parameters/tdx", value, sizeof(value)))
-        return sh_fail(err, -ENODEV,
-                       "the host's KVM does not know TDX; it takes an Intel Xeon with "
-                       "TDX and Linux 6.16 or later (kvm_intel)");
-    if (value[0] != 'Y' && value[0] != '1')
-        return sh_fail(err, -ENODEV,
-                       "TDX is off in KVM; enable it in the BIOS and load kvm_intel "
-                       "with tdx=1");
-    if (access("/dev/kvm", R_OK | W_OK))
-        return sh_fail_errno(err, -errno, "/dev/kvm cannot be opened; join the group kvm");
+    int r = probe_kernel(err);
+    if (r)
+        return r;
     const char *qemu = sh_vm_find_qemu();
     if (!qemu)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    int r = sh_vm_need_qemu(qemu, 10, 1, "tdx-guest", err);
+    r = sh_vm_need_qemu(qemu, 10, 1, "tdx-guest", err);
     if (!r && !sh_vm_first_file(firmwares))
         r = sh_fail(err, -ENOENT,
-                    "no TDX firmware is there; install ovmf-inteltdx or give "
-                    "--firmware FILE");
+                    "no TDX firmware is there; install ovmf-inteltdx or give --firmware FILE");
     return r;
 }
 
