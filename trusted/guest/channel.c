@@ -150,13 +150,17 @@ void guest_channel_fill(struct guest_channel *c)
         c->rx_end -= c->rx_at;
         c->rx_at = 0;
     }
-    if (c->rx_end == sizeof(c->rx))
-        return;
-    ssize_t n = read(c->fd, c->rx + c->rx_end, sizeof(c->rx) - c->rx_end);
-    if (n > 0)
+    /* A virtio port gives a page at a time. */
+    while (c->rx_end < sizeof(c->rx)) {
+        ssize_t n = read(c->fd, c->rx + c->rx_end, sizeof(c->rx) - c->rx_end);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            c->ended = true;
+            return;
+        }
         c->rx_end += (size_t)n;
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        c->ended = true;
+    }
 }
 
 int guest_channel_next(struct guest_channel *c, struct sh_frame *frame, const uint8_t **payload)

@@ -69,7 +69,6 @@ static const struct {
 } mounts[] = {
     {"/proc", "proc", SAFER, NULL, false},
     {"/sys", "sysfs", SAFER | MS_RDONLY, NULL, false},
-    {"/sys/fs/cgroup", "cgroup2", SAFER | MS_RDONLY, NULL, true},
     {"/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m", false},
     {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5",
      false},
