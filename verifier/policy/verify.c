@@ -163,6 +163,13 @@ static void judge_event_log(struct job *job)
     sv_claim_bool(job->v, "event_log_verified", true);
 }
 
+// The collateral was loaded with the same file: then its certificates are parsed already.
+static bool same_ca(const struct shelter_verify_request *rq)
+{
+    return rq->collateral && rq->collateral->named_size == rq->ca_size &&
+           !memcmp(rq->collateral->named_data, rq->ca, rq->ca_size);
+}
+
 // The caller's certificates. A CSV chain or root is no X.509 certificate and passes by.
 static void load_certs(struct job *job)
 {
@@ -172,8 +179,14 @@ static void load_certs(struct job *job)
         return;
     if (rq->signer_size && sv_certs_add(&job->signer, rq->signer, rq->signer_size))
         sv_refuse(job->v, SHELTER_R_CERT_PARSE, "the signer's file");
-    if (rq->ca_size && sv_certs_add(&job->named, rq->ca, rq->ca_size))
+    if (rq->ca_size && same_ca(rq)) {
+        for (size_t i = 0; i < rq->collateral->named.count; i++) {
+            X509_up_ref(rq->collateral->named.cert[i]);
+            job->named.cert[job->named.count++] = rq->collateral->named.cert[i];
+        }
+    } else if (rq->ca_size && sv_certs_add(&job->named, rq->ca, rq->ca_size)) {
         sv_refuse(job->v, SHELTER_R_CERT_PARSE, "the CA file");
+    }
     // Certificates that came with the evidence are candidates like any other; owned by ev.
     for (size_t i = 0; i < job->ev.certs.count && job->signer.count < SV_CERTS_MAX; i++) {
         X509_up_ref(job->ev.certs.cert[i]);

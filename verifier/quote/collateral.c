@@ -60,7 +60,7 @@ static void judge_signer(struct shelter_collateral *col, struct sv_piece *piece,
         fault(piece, SHELTER_R_TCB_CHAIN, "no signing certificate");
         return;
     }
-    rc = sv_chain_build(signer, &col->pool, &col->named, SV_INTEL, chain);
+    rc = sv_chain_build(signer, &col->pool, &col->named, SV_INTEL, NULL, chain);
     if (rc)
         fault(piece, SHELTER_R_TCB_CHAIN, "%s", chain_fault(rc));
     else if (chain->root == SV_ROOT_NONE)
@@ -180,7 +180,7 @@ static void judge_pck_crl(struct shelter_collateral *col)
         fault(&c->piece, SHELTER_R_CRL_CHAIN, "no issuer certificate");
         return;
     }
-    rc = sv_chain_build(col->crl_issuer, &col->pool, &col->named, SV_INTEL, &col->crl_chain);
+    rc = sv_chain_build(col->crl_issuer, &col->pool, &col->named, SV_INTEL, NULL, &col->crl_chain);
     if (rc)
         fault(&c->piece, SHELTER_R_CRL_CHAIN, "%s", chain_fault(rc));
     else if (col->crl_chain.root == SV_ROOT_NONE)
@@ -238,6 +238,10 @@ struct shelter_collateral *sv_collateral_new(const void *ca, size_t ca_size, cha
         shelter_collateral_free(col);
         col = NULL;
     }
+    if (col && ca_size && (col->named_data = malloc(ca_size))) {
+        memcpy(col->named_data, ca, ca_size);
+        col->named_size = ca_size;
+    }
     return col;
 }
 
@@ -251,6 +255,7 @@ void shelter_collateral_free(struct shelter_collateral *col)
     sv_qe_identity_free(&col->qe);
     X509_CRL_free(col->pck_crl.crl);
     X509_CRL_free(col->root_crl.crl);
+    free(col->named_data);
     free(col->hygon);
     free(col);
 }

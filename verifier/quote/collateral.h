@@ -22,6 +22,8 @@ struct sv_crl {
 struct shelter_collateral {
     struct sv_certs pool;  // every certificate that came along, trusted by none of this
     struct sv_certs named; // the caller's roots
+    uint8_t *named_data;   // the bytes they came as
+    size_t named_size;
     struct sv_piece tcb_piece, qe_piece;
     struct sv_tcb_info tcb;
     struct sv_qe_identity qe;

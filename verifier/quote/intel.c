@@ -45,7 +45,8 @@ static X509 *load_pck(struct judge *j)
     X509 *leaf;
 
     if (q->cert_type == 5) {
-        if (sv_certs_add(&j->quoted, q->cert_data.data, q->cert_data.size)) {
+        if (sv_certs_add_known(&j->quoted, q->cert_data.data, q->cert_data.size,
+                               j->col ? &j->col->pool : NULL)) {
             sv_refuse(j->v, SHELTER_R_CERT_PARSE, "PCK chain of the quote");
             return NULL;
         }
@@ -83,7 +84,9 @@ static int judge_pck_chain(struct judge *j)
     for (size_t f = 0; f < 3; f++)
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
-    rc = sv_chain_build(leaf, &pool, j->named, SV_INTEL, &j->chain);
+    // Platforms share their PCK CA: its chain was checked when the collateral was loaded.
+    rc = sv_chain_build(leaf, &pool, j->named, SV_INTEL, j->col ? &j->col->crl_chain : NULL,
+                        &j->chain);
     if (rc)
         return sv_refuse(j->v, SHELTER_R_PCK_CHAIN, "%s",
                          rc == -ENOENT ? "an issuer is missing" : "a signature does not hold");

@@ -152,7 +152,7 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     for (size_t f = 0; f < 3; f++)
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
-    rc = sv_chain_build(leaf, &pool, named, SV_AMD, &chain);
+    rc = sv_chain_build(leaf, &pool, named, SV_AMD, NULL, &chain);
     if (rc == -ENOENT && chain.count == 1)
         return judge_by_pinned_key(leaf, cn, v);
     if (!chain.count)

@@ -22,13 +22,28 @@ static const uint8_t *find(const uint8_t *data, size_t size, const char *what)
     return memmem(data, size, what, strlen(what));
 }
 
-static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size)
+static X509 *find_known(const struct sv_certs *known, const uint8_t *der, size_t size)
+{
+    for (size_t i = 0; known && i < known->count; i++)
+        if (known->der_size[i] == size && !memcmp(known->der[i], der, size))
+            return known->cert[i];
+    return NULL;
+}
+
+static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
+                   const struct sv_certs *known)
 {
     const uint8_t *p = der;
     X509 *cert;
 
     if (certs->count == SV_CERTS_MAX)
         return -E2BIG;
+    cert = find_known(known, der, size);
+    if (cert) {
+        X509_up_ref(cert);
+        certs->cert[certs->count++] = cert;
+        return 0;
+    }
     cert = size > LONG_MAX ? NULL : d2i_X509(NULL, &p, (long)size);
     if (!cert) {
         ERR_clear_error();
@@ -39,12 +54,18 @@ static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size)
         ERR_clear_error();
         return -EBADMSG;
     }
+    certs->der[certs->count] = malloc(size);
+    if (certs->der[certs->count]) {
+        memcpy(certs->der[certs->count], der, size);
+        certs->der_size[certs->count] = size;
+    }
     certs->cert[certs->count++] = cert;
     return 0;
 }
 
 // One PEM body: base64 with line ends, bounded.
-static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size)
+static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size,
+                        const struct sv_certs *known)
 {
     char text[16384];
     size_t used = 0, der_size;
@@ -62,19 +83,25 @@ static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size
     der = sv_unbase64_new(text, &der_size);
     if (!der)
         return -EBADMSG;
-    rc = add_der(certs, der, der_size);
+    rc = add_der(certs, der, der_size, known);
     free(der);
     return rc;
 }
 
 int sv_certs_add(struct sv_certs *certs, const void *data, size_t size)
 {
+    return sv_certs_add_known(certs, data, size, NULL);
+}
+
+int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
+                       const struct sv_certs *known)
+{
     const uint8_t *p = data, *begin = size ? find(data, size, pem_begin) : NULL;
 
     if (!size)
         return -EBADMSG;
     if (!begin)
-        return add_der(certs, p, size);
+        return add_der(certs, p, size, known);
     while (begin) {
         const uint8_t *body = begin + strlen(pem_begin);
         const uint8_t *limit = (const uint8_t *)data + size;
@@ -83,7 +110,7 @@ int sv_certs_add(struct sv_certs *certs, const void *data, size_t size)
 
         if (!end)
             return -EBADMSG;
-        rc = add_pem_body(certs, body, (size_t)(end - body));
+        rc = add_pem_body(certs, body, (size_t)(end - body), known);
         if (rc)
             return rc;
         p = end + strlen(pem_end);
@@ -94,9 +121,11 @@ int sv_certs_add(struct sv_certs *certs, const void *data, size_t size)
 
 void sv_certs_free(struct sv_certs *certs)
 {
-    for (size_t i = 0; i < certs->count; i++)
+    for (size_t i = 0; i < certs->count; i++) {
         X509_free(certs->cert[i]);
-    certs->count = 0;
+        free(certs->der[i]);
+    }
+    *certs = (struct sv_certs){0};
 }
 
 int64_t sv_asn1_time(const ASN1_TIME *t)
@@ -152,8 +181,30 @@ static bool self_issued(X509 *cert)
     return !X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(cert));
 }
 
+// Takes the rest of a chain that was checked before. False if it does not fit.
+static bool chain_take(struct sv_chain *chain, const struct sv_chain *verified)
+{
+    for (size_t i = 1; i < verified->count; i++)
+        if (!chain_push(chain, verified->cert[i]))
+            return false;
+    return true;
+}
+
+static void judge_root(X509 *root, const struct sv_certs *named, enum sv_vendor vendor,
+                       const struct sv_chain *verified, struct sv_chain *chain)
+{
+    bool known = verified && verified->count && verified->cert[verified->count - 1] == root;
+
+    chain->simulated = known ? verified->simulated : sv_root_simulated(root);
+    if (known ? verified->root == SV_ROOT_PINNED : sv_root_pinned(root, vendor))
+        chain->root = SV_ROOT_PINNED;
+    for (size_t i = 0; chain->root == SV_ROOT_NONE && named && i < named->count; i++)
+        if (self_issued(named->cert[i]) && same_key(named->cert[i], root))
+            chain->root = SV_ROOT_NAMED;
+}
+
 int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_certs *named,
-                   enum sv_vendor vendor, struct sv_chain *chain)
+                   enum sv_vendor vendor, const struct sv_chain *verified, struct sv_chain *chain)
 {
     X509 *at = leaf;
 
@@ -171,17 +222,19 @@ int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_cert
         if (!chain_push(chain, issuer))
             return -EKEYREJECTED;
         at = issuer;
+        if (verified && verified->count && verified->root != SV_ROOT_NONE &&
+            at == verified->cert[0]) {
+            if (!chain_take(chain, verified))
+                return -EKEYREJECTED;
+            judge_root(chain->cert[chain->count - 1], named, vendor, verified, chain);
+            return 0;
+        }
     }
     if (X509_verify(at, X509_get0_pubkey(at)) != 1) {
         ERR_clear_error();
         return -EKEYREJECTED;
     }
-    chain->simulated = sv_root_simulated(at);
-    if (sv_root_pinned(at, vendor))
-        chain->root = SV_ROOT_PINNED;
-    for (size_t i = 0; chain->root == SV_ROOT_NONE && named && i < named->count; i++)
-        if (self_issued(named->cert[i]) && same_key(named->cert[i], at))
-            chain->root = SV_ROOT_NAMED;
+    judge_root(at, named, vendor, NULL, chain);
     return 0;
 }
 

@@ -14,12 +14,17 @@
 
 struct sv_certs {
     X509 *cert[SV_CERTS_MAX];
+    uint8_t *der[SV_CERTS_MAX]; // as they came, to be told again without parsing
+    size_t der_size[SV_CERTS_MAX];
     size_t count;
 };
 
 // Appends the certificates of a PEM bundle or of one DER certificate. Bytes after the last PEM
 // certificate are ignored (quotes carry a NUL there). Returns 0, -EBADMSG or -E2BIG.
 int sv_certs_add(struct sv_certs *certs, const void *data, size_t size);
+// The same, but a certificate that is byte for byte among `known` (may be NULL) is shared with it.
+int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
+                       const struct sv_certs *known);
 void sv_certs_free(struct sv_certs *certs);
 
 enum sv_root {
@@ -43,8 +48,10 @@ struct sv_chain {
 // signature is checked. Certificates must be CAs above the leaf.
 // Returns 0 when a self-signed root was reached (see chain->root), -ENOENT when an issuer is
 // missing, -EKEYREJECTED when one with the right name did not sign.
+// `verified` (may be NULL) is a chain whose signatures were checked before: where its first
+// certificate is met, the rest is taken from it.
 int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_certs *named,
-                   enum sv_vendor vendor, struct sv_chain *chain);
+                   enum sv_vendor vendor, const struct sv_chain *verified, struct sv_chain *chain);
 
 bool sv_root_pinned(X509 *root, enum sv_vendor vendor);
 // The mark of simulated roots: OU = "Shelter simulated TEE" in the subject.
