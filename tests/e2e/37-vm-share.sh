@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Folders of the host in a VM (-v): plain files on both sides, read-only where the host said so whatever
+# the guest does, and no way out of the folder.
+. tests/e2e/lib.sh
+busybox=$(command -v busybox) || { skip "shares: no busybox here"; exit 0; }
+check "build" "$SHELTER" build -t m --allow mount -f "$busybox"
+check "build without the policy" "$SHELTER" build -t locked -f "$busybox"
+src="$T/a,b c"
+mkdir "$src" "$T/outside"
+echo hello >"$src/file"
+echo secret >"$T/outside/secret"
+ln -s "$T/outside/secret" "$src/link"
+run() { # STATUS NAME SCRIPT [OPTION…]: the script in the guest
+    local want=$1 name=$2 script=$3
+    shift 3
+    status "$name" "$want" "$SHELTER" run --rm "$@" m /bin/busybox sh -c "$script"
+}
+run 0 "reads" '/bin/busybox cat /data/file' -v "$src:/data"
+same "reads: what is there" "$(cat "$T/out")" hello
+run 0 "writes" 'echo new >/data/n && /bin/busybox chmod 640 /data/n && /bin/busybox mkdir /data/d' -v "$src:/data"
+same "writes: a plain file here" "$(cat "$src/n"; stat -c %a "$src/n")" "$(printf 'new\n640')"
+run 1 "a link out of the folder" '/bin/busybox cat /data/link' -v "$src:/data"
+if grep -q secret "$T/out"; then not_ok "a link out of the folder shows nothing"; else ok "a link out of the folder shows nothing"; fi
+run 1 "a path out of the folder" '/bin/busybox cat /data/../../outside/secret' -v "$src:/data"
+run 1 "read-only" 'echo x >/data/x' -v "$src:/data:ro"
+# QEMU refuses too: the host's word does not hang on the guest's mount options.
+run 1 "read-only, remounted by the guest" \
+    '/bin/busybox mount -o remount,rw /data; echo x >/data/x' -v "$src:/data:ro"
+check "read-only: nothing was written" test ! -e "$src/x"
+run 0 "two folders" '/bin/busybox cat /data/file /more/secret' -v "$src:/data" -v "$T/outside:/more:ro"
+same "two folders: both are there" "$(tr '\n' ' ' <"$T/out")" "hello secret "
+status "policy without mount" 125 "$SHELTER" run --rm -v "$src:/data" locked /bin/busybox true
+one_line "policy without mount: in one line" "mount"
+status "a folder that is not there" 125 "$SHELTER" run --rm -v "$T/none:/data" m /bin/busybox true
+one_line "a folder that is not there: in one line" "none"
