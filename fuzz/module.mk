@@ -24,6 +24,12 @@ $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
 FUZZ_LIBS_firmware := -lcrypto
 
+FUZZ_SRC_sigstruct := verifier/measure/sgx_sigstruct.c $(LIB_SRC)
+FUZZ_LIBS_sigstruct := -lcrypto
+FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/measure/sgx_sigstruct.c \
+    $(LIB_SRC)
+FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
+
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
 $(B)/fuzz/%: fuzz/fuzz_%.c $$(FUZZ_SRC_$$*)
