@@ -29,3 +29,13 @@ $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(Q)$(CC) -static-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro,-z,now \
 	    -Wl,--no-dynamic-linker -o $@ $^
 all: $(B)/libos-test
+
+# Unit tests: the same sources under sanitizers behind port `unit`, whose host lies when told to.
+LIBOS_UNIT := $(filter-out trusted/libos/base/string.c,$(LIBOS_CORE)) $(LIBOS_PORT_UNIT)
+$(B)/san/trusted/libos/%.o: CPPFLAGS += -DLIBOS_UNIT
+$(B)/san/libos.a: $(LIBOS_UNIT:%.c=$(B)/san/%.o) $(B)/libos/trusted/libos/base/sha256.o
+	@rm -f $@ && ar rcs $@ $^
+LIBOS_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_libos*.c))
+$(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/parts.a))
+$(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
+$(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT

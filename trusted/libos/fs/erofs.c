@@ -3,9 +3,9 @@
 #include "trusted/libos/fs/erofs.h"
 
 #include <asm/errno.h>
-#include <linux/stat.h>
 
 #include "lib/bytes.h"
+#include "trusted/libos/base/mode.h"
 #include "trusted/libos/fs/image.h"
 
 #define SUPER_AT 1024u

@@ -7,18 +7,7 @@
 #ifndef LIBOS_FILE_H
 #define LIBOS_FILE_H
 
-#include <linux/stat.h>
-#ifndef S_IFMT /* <linux/stat.h> leaves them to a libc when it sees one */
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
-#define S_IFLNK 0120000
-#define S_IFREG 0100000
-#define S_IFBLK 0060000
-#define S_IFDIR 0040000
-#define S_IFCHR 0020000
-#define S_IFIFO 0010000
-#endif
-
+#include "trusted/libos/base/mode.h"
 #include "trusted/libos/base/radix.h"
 #include "trusted/libos/fs/erofs.h"
 #include "trusted/libos/libos.h"
@@ -139,6 +128,7 @@ struct file {
 };
 
 /* fs/inode.c */
+void inode_init(void);
 struct inode *inode_new(enum fs_kind fs, uint32_t mode);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);

@@ -5,6 +5,15 @@
 static struct radix by_nid; /* those of the image, so that hard links share one */
 static uint64_t next_id = 1ull << 32;
 
+static void forget(void *i)
+{
+}
+
+void inode_init(void)
+{
+    radix_clear(&by_nid, 0, forget);
+}
+
 uint64_t file_id_next(void)
 {
     return next_id++;

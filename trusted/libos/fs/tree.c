@@ -247,6 +247,7 @@ int tree_init(void)
     uint64_t nid;
     for (unsigned i = 0; i < BUCKETS; i++)
         list_init(&buckets[i]);
+    inode_init();
     int r = erofs_open(&nid);
     if (r)
         return r;

@@ -8,7 +8,7 @@
 int user_read(void *to, uint64_t from, size_t size)
 {
     int r = mm_ready(from, size, PORT_R);
-    if (!r)
+    if (!r && size)
         memcpy(to, (const void *)from, size);
     return r;
 }
@@ -16,7 +16,7 @@ int user_read(void *to, uint64_t from, size_t size)
 int user_write(uint64_t to, const void *from, size_t size)
 {
     int r = mm_ready(to, size, PORT_W);
-    if (!r)
+    if (!r && size)
         memcpy((void *)to, from, size);
     return r;
 }
@@ -24,7 +24,7 @@ int user_write(uint64_t to, const void *from, size_t size)
 int user_zero(uint64_t to, size_t size)
 {
     int r = mm_ready(to, size, PORT_W);
-    if (!r)
+    if (!r && size)
         memset((void *)to, 0, size);
     return r;
 }

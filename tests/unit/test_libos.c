@@ -1,0 +1,990 @@
+// SPDX-License-Identifier: Apache-2.0
+// The LibOS behind port `unit`: memory, files, pipes, sockets, signals; and hosts that lie.
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <asm/unistd_64.h>
+
+#include "host/image/erofs.h"
+#include "trusted/libos/base/digest.h"
+#include "trusted/libos/base/radix.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/port_unit/unit.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+#define FDCWD ((uint64_t)-100)
+
+/* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+
+static uint8_t *root;
+static struct sh_erofs_result built;
+static uint64_t scratch; /* program memory for buffers */
+
+static uint64_t rng = 88172645463325252ull;
+static uint64_t next(uint64_t below)
+{
+    rng ^= rng << 13;
+    rng ^= rng >> 7;
+    rng ^= rng << 17;
+    return rng % below;
+}
+
+/* ---- an image: /d/a (5,000 bytes of pattern), /d/b (10), /big (300 KiB), /l -> d/a, /e/ ---- */
+
+static uint8_t pattern(uint64_t i)
+{
+    return (uint8_t)(i * 7 + (i >> 8));
+}
+
+static struct sh_inode *add(struct sh_tree *t, const char *path, uint32_t mode, uint64_t size)
+{
+    struct sh_inode *folder, *i;
+    struct sh_error err = {0};
+    char *name;
+    assert_int_equal(sh_tree_parent(t, path, true, &folder, &name, &err), 0);
+    if (S_ISDIR(mode)) {
+        assert_int_equal(sh_tree_add_folder(t, folder, name, &i, &err), 0);
+        i->mode = mode;
+    } else {
+        i = sh_tree_inode(t, mode);
+        i->size = size;
+        if (S_ISREG(mode)) {
+            assert_int_equal(sh_tree_reserve(t, size, &i->spool, &err), 0);
+            for (uint64_t at = 0; at < size; at++) {
+                uint8_t b = pattern(at);
+                assert_int_equal(pwrite(t->spool_fd, &b, 1, (off_t)(i->spool + at)), 1);
+            }
+        }
+        assert_int_equal(sh_tree_link(t, folder, name, i, &err), 0);
+    }
+    free(name);
+    return i;
+}
+
+static int setup(void **state)
+{
+    char path[] = "/tmp/shelter-libos.XXXXXX";
+    struct sh_error err = {0};
+    struct sh_tree t;
+    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
+    unlink(path);
+    assert_int_equal(sh_tree_init(&t, dir, &err), 0);
+    add(&t, "d/a", S_IFREG | 0644, 5000);
+    add(&t, "d/b", S_IFREG | 0644, 10);
+    add(&t, "big", S_IFREG | 0644, 300 << 10);
+    add(&t, "e", S_IFDIR | 0755, 0);
+    struct sh_inode *l = add(&t, "l", S_IFLNK | 0777, 3);
+    l->target = strdup("d/a");
+    assert_int_equal(sh_erofs_write(&t, fd, NULL, &built, &err), 0);
+    root = malloc(built.image_size);
+    assert_int_equal(pread(fd, root, built.image_size, 0), (ssize_t)built.image_size);
+    sh_tree_free(&t);
+    close(fd);
+    close(dir);
+    /* LIBOS_SEED=N: other random choices than the fixed ones. */
+    if (getenv("LIBOS_SEED"))
+        rng ^= strtoull(getenv("LIBOS_SEED"), NULL, 10) * 0x9e3779b97f4a7c15ull;
+    digest_init(false);
+    assert_int_equal(unit_start(root, built.image_size, built.root_size, built.root_hash), 0);
+    scratch = unit_memory(1 << 20);
+    return 0;
+}
+
+/* A string in program memory; a few at a time. */
+static uint64_t str(const char *s)
+{
+    static unsigned turn;
+    uint64_t at = scratch + 0x80000 + (turn++ % 16) * 4096;
+    assert_int_equal(user_write(at, s, strlen(s) + 1), 0);
+    return at;
+}
+
+static long open_at(const char *path, int flags)
+{
+    return call(__NR_openat, FDCWD, str(path), flags, 0644);
+}
+
+/* ---- base ---- */
+
+static void test_fmt(void **state)
+{
+    char b[64];
+    assert_int_equal(fmt(b, sizeof(b), "%d|%5u|%-5d|%05x|%lx|%s|%.2s|%c", -7, 42u, -3, 0xabu,
+                         0x123456789abul, "txt", "abc", 'z'),
+                     41);
+    assert_string_equal(b, "-7|   42|-3   |000ab|123456789ab|txt|ab|z");
+    assert_int_equal(fmt(b, 4, "%s", "too long"), 8);
+    assert_string_equal(b, "too");
+}
+
+static unsigned freed;
+static void count_free(void *p)
+{
+    freed++;
+}
+
+static void test_radix(void **state)
+{
+    static const uint64_t keys[] = {0, 1, 63, 64, 4095, 4096, 1ull << 30, 1ull << 52, UINT64_MAX};
+    struct radix r = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++)
+        *radix_slot(&r, keys[i]) = (void *)(i + 1);
+    uint64_t at = 0, found = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        assert_ptr_equal(radix_get(&r, keys[i]), (void *)(i + 1));
+        assert_ptr_equal(radix_next(&r, at, &found), (void *)(i + 1));
+        assert_int_equal(found, keys[i]);
+        at = found + 1;
+    }
+    assert_null(radix_get(&r, 65));
+    radix_clear(&r, 4096, count_free);
+    assert_int_equal(freed, 4);
+    assert_non_null(radix_get(&r, 4095));
+    radix_clear(&r, 0, count_free);
+    assert_null(r.root);
+}
+
+static void test_digest(void **state)
+{
+    /* FIPS 180-4 vectors and all lengths around the padding, both ways of computing. */
+    static uint8_t data[300];
+    uint8_t a[32], b[32];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = pattern(i);
+    bool can = __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+    unsigned r[4];
+    __asm__("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(7), "c"(0));
+    if (!can || !(r[1] >> 29 & 1))
+        skip();
+    for (size_t n = 0; n <= sizeof(data); n++) {
+        digest_init(false);
+        digest_sha256(a, data, n);
+        digest_init(true);
+        digest_sha256(b, data, n);
+        assert_memory_equal(a, b, 32);
+    }
+    digest_sha256(b, "abc", 3);
+    static const uint8_t abc[4] = {0xba, 0x78, 0x16, 0xbf};
+    assert_memory_equal(b, abc, 4);
+}
+
+static void test_pages(void **state)
+{
+    enum { N = 200 };
+    void *p[N] = {0};
+    uint64_t size[N];
+    for (int round = 0; round < 4000; round++) {
+        size_t i = next(N);
+        if (p[i]) {
+            uint8_t *b = p[i];
+            for (uint64_t at = 0; at < size[i] << 12; at += 4096)
+                assert_int_equal(b[at], (uint8_t)i);
+            pages_free(p[i], size[i]);
+            p[i] = NULL;
+        } else {
+            size[i] = 1 + next(20);
+            p[i] = pages_alloc(size[i]);
+            assert_non_null(p[i]);
+            assert_int_equal(*(uint8_t *)p[i], 0);
+            memset(p[i], (int)i, size[i] << 12);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        if (p[i])
+            pages_free(p[i], size[i]);
+    }
+}
+
+/* ---- memory ---- */
+
+#define MODEL_PAGES 64u
+struct model {
+    bool mapped[MODEL_PAGES];
+    int prot[MODEL_PAGES];
+    uint8_t byte[MODEL_PAGES];
+};
+
+static void check_areas(const struct model *m, uint64_t base)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < mm.count; i++) {
+        assert_true(mm.areas[i]->start >= end && mm.areas[i]->start < mm.areas[i]->end);
+        end = mm.areas[i]->end;
+    }
+    for (unsigned p = 0; p < MODEL_PAGES; p++) {
+        struct area *a = area_find(base + p * 4096ul);
+        assert_int_equal(a != NULL, m->mapped[p]);
+        if (!a)
+            assert_int_equal(page_state(base + p * 4096ul), 0);
+        else
+            assert_int_equal(a->prot, m->prot[p]);
+    }
+}
+
+/* Random mmap, munmap, mprotect, madvise and stores against a page-by-page model. */
+static void test_memory_model(void **state)
+{
+    static struct model m;
+    uint64_t base = unit_memory(MODEL_PAGES * 4096);
+    for (unsigned p = 0; p < MODEL_PAGES; p++) {
+        m.mapped[p] = true;
+        m.prot[p] = 3;
+    }
+    for (int round = 0; round < 4000; round++) {
+        unsigned first = (unsigned)next(MODEL_PAGES), n = 1 + (unsigned)next(MODEL_PAGES - first);
+        uint64_t at = base + first * 4096ul, size = n * 4096ul;
+        bool all = true;
+        for (unsigned p = first; p < first + n; p++)
+            all = all && m.mapped[p];
+        int prot = (int)next(2) ? 3 : 1;
+        switch (next(5)) {
+        case 0:
+            assert_int_equal(call(__NR_mmap, at, size, prot, 0x32, -1, 0), at);
+            for (unsigned p = first; p < first + n; p++) {
+                m.mapped[p] = true;
+                m.prot[p] = prot;
+                m.byte[p] = 0;
+            }
+            break;
+        case 1:
+            assert_int_equal(call(__NR_munmap, at, size), 0);
+            for (unsigned p = first; p < first + n; p++)
+                m.mapped[p] = false;
+            break;
+        case 2:
+            assert_int_equal(call(__NR_mprotect, at, size, prot), all ? 0 : -ENOMEM);
+            for (unsigned p = first; all && p < first + n; p++)
+                m.prot[p] = prot;
+            break;
+        case 3:
+            assert_int_equal(call(__NR_madvise, at, size, 4), all ? 0 : -ENOMEM);
+            for (unsigned p = first; p < first + n; p++)
+                m.byte[p] = m.mapped[p] ? 0 : m.byte[p];
+            break;
+        default: {
+            uint8_t v = (uint8_t)next(256), got = 0;
+            int want = m.mapped[first] && m.prot[first] & 2 ? 0 : -EFAULT;
+            assert_int_equal(user_write(at, &v, 1), want);
+            if (!want)
+                m.byte[first] = v;
+            want = m.mapped[first] ? 0 : -EFAULT;
+            assert_int_equal(user_read(&got, at, 1), want);
+            if (!want)
+                assert_int_equal(got, m.byte[first]);
+        }
+        }
+        check_areas(&m, base);
+    }
+    call(__NR_munmap, base, MODEL_PAGES * 4096ul);
+}
+
+static void test_memory_edges(void **state)
+{
+    uint64_t p = unit_memory(4 * 4096);
+    assert_int_equal(call(__NR_mmap, 0, 0, 3, 0x22, -1, 0), -EINVAL);
+    assert_int_equal(call(__NR_mmap, 0, UINT64_MAX - 4096, 3, 0x22, -1, 0), -ENOMEM);
+    assert_int_equal(call(__NR_mmap, p + 1, 4096, 3, 0x32, -1, 0), -EINVAL);
+    assert_int_equal(call(__NR_mmap, p, 4096, 3, 0x100022, -1, 0), -EEXIST);
+    assert_int_equal(call(__NR_mmap, port_info.user_end, 4096, 3, 0x32, -1, 0), -ENOMEM);
+    assert_int_equal(call(__NR_mmap, port_info.zone_start, 4096, 3, 0x32, -1, 0) < 0, 1);
+    assert_int_equal(call(__NR_munmap, p, UINT64_MAX), -EINVAL);
+    assert_int_equal(call(__NR_munmap, port_info.zone_start, 4096) < 0, 1);
+    assert_int_equal(call(__NR_mprotect, port_info.zone_start, 4096, 7) < 0, 1);
+    /* What a program names in a call never reaches the LibOS's own memory. */
+    assert_int_equal(call(__NR_read, 0, port_info.zone_start, 10), -EBADF);
+    assert_int_equal(user_write(port_info.zone_start, "x", 1), -EFAULT);
+    assert_int_equal(user_write(port_info.user_end - 1, "xy", 2), -EFAULT);
+    assert_int_equal(user_write(UINT64_MAX, "xy", 2), -EFAULT);
+    assert_int_equal(user_read((char[2]){0}, (uint64_t)&rng, 2), -EFAULT);
+    /* mremap moves contents and leaves nothing behind. */
+    assert_int_equal(user_write(p, "hello", 6), 0);
+    assert_int_equal(call(__NR_mmap, p + 3 * 4096, 4096, 1, 0x32, -1, 0), p + 3 * 4096);
+    long q = call(__NR_mremap, p, 3 * 4096, 6 * 4096, 1);
+    assert_true(q > 0 && (uint64_t)q != p);
+    char b[6];
+    assert_int_equal(user_read(b, (uint64_t)q, 6), 0);
+    assert_string_equal(b, "hello");
+    assert_int_equal(user_read(b, p, 1), -EFAULT);
+    assert_int_equal(call(__NR_mremap, p, 4096, 8192, 1), -EFAULT);
+}
+
+static void test_memory_limit(void **state)
+{
+    uint64_t before = stats.committed;
+    port_info.memory_size = before + (1 << 20);
+    uint64_t p = unit_memory(8 << 20);
+    assert_int_equal(mm_ready(p, 8 << 20, PORT_W), -EFAULT);
+    assert_true(stats.committed <= port_info.memory_size);
+    port_info.memory_size = 0;
+    call(__NR_munmap, p, 8 << 20);
+    assert_int_equal(stats.committed, before);
+}
+
+static void test_file_mapping(void **state)
+{
+    long fd = open_at("/d/a", O_RDONLY);
+    assert_true(fd >= 0);
+    long p = call(__NR_mmap, 0, 3 * 4096, 3, 2, fd, 0);
+    assert_true(p > 0);
+    uint8_t b[8192];
+    assert_int_equal(user_read(b, (uint64_t)p, 8192), 0);
+    for (int i = 0; i < 8192; i++)
+        assert_int_equal(b[i], i < 5000 ? pattern((uint64_t)i) : 0);
+    assert_int_equal(user_read(b, (uint64_t)p + 8192, 1), -EFAULT); /* behind the end: SIGBUS */
+    struct mm_fault f;
+    assert_int_not_equal(mm_fault((uint64_t)p + 8192, PORT_R, &f), 0);
+    assert_int_equal(f.signo, 7);
+    assert_int_equal(user_write((uint64_t)p, "!", 1), 0); /* private */
+    assert_int_equal(call(__NR_pread64, fd, scratch, 1, 0), 1);
+    assert_int_equal(*(uint8_t *)scratch, pattern(0));
+    assert_int_equal(call(__NR_mmap, 0, 4096, 2, 1, fd, 0), -EACCES); /* shared, not writable */
+    call(__NR_munmap, p, 3 * 4096);
+    call(__NR_close, fd);
+    /* Shared and writable: what is stored reaches the file. */
+    fd = open_at("/shared", O_RDWR | O_CREAT);
+    assert_int_equal(call(__NR_ftruncate, fd, 6000), 0);
+    p = call(__NR_mmap, 0, 8192, 3, 1, fd, 0);
+    assert_true(p > 0);
+    assert_int_equal(user_write((uint64_t)p + 5000, "xyz", 3), 0);
+    assert_int_equal(call(__NR_msync, p, 8192, 4), 0);
+    assert_int_equal(call(__NR_pread64, fd, scratch, 3, 5000), 3);
+    assert_memory_equal((void *)scratch, "xyz", 3);
+    assert_int_equal(user_write((uint64_t)p + 1, "q", 1), 0);
+    assert_int_equal(call(__NR_munmap, p, 8192), 0);
+    assert_int_equal(call(__NR_pread64, fd, scratch, 1, 1), 1);
+    assert_int_equal(*(char *)scratch, 'q');
+    call(__NR_close, fd);
+}
+
+/* ---- files ---- */
+
+static void test_image_files(void **state)
+{
+    long fd = open_at("/l", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_read, fd, scratch, 100000), 5000);
+    for (uint64_t i = 0; i < 5000; i++)
+        assert_int_equal(((uint8_t *)scratch)[i], pattern(i));
+    assert_int_equal(call(__NR_read, fd, scratch, 1), 0);
+    assert_int_equal(call(__NR_write, fd, scratch, 1), -EBADF);
+    assert_int_equal(call(__NR_lseek, fd, 4990, 0), 4990);
+    assert_int_equal(call(__NR_read, fd, scratch, 100), 10);
+    assert_int_equal(call(__NR_close, fd), 0);
+    assert_int_equal(call(__NR_close, fd), -EBADF);
+    assert_int_equal(open_at("/d/nothing", O_RDONLY), -ENOENT);
+    assert_int_equal(open_at("/d/a/b", O_RDONLY), -ENOTDIR);
+    assert_int_equal(open_at("/d", O_WRONLY), -EISDIR);
+    assert_int_equal(open_at("/../../d/../l", O_RDONLY | O_NOFOLLOW), -ELOOP);
+    assert_int_equal(call(__NR_readlink, str("/l"), scratch, 100), 3);
+    assert_memory_equal((void *)scratch, "d/a", 3);
+}
+
+/* One file of the image, changed at random, against a plain array. */
+static void test_copy_up(void **state)
+{
+    enum { MAX = 400 << 10 };
+    static uint8_t model[MAX], buf[20000];
+    uint64_t size = 300 << 10;
+    for (uint64_t i = 0; i < size; i++)
+        model[i] = pattern(i);
+    long fd = open_at("/big", O_RDWR);
+    assert_true(fd >= 0);
+    for (int round = 0; round < 600; round++) {
+        uint64_t at = next(MAX - sizeof(buf)), n = 1 + next(sizeof(buf));
+        switch (next(8)) {
+        case 0:
+            assert_int_equal(call(__NR_ftruncate, fd, at), 0);
+            if (at < size)
+                memset(model + at, 0, size - at);
+            size = at;
+            break;
+        case 1:
+        case 2:
+            for (uint64_t i = 0; i < n; i++)
+                buf[i] = (uint8_t)next(256);
+            assert_int_equal(user_write(scratch, buf, n), 0);
+            assert_int_equal(call(__NR_pwrite64, fd, scratch, n, at), n);
+            memcpy(model + at, buf, n);
+            size = at + n > size ? at + n : size;
+            break;
+        case 3:
+            assert_int_equal(call(__NR_fallocate, fd, 3, at, n), 0);
+            memset(model + at, 0, at < size ? (at + n > size ? size - at : n) : 0);
+            break;
+        default: {
+            long want = at >= size ? 0 : (long)(at + n > size ? size - at : n);
+            assert_int_equal(call(__NR_pread64, fd, scratch, n, at), want);
+            assert_memory_equal((void *)scratch, model + at, want);
+        }
+        }
+    }
+    call(__NR_close, fd);
+}
+
+static int count_entries(const char *path, const char *name, bool *found)
+{
+    long fd = open_at(path, O_RDONLY | O_DIRECTORY), n;
+    int count = 0;
+    *found = false;
+    assert_true(fd >= 0);
+    while ((n = call(__NR_getdents64, fd, scratch, 200)) > 0) {
+        for (long at = 0; at < n; count++) {
+            uint8_t *e = (uint8_t *)scratch + at;
+            *found = *found || !strcmp((char *)e + 19, name);
+            at += e[16] | e[17] << 8;
+        }
+    }
+    assert_int_equal(n, 0);
+    call(__NR_close, fd);
+    return count;
+}
+
+static void test_names(void **state)
+{
+    bool found;
+    assert_int_equal(count_entries("/d", "b", &found), 4);
+    assert_true(found);
+    assert_int_equal(call(__NR_unlink, str("/d/b")), 0); /* hides the image's name */
+    assert_int_equal(call(__NR_unlink, str("/d/b")), -ENOENT);
+    assert_int_equal(open_at("/d/b", O_RDONLY), -ENOENT);
+    assert_int_equal(count_entries("/d", "b", &found), 3);
+    assert_false(found);
+    assert_int_equal(call(__NR_rmdir, str("/d")), -ENOTEMPTY);
+    assert_int_equal(call(__NR_mkdir, str("/d/b"), 0755), 0); /* in its place */
+    assert_int_equal(count_entries("/d", "b", &found), 4);
+    assert_int_equal(call(__NR_rmdir, str("/d/b")), 0);
+    /* A directory of the image moves with what is in it, changed or not. */
+    assert_int_equal(call(__NR_rename, str("/d"), str("/e/f")), 0);
+    assert_int_equal(open_at("/d/a", O_RDONLY), -ENOENT);
+    assert_int_equal(open_at("/e/f/b", O_RDONLY), -ENOENT);
+    long fd = open_at("/e/f/a", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_read, fd, scratch, 8000), 5000);
+    call(__NR_close, fd);
+    assert_int_equal(call(__NR_rename, str("/e"), str("/e/f/g")), -EINVAL);
+    assert_int_equal(call(__NR_rename, str("/e/f"), str("/d")), 0);
+    /* Links share one inode; an open file outlives its names. */
+    assert_int_equal(call(__NR_link, str("/d/a"), str("/h")), 0);
+    fd = open_at("/h", O_RDWR);
+    assert_int_equal(user_write(scratch, "NEW", 3), 0);
+    assert_int_equal(call(__NR_pwrite64, fd, scratch, 3, 0), 3);
+    assert_int_equal(call(__NR_unlink, str("/h")), 0);
+    long other = open_at("/d/a", O_RDONLY);
+    assert_int_equal(call(__NR_read, other, scratch + 16, 3), 3);
+    assert_memory_equal((void *)(scratch + 16), "NEW", 3);
+    assert_int_equal(call(__NR_unlink, str("/d/a")), 0);
+    assert_int_equal(call(__NR_pread64, fd, scratch, 3, 0), 3);
+    call(__NR_close, fd);
+    call(__NR_close, other);
+    assert_int_equal(call(__NR_symlink, str("loop"), str("/loop")), 0);
+    assert_int_equal(open_at("/loop", O_RDONLY), -ELOOP);
+    assert_int_equal(call(__NR_mkdir, str("/"), 0755), -EEXIST);
+    assert_int_equal(call(__NR_rmdir, str("/e/.")), -EINVAL);
+}
+
+static void test_proc(void **state)
+{
+    char b[64];
+    long fd = open_at("/proc/self/status", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_true(call(__NR_read, fd, scratch, 4096) > 50);
+    fmt(b, sizeof(b), "/proc/self/fd/%ld", fd);
+    long n = call(__NR_readlink, str(b), scratch, 100);
+    assert_int_equal(n, 14);
+    assert_memory_equal((void *)scratch, "/proc/1/status", 14);
+    call(__NR_close, fd);
+    assert_int_equal(open_at("/proc/2/status", O_RDONLY), -ENOENT);
+    assert_int_equal(open_at("/proc/new", O_RDWR | O_CREAT), -ENOENT);
+    assert_int_equal(call(__NR_unlink, str("/proc/1/stat")), -EPERM);
+    fd = open_at("/dev/zero", O_RDONLY);
+    assert_int_equal(call(__NR_read, fd, scratch, 100), 100);
+    call(__NR_close, fd);
+}
+
+/* ---- pipes, events, sockets ---- */
+
+static void test_pipe_and_poll(void **state)
+{
+    int fd[2];
+    assert_int_equal(call(__NR_pipe2, scratch, O_NONBLOCK), 0);
+    user_read(fd, scratch, sizeof(fd));
+    assert_int_equal(call(__NR_read, fd[0], scratch, 10), -EAGAIN);
+    long total = 0, n;
+    while ((n = call(__NR_write, fd[1], scratch, 5000)) > 0)
+        total += n;
+    assert_int_equal(n, -EAGAIN);
+    assert_int_equal(total, 65536);
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p[2] = {{fd[0], 1, 0}, {fd[1], 4, 0}};
+    user_write(scratch, p, sizeof(p));
+    assert_int_equal(call(__NR_poll, scratch, 2, 0), 1);
+    user_read(p, scratch, sizeof(p));
+    assert_int_equal(p[0].revents, 1);
+    assert_int_equal(p[1].revents, 0);
+    call(__NR_close, fd[1]);
+    while ((n = call(__NR_read, fd[0], scratch, 9999)) > 0)
+        total -= n;
+    assert_int_equal(total, 0);
+    call(__NR_close, fd[0]);
+    /* Nobody reads: EPIPE and the signal. */
+    assert_int_equal(call(__NR_pipe2, scratch, 0), 0);
+    user_read(fd, scratch, sizeof(fd));
+    call(__NR_close, fd[0]);
+    assert_int_equal(call(__NR_write, fd[1], scratch, 1), -EPIPE);
+    struct sig_item item;
+    assert_true(sig_take(self(), SIG_BIT(13), &item));
+    call(__NR_close, fd[1]);
+}
+
+static void test_epoll_edges(void **state)
+{
+    struct __attribute__((packed)) {
+        uint32_t events;
+        uint64_t data;
+    } ev = {1 | 1u << 31, 77};
+    long e = call(__NR_epoll_create1, 0), f = call(__NR_eventfd2, 0, O_NONBLOCK);
+    uint64_t one = 1;
+    user_write(scratch, &ev, sizeof(ev));
+    user_write(scratch + 64, &one, 8);
+    assert_int_equal(call(__NR_epoll_ctl, e, 1, f, scratch), 0);
+    assert_int_equal(call(__NR_epoll_ctl, e, 1, f, scratch), -EEXIST);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch, 4, 0), 0);
+    assert_int_equal(call(__NR_write, f, scratch + 64, 8), 8);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch, 4, 0), 1);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch, 4, 0), 0); /* the edge is over */
+    assert_int_equal(call(__NR_write, f, scratch + 64, 8), 8);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch, 4, 0), 1); /* a new one */
+    assert_int_equal(call(__NR_close, f), 0);
+    assert_int_equal(call(__NR_epoll_wait, e, scratch, 4, 0), 0); /* gone with its file */
+    call(__NR_close, e);
+}
+
+static void test_sockets_inside(void **state)
+{
+    int fd[2];
+    assert_int_equal(call(__NR_socketpair, 1, 1, 0, scratch), 0);
+    user_read(fd, scratch, sizeof(fd));
+    user_write(scratch, "ping", 4);
+    assert_int_equal(call(__NR_write, fd[0], scratch, 4), 4);
+    assert_int_equal(call(__NR_recvfrom, fd[1], scratch + 64, 2, 2, 0, 0), 2); /* peek */
+    assert_int_equal(call(__NR_read, fd[1], scratch + 64, 100), 4);
+    assert_memory_equal((void *)(scratch + 64), "ping", 4);
+    assert_int_equal(call(__NR_shutdown, fd[0], 1), 0);
+    assert_int_equal(call(__NR_read, fd[1], scratch + 64, 100), 0);
+    call(__NR_close, fd[0]);
+    call(__NR_close, fd[1]);
+    /* Loopback: no call out at all. */
+    uint64_t calls = unit_host.calls;
+    static const uint8_t addr[16] = {2, 0, 0x12, 0x34, 127, 0, 0, 1};
+    long l = call(__NR_socket, 2, 1, 0), c = call(__NR_socket, 2, 1, 0);
+    user_write(scratch, addr, sizeof(addr));
+    assert_int_equal(call(__NR_connect, c, scratch, 16), -ECONNREFUSED);
+    assert_int_equal(call(__NR_bind, l, scratch, 16), 0);
+    assert_int_equal(call(__NR_listen, l, 1), 0);
+    assert_int_equal(call(__NR_connect, c, scratch, 16), 0);
+    long s = call(__NR_accept4, l, 0, 0, O_NONBLOCK);
+    assert_true(s >= 0);
+    assert_int_equal(call(__NR_read, s, scratch, 1), -EAGAIN);
+    assert_int_equal(call(__NR_write, c, scratch, 16), 16);
+    assert_int_equal(call(__NR_read, s, scratch + 64, 99), 16);
+    call(__NR_close, c);
+    assert_int_equal(call(__NR_read, s, scratch + 64, 99), 0);
+    call(__NR_close, s);
+    call(__NR_close, l);
+    assert_int_equal(unit_host.calls, calls);
+}
+
+/* ---- threads ---- */
+
+struct waiting {
+    uint64_t word;
+    int tid;
+    long result;
+};
+
+static void *wait_on_futex(void *arg)
+{
+    struct waiting *w = arg;
+    unit_thread(w->tid);
+    w->result = call(__NR_futex, w->word, 0, 0, 0);
+    los_lock();
+    list_remove(&self()->node);
+    process.thread_count--;
+    los_unlock();
+    return NULL;
+}
+
+static void test_futex(void **state)
+{
+    enum { N = 8 };
+    struct waiting w[N];
+    pthread_t t[N];
+    uint64_t word = scratch + 0x1000, other = scratch + 0x2000;
+    uint32_t zero = 0;
+    struct {
+        int64_t s, ns;
+    } soon = {0, 1000000};
+    user_write(word, &zero, 4);
+    user_write(other, &zero, 4);
+    user_write(scratch, &soon, sizeof(soon));
+    assert_int_equal(call(__NR_futex, word, 0, 1, 0), -EAGAIN);
+    assert_int_equal(call(__NR_futex, word + 1, 0, 1, 0), -EINVAL);
+    assert_int_equal(call(__NR_futex, port_info.zone_start, 0, 1, 0), -EFAULT);
+    assert_int_equal(call(__NR_futex, word, 0, 0, scratch), -ETIMEDOUT);
+    unit_host.wakes = 3; /* a host that wakes for no reason ends no wait */
+    assert_int_equal(call(__NR_futex, word, 0, 0, scratch), -ETIMEDOUT);
+    for (int i = 0; i < N; i++) {
+        w[i] = (struct waiting){word, 10 + i, -1};
+        pthread_create(&t[i], NULL, wait_on_futex, &w[i]);
+    }
+    int moved = 0;
+    for (int tries = 0; tries < 5000 && moved < N; tries++) {
+        long r = call(__NR_futex, word, 3 /* REQUEUE */, 0, 100, other); /* woken: none */
+        assert_int_equal(r, 0);
+        usleep(1000);
+        moved = 0;
+        los_lock();
+        for (int i = 0; i < N; i++)
+            moved += thread_find(10 + i) && thread_find(10 + i)->sleeping;
+        los_unlock();
+    }
+    assert_int_equal(moved, N);
+    call(__NR_futex, word, 3, 0, 100, other);
+    assert_int_equal(call(__NR_futex, word, 1, 100), 0);
+    assert_int_equal(call(__NR_futex, other, 1, 3), 3);
+    assert_int_equal(call(__NR_futex, other, 1, 100), N - 3);
+    for (int i = 0; i < N; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(w[i].result, 0);
+    }
+}
+
+/* ---- signals ---- */
+
+static void test_signal_queue(void **state)
+{
+    struct thread *t = self();
+    struct sig_item item;
+    sig_actions[9].handler = 0x1000; /* USR1 */
+    sig_actions[33].handler = 0x1000; /* a real-time signal */
+    sig_set_mask(t, UINT64_MAX);
+    assert_int_equal(t->sig_mask & (SIG_BIT(9) | SIG_BIT(19)), 0); /* KILL and STOP stay */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(call(__NR_kill, 1, 10), 0);
+        assert_int_equal(call(__NR_tgkill, 1, 1, 34), 0);
+    }
+    assert_true(sig_take(t, SIG_BIT(10), &item));
+    assert_false(sig_take(t, SIG_BIT(10), &item)); /* ordinary ones do not queue */
+    for (int i = 0; i < 3; i++)
+        assert_true(sig_take(t, SIG_BIT(34), &item)); /* these do */
+    assert_false(sig_take(t, SIG_BIT(34), &item));
+    assert_int_equal(call(__NR_kill, 2, 10), -ESRCH);
+    assert_int_equal(call(__NR_kill, 1, 65), -EINVAL);
+    /* The host may send few; a forged fault or SIGKILL is nothing. */
+    static const int refused[] = {4, 7, 8, 9, 10, 11, 19, 31, 34, 64, 65, 0, -1};
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
+        los_host_signal(refused[i]);
+    sig_collect();
+    assert_int_equal(sig_process_pending.set, 0);
+    los_host_signal(15);
+    sig_collect();
+    assert_true(sig_take(t, SIG_BIT(15), &item));
+    sig_set_mask(t, 0);
+    sig_actions[9].handler = sig_actions[33].handler = 0;
+}
+
+static void test_signal_frame(void **state)
+{
+    struct thread *t = self();
+    uint64_t stack = unit_memory(65536);
+    struct sig_action a = {.handler = 0x1234, .flags = 0x04000004, .restorer = 0x5678};
+    struct sig_item item = {.signo = 11, .code = 1, .value = 0xdead};
+    t->regs = (struct regs){.rsp = stack + 60000, .rip = 0x1111, .rbx = 42, .rflags = 0x246};
+    struct regs before = t->regs;
+    assert_int_equal(frame_push(t, &a, &item, 0x55), 0);
+    assert_int_equal(t->regs.rip, 0x1234);
+    assert_int_equal(t->regs.rdi, 11);
+    assert_int_equal((t->regs.rsp + 8) % 16, 0);
+    assert_true(t->regs.rsp < before.rsp - 128);
+    uint64_t restorer;
+    user_read(&restorer, t->regs.rsp, 8);
+    assert_int_equal(restorer, 0x5678);
+    t->regs.rsp += 8; /* ret */
+    assert_int_equal(frame_pop(t), 0);
+    assert_int_equal(t->regs.rip, before.rip);
+    assert_int_equal(t->regs.rsp, before.rsp);
+    assert_int_equal(t->regs.rbx, 42);
+    assert_int_equal(t->sig_mask, 0x55);
+    sig_set_mask(t, 0);
+    /* A frame that cannot be written, or forged ones. */
+    t->regs.rsp = port_info.user_start + 64;
+    assert_int_not_equal(frame_push(t, &a, &item, 0), 0);
+    for (int i = 0; i < 200; i++) {
+        uint8_t junk[440];
+        for (size_t n = 0; n < sizeof(junk); n++)
+            junk[n] = (uint8_t)next(256);
+        memcpy(junk + 0xe0, &(uint64_t){stack + next(60000)}, 8); /* fpstate: in reach */
+        user_write(stack + 30000, junk, sizeof(junk));
+        t->regs.rsp = stack + 30000;
+        frame_pop(t);
+        __asm__ volatile("fninit; ldmxcsr %0" : : "m"((uint32_t){0x1f80}));
+        assert_int_equal(t->regs.rflags & ~0x50fd7ul, 0); /* no IOPL, NT, VM, AC but what may be */
+    }
+    t->alt = (struct alt_stack){0};
+    sig_set_mask(t, 0);
+}
+
+/* ---- hosts that lie ---- */
+
+static void test_clock_goes_forward(void **state)
+{
+    uint64_t a = clock_now(), r = clock_real();
+    unit_host.clock[1] = 5; /* PORT_CLOCK_MONOTONIC */
+    unit_host.clock[0] = 7;
+    assert_true(clock_now() >= a);
+    assert_true(clock_real() >= r);
+    unit_host.clock[1] = UINT64_MAX;
+    assert_true(clock_now() <= 1ull << 62);
+    memset(unit_host.clock, 0, sizeof(unit_host.clock));
+}
+
+static void test_lies(void **state)
+{
+    static const long lies[] = {0,           1,          3,         100,       65536,
+                                65537,       1l << 31,   1l << 32,  INT64_MAX, -1,
+                                -4,          -11,        -103,      -133,      -134,
+                                -512,        -4095,      -4096,     INT64_MIN, -115};
+    static const uint32_t sizes[] = {0, 1, 2, 15, 16, 28, 29, 128, 65536, UINT32_MAX};
+    static const int calls[][2] = {
+        /* call, third argument */
+        {__NR_connect, 16},  {__NR_bind, 16},      {__NR_listen, 5},      {__NR_sendto, 100},
+        {__NR_recvfrom, 100}, {__NR_read, 100},    {__NR_write, 100},     {__NR_shutdown, 0},
+        {__NR_accept4, 0},   {__NR_getsockname, 0}, {__NR_getpeername, 0}, {__NR_getsockopt, 4},
+    };
+    static const uint8_t out[16] = {2, 0, 0, 80, 192, 0, 2, 1};
+    for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
+        for (size_t j = 0; j < ARRAY_COUNT(sizes); j++) {
+            for (int type = 1; type <= 2; type++) {
+                long fd = call(__NR_socket, 2, type | O_NONBLOCK, 0);
+                assert_true(fd >= 0);
+                unit_host.lies = true;
+                unit_host.lie = lies[i];
+                unit_host.lie_size = sizes[j];
+                user_write(scratch, out, sizeof(out));
+                user_write(scratch + 512, &(uint32_t){128}, 4);
+                for (size_t k = 0; k < ARRAY_COUNT(calls); k++) {
+                    int nr = calls[k][0];
+                    uint64_t third = (uint64_t)calls[k][1];
+                    if (nr == __NR_getsockname || nr == __NR_getpeername)
+                        third = scratch + 512;
+                    long r = nr == __NR_getsockopt
+                                 ? call(nr, fd, 1, 4, scratch + 256, scratch + 512)
+                             : nr == __NR_accept4 ? call(nr, fd, scratch + 256, scratch + 512, 0)
+                             : nr == __NR_shutdown || nr == __NR_listen ? call(nr, fd, third)
+                                                                        : call(nr, fd, scratch, third);
+                    /* Never more than was asked for, never an errno that is none. */
+                    assert_true(r >= -133 && r <= (nr == __NR_accept4 ? 255 : 100));
+                    if (nr == __NR_accept4 && r >= 0)
+                        call(__NR_close, r);
+                }
+                unit_host.lies = false;
+                call(__NR_close, fd);
+            }
+        }
+    }
+}
+
+static void test_wrong_blocks(void **state)
+{
+    /* Any flipped bit of any block, data or tree, is EIO where it is read; nothing else is hurt. */
+    static uint8_t copy[1 << 20];
+    assert_true(built.image_size <= sizeof(copy));
+    uint64_t blocks = built.image_size / 4096, seen = 0;
+    for (uint64_t b = 0; b < blocks; b++) {
+        memcpy(copy, root, built.image_size);
+        copy[b * 4096 + next(4096)] ^= (uint8_t)(1u << next(8));
+        int r = unit_start(copy, built.image_size, built.root_size, built.root_hash);
+        long fd = r ? r : open_at("/big", O_RDONLY), n = fd;
+        uint64_t at = 0;
+        while (fd >= 0 && (n = call(__NR_pread64, fd, scratch, 4096, at)) > 0) {
+            for (long i = 0; i < n; i++)
+                assert_int_equal(((uint8_t *)scratch)[i], pattern(at + (uint64_t)i));
+            at += (uint64_t)n;
+        }
+        assert_true(n == 0 || n == -EIO);
+        seen += n == -EIO;
+        if (fd >= 0)
+            call(__NR_close, fd);
+    }
+    assert_true(seen > 70); /* the 75 blocks of /big, and the tree */
+    /* Two blocks swapped; an image cut short. */
+    memcpy(copy, root, built.image_size);
+    assert_int_equal(unit_start(copy, 8192, built.root_size, built.root_hash), -EIO);
+    assert_int_equal(unit_start(copy, 0, built.root_size, built.root_hash), -EIO);
+    assert_int_equal(unit_start(root, built.image_size, built.root_size, built.root_hash), 0);
+}
+
+/* ---- programs ---- */
+
+static void put16(uint8_t *p, unsigned v)
+{
+    memcpy(p, &(uint16_t){(uint16_t)v}, 2);
+}
+static void put64(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &v, 8);
+}
+
+static void make_elf(uint8_t e[4096])
+{
+    memset(e, 0, 4096);
+    memcpy(e, "\177ELF\2\1\1", 7);
+    put16(e + 16, 2);
+    put16(e + 18, 62);
+    put64(e + 24, 0x400100);
+    put64(e + 32, 64);
+    put16(e + 54, 56);
+    put16(e + 56, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *h = e + 64 + 56 * i;
+        put16(h, 1);
+        put16(h + 4, i ? 6 : 5);
+        put64(h + 8, i * 4096);
+        put64(h + 16, 0x400000 + i * 4096);
+        put64(h + 32, i ? 100 : 4096);
+        put64(h + 40, i ? 9000 : 4096);
+    }
+}
+
+static void test_elf(void **state)
+{
+    static const struct {
+        unsigned at;
+        uint64_t value;
+    } bad[] = {
+        {0, 0},  {16, 1}, {18, 3}, {32, 4090}, {32, UINT64_MAX}, {54, 55}, {56, 0}, {56, 1000},
+        {64 + 8, 1},                       /* offset and address disagree */
+        {64 + 8, UINT64_MAX - 4095},       /* outside the file */
+        {64 + 32, 1ull << 40},             /* longer than the file */
+        {64 + 40, 10},                     /* memory shorter than file */
+        {64 + 16, 0xffffffffff000000},     /* not an address */
+        {120 + 16, 0x3ff000},              /* not ascending */
+        {120 + 40, UINT64_MAX},
+        {64 + 40, 0x10000},                /* overlaps the next */
+    };
+    uint8_t e[4096];
+    struct elf_plan p;
+    make_elf(e);
+    assert_int_equal(elf_parse(e, sizeof(e), 8192, &p), 0);
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.low, 0x400000);
+    assert_int_equal(p.high, 0x404000);
+    assert_int_equal(p.phdr, 0x400040);
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        make_elf(e);
+        if (bad[i].at >= 64 || bad[i].at == 32)
+            put64(e + bad[i].at, bad[i].value);
+        else
+            put16(e + bad[i].at, (unsigned)bad[i].value);
+        if (elf_parse(e, sizeof(e), 8192, &p) != -ENOEXEC)
+            fail_msg("case %zu was accepted", i);
+    }
+    make_elf(e);
+    for (size_t n = 0; n < 176; n++)
+        assert_int_equal(elf_parse(e, n, 8192, &p), -ENOEXEC);
+}
+
+static void test_unknown_calls(void **state)
+{
+    uint64_t before = stats.unknown_calls;
+    assert_int_equal(call(__NR_rseq, 0), -ENOSYS);
+    assert_int_equal(call(__NR_clone3, 0), -ENOSYS);
+    assert_int_equal(call(100000), -ENOSYS);
+    assert_int_equal(call(-1), -ENOSYS);
+    assert_int_equal(stats.unknown_calls, before + 4);
+}
+
+/* Every call with arguments of every shape: no crash, no address of ours written. */
+static void test_wild_arguments(void **state)
+{
+    static const long skipped[] = {__NR_exit,     __NR_exit_group, __NR_pause, __NR_rt_sigsuspend,
+                                   __NR_execve,   __NR_rt_sigreturn, __NR_kill, __NR_tkill,
+                                   __NR_tgkill,   __NR_rt_sigtimedwait, __NR_munmap, __NR_mmap,
+                                   __NR_mremap,   __NR_mprotect, __NR_madvise, __NR_setrlimit,
+                                   __NR_prlimit64, __NR_nanosleep, __NR_clock_nanosleep,
+                                   __NR_alarm,    __NR_setitimer, __NR_timer_settime,
+                                   __NR_timerfd_settime, __NR_clone, __NR_brk,
+                                   __NR_rt_sigqueueinfo, __NR_rt_tgsigqueueinfo,
+                                   __NR_setuid, __NR_setreuid, __NR_setresuid,
+                                   __NR_poll, __NR_ppoll, __NR_select, __NR_pselect6,
+                                   __NR_epoll_wait, __NR_epoll_pwait, __NR_epoll_pwait2,
+                                   __NR_futex, __NR_rt_sigaction, __NR_rt_sigprocmask,
+                                   __NR_chdir, __NR_sethostname, __NR_setdomainname};
+    uint64_t values[] = {0, 1, 2, 3, 7, 64, 4095, 4096, UINT64_MAX, UINT64_MAX - 4095, INT64_MAX,
+                         1ull << 31, 1ull << 32, port_info.zone_start, port_info.user_end - 1,
+                         (uint64_t)&rng, scratch, scratch + 4093, str("/e"), str("/x")};
+    for (long nr = 0; nr < 462; nr++) {
+        bool skip_it = false;
+        for (size_t i = 0; i < ARRAY_COUNT(skipped); i++)
+            skip_it = skip_it || skipped[i] == nr;
+        if (skip_it)
+            continue;
+        for (int round = 0; round < 60; round++) {
+            uint64_t a[6];
+            for (int i = 0; i < 6; i++)
+                a[i] = values[next(ARRAY_COUNT(values))];
+            if (nr == __NR_fallocate || nr == __NR_getrandom)
+                a[1] &= 0xffff;
+            unit_call(nr, a[0], a[1], a[2], a[3] & 0xffff, a[4], a[5]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fmt),
+        cmocka_unit_test(test_radix),
+        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_memory_model),
+        cmocka_unit_test(test_memory_edges),
+        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_file_mapping),
+        cmocka_unit_test(test_image_files),
+        cmocka_unit_test(test_copy_up),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_proc),
+        cmocka_unit_test(test_pipe_and_poll),
+        cmocka_unit_test(test_epoll_edges),
+        cmocka_unit_test(test_sockets_inside),
+        cmocka_unit_test(test_futex),
+        cmocka_unit_test(test_signal_queue),
+        cmocka_unit_test(test_signal_frame),
+        cmocka_unit_test(test_clock_goes_forward),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_blocks),
+        cmocka_unit_test(test_elf),
+        cmocka_unit_test(test_unknown_calls),
+        cmocka_unit_test(test_wild_arguments),
+    };
+    return cmocka_run_group_tests_name("libos", tests, setup, NULL);
+}

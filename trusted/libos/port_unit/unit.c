@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `unit`: ordinary libc underneath; answers of the host come from struct unit_host.
+#include "trusted/libos/port_unit/unit.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/image.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+#define USER_SIZE (1ul << 37)
+#define ZONE_SIZE (1ul << 30)
+
+struct unit_host unit_host;
+__thread struct thread *unit_self;
+
+struct unit_parker {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool token;
+};
+
+static uint64_t reserve(uint64_t size)
+{
+    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        abort();
+    return (uint64_t)p;
+}
+
+struct thread *unit_thread(int tid)
+{
+    struct thread *t = calloc(1, sizeof(*t));
+    struct unit_parker *p = calloc(1, sizeof(*p));
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->cond, &attr);
+    t->self = t;
+    t->port = p;
+    t->tid = tid;
+    t->call_nr = -1;
+    list_init(&t->lock_node);
+    list_init(&t->wake_node);
+    sig_queue_init(&t->pending);
+    unit_self = t;
+    los_lock();
+    list_append(&process.threads, &t->node);
+    process.thread_count++;
+    los_unlock();
+    return t;
+}
+
+int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, const uint8_t hash[32])
+{
+    struct walk w;
+    unit_host = (struct unit_host){.root = root, .root_size = root_size};
+    if (!port_info.user_end) {
+        port_info.user_start = reserve(USER_SIZE);
+        port_info.user_end = port_info.user_start + USER_SIZE;
+        port_info.zone_start = reserve(ZONE_SIZE);
+        port_info.zone_end = port_info.zone_start + ZONE_SIZE;
+        port_info.cpu_count = 2;
+        port_info.xfrm = 3;
+        port_info.xsave_size = 576;
+        page_init(port_info.zone_start, port_info.zone_end);
+        list_init(&process.threads);
+        sig_init();
+        process.pid = process.pgid = process.sid = 1;
+        process.umask = 022;
+        for (size_t i = 0; i < ARRAY_COUNT(process.limits); i++)
+            process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
+        process.limits[7].soft = 256;
+        unit_thread(1);
+        los_lock();
+        mm_init();
+        los_unlock();
+    }
+    los_lock();
+    int r = image_open(erofs_size, hash, 1024);
+    if (!r)
+        r = tree_init();
+    if (!r)
+        r = dev_init();
+    if (!r)
+        r = proc_init();
+    if (!r)
+        r = walk_path(AT_FDCWD, "/", 0, &w);
+    if (!r)
+        cwd_set(w.dentry);
+    los_unlock();
+    return r;
+}
+
+long unit_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+    const uint64_t args[6] = {a, b, c, d, e, f};
+    long r = los_call(nr, args);
+    return r == -ERESTARTSYS ? -EINTR : r;
+}
+
+uint64_t unit_memory(uint64_t size)
+{
+    long r = unit_call(9 /* mmap */, 0, size, 3, 0x22, (uint64_t)-1, 0);
+    if (r < 0)
+        abort();
+    return (uint64_t)r;
+}
+
+int port_pages_add(uint64_t addr, uint64_t count, int prot)
+{
+    return mprotect((void *)addr, count << PAGE_SHIFT, prot) ? -ENOMEM : 0;
+}
+
+int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
+{
+    int r = port_pages_add(addr, count, PROT_READ | PROT_WRITE);
+    for (uint64_t i = 0; !r && i < count; i++)
+        memcpy((void *)(addr + (i << PAGE_SHIFT)), sources[i], PAGE_SIZE);
+    return r ? r : port_pages_add(addr, count, prot);
+}
+
+int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
+{
+    return port_pages_add(addr, count, prot);
+}
+
+void port_pages_remove(uint64_t addr, uint64_t count)
+{
+    mmap((void *)addr, count << PAGE_SHIFT, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+int port_thread_start(struct thread *t)
+{
+    return -EAGAIN;
+}
+
+void port_thread_exit(uint32_t *gone)
+{
+    abort();
+}
+
+void port_thread_kick(struct thread *t)
+{
+}
+
+void port_thread_yield(void)
+{
+    usleep(0);
+}
+
+int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+{
+    struct unit_parker *p = t->port;
+    for (uint32_t i = 0; i < count; i++)
+        items[i].ready = unit_host.lies ? (uint16_t)unit_host.lie : items[i].events;
+    if (count)
+        return 0;
+    pthread_mutex_lock(&p->mutex);
+    if (unit_host.wakes) {
+        unit_host.wakes--;
+    } else if (deadline == NO_DEADLINE) {
+        while (!p->token)
+            pthread_cond_wait(&p->cond, &p->mutex);
+    } else {
+        struct timespec ts = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
+        while (!p->token && !pthread_cond_timedwait(&p->cond, &p->mutex, &ts))
+            continue;
+    }
+    p->token = false;
+    pthread_mutex_unlock(&p->mutex);
+    return 0;
+}
+
+void port_wake(struct thread *t)
+{
+    struct unit_parker *p = t->port;
+    pthread_mutex_lock(&p->mutex);
+    p->token = true;
+    pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+int port_root_read(uint64_t offset, void *buf, uint32_t size)
+{
+    if (offset > unit_host.root_size || size > unit_host.root_size - offset)
+        return -EIO;
+    memcpy(buf, unit_host.root + offset, size);
+    return 0;
+}
+
+/* Lies as told, else -ENOSYS: this host offers nothing. */
+static long answer(void)
+{
+    unit_host.calls++;
+    return unit_host.lies ? unit_host.lie : -ENOSYS;
+}
+
+static void fill_addr(void *addr, uint32_t *size)
+{
+    if (!unit_host.lies || !addr || !size)
+        return;
+    memset(addr, 0xff, MIN(*size, PORT_ADDR_MAX));
+    *size = unit_host.lie_size;
+}
+
+long port_read(int32_t handle, void *buf, uint32_t size)
+{
+    unit_host.calls++;
+    if (unit_host.lies)
+        return unit_host.lie;
+    size_t n = unit_host.input ? MIN(strlen(unit_host.input), size) : 0;
+    memcpy(buf, unit_host.input ? unit_host.input : "", n);
+    if (unit_host.input)
+        unit_host.input += n;
+    return (long)n;
+}
+
+long port_write(int32_t handle, const void *buf, uint32_t size)
+{
+    unit_host.calls++;
+    if (unit_host.lies)
+        return unit_host.lie;
+    uint32_t n = MIN(size, (uint32_t)sizeof(unit_host.output) - unit_host.output_size);
+    memcpy(unit_host.output + unit_host.output_size, buf, n);
+    unit_host.output_size += n;
+    return (long)size;
+}
+
+int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
+{
+    return unit_host.lies ? (int)answer() : -ENOTTY;
+}
+
+long port_socket(int family, int type)
+{
+    return answer();
+}
+long port_bind(int32_t handle, const void *addr, uint32_t size)
+{
+    return answer();
+}
+long port_listen(int32_t handle, uint32_t backlog)
+{
+    return answer();
+}
+long port_accept(int32_t handle, void *addr, uint32_t *size)
+{
+    fill_addr(addr, size);
+    return answer();
+}
+long port_connect(int32_t handle, const void *addr, uint32_t size)
+{
+    return answer();
+}
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
+{
+    return answer();
+}
+long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
+{
+    fill_addr(addr, addr_size);
+    return answer();
+}
+long port_shutdown(int32_t handle, int how)
+{
+    return answer();
+}
+long port_name(int32_t handle, int what, void *addr, uint32_t *size)
+{
+    fill_addr(addr, size);
+    return answer();
+}
+long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size)
+{
+    if (unit_host.lies)
+        *size = unit_host.lie_size;
+    return answer();
+}
+long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size)
+{
+    return answer();
+}
+void port_close(int32_t handle)
+{
+    unit_host.calls++;
+}
+
+void port_log(const char *text, uint32_t size)
+{
+    if (getenv("LIBOS_LOG"))
+        fwrite(text, 1, size, stderr);
+}
+
+void port_exit(int status)
+{
+    fflush(stdout);
+    _exit(status);
+}
+
+uint64_t port_clock(enum port_clock which)
+{
+    static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
+                                    CLOCK_THREAD_CPUTIME_ID};
+    struct timespec ts;
+    if (unit_host.clock[which])
+        return unit_host.clock[which];
+    clock_gettime(ids[which], &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int port_random(void *buf, size_t size)
+{
+    return getrandom(buf, size, 0) == (ssize_t)size ? 0 : -EIO;
+}
+
+long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
+{
+    return -ENODEV;
+}
+long port_quote(const uint8_t data[64], void *quote, uint32_t size)
+{
+    return -ENODEV;
+}
+
+/* The way back to a program: there is none here. */
+void los_resume(struct thread *t)
+{
+    abort();
+}

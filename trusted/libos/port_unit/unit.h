@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `unit`: the LibOS as a library under sanitizers, with a host that can be told to lie.
+#ifndef PORT_UNIT_H
+#define PORT_UNIT_H
+
+#include "trusted/libos/libos.h"
+
+/* What the host does. All zero: it behaves (and has nothing to say). */
+struct unit_host {
+    const uint8_t *root; /* root.img */
+    uint64_t root_size;
+    /* When set, every call out that can returns `lie`; sizes it reports back are `lie_size`. */
+    bool lies;
+    long lie;
+    uint32_t lie_size;
+    const char *input; /* what port_read and port_recv give, then the end */
+    char output[4096]; /* what port_write and port_send took */
+    uint32_t output_size;
+    uint64_t clock[4]; /* by enum port_clock; 0: the real one */
+    uint64_t calls;    /* calls out, of any kind */
+    uint64_t wakes;    /* spurious wake-ups still to give */
+};
+extern struct unit_host unit_host;
+
+/* Brings everything up on an image and its root hash; the calling thread becomes thread 1. */
+int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, const uint8_t hash[32]);
+/* Another thread of the process, for the calling host thread. */
+struct thread *unit_thread(int tid);
+/* A page-aligned piece of program memory, readable and writable. */
+uint64_t unit_memory(uint64_t size);
+/* A system call by number, arguments as they come. -ERESTARTSYS becomes -EINTR. */
+long unit_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+#define UNIT_CALL(nr, a, b, c, d, e, f, ...)                                                       \
+    unit_call(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e),       \
+              (uint64_t)(f))
+#define call(...) UNIT_CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+#endif
