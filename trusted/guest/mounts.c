@@ -61,6 +61,8 @@ static int mount_in(int root, const char *path, const char *source, const char *
     return mount(source, at, type, flags, options) ? -errno : 0;
 }
 
+/* With the root's half, these leave some memory to programs even when all files are full: without
+ * it, nothing that the kernel could kill would help. */
 static const struct {
     const char *path, *type;
     unsigned long flags;
@@ -72,9 +74,9 @@ static const struct {
     {"/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m", false},
     {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5",
      false},
-    {"/dev/shm", "tmpfs", SAFER, "mode=1777", false},
+    {"/dev/shm", "tmpfs", SAFER, "mode=1777,size=10%", false},
     {"/dev/mqueue", "mqueue", SAFER, NULL, true},
-    {"/run", "tmpfs", SAFE, "mode=755", false},
+    {"/run", "tmpfs", SAFE, "mode=755,size=5%", false},
 };
 
 static const struct {
