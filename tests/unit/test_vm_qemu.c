@@ -114,9 +114,11 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     cleanup_close int ours = pair[0], theirs = pair[1];
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk"), *share = in_dir("");
+    /* Below the range that the system hands out; another test run has another pid. */
+    uint16_t port = (uint16_t)(20000 + getpid() % 6000 * 2);
     struct sh_vm_port ports[] = {
-        {.host_address = "127.0.0.1", .host_port = 47613, .guest_port = 80},
-        {.udp = true, .host_port = 47614, .guest_port = 53}};
+        {.host_address = "127.0.0.1", .host_port = port, .guest_port = 80},
+        {.udp = true, .host_port = (uint16_t)(port + 1), .guest_port = 53}};
     struct sh_vm_share shares[] = {{.source = share, .read_only = true}};
     struct sh_vm_config c = {
         .name = "unit,test",
