@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sh_error err = {0};
     /* The fuzzer need not find the magic and the machine first. */
     uint8_t *copy = malloc(size + 64);
-    static const uint8_t head[20] = {0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0,
+    static const uint8_t head[20] = {0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0,  0,
                                      0,    0,   0,   0,   0, 0, 3, 0, 62, 0};
     memcpy(copy, data, size);
     if (size >= sizeof(head))

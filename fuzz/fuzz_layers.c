@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Archives as trees and root images: any order of names, links, folders, whiteouts, in two layers. What
-// comes out is a tree whose links and parents agree, and it can be written.
+// Archives as trees and root images: any order of names, links, folders, whiteouts, in two layers.
+// What comes out is a tree whose links and parents agree, and it can be written.
 //
 // Input: records of kind, name size, target size, name, target; kind's high bit begins a new layer.
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An image configuration of a registry, into a manifest: either a sentence or a manifest that parses.
+// An image configuration of a registry, into a manifest: either a sentence or a manifest that
+// parses.
 #include <stdlib.h>
 
 #include <cjson/cJSON.h>

@@ -25,8 +25,7 @@ int sh_split(const char *text, struct sh_strings *words, struct sh_error *err)
             open = false;
             n = 0;
         } else {
-            if (*p == '\\' && quote != '\'' && p[1] &&
-                (!quote || p[1] == '\\' || p[1] == '"'))
+            if (*p == '\\' && quote != '\'' && p[1] && (!quote || p[1] == '\\' || p[1] == '"'))
                 p++;
             word[n++] = *p;
             open = true;

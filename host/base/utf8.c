@@ -22,8 +22,8 @@ size_t sh_utf8_size(const void *data, size_t left)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     /* Overlong forms, surrogates, and what is beyond U+10FFFF. */
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-        (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+        (*p == 0xf4 && p[1] > 0x8f))
         return 0;
     return n;
 }

@@ -54,9 +54,22 @@ const char sh_usage_build[] =
     "  -q, --quiet             no progress\n";
 
 enum long_option {
-    OPT_ENTRYPOINT = 256, OPT_HOSTNAME, OPT_CPUS, OPT_NETWORK, OPT_TMPFS, OPT_ULIMIT, OPT_STOP,
-    OPT_ALLOW, OPT_LOCK, OPT_NO_INPUT, OPT_NO_OUTPUT, OPT_BROKER, OPT_BROKER_KEY, OPT_SECRET,
-    OPT_BASE, OPT_HELP,
+    OPT_ENTRYPOINT = 256,
+    OPT_HOSTNAME,
+    OPT_CPUS,
+    OPT_NETWORK,
+    OPT_TMPFS,
+    OPT_ULIMIT,
+    OPT_STOP,
+    OPT_ALLOW,
+    OPT_LOCK,
+    OPT_NO_INPUT,
+    OPT_NO_OUTPUT,
+    OPT_BROKER,
+    OPT_BROKER_KEY,
+    OPT_SECRET,
+    OPT_BASE,
+    OPT_HELP,
 };
 
 static const struct option options[] = {
@@ -178,14 +191,15 @@ static int read_options(struct sh_build *b, int argc, char **argv, bool file_onl
 {
     int r = 0;
     optind = 0;
-    for (int o; !r && (o = getopt_long(argc, argv, ":f:r:C:a:t:c:e:w:u:p:m:q", options, NULL)) != -1;) {
+    for (int o;
+         !r && (o = getopt_long(argc, argv, ":f:r:C:a:t:c:e:w:u:p:m:q", options, NULL)) != -1;) {
         if (o == OPT_HELP) {
             *status = sh_cli_help("build");
             return 1;
         }
         if (o == '?' || o == ':') {
-            *status = sh_cli_usage(
-                "build", o == ':' ? "%s needs a value" : "there is no option %s", argv[optind - 1]);
+            *status = sh_cli_usage("build", o == ':' ? "%s needs a value" : "there is no option %s",
+                                   argv[optind - 1]);
             return 1;
         }
         if (o == 'C')

@@ -9,14 +9,14 @@
 #include "host/image/progress.h"
 #include "host/image/transfer.h"
 
-const char sh_usage_load[] =
-    "Usage: shelter load [-i FILE]\n"
-    "\n"
-    "Reads an image that `shelter save` wrote, plain or compressed, checks every byte of it against\n"
-    "its identity, and prints its id and tags.\n"
-    "\n"
-    "  -i, --input FILE  where from; - or nothing is standard input\n"
-    "  -q, --quiet       no progress; the id only\n";
+const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
+                             "\n"
+                             "Reads an image that `shelter save` wrote, plain or compressed, "
+                             "checks every byte of it against\n"
+                             "its identity, and prints its id and tags.\n"
+                             "\n"
+                             "  -i, --input FILE  where from; - or nothing is standard input\n"
+                             "  -q, --quiet       no progress; the id only\n";
 
 int cmd_load(int argc, char **argv)
 {
@@ -55,7 +55,8 @@ int cmd_load(int argc, char **argv)
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
-    int r = sh_image_load(&store, fd, standard ? "standard input" : file, &progress, id, &tags, &err);
+    int r =
+        sh_image_load(&store, fd, standard ? "standard input" : file, &progress, id, &tags, &err);
     sh_progress_end(&progress);
     if (!r)
         puts(id);

@@ -11,14 +11,14 @@ const char sh_usage_rmi[] =
     "\n"
     "Removes images by tag or id. A tag of an image that has others only takes the tag away.\n"
     "\n"
-    "  -f, --force  also an image that is in use (its instances keep running), or that has several\n"
+    "  -f, --force  also an image that is in use (its instances keep running), or that has "
+    "several\n"
     "               tags; one that is not there is no error\n";
 
 int cmd_rmi(int argc, char **argv)
 {
-    static const struct option options[] = {{"force", no_argument, NULL, 'f'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     bool force = false;
     for (int o; (o = getopt_long(argc, argv, ":f", options, NULL)) != -1;) {
         if (o == 'h')

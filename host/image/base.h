@@ -12,8 +12,9 @@ extern const char *const sh_base_names[SH_BASE_COUNT]; /* "vmlinux", "bzImage", 
  * ../lib/shelter/base from it. Owned by the caller; NULL with a sentence. */
 char *sh_base_find(const char *given, struct sh_error *err);
 
-/* Puts them into dir_fd/base. The store keeps one copy of each content in base/<SHA-384>; images have
- * hard links to it. Never to the source: a later build of the kernel must not change images. */
+/* Puts them into dir_fd/base. The store keeps one copy of each content in base/<SHA-384>; images
+ * have hard links to it. Never to the source: a later build of the kernel must not change images.
+ */
 int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *err);
 
 /* Gives base files that came with an archive to the store's base/, or takes the store's copies. */

@@ -94,9 +94,10 @@ static int compare_digest(EVP_MD_CTX *hash, const char *digest, const char *name
         return sh_fail(err, -EIO, "OpenSSL cannot hash");
     sh_hex(text, raw, n);
     if (strcmp(text, digest + 7))
-        return sh_fail(err, -EBADMSG,
-                       "%s does not have the digest %.19s... that it should: it was changed or cut off",
-                       name, digest);
+        return sh_fail(
+            err, -EBADMSG,
+            "%s does not have the digest %.19s... that it should: it was changed or cut off", name,
+            digest);
     return 0;
 }
 
@@ -108,8 +109,8 @@ static void blob_close(struct blob *b)
     *b = (struct blob){.fd = -1};
 }
 
-static int blob_open(struct sh_blobs *blobs, const char *path, const char *digest,
-                     const char *name, struct blob *b, struct sh_error *err)
+static int blob_open(struct sh_blobs *blobs, const char *path, const char *digest, const char *name,
+                     struct blob *b, struct sh_error *err)
 {
     *b = (struct blob){.source = {.read = read_blob, .name = name}, .fd = -1};
     if (blobs->dir_fd >= 0) {
@@ -225,8 +226,8 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
                    struct sh_error *err)
 {
     struct blob b;
-    cleanup_free char *name = sh_format("%s: layer %.24s", blobs->name,
-                                        strncmp(path, "blobs/", 6) ? path : path + 13);
+    cleanup_free char *name =
+        sh_format("%s: layer %.24s", blobs->name, strncmp(path, "blobs/", 6) ? path : path + 13);
     struct inflated *f = sh_alloc(sizeof(*f));
     f->source = (struct sh_source){.read = read_inflated, .name = name};
     f->from = &b.source;
@@ -234,7 +235,8 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
     f->archive = archive_read_new();
     int r = blob_open(blobs, path, digest, name, &b, err);
     if (!r && size >= 0 && b.end - b.at != (uint64_t)size)
-        r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is cut off", name);
+        r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is cut off",
+                    name);
     if (!r && diff_id && !(f->hash = start_digest(diff_id)))
         r = sh_fail(err, -EIO, "OpenSSL cannot hash");
     if (!r)

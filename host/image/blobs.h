@@ -31,8 +31,8 @@ char *sh_blob_path(const char *digest);
 int sh_blobs_json(struct sh_blobs *b, const char *path, const char *digest, cJSON **json,
                   struct sh_error *err);
 
-/* Unpacks a layer into the tree. `digest` is of the file as it is, `diff_id` of the tar inside; each
- * may be NULL; `size` < 0: not known. Other bytes are refused. */
+/* Unpacks a layer into the tree. `digest` is of the file as it is, `diff_id` of the tar inside;
+ * each may be NULL; `size` < 0: not known. Other bytes are refused. */
 int sh_blobs_layer(struct sh_blobs *b, const char *path, const char *digest, int64_t size,
                    const char *diff_id, struct sh_tree *tree, struct sh_progress *progress,
                    struct sh_error *err);

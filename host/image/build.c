@@ -35,10 +35,11 @@ static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *c
                      struct sh_error *err)
 {
     if (access(file, R_OK))
-        return sh_fail(err, -errno,
-                       "cannot open the agent %s: %s; 'make install' puts Shelter's own at " AGENT_PATH
-                       ", and without -a it is there anyway",
-                       file, strerror(errno));
+        return sh_fail(
+            err, -errno,
+            "cannot open the agent %s: %s; 'make install' puts Shelter's own at " AGENT_PATH
+            ", and without -a it is there anyway",
+            file, strerror(errno));
     cleanup_free char *argument = sh_format("%s:" AGENT_PATH, file);
     cleanup_free char *path = NULL;
     int r = sh_files_add(tree, argument, &path, err);
@@ -119,8 +120,8 @@ static int merge(struct sh_config *to, const struct sh_config *from, struct sh_e
         to->mounts[to->mount_count++].path = sh_strdup(from->mounts[i].path);
     }
     for (size_t i = 0; !r && i < from->port_count; i++) {
-        cleanup_free char *port = sh_format("%u/%s", from->ports[i].port,
-                                            from->ports[i].protocol == 17 ? "udp" : "tcp");
+        cleanup_free char *port =
+            sh_format("%u/%s", from->ports[i].port, from->ports[i].protocol == 17 ? "udp" : "tcp");
         r = sh_config_port(to, port, err);
     }
     return r;
@@ -143,8 +144,7 @@ static int check_secrets(struct sh_config *c, struct sh_error *err)
 static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *progress,
                       struct sh_erofs_result *result, struct sh_error *err)
 {
-    cleanup_close int fd =
-        openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    cleanup_close int fd = openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot make the root image in the store");
     return sh_erofs_write(tree, fd, progress, result, err);
@@ -167,8 +167,7 @@ static int write_manifest(const struct sh_config *config, const struct sh_erofs_
 }
 
 static int build_image(const struct sh_build *b, struct sh_work *work, const char *base,
-                       struct sh_progress *progress, char id[SH_ID_TEXT_SIZE],
-                       struct sh_error *err)
+                       struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_error *err)
 {
     struct sh_tree tree = {0};
     struct sh_config config = {0};

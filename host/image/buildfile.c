@@ -116,7 +116,8 @@ static int take_image(const struct file *f, const struct sh_toml_item *i)
 {
     const char *colon = i->type == SH_TOML_STRING ? strchr(i->text, ':') : NULL;
     if (!colon)
-        return wrong_type(f, i, "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]");
+        return wrong_type(f, i,
+                          "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]");
     cleanup_free char *path = path_of(f, colon + 1);
     free(f->build->image);
     f->build->image = sh_format("%.*s:%s", (int)(colon - i->text), i->text, path);
@@ -216,7 +217,8 @@ int sh_buildfile_read(const char *file, struct sh_build *b, struct sh_error *err
     if (r)
         return r;
     const char *slash = strrchr(file, '/');
-    cleanup_free char *folder =
-        !slash ? sh_strdup(".") : slash == file ? sh_strdup("/") : strndup(file, (size_t)(slash - file));
+    cleanup_free char *folder = !slash          ? sh_strdup(".")
+                                : slash == file ? sh_strdup("/")
+                                                : sh_format("%.*s", (int)(slash - file), file);
     return sh_buildfile_parse((char *)data, size, file, folder, b, err);
 }

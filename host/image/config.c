@@ -68,10 +68,14 @@ static const struct {
     uint64_t bit;
     bool allow; /* a word of --allow */
 } policies[] = {
-    {"exec", SH_POLICY_EXEC, true},          {"mount", SH_POLICY_MOUNT, true},
-    {"signal", SH_POLICY_SIGNAL, true},      {"trace", SH_POLICY_TRACE, true},
-    {"stats", SH_POLICY_STATS, true},        {"debug", SH_POLICY_DEBUG, true},
-    {"lock", SH_POLICY_LOCK, false},         {"no-input", SH_POLICY_NO_INPUT, false},
+    {"exec", SH_POLICY_EXEC, true},
+    {"mount", SH_POLICY_MOUNT, true},
+    {"signal", SH_POLICY_SIGNAL, true},
+    {"trace", SH_POLICY_TRACE, true},
+    {"stats", SH_POLICY_STATS, true},
+    {"debug", SH_POLICY_DEBUG, true},
+    {"lock", SH_POLICY_LOCK, false},
+    {"no-input", SH_POLICY_NO_INPUT, false},
     {"no-output", SH_POLICY_NO_OUTPUT, false},
 };
 #define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
@@ -84,10 +88,11 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
                (strlen(policies[i].word) != n || strncmp(words, policies[i].word, n)))
             i++;
         if (i == POLICY_COUNT)
-            return sh_fail(err, -EINVAL,
-                           "'%.40s' is not a policy: exec, mount, signal, trace, stats, debug, lock, "
-                           "no-input or no-output",
-                           words);
+            return sh_fail(
+                err, -EINVAL,
+                "'%.40s' is not a policy: exec, mount, signal, trace, stats, debug, lock, "
+                "no-input or no-output",
+                words);
         c->policy |= policies[i].bit;
         if (!words[n])
             return 0;
@@ -154,8 +159,8 @@ static int limit_value(const char *text, size_t n, uint64_t *value)
 }
 
 static const char *const limit_names[16] = {
-    "cpu",    "fsize",   "data", "stack", "core",       "rss",      "nproc", "nofile",
-    "memlock", "as",     "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"};
+    "cpu",     "fsize", "data",  "stack",      "core",     "rss",  "nproc",  "nofile",
+    "memlock", "as",    "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"};
 
 const char *sh_limit_name(uint32_t resource)
 {
@@ -166,7 +171,8 @@ int sh_config_limit(struct sh_config *c, const char *text, struct sh_error *err)
 {
     size_t n = strcspn(text, "=");
     uint32_t resource = 0;
-    while (resource < 16 && (strlen(limit_names[resource]) != n || strncmp(limit_names[resource], text, n)))
+    while (resource < 16 &&
+           (strlen(limit_names[resource]) != n || strncmp(limit_names[resource], text, n)))
         resource++;
     struct sh_limit_record l = {.resource = resource};
     const char *soft = text[n] ? text + n + 1 : "";
@@ -190,11 +196,11 @@ int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err)
     bool ok = *text == '/' && n > 1 && n < 4096;
     for (const char *p = colon ? colon + 1 : ""; ok && *p;) {
         size_t part = strcspn(p, ",");
-        cleanup_free char *word = strndup(p, part);
+        cleanup_free char *word = sh_format("%.*s", (int)part, p);
         char *end = NULL;
-        if (word && !strncmp(word, "size=", 5)) {
+        if (!strncmp(word, "size=", 5)) {
             ok = !sh_parse_size(word + 5, &m.size);
-        } else if (word && !strncmp(word, "mode=", 5) && word[5]) {
+        } else if (!strncmp(word, "mode=", 5) && word[5]) {
             m.mode = (uint32_t)strtoul(word + 5, &end, 8);
             ok = !*end && m.mode <= 07777;
         } else {
@@ -205,7 +211,7 @@ int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err)
     if (!ok)
         return sh_fail(err, -EINVAL,
                        "'%.60s' is not a mount: /PATH[:size=SIZE,mode=OCTAL], a tmpfs", text);
-    m.path = strndup(text, n);
+    m.path = sh_format("%.*s", (int)n, text);
     c->mounts = sh_realloc_array(c->mounts, c->mount_count + 1, sizeof(m));
     c->mounts[c->mount_count++] = m;
     return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads ELF headers (System V gABI; x86-64 psABI). The file may be hostile: every offset is checked.
+// Reads ELF headers (System V gABI; x86-64 psABI). The file may be hostile: every offset is
+// checked.
 #include "host/image/elf.h"
 
 #include <elf.h>
@@ -110,8 +111,8 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
     if (f.head.e_ident[EI_CLASS] != ELFCLASS64 || f.head.e_ident[EI_DATA] != ELFDATA2LSB ||
         f.head.e_machine != EM_X86_64)
         return sh_fail(err, -EINVAL, "%s is a program for another machine; x86-64 is needed", name);
-    if ((f.head.e_type != ET_EXEC && f.head.e_type != ET_DYN) ||
-        f.head.e_phentsize != sizeof(p) || !f.head.e_phnum)
+    if ((f.head.e_type != ET_EXEC && f.head.e_type != ET_DYN) || f.head.e_phentsize != sizeof(p) ||
+        !f.head.e_phnum)
         return sh_fail(err, -EINVAL, "%s is an ELF file, but neither a program nor a library",
                        name);
     uint64_t sections = (uint64_t)f.head.e_shnum * f.head.e_shentsize;

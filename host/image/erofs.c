@@ -135,9 +135,9 @@ static uint32_t xattr_size(const struct sh_inode *i)
 
 static int place_inode(struct layout *l, struct sh_inode *i, struct sh_error *err)
 {
-    l->list = (l->count & (l->count - 1)) ? l->list
-                                          : sh_realloc_array(l->list, l->count ? 2 * l->count : 1,
-                                                             sizeof(*l->list));
+    l->list = (l->count & (l->count - 1))
+                  ? l->list
+                  : sh_realloc_array(l->list, l->count ? 2 * l->count : 1, sizeof(*l->list));
     l->list[l->count++] = i;
     i->number = (uint32_t)l->count;
     if (S_ISDIR(i->mode))

@@ -67,12 +67,29 @@ static int put(struct sh_tree *tree, const char *image_path, struct sh_inode *in
 static struct sh_inode *find_added(const struct program *p, const struct stat *st)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->list[i]->device == st->st_dev && p->list[i]->number == st->st_ino)
+        if (p->list[i]->inode && p->list[i]->device == st->st_dev &&
+            p->list[i]->number == st->st_ino)
             return p->list[i]->inode;
     return NULL;
 }
 
-/* Copies one object; 1 when it was there already under this path. `data_ok`: need not be ELF. */
+/* Owner and time of the build machine would make another image of the same program. */
+static int copy_object(struct program *p, struct added *a, int fd, const struct stat *st, bool elf,
+                       struct sh_error *err)
+{
+    struct sh_inode *i =
+        sh_tree_inode(p->tree, S_IFREG | (st->st_mode & 0111 || elf ? 0755 : 0644));
+    int r = sh_files_spool(p->tree, i, fd, (uint64_t)st->st_size, a->host_path, err);
+    if (!r)
+        r = put(p->tree, a->image_path, i, err);
+    if (r)
+        sh_tree_inode_drop(i);
+    else
+        a->inode = i;
+    return r;
+}
+
+/* Adds one object; 1 when it was there already under this path. `data_ok`: it need not be ELF. */
 static int add_object(struct program *p, const char *host_path, const char *image_path,
                       const struct sh_object *loader, bool data_ok, struct added **out,
                       struct sh_error *err)
@@ -96,10 +113,11 @@ static int add_object(struct program *p, const char *host_path, const char *imag
     if (r && !(data_ok && r == -ENOEXEC)) {
         free(a);
         if (r == -ENOEXEC && !loader)
-            return sh_fail(err, r,
-                           "%s is not a Linux program (ELF); to put a data file into the image, say "
-                           "where: %s:/PATH",
-                           host_path, host_path);
+            return sh_fail(
+                err, r,
+                "%s is not a Linux program (ELF); to put a data file into the image, say "
+                "where: %s:/PATH",
+                host_path, host_path);
         return sh_fail(err, r, "%s", elf_err.text);
     }
     a->host_path = sh_strdup(host_path);
@@ -107,25 +125,14 @@ static int add_object(struct program *p, const char *host_path, const char *imag
     a->device = st.st_dev;
     a->number = st.st_ino;
     a->object = (struct sh_object){a->host_path, a->image_path, &a->elf, loader};
-    a->inode = find_added(p, &st);
     p->list[p->count++] = a;
-    if (!a->inode) {
-        /* Owner and time of the build machine would make another image of the same program. */
-        a->inode = sh_tree_inode(p->tree, S_IFREG | (st.st_mode & 0111 || !r ? 0755 : 0644));
-        int e = sh_files_spool(p->tree, a->inode, fd, (uint64_t)st.st_size, host_path, err);
-        if (!e)
-            e = put(p->tree, image_path, a->inode, err);
-        if (e) {
-            sh_tree_inode_drop(a->inode);
-            return e;
-        }
-    } else {
-        int e = put(p->tree, image_path, a->inode, err);
-        if (e)
-            return e;
-    }
     *out = a;
-    return 0;
+    /* A library that the root file system or an earlier program brought stays as it is. */
+    const struct sh_inode *there = loader ? sh_tree_find(p->tree, image_path) : NULL;
+    if (there && S_ISREG(there->mode))
+        return 0;
+    a->inode = find_added(p, &st);
+    return a->inode ? put(p->tree, image_path, a->inode, err) : copy_object(p, a, fd, &st, !r, err);
 }
 
 static int add_link(struct sh_tree *tree, const char *image_path, const char *target,
@@ -158,7 +165,7 @@ static int add_needed(struct program *p, size_t k, struct sh_error *err)
         int r = sh_library_find(&a->object, needed, p->interpreter, &found, err);
         if (!r)
             r = add_object(p, found.host_path, found.image_path, &a->object, false, &next, err);
-        if (r >= 0 && found.link && strcmp(found.link, found.image_path))
+        if (r >= 0 && found.link && !sh_tree_find(p->tree, found.link))
             r = add_link(p->tree, found.link, found.image_path, err);
         sh_library_free(&found);
         if (r < 0)
@@ -172,7 +179,7 @@ static int split_target(const char *text, char **source, char **target, struct s
 {
     const char *colon = strrchr(text, ':');
     if (colon && colon > text && colon[1] == '/') {
-        *source = strndup(text, (size_t)(colon - text));
+        *source = sh_format("%.*s", (int)(colon - text), text);
         *target = sh_strdup(colon + 1);
     } else {
         const char *slash = strrchr(text, '/');
@@ -267,7 +274,7 @@ int sh_files_skeleton(struct sh_tree *tree, bool accounts, struct sh_error *err)
     if (!r && accounts)
         r = add_text(tree, "/etc/group", "root:x:0:\nnogroup:x:65534:\n", err);
     if (!r && accounts)
-        r = add_text(tree, "/etc/nsswitch.conf",
-                     "passwd: files\ngroup: files\nhosts: files dns\n", err);
+        r = add_text(tree, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n",
+                     err);
     return r;
 }

@@ -15,7 +15,8 @@ int sh_files_add(struct sh_tree *tree, const char *source_and_target, char **pat
  * with `accounts` a minimal /etc/passwd, group and nsswitch.conf. */
 int sh_files_skeleton(struct sh_tree *tree, bool accounts, struct sh_error *err);
 
-/* Copies what is left to read of fd (`size` bytes, holes kept) into the spool as inode's content. */
+/* Copies what is left to read of fd (`size` bytes, holes kept) into the spool as inode's content.
+ */
 int sh_files_spool(struct sh_tree *tree, struct sh_inode *inode, int fd, uint64_t size,
                    const char *name, struct sh_error *err);
 

@@ -83,8 +83,8 @@ void sh_format_time(char *out, size_t out_size, int64_t seconds)
 int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created,
                   struct sh_error *err)
 {
-    static const char *const names[] = {"root.img",     "manifest",      "reference.json",
-                                        "base/vmlinux", "base/bzImage",  "base/initramfs",
+    static const char *const names[] = {"root.img",     "manifest",     "reference.json",
+                                        "base/vmlinux", "base/bzImage", "base/initramfs",
                                         "sites.bin"};
     *size = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -172,8 +172,8 @@ static void add_hex(cJSON *o, const char *name, const void *data, size_t size)
     cJSON_AddStringToObject(o, name, text);
 }
 
-static cJSON *json_image(const struct sh_image *image, const struct sh_strings *tags,
-                         uint64_t size, int64_t created)
+static cJSON *json_image(const struct sh_image *image, const struct sh_strings *tags, uint64_t size,
+                         int64_t created)
 {
     const struct sh_manifest *m = &image->manifest;
     struct sh_strings policy = {0};
@@ -248,8 +248,8 @@ static void print_clean(const char *s)
 
 static void print_item(const cJSON *item)
 {
-    cleanup_free char *text = cJSON_IsString(item) ? sh_strdup(item->valuestring)
-                                                   : cJSON_PrintUnformatted(item);
+    cleanup_free char *text =
+        cJSON_IsString(item) ? sh_strdup(item->valuestring) : cJSON_PrintUnformatted(item);
     print_clean(text);
 }
 

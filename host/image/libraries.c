@@ -13,9 +13,9 @@
 /* Compiled into Debian's ld.so: a library there needs no ld.so.cache to be found. */
 static const char *const standard[] = {"/" MULTIARCH, "/usr/" MULTIARCH, "/lib64", "/usr/lib64",
                                        "/lib",        "/usr/lib",        NULL};
-static const char *const musl_standard[] = {"/lib", "/usr/local/lib", "/usr/lib",
-                                            "/lib/x86_64-linux-musl",
-                                            "/usr/lib/x86_64-linux-musl", NULL};
+static const char *const musl_standard[] = {
+    "/lib", "/usr/local/lib", "/usr/lib", "/lib/x86_64-linux-musl", "/usr/lib/x86_64-linux-musl",
+    NULL};
 
 void sh_library_free(struct sh_library *l)
 {
@@ -40,7 +40,7 @@ static bool usable(const char *path)
 static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return slash == path ? sh_strdup("/") : strndup(path, (size_t)(slash - path));
+    return slash == path ? sh_strdup("/") : sh_format("%.*s", (int)(slash - path), path);
 }
 
 /* One element of a search path with its $ORIGIN and $LIB replaced; NULL: not to be used. */

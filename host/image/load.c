@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a saved image. The file may be hostile: only known members, in order, of bounded size; nothing
-// gets into the store unless its digests are those of its identity.
+// Reads a saved image. The file may be hostile: only known members, in order, of bounded size;
+// nothing gets into the store unless its digests are those of its identity.
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
@@ -50,15 +50,15 @@ static int next_member(struct loader *l, const char *name, uint64_t max, uint64_
     struct archive_entry *e;
     int a = archive_read_next_header(l->archive, &e);
     if (a == ARCHIVE_EOF)
-        return sh_fail(l->err, -EBADMSG, "%s is cut off or not a saved image: %s is missing", l->name,
-                       name);
+        return sh_fail(l->err, -EBADMSG, "%s is cut off or not a saved image: %s is missing",
+                       l->name, name);
     if (a < ARCHIVE_WARN)
         return archive_failed(l);
     const char *got = archive_entry_pathname(e);
     if (!got || strcmp(got, name) || archive_entry_hardlink(e) ||
         archive_entry_filetype(e) != AE_IFREG)
-        return sh_fail(l->err, -EBADMSG, "%s is refused: it has '%.60s' where %s should be", l->name,
-                       got ? got : "", name);
+        return sh_fail(l->err, -EBADMSG, "%s is refused: it has '%.60s' where %s should be",
+                       l->name, got ? got : "", name);
     if (archive_entry_size(e) < 0 || (uint64_t)archive_entry_size(e) > max)
         return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is too large", l->name, name);
     *size = (uint64_t)archive_entry_size(e);
@@ -89,8 +89,8 @@ static int copy_member(struct loader *l, const char *name, uint64_t want)
         return r;
     if (want && size != want)
         return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is cut off", l->name, name);
-    cleanup_close int fd = openat(l->work->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                                  want ? 0644 : 0444);
+    cleanup_close int fd =
+        openat(l->work->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, want ? 0644 : 0444);
     if (fd < 0)
         return sh_fail_errno(l->err, -errno, "cannot write into the store");
     cleanup_free uint8_t *buffer = sh_alloc(1 << 18);
@@ -158,8 +158,7 @@ static int read_manifest(struct loader *l, const char *id)
 /* reference.json must be about this image and these base files. */
 static int check_reference(struct loader *l, const cJSON *reference, const char *id)
 {
-    const char *image =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reference, "image"));
+    const char *image = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reference, "image"));
     const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
     if (!image || strcmp(image, id))
         return refuse(l, "its reference values are of another image");

@@ -201,8 +201,7 @@ static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *i
 }
 
 static int read_layout(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
-                       struct sh_config *config, struct sh_progress *progress,
-                       struct sh_error *err)
+                       struct sh_config *config, struct sh_progress *progress, struct sh_error *err)
 {
     cJSON *manifest = NULL, *image = NULL;
     int r = find_manifest(b, tag, &manifest, err);
@@ -230,8 +229,8 @@ static int split_reference(const char *text, char **path, char **tag, struct sh_
 {
     struct stat st;
     for (size_t n = strlen(text); n;) {
-        cleanup_free char *candidate = strndup(text, n);
-        if (candidate && !stat(candidate, &st)) {
+        cleanup_free char *candidate = sh_format("%.*s", (int)n, text);
+        if (!stat(candidate, &st)) {
             *path = sh_take_ptr(candidate);
             *tag = text[n] ? sh_strdup(text + n + 1) : NULL;
             return 0;
@@ -248,15 +247,16 @@ int sh_oci_read(const char *reference, struct sh_tree *tree, struct sh_config *c
     static const struct {
         const char *prefix;
         bool folder, docker;
-    } kinds[] = {{"oci:", true, false}, {"oci-archive:", false, false},
-                 {"docker-archive:", false, true}};
+    } kinds[] = {
+        {"oci:", true, false}, {"oci-archive:", false, false}, {"docker-archive:", false, true}};
     size_t k = 0;
     while (k < 3 && strncmp(reference, kinds[k].prefix, strlen(kinds[k].prefix)))
         k++;
     if (k == 3)
-        return sh_fail(err, -EINVAL,
-                       "'%s' is not oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]",
-                       reference);
+        return sh_fail(
+            err, -EINVAL,
+            "'%s' is not oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]",
+            reference);
     struct sh_blobs b;
     cleanup_free char *path = NULL, *tag = NULL;
     int r = split_reference(reference + strlen(kinds[k].prefix), &path, &tag, err);

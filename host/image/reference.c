@@ -69,7 +69,7 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
 static int add_references(cJSON *references, const struct sh_image *image, const char *tee,
                           enum sh_vm_boot boot)
 {
-    static const uint64_t sizes[] = {64ull << 20,  128ull << 20, 256ull << 20, 512ull << 20,
+    static const uint64_t sizes[] = {64ull << 20,   128ull << 20,  256ull << 20, 512ull << 20,
                                      1024ull << 20, 2048ull << 20, 4096ull << 20};
     size_t count = boot == SH_VM_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
     cJSON *last = NULL;

@@ -7,10 +7,10 @@
 //                    "measurement": {"mrtd", "rtmr": [null, hex, hex, null]}}, ...],
 //    "missing": [{"tee", ["boot",] "reason"}, ...]}
 //
-// Only what is the same on every machine stands here. RTMR0 tells memory and processors, which are the
-// host's to choose, and RTMR3 belongs to the workload: both null. Under a UEFI firmware RTMR1 depends on
-// the memory size, through where the initramfs lies: then there is one entry a size, the last for
-// that and all larger ones.
+// Only what is the same on every machine stands here. RTMR0 tells memory and processors, which are
+// the host's to choose, and RTMR3 belongs to the workload: both null. Under a UEFI firmware RTMR1
+// depends on the memory size, through where the initramfs lies: then there is one entry a size, the
+// last for that and all larger ones.
 #ifndef HOST_IMAGE_REFERENCE_H
 #define HOST_IMAGE_REFERENCE_H
 

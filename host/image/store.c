@@ -136,8 +136,8 @@ int sh_store_resolve(struct sh_store *store, const char *reference, char id[SH_I
         return 0;
     }
     if (!sh_is_id(reference, 4))
-        return sh_fail(err, -ENOENT, "there is no image '%s'; 'shelter images' lists those there are",
-                       reference);
+        return sh_fail(err, -ENOENT,
+                       "there is no image '%s'; 'shelter images' lists those there are", reference);
     cleanup_free struct found *list = NULL;
     size_t count;
     int r = list_images(store, reference, &list, &count, err);
@@ -147,8 +147,8 @@ int sh_store_resolve(struct sh_store *store, const char *reference, char id[SH_I
         return sh_fail(err, -ENOTUNIQ, "'%s' begins the ids of %zu images; give more digits",
                        reference, count);
     if (!count)
-        return sh_fail(err, -ENOENT, "there is no image '%s'; 'shelter images' lists those there are",
-                       reference);
+        return sh_fail(err, -ENOENT,
+                       "there is no image '%s'; 'shelter images' lists those there are", reference);
     memcpy(id, list[0].id, SH_ID_TEXT_SIZE);
     return 0;
 }
@@ -167,10 +167,11 @@ static int read_manifest(struct sh_image *image, struct sh_error *err)
     sh_hex(id, digest, sizeof(digest));
     if (strcmp(id, image->id) ||
         sh_manifest_parse(&image->manifest, image->manifest_bytes, image->manifest_size))
-        return sh_fail(err, -EBADMSG,
-                       "the manifest of image %.12s in the store was changed; remove the image with "
-                       "'shelter rmi -f %.12s' and build it again",
-                       image->id, image->id);
+        return sh_fail(
+            err, -EBADMSG,
+            "the manifest of image %.12s in the store was changed; remove the image with "
+            "'shelter rmi -f %.12s' and build it again",
+            image->id, image->id);
     return 0;
 }
 

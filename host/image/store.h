@@ -8,7 +8,7 @@
 //                           '/' written as '%'
 //     instances/<id>/       see host/run/instance.h
 //     base/<SHA-384>        kernels and initramfs; images have hard links to them
-//     tmp/                  work in progress; each entry is locked (flock) while somebody works on it
+//     tmp/                  work in progress; each entry is locked (flock) while in work
 //     lock                  taken (flock) for every change of images/ and tags/, shortly
 #ifndef HOST_IMAGE_STORE_H
 #define HOST_IMAGE_STORE_H
@@ -38,8 +38,9 @@ struct sh_image {
     struct sh_manifest manifest;
 };
 
-/* Finds an image by tag ("md5" means "md5:latest") or by a unique prefix of its id (4 digits or more) and checks that its manifest's
- * digest is its id. -ENOENT with a sentence that names the reference when there is none. */
+/* Finds an image by tag ("md5" means "md5:latest") or by a unique prefix of its id (4 digits or
+ * more) and checks that its manifest's digest is its id. -ENOENT with a sentence that names the
+ * reference when there is none. */
 int sh_image_open(struct sh_store *store, const char *reference, struct sh_image *image,
                   struct sh_error *err);
 void sh_image_close(struct sh_image *image);
@@ -75,7 +76,7 @@ void sh_tags_free(struct sh_tags *tags);
 struct sh_work {
     struct sh_store *store;
     char name[32];
-    int dir_fd; /* -1: none */
+    int dir_fd;              /* -1: none */
     struct sh_strings names; /* what a signal removes */
 };
 int sh_work_begin(struct sh_store *store, struct sh_work *work, struct sh_error *err);

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/file.h>
 
-/* One component of a repository name: lower-case letters and digits, joined by '.', '_', '__' or any
- * number of '-'. */
+/* One component of a repository name: lower-case letters and digits, joined by '.', '_', '__' or
+ * any number of '-'. */
 static bool component_ok(const char *s, size_t n)
 {
     size_t i = 0;
@@ -131,8 +131,7 @@ int sh_store_lock(struct sh_store *store, int *fd, struct sh_error *err)
     return r ? sh_fail_errno(err, r, "cannot lock the store %s", store->path) : 0;
 }
 
-int sh_store_tag(struct sh_store *store, const char *full_tag, const char *id,
-                 struct sh_error *err)
+int sh_store_tag(struct sh_store *store, const char *full_tag, const char *id, struct sh_error *err)
 {
     cleanup_close int lock = -1;
     cleanup_free char *path = tag_path(full_tag);

@@ -29,7 +29,8 @@ static void remove_leftovers(struct sh_store *store)
     sh_base_clean(store->dir_fd);
 }
 
-/* All that may come to stand in the folder; what else there is (after SIGKILL) the next build finds. */
+/* All that may come to stand in the folder; what else there is (after SIGKILL) the next build
+ * finds. */
 static void list_names(struct sh_work *work)
 {
     static const char *const names[] = {"spool", "root.img", "sites.bin"};
@@ -113,9 +114,9 @@ static bool same_base(int a, int b)
 /* Everything to the disk before the name appears: a crash leaves a whole image or none. */
 static int sync_folder(int dir_fd)
 {
-    static const char *const names[] = {"root.img",     "manifest",       "reference.json",
-                                        "base/vmlinux", "base/bzImage",   "base/initramfs",
-                                        "sites.bin",    "base",           "."};
+    static const char *const names[] = {"root.img",     "manifest",     "reference.json",
+                                        "base/vmlinux", "base/bzImage", "base/initramfs",
+                                        "sites.bin",    "base",         "."};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cleanup_close int fd = openat(dir_fd, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)
@@ -145,10 +146,11 @@ int sh_work_install(struct sh_work *work, const char *id, bool replace, struct s
         *work->name = 0;
     } else if (!same_base(old, work->dir_fd)) {
         if (!replace)
-            return sh_fail(err, -EEXIST,
-                           "image %.12s is in the store with another kernel, initramfs or reference "
-                           "values; remove that first: shelter rmi %.12s",
-                           id, id);
+            return sh_fail(
+                err, -EEXIST,
+                "image %.12s is in the store with another kernel, initramfs or reference "
+                "values; remove that first: shelter rmi %.12s",
+                id, id);
         /* The old folder takes our temporary name; it goes away when nobody uses it any more. */
         if (renameat2(store->dir_fd, work->name, store->dir_fd, path, RENAME_EXCHANGE))
             return sh_fail_errno(err, -errno, "cannot put the image into the store %s",

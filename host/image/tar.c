@@ -127,7 +127,8 @@ static void set_owner(struct sh_inode *inode, struct archive_entry *e)
 /* What Linux has for a device number, in erofs's form. */
 static uint32_t device_of(struct archive_entry *e)
 {
-    uint32_t major = (uint32_t)archive_entry_rdevmajor(e), minor = (uint32_t)archive_entry_rdevminor(e);
+    uint32_t major = (uint32_t)archive_entry_rdevmajor(e),
+             minor = (uint32_t)archive_entry_rdevminor(e);
     return (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xfff00) << 12;
 }
 
@@ -319,7 +320,8 @@ int sh_tar_rootfs(struct sh_tree *tree, const char *file, struct sh_progress *pr
         return sh_fail_errno(err, -errno, "cannot open %s", file);
     struct stat st;
     if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
-        return sh_fail(err, -EISDIR, "%s is a folder; give a tar of it: tar -C %s -c . | shelter build -r -",
+        return sh_fail(err, -EISDIR,
+                       "%s is a folder; give a tar of it: tar -C %s -c . | shelter build -r -",
                        file, file);
     sh_file_source(&source, fd, standard_input ? "standard input" : file);
     return sh_tar_read(tree, &source.source, false, progress, err);

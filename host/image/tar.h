@@ -7,8 +7,8 @@
 
 struct sh_progress;
 
-/* Where an archive's bytes come from. `read` gives the next bytes (at most `size`), 0 at the end, or a
- * -errno after setting err. */
+/* Where an archive's bytes come from. `read` gives the next bytes (at most `size`), 0 at the end,
+ * or a -errno after setting err. */
 struct sh_source {
     int (*read)(struct sh_source *s, void *buffer, size_t size, struct sh_error *err);
     const char *name; /* for sentences */
@@ -23,8 +23,8 @@ struct sh_file_source {
 void sh_file_source(struct sh_file_source *s, int fd, const char *name);
 
 /* Unpacks a tar (plain, gzip, zstd, xz, bzip2) into the tree. `layer`: whiteouts hide what older
- * layers have, and absolute links among parents lead to where they do inside the root; otherwise such
- * parents are refused. Names that lead out of the root are refused always. */
+ * layers have, and absolute links among parents lead to where they do inside the root; otherwise
+ * such parents are refused. Names that lead out of the root are refused always. */
 int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
                 struct sh_progress *progress, struct sh_error *err);
 

@@ -134,7 +134,6 @@ static int parse_string(struct parser *p, char **text)
 
 static int parse_integer(struct parser *p, char **text, int64_t *number)
 {
-    const char *start = p->p;
     bool minus = peek(p) == '-';
     int64_t v = 0;
     if (minus || peek(p) == '+')
@@ -154,7 +153,6 @@ static int parse_integer(struct parser *p, char **text, int64_t *number)
     }
     if (peek(p) == '.' || isalpha(peek(p)) || peek(p) == '-' || peek(p) == ':')
         return bad(p, "only whole decimal numbers are supported; put other values into quotes");
-    (void)start;
     *number = minus ? -v : v;
     *text = sh_format("%lld", (long long)*number);
     return 0;
@@ -238,8 +236,8 @@ static int parse_key(struct parser *p, char **key)
         p->p++;
     if (p->p == start || p->p - start > 60)
         return bad(p, "a line is KEY = VALUE or [TABLE]");
-    *key = strndup(start, (size_t)(p->p - start));
-    return *key ? 0 : -ENOMEM;
+    *key = sh_format("%.*s", (int)(p->p - start), start);
+    return 0;
 }
 
 static int parse_table(struct parser *p)
@@ -291,7 +289,8 @@ static int parse_item(struct parser *p)
 int sh_toml_parse(const char *data, size_t size, const char *name, struct sh_toml *toml,
                   struct sh_error *err)
 {
-    struct parser p = {.p = data, .end = data + size, .name = name, .line = 1, .out = toml, .err = err};
+    struct parser p = {
+        .p = data, .end = data + size, .name = name, .line = 1, .out = toml, .err = err};
     int r = 0;
     *toml = (struct sh_toml){0};
     if (size > SH_TOML_SIZE_MAX)

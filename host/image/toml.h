@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the part of TOML 1.0 that build files need; what it does not read it refuses, by line.
 //
-// Read: comments, bare and quoted keys, [tables] of one level, basic and literal strings on one line,
-// decimal integers, booleans, lists of strings and integers (over several lines, too). Not read:
-// dotted keys, multi-line strings, floats, dates, inline tables, lists of tables.
+// Read: comments, bare and quoted keys, [tables] of one level, basic and literal strings on one
+// line, decimal integers, booleans, lists of strings and integers (over several lines, too). Not
+// read: dotted keys, multi-line strings, floats, dates, inline tables, lists of tables.
 #ifndef HOST_IMAGE_TOML_H
 #define HOST_IMAGE_TOML_H
 
@@ -28,8 +28,8 @@ struct sh_toml {
     size_t count;
 };
 
-/* `name` is for sentences. A key that comes twice, text that is not UTF-8, and control characters are
- * refused. */
+/* `name` is for sentences. A key that comes twice, text that is not UTF-8, and control characters
+ * are refused. */
 int sh_toml_parse(const char *data, size_t size, const char *name, struct sh_toml *toml,
                   struct sh_error *err);
 void sh_toml_free(struct sh_toml *toml);

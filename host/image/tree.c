@@ -201,8 +201,8 @@ static int follow(struct walk *w, const char *target, struct sh_error *err)
     const char *p = target, *name;
     int r = 0;
     for (size_t n; !r && (n = next_name(&p, &name)) != 0;) {
-        cleanup_free char *part = strndup(name, n);
-        r = part ? enter(w, part, err) : -ENOMEM;
+        cleanup_free char *part = sh_format("%.*s", (int)n, name);
+        r = enter(w, part, err);
     }
     w->make = make;
     return r;
@@ -258,9 +258,7 @@ int sh_tree_parent(struct sh_tree *t, const char *path, bool make, struct sh_ino
                 return r;
         }
         free(last);
-        last = strndup(part, n);
-        if (!last)
-            return sh_fail_errno(err, -ENOMEM, "cannot read '%s'", path);
+        last = sh_format("%.*s", (int)n, part);
     }
     *folder = w.at;
     *name = sh_take_ptr(last);
@@ -277,9 +275,7 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
         if (last && enter(&w, last, &ignored))
             return NULL;
         free(last);
-        last = strndup(part, n);
-        if (!last)
-            return NULL;
+        last = sh_format("%.*s", (int)n, part);
     }
     for (;;) {
         if (!last)
@@ -303,9 +299,7 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
             if (last && enter(&w, last, &ignored))
                 return NULL;
             free(last);
-            last = strndup(part, n);
-            if (!last)
-                return NULL;
+            last = sh_format("%.*s", (int)n, part);
         }
     }
 }

@@ -33,8 +33,8 @@ struct sh_inode {
     uint32_t mtime_nsec;
     uint32_t link_count; /* names; of a folder: 2 and its subfolders, set when it is laid out */
     uint64_t size;
-    uint64_t spool; /* of a file: where its bytes stand */
-    char *target;   /* of a symbolic link; size is its length */
+    uint64_t spool;           /* of a file: where its bytes stand */
+    char *target;             /* of a symbolic link; size is its length */
     struct sh_entry *entries; /* of a folder; sorted by name */
     size_t entry_count;
     struct sh_inode *parent; /* of a folder */

@@ -13,7 +13,7 @@
 //
 // Inode number n ("nid") stands at byte 32 * n; an inode is always the extended form:
 //
-//   0        64                      64 + xattr size        not beyond the block with the 64 bytes' end
+//   0        64                      64 + xattr size
 //   +--------+-----------------------+----------------+
 //   | inode  | xattr header, entries | tail           |     tail only with SH_EROFS_INLINE
 //   +--------+-----------------------+----------------+
@@ -36,7 +36,7 @@
 #define SH_EROFS_BLOCK 4096u
 #define SH_EROFS_SUPER_OFFSET 1024u
 #define SH_EROFS_MAGIC 0xe0f5e1e2u
-#define SH_EROFS_SLOT 32u     /* unit of inode numbers */
+#define SH_EROFS_SLOT 32u      /* unit of inode numbers */
 #define SH_EROFS_ROOT_NID 128u /* root inode: first of block 1 */
 #define SH_EROFS_NAME_MAX 255u
 
@@ -62,8 +62,8 @@ struct sh_erofs_super {
     uint8_t reserved[44];
 };
 
-#define SH_EROFS_EXTENDED 1u         /* bit 0 of format */
-#define SH_EROFS_PLAIN (0u << 1)     /* bits 1..3 of format */
+#define SH_EROFS_EXTENDED 1u     /* bit 0 of format */
+#define SH_EROFS_PLAIN (0u << 1) /* bits 1..3 of format */
 #define SH_EROFS_INLINE (2u << 1)
 
 struct sh_erofs_inode {
@@ -72,8 +72,9 @@ struct sh_erofs_inode {
     uint16_t mode;        /* st_mode, type and permissions */
     uint16_t reserved;
     uint64_t size;
-    uint32_t block_or_device; /* first block; of a device: minor & 0xff | major << 8 | (minor & ~0xff) << 12 */
-    uint32_t ino;             /* for 32-bit stat: running number from 1 */
+    /* First block; of a device: minor & 0xff | major << 8 | (minor & ~0xff) << 12. */
+    uint32_t block_or_device;
+    uint32_t ino; /* for 32-bit stat: running number from 1 */
     uint32_t uid;
     uint32_t gid;
     uint64_t mtime; /* seconds, signed */

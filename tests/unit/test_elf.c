@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "host/image/elf.h"
+#include "host/image/files.h"
 #include "host/image/libraries.h"
 
 static uint8_t *self;
@@ -118,14 +119,41 @@ static void test_library(void **state)
     rmdir(folder);
 }
 
+static void test_rootfs_keeps_its_libraries(void **state)
+{
+    struct sh_tree t;
+    struct sh_error err = {0};
+    struct sh_inode *folder, *mine;
+    char *name, *path, text[8] = "";
+    int dir = open("/tmp", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(sh_tree_init(&t, dir, &err), 0);
+    close(dir);
+    mine = sh_tree_inode(&t, S_IFREG | 0600);
+    mine->size = 4;
+    assert_int_equal(sh_tree_reserve(&t, 4, &mine->spool, &err), 0);
+    assert_int_equal(sh_pwrite_all(t.spool_fd, "mine", 4, (off_t)mine->spool), 0);
+    assert_int_equal(
+        sh_tree_parent(&t, "lib64/ld-linux-x86-64.so.2", true, &folder, &name, &err), 0);
+    assert_int_equal(sh_tree_link(&t, folder, name, mine, &err), 0);
+    free(name);
+    if (sh_files_add(&t, "/proc/self/exe:/opt/it", &path, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(path, "/opt/it");
+    free(path);
+    struct sh_inode *it = sh_tree_find(&t, "/opt/it");
+    assert_true(it && it->size == self_size && it->mode == (S_IFREG | 0755) && !it->mtime);
+    assert_ptr_equal(sh_tree_find(&t, "/lib64/ld-linux-x86-64.so.2"), mine);
+    assert_int_equal(sh_pread_all(t.spool_fd, text, 4, (off_t)mine->spool), 0);
+    assert_string_equal(text, "mine");
+    assert_non_null(sh_tree_find(&t, "/lib/x86_64-linux-gnu/libc.so.6"));
+    sh_tree_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_self),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_bent),
-        cmocka_unit_test(test_library),
+        cmocka_unit_test(test_self), cmocka_unit_test(test_others),  cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_bent), cmocka_unit_test(test_library),
     };
     return cmocka_run_group_tests_name("elf", tests, load_self, free_self);
 }

@@ -178,7 +178,8 @@ static struct sh_inode *add(struct sh_tree *t, const char *path, uint32_t mode, 
     return i;
 }
 
-/* Writes, checks with the reader above and with fsck.erofs; returns the root digest's first bytes. */
+/* Writes, checks with the reader above and with fsck.erofs; returns the root digest's first bytes.
+ */
 static uint64_t check_tree(struct sh_tree *t)
 {
     struct sh_error err = {0};
@@ -263,7 +264,8 @@ static void test_kinds(void **state)
     assert_int_equal(sh_tree_xattr(i, "user.b", "value", 5, &err), 0);
     assert_int_equal(sh_tree_xattr(i, "user.a", "", 0, &err), 0);
     assert_int_equal(sh_tree_xattr(i, "user.b", "other", 5, &err), 0);
-    assert_int_equal(sh_tree_xattr(i, "security.capability", "\1\0\0\2xxxxxxxxxxxxxxxx", 20, &err), 0);
+    assert_int_equal(sh_tree_xattr(i, "security.capability", "\1\0\0\2xxxxxxxxxxxxxxxx", 20, &err),
+                     0);
     assert_int_equal(sh_tree_xattr(i, "system.posix_acl_access", "\2\0\0\0", 4, &err), 0);
     assert_int_equal(sh_tree_xattr(i, "trusted.overlay.opaque", "y", 1, &err), 0);
     assert_int_equal(sh_tree_xattr(i, "com.apple.x", "y", 1, &err), 0);
@@ -291,7 +293,8 @@ static void test_names(void **state)
     struct sh_tree t = new_tree();
     struct sh_error err = {0};
     char name[300];
-    static const char *const odd[] = {"new\nline", "-", "!", "..a", "...", "\xff\xfe", "\x01", "z", "~"};
+    static const char *const odd[] = {"new\nline", "-",    "!", "..a", "...",
+                                      "\xff\xfe",  "\x01", "z", "~"};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
         add(&t, odd[i], S_IFREG | 0644, 1);
     memset(name, 'n', 255);

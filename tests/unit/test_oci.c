@@ -29,10 +29,14 @@ static void test_config(void **state)
     struct sh_config c;
     struct sh_error err = {0};
     assert_int_equal(
-        config_of("{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Entrypoint\":[\"/a\"],"
-                  "\"Cmd\":null,\"Env\":[\"A=1\",\"A=2\",\"novalue\"],\"WorkingDir\":\"rel\",\"User\":\"\","
-                  "\"ExposedPorts\":{\"80/tcp\":{},\"5-9/tcp\":{},\"7/sctp\":{},\"9/udp\":{}},"
-                  "\"StopSignal\":\"SIGRTMIN+3\"}}", &c, &err), 0);
+        config_of(
+            "{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Entrypoint\":[\"/a\"],"
+            "\"Cmd\":null,\"Env\":[\"A=1\",\"A=2\",\"novalue\"],\"WorkingDir\":\"rel\",\"User\":"
+            "\"\","
+            "\"ExposedPorts\":{\"80/tcp\":{},\"5-9/tcp\":{},\"7/sctp\":{},\"9/udp\":{}},"
+            "\"StopSignal\":\"SIGRTMIN+3\"}}",
+            &c, &err),
+        0);
     assert_int_equal(c.entrypoint.count, 1);
     assert_int_equal(c.command.count, 0);
     assert_int_equal(c.env.count, 1);
@@ -43,16 +47,20 @@ static void test_config(void **state)
     assert_int_equal(c.stop_signal, 37);
     sh_config_free(&c);
     /* Empty ones and missing parts are fine. */
-    static const char *const good[] = {"{}", "{\"config\":null}", "{\"config\":{}}", "{\"config\":7}",
-                                       "{\"config\":{\"Env\":[],\"Cmd\":[]}}"};
+    static const char *const good[] = {"{}", "{\"config\":null}", "{\"config\":{}}",
+                                       "{\"config\":7}", "{\"config\":{\"Env\":[],\"Cmd\":[]}}"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_int_equal(config_of(good[i], &c, &err), 0);
         sh_config_free(&c);
     }
-    static const char *const bad[] = {
-        "{\"os\":\"windows\"}", "{\"architecture\":\"arm64\"}", "{\"config\":{\"Cmd\":\"sh\"}}",
-        "{\"config\":{\"Cmd\":[1]}}", "{\"config\":{\"Env\":{}}}", "{\"config\":{\"Entrypoint\":[[\"a\"]]}}",
-        "{\"config\":{\"StopSignal\":\"SIGNOPE\"}}", "{\"config\":{\"Env\":[\"=x\"]}}"};
+    static const char *const bad[] = {"{\"os\":\"windows\"}",
+                                      "{\"architecture\":\"arm64\"}",
+                                      "{\"config\":{\"Cmd\":\"sh\"}}",
+                                      "{\"config\":{\"Cmd\":[1]}}",
+                                      "{\"config\":{\"Env\":{}}}",
+                                      "{\"config\":{\"Entrypoint\":[[\"a\"]]}}",
+                                      "{\"config\":{\"StopSignal\":\"SIGNOPE\"}}",
+                                      "{\"config\":{\"Env\":[\"=x\"]}}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sh_error e = {0};
         if (!config_of(bad[i], &c, &e))
@@ -71,7 +79,8 @@ static void test_digests(void **state)
     assert_false(sh_digest_ok(text));
     text[70] = 0;
     assert_false(sh_digest_ok(text));
-    assert_false(sh_digest_ok("sha256:../../../../../../../../../../../../../../../../../../../../../etc/"));
+    assert_false(
+        sh_digest_ok("sha256:../../../../../../../../../../../../../../../../../../../../../etc/"));
     assert_false(sh_digest_ok("md5:d41d8cd98f00b204e9800998ecf8427e"));
     memcpy(text, "sha512:", 7);
     memset(text + 7, '0', 128);
@@ -83,9 +92,17 @@ static void test_digests(void **state)
 static void test_indexes(void **state)
 {
     static const char *const bad[] = {
-        "", "[]", "{}", "not json", "{\"manifests\":[]}", "{\"manifests\":{}}", "{\"manifests\":[{}]}",
-        "{\"manifests\":[{\"digest\":\"sha256:xyz\"}]}", "{\"manifests\":[{\"digest\":7}]}",
-        "{\"layers\":[]}", "{\"layers\":[],\"config\":{\"digest\":\"../../x\"}}",
+        "",
+        "[]",
+        "{}",
+        "not json",
+        "{\"manifests\":[]}",
+        "{\"manifests\":{}}",
+        "{\"manifests\":[{}]}",
+        "{\"manifests\":[{\"digest\":\"sha256:xyz\"}]}",
+        "{\"manifests\":[{\"digest\":7}]}",
+        "{\"layers\":[]}",
+        "{\"layers\":[],\"config\":{\"digest\":\"../../x\"}}",
         "{\"manifests\":[{\"digest\":"
         "\"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}]}"};
     char folder[] = "/tmp/oci-test.XXXXXX", path[64];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store: tags by docker's rules, references, installing at once, leftovers, many at the same time.
+// The store: tags by docker's rules, references, installing at once, leftovers, many at the same
+// time.
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -78,12 +79,19 @@ static size_t count_in(const char *name)
 
 static void test_tags(void **state)
 {
-    static const char *const good[][2] = {
-        {"md5", "md5:latest"}, {"a", "a:latest"}, {"a:1.0_X-y", "a:1.0_X-y"}, {"a.b_c--d__e", "a.b_c--d__e:latest"},
-        {"lib/redis:7", "lib/redis:7"}, {"reg.example:5000/a/b", "reg.example:5000/a/b:latest"},
-        {"localhost/x:y", "localhost/x:y"}, {"a.b-c.d/x", "a.b-c.d/x:latest"}, {"Reg.Example/x", "Reg.Example/x:latest"}};
-    static const char *const bad[] = {"", ":", "a:", ":a", "A", "-a", "a-", ".a", "a..b", "a___b", "a/", "/a",
-                                      "a//b", "a b", "a:b:c", "a:-x", "a:.x", "../x", "a..b/x", ".a/x", "a./x", "-a.b/x", "a/../b", "a%b", "a\nb", "é"};
+    static const char *const good[][2] = {{"md5", "md5:latest"},
+                                          {"a", "a:latest"},
+                                          {"a:1.0_X-y", "a:1.0_X-y"},
+                                          {"a.b_c--d__e", "a.b_c--d__e:latest"},
+                                          {"lib/redis:7", "lib/redis:7"},
+                                          {"reg.example:5000/a/b", "reg.example:5000/a/b:latest"},
+                                          {"localhost/x:y", "localhost/x:y"},
+                                          {"a.b-c.d/x", "a.b-c.d/x:latest"},
+                                          {"Reg.Example/x", "Reg.Example/x:latest"}};
+    static const char *const bad[] = {"",       ":",      "a:",    ":a",   "A",      "-a",   "a-",
+                                      ".a",     "a..b",   "a___b", "a/",   "/a",     "a//b", "a b",
+                                      "a:b:c",  "a:-x",   "a:.x",  "../x", "a..b/x", ".a/x", "a./x",
+                                      "-a.b/x", "a/../b", "a%b",   "a\nb", "é"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct sh_error err = {0};
         char *full = sh_tag_full(good[i][0], &err);

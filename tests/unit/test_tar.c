@@ -127,10 +127,16 @@ static void test_plain(void **state)
 {
     static const int filters[] = {0, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_ZSTD, ARCHIVE_FILTER_XZ,
                                   ARCHIVE_FILTER_BZIP2};
-    static const struct member m[] = {
-        {"./", 'd', ""},          {"./a/", 'd', ""},       {"a/file", 'f', "one"},
-        {"./a/link", 'l', "file"}, {"a/hard", 'h', "./a/file"}, {"b/c/d", 'f', "implicit parents"},
-        {"a//./x", 'f', "tidied"}, {"dup", 'f', "first"},   {"./dup", 'f', "second"}, {NULL, 0, NULL}};
+    static const struct member m[] = {{"./", 'd', ""},
+                                      {"./a/", 'd', ""},
+                                      {"a/file", 'f', "one"},
+                                      {"./a/link", 'l', "file"},
+                                      {"a/hard", 'h', "./a/file"},
+                                      {"b/c/d", 'f', "implicit parents"},
+                                      {"a//./x", 'f', "tidied"},
+                                      {"dup", 'f', "first"},
+                                      {"./dup", 'f', "second"},
+                                      {NULL, 0, NULL}};
     for (size_t k = 0; k < sizeof(filters) / sizeof(filters[0]); k++) {
         struct sh_tree t = new_tree();
         struct sh_error err = {0};
@@ -182,7 +188,8 @@ static void test_escapes(void **state)
         refused(LIST({"d", 'd', ""}, {"x", 'h', "d"}), layer, "a folder");
         refused(LIST({"a", 'l', "../../out"}, {"a/x", 'f', ""}), layer, "leads out");
         refused(LIST({"d/a", 'l', "../../out"}, {"d/a/x", 'f', ""}), layer, "leads out");
-        refused(LIST({"a", 'l', "/nowhere"}, {"a/x", 'f', ""}), layer, layer ? "not there" : "out of");
+        refused(LIST({"a", 'l', "/nowhere"}, {"a/x", 'f', ""}), layer,
+                layer ? "not there" : "out of");
         refused(LIST({"a", 'l', "b"}, {"b", 'l', "a"}, {"a/x", 'f', ""}), layer, "loop");
         refused(LIST({"a", 'f', ""}, {"a/x", 'f', ""}), layer, "not a folder");
         refused(LIST({".", 'f', "x"}), layer, "root");
@@ -191,12 +198,16 @@ static void test_escapes(void **state)
     /* Inside is fine: relative links always, absolute ones in layers. */
     struct sh_tree t = new_tree();
     struct sh_error err = {0};
-    assert_int_equal(read_members(&t, LIST({"usr/bin", 'd', ""}, {"bin", 'l', "usr/bin"},
-                                           {"bin/x", 'f', "merged"}, {"d/up", 'l', "../usr"},
-                                           {"d/up/y", 'f', "up"}), false, &err), 0);
+    assert_int_equal(
+        read_members(&t,
+                     LIST({"usr/bin", 'd', ""}, {"bin", 'l', "usr/bin"}, {"bin/x", 'f', "merged"},
+                          {"d/up", 'l', "../usr"}, {"d/up/y", 'f', "up"}),
+                     false, &err),
+        0);
     content_is(&t, "usr/bin/x", "merged");
     content_is(&t, "usr/y", "up");
-    assert_int_equal(read_members(&t, LIST({"abs", 'l', "/usr"}, {"abs/z", 'f', "abs"}), true, &err), 0);
+    assert_int_equal(
+        read_members(&t, LIST({"abs", 'l', "/usr"}, {"abs/z", 'f', "abs"}), true, &err), 0);
     content_is(&t, "usr/z", "abs");
     sh_tree_free(&t);
 }
@@ -206,12 +217,15 @@ static void test_replacing(void **state)
     struct sh_tree t = new_tree();
     struct sh_error err = {0};
     assert_int_equal(
-        read_members(&t, LIST({"f", 'f', "old"}, {"keeps", 'h', "f"}, {"f", 'f', "new"}, /* the link stays */
-                              {"d/x", 'f', "x"}, {"d", 'f', "file"},                     /* folder -> file */
-                              {"e", 'l', "d"}, {"e", 'd', ""}, {"e/in", 'f', "in"},      /* link -> folder */
-                              {"g/x", 'f', "x"}, {"g", 'd', ""},                         /* folder again */
-                              {"self", 'f', "self"}, {"./self", 'h', "self"}),
-                     false, &err), 0);
+        read_members(&t,
+                     LIST({"f", 'f', "old"}, {"keeps", 'h', "f"},
+                          {"f", 'f', "new"},                                    /* the link stays */
+                          {"d/x", 'f', "x"}, {"d", 'f', "file"},                /* folder -> file */
+                          {"e", 'l', "d"}, {"e", 'd', ""}, {"e/in", 'f', "in"}, /* link -> folder */
+                          {"g/x", 'f', "x"}, {"g", 'd', ""},                    /* folder again */
+                          {"self", 'f', "self"}, {"./self", 'h', "self"}),
+                     false, &err),
+        0);
     content_is(&t, "keeps", "old");
     content_is(&t, "f", "new");
     assert_int_equal(sh_tree_find(&t, "keeps")->link_count, 1);
@@ -227,15 +241,20 @@ static void test_whiteouts(void **state)
 {
     struct sh_tree t = new_tree();
     struct sh_error err = {0};
-    assert_int_equal(read_members(&t, LIST({"a/x", 'f', "1"}, {"a/y", 'f', "1"}, {"b/x", 'f', "1"},
-                                           {"b/s/x", 'f', "1"}, {"c/x", 'f', "1"}, {"d", 'f', "1"},
-                                           {"e/x", 'f', "1"}), true, &err), 0);
+    assert_int_equal(read_members(&t,
+                                  LIST({"a/x", 'f', "1"}, {"a/y", 'f', "1"}, {"b/x", 'f', "1"},
+                                       {"b/s/x", 'f', "1"}, {"c/x", 'f', "1"}, {"d", 'f', "1"},
+                                       {"e/x", 'f', "1"}),
+                                  true, &err),
+                     0);
     assert_int_equal(
-        read_members(&t, LIST({"a/.wh.x", 'f', ""}, {"b/new", 'f', "2"}, {"b/s/new", 'f', "2"},
-                              {"b/.wh..wh..opq", 'f', ""}, {".wh.c", 'f', ""}, {"c/new", 'f', "2"},
-                              {"d", 'f', "2"}, {".wh.d", 'f', ""}, {".wh..wh.aufs", 'f', ""},
-                              {"e/y", 'f', "2"}, {".wh.e", 'f', ""}, {".wh.none", 'f', ""}),
-                     true, &err), 0);
+        read_members(&t,
+                     LIST({"a/.wh.x", 'f', ""}, {"b/new", 'f', "2"}, {"b/s/new", 'f', "2"},
+                          {"b/.wh..wh..opq", 'f', ""}, {".wh.c", 'f', ""}, {"c/new", 'f', "2"},
+                          {"d", 'f', "2"}, {".wh.d", 'f', ""}, {".wh..wh.aufs", 'f', ""},
+                          {"e/y", 'f', "2"}, {".wh.e", 'f', ""}, {".wh.none", 'f', ""}),
+                     true, &err),
+        0);
     content_is(&t, "a/x", NULL);
     content_is(&t, "a/y", "1");
     content_is(&t, "b/x", NULL);
@@ -257,13 +276,13 @@ static void test_whiteouts(void **state)
 
 static void test_cut(void **state)
 {
-    static const struct member m[] = {{"a", 'f', "some text"}, {"b/", 'd', ""}, {"b/c", 'l', "a"},
-                                      {"h", 'h', "a"}, {"dev", 'c', ""}, {NULL, 0, NULL}};
+    static const struct member m[] = {{"a", 'f', "some text"}, {"b/", 'd', ""},  {"b/c", 'l', "a"},
+                                      {"h", 'h', "a"},         {"dev", 'c', ""}, {NULL, 0, NULL}};
     for (int filter = 0; filter < 2; filter++) {
         struct sh_buffer b = make(m, filter ? ARCHIVE_FILTER_GZIP : 0);
         /* A tar's second end block and its padding may be missing, as GNU tar allows. */
         size_t end = filter ? b.size : b.size - 512;
-        for (size_t n = 0; n < end; n += b.size > 4000 && n % 512 > 2 && n % 512 < 509 ? 37 : 1) {
+        for (size_t n = 0; n<end; n += b.size> 4000 && n % 512 > 2 && n % 512 < 509 ? 37 : 1) {
             struct sh_tree t = new_tree();
             struct sh_error err = {0};
             uint8_t *copy = malloc(n ? n : 1);

@@ -13,18 +13,17 @@
 #include "host/image/buildfile.h"
 #include "host/image/toml.h"
 
-static const char good[] =
-    "# a build file\n"
-    "tag = \"a:1\" # behind\r\n"
-    "\n"
-    "number = 1_000\nminus = -7\nyes=true\nno = false\n"
-    "literal = 'C:\\x'\n"
-    "escapes = \"\\\"\\\\\\n\\t\\u00e9\\U0001F600\"\n"
-    "list = [ \"a\", 'b', # comment\n  3,\n]\n"
-    "empty = []\n"
-    "\"quoted\" = \"\"\n"
-    "[ resources ]\n"
-    "tag = \"other\"\n";
+static const char good[] = "# a build file\n"
+                           "tag = \"a:1\" # behind\r\n"
+                           "\n"
+                           "number = 1_000\nminus = -7\nyes=true\nno = false\n"
+                           "literal = 'C:\\x'\n"
+                           "escapes = \"\\\"\\\\\\n\\t\\u00e9\\U0001F600\"\n"
+                           "list = [ \"a\", 'b', # comment\n  3,\n]\n"
+                           "empty = []\n"
+                           "\"quoted\" = \"\"\n"
+                           "[ resources ]\n"
+                           "tag = \"other\"\n";
 
 static void test_good(void **state)
 {
@@ -54,14 +53,49 @@ static void test_good(void **state)
 
 static void test_bad(void **state)
 {
-    static const char *const bad[] = {
-        "a", "a =", "a = \n", "= 1", "a = b", "a = \"x", "a = 'x", "a = \"x\ny\"", "a = \"\\q\"",
-        "a = \"\\u12\"", "a = \"\\u0000\"", "a = \"\\ud800\"", "a = \"\\U00110000\"", "a = 1.5",
-        "a = 0x10", "a = 1e5", "a = 01", "a = 1__0", "a = _1", "a = 1_", "a = 99999999999999999999",
-        "a = 1979-05-27", "a = [1", "a = [1 2]", "a = [[1]]", "a = [true]", "a = {b = 1}",
-        "a = \"\"\"x\"\"\"", "a.b = 1", "[a.b]\n", "[[a]]\n", "[a", "[]\n", "a = 1 b = 2",
-        "a = 1\na = 2", "[t]\na = 1\n[t]\na = 2", "a = \"\x01\"", "a = \"\xff\"", "a = \"\xc0\x80\"",
-        "a = 1\r", "a = \"\x7f\"", "a = tru", "a = true1"};
+    static const char *const bad[] = {"a",
+                                      "a =",
+                                      "a = \n",
+                                      "= 1",
+                                      "a = b",
+                                      "a = \"x",
+                                      "a = 'x",
+                                      "a = \"x\ny\"",
+                                      "a = \"\\q\"",
+                                      "a = \"\\u12\"",
+                                      "a = \"\\u0000\"",
+                                      "a = \"\\ud800\"",
+                                      "a = \"\\U00110000\"",
+                                      "a = 1.5",
+                                      "a = 0x10",
+                                      "a = 1e5",
+                                      "a = 01",
+                                      "a = 1__0",
+                                      "a = _1",
+                                      "a = 1_",
+                                      "a = 99999999999999999999",
+                                      "a = 1979-05-27",
+                                      "a = [1",
+                                      "a = [1 2]",
+                                      "a = [[1]]",
+                                      "a = [true]",
+                                      "a = {b = 1}",
+                                      "a = \"\"\"x\"\"\"",
+                                      "a.b = 1",
+                                      "[a.b]\n",
+                                      "[[a]]\n",
+                                      "[a",
+                                      "[]\n",
+                                      "a = 1 b = 2",
+                                      "a = 1\na = 2",
+                                      "[t]\na = 1\n[t]\na = 2",
+                                      "a = \"\x01\"",
+                                      "a = \"\xff\"",
+                                      "a = \"\xc0\x80\"",
+                                      "a = 1\r",
+                                      "a = \"\x7f\"",
+                                      "a = tru",
+                                      "a = true1"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sh_toml t;
         struct sh_error err = {0};
@@ -103,9 +137,10 @@ static void test_many(void **state)
 
 static void test_buildfile(void **state)
 {
-    static const char text[] = "command = \"/bin/a 'b c'\"\nfiles = [\"x\", \"/y:/z\"]\nrootfs = \"r.tar\"\n"
-                               "image = \"oci:dir:tag\"\npolicy = [\"exec\", \"lock\"]\nports = [80]\n"
-                               "[resources]\nmemory = \"64M\"\ncpus = 4\n";
+    static const char text[] =
+        "command = \"/bin/a 'b c'\"\nfiles = [\"x\", \"/y:/z\"]\nrootfs = \"r.tar\"\n"
+        "image = \"oci:dir:tag\"\npolicy = [\"exec\", \"lock\"]\nports = [80]\n"
+        "[resources]\nmemory = \"64M\"\ncpus = 4\n";
     struct sh_build b = {0};
     struct sh_error err = {0};
     assert_int_equal(sh_buildfile_parse(text, strlen(text), "f", "/d", &b, &err), 0);
@@ -121,12 +156,25 @@ static void test_buildfile(void **state)
     assert_int_equal(b.config.cpus, 4);
     sh_build_free(&b);
 
-    static const char *const bad[] = {
-        "nonsense = 1", "tag = 1", "tag = \"\"", "files = 1.0", "env = [\"x\"]", "policy = [\"all\"]",
-        "ports = [0]", "ports = [\"80/sctp\"]", "limits = [\"x=1\"]", "limits = [\"nofile=5:4\"]",
-        "mounts = [\"rel\"]", "mounts = [\"/x:size=abc\"]", "cpus = 0", "memory = \"x\"",
-        "command = \"a 'b\"", "stop_signal = \"NOPE\"", "image = \"nocolon\"",
-        "[resources]\ntag = \"x\"", "broker_key = \"/nowhere\""};
+    static const char *const bad[] = {"nonsense = 1",
+                                      "tag = 1",
+                                      "tag = \"\"",
+                                      "files = 1.0",
+                                      "env = [\"x\"]",
+                                      "policy = [\"all\"]",
+                                      "ports = [0]",
+                                      "ports = [\"80/sctp\"]",
+                                      "limits = [\"x=1\"]",
+                                      "limits = [\"nofile=5:4\"]",
+                                      "mounts = [\"rel\"]",
+                                      "mounts = [\"/x:size=abc\"]",
+                                      "cpus = 0",
+                                      "memory = \"x\"",
+                                      "command = \"a 'b\"",
+                                      "stop_signal = \"NOPE\"",
+                                      "image = \"nocolon\"",
+                                      "[resources]\ntag = \"x\"",
+                                      "broker_key = \"/nowhere\""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sh_build x = {0};
         struct sh_error e = {0};
@@ -157,7 +205,8 @@ static void test_split(void **state)
     split_is("  a\tb\n c ", (const char *const[]){"a", "b", "c", NULL});
     split_is("'a b' \"c d\" e\\ f", (const char *const[]){"a b", "c d", "e f", NULL});
     split_is("'' \"\" x''y", (const char *const[]){"", "", "xy", NULL});
-    split_is("'a\\b' \"a\\b\" \"a\\\"b\\\\\"", (const char *const[]){"a\\b", "a\\b", "a\"b\\", NULL});
+    split_is("'a\\b' \"a\\b\" \"a\\\"b\\\\\"",
+             (const char *const[]){"a\\b", "a\\b", "a\"b\\", NULL});
     split_is("$HOME * ; | a=b", (const char *const[]){"$HOME", "*", ";", "|", "a=b", NULL});
     struct sh_strings words = {0};
     struct sh_error err = {0};

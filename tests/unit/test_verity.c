@@ -20,8 +20,8 @@ static void test_layout(void **state)
         uint64_t data;
         unsigned levels;
         uint64_t total;
-    } cases[] = {{1, 0, 1},           {2, 1, 3},           {128, 1, 129},
-                 {129, 2, 132},       {16384, 2, 16513},   {16385, 3, 16385 + 129 + 2 + 1},
+    } cases[] = {{1, 0, 1},         {2, 1, 3},         {128, 1, 129},
+                 {129, 2, 132},     {16384, 2, 16513}, {16385, 3, 16385 + 129 + 2 + 1},
                  {1ull << 32, 5, 0}};
     struct sh_verity v;
     assert_int_equal(sh_verity_init(&v, 0), -EINVAL);
