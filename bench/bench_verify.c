@@ -81,9 +81,12 @@ static void intel(const char *name, struct gen_intel_options o, double p256)
     if (shelter_collateral_parse(json, strlen(json), g.root.data, g.root.size, &col, why,
                                  sizeof(why)))
         exit(1);
-    struct shelter_verify_request rq = {.evidence = g.quote.data, .evidence_size = g.quote.size,
-                                        .collateral = col, .ca = g.root.data,
-                                        .ca_size = g.root.size, .time = gen_now};
+    struct shelter_verify_request rq = {.evidence = g.quote.data,
+                                        .evidence_size = g.quote.size,
+                                        .collateral = col,
+                                        .ca = g.root.data,
+                                        .ca_size = g.root.size,
+                                        .time = gen_now};
 
     rate = judge_per_second(&rq, 2);
     printf("%-28s %10.0f %10.2f\n", name, rate, rate / (p256 / 3));
@@ -101,9 +104,13 @@ static void snp(double p384)
 
     gen_snp(&o, &g);
     snprintf(chain, sizeof(chain), "%s%s", g.ask.data, g.ark.data);
-    struct shelter_verify_request rq = {.evidence = g.report.data, .evidence_size = g.report.size,
-                                        .signer = g.signer.data, .signer_size = g.signer.size,
-                                        .ca = chain, .ca_size = strlen(chain), .time = gen_now};
+    struct shelter_verify_request rq = {.evidence = g.report.data,
+                                        .evidence_size = g.report.size,
+                                        .signer = g.signer.data,
+                                        .signer_size = g.signer.size,
+                                        .ca = chain,
+                                        .ca_size = strlen(chain),
+                                        .time = gen_now};
 
     rate = judge_per_second(&rq, 2);
     printf("%-28s %10.0f %10.2f\n", "SNP report, RSA chain", rate, rate / p384);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// shelter measure --tee TEE --firmware FILE: predicts launch measurements of files, no image needed.
+// shelter measure --tee TEE --firmware FILE: predicts launch measurements of files, without image.
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
 #include "verifier/measure/snp.h"
@@ -45,7 +45,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"tee", required_argument, NULL, 't'},       {"firmware", required_argument, NULL, 'f'},
         {"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
         {"append", required_argument, NULL, 'a'},    {"vcpus", required_argument, NULL, 'c'},
-        {"vcpu-type", required_argument, NULL, 'T'}, {"guest-features", required_argument, NULL, 'g'},
+        {"vcpu-type", required_argument, NULL, 'T'},
+        {"guest-features", required_argument, NULL, 'g'},
         {"vmm", required_argument, NULL, 'v'},       {"ovmf-hash", required_argument, NULL, 'h'},
         {"memory", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
         {"two-pass", no_argument, NULL, '2'},
@@ -187,7 +188,8 @@ static int measure_sev(const struct options *o, const struct files *f)
 static int measure_tdx(const struct options *o, const struct files *f)
 {
     struct sv_tdx_params p = {
-        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass, .kernel_unpatched = o->unpatched,
+        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass,
+        .kernel_unpatched = o->unpatched,
         .have_kernel = o->kernel != NULL, .kernel = f->kernel, .kernel_size = f->kernel_size,
         .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append,
     };

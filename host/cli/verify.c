@@ -2,6 +2,7 @@
 // shelter verify: judges evidence and says why. Exit 0 accept, 1 reject, 2 cannot judge.
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
+#include "host/image/store.h"
 #include "verifier/quote/bytes.h"
 
 #include <shelter/verify.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 
@@ -170,29 +170,26 @@ static bool parse_type(const char *text, enum shelter_evidence_type *out)
     return !text;
 }
 
-// The image's reference.json: IMAGE is a folder, or a name in the store.
-static int reference_path(const char *image, char *out, size_t size)
+// The image's reference.json: IMAGE is a folder, or an image of the store.
+static int reference_path(const char *image, char *out, size_t size, struct sh_error *err)
 {
-    const char *store = getenv("SHELTER_STORE"), *data = getenv("XDG_DATA_HOME");
-    const char *home = getenv("HOME");
-    char base[3000];
+    struct sh_store store;
+    struct sh_image opened;
     struct stat st;
+    int rc;
 
     if (!stat(image, &st) && S_ISDIR(st.st_mode))
         return snprintf(out, size, "%s/reference.json", image) < (int)size ? 0 : -ENAMETOOLONG;
-    if (store)
-        snprintf(base, sizeof(base), "%s", store);
-    else if (getuid() == 0)
-        snprintf(base, sizeof(base), "/var/lib/shelter");
-    else if (data)
-        snprintf(base, sizeof(base), "%s/shelter", data);
-    else
-        snprintf(base, sizeof(base), "%s/.local/share/shelter", home ? home : "");
-    if (strchr(image, '/') || !strcmp(image, ".."))
-        return -EINVAL;
-    return snprintf(out, size, "%s/images/%s/reference.json", base, image) < (int)size
-               ? 0
-               : -ENAMETOOLONG;
+    rc = sh_store_open(&store, err);
+    if (rc)
+        return rc;
+    rc = sh_image_open(&store, image, &opened, err);
+    if (!rc) {
+        rc = snprintf(out, size, "%s/reference.json", opened.path) < (int)size ? 0 : -ENAMETOOLONG;
+        sh_image_close(&opened);
+    }
+    sh_store_close(&store);
+    return rc;
 }
 
 static int load_all(const struct options *o, struct inputs *in)
@@ -202,16 +199,19 @@ static int load_all(const struct options *o, struct inputs *in)
     int rc;
 
     if (o->image) {
-        rc = reference_path(o->image, path, sizeof(path));
+        struct sh_error err = {0};
+
+        rc = reference_path(o->image, path, sizeof(path), &err);
         if (rc)
-            return cannot(o, o->image, "no such image");
+            return cannot(o, o->image, err.text[0] ? err.text : strerror(-rc));
         reference = path;
     }
     rc = load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence, &in->evidence_size);
     rc = rc ? rc : load(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
     rc = rc ? rc : load(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
     rc = rc ? rc
-            : load(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log, &in->event_log_size);
+            : load(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
+                   &in->event_log_size);
     rc = rc ? rc : load(o, reference, 8 << 20, &in->reference, &in->reference_size);
     rc = rc ? rc : load(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);

@@ -16,7 +16,7 @@
 // by many threads at once; its signatures are checked when it is loaded, its dates at each use.
 //
 // What is judged, in which order, and every reason for refusal: docs/attestation.md.
-// Specifications: Intel "SGX ECDSA QuoteLib API", "TDX DCAP Quoting Library API" (quote v3, v4, v5),
+// Specifications: Intel "SGX ECDSA QuoteLib API", "TDX DCAP Quoting Library API" (quotes v3 to v5),
 // Intel PCS API v4 (TCB info v3, identities v2), AMD 56860 (SNP ABI), AMD 57230 (VCEK/VLEK),
 // TCG PFP and UEFI "Confidential computing event log" (CCEL).
 #ifndef SHELTER_VERIFY_H
@@ -125,7 +125,7 @@ struct shelter_verify_request {
 
 struct shelter_verdict;
 
-// Judges. Returns 0 with a verdict in *out (accepting or not), or -errno (-ENOMEM, -EINVAL) without.
+// Judges. Returns 0 with a verdict in *out (accepting or not), or -ENOMEM, -EINVAL without one.
 SHELTER_API int shelter_verify(const struct shelter_verify_request *rq,
                                struct shelter_verdict **out);
 SHELTER_API void shelter_verdict_free(struct shelter_verdict *v);
@@ -146,7 +146,7 @@ SHELTER_API enum shelter_reason shelter_verdict_refusal(const struct shelter_ver
                                                         const char **sentence);
 // The 64 bytes of report data; NULL if the evidence could not be parsed.
 SHELTER_API const uint8_t *shelter_verdict_report_data(const struct shelter_verdict *v);
-// One claim by its standard name ("mrenclave", "mrtd", "measurement", ...), as text; NULL if absent.
+// One claim by its standard name ("mrenclave", "mrtd", "measurement", ...), as text, or NULL.
 // The caller frees it with free().
 SHELTER_API char *shelter_verdict_claim(const struct shelter_verdict *v, const char *name);
 // The verdict as JSON, with an EAR-style appraisal under "ear". The caller frees it with free().

@@ -106,9 +106,11 @@ SHELTER_REASON(SNP_TCB_ORDER, "snp-tcb-order", TCB,
                "the committed TCB is above the current one or the reported one above the committed")
 SHELTER_REASON(SNP_TCB_FLOOR, "snp-tcb-floor", TCB, "the TCB is below the policy's floor")
 SHELTER_REASON(SNP_VMPL, "snp-vmpl", POLICY, "the report was asked for from a VMPL not accepted")
-SHELTER_REASON(SNP_MIGRATION, "snp-migration", POLICY, "the guest may be moved by a migration agent")
+SHELTER_REASON(SNP_MIGRATION, "snp-migration", POLICY,
+               "the guest may be moved by a migration agent")
 SHELTER_REASON(SNP_SMT, "snp-smt", POLICY, "the platform runs with SMT, which the policy forbids")
-SHELTER_REASON(SNP_ABI, "snp-abi", POLICY, "the guest policy's or firmware's ABI is below the floor")
+SHELTER_REASON(SNP_ABI, "snp-abi", POLICY,
+               "the guest policy's or firmware's ABI is below the floor")
 
 // CSV
 SHELTER_REASON(CSV_CHAIN, "csv-chain", SIG, "the PEK's chain to Hygon's root does not hold")

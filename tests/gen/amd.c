@@ -122,7 +122,8 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
     uint8_t report[SV_SNP_REPORT_SIZE] = {0}, *der = NULL;
     char ark_cn[32], ask_cn[32];
     struct gen_cert_options c = {.cn = ark_cn, .ca = true, .pss = o->rsa};
-    EVP_PKEY *ark_key = gen_key(o->rsa ? "RSA" : "P-384"), *ask_key = gen_key(o->rsa ? "RSA" : "P-384");
+    EVP_PKEY *ark_key = gen_key(o->rsa ? "RSA" : "P-384"),
+             *ask_key = gen_key(o->rsa ? "RSA" : "P-384");
     EVP_PKEY *key = gen_key("P-384"), *foreign = gen_key("P-384");
     X509 *ark, *ask, *leaf, *named;
     int size;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes evidence and collateral under test roots of its own, with any part wrong on purpose.
-// For unit tests, fuzz corpora and benchmarks; nothing here is trusted by anybody who is not told to.
+// For unit tests, fuzz corpora and benchmarks; nothing here is trusted by anybody who is not told
+// to.
 #ifndef TESTS_GEN_EVIDENCE_H
 #define TESTS_GEN_EVIDENCE_H
 
@@ -34,9 +35,9 @@ struct gen_intel_options {
     bool have_tee_tcb_svn_2;
     uint8_t report_data[64];
     uint8_t rtmr[4][48];
-    uint8_t pck_svn; // first component; 0: 5
-    uint16_t cert_type; // 0: 5
-    bool reverse_chain;  // root first
+    uint8_t pck_svn;                                     // first component; 0: 5
+    uint16_t cert_type;                                  // 0: 5
+    bool reverse_chain;                                  // root first
     bool qe_misc, qe_attributes, qe_mrsigner, qe_prodid; // QE report unlike its identity
     // Certificates
     bool pck_cn, pck_no_extension, pck_ca_not_ca, foreign_pck_ca, foreign_root;
@@ -60,7 +61,7 @@ struct gen_intel_options {
 
 struct gen_intel {
     struct gen_blob quote;
-    struct gen_blob root; // PEM: to be named as --ca
+    struct gen_blob root;      // PEM: to be named as --ca
     struct gen_blob pck_chain; // PEM
     struct gen_blob tcb_info, tcb_sig, tcb_chain, qe_identity, qe_sig, pck_crl, pck_crl_chain,
         root_crl; // as in collateral.json: CRLs DER

@@ -75,10 +75,10 @@ static size_t sgx_extension(uint8_t *out, uint8_t first_svn)
     head = der_head(value, 0x30, tcb_size);
     memcpy(value + head, tcb, tcb_size);
     list_size += der_item(list + list_size, (const uint8_t[]){2}, 1, value, head + tcb_size);
-    list_size += der_item(list + list_size, (const uint8_t[]){3}, 1, value,
-                          der_octets(value, zeros, 2));
-    list_size += der_item(list + list_size, (const uint8_t[]){4}, 1, value,
-                          der_octets(value, fmspc, 6));
+    list_size +=
+        der_item(list + list_size, (const uint8_t[]){3}, 1, value, der_octets(value, zeros, 2));
+    list_size +=
+        der_item(list + list_size, (const uint8_t[]){4}, 1, value, der_octets(value, fmspc, 6));
     head = der_head(out, 0x30, list_size);
     memcpy(out + head, list, list_size);
     return head + list_size;
@@ -366,15 +366,17 @@ static void make_collateral(const struct gen_intel_options *o, const struct pki 
     g->qe_identity = qe_identity(o);
     g->qe_sig = sign_json(p->tcb_key, &g->qe_identity, o->qe_edited);
     g->pck_crl_chain = gen_pem(ca_chain, 2);
-    crl = gen_crl(o->pck_crl_other_issuer ? p->root : p->ca,
-                  o->pck_crl_foreign ? p->foreign_key : p->ca_key,
-                  o->pck_crl_early ? gen_now + 1 : 0, o->pck_crl_expired ? gen_now - 1 : 0,
-                  o->revoke_pck ? p->pck : NULL);
+    crl =
+        gen_crl(o->pck_crl_other_issuer ? p->root : p->ca,
+                o->pck_crl_foreign ? p->foreign_key : p->ca_key, o->pck_crl_early ? gen_now + 1 : 0,
+                o->pck_crl_expired ? gen_now - 1 : 0, o->revoke_pck ? p->pck : NULL);
     g->pck_crl = gen_crl_der(crl);
     X509_CRL_free(crl);
     crl = gen_crl(p->root, o->root_crl_foreign ? p->foreign_key : p->root_key,
                   o->root_crl_early ? gen_now + 1 : 0, o->root_crl_expired ? gen_now - 1 : 0,
-                  o->revoke_pck_ca ? p->ca : o->revoke_tcb ? p->tcb : NULL);
+                  o->revoke_pck_ca ? p->ca
+                  : o->revoke_tcb  ? p->tcb
+                                   : NULL);
     g->root_crl = gen_crl_der(crl);
     X509_CRL_free(crl);
 }
@@ -443,9 +445,9 @@ char *gen_intel_collateral(const struct gen_intel *g)
 
 void gen_intel_free(struct gen_intel *g)
 {
-    struct gen_blob *b[] = {&g->quote,       &g->root,    &g->pck_chain, &g->tcb_info,
-                            &g->tcb_sig,     &g->tcb_chain, &g->qe_identity, &g->qe_sig,
-                            &g->pck_crl,     &g->pck_crl_chain, &g->root_crl};
+    struct gen_blob *b[] = {&g->quote,   &g->root,          &g->pck_chain,   &g->tcb_info,
+                            &g->tcb_sig, &g->tcb_chain,     &g->qe_identity, &g->qe_sig,
+                            &g->pck_crl, &g->pck_crl_chain, &g->root_crl};
 
     for (size_t i = 0; i < sizeof(b) / sizeof(b[0]); i++)
         free(b[i]->data);

@@ -66,8 +66,8 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(ext);
 }
 
-static void add_raw_extension(X509 *cert, const uint8_t *oid, size_t oid_size,
-                              const uint8_t *value, size_t value_size)
+static void add_raw_extension(X509 *cert, const uint8_t *oid, size_t oid_size, const uint8_t *value,
+                              size_t value_size)
 {
     uint8_t der[64] = {0x06, (uint8_t)oid_size};
     const uint8_t *p = der;
@@ -89,8 +89,8 @@ static void sign_cert(X509 *cert, EVP_PKEY *key, bool pss)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *pctx;
-    const EVP_MD *md = EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) == 384 ? EVP_sha384()
-                                                                                 : EVP_sha256();
+    const EVP_MD *md =
+        EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) == 384 ? EVP_sha384() : EVP_sha256();
 
     GEN_MUST(EVP_DigestSignInit(ctx, &pctx, md, NULL, key) == 1);
     if (pss) {

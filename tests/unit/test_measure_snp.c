@@ -77,8 +77,11 @@ static void page_info(uint8_t ld[48], uint8_t type, uint64_t gpa, const uint8_t 
 static void test_snp(void **state)
 {
     uint8_t fw[FIRMWARE_SIZE], page[4096], want[48] = {0}, got[48], pages[48];
-    struct sv_sev_params p = {.mode = SV_SEV_SNP, .firmware = fw, .firmware_size = sizeof(fw),
-                              .vcpu_count = 3, .guest_features = 1};
+    struct sv_sev_params p = {.mode = SV_SEV_SNP,
+                              .firmware = fw,
+                              .firmware_size = sizeof(fw),
+                              .vcpu_count = 3,
+                              .guest_features = 1};
     char why[128];
 
     make_firmware(fw, true);
@@ -102,6 +105,13 @@ static void test_snp(void **state)
     // The digest of the firmware's pages stands in for them.
     assert_int_equal(sv_snp_firmware_hash(fw, sizeof(fw), got, why, sizeof(why)), 0);
     assert_memory_equal(got, pages, 48);
+    uint8_t counts[3][48];
+    assert_int_equal(sv_snp_measure_counts(&p, counts, why, sizeof(why)), 0);
+    for (p.vcpu_count = 1; p.vcpu_count <= 3; p.vcpu_count++) {
+        assert_int_equal(sv_sev_measure(&p, got, why, sizeof(why)), 0);
+        assert_memory_equal(got, counts[p.vcpu_count - 1], 48);
+    }
+    p.vcpu_count = 3;
     p.ovmf_hash = pages;
     assert_int_equal(sv_sev_measure(&p, got, why, sizeof(why)), 0);
     assert_memory_equal(got, want, 48);
@@ -111,8 +121,12 @@ static void test_snp(void **state)
 static void test_depends(void **state)
 {
     uint8_t fw[FIRMWARE_SIZE], base[48], got[48];
-    struct sv_sev_params p = {.mode = SV_SEV_SNP, .firmware = fw, .firmware_size = sizeof(fw),
-                              .vcpu_count = 2, .guest_features = 1, .vcpu_sig = 0xa00f11,
+    struct sv_sev_params p = {.mode = SV_SEV_SNP,
+                              .firmware = fw,
+                              .firmware_size = sizeof(fw),
+                              .vcpu_count = 2,
+                              .guest_features = 1,
+                              .vcpu_sig = 0xa00f11,
                               .have_kernel = true};
     char why[128];
 
@@ -148,8 +162,11 @@ static void test_depends(void **state)
 static void test_refuses(void **state)
 {
     uint8_t fw[FIRMWARE_SIZE], out[48];
-    struct sv_sev_params p = {.mode = SV_SEV_SNP, .firmware = fw, .firmware_size = sizeof(fw),
-                              .vcpu_count = 1, .have_kernel = true};
+    struct sv_sev_params p = {.mode = SV_SEV_SNP,
+                              .firmware = fw,
+                              .firmware_size = sizeof(fw),
+                              .vcpu_count = 1,
+                              .have_kernel = true};
     char why[160] = "";
 
     make_firmware(fw, false);
@@ -175,8 +192,11 @@ static void test_refuses(void **state)
 static void test_lies(void **state)
 {
     uint8_t *fw = malloc(FIRMWARE_SIZE), out[48];
-    struct sv_sev_params p = {.mode = SV_SEV_SNP, .firmware = fw, .firmware_size = FIRMWARE_SIZE,
-                              .vcpu_count = 2, .have_kernel = true};
+    struct sv_sev_params p = {.mode = SV_SEV_SNP,
+                              .firmware = fw,
+                              .firmware_size = FIRMWARE_SIZE,
+                              .vcpu_count = 2,
+                              .have_kernel = true};
     char why[160];
 
     make_firmware(fw, true);

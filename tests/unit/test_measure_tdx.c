@@ -124,7 +124,7 @@ static void make_kernel(uint8_t *k, size_t size)
     sh_put_le32(k + 0x22c, 0x7fffffff);
     sh_put_le32(k + 0x3c, 0x280);
     memcpy(k + 0x280, "PE\0\0", 4);
-    sh_put_le16(k + 0x286, 1);    // sections
+    sh_put_le16(k + 0x286, 1);           // sections
     sh_put_le16(k + 0x294, 112 + 8 * 6); // optional header
     sh_put_le16(k + 0x298, 0x20b);
     sh_put_le32(k + 0x298 + 60, 0x400); // size of headers
@@ -153,9 +153,14 @@ static void rtmr_extend_data(uint8_t rtmr[48], const void *data, size_t size)
 static void test_rtmr(void **state)
 {
     static uint8_t fw[FIRMWARE_SIZE], kernel[8192], patched[8192], initrd[5000];
-    struct sv_tdx_params p = {.firmware = fw, .firmware_size = sizeof(fw), .have_kernel = true,
-                              .kernel = kernel, .kernel_size = sizeof(kernel), .initrd = initrd,
-                              .initrd_size = sizeof(initrd), .cmdline = "quiet",
+    struct sv_tdx_params p = {.firmware = fw,
+                              .firmware_size = sizeof(fw),
+                              .have_kernel = true,
+                              .kernel = kernel,
+                              .kernel_size = sizeof(kernel),
+                              .initrd = initrd,
+                              .initrd_size = sizeof(initrd),
+                              .cmdline = "quiet",
                               .memory_size = 512u << 20};
     struct sv_tdx_measurement m, other;
     uint8_t digest[48], rtmr1[48] = {0}, rtmr2[48] = {0}, pe[8192];

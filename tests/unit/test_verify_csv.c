@@ -19,8 +19,10 @@ static const struct ask plain;
 
 static struct shelter_verdict *judge(const struct gen_csv *g, const struct ask *a)
 {
-    struct shelter_verify_request rq = {.evidence = g->report.data, .evidence_size = g->report.size,
-                                        .type = SHELTER_EVIDENCE_CSV, .time = GEN_TIME,
+    struct shelter_verify_request rq = {.evidence = g->report.data,
+                                        .evidence_size = g->report.size,
+                                        .type = SHELTER_EVIDENCE_CSV,
+                                        .time = GEN_TIME,
                                         .policy_json = a->policy};
     struct shelter_verdict *v;
 
@@ -74,7 +76,8 @@ static void test_reasons(void **state)
         expect(&(struct gen_csv_options){.version = version}, &(struct ask){.no_chain = true},
                SHELTER_R_NO_SIGNER);
         expect(&(struct gen_csv_options){.version = version},
-               &(struct ask){.policy = "{\"csv\":{\"require_nosend\":true}}"}, SHELTER_R_CSV_POLICY);
+               &(struct ask){.policy = "{\"csv\":{\"require_nosend\":true}}"},
+               SHELTER_R_CSV_POLICY);
         expect(&(struct gen_csv_options){.version = version, .no_es = true},
                &(struct ask){.policy = "{\"csv\":{\"require_es\":false}}"}, SHELTER_R_OK);
     }

@@ -30,12 +30,18 @@ static struct judged judge_with(const struct gen_intel *g, const struct ask *a)
 {
     struct judged j = {0};
     char why[256] = "", *json = gen_intel_collateral(g);
-    struct shelter_verify_request rq = {
-        .evidence = g->quote.data, .evidence_size = g->quote.size,
-        .time = a->time ? a->time : GEN_TIME, .policy_json = a->policy,
-        .reference_json = a->reference, .allow_simulated = a->allow_simulated,
-        .event_log = a->log, .event_log_size = a->log_size, .nonce = a->nonce,
-        .nonce_size = a->nonce_size, .signer = a->signer, .signer_size = a->signer_size};
+    struct shelter_verify_request rq = {.evidence = g->quote.data,
+                                        .evidence_size = g->quote.size,
+                                        .time = a->time ? a->time : GEN_TIME,
+                                        .policy_json = a->policy,
+                                        .reference_json = a->reference,
+                                        .allow_simulated = a->allow_simulated,
+                                        .event_log = a->log,
+                                        .event_log_size = a->log_size,
+                                        .nonce = a->nonce,
+                                        .nonce_size = a->nonce_size,
+                                        .signer = a->signer,
+                                        .signer_size = a->signer_size};
 
     if (!a->no_ca) {
         rq.ca = g->root.data;
@@ -104,7 +110,10 @@ static void test_good(void **state)
 // One thing wrong at a time, in SGX v3, TDX v4 and TDX v5 evidence.
 static void test_reasons(void **state)
 {
-#define CASE(member, reason) {#member, {.member = true}, SHELTER_R_##reason}
+#define CASE(member, reason)                                                                       \
+    {                                                                                              \
+#member, {.member = true }, SHELTER_R_##reason                                             \
+    }
     static const struct {
         const char *name;
         struct gen_intel_options o;
@@ -175,8 +184,13 @@ static void test_td(void **state)
     static const struct ask lax = {
         .policy = "{\"allow_migration\":true,\"require_sept_ve_disable\":false,"
                   "\"allow_debug\":true}"};
-    struct gen_intel_options all = {.version = 5, .tdx = true, .body_type = 3, .no_sept_ve = true,
-                                    .migratable = true, .servtd = true, .debug = true};
+    struct gen_intel_options all = {.version = 5,
+                                    .tdx = true,
+                                    .body_type = 3,
+                                    .no_sept_ve = true,
+                                    .migratable = true,
+                                    .servtd = true,
+                                    .debug = true};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct gen_intel_options o = cases[i].o;
@@ -199,7 +213,8 @@ static void test_status(void **state)
         {"UpToDate", NULL, NULL, "UpToDate", true},
         {"SWHardeningNeeded", NULL, NULL, "SWHardeningNeeded", true},
         {"ConfigurationNeeded", NULL, NULL, "ConfigurationNeeded", false},
-        {"ConfigurationAndSWHardeningNeeded", NULL, NULL, "ConfigurationAndSWHardeningNeeded", false},
+        {"ConfigurationAndSWHardeningNeeded", NULL, NULL, "ConfigurationAndSWHardeningNeeded",
+         false},
         {"OutOfDate", NULL, NULL, "OutOfDate", false},
         {"OutOfDateConfigurationNeeded", NULL, NULL, "OutOfDateConfigurationNeeded", false},
         {"Revoked", NULL, NULL, "Revoked", false},
@@ -221,13 +236,17 @@ static void test_status(void **state)
                   "\"TDRelaunchAdvisedConfigurationNeeded\"]}"};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct gen_intel_options o = {.version = 4, .tdx = true, .status = cases[i].status,
-                                      .qe_status = cases[i].qe, .module_status = cases[i].module};
+        struct gen_intel_options o = {.version = 4,
+                                      .tdx = true,
+                                      .status = cases[i].status,
+                                      .qe_status = cases[i].qe,
+                                      .module_status = cases[i].module};
         bool revoked = !strcmp(cases[i].want, "Revoked");
 
         expect(cases[i].status, &o, &plain,
                cases[i].accepted ? SHELTER_R_OK
-                                 : revoked ? SHELTER_R_TCB_REVOKED : SHELTER_R_TCB_STATUS,
+               : revoked         ? SHELTER_R_TCB_REVOKED
+                                 : SHELTER_R_TCB_STATUS,
                cases[i].want);
         // A policy may widen everything but revocation.
         expect(cases[i].status, &o, &wide, revoked ? SHELTER_R_TCB_REVOKED : SHELTER_R_OK,
@@ -255,18 +274,20 @@ static void test_levels(void **state)
     o.isvsvn_qe = 7;
     expect("old QE", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDate");
     // Version 0 of the module: bytes 0 and 1 are judged by the level, the identities play no part.
-    o = (struct gen_intel_options){.version = 4, .tdx = true, .have_tee_tcb_svn = true,
-                                   .tee_tcb_svn = {9, 0, 2}, .no_modules = true};
+    o = (struct gen_intel_options){.version = 4,
+                                   .tdx = true,
+                                   .have_tee_tcb_svn = true,
+                                   .tee_tcb_svn = {9, 0, 2},
+                                   .no_modules = true};
     expect("module version 0", &o, &plain, SHELTER_R_OK, "UpToDate");
     o.tee_tcb_svn[0] = 8;
     expect("module version 0, old", &o, &plain, SHELTER_R_TCB_STATUS,
            "OutOfDateConfigurationNeeded");
     o.tee_tcb_svn[0] = 2;
     expect("module version 0, too old", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
-    o = (struct gen_intel_options){.version = 4, .tdx = true, .have_tee_tcb_svn = true,
-                                   .tee_tcb_svn = {1, 1, 2}};
-    expect("module below all its levels", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED,
-           "NOT-SUPPORTED");
+    o = (struct gen_intel_options){
+        .version = 4, .tdx = true, .have_tee_tcb_svn = true, .tee_tcb_svn = {1, 1, 2}};
+    expect("module below all its levels", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
     o.tee_tcb_svn[0] = 9;
     o.tee_tcb_svn[1] = 2;
     expect("module of unknown version", &o, &plain, SHELTER_R_TDX_MODULE, NULL);
@@ -274,9 +295,13 @@ static void test_levels(void **state)
 
 static void test_relaunch(void **state)
 {
-    struct gen_intel_options o = {.version = 5, .tdx = true, .body_type = 3,
-                                  .have_tee_tcb_svn = true, .tee_tcb_svn = {2, 1, 2},
-                                  .have_tee_tcb_svn_2 = true, .tee_tcb_svn_2 = {5, 1, 2}};
+    struct gen_intel_options o = {.version = 5,
+                                  .tdx = true,
+                                  .body_type = 3,
+                                  .have_tee_tcb_svn = true,
+                                  .tee_tcb_svn = {2, 1, 2},
+                                  .have_tee_tcb_svn_2 = true,
+                                  .tee_tcb_svn_2 = {5, 1, 2}};
 
     expect("relaunch", &o, &plain, SHELTER_R_TCB_STATUS, "TDRelaunchAdvised");
     o.status = "SWHardeningNeeded";
@@ -541,11 +566,11 @@ static void test_collateral_flips(void **state)
     struct gen_intel g;
 
     gen_intel(&o, &g);
-    struct gen_blob *parts[] = {&g.tcb_info, &g.qe_identity, &g.tcb_sig, &g.qe_sig, &g.pck_crl,
-                                &g.root_crl};
+    struct gen_blob *parts[] = {&g.tcb_info, &g.qe_identity, &g.tcb_sig,
+                                &g.qe_sig,   &g.pck_crl,     &g.root_crl};
 
     for (size_t p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
-        for (size_t at = 0; at < parts[p]->size; at += parts[p]->size > 600 ? 23 : 5) {
+        for (size_t at = 0; at<parts[p]->size; at += parts[p]->size> 600 ? 23 : 5) {
             struct judged j;
             uint8_t old = parts[p]->data[at];
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SNP evidence under test roots: every product, VCEK and VLEK, one thing wrong at a time, every byte.
+// SNP evidence under test roots: every product, VCEK and VLEK, one thing wrong at a time, every
+// byte.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,10 +23,12 @@ static const struct ask plain;
 
 static struct shelter_verdict *judge(const struct gen_snp *g, const struct ask *a)
 {
-    struct shelter_verify_request rq = {
-        .evidence = g->report.data, .evidence_size = g->report.size,
-        .time = a->time ? a->time : GEN_TIME, .policy_json = a->policy,
-        .reference_json = a->reference, .allow_simulated = a->allow_simulated};
+    struct shelter_verify_request rq = {.evidence = g->report.data,
+                                        .evidence_size = g->report.size,
+                                        .time = a->time ? a->time : GEN_TIME,
+                                        .policy_json = a->policy,
+                                        .reference_json = a->reference,
+                                        .allow_simulated = a->allow_simulated};
     size_t ask_size = a->no_ask ? 0 : g->ask.size;
     char *ca = malloc(ask_size + g->ark.size + 1);
     struct shelter_verdict *v;
@@ -273,7 +276,8 @@ static void test_json(void **state)
                            "\"committed_build\":29,\"committed_minor\":55,\"committed_major\":1,"
                            "\"signature\":{\"r\":[");
     for (int k = 0; k < 144; k++)
-        n += sprintf(text + n, "%s%u%s", k % 72 ? "," : "", r[0x2a0 + k], k == 71 ? "],\"s\":[" : "");
+        n += sprintf(text + n, "%s%u%s", k % 72 ? "," : "", r[0x2a0 + k],
+                     k == 71 ? "],\"s\":[" : "");
     sprintf(text + n, "]}}}");
     json.report.size = strlen(text);
     v = judge(&json, &plain);
@@ -293,8 +297,9 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_reasons), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_policy), cmocka_unit_test(test_bytes),   cmocka_unit_test(test_json),
+        cmocka_unit_test(test_good),         cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_json),
         cmocka_unit_test(test_unnamed_root),
     };
 

@@ -25,7 +25,7 @@ struct sv_ovmf_section {
 struct sv_ovmf {
     const uint8_t *data;
     size_t size;
-    uint64_t gpa; // the image ends at 4 GiB
+    uint64_t gpa;            // the image ends at 4 GiB
     uint32_t hash_table_gpa; // 0: the image has no room for kernel hashes
     uint32_t reset_eip;      // SEV-ES reset vector of the other vCPUs
     size_t section_count;

@@ -111,8 +111,9 @@ static int extend_section(const struct sv_sev_params *p, const struct sv_ovmf *o
     }
 }
 
+// counts, if not NULL, gets the digest after each vCPU.
 static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, uint8_t ld[48],
-                       char *why, size_t why_size)
+                       uint8_t (*counts)[48], char *why, size_t why_size)
 {
     bool hashes = false;
     uint8_t page[PAGE];
@@ -133,14 +134,17 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
         if (o->section[i].type == SV_SNP_SECTION_CPUID)
             extend(ld, PAGE_CPUID, o->section[i].gpa, NULL);
     if (p->have_kernel && !hashes) {
-        snprintf(why, why_size, "this firmware measures no kernel: it has no section for kernel "
-                                "hashes; use one that has (ovmf-amdsev)");
+        snprintf(why, why_size,
+                 "this firmware measures no kernel: it has no section for kernel "
+                 "hashes; use one that has (ovmf-amdsev)");
         return -ENOTSUP;
     }
     for (uint32_t i = 0; i < p->vcpu_count; i++) {
         if (i < 2)
             sv_vmsa(page, i ? o->reset_eip : BSP_EIP, p->guest_features, p->vcpu_sig, p->vmm);
         extend(ld, PAGE_VMSA, VMSA_GPA, page);
+        if (counts)
+            memcpy(counts[i], ld, 48);
     }
     return 0;
 }
@@ -154,8 +158,9 @@ static int measure_sev(const struct sv_sev_params *p, const struct sv_ovmf *o, u
 
     if (p->have_kernel && !o->hash_table_gpa) {
         EVP_MD_CTX_free(ctx);
-        snprintf(why, why_size, "this firmware measures no kernel: it has no table for kernel "
-                                "hashes; use one that has (ovmf-amdsev)");
+        snprintf(why, why_size,
+                 "this firmware measures no kernel: it has no table for kernel "
+                 "hashes; use one that has (ovmf-amdsev)");
         return -ENOTSUP;
     }
     ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
@@ -174,10 +179,9 @@ static int measure_sev(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     return ok ? 0 : -ENOMEM;
 }
 
-int sv_sev_measure(const struct sv_sev_params *p, uint8_t out[48], char *why, size_t why_size)
+static int prepare(const struct sv_sev_params *p, struct sv_ovmf *o, char *why, size_t why_size)
 {
-    struct sv_ovmf o;
-    int rc = sv_ovmf_parse(p->firmware, p->firmware_size, &o, why, why_size);
+    int rc = sv_ovmf_parse(p->firmware, p->firmware_size, o, why, why_size);
 
     if (rc)
         return rc;
@@ -185,13 +189,33 @@ int sv_sev_measure(const struct sv_sev_params *p, uint8_t out[48], char *why, si
         snprintf(why, why_size, "between 1 and %d vCPUs", VCPUS_MAX);
         return -EINVAL;
     }
-    if (p->vcpu_count > 1 && !o.reset_eip && p->mode != SV_SEV) {
+    if (p->vcpu_count > 1 && !o->reset_eip && p->mode != SV_SEV) {
         snprintf(why, why_size, "the firmware names no reset vector for more than one vCPU");
         return -EBADMSG;
     }
+    return 0;
+}
+
+int sv_sev_measure(const struct sv_sev_params *p, uint8_t out[48], char *why, size_t why_size)
+{
+    struct sv_ovmf o;
+    int rc = prepare(p, &o, why, why_size);
+
+    if (rc)
+        return rc;
     if (p->mode == SV_SEV_SNP)
-        return measure_snp(p, &o, out, why, why_size);
+        return measure_snp(p, &o, out, NULL, why, why_size);
     return measure_sev(p, &o, out, why, why_size);
+}
+
+int sv_snp_measure_counts(const struct sv_sev_params *p, uint8_t (*out)[48], char *why,
+                          size_t why_size)
+{
+    struct sv_ovmf o;
+    uint8_t last[48];
+    int rc = prepare(p, &o, why, why_size);
+
+    return rc ? rc : measure_snp(p, &o, last, out, why, why_size);
 }
 
 int sv_snp_firmware_hash(const void *firmware, size_t size, uint8_t out[48], char *why,

@@ -21,13 +21,16 @@ struct sv_sev_params {
     uint8_t initrd_sha256[32];  // of nothing if there is none
     uint8_t cmdline_sha256[32]; // of the command line with its NUL
     uint32_t vcpu_count;
-    uint32_t vcpu_sig; // CPUID leaf 1 EAX
-    uint64_t guest_features; // SEV_FEATURES: bit 0 SNP; QEMU sets 1, newer kernels 0x21
+    uint32_t vcpu_sig;        // CPUID leaf 1 EAX
+    uint64_t guest_features;  // SEV_FEATURES: bit 0 SNP; QEMU sets 1, newer kernels 0x21
     const uint8_t *ovmf_hash; // 48 bytes: measurement of the firmware's pages, instead of them
 };
 
 // Writes 48 bytes for SNP, 32 otherwise. 0, -EBADMSG or -ENOTSUP with a line in why.
 int sv_sev_measure(const struct sv_sev_params *p, uint8_t out[48], char *why, size_t why_size);
+// SNP for every count up to p->vcpu_count at the cost of one: out[i] is for i + 1 vCPUs.
+int sv_snp_measure_counts(const struct sv_sev_params *p, uint8_t (*out)[48], char *why,
+                          size_t why_size);
 // The digest after the firmware's pages alone: what ovmf_hash stands for.
 int sv_snp_firmware_hash(const void *firmware, size_t size, uint8_t out[48], char *why,
                          size_t why_size);

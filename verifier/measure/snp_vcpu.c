@@ -9,15 +9,15 @@ static const struct {
     const char *family; // without "-vN" and "-IBPB"
     uint8_t fam, model, stepping;
 } models[] = {
-    {"EPYC", 23, 1, 2},         {"EPYC-Rome", 23, 49, 0},   {"EPYC-Milan", 25, 1, 1},
-    {"EPYC-Genoa", 25, 17, 0},  {"EPYC-Turin", 26, 0, 0},
+    {"EPYC", 23, 1, 2},        {"EPYC-Rome", 23, 49, 0}, {"EPYC-Milan", 25, 1, 1},
+    {"EPYC-Genoa", 25, 17, 0}, {"EPYC-Turin", 26, 0, 0},
 };
 
 const char *const sv_vcpu_types[] = {
-    "EPYC",          "EPYC-v1",       "EPYC-v2",       "EPYC-v3",       "EPYC-v4",
-    "EPYC-v5",       "EPYC-IBPB",     "EPYC-Rome",     "EPYC-Rome-v1",  "EPYC-Rome-v2",
-    "EPYC-Rome-v3",  "EPYC-Rome-v4",  "EPYC-Rome-v5",  "EPYC-Milan",    "EPYC-Milan-v1",
-    "EPYC-Milan-v2", "EPYC-Milan-v3", "EPYC-Genoa",    "EPYC-Genoa-v1", "EPYC-Genoa-v2",
+    "EPYC",          "EPYC-v1",       "EPYC-v2",      "EPYC-v3",       "EPYC-v4",
+    "EPYC-v5",       "EPYC-IBPB",     "EPYC-Rome",    "EPYC-Rome-v1",  "EPYC-Rome-v2",
+    "EPYC-Rome-v3",  "EPYC-Rome-v4",  "EPYC-Rome-v5", "EPYC-Milan",    "EPYC-Milan-v1",
+    "EPYC-Milan-v2", "EPYC-Milan-v3", "EPYC-Genoa",   "EPYC-Genoa-v1", "EPYC-Genoa-v2",
     "EPYC-Turin",    "EPYC-Turin-v1", NULL,
 };
 

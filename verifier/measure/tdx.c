@@ -49,8 +49,10 @@ static int parse_sections(const struct sv_ovmf *o, struct section *out, size_t *
         uint32_t offset = sh_le32(p);
         struct section *s = &out[i];
 
-        *s = (struct section){.raw_size = sh_le32(p + 4), .gpa = sh_le64(p + 8),
-                              .size = sh_le64(p + 16), .type = sh_le32(p + 24),
+        *s = (struct section){.raw_size = sh_le32(p + 4),
+                              .gpa = sh_le64(p + 8),
+                              .size = sh_le64(p + 16),
+                              .type = sh_le32(p + 24),
                               .attributes = sh_le32(p + 28)};
         if (s->type > SECTION_TEMP_MEM)
             return bad(why, why_size, "a TDX metadata section is of a type that QEMU refuses");

@@ -10,9 +10,9 @@
 struct sv_tdx_params {
     const void *firmware;
     size_t firmware_size;
-    bool two_pass; // KVM before Linux 6.16 added all pages of a section, then extended them
+    bool two_pass;         // KVM before Linux 6.16 added all pages of a section, then extended them
     bool kernel_unpatched; // a QEMU and firmware that hand the kernel on as it is in its file
-    bool have_kernel; // direct boot; kernel, initrd, command line and memory then count
+    bool have_kernel;      // direct boot; kernel, initrd, command line and memory then count
     const void *kernel;
     size_t kernel_size;
     const void *initrd; // may be NULL

@@ -9,8 +9,8 @@
 #define SV_EVENTS_MAX 4096
 
 struct sv_event {
-    uint32_t mr;   // 1..4: RTMR0..3
-    uint32_t type; // TCG event type
+    uint32_t mr;           // 1..4: RTMR0..3
+    uint32_t type;         // TCG event type
     const uint8_t *digest; // 48 bytes, SHA-384
     struct sv_bytes data;
 };

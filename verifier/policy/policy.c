@@ -4,7 +4,7 @@
 
 #include <strings.h>
 
-#define TD_DEBUG_BITS 0xffull              // "TUD" byte: any bit makes the TD untrusted
+#define TD_DEBUG_BITS 0xffull // "TUD" byte: any bit makes the TD untrusted
 #define TD_SEPT_VE_DISABLE (1ull << 28)
 #define TD_MIGRATABLE (1ull << 29)
 #define TD_KNOWN (TD_DEBUG_BITS | 0xfull << 28 | 1ull << 63) // also PKS, KL, PERFMON
@@ -105,9 +105,8 @@ static bool value_equal(const cJSON *have, const cJSON *want)
 
 static bool claim_holds(const cJSON *have, const cJSON *want)
 {
-    const cJSON *item, *min = cJSON_IsObject(want)
-                                  ? cJSON_GetObjectItemCaseSensitive(want, "min")
-                                  : NULL;
+    const cJSON *item,
+        *min = cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(want, "min") : NULL;
 
     if (!have)
         return false;
@@ -124,7 +123,7 @@ void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v)
 {
     const cJSON *want;
 
-    cJSON_ArrayForEach(want, p->claims) if (!claim_holds(
-        cJSON_GetObjectItemCaseSensitive(v->claims, want->string), want))
-        sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
+    cJSON_ArrayForEach(
+        want, p->claims) if (!claim_holds(cJSON_GetObjectItemCaseSensitive(v->claims, want->string),
+                                          want)) sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
 }

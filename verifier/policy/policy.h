@@ -21,7 +21,7 @@
 #include "verifier/quote/snp.h"
 
 struct sv_policy {
-    cJSON *json; // NULL for the default policy
+    cJSON *json;          // NULL for the default policy
     uint32_t status_mask; // 1 << enum sv_tcb_status
     uint32_t min_evaluation_number;
     bool allow_debug, require_sept_ve, allow_migration;

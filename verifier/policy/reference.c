@@ -5,7 +5,8 @@
 #include <strings.h>
 
 // What alone identifies the code; an entry without one of these references nothing.
-static const char *const strong[] = {"mrenclave", "mrtd", "launch_digest", "measurement", "measure"};
+static const char *const strong[] = {"mrenclave", "mrtd", "launch_digest", "measurement",
+                                     "measure"};
 
 static bool tee_matches(const char *tee, const struct shelter_verdict *v)
 {

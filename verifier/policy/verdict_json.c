@@ -6,8 +6,15 @@
 static const char *const type_names[] = {"unknown", "sgx", "tdx", "snp", "csv"};
 
 // AR4SI tiers
-enum { NONE = 0, AFFIRMING = 2, APPROVED_BOOT = 3, WARNING = 32, CONTRA = 96, UNRECOGNIZED = 97,
-       CRYPTO = 99 };
+enum {
+    NONE = 0,
+    AFFIRMING = 2,
+    APPROVED_BOOT = 3,
+    WARNING = 32,
+    CONTRA = 96,
+    UNRECOGNIZED = 97,
+    CRYPTO = 99
+};
 
 static bool refused(const struct shelter_verdict *v, enum shelter_reason first,
                     enum shelter_reason last)
@@ -92,7 +99,10 @@ char *shelter_verdict_json(const struct shelter_verdict *v)
     cJSON_AddItemToObject(root, "advisories", cJSON_Duplicate(v->advisories, true));
     cJSON_AddStringToObject(root, "verdict", ok ? "accept" : "reject");
     cJSON_AddBoolToObject(root, "judged", v->judged);
-    cJSON_AddStringToObject(root, "reason", ok ? "" : v->refusal_count ? v->refusal[0].sentence : "");
+    cJSON_AddStringToObject(root, "reason",
+                            ok                 ? ""
+                            : v->refusal_count ? v->refusal[0].sentence
+                                               : "");
     cJSON_AddStringToObject(root, "reason_code", shelter_reason_code(shelter_verdict_reason(v)));
     list = cJSON_AddArrayToObject(root, "refusals");
     for (size_t i = 0; i < v->refusal_count; i++) {

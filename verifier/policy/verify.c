@@ -58,8 +58,8 @@ static void judge_intel(struct job *job)
     sv_intel_judge(&in, col, &job->signer, &job->named, job->rq->allow_simulated, job->v);
     sv_policy_intel(&job->policy, &in, job->v);
     if (in.tcb_judged && col->tcb.evaluation_number < job->policy.min_evaluation_number)
-        sv_refuse(job->v, SHELTER_R_TCB_EVAL_NUMBER, "%u instead of %u",
-                  col->tcb.evaluation_number, job->policy.min_evaluation_number);
+        sv_refuse(job->v, SHELTER_R_TCB_EVAL_NUMBER, "%u instead of %u", col->tcb.evaluation_number,
+                  job->policy.min_evaluation_number);
 }
 
 // Azure's paravisor puts a digest of its runtime data into the report.
@@ -75,7 +75,8 @@ static void judge_hcl(struct job *job)
     if (!data->data)
         return;
     if (job->ev.hcl_hash < 1 || job->ev.hcl_hash > 3 ||
-        EVP_Digest(data->data, data->size, digest, NULL, hashes[job->ev.hcl_hash].md(), NULL) != 1 ||
+        EVP_Digest(data->data, data->size, digest, NULL, hashes[job->ev.hcl_hash].md(), NULL) !=
+            1 ||
         memcmp(digest, job->v->report_data, 64))
         sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the HCL's runtime data");
     else
@@ -146,8 +147,8 @@ static void judge_event_log(struct job *job)
         return;
     rc = shelter_event_log_replay(log, size, replayed, why, sizeof(why));
     if (rc) {
-        sv_refuse(job->v, rc == -EKEYREJECTED ? SHELTER_R_EVENT_LOG_DIGEST
-                                              : SHELTER_R_EVENT_LOG_PARSE,
+        sv_refuse(job->v,
+                  rc == -EKEYREJECTED ? SHELTER_R_EVENT_LOG_DIGEST : SHELTER_R_EVENT_LOG_PARSE,
                   "%s", why);
         return;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AMD's intermediate signing keys, pinned like the roots: so that a report with nothing but its VCEK
-// or VLEK can be judged offline. Each was signed by the ARK of its product.
+// AMD's intermediate signing keys, pinned like the roots: so that a report with nothing but its
+// VCEK or VLEK can be judged offline. Each was signed by the ARK of its product.
 #include "verifier/quote/amd_keys.h"
 #include "verifier/quote/bytes.h"
 

@@ -210,13 +210,13 @@ static void judge_root_crl(struct shelter_collateral *col)
 
 int sv_collateral_build(struct shelter_collateral *col, const struct sv_parts *parts)
 {
-    col->tcb_signer = add_bundle(col, parts->data[SV_PART_TCB_CHAIN],
-                                 parts->size[SV_PART_TCB_CHAIN]);
+    col->tcb_signer =
+        add_bundle(col, parts->data[SV_PART_TCB_CHAIN], parts->size[SV_PART_TCB_CHAIN]);
     col->qe_signer = add_bundle(col, parts->data[SV_PART_QE_CHAIN], parts->size[SV_PART_QE_CHAIN]);
     if (!col->qe_signer)
         col->qe_signer = col->tcb_signer;
-    col->crl_issuer = add_bundle(col, parts->data[SV_PART_PCK_CRL_CHAIN],
-                                 parts->size[SV_PART_PCK_CRL_CHAIN]);
+    col->crl_issuer =
+        add_bundle(col, parts->data[SV_PART_PCK_CRL_CHAIN], parts->size[SV_PART_PCK_CRL_CHAIN]);
     add_bundle(col, parts->data[SV_PART_PCK_CHAIN], parts->size[SV_PART_PCK_CHAIN]);
     judge_tcb_info(col, parts);
     judge_qe_identity(col, parts);

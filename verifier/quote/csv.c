@@ -98,8 +98,8 @@ int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *c
     csv->policy = sh_le32(body + POLICY);
     signer = data + (version == 1 ? SIGNER_V1 : SIGNER_V2);
     // A PEK certificate says "usage PEK" where it is not masked.
-    csv->unmasked = version == 1 && sh_le32(signer + CERT_USAGE) == USAGE_PEK &&
-                    !sv_all_zero(anonce, 4);
+    csv->unmasked =
+        version == 1 && sh_le32(signer + CERT_USAGE) == USAGE_PEK && !sv_all_zero(anonce, 4);
     if (csv->unmasked)
         anonce = none;
     unmask(csv->pek, signer, SV_HYGON_CERT_SIZE, anonce);

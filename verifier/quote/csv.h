@@ -16,7 +16,7 @@
 #define SV_CSV_V1_SIZE 2548
 #define SV_CSV_V2_SIZE 3380
 #define SV_CSV_PAGE_SIZE 4096
-#define SV_HYGON_ROOT_SIZE 832 // HRK, HSK
+#define SV_HYGON_ROOT_SIZE 832  // HRK, HSK
 #define SV_HYGON_CERT_SIZE 2084 // CEK, PEK
 
 struct sv_csv {

@@ -316,7 +316,7 @@ static enum shelter_evidence_type tell_raw(struct sv_evidence *ev)
         sh_le16(ev->data + 2) && sh_le16(ev->data + 2) <= 16)
         // version, then the attestation key's type (an SNP report has the version's zeros there)
         return ev->size >= 8 && sh_le32(ev->data + 4) == 0x81 ? SHELTER_EVIDENCE_TDX
-                                                             : SHELTER_EVIDENCE_SGX;
+                                                              : SHELTER_EVIDENCE_SGX;
     version = ev->size >= 4 ? sh_le16(ev->data) : 0;
     if (ev->size >= 4 && version >= 1 && version <= 9 && !sh_le16(ev->data + 2))
         return SHELTER_EVIDENCE_SNP;
@@ -337,8 +337,8 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
         return sv_refuse(v, SHELTER_R_TOO_LARGE, "%zu bytes", size);
     if (size == 0)
         return sv_refuse(v, SHELTER_R_TRUNCATED, "it is empty");
-    while (at < size && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' ||
-                         text[at] == '\t'))
+    while (at < size &&
+           (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
         at++;
     if (at < size && text[at] == '{') {
         cJSON *root = cJSON_ParseWithLength(text, size);
@@ -355,9 +355,9 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
     }
     out->type = tell_raw(out);
     if (out->type == SHELTER_EVIDENCE_AUTO)
-        return sv_refuse(v, asked == SHELTER_EVIDENCE_AUTO || size >= 48
-                                ? SHELTER_R_UNKNOWN_EVIDENCE
-                                : SHELTER_R_TRUNCATED,
+        return sv_refuse(v,
+                         asked == SHELTER_EVIDENCE_AUTO || size >= 48 ? SHELTER_R_UNKNOWN_EVIDENCE
+                                                                      : SHELTER_R_TRUNCATED,
                          NULL);
     v->type = out->type;
     if (asked != SHELTER_EVIDENCE_AUTO && asked != out->type)

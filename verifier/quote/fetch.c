@@ -111,8 +111,7 @@ static int fetch_intel(const struct fetch *f, const struct sv_quote *q, struct s
     sh_hex(fmspc, pck.fmspc, 6);
     snprintf(url, sizeof(url), "%s/%s/certification/v4/tcb?fmspc=%s", base, tee, fmspc);
     rc = get(f, JSON_TCB, url, "TCB-Info-Issuer-Chain", &p->data[SV_PART_TCB_INFO],
-             &p->size[SV_PART_TCB_INFO], &p->data[SV_PART_TCB_CHAIN],
-             &p->size[SV_PART_TCB_CHAIN]);
+             &p->size[SV_PART_TCB_INFO], &p->data[SV_PART_TCB_CHAIN], &p->size[SV_PART_TCB_CHAIN]);
     if (rc)
         return rc;
     snprintf(url, sizeof(url), "%s/%s/certification/v4/qe/identity", base, tee);
@@ -225,7 +224,9 @@ int shelter_collateral_fetch(const void *evidence, size_t evidence_size,
                              size_t ca_size, struct shelter_collateral **out, char *why,
                              size_t why_size)
 {
-    struct fetch f = {.o = options, .why = why, .why_size = why_size,
+    struct fetch f = {.o = options,
+                      .why = why,
+                      .why_size = why_size,
                       .now = options->now ? options->now : (int64_t)time(NULL)};
     struct shelter_verdict *scratch = calloc(1, sizeof(*scratch));
     struct shelter_collateral *col;

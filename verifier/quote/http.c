@@ -113,8 +113,7 @@ static bool cache_path(const struct shelter_fetch_options *o, const char *url, c
 }
 
 // Cache entry: magic, expiry, size of the chain, size of the body, each on a line; chain; body.
-static bool cache_get(const struct shelter_fetch_options *o, const char *url,
-                      struct sv_reply *out)
+static bool cache_get(const struct shelter_fetch_options *o, const char *url, struct sv_reply *out)
 {
     char path[4096];
     uint8_t *data;
@@ -207,7 +206,8 @@ static int result(CURL *curl, CURLcode code, const struct transfer *t, const cha
 int sv_http_get(const struct shelter_fetch_options *o, const char *url, const char *header,
                 struct sv_reply *out, char *why, size_t why_size)
 {
-    struct transfer t = {.reply = out, .header = header,
+    struct transfer t = {.reply = out,
+                         .header = header,
                          .size_max = o->reply_size_max ? o->reply_size_max : REPLY_SIZE_DEFAULT};
     CURL *curl;
     int rc;

@@ -146,12 +146,10 @@ static void judge_crls(struct judge *j)
             sv_refuse(j->v, SHELTER_R_PCK_REVOKED, NULL);
     }
     if (root->piece.fault == SHELTER_R_OK &&
-        (revoked(root, j->chain.cert[1]) ||
-         (col->crl_issuer && revoked(root, col->crl_issuer))))
+        (revoked(root, j->chain.cert[1]) || (col->crl_issuer && revoked(root, col->crl_issuer))))
         sv_refuse(j->v, SHELTER_R_CA_REVOKED, "PCK CA");
-    if (root->piece.fault == SHELTER_R_OK &&
-        ((col->tcb_signer && revoked(root, col->tcb_signer)) ||
-         (col->qe_signer && revoked(root, col->qe_signer))))
+    if (root->piece.fault == SHELTER_R_OK && ((col->tcb_signer && revoked(root, col->tcb_signer)) ||
+                                              (col->qe_signer && revoked(root, col->qe_signer))))
         sv_refuse(j->v, SHELTER_R_CA_REVOKED, "TCB signing");
 }
 
@@ -249,8 +247,7 @@ static bool judge_tdx_module(struct judge *j)
     const struct sv_tcb_info *info = &j->col->tcb;
     const uint8_t *b = j->in->quote.body;
     uint8_t version = b[SV_TD_TEE_TCB_SVN + 1];
-    const struct sv_tdx_module *m = version ? sv_tdx_module_find(info, version)
-                                            : &info->tdx_module;
+    const struct sv_tdx_module *m = version ? sv_tdx_module_find(info, version) : &info->tdx_module;
 
     if (version ? !m : !info->have_tdx_module) {
         sv_refuse(j->v, SHELTER_R_TDX_MODULE, "no identity TDX_%02x", version);
@@ -276,8 +273,8 @@ static void judge_signatures(struct judge *j)
     uint8_t digest[32];
     EVP_PKEY *key;
 
-    if (!sv_ecdsa_verify(X509_get0_pubkey(j->chain.cert[0]), EVP_sha256(), q->qe_sig, q->qe_sig + 32,
-                         32, q->qe_report, SV_SGX_REPORT_SIZE))
+    if (!sv_ecdsa_verify(X509_get0_pubkey(j->chain.cert[0]), EVP_sha256(), q->qe_sig,
+                         q->qe_sig + 32, 32, q->qe_report, SV_SGX_REPORT_SIZE))
         sv_refuse(j->v, SHELTER_R_QE_REPORT_SIGNATURE, NULL);
     sv_sha256_pair(q->key, 64, q->auth_data.data, q->auth_data.size, digest);
     if (memcmp(digest, q->qe_report + SV_SGX_REPORT_DATA, 32) ||

@@ -32,7 +32,7 @@ struct sv_quote {
     const uint8_t *header;
     const uint8_t *body;
     size_t body_size;
-    size_t signed_size; // from the header's start
+    size_t signed_size;        // from the header's start
     const uint8_t *signature;  // 64
     const uint8_t *key;        // 64
     const uint8_t *qe_report;  // 384

@@ -161,7 +161,8 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     if (rc == -ENOENT)
         return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", cn);
     if (rc || chain.count != 3)
-        return sv_refuse(v, SHELTER_R_SNP_CHAIN, rc ? "\"%s\" did not sign" : "%s: wrong depth", cn);
+        return sv_refuse(v, SHELTER_R_SNP_CHAIN, rc ? "\"%s\" did not sign" : "%s: wrong depth",
+                         cn);
     v->simulated = chain.simulated;
     if (chain.root == SV_ROOT_NONE)
         return sv_refuse(v, chain.simulated ? SHELTER_R_SIMULATED : SHELTER_R_ROOT, "\"%s\"", cn);
@@ -230,9 +231,9 @@ static void judge_certificate(struct sv_snp *snp, X509 *leaf, bool vlek, struct 
     if (!tcb_equal(&snp->reported, &cert.tcb)) {
         snprintf(v->tcb_status, sizeof(v->tcb_status), "CertificateMismatch");
         sv_refuse(v, SHELTER_R_SNP_TCB_CERT, "bl %u/%u tee %u/%u snp %u/%u ucode %u/%u fmc %u/%u",
-                  snp->reported.bl, cert.tcb.bl, snp->reported.tee, cert.tcb.tee,
-                  snp->reported.snp, cert.tcb.snp, snp->reported.ucode, cert.tcb.ucode,
-                  snp->reported.fmc, cert.tcb.fmc);
+                  snp->reported.bl, cert.tcb.bl, snp->reported.tee, cert.tcb.tee, snp->reported.snp,
+                  cert.tcb.snp, snp->reported.ucode, cert.tcb.ucode, snp->reported.fmc,
+                  cert.tcb.fmc);
     } else {
         snprintf(v->tcb_status, sizeof(v->tcb_status), "CertificateMatch");
     }
@@ -250,8 +251,8 @@ static void judge_certificate(struct sv_snp *snp, X509 *leaf, bool vlek, struct 
 }
 
 void sv_snp_judge(struct sv_snp *snp, const struct shelter_collateral *col,
-                  const struct sv_certs *signer, const struct sv_certs *named,
-                  bool allow_simulated, struct shelter_verdict *v)
+                  const struct sv_certs *signer, const struct sv_certs *named, bool allow_simulated,
+                  struct shelter_verdict *v)
 {
     unsigned key = sh_le32(snp->report + SV_SNP_FLAGS) >> 2 & 7;
     bool vlek = key == 1;

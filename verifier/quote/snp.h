@@ -69,7 +69,7 @@ bool sv_snp_tcb_covers(const struct sv_snp_tcb *a, const struct sv_snp_tcb *b);
 
 // Chain, certificate extensions, signature, TCB against the certificate.
 void sv_snp_judge(struct sv_snp *snp, const struct shelter_collateral *col,
-                  const struct sv_certs *signer, const struct sv_certs *named,
-                  bool allow_simulated, struct shelter_verdict *v);
+                  const struct sv_certs *signer, const struct sv_certs *named, bool allow_simulated,
+                  struct shelter_verdict *v);
 
 #endif

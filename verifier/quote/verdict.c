@@ -99,7 +99,8 @@ void sv_advisory_add(struct shelter_verdict *v, const cJSON *ids)
 
         if (!cJSON_IsString(id))
             continue;
-        cJSON_ArrayForEach(have, v->advisories) known |= !strcmp(have->valuestring, id->valuestring);
+        cJSON_ArrayForEach(have, v->advisories) known |=
+            !strcmp(have->valuestring, id->valuestring);
         if (!known)
             cJSON_AddItemToArray(v->advisories, cJSON_CreateString(id->valuestring));
     }

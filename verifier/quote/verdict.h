@@ -31,8 +31,8 @@ struct shelter_verdict {
     struct sv_refusal refusal[SV_REFUSAL_MAX];
 };
 
-// Adds a refusal: the reason's sentence, then ": " and the detail if there is one (fmt may be NULL).
-// Returns -1, so that `return sv_refuse(...)` reads as what it is.
+// Adds a refusal: the reason's sentence, then ": " and the detail if there is one (fmt may be
+// NULL). Returns -1, so that `return sv_refuse(...)` reads as what it is.
 int sv_refuse(struct shelter_verdict *v, enum shelter_reason reason, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
