@@ -508,15 +508,96 @@ static void test_own_enclu(void **state)
     finish(&h);
 }
 
+static void *send_usr2(void *arg)
+{
+    pthread_t *to = arg;
+    for (int i = 0; i < 50; i++) {
+        pthread_kill(*to, SIGUSR2);
+        usleep(200);
+    }
+    stop_flag = 1;
+    return NULL;
+}
+
+/* A handler from before the device was opened, set by sigaction(2): it too runs with the host's FS.
+ */
+static void test_earlier_handler(void **state)
+{
+    struct harness h;
+    struct sigaction act = {.sa_handler = on_usr1}, none = {.sa_handler = SIG_DFL};
+    assert_int_equal(sigaction(SIGUSR2, &act, NULL), 0);
+    start(state, &h);
+    hits = wrong = stop_flag = 0;
+    errno = 0;
+    pthread_t thread, self = pthread_self();
+    assert_int_equal(pthread_create(&thread, NULL, send_usr2, &self), 0);
+    struct probe p = {.op = PROBE_SPIN, .rbx = (uint64_t)&stop_flag};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(p.rax, 0);
+    assert_true(hits > 0);
+    assert_int_equal(h.e.driver->sigaction(SIGUSR2, &none, NULL), 0);
+    finish(&h);
+}
+
+struct leftover {
+    struct harness *h;
+    pthread_barrier_t left, gone;
+    long result;
+};
+
+static void *call_leftover(void *arg)
+{
+    struct leftover *l = arg;
+    struct harness mine = *l->h;
+    struct probe p = {.op = PROBE_NOP};
+    (void)harness_call(&mine, 1, &p); /* from here on this thread's system calls there would trap */
+    pthread_barrier_wait(&l->left);
+    pthread_barrier_wait(&l->gone);
+    l->result = ((long (*)(void))mine.e.base)();
+    return NULL;
+}
+
+/* Once the enclave is gone its addresses are like any others, in all threads. */
+static void test_addresses_after_close(void **state)
+{
+    static const uint8_t code[] = {0xb8, SYS_getpid, 0, 0, 0, 0x0f, 0x05, 0xc3};
+    struct harness h;
+    start(state, &h);
+    struct leftover l = {.h = &h};
+    pthread_t thread;
+    uint64_t base = h.e.base;
+    pthread_barrier_init(&l.left, NULL, 2);
+    pthread_barrier_init(&l.gone, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, call_leftover, &l), 0);
+    pthread_barrier_wait(&l.left);
+    finish(&h);
+    void *p = mmap((void *)base, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    assert_ptr_equal(p, base);
+    memcpy(p, code, sizeof(code));
+    pthread_barrier_wait(&l.gone);
+    pthread_join(thread, NULL);
+    assert_int_equal(l.result, getpid());
+    munmap(p, 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_interrupts),     BOTH(test_interrupts_everywhere),
-        BOTH(test_single_steps),   BOTH(test_reentry_at_every_instruction),
-        BOTH(test_threads),        BOTH(test_inside_others),
-        BOTH(test_older_kernels),  BOTH(test_thread_with_borrowed_es),
-        BOTH(test_wide_registers), BOTH(test_aex_notify),
+        BOTH(test_interrupts),
+        BOTH(test_interrupts_everywhere),
+        BOTH(test_single_steps),
+        BOTH(test_reentry_at_every_instruction),
+        BOTH(test_threads),
+        BOTH(test_inside_others),
+        BOTH(test_older_kernels),
+        BOTH(test_thread_with_borrowed_es),
+        BOTH(test_wide_registers),
+        BOTH(test_aex_notify),
         BOTH(test_own_enclu),
+        BOTH(test_earlier_handler),
+        BOTH(test_addresses_after_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,7 @@ int sgxsim_close(struct sgxsim *dev)
         if (t->guarded == dev)
             t->guarded = NULL;
     }
+    sim_unguard();
     sim_slots_free(dev);
     sim_epc_destroy(dev);
     EVP_MD_CTX_free(dev->hash);
@@ -279,14 +280,16 @@ static int ioctl_provision(struct sgxsim *dev, const struct sgx_enclave_provisio
 
 /* --- changing (SGX2) ------------------------------------------------------------------------- */
 
-/* An IPI to every thread inside since before this epoch: each leaves the enclave once. */
+/* An IPI to every thread inside since before this epoch: each leaves the enclave once. One whose
+ * signals are blocked does not; it is given up after a second, and EACCEPT will say
+ * SGX_NOT_TRACKED. */
 static void kick_out(struct sgxsim *dev)
 {
     for (const struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
-        while (t->inside && t->dev == dev && t->epoch < dev->epoch) {
+        for (int i = 0; i < 5000 && t->inside && t->dev == dev && t->epoch < dev->epoch; i++) {
             sim_kick(t);
             sim_unlock(dev); /* it may be waiting for us in a leaf */
-            usleep(20);
+            usleep(i < 100 ? 20 : 200);
             sim_lock(dev);
         }
     }
@@ -368,9 +371,10 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
         /* Only regular pages turn into TCS, and only those two into TRIM. */
         bool may =
             p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && arg->page_type == SGX_PT_TRIM);
-        /* A TCS must have been mapped for reading and writing all along. */
-        if (!may || (arg->page_type == SGX_PT_TCS && (p->max & 3) != 3)) {
-            ret = -EINVAL;
+        /* A TCS comes from a page that may be read and written. */
+        bool writable = arg->page_type != SGX_PT_TCS || (p->max & 3) == 3;
+        if (!may || !writable) {
+            ret = may ? -EPERM : -EINVAL;
             break;
         }
         sim_epc_hide(dev, offset, SGX_PAGE_SIZE);

@@ -17,8 +17,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
 #define SIG_COUNT 65
-#define KICK (SIGRTMAX - 3)
 #define FP_MAGIC1 0x46505853u
 
 enum place { PLACE_HOST, PLACE_ENCLAVE, PLACE_SLOT, PLACE_SIMULATOR, PLACE_COMMIT };
@@ -279,6 +281,11 @@ static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo
         t->insn = 3;
         sim_enclu(t);
         go(t, uc, base);
+    } else if (sig == SIGSYS && info->si_code == SYS_USER_DISPATCH &&
+               sim_device_at(rip - 2) == NULL) {
+        /* Where an enclave once was there is something else now: let it. */
+        sim_unguard();
+        uc->uc_mcontext.gregs[REG_RIP] -= 2;
     } else {
         deliver(sig, info, uc);
     }
@@ -302,7 +309,7 @@ static void handle_async(struct sim_thread *t, enum place place, int sig, siginf
         sim_aex(t, 0);
         go(t, uc, base);
     }
-    if (sig != KICK)
+    if (sig != SIM_KICK)
         deliver(sig, info, uc);
 }
 
@@ -373,19 +380,26 @@ static int install(int sig, int flags)
     return sigaction(sig, &act, NULL) == 0 ? 0 : -errno;
 }
 
-/* At each open: somebody may have put handlers of their own over ours since the last one. */
+static bool has_handler(const struct sigaction *act)
+{
+    return (act->sa_flags & SA_SIGINFO) != 0 ||
+           (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+}
+
+/* At each open: the program's handlers, old and new, come behind ours. */
 int sim_signals_init(void)
 {
-    static const int all[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 0};
     int ret = 0;
     pthread_mutex_lock(&actions_lock);
-    for (size_t i = 0; ret == 0 && i < sizeof(all) / sizeof(all[0]); i++) {
-        int sig = all[i] != 0 ? all[i] : KICK;
+    for (int sig = 1; ret == 0 && sig < SIG_COUNT; sig++) {
         struct sigaction now;
-        if (sigaction(sig, NULL, &now) == 0 && now.sa_sigaction == handler)
+        if (sig == SIGKILL || sig == SIGSTOP || sigaction(sig, NULL, &now) != 0 ||
+            now.sa_sigaction == handler)
+            continue;
+        if (!is_sync(sig) && sig != SIM_KICK && !has_handler(&now))
             continue;
         actions[sig] = now;
-        ret = install(sig, sig == KICK ? SA_RESTART : 0);
+        ret = install(sig, sig == SIM_KICK ? SA_RESTART : now.sa_flags);
     }
     pthread_mutex_unlock(&actions_lock);
     return ret;
@@ -394,18 +408,16 @@ int sim_signals_init(void)
 int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
     int ret = 0;
-    if (sig <= 0 || sig >= SIG_COUNT || sig == KICK)
+    if (sig <= 0 || sig >= SIG_COUNT || sig == SIM_KICK)
         return -EINVAL;
     pthread_mutex_lock(&actions_lock);
     if (old != NULL)
         *old = actions[sig];
     if (act != NULL) {
         actions[sig] = *act;
-        bool ours = (act->sa_flags & SA_SIGINFO) != 0 ||
-                    (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
         if (is_sync(sig))
             ret = 0;
-        else if (ours)
+        else if (has_handler(act))
             ret = install(sig, act->sa_flags);
         else
             ret = sigaction(sig, act, NULL) == 0 ? 0 : -errno;
@@ -416,5 +428,5 @@ int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old
 
 void sim_kick(const struct sim_thread *t)
 {
-    syscall(SYS_tgkill, getpid(), t->tid, KICK);
+    syscall(SYS_tgkill, getpid(), t->tid, SIM_KICK);
 }

@@ -254,6 +254,7 @@ extern bool sim_no_ldt;
 int sim_attach(void);
 struct sim_thread *sim_thread_by_es(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */
+void sim_unguard(void);              /* this thread */
 int sim_table_map(uint8_t *at);      /* maps the table of threads at the start of a jump block */
 #define SIM_TABLE_SIZE 0x8000u
 
@@ -263,6 +264,7 @@ void sim_slots_free(struct sgxsim *dev);
 bool sim_slots_contain(const struct sgxsim *dev, uint64_t rip);
 
 /* signal.c */
+#define SIM_KICK (SIGRTMAX - 3) /* our IPI */
 int sim_signals_init(void);
 void sim_kick(const struct sim_thread *t);
 

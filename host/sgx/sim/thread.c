@@ -215,8 +215,8 @@ int sim_attach(void)
     signal_stack(t);
     /* These blocked would be death inside. */
     sigemptyset(&sync);
-    for (size_t i = 0; i < 6; i++)
-        sigaddset(&sync, ((int[]){SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS})[i]);
+    for (size_t i = 0; i < 7; i++)
+        sigaddset(&sync, ((int[]){SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIM_KICK})[i]);
     pthread_sigmask(SIG_UNBLOCK, &sync, NULL);
     sim_self = t;
     pthread_setspecific(exit_key, t);
@@ -253,6 +253,13 @@ static int guard_seccomp(const struct sgxsim *dev)
 }
 
 enum sim_guard_method sim_guard_method;
+
+void sim_unguard(void)
+{
+    if (sim_self != NULL)
+        sim_self->guarded = NULL;
+    prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0);
+}
 
 int sim_guard(struct sim_thread *t)
 {
