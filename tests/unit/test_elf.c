@@ -132,8 +132,8 @@ static void test_rootfs_keeps_its_libraries(void **state)
     mine->size = 4;
     assert_int_equal(sh_tree_reserve(&t, 4, &mine->spool, &err), 0);
     assert_int_equal(sh_pwrite_all(t.spool_fd, "mine", 4, (off_t)mine->spool), 0);
-    assert_int_equal(
-        sh_tree_parent(&t, "lib64/ld-linux-x86-64.so.2", true, &folder, &name, &err), 0);
+    assert_int_equal(sh_tree_parent(&t, "lib64/ld-linux-x86-64.so.2", true, &folder, &name, &err),
+                     0);
     assert_int_equal(sh_tree_link(&t, folder, name, mine, &err), 0);
     free(name);
     if (sh_files_add(&t, "/proc/self/exe:/opt/it", &path, &err))
@@ -152,8 +152,9 @@ static void test_rootfs_keeps_its_libraries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_self), cmocka_unit_test(test_others),  cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_bent), cmocka_unit_test(test_library),
+        cmocka_unit_test(test_self),    cmocka_unit_test(test_others),
+        cmocka_unit_test(test_cut),     cmocka_unit_test(test_bent),
+        cmocka_unit_test(test_library), cmocka_unit_test(test_rootfs_keeps_its_libraries),
     };
     return cmocka_run_group_tests_name("elf", tests, load_self, free_self);
 }
