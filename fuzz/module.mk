@@ -29,6 +29,10 @@ FUZZ_LIBS_sigstruct := -lcrypto
 FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/measure/sgx_sigstruct.c \
     $(LIB_SRC)
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
+# A hostile guest against the supervisor; it brings its whole neighbourhood.
+FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/base/*.c host/vm/*.c host/image/*.c) \
+    $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))
+FUZZ_LIBS_supervisor := $(PKG_LIBS)
 
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
