@@ -33,6 +33,10 @@ long sys_mmap(const uint64_t *a)
     r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
               (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
               (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0);
+    /* What can never be committed is refused now, rather than ending the program later. */
+    if (port_info.memory_size && (r.prot & PROT_WRITE) && !(flags & MAP_NORESERVE) &&
+        a[1] > port_info.memory_size)
+        return -ENOMEM;
     struct file *f = NULL;
     if (!(flags & MAP_ANONYMOUS)) {
         f = fd_file((int)a[4]);
@@ -111,7 +115,8 @@ long sys_mprotect(const uint64_t *a)
 long sys_brk(const uint64_t *a)
 {
     uint64_t want = a[0], old = page_up(mm.brk);
-    if (want < mm.brk_start || want > mm.brk_limit)
+    if (want < mm.brk_start || want > mm.brk_limit ||
+        (port_info.memory_size && want - mm.brk_start > port_info.memory_size))
         return (long)mm.brk;
     uint64_t top = page_up(want);
     if (top > old) {
