@@ -34,6 +34,9 @@ FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/base/*.c host/vm/*.c host/im
     $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))
 FUZZ_LIBS_supervisor := $(PKG_LIBS)
 
+FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c
+FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
+
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
 $(B)/fuzz/%: fuzz/fuzz_%.c $$(FUZZ_SRC_$$*)

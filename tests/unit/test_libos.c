@@ -912,6 +912,54 @@ static void test_elf(void **state)
         assert_int_equal(elf_parse(e, n, 8192, &p), -ENOEXEC);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    long fd = open_at(path, O_WRONLY | O_CREAT | O_TRUNC);
+    assert_true(fd >= 0);
+    user_write(scratch, text, strlen(text));
+    assert_int_equal(call(__NR_write, fd, scratch, strlen(text)), strlen(text));
+    call(__NR_close, fd);
+}
+
+static void test_user(void **state)
+{
+    call(__NR_mkdir, str("/etc"), 0755);
+    write_file("/etc/passwd", "root:x:0:0::/:/bin/sh\nbad line\nann:x:1000:100::/:\n:::\nend:x:7:8");
+    write_file("/etc/group", "root:x:0:\nstaff:x:50:bob,ann\nannex:x:51:annex,xann\nusers:x:100:");
+    static const struct {
+        const char *text;
+        int result;
+        uint32_t uid, gid, group_count;
+    } cases[] = {
+        {"nobody", -ENOENT, 0, 0, 0}, {"ann:none", -ENOENT, 0, 0, 0},
+        {"4294967295", -ENOENT, 0, 0, 0}, {"", -ENOENT, 0, 0, 0},
+        {"end", 0, 7, 8, 0},          {"55", 0, 55, 0, 0},
+        {"55:66", 0, 55, 66, 0},      {"1000", 0, 1000, 100, 1},
+        {"ann:staff", 0, 1000, 50, 0}, {"ann", 0, 1000, 100, 1},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        process.uid = process.euid = process.suid = 0;
+        process.gid = process.egid = process.sgid = 0;
+        process.group_count = 0;
+        los_lock();
+        int r = user_set(cases[i].text);
+        los_unlock();
+        assert_int_equal(r, cases[i].result);
+        assert_int_equal(process.euid, cases[i].uid);
+        assert_int_equal(process.egid, cases[i].gid);
+        if (!r)
+            assert_int_equal(process.group_count, cases[i].group_count);
+    }
+    assert_int_equal(process.groups[0], 50);
+    /* Not root any more: what root made is closed to it. */
+    assert_int_equal(open_at("/etc/new", O_WRONLY | O_CREAT), -EACCES);
+    assert_int_equal(open_at("/etc/passwd", O_WRONLY), -EACCES);
+    assert_int_equal(call(__NR_setuid, 0), -EPERM);
+    assert_int_equal(call(__NR_chown, str("/etc/passwd"), 1000, 100), -EPERM);
+    process.uid = process.euid = process.suid = process.gid = process.egid = process.sgid = 0;
+    process.group_count = 0;
+}
+
 static void test_unknown_calls(void **state)
 {
     uint64_t before = stats.unknown_calls;
@@ -983,6 +1031,7 @@ int main(void)
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_wrong_blocks),
         cmocka_unit_test(test_elf),
+        cmocka_unit_test(test_user),
         cmocka_unit_test(test_unknown_calls),
         cmocka_unit_test(test_wild_arguments),
     };

@@ -54,7 +54,16 @@ static void set_limits(const struct sh_manifest *m)
     }
 }
 
-static void init_process(const struct sh_manifest *m)
+/* What the launch config says under this key (unless the image is locked), or -ENOENT. */
+static int launch_value(const struct port_start *start, const struct sh_manifest *m,
+                        enum sh_launch_key key, char *out, size_t size)
+{
+    if (!start->launch || (m->policy & SH_POLICY_LOCK))
+        return -ENOENT;
+    return sh_launch_get(start->launch, start->launch_size, key, 0, out, size);
+}
+
+static void init_process(const struct port_start *start, const struct sh_manifest *m)
 {
     list_init(&process.threads);
     process.pid = process.pgid = process.sid = 1;
@@ -64,11 +73,13 @@ static void init_process(const struct sh_manifest *m)
     process.start_time = clock_now();
     fmt(process.hostname, sizeof(process.hostname), "shelter");
     fmt(process.domainname, sizeof(process.domainname), "(none)");
-    struct sh_view v = sh_manifest_get(m, SH_TAG_HOSTNAME, 0);
-    if (v.data)
-        fmt(process.hostname, sizeof(process.hostname), "%.*s", (int)v.size, (const char *)v.data);
     set_limits(m);
     sig_init();
+    struct sh_view v = sh_manifest_get(m, SH_TAG_HOSTNAME, 0);
+    if (launch_value(start, m, SH_LAUNCH_HOSTNAME, process.hostname, 65) >= 0)
+        return;
+    if (v.data)
+        fmt(process.hostname, sizeof(process.hostname), "%.*s", (int)v.size, (const char *)v.data);
 }
 
 /* Strings gathered from manifest or launch config. */
@@ -178,10 +189,7 @@ static int enter_directory(const struct port_start *start, const struct sh_manif
     char path[4096];
     struct sh_view v = sh_manifest_get(m, SH_TAG_WORKDIR, 0);
     struct walk w;
-    int n = -ENOENT;
-    if (start->launch && !(m->policy & SH_POLICY_LOCK))
-        n = sh_launch_get(start->launch, start->launch_size, SH_LAUNCH_WORKDIR, 0, path,
-                          sizeof(path));
+    int n = launch_value(start, m, SH_LAUNCH_WORKDIR, path, sizeof(path));
     if (n < 0 && !v.data)
         return 0;
     if (n < 0)
@@ -228,6 +236,32 @@ static int find_program(const char *name, const struct strings *env, char *out, 
     return -ENOENT;
 }
 
+static int become_user(const struct port_start *start, const struct sh_manifest *m)
+{
+    char text[256];
+    struct sh_view v = sh_manifest_get(m, SH_TAG_USER, 0);
+    if (launch_value(start, m, SH_LAUNCH_USER, text, sizeof(text)) < 0) {
+        if (!v.data)
+            return 0;
+        fmt(text, sizeof(text), "%.*s", (int)v.size, (const char *)v.data);
+    }
+    int r = user_set(text);
+    if (r)
+        log_line("shelter: there is no user %s in the image; give a number or one of /etc/passwd",
+                 text);
+    return r;
+}
+
+/* Does the host feed stdin? With a launch config only if that says so. */
+static bool has_input(const struct port_start *start, const struct sh_manifest *m)
+{
+    char value[8];
+    if (m->policy & SH_POLICY_NO_INPUT)
+        return false;
+    return !start->launch || sh_launch_get(start->launch, start->launch_size, SH_LAUNCH_STDIN, 0,
+                                           value, sizeof(value)) > 0;
+}
+
 static int mount_all(const struct sh_manifest *m)
 {
     struct dentry *d;
@@ -259,7 +293,7 @@ static int start_inside(const struct port_start *start, struct thread *t)
         log_line("shelter: the image's manifest is malformed; build the image again");
         return EXIT_OWN;
     }
-    init_process(&m);
+    init_process(start, &m);
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
     t->tid = process.pid;
@@ -271,7 +305,7 @@ static int start_inside(const struct port_start *start, struct thread *t)
         r = mount_all(&m);
     mm_init();
     if (!r)
-        r = stdio_init(!(m.policy & SH_POLICY_NO_INPUT), !(m.policy & SH_POLICY_NO_OUTPUT));
+        r = stdio_init(has_input(start, &m), !(m.policy & SH_POLICY_NO_OUTPUT));
     if (r < 0) {
         log_line("shelter: the root image cannot be read (errno %d); it does not match its manifest, "
                  "or is damaged",
@@ -281,6 +315,8 @@ static int start_inside(const struct port_start *start, struct thread *t)
     r = gather(start, &m, &args, &env);
     if (!r)
         r = enter_directory(start, &m);
+    if (!r)
+        r = become_user(start, &m);
     if (r)
         return EXIT_OWN;
     r = find_program(args.list[0], &env, path, 2 * PAGE_SIZE);

@@ -242,3 +242,37 @@ long sys_recvmsg(const uint64_t *a)
         r = user_write(a[1], &m, sizeof(m));
     return r ? r : n;
 }
+
+#define MMSG_SIZE 64u /* struct msghdr and the result, padded */
+#define MMSG_MAX 1024u
+#define MSG_DONTWAIT_ 0x40
+#define MSG_WAITFORONE_ 0x10000
+
+/* Several messages; an error after the first is for the next call to find. */
+static long several(const uint64_t *a, call_fn *one)
+{
+    uint64_t count = MIN(a[2], MMSG_MAX), flags = a[3] & ~(uint64_t)MSG_WAITFORONE_;
+    long done = 0;
+    for (; (uint64_t)done < count; done++) {
+        const uint64_t args[6] = {a[0], a[1] + (uint64_t)done * MMSG_SIZE, flags};
+        long n = one(args);
+        if (n < 0)
+            return done ? done : n;
+        uint32_t size = (uint32_t)n;
+        if (user_write(args[1] + sizeof(struct user_msghdr), &size, sizeof(size)))
+            return done ? done : -EFAULT;
+        if (a[3] & MSG_WAITFORONE_)
+            flags |= MSG_DONTWAIT_;
+    }
+    return done;
+}
+
+long sys_sendmmsg(const uint64_t *a)
+{
+    return several(a, sys_sendmsg);
+}
+
+long sys_recvmmsg(const uint64_t *a)
+{
+    return several(a, sys_recvmsg);
+}
