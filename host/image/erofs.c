@@ -140,9 +140,10 @@ static int place_inode(struct layout *l, struct sh_inode *i, struct sh_error *er
                   : sh_realloc_array(l->list, l->count ? 2 * l->count : 1, sizeof(*l->list));
     l->list[l->count++] = i;
     i->number = (uint32_t)l->count;
-    if (S_ISDIR(i->mode))
+    if (S_ISDIR(i->mode)) {
+        sh_tree_sort(i);
         i->size = folder_size(i);
-    else if (S_ISLNK(i->mode))
+    } else if (S_ISLNK(i->mode))
         i->size = strlen(i->target);
     i->xattr_size = xattr_size(i);
     if (i->xattr_size > XATTR_HEAD + 4 * 65534u)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <shelter/erofs.h>
 
@@ -37,6 +38,7 @@ void sh_tree_inode_drop(struct sh_inode *i)
         free(i->xattrs[k].data);
     free(i->xattrs);
     free(i->entries);
+    free(i->index);
     free(i->target);
     free(i);
 }
@@ -51,15 +53,21 @@ static void drop_entries(struct sh_inode *folder)
     folder->entry_count = 0;
 }
 
+/* Takes one name from an inode. */
+static void drop_name(struct sh_inode *inode)
+{
+    if (S_ISDIR(inode->mode)) {
+        drop_entries(inode);
+        sh_tree_inode_drop(inode);
+    } else if (--inode->link_count == 0) {
+        sh_tree_inode_drop(inode);
+    }
+}
+
 static void drop_entry(struct sh_entry *e)
 {
     free(e->name);
-    if (S_ISDIR(e->inode->mode)) {
-        drop_entries(e->inode);
-        sh_tree_inode_drop(e->inode);
-    } else if (--e->inode->link_count == 0) {
-        sh_tree_inode_drop(e->inode);
-    }
+    drop_name(e->inode);
 }
 
 void sh_tree_free(struct sh_tree *t)
@@ -72,44 +80,114 @@ void sh_tree_free(struct sh_tree *t)
     *t = (struct sh_tree){0};
 }
 
-/* Index of the first entry not below `name`. */
-static size_t lower_bound(const struct sh_inode *folder, const char *name)
+/* --- names of a folder --- */
+
+/* Small folders are searched from end to end; larger ones have a hash table: open addressing,
+ * linear probing, GONE where an entry was removed. */
+#define INDEX_FROM 16
+#define GONE UINT32_MAX
+
+static uint64_t hash_of(const char *name)
 {
-    size_t low = 0, high = folder->entry_count;
-    /* Archives are mostly sorted: try the end first. */
-    if (high && strcmp(folder->entries[high - 1].name, name) < 0)
-        return high;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (strcmp(folder->entries[mid].name, name) < 0)
-            low = mid + 1;
-        else
-            high = mid;
+    /* Names come from archives: nobody shall be able to choose colliding ones. */
+    static uint64_t seed;
+    if (!seed && getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = (uint64_t)getpid();
+    seed |= 1;
+    uint64_t h = seed;
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * 0x100000001b3;
+    return (h ^ h >> 29) * 0xbf58476d1ce4e5b9 >> 16;
+}
+
+static void drop_index(struct sh_inode *folder)
+{
+    free(folder->index);
+    folder->index = NULL;
+    folder->index_size = folder->index_used = 0;
+}
+
+/* The slot that holds entry number `k`, whose name is given. */
+static size_t slot_of(const struct sh_inode *folder, const char *name, size_t k)
+{
+    size_t s = hash_of(name) & (folder->index_size - 1);
+    while (folder->index[s] != k + 1)
+        s = (s + 1) & (folder->index_size - 1);
+    return s;
+}
+
+static void index_add(struct sh_inode *folder, size_t k)
+{
+    size_t s = hash_of(folder->entries[k].name) & (folder->index_size - 1);
+    while (folder->index[s])
+        s = (s + 1) & (folder->index_size - 1);
+    folder->index[s] = (uint32_t)k + 1;
+    folder->index_used++;
+}
+
+/* Makes the table, or a larger one, when the entries (and one more) ask for it. */
+static void prepare_index(struct sh_inode *folder)
+{
+    size_t want = folder->entry_count + 1;
+    if (folder->index ? (folder->index_used + 1) * 3 < folder->index_size * 2 : want <= INDEX_FROM)
+        return;
+    drop_index(folder);
+    if (want <= INDEX_FROM)
+        return;
+    folder->index_size = 4 * INDEX_FROM;
+    while (folder->index_size < 3 * want)
+        folder->index_size *= 2;
+    folder->index = sh_alloc(folder->index_size * sizeof(*folder->index));
+    for (size_t k = 0; k < folder->entry_count; k++)
+        index_add(folder, k);
+}
+
+struct sh_entry *sh_tree_entry(struct sh_inode *folder, const char *name)
+{
+    prepare_index(folder);
+    if (!folder->index) {
+        for (size_t k = 0; k < folder->entry_count; k++)
+            if (!strcmp(folder->entries[k].name, name))
+                return &folder->entries[k];
+        return NULL;
     }
-    return low;
-}
-
-struct sh_entry *sh_tree_entry(const struct sh_inode *folder, const char *name)
-{
-    size_t k = lower_bound(folder, name);
-    if (k < folder->entry_count && !strcmp(folder->entries[k].name, name))
-        return &folder->entries[k];
-    return NULL;
-}
-
-static void remove_at(struct sh_inode *folder, size_t k)
-{
-    drop_entry(&folder->entries[k]);
-    memmove(folder->entries + k, folder->entries + k + 1,
-            (folder->entry_count - k - 1) * sizeof(*folder->entries));
-    folder->entry_count--;
+    for (size_t s = hash_of(name);; s++) {
+        uint32_t k = folder->index[s & (folder->index_size - 1)];
+        if (!k)
+            return NULL;
+        if (k != GONE && !strcmp(folder->entries[k - 1].name, name))
+            return &folder->entries[k - 1];
+    }
 }
 
 void sh_tree_remove(struct sh_inode *folder, const char *name)
 {
     struct sh_entry *e = sh_tree_entry(folder, name);
-    if (e)
-        remove_at(folder, (size_t)(e - folder->entries));
+    if (!e)
+        return;
+    size_t k = (size_t)(e - folder->entries), last = folder->entry_count - 1;
+    if (folder->index)
+        folder->index[slot_of(folder, e->name, k)] = GONE;
+    drop_entry(e);
+    if (k != last) {
+        if (folder->index)
+            folder->index[slot_of(folder, folder->entries[last].name, last)] = (uint32_t)k + 1;
+        *e = folder->entries[last];
+    }
+    folder->entry_count--;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct sh_entry *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+void sh_tree_sort(struct sh_inode *folder)
+{
+    drop_index(folder);
+    if (folder->entry_count)
+        qsort(folder->entries, folder->entry_count, sizeof(*folder->entries), by_name);
 }
 
 int sh_tree_link(struct sh_tree *t, struct sh_inode *folder, const char *name,
@@ -122,17 +200,21 @@ int sh_tree_link(struct sh_tree *t, struct sh_inode *folder, const char *name,
                        SH_TREE_INODES_MAX);
     if (!S_ISDIR(inode->mode))
         inode->link_count++; /* first: the name may be the last one of this very inode */
-    size_t k = lower_bound(folder, name);
-    if (k < folder->entry_count && !strcmp(folder->entries[k].name, name))
-        remove_at(folder, k);
+    struct sh_entry *there = sh_tree_entry(folder, name);
+    if (there) {
+        drop_name(there->inode);
+        there->inode = inode;
+        there->layer = t->layer;
+        return 0;
+    }
     /* Room grows by doubling: the capacity is the power of two that holds the count. */
     size_t n = folder->entry_count;
     if ((n & (n - 1)) == 0)
         folder->entries =
             sh_realloc_array(folder->entries, n ? 2 * n : 1, sizeof(*folder->entries));
-    memmove(folder->entries + k + 1, folder->entries + k, (n - k) * sizeof(*folder->entries));
-    folder->entries[k] = (struct sh_entry){sh_strdup(name), inode, t->layer};
-    folder->entry_count++;
+    folder->entries[folder->entry_count++] = (struct sh_entry){sh_strdup(name), inode, t->layer};
+    if (folder->index)
+        index_add(folder, n);
     return 0;
 }
 
@@ -309,6 +391,7 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
 void sh_tree_opaque(struct sh_tree *t, struct sh_inode *folder)
 {
     size_t kept = 0;
+    drop_index(folder);
     for (size_t k = 0; k < folder->entry_count; k++) {
         struct sh_entry *e = &folder->entries[k];
         bool keep = e->layer == t->layer;

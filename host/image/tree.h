@@ -10,7 +10,7 @@
 
 #include "host/base/util.h"
 
-#define SH_TREE_INODES_MAX (1u << 24)
+#define SH_TREE_INODES_MAX (1u << 22)
 
 struct sh_xattr {
     uint8_t index; /* enum sh_erofs_xattr_index */
@@ -35,8 +35,10 @@ struct sh_inode {
     uint64_t size;
     uint64_t spool;           /* of a file: where its bytes stand */
     char *target;             /* of a symbolic link; size is its length */
-    struct sh_entry *entries; /* of a folder; sorted by name */
+    struct sh_entry *entries; /* of a folder; in no order until sh_tree_sort */
     size_t entry_count;
+    uint32_t *index; /* of a large folder: hash table of entry numbers + 1 */
+    size_t index_size, index_used;
     struct sh_inode *parent; /* of a folder */
     struct sh_xattr *xattrs; /* sorted by index and name */
     size_t xattr_count;
@@ -71,7 +73,10 @@ int sh_tree_parent(struct sh_tree *t, const char *path, bool make, struct sh_ino
 /* Finds what `path` names, in any number of symbolic links inside the root; NULL: nothing. */
 struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path);
 
-struct sh_entry *sh_tree_entry(const struct sh_inode *folder, const char *name);
+struct sh_entry *sh_tree_entry(struct sh_inode *folder, const char *name);
+
+/* Puts a folder's entries in ascending order of their names' bytes. */
+void sh_tree_sort(struct sh_inode *folder);
 
 /* A new inode that no name refers to yet. Folders are made by sh_tree_add_folder. */
 struct sh_inode *sh_tree_inode(struct sh_tree *t, uint32_t mode);

@@ -274,6 +274,44 @@ static void test_whiteouts(void **state)
     sh_tree_free(&t);
 }
 
+static void test_folders(void **state)
+{
+    /* Names come and go at random; a plain list says what must be there. */
+    enum { NAMES = 400 };
+    static const int limits[] = {5, 40, NAMES};
+    unsigned seed = 3;
+    for (size_t l = 0; l < sizeof(limits) / sizeof(limits[0]); l++) {
+        struct sh_tree t = new_tree();
+        struct sh_error err = {0};
+        bool there[NAMES] = {false};
+        size_t count = 0;
+        for (int i = 0; i < 20000; i++) {
+            int n = rand_r(&seed) % limits[l];
+            char name[16];
+            snprintf(name, sizeof(name), "n%d", n);
+            assert_int_equal(sh_tree_entry(t.root, name) != NULL, there[n]);
+            if (rand_r(&seed) % 3 == 0) {
+                sh_tree_remove(t.root, name);
+                count -= there[n];
+                there[n] = false;
+            } else {
+                struct sh_inode *inode = sh_tree_inode(&t, S_IFREG);
+                t.inode_count = 0;
+                assert_int_equal(sh_tree_link(&t, t.root, name, inode, &err), 0);
+                count += !there[n];
+                there[n] = true;
+            }
+            assert_int_equal(t.root->entry_count, count);
+            if (i % 5000 == 4999) {
+                sh_tree_sort(t.root);
+                for (size_t k = 1; k < count; k++)
+                    assert_true(strcmp(t.root->entries[k - 1].name, t.root->entries[k].name) < 0);
+            }
+        }
+        sh_tree_free(&t);
+    }
+}
+
 static void test_cut(void **state)
 {
     static const struct member m[] = {{"a", 'f', "some text"}, {"b/", 'd', ""},  {"b/c", 'l', "a"},
@@ -320,7 +358,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),     cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_replacing), cmocka_unit_test(test_whiteouts),
-        cmocka_unit_test(test_cut),       cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_cut),       cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_noise),
     };
     return cmocka_run_group_tests_name("tar", tests, NULL, NULL);
 }
