@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The launch config: what passes the check is canonical, and its values can be read and written back.
+// The launch config: what passes the check is canonical, and its values can be read and written
+// back.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent: requests whole, torn and hostile; answers; a slow and a mute client beside a quick one.
+// The agent: requests whole, torn and hostile; answers; a slow and a mute client beside a quick
+// one.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +34,8 @@ static int parse(struct agent_request *r, const char *text, size_t size)
 static void test_request(void **state)
 {
     struct agent_request r;
-    static const char good[] =
-        "GET /aa/evidence?x=1&runtime_data=a%00b+c&y HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
+    static const char good[] = "GET /aa/evidence?x=1&runtime_data=a%00b+c&y HTTP/1.1\r\nHost: "
+                               "localhost\r\nAccept: */*\r\n\r\n";
     uint8_t value[8];
     for (size_t n = 0; n < sizeof(good) - 1; n++)
         assert_int_equal(parse(&r, good, n), 0); /* not whole yet */
@@ -117,9 +118,13 @@ static void test_answers(void **state)
 
 static void test_base64(void **state)
 {
-    static const char *const pairs[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                           {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},
-                                           {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
     char out[16];
     for (size_t i = 0; i < 7; i++) { /* RFC 4648, section 10 */
         assert_int_equal(agent_base64(out, (const uint8_t *)pairs[i][0], strlen(pairs[i][0])),
@@ -137,7 +142,8 @@ static void test_tdx_driver(void **state)
     assert_non_null(mkdtemp(folder));
     int dir = open(folder, O_RDONLY | O_DIRECTORY);
     memset(data, 0x5a, sizeof(data));
-    static const size_t sizes[] = {0, 5006, AGENT_QUOTE_MAX - 1, AGENT_QUOTE_MAX, 3 * AGENT_QUOTE_MAX};
+    static const size_t sizes[] = {0, 5006, AGENT_QUOTE_MAX - 1, AGENT_QUOTE_MAX,
+                                   3 * AGENT_QUOTE_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         close(openat(dir, "inblob", O_WRONLY | O_CREAT | O_TRUNC, 0600));
         int fd = openat(dir, "outblob", O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -163,8 +169,8 @@ static void test_tdx_driver(void **state)
 
 static int dial(uint16_t port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = port,
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct timeval limit = {5, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));

@@ -13,7 +13,8 @@
 #include "trusted/guest/guest.h"
 
 #define HEX96                                                                                      \
-    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f"
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d" \
+    "2e2f"
 #define TEE "shelter.tee=tdx-sim "
 #define MAN "shelter.manifest=" HEX96
 
@@ -208,8 +209,7 @@ static void test_policy(void **state)
     }
     struct sh_manifest m = {.policy = SH_POLICY_ALL & ~SH_POLICY_SIGNAL};
     for (uint32_t s = 0; s < 80; s++)
-        assert_int_equal(guest_policy_signal(&m, s),
-                         s == SIGINT || s == SIGTERM || s == SIGKILL);
+        assert_int_equal(guest_policy_signal(&m, s), s == SIGINT || s == SIGTERM || s == SIGKILL);
     m.stop_signal = SIGQUIT;
     assert_true(guest_policy_signal(&m, SIGQUIT));
     m.policy = SH_POLICY_SIGNAL;
@@ -224,10 +224,22 @@ static void test_network(void **state)
 {
     struct guest_network n;
     static const char *const bad[] = {
-        "",          "dhcp ",           "none,",           "1.2.3.4",
-        "1.2.3.4/",  "1.2.3.4/33",      "1.2.3.4/-1",      "1.2.3.4/1e1",
-        "1.2.3/8",   "1.2.3.4/8,",      "1.2.3.4/8,::1",   "1.2.3.4/8,5.6.7.8,x",
-        "/8",        ",",               "fe80::1/129",     "1.2.3.4/0000000000000000001",
+        "",
+        "dhcp ",
+        "none,",
+        "1.2.3.4",
+        "1.2.3.4/",
+        "1.2.3.4/33",
+        "1.2.3.4/-1",
+        "1.2.3.4/1e1",
+        "1.2.3/8",
+        "1.2.3.4/8,",
+        "1.2.3.4/8,::1",
+        "1.2.3.4/8,5.6.7.8,x",
+        "/8",
+        ",",
+        "fe80::1/129",
+        "1.2.3.4/0000000000000000001",
         "1.2.3.4/8,1.2.3.4,1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5",
         "0000000000000000000000000000000000000000000000000000000000000000000000000:1/8"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -302,9 +314,9 @@ static void test_users(void **state)
     assert_string_equal(u.home, "/");
     assert_int_equal(resolve(&u, "last"), 0);
     assert_string_equal(u.home, "/last");
-    static const char *const missing[] = {"nobody", "broken", "nouid",  "big", "app:none",
-                                          "ap",     "appx",   "app:-1", "-1",  "4294967295",
-                                          "99999999999", "app:4294967295", "app:few"};
+    static const char *const missing[] = {
+        "nobody", "broken", "nouid",      "big",         "app:none",       "ap",     "appx",
+        "app:-1", "-1",     "4294967295", "99999999999", "app:4294967295", "app:few"};
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
         assert_int_equal(resolve(&u, missing[i]), -ENOENT);
     /* Torn files: whatever the size, no read past it. */

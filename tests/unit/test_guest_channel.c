@@ -355,7 +355,8 @@ static void test_sessions(void **state)
         finish(&h);
     }
     h = begin(SH_POLICY_EXEC);
-    assert_false(send_frame(&h, SH_FRAME_EXEC, 0, 0, data, (uint32_t)n)); /* the workload's number */
+    assert_false(
+        send_frame(&h, SH_FRAME_EXEC, 0, 0, data, (uint32_t)n)); /* the workload's number */
     finish(&h);
     h = begin(SH_POLICY_EXEC);
     assert_false(send_frame(&h, SH_FRAME_EXEC, 0, 3, data, (uint32_t)n - 1)); /* torn strings */
@@ -423,10 +424,10 @@ static void test_hangup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frames),      cmocka_unit_test(test_exec_parse),
-        cmocka_unit_test(test_stdin),       cmocka_unit_test(test_stdin_lies),
-        cmocka_unit_test(test_stdout),      cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_fragments),   cmocka_unit_test(test_hangup),
+        cmocka_unit_test(test_frames),    cmocka_unit_test(test_exec_parse),
+        cmocka_unit_test(test_stdin),     cmocka_unit_test(test_stdin_lies),
+        cmocka_unit_test(test_stdout),    cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_fragments), cmocka_unit_test(test_hangup),
     };
     return cmocka_run_group_tests_name("guest channel", tests, NULL, NULL);
 }

@@ -111,7 +111,8 @@ static void test_bad(void **state)
         r.data[fixed[i]] ^= 0x40;
         assert_int_equal(parse(&l, &r, r.size), -EBADMSG);
     }
-    static const char *const addresses[] = {"\0\0\0\0", "\x7f\0\0\1", "\xe0\0\0\1", "\xff\xff\xff\xff"};
+    static const char *const addresses[] = {"\0\0\0\0", "\x7f\0\0\1", "\xe0\0\0\1",
+                                            "\xff\xff\xff\xff"};
     for (size_t i = 0; i < 4; i++) {
         r = offer(GUEST_DHCP_ACK);
         memcpy(r.data + 16, addresses[i], 4);

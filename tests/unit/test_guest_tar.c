@@ -15,8 +15,8 @@
 
 static struct guest_tar_entry sample(char type)
 {
-    struct guest_tar_entry e = {.type = type, .mode = 04755, .uid = 1000, .gid = 1001,
-                                .mtime = 1234567890};
+    struct guest_tar_entry e = {
+        .type = type, .mode = 04755, .uid = 1000, .gid = 1001, .mtime = 1234567890};
     strcpy(e.name, "dir/file");
     if (type == '2')
         strcpy(e.link, "../target");
@@ -136,8 +136,9 @@ static void test_headers(void **state)
     static const struct {
         size_t at;
         const char *text;
-    } fields[] = {{100, "00007x5"}, {124, "9"}, {124, "\xff"}, {124, "\x80\1\1\1\1\1\1\1\1\1\1\1"},
-                  {136, "-1"}, {108, "\x80\0\0\x7f\1\1\1\1"}};
+    } fields[] = {{100, "00007x5"}, {124, "9"},
+                  {124, "\xff"},    {124, "\x80\1\1\1\1\1\1\1\1\1\1\1"},
+                  {136, "-1"},      {108, "\x80\0\0\x7f\1\1\1\1"}};
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         memcpy(bad, out, 512);
         memcpy(bad + fields[i].at, fields[i].text, strlen(fields[i].text) + (i == 5 ? 6 : 0));
@@ -176,7 +177,8 @@ static int pax(struct guest_tar_extra *x, const char *text, size_t size)
 static void test_pax(void **state)
 {
     static struct guest_tar_extra x;
-    static const char good[] = "12 path=a=b\n20 mtime=12.3456789\n11 size=10\n9 foo=ba\n14 uid=123456\n";
+    static const char good[] =
+        "12 path=a=b\n20 mtime=12.3456789\n11 size=10\n9 foo=ba\n14 uid=123456\n";
     assert_int_equal(pax(&x, good, sizeof(good) - 1), 0);
     assert_string_equal(x.e.name, "a=b");
     assert_true(x.e.mtime == 12 && x.e.size == 10 && x.e.uid == 123456 && !x.has_gid);
@@ -186,12 +188,25 @@ static void test_pax(void **state)
         assert_int_equal(pax(&x, good, n), edge ? 0 : -EBADMSG);
         next += edge;
     }
-    static const char *const bad[] = {
-        "x",           "5",           "0 a=b\n",      "1 a=b\n",           "99 a=b\n",
-        "6 a=b ",      "5 a=b\n",     "7 a=b\n",      " 6 a=b\n",          "4 a\n",
-        "5 ab\n",      "-6 a=b\n",    "10 uid=-1\n",  "18 uid=4294967296\n", "10 size=x\n",
-        "7 uid=\n",    "12 size=-10\n", "999999999999999999999999 a=b\n",
-        "29 size=99999999999999999999\n"};
+    static const char *const bad[] = {"x",
+                                      "5",
+                                      "0 a=b\n",
+                                      "1 a=b\n",
+                                      "99 a=b\n",
+                                      "6 a=b ",
+                                      "5 a=b\n",
+                                      "7 a=b\n",
+                                      " 6 a=b\n",
+                                      "4 a\n",
+                                      "5 ab\n",
+                                      "-6 a=b\n",
+                                      "10 uid=-1\n",
+                                      "18 uid=4294967296\n",
+                                      "10 size=x\n",
+                                      "7 uid=\n",
+                                      "12 size=-10\n",
+                                      "999999999999999999999999 a=b\n",
+                                      "29 size=99999999999999999999\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(pax(&x, bad[i], strlen(bad[i])), -EBADMSG);
     assert_int_equal(pax(&x, "12 path=a\0b\n", 12), -EBADMSG);
@@ -212,9 +227,12 @@ static void test_clean(void **state)
 {
     static const struct {
         const char *name, *want;
-    } cases[] = {{"a/b", "a/b"}, {"./a//b/./c/", "a/b/c"}, {"/abs", "abs"}, {"///", ""}, {".", ""},
-                 {"..", NULL}, {"a/..", NULL}, {"a/../b", NULL}, {"/..", NULL}, {"..a/b..", "..a/b.."},
-                 {"...", "..."}, {"", ""}};
+    } cases[] = {{"a/b", "a/b"},  {"./a//b/./c/", "a/b/c"},
+                 {"/abs", "abs"}, {"///", ""},
+                 {".", ""},       {"..", NULL},
+                 {"a/..", NULL},  {"a/../b", NULL},
+                 {"/..", NULL},   {"..a/b..", "..a/b.."},
+                 {"...", "..."},  {"", ""}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char name[32];
         strcpy(name, cases[i].name);

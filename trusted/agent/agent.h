@@ -2,7 +2,8 @@
 // The attestation agent: a small HTTP server for the programs beside it, and the evidence drivers.
 //
 // Attacks expected here: any local program may send any bytes, slowly, on many connections; the
-// host may answer a quote request with anything (the verifier judges quotes; here they are bounded).
+// host may answer a quote request with anything (the verifier judges quotes; here they are
+// bounded).
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
@@ -17,8 +18,8 @@
 
 struct agent_request {
     char method[8];
-    char path[256];               /* as sent, without the query */
-    const char *query;            /* in the caller's bytes; may be empty */
+    char path[256];    /* as sent, without the query */
+    const char *query; /* in the caller's bytes; may be empty */
     size_t query_size;
 };
 

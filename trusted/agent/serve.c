@@ -144,8 +144,8 @@ int agent_serve(int listen_fd, const char *tee, int tsm_dir)
             p[i] = (struct pollfd){.fd = c->fd, .events = c->end ? POLLOUT : POLLIN};
             open += c->fd >= 0;
         }
-        p[CONNECTIONS] = (struct pollfd){.fd = open < CONNECTIONS ? listen_fd : -1,
-                                         .events = POLLIN};
+        p[CONNECTIONS] =
+            (struct pollfd){.fd = open < CONNECTIONS ? listen_fd : -1, .events = POLLIN};
         if (poll(p, CONNECTIONS + 1, open ? 1000 : -1) < 0 && errno != EINTR)
             return -errno;
         for (size_t i = 0; i < CONNECTIONS; i++) {

@@ -64,7 +64,7 @@ int guest_exec_parse(struct guest_exec *x, const uint8_t *data, size_t size)
     const uint8_t *head = sh_read(&r, sizeof(x->head));
     if (!head)
         return -EBADMSG;
-    x->head = (struct sh_exec_head){head[0],          head[1],          sh_le16(head + 2),
+    x->head = (struct sh_exec_head){head[0],           head[1],           sh_le16(head + 2),
                                     sh_le16(head + 4), sh_le16(head + 6), sh_le16(head + 8)};
     x->args = strings(&r, x->head.arg_count);
     x->env = strings(&r, x->head.env_count);

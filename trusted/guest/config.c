@@ -7,8 +7,7 @@
 
 #include "lib/sha2.h"
 
-int guest_config_split(struct guest_config *c, const void *data, size_t size,
-                       struct guest_error *e)
+int guest_config_split(struct guest_config *c, const void *data, size_t size, struct guest_error *e)
 {
     struct sh_reader r = sh_reader(data, size);
     const uint8_t *magic = sh_read(&r, 8);

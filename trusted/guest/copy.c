@@ -218,7 +218,7 @@ static int open_parent(int top, char *name, const char **last)
         return open_below(top, "", O_PATH | O_DIRECTORY);
     *slash = 0;
     int fd = open_below(top, name, O_PATH | O_DIRECTORY);
-    for (char *p = name; fd == -ENOENT && p; ) {
+    for (char *p = name; fd == -ENOENT && p;) {
         p = strchr(p, '/');
         if (p)
             *p = 0;
@@ -279,8 +279,7 @@ static void set_attributes(int fd, const struct guest_tar_entry *e)
 {
     struct timespec times[2] = {{e->mtime, 0}, {e->mtime, 0}};
     if (fchown(fd, e->uid, e->gid) || fchmod(fd, e->mode) || futimens(fd, times) ||
-        (e->capability_size &&
-         fsetxattr(fd, CAPABILITY, e->capability, e->capability_size, 0)))
+        (e->capability_size && fsetxattr(fd, CAPABILITY, e->capability, e->capability_size, 0)))
         complain(e->name, errno);
 }
 

@@ -19,8 +19,16 @@
 #define HEAD_SIZE 240 /* BOOTP's fields and the magic cookie */
 #define ASK_MS 10000
 
-enum { OPT_MASK = 1, OPT_ROUTER = 3, OPT_DNS = 6, OPT_REQUESTED = 50, OPT_TYPE = 53,
-       OPT_SERVER = 54, OPT_WANTED = 55, OPT_END = 255 };
+enum {
+    OPT_MASK = 1,
+    OPT_ROUTER = 3,
+    OPT_DNS = 6,
+    OPT_REQUESTED = 50,
+    OPT_TYPE = 53,
+    OPT_SERVER = 54,
+    OPT_WANTED = 55,
+    OPT_END = 255
+};
 
 static const uint8_t cookie[4] = {99, 130, 83, 99};
 
@@ -181,9 +189,8 @@ static void use_lease(struct guest_network *n, const struct guest_lease *lease)
 int guest_dhcp(const char *interface, const uint8_t mac[6], struct guest_network *n,
                struct guest_error *e)
 {
-    struct sockaddr_in all = {.sin_family = AF_INET,
-                              .sin_port = htons(67),
-                              .sin_addr.s_addr = htonl(INADDR_BROADCAST)};
+    struct sockaddr_in all = {
+        .sin_family = AF_INET, .sin_port = htons(67), .sin_addr.s_addr = htonl(INADDR_BROADCAST)};
     struct guest_lease offer, ack;
     uint8_t packet[GUEST_DHCP_SIZE];
     uint32_t xid;
@@ -205,6 +212,8 @@ int guest_dhcp(const char *interface, const uint8_t mac[6], struct guest_network
         use_lease(n, &ack);
         return 0;
     }
-    return guest_fail(e, -ETIMEDOUT, "DHCP: no usable answer in %d s; give an address or "
-                                     "--network none", ASK_MS / 1000);
+    return guest_fail(e, -ETIMEDOUT,
+                      "DHCP: no usable answer in %d s; give an address or "
+                      "--network none",
+                      ASK_MS / 1000);
 }

@@ -2,8 +2,8 @@
 // PID 1 of the confidential VM: what its files share. docs/guest.md tells the order of things.
 //
 // Attacks expected here: the host chooses every byte of the disks, the channel, the network and the
-// shared folders, at every moment, and may answer late, twice or never. What it may vary lawfully is
-// in the launch config; all else must equal what is measured, or this program powers off.
+// shared folders, at every moment, and may answer late, twice or never. What it may vary lawfully
+// is in the launch config; all else must equal what is measured, or this program powers off.
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 
@@ -126,7 +126,8 @@ int guest_mount_own(struct guest_error *e);
 int guest_mount_root(const char *device, struct guest_error *e);
 /* /dev, /proc, /sys, /run, /tmp and the manifest's tmpfs mounts. */
 int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e);
-/* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none. */
+/* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none.
+ */
 int guest_mount_configfs(int root, const char *tee);
 /* The host's folders that policy let into the launch config. */
 int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e);
@@ -155,8 +156,13 @@ bool guest_hostname_ok(const char *name);
 
 #define GUEST_DHCP_SIZE 576
 
-enum { GUEST_DHCP_DISCOVER = 1, GUEST_DHCP_OFFER = 2, GUEST_DHCP_REQUEST = 3, GUEST_DHCP_ACK = 5,
-       GUEST_DHCP_NAK = 6 };
+enum {
+    GUEST_DHCP_DISCOVER = 1,
+    GUEST_DHCP_OFFER = 2,
+    GUEST_DHCP_REQUEST = 3,
+    GUEST_DHCP_ACK = 5,
+    GUEST_DHCP_NAK = 6
+};
 
 struct guest_lease {
     uint8_t type; /* GUEST_DHCP_OFFER, _ACK or _NAK */

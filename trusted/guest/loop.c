@@ -57,7 +57,7 @@ static void lost_channel(struct guest *g)
             if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].pid > 0)
                 kill(-g->sessions[i].pid, guest_stop_signal(&g->config.manifest));
     } else if (guest_now_ms() >= g->deadline) {
-        g->stopping = true;
+        g->stopping = true; /* from here on the loop's own rhythm is enough */
     }
 }
 
@@ -127,7 +127,7 @@ static void one_round(struct guest *g)
         if (s->state == GUEST_ENDED && (g->alone || s->id))
             wait = 20;
     }
-    if (g->deadline) {
+    if (g->deadline && !(g->stopping && c->ended)) {
         long left = g->deadline - guest_now_ms();
         left = left < 0 ? 0 : left;
         wait = wait < 0 || left < wait ? left : wait;

@@ -54,7 +54,8 @@ static void protect_self(struct guest *g)
     umask(022);
 }
 
-/* Mounts and device-mapper wait for grace periods of RCU; while only PID 1 runs, these may be short. */
+/* Mounts and device-mapper wait for grace periods of RCU; while only PID 1 runs, these may be
+ * short. */
 static void hurry_rcu(bool on)
 {
     int fd = open("/sys/kernel/rcu_expedited", O_WRONLY | O_CLOEXEC);
@@ -134,16 +135,16 @@ static int open_root(struct guest *g, struct guest_error *e)
     return rc ? rc : guest_mount_shares(g->root, &g->config, e);
 }
 
-static int set_network(struct guest *g, char *hostname, size_t hostname_size,
-                       struct guest_error *e)
+static int set_network(struct guest *g, char *hostname, size_t hostname_size, struct guest_error *e)
 {
     struct guest_network network;
-    int rc = guest_config_text(&g->config, SH_LAUNCH_HOSTNAME, SH_TAG_HOSTNAME, hostname,
-                               hostname_size);
+    int rc =
+        guest_config_text(&g->config, SH_LAUNCH_HOSTNAME, SH_TAG_HOSTNAME, hostname, hostname_size);
     if (!rc && !hostname[0])
         strcpy(hostname, "shelter");
     if (rc || !guest_hostname_ok(hostname))
-        return guest_fail(e, -EINVAL, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
+        return guest_fail(e, -EINVAL,
+                          "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
     if (sethostname(hostname, strlen(hostname)))
         return guest_fail(e, -errno, "cannot set the host name: %s", strerror(errno));
     rc = guest_network_up(&g->config, &network, e);

@@ -90,7 +90,7 @@ static const struct {
 static const struct {
     const char *name, *target;
 } links[] = {
-    {"ptmx", "pts/ptmx"},           {"fd", "/proc/self/fd"},         {"stdin", "/proc/self/fd/0"},
+    {"ptmx", "pts/ptmx"},          {"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
     {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
 };
 
@@ -191,8 +191,8 @@ int guest_mount_shares(int root, const struct guest_config *c, struct guest_erro
 {
     for (size_t i = 0;; i++) {
         char text[4200];
-        int n = sh_launch_get(c->launch.data, c->launch.size, SH_LAUNCH_MOUNT, i, text,
-                              sizeof(text));
+        int n =
+            sh_launch_get(c->launch.data, c->launch.size, SH_LAUNCH_MOUNT, i, text, sizeof(text));
         if (n == -ENOENT)
             return 0;
         int rc = n < 0 ? guest_fail(e, n, "a mount of the launch config is too long")

@@ -91,9 +91,8 @@ static int configure6(const char *name, const struct guest_network *n)
         return -errno;
     if (!n->gateway.family)
         return 0;
-    struct in6_rtmsg route = {.rtmsg_flags = RTF_UP | RTF_GATEWAY,
-                              .rtmsg_metric = 1,
-                              .rtmsg_ifindex = r.index};
+    struct in6_rtmsg route = {
+        .rtmsg_flags = RTF_UP | RTF_GATEWAY, .rtmsg_metric = 1, .rtmsg_ifindex = r.index};
     memcpy(&route.rtmsg_gateway, n->gateway.bytes, 16);
     return ioctl(fd, SIOCADDRT, &route) ? -errno : 0;
 }
@@ -105,8 +104,10 @@ int guest_network_up(const struct guest_config *c, struct guest_network *n, stru
     int rc = guest_config_text(c, SH_LAUNCH_NETWORK, SH_TAG_NETWORK, text, sizeof(text));
     bool given = !rc && text[0];
     if (rc || guest_network_parse(n, given ? text : "dhcp"))
-        return guest_fail(e, -EINVAL, "network '%.64s' is not none, dhcp or "
-                                      "ADDRESS/LENGTH[,GATEWAY[,DNS...]]", rc ? "" : text);
+        return guest_fail(e, -EINVAL,
+                          "network '%.64s' is not none, dhcp or "
+                          "ADDRESS/LENGTH[,GATEWAY[,DNS...]]",
+                          rc ? "" : text);
     GUEST_AUTOCLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     rc = fd < 0 ? -errno : set_up(fd, "lo");
     if (rc)

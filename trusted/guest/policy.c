@@ -34,8 +34,9 @@ int guest_policy_launch(const struct guest_config *c, const struct guest_cmdline
     }
     /* A console shows kernel messages to the host: the image's owner decides, not the host. */
     if (cmdline->console && !(policy & SH_POLICY_DEBUG))
-        return guest_fail(e, -EPERM, "the image does not allow a console; build it with "
-                                     "--allow debug");
+        return guest_fail(e, -EPERM,
+                          "the image does not allow a console; build it with "
+                          "--allow debug");
     return 0;
 }
 

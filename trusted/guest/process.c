@@ -111,8 +111,8 @@ static int exec_path(char **argv, char **env, const char *path)
     }
     for (const char *at = path;; at++) {
         size_t size = strcspn(at, ":");
-        int n = snprintf(file, sizeof(file), "%.*s/%s", size ? (int)size : 1, size ? at : ".",
-                         argv[0]);
+        int n =
+            snprintf(file, sizeof(file), "%.*s/%s", size ? (int)size : 1, size ? at : ".", argv[0]);
         if (n > 0 && (size_t)n < sizeof(file)) {
             execve(file, argv, env);
             /* A directory or file that is not for us hides nothing later on the path. */

@@ -10,7 +10,8 @@ int guest_strings_add(struct guest_strings *s, const char *text, size_t size)
 {
     if (s->count + 2 > s->room) {
         size_t room = s->room ? s->room * 2 : 16;
-        char **items = room > 2 * GUEST_STRINGS_MAX ? NULL : realloc(s->items, room * sizeof(*items));
+        char **items =
+            room > 2 * GUEST_STRINGS_MAX ? NULL : realloc(s->items, room * sizeof(*items));
         if (!items)
             return -E2BIG;
         s->items = items;

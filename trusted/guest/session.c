@@ -232,8 +232,8 @@ static bool room_for_data(const struct guest_channel *c)
 static void pump_in(struct guest *g, struct guest_session *s)
 {
     while (s->in_held && s->in_fd >= 0) {
-        uint32_t n = GUEST_IN_WINDOW - s->in_at < s->in_held ? GUEST_IN_WINDOW - s->in_at
-                                                            : s->in_held;
+        uint32_t n =
+            GUEST_IN_WINDOW - s->in_at < s->in_held ? GUEST_IN_WINDOW - s->in_at : s->in_held;
         ssize_t done = write(s->in_fd, s->in + s->in_at, n);
         if (done < 0 && (errno == EAGAIN || errno == EINTR))
             break;

@@ -7,8 +7,21 @@
 #include <string.h>
 
 /* ustar's fields: offset and width. */
-enum { NAME = 0, MODE = 100, UID = 108, GID = 116, SIZE = 124, MTIME = 136, SUM = 148, TYPE = 156,
-       LINK = 157, MAGIC = 257, MAJOR = 329, MINOR = 337, PREFIX = 345 };
+enum {
+    NAME = 0,
+    MODE = 100,
+    UID = 108,
+    GID = 116,
+    SIZE = 124,
+    MTIME = 136,
+    SUM = 148,
+    TYPE = 156,
+    LINK = 157,
+    MAGIC = 257,
+    MAJOR = 329,
+    MINOR = 337,
+    PREFIX = 345
+};
 
 static const char xattr_key[] = "SCHILY.xattr.security.capability";
 
@@ -41,7 +54,10 @@ static void header(uint8_t *block, const struct guest_tar_entry *e)
     octal(block + MAJOR, 8, e->major);
     octal(block + MINOR, 8, e->minor);
     block[TYPE] = (uint8_t)e->type;
-    memcpy(block + MAGIC, "ustar\0" "00", 8);
+    memcpy(block + MAGIC,
+           "ustar\0"
+           "00",
+           8);
     octal(block + SUM, 7, checksum(block));
     block[SUM + 7] = ' ';
 }
@@ -135,8 +151,8 @@ int guest_tar_read(struct guest_tar_entry *e, const uint8_t block[GUEST_TAR_BLOC
         return 0;
     if (number(block + SUM, 8, &sum) || sum != checksum(block) || number(block + MODE, 8, &mode) ||
         number(block + UID, 8, &uid) || number(block + GID, 8, &gid) ||
-        number(block + SIZE, 12, &size) || number(block + MTIME, 12, &mtime) ||
-        size > 1ull << 50 || uid > UINT32_MAX || gid > UINT32_MAX || mtime > INT64_MAX)
+        number(block + SIZE, 12, &size) || number(block + MTIME, 12, &mtime) || size > 1ull << 50 ||
+        uid > UINT32_MAX || gid > UINT32_MAX || mtime > INT64_MAX)
         return -EBADMSG;
     e->type = block[TYPE] ? (char)block[TYPE] : '0';
     if (e->type == '7') /* contiguous file */
@@ -247,8 +263,8 @@ int guest_tar_pax(struct guest_tar_extra *x, const uint8_t *data, size_t size)
             return -EBADMSG;
         const char *key = text + i + 1, *end = text + at + length - 1;
         const char *equals = memchr(key, '=', (size_t)(end - key));
-        if (!equals || take_record(x, key, (size_t)(equals - key), equals + 1,
-                                   (size_t)(end - equals - 1)))
+        if (!equals ||
+            take_record(x, key, (size_t)(equals - key), equals + 1, (size_t)(end - equals - 1)))
             return -EBADMSG;
         at += length;
     }

@@ -65,7 +65,8 @@ int guest_tee_check(const char *tee, struct guest_error *e)
                      : kernel_is_snp()    ? "snp"
                      : cpu_is_hygon_sev() ? "csv"
                                           : "tdx-sim";
-    /* A Hygon host without CSV for this guest shows the same CPUID: there simulation is honest too. */
+    /* A Hygon host without CSV for this guest shows the same CPUID: there simulation is honest too.
+     */
     if (!strcmp(tee, is) || (!strcmp(is, "csv") && !strcmp(tee, "tdx-sim")))
         return 0;
     return guest_fail(e, -EPERM, "the command line says this TEE is %s, but it is %s", tee, is);
@@ -148,13 +149,13 @@ int guest_tee_launch_digest(const struct guest_cmdline *cmdline, uint8_t digest[
     *size = 48;
     if (!strcmp(cmdline->tee, "csv")) {
         if (!cmdline->has_launch)
-            return guest_fail(e, -EINVAL, "kernel command line: " SH_BOOT_KEY_LAUNCH
-                                          " is missing");
+            return guest_fail(e, -EINVAL, "kernel command line: " SH_BOOT_KEY_LAUNCH " is missing");
         memcpy(digest, cmdline->launch, 48);
         return 0;
     }
     if (cmdline->has_launch)
-        return guest_fail(e, -EINVAL, "kernel command line: " SH_BOOT_KEY_LAUNCH " is for csv only");
+        return guest_fail(e, -EINVAL,
+                          "kernel command line: " SH_BOOT_KEY_LAUNCH " is for csv only");
     if (!strcmp(cmdline->tee, "snp")) {
         rc = snp_report(report, e);
         *size = 32;

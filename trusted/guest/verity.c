@@ -2,7 +2,8 @@
 // dm-verity over the root disk, by device-mapper's own ioctls.
 //
 // A block that does not match the tree reads as EIO, and the guest goes on: the workload is told,
-// and no wrong byte is ever returned. (Tree format: kernel Documentation/.../verity.rst, version 1.)
+// and no wrong byte is ever returned. (Tree format: kernel Documentation/.../verity.rst,
+// version 1.)
 #include "trusted/guest/guest.h"
 
 #include <errno.h>
