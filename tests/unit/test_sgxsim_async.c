@@ -303,9 +303,23 @@ static void test_inside_others(void **state)
     assert_int_equal(harness_call(&h, 1, &p), 0);
     assert_exception(&h, SGX_EENTER, SGX_VECTOR_GP, 0, 0);
     assert_int_equal(harness_destroy(&h), -EBUSY);
-    uint64_t aex = stats_of(&h).aex;
-    assert_int_equal(sgx_enclave_restrict(&h.e, H_RW, 0x1000, SGX_SECINFO_R, &err), 0);
+    /* One page: EMODPR and ETRACK, and no IPI, so who is inside keeps it untracked. */
+    uint64_t aex = stats_of(&h).aex, page = h.e.base + H_RW + 0x1000;
+    struct sgx_secinfo accepted = {.flags = SGX_SECINFO_PT(SGX_PT_REG) | 1 | SGX_SECINFO_PR};
+    harness_poke(&h, H_RW, &accepted, sizeof(accepted));
+    assert_int_equal(sgx_enclave_restrict(&h.e, H_RW + 0x1000, 0x1000, SGX_SECINFO_R, &err), 0);
+    assert_int_equal(stats_of(&h).aex, aex);
+    assert_int_equal(harness_enclu(&h, SGX_EACCEPT, h.e.base + H_RW, page, 0), SGX_NOT_TRACKED);
+    /* The mapping follows, and its shoot-down interrupts everybody. */
+    assert_int_equal(h.e.driver->protect(h.e.dev, page, 0x1000, PROT_READ), 0);
     assert_true(stats_of(&h).aex > aex);
+    assert_int_equal(harness_enclu(&h, SGX_EACCEPT, h.e.base + H_RW, page, 0), SGX_SUCCESS);
+    /* Two pages: the second ETRACK finds the first incomplete, and Linux sends IPIs. */
+    aex = stats_of(&h).aex;
+    assert_int_equal(sgx_enclave_restrict(&h.e, H_RW + 0x2000, 0x2000, SGX_SECINFO_R, &err), 0);
+    assert_true(stats_of(&h).aex > aex);
+    assert_int_equal(harness_enclu(&h, SGX_EACCEPT, h.e.base + H_RW, page + 0x1000, 0),
+                     SGX_SUCCESS);
     stop_flag = 1;
     pthread_join(thread, NULL);
     assert_int_equal(w.failures, 0);

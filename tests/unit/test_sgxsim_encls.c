@@ -385,11 +385,14 @@ static void test_modify(void **state)
     assert_int_equal(sim_page(dev, 0x1000)->perm, 0);
     assert_int_equal(sim_emodpr(dev, &r, p), SGX_PAGE_NOT_MODIFIABLE); /* MODIFIED, PT_TCS */
     assert_int_equal(sim_emodt(dev, &trim, p), SGX_PAGE_NOT_MODIFIABLE);
-    sim_page(dev, 0x1000)->state = PAGE_VALID;                          /* accepted */
-    assert_int_equal(sim_emodt(dev, &tcs, p), SGX_PAGE_NOT_MODIFIABLE); /* TCS to TRIM only */
+    sim_page(dev, 0x1000)->state = PAGE_VALID;         /* accepted */
+    assert_int_equal(sim_emodt(dev, &tcs, p), SIM_PF); /* TCS to TRIM only */
+    assert_int_equal(sim_emodpr(dev, &r, p), SIM_PF);  /* PT_REG only */
     assert_int_equal(sim_emodt(dev, &trim, p), SGX_SUCCESS);
+    assert_int_equal(sim_emodpr(dev, &r, p), SGX_PAGE_NOT_MODIFIABLE);
     sim_page(dev, 0x1000)->state = PAGE_VALID;
-    assert_int_equal(sim_emodt(dev, &trim, p), SGX_PAGE_NOT_MODIFIABLE);
+    assert_int_equal(sim_emodt(dev, &trim, p), SIM_PF);
+    assert_int_equal(sim_emodpr(dev, &r, p), SIM_PF); /* how Linux sees that it was accepted */
     close_device(dev);
 }
 
@@ -559,6 +562,8 @@ static void test_sgx2_ioctls(void **state)
     RESTRICT(-EFAULT, .offset = 0, .length = 4096, .permissions = 1); /* no page */
     TYPES(-EINVAL, .offset = 0x1000, .length = 4096, .page_type = SGX_PT_REG);
     TYPES(-EINVAL, .offset = 0x1000, .length = 4096, .page_type = SGX_PT_TRIM, .count = 7);
+    sim_page(dev, 0x1000)->max = PROT_READ;
+    TYPES(-EPERM, .offset = 0x1000, .length = 4096, .page_type = SGX_PT_TCS);
     TYPES(-EFAULT, .offset = 0, .length = 4096, .page_type = SGX_PT_TRIM);
     REMOVE(-EINVAL, .offset = 0x1000, .length = 5);
     REMOVE(-EINVAL, .offset = 0x1000, .length = 4096, .count = 1);

@@ -280,29 +280,15 @@ static int ioctl_provision(struct sgxsim *dev, const struct sgx_enclave_provisio
 
 /* --- changing (SGX2) ------------------------------------------------------------------------- */
 
-/* An IPI to every thread inside since before this epoch: each leaves the enclave once. One whose
- * signals are blocked does not; it is given up after a second, and EACCEPT will say
- * SGX_NOT_TRACKED. */
-static void kick_out(struct sgxsim *dev)
+/* sgx_enclave_etrack: an IPI only if the last tracking is not complete. Who is still inside from
+ * before this one makes EACCEPT say SGX_NOT_TRACKED, here as on hardware, until it leaves or is
+ * interrupted. */
+static int track(struct sgxsim *dev)
 {
-    for (const struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
-        for (int i = 0; i < 5000 && t->inside && t->dev == dev && t->epoch < dev->epoch; i++) {
-            sim_kick(t);
-            sim_unlock(dev); /* it may be waiting for us in a leaf */
-            usleep(i < 100 ? 20 : 200);
-            sim_lock(dev);
-        }
-    }
-}
-
-/* sgx_enclave_etrack, and the IPIs after it. */
-static void shoot_down(struct sgxsim *dev)
-{
-    if (sim_etrack(dev) == SGX_PREV_TRK_INCMPL) {
-        kick_out(dev);
-        (void)sim_etrack(dev);
-    }
-    kick_out(dev);
+    if (sim_etrack(dev) == SGX_SUCCESS)
+        return 0;
+    sim_kick_out(dev);
+    return sim_etrack(dev) == SGX_SUCCESS ? 0 : -EFAULT;
 }
 
 static int check_sgx2_range(const struct sgxsim *dev, uint64_t offset, uint64_t length)
@@ -344,10 +330,10 @@ static int ioctl_restrict(struct sgxsim *dev, struct sgx_enclave_restrict_permis
             break;
         }
         sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
+        if ((ret = track(dev)) != 0)
+            break;
     }
     arg->count = done;
-    if (done > 0)
-        shoot_down(dev);
     return ret;
 }
 
@@ -385,11 +371,14 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
             ret = -EFAULT;
             break;
         }
-        p->max = arg->page_type == SGX_PT_TCS ? PROT_READ | PROT_WRITE : p->max;
+        if (arg->page_type == SGX_PT_TCS) {
+            p->max = PROT_READ | PROT_WRITE;
+            sim_kick_out(dev); /* its PTE went: a TLB shoot-down */
+        }
+        if ((ret = track(dev)) != 0)
+            break;
     }
     arg->count = done;
-    if (done > 0)
-        shoot_down(dev);
     return ret;
 }
 
@@ -419,6 +408,7 @@ static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg
             break;
         }
         sim_epc_give(dev, offset);
+        sim_kick_out(dev);
     }
     arg->count = done;
     return ret;

@@ -279,8 +279,10 @@ int sim_emodpr(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr
         return ret;
     if (!dev->initialized)
         return SIM_GP;
-    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0 || p->type != SGX_PT_REG)
+    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0)
         return SGX_PAGE_NOT_MODIFIABLE;
+    if (p->type != SGX_PT_REG)
+        return SIM_PF;
     p->perm &= info->flags & SGX_SECINFO_RWX;
     p->state |= PAGE_PR;
     p->epoch = dev->epoch;
@@ -301,8 +303,10 @@ int sim_emodt(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr)
         return SIM_GP;
     /* PT_REG may become TCS or TRIM, PT_TCS only TRIM. */
     bool may = p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && type == SGX_PT_TRIM);
-    if (!may || (p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0)
+    if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0)
         return SGX_PAGE_NOT_MODIFIABLE;
+    if (!may)
+        return SIM_PF;
     p->state = (uint8_t)((p->state & ~PAGE_PR) | PAGE_MODIFIED);
     p->type = (uint8_t)type;
     p->perm = 0;

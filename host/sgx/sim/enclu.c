@@ -215,6 +215,7 @@ static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *t
     t->gpr->ursp = t->r.rsp;
     t->gpr->urbp = t->r.rbp;
     tcs->aep = t->r.rcx;
+    t->entries++;
     do {
         epoch = dev->epoch;
         t->epoch = epoch;

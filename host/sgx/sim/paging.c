@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* The lock is held with signals blocked: a handler that faulted in an enclave would wait for us. */
 void sim_enter(struct sgxsim *dev, sigset_t *mask)
@@ -113,6 +114,21 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
     return SIM_FAULT_RETRY;
 }
 
+/* An interrupt for every thread inside, as IPIs and TLB shoot-downs are: each leaves the enclave
+ * once. One whose signals are blocked does not, and is given up after a second. */
+void sim_kick_out(struct sgxsim *dev)
+{
+    for (const struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
+        uint64_t entries = t->entries;
+        for (int i = 0; i < 5000 && t->inside && t->dev == dev && t->entries == entries; i++) {
+            sim_kick(t);
+            sim_unlock(dev); /* it may be waiting for us in a leaf */
+            usleep(i < 100 ? 20 : 200);
+            sim_lock(dev);
+        }
+    }
+}
+
 /* --- mappings -------------------------------------------------------------------------------- */
 
 /* sgx_encl_may_map: no more than each page that is there was added with. */
@@ -164,9 +180,12 @@ int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot)
         return -EINVAL;
     uint64_t start = addr - dev->base, end = start + size;
     sim_enter(dev, &mask);
+    bool less = false;                                 /* a shoot-down follows */
     for (uint64_t at = start; ret == 0 && at < end;) { /* holes in it are -ENOMEM */
-        if (sim_vma_prot(dev, at) < 0)
+        int old = sim_vma_prot(dev, at);
+        if (old < 0)
             ret = -ENOMEM;
+        less |= (old & ~prot) != 0;
         unsigned i = 0;
         while (i < dev->vma_count && dev->vmas[i].end <= at)
             i++;
@@ -178,6 +197,8 @@ int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot)
         ret = sim_vma_set(dev, start, end, prot);
     if (ret == 0)
         sim_epc_sync(dev, start, size);
+    if (ret == 0 && less)
+        sim_kick_out(dev);
     sim_leave(dev, &mask);
     return ret;
 }
@@ -194,6 +215,8 @@ int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size)
         ret = -errno;
     if (ret == 0)
         ret = sim_vma_set(dev, addr - dev->base, addr - dev->base + size, -1);
+    if (ret == 0)
+        sim_kick_out(dev);
     sim_leave(dev, &mask);
     return ret;
 }

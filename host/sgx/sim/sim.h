@@ -114,6 +114,7 @@ struct sim_thread {
     uint64_t tcs_addr;
     struct sgx_gprsgx *gpr; /* of the current SSA frame */
     _Atomic uint32_t epoch; /* tracking epoch in which it entered */
+    _Atomic uint64_t entries;
 
     uint8_t *frame; /* XSAVE area of the signal frame, or NULL: the live registers */
     void *fpu;      /* where live registers wait while C code uses them */
@@ -222,10 +223,11 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
                const uint8_t data[64], struct sgx_report *report);
 int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16]);
 
-/* paging.c: dev->lock with signals blocked; EPC pages, at need somebody else's (0, -ENOMEM); and
- * what the kernel's fault handler does, with dev->lock held. */
+/* paging.c: dev->lock with signals blocked; IPIs; EPC pages, at need somebody else's (0, -ENOMEM);
+ * and what the kernel's fault handler does, with dev->lock held. */
 void sim_enter(struct sgxsim *dev, sigset_t *mask);
 void sim_leave(struct sgxsim *dev, const sigset_t *mask);
+void sim_kick_out(struct sgxsim *dev);
 int sim_take_page(struct sgxsim *dev);
 int sim_bring_back(struct sgxsim *dev, uint64_t offset);
 enum sim_fault_result {
