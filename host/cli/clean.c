@@ -43,8 +43,8 @@ int cmd_clean(int argc, char **argv)
         struct sh_error one = {0};
         int r = sh_instance_open_id(&store, ids.v[i], &instance, &one);
         bool useless = r == -EBADMSG;
+        cleanup_close int lock = -1; /* until it is gone: nobody starts it meanwhile */
         if (!r) {
-            cleanup_close int lock = -1;
             bool stopped = instance.state.state == SH_STATE_DEAD ||
                            (all && instance.state.state == SH_STATE_EXITED);
             useless = stopped && !sh_instance_lock(&instance, &lock);

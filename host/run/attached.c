@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "host/run/allowed.h"
 #include "host/run/terminal.h"
 #include "lib/bytes.h"
 
@@ -98,6 +99,13 @@ static void forward(struct pump *p, int number)
             p->detached = true;
             return;
         }
+    }
+    struct sh_error ignored = {0};
+    if (number == SIGHUP && sh_policy_signal(p->a->config, SIGHUP, &ignored)) {
+        /* Our terminal is gone, and the workload may not be told so: it runs on without us. */
+        *p->status = 128 + SIGHUP;
+        p->detached = true;
+        return;
     }
     sh_frame_put_u32(&p->out, SH_FRAME_SIGNAL, 0, 0, (uint32_t)number);
 }
@@ -332,6 +340,8 @@ static void poll_once(struct pump *p)
         return;
     if (f[AT_SIGNAL].revents)
         take_signals(p);
+    if (p->detached)
+        return;
     if (f[AT_OUT].revents & POLLOUT)
         write_output(p, 0);
     else if (f[AT_OUT].revents & POLLNVAL)

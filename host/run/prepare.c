@@ -149,28 +149,21 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
-/* Points p->vm at the files of image and instance. */
+/* Points p->vm at the image's files. */
 static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
-                       const struct sh_instance_config *c, const char *instance_id,
-                       struct sh_error *err)
+                       const struct sh_instance_config *c, struct sh_error *err)
 {
-    const char *base = p->image.path, *store = p->store->path;
+    const char *base = p->image.path;
     p->paths[0] = sh_format("%s/base/vmlinux", base);
     p->paths[1] = sh_format("%s/base/bzImage", base);
     p->paths[2] = sh_format("%s/base/initramfs", base);
     p->paths[3] = sh_format("%s/root.img", base);
-    p->paths[4] = sh_format("%s/instances/%s/config.disk", store, instance_id);
-    p->paths[5] = sh_format("%s/instances/%s/console.log", store, instance_id);
     p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
-    for (size_t i = 0; i < c->mount_count; i++)
-        p->shares[i] = (struct sh_vm_share){c->mounts[i].source, c->mounts[i].read_only};
     p->vm = (struct sh_vm_config){
         .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
         .vmlinux = p->paths[0], .bzimage = p->paths[1], .initramfs = p->paths[2],
-        .root_image = p->paths[3], .config_disk = p->paths[4],
+        .root_image = p->paths[3],
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
-        .console_path = c->debug ? p->paths[5] : NULL,
-        .ports = c->ports, .port_count = c->port_count,
         .shares = p->shares, .share_count = c->mount_count,
         .channel_fd = -1, .simtd_fd = -1,
     };
@@ -178,6 +171,21 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
     (void)sh_unhex(p->vm.launch_digest, 48, c->launch_digest);
     return 0;
+}
+
+/* The rest of p->vm, once there is an instance. */
+static void name_instance(struct sh_prepared *p)
+{
+    const struct sh_instance_config *c = &p->instance.config;
+    p->paths[4] = sh_format("%s/instances/%s/config.disk", p->store->path, c->id);
+    p->paths[5] = sh_format("%s/instances/%s/console.log", p->store->path, c->id);
+    p->vm.name = c->name;
+    p->vm.config_disk = p->paths[4];
+    p->vm.console_path = c->debug ? p->paths[5] : NULL;
+    p->vm.ports = c->ports;
+    p->vm.port_count = c->port_count;
+    for (size_t i = 0; i < c->mount_count; i++)
+        p->shares[i] = (struct sh_vm_share){c->mounts[i].source, c->mounts[i].read_only};
 }
 
 static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch,
@@ -192,58 +200,56 @@ static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch
                                    p->image.manifest_size, launch->data, launch->size, err);
 }
 
-static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_launch *l,
-                struct sh_instance_config *c, struct sh_error *err)
+/* Command, environment and the rest as config and launch config; nothing is made yet. */
+static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
+                        const struct sh_tee *tee, struct sh_instance_config *c,
+                        struct sh_buffer *launch, struct sh_error *err)
+{
+    struct sh_launch l = {0};
+    uint8_t digest[48];
+    cleanup_free char *broker = NULL;
+    int r = describe(o, &p->image.manifest, c, &l, err);
+    if (!r && o->broker && !c->network)
+        r = sh_fail(err, -EINVAL, "-i needs a network, and the image says it has none; add --network "
+                                  "user");
+    if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, true, err)))
+        r = -EINVAL;
+    if (!r)
+        r = sh_launch_write(&l, launch, digest, err);
+    sh_launch_free(&l);
+    if (r)
+        return r;
+    memcpy(c->image, p->image.id, sizeof(c->image));
+    c->tee = sh_strdup(tee->name);
+    c->simulated = tee->simulated;
+    sh_hex(c->launch_digest, digest, sizeof(digest));
+    return 0;
+}
+
+/* Everything that can fail for want of something on this host fails before there is an instance. */
+static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
 {
     const struct sh_tee *tee;
-    uint8_t digest[48];
+    struct sh_instance_config c = {0};
     struct sh_buffer launch = {0};
     int r = find_tee(o->tee, &tee, err);
     if (!r)
         r = check_policy(o, p->image.manifest.policy, err);
     if (!r)
-        r = describe(o, &p->image.manifest, c, l, err);
-    cleanup_free char *broker = NULL;
-    if (!r && o->broker) {
-        if (!c->network)
-            r = sh_fail(err, -EINVAL, "-i needs a network, and the image says it has none; add "
-                                      "--network user");
-        else if (!(broker = sh_broker_url(o->broker, true, err)))
-            r = -EINVAL;
-        l->broker = broker;
-    }
+        r = describe_all(p, o, tee, &c, &launch, err);
     if (!r)
-        r = sh_launch_write(l, &launch, digest, err);
+        r = describe_vm(p, tee, &c, err);
+    if (!r)
+        r = sh_vm_prepare(&p->vm, err);
     if (!r) {
-        memcpy(c->image, p->image.id, sizeof(c->image));
-        c->tee = sh_strdup(tee->name);
-        c->simulated = tee->simulated;
-        sh_hex(c->launch_digest, digest, sizeof(digest));
-        /* Missing QEMU or firmware must show before there is an instance. */
-        struct sh_vm_config probe = {.tee = tee, .boot = c->boot, .firmware = c->firmware,
-                                     .memory = c->memory, .cpus = c->cpus, .channel_fd = -1, .simtd_fd = -1};
-        cleanup_free char *vmlinux = sh_format("%s/base/vmlinux", p->image.path);
-        cleanup_free char *bzimage = sh_format("%s/base/bzImage", p->image.path);
-        cleanup_free char *initramfs = sh_format("%s/base/initramfs", p->image.path);
-        probe.vmlinux = vmlinux;
-        probe.bzimage = bzimage;
-        probe.initramfs = initramfs;
-        r = sh_vm_prepare(&probe, err);
-        if (!r)
-            r = sh_instance_create(p->store, c, &p->instance, &p->lock_fd, err);
+        r = sh_instance_create(p->store, &c, &p->instance, &p->lock_fd, err);
         p->instance_open = !r;
-        if (!r)
-            r = describe_vm(p, tee, &p->instance.config, p->instance.config.id, err);
-        if (!r) {
-            p->vm.qemu = probe.qemu;
-            p->vm.firmware = probe.firmware;
-            p->vm.kvm = probe.kvm;
-            p->vm.quote_socket = probe.quote_socket;
-            p->vm.cbit_position = probe.cbit_position;
-            p->vm.reduced_phys_bits = probe.reduced_phys_bits;
-            r = write_new_files(p, &launch, err);
-        }
     }
+    if (!r) {
+        name_instance(p);
+        r = write_new_files(p, &launch, err);
+    }
+    sh_instance_config_free(&c);
     sh_buffer_free(&launch);
     return r;
 }
@@ -252,15 +258,9 @@ int sh_prepare_new(struct sh_store *store, const struct sh_run_options *o, struc
                    struct sh_error *err)
 {
     *p = (struct sh_prepared){.store = store, .lock_fd = -1, .is_new = true};
-    struct sh_instance_config c = {0};
-    struct sh_launch l = {0};
     int r = sh_image_open(store, o->image, &p->image, err);
     p->image_open = !r;
-    if (!r)
-        r = make(p, o, &l, &c, err);
-    sh_launch_free(&l);
-    sh_instance_config_free(&c);
-    return r;
+    return r ? r : make(p, o, err);
 }
 
 int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,
@@ -281,7 +281,9 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
     if (!r)
         r = sh_ports_check(p->instance.config.ports, c->port_count, err);
     if (!r)
-        r = describe_vm(p, tee, c, c->id, err);
+        r = describe_vm(p, tee, c, err);
+    if (!r)
+        name_instance(p);
     return r ? r : sh_vm_prepare(&p->vm, err);
 }
 

@@ -133,6 +133,35 @@ for i in 1 2 3; do kill -INT ${child:-$pid}; sleep 0.2; done; wait $pid
 same "three ^C kill" $? 137
 "$SHELTER" rm --all >/dev/null 2>&1
 
+# --- logs ---
+fake late:2
+"$SHELTER" run -d --name slow plain >/dev/null 2>&1
+timeout 20 "$SHELTER" logs -f slow >"$T/o"
+same "logs -f ends with the workload" "$?/$(tr '\n' ' ' <"$T/o")" "0/first second "
+"$SHELTER" logs -t slow | grep -qE '^20[0-9-]+T[0-9:.]+Z second$' && ok "logs -t" || not_ok "logs -t: $("$SHELTER" logs -t slow)"
+sleep 1.1; now=$(date +%s)
+same "logs --since now" "$("$SHELTER" logs --since "$now" slow)" ""
+same "logs --since before" "$("$SHELTER" logs --since 1h slow | wc -l)" 2
+fake flood:60000000
+"$SHELTER" run --name loud plain </dev/null >/dev/null 2>&1
+kb=$(du -sk "$SHELTER_STORE"/instances/"$(field loud id)" | cut -f1)
+[ "$kb" -le 33000 ] && ok "the log is bounded" || not_ok "the log is bounded: $kb kB"
+same "its newest part is there" "$("$SHELTER" logs loud | tail -c 15 | wc -c)" 15
+"$SHELTER" rm slow loud >/dev/null
+
+# --- odd places ---
+long=$T/$(printf 'd%.0s' $(seq 200))
+mkdir "$long" && cp -r "$SHELTER_STORE/images" "$SHELTER_STORE/tags" "$long/"
+fake obey
+SHELTER_STORE=$long check "a store with a long path" sh -c "'$SHELTER' run -d --name far plain && '$SHELTER' stop far && '$SHELTER' rm far"
+fake cat
+"$SHELTER" run --name again plain </dev/null >/dev/null 2>&1
+same "start -a feeds stdin again" "$(echo twice | timeout 20 "$SHELTER" start -a again 2>/dev/null)" twice
+"$SHELTER" rm again >/dev/null
+tests/pty_run.py 20 'expect:up' 'signal:1' -- sh -c "FAKE_GUEST=obey exec '$SHELTER' run --name hup plain" >"$T/o" 2>&1
+same "a terminal that hangs up leaves the instance running" "$(tr -d '\r' <"$T/o" | grep -c '^status 129$')/$(state hup)" "1/running None"
+"$SHELTER" rm -f hup >/dev/null
+
 # --- exec ---
 fake exec
 "$SHELTER" run -d --name x open >/dev/null 2>&1
