@@ -127,6 +127,23 @@ static int sync_folder(int dir_fd)
     return 0;
 }
 
+/* Swaps two names; where the file system cannot do that at once, the store's lock hides the steps.
+ */
+static int exchange(int dir_fd, const char *a, const char *b)
+{
+    cleanup_free char *spare = sh_format("%s-old", a);
+    if (!renameat2(dir_fd, a, dir_fd, b, RENAME_EXCHANGE))
+        return 0;
+    if (errno != EINVAL || renameat(dir_fd, b, dir_fd, spare))
+        return -errno;
+    if (renameat(dir_fd, a, dir_fd, b)) {
+        int r = -errno;
+        renameat(dir_fd, spare, dir_fd, b);
+        return r;
+    }
+    return renameat(dir_fd, spare, dir_fd, a) ? -errno : 0;
+}
+
 int sh_work_install(struct sh_work *work, const char *id, bool replace, struct sh_error *err)
 {
     struct sh_store *store = work->store;
@@ -152,9 +169,9 @@ int sh_work_install(struct sh_work *work, const char *id, bool replace, struct s
                 "values; remove that first: shelter rmi %.12s",
                 id, id);
         /* The old folder takes our temporary name; it goes away when nobody uses it any more. */
-        if (renameat2(store->dir_fd, work->name, store->dir_fd, path, RENAME_EXCHANGE))
-            return sh_fail_errno(err, -errno, "cannot put the image into the store %s",
-                                 store->path);
+        r = exchange(store->dir_fd, work->name, path);
+        if (r)
+            return sh_fail_errno(err, r, "cannot put the image into the store %s", store->path);
         if (!flock(old, LOCK_EX | LOCK_NB))
             sh_remove_tree(store->dir_fd, work->name);
         *work->name = 0;

@@ -184,6 +184,63 @@ static void test_references(void **state)
     sh_store_close(&store);
 }
 
+static void base_is(int dir_fd, const char *want)
+{
+    struct sh_error err = {0};
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(sh_read_file(dir_fd, "base/bzImage", 4096, &data, &size, &err), 0);
+    assert_string_equal((char *)data, want);
+    free(data);
+}
+
+static void test_another_base(void **state)
+{
+    struct sh_store store;
+    struct sh_image before, after;
+    struct sh_error err = {0};
+    char one[SH_ID_TEXT_SIZE], two[SH_ID_TEXT_SIZE], path[128];
+    struct sh_strings tags = {0}, report = {0};
+    FILE *saved = tmpfile();
+    assert_int_equal(build("one", "b", one, &err), 0);
+    assert_int_equal(sh_store_open(&store, &err), 0);
+    assert_int_equal(sh_image_save(&store, "b", fileno(saved), NULL, &err), 0);
+    assert_int_equal(sh_image_open(&store, "b", &before, &err), 0);
+
+    /* The same workload with a new kernel: one identity, another base. */
+    snprintf(path, sizeof(path), "%s/base/bzImage", folder);
+    assert_int_equal(sh_write_file(AT_FDCWD, path, "newer", 5, 0644, &err), 0);
+    assert_int_equal(build("one", "b", two, &err), 0);
+    assert_string_equal(one, two);
+    assert_int_equal(sh_image_open(&store, "b", &after, &err), 0);
+    base_is(before.dir_fd, "bzImage"); /* whoever uses the old one keeps it */
+    base_is(after.dir_fd, "newer");
+    assert_int_equal(count_in("images"), 1);
+    assert_int_equal(count_in("tmp"), 1);
+
+    /* An archive does not do that. */
+    lseek(fileno(saved), 0, SEEK_SET);
+    assert_int_equal(sh_image_load(&store, fileno(saved), "saved", NULL, two, &tags, &err),
+                     -EEXIST);
+    assert_non_null(strstr(err.text, "rmi"));
+    sh_image_close(&before);
+    sh_image_close(&after);
+    sh_strings_free(&tags);
+    err.text[0] = 0;
+    assert_int_equal(sh_store_remove(&store, "b", false, &report, &err), 0);
+    lseek(fileno(saved), 0, SEEK_SET);
+    assert_int_equal(sh_image_load(&store, fileno(saved), "saved", NULL, two, &tags, &err), 0);
+    assert_int_equal(sh_image_open(&store, "b", &after, &err), 0);
+    base_is(after.dir_fd, "bzImage");
+    sh_image_close(&after);
+    assert_int_equal(count_in("tmp"), 0);
+    assert_int_equal(count_in("base"), 3);
+    sh_strings_free(&tags);
+    sh_strings_free(&report);
+    fclose(saved);
+    sh_store_close(&store);
+}
+
 static void test_leftovers(void **state)
 {
     char path[300], id[SH_ID_TEXT_SIZE];
@@ -341,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tags),
         cmocka_unit_test_setup_teardown(test_references, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_another_base, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_leftovers, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_many_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_killed, make_folder, remove_folder),

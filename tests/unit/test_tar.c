@@ -274,6 +274,49 @@ static void test_whiteouts(void **state)
     sh_tree_free(&t);
 }
 
+static void test_acl(void **state)
+{
+    /* getfattr's bytes of: user::rw-, user:1000:r--, group::r--, group:5:rwx, mask::rwx, other::---
+     */
+    static const uint8_t want[] = {
+        2,  0, 0, 0, 1,    0,    6,    0,    0xff, 0xff, 0xff, 0xff, 2,    0,    4,    0,   0xe8, 3,
+        0,  0, 4, 0, 4,    0,    0xff, 0xff, 0xff, 0xff, 8,    0,    7,    0,    5,    0,   0,    0,
+        16, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, 32,   0,    0,    0,    0xff, 0xff, 0xff, 0xff};
+    struct sh_buffer b = {0};
+    struct sh_tree t = new_tree();
+    struct sh_error err = {0};
+    struct archive *a = archive_write_new();
+    struct archive_entry *e = archive_entry_new();
+    int kind = ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
+    archive_write_set_format_pax(a);
+    archive_write_open(a, &b, NULL, grow, NULL);
+    archive_entry_set_pathname(e, "f");
+    archive_entry_set_filetype(e, AE_IFREG);
+    archive_entry_set_perm(e, 0670);
+    archive_entry_acl_add_entry(e, kind, 7, ARCHIVE_ENTRY_ACL_GROUP, 5, "five");
+    archive_entry_acl_add_entry(e, kind, 6, ARCHIVE_ENTRY_ACL_USER_OBJ, -1, "");
+    archive_entry_acl_add_entry(e, kind, 4, ARCHIVE_ENTRY_ACL_USER, 1000, "somebody");
+    archive_entry_acl_add_entry(e, kind, 4, ARCHIVE_ENTRY_ACL_GROUP_OBJ, -1, "");
+    archive_entry_acl_add_entry(e, kind, 7, ARCHIVE_ENTRY_ACL_MASK, -1, "");
+    archive_entry_acl_add_entry(e, kind, 0, ARCHIVE_ENTRY_ACL_OTHER, -1, "");
+    archive_entry_xattr_add_entry(e, "user.binary", "\0\xff=\n", 4);
+    assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
+    archive_entry_free(e);
+    archive_write_close(a);
+    archive_write_free(a);
+    assert_int_equal(read_bytes(&t, b.data, b.size, false, &err), 0);
+    sh_buffer_free(&b);
+    struct sh_inode *i = sh_tree_find(&t, "f");
+    assert_int_equal(i->xattr_count, 2);
+    assert_int_equal(i->xattrs[0].index, SH_EROFS_XATTR_USER);
+    assert_int_equal(i->xattrs[0].value_size, 4);
+    assert_memory_equal(i->xattrs[0].data, "binary\0\xff=\n", 10);
+    assert_int_equal(i->xattrs[1].index, SH_EROFS_XATTR_ACL_ACCESS);
+    assert_int_equal(i->xattrs[1].value_size, sizeof(want));
+    assert_memory_equal(i->xattrs[1].data, want, sizeof(want));
+    sh_tree_free(&t);
+}
+
 static void test_folders(void **state)
 {
     /* Names come and go at random; a plain list says what must be there. */
@@ -359,7 +402,7 @@ int main(void)
         cmocka_unit_test(test_plain),     cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_replacing), cmocka_unit_test(test_whiteouts),
         cmocka_unit_test(test_cut),       cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_acl),       cmocka_unit_test(test_noise),
     };
     return cmocka_run_group_tests_name("tar", tests, NULL, NULL);
 }
