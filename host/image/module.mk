@@ -6,5 +6,8 @@ FUZZ_SRC_elf := host/image/elf.c $(FUZZ_BASE)
 FUZZ_SRC_layers := $(addprefix host/image/,tar.c tree.c acl.c erofs.c sink.c progress.c) $(FUZZ_BASE)
 FUZZ_SRC_oci_config := $(addprefix host/image/,oci.c docker.c blobs.c config.c manifest_write.c tar.c \
     tree.c acl.c progress.c) $(FUZZ_BASE)
+FUZZ_SRC_load := $(addprefix host/image/,load.c save.c store.c store_tags.c store_work.c base.c sink.c \
+    interrupt.c progress.c) $(FUZZ_BASE)
+FUZZ_LIBS_load := $(PKG_LIBS)
 FUZZ_LIBS_layers := $(PKG_LIBS)
 FUZZ_LIBS_oci_config := $(PKG_LIBS)
