@@ -77,8 +77,9 @@ int sgx_enclave_create(struct sgx_enclave *e, const struct sgx_driver *driver,
     if (ret == 0 && (ret = patient_ioctl(e, SGX_IOC_ENCLAVE_CREATE, &arg)) != 0) {
         unreserve(e);
         sh_fail_errno(err, ret, "the processor refused to create the enclave (%s)",
-                      ret == -EIO ? "its size, attributes or XFRM are not supported here"
-                                  : "ECREATE");
+                      ret == -EIO || ret == -EINVAL
+                          ? "its size, attributes or XFRM are not supported here"
+                          : "ECREATE");
     }
     if (ret != 0) {
         driver->close(e->dev);
@@ -132,8 +133,11 @@ int sgx_enclave_init(struct sgx_enclave *e, const struct sgx_sigstruct *css, str
                        "signature are not what its SIGSTRUCT says");
     case -EACCES:
         return sh_fail(err, ret,
-                       "the enclave asks for the provisioning key without leave: the "
-                       "user needs access to /dev/sgx_provision");
+                       "the kernel refused an attribute of the enclave: the provisioning key needs "
+                       "access to /dev/sgx_provision, AEX-Notify needs Linux 6.2");
+    case -EINVAL:
+        return sh_fail(err, ret,
+                       "the enclave's SIGSTRUCT demands what this processor has not, or is none");
     default:
         return sh_fail_errno(err, ret, "cannot initialise the enclave");
     }

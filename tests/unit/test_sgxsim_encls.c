@@ -475,6 +475,8 @@ static void test_build_ioctls(void **state)
     assert_int_equal(add(dev, 0, s, 4096, REG | 3, &n), -EINVAL); /* before CREATE */
     assert_int_equal(einit(dev, &css), -EINVAL);
     secs.size = 0x3000;
+    assert_int_equal(create(dev, &secs), -EINVAL);
+    secs.size = 0x1000;
     assert_int_equal(create(dev, &secs), -EIO);
     secs = good_secs();
     assert_int_equal(create(dev, &secs), 0);
@@ -501,6 +503,12 @@ static void test_build_ioctls(void **state)
     assert_int_equal(einit(dev, &css), -EINVAL);
     css.vendor = 0;
     assert_int_equal(einit(dev, &css), -EPERM);
+    css.attributes.flags = css.attribute_mask.flags = SGX_ATTR_CET; /* not on this processor */
+    assert_int_equal(einit(dev, &css), -EINVAL);
+    css.attributes.flags = css.attribute_mask.flags = 0;
+    css.miscselect = css.miscmask = 1u << 30;
+    assert_int_equal(einit(dev, &css), -EINVAL);
+    css.miscselect = css.miscmask = 0;
     close_device(dev);
     /* PROVISIONKEY without leave. */
     dev = open_device(0);

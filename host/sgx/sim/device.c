@@ -152,6 +152,8 @@ static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg
     int ret = fetch(&secs, arg->src, sizeof(secs));
     if (ret != 0)
         return ret;
+    if (secs.size == 0 || (secs.size & (secs.size - 1)) != 0)
+        return -EINVAL;
     struct sgx_pageinfo info = {.srcpge = (uint64_t)&secs, .secinfo = (uint64_t)&secinfo};
     if (sim_ecreate(dev, &info) != SGX_SUCCESS)
         return -EIO;
@@ -236,6 +238,16 @@ static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg
     return ret;
 }
 
+/* A SIGSTRUCT that demands what this processor has not. */
+static bool demands_too_much(const struct sgx_sigstruct *css)
+{
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps);
+    return (css->attributes.flags & css->attribute_mask.flags & ~caps.attributes.flags) != 0 ||
+           (css->attributes.xfrm & css->attribute_mask.xfrm & ~caps.attributes.xfrm) != 0 ||
+           (css->miscselect & css->miscmask & ~caps.miscselect) != 0;
+}
+
 static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
 {
     static const struct sgx_einittoken no_token;
@@ -250,6 +262,8 @@ static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
         return -EINVAL;
     if ((dev->secs.attributes.flags & ~dev->allowed_attributes) != 0)
         return -EACCES;
+    if (demands_too_much(&css))
+        return -EINVAL;
     pthread_mutex_lock(&msr_lock);
     sgx_mrsigner(&css, (uint8_t *)sim_cpu.lepubkeyhash); /* the kernel writes the MSRs */
     ret = sim_einit(dev, &css, &no_token);
