@@ -22,7 +22,7 @@ from guest_host import VM, launch, manifest  # noqa: E402
 FOLDER = sys.argv[1]
 APPLETS = ("sh cat ls echo id ps sleep env stat dd sha256sum grep head tail wc tr true false kill "
            "pwd hostname tty stty mkdir rm touch mknod ifconfig route wget nc ln readlink seq sort "
-           "find chmod pidof awk mount df date test [ sync").split()
+           "find chmod yes pidof awk mount df date test [ sync").split()
 VICTIM = b"block that the host will flip\n"
 CASES = []
 
@@ -193,7 +193,8 @@ def world():
                       "echo w >/opt/noexec && cat /opt/noexec; touch /sys/x; umask; ulimit -n;"
                       "ls -ld /tmp; echo t >/tmp/t; echo s >/dev/shm/s; echo r >/run/r; mount;"
                       "readlink /proc/self/ns/mnt; cat /proc/1/oom_score_adj /proc/self/oom_score_adj;"
-                      "ls /proc/1/root/ ; ls -d /etc/resolv.conf", fields=dict(
+                      "ls /proc/1/root/ ; ls -d /etc/resolv.conf; echo fds; ls /proc/self/fd; echo end",
+                      cpus=2, fields=dict(
                           mount=[struct.pack("<QI", 1 << 20, 0o700) + b"/cache"],
                           limit=[struct.pack("<IIQQ", 7, 0, 333, 444)]))
     text = out.decode()
@@ -209,6 +210,7 @@ def world():
     has("a tmpfs of the manifest", out, r"^tmpfs on /cache type tmpfs \(rw,nosuid,nodev,.*size=1024k,mode=700")
     has("/sys is read-only", out, r"^sysfs on /sys type sysfs \(ro,")
     has("the OOM killer spares PID 1", out, "^-1000\n0$")
+    has("no descriptor of PID 1 is left open", out, "^fds\n0\n1\n2\n3\nend$")
     lacks("no disk in /dev", out, "/dev/vda$")
     lacks("PID 1's root is shut", out, r"^lower$")
 
@@ -366,6 +368,9 @@ def exec_sessions():
         vm.exec(6, ["sh", "-c", "echo started; sleep 1000 & echo left"])
         same("exec: children left behind", struct.unpack("<II", vm.wait_frame(h.EXIT, 6)), (0, 0))
         same("exec: and their output", vm.output(6), b"started\nleft\n")
+        vm.exec(7, ["sh", "-c", "yes & echo first"])
+        same("exec: a child that writes for ever", struct.unpack("<II", vm.wait_frame(h.EXIT, 7)),
+             (0, 0))
         for i in range(10, 10 + 70):
             vm.exec(i, ["sleep", "1000"])
         vm.until(lambda v: sum(f[0] in (h.STARTED, h.REFUSED) and f[2] >= 10
@@ -582,6 +587,10 @@ def lies_config():
     for name, answer in (("wrong magic", bytes(1032)), ("an error", struct.pack(
             "<II", 0x51524454, 5) + bytes(1024))):
         refused(f"TD module answers {name}", "gave no report", td_answer=answer)
+    start = time.monotonic()
+    refused("TD module says nothing", "gave no report", td_answer=b"")
+    tap("and is waited for ten seconds only", time.monotonic() - start < 25)
+    refused("TD module says half", "gave no report", td_answer=bytes(500))
     bad = b"not canonical at all"
     refused("a launch config that is bound, but malformed", "malformed",
             disk=h.config_disk(good, bad), manifest_digest=h.sha384(good), mrconfigid=h.sha384(bad))

@@ -28,6 +28,7 @@ enum guest_state {
 struct guest_out {
     int fd;
     uint64_t credit;
+    size_t taken; /* since the leader ended: what was in the pipe is sent, not more */
 };
 
 struct guest_session {

@@ -12,6 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#define PIPE_SIZE 65536u /* what a pipe holds, by default */
+
 struct guest_session *guest_session_find(struct guest *g, uint16_t id)
 {
     for (size_t i = 0; i < SH_SESSION_MAX; i++)
@@ -290,11 +292,14 @@ static void pump_out(struct guest *g, struct guest_session *s, unsigned i, bool 
             max = (size_t)o->credit;
         uint8_t *p = guest_channel_reserve(&g->channel);
         ssize_t n = read(o->fd, p, max);
-        if (n > 0 && !drop) {
-            o->credit -= (size_t)n;
-            guest_channel_commit(&g->channel, SH_FRAME_DATA, stream, s->id, (size_t)n);
-        } else if (n > 0) {
-            return;
+        if (n > 0) {
+            if (!drop) {
+                o->credit -= (size_t)n;
+                guest_channel_commit(&g->channel, SH_FRAME_DATA, stream, s->id, (size_t)n);
+            }
+            /* A child that was left behind may write for ever. */
+            o->taken += s->state == GUEST_ENDED && s->id ? (size_t)n : 0;
+            over = o->taken >= PIPE_SIZE;
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             over = true; /* a terminal without a slave reads as EIO */
         } else {
