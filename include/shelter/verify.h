@@ -34,9 +34,15 @@ extern "C" {
 
 // Upper bounds: anything larger is refused before it is looked at.
 #define SHELTER_EVIDENCE_SIZE_MAX (256u << 10)
-#define SHELTER_COLLATERAL_SIZE_MAX (8u << 20)
+#define SHELTER_COLLATERAL_SIZE_MAX (2u << 20)
 #define SHELTER_EVENT_LOG_SIZE_MAX (1u << 20)
 #define SHELTER_REPORT_DATA_SIZE 64
+
+// A simulated root names itself by this organizational unit in its subject. Evidence under such a
+// root is simulated: refused unless the root is among the request's `ca` and allow_simulated is set.
+// Simulated SGX and TDX quotes carry a chain of three like real ones: root, a CA, and a leaf whose
+// common name contains "SGX PCK Certificate" and that has the SGX extension.
+#define SHELTER_SIMULATED_OU "Shelter simulated TEE"
 
 enum shelter_evidence_type {
     SHELTER_EVIDENCE_AUTO, // told from the bytes

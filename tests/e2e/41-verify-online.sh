@@ -10,9 +10,9 @@ mkdir "$T/tdx" "$T/snp"
 cat "$T/snp/ask.pem" "$T/snp/ark.pem" >"$T/snp/chain.pem"
 cp "$T/snp/signer.der" "$T/snp/chain.pem" "$T/tdx"
 
-python3 tests/e2e/lying_pcs.py "$T/tdx" "$T/port" &
+python3 tests/e2e/lying_pcs.py "$T/tdx" "$T/port" >"$T/pcs.log" 2>&1 &
 server=$!
-cleanup_hooks+=("kill $server 2>/dev/null")
+cleanup_hooks+=('kill $server 2>/dev/null') # whichever runs at the end
 until_true 10 test -s "$T/port" || { not_ok "the service starts"; exit 1; }
 base=http://127.0.0.1:$(cat "$T/port")
 
@@ -57,7 +57,7 @@ for f in "$T"/cache/*; do sed -i '2s/.*/1000000000/' "$f"; done
 online "an expired cache entry is not used" 2 good --cache "$T/cache"
 
 # AMD's service.
-python3 tests/e2e/lying_pcs.py "$T/snp" "$T/port2" &
+python3 tests/e2e/lying_pcs.py "$T/snp" "$T/port2" >"$T/pcs2.log" 2>&1 &
 server=$!
 until_true 10 test -s "$T/port2" || { not_ok "the second service starts"; exit 1; }
 base=http://127.0.0.1:$(cat "$T/port2")

@@ -39,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == "hits":
             return self.reply(str(hits.get(rest, 0)).encode())
         if rest.startswith("vcek/v1/Milan/"):
-            name = "chain.pem" if rest.endswith("cert_chain") else "signer.der"
+            name = {"cert_chain": "chain.pem", "crl": "amd_crl.der"}.get(rest.split("/")[-1], "signer.der")
             return self.reply(read(name) if mode != "garbage" else b"no certificate")
         key = rest.split("/v4/", 1)[-1]
         if key not in ROUTES:
@@ -96,4 +96,8 @@ port = server.server_address[1]
 with open(portfile + ".tmp", "w") as f:
     f.write(str(port))
 os.rename(portfile + ".tmp", portfile)
-server.serve_forever()
+# Ends with the test that started it, however that ends.
+parent = os.getppid()
+server.timeout = 0.5
+while os.getppid() == parent:
+    server.handle_request()

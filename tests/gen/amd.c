@@ -126,6 +126,7 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
              *ask_key = gen_key(o->rsa ? "RSA" : "P-384");
     EVP_PKEY *key = gen_key("P-384"), *foreign = gen_key("P-384");
     X509 *ark, *ask, *leaf, *named;
+    X509_CRL *crl;
     int size;
 
     snprintf(ark_cn, sizeof(ark_cn), "ARK-%s", products[o->product]);
@@ -140,6 +141,10 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
     make_report(o, key, report);
     *out = (struct gen_snp){.report = gen_blob(report, sizeof(report)), .ask = gen_pem(&ask, 1)};
     out->ark = gen_pem(named ? &named : &ark, 1);
+    crl = gen_crl(ark, o->crl_foreign ? foreign : ark_key, o->crl_early ? gen_now + 1 : 0,
+                  o->crl_expired ? gen_now - 1 : 0, o->crl_revokes ? ask : NULL);
+    out->crl = gen_crl_der(crl);
+    X509_CRL_free(crl);
     size = i2d_X509(leaf, &der);
     GEN_MUST(size > 0);
     out->signer = gen_blob(der, (size_t)size);
@@ -160,4 +165,5 @@ void gen_snp_free(struct gen_snp *g)
     free(g->signer.data);
     free(g->ask.data);
     free(g->ark.data);
+    free(g->crl.data);
 }

@@ -82,6 +82,7 @@ struct gen_snp_options {
     bool ark_foreign, ask_foreign, other_product, tcb_unlike_cert, other_chip, mask_chip,
         cert_expired, cert_early, no_spl, signer_kind, migration_agent, committed_above_current,
         reported_above_committed, simulated_root, unsigned_report;
+    bool crl_foreign, crl_expired, crl_early, crl_revokes;
     uint8_t report_data[64];
 };
 
@@ -90,6 +91,7 @@ struct gen_snp {
     struct gen_blob signer; // DER
     struct gen_blob ask;    // PEM
     struct gen_blob ark;    // PEM
+    struct gen_blob crl;    // DER
 };
 
 void gen_snp(const struct gen_snp_options *o, struct gen_snp *out);

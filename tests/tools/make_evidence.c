@@ -69,6 +69,7 @@ static void snp(struct gen_snp_options o)
     save_blob("signer.der", &g.signer);
     save_blob("ask.pem", &g.ask);
     save_blob("ark.pem", &g.ark);
+    save_blob("amd_crl.der", &g.crl);
     gen_snp_free(&g);
 }
 

@@ -159,6 +159,49 @@ static void test_unnamed_root(void **state)
     gen_snp_free(&g);
 }
 
+// The ARK's CRL from a collateral.json.
+static void test_crl(void **state)
+{
+    static const struct {
+        struct gen_snp_options o;
+        enum shelter_reason want;
+    } cases[] = {
+        {{.version = 3}, SHELTER_R_OK},
+        {{.crl_foreign = true}, SHELTER_R_ROOT_CRL_SIGNATURE},
+        {{.crl_expired = true}, SHELTER_R_CRL_EXPIRED},
+        {{.crl_early = true}, SHELTER_R_CRL_EARLY},
+        {{.crl_revokes = true}, SHELTER_R_CA_REVOKED},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct shelter_collateral *col;
+        struct shelter_verdict *v;
+        struct gen_snp g;
+        char json[16384] = "{\"amd_crl\":\"", chain[8192], why[256];
+
+        gen_snp(&cases[i].o, &g);
+        sh_hex(json + strlen(json), g.crl.data, g.crl.size);
+        strcat(json, "\"}");
+        snprintf(chain, sizeof(chain), "%s%s", g.ask.data, g.ark.data);
+        assert_int_equal(
+            shelter_collateral_parse(json, strlen(json), NULL, 0, &col, why, sizeof(why)), 0);
+        struct shelter_verify_request rq = {.evidence = g.report.data,
+                                            .evidence_size = g.report.size,
+                                            .signer = g.signer.data,
+                                            .signer_size = g.signer.size,
+                                            .ca = chain,
+                                            .ca_size = strlen(chain),
+                                            .collateral = col,
+                                            .time = GEN_TIME};
+        assert_int_equal(shelter_verify(&rq, &v), 0);
+        assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)),
+                            shelter_reason_code(cases[i].want));
+        shelter_verdict_free(v);
+        shelter_collateral_free(col);
+        gen_snp_free(&g);
+    }
+}
+
 static void test_policy(void **state)
 {
     struct gen_snp_options o = {.version = 5};
@@ -300,7 +343,7 @@ int main(void)
         cmocka_unit_test(test_good),         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_policy),
         cmocka_unit_test(test_bytes),        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_unnamed_root),
+        cmocka_unit_test(test_unnamed_root), cmocka_unit_test(test_crl),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

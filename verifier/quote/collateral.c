@@ -222,6 +222,7 @@ int sv_collateral_build(struct shelter_collateral *col, const struct sv_parts *p
     judge_qe_identity(col, parts);
     judge_crl(&col->pck_crl, parts->data[SV_PART_PCK_CRL], parts->size[SV_PART_PCK_CRL]);
     judge_crl(&col->root_crl, parts->data[SV_PART_ROOT_CRL], parts->size[SV_PART_ROOT_CRL]);
+    judge_crl(&col->amd_crl, parts->data[SV_PART_AMD_CRL], parts->size[SV_PART_AMD_CRL]);
     judge_pck_crl(col);
     judge_root_crl(col);
     return 0;
@@ -255,6 +256,7 @@ void shelter_collateral_free(struct shelter_collateral *col)
     sv_qe_identity_free(&col->qe);
     X509_CRL_free(col->pck_crl.crl);
     X509_CRL_free(col->root_crl.crl);
+    X509_CRL_free(col->amd_crl.crl);
     free(col->named_data);
     free(col->hygon);
     free(col);

@@ -30,6 +30,7 @@ struct shelter_collateral {
     struct sv_chain tcb_chain, qe_chain, crl_chain; // signers, leaf first
     X509 *tcb_signer, *qe_signer, *crl_issuer;      // borrowed from pool
     struct sv_crl pck_crl, root_crl;
+    struct sv_crl amd_crl; // of the ARK; its signature is judged with the chain it belongs to
     uint8_t *hygon; // HSK and CEK (hsk_cek.cert), NULL if absent
     size_t hygon_size;
 };
@@ -45,6 +46,7 @@ enum sv_part {
     SV_PART_PCK_CRL,
     SV_PART_PCK_CRL_CHAIN,
     SV_PART_ROOT_CRL,
+    SV_PART_AMD_CRL,
     SV_PART_PCK_CHAIN, // for quotes that only name their PCK
     SV_PART_COUNT
 };

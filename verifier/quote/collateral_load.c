@@ -23,6 +23,7 @@ static const struct {
     {SV_PART_PCK_CRL, "pck_crl.der", "pck_crl"},
     {SV_PART_PCK_CRL_CHAIN, "pck_crl_issuer_chain.pem", "pck_crl_issuer_chain"},
     {SV_PART_ROOT_CRL, "root_ca_crl.der", "root_ca_crl"},
+    {SV_PART_AMD_CRL, "amd_crl.der", "amd_crl"},
     {SV_PART_PCK_CHAIN, "pck_chain.pem", "pck_certificate_chain"},
 };
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))

@@ -167,7 +167,7 @@ static int fetch_cert(const struct fetch *f, const char *url, struct shelter_col
     return rc;
 }
 
-static int fetch_amd(const struct fetch *f, const struct sv_snp *snp,
+static int fetch_amd(const struct fetch *f, const struct sv_snp *snp, struct sv_parts *parts,
                      struct shelter_collateral *col)
 {
     const char *base = f->o->kds_url ? f->o->kds_url : KDS_URL;
@@ -186,6 +186,12 @@ static int fetch_amd(const struct fetch *f, const struct sv_snp *snp,
     snprintf(url, sizeof(url), "%s/%s/v1/%s/cert_chain", base, vlek ? "vlek" : "vcek",
              sv_snp_product_name(snp->product));
     rc = fetch_cert(f, url, col);
+    if (rc)
+        return rc;
+    snprintf(url, sizeof(url), "%s/%s/v1/%s/crl", base, vlek ? "vlek" : "vcek",
+             sv_snp_product_name(snp->product));
+    rc = get(f, CRL, url, NULL, &parts->data[SV_PART_AMD_CRL], &parts->size[SV_PART_AMD_CRL], NULL,
+             NULL);
     // A VLEK lives with its cloud; only its chain is published.
     if (rc || vlek)
         return rc;
@@ -206,7 +212,11 @@ static int fetch(const struct fetch *f, const struct sv_evidence *ev,
         return -ENOENT;
     }
     if (ev->type == SHELTER_EVIDENCE_SNP) {
-        rc = sv_snp_parse(ev->data, ev->size, &snp, scratch) ? -EBADMSG : fetch_amd(f, &snp, col);
+        rc = sv_snp_parse(ev->data, ev->size, &snp, scratch) ? -EBADMSG
+                                                             : fetch_amd(f, &snp, &parts, col);
+        if (!rc)
+            rc = sv_collateral_build(col, &parts);
+        sv_parts_free(&parts);
     } else if (!sv_quote_parse(ev->data, ev->size, &quote, scratch)) {
         rc = fetch_intel(f, &quote, &parts);
         if (!rc)

@@ -136,6 +136,38 @@ static int judge_by_pinned_key(X509 *leaf, const char *issuer, struct shelter_ve
     return 0;
 }
 
+// The ARK's CRL, where there is one: signed by this ARK, in date, and without this intermediate.
+static void judge_crl(const struct sv_crl *c, const struct sv_chain *chain,
+                      struct shelter_verdict *v)
+{
+    X509 *ark = chain->cert[2];
+    X509_REVOKED *entry;
+    char text[32];
+
+    if (!c->piece.present)
+        return;
+    if (c->piece.fault != SHELTER_R_OK) {
+        sv_refuse(v, c->piece.fault, "AMD CRL: %s", c->piece.detail);
+        return;
+    }
+    if (X509_NAME_cmp(X509_CRL_get_issuer(c->crl), X509_get_subject_name(ark)) ||
+        X509_CRL_verify(c->crl, X509_get0_pubkey(ark)) != 1) {
+        sv_refuse(v, SHELTER_R_ROOT_CRL_SIGNATURE, "AMD CRL, ARK");
+        return;
+    }
+    if (v->time < c->this_update) {
+        sv_time_format(c->this_update, text);
+        sv_refuse(v, SHELTER_R_CRL_EARLY, "AMD CRL, valid from %s", text);
+    } else if (v->time > c->next_update) {
+        sv_time_format(c->next_update, text);
+        sv_refuse(v, SHELTER_R_CRL_EXPIRED, "AMD CRL, valid to %s", text);
+    }
+    if (X509_CRL_get0_by_cert(c->crl, &entry, chain->cert[1]) == 1)
+        sv_refuse(v, SHELTER_R_CA_REVOKED, "AMD intermediate");
+    else
+        sv_claim_bool(v, "amd_crl_judged", true);
+}
+
 static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
                        const struct sv_certs *signer, const struct sv_certs *named, bool vlek,
                        bool allow_simulated, struct shelter_verdict *v)
@@ -171,6 +203,8 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     snprintf(v->root, sizeof(v->root), "%s",
              chain.root == SV_ROOT_PINNED ? "pinned" : "named by the caller");
     judge_dates(cn, chain.not_before, chain.not_after, v);
+    if (col)
+        judge_crl(&col->amd_crl, &chain, v);
     return 0;
 }
 

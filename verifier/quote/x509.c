@@ -247,8 +247,8 @@ bool sv_root_simulated(X509 *root)
     if (at < 0)
         return false;
     ou = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-    return ASN1_STRING_length(ou) == (int)strlen(SV_SIMULATED_OU) &&
-           !memcmp(ASN1_STRING_get0_data(ou), SV_SIMULATED_OU, strlen(SV_SIMULATED_OU));
+    return ASN1_STRING_length(ou) == (int)strlen(SHELTER_SIMULATED_OU) &&
+           !memcmp(ASN1_STRING_get0_data(ou), SHELTER_SIMULATED_OU, strlen(SHELTER_SIMULATED_OU));
 }
 
 X509_CRL *sv_crl_parse(const void *data, size_t size)

@@ -54,8 +54,7 @@ int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_cert
                    enum sv_vendor vendor, const struct sv_chain *verified, struct sv_chain *chain);
 
 bool sv_root_pinned(X509 *root, enum sv_vendor vendor);
-// The mark of simulated roots: OU = "Shelter simulated TEE" in the subject.
-#define SV_SIMULATED_OU "Shelter simulated TEE"
+// Whether it carries SHELTER_SIMULATED_OU.
 bool sv_root_simulated(X509 *root);
 
 // PEM, DER or hex of DER. NULL if malformed.
