@@ -18,7 +18,9 @@ $(B)/$(VERIFY_SO): $(VERIFY_OBJ)
 	    $$(pkg-config --libs $(VERIFY_PKGS))
 $(B)/libshelter-verify.a: $(VERIFY_OBJ)
 	@rm -f $@ && ar rcs $@ $^
-$(B)/shelter-verify.pc: VERSION verifier/module.mk
+# Written anew each time: it names the prefix.
+.PHONY: verify-always
+$(B)/shelter-verify.pc: verify-always
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: shelter-verify' 'Description: judges SGX, TDX, SEV-SNP and CSV evidence' \
