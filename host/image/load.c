@@ -99,12 +99,16 @@ static int copy_member(struct loader *l, const char *name, uint64_t want)
         la_ssize_t got = archive_read_data(l->archive, buffer, n);
         if (got <= 0)
             return archive_failed(l);
-        r = sh_write_all(fd, buffer, (size_t)got);
+        /* Zeros become holes again. */
+        bool zero = !buffer[0] && !memcmp(buffer, buffer + 1, (size_t)got - 1);
+        r = zero ? 0 : sh_pwrite_all(fd, buffer, (size_t)got, (off_t)at);
         if (r)
             return sh_fail_errno(l->err, r, "cannot write into the store");
         at += (uint64_t)got;
         sh_progress_show(l->progress, "loading", at, size);
     }
+    if (ftruncate(fd, (off_t)size))
+        return sh_fail_errno(l->err, -errno, "cannot write into the store");
     return 0;
 }
 
