@@ -145,8 +145,7 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
         sh_config_set(&c->user, optarg);
         return 0;
     case OPT_HOSTNAME:
-        sh_config_set(&c->hostname, optarg);
-        return 0;
+        return sh_config_hostname(c, optarg, err);
     case 'p':
         return sh_config_port(c, optarg, err);
     case 'm':
@@ -154,8 +153,7 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
     case OPT_CPUS:
         return sh_config_cpus(c, optarg, err);
     case OPT_NETWORK:
-        sh_config_set(&c->network, optarg);
-        return 0;
+        return sh_config_network(c, optarg, err);
     case OPT_TMPFS:
         return sh_config_mount(c, optarg, err);
     case OPT_ULIMIT:
@@ -171,13 +169,11 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
     case OPT_NO_OUTPUT:
         return sh_config_policy(c, "no-output", err);
     case OPT_BROKER:
-        sh_config_set(&c->broker, optarg);
-        return 0;
+        return sh_config_broker(c, optarg, err);
     case OPT_BROKER_KEY:
         return sh_config_broker_key(c, optarg, err);
     case OPT_SECRET:
-        sh_strings_add(&c->secrets, optarg);
-        return 0;
+        return sh_config_secret(c, optarg, err);
     default: /* 'q' */
         b->quiet = true;
         return 0;

@@ -107,8 +107,7 @@ static int take_port(const struct file *f, const char *s)
 
 static int take_secret(const struct file *f, const char *s)
 {
-    sh_strings_add(&f->build->config.secrets, s);
-    return 0;
+    return sh_config_secret(&f->build->config, s, f->err);
 }
 
 /* "oci:DIR": the path is behind the colon. */
@@ -122,6 +121,21 @@ static int take_image(const struct file *f, const struct sh_toml_item *i)
     free(f->build->image);
     f->build->image = sh_format("%.*s:%s", (int)(colon - i->text), i->text, path);
     return 0;
+}
+
+static int take_hostname(const struct file *f, const char *s)
+{
+    return sh_config_hostname(&f->build->config, s, f->err);
+}
+
+static int take_network(const struct file *f, const char *s)
+{
+    return sh_config_network(&f->build->config, s, f->err);
+}
+
+static int take_broker(const struct file *f, const char *s)
+{
+    return sh_config_broker(&f->build->config, s, f->err);
 }
 
 static int take_broker_key(const struct file *f, const struct sh_toml_item *i)
@@ -149,7 +163,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "env", .each = take_env},
         {.key = "workdir", .text = &c->workdir},
         {.key = "user", .text = &c->user},
-        {.key = "hostname", .text = &c->hostname},
+        {.key = "hostname", .each = take_hostname},
         {.key = "files", .each = take_file},
         {.key = "rootfs", .path = &b->rootfs},
         {.key = "image", .item = take_image},
@@ -158,8 +172,8 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "limits", .each = take_limit},
         {.key = "mounts", .each = take_mount},
         {.key = "ports", .each = take_port},
-        {.key = "network", .text = &c->network},
-        {.key = "broker", .text = &c->broker},
+        {.key = "network", .each = take_network},
+        {.key = "broker", .each = take_broker},
         {.key = "broker_key", .item = take_broker_key},
         {.key = "secrets", .each = take_secret},
     };

@@ -60,6 +60,18 @@ const char *sh_limit_name(uint32_t resource);
 /* "/path", "/path:size=64M,mode=1777": a tmpfs. */
 int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err);
 
+/* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]". */
+int sh_config_network(struct sh_config *c, const char *text, struct sh_error *err);
+
+/* Letters, digits, '-' and '.', at most 64. */
+int sh_config_hostname(struct sh_config *c, const char *text, struct sh_error *err);
+
+/* http:// or https://. */
+int sh_config_broker(struct sh_config *c, const char *text, struct sh_error *err);
+
+/* "NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]". */
+int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err);
+
 /* "512M", "2G"; 1 to 64. */
 int sh_config_memory(struct sh_config *c, const char *text, struct sh_error *err);
 int sh_config_cpus(struct sh_config *c, const char *text, struct sh_error *err);

@@ -140,6 +140,9 @@ static void test_buildfile(void **state)
     static const char text[] =
         "command = \"/bin/a 'b c'\"\nfiles = [\"x\", \"/y:/z\"]\nrootfs = \"r.tar\"\n"
         "image = \"oci:dir:tag\"\npolicy = [\"exec\", \"lock\"]\nports = [80]\n"
+        "hostname = \"h-1.x\"\nnetwork = \"10.0.0.2/24,10.0.0.1,fd00::1\"\n"
+        "broker = \"https://[::1]:8080/\"\n"
+        "secrets = [\"k.pem=kbs:///default/key/1:file\"]\n"
         "[resources]\nmemory = \"64M\"\ncpus = 4\n";
     struct sh_build b = {0};
     struct sh_error err = {0};
@@ -173,6 +176,23 @@ static void test_buildfile(void **state)
                                       "command = \"a 'b\"",
                                       "stop_signal = \"NOPE\"",
                                       "image = \"nocolon\"",
+                                      "network = \"x\"",
+                                      "network = \"10.0.0.1\"",
+                                      "network = \"10.0.0.1/33\"",
+                                      "network = \"10.0.0.1/24,x\"",
+                                      "network = \"10.0.0.1/24,10.0.0.2/24\"",
+                                      "network = \"10.0.0.1/24,\"",
+                                      "hostname = \"a b\"",
+                                      "hostname = \"-a\"",
+                                      "broker = \"ftp://x\"",
+                                      "broker = \"https://\"",
+                                      "broker = \"https://a b\"",
+                                      "secrets = [\"x\"]",
+                                      "secrets = [\"x=kbs:///a/b\"]",
+                                      "secrets = [\"x=kbs:///a/b/c/d\"]",
+                                      "secrets = [\"x=kbs:///a/b/c:other\"]",
+                                      "secrets = [\"../x=kbs:///a/b/c\"]",
+                                      "secrets = [\"x=kbs:////b/c\"]",
                                       "[resources]\ntag = \"x\"",
                                       "broker_key = \"/nowhere\""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
