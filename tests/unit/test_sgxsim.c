@@ -112,42 +112,6 @@ static void test_exceptions(void **state)
     }
 }
 
-static volatile sig_atomic_t traps;
-static volatile uint64_t trap_rip, trap_rax, trap_rbx, trap_xmm, trap_mxcsr, trap_other;
-
-static void on_signal(int sig, siginfo_t *info, void *ctx)
-{
-    const ucontext_t *uc = ctx;
-    const greg_t *r = uc->uc_mcontext.gregs;
-    traps++;
-    trap_rip = (uint64_t)r[REG_RIP];
-    trap_rax = (uint64_t)r[REG_RAX];
-    trap_rbx = (uint64_t)r[REG_RBX];
-    trap_other = (uint64_t)(r[REG_RDX] | r[REG_RSI] | r[REG_RDI] | r[REG_R8] | r[REG_R15]);
-    trap_mxcsr = uc->uc_mcontext.fpregs->mxcsr;
-    const struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
-    trap_xmm = fp->_xmm[15].element[0] | fp->_xmm[0].element[0];
-    errno = sig; /* TLS works in handlers */
-}
-
-/* #BP and #DB are never fixed up: a signal at the AEP (asm/sgx.h; 36.4). */
-static void test_breakpoint(void **state)
-{
-    struct harness h;
-    start(state, &h);
-    struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, old;
-    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &act, &old), 0);
-    traps = 0;
-    struct probe p = {.op = PROBE_INSN, .rbx = INSN_INT3};
-    assert_int_equal(harness_call(&h, 0, &p), 0);
-    assert_int_equal(h.run.function, SGX_EEXIT); /* ERESUME went on behind the breakpoint */
-    assert_int_equal(traps, 1);
-    assert_int_equal(trap_rax, SGX_ERESUME);
-    assert_int_equal(trap_rbx, h.e.base + H_TCS(0));
-    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &old, NULL), 0);
-    finish(&h);
-}
-
 /* Error codes of #PF, and EXINFO (35.9.2.1); the kernel sees pages only (36.3). */
 static void test_page_faults(void **state)
 {
@@ -409,10 +373,10 @@ static void test_spoilt_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_enter_exit),   BOTH(test_syscall_is_ud), BOTH(test_exceptions),
-        BOTH(test_breakpoint),   BOTH(test_page_faults),   BOTH(test_commit_on_demand),
-        BOTH(test_entry_faults), BOTH(test_vdso_contract), BOTH(test_base_zero),
-        BOTH(test_epc_limit),    BOTH(test_changed_byte),  BOTH(test_spoilt_frames),
+        BOTH(test_enter_exit),    BOTH(test_syscall_is_ud),    BOTH(test_exceptions),
+        BOTH(test_page_faults),   BOTH(test_commit_on_demand), BOTH(test_entry_faults),
+        BOTH(test_vdso_contract), BOTH(test_base_zero),        BOTH(test_epc_limit),
+        BOTH(test_changed_byte),  BOTH(test_spoilt_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

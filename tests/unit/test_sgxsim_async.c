@@ -38,6 +38,24 @@ static void on_signal(int sig, siginfo_t *info, void *ctx)
     errno = sig; /* TLS works in handlers */
 }
 
+/* #BP and #DB are never fixed up: a signal at the AEP (asm/sgx.h; 36.4). */
+static void test_breakpoint(void **state)
+{
+    struct harness h;
+    start(state, &h);
+    struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, old;
+    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &act, &old), 0);
+    traps = 0;
+    struct probe p = {.op = PROBE_INSN, .rbx = INSN_INT3};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(h.run.function, SGX_EEXIT); /* ERESUME went on behind the breakpoint */
+    assert_int_equal(traps, 1);
+    assert_int_equal(trap_rax, SGX_ERESUME);
+    assert_int_equal(trap_rbx, h.e.base + H_TCS(0));
+    assert_int_equal(h.e.driver->sigaction(SIGTRAP, &old, NULL), 0);
+    finish(&h);
+}
+
 /* --- interrupts ------------------------------------------------------------------------------ */
 
 static volatile uint64_t stop_flag;
@@ -599,6 +617,7 @@ static void test_addresses_after_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        BOTH(test_breakpoint),
         BOTH(test_interrupts),
         BOTH(test_interrupts_everywhere),
         BOTH(test_single_steps),

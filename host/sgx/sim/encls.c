@@ -10,19 +10,10 @@
 #include "lib/bytes.h"
 #include "verifier/measure/sgx.h"
 
-static bool zero(const void *data, size_t size)
-{
-    const uint8_t *p = data;
-    uint8_t any = 0;
-    for (size_t i = 0; i < size; i++)
-        any |= p[i];
-    return any == 0;
-}
-
 static bool secinfo_is_good(const struct sgx_secinfo *info)
 {
     return (info->flags & SGX_SECINFO_RESERVED) == 0 &&
-           zero(info->reserved, sizeof(info->reserved));
+           sim_zero(info->reserved, sizeof(info->reserved));
 }
 
 /* Not a page of ELRANGE, or not its first byte. */
@@ -64,11 +55,13 @@ static bool secs_is_good(const struct sgx_secs *s)
     if ((uint64_t)s->ssa_frame_size * SGX_PAGE_SIZE < need)
         return false;
     if ((s->attributes.flags & SGX_ATTR_KSS) == 0 &&
-        (!zero(s->configid, sizeof(s->configid)) || s->config_svn != 0))
+        (!sim_zero(s->configid, sizeof(s->configid)) || s->config_svn != 0))
         return false;
     return s->cet_leg_bitmap_offset == 0 && s->cet_attributes == 0 &&
-           zero(s->reserved1, sizeof(s->reserved1)) && zero(s->reserved2, sizeof(s->reserved2)) &&
-           zero(s->reserved3, sizeof(s->reserved3)) && zero(s->reserved4, sizeof(s->reserved4));
+           sim_zero(s->reserved1, sizeof(s->reserved1)) &&
+           sim_zero(s->reserved2, sizeof(s->reserved2)) &&
+           sim_zero(s->reserved3, sizeof(s->reserved3)) &&
+           sim_zero(s->reserved4, sizeof(s->reserved4));
 }
 
 int sim_ecreate(struct sgxsim *dev, const struct sgx_pageinfo *info)
@@ -106,7 +99,7 @@ static bool tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
     if ((dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0)
         known |= SGX_TCS_AEXNOTIFY;
     return (tcs->flags & ~known) == 0 && tcs->ocetssa == 0 && tcs->prevssp == 0 &&
-           zero(tcs->reserved, sizeof(tcs->reserved));
+           sim_zero(tcs->reserved, sizeof(tcs->reserved));
 }
 
 int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
@@ -207,7 +200,7 @@ int sim_einit(struct sgxsim *dev, const struct sgx_sigstruct *css,
     if (sgx_sigstruct_check_format(css) != SGX_SUCCESS)
         return SGX_INVALID_SIG_STRUCT;
     if ((dev->secs.attributes.flags & SGX_ATTR_KSS) == 0 &&
-        (!zero(css->isv_family_id, 16) || !zero(css->isv_ext_prod_id, 16)))
+        (!sim_zero(css->isv_family_id, 16) || !sim_zero(css->isv_ext_prod_id, 16)))
         return SGX_INVALID_SIG_STRUCT;
     if (sgx_sigstruct_check_signature(css) != SGX_SUCCESS)
         return SGX_INVALID_SIGNATURE;

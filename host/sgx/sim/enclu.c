@@ -81,14 +81,6 @@ static int operand(struct sim_thread *t, uint64_t addr, uint64_t size, uint64_t 
     return ret;
 }
 
-static bool zero56(const uint8_t *p)
-{
-    uint8_t any = 0;
-    for (int i = 0; i < 56; i++)
-        any |= p[i];
-    return any == 0;
-}
-
 /* Copies the SECINFO at RBX. */
 static int secinfo_at(struct sim_thread *t, uint64_t addr, uint64_t *flags)
 {
@@ -97,7 +89,7 @@ static int secinfo_at(struct sim_thread *t, uint64_t addr, uint64_t *flags)
     if (ret != 0)
         return ret;
     *flags = *(const volatile uint64_t *)p;
-    if ((*flags & SGX_SECINFO_RESERVED) != 0 || !zero56(((struct sgx_secinfo *)p)->reserved))
+    if ((*flags & SGX_SECINFO_RESERVED) != 0 || !sim_zero(((struct sgx_secinfo *)p)->reserved, 56))
         return gp(t);
     return 0;
 }
@@ -361,12 +353,10 @@ static uint64_t page_flags(const struct sim_page *p)
 /* A page that becomes a TCS must hold one (SDM 38.4, EACCEPT). */
 static bool new_tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
 {
-    uint8_t any = 0;
-    for (unsigned i = 0; i < sizeof(tcs->reserved); i++)
-        any |= tcs->reserved[i];
-    return any == 0 && tcs_is_good(dev, tcs) && (tcs->flags & SGX_TCS_DBGOPTIN) == 0 &&
-           tcs->ossa % SGX_PAGE_SIZE == 0 && tcs->cssa == 0 && tcs->state == 0 && tcs->aep == 0 &&
-           tcs->ocetssa == 0 && tcs->prevssp == 0;
+    return sim_zero(tcs->reserved, sizeof(tcs->reserved)) && tcs_is_good(dev, tcs) &&
+           (tcs->flags & SGX_TCS_DBGOPTIN) == 0 && tcs->ossa % SGX_PAGE_SIZE == 0 &&
+           tcs->cssa == 0 && tcs->state == 0 && tcs->aep == 0 && tcs->ocetssa == 0 &&
+           tcs->prevssp == 0;
 }
 
 static int eaccept_locked(struct sim_thread *t)

@@ -10,15 +10,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-static bool zero(const void *data, size_t size)
-{
-    const uint8_t *p = data;
-    uint8_t any = 0;
-    for (size_t i = 0; i < size; i++)
-        any |= p[i];
-    return any == 0;
-}
-
 /* AES-CMAC (NIST SP 800-38B) with a key of 16 or 32 bytes. 0 or -1. */
 static int cmac(const uint8_t *key, size_t key_size, const void *data, size_t size, uint8_t out[16])
 {
@@ -81,8 +72,9 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
 {
     const struct sgx_secs *s = &dev->secs;
     uint8_t key[16];
-    if (!zero(&target->reserved1, 1) || !zero(target->reserved2, sizeof(target->reserved2)) ||
-        !zero(target->reserved3, sizeof(target->reserved3)) || target->cet_attributes != 0)
+    if (!sim_zero(&target->reserved1, 1) ||
+        !sim_zero(target->reserved2, sizeof(target->reserved2)) ||
+        !sim_zero(target->reserved3, sizeof(target->reserved3)) || target->cet_attributes != 0)
         return SIM_GP;
     memset(r, 0, sizeof(*r));
     memcpy(r->cpusvn, sim_cpu.cpusvn, 16);
@@ -194,7 +186,7 @@ int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8
     const uint32_t known = SGX_KEYPOLICY_MRENCLAVE | SGX_KEYPOLICY_MRSIGNER | SGX_KEYPOLICY_KSS;
     struct dependencies d;
     int ret;
-    if (req->reserved1 != 0 || !zero(req->reserved2, sizeof(req->reserved2)) ||
+    if (req->reserved1 != 0 || !sim_zero(req->reserved2, sizeof(req->reserved2)) ||
         req->cet_attributes_mask != 0 || (req->keypolicy & ~known) != 0)
         return SIM_GP;
     if ((s->attributes.flags & SGX_ATTR_KSS) == 0 &&

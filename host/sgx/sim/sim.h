@@ -143,6 +143,15 @@ _Static_assert(offsetof(struct sim_thread, pending) == T_PENDING, "T_PENDING");
 _Static_assert(offsetof(struct sim_thread, insn) == T_INSN, "T_INSN");
 _Static_assert(offsetof(struct sim_thread, code) == T_CODE, "T_CODE");
 
+static inline bool sim_zero(const void *data, size_t size)
+{
+    const volatile uint8_t *p = data; /* may be memory that the enclave writes */
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++)
+        any |= p[i];
+    return any == 0;
+}
+
 /* A leaf's outcome: an error code of the SDM (>= 0), or a fault. */
 #define SIM_GP (-(int)SGX_VECTOR_GP)
 #define SIM_PF (-(int)SGX_VECTOR_PF)
