@@ -3,9 +3,11 @@
 # run while the enclave's vector registers are live: no vector code in what they are made of.
 SGX_ASM := host/sgx/enter.S host/sgx/sim/entry.S
 HOST_SRC += $(wildcard host/sgx/sim/*.c) $(SGX_ASM)
-SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu))
-$(SIM_GENERAL): WARN += -mgeneral-regs-only -mmemcpy-strategy=rep_8byte:-1:noalign \
+SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu encls epc paging))
+SIM_FLAGS := -mgeneral-regs-only -mmemcpy-strategy=rep_8byte:-1:noalign \
     -mmemset-strategy=rep_8byte:-1:noalign
+$(SIM_GENERAL): WARN += $(SIM_FLAGS)
+$(SIM_GENERAL): ALL_CFLAGS += $(SIM_FLAGS)
 
 # The test enclave: freestanding, one flat image.
 ENCLAVE_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -ffreestanding -fPIE -fno-stack-protector \
