@@ -31,8 +31,7 @@ $(B)/ub/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
 SIM_UB := -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=all
-$(patsubst %,$(B)/ub/host/sgx/sim/%.o,aex enclu): WARN += -mgeneral-regs-only \
-    -mmemcpy-strategy=rep_8byte:-1:noalign -mmemset-strategy=rep_8byte:-1:noalign
+$(patsubst %,$(B)/ub/host/sgx/sim/%.o,aex enclu encls epc paging): WARN += $(SIM_FLAGS)
 $(B)/ub/sgx.a: $(SGX_TEST_SRC:%.c=$(B)/ub/%.o) $(SGX_ASM:%.S=$(B)/ub/%.o)
 	@rm -f $@ && ar rcs $@ $^
 SGXSIM_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_sgxsim*.c))
@@ -49,3 +48,13 @@ $(B)/bench_sgxsim: bench/bench_sgxsim.c $(SGX_TEST_SRC:%.c=$(B)/o/%.o) \
 .PHONY: bench-sgxsim
 bench-sgxsim: $(B)/bench_sgxsim
 	@$<
+
+# The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
+# to the enclave.
+LOADER_SRC := $(wildcard host/sgx/loader/*.c) $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
+    host/base/error.c host/base/util.c host/run/frames.c host/run/fifo.c lib/sha2.c \
+    $(wildcard verifier/measure/sgx*.c)
+$(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
+	$(call say,LD,$@)
+	$(Q)$(CC) -static-pie -fPIE -Wl,--no-warnings -o $@.tmp $^ -lcrypto -lpthread && mv $@.tmp $@
+all: $(B)/sgx-loader

@@ -39,3 +39,14 @@ LIBOS_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_libos*.c))
 $(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/parts.a))
 $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
+
+# The enclave: every byte of it is measured, so that no date and no path may get in.
+SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
+    $(B)/libos/trusted/libos/port_sgx/entry.o
+$(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.lds
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
+	    -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
+	    -Wl,-T,trusted/libos/port_sgx/enclave.lds -o $@.tmp $(filter %.o,$^) && mv $@.tmp $@
+all: $(B)/base/enclave

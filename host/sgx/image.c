@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The enclave's ELF file: checked, walked page by page, measured, signed.
+#include "host/sgx/image.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "host/sgx/sign.h"
+#include "verifier/measure/sgx.h"
+
+#define XFRM_WANTED 0xe7ull /* x87, SSE, AVX, AVX-512 */
+#define SIGN_DATE 0x20260101u
+#define ATTRIBUTES_PINNED                                                                          \
+    (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
+     SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS)
+
+static const Elf64_Ehdr *header(const struct sgx_image *image)
+{
+    return (const Elf64_Ehdr *)image->data;
+}
+
+static const Elf64_Phdr *segment(const struct sgx_image *image, unsigned i)
+{
+    return (const Elf64_Phdr *)(image->data + header(image)->e_phoff) + i;
+}
+
+static bool header_is_good(const struct sgx_image *image)
+{
+    const Elf64_Ehdr *h = header(image);
+    return image->size >= sizeof(*h) && !memcmp(h->e_ident, ELFMAG, SELFMAG) &&
+           h->e_ident[EI_CLASS] == ELFCLASS64 && h->e_machine == EM_X86_64 &&
+           h->e_type == ET_EXEC && h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 &&
+           h->e_phnum <= 64 && h->e_phoff % 8 == 0 && h->e_phoff < image->size &&
+           h->e_phnum * sizeof(Elf64_Phdr) <= image->size - h->e_phoff;
+}
+
+static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
+{
+    uint64_t end = p->p_vaddr + p->p_memsz;
+    return p->p_vaddr % SGX_PAGE_SIZE == 0 && p->p_memsz % SGX_PAGE_SIZE == 0 && p->p_memsz &&
+           end > p->p_vaddr && p->p_vaddr >= SH_ENCLAVE_IMAGE && end <= SH_ENCLAVE_SIZE &&
+           p->p_memsz <= SGX_IMAGE_SIZE_MAX && p->p_filesz <= p->p_memsz &&
+           p->p_offset <= image->size && p->p_filesz <= image->size - p->p_offset &&
+           !((p->p_flags & PF_W) && (p->p_flags & PF_X));
+}
+
+int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struct sh_error *err)
+{
+    *image = (struct sgx_image){.data = data, .size = size, .start = SH_ENCLAVE_IMAGE};
+    unsigned tcs = 0, identity = 0;
+    if (size > SGX_IMAGE_SIZE_MAX || (uint64_t)data % 8 || !header_is_good(image))
+        return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
+    image->end = image->start;
+    for (unsigned i = 0; i < header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = segment(image, i);
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (!segment_is_good(image, p) || p->p_vaddr < image->end)
+            return sh_fail(err, -EINVAL, "base/enclave has a segment that cannot be loaded");
+        image->end = p->p_vaddr + p->p_memsz;
+        if (p->p_flags & SH_SEGMENT_TCS) {
+            image->tcs = p->p_vaddr;
+            tcs += (unsigned)(p->p_memsz / SGX_PAGE_SIZE);
+        }
+        identity += (p->p_flags & SH_SEGMENT_IDENTITY) != 0;
+    }
+    if (tcs != 1 || identity != 1)
+        return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
+    return 0;
+}
+
+static uint64_t secinfo(uint32_t flags)
+{
+    if (flags & SH_SEGMENT_TCS)
+        return SGX_SECINFO_PT(SGX_PT_TCS);
+    return SGX_SECINFO_PT(SGX_PT_REG) | (flags & PF_R ? SGX_SECINFO_R : 0) |
+           (flags & PF_W ? SGX_SECINFO_W : 0) | (flags & PF_X ? SGX_SECINFO_X : 0);
+}
+
+int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDENTITY_SIZE],
+                   sgx_image_page_fn *fn, void *arg, struct sh_error *err)
+{
+    uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
+    int r = 0;
+    for (unsigned i = 0; i < header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = segment(image, i);
+        if (p->p_type != PT_LOAD)
+            continue;
+        for (uint64_t at = 0; !r && at < p->p_memsz; at += SGX_PAGE_SIZE) {
+            uint64_t n = at < p->p_filesz ? p->p_filesz - at : 0;
+            memset(page, 0, sizeof(page));
+            memcpy(page, image->data + p->p_offset + at, n < sizeof(page) ? n : sizeof(page));
+            if (!at && (p->p_flags & SH_SEGMENT_IDENTITY))
+                memcpy(page, identity, SGX_IDENTITY_SIZE);
+            r = fn(arg, p->p_vaddr + at, page, secinfo(p->p_flags), err);
+        }
+    }
+    return r;
+}
+
+int sgx_image_segments(const struct sgx_image *image,
+                       int (*fn)(void *arg, uint64_t offset, uint64_t size, int prot,
+                                 struct sh_error *err),
+                       void *arg, struct sh_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; !r && i < header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = segment(image, i);
+        int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
+                   (p->p_flags & PF_X ? PROT_EXEC : 0);
+        if (p->p_type == PT_LOAD)
+            r = fn(arg, p->p_vaddr, p->p_memsz, prot, err);
+    }
+    return r;
+}
+
+static int measure_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
+                        struct sh_error *err)
+{
+    struct sgx_measure *m = arg;
+    int r = sgx_measure_add(m, offset, flags);
+    if (r)
+        return sh_fail(err, r, "base/enclave has a page that cannot be measured");
+    sgx_measure_extend(m, offset, page);
+    return 0;
+}
+
+int sgx_image_measure(const struct sgx_image *image, const uint8_t identity[SGX_IDENTITY_SIZE],
+                      uint8_t mrenclave[32], struct sh_error *err)
+{
+    struct sgx_measure m;
+    int r = sgx_measure_create(&m, SH_ENCLAVE_SIZE, SH_ENCLAVE_SSA_PAGES);
+    if (r)
+        return sh_fail(err, r, "cannot measure the enclave");
+    r = sgx_image_walk(image, identity, measure_page, &m, err);
+    if (!r)
+        sgx_measure_final(&m, mrenclave);
+    return r;
+}
+
+void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug)
+{
+    *secs = (struct sgx_secs){
+        .size = SH_ENCLAVE_SIZE,
+        .ssa_frame_size = SH_ENCLAVE_SSA_PAGES,
+        .miscselect = SGX_MISC_EXINFO,
+        .attributes = {SGX_ATTR_MODE64BIT | SGX_ATTR_KSS | (debug ? SGX_ATTR_DEBUG : 0),
+                       xfrm & XFRM_WANTED},
+    };
+    /* AVX-512's three components stand or fall together, and on AVX. */
+    if ((secs->attributes.xfrm & 0xe4) != 0xe4)
+        secs->attributes.xfrm &= 7;
+}
+
+int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
+                   const char *key_path, struct sh_error *err)
+{
+    struct sgx_secs secs;
+    EVP_PKEY *key = NULL;
+    sgx_image_secs(&secs, SGX_XFRM_LEGACY, debug);
+    struct sgx_sign_params p = {
+        .attributes = secs.attributes,
+        .attribute_mask = {ATTRIBUTES_PINNED, SGX_XFRM_LEGACY},
+        .miscselect = secs.miscselect,
+        .miscmask = UINT32_MAX,
+        .date = SIGN_DATE,
+        .isv_prod_id = SGX_ISV_PROD_ID,
+        .isv_svn = SGX_ISV_SVN,
+    };
+    memcpy(p.mrenclave, mrenclave, sizeof(p.mrenclave));
+    int r = 0;
+    if (access(key_path, F_OK) && errno == ENOENT) {
+        r = sgx_key_generate(&key, err);
+        if (!r) {
+            struct sh_error made = {0};
+            r = sgx_key_save(key_path, key, &made);
+            EVP_PKEY_free(key);
+            key = NULL;
+            if (r == -EEXIST || (r && !access(key_path, F_OK)))
+                r = 0; /* somebody was faster */
+            else if (r)
+                return sh_fail(err, r, "%s", made.text);
+        }
+    }
+    if (!r)
+        r = sgx_key_load(key_path, &key, err);
+    if (!r)
+        r = sgx_sign(css, &p, key, err);
+    EVP_PKEY_free(key);
+    return r;
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the enclave: pages, signature, mappings, EINIT; and what it finds at its first entry.
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/sgx/loader/loader.h"
+#include "lib/sha2.h"
+#include <shelter/launch.h>
+#include <shelter/manifest.h>
+
+struct bytes {
+    const void *data;
+    uint64_t size;
+};
+
+static int map_file(const char *path, const char *what, uint64_t limit, struct bytes *out,
+                    struct sh_error *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st)) {
+        int e = -errno;
+        if (fd >= 0)
+            close(fd);
+        return sh_fail_errno(err, e, "cannot open the %s %s", what, path);
+    }
+    if (!S_ISREG(st.st_mode) || !st.st_size || (limit && (uint64_t)st.st_size > limit)) {
+        close(fd);
+        return sh_fail(err, -EINVAL, "the %s %s has no possible size", what, path);
+    }
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int e = -errno;
+    close(fd);
+    if (p == MAP_FAILED)
+        return sh_fail_errno(err, e, "cannot map the %s %s", what, path);
+    *out = (struct bytes){p, (uint64_t)st.st_size};
+    return 0;
+}
+
+static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
+                    struct sh_error *err)
+{
+    return sgx_enclave_add(&loader.enclave, offset, page, SGX_PAGE_SIZE, flags, true, err);
+}
+
+static int map_segment(void *arg, uint64_t offset, uint64_t size, int prot, struct sh_error *err)
+{
+    return sgx_enclave_map(&loader.enclave, offset, size, prot, err);
+}
+
+/* Pages that come later may get any rights: the enclave gives them. */
+static int map_all(struct sh_error *err)
+{
+    const struct sgx_image *i = &loader.image;
+    int r = sgx_image_segments(i, map_segment, NULL, err);
+    if (!r)
+        r = sgx_enclave_map(&loader.enclave, SH_ENCLAVE_LOWEST, i->start - SH_ENCLAVE_LOWEST, 7,
+                            err);
+    if (!r)
+        r = sgx_enclave_map(&loader.enclave, i->end, SH_ENCLAVE_SIZE - i->end, 7, err);
+    return r;
+}
+
+static bool has_sha(void)
+{
+    unsigned a, b, c, d, b7;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !__get_cpuid(1, &a, &b, &c, &d))
+        return false;
+    return (b7 >> 29 & 1) && (c >> 19 & 1) && (c >> 9 & 1);
+}
+
+static int sign(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
+                struct sh_error *err)
+{
+    uint8_t mrenclave[32];
+    int r = sgx_image_measure(&loader.image, identity, mrenclave, err);
+    return r ? r : sgx_image_sign(css, mrenclave, loader.options.debug, loader.options.key, err);
+}
+
+static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
+                 struct sh_error *err)
+{
+    const struct loader_options *o = &loader.options;
+    struct sgx_driver_options d = {
+        .strict = o->strict, .epc_pages = o->epc_pages, .key_file = o->fuse_key};
+    struct sgx_driver_caps caps;
+    struct sgx_sigstruct css;
+    struct sgx_secs secs;
+    int r = o->driver->caps(&caps, err);
+    if (r)
+        return r;
+    sgx_image_secs(&secs, caps.attributes.xfrm, o->debug);
+    if (launch->size)
+        sh_sha384(secs.configid, launch->data, launch->size);
+    if (!r)
+        r = sign(identity, &css, err);
+    if (!r)
+        r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
+    if (!r)
+        r = sgx_image_walk(&loader.image, identity, add_page, NULL, err);
+    if (!r)
+        r = map_all(err);
+    return r ? r : sgx_enclave_init(&loader.enclave, &css, err);
+}
+
+int loader_build(struct loader_thread *first, struct sh_error *err)
+{
+    const struct loader_options *o = &loader.options;
+    struct bytes enclave, root, manifest, launch = {0};
+    uint8_t identity[SGX_IDENTITY_SIZE];
+    int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
+    if (!r)
+        r = map_file(o->root, "root image", 0, &root, err);
+    if (!r)
+        r = map_file(o->manifest, "manifest", SH_MANIFEST_SIZE_MAX, &manifest, err);
+    if (!r && o->launch)
+        r = map_file(o->launch, "launch config", SH_LAUNCH_SIZE_MAX, &launch, err);
+    if (!r)
+        r = sgx_image_open(&loader.image, enclave.data, enclave.size, err);
+    if (r)
+        return r;
+    sh_sha384(identity, manifest.data, manifest.size);
+    first->tcs = loader.image.tcs;
+    r = build(identity, &launch, err);
+    struct sh_start *s = (struct sh_start *)first->slot->a;
+    *s = (struct sh_start){
+        .version = SH_START_VERSION,
+        .root = (uint64_t)root.data,
+        .root_size = root.size,
+        .manifest = (uint64_t)manifest.data,
+        .manifest_size = manifest.size,
+        .launch = (uint64_t)launch.data,
+        .launch_size = launch.size,
+        .memory_size = o->memory_size,
+        .hwcap = getauxval(AT_HWCAP),
+        .cpu_count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .flags = (o->trace ? SH_START_TRACE : 0) | (o->stats ? SH_START_STATS : 0) |
+                 (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
+    };
+    return r;
+}

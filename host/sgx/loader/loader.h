@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loader: builds the enclave, enters it with threads of its own and serves its calls. Nothing
+// here is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
+#ifndef HOST_SGX_LOADER_LOADER_H
+#define HOST_SGX_LOADER_LOADER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/base/error.h"
+#include "host/sgx/driver.h"
+#include "host/sgx/image.h"
+
+struct loader_options {
+    const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
+    const char *key, *fuse_key;                     /* may be NULL */
+    const struct sgx_driver *driver;
+    bool strict, debug, trace, stats, verbose;
+    uint64_t memory_size, epc_pages;
+    int channel; /* -1: the enclave's streams are ours */
+    bool tty;
+};
+
+/* A thread of the host, bound to a TCS for good. */
+struct loader_thread {
+    uint64_t tcs;
+    struct sh_slot *slot;
+    _Atomic uint32_t token;   /* a wake-up that was not consumed; futex */
+    _Atomic uint32_t polling; /* in ppoll: wake by `event` */
+    int event;                /* eventfd, or -1 */
+    int tid;
+    _Atomic bool running; /* inside, or being served */
+    bool faulted;         /* the last exit was an exception */
+    struct loader_thread *next;
+};
+
+struct loader {
+    struct loader_options options;
+    struct sgx_enclave enclave;
+    struct sgx_image image;
+    struct loader_thread *_Atomic threads;
+    char last_words[1024]; /* of the LibOS, before the program ran */
+    _Atomic bool started;  /* the program runs */
+};
+extern struct loader loader;
+
+/* load.c: everything up to EINIT; the first thread's slot holds the start block. */
+int loader_build(struct loader_thread *first, struct sh_error *err);
+
+/* thread.c */
+struct loader_thread *loader_thread_new(uint64_t tcs);
+struct loader_thread *loader_thread_find(uint64_t tcs);
+int loader_thread_spawn(uint64_t tcs);
+void loader_thread_run(struct loader_thread *t); /* returns when the enclave's thread ended */
+void loader_thread_wake(struct loader_thread *t);
+void loader_thread_kick(struct loader_thread *t);
+int loader_kicks_init(void);
+/* A signal for the workload: the LibOS takes only those on its list. */
+void loader_signal(int sig);
+
+/* call.c */
+void loader_call(struct loader_thread *t);
+
+/* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
+int loader_handle_fd(uint64_t handle); /* or -EBADF */
+int loader_handle_add(int fd);         /* takes fd; a handle, or -EMFILE */
+int loader_handle_set(int handle, int fd);
+void loader_handle_close(uint64_t handle);
+
+/* end.c: */
+_Noreturn void loader_exit(int status, bool never_ran); /* the workload's end */
+_Noreturn void loader_fail(const struct sh_error *err); /* ours */
+void loader_has_started(void);
+
+/* channel.c: plays the guest's side of <shelter/channel.h>. */
+int channel_init(struct sh_error *err);
+void channel_started(void);
+_Noreturn void channel_exit(int status, const char *error);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// sgx-loader: runs an image in an enclave. `shelter run` starts it; it is no command for people.
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/util.h"
+#include "host/sgx/loader/loader.h"
+
+struct loader loader = {.options = {.channel = -1}};
+
+void loader_fail(const struct sh_error *err)
+{
+    int status = err->status ? err->status : SH_EXIT_FAILURE;
+    if (loader.options.channel >= 0)
+        channel_exit(status, err->text);
+    sh_error_report(err);
+    _exit(status);
+}
+
+static void print_stats(void)
+{
+    struct sgxsim_stats s;
+    if (!loader.options.verbose || loader.enclave.driver->stats(loader.enclave.dev, &s))
+        return;
+    dprintf(2,
+            "{\"eenter\": %llu, \"eresume\": %llu, \"eexit\": %llu, \"aex\": %llu, "
+            "\"aex_fault\": %llu, \"aex_interrupt\": %llu, \"eaccept\": %llu, "
+            "\"eacceptcopy\": %llu, \"emodpe\": %llu, \"eadd\": %llu, \"eaug\": %llu, "
+            "\"emodpr\": %llu, \"emodt\": %llu, \"epc_peak_pages\": %llu, \"slots\": %llu}\n",
+            (unsigned long long)s.eenter, (unsigned long long)s.eresume,
+            (unsigned long long)s.eexit, (unsigned long long)s.aex, (unsigned long long)s.aex_fault,
+            (unsigned long long)s.aex_interrupt, (unsigned long long)s.eaccept,
+            (unsigned long long)s.eacceptcopy, (unsigned long long)s.emodpe,
+            (unsigned long long)s.eadd, (unsigned long long)s.eaug, (unsigned long long)s.emodpr,
+            (unsigned long long)s.emodt, (unsigned long long)s.epc_peak_pages,
+            (unsigned long long)s.slots);
+}
+
+void loader_exit(int status, bool never_ran)
+{
+    print_stats();
+    if (loader.options.channel < 0)
+        _exit(status);
+    if (!never_ran) {
+        loader_has_started();
+        channel_exit(status, NULL);
+    }
+    char *text = loader.last_words;
+    if (!strncmp(text, "shelter: ", 9))
+        text += 9;
+    text[strcspn(text, "\n")] = 0;
+    channel_exit(status, text[0] ? text : "the enclave could not start the workload");
+}
+
+void loader_has_started(void)
+{
+    if (!loader.started && !atomic_exchange(&loader.started, true) && loader.options.channel >= 0)
+        channel_started();
+}
+
+static _Noreturn void usage(void)
+{
+    fprintf(stderr, "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--debug] [--trace] [--stats]"
+                    " [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
+                    " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
+    _exit(SH_EXIT_FAILURE);
+}
+
+enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CHANNEL, OPT_FLAG };
+
+static void parse(int argc, char **argv)
+{
+    struct loader_options *o = &loader.options;
+    static int strict, debug, trace, stats, verbose, tty;
+    static const struct option options[] = {
+        {"tee", required_argument, NULL, OPT_TEE},
+        {"memory", required_argument, NULL, OPT_MEMORY},
+        {"epc-pages", required_argument, NULL, OPT_EPC},
+        {"key", required_argument, NULL, OPT_KEY},
+        {"fuse-key", required_argument, NULL, OPT_FUSE},
+        {"launch", required_argument, NULL, OPT_LAUNCH},
+        {"channel", required_argument, NULL, OPT_CHANNEL},
+        {"strict", no_argument, &strict, 1},
+        {"debug", no_argument, &debug, 1},
+        {"trace", no_argument, &trace, 1},
+        {"stats", no_argument, &stats, 1},
+        {"verbose", no_argument, &verbose, 1},
+        {"tty", no_argument, &tty, 1},
+        {NULL, 0, NULL, 0},
+    };
+    o->driver = &sgx_driver_sim;
+    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+        switch (c) {
+        case OPT_TEE:
+            o->driver = sgx_driver_find(optarg);
+            break;
+        case OPT_MEMORY:
+            o->memory_size = strtoull(optarg, NULL, 10);
+            break;
+        case OPT_EPC:
+            o->epc_pages = strtoull(optarg, NULL, 10);
+            break;
+        case OPT_KEY:
+            o->key = optarg;
+            break;
+        case OPT_FUSE:
+            o->fuse_key = optarg;
+            break;
+        case OPT_LAUNCH:
+            o->launch = optarg;
+            break;
+        case OPT_CHANNEL:
+            o->channel = atoi(optarg);
+            break;
+        case 0:
+            break;
+        default:
+            usage();
+        }
+    }
+    o->strict = strict;
+    o->debug = debug;
+    o->trace = trace;
+    o->stats = stats;
+    o->verbose = verbose;
+    o->tty = tty;
+    if (argc - optind != 3 || !o->driver || !o->key)
+        usage();
+    o->enclave = argv[optind];
+    o->root = argv[optind + 1];
+    o->manifest = argv[optind + 2];
+}
+
+static void on_signal(int sig)
+{
+    loader_signal(sig);
+}
+
+/* The terminal's and the service manager's signals go to the workload. */
+static void forward_signals(void)
+{
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        loader.options.driver->sigaction(list[i], &act, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct sh_error err = {0};
+    parse(argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    struct loader_thread *first = loader_thread_new(0);
+    int r = first ? 0 : sh_fail(&err, -ENOMEM, "no memory");
+    for (int i = 0; i < 3; i++)
+        loader_handle_set(i, i);
+    if (!r && loader.options.channel >= 0)
+        r = channel_init(&err);
+    if (!r)
+        r = loader_build(first, &err);
+    if (!r)
+        r = loader_kicks_init();
+    if (r)
+        loader_fail(&err);
+    forward_signals();
+    first->running = true;
+    loader_thread_run(first);
+    first->running = false;
+    for (;;)
+        pause(); /* other threads go on; the last one ends us */
+}

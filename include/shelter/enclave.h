@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The enclave's outside: how its image is laid out, and the calls between it and the loader.
+//
+// Everything in here lies in the host's memory and is written by the host at will: the enclave copies
+// a field once, in aligned words of 8 bytes, and bounds it before use.
+//
+//   enclave                         loader
+//   EEXIT, RDI = SH_OUT_CALL   ->   slot: call, args, data in A and B
+//                              <-   slot: result, sizes, data; EENTER
+//   exception, interrupt       ->   EENTER at CSSA 1
+//   EEXIT, RDI = SH_OUT_RESUME ->   ERESUME
+#ifndef SHELTER_ENCLAVE_H
+#define SHELTER_ENCLAVE_H
+
+#include <stdint.h>
+
+#define SH_ENCLAVE_SIZE (1ull << 40)         /* ELRANGE is [0, 2^40) */
+#define SH_ENCLAVE_IMAGE 0xffc0000000ull     /* the LibOS, in its last GiB */
+#define SH_ENCLAVE_LOWEST 0x10000ull         /* of what is mapped */
+#define SH_ENCLAVE_SSA_PAGES 4u              /* of one frame */
+
+/* The enclave's ELF file: PT_LOAD segments, in order, page-aligned, linked at their addresses. These
+ * flags (of PF_MASKOS) mark two of them. */
+#define SH_SEGMENT_TCS 0x00100000u      /* a TCS page */
+#define SH_SEGMENT_IDENTITY 0x00200000u /* starts with the 48 bytes of the image's identity, put there
+                                           before the page is measured */
+
+/* RDI at EEXIT. */
+enum sh_out {
+    SH_OUT_REFUSED = 0, /* this entry is not one that the enclave expects */
+    SH_OUT_CALL = 1,    /* serve slot->call, then EENTER */
+    SH_OUT_RESUME = 2,  /* ERESUME */
+    SH_OUT_END = 3,     /* the thread has ended */
+    SH_OUT_BROKEN = 4,  /* the enclave faulted by itself: slot->args has vector, rip, address */
+};
+
+/* Results are >= 0 or -errno. A and B are the slot's buffers. */
+enum sh_call {
+    SH_CALL_EXIT = 1,      /* status, 1 if no program ran */
+    SH_CALL_LOG,           /* A: text */
+    SH_CALL_READ,          /* handle, size; A: out */
+    SH_CALL_WRITE,         /* handle; A: bytes */
+    SH_CALL_TTY,           /* handle, enum port_tty, flags, size; A: in or out */
+    SH_CALL_CLOCK,         /* enum port_clock; result: ns */
+    SH_CALL_WAIT,          /* deadline; A: struct sh_wait_item[], out: ready */
+    SH_CALL_WAKE,          /* TCS */
+    SH_CALL_YIELD,         /* - */
+    SH_CALL_THREAD,        /* TCS: start a thread there */
+    SH_CALL_KICK,          /* TCS: interrupt it */
+    SH_CALL_RESTRICT,      /* address, size, permissions: EMODPR */
+    SH_CALL_SET_TYPE,      /* address, size, type: EMODT */
+    SH_CALL_REMOVE,        /* address, size: EREMOVE */
+    SH_CALL_SOCKET,        /* family, type */
+    SH_CALL_BIND,          /* handle; B: address */
+    SH_CALL_LISTEN,        /* handle, backlog */
+    SH_CALL_ACCEPT,        /* handle; B: out */
+    SH_CALL_CONNECT,       /* handle; B */
+    SH_CALL_SEND,          /* handle; A: bytes, B: address */
+    SH_CALL_RECV,          /* handle, size, peek; A, B: out */
+    SH_CALL_SHUTDOWN,      /* handle, how */
+    SH_CALL_NAME,          /* handle, 1: peer; B: out */
+    SH_CALL_OPTION_GET,    /* handle, level, name, size; B: out */
+    SH_CALL_OPTION_SET,    /* handle, level, name; B */
+    SH_CALL_CLOSE,         /* handle */
+    SH_CALL_COUNT,
+};
+
+struct sh_wait_item {
+    int32_t handle;
+    uint16_t events, ready;
+};
+
+#define SH_SLOT_A_SIZE 65536u
+#define SH_SLOT_B_SIZE 4096u
+
+/* One a thread, aligned to 64 bytes. */
+struct sh_slot {
+    uint64_t call; /* enum sh_call */
+    uint64_t args[6];
+    int64_t result;
+    uint64_t size_a, size_b; /* bytes in the buffers */
+    uint64_t signals;        /* host to enclave: bit n-1: signal n was sent */
+    uint64_t reserved[5];
+    uint8_t a[SH_SLOT_A_SIZE];
+    uint8_t b[SH_SLOT_B_SIZE];
+};
+
+/* In buffer A at the first entry. Addresses are the host's. */
+#define SH_START_VERSION 1u
+#define SH_START_TRACE 1u
+#define SH_START_STATS 2u
+#define SH_START_SHA 4u       /* the processor has SHA-NI */
+#define SH_START_SIMULATED 8u
+struct sh_start {
+    uint64_t version;
+    uint64_t root, root_size;         /* root.img, mapped */
+    uint64_t manifest, manifest_size; /* the image's manifest */
+    uint64_t launch, launch_size;     /* launch config, or 0, 0 */
+    uint64_t memory_size;
+    uint64_t hwcap;
+    uint64_t cpu_count;
+    uint64_t flags; /* SH_START_* */
+};
+
+#endif

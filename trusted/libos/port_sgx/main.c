@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `sgx`: from the first entry to los_start. What the host gave is copied in and held against
+// what was measured: the manifest against the identity page, the launch config against CONFIGID.
+#include "lib/launch.h"
+#include "lib/manifest.h"
+#include "lib/sha2.h"
+#include "trusted/libos/port_sgx/sgx.h"
+
+#define ENTRY_STACK_SIZE 32768u
+#define EXC_STACK_SIZE 8192u
+#define ZONE_ALIGN (2ull << 20)
+
+/* The loader writes the image's identity here before the page is measured. */
+struct identity {
+    uint8_t manifest_digest[SH_ID_SIZE];
+    uint8_t reserved[PAGE_SIZE - SH_ID_SIZE];
+};
+__attribute__((section(".identity"), aligned(4096))) const volatile struct identity sgx_identity;
+
+static _Alignas(4096) uint8_t entry_stack[ENTRY_STACK_SIZE];
+static _Alignas(4096) uint8_t exc_stack[EXC_STACK_SIZE];
+static _Alignas(4096) uint8_t boot_xsave[XSAVE_SIZE];
+_Alignas(4096) uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
+
+extern const uint8_t sgx_boot_tcs[];
+
+__attribute__((section(".boot"), aligned(4096))) struct port_thread sgx_boot = {
+    .self = &sgx_boot,
+    .state = STATE_NEW,
+    .exc_stack = (uint64_t)exc_stack + EXC_STACK_SIZE,
+    .xfrm = SGX_XFRM_LEGACY,
+    .xsave = boot_xsave,
+    .entry_stack = (uint64_t)entry_stack + ENTRY_STACK_SIZE,
+    .ssa = sgx_boot_ssa,
+};
+
+static struct port_start start;
+
+_Noreturn void port_exit(int status)
+{
+    for (;;)
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status});
+}
+
+static _Noreturn void refuse(const char *why)
+{
+    log_line("shelter: %s", why);
+    for (;;)
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
+}
+
+/* EREPORT for `target`. */
+static void report_to(const struct sgx_targetinfo *target, const uint8_t data[64],
+                      struct sgx_report *out)
+{
+    static _Alignas(512) uint8_t result[512];
+    static _Alignas(512) struct sgx_targetinfo to;
+    static _Alignas(128) uint8_t input[128];
+    to = *target;
+    memcpy(input, data, 64);
+    sgx_enclu(SGX_EREPORT, (uint64_t)&to, (uint64_t)input, (uint64_t)result);
+    memcpy(out, result, sizeof(*out));
+}
+
+/* Bytes of XSAVE's area: what it writes, found by writing. A host cannot lie about that. */
+static uint32_t xsave_extent(uint64_t xfrm)
+{
+    static _Alignas(64) uint8_t area[XSAVE_SIZE];
+    uint32_t extent = 576;
+    for (unsigned pattern = 0; pattern < 2; pattern++) {
+        uint8_t fill = pattern ? 0x55 : 0xaa;
+        memset(area, fill, sizeof(area));
+        memset(area + 512, 0, 64); /* the header */
+        __asm__ volatile("xsave64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
+                         : "memory");
+        for (uint32_t at = sizeof(area); at > extent; at--) {
+            if (area[at - 1] != fill)
+                extent = at;
+        }
+    }
+    return (extent + 63) & ~63u;
+}
+
+/* Copies `size` bytes of the host's to fresh pages at the end of the zone. */
+static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
+{
+    uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    if (!size || size > limit || !sgx_outside(from, size))
+        refuse(what);
+    start.info.zone_end -= pages << PAGE_SHIFT;
+    if (port_pages_add(start.info.zone_end, pages, PORT_R | PORT_W))
+        refuse("the host gives no memory");
+    sgx_copy_in((void *)start.info.zone_end, from, size);
+    return (void *)start.info.zone_end;
+}
+
+static void take_manifest(const struct sh_start *s, uint64_t *policy)
+{
+    uint8_t digest[SH_ID_SIZE], expected[SH_ID_SIZE];
+    struct sh_manifest m;
+    const void *data =
+        take(s->manifest, s->manifest_size, SH_MANIFEST_SIZE_MAX, "the host gave no manifest");
+    sh_sha384(digest, data, s->manifest_size);
+    for (unsigned i = 0; i < SH_ID_SIZE; i++)
+        expected[i] = sgx_identity.manifest_digest[i];
+    if (memcmp(digest, expected, SH_ID_SIZE))
+        refuse("the manifest is not the one that was measured; build the image again");
+    if (sh_manifest_parse(&m, data, s->manifest_size))
+        refuse("the image's manifest is malformed; build the image again");
+    *policy = m.policy;
+    start.manifest = data;
+    start.manifest_size = s->manifest_size;
+}
+
+/* All zero, CONFIGID says that there is none. */
+static void take_launch(const struct sh_start *s, const struct sgx_report *own)
+{
+    uint8_t digest[64] = {0};
+    if (s->launch || s->launch_size) {
+        const void *data = take(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
+                                "the launch config is not readable");
+        sh_sha384(digest, data, s->launch_size);
+        start.launch = data;
+        start.launch_size = s->launch_size;
+        if (sh_launch_check(data, s->launch_size))
+            refuse("the launch config is malformed");
+    }
+    if (memcmp(digest, own->configid, sizeof(digest)))
+        refuse("the launch config is not the one that CONFIGID binds");
+}
+
+static uint64_t root_at;
+
+int port_root_read(uint64_t offset, void *buf, uint32_t size)
+{
+    if (offset > start.info.root_size || size > start.info.root_size - offset)
+        return -EIO;
+    sgx_copy_in(buf, root_at + offset, size);
+    return 0;
+}
+
+static void fill_info(const struct sh_start *s, const struct sgx_report *own)
+{
+    struct port_info *i = &start.info;
+    i->user_start = SH_ENCLAVE_LOWEST;
+    i->user_end = SH_ENCLAVE_IMAGE;
+    i->zone_start = ((uint64_t)sgx_image_end + ZONE_ALIGN - 1) & ~(ZONE_ALIGN - 1);
+    i->zone_end = SH_ENCLAVE_SIZE - 0x10000;
+    i->memory_size = s->memory_size;
+    i->hwcap = s->hwcap;
+    i->hwcap2 = 2; /* FSGSBASE: without it we would not be here */
+    i->xfrm = own->attributes.xfrm;
+    i->xsave_size = xsave_extent(i->xfrm);
+    i->cpu_count = (uint32_t)MIN(s->cpu_count, 512ul);
+    i->root_size = s->root_size;
+    i->sha_instructions = s->flags & SH_START_SHA;
+    i->simulated = s->flags & SH_START_SIMULATED;
+}
+
+void sgx_boot_main(struct port_thread *p)
+{
+    static const struct sgx_targetinfo nobody;
+    static const uint8_t nothing[64];
+    struct thread *t = los_first_thread();
+    struct sgx_report own;
+    struct sh_start s;
+    uint64_t policy;
+    t->port = p;
+    p->thread = t;
+    p->tcs = (uint64_t)sgx_boot_tcs;
+    __asm__ volatile("wrgsbase %0" : : "r"(t) : "memory");
+    sgx_copy_in(&s, (uint64_t)p->slot->a, sizeof(s));
+    report_to(&nobody, nothing, &own);
+    if (own.attributes.xfrm >> 8 || (own.attributes.xfrm & 3) != 3)
+        refuse("this enclave has processor state that it does not know (XFRM)");
+    p->xfrm = own.attributes.xfrm;
+    if (s.version != SH_START_VERSION)
+        refuse("the loader and the enclave of this image are of different versions");
+    if (!sgx_outside(s.root, s.root_size))
+        refuse("the root image is not mapped");
+    root_at = s.root;
+    fill_info(&s, &own);
+    take_manifest(&s, &policy);
+    take_launch(&s, &own);
+    if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */
+        policy |= SH_POLICY_TRACE | SH_POLICY_STATS;
+    start.trace = (s.flags & SH_START_TRACE) && (policy & SH_POLICY_TRACE);
+    start.stats = (s.flags & SH_START_STATS) && (policy & SH_POLICY_STATS);
+    int status = los_start(&start);
+    for (;;)
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});
+}
+
+static bool rdrand(uint64_t *v)
+{
+    for (int tries = 0; tries < 10; tries++) {
+        unsigned char ok;
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+        if (ok)
+            return true;
+    }
+    return false;
+}
+
+int port_random(void *buf, size_t size)
+{
+    for (uint8_t *p = buf; size;) {
+        uint64_t v;
+        size_t n = MIN(size, sizeof(v));
+        if (!rdrand(&v))
+            return -EIO;
+        memcpy(p, &v, n);
+        p += n;
+        size -= n;
+    }
+    return 0;
+}
+
+long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
+{
+    struct sgx_report r;
+    if (size < SGX_REPORT_SIZE)
+        return -EINVAL;
+    report_to(target, data, &r);
+    memcpy(report, &r, SGX_REPORT_SIZE);
+    return SGX_REPORT_SIZE;
+}
+
+/* There is no quoting service yet. */
+long port_quote(const uint8_t data[64], void *quote, uint32_t size)
+{
+    return -ENODEV;
+}

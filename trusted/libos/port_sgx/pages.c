@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `sgx`: pages come by EAUG (the fault of EACCEPT asks for it) and are accepted one by one;
+// what the host says it did to a page counts only once EACCEPT has confirmed it.
+#include "trusted/libos/port_sgx/sgx.h"
+
+#define REG SGX_SECINFO_PT(SGX_PT_REG)
+#define GONE UINT64_MAX /* the leaf faulted: the host gave no page */
+
+static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source)
+{
+    struct sgx_secinfo info = {.flags = flags};
+    return sgx_enclu(nr, (uint64_t)&info, addr, source);
+}
+
+int port_pages_add(uint64_t addr, uint64_t count, int prot)
+{
+    const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
+    for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
+        uint64_t r = leaf(SGX_EACCEPT, fresh, at, 0);
+        if (r == GONE && at == addr)
+            return -ENOMEM;
+        if (r)
+            stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
+    }
+    return prot == (PORT_R | PORT_W) ? 0 : port_pages_protect(addr, count, PORT_R | PORT_W, prot);
+}
+
+int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t at = addr + (i << PAGE_SHIFT);
+        uint64_t r = leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
+        if (r == GONE && !i)
+            return -ENOMEM;
+        if (r)
+            stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
+    }
+    return 0;
+}
+
+int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
+{
+    uint64_t end = addr + (count << PAGE_SHIFT);
+    if (prot & ~old) {
+        for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
+            /* EMODPE wants to see R with W; it only ever adds. */
+            if (leaf(SGX_EMODPE, REG | (uint64_t)(prot | old), at, 0) == GONE)
+                stop("page 0x%lx is not there any more", at);
+        }
+        old |= prot;
+    }
+    if (old == prot)
+        return 0;
+    int64_t r = SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});
+    if (r)
+        return -ENOMEM;
+    for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
+        uint64_t e = leaf(SGX_EACCEPT, REG | SGX_SECINFO_PR | (uint64_t)prot, at, 0);
+        if (e)
+            stop("the host did not restrict page 0x%lx (%lu)", at, e);
+    }
+    return 0;
+}
+
+void port_pages_remove(uint64_t addr, uint64_t count)
+{
+    uint64_t size = count << PAGE_SHIFT;
+    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM}))
+        stop("the host does not take pages back");
+    for (uint64_t at = addr; at < addr + size; at += PAGE_SIZE) {
+        uint64_t e = leaf(SGX_EACCEPT, SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at, 0);
+        if (e)
+            stop("the host did not trim page 0x%lx (%lu)", at, e);
+    }
+    /* A page that it keeps all the same is no use to it; the next EACCEPT there would fail. */
+    SGX_CALL(.nr = SH_CALL_REMOVE, .args = {addr, size});
+}

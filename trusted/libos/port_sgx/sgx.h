@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `sgx`: what its parts share.
+#ifndef PORT_SGX_SGX_H
+#define PORT_SGX_SGX_H
+
+#include "trusted/libos/libos.h"
+#include "trusted/libos/port_sgx/offsets.h"
+#include <shelter/enclave.h>
+#include <shelter/sgx.h>
+
+#define XSAVE_SIZE 4096u
+
+/* One a TCS; the base of FS and GS at entry. */
+struct port_thread {
+    struct port_thread *self;
+    uint64_t state; /* STATE_* */
+    uint64_t host_rsp, host_rbp, host_ret;
+    struct thread *thread; /* NULL: none yet, or ended */
+    uint64_t call_rsp;
+    uint64_t exc_stack;
+    uint64_t exc_rsp, exc_rbp, exc_ret;
+    uint64_t xfrm;
+    uint8_t *xsave; /* the program's extended state during calls out */
+    uint64_t fs;
+    uint64_t entry_stack;
+
+    struct sh_slot *slot; /* the host's memory; checked once to lie outside */
+    uint64_t tcs;
+    uint8_t *ssa;   /* frame 0 */
+    uint32_t token; /* a wake-up that was not consumed */
+    uint32_t sleeping;
+    struct port_thread *next;
+};
+_Static_assert(offsetof(struct port_thread, state) == P_STATE, "P_STATE");
+_Static_assert(offsetof(struct port_thread, host_ret) == P_HOST_RET, "P_HOST_RET");
+_Static_assert(offsetof(struct port_thread, thread) == P_THREAD, "P_THREAD");
+_Static_assert(offsetof(struct port_thread, call_rsp) == P_CALL_RSP, "P_CALL_RSP");
+_Static_assert(offsetof(struct port_thread, exc_stack) == P_EXC_STACK, "P_EXC_STACK");
+_Static_assert(offsetof(struct port_thread, exc_ret) == P_EXC_RET, "P_EXC_RET");
+_Static_assert(offsetof(struct port_thread, xfrm) == P_XFRM, "P_XFRM");
+_Static_assert(offsetof(struct port_thread, xsave) == P_XSAVE, "P_XSAVE");
+_Static_assert(offsetof(struct port_thread, entry_stack) == P_ENTRY_STACK, "P_ENTRY_STACK");
+
+extern struct port_thread sgx_boot; /* of the measured TCS */
+extern uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
+
+/* entry.S */
+void sgx_entry(void);
+void sgx_call_out(struct port_thread *p);
+_Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone);
+uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx);
+extern const char sgx_enclu_site[];
+extern const char sgx_image_start[], sgx_image_end[];
+
+/* Called by entry.S. */
+_Noreturn void sgx_thread_start(struct port_thread *p, uint64_t slot) __attribute__((used));
+uint32_t sgx_exception(struct port_thread *p) __attribute__((used));
+
+/* main.c */
+_Noreturn void sgx_boot_main(struct port_thread *p);
+
+/* call.c: one call out. Buffers are copied; their sizes are bounded by the slot's. */
+struct sgx_call {
+    uint64_t nr;
+    uint64_t args[6];
+    const void *a, *b; /* to the host */
+    uint32_t size_a, size_b;
+    void *in_a, *in_b; /* from the host: at most so many bytes; in_size_b becomes what came */
+    uint32_t in_size_a, in_size_b;
+};
+int64_t sgx_call(struct sgx_call *c);
+#define SGX_CALL(...) sgx_call(&(struct sgx_call){__VA_ARGS__})
+
+/* The host's memory: whole, canonical and outside ELRANGE. */
+bool sgx_outside(uint64_t addr, uint64_t size);
+/* Copies by aligned words of 8 bytes on the host's side, as microcode of stale data wants it. */
+void sgx_copy_in(void *to, uint64_t from, uint64_t size);
+void sgx_copy_out(void *to, const void *from, uint64_t size);
+
+static inline struct port_thread *sgx_self(void)
+{
+    return self()->port;
+}
+
+#endif

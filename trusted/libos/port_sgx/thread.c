@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `sgx`: a thread is a TCS with its SSA, made at run time, and a thread of the host that
+// enters it.
+#include "trusted/libos/port_sgx/sgx.h"
+
+/* One allocation a thread: TCS | struct port_thread | XSAVE area | stack for exceptions | SSA. */
+#define AT_TCS 0u
+#define AT_SELF 1u
+#define AT_XSAVE 2u
+#define AT_STACK 3u
+#define STACK_PAGES 2u
+#define AT_SSA (AT_STACK + STACK_PAGES)
+#define ALL_PAGES (AT_SSA + 2 * SH_ENCLAVE_SSA_PAGES)
+
+static struct port_thread *blocks;
+
+static uint8_t *page(uint8_t *base, uint64_t i)
+{
+    return base + (i << PAGE_SHIFT);
+}
+
+static int make_tcs(struct port_thread *p, uint8_t *base)
+{
+    struct sgx_tcs *tcs = (struct sgx_tcs *)page(base, AT_TCS);
+    struct sgx_secinfo info = {.flags = SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED};
+    tcs->ossa = (uint64_t)p->ssa;
+    tcs->nssa = 2;
+    tcs->oentry = (uint64_t)sgx_entry;
+    tcs->ofsbase = tcs->ogsbase = (uint64_t)p;
+    tcs->fslimit = tcs->gslimit = UINT32_MAX;
+    p->tcs = (uint64_t)tcs;
+    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {p->tcs, PAGE_SIZE, SGX_PT_TCS}))
+        return -EAGAIN;
+    uint64_t e = sgx_enclu(SGX_EACCEPT, (uint64_t)&info, p->tcs, 0);
+    if (e)
+        stop("the host did not turn a page into a TCS (%lu)", e);
+    return 0;
+}
+
+static struct port_thread *new_block(void)
+{
+    for (struct port_thread *b = blocks; b; b = b->next) {
+        if (__atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == STATE_FREE)
+            return b;
+    }
+    uint8_t *base = pages_alloc(ALL_PAGES);
+    if (!base)
+        return NULL;
+    struct port_thread *p = (struct port_thread *)page(base, AT_SELF);
+    p->self = p;
+    p->state = STATE_FREE;
+    p->xfrm = sgx_boot.xfrm;
+    p->xsave = page(base, AT_XSAVE);
+    p->exc_stack = (uint64_t)page(base, AT_STACK + STACK_PAGES);
+    p->ssa = page(base, AT_SSA);
+    if (make_tcs(p, base)) {
+        pages_free(base, ALL_PAGES);
+        return NULL;
+    }
+    p->next = blocks;
+    blocks = p;
+    return p;
+}
+
+int port_thread_start(struct thread *t)
+{
+    struct port_thread *p = new_block();
+    if (!p)
+        return -ENOMEM;
+    t->port = p;
+    p->thread = t;
+    p->entry_stack = t->stack_top;
+    p->token = p->sleeping = 0;
+    p->slot = NULL;
+    __atomic_store_n(&p->state, STATE_NEW, __ATOMIC_SEQ_CST);
+    int64_t r = SGX_CALL(.nr = SH_CALL_THREAD, .args = {p->tcs});
+    if (!r)
+        return 0;
+    /* If the host entered it all the same, it is running: then the answer was a lie. */
+    uint64_t state = STATE_NEW;
+    if (!__atomic_compare_exchange_n(&p->state, &state, STATE_FREE, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST))
+        return 0;
+    p->thread = NULL;
+    return r == -ENOMEM ? -ENOMEM : -EAGAIN;
+}
+
+void sgx_thread_start(struct port_thread *p, uint64_t slot)
+{
+    if (slot % 64 || !sgx_outside(slot, sizeof(struct sh_slot)))
+        __builtin_trap(); /* nowhere to say it */
+    p->slot = (struct sh_slot *)slot;
+    if (p == &sgx_boot)
+        sgx_boot_main(p);
+    __asm__ volatile("wrgsbase %0" : : "r"(p->thread) : "memory");
+    los_thread_main(p->thread);
+}
+
+void port_thread_exit(uint32_t *gone)
+{
+    sgx_thread_end(sgx_self(), gone);
+}
+
+void port_thread_kick(struct thread *t)
+{
+    struct port_thread *p = t->port;
+    __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
+    SGX_CALL(.nr = SH_CALL_KICK, .args = {p->tcs});
+}
+
+void port_thread_yield(void)
+{
+    SGX_CALL(.nr = SH_CALL_YIELD);
+}
+
+void port_wake(struct thread *t)
+{
+    struct port_thread *p = t->port;
+    __atomic_store_n(&p->token, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&p->sleeping, __ATOMIC_SEQ_CST))
+        SGX_CALL(.nr = SH_CALL_WAKE, .args = {p->tcs});
+}
+
+int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+{
+    struct port_thread *p = t->port;
+    struct sh_wait_item list[PORT_WAIT_MAX];
+    count = MIN(count, PORT_WAIT_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (struct sh_wait_item){.handle = items[i].handle, .events = items[i].events};
+    __atomic_store_n(&p->sleeping, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST)) {
+        if (!count) {
+            __atomic_store_n(&p->sleeping, 0, __ATOMIC_SEQ_CST);
+            return 0;
+        }
+        deadline = 0; /* only look at the handles */
+    }
+    uint32_t size = count * (uint32_t)sizeof(list[0]);
+    struct sgx_call c = {.nr = SH_CALL_WAIT,
+                         .args = {deadline},
+                         .a = list,
+                         .size_a = size,
+                         .in_a = list,
+                         .in_size_a = size};
+    int64_t r = sgx_call(&c);
+    __atomic_store_n(&p->sleeping, 0, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < count; i++)
+        items[i].ready = r >= 0 && c.in_size_a == size ? list[i].ready : 0;
+    return r < 0 ? (int)r : 0;
+}

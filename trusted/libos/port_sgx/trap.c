@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port `sgx`: what happened to the interrupted code, read from the SSA alone.
+//
+// Runs at CSSA 1, on a stack of its own, and takes nothing from the host but the fact that it was
+// entered. If the program was interrupted, its registers go to struct thread, and the SSA is
+// changed so that ERESUME goes on in the LibOS, on the LibOS's stack: the extended state stays the
+// program's. If the LibOS was interrupted, it goes on where it was.
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/port_sgx/sgx.h"
+
+#define FLAGS_CLEARED 0x40500ull /* TF, DF, AC */
+
+static struct sgx_gprsgx *registers(struct port_thread *p)
+{
+    return (struct sgx_gprsgx *)(p->ssa + SH_ENCLAVE_SSA_PAGES * PAGE_SIZE) - 1;
+}
+
+static void save(struct regs *r, const struct sgx_gprsgx *g)
+{
+    *r = (struct regs){
+        .r15 = g->r15,
+        .r14 = g->r14,
+        .r13 = g->r13,
+        .r12 = g->r12,
+        .r11 = g->r11,
+        .r10 = g->r10,
+        .r9 = g->r9,
+        .r8 = g->r8,
+        .rdi = g->rdi,
+        .rsi = g->rsi,
+        .rbp = g->rbp,
+        .rbx = g->rbx,
+        .rdx = g->rdx,
+        .rcx = g->rcx,
+        .rax = g->rax,
+        .rflags = g->rflags,
+        .rsp = g->rsp,
+        .rip = g->rip,
+    };
+}
+
+static void redirect(struct thread *t, struct sgx_gprsgx *g)
+{
+    g->rip = (uint64_t)los_trap_entry;
+    g->rsp = t->stack_top;
+    g->rflags &= ~FLAGS_CLEARED;
+    g->gsbase = (uint64_t)t;
+}
+
+static bool in_libos(uint64_t rip)
+{
+    return rip - (uint64_t)sgx_image_start < (uint64_t)(sgx_image_end - sgx_image_start);
+}
+
+static uint32_t broken(struct port_thread *p, const struct sgx_gprsgx *g)
+{
+    const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
+    if (p->slot) {
+        p->slot->args[0] = SGX_EXIT_VECTOR(g->exitinfo);
+        p->slot->args[1] = g->rip;
+        p->slot->args[2] = ex->maddr;
+    }
+    return SH_OUT_BROKEN;
+}
+
+/* The instruction was fetched a moment ago, so that it can be read. */
+static bool is_syscall(const struct sgx_gprsgx *g)
+{
+    const uint8_t *p = (const uint8_t *)g->rip;
+    return g->rip >= SH_ENCLAVE_LOWEST && g->rip < SH_ENCLAVE_IMAGE - 1 && p[0] == 0x0f &&
+           p[1] == 0x05;
+}
+
+static void exception(struct thread *t, struct sgx_gprsgx *g, uint32_t vector)
+{
+    const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
+    save(&t->regs, g);
+    if (vector == SGX_VECTOR_UD && is_syscall(g)) {
+        t->regs.rip += 2;
+        t->regs.rcx = t->regs.rip;
+        t->regs.r11 = t->regs.rflags;
+        t->trap = (struct trap){.kind = TRAP_SYSCALL};
+    } else {
+        bool has_code = vector == SGX_VECTOR_PF || vector == SGX_VECTOR_GP;
+        t->trap = (struct trap){.kind = TRAP_FAULT,
+                                .vector = vector,
+                                .error = has_code ? ex->errcd : 0,
+                                .addr = vector == SGX_VECTOR_PF ? ex->maddr : 0};
+    }
+    redirect(t, g);
+}
+
+/* The host entered without an exception: somebody wants this thread to look at its signals. */
+static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx *g)
+{
+    uint64_t set = __atomic_exchange_n(&p->slot->signals, 0, __ATOMIC_SEQ_CST);
+    for (int sig = 1; sig <= SIG_COUNT; sig++) {
+        if (set >> (sig - 1) & 1)
+            los_host_signal(sig);
+    }
+    __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
+    bool resuming = g->rip >= (uint64_t)los_resume_start && g->rip < (uint64_t)los_resume_end;
+    if (in_libos(g->rip) && !resuming)
+        return;
+    if (!resuming)
+        save(&t->regs, g);
+    t->trap = (struct trap){.kind = TRAP_KICK};
+    redirect(t, g);
+}
+
+uint32_t sgx_exception(struct port_thread *p)
+{
+    struct sgx_gprsgx *g = registers(p);
+    struct thread *t = p->thread;
+    uint32_t info = g->exitinfo;
+    g->exitinfo = 0; /* told once, however often the host enters */
+    if (!(info & SGX_EXIT_VALID)) {
+        if (t && p->slot)
+            interrupt(p, t, g);
+        return SH_OUT_RESUME;
+    }
+    if (g->rip == (uint64_t)sgx_enclu_site) {
+        g->rax = UINT64_MAX;
+        g->rip += 5;
+        return SH_OUT_RESUME;
+    }
+    if (in_libos(g->rip) || !t) {
+        g->exitinfo = info;
+        return broken(p, g);
+    }
+    exception(t, g, SGX_EXIT_VECTOR(info));
+    return SH_OUT_RESUME;
+}
