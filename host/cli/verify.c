@@ -35,7 +35,7 @@ const char sh_usage_verify[] =
     "  --evidence FILE     a quote or report, raw or as CoCo's evidence JSON\n"
     "  --type TEE          sgx, tdx, snp or csv; told from the bytes otherwise\n"
     "  --collateral PATH   folder or collateral.json: TCB info, identities, CRLs, chains\n"
-    "  --online            fetch what is missing from Intel's PCS or AMD's KDS\n"
+    "  --online            fetch it from Intel's PCS, AMD's KDS, Hygon\n"
     "  --pccs URL, --kds URL   fetch from these services instead\n"
     "  --cache DIR         keep what was fetched until it expires\n"
     "  --timeout SECONDS   of one request (default: 15)\n"

@@ -89,7 +89,7 @@ SHELTER_API void shelter_collateral_free(struct shelter_collateral *col);
 // Where to fetch collateral; NULL members take the vendors' own services.
 struct shelter_fetch_options {
     const char *pcs_url;     // default https://api.trustedservices.intel.com (or a PCCS)
-    const char *kds_url;     // default https://kdsintf.amd.com
+    const char *kds_url;     // default https://kdsintf.amd.com; for CSV https://cert.hygon.cn
     const char *cache_dir;   // NULL: no cache
     long timeout_ms;         // whole request; 0: 15000
     size_t reply_size_max;   // 0: 1 MiB

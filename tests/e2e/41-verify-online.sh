@@ -69,6 +69,21 @@ status "the service's own root is not trusted" 1 "$SHELTER" verify --evidence "$
     --kds "$base/good" --timeout 2 --json
 same "the service's own root: reason" "$(code)" untrusted-root
 
+# Hygon's service.
+kill $server
+wait $server 2>/dev/null
+mkdir "$T/csv"
+"$make_evidence" csv1 "$T/csv"
+python3 tests/e2e/lying_pcs.py "$T/csv" "$T/port3" >"$T/pcs3.log" 2>&1 &
+server=$!
+until_true 10 test -s "$T/port3" || { not_ok "the third service starts"; exit 1; }
+base=http://127.0.0.1:$(cat "$T/port3")
+status "HSK and CEK from the service" 0 "$SHELTER" verify --evidence "$T/csv/report.bin" --type csv \
+    --ca "$T/csv/hrk.cert" --kds "$base/good" --timeout 2
+status "garbage instead of HSK and CEK" 1 "$SHELTER" verify --evidence "$T/csv/report.bin" --type csv \
+    --ca "$T/csv/hrk.cert" --kds "$base/garbage" --timeout 2 --json
+same "garbage instead of HSK and CEK: reason" "$(code)" csv-chain
+
 # Simulated evidence, by its flag and its named root only.
 mkdir "$T/sim"
 "$make_evidence" sim "$T/sim"

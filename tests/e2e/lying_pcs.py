@@ -41,6 +41,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if rest.startswith("vcek/v1/Milan/"):
             name = {"cert_chain": "chain.pem", "crl": "amd_crl.der"}.get(rest.split("/")[-1], "signer.der")
             return self.reply(read(name) if mode != "garbage" else b"no certificate")
+        if rest == "hsk_cek":
+            ok = mode != "garbage" and url.query == "snumber=TEST0001"
+            return self.reply(read("hsk_cek.cert") if ok else b"x" * 2916)
         key = rest.split("/v4/", 1)[-1]
         if key not in ROUTES:
             return self.reply(b"", status=404)

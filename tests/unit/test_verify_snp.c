@@ -145,7 +145,7 @@ static void test_unnamed_root(void **state)
     n = BIO_read(bio, chain, sizeof(chain));
     n += sprintf(chain + n, "%s%s", g.ask.data, g.ark.data);
     free(g.signer.data);
-    g.signer.data = malloc((size_t)n);
+    g.signer.data = calloc(1, (size_t)n + 1);
     g.signer.size = (size_t)n;
     memcpy(g.signer.data, chain, (size_t)n);
     v = judge(&g, &(struct ask){.no_ca = true});
@@ -153,6 +153,12 @@ static void test_unnamed_root(void **state)
     shelter_verdict_free(v);
     v = judge(&g, &(struct ask){.no_ask = true});
     assert_true(shelter_verdict_accepted(v));
+    shelter_verdict_free(v);
+    // The intermediate without its root: it falls to AMD's pinned key, which did not sign.
+    g.signer.data[strstr((char *)g.signer.data, (char *)g.ark.data) - (char *)g.signer.data] = 0;
+    g.signer.size = strlen((char *)g.signer.data);
+    v = judge(&g, &(struct ask){.no_ca = true});
+    assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)), "snp-chain");
     shelter_verdict_free(v);
     X509_free(leaf);
     BIO_free(bio);

@@ -7,7 +7,8 @@
 #define TD_DEBUG_BITS 0xffull // "TUD" byte: any bit makes the TD untrusted
 #define TD_SEPT_VE_DISABLE (1ull << 28)
 #define TD_MIGRATABLE (1ull << 29)
-#define TD_KNOWN (TD_DEBUG_BITS | 0xfull << 28 | 1ull << 63) // also PKS, KL, PERFMON
+// Also LASS, PKS, KL, TPA, PERFMON
+#define TD_KNOWN (TD_DEBUG_BITS | 0x1full << 27 | 3ull << 62)
 
 static void judge_debug(const struct sv_policy *p, struct shelter_verdict *v)
 {

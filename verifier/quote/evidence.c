@@ -222,8 +222,9 @@ static uint8_t *snp_from_members(const cJSON *o)
     return r;
 }
 
-// CSV: {"attestation_report": {"data": [4096], "magic": [16], "flags": n}, "cert_chain": {...}}
-static int open_csv_json(const cJSON *report, struct sv_evidence *ev)
+// CSV: {"attestation_report": {"data": [4096], "magic": [16], "flags": n},
+//       "cert_chain": {"hsk_cek": 2916 bytes, absent where they are fetched}}
+static int open_csv_json(const cJSON *root, const cJSON *report, struct sv_evidence *ev)
 {
     size_t size, magic_size = 0;
     uint8_t *data = decode_value(get(report, "data"), &size);
@@ -237,6 +238,7 @@ static int open_csv_json(const cJSON *report, struct sv_evidence *ev)
                           ? 2
                           : 1;
     free(magic);
+    ev->hygon = decode_value(get(get(root, "cert_chain"), "hsk_cek"), &ev->hygon_size);
     ev->type = SHELTER_EVIDENCE_CSV;
     return data ? 0 : -1;
 }
@@ -252,7 +254,7 @@ static int open_json(const cJSON *root, struct sv_evidence *ev)
         return open_json(inner, ev);
     take_event_log(root, ev);
     if (cJSON_IsObject(item) && get(item, "data"))
-        return open_csv_json(item, ev);
+        return open_csv_json(root, item, ev);
     if (cJSON_IsObject(item)) {
         data = snp_from_members(item);
         if (data)

@@ -4,6 +4,7 @@
 #include "verifier/quote/http.h"
 #include "verifier/quote/snp.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define PCS_URL "https://api.trustedservices.intel.com"
 #define PCS_ROOT_CRL "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 #define KDS_URL "https://kdsintf.amd.com"
+#define HYGON_URL "https://cert.hygon.cn"
 #define DAY (24 * 3600)
 
 struct fetch {
@@ -199,19 +201,40 @@ static int fetch_amd(const struct fetch *f, const struct sv_snp *snp, struct sv_
     return fetch_cert(f, url, col);
 }
 
+static int fetch_hygon(const struct fetch *f, const struct sv_csv *csv,
+                       struct shelter_collateral *col)
+{
+    const char *base = f->o->kds_url ? f->o->kds_url : HYGON_URL;
+    char url[1024], serial[65] = "";
+
+    // The serial number goes into the URL: letters and digits only.
+    for (int i = 0; i < 64 && csv->serial[i]; i++) {
+        if (!isalnum(csv->serial[i])) {
+            snprintf(f->why, f->why_size, "the report's serial number is malformed");
+            return -EBADMSG;
+        }
+        serial[i] = (char)csv->serial[i];
+    }
+    if (strlen(base) > 512)
+        return -ENAMETOOLONG;
+    snprintf(url, sizeof(url), "%s/hsk_cek?snumber=%s", base, serial);
+    return get(f, CERT, url, NULL, &col->hygon, &col->hygon_size, NULL, NULL);
+}
+
 static int fetch(const struct fetch *f, const struct sv_evidence *ev,
                  struct shelter_verdict *scratch, struct shelter_collateral *col)
 {
     struct sv_parts parts = {0};
     struct sv_quote quote;
     struct sv_snp snp;
+    struct sv_csv csv;
     int rc = -EBADMSG;
 
     if (ev->type == SHELTER_EVIDENCE_CSV) {
-        snprintf(f->why, f->why_size, "Hygon's service is not asked: give HSK and CEK as --signer");
-        return -ENOENT;
-    }
-    if (ev->type == SHELTER_EVIDENCE_SNP) {
+        rc = sv_csv_parse(ev->data, ev->size, ev->csv_version, &csv, scratch)
+                 ? -EBADMSG
+                 : fetch_hygon(f, &csv, col);
+    } else if (ev->type == SHELTER_EVIDENCE_SNP) {
         rc = sv_snp_parse(ev->data, ev->size, &snp, scratch) ? -EBADMSG
                                                              : fetch_amd(f, &snp, &parts, col);
         if (!rc)

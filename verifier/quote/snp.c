@@ -185,13 +185,11 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
         for (size_t i = 0; from[f] && i < from[f]->count && pool.count < SV_CERTS_MAX; i++)
             pool.cert[pool.count++] = from[f]->cert[i];
     rc = sv_chain_build(leaf, &pool, named, SV_AMD, NULL, &chain);
-    if (rc == -ENOENT && chain.count == 1)
+    if (rc == -ENOENT)
         return judge_by_pinned_key(leaf, cn, v);
     if (!chain.count)
         return sv_refuse(v, SHELTER_R_SNP_CHAIN, "the signer has no proper dates");
     sv_name_cn(X509_get_issuer_name(chain.cert[chain.count - 1]), cn, sizeof(cn));
-    if (rc == -ENOENT)
-        return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", cn);
     if (rc || chain.count != 3)
         return sv_refuse(v, SHELTER_R_SNP_CHAIN, rc ? "\"%s\" did not sign" : "%s: wrong depth",
                          cn);
