@@ -69,7 +69,7 @@ int sh_cli_usage(const char *verb, const char *format, ...)
 
 int cmd_help(int argc, char **argv)
 {
-    if (argc > 1) {
+    if (argc > 1 && strcmp(argv[1], "--help")) {
         const struct sh_verb *v = find_verb(argv[1]);
         if (!v)
             return sh_cli_usage("", "there is no verb '%s'", argv[1]);
@@ -85,6 +85,10 @@ int cmd_help(int argc, char **argv)
 
 int cmd_version(int argc, char **argv)
 {
+    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+        return sh_cli_help("version");
+    if (argc > 1)
+        return sh_cli_usage("version", "version takes no arguments");
     puts("shelter " SHELTER_VERSION);
     return 0;
 }
