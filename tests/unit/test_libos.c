@@ -23,6 +23,8 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
+int stdio_init(bool input, bool output); /* fs/file.h, which has the kernel's fcntl.h */
+
 #define FDCWD ((uint64_t)-100)
 
 /* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
@@ -612,6 +614,41 @@ static void test_sockets_inside(void **state)
     assert_int_equal(unit_host.calls, calls);
 }
 
+static void test_streams(void **state)
+{
+    los_lock();
+    assert_true(stdio_init(true, true) >= 0);
+    los_unlock();
+    char text[100];
+    unit_host.input = "some input";
+    assert_int_equal(call(__NR_read, 0, scratch, 4), 4);
+    user_read(text, scratch, 4);
+    assert_memory_equal(text, "some", 4);
+    struct {
+        int32_t fd;
+        int16_t events, revents;
+    } p = {0, 1, 0};
+    user_write(scratch, &p, sizeof(p));
+    assert_int_equal(call(__NR_poll, scratch, 1, 0), 1); /* read ahead */
+    assert_int_equal(call(__NR_read, 0, scratch, 100), 6);
+    assert_int_equal(call(__NR_read, 0, scratch, 100), 0);
+    user_write(scratch, "out", 3);
+    assert_int_equal(call(__NR_write, 1, scratch, 3), 3);
+    assert_memory_equal(unit_host.output, "out", 3);
+    /* Wrong counts are errors, never more or less than was there. */
+    static const long lies[] = {4, 100000, 65537, 1l << 40, INT64_MAX, INT64_MIN, -4096, -134};
+    for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
+        unit_host.lies = true;
+        unit_host.lie = lies[i];
+        assert_int_equal(call(__NR_write, 1, scratch, 3), -EIO);
+        if (lies[i] > 65536 || lies[i] < 0)
+            assert_int_equal(call(__NR_read, 0, scratch, 100), -EIO);
+        unit_host.lies = false;
+    }
+    for (int fd = 0; fd < 3; fd++)
+        call(__NR_close, fd);
+}
+
 /* ---- threads ---- */
 
 struct waiting {
@@ -1024,6 +1061,7 @@ int main(void)
         cmocka_unit_test(test_pipe_and_poll),
         cmocka_unit_test(test_epoll_edges),
         cmocka_unit_test(test_sockets_inside),
+        cmocka_unit_test(test_streams),
         cmocka_unit_test(test_futex),
         cmocka_unit_test(test_signal_queue),
         cmocka_unit_test(test_signal_frame),

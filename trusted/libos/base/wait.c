@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting. What ends a wait is trusted state under the lock; the host's wake-ups are hints.
+#include "trusted/libos/base/claim.h"
 #include "trusted/libos/libos.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -64,7 +65,7 @@ int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadlin
         t->sleeping = false;
         stats.calls_out++;
         if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
-            return r;
+            return claim_status(r);
         for (uint32_t i = 0; r == 0 && i < count; i++) {
             if (items[i].ready)
                 return 0;

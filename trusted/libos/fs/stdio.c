@@ -2,12 +2,15 @@
 // The standard streams and the terminal behind them: calls out, whose answers are bounded here.
 #include <asm/ioctls.h>
 #include <asm/poll.h>
+#include <asm/signal.h>
 
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/signal/signal.h"
 
 #define TERMIOS_SIZE 36u
 #define WINSIZE_SIZE 8u
+#define AHEAD_SIZE 65536u
 
 static int wait_ready(struct file *f, uint16_t events)
 {
@@ -23,26 +26,82 @@ static int wait_ready(struct file *f, uint16_t events)
     return r == -EINTR ? -ERESTARTSYS : r;
 }
 
+/* What was read ahead of the program: calls out are dear, programs read in small pieces. */
+struct ahead {
+    uint8_t *buf;
+    size_t at, size;
+    bool filling; /* a thread is outside */
+    struct wait_queue wait;
+};
+
+/* Reads on until something is there. One thread does, others wait for it. */
+static long fill(struct file *f, struct ahead *a)
+{
+    while (a->at == a->size) {
+        int r;
+        if (a->filling) {
+            r = f->flags & O_NONBLOCK ? -EAGAIN : wait_on(&a->wait, NO_DEADLINE);
+            if (r)
+                return r == -EINTR ? -ERESTARTSYS : r;
+            continue;
+        }
+        if ((r = wait_ready(f, POLLIN)))
+            return r;
+        if (a->filling || a->at != a->size)
+            continue;
+        stats.calls_out++;
+        a->filling = true;
+        /* Others go on meanwhile: the host may take its time although it said that data is there. */
+        los_unlock();
+        long n = claim_count(port_read(f->host_handle, a->buf, AHEAD_SIZE), AHEAD_SIZE);
+        los_lock();
+        a->filling = false;
+        wait_wake_all(&a->wait);
+        if (n == -EAGAIN || n == -EINTR)
+            continue; /* not ready after all; wait_ready sees signals */
+        if (n <= 0)
+            return n;
+        a->at = 0;
+        a->size = (size_t)n;
+    }
+    return 1;
+}
+
 static long stream_read(struct file *f, struct io *io, uint64_t offset)
 {
+    struct ahead *a = f->data;
     if (!io->left)
         return 0;
-    int r = wait_ready(f, POLLIN);
-    if (r)
+    if (!a)
+        return -EIO;
+    long r = fill(f, a);
+    if (r <= 0)
         return r;
-    uint64_t pages = 16, size = MIN(io->left, pages << PAGE_SHIFT);
-    uint8_t *buf = pages_alloc(pages);
-    if (!buf)
-        return -ENOMEM;
-    stats.calls_out++;
-    /* Others go on meanwhile: the host may take its time although it said that data is there. */
-    los_unlock();
-    long n = claim_count(port_read(f->host_handle, buf, (uint32_t)size), size);
-    los_lock();
-    if (n > 0 && io_put(io, buf, (size_t)n))
-        n = -EFAULT;
-    pages_free(buf, pages);
-    return n;
+    size_t n = MIN(io->left, a->size - a->at);
+    if (io_put(io, a->buf + a->at, n))
+        return -EFAULT;
+    a->at += n;
+    return (long)n;
+}
+
+static uint32_t stream_poll(struct file *f)
+{
+    struct ahead *a = f->data;
+    return a && a->at != a->size ? POLLIN | POLLRDNORM : 0;
+}
+
+static struct ahead *ahead_of_input(void)
+{
+    static struct ahead *input; /* one, whoever opens the terminal again */
+    if (input)
+        return input;
+    struct ahead *a = los_alloc(sizeof(*a));
+    if (!a || !(a->buf = pages_alloc(AHEAD_SIZE >> PAGE_SHIFT))) {
+        los_free(a);
+        return NULL;
+    }
+    wait_queue_init(&a->wait);
+    return input = a;
 }
 
 static long stream_write(struct file *f, struct io *io, uint64_t offset)
@@ -72,6 +131,8 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
         }
         done += (long)at;
         if (n) {
+            if (n == -EPIPE)
+                sig_send_thread(self(), SIGPIPE, 0);
             if (n == -EINTR)
                 n = -ERESTARTSYS;
             if (!done)
@@ -104,7 +165,11 @@ static long set_tty(struct file *f, enum port_tty what, uint32_t flags, uint64_t
 static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
     int32_t group;
+    struct ahead *a = f->data;
     switch (request) {
+    case FIONREAD:
+        group = a ? (int32_t)(a->size - a->at) : 0;
+        return user_write(arg, &group, sizeof(group));
     case TCGETS:
         return get_tty(f, PORT_TTY_GET, arg, TERMIOS_SIZE);
     case TCSETS:
@@ -132,6 +197,7 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
 static const struct file_ops stream_ops = {
     .read = stream_read,
     .write = stream_write,
+    .poll = stream_poll,
     .ioctl = stream_ioctl,
     .name = "pipe",
     .stream = true,
@@ -145,7 +211,9 @@ int stdio_open_tty(struct file *f)
     if (port_tty(0, PORT_TTY_IS, 0, NULL, 0))
         return -ENXIO;
     f->ops = &stream_ops;
-    f->host_handle = (f->flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
+    f->host_handle = (f->flags & O_ACCMODE) == O_WRONLY ? 1 : 0;
+    if (!f->host_handle && !(f->data = ahead_of_input()))
+        return -ENOMEM;
     return 0;
 }
 
@@ -160,9 +228,11 @@ int stdio_init(bool input, bool output)
             r = f ? 0 : -ENOMEM;
             if (f) {
                 f->host_handle = fd;
+                f->data = fd ? NULL : ahead_of_input();
                 stats.calls_out++;
                 if (port_tty(fd, PORT_TTY_IS, 0, NULL, 0) == 0) {
                     f->flags = O_RDWR;
+                    f->data = ahead_of_input();
                     f->inode = inode_new(FS_NONE, S_IFCHR | 0620);
                     if (f->inode)
                         f->inode->rdev = 136u << 8;

@@ -229,8 +229,12 @@ long sys_connect(const uint64_t *a)
         return -EALREADY;
     if (s->state == SOCK_LISTENING)
         return -EINVAL;
-    if (outside(s, &addr) && !addr_is_any(&addr))
-        return outside_connect(f, s, &addr);
+    if (outside(s, &addr) && !addr_is_any(&addr)) {
+        file_get(f); /* it may wait */
+        r = outside_connect(f, s, &addr);
+        file_put(f);
+        return r;
+    }
     struct sock *to = name_find(s, &addr, &r);
     if (!to)
         return r;

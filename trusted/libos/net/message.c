@@ -171,8 +171,13 @@ long sys_sendmsg(const uint64_t *a)
     r = read_vectors(&m, few, &vec, &io);
     long n = r;
     if (!r) {
+        /* It may wait, and another thread close any of them. */
         file_get(f);
+        for (uint32_t i = 0; i < count; i++)
+            file_get(files[i]);
         n = send_to(f, s, &io, (int)a[2], &to, files, count);
+        for (uint32_t i = 0; i < count; i++)
+            file_put(files[i]);
         file_put(f);
     }
     if (vec != few)

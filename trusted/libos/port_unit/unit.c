@@ -165,7 +165,7 @@ int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_
 {
     struct unit_parker *p = t->port;
     for (uint32_t i = 0; i < count; i++)
-        items[i].ready = unit_host.lies ? (uint16_t)unit_host.lie : items[i].events;
+        items[i].ready = items[i].events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
     if (count)
         return 0;
     pthread_mutex_lock(&p->mutex);
