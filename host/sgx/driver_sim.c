@@ -21,8 +21,8 @@ static int sim_open(const struct sgx_driver_options *options, void **dev, struct
     *dev = ret == 0 ? sim : NULL;
     if (ret == -ENOSYS)
         return sh_fail(err, ret,
-                       "this machine cannot simulate SGX: it needs a processor with "
-                       "FSGSBASE and XSAVE and a kernel that enables both");
+                       "this machine cannot simulate SGX: it needs FSGSBASE and XSAVE "
+                       "(Linux 5.9), and Syscall User Dispatch or seccomp filters");
     if (ret != 0)
         return sh_fail_errno(err, ret, "cannot start the simulated SGX processor%s%s",
                              options->key_file ? " with the fuse key " : "",

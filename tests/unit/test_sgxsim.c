@@ -36,7 +36,7 @@ static void test_enter_exit(void **state)
     assert_int_equal(s.eenter, H_TCS_COUNT);
     assert_int_equal(s.eexit, H_TCS_COUNT);
     assert_int_equal(s.aex, 0);
-    assert_int_equal(s.slots > 0, *state == PATCHED);
+    assert_int_equal(s.slots > 0, *state == PATCHED && !sim_no_ldt);
     /* Our own FS is back: TLS works. */
     errno = 5;
     assert_int_equal(errno, 5);
@@ -289,7 +289,7 @@ static void test_base_zero(void **state)
         assert_int_equal(harness_call(&h, 0, &p), 0);
         assert_int_equal(p.rax, addr);
     }
-    assert_int_equal(stats_of(&h).slots > 0, *state == PATCHED);
+    assert_int_equal(stats_of(&h).slots > 0, *state == PATCHED && !sim_no_ldt);
     finish(&h);
 }
 

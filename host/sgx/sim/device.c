@@ -85,6 +85,8 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
         ret = sim_signals_init();
     if (ret == 0)
         ret = sim_attach();
+    if (ret == 0 && !sim_can_guard())
+        ret = -ENOSYS;
     if (ret != 0)
         return ret;
     struct sgxsim *dev = calloc(1, sizeof(*dev));

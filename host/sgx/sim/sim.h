@@ -264,6 +264,7 @@ extern enum sim_guard_method {
 extern bool sim_no_ldt;
 int sim_attach(void);
 struct sim_thread *sim_thread_by_es(void);
+bool sim_can_guard(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */
 void sim_unguard(void);              /* this thread */
 int sim_table_map(uint8_t *at);      /* maps the table of threads at the start of a jump block */

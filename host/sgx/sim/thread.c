@@ -261,6 +261,16 @@ void sim_unguard(void)
     prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0);
 }
 
+bool sim_can_guard(void)
+{
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_INCLUSIVE, SIM_LOWEST, SGX_PAGE_SIZE, 0) ==
+        0) {
+        sim_unguard();
+        return true;
+    }
+    return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
+}
+
 int sim_guard(struct sim_thread *t)
 {
     const struct sgxsim *dev = t->dev;
