@@ -7,6 +7,7 @@ What it does is in FAKE_GUEST:
   cat             echoes stdin to stdout until it ends, exit status 0
   exit:N          exit status N             signal:N  killed by signal N
   flood:N         N bytes to stdout, exit status 0
+  endless         bytes to stdout for ever, obeys nothing
   both:N          N bytes to stdout and, independently, N bytes to stderr
   late:SECONDS    one line, a pause, another line, exit status 4
   error:N:TEXT    was not started           early-error:N:TEXT  the same before HELLO
@@ -93,12 +94,13 @@ class Channel:
         self.send(STARTED)
 
     def write(self, data, stream=1, session=0):
+        data = memoryview(data)
         while data:
             while not self.credit.get((session, stream)):
                 self.fill()
             n = min(len(data), self.credit[(session, stream)], 65536)
             self.credit[(session, stream)] -= n
-            self.send(DATA, stream, session, data[:n])
+            self.send(DATA, stream, session, bytes(data[:n]))
             data = data[n:]
 
     def exit(self, code=0, number=0, session=0):
@@ -132,14 +134,14 @@ def cat(c):
 def both(c, size):
     """Whatever stream has credit goes on: a blocked one must not hold up the other."""
     c.start()
-    left = {1: pattern(size), 2: pattern(size)}
+    left = {1: memoryview(pattern(size)), 2: memoryview(pattern(size))}
     while left[1] or left[2]:
         moved = False
         for stream in (1, 2):
             n = min(len(left[stream]), c.credit.get((0, stream), 0), 32768)
             if n:
                 c.credit[(0, stream)] -= n
-                c.send(DATA, stream, 0, left[stream][:n])
+                c.send(DATA, stream, 0, bytes(left[stream][:n]))
                 left[stream] = left[stream][n:]
                 moved = True
         if not moved:
@@ -250,6 +252,9 @@ def main():
     elif mode == "flood":
         c.write(pattern(int(args[0])))
         c.exit()
+    elif mode == "endless":
+        while True:
+            c.write(pattern(1 << 20))
     elif mode == "exit":
         c.exit(int(args[0]))
     elif mode == "signal":

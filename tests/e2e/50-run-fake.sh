@@ -49,27 +49,27 @@ check "missing QEMU leaves nothing" nothing_left
 
 # --- streams ---
 head -c 20000000 /dev/urandom >"$T/random"
-fake cat; timeout 60 "$SHELTER" run --rm plain <"$T/random" >"$T/back" 2>/dev/null
+fake cat; timeout -k 5 60 "$SHELTER" run --rm plain <"$T/random" >"$T/back" 2>/dev/null
 check "20 MB through stdin and stdout, byte for byte" cmp "$T/random" "$T/back"
 fake both:3000000
-timeout 60 "$SHELTER" run --rm plain 2>"$T/e" | { sleep 2; cat; } >"$T/o"
+timeout -k 5 60 "$SHELTER" run --rm plain 2>"$T/e" | { sleep 2; cat; } >"$T/o"
 same "stdout and stderr are separate, bytes of stdout" "$(wc -c <"$T/o")" 3000000
 same "bytes of stderr" "$(grep -v simulated "$T/e" | wc -c)" 3000000
 # stdout blocked: stderr arrives all the same (its 3 MB and the stuck stdout share one connection).
 mkfifo "$T/fifo"
 sleep 100 <"$T/fifo" & holder=$!
-timeout 60 "$SHELTER" run --rm plain 2>"$T/e" >"$T/fifo" &
+timeout -k 5 60 "$SHELTER" run --rm plain 2>"$T/e" >"$T/fifo" &
 pid=$!
 until_true 15 sh -c "[ \$(wc -c <'$T/e') -ge 3000000 ]" && ok "a blocked stdout does not hold up stderr" || not_ok "a blocked stdout does not hold up stderr: $(wc -c <"$T/e")"
 kill $holder; wait $holder 2>/dev/null; wait $pid
-fake flood:50000000
-timeout 20 "$SHELTER" run --rm plain 2>/dev/null | head -c 10 >"$T/o"
+fake endless
+timeout -k 5 40 "$SHELTER" run --rm plain 2>/dev/null | head -c 10 >"$T/o"
 same "a reader that goes away ends the run" "${PIPESTATUS[0]}/$(cat "$T/o")" "137/0000000000"
 fake cat
-printf 'closed' | timeout 20 "$SHELTER" run --rm plain >&- 2>/dev/null
+printf 'closed' | timeout -k 5 30 "$SHELTER" run --rm plain >&- 2>/dev/null
 same "a closed stdout is no hang" $? 0
 fake obey
-timeout 20 "$SHELTER" run --name bg plain </dev/null >/dev/null 2>&1 & pid=$!
+timeout -k 5 30 "$SHELTER" run --name bg plain </dev/null >/dev/null 2>&1 & pid=$!
 until_true 10 sh -c "'$SHELTER' ps -q | grep -q ."
 
 # --- attached, detached, killed ---
@@ -77,7 +77,7 @@ until_true 10 sh -c "'$SHELTER' status bg"
 kill -9 $pid; wait $pid 2>/dev/null
 same "a killed command leaves its instance running" "$(state bg)" "running None"
 status "its name is taken" 125 "$SHELTER" run -d --name bg plain; one_line "taken name is told" "name 'bg' is taken"
-timeout 20 "$SHELTER" attach bg >"$T/o" 2>&1 & pid=$!
+timeout -k 5 30 "$SHELTER" attach bg >"$T/o" 2>&1 & pid=$!
 sleep 0.3
 status "stop sends TERM" 0 "$SHELTER" stop bg
 wait $pid; same "attach ends with the workload's status" $? 143
@@ -103,7 +103,7 @@ same "its status" "$(state deaf)" "exited 137"
 kill -0 "$qemu" 2>/dev/null && not_ok "no VM stays: $qemu" || ok "no VM stays"
 "$SHELTER" start deaf >/dev/null 2>&1
 qemu=$(field deaf pid) sup=$(field deaf supervisor_pid)
-timeout 20 "$SHELTER" wait deaf >"$T/o" 2>"$T/err" & pid=$!
+timeout -k 5 30 "$SHELTER" wait deaf >"$T/o" 2>"$T/err" & pid=$!
 kill -9 "$sup"
 until_true 5 sh -c "! kill -0 $qemu" && ok "the VM dies with its supervisor" || not_ok "the VM dies with its supervisor"
 same "ps does not show it as running" "$("$SHELTER" ps -q | wc -l)" 0
@@ -121,12 +121,12 @@ for i in 1 2; do "$SHELTER" run -d --rm --name same plain >"$T/id.$i" 2>/dev/nul
 wait ${pids[1]}; a=$?; wait ${pids[2]}; b=$?
 same "two at once with one name: one wins" "$(printf '%s\n' $a $b | sort -n | tr '\n' ' ')" "0 125 "
 "$SHELTER" stop same >/dev/null; check "--rm removes" nothing_left
-timeout 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
+timeout -k 5 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
 until_true 10 sh -c "'$SHELTER' ps | grep -q running"
 kill -TERM $pid; wait $pid
 same "TERM is passed on" $? 143
 fake hang
-timeout 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
+timeout -k 5 30 "$SHELTER" run plain </dev/null >/dev/null 2>&1 & pid=$!
 until_true 10 sh -c "'$SHELTER' ps | grep -q running"
 child=$(pgrep -P $pid -f 'run plain' | head -1)
 for i in 1 2 3; do kill -INT ${child:-$pid}; sleep 0.2; done; wait $pid
@@ -136,7 +136,7 @@ same "three ^C kill" $? 137
 # --- logs ---
 fake late:2
 "$SHELTER" run -d --name slow plain >/dev/null 2>&1
-timeout 20 "$SHELTER" logs -f slow >"$T/o"
+timeout -k 5 30 "$SHELTER" logs -f slow >"$T/o"
 same "logs -f ends with the workload" "$?/$(tr '\n' ' ' <"$T/o")" "0/first second "
 "$SHELTER" logs -t slow | grep -qE '^20[0-9-]+T[0-9:.]+Z second$' && ok "logs -t" || not_ok "logs -t: $("$SHELTER" logs -t slow)"
 sleep 1.1; now=$(date +%s)
@@ -156,7 +156,7 @@ fake obey
 SHELTER_STORE=$long check "a store with a long path" sh -c "'$SHELTER' run -d --name far plain && '$SHELTER' stop far && '$SHELTER' rm far"
 fake cat
 "$SHELTER" run --name again plain </dev/null >/dev/null 2>&1
-same "start -a feeds stdin again" "$(echo twice | timeout 20 "$SHELTER" start -a again 2>/dev/null)" twice
+same "start -a feeds stdin again" "$(echo twice | timeout -k 5 30 "$SHELTER" start -a again 2>/dev/null)" twice
 "$SHELTER" rm again >/dev/null
 tests/pty_run.py 20 'expect:up' 'signal:1' -- sh -c "FAKE_GUEST=obey exec '$SHELTER' run --name hup plain" >"$T/o" 2>&1
 same "a terminal that hangs up leaves the instance running" "$(tr -d '\r' <"$T/o" | grep -c '^status 129$')/$(state hup)" "1/running None"
@@ -215,7 +215,7 @@ if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=40k none "$T
     mkdir -p "$T/store2"; cp -r "$SHELTER_STORE/images" "$SHELTER_STORE/tags" "$T/store2/"
     ln -s "$T/small" "$T/store2/instances"
     fake flood:200000
-    SHELTER_STORE=$T/store2 timeout 20 "$SHELTER" run --name full plain >"$T/o" 2>/dev/null
+    SHELTER_STORE=$T/store2 timeout -k 5 30 "$SHELTER" run --name full plain >"$T/o" 2>/dev/null
     same "a full disk does not stop a workload" "$?/$(wc -c <"$T/o")" "0/200000"
     same "its end is known all the same" "$(SHELTER_STORE=$T/store2 "$SHELTER" inspect --json full | grep -c '"exited"')" 1
     dd if=/dev/zero of="$T/small/fill" bs=1k 2>/dev/null
