@@ -29,7 +29,7 @@ ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
 # Debian packages of the host side; `tools/install-deps` installs them.
-PKGS := libarchive libcrypto libssl libcurl libcjson
+PKGS := libarchive libcrypto libssl libcurl libcjson libmicrohttpd sqlite3
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "host/cli/broker.h"
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
 
@@ -13,6 +14,7 @@ const struct sh_verb sh_verbs[] = {
     {"version", cmd_version, "show the version", "Usage: shelter version\n"},
     {"build", cmd_build, "make an image from files, a tar or an OCI image", sh_usage_build},
     {"verify", cmd_verify, "judge evidence of a TEE, and say why", sh_usage_verify},
+    {"broker", cmd_broker, "give secrets to programs that prove what they are", sh_usage_broker},
     {"images", cmd_images, "list images", sh_usage_images},
     {"rmi", cmd_rmi, "remove images", sh_usage_rmi},
     {"tag", cmd_tag, "give an image another tag", sh_usage_tag},

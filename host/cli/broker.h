@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter broker: the key broker and what its operator does.
+#ifndef HOST_CLI_BROKER_H
+#define HOST_CLI_BROKER_H
+
+#include "host/base/util.h"
+#include "verifier/broker/store.h"
+
+int cmd_broker(int argc, char **argv);
+extern const char sh_usage_broker[];
+
+/* The sub-verbs get their own argv; they return the exit status. */
+int sh_broker_serve(int argc, char **argv);
+int sh_broker_log(int argc, char **argv);
+int sh_broker_add_reference(int argc, char **argv);
+int sh_broker_add_resource(int argc, char **argv);
+
+/* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller. */
+char *sh_broker_dir(const char *option);
+/* Opens the store; with `create` makes it. */
+int sh_broker_open(const char *dir, bool create, struct sb_store **st, struct sh_error *err);
+/* Writes down who changed what at this machine. */
+int sh_broker_log_change(struct sb_store *st, const char *code, const char *resource,
+                         const char *reference, const char *image, struct sh_error *err);
+int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_error *err);
+
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter broker add-resource, add-reference.
+#include "host/cli/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cjson/cJSON.h>
+
+#include "host/base/split.h"
+#include "host/cli/cli.h"
+#include "host/image/store.h"
+#include "lib/hex.h"
+#include "lib/sha2.h"
+#include "verifier/broker/launch.h"
+#include "verifier/broker/policy.h"
+
+/* --- add-resource --- */
+
+static int put_resource(struct sb_store *st, const char *path, const char *file, cJSON *images,
+                        struct sh_error *err)
+{
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, file, SB_RESOURCE_SIZE_MAX, &data, &size, err);
+    if (r)
+        return r;
+    if (cJSON_GetArraySize(images)) { /* first, so that it is never there without it */
+        cJSON *policy = cJSON_CreateObject();
+        cJSON_AddItemReferenceToObject(policy, "images", images);
+        cleanup_free char *text = cJSON_PrintUnformatted(policy);
+        cJSON_Delete(policy);
+        r = sh_broker_store_error(sb_policy_put(st, path, text), "policy", path, err);
+        if (!r)
+            r = sh_broker_log_change(st, "policy-set", path, NULL, NULL, err);
+    }
+    if (!r)
+        r = sh_broker_store_error(sb_resource_put(st, path, data, size), "resource", path, err);
+    explicit_bzero(data, size);
+    return r ? r : sh_broker_log_change(st, "resource-set", path, NULL, NULL, err);
+}
+
+int sh_broker_add_resource(int argc, char **argv)
+{
+    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
+                                          {"image", required_argument, NULL, 'i'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    const char *dir_option = NULL;
+    struct sh_error err = {0};
+    cJSON *images = cJSON_CreateArray();
+    int c, status = -1;
+    optind = 0;
+    opterr = 0;
+    while (status < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (c == 'd')
+            dir_option = optarg;
+        else if (c == 'i')
+            cJSON_AddItemToArray(images, cJSON_CreateString(optarg));
+        else
+            status = c == 'h' ? sh_cli_help("broker")
+                              : sh_cli_usage("broker", "unknown option or missing value");
+    }
+    argc -= optind;
+    argv += optind;
+    if (status < 0 && (argc < 1 || argc > 2))
+        status = sh_cli_usage("broker", "add-resource takes a path and at most one file");
+    if (status < 0 && !sb_path_ok(argv[0]))
+        status = sh_cli_usage("broker", "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
+                                        "digits, '.', '_' and '-'", argv[0]);
+    if (status < 0) {
+        cleanup_free char *dir = sh_broker_dir(dir_option);
+        struct sb_store *st = NULL;
+        int r = sh_broker_open(dir, true, &st, &err);
+        if (!r)
+            r = put_resource(st, argv[0], argc > 1 && strcmp(argv[1], "-") ? argv[1] : "/dev/stdin",
+                             images, &err);
+        sb_store_close(st);
+        status = r ? sh_error_report(&err) : 0;
+    }
+    cJSON_Delete(images);
+    return status;
+}
+
+/* --- add-reference --- */
+
+struct source {
+    uint8_t *json;
+    size_t size;
+    bool locked; /* the image's manifest says so */
+};
+
+/* A locked image runs its own command; whoever left its input open at build meant the host's. */
+static void read_manifest(struct source *s, const uint8_t *bytes, size_t size)
+{
+    struct sh_manifest m;
+    if (!sh_manifest_parse(&m, bytes, size))
+        s->locked = m.policy & SH_POLICY_LOCK;
+}
+
+static int read_folder(const char *path, struct source *s, struct sh_error *err)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sh_fail_errno(err, -errno, "cannot open %s", path);
+    int r = sh_read_file(fd, "reference.json", SB_JSON_SIZE_MAX, &s->json, &s->size, err);
+    struct sh_error ignored = {0};
+    cleanup_free uint8_t *manifest = NULL;
+    size_t size;
+    if (!r && !sh_read_file(fd, "manifest", SH_MANIFEST_SIZE_MAX, &manifest, &size, &ignored))
+        read_manifest(s, manifest, size);
+    return r;
+}
+
+static int read_stored(const char *name, struct source *s, struct sh_error *err)
+{
+    struct sh_store store;
+    struct sh_image image;
+    int r = sh_store_open(&store, err);
+    if (r)
+        return r;
+    r = sh_image_open(&store, name, &image, err);
+    if (!r) {
+        r = read_folder(image.path, s, err);
+        sh_image_close(&image);
+    }
+    sh_store_close(&store);
+    return r;
+}
+
+static int read_source(const char *from, struct source *s, struct sh_error *err)
+{
+    struct stat st;
+    if (stat(from, &st))
+        return read_stored(from, s, err);
+    if (S_ISDIR(st.st_mode))
+        return read_folder(from, s, err);
+    return sh_read_file(AT_FDCWD, from, SB_JSON_SIZE_MAX, &s->json, &s->size, err);
+}
+
+/* The image's identity, or where the file names none, its own digest. */
+static int identity(const struct source *s, char out[104], struct sh_error *err)
+{
+    cJSON *top = cJSON_Parse((const char *)s->json);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(top, "references");
+    const char *image = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(top, "image"));
+    uint8_t digest[48];
+    int r = 0;
+    if (!cJSON_IsArray(list) || !cJSON_GetArraySize(list)) {
+        r = sh_fail(err, -EINVAL, "there are no reference values in it; was it built on a machine "
+                                  "without firmware and kernel?");
+    } else if (image && strlen(image) == 96 && strspn(image, "0123456789abcdef") == 96) {
+        snprintf(out, 104, "%s", image);
+    } else {
+        sh_sha384(digest, s->json, s->size);
+        sh_hex(out, digest, sizeof(digest));
+    }
+    cJSON_Delete(top);
+    return r;
+}
+
+/* "KEY" or "KEY=VALUE" into the rules; arg's value is a command line. */
+static int allow(cJSON *rules, const char *text, struct sh_error *err)
+{
+    const char *equals = strchr(text, '=');
+    cleanup_free char *key = equals ? strndup(text, (size_t)(equals - text)) : sh_strdup(text);
+    cJSON *rule = cJSON_GetObjectItemCaseSensitive(rules, key), *value;
+    if (!equals) {
+        cJSON_DeleteItemFromObjectCaseSensitive(rules, key);
+        cJSON_AddTrueToObject(rules, key);
+        return 0;
+    }
+    if (cJSON_IsTrue(rule))
+        return 0;
+    if (!rule)
+        rule = cJSON_AddArrayToObject(rules, key);
+    if (strcmp(key, "arg")) {
+        value = cJSON_CreateString(equals + 1);
+    } else {
+        struct sh_strings words = {0};
+        int r = sh_split(equals + 1, &words, err);
+        value = cJSON_CreateArray();
+        for (size_t i = 0; !r && i < words.count; i++)
+            cJSON_AddItemToArray(value, cJSON_CreateString(words.v[i]));
+        sh_strings_free(&words);
+        if (r) {
+            cJSON_Delete(value);
+            return r;
+        }
+    }
+    cJSON_AddItemToArray(rule, value);
+    return 0;
+}
+
+static int put_reference(const char *dir, const char *from, const char *name, cJSON *rules,
+                         struct sh_error *err)
+{
+    struct source s = {0};
+    struct sb_store *st = NULL;
+    char image[104], why[200] = "";
+    if (sb_launch_rules_check(rules, why, sizeof(why)))
+        return sh_fail(err, -EINVAL, "%s; keys are arg, env, workdir, user, hostname, tty, stdin, "
+                                     "mount, network, port, broker, memory, cpus", why);
+    int r = read_source(from, &s, err);
+    if (!r)
+        r = identity(&s, image, err);
+    if (!r && s.locked && !cJSON_HasObjectItem(rules, "stdin"))
+        cJSON_AddTrueToObject(rules, "stdin");
+    if (!r)
+        r = sh_broker_open(dir, true, &st, err);
+    if (!r) {
+        cleanup_free char *text = cJSON_PrintUnformatted(rules);
+        r = sh_broker_store_error(sb_reference_put(st, name, image, (const char *)s.json, text),
+                                  "reference", name, err);
+        if (!r)
+            r = sh_broker_log_change(st, "reference-set", NULL, name, image, err);
+    }
+    sb_store_close(st);
+    free(s.json);
+    return r;
+}
+
+int sh_broker_add_reference(int argc, char **argv)
+{
+    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
+                                          {"name", required_argument, NULL, 'n'},
+                                          {"allow", required_argument, NULL, 'a'},
+                                          {"insecure-any-launch", no_argument, NULL, 'A'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    const char *dir_option = NULL, *name = NULL;
+    struct sh_error err = {0};
+    cJSON *rules = cJSON_CreateObject();
+    int c, status = -1;
+    optind = 0;
+    opterr = 0;
+    while (status < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (c == 'd')
+            dir_option = optarg;
+        else if (c == 'n')
+            name = optarg;
+        else if (c == 'a')
+            status = allow(rules, optarg, &err) ? sh_error_report(&err) : -1;
+        else if (c == 'A' && !cJSON_HasObjectItem(rules, "insecure_any"))
+            cJSON_AddTrueToObject(rules, "insecure_any");
+        else if (c != 'A')
+            status = c == 'h' ? sh_cli_help("broker")
+                              : sh_cli_usage("broker", "unknown option or missing value");
+    }
+    if (status < 0 && argc - optind != 1)
+        status = sh_cli_usage("broker", "add-reference takes one image, folder or file");
+    if (status < 0 && name && (!*name || strlen(name) > 128))
+        status = sh_cli_usage("broker", "a name has 1 to 128 bytes");
+    if (status < 0) {
+        cleanup_free char *dir = sh_broker_dir(dir_option);
+        const char *slash = strrchr(argv[optind], '/');
+        const char *given = name ? name : slash && slash[1] ? slash + 1 : argv[optind];
+        status = strlen(given) > 128 ? sh_cli_usage("broker", "the name is too long; use --name")
+                 : put_reference(dir, argv[optind], given, rules, &err) ? sh_error_report(&err)
+                                                                        : 0;
+    }
+    cJSON_Delete(rules);
+    return status;
+}

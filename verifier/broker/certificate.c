@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker's own certificate: self-signed, since clients pin its key.
+#include "verifier/broker/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+static char *bio_text(BIO *bio)
+{
+    char *data = NULL, *text;
+    long size = bio ? BIO_get_mem_data(bio, &data) : 0;
+
+    text = size > 0 ? strndup(data, (size_t)size) : NULL;
+    BIO_free(bio);
+    return text;
+}
+
+char *sb_key_pem(EVP_PKEY *key, bool private)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    int ok = 0;
+
+    if (bio)
+        ok = private ? PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
+                     : PEM_write_bio_PUBKEY(bio, key);
+    if (ok)
+        return bio_text(bio);
+    BIO_free(bio);
+    return NULL;
+}
+
+static bool add_extension(X509 *cert, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509_EXTENSION *ext;
+    bool ok;
+
+    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
+    ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    ok = ext && X509_add_ext(cert, ext, -1) == 1;
+    X509_EXTENSION_free(ext);
+    return ok;
+}
+
+// "127.0.0.1:8080" -> "127.0.0.1", "[::1]:8080" -> "::1"
+static void host_of(const char *address, char *out, size_t size)
+{
+    const char *end = strrchr(address, ':');
+    size_t n = end ? (size_t)(end - address) : strlen(address);
+
+    if (*address == '[' && n >= 2) {
+        address++;
+        n -= 2;
+    }
+    snprintf(out, size, "%.*s", (int)n, address);
+}
+
+char *sb_certificate(EVP_PKEY *key, const char *address)
+{
+    X509 *cert = X509_new();
+    X509_NAME *name = X509_NAME_new();
+    BIO *bio = BIO_new(BIO_s_mem());
+    uint8_t serial[16];
+    BIGNUM *bn = NULL;
+    char host[64], names[256], *text = NULL;
+
+    host_of(address, host, sizeof(host));
+    // 10.0.2.2 is how a guest with user-mode networking sees this machine.
+    snprintf(names, sizeof(names), "DNS:localhost,IP:127.0.0.1,IP:::1,IP:10.0.2.2,IP:%s", host);
+    if (cert && name && bio && RAND_bytes(serial, sizeof(serial)) == 1) {
+        serial[0] &= 0x7f;
+        bn = BN_bin2bn(serial, sizeof(serial), NULL);
+    }
+    if (bn && X509_set_version(cert, 2) && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert)) &&
+        X509_gmtime_adj(X509_getm_notBefore(cert), -3600) &&
+        X509_gmtime_adj(X509_getm_notAfter(cert), 365l * 86400) &&
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                                   (const unsigned char *)"shelter broker", -1, -1, 0) &&
+        X509_set_subject_name(cert, name) && X509_set_issuer_name(cert, name) &&
+        X509_set_pubkey(cert, key) && add_extension(cert, NID_subject_alt_name, names) &&
+        add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
+        add_extension(cert, NID_ext_key_usage, "serverAuth") &&
+        X509_sign(cert, key, EVP_sha256()) && PEM_write_bio_X509(bio, cert)) {
+        text = bio_text(bio);
+        bio = NULL;
+    }
+    BIO_free(bio);
+    BN_free(bn);
+    X509_NAME_free(name);
+    X509_free(cert);
+    return text;
+}

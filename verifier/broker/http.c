@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests in, answers out: routing, limits, problems.
+#include "verifier/broker/http.h"
+#include "verifier/broker/jose.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// A request that has not arrived whole after this long is given up, however it drips.
+#define WHOLE_MS 30000
+
+int64_t sb_clock_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t sb_wall_ms(struct sb_server *s)
+{
+    struct timespec t;
+    int64_t now, last = __atomic_load_n(&s->last_now, __ATOMIC_RELAXED);
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    while (now > last && !__atomic_compare_exchange_n(&s->last_now, &last, now, true,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+    return now > last ? now : last;
+}
+
+static const char *title(int status)
+{
+    switch (status) {
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 411: return "Length Required";
+    case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
+    case 429: return "Too Many Requests";
+    case 503: return "Service Unavailable";
+    default: return "Internal Server Error";
+    }
+}
+
+void sb_problem(struct sb_request *r, int status, const char *code, const char *detail)
+{
+    cJSON *o = cJSON_CreateObject();
+    char type[80];
+
+    snprintf(type, sizeof(type), "urn:shelter:broker:%s", code);
+    cJSON_AddStringToObject(o, "type", type);
+    cJSON_AddStringToObject(o, "title", title(status));
+    cJSON_AddNumberToObject(o, "status", status);
+    cJSON_AddStringToObject(o, "detail", detail);
+    free(r->text);
+    r->text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    r->status = status;
+    r->type = "application/problem+json";
+    r->retry_after = status == 429 || status == 503;
+    r->www_authenticate = status == 401 ? "Bearer realm=\"kbs\"" : NULL;
+}
+
+void sb_answer_json(struct sb_request *r, char *text)
+{
+    if (!text) {
+        sb_problem(r, 500, "internal", "out of memory");
+        return;
+    }
+    free(r->text);
+    r->text = text;
+    r->status = 200;
+    r->type = "application/json";
+}
+
+static void jwks(struct sb_request *r)
+{
+    cJSON *set = cJSON_CreateObject(), *keys = cJSON_AddArrayToObject(set, "keys");
+
+    cJSON_AddItemToArray(keys, sb_jwk_public(sb_store_key(r->server->store)));
+    sb_answer_json(r, cJSON_PrintUnformatted(set));
+    cJSON_Delete(set);
+}
+
+static void route(struct sb_request *r, const char *method)
+{
+    static const char resource[] = "/kbs/v0/resource/";
+    bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
+    bool is_auth = !strcmp(r->url, "/kbs/v0/auth"), is_attest = !strcmp(r->url, "/kbs/v0/attest");
+    bool is_resource = !strncmp(r->url, resource, sizeof(resource) - 1);
+    bool is_jwks = !strcmp(r->url, "/.well-known/jwks.json");
+    bool is_health = !strcmp(r->url, "/healthz");
+
+    if (!is_auth && !is_attest && !is_resource && !is_jwks && !is_health) {
+        sb_problem(r, 404, "no-such-endpoint", "there is no such endpoint");
+    } else if (is_auth || is_attest ? !post : !get) {
+        sb_problem(r, 405, "method", "this endpoint has another method");
+        r->allow = is_auth || is_attest ? "POST" : "GET";
+    } else if (is_auth) {
+        sb_auth(r);
+    } else if (is_attest) {
+        sb_attest(r);
+    } else if (is_resource) {
+        sb_resource(r, r->url + sizeof(resource) - 1);
+    } else if (is_jwks) {
+        jwks(r);
+    } else {
+        sb_answer_json(r, strdup("{\"status\":\"ok\"}"));
+    }
+}
+
+static void header(struct MHD_Response *m, const char *name, const char *value)
+{
+    if (value && *value)
+        MHD_add_response_header(m, name, value);
+}
+
+static enum MHD_Result send_answer(struct sb_request *r)
+{
+    const char *text = r->text ? r->text : "";
+    struct MHD_Response *m = MHD_create_response_from_buffer(
+        strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    enum MHD_Result sent;
+
+    if (!m)
+        return MHD_NO;
+    header(m, "Content-Type", r->type);
+    header(m, "Cache-Control", "no-store");
+    header(m, "X-Content-Type-Options", "nosniff");
+    header(m, "Set-Cookie", r->cookie);
+    header(m, "Allow", r->allow);
+    header(m, "WWW-Authenticate", r->www_authenticate);
+    header(m, "Retry-After", r->retry_after ? "1" : NULL);
+    sent = MHD_queue_response(r->connection, (unsigned)r->status, m);
+    MHD_destroy_response(m);
+    return sent;
+}
+
+static void name_peer(struct sb_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *a = info ? info->client_addr : NULL;
+
+    r->peer_id = sb_peer(a);
+    if (a && a->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, r->peer, sizeof(r->peer));
+    else if (a && a->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, r->peer, sizeof(r->peer));
+}
+
+// Headers are there, the body is not: refuse now what needs no body.
+static enum MHD_Result begin(struct sb_server *s, struct MHD_Connection *c, const char *url,
+                             void **request)
+{
+    struct sb_request *r = calloc(1, sizeof(*r));
+    const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+
+    if (!r)
+        return MHD_NO;
+    *request = r;
+    r->server = s;
+    r->connection = c;
+    r->url = url;
+    r->started_ms = sb_clock_ms();
+    name_peer(r);
+    if (!sb_limit_take(&s->limit, r->peer_id, r->started_ms)) {
+        sb_problem(r, 429, "rate", "this peer asks too often");
+        return send_answer(r);
+    }
+    if (length && strtoull(length, NULL, 10) > s->body_max) {
+        sb_problem(r, 413, "too-large", "the request's body is too large");
+        return send_answer(r);
+    }
+    return MHD_YES;
+}
+
+// False when the request is hopeless.
+static bool take(struct sb_request *r, const char *data, size_t size)
+{
+    if (sb_clock_ms() - r->started_ms > WHOLE_MS)
+        return false;
+    if (size > r->server->body_max - r->body_size) {
+        sb_problem(r, 413, "too-large", "the request's body is too large");
+        return true; // the rest is read and dropped
+    }
+    if (r->body_size + size + 1 > r->body_room) {
+        size_t room = 2 * (r->body_size + size) + 1024;
+        char *grown = realloc(r->body, room);
+
+        if (!grown)
+            return false;
+        r->body = grown;
+        r->body_room = room;
+    }
+    memcpy(r->body + r->body_size, data, size);
+    r->body_size += size;
+    r->body[r->body_size] = 0;
+    return true;
+}
+
+enum MHD_Result sb_http_handle(void *cls, struct MHD_Connection *c, const char *url,
+                               const char *method, const char *version, const char *upload,
+                               size_t *upload_size, void **request)
+{
+    struct sb_request *r = *request;
+
+    if (!r)
+        return begin(cls, c, url, request);
+    r->url = url;
+    if (*upload_size) {
+        if (!r->status && !take(r, upload, *upload_size))
+            return MHD_NO;
+        // Chunked and endless: enough is enough.
+        if (r->status && sb_clock_ms() - r->started_ms > WHOLE_MS)
+            return MHD_NO;
+        if (r->status && (r->body_room += *upload_size) > 4 * r->server->body_max)
+            return MHD_NO;
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (!r->status)
+        route(r, method);
+    return send_answer(r);
+}
+
+void sb_http_completed(void *cls, struct MHD_Connection *c, void **request,
+                       enum MHD_RequestTerminationCode why)
+{
+    struct sb_request *r = *request;
+
+    if (!r)
+        return;
+    free(r->body);
+    free(r->text);
+    free(r);
+    *request = NULL;
+}

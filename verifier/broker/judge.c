@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// Judges an attestation. Whatever is missing, unknown or doubtful refuses.
+#include "verifier/broker/judge.h"
+#include "verifier/broker/jose.h"
+#include "verifier/broker/launch.h"
+#include "verifier/policy/policy.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "lib/hex.h"
+#include "lib/sha2.h"
+
+static const cJSON *get(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static const char *text_of(const cJSON *object, const char *name)
+{
+    const char *text = cJSON_GetStringValue(get(object, name));
+
+    return text ? text : "";
+}
+
+static bool refuse(struct sb_judgement *out, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool refuse(struct sb_judgement *out, int status, const char *code, const char *format, ...)
+{
+    va_list ap;
+
+    out->status = status;
+    snprintf(out->code, sizeof(out->code), "%s", code);
+    va_start(ap, format);
+    vsnprintf(out->detail, sizeof(out->detail), format, ap);
+    va_end(ap);
+    return false;
+}
+
+const char *sb_tee_name(enum shelter_evidence_type tee)
+{
+    static const char *const names[] = {"", "sgx", "tdx", "snp", "csv"};
+
+    return names[tee];
+}
+
+bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
+                const char *additional, uint8_t out[48])
+{
+    cJSON *bound = cJSON_CreateObject();
+    char *text;
+
+    if (protocol == SB_0_4_0)
+        cJSON_AddStringToObject(bound, "additional-evidence", additional);
+    cJSON_AddStringToObject(bound, "nonce", nonce);
+    cJSON_AddItemReferenceToObject(bound, "tee-pubkey", (cJSON *)(uintptr_t)jwk);
+    text = sb_jcs(bound);
+    if (text)
+        sh_sha384(out, text, strlen(text));
+    free(text);
+    cJSON_Delete(bound);
+    return text;
+}
+
+// --- Parts of the body ---
+
+struct parts {
+    const cJSON *jwk;
+    const char *nonce;      // NULL in 0.1.1, where only the binding carries it
+    const char *additional; // 0.4.0
+    char *evidence;         // JSON text, owned
+    const char *init_data;  // NULL: none
+};
+
+// Evidence is an object, or (0.1.1) that object as a string.
+static char *evidence_text(const cJSON *item)
+{
+    if (cJSON_IsString(item) && item->valuestring[0] == '{')
+        return strdup(item->valuestring);
+    return cJSON_IsObject(item) ? cJSON_PrintUnformatted(item) : NULL;
+}
+
+static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct parts *p)
+{
+    const cJSON *runtime = get(body, "runtime-data"), *evidence = get(body, "tee-evidence");
+    const cJSON *init = get(body, "init-data"), *additional;
+
+    *p = (struct parts){.additional = ""};
+    if (protocol == SB_0_4_0) {
+        p->nonce = cJSON_GetStringValue(get(runtime, "nonce"));
+        p->jwk = get(runtime, "tee-pubkey");
+        additional = get(evidence, "additional_evidence");
+        if (additional && !cJSON_IsNull(additional))
+            p->additional = cJSON_GetStringValue(additional);
+        p->evidence = evidence_text(get(evidence, "primary_evidence"));
+        if (!p->nonce || !p->additional)
+            return false;
+    } else {
+        p->jwk = get(body, "tee-pubkey");
+        p->evidence = evidence_text(evidence);
+    }
+    if (init && !cJSON_IsNull(init)) {
+        p->init_data = cJSON_GetStringValue(get(init, "body"));
+        if (!p->init_data)
+            return false;
+    }
+    return cJSON_IsObject(p->jwk) && p->evidence;
+}
+
+// --- References ---
+
+// Keeps the references in memory until another process changes them. Call with the lock held.
+static int refresh(struct sb_judge *j)
+{
+    int64_t version = sb_store_version(j->store);
+    struct sb_references fresh;
+    int rc;
+
+    if (j->have_references && version == j->version)
+        return 0;
+    rc = sb_reference_all(j->store, &fresh);
+    if (rc)
+        return rc;
+    sb_references_free(&j->references);
+    j->references = fresh;
+    j->version = version;
+    j->have_references = true;
+    return 0;
+}
+
+static const char *measurement_of(const struct shelter_verdict *v)
+{
+    static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (*text_of(v->claims, names[i]))
+            return text_of(v->claims, names[i]);
+    return "";
+}
+
+static bool matches(const struct sb_reference *r, const struct shelter_verdict *v)
+{
+    // A trial of its own: a reference that does not match is no refusal while others are left.
+    struct shelter_verdict trial = {.type = v->type, .simulated = v->simulated, .judged = true,
+                                    .signatures_valid = true, .claims = v->claims};
+
+    return sv_reference_judge(r->json, &trial);
+}
+
+// --- Launch config ---
+
+// The digest of init-data must stand in the TEE's own field; without init-data the field is zero.
+static bool bound(const struct shelter_verdict *v, const char *init_data)
+{
+    static const struct {
+        const char *claim;
+        size_t size;
+    } fields[] = {{NULL, 0}, {"configid", 64}, {"mrconfigid", 48}, {"host_data", 32}, {NULL, 0}};
+    uint8_t want[64] = {0}, have[64];
+
+    if (!fields[v->type].claim) // CSV has no field: there it is part of the measurement
+        return !init_data;
+    if (init_data)
+        sh_sha384(want, init_data, strlen(init_data));
+    return !sh_unhex(have, fields[v->type].size, text_of(v->claims, fields[v->type].claim)) &&
+           sh_equal_ct(want, have, fields[v->type].size);
+}
+
+static bool judge_launch(const struct sb_reference *r, const char *init_data,
+                         struct sb_judgement *out, bool *checked)
+{
+    cJSON *rules = cJSON_Parse(r->launch);
+    char why[200] = "";
+    int rc = 0;
+
+    *checked = !sb_launch_any(rules);
+    if (sb_launch_rules_check(rules, why, sizeof(why)))
+        rc = -EPERM;
+    else if (init_data)
+        rc = sb_launch_judge(rules, init_data, strlen(init_data), why, sizeof(why));
+    cJSON_Delete(rules);
+    return rc ? refuse(out, 401, "launch-config", "%s", why) : true;
+}
+
+static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
+                           const char *init_data, struct sb_judgement *out, bool *checked)
+{
+    bool ok = false, measured = false;
+
+    pthread_mutex_lock(&j->lock);
+    if (refresh(j)) {
+        pthread_mutex_unlock(&j->lock);
+        return refuse(out, 500, "store", "the reference values cannot be read");
+    }
+    // Two references may differ in their rules only.
+    for (size_t i = 0; !ok && i < j->references.count; i++) {
+        const struct sb_reference *r = &j->references.v[i];
+
+        if (!matches(r, v))
+            continue;
+        measured = true;
+        snprintf(out->image, sizeof(out->image), "%s", r->image);
+        snprintf(out->reference, sizeof(out->reference), "%s", r->name);
+        ok = judge_launch(r, init_data, out, checked);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return measured ? ok
+                    : refuse(out, 401, "reference-mismatch",
+                             "the measurement is none of the reference values");
+}
+
+// --- The whole ---
+
+static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
+                           const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
+                           struct sb_judgement *out)
+{
+    struct shelter_verify_request rq = {
+        .evidence = p->evidence, .evidence_size = strlen(p->evidence), .type = s->tee,
+        .collateral = j->collateral, .ca = j->ca_size ? j->ca : NULL, .ca_size = j->ca_size,
+        .policy_json = j->policy_json, .report_data = report_data, .report_data_size = 48,
+        .time = now, .allow_simulated = j->allow_simulated};
+    struct shelter_collateral *fetched = NULL;
+    const char *sentence = "";
+    char why[200] = "";
+    int rc;
+
+    if (j->online) {
+        rc = shelter_collateral_fetch(rq.evidence, rq.evidence_size, rq.type, &j->fetch, rq.ca,
+                                      rq.ca_size, &fetched, why, sizeof(why));
+        if (rc)
+            return refuse(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
+        rq.collateral = fetched;
+    }
+    rc = shelter_verify(&rq, v);
+    shelter_collateral_free(fetched);
+    if (rc)
+        return refuse(out, 500, "internal", "the evidence cannot be judged: %s", strerror(-rc));
+    snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
+    if (shelter_verdict_accepted(*v))
+        return true;
+    if (shelter_verdict_refusal_count(*v))
+        shelter_verdict_refusal(*v, 0, &sentence);
+    return refuse(out, 401, shelter_reason_code(shelter_verdict_reason(*v)), "%s", sentence);
+}
+
+static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
+                         const struct shelter_verdict *v, const struct sb_judgement *out,
+                         bool launch_checked, int64_t now)
+{
+    cJSON *token = cJSON_CreateObject(), *verdict;
+    uint8_t random[16] = {0};
+    char jti[33], *text = shelter_verdict_json(v);
+
+    RAND_bytes(random, sizeof(random));
+    sh_hex(jti, random, sizeof(random));
+    verdict = text ? cJSON_Parse(text) : NULL;
+    free(text);
+    cJSON_AddStringToObject(token, "iss", j->issuer);
+    cJSON_AddNumberToObject(token, "iat", (double)now);
+    cJSON_AddNumberToObject(token, "nbf", (double)now);
+    cJSON_AddNumberToObject(token, "exp", (double)(now + j->token_seconds));
+    cJSON_AddStringToObject(token, "jti", jti);
+    cJSON_AddItemToObject(token, "tee-pubkey", cJSON_Duplicate(p->jwk, true));
+    cJSON_AddStringToObject(token, "tee", out->tee);
+    cJSON_AddStringToObject(token, "image", out->image);
+    cJSON_AddStringToObject(token, "reference", out->reference);
+    cJSON_AddStringToObject(token, "evidence-sha384", out->evidence);
+    cJSON_AddStringToObject(token, "tcb-status", shelter_verdict_tcb_status(v));
+    cJSON_AddBoolToObject(token, "simulated", shelter_verdict_simulated(v));
+    cJSON_AddBoolToObject(token, "launch_checked", launch_checked);
+    cJSON_AddItemToObject(token, "claims", cJSON_Duplicate(v->claims, true));
+    cJSON_AddItemToObject(token, "evaluation-report",
+                          cJSON_DetachItemFromObjectCaseSensitive(verdict, "ear"));
+    cJSON_Delete(verdict);
+    return token;
+}
+
+static bool judge(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
+                  int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
+{
+    uint8_t report_data[48], digest[48];
+    bool checked = false;
+    EVP_PKEY *key;
+
+    sh_sha384(digest, p->evidence, strlen(p->evidence));
+    sh_hex(out->evidence, digest, sizeof(digest));
+    if (p->nonce && strcmp(p->nonce, s->nonce))
+        return refuse(out, 401, "nonce", "the nonce is not the one of this session");
+    key = sb_jwk_parse(p->jwk);
+    if (!key)
+        return refuse(out, 400, "tee-pubkey",
+                      "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
+                      "(2048 bits or more) with RSA-OAEP-256");
+    EVP_PKEY_free(key);
+    if (!sb_binding(s->protocol, s->nonce, p->jwk, p->additional, report_data))
+        return refuse(out, 400, "malformed", "runtime-data has no canonical form");
+    if (!judge_evidence(j, s, p, report_data, now, v, out))
+        return false;
+    // No policy file can let debug in here.
+    if (shelter_verdict_debug(*v))
+        return refuse(out, 401, "debug", "the TEE runs in debug mode");
+    if (!bound(*v, p->init_data))
+        return refuse(out, 401, "init-data",
+                      p->init_data ? "the digest of init-data is not the one in the evidence"
+                                   : "the evidence binds a launch config, and init-data is missing");
+    if (!find_reference(j, *v, p->init_data, out, &checked))
+        return false;
+    out->payload = payload_of(j, p, *v, out, checked, now);
+    return out->payload ? true : refuse(out, 500, "internal", "out of memory");
+}
+
+bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, const cJSON *body,
+                          int64_t now, struct sb_judgement *out)
+{
+    struct shelter_verdict *v = NULL;
+    struct parts p;
+    bool ok;
+
+    *out = (struct sb_judgement){.status = 200, .code = "ok"};
+    snprintf(out->tee, sizeof(out->tee), "%s", sb_tee_name(session->tee));
+    if (take_parts(session->protocol, body, &p))
+        ok = judge(j, session, &p, now, &v, out);
+    else
+        ok = refuse(out, 400, "malformed",
+                    "the attestation lacks runtime-data, tee-pubkey or tee-evidence");
+    if (ok) { // what an earlier, narrower reference refused is no longer of interest
+        out->status = 200;
+        snprintf(out->code, sizeof(out->code), "ok");
+        out->detail[0] = 0;
+    }
+    free(p.evidence);
+    shelter_verdict_free(v);
+    return ok;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// From an attestation to a token's payload: evidence, its binding, references, launch config.
+#ifndef VERIFIER_BROKER_JUDGE_H
+#define VERIFIER_BROKER_JUDGE_H
+
+#include "verifier/broker/session.h"
+#include "verifier/broker/store.h"
+
+#include <cjson/cJSON.h>
+
+struct sb_judge {
+    struct sb_store *store;
+    struct shelter_collateral *collateral; // may be NULL
+    bool online;                           // fetch collateral for each evidence instead
+    struct shelter_fetch_options fetch;
+    const uint8_t *ca; // roots that the operator named, simulated or not
+    size_t ca_size;
+    bool allow_simulated;
+    const char *policy_json; // the verifier's; NULL: default
+    const char *issuer;
+    int64_t token_seconds;
+    // References as they were last read
+    pthread_mutex_t lock;
+    int64_t version;
+    bool have_references;
+    struct sb_references references;
+};
+
+// What is known of an attempt, for the audit log and the answer.
+struct sb_judgement {
+    int status; // of HTTP
+    char code[48], detail[320];
+    char tee[8], image[104], reference[136], measurement[136], evidence[97];
+    cJSON *payload; // accepted: the token's
+};
+
+// Judges the body of /attest. `now` is wall-clock seconds. True if accepted.
+bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, const cJSON *body,
+                          int64_t now, struct sb_judgement *out);
+// "sgx", "tdx", "snp", "csv".
+const char *sb_tee_name(enum shelter_evidence_type tee);
+
+// SHA-384 over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a string,
+// bound as it came). False if it has no canonical form.
+bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
+                const char *additional, uint8_t out[48]);
+
+#endif

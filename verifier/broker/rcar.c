@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// The endpoints of the protocol: request, challenge, attestation, response (RCAR).
+#include "verifier/broker/http.h"
+#include "verifier/broker/jose.h"
+#include "verifier/broker/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COOKIE "kbs-session-id"
+
+static const char *text_of(const cJSON *object, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+
+    return text ? text : "";
+}
+
+// The body as a JSON object and nothing behind it, or NULL with a problem set.
+static cJSON *body_json(struct sb_request *r)
+{
+    const char *end = NULL;
+    cJSON *body = r->body ? cJSON_ParseWithLengthOpts(r->body, r->body_size + 1, &end, true) : NULL;
+
+    if (cJSON_IsObject(body) && end == r->body + r->body_size)
+        return body;
+    cJSON_Delete(body);
+    sb_problem(r, 400, "malformed", "the body is no JSON object");
+    return NULL;
+}
+
+static void log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
+                        const char *session, const char *resource)
+{
+    char short_id[13];
+    struct sb_entry e = {.time_ms = sb_wall_ms(r->server), .event = event, .peer = r->peer,
+                         .outcome = out->status == 200 ? "granted" : "refused", .code = out->code,
+                         .detail = out->detail, .session = short_id, .tee = out->tee,
+                         .image = out->image, .reference = out->reference,
+                         .measurement = out->measurement, .evidence = out->evidence,
+                         .resource = resource};
+
+    snprintf(short_id, sizeof(short_id), "%.12s", session);
+    // What is not in the log does not leave the house.
+    if (sb_log_add(r->server->store, &e) && r->status == 200)
+        sb_problem(r, 500, "store", "the audit log cannot be written");
+}
+
+static bool tee_of(const char *name, enum shelter_evidence_type *tee)
+{
+    for (*tee = SHELTER_EVIDENCE_SGX; *tee <= SHELTER_EVIDENCE_CSV; (*tee)++)
+        if (!strcmp(name, sb_tee_name(*tee)))
+            return true;
+    return false;
+}
+
+static void set_cookie(struct sb_request *r, const char *id)
+{
+    snprintf(r->cookie, sizeof(r->cookie), COOKIE "=%s; Path=/kbs; HttpOnly; SameSite=Strict%s", id,
+             r->server->tls ? "; Secure" : "");
+}
+
+// 0.4.0 tells the hash when the client asked which one.
+static void challenge(struct sb_request *r, const struct sb_session *s, const cJSON *extra)
+{
+    cJSON *o = cJSON_CreateObject(), *params;
+
+    cJSON_AddStringToObject(o, "nonce", s->nonce);
+    if (s->protocol == SB_0_1_1) {
+        cJSON_AddStringToObject(o, "extra-params", "");
+    } else {
+        params = cJSON_AddObjectToObject(o, "extra-params");
+        if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
+            cJSON_AddStringToObject(params, "selected-hash-algorithm", "sha384");
+    }
+    set_cookie(r, s->id);
+    sb_answer_json(r, cJSON_PrintUnformatted(o));
+    cJSON_Delete(o);
+}
+
+static void start_session(struct sb_request *r, const cJSON *body)
+{
+    const char *version = text_of(body, "version");
+    enum sb_protocol protocol = SB_0_4_0;
+    enum shelter_evidence_type tee;
+    struct sb_session s;
+    int rc;
+
+    if (!strcmp(version, "0.1.1")) {
+        protocol = SB_0_1_1;
+    } else if (strcmp(version, "0.4.0")) {
+        sb_problem(r, 401, "version", "this broker speaks versions 0.4.0 and 0.1.1");
+        return;
+    }
+    if (!tee_of(text_of(body, "tee"), &tee)) {
+        sb_problem(r, 401, "tee", "this broker judges sgx, tdx, snp and csv");
+        return;
+    }
+    rc = sb_session_new(&r->server->sessions, protocol, tee, r->peer_id, sb_clock_ms(), &s);
+    if (rc == -EAGAIN)
+        sb_problem(r, 429, "sessions", "this peer has too many open sessions");
+    else if (rc)
+        sb_problem(r, 503, "sessions", "no further session can be opened now");
+    else
+        challenge(r, &s, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
+}
+
+void sb_auth(struct sb_request *r)
+{
+    cJSON *body = body_json(r);
+
+    if (body)
+        start_session(r, body);
+    cJSON_Delete(body);
+}
+
+static const char *cookie_of(struct sb_request *r)
+{
+    const char *id = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, COOKIE);
+
+    return id ? id : "";
+}
+
+static void answer_token(struct sb_request *r, const struct sb_session *s,
+                         const struct sb_judgement *out)
+{
+    char *payload = cJSON_PrintUnformatted(out->payload);
+    char *token = payload ? sb_jws_sign(sb_store_key(r->server->store), payload) : NULL;
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(o, "token", token ? token : "");
+    sb_answer_json(r, token ? cJSON_PrintUnformatted(o) : NULL);
+    log_attempt(r, "attest", out, s->id, NULL);
+    sb_session_end(&r->server->sessions, s->id, r->status == 200 ? payload : NULL, sb_clock_ms());
+    if (r->status == 200)
+        set_cookie(r, s->id);
+    cJSON_Delete(o);
+    free(token);
+    free(payload);
+}
+
+static void judge(struct sb_request *r, const struct sb_session *s, const cJSON *body)
+{
+    struct sb_judgement out;
+
+    if (sb_judge_attestation(&r->server->judge, s, body, sb_wall_ms(r->server) / 1000, &out)) {
+        answer_token(r, s, &out);
+    } else {
+        sb_session_end(&r->server->sessions, s->id, NULL, sb_clock_ms());
+        sb_problem(r, out.status, out.code, out.detail);
+        log_attempt(r, "attest", &out, s->id, NULL);
+    }
+    cJSON_Delete(out.payload);
+}
+
+void sb_attest(struct sb_request *r)
+{
+    struct sb_session s;
+    cJSON *body;
+    int rc;
+
+    if (!*cookie_of(r)) {
+        sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
+        return;
+    }
+    body = body_json(r); // malformed bytes do not use up the nonce: anyone could send them
+    if (!body)
+        return;
+    rc = sb_session_begin(&r->server->sessions, cookie_of(r), sb_clock_ms(), &s);
+    if (rc == -ENOENT)
+        sb_problem(r, 401, "no-session", "the session is unknown, refused or expired");
+    else if (rc)
+        sb_problem(r, 409, "replayed", "this session's nonce was used");
+    else
+        judge(r, &s, body);
+    cJSON_Delete(body);
+}
+
+// --- Resources ---
+
+// The payload of what the client shows: a bearer token or a session. NULL with a problem set.
+static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
+{
+    static const char bearer[] = "Bearer ";
+    const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+                                                     "Authorization");
+    int64_t now = sb_wall_ms(r->server) / 1000;
+    cJSON *payload = NULL;
+    char *text;
+    int rc;
+
+    out->status = 401;
+    snprintf(out->code, sizeof(out->code), "unauthenticated");
+    if (header && !strncmp(header, bearer, sizeof(bearer) - 1)) {
+        payload = sb_jws_verify(sb_store_key(r->server->store), header + sizeof(bearer) - 1);
+        snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
+    } else {
+        text = sb_session_payload(&r->server->sessions, cookie_of(r), sb_clock_ms(), &rc);
+        payload = text ? cJSON_Parse(text) : NULL;
+        free(text);
+        snprintf(out->detail, sizeof(out->detail), "%s",
+                 rc == -EAGAIN ? "the session has not attested yet"
+                               : "there is no valid token and no attested session");
+    }
+    if (payload) {
+        const cJSON *exp = cJSON_GetObjectItemCaseSensitive(payload, "exp");
+
+        if (!cJSON_IsNumber(exp) || exp->valuedouble <= (double)now) {
+            cJSON_Delete(payload);
+            payload = NULL;
+            snprintf(out->detail, sizeof(out->detail), "the token has expired");
+        }
+    }
+    return payload;
+}
+
+static void describe(struct sb_judgement *out, const cJSON *payload)
+{
+    static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
+    const cJSON *claims = cJSON_GetObjectItemCaseSensitive(payload, "claims");
+
+    snprintf(out->tee, sizeof(out->tee), "%s", text_of(payload, "tee"));
+    snprintf(out->image, sizeof(out->image), "%s", text_of(payload, "image"));
+    snprintf(out->reference, sizeof(out->reference), "%s", text_of(payload, "reference"));
+    snprintf(out->evidence, sizeof(out->evidence), "%s", text_of(payload, "evidence-sha384"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out->measurement[0]; i++)
+        snprintf(out->measurement, sizeof(out->measurement), "%s", text_of(claims, names[i]));
+}
+
+// Whether this payload may have this resource. Fills out.
+static bool permitted(struct sb_request *r, const char *path, const cJSON *payload,
+                      struct sb_judgement *out)
+{
+    struct sb_store *st = r->server->store;
+    char *policy = NULL;
+    int rc = sb_policy_get(st, path, &policy);
+
+    if (rc == -ENOENT)
+        rc = sb_policy_get(st, "*", &policy);
+    out->status = 403;
+    snprintf(out->code, sizeof(out->code), "policy");
+    if (!sb_reference_known(st, out->reference, out->image)) {
+        snprintf(out->code, sizeof(out->code), "reference-withdrawn");
+        snprintf(out->detail, sizeof(out->detail), "the reference \"%s\" was withdrawn",
+                 out->reference);
+    } else if (rc && rc != -ENOENT) {
+        out->status = 500;
+        snprintf(out->code, sizeof(out->code), "store");
+        snprintf(out->detail, sizeof(out->detail), "the resource's policy cannot be read");
+    } else if (!sb_policy_judge(policy, payload, out->detail, sizeof(out->detail))) {
+        out->status = 200;
+        snprintf(out->code, sizeof(out->code), "ok");
+        out->detail[0] = 0;
+    }
+    free(policy);
+    return out->status == 200;
+}
+
+static void give(struct sb_request *r, const char *path, const cJSON *payload,
+                 struct sb_judgement *out)
+{
+    const cJSON *jwk = cJSON_GetObjectItemCaseSensitive(payload, "tee-pubkey");
+    uint8_t *data = NULL;
+    size_t size = 0;
+    char *jwe = NULL;
+    int rc = sb_resource_get(r->server->store, path, &data, &size);
+
+    if (rc == -ENOENT) {
+        out->status = 404;
+        snprintf(out->code, sizeof(out->code), "no-such-resource");
+        snprintf(out->detail, sizeof(out->detail), "there is no such resource");
+    } else if (rc || sb_jwe_encrypt(jwk, data, size, &jwe)) {
+        out->status = 500;
+        snprintf(out->code, sizeof(out->code), "store");
+        snprintf(out->detail, sizeof(out->detail), "the resource cannot be read or encrypted");
+    } else {
+        sb_answer_json(r, jwe);
+    }
+    if (data)
+        OPENSSL_cleanse(data, size);
+    free(data);
+}
+
+void sb_resource(struct sb_request *r, const char *path)
+{
+    struct sb_judgement out = {.status = 0};
+    cJSON *payload;
+
+    if (!sb_path_ok(path)) {
+        sb_problem(r, 400, "malformed", "a resource is REPOSITORY/TYPE/TAG");
+        return;
+    }
+    payload = authorisation(r, &out);
+    if (payload) {
+        describe(&out, payload);
+        if (permitted(r, path, payload, &out))
+            give(r, path, payload, &out);
+    }
+    if (out.status != 200)
+        sb_problem(r, out.status, out.code, out.detail);
+    // Strangers without any session are not worth a line on disk each.
+    if (payload)
+        log_attempt(r, "resource", &out, cookie_of(r), path);
+    cJSON_Delete(payload);
+}

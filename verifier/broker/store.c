@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store's file: opening, migrations, the key; and statements for its parts.
+#include "verifier/broker/store_db.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/x509.h>
+
+// Step i leads from version i to i + 1. Never edit a step that was released: add one.
+static const char *const steps[] = {
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"
+    "CREATE TABLE resource(path TEXT PRIMARY KEY, value BLOB NOT NULL, changed INTEGER NOT NULL)"
+    " STRICT;"
+    "CREATE TABLE reference(name TEXT PRIMARY KEY, image TEXT NOT NULL, json TEXT NOT NULL,"
+    " launch TEXT NOT NULL, changed INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE policy(path TEXT PRIMARY KEY, json TEXT NOT NULL, changed INTEGER NOT NULL)"
+    " STRICT;"
+    "CREATE TABLE log(id INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
+    " event TEXT NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL,"
+    " peer TEXT NOT NULL, session TEXT NOT NULL, tee TEXT NOT NULL, image TEXT NOT NULL,"
+    " reference TEXT NOT NULL, measurement TEXT NOT NULL, evidence TEXT NOT NULL,"
+    " resource TEXT NOT NULL) STRICT;",
+};
+#define STEP_COUNT ((int)(sizeof(steps) / sizeof(steps[0])))
+
+int sb_errno(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW:
+        return 0;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_TOOBIG:
+        return -EFBIG;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return -EACCES;
+    default:
+        return -EIO;
+    }
+}
+
+int sb_run(struct sb_store *st, int *changed, const char *sql, ...)
+{
+    sqlite3_stmt *stmt = NULL;
+    va_list ap;
+    int rc, i = 1;
+
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    va_start(ap, sql);
+    for (const char *text; rc == SQLITE_OK && (text = va_arg(ap, const char *)); i++)
+        rc = sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
+    va_end(ap);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (changed)
+        *changed = sqlite3_changes(st->db);
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return sb_errno(rc);
+}
+
+int sb_fetch(struct sb_store *st, const char *sql, const char *param, uint8_t **data, size_t *size)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc, result = -ENOENT;
+
+    *data = NULL;
+    *size = 0;
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK && param)
+        rc = sqlite3_bind_text(stmt, 1, param, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        const void *blob = sqlite3_column_blob(stmt, 0);
+        size_t n = (size_t)sqlite3_column_bytes(stmt, 0);
+
+        *data = malloc(n + 1);
+        result = *data ? 0 : -ENOMEM;
+        if (*data) {
+            if (n)
+                memcpy(*data, blob, n);
+            (*data)[n] = 0;
+            *size = n;
+        }
+    } else if (rc != SQLITE_DONE) {
+        result = sb_errno(rc);
+    }
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return result;
+}
+
+static int user_version(sqlite3 *db, int *version)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        *version = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return sb_errno(rc);
+}
+
+static int migrate(struct sb_store *st, char *why, size_t why_size)
+{
+    char sql[64];
+    int version = 0, rc = user_version(st->db, &version);
+
+    while (!rc && version < STEP_COUNT) {
+        // Two processes may start at once: look again with the lock held.
+        rc = sb_errno(sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+        if (!rc)
+            rc = user_version(st->db, &version);
+        if (!rc && version < STEP_COUNT) {
+            snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version + 1);
+            rc = sb_errno(sqlite3_exec(st->db, steps[version], NULL, NULL, NULL));
+            if (!rc)
+                rc = sb_errno(sqlite3_exec(st->db, sql, NULL, NULL, NULL));
+        }
+        if (!rc)
+            rc = sb_errno(sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL));
+        if (!rc)
+            rc = user_version(st->db, &version);
+    }
+    if (rc) {
+        snprintf(why, why_size, "the broker's database cannot be used: %s", sqlite3_errmsg(st->db));
+    } else if (version > STEP_COUNT) {
+        snprintf(why, why_size,
+                 "the broker's database has layout %d, this program knows %d: use a newer one",
+                 version, STEP_COUNT);
+        rc = -EPROTO;
+    }
+    return rc;
+}
+
+static int load_key(struct sb_store *st)
+{
+    uint8_t *der = NULL;
+    const uint8_t *at;
+    size_t size;
+    int rc = sb_fetch(st, "SELECT value FROM meta WHERE name = 'key'", NULL, &der, &size);
+
+    if (!rc) {
+        at = der;
+        st->key = d2i_AutoPrivateKey(NULL, &at, (long)size);
+        OPENSSL_cleanse(der, size);
+        rc = st->key && EVP_PKEY_is_a(st->key, "EC") ? 0 : -EBADMSG;
+    }
+    free(der);
+    return rc;
+}
+
+// Makes a key unless another process was faster.
+static int make_key(struct sb_store *st)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    uint8_t *der = NULL;
+    int size = key ? i2d_PrivateKey(key, &der) : 0;
+    sqlite3_stmt *stmt = NULL;
+    int rc = size > 0 ? sqlite3_prepare_v2(
+                            st->db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('key', ?1)",
+                            -1, &stmt, NULL)
+                      : SQLITE_NOMEM;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_blob(stmt, 1, der, size, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    if (size > 0)
+        OPENSSL_clear_free(der, (size_t)size);
+    EVP_PKEY_free(key);
+    return sb_errno(rc);
+}
+
+static int open_file(struct sb_store *st, const char *dir, bool create, char *why, size_t why_size)
+{
+    char path[4096];
+    mode_t mask;
+    int rc;
+
+    if (snprintf(path, sizeof(path), "%s/broker.db", dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    if (!create && access(path, F_OK)) {
+        snprintf(why, why_size, "there is no broker in %s", dir);
+        return -ENOENT;
+    }
+    if (create && mkdir(dir, 0700) && errno != EEXIST) {
+        rc = -errno;
+        snprintf(why, why_size, "cannot make the folder %s: %s", dir, strerror(-rc));
+        return rc;
+    }
+    mask = umask(077);
+    rc = sb_errno(sqlite3_open_v2(path, &st->db,
+                                  SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) |
+                                      SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE,
+                                  NULL));
+    if (!rc) {
+        sqlite3_busy_timeout(st->db, 10000);
+        rc = sb_errno(sqlite3_exec(st->db,
+                                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                   "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
+                                   NULL, NULL, NULL));
+    }
+    if (rc)
+        snprintf(why, why_size, "cannot open %s: %s", path, sqlite3_errmsg(st->db));
+    else
+        rc = migrate(st, why, why_size);
+    umask(mask);
+    return rc;
+}
+
+int sb_store_open(const char *dir, bool create, struct sb_store **out, char *why, size_t why_size)
+{
+    struct sb_store *st = calloc(1, sizeof(*st));
+    int rc;
+
+    *out = NULL;
+    if (!st)
+        return -ENOMEM;
+    pthread_mutex_init(&st->lock, NULL);
+    pthread_mutex_init(&st->log_lock, NULL);
+    pthread_cond_init(&st->log_done, NULL);
+    st->pending_end = &st->pending;
+    rc = open_file(st, dir, create, why, why_size);
+    if (!rc) {
+        rc = load_key(st);
+        if (rc == -ENOENT) {
+            rc = make_key(st);
+            rc = rc ? rc : load_key(st);
+        }
+        if (rc)
+            snprintf(why, why_size, "the broker's key cannot be read: %s", strerror(-rc));
+    }
+    if (rc) {
+        sb_store_close(st);
+        return rc;
+    }
+    *out = st;
+    return 0;
+}
+
+void sb_store_close(struct sb_store *st)
+{
+    if (!st)
+        return;
+    sqlite3_close(st->db);
+    EVP_PKEY_free(st->key);
+    pthread_mutex_destroy(&st->lock);
+    pthread_mutex_destroy(&st->log_lock);
+    pthread_cond_destroy(&st->log_done);
+    free(st);
+}
+
+EVP_PKEY *sb_store_key(struct sb_store *st)
+{
+    return st->key;
+}

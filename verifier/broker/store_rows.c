@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resources, references and policies.
+#include "verifier/broker/store_db.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+bool sb_path_ok(const char *path)
+{
+    int parts = 1;
+    size_t length = 0;
+
+    for (const char *p = path;; p++) {
+        if (*p == '/' || !*p) {
+            if (!length || length > 128)
+                return false;
+            if (!*p)
+                return parts == 3;
+            parts++;
+            length = 0;
+            continue;
+        }
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              *p == '_' || (length && (*p == '.' || *p == '-'))))
+            return false;
+        length++;
+    }
+}
+
+int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc;
+
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_prepare_v2(st->db,
+                            "INSERT INTO resource(path, value, changed) VALUES (?1, ?2, unixepoch())"
+                            " ON CONFLICT(path) DO UPDATE SET value = ?2, changed = unixepoch()",
+                            -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = size ? sqlite3_bind_blob64(stmt, 2, data, size, SQLITE_STATIC)
+                  : sqlite3_bind_zeroblob(stmt, 2, 0);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return sb_errno(rc);
+}
+
+int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
+{
+    return sb_fetch(st, "SELECT value FROM resource WHERE path = ?1", path, data, size);
+}
+
+static int delete_row(struct sb_store *st, const char *sql, const char *key)
+{
+    int changed = 0, rc = sb_run(st, &changed, sql, key, NULL);
+
+    return rc ? rc : changed ? 0 : -ENOENT;
+}
+
+int sb_resource_delete(struct sb_store *st, const char *path)
+{
+    return delete_row(st, "DELETE FROM resource WHERE path = ?1", path);
+}
+
+int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
+                     const char *launch)
+{
+    return sb_run(st, NULL,
+                  "INSERT INTO reference(name, image, json, launch, changed)"
+                  " VALUES (?1, ?2, ?3, ?4, unixepoch()) ON CONFLICT(name) DO UPDATE"
+                  " SET image = ?2, json = ?3, launch = ?4, changed = unixepoch()",
+                  name, image, json, launch, NULL);
+}
+
+int sb_reference_delete(struct sb_store *st, const char *name)
+{
+    return delete_row(st, "DELETE FROM reference WHERE name = ?1", name);
+}
+
+static char *column(sqlite3_stmt *stmt, int i)
+{
+    const unsigned char *text = sqlite3_column_text(stmt, i);
+
+    return strdup(text ? (const char *)text : "");
+}
+
+int sb_reference_all(struct sb_store *st, struct sb_references *out)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc, error = 0;
+
+    *out = (struct sb_references){0};
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_prepare_v2(st->db, "SELECT name, image, json, launch FROM reference ORDER BY name",
+                            -1, &stmt, NULL);
+    while (rc == SQLITE_OK && !error && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct sb_reference *grown = realloc(out->v, (out->count + 1) * sizeof(*out->v)), *r;
+
+        rc = SQLITE_OK;
+        if (!grown) {
+            error = -ENOMEM;
+            break;
+        }
+        out->v = grown;
+        r = &out->v[out->count++];
+        *r = (struct sb_reference){column(stmt, 0), column(stmt, 1), column(stmt, 2),
+                                   column(stmt, 3)};
+        if (!r->name || !r->image || !r->json || !r->launch)
+            error = -ENOMEM;
+    }
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    if (!error)
+        error = sb_errno(rc);
+    if (error)
+        sb_references_free(out);
+    return error;
+}
+
+void sb_references_free(struct sb_references *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        free(r->v[i].name);
+        free(r->v[i].image);
+        free(r->v[i].json);
+        free(r->v[i].launch);
+    }
+    free(r->v);
+    *r = (struct sb_references){0};
+}
+
+bool sb_reference_known(struct sb_store *st, const char *name, const char *image)
+{
+    uint8_t *have = NULL;
+    size_t size;
+    bool known =
+        !sb_fetch(st, "SELECT image FROM reference WHERE name = ?1", name, &have, &size) &&
+        !strcmp((const char *)have, image);
+
+    free(have);
+    return known;
+}
+
+int64_t sb_store_version(struct sb_store *st)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t version = -1;
+
+    pthread_mutex_lock(&st->lock);
+    // The server itself writes only the log; what it must notice comes from other processes.
+    if (sqlite3_prepare_v2(st->db, "PRAGMA data_version", -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW)
+        version = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return version;
+}
+
+int sb_policy_put(struct sb_store *st, const char *path, const char *json)
+{
+    return sb_run(st, NULL,
+                  "INSERT INTO policy(path, json, changed) VALUES (?1, ?2, unixepoch())"
+                  " ON CONFLICT(path) DO UPDATE SET json = ?2, changed = unixepoch()",
+                  path, json, NULL);
+}
+
+int sb_policy_get(struct sb_store *st, const char *path, char **text)
+{
+    size_t size;
+
+    return sb_fetch(st, "SELECT json FROM policy WHERE path = ?1", path, (uint8_t **)text, &size);
+}
+
+int sb_policy_delete(struct sb_store *st, const char *path)
+{
+    return delete_row(st, "DELETE FROM policy WHERE path = ?1", path);
+}
+
+int sb_store_list(struct sb_store *st, char **json)
+{
+    size_t size;
+
+    return sb_fetch(
+        st,
+        "SELECT json_object('resources', (SELECT json_group_array(json_object('path', path,"
+        " 'size', length(value), 'changed', changed)) FROM (SELECT * FROM resource ORDER BY path)),"
+        " 'references', (SELECT json_group_array(json_object('name', name, 'image', image,"
+        " 'launch', json(launch), 'changed', changed)) FROM (SELECT * FROM reference ORDER BY name)),"
+        " 'policies', (SELECT json_group_array(json_object('path', path, 'policy', json(json),"
+        " 'changed', changed)) FROM (SELECT * FROM policy ORDER BY path)))",
+        NULL, (uint8_t **)json, &size);
+}
