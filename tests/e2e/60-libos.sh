@@ -40,6 +40,7 @@ gcc -O1 -pthread -o "$R/bin/signals" tests/libos/signals.c 2>/dev/null
 gcc -O2 -static -o "$R/bin/md5" tests/md5.c 2>/dev/null
 command -v busybox >/dev/null && add "$(command -v busybox)" /bin/busybox
 [ -x /usr/bin/sqlite3 ] && add /usr/bin/sqlite3
+[ -x /usr/bin/redis-server ] && add /usr/bin/redis-server
 PY=$(ls /usr/bin/python3.[0-9]* 2>/dev/null | grep -E '/python3\.[0-9]+$' | head -n 1)
 if [ -n "$PY" ]; then
     lib=/usr/lib/${PY##*/}
@@ -94,6 +95,17 @@ END
 got 1 done"
 else
     skip "libos: no python3 in /usr/bin"
+fi
+if [ -x "$R/usr/bin/redis-server" ] && command -v redis-cli >/dev/null; then
+    port=$((20000 + RANDOM % 20000))
+    run /usr/bin/redis-server --port $port --save "" --protected-mode no >"$T/redis.out" 2>&1 &
+    server=$!
+    until_true 20 redis-cli -p $port ping
+    for i in 1 2 3; do redis-cli -p $port lpush list $i; done >/dev/null 2>&1
+    same "redis: a server for the host" "$(redis-cli -p $port lrange list 0 -1 | xargs)" "3 2 1"
+    redis-cli -p $port shutdown nosave >/dev/null 2>&1
+    wait $server
+    same "redis: shut down by a client" $? 0
 fi
 if [ -x "$R/usr/bin/sqlite3" ]; then
     same "sqlite3 on memory files" "$(run /usr/bin/sqlite3 /tmp/a.db \

@@ -73,14 +73,24 @@ int addr_check(const struct sock *s, const struct addr *a)
     return a->size > 2 && a->size <= sizeof(struct sockaddr_un) ? 0 : -EINVAL;
 }
 
-static struct sock *find_port(int type, uint16_t port)
+static struct sock *find_port(uint16_t family, int type, uint16_t port)
 {
     list_for (it, &bound) {
         struct sock *s = container_of(it, struct sock, names);
-        if (s->family != AF_UNIX && s->type == type && addr_port(&s->own) == port)
+        if (s->family == family && s->type == type && addr_port(&s->own) == port)
             return s;
     }
     return NULL;
+}
+
+/* Who takes what is sent to this port: IPv4 may end at an IPv6 socket that takes both. */
+static struct sock *find_receiver(uint16_t family, int type, uint16_t port)
+{
+    struct sock *s = find_port(family, type, port);
+    if (s || family == AF_INET6)
+        return s;
+    s = find_port(AF_INET6, type, port);
+    return s && !s->v6_only ? s : NULL;
 }
 
 static struct sock *find_abstract(const struct addr *a)
@@ -100,7 +110,7 @@ int name_ephemeral(struct sock *s)
         return -EIO;
     for (uint32_t i = 0; i < PORT_COUNT; i++) {
         uint16_t port = (uint16_t)(PORT_FIRST + (start + i) % PORT_COUNT);
-        if (find_port(s->type, port))
+        if (find_port(AF_INET, s->type, port) || find_port(AF_INET6, s->type, port))
             continue;
         addr_set_port(&s->own, port);
         list_append(&bound, &s->names);
@@ -154,7 +164,7 @@ int name_bind(struct sock *s, const struct addr *a)
         }
         return r;
     }
-    if (addr_port(a) && find_port(s->type, addr_port(a)))
+    if (addr_port(a) && find_port(s->family, s->type, addr_port(a)))
         return -EADDRINUSE;
     s->own = *a;
     if (!addr_port(a))
@@ -167,7 +177,7 @@ struct sock *name_find(const struct sock *from, const struct addr *a, int *error
 {
     *error = -ECONNREFUSED;
     if (a->family != AF_UNIX)
-        return find_port(from->type, addr_port(a));
+        return find_receiver(a->family, from->type, addr_port(a));
     if (!a->bytes[2])
         return find_abstract(a);
     char path[110] = {0};

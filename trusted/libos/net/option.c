@@ -11,6 +11,7 @@
 #define LEVEL_TCP 6
 #define LEVEL_IP 0
 #define LEVEL_IPV6 41
+#define IPV6_V6ONLY_ 26
 
 /* What a program may set on the host's socket. */
 static bool passes(int level, int name)
@@ -20,7 +21,7 @@ static bool passes(int level, int name)
                name == SO_LINGER || name == SO_REUSEPORT || name == SO_OOBINLINE;
     if (level == LEVEL_TCP)
         return name >= 1 && name <= 6; /* NODELAY ... KEEPCNT */
-    return level == LEVEL_IPV6 && name == 26; /* V6ONLY */
+    return level == LEVEL_IPV6 && name == IPV6_V6ONLY_;
 }
 
 static int slot_of(int name)
@@ -75,6 +76,8 @@ long sys_setsockopt(const uint64_t *a)
         return -EINVAL;
     if (user_read(value, a[3], MIN(size, sizeof(value))))
         return -EFAULT;
+    if (level == LEVEL_IPV6 && name == IPV6_V6ONLY_)
+        s->v6_only = value[0];
     int slot = level == SOL_SOCKET ? slot_of(name) : -1;
     if (slot >= 0)
         memcpy(&s->options[slot], value, 4);

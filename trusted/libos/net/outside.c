@@ -88,6 +88,8 @@ int outside_listen(struct file *f, struct sock *s, uint32_t backlog)
     if (r)
         return r;
     stats.calls_out += 3;
+    if (s->family == AF_INET6 && s->v6_only)
+        port_sockopt_set(s->handle, 41, 26, &one, sizeof(one));
     port_sockopt_set(s->handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     r = claim_status(port_bind(s->handle, s->own.bytes, MIN(s->own.size, PORT_ADDR_MAX)));
     if (!r && s->type == SOCK_STREAM)
