@@ -76,6 +76,9 @@ def make_tree(tree):
     with open(f"{tree}/data/victim", "wb") as f:
         f.write(b"x" * (2 << 20))
         f.write(VICTIM + b"y" * (8192 - len(VICTIM)))
+    own = os.path.join(os.path.dirname(os.environ["GUEST_INITRAMFS"]), "../guest/agent")
+    shutil.copy(os.environ.get("GUEST_AGENT", own), f"{tree}/opt/our-agent")
+    os.chmod(f"{tree}/opt/our-agent", 0o755)
     os.symlink("/etc", f"{tree}/escape")
     os.symlink("../../../../../../etc", f"{tree}/climb")
 
@@ -526,6 +529,11 @@ def agent():
         agent="/opt/agent"), dict(env=["HOSTENV=evil"]))
     has("the image's agent, with nothing of the host's environment", out, "^agent tdx-sim none$")
     has("it serves", out, "^mine$")
+    end, out, _ = run("sleep 1; printf 'GET /aa/evidence?runtime_data=x HTTP/1.1\\r\\n\\r\\n' |"
+                      "nc 127.0.0.1 8006; cat /proc/$(pidof our-agent)/status | grep CapBnd",
+                      dict(agent="/opt/our-agent"))
+    has("our own agent works in that place", out, "501 Not Implemented.*no evidence on tdx-sim")
+    has("with the workload's capabilities", out, r"CapBnd:\s+00000000[a2]00425fb")
 
 
 @case
