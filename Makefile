@@ -120,7 +120,8 @@ INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/shelter
 install: all man
 	install -Dm755 shelter $(DESTDIR)$(PREFIX)/bin/shelter
 	install -Dm755 $(B)/guest/agent $(DESTDIR)$(PREFIX)/bin/attestation-agent
-	for f in vmlinux bzImage initramfs tcb.json; do \
+	install -Dm755 $(B)/sgx-loader $(INSTALL_LIB)/sgx-loader
+	for f in vmlinux bzImage initramfs enclave tcb.json; do \
 	    [ ! -f $(B)/base/$$f ] || install -Dm644 $(B)/base/$$f $(INSTALL_LIB)/base/$$f || exit; \
 	done
 	for m in $(MAN); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit; done

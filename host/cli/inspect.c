@@ -44,6 +44,14 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     printf("image         %s\n              %s\ncommand       %s\n", c->reference, c->image, command);
     printf("created       %s\ntee           %s%s\n", time, c->tee,
            c->simulated ? " (simulated: it protects nothing)" : "");
+    const cJSON *field;
+    cJSON_ArrayForEach(field, i->state.enclave)
+    {
+        if (cJSON_IsString(field))
+            printf("%-13s %s\n", field->string, field->valuestring);
+        else
+            printf("%-13s %d\n", field->string, field->valueint);
+    }
     if (i->state.measured)
         print_measurement(&i->state.measurement);
     printf("launch config %s\nmemory        %s\ncpus          %u\nnetwork       %s\n",

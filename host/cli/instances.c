@@ -194,10 +194,8 @@ cJSON *sh_instance_json(struct sh_store *store, const struct sh_instance *i)
         cJSON_AddStringToObject(root, "error", i->state.error);
     cJSON_AddStringToObject(root, "tee", c->tee);
     cJSON_AddBoolToObject(root, "simulated", c->simulated);
-    if (i->state.measured)
-        cJSON_AddItemToObject(root, "measurement", sh_measurement_json(&i->state.measurement));
-    else
-        cJSON_AddNullToObject(root, "measurement");
+    cJSON *measurement = sh_instance_measurement_json(&i->state);
+    cJSON_AddItemToObject(root, "measurement", measurement ? measurement : cJSON_CreateNull());
     cJSON_AddStringToObject(root, "launch_digest", c->launch_digest);
     add_time(root, "created", c->created * 1000000000);
     add_time(root, "started", i->state.started);

@@ -15,7 +15,7 @@ const char sh_usage_measure[] =
     "Predicts the launch measurement of an image, from the image alone; nothing is started. The\n"
     "launch config (command, environment, ...) is not part of it: it has a field of its own.\n"
     "\n"
-    "      --tee TEE        auto (default), tdx, snp, csv, tdx-sim\n"
+    "      --tee TEE        auto (default), tdx, snp, csv, tdx-sim, sgx, sgx-sim\n"
     "  -m, --memory SIZE    memory of the machine (default: the image's, or 512M)\n"
     "      --cpus N         its CPUs (default: the image's, or 1)\n"
     "      --boot HOW       simulation only: pvh (default) or bzimage, under OVMF\n"
@@ -52,6 +52,8 @@ static void print_plain(const cJSON *result)
     cJSON_ArrayForEach(field, cJSON_GetObjectItem(result, "measurement"))
     {
         int i = 0;
+        if (cJSON_IsNumber(field))
+            printf("%-14s %d\n", field->string, field->valueint);
         if (cJSON_IsString(field))
             printf("%-14s %s\n", field->string, field->valuestring);
         cJSON_ArrayForEach(item, field)
@@ -69,9 +71,12 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
     int r = sh_store_open(&store, err);
     if (r)
         return r;
+    cleanup_free char *key = sh_format("%s/" SH_STORE_SIGN_KEY, store.path);
+    struct sh_predict with_key = *what;
+    with_key.sign_key = key;
     r = sh_image_open(&store, reference, &image, err);
     if (!r) {
-        r = sh_predict_image(&image, what, &result, err);
+        r = sh_predict_image(&image, &with_key, &result, err);
         sh_image_close(&image);
     }
     sh_store_close(&store);

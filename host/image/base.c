@@ -11,7 +11,13 @@
 
 #include "lib/hex.h"
 
-const char *const sh_base_names[SH_BASE_COUNT] = {"vmlinux", "bzImage", "initramfs"};
+const char *const sh_base_names[SH_BASE_COUNT] = {"vmlinux", "bzImage", "initramfs", "enclave"};
+
+bool sh_base_has(int dir_fd, size_t i)
+{
+    cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
+    return i < SH_BASE_REQUIRED || !faccessat(dir_fd, path, F_OK, 0);
+}
 
 static bool is_folder(const char *path)
 {
@@ -115,6 +121,8 @@ int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *er
         uint8_t digest[48];
         cleanup_free char *source = sh_format("%s/%s", from, sh_base_names[i]);
         cleanup_free char *target = sh_format("base/%s", sh_base_names[i]);
+        if (i >= SH_BASE_REQUIRED && access(source, F_OK) && errno == ENOENT)
+            continue;
         if (access(source, R_OK))
             return sh_fail_errno(err, -errno,
                                  "cannot open the base file %s (run 'make tools', or give --base)",
@@ -141,6 +149,8 @@ int sh_base_share(int store_fd, int dir_fd, struct sh_error *err)
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
         uint8_t digest[48];
         cleanup_free char *target = sh_format("base/%s", sh_base_names[i]);
+        if (!sh_base_has(dir_fd, i))
+            continue;
         r = sh_digest_file(dir_fd, target, digest, err);
         if (!r)
             r = share(store_fd, digest, dir_fd, target, err);

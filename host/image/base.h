@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Base files: the guest kernel and initramfs that every image keeps a copy of.
+// Base files: the guest kernel, the initramfs and the enclave that every image keeps a copy of.
 #ifndef HOST_IMAGE_BASE_H
 #define HOST_IMAGE_BASE_H
 
 #include "host/base/util.h"
 
-#define SH_BASE_COUNT 3
-extern const char *const sh_base_names[SH_BASE_COUNT]; /* "vmlinux", "bzImage", "initramfs" */
+#define SH_BASE_COUNT 4
+#define SH_BASE_REQUIRED 3 /* images of before the enclave, and bases without one, lack the last */
+extern const char *const sh_base_names[SH_BASE_COUNT]; /* vmlinux, bzImage, initramfs, enclave */
+
+/* Has dir_fd this base file? Those that are required: always, for their absence is an error. */
+bool sh_base_has(int dir_fd, size_t i);
 
 /* Where they are: `given` (--base), else $SHELTER_BASE, else build/base beside the executable, else
  * ../lib/shelter/base from it. Owned by the caller; NULL with a sentence. */

@@ -85,12 +85,12 @@ int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created
 {
     static const char *const names[] = {"root.img",     "manifest",     "reference.json",
                                         "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "sites.bin"};
+                                        "sites.bin",    "base/enclave"};
     *size = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct stat st;
         if (fstatat(image->dir_fd, names[i], &st, 0)) {
-            if (!strcmp(names[i], "sites.bin"))
+            if (!strcmp(names[i], "sites.bin") || !strcmp(names[i], "base/enclave"))
                 continue;
             return sh_fail_errno(err, -errno, "image %.12s in the store lacks %s", image->id,
                                  names[i]);

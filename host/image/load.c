@@ -172,6 +172,8 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
         const char *want =
             cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(base, sh_base_names[i]));
+        if (!sh_base_has(l->work->dir_fd, i))
+            continue; /* read_base took it if the reference values name one */
         int r = sh_digest_file(l->work->dir_fd, path, digest, l->err);
         if (r)
             return r;
@@ -190,11 +192,13 @@ static int read_base(struct loader *l, const char *id)
     if (r)
         return r;
     cJSON *reference = cJSON_ParseWithLength((char *)data, size);
+    const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
     if (mkdirat(l->work->dir_fd, "base", 0755))
         r = sh_fail_errno(l->err, -errno, "cannot write into the store");
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
-        r = copy_member(l, path, 0);
+        if (i < SH_BASE_REQUIRED || cJSON_HasObjectItem(base, sh_base_names[i]))
+            r = copy_member(l, path, 0);
     }
     if (!r)
         r = check_reference(l, reference, id);

@@ -111,6 +111,10 @@ static void add_all(cJSON *top, const struct sh_image *image)
         if (r)
             add_missing(missing, kinds[i].tee, kinds[i].boot_name, r);
     }
+    /* One MRENCLAVE for both; MRSIGNER is whoever signs on the machine that runs it. */
+    static const char *const enclaves[] = {"sgx", "sgx-sim"};
+    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_REQUIRED); i++)
+        add_references(references, image, enclaves[i], SH_VM_BOOT_PVH);
 }
 
 int sh_reference_write(int dir_fd, const char *id, struct sh_error *err)
@@ -123,6 +127,8 @@ int sh_reference_write(int dir_fd, const char *id, struct sh_error *err)
     int r = 0;
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
+        if (!sh_base_has(dir_fd, i))
+            continue;
         r = add_digest(base, sh_base_names[i], dir_fd, path, err);
     }
     if (!r)

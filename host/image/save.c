@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/image/base.h"
 #include "host/image/progress.h"
 #include "host/image/transfer.h"
 
@@ -86,7 +87,8 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
                   struct sh_progress *progress, struct sh_error *err)
 {
     static const char *const names[] = {"manifest",     "reference.json", "base/vmlinux",
-                                        "base/bzImage", "base/initramfs", "root.img"};
+                                        "base/bzImage", "base/initramfs", "base/enclave",
+                                        "root.img"};
     struct sh_image image;
     struct saver s = {.progress = progress, .err = err};
     int r = sh_image_open(store, reference, &image, err);
@@ -101,7 +103,8 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
     if (!r)
         r = write_head(&s, store, &image);
     for (size_t i = 0; !r && i < sizeof(names) / sizeof(names[0]); i++)
-        r = write_file(&s, &image, names[i]);
+        if (strcmp(names[i], "base/enclave") || sh_base_has(image.dir_fd, SH_BASE_REQUIRED))
+            r = write_file(&s, &image, names[i]);
     if (!r && image.manifest.has_sites)
         r = write_file(&s, &image, "sites.bin");
     if (!r && archive_write_close(s.archive) < ARCHIVE_WARN)

@@ -108,7 +108,9 @@ static bool same_file(int dir_a, int dir_b, const char *name)
 static bool same_base(int a, int b)
 {
     return same_file(a, b, "base/vmlinux") && same_file(a, b, "base/bzImage") &&
-           same_file(a, b, "base/initramfs") && same_file(a, b, "reference.json");
+           same_file(a, b, "base/initramfs") && sh_base_has(a, 3) == sh_base_has(b, 3) &&
+           (!sh_base_has(a, 3) || same_file(a, b, "base/enclave")) &&
+           same_file(a, b, "reference.json");
 }
 
 /* Everything to the disk before the name appears: a crash leaves a whole image or none. */
@@ -116,7 +118,8 @@ static int sync_folder(int dir_fd)
 {
     static const char *const names[] = {"root.img",     "manifest",     "reference.json",
                                         "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "sites.bin",    "base",         "."};
+                                        "base/enclave", "sites.bin",    "base",
+                                        "."};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cleanup_close int fd = openat(dir_fd, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)

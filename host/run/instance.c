@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <cjson/cJSON.h>
+
 #include "lib/hex.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
@@ -37,6 +39,8 @@ static bool is_id(const char *name)
 void sh_instance_close(struct sh_instance *i)
 {
     sh_instance_config_free(&i->config);
+    cJSON_Delete(i->state.enclave);
+    i->state.enclave = NULL;
     if (i->dir_fd >= 0)
         close(i->dir_fd);
     i->dir_fd = -1;
@@ -265,6 +269,7 @@ void sh_instance_refresh(struct sh_instance *i)
     bool held = lock_held(i->dir_fd);
     cleanup_free uint8_t *text = NULL;
     size_t size;
+    cJSON_Delete(i->state.enclave);
     i->state = (struct sh_instance_state){.state = SH_STATE_DEAD};
     if (!sh_read_file(i->dir_fd, "state.json", 2 * STATE_SIZE, &text, &size, &ignored))
         sh_instance_state_parse((char *)text, &i->state);

@@ -78,7 +78,11 @@ struct sh_instance_state {
     char error[1024];           /* why Shelter ended it; empty otherwise */
     bool measured;
     struct sh_td_measurement measurement;
+    struct cJSON *enclave; /* an enclave's measurement; NULL: none, or a machine's */
 };
+
+/* The measurement of either, as `measure --json` has it; owned by the caller. NULL: not measured. */
+struct cJSON *sh_instance_measurement_json(const struct sh_instance_state *state);
 
 /* An instance opened for use. */
 struct sh_instance {

@@ -204,6 +204,13 @@ static void add_hex(cJSON *object, const char *key, const uint8_t digest[48])
     cJSON_AddStringToObject(object, key, text);
 }
 
+cJSON *sh_instance_measurement_json(const struct sh_instance_state *s)
+{
+    if (s->enclave)
+        return cJSON_Duplicate(s->enclave, true);
+    return s->measured ? sh_measurement_json(&s->measurement) : NULL;
+}
+
 char *sh_instance_state_text(const struct sh_instance_state *s)
 {
     cJSON *root = cJSON_CreateObject();
@@ -220,6 +227,8 @@ char *sh_instance_state_text(const struct sh_instance_state *s)
     if (s->measured) {
         cJSON_AddItemToObject(root, "measurement", sh_measurement_json(&s->measurement));
         add_hex(root, "mrconfigid", s->measurement.mrconfigid);
+    } else if (s->enclave) {
+        cJSON_AddItemToObject(root, "measurement", cJSON_Duplicate(s->enclave, true));
     }
     return print_and_delete(root);
 }
@@ -252,7 +261,9 @@ int sh_instance_state_parse(const char *text, struct sh_instance_state *s)
     s->exit_code = (int)get_number(&r, "exit_code", 255);
     copy_text(&r, s->error, sizeof(s->error), get_text(&r, "error"));
     const cJSON *m = cJSON_GetObjectItemCaseSensitive(root, "measurement");
-    if (m) {
+    if (cJSON_GetObjectItemCaseSensitive(m, "mrenclave")) {
+        s->enclave = cJSON_Duplicate(m, true);
+    } else if (m) {
         parse_digest(&r, cJSON_GetObjectItemCaseSensitive(m, "mrtd"), s->measurement.mrtd);
         parse_digest(&r, cJSON_GetObjectItemCaseSensitive(root, "mrconfigid"),
                      s->measurement.mrconfigid);

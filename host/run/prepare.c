@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
@@ -23,10 +24,9 @@ void sh_warn_simulated(const struct sh_instance_config *config)
 
 static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)
 {
-    if (name && (!strcmp(name, "sgx") || !strcmp(name, "sgx-sim")))
+    if (name && !strcmp(name, "sgx"))
         return sh_fail(err, -ENOTSUP,
-                       "--tee %s: this build has no enclave back end yet; use tdx, snp, csv or tdx-sim",
-                       name);
+                       "--tee sgx: no enclave has run on hardware yet; use sgx-sim, tdx, snp, csv or tdx-sim");
     return sh_tee_find(name ? name : "auto", tee, err);
 }
 
@@ -158,6 +158,10 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     p->paths[1] = sh_format("%s/base/bzImage", base);
     p->paths[2] = sh_format("%s/base/initramfs", base);
     p->paths[3] = sh_format("%s/root.img", base);
+    p->paths[6] = sh_format("%s/base/enclave", base);
+    p->paths[7] = sh_format("%s/manifest", base);
+    p->paths[8] = sh_format("%s/" SH_STORE_SIGN_KEY, p->store->path);
+    p->paths[9] = sh_format("%s/" SH_STORE_FUSE_KEY, p->store->path);
     p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
     p->vm = (struct sh_vm_config){
         .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
@@ -166,6 +170,9 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
         .shares = p->shares, .share_count = c->mount_count,
         .channel_fd = -1, .simtd_fd = -1,
+        .enclave = p->paths[6], .manifest = p->paths[7], .sign_key = p->paths[8],
+        .fuse_key = p->paths[9], .tty = c->tty,
+        .ports = c->ports, .port_count = c->port_count,
     };
     if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))
         return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
@@ -179,7 +186,9 @@ static void name_instance(struct sh_prepared *p)
     const struct sh_instance_config *c = &p->instance.config;
     p->paths[4] = sh_format("%s/instances/%s/config.disk", p->store->path, c->id);
     p->paths[5] = sh_format("%s/instances/%s/console.log", p->store->path, c->id);
+    p->paths[10] = sh_format("%s/instances/%s/launch", p->store->path, c->id);
     p->vm.name = c->name;
+    p->vm.launch = p->paths[10];
     p->vm.config_disk = p->paths[4];
     p->vm.console_path = c->debug ? p->paths[5] : NULL;
     p->vm.ports = c->ports;
@@ -291,6 +300,7 @@ int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *clien
                       struct sh_error *err)
 {
     /* Until the supervisor knows more; also takes back "exited" of an earlier life. */
+    cJSON_Delete(p->instance.state.enclave);
     p->instance.state = (struct sh_instance_state){.state = SH_STATE_STARTING};
     int r = sh_instance_save_state(p->instance.dir_fd, &p->instance.state);
     if (r)

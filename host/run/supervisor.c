@@ -330,7 +330,7 @@ static int start_vm(struct sup *s, struct sh_error *err)
     struct sh_vm_config *vm = s->plan->vm;
     vm->simtd_fd = -1;
     int r = socket_pair(&s->channel_fd, &vm->channel_fd);
-    if (!r && vm->tee->simulated)
+    if (!r && vm->tee->simulated && !vm->tee->enclave)
         r = socket_pair(&s->simtd_fd, &vm->simtd_fd);
     if (r)
         return sh_fail_errno(err, r, "cannot make a socket pair");
@@ -350,7 +350,10 @@ static int start_vm(struct sup *s, struct sh_error *err)
     s->state.supervisor_pid = getpid();
     s->state.vm_pid = s->qemu.pid;
     /* QEMU loads the same files meanwhile; the guest asks for its report much later. */
-    if (vm->tee->simulated) {
+    if (vm->tee->enclave) {
+        r = sh_enclave_measurement(vm->enclave, vm->manifest_digest, vm->sign_key,
+                                   &s->state.enclave, err);
+    } else if (vm->tee->simulated) {
         r = sh_vm_measure_simulated(vm, &s->state.measurement, err);
         s->state.measured = !r;
     }

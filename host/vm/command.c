@@ -188,6 +188,8 @@ static int check(const struct sh_vm_config *c, struct sh_error *err)
 
 int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err)
 {
+    if (config->tee->enclave)
+        return sh_enclave_command(config, argv, err);
     int r = check(config, err);
     if (r)
         return r;

@@ -5,7 +5,11 @@
 
 #include "host/vm/vm.h"
 
-extern const struct sh_tee sh_tee_tdx, sh_tee_snp, sh_tee_csv, sh_tee_tdx_sim;
+extern const struct sh_tee sh_tee_tdx, sh_tee_snp, sh_tee_csv, sh_tee_tdx_sim, sh_tee_sgx_sim;
+
+/* The loader's command line (enclave.c). */
+int sh_enclave_command(const struct sh_vm_config *config, struct sh_strings *argv,
+                       struct sh_error *err);
 
 /* A value of QEMU's comma-separated options: commas are doubled. Owned by the caller. */
 char *sh_vm_escape(const char *value);

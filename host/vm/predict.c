@@ -7,6 +7,7 @@
 
 #include <openssl/sha.h>
 
+#include "host/image/base.h"
 #include "host/vm/parts.h"
 #include "lib/hex.h"
 #include "verifier/measure/snp.h"
@@ -138,13 +139,46 @@ static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *
     return r;
 }
 
+/* Nothing but the image decides MRENCLAVE: no memory, no processors, no firmware. */
+static int predict_enclave(const struct sh_image *image, const struct sh_tee *tee,
+                           const struct sh_predict *what, cJSON **result, struct sh_error *err)
+{
+    uint8_t identity[48];
+    cJSON *m = NULL;
+    cleanup_free char *enclave = sh_format("%s/base/enclave", image->path);
+    if (!sh_base_has(image->dir_fd, SH_BASE_REQUIRED))
+        return sh_fail(err, -ENODATA, "image %.12s was built without an enclave; build it again",
+                       image->id);
+    if (sh_unhex(identity, 48, image->id))
+        return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
+    int r = sh_enclave_measurement(enclave, identity, what->sign_key, &m, err);
+    if (r)
+        return r;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "tee", tee->name);
+    cJSON_AddBoolToObject(o, "simulated", tee->simulated);
+    cJSON_AddStringToObject(o, "image", image->id);
+    cJSON_AddItemToObject(o, "measurement", m);
+    *result = o;
+    return 0;
+}
+
+/* `--tee sgx` has no back end that runs yet, but is measured as sgx-sim is. */
+static const struct sh_tee sgx = {.name = "sgx", .enclave = true};
+
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err)
 {
     const struct sh_tee *tee;
-    int r = sh_tee_find(what->tee, &tee, err);
+    int r = 0;
+    if (!strcmp(what->tee, "sgx"))
+        tee = &sgx;
+    else
+        r = sh_tee_find(what->tee, &tee, err);
     if (r)
         return r;
+    if (tee->enclave)
+        return predict_enclave(image, tee, what, result, err);
     cleanup_free char *vmlinux = sh_format("%s/base/vmlinux", image->path);
     cleanup_free char *bzimage = sh_format("%s/base/bzImage", image->path);
     cleanup_free char *initramfs = sh_format("%s/base/initramfs", image->path);

@@ -16,11 +16,12 @@ struct sh_predict {
     uint64_t memory;       /* 0: the image's or the default */
     unsigned cpus;         /* 0: likewise */
     bool debug;
+    const char *sign_key; /* SGX: the store's, for MRSIGNER; NULL: leave it out */
 };
 
 /* *result: {"tee", "simulated", "image", "memory", "cpus", "boot", "firmware", "measurement"},
  * owned by the caller. `measurement` holds what the evidence's fields must be: mrtd and rtmr (TDX,
- * tdx-sim), launch_digest (SNP). -ENODATA with a sentence where there can be no reference value. */
+ * tdx-sim), launch_digest (SNP), mrenclave and the like (SGX). -ENODATA with a sentence where there can be no reference value. */
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err);
 

@@ -5,20 +5,23 @@
 
 #include "host/vm/parts.h"
 
-static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp, &sh_tee_csv, &sh_tee_tdx_sim};
+static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp, &sh_tee_csv, &sh_tee_tdx_sim,
+                                         &sh_tee_sgx_sim};
 
 int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err)
 {
     bool automatic = !strcmp(name, "auto");
     for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++) {
         struct sh_error ignored = {0};
+        if (automatic && tees[i]->enclave)
+            continue; /* only by name, as long as it cannot do all that a machine can */
         if (automatic ? tees[i]->simulated || !tees[i]->probe(&ignored)
                       : !strcmp(name, tees[i]->name)) {
             *tee = tees[i];
             return 0;
         }
     }
-    return sh_fail(err, -ENOENT, "there is no TEE '%s'; use auto, tdx, snp, csv or tdx-sim", name);
+    return sh_fail(err, -ENOENT, "there is no TEE '%s'; use auto, tdx, snp, csv, tdx-sim or sgx-sim", name);
 }
 
 void sh_tee_warn_simulated(const char *name)
@@ -31,6 +34,8 @@ void sh_tee_warn_simulated(const char *name)
 
 int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err)
 {
+    if (config->tee->enclave)
+        return config->tee->prepare(config, err);
     if (!config->qemu)
         config->qemu = sh_vm_find_qemu();
     if (!config->qemu)

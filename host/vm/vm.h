@@ -57,14 +57,18 @@ struct sh_vm_config {
     unsigned cbit_position, reduced_phys_bits;
     const char *cpu_model;    /* SNP; NULL: SH_VM_SNP_CPU. It is measured (through the VMSA). */
     const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
+    /* Enclaves: the image's and the instance's files, and the store's keys. */
+    const char *enclave, *manifest, *launch, *sign_key, *fuse_key;
+    bool tty;
 };
 
 #define SH_VM_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
 
 /* One back end. The table is in host/vm/tee.c; order is that of `--tee auto`. */
 struct sh_tee {
-    const char *name; /* "tdx", "snp", "csv", "tdx-sim" */
+    const char *name; /* "tdx", "snp", "csv", "tdx-sim", "sgx-sim" */
     bool simulated;
+    bool enclave; /* no machine: sh_vm_command is the loader's, which inherits channel_fd too */
     /* Appends machine, TEE object, firmware and accelerator arguments. */
     int (*machine_args)(const struct sh_vm_config *config, struct sh_strings *argv,
                         struct sh_error *err);
@@ -98,6 +102,12 @@ int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, st
  * milliseconds; the guest asks for it late, so it may run while QEMU starts. */
 int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
                             struct sh_error *err);
+
+/* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"} of the enclave file with this image's identity;
+ * the key is made if there is none. */
+struct cJSON;
+int sh_enclave_measurement(const char *enclave, const uint8_t identity[48], const char *sign_key,
+                           struct cJSON **result, struct sh_error *err);
 
 /* Answers one SH_SIMTD request with the TDREPORT of this measurement. */
 struct sh_simtd_request;

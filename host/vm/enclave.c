@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// sgx-sim: no machine but a loader process, which plays the guest's side of the channel.
+#include <errno.h>
+#include <string.h>
+#include <fcntl.h>
+
+#include <cjson/cJSON.h>
+
+#include "host/sgx/driver.h"
+#include "host/sgx/image.h"
+#include "host/vm/parts.h"
+#include "lib/hex.h"
+#include "verifier/measure/sgx.h"
+
+/* Beside the executable as it is built, or as it is installed. Owned by the caller. */
+static char *find_loader(struct sh_error *err)
+{
+    char exe[4096];
+    const char *given = getenv("SHELTER_SGX_LOADER");
+    if (given && *given)
+        return sh_strdup(given);
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n > 0) {
+        exe[n] = 0;
+        *strrchr(exe, '/') = 0;
+        char *path = sh_format("%s/build/sgx-loader", exe);
+        if (!access(path, X_OK))
+            return path;
+        free(path);
+        path = sh_format("%s/../lib/shelter/sgx-loader", exe);
+        if (!access(path, X_OK))
+            return path;
+        free(path);
+    }
+    sh_fail(err, -ENOENT, "the enclave loader is not built; run 'make' in Shelter's folder");
+    return NULL;
+}
+
+int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, struct sh_error *err)
+{
+    cleanup_free char *loader = find_loader(err);
+    if (!loader)
+        return -ENOENT;
+    sh_strings_add(argv, loader);
+    const char *const pairs[][2] = {{"--tee", c->tee->name},
+                                    {"--key", c->sign_key},
+                                    {"--fuse-key", c->fuse_key},
+                                    {"--launch", c->launch}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        sh_strings_add(argv, pairs[i][0]);
+        sh_strings_add(argv, pairs[i][1]);
+    }
+    sh_strings_addf(argv, "--memory=%llu", (unsigned long long)c->memory);
+    sh_strings_addf(argv, "--channel=%d", c->channel_fd);
+    if (c->debug)
+        sh_strings_add(argv, "--debug");
+    if (c->tty)
+        sh_strings_add(argv, "--tty");
+    sh_strings_add(argv, c->enclave);
+    sh_strings_add(argv, c->root_image);
+    sh_strings_add(argv, c->manifest);
+    return 0;
+}
+
+static int probe(struct sh_error *err)
+{
+    struct sgx_driver_options options = {0};
+    void *dev;
+    cleanup_free char *loader = find_loader(err);
+    if (!loader)
+        return -ENOENT;
+    int r = sgx_driver_sim.open(&options, &dev, err);
+    if (!r)
+        sgx_driver_sim.close(dev);
+    return r;
+}
+
+static int mrsigner_of(const char *key_path, uint8_t mrsigner[32], struct sh_error *err)
+{
+    static const uint8_t none[32];
+    struct sgx_sigstruct css;
+    int r = sgx_image_sign(&css, none, false, key_path, err);
+    if (!r)
+        sgx_mrsigner(&css, mrsigner);
+    return r;
+}
+
+static int prepare(struct sh_vm_config *c, struct sh_error *err)
+{
+    if (c->enclave && access(c->enclave, R_OK))
+        return sh_fail(
+            err, -ENOENT,
+            "the image was built without an enclave; build it again, or use --tee tdx-sim");
+    if (c->port_count || c->share_count)
+        return sh_fail(err, -ENOTSUP, "--tee %s has no %s yet; use --tee tdx-sim", c->tee->name,
+                       c->port_count ? "published ports (-p)" : "folders of the host (-v)");
+    cleanup_free char *loader = find_loader(err);
+    uint8_t mrsigner[32];
+    if (!loader)
+        return -ENOENT;
+    /* Made now if need be: supervisor and loader read it at the same time. */
+    return c->sign_key && access(c->sign_key, F_OK) ? mrsigner_of(c->sign_key, mrsigner, err) : 0;
+}
+
+static int firmware(struct sh_vm_config *c, struct sh_error *err)
+{
+    return 0;
+}
+
+int sh_enclave_measurement(const char *path, const uint8_t identity[48], const char *sign_key,
+                           cJSON **result, struct sh_error *err)
+{
+    uint8_t mrenclave[32], mrsigner[32];
+    char text[65];
+    cleanup_free uint8_t *data = NULL;
+    struct sgx_image image;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, path, SGX_IMAGE_SIZE_MAX, &data, &size, err);
+    if (!r)
+        r = sgx_image_open(&image, data, size, err);
+    if (!r)
+        r = sgx_image_measure(&image, identity, mrenclave, err);
+    if (!r && sign_key)
+        r = mrsigner_of(sign_key, mrsigner, err);
+    if (r)
+        return r;
+    cJSON *m = cJSON_CreateObject();
+    sh_hex(text, mrenclave, 32);
+    cJSON_AddStringToObject(m, "mrenclave", text);
+    if (sign_key) {
+        sh_hex(text, mrsigner, 32);
+        cJSON_AddStringToObject(m, "mrsigner", text);
+    }
+    cJSON_AddNumberToObject(m, "isv_prod_id", SGX_ISV_PROD_ID);
+    cJSON_AddNumberToObject(m, "isv_svn", SGX_ISV_SVN);
+    *result = m;
+    return 0;
+}
+
+const struct sh_tee sh_tee_sgx_sim = {
+    .name = "sgx-sim",
+    .simulated = true,
+    .enclave = true,
+    .firmware = firmware,
+    .prepare = prepare,
+    .probe = probe,
+};
