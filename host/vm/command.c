@@ -59,7 +59,7 @@ char *sh_vm_kernel_command_line(const struct sh_vm_config *config)
     bool has_launch = !strcmp(config->tee->name, "csv");
     return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE, config->tee->name,
                      SH_BOOT_KEY_MANIFEST, manifest, has_launch ? " " SH_BOOT_KEY_LAUNCH : "",
-                     has_launch ? launch : "", config->debug ? " console=ttyS0" : "");
+                     has_launch ? launch : "", config->debug ? " " SH_BOOT_DEBUG : "");
 }
 
 /* Options of every virtio device: PCI 1.0 only, no option ROM; under a TEE through shared pages. */

@@ -5,7 +5,7 @@
 //
 //   <SH_BOOT_COMMON> shelter.tee=<tee> shelter.manifest=<96 hex digits>
 //       [shelter.launch=<96 hex digits>]    CSV only, which has no field for it
-//       [console=ttyS0]                     --debug only
+//       [SH_BOOT_DEBUG]                     --debug only
 //
 // Disks (virtio-blk, read-only; their serial numbers only help to find them, nothing is believed
 // because of them): SH_BOOT_ROOT_SERIAL is root.img (erofs, then its verity tree);
@@ -25,6 +25,8 @@
     "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on "           \
     "tsc=reliable nohpet no_timer_check noreplace-smp rcupdate.rcu_expedited=1 "           \
     "page_alloc.shuffle=1"
+/* The last loglevel counts: with --debug the kernel talks. */
+#define SH_BOOT_DEBUG "console=ttyS0 loglevel=7"
 #define SH_BOOT_KEY_TEE "shelter.tee="
 #define SH_BOOT_KEY_MANIFEST "shelter.manifest="
 #define SH_BOOT_KEY_LAUNCH "shelter.launch="
