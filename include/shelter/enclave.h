@@ -50,6 +50,7 @@ enum sh_call {
     SH_CALL_RESTRICT,      /* address, size, permissions: EMODPR */
     SH_CALL_SET_TYPE,      /* address, size, type: EMODT */
     SH_CALL_REMOVE,        /* address, size: EREMOVE */
+    SH_CALL_FLUSH,         /* every other thread leaves the enclave once (ETRACK) */
     SH_CALL_SOCKET,        /* family, type */
     SH_CALL_BIND,          /* handle; B: address */
     SH_CALL_LISTEN,        /* handle, backlog */

@@ -192,6 +192,14 @@ static int64_t call_remove(struct loader_thread *t, struct sh_slot *s)
     return sgx_enclave_remove(&loader.enclave, s->args[0], s->args[1], &err);
 }
 
+static int64_t call_flush(struct loader_thread *t, struct sh_slot *s)
+{
+    loader_threads_flush(t);
+    if (s->args[0] > 4)
+        usleep(50);
+    return 0;
+}
+
 /* Only what the door promises: TCP and UDP. */
 static int64_t call_socket(struct loader_thread *t, struct sh_slot *s)
 {
@@ -319,6 +327,7 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_RESTRICT] = call_restrict,
         [SH_CALL_SET_TYPE] = call_set_type,
         [SH_CALL_REMOVE] = call_remove,
+        [SH_CALL_FLUSH] = call_flush,
         [SH_CALL_SOCKET] = call_socket,
         [SH_CALL_BIND] = call_bind,
         [SH_CALL_LISTEN] = call_listen,

@@ -55,6 +55,7 @@ int loader_thread_spawn(uint64_t tcs);
 void loader_thread_run(struct loader_thread *t); /* returns when the enclave's thread ended */
 void loader_thread_wake(struct loader_thread *t);
 void loader_thread_kick(struct loader_thread *t);
+void loader_threads_flush(const struct loader_thread *but); /* an AEX for each that is inside */
 int loader_kicks_init(void);
 /* A signal for the workload: the LibOS takes only those on its list. */
 void loader_signal(int sig);

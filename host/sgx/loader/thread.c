@@ -17,6 +17,7 @@
 #include "host/sgx/loader/loader.h"
 
 #define KICK SIGUSR1
+#define FLUSH SIGUSR2
 #define STACK_SIZE (256u << 10)
 #define BUSY_MAX 20000 /* tries, of 50 us each */
 
@@ -186,10 +187,25 @@ static void on_kick(int sig, siginfo_t *info, void *context)
         r[REG_RAX] = SGX_EENTER;
 }
 
+/* The exit was all that was wanted: ERESUME follows. */
+static void on_flush(int sig)
+{
+}
+
+void loader_threads_flush(const struct loader_thread *but)
+{
+    for (struct loader_thread *t = loader.threads; t; t = t->next) {
+        if (t != but && t->running && t->tid)
+            syscall(SYS_tgkill, getpid(), t->tid, FLUSH);
+    }
+}
+
 int loader_kicks_init(void)
 {
     struct sigaction act = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO};
-    return loader.options.driver->sigaction(KICK, &act, NULL);
+    struct sigaction flush = {.sa_handler = on_flush, .sa_flags = SA_RESTART};
+    int r = loader.options.driver->sigaction(FLUSH, &flush, NULL);
+    return r ? r : loader.options.driver->sigaction(KICK, &act, NULL);
 }
 
 void loader_signal(int sig)

@@ -4,12 +4,25 @@
 #include "trusted/libos/port_sgx/sgx.h"
 
 #define REG SGX_SECINFO_PT(SGX_PT_REG)
+#define TRIES_MAX 5000u
 #define GONE UINT64_MAX /* the leaf faulted: the host gave no page */
 
 static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source)
 {
     struct sgx_secinfo info = {.flags = flags};
     return sgx_enclu(nr, (uint64_t)&info, addr, source);
+}
+
+/* Threads that entered before the change may still use the page as it was: they must leave first. The
+ * host may keep them inside, and gains nothing by it. */
+static uint64_t accept(uint64_t flags, uint64_t addr)
+{
+    uint64_t r = leaf(SGX_EACCEPT, flags, addr, 0);
+    for (unsigned tries = 0; r == SGX_NOT_TRACKED && tries < TRIES_MAX; tries++) {
+        SGX_CALL(.nr = SH_CALL_FLUSH, .args = {tries});
+        r = leaf(SGX_EACCEPT, flags, addr, 0);
+    }
+    return r;
 }
 
 int port_pages_add(uint64_t addr, uint64_t count, int prot)
@@ -55,7 +68,7 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
     if (r)
         return -ENOMEM;
     for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
-        uint64_t e = leaf(SGX_EACCEPT, REG | SGX_SECINFO_PR | (uint64_t)prot, at, 0);
+        uint64_t e = accept(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
         if (e)
             stop("the host did not restrict page 0x%lx (%lu)", at, e);
     }
@@ -68,10 +81,20 @@ void port_pages_remove(uint64_t addr, uint64_t count)
     if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM}))
         stop("the host does not take pages back");
     for (uint64_t at = addr; at < addr + size; at += PAGE_SIZE) {
-        uint64_t e = leaf(SGX_EACCEPT, SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at, 0);
+        uint64_t e = accept(SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at);
         if (e)
             stop("the host did not trim page 0x%lx (%lu)", at, e);
     }
     /* A page that it keeps all the same is no use to it; the next EACCEPT there would fail. */
     SGX_CALL(.nr = SH_CALL_REMOVE, .args = {addr, size});
+}
+
+int sgx_page_to_tcs(uint64_t addr)
+{
+    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, PAGE_SIZE, SGX_PT_TCS}))
+        return -EAGAIN;
+    uint64_t e = accept(SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED, addr);
+    if (e)
+        stop("the host did not turn a page into a TCS (%lu)", e);
+    return 0;
 }

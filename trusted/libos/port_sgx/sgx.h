@@ -71,6 +71,9 @@ struct sgx_call {
 int64_t sgx_call(struct sgx_call *c);
 #define SGX_CALL(...) sgx_call(&(struct sgx_call){__VA_ARGS__})
 
+/* pages.c: a page of our own becomes a TCS. 0 or -EAGAIN. */
+int sgx_page_to_tcs(uint64_t addr);
+
 /* The host's memory: whole, canonical and outside ELRANGE. */
 bool sgx_outside(uint64_t addr, uint64_t size);
 /* Copies by aligned words of 8 bytes on the host's side, as microcode of stale data wants it. */

@@ -22,19 +22,13 @@ static uint8_t *page(uint8_t *base, uint64_t i)
 static int make_tcs(struct port_thread *p, uint8_t *base)
 {
     struct sgx_tcs *tcs = (struct sgx_tcs *)page(base, AT_TCS);
-    struct sgx_secinfo info = {.flags = SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED};
     tcs->ossa = (uint64_t)p->ssa;
     tcs->nssa = 2;
     tcs->oentry = (uint64_t)sgx_entry;
     tcs->ofsbase = tcs->ogsbase = (uint64_t)p;
     tcs->fslimit = tcs->gslimit = UINT32_MAX;
     p->tcs = (uint64_t)tcs;
-    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {p->tcs, PAGE_SIZE, SGX_PT_TCS}))
-        return -EAGAIN;
-    uint64_t e = sgx_enclu(SGX_EACCEPT, (uint64_t)&info, p->tcs, 0);
-    if (e)
-        stop("the host did not turn a page into a TCS (%lu)", e);
-    return 0;
+    return sgx_page_to_tcs(p->tcs);
 }
 
 static struct port_thread *new_block(void)
