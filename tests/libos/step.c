@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// step START END COMMAND...: runs libos-test under ptrace, and each time it goes back to the program
-// interrupts it one instruction later in los_resume (START..END, offsets in the file) than before. The
-// program must not notice. Prints how many instructions were hit; exits as the command did.
+// step START END COMMAND...: runs libos-test under ptrace, and each time it goes back to the
+// program interrupts it one instruction later in los_resume (START..END, offsets in the file) than
+// before. The program must not notice. Prints how many instructions were hit; exits as the command
+// did.
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>

@@ -25,7 +25,10 @@ static void handler(int sig)
     char clobber[512];
     for (unsigned i = 0; i < sizeof(clobber); i++)
         clobber[i] = (char)sig;
-    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm7, %%xmm7" : : "r"(clobber) : "xmm0", "xmm7");
+    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm7, %%xmm7"
+                     :
+                     : "r"(clobber)
+                     : "xmm0", "xmm7");
     handled++;
     syscall(SYS_getppid);
 }
@@ -60,8 +63,8 @@ static void *work(void *arg)
 {
     long pid = getpid(), bad = 0;
     for (int i = 0; i < ROUNDS; i++) {
-        bad += !check_call(SYS_getpid, pid);     /* without the LibOS's lock */
-        bad += !check_call(SYS_umask, 0);        /* with it */
+        bad += !check_call(SYS_getpid, pid); /* without the LibOS's lock */
+        bad += !check_call(SYS_umask, 0);    /* with it */
         bad += !check_call(100000, -38);
     }
     __atomic_fetch_add(&total, handled, __ATOMIC_SEQ_CST);

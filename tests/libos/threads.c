@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// 32 threads in turn by one mutex and one condition, then a lock under contention; many short lives.
+// 32 threads in turn by one mutex and one condition, then a lock under contention; many short
+// lives.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -720,7 +720,7 @@ static void test_signal_queue(void **state)
 {
     struct thread *t = self();
     struct sig_item item;
-    sig_actions[9].handler = 0x1000; /* USR1 */
+    sig_actions[9].handler = 0x1000;  /* USR1 */
     sig_actions[33].handler = 0x1000; /* a real-time signal */
     sig_set_mask(t, UINT64_MAX);
     assert_int_equal(t->sig_mask & (SIG_BIT(9) | SIG_BIT(19)), 0); /* KILL and STOP stay */
@@ -805,16 +805,15 @@ static void test_clock_goes_forward(void **state)
 
 static void test_lies(void **state)
 {
-    static const long lies[] = {0,           1,          3,         100,       65536,
-                                65537,       1l << 31,   1l << 32,  INT64_MAX, -1,
-                                -4,          -11,        -103,      -133,      -134,
-                                -512,        -4095,      -4096,     INT64_MIN, -115};
+    static const long lies[] = {0,        1,         3,     100,   65536,     65537, 1l << 31,
+                                1l << 32, INT64_MAX, -1,    -4,    -11,       -103,  -133,
+                                -134,     -512,      -4095, -4096, INT64_MIN, -115};
     static const uint32_t sizes[] = {0, 1, 2, 15, 16, 28, 29, 128, 65536, UINT32_MAX};
     static const int calls[][2] = {
         /* call, third argument */
-        {__NR_connect, 16},  {__NR_bind, 16},      {__NR_listen, 5},      {__NR_sendto, 100},
-        {__NR_recvfrom, 100}, {__NR_read, 100},    {__NR_write, 100},     {__NR_shutdown, 0},
-        {__NR_accept4, 0},   {__NR_getsockname, 0}, {__NR_getpeername, 0}, {__NR_getsockopt, 4},
+        {__NR_connect, 16},   {__NR_bind, 16},       {__NR_listen, 5},      {__NR_sendto, 100},
+        {__NR_recvfrom, 100}, {__NR_read, 100},      {__NR_write, 100},     {__NR_shutdown, 0},
+        {__NR_accept4, 0},    {__NR_getsockname, 0}, {__NR_getpeername, 0}, {__NR_getsockopt, 4},
     };
     static const uint8_t out[16] = {2, 0, 0, 80, 192, 0, 2, 1};
     for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
@@ -832,11 +831,11 @@ static void test_lies(void **state)
                     uint64_t third = (uint64_t)calls[k][1];
                     if (nr == __NR_getsockname || nr == __NR_getpeername)
                         third = scratch + 512;
-                    long r = nr == __NR_getsockopt
-                                 ? call(nr, fd, 1, 4, scratch + 256, scratch + 512)
-                             : nr == __NR_accept4 ? call(nr, fd, scratch + 256, scratch + 512, 0)
-                             : nr == __NR_shutdown || nr == __NR_listen ? call(nr, fd, third)
-                                                                        : call(nr, fd, scratch, third);
+                    long r =
+                        nr == __NR_getsockopt ? call(nr, fd, 1, 4, scratch + 256, scratch + 512)
+                        : nr == __NR_accept4  ? call(nr, fd, scratch + 256, scratch + 512, 0)
+                        : nr == __NR_shutdown || nr == __NR_listen ? call(nr, fd, third)
+                                                                   : call(nr, fd, scratch, third);
                     /* Never more than was asked for, never an errno that is none. */
                     assert_true(r >= -133 && r <= (nr == __NR_accept4 ? 255 : 100));
                     if (nr == __NR_accept4 && r >= 0)
@@ -917,15 +916,22 @@ static void test_elf(void **state)
         unsigned at;
         uint64_t value;
     } bad[] = {
-        {0, 0},  {16, 1}, {18, 3}, {32, 4090}, {32, UINT64_MAX}, {54, 55}, {56, 0}, {56, 1000},
-        {64 + 8, 1},                       /* offset and address disagree */
-        {64 + 8, UINT64_MAX - 4095},       /* outside the file */
-        {64 + 32, 1ull << 40},             /* longer than the file */
-        {64 + 40, 10},                     /* memory shorter than file */
-        {64 + 16, 0xffffffffff000000},     /* not an address */
-        {120 + 16, 0x3ff000},              /* not ascending */
+        {0, 0},
+        {16, 1},
+        {18, 3},
+        {32, 4090},
+        {32, UINT64_MAX},
+        {54, 55},
+        {56, 0},
+        {56, 1000},
+        {64 + 8, 1},                   /* offset and address disagree */
+        {64 + 8, UINT64_MAX - 4095},   /* outside the file */
+        {64 + 32, 1ull << 40},         /* longer than the file */
+        {64 + 40, 10},                 /* memory shorter than file */
+        {64 + 16, 0xffffffffff000000}, /* not an address */
+        {120 + 16, 0x3ff000},          /* not ascending */
         {120 + 40, UINT64_MAX},
-        {64 + 40, 0x10000},                /* overlaps the next */
+        {64 + 40, 0x10000}, /* overlaps the next */
     };
     uint8_t e[4096];
     struct elf_plan p;
@@ -961,18 +967,24 @@ static void write_file(const char *path, const char *text)
 static void test_user(void **state)
 {
     call(__NR_mkdir, str("/etc"), 0755);
-    write_file("/etc/passwd", "root:x:0:0::/:/bin/sh\nbad line\nann:x:1000:100::/:\n:::\nend:x:7:8");
+    write_file("/etc/passwd",
+               "root:x:0:0::/:/bin/sh\nbad line\nann:x:1000:100::/:\n:::\nend:x:7:8");
     write_file("/etc/group", "root:x:0:\nstaff:x:50:bob,ann\nannex:x:51:annex,xann\nusers:x:100:");
     static const struct {
         const char *text;
         int result;
         uint32_t uid, gid, group_count;
     } cases[] = {
-        {"nobody", -ENOENT, 0, 0, 0}, {"ann:none", -ENOENT, 0, 0, 0},
-        {"4294967295", -ENOENT, 0, 0, 0}, {"", -ENOENT, 0, 0, 0},
-        {"end", 0, 7, 8, 0},          {"55", 0, 55, 0, 0},
-        {"55:66", 0, 55, 66, 0},      {"1000", 0, 1000, 100, 1},
-        {"ann:staff", 0, 1000, 50, 0}, {"ann", 0, 1000, 100, 1},
+        {"nobody", -ENOENT, 0, 0, 0},
+        {"ann:none", -ENOENT, 0, 0, 0},
+        {"4294967295", -ENOENT, 0, 0, 0},
+        {"", -ENOENT, 0, 0, 0},
+        {"end", 0, 7, 8, 0},
+        {"55", 0, 55, 0, 0},
+        {"55:66", 0, 55, 66, 0},
+        {"1000", 0, 1000, 100, 1},
+        {"ann:staff", 0, 1000, 50, 0},
+        {"ann", 0, 1000, 100, 1},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         process.uid = process.euid = process.suid = 0;
@@ -1010,22 +1022,69 @@ static void test_unknown_calls(void **state)
 /* Every call with arguments of every shape: no crash, no address of ours written. */
 static void test_wild_arguments(void **state)
 {
-    static const long skipped[] = {__NR_exit,     __NR_exit_group, __NR_pause, __NR_rt_sigsuspend,
-                                   __NR_execve,   __NR_rt_sigreturn, __NR_kill, __NR_tkill,
-                                   __NR_tgkill,   __NR_rt_sigtimedwait, __NR_munmap, __NR_mmap,
-                                   __NR_mremap,   __NR_mprotect, __NR_madvise, __NR_setrlimit,
-                                   __NR_prlimit64, __NR_nanosleep, __NR_clock_nanosleep,
-                                   __NR_alarm,    __NR_setitimer, __NR_timer_settime,
-                                   __NR_timerfd_settime, __NR_clone, __NR_brk,
-                                   __NR_rt_sigqueueinfo, __NR_rt_tgsigqueueinfo,
-                                   __NR_setuid, __NR_setreuid, __NR_setresuid,
-                                   __NR_poll, __NR_ppoll, __NR_select, __NR_pselect6,
-                                   __NR_epoll_wait, __NR_epoll_pwait, __NR_epoll_pwait2,
-                                   __NR_futex, __NR_rt_sigaction, __NR_rt_sigprocmask,
-                                   __NR_chdir, __NR_sethostname, __NR_setdomainname};
-    uint64_t values[] = {0, 1, 2, 3, 7, 64, 4095, 4096, UINT64_MAX, UINT64_MAX - 4095, INT64_MAX,
-                         1ull << 31, 1ull << 32, port_info.zone_start, port_info.user_end - 1,
-                         (uint64_t)&rng, scratch, scratch + 4093, str("/e"), str("/x")};
+    static const long skipped[] = {__NR_exit,
+                                   __NR_exit_group,
+                                   __NR_pause,
+                                   __NR_rt_sigsuspend,
+                                   __NR_execve,
+                                   __NR_rt_sigreturn,
+                                   __NR_kill,
+                                   __NR_tkill,
+                                   __NR_tgkill,
+                                   __NR_rt_sigtimedwait,
+                                   __NR_munmap,
+                                   __NR_mmap,
+                                   __NR_mremap,
+                                   __NR_mprotect,
+                                   __NR_madvise,
+                                   __NR_setrlimit,
+                                   __NR_prlimit64,
+                                   __NR_nanosleep,
+                                   __NR_clock_nanosleep,
+                                   __NR_alarm,
+                                   __NR_setitimer,
+                                   __NR_timer_settime,
+                                   __NR_timerfd_settime,
+                                   __NR_clone,
+                                   __NR_brk,
+                                   __NR_rt_sigqueueinfo,
+                                   __NR_rt_tgsigqueueinfo,
+                                   __NR_setuid,
+                                   __NR_setreuid,
+                                   __NR_setresuid,
+                                   __NR_poll,
+                                   __NR_ppoll,
+                                   __NR_select,
+                                   __NR_pselect6,
+                                   __NR_epoll_wait,
+                                   __NR_epoll_pwait,
+                                   __NR_epoll_pwait2,
+                                   __NR_futex,
+                                   __NR_rt_sigaction,
+                                   __NR_rt_sigprocmask,
+                                   __NR_chdir,
+                                   __NR_sethostname,
+                                   __NR_setdomainname};
+    uint64_t values[] = {0,
+                         1,
+                         2,
+                         3,
+                         7,
+                         64,
+                         4095,
+                         4096,
+                         UINT64_MAX,
+                         UINT64_MAX - 4095,
+                         INT64_MAX,
+                         1ull << 31,
+                         1ull << 32,
+                         port_info.zone_start,
+                         port_info.user_end - 1,
+                         (uint64_t)&rng,
+                         scratch,
+                         scratch + 4093,
+                         str("/e"),
+                         str("/x")};
     for (long nr = 0; nr < 462; nr++) {
         bool skip_it = false;
         for (size_t i = 0; i < ARRAY_COUNT(skipped); i++)

@@ -13,7 +13,8 @@
 #include "trusted/libos/base/list.h"
 #include "trusted/libos/port.h"
 
-#define ERESTARTSYS 512 /* inside only: start the call again unless a handler without SA_RESTART ran */
+#define ERESTARTSYS                                                                                \
+    512 /* inside only: start the call again unless a handler without SA_RESTART ran */
 #define NO_DEADLINE UINT64_MAX
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -87,12 +88,12 @@ struct thread {
     struct regs regs;
 
     struct trap trap;
-    void *port; /* the port's own */
+    void *port;       /* the port's own */
     struct list node; /* of process.threads */
     int32_t tid;
     uint32_t gone; /* the port set it: stack and this struct may be freed */
     bool dead, started;
-    bool fixed; /* not allocated: the first thread */
+    bool fixed;       /* not allocated: the first thread */
     uint64_t fs_base; /* start value of a new thread */
     void *stack;
 
@@ -101,9 +102,9 @@ struct thread {
     bool restore_mask;
     struct sig_queue pending;
     struct alt_stack alt;
-    uint64_t wait_set; /* of sigtimedwait: these end the wait though blocked */
-    int64_t call_nr;   /* for restarts; -1: none */
-    uint64_t restart_rip; /* where the call's instruction stands */
+    uint64_t wait_set;                 /* of sigtimedwait: these end the wait though blocked */
+    int64_t call_nr;                   /* for restarts; -1: none */
+    uint64_t restart_rip;              /* where the call's instruction stands */
     void (*service)(struct thread *t); /* a thread of the LibOS itself */
 
     /* waiting */

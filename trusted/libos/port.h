@@ -4,10 +4,11 @@
 // Behind the door nothing knows where it runs. Port `test` is an ordinary Linux process (also under
 // sanitizers and fuzzers); port `sgx` is the enclave; port `vm` comes later.
 //
-// A port has two halves. What is marked [inside] belongs to the TEE and is believed: pages, entropy,
-// traps, evidence. What is marked [outside] is a call out: its answer comes from the host and is a
-// claim. The port bounds what it copies (never more than asked for, never to an address the host
-// chose); the LibOS judges what it means (lengths, enums, times, descriptors), see base/claim.h.
+// A port has two halves. What is marked [inside] belongs to the TEE and is believed: pages,
+// entropy, traps, evidence. What is marked [outside] is a call out: its answer comes from the host
+// and is a claim. The port bounds what it copies (never more than asked for, never to an address
+// the host chose); the LibOS judges what it means (lengths, enums, times, descriptors), see
+// base/claim.h.
 //
 // All calls return 0 or a count, or -errno (Linux numbers). Pages are 4 KiB.
 #ifndef LIBOS_PORT_H
@@ -35,8 +36,8 @@ struct port_info {
     uint32_t xsave_size;           /* bytes of XSAVE's area for them */
     uint32_t cpu_count;            /* a claim; bounded by the LibOS */
     uint64_t root_size;            /* bytes of root.img that can be read; a claim */
-    bool sha_instructions;         /* the processor has SHA-NI; a claim whose lie only ends the run */
-    bool simulated;                /* no hardware protects this */
+    bool sha_instructions; /* the processor has SHA-NI; a claim whose lie only ends the run */
+    bool simulated;        /* no hardware protects this */
 };
 
 /* ---- pages [inside] -----------------------------------------------------------------------------
@@ -55,7 +56,8 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 /* Gives pages back; their contents are gone. */
 void port_pages_remove(uint64_t addr, uint64_t count);
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------
+ */
 
 struct thread; /* the LibOS's; its first words are known to entry code, see libos.h */
 
@@ -79,8 +81,8 @@ struct port_wait {
 #define PORT_WAIT_MAX 256u
 
 /* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC, UINT64_MAX: none)
- * or for no reason at all. A wake-up that came before is not lost. 0 or -errno. [outside]: the caller
- * checks again what it waited for. */
+ * or for no reason at all. A wake-up that came before is not lost. 0 or -errno. [outside]: the
+ * caller checks again what it waited for. */
 int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline);
 void port_wake(struct thread *t);
 
@@ -104,15 +106,18 @@ enum port_tty {
 };
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
 
-/* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6. */
+/* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6.
+ */
 #define PORT_ADDR_MAX 28u
 long port_socket(int family, int type);
 long port_bind(int32_t handle, const void *addr, uint32_t size);
 long port_listen(int32_t handle, uint32_t backlog);
-long port_accept(int32_t handle, void *addr, uint32_t *size); /* never blocks */
+long port_accept(int32_t handle, void *addr, uint32_t *size);       /* never blocks */
 long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
-long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size);
-long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek);
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr,
+               uint32_t addr_size);
+long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
+               bool peek);
 long port_shutdown(int32_t handle, int how);
 /* what: 0 own address, 1 the peer's */
 long port_name(int32_t handle, int what, void *addr, uint32_t *size);
@@ -126,22 +131,27 @@ void port_log(const char *text, uint32_t size);
 /* Ends everything. status: exit code, or 128+n. */
 _Noreturn void port_exit(int status);
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 enum port_clock { PORT_CLOCK_REALTIME, PORT_CLOCK_MONOTONIC, PORT_CLOCK_CPU, PORT_CLOCK_THREAD };
-/* Nanoseconds. [outside] on hardware without a trusted clock: time/clock.c keeps it from going back. */
+/* Nanoseconds. [outside] on hardware without a trusted clock: time/clock.c keeps it from going
+ * back. */
 uint64_t port_clock(enum port_clock which);
 
-/* ---- entropy [inside] --------------------------------------------------------------------------- */
+/* ---- entropy [inside] ---------------------------------------------------------------------------
+ */
 /* From RDRAND. -EIO after it failed repeatedly: the caller must not go on. */
 int port_random(void *buf, size_t size);
 
-/* ---- evidence ----------------------------------------------------------------------------------- */
+/* ---- evidence -----------------------------------------------------------------------------------
+ */
 /* A report about this TEE over 64 bytes, for a verifier on the same machine. Its size. [inside] */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
 /* A quote over 64 bytes. Its size, at most `size`. [outside]: the signature speaks for it. */
 long port_quote(const uint8_t data[64], void *quote, uint32_t size);
 
-/* ---- what the port calls -------------------------------------------------------------------------- */
+/* ---- what the port calls
+ * -------------------------------------------------------------------------- */
 
 /* How the LibOS was entered from program code. */
 enum trap_kind {
@@ -161,8 +171,8 @@ struct port_start {
     bool trace, stats;
 };
 
-/* The first thread: the port makes gs point to it before los_start, whose caller's stack is only used
- * until the program's first instruction. */
+/* The first thread: the port makes gs point to it before los_start, whose caller's stack is only
+ * used until the program's first instruction. */
 struct thread *los_first_thread(void);
 
 /* Brings the LibOS up and runs the program named by manifest and launch config. The first thread;
@@ -178,8 +188,8 @@ _Noreturn void los_trap(struct thread *t);
 /* Where to go on when LibOS code itself faulted at rip: the landing of a user copy, or 0: stop. */
 uint64_t los_fixup(uint64_t rip);
 
-/* A signal arrived from the host, at any moment, also inside the LibOS (no locks are taken). Ignored
- * unless on the list of those a host may send. */
+/* A signal arrived from the host, at any moment, also inside the LibOS (no locks are taken).
+ * Ignored unless on the list of those a host may send. */
 void los_host_signal(int sig);
 
 #endif

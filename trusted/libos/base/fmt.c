@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small printf for traces, /proc and last words: %d %u %x %o %c %s %p, l and z, width, '-', '0', '.N'.
+// A small printf for traces, /proc and last words: %d %u %x %o %c %s %p, l and z, width, '-', '0',
+// '.N'.
 #include "trusted/libos/libos.h"
 
 struct out {

@@ -10,7 +10,7 @@ struct list {
     struct list *next, *prev;
 };
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define list_for(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The loop's body may remove `it`. */
 #define list_for_safe(it, nx, head)                                                                \

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sparse array of pointers by 64-bit index: pages of a file, blocks of the image, leaves of memory.
+// A sparse array of pointers by 64-bit index: pages of a file, blocks of the image, leaves of
+// memory.
 #ifndef LIBOS_RADIX_H
 #define LIBOS_RADIX_H
 
@@ -13,7 +14,8 @@ struct radix {
 void *radix_get(const struct radix *r, uint64_t index);
 /* The place for this index, made if need be; NULL when there is no memory. Holds NULL at first. */
 void **radix_slot(struct radix *r, uint64_t index);
-/* Calls free_item for each pointer at or above `from` and clears it; frees all nodes if from is 0. */
+/* Calls free_item for each pointer at or above `from` and clears it; frees all nodes if from is 0.
+ */
 void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *));
 /* The first index >= from that holds a pointer; its pointer, or NULL. */
 void *radix_next(const struct radix *r, uint64_t from, uint64_t *index);

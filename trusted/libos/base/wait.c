@@ -32,13 +32,13 @@ void wait_wake_thread(struct thread *t)
 void wait_wake_all(struct wait_queue *q)
 {
     q->events++;
-    list_for (it, &q->waiters)
-        wait_wake_thread(container_of(it, struct waiter, node)->thread);
+    list_for(it, &q->waiters) wait_wake_thread(container_of(it, struct waiter, node)->thread);
 }
 
 bool wait_wake_one(struct wait_queue *q)
 {
-    list_for (it, &q->waiters) {
+    list_for(it, &q->waiters)
+    {
         struct thread *t = container_of(it, struct waiter, node)->thread;
         if (t->woken)
             continue;

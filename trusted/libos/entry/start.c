@@ -39,10 +39,10 @@ static void set_limits(const struct sh_manifest *m)
 {
     for (size_t i = 0; i < ARRAY_COUNT(process.limits); i++)
         process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
-    process.limits[3].soft = 8ul << 20;                      /* STACK */
-    process.limits[4].soft = 0;                              /* CORE */
-    process.limits[6] = (struct limit){4096, 4096};          /* NPROC */
-    process.limits[7] = (struct limit){1024, 65536};         /* NOFILE */
+    process.limits[3].soft = 8ul << 20;                       /* STACK */
+    process.limits[4].soft = 0;                               /* CORE */
+    process.limits[6] = (struct limit){4096, 4096};           /* NPROC */
+    process.limits[7] = (struct limit){1024, 65536};          /* NOFILE */
     process.limits[8] = (struct limit){8ul << 20, 8ul << 20}; /* MEMLOCK */
     for (size_t n = 0;; n++) {
         struct sh_view v = sh_manifest_get(m, SH_TAG_LIMIT, n);
@@ -307,9 +307,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
     if (!r)
         r = stdio_init(has_input(start, &m), !(m.policy & SH_POLICY_NO_OUTPUT));
     if (r < 0) {
-        log_line("shelter: the root image cannot be read (errno %d); it does not match its manifest, "
-                 "or is damaged",
-                 -r);
+        log_line(
+            "shelter: the root image cannot be read (errno %d); it does not match its manifest, "
+            "or is damaged",
+            -r);
         return EXIT_OWN;
     }
     r = gather(start, &m, &args, &env);

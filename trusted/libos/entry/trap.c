@@ -60,9 +60,7 @@ static void system_call(struct thread *t)
 
 static void page_fault(struct thread *t)
 {
-    int access = t->trap.error & PF_FETCH   ? PORT_X
-                 : t->trap.error & PF_WRITE ? PORT_W
-                                            : PORT_R;
+    int access = t->trap.error & PF_FETCH ? PORT_X : t->trap.error & PF_WRITE ? PORT_W : PORT_R;
     struct mm_fault f = {SIGSEGV, CODE_KERNEL};
     if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
         f.code = 1; /* SEGV_MAPERR */

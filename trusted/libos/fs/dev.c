@@ -53,9 +53,8 @@ static int64_t no_seek(struct file *f, int64_t offset, int whence)
 static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = no_seek};
 static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = no_seek};
 static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = no_seek};
-static const struct file_ops random_ops = {.read = random_read,
-                                           .write = null_write,
-                                           .seek = no_seek};
+static const struct file_ops random_ops = {
+    .read = random_read, .write = null_write, .seek = no_seek};
 
 int stdio_open_tty(struct file *f);
 
@@ -64,8 +63,8 @@ static const struct device {
     uint32_t rdev, mode;
     const struct file_ops *ops;
 } devices[] = {
-    {"null", RDEV(1, 3), 0666, &null_ops},     {"zero", RDEV(1, 5), 0666, &zero_ops},
-    {"full", RDEV(1, 7), 0666, &full_ops},     {"random", RDEV(1, 8), 0666, &random_ops},
+    {"null", RDEV(1, 3), 0666, &null_ops},      {"zero", RDEV(1, 5), 0666, &zero_ops},
+    {"full", RDEV(1, 7), 0666, &full_ops},      {"random", RDEV(1, 8), 0666, &random_ops},
     {"urandom", RDEV(1, 9), 0666, &random_ops}, {"tty", RDEV(5, 0), 0666, NULL},
 };
 

@@ -310,7 +310,7 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
             r = -ENOTDIR;
         else if (directory)
             r = d->inode->fs != w.dentry->inode->fs && d->inode->fs == FS_PROC ? -EBUSY
-                                                                              : check_empty(d);
+                                                                               : check_empty(d);
         if (!r)
             unlink_dentry(d);
         dentry_put(d);
@@ -339,7 +339,8 @@ long sys_unlinkat(const uint64_t *a)
 /* A renamed directory keeps its dentry's children: the new dentry takes them over. */
 static void adopt(struct dentry *from, struct dentry *to)
 {
-    list_for_safe (it, nx, &from->children) {
+    list_for_safe(it, nx, &from->children)
+    {
         struct dentry *c = container_of(it, struct dentry, sibling);
         dentry_get(c);
         bool hidden = !c->inode;

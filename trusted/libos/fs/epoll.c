@@ -42,15 +42,13 @@ static void entry_free(struct entry *e)
 
 void epoll_forget(struct file *f)
 {
-    list_for_safe (it, nx, &f->watchers)
-        entry_free(container_of(it, struct entry, watcher));
+    list_for_safe(it, nx, &f->watchers) entry_free(container_of(it, struct entry, watcher));
 }
 
 static void epoll_release(struct file *f)
 {
     struct epoll *e = f->data;
-    list_for_safe (it, nx, &e->entries)
-        entry_free(container_of(it, struct entry, node));
+    list_for_safe(it, nx, &e->entries) entry_free(container_of(it, struct entry, node));
     los_free(e);
 }
 
@@ -58,7 +56,8 @@ static void epoll_release(struct file *f)
 static uint32_t epoll_poll(struct file *f)
 {
     struct epoll *e = f->data;
-    list_for (it, &e->entries) {
+    list_for(it, &e->entries)
+    {
         struct entry *n = container_of(it, struct entry, node);
         if (!n->off && !n->file->ops->handle &&
             (file_poll(n->file) & (n->events | EPOLLERR | EPOLLHUP) & ~FLAGS))
@@ -108,7 +107,8 @@ static struct epoll *epoll_of(int fd, int *error)
 
 static struct entry *find(struct epoll *e, struct file *f, int fd)
 {
-    list_for (it, &f->watchers) {
+    list_for(it, &f->watchers)
+    {
         struct entry *n = container_of(it, struct entry, watcher);
         if (n->epoll == e && n->fd == fd)
             return n;
@@ -186,7 +186,8 @@ static int gather(struct epoll *e, struct poll_item **out)
     int n = 0;
     if (!items)
         return -ENOMEM;
-    list_for (it, &e->entries) {
+    list_for(it, &e->entries)
+    {
         struct entry *x = container_of(it, struct entry, node);
         if (x->off)
             continue;
@@ -208,8 +209,8 @@ static long report(struct epoll *e, struct poll_item *items, int count, uint64_t
         struct entry *n = items[i].arg;
         /* Another thread may have removed it while this one waited. */
         bool there = false;
-        list_for (it, &items[i].file->watchers)
-            there = there || container_of(it, struct entry, watcher) == n;
+        list_for(it, &items[i].file->watchers) there =
+            there || container_of(it, struct entry, watcher) == n;
         if (!there)
             continue;
         uint32_t ready = items[i].ready;

@@ -2,8 +2,8 @@
 // Reads the subset of erofs that `shelter build` writes: uncompressed, flat or flat with an inline
 // tail, 4 KiB blocks. Format: Linux, Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h.
 //
-// The bytes are the image builder's, already checked against the manifest; a broken image still must
-// not break the LibOS, so every offset and length is bounded. Errors are -EIO.
+// The bytes are the image builder's, already checked against the manifest; a broken image still
+// must not break the LibOS, so every offset and length is bounded. Errors are -EIO.
 #ifndef LIBOS_EROFS_H
 #define LIBOS_EROFS_H
 

@@ -105,7 +105,8 @@ struct flock_entry {
 
 static struct flock_entry *flock_of(struct file *f)
 {
-    list_for (it, &f->inode->flocks) {
+    list_for(it, &f->inode->flocks)
+    {
         struct flock_entry *e = container_of(it, struct flock_entry, node);
         if (e->file == f)
             return e;
@@ -115,7 +116,8 @@ static struct flock_entry *flock_of(struct file *f)
 
 static bool conflicts(struct file *f, bool exclusive)
 {
-    list_for (it, &f->inode->flocks) {
+    list_for(it, &f->inode->flocks)
+    {
         struct flock_entry *e = container_of(it, struct flock_entry, node);
         if (e->file != f && (exclusive || e->exclusive))
             return true;

@@ -9,7 +9,7 @@
 static struct fd {
     struct file *file;
     bool cloexec;
-} *table;
+} * table;
 static int room;
 
 static int limit(void)

@@ -48,7 +48,7 @@ struct listing {
         char *name;
         uint64_t ino;
         uint8_t type; /* DT_* */
-    } *items;
+    } * items;
     size_t count, room;
 };
 int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type);
@@ -134,7 +134,7 @@ struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the sam
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);
 bool inode_allowed(const struct inode *i, int mask); /* R_OK 4, W_OK 2, X_OK 1 */
-void inode_touch(struct inode *i, bool content); /* ctime, and mtime */
+void inode_touch(struct inode *i, bool content);     /* ctime, and mtime */
 struct time time_now(void);
 uint64_t file_id_next(void);
 
@@ -160,17 +160,18 @@ int dentry_list(struct dentry *dir, struct listing *l);
 int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
 bool dentry_empty(struct dentry *dir, int *error);
 bool dentry_below(struct dentry *d, struct dentry *top);
-int tree_mkdir(const char *path, uint32_t mode, struct dentry **out); /* at start-up, with parents */
+int tree_mkdir(const char *path, uint32_t mode,
+               struct dentry **out); /* at start-up, with parents */
 
 /* fs/path.c */
 #define WALK_FOLLOW 1    /* the last component, if a link */
 #define WALK_PARENT 2    /* result is the directory; last name in .last */
 #define WALK_DIRECTORY 4 /* must be one */
 struct walk {
-    struct dentry *dentry;      /* result, counted; with WALK_PARENT the directory */
+    struct dentry *dentry;         /* result, counted; with WALK_PARENT the directory */
     char last[EROFS_NAME_MAX + 1]; /* WALK_PARENT: "" if the path ends in . or .. or / */
-    bool slash;                 /* it ended with a slash */
-    struct file *file;          /* the link of /proc stood for this file, counted */
+    bool slash;                    /* it ended with a slash */
+    struct file *file;             /* the link of /proc stood for this file, counted */
 };
 int walk_path(int dirfd, const char *path, int flags, struct walk *w);
 int walk_user(int dirfd, uint64_t path, int flags, struct walk *w);
@@ -187,7 +188,7 @@ int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out
 bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 bool file_can_map(const struct file *f);
-bool file_map_source(struct file *f, int prot); /* false: as good as anonymous */
+bool file_map_source(struct file *f, int prot);                 /* false: as good as anonymous */
 int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
 int file_write_page(struct file *f, uint64_t offset, const void *buf);
 long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */

@@ -147,7 +147,8 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
         return r;
     if ((flags & O_DIRECTORY) && (i->mode & S_IFMT) != S_IFDIR)
         return -ENOTDIR;
-    struct file *f = file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_CLOEXEC));
+    struct file *f =
+        file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_CLOEXEC));
     if (!f)
         return -ENOMEM;
     f->inode = i;

@@ -73,8 +73,8 @@ static int prepare(struct poll_state *s, struct poll_item *items, size_t count,
         if (f && f->ops->handle) {
             if (s->handle_count == PORT_WAIT_MAX)
                 return -ENOMEM;
-            s->handles[s->handle_count++] = (struct port_wait){
-                .handle = f->host_handle, .events = (uint16_t)items[i].events};
+            s->handles[s->handle_count++] =
+                (struct port_wait){.handle = f->host_handle, .events = (uint16_t)items[i].events};
         }
         q = f ? f->wait : NULL;
         if (q)
@@ -99,7 +99,7 @@ int poll_wait(struct poll_item *items, size_t count, uint64_t deadline, struct w
     struct thread *t = self();
     uint64_t extra_events = extra ? extra->events : 0;
     int r = prepare(&s, items, count, extra);
-    for (;!r;) {
+    for (; !r;) {
         t->woken = false;
         int ready = check_inside(items, count);
         /* Something is ready: the host is asked too, but without waiting. */

@@ -49,9 +49,10 @@ static void put_maps(struct text *t)
         else if (a->name)
             fmt(path, sizeof(path), "%s", a->name);
         put(t, "%08lx-%08lx %c%c%c%c %08lx 00:%02x %lu%s%s\n", a->start, a->end,
-            a->prot & PORT_R ? 'r' : '-', a->prot & PORT_W ? 'w' : '-', a->prot & PORT_X ? 'x' : '-',
-            a->shared ? 's' : 'p', a->file ? a->offset : 0, a->file ? 0x20 : 0,
-            (a->file && a->file->inode) ? a->file->inode->ino : 0ul, path[0] ? "      " : "", path);
+            a->prot & PORT_R ? 'r' : '-', a->prot & PORT_W ? 'w' : '-',
+            a->prot & PORT_X ? 'x' : '-', a->shared ? 's' : 'p', a->file ? a->offset : 0,
+            a->file ? 0x20 : 0, (a->file && a->file->inode) ? a->file->inode->ino : 0ul,
+            path[0] ? "      " : "", path);
     }
 }
 
@@ -103,9 +104,9 @@ static void put_comm(struct text *t)
 
 static void put_limits(struct text *t)
 {
-    static const char *const names[] = {"Max cpu time",     "Max file size", "Max data size",
-                                        "Max stack size",   "Max core file size",
-                                        "Max resident set", "Max processes", "Max open files"};
+    static const char *const names[] = {"Max cpu time",   "Max file size",      "Max data size",
+                                        "Max stack size", "Max core file size", "Max resident set",
+                                        "Max processes",  "Max open files"};
     put(t, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         put(t, "%-26s%-21lu%-21lu\n", names[i], process.limits[i].soft, process.limits[i].hard);
@@ -120,8 +121,9 @@ static void put_statm(struct text *t)
 static void put_cpuinfo(struct text *t)
 {
     for (uint32_t i = 0; i < port_info.cpu_count; i++)
-        put(t, "processor\t: %u\nvendor_id\t: unknown\ncpu family\t: 6\nmodel name\t: enclave\n"
-               "siblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\nfpu\t\t: yes\n\n",
+        put(t,
+            "processor\t: %u\nvendor_id\t: unknown\ncpu family\t: 6\nmodel name\t: enclave\n"
+            "siblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\nfpu\t\t: yes\n\n",
             i, port_info.cpu_count, i, port_info.cpu_count);
 }
 
@@ -130,7 +132,8 @@ static void put_meminfo(struct text *t)
     uint64_t total = total_memory() >> 10, used = MIN(stats.committed >> 10, total);
     put(t, "MemTotal:       %lu kB\nMemFree:        %lu kB\nMemAvailable:   %lu kB\n", total,
         total - used, total - used);
-    put(t, "Buffers:        0 kB\nCached:         0 kB\nSwapTotal:      0 kB\nSwapFree:       0 kB\n");
+    put(t,
+        "Buffers:        0 kB\nCached:         0 kB\nSwapTotal:      0 kB\nSwapFree:       0 kB\n");
 }
 
 static void put_uptime(struct text *t)

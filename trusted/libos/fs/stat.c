@@ -49,7 +49,10 @@ static int put_stat(uint64_t to, const struct inode *i)
 
 static int put_statx(uint64_t to, const struct inode *i)
 {
-#define STAMP(t) {.tv_sec = (t).s, .tv_nsec = (t).ns}
+#define STAMP(t)                                                                                   \
+    {                                                                                              \
+        .tv_sec = (t).s, .tv_nsec = (t).ns                                                         \
+    }
     struct statx s = {
         .stx_mask = STATX_BASIC_STATS,
         .stx_blksize = PAGE_SIZE,

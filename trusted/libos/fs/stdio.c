@@ -51,7 +51,8 @@ static long fill(struct file *f, struct ahead *a)
             continue;
         stats.calls_out++;
         a->filling = true;
-        /* Others go on meanwhile: the host may take its time although it said that data is there. */
+        /* Others go on meanwhile: the host may take its time although it said that data is there.
+         */
         los_unlock();
         long n = claim_count(port_read(f->host_handle, a->buf, AHEAD_SIZE), AHEAD_SIZE);
         los_lock();

@@ -61,7 +61,8 @@ static void keep(struct dentry *d)
 
 static struct dentry *find(struct dentry *dir, const char *name, size_t size)
 {
-    list_for (it, bucket(dir, name, size)) {
+    list_for(it, bucket(dir, name, size))
+    {
         struct dentry *d = container_of(it, struct dentry, hash);
         if (d->parent == dir && !strncmp(d->name, name, size) && !d->name[size])
             return d;

@@ -182,8 +182,8 @@ long sys_mremap(const uint64_t *a)
     if ((addr & (PAGE_SIZE - 1)) || !size || size < a[2] || size > port_info.user_end ||
         (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)))
         return -EINVAL;
-    if ((flags & MREMAP_FIXED) &&
-        (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) || (to < addr + old && addr < to + size)))
+    if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) ||
+                                   (to < addr + old && addr < to + size)))
         return -EINVAL;
     struct area *area = area_find(addr);
     if (!area || !old || old > area->end - addr)

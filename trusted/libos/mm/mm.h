@@ -11,14 +11,14 @@ struct file;
 /* One mapping. Areas do not overlap and stand in ascending order in mm.areas. */
 struct area {
     uint64_t start, end;
-    int prot;           /* PROT_* the program asked for */
-    bool shared;        /* MAP_SHARED of a file: writes go back to it */
-    struct file *file;  /* NULL: anonymous */
-    uint64_t offset;    /* in the file, of start */
-    const char *name;   /* "[heap]", "[stack]" or NULL */
+    int prot;            /* PROT_* the program asked for */
+    bool shared;         /* MAP_SHARED of a file: writes go back to it */
+    struct file *file;   /* NULL: anonymous */
+    uint64_t offset;     /* in the file, of start */
+    const char *name;    /* "[heap]", "[stack]" or NULL */
     uint64_t next_fault; /* where the last batch ended, and its pages: batches grow in a row */
     uint32_t batch;
-    bool write_ok;      /* shared: the file was opened for writing */
+    bool write_ok; /* shared: the file was opened for writing */
 };
 
 struct mm {
@@ -26,7 +26,7 @@ struct mm {
     size_t count, room;
     struct radix leaves; /* by addr >> 21: struct leaf */
     uint64_t brk_start, brk, brk_limit;
-    uint64_t map_top;    /* search for free addresses goes down from here */
+    uint64_t map_top;              /* search for free addresses goes down from here */
     uint64_t code_start, code_end; /* window for mappings of files */
     uint64_t mapped_size;
 };
@@ -46,7 +46,7 @@ size_t area_index(uint64_t addr);                   /* of the first area with en
 int area_add(struct area a);                        /* takes a reference of a.file */
 int area_split(uint64_t addr);                      /* makes addr a border */
 void area_merge(uint64_t start, uint64_t end);      /* joins what is alike in and around */
-void area_drop(uint64_t start, uint64_t end);        /* whole areas; borders were made */
+void area_drop(uint64_t start, uint64_t end);       /* whole areas; borders were made */
 bool area_free_range(uint64_t start, uint64_t end); /* nothing mapped there */
 uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high); /* topmost; 0: none */
 

@@ -81,9 +81,9 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count, int prot
     int r = 0;
     for (; n < count; n++) {
         buf[n] = page_alloc();
-        r = buf[n] ? file_read_page(a->file, a->offset + (addr - a->start) + (n << PAGE_SHIFT),
-                                    buf[n])
-                   : -ENOMEM;
+        r = buf[n]
+                ? file_read_page(a->file, a->offset + (addr - a->start) + (n << PAGE_SHIFT), buf[n])
+                : -ENOMEM;
         if (r) {
             if (buf[n])
                 page_free(buf[n]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies between LibOS and program.
 //
-// Every page is made present with the right it needs first; the lock keeps it so while it is copied.
-// So LibOS code never faults on program memory.
+// Every page is made present with the right it needs first; the lock keeps it so while it is
+// copied. So LibOS code never faults on program memory.
 #include "trusted/libos/mm/mm.h"
 
 int user_read(void *to, uint64_t from, size_t size)

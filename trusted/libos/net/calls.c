@@ -129,7 +129,8 @@ long sys_listen(const uint64_t *a)
     if (!s->own.size) {
         if (s->family == AF_UNIX)
             return -EINVAL;
-        s->own.size = s->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+        s->own.size =
+            s->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
         s->own.family = s->family;
         if ((r = name_ephemeral(s)))
             return r;

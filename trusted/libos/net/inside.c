@@ -207,7 +207,8 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct file
                            uint32_t *file_count)
 {
     long done = 0;
-    list_for_safe (it, nx, &s->chunks) {
+    list_for_safe(it, nx, &s->chunks)
+    {
         struct chunk *c = container_of(it, struct chunk, node);
         if (done && c->file_count)
             break; /* files come with the first byte they were sent with */
@@ -294,9 +295,9 @@ void inside_close(struct sock *s)
         inode_put(s->path);
         s->path = NULL;
     }
-    list_for_safe (it, nx, &s->chunks)
-        chunk_drop(s, container_of(it, struct chunk, node));
-    list_for_safe (pt, pn, &s->pending) {
+    list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
+    list_for_safe(pt, pn, &s->pending)
+    {
         struct sock *end = container_of(pt, struct sock, pend_node);
         list_remove(pt);
         inside_close(end);

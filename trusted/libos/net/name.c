@@ -46,7 +46,8 @@ bool addr_is_any(const struct addr *a)
     if (a->family == AF_INET)
         return !memcmp(&in4(a)->sin_addr, zero, 4);
     const uint8_t *p = (const uint8_t *)&in6(a)->sin6_addr;
-    return a->family == AF_INET6 && (!memcmp(p, zero, 16) || (mapped(p) && !memcmp(p + 12, zero, 4)));
+    return a->family == AF_INET6 &&
+           (!memcmp(p, zero, 16) || (mapped(p) && !memcmp(p + 12, zero, 4)));
 }
 
 uint16_t addr_port(const struct addr *a)
@@ -75,7 +76,8 @@ int addr_check(const struct sock *s, const struct addr *a)
 
 static struct sock *find_port(uint16_t family, int type, uint16_t port)
 {
-    list_for (it, &bound) {
+    list_for(it, &bound)
+    {
         struct sock *s = container_of(it, struct sock, names);
         if (s->family == family && s->type == type && addr_port(&s->own) == port)
             return s;
@@ -95,9 +97,11 @@ static struct sock *find_receiver(uint16_t family, int type, uint16_t port)
 
 static struct sock *find_abstract(const struct addr *a)
 {
-    list_for (it, &bound) {
+    list_for(it, &bound)
+    {
         struct sock *s = container_of(it, struct sock, names);
-        if (s->family == AF_UNIX && s->own.size == a->size && !memcmp(s->own.bytes, a->bytes, a->size))
+        if (s->family == AF_UNIX && s->own.size == a->size &&
+            !memcmp(s->own.bytes, a->bytes, a->size))
             return s;
     }
     return NULL;

@@ -71,7 +71,8 @@ long sys_setsockopt(const uint64_t *a)
     if (!s)
         return r;
     if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
-        return set_timeout(name == SO_RCVTIMEO ? &s->receive_timeout : &s->send_timeout, a[3], size);
+        return set_timeout(name == SO_RCVTIMEO ? &s->receive_timeout : &s->send_timeout, a[3],
+                           size);
     if (size < 4)
         return -EINVAL;
     if (user_read(value, a[3], MIN(size, sizeof(value))))

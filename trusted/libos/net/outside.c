@@ -171,9 +171,8 @@ long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, s
         struct addr a = {.size = PORT_ADDR_MAX};
         uint64_t size = MIN(io->left, pages << PAGE_SHIFT);
         stats.calls_out++;
-        long n = claim_count(port_recv(s->handle, buf, (uint32_t)size, a.bytes, &a.size,
-                                       flags & MSG_PEEK_),
-                             size);
+        long n = claim_count(
+            port_recv(s->handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
         if (n == -EAGAIN) {
             n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
             if (!n && list_empty(&s->chunks))

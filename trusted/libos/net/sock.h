@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets. Unix sockets and loopback live inside and never meet the host; only what names an outside
-// address gets a handle of the host. A socket bound to "any" address listens on both sides.
+// Sockets. Unix sockets and loopback live inside and never meet the host; only what names an
+// outside address gets a handle of the host. A socket bound to "any" address listens on both sides.
 #ifndef LIBOS_SOCK_H
 #define LIBOS_SOCK_H
 
@@ -47,20 +47,20 @@ struct sock {
     uint32_t refs;
     struct wait_queue wait;
     struct addr own, other;
-    struct list names; /* in the table of bound sockets */
+    struct list names;  /* in the table of bound sockets */
     struct inode *path; /* bound unix path */
 
     /* inside */
     struct sock *peer; /* counted; connected stream or default destination of datagrams */
     bool peer_gone, read_shut, write_shut;
     struct list chunks;
-    uint64_t queued;      /* bytes in chunks */
-    struct list pending;  /* listening: connections not yet accepted */
+    uint64_t queued;     /* bytes in chunks */
+    struct list pending; /* listening: connections not yet accepted */
     struct list pend_node;
     uint32_t pending_count, backlog;
 
-    int32_t handle; /* of the host, or -1 */
-    int error;      /* SO_ERROR */
+    int32_t handle;                         /* of the host, or -1 */
+    int error;                              /* SO_ERROR */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     int32_t options[8];
     bool v6_only; /* IPV6_V6ONLY: does not also take IPv4 */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port `test`: program code is interrupted by host signals. Its system calls arrive as SIGSYS through
-// Syscall User Dispatch, faults as SIGSEGV and the like. As the enclave's first stage does, the
-// handler only saves the registers and lets the thread go on in the LibOS, on the LibOS's stack.
+// Port `test`: program code is interrupted by host signals. Its system calls arrive as SIGSYS
+// through Syscall User Dispatch, faults as SIGSEGV and the like. As the enclave's first stage does,
+// the handler only saves the registers and lets the thread go on in the LibOS, on the LibOS's
+// stack.
 #include <asm/prctl.h>
 #include <asm/signal.h>
 #include <asm/siginfo.h>
@@ -31,11 +32,24 @@ static bool in_resume(uint64_t rip)
 static void save(struct regs *r, const struct sigcontext *c)
 {
     *r = (struct regs){
-        .r15 = c->r15, .r14 = c->r14, .r13 = c->r13, .r12 = c->r12,
-        .r11 = c->r11, .r10 = c->r10, .r9 = c->r9, .r8 = c->r8,
-        .rdi = c->rdi, .rsi = c->rsi, .rbp = c->rbp, .rbx = c->rbx,
-        .rdx = c->rdx, .rcx = c->rcx, .rax = c->rax,
-        .rflags = c->eflags, .rsp = c->rsp, .rip = c->rip,
+        .r15 = c->r15,
+        .r14 = c->r14,
+        .r13 = c->r13,
+        .r12 = c->r12,
+        .r11 = c->r11,
+        .r10 = c->r10,
+        .r9 = c->r9,
+        .r8 = c->r8,
+        .rdi = c->rdi,
+        .rsi = c->rsi,
+        .rbp = c->rbp,
+        .rbx = c->rbx,
+        .rdx = c->rdx,
+        .rcx = c->rcx,
+        .rax = c->rax,
+        .rflags = c->eflags,
+        .rsp = c->rsp,
+        .rip = c->rip,
     };
 }
 
@@ -103,8 +117,8 @@ struct host_sigaction {
 
 void host_traps_init(void)
 {
-    static const int signals[] = {SIGSYS, SIGSEGV, SIGBUS,  SIGILL, SIGFPE,  SIGTRAP,
-                                  SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH, KICK_SIGNAL};
+    static const int signals[] = {SIGSYS,  SIGSEGV, SIGBUS, SIGILL,  SIGFPE,   SIGTRAP,
+                                  SIGTERM, SIGINT,  SIGHUP, SIGQUIT, SIGWINCH, KICK_SIGNAL};
     struct host_sigaction a = {handler, SA_SIGINFO | SA_ONSTACK | 0x04000000 /* RESTORER */,
                                host_restorer, ~0ull};
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)

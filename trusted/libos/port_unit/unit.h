@@ -23,7 +23,8 @@ struct unit_host {
 extern struct unit_host unit_host;
 
 /* Brings everything up on an image and its root hash; the calling thread becomes thread 1. */
-int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, const uint8_t hash[32]);
+int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size,
+               const uint8_t hash[32]);
 /* Another thread of the process, for the calling host thread. */
 struct thread *unit_thread(int tid);
 /* A page-aligned piece of program memory, readable and writable. */

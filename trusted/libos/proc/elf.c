@@ -38,10 +38,8 @@ static int map_segment(struct file *f, const struct elf_segment *s, uint64_t bas
 /* Reserves the whole extent at one place first. */
 static int place(const struct elf_plan *p, struct file *f, uint64_t *base)
 {
-    struct map_request r = {.addr = p->low,
-                            .size = p->high - p->low,
-                            .flags = MM_NOREPLACE,
-                            .file = NULL};
+    struct map_request r = {
+        .addr = p->low, .size = p->high - p->low, .flags = MM_NOREPLACE, .file = NULL};
     *base = 0;
     if (!p->fixed) {
         r.flags = 0;

@@ -95,12 +95,26 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     if (!r)
         r = push(s, random, sizeof(random));
     const uint64_t aux[] = {
-        AT_HWCAP, port_info.hwcap, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100,
-        AT_PHDR, image->phdr, AT_PHENT, 56, AT_PHNUM, image->phnum,
-        AT_BASE, interp_base, AT_FLAGS, 0, AT_ENTRY, image->entry,
-        AT_UID, process.uid, AT_EUID, process.euid, AT_GID, process.gid, AT_EGID, process.egid,
-        AT_SECURE, 0, AT_RANDOM, s->at, AT_HWCAP2, port_info.hwcap2, AT_EXECFN, execfn,
-        AT_PLATFORM, platform, AT_MINSIGSTKSZ, port_info.xsave_size + 1024, AT_NULL, 0,
+        AT_HWCAP,       port_info.hwcap,
+        AT_PAGESZ,      PAGE_SIZE,
+        AT_CLKTCK,      100,
+        AT_PHDR,        image->phdr,
+        AT_PHENT,       56,
+        AT_PHNUM,       image->phnum,
+        AT_BASE,        interp_base,
+        AT_FLAGS,       0,
+        AT_ENTRY,       image->entry,
+        AT_UID,         process.uid,
+        AT_EUID,        process.euid,
+        AT_GID,         process.gid,
+        AT_EGID,        process.egid,
+        AT_SECURE,      0,
+        AT_RANDOM,      s->at,
+        AT_HWCAP2,      port_info.hwcap2,
+        AT_EXECFN,      execfn,
+        AT_PLATFORM,    platform,
+        AT_MINSIGSTKSZ, port_info.xsave_size + 1024,
+        AT_NULL,        0,
     };
     v[0] = argc;
     memcpy(v + count, aux, sizeof(aux));

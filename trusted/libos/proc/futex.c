@@ -29,7 +29,8 @@ static int wake(uint64_t addr, int64_t count, uint32_t bits)
 {
     int woken = 0;
     struct wait_queue *q = bucket(addr);
-    list_for_safe (it, nx, &q->waiters) {
+    list_for_safe(it, nx, &q->waiters)
+    {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
         if (f->w.key != addr || !(f->bits & bits) || woken >= count)
             continue;
@@ -82,7 +83,8 @@ static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move
     int woken = wake(from, wake_count, FUTEX_BITSET_MATCH_ANY);
     int64_t moved = 0;
     struct wait_queue *q = bucket(from), *other = bucket(to);
-    list_for_safe (it, nx, &q->waiters) {
+    list_for_safe(it, nx, &q->waiters)
+    {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
         if (f->w.key != from || moved >= move_count)
             continue;
@@ -127,8 +129,8 @@ static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, u
         }
     } while ((r = user_cas_u32(two, &old, new)));
     int32_t was = (int32_t)old;
-    const bool holds[] = {was == cmp_arg, was != cmp_arg, was < cmp_arg,
-                          was <= cmp_arg, was > cmp_arg,  was >= cmp_arg};
+    const bool holds[] = {was == cmp_arg, was != cmp_arg, was<cmp_arg, was <= cmp_arg, was> cmp_arg,
+                          was >= cmp_arg};
     if (cmp >= ARRAY_COUNT(holds))
         return -ENOSYS;
     int woken = wake(one, count, FUTEX_BITSET_MATCH_ANY);

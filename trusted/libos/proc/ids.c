@@ -118,7 +118,7 @@ long sys_setresgid(const uint64_t *a)
 static long put_three(const uint64_t *a, uint32_t x, uint32_t y, uint32_t z)
 {
     return user_write(a[0], &x, 4) || user_write(a[1], &y, 4) || user_write(a[2], &z, 4) ? -EFAULT
-                                                                                      : 0;
+                                                                                         : 0;
 }
 
 long sys_getresuid(const uint64_t *a)

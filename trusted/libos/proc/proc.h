@@ -32,7 +32,7 @@ struct elf_image {
     uint64_t base;  /* what was added to addresses */
     uint64_t entry; /* absolute */
     uint64_t phdr, phnum;
-    uint64_t end;   /* of the highest segment */
+    uint64_t end; /* of the highest segment */
     char interpreter[256];
 };
 struct file;
@@ -42,7 +42,7 @@ int elf_map(struct file *f, struct elf_image *out, bool interpreter);
 /* The part that looks only at bytes, for fuzzing: fills segments from a head and its headers. */
 #define ELF_SEGMENTS_MAX 32u
 struct elf_plan {
-    bool fixed; /* ET_EXEC */
+    bool fixed;                         /* ET_EXEC */
     uint64_t entry, phoff, phnum, phdr; /* phdr: address in memory, or 0 */
     uint64_t low, high;                 /* page aligned extent */
     struct elf_segment {

@@ -13,7 +13,8 @@ static struct list zombies = {&zombies, &zombies}; /* until the port lets go of 
 
 static void reap(void)
 {
-    list_for_safe (it, nx, &zombies) {
+    list_for_safe(it, nx, &zombies)
+    {
         struct thread *t = container_of(it, struct thread, node);
         if (!__atomic_load_n(&t->gone, __ATOMIC_ACQUIRE) ||
             __atomic_load_n(&t->pins, __ATOMIC_ACQUIRE))
@@ -56,7 +57,8 @@ static void thread_free(struct thread *t)
 
 struct thread *thread_find(int tid)
 {
-    list_for (it, &process.threads) {
+    list_for(it, &process.threads)
+    {
         struct thread *t = container_of(it, struct thread, node);
         if (t->tid == tid)
             return t;

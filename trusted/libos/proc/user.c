@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who a program runs as: "user[:group]", names or numbers, by the image's /etc/passwd and /etc/group.
+// Who a program runs as: "user[:group]", names or numbers, by the image's /etc/passwd and
+// /etc/group.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
 

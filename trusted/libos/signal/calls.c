@@ -141,8 +141,11 @@ long sys_sigaltstack(const uint64_t *a)
 {
     struct thread *t = self();
     bool inside = t->alt.size && t->regs.rsp > t->alt.sp && t->regs.rsp - t->alt.sp <= t->alt.size;
-    struct user_stack old = {t->alt.sp, inside ? 1 : t->alt.size ? t->alt.flags : SS_DISABLE_BIT, 0,
-                             t->alt.size};
+    struct user_stack old = {t->alt.sp,
+                             inside        ? 1
+                             : t->alt.size ? t->alt.flags
+                                           : SS_DISABLE_BIT,
+                             0, t->alt.size};
     if (a[0]) {
         struct user_stack s;
         if (user_read(&s, a[0], sizeof(s)))
@@ -164,8 +167,7 @@ long sys_sigaltstack(const uint64_t *a)
 
 static struct sig_item from_self(int signo, int code)
 {
-    return (struct sig_item){
-        .signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
+    return (struct sig_item){.signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
 }
 
 long sys_kill(const uint64_t *a)

@@ -23,7 +23,8 @@ void sig_queue_init(struct sig_queue *q)
 
 void sig_queue_clear(struct sig_queue *q)
 {
-    list_for_safe (it, nx, &q->items) {
+    list_for_safe(it, nx, &q->items)
+    {
         list_remove(it);
         los_free(container_of(it, struct sig_item, node));
     }
@@ -60,7 +61,8 @@ void sig_wake_for_mask(struct thread *t)
 static struct thread *who_takes(int signo)
 {
     struct thread *first = NULL;
-    list_for (it, &process.threads) {
+    list_for(it, &process.threads)
+    {
         struct thread *t = container_of(it, struct thread, node);
         if (!(t->sig_mask & SIG_BIT(signo)) || (t->wait_set & SIG_BIT(signo))) {
             if (t->sleeping || t == self())
@@ -98,8 +100,7 @@ int sig_send_item(struct thread *t, const struct sig_item *item)
 
 void sig_send_thread(struct thread *t, int signo, int code)
 {
-    struct sig_item item = {
-        .signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
+    struct sig_item item = {.signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
     sig_send_item(t, &item);
 }
 
@@ -114,7 +115,8 @@ static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
     int signo = __builtin_ctzll(set & faults ? set & faults : set) + 1;
     struct sig_item *found = NULL;
     bool more = false;
-    list_for (it, &q->items) {
+    list_for(it, &q->items)
+    {
         struct sig_item *i = container_of(it, struct sig_item, node);
         if (i->signo != signo)
             continue;

@@ -24,7 +24,7 @@ void sig_send_thread(struct thread *t, int signo, int code);
 int sig_send_item(struct thread *t, const struct sig_item *item); /* t NULL: the process */
 bool sig_interrupts(struct thread *t); /* must a wait end because of a signal? */
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues one of set */
-void sig_collect(void);                /* signals that the host sent meanwhile */
+void sig_collect(void); /* signals that the host sent meanwhile */
 void sig_wake_for_mask(struct thread *t);
 
 /* signal/deliver.c: on the way back to the program. */

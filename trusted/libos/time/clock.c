@@ -14,7 +14,8 @@ static uint64_t forward(uint64_t *last, uint64_t now)
     uint64_t seen = __atomic_load_n(last, __ATOMIC_SEQ_CST);
     now = MIN(now, 1ull << 62);
     while (now > seen) {
-        if (__atomic_compare_exchange_n(last, &seen, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        if (__atomic_compare_exchange_n(last, &seen, now, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
             return now;
     }
     return seen;
@@ -127,7 +128,8 @@ long sys_gettimeofday(const uint64_t *a)
     uint64_t ns = clock_real();
     int64_t tv[2] = {(int64_t)(ns / NS), (int64_t)(ns % NS / 1000)};
     int zone[2] = {0, 0};
-    if ((a[0] && user_write(a[0], tv, sizeof(tv))) || (a[1] && user_write(a[1], zone, sizeof(zone))))
+    if ((a[0] && user_write(a[0], tv, sizeof(tv))) ||
+        (a[1] && user_write(a[1], zone, sizeof(zone))))
         return -EFAULT;
     return 0;
 }
