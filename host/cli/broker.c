@@ -31,7 +31,7 @@ const char sh_usage_broker[] =
     "  --listen ADDR:PORT  default 127.0.0.1:8080; port 0 takes a free one\n"
     "  --insecure-http     plain HTTP, on a loopback address only\n"
     "  --tls-cert FILE, --tls-key FILE   PEM, instead of a certificate of the broker's own key\n"
-    "  --collateral PATH   folder or collateral.json for SGX and TDX; certificates for SNP and CSV\n"
+    "  --collateral [TEE=]PATH   folder or collateral.json for sgx, tdx, snp or csv; repeatable\n"
     "  --online, --pccs URL, --kds URL, --cache DIR   fetch collateral as 'shelter verify' does\n"
     "  --ca FILE           roots to trust besides the pinned ones\n"
     "  --allow-simulated FILE   accept simulated TEEs of this root; they protect nothing\n"

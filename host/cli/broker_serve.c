@@ -13,7 +13,8 @@
 #include "verifier/policy/policy.h"
 
 struct options {
-    const char *dir, *listen, *cert, *key, *collateral, *pccs, *kds, *cache, *ca, *simulated,
+    const char *collateral[SHELTER_EVIDENCE_CSV + 1]; /* by TEE */
+    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated,
         *policy, *url_file;
     bool insecure_http, online;
     struct sb_options server;
@@ -22,7 +23,7 @@ struct options {
 struct inputs {
     uint8_t *cert, *key, *policy;
     struct sh_buffer ca;
-    struct shelter_collateral *collateral;
+    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1];
 };
 
 static bool parse_number(const char *text, unsigned long min, unsigned long max, unsigned long *out)
@@ -31,6 +32,22 @@ static bool parse_number(const char *text, unsigned long min, unsigned long max,
     errno = 0;
     *out = strtoul(text, &end, 10);
     return !errno && *text >= '0' && *text <= '9' && !*end && *out >= min && *out <= max;
+}
+
+/* [TEE=]PATH: without a TEE for all of them. */
+static void take_collateral(struct options *o, const char *text)
+{
+    for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++) {
+        const char *name = sb_tee_name((enum shelter_evidence_type)tee);
+        size_t n = strlen(name);
+        if (!strncmp(text, name, n) && text[n] == '=') {
+            o->collateral[tee] = text + n + 1;
+            return;
+        }
+    }
+    for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
+        if (!o->collateral[tee])
+            o->collateral[tee] = text;
 }
 
 /* Options with a number. */
@@ -62,6 +79,14 @@ static bool take_number(struct options *o, int c, const char *text)
     }
 }
 
+static bool has_collateral(const struct options *o)
+{
+    for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
+        if (o->collateral[tee])
+            return true;
+    return false;
+}
+
 /* -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -88,7 +113,7 @@ static int parse(int argc, char **argv, struct options *o)
         case 'H': o->insecure_http = true; break;
         case 'c': o->cert = optarg; break;
         case 'k': o->key = optarg; break;
-        case 'C': o->collateral = optarg; break;
+        case 'C': take_collateral(o, optarg); break;
         case 'o': o->online = true; break;
         case 'P': o->pccs = optarg; o->online = true; break;
         case 'K': o->kds = optarg; o->online = true; break;
@@ -110,7 +135,7 @@ static int parse(int argc, char **argv, struct options *o)
         return sh_cli_usage("broker", "--tls-cert and --tls-key go together");
     if (o->cert && o->insecure_http)
         return sh_cli_usage("broker", "--insecure-http has no certificate");
-    if (o->online && o->collateral)
+    if (o->online && has_collateral(o))
         return sh_cli_usage("broker", "give --collateral or --online, not both");
     return -1;
 }
@@ -165,11 +190,13 @@ static int load(const struct options *o, struct inputs *in, struct sh_error *err
         r = add_roots(in, o->ca, false, err);
     if (!r)
         r = add_roots(in, o->simulated, true, err);
-    if (!r && o->collateral) {
-        r = shelter_collateral_load(o->collateral, in->ca.size ? in->ca.data : NULL, in->ca.size,
-                                    &in->collateral, why, sizeof(why));
+    for (int tee = SHELTER_EVIDENCE_SGX; !r && tee <= SHELTER_EVIDENCE_CSV; tee++) {
+        if (!o->collateral[tee])
+            continue;
+        r = shelter_collateral_load(o->collateral[tee], in->ca.size ? in->ca.data : NULL,
+                                    in->ca.size, &in->collateral[tee], why, sizeof(why));
         if (r)
-            sh_fail(err, r, "%s: %s", o->collateral, why);
+            sh_fail(err, r, "%s: %s", o->collateral[tee], why);
     }
     return r;
 }
@@ -200,12 +227,13 @@ static int serve(struct options *o, struct inputs *in, struct sb_store *st, stru
     struct sb_server *s = sh_alloc(sizeof(*s));
     s->store = st;
     s->judge = (struct sb_judge){
-        .store = st, .collateral = in->collateral, .online = o->online,
+        .store = st, .online = o->online,
         .fetch = {.pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
                   .insecure_http = is_loopback_http(o->pccs) || is_loopback_http(o->kds)},
         .ca = in->ca.data, .ca_size = in->ca.size, .allow_simulated = o->simulated,
         .policy_json = (const char *)in->policy, .issuer = "shelter broker",
         .token_seconds = (o->server.session_ms ? o->server.session_ms : 1800000) / 1000};
+    memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));
     o->server.listen = o->listen;
     o->server.insecure_http = o->insecure_http;
     o->server.tls_cert = (const char *)in->cert;
@@ -245,7 +273,8 @@ int sh_broker_serve(int argc, char **argv)
     if (!r)
         r = serve(&o, &in, st, &err);
     sb_store_close(st);
-    shelter_collateral_free(in.collateral);
+    for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
+        shelter_collateral_free(in.collateral[tee]);
     sh_buffer_free(&in.ca);
     free(in.cert);
     if (in.key)

@@ -141,6 +141,8 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, bool td15)
     sh_put_le64(b + SV_TD_XFAM, 0x61ae7);
     memset(b + SV_TD_MRTD, 0x11, 48);
     memset(b + SV_TD_MRCONFIGID, 0x22, 48);
+    if (o->have_config_id)
+        memcpy(b + SV_TD_MRCONFIGID, o->config_id, 48);
     memcpy(b + SV_TD_RTMR0, o->rtmr, 4 * 48);
     memcpy(b + SV_TD_REPORT_DATA, o->report_data, 64);
     if (td15) {
@@ -157,6 +159,7 @@ static void sgx_body(const struct gen_intel_options *o, uint8_t *b)
     sh_put_le64(b + SV_SGX_ATTRIBUTES, o->debug ? 7 : 5);
     memset(b + SV_SGX_MRENCLAVE, 0x33, 32);
     memset(b + SV_SGX_MRSIGNER, 0x44, 32);
+    memcpy(b + SV_SGX_CONFIGID, o->config_id, 64);
     sh_put_le16(b + SV_SGX_ISVPRODID, 3);
     sh_put_le16(b + SV_SGX_ISVSVN, 4);
     memcpy(b + SV_SGX_REPORT_DATA, o->report_data, 64);
@@ -383,11 +386,18 @@ static void make_collateral(const struct gen_intel_options *o, const struct pki 
 
 void gen_intel(const struct gen_intel_options *o, struct gen_intel *out)
 {
+    static struct pki kept[2];
     struct pki p;
     X509 *chain[3];
 
     *out = (struct gen_intel){0};
-    make_pki(o, &p);
+    if (!o->keep_pki || !kept[o->simulated_root].root)
+        make_pki(o, &p);
+    if (o->keep_pki) {
+        if (!kept[o->simulated_root].root)
+            kept[o->simulated_root] = p;
+        p = kept[o->simulated_root];
+    }
     chain[0] = o->reverse_chain ? p.root : p.pck;
     chain[1] = p.ca;
     chain[2] = o->reverse_chain ? p.pck : p.root;
@@ -395,7 +405,8 @@ void gen_intel(const struct gen_intel_options *o, struct gen_intel *out)
     out->root = gen_pem(o->foreign_root ? &p.foreign_root : &p.root, 1);
     make_quote(o, &p, &out->pck_chain, &out->quote);
     make_collateral(o, &p, out);
-    free_pki(&p);
+    if (!o->keep_pki)
+        free_pki(&p);
 }
 
 static char *append(char *at, const char *name, const struct gen_blob *b, bool hex)

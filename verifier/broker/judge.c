@@ -216,31 +216,52 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
 
 // --- The whole ---
 
+// Collateral of the vendors says nothing of a simulated TEE, which is judged without.
+static int verify(struct sb_judge *j, struct shelter_verify_request *rq, struct shelter_verdict **v,
+                  struct sb_judgement *out)
+{
+    struct shelter_collateral *fetched = NULL;
+    char why[200] = "";
+    int rc;
+
+    if (j->allow_simulated) {
+        rc = shelter_verify(rq, v);
+        if (rc || shelter_verdict_simulated(*v))
+            return rc;
+        shelter_verdict_free(*v);
+        *v = NULL;
+    }
+    rq->collateral = j->collateral[rq->type];
+    if (j->online) {
+        rc = shelter_collateral_fetch(rq->evidence, rq->evidence_size, rq->type, &j->fetch, rq->ca,
+                                      rq->ca_size, &fetched, why, sizeof(why));
+        if (rc) {
+            refuse(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
+            return rc;
+        }
+        rq->collateral = fetched;
+    }
+    rc = shelter_verify(rq, v);
+    shelter_collateral_free(fetched);
+    return rc;
+}
+
 static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
                            const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
                            struct sb_judgement *out)
 {
     struct shelter_verify_request rq = {
         .evidence = p->evidence, .evidence_size = strlen(p->evidence), .type = s->tee,
-        .collateral = j->collateral, .ca = j->ca_size ? j->ca : NULL, .ca_size = j->ca_size,
-        .policy_json = j->policy_json, .report_data = report_data, .report_data_size = 48,
-        .time = now, .allow_simulated = j->allow_simulated};
-    struct shelter_collateral *fetched = NULL;
+        .ca = j->ca_size ? j->ca : NULL, .ca_size = j->ca_size, .policy_json = j->policy_json,
+        .report_data = report_data, .report_data_size = 48, .time = now,
+        .allow_simulated = j->allow_simulated};
     const char *sentence = "";
-    char why[200] = "";
-    int rc;
+    int rc = verify(j, &rq, v, out);
 
-    if (j->online) {
-        rc = shelter_collateral_fetch(rq.evidence, rq.evidence_size, rq.type, &j->fetch, rq.ca,
-                                      rq.ca_size, &fetched, why, sizeof(why));
-        if (rc)
-            return refuse(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
-        rq.collateral = fetched;
-    }
-    rc = shelter_verify(&rq, v);
-    shelter_collateral_free(fetched);
     if (rc)
-        return refuse(out, 500, "internal", "the evidence cannot be judged: %s", strerror(-rc));
+        return out->status == 503 ? false
+                                  : refuse(out, 500, "internal", "the evidence cannot be judged: %s",
+                                           strerror(-rc));
     snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
     if (shelter_verdict_accepted(*v))
         return true;

@@ -10,7 +10,7 @@
 
 struct sb_judge {
     struct sb_store *store;
-    struct shelter_collateral *collateral; // may be NULL
+    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1]; // by TEE; may be NULL
     bool online;                           // fetch collateral for each evidence instead
     struct shelter_fetch_options fetch;
     const uint8_t *ca; // roots that the operator named, simulated or not
