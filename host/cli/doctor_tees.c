@@ -59,9 +59,27 @@ static void check_sgx(cJSON *list)
     ok &= sh_doctor_check(
         checks, "device", device, "load the kernel's SGX driver, join the group sgx",
         "/dev/sgx_enclave%s%s", device ? "" : ": ", device ? "" : strerror(errno));
-    ok &= sh_doctor_check(checks, "Shelter", false, "run it in a confidential VM",
-                          "enclaves are not in this "
-                          "version");
+    ok &= sh_doctor_check(checks, "Shelter", false, "run it in a confidential VM, or try sgx-sim",
+                          "its enclaves have not yet run on hardware, so --tee sgx is not offered");
+    finish_tee(tee, ok, checks);
+}
+
+static void check_simulated_enclave(cJSON *list)
+{
+    struct sh_error err = {0}, no_base = {0};
+    cJSON *tee = add_tee(list, "sgx-sim", true), *checks = cJSON_CreateArray();
+    unsigned seven[4] = {0};
+    bool ok = leaf(7, 0, seven) && (seven[1] & 1);
+    ok = sh_doctor_check(checks, "CPU", ok, "use a CPU with FSGSBASE (Ivy Bridge or later)", "%s",
+                         ok ? "has FSGSBASE" : "has no FSGSBASE");
+    bool loader = !sh_tee_sgx_sim.probe(&err);
+    ok &= sh_doctor_check(checks, "loader", loader, "run 'make' in Shelter's folder", "%s",
+                          loader ? "is there" : err.text);
+    cleanup_free char *dir = sh_base_find(NULL, &no_base);
+    cleanup_free char *enclave = dir ? sh_format("%s/enclave", dir) : NULL;
+    bool there = enclave && !access(enclave, R_OK);
+    ok &= sh_doctor_check(checks, "enclave", there, "run 'make' in Shelter's folder", "%s",
+                          there ? enclave : dir ? "the base files have none" : no_base.text);
     finish_tee(tee, ok, checks);
 }
 
@@ -213,5 +231,6 @@ cJSON *sh_doctor_tees(void)
         finish_tee(tee, !hardware[i].tee->probe(&ignored), checks);
     }
     check_simulation(list);
+    check_simulated_enclave(list);
     return list;
 }

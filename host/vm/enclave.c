@@ -17,8 +17,12 @@ static char *find_loader(struct sh_error *err)
 {
     char exe[4096];
     const char *given = getenv("SHELTER_SGX_LOADER");
-    if (given && *given)
-        return sh_strdup(given);
+    if (given && *given) {
+        if (!access(given, X_OK))
+            return sh_strdup(given);
+        sh_fail_errno(err, -errno, "cannot run the enclave loader %s of SHELTER_SGX_LOADER", given);
+        return NULL;
+    }
     ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
     if (n > 0) {
         exe[n] = 0;

@@ -106,7 +106,7 @@ fi
 
 # --- kernel/build, on a source tree that is built in a second ---
 mkdir -p "$T/k/patches" "$T/src/linux/drivers" "$T/src/linux/arch/x86/boot"
-cp kernel/build kernel/check "$T/k/"
+cp kernel/build kernel/check kernel/count "$T/k/"
 echo CONFIG_A=y >"$T/k/shelter.fragment"
 printf 'drivers/a.o\n' >"$T/k/drivers.allow"
 printf -- '--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-int a;\n+int patched;\n' >"$T/k/patches/1.patch"
@@ -118,7 +118,7 @@ allnoconfig:
 vmlinux: drivers/a.o
 	gcc -o vmlinux main.c drivers/a.o
 	ar rcsT drivers/built-in.a drivers/*.o
-	echo >System.map
+	echo >System.map; touch .main.o.cmd
 drivers/a.o: a.c
 	@echo "  CC      a.c"
 	@echo compiled >>compiled

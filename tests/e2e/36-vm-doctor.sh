@@ -4,7 +4,7 @@
 . tests/e2e/lib.sh
 export XDG_CACHE_HOME=$T/cache
 status "doctor" 0 "$SHELTER" doctor
-for tee in sgx tdx snp csv tdx-sim; do
+for tee in sgx tdx snp csv tdx-sim sgx-sim; do
     check "tells of $tee" grep -qE "^$tee: (not )?usable" "$T/out"
 done
 check "warns of simulation" grep -q '^tdx-sim: usable (simulated: protects nothing)' "$T/out"
@@ -15,14 +15,14 @@ d = json.load(open('$T/json'))
 t = {x['tee']: x for x in d['tees']}
 print($1)"; }
 same "json: usable" "$(ask 'd["usable"]')" True
-same "json: all TEEs" "$(ask 'sorted(t)')" "['csv', 'sgx', 'snp', 'tdx', 'tdx-sim']"
-same "json: simulated" "$(ask '[x["tee"] for x in d["tees"] if x["simulated"]]')" "['tdx-sim']"
+same "json: all TEEs" "$(ask 'sorted(t)')" "['csv', 'sgx', 'sgx-sim', 'snp', 'tdx', 'tdx-sim']"
+same "json: simulated" "$(ask '[x["tee"] for x in d["tees"] if x["simulated"]]')" "['tdx-sim', 'sgx-sim']"
 same "json: what is not usable says why" \
     "$(ask 'all(x["usable"] or any(not c["ok"] for c in x["checks"]) for x in d["tees"])')" True
 same "json: host" "$(ask 'sorted(c["what"] for c in d["host"])')" \
     "['QEMU', 'QEMU version', 'base files', 'disk space', 'kernel', 'network', 'store']"
 # Nothing usable: another exit status, and the reason.
-SHELTER_QEMU=$T/none status "without QEMU" 1 "$SHELTER" doctor
+SHELTER_SGX_LOADER=$T/none SHELTER_QEMU=$T/none status "without QEMU and loader" 1 "$SHELTER" doctor
 check "without QEMU: says what to do" grep -q 'install qemu-system-x86' "$T/out"
 SHELTER_STORE=/proc/nothing status "store that cannot be" 0 "$SHELTER" doctor
 check "store that cannot be: says so" grep -qE -- '-- store +.*/proc/nothing' "$T/out"
