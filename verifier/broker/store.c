@@ -122,11 +122,16 @@ static int user_version(sqlite3 *db, int *version)
     return sb_errno(rc);
 }
 
-static int migrate(struct sb_store *st, char *why, size_t why_size)
+// fresh: an empty file is a new store. Otherwise it is what is left of one, and must not become one.
+static int migrate(struct sb_store *st, bool fresh, char *why, size_t why_size)
 {
     char sql[64];
     int version = 0, rc = user_version(st->db, &version);
 
+    if (!rc && !version && !fresh) {
+        snprintf(why, why_size, "the broker's database is damaged: it has no content");
+        return -EBADMSG;
+    }
     while (!rc && version < STEP_COUNT) {
         // Two processes may start at once: look again with the lock held.
         rc = sb_errno(sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
@@ -197,6 +202,8 @@ static int make_key(struct sb_store *st)
 static int open_file(struct sb_store *st, const char *dir, bool create, char *why, size_t why_size)
 {
     char path[4096];
+    struct stat stat_before;
+    bool fresh;
     mode_t mask;
     int rc;
 
@@ -211,6 +218,8 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
         snprintf(why, why_size, "cannot make the folder %s: %s", dir, strerror(-rc));
         return rc;
     }
+    // SQLite takes less than a header for nothing at all.
+    fresh = create && (stat(path, &stat_before) || !stat_before.st_size || stat_before.st_size >= 512);
     mask = umask(077);
     rc = sb_errno(sqlite3_open_v2(path, &st->db,
                                   SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) |
@@ -226,7 +235,7 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
     if (rc)
         snprintf(why, why_size, "cannot open %s: %s", path, sqlite3_errmsg(st->db));
     else
-        rc = migrate(st, why, why_size);
+        rc = migrate(st, fresh, why, why_size);
     umask(mask);
     return rc;
 }

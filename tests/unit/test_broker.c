@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker's parts: canonical JSON, JOSE, rules of the launch config, sessions, limits, the store.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/ec.h>
+
+#include "verifier/broker/jose.h"
+#include "verifier/broker/judge.h"
+#include "verifier/broker/launch.h"
+#include "verifier/broker/limit.h"
+#include "verifier/broker/policy.h"
+#include "verifier/broker/session.h"
+#include "verifier/broker/store.h"
+
+#include "lib/hex.h"
+
+static void jcs_is(const char *in, const char *want)
+{
+    cJSON *value = cJSON_Parse(in);
+    char *text = sb_jcs(value);
+
+    if (want)
+        assert_string_equal(text, want);
+    else
+        assert_null(text);
+    free(text);
+    cJSON_Delete(value);
+}
+
+static void canonical_json(void **state)
+{
+    jcs_is("{ \"b\" : 1, \"a\":[true,false,null, \"x\"] }", "{\"a\":[true,false,null,\"x\"],\"b\":1}");
+    jcs_is("{}", "{}");
+    jcs_is("{\"Z\":0,\"a\":-5,\"_\":9007199254740991}", "{\"Z\":0,\"_\":9007199254740991,\"a\":-5}");
+    jcs_is("\"\\u0007\\b\\n\\\"\\\\\\/\\u00e9\"", "\"\\u0007\\b\\n\\\"\\\\/\xc3\xa9\"");
+    jcs_is("{\"a\":1,\"a\":2}", NULL);
+    jcs_is("{\"a\":1.5}", NULL);
+    jcs_is("{\"a\":1e300}", NULL);
+    jcs_is("{\"\\u00e9\":1}", NULL);
+    char deep[200] = "";
+    memset(deep, '[', 40);
+    memset(deep + 40, ']', 40);
+    jcs_is(deep, NULL);
+    assert_null(sb_jcs(NULL));
+}
+
+// What a client computes, by hand: SHA-384 of the text.
+static void binding(void **state)
+{
+    cJSON *jwk = cJSON_Parse("{\"kty\":\"EC\",\"x\":\"1\",\"crv\":\"P-256\"}");
+    static const char v4[] = "{\"additional-evidence\":\"{}\",\"nonce\":\"N\",\"tee-pubkey\":"
+                             "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"1\"}}";
+    static const char v1[] = "{\"nonce\":\"N\",\"tee-pubkey\":{\"crv\":\"P-256\",\"kty\":\"EC\","
+                             "\"x\":\"1\"}}";
+    uint8_t got[48], want[48];
+
+    assert_true(sb_binding(SB_0_4_0, "N", jwk, "{}", got));
+    EVP_Digest(v4, strlen(v4), want, NULL, EVP_sha384(), NULL);
+    assert_memory_equal(got, want, 48);
+    assert_true(sb_binding(SB_0_1_1, "N", jwk, "ignored", got));
+    EVP_Digest(v1, strlen(v1), want, NULL, EVP_sha384(), NULL);
+    assert_memory_equal(got, want, 48);
+    cJSON_Delete(jwk);
+}
+
+static void tokens(void **state)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
+    char *token = sb_jws_sign(key, "{\"a\":1}");
+    cJSON *payload = sb_jws_verify(key, token);
+
+    assert_int_equal(cJSON_GetObjectItem(payload, "a")->valueint, 1);
+    cJSON_Delete(payload);
+    assert_null(sb_jws_verify(other, token));
+    for (size_t i = 0; token[i]; i++) { // each letter counts
+        char kept = token[i];
+
+        // The last one carries four unused bits, which some decoders ignore.
+        token[i] = kept == 'A' ? 'g' : 'A';
+        if (token[i + 1])
+            assert_null(sb_jws_verify(key, token));
+        token[i] = kept;
+    }
+    for (size_t n = 0; n < strlen(token); n++) {
+        char *torn = strndup(token, n);
+
+        assert_null(sb_jws_verify(key, torn));
+        free(torn);
+    }
+    free(token);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+}
+
+static void launch_is(const char *rules_text, const char *body, int want)
+{
+    char text[512], why[200] = "";
+    cJSON *rules = cJSON_Parse(rules_text);
+
+    snprintf(text, sizeof(text), "%s%s%s", SH_LAUNCH_HEAD, body, SH_LAUNCH_TAIL);
+    assert_int_equal(sb_launch_rules_check(rules, why, sizeof(why)), 0);
+    assert_int_equal(sb_launch_judge(rules, text, strlen(text), why, sizeof(why)), want);
+    assert_true(!want == !why[0]);
+    cJSON_Delete(rules);
+}
+
+static void launch_rules(void **state)
+{
+    static const char *const chosen[] = {"arg x\n", "env A=1\n", "workdir /x\n", "user 0\n",
+                                         "hostname x\n", "stdin 1\n", "mount share0 rw /x\n"};
+    char why[200];
+
+    launch_is("{}", "", 0);
+    launch_is("{}", "tty 1\nnetwork dhcp\nport tcp 80\nbroker http://x\nmemory 1\ncpus 2\n", 0);
+    for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++) {
+        launch_is("{}", chosen[i], -EPERM);
+        launch_is("{\"insecure_any\":true}", chosen[i], 0);
+    }
+    launch_is("{\"insecure_any\":true}", "debug 1\n", -EPERM);
+    launch_is("{\"cpus\":[\"2\"]}", "cpus 4\n", -EPERM);
+    launch_is("{\"cpus\":[\"2\"]}", "cpus 2\n", 0);
+    launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg a b\narg c\n", 0);
+    launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg a b\n", -EPERM);
+    launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg c\narg a b\n", -EPERM);
+    launch_is("{\"arg\":[]}", "arg c\n", -EPERM);
+    launch_is("{\"env\":[\"A=%\"]}", "env A=%25\n", 0);
+    launch_is("{\"env\":[\"A=1\",\"B=1\"]}", "env B=1\nenv C=1\n", -EPERM);
+    launch_is("{}", "memory  1\nmemory 2\n", -EBADMSG);
+    launch_is("{\"insecure_any\":true}", "colour red\n", -EBADMSG);
+    static const char *const bad[] = {"[]", "{\"colour\":true}", "{\"debug\":true}", "{\"env\":false}",
+                                      "{\"arg\":[\"x\"]}", "{\"env\":[1]}", "{\"insecure_any\":1}"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cJSON *rules = cJSON_Parse(bad[i]);
+
+        assert_int_equal(sb_launch_rules_check(rules, why, sizeof(why)), -EINVAL);
+        cJSON_Delete(rules);
+    }
+}
+
+static void policies(void **state)
+{
+    cJSON *payload = cJSON_Parse("{\"tee\":\"tdx\",\"image\":\"i\",\"reference\":\"r\",\"simulated\":false,"
+                                 "\"launch_checked\":true,\"tcb-status\":\"UpToDate\","
+                                 "\"claims\":{\"n\":5}}");
+    static const struct {
+        const char *text;
+        int want;
+    } cases[] = {{NULL, 0}, {"{}", 0}, {"{\"images\":[]}", -EPERM}, {"{\"images\":[\"i\"]}", 0},
+                 {"{\"images\":[\"r\"]}", 0}, {"{\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
+                 {"{\"claims\":{\"n\":{\"min\":5}}}", 0}, {"{\"claims\":{\"m\":1}}", -EPERM},
+                 {"{\"tee\":\"tdx\"}", -EPERM}, {"", -EPERM}, {"[]", -EPERM}, {"{\"tee\":[1]}", -EPERM},
+                 {"{\"allow\":true,\"allow\":false}", -EPERM}, {"{\"Images\":[\"i\"]}", -EPERM}};
+    char why[240];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(sb_policy_judge(cases[i].text, payload, why, sizeof(why)), cases[i].want);
+    // What a token does not say is no yes.
+    cJSON_DeleteItemFromObject(payload, "simulated");
+    assert_int_equal(sb_policy_judge("{\"simulated\":false}", payload, why, sizeof(why)), -EPERM);
+    cJSON_DeleteItemFromObject(payload, "launch_checked");
+    assert_int_equal(sb_policy_judge(NULL, payload, why, sizeof(why)), -EPERM);
+    assert_int_equal(sb_policy_judge("{\"launch\":\"any\"}", payload, why, sizeof(why)), 0);
+    cJSON_Delete(payload);
+}
+
+static void sessions(void **state)
+{
+    struct sb_sessions s;
+    struct sb_session one, copy, more[8];
+    char *payload;
+    int error;
+
+    sb_sessions_init(&s, 4, 3, 1000, 5000);
+    assert_int_equal(sb_session_new(&s, SB_0_4_0, SHELTER_EVIDENCE_TDX, 7, 0, &one), 0);
+    assert_null(sb_session_payload(&s, one.id, 1, &error));
+    assert_int_equal(error, -EAGAIN);
+    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), 0);
+    assert_string_equal(copy.nonce, one.nonce);
+    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), -EALREADY);
+    sb_session_end(&s, one.id, "{}", 1);
+    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), -EALREADY);
+    payload = sb_session_payload(&s, one.id, 5000, &error);
+    assert_string_equal(payload, "{}");
+    free(payload);
+    assert_null(sb_session_payload(&s, one.id, 5001, &error));
+    assert_int_equal(error, -ENOENT);
+    // One peer's share, then all; an attested one gives way, an open one does not.
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 7, 6000, &more[i]), 0);
+    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 7, 6000, &copy), -EAGAIN);
+    assert_int_equal(sb_session_begin(&s, more[0].id, 6001, &copy), 0);
+    sb_session_end(&s, more[0].id, "x", 6001);
+    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 8, 6001, &more[3]), 0);
+    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 9, 6001, &more[4]), 0);
+    assert_null(sb_session_payload(&s, more[0].id, 6001, &error));
+    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 10, 6001, &copy), -ENOSPC);
+    // A refused one is gone; an expired one too.
+    assert_int_equal(sb_session_begin(&s, more[1].id, 6001, &copy), 0);
+    sb_session_end(&s, more[1].id, NULL, 6001);
+    assert_int_equal(sb_session_begin(&s, more[1].id, 6001, &copy), -ENOENT);
+    assert_int_equal(sb_session_begin(&s, more[2].id, 7000, &copy), -ENOENT);
+    assert_int_equal(sb_session_begin(&s, "", 6001, &copy), -ENOENT);
+    assert_int_equal(sb_session_begin(&s, "zz", 6001, &copy), -ENOENT);
+    sb_sessions_free(&s);
+}
+
+static void rate_limit(void **state)
+{
+    struct sb_limit *l = malloc(sizeof(*l));
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6}, b = {.sin6_family = AF_INET6};
+    int taken = 0;
+
+    sb_limit_init(l, 5);
+    for (int i = 0; i < 100; i++)
+        taken += sb_limit_take(l, 42, 1000);
+    assert_int_equal(taken, 10);
+    assert_true(sb_limit_take(l, 43, 1000));
+    assert_true(sb_limit_take(l, 42, 1200));
+    assert_false(sb_limit_take(l, 42, 1200));
+    assert_false(sb_limit_take(l, 42, 0)); // a clock that goes back gives nothing
+    for (uint64_t peer = 100; peer < 100000; peer++)
+        assert_true(sb_limit_take(l, peer, 2000));
+    inet_pton(AF_INET6, "2001:db8:1:2::1", &a.sin6_addr);
+    inet_pton(AF_INET6, "2001:db8:1:2:ffff::", &b.sin6_addr);
+    assert_int_equal(sb_peer((struct sockaddr *)&a), sb_peer((struct sockaddr *)&b));
+    inet_pton(AF_INET6, "2001:db8:1:3::1", &b.sin6_addr);
+    assert_int_not_equal(sb_peer((struct sockaddr *)&a), sb_peer((struct sockaddr *)&b));
+    free(l);
+}
+
+static char folder[] = "/tmp/shelter-broker.XXXXXX";
+static int make_folder(void **state)
+{
+    return mkdtemp(folder) ? 0 : -1;
+}
+static int remove_folder(void **state)
+{
+    char command[64];
+
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+static void *write_log(void *arg)
+{
+    struct sb_entry e = {.time_ms = 1, .event = "attest", .outcome = "granted"};
+
+    for (int i = 0; i < 25; i++)
+        assert_int_equal(sb_log_add(arg, &e), 0);
+    return NULL;
+}
+
+static void count_entry(const struct sb_entry *e, void *arg)
+{
+    int64_t *count = arg;
+
+    assert_int_equal(e->id, ++*count);
+    assert_string_equal(e->outcome, "granted");
+    assert_string_equal(e->resource, "");
+}
+
+static void store(void **state)
+{
+    struct sb_store *st, *again;
+    struct sb_references refs;
+    char dir[64], why[300] = "", *text;
+    uint8_t *data, big[5000];
+    size_t size;
+    int64_t count = 0;
+    pthread_t thread[4];
+
+    snprintf(dir, sizeof(dir), "%s/b", folder);
+    assert_int_equal(sb_store_open(dir, false, &st, why, sizeof(why)), -ENOENT);
+    assert_int_equal(sb_store_open(dir, true, &st, why, sizeof(why)), 0);
+    assert_int_equal(sb_store_open(dir, false, &again, why, sizeof(why)), 0);
+    assert_int_equal(EVP_PKEY_eq(sb_store_key(st), sb_store_key(again)), 1);
+    memset(big, 0xa5, sizeof(big));
+    assert_int_equal(sb_resource_put(st, "a/b/c", big, sizeof(big)), 0);
+    assert_int_equal(sb_resource_get(again, "a/b/c", &data, &size), 0);
+    assert_int_equal(size, sizeof(big));
+    assert_memory_equal(data, big, size);
+    free(data);
+    assert_int_equal(sb_resource_put(again, "a/b/c", "", 0), 0);
+    assert_int_equal(sb_resource_get(st, "a/b/c", &data, &size), 0);
+    assert_int_equal(size, 0);
+    free(data);
+    assert_int_equal(sb_resource_delete(st, "a/b/c"), 0);
+    assert_int_equal(sb_resource_delete(st, "a/b/c"), -ENOENT);
+    assert_int_equal(sb_resource_get(st, "a/b/c", &data, &size), -ENOENT);
+    count = sb_store_version(st);
+    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{}"), 0);
+    assert_int_not_equal(sb_store_version(st), count);
+    assert_int_equal(sb_reference_all(st, &refs), 0);
+    assert_int_equal(refs.count, 1);
+    assert_string_equal(refs.v[0].name, "n'; --");
+    sb_references_free(&refs);
+    assert_true(sb_reference_known(st, "n'; --", "i"));
+    assert_false(sb_reference_known(st, "n'; --", "j"));
+    assert_int_equal(sb_policy_put(st, "*", "{}"), 0);
+    assert_int_equal(sb_policy_get(st, "*", &text), 0);
+    assert_string_equal(text, "{}");
+    free(text);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&thread[i], NULL, write_log, i % 2 ? st : again);
+    for (int i = 0; i < 4; i++)
+        pthread_join(thread[i], NULL);
+    count = 0;
+    assert_int_equal(sb_log_read(st, 0, count_entry, &count), 0);
+    assert_int_equal(count, 100);
+    assert_int_equal(sb_log_tail(st, 3), 97);
+    assert_int_equal(sb_log_tail(st, 1000), 0);
+    sb_store_close(st);
+    sb_store_close(again);
+}
+
+static void paths(void **state)
+{
+    static const char *const good[] = {"a/b/c", "A-1/b.c/d_e", "default/key/1"};
+    static const char *const bad[] = {"", "/", "a/b", "a/b/c/d", "a//c", "/b/c", "a/b/", "../b/c",
+                                      "a/./c", ".a/b/c", "a/b/-c", "a b/c/d", "a/b/c%", "a/b/\xc3\xa9"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(sb_path_ok(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(sb_path_ok(bad[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(canonical_json), cmocka_unit_test(binding),  cmocka_unit_test(tokens),
+        cmocka_unit_test(launch_rules),   cmocka_unit_test(policies), cmocka_unit_test(sessions),
+        cmocka_unit_test(rate_limit),     cmocka_unit_test(paths),
+        cmocka_unit_test_setup_teardown(store, make_folder, remove_folder)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
