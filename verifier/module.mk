@@ -65,3 +65,12 @@ bench-attest: bench-verify
 bench-verify: $(B)/bench/bench_verify
 	@$<
 	@openssl speed -seconds 1 ecdsap256 2>/dev/null | tail -n 1
+
+$(B)/bench/bench_broker: $(B)/o/bench/bench_broker.o $(GEN_OBJ) \
+    $(VERIFIER_SRC:%.c=$(B)/o/%.o) $(LIB_SRC:%.c=$(B)/o/%.o)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -pie -Wl,--as-needed -o $@ $^ $(PKG_LIBS)
+.PHONY: bench-broker
+bench-attest: bench-broker
+bench-broker: $(B)/bench/bench_broker shelter
+	@t=$$(mktemp -d) && $< $(CURDIR)/shelter $$t; rc=$$?; rm -rf $$t; exit $$rc

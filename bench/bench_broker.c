@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]: whole RCAR handshakes a second through the broker.
+// Each is a TLS connection of its own: challenge, attestation (a fresh TDX v4 quote, made here),
+// one resource. The clients' work (quote, TLS) is on the same cores as the broker's.
+#include "tests/gen/evidence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+#include <openssl/ec.h>
+
+#include "verifier/broker/jose.h"
+#include "verifier/broker/judge.h"
+
+static const char *shelter, *folder;
+static char url[128];
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void save(const char *name, const void *data, size_t size)
+{
+    char path[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void run(const char *format, ...)
+{
+    char command[8192];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(command, sizeof(command), format, ap);
+    va_end(ap);
+    if (system(command)) {
+        fprintf(stderr, "failed: %s\n", command);
+        exit(1);
+    }
+}
+
+static void prepare(void)
+{
+    static const char reference[] = "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\""
+                                    "1111111111111111111111111111111111111111111111111111111111111111"
+                                    "11111111111111111111111111111111\"}}]}";
+    struct gen_intel_options o = {.version = 4, .tdx = true, .keep_pki = true};
+    struct gen_intel g;
+    char *json;
+
+    gen_intel(&o, &g);
+    json = gen_intel_collateral(&g);
+    save("root.pem", g.root.data, g.root.size);
+    save("collateral.json", json, strlen(json));
+    save("reference.json", reference, strlen(reference));
+    free(json);
+    gen_intel_free(&g);
+    run("%s broker add-reference %s/reference.json --dir %s/b", shelter, folder, folder);
+    run("echo secret | %s broker add-resource a/b/c --dir %s/b", shelter, folder);
+}
+
+static pid_t serve(void)
+{
+    char path[4096], root[4096], collateral[4096], dir[4096];
+    pid_t pid;
+    FILE *f = NULL;
+
+    snprintf(path, sizeof(path), "%s/url", folder);
+    snprintf(root, sizeof(root), "%s/root.pem", folder);
+    snprintf(collateral, sizeof(collateral), "%s/collateral.json", folder);
+    snprintf(dir, sizeof(dir), "%s/b", folder);
+    pid = fork();
+    if (!pid) {
+        if (!freopen("/dev/null", "w", stdout))
+            _exit(127);
+        execl(shelter, shelter, "broker", "serve", "--dir", dir, "--listen", "127.0.0.1:0",
+              "--url-file", path, "--ca", root, "--collateral", collateral, "--rate", "0", NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 200 && !f; i++) {
+        usleep(50000);
+        f = fopen(path, "r");
+    }
+    if (!f || fscanf(f, "%127s", url) != 1)
+        exit(1);
+    fclose(f);
+    return pid;
+}
+
+struct text {
+    char *data;
+    size_t size;
+};
+
+static size_t collect(char *data, size_t size, size_t count, void *arg)
+{
+    struct text *t = arg;
+
+    t->data = realloc(t->data, t->size + size * count + 1);
+    memcpy(t->data + t->size, data, size * count);
+    t->size += size * count;
+    t->data[t->size] = 0;
+    return size * count;
+}
+
+static cJSON *ask(CURL *curl, const char *path, const char *body)
+{
+    struct text t = {0};
+    char whole[256];
+    cJSON *reply;
+    long status = 0;
+
+    snprintf(whole, sizeof(whole), "%s%s", url, path);
+    curl_easy_setopt(curl, CURLOPT_URL, whole);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &t);
+    if (body)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    else
+        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1l);
+    if (curl_easy_perform(curl) == CURLE_OK)
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    reply = status == 200 ? cJSON_Parse(t.data) : NULL;
+    if (!reply)
+        fprintf(stderr, "%s: status %ld %s\n", path, status, t.data ? t.data : "");
+    free(t.data);
+    return reply;
+}
+
+static char *attestation(const char *nonce, const cJSON *jwk)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true, .keep_pki = true,
+                                  .have_config_id = true};
+    struct gen_intel g;
+    cJSON *top = cJSON_CreateObject(), *runtime = cJSON_AddObjectToObject(top, "runtime-data"), *e;
+    char *quote, *text;
+
+    sb_binding(SB_0_4_0, nonce, jwk, "", o.report_data);
+    gen_intel(&o, &g);
+    quote = sb_base64(g.quote.data, g.quote.size);
+    cJSON_AddStringToObject(runtime, "nonce", nonce);
+    cJSON_AddItemToObject(runtime, "tee-pubkey", cJSON_Duplicate(jwk, true));
+    e = cJSON_AddObjectToObject(top, "tee-evidence");
+    cJSON_AddStringToObject(e, "additional_evidence", "");
+    cJSON_AddStringToObject(cJSON_AddObjectToObject(e, "primary_evidence"), "quote", quote);
+    text = cJSON_PrintUnformatted(top);
+    cJSON_Delete(top);
+    free(quote);
+    gen_intel_free(&g);
+    return text;
+}
+
+static bool handshake(const cJSON *jwk)
+{
+    CURL *curl = curl_easy_init();
+    cJSON *challenge, *token = NULL, *secret = NULL;
+    char *body;
+
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0l);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0l);
+    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30l);
+    challenge = ask(curl, "/kbs/v0/auth",
+                    "{\"version\":\"0.4.0\",\"tee\":\"tdx\",\"extra-params\":{}}");
+    if (challenge) {
+        body = attestation(cJSON_GetObjectItem(challenge, "nonce")->valuestring, jwk);
+        token = ask(curl, "/kbs/v0/attest", body);
+        free(body);
+    }
+    if (token)
+        secret = ask(curl, "/kbs/v0/resource/a/b/c", NULL);
+    curl_easy_cleanup(curl);
+    cJSON_Delete(challenge);
+    cJSON_Delete(token);
+    cJSON_Delete(secret);
+    return secret;
+}
+
+static void client(double seconds, long *count)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    cJSON *jwk = sb_jwk_public(key);
+    double end = now() + seconds;
+
+    cJSON_ReplaceItemInObject(jwk, "alg", cJSON_CreateString("ECDH-ES+A256KW"));
+    while (now() < end && handshake(jwk))
+        ++*count;
+    cJSON_Delete(jwk);
+    EVP_PKEY_free(key);
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = argc > 3 ? atof(argv[3]) : 5, start;
+    int clients = argc > 4 ? atoi(argv[4]) : 4;
+    long *counts, total = 0;
+    pid_t broker;
+
+    if (argc < 3 || clients < 1 || clients > 64) {
+        fprintf(stderr, "usage: bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]\n");
+        return 1;
+    }
+    shelter = argv[1];
+    folder = argv[2];
+    gen_now = (int64_t)time(NULL);
+    counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    prepare();
+    broker = serve();
+    start = now();
+    for (int i = 0; i < clients; i++)
+        if (!fork()) {
+            client(seconds, &counts[i]);
+            _exit(0);
+        }
+    for (int i = 0; i < clients; i++)
+        while (wait(NULL) == broker) {
+        }
+    seconds = now() - start;
+    kill(broker, SIGTERM);
+    waitpid(broker, NULL, 0);
+    for (int i = 0; i < clients; i++)
+        total += counts[i];
+    printf("RCAR handshakes   %6.0f a second (%ld in %.1f s, %d clients on the same cores)\n",
+           (double)total / seconds, total, seconds, clients);
+    return total ? 0 : 1;
+}
