@@ -202,17 +202,22 @@ void sup_guest_pump(struct sup *s)
 {
     if (!s->hello || s->channel_fd < 0)
         return;
-    for (size_t i = 0; i < SH_SESSION_MAX; i++)
-        if (s->sessions[i].open)
-            pump_stdin(s, &s->sessions[i]);
-    while (s->channel_out.size) {
-        ssize_t n = send(s->channel_fd, sh_fifo_peek(&s->channel_out), s->channel_out.size,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EINTR)
-            return; /* full; or gone, which reading will tell */
-        if (n > 0)
-            sh_fifo_drop(&s->channel_out, (size_t)n);
-    }
+    /* Again while all of it goes out: a full queue left stdin waiting, and nothing else would wake us. */
+    do {
+        for (size_t i = 0; i < SH_SESSION_MAX; i++)
+            if (s->sessions[i].open)
+                pump_stdin(s, &s->sessions[i]);
+        if (!s->channel_out.size)
+            return;
+        while (s->channel_out.size) {
+            ssize_t n = send(s->channel_fd, sh_fifo_peek(&s->channel_out), s->channel_out.size,
+                             MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n < 0 && errno != EINTR)
+                return; /* full; or gone, which reading will tell */
+            if (n > 0)
+                sh_fifo_drop(&s->channel_out, (size_t)n);
+        }
+    } while (true);
 }
 
 void sup_guest_signal(struct sup *s, struct sup_session *session, uint32_t signal)
