@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The same image in an enclave of the simulated processor: programs of every kind, both speeds, one
+# measurement, and a host that changes things. No guest kernel is needed: the base's is made up.
+. tests/e2e/lib.sh
+LIMIT=60
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
+mkdir -p "$T/base" "$T/bin"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+export SHELTER_BASE=$T/base
+gcc -O2 -pthread -o "$T/bin/threads" tests/enclave/threads.c
+gcc -O2 -static -pthread -o "$T/bin/threads-static" tests/enclave/threads.c
+gcc -O2 -static -pthread -o "$T/bin/signals" tests/enclave/signals.c
+printf '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n' >"$T/hello.c"
+gcc -O2 -o "$T/bin/pie" "$T/hello.c"
+gcc -O2 -no-pie -o "$T/bin/non-pie" "$T/hello.c"
+gcc -O2 -static -o "$T/bin/static" "$T/hello.c"
+gcc -O2 -static-pie -o "$T/bin/static-pie" "$T/hello.c"
+musl-gcc -O2 -static -o "$T/bin/musl" "$T/hello.c"
+seq 1 200000 >"$T/numbers"
+files=()
+for f in "$T"/bin/*; do files+=(-f "$f"); done
+status "build" 0 "$SHELTER" build -q -t all -f tests/md5 -f "$(command -v busybox)" "${files[@]}"
+id=$(cat "$T/out")
+image=$SHELTER_STORE/images/$id
+json() { python3 -c "
+import json, sys
+d = json.load(sys.stdin)
+print(json.dumps($1))"; }
+run=("$SHELTER" run --tee sgx-sim --rm all)
+export SHELTER
+
+# --- the main job ---
+status "the forms of the command line" 0 "$SHELTER" run --tee sgx-sim -t all -c /bin/md5 <"$T/numbers"
+status "md5 of stdin" 0 "${run[@]}" /bin/md5 <"$T/numbers"
+same "md5 of stdin: right" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$T/numbers" | cut -d' ' -f1)"
+same "the warning of simulation, once" "$(grep -c 'simulated TEE' "$T/err")" 1
+status "md5 of a file of the image" 0 "${run[@]}" /bin/md5 /bin/busybox
+same "md5 of a file: right" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
+for p in pie non-pie static static-pie musl; do
+    status "$p: its exit status" 3 "${run[@]}" "/bin/$p"
+    same "$p: its words" "$(cat "$T/out")" hello
+done
+for p in threads threads-static; do
+    status "$p" 0 "${run[@]}" "/bin/$p"
+    same "$p: none lost" "$(cat "$T/out")" 128000
+done
+status "signals" 0 "${run[@]}" /bin/signals
+same "signals: delivered, registers whole, the fault's address" "$(cat "$T/out")" "kicked whole 0x123456789008"
+status "no such program" 127 "${run[@]}" /bin/nope
+one_line "no such program: told" "no such file"
+status "killed by itself" 139 "${run[@]}" /bin/busybox sh -c 'kill -SEGV $$'
+status "a port is refused, with the way out" 125 "$SHELTER" run --tee sgx-sim --rm -p 8080:80 all /bin/md5
+one_line "a port: told" "tdx-sim"
+
+# --- its life under the supervisor ---
+status "detached" 0 "$SHELTER" run -d --tee sgx-sim --name long all /bin/busybox sleep 1000
+check "it runs" until_true 10 bash -c '"$SHELTER" ps | grep -q "long.*running"'
+inspect=$("$SHELTER" inspect --json long | json '(d[0] if isinstance(d, list) else d)["measurement"]')
+status "stop" 0 "$SHELTER" stop long
+status "wait" 0 "$SHELTER" wait long
+same "wait: SIGTERM ended it" "$(cat "$T/out")" 143
+
+# --- one measurement ---
+measure=$("$SHELTER" measure --tee sgx --json all | json 'd["measurement"]')
+same "measure and inspect agree" "$inspect" "$measure"
+same "sgx and sgx-sim are one" "$("$SHELTER" measure --tee sgx-sim --json all 2>/dev/null | json 'd["measurement"]')" "$measure"
+mrenclave=$(json 'd["mrenclave"]' <<<"$measure")
+same "reference.json has it" "$(json '[r for r in d["references"] if r["tee"] == "sgx"][0]["measurement"]["mrenclave"]' <"$image/reference.json")" "$mrenclave"
+"$SHELTER" build -q -t other -e A=B -f tests/md5 >/dev/null
+check "another manifest is another MRENCLAVE" [ "$("$SHELTER" measure --tee sgx --json other | json 'd["measurement"]["mrenclave"]')" != "$mrenclave" ]
+same "--tee auto does not choose it" "$("$SHELTER" measure --json all 2>/dev/null | grep -c mrenclave)" 0
+
+# --- the loader alone: both speeds, and a host that changes what it gives ---
+launch() { # WORD…: a launch config
+    printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
+    printf 'arg %s\n' "$@"
+    printf "'''\n"
+}
+load=(timeout -k 5 60 build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch")
+parts=("$image/base/enclave" "$image/root.img" "$image/manifest")
+launch /bin/threads >"$T/launch"
+for speed in "" --strict; do
+    status "the loader, ${speed:-patched}" 0 "${load[@]}" $speed "${parts[@]}"
+    same "the loader, ${speed:-patched}: threads" "$(cat "$T/out")" 128000
+done
+launch /bin/signals >"$T/launch"
+status "strict: signals" 0 "${load[@]}" --strict "${parts[@]}"
+same "strict: signals as patched" "$(cat "$T/out")" "kicked whole 0x123456789008"
+launch /bin/md5 /bin/busybox >"$T/launch"
+status "little EPC: paging changes nothing" 0 "${load[@]}" --epc-pages 900 "${parts[@]}"
+same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
+
+flip() { # FILE OFFSET: a changed copy
+    python3 - "$1" "$2" "$T/flipped" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], 'rb').read())
+data[int(sys.argv[2])] ^= 1
+open(sys.argv[3], 'wb').write(data)
+PY
+}
+size=$(stat -c %s "$image/root.img")
+refused=0
+for i in 1 2 3 4 5 6 7; do
+    flip "$image/root.img" $((size * i / 8))
+    "${load[@]}" "$image/base/enclave" "$T/flipped" "$image/manifest" >"$T/out" 2>"$T/err"
+    s=$?
+    # Either the block is not needed, and the answer is right, or it is refused: never another answer.
+    if [ $s -eq 0 ]; then
+        grep -q "^$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)" "$T/out" && refused=$((refused + 1))
+    else
+        [ -s "$T/out" ] || refused=$((refused + 1))
+    fi
+done
+same "a changed byte of root.img: never a wrong answer" "$refused" 7
+truncate -s 4096 "$T/flipped"
+status "a cut root.img is refused" 125 "${load[@]}" "$image/base/enclave" "$T/flipped" "$image/manifest"
+one_line "a cut root.img: told" "root image"
+flip "$image/manifest" 30 # of the root hash: the identity changes with it, and so does MRENCLAVE
+status "another root hash: the root is refused" 125 "${load[@]}" "$image/base/enclave" "$image/root.img" "$T/flipped"
+printf x >>"$T/launch"
+status "a launch config that is not canonical is refused" 125 "${load[@]}" "${parts[@]}"
+one_line "launch config: told" "launch config is malformed"
+launch /bin/md5 >"$T/launch"
+flip "$image/base/enclave" 4200
+cp "$image/base/enclave" "$T/enclave"
+cp --remove-destination "$T/flipped" "$image/base/enclave"
+check "a changed enclave is another MRENCLAVE" [ "$("$SHELTER" measure --tee sgx --json all | json 'd["measurement"]["mrenclave"]')" != "$mrenclave" ]
+rm "$image/base/enclave"
+status "an image without an enclave says so" 125 "${run[@]}" /bin/md5
+one_line "without an enclave: told" "without an enclave"
+cp "$T/enclave" "$image/base/enclave"
