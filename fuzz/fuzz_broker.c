@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a stranger sends to the broker: attestations of both versions, tokens, keys; and the files
+// that its operator writes: rules, policies.
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/ec.h>
+
+#include "verifier/broker/jose.h"
+#include "verifier/broker/judge.h"
+#include "verifier/broker/launch.h"
+#include "verifier/broker/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void attestation(const cJSON *body)
+{
+    static struct sb_judge judge; // without roots nothing is accepted, so no store is needed
+    struct sb_session s = {.nonce = "N", .tee = SHELTER_EVIDENCE_TDX};
+    struct sb_judgement out;
+
+    for (int i = 0; i < 4; i++) {
+        s.protocol = i % 2 ? SB_0_4_0 : SB_0_1_1;
+        s.tee = i < 2 ? SHELTER_EVIDENCE_TDX : SHELTER_EVIDENCE_SNP;
+        if (sb_judge_attestation(&judge, &s, body, 1750000000, &out))
+            abort();
+        cJSON_Delete(out.payload);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static EVP_PKEY *key;
+    char *text = malloc(size + 1), why[200], *jwe = NULL;
+    cJSON *value;
+
+    if (!key)
+        key = EVP_EC_gen("P-256");
+    memcpy(text, data, size);
+    text[size] = 0;
+    if (sb_jws_verify(key, text))
+        abort();
+    sb_path_ok(text);
+    sb_policy_check(text, why, sizeof(why));
+    value = cJSON_ParseWithLength(text, size);
+    if (value) {
+        cJSON *again;
+        char *once = sb_jcs(value), *twice;
+
+        attestation(value);
+        if (!sb_launch_rules_check(value, why, sizeof(why)))
+            sb_launch_judge(value, SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL,
+                            strlen(SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL), why, sizeof(why));
+        sb_policy_judge(text, value, why, sizeof(why));
+        if (!sb_jwe_encrypt(value, "x", 1, &jwe))
+            free(jwe);
+        // Canonical means: the same again.
+        again = once ? cJSON_Parse(once) : NULL;
+        twice = again ? sb_jcs(again) : NULL;
+        if (once && (!twice || strcmp(once, twice)))
+            abort();
+        cJSON_Delete(again);
+        free(once);
+        free(twice);
+    }
+    cJSON_Delete(value);
+    free(text);
+    return 0;
+}
