@@ -94,6 +94,9 @@ def walk_by_hand(server):
     token = json.loads(curl("/kbs/v0/attest", json.dumps(client.attestation(init=PLAIN))).stdout)["token"]
     same("curl: RCAR 0.4.0 by hand, decrypted by openssl", client.key.decrypt(json.loads(curl("/kbs/v0/resource/app/key/one").stdout)), SECRET)
     same("curl: another broker's key is noticed", curl("/healthz", use="sha256//" + "A" * 43 + "=").returncode, 90)
+    for version, want in (("1.1", 35), ("1.2", 0), ("1.3", 0)):
+        done = subprocess.run(["curl", "-sk", "--tls-max", version, "-m", "30", server.url + "/healthz"], stdout=subprocess.PIPE, timeout=60)
+        same(f"TLS {version}", done.returncode, want)
     # The token, by openssl and the published JWKS.
     jwk = json.loads(curl("/.well-known/jwks.json").stdout)["keys"][0]
     same("JWKS is the key that `broker key` prints", unb64u(jwk["x"]) + unb64u(jwk["y"]), der[-64:])
@@ -290,6 +293,11 @@ def policies():
         refused("--insecure-any-launch: never debug", c.handshake(init=launch(debug="1")), 401, "launch-config")
         shelter("policy", "app/key/one", "--remove")
         reference("good", "tdx", MRTD)
+        c.handshake(init=PLAIN)
+        reference("good", "tdx", MRTD, "--allow", "env=A=1")
+        refused("reference: changed since", c.get("app/key/one"), 403, "reference-withdrawn")
+        reference("good", "tdx", MRTD)
+        same("reference: as it was", c.get("app/key/one")[0], 200)
         # References come and go while it serves
         c.handshake(init=PLAIN)
         same("reference: removed", shelter("remove-reference", "good").returncode, 0)

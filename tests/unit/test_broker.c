@@ -277,7 +277,7 @@ static void store(void **state)
 {
     struct sb_store *st, *again;
     struct sb_references refs;
-    char dir[64], why[300] = "", *text;
+    char digest[97], dir[64], why[300] = "", *text;
     uint8_t *data, big[5000];
     size_t size;
     int64_t count = 0;
@@ -307,9 +307,13 @@ static void store(void **state)
     assert_int_equal(sb_reference_all(st, &refs), 0);
     assert_int_equal(refs.count, 1);
     assert_string_equal(refs.v[0].name, "n'; --");
+    sb_reference_digest(&refs.v[0], digest);
     sb_references_free(&refs);
-    assert_true(sb_reference_known(st, "n'; --", "i"));
-    assert_false(sb_reference_known(st, "n'; --", "j"));
+    assert_true(sb_reference_known(st, "n'; --", digest));
+    assert_false(sb_reference_known(st, "n", digest));
+    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{\"env\":true}"), 0);
+    assert_false(sb_reference_known(st, "n'; --", digest));
+    assert_false(sb_reference_known(st, "n'; --", ""));
     assert_int_equal(sb_policy_put(st, "*", "{}"), 0);
     assert_int_equal(sb_policy_get(st, "*", &text), 0);
     assert_string_equal(text, "{}");

@@ -206,6 +206,7 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
         measured = true;
         snprintf(out->image, sizeof(out->image), "%s", r->image);
         snprintf(out->reference, sizeof(out->reference), "%s", r->name);
+        sb_reference_digest(r, out->reference_digest);
         ok = judge_launch(r, init_data, out, checked);
     }
     pthread_mutex_unlock(&j->lock);
@@ -291,6 +292,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     cJSON_AddStringToObject(token, "tee", out->tee);
     cJSON_AddStringToObject(token, "image", out->image);
     cJSON_AddStringToObject(token, "reference", out->reference);
+    cJSON_AddStringToObject(token, "reference-sha384", out->reference_digest);
     cJSON_AddStringToObject(token, "evidence-sha384", out->evidence);
     cJSON_AddStringToObject(token, "tcb-status", shelter_verdict_tcb_status(v));
     cJSON_AddBoolToObject(token, "simulated", shelter_verdict_simulated(v));

@@ -30,7 +30,7 @@ struct sb_judge {
 struct sb_judgement {
     int status; // of HTTP
     char code[48], detail[320];
-    char tee[8], image[104], reference[136], measurement[136], evidence[97];
+    char tee[8], image[104], reference[136], reference_digest[97], measurement[136], evidence[97];
     cJSON *payload; // accepted: the token's
 };
 

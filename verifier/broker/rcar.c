@@ -224,6 +224,8 @@ static void describe(struct sb_judgement *out, const cJSON *payload)
     snprintf(out->tee, sizeof(out->tee), "%s", text_of(payload, "tee"));
     snprintf(out->image, sizeof(out->image), "%s", text_of(payload, "image"));
     snprintf(out->reference, sizeof(out->reference), "%s", text_of(payload, "reference"));
+    snprintf(out->reference_digest, sizeof(out->reference_digest), "%s",
+             text_of(payload, "reference-sha384"));
     snprintf(out->evidence, sizeof(out->evidence), "%s", text_of(payload, "evidence-sha384"));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out->measurement[0]; i++)
         snprintf(out->measurement, sizeof(out->measurement), "%s", text_of(claims, names[i]));
@@ -241,9 +243,9 @@ static bool permitted(struct sb_request *r, const char *path, const cJSON *paylo
         rc = sb_policy_get(st, "*", &policy);
     out->status = 403;
     snprintf(out->code, sizeof(out->code), "policy");
-    if (!sb_reference_known(st, out->reference, out->image)) {
+    if (!sb_reference_known(st, out->reference, out->reference_digest)) {
         snprintf(out->code, sizeof(out->code), "reference-withdrawn");
-        snprintf(out->detail, sizeof(out->detail), "the reference \"%s\" was withdrawn",
+        snprintf(out->detail, sizeof(out->detail), "the reference \"%s\" was withdrawn or changed",
                  out->reference);
     } else if (rc && rc != -ENOENT) {
         out->status = 500;

@@ -51,8 +51,10 @@ struct sb_references {
 };
 int sb_reference_all(struct sb_store *st, struct sb_references *out);
 void sb_references_free(struct sb_references *r);
-// True if a reference of this name, for this image, is there still.
-bool sb_reference_known(struct sb_store *st, const char *name, const char *image);
+// SHA-384 (hex) over image, measurements and rules: what a token was given by.
+void sb_reference_digest(const struct sb_reference *r, char out[97]);
+// True if the reference of this name is there still, and unchanged.
+bool sb_reference_known(struct sb_store *st, const char *name, const char *digest);
 // Changes when another process has written; to know when to read again.
 int64_t sb_store_version(struct sb_store *st);
 

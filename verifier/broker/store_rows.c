@@ -3,10 +3,12 @@
 #include "verifier/broker/store_db.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
+#include "lib/hex.h"
+#include "lib/sha2.h"
 
 bool sb_path_ok(const char *path)
 {
@@ -136,14 +138,40 @@ void sb_references_free(struct sb_references *r)
     *r = (struct sb_references){0};
 }
 
-bool sb_reference_known(struct sb_store *st, const char *name, const char *image)
+static void digest_of(const char *text, size_t size, char out[97])
 {
+    uint8_t digest[48];
+
+    sh_sha384(digest, text, size);
+    sh_hex(out, digest, sizeof(digest));
+}
+
+void sb_reference_digest(const struct sb_reference *r, char out[97])
+{
+    size_t size = strlen(r->image) + strlen(r->launch) + strlen(r->json) + 3;
+    char *text = malloc(size);
+
+    // None of these begins in the one before: image and launch hold no newline.
+    if (text)
+        digest_of(text, (size_t)snprintf(text, size, "%s\n%s\n%s", r->image, r->launch, r->json), out);
+    else
+        out[0] = 0;
+    free(text);
+}
+
+bool sb_reference_known(struct sb_store *st, const char *name, const char *digest)
+{
+    static const char sql[] = "SELECT image || char(10) || launch || char(10) || json FROM reference"
+                              " WHERE name = ?1";
     uint8_t *have = NULL;
     size_t size;
-    bool known =
-        !sb_fetch(st, "SELECT image FROM reference WHERE name = ?1", name, &have, &size) &&
-        !strcmp((const char *)have, image);
+    char now[97];
+    bool known = false;
 
+    if (!sb_fetch(st, sql, name, &have, &size)) {
+        digest_of((const char *)have, size, now);
+        known = *digest && !strcmp(now, digest);
+    }
     free(have);
     return known;
 }
