@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]: whole RCAR handshakes a second through the broker.
-// Each is a TLS connection of its own: challenge, attestation (a fresh TDX v4 quote, made here),
-// one resource. The clients' work (quote, TLS) is on the same cores as the broker's.
+// bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]: whole RCAR handshakes a second through the
+// broker. Each is a TLS connection of its own: challenge, attestation (a fresh TDX v4 quote, made
+// here), one resource. The clients' work (quote, TLS) is on the same cores as the broker's.
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -62,9 +62,10 @@ static void run(const char *format, ...)
 
 static void prepare(void)
 {
-    static const char reference[] = "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\""
-                                    "1111111111111111111111111111111111111111111111111111111111111111"
-                                    "11111111111111111111111111111111\"}}]}";
+    static const char reference[] =
+        "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\""
+        "1111111111111111111111111111111111111111111111111111111111111111"
+        "11111111111111111111111111111111\"}}]}";
     struct gen_intel_options o = {.version = 4, .tdx = true, .keep_pki = true};
     struct gen_intel g;
     char *json;
@@ -149,8 +150,8 @@ static cJSON *ask(CURL *curl, const char *path, const char *body)
 
 static char *attestation(const char *nonce, const cJSON *jwk)
 {
-    struct gen_intel_options o = {.version = 4, .tdx = true, .keep_pki = true,
-                                  .have_config_id = true};
+    struct gen_intel_options o = {
+        .version = 4, .tdx = true, .keep_pki = true, .have_config_id = true};
     struct gen_intel g;
     cJSON *top = cJSON_CreateObject(), *runtime = cJSON_AddObjectToObject(top, "runtime-data"), *e;
     char *quote, *text;
@@ -181,8 +182,8 @@ static bool handshake(const cJSON *jwk)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0l);
     curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30l);
-    challenge = ask(curl, "/kbs/v0/auth",
-                    "{\"version\":\"0.4.0\",\"tee\":\"tdx\",\"extra-params\":{}}");
+    challenge =
+        ask(curl, "/kbs/v0/auth", "{\"version\":\"0.4.0\",\"tee\":\"tdx\",\"extra-params\":{}}");
     if (challenge) {
         body = attestation(cJSON_GetObjectItem(challenge, "nonce")->valuestring, jwk);
         token = ask(curl, "/kbs/v0/attest", body);

@@ -42,10 +42,12 @@ const char sh_usage_broker[] =
     "  --nonce-seconds N, --session-seconds N   how long they are good for (300, 1800)\n"
     "  --url-file FILE     write the URL there once it serves\n\n"
     "add-resource reads FILE or stdin; --image limits it to these images (names or identities).\n"
-    "add-reference takes an image of the store, an image folder or a reference.json. What the host\n"
+    "add-reference takes an image of the store, an image folder or a reference.json. What the "
+    "host\n"
     "may choose at launch besides memory, CPUs, network, ports, broker and terminal is allowed by\n"
     "--allow: KEY alone for any value, KEY=VALUE for this one (arg, env, workdir, user, hostname,\n"
-    "stdin, mount; 'arg=CMD ARG...' is a whole command). --insecure-any-launch allows all but debug.\n";
+    "stdin, mount; 'arg=CMD ARG...' is a whole command). --insecure-any-launch allows all but "
+    "debug.\n";
 
 char *sh_broker_dir(const char *option)
 {
@@ -74,8 +76,10 @@ int sh_broker_open(const char *dir, bool create, struct sb_store **st, struct sh
     }
     int r = sb_store_open(dir, create, st, why, sizeof(why));
     if (r == -ENOENT)
-        return sh_fail(err, r, "%s; start it with 'shelter broker serve --dir %s', or name another "
-                               "folder by --dir", why, dir);
+        return sh_fail(err, r,
+                       "%s; start it with 'shelter broker serve --dir %s', or name another "
+                       "folder by --dir",
+                       why, dir);
     return r ? sh_fail(err, r, "%s", why[0] ? why : strerror(-r)) : 0;
 }
 
@@ -96,8 +100,13 @@ int sh_broker_log_change(struct sb_store *st, const char *code, const char *reso
     char who[40];
     snprintf(who, sizeof(who), "uid %u", (unsigned)getuid());
     struct sb_entry e = {.time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000,
-                         .event = "admin", .outcome = "changed", .code = code, .peer = who,
-                         .resource = resource, .reference = reference, .image = image};
+                         .event = "admin",
+                         .outcome = "changed",
+                         .code = code,
+                         .peer = who,
+                         .resource = resource,
+                         .reference = reference,
+                         .image = image};
     int r = sb_log_add(st, &e);
     return r ? sh_fail_errno(err, r, "cannot write the broker's audit log") : 0;
 }
@@ -178,13 +187,15 @@ static int list(struct sb_store *st, bool json, struct sh_error *err)
     cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "resources"))
         printf("resource   %s  %d bytes\n", text_of(o, "path"),
                cJSON_GetObjectItemCaseSensitive(o, "size")->valueint);
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "references")) {
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "references"))
+    {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "launch"));
         printf("reference  %s  image %.12s  launch %s\n", text_of(o, "name"), text_of(o, "image"),
                rules);
     }
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "policies")) {
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "policies"))
+    {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "policy"));
         printf("policy     %s  %s\n", text_of(o, "path"), rules);
@@ -204,7 +215,8 @@ static int removal(struct sb_store *st, const char *verb, int argc, char **argv,
     r = sh_broker_store_error(r, what, argv[0], err);
     return r ? r
              : sh_broker_log_change(st, resource ? "resource-removed" : "reference-removed",
-                                    resource ? argv[0] : NULL, resource ? NULL : argv[0], NULL, err);
+                                    resource ? argv[0] : NULL, resource ? NULL : argv[0], NULL,
+                                    err);
 }
 
 /* The verbs that share --dir, --json, --jwks and --remove. */

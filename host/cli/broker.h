@@ -15,7 +15,8 @@ int sh_broker_log(int argc, char **argv);
 int sh_broker_add_reference(int argc, char **argv);
 int sh_broker_add_resource(int argc, char **argv);
 
-/* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller. */
+/* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller.
+ */
 char *sh_broker_dir(const char *option);
 /* Opens the store; with `create` makes it. */
 int sh_broker_open(const char *dir, bool create, struct sb_store **st, struct sh_error *err);

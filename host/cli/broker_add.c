@@ -69,8 +69,10 @@ int sh_broker_add_resource(int argc, char **argv)
     if (status < 0 && (argc < 1 || argc > 2))
         status = sh_cli_usage("broker", "add-resource takes a path and at most one file");
     if (status < 0 && !sb_path_ok(argv[0]))
-        status = sh_cli_usage("broker", "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
-                                        "digits, '.', '_' and '-'", argv[0]);
+        status = sh_cli_usage("broker",
+                              "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
+                              "digits, '.', '_' and '-'",
+                              argv[0]);
     if (status < 0) {
         cleanup_free char *dir = sh_broker_dir(dir_option);
         struct sb_store *st = NULL;
@@ -150,8 +152,9 @@ static int identity(const struct source *s, char out[104], struct sh_error *err)
     uint8_t digest[48];
     int r = 0;
     if (!cJSON_IsArray(list) || !cJSON_GetArraySize(list)) {
-        r = sh_fail(err, -EINVAL, "there are no reference values in it; was it built on a machine "
-                                  "without firmware and kernel?");
+        r = sh_fail(err, -EINVAL,
+                    "there are no reference values in it; was it built on a machine "
+                    "without firmware and kernel?");
     } else if (image && strlen(image) == 96 && strspn(image, "0123456789abcdef") == 96) {
         snprintf(out, 104, "%s", image);
     } else {
@@ -202,8 +205,10 @@ static int put_reference(const char *dir, const char *from, const char *name, cJ
     struct sb_store *st = NULL;
     char image[104], why[200] = "";
     if (sb_launch_rules_check(rules, why, sizeof(why)))
-        return sh_fail(err, -EINVAL, "%s; keys are arg, env, workdir, user, hostname, tty, stdin, "
-                                     "mount, network, port, broker, memory, cpus", why);
+        return sh_fail(err, -EINVAL,
+                       "%s; keys are arg, env, workdir, user, hostname, tty, stdin, "
+                       "mount, network, port, broker, memory, cpus",
+                       why);
     int r = read_source(from, &s, err);
     if (!r)
         r = identity(&s, image, err);
@@ -225,12 +230,10 @@ static int put_reference(const char *dir, const char *from, const char *name, cJ
 
 int sh_broker_add_reference(int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
-                                          {"name", required_argument, NULL, 'n'},
-                                          {"allow", required_argument, NULL, 'a'},
-                                          {"insecure-any-launch", no_argument, NULL, 'A'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"dir", required_argument, NULL, 'd'},   {"name", required_argument, NULL, 'n'},
+        {"allow", required_argument, NULL, 'a'}, {"insecure-any-launch", no_argument, NULL, 'A'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
     const char *dir_option = NULL, *name = NULL;
     struct sh_error err = {0};
     cJSON *rules = cJSON_CreateObject();

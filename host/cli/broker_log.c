@@ -33,12 +33,18 @@ static void print_json(const struct sb_entry *e, const char *when)
 {
     const struct {
         const char *name, *value;
-    } members[] = {{"event", e->event},         {"outcome", e->outcome},
-                   {"code", e->code},           {"detail", e->detail},
-                   {"peer", e->peer},           {"session", e->session},
-                   {"tee", e->tee},             {"image", e->image},
-                   {"reference", e->reference}, {"measurement", e->measurement},
-                   {"evidence", e->evidence},   {"resource", e->resource}};
+    } members[] = {{"event", e->event},
+                   {"outcome", e->outcome},
+                   {"code", e->code},
+                   {"detail", e->detail},
+                   {"peer", e->peer},
+                   {"session", e->session},
+                   {"tee", e->tee},
+                   {"image", e->image},
+                   {"reference", e->reference},
+                   {"measurement", e->measurement},
+                   {"evidence", e->evidence},
+                   {"resource", e->resource}};
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "id", (double)e->id);
     cJSON_AddStringToObject(o, "time", when);
@@ -93,12 +99,10 @@ static int show(struct sb_store *st, bool follow, int64_t count, bool json, stru
 
 int sh_broker_log(int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
-                                          {"follow", no_argument, NULL, 'f'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"lines", required_argument, NULL, 'n'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"dir", required_argument, NULL, 'd'}, {"follow", no_argument, NULL, 'f'},
+        {"json", no_argument, NULL, 'j'},      {"lines", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
     const char *dir_option = NULL;
     bool follow = false, json = false;
     int64_t count = -1;
@@ -109,12 +113,22 @@ int sh_broker_log(int argc, char **argv)
     opterr = 0;
     while ((c = getopt_long(argc, argv, "fhn:", longs, NULL)) != -1) {
         switch (c) {
-        case 'd': dir_option = optarg; break;
-        case 'f': follow = true; break;
-        case 'j': json = true; break;
-        case 'n': count = strtoll(optarg, &end, 10); break;
-        case 'h': return sh_cli_help("broker");
-        default: return sh_cli_usage("broker", "unknown option or missing value");
+        case 'd':
+            dir_option = optarg;
+            break;
+        case 'f':
+            follow = true;
+            break;
+        case 'j':
+            json = true;
+            break;
+        case 'n':
+            count = strtoll(optarg, &end, 10);
+            break;
+        case 'h':
+            return sh_cli_help("broker");
+        default:
+            return sh_cli_usage("broker", "unknown option or missing value");
         }
         if (c == 'n' && (*end || end == optarg || count < 0))
             return sh_cli_usage("broker", "-n takes a number of entries");

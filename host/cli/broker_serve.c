@@ -14,8 +14,7 @@
 
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1]; /* by TEE */
-    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated,
-        *policy, *url_file;
+    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file;
     bool insecure_http, online;
     struct sb_options server;
 };
@@ -90,40 +89,80 @@ static bool has_collateral(const struct options *o)
 /* -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'},       {"listen", required_argument, NULL, 'l'},
-        {"insecure-http", no_argument, NULL, 'H'},   {"tls-cert", required_argument, NULL, 'c'},
-        {"tls-key", required_argument, NULL, 'k'},   {"collateral", required_argument, NULL, 'C'},
-        {"online", no_argument, NULL, 'o'},          {"pccs", required_argument, NULL, 'P'},
-        {"kds", required_argument, NULL, 'K'},       {"cache", required_argument, NULL, 'Q'},
-        {"ca", required_argument, NULL, 'a'},        {"allow-simulated", required_argument, NULL, 'S'},
-        {"policy", required_argument, NULL, 'p'},    {"rate", required_argument, NULL, 'R'},
-        {"max-body", required_argument, NULL, 'B'},  {"max-sessions", required_argument, NULL, 'M'},
-        {"nonce-seconds", required_argument, NULL, 'N'},
-        {"session-seconds", required_argument, NULL, 'X'},
-        {"url-file", required_argument, NULL, 'u'},  {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
+                                          {"listen", required_argument, NULL, 'l'},
+                                          {"insecure-http", no_argument, NULL, 'H'},
+                                          {"tls-cert", required_argument, NULL, 'c'},
+                                          {"tls-key", required_argument, NULL, 'k'},
+                                          {"collateral", required_argument, NULL, 'C'},
+                                          {"online", no_argument, NULL, 'o'},
+                                          {"pccs", required_argument, NULL, 'P'},
+                                          {"kds", required_argument, NULL, 'K'},
+                                          {"cache", required_argument, NULL, 'Q'},
+                                          {"ca", required_argument, NULL, 'a'},
+                                          {"allow-simulated", required_argument, NULL, 'S'},
+                                          {"policy", required_argument, NULL, 'p'},
+                                          {"rate", required_argument, NULL, 'R'},
+                                          {"max-body", required_argument, NULL, 'B'},
+                                          {"max-sessions", required_argument, NULL, 'M'},
+                                          {"nonce-seconds", required_argument, NULL, 'N'},
+                                          {"session-seconds", required_argument, NULL, 'X'},
+                                          {"url-file", required_argument, NULL, 'u'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     int c;
     optind = 0;
     opterr = 0;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         switch (c) {
-        case 'd': o->dir = optarg; break;
-        case 'l': o->listen = optarg; break;
-        case 'H': o->insecure_http = true; break;
-        case 'c': o->cert = optarg; break;
-        case 'k': o->key = optarg; break;
-        case 'C': take_collateral(o, optarg); break;
-        case 'o': o->online = true; break;
-        case 'P': o->pccs = optarg; o->online = true; break;
-        case 'K': o->kds = optarg; o->online = true; break;
-        case 'Q': o->cache = optarg; break;
-        case 'a': o->ca = optarg; break;
-        case 'S': o->simulated = optarg; break;
-        case 'p': o->policy = optarg; break;
-        case 'u': o->url_file = optarg; break;
-        case 'h': return sh_cli_help("broker");
-        case '?': return sh_cli_usage("broker", "unknown option or missing value");
+        case 'd':
+            o->dir = optarg;
+            break;
+        case 'l':
+            o->listen = optarg;
+            break;
+        case 'H':
+            o->insecure_http = true;
+            break;
+        case 'c':
+            o->cert = optarg;
+            break;
+        case 'k':
+            o->key = optarg;
+            break;
+        case 'C':
+            take_collateral(o, optarg);
+            break;
+        case 'o':
+            o->online = true;
+            break;
+        case 'P':
+            o->pccs = optarg;
+            o->online = true;
+            break;
+        case 'K':
+            o->kds = optarg;
+            o->online = true;
+            break;
+        case 'Q':
+            o->cache = optarg;
+            break;
+        case 'a':
+            o->ca = optarg;
+            break;
+        case 'S':
+            o->simulated = optarg;
+            break;
+        case 'p':
+            o->policy = optarg;
+            break;
+        case 'u':
+            o->url_file = optarg;
+            break;
+        case 'h':
+            return sh_cli_help("broker");
+        case '?':
+            return sh_cli_usage("broker", "unknown option or missing value");
         default:
             if (!take_number(o, c, optarg))
                 return sh_cli_usage("broker", "'%s' is out of range", optarg);
@@ -162,7 +201,8 @@ static int add_roots(struct inputs *in, const char *path, bool simulated, struct
         if (sv_root_simulated(certs.cert[i]) != simulated)
             r = sh_fail(err, -EINVAL,
                         simulated ? "%s is no simulated root; name real ones by --ca"
-                                  : "%s is a simulated root; name it by --allow-simulated", path);
+                                  : "%s is a simulated root; name it by --allow-simulated",
+                        path);
     sv_certs_free(&certs);
     if (r)
         return r;
@@ -227,11 +267,17 @@ static int serve(struct options *o, struct inputs *in, struct sb_store *st, stru
     struct sb_server *s = sh_alloc(sizeof(*s));
     s->store = st;
     s->judge = (struct sb_judge){
-        .store = st, .online = o->online,
-        .fetch = {.pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
+        .store = st,
+        .online = o->online,
+        .fetch = {.pcs_url = o->pccs,
+                  .kds_url = o->kds,
+                  .cache_dir = o->cache,
                   .insecure_http = is_loopback_http(o->pccs) || is_loopback_http(o->kds)},
-        .ca = in->ca.data, .ca_size = in->ca.size, .allow_simulated = o->simulated,
-        .policy_json = (const char *)in->policy, .issuer = "shelter broker",
+        .ca = in->ca.data,
+        .ca_size = in->ca.size,
+        .allow_simulated = o->simulated,
+        .policy_json = (const char *)in->policy,
+        .issuer = "shelter broker",
         .token_seconds = (o->server.session_ms ? o->server.session_ms : 1800000) / 1000};
     memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));
     o->server.listen = o->listen;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker's parts: canonical JSON, JOSE, rules of the launch config, sessions, limits, the store.
+// The broker's parts: canonical JSON, JOSE, rules of the launch config, sessions, limits, the
+// store.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,9 +44,11 @@ static void jcs_is(const char *in, const char *want)
 
 static void canonical_json(void **state)
 {
-    jcs_is("{ \"b\" : 1, \"a\":[true,false,null, \"x\"] }", "{\"a\":[true,false,null,\"x\"],\"b\":1}");
+    jcs_is("{ \"b\" : 1, \"a\":[true,false,null, \"x\"] }",
+           "{\"a\":[true,false,null,\"x\"],\"b\":1}");
     jcs_is("{}", "{}");
-    jcs_is("{\"Z\":0,\"a\":-5,\"_\":9007199254740991}", "{\"Z\":0,\"_\":9007199254740991,\"a\":-5}");
+    jcs_is("{\"Z\":0,\"a\":-5,\"_\":9007199254740991}",
+           "{\"Z\":0,\"_\":9007199254740991,\"a\":-5}");
     jcs_is("\"\\u0007\\b\\n\\\"\\\\\\/\\u00e9\"", "\"\\u0007\\b\\n\\\"\\\\/\xc3\xa9\"");
     jcs_is("{\"a\":1,\"a\":2}", NULL);
     jcs_is("{\"a\":1.5}", NULL);
@@ -120,8 +123,9 @@ static void launch_is(const char *rules_text, const char *body, int want)
 
 static void launch_rules(void **state)
 {
-    static const char *const chosen[] = {"arg x\n", "env A=1\n", "workdir /x\n", "user 0\n",
-                                         "hostname x\n", "stdin 1\n", "mount share0 rw /x\n"};
+    static const char *const chosen[] = {
+        "arg x\n",      "env A=1\n", "workdir /x\n",        "user 0\n",
+        "hostname x\n", "stdin 1\n", "mount share0 rw /x\n"};
     char why[200];
 
     launch_is("{}", "", 0);
@@ -141,8 +145,13 @@ static void launch_rules(void **state)
     launch_is("{\"env\":[\"A=1\",\"B=1\"]}", "env B=1\nenv C=1\n", -EPERM);
     launch_is("{}", "memory  1\nmemory 2\n", -EBADMSG);
     launch_is("{\"insecure_any\":true}", "colour red\n", -EBADMSG);
-    static const char *const bad[] = {"[]", "{\"colour\":true}", "{\"debug\":true}", "{\"env\":false}",
-                                      "{\"arg\":[\"x\"]}", "{\"env\":[1]}", "{\"insecure_any\":1}"};
+    static const char *const bad[] = {"[]",
+                                      "{\"colour\":true}",
+                                      "{\"debug\":true}",
+                                      "{\"env\":false}",
+                                      "{\"arg\":[\"x\"]}",
+                                      "{\"env\":[1]}",
+                                      "{\"insecure_any\":1}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         cJSON *rules = cJSON_Parse(bad[i]);
 
@@ -153,17 +162,27 @@ static void launch_rules(void **state)
 
 static void policies(void **state)
 {
-    cJSON *payload = cJSON_Parse("{\"tee\":\"tdx\",\"image\":\"i\",\"reference\":\"r\",\"simulated\":false,"
-                                 "\"launch_checked\":true,\"tcb-status\":\"UpToDate\","
-                                 "\"claims\":{\"n\":5}}");
+    cJSON *payload =
+        cJSON_Parse("{\"tee\":\"tdx\",\"image\":\"i\",\"reference\":\"r\",\"simulated\":false,"
+                    "\"launch_checked\":true,\"tcb-status\":\"UpToDate\","
+                    "\"claims\":{\"n\":5}}");
     static const struct {
         const char *text;
         int want;
-    } cases[] = {{NULL, 0}, {"{}", 0}, {"{\"images\":[]}", -EPERM}, {"{\"images\":[\"i\"]}", 0},
-                 {"{\"images\":[\"r\"]}", 0}, {"{\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
-                 {"{\"claims\":{\"n\":{\"min\":5}}}", 0}, {"{\"claims\":{\"m\":1}}", -EPERM},
-                 {"{\"tee\":\"tdx\"}", -EPERM}, {"", -EPERM}, {"[]", -EPERM}, {"{\"tee\":[1]}", -EPERM},
-                 {"{\"allow\":true,\"allow\":false}", -EPERM}, {"{\"Images\":[\"i\"]}", -EPERM}};
+    } cases[] = {{NULL, 0},
+                 {"{}", 0},
+                 {"{\"images\":[]}", -EPERM},
+                 {"{\"images\":[\"i\"]}", 0},
+                 {"{\"images\":[\"r\"]}", 0},
+                 {"{\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
+                 {"{\"claims\":{\"n\":{\"min\":5}}}", 0},
+                 {"{\"claims\":{\"m\":1}}", -EPERM},
+                 {"{\"tee\":\"tdx\"}", -EPERM},
+                 {"", -EPERM},
+                 {"[]", -EPERM},
+                 {"{\"tee\":[1]}", -EPERM},
+                 {"{\"allow\":true,\"allow\":false}", -EPERM},
+                 {"{\"Images\":[\"i\"]}", -EPERM}};
     char why[240];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -334,8 +353,9 @@ static void store(void **state)
 static void paths(void **state)
 {
     static const char *const good[] = {"a/b/c", "A-1/b.c/d_e", "default/key/1"};
-    static const char *const bad[] = {"", "/", "a/b", "a/b/c/d", "a//c", "/b/c", "a/b/", "../b/c",
-                                      "a/./c", ".a/b/c", "a/b/-c", "a b/c/d", "a/b/c%", "a/b/\xc3\xa9"};
+    static const char *const bad[] = {"",       "/",       "a/b",    "a/b/c/d",     "a//c",
+                                      "/b/c",   "a/b/",    "../b/c", "a/./c",       ".a/b/c",
+                                      "a/b/-c", "a b/c/d", "a/b/c%", "a/b/\xc3\xa9"};
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(sb_path_ok(good[i]));
@@ -346,9 +366,14 @@ static void paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(canonical_json), cmocka_unit_test(binding),  cmocka_unit_test(tokens),
-        cmocka_unit_test(launch_rules),   cmocka_unit_test(policies), cmocka_unit_test(sessions),
-        cmocka_unit_test(rate_limit),     cmocka_unit_test(paths),
+        cmocka_unit_test(canonical_json),
+        cmocka_unit_test(binding),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(launch_rules),
+        cmocka_unit_test(policies),
+        cmocka_unit_test(sessions),
+        cmocka_unit_test(rate_limit),
+        cmocka_unit_test(paths),
         cmocka_unit_test_setup_teardown(store, make_folder, remove_folder)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

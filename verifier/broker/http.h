@@ -27,8 +27,8 @@ struct sb_request {
     int status;
     char *text; // owned
     const char *type;
-    char cookie[160];      // Set-Cookie
-    const char *allow;     // Allow
+    char cookie[160];  // Set-Cookie
+    const char *allow; // Allow
     const char *www_authenticate;
     bool retry_after;
 };
@@ -42,7 +42,7 @@ void sb_auth(struct sb_request *r);
 void sb_attest(struct sb_request *r);
 void sb_resource(struct sb_request *r, const char *path);
 
-int64_t sb_clock_ms(void);                  // monotonic
-int64_t sb_wall_ms(struct sb_server *s);    // wall clock, never going back while we run
+int64_t sb_clock_ms(void);               // monotonic
+int64_t sb_wall_ms(struct sb_server *s); // wall clock, never going back while we run
 
 #endif

@@ -150,8 +150,9 @@ cJSON *sb_jwk_public(EVP_PKEY *key)
     size_t size = 0;
     char *x, *y, *text, *kid;
 
-    if (!jwk || EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point),
-                                                &size) != 1 ||
+    if (!jwk ||
+        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point),
+                                        &size) != 1 ||
         size != 65) {
         cJSON_Delete(jwk);
         return NULL;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The little of JOSE that the broker speaks: JWK, JWE, JWS, and canonical JSON.
 //
-// RFC 7515 (JWS compact, ES256), 7516 (JWE flattened, A256GCM), 7517 (JWK), 7518 (ECDH-ES+A256KW with
-// Concat KDF, RSA-OAEP-256), 7638 (key identifiers), 8785 (JCS). Strings returned are malloc'd.
+// RFC 7515 (JWS compact, ES256), 7516 (JWE flattened, A256GCM), 7517 (JWK), 7518 (ECDH-ES+A256KW
+// with Concat KDF, RSA-OAEP-256), 7638 (key identifiers), 8785 (JCS). Strings returned are
+// malloc'd.
 #ifndef VERIFIER_BROKER_JOSE_H
 #define VERIFIER_BROKER_JOSE_H
 
@@ -20,13 +21,13 @@ char *sb_base64(const void *data, size_t size);
 // twice, numbers that are no integers below 2^53; or when out of memory.
 char *sb_jcs(const cJSON *value);
 
-// The public key of a JWK: EC on P-256, P-384, P-521 with alg ECDH-ES+A256KW, or RSA of 2048 to 8192
-// bits with alg RSA-OAEP-256. NULL for anything else.
+// The public key of a JWK: EC on P-256, P-384, P-521 with alg ECDH-ES+A256KW, or RSA of 2048 to
+// 8192 bits with alg RSA-OAEP-256. NULL for anything else.
 EVP_PKEY *sb_jwk_parse(const cJSON *jwk);
 
-// Encrypts to a JWK. The protected header is compact JSON with its names in the order in which other
-// implementations write them again (alg, enc, epk; crv, kty, x, y), since some hash their own copy.
-// 0, -EINVAL for a key that sb_jwk_parse refuses, -ENOMEM.
+// Encrypts to a JWK. The protected header is compact JSON with its names in the order in which
+// other implementations write them again (alg, enc, epk; crv, kty, x, y), since some hash their own
+// copy. 0, -EINVAL for a key that sb_jwk_parse refuses, -ENOMEM.
 int sb_jwe_encrypt(const cJSON *jwk, const void *data, size_t size, char **out);
 
 // The broker's key: P-256. kid is the RFC 7638 thumbprint.

@@ -146,8 +146,11 @@ static const char *measurement_of(const struct shelter_verdict *v)
 static bool matches(const struct sb_reference *r, const struct shelter_verdict *v)
 {
     // A trial of its own: a reference that does not match is no refusal while others are left.
-    struct shelter_verdict trial = {.type = v->type, .simulated = v->simulated, .judged = true,
-                                    .signatures_valid = true, .claims = v->claims};
+    struct shelter_verdict trial = {.type = v->type,
+                                    .simulated = v->simulated,
+                                    .judged = true,
+                                    .signatures_valid = true,
+                                    .claims = v->claims};
 
     return sv_reference_judge(r->json, &trial);
 }
@@ -251,18 +254,23 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const
                            const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
                            struct sb_judgement *out)
 {
-    struct shelter_verify_request rq = {
-        .evidence = p->evidence, .evidence_size = strlen(p->evidence), .type = s->tee,
-        .ca = j->ca_size ? j->ca : NULL, .ca_size = j->ca_size, .policy_json = j->policy_json,
-        .report_data = report_data, .report_data_size = 48, .time = now,
-        .allow_simulated = j->allow_simulated};
+    struct shelter_verify_request rq = {.evidence = p->evidence,
+                                        .evidence_size = strlen(p->evidence),
+                                        .type = s->tee,
+                                        .ca = j->ca_size ? j->ca : NULL,
+                                        .ca_size = j->ca_size,
+                                        .policy_json = j->policy_json,
+                                        .report_data = report_data,
+                                        .report_data_size = 48,
+                                        .time = now,
+                                        .allow_simulated = j->allow_simulated};
     const char *sentence = "";
     int rc = verify(j, &rq, v, out);
 
     if (rc)
         return out->status == 503 ? false
-                                  : refuse(out, 500, "internal", "the evidence cannot be judged: %s",
-                                           strerror(-rc));
+                                  : refuse(out, 500, "internal",
+                                           "the evidence cannot be judged: %s", strerror(-rc));
     snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
     if (shelter_verdict_accepted(*v))
         return true;
@@ -330,8 +338,9 @@ static bool judge(struct sb_judge *j, const struct sb_session *s, const struct p
         return refuse(out, 401, "debug", "the TEE runs in debug mode");
     if (!bound(*v, p->init_data))
         return refuse(out, 401, "init-data",
-                      p->init_data ? "the digest of init-data is not the one in the evidence"
-                                   : "the evidence binds a launch config, and init-data is missing");
+                      p->init_data
+                          ? "the digest of init-data is not the one in the evidence"
+                          : "the evidence binds a launch config, and init-data is missing");
     if (!find_reference(j, *v, p->init_data, out, &checked))
         return false;
     out->payload = payload_of(j, p, *v, out, checked, now);

@@ -11,7 +11,7 @@
 struct sb_judge {
     struct sb_store *store;
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1]; // by TEE; may be NULL
-    bool online;                           // fetch collateral for each evidence instead
+    bool online; // fetch collateral for each evidence instead
     struct shelter_fetch_options fetch;
     const uint8_t *ca; // roots that the operator named, simulated or not
     size_t ca_size;
@@ -40,8 +40,8 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, 
 // "sgx", "tdx", "snp", "csv".
 const char *sb_tee_name(enum shelter_evidence_type tee);
 
-// SHA-384 over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a string,
-// bound as it came). False if it has no canonical form.
+// SHA-384 over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a
+// string, bound as it came). False if it has no canonical form.
 bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
                 const char *additional, uint8_t out[48]);
 

@@ -48,12 +48,11 @@ static bool concat_kdf(const uint8_t *z, size_t size, uint8_t out[32])
     static const uint8_t info[] = "\0\0\0\x0e"
                                   "ECDH-ES+A256KW\0\0\0\0\0\0\0\0\0\0\x01";
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-              EVP_DigestUpdate(ctx, round, sizeof(round)) == 1 &&
-              EVP_DigestUpdate(ctx, z, size) == 1 &&
-              // the literal's own NUL is the last byte of the 32-bit 256
-              EVP_DigestUpdate(ctx, info, sizeof(info)) == 1 &&
-              EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+    bool ok =
+        ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+        EVP_DigestUpdate(ctx, round, sizeof(round)) == 1 && EVP_DigestUpdate(ctx, z, size) == 1 &&
+        // the literal's own NUL is the last byte of the 32-bit 256
+        EVP_DigestUpdate(ctx, info, sizeof(info)) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 
     EVP_MD_CTX_free(ctx);
     return ok;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rate limits. The table is small and fixed: a peer may push out another that was quiet, never grow it.
+// Rate limits. The table is small and fixed: a peer may push out another that was quiet, never grow
+// it.
 #include "verifier/broker/limit.h"
 
 #include <netinet/in.h>

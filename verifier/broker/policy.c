@@ -31,7 +31,6 @@ static bool among(const cJSON *list, const char *text)
     return false;
 }
 
-
 static bool member_ok(const cJSON *item)
 {
     const char *name = item->string;
@@ -80,7 +79,8 @@ int sb_policy_check(const char *text, char *why, size_t why_size)
 
 static bool claims_hold(const cJSON *want, const cJSON *payload, char *why, size_t why_size)
 {
-    struct shelter_verdict trial = {.judged = true, .signatures_valid = true,
+    struct shelter_verdict trial = {.judged = true,
+                                    .signatures_valid = true,
                                     .claims = (cJSON *)(uintptr_t)get(payload, "claims")};
     struct sv_policy policy;
     bool ok;
@@ -105,7 +105,8 @@ static bool listed(const cJSON *list, const cJSON *payload, const char *name, ch
 
     if (!list || among(list, have))
         return true;
-    snprintf(why, why_size, "the resource's policy does not list %s \"%s\"", name, have ? have : "");
+    snprintf(why, why_size, "the resource's policy does not list %s \"%s\"", name,
+             have ? have : "");
     return false;
 }
 

@@ -35,11 +35,18 @@ static void log_attempt(struct sb_request *r, const char *event, const struct sb
                         const char *session, const char *resource)
 {
     char short_id[13];
-    struct sb_entry e = {.time_ms = sb_wall_ms(r->server), .event = event, .peer = r->peer,
-                         .outcome = out->status == 200 ? "granted" : "refused", .code = out->code,
-                         .detail = out->detail, .session = short_id, .tee = out->tee,
-                         .image = out->image, .reference = out->reference,
-                         .measurement = out->measurement, .evidence = out->evidence,
+    struct sb_entry e = {.time_ms = sb_wall_ms(r->server),
+                         .event = event,
+                         .peer = r->peer,
+                         .outcome = out->status == 200 ? "granted" : "refused",
+                         .code = out->code,
+                         .detail = out->detail,
+                         .session = short_id,
+                         .tee = out->tee,
+                         .image = out->image,
+                         .reference = out->reference,
+                         .measurement = out->measurement,
+                         .evidence = out->evidence,
                          .resource = resource};
 
     snprintf(short_id, sizeof(short_id), "%.12s", session);
@@ -184,8 +191,8 @@ void sb_attest(struct sb_request *r)
 static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
 {
     static const char bearer[] = "Bearer ";
-    const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
-                                                     "Authorization");
+    const char *header =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
     int64_t now = sb_wall_ms(r->server) / 1000;
     cJSON *payload = NULL;
     char *text;

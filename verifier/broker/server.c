@@ -65,8 +65,8 @@ static void print_address(struct sb_server *s, const struct sockaddr_storage *a)
     }
 }
 
-// Paths are plain ASCII here: an escape stays one, and is then no path of ours. Decoding could cut a
-// path short (%00) or give it another part (%2f).
+// Paths are plain ASCII here: an escape stays one, and is then no path of ours. Decoding could cut
+// a path short (%00) or give it another part (%2f).
 static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
 {
     return strlen(text);
@@ -91,11 +91,11 @@ static struct MHD_Daemon *start(struct sb_server *s, const struct sb_options *o,
     return MHD_start_daemon(
         s->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, sb_http_handle, s,
         MHD_OPTION_NOTIFY_COMPLETED, sb_http_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_SOCK_ADDR, a,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        connections / 2 + 1, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)524288, MHD_OPTION_ARRAY, s->tls ? tls : none, MHD_OPTION_END);
+        keep_escapes, NULL, MHD_OPTION_SOCK_ADDR, a, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, connections / 2 + 1, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)524288, MHD_OPTION_ARRAY, s->tls ? tls : none,
+        MHD_OPTION_END);
 }
 
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size)

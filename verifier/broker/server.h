@@ -7,8 +7,9 @@
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
 //   GET  /healthz
 //
-// Errors are RFC 9457 problems (application/problem+json) with `type`, `title`, `status` and `detail`.
-// Attacks expected here: anyone may connect and send anything, slowly, on many connections.
+// Errors are RFC 9457 problems (application/problem+json) with `type`, `title`, `status` and
+// `detail`. Attacks expected here: anyone may connect and send anything, slowly, on many
+// connections.
 #ifndef VERIFIER_BROKER_SERVER_H
 #define VERIFIER_BROKER_SERVER_H
 
@@ -20,8 +21,9 @@ struct MHD_Daemon;
 struct sb_options {
     const char *listen; // "ADDR:PORT", "[ADDR]:PORT"; port 0 takes a free one
     bool insecure_http; // plain HTTP; only on a loopback address
-    const char *tls_cert, *tls_key; // PEM texts; NULL: a self-signed certificate of the broker's key
-    size_t body_max;                // bytes of a request's body; 0: 2 MiB
+    const char *tls_cert,
+        *tls_key;    // PEM texts; NULL: a self-signed certificate of the broker's key
+    size_t body_max; // bytes of a request's body; 0: 2 MiB
     unsigned session_max, session_peer_max, connection_max; // 0: 8192, 256, 512
     double rate;                                            // per second and peer; 0: no limit
     int64_t nonce_ms, session_ms;                           // 0: 5 minutes, 30 minutes

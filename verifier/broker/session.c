@@ -34,7 +34,8 @@ static struct sb_session **bucket_of(struct sb_sessions *s, const char *id)
     return &s->bucket[h % SB_SESSION_BUCKETS];
 }
 
-// Open challenges are counted by peer; peers may share a counter, which only makes them share a limit.
+// Open challenges are counted by peer; peers may share a counter, which only makes them share a
+// limit.
 static unsigned *open_of(struct sb_sessions *s, uint64_t peer)
 {
     return &s->open[(peer * 0x9e3779b97f4a7c15ull >> 40) % SB_SESSION_BUCKETS];
@@ -105,9 +106,8 @@ static bool evict(struct sb_sessions *s)
     return oldest;
 }
 
-int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol,
-                   enum shelter_evidence_type tee, uint64_t peer, int64_t now_ms,
-                   struct sb_session *copy)
+int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol, enum shelter_evidence_type tee,
+                   uint64_t peer, int64_t now_ms, struct sb_session *copy)
 {
     struct sb_session *n = calloc(1, sizeof(*n)), **at;
     uint8_t random[64];

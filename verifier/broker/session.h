@@ -46,17 +46,17 @@ void sb_sessions_init(struct sb_sessions *s, unsigned max, unsigned peer_max, in
                       int64_t session_ms);
 void sb_sessions_free(struct sb_sessions *s);
 
-// A new session with a fresh nonce; when all are taken, the oldest attested one gives way. 0; -EAGAIN: this peer has too many; -ENOSPC: all are taken;
-// -EIO: no random bytes.
-int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol,
-                   enum shelter_evidence_type tee, uint64_t peer, int64_t now_ms,
-                   struct sb_session *copy);
+// A new session with a fresh nonce; when all are taken, the oldest attested one gives way. 0;
+// -EAGAIN: this peer has too many; -ENOSPC: all are taken; -EIO: no random bytes.
+int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol, enum shelter_evidence_type tee,
+                   uint64_t peer, int64_t now_ms, struct sb_session *copy);
 // Claims the nonce. 0 with a copy; -ENOENT: unknown or expired; -EALREADY: used.
 int sb_session_begin(struct sb_sessions *s, const char *id, int64_t now_ms,
                      struct sb_session *copy);
 // Ends what sb_session_begin began; payload NULL: refused, the session is gone.
 void sb_session_end(struct sb_sessions *s, const char *id, const char *payload, int64_t now_ms);
-// The payload (malloc'd), or NULL with *error -ENOENT (no such session), -EAGAIN (not attested yet).
+// The payload (malloc'd), or NULL with *error -ENOENT (no such session), -EAGAIN (not attested
+// yet).
 char *sb_session_payload(struct sb_sessions *s, const char *id, int64_t now_ms, int *error);
 
 #endif

@@ -122,7 +122,8 @@ static int user_version(sqlite3 *db, int *version)
     return sb_errno(rc);
 }
 
-// fresh: an empty file is a new store. Otherwise it is what is left of one, and must not become one.
+// fresh: an empty file is a new store. Otherwise it is what is left of one, and must not become
+// one.
 static int migrate(struct sb_store *st, bool fresh, char *why, size_t why_size)
 {
     char sql[64];
@@ -183,10 +184,11 @@ static int make_key(struct sb_store *st)
     uint8_t *der = NULL;
     int size = key ? i2d_PrivateKey(key, &der) : 0;
     sqlite3_stmt *stmt = NULL;
-    int rc = size > 0 ? sqlite3_prepare_v2(
-                            st->db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('key', ?1)",
-                            -1, &stmt, NULL)
-                      : SQLITE_NOMEM;
+    int rc = size > 0
+                 ? sqlite3_prepare_v2(st->db,
+                                      "INSERT OR IGNORE INTO meta(name, value) VALUES ('key', ?1)",
+                                      -1, &stmt, NULL)
+                 : SQLITE_NOMEM;
 
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_blob(stmt, 1, der, size, SQLITE_STATIC);
@@ -219,7 +221,8 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
         return rc;
     }
     // SQLite takes less than a header for nothing at all.
-    fresh = create && (stat(path, &stat_before) || !stat_before.st_size || stat_before.st_size >= 512);
+    fresh =
+        create && (stat(path, &stat_before) || !stat_before.st_size || stat_before.st_size >= 512);
     mask = umask(077);
     rc = sb_errno(sqlite3_open_v2(path, &st->db,
                                   SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) |

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the broker keeps: its key, resources, references, policies and the audit log. SQLite.
 //
-// One file, DIR/broker.db (0600, in a folder that is 0700), in WAL mode with synchronous=FULL: a write
-// that was acknowledged is on disk. The server and the command line may use it at the same time.
-// The layout's number stands in user_version; each step from one to the next is one transaction.
+// One file, DIR/broker.db (0600, in a folder that is 0700), in WAL mode with synchronous=FULL: a
+// write that was acknowledged is on disk. The server and the command line may use it at the same
+// time. The layout's number stands in user_version; each step from one to the next is one
+// transaction.
 //
 // A store may be used by many threads. Functions return 0 or -errno: -ENOENT (no such row), -EBUSY
 // (another process holds the file for too long), -ENOSPC, -EBADMSG (damaged), -EIO.

@@ -19,8 +19,8 @@ static const char *const columns =
 
 static void texts_of(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS])
 {
-    const char *list[SB_ENTRY_TEXTS] = {e->event, e->outcome,   e->code,        e->detail,
-                                        e->peer,  e->session,   e->tee,         e->image,
+    const char *list[SB_ENTRY_TEXTS] = {e->event,     e->outcome,     e->code,     e->detail,
+                                        e->peer,      e->session,     e->tee,      e->image,
                                         e->reference, e->measurement, e->evidence, e->resource};
 
     for (int i = 0; i < SB_ENTRY_TEXTS; i++)
@@ -105,8 +105,8 @@ int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb
     sqlite3_stmt *stmt = NULL;
     int rc;
 
-    sqlite3_snprintf(sizeof(sql), sql,
-                     "SELECT id, time_ms, %s FROM log WHERE id > ?1 ORDER BY id", columns);
+    sqlite3_snprintf(sizeof(sql), sql, "SELECT id, time_ms, %s FROM log WHERE id > ?1 ORDER BY id",
+                     columns);
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
     if (rc == SQLITE_OK)
@@ -118,9 +118,17 @@ int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb
             t[i] = (const char *)sqlite3_column_text(stmt, i + 2);
         each(&(struct sb_entry){.id = sqlite3_column_int64(stmt, 0),
                                 .time_ms = sqlite3_column_int64(stmt, 1),
-                                .event = t[0], .outcome = t[1], .code = t[2], .detail = t[3],
-                                .peer = t[4], .session = t[5], .tee = t[6], .image = t[7],
-                                .reference = t[8], .measurement = t[9], .evidence = t[10],
+                                .event = t[0],
+                                .outcome = t[1],
+                                .code = t[2],
+                                .detail = t[3],
+                                .peer = t[4],
+                                .session = t[5],
+                                .tee = t[6],
+                                .image = t[7],
+                                .reference = t[8],
+                                .measurement = t[9],
+                                .evidence = t[10],
                                 .resource = t[11]},
              arg);
         rc = SQLITE_OK;

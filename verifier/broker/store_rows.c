@@ -38,10 +38,11 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
     int rc;
 
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db,
-                            "INSERT INTO resource(path, value, changed) VALUES (?1, ?2, unixepoch())"
-                            " ON CONFLICT(path) DO UPDATE SET value = ?2, changed = unixepoch()",
-                            -1, &stmt, NULL);
+    rc =
+        sqlite3_prepare_v2(st->db,
+                           "INSERT INTO resource(path, value, changed) VALUES (?1, ?2, unixepoch())"
+                           " ON CONFLICT(path) DO UPDATE SET value = ?2, changed = unixepoch()",
+                           -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -153,7 +154,8 @@ void sb_reference_digest(const struct sb_reference *r, char out[97])
 
     // None of these begins in the one before: image and launch hold no newline.
     if (text)
-        digest_of(text, (size_t)snprintf(text, size, "%s\n%s\n%s", r->image, r->launch, r->json), out);
+        digest_of(text, (size_t)snprintf(text, size, "%s\n%s\n%s", r->image, r->launch, r->json),
+                  out);
     else
         out[0] = 0;
     free(text);
@@ -161,8 +163,9 @@ void sb_reference_digest(const struct sb_reference *r, char out[97])
 
 bool sb_reference_known(struct sb_store *st, const char *name, const char *digest)
 {
-    static const char sql[] = "SELECT image || char(10) || launch || char(10) || json FROM reference"
-                              " WHERE name = ?1";
+    static const char sql[] =
+        "SELECT image || char(10) || launch || char(10) || json FROM reference"
+        " WHERE name = ?1";
     uint8_t *have = NULL;
     size_t size;
     char now[97];
@@ -220,7 +223,8 @@ int sb_store_list(struct sb_store *st, char **json)
         "SELECT json_object('resources', (SELECT json_group_array(json_object('path', path,"
         " 'size', length(value), 'changed', changed)) FROM (SELECT * FROM resource ORDER BY path)),"
         " 'references', (SELECT json_group_array(json_object('name', name, 'image', image,"
-        " 'launch', json(launch), 'changed', changed)) FROM (SELECT * FROM reference ORDER BY name)),"
+        " 'launch', json(launch), 'changed', changed)) FROM (SELECT * FROM reference ORDER BY "
+        "name)),"
         " 'policies', (SELECT json_group_array(json_object('path', path, 'policy', json(json),"
         " 'changed', changed)) FROM (SELECT * FROM policy ORDER BY path)))",
         NULL, (uint8_t **)json, &size);
