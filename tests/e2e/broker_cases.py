@@ -36,12 +36,15 @@ def shelter(*args, data=None, folder="broker"):
 
 
 class Server:
+    all = []
+
     def __init__(self, *options, folder="broker"):
         self.url_file = f"{T}/url"
         if os.path.exists(self.url_file):
             os.remove(self.url_file)
         self.process = subprocess.Popen([SHELTER, "broker", "serve", "--dir", f"{T}/{folder}", "--listen", "127.0.0.1:0",
                                          "--url-file", self.url_file, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        Server.all.append(self.process)
         for _ in range(300):
             if os.path.exists(self.url_file) or self.process.poll() is not None:
                 break
@@ -469,4 +472,7 @@ def main():
 try:
     main()
 finally:
+    for left in Server.all:
+        if left.poll() is None:
+            left.kill()
     platform.close()
