@@ -54,6 +54,7 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
     if (size > SGX_IMAGE_SIZE_MAX || (uint64_t)data % 8 || !header_is_good(image))
         return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
     image->end = image->start;
+    image->entry = header(image)->e_entry;
     for (unsigned i = 0; i < header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = segment(image, i);
         if (p->p_type != PT_LOAD)

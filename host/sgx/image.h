@@ -24,6 +24,7 @@ struct sgx_image {
     size_t size;
     uint64_t start, end; /* of its pages in ELRANGE */
     uint64_t tcs;        /* its only one */
+    uint64_t entry;      /* its first instruction */
 };
 
 /* -EINVAL: no enclave of ours, with the reason. */

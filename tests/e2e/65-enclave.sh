@@ -92,6 +92,13 @@ launch /bin/md5 /bin/busybox >"$T/launch"
 status "little EPC: paging changes nothing" 0 "${load[@]}" --epc-pages 900 "${parts[@]}"
 same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
 
+# An exit after each instruction, and an entry at once in the entry and exit code (SmashEx).
+launch /bin/musl >"$T/launch"
+status "attacked at each instruction of entry and exit: nothing happens" 3 "${load[@]}" --attack "${parts[@]}"
+same "attacked: its words" "$(cat "$T/out")" hello
+same "attacked: so often" "$(cat "$T/err")" "attacked 1500 times"
+launch /bin/md5 /bin/busybox >"$T/launch"
+
 flip() { # FILE OFFSET: a changed copy
     python3 - "$1" "$2" "$T/flipped" <<'PY'
 import sys

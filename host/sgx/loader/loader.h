@@ -16,6 +16,7 @@ struct loader_options {
     const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
     const char *key, *fuse_key;                     /* may be NULL */
     const struct sgx_driver *driver;
+    bool attack; /* test: single steps, and an entry after each one in the enclave's entry code */
     bool strict, debug, trace, stats, verbose;
     uint64_t memory_size, epc_pages;
     int channel; /* -1: the enclave's streams are ours */
@@ -31,7 +32,7 @@ struct loader_thread {
     int event;                /* eventfd, or -1 */
     int tid;
     _Atomic bool running; /* inside, or being served */
-    bool faulted;         /* the last exit was an exception */
+    _Atomic bool kicked;  /* a signal made it enter where it would have resumed */
     struct loader_thread *next;
 };
 
@@ -42,6 +43,7 @@ struct loader {
     struct loader_thread *_Atomic threads;
     char last_words[1024]; /* of the LibOS, before the program ran */
     _Atomic bool started;  /* the program runs */
+    _Atomic uint64_t attacks; /* entries forced so far */
 };
 extern struct loader loader;
 

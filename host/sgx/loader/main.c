@@ -26,6 +26,8 @@ void loader_fail(const struct sh_error *err)
 static void print_stats(void)
 {
     struct sgxsim_stats s;
+    if (loader.options.attack)
+        dprintf(2, "attacked %llu times\n", (unsigned long long)loader.attacks);
     if (!loader.options.verbose || loader.enclave.driver->stats(loader.enclave.dev, &s))
         return;
     dprintf(2,
@@ -66,7 +68,7 @@ void loader_has_started(void)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--debug] [--trace] [--stats]"
+    fprintf(stderr, "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace] [--stats]"
                     " [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
                     " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
@@ -77,7 +79,7 @@ enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CH
 static void parse(int argc, char **argv)
 {
     struct loader_options *o = &loader.options;
-    static int strict, debug, trace, stats, verbose, tty;
+    static int attack, strict, debug, trace, stats, verbose, tty;
     static const struct option options[] = {
         {"tee", required_argument, NULL, OPT_TEE},
         {"memory", required_argument, NULL, OPT_MEMORY},
@@ -86,6 +88,7 @@ static void parse(int argc, char **argv)
         {"fuse-key", required_argument, NULL, OPT_FUSE},
         {"launch", required_argument, NULL, OPT_LAUNCH},
         {"channel", required_argument, NULL, OPT_CHANNEL},
+        {"attack", no_argument, &attack, 1},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
         {"trace", no_argument, &trace, 1},
@@ -124,6 +127,7 @@ static void parse(int argc, char **argv)
             usage();
         }
     }
+    o->attack = attack;
     o->strict = strict;
     o->debug = debug;
     o->trace = trace;

@@ -18,6 +18,8 @@
 
 #define KICK SIGUSR1
 #define FLUSH SIGUSR2
+#define ENTRY_CODE_SIZE 0x1f6 /* up to sgx_enclu */
+#define ATTACKS_MAX 1500
 #define STACK_SIZE (256u << 10)
 #define BUSY_MAX 20000 /* tries, of 50 us each */
 
@@ -71,7 +73,7 @@ static void clear_alignment_check(void)
 static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
 {
     if (run->function == SGX_EENTER) {
-        if (t->faulted || run->exception_vector != SGX_VECTOR_GP) {
+        if (!atomic_exchange(&t->kicked, false) || run->exception_vector != SGX_VECTOR_GP) {
             t->slot->args[0] = run->exception_vector;
             t->slot->args[1] = 0;
             t->slot->args[2] = run->exception_addr;
@@ -82,7 +84,6 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
     if (loader.options.verbose)
         dprintf(2, "exception %u error %#x addr %#llx\n", run->exception_vector,
                 run->exception_error_code, (unsigned long long)run->exception_addr);
-    t->faulted = true;
     loader_has_started();
     return SGX_EENTER;
 }
@@ -94,7 +95,6 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
     clear_alignment_check();
     if (run->function != SGX_EEXIT)
         return take_exception(t, run);
-    t->faulted = false;
     switch ((enum sh_out)rdi) {
     case SH_OUT_CALL:
         loader_call(t);
@@ -110,13 +110,27 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
     }
 }
 
+/* The attack of SmashEx: an exit after every instruction, and an entry at once, where the enclave's state
+ * is between two stacks. The entry code stands together, from e_entry on. */
+static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
+{
+    struct loader_thread *t = arg;
+    if (rip - loader.image.entry >= ENTRY_CODE_SIZE)
+        return SGX_ERESUME;
+    if (++loader.attacks == ATTACKS_MAX)
+        sgxsim_step(NULL, NULL);
+    t->kicked = true;
+    return SGX_EENTER;
+}
+
 void loader_thread_run(struct loader_thread *t)
 {
     struct sgx_enclave_run run = {
         .tcs = t->tcs, .user_handler = (uint64_t)on_exit_of_enclave, .user_data = (uint64_t)t};
     current = t;
     t->tid = (int)syscall(SYS_gettid);
-    t->faulted = false;
+    if (loader.options.attack)
+        sgxsim_step(on_step, t);
     int r = sgx_enter(loader.enclave.driver->entry(), &run, SGX_EENTER, (uint64_t)t->slot, 0, 0);
     if (r) {
         struct sh_error err = {0};
@@ -183,8 +197,10 @@ static void on_kick(int sig, siginfo_t *info, void *context)
 {
     greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
     if (current && r[REG_RAX] == SGX_ERESUME && r[REG_RBX] == (greg_t)current->tcs &&
-        r[REG_RCX] == r[REG_RIP])
+        r[REG_RCX] == r[REG_RIP]) {
+        current->kicked = true;
         r[REG_RAX] = SGX_EENTER;
+    }
 }
 
 /* The exit was all that was wanted: ERESUME follows. */
