@@ -41,8 +41,8 @@ struct loader {
     struct sgx_enclave enclave;
     struct sgx_image image;
     struct loader_thread *_Atomic threads;
-    char last_words[1024]; /* of the LibOS, before the program ran */
-    _Atomic bool started;  /* the program runs */
+    char last_words[1024];    /* of the LibOS, before the program ran */
+    _Atomic bool started;     /* the program runs */
     _Atomic uint64_t attacks; /* entries forced so far */
 };
 extern struct loader loader;

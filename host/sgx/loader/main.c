@@ -68,9 +68,11 @@ void loader_has_started(void)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace] [--stats]"
-                    " [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
-                    " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
+    fprintf(
+        stderr,
+        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace] [--stats]"
+        " [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
+        " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 

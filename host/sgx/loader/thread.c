@@ -110,8 +110,8 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
     }
 }
 
-/* The attack of SmashEx: an exit after every instruction, and an entry at once, where the enclave's state
- * is between two stacks. The entry code stands together, from e_entry on. */
+/* The attack of SmashEx: an exit after every instruction, and an entry at once, where the enclave's
+ * state is between two stacks. The entry code stands together, from e_entry on. */
 static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
 {
     struct loader_thread *t = arg;
