@@ -282,6 +282,10 @@ static void serve(struct sup *s)
             finished = true;
         }
         size_t clients = 0;
+        /* The guest first: what it takes of a client's stdin is credit for that client, and nothing
+         * else might wake us to grant it. */
+        if (!finished)
+            sup_guest_pump(s);
         for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
             if (s->clients[i].fd >= 0)
                 sup_client_pump(s, &s->clients[i]);
@@ -289,8 +293,6 @@ static void serve(struct sup *s)
         }
         if (finished && !clients)
             return;
-        if (!finished)
-            sup_guest_pump(s);
         if (terminate && !s->ended) {
             terminate = 0;
             sup_begin_stop(s, STOP_MS);

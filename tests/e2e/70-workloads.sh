@@ -15,6 +15,14 @@ same "md5 of the program itself, from inside" "$(cut -c1-32 "$T/out")" "$(md5sum
 status "the workload's exit status comes out" 1 "$SHELTER" run --rm md5 /bin/md5 /nowhere
 check "its stderr too" grep -q '/nowhere' "$T/err"
 
+# More than any buffer on the way holds, through the supervisor into an enclave.
+head -c 200000000 /dev/zero >"$T/zeros"
+for way in once twice; do
+    LIMIT=60 status "200 MB of stdin into the enclave ($way)" 0 "$SHELTER" run --rm --tee sgx-sim md5 <"$T/zeros"
+    same "md5 of 200 MB ($way)" "$(cut -c1-32 "$T/out")" "$(md5sum <"$T/zeros" | cut -c1-32)"
+done
+rm "$T/zeros"
+
 # --- machine learning ---
 if command -v mmdebstrap >/dev/null; then
     check "make the root file system from Debian packages" timeout 600 tests/ml/make-rootfs "$T/rootfs.tar"
@@ -23,6 +31,9 @@ if command -v mmdebstrap >/dev/null; then
         -c "/usr/local/bin/python /app/ml_test.py" -m 4G -i 127.0.0.1:8080
     python3 tests/ml/ml_test.py >"$T/want" 2>&1
     same "the model's accuracy is that of a run outside" "$(grep accuracy "$T/out")" "$(grep accuracy "$T/want")"
+    LIMIT=120 status "the same image in the enclave" 0 "$SHELTER" run --tee sgx-sim -t ml \
+        -c "/usr/local/bin/python /app/ml_test.py" -m 4G
+    same "with the same accuracy" "$(grep accuracy "$T/out")" "$(grep accuracy "$T/want")"
 else
     skip "machine learning: mmdebstrap is missing"
 fi
