@@ -10,20 +10,20 @@
 
 #define LAYERS_MAX 1024
 
+/* "registry/name:1.0" is also meant by "name:1.0" and by its tag "1.0"; ":latest" may be left out. */
 static bool names_it(const cJSON *image, const char *tag)
 {
     const cJSON *name;
+    size_t size = strlen(tag);
     cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(image, "RepoTags"))
     {
         const char *full = cJSON_GetStringValue(name);
         const char *colon = full ? strrchr(full, ':') : NULL;
-        if (!full)
-            continue;
-        /* "1.0" is the tag of "registry/name:1.0"; "name:1.0" and "name" mean it too. */
-        if (!strcmp(full, tag) || (colon && !strcmp(colon + 1, tag)) ||
-            (colon && !strcmp(colon, ":latest") && strlen(tag) == (size_t)(colon - full) &&
-             !strncmp(full, tag, strlen(tag))))
+        if (colon && !strcmp(colon + 1, tag))
             return true;
+        for (const char *part = full; part; part = strchr(part, '/'), part += part != NULL)
+            if (!strncmp(part, tag, size) && (!part[size] || !strcmp(part + size, ":latest")))
+                return true;
     }
     return false;
 }

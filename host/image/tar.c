@@ -18,6 +18,7 @@ struct reader {
     struct sh_tree *tree;
     struct sh_source *source;
     bool layer;
+    bool ended; /* by a last file without padding */
     struct sh_progress *progress;
     struct sh_error *err;
     struct archive *archive;
@@ -72,6 +73,14 @@ static int entry_failed(struct reader *r, int code)
     return sh_fail(r->err, code, "%s is refused: %s", r->source->name, inner.text);
 }
 
+/* A layer whose last file lacks its padding to 512 bytes, as some tools write them (umoci insert): all
+ * data was read, only the skip to the next header failed. */
+static bool padding_missing(struct reader *r)
+{
+    const char *why = archive_error_string(r->archive);
+    return r->layer && !r->err->text[0] && why && !strncmp(why, "Truncated input file", 20);
+}
+
 static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode *inode)
 {
     int64_t size = archive_entry_size(e);
@@ -81,6 +90,7 @@ static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode 
     if (code)
         return code;
     inode->size = (uint64_t)size;
+    int64_t end = 0; /* of what was read */
     for (;;) {
         const void *data;
         size_t n;
@@ -88,6 +98,10 @@ static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode 
         int a = archive_read_data_block(r->archive, &data, &n, &offset);
         if (a == ARCHIVE_EOF)
             return 0;
+        if (a < ARCHIVE_WARN && end == size && padding_missing(r)) {
+            r->ended = true;
+            return 0;
+        }
         if (a < ARCHIVE_WARN)
             return r->err->text[0] ? -EIO : archive_failed(r);
         if (offset < 0 || offset > size || (int64_t)n > size - offset)
@@ -96,6 +110,7 @@ static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode 
         code = sh_pwrite_all(r->tree->spool_fd, data, n, (off_t)(inode->spool + (uint64_t)offset));
         if (code)
             return sh_fail_errno(r->err, code, "cannot write the root file system into the store");
+        end = offset + (int64_t)n;
         r->bytes += n;
         sh_progress_show(r->progress, "reading the root file system", r->bytes, 0);
     }
@@ -254,9 +269,12 @@ static int add_entry(struct reader *r, struct archive_entry *e)
     }
 }
 
-/* libarchive takes an end without the tar's end mark for a good one; a cut file looks like that. */
+/* libarchive takes an end without the tar's end mark for a good one; a cut file looks like that. A
+ * layer's digest tells, and there are tools that write layers without the mark. */
 static int end_of_archive(struct reader *r, size_t count)
 {
+    if (r->layer && count)
+        return 0;
     if (archive_filter_bytes(r->archive, 0) <= archive_read_header_position(r->archive))
         return sh_fail(r->err, -EBADMSG, "%s is %s", r->source->name,
                        count ? "cut off: it has no end mark" : "empty");
@@ -266,7 +284,7 @@ static int end_of_archive(struct reader *r, size_t count)
 static int read_entries(struct reader *r)
 {
     struct archive_entry *e;
-    for (size_t count = 0;; count++) {
+    for (size_t count = 0; !r->ended; count++) {
         int a = archive_read_next_header(r->archive, &e);
         if (a == ARCHIVE_EOF)
             return end_of_archive(r, count);
@@ -279,6 +297,7 @@ static int read_entries(struct reader *r)
         if (code)
             return code;
     }
+    return 0;
 }
 
 int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
