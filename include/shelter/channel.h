@@ -29,6 +29,7 @@
 #define SH_FRAME_SIZE_MAX 65536u
 #define SH_CREDIT_WINDOW 1048576u
 #define SH_SESSION_MAX 64u /* sessions open at once */
+#define SH_ATTEST_NONCE_MAX 64u
 
 struct sh_frame {
     uint8_t type;     /* enum sh_frame_type */
@@ -50,11 +51,19 @@ enum sh_frame_type {
     SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code) */
     SH_FRAME_ERROR = 19,   /* u32 exit status (125, 126, 127), then text: it was not started */
     SH_FRAME_REFUSED = 20, /* u32 frame type, then text: policy does not allow that request */
+    /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON for
+     * this TEE ({"quote": ...}, {"attestation_report": ...}), or the error's text. */
+    SH_FRAME_EVIDENCE = 21,
     /* host to guest */
     SH_FRAME_WINSIZE = 32, /* u16 rows, u16 columns */
     SH_FRAME_SIGNAL = 33,  /* u32 signal, to the session's process group */
     SH_FRAME_EXEC = 34,    /* struct sh_exec_head + strings: start a program in a new session */
     SH_FRAME_BYE = 35,     /* EXIT of session 0 was received; power off */
+    /* u32 id, then a nonce of 1..SH_ATTEST_NONCE_MAX bytes: evidence of what runs here, any time
+     * between HELLO and EXIT, whatever the policy (it tells nothing but the measurement). Its report
+     * data is SHA-512("shelter-attest-v1" || nonce), computed inside: no nonce makes evidence that
+     * a broker or an RA-TLS client would take. One request at a time; another is answered EBUSY. */
+    SH_FRAME_ATTEST = 36,
 };
 
 /* SH_FRAME_EXEC: this head, then arg_count + env_count strings, each with its NUL, then working

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated TD module (tdx-sim): what TDG.MR.REPORT is on hardware, over a virtio-serial port.
+// The simulated TD module (tdx-sim): what TDG.MR.REPORT and the quote service are on hardware, over a
+// virtio-serial port.
 //
-// The guest writes struct sh_simtd_request; the launcher, which measured what it loaded, answers
-// struct sh_simtd_reply with a TDREPORT_STRUCT (Intel TDX Module ABI specification, 1,024 bytes).
+// The guest writes struct sh_simtd_request; the launcher, which measured what it loaded, answers by
+// kind: struct sh_simtd_reply with a TDREPORT_STRUCT (Intel TDX Module ABI specification, 1,024
+// bytes), or struct sh_simtd_quote_reply and behind it `size` bytes of a TDX quote, version 4. One
+// request at a time: the port carries no numbers to tell answers apart.
 // A simulation protects nothing: whoever runs the launcher can forge this.
 #ifndef SHELTER_SIMTD_H
 #define SHELTER_SIMTD_H
@@ -12,9 +15,12 @@
 #define SH_SIMTD_PORT "shelter.td"
 #define SH_SIMTD_MAGIC 0x51524454u /* "TDRQ" */
 
+#define SH_SIMTD_REPORT 0u /* TDG.MR.REPORT */
+#define SH_SIMTD_QUOTE 1u  /* a quote over that report, by the machine's simulated quoting enclave */
+
 struct sh_simtd_request {
     uint32_t magic;
-    uint32_t kind; /* 0: TDG.MR.REPORT */
+    uint32_t kind; /* SH_SIMTD_REPORT, SH_SIMTD_QUOTE; another: sh_simtd_reply with EINVAL */
     uint8_t report_data[64];
 };
 
@@ -22,6 +28,14 @@ struct sh_simtd_reply {
     uint32_t magic;
     uint32_t status; /* 0, or a positive errno */
     uint8_t report[1024];
+};
+
+/* The launcher's word like any other: bound `size` before reading on. */
+#define SH_SIMTD_QUOTE_MAX 32768u
+struct sh_simtd_quote_reply {
+    uint32_t magic;
+    uint32_t status; /* 0, or a positive errno: then size is 0 */
+    uint32_t size;   /* of the quote that follows, SH_SIMTD_QUOTE_MAX at most */
 };
 
 /* TDREPORT_STRUCT: REPORTMACSTRUCT (256), TEE_TCB_INFO (239), reserved (17), TDINFO_STRUCT (512). */
