@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's core, one source for confidential VM and enclave: proves to the key broker what runs
+// here, fetches what the image asks for, answers the local API, makes RA-TLS certificates.
+//
+// What the two TEEs call. Surroundings are behind trusted/agent/os.h. One thread at a time.
+//
+// Attacks expected here: the broker's address, the network and whoever answers there are the
+// host's; only a pinned key (SH_TAG_BROKER_KEY) makes an answer the owner's. Every length, count and
+// time is bounded; a secret leaves only through the functions below; keys are wiped.
+#ifndef AGENT_CORE_H
+#define AGENT_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/bytes.h"
+#include "lib/manifest.h"
+#include "trusted/agent/os.h"
+
+/* One sentence: what failed, why, what to do; no newline, never a secret. */
+struct agent_error {
+    char text[240];
+};
+
+struct agent;
+
+#define AGENT_NONCE_MAX 64u
+#define AGENT_SECRET_MAX (1u << 20) /* bytes of one resource */
+#define AGENT_SECRETS 64u           /* of one image */
+#define AGENT_NAME_MAX 64u
+
+/* From a checked manifest and a launch config that was compared with the TEE's own field and
+ * checked (sh_launch_check); both must outlive the agent. Does nothing yet. NULL: no memory. */
+struct agent *agent_new(const struct sh_manifest *manifest, struct sh_view launch);
+/* Wipes. NULL is taken. */
+void agent_free(struct agent *a);
+
+/* Is there a broker to talk to (launch config, else manifest)? */
+bool agent_has_broker(const struct agent *a);
+
+/* A secret that the image asks for (SH_TAG_SECRET), fetched. */
+struct agent_secret {
+    char name[AGENT_NAME_MAX + 1]; /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
+    bool env;                      /* an environment variable, else a file */
+    const uint8_t *data;           /* the core's: gone, wiped, when give returns */
+    size_t size;                   /* for env it holds no NUL */
+};
+
+/* Before the workload starts: with a broker, attests; then fetches each secret of the image and
+ * hands it to give (0, or -errno, which ends this). Without a broker: 0 and nothing done, but
+ * -EDESTADDRREQ when the image wants secrets. Any failure: the workload must not start, and the
+ * exit status is SH_EXIT_ATTESTATION. Takes at most about two minutes. */
+int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
+                void *arg, struct agent_error *e);
+
+/* One resource of the broker, "repository/type/tag"; attests first where there is no valid token.
+ * *out is for agent_os_free, after agent_wipe. -EPERM: the broker refuses; -ENOENT. */
+int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *size,
+                   struct agent_error *e);
+
+void agent_wipe(void *data, size_t size);
+
+/* --- Local API (CoCo's api-server-rest) --- */
+
+struct agent_reply {
+    int status;       /* of HTTP */
+    const char *type; /* Content-Type, static */
+    uint8_t *body;    /* from agent_os_alloc; may be NULL when size is 0 */
+    size_t size;
+};
+
+/* Answers one request: method "GET", path without the query, query without '?' (may be empty), body
+ * (may be empty). Always fills reply (status 503 and no body without memory); give it to
+ * agent_reply_free, which wipes. May talk to the broker: up to about 30 s. */
+void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
+                  struct sh_view body, struct agent_reply *reply);
+void agent_reply_free(struct agent_reply *reply);
+
+/* --- Evidence --- */
+
+/* CoCo's JSON for this TEE's evidence over report_data, NUL-terminated, for agent_os_free; *size
+ * without the NUL. */
+int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
+                        struct agent_error *e);
+
+/* Evidence for whoever asks through the host: report_data = SHA-512("shelter-attest-v1" || nonce),
+ * so that it can never pass for a broker's or RA-TLS binding. nonce_size 1..AGENT_NONCE_MAX. */
+int agent_attest_json(const uint8_t *nonce, size_t nonce_size, char **out, size_t *size,
+                      struct agent_error *e);
+
+/* --- RA-TLS --- */
+
+/* A new P-256 key and a self-signed certificate with evidence over its hash: PEM, key first, NUL-
+ * terminated, for agent_wipe and agent_os_free. The format stands in docs/attestation.md. */
+int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *size,
+                 struct agent_error *e);
+
+#endif
