@@ -62,27 +62,6 @@ static void report_to(const struct sgx_targetinfo *target, const uint8_t data[64
     memcpy(out, result, sizeof(*out));
 }
 
-/* Bytes of XSAVE's area: what it writes, found by writing. A host cannot lie about that. */
-static uint32_t xsave_extent(uint64_t xfrm)
-{
-    static _Alignas(64) uint8_t area[XSAVE_SIZE];
-    uint32_t extent = 576;
-    for (unsigned pattern = 0; pattern < 2; pattern++) {
-        uint8_t fill = pattern ? 0x55 : 0xaa;
-        memset(area, fill, sizeof(area));
-        memset(area + 512, 0, 64); /* the header */
-        __asm__ volatile("xsave64 (%0)"
-                         :
-                         : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
-                         : "memory");
-        for (uint32_t at = sizeof(area); at > extent; at--) {
-            if (area[at - 1] != fill)
-                extent = at;
-        }
-    }
-    return (extent + 63) & ~63u;
-}
-
 /* Copies `size` bytes of the host's to fresh pages at the end of the zone. */
 static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
 {
@@ -152,7 +131,7 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->hwcap = s->hwcap;
     i->hwcap2 = 2; /* FSGSBASE: without it we would not be here */
     i->xfrm = own->attributes.xfrm;
-    i->xsave_size = xsave_extent(i->xfrm);
+    i->xsave_size = processor_xsave_size(i->xfrm);
     i->cpu_count = (uint32_t)MIN(s->cpu_count, 512ul);
     i->root_size = s->root_size;
     i->sha_instructions = s->flags & SH_START_SHA;
@@ -193,29 +172,9 @@ void sgx_boot_main(struct port_thread *p)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});
 }
 
-static bool rdrand(uint64_t *v)
-{
-    for (int tries = 0; tries < 10; tries++) {
-        unsigned char ok;
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
-        if (ok)
-            return true;
-    }
-    return false;
-}
-
 int port_random(void *buf, size_t size)
 {
-    for (uint8_t *p = buf; size;) {
-        uint64_t v;
-        size_t n = MIN(size, sizeof(v));
-        if (!rdrand(&v))
-            return -EIO;
-        memcpy(p, &v, n);
-        p += n;
-        size -= n;
-    }
-    return 0;
+    return processor_random(buf, size);
 }
 
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)

@@ -3,12 +3,11 @@
 #ifndef PORT_SGX_SGX_H
 #define PORT_SGX_SGX_H
 
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/libos.h"
 #include "trusted/libos/port_sgx/offsets.h"
 #include <shelter/enclave.h>
 #include <shelter/sgx.h>
-
-#define XSAVE_SIZE 4096u
 
 /* One a TCS; the base of FS and GS at entry. */
 struct port_thread {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Port `test`: pages, threads, waiting, time and calls out as an ordinary Linux process makes them.
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/port_test/host.h"
 
 #include <linux/mman.h>
@@ -289,29 +290,9 @@ uint64_t port_clock(enum port_clock which)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static bool rdrand(uint64_t *v)
-{
-    for (int tries = 0; tries < 10; tries++) {
-        unsigned char ok;
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
-        if (ok)
-            return true;
-    }
-    return false;
-}
-
 int port_random(void *buf, size_t size)
 {
-    for (uint8_t *p = buf; size;) {
-        uint64_t v;
-        size_t n = MIN(size, sizeof(v));
-        if (!rdrand(&v))
-            return -EIO;
-        memcpy(p, &v, n);
-        p += n;
-        size -= n;
-    }
-    return 0;
+    return processor_random(buf, size);
 }
 
 /* No TEE here: nothing to report. */

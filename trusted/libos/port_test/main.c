@@ -4,6 +4,7 @@
 //   libos-test [--trace] [--stats] [-m BYTES] [-e NAME=VALUE]... ROOT.img MANIFEST [-- ARG...]
 #include <linux/auxvec.h>
 
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_test/host.h"
 
@@ -91,16 +92,10 @@ static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 /* What a program may use of XSAVE: x87, SSE, AVX, AVX-512; AMX needs a permission of the host. */
 static void find_xsave(struct port_info *info)
 {
-    uint32_t low, high, r[4], size = 576;
+    uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     info->xfrm = low & 0xe7;
-    for (uint32_t i = 2; i < 8; i++) {
-        if (!(info->xfrm >> i & 1))
-            continue;
-        cpuid(0xd, i, r);
-        size = MAX(size, r[0] + r[1]);
-    }
-    info->xsave_size = size;
+    info->xsave_size = processor_xsave_size(info->xfrm);
 }
 
 static bool has_sha(void)

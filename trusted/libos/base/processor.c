@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Entropy and the size of the extended state, from the processor itself.
+#include "trusted/libos/base/processor.h"
+
+#include "trusted/libos/libos.h"
+#include <asm/errno.h>
+
+static bool rdrand(uint64_t *v)
+{
+    for (int tries = 0; tries < 10; tries++) {
+        unsigned char ok;
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+        if (ok)
+            return true;
+    }
+    return false;
+}
+
+int processor_random(void *buf, size_t size)
+{
+    for (uint8_t *p = buf; size;) {
+        uint64_t v;
+        size_t n = MIN(size, sizeof(v));
+        if (!rdrand(&v))
+            return -EIO;
+        memcpy(p, &v, n);
+        p += n;
+        size -= n;
+    }
+    return 0;
+}
+
+/* Two patterns, since one may be what is written. */
+uint32_t processor_xsave_size(uint64_t xfrm)
+{
+    static _Alignas(64) uint8_t area[XSAVE_SIZE];
+    uint32_t extent = 576; /* legacy area and header */
+    for (unsigned pattern = 0; pattern < 2; pattern++) {
+        uint8_t fill = pattern ? 0x55 : 0xaa;
+        memset(area, fill, sizeof(area));
+        memset(area + 512, 0, 64); /* the header */
+        __asm__ volatile("xsave64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
+                         : "memory");
+        for (uint32_t at = sizeof(area); at > extent; at--) {
+            if (area[at - 1] != fill)
+                extent = at;
+        }
+    }
+    return (extent + 63) & ~63u;
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a port that runs on the bare processor asks it directly, so that no host can answer instead.
+#ifndef LIBOS_PROCESSOR_H
+#define LIBOS_PROCESSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of XSAVE's area in standard form, for components up to AVX-512 (SDM 13.4.2). */
+#define XSAVE_SIZE 4096u
+
+/* `size` bytes of RDRAND. -EIO after ten failures in a row (SDM 7.3.17.1). */
+int processor_random(void *buf, size_t size);
+
+/* Bytes of XSAVE's area for these components, a multiple of 64: found by writing it. */
+uint32_t processor_xsave_size(uint64_t xfrm);
+
+#endif
