@@ -63,7 +63,19 @@ enum sh_call {
     SH_CALL_OPTION_GET,    /* handle, level, name, size; B: out */
     SH_CALL_OPTION_SET,    /* handle, level, name; B */
     SH_CALL_CLOSE,         /* handle */
+    SH_CALL_RESOLVE,       /* most addresses; A: host name, out: struct sh_address[]; result: count */
+    SH_CALL_QE_TARGET,     /* A out: TARGETINFO of the quoting enclave, 512 bytes; result: 512 */
+    SH_CALL_QUOTE,         /* most bytes; A: REPORT for that target, 432 bytes, out: the quote,
+                              at most SH_QUOTE_SIZE_MAX; result: its size, or -ENODEV */
     SH_CALL_COUNT,
+};
+
+#define SH_QUOTE_SIZE_MAX 32768u
+
+struct sh_address {
+    uint16_t family; /* of Linux: 2 IPv4, 10 IPv6 */
+    uint16_t zero;
+    uint8_t bytes[16]; /* network order; of IPv4 the first four */
 };
 
 struct sh_wait_item {

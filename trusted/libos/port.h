@@ -125,6 +125,14 @@ long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size);
 void port_close(int32_t handle);
 
+/* Addresses of a host name, as the host sees it: at most `count`. How many, or -ENOENT. Who is
+ * really there, a protocol with keys must find out. */
+struct port_address {
+    uint16_t family, zero; /* AF_INET or AF_INET6 */
+    uint8_t bytes[16];
+};
+long port_resolve(const char *name, struct port_address *out, uint32_t count);
+
 /* Text for whoever runs this: traces, the last words before a stop. Nothing secret. */
 void port_log(const char *text, uint32_t size);
 
@@ -145,9 +153,15 @@ int port_random(void *buf, size_t size);
 
 /* ---- evidence -----------------------------------------------------------------------------------
  */
-/* A report about this TEE over 64 bytes, for a verifier on the same machine. Its size. [inside] */
+/* A report about this TEE over 64 bytes, for a verifier on the same machine (SGX: target is a
+ * TARGETINFO of 512 bytes; NULL: for nobody). Its size, or -ENODEV without a TEE. [inside] */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
-/* A quote over 64 bytes. Its size, at most `size`. [outside]: the signature speaks for it. */
+/* The quoting enclave's TARGETINFO, 512 bytes. Its size, or -ENODEV. [outside] */
+long port_quote_target(void *target, uint32_t size);
+/* A quote over 64 bytes, at most `size` (<= PORT_QUOTE_MAX). Its size; -ENODEV where the host has no
+ * quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
+ * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */
+#define PORT_QUOTE_MAX 32768u
 long port_quote(const uint8_t data[64], void *quote, uint32_t size);
 
 /* ---- what the port calls

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls out of the enclave, one function each; the table at the end is all there is.
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -310,6 +312,40 @@ static int64_t call_close(struct loader_thread *t, struct sh_slot *s)
     return 0;
 }
 
+/* Names are the host's business: who answers there, the enclave finds out by keys. */
+static int64_t call_resolve(struct loader_thread *t, struct sh_slot *s)
+{
+    char name[256];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *i;
+    uint64_t n = cap_a(s->size_a), count = 0;
+    if (n >= sizeof(name))
+        return -ENAMETOOLONG;
+    memcpy(name, s->a, n);
+    name[n] = 0;
+    if (getaddrinfo(name, NULL, &hints, &list))
+        return -ENOENT;
+    for (i = list; i && count < s->args[0] && count < 16; i = i->ai_next) {
+        struct sh_address a = {.family = (uint16_t)i->ai_family};
+        if (i->ai_family == AF_INET)
+            memcpy(a.bytes, &((struct sockaddr_in *)i->ai_addr)->sin_addr, 4);
+        else if (i->ai_family == AF_INET6)
+            memcpy(a.bytes, &((struct sockaddr_in6 *)i->ai_addr)->sin6_addr, 16);
+        else
+            continue;
+        memcpy(s->a + count++ * sizeof(a), &a, sizeof(a));
+    }
+    freeaddrinfo(list);
+    s->size_a = count * sizeof(struct sh_address);
+    return count ? (int64_t)count : -ENOENT;
+}
+
+/* No quoting service is known. */
+static int64_t call_quoting(struct loader_thread *t, struct sh_slot *s)
+{
+    s->size_a = 0;
+    return -ENODEV;
+}
+
 void loader_call(struct loader_thread *t)
 {
     static int64_t (*const table[SH_CALL_COUNT])(struct loader_thread *, struct sh_slot *) = {
@@ -340,6 +376,9 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_OPTION_GET] = call_option_get,
         [SH_CALL_OPTION_SET] = call_option_set,
         [SH_CALL_CLOSE] = call_close,
+        [SH_CALL_RESOLVE] = call_resolve,
+        [SH_CALL_QE_TARGET] = call_quoting,
+        [SH_CALL_QUOTE] = call_quoting,
     };
     struct sh_slot *s = t->slot;
     s->result = s->call < SH_CALL_COUNT && table[s->call] ? table[s->call](t, s) : -ENOSYS;

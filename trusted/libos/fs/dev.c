@@ -81,7 +81,7 @@ int dev_open(struct file *f)
     return -ENXIO;
 }
 
-static int add(struct dentry *dir, const char *name, struct inode *i)
+int dev_add(struct dentry *dir, const char *name, struct inode *i)
 {
     if (!i)
         return -ENOMEM;
@@ -109,7 +109,7 @@ int dev_init(void)
         struct inode *n = inode_new(FS_TMP, S_IFCHR | devices[i].mode);
         if (n)
             n->rdev = devices[i].rdev;
-        r = add(dev, devices[i].name, n);
+        r = dev_add(dev, devices[i].name, n);
     }
     for (size_t i = 0; !r && i < ARRAY_COUNT(links); i++) {
         struct inode *n = inode_new(FS_TMP, S_IFLNK | 0777);
@@ -117,7 +117,7 @@ int dev_init(void)
             n->target = los_strdup(links[i][1]);
             n->size = strlen(links[i][1]);
         }
-        r = add(dev, links[i][0], n);
+        r = dev_add(dev, links[i][0], n);
     }
     if (!r)
         r = tree_mkdir("/dev/shm", 01777, &d);
@@ -125,5 +125,7 @@ int dev_init(void)
         r = tree_mkdir("/dev/pts", 0755, &d);
     if (!r)
         r = tree_mkdir("/tmp", 01777, &d);
+    if (!r)
+        r = attestation_init(dev);
     return r;
 }

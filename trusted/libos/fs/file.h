@@ -204,7 +204,9 @@ void fd_close_exec(void);
 int fd_next(int from); /* the first open descriptor >= from, or -1 */
 void fd_close_all(void);
 
-/* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c */
+/* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
+int dev_add(struct dentry *dir, const char *name, struct inode *i); /* takes the reference */
+int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);
 int stdio_init(bool input, bool output);

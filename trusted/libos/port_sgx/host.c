@@ -120,6 +120,22 @@ void port_close(int32_t handle)
     SGX_CALL(.nr = SH_CALL_CLOSE, .args = {(uint32_t)handle});
 }
 
+long port_resolve(const char *name, struct port_address *out, uint32_t count)
+{
+    _Static_assert(sizeof(*out) == sizeof(struct sh_address), "one layout");
+    uint32_t size = MIN(count, 16) * (uint32_t)sizeof(*out);
+    struct sgx_call c = {.nr = SH_CALL_RESOLVE,
+                         .args = {MIN(count, 16)},
+                         .a = name,
+                         .size_a = (uint32_t)strlen(name),
+                         .in_a = out,
+                         .in_size_a = size};
+    int64_t r = sgx_call(&c);
+    if (r < 0)
+        return r;
+    return r <= count && c.in_size_a == (uint64_t)r * sizeof(*out) ? r : -EIO;
+}
+
 void port_log(const char *text, uint32_t size)
 {
     SGX_CALL(.nr = SH_CALL_LOG, .a = text, .size_a = size);

@@ -49,19 +49,6 @@ static _Noreturn void refuse(const char *why)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
 }
 
-/* EREPORT for `target`. */
-static void report_to(const struct sgx_targetinfo *target, const uint8_t data[64],
-                      struct sgx_report *out)
-{
-    static _Alignas(512) uint8_t result[512];
-    static _Alignas(512) struct sgx_targetinfo to;
-    static _Alignas(128) uint8_t input[128];
-    to = *target;
-    memcpy(input, data, 64);
-    sgx_enclu(SGX_EREPORT, (uint64_t)&to, (uint64_t)input, (uint64_t)result);
-    memcpy(out, result, sizeof(*out));
-}
-
 /* Copies `size` bytes of the host's to fresh pages at the end of the zone. */
 static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
 {
@@ -151,7 +138,8 @@ void sgx_boot_main(struct port_thread *p)
     p->tcs = (uint64_t)sgx_boot_tcs;
     __asm__ volatile("wrgsbase %0" : : "r"(t) : "memory");
     sgx_copy_in(&s, (uint64_t)p->slot->a, sizeof(s));
-    report_to(&nobody, nothing, &own);
+    if (sgx_report(&nobody, nothing, &own))
+        refuse("the processor gives no report");
     if (own.attributes.xfrm >> 8 || (own.attributes.xfrm & 3) != 3)
         refuse("this enclave has processor state that it does not know (XFRM)");
     p->xfrm = own.attributes.xfrm;
@@ -175,20 +163,4 @@ void sgx_boot_main(struct port_thread *p)
 int port_random(void *buf, size_t size)
 {
     return processor_random(buf, size);
-}
-
-long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
-{
-    struct sgx_report r;
-    if (size < SGX_REPORT_SIZE)
-        return -EINVAL;
-    report_to(target, data, &r);
-    memcpy(report, &r, SGX_REPORT_SIZE);
-    return SGX_REPORT_SIZE;
-}
-
-/* There is no quoting service yet. */
-long port_quote(const uint8_t data[64], void *quote, uint32_t size)
-{
-    return -ENODEV;
 }

@@ -70,6 +70,10 @@ struct sgx_call {
 int64_t sgx_call(struct sgx_call *c);
 #define SGX_CALL(...) sgx_call(&(struct sgx_call){__VA_ARGS__})
 
+/* evidence.c: EREPORT over `data` for `target`, a TARGETINFO that need not be aligned. 0, or -EINVAL
+ * for a target that the processor refuses. */
+int sgx_report(const void *target, const uint8_t data[64], struct sgx_report *out);
+
 /* pages.c: a page of our own becomes a TCS. 0 or -EAGAIN. */
 int sgx_page_to_tcs(uint64_t addr);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trusted/libos/base/quote.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
@@ -326,13 +327,47 @@ int port_random(void *buf, size_t size)
     return getrandom(buf, size, 0) == (ssize_t)size ? 0 : -EIO;
 }
 
+/* A made-up report: everything 0x5e but the data. */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
 {
-    return -ENODEV;
+    if (size < 432)
+        return -EINVAL;
+    memset(report, 0x5e, 432);
+    memcpy((uint8_t *)report + 320, data, 64);
+    return 432;
 }
+
+long port_quote_target(void *target, uint32_t size)
+{
+    memset(target, 0x7a, size);
+    return unit_host.lies ? answer() : (unit_host.calls++, 512);
+}
+
+/* unit_host.quote as it stands, or a well-formed one of version 3. */
 long port_quote(const uint8_t data[64], void *quote, uint32_t size)
 {
-    return -ENODEV;
+    uint8_t report[432], *q = quote;
+    uint32_t n = 48 + 384 + 4;
+    port_report(data, NULL, report, sizeof(report));
+    memset(quote, 0, size);
+    unit_host.calls++;
+    if (unit_host.quote) {
+        n = MIN(unit_host.quote_size, size);
+        memcpy(quote, unit_host.quote, n);
+    } else {
+        q[0] = 3;
+        memcpy(q + 48, report, 384);
+    }
+    return claim_quote(quote, unit_host.lies ? unit_host.lie : (long)n, size, report);
+}
+
+long port_resolve(const char *name, struct port_address *out, uint32_t count)
+{
+    if (!count)
+        return -EINVAL;
+    memset(out, 0, sizeof(*out));
+    out->family = unit_host.lies ? (uint16_t)unit_host.lie_size : 2;
+    return unit_host.lies ? answer() : strcmp(name, "broker.test") ? -ENOENT : 1;
 }
 
 /* The way back to a program: there is none here. */

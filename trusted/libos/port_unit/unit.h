@@ -13,6 +13,8 @@ struct unit_host {
     bool lies;
     long lie;
     uint32_t lie_size;
+    const uint8_t *quote; /* what port_quote gets; NULL: a good one */
+    uint32_t quote_size;
     const char *input; /* what port_read and port_recv give, then the end */
     char output[4096]; /* what port_write and port_send took */
     uint32_t output_size;
