@@ -36,7 +36,7 @@ enum sh_out {
 
 /* Results are >= 0 or -errno. A and B are the slot's buffers. */
 enum sh_call {
-    SH_CALL_EXIT = 1,      /* status, 1 if no program ran */
+    SH_CALL_EXIT = 1,      /* status, 1 if no program ran; A: counters as JSON, if asked for */
     SH_CALL_LOG,           /* A: text */
     SH_CALL_READ,          /* handle, size; A: out */
     SH_CALL_WRITE,         /* handle; A: bytes */

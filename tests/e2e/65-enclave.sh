@@ -92,6 +92,14 @@ launch /bin/md5 /bin/busybox >"$T/launch"
 status "little EPC: paging changes nothing" 0 "${load[@]}" --epc-pages 900 "${parts[@]}"
 same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
 
+# Counters: the host's always, the enclave's only if the policy (or a debug enclave) lets it tell.
+launch /bin/static >"$T/launch"
+status "counters" 3 "${load[@]}" --stats "${parts[@]}"
+same "counters: without the policy's leave, the host's own" \
+    "$(json '"syscalls" not in d and d["calls_out"] > 0 and d["aex"] >= d["exceptions"] > 0' <"$T/err")" true
+status "counters of a debug enclave" 3 "${load[@]}" --debug --stats "${parts[@]}"
+same "counters: inside and outside agree" "$(json 'd["syscalls"] == sum(d["by_call"].values()) > 5 and d["calls_out"] + 1 == sum(d["by_call_out"].values()) and d["eaccept"] == d["processor"]["eaccept"] and d["eacceptcopy"] == d["processor"]["eacceptcopy"] and d["peak_bytes"] >= d["committed_bytes"] > 0 and d["aex_complete"]' <"$T/err")" true
+
 # An exit after each instruction, and an entry at once in the entry and exit code (SmashEx).
 launch /bin/musl >"$T/launch"
 status "attacked at each instruction of entry and exit: nothing happens" 3 "${load[@]}" --attack "${parts[@]}"

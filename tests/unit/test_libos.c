@@ -1019,6 +1019,26 @@ static void test_unknown_calls(void **state)
     assert_int_equal(stats.unknown_calls, before + 4);
 }
 
+static void test_counters(void **state)
+{
+    char text[STATS_JSON_MAX];
+    uint64_t before = stats.calls[__NR_getppid];
+    call(__NR_getppid);
+    assert_int_equal(stats.calls[__NR_getppid], before + 1);
+    int n = los_stats_json(text, sizeof(text));
+    assert_int_equal(n, strlen(text));
+    assert_non_null(strstr(text, "\"getppid\": "));
+    assert_non_null(strstr(text, "\"peak_bytes\": "));
+    assert_true(text[0] == '{' && text[n - 1] == '}');
+    for (int size = 0; size <= n; size += 7)
+        assert_int_equal(los_stats_json(text, (size_t)size), -ENOSPC);
+    for (size_t i = 0; i < CALL_COUNT; i++) /* the longest there is */
+        stats.calls[i] += UINT64_MAX / 1000;
+    assert_true(los_stats_json(text, sizeof(text)) > 0);
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        stats.calls[i] -= UINT64_MAX / 1000;
+}
+
 /* Every call with arguments of every shape: no crash, no address of ours written. */
 static void test_wild_arguments(void **state)
 {
@@ -1130,6 +1150,7 @@ int main(void)
         cmocka_unit_test(test_elf),
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_unknown_calls),
+        cmocka_unit_test(test_counters),
         cmocka_unit_test(test_wild_arguments),
     };
     return cmocka_run_group_tests_name("libos", tests, setup, NULL);

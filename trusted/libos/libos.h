@@ -147,14 +147,32 @@ struct process {
 extern struct process process;
 extern struct port_info port_info;
 
-/* What is counted from the first call on; `stats` prints it. */
+/* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host
+ * can neither change it nor see it, unless the image's policy lets it ask. */
+#define CALL_COUNT 462u
 struct stats {
-    uint64_t syscalls, unknown_calls, faults, kicks, signals;
-    uint64_t calls_out, root_blocks, cache_hits;
+    uint64_t calls[CALL_COUNT];   /* system calls by number; atomic */
+    uint64_t unknown_calls;       /* of these and of other numbers, those answered with ENOSYS */
+    uint64_t faults, page_faults; /* exceptions of the program; those that mm_fault was asked about */
+    uint64_t kicks, signals;
+    uint64_t root_blocks, cache_hits;
     uint64_t committed, committed_peak; /* bytes, of programs and LibOS */
     uint64_t zone_pages;
+    /* By the port; atomic. */
+    uint64_t calls_out;                    /* times the host was asked for something and answered */
+    uint64_t eaccept, eacceptcopy, emodpe; /* leaves that succeeded; 0 where there are none */
 };
 extern struct stats stats;
+
+static inline void stats_count(uint64_t *counter)
+{
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+/* entry/stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC
+ * (never with STATS_JSON_MAX bytes). Any thread, with or without the lock. */
+#define STATS_JSON_MAX 16384u
+int los_stats_json(char *out, size_t size);
 extern bool tracing;
 
 #ifdef LIBOS_UNIT

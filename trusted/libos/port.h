@@ -182,7 +182,7 @@ struct port_start {
     size_t launch_size;
     const char *const *args; /* NULL-terminated; used only without launch config (port test) */
     const char *const *env;
-    bool trace, stats;
+    bool trace;
 };
 
 /* The first thread: the port makes gs point to it before los_start, whose caller's stack is only

@@ -37,6 +37,9 @@ static socklen_t cap_b(uint64_t size)
 
 static int64_t call_exit(struct loader_thread *t, struct sh_slot *s)
 {
+    uint64_t n = cap_a(s->size_a);
+    memcpy(loader.last_stats, s->a, n);
+    loader.last_stats[n] = 0;
     loader_exit((int)(s->args[0] & 0xff), s->args[1] == 1);
 }
 
@@ -381,5 +384,7 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_QUOTE] = call_quoting,
     };
     struct sh_slot *s = t->slot;
-    s->result = s->call < SH_CALL_COUNT && table[s->call] ? table[s->call](t, s) : -ENOSYS;
+    bool known = s->call < SH_CALL_COUNT && table[s->call];
+    atomic_fetch_add_explicit(&loader.counts.calls[known ? s->call : 0], 1, memory_order_relaxed);
+    s->result = known ? table[s->call](t, s) : -ENOSYS;
 }

@@ -36,6 +36,14 @@ struct loader_thread {
     struct loader_thread *next;
 };
 
+/* What the host sees of the enclave by itself. Only the host believes it: the enclave's own counters
+ * (trusted/libos/libos.h, struct stats) come out only where the image's policy allows. */
+struct loader_counts {
+    _Atomic uint64_t calls[SH_CALL_COUNT]; /* calls out, by enum sh_call */
+    _Atomic uint64_t exceptions;           /* AEXs that the kernel left to us: the vDSO's report */
+    _Atomic uint64_t kicks;                /* interrupts that entered again instead of resuming */
+};
+
 struct loader {
     struct loader_options options;
     struct sgx_enclave enclave;
@@ -44,6 +52,9 @@ struct loader {
     char last_words[1024];    /* of the LibOS, before the program ran */
     _Atomic bool started;     /* the program runs */
     _Atomic uint64_t attacks; /* entries forced so far */
+    struct loader_counts counts;
+    /* The enclave's counters at its exit, JSON; empty: not asked for, or not allowed. */
+    char last_stats[SH_SLOT_A_SIZE + 1];
 };
 extern struct loader loader;
 
@@ -64,6 +75,16 @@ void loader_signal(int sig);
 
 /* call.c */
 void loader_call(struct loader_thread *t);
+
+/* stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
+ * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then the
+ * host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those that
+ * the kernel resolves; on hardware only those it reports), "by_call_out", and "processor", the
+ * simulated one's leaves. "calls_out" is the enclave's if it said it, else the host's. */
+#define LOADER_STATS_MAX (SH_SLOT_A_SIZE + 4096u)
+int loader_stats_json(char *out, size_t size, const char *inside);
+/* At the end, where --stats or --verbose asked for it: a line on stderr. */
+void loader_stats_print(void);
 
 /* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */

@@ -23,30 +23,9 @@ void loader_fail(const struct sh_error *err)
     _exit(status);
 }
 
-static void print_stats(void)
-{
-    struct sgxsim_stats s;
-    if (loader.options.attack)
-        dprintf(2, "attacked %llu times\n", (unsigned long long)loader.attacks);
-    if (!loader.options.verbose || loader.enclave.driver->stats(loader.enclave.dev, &s))
-        return;
-    dprintf(2,
-            "{\"eenter\": %llu, \"eresume\": %llu, \"eexit\": %llu, \"aex\": %llu, "
-            "\"aex_fault\": %llu, \"aex_interrupt\": %llu, \"eaccept\": %llu, "
-            "\"eacceptcopy\": %llu, \"emodpe\": %llu, \"eadd\": %llu, \"eaug\": %llu, "
-            "\"emodpr\": %llu, \"emodt\": %llu, \"epc_peak_pages\": %llu, \"slots\": %llu}\n",
-            (unsigned long long)s.eenter, (unsigned long long)s.eresume,
-            (unsigned long long)s.eexit, (unsigned long long)s.aex, (unsigned long long)s.aex_fault,
-            (unsigned long long)s.aex_interrupt, (unsigned long long)s.eaccept,
-            (unsigned long long)s.eacceptcopy, (unsigned long long)s.emodpe,
-            (unsigned long long)s.eadd, (unsigned long long)s.eaug, (unsigned long long)s.emodpr,
-            (unsigned long long)s.emodt, (unsigned long long)s.epc_peak_pages,
-            (unsigned long long)s.slots);
-}
-
 void loader_exit(int status, bool never_ran)
 {
-    print_stats();
+    loader_stats_print();
     if (loader.options.channel < 0)
         _exit(status);
     if (!never_ran) {

@@ -81,6 +81,7 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
         }
         return SGX_ERESUME;
     }
+    loader.counts.exceptions++;
     if (loader.options.verbose)
         dprintf(2, "exception %u error %#x addr %#llx\n", run->exception_vector,
                 run->exception_error_code, (unsigned long long)run->exception_addr);
@@ -199,6 +200,7 @@ static void on_kick(int sig, siginfo_t *info, void *context)
     if (current && r[REG_RAX] == SGX_ERESUME && r[REG_RBX] == (greg_t)current->tcs &&
         r[REG_RCX] == r[REG_RIP]) {
         current->kicked = true;
+        loader.counts.kicks++;
         r[REG_RAX] = SGX_EENTER;
     }
 }

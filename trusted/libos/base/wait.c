@@ -63,7 +63,6 @@ int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadlin
         int r = port_wait(t, items, count, deadline);
         los_lock();
         t->sleeping = false;
-        stats.calls_out++;
         if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
             return claim_status(r);
         for (uint32_t i = 0; r == 0 && i < count; i++) {

@@ -5,8 +5,6 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 
-#define CALL_COUNT 462
-
 static const struct call_entry table[CALL_COUNT] = {
 #define CALL(name, format) [__NR_##name] = {#name, sys_##name, format},
 #define SAME(name, handler, format) [__NR_##name] = {#name, sys_##handler, format},
@@ -15,20 +13,26 @@ static const struct call_entry table[CALL_COUNT] = {
 
 const struct call_entry *call_entry(int64_t nr)
 {
-    return nr >= 0 && nr < CALL_COUNT && table[nr].handler ? &table[nr] : NULL;
+    return nr >= 0 && (uint64_t)nr < CALL_COUNT && table[nr].handler ? &table[nr] : NULL;
+}
+
+void call_count(int64_t nr, const struct call_entry *e)
+{
+    if (nr >= 0 && (uint64_t)nr < CALL_COUNT)
+        stats_count(&stats.calls[nr]);
+    if (!e)
+        stats_count(&stats.unknown_calls);
 }
 
 long los_call(int64_t nr, const uint64_t a[6])
 {
     const struct call_entry *e = call_entry(nr);
-    if (!e) {
-        __atomic_fetch_add(&stats.unknown_calls, 1, __ATOMIC_RELAXED);
+    call_count(nr, e);
+    if (!e)
         return -ENOSYS;
-    }
     if (e->format[0] == '!')
         return e->handler(a);
     los_lock();
-    stats.syscalls++;
     long r = e->handler(a);
     los_unlock();
     return r;

@@ -17,7 +17,6 @@ _Noreturn void los_kicked(struct thread *t);
 /* entry/trace.c */
 void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);
 void trace_enter(struct thread *t, int64_t nr, const uint64_t a[6]);
-void stats_print(void);
 
 /* entry/dispatch.c */
 struct call_entry {
@@ -26,5 +25,6 @@ struct call_entry {
     const char *format;
 };
 const struct call_entry *call_entry(int64_t nr); /* NULL: unknown */
+void call_count(int64_t nr, const struct call_entry *e);
 
 #endif

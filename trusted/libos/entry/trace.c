@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program asked: a line a call, as strace writes it; and the counters.
+// What a program asked: a line a call, as strace writes it.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 
@@ -76,14 +76,4 @@ void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result)
         log_line("%s) = -1 errno %ld%s", line, -result, call_entry(nr) ? "" : " (not implemented)");
     else
         log_line(result > 65535 ? "%s) = 0x%lx" : "%s) = %ld", line, result);
-}
-
-void stats_print(void)
-{
-    log_line("{\"syscalls\": %lu, \"unknown_calls\": %lu, \"calls_out\": %lu, \"faults\": %lu, "
-             "\"kicks\": %lu, \"signals\": %lu, \"root_blocks\": %lu, \"cache_hits\": %lu, "
-             "\"committed_bytes\": %lu, \"peak_bytes\": %lu, \"zone_bytes\": %lu}",
-             stats.syscalls, stats.unknown_calls, stats.calls_out, stats.faults, stats.kicks,
-             stats.signals, stats.root_blocks, stats.cache_hits, stats.committed,
-             stats.committed_peak, stats.zone_pages << PAGE_SHIFT);
 }

@@ -38,19 +38,17 @@ static void system_call(struct thread *t)
     int64_t nr = (int64_t)r->rax;
     const struct call_entry *e = call_entry(nr);
     t->syscalls++;
+    call_count(nr, e);
     if (e && e->format[0] == '!' && !tracing) {
         r->rax = (uint64_t)e->handler(a);
-        __atomic_fetch_add(&stats.syscalls, 1, __ATOMIC_RELAXED);
         los_resume(t);
     }
     los_lock();
-    stats.syscalls++;
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
     if (tracing)
         trace_enter(t, nr, a);
     long result = e ? e->handler(a) : -ENOSYS;
-    stats.unknown_calls += !e;
     if (tracing)
         trace_call(t, nr, a, result);
     r->rax = (uint64_t)result;
@@ -62,6 +60,7 @@ static void page_fault(struct thread *t)
 {
     int access = t->trap.error & PF_FETCH ? PORT_X : t->trap.error & PF_WRITE ? PORT_W : PORT_R;
     struct mm_fault f = {SIGSEGV, CODE_KERNEL};
+    stats.page_faults++;
     if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
         f.code = 1; /* SEGV_MAPERR */
     else if (mm_fault(t->trap.addr, access, &f) == 0)

@@ -49,7 +49,6 @@ static long fill(struct file *f, struct ahead *a)
             return r;
         if (a->filling || a->at != a->size)
             continue;
-        stats.calls_out++;
         a->filling = true;
         /* Others go on meanwhile: the host may take its time although it said that data is there.
          */
@@ -119,7 +118,6 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
         long n = io_get(io, buf, size) ? -EFAULT : 0;
         size_t at = 0;
         while (!n && at < size) {
-            stats.calls_out++;
             los_unlock();
             n = claim_count(port_write(f->host_handle, buf + at, (uint32_t)(size - at)), size - at);
             los_lock();
@@ -148,7 +146,6 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
 static long get_tty(struct file *f, enum port_tty what, uint64_t to, uint32_t size)
 {
     uint8_t buf[TERMIOS_SIZE] = {0};
-    stats.calls_out++;
     int r = claim_status(port_tty(f->host_handle, what, 0, buf, size));
     return r ? r : user_write(to, buf, size);
 }
@@ -159,7 +156,6 @@ static long set_tty(struct file *f, enum port_tty what, uint32_t flags, uint64_t
     uint8_t buf[TERMIOS_SIZE] = {0};
     if (user_read(buf, from, size))
         return -EFAULT;
-    stats.calls_out++;
     return claim_status(port_tty(f->host_handle, what, flags, buf, size));
 }
 
@@ -208,7 +204,6 @@ static const struct file_ops stream_ops = {
 int stdio_open_tty(struct file *f);
 int stdio_open_tty(struct file *f)
 {
-    stats.calls_out++;
     if (port_tty(0, PORT_TTY_IS, 0, NULL, 0))
         return -ENXIO;
     f->ops = &stream_ops;
@@ -230,7 +225,6 @@ int stdio_init(bool input, bool output)
             if (f) {
                 f->host_handle = fd;
                 f->data = fd ? NULL : ahead_of_input();
-                stats.calls_out++;
                 if (port_tty(fd, PORT_TTY_IS, 0, NULL, 0) == 0) {
                     f->flags = O_RDWR;
                     f->data = ahead_of_input();

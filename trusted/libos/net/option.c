@@ -83,7 +83,6 @@ long sys_setsockopt(const uint64_t *a)
     if (slot >= 0)
         memcpy(&s->options[slot], value, 4);
     if (s->handle >= 0 && passes(level, name)) {
-        stats.calls_out++;
         return claim_status(
             port_sockopt_set(s->handle, level, name, value, MIN(size, (uint32_t)sizeof(value))));
     }
@@ -99,7 +98,6 @@ static int32_t take_error(struct sock *s)
     s->error = 0;
     if (s->handle < 0 || s->state == SOCK_LISTENING)
         return error;
-    stats.calls_out++;
     if (port_sockopt_get(s->handle, SOL_SOCKET, SO_ERROR, &error, &size))
         return 5; /* EIO */
     error = -claim_status(-(long)error);
@@ -164,7 +162,6 @@ long sys_getsockopt(const uint64_t *a)
             return -ENOPROTOOPT;
         }
     } else if (s->handle >= 0 && passes(level, name)) {
-        stats.calls_out++;
         r = claim_status(port_sockopt_get(s->handle, level, name, value, &n));
         if (r || n > sizeof(value))
             return r ? r : -EIO;

@@ -33,7 +33,6 @@ int outside_open(struct file *f, struct sock *s)
         return 0;
     if (s->family == AF_UNIX || !net_outside)
         return -ENETUNREACH;
-    stats.calls_out++;
     long h = claim_handle(port_socket(s->family, s->type));
     if (h < 0)
         return (int)h;
@@ -46,7 +45,6 @@ int outside_open(struct file *f, struct sock *s)
 static void learn_name(struct sock *s)
 {
     struct addr a = {.size = PORT_ADDR_MAX};
-    stats.calls_out++;
     if (!claim_status(port_name(s->handle, 0, a.bytes, &a.size)) && !claim_addr(&a, s->family))
         s->own = a;
 }
@@ -56,7 +54,6 @@ int outside_connect(struct file *f, struct sock *s, const struct addr *a)
     int r = outside_open(f, s);
     if (r)
         return r;
-    stats.calls_out++;
     r = claim_status(port_connect(s->handle, a->bytes, MIN(a->size, PORT_ADDR_MAX)));
     if (r && r != -EINPROGRESS)
         return r;
@@ -87,7 +84,6 @@ int outside_listen(struct file *f, struct sock *s, uint32_t backlog)
     int r = outside_open(f, s);
     if (r)
         return r;
-    stats.calls_out += 3;
     if (s->family == AF_INET6 && s->v6_only)
         port_sockopt_set(s->handle, 41, 26, &one, sizeof(one));
     port_sockopt_set(s->handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -100,7 +96,6 @@ int outside_listen(struct file *f, struct sock *s, uint32_t backlog)
 long outside_accept(struct sock *s, struct sock **out)
 {
     struct addr peer = {.size = PORT_ADDR_MAX};
-    stats.calls_out++;
     long h = claim_handle(port_accept(s->handle, peer.bytes, &peer.size));
     if (h < 0)
         return h;
@@ -130,7 +125,6 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
         uint32_t size = (uint32_t)MIN(io->left, pages << PAGE_SHIFT), at = 0;
         long n = io_get(io, buf, size);
         while (!n) {
-            stats.calls_out++;
             n = claim_count(port_send(s->handle, buf + at, size - at, to ? to->bytes : NULL,
                                       to ? MIN(to->size, PORT_ADDR_MAX) : 0),
                             size - at);
@@ -170,7 +164,6 @@ long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, s
     for (;;) {
         struct addr a = {.size = PORT_ADDR_MAX};
         uint64_t size = MIN(io->left, pages << PAGE_SHIFT);
-        stats.calls_out++;
         long n = claim_count(
             port_recv(s->handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
         if (n == -EAGAIN) {

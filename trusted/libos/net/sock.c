@@ -99,7 +99,6 @@ static void sock_release(struct file *f)
     struct sock *s = f->data;
     inside_close(s);
     if (s->handle >= 0) {
-        stats.calls_out++;
         port_close(s->handle);
         s->handle = -1;
     }

@@ -36,10 +36,14 @@ __attribute__((section(".boot"), aligned(4096))) struct port_thread sgx_boot = {
 
 static struct port_start start;
 
+static char *last_stats; /* room for the counters at exit, if they may be told */
+
 _Noreturn void port_exit(int status)
 {
+    int n = last_stats ? los_stats_json(last_stats, STATS_JSON_MAX) : 0;
     for (;;)
-        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status});
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status}, .a = last_stats,
+                 .size_a = n > 0 ? (uint32_t)n : 0);
 }
 
 static _Noreturn void refuse(const char *why)
@@ -49,17 +53,24 @@ static _Noreturn void refuse(const char *why)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
 }
 
-/* Copies `size` bytes of the host's to fresh pages at the end of the zone. */
-static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
+/* Fresh pages at the end of the zone. */
+static void *early_pages(uint64_t size)
 {
     uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    if (!size || size > limit || !sgx_outside(from, size))
-        refuse(what);
     start.info.zone_end -= pages << PAGE_SHIFT;
     if (port_pages_add(start.info.zone_end, pages, PORT_R | PORT_W))
         refuse("the host gives no memory");
-    sgx_copy_in((void *)start.info.zone_end, from, size);
     return (void *)start.info.zone_end;
+}
+
+/* Copies `size` bytes of the host's there. */
+static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
+{
+    if (!size || size > limit || !sgx_outside(from, size))
+        refuse(what);
+    void *to = early_pages(size);
+    sgx_copy_in(to, from, size);
+    return to;
 }
 
 static void take_manifest(const struct sh_start *s, uint64_t *policy)
@@ -154,7 +165,8 @@ void sgx_boot_main(struct port_thread *p)
     if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */
         policy |= SH_POLICY_TRACE | SH_POLICY_STATS;
     start.trace = (s.flags & SH_START_TRACE) && (policy & SH_POLICY_TRACE);
-    start.stats = (s.flags & SH_START_STATS) && (policy & SH_POLICY_STATS);
+    if ((s.flags & SH_START_STATS) && (policy & SH_POLICY_STATS))
+        last_stats = early_pages(STATS_JSON_MAX);
     int status = los_start(&start);
     for (;;)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});

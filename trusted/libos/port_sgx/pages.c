@@ -10,7 +10,11 @@
 static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source)
 {
     struct sgx_secinfo info = {.flags = flags};
-    return sgx_enclu(nr, (uint64_t)&info, addr, source);
+    uint64_t r = sgx_enclu(nr, (uint64_t)&info, addr, source);
+    if (!r || (nr == SGX_EMODPE && r != GONE)) /* EMODPE has no result */
+        stats_count(nr == SGX_EACCEPT ? &stats.eaccept
+                    : nr == SGX_EMODPE ? &stats.emodpe : &stats.eacceptcopy);
+    return r;
 }
 
 /* Threads that entered before the change may still use the page as it was: they must leave first. The

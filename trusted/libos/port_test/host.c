@@ -136,9 +136,12 @@ void port_thread_exit(uint32_t *gone)
 }
 #endif
 
+/* What would be a call out of the enclave. */
+#define call_out(...) (stats_count(&stats.calls_out), host_call(__VA_ARGS__))
+
 void port_thread_yield(void)
 {
-    host_call(__NR_sched_yield);
+    call_out(__NR_sched_yield);
 }
 
 void port_wake(struct thread *t)
@@ -147,9 +150,9 @@ void port_wake(struct thread *t)
     uint64_t one = 1;
     __atomic_store_n(&p->token, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&p->polling, __ATOMIC_SEQ_CST))
-        host_call(__NR_write, p->event, &one, sizeof(one));
+        call_out(__NR_write, p->event, &one, sizeof(one));
     else
-        host_call(__NR_futex, &p->token, FUTEX_WAKE_PRIVATE, 1);
+        call_out(__NR_futex, &p->token, FUTEX_WAKE_PRIVATE, 1);
 }
 
 static int wait_token(struct port_thread *p, uint64_t deadline)
@@ -158,7 +161,7 @@ static int wait_token(struct port_thread *p, uint64_t deadline)
                                    (long long)(deadline % 1000000000u)};
     if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
         return 0;
-    long r = host_call(__NR_futex, &p->token, FUTEX_WAIT_BITSET_PRIVATE, 0,
+    long r = call_out(__NR_futex, &p->token, FUTEX_WAIT_BITSET_PRIVATE, 0,
                        deadline == NO_DEADLINE ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
     return r == -EAGAIN ? 0 : (int)r;
@@ -183,7 +186,7 @@ int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_
         left = 0;
     ts = (struct __kernel_timespec){(long long)(left / 1000000000u),
                                     (long long)(left % 1000000000u)};
-    long r = host_call(__NR_ppoll, fds, count + 1, deadline == NO_DEADLINE && left ? NULL : &ts,
+    long r = call_out(__NR_ppoll, fds, count + 1, deadline == NO_DEADLINE && left ? NULL : &ts,
                        NULL, 8);
     __atomic_store_n(&p->polling, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
@@ -200,12 +203,12 @@ int port_root_read(uint64_t offset, void *buf, uint32_t size)
 
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
-    return host_call(__NR_read, handle, buf, size);
+    return call_out(__NR_read, handle, buf, size);
 }
 
 long port_write(int32_t handle, const void *buf, uint32_t size)
 {
-    return host_call(__NR_write, handle, buf, size);
+    return call_out(__NR_write, handle, buf, size);
 }
 
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
@@ -213,15 +216,15 @@ int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint
     uint8_t buf[64];
     switch (what) {
     case PORT_TTY_IS:
-        return (int)host_call(__NR_ioctl, handle, 0x5401 /* TCGETS */, buf);
+        return (int)call_out(__NR_ioctl, handle, 0x5401 /* TCGETS */, buf);
     case PORT_TTY_GET:
-        return (int)host_call(__NR_ioctl, handle, 0x5401, arg);
+        return (int)call_out(__NR_ioctl, handle, 0x5401, arg);
     case PORT_TTY_SET:
-        return (int)host_call(__NR_ioctl, handle, 0x5402 + flags, arg);
+        return (int)call_out(__NR_ioctl, handle, 0x5402 + flags, arg);
     case PORT_TTY_GET_WINDOW:
-        return (int)host_call(__NR_ioctl, handle, 0x5413, arg);
+        return (int)call_out(__NR_ioctl, handle, 0x5413, arg);
     case PORT_TTY_SET_WINDOW:
-        return (int)host_call(__NR_ioctl, handle, 0x5414, arg);
+        return (int)call_out(__NR_ioctl, handle, 0x5414, arg);
     default:
         return -EINVAL;
     }
@@ -229,56 +232,56 @@ int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint
 
 long port_socket(int family, int type)
 {
-    return host_call(__NR_socket, family, type | 0x80800, 0);
+    return call_out(__NR_socket, family, type | 0x80800, 0);
 }
 long port_bind(int32_t handle, const void *addr, uint32_t size)
 {
-    return host_call(__NR_bind, handle, addr, size);
+    return call_out(__NR_bind, handle, addr, size);
 }
 long port_listen(int32_t handle, uint32_t backlog)
 {
-    return host_call(__NR_listen, handle, backlog);
+    return call_out(__NR_listen, handle, backlog);
 }
 long port_accept(int32_t handle, void *addr, uint32_t *size)
 {
-    return host_call(__NR_accept4, handle, addr, size, 0x80800);
+    return call_out(__NR_accept4, handle, addr, size, 0x80800);
 }
 long port_connect(int32_t handle, const void *addr, uint32_t size)
 {
-    return host_call(__NR_connect, handle, addr, size);
+    return call_out(__NR_connect, handle, addr, size);
 }
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
 {
-    return host_call(__NR_sendto, handle, buf, size, 0x4000 /* NOSIGNAL */, addr, addr_size);
+    return call_out(__NR_sendto, handle, buf, size, 0x4000 /* NOSIGNAL */, addr, addr_size);
 }
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
 {
-    return host_call(__NR_recvfrom, handle, buf, size, peek ? 2 : 0, addr, addr_size);
+    return call_out(__NR_recvfrom, handle, buf, size, peek ? 2 : 0, addr, addr_size);
 }
 long port_shutdown(int32_t handle, int how)
 {
-    return host_call(__NR_shutdown, handle, how);
+    return call_out(__NR_shutdown, handle, how);
 }
 long port_name(int32_t handle, int what, void *addr, uint32_t *size)
 {
-    return host_call(what ? __NR_getpeername : __NR_getsockname, handle, addr, size);
+    return call_out(what ? __NR_getpeername : __NR_getsockname, handle, addr, size);
 }
 long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size)
 {
-    return host_call(__NR_getsockopt, handle, level, name, value, size);
+    return call_out(__NR_getsockopt, handle, level, name, value, size);
 }
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size)
 {
-    return host_call(__NR_setsockopt, handle, level, name, value, size);
+    return call_out(__NR_setsockopt, handle, level, name, value, size);
 }
 void port_close(int32_t handle)
 {
-    host_call(__NR_close, handle);
+    call_out(__NR_close, handle);
 }
 
 void port_log(const char *text, uint32_t size)
 {
-    host_call(__NR_write, 2, text, size);
+    call_out(__NR_write, 2, text, size);
 }
 
 uint64_t port_clock(enum port_clock which)
@@ -286,7 +289,7 @@ uint64_t port_clock(enum port_clock which)
     static const int ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
                               CLOCK_THREAD_CPUTIME_ID};
     struct __kernel_timespec ts = {0, 0};
-    host_call(__NR_clock_gettime, ids[which], &ts);
+    call_out(__NR_clock_gettime, ids[which], &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 

@@ -14,11 +14,16 @@
 static struct port_start start;
 static uint8_t manifest[MANIFEST_MAX + 1];
 static const char *env[ENV_MAX + 1];
+static bool want_stats;
 
 void port_exit(int status)
 {
-    if (start.stats)
-        stats_print();
+    static char text[STATS_JSON_MAX + 1];
+    int n = want_stats ? los_stats_json(text, STATS_JSON_MAX) : 0;
+    if (n > 0) {
+        text[n] = '\n';
+        port_log(text, (uint32_t)n + 1);
+    }
     for (;;)
         host_call(__NR_exit_group, status);
 }
@@ -56,7 +61,7 @@ static void parse(char **argv)
         if (!strcmp(*a, "--trace"))
             start.trace = true;
         else if (!strcmp(*a, "--stats"))
-            start.stats = true;
+            want_stats = true;
         else if (!strcmp(*a, "-m") && a[1])
             start.info.memory_size = number(*++a);
         else if (!strcmp(*a, "-e") && a[1] && env_count < ENV_MAX)

@@ -74,7 +74,6 @@ struct thread *thread_service(void (*service)(struct thread *t))
     t->service = service;
     t->tid = -1;
     t->sig_mask = UINT64_MAX;
-    stats.calls_out++;
     if (port_thread_start(t)) {
         thread_free(t);
         return NULL;
@@ -163,7 +162,6 @@ long sys_clone(const uint64_t *a)
     list_append(&process.threads, &n->node);
     process.thread_count++;
     process.next_tid++;
-    stats.calls_out++;
     if (port_thread_start(n)) {
         list_remove(&n->node);
         process.thread_count--;

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The counters of enclave, loader and simulated processor as JSON.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/sgx/loader/loader.h"
+
+struct text {
+    char *out;
+    size_t size, at;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (t->at < t->size)
+        t->at += (size_t)vsnprintf(t->out + t->at, t->size - t->at, format, args);
+    va_end(args);
+}
+
+/* An object in one line. What it says is the enclave's word; that it is one is not. */
+static bool is_object(const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+    if (n < 2 || text[0] != '{' || text[n - 1] != '}')
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+static uint64_t calls_out(void)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < SH_CALL_COUNT; i++)
+        total += loader.counts.calls[i];
+    return total;
+}
+
+static void put_calls(struct text *t)
+{
+    static const char *const names[SH_CALL_COUNT] = {
+        [0] = "unknown",
+        [SH_CALL_EXIT] = "exit",
+        [SH_CALL_LOG] = "log",
+        [SH_CALL_READ] = "read",
+        [SH_CALL_WRITE] = "write",
+        [SH_CALL_TTY] = "tty",
+        [SH_CALL_CLOCK] = "clock",
+        [SH_CALL_WAIT] = "wait",
+        [SH_CALL_WAKE] = "wake",
+        [SH_CALL_YIELD] = "yield",
+        [SH_CALL_THREAD] = "thread",
+        [SH_CALL_KICK] = "kick",
+        [SH_CALL_RESTRICT] = "restrict",
+        [SH_CALL_SET_TYPE] = "set_type",
+        [SH_CALL_REMOVE] = "remove",
+        [SH_CALL_FLUSH] = "flush",
+        [SH_CALL_SOCKET] = "socket",
+        [SH_CALL_BIND] = "bind",
+        [SH_CALL_LISTEN] = "listen",
+        [SH_CALL_ACCEPT] = "accept",
+        [SH_CALL_CONNECT] = "connect",
+        [SH_CALL_SEND] = "send",
+        [SH_CALL_RECV] = "recv",
+        [SH_CALL_SHUTDOWN] = "shutdown",
+        [SH_CALL_NAME] = "name",
+        [SH_CALL_OPTION_GET] = "option_get",
+        [SH_CALL_OPTION_SET] = "option_set",
+        [SH_CALL_CLOSE] = "close",
+    };
+    const char *comma = "";
+    put(t, ", \"by_call_out\": {");
+    for (unsigned i = 0; i < SH_CALL_COUNT; i++) {
+        unsigned long long n = loader.counts.calls[i];
+        if (!n)
+            continue;
+        if (names[i])
+            put(t, "%s\"%s\": %llu", comma, names[i], n);
+        else
+            put(t, "%s\"call_%u\": %llu", comma, i, n);
+        comma = ", ";
+    }
+    put(t, "}");
+}
+
+static void put_processor(struct text *t, const struct sgxsim_stats *s)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } list[] = {
+        {"eenter", s->eenter},       {"eresume", s->eresume},
+        {"eexit", s->eexit},         {"aex", s->aex},
+        {"aex_fault", s->aex_fault}, {"aex_interrupt", s->aex_interrupt},
+        {"eaccept", s->eaccept},     {"eacceptcopy", s->eacceptcopy},
+        {"emodpe", s->emodpe},       {"edeccssa", s->edeccssa},
+        {"eadd", s->eadd},           {"eextend", s->eextend},
+        {"eaug", s->eaug},           {"emodpr", s->emodpr},
+        {"emodt", s->emodt},         {"eremove", s->eremove},
+        {"etrack", s->etrack},       {"ewb", s->ewb},
+        {"eldu", s->eldu},           {"epc_peak_pages", s->epc_peak_pages},
+        {"slots", s->slots},
+    };
+    put(t, ", \"processor\": {");
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        put(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name, (unsigned long long)list[i].value);
+    put(t, "}");
+}
+
+int loader_stats_json(char *out, size_t size, const char *inside)
+{
+    struct text t = {out, size, 0};
+    struct sgxsim_stats s = {0};
+    bool counted = loader.enclave.dev && !loader.enclave.driver->stats(loader.enclave.dev, &s);
+    if (is_object(inside))
+        put(&t, "%.*s", (int)strlen(inside) - 1, inside);
+    else
+        put(&t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
+    put(&t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
+        (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
+        counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
+        (unsigned long long)loader.counts.kicks);
+    put_calls(&t);
+    if (counted)
+        put_processor(&t, &s);
+    put(&t, "}");
+    return t.at < size ? (int)t.at : -ENOSPC;
+}
+
+void loader_stats_print(void)
+{
+    static char text[LOADER_STATS_MAX];
+    if (loader.options.attack)
+        dprintf(2, "attacked %llu times\n", (unsigned long long)loader.attacks);
+    if ((loader.options.verbose || loader.options.stats) &&
+        loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
+        dprintf(2, "%s\n", text);
+}
