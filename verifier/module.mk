@@ -42,7 +42,8 @@ uninstall-verify:
 	rm -f $(DESTDIR)$(PREFIX)/include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
 
 # Made-up evidence for unit tests, fuzzing and benchmarks.
-GEN_SRC := $(wildcard tests/gen/*.c)
+GEN_SRC := $(wildcard tests/gen/*.c) \
+    $(addprefix host/attest/,pki.c ecdsa.c sgx_extension.c quote_write.c)
 GEN_TESTS := test_verify_intel test_verify_snp test_verify_csv
 $(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
 	@rm -f $@ && ar rcs $@ $^

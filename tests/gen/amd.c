@@ -31,7 +31,7 @@ struct amd_oids {
     size_t count;
 };
 
-static void add(struct gen_cert_options *c, struct amd_oids *x, uint8_t a, uint8_t b,
+static void add(struct sh_cert_options *c, struct amd_oids *x, uint8_t a, uint8_t b,
                 const void *value, size_t size)
 {
     const uint8_t oid[10] = {0x2b, 0x06, 0x01, 0x04, 0x01, 0x9c, 0x78, 0x01, a, b};
@@ -46,7 +46,7 @@ static void add(struct gen_cert_options *c, struct amd_oids *x, uint8_t a, uint8
     c->extension_count = x->count;
 }
 
-static void add_int(struct gen_cert_options *c, struct amd_oids *x, uint8_t n, uint8_t value)
+static void add_int(struct sh_cert_options *c, struct amd_oids *x, uint8_t n, uint8_t value)
 {
     const uint8_t der[4] = {0x02, value < 128 ? 1 : 2, value < 128 ? value : 0, value};
 
@@ -56,7 +56,7 @@ static void add_int(struct gen_cert_options *c, struct amd_oids *x, uint8_t n, u
 static X509 *make_leaf(const struct gen_snp_options *o, EVP_PKEY *key, X509 *ask, EVP_PKEY *ask_key)
 {
     bool vlek = o->signer_kind ? !o->vlek : o->vlek;
-    struct gen_cert_options c = {.cn = vlek ? "SEV-VLEK" : "SEV-VCEK"};
+    struct sh_cert_options c = {.cn = vlek ? "SEV-VLEK" : "SEV-VCEK"};
     struct amd_oids x = {.count = 0};
     uint8_t name[16] = {0x16}, chip[64];
     int product = o->other_product ? (o->product + 1) % 3 : o->product;
@@ -121,7 +121,7 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
 {
     uint8_t report[SV_SNP_REPORT_SIZE] = {0}, *der = NULL;
     char ark_cn[32], ask_cn[32];
-    struct gen_cert_options c = {.cn = ark_cn, .ca = true, .pss = o->rsa};
+    struct sh_cert_options c = {.cn = ark_cn, .ca = true, .pss = o->rsa};
     EVP_PKEY *ark_key = gen_key(o->rsa ? "RSA" : "P-384"),
              *ask_key = gen_key(o->rsa ? "RSA" : "P-384");
     EVP_PKEY *key = gen_key("P-384"), *foreign = gen_key("P-384");
@@ -135,7 +135,7 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
     ark = gen_cert(&c, ark_key, NULL, NULL);
     c.pss = false;
     named = o->ark_foreign ? gen_cert(&c, foreign, NULL, NULL) : NULL;
-    c = (struct gen_cert_options){.cn = ask_cn, .ca = true, .pss = o->rsa && !o->ask_foreign};
+    c = (struct sh_cert_options){.cn = ask_cn, .ca = true, .pss = o->rsa && !o->ask_foreign};
     ask = gen_cert(&c, ask_key, ark, o->ask_foreign ? foreign : ark_key);
     leaf = make_leaf(o, key, ask, ask_key);
     make_report(o, key, report);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made-up Intel evidence: PCK chain, quote, TCB info, QE identity, CRLs.
+#include "host/attest/intel.h"
 #include "tests/gen/pki.h"
 #include "verifier/quote/quote.h"
 
@@ -15,80 +16,20 @@ struct pki {
     X509 *root, *ca, *pck, *tcb, *foreign_root;
 };
 
-static size_t der_head(uint8_t *out, uint8_t tag, size_t size)
-{
-    out[0] = tag;
-    if (size < 128) {
-        out[1] = (uint8_t)size;
-        return 2;
-    }
-    out[1] = 0x82;
-    out[2] = (uint8_t)(size >> 8);
-    out[3] = (uint8_t)size;
-    return 4;
-}
-
-// SEQUENCE { OID 1.2.840.113741.1.13.1.arc[.sub], value }
-static size_t der_item(uint8_t *out, const uint8_t *arcs, size_t arc_count, const uint8_t *value,
-                       size_t value_size)
-{
-    static const uint8_t base[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
-    uint8_t body[1024];
-    size_t at = der_head(body, 0x06, sizeof(base) + arc_count), head;
-
-    memcpy(body + at, base, sizeof(base));
-    memcpy(body + at + sizeof(base), arcs, arc_count);
-    at += sizeof(base) + arc_count;
-    memcpy(body + at, value, value_size);
-    at += value_size;
-    head = der_head(out, 0x30, at);
-    memcpy(out + head, body, at);
-    return head + at;
-}
-
-static size_t der_octets(uint8_t *out, const void *data, size_t size)
-{
-    size_t head = der_head(out, 0x04, size);
-
-    memcpy(out + head, data, size);
-    return head + size;
-}
-
 static size_t sgx_extension(uint8_t *out, uint8_t first_svn)
 {
-    uint8_t tcb[1024], list[2048], value[512], zeros[16] = {0};
-    size_t tcb_size = 0, list_size = 0, head;
+    struct sh_pck_values v = {.pcesvn = 11};
 
-    for (uint8_t i = 1; i <= 18; i++) {
-        const uint8_t arcs[] = {2, i};
-        uint8_t v[64];
-        size_t n = 3;
-
-        v[0] = 0x02;
-        v[1] = 1;
-        v[2] = i == 1 ? first_svn : i == 17 ? 11 : 2;
-        if (i == 18)
-            n = der_octets(v, zeros, 16);
-        tcb_size += der_item(tcb + tcb_size, arcs, 2, v, n);
-    }
-    list_size += der_item(list, (const uint8_t[]){1}, 1, value, der_octets(value, zeros, 16));
-    head = der_head(value, 0x30, tcb_size);
-    memcpy(value + head, tcb, tcb_size);
-    list_size += der_item(list + list_size, (const uint8_t[]){2}, 1, value, head + tcb_size);
-    list_size +=
-        der_item(list + list_size, (const uint8_t[]){3}, 1, value, der_octets(value, zeros, 2));
-    list_size +=
-        der_item(list + list_size, (const uint8_t[]){4}, 1, value, der_octets(value, fmspc, 6));
-    head = der_head(out, 0x30, list_size);
-    memcpy(out + head, list, list_size);
-    return head + list_size;
+    memset(v.svn, 2, sizeof(v.svn));
+    v.svn[0] = first_svn;
+    memcpy(v.fmspc, fmspc, sizeof(fmspc));
+    return sh_sgx_extension(out, &v);
 }
 
 static void make_pki(const struct gen_intel_options *o, struct pki *p)
 {
-    static const uint8_t oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
-    struct gen_cert_options c = {.cn = "Test SGX Root CA", .ca = true};
-    uint8_t ext[2600];
+    struct sh_cert_options c = {.cn = "Test SGX Root CA", .ca = true};
+    uint8_t ext[SH_SGX_EXTENSION_MAX];
 
     p->root_key = gen_key("P-256");
     p->ca_key = gen_key("P-256");
@@ -99,20 +40,20 @@ static void make_pki(const struct gen_intel_options *o, struct pki *p)
     c.ou = o->simulated_root ? "Shelter simulated TEE" : NULL;
     p->root = gen_cert(&c, p->root_key, NULL, NULL);
     p->foreign_root = gen_cert(&c, p->foreign_key, NULL, NULL);
-    c = (struct gen_cert_options){.cn = "Test SGX PCK Platform CA", .ca = !o->pck_ca_not_ca};
+    c = (struct sh_cert_options){.cn = "Test SGX PCK Platform CA", .ca = !o->pck_ca_not_ca};
     p->ca = gen_cert(&c, p->ca_key, p->root, o->foreign_pck_ca ? p->foreign_key : p->root_key);
-    c = (struct gen_cert_options){.cn = o->pck_cn ? "Something else" : "Test SGX PCK Certificate"};
+    c = (struct sh_cert_options){.cn = o->pck_cn ? "Something else" : "Test SGX PCK Certificate"};
     c.to = o->pck_expired ? gen_now - 1 : 0;
     c.from = o->pck_early ? gen_now + 1 : 0;
     if (!o->pck_no_extension) {
-        c.extension[0].oid = oid;
-        c.extension[0].oid_size = sizeof(oid);
+        c.extension[0].oid = sh_sgx_extension_oid;
+        c.extension[0].oid_size = sizeof(sh_sgx_extension_oid);
         c.extension[0].value = ext;
         c.extension[0].value_size = sgx_extension(ext, o->pck_svn ? o->pck_svn : 5);
         c.extension_count = 1;
     }
     p->pck = gen_cert(&c, p->pck_key, p->ca, p->ca_key);
-    c = (struct gen_cert_options){.cn = o->tcb_signer_cn ? "Other" : "Test SGX TCB Signing"};
+    c = (struct sh_cert_options){.cn = o->tcb_signer_cn ? "Other" : "Test SGX TCB Signing"};
     c.to = o->tcb_chain_expired ? gen_now - 1 : 0;
     c.from = o->tcb_chain_early ? gen_now + 1 : 0;
     p->tcb = gen_cert(&c, p->tcb_key, p->root, o->tcb_foreign ? p->foreign_key : p->root_key);
@@ -165,84 +106,47 @@ static void sgx_body(const struct gen_intel_options *o, uint8_t *b)
     memcpy(b + SV_SGX_REPORT_DATA, o->report_data, 64);
 }
 
-// 432 bytes and more: QE report, its signature, authentication data, PCK chain.
-static size_t qe_part(const struct gen_intel_options *o, const struct pki *p,
-                      const struct gen_blob *chain, const uint8_t ak[64], uint8_t *out)
+static void qe_report(const struct gen_intel_options *o, uint8_t *at)
 {
-    uint8_t auth[32], hashed[96], *at = out;
-    unsigned n;
-
-    for (int i = 0; i < 32; i++)
-        auth[i] = (uint8_t)i;
-    memset(at, 0, SV_SGX_REPORT_SIZE);
     sh_put_le64(at + SV_SGX_ATTRIBUTES, o->qe_attributes ? 0x35 : 0x15);
     at[SV_SGX_MISCSELECT] = o->qe_misc;
     memset(at + SV_SGX_MRSIGNER, o->qe_mrsigner ? 0x56 : 0x55, 32);
     sh_put_le16(at + SV_SGX_ISVPRODID, o->qe_prodid ? 9 : 2);
     sh_put_le16(at + SV_SGX_ISVSVN, o->isvsvn_qe ? o->isvsvn_qe : 8);
-    memcpy(hashed, ak, 64);
-    memcpy(hashed + 64, auth, 32);
-    GEN_MUST(EVP_Digest(hashed, 96, at + SV_SGX_REPORT_DATA, &n, EVP_sha256(), NULL) == 1);
-    gen_sign_raw(p->pck_key, EVP_sha256(), at, SV_SGX_REPORT_SIZE, at + 384, at + 416, 32);
-    at += 448;
-    sh_put_le16(at, 32);
-    memcpy(at + 2, auth, 32);
-    at += 34;
-    sh_put_le16(at, o->cert_type ? o->cert_type : 5);
-    if (o->cert_type && o->cert_type < 4) {
-        sh_put_le32(at + 2, 100);
-        memset(at + 6, 0xab, 100);
-        return (size_t)(at + 106 - out);
-    }
-    sh_put_le32(at + 2, (uint32_t)chain->size + 1);
-    memcpy(at + 6, chain->data, chain->size + 1); // with its NUL, as real quotes have it
-    return (size_t)(at + 6 + chain->size + 1 - out);
 }
 
 static void make_quote(const struct gen_intel_options *o, const struct pki *p,
                        const struct gen_blob *chain, struct gen_blob *out)
 {
-    static const uint8_t vendor[16] = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9,
-                                       0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07};
-    int type = o->body_type ? o->body_type : o->tdx ? 2 : 1;
-    static const size_t sizes[] = {0, SV_SGX_REPORT_SIZE, SV_TD10_SIZE, SV_TD15_SIZE};
-    uint8_t *q = calloc(1, 32768), *at = q, *size_at, ak[64];
-    size_t signed_size, n;
+    uint8_t body[SV_TD15_SIZE] = {0}, identifier[100], *q = malloc(32768);
+    struct sh_quote_parts parts = {
+        .version = (uint16_t)o->version,
+        .body_type = (uint16_t)(o->body_type ? o->body_type : o->tdx ? 2 : 1),
+        .body = body,
+        .attestation_key = p->ak,
+        .pck = p->pck_key,
+        .cert_type = o->cert_type ? o->cert_type : 5,
+        .cert_data = chain->data,
+        .cert_data_size = chain->size + 1, // with its NUL, as real quotes have it
+    };
+    int size;
 
     GEN_MUST(q);
-    gen_public_xy(p->ak, ak, 32);
-    sh_put_le16(at, (uint16_t)o->version);
-    sh_put_le16(at + 2, 2);
-    sh_put_le32(at + 4, o->tdx ? 0x81 : 0);
-    memcpy(at + 12, vendor, 16);
-    at += SV_QUOTE_HEADER_SIZE;
-    if (o->version == 5) {
-        sh_put_le16(at, (uint16_t)type);
-        sh_put_le32(at + 2, (uint32_t)sizes[type]);
-        at += 6;
-    }
     if (o->tdx)
-        td_body(o, at, type == 3);
+        td_body(o, body, parts.body_type == 3);
     else
-        sgx_body(o, at);
-    at += sizes[type];
-    signed_size = (size_t)(at - q);
-    size_at = at;
-    at += 4;
-    gen_sign_raw(p->ak, EVP_sha256(), q, signed_size, at, at + 32, 32);
-    memcpy(at + 64, ak, 64);
-    at += 128;
-    if (o->version == 3) {
-        n = qe_part(o, p, chain, ak, at);
-    } else {
-        n = qe_part(o, p, chain, ak, at + 6);
-        sh_put_le16(at, 6);
-        sh_put_le32(at + 2, (uint32_t)n);
-        n += 6;
+        sgx_body(o, body);
+    qe_report(o, parts.qe_report);
+    for (uint8_t i = 0; i < sizeof(parts.auth); i++)
+        parts.auth[i] = i;
+    if (parts.cert_type < 4) { // names the PCK only
+        memset(identifier, 0xab, sizeof(identifier));
+        parts.cert_data = identifier;
+        parts.cert_data_size = sizeof(identifier);
     }
-    at += n;
-    sh_put_le32(size_at, (uint32_t)(128 + n));
-    *out = gen_blob(q, (size_t)(at - q));
+    size = sh_quote_write(&parts, q, 32768);
+    GEN_MUST(size > 0);
+    *out = gen_blob(q, (size_t)size);
     free(q);
 }
 

@@ -3,23 +3,12 @@
 #ifndef TESTS_GEN_PKI_H
 #define TESTS_GEN_PKI_H
 
+#include "host/attest/pki.h"
 #include "tests/gen/evidence.h"
 
 EVP_PKEY *gen_key(const char *curve);
-struct gen_cert_options {
-    const char *cn, *ou;
-    bool ca, pss;
-    int64_t from, to; // 0: a year around GEN_TIME
-    struct {
-        const uint8_t *oid; // DER body
-        size_t oid_size;
-        const uint8_t *value;
-        size_t value_size;
-    } extension[12];
-    size_t extension_count;
-};
-// Signed by issuer_key; issuer NULL: self-signed.
-X509 *gen_cert(const struct gen_cert_options *o, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key);
+// As sh_pki_cert: from and to 0 are a year around GEN_TIME, o is "Test".
+X509 *gen_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key);
 X509_CRL *gen_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t to, X509 *revoked);
 struct gen_blob gen_pem(X509 *const *certs, size_t count);
 struct gen_blob gen_crl_der(X509_CRL *crl);
