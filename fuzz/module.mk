@@ -33,7 +33,7 @@ FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/me
     $(LIB_SRC)
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
-FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/base/*.c host/vm/*.c host/image/*.c) \
+FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/vm/*.c host/image/*.c) \
     $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))
 FUZZ_LIBS_supervisor := $(PKG_LIBS)
 

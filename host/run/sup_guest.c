@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "host/attest/sim_tee.h"
 #include "host/run/sup.h"
 #include "lib/bytes.h"
 
@@ -258,6 +259,30 @@ void sup_guest_exec(struct sup *s, struct sup_client *c, const uint8_t *payload,
     sh_frame_put(&s->channel_out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
 }
 
+/* One whole request of the TD. */
+static void answer_simtd(struct sup *s, const struct sh_simtd_request *request)
+{
+    static uint8_t out[sizeof(struct sh_simtd_reply) + sizeof(struct sh_simtd_quote_reply) +
+                       SH_SIMTD_QUOTE_MAX];
+    struct sh_simtd_reply *reply = (struct sh_simtd_reply *)out;
+    size_t size = sizeof(*reply);
+    memset(out, 0, size);
+    if (!s->state.measured) {
+        /* Both answers begin alike; a status other than 0 has nothing behind it but the size. */
+        *reply = (struct sh_simtd_reply){.magic = SH_SIMTD_MAGIC, .status = EIO};
+        if (request->kind == SH_SIMTD_QUOTE)
+            size = sizeof(struct sh_simtd_quote_reply);
+    } else if (request->kind == SH_SIMTD_QUOTE) {
+        cleanup_free char *sim_tee =
+            sh_format("%s/" SH_STORE_SIM_TEE, s->plan->store->path);
+        size = sh_simtd_answer_quote(&s->state.measurement, request, sim_tee, out);
+    } else {
+        sh_simtd_answer(&s->state.measurement, request, reply);
+    }
+    /* A guest that asks without reading loses its answers, not our loop. */
+    (void)!send(s->simtd_fd, out, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void sup_simtd_readable(struct sup *s)
 {
     ssize_t n = read(s->simtd_fd, s->simtd_request + s->simtd_have,
@@ -274,13 +299,6 @@ void sup_simtd_readable(struct sup *s)
         return;
     s->simtd_have = 0;
     struct sh_simtd_request request;
-    struct sh_simtd_reply reply;
     memcpy(&request, s->simtd_request, sizeof(request));
-    memset(&reply, 0, sizeof(reply));
-    if (s->state.measured)
-        sh_simtd_answer(&s->state.measurement, &request, &reply);
-    else
-        reply = (struct sh_simtd_reply){.magic = SH_SIMTD_MAGIC, .status = EIO};
-    /* A guest that asks without reading loses its answers, not our loop. */
-    (void)!send(s->simtd_fd, &reply, sizeof(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+    answer_simtd(s, &request);
 }

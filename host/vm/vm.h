@@ -115,6 +115,12 @@ struct sh_simtd_reply;
 void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_request *request,
                      struct sh_simtd_reply *reply);
 
+/* Answers one for a quote: struct sh_simtd_quote_reply and the quote into `out`, of at least their
+ * sizes; returns how much. `sim_tee`: the folder of host/attest/sim_tee.h. */
+size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
+                             const struct sh_simtd_request *request, const char *sim_tee,
+                             uint8_t *out);
+
 /* Writes the config disk (<shelter/boot.h>): manifest and launch config. */
 int sh_vm_write_config_disk(int dir_fd, const char *name, const void *manifest,
                             size_t manifest_size, const void *launch, size_t launch_size,

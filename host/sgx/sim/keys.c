@@ -4,6 +4,7 @@
 // themselves; ours is AES-CMAC under the fuse key over the same dependencies.
 #include "host/sgx/sim/sim.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -96,6 +97,17 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
         ret = cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
     OPENSSL_cleanse(key, sizeof(key));
     return ret == 0 ? SGX_SUCCESS : SIM_GP;
+}
+
+int sgxsim_report_check(const struct sgx_targetinfo *target, const struct sgx_report *report)
+{
+    uint8_t key[16], mac[16];
+    int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
+                         target->configid, target->config_svn, report->keyid, key);
+    if (ret == 0)
+        ret = cmac(key, sizeof(key), report, SGX_REPORT_BODY_SIZE, mac);
+    OPENSSL_cleanse(key, sizeof(key));
+    return ret == 0 && CRYPTO_memcmp(mac, report->mac, sizeof(mac)) == 0 ? 0 : -EBADMSG;
 }
 
 /* CPUSVN is a vector: each of its 16 components must be at most the processor's. */

@@ -76,6 +76,10 @@ int sgxsim_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx
  * may set RAX to EENTER. Handlers installed behind its back would run with the enclave's FS. */
 int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 
+/* What a report's target does with EGETKEY(REPORT_KEY) and the report's KEYID: does its MAC hold on
+ * this processor? 0 or -EBADMSG. A device was opened before. */
+int sgxsim_report_check(const struct sgx_targetinfo *target, const struct sgx_report *report);
+
 void sgxsim_stats(struct sgxsim *dev, struct sgxsim_stats *stats);
 
 /* ENCLS[EDBGRD] and [EDBGWR] of a debug enclave's page, at most up to its end: what a debugger gets
