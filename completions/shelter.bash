@@ -36,7 +36,7 @@ _shelter() {
         return
     fi
     case $prev in
-    -f | --file | -r | --rootfs | -C | --config | -a | --agent | --base | --env-file | -v | --volume | -o)
+    -f | --file | -r | --rootfs | -C | --config | -a | --agent | --base | --env-file | -v | --volume | -o | --output | --stats | --trace)
         [ "$verb$prev" = logs-f ] || [ "$verb$prev" = rm-f ] || [ "$verb$prev" = rmi-f ] || {
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -51,7 +51,7 @@ _shelter() {
     case $verb in
     run | rmi | tag | save | measure) word=$(_shelter_images) ;;
     start) word="$(_shelter_instances -a) $(_shelter_images)" ;;
-    exec | attach | stop | kill) word=$(_shelter_instances) ;;
+    exec | attach | stop | kill | stats | trace) word=$(_shelter_instances) ;;
     rm | logs | wait | status) word=$(_shelter_instances -a) ;;
     inspect) word="$(_shelter_instances -a) $(_shelter_images)" ;;
     cp) word=$(_shelter_instances | sed 's/$/:/')

@@ -29,6 +29,8 @@ const struct sh_verb sh_verbs[] = {
     {"rm", cmd_rm, "remove instances", sh_usage_rm},
     {"ps", cmd_ps, "list instances", sh_usage_ps},
     {"logs", cmd_logs, "show what a workload wrote", sh_usage_logs},
+    {"stats", cmd_stats, "show counts of running instances", sh_usage_stats},
+    {"trace", cmd_trace, "show the system calls of an enclave", sh_usage_trace},
     {"cp", cmd_cp, "copy files out of and into an instance", sh_usage_cp},
     {"wait", cmd_wait, "wait until instances end", sh_usage_wait},
     {"status", cmd_status, "tell whether instances run", sh_usage_status},

@@ -44,6 +44,8 @@ const char sh_usage_run[] =
     "      --tee NAME         auto (default), tdx, snp, csv, tdx-sim, sgx-sim\n"
     "      --boot pvh|bzimage how a simulated TD boots; pvh is faster\n"
     "      --firmware FILE    the machine's firmware, instead of the distribution's for this TEE\n"
+    "      --stats FILE       write an enclave's counts there when it ends, as JSON (--allow stats)\n"
+    "      --trace[=FILE]     an enclave's system calls, to stderr or there (--allow trace)\n"
     "      --debug            keep the kernel's console in the instance's folder (--allow debug)\n"
     "\n"
     "^P ^Q detaches from a terminal; three ^C within five seconds kill.\n";

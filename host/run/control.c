@@ -10,6 +10,8 @@
 
 #include "lib/bytes.h"
 
+#define REQUEST_MS 120000
+
 /* A path of any length fits into sun_path by way of the folder's descriptor. */
 static void address_of(int dir_fd, struct sockaddr_un *a)
 {
@@ -135,6 +137,80 @@ int sh_control_signal(const struct sh_instance *instance, uint32_t signal, struc
     sh_fifo_free(&out);
     sh_frames_free(&in);
     return r;
+}
+
+/* The answer of ANSWER or EVIDENCE. */
+static int take_answer(const struct sh_frame_view *frame, char **answer, struct sh_error *err)
+{
+    uint32_t error = sh_frame_u32(frame, 4);
+    size_t size = frame->size < 8 ? 0 : frame->size - 8;
+    cleanup_free char *text = sh_alloc(size + 1);
+    memcpy(text, frame->data + 8, size);
+    if (error) {
+        for (char *p = text; *p; p++)
+            if ((unsigned char)*p < 32 || *p == 127)
+                *p = '?';
+        return sh_fail(err, -(int)(error & 0xfff), "%.1000s", text);
+    }
+    *answer = text;
+    text = NULL;
+    return 0;
+}
+
+/* The connection, or -errno. */
+static int request(const struct sh_instance *instance, uint8_t type, const void *data,
+                   size_t data_size, struct sh_frame_reader *in, char **answer,
+                   struct sh_error *err)
+{
+    uint8_t payload[4 + SH_CONTROL_DATA_MAX] = {0};
+    struct sh_fifo out = {0};
+    struct sh_frame_view frame;
+    if (data_size > SH_CONTROL_DATA_MAX)
+        return sh_fail(err, -EINVAL, "a request has at most %u bytes", SH_CONTROL_DATA_MAX);
+    cleanup_close int s = sh_control_connect(instance, err);
+    if (s < 0)
+        return s;
+    if (data_size)
+        memcpy(payload + 4, data, data_size);
+    sh_frame_put(&out, type, 0, 0, payload, 4 + data_size);
+    int r = sh_control_send(s, &out);
+    sh_fifo_free(&out);
+    if (!r)
+        r = sh_control_receive(s, in, &frame, REQUEST_MS);
+    if (r < 0)
+        return sh_fail_errno(err, r, "the supervisor of instance %s does not answer",
+                             instance->config.name);
+    if (r == 0)
+        return sh_fail(err, -ESRCH, "instance %s ended before it answered", instance->config.name);
+    if (frame.type != SH_FRAME_ANSWER && frame.type != SH_FRAME_EVIDENCE)
+        return sh_fail(err, -EBADMSG, "the supervisor of instance %s is of another version",
+                       instance->config.name);
+    r = take_answer(&frame, answer, err);
+    if (r)
+        return r;
+    r = s;
+    s = -1;
+    return r;
+}
+
+int sh_control_request(const struct sh_instance *instance, uint8_t type, const void *data,
+                       size_t data_size, char **answer, struct sh_error *err)
+{
+    struct sh_frame_reader in = {0};
+    int r = request(instance, type, data, data_size, &in, answer, err);
+    sh_frames_free(&in);
+    if (r < 0)
+        return r;
+    close(r);
+    return 0;
+}
+
+int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader *in,
+                     struct sh_error *err)
+{
+    static const uint8_t on[4] = {1};
+    cleanup_free char *answer = NULL;
+    return request(instance, SH_FRAME_TRACE, on, sizeof(on), in, &answer, err);
 }
 
 int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop_ms, int *status,

@@ -11,6 +11,9 @@
 //   WAIT              EXIT or ERROR when the workload ends.
 //   SIGNAL(u32)       to the workload; KILL also stops the machine if the guest does not obey.
 //                     DONE, or REFUSED with the reason.
+//   STATS, TRACE(u32 on), ATTEST(nonce)
+//                     the payload as in channel.h, its id 0. ANSWER or EVIDENCE; after that of a
+//                     TRACE that began: TRACED until the client goes or the workload ends.
 //   STOP(u32 ms)      stop signal, after that time KILL. EXIT or ERROR when it ended.
 //
 // The session number in these frames is always 0: a connection serves one session. The first client
@@ -18,6 +21,8 @@
 // workload runs and ERROR when it never will. A connection that ends means a supervisor that died.
 #ifndef HOST_RUN_CONTROL_H
 #define HOST_RUN_CONTROL_H
+
+#include <shelter/control.h>
 
 #include "host/run/frames.h"
 #include "host/run/instance.h"
@@ -49,6 +54,15 @@ int sh_control_receive(int fd, struct sh_frame_reader *reader, struct sh_frame_v
 
 /* One request whose answer is DONE or REFUSED. 0, or -errno with the sentence. */
 int sh_control_signal(const struct sh_instance *instance, uint32_t signal, struct sh_error *err);
+
+/* One request of channel.h (SH_FRAME_STATS, TRACE, ATTEST) with its data behind the id. The answer,
+ * with a NUL behind, is the caller's to free. 0, or -errno with the guest's sentence. */
+int sh_control_request(const struct sh_instance *instance, uint8_t type, const void *data,
+                       size_t data_size, char **answer, struct sh_error *err);
+
+/* The same for a TRACE that goes on: the connection, whose next frames `in` reads; or -errno. */
+int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader *in,
+                     struct sh_error *err);
 
 /* Waits until the workload ended; its exit status is in *status. A supervisor that dies while we wait
  * gives what state.json says afterwards. */

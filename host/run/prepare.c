@@ -44,7 +44,38 @@ static int check_policy(const struct sh_run_options *o, uint64_t policy, struct 
         return -EPERM;
     if (o->debug && sh_policy_need(policy, SH_POLICY_DEBUG, "--debug", err))
         return -EPERM;
+    if (o->stats && !o->debug && sh_policy_need(policy, SH_POLICY_STATS, "--stats", err))
+        return -EPERM;
+    if (o->trace && !o->debug && sh_policy_need(policy, SH_POLICY_TRACE, "--trace", err))
+        return -EPERM;
     return 0;
+}
+
+/* A file that the loader will write to, made here as the user who names it. Its absolute name. */
+static int output_file(const char *path, char **out, struct sh_error *err)
+{
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || !(*out = realpath(path, NULL)))
+        return sh_fail_errno(err, -errno, "cannot write %s", path);
+    return 0;
+}
+
+/* --stats and --trace: what an enclave has, and a VM has not. */
+static int describe_outputs(struct sh_prepared *p, const struct sh_run_options *o,
+                            struct sh_error *err)
+{
+    const char *what = o->stats ? "--stats" : o->trace ? "--trace" : NULL;
+    int r = 0;
+    if (what && !p->vm.tee->enclave)
+        return sh_fail(err, -ENOTSUP, "%s needs an enclave, and --tee is %s; use --tee sgx-sim%s",
+                       what, p->vm.tee->name, o->stats ? ", or 'shelter stats' while it runs" : "");
+    if (o->stats)
+        r = output_file(o->stats, &p->paths[11], err);
+    if (!r && o->trace_file)
+        r = output_file(o->trace_file, &p->paths[12], err);
+    p->vm.stats_file = p->paths[11];
+    p->vm.trace_file = o->trace_file ? p->paths[12] : o->trace ? "" : NULL;
+    return r;
 }
 
 static void add_records(const struct sh_manifest *m, enum sh_manifest_tag tag,
@@ -248,6 +279,8 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
         r = describe_all(p, o, tee, &c, &launch, err);
     if (!r)
         r = describe_vm(p, tee, &c, err);
+    if (!r)
+        r = describe_outputs(p, o, err);
     if (!r)
         r = sh_vm_prepare(&p->vm, err);
     if (!r) {

@@ -16,6 +16,7 @@
 enum {
     OPT_TTY = 256, OPT_NO_TTY, OPT_RM, OPT_NAME, OPT_ENV_FILE, OPT_ENTRYPOINT, OPT_NETWORK,
     OPT_HOSTNAME, OPT_CPUS, OPT_TEE, OPT_BOOT, OPT_FIRMWARE, OPT_DEBUG, OPT_HELP,
+    OPT_STATS, OPT_TRACE,
 };
 
 static const struct option long_options[] = {
@@ -44,6 +45,8 @@ static const struct option long_options[] = {
     {"boot", required_argument, NULL, OPT_BOOT},
     {"firmware", required_argument, NULL, OPT_FIRMWARE},
     {"debug", no_argument, NULL, OPT_DEBUG},
+    {"stats", required_argument, NULL, OPT_STATS},
+    {"trace", optional_argument, NULL, OPT_TRACE},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -208,6 +211,11 @@ static int take_option(struct sh_run_options *o, int c, char *value, struct sh_e
     case OPT_BOOT: return set_boot(o, value, err);
     case OPT_FIRMWARE: o->firmware = value; return 0;
     case OPT_DEBUG: o->debug = true; return 0;
+    case OPT_STATS: o->stats = value; return 0;
+    case OPT_TRACE:
+        o->trace = true;
+        o->trace_file = value;
+        return 0;
     default: return -EINVAL;
     }
 }

@@ -26,6 +26,9 @@ struct sh_run_options {
     uint32_t cpus;   /* 0: not given */
     enum sh_vm_boot boot;
     const char *firmware; /* NULL: the TEE's default */
+    const char *stats;    /* --stats FILE */
+    bool trace;
+    const char *trace_file; /* NULL: the workload's stderr */
     enum sh_tty_choice tty;
     bool detach, remove, debug, attach, help;
 };

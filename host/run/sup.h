@@ -3,6 +3,7 @@
 #ifndef HOST_RUN_SUP_H
 #define HOST_RUN_SUP_H
 
+#include <shelter/control.h>
 #include <shelter/simtd.h>
 
 #include "host/run/control.h"
@@ -30,6 +31,11 @@ struct sup_client {
     struct sh_fifo input_waiting;
     uint32_t input_credit; /* what it may still send */
     bool input_eof;
+    uint8_t request_type; /* SH_FRAME_STATS, TRACE or ATTEST: waits for its answer; 0: nothing */
+    bool request_sent;
+    uint8_t request[4 + SH_CONTROL_DATA_MAX];
+    size_t request_size;
+    bool traces, trace_lost; /* gets the trace; some of it was dropped */
     struct sh_fifo last; /* the frame that ends it, once its streams are delivered */
     bool closing;        /* ends when `out` is empty */
 };
@@ -63,6 +69,9 @@ struct sup {
     struct sup_client clients[SH_CONTROL_CLIENT_MAX];
     struct sup_session sessions[SH_SESSION_MAX]; /* [0] is the workload */
     uint16_t last_session;
+    uint32_t last_request, asking; /* asking: the guest owes this one's answer; 0: none */
+    int64_t asking_by;
+    bool traced;      /* the guest was told to trace */
     int64_t kill_at;  /* sh_now_ms: send SIGKILL into the guest; 0: no such plan */
     int64_t power_at; /* stop the machine */
     int64_t boot_by;  /* HELLO must have come */
@@ -80,6 +89,12 @@ struct sup_session *sup_session_find(struct sup *s, uint16_t id);
 /* Gives the guest as much credit as our clients' queues have room. */
 void sup_guest_grant(struct sup *s, struct sup_session *session);
 void sup_simtd_readable(struct sup *s);
+
+/* sup_requests.c */
+void sup_request(struct sup *s, struct sup_client *c, const struct sh_frame_view *f);
+void sup_requests_pump(struct sup *s);
+void sup_answer(struct sup *s, const struct sh_frame_view *f);
+void sup_traced(struct sup *s, const struct sh_frame_view *f);
 
 /* sup_clients.c */
 void sup_clients_accept(struct sup *s);

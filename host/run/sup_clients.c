@@ -131,6 +131,11 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
         if (!c->attached && !c->waits)
             sup_guest_exec(s, c, f->data, f->size);
         break;
+    case SH_FRAME_STATS:
+    case SH_FRAME_TRACE:
+    case SH_FRAME_ATTEST:
+        sup_request(s, c, f);
+        break;
     case SH_CONTROL_ATTACH:
         if (!c->attached && !c->waits)
             attach(c, f->size && f->data[0]);

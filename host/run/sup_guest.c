@@ -151,6 +151,13 @@ static void take_frame(struct sup *s, const struct sh_frame_view *f)
         if (session->id && sh_frame_u32(f, 0) == SH_FRAME_EXEC)
             session_end(s, session, f);
         break;
+    case SH_FRAME_ANSWER:
+    case SH_FRAME_EVIDENCE:
+        sup_answer(s, f);
+        break;
+    case SH_FRAME_TRACED:
+        sup_traced(s, f);
+        break;
     default:
         broken(s, "an unknown frame");
     }
@@ -203,6 +210,7 @@ void sup_guest_pump(struct sup *s)
 {
     if (!s->hello || s->channel_fd < 0)
         return;
+    sup_requests_pump(s);
     /* Again while all of it goes out: a full queue left stdin waiting, and nothing else would wake us. */
     do {
         for (size_t i = 0; i < SH_SESSION_MAX; i++)

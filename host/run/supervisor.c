@@ -202,6 +202,8 @@ static void on_terminate(int number)
 static int64_t next_timer(const struct sup *s)
 {
     int64_t at = s->hello ? 0 : s->boot_by;
+    if (s->asking && (!at || s->asking_by < at))
+        at = s->asking_by;
     if (s->kill_at && (!at || s->kill_at < at))
         at = s->kill_at;
     if (s->power_at && (!at || s->power_at < at))

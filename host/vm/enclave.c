@@ -60,6 +60,10 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
         sh_strings_add(argv, "--debug");
     if (c->tty)
         sh_strings_add(argv, "--tty");
+    if (c->stats_file)
+        sh_strings_addf(argv, "--stats=%s", c->stats_file);
+    if (c->trace_file)
+        sh_strings_addf(argv, *c->trace_file ? "--trace=%s" : "--trace", c->trace_file);
     sh_strings_add(argv, c->enclave);
     sh_strings_add(argv, c->root_image);
     sh_strings_add(argv, c->manifest);

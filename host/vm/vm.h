@@ -60,6 +60,7 @@ struct sh_vm_config {
     /* Enclaves: the image's and the instance's files, and the store's keys. */
     const char *enclave, *manifest, *launch, *sign_key, *fuse_key;
     bool tty;
+    const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
 };
 
 #define SH_VM_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */

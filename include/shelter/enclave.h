@@ -45,7 +45,7 @@ enum sh_call {
     SH_CALL_WAIT,          /* deadline; A: struct sh_wait_item[], out: ready */
     SH_CALL_WAKE,          /* TCS */
     SH_CALL_YIELD,         /* - */
-    SH_CALL_THREAD,        /* TCS: start a thread there */
+    SH_CALL_THREAD,        /* TCS, 1: not the program's own; start a thread there */
     SH_CALL_KICK,          /* TCS: interrupt it */
     SH_CALL_RESTRICT,      /* address, size, permissions: EMODPR */
     SH_CALL_SET_TYPE,      /* address, size, type: EMODT */
@@ -67,6 +67,8 @@ enum sh_call {
     SH_CALL_QE_TARGET,     /* A out: TARGETINFO of the quoting enclave, 512 bytes; result: 512 */
     SH_CALL_QUOTE,         /* most bytes; A: REPORT for that target, 432 bytes, out: the quote,
                               at most SH_QUOTE_SIZE_MAX; result: its size, or -ENODEV */
+    SH_CALL_CONTROL,       /* A out: struct sh_control_request, the host's next; waits for it */
+    SH_CALL_ANSWER,        /* id, 0 or errno; A: the answer, or why not */
     SH_CALL_COUNT,
 };
 
@@ -93,7 +95,8 @@ struct sh_slot {
     int64_t result;
     uint64_t size_a, size_b; /* bytes in the buffers */
     uint64_t signals;        /* host to enclave: bit n-1: signal n was sent */
-    uint64_t reserved[5];
+    uint64_t control;        /* host to enclave: a request waits for SH_CALL_CONTROL */
+    uint64_t reserved[4];
     uint8_t a[SH_SLOT_A_SIZE];
     uint8_t b[SH_SLOT_B_SIZE];
 };

@@ -27,7 +27,11 @@ int guest_frame_check(const uint8_t *data, size_t have, struct sh_frame *frame)
         break;
     case SH_FRAME_WINSIZE:
     case SH_FRAME_SIGNAL:
+    case SH_FRAME_STATS:
         min = max = 4;
+        break;
+    case SH_FRAME_TRACE:
+        min = max = 8;
         break;
     case SH_FRAME_EXEC:
         min = sizeof(struct sh_exec_head);

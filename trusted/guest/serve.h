@@ -97,6 +97,11 @@ void guest_session_pump(struct guest *g, struct guest_session *s, bool in_ready,
 void guest_session_started(struct guest *g, struct guest_session *s);
 void guest_session_reaped(struct guest *g, pid_t pid, int wait_status);
 
+/* --- stats.c --- */
+
+/* Answers SH_FRAME_STATS and SH_FRAME_TRACE. */
+void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
+
 /* --- agent.c --- */
 
 /* Ours listens (and is started on the first connection); the image's own is started now. */

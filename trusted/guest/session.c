@@ -191,6 +191,10 @@ int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *pa
     }
     if (frame->type == SH_FRAME_EXEC)
         return take_exec(g, frame, payload);
+    if (frame->type == SH_FRAME_STATS || frame->type == SH_FRAME_TRACE) {
+        guest_stats(g, frame, payload);
+        return 0;
+    }
     if (!guest_session_seen(g, frame->session))
         return -EBADMSG;
     struct guest_session *s = guest_session_find(g, frame->session);

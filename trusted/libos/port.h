@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <shelter/control.h>
+
 #define PAGE_SIZE 4096ul
 #define PAGE_SHIFT 12
 
@@ -38,6 +40,7 @@ struct port_info {
     uint64_t root_size;            /* bytes of root.img that can be read; a claim */
     bool sha_instructions; /* the processor has SHA-NI; a claim whose lie only ends the run */
     bool simulated;        /* no hardware protects this */
+    bool debug;            /* the host may read this memory: traces and counts tell it nothing new */
 };
 
 /* ---- pages [inside] -----------------------------------------------------------------------------
@@ -132,6 +135,11 @@ struct port_address {
     uint8_t bytes[16];
 };
 long port_resolve(const char *name, struct port_address *out, uint32_t count);
+/* Waits for the host's next request. 0: it is in *request, its fields unjudged; or -errno. */
+int port_control(struct sh_control_request *request);
+/* Answers request `id`: error 0 and the answer, or an errno and a sentence. At most
+ * SH_CONTROL_ANSWER_MAX bytes. */
+void port_answer(uint32_t id, int error, const char *text, uint32_t size);
 
 /* Text for whoever runs this: traces, the last words before a stop. Nothing secret. */
 void port_log(const char *text, uint32_t size);
@@ -182,7 +190,7 @@ struct port_start {
     size_t launch_size;
     const char *const *args; /* NULL-terminated; used only without launch config (port test) */
     const char *const *env;
-    bool trace;
+    bool trace; /* the host wants it; the policy decides */
 };
 
 /* The first thread: the port makes gs point to it before los_start, whose caller's stack is only
@@ -205,5 +213,8 @@ uint64_t los_fixup(uint64_t rip);
 /* A signal arrived from the host, at any moment, also inside the LibOS (no locks are taken).
  * Ignored unless on the list of those a host may send. */
 void los_host_signal(int sig);
+
+/* The host has a request (port_control); at any moment, no locks are taken. */
+void los_host_control(void);
 
 #endif

@@ -45,14 +45,7 @@ static int64_t call_exit(struct loader_thread *t, struct sh_slot *s)
 
 static int64_t call_log(struct loader_thread *t, struct sh_slot *s)
 {
-    uint64_t n = cap_a(s->size_a);
-    if (loader.options.channel < 0 || loader.options.trace || loader.options.stats)
-        return or_errno(write(loader_handle_fd(2), s->a, n));
-    if (n >= sizeof(loader.last_words))
-        n = sizeof(loader.last_words) - 1;
-    memcpy(loader.last_words, s->a, n);
-    loader.last_words[n] = 0;
-    return (int64_t)n;
+    return loader_log(s->a, cap_a(s->size_a));
 }
 
 static int64_t call_read(struct loader_thread *t, struct sh_slot *s)
@@ -166,7 +159,7 @@ static int64_t call_yield(struct loader_thread *t, struct sh_slot *s)
 
 static int64_t call_thread(struct loader_thread *t, struct sh_slot *s)
 {
-    return loader_thread_spawn(s->args[0]);
+    return loader_thread_spawn(s->args[0], s->args[1] == 1);
 }
 
 static int64_t call_kick(struct loader_thread *t, struct sh_slot *s)
@@ -382,6 +375,8 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_RESOLVE] = call_resolve,
         [SH_CALL_QE_TARGET] = call_quoting,
         [SH_CALL_QUOTE] = call_quoting,
+        [SH_CALL_CONTROL] = call_control,
+        [SH_CALL_ANSWER] = call_answer,
     };
     struct sh_slot *s = t->slot;
     bool known = s->call < SH_CALL_COUNT && table[s->call];

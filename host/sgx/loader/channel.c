@@ -26,7 +26,9 @@ static struct {
     int status;
     const char *error;
     int event; /* wakes the pump */
-} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_cond_t flushed;
+    _Atomic bool traces; /* the supervisor wants the trace */
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .flushed = PTHREAD_COND_INITIALIZER};
 
 /* The pump's own. */
 static struct {
@@ -60,6 +62,30 @@ static void put(uint8_t type, uint8_t stream, const void *data, size_t size)
     pthread_mutex_lock(&shared.lock);
     sh_frame_put(&shared.out, type, stream, 0, data, size);
     pthread_mutex_unlock(&shared.lock);
+}
+
+void channel_send(uint8_t type, const void *data, size_t size)
+{
+    put(type, 0, data, size);
+    poke();
+}
+
+void channel_traces(bool on)
+{
+    shared.traces = on;
+}
+
+bool channel_trace(const void *text, size_t size)
+{
+    if (!shared.traces)
+        return false;
+    pthread_mutex_lock(&shared.lock);
+    while (shared.out.size > SH_CREDIT_WINDOW && !shared.ending)
+        pthread_cond_wait(&shared.flushed, &shared.lock);
+    sh_frame_put(&shared.out, SH_FRAME_TRACED, 0, 0, text, size);
+    pthread_mutex_unlock(&shared.lock);
+    poke();
+    return true;
 }
 
 void channel_started(void)
@@ -135,6 +161,20 @@ static void take_signal(uint32_t sig)
     loader_signal((int)sig);
 }
 
+static void take_trace(const struct sh_frame_view *f)
+{
+    if (f->size != 8)
+        return;
+    if (!sh_frame_u32(f, 4) && loader.options.trace) { /* --trace goes on */
+        uint8_t done[8] = {0};
+        memcpy(done, f->data, 4);
+        shared.traces = false;
+        channel_send(SH_FRAME_ANSWER, done, sizeof(done));
+        return;
+    }
+    control_ask(SH_CONTROL_TRACE, sh_frame_u32(f, 0), f->data + 4, 4, SH_FRAME_ANSWER);
+}
+
 static void take_frame(const struct sh_frame_view *f)
 {
     static const char refused[] = "an enclave cannot run further programs yet";
@@ -171,6 +211,16 @@ static void take_frame(const struct sh_frame_view *f)
         pthread_mutex_lock(&shared.lock);
         sh_frame_put_text(&shared.out, SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC, refused);
         pthread_mutex_unlock(&shared.lock);
+        break;
+    case SH_FRAME_STATS:
+        control_ask(SH_CONTROL_STATS, sh_frame_u32(f, 0), NULL, 0, SH_FRAME_ANSWER);
+        break;
+    case SH_FRAME_TRACE:
+        take_trace(f);
+        break;
+    case SH_FRAME_ATTEST:
+        control_ask(SH_CONTROL_ATTEST, sh_frame_u32(f, 0), f->data + 4, f->size < 4 ? 0 : f->size - 4,
+                    SH_FRAME_EVIDENCE);
         break;
     case SH_FRAME_BYE:
         _exit(0);
@@ -282,6 +332,7 @@ static bool flush(void)
         sh_fifo_drop(&shared.out, (size_t)n);
     }
     bool empty = !shared.out.size;
+    pthread_cond_broadcast(&shared.flushed);
     pthread_mutex_unlock(&shared.lock);
     return empty;
 }
@@ -301,7 +352,7 @@ static void *pump_main(void *arg)
             {.fd = pump.credit[1] && !full ? pump.output[1] : -1, .events = POLLIN},
             {.fd = pump.waiting.size ? pump.input : -1, .events = POLLOUT},
         };
-        if (poll(p, 5, -1) < 0)
+        if (poll(p, 5, control_poll()) < 0)
             continue;
         if (p[1].revents)
             (void)!read(shared.event, &drained, sizeof(drained));

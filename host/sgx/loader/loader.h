@@ -11,6 +11,8 @@
 #include "host/base/error.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
+#include <shelter/channel.h>
+#include <shelter/control.h>
 
 struct loader_options {
     const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
@@ -18,6 +20,7 @@ struct loader_options {
     const struct sgx_driver *driver;
     bool attack; /* test: single steps, and an entry after each one in the enclave's entry code */
     bool strict, debug, trace, stats, verbose;
+    const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t memory_size, epc_pages;
     int channel; /* -1: the enclave's streams are ours */
     bool tty;
@@ -33,6 +36,7 @@ struct loader_thread {
     int tid;
     _Atomic bool running; /* inside, or being served */
     _Atomic bool kicked;  /* a signal made it enter where it would have resumed */
+    bool service;         /* of the enclave OS: it takes no signals */
     struct loader_thread *next;
 };
 
@@ -64,7 +68,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err);
 /* thread.c */
 struct loader_thread *loader_thread_new(uint64_t tcs);
 struct loader_thread *loader_thread_find(uint64_t tcs);
-int loader_thread_spawn(uint64_t tcs);
+int loader_thread_spawn(uint64_t tcs, bool service);
 void loader_thread_run(struct loader_thread *t); /* returns when the enclave's thread ended */
 void loader_thread_wake(struct loader_thread *t);
 void loader_thread_kick(struct loader_thread *t);
@@ -72,6 +76,8 @@ void loader_threads_flush(const struct loader_thread *but); /* an AEX for each t
 int loader_kicks_init(void);
 /* A signal for the workload: the LibOS takes only those on its list. */
 void loader_signal(int sig);
+/* A request waits: a thread of the program enters and sees it. */
+void loader_control_here(void);
 
 /* call.c */
 void loader_call(struct loader_thread *t);
@@ -85,6 +91,18 @@ void loader_call(struct loader_thread *t);
 int loader_stats_json(char *out, size_t size, const char *inside);
 /* At the end, where --stats or --verbose asked for it: a line on stderr. */
 void loader_stats_print(void);
+/* control.c: requests of the host. control_ask answers by a frame of `type`, now or later; while
+ * one is under way control_poll wants to be called again within that many ms (-1: no need). */
+void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
+int control_poll(void);
+int64_t call_control(struct loader_thread *t, struct sh_slot *s);
+int64_t call_answer(struct loader_thread *t, struct sh_slot *s);
+
+/* log.c: lines of the enclave OS: a trace, or words before the program runs. */
+int64_t loader_log(const void *text, size_t size);
+int loader_open_files(struct sh_error *err);
+/* Where --stats goes: its FILE, else stderr. */
+int loader_stats_fd(void);
 
 /* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
@@ -100,6 +118,10 @@ void loader_has_started(void);
 /* channel.c: plays the guest's side of <shelter/channel.h>. */
 int channel_init(struct sh_error *err);
 void channel_started(void);
+void channel_send(uint8_t type, const void *data, size_t size);
+void channel_traces(bool on);
+/* Sends lines of a trace to whoever asked; waits while that one is slow. False: nobody did. */
+bool channel_trace(const void *text, size_t size);
 _Noreturn void channel_exit(int status, const char *error);
 
 #endif

@@ -49,18 +49,19 @@ static _Noreturn void usage(void)
 {
     fprintf(
         stderr,
-        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace] [--stats]"
-        " [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
+        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace[=FILE]]"
+        " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
         " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 
-enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CHANNEL, OPT_FLAG };
+enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CHANNEL,
+       OPT_TRACE, OPT_STATS };
 
 static void parse(int argc, char **argv)
 {
     struct loader_options *o = &loader.options;
-    static int attack, strict, debug, trace, stats, verbose, tty;
+    static int attack, strict, debug, verbose, tty;
     static const struct option options[] = {
         {"tee", required_argument, NULL, OPT_TEE},
         {"memory", required_argument, NULL, OPT_MEMORY},
@@ -72,8 +73,8 @@ static void parse(int argc, char **argv)
         {"attack", no_argument, &attack, 1},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
-        {"trace", no_argument, &trace, 1},
-        {"stats", no_argument, &stats, 1},
+        {"trace", optional_argument, NULL, OPT_TRACE},
+        {"stats", optional_argument, NULL, OPT_STATS},
         {"verbose", no_argument, &verbose, 1},
         {"tty", no_argument, &tty, 1},
         {NULL, 0, NULL, 0},
@@ -102,6 +103,14 @@ static void parse(int argc, char **argv)
         case OPT_CHANNEL:
             o->channel = atoi(optarg);
             break;
+        case OPT_TRACE:
+            o->trace = true;
+            o->trace_file = optarg;
+            break;
+        case OPT_STATS:
+            o->stats = true;
+            o->stats_file = optarg;
+            break;
         case 0:
             break;
         default:
@@ -111,8 +120,6 @@ static void parse(int argc, char **argv)
     o->attack = attack;
     o->strict = strict;
     o->debug = debug;
-    o->trace = trace;
-    o->stats = stats;
     o->verbose = verbose;
     o->tty = tty;
     if (argc - optind != 3 || !o->driver || !o->key)
@@ -147,6 +154,8 @@ int main(int argc, char **argv)
         loader_handle_set(i, i);
     if (!r && loader.options.channel >= 0)
         r = channel_init(&err);
+    if (!r)
+        r = loader_open_files(&err);
     if (!r)
         r = loader_build(first, &err);
     if (!r)

@@ -74,6 +74,8 @@ static void put_calls(struct text *t)
         [SH_CALL_OPTION_GET] = "option_get",
         [SH_CALL_OPTION_SET] = "option_set",
         [SH_CALL_CLOSE] = "close",
+        [SH_CALL_CONTROL] = "control",
+        [SH_CALL_ANSWER] = "answer",
     };
     const char *comma = "";
     put(t, ", \"by_call_out\": {");
@@ -141,5 +143,5 @@ void loader_stats_print(void)
         dprintf(2, "attacked %llu times\n", (unsigned long long)loader.attacks);
     if ((loader.options.verbose || loader.options.stats) &&
         loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
-        dprintf(2, "%s\n", text);
+        dprintf(loader_stats_fd(), "%s\n", text);
 }

@@ -148,7 +148,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-int loader_thread_spawn(uint64_t tcs)
+int loader_thread_spawn(uint64_t tcs, bool service)
 {
     pthread_attr_t attr;
     pthread_t id;
@@ -163,9 +163,10 @@ int loader_thread_spawn(uint64_t tcs)
             return -EAGAIN;
         usleep(50);
     }
+    t->service = service;
     t->running = true;
     t->token = t->polling = 0;
-    t->slot->signals = 0;
+    t->slot->signals = t->slot->control = 0;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
@@ -226,16 +227,35 @@ int loader_kicks_init(void)
     return r ? r : loader.options.driver->sigaction(KICK, &act, NULL);
 }
 
+/* One that may be anywhere: in the enclave, waiting in a call, on its way. */
+static void make_look(struct loader_thread *t)
+{
+    loader_thread_wake(t);
+    loader_thread_kick(t);
+}
+
+static struct loader_thread *of_program(void)
+{
+    struct loader_thread *t = loader.threads;
+    while (t && (!t->running || t->service))
+        t = t->next;
+    return t;
+}
+
 void loader_signal(int sig)
 {
-    if (sig < 1 || sig > 64)
+    struct loader_thread *t = of_program();
+    if (sig < 1 || sig > 64 || !t)
         return;
-    for (struct loader_thread *t = loader.threads; t; t = t->next) {
-        if (!t->running)
-            continue;
-        __atomic_fetch_or(&t->slot->signals, 1ull << (sig - 1), __ATOMIC_SEQ_CST);
-        loader_thread_wake(t);
-        loader_thread_kick(t);
+    __atomic_fetch_or(&t->slot->signals, 1ull << (sig - 1), __ATOMIC_SEQ_CST);
+    make_look(t);
+}
+
+void loader_control_here(void)
+{
+    struct loader_thread *t = of_program();
+    if (!t)
         return;
-    }
+    __atomic_store_n(&t->slot->control, 1, __ATOMIC_SEQ_CST);
+    make_look(t);
 }

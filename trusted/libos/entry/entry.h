@@ -18,6 +18,13 @@ _Noreturn void los_kicked(struct thread *t);
 void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);
 void trace_enter(struct thread *t, int64_t nr, const uint64_t a[6]);
 
+/* entry/control.c: requests of the host, by the policy. */
+void control_init(const struct port_start *start, uint64_t policy);
+bool control_allows(uint64_t bit); /* SH_POLICY_*; a debug enclave has no secrets from its host */
+void control_collect(void);        /* with the lock: starts the service when the host wants it */
+/* Judges a request: its answer's size, or -errno with a sentence in `out`. */
+long control_judge(const struct sh_control_request *request, char *out, size_t size);
+
 /* entry/dispatch.c */
 struct call_entry {
     const char *name;

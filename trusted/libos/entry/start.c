@@ -293,6 +293,7 @@ static int start_inside(const struct port_start *start, struct thread *t)
         log_line("shelter: the image's manifest is malformed; build the image again");
         return EXIT_OWN;
     }
+    control_init(start, m.policy);
     init_process(start, &m);
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
@@ -355,7 +356,6 @@ int los_start(const struct port_start *start)
 {
     struct thread *t = &first;
     port_info = start->info;
-    tracing = start->trace;
     if (check_info(&port_info)) {
         log_line("shelter: the port described a machine that cannot be");
         return EXIT_OWN;

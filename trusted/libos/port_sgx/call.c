@@ -2,9 +2,14 @@
 // One call out: arguments into the slot, EEXIT, EENTER, the answer back, each field copied once.
 #include "trusted/libos/port_sgx/sgx.h"
 
-/* Signals that the host sent meanwhile; los_host_signal lets only some in. */
+/* What the host sent meanwhile: that it has a request, and signals; los_host_signal lets only some
+ * in. */
 static void collect_signals(struct port_thread *p)
 {
+    if (*(volatile uint64_t *)&p->slot->control) {
+        *(volatile uint64_t *)&p->slot->control = 0;
+        los_host_control();
+    }
     if (!*(volatile uint64_t *)&p->slot->signals)
         return;
     uint64_t set = __atomic_exchange_n(&p->slot->signals, 0, __ATOMIC_SEQ_CST);

@@ -136,6 +136,22 @@ long port_resolve(const char *name, struct port_address *out, uint32_t count)
     return r <= count && c.in_size_a == (uint64_t)r * sizeof(*out) ? r : -EIO;
 }
 
+int port_control(struct sh_control_request *request)
+{
+    struct sgx_call c = {
+        .nr = SH_CALL_CONTROL, .in_a = request, .in_size_a = sizeof(*request)};
+    int64_t r = sgx_call(&c);
+    if (r < 0)
+        return (int)r;
+    return c.in_size_a == sizeof(*request) ? 0 : -EIO;
+}
+
+void port_answer(uint32_t id, int error, const char *text, uint32_t size)
+{
+    SGX_CALL(.nr = SH_CALL_ANSWER, .args = {id, (uint32_t)error}, .a = text,
+             .size_a = MIN(size, SH_CONTROL_ANSWER_MAX));
+}
+
 void port_log(const char *text, uint32_t size)
 {
     SGX_CALL(.nr = SH_CALL_LOG, .a = text, .size_a = size);

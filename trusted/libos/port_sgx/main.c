@@ -134,6 +134,7 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->root_size = s->root_size;
     i->sha_instructions = s->flags & SH_START_SHA;
     i->simulated = s->flags & SH_START_SIMULATED;
+    i->debug = own->attributes.flags & SGX_ATTR_DEBUG;
 }
 
 void sgx_boot_main(struct port_thread *p)

@@ -67,7 +67,7 @@ int port_thread_start(struct thread *t)
     p->token = p->sleeping = 0;
     p->slot = NULL;
     __atomic_store_n(&p->state, STATE_NEW, __ATOMIC_SEQ_CST);
-    int64_t r = SGX_CALL(.nr = SH_CALL_THREAD, .args = {p->tcs});
+    int64_t r = SGX_CALL(.nr = SH_CALL_THREAD, .args = {p->tcs, t->service != NULL});
     if (!r)
         return 0;
     /* If the host entered it all the same, it is running: then the answer was a lie. */

@@ -93,6 +93,8 @@ static void exception(struct thread *t, struct sgx_gprsgx *g, uint32_t vector)
 /* The host entered without an exception: somebody wants this thread to look at its signals. */
 static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx *g)
 {
+    if (__atomic_exchange_n(&p->slot->control, 0, __ATOMIC_SEQ_CST))
+        los_host_control();
     uint64_t set = __atomic_exchange_n(&p->slot->signals, 0, __ATOMIC_SEQ_CST);
     for (int sig = 1; sig <= SIG_COUNT; sig++) {
         if (set >> (sig - 1) & 1)

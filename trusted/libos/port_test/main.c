@@ -55,6 +55,7 @@ static int open_file(const char *path)
 
 static void parse(char **argv)
 {
+    start.info.debug = true; /* an ordinary process: who runs it may see all of it */
     unsigned env_count = 0;
     char **a = argv + 1;
     for (; *a && a[0][0] == '-'; a++) {

@@ -299,6 +299,18 @@ void port_close(int32_t handle)
     unit_host.calls++;
 }
 
+int port_control(struct sh_control_request *request)
+{
+    unit_host.calls++;
+    return -ENOSYS;
+}
+void port_answer(uint32_t id, int error, const char *text, uint32_t size)
+{
+    unit_host.calls++;
+    unit_host.output_size = (uint32_t)snprintf(unit_host.output, sizeof(unit_host.output), "%u %d %.*s",
+                                               id, error, (int)size, text);
+}
+
 void port_log(const char *text, uint32_t size)
 {
     if (getenv("LIBOS_LOG"))

@@ -2,6 +2,7 @@
 // Sending signals and keeping those that wait.
 #include <asm/signal.h>
 
+#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/signal/signal.h"
 
 #define QUEUE_MAX 1024u
@@ -149,6 +150,7 @@ void los_host_signal(int sig)
 
 void sig_collect(void)
 {
+    control_collect();
     if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
         return;
     uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST);

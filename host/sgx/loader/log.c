@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where words of the enclave OS, its trace and the counts go.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/util.h"
+#include "host/sgx/loader/loader.h"
+
+static int trace_fd = -1, stats_fd = -1;
+
+static int open_file(const char *path, int *fd, struct sh_error *err)
+{
+    if (!path)
+        return 0;
+    *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return *fd < 0 ? sh_fail_errno(err, -errno, "cannot write %s", path) : 0;
+}
+
+int loader_open_files(struct sh_error *err)
+{
+    int r = open_file(loader.options.trace_file, &trace_fd, err);
+    return r ? r : open_file(loader.options.stats_file, &stats_fd, err);
+}
+
+int loader_stats_fd(void)
+{
+    return stats_fd < 0 ? 2 : stats_fd;
+}
+
+int64_t loader_log(const void *text, size_t size)
+{
+    static const char own[] = "shelter: ";
+    bool words = size >= sizeof(own) - 1 && !memcmp(text, own, sizeof(own) - 1);
+    if (words && loader.options.channel >= 0) {
+        size_t n = size < sizeof(loader.last_words) ? size : sizeof(loader.last_words) - 1;
+        memcpy(loader.last_words, text, n);
+        loader.last_words[n] = 0;
+        return (int64_t)size;
+    }
+    bool sent = channel_trace(text, size);
+    if (trace_fd >= 0 && !words)
+        return sh_write_all(trace_fd, text, size);
+    if (words || loader.options.trace || (loader.options.channel < 0 && !sent))
+        return sh_write_all(loader_handle_fd(2), text, size);
+    return (int64_t)size;
+}

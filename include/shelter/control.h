@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host may ask of a running enclave, and what it gets: one request at a time, each judged
+// inside by the image's policy. In <shelter/enclave.h>, SH_CALL_CONTROL fetches a request and
+// SH_CALL_ANSWER gives the answer.
+#ifndef SHELTER_CONTROL_H
+#define SHELTER_CONTROL_H
+
+#include <stdint.h>
+
+enum sh_control_kind {
+    SH_CONTROL_STATS = 1,  /* no data; answer: a JSON object. Needs SH_POLICY_STATS */
+    SH_CONTROL_TRACE = 2,  /* u32: 1 on, 0 off; answer: empty. Needs SH_POLICY_TRACE */
+    SH_CONTROL_ATTEST = 3, /* a nonce of 1 to 64 bytes; answer: evidence as JSON. Always allowed */
+};
+
+#define SH_CONTROL_DATA_MAX 64u
+#define SH_CONTROL_ANSWER_MAX 65472u /* bytes; with its numbers it fits a frame of the channel */
+
+struct sh_control_request {
+    uint32_t kind; /* enum sh_control_kind */
+    uint32_t id;   /* the host's, not 0; the answer names it */
+    uint32_t size; /* bytes of data */
+    uint32_t zero;
+    uint8_t data[SH_CONTROL_DATA_MAX];
+};
+
+#endif

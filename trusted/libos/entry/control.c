@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests of the host: counts, traces, evidence. The policy is judged here; whoever asks is nobody.
+//
+// A thread of the LibOS serves them, started at the first one. It has one request and one answer at
+// a time, of fixed sizes: what a host repeats costs time only. It is no thread of the program: not
+// listed, not counted, and ended with it.
+#include <shelter/manifest.h>
+
+#include "trusted/libos/entry/entry.h"
+#include "trusted/libos/proc/proc.h"
+
+static uint64_t allowed; /* SH_POLICY_* */
+static bool serving;
+static uint32_t requested; /* set at any moment, without the lock */
+static char *answer; /* SH_CONTROL_ANSWER_MAX bytes, once it is served */
+
+bool control_allows(uint64_t bit)
+{
+    return allowed & bit;
+}
+
+void control_init(const struct port_start *start, uint64_t policy)
+{
+    allowed = policy;
+    if (start->info.debug)
+        allowed |= SH_POLICY_TRACE | SH_POLICY_STATS;
+    tracing = start->trace && control_allows(SH_POLICY_TRACE);
+}
+
+static long refuse(char *out, size_t size, int error, const char *why)
+{
+    fmt(out, size, "%s", why);
+    return error;
+}
+
+static long judge_stats(const struct sh_control_request *r, char *out, size_t size)
+{
+    if (!control_allows(SH_POLICY_STATS))
+        return refuse(out, size, -EPERM,
+                      "the image does not allow stats; build it with --allow stats");
+    if (r->size)
+        return refuse(out, size, -EINVAL, "a request for counts has no data");
+    int n = los_stats_json(out, size);
+    return n < 0 ? refuse(out, size, n, "the counts do not fit") : n;
+}
+
+static long judge_trace(const struct sh_control_request *r, char *out, size_t size)
+{
+    uint32_t on;
+    if (!control_allows(SH_POLICY_TRACE))
+        return refuse(out, size, -EPERM,
+                      "the image does not allow traces; build it with --allow trace");
+    memcpy(&on, r->data, sizeof(on));
+    if (r->size != sizeof(on) || on > 1)
+        return refuse(out, size, -EINVAL, "a request for a trace says 0 or 1");
+    tracing = on;
+    return 0;
+}
+
+/* With the lock held, which a long answer may give up. */
+static long (*const judges[])(const struct sh_control_request *r, char *out, size_t size) = {
+    [SH_CONTROL_STATS] = judge_stats,
+    [SH_CONTROL_TRACE] = judge_trace,
+};
+
+long control_judge(const struct sh_control_request *r, char *out, size_t size)
+{
+    if (r->kind >= ARRAY_COUNT(judges) || !judges[r->kind] || r->size > sizeof(r->data))
+        return refuse(out, size, -ENOSYS, "this image's enclave does not know this request");
+    return judges[r->kind](r, out, size);
+}
+
+static void serve(struct thread *t)
+{
+    for (;;) {
+        struct sh_control_request r;
+        los_unlock();
+        int error = port_control(&r);
+        los_lock();
+        stats.calls_out++;
+        if (error) /* a host that has nothing to ask after all; it decides how often we look */
+            continue;
+        long n = control_judge(&r, answer, SH_CONTROL_ANSWER_MAX);
+        uint32_t size = n < 0 ? (uint32_t)strlen(answer) : (uint32_t)n;
+        stats.calls_out++;
+        los_unlock();
+        port_answer(r.id, n < 0 ? (int)-n : 0, answer, size);
+        los_lock();
+    }
+}
+
+void los_host_control(void)
+{
+    __atomic_store_n(&requested, 1, __ATOMIC_SEQ_CST);
+}
+
+void control_collect(void)
+{
+    if (!__atomic_load_n(&requested, __ATOMIC_RELAXED))
+        return;
+    __atomic_store_n(&requested, 0, __ATOMIC_SEQ_CST);
+    if (serving)
+        return;
+    /* Without memory for it nothing happens; the host asks again. */
+    if (!answer)
+        answer = pages_alloc((SH_CONTROL_ANSWER_MAX + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    serving = answer && thread_service(serve) != NULL;
+}
