@@ -41,8 +41,8 @@ enum sh_call {
     SH_CALL_READ,          /* handle, size; A: out */
     SH_CALL_WRITE,         /* handle; A: bytes */
     SH_CALL_TTY,           /* handle, enum port_tty, flags, size; A: in or out */
-    SH_CALL_CLOCK,         /* enum port_clock; result: ns */
-    SH_CALL_WAIT,          /* deadline; A: struct sh_wait_item[], out: ready */
+    SH_CALL_CLOCK,         /* enum port_clock; result: ns; the slot's clocks */
+    SH_CALL_WAIT,          /* deadline; A: struct sh_wait_item[], out: ready; the slot's clocks */
     SH_CALL_WAKE,          /* TCS */
     SH_CALL_YIELD,         /* - */
     SH_CALL_THREAD,        /* TCS, 1: not the program's own; start a thread there */
@@ -96,13 +96,15 @@ struct sh_slot {
     uint64_t size_a, size_b; /* bytes in the buffers */
     uint64_t signals;        /* host to enclave: bit n-1: signal n was sent */
     uint64_t control;        /* host to enclave: a request waits for SH_CALL_CONTROL */
-    uint64_t reserved[4];
+    uint64_t tsc, monotonic, realtime; /* clocks in ns at one value of the counter; at the first entry
+                                          too */
+    uint64_t reserved;
     uint8_t a[SH_SLOT_A_SIZE];
     uint8_t b[SH_SLOT_B_SIZE];
 };
 
 /* In buffer A at the first entry. Addresses are the host's. */
-#define SH_START_VERSION 1u
+#define SH_START_VERSION 2u
 #define SH_START_TRACE 1u
 #define SH_START_STATS 2u
 #define SH_START_SHA 4u       /* the processor has SHA-NI */
@@ -115,7 +117,8 @@ struct sh_start {
     uint64_t memory_size;
     uint64_t hwcap;
     uint64_t cpu_count;
-    uint64_t flags; /* SH_START_* */
+    uint64_t flags;  /* SH_START_* */
+    uint64_t tsc_hz; /* of RDTSC; 0: not known, or the counter is no clock here */
 };
 
 #endif

@@ -22,6 +22,7 @@
 #include "trusted/libos/port_unit/unit.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/tsc.h"
 
 int stdio_init(bool input, bool output); /* fs/file.h, which has the kernel's fcntl.h */
 
@@ -803,6 +804,67 @@ static void test_clock_goes_forward(void **state)
     memset(unit_host.clock, 0, sizeof(unit_host.clock));
 }
 
+#define HZ 2000000000ull /* two counts a nanosecond */
+
+static uint64_t tsc_at(uint64_t now)
+{
+    uint64_t monotonic = 0, realtime;
+    assert_true(tsc_read(now, &monotonic, &realtime));
+    return monotonic;
+}
+
+static void test_tsc(void **state)
+{
+    uint64_t m, r, t = 1000;
+    struct tsc_claim first = {t, 5000000, 7000000};
+    tsc_init(0, &first); /* no counter: always asked */
+    assert_false(tsc_read(t, &m, &r));
+    tsc_init(99, &first);
+    assert_false(tsc_read(t, &m, &r));
+    tsc_init(HZ, &first);
+    assert_true(tsc_read(t + 2000, &m, &r));
+    assert_in_range(m, 5000999, 5001000);
+    assert_in_range(r, 7000999, 7001000);
+    assert_int_equal(tsc_at(t - 500), 5000000); /* another processor's counter lags */
+    assert_false(tsc_read(t + HZ, &m, &r));     /* too long ago */
+    assert_in_range(tsc_host_time(5001000), 5000990, 5001010);
+    /* A counter that is 0.1 % slower than was said: the next interval knows. */
+    uint64_t step = HZ / 16;
+    struct tsc_claim second = {t + step, 5000000 + step / 2 * 1001 / 1000, 8000000};
+    tsc_take(&second, t, t + 2 * step);
+    assert_int_equal(tsc_at(t + step), second.monotonic);
+    assert_in_range(tsc_at(t + 2 * step), second.monotonic + step / 2000 * 1001 - 5,
+                    second.monotonic + step / 2000 * 1001 + 5);
+}
+
+/* Whatever the host says, it goes forward, and slower or faster by little unless set forward. */
+static void test_tsc_lies(void **state)
+{
+    uint64_t t = 1000, step = HZ / 16, m, r;
+    struct tsc_claim c = {t, 5000000, 7000000};
+    tsc_init(HZ, &c);
+    c = (struct tsc_claim){t + step, 1, 1}; /* back */
+    tsc_take(&c, t, t + step);
+    assert_in_range(tsc_at(t + step), 5000000 + step / 2 - 5, 5000000 + step / 2);
+    assert_in_range(tsc_at(t + 2 * step), 5000000 + step - step / 1000, 5000000 + step);
+    assert_in_range(tsc_host_time(5000000 + step / 2 + 100), 100, 102); /* on its clock */
+    c = (struct tsc_claim){UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    tsc_take(&c, t + 3 * step, t + 3 * step);
+    assert_int_equal(tsc_at(t + 3 * step), 1ull << 62);
+    c = (struct tsc_claim){0, 0, 0};
+    tsc_take(&c, 2, 1);
+    if (tsc_read(t + 4 * step, &m, &r))
+        assert_true(m >= 1ull << 62);
+    /* Twice as fast: the rate stays. */
+    c = (struct tsc_claim){t, 5000000, 7000000};
+    tsc_init(HZ, &c);
+    c = (struct tsc_claim){t + step, 5000000 + step, 7000000};
+    tsc_take(&c, t, t + step);
+    assert_int_equal(tsc_at(t + step), 5000000 + step);
+    assert_in_range(tsc_at(t + 2 * step), 5000000 + step + step / 2 - 5,
+                    5000000 + step + step / 2 + 5);
+}
+
 static void test_lies(void **state)
 {
     static const long lies[] = {0,        1,         3,     100,   65536,     65537, 1l << 31,
@@ -1145,6 +1207,8 @@ int main(void)
         cmocka_unit_test(test_signal_queue),
         cmocka_unit_test(test_signal_frame),
         cmocka_unit_test(test_clock_goes_forward),
+        cmocka_unit_test(test_tsc),
+        cmocka_unit_test(test_tsc_lies),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_wrong_blocks),
         cmocka_unit_test(test_elf),

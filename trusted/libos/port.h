@@ -150,8 +150,8 @@ _Noreturn void port_exit(int status);
 /* ---- time -------------------------------------------------------------------------------------
  */
 enum port_clock { PORT_CLOCK_REALTIME, PORT_CLOCK_MONOTONIC, PORT_CLOCK_CPU, PORT_CLOCK_THREAD };
-/* Nanoseconds. [outside] on hardware without a trusted clock: time/clock.c keeps it from going
- * back. */
+/* Nanoseconds. [outside] without a trusted clock, whether it asks or counts by what it was told
+ * (time/tsc.h): time/clock.c keeps it from going back. */
 uint64_t port_clock(enum port_clock which);
 
 /* ---- entropy [inside] ---------------------------------------------------------------------------

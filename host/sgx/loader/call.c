@@ -88,6 +88,7 @@ static int64_t call_clock(struct loader_thread *t, struct sh_slot *s)
     struct timespec ts;
     if (s->args[0] > 3 || clock_gettime(ids[s->args[0]], &ts))
         return -EINVAL;
+    loader_clock_tell(s);
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
@@ -138,8 +139,10 @@ static int64_t call_wait(struct loader_thread *t, struct sh_slot *s)
     uint64_t count = cap_a(s->size_a) / sizeof(struct sh_wait_item);
     if (count > PORT_WAIT_MAX)
         return -EINVAL;
-    return count ? wait_handles(t, (struct sh_wait_item *)s->a, (unsigned)count, s->args[0])
-                 : wait_token(t, s->args[0]);
+    int64_t r = count ? wait_handles(t, (struct sh_wait_item *)s->a, (unsigned)count, s->args[0])
+                      : wait_token(t, s->args[0]);
+    loader_clock_tell(s);
+    return r;
 }
 
 static int64_t call_wake(struct loader_thread *t, struct sh_slot *s)

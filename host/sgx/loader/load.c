@@ -114,6 +114,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     const struct loader_options *o = &loader.options;
     struct bytes enclave, root, manifest, launch = {0};
     uint8_t identity[SGX_IDENTITY_SIZE];
+    loader_clock_tell(first->slot);
     int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
     if (!r)
         r = map_file(o->root, "root image", 0, &root, err);
@@ -128,6 +129,8 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     sh_sha384(identity, manifest.data, manifest.size);
     first->tcs = loader.image.tcs;
     r = build(identity, &launch, err);
+    uint64_t hz = loader_clock_hz(first->slot);
+    loader_clock_tell(first->slot);
     struct sh_start *s = (struct sh_start *)first->slot->a;
     *s = (struct sh_start){
         .version = SH_START_VERSION,
@@ -140,6 +143,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .memory_size = o->memory_size,
         .hwcap = getauxval(AT_HWCAP),
         .cpu_count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .tsc_hz = hz,
         .flags = (o->trace ? SH_START_TRACE : 0) | (o->stats ? SH_START_STATS : 0) |
                  (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
     };

@@ -82,6 +82,11 @@ void loader_control_here(void);
 /* call.c */
 void loader_call(struct loader_thread *t);
 
+/* clock.c: fills the slot's clocks. */
+void loader_clock_tell(struct sh_slot *s);
+/* The counter's frequency, measured since `first` was told; 0: it is no clock here. */
+uint64_t loader_clock_hz(const struct sh_slot *first);
+
 /* stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
  * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then the
  * host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those that

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port `sgx`: streams, sockets, time and words for the user, each a call out.
+// Port `sgx`: streams, sockets and words for the user, each a call out.
 #include "trusted/libos/port_sgx/sgx.h"
 
 /* A count that the host gives for bytes it also delivered: both must agree. */
@@ -155,10 +155,4 @@ void port_answer(uint32_t id, int error, const char *text, uint32_t size)
 void port_log(const char *text, uint32_t size)
 {
     SGX_CALL(.nr = SH_CALL_LOG, .a = text, .size_a = size);
-}
-
-uint64_t port_clock(enum port_clock which)
-{
-    int64_t r = SGX_CALL(.nr = SH_CALL_CLOCK, .args = {which});
-    return r < 0 ? 0 : (uint64_t)r;
 }

@@ -160,6 +160,7 @@ void sgx_boot_main(struct port_thread *p)
     if (!sgx_outside(s.root, s.root_size))
         refuse("the root image is not mapped");
     root_at = s.root;
+    sgx_clock_init(p->slot, s.tsc_hz);
     fill_info(&s, &own);
     take_manifest(&s, &policy);
     take_launch(&s, &own);

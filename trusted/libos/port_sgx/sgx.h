@@ -74,6 +74,11 @@ int64_t sgx_call(struct sgx_call *c);
  * for a target that the processor refuses. */
 int sgx_report(const void *target, const uint8_t data[64], struct sgx_report *out);
 
+/* clock.c: the host's clocks in the slot: at the start, and after a call that began at counter value
+ * `before`. */
+void sgx_clock_init(struct sh_slot *slot, uint64_t hz);
+void sgx_clock_take(struct sh_slot *slot, uint64_t before);
+
 /* pages.c: a page of our own becomes a TCS. 0 or -EAGAIN. */
 int sgx_page_to_tcs(uint64_t addr);
 

@@ -2,6 +2,7 @@
 // Port `sgx`: a thread is a TCS with its SSA, made at run time, and a thread of the host that
 // enters it.
 #include "trusted/libos/port_sgx/sgx.h"
+#include "trusted/libos/time/tsc.h"
 
 /* One allocation a thread: TCS | struct port_thread | XSAVE area | stack for exceptions | SSA. */
 #define AT_TCS 0u
@@ -131,6 +132,9 @@ int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_
         deadline = 0; /* only look at the handles */
     }
     uint32_t size = count * (uint32_t)sizeof(list[0]);
+    uint64_t before = tsc_now();
+    if (deadline && deadline != NO_DEADLINE)
+        deadline = tsc_host_time(deadline);
     struct sgx_call c = {.nr = SH_CALL_WAIT,
                          .args = {deadline},
                          .a = list,
@@ -138,6 +142,7 @@ int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_
                          .in_a = list,
                          .in_size_a = size};
     int64_t r = sgx_call(&c);
+    sgx_clock_take(p->slot, before);
     __atomic_store_n(&p->sleeping, 0, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < count; i++)
