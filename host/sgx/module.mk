@@ -58,3 +58,8 @@ $(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
 	$(call say,LD,$@)
 	$(Q)$(CC) -static-pie -fPIE -Wl,--no-warnings -o $@.tmp $^ -lcrypto -lpthread && mv $@.tmp $@
 all: $(B)/sgx-loader
+
+# The attacks on the enclave in full length; `make test` has a part of them.
+.PHONY: soak
+soak: all
+	@SHELTER_SOAK=1 TEST_LIMIT=3600 tests/run tests/e2e/6[67]-*.sh

@@ -101,11 +101,6 @@ status "counters of a debug enclave" 3 "${load[@]}" --debug --stats "${parts[@]}
 same "counters: inside and outside agree" "$(json 'd["syscalls"] == sum(d["by_call"].values()) > 5 and d["calls_out"] + 1 == sum(d["by_call_out"].values()) and d["eaccept"] == d["processor"]["eaccept"] and d["eacceptcopy"] == d["processor"]["eacceptcopy"] and d["peak_bytes"] >= d["committed_bytes"] > 0 and d["aex_complete"]' <"$T/err")" true
 same "hello: at most 20 calls out" "$(json 'sum(d["by_call_out"].values()) <= 20' <"$T/err")" true
 
-# An exit after each instruction, and an entry at once in the entry and exit code (SmashEx).
-launch /bin/musl >"$T/launch"
-status "attacked at each instruction of entry and exit: nothing happens" 3 "${load[@]}" --attack "${parts[@]}"
-same "attacked: its words" "$(cat "$T/out")" hello
-same "attacked: so often" "$(cat "$T/err")" "attacked 1500 times"
 launch /bin/md5 /bin/busybox >"$T/launch"
 
 flip() { # FILE OFFSET: a changed copy

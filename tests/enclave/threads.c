@@ -2,9 +2,11 @@
 // 32 threads hammer a mutex after a condition let them all go; twice, so that TCSs are used again.
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#define COUNT 32
-#define ROUNDS 2000
+#define COUNT_MAX 32
+
+static int count = COUNT_MAX, rounds = 2000; /* or as the arguments say */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -16,10 +18,10 @@ static void *work(void *arg)
     pthread_mutex_lock(&lock);
     ready++;
     pthread_cond_broadcast(&changed);
-    while (ready < COUNT)
+    while (ready < count)
         pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         pthread_mutex_lock(&lock);
         sum++;
         pthread_mutex_unlock(&lock);
@@ -27,16 +29,20 @@ static void *work(void *arg)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    pthread_t t[COUNT];
+    if (argc > 2) {
+        count = atoi(argv[1]);
+        rounds = atoi(argv[2]);
+    }
+    pthread_t t[COUNT_MAX];
     for (int turn = 0; turn < 2; turn++) {
         ready = 0;
-        for (int i = 0; i < COUNT; i++) {
+        for (int i = 0; i < count; i++) {
             if (pthread_create(&t[i], NULL, work, NULL))
                 return 1;
         }
-        for (int i = 0; i < COUNT; i++)
+        for (int i = 0; i < count; i++)
             pthread_join(t[i], NULL);
     }
     printf("%ld\n", sum);

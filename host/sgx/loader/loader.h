@@ -18,7 +18,7 @@ struct loader_options {
     const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
     const char *key, *fuse_key;                     /* may be NULL */
     const struct sgx_driver *driver;
-    bool attack; /* test: single steps, and an entry after each one in the enclave's entry code */
+    unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
     bool strict, debug, trace, stats, verbose;
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t memory_size, epc_pages;
@@ -55,7 +55,6 @@ struct loader {
     struct loader_thread *_Atomic threads;
     char last_words[1024];    /* of the LibOS, before the program ran */
     _Atomic bool started;     /* the program runs */
-    _Atomic uint64_t attacks; /* entries forced so far */
     struct loader_counts counts;
     /* The enclave's counters at its exit, JSON; empty: not asked for, or not allowed. */
     char last_stats[SH_SLOT_A_SIZE + 1];
@@ -78,6 +77,13 @@ int loader_kicks_init(void);
 void loader_signal(int sig);
 /* A request waits: a thread of the program enters and sees it. */
 void loader_control_here(void);
+
+/* attack.c: interrupts and entries where they hurt most */
+int attack_init(unsigned every, struct sh_error *err); /* after the enclave was built */
+void attack_arm(struct loader_thread *t);              /* before the calling thread enters */
+/* At an exit: the next leaf, or 0 if the exit is none of the attack's. */
+int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run);
+void attack_report(bool places);
 
 /* call.c */
 void loader_call(struct loader_thread *t);

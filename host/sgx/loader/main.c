@@ -49,19 +49,19 @@ static _Noreturn void usage(void)
 {
     fprintf(
         stderr,
-        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack] [--debug] [--trace[=FILE]]"
+        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack EVERY] [--debug] [--trace[=FILE]]"
         " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
         " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CHANNEL,
-       OPT_TRACE, OPT_STATS };
+       OPT_TRACE, OPT_STATS, OPT_ATTACK };
 
 static void parse(int argc, char **argv)
 {
     struct loader_options *o = &loader.options;
-    static int attack, strict, debug, verbose, tty;
+    static int strict, debug, verbose, tty;
     static const struct option options[] = {
         {"tee", required_argument, NULL, OPT_TEE},
         {"memory", required_argument, NULL, OPT_MEMORY},
@@ -70,7 +70,7 @@ static void parse(int argc, char **argv)
         {"fuse-key", required_argument, NULL, OPT_FUSE},
         {"launch", required_argument, NULL, OPT_LAUNCH},
         {"channel", required_argument, NULL, OPT_CHANNEL},
-        {"attack", no_argument, &attack, 1},
+        {"attack", required_argument, NULL, OPT_ATTACK},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
         {"trace", optional_argument, NULL, OPT_TRACE},
@@ -111,13 +111,15 @@ static void parse(int argc, char **argv)
             o->stats = true;
             o->stats_file = optarg;
             break;
+        case OPT_ATTACK:
+            o->attack = (unsigned)atoi(optarg);
+            break;
         case 0:
             break;
         default:
             usage();
         }
     }
-    o->attack = attack;
     o->strict = strict;
     o->debug = debug;
     o->verbose = verbose;
@@ -160,6 +162,8 @@ int main(int argc, char **argv)
         r = loader_build(first, &err);
     if (!r)
         r = loader_kicks_init();
+    if (!r && loader.options.attack)
+        r = attack_init(loader.options.attack, &err);
     if (r)
         loader_fail(&err);
     forward_signals();

@@ -140,7 +140,7 @@ void loader_stats_print(void)
 {
     static char text[LOADER_STATS_MAX];
     if (loader.options.attack)
-        dprintf(2, "attacked %llu times\n", (unsigned long long)loader.attacks);
+        attack_report(loader.options.verbose);
     if ((loader.options.verbose || loader.options.stats) &&
         loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
         dprintf(loader_stats_fd(), "%s\n", text);

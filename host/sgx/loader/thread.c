@@ -18,8 +18,6 @@
 
 #define KICK SIGUSR1
 #define FLUSH SIGUSR2
-#define ENTRY_CODE_SIZE 0x1f6 /* up to sgx_enclu */
-#define ATTACKS_MAX 1500
 #define STACK_SIZE (256u << 10)
 #define BUSY_MAX 20000 /* tries, of 50 us each */
 
@@ -89,14 +87,11 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
     return SGX_EENTER;
 }
 
-static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
-                              struct sgx_enclave_run *run)
+static int serve(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run)
 {
-    struct loader_thread *t = current;
-    clear_alignment_check();
     if (run->function != SGX_EEXIT)
         return take_exception(t, run);
-    switch ((enum sh_out)rdi) {
+    switch ((enum sh_out)out) {
     case SH_OUT_CALL:
         loader_call(t);
         return SGX_EENTER;
@@ -111,17 +106,18 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
     }
 }
 
-/* The attack of SmashEx: an exit after every instruction, and an entry at once, where the enclave's
- * state is between two stacks. The entry code stands together, from e_entry on. */
-static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
+static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                              struct sgx_enclave_run *run)
 {
-    struct loader_thread *t = arg;
-    if (rip - loader.image.entry >= ENTRY_CODE_SIZE)
-        return SGX_ERESUME;
-    if (++loader.attacks == ATTACKS_MAX)
-        sgxsim_step(NULL, NULL);
-    t->kicked = true;
-    return SGX_EENTER;
+    struct loader_thread *t = current;
+    clear_alignment_check();
+    int next = loader.options.attack ? attack_exit(t, (uint64_t)rdi, run) : 0;
+    if (next)
+        return next;
+    next = serve(t, (uint64_t)rdi, run);
+    if (next && loader.options.attack)
+        attack_arm(t);
+    return next;
 }
 
 void loader_thread_run(struct loader_thread *t)
@@ -131,7 +127,7 @@ void loader_thread_run(struct loader_thread *t)
     current = t;
     t->tid = (int)syscall(SYS_gettid);
     if (loader.options.attack)
-        sgxsim_step(on_step, t);
+        attack_arm(t);
     int r = sgx_enter(loader.enclave.driver->entry(), &run, SGX_EENTER, (uint64_t)t->slot, 0, 0);
     if (r) {
         struct sh_error err = {0};

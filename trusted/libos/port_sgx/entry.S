@@ -165,6 +165,7 @@ sgx_thread_end:
 
 // uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx). A fault of the leaf (the
 // host gave no page) comes back as UINT64_MAX: sgx_exception knows the place.
+        .section .text.sgx_enclu, "ax", @progbits
         .globl  sgx_enclu, sgx_enclu_site
         .type   sgx_enclu, @function
 sgx_enclu:

@@ -7,9 +7,10 @@ static struct list timers = {&timers, &timers};
 static struct thread *clerk;
 static struct wait_queue changed;
 
-static void run_due(void)
+static bool run_due(void)
 {
     uint64_t now = clock_now();
+    bool fired = false;
     while (!list_empty(&timers)) {
         struct timer *t = container_of(timers.next, struct timer, node);
         if (t->deadline > now)
@@ -17,13 +18,20 @@ static void run_due(void)
         list_remove(&t->node);
         t->armed = false;
         t->fire(t);
+        fired = true;
     }
+    return fired;
 }
 
 static void serve(struct thread *t)
 {
     for (;;) {
-        run_due();
+        /* A timer that is due again at once must not keep the lock from its own program. */
+        if (run_due()) {
+            los_unlock();
+            port_thread_yield();
+            los_lock();
+        }
         uint64_t next = NO_DEADLINE;
         if (!list_empty(&timers))
             next = container_of(timers.next, struct timer, node)->deadline;

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# SmashEx: a host that interrupts the enclave after every instruction of its entry, its exits, the return
+# from calls, the exception handler and the way back to the program, and enters again at once, through
+# whole runs. SHELTER_SOAK=1 does not thin out the longer ones.
+. tests/e2e/lib.sh
+LIMIT=120
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "attack: not built (make)"; exit 0; }
+command -v objdump >/dev/null || { skip "attack: objdump is not installed"; exit 0; }
+mkdir -p "$T/base"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+export SHELTER_BASE=$T/base
+printf '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n' >"$T/hello.c"
+gcc -O2 -static -o "$T/hello" "$T/hello.c"
+gcc -O2 -static -pthread -o "$T/threads" tests/enclave/threads.c
+gcc -O2 -static -pthread -o "$T/signals" tests/enclave/signals.c
+status "build" 0 "$SHELTER" build -q -t all -f "$T/hello" -f "$T/threads" -f "$T/signals" -f tests/md5
+image=$SHELTER_STORE/images/$(cat "$T/out")
+launch() { # WORD…: a launch config
+    printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
+    printf 'arg %s\n' "$@"
+    printf "'''\n"
+}
+attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
+    local name=$1 want=$2 output=$3
+    shift 3
+    launch "$@" >"$T/launch"
+    status "$name" "$want" build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch" --verbose \
+        --attack "${EVERY:-1}" $MODE "$image/base/enclave" "$image/root.img" "$image/manifest"
+    same "$name: what it says" "$(cat "$T/out")" "$output"
+    grep '^at ' "$T/err" >>"$T/places"
+    echo "# $(grep '^attacked' "$T/err")"
+}
+part=10 rounds=20
+[ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200
+for MODE in "" --strict; do
+    : >"$T/places"
+    attack "hello${MODE:+, strict}" 3 hello /bin/hello
+    [ -n "$MODE" ] && [ -z "${SHELTER_SOAK:-}" ] && continue
+    attack "signals, faults, timers${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part
+    attack "threads that end and start${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
+    same "no instruction of the door was left out${MODE:+, strict}" \
+        "$(python3 tests/enclave/door.py attacked build/base/enclave "$T/places")" all
+done
