@@ -32,6 +32,7 @@ FUZZ_LIBS_sigstruct := -lcrypto
 FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/measure/sgx_sigstruct.c \
     $(LIB_SRC)
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
+FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
 FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/vm/*.c host/image/*.c) \
     $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))

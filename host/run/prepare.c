@@ -11,6 +11,7 @@
 
 #include "host/base/utf8.h"
 #include "host/run/allowed.h"
+#include "host/attest/sim_tee.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
 #include "host/vm/launch_write.h"
@@ -193,6 +194,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     p->paths[7] = sh_format("%s/manifest", base);
     p->paths[8] = sh_format("%s/" SH_STORE_SIGN_KEY, p->store->path);
     p->paths[9] = sh_format("%s/" SH_STORE_FUSE_KEY, p->store->path);
+    p->paths[13] = sh_format("%s/" SH_STORE_SIM_TEE, p->store->path);
     p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
     p->vm = (struct sh_vm_config){
         .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
@@ -202,7 +204,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         .shares = p->shares, .share_count = c->mount_count,
         .channel_fd = -1, .simtd_fd = -1,
         .enclave = p->paths[6], .manifest = p->paths[7], .sign_key = p->paths[8],
-        .fuse_key = p->paths[9], .tty = c->tty,
+        .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
         .ports = c->ports, .port_count = c->port_count,
     };
     if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "host/attest/sim_tee.h"
 #include "host/run/sup.h"
 #include "lib/bytes.h"
 
@@ -281,9 +280,7 @@ static void answer_simtd(struct sup *s, const struct sh_simtd_request *request)
         if (request->kind == SH_SIMTD_QUOTE)
             size = sizeof(struct sh_simtd_quote_reply);
     } else if (request->kind == SH_SIMTD_QUOTE) {
-        cleanup_free char *sim_tee =
-            sh_format("%s/" SH_STORE_SIM_TEE, s->plan->store->path);
-        size = sh_simtd_answer_quote(&s->state.measurement, request, sim_tee, out);
+        size = sh_simtd_answer_quote(&s->state.measurement, request, s->plan->vm->sim_tee, out);
     } else {
         sh_simtd_answer(&s->state.measurement, request, reply);
     }

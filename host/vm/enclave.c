@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/attest/sim_tee.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
 #include "host/vm/parts.h"
@@ -49,8 +50,11 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
     const char *const pairs[][2] = {{"--tee", c->tee->name},
                                     {"--key", c->sign_key},
                                     {"--fuse-key", c->fuse_key},
+                                    {"--sim-tee", c->sim_tee},
                                     {"--launch", c->launch}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        if (!pairs[i][1])
+            continue;
         sh_strings_add(argv, pairs[i][0]);
         sh_strings_add(argv, pairs[i][1]);
     }
@@ -106,7 +110,9 @@ static int prepare(struct sh_vm_config *c, struct sh_error *err)
     uint8_t mrsigner[32];
     if (!loader)
         return -ENOENT;
-    /* Made now if need be: supervisor and loader read it at the same time. */
+    /* Both made now if need be: supervisor and loader read them at the same time. */
+    if (c->sim_tee && sh_sim_tee_make(c->sim_tee, err))
+        return -EIO;
     return c->sign_key && access(c->sign_key, F_OK) ? mrsigner_of(c->sign_key, mrsigner, err) : 0;
 }
 

@@ -59,6 +59,7 @@ struct sh_vm_config {
     const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
     /* Enclaves: the image's and the instance's files, and the store's keys. */
     const char *enclave, *manifest, *launch, *sign_key, *fuse_key;
+    const char *sim_tee; /* simulated TEEs: the folder of host/attest/sim_tee.h */
     bool tty;
     const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
 };

@@ -338,11 +338,14 @@ static int64_t call_resolve(struct loader_thread *t, struct sh_slot *s)
     return count ? (int64_t)count : -ENOENT;
 }
 
-/* No quoting service is known. */
-static int64_t call_quoting(struct loader_thread *t, struct sh_slot *s)
+static int64_t call_quote_target(struct loader_thread *t, struct sh_slot *s)
 {
-    s->size_a = 0;
-    return -ENODEV;
+    return loader_quote_target(s);
+}
+
+static int64_t call_quote(struct loader_thread *t, struct sh_slot *s)
+{
+    return loader_quote(s);
 }
 
 void loader_call(struct loader_thread *t)
@@ -376,8 +379,8 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_OPTION_SET] = call_option_set,
         [SH_CALL_CLOSE] = call_close,
         [SH_CALL_RESOLVE] = call_resolve,
-        [SH_CALL_QE_TARGET] = call_quoting,
-        [SH_CALL_QUOTE] = call_quoting,
+        [SH_CALL_QE_TARGET] = call_quote_target,
+        [SH_CALL_QUOTE] = call_quote,
         [SH_CALL_CONTROL] = call_control,
         [SH_CALL_ANSWER] = call_answer,
     };

@@ -17,6 +17,8 @@
 struct loader_options {
     const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
     const char *key, *fuse_key;                     /* may be NULL */
+    const char *sim_tee; /* folder of host/attest/sim_tee.h; NULL: the simulated TEE gives no quotes */
+    const char *aesm;    /* socket of the quoting service */
     const struct sgx_driver *driver;
     unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
     bool strict, debug, trace, stats, verbose;
@@ -114,6 +116,10 @@ int64_t loader_log(const void *text, size_t size);
 int loader_open_files(struct sh_error *err);
 /* Where --stats goes: its FILE, else stderr. */
 int loader_stats_fd(void);
+
+/* quote.c: SH_CALL_QE_TARGET and SH_CALL_QUOTE */
+int64_t loader_quote_target(struct sh_slot *s);
+int64_t loader_quote(struct sh_slot *s);
 
 /* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */

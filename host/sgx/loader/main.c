@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/attest/aesm.h"
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
@@ -51,12 +52,13 @@ static _Noreturn void usage(void)
         stderr,
         "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack EVERY] [--debug] [--trace[=FILE]]"
         " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
-        " [--fuse-key FILE] [--launch FILE] [--channel FD] ENCLAVE ROOT MANIFEST\n");
+        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--channel FD]"
+        " ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 
-enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_LAUNCH, OPT_CHANNEL,
-       OPT_TRACE, OPT_STATS, OPT_ATTACK };
+enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
+       OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK };
 
 static void parse(int argc, char **argv)
 {
@@ -68,6 +70,8 @@ static void parse(int argc, char **argv)
         {"epc-pages", required_argument, NULL, OPT_EPC},
         {"key", required_argument, NULL, OPT_KEY},
         {"fuse-key", required_argument, NULL, OPT_FUSE},
+        {"sim-tee", required_argument, NULL, OPT_SIM_TEE},
+        {"aesm", required_argument, NULL, OPT_AESM},
         {"launch", required_argument, NULL, OPT_LAUNCH},
         {"channel", required_argument, NULL, OPT_CHANNEL},
         {"attack", required_argument, NULL, OPT_ATTACK},
@@ -80,6 +84,7 @@ static void parse(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     o->driver = &sgx_driver_sim;
+    o->aesm = SH_AESM_SOCKET;
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         switch (c) {
         case OPT_TEE:
@@ -93,6 +98,12 @@ static void parse(int argc, char **argv)
             break;
         case OPT_KEY:
             o->key = optarg;
+            break;
+        case OPT_SIM_TEE:
+            o->sim_tee = optarg;
+            break;
+        case OPT_AESM:
+            o->aesm = optarg;
             break;
         case OPT_FUSE:
             o->fuse_key = optarg;
