@@ -144,6 +144,9 @@ struct process {
     uint64_t arg_start, arg_end, env_start, env_end;
     uint64_t start_time;
 };
+/* Of the first thread; a port that has no other may run on it until the program starts. */
+extern uint8_t los_first_stack[KSTACK_SIZE];
+
 extern struct process process;
 extern struct port_info port_info;
 

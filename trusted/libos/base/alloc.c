@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of the LibOS itself: buddies of up to 2 MiB in the zone, size classes above them.
 //
-// The zone is committed a chunk at a time and kept. `meta` says of each page what begins there.
+// The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each page
+// what begins there; it lies in front of the zone's pages and grows with them.
 #include "trusted/libos/libos.h"
 
 #ifdef LIBOS_UNIT
@@ -18,8 +19,12 @@
 #define META_LARGE 0xc0u /* more than a chunk; the owner knows the count */
 #define META_SLAB 0x20u  /* | class */
 
-static uint8_t meta[ZONE_PAGES_MAX];
-static uint64_t zone_start, zone_pages, zone_used; /* used: pages committed so far */
+#define GROW_MIN 4u /* order: 64 KiB */
+#define GROW_FIRST 5u
+
+static uint8_t *meta;
+static uint64_t meta_used; /* bytes committed */
+static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
 static struct list free_lists[ORDER_MAX + 1];
 
 static uint64_t page_index(const void *p)
@@ -34,10 +39,10 @@ static void *page_at(uint64_t index)
 
 void page_init(uint64_t start, uint64_t end)
 {
-    zone_start = start;
-    zone_pages = MIN((end - start) >> PAGE_SHIFT, ZONE_PAGES_MAX);
-    zone_used = 0;
-    memset(meta, 0, sizeof(meta));
+    zone_pages = MIN((end - start) / (PAGE_SIZE + 1), ZONE_PAGES_MAX);
+    meta = (uint8_t *)start;
+    zone_start = page_up(start + zone_pages);
+    zone_used = meta_used = 0;
     for (unsigned i = 0; i <= ORDER_MAX; i++)
         list_init(&free_lists[i]);
 }
@@ -57,18 +62,30 @@ void memory_uncharge(uint64_t pages)
     stats.committed -= pages << PAGE_SHIFT;
 }
 
-/* Commits `chunks` new chunks in a row; their first page's index, or -ENOMEM. */
-static int64_t zone_grow(uint64_t chunks)
+static int commit(uint64_t addr, uint64_t count)
 {
-    uint64_t count = chunks * CHUNK_PAGES, first = zone_used;
-    if (count > zone_pages - zone_used || memory_charge(count))
-        return -ENOMEM;
-    if (port_pages_add((uint64_t)page_at(first), count, PORT_R | PORT_W)) {
+    int r = memory_charge(count);
+    if (!r && (r = port_pages_add(addr, count, PORT_R | PORT_W)))
         memory_uncharge(count);
+    if (!r)
+        stats.zone_pages += count;
+    return r;
+}
+
+/* Commits `count` new pages in a row, the first one's index a multiple of `align`; it, or -ENOMEM. */
+static int64_t zone_grow(uint64_t count, uint64_t align)
+{
+    uint64_t first = (zone_used + align - 1) & ~(align - 1);
+    if (first > zone_pages || count > zone_pages - first)
         return -ENOMEM;
+    while (meta_used < first + count) {
+        if (commit((uint64_t)meta + meta_used, 1))
+            return -ENOMEM;
+        meta_used += PAGE_SIZE;
     }
-    zone_used += count;
-    stats.zone_pages = zone_used;
+    if (commit((uint64_t)page_at(first), count))
+        return -ENOMEM;
+    zone_used = first + count;
     return (int64_t)first;
 }
 
@@ -76,29 +93,6 @@ static void put_free(uint64_t index, unsigned order)
 {
     meta[index] = (uint8_t)(META_FREE | order);
     list_append(&free_lists[order], page_at(index));
-}
-
-static void *buddy_alloc(unsigned order)
-{
-    unsigned o = order;
-    while (o <= ORDER_MAX && list_empty(&free_lists[o]))
-        o++;
-    if (o > ORDER_MAX) {
-        int64_t index = zone_grow(1);
-        if (index < 0)
-            return NULL;
-        put_free((uint64_t)index, ORDER_MAX);
-        o = ORDER_MAX;
-    }
-    struct list *node = free_lists[o].prev;
-    list_remove(node);
-    uint64_t index = page_index(node);
-    while (o > order) {
-        o--;
-        put_free(index + (1ul << o), o);
-    }
-    meta[index] = (uint8_t)(META_USED | order);
-    return node;
 }
 
 static void buddy_free(uint64_t index, unsigned order)
@@ -112,6 +106,51 @@ static void buddy_free(uint64_t index, unsigned order)
         index = MIN(index, buddy);
     }
     put_free(index, order);
+}
+
+/* The smallest order from this one on that has a free block; ORDER_MAX + 1: none. */
+static unsigned order_with_block(unsigned order)
+{
+    while (order <= ORDER_MAX && list_empty(&free_lists[order]))
+        order++;
+    return order;
+}
+
+/* New blocks: as much as suits the zone's size, else what is needed. */
+static int grow_for(unsigned order)
+{
+    unsigned by = zone_used ? GROW_MIN : GROW_FIRST;
+    while (by < ORDER_MAX && zone_used >> (by + 2) && !(zone_used >> by & 1))
+        by++;
+    by = MAX(by, order);
+    int64_t index = zone_grow(1ul << by, 1ul << by);
+    if (index < 0) {
+        by = order;
+        index = zone_grow(1ul << by, 1ul << by);
+    }
+    if (index < 0)
+        return -ENOMEM;
+    buddy_free((uint64_t)index, by);
+    return 0;
+}
+
+static void *buddy_alloc(unsigned order)
+{
+    unsigned o = order_with_block(order);
+    if (o > ORDER_MAX) {
+        if (grow_for(order))
+            return NULL;
+        o = order_with_block(order);
+    }
+    struct list *node = free_lists[o].prev;
+    list_remove(node);
+    uint64_t index = page_index(node);
+    while (o > order) {
+        o--;
+        put_free(index + (1ul << o), o);
+    }
+    meta[index] = (uint8_t)(META_USED | order);
+    return node;
 }
 
 static unsigned order_of(uint64_t count)
@@ -128,7 +167,8 @@ void *pages_alloc(uint64_t count)
     if (count <= CHUNK_PAGES) {
         p = buddy_alloc(order_of(count));
     } else {
-        int64_t index = zone_grow((count + CHUNK_PAGES - 1) / CHUNK_PAGES);
+        uint64_t chunks = (count + CHUNK_PAGES - 1) / CHUNK_PAGES;
+        int64_t index = zone_grow(chunks * CHUNK_PAGES, CHUNK_PAGES);
         p = index < 0 ? NULL : page_at((uint64_t)index);
         if (p)
             meta[index] = META_LARGE;

@@ -23,6 +23,7 @@ struct port_info port_info;
 struct stats stats;
 bool tracing;
 static struct thread first;
+_Alignas(4096) uint8_t los_first_stack[KSTACK_SIZE];
 
 /* What cannot be is refused, whoever said it. */
 static int check_info(const struct port_info *i)
@@ -136,10 +137,11 @@ static int set_env(struct strings *s, const char *text)
 static int from_launch(const struct port_start *start, enum sh_launch_key key, struct strings *s,
                        bool env)
 {
-    char *buf = pages_alloc(64);
+    size_t size = start->launch_size + 1; /* no value is longer than the whole */
+    char *buf = los_alloc(size);
     int r = buf ? 0 : -ENOMEM;
     for (size_t n = 0; !r; n++) {
-        int got = sh_launch_get(start->launch, start->launch_size, key, n, buf, 64 * PAGE_SIZE);
+        int got = sh_launch_get(start->launch, start->launch_size, key, n, buf, size);
         if (got == -ENOENT)
             break;
         if (got < 0)
@@ -147,8 +149,7 @@ static int from_launch(const struct port_start *start, enum sh_launch_key key, s
         else
             r = env ? set_env(s, buf) : add_string(s, buf, (size_t)got);
     }
-    if (buf)
-        pages_free(buf, 64);
+    los_free(buf);
     return r;
 }
 
@@ -339,11 +340,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
 
 struct thread *los_first_thread(void)
 {
-    static _Alignas(64) uint8_t stack[KSTACK_SIZE];
     first.self = &first;
     first.fixed = true;
-    first.stack = stack;
-    first.stack_top = (uint64_t)stack + sizeof(stack);
+    first.stack = los_first_stack;
+    first.stack_top = (uint64_t)los_first_stack + KSTACK_SIZE;
     first.call_nr = -1;
     list_init(&first.node);
     list_init(&first.lock_node);

@@ -2,7 +2,7 @@
 // The tree of names. Nodes of the image appear when looked up and stay; so do those made here.
 #include "trusted/libos/fs/file.h"
 
-#define BUCKETS 2048u
+#define BUCKETS 512u
 
 static struct list buckets[BUCKETS];
 struct dentry *root_dentry;

@@ -6,7 +6,6 @@
 #include "lib/sha2.h"
 #include "trusted/libos/port_sgx/sgx.h"
 
-#define ENTRY_STACK_SIZE 32768u
 #define EXC_STACK_SIZE 8192u
 #define ZONE_ALIGN (2ull << 20)
 
@@ -17,7 +16,6 @@ struct identity {
 };
 __attribute__((section(".identity"), aligned(4096))) const volatile struct identity sgx_identity;
 
-static _Alignas(4096) uint8_t entry_stack[ENTRY_STACK_SIZE];
 static _Alignas(4096) uint8_t exc_stack[EXC_STACK_SIZE];
 static _Alignas(4096) uint8_t boot_xsave[XSAVE_SIZE];
 _Alignas(4096) uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
@@ -30,7 +28,7 @@ __attribute__((section(".boot"), aligned(4096))) struct port_thread sgx_boot = {
     .exc_stack = (uint64_t)exc_stack + EXC_STACK_SIZE,
     .xfrm = SGX_XFRM_LEGACY,
     .xsave = boot_xsave,
-    .entry_stack = (uint64_t)entry_stack + ENTRY_STACK_SIZE,
+    .entry_stack = (uint64_t)los_first_stack + KSTACK_SIZE,
     .ssa = sgx_boot_ssa,
 };
 
