@@ -88,7 +88,8 @@ static void take_end(struct sup *s, struct sup_session *session, const struct sh
     char text[1024];
     sh_frame_text(f, text, sizeof(text));
     uint32_t status = sh_frame_u32(f, 0);
-    sup_end_error(s, status >= 125 && status <= 127 ? (int)status : SH_EXIT_FAILURE, "%s",
+    bool known = status == SH_EXIT_ATTESTATION || (status >= 125 && status <= 127);
+    sup_end_error(s, known ? (int)status : SH_EXIT_FAILURE, "%s",
                   text[0] ? text : "the guest could not start the workload and does not say why");
 }
 

@@ -29,6 +29,9 @@
 #define SH_FRAME_SIZE_MAX 65536u
 #define SH_CREDIT_WINDOW 1048576u
 #define SH_SESSION_MAX 64u /* sessions open at once */
+
+/* Exit status when attestation failed, or a secret did not come: the workload was not started. */
+#define SH_EXIT_ATTESTATION 123
 #define SH_ATTEST_NONCE_MAX 64u
 
 struct sh_frame {
@@ -49,7 +52,7 @@ enum sh_frame_type {
     SH_FRAME_HELLO = 16,   /* u32 version */
     SH_FRAME_STARTED = 17, /* the session's program runs */
     SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code) */
-    SH_FRAME_ERROR = 19,   /* u32 exit status (125, 126, 127), then text: it was not started */
+    SH_FRAME_ERROR = 19,   /* u32 exit status (123, 125, 126, 127), then text: it was not started */
     SH_FRAME_REFUSED = 20, /* u32 frame type, then text: policy does not allow that request */
     /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON for
      * this TEE ({"quote": ...}, {"attestation_report": ...}), or the error's text. */
