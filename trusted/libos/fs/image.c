@@ -146,12 +146,17 @@ int image_read(uint64_t offset, void *buf, size_t size)
         return -EIO;
     for (uint8_t *to = buf; size;) {
         size_t at = offset % PAGE_SIZE, n = MIN(size, PAGE_SIZE - at);
+        uint64_t index = offset >> PAGE_SHIFT;
         struct image_block *b;
-        int r = image_get(offset >> PAGE_SHIFT, &b);
+        int r;
+        if (n == PAGE_SIZE && !radix_get(&image.cache, index)) {
+            r = fetch(index, 0, to);
+        } else if (!(r = image_get(index, &b))) {
+            memcpy(to, b->data + at, n);
+            image_put(b);
+        }
         if (r)
             return r;
-        memcpy(to, b->data + at, n);
-        image_put(b);
         to += n;
         offset += n;
         size -= n;

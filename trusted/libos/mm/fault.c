@@ -11,7 +11,7 @@
 
 #define BATCH_MIN 16u
 #define BATCH_MAX 256u
-#define FILE_BATCH 16u
+#define FILE_BATCH 8u
 
 static int refuse(struct mm_fault *f, int signo, int code, int r)
 {
@@ -20,17 +20,27 @@ static int refuse(struct mm_fault *f, int signo, int code, int r)
     return r;
 }
 
-/* How many pages from addr on: more each time when the program walks through an area. */
+/* Anonymous memory, from addr on: more each time when the program walks through an area. */
 static uint64_t batch(struct area *a, uint64_t addr)
 {
-    if (a->file)
-        return FILE_BATCH - ((addr >> PAGE_SHIFT) & (FILE_BATCH - 1));
     if (addr == a->next_fault && a->batch)
         a->batch = MIN(a->batch * 2, BATCH_MAX);
     else
         a->batch = BATCH_MIN;
     a->next_fault = addr + ((uint64_t)a->batch << PAGE_SHIFT);
     return a->batch;
+}
+
+/* A page of a file costs nearly as much as the fault that it saves (it is copied, hashed and accepted),
+ * so only its nearest neighbours come along, on both sides. */
+static int populate_around(struct area *a, uint64_t addr)
+{
+    if (!a->file)
+        return page_populate(a, addr, batch(a, addr));
+    uint64_t start = addr & ~(FILE_BATCH * PAGE_SIZE - 1), end = start + FILE_BATCH * PAGE_SIZE;
+    start = MAX(start, a->start);
+    int r = page_populate(a, start, (end - start) >> PAGE_SHIFT);
+    return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)
@@ -45,7 +55,7 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     uint8_t state = page_state(addr);
     int r = 0;
     if (!state)
-        r = page_populate(a, addr, batch(a, addr));
+        r = populate_around(a, addr);
     state = page_state(addr);
     if (state && !(state & access)) {
         r = page_protect(addr, addr + PAGE_SIZE, a->prot); /* a first write to a shared page */
