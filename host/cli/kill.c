@@ -22,14 +22,17 @@ static int kill_one(struct sh_store *store, struct sh_instance *instance, void *
                     struct sh_error *err)
 {
     uint32_t signal = *(uint32_t *)context;
+    struct sh_error ignored = {0};
     int status;
     if (!sh_instance_alive(instance))
         return sh_fail(err, -ESRCH, "instance %s is not running", instance->config.name);
     int r = sh_policy_signal(&instance->config, signal, err);
     if (!r)
         r = sh_control_signal(instance, signal, err);
-    if (!r && signal == SIGKILL)
-        r = sh_control_wait(instance, SH_CONTROL_WAIT, 0, &status, err);
+    /* It may be gone, and with --rm its folder, before we can ask. */
+    if (!r && signal == SIGKILL && sh_control_wait(instance, SH_CONTROL_WAIT, 0, &status, &ignored) &&
+        sh_instance_alive(instance))
+        r = sh_fail(err, -EBUSY, "%s", ignored.text);
     if (!r)
         puts(instance->config.name);
     return r;

@@ -60,6 +60,12 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
     }
     sh_strings_addf(argv, "--memory=%llu", (unsigned long long)c->memory);
     sh_strings_addf(argv, "--channel=%d", c->channel_fd);
+    sh_strings_add(argv, c->network ? "--network=user" : "--network=none");
+    for (size_t i = 0; i < c->port_count; i++) {
+        const struct sh_vm_port *p = &c->ports[i];
+        sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
+                        p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
+    }
     if (c->debug)
         sh_strings_add(argv, "--debug");
     if (c->tty)
@@ -103,9 +109,10 @@ static int prepare(struct sh_vm_config *c, struct sh_error *err)
         return sh_fail(
             err, -ENOENT,
             "the image was built without an enclave; build it again, or use --tee tdx-sim");
-    if (c->port_count || c->share_count)
-        return sh_fail(err, -ENOTSUP, "--tee %s has no %s yet; use --tee tdx-sim", c->tee->name,
-                       c->port_count ? "published ports (-p)" : "folders of the host (-v)");
+    if (c->share_count)
+        return sh_fail(err, -ENOTSUP,
+                       "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
+                       "files into the image");
     cleanup_free char *loader = find_loader(err);
     uint8_t mrsigner[32];
     if (!loader)

@@ -51,8 +51,6 @@ same "signals: delivered, registers whole, the fault's address" "$(cat "$T/out")
 status "no such program" 127 "${run[@]}" /bin/nope
 one_line "no such program: told" "no such file"
 status "killed by itself" 139 "${run[@]}" /bin/busybox sh -c 'kill -SEGV $$'
-status "a port is refused, with the way out" 125 "$SHELTER" run --tee sgx-sim --rm -p 8080:80 all /bin/md5
-one_line "a port: told" "tdx-sim"
 
 # --- its life under the supervisor ---
 status "detached" 0 "$SHELTER" run -d --tee sgx-sim --name long all /bin/busybox sleep 1000

@@ -7,14 +7,16 @@ LIMIT=60
 mkdir -p "$T/base"
 for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
 cp build/base/enclave "$T/base/"
+gcc -O2 -static -o "$T/life" tests/enclave/life.c
+gcc -O2 -o "$T/net" tests/enclave/net.c
 export SHELTER_BASE=$T/base SHELTER
 json() { python3 -c "
 import json, sys
 d = json.load(sys.stdin)
 print(json.dumps($1))"; }
 B=$(command -v busybox)
-check "build" "$SHELTER" build -q -t shut -f "$B"
-check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allow stats --allow trace --allow signal -f "$B"
+check "build" "$SHELTER" build -q -t shut -f "$B" -f "$T/life" -f "$T/net"
+check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allow stats --allow trace --allow signal -f "$B" -f "$T/life"
 run=("$SHELTER" run --tee sgx-sim)
 running() { "$SHELTER" ps | grep -q "$1 .*running"; }
 
@@ -102,3 +104,111 @@ check "the workload's end" "$SHELTER" kill -s TERM loop
 wait $tracer
 same "trace ends with the workload" "$?" 0
 same "ps: the service threads never show" "$("$SHELTER" ps -q | wc -l)" 0
+
+# --- life ---
+status "-e, -w, -u, -m" 0 "${run[@]}" --rm -e A=b -w /tmp -u 7:8 -m 200M shut /bin/busybox sh -c 'echo $A $PWD; exec /bin/busybox id -u'
+same "-e, -w, -u, -m: seen" "$(tr '\n' ' ' <"$T/out")" "b /tmp 7 "
+status "-m: the limit holds" 0 "${run[@]}" --rm -m 64M shut /bin/busybox sh -c 'while read -r k v u; do [ $k = MemTotal: ] && echo $v; done </proc/meminfo; true'
+same "-m: seen" "$(cat "$T/out")" 65536
+status "stdin, and an exit status" 5 "${run[@]}" --rm shut /bin/life < <(printf 'one\nbye 5\n')
+same "stdin: read" "$(cat "$T/out")" "ready 0
+got one"
+check "a service" "${run[@]}" -d -e STAY=1 --name life shut /bin/life
+check "logs" until_true 10 bash -c '[ "$("$SHELTER" logs life)" = "ready 0" ]'
+status "kill -s USR1 is refused by policy" 125 "$SHELTER" kill -s USR1 life
+one_line "kill: told" "allow.* signal"
+status "exec is refused by policy" 126 "$SHELTER" exec life /bin/busybox true
+status "-v is refused" 125 "${run[@]}" --rm -v /tmp:/tmp shut /bin/life
+status "stop" 0 "$SHELTER" stop life
+status "wait" 0 "$SHELTER" wait life
+same "wait: its own status" "$(cat "$T/out")" 7
+same "logs: what it said" "$("$SHELTER" logs life)" "ready 0
+signal 15"
+status "start again" 0 "$SHELTER" start life
+check "start again: it runs" until_true 10 running life
+same "start again: the same measurement" "$("$SHELTER" inspect --json life | json '(d[0] if isinstance(d, list) else d)["measurement"]')" \
+    "$("$SHELTER" measure --tee sgx --json shut | json 'd["measurement"]')"
+status "kill" 0 "$SHELTER" kill life
+status "wait after kill" 0 "$SHELTER" wait life
+same "wait after kill: 137" "$(cat "$T/out")" 137
+status "rm" 0 "$SHELTER" rm life
+for i in 1 2 3 4 5 6 7 8; do
+    "${run[@]}" -d --rm -e STAY=1 --name brief shut /bin/life >/dev/null 2>&1
+    timeout 20 "$SHELTER" kill brief >"$T/out" 2>"$T/err" || break
+done
+same "kill of --rm, eight times" "$i $(cat "$T/err")" "8 "
+
+# Signals where the policy allows them, and to a program that is at work or asleep.
+check "a service that takes signals" "${run[@]}" -d -e STAY=1 --name sig open /bin/life
+for s in USR1 HUP USR2; do status "kill -s $s" 0 "$SHELTER" kill -s $s sig; sleep 0.2; done
+check "signals arrived, once each" until_true 10 bash -c '[ "$("$SHELTER" logs sig | tail -n 3 | tr "\n" " ")" = "signal 10 signal 1 signal 12 " ]'
+check "stop it" "$SHELTER" rm -f sig
+
+# --- a terminal ---
+tests/pty_run.py 30 'expect:terminal 101' 'resize:20,70' 'expect:columns 70' 'send:hi\r' 'expect:got hi' 'send:bye 4\r' \
+    -- "$SHELTER" run --tee sgx-sim --rm shut /bin/life >"$T/o" 2>&1
+check "--tty: size, resize, input, status" grep -q '^status 4' "$T/o"
+check "--tty: the terminal is as before" grep -q '^terminal same' "$T/o"
+tests/pty_run.py 30 'expect:terminal' 'send:\x03' -- "$SHELTER" run --tee sgx-sim --rm shut /bin/life >"$T/o" 2>&1
+check "^C ends it" grep -q '^status 130' "$T/o"
+tests/pty_run.py 30 'expect:terminal' 'send:\x10\x11' -- "$SHELTER" run --tee sgx-sim --name term shut /bin/life >"$T/o" 2>&1
+check "detached by keys" running term
+tests/pty_run.py 30 'send:again\r' 'expect:got again' 'send:bye 6\r' -- "$SHELTER" attach term >"$T/o" 2>&1
+check "attached again" grep -q '^status 6' "$T/o"
+
+# --- ports ---
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+fetch() { timeout 10 python3 -c '
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+print(s.makefile().readline().strip())' "$1"; }
+echo_udp() { timeout 10 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(b"ping", ("127.0.0.1", int(sys.argv[1])))
+print(s.recv(99).decode())' "$1"; }
+for v in 4 6; do
+    tcp=$(free_port) udp=$(free_port)
+    check "IPv$v: published" "${run[@]}" -d --rm --name net$v -p 127.0.0.1:$tcp:80 -p 127.0.0.1:$udp:53/udp shut /bin/net serve $v 80 53
+    check "IPv$v: TCP answers" until_true 10 fetch $tcp
+    [ $v = 4 ] && want="10.0.2.2 10.0.2.15 80" || want="::ffff:10.0.2.2 ::ffff:10.0.2.15 80"
+    same "IPv$v: addresses as in a VM, none of the host's" "$(fetch $tcp)" "$want"
+    same "IPv$v: UDP answers" "$(echo_udp $udp)" ping
+    check "IPv$v: ps shows it" bash -c '"$SHELTER" ps | grep -q "'$tcp'->80/tcp"'
+    status "IPv$v: a port in use" 125 "${run[@]}" --rm -p 127.0.0.1:$tcp:80 shut /bin/net serve $v 80 53
+    one_line "IPv$v: told" "in use"
+    [ $v = 4 ] && { # outwards, to what the host's loopback serves
+        status "out to the host" 0 "${run[@]}" --rm shut /bin/net out 10.0.2.2 $tcp
+        same "out to the host: answered" "$(cat "$T/out")" "$want"
+        status "out without a network" 1 "${run[@]}" --rm --network none shut /bin/net out 10.0.2.2 $tcp
+        same "out without a network: told" "$(cat "$T/out")" "errno Network is unreachable"
+        status "loopback is inside" 1 "${run[@]}" --rm shut /bin/net out 127.0.0.1 $tcp
+        same "loopback is inside: nobody there" "$(cat "$T/out")" "errno Connection refused"
+    }
+    check "IPv$v: stop" "$SHELTER" kill net$v
+done
+# Without -p a socket that listens is inside only, and so is one on a port that was not published.
+tcp=$(free_port)
+check "not published" "${run[@]}" -d --name in1 shut /bin/net self $tcp stay
+check "not published: loopback works inside" until_true 10 bash -c '"$SHELTER" logs in1 | grep -q inside'
+check "not published: refused from outside" bash -c "! timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/$tcp'"
+check "not published: none in the loader" bash -c '! grep -qE "^ *[0-9]+: [0-9A-F]+:'"$(printf %04X "$tcp")"' 0*:0000 0A" /proc/net/tcp /proc/net/tcp6'
+check "stop it" "$SHELTER" rm -f in1
+status "--network none: loopback works" 0 "${run[@]}" --rm --network none shut /bin/net self $tcp
+status "-p without a network" 125 "${run[@]}" --rm --network none -p $tcp:80 shut /bin/net self 80
+status "the agent's port cannot be published" 125 "${run[@]}" --rm -p $tcp:8006 shut /bin/net self 8006
+
+# --- redis ---
+if command -v redis-server >/dev/null && command -v redis-cli >/dev/null; then
+    check "build redis from Debian's binary" "$SHELTER" build -q -t redis -f "$(command -v redis-server)"
+    check "redis: start" "${run[@]}" -d --name redis -m 512M -p 127.0.0.1:$tcp:6379 \
+        redis /bin/redis-server --bind 0.0.0.0 --protected-mode no --save ""
+    check "redis: it answers" until_true 20 redis-cli -p "$tcp" ping
+    check "redis: SET and GET" sh -c "redis-cli -p $tcp set k v && [ \"\$(redis-cli -p $tcp get k)\" = v ]"
+    status "redis: stop" 0 timeout 30 "$SHELTER" stop redis
+    status "redis: wait" 0 "$SHELTER" wait redis
+    same "redis: it ended by itself" "$(cat "$T/out")" 0
+else
+    skip "redis: not installed"
+fi

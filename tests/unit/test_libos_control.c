@@ -23,7 +23,7 @@ static long judge(uint32_t kind, uint32_t size, uint32_t first)
 static void allow(uint64_t policy, bool debug, bool trace)
 {
     struct port_start start = {.info.debug = debug, .trace = trace};
-    control_init(&start, policy);
+    control_init(&start, policy, 0);
 }
 
 static void test_policy_decides(void **state)

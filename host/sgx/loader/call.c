@@ -207,6 +207,8 @@ static int64_t call_socket(struct loader_thread *t, struct sh_slot *s)
     int family = (int)s->args[0], type = (int)s->args[1];
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
         return -EAFNOSUPPORT;
+    if (loader.options.network == LOADER_NETWORK_NONE)
+        return -ENETUNREACH;
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return fd < 0 ? -errno : loader_handle_add(fd);
 }
@@ -220,7 +222,7 @@ static int socket_of(const struct sh_slot *s)
 static int64_t call_bind(struct loader_thread *t, struct sh_slot *s)
 {
     int fd = socket_of(s);
-    return fd < 0 ? fd : or_errno(bind(fd, (void *)s->b, cap_b(s->size_b)));
+    return fd < 0 ? fd : loader_bind(fd, s->b, cap_b(s->size_b));
 }
 
 static int64_t call_listen(struct loader_thread *t, struct sh_slot *s)
@@ -243,6 +245,7 @@ static int64_t call_accept(struct loader_thread *t, struct sh_slot *s)
 static int64_t call_connect(struct loader_thread *t, struct sh_slot *s)
 {
     int fd = socket_of(s);
+    loader_map_address(s->b, cap_b(s->size_b));
     return fd < 0 ? fd : or_errno(connect(fd, (void *)s->b, cap_b(s->size_b)));
 }
 
@@ -251,6 +254,7 @@ static int64_t call_send(struct loader_thread *t, struct sh_slot *s)
     int fd = socket_of(s);
     if (fd < 0)
         return fd;
+    loader_map_address(s->b, cap_b(s->size_b));
     return or_errno(sendto(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL,
                            s->size_b ? (void *)s->b : NULL, cap_b(s->size_b)));
 }

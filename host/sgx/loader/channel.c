@@ -161,6 +161,19 @@ static void take_signal(uint32_t sig)
     loader_signal((int)sig);
 }
 
+/* It needs a process of its own in the enclave. */
+static void refuse_exec(const struct sh_frame_view *f)
+{
+    bool program = f->size < 2 || f->data[1] == SH_EXEC_PROGRAM;
+    pthread_mutex_lock(&shared.lock);
+    sh_frame_put_text(&shared.out, SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC,
+                      program ? "an enclave cannot run further programs yet; run the image with "
+                                "--tee tdx-sim to exec in it"
+                              : "files cannot be copied into or out of an enclave yet; run the image "
+                                "with --tee tdx-sim for that");
+    pthread_mutex_unlock(&shared.lock);
+}
+
 static void take_trace(const struct sh_frame_view *f)
 {
     if (f->size != 8)
@@ -177,7 +190,6 @@ static void take_trace(const struct sh_frame_view *f)
 
 static void take_frame(const struct sh_frame_view *f)
 {
-    static const char refused[] = "an enclave cannot run further programs yet";
     switch (f->type) {
     case SH_FRAME_CREDIT:
         if (f->stream == SH_STREAM_OUT || f->stream == SH_STREAM_ERR)
@@ -208,9 +220,7 @@ static void take_frame(const struct sh_frame_view *f)
         take_signal(sh_frame_u32(f, 0));
         break;
     case SH_FRAME_EXEC:
-        pthread_mutex_lock(&shared.lock);
-        sh_frame_put_text(&shared.out, SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC, refused);
-        pthread_mutex_unlock(&shared.lock);
+        refuse_exec(f);
         break;
     case SH_FRAME_STATS:
         control_ask(SH_CONTROL_STATS, sh_frame_u32(f, 0), NULL, 0, SH_FRAME_ANSWER);

@@ -7,12 +7,16 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "host/base/error.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
 #include <shelter/channel.h>
 #include <shelter/control.h>
+
+/* HOST: ours as it is, for who runs the loader by hand. USER: published ports, connections out. */
+enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_NONE };
 
 struct loader_options {
     const char *enclave, *root, *manifest, *launch; /* files; launch may be NULL */
@@ -26,6 +30,7 @@ struct loader_options {
     uint64_t memory_size, epc_pages;
     int channel; /* -1: the enclave's streams are ours */
     bool tty;
+    enum loader_network network;
 };
 
 /* A thread of the host, bound to a TCS for good. */
@@ -110,6 +115,12 @@ void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint
 int control_poll(void);
 int64_t call_control(struct loader_thread *t, struct sh_slot *s);
 int64_t call_answer(struct loader_thread *t, struct sh_slot *s);
+
+/* publish.c: "tcp|udp:PORT:ADDRESS:PORT", inside and outside; then what a bind of the enclave's
+ * becomes, and an address that it sends or connects to. */
+int loader_publish(const char *text, struct sh_error *err);
+int loader_bind(int fd, const void *address, socklen_t size);
+void loader_map_address(void *address, socklen_t size);
 
 /* log.c: lines of the enclave OS: a trace, or words before the program runs. */
 int64_t loader_log(const void *text, size_t size);

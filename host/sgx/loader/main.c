@@ -52,16 +52,20 @@ static _Noreturn void usage(void)
         stderr,
         "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack EVERY] [--debug] [--trace[=FILE]]"
         " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
-        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--channel FD]"
-        " ENCLAVE ROOT MANIFEST\n");
+        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--network none|user]"
+        " [--publish tcp|udp:PORT:IP:PORT] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
-       OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK };
+       OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK };
+
+static const char **ports;
+static int port_count;
 
 static void parse(int argc, char **argv)
 {
+    ports = calloc((size_t)argc, sizeof(*ports));
     struct loader_options *o = &loader.options;
     static int strict, debug, verbose, tty;
     static const struct option options[] = {
@@ -77,6 +81,8 @@ static void parse(int argc, char **argv)
         {"attack", required_argument, NULL, OPT_ATTACK},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
+        {"publish", required_argument, NULL, OPT_PUBLISH},
+        {"network", required_argument, NULL, OPT_NETWORK},
         {"trace", optional_argument, NULL, OPT_TRACE},
         {"stats", optional_argument, NULL, OPT_STATS},
         {"verbose", no_argument, &verbose, 1},
@@ -113,6 +119,12 @@ static void parse(int argc, char **argv)
             break;
         case OPT_CHANNEL:
             o->channel = atoi(optarg);
+            break;
+        case OPT_PUBLISH:
+            ports[port_count++] = optarg;
+            break;
+        case OPT_NETWORK:
+            o->network = strcmp(optarg, "none") ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
             break;
         case OPT_TRACE:
             o->trace = true;
@@ -169,6 +181,8 @@ int main(int argc, char **argv)
         r = channel_init(&err);
     if (!r)
         r = loader_open_files(&err);
+    for (int i = 0; !r && i < port_count; i++)
+        r = loader_publish(ports[i], &err);
     if (!r)
         r = loader_build(first, &err);
     if (!r)

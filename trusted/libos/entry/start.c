@@ -294,13 +294,12 @@ static int start_inside(const struct port_start *start, struct thread *t)
         log_line("shelter: the image's manifest is malformed; build the image again");
         return EXIT_OWN;
     }
-    control_init(start, m.policy);
+    control_init(start, m.policy, m.stop_signal);
     init_process(start, &m);
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
     t->tid = process.pid;
-    struct sh_view network = sh_manifest_get(&m, SH_TAG_NETWORK, 0);
-    net_outside = !(network.data && network.size == 4 && !memcmp(network.data, "none", 4));
+    net_init(start, &m);
     uint64_t cache = port_info.memory_size ? port_info.memory_size / 8 : 256ul << 20;
     r = image_open(m.root_size, m.root_hash, cache >> PAGE_SHIFT);
     if (!r)

@@ -24,6 +24,7 @@ int claim_addr(struct addr *a, uint16_t family)
     if (a->size < want || a->family != family)
         return -EIO;
     a->size = want;
+    net_foreign(a);
     return 0;
 }
 
@@ -108,7 +109,8 @@ long outside_accept(struct sock *s, struct sock **out)
     n->state = SOCK_CONNECTED;
     n->other = peer;
     n->own = s->own;
-    learn_name(n);
+    if (!net_own_address(&n->own))
+        learn_name(n);
     *out = n;
     return 0;
 }

@@ -9,8 +9,6 @@
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
-bool net_outside = true;
-
 struct sock *sock_new(int family, int type)
 {
     struct sock *s = los_alloc(sizeof(*s));

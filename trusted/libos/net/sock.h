@@ -68,7 +68,15 @@ struct sock {
 
 #define QUEUE_SIZE (256u << 10)
 
-extern bool net_outside; /* the image allows a network */
+/* net/publish.c */
+extern bool net_outside; /* there is a network */
+struct sh_manifest;
+void net_init(const struct port_start *start, const struct sh_manifest *m);
+bool net_published(int type, uint16_t port);
+/* Makes "any" the address that we have. False: there is none of our own, ask the host. */
+bool net_own_address(struct addr *a);
+/* An address that the host claims for somebody outside: never loopback, which programs trust. */
+void net_foreign(struct addr *a);
 
 /* net/sock.c */
 struct sock *sock_new(int family, int type);

@@ -7,13 +7,14 @@
 
 #define QUEUE_MAX 1024u
 
-/* What a host may send at all; anything else is dropped before it is looked at. */
-#define HOST_ALLOWED                                                                               \
-    (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM) | SIG_BIT(SIGWINCH))
+/* What a host may send: to stop the program, and what a terminal sends. */
+#define HOST_ALWAYS (SIG_BIT(SIGINT) | SIG_BIT(SIGTERM) | SIG_BIT(SIGWINCH))
+#define HOST_TERMINAL (SIG_BIT(SIGHUP) | SIG_BIT(SIGQUIT))
 
 struct sig_action sig_actions[SIG_COUNT];
 struct sig_queue sig_process_pending;
 static uint64_t from_host;
+static uint64_t host_allowed = HOST_ALWAYS | HOST_TERMINAL;
 
 void sig_queue_init(struct sig_queue *q)
 {
@@ -142,9 +143,16 @@ bool sig_take(struct thread *t, uint64_t set, struct sig_item *out)
     return take_from(&t->pending, set, out) || take_from(&sig_process_pending, set, out);
 }
 
+void sig_allow_host(bool any, bool terminal, uint32_t stop_signal)
+{
+    host_allowed = any ? UINT64_MAX : HOST_ALWAYS | (terminal ? HOST_TERMINAL : 0);
+    if (stop_signal >= 1 && stop_signal <= SIG_COUNT)
+        host_allowed |= SIG_BIT(stop_signal);
+}
+
 void los_host_signal(int sig)
 {
-    if (sig >= 1 && sig <= SIG_COUNT && (HOST_ALLOWED & SIG_BIT(sig)))
+    if (sig >= 1 && sig <= SIG_COUNT && (host_allowed & SIG_BIT(sig)))
         __atomic_fetch_or(&from_host, SIG_BIT(sig), __ATOMIC_SEQ_CST);
 }
 

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// For the tests of published ports.
+//
+//   net serve 4|6 TCP UDP   answers each connection with its peer and own address; echoes datagrams
+//   net self PORT           a connection to itself over loopback
+//   net out ADDRESS PORT    connects and prints what comes, or the errno
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+union any {
+    struct sockaddr sa;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static socklen_t fill(union any *a, int family, const char *address, int port)
+{
+    memset(a, 0, sizeof(*a));
+    a->sa.sa_family = (sa_family_t)family;
+    a->v4.sin_port = htons((unsigned short)port);
+    if (address)
+        inet_pton(family, address, family == AF_INET ? (void *)&a->v4.sin_addr : &a->v6.sin6_addr);
+    return family == AF_INET ? sizeof(a->v4) : sizeof(a->v6);
+}
+
+static const char *show(const union any *a, char *out)
+{
+    inet_ntop(a->sa.sa_family,
+              a->sa.sa_family == AF_INET ? (const void *)&a->v4.sin_addr : &a->v6.sin6_addr, out, 64);
+    return out;
+}
+
+static int open_port(int family, int type, const char *address, int port)
+{
+    union any a;
+    socklen_t size = fill(&a, family, address, port);
+    int fd = socket(family, type, 0);
+    if (bind(fd, &a.sa, size) || (type == SOCK_STREAM && listen(fd, 8)))
+        printf("listen %d\n", errno);
+    return fd;
+}
+
+static int serve(int family, int tcp, int udp)
+{
+    char data[1500], peer[64], own[64];
+    struct pollfd p[2] = {{.fd = open_port(family, SOCK_STREAM, NULL, tcp), .events = POLLIN},
+                          {.fd = open_port(family, SOCK_DGRAM, NULL, udp), .events = POLLIN}};
+    puts("listening");
+    fflush(stdout);
+    while (poll(p, 2, -1) > 0) {
+        union any from, at;
+        socklen_t size = sizeof(from);
+        if (p[0].revents) {
+            int fd = accept(p[0].fd, &from.sa, &size);
+            size = sizeof(at);
+            getsockname(fd, &at.sa, &size);
+            int n = snprintf(data, sizeof(data), "%s %s %d\n", show(&from, peer), show(&at, own),
+                             ntohs(at.v4.sin_port));
+            if (write(fd, data, (size_t)n) < 0)
+                perror("write");
+            close(fd);
+        }
+        size = sizeof(from);
+        if (p[1].revents) {
+            ssize_t n = recvfrom(p[1].fd, data, sizeof(data), 0, &from.sa, &size);
+            if (n > 0 && sendto(p[1].fd, data, (size_t)n, 0, &from.sa, size) < 0)
+                perror("sendto");
+        }
+    }
+    return 1;
+}
+
+static int connect_to(const char *address, int port)
+{
+    union any a;
+    socklen_t size = fill(&a, AF_INET, address, port);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 || connect(fd, &a.sa, size) ? -errno : fd;
+}
+
+int main(int argc, char **argv)
+{
+    char data[256] = "";
+    if (argc > 4 && !strcmp(argv[1], "serve"))
+        return serve(*argv[2] == '4' ? AF_INET : AF_INET6, atoi(argv[3]), atoi(argv[4]));
+    if (argc > 2 && !strcmp(argv[1], "self")) {
+        int listener = open_port(AF_INET, SOCK_STREAM, NULL, atoi(argv[2]));
+        int fd = connect_to("127.0.0.1", atoi(argv[2])), end = accept(listener, NULL, NULL);
+        int ok = write(fd, "inside", 6) == 6 && read(end, data, sizeof(data)) == 6;
+        puts(ok ? data : "lost");
+        fflush(stdout);
+        if (argc > 3) /* and stays */
+            pause();
+        return !ok;
+    }
+    if (argc > 3 && !strcmp(argv[1], "out")) {
+        int fd = connect_to(argv[2], atoi(argv[3]));
+        ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data) - 1);
+        printf("%s%s\n", fd < 0 ? "errno " : data, fd < 0 ? strerror(-fd) : "");
+        return n <= 0;
+    }
+    return 2;
+}
