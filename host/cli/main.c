@@ -13,6 +13,7 @@ const struct sh_verb sh_verbs[] = {
     {"help", cmd_help, "show this, or all options of a verb", "Usage: shelter help [VERB]\n"},
     {"version", cmd_version, "show the version", "Usage: shelter version\n"},
     {"build", cmd_build, "make an image from files, a tar or an OCI image", sh_usage_build},
+    {"attest", cmd_attest, "get evidence from a running instance", sh_usage_attest},
     {"verify", cmd_verify, "judge evidence of a TEE, and say why", sh_usage_verify},
     {"broker", cmd_broker, "give secrets to programs that prove what they are", sh_usage_broker},
     {"images", cmd_images, "list images", sh_usage_images},

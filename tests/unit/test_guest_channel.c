@@ -41,6 +41,7 @@ static void test_frames(void **state)
         assert_int_equal(check(255, 255, ~0u, have), 0);
     /* All 256 types, three streams and more, sizes around each bound. */
     static const uint32_t sizes[] = {0,     1,     3,     4,          5,          9,         10,
+                                     8,     68,    69,
                                      65535, 65536, 65537, 0x7fffffff, 0x80000000, 0xffffffff};
     for (unsigned type = 0; type < 256; type++)
         for (unsigned stream = 0; stream < 5; stream++)
@@ -53,8 +54,13 @@ static void test_frames(void **state)
                     good = in && size == 0;
                 else if (type == SH_FRAME_CREDIT)
                     good = (stream == SH_STREAM_OUT || stream == SH_STREAM_ERR) && size == 4;
-                else if (type == SH_FRAME_WINSIZE || type == SH_FRAME_SIGNAL)
+                else if (type == SH_FRAME_WINSIZE || type == SH_FRAME_SIGNAL ||
+                         type == SH_FRAME_STATS)
                     good = in && size == 4;
+                else if (type == SH_FRAME_TRACE)
+                    good = in && size == 8;
+                else if (type == SH_FRAME_ATTEST)
+                    good = in && size >= 5 && size <= 68;
                 else if (type == SH_FRAME_EXEC)
                     good = in && size >= 10 && size <= 65536;
                 int rc = check((uint8_t)type, (uint8_t)stream, size, 8);

@@ -33,6 +33,10 @@ int guest_frame_check(const uint8_t *data, size_t have, struct sh_frame *frame)
     case SH_FRAME_TRACE:
         min = max = 8;
         break;
+    case SH_FRAME_ATTEST:
+        min = 4 + 1;
+        max = 4 + SH_ATTEST_NONCE_MAX;
+        break;
     case SH_FRAME_EXEC:
         min = sizeof(struct sh_exec_head);
         max = SH_FRAME_SIZE_MAX;

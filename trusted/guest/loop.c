@@ -62,7 +62,7 @@ static void lost_channel(struct guest *g)
 }
 
 struct polled {
-    struct pollfd fds[3 + 4 * SH_SESSION_MAX];
+    struct pollfd fds[4 + 4 * SH_SESSION_MAX];
     nfds_t count;
 };
 
@@ -105,6 +105,7 @@ static void one_round(struct guest *g)
             events |= POLLIN;
     }
     int port = add(&p, c->ended ? -1 : c->fd, events);
+    int attest = add(&p, guest_attest_fd(), POLLIN);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
         long left = g->agent_next - guest_now_ms();
@@ -152,6 +153,7 @@ static void one_round(struct guest *g)
     }
     if (ready(&p, agent))
         guest_agent_start(g);
+    guest_attest_pump(g, ready(&p, attest));
     guest_channel_flush(c);
 }
 

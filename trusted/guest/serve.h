@@ -102,6 +102,17 @@ void guest_session_reaped(struct guest *g, pid_t pid, int wait_status);
 /* Answers SH_FRAME_STATS and SH_FRAME_TRACE. */
 void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
 
+/* --- attest.c --- */
+
+#define GUEST_AGENT_PORT 8006 /* of the agent's local API, on 127.0.0.1 */
+
+/* Starts to make the evidence that an SH_FRAME_ATTEST asks for. */
+void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
+/* What is to be polled for it; -1: nothing. */
+int guest_attest_fd(void);
+/* Takes what is there, and answers when all of it is and the channel has room. */
+void guest_attest_pump(struct guest *g, bool ready);
+
 /* --- agent.c --- */
 
 /* Ours listens (and is started on the first connection); the image's own is started now. */

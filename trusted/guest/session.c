@@ -195,6 +195,10 @@ int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *pa
         guest_stats(g, frame, payload);
         return 0;
     }
+    if (frame->type == SH_FRAME_ATTEST) {
+        guest_attest(g, frame, payload);
+        return 0;
+    }
     if (!guest_session_seen(g, frame->session))
         return -EBADMSG;
     struct guest_session *s = guest_session_find(g, frame->session);

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter attest: evidence from a running instance; the simulated TEEs' root and collateral.
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <openssl/rand.h>
+
+#include "host/attest/sim_tee.h"
+#include "host/cli/cli.h"
+#include "host/cli/instances.h"
+#include "host/run/control.h"
+#include "lib/hex.h"
+
+const char sh_usage_attest[] =
+    "Usage: shelter attest [--nonce HEX] [--json] [-o FILE] INSTANCE\n"
+    "       shelter attest --simulated-root [-o FILE]\n"
+    "       shelter attest --collateral DIR --tee sgx-sim|tdx-sim\n"
+    "\n"
+    "Gets evidence of what a running instance is, as CoCo's JSON: what 'shelter verify --evidence'\n"
+    "takes. Its report data is SHA-512(\"shelter-attest-v1\" || nonce), computed inside the TEE, so\n"
+    "that it never passes for evidence to a key broker or in RA-TLS. Any image allows it.\n"
+    "\n"
+    "      --nonce HEX       1 to 64 bytes, for 'shelter verify --nonce'; else a random one, which\n"
+    "                        is told on stderr\n"
+    "  -o, --output FILE     write it there\n"
+    "      --json            add instance, tee and nonce to the evidence\n"
+    "\n"
+    "The simulated TEEs of this machine; whoever trusts this root trusts this machine's user:\n"
+    "      --simulated-root  the root certificate, for 'shelter verify --ca' and 'shelter broker\n"
+    "                        serve --allow-simulated'\n"
+    "      --collateral DIR  write collateral that vouches for the simulated TEE of --tee, as\n"
+    "                        'shelter verify --collateral' takes it; valid for 30 days\n";
+
+struct options {
+    const char *nonce, *output, *collateral, *tee;
+    bool json, root;
+};
+
+/* The nonce's bytes; a random one where none is given. */
+static int take_nonce(const struct options *o, uint8_t nonce[SH_ATTEST_NONCE_MAX], size_t *size,
+                      struct sh_error *err)
+{
+    size_t digits = o->nonce ? strlen(o->nonce) : 0;
+    char text[65];
+    if (o->nonce) {
+        *size = digits / 2;
+        if (!*size || *size > SH_ATTEST_NONCE_MAX || sh_unhex(nonce, *size, o->nonce))
+            return sh_fail(err, -EINVAL, "--nonce takes 2 to %u hex digits, an even number",
+                           2 * SH_ATTEST_NONCE_MAX);
+        return 0;
+    }
+    *size = 32;
+    if (RAND_bytes(nonce, (int)*size) != 1)
+        return sh_fail(err, -EIO, "the system gives no random bytes");
+    sh_hex(text, nonce, *size);
+    fprintf(stderr, "nonce %s\n", text);
+    return 0;
+}
+
+static int give(const struct options *o, const char *text, struct sh_error *err)
+{
+    size_t size = strlen(text);
+    if (o->output && strcmp(o->output, "-"))
+        return sh_write_file(AT_FDCWD, o->output, text, size, 0644, err);
+    fputs(text, stdout);
+    if (size && text[size - 1] != '\n')
+        putchar('\n');
+    return fflush(stdout) ? sh_fail_errno(err, -errno, "cannot write the evidence") : 0;
+}
+
+static int attest(struct sh_store *store, const char *name, const struct options *o,
+                  struct sh_error *err)
+{
+    struct sh_instance instance;
+    uint8_t nonce[SH_ATTEST_NONCE_MAX];
+    char hex[2 * SH_ATTEST_NONCE_MAX + 1];
+    cleanup_free char *answer = NULL, *text = NULL;
+    size_t size = 0;
+    int r = sh_instance_open(store, name, &instance, err);
+    if (r)
+        return r;
+    if (!sh_instance_alive(&instance))
+        r = sh_fail(err, -ESRCH, "instance %s is not running", instance.config.name);
+    if (!r)
+        r = take_nonce(o, nonce, &size, err);
+    if (!r)
+        r = sh_control_request(&instance, SH_FRAME_ATTEST, nonce, size, &answer, err);
+    cJSON *evidence = r ? NULL : cJSON_Parse(answer);
+    if (!r && !cJSON_IsObject(evidence))
+        r = sh_fail(err, -EBADMSG, "instance %s gave no evidence", instance.config.name);
+    if (!r && instance.config.simulated)
+        sh_tee_warn_simulated(instance.config.tee);
+    if (!r && o->json) {
+        sh_hex(hex, nonce, size);
+        cJSON_AddStringToObject(evidence, "instance", instance.config.name);
+        cJSON_AddStringToObject(evidence, "tee", instance.config.tee);
+        cJSON_AddStringToObject(evidence, "nonce", hex);
+    }
+    if (!r && !(text = cJSON_PrintUnformatted(evidence)))
+        r = sh_fail(err, -ENOMEM, "no memory for the evidence");
+    cJSON_Delete(evidence);
+    sh_instance_close(&instance);
+    return r ? r : give(o, text, err);
+}
+
+static int simulated(struct sh_store *store, const struct options *o, struct sh_error *err)
+{
+    cleanup_free char *dir = sh_format("%s/" SH_STORE_SIM_TEE, store->path);
+    cleanup_free char *path = sh_format("%s/" SH_SIM_ROOT, dir);
+    cleanup_free uint8_t *text = NULL;
+    size_t size;
+    int r = sh_sim_tee_make(dir, err);
+    if (!r && o->collateral)
+        return sh_sim_collateral_write(dir, o->collateral, !strcmp(o->tee, "tdx-sim"), err);
+    if (!r)
+        r = sh_read_file(AT_FDCWD, path, 65536, &text, &size, err);
+    return r ? r : give(o, (char *)text, err);
+}
+
+/* -1 to go on, else the exit status. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option options[] = {{"nonce", required_argument, NULL, 'n'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"collateral", required_argument, NULL, 'c'},
+                                            {"tee", required_argument, NULL, 't'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"simulated-root", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    int c;
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":o:h", options, NULL)) >= 0) {
+        switch (c) {
+        case 'n':
+            o->nonce = optarg;
+            break;
+        case 'o':
+            o->output = optarg;
+            break;
+        case 'c':
+            o->collateral = optarg;
+            break;
+        case 't':
+            o->tee = optarg;
+            break;
+        case 'j':
+            o->json = true;
+            break;
+        case 'r':
+            o->root = true;
+            break;
+        case 'h':
+            return sh_cli_help("attest");
+        default:
+            return sh_cli_usage("attest", "%s: no such option, or its value is missing",
+                                argv[optind - 1]);
+        }
+    }
+    if (o->collateral && (!o->tee || (strcmp(o->tee, "sgx-sim") && strcmp(o->tee, "tdx-sim"))))
+        return sh_cli_usage("attest", "--collateral is for --tee sgx-sim or tdx-sim");
+    if (o->collateral && o->root)
+        return sh_cli_usage("attest", "give --simulated-root or --collateral, not both");
+    if (o->tee && !o->collateral)
+        return sh_cli_usage("attest", "--tee belongs to --collateral");
+    if (argc - optind != !(o->root || o->collateral))
+        return sh_cli_usage("attest", optind == argc ? "name an instance" : "'%s' is too much",
+                            argv[argc - 1]);
+    return -1;
+}
+
+int cmd_attest(int argc, char **argv)
+{
+    struct options o = {0};
+    struct sh_error err = {0};
+    struct sh_store store;
+    int status = parse(argc, argv, &o);
+    if (status >= 0)
+        return status;
+    int r = sh_store_open(&store, &err);
+    if (r)
+        return sh_error_report(&err);
+    r = o.root || o.collateral ? simulated(&store, &o, &err)
+                               : attest(&store, argv[optind], &o, &err);
+    sh_store_close(&store);
+    return r ? sh_error_report(&err) : 0;
+}
