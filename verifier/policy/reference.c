@@ -54,6 +54,12 @@ static bool array_holds(const cJSON *have, const cJSON *want, const char *name)
     return false;
 }
 
+// What `shelter measure` calls by longer names than the report's fields have.
+static const char *claim_name(const char *name)
+{
+    return !strcmp(name, "isv_prod_id") ? "isvprodid" : !strcmp(name, "isv_svn") ? "isvsvn" : name;
+}
+
 static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *v)
 {
     const cJSON *want;
@@ -61,7 +67,7 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
 
     cJSON_ArrayForEach(want, measurement)
     {
-        const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, want->string);
+        const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, claim_name(want->string));
 
         if (!have || cJSON_IsNull(want))
             return false;
