@@ -202,7 +202,7 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
         ret = -EIO;
     pthread_mutex_unlock(&page_lock);
     if (ret != 0) {
-        sim_epc_give(dev, offset);
+        sim_epc_give(dev, offset, SGX_PAGE_SIZE);
         return ret;
     }
     p->max = SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS
@@ -345,10 +345,10 @@ static int ioctl_restrict(struct sgxsim *dev, struct sgx_enclave_restrict_permis
             ret = -EFAULT;
             break;
         }
-        sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
         if ((ret = track(dev)) != 0)
             break;
     }
+    sim_epc_sync(dev, arg->offset, arg->length);
     arg->count = done;
     return ret;
 }
@@ -363,6 +363,7 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
     if ((arg->page_type != SGX_PT_TCS && arg->page_type != SGX_PT_TRIM) || arg->result != 0 ||
         arg->count != 0)
         return -EINVAL;
+    sim_epc_hide(dev, arg->offset, arg->length); /* what does not change comes back at the end */
     for (; ret == 0 && done < arg->length; done += SGX_PAGE_SIZE) {
         uint64_t offset = arg->offset + done;
         struct sim_page *p = sim_page(dev, offset);
@@ -379,10 +380,8 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
             ret = may ? -EPERM : -EINVAL;
             break;
         }
-        sim_epc_hide(dev, offset, SGX_PAGE_SIZE);
         int code = sim_emodt(dev, &info, dev->base + offset);
         if (code != SGX_SUCCESS) {
-            sim_epc_sync(dev, offset, SGX_PAGE_SIZE);
             arg->result = code > 0 ? (uint64_t)code : 0;
             ret = -EFAULT;
             break;
@@ -394,13 +393,15 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
         if ((ret = track(dev)) != 0)
             break;
     }
+    if (done < arg->length)
+        sim_epc_sync(dev, arg->offset + done, arg->length - done);
     arg->count = done;
     return ret;
 }
 
 static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg)
 {
-    uint64_t done = 0;
+    uint64_t done = 0, given = 0;
     int ret = check_sgx2_range(dev, arg->offset, arg->length);
     if (ret != 0)
         return ret;
@@ -418,14 +419,17 @@ static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg
             ret = -EPERM;
             break;
         }
-        sim_epc_hide(dev, offset, SGX_PAGE_SIZE);
         if (sim_eremove(dev, dev->base + offset) != SGX_SUCCESS) {
             ret = -EBUSY;
             break;
         }
-        sim_epc_give(dev, offset);
-        sim_kick_out(dev);
+        if (sim_inside(dev, UINT32_MAX)) { /* its PTE goes: a TLB shoot-down, the lock is free */
+            sim_epc_give(dev, arg->offset + given, done + SGX_PAGE_SIZE - given);
+            given = done + SGX_PAGE_SIZE;
+            sim_kick_out(dev);
+        }
     }
+    sim_epc_give(dev, arg->offset + given, done - given);
     arg->count = done;
     return ret;
 }

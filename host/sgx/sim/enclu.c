@@ -379,8 +379,10 @@ static int eaccept_locked(struct sim_thread *t)
     if (p->type == SGX_PT_TCS &&
         !new_tcs_is_good(dev, (const struct sgx_tcs *)(dev->epc + (addr - dev->base))))
         return gp(t);
+    bool fresh = (p->state & PAGE_PENDING) != 0;
     p->state &= (uint8_t) ~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
-    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    if (fresh)
+        sim_epc_grant(dev, addr - dev->base);
     SIM_COUNT(dev, eaccept);
     return SGX_SUCCESS;
 }
@@ -416,7 +418,7 @@ static int eacceptcopy_locked(struct sim_thread *t)
     copy_page(dev->epc + (addr - dev->base), from);
     p->perm = (uint8_t)(flags & SGX_SECINFO_RWX);
     p->state &= (uint8_t)~PAGE_PENDING;
-    sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
+    sim_epc_grant(dev, addr - dev->base);
     SIM_COUNT(dev, eacceptcopy);
     return SGX_SUCCESS;
 }
@@ -500,10 +502,19 @@ static int egetkey_locked(struct sim_thread *t)
 
 /* --- dispatch -------------------------------------------------------------------------------- */
 
+static int catch_up_locked(struct sim_thread *t)
+{
+    sim_epc_catch_up(t->dev);
+    return 0;
+}
+
 static int inside_leaf(struct sim_thread *t)
 {
     int ret;
-    switch ((uint32_t)t->r.rax) {
+    uint32_t leaf = (uint32_t)t->r.rax;
+    if (t->dev->lag_end != 0 && leaf != SGX_EACCEPT && leaf != SGX_EACCEPTCOPY)
+        locked(t, catch_up_locked);
+    switch (leaf) {
     case SGX_EEXIT:
         return eexit(t);
     case SGX_EREPORT:

@@ -13,6 +13,11 @@
 #include <unistd.h>
 
 #define GROUP_SHIFT (SGX_PAGE_SHIFT + 9)
+#define READY_SIZE (8 * (uint64_t)SGX_PAGE_SIZE)
+#define LAG_MAX (512 * (uint64_t)SGX_PAGE_SIZE)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static uint64_t pages_size(const struct sgxsim *dev)
 {
@@ -101,13 +106,26 @@ void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry)
     *sim_page(dev, offset) = entry;
 }
 
-/* The page's frame goes back to the host, and its next user finds zeros. */
-void sim_epc_give(struct sgxsim *dev, uint64_t offset)
+/* The pages' frames go back to the host, and their next user finds zeros. */
+void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
 {
-    __atomic_fetch_sub(&dev->stats.epc_pages, 1, __ATOMIC_RELAXED);
+    if (size == 0)
+        return;
+    __atomic_fetch_sub(&dev->stats.epc_pages, size >> SGX_PAGE_SHIFT, __ATOMIC_RELAXED);
     if (fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                  SGX_PAGE_SIZE) != 0)
-        memset(dev->epc + offset, 0, SGX_PAGE_SIZE);
+                  (off_t)size) != 0)
+        memset(dev->epc + offset, 0, size);
+}
+
+/* The first page of a group brings the memory of all, in one call instead of a fault a page. */
+void sim_epc_ready(struct sgxsim *dev, uint64_t offset)
+{
+    uint64_t start = offset & ~(READY_SIZE - 1);
+    for (uint64_t at = start; at < start + READY_SIZE; at += SGX_PAGE_SIZE) {
+        if ((sim_page(dev, at)->state & PAGE_VALID) != 0)
+            return;
+    }
+    (void)madvise(dev->epc + start, READY_SIZE, MADV_POPULATE_WRITE); /* Linux 5.14 */
 }
 
 /* --- mappings ------------------------------------------------------------------------------- */
@@ -219,6 +237,28 @@ void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
     }
     if (run_prot >= 0)
         protect_host(dev, run, run_end, run_prot);
+}
+
+void sim_epc_catch_up(struct sgxsim *dev)
+{
+    uint64_t start = dev->lag_start, size = dev->lag_end - start;
+    if (size == 0)
+        return;
+    dev->lag_start = dev->lag_end = 0;
+    sim_epc_sync(dev, start, size);
+    /* They are about to be used, and a fault each would be dearer. */
+    if (size > SGX_PAGE_SIZE && dev->base + start >= SIM_LOWEST &&
+        (allowed(dev, start) & PROT_WRITE) != 0)
+        (void)madvise((void *)(dev->base + start), size, MADV_POPULATE_WRITE);
+}
+
+void sim_epc_grant(struct sgxsim *dev, uint64_t offset)
+{
+    if (dev->lag_end != offset || dev->lag_end - dev->lag_start >= LAG_MAX) {
+        sim_epc_catch_up(dev);
+        dev->lag_start = offset;
+    }
+    dev->lag_end = offset + SGX_PAGE_SIZE;
 }
 
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size)

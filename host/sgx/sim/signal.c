@@ -159,6 +159,11 @@ static bool page_fault(struct sim_thread *t, const ucontext_t *uc, const siginfo
         return false;
     error = access_of(error);
     sim_lock(dev);
+    if (sim_epc_lags(dev, addr - dev->base)) { /* no fault on a processor */
+        sim_epc_catch_up(dev);
+        sim_unlock(dev);
+        return true;
+    }
     enum sim_fault_result result = sim_page_fault(dev, addr, &error);
     sim_unlock(dev);
     t->error = error;

@@ -69,6 +69,9 @@ struct sgxsim {
     bool closing;
     uint64_t clock_hand; /* of the pages looked at for eviction */
 
+    /* Pages that may be used since a moment, while the host's protections do not say so yet. */
+    uint64_t lag_start, lag_end;
+
     struct sim_block *blocks;
     struct sgxsim_stats stats; /* plain fields: counted with relaxed atomics */
 };
@@ -185,8 +188,17 @@ static inline struct sim_page *sim_page(struct sgxsim *dev, uint64_t offset)
 uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
 int sim_epc_take(struct sgxsim *dev); /* an EPC page: 0, -ENOMEM */
 void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
-void sim_epc_give(struct sgxsim *dev, uint64_t offset);
+void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
+void sim_epc_ready(struct sgxsim *dev, uint64_t offset); /* memory for a new page, with neighbours */
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
+/* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be used
+ * wait for those of its successors, until another leaf, or until the enclave trips over them. */
+void sim_epc_grant(struct sgxsim *dev, uint64_t offset);
+void sim_epc_catch_up(struct sgxsim *dev);
+static inline bool sim_epc_lags(const struct sgxsim *dev, uint64_t offset)
+{
+    return offset >= dev->lag_start && offset < dev->lag_end;
+}
 void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size);
 int sim_vma_prot(const struct sgxsim *dev, uint64_t offset);                 /* -1: not mapped */
 int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot); /* -1: unmap */
