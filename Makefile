@@ -31,7 +31,7 @@ DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 # Debian packages of the host side; `tools/install-deps` installs them.
 PKGS := libarchive libcrypto libssl libcurl libcjson libmicrohttpd sqlite3
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
 
 # Without -j, as many jobs as cores.
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t hash[32];
+    static const struct sh_manifest_files files = {.root_size = 4096};
     struct sh_config c = {0};
     struct sh_error err = {0};
     struct sh_buffer out = {0};
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sh_oci_config(image, "fuzz", &c, &err)) {
         if (!err.text[0])
             abort();
-    } else if (!sh_manifest_write(&c, 4096, hash, &out, &err)) {
+    } else if (!sh_manifest_write(&c, &files, &out, &err)) {
         if (sh_manifest_parse(&m, out.data, out.size))
             abort();
     } else if (!err.text[0]) {

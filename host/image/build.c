@@ -12,6 +12,7 @@
 #include "host/image/oci.h"
 #include "host/image/progress.h"
 #include "host/image/reference.h"
+#include "host/image/sites.h"
 #include "host/image/tar.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
@@ -142,20 +143,26 @@ static int check_secrets(struct sh_config *c, struct sh_error *err)
 /* --- the image --- */
 
 static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *progress,
-                      struct sh_erofs_result *result, struct sh_error *err)
+                      struct sh_manifest_files *files, struct sh_error *err)
 {
+    struct sh_erofs_result result;
     cleanup_close int fd = openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot make the root image in the store");
-    return sh_erofs_write(tree, fd, progress, result, err);
+    int r = sh_erofs_write(tree, fd, progress, &result, err);
+    if (r)
+        return r;
+    files->root_size = result.root_size;
+    memcpy(files->root_hash, result.root_hash, sizeof(files->root_hash));
+    return sh_sites_write(tree, dir_fd, progress, &files->sites_size, files->sites_hash, err);
 }
 
-static int write_manifest(const struct sh_config *config, const struct sh_erofs_result *root,
+static int write_manifest(const struct sh_config *config, const struct sh_manifest_files *files,
                           int dir_fd, char id[SH_ID_TEXT_SIZE], struct sh_error *err)
 {
     uint8_t digest[SH_ID_SIZE];
     struct sh_buffer manifest = {0};
-    int r = sh_manifest_write(config, root->root_size, root->root_hash, &manifest, err);
+    int r = sh_manifest_write(config, files, &manifest, err);
     if (!r)
         r = sh_write_file(dir_fd, "manifest", manifest.data, manifest.size, 0644, err);
     if (!r) {
@@ -171,7 +178,7 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
 {
     struct sh_tree tree = {0};
     struct sh_config config = {0};
-    struct sh_erofs_result root = {0};
+    struct sh_manifest_files files = {0};
     int r = sh_tree_init(&tree, work->dir_fd, err);
     if (!r)
         r = fill_tree(b, &tree, &config, work->dir_fd, progress, err);
@@ -180,9 +187,9 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     if (!r)
         r = check_secrets(&config, err);
     if (!r)
-        r = write_root(&tree, work->dir_fd, progress, &root, err);
+        r = write_root(&tree, work->dir_fd, progress, &files, err);
     if (!r)
-        r = write_manifest(&config, &root, work->dir_fd, id, err);
+        r = write_manifest(&config, &files, work->dir_fd, id, err);
     if (!r)
         r = sh_base_copy(base, work->store->dir_fd, work->dir_fd, err);
     if (!r)

@@ -82,8 +82,14 @@ int sh_config_broker_key(struct sh_config *c, const char *file, struct sh_error 
 /* The policy's words, for people and JSON. */
 void sh_policy_words(uint64_t policy, struct sh_strings *words);
 
+/* The files that a manifest speaks for. sites_size 0: there is no sites.bin. */
+struct sh_manifest_files {
+    uint64_t root_size, sites_size;
+    uint8_t root_hash[32], sites_hash[32];
+};
+
 /* Writes the manifest's bytes and checks them with the reader. */
-int sh_manifest_write(const struct sh_config *c, uint64_t root_size, const uint8_t root_hash[32],
+int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files *files,
                       struct sh_buffer *out, struct sh_error *err);
 
 #endif

@@ -77,13 +77,17 @@ static void add_ports(struct sh_buffer *b, const struct sh_config *c)
     }
 }
 
-int sh_manifest_write(const struct sh_config *c, uint64_t root_size, const uint8_t root_hash[32],
+int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files *files,
                       struct sh_buffer *out, struct sh_error *err)
 {
     struct sh_manifest check;
     sh_buffer_add(out, SH_MANIFEST_MAGIC "\1\0\0\0\0\0\0\0", 16);
-    add(out, SH_TAG_ROOT_HASH, root_hash, 32);
-    add_u64(out, SH_TAG_ROOT_SIZE, root_size);
+    add(out, SH_TAG_ROOT_HASH, files->root_hash, 32);
+    add_u64(out, SH_TAG_ROOT_SIZE, files->root_size);
+    if (files->sites_size) {
+        add(out, SH_TAG_SITES_HASH, files->sites_hash, 32);
+        add_u64(out, SH_TAG_SITES_SIZE, files->sites_size);
+    }
     add_list(out, SH_TAG_ENTRYPOINT, &c->entrypoint);
     add_list(out, SH_TAG_COMMAND, &c->command);
     add_list(out, SH_TAG_ENV, &c->env);

@@ -195,6 +195,8 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     p->paths[8] = sh_format("%s/" SH_STORE_SIGN_KEY, p->store->path);
     p->paths[9] = sh_format("%s/" SH_STORE_FUSE_KEY, p->store->path);
     p->paths[13] = sh_format("%s/" SH_STORE_SIM_TEE, p->store->path);
+    if (p->image.manifest.has_sites)
+        p->paths[14] = sh_format("%s/sites.bin", base);
     p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
     p->vm = (struct sh_vm_config){
         .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
@@ -203,8 +205,8 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
         .shares = p->shares, .share_count = c->mount_count,
         .channel_fd = -1, .simtd_fd = -1,
-        .enclave = p->paths[6], .manifest = p->paths[7], .sign_key = p->paths[8],
-        .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
+        .enclave = p->paths[6], .manifest = p->paths[7], .sites = p->paths[14],
+        .sign_key = p->paths[8], .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
         .ports = c->ports, .port_count = c->port_count,
     };
     if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))

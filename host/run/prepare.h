@@ -16,7 +16,7 @@ struct sh_prepared {
     bool is_new;
     struct sh_vm_config vm;
     struct sh_vm_share *shares;
-    char *paths[14]; /* what vm's strings point to */
+    char *paths[15]; /* what vm's strings point to */
 };
 
 /* Makes a new instance of options->image: checks everything that can be checked first, so that an

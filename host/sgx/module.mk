@@ -52,7 +52,7 @@ bench-sgxsim: $(B)/bench_sgxsim
 # The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
 # to the enclave.
 LOADER_SRC := $(wildcard host/sgx/loader/*.c) $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
-    host/base/error.c host/base/util.c host/run/frames.c host/run/fifo.c lib/sha2.c \
+    host/base/error.c host/base/util.c host/run/frames.c host/run/fifo.c lib/sha2.c lib/cpuid.c \
     $(addprefix host/attest/,aesm.c ecdsa.c quote_write.c sim_qe.c) \
     $(wildcard verifier/measure/sgx*.c)
 $(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)

@@ -66,6 +66,8 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
         sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
                         p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
     }
+    if (c->sites)
+        sh_strings_addf(argv, "--sites=%s", c->sites);
     if (c->debug)
         sh_strings_add(argv, "--debug");
     if (c->tty)

@@ -60,6 +60,7 @@ struct sh_vm_config {
     /* Enclaves: the image's and the instance's files, and the store's keys. */
     const char *enclave, *manifest, *launch, *sign_key, *fuse_key;
     const char *sim_tee; /* simulated TEEs: the folder of host/attest/sim_tee.h */
+    const char *sites; /* sites.bin, or NULL */
     bool tty;
     const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
 };

@@ -103,6 +103,12 @@ struct sh_slot {
     uint8_t b[SH_SLOT_B_SIZE];
 };
 
+/* One answer of `cpuid`, which an enclave cannot execute. */
+struct sh_cpuid {
+    uint32_t leaf, subleaf, eax, ebx, ecx, edx;
+};
+#define SH_CPUID_MAX 64u
+
 /* In buffer A at the first entry. Addresses are the host's. */
 #define SH_START_VERSION 2u
 #define SH_START_TRACE 1u
@@ -117,8 +123,11 @@ struct sh_start {
     uint64_t memory_size;
     uint64_t hwcap;
     uint64_t cpu_count;
-    uint64_t flags;  /* SH_START_* */
-    uint64_t tsc_hz; /* of RDTSC; 0: not known, or the counter is no clock here */
+    uint64_t flags;             /* SH_START_* */
+    uint64_t tsc_hz;            /* of RDTSC; 0: not known, or the counter is no clock here */
+    uint64_t sites, sites_size; /* sites.bin, mapped, or 0, 0 */
+    uint64_t cpuid_count;
+    struct sh_cpuid cpuid[SH_CPUID_MAX];
 };
 
 #endif

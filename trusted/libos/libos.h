@@ -81,11 +81,12 @@ struct alt_stack {
 #define KSTACK_SIZE 32768u
 
 struct thread {
-    /* Known to entry.S: self 0, stack 8, kicked 16, regs 24. */
+    /* Known to entry.S (entry/offsets.h); `fast` to patched call sites. */
     struct thread *self;
     uint64_t stack_top; /* of this thread's stack inside the LibOS */
     uint64_t kicked;    /* set by anyone: look at signals before going back to the program */
     struct regs regs;
+    void (*fast)(void); /* los_fast */
 
     struct trap trap;
     void *port;       /* the port's own */
@@ -105,6 +106,7 @@ struct thread {
     uint64_t wait_set;                 /* of sigtimedwait: these end the wait though blocked */
     int64_t call_nr;                   /* for restarts; -1: none */
     uint64_t restart_rip;              /* where the call's instruction stands */
+    bool rip_virtual;                  /* regs.rip may be one of mm/sites.h */
     void (*service)(struct thread *t); /* a thread of the LibOS itself */
 
     /* waiting */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include <shelter/control.h>
+#include <shelter/enclave.h>
 
 #define PAGE_SIZE 4096ul
 #define PAGE_SHIFT 12
@@ -38,6 +39,9 @@ struct port_info {
     uint32_t xsave_size;           /* bytes of XSAVE's area for them */
     uint32_t cpu_count;            /* a claim; bounded by the LibOS */
     uint64_t root_size;            /* bytes of root.img that can be read; a claim */
+    uint64_t sites_size;           /* of sites.bin; 0: there is none; a claim */
+    const struct sh_cpuid *cpuid;  /* answers of cpuid; claims */
+    uint32_t cpuid_count;
     bool sha_instructions; /* the processor has SHA-NI; a claim whose lie only ends the run */
     bool simulated;        /* no hardware protects this */
     bool debug;            /* the host may read this memory: traces and counts tell it nothing new */
@@ -94,6 +98,8 @@ void port_wake(struct thread *t);
 
 /* Copies bytes of root.img into trusted memory. All `size` bytes or -EIO. */
 int port_root_read(uint64_t offset, void *buf, uint32_t size);
+/* Likewise of sites.bin. */
+int port_sites_read(uint64_t offset, void *buf, uint32_t size);
 
 #define PORT_IO_MAX 65536u
 /* At most `size` bytes (<= PORT_IO_MAX). read: 0 is the end. */

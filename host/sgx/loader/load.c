@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "host/sgx/loader/loader.h"
+#include "lib/cpuid.h"
 #include "lib/sha2.h"
 #include <shelter/launch.h>
 #include <shelter/manifest.h>
+#include <shelter/sites.h>
 
 struct bytes {
     const void *data;
@@ -112,7 +114,7 @@ static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *
 int loader_build(struct loader_thread *first, struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
-    struct bytes enclave, root, manifest, launch = {0};
+    struct bytes enclave, root, manifest, launch = {0}, sites = {0};
     uint8_t identity[SGX_IDENTITY_SIZE];
     loader_clock_tell(first->slot);
     int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
@@ -120,6 +122,8 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         r = map_file(o->root, "root image", 0, &root, err);
     if (!r)
         r = map_file(o->manifest, "manifest", SH_MANIFEST_SIZE_MAX, &manifest, err);
+    if (!r && o->sites)
+        r = map_file(o->sites, "list of call sites", 2ull * SH_SITES_SIZE_MAX, &sites, err);
     if (!r && o->launch)
         r = map_file(o->launch, "launch config", SH_LAUNCH_SIZE_MAX, &launch, err);
     if (!r)
@@ -146,6 +150,9 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .tsc_hz = hz,
         .flags = (o->trace ? SH_START_TRACE : 0) | (o->stats ? SH_START_STATS : 0) |
                  (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
+        .sites = (uint64_t)sites.data,
+        .sites_size = sites.size,
     };
+    s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;
 }

@@ -52,13 +52,13 @@ static _Noreturn void usage(void)
         stderr,
         "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack EVERY] [--debug] [--trace[=FILE]]"
         " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
-        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--network none|user]"
-        " [--publish tcp|udp:PORT:IP:PORT] [--channel FD] ENCLAVE ROOT MANIFEST\n");
+        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--sites FILE]"
+        " [--network none|user] [--publish tcp|udp:PORT:IP:PORT] [--channel FD] ENCLAVE ROOT MANIFEST\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
-       OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK };
+       OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK };
 
 static const char **ports;
 static int port_count;
@@ -77,6 +77,7 @@ static void parse(int argc, char **argv)
         {"sim-tee", required_argument, NULL, OPT_SIM_TEE},
         {"aesm", required_argument, NULL, OPT_AESM},
         {"launch", required_argument, NULL, OPT_LAUNCH},
+        {"sites", required_argument, NULL, OPT_SITES},
         {"channel", required_argument, NULL, OPT_CHANNEL},
         {"attack", required_argument, NULL, OPT_ATTACK},
         {"strict", no_argument, &strict, 1},
@@ -116,6 +117,9 @@ static void parse(int argc, char **argv)
             break;
         case OPT_LAUNCH:
             o->launch = optarg;
+            break;
+        case OPT_SITES:
+            o->sites = optarg;
             break;
         case OPT_CHANNEL:
             o->channel = atoi(optarg);

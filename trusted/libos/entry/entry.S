@@ -5,11 +5,7 @@
 // rsp, rip). Anything asynchronous that hits between los_resume_start and los_resume_end must begin
 // again at los_trap with TRAP_KICK: thread.regs is still whole there, the registers are not.
 
-#define STACK 8
-#define KICKED 16
-#define REGS 24
-#define REGS_RSP (REGS + 16 * 8)
-#define REGS_RIP (REGS + 17 * 8)
+#include "trusted/libos/entry/offsets.h"
 
     .text
 

@@ -10,9 +10,16 @@ _Noreturn void los_resume(struct thread *t);
 void los_trap_entry(void);
 extern const char los_resume_start[], los_resume_end[];
 
+/* entry/fast.S: where patched call sites come in. */
+void los_fast(void);
+_Noreturn void los_fast_call(struct thread *t) __attribute__((used));
+
 /* entry/trap.c: handles signals, gives up the lock and goes back to the program. */
 _Noreturn void los_return(struct thread *t);
 _Noreturn void los_kicked(struct thread *t);
+
+/* entry/cpuid.c: did the fault come of a `cpuid`? Then it is answered. With the lock held. */
+bool cpuid_emulate(struct thread *t);
 
 /* entry/trace.c */
 void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);

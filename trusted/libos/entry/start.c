@@ -9,6 +9,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
@@ -314,6 +315,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
             -r);
         return EXIT_OWN;
     }
+    if (m.has_sites && port_info.sites_size && sites_open(m.sites_size, m.sites_hash)) {
+        log_line("shelter: sites.bin of the image is not what was built; build the image again");
+        return EXIT_OWN;
+    }
     r = gather(start, &m, &args, &env);
     if (!r)
         r = enter_directory(start, &m);
@@ -343,6 +348,7 @@ struct thread *los_first_thread(void)
     first.fixed = true;
     first.stack = los_first_stack;
     first.stack_top = (uint64_t)los_first_stack + KSTACK_SIZE;
+    first.fast = los_fast;
     first.call_nr = -1;
     list_init(&first.node);
     list_init(&first.lock_node);

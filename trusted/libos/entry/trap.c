@@ -5,7 +5,9 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/entry/offsets.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 #include "trusted/libos/signal/signal.h"
 
 #define CODE_KERNEL 0x80
@@ -16,10 +18,20 @@
 #define ILL_ILLOPN_CODE 2
 #define BUS_ADRALN_CODE 1
 
+_Static_assert(offsetof(struct thread, stack_top) == STACK, "STACK");
+_Static_assert(offsetof(struct thread, kicked) == KICKED, "KICKED");
+_Static_assert(offsetof(struct thread, regs) == REGS, "REGS");
+_Static_assert(offsetof(struct thread, regs.rflags) == REGS_FLAGS, "REGS_FLAGS");
+_Static_assert(offsetof(struct thread, regs.rip) == REGS_RIP, "REGS_RIP");
+
 void los_return(struct thread *t)
 {
     __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
     sig_deliver(t);
+    if (t->rip_virtual) {
+        t->rip_virtual = false;
+        t->regs.rip = sites_real(t->regs.rip);
+    }
     los_unlock();
     los_resume(t);
 }
@@ -85,6 +97,8 @@ static void fault(struct thread *t)
         sig_fault(t, SIGFPE, FPE_FLTINV_CODE, rip);
         break;
     case VECTOR_UD:
+        if (cpuid_emulate(t))
+            break;
         sig_fault(t, SIGILL, ILL_ILLOPN_CODE, rip);
         break;
     case VECTOR_BP:
@@ -101,6 +115,20 @@ static void fault(struct thread *t)
     }
 }
 
+/* A patched call site: as after `syscall`, but no exception happened. */
+void los_fast_call(struct thread *t)
+{
+    system_call(t);
+    los_return(t);
+}
+
+static void interrupted(struct thread *t)
+{
+    los_lock();
+    t->regs.rip = sites_virtual(t->regs.rip);
+    t->rip_virtual = true;
+}
+
 void los_trap(struct thread *t)
 {
     switch (t->trap.kind) {
@@ -108,11 +136,11 @@ void los_trap(struct thread *t)
         system_call(t);
         break;
     case TRAP_FAULT:
-        los_lock();
+        interrupted(t);
         fault(t);
         break;
     case TRAP_KICK:
-        los_lock();
+        interrupted(t);
         stats.kicks++;
         break;
     default:

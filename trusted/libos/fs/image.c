@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads blocks of the root image, checks them against the hash tree, keeps them.
+// Reads blocks of the root image and of sites.bin, checks them against their hash trees, keeps them.
 #include "trusted/libos/fs/image.h"
 
 #include "lib/bytes.h"
@@ -9,7 +9,9 @@
 #define HASHES 128u /* in a block */
 #define LEVELS_MAX 10u
 
-static struct {
+static struct image {
+    int (*read)(uint64_t offset, void *buf, uint32_t size); /* the port's */
+    const char *name;
     uint64_t size, blocks;
     unsigned levels;
     uint64_t level_start[LEVELS_MAX]; /* block number; 0 is the level nearest the data */
@@ -17,67 +19,84 @@ static struct {
     struct radix cache; /* by block number of root.img, hash blocks too */
     struct list ring;
     uint64_t cached, cached_max;
-} image;
+} root, sites;
 
-int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages)
+static int open_one(struct image *m, uint64_t size, const uint8_t root_hash[32],
+                    uint64_t cache_pages)
 {
-    if (!root_size || root_size % PAGE_SIZE || root_size >> 50)
+    if (!size || size % PAGE_SIZE || size >> 50)
         return -EINVAL;
-    memset(&image, 0, sizeof(image));
-    image.size = root_size;
-    image.blocks = root_size >> PAGE_SHIFT;
-    memcpy(image.root_hash, root_hash, 32);
-    list_init(&image.ring);
-    image.cached_max = MAX(cache_pages, 64);
-    uint64_t count[LEVELS_MAX], n = image.blocks;
+    memset(m, 0, sizeof(*m));
+    m->size = size;
+    m->blocks = size >> PAGE_SHIFT;
+    memcpy(m->root_hash, root_hash, 32);
+    list_init(&m->ring);
+    m->cached_max = MAX(cache_pages, 64);
+    uint64_t count[LEVELS_MAX], n = m->blocks;
     while (n > 1) {
         n = (n + HASHES - 1) / HASHES;
-        count[image.levels++] = n;
+        count[m->levels++] = n;
     }
-    uint64_t at = image.blocks;
-    for (unsigned i = image.levels; i-- > 0;) {
-        image.level_start[i] = at;
+    uint64_t at = m->blocks;
+    for (unsigned i = m->levels; i-- > 0;) {
+        m->level_start[i] = at;
         at += count[i];
     }
     return 0;
 }
 
+int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages)
+{
+    int r = open_one(&root, root_size, root_hash, cache_pages);
+    root.read = port_root_read;
+    root.name = "the root image";
+    return r;
+}
+
+int image_sites_open(uint64_t size, const uint8_t root_hash[32])
+{
+    int r = open_one(&sites, size, root_hash, 0);
+    sites.read = port_sites_read;
+    sites.name = "sites.bin";
+    return r;
+}
+
 uint64_t image_size(void)
 {
-    return image.size;
+    return root.size;
 }
 
 /* Makes room: the first unpinned block that was not used since the hand came by. */
-static void evict(void)
+static void evict(struct image *m)
 {
-    for (uint64_t tries = 2 * image.cached; image.cached >= image.cached_max && tries; tries--) {
-        struct image_block *b = container_of(image.ring.next, struct image_block, node);
+    for (uint64_t tries = 2 * m->cached; m->cached >= m->cached_max && tries; tries--) {
+        struct image_block *b = container_of(m->ring.next, struct image_block, node);
         list_remove(&b->node);
         if (b->pins || b->used) {
             b->used = false;
-            list_append(&image.ring, &b->node);
+            list_append(&m->ring, &b->node);
             continue;
         }
-        *radix_slot(&image.cache, b->index) = NULL;
-        image.cached--;
+        *radix_slot(&m->cache, b->index) = NULL;
+        m->cached--;
         page_free(b->data);
         los_free(b);
     }
 }
 
-static int get(uint64_t index, unsigned level, struct image_block **out);
+static int get(struct image *m, uint64_t index, unsigned level, struct image_block **out);
 
 /* What the block's digest must be: from its parent in the tree, or the manifest. `level` is 0 for
  * data, n+1 for blocks of level n. */
-static int expected(uint64_t index, unsigned level, uint8_t hash[32])
+static int expected(struct image *m, uint64_t index, unsigned level, uint8_t hash[32])
 {
-    if (level == image.levels) {
-        memcpy(hash, image.root_hash, 32);
+    if (level == m->levels) {
+        memcpy(hash, m->root_hash, 32);
         return 0;
     }
-    uint64_t place = level ? index - image.level_start[level - 1] : index;
+    uint64_t place = level ? index - m->level_start[level - 1] : index;
     struct image_block *parent;
-    int r = get(image.level_start[level] + place / HASHES, level + 1, &parent);
+    int r = get(m, m->level_start[level] + place / HASHES, level + 1, &parent);
     if (r)
         return r;
     memcpy(hash, parent->data + place % HASHES * 32, 32);
@@ -85,33 +104,33 @@ static int expected(uint64_t index, unsigned level, uint8_t hash[32])
     return 0;
 }
 
-static int fetch(uint64_t index, unsigned level, uint8_t *data)
+static int fetch(struct image *m, uint64_t index, unsigned level, uint8_t *data)
 {
     uint8_t want[32], have[32];
-    int r = expected(index, level, want);
+    int r = expected(m, index, level, want);
     if (r)
         return r;
     stats.root_blocks++;
-    if (port_root_read(index << PAGE_SHIFT, data, PAGE_SIZE))
+    if (m->read(index << PAGE_SHIFT, data, PAGE_SIZE))
         return -EIO;
     digest_sha256(have, data, PAGE_SIZE);
     if (sh_equal_ct(want, have, 32))
         return 0;
-    log_line("shelter: block %lu of the root image is not what was built; refused", index);
+    log_line("shelter: block %lu of %s is not what was built; refused", index, m->name);
     return -EIO;
 }
 
-static int get(uint64_t index, unsigned level, struct image_block **out)
+static int get(struct image *m, uint64_t index, unsigned level, struct image_block **out)
 {
-    struct image_block *b = radix_get(&image.cache, index);
+    struct image_block *b = radix_get(&m->cache, index);
     if (b) {
         stats.cache_hits++;
     } else {
-        evict();
+        evict(m);
         b = los_alloc(sizeof(*b));
         uint8_t *data = page_alloc();
-        int r = b && data ? fetch(index, level, data) : -ENOMEM;
-        void **slot = r ? NULL : radix_slot(&image.cache, index);
+        int r = b && data ? fetch(m, index, level, data) : -ENOMEM;
+        void **slot = r ? NULL : radix_slot(&m->cache, index);
         if (!slot) {
             if (data)
                 page_free(data);
@@ -120,8 +139,8 @@ static int get(uint64_t index, unsigned level, struct image_block **out)
         }
         b->index = index;
         b->data = data;
-        list_append(&image.ring, &b->node);
-        image.cached++;
+        list_append(&m->ring, &b->node);
+        m->cached++;
         *slot = b;
     }
     b->pins++;
@@ -132,7 +151,7 @@ static int get(uint64_t index, unsigned level, struct image_block **out)
 
 int image_get(uint64_t index, struct image_block **out)
 {
-    return index < image.blocks ? get(index, 0, out) : -EIO;
+    return index < root.blocks ? get(&root, index, 0, out) : -EIO;
 }
 
 void image_put(struct image_block *b)
@@ -140,18 +159,18 @@ void image_put(struct image_block *b)
     b->pins--;
 }
 
-int image_read(uint64_t offset, void *buf, size_t size)
+static int read_bytes(struct image *m, uint64_t offset, void *buf, size_t size)
 {
-    if (offset > image.size || size > image.size - offset)
+    if (offset > m->size || size > m->size - offset)
         return -EIO;
     for (uint8_t *to = buf; size;) {
         size_t at = offset % PAGE_SIZE, n = MIN(size, PAGE_SIZE - at);
         uint64_t index = offset >> PAGE_SHIFT;
         struct image_block *b;
         int r;
-        if (n == PAGE_SIZE && !radix_get(&image.cache, index)) {
-            r = fetch(index, 0, to);
-        } else if (!(r = image_get(index, &b))) {
+        if (n == PAGE_SIZE && !radix_get(&m->cache, index)) {
+            r = fetch(m, index, 0, to);
+        } else if (!(r = get(m, index, 0, &b))) {
             memcpy(to, b->data + at, n);
             image_put(b);
         }
@@ -162,4 +181,14 @@ int image_read(uint64_t offset, void *buf, size_t size)
         size -= n;
     }
     return 0;
+}
+
+int image_read(uint64_t offset, void *buf, size_t size)
+{
+    return read_bytes(&root, offset, buf, size);
+}
+
+int image_sites_read(uint64_t offset, void *buf, size_t size)
+{
+    return read_bytes(&sites, offset, buf, size);
 }

@@ -2,6 +2,7 @@
 // Mapping and unmapping; where things go in the address space.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 
 #define CODE_WINDOW (1ul << 30) /* mappings of files; rel32 reaches across it */
 #define LOW_END (1ul << 31)
@@ -107,5 +108,6 @@ void mm_reset(void)
     while (mm.count)
         mm_unmap(mm.areas[0]->start, mm.areas[0]->end - mm.areas[0]->start);
     radix_clear(&mm.leaves, 0, los_free);
+    sites_reset();
     mm_init();
 }

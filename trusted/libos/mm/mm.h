@@ -53,6 +53,7 @@ uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high); /* topmost; 
 /* mm/pages.c */
 uint8_t page_state(uint64_t addr);
 int page_populate(struct area *a, uint64_t addr, uint64_t count); /* count pages, where missing */
+int page_fill(uint64_t addr, const void *page, int prot);         /* one, where there is none */
 int page_protect(uint64_t start, uint64_t end, int prot);         /* those that are there */
 void page_remove(uint64_t start, uint64_t end);
 int page_move(uint64_t from, uint64_t to, uint64_t size);

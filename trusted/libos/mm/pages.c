@@ -2,6 +2,7 @@
 // Which pages of a program are there, and with which rights.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 
 #define FILL_MAX 32u /* pages copied in by one request to the port */
 
@@ -89,6 +90,7 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count, int prot
                 page_free(buf[n]);
             break;
         }
+        sites_patch(a, addr + (n << PAGE_SHIFT), buf[n]);
     }
     if (n) {
         r = port_pages_fill(addr, (const void *const *)buf, n, prot);
@@ -163,6 +165,35 @@ void page_remove(uint64_t start, uint64_t end)
     }
 }
 
+int page_fill(uint64_t addr, const void *page, int prot)
+{
+    int r = memory_charge(1);
+    if (r)
+        return r;
+    r = port_pages_fill(addr, &page, 1, prot);
+    if (!r)
+        r = state_set(addr, 1, (uint8_t)(PAGE_THERE | prot));
+    if (r)
+        memory_uncharge(1);
+    return r;
+}
+
+/* Patched text jumps by distance, so that a copy elsewhere would go astray. */
+static int move_page(uint64_t from, uint64_t to, int prot)
+{
+    const struct area *a = area_find(from);
+    uint8_t *copy = a && a->file && (prot & PORT_X) ? page_alloc() : NULL;
+    if (copy) {
+        memcpy(copy, (const void *)from, PAGE_SIZE);
+        sites_restore(a, from, copy);
+    }
+    const void *source = copy ? copy : (const void *)from;
+    int r = port_pages_fill(to, &source, 1, prot);
+    if (copy)
+        page_free(copy);
+    return r;
+}
+
 int page_move(uint64_t from, uint64_t to, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
@@ -172,10 +203,9 @@ int page_move(uint64_t from, uint64_t to, uint64_t size)
             continue;
         if (!prot) /* must be readable to be copied */
             port_pages_protect(from + at, 1, 0, PORT_R);
-        const void *source = (const void *)(from + at);
         int r = memory_charge(1);
         if (!r)
-            r = port_pages_fill(to + at, &source, 1, prot);
+            r = move_page(from + at, to + at, prot);
         if (!r)
             r = state_set(to + at, 1, state);
         if (r)

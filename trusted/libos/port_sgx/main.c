@@ -116,6 +116,29 @@ int port_root_read(uint64_t offset, void *buf, uint32_t size)
     return 0;
 }
 
+static uint64_t sites_at;
+
+int port_sites_read(uint64_t offset, void *buf, uint32_t size)
+{
+    if (offset > start.info.sites_size || size > start.info.sites_size - offset)
+        return -EIO;
+    sgx_copy_in(buf, sites_at + offset, size);
+    return 0;
+}
+
+/* What the host says once of the processor and of sites.bin. */
+static void take_claims(const struct sh_start *s)
+{
+    static struct sh_cpuid cpuid[SH_CPUID_MAX];
+    if (s->sites_size && !sgx_outside(s->sites, s->sites_size))
+        refuse("sites.bin is not mapped");
+    sites_at = s->sites;
+    start.info.sites_size = s->sites_size;
+    memcpy(cpuid, s->cpuid, sizeof(cpuid));
+    start.info.cpuid = cpuid;
+    start.info.cpuid_count = (uint32_t)MIN(s->cpuid_count, (uint64_t)SH_CPUID_MAX);
+}
+
 static void fill_info(const struct sh_start *s, const struct sgx_report *own)
 {
     struct port_info *i = &start.info;
@@ -160,6 +183,7 @@ void sgx_boot_main(struct port_thread *p)
     root_at = s.root;
     sgx_clock_init(p->slot, s.tsc_hz);
     fill_info(&s, &own);
+    take_claims(&s);
     take_manifest(&s, &policy);
     take_launch(&s, &own);
     if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */

@@ -14,7 +14,7 @@
 #define ZONE_SIZE (1ul << 30)
 #define RESERVE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-int host_root_fd = -1;
+int host_root_fd = -1, host_sites_fd = -1;
 
 static bool failed(long r)
 {
@@ -199,6 +199,11 @@ int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_
 int port_root_read(uint64_t offset, void *buf, uint32_t size)
 {
     return host_call(__NR_pread64, host_root_fd, buf, size, offset) == (long)size ? 0 : -EIO;
+}
+
+int port_sites_read(uint64_t offset, void *buf, uint32_t size)
+{
+    return host_call(__NR_pread64, host_sites_fd, buf, size, offset) == (long)size ? 0 : -EIO;
 }
 
 long port_read(int32_t handle, void *buf, uint32_t size)

@@ -38,7 +38,7 @@ struct port_thread {
 
 struct port_thread *host_thread_new(void);
 int host_reserve(struct port_info *info);
-extern int host_root_fd;
+extern int host_root_fd, host_sites_fd;
 /* port_test/trap.c: signal handlers, once; alternate stack and dispatch of this thread. */
 void host_traps_init(void);
 void host_thread_init(struct thread *t);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // libos-test: runs a program of an image on the LibOS, as an ordinary process without a libc.
 //
-//   libos-test [--trace] [--stats] [-m BYTES] [-e NAME=VALUE]... ROOT.img MANIFEST [-- ARG...]
+//   libos-test [--trace] [--stats] [--sites SITES.bin] [-m BYTES] [-e NAME=VALUE]... ROOT.img MANIFEST
+//              [-- ARG...]
 #include <linux/auxvec.h>
 
 #include "trusted/libos/base/processor.h"
+#include "lib/cpuid.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_test/host.h"
 
@@ -31,8 +33,8 @@ void port_exit(int status)
 __attribute__((noreturn)) static void usage(const char *why)
 {
     log_line("libos-test: %s", why);
-    log_line("usage: libos-test [--trace] [--stats] [-m BYTES] [-e NAME=VALUE] ROOT.img MANIFEST "
-             "[-- ARG...]");
+    log_line("usage: libos-test [--trace] [--stats] [--sites SITES.bin] [-m BYTES] [-e NAME=VALUE] "
+             "ROOT.img MANIFEST [-- ARG...]");
     port_exit(125);
 }
 
@@ -63,6 +65,8 @@ static void parse(char **argv)
             start.trace = true;
         else if (!strcmp(*a, "--stats"))
             want_stats = true;
+        else if (!strcmp(*a, "--sites") && a[1])
+            host_sites_fd = open_file(*++a);
         else if (!strcmp(*a, "-m") && a[1])
             start.info.memory_size = number(*++a);
         else if (!strcmp(*a, "-e") && a[1] && env_count < ENV_MAX)
@@ -81,6 +85,8 @@ static void parse(char **argv)
     start.manifest = manifest;
     start.manifest_size = (size_t)n;
     start.info.root_size = (uint64_t)host_call(__NR_lseek, host_root_fd, 0, 2);
+    if (host_sites_fd >= 0)
+        start.info.sites_size = (uint64_t)host_call(__NR_lseek, host_sites_fd, 0, 2);
     a += 2;
     if (*a && !strcmp(*a, "--"))
         a++;
@@ -139,6 +145,9 @@ void runner_main(uint64_t *stack)
         start.info.cpu_count += cpus[i / 8] >> i % 8 & 1;
     start.info.simulated = true;
     find_xsave(&start.info);
+    static struct sh_cpuid answers[SH_CPUID_MAX];
+    start.info.cpuid_count = sh_cpuid_collect(answers);
+    start.info.cpuid = answers;
     start.info.sha_instructions = has_sha();
     if (host_reserve(&start.info))
         usage("addresses below 1 TiB are taken");

@@ -9,6 +9,8 @@
 struct unit_host {
     const uint8_t *root; /* root.img */
     uint64_t root_size;
+    const uint8_t *sites; /* sites.bin */
+    uint64_t sites_size;
     /* When set, every call out that can returns `lie`; sizes it reports back are `lie_size`. */
     bool lies;
     long lie;

@@ -41,6 +41,7 @@ struct thread *thread_new(void)
     t->self = t;
     t->stack = stack;
     t->stack_top = (uint64_t)stack + KSTACK_SIZE;
+    t->fast = los_fast;
     t->call_nr = -1;
     list_init(&t->node);
     list_init(&t->lock_node);

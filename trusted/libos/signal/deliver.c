@@ -2,6 +2,7 @@
 // Delivering signals on the way back to the program.
 #include <asm/signal.h>
 
+#include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -52,7 +53,8 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
             t->regs.rax = (uint64_t)-EINTR;
         } else {
             t->regs.rax = (uint64_t)t->call_nr;
-            t->regs.rip = t->restart_rip;
+            t->regs.rip = sites_virtual(t->restart_rip);
+            t->rip_virtual = true;
         }
     }
     t->call_nr = -1;
@@ -71,6 +73,7 @@ static bool run(struct thread *t, const struct sig_item *item)
     }
     struct sig_action action = *a;
     settle_call(t, &action);
+    t->regs.rip = sites_virtual(t->regs.rip);
     if (action.flags & SA_RESETHAND)
         a->handler = SIG_DEFAULT;
     uint64_t mask = t->restore_mask ? t->sig_saved_mask : t->sig_mask;

@@ -232,6 +232,7 @@ int frame_pop(struct thread *t)
         .rip = uc.rip,
         .rflags = (uc.eflags & FLAGS_KEPT) | 0x202,
     };
+    t->rip_virtual = true;
     sig_set_mask(t, uc.mask);
     if (!on_alt(t, uc.rsp))
         t->alt = (struct alt_stack){uc.stack_sp, uc.stack_flags & 2 ? 0 : uc.stack_size,

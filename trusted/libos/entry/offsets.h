@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Offsets of struct thread, for assembly.
+#ifndef LIBOS_ENTRY_OFFSETS_H
+#define LIBOS_ENTRY_OFFSETS_H
+
+#define STACK 8
+#define KICKED 16
+#define REGS 24
+#define REGS_FLAGS (REGS + 15 * 8)
+#define REGS_RSP (REGS + 16 * 8)
+#define REGS_RIP (REGS + 17 * 8)
+
+#endif
