@@ -387,12 +387,6 @@ static int eaccept_locked(struct sim_thread *t)
     return SGX_SUCCESS;
 }
 
-static void copy_page(uint8_t *to, const uint8_t *from)
-{
-    size_t size = SGX_PAGE_SIZE;
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
-}
-
 static int eacceptcopy_locked(struct sim_thread *t)
 {
     struct sgxsim *dev = t->dev;
@@ -415,7 +409,7 @@ static int eacceptcopy_locked(struct sim_thread *t)
     if (page_flags(p) !=
         (SGX_SECINFO_PT(SGX_PT_REG) | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W))
         return SGX_PAGE_ATTRIBUTES_MISMATCH;
-    copy_page(dev->epc + (addr - dev->base), from);
+    sim_epc_fill(dev, addr - dev->base, from);
     p->perm = (uint8_t)(flags & SGX_SECINFO_RWX);
     p->state &= (uint8_t)~PAGE_PENDING;
     sim_epc_grant(dev, addr - dev->base);

@@ -13,11 +13,7 @@
 #include <unistd.h>
 
 #define GROUP_SHIFT (SGX_PAGE_SHIFT + 9)
-#define READY_SIZE (8 * (uint64_t)SGX_PAGE_SIZE)
 #define LAG_MAX (512 * (uint64_t)SGX_PAGE_SIZE)
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 static uint64_t pages_size(const struct sgxsim *dev)
 {
@@ -117,15 +113,11 @@ void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
         memset(dev->epc + offset, 0, size);
 }
 
-/* The first page of a group brings the memory of all, in one call instead of a fault a page. */
-void sim_epc_ready(struct sgxsim *dev, uint64_t offset)
+/* By a system call: it allocates the frame, and needs no page table entry in our own view. */
+void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from)
 {
-    uint64_t start = offset & ~(READY_SIZE - 1);
-    for (uint64_t at = start; at < start + READY_SIZE; at += SGX_PAGE_SIZE) {
-        if ((sim_page(dev, at)->state & PAGE_VALID) != 0)
-            return;
-    }
-    (void)madvise(dev->epc + start, READY_SIZE, MADV_POPULATE_WRITE); /* Linux 5.14 */
+    if (pwrite(dev->fd, from, SGX_PAGE_SIZE, (off_t)offset) != SGX_PAGE_SIZE)
+        memcpy(dev->epc + offset, from, SGX_PAGE_SIZE);
 }
 
 /* --- mappings ------------------------------------------------------------------------------- */
@@ -246,10 +238,6 @@ void sim_epc_catch_up(struct sgxsim *dev)
         return;
     dev->lag_start = dev->lag_end = 0;
     sim_epc_sync(dev, start, size);
-    /* They are about to be used, and a fault each would be dearer. */
-    if (size > SGX_PAGE_SIZE && dev->base + start >= SIM_LOWEST &&
-        (allowed(dev, start) & PROT_WRITE) != 0)
-        (void)madvise((void *)(dev->base + start), size, MADV_POPULATE_WRITE);
 }
 
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset)

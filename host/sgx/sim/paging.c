@@ -96,7 +96,6 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
         struct sgx_pageinfo info = {.linaddr = dev->base + offset};
         if (!dev->initialized || sim_take_page(dev) != 0)
             return SIM_FAULT_SIGNAL;
-        sim_epc_ready(dev, offset);
         if (sim_eaug(dev, &info) != SGX_SUCCESS) {
             sim_epc_give(dev, offset, SGX_PAGE_SIZE);
             return SIM_FAULT_SIGNAL;

@@ -189,7 +189,7 @@ uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
 int sim_epc_take(struct sgxsim *dev); /* an EPC page: 0, -ENOMEM */
 void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
-void sim_epc_ready(struct sgxsim *dev, uint64_t offset); /* memory for a new page, with neighbours */
+void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* one page */
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
 /* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be used
  * wait for those of its successors, until another leaf, or until the enclave trips over them. */
