@@ -14,6 +14,7 @@
 #include "host/attest/sim_tee.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
+#include "host/run/terminal.h"
 #include "host/vm/launch_write.h"
 #include "lib/hex.h"
 
@@ -209,6 +210,8 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         .sign_key = p->paths[8], .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
         .ports = c->ports, .port_count = c->port_count,
     };
+    if (c->tty)
+        sh_terminal_size(&p->vm.rows, &p->vm.columns);
     if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))
         return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
     (void)sh_unhex(p->vm.launch_digest, 48, c->launch_digest);

@@ -71,7 +71,7 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
     if (c->debug)
         sh_strings_add(argv, "--debug");
     if (c->tty)
-        sh_strings_add(argv, "--tty");
+        sh_strings_addf(argv, "--tty=%ux%u", c->rows, c->columns);
     if (c->stats_file)
         sh_strings_addf(argv, "--stats=%s", c->stats_file);
     if (c->trace_file)

@@ -62,6 +62,7 @@ struct sh_vm_config {
     const char *sim_tee; /* simulated TEEs: the folder of host/attest/sim_tee.h */
     const char *sites; /* sites.bin, or NULL */
     bool tty;
+    uint16_t rows, columns; /* of the terminal at the start; an enclave's program may look at once */
     const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
 };
 

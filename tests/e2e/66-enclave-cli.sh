@@ -97,9 +97,11 @@ one_line "run --trace: told" "does not allow --trace.*--allow trace"
 check "a loop" "${run[@]}" -d --name loop open /bin/busybox usleep 100000000
 timeout -s INT -k 5 3 "$SHELTER" trace -o "$T/trace" loop >/dev/null 2>&1
 check "trace of a sleeper ends by ^C" running loop
+check "stop the loop" "$SHELTER" rm -f loop
+check "one that answers signals" "${run[@]}" -d -e STAY=1 --name loop open /bin/life
 "$SHELTER" trace loop >"$T/trace" 2>"$T/err" &
 tracer=$!
-check "trace is on" until_true 10 bash -c '"$SHELTER" stats --json loop | grep -q calls_out'
+check "trace is on" until_true 20 bash -c '"$SHELTER" kill -s USR1 loop; grep -q "write(1, " "$1"' - "$T/trace"
 check "the workload's end" "$SHELTER" kill -s TERM loop
 wait $tracer
 same "trace ends with the workload" "$?" 0

@@ -404,6 +404,8 @@ static int open_terminal(void)
     int theirs = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (theirs < 0)
         return -errno;
+    struct winsize w = {.ws_row = loader.options.rows, .ws_col = loader.options.columns};
+    ioctl(ours, TIOCSWINSZ, &w);
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, theirs);
     pump.input = pump.output[0] = pump.tty = ours;

@@ -30,6 +30,7 @@ struct loader_options {
     uint64_t memory_size, epc_pages;
     int channel; /* -1: the enclave's streams are ours */
     bool tty;
+    uint16_t rows, columns; /* its size at the start */
     enum loader_network network;
 };
 

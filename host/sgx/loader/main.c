@@ -50,15 +50,17 @@ static _Noreturn void usage(void)
 {
     fprintf(
         stderr,
-        "usage: sgx-loader [--tee sgx|sgx-sim] [--strict] [--attack EVERY] [--debug] [--trace[=FILE]]"
-        " [--stats[=FILE]] [--verbose] [--tty] [--memory BYTES] [--epc-pages N] [--key FILE]"
-        " [--fuse-key FILE] [--sim-tee FOLDER] [--aesm SOCKET] [--launch FILE] [--sites FILE]"
-        " [--network none|user] [--publish tcp|udp:PORT:IP:PORT] [--channel FD] ENCLAVE ROOT MANIFEST\n");
+        "usage: sgx-loader [OPTION...] ENCLAVE ROOT MANIFEST\n"
+        "  --tee sgx|sgx-sim    --strict    --debug    --attack EVERY    --epc-pages N\n"
+        "  --key FILE  --fuse-key FILE  --sim-tee FOLDER  --aesm SOCKET\n"
+        "  --launch FILE  --sites FILE  --memory BYTES\n"
+        "  --network none|user  --publish tcp|udp:PORT:IP:PORT\n"
+        "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
-       OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK };
+       OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY };
 
 static const char **ports;
 static int port_count;
@@ -67,7 +69,7 @@ static void parse(int argc, char **argv)
 {
     ports = calloc((size_t)argc, sizeof(*ports));
     struct loader_options *o = &loader.options;
-    static int strict, debug, verbose, tty;
+    static int strict, debug, verbose;
     static const struct option options[] = {
         {"tee", required_argument, NULL, OPT_TEE},
         {"memory", required_argument, NULL, OPT_MEMORY},
@@ -87,7 +89,7 @@ static void parse(int argc, char **argv)
         {"trace", optional_argument, NULL, OPT_TRACE},
         {"stats", optional_argument, NULL, OPT_STATS},
         {"verbose", no_argument, &verbose, 1},
-        {"tty", no_argument, &tty, 1},
+        {"tty", optional_argument, NULL, OPT_TTY},
         {NULL, 0, NULL, 0},
     };
     o->driver = &sgx_driver_sim;
@@ -130,6 +132,11 @@ static void parse(int argc, char **argv)
         case OPT_NETWORK:
             o->network = strcmp(optarg, "none") ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
             break;
+        case OPT_TTY:
+            o->tty = true;
+            if (optarg)
+                (void)sscanf(optarg, "%hux%hu", &o->rows, &o->columns);
+            break;
         case OPT_TRACE:
             o->trace = true;
             o->trace_file = optarg;
@@ -150,7 +157,6 @@ static void parse(int argc, char **argv)
     o->strict = strict;
     o->debug = debug;
     o->verbose = verbose;
-    o->tty = tty;
     if (argc - optind != 3 || !o->driver || !o->key)
         usage();
     o->enclave = argv[optind];
