@@ -18,7 +18,7 @@ FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
 FUZZ_VERIFY := $(wildcard verifier/quote/*.c verifier/policy/*.c) verifier/measure/tdx_eventlog.c lib/hex.c
-FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy
+FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy ra_tls
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
@@ -59,7 +59,7 @@ fuzz: | fuzz-seed-evidence
 .PHONY: fuzz-seed-evidence
 fuzz-seed-evidence: $(B)/tests/make_evidence
 	@cd $(B)/fuzz && mkdir -p $(FUZZ_VERIFY_NAMES:%=%.corpus) && \
-	for k in sgx3 sgx5 tdx4 tdx5 tdx15 snp vlek csv1 csv2 log; do \
+	for k in sgx3 sgx5 tdx4 tdx5 tdx15 snp vlek csv1 csv2 log ra-tls; do \
 	    mkdir -p evidence/$$k && $(CURDIR)/$< $$k evidence/$$k || exit; \
 	    seed() { for f in $$2; do [ ! -f $$f ] || cp $$f $$1.corpus/$$k-$${f##*/}; done; }; \
 	    seed quote "evidence/$$k/quote.bin evidence/$$k/report.bin"; \
@@ -67,4 +67,5 @@ fuzz-seed-evidence: $(B)/tests/make_evidence
 	    seed tcb "evidence/$$k/tcb_info.json evidence/$$k/qe_identity.json"; \
 	    seed cert "evidence/$$k/pck_chain.pem evidence/$$k/signer.der evidence/$$k/pck_crl.der"; \
 	    seed eventlog evidence/$$k/log.bin; \
+	    seed ra_tls evidence/$$k/cert.der; \
 	done

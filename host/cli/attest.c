@@ -11,11 +11,13 @@
 #include "host/attest/sim_tee.h"
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
+#include "host/cli/verify.h"
 #include "host/run/control.h"
 #include "lib/hex.h"
 
 const char sh_usage_attest[] =
     "Usage: shelter attest [--nonce HEX] [--json] [-o FILE] INSTANCE\n"
+    "       shelter attest --tls HOST:PORT [OPTION of 'shelter verify'...]\n"
     "       shelter attest --simulated-root [-o FILE]\n"
     "       shelter attest --collateral DIR --tee sgx-sim|tdx-sim\n"
     "\n"
@@ -27,6 +29,8 @@ const char sh_usage_attest[] =
     "                        is told on stderr\n"
     "  -o, --output FILE     write it there\n"
     "      --json            add instance, tee and nonce to the evidence\n"
+    "      --tls HOST:PORT   judge the RA-TLS certificate of a running server, as 'shelter verify'\n"
+    "                        does: exit status 0 accept, 1 reject, 2 cannot judge\n"
     "\n"
     "The simulated TEEs of this machine; whoever trusts this root trusts this machine's user:\n"
     "      --simulated-root  the root certificate, for 'shelter verify --ca' and 'shelter broker\n"
@@ -175,6 +179,10 @@ static int parse(int argc, char **argv, struct options *o)
 
 int cmd_attest(int argc, char **argv)
 {
+    /* A TLS server is no instance of ours: that is the verifier's business, with its options. */
+    for (int i = 1; i < argc; i++)
+        if (!strncmp(argv[i], "--tls", 5) && (!argv[i][5] || argv[i][5] == '='))
+            return cmd_verify(argc, argv);
     struct options o = {0};
     struct sh_error err = {0};
     struct sh_store store;

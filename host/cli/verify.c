@@ -18,21 +18,24 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
-        *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout;
+        *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout, *certificate, *tls;
     bool json, online, allow_simulated;
 };
 
 struct inputs {
-    uint8_t *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce, *report_data;
-    size_t evidence_size, signer_size, ca_size, event_log_size, reference_size, policy_size,
+    uint8_t *certificate, *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce, *report_data;
+    size_t certificate_size, evidence_size, signer_size, ca_size, event_log_size, reference_size, policy_size,
         nonce_size, report_data_size;
     struct shelter_collateral *collateral;
 };
 
 const char sh_usage_verify[] =
-    "Usage: shelter verify --evidence FILE [OPTION...]\n\n"
+    "Usage: shelter verify --evidence FILE|--certificate FILE [OPTION...]\n"
+    "       shelter attest --tls HOST:PORT [OPTION...]\n\n"
     "Judges evidence of a TEE and says why. Exit status: 0 accept, 1 reject, 2 cannot judge.\n\n"
     "  --evidence FILE     a quote or report, raw or as CoCo's evidence JSON\n"
+    "  --certificate FILE  an RA-TLS certificate (PEM or DER) with its evidence, instead\n"
+    "  --tls HOST:PORT     the one of a running TLS server\n"
     "  --type TEE          sgx, tdx, snp or csv; told from the bytes otherwise\n"
     "  --collateral PATH   folder or collateral.json: TCB info, identities, CRLs, chains\n"
     "  --online            fetch it from Intel's PCS, AMD's KDS, Hygon\n"
@@ -45,7 +48,8 @@ const char sh_usage_verify[] =
     "  --reference FILE    reference values the measurement must be among\n"
     "  --image IMAGE       the same, of an image in the store or an image folder\n"
     "  --policy FILE       what to demand (docs/attestation.md)\n"
-    "  --nonce HEX         the nonce that was given to `shelter attest`\n"
+    "  --nonce HEX         the nonce that was given to `shelter attest`; with a certificate, the\n"
+    "                      one in its claims\n"
     "  --report-data HEX   or exactly these bytes of report data\n"
     "  --time TIME         judge as of RFC 3339 or seconds since 1970; now otherwise\n"
     "  --allow-simulated   accept a simulated TEE whose root is given with --ca\n"
@@ -65,6 +69,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"pccs", required_argument, NULL, 'P'},      {"cache", required_argument, NULL, 'C'},
         {"kds", required_argument, NULL, 'K'},
         {"timeout", required_argument, NULL, 'O'},
+        {"certificate", required_argument, NULL, 'X'}, {"tls", required_argument, NULL, 'L'},
         {"allow-simulated", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -93,14 +98,20 @@ static int parse(int argc, char **argv, struct options *o)
         case 'S': o->allow_simulated = true; break;
         case 'K': o->kds = optarg; o->online = true; break;
         case 'O': o->timeout = optarg; break;
+        case 'X': o->certificate = optarg; break;
+        case 'L': o->tls = optarg; break;
         case 'h': return sh_cli_help("verify");
         default: return sh_cli_usage("verify", "unknown option or missing value");
         }
     }
-    if (!o->evidence && optind < argc)
+    if (!o->evidence && !o->certificate && !o->tls && optind < argc)
         o->evidence = argv[optind++];
-    if (!o->evidence)
-        return sh_cli_usage("verify", "--evidence FILE is missing");
+    if (!o->evidence + !o->certificate + !o->tls != 2)
+        return sh_cli_usage("verify", o->evidence || o->certificate || o->tls
+                                          ? "give one of --evidence, --certificate and --tls"
+                                          : "--evidence FILE is missing");
+    if (!o->evidence && (o->type || o->report_data))
+        return sh_cli_usage("verify", "--type and --report-data are for --evidence");
     if (optind != argc)
         return sh_cli_usage("verify", "'%s' is one argument too many", argv[optind]);
     if (o->timeout && (strtol(o->timeout, NULL, 10) < 1 || strtol(o->timeout, NULL, 10) > 3600))
@@ -192,6 +203,29 @@ static int reference_path(const char *image, char *out, size_t size, struct sh_e
     return rc;
 }
 
+// The certificate, and the evidence in it, by which collateral is fetched.
+static int load_certificate(const struct options *o, struct inputs *in)
+{
+    struct sh_error err = {0};
+    const void *evidence;
+    size_t size;
+    int rc;
+
+    if (!o->certificate && !o->tls)
+        return 0;
+    rc = o->tls ? sh_tls_certificate(o->tls, &in->certificate, &in->certificate_size, &err)
+                : sh_file_certificate(o->certificate, &in->certificate, &in->certificate_size,
+                                      &err);
+    if (rc)
+        return cannot(o, o->tls ? o->tls : o->certificate, err.text);
+    if (!shelter_certificate_evidence(in->certificate, in->certificate_size, &evidence, &size)) {
+        in->evidence = sh_alloc(size + 1);
+        memcpy(in->evidence, evidence, size);
+        in->evidence_size = size;
+    }
+    return 0;
+}
+
 static int load_all(const struct options *o, struct inputs *in)
 {
     char path[4096];
@@ -206,7 +240,10 @@ static int load_all(const struct options *o, struct inputs *in)
             return cannot(o, o->image, err.text[0] ? err.text : strerror(-rc));
         reference = path;
     }
-    rc = load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence, &in->evidence_size);
+    rc = load_certificate(o, in);
+    rc = rc ? rc
+            : load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence,
+                   &in->evidence_size);
     rc = rc ? rc : load(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
     rc = rc ? rc : load(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
     rc = rc ? rc
@@ -240,7 +277,7 @@ static int load_collateral(const struct options *o, struct inputs *in,
 
     if (o->collateral) {
         rc = shelter_collateral_load(o->collateral, ca, ca_size, &in->collateral, why, sizeof(why));
-    } else if (o->online) {
+    } else if (o->online && in->evidence) {
         struct shelter_fetch_options fetch = {
             .pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
             .timeout_ms = o->timeout ? 1000 * strtol(o->timeout, NULL, 10) : 0,
@@ -344,9 +381,11 @@ static int verify(const struct options *o, struct inputs *in)
     rq.report_data = in->report_data;
     rq.report_data_size = in->report_data_size;
     rq.allow_simulated = o->allow_simulated;
-    rc = shelter_verify(&rq, &v);
+    rc = in->certificate
+             ? shelter_verify_certificate(in->certificate, in->certificate_size, &rq, &v)
+             : shelter_verify(&rq, &v);
     if (rc)
-        return cannot(o, o->evidence, strerror(-rc));
+        return cannot(o, "evidence", strerror(-rc));
     if (shelter_verdict_simulated(v))
         fprintf(stderr, "shelter: warning: simulated evidence protects nothing\n");
     rc = report(o, v);
@@ -363,6 +402,7 @@ int cmd_verify(int argc, char **argv)
     if (rc >= 0)
         return rc;
     rc = verify(&o, &in);
+    free(in.certificate);
     free(in.evidence);
     free(in.signer);
     free(in.ca);

@@ -158,6 +158,40 @@ SHELTER_API char *shelter_verdict_claim(const struct shelter_verdict *v, const c
 // The verdict as JSON, with an EAR-style appraisal under "ear". The caller frees it with free().
 SHELTER_API char *shelter_verdict_json(const struct shelter_verdict *v);
 
+// --- RA-TLS -----------------------------------------------------------------------------------
+
+// Judges a certificate that carries evidence ("Interoperable RA-TLS"; the form, and what it does and
+// does not protect against, stand in docs/attestation.md): its own signature, the hash of its key
+// in the claims, the claims in the evidence's report data, then the evidence as shelter_verify()
+// does. Names and dates of the certificate are not looked at.
+//   der        one X.509 certificate
+//   rq         `evidence`, `type` and `report_data` are ignored; with `nonce`, the claims must carry
+//              exactly that one
+// Returns 0 with a verdict, or -ENOMEM, -EINVAL. That the other side holds the key is for the TLS
+// handshake to show.
+SHELTER_API int shelter_verify_certificate(const void *der, size_t der_size,
+                                           const struct shelter_verify_request *rq,
+                                           struct shelter_verdict **out);
+
+// The evidence inside, for shelter_collateral_fetch(): a pointer into der. 0 or -EBADMSG.
+SHELTER_API int shelter_certificate_evidence(const void *der, size_t der_size,
+                                             const void **evidence, size_t *evidence_size);
+
+// For OpenSSL: SSL_CTX_set_cert_verify_callback(ctx, shelter_ra_tls_callback, &ra). It takes the
+// place of all other certificate checks. Set SSL_VERIFY_PEER; on a server also
+// SSL_VERIFY_FAIL_IF_NO_PEER_CERT. Session tickets and resumption carry over an earlier verdict.
+struct shelter_ra_tls {
+    struct shelter_verify_request request;
+    // Called with each verdict, accepting or not, before the handshake goes on; may be NULL. The
+    // verdict is gone when it returns. Return 0 to refuse what would be accepted.
+    int (*decide)(void *arg, const struct shelter_verdict *v);
+    void *arg;
+};
+struct x509_store_ctx_st;
+// 1 to go on, 0 to refuse (X509_V_ERR_APPLICATION_VERIFICATION). `arg`: struct shelter_ra_tls,
+// which must not change while connections use it.
+SHELTER_API int shelter_ra_tls_callback(struct x509_store_ctx_st *ctx, void *arg);
+
 // --- RTMR replay ------------------------------------------------------------------------------
 
 // Replays a CCEL event log: each event's digest is extended into its register; where the digest is

@@ -150,3 +150,11 @@ SHELTER_REASON(NO_INTERMEDIATE, "no-intermediate", LACK,
 SHELTER_REASON(POLICY_FILE, "policy-file", LACK, "the policy cannot be read")
 SHELTER_REASON(REFERENCE_FILE, "reference-file", LACK, "the reference values cannot be read")
 SHELTER_REASON(INTERNAL, "internal", LACK, "out of memory or a failure of the crypto library")
+
+// RA-TLS
+SHELTER_REASON(RA_TLS_CERT, "ra-tls-certificate", FORM,
+               "the certificate carries no evidence in the form of RA-TLS")
+SHELTER_REASON(RA_TLS_CLAIMS, "ra-tls-claims", FORM, "the claims beside the evidence are malformed")
+SHELTER_REASON(RA_TLS_SELF, "ra-tls-signature", SIG, "the certificate is not signed by its own key")
+SHELTER_REASON(RA_TLS_KEY, "ra-tls-key", SIG, "the evidence was made for another key")
+SHELTER_REASON(RA_TLS_NONCE, "ra-tls-nonce", POLICY, "the evidence does not carry the expected nonce")

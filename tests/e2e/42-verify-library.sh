@@ -71,3 +71,36 @@ same "only the public names are exported" \
     "$(nm -D --defined-only "$T/root/usr/lib/libshelter-verify.so" | awk '{print $3}' | grep -vc '^shelter_')" 0
 status "a C++ compiler takes the header" 0 sh -c \
     'command -v g++ >/dev/null || exit 0; echo "#include <shelter/verify.h>" | g++ -Wall -Werror -fsyntax-only -x c++ -I"$1" -' sh "$T/root/usr/include"
+
+# --- RA-TLS: the example, the callback and the command against a running server ---
+mkdir "$T/ra"
+"$make_evidence" ra-tls "$T/ra"
+check "the example builds against what is installed" gcc -Wall -Wextra -Wno-unused-parameter -Werror \
+    -o "$T/client" examples/ra-tls/client.c $(pkg-config --cflags --libs shelter-verify) -lssl -lcrypto
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+openssl s_server -accept "127.0.0.1:$port" -cert "$T/ra/key-and-cert.pem" -key "$T/ra/key-and-cert.pem" -www >/dev/null 2>&1 </dev/null &
+server=$!
+cleanup_hooks+=("kill $server 2>/dev/null")
+until_true 10 sh -c "exec 3<>/dev/tcp/127.0.0.1/$port" || until_true 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+reference() { printf '{"references":[{"tee":"tdx","measurement":{"mrtd":"%s"}}]}' "$(printf "$1%.0s" $(seq 48))"; }
+reference 11 >"$T/right.json"
+reference 12 >"$T/wrong.json"
+client() { LD_LIBRARY_PATH=$T/root/usr/lib timeout 30 "$T/client" 127.0.0.1 "$port" "$@"; }
+same "an attested server is talked to" "$(client "$T/right.json" "$T/ra" "$T/ra/root.pem" | tail -n 1 | grep -c '^HTTP/1.0 200')" 1
+same "another measurement: nothing is said to it" "$(client "$T/wrong.json" "$T/ra" "$T/ra/root.pem")" \
+    "refused: the measurement is none of the reference values"
+same "a root that is not named" "$(client "$T/right.json" "$T/ra")" \
+    "refused: the chain ends in a root that is not trusted"
+tls() { status "$1" "$2" "$SHELTER" attest --tls "127.0.0.1:$port" --collateral "$T/ra" --ca "$T/ra/root.pem" "${@:3}"; }
+tls "attest --tls: accepted" 0 --reference "$T/right.json"
+tls "attest --tls: another measurement" 1 --reference "$T/wrong.json"
+tls "attest --tls: the nonce of its claims" 0 --nonce "$(printf 'a nonce' | od -An -tx1 | tr -d ' \n')"
+tls "attest --tls: another nonce" 1 --nonce 00
+check "attest --tls: and says so" grep -q ra-tls-nonce "$T/out"
+status "attest --tls: nobody there" 2 "$SHELTER" attest --tls 127.0.0.1:1 --collateral "$T/ra"
+one_line "attest --tls: nobody there: told" "connect"
+kill "$server" 2>/dev/null
+# A plain certificate is no evidence.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -keyout "$T/k" -out "$T/c" 2>/dev/null
+status "a certificate without evidence" 1 "$SHELTER" verify --certificate "$T/c" --collateral "$T/ra"
+check "a certificate without evidence: told" grep -q ra-tls-certificate "$T/out"

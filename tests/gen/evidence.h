@@ -75,6 +75,25 @@ void gen_intel(const struct gen_intel_options *o, struct gen_intel *out);
 char *gen_intel_collateral(const struct gen_intel *g);
 void gen_intel_free(struct gen_intel *g);
 
+// An RA-TLS certificate over Intel evidence, and what can be wrong in it. Zero is the good case.
+struct gen_ra_tls_options {
+    struct gen_intel_options intel; // its report_data is set here
+    uint8_t alg;                    // of the key's hash: 1 (0: 1), 7, 8, or one that is unknown
+    const char *nonce;
+    uint64_t tag;          // 0: 60000
+    bool other_key;        // the claims are of another key
+    bool foreign_signer;   // the certificate is signed by another key
+    bool claims_changed;   // one byte, after the evidence was made
+    bool nonce_first, twice, unknown_claim, long_head, trailing, no_extension;
+};
+struct gen_ra_tls {
+    struct gen_intel intel;
+    struct gen_blob cert; // DER
+    struct gen_blob pem;  // key, then certificate
+};
+void gen_ra_tls(const struct gen_ra_tls_options *o, struct gen_ra_tls *out);
+void gen_ra_tls_free(struct gen_ra_tls *g);
+
 struct gen_snp_options {
     uint32_t version; // 0: 3
     int product;      // 0 Milan, 1 Genoa, 2 Turin; what certificate and report agree on

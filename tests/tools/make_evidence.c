@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // make_evidence KIND FOLDER [fuzz]: writes made-up evidence and its collateral as files, valid now.
-// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp vlek csv1 csv2 log
+// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp vlek csv1 csv2 log ra-tls
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -39,25 +39,42 @@ static void save_signed(const char *name, const char *member, const struct gen_b
     free(text);
 }
 
+static void save_intel(const struct gen_intel *g)
+{
+    char *json = gen_intel_collateral(g);
+
+    save_blob("quote.bin", &g->quote);
+    save_blob("root.pem", &g->root);
+    save_blob("pck_chain.pem", &g->pck_chain);
+    save("collateral.json", json, strlen(json));
+    save_signed("tcb_info.json", "tcbInfo", &g->tcb_info, &g->tcb_sig);
+    save_signed("qe_identity.json", "enclaveIdentity", &g->qe_identity, &g->qe_sig);
+    save_blob("tcb_signing_chain.pem", &g->tcb_chain);
+    save_blob("pck_crl.der", &g->pck_crl);
+    save_blob("pck_crl_issuer_chain.pem", &g->pck_crl_chain);
+    save_blob("root_ca_crl.der", &g->root_crl);
+    free(json);
+}
+
 static void intel(struct gen_intel_options o)
 {
     struct gen_intel g;
-    char *json;
 
     gen_intel(&o, &g);
-    json = gen_intel_collateral(&g);
-    save_blob("quote.bin", &g.quote);
-    save_blob("root.pem", &g.root);
-    save_blob("pck_chain.pem", &g.pck_chain);
-    save("collateral.json", json, strlen(json));
-    save_signed("tcb_info.json", "tcbInfo", &g.tcb_info, &g.tcb_sig);
-    save_signed("qe_identity.json", "enclaveIdentity", &g.qe_identity, &g.qe_sig);
-    save_blob("tcb_signing_chain.pem", &g.tcb_chain);
-    save_blob("pck_crl.der", &g.pck_crl);
-    save_blob("pck_crl_issuer_chain.pem", &g.pck_crl_chain);
-    save_blob("root_ca_crl.der", &g.root_crl);
-    free(json);
+    save_intel(&g);
     gen_intel_free(&g);
+}
+
+static void ra_tls(void)
+{
+    struct gen_ra_tls_options o = {.intel = {.version = 4, .tdx = true}, .nonce = "a nonce"};
+    struct gen_ra_tls g;
+
+    gen_ra_tls(&o, &g);
+    save_intel(&g.intel);
+    save_blob("cert.der", &g.cert);
+    save_blob("key-and-cert.pem", &g.pem);
+    gen_ra_tls_free(&g);
 }
 
 static void snp(struct gen_snp_options o)
@@ -111,6 +128,8 @@ int main(int argc, char **argv)
         snp((struct gen_snp_options){.version = 3, .vlek = true});
     else if (!strcmp(kind, "csv1") || !strcmp(kind, "csv2"))
         csv(kind[3] - '0');
+    else if (!strcmp(kind, "ra-tls"))
+        ra_tls();
     else if (!strcmp(kind, "log")) {
         log = gen_event_log(rtmr);
         save_blob("log.bin", &log);

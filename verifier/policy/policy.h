@@ -45,6 +45,10 @@ void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct s
 void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct shelter_verdict *v);
 void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v);
 
+// shelter_verify() in two steps, for judgements that begin with something else.
+struct shelter_verdict *sv_verdict_new(int64_t when);
+void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *v);
+
 // Compares with {"references": [..]}: the measurement of one entry for this TEE must be all there.
 // True if one matched; otherwise a refusal is in the verdict.
 bool sv_reference_judge(const char *text, struct shelter_verdict *v);

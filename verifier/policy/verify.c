@@ -22,7 +22,7 @@ int shelter_nonce_report_data(const void *nonce, size_t nonce_size, uint8_t out[
     return ok ? 0 : -ENOMEM;
 }
 
-static struct shelter_verdict *verdict_new(int64_t when)
+struct shelter_verdict *sv_verdict_new(int64_t when)
 {
     struct shelter_verdict *v = calloc(1, sizeof(*v));
 
@@ -222,25 +222,29 @@ static void judge(struct job *job)
         sv_claim_bool(job->v, "reference_matched", true);
 }
 
-int shelter_verify(const struct shelter_verify_request *rq, struct shelter_verdict **out)
+void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *v)
 {
-    struct job job = {.rq = rq};
+    struct job job = {.rq = rq, .v = v};
 
-    *out = NULL;
-    if (!rq->evidence || rq->report_data_size > SHELTER_REPORT_DATA_SIZE)
-        return -EINVAL;
-    job.v = verdict_new(rq->time);
-    if (!job.v)
-        return -ENOMEM;
     sv_policy_default(&job.policy);
     judge(&job);
     // A reason to refuse and none to say "invalid" is not the same as "all signatures hold".
-    if (!job.v->have_report_data)
-        job.v->signatures_valid = false;
+    if (!v->have_report_data)
+        v->signatures_valid = false;
     sv_policy_free(&job.policy);
     sv_certs_free(&job.signer);
     sv_certs_free(&job.named);
     sv_evidence_free(&job.ev);
-    *out = job.v;
+}
+
+int shelter_verify(const struct shelter_verify_request *rq, struct shelter_verdict **out)
+{
+    *out = NULL;
+    if (!rq->evidence || rq->report_data_size > SHELTER_REPORT_DATA_SIZE)
+        return -EINVAL;
+    *out = sv_verdict_new(rq->time);
+    if (!*out)
+        return -ENOMEM;
+    sv_verify(rq, *out);
     return 0;
 }
