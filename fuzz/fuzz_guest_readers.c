@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trusted/agent/agent.h"
+#include "trusted/agent/query.h"
+#include "trusted/agent/request.h"
 #include "trusted/guest/guest.h"
 #include "trusted/guest/tar.h"
 
@@ -30,7 +31,7 @@ static void http(const uint8_t *data, size_t size)
     if (n > (int)size)
         abort();
     if (n > 0)
-        agent_query_get(&r, "runtime_data", value, sizeof(value));
+        agent_query_get(r.query, "runtime_data", value, sizeof(value));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,7 +12,7 @@ FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c loop.c error.c poli
 FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c dhcp.c tar.c config.c \
-    error.c users.c path.c) trusted/agent/http.c $(LIB_SRC)
+    error.c users.c path.c) $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
 FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c)
 FUZZ_LIBS_measure_sim := -lcrypto
 

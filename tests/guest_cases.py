@@ -3,6 +3,7 @@
 
     guest_cases.py FOLDER [case...]     GUEST_KERNEL, GUEST_INITRAMFS, BUSYBOX in the environment
 """
+import base64
 import hashlib
 import io
 import os
@@ -520,7 +521,8 @@ def agent():
         "for u in 'aa/evidence?runtime_data=abc' 'aa/evidence' nothing; do "
         "printf 'GET /%s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' \"$u\" | nc 127.0.0.1 8006; echo; done;"
         "cat /proc/$(pidof agent)/status | grep -E 'Uid|CapPrm'; ls -l /proc/$(pidof agent)/fd")
-    has("evidence: an honest 501 where there is none", out, r"501 Not Implemented.*\{\"error\":\"this version gives no evidence on tdx-sim\"\}")
+    quote = base64.b64encode(bytes(568) + b"abc".ljust(64, b"\0") + bytes(368)).decode()
+    has("evidence: the simulated TD module's quote over the data", out, "200 OK.*" + re.escape(f'{{"quote":"{quote}"}}'))
     has("evidence without runtime_data", out, "400 Bad Request.*runtime_data is missing")
     has("another path", out, "404 Not Found")
     has("the agent is nobody's user", out, r"Uid:\s+65533\s+65533")
@@ -532,7 +534,7 @@ def agent():
     end, out, _ = run("sleep 1; printf 'GET /aa/evidence?runtime_data=x HTTP/1.1\\r\\n\\r\\n' |"
                       "nc 127.0.0.1 8006; cat /proc/$(pidof our-agent)/status | grep CapBnd",
                       dict(agent="/opt/our-agent"))
-    has("our own agent works in that place", out, "501 Not Implemented.*no evidence on tdx-sim")
+    has("our own agent works in that place", out, "501 Not Implemented.*device is not there")
     has("with the workload's capabilities", out, r"CapBnd:\s+00000000[a2]00425fb")
 
 

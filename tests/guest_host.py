@@ -23,7 +23,7 @@ NAMES = {v: k for k, v in list(globals().items()) if isinstance(v, int) and k.is
 
 TAGS = dict(root_hash=1, root_size=2, entrypoint=16, command=17, env=18, workdir=19, user=20,
             hostname=21, stop_signal=22, limit=23, mount=24, port=25, network=26, agent=27,
-            broker=28, policy=31)
+            broker=28, broker_key=29, secret=30, policy=31)
 LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broker memory cpus "
                "debug").split()
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
@@ -227,8 +227,13 @@ class VM:
         self.td_in += self.td.recv(4096)
         while len(self.td_in) >= 72:
             magic, kind = struct.unpack("<II", self.td_in[:8])
+            asked = bytes(self.td_in[8:72])
             del self.td_in[:72]
-            assert magic == 0x51524454 and kind == 0, (magic, kind)
+            assert magic == 0x51524454 and kind in (0, 1), (magic, kind)
+            if kind == 1:  # a quote with nothing in it but its report data
+                quote = bytes(568) + asked + bytes(368)
+                self.td.send(struct.pack("<III", magic, 0, len(quote)) + quote)
+                continue
             report = bytearray(1024)
             report[512 + 64:512 + 112] = self.mrconfigid
             reply = struct.pack("<II", magic, 0) + bytes(report)

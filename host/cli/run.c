@@ -22,7 +22,7 @@ const char sh_usage_run[] =
     "  -t, --tag IMAGE        the image, by tag or id\n"
     "  -c, --command TEXT     the whole command, split by quotes; replaces the image's entrypoint too\n"
     "  -i, --broker ADDRESS   the attestation address: host, host:port, [IPv6]:port or URL; a\n"
-    "                         loopback address means this host; port 8080 and http by default\n"
+    "                         loopback address means this host; port 8080 and https by default\n"
     "  -m, --memory SIZE      memory, such as 512M or 2G\n"
     "      --cpus N           virtual CPUs\n"
     "  -d, --detach           in the background; prints the instance's id\n"

@@ -53,12 +53,14 @@ static bool port_ok(const char *port)
 
 char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
 {
-    const char *scheme = "http", *rest = strstr(text, "://"), *path;
+    const char *scheme = "https", *rest = strstr(text, "://"), *path;
     bool is_url = rest;
     if (is_url) {
         if (!strncasecmp(text, "https://", 8))
             scheme = "https";
-        else if (strncasecmp(text, "http://", 7))
+        else if (!strncasecmp(text, "http://", 7))
+            scheme = "http";
+        else
             return wrong(text, "its scheme is neither http nor https", err);
         rest += 3;
         path = rest + strcspn(rest, "/");

@@ -4,11 +4,22 @@
 # the command lines that README gives, and Redis behind a published port.
 . tests/e2e/lib.sh
 
+# relying_party: starts it, or tells it of the images that were built since; its address in $address.
+export SHELTER_BROKER=$T/broker
+cleanup_hooks+=('sh "$ROOT/ra/ra.sh" --stop >/dev/null 2>&1')
+relying_party() {
+    check "the relying party: sh ra.sh" sh -c 'sh ra/ra.sh -l 127.0.0.1:0 -s "$0/root.pem" >"$0/ra" 2>&1' "$T"
+    address=$(sed -n 's/^attestation address: -i https:..//p' "$T/ra")
+}
+check "the root of this machine's simulated TEEs" "$SHELTER" attest --simulated-root -o "$T/root.pem"
+
 # --- md5 ---
 check "build md5 from an ELF file" "$SHELTER" build -q -t md5 -f tests/md5
+relying_party
 head -c 1000003 /dev/urandom >"$T/data"
-status "run -t md5 -c /bin/md5 -i … -m 2G" 0 "$SHELTER" run -t md5 -c /bin/md5 -i 127.0.0.1:8080 -m 2G <"$T/data"
+status "run -t md5 -c /bin/md5 -i … -m 2G" 0 "$SHELTER" run -t md5 -c /bin/md5 -i "$address" -m 2G <"$T/data"
 same "md5 of stdin" "$(cut -c1-32 "$T/out")" "$(md5sum <"$T/data" | cut -c1-32)"
+check "the relying party has seen it" sh -c '"$0" broker log | grep -q "attest *granted .* md5:latest"' "$SHELTER"
 same "simulation warns once" "$(grep -c simulated "$T/err")" 1
 status "run IMAGE CMD ARG" 0 "$SHELTER" run --rm md5 /bin/md5 /bin/md5
 same "md5 of the program itself, from inside" "$(cut -c1-32 "$T/out")" "$(md5sum <tests/md5 | cut -c1-32)"
@@ -27,8 +38,9 @@ rm "$T/zeros"
 if command -v mmdebstrap >/dev/null; then
     check "make the root file system from Debian packages" timeout 600 tests/ml/make-rootfs "$T/rootfs.tar"
     check "build -t ml -r rootfs.tar" "$SHELTER" build -q -t ml -r "$T/rootfs.tar"
+    relying_party
     LIMIT=300 status "run the Python program" 0 "$SHELTER" run -t ml \
-        -c "/usr/local/bin/python /app/ml_test.py" -m 4G -i 127.0.0.1:8080
+        -c "/usr/local/bin/python /app/ml_test.py" -m 4G -i "$address"
     python3 tests/ml/ml_test.py >"$T/want" 2>&1
     same "the model's accuracy is that of a run outside" "$(grep accuracy "$T/out")" "$(grep accuracy "$T/want")"
     LIMIT=120 status "the same image in the enclave" 0 "$SHELTER" run --tee sgx-sim -t ml \

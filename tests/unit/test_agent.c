@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent: requests whole, torn and hostile; answers; a slow and a mute client beside a quick
-// one.
+// The agent: requests and responses whole, torn and hostile; JSON, base64, addresses; keys and JWEs by
+// published vectors; drivers against made-up devices; a slow and a mute client beside a quick one.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,28 @@
 
 #include <cmocka.h>
 
-#include "trusted/agent/agent.h"
+#include "lib/hex.h"
+#include "trusted/agent/json.h"
+#include "trusted/agent/key.h"
+#include "trusted/agent/linux.h"
+#include "trusted/agent/query.h"
+#include "trusted/agent/request.h"
+#include "trusted/agent/response.h"
+#include "trusted/agent/sm3.h"
+#include "trusted/agent/state.h"
+
+#include <shelter/simtd.h>
 
 static char *held;
+static char logged[400];
+
+void agent_os_log(const char *line)
+{
+    snprintf(logged, sizeof(logged), "%s", line);
+}
+
+static struct sh_manifest no_manifest;
+static const struct sh_view nothing;
 
 static int parse(struct agent_request *r, const char *text, size_t size)
 {
@@ -42,14 +61,14 @@ static void test_request(void **state)
     assert_int_equal(PARSE(&r, good), (int)sizeof(good) - 1);
     assert_string_equal(r.method, "GET");
     assert_string_equal(r.path, "/aa/evidence");
-    assert_int_equal(agent_query_get(&r, "runtime_data", value, 8), 5);
+    assert_int_equal(agent_query_get(r.query, "runtime_data", value, 8), 5);
     assert_memory_equal(value, "a\0b c", 5);
-    assert_int_equal(agent_query_get(&r, "runtime_data", value, 5), 5);
-    assert_int_equal(agent_query_get(&r, "runtime_data", value, 4), -E2BIG);
-    assert_int_equal(agent_query_get(&r, "y", value, 4), -ENOENT);
-    assert_int_equal(agent_query_get(&r, "runtime", value, 4), -ENOENT);
+    assert_int_equal(agent_query_get(r.query, "runtime_data", value, 5), 5);
+    assert_int_equal(agent_query_get(r.query, "runtime_data", value, 4), -E2BIG);
+    assert_int_equal(agent_query_get(r.query, "y", value, 4), -ENOENT);
+    assert_int_equal(agent_query_get(r.query, "runtime", value, 4), -ENOENT);
     assert_int_equal(PARSE(&r, "GET / HTTP/1.0\n\n"), 16);
-    assert_int_equal(agent_query_get(&r, "x", value, 4), -ENOENT);
+    assert_int_equal(agent_query_get(r.query, "x", value, 4), -ENOENT);
     assert_true(PARSE(&r, "GET /a?b HTTP/1.1\r\nContent-Length: 0\r\n\r\n") > 0);
     static const char *const bad[] = {
         "\r\n\r\n",
@@ -64,13 +83,20 @@ static void test_request(void **state)
         " GET / HTTP/1.1\r\n\r\n",
         "TOOLONGMETHOD / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 5x\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
         "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "GET / HTTP/1.1\r\ncontent-length:00001\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(parse(&r, bad[i], strlen(bad[i])), -EBADMSG);
     assert_int_equal(PARSE(&r, "GET /\0 HTTP/1.1\r\n\r\n"), -EBADMSG);
+    assert_true(PARSE(&r, "POST / HTTP/1.1\r\nContent-Length:  5 \r\n\r\n") > 0);
+    assert_int_equal(r.body_size, 5);
+    assert_int_equal(PARSE(&r, "POST / HTTP/1.1\r\nContent-Length: 8192\r\n\r\n"), -E2BIG);
+    assert_int_equal(PARSE(&r, "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+                     -E2BIG);
     char big[9000];
     memset(big, 'a', sizeof(big));
     assert_int_equal(parse(&r, big, AGENT_REQUEST_MAX - 1), 0);
@@ -83,88 +109,366 @@ static void test_request(void **state)
     for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
         int n = snprintf(big, sizeof(big), "GET /?q=%s HTTP/1.1\r\n\r\n", escapes[i]);
         assert_true(parse(&r, big, (size_t)n) > 0);
-        assert_int_equal(agent_query_get(&r, "q", value, 8), -EINVAL);
+        assert_int_equal(agent_query_get(r.query, "q", value, 8), -EINVAL);
     }
 }
 
-static void answer_is(const char *target, const char *tee, int status, const char *text)
+static void answer_is(const char *method, const char *target, const char *tee, int status,
+                      const char *text)
 {
-    static struct agent_reply reply;
-    struct agent_request r;
-    char request[512];
-    int n = snprintf(request, sizeof(request), "%s HTTP/1.1\r\n\r\n", target);
-    assert_true(parse(&r, request, (size_t)n) > 0);
-    agent_answer(&reply, &r, tee, -1);
+    struct agent_reply reply;
+    struct agent *a = agent_new(&no_manifest, nothing);
+    char path[128];
+    snprintf(path, sizeof(path), "%s", target);
+    char *query = strchr(path, '?');
+    if (query)
+        *query++ = 0;
+    agent_sources = (struct agent_sources){tee, -1, -1, -1};
+    agent_answer(a, method, path,
+                 (struct sh_view){(uint8_t *)query, query ? strlen(query) : 0}, nothing, &reply);
     assert_int_equal(reply.status, status);
-    assert_true(reply.size < sizeof(reply.body));
-    reply.body[reply.size] = 0;
-    assert_non_null(strstr(reply.body, text));
+    assert_non_null(strstr((char *)reply.body, text));
+    agent_reply_free(&reply);
+    agent_free(a);
 }
 
 static void test_answers(void **state)
 {
-    answer_is("GET /aa/evidence?runtime_data=x", "tdx-sim", 501, "no evidence on tdx-sim");
-    answer_is("GET /aa/evidence?runtime_data=", "tdx", 503, "gave no TDX quote");
-    answer_is("GET /aa/evidence", "tdx-sim", 400, "missing");
-    answer_is("GET /aa/evidence?runtime_data=%", "tdx-sim", 400, "escaped");
-    answer_is("GET /aa/evidence?runtime_data="
-              "0123456789012345678901234567890123456789012345678901234567890123x",
+    answer_is("GET", "/aa/evidence?runtime_data=x", "new-tee", 501, "no driver for it");
+    answer_is("GET", "/aa/evidence?runtime_data=x", "tdx-sim", 501, "device is not there");
+    answer_is("GET", "/aa/evidence?runtime_data=", "tdx", 501, "device is not there");
+    answer_is("GET", "/aa/evidence", "tdx-sim", 400, "missing");
+    answer_is("GET", "/aa/evidence?runtime_data=%", "tdx-sim", 400, "escaped");
+    answer_is("GET", "/aa/evidence?runtime_data="
+                     "0123456789012345678901234567890123456789012345678901234567890123x",
               "tdx-sim", 400, "64 bytes");
-    answer_is("POST /aa/evidence", "tdx-sim", 405, "GET");
-    answer_is("GET /", "tdx-sim", 404, "no such");
-    answer_is("GET /aa/evidence/", "tdx-sim", 404, "no such");
-    answer_is("GET //aa/evidence", "tdx-sim", 404, "no such");
+    answer_is("POST", "/aa/evidence", "tdx-sim", 405, "GET");
+    answer_is("GET", "/", "tdx-sim", 404, "no such");
+    answer_is("GET", "/aa/evidence/", "tdx-sim", 404, "no such");
+    answer_is("GET", "//aa/evidence", "tdx-sim", 404, "no such");
+    answer_is("POST", "/aa/aael", "tdx", 501, "register");
+    answer_is("GET", "/aa/aael", "tdx", 405, "POST");
+    answer_is("GET", "/aa/token?token_type=kbs", "tdx", 501, "no key broker");
+    answer_is("GET", "/aa/token?token_type=coco_as", "tdx", 400, "not kbs");
+    answer_is("GET", "/aa/token", "tdx", 400, "missing");
+    answer_is("GET", "/cdh/resource/a/b/c", "tdx", 501, "no key broker");
+    answer_is("DELETE", "/cdh/resource/a/b/c", "tdx", 405, "GET");
+    answer_is("GET", "/cdh/resource/", "tdx", 404, "no such");
+    answer_is("GET", "/aa/ra-tls?nonce=%4", "tdx", 400, "escaped");
+    answer_is("GET", "/aa/ra-tls", "csv", 501, "CSV");
 }
 
 static void test_base64(void **state)
 {
-    static const char *const pairs[][2] = {{"", ""},
-                                           {"f", "Zg=="},
-                                           {"fo", "Zm8="},
-                                           {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="},
-                                           {"fooba", "Zm9vYmE="},
-                                           {"foobar", "Zm9vYmFy"}};
-    char out[16];
-    for (size_t i = 0; i < 7; i++) { /* RFC 4648, section 10 */
-        assert_int_equal(agent_base64(out, (const uint8_t *)pairs[i][0], strlen(pairs[i][0])),
-                         strlen(pairs[i][1]));
-        assert_string_equal(out, pairs[i][1]);
+    static const char *const pairs[][3] = {
+        {"", "", ""},
+        {"f", "Zg==", "Zg"},
+        {"fo", "Zm8=", "Zm8"},
+        {"foo", "Zm9v", "Zm9v"},
+        {"foob", "Zm9vYg==", "Zm9vYg"},
+        {"fooba", "Zm9vYmE=", "Zm9vYmE"},
+        {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+        {"\xfb\xff", "+/8=", "-_8"},
+    };
+    uint8_t out[16];
+    for (size_t i = 0; i < 8; i++) { /* RFC 4648, section 10 */
+        struct agent_text a = {0}, b = {0};
+        size_t size = strlen(pairs[i][0]);
+        agent_text_base64(&a, pairs[i][0], size);
+        agent_text_base64url(&b, pairs[i][0], size);
+        assert_int_equal(a.size, strlen(pairs[i][1]));
+        if (a.size) {
+            assert_string_equal(a.data, pairs[i][1]);
+            assert_string_equal(b.data, pairs[i][2]);
+        }
+        assert_int_equal(agent_unbase64url(out, sizeof(out), pairs[i][2], b.size), size);
+        assert_memory_equal(out, pairs[i][0], size);
+        if (size)
+            assert_int_equal(agent_unbase64url(out, size - 1, pairs[i][2], b.size), -E2BIG);
+        agent_text_free(&a);
+        agent_text_free(&b);
+    }
+    static const char *const bad[] = {"Z", "Zg==", "Zh", "Zm9", "Z+8", "Zm 8", "ZZZZZ"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(agent_unbase64url(out, sizeof(out), bad[i], strlen(bad[i])), -EBADMSG);
+}
+
+static int json(struct agent_json *v, const char *text, size_t size)
+{
+    free(held);
+    held = malloc(size ? size : 1); /* so that one byte too far is seen */
+    memcpy(held, text, size);
+    return agent_json_check(v, held, size);
+}
+
+static void test_json(void **state)
+{
+    static const char good[] = " {\"a\":\"x\\u00e9\\n\\ud83d\\ude00\" , \"b\":[1,-0.5e+3,true,null,{}],"
+                               "\"c\":{\"d\":\"\\/\"},\"z\":\"\"}\n";
+    static const char *const bad[] = {
+        "",           "{",           "{\"a\"}",      "{\"a\":}",        "{\"a\":1,}",
+        "[1,]",       "01",          "1.",           "-",               "\"\\x\"",
+        "\"\n\"",     "\"\\ud800\"", "\"\\udc00x\"", "{\"a\":1}x",      "{'a':1}",
+        "nul",        "tru e",       "\"\xff\"",     "\"\xc0\x80\"",    "\"\xed\xa0\x80\"",
+        "\"\\u12\"",  "+1",          ".5",           "{\"a\":1,\"a\":2}", "{\"\\u0061\":1}",
+        "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "1 2", "{\"a\":1 \"b\":2}", "\"", "\"\\",
+    };
+    struct agent_json v, inner;
+    char out[32];
+    for (size_t n = 1; n < sizeof(good) - 2; n++) /* torn anywhere, it is none */
+        assert_int_equal(json(&v, good, n), -EBADMSG);
+    assert_int_equal(json(&v, good, sizeof(good) - 1), 0);
+    assert_int_equal(agent_json_member(v, "a", out, sizeof(out)), 8);
+    assert_string_equal(out, "x\xc3\xa9\n\xf0\x9f\x98\x80");
+    assert_int_equal(agent_json_member(v, "a", out, 8), -E2BIG);
+    assert_int_equal(agent_json_member(v, "a", out, 9), 8);
+    assert_int_equal(agent_json_member(v, "b", out, sizeof(out)), -EBADMSG);
+    assert_int_equal(agent_json_member(v, "d", out, sizeof(out)), -ENOENT);
+    assert_int_equal(agent_json_member(v, "z", out, 1), 0);
+    assert_true(agent_json_get(v, "c", &inner));
+    assert_int_equal(agent_json_member(inner, "d", out, sizeof(out)), 1);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (json(&v, bad[i], strlen(bad[i])) != -EBADMSG)
+            fail_msg("taken: %s", bad[i]);
+    assert_int_equal(json(&v, "{\"a\":\"\\u0000\"}", 14), 0);
+    assert_int_equal(agent_json_member(v, "a", out, sizeof(out)), -EBADMSG);
+}
+
+static void test_json_text(void **state)
+{
+    struct agent_text t = {0};
+    agent_text_json(&t, "a\"\\\b\t\n\v\f\r\x1f/\x7f\xc3\xa9", 14);
+    assert_string_equal(t.data, "\"a\\\"\\\\\\b\\t\\n\\u000b\\f\\r\\u001f/\x7f\xc3\xa9\"");
+    agent_text_free(&t);
+}
+
+/* Feeds a response in pieces of every size. */
+static int respond(struct agent_response *r, const char *text, size_t piece)
+{
+    int rc = 0;
+    *r = (struct agent_response){0};
+    for (size_t at = 0, size = strlen(text); !rc && at < size; at += piece)
+        rc = agent_response_feed(r, text + at, size - at < piece ? size - at : piece);
+    return rc;
+}
+
+static void test_response(void **state)
+{
+    static const char *const good[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n"
+        "set-cookie:kbs-session-id=x.y-z; Path=/\r\n\r\nhello",
+        "HTTP/1.1 200\nTransfer-Encoding: Chunked\nSet-Cookie: kbs-session-id=x.y-z\n\n"
+        "2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: x\r\n\r\n",
+    };
+    static const char *const bad[] = {
+        "HTTP/2 200 OK\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: kbs-session-id=\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: kbs-session-id=a b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\001b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab",
+        "hello\r\n\r\n",
+    };
+    struct agent_response r;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t piece = 1; piece < 200; piece++) {
+            assert_int_equal(respond(&r, good[i], piece), 0);
+            assert_true(r.done && r.status == 200 && !r.close && r.body.size == 5);
+            assert_memory_equal(r.body.data, "hello", 5);
+            assert_string_equal(r.cookie, "kbs-session-id=x.y-z");
+            agent_response_free(&r);
+        }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        for (size_t piece = 1; piece < 100; piece += 11) {
+            if (respond(&r, bad[i], piece) != -EBADMSG)
+                fail_msg("taken: %s", bad[i]);
+            agent_response_free(&r);
+        }
+    assert_int_equal(respond(&r, "HTTP/1.0 200 OK\r\n\r\nabc", 4), 0);
+    assert_true(!r.done && !agent_response_end(&r) && r.done && r.close && r.body.size == 3);
+    agent_response_free(&r);
+    assert_int_equal(respond(&r, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", 4), 0);
+    assert_int_equal(agent_response_end(&r), -EBADMSG);
+    agent_response_free(&r);
+    assert_int_equal(respond(&r, "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", 9), -E2BIG);
+    agent_response_free(&r);
+    char *endless = calloc(1, 40001);
+    memset(endless, 'a', 40000);
+    assert_int_equal(respond(&r, endless, 4096), -E2BIG);
+    agent_response_free(&r);
+    memcpy(endless, "HTTP/1.1 200 OK\r\n", 17);
+    for (size_t i = 17; i + 4 < 40000; i += 4)
+        memcpy(endless + i, "a:b\n", 4);
+    assert_int_equal(respond(&r, endless, 4096), -E2BIG);
+    agent_response_free(&r);
+    free(endless);
+}
+
+static void test_url(void **state)
+{
+    struct agent_url u;
+#define URL(text) agent_url_parse(&u, text, strlen(text))
+    assert_int_equal(URL("https://kbs.example:8080/a/b/"), 0);
+    assert_true(u.tls && u.port == 8080 && !strcmp(u.host, "kbs.example") && !strcmp(u.path, "/a/b"));
+    assert_int_equal(URL("http://10.0.2.2"), 0);
+    assert_true(!u.tls && u.port == 80 && !u.path[0]);
+    assert_int_equal(URL("https://[2001:db8::1]:1/"), 0);
+    assert_true(u.tls && u.port == 1 && u.literal6 && !strcmp(u.host, "2001:db8::1"));
+    static const char *const bad[] = {"",           "https://",      "ftp://x",       "https://x:0",
+                                      "https://x:", "https://x:65536", "https://a b",  "https://x/a b",
+                                      "https://[1", "https://u@x",   "https://x?q",   "https://x/a?q",
+                                      "https://[::1]x", "https://x:80x", "https://x:123456", "https://x/\r\n"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (URL(bad[i]) != -EINVAL)
+            fail_msg("taken: %s", bad[i]);
+}
+
+static void test_unwrap(void **state)
+{
+    uint8_t kek[32], in[40], out[32], want[32];
+    /* RFC 3394, 4.6 */
+    assert_int_equal(
+        sh_unhex(kek, 32, "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"), 0);
+    assert_int_equal(sh_unhex(in, 40,
+                              "28C9F404C4B810F4CBCCB35CFB87F8263F5786E2D80ED326"
+                              "CBC7F0E71A99F43BFB988B9B7A02DD21"),
+                     0);
+    assert_int_equal(
+        sh_unhex(want, 32, "00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F"), 0);
+    assert_int_equal(agent_unwrap(kek, in, out), 0);
+    assert_memory_equal(out, want, 32);
+    for (unsigned bit = 0; bit < 320; bit += 7) {
+        in[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(agent_unwrap(kek, in, out), -EBADMSG);
+        in[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
 }
 
-/* A folder that looks like a configfs-tsm entry: what was written, and a quote of this size. */
-static void test_tdx_driver(void **state)
+static void test_sm3(void **state)
 {
-    static struct agent_reply reply;
-    char folder[] = "/tmp/agent-test.XXXXXX", path[64];
+    uint8_t out[32], want[32], message[64];
+    agent_sm3(out, (const uint8_t *)"abc", 3); /* GB/T 32905, A.1 and A.2 */
+    sh_unhex(want, 32, "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0");
+    assert_memory_equal(out, want, 32);
+    for (int i = 0; i < 64; i++)
+        message[i] = (uint8_t)("abcd"[i % 4]);
+    agent_sm3(out, message, 64);
+    sh_unhex(want, 32, "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732");
+    assert_memory_equal(out, want, 32);
+}
+
+static int folder_file(int dir, const char *name, size_t size, const char *text)
+{
+    int fd = openat(dir, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (text)
+        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    else
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+    return close(fd);
+}
+
+/* A folder that looks like a configfs-tsm entry: what was written, and a quote of this size. */
+static void test_tsm(void **state)
+{
+    char folder[] = "/tmp/agent-test.XXXXXX", *out;
+    struct agent_error e;
     uint8_t data[64], got[128];
+    size_t size;
     assert_non_null(mkdtemp(folder));
     int dir = open(folder, O_RDONLY | O_DIRECTORY);
     memset(data, 0x5a, sizeof(data));
-    static const size_t sizes[] = {0, 5006, AGENT_QUOTE_MAX - 1, AGENT_QUOTE_MAX,
+    folder_file(dir, "generation", 0, "7\n");
+    agent_sources = (struct agent_sources){"tdx", dir, -1, -1};
+    static const size_t sizes[] = {0, 5006, AGENT_QUOTE_MAX, AGENT_QUOTE_MAX + 1,
                                    3 * AGENT_QUOTE_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        close(openat(dir, "inblob", O_WRONLY | O_CREAT | O_TRUNC, 0600));
-        int fd = openat(dir, "outblob", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        assert_int_equal(ftruncate(fd, (off_t)sizes[i]), 0);
-        close(fd);
-        agent_evidence(&reply, "tdx", dir, data);
-        bool good = sizes[i] && sizes[i] < AGENT_QUOTE_MAX;
-        assert_int_equal(reply.status, good ? 200 : 503);
-        assert_true(reply.size <= sizeof(reply.body));
-        if (good)
-            assert_int_equal(reply.size, 10 + (sizes[i] + 2) / 3 * 4 + 3);
-        fd = openat(dir, "inblob", O_RDONLY);
+        folder_file(dir, "inblob", 0, NULL);
+        folder_file(dir, "outblob", sizes[i], NULL);
+        bool good = sizes[i] && sizes[i] <= AGENT_QUOTE_MAX;
+        int rc = agent_evidence_json(data, &out, &size, &e);
+        assert_int_equal(!rc, good);
+        if (good) {
+            assert_int_equal(size, 10 + (sizes[i] + 2) / 3 * 4 + 2);
+            assert_memory_equal(out, "{\"quote\":\"AAAA", 14);
+            agent_os_free(out);
+        }
+        int fd = openat(dir, "inblob", O_RDONLY);
         assert_int_equal(read(fd, got, sizeof(got)), 64);
         assert_memory_equal(got, data, 64);
         close(fd);
     }
-    unlinkat(dir, "inblob", 0);
-    unlinkat(dir, "outblob", 0);
-    snprintf(path, sizeof(path), "%s", folder);
-    assert_int_equal(rmdir(path), 0);
+    folder_file(dir, "outblob", 100, NULL);
+    folder_file(dir, "log", 0, "CCEL");
+    agent_sources.log = openat(dir, "log", O_RDONLY);
+    for (int i = 0; i < 2; i++) { /* again, from its start */
+        assert_int_equal(agent_evidence_json(data, &out, &size, &e), 0);
+        assert_memory_equal(out, "{\"cc_eventlog\":\"Q0NFTA==\",\"quote\":\"", 35);
+        agent_os_free(out);
+    }
+    close(agent_sources.log);
+    static const char *const names[] = {"inblob", "outblob", "generation", "log"};
+    unlinkat(dir, names[2], 0);
+    agent_sources.log = -1;
+    assert_int_equal(agent_evidence_json(data, &out, &size, &e), -ENOENT);
+    for (size_t i = 0; i < 4; i++)
+        unlinkat(dir, names[i], 0);
+    assert_int_equal(rmdir(folder), 0);
     close(dir);
+}
+
+/* The launcher's side of the simulated TD module, lying in one way. */
+static int simulated(size_t size, uint32_t magic, uint32_t status, size_t sent)
+{
+    int pair[2];
+    struct agent_error e;
+    uint8_t data[64] = {1, 2, 3};
+    char *out = NULL;
+    size_t out_size;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sh_simtd_request request;
+        struct sh_simtd_quote_reply reply = {magic, status, (uint32_t)size};
+        static uint8_t quote[SH_SIMTD_QUOTE_MAX * 2];
+        close(pair[0]);
+        if (recv(pair[1], &request, sizeof(request), MSG_WAITALL) != (ssize_t)sizeof(request) ||
+            request.kind != SH_SIMTD_QUOTE || request.report_data[2] != 3)
+            _exit(1);
+        signal(SIGPIPE, SIG_IGN); /* who is refused does not read on */
+        _exit(write(pair[1], &reply, sizeof(reply)) < 0 || (write(pair[1], quote, sent) < 0 && false));
+    }
+    close(pair[1]);
+    agent_sources = (struct agent_sources){"tdx-sim", -1, pair[0], -1};
+    int status_of_child, rc = agent_evidence_json(data, &out, &out_size, &e);
+    if (!rc)
+        agent_os_free(out);
+    close(pair[0]);
+    waitpid(pid, &status_of_child, 0);
+    assert_int_equal(status_of_child, 0);
+    return rc;
+}
+
+static void test_simulated(void **state)
+{
+    assert_int_equal(simulated(5000, SH_SIMTD_MAGIC, 0, 5000), 0);
+    assert_int_equal(simulated(SH_SIMTD_QUOTE_MAX, SH_SIMTD_MAGIC, 0, SH_SIMTD_QUOTE_MAX), 0);
+    assert_int_equal(simulated(SH_SIMTD_QUOTE_MAX + 1, SH_SIMTD_MAGIC, 0, 100), -EPROTO);
+    assert_int_equal(simulated(0xffffffff, SH_SIMTD_MAGIC, 0, 100), -EPROTO);
+    assert_int_equal(simulated(0, SH_SIMTD_MAGIC, 0, 0), -EPROTO);
+    assert_int_equal(simulated(100, 1, 0, 100), -EPROTO);
+    assert_int_equal(simulated(100, SH_SIMTD_MAGIC, ENODEV, 100), -EPROTO);
+    assert_int_equal(simulated(100, SH_SIMTD_MAGIC, 0, 50), -EPIPE);
 }
 
 static int dial(uint16_t port)
@@ -189,7 +493,8 @@ static void test_serve(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         alarm(20);
-        _exit(agent_serve(listen_fd, "tdx-sim", -1) ? 1 : 0);
+        agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1};
+        _exit(agent_serve(listen_fd, agent_new(&no_manifest, nothing)) ? 1 : 0);
     }
     /* Mute and torn clients take places; the others are answered all the same. */
     int mute[8];
@@ -223,9 +528,12 @@ static void test_serve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_base64),  cmocka_unit_test(test_tdx_driver),
-        cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_request),   cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_base64),    cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_text), cmocka_unit_test(test_response),
+        cmocka_unit_test(test_url),       cmocka_unit_test(test_unwrap),
+        cmocka_unit_test(test_sm3),       cmocka_unit_test(test_tsm),
+        cmocka_unit_test(test_simulated), cmocka_unit_test(test_serve),
     };
     int rc = cmocka_run_group_tests_name("agent", tests, NULL, NULL);
     free(held);

@@ -35,21 +35,21 @@ static void broker(const char *text, const char *want)
 
 static void test_broker(void **state)
 {
-    broker("kbs", "http://kbs:8080");
-    broker("kbs.example.org:9000", "http://kbs.example.org:9000");
-    broker("127.0.0.1", "http://10.0.2.2:8080");
-    broker("127.1.2.3:81", "http://10.0.2.2:81");
-    broker("localhost:8080", "http://10.0.2.2:8080");
-    broker("LocalHost", "http://10.0.2.2:8080");
-    broker("[::1]:7000", "http://10.0.2.2:7000");
-    broker("::1", "http://10.0.2.2:8080");
-    broker("[2001:db8::1]:7000", "http://[2001:db8::1]:7000");
-    broker("2001:db8::1", "http://[2001:db8::1]:8080");
+    broker("kbs", "https://kbs:8080");
+    broker("kbs.example.org:9000", "https://kbs.example.org:9000");
+    broker("127.0.0.1", "https://10.0.2.2:8080");
+    broker("127.1.2.3:81", "https://10.0.2.2:81");
+    broker("localhost:8080", "https://10.0.2.2:8080");
+    broker("LocalHost", "https://10.0.2.2:8080");
+    broker("[::1]:7000", "https://10.0.2.2:7000");
+    broker("::1", "https://10.0.2.2:8080");
+    broker("[2001:db8::1]:7000", "https://[2001:db8::1]:7000");
+    broker("2001:db8::1", "https://[2001:db8::1]:8080");
     broker("https://kbs/path/x", "https://kbs/path/x");
     broker("http://127.0.0.1:8080/kbs", "http://10.0.2.2:8080/kbs");
     broker("HTTPS://[::1]", "https://10.0.2.2");
-    broker("localhost.evil.org", "http://localhost.evil.org:8080");
-    broker("1270.0.0.1", "http://1270.0.0.1:8080");
+    broker("localhost.evil.org", "https://localhost.evil.org:8080");
+    broker("1270.0.0.1", "https://1270.0.0.1:8080");
     static const char *const bad[] = {
         "", ":", ":80", "kbs:", "kbs:0", "kbs:65536", "kbs:80x", "kbs:-1", "a b", "ftp://kbs",
         "[::1", "[::1]x", "[kbs]:80", "http://", "http:///x", "http://kbs/a b", "http://kbs/'''",
@@ -59,7 +59,7 @@ static void test_broker(void **state)
         broker(bad[i], NULL);
     struct sh_error err = {0};
     char *own = sh_broker_url("localhost:1", false, &err);
-    assert_string_equal(own, "http://localhost:1");
+    assert_string_equal(own, "https://localhost:1");
     free(own);
 }
 

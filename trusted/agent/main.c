@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attestation agent's program. PID 1 hands it the listening socket (LISTEN_FDS=1: descriptor 3)
-// and a configfs-tsm entry (SHELTER_TSM_FD); started without them, it makes its own.
-#include "trusted/agent/agent.h"
-
+// The attestation agent's program in the confidential VM. PID 1 hands it descriptors;
+// started without them, as `shelter build -a` does, it makes its own.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -13,8 +11,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <shelter/agent.h>
+#include <shelter/boot.h>
+
+#include "lib/launch.h"
+#include "trusted/agent/linux.h"
+
 #define PORT 8006
 #define TSM_ENTRY "/sys/kernel/config/tsm/report/agent"
+#define CONFIG_MAX (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
+
+static int start_fd = -1;
+static struct sh_manifest manifest;
+
+static int send_all(const void *data, size_t size)
+{
+    const char *p = data;
+    while (size) {
+        ssize_t n = write(start_fd, p, size);
+        if (n <= 0 && errno != EINTR)
+            return -EPIPE;
+        p += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static int report(uint8_t kind, const char *name, const void *data, size_t size)
+{
+    uint8_t head[8] = {kind};
+    size_t name_size = strlen(name);
+    sh_put_le16(head + 2, (uint16_t)name_size);
+    sh_put_le32(head + 4, (uint32_t)size);
+    int rc = send_all(head, sizeof(head));
+    if (!rc)
+        rc = send_all(name, name_size);
+    return rc ? rc : send_all(data, size);
+}
+
+void agent_os_log(const char *line)
+{
+    if (start_fd >= 0)
+        report(SH_AGENT_LOG, "", line, strlen(line));
+}
+
+static int give(void *arg, const struct agent_secret *s)
+{
+    return report(s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name, s->data, s->size);
+}
 
 static int listen_self(void)
 {
@@ -28,21 +72,77 @@ static int listen_self(void)
     return -1;
 }
 
-static int open_tsm(void)
+/* Without PID 1's descriptors: what a program in the workload's root can reach. */
+static void open_own(void)
 {
-    if (mkdir(TSM_ENTRY, 0700) && errno != EEXIST)
-        return -1;
-    return open(TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    static const char *const devices[][2] = {
+        {"snp", "/dev/sev-guest"}, {"csv", "/dev/csv-guest"}, {"tdx", "/dev/tdx_guest"}};
+    if (!mkdir(TSM_ENTRY, 0700) || errno == EEXIST)
+        agent_sources.tsm = open(TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+        if (!strcmp(agent_sources.tee, devices[i][0]))
+            agent_sources.device = open(devices[i][1], O_RDWR | O_CLOEXEC);
+}
+
+/* PID 1 has checked both; here they are only taken apart. */
+static int read_config(int fd, struct sh_view *launch)
+{
+    uint8_t *data;
+    size_t size;
+    int rc = agent_read_whole(fd, CONFIG_MAX, &data, &size);
+    if (rc)
+        return rc;
+    struct sh_reader r = sh_reader(data, size);
+    const uint8_t *magic = sh_read(&r, 8);
+    uint32_t manifest_size = sh_read_le32(&r), launch_size = sh_read_le32(&r);
+    const uint8_t *m = sh_read(&r, manifest_size);
+    *launch = (struct sh_view){sh_read(&r, launch_size), launch_size};
+    if (r.failed || memcmp(magic, SH_BOOT_CONFIG_MAGIC, 8))
+        return -EBADMSG;
+    rc = sh_manifest_parse(&manifest, m, manifest_size);
+    return rc ? rc : sh_launch_check(launch->data, launch->size);
+}
+
+static bool given(char letter)
+{
+    const char *fds = getenv("SHELTER_FDS");
+    return fds && strchr(fds, letter);
 }
 
 int main(void)
 {
-    const char *tee = getenv("SHELTER_TEE"), *fds = getenv("LISTEN_FDS");
-    const char *tsm = getenv("SHELTER_TSM_FD");
-    int listen_fd = fds && !strcmp(fds, "1") ? 3 : listen_self();
-    int tsm_dir = tsm && tsm[0] >= '4' && tsm[0] <= '9' && !tsm[1] ? tsm[0] - '0' : open_tsm();
+    static struct sh_view launch;
+    const char *tee = getenv("SHELTER_TEE"), *listening = getenv("LISTEN_FDS");
+    bool ours = getenv("SHELTER_FDS");
+    struct agent_error e;
     prctl(PR_SET_DUMPABLE, 0);
-    if (!tee)
-        tee = "an unknown TEE";
-    return listen_fd < 0 || agent_serve(listen_fd, tee, tsm_dir) ? 1 : 0;
+    if (tee)
+        agent_sources.tee = tee;
+    if (ours) {
+        agent_sources.tsm = given('t') ? SH_AGENT_TSM_FD : -1;
+        agent_sources.device = given('d') ? SH_AGENT_DEVICE_FD : -1;
+        agent_sources.log = given('l') ? SH_AGENT_LOG_FD : -1;
+        start_fd = given('s') ? SH_AGENT_START_FD : -1;
+    } else {
+        open_own();
+    }
+    if (given('c') && read_config(SH_AGENT_CONFIG_FD, &launch))
+        return 1;
+    struct agent *a = agent_new(&manifest, launch);
+    if (!a)
+        return 1;
+    if (start_fd >= 0) {
+        int rc = agent_start(a, give, NULL, &e);
+        report(rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
+        close(start_fd);
+        start_fd = -1;
+        if (rc) {
+            agent_free(a);
+            return 1;
+        }
+    }
+    int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD : ours ? -1 : listen_self();
+    int rc = listen_fd < 0 ? 0 : agent_serve(listen_fd, a);
+    agent_free(a);
+    return rc ? 1 : 0;
 }

@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections: a bounded number, each with one request, one answer and a time limit.
-#include "trusted/agent/agent.h"
-
+// Local connections: a bounded number, each with one request, one answer and a time limit.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "trusted/agent/linux.h"
+#include "trusted/agent/request.h"
+
 #define CONNECTIONS 16
-#define LIMIT_S 10
+#define LIMIT_MS 10000u
 
 struct connection {
     int fd; /* -1: free */
-    time_t until;
-    size_t have;    /* of the request */
-    size_t at, end; /* of the answer, once there is one */
+    uint64_t until;
+    size_t have; /* of the request */
     char request[AGENT_REQUEST_MAX];
-    char answer[AGENT_REPLY_MAX + 256];
+    bool answering;
+    char head[256]; /* of the answer */
+    size_t head_size, at;
+    struct agent_reply reply;
 };
 
 static struct connection connections[CONNECTIONS];
@@ -31,6 +35,8 @@ static const char *reason(int status)
         return "OK";
     case 400:
         return "Bad Request";
+    case 403:
+        return "Forbidden";
     case 404:
         return "Not Found";
     case 405:
@@ -42,45 +48,39 @@ static const char *reason(int status)
     }
 }
 
-void agent_answer(struct agent_reply *reply, const struct agent_request *r, const char *tee,
-                  int tsm_dir)
-{
-    uint8_t report_data[64] = {0};
-    if (strcmp(r->path, "/aa/evidence")) {
-        agent_reply_error(reply, 404, "no such resource; this version has /aa/evidence");
-        return;
-    }
-    if (strcmp(r->method, "GET")) {
-        agent_reply_error(reply, 405, "only GET");
-        return;
-    }
-    int n = agent_query_get(r, "runtime_data", report_data, sizeof(report_data));
-    if (n < 0)
-        agent_reply_error(reply, 400,
-                          n == -ENOENT  ? "runtime_data is missing"
-                          : n == -E2BIG ? "runtime_data is longer than 64 bytes"
-                                        : "runtime_data is badly escaped");
-    else
-        agent_evidence(reply, tee, tsm_dir, report_data);
-}
-
-static time_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
 static void drop(struct connection *c)
 {
     close(c->fd);
     c->fd = -1;
+    agent_reply_free(&c->reply);
+    agent_wipe(c->request, sizeof(c->request));
+    c->have = c->head_size = c->at = 0;
+    c->answering = false;
+}
+
+static void answer(struct connection *c, const struct agent_request *r, size_t head, struct agent *a)
+{
+    struct sh_view none = {NULL, 0};
+    struct sh_view body = {(const uint8_t *)c->request + head, r ? r->body_size : 0};
+    if (r)
+        agent_answer(a, r->method, r->path, r->query, body, &c->reply);
+    else /* the parser's refusal, in the API's own words */
+        agent_answer(a, "GET", "", none, none, &c->reply);
+    if (!r)
+        c->reply.status = 400;
+    int n = snprintf(c->head, sizeof(c->head),
+                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                     "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                     c->reply.status, reason(c->reply.status),
+                     c->reply.type ? c->reply.type : "text/plain", c->reply.size);
+    c->head_size = (size_t)n;
+    c->answering = true;
+    c->until = agent_os_now_ms() + LIMIT_MS; /* the broker may have taken its time */
 }
 
 /* Reads more of the request; makes the answer when it is whole. */
-static void take(struct connection *c, const char *tee, int tsm_dir)
+static void take(struct connection *c, struct agent *a)
 {
-    static struct agent_reply reply;
     struct agent_request request;
     ssize_t n = recv(c->fd, c->request + c->have, sizeof(c->request) - c->have, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -91,29 +91,23 @@ static void take(struct connection *c, const char *tee, int tsm_dir)
     }
     c->have += (size_t)n;
     int rc = agent_request_parse(&request, c->request, c->have);
-    if (!rc)
-        return;
     if (rc < 0)
-        agent_reply_error(&reply, 400, "this is not a request that can be answered");
-    else
-        agent_answer(&reply, &request, tee, tsm_dir);
-    int head = snprintf(c->answer, sizeof(c->answer),
-                        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                        reply.status, reason(reply.status), reply.size);
-    memcpy(c->answer + head, reply.body, reply.size);
-    c->at = 0;
-    c->end = (size_t)head + reply.size;
+        answer(c, NULL, 0, a);
+    else if (rc && c->have >= (size_t)rc + request.body_size)
+        answer(c, &request, (size_t)rc, a);
 }
 
 static void give(struct connection *c)
 {
-    ssize_t n = send(c->fd, c->answer + c->at, c->end - c->at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    bool head = c->at < c->head_size;
+    const char *from = head ? c->head + c->at : (char *)c->reply.body + (c->at - c->head_size);
+    size_t size = head ? c->head_size - c->at : c->head_size + c->reply.size - c->at;
+    ssize_t n = size ? send(c->fd, from, size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n > 0)
         c->at += (size_t)n;
-    if (n <= 0 || c->at == c->end)
+    if (n <= 0 || c->at == c->head_size + c->reply.size)
         drop(c);
 }
 
@@ -124,13 +118,12 @@ static void accept_one(int listen_fd)
         if (c->fd >= 0)
             continue;
         c->fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        c->until = now() + LIMIT_S;
-        c->have = c->at = c->end = 0;
+        c->until = agent_os_now_ms() + LIMIT_MS;
         return;
     }
 }
 
-int agent_serve(int listen_fd, const char *tee, int tsm_dir)
+int agent_serve(int listen_fd, struct agent *a)
 {
     struct pollfd p[CONNECTIONS + 1];
     for (size_t i = 0; i < CONNECTIONS; i++)
@@ -139,9 +132,9 @@ int agent_serve(int listen_fd, const char *tee, int tsm_dir)
         size_t open = 0;
         for (size_t i = 0; i < CONNECTIONS; i++) {
             struct connection *c = &connections[i];
-            if (c->fd >= 0 && now() >= c->until)
+            if (c->fd >= 0 && agent_os_now_ms() >= c->until)
                 drop(c);
-            p[i] = (struct pollfd){.fd = c->fd, .events = c->end ? POLLOUT : POLLIN};
+            p[i] = (struct pollfd){.fd = c->fd, .events = c->answering ? POLLOUT : POLLIN};
             open += c->fd >= 0;
         }
         p[CONNECTIONS] =
@@ -151,10 +144,10 @@ int agent_serve(int listen_fd, const char *tee, int tsm_dir)
         for (size_t i = 0; i < CONNECTIONS; i++) {
             if (p[i].fd < 0 || !p[i].revents)
                 continue;
-            if (connections[i].end)
+            if (connections[i].answering)
                 give(&connections[i]);
             else
-                take(&connections[i], tee, tsm_dir);
+                take(&connections[i], a);
         }
         if (p[CONNECTIONS].revents & (POLLERR | POLLNVAL))
             return -EIO;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attestation agent inside: ours, started by the first connection to its port, or the image's.
+// The attestation agent inside: ours, started by the first connection to its port, or before the
+// workload where there is something to prove or fetch; or the image's own API server.
 #include "trusted/guest/serve.h"
 
 #include <errno.h>
@@ -8,17 +9,20 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <shelter/agent.h>
+#include <shelter/simtd.h>
+
 #define PORT 8006
 #define AGENT_ID 65533 /* user and group that own nothing */
-#define LISTEN_FD 3
-#define TSM_FD 4
 #define TSM_ENTRY "/sys/kernel/config/tsm/report/agent"
+#define EVENT_LOG "/sys/firmware/acpi/tables/data/CCEL"
 #define AGAIN_MS 1000 /* an agent that ended is not started again sooner */
 
 static int listen_local(void)
@@ -87,56 +91,115 @@ int guest_agent_prepare(struct guest *g, struct guest_error *e)
 /* A report entry of configfs-tsm that the agent's user may use; -1 where the TEE has none. */
 static int open_tsm(const char *tee)
 {
-    static const char *const files[] = {"inblob", "outblob", "generation", "provider"};
+    static const char *const files[] = {"inblob", "outblob", "auxblob", "generation", "provider"};
     if (guest_mount_configfs(-1, tee))
         return -1;
     if (mkdir(TSM_ENTRY, 0755) && errno != EEXIST)
         return -1;
     int dir = open(TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; dir >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
-        if (fchownat(dir, files[i], AGENT_ID, AGENT_ID, AT_SYMLINK_NOFOLLOW)) {
+        if (fchownat(dir, files[i], AGENT_ID, AGENT_ID, AT_SYMLINK_NOFOLLOW) && errno != ENOENT) {
             close(dir);
             return -1;
         }
     return dir;
 }
 
-/* Puts a descriptor at a fixed place, open across exec. */
-static int place(int fd, int at)
+/* Where there is no configfs-tsm: the TEE's own device, or the simulated TD module's port. */
+static int open_device(const char *tee)
 {
-    int rc = fd == at ? fcntl(fd, F_SETFD, 0) : dup2(fd, at);
-    return rc < 0 ? -1 : 0;
+    static const char *const devices[][2] = {
+        {"tdx", "/dev/tdx_guest"}, {"snp", "/dev/sev-guest"}, {"csv", "/dev/csv-guest"}};
+    struct guest_error ignored;
+    if (!strcmp(tee, "tdx-sim"))
+        return guest_port_open(SH_SIMTD_PORT, &ignored);
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+        if (!strcmp(tee, devices[i][0]))
+            return open(devices[i][1], O_RDWR | O_CLOEXEC);
+    return -1;
 }
 
-/* /agent in an empty directory, as nobody's user, with the listening socket as descriptor 3. */
-static void run_agent(struct guest *g)
+static bool put(int fd, const void *data, size_t size)
 {
-    char tee[48], *argv[] = {"agent", NULL};
-    char *env[] = {tee, "LISTEN_FDS=1", "SHELTER_TSM_FD=4", NULL};
+    return write(fd, data, size) == (ssize_t)size;
+}
+
+/* What was checked, as the agent is to know it. */
+static int config_file(const struct guest_config *c)
+{
+    struct sh_boot_config_head head = {.manifest_size = (uint32_t)c->manifest_bytes.size,
+                                       .launch_size = (uint32_t)c->launch.size};
+    memcpy(head.magic, SH_BOOT_CONFIG_MAGIC, sizeof(head.magic));
+    int fd = memfd_create("config", MFD_CLOEXEC);
+    if (fd >= 0 && put(fd, &head, sizeof(head)) &&
+        put(fd, c->manifest_bytes.data, c->manifest_bytes.size) &&
+        put(fd, c->launch.data, c->launch.size) && !lseek(fd, 0, SEEK_SET))
+        return fd;
+    return -1;
+}
+
+struct handed {
+    int fd, at;
+    char letter;
+};
+
+/* Puts each descriptor at its place, open across exec; their letters into fds. High numbers first:
+ * the places may be in use by what is to be placed. */
+static int place(struct handed *h, size_t count, char *fds)
+{
+    for (size_t i = 0; i < count; i++)
+        h[i].fd = h[i].fd < 0 ? -1 : fcntl(h[i].fd, F_DUPFD_CLOEXEC, 16);
+    for (size_t i = 0; i < count; i++) {
+        close(h[i].at);
+        if (h[i].fd < 0)
+            continue;
+        if (dup2(h[i].fd, h[i].at) < 0)
+            return -errno;
+        *fds++ = h[i].letter;
+    }
+    *fds = 0;
+    return 0;
+}
+
+/* /agent in an empty directory, as nobody's user, with nothing but its descriptors. */
+static void run_agent(struct guest *g, int report)
+{
+    char tee[48], fds[32] = "SHELTER_FDS=", *argv[] = {"agent", NULL};
+    char *env[] = {tee, fds, "LISTEN_FDS=1", NULL};
     snprintf(tee, sizeof(tee), "SHELTER_TEE=%s", g->cmdline.tee);
     guest_child_reset("-1000");
     setsid();
-    /* High numbers first: 3 and 4 may be in use by what is to be placed. */
-    int program = fcntl(open("/agent", O_PATH | O_CLOEXEC), F_DUPFD_CLOEXEC, 16);
-    int tsm = fcntl(open_tsm(g->cmdline.tee), F_DUPFD_CLOEXEC, 16);
-    int socket_fd = fcntl(g->agent_listen, F_DUPFD_CLOEXEC, 16);
-    close(TSM_FD);
-    if (program < 0 || socket_fd < 0 || place(socket_fd, LISTEN_FD) ||
-        (tsm >= 0 && place(tsm, TSM_FD)))
+    struct handed program = {open("/agent", O_PATH | O_CLOEXEC), 0, 0};
+    struct handed h[] = {{g->agent_listen, SH_AGENT_LISTEN_FD, 'L'},
+                         {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD, 't'},
+                         {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD, 'd'},
+                         {open(EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD, 'l'},
+                         {config_file(&g->config), SH_AGENT_CONFIG_FD, 'c'},
+                         {report, SH_AGENT_START_FD, 's'}};
+    if (g->agent_listen < 0)
+        env[2] = NULL;
+    program.fd = fcntl(program.fd, F_DUPFD_CLOEXEC, 64);
+    if (program.fd < 0 || place(h, sizeof(h) / sizeof(h[0]), fds + strlen(fds)))
         return;
     if (chroot("/empty") || chdir("/") || setgroups(0, NULL) ||
         setresgid(AGENT_ID, AGENT_ID, AGENT_ID) || setresuid(AGENT_ID, AGENT_ID, AGENT_ID) ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return;
-    syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+    syscall(SYS_execveat, program.fd, "", argv, env, AT_EMPTY_PATH);
+}
+
+pid_t guest_agent_fork(struct guest *g, int report)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        run_agent(g, report);
+        _exit(GUEST_EXIT_OWN);
+    }
+    return pid;
 }
 
 void guest_agent_start(struct guest *g)
 {
     g->agent_next = guest_now_ms() + AGAIN_MS;
-    g->agent = fork();
-    if (g->agent == 0) {
-        run_agent(g);
-        _exit(GUEST_EXIT_OWN);
-    }
+    g->agent = guest_agent_fork(g, -1);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <shelter/agent.h>
 #include <shelter/boot.h>
 
 #include "lib/launch.h"
@@ -129,6 +130,8 @@ int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_err
 /* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none.
  */
 int guest_mount_configfs(int root, const char *tee);
+/* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
+int guest_mount_secrets(int root);
 /* The host's folders that policy let into the launch config. */
 int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e);
 
@@ -187,6 +190,8 @@ int guest_network_up(const struct guest_config *c, struct guest_network *n, stru
 /* /etc/hostname, /etc/hosts, /etc/resolv.conf in the overlay. */
 int guest_network_files(int root, const char *hostname, const struct guest_network *n,
                         struct guest_error *e);
+/* The DNS servers alone, for our agent's root. */
+int guest_network_resolver(int root, const struct guest_network *n);
 
 /* --- users.c (pure but for guest_user_find) --- */
 

@@ -148,7 +148,12 @@ static int set_network(struct guest *g, char *hostname, size_t hostname_size, st
     if (sethostname(hostname, strlen(hostname)))
         return guest_fail(e, -errno, "cannot set the host name: %s", strerror(errno));
     rc = guest_network_up(&g->config, &network, e);
-    return rc ? rc : guest_network_files(g->root, hostname, &network, e);
+    if (!rc)
+        rc = guest_network_files(g->root, hostname, &network, e);
+    GUEST_AUTOCLOSE int own = rc ? -1 : open("/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (!rc && (own < 0 || guest_network_resolver(own, &network)))
+        rc = guest_fail(e, -EIO, "cannot write the agent's resolv.conf");
+    return rc;
 }
 
 static int set_environment(struct guest *g, const char *hostname, bool tty, struct guest_error *e)
@@ -196,6 +201,8 @@ static int start_workload(struct guest *g, const char *hostname, struct guest_er
         return guest_fail(e, dir, "cannot make the working directory '%.100s': %s", g->workdir,
                           strerror(-dir));
     rc = guest_agent_prepare(g, e);
+    if (!rc)
+        rc = guest_secrets(g, e);
     if (rc)
         return rc;
     /* The terminal's size and an early ^C came while we were busy. */
@@ -218,8 +225,7 @@ static int start_workload(struct guest *g, const char *hostname, struct guest_er
     return guest_spawn(g, workload, &run, e);
 }
 
-/* Each step may use what the steps before it checked. Secrets and encrypted volumes will have their
- * place after the network is up and before the workload starts. */
+/* Each step may use what the steps before it checked. */
 static int start(struct guest *g, struct guest_error *e)
 {
     char hostname[66];

@@ -155,6 +155,12 @@ int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_err
     return 0;
 }
 
+int guest_mount_secrets(int root)
+{
+    int rc = mount_in(root, SH_SECRETS_DIR, "tmpfs", "tmpfs", SAFER, "mode=755,size=20m");
+    return rc ? rc : guest_open_in(root, SH_SECRETS_DIR, O_RDONLY | O_DIRECTORY);
+}
+
 int guest_mount_configfs(int root, const char *tee)
 {
     int rc;

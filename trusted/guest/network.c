@@ -136,6 +136,19 @@ static void address_text(const struct guest_address *a, char out[INET6_ADDRSTRLE
         out[0] = 0;
 }
 
+int guest_network_resolver(int root, const struct guest_network *n)
+{
+    char text[256], address[INET6_ADDRSTRLEN];
+    size_t at = 0;
+    if (!n->dns_count)
+        return 0;
+    for (size_t i = 0; i < n->dns_count; i++) {
+        address_text(&n->dns[i], address);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "nameserver %s\n", address);
+    }
+    return guest_write_in(root, "/etc", "resolv.conf", text);
+}
+
 int guest_network_files(int root, const char *hostname, const struct guest_network *n,
                         struct guest_error *e)
 {
@@ -153,14 +166,8 @@ int guest_network_files(int root, const char *hostname, const struct guest_netwo
              address, hostname);
     if (!rc)
         rc = guest_write_in(root, "/etc", "hosts", text);
-    if (!rc && n->dns_count) {
-        size_t at = 0;
-        for (size_t i = 0; i < n->dns_count; i++) {
-            address_text(&n->dns[i], address);
-            at += (size_t)snprintf(text + at, sizeof(text) - at, "nameserver %s\n", address);
-        }
-        rc = guest_write_in(root, "/etc", "resolv.conf", text);
-    }
+    if (!rc)
+        rc = guest_network_resolver(root, n);
     return rc ? guest_fail(e, rc, "cannot write the network's files in /etc: %s", strerror(-rc))
               : 0;
 }

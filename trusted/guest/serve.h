@@ -118,6 +118,15 @@ void guest_attest_pump(struct guest *g, bool ready);
 /* Ours listens (and is started on the first connection); the image's own is started now. */
 int guest_agent_prepare(struct guest *g, struct guest_error *e);
 void guest_agent_start(struct guest *g);
+/* Our agent as a child. report: where it is to report what it fetched (<shelter/agent.h>), before it
+ * serves; -1: it only serves. */
+pid_t guest_agent_fork(struct guest *g, int report);
+
+/* --- secrets.c --- */
+
+/* With a broker or secrets: attests, and puts the image's secrets into environment and
+ * SH_SECRETS_DIR. What fails here has the status SH_EXIT_ATTESTATION. */
+int guest_secrets(struct guest *g, struct guest_error *e);
 
 /* --- loop.c --- */
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of an HTTP/1.x request (RFC 9112), as far as a local GET needs it.
-#include "trusted/agent/agent.h"
+// The head of an HTTP/1.x request (RFC 9112), as far as the local API needs it.
+#include "trusted/agent/request.h"
 
-#include <errno.h>
+#include <asm/errno.h>
 #include <string.h>
-#include <strings.h>
-
-#include "lib/hex.h"
 
 /* The end of the head: the byte after its empty line, or NULL. */
 static const char *head_end(const char *data, size_t size)
@@ -25,27 +22,51 @@ static const char *head_end(const char *data, size_t size)
 static bool starts(const char *line, size_t size, const char *name)
 {
     size_t n = strlen(name);
-    return size >= n && !strncasecmp(line, name, n);
+    if (size < n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if ((line[i] >= 'A' && line[i] <= 'Z' ? line[i] + 32 : line[i]) != name[i])
+            return false;
+    return true;
 }
 
-/* No body is taken: one would be read as the next request. */
-static int check_headers(const char *at, const char *end)
+/* "  12 ": once, digits and nothing else. */
+static int take_length(struct agent_request *r, const char *text, size_t size, bool *seen)
 {
+    size_t n = 0, digits = 0;
+    while (size && (*text == ' ' || *text == '\t')) {
+        text++;
+        size--;
+    }
+    while (size && (text[size - 1] == ' ' || text[size - 1] == '\t'))
+        size--;
+    for (; digits < size && text[digits] >= '0' && text[digits] <= '9'; digits++)
+        if ((n = n * 10 + (size_t)(text[digits] - '0')) > AGENT_REQUEST_MAX)
+            return -E2BIG;
+    if (!size || digits != size || *seen)
+        return -EBADMSG;
+    *seen = true;
+    r->body_size = n;
+    return 0;
+}
+
+/* A body whose end is not stated plainly would be read as the next request. */
+static int check_headers(struct agent_request *r, const char *at, const char *end)
+{
+    static const char length[] = "content-length:";
+    bool seen = false;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop)
             return -EBADMSG;
-        size_t size = (size_t)(stop - at);
+        size_t size = (size_t)(stop - at), name = sizeof(length) - 1;
         if (size && at[size - 1] == '\r')
             size--;
         if (starts(at, size, "transfer-encoding:"))
             return -EBADMSG;
-        if (starts(at, size, "content-length:")) {
-            const char *value = at + strlen("content-length:");
-            for (; value < at + size; value++)
-                if (*value != ' ' && *value != '\t' && *value != '0')
-                    return -EBADMSG;
-        }
+        int rc = starts(at, size, length) ? take_length(r, at + name, size - name, &seen) : 0;
+        if (rc)
+            return rc;
         if (size && !memchr(at, ':', size))
             return -EBADMSG;
         at = stop + 1;
@@ -56,7 +77,7 @@ static int check_headers(const char *at, const char *end)
 int agent_request_parse(struct agent_request *r, const char *data, size_t size)
 {
     const char *end = head_end(data, size > AGENT_REQUEST_MAX ? AGENT_REQUEST_MAX : size);
-    *r = (struct agent_request){.query = ""};
+    *r = (struct agent_request){0};
     if (!end)
         return size >= AGENT_REQUEST_MAX ? -E2BIG : 0;
     const char *line_end = memchr(data, '\n', (size_t)(end - data));
@@ -82,46 +103,10 @@ int agent_request_parse(struct agent_request *r, const char *data, size_t size)
         return -EBADMSG;
     memcpy(r->path, target, n);
     if (mark) {
-        r->query = mark + 1;
-        r->query_size = (size_t)(space - mark - 1);
+        r->query = (struct sh_view){(const uint8_t *)mark + 1, (size_t)(space - mark - 1)};
     }
-    int rc = check_headers(headers, end);
+    int rc = check_headers(r, headers, end);
+    if (!rc && (size_t)(end - data) + r->body_size > AGENT_REQUEST_MAX)
+        rc = -E2BIG;
     return rc ? rc : (int)(end - data);
-}
-
-static int decode(const char *text, size_t size, uint8_t *out, size_t out_size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < size; i++, n++) {
-        int c = (uint8_t)text[i];
-        if (n >= out_size)
-            return -E2BIG;
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%') {
-            int high = size - i < 3 ? -1 : sh_hex_digit(text[i + 1]);
-            int low = high < 0 ? -1 : sh_hex_digit(text[i + 2]);
-            if (low < 0)
-                return -EINVAL;
-            c = high << 4 | low;
-            i += 2;
-        }
-        out[n] = (uint8_t)c;
-    }
-    return (int)n;
-}
-
-int agent_query_get(const struct agent_request *r, const char *name, uint8_t *out, size_t out_size)
-{
-    size_t name_size = strlen(name);
-    for (const char *at = r->query, *end = at + r->query_size; at < end;) {
-        const char *stop = memchr(at, '&', (size_t)(end - at));
-        if (!stop)
-            stop = end;
-        size_t size = (size_t)(stop - at);
-        if (size > name_size && !memcmp(at, name, name_size) && at[name_size] == '=')
-            return decode(at + name_size + 1, size - name_size - 1, out, out_size);
-        at = stop + 1;
-    }
-    return -ENOENT;
 }

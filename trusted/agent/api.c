@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local API: what CoCo's api-server-rest serves, and RA-TLS certificates.
+#include <asm/errno.h>
+#include <string.h>
+
+#include "trusted/agent/query.h"
+#include "trusted/agent/state.h"
+
+#define JSON "application/json"
+#define RESOURCE "/cdh/resource/"
+
+static void take_text(struct agent_reply *reply, int status, const char *type, struct agent_text *t)
+{
+    *reply = (struct agent_reply){.status = status, .type = type};
+    if (t->failed) {
+        agent_text_free(t);
+        reply->status = 503;
+        return;
+    }
+    reply->body = (uint8_t *)t->data;
+    reply->size = t->size;
+}
+
+static void tell(struct agent_reply *reply, int status, const char *text)
+{
+    struct agent_text t = {0};
+    agent_text_str(&t, "{\"error\":");
+    agent_text_json(&t, text, strlen(text));
+    agent_text_str(&t, "}\n");
+    take_text(reply, status, JSON, &t);
+}
+
+static int status_of(int rc)
+{
+    switch (rc) {
+    case -EINVAL:
+        return 400;
+    case -EPERM:
+        return 403;
+    case -ENOENT:
+        return 404;
+    case -ENODEV:
+    case -EDESTADDRREQ:
+        return 501;
+    default:
+        return 503;
+    }
+}
+
+/* A parameter of at most 64 bytes: its size, or -1 with reply filled. need: it must be there. */
+static int parameter(struct sh_view query, const char *name, bool need, uint8_t out[64],
+                     struct agent_reply *reply)
+{
+    struct agent_error e;
+    int n = agent_query_get(query, name, out, 64);
+    if (n >= 0)
+        return n;
+    if (n == -ENOENT && !need)
+        return 0;
+    agent_fail(&e, n, name,
+               n == -ENOENT  ? " is missing"
+               : n == -E2BIG ? " is longer than 64 bytes"
+                             : " is badly escaped",
+               NULL);
+    tell(reply, 400, e.text);
+    return -1;
+}
+
+static void evidence(struct agent *a, struct sh_view query, struct agent_reply *reply)
+{
+    uint8_t report_data[64] = {0};
+    struct agent_text t = {0};
+    struct agent_error e;
+    if (parameter(query, "runtime_data", true, report_data, reply) < 0)
+        return;
+    int rc = agent_evidence_text(&t, report_data, &e);
+    if (!rc) {
+        agent_text_str(&t, "\n");
+        take_text(reply, 200, JSON, &t);
+        return;
+    }
+    agent_text_free(&t);
+    tell(reply, status_of(rc), e.text);
+}
+
+/* {"token": JWT, "tee_keypair": PEM}, as CoCo's agent gives it for token_type=kbs. */
+static void token(struct agent *a, struct sh_view query, struct agent_reply *reply)
+{
+    uint8_t type[64];
+    struct agent_text t = {0}, pem = {0};
+    struct agent_error e;
+    int n = parameter(query, "token_type", true, type, reply);
+    if (n < 0)
+        return;
+    if (!agent_same((char *)type, (size_t)n, "kbs")) {
+        tell(reply, 400, "token_type is not kbs, the only one there is");
+        return;
+    }
+    int rc = a->token.size ? 0 : agent_attest(a, &e);
+    if (rc) {
+        tell(reply, status_of(rc), e.text);
+        return;
+    }
+    agent_key_pem(a->key, &pem);
+    agent_text_str(&t, "{\"token\":");
+    agent_text_json(&t, a->token.data, a->token.size);
+    agent_text_str(&t, ",\"tee_keypair\":");
+    agent_text_json(&t, pem.data, pem.size);
+    agent_text_str(&t, "}\n");
+    t.failed = t.failed || pem.failed || !pem.size;
+    agent_text_free(&pem);
+    take_text(reply, 200, JSON, &t);
+}
+
+static void resource(struct agent *a, const char *path, struct agent_reply *reply)
+{
+    struct agent_error e;
+    uint8_t *data = NULL;
+    size_t size = 0;
+    int rc = agent_resource(a, path, &data, &size, &e);
+    if (rc)
+        tell(reply, status_of(rc), e.text);
+    else
+        *reply = (struct agent_reply){200, "application/octet-stream", data, size};
+}
+
+static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *reply)
+{
+    uint8_t nonce[64];
+    struct agent_error e;
+    char *pem;
+    size_t size;
+    int n = parameter(query, "nonce", false, nonce, reply);
+    if (n < 0)
+        return;
+    int rc = agent_ra_tls(nonce, (size_t)n, &pem, &size, &e);
+    if (rc)
+        tell(reply, status_of(rc), e.text);
+    else
+        *reply = (struct agent_reply){200, "application/x-pem-file", (uint8_t *)pem, size};
+}
+
+static const struct {
+    const char *path;
+    void (*answer)(struct agent *a, struct sh_view query, struct agent_reply *reply);
+} paths[] = {{"/aa/evidence", evidence}, {"/aa/token", token}, {"/aa/ra-tls", ra_tls}};
+
+void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
+                  struct sh_view body, struct agent_reply *reply)
+{
+    bool get = !strcmp(method, "GET");
+    if (!strcmp(path, "/aa/aael")) {
+        tell(reply, strcmp(method, "POST") ? 405 : 501,
+             strcmp(method, "POST") ? "only POST"
+                                    : "this TEE's kernel has no way to extend a register");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (strcmp(path, paths[i].path))
+            continue;
+        if (get)
+            paths[i].answer(a, query, reply);
+        else
+            tell(reply, 405, "only GET");
+        agent_client_close(&a->client);
+        return;
+    }
+    if (strlen(path) > sizeof(RESOURCE) - 1 && !memcmp(path, RESOURCE, sizeof(RESOURCE) - 1)) {
+        if (get)
+            resource(a, path + sizeof(RESOURCE) - 1, reply);
+        else
+            tell(reply, 405, "only GET");
+        agent_client_close(&a->client);
+        return;
+    }
+    tell(reply, 404,
+         "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls and /cdh/resource/");
+}
+
+void agent_reply_free(struct agent_reply *reply)
+{
+    if (reply->body)
+        agent_wipe(reply->body, reply->size);
+    agent_os_free(reply->body);
+    *reply = (struct agent_reply){0};
+}

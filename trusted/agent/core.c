@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's life: what the image and the launch say, and what is fetched before the workload.
+#include <asm/errno.h>
+#include <string.h>
+
+#include "lib/launch.h"
+#include "trusted/agent/state.h"
+
+struct agent *agent_new(const struct sh_manifest *manifest, struct sh_view launch)
+{
+    struct agent *a = agent_os_alloc(sizeof(*a));
+    char url[1024];
+    if (!a)
+        return NULL;
+    a->manifest = manifest;
+    a->launch = launch;
+    a->client.stream = -1;
+    a->client.pin = sh_manifest_get(manifest, SH_TAG_BROKER_KEY, 0);
+    int n = -ENOENT;
+    if (launch.size)
+        n = sh_launch_get(launch.data, launch.size, SH_LAUNCH_BROKER, 0, url, sizeof(url));
+    struct sh_view built = sh_manifest_get(manifest, SH_TAG_BROKER, 0);
+    a->has_broker = n != -ENOENT || built.data;
+    if (n >= 0)
+        a->bad_url = agent_url_parse(&a->client.url, url, (size_t)n);
+    else if (n == -ENOENT && built.data)
+        a->bad_url = agent_url_parse(&a->client.url, (const char *)built.data, built.size);
+    else
+        a->bad_url = true;
+    return a;
+}
+
+void agent_free(struct agent *a)
+{
+    if (!a)
+        return;
+    agent_client_close(&a->client);
+    agent_key_free(a->key);
+    agent_text_free(&a->token);
+    agent_wipe(a, sizeof(*a));
+    agent_os_free(a);
+}
+
+bool agent_has_broker(const struct agent *a)
+{
+    return a->has_broker;
+}
+
+static bool name_byte(char c, bool env)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (!env && (c == '-' || c == '.'));
+}
+
+/* NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env] */
+static int secret_parse(struct sh_view v, struct agent_secret *s, char path[257])
+{
+    static const char scheme[] = "=kbs:///";
+    const char *text = (const char *)v.data;
+    size_t n = 0, end = v.size;
+    while (n < v.size && text[n] != '=')
+        n++;
+    if (!n || n > AGENT_NAME_MAX || v.size - n < sizeof(scheme) ||
+        memcmp(text + n, scheme, sizeof(scheme) - 1))
+        return -EINVAL;
+    if (end > 4 && !memcmp(text + end - 4, ":env", 4)) {
+        s->env = true;
+        end -= 4;
+    } else if (end > 5 && !memcmp(text + end - 5, ":file", 5)) {
+        end -= 5;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!name_byte(text[i], s->env))
+            return -EINVAL;
+    if (text[0] == '.' || (s->env && text[0] >= '0' && text[0] <= '9'))
+        return -EINVAL;
+    memcpy(s->name, text, n);
+    s->name[n] = 0;
+    n += sizeof(scheme) - 1;
+    if (end <= n || end - n > 256)
+        return -EINVAL;
+    memcpy(path, text + n, end - n);
+    path[end - n] = 0;
+    return 0;
+}
+
+static bool has_nul(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!data[i])
+            return true;
+    return false;
+}
+
+static int fetch_one(struct agent *a, struct sh_view record,
+                     int (*give)(void *arg, const struct agent_secret *secret), void *arg,
+                     struct agent_error *e)
+{
+    struct agent_secret s = {.env = false};
+    struct agent_error why;
+    char path[257];
+    uint8_t *data = NULL;
+    if (secret_parse(record, &s, path))
+        return agent_fail(e, -EINVAL, "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG",
+                          NULL);
+    int rc = agent_resource(a, path, &data, &s.size, &why);
+    if (rc)
+        return agent_fail(e, rc, "secret '", s.name, "': ", why.text, NULL);
+    s.data = data;
+    if (s.env && has_nul(data, s.size))
+        rc = agent_fail(e, -EINVAL, "secret '", s.name,
+                        "' has a zero byte, which an environment variable cannot hold", NULL);
+    else if ((rc = give(arg, &s)))
+        agent_fail(e, rc, "secret '", s.name, "' cannot be put in place", NULL);
+    agent_wipe(data, s.size);
+    agent_os_free(data);
+    return rc;
+}
+
+int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
+                void *arg, struct agent_error *e)
+{
+    size_t count = sh_manifest_count(a->manifest, SH_TAG_SECRET);
+    if (!a->has_broker && !count)
+        return 0;
+    if (!a->has_broker)
+        return agent_fail(e, -EDESTADDRREQ,
+                          "the image wants secrets, and no key broker was named; run it with -i"
+                          " HOST[:PORT]",
+                          NULL);
+    if (count > AGENT_SECRETS)
+        return agent_fail(e, -E2BIG, "the image names more than 64 secrets", NULL);
+    if (count && !a->client.pin.size)
+        return agent_fail(e, -EPERM, "the image names secrets but not its broker's key", NULL);
+    int rc = agent_attest(a, e);
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = fetch_one(a, sh_manifest_get(a->manifest, SH_TAG_SECRET, i), give, arg, e);
+    agent_client_close(&a->client);
+    return rc;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent as a Linux program: its evidence drivers and its server. What PID 1 hands it stands in
+// <shelter/agent.h>.
+#ifndef AGENT_LINUX_H
+#define AGENT_LINUX_H
+
+#include "trusted/agent/core.h"
+
+/* What evidence is made of; -1 for what is not there. */
+struct agent_sources {
+    const char *tee;
+    int tsm, device, log;
+};
+extern struct agent_sources agent_sources;
+
+/* --- tsm.c, device.c: drivers. They fill raw->quote and raw->more, from agent_os_alloc --- */
+
+/* A whole file into memory: 0, -EMSGSIZE beyond max, -errno. An empty file is size 0 and NULL. */
+int agent_read_whole(int fd, size_t max, uint8_t **out, size_t *size);
+int agent_tsm_evidence(int dir, const uint8_t report_data[64], struct agent_raw *raw,
+                       const char **why);
+int agent_tdx_guest_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
+                             const char **why);
+int agent_sev_guest_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
+                             const char **why);
+int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
+                             const char **why);
+int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
+                           const char **why);
+
+/* --- serve.c --- */
+
+/* Serves connections of a listening socket until it fails. */
+int agent_serve(int listen_fd, struct agent *a);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// The growing text.
+#include "trusted/agent/text.h"
+
+#include <asm/errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+void agent_wipe(void *data, size_t size)
+{
+    volatile uint8_t *p = data;
+    while (size--)
+        *p++ = 0;
+}
+
+static bool grow(struct agent_text *t, size_t size)
+{
+    size_t room = t->room ? t->room : 256;
+    while (room - t->size <= size)
+        room *= 2;
+    char *data = agent_os_alloc(room);
+    if (!data)
+        return false;
+    if (t->data) {
+        memcpy(data, t->data, t->size);
+        agent_wipe(t->data, t->room);
+        agent_os_free(t->data);
+    }
+    t->data = data;
+    t->room = room;
+    return true;
+}
+
+void agent_text_add(struct agent_text *t, const void *data, size_t size)
+{
+    if (t->failed || size > AGENT_TEXT_MAX || t->size > AGENT_TEXT_MAX - size ||
+        ((!t->room || t->room - t->size <= size) && !grow(t, size))) {
+        t->failed = true;
+        return;
+    }
+    if (size)
+        memcpy(t->data + t->size, data, size);
+    t->size += size;
+    t->data[t->size] = 0;
+}
+
+void agent_text_str(struct agent_text *t, const char *text)
+{
+    agent_text_add(t, text, strlen(text));
+}
+
+const char *agent_number(char out[21], uint64_t number)
+{
+    char digits[20];
+    size_t n = 0, at = 0;
+    do
+        digits[n++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (n)
+        out[at++] = digits[--n];
+    out[at] = 0;
+    return out;
+}
+
+void agent_text_number(struct agent_text *t, uint64_t number)
+{
+    char digits[21];
+    agent_text_str(t, agent_number(digits, number));
+}
+
+static void base64(struct agent_text *t, const uint8_t *data, size_t size, const char *last,
+                   bool padded)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (size_t i = 0; i < size; i += 3) {
+        size_t n = size - i < 3 ? size - i : 3;
+        uint32_t v = (uint32_t)data[i] << 16;
+        char four[4];
+        if (n > 1)
+            v |= (uint32_t)data[i + 1] << 8;
+        if (n > 2)
+            v |= data[i + 2];
+        for (unsigned k = 0; k < 4; k++) {
+            uint32_t d = v >> (18 - 6 * k) & 63;
+            four[k] = d < 62 ? digits[d] : last[d - 62];
+            if (k > n)
+                four[k] = '=';
+        }
+        agent_text_add(t, four, padded ? 4 : n + 1);
+    }
+}
+
+void agent_text_base64(struct agent_text *t, const void *data, size_t size)
+{
+    base64(t, data, size, "+/", true);
+}
+
+void agent_text_base64url(struct agent_text *t, const void *data, size_t size)
+{
+    base64(t, data, size, "-_", false);
+}
+
+static int digit(int c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+long agent_unbase64url(uint8_t *out, size_t out_size, const char *text, size_t size)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    size_t n = 0;
+    if (size % 4 == 1)
+        return -EBADMSG;
+    for (size_t i = 0; i < size; i++) {
+        int d = digit((uint8_t)text[i]);
+        if (d < 0)
+            return -EBADMSG;
+        bits = bits << 6 | (uint32_t)d;
+        have += 6;
+        if (have < 8)
+            continue;
+        if (n >= out_size)
+            return -E2BIG;
+        have -= 8;
+        out[n++] = (uint8_t)(bits >> have);
+        bits &= (1u << have) - 1;
+    }
+    return bits ? -EBADMSG : (long)n;
+}
+
+void agent_text_json(struct agent_text *t, const void *data, size_t size)
+{
+    static const char hex[] = "0123456789abcdef", named[] = "btn\0fr";
+    const uint8_t *p = data;
+    agent_text_add(t, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
+        char escape[6] = {'\\', (char)p[i], '0', '0', hex[p[i] >> 4], hex[p[i] & 15]};
+        size_t n = 2;
+        if (p[i] >= 8 && p[i] <= 13 && p[i] != 11) {
+            escape[1] = named[p[i] - 8];
+        } else if (p[i] < 0x20) {
+            escape[1] = 'u';
+            n = 6;
+        } else if (p[i] != '"' && p[i] != '\\') {
+            agent_text_add(t, p + i, 1);
+            continue;
+        }
+        agent_text_add(t, escape, n);
+    }
+    agent_text_add(t, "\"", 1);
+}
+
+void agent_text_free(struct agent_text *t)
+{
+    if (t->data) {
+        agent_wipe(t->data, t->room);
+        agent_os_free(t->data);
+    }
+    *t = (struct agent_text){0};
+}
+
+int agent_fail(struct agent_error *e, int code, ...)
+{
+    size_t at = 0;
+    const char *part;
+    va_list parts;
+    va_start(parts, code);
+    while ((part = va_arg(parts, const char *)))
+        for (; *part && at < sizeof(e->text) - 1; part++)
+            e->text[at++] = *part >= 0x20 && *part <= 0x7e ? *part : '?';
+    va_end(parts);
+    e->text[at] = 0;
+    return code;
+}
+
+bool agent_same(const char *a, size_t a_size, const char *b)
+{
+    return strlen(b) == a_size && !memcmp(a, b, a_size);
+}

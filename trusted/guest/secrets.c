@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to be proved and fetched before the workload starts: the agent does it, as nobody's user;
+// here its report is read and the secrets are put in their places.
+//
+// Attacks expected here: the host lets the broker's answer take for ever (bounded), or asks to stop
+// meanwhile (obeyed); the agent, should it be broken, can hand over wrong secrets, but reach nothing
+// else: names and sizes are checked again.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <shelter/agent.h>
+
+#include "trusted/guest/serve.h"
+
+#define LIMIT_MS 150000 /* the agent gives up before */
+#define SECRETS_MAX 64u
+#define TOTAL_MAX (16u << 20)
+
+struct secrets {
+    struct guest *g;
+    struct guest_error *e;
+    int report, directory;
+    long deadline;
+    size_t count, total;
+};
+
+static int fail(struct secrets *s, int code, const char *why)
+{
+    guest_fail(s->e, code, "%s", why);
+    s->e->status = SH_EXIT_ATTESTATION;
+    return code;
+}
+
+/* The host may ask to stop while the broker is slow. */
+static int look_at_host(struct secrets *s)
+{
+    struct guest_session *workload = guest_session_find(s->g, 0);
+    guest_channel_fill(&s->g->channel);
+    guest_take_frames(s->g);
+    guest_channel_flush(&s->g->channel);
+    uint32_t signal = workload ? workload->signal_due : 0;
+    if (s->g->channel.ended)
+        return fail(s, -EPIPE, "the host is gone");
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL ||
+        signal == (uint32_t)guest_stop_signal(&s->g->config.manifest))
+        return fail(s, -EINTR, "stopped while it waited for the key broker");
+    return 0;
+}
+
+static int receive(struct secrets *s, void *out, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        struct pollfd p[2] = {{.fd = s->report, .events = POLLIN},
+                              {.fd = s->g->channel.fd, .events = POLLIN}};
+        long left = s->deadline - guest_now_ms();
+        if (left <= 0)
+            return fail(s, -ETIMEDOUT, "the agent did not finish in time");
+        if (poll(p, 2, (int)left) < 0 && errno != EINTR)
+            return fail(s, -errno, "cannot wait for the agent");
+        int rc = p[1].revents ? look_at_host(s) : 0;
+        if (rc)
+            return rc;
+        if (!p[0].revents)
+            continue;
+        ssize_t n = recv(s->report, (char *)out + at, size - at, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (n <= 0)
+            return fail(s, -EPIPE, "the agent ended without a word");
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_secret(struct secrets *s, const char *name, const uint8_t *data, size_t size)
+{
+    if (s->directory < 0)
+        s->directory = guest_mount_secrets(s->g->root);
+    if (s->directory < 0)
+        return s->directory;
+    GUEST_AUTOCLOSE int fd =
+        openat(s->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+    if (fd < 0)
+        return -errno;
+    for (size_t at = 0; at < size;) {
+        ssize_t n = write(fd, data + at, size - at);
+        if (n <= 0)
+            return n ? -errno : -EIO;
+        at += (size_t)n;
+    }
+    return fchown(fd, s->g->user.uid, s->g->user.gid) ? -errno : 0;
+}
+
+static int set_secret(struct secrets *s, const char *name, const uint8_t *data, size_t size)
+{
+    size_t n = strlen(name);
+    char *text = malloc(n + size + 2);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, name, n);
+    text[n] = '=';
+    memcpy(text + n + 1, data, size);
+    text[n + 1 + size] = 0;
+    int rc = memchr(data, 0, size) ? -EINVAL : guest_env_set(&s->g->env, text, n + 1 + size);
+    explicit_bzero(text, n + size + 2);
+    free(text);
+    return rc;
+}
+
+static bool name_ok(const char *name, size_t size, bool env)
+{
+    static const char bytes[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    return size && strlen(name) == size && strspn(name, bytes) == size && name[0] != '.' &&
+           (!env || !strpbrk(name, ".-"));
+}
+
+static int take_secret(struct secrets *s, bool env, const char *name, const uint8_t *data,
+                       size_t size)
+{
+    char text[200];
+    s->total += size;
+    if (++s->count > SECRETS_MAX || s->total > TOTAL_MAX)
+        return fail(s, -E2BIG, "the secrets are more than 64, or larger than 16 MiB together");
+    int rc = env ? set_secret(s, name, data, size) : write_secret(s, name, data, size);
+    if (!rc)
+        return 0;
+    snprintf(text, sizeof(text), "secret '%s' cannot be put in place: %s", name, strerror(-rc));
+    return fail(s, rc, text);
+}
+
+/* Lines of the agent go to the kernel's log, which only a debug console shows. */
+static void log_line(const char *text)
+{
+    GUEST_AUTOCLOSE int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        dprintf(fd, "agent: %s\n", text);
+}
+
+/* One record: 0, 1 after the last one, -errno. data has room for SH_AGENT_DATA_MAX and a NUL. */
+static int take_record(struct secrets *s, uint8_t *data)
+{
+    uint8_t head[SH_AGENT_HEAD_SIZE];
+    char name[SH_AGENT_NAME_MAX + 1] = "";
+    int rc = receive(s, head, sizeof(head));
+    if (rc)
+        return rc;
+    size_t name_size = sh_le16(head + 2), size = sh_le32(head + 4);
+    if (name_size > SH_AGENT_NAME_MAX || size > SH_AGENT_DATA_MAX)
+        return fail(s, -EBADMSG, "the agent's report is malformed");
+    rc = receive(s, name, name_size);
+    if (!rc)
+        rc = receive(s, data, size);
+    if (rc)
+        return rc;
+    data[size] = 0;
+    bool env = head[0] == SH_AGENT_SECRET_ENV;
+    switch (head[0]) {
+    case SH_AGENT_LOG:
+        log_line((char *)data);
+        return 0;
+    case SH_AGENT_DONE:
+        return 1;
+    case SH_AGENT_ERROR:
+        return fail(s, -EPERM, (char *)data);
+    case SH_AGENT_SECRET_FILE:
+    case SH_AGENT_SECRET_ENV:
+        if (name_ok(name, name_size, env))
+            return take_secret(s, env, name, data, size);
+    }
+    return fail(s, -EBADMSG, "the agent's report is malformed");
+}
+
+static int take_report(struct secrets *s)
+{
+    uint8_t *data = malloc(SH_AGENT_DATA_MAX + 1);
+    int rc = data ? 0 : fail(s, -ENOMEM, "no memory for secrets");
+    while (!rc)
+        rc = take_record(s, data);
+    if (data)
+        explicit_bzero(data, SH_AGENT_DATA_MAX + 1);
+    free(data);
+    if (s->directory >= 0)
+        close(s->directory);
+    return rc < 0 ? rc : 0;
+}
+
+int guest_secrets(struct guest *g, struct guest_error *e)
+{
+    struct secrets s = {
+        .g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
+    bool broker = sh_launch_count(g->config.launch.data, g->config.launch.size, SH_LAUNCH_BROKER) ||
+                  sh_manifest_count(&g->config.manifest, SH_TAG_BROKER);
+    int pair[2];
+    if (!broker && !sh_manifest_count(&g->config.manifest, SH_TAG_SECRET))
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return fail(&s, -errno, "cannot talk to the agent");
+    pid_t pid = guest_agent_fork(g, pair[1]);
+    close(pair[1]);
+    s.report = pair[0];
+    int rc = pid < 0 ? fail(&s, pid, "cannot start the agent") : take_report(&s);
+    close(pair[0]);
+    if (rc && pid > 0)
+        kill(pid, SIGKILL);
+    /* Where the image brings its own API server, ours has ended by itself. */
+    if (!rc && g->agent_listen >= 0)
+        g->agent = pid;
+    return rc;
+}
