@@ -51,6 +51,7 @@ const char sh_usage_build[] =
     "      --secret NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]\n"
     "                          fetched before the command starts; implies --lock\n"
     "\n"
+    "      --enclave-key FILE  signs the enclave: RSA-3072, exponent 3, PEM; else the store's own key\n"
     "  -q, --quiet             no progress\n";
 
 enum long_option {
@@ -69,6 +70,7 @@ enum long_option {
     OPT_BROKER_KEY,
     OPT_SECRET,
     OPT_BASE,
+    OPT_ENCLAVE_KEY,
     OPT_HELP,
 };
 
@@ -78,6 +80,7 @@ static const struct option options[] = {
     {"config", required_argument, NULL, 'C'},
     {"agent", required_argument, NULL, 'a'},
     {"base", required_argument, NULL, OPT_BASE},
+    {"enclave-key", required_argument, NULL, OPT_ENCLAVE_KEY},
     {"tag", required_argument, NULL, 't'},
     {"command", required_argument, NULL, 'c'},
     {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
@@ -128,6 +131,9 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
         return 0;
     case OPT_BASE:
         sh_config_set(&b->base, optarg);
+        return 0;
+    case OPT_ENCLAVE_KEY:
+        sh_config_set(&b->enclave_key, optarg);
         return 0;
     case 't':
         sh_config_set(&b->tag, optarg);

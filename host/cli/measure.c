@@ -71,12 +71,9 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
     int r = sh_store_open(&store, err);
     if (r)
         return r;
-    cleanup_free char *key = sh_format("%s/" SH_STORE_SIGN_KEY, store.path);
-    struct sh_predict with_key = *what;
-    with_key.sign_key = key;
     r = sh_image_open(&store, reference, &image, err);
     if (!r) {
-        r = sh_predict_image(&image, &with_key, &result, err);
+        r = sh_predict_image(&image, what, &result, err);
         sh_image_close(&image);
     }
     sh_store_close(&store);

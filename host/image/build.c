@@ -12,6 +12,7 @@
 #include "host/image/oci.h"
 #include "host/image/progress.h"
 #include "host/image/reference.h"
+#include "host/image/signature.h"
 #include "host/image/sites.h"
 #include "host/image/tar.h"
 #include "lib/hex.h"
@@ -27,6 +28,7 @@ void sh_build_free(struct sh_build *b)
     sh_strings_free(&b->files);
     free(b->agent);
     free(b->base);
+    free(b->enclave_key);
     sh_config_free(&b->config);
 }
 
@@ -192,6 +194,8 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
         r = write_manifest(&config, &files, work->dir_fd, id, err);
     if (!r)
         r = sh_base_copy(base, work->store->dir_fd, work->dir_fd, err);
+    if (!r)
+        r = sh_signature_make(work->store, work->dir_fd, b->enclave_key, id, err);
     if (!r)
         r = sh_reference_write(work->dir_fd, id, err);
     sh_tree_free(&tree);

@@ -14,6 +14,7 @@ struct sh_build {
     struct sh_strings files; /* SRC[:DST] */
     char *agent;             /* file of an API server that replaces ours, or NULL */
     char *base;              /* folder of base files, or NULL */
+    char *enclave_key;       /* file of the key that signs the enclave; NULL: the store's */
     bool quiet;
     struct sh_config config; /* what is set here wins over what the input says */
 };

@@ -2,6 +2,8 @@
 // Shows an image: its manifest as JSON or as lines.
 #include "host/image/inspect.h"
 
+#include "host/image/signature.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -85,12 +87,13 @@ int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created
 {
     static const char *const names[] = {"root.img",     "manifest",     "reference.json",
                                         "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "sites.bin",    "base/enclave"};
+                                        "sites.bin",    "base/enclave",
+                                        SH_SIGNATURE,   SH_SIGNATURE_DEBUG};
     *size = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct stat st;
         if (fstatat(image->dir_fd, names[i], &st, 0)) {
-            if (!strcmp(names[i], "sites.bin") || !strcmp(names[i], "base/enclave"))
+            if (i >= 6) /* not every image has them */
                 continue;
             return sh_fail_errno(err, -errno, "image %.12s in the store lacks %s", image->id,
                                  names[i]);

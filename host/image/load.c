@@ -11,10 +11,12 @@
 
 #include "host/image/base.h"
 #include "host/image/progress.h"
+#include "host/image/signature.h"
 #include "host/image/sink.h"
 #include "host/image/transfer.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
+#include "verifier/measure/sgx.h"
 
 #define HEAD_MAX (64u << 10)
 #define REFERENCE_MAX (1u << 20)
@@ -184,6 +186,40 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
     return 0;
 }
 
+/* MRSIGNER of the reference for enclaves; NULL: the image has no signed one. */
+static const char *signer_of(const cJSON *reference)
+{
+    const cJSON *o;
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(reference, "references"))
+    {
+        const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, "measurement");
+        const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "mrsigner"));
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+static int check_signer(struct loader *l, const char *want)
+{
+    static const char *const names[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
+    for (size_t i = 0; i < 2; i++) {
+        struct sgx_sigstruct css;
+        uint8_t mrsigner[32];
+        char text[65];
+        int r = sh_signature_read(l->work->dir_fd, names[i], &css, l->err);
+        if (r)
+            return r;
+        sgx_mrsigner(&css, mrsigner);
+        sh_hex(text, mrsigner, sizeof(mrsigner));
+        if (strcmp(text, want) || sgx_sigstruct_check_format(&css) ||
+            sgx_sigstruct_check_signature(&css))
+            return refuse(l, "its enclave's signature is not good, or not by the key its reference "
+                             "values name");
+    }
+    return 0;
+}
+
 static int read_base(struct loader *l, const char *id)
 {
     cleanup_free uint8_t *data = NULL;
@@ -200,6 +236,14 @@ static int read_base(struct loader *l, const char *id)
         if (i < SH_BASE_REQUIRED || cJSON_HasObjectItem(base, sh_base_names[i]))
             r = copy_member(l, path, 0);
     }
+    /* Whoever saved it had it signed or not; the reference values name who did. */
+    const char *signer = signer_of(reference);
+    if (!r && signer)
+        r = copy_member(l, SH_SIGNATURE, sizeof(struct sgx_sigstruct));
+    if (!r && signer)
+        r = copy_member(l, SH_SIGNATURE_DEBUG, sizeof(struct sgx_sigstruct));
+    if (!r && signer)
+        r = check_signer(l, signer);
     if (!r)
         r = check_reference(l, reference, id);
     cJSON_Delete(reference);

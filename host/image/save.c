@@ -11,6 +11,7 @@
 
 #include "host/image/base.h"
 #include "host/image/progress.h"
+#include "host/image/signature.h"
 #include "host/image/transfer.h"
 
 struct saver {
@@ -88,7 +89,7 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
 {
     static const char *const names[] = {"manifest",     "reference.json", "base/vmlinux",
                                         "base/bzImage", "base/initramfs", "base/enclave",
-                                        "root.img"};
+                                        SH_SIGNATURE,   SH_SIGNATURE_DEBUG, "root.img"};
     struct sh_image image;
     struct saver s = {.progress = progress, .err = err};
     int r = sh_image_open(store, reference, &image, err);
@@ -103,7 +104,7 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
     if (!r)
         r = write_head(&s, store, &image);
     for (size_t i = 0; !r && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i], "base/enclave") || sh_base_has(image.dir_fd, SH_BASE_REQUIRED))
+        if (strncmp(names[i], "base/enclave", 12) || !faccessat(image.dir_fd, names[i], F_OK, 0))
             r = write_file(&s, &image, names[i]);
     if (!r && image.manifest.has_sites)
         r = write_file(&s, &image, "sites.bin");

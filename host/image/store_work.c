@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "host/image/base.h"
+#include "host/image/signature.h"
 #include "host/image/interrupt.h"
 #include "host/image/store_tags.h"
 
@@ -110,6 +111,7 @@ static bool same_base(int a, int b)
     return same_file(a, b, "base/vmlinux") && same_file(a, b, "base/bzImage") &&
            same_file(a, b, "base/initramfs") && sh_base_has(a, 3) == sh_base_has(b, 3) &&
            (!sh_base_has(a, 3) || same_file(a, b, "base/enclave")) &&
+           same_file(a, b, SH_SIGNATURE) && same_file(a, b, SH_SIGNATURE_DEBUG) &&
            same_file(a, b, "reference.json");
 }
 
@@ -118,8 +120,8 @@ static int sync_folder(int dir_fd)
 {
     static const char *const names[] = {"root.img",     "manifest",     "reference.json",
                                         "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "base/enclave", "sites.bin",    "base",
-                                        "."};
+                                        "base/enclave", SH_SIGNATURE,   SH_SIGNATURE_DEBUG,
+                                        "sites.bin",    "base",         "."};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cleanup_close int fd = openat(dir_fd, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)

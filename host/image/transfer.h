@@ -4,7 +4,7 @@
 // A pax tar of these members, in this order, nothing else:
 //
 //   shelter.json    {"version": 1, "id": ..., "tags": [...]}
-//   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave]  root.img  [sites.bin]
+//   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave  base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]
 #ifndef HOST_IMAGE_TRANSFER_H
 #define HOST_IMAGE_TRANSFER_H
 

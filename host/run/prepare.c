@@ -10,6 +10,7 @@
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
+#include "host/image/signature.h"
 #include "host/run/allowed.h"
 #include "host/attest/sim_tee.h"
 #include "host/run/broker_address.h"
@@ -193,7 +194,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     p->paths[3] = sh_format("%s/root.img", base);
     p->paths[6] = sh_format("%s/base/enclave", base);
     p->paths[7] = sh_format("%s/manifest", base);
-    p->paths[8] = sh_format("%s/" SH_STORE_SIGN_KEY, p->store->path);
+    p->paths[8] = sh_format("%s/%s", base, c->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE);
     p->paths[9] = sh_format("%s/" SH_STORE_FUSE_KEY, p->store->path);
     p->paths[13] = sh_format("%s/" SH_STORE_SIM_TEE, p->store->path);
     if (p->image.manifest.has_sites)
@@ -207,7 +208,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
         .shares = p->shares, .share_count = c->mount_count,
         .channel_fd = -1, .simtd_fd = -1,
         .enclave = p->paths[6], .manifest = p->paths[7], .sites = p->paths[14],
-        .sign_key = p->paths[8], .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
+        .signature = p->paths[8], .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
         .ports = c->ports, .port_count = c->port_count,
     };
     if (c->tty)

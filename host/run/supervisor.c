@@ -355,8 +355,7 @@ static int start_vm(struct sup *s, struct sh_error *err)
     s->state.vm_pid = s->qemu.pid;
     /* QEMU loads the same files meanwhile; the guest asks for its report much later. */
     if (vm->tee->enclave) {
-        r = sh_enclave_measurement(vm->enclave, vm->manifest_digest, vm->sign_key,
-                                   &s->state.enclave, err);
+        r = sh_enclave_signed(vm->signature, &s->state.enclave, err);
     } else if (vm->tee->simulated) {
         r = sh_vm_measure_simulated(vm, &s->state.measurement, err);
         s->state.measured = !r;

@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/attest/sim_tee.h"
+#include "host/image/signature.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
 #include "host/vm/parts.h"
@@ -48,7 +49,7 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
         return -ENOENT;
     sh_strings_add(argv, loader);
     const char *const pairs[][2] = {{"--tee", c->tee->name},
-                                    {"--key", c->sign_key},
+                                    {"--signature", c->signature},
                                     {"--fuse-key", c->fuse_key},
                                     {"--sim-tee", c->sim_tee},
                                     {"--launch", c->launch}};
@@ -95,16 +96,6 @@ static int probe(struct sh_error *err)
     return r;
 }
 
-static int mrsigner_of(const char *key_path, uint8_t mrsigner[32], struct sh_error *err)
-{
-    static const uint8_t none[32];
-    struct sgx_sigstruct css;
-    int r = sgx_image_sign(&css, none, false, key_path, err);
-    if (!r)
-        sgx_mrsigner(&css, mrsigner);
-    return r;
-}
-
 static int prepare(struct sh_vm_config *c, struct sh_error *err)
 {
     if (c->enclave && access(c->enclave, R_OK))
@@ -115,14 +106,10 @@ static int prepare(struct sh_vm_config *c, struct sh_error *err)
         return sh_fail(err, -ENOTSUP,
                        "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
                        "files into the image");
+    if (c->signature && access(c->signature, R_OK))
+        return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
     cleanup_free char *loader = find_loader(err);
-    uint8_t mrsigner[32];
-    if (!loader)
-        return -ENOENT;
-    /* Both made now if need be: supervisor and loader read them at the same time. */
-    if (c->sim_tee && sh_sim_tee_make(c->sim_tee, err))
-        return -EIO;
-    return c->sign_key && access(c->sign_key, F_OK) ? mrsigner_of(c->sign_key, mrsigner, err) : 0;
+    return loader ? 0 : -ENOENT;
 }
 
 static int firmware(struct sh_vm_config *c, struct sh_error *err)
@@ -130,12 +117,36 @@ static int firmware(struct sh_vm_config *c, struct sh_error *err)
     return 0;
 }
 
-int sh_enclave_measurement(const char *path, const uint8_t identity[48], const char *sign_key,
+static cJSON *as_json(const struct sgx_sigstruct *css, const uint8_t mrenclave[32])
+{
+    uint8_t mrsigner[32];
+    char text[65];
+    cJSON *m = cJSON_CreateObject();
+    sh_hex(text, mrenclave, 32);
+    cJSON_AddStringToObject(m, "mrenclave", text);
+    sgx_mrsigner(css, mrsigner);
+    sh_hex(text, mrsigner, 32);
+    cJSON_AddStringToObject(m, "mrsigner", text);
+    cJSON_AddNumberToObject(m, "isv_prod_id", css->isv_prod_id);
+    cJSON_AddNumberToObject(m, "isv_svn", css->isv_svn);
+    return m;
+}
+
+int sh_enclave_signed(const char *signature, cJSON **result, struct sh_error *err)
+{
+    struct sgx_sigstruct css;
+    int r = sh_signature_read(AT_FDCWD, signature, &css, err);
+    if (!r)
+        *result = as_json(&css, css.enclave_hash);
+    return r;
+}
+
+int sh_enclave_measurement(const char *path, const uint8_t identity[48], const char *signature,
                            cJSON **result, struct sh_error *err)
 {
-    uint8_t mrenclave[32], mrsigner[32];
-    char text[65];
+    uint8_t mrenclave[32];
     cleanup_free uint8_t *data = NULL;
+    struct sgx_sigstruct css;
     struct sgx_image image;
     size_t size;
     int r = sh_read_file(AT_FDCWD, path, SGX_IMAGE_SIZE_MAX, &data, &size, err);
@@ -143,21 +154,11 @@ int sh_enclave_measurement(const char *path, const uint8_t identity[48], const c
         r = sgx_image_open(&image, data, size, err);
     if (!r)
         r = sgx_image_measure(&image, identity, mrenclave, err);
-    if (!r && sign_key)
-        r = mrsigner_of(sign_key, mrsigner, err);
-    if (r)
-        return r;
-    cJSON *m = cJSON_CreateObject();
-    sh_hex(text, mrenclave, 32);
-    cJSON_AddStringToObject(m, "mrenclave", text);
-    if (sign_key) {
-        sh_hex(text, mrsigner, 32);
-        cJSON_AddStringToObject(m, "mrsigner", text);
-    }
-    cJSON_AddNumberToObject(m, "isv_prod_id", SGX_ISV_PROD_ID);
-    cJSON_AddNumberToObject(m, "isv_svn", SGX_ISV_SVN);
-    *result = m;
-    return 0;
+    if (!r)
+        r = sh_signature_read(AT_FDCWD, signature, &css, err);
+    if (!r)
+        *result = as_json(&css, mrenclave);
+    return r;
 }
 
 const struct sh_tee sh_tee_sgx_sim = {

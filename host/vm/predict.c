@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 
 #include "host/image/base.h"
+#include "host/image/signature.h"
 #include "host/vm/parts.h"
 #include "lib/hex.h"
 #include "verifier/measure/snp.h"
@@ -141,17 +142,18 @@ static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *
 
 /* Nothing but the image decides MRENCLAVE: no memory, no processors, no firmware. */
 static int predict_enclave(const struct sh_image *image, const struct sh_tee *tee,
-                           const struct sh_predict *what, cJSON **result, struct sh_error *err)
+                           cJSON **result, struct sh_error *err)
 {
     uint8_t identity[48];
     cJSON *m = NULL;
     cleanup_free char *enclave = sh_format("%s/base/enclave", image->path);
+    cleanup_free char *signature = sh_format("%s/" SH_SIGNATURE, image->path);
     if (!sh_base_has(image->dir_fd, SH_BASE_REQUIRED))
         return sh_fail(err, -ENODATA, "image %.12s was built without an enclave; build it again",
                        image->id);
     if (sh_unhex(identity, 48, image->id))
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
-    int r = sh_enclave_measurement(enclave, identity, what->sign_key, &m, err);
+    int r = sh_enclave_measurement(enclave, identity, signature, &m, err);
     if (r)
         return r;
     cJSON *o = cJSON_CreateObject();
@@ -178,7 +180,7 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     if (r)
         return r;
     if (tee->enclave)
-        return predict_enclave(image, tee, what, result, err);
+        return predict_enclave(image, tee, result, err);
     cleanup_free char *vmlinux = sh_format("%s/base/vmlinux", image->path);
     cleanup_free char *bzimage = sh_format("%s/base/bzImage", image->path);
     cleanup_free char *initramfs = sh_format("%s/base/initramfs", image->path);

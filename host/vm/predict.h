@@ -16,7 +16,6 @@ struct sh_predict {
     uint64_t memory;       /* 0: the image's or the default */
     unsigned cpus;         /* 0: likewise */
     bool debug;
-    const char *sign_key; /* SGX: the store's, for MRSIGNER; NULL: leave it out */
 };
 
 /* *result: {"tee", "simulated", "image", "memory", "cpus", "boot", "firmware", "measurement"},

@@ -58,7 +58,7 @@ struct sh_vm_config {
     const char *cpu_model;    /* SNP; NULL: SH_VM_SNP_CPU. It is measured (through the VMSA). */
     const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
     /* Enclaves: the image's and the instance's files, and the store's keys. */
-    const char *enclave, *manifest, *launch, *sign_key, *fuse_key;
+    const char *enclave, *manifest, *launch, *signature, *fuse_key;
     const char *sim_tee; /* simulated TEEs: the folder of host/attest/sim_tee.h */
     const char *sites; /* sites.bin, or NULL */
     bool tty;
@@ -107,11 +107,13 @@ int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, st
 int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
                             struct sh_error *err);
 
-/* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"} of the enclave file with this image's identity;
- * the key is made if there is none. */
+/* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"}: MRENCLAVE measured from the enclave file with
+ * this image's identity, the rest from its signature. */
 struct cJSON;
-int sh_enclave_measurement(const char *enclave, const uint8_t identity[48], const char *sign_key,
+int sh_enclave_measurement(const char *enclave, const uint8_t identity[48], const char *signature,
                            struct cJSON **result, struct sh_error *err);
+/* The same as the signature alone says: true of an enclave that runs, since EINIT compared. */
+int sh_enclave_signed(const char *signature, struct cJSON **result, struct sh_error *err);
 
 /* Answers one SH_SIMTD request with the TDREPORT of this measurement. */
 struct sh_simtd_request;

@@ -12,6 +12,7 @@
 #include "host/sgx/loader/loader.h"
 #include "lib/cpuid.h"
 #include "lib/sha2.h"
+#include "verifier/measure/sgx.h"
 #include <shelter/launch.h>
 #include <shelter/manifest.h>
 #include <shelter/sites.h>
@@ -77,12 +78,49 @@ static bool has_sha(void)
     return (b7 >> 29 & 1) && (c >> 19 & 1) && (c >> 9 & 1);
 }
 
+/* The one that came with the image. */
+static int take_signature(struct sgx_sigstruct *css, struct sh_error *err)
+{
+    struct bytes file;
+    int r = map_file(loader.options.signature, "signature of the enclave", sizeof(*css), &file, err);
+    if (r)
+        return r;
+    if (file.size == sizeof(*css))
+        memcpy(css, file.data, sizeof(*css));
+    else
+        r = sh_fail(err, -EINVAL, "the enclave's signature is damaged; build the image again");
+    munmap((void *)(uintptr_t)file.data, file.size);
+    return r;
+}
+
 static int sign(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
                 struct sh_error *err)
 {
     uint8_t mrenclave[32];
     int r = sgx_image_measure(&loader.image, identity, mrenclave, err);
     return r ? r : sgx_image_sign(css, mrenclave, loader.options.debug, loader.options.key, err);
+}
+
+/* EINIT says only that it refused; what differs can be seen from here. */
+static void explain(const uint8_t identity[SGX_IDENTITY_SIZE], const struct sgx_sigstruct *css,
+                    struct sh_error *err)
+{
+    struct sh_error ignored = {0};
+    uint8_t mrenclave[32];
+    const char *what =
+        sgx_sigstruct_check_format(css) || sgx_sigstruct_check_signature(css)
+            ? "its signature is damaged"
+        : sgx_image_measure(&loader.image, identity, mrenclave, &ignored) ||
+                memcmp(mrenclave, css->enclave_hash, sizeof(mrenclave))
+            ? "the enclave or the manifest is not the one that was signed"
+        : !(css->attributes.flags & SGX_ATTR_DEBUG) != !loader.options.debug
+            ? "its signature is for another kind of enclave (debug or not)"
+            : NULL;
+    if (!what)
+        return;
+    err->text[0] = 0; /* this says more */
+    sh_fail(err, -EPERM,
+            "the processor refused the enclave: %s; the image was changed, build or load it again", what);
 }
 
 static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
@@ -101,14 +139,19 @@ static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *
     if (launch->size)
         sh_sha384(secs.configid, launch->data, launch->size);
     if (!r)
-        r = sign(identity, &css, err);
+        r = o->signature ? take_signature(&css, err) : sign(identity, &css, err);
     if (!r)
         r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
     if (!r)
         r = sgx_image_walk(&loader.image, identity, add_page, NULL, err);
     if (!r)
         r = map_all(err);
-    return r ? r : sgx_enclave_init(&loader.enclave, &css, err);
+    if (r)
+        return r;
+    r = sgx_enclave_init(&loader.enclave, &css, err);
+    if (r == -EPERM || r == -EINVAL)
+        explain(identity, &css, err);
+    return r;
 }
 
 int loader_build(struct loader_thread *first, struct sh_error *err)

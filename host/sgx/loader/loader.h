@@ -20,6 +20,7 @@ enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_N
 
 struct loader_options {
     const char *enclave, *root, *manifest, *launch, *sites; /* files; the last two may be NULL */
+    const char *signature; /* a SIGSTRUCT; NULL: signed here, with `key` */
     const char *key, *fuse_key;                     /* may be NULL */
     const char *sim_tee; /* folder of host/attest/sim_tee.h; NULL: the simulated TEE gives no quotes */
     const char *aesm;    /* socket of the quoting service */

@@ -52,7 +52,7 @@ static _Noreturn void usage(void)
         stderr,
         "usage: sgx-loader [OPTION...] ENCLAVE ROOT MANIFEST\n"
         "  --tee sgx|sgx-sim    --strict    --debug    --attack EVERY    --epc-pages N\n"
-        "  --key FILE  --fuse-key FILE  --sim-tee FOLDER  --aesm SOCKET\n"
+        "  --signature FILE | --key FILE  --fuse-key FILE  --sim-tee FOLDER  --aesm SOCKET\n"
         "  --launch FILE  --sites FILE  --memory BYTES\n"
         "  --network none|user  --publish tcp|udp:PORT:IP:PORT\n"
         "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n");
@@ -60,7 +60,8 @@ static _Noreturn void usage(void)
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
-       OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY };
+       OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY,
+       OPT_SIGNATURE };
 
 static const char **ports;
 static int port_count;
@@ -75,6 +76,7 @@ static void parse(int argc, char **argv)
         {"memory", required_argument, NULL, OPT_MEMORY},
         {"epc-pages", required_argument, NULL, OPT_EPC},
         {"key", required_argument, NULL, OPT_KEY},
+        {"signature", required_argument, NULL, OPT_SIGNATURE},
         {"fuse-key", required_argument, NULL, OPT_FUSE},
         {"sim-tee", required_argument, NULL, OPT_SIM_TEE},
         {"aesm", required_argument, NULL, OPT_AESM},
@@ -104,6 +106,9 @@ static void parse(int argc, char **argv)
             break;
         case OPT_EPC:
             o->epc_pages = strtoull(optarg, NULL, 10);
+            break;
+        case OPT_SIGNATURE:
+            o->signature = optarg;
             break;
         case OPT_KEY:
             o->key = optarg;
@@ -157,7 +162,7 @@ static void parse(int argc, char **argv)
     o->strict = strict;
     o->debug = debug;
     o->verbose = verbose;
-    if (argc - optind != 3 || !o->driver || !o->key)
+    if (argc - optind != 3 || !o->driver || (!o->key && !o->signature))
         usage();
     o->enclave = argv[optind];
     o->root = argv[optind + 1];
