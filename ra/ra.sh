@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The relying party: starts the key broker in the background for the images of the user's and root's
 # stores and prints what `shelter run -i` takes. Run it again after building further images.
-#   cd ra; sh ra.sh [-f] [-s SIMULATED_ROOT.pem] [-l ADDR:PORT] [--stop]
-#     -f       show each attestation as it comes, until interrupted
-#     -s FILE  accept simulated TEEs of this root (they protect nothing)
-#     -l       where to listen (default 127.0.0.1:8080)
+#   cd ra; sh ra.sh [-f] [-s SIMULATED_ROOT.pem | --no-simulated] [-l ADDR:PORT] [--stop]
+#     -f              show each attestation as it comes, until interrupted
+#     -s FILE         accept simulated TEEs of this root (they protect nothing)
+#     --no-simulated  accept none. Without either, on a machine that has no TEE, those of the same
+#                     stores are accepted, so that the flow can be tried; a line says so
+#     -l              where to listen (default 127.0.0.1:8080)
 # Every image's measurement becomes known. A launch config that the image's reference does not allow is
 # attested and logged too, but gets no secret unless that resource's policy says so (shelter-broker(1)).
 set -u
@@ -16,15 +18,16 @@ shelter=${SHELTER:-}
     echo "ra.sh: no shelter program; run make first, or set SHELTER" >&2
     exit 125
 }
-follow='' simulated='' stop='' listen=127.0.0.1:8080
+follow='' simulated='' no_simulated='' stop='' listen=127.0.0.1:8080
 while [ $# -gt 0 ]; do
     case $1 in
     -f) follow=1 ;;
     -s) simulated=${2:?-s takes a file} && shift ;;
     -l) listen=${2:?-l takes ADDR:PORT} && shift ;;
+    --no-simulated) no_simulated=1 ;;
     --stop) stop=1 ;;
     *)
-        sed -n '3,10s/^# \{0,1\}//p' "$0" >&2
+        sed -n '3,12s/^# \{0,1\}//p' "$0" >&2
         exit 125
         ;;
     esac
@@ -54,6 +57,18 @@ if [ -n "$stop" ]; then
     rm -f "$run/pid" "$run/url"
     exit 0
 fi
+
+# The simulated roots of the stores that the images come from; our own is made if need be. Whoever
+# holds their keys can read those stores anyway.
+simulated_roots() {
+    "$shelter" attest --simulated-root || return
+    [ -n "${SHELTER_STORE:-}" ] || [ -z "$user" ] || cat "$user_home/.local/share/shelter/sim-tee/root.pem" 2>/dev/null
+    [ -n "${SHELTER_STORE:-}" ] || [ "$(id -u)" -eq 0 ] || cat /var/lib/shelter/sim-tee/root.pem 2>/dev/null
+    return 0
+}
+has_tee() {
+    "$shelter" doctor --json 2>/dev/null | tr -d ' \t\n' | grep -q '"simulated":false,"usable":true'
+}
 
 # add STORE: each tagged image of a store, by its tag.
 add() {
@@ -87,6 +102,11 @@ fi
 
 if ! running; then
     rm -f "$run/url"
+    if [ -z "$simulated$no_simulated" ] && ! has_tee; then
+        simulated=$run/simulated.pem
+        simulated_roots >"$simulated" || exit 125
+        echo "ra.sh: this machine has no TEE: simulated ones of its own are accepted, and protect nothing" >&2
+    fi
     set -- --listen "$listen" --url-file "$run/url"
     [ -z "$simulated" ] || set -- "$@" --allow-simulated "$simulated"
     [ ! -d "$dir/collateral" ] || set -- "$@" --collateral "$dir/collateral"
