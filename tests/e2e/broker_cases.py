@@ -225,6 +225,78 @@ def attacks(server):
         weak.key.jwk = kept
 
 
+def relays(server):
+    """Two instances of the same image, and a host between them and the broker."""
+    mine, theirs = Client(server.url, platform), Client(server.url, platform)
+    mine.auth()
+    theirs.nonce = mine.nonce  # the challenge, passed on
+    body = theirs.attestation(init=PLAIN)
+    stolen = json.loads(json.dumps(body))
+    stolen["runtime-data"]["tee-pubkey"] = mine.key.jwk
+    refused("relay: the other instance's evidence with a key of the host's", mine.attest(stolen), 401, "report-data")
+    mine.auth()
+    theirs.nonce = mine.nonce
+    same("relay: passed on whole it is the other instance that is attested", mine.attest(theirs.attestation(init=PLAIN))[0], 200)
+    jwe = mine.get("app/key/one")[1]
+    same("relay: which alone can open the secret", theirs.key.decrypt(jwe), SECRET)
+    try:
+        got = mine.key.decrypt(jwe)
+    except (subprocess.CalledProcessError, ValueError):
+        got = None
+    same("relay: the host cannot", got, None)
+    a, b = Client(server.url, platform, kind="sgx"), Client(server.url, platform)
+    b.auth()
+    a.nonce = b.nonce
+    body = a.attestation(init=PLAIN)
+    body["runtime-data"]["tee-pubkey"] = b.key.jwk
+    refused("evidence of one image with the key of another", b.attest(body), 401, "type-mismatch")
+    b.auth()
+    body = b.attestation(init=PLAIN)
+    body["init-data"] = {"format": "toml", "body": launch(arg=["/bin/sh"], memory="134217728")}
+    refused("launch config swapped for another well-formed one", b.attest(body), 401, "init-data")
+
+
+def clocks_and_keys():
+    old = Platform(QUOTER, f"{T}/old", 7200)  # its TCB info and identity were good for an hour
+    roots = ["--collateral", f"tdx={T}/old/tdx/collateral.json", "--ca", f"{T}/old/tdx/root.pem", "--rate", "0"]
+    reference("good", "tdx", MRTD, folder="clock")
+    with Server(*roots, folder="clock") as server:
+        refused("expired collateral", Client(server.url, old).handshake(init=PLAIN), 401, "tcb-info-expired")
+    old.close()
+    roots = ["--collateral", f"tdx={T}/platform/tdx/collateral.json", "--ca", f"{T}/platform/tdx/root.pem", "--rate", "0"]
+    with Server(*roots, folder="clock") as server:
+        c = Client(server.url, platform)
+        same("collateral in date", c.handshake(init=PLAIN)[0], 200)
+        pin = shelter("key", folder="clock").stdout
+    # The audit log knows a later time than the clock: as after a clock was set back.
+    db = sqlite3.connect(f"{T}/clock/broker.db")
+    db.execute("UPDATE log SET time_ms = time_ms + 3 * 3600 * 1000 WHERE id = (SELECT max(id) FROM log)")
+    db.commit()
+    db.close()
+    with Server(*roots, folder="clock") as server:
+        refused("a clock set back does not make it valid again", Client(server.url, platform).handshake(init=PLAIN), 401, "tcb-info-expired")
+        c.url = Client(server.url).url
+        refused("nor a token", c.get("app/key/one", bearer=True), 401, "unauthenticated")
+    # Another broker in its place: another database, so another key.
+    reference("good", "tdx", MRTD, folder="changed")
+    shelter("add-resource", "app/key/one", folder="changed", data=b"not the owner's")
+    with Server(*roots, folder="changed") as server:
+        import base64
+        import hashlib
+        der = openssl("pkey", "-pubin", "-outform", "DER", data=pin)
+        pinned = "sha256//" + base64.b64encode(hashlib.sha256(der).digest()).decode()
+        done = subprocess.run(["curl", "-sk", "--pinnedpubkey", pinned, "-m", "30", server.url + "/healthz"], stdout=subprocess.PIPE, timeout=60)
+        same("broker's certificate changed: a client that pins its key does not talk", done.returncode, 90)
+        c = Client(server.url, platform)
+        c.handshake(init=PLAIN)
+        kid = json.loads(unb64u(c.token.split(".")[0]))["kid"]
+        with Server(*ROOTS) as own:
+            jwks = Client(own.url).ask("GET", "/.well-known/jwks.json")[1]["keys"]
+            same("broker's certificate changed: its token is not the broker's", kid in [k["kid"] for k in jwks], False)
+            c.url = Client(own.url).url
+            refused("broker's certificate changed: nor taken by it", c.get("app/key/one", bearer=True), 401, "unauthenticated")
+
+
 def abuse(server):
     c = Client(server.url, platform)
     for name, body in (("garbage", b"\xff\xfe"), ("not JSON", b"{"), ("an array", b"[]"), ("empty", b""), ("something behind", b"{} {}"),
@@ -462,9 +534,11 @@ def main():
         walk_by_hand(server)
         protocol(server)
         attacks(server)
+        relays(server)
         abuse(server)
     policies()
     limits_and_simulation()
+    clocks_and_keys()
     durability()
     log_and_store()
 

@@ -107,10 +107,10 @@ def gcm_open(key, iv, aad, text, tag):
 
 
 class Platform:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, seconds_ago=0):
         os.makedirs(folder, exist_ok=True)
         self.folder = folder
-        self.process = subprocess.Popen([program, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([program, folder, str(seconds_ago)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
 
     def quote(self, kind, report_data, config=None, debug=False):

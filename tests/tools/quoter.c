@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// quoter FOLDER: a made-up platform that quotes on demand, under test roots that stay the same.
+// quoter FOLDER [SECONDS_AGO]: a made-up platform that quotes on demand, under test roots that stay the same.
 // Writes FOLDER/KIND/{root.pem,collateral.json} for each KIND (tdx, sim, sgx), then answers each
 // line "KIND REPORT_DATA CONFIG_ID [debug]" (hex; "-" for an unset config) with the quote in
 // base64.
@@ -86,11 +86,11 @@ int main(int argc, char **argv)
 {
     char line[1024], kind[8], data[160], config[160], debug[8];
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: quoter FOLDER\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: quoter FOLDER [SECONDS_AGO]\n");
         return 1;
     }
-    gen_now = (int64_t)time(NULL);
+    gen_now = (int64_t)time(NULL) - (argc == 3 ? atoll(argv[2]) : 0);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         prepare(argv[1], kinds[i]);
     puts("ready");

@@ -115,6 +115,7 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
     }
     s->tls = !o->insecure_http;
     s->body_max = o->body_max ? o->body_max : 2u << 20;
+    s->last_now = sb_log_last_time(s->store); // a clock set back since makes nothing valid again
     pthread_mutex_init(&s->judge.lock, NULL);
     sb_limit_init(&s->limit, o->rate);
     sb_sessions_init(&s->sessions, o->session_max ? o->session_max : 8192,

@@ -87,5 +87,7 @@ int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb
                 void *arg);
 // The id after which `count` entries follow.
 int64_t sb_log_tail(struct sb_store *st, int64_t count);
+// The latest time among the last entries, in ms; 0 where there is none.
+int64_t sb_log_last_time(struct sb_store *st);
 
 #endif

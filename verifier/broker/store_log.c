@@ -152,3 +152,19 @@ int64_t sb_log_tail(struct sb_store *st, int64_t count)
     pthread_mutex_unlock(&st->lock);
     return id;
 }
+
+int64_t sb_log_last_time(struct sb_store *st)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t time_ms = 0;
+
+    pthread_mutex_lock(&st->lock);
+    if (sqlite3_prepare_v2(st->db,
+                           "SELECT max(time_ms) FROM log WHERE id > (SELECT max(id) FROM log) - 4096",
+                           -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW)
+        time_ms = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return time_ms;
+}
