@@ -4,3 +4,8 @@
 bench-vm: deps
 	@$(MAKE) tools all
 	@bench/bench-vm
+
+.PHONY: bench-sgx
+bench-sgx: deps
+	@$(MAKE) tools all
+	@bench/bench-sgx

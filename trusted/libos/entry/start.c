@@ -19,6 +19,7 @@
 #define EXIT_CANNOT 126
 #define EXIT_NOT_FOUND 127
 #define CPUS_MAX 512u
+#define CACHE_SIZE_MAX (32ul << 20) /* of checked blocks of root.img */
 
 struct port_info port_info;
 struct stats stats;
@@ -301,7 +302,9 @@ static int start_inside(const struct port_start *start, struct thread *t)
     process.thread_count = 1;
     t->tid = process.pid;
     net_init(start, &m);
-    uint64_t cache = port_info.memory_size ? port_info.memory_size / 8 : 256ul << 20;
+    /* Small: a page more in the enclave costs what hashing several does. */
+    uint64_t cache = port_info.memory_size ? MIN(port_info.memory_size / 8, CACHE_SIZE_MAX)
+                                           : CACHE_SIZE_MAX;
     r = image_open(m.root_size, m.root_hash, cache >> PAGE_SHIFT);
     if (!r)
         r = mount_all(&m);
