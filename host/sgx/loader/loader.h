@@ -26,6 +26,7 @@ struct loader_options {
     const char *aesm;    /* socket of the quoting service */
     const struct sgx_driver *driver;
     unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
+    const char *hostile; /* test: rules of hostile.h, or NULL */
     bool strict, debug, trace, stats, verbose;
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t memory_size, epc_pages;
@@ -77,7 +78,8 @@ int loader_build(struct loader_thread *first, struct sh_error *err);
 struct loader_thread *loader_thread_new(uint64_t tcs);
 struct loader_thread *loader_thread_find(uint64_t tcs);
 int loader_thread_spawn(uint64_t tcs, bool service);
-void loader_thread_run(struct loader_thread *t); /* returns when the enclave's thread ended */
+/* Returns when the enclave's thread ended; false: it was never let in (only in a hostile run). */
+bool loader_thread_run(struct loader_thread *t);
 void loader_thread_wake(struct loader_thread *t);
 void loader_thread_kick(struct loader_thread *t);
 void loader_threads_flush(const struct loader_thread *but); /* an AEX for each that is inside */

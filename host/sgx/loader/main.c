@@ -11,6 +11,7 @@
 
 #include "host/attest/aesm.h"
 #include "host/base/util.h"
+#include "host/sgx/loader/hostile.h"
 #include "host/sgx/loader/loader.h"
 
 struct loader loader = {.options = {.channel = -1}};
@@ -51,17 +52,18 @@ static _Noreturn void usage(void)
     fprintf(
         stderr,
         "usage: sgx-loader [OPTION...] ENCLAVE ROOT MANIFEST\n"
-        "  --tee sgx|sgx-sim    --strict    --debug    --attack EVERY    --epc-pages N\n"
+        "  --tee sgx|sgx-sim    --strict    --debug    --epc-pages N\n"
         "  --signature FILE | --key FILE  --fuse-key FILE  --sim-tee FOLDER  --aesm SOCKET\n"
         "  --launch FILE  --sites FILE  --memory BYTES\n"
         "  --network none|user  --publish tcp|udp:PORT:IP:PORT\n"
-        "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n");
+        "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n"
+        "  tests: --attack EVERY  --hostile RULES\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
        OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY,
-       OPT_SIGNATURE };
+       OPT_SIGNATURE, OPT_HOSTILE };
 
 static const char **ports;
 static int port_count;
@@ -84,6 +86,7 @@ static void parse(int argc, char **argv)
         {"sites", required_argument, NULL, OPT_SITES},
         {"channel", required_argument, NULL, OPT_CHANNEL},
         {"attack", required_argument, NULL, OPT_ATTACK},
+        {"hostile", required_argument, NULL, OPT_HOSTILE},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
         {"publish", required_argument, NULL, OPT_PUBLISH},
@@ -153,6 +156,9 @@ static void parse(int argc, char **argv)
         case OPT_ATTACK:
             o->attack = (unsigned)atoi(optarg);
             break;
+        case OPT_HOSTILE:
+            o->hostile = optarg;
+            break;
         case 0:
             break;
         default:
@@ -188,8 +194,11 @@ int main(int argc, char **argv)
     struct sh_error err = {0};
     parse(argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    int r = loader.options.hostile ? hostile_init(loader.options.hostile, &err) : 0;
+    if (r)
+        loader_fail(&err);
     struct loader_thread *first = loader_thread_new(0);
-    int r = first ? 0 : sh_fail(&err, -ENOMEM, "no memory");
+    r = first ? 0 : sh_fail(&err, -ENOMEM, "no memory");
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, i);
     if (!r && loader.options.channel >= 0)
@@ -206,10 +215,12 @@ int main(int argc, char **argv)
         r = attack_init(loader.options.attack, &err);
     if (r)
         loader_fail(&err);
+    if (loader.options.hostile)
+        hostile_start(first->slot);
     forward_signals();
     first->running = true;
-    loader_thread_run(first);
-    first->running = false;
+    if (loader_thread_run(first))
+        first->running = false;
     for (;;)
         pause(); /* other threads go on; the last one ends us */
 }

@@ -14,6 +14,7 @@
 
 #include <linux/futex.h>
 
+#include "host/sgx/loader/hostile.h"
 #include "host/sgx/loader/loader.h"
 
 #define KICK SIGUSR1
@@ -22,6 +23,10 @@
 #define BUSY_MAX 20000 /* tries, of 50 us each */
 
 static __thread struct loader_thread *current;
+/* In a hostile run several threads enter one TCS. Who comes in at CSSA 0 has it; who finds another's
+ * interrupt there must leave, since to resume it would be to run on that one's stack. */
+static __thread bool entering, lost;
+static __thread unsigned busy;
 
 struct loader_thread *loader_thread_find(uint64_t tcs)
 {
@@ -37,9 +42,12 @@ struct loader_thread *loader_thread_new(uint64_t tcs)
     struct loader_thread *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
-    t->slot =
-        mmap(NULL, sizeof(*t->slot), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (t->slot == MAP_FAILED) {
+    if (loader.options.hostile)
+        t->slot = hostile_slot();
+    else
+        t->slot = mmap(NULL, sizeof(*t->slot), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                       -1, 0);
+    if (!t->slot || t->slot == MAP_FAILED) {
         free(t);
         return NULL;
     }
@@ -49,6 +57,28 @@ struct loader_thread *loader_thread_new(uint64_t tcs)
     while (!atomic_compare_exchange_weak(&loader.threads, &t->next, t))
         ;
     return t;
+}
+
+static bool contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run,
+                      int *next)
+{
+    bool faulted = run->function == SGX_EENTER && run->exception_vector == SGX_VECTOR_GP;
+    if (faulted && ++busy < 1000) {
+        usleep(20);
+        *next = SGX_EENTER;
+        return true;
+    }
+    lost = (faulted && entering) || (run->function == SGX_EEXIT && entering &&
+                                     (out == SH_OUT_RESUME || out == SH_OUT_REFUSED));
+    *next = 0;
+    if (lost)
+        loader_thread_wake(t); /* it may have taken a wake-up with it */
+    if (!lost && entering) {
+        t->tid = (int)syscall(SYS_gettid);
+        busy = 0;
+    }
+    entering = run->function == SGX_EEXIT && out == SH_OUT_CALL;
+    return lost;
 }
 
 /* The enclave is stuck: nothing of it can be believed, and nobody else will say why. */
@@ -89,11 +119,17 @@ static int take_exception(struct loader_thread *t, struct sgx_enclave_run *run)
 
 static int serve(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run)
 {
+    int next;
+    if (loader.options.hostile && contested(t, out, run, &next))
+        return next;
     if (run->function != SGX_EEXIT)
         return take_exception(t, run);
     switch ((enum sh_out)out) {
     case SH_OUT_CALL:
-        loader_call(t);
+        if (loader.options.hostile)
+            hostile_call(t, loader_call);
+        else
+            loader_call(t);
         return SGX_EENTER;
     case SH_OUT_RESUME:
         return SGX_ERESUME;
@@ -120,27 +156,37 @@ static int on_exit_of_enclave(long rdi, long rsi, long rdx, long rsp, long r8, l
     return next;
 }
 
-void loader_thread_run(struct loader_thread *t)
+bool loader_thread_run(struct loader_thread *t)
 {
+    uint64_t slot = (uint64_t)t->slot;
     struct sgx_enclave_run run = {
         .tcs = t->tcs, .user_handler = (uint64_t)on_exit_of_enclave, .user_data = (uint64_t)t};
     current = t;
-    t->tid = (int)syscall(SYS_gettid);
+    if (!loader.options.hostile || !t->tid)
+        t->tid = (int)syscall(SYS_gettid);
     if (loader.options.attack)
         attack_arm(t);
-    int r = sgx_enter(loader.enclave.driver->entry(), &run, SGX_EENTER, (uint64_t)t->slot, 0, 0);
+    if (loader.options.hostile) {
+        slot = hostile_slot_address(t);
+        hostile_next = on_exit_of_enclave;
+        run.user_handler = (uint64_t)hostile_handler;
+    }
+    entering = true;
+    lost = false;
+    int r = sgx_enter(loader.enclave.driver->entry(), &run, SGX_EENTER, slot, 0, 0);
     if (r) {
         struct sh_error err = {0};
         sh_fail_errno(&err, r, "cannot enter the enclave");
         loader_fail(&err);
     }
+    return !lost;
 }
 
 static void *thread_main(void *arg)
 {
     struct loader_thread *t = arg;
-    loader_thread_run(t);
-    t->running = false;
+    if (loader_thread_run(t))
+        t->running = false;
     return NULL;
 }
 

@@ -63,7 +63,8 @@ int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadlin
         int r = port_wait(t, items, count, deadline);
         los_lock();
         t->sleeping = false;
-        if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
+        /* Who waits for something inside has no use for an error of the host's. */
+        if (r < 0 && count && r != -EINTR && r != -ETIMEDOUT)
             return claim_status(r);
         for (uint32_t i = 0; r == 0 && i < count; i++) {
             if (items[i].ready)

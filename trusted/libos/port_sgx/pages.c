@@ -68,11 +68,12 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
     }
     if (old == prot)
         return 0;
+    /* Whatever the host says of it: EACCEPT knows whether it was done. */
     int64_t r = SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});
-    if (r)
-        return -ENOMEM;
     for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
         uint64_t e = accept(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
+        if (e && r && at == addr)
+            return -ENOMEM;
         if (e)
             stop("the host did not restrict page 0x%lx (%lu)", at, e);
     }
@@ -95,9 +96,10 @@ void port_pages_remove(uint64_t addr, uint64_t count)
 
 int sgx_page_to_tcs(uint64_t addr)
 {
-    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, PAGE_SIZE, SGX_PT_TCS}))
-        return -EAGAIN;
+    int64_t r = SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, PAGE_SIZE, SGX_PT_TCS});
     uint64_t e = accept(SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED, addr);
+    if (e && r)
+        return -EAGAIN;
     if (e)
         stop("the host did not turn a page into a TCS (%lu)", e);
     return 0;

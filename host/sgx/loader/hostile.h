@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loader that lies, for tests: what the enclave must bear from a host.
+//
+//   --hostile 'WHERE:FIELD=VALUE,...[;WHERE:...]'
+//
+// WHERE is `start` (the start block, once), `any`, or the number of a call (enum sh_call), with `#N`
+// for its N-th time, `#N+` from then on; without, each time. Values are C numbers, `min` and `max`
+// (of int64_t), `umax`; VALUE of a and b is hex bytes, repeated over the whole buffer.
+//
+//   result, size_a, size_b, signals, control, tsc, monotonic, realtime   these words of the slot
+//   a, b          what the buffers hold
+//   skip=1        the call is not carried out (result 0 unless given)
+//   delay=US      before it is answered
+//   race=1        from then on another thread writes the slot while the enclave reads it
+//   twice=1       another thread enters the same TCS, again and again
+//   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE unmasked,
+//                 other rounding and full registers
+//   start only: root, root_size, manifest, manifest_size, launch, launch_size, memory_size, hwcap,
+//                 cpu_count, flags, tsc_hz, version; slot (RDI at each thread's first entry);
+//                 swap=A.B (two blocks of root.img), flicker=A.B (they change places all the time)
+//   random=SEED   with WHERE `any`: one answer in eight is spoilt, by this seed
+//
+// With any of them each exit is checked: no register but those that speak holds anything of the
+// enclave's, and nothing was written beside what the call says. What fails ends the loader with
+// SH_HOSTILE_LEAK.
+#ifndef HOST_SGX_LOADER_HOSTILE_H
+#define HOST_SGX_LOADER_HOSTILE_H
+
+#include "host/sgx/loader/loader.h"
+
+#define SH_HOSTILE_LEAK 99
+
+int hostile_init(const char *spec, struct sh_error *err);
+
+/* A slot with pages around it that nobody may touch. NULL: no memory. */
+struct sh_slot *hostile_slot(void);
+/* The start block in it, before the first entry; root.img is mapped privately. */
+void hostile_start(struct sh_slot *slot);
+uint64_t hostile_slot_address(const struct loader_thread *t); /* RDI at the first entry */
+
+/* Around a call that `serve` answers. */
+void hostile_call(struct loader_thread *t, void (*serve)(struct loader_thread *t));
+
+/* The vDSO's handler instead of `next`: checks the exit, asks `next`, spoils the entry. */
+typedef int hostile_next_fn(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                            struct sgx_enclave_run *run);
+extern hostile_next_fn *hostile_next;
+int hostile_handler(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                    struct sgx_enclave_run *run);
+
+#endif

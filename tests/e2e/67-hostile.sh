@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A host that lies to the enclave about everything: the table of tests/enclave/hostile.py, then runs in
+# which one answer in eight is spoilt at random (SHELTER_SOAK=1: many, by a new seed).
+. tests/e2e/lib.sh
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "hostile: not built (make)"; exit 0; }
+mkdir -p "$T/base" "$T/root/bin" "$T/root/data" "$T/root/tmp" "$T/root/dev"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+export SHELTER_BASE=$T/base
+check "probe" gcc -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -O2 -static -pthread -o "$T/root/bin/probe" tests/enclave/probe.c
+seq 1 100000 >"$T/root/data/numbers"
+tar -C "$T/root" -cf "$T/root.tar" .
+status "build" 0 "$SHELTER" build -q -t probe -r "$T/root.tar"
+image=$SHELTER_STORE/images/$(cat "$T/out")
+python3 tests/enclave/hostile.py table "$image" "$T/key.pem"
+if [ -n "${SHELTER_SOAK:-}" ]; then
+    python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 1000 $((RANDOM * 32768 + RANDOM))
+else
+    python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 30 1
+fi

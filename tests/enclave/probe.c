@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+// One question a line to the LibOS, for a host that lies about the answer: `probe WHAT...` prints what
+// came back, and "spoilt" if bytes changed that the call had no business with.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROOM 4096
+#define FILL 0xa7
+
+static uint8_t area[3 * ROOM];
+static uint8_t *const buf = area + ROOM;
+
+static void guard(void)
+{
+    memset(area, FILL, sizeof(area));
+}
+
+/* The answer, and whether anything but buf[0..allowed) was written. */
+static void say(const char *what, long r, size_t allowed)
+{
+    const char *spoilt = "";
+    for (size_t i = 0; i < sizeof(area); i++) {
+        if ((i < ROOM || i >= ROOM + allowed) && area[i] != FILL)
+            spoilt = " spoilt";
+    }
+    if (r < 0)
+        printf("%s %s%s\n", what, strerrorname_np(errno), spoilt);
+    else
+        printf("%s %ld%s\n", what, r, spoilt);
+    fflush(stdout);
+}
+
+static void probe_read(void)
+{
+    guard();
+    long r = read(0, buf, 100);
+    say("read", r, r > 0 ? (size_t)r : 0);
+}
+
+static void probe_write(void)
+{
+    guard();
+    say("write", write(2, "12345678", 8), 0);
+}
+
+static void probe_tty(void)
+{
+    guard();
+    say("tcgets", ioctl(0, TCGETS, buf), 60);
+    guard();
+    say("winsize", ioctl(0, TIOCGWINSZ, buf), sizeof(struct winsize));
+}
+
+static uint64_t now(clockid_t id)
+{
+    struct timespec ts = {0, 0};
+    if (clock_gettime(id, &ts) || ts.tv_nsec < 0 || ts.tv_nsec >= 1000000000)
+        return UINT64_MAX;
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void probe_clock(void)
+{
+    guard();
+    static const clockid_t ids[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_PROCESS_CPUTIME_ID};
+    long back = 0;
+    for (int i = 0; i < 3; i++) {
+        uint64_t last = 0;
+        for (int n = 0; n < 2000; n++) {
+            uint64_t t = now(ids[i]);
+            back += i < 2 && t < last; /* processor time is the host's to tell */
+            last = t;
+        }
+    }
+    say("clock", back, 0);
+}
+
+static void probe_sleep(void)
+{
+    guard();
+    struct timespec ts = {0, 3000000};
+    uint64_t before = now(CLOCK_MONOTONIC);
+    int r = nanosleep(&ts, NULL);
+    say("sleep", r ? r : now(CLOCK_MONOTONIC) - before >= 3000000, 0);
+}
+
+static void probe_poll(void)
+{
+    struct pollfd p[2] = {{.fd = 0, .events = POLLIN}, {.fd = 1, .events = POLLOUT}};
+    guard();
+    long r = poll(p, 2, 5);
+    say("poll", r, 0);
+    say("events", (long)(p[0].revents & ~(POLLIN | POLLHUP | POLLERR)) |
+                      (p[1].revents & ~(POLLOUT | POLLHUP | POLLERR)), 0);
+}
+
+/* A pipe never leaves the enclave, whatever the host says of waiting. */
+static void *writer(void *arg)
+{
+    int *fd = arg;
+    usleep(2000);
+    for (char c = 'a'; c < 'k'; c++) {
+        if (write(fd[1], &c, 1) != 1)
+            abort();
+        usleep(100);
+    }
+    close(fd[1]);
+    return NULL;
+}
+
+static void probe_pipe(void)
+{
+    guard();
+    int fd[2];
+    char got[32] = "";
+    size_t n = 0;
+    pthread_t t;
+    if (pipe(fd) || pthread_create(&t, NULL, writer, fd)) {
+        say("pipe", -1, 0);
+        return;
+    }
+    for (long r; (r = read(fd[0], got + n, 1)) > 0;)
+        n += (size_t)r;
+    pthread_join(t, NULL);
+    printf("pipe %s\n", got);
+    fflush(stdout);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long count;
+
+static void *counter(void *arg)
+{
+    for (int i = 0; i < 300; i++) {
+        pthread_mutex_lock(&lock);
+        count++;
+        pthread_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+static void probe_threads(void)
+{
+    pthread_t t[4];
+    int made = 0;
+    count = 0;
+    for (int i = 0; i < 4; i++)
+        made += pthread_create(&t[made], NULL, counter, NULL) == 0;
+    for (int i = 0; i < made; i++)
+        pthread_join(t[i], NULL);
+    printf("threads %s %s\n", made == 4 ? "all" : "not all", count == made * 300 ? "whole" : "lost");
+    fflush(stdout);
+}
+
+static void probe_memory(void)
+{
+    guard();
+    size_t size = 64 * ROOM;
+    uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        say("mmap", -1, 0);
+        return;
+    }
+    memset(p, 1, size);
+    guard();
+    say("mprotect", mprotect(p, size, PROT_READ), 0);
+    say("munmap", munmap(p, size), 0);
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long dirty = 0;
+    for (size_t i = 0; p != MAP_FAILED && i < size; i++)
+        dirty += p[i] != 0;
+    say("fresh", p == MAP_FAILED ? -1 : dirty, 0);
+}
+
+static void probe_socket(void)
+{
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    inet_pton(AF_INET, "192.0.2.1", &far.sin_addr);
+    guard();
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    long r = connect(s, (struct sockaddr *)&far, sizeof(far));
+    say("connect", r, 0);
+    if (r == 0) {
+        say("send", send(s, area, 100, MSG_NOSIGNAL), 0);
+        r = recv(s, buf, 100, 0);
+        say("recv", r, r > 0 ? (size_t)r : 0);
+        guard();
+        r = getsockname(s, (struct sockaddr *)&name, &size);
+        say("name", r ? r : name.ss_family, 0);
+        say("peek", recv(s, buf, 10, MSG_PEEK), 10);
+        int value = 0x5a5a5a5a;
+        size = sizeof(value);
+        r = getsockopt(s, IPPROTO_TCP, 11 /* TCP_INFO */, buf, (size = 100, &size));
+        say("option", r, 100);
+        guard();
+        say("set", setsockopt(s, IPPROTO_TCP, 1, &value, sizeof(value)), 0);
+        say("shutdown", shutdown(s, SHUT_WR), 0);
+    }
+    say("close", close(s), 0);
+}
+
+static void probe_listen(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(18999)};
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+    guard();
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    say("bind", bind(s, (struct sockaddr *)&any, sizeof(any)), 0);
+    say("listen", listen(s, 5), 0);
+    int c = accept(s, (struct sockaddr *)&peer, &size);
+    say("accept", c < 0 ? c : (long)size, 0);
+    close(c);
+    close(s);
+}
+
+static void probe_datagram(void)
+{
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_storage from;
+    socklen_t size = sizeof(from);
+    inet_pton(AF_INET, "192.0.2.1", &far.sin_addr);
+    guard();
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    say("sendto", sendto(s, area, 50, MSG_NOSIGNAL, (struct sockaddr *)&far, sizeof(far)), 0);
+    memset(&from, 0, sizeof(from));
+    long r = recvfrom(s, buf, 100, MSG_DONTWAIT, (struct sockaddr *)&from, &size);
+    say("recvfrom", r, r > 0 ? (size_t)r : 0);
+    guard();
+    say("from", from.ss_family == AF_INET ? (long)size : 0, 0);
+    close(s);
+}
+
+static volatile sig_atomic_t seen[32];
+
+static void on_signal(int sig)
+{
+    seen[sig & 31] = 1;
+}
+
+/* Handlers for all; then some calls out, so that the host can send. */
+static void probe_signals(void)
+{
+    for (int sig = 1; sig < 32; sig++) {
+        if (sig != SIGKILL && sig != SIGSTOP)
+            signal(sig, on_signal);
+    }
+    for (int i = 0; i < 5; i++)
+        usleep(1000);
+    printf("signals");
+    for (int sig = 1; sig < 32; sig++) {
+        if (seen[sig])
+            printf(" %d", sig);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void probe_file(void)
+{
+    uint8_t sum = 0, *p = malloc(1 << 20);
+    long total = 0, r = -1;
+    int fd = open("/data/numbers", O_RDONLY);
+    while (fd >= 0 && (r = read(fd, p, 1 << 20)) > 0) {
+        for (long i = 0; i < r; i++)
+            sum = (uint8_t)(sum * 31 + p[i]);
+        total += r;
+    }
+    guard();
+    if (r < 0)
+        say("file", r, 0);
+    else
+        printf("file %ld %u\n", total, sum);
+    fflush(stdout);
+    free(p);
+}
+
+/* What the door must not let in: rounding, precision, unmasked exceptions, the direction flag. */
+static void probe_state(void)
+{
+    volatile double one = 1, three = 3, zero = 0;
+    volatile long double lone = 1, lthree = 3;
+    unsigned mxcsr;
+    unsigned short cw;
+    char text[128];
+    for (int i = 0; i < 20; i++) {
+        usleep(100);
+        __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(cw));
+        snprintf(text, sizeof(text), "%.17g %.17g %.20Lg", one / three, one / zero, lone / lthree);
+    }
+    printf("state %x %x %d %s\n", mxcsr & 0xffc0, cw, (int)(mxcsr >> 13 & 3), text);
+    fflush(stdout);
+}
+
+static void probe_attestation(void)
+{
+    guard();
+    int fd = open("/dev/attestation/quote", O_RDONLY);
+    say("quote", fd < 0 ? fd : read(fd, buf, ROOM), ROOM);
+    guard();
+    fd = open("/dev/attestation/report", O_RDONLY);
+    say("report", fd < 0 ? fd : read(fd, buf, ROOM), 432);
+}
+
+static void probe_exit(void)
+{
+    _exit(7);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } probes[] = {
+        {"read", probe_read},       {"write", probe_write},     {"tty", probe_tty},
+        {"clock", probe_clock},     {"sleep", probe_sleep},     {"poll", probe_poll},
+        {"pipe", probe_pipe},       {"threads", probe_threads}, {"memory", probe_memory},
+        {"socket", probe_socket},   {"listen", probe_listen},   {"datagram", probe_datagram},
+        {"signals", probe_signals}, {"file", probe_file},       {"state", probe_state},
+        {"attestation", probe_attestation},                     {"exit", probe_exit},
+    };
+    for (int i = 1; i < argc; i++) {
+        for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {
+            if (!strcmp(argv[i], probes[k].name))
+                probes[k].run();
+        }
+    }
+    return 0;
+}
