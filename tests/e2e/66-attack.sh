@@ -27,7 +27,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     shift 3
     launch "$@" >"$T/launch"
     status "$name" "$want" build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch" --verbose \
-        --attack "${EVERY:-1}" $MODE "$image/base/enclave" "$image/root.img" "$image/manifest"
+        --sites "$image/sites.bin" --attack "${EVERY:-1}" $MODE "$image/base/enclave" "$image/root.img" "$image/manifest"
     same "$name: what it says" "$(cat "$T/out")" "$output"
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"

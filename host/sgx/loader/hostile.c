@@ -48,7 +48,7 @@ static const char *const numbers[] = {
     "monotonic", "realtime", "skip",   "delay",       "race",      "twice",
     "dirty",     "random",   "slot",   "version",     "root",      "root_size",
     "manifest",  "launch",   "hwcap",  "memory_size", "cpu_count", "manifest_size",
-    "launch_size", "flags",  "tsc_hz",
+    "launch_size", "flags",  "tsc_hz", "sites",       "sites_size",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -190,7 +190,7 @@ static uint64_t some_number(uint64_t now)
 static bool may_omit(uint64_t call)
 {
     return call == SH_CALL_WAKE || call == SH_CALL_KICK || call == SH_CALL_FLUSH ||
-           call == SH_CALL_LOG || call == SH_CALL_CLOSE || call == SH_CALL_REMOVE;
+           call == SH_CALL_CLOSE || call == SH_CALL_REMOVE;
 }
 
 /* Calls whose result, if it is wrong, a program waits for by right. */
@@ -344,6 +344,8 @@ static void change_start(struct sh_start *s, const struct field *f)
         {"hwcap", offsetof(struct sh_start, hwcap)},
         {"cpu_count", offsetof(struct sh_start, cpu_count)},
         {"flags", offsetof(struct sh_start, flags)},
+        {"sites", offsetof(struct sh_start, sites)},
+        {"sites_size", offsetof(struct sh_start, sites_size)},
         {"tsc_hz", offsetof(struct sh_start, tsc_hz)},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
