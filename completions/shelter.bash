@@ -23,7 +23,7 @@ _shelter() {
     fi
     verb=${COMP_WORDS[1]}
     case $prev in
-    --tee) word='auto tdx snp csv tdx-sim sgx-sim' ;;
+    --tee) word='auto tdx snp csv sgx tdx-sim sgx-sim' ;;
     --boot) word='pvh bzimage' ;;
     --network | --net) [ "$verb" = build ] && word='none dhcp' || word='user none' ;;
     --allow) word='exec mount signal trace stats debug' ;;

@@ -41,7 +41,7 @@ const char sh_usage_run[] =
     "  -v, --volume SOURCE:TARGET[:ro]\n"
     "                         show it a folder of the host; untrusted, and only where the image's\n"
     "                         policy allows it (--allow mount at build)\n"
-    "      --tee NAME         auto (default), tdx, snp, csv, tdx-sim, sgx-sim\n"
+    "      --tee NAME         auto (default), tdx, snp, csv, sgx, tdx-sim, sgx-sim\n"
     "      --boot pvh|bzimage how a simulated TD boots; pvh is faster\n"
     "      --firmware FILE    the machine's firmware, instead of the distribution's for this TEE\n"
     "      --stats FILE       write an enclave's counts there when it ends, as JSON (--allow stats)\n"

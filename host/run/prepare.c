@@ -27,9 +27,6 @@ void sh_warn_simulated(const struct sh_instance_config *config)
 
 static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)
 {
-    if (name && !strcmp(name, "sgx"))
-        return sh_fail(err, -ENOTSUP,
-                       "--tee sgx: no enclave has run on hardware yet; use sgx-sim, tdx, snp, csv or tdx-sim");
     return sh_tee_find(name ? name : "auto", tee, err);
 }
 

@@ -83,21 +83,35 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
     return 0;
 }
 
-static int probe(struct sh_error *err)
+static int probe_driver(const struct sgx_driver *driver, struct sh_error *err)
 {
     struct sgx_driver_options options = {0};
     void *dev;
     cleanup_free char *loader = find_loader(err);
     if (!loader)
         return -ENOENT;
-    int r = sgx_driver_sim.open(&options, &dev, err);
+    int r = driver->open(&options, &dev, err);
     if (!r)
-        sgx_driver_sim.close(dev);
+        driver->close(dev);
     return r;
+}
+
+static int probe(struct sh_error *err)
+{
+    return probe_driver(&sgx_driver_sim, err);
+}
+
+static int probe_hw(struct sh_error *err)
+{
+    return probe_driver(&sgx_driver_hw, err);
 }
 
 static int prepare(struct sh_vm_config *c, struct sh_error *err)
 {
+    struct sh_error why = {0};
+    int r = c->tee->simulated ? 0 : probe_hw(&why);
+    if (r)
+        return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs", why.text);
     if (c->enclave && access(c->enclave, R_OK))
         return sh_fail(
             err, -ENOENT,
@@ -160,6 +174,14 @@ int sh_enclave_measurement(const char *path, const uint8_t identity[48], const c
         *result = as_json(&css, mrenclave);
     return r;
 }
+
+const struct sh_tee sh_tee_sgx = {
+    .name = "sgx",
+    .enclave = true,
+    .firmware = firmware,
+    .prepare = prepare,
+    .probe = probe_hw,
+};
 
 const struct sh_tee sh_tee_sgx_sim = {
     .name = "sgx-sim",

@@ -5,7 +5,8 @@
 
 #include "host/vm/vm.h"
 
-extern const struct sh_tee sh_tee_tdx, sh_tee_snp, sh_tee_csv, sh_tee_tdx_sim, sh_tee_sgx_sim;
+extern const struct sh_tee sh_tee_tdx, sh_tee_snp, sh_tee_csv, sh_tee_tdx_sim, sh_tee_sgx_sim,
+    sh_tee_sgx;
 
 /* The loader's command line (enclave.c). */
 int sh_enclave_command(const struct sh_vm_config *config, struct sh_strings *argv,

@@ -165,18 +165,11 @@ static int predict_enclave(const struct sh_image *image, const struct sh_tee *te
     return 0;
 }
 
-/* `--tee sgx` has no back end that runs yet, but is measured as sgx-sim is. */
-static const struct sh_tee sgx = {.name = "sgx", .enclave = true};
-
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err)
 {
     const struct sh_tee *tee;
-    int r = 0;
-    if (!strcmp(what->tee, "sgx"))
-        tee = &sgx;
-    else
-        r = sh_tee_find(what->tee, &tee, err);
+    int r = sh_tee_find(what->tee, &tee, err);
     if (r)
         return r;
     if (tee->enclave)

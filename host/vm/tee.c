@@ -5,23 +5,33 @@
 
 #include "host/vm/parts.h"
 
-static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp, &sh_tee_csv, &sh_tee_tdx_sim,
-                                         &sh_tee_sgx_sim};
+/* Real ones first. Among them a machine before an enclave, and likewise of the simulated: an image
+ * may start further programs, which an enclave cannot yet. */
+static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp,     &sh_tee_csv,
+                                            &sh_tee_sgx, &sh_tee_tdx_sim, &sh_tee_sgx_sim};
+
+/* Simulation needs no hardware; without QEMU only the enclave is left. A QEMU that the user names and
+ * that is not there is an error for him to see. */
+static bool usable(const struct sh_tee *tee)
+{
+    struct sh_error ignored = {0}, why = {0};
+    if (tee != &sh_tee_tdx_sim)
+        return !tee->probe(&ignored);
+    const char *named = getenv("SHELTER_QEMU");
+    return (named && *named) || sh_vm_find_qemu() || sh_tee_sgx_sim.probe(&why);
+}
 
 int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err)
 {
     bool automatic = !strcmp(name, "auto");
     for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++) {
-        struct sh_error ignored = {0};
-        if (automatic && tees[i]->enclave)
-            continue; /* only by name, as long as it cannot do all that a machine can */
-        if (automatic ? tees[i]->simulated || !tees[i]->probe(&ignored)
-                      : !strcmp(name, tees[i]->name)) {
+        if (automatic ? usable(tees[i]) : !strcmp(name, tees[i]->name)) {
             *tee = tees[i];
             return 0;
         }
     }
-    return sh_fail(err, -ENOENT, "there is no TEE '%s'; use auto, tdx, snp, csv, tdx-sim or sgx-sim", name);
+    return sh_fail(err, -ENOENT,
+                   "there is no TEE '%s'; use auto, tdx, snp, csv, sgx, tdx-sim or sgx-sim", name);
 }
 
 void sh_tee_warn_simulated(const char *name)

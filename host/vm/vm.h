@@ -70,7 +70,7 @@ struct sh_vm_config {
 
 /* One back end. The table is in host/vm/tee.c; order is that of `--tee auto`. */
 struct sh_tee {
-    const char *name; /* "tdx", "snp", "csv", "tdx-sim", "sgx-sim" */
+    const char *name; /* "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
     bool simulated;
     bool enclave; /* no machine: sh_vm_command is the loader's, which inherits channel_fd too */
     /* Appends machine, TEE object, firmware and accelerator arguments. */

@@ -20,6 +20,17 @@ check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allo
 run=("$SHELTER" run --tee sgx-sim)
 running() { "$SHELTER" ps | grep -q "$1 .*running"; }
 
+# --- which TEE ---
+if [ -e /dev/sgx_enclave ]; then skip "--tee sgx: this machine has SGX"; else
+    status "--tee sgx without SGX" 125 "$SHELTER" run --tee sgx --rm shut /bin/life
+    one_line "--tee sgx: what lacks, what to do" "^shelter: --tee sgx: .*(no SGX|SGX is disabled|/dev/sgx_enclave|SGX2).*shelter doctor"
+fi
+tee_of() { "$SHELTER" measure --json shut 2>/dev/null | json 'd["tee"]'; }
+if [ ! -e /dev/sgx_enclave ] && ! grep -qE '\b(sev_snp|tdx)' /proc/cpuinfo; then
+    [ -x /usr/bin/qemu-system-x86_64 ] && want=tdx-sim || want=sgx-sim
+    same "--tee auto: a machine before an enclave, an enclave where there is no QEMU" "$(tee_of)" "\"$want\""
+fi
+
 # --- counts ---
 status "run --stats" 0 "${run[@]}" --rm --stats "$T/stats" open /bin/busybox echo hello
 same "run --stats: the program's output" "$(cat "$T/out")" hello
