@@ -14,7 +14,8 @@ done
 
 # The same bytes on every day, for every user, in whatever folder.
 size=$(stat -c %s build/base/initramfs)
-check "initramfs is under 850 KB ($size)" test "$size" -lt 850000
+# mbedTLS 3.6, which Debian 13 has, is 300 KB larger than 2.28.
+check "initramfs is under 1.2 MB ($size)" test "$size" -lt 1200000
 mkdir "$T/again"
 cp build/guest/init build/guest/agent "$T/again"
 (umask 077 && build/tools/mkcpio "$T/again/out" dev/ proc/ sys/ lower/ upper/ root/ empty/ \

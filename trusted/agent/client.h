@@ -46,7 +46,7 @@ void agent_tls_close(struct agent_client *c);
 long agent_tls_read(struct agent_client *c, void *out, size_t size);
 long agent_tls_write(struct agent_client *c, const void *data, size_t size);
 
-/* mbedTLS's random callback. */
+/* --- rng.c: mbedTLS's random callback --- */
 int agent_rng(void *unused, unsigned char *out, size_t size);
 
 #endif

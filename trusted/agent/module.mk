@@ -5,7 +5,7 @@
 # trusted/agent/os.h declares.
 
 AGENT_CORE := $(addprefix trusted/agent/,api.c client.c core.c evidence.c json.c key.c query.c \
-    ratls.c rcar.c response.c text.c tls.c url.c)
+    ratls.c rcar.c rng.c response.c text.c tls.c url.c)
 AGENT_SRC := $(wildcard trusted/agent/*.c)
 AGENT_LIB := lib/hex.c lib/launch.c lib/manifest.c lib/sha2.c
 

@@ -21,11 +21,6 @@ static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 0};
 
-int agent_rng(void *unused, unsigned char *out, size_t size)
-{
-    return agent_os_random(out, size) ? -1 : 0;
-}
-
 static int failed(struct agent_client *c, long rc)
 {
     c->io_error = (int)rc;
