@@ -139,9 +139,11 @@ static int take_secret(struct secrets *s, bool env, const char *name, const uint
 /* Lines of the agent go to the kernel's log, which only a debug console shows. */
 static void log_line(const char *text)
 {
+    char line[400];
+    int n = snprintf(line, sizeof(line), "agent: %s\n", text);
     GUEST_AUTOCLOSE int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0)
-        dprintf(fd, "agent: %s\n", text);
+    if (fd >= 0 && write(fd, line, n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
+        errno = 0; /* then it is not seen */
 }
 
 /* One record: 0, 1 after the last one, -errno. data has room for SH_AGENT_DATA_MAX and a NUL. */
