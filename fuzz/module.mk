@@ -42,6 +42,7 @@ FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c hos
     $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))
 FUZZ_LIBS_supervisor := $(PKG_LIBS)
 
+FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c
 FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # SmashEx: a host that interrupts the enclave after every instruction of its entry, its exits, the return
-# from calls, the exception handler and the way back to the program, and enters again at once, through
-# whole runs. SHELTER_SOAK=1 does not thin out the longer ones.
+# from calls, the exception handler, the entry by patched calls and the way back to the program, and enters
+# again at once, through whole runs. SHELTER_SOAK=1 does not thin out the longer ones.
 . tests/e2e/lib.sh
 LIMIT=120
 [ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "attack: not built (make)"; exit 0; }

@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 
-ASSEMBLY = ['sgx_entry', 'sgx_call_out', 'sgx_thread_end', 'los_resume', 'los_trap_entry']
+ASSEMBLY = ['sgx_entry', 'sgx_call_out', 'sgx_thread_end', 'los_resume', 'los_trap_entry',
+            'los_fast']
 
 
 def functions(enclave):

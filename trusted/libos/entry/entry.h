@@ -13,6 +13,9 @@ extern const char los_resume_start[], los_resume_end[];
 /* entry/fast.S: where patched call sites come in. */
 void los_fast(void);
 _Noreturn void los_fast_call(struct thread *t) __attribute__((used));
+/* A program that steps itself (TF) arrived at los_fast, where the LibOS must not be stepped: makes
+ * t->regs, as they were there, and t->trap those of the call. */
+void los_fast_stepped(struct thread *t);
 
 /* entry/trap.c: handles signals, gives up the lock and goes back to the program. */
 _Noreturn void los_return(struct thread *t);

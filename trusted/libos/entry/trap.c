@@ -122,6 +122,12 @@ void los_fast_call(struct thread *t)
     los_return(t);
 }
 
+void los_fast_stepped(struct thread *t)
+{
+    t->regs.rip = t->regs.rcx;
+    t->trap = (struct trap){.kind = TRAP_SYSCALL};
+}
+
 static void interrupted(struct thread *t)
 {
     los_lock();

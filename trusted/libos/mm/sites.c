@@ -43,8 +43,16 @@ static int read_sites(void *arg, uint64_t offset, void *buf, size_t size)
     return image_sites_read(offset, buf, size);
 }
 
+static void free_list(void *item)
+{
+    struct site_list *l = item;
+    los_free(l->sites);
+    los_free(l);
+}
+
 int sites_open(uint64_t size, const uint8_t root_hash[32])
 {
+    radix_clear(&lists, 0, free_list);
     int r = image_sites_open(size, root_hash);
     return r ? r : sh_sites_open(&sites, size, read_sites, NULL);
 }

@@ -9,6 +9,7 @@
 #include "trusted/libos/port_sgx/sgx.h"
 
 #define FLAGS_CLEARED 0x40500ull /* TF, DF, AC */
+#define FLAG_TF 0x100ull
 
 static struct sgx_gprsgx *registers(struct port_thread *p)
 {
@@ -110,6 +111,21 @@ static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx
     redirect(t, g);
 }
 
+/* The program steps itself (TF), and comes in or goes out; a call ends the stepping. */
+static bool stepped(struct thread *t, struct sgx_gprsgx *g)
+{
+    if (g->rip >= (uint64_t)los_resume_start && g->rip < (uint64_t)los_resume_end) {
+        g->rflags &= ~FLAG_TF;
+        return true;
+    }
+    if (g->rip != (uint64_t)los_fast)
+        return false;
+    save(&t->regs, g);
+    los_fast_stepped(t);
+    redirect(t, g);
+    return true;
+}
+
 uint32_t sgx_exception(struct port_thread *p)
 {
     struct sgx_gprsgx *g = registers(p);
@@ -126,6 +142,8 @@ uint32_t sgx_exception(struct port_thread *p)
         g->rip += 5;
         return SH_OUT_RESUME;
     }
+    if (t && SGX_EXIT_VECTOR(info) == VECTOR_DB && stepped(t, g))
+        return SH_OUT_RESUME;
     if (in_libos(g->rip) || !t) {
         g->exitinfo = info;
         return broken(p, g);

@@ -16,6 +16,7 @@
 #define KICK_SIGNAL 40
 #define SI_FROM_KERNEL 0x80
 #define FLAGS_CLEARED 0x40500ul /* TF, DF, AC */
+#define FLAG_TF 0x100ul
 
 extern const char __executable_start[], etext[];
 
@@ -86,6 +87,16 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
             t->trap = (struct trap){.kind = TRAP_KICK};
             redirect(t, c);
         }
+        return;
+    }
+    if (sig == SIGTRAP && in_resume(c->rip)) { /* the program steps itself; a call ends that */
+        c->eflags &= ~FLAG_TF;
+        return;
+    }
+    if (sig == SIGTRAP && c->rip == (uint64_t)los_fast) {
+        save(&t->regs, c);
+        los_fast_stepped(t);
+        redirect(t, c);
         return;
     }
     if (in_libos(c->rip))
