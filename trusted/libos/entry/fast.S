@@ -6,6 +6,7 @@
 // back. Registers go straight to thread.regs, the place of the last one first.
 #include "trusted/libos/entry/offsets.h"
 
+#define FLAG_TF 0x100
 #define FLAGS_FOREIGN 0x40500               // TF, DF, AC: not for the LibOS
 
     .text
@@ -39,7 +40,8 @@ los_fast:
 1:  xor %ebp, %ebp
     call los_fast_call
     ud2
-2:  pushq $2
+2:  andl $~FLAG_TF, REGS_FLAGS(%rdi)        // a call ends the stepping (mm/sites.h)
+    pushq $2
     popfq
     jmp 1b
     .size los_fast, . - los_fast

@@ -11,6 +11,7 @@
 #include "trusted/libos/signal/signal.h"
 
 #define CODE_KERNEL 0x80
+#define FLAG_TF 0x100ul
 #define TRAP_BRKPT_CODE 1
 #define TRAP_TRACE_CODE 2
 #define FPE_INTDIV_CODE 1
@@ -125,6 +126,7 @@ void los_fast_call(struct thread *t)
 void los_fast_stepped(struct thread *t)
 {
     t->regs.rip = t->regs.rcx;
+    t->regs.rflags &= ~FLAG_TF;
     t->trap = (struct trap){.kind = TRAP_SYSCALL};
 }
 
