@@ -55,6 +55,16 @@ same "and more by the local API" "$(sed -n 2p "$T/out")" hunter2
 same "and a certificate with its key" "$(sed -n 3p "$T/out")" 2
 sed -n '4,$p' "$T/out" >"$T/ra.pem"
 check "whose signature holds" openssl verify -CAfile "$T/ra.pem" "$T/ra.pem"
+judge=(--ca "$T/root.pem" --allow-simulated)
+status "whose evidence is this image's" 0 "$SHELTER" verify --certificate "$T/ra.pem" --image known --nonce 6e31 "${judge[@]}"
+status "and not another image's" 1 "$SHELTER" verify --certificate "$T/ra.pem" --image changed --nonce 6e31 "${judge[@]}"
+status "nor made for another nonce" 1 "$SHELTER" verify --certificate "$T/ra.pem" --image known --nonce 6e32 "${judge[@]}"
+status "nor good where simulation is not" 1 "$SHELTER" verify --certificate "$T/ra.pem" --image known --nonce 6e31
+openssl s_server -quiet -accept 127.0.0.1:0 -cert "$T/ra.pem" -key "$T/ra.pem" >"$T/s_server" 2>&1 &
+brokers+=($!)
+until_true 10 sh -c 'ss -ltnpH | grep -q "pid=$0,"' $!
+tls=$(ss -ltnpH | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$!,.*/\1/p")
+status "a server with it is judged from outside" 0 "$SHELTER" attest --tls "127.0.0.1:$tls" --image known "${judge[@]}"
 "$SHELTER" broker log >"$T/log"
 check "the log says who got what" grep -qE 'resource granted .* known .* app/db/password' "$T/log"
 

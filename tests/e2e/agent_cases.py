@@ -192,6 +192,9 @@ def main():
             succeeds(f"once, then mended: {how} of {when}", broker(how, when, times=1))
     succeeds("an expired session is renewed, once", broker("expired", times=1))
 
+    old = Identity(FOLDER, "old", expired=True)
+    succeeds("dates in the certificate say nothing: its key is the pinned one", broker(identity=old))
+
     # --- wrong ---
     fails("another key in the certificate", "does not have the public key", broker(identity=other), key=mine.spki)
     fails("no TLS where TLS is asked for", "no TLS with|cut the connection|did not finish the TLS handshake", broker("no-tls"))

@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/sev-guest.h>
 
 #include <cmocka.h>
 
@@ -26,6 +29,8 @@
 #include "trusted/agent/response.h"
 #include "trusted/agent/sm3.h"
 #include "trusted/agent/state.h"
+
+#include "verifier/quote/evidence.h"
 
 #include <shelter/simtd.h>
 
@@ -378,6 +383,13 @@ static int folder_file(int dir, const char *name, size_t size, const char *text)
     return close(fd);
 }
 
+static void folder_bytes(int dir, const char *name, const uint8_t *data, size_t size)
+{
+    int fd = openat(dir, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, data, size), size);
+    close(fd);
+}
+
 /* A folder that looks like a configfs-tsm entry: what was written, and a quote of this size. */
 static void test_tsm(void **state)
 {
@@ -471,6 +483,178 @@ static void test_simulated(void **state)
     assert_int_equal(simulated(100, SH_SIMTD_MAGIC, 0, 50), -EPIPE);
 }
 
+/* A report with something in every field that has a name, and zeros elsewhere. */
+static void snp_report(uint8_t r[1184], bool turin)
+{
+    static const struct {
+        uint16_t at, size;
+    } fields[] = {{0x04, 4},   {0x08, 6},   {0x10, 32},  {0x30, 4},   {0x40, 6},
+                  {0x48, 4},   {0x50, 0x130}, {0x1a0, 64}, {0x1e8, 3},  {0x1ec, 3},
+                  {0x2a0, 144}};
+    static const uint16_t tcbs[] = {0x38, 0x180, 0x1e0, 0x1f0};
+    memset(r, 0, 1184);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        for (size_t k = 0; k < fields[i].size; k++)
+            r[fields[i].at + k] = (uint8_t)(fields[i].at * 7 + k * 13 + 1);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t k = 0; k < 8; k++)
+            if (turin ? k < 4 || k == 7 : k < 2 || k > 5)
+                r[tcbs[i] + k] = (uint8_t)(17 * i + k + 1);
+    r[0] = 3;
+    r[0x34] = 1;
+    r[0x188] = turin ? 0x1a : 0x19;
+    r[0x189] = turin ? 0x02 : 0x11;
+    r[0x18a] = 1;
+}
+
+static const uint8_t vcek_guid[16] = {0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 0x64,
+                                      0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd};
+
+/* One certificate of 20 bytes, and three entries that lie. */
+static void certificate_table(uint8_t table[256])
+{
+    static const uint32_t entries[4][2] = {{128, 20}, {250, 20}, {0xffffffff, 2}, {128, 0xffffffff}};
+    memset(table, 0, 256);
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(table + 24 * i, vcek_guid, 16);
+        sh_put_le32(table + 24 * i + 16, entries[i][0]);
+        sh_put_le32(table + 24 * i + 20, entries[i][1]);
+    }
+    memset(table + 128, 0xab, 20);
+}
+
+/* What the agent writes, the verifier puts together again, byte by byte. */
+static void reads_back(const uint8_t report[1184], const uint8_t data[64])
+{
+    struct agent_error e;
+    struct sv_evidence ev = {0};
+    struct shelter_verdict v = {0};
+    char *out;
+    size_t size;
+    if (agent_evidence_json(data, &out, &size, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(sv_evidence_open(out, size, SHELTER_EVIDENCE_AUTO, &ev, &v), 0);
+    assert_int_equal(ev.type, SHELTER_EVIDENCE_SNP);
+    assert_int_equal(ev.size, 1184);
+    assert_memory_equal(ev.data, report, 1184);
+    char *chain = strstr(out, "\"cert_chain\":[{\"cert_type\":\"VCEK\",\"data\":[171,");
+    assert_non_null(chain);
+    assert_null(strstr(chain + 20, "cert_type\":\"VCEK\",\"data\":[171,171,171,171,171,171,171,171,"
+                                   "171,171,171,171,171,171,171,171,171,171,171,171,171"));
+    sv_evidence_free(&ev);
+    agent_os_free(out);
+}
+
+static void test_snp(void **state)
+{
+    char folder[] = "/tmp/agent-test.XXXXXX";
+    uint8_t report[1184], table[256], data[64] = {9};
+    assert_non_null(mkdtemp(folder));
+    int dir = open(folder, O_RDONLY | O_DIRECTORY);
+    agent_sources = (struct agent_sources){"snp", dir, -1, -1};
+    folder_file(dir, "generation", 0, "1\n");
+    certificate_table(table);
+    for (int turin = 0; turin < 2; turin++) {
+        snp_report(report, turin);
+        folder_file(dir, "inblob", 0, NULL);
+        folder_bytes(dir, "outblob", report, sizeof(report));
+        folder_bytes(dir, "auxblob", table, sizeof(table));
+        reads_back(report, data);
+    }
+    static const char *const names[] = {"inblob", "outblob", "auxblob", "generation"};
+    for (size_t i = 0; i < 4; i++)
+        unlinkat(dir, names[i], 0);
+    assert_int_equal(rmdir(folder), 0);
+    close(dir);
+}
+
+/* --- devices: the drivers' ioctls come here --- */
+
+#define DEVICE 900 /* no descriptor */
+static struct {
+    int fail;         /* errno of the first request */
+    uint32_t size;    /* that the answer states */
+    unsigned asked;
+} device;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    va_start(args, request);
+    void *p = va_arg(args, void *);
+    va_end(args);
+    if (fd != DEVICE || (device.asked++ == 0 && device.fail)) {
+        errno = fd != DEVICE ? ENOTTY : device.fail;
+        return -1;
+    }
+    if (request == SNP_GET_EXT_REPORT || request == SNP_GET_REPORT) {
+        struct snp_guest_request_ioctl *r = p;
+        struct snp_ext_report_req *ext = (void *)(uintptr_t)r->req_data;
+        struct snp_report_resp *out = (void *)(uintptr_t)r->resp_data;
+        assert_int_equal(ext->data.user_data[0], 9);
+        sh_put_le32(out->data + 4, device.size);
+        snp_report(out->data + 32, false);
+        if (request == SNP_GET_EXT_REPORT)
+            certificate_table((uint8_t *)(uintptr_t)ext->certs_address);
+        return 0;
+    }
+    if (request == _IOWR('D', 1, uint8_t[16])) { /* CSV: pointer and size */
+        uint8_t *page = *(uint8_t **)p, digest[32];
+        assert_int_equal(page[0], 9);
+        agent_sm3(digest, page, 80);
+        assert_memory_equal(digest, page + 80, 32);
+        memset(page, 0x77, 4096);
+        return 0;
+    }
+    if (request == _IOWR('T', 1, uint8_t[1088])) {
+        memset((uint8_t *)p + 64, ((uint8_t *)p)[0], 1024);
+        return 0;
+    }
+    assert_true(request == _IOWR('T', 4, uint8_t[16]));
+    uint8_t *b = *(uint8_t **)p;
+    assert_int_equal(sh_le32(b + 16), 1024);
+    assert_int_equal(b[24], 9);
+    sh_put_le32(b + 20, device.size);
+    return 0;
+}
+
+static int ask_device(const char *tee, int fail, uint32_t size)
+{
+    struct agent_error e;
+    uint8_t data[64] = {9};
+    char *out = NULL;
+    size_t out_size;
+    agent_sources = (struct agent_sources){tee, -1, DEVICE, -1};
+    device.fail = fail;
+    device.size = size;
+    device.asked = 0;
+    int rc = agent_evidence_json(data, &out, &out_size, &e);
+    if (!rc)
+        agent_os_free(out);
+    return rc;
+}
+
+static void test_devices(void **state)
+{
+    uint8_t report[1184], data[64] = {9};
+    snp_report(report, false);
+    agent_sources = (struct agent_sources){"snp", -1, DEVICE, -1};
+    device.size = 1184;
+    reads_back(report, data);
+    assert_int_equal(ask_device("snp", EIO, 1184), 0); /* without certificates */
+    assert_int_equal(device.asked, 2);
+    assert_int_equal(ask_device("snp", 0, 1183), -EPROTO);
+    assert_int_equal(ask_device("snp", 0, 0xffffffff), -EPROTO);
+    assert_int_equal(ask_device("csv", 0, 0), 0);
+    assert_int_equal(ask_device("csv", EFAULT, 0), -EFAULT);
+    assert_int_equal(ask_device("tdx", 0, 5000), 0);
+    assert_int_equal(ask_device("tdx", 0, 0), -EPROTO);
+    assert_int_equal(ask_device("tdx", 0, AGENT_QUOTE_MAX), 0);
+    assert_int_equal(ask_device("tdx", 0, AGENT_QUOTE_MAX + 1), -EPROTO);
+    assert_int_equal(ask_device("tdx", 0, 0xffffffff), -EPROTO);
+    assert_int_equal(ask_device("tdx", ENODEV, 0), -ENODEV);
+}
+
 static int dial(uint16_t port)
 {
     struct sockaddr_in a = {
@@ -533,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_json_text), cmocka_unit_test(test_response),
         cmocka_unit_test(test_url),       cmocka_unit_test(test_unwrap),
         cmocka_unit_test(test_sm3),       cmocka_unit_test(test_tsm),
+        cmocka_unit_test(test_snp),       cmocka_unit_test(test_devices),
         cmocka_unit_test(test_simulated), cmocka_unit_test(test_serve),
     };
     int rc = cmocka_run_group_tests_name("agent", tests, NULL, NULL);
