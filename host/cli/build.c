@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter build
+#include <errno.h>
 #include <getopt.h>
 
 #include "host/base/split.h"
@@ -51,6 +52,8 @@ const char sh_usage_build[] =
     "      --secret NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]\n"
     "                          fetched before the command starts; implies --lock\n"
     "\n"
+    "      --firmware TEE=FILE   compute the reference values of snp, tdx or tdx-sim (bzimage) for\n"
+    "                          this firmware, not the distribution's\n"
     "      --enclave-key FILE  signs the enclave: RSA-3072, exponent 3, PEM; else the store's own key\n"
     "  -q, --quiet             no progress\n";
 
@@ -71,6 +74,7 @@ enum long_option {
     OPT_SECRET,
     OPT_BASE,
     OPT_ENCLAVE_KEY,
+    OPT_FIRMWARE,
     OPT_HELP,
 };
 
@@ -81,6 +85,7 @@ static const struct option options[] = {
     {"agent", required_argument, NULL, 'a'},
     {"base", required_argument, NULL, OPT_BASE},
     {"enclave-key", required_argument, NULL, OPT_ENCLAVE_KEY},
+    {"firmware", required_argument, NULL, OPT_FIRMWARE},
     {"tag", required_argument, NULL, 't'},
     {"command", required_argument, NULL, 'c'},
     {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
@@ -131,6 +136,13 @@ static int take_option(struct sh_build *b, int o, struct sh_error *err)
         return 0;
     case OPT_BASE:
         sh_config_set(&b->base, optarg);
+        return 0;
+    case OPT_FIRMWARE:
+        if (strncmp(optarg, "snp=", 4) && strncmp(optarg, "tdx=", 4) &&
+            strncmp(optarg, "tdx-sim=", 8))
+            return sh_fail(err, -EINVAL,
+                           "--firmware %s: write snp=FILE, tdx=FILE or tdx-sim=FILE", optarg);
+        sh_strings_add(&b->firmware, optarg);
         return 0;
     case OPT_ENCLAVE_KEY:
         sh_config_set(&b->enclave_key, optarg);

@@ -319,6 +319,11 @@ static void print_text(const struct shelter_verdict *v)
     }
 }
 
+static bool is_lack(enum shelter_reason r)
+{
+    return r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL;
+}
+
 static int report(const struct options *o, const struct shelter_verdict *v)
 {
     if (o->json) {
@@ -339,11 +344,12 @@ static int report(const struct options *o, const struct shelter_verdict *v)
         for (size_t i = 0; i < shelter_verdict_refusal_count(v); i++) {
             enum shelter_reason r = shelter_verdict_refusal(v, i, &sentence);
 
-            if (r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL)
+            if (is_lack(r))
                 break;
         }
-        // What was there may already condemn it: a bad signature is a rejection, not a doubt.
-        if (!shelter_verdict_signatures_valid(v))
+        // What was there may already condemn it: a bad signature, or a reason found before the
+        // lack was met, is a rejection, not a doubt.
+        if (!shelter_verdict_signatures_valid(v) || !is_lack(shelter_verdict_reason(v)))
             return REJECT;
         fprintf(stderr, "shelter: verify: cannot judge: %s\n", sentence);
         return CANNOT_JUDGE;

@@ -29,6 +29,7 @@ void sh_build_free(struct sh_build *b)
     free(b->agent);
     free(b->base);
     free(b->enclave_key);
+    sh_strings_free(&b->firmware);
     sh_config_free(&b->config);
 }
 
@@ -197,7 +198,7 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     if (!r)
         r = sh_signature_make(work->store, work->dir_fd, b->enclave_key, id, err);
     if (!r)
-        r = sh_reference_write(work->dir_fd, id, err);
+        r = sh_reference_write(work->dir_fd, id, &b->firmware, err);
     sh_tree_free(&tree);
     sh_config_free(&config);
     return r;

@@ -15,6 +15,7 @@ struct sh_build {
     char *agent;             /* file of an API server that replaces ours, or NULL */
     char *base;              /* folder of base files, or NULL */
     char *enclave_key;       /* file of the key that signs the enclave; NULL: the store's */
+    struct sh_strings firmware; /* TEE=FILE: what reference values are computed for */
     bool quiet;
     struct sh_config config; /* what is set here wins over what the input says */
 };

@@ -44,8 +44,8 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
     const char *firmware =
         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(prediction, "firmware"));
-    static const char *const names[] = {"tee", "boot"};
-    for (size_t i = 0; i < 2; i++)
+    static const char *const names[] = {"tee", "boot", "cpu_model"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         cJSON_AddItemToObject(o, names[i],
                               cJSON_DetachItemFromObjectCaseSensitive(prediction, names[i]));
     if (firmware) {
@@ -65,19 +65,45 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     return o;
 }
 
+/* SNP: every count of vCPUs of every model that QEMU may be asked for. */
+static int add_snp(cJSON *references, const struct sh_image *image, const char *firmware,
+                   struct sh_error *err)
+{
+    static const char *const models[] = {SH_VM_SNP_CPU, "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa",
+                                         "EPYC-Turin"};
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        struct sh_predict what = {.tee = "snp", .boot = SH_VM_BOOT_BZIMAGE, .firmware = firmware,
+                                  .cpu_model = models[i], .cpus = SH_VM_CPUS_MAX,
+                                  .every_cpu_count = true};
+        cJSON *prediction = NULL;
+        int r = sh_predict_image(image, &what, &prediction, err);
+        if (r)
+            return r;
+        cJSON *o = reference_of(prediction, 0);
+        cJSON_AddItemToObject(o, "cpus",
+                              cJSON_CreateIntArray((const int[]){1, SH_VM_CPUS_MAX}, 2));
+        cJSON_AddItemToArray(references, o);
+        cJSON_Delete(prediction);
+    }
+    return 0;
+}
+
 /* One TEE and way of booting; sizes from small to large, equal neighbours only once. */
 static int add_references(cJSON *references, const struct sh_image *image, const char *tee,
-                          enum sh_vm_boot boot)
+                          enum sh_vm_boot boot, const char *firmware, struct sh_error *err)
 {
-    static const uint64_t sizes[] = {64ull << 20,   128ull << 20,  256ull << 20, 512ull << 20,
-                                     1024ull << 20, 2048ull << 20, 4096ull << 20};
+    static const uint64_t sizes[] = {64ull << 20,   128ull << 20,  256ull << 20,  512ull << 20,
+                                     768ull << 20,  1024ull << 20, 1536ull << 20, 2048ull << 20,
+                                     3072ull << 20, 4096ull << 20};
     size_t count = boot == SH_VM_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
     cJSON *last = NULL;
+    if (!strcmp(tee, "snp"))
+        return add_snp(references, image, firmware, err);
     for (size_t i = 0; i < count; i++) {
-        struct sh_error ignored = {0};
-        struct sh_predict what = {.tee = tee, .boot = boot, .memory = sizes[i], .cpus = 1};
+        struct sh_predict what = {.tee = tee, .boot = boot, .memory = sizes[i], .cpus = 1,
+                                  .firmware = firmware};
         cJSON *prediction = NULL;
-        int r = sh_predict_image(image, &what, &prediction, &ignored);
+        int r = sh_predict_image(image, &what, &prediction, err);
         if (r)
             return r;
         cJSON *o = reference_of(prediction, count > 1 ? sizes[i] : 0);
@@ -93,7 +119,18 @@ static int add_references(cJSON *references, const struct sh_image *image, const
     return 0;
 }
 
-static void add_all(cJSON *top, const struct sh_image *image)
+/* The file of "TEE=FILE", or NULL. */
+static const char *firmware_of(const struct sh_strings *firmware, const char *tee)
+{
+    size_t n = strlen(tee);
+    for (size_t i = 0; i < firmware->count; i++)
+        if (!strncmp(firmware->v[i], tee, n) && firmware->v[i][n] == '=')
+            return firmware->v[i] + n + 1;
+    return NULL;
+}
+
+static int add_all(cJSON *top, const struct sh_image *image, const struct sh_strings *firmware,
+                   struct sh_error *err)
 {
     cJSON *references = cJSON_AddArrayToObject(top, "references");
     cJSON *missing = cJSON_AddArrayToObject(top, "missing");
@@ -107,17 +144,27 @@ static void add_all(cJSON *top, const struct sh_image *image)
                  {"snp", SH_VM_BOOT_BZIMAGE, NULL},
                  {"csv", SH_VM_BOOT_BZIMAGE, NULL}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        int r = add_references(references, image, kinds[i].tee, kinds[i].boot);
+        struct sh_error why = {0};
+        const char *file = firmware_of(firmware, kinds[i].tee);
+        if (file && kinds[i].boot == SH_VM_BOOT_PVH)
+            file = NULL; /* qboot's place */
+        int r = add_references(references, image, kinds[i].tee, kinds[i].boot, file, &why);
+        if (r && file)
+            return sh_fail(err, r, "%s", why.text);
         if (r)
             add_missing(missing, kinds[i].tee, kinds[i].boot_name, r);
     }
     /* One MRENCLAVE for both; MRSIGNER is whoever signs on the machine that runs it. */
     static const char *const enclaves[] = {"sgx", "sgx-sim"};
-    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_REQUIRED); i++)
-        add_references(references, image, enclaves[i], SH_VM_BOOT_PVH);
+    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_REQUIRED); i++) {
+        struct sh_error ignored = {0};
+        add_references(references, image, enclaves[i], SH_VM_BOOT_PVH, NULL, &ignored);
+    }
+    return 0;
 }
 
-int sh_reference_write(int dir_fd, const char *id, struct sh_error *err)
+int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firmware,
+                       struct sh_error *err)
 {
     struct sh_image image = {.dir_fd = dir_fd};
     cJSON *top = cJSON_CreateObject();
@@ -139,7 +186,7 @@ int sh_reference_write(int dir_fd, const char *id, struct sh_error *err)
     if (!r) {
         snprintf(image.id, sizeof(image.id), "%s", id);
         image.path = sh_format("/proc/self/fd/%d", dir_fd);
-        add_all(top, &image);
+        r = add_all(top, &image, firmware, err);
         free(image.path);
     }
     free(image.manifest_bytes);

@@ -83,9 +83,9 @@ static int measure_tdx(const struct sh_vm_config *config, const struct sh_vm_fil
 }
 
 static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_files *files,
-                       cJSON *result, struct sh_error *err)
+                       bool every_count, cJSON *result, struct sh_error *err)
 {
-    uint8_t digest[48];
+    uint8_t digest[SH_VM_CPUS_MAX][48];
     char why[160] = "";
     const char *model = config->cpu_model ? config->cpu_model : SH_VM_SNP_CPU;
     cleanup_free char *command_line = sh_vm_kernel_command_line(config);
@@ -106,16 +106,24 @@ static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_fil
     SHA256(files->kernel.data, files->kernel.size, p.kernel_sha256);
     SHA256(files->initramfs.data, files->initramfs.size, p.initrd_sha256);
     sv_sev_hash_cmdline(command_line, p.cmdline_sha256);
-    int r = sv_sev_measure(&p, digest, why, sizeof(why));
+    int r = every_count ? sv_snp_measure_counts(&p, digest, why, sizeof(why))
+                        : sv_sev_measure(&p, digest[0], why, sizeof(why));
     if (r)
         return sh_fail(err, r, "cannot measure %s: %s", config->firmware, why);
     cJSON_AddStringToObject(result, "cpu_model", model);
     cJSON *o = cJSON_AddObjectToObject(result, "measurement");
-    cJSON_AddItemToObject(o, "launch_digest", hex_json(digest));
+    if (!every_count) {
+        cJSON_AddItemToObject(o, "launch_digest", hex_json(digest[0]));
+        return 0;
+    }
+    cJSON *list = cJSON_AddArrayToObject(o, "launch_digest");
+    for (unsigned i = 0; i < config->cpus; i++)
+        cJSON_AddItemToArray(list, hex_json(digest[i]));
     return 0;
 }
 
-static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *err)
+static int measure(struct sh_vm_config *config, bool every_cpu_count, cJSON *result,
+                   struct sh_error *err)
 {
     const char *name = config->tee->name;
     struct sh_td_measurement m;
@@ -135,7 +143,7 @@ static int measure(struct sh_vm_config *config, cJSON *result, struct sh_error *
     r = sh_vm_load_files(config, &files, err);
     if (!r)
         r = !strcmp(name, "tdx") ? measure_tdx(config, &files, result, err)
-                                 : measure_snp(config, &files, result, err);
+                                 : measure_snp(config, &files, every_cpu_count, result, err);
     sh_vm_free_files(&files);
     return r;
 }
@@ -203,7 +211,7 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     cJSON_AddNumberToObject(o, "cpus", config.cpus);
     cJSON_AddStringToObject(o, "boot", config.boot == SH_VM_BOOT_PVH ? "pvh" : "bzimage");
     cJSON_AddStringToObject(o, "firmware", config.firmware);
-    r = measure(&config, o, err);
+    r = measure(&config, what->every_cpu_count, o, err);
     if (r) {
         cJSON_Delete(o);
         return r;

@@ -15,6 +15,7 @@ struct sh_predict {
     const char *cpu_model; /* SNP; NULL: the default */
     uint64_t memory;       /* 0: the image's or the default */
     unsigned cpus;         /* 0: likewise */
+    bool every_cpu_count; /* SNP: launch_digest is an array, for 1 to `cpus` vCPUs */
     bool debug;
 };
 

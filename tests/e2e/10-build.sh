@@ -52,6 +52,23 @@ else
 fi
 same "base files are kept" "$(cat "$(image_dir "$id")"/base/{vmlinux,bzImage,initramfs} | wc -l)" 3
 same "reference.json has their digests" "$(json 'd["base"]["bzImage"]' <"$(image_dir "$id")/reference.json")" "\"$(sha384sum "$T/base/bzImage" | cut -d' ' -f1)\""
+# Firmware is an input with a name: without one there is no reference, with one for every count of vCPUs.
+same "reference.json: without firmware it says so" \
+    "$(json '[m["tee"] for m in d["missing"] if m["tee"] == "snp" and "firmware" in m["reason"]]' <"$(image_dir "$id")/reference.json")" '["snp"]'
+python3 tests/make_ovmf.py "$T/ovmf.fd"
+status "build --firmware snp=FILE" 0 "$SHELTER" build -q -t firmware -e OF=firmware -f "$(command -v md5sum)" --firmware "snp=$T/ovmf.fd"
+ref=$(image_dir "$(cat "$T/out")")/reference.json
+for model in EPYC-v4 EPYC-Milan EPYC-Genoa; do
+    for cpus in 1 3 64; do
+        same "snp: $model with $cpus vCPUs is among the references" \
+            "$(json "[r['measurement']['launch_digest'][$cpus - 1] for r in d['references'] if r.get('cpu_model') == '$model'][0]" <"$ref" | tr -d '"')" \
+            "$("$SHELTER" measure firmware --tee snp --firmware "$T/ovmf.fd" --cpu-model $model --cpus $cpus | awk '{ print $2 }')"
+    done
+done
+status "a firmware that cannot measure is refused" 125 "$SHELTER" build -q -t x -f "$(command -v md5sum)" --firmware snp=/etc/passwd
+one_line "a firmware that cannot measure: told" "kernel hashes"
+status "a firmware for what has none" 125 "$SHELTER" build -q -t x -f "$(command -v md5sum)" --firmware sgx="$T/ovmf.fd"
+"$SHELTER" rmi -f firmware >/dev/null 2>&1
 "$SHELTER" images --json >"$T/images"
 same "images: tag" "$(json 'd[0]["tags"]' <"$T/images")" '["prog:1"]'
 same "images: default command is the first file" "$(json 'd[0]["command"]' <"$T/images")" '["/bin/md5sum"]'
