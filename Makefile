@@ -97,7 +97,7 @@ $(B)/san/parts.a: $(PARTS_SAN)
 $(B)/tests/unit/%: $(B)/san/tests/unit/%.o $(B)/san/parts.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) -fsanitize=address,undefined -o $@ $< $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
+	$(Q)$(CC) -fsanitize=address,undefined -o $@ $< $(UNIT_FIRST_$*) $(B)/san/parts.a $(UNIT_LIBS_$*) $(PKG_LIBS) -lcmocka
 UNIT_TESTS += $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: unit-tests

@@ -45,6 +45,7 @@ FUZZ_LIBS_supervisor := $(PKG_LIBS)
 FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c
 FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
+FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/address.c lib/hex.c
 
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:

@@ -257,7 +257,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
     if (!r && o->broker && !c->network)
         r = sh_fail(err, -EINVAL, "-i needs a network, and the image says it has none; add --network "
                                   "user");
-    if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, !tee->enclave, err)))
+    if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, true, err)))
         r = -EINVAL;
     if (!r)
         r = sh_launch_write(&l, launch, digest, err);

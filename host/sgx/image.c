@@ -47,21 +47,42 @@ static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
            !((p->p_flags & PF_W) && (p->p_flags & PF_X));
 }
 
+static bool is_late(const Elf64_Phdr *p)
+{
+    return p->p_flags & SH_SEGMENT_LATE;
+}
+
+/* They follow each other and come last. */
+static bool take_late(struct sgx_image *image, const Elf64_Phdr *p)
+{
+    if (!is_late(p))
+        return !image->late;
+    if (!image->late)
+        image->late = image->data + p->p_offset;
+    if (image->data + p->p_offset != image->late + image->late_size)
+        return false;
+    image->late_size += p->p_filesz;
+    return true;
+}
+
 int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struct sh_error *err)
 {
     *image = (struct sgx_image){.data = data, .size = size, .start = SH_ENCLAVE_IMAGE};
     unsigned tcs = 0, identity = 0;
     if (size > SGX_IMAGE_SIZE_MAX || (uint64_t)data % 8 || !header_is_good(image))
         return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
-    image->end = image->start;
+    uint64_t last = image->end = image->start;
     image->entry = header(image)->e_entry;
     for (unsigned i = 0; i < header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = segment(image, i);
         if (p->p_type != PT_LOAD)
             continue;
-        if (!segment_is_good(image, p) || p->p_vaddr < image->end)
+        if (!segment_is_good(image, p) || p->p_vaddr < last || !take_late(image, p))
             return sh_fail(err, -EINVAL, "base/enclave has a segment that cannot be loaded");
-        image->end = p->p_vaddr + p->p_memsz;
+        last = p->p_vaddr + p->p_memsz;
+        if (is_late(p))
+            continue;
+        image->end = last;
         if (p->p_flags & SH_SEGMENT_TCS) {
             image->tcs = p->p_vaddr;
             tcs += (unsigned)(p->p_memsz / SGX_PAGE_SIZE);
@@ -88,7 +109,7 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
     int r = 0;
     for (unsigned i = 0; i < header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = segment(image, i);
-        if (p->p_type != PT_LOAD)
+        if (p->p_type != PT_LOAD || is_late(p))
             continue;
         for (uint64_t at = 0; !r && at < p->p_memsz; at += SGX_PAGE_SIZE) {
             uint64_t n = at < p->p_filesz ? p->p_filesz - at : 0;
@@ -112,7 +133,7 @@ int sgx_image_segments(const struct sgx_image *image,
         const Elf64_Phdr *p = segment(image, i);
         int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
                    (p->p_flags & PF_X ? PROT_EXEC : 0);
-        if (p->p_type == PT_LOAD)
+        if (p->p_type == PT_LOAD && !is_late(p))
             r = fn(arg, p->p_vaddr, p->p_memsz, prot, err);
     }
     return r;

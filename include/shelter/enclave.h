@@ -20,10 +20,13 @@
 #define SH_ENCLAVE_SSA_PAGES 4u              /* of one frame */
 
 /* The enclave's ELF file: PT_LOAD segments, in order, page-aligned, linked at their addresses. These
- * flags (of PF_MASKOS) mark two of them. */
+ * flags (of PF_MASKOS) mark some of them. */
 #define SH_SEGMENT_TCS 0x00100000u      /* a TCS page */
 #define SH_SEGMENT_IDENTITY 0x00200000u /* starts with the 48 bytes of the image's identity, put there
                                            before the page is measured */
+
+#define SH_SEGMENT_LATE 0x00400000u     /* at the end of the file and of the image, in one piece: not
+                                           added at the start. Its SHA-256 stands in a measured page */
 
 /* RDI at EEXIT. */
 enum sh_out {
@@ -67,6 +70,7 @@ enum sh_call {
     SH_CALL_QE_TARGET,     /* A out: TARGETINFO of the quoting enclave, 512 bytes; result: 512 */
     SH_CALL_QUOTE,         /* most bytes; A: REPORT for that target, 432 bytes, out: the quote,
                               at most SH_QUOTE_SIZE_MAX; result: its size, or -ENODEV */
+    SH_CALL_LATE,          /* offset, size; A out: bytes of the late segments as they stand in the file */
     SH_CALL_CONTROL,       /* A out: struct sh_control_request, the host's next; waits for it */
     SH_CALL_ANSWER,        /* id, 0 or errno; A: the answer, or why not */
     SH_CALL_COUNT,

@@ -5,8 +5,9 @@
 check "arrows run one way" tools/check-includes
 
 # The check itself must see each kind of break.
-mkdir -p "$T/tree"/{lib,include/shelter,trusted/guest,trusted/agent,verifier/quote,host/vm}
-touch "$T/tree/lib/a.h" "$T/tree/host/vm/vm.h" "$T/tree/verifier/quote/q.h" "$T/tree/trusted/guest/g.h"
+mkdir -p "$T/tree"/{lib,include/shelter,trusted/guest,trusted/agent,trusted/libos/{agent,net},verifier/quote,host/vm}
+touch "$T/tree/lib/a.h" "$T/tree/host/vm/vm.h" "$T/tree/verifier/quote/q.h" "$T/tree/trusted/guest/g.h" \
+    "$T/tree/trusted/agent/a.h" "$T/tree/trusted/libos/agent/l.h"
 try() { # NAME FILE INCLUDE WANT
     printf '#include "%s"\n' "$3" >"$T/tree/$2"
     tools/check-includes "$T/tree" >"$T/out" 2>&1
@@ -20,6 +21,9 @@ try "host/ may include all" host/vm/x.c trusted/guest/g.h 0
 try "trusted/ must not include host/" trusted/guest/x.c host/vm/vm.h 1
 try "trusted/ must not include verifier/" trusted/agent/x.c verifier/quote/q.h 1
 try "one trusted part must not include another" trusted/agent/x.c trusted/guest/g.h 1
+try "the enclave's OS runs the agent" trusted/libos/agent/x.c trusted/agent/a.h 0
+try "... and only there" trusted/libos/net/x.c trusted/agent/a.h 1
+try "the agent knows no enclave's OS" trusted/agent/x.c trusted/libos/agent/l.h 1
 try "verifier/ must not include trusted/" verifier/quote/x.c trusted/guest/g.h 1
 try "verifier/ must not include host/" verifier/quote/x.c host/vm/vm.h 1
 try "lib/ must not include host/" lib/x.c host/vm/vm.h 1

@@ -21,9 +21,26 @@ $(B)/libos/%.o: %.S
 	$(call say,LIBOS,$<)
 	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) -o $@ $<
 
-LIBOS_OBJ := $(LIBOS_CORE:%.c=$(B)/libos/%.o) $(LIBOS_LIB:%.c=$(B)/libos/%.o) \
-    $(B)/libos/trusted/libos/entry/entry.o \
-    $(B)/libos/trusted/libos/entry/fast.o $(B)/libos/trusted/libos/base/sha256.o
+# The agent's late part: what runs only inside agent_call. One object, in sections of its own: the core of
+# trusted/agent, its surroundings here, and those parts of Debian's mbedTLS that they call.
+LIBOS_MBEDTLS := $(B)/libos/mbedtls
+$(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts
+	@mkdir -p $(@D)
+	$(call say,PARTS,$@)
+	$(Q)CC='$(CC)' tools/mbedtls-parts $@ $(@D)/absent.S
+$(LIBOS_MBEDTLS)/absent.S: $(LIBOS_MBEDTLS)/parts.a
+$(LIBOS_MBEDTLS)/absent.o: $(LIBOS_MBEDTLS)/absent.S
+	$(Q)$(CC) -c -o $@ $<
+LIBOS_LATE_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) $(AGENT_CORE)
+$(B)/libos/late.o: $(LIBOS_LATE_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.o \
+    $(LIBOS_MBEDTLS)/parts.a trusted/libos/agent/late.lds
+	$(call say,LD,$@)
+	$(Q)$(CC) -r -nostdlib -Wl,-T,trusted/libos/agent/late.lds -o $@ $(filter-out %.lds,$^) -lgcc
+
+LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LATE_SRC),$(LIBOS_CORE))) \
+    $(LIBOS_LIB:%.c=$(B)/libos/%.o) $(B)/libos/trusted/libos/entry/entry.o \
+    $(B)/libos/trusted/libos/entry/fast.o $(B)/libos/trusted/libos/base/sha256.o \
+    $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/late.o
 
 $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(call say,LD,$@)
@@ -32,22 +49,37 @@ $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 all: $(B)/libos-test
 
 # Unit tests: the same sources under sanitizers behind port `unit`, whose host lies when told to.
-LIBOS_UNIT := $(filter-out trusted/libos/base/string.c,$(LIBOS_CORE)) $(LIBOS_PORT_UNIT)
+LIBOS_UNIT := $(filter-out trusted/libos/base/string.c $(addprefix trusted/libos/agent/,libc.c mbedtls.c),\
+    $(LIBOS_CORE)) $(LIBOS_PORT_UNIT)
 $(B)/san/trusted/libos/%.o: CPPFLAGS += -DLIBOS_UNIT
 $(B)/san/libos.a: $(LIBOS_UNIT:%.c=$(B)/san/%.o) $(B)/libos/trusted/libos/base/sha256.o
 	@rm -f $@ && ar rcs $@ $^
 LIBOS_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_libos*.c))
-$(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/parts.a))
+# Before the other parts: the agent's surroundings are the LibOS's here.
+$(foreach t,$(LIBOS_TESTS),$(eval UNIT_FIRST_$t := $(B)/san/libos.a))
+$(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/parts.a $(MBEDTLS_A)))
 $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
-# The enclave: every byte of it is measured, so that no date and no path may get in.
+# The enclave: every byte of it is measured, so that no date and no path may get in. Linked twice: the
+# digest of the late part, which is loaded when it is needed, stands in the measured part. It is only
+# as long as it is, so that the second link places all as the first did.
 SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
     $(B)/libos/trusted/libos/port_sgx/entry.o
+SGX_LINK = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
+    -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
+    -Wl,-T,trusted/libos/port_sgx/enclave.lds
+SGX_DIGEST = printf '.section .rodata.late_digest, "a"\n.globl sgx_late_digest\nsgx_late_digest: .byte %s\n' \
+    "$$(sed 's/../0x&, /g; s/, $$//' <<<"$(1)")" | $(CC) -x assembler -c -o $@.digest.o -
+SGX_LATE = $(foreach s,text rodata data,-j .late.$s)
 $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.lds
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
-	    -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
-	    -Wl,-T,trusted/libos/port_sgx/enclave.lds -o $@.tmp $(filter %.o,$^) && mv $@.tmp $@
+	$(Q)$(call SGX_DIGEST,$(shell printf '%064d' 0))
+	$(Q)$(SGX_LINK) -o $@.first $(filter %.o,$^) $@.digest.o
+	$(Q)objcopy -O binary $(SGX_LATE) $@.first $@.late
+	$(Q)$(call SGX_DIGEST,$$(sha256sum <$@.late | cut -c1-64))
+	$(Q)$(SGX_LINK) -o $@.tmp $(filter %.o,$^) $@.digest.o
+	$(Q)objcopy -O binary $(SGX_LATE) $@.tmp $@.first && cmp $@.first $@.late
+	$(Q)rm -f $@.first $@.late $@.digest.o && mv $@.tmp $@
 all: $(B)/base/enclave

@@ -352,6 +352,17 @@ static int64_t call_quote(struct loader_thread *t, struct sh_slot *s)
     return loader_quote(s);
 }
 
+/* The rest of the enclave's file, for an enclave that needs it. */
+static int64_t call_late(struct loader_thread *t, struct sh_slot *s)
+{
+    uint64_t at = s->args[0], size = cap_a(s->args[1]), all = loader.image.late_size;
+    if (at > all || size > all - at)
+        return -EINVAL;
+    memcpy(s->a, loader.image.late + at, size);
+    s->size_a = size;
+    return (int64_t)size;
+}
+
 void loader_call(struct loader_thread *t)
 {
     static int64_t (*const table[SH_CALL_COUNT])(struct loader_thread *, struct sh_slot *) = {
@@ -382,6 +393,7 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_OPTION_GET] = call_option_get,
         [SH_CALL_OPTION_SET] = call_option_set,
         [SH_CALL_CLOSE] = call_close,
+        [SH_CALL_LATE] = call_late,
         [SH_CALL_RESOLVE] = call_resolve,
         [SH_CALL_QE_TARGET] = call_quote_target,
         [SH_CALL_QUOTE] = call_quote,

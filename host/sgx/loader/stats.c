@@ -74,6 +74,7 @@ static void put_calls(struct text *t)
         [SH_CALL_OPTION_GET] = "option_get",
         [SH_CALL_OPTION_SET] = "option_set",
         [SH_CALL_CLOSE] = "close",
+        [SH_CALL_LATE] = "late",
         [SH_CALL_CONTROL] = "control",
         [SH_CALL_ANSWER] = "answer",
     };

@@ -7,6 +7,7 @@
 #include <shelter/manifest.h>
 
 #include "lib/launch.h"
+#include "trusted/libos/agent/agent.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
@@ -71,6 +72,7 @@ static long judge_trace(const struct sh_control_request *r, char *out, size_t si
 static long (*const judges[])(const struct sh_control_request *r, char *out, size_t size) = {
     [SH_CONTROL_STATS] = judge_stats,
     [SH_CONTROL_TRACE] = judge_trace,
+    [SH_CONTROL_ATTEST] = agent_judge_attest,
 };
 
 long control_judge(const struct sh_control_request *r, char *out, size_t size)

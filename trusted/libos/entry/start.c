@@ -4,6 +4,7 @@
 
 #include "lib/launch.h"
 #include "lib/manifest.h"
+#include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
@@ -134,6 +135,11 @@ static int set_env(struct strings *s, const char *text)
         }
     }
     return add_string(s, text, strlen(text));
+}
+
+static int add_env(void *env, const char *text)
+{
+    return set_env(env, text);
 }
 
 static int from_launch(const struct port_start *start, enum sh_launch_key key, struct strings *s,
@@ -297,6 +303,7 @@ static int start_inside(const struct port_start *start, struct thread *t)
         return EXIT_OWN;
     }
     control_init(start, m.policy, m.stop_signal);
+    agent_init(start, &m);
     init_process(start, &m);
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
@@ -329,6 +336,9 @@ static int start_inside(const struct port_start *start, struct thread *t)
         r = become_user(start, &m);
     if (r)
         return EXIT_OWN;
+    int status = agent_before_program(&m, add_env, &env);
+    if (status)
+        return status;
     r = find_program(args.list[0], &env, path, 2 * PAGE_SIZE);
     struct exec_args x = {args.list, env.list};
     if (!r)

@@ -6,6 +6,7 @@
 #include <linux/in6.h>
 #include <linux/net.h>
 
+#include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/net/sock.h"
@@ -103,6 +104,8 @@ long sys_bind(const uint64_t *a)
         return r;
     if ((r = addr_read(a[1], (uint32_t)a[2], &addr)) || (r = addr_check(s, &addr)))
         return r;
+    if (s->type == SOCK_STREAM && s->family != AF_UNIX)
+        agent_give_way(addr_port(&addr));
     r = name_bind(s, &addr);
     /* Datagrams for the outside must arrive from now on; streams wait for listen. */
     if (!r && s->type == SOCK_DGRAM && outside(s, &addr) && net_published(s->type, addr_port(&s->own)))
@@ -238,6 +241,10 @@ long sys_connect(const uint64_t *a)
         return r;
     }
     struct sock *to = name_find(s, &addr, &r);
+    if (!to && s->type == SOCK_STREAM && s->family != AF_UNIX) {
+        agent_wanted(s->family, addr_port(&addr));
+        to = name_find(s, &addr, &r);
+    }
     if (!to)
         return r;
     s->other = addr;

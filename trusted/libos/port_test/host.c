@@ -312,6 +312,12 @@ int port_random(void *buf, size_t size)
     return processor_random(buf, size);
 }
 
+/* It is there. */
+int port_late_load(void)
+{
+    return 0;
+}
+
 /* No TEE here: nothing to report. */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size)
 {

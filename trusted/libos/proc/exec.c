@@ -183,7 +183,7 @@ static int load_elf(struct thread *t, struct file *f, const char *path, const st
     fmt(process.name, sizeof(process.name), "%s", base ? base + 1 : path);
     memcpy(t->name, process.name, sizeof(t->name));
     t->regs = (struct regs){.rip = entry, .rsp = s.at, .rflags = 0x202};
-    t->fs_base = 0;
+    thread_set_fs(t, 0);
     return 0;
 }
 

@@ -8,6 +8,8 @@
 /* proc/thread.c */
 struct thread *thread_new(void);
 struct thread *thread_find(int tid);
+/* t is the calling thread. */
+void thread_set_fs(struct thread *t, uint64_t base);
 /* A thread of the LibOS itself, which runs `service` and never program code. */
 struct thread *thread_service(void (*service)(struct thread *t));
 _Noreturn void thread_exit(struct thread *t, int status);

@@ -82,12 +82,15 @@ struct thread *thread_service(void (*service)(struct thread *t))
     return t;
 }
 
-#ifndef LIBOS_UNIT
-static void set_fs(uint64_t base)
+void thread_set_fs(struct thread *t, uint64_t base)
 {
+    t->fs_base = base;
+#ifndef LIBOS_UNIT
     __asm__ volatile("wrfsbase %0" : : "r"(base));
+#endif
 }
 
+#ifndef LIBOS_UNIT
 void los_thread_main(struct thread *t)
 {
     /* The host may start a thread twice, or one it was never asked for: the port refuses the
@@ -99,7 +102,7 @@ void los_thread_main(struct thread *t)
         t->service(t);
         stop("a service thread ended");
     }
-    set_fs(t->fs_base);
+    thread_set_fs(t, t->fs_base);
     los_lock();
     los_return(t);
 }
@@ -222,10 +225,7 @@ long sys_arch_prctl(const uint64_t *a)
     case ARCH_SET_FS_:
         if (a[1] >> 47)
             return -EPERM;
-        t->fs_base = a[1];
-#ifndef LIBOS_UNIT
-        set_fs(a[1]);
-#endif
+        thread_set_fs(t, a[1]);
         return 0;
     case ARCH_GET_FS_:
         return user_write(a[1], &t->fs_base, 8);

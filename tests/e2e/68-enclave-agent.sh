@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The agent in the enclave: secrets before the workload, /dev/attestation, the local API, evidence for
+# who asks through the host; against our own broker and hosts that cheat.
+. tests/e2e/lib.sh
+LIMIT=60
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
+mkdir -p "$T/base"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+gcc -O2 -pthread -static -o "$T/local" tests/enclave/local.c
+gcc -nostdlib -static -o "$T/clean" tests/enclave/clean.S
+export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+B=$(command -v busybox)
+run=("$SHELTER" run --tee sgx-sim --rm)
+
+# --- without -i nothing of it is there ---
+check "build" "$SHELTER" build -q -t plain --allow stats -f "$B" -f "$T/local" -f "$T/clean"
+status "no -i: runs" 0 "${run[@]}" --stats "$T/stats" plain /bin/busybox echo hello
+same "no -i: no code of the agent is loaded, no quote asked for" \
+    "$(grep -oE '"(late|quote|qe_target|socket|resolve)"' "$T/stats")" ""
+status "no -i: a program starts clean" 0 "${run[@]}" plain /bin/clean
+
+# --- /dev/attestation ---
+att() { "${run[@]}" plain /bin/busybox sh -c "$1" 2>"$T/err"; }
+same "attestation_type" "$(att 'read x </dev/attestation/attestation_type; echo $x')" dcap
+att 'printf %s 0123456789abcdef >/dev/attestation/user_report_data; exec cat /dev/attestation/report' >"$T/report"
+same "report: size and data" "$(python3 -c "
+r = open('$T/report', 'rb').read()
+print(len(r), r[320:384].rstrip(b'\0').decode())")" "432 0123456789abcdef"
+att 'printf %s 0123456789abcdef >/dev/attestation/user_report_data; exec cat /dev/attestation/quote' >"$T/quote"
+same "quote: over the same data and enclave" "$(python3 -c "
+r, q = open('$T/report', 'rb').read(), open('$T/quote', 'rb').read()
+print(q[112:144] == r[64:96], q[368:432] == r[320:384], len(q) > 1000)")" "True True True"
+same "my_target_info: this enclave's MRENCLAVE" "$(python3 -c "
+import sys
+r, t = open('$T/report', 'rb').read(), sys.stdin.buffer.read()
+print(len(t), t[:32] == r[64:96])" < <(att 'exec cat /dev/attestation/my_target_info'))" "512 True"
+check "the simulated root" "$SHELTER" attest --simulated-root -o "$T/root.pem"
+check "its collateral" "$SHELTER" attest --collateral "$T/collateral" --tee sgx-sim
+verify=("$SHELTER" verify --ca "$T/root.pem" --allow-simulated --collateral "$T/collateral")
+data=$(printf 0123456789abcdef | od -An -tx1 | tr -d ' \n')
+status "quote: verifies, as this image" 0 "${verify[@]}" --evidence "$T/quote" --report-data "$data$(printf '%096d' 0)" --image plain
+status "data of 65 bytes is refused" 1 "${run[@]}" plain /bin/busybox sh -c 'printf %065d 0 >/dev/attestation/user_report_data'
+
+# --- the local API ---
+status "evidence from 127.0.0.1:8006" 0 "${run[@]}" plain /bin/local get 4 "/aa/evidence?runtime_data=abc"
+tail -n +2 "$T/out" >"$T/evidence"
+status "evidence: verifies" 0 "${verify[@]}" --evidence "$T/evidence" --report-data "616263$(printf '%0122d' 0)" --image plain
+status "evidence from [::1]:8006" 0 "${run[@]}" plain /bin/local get 6 "/aa/evidence?runtime_data=abc"
+status "a path that is not there" 1 "${run[@]}" plain /bin/local get 4 "/nope"
+same "a path that is not there: 404" "$(head -n 1 "$T/out")" 404
+status "no broker, no resource" 1 "${run[@]}" plain /bin/local get 4 "/cdh/resource/default/key/one"
+same "no broker: 501" "$(head -n 1 "$T/out")" 501
+status "no HTTP" 0 "${run[@]}" plain /bin/local raw "nonsense|||"
+same "no HTTP: 400" "$(cat "$T/out")" "HTTP/1.1 400"
+status "a request without an end" 0 "${run[@]}" plain /bin/local raw "GET / HTTP/1.1|A: $(printf '%08200d' 0)"
+same "a request without an end: 413" "$(cat "$T/out")" "HTTP/1.1 413"
+status "eight at once, beside a silent one" 0 "${run[@]}" plain /bin/local many "/aa/evidence?runtime_data=x" 8
+status "the program's own server comes first" 0 "${run[@]}" plain /bin/local own
+same "own server: it answered" "$(cat "$T/out")" mine
+status "the program takes the port over" 0 "${run[@]}" plain /bin/local take
+same "taken over: it answered" "$(cat "$T/out")" mine
+check "an image with a server of its own" "$SHELTER" build -q -t replaced -a "$T/local" -f "$T/local"
+status "... has none of ours" 1 "${run[@]}" replaced /bin/local get 4 "/aa/evidence?runtime_data=abc"
+
+# --- evidence for who asks through the host ---
+check "a running instance" "${run[@]}" -d --name asked plain /bin/busybox sleep 1000
+status "attest" 0 "$SHELTER" attest --nonce 00112233 -o "$T/asked" asked
+status "attest: verifies with the nonce" 0 "${verify[@]}" --evidence "$T/asked" --nonce 00112233 --image plain
+status "attest: not with another" 1 "${verify[@]}" --evidence "$T/asked" --nonce 00112234 --image plain
+status "attest: never as plain report data" 1 "${verify[@]}" --evidence "$T/asked" --report-data "00112233$(printf '%0120d' 0)"
+check "stop it" "$SHELTER" kill asked
+
+# --- secrets from the broker ---
+"$SHELTER" broker key >"$T/key.pem"
+timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" \
+    --url-file "$T/url" >"$T/broker.log" 2>&1 &
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "the broker" until_true 20 test -s "$T/url"
+url=$(cat "$T/url")
+printf 'the first' | "$SHELTER" broker add-resource default/key/one
+printf 'second' | "$SHELTER" broker add-resource default/key/two
+secret=(--broker-key "$T/key.pem" --secret one=kbs:///default/key/one)
+image() { # TAG COMMAND ARGUMENT…: built; its identity becomes a reference
+    local tag=$1 command=$2
+    shift 2
+    "$SHELTER" build -q -t "$tag" "${secret[@]}" -c "$command" -f "$B" -f "$T/local" -f "$T/clean" "$@" >/dev/null &&
+        "$SHELTER" broker add-reference "$tag"
+}
+check "image: a file" image file "/bin/busybox cat /run/secrets/one"
+check "image: its owner" image owner "/bin/busybox ls -ln /run/secrets/one" -u 1000:1001
+check "image: environment" image env "/bin/busybox env" -u 1000:1001 --secret TWO=kbs:///default/key/two:env
+check "image: registers" image clean /bin/clean
+check "image: API" image api "/bin/local get 4 /cdh/resource/default/key/two"
+status "a secret as a file" 0 "${run[@]}" -i "$url" file
+same "a secret as a file: its bytes" "$(cat "$T/out")" "the first"
+status "its owner" 0 "${run[@]}" -i "$url" owner
+check "its owner: 0400, the workload's user" grep -qE '^-r-------- +1 1000 +1001 +9 ' "$T/out"
+status "a secret in the environment" 0 "${run[@]}" -i "$url" env
+check "a secret in the environment: there" grep -qx TWO=second "$T/out"
+status "the crypto leaves nothing in the registers" 0 "${run[@]}" -i "$url" clean
+status "a resource by the local API" 0 "${run[@]}" -i "$url" api
+same "a resource by the local API: its bytes" "$(tail -n 1 "$T/out")" second
+"$SHELTER" broker add-reference plain --allow arg --allow stdin
+status "-i without a secret attests" 0 "${run[@]}" -i "$url" plain /bin/busybox echo ran
+check "... and the log says so" bash -c '"$SHELTER" broker log | grep -q "granted.* plain "'
+
+refused() { # NAME PATTERN RUN-ARGUMENT…: 123, one line that says why, and no byte of the workload
+    status "$1: not started" 123 "${run[@]}" "${@:3}"
+    one_line "$1: told" "$2"
+    same "$1: no output" "$(cat "$T/out")" ""
+}
+refused "no broker named" "with -i HOST" file
+refused "nobody there" "refused" -i https://127.0.0.1:1 file
+refused "no such name" "broker.invalid" -i https://broker.invalid:1 file
+check "one thing changed in the image" "$SHELTER" build -q -t changed "${secret[@]}" -e A=B -c "/bin/busybox cat /run/secrets/one" -f "$B"
+refused "a changed image" "refuse" -i "$url" changed
+SHELTER_BROKER=$T/other "$SHELTER" broker key >"$T/other.pem"
+check "another broker's key" "$SHELTER" build -q -t pinned --broker-key "$T/other.pem" --secret one=kbs:///default/key/one -c /bin/clean -f "$T/clean"
+refused "another broker's key" "public key" -i "$url" pinned
+check "a secret that is not there" "$SHELTER" build -q -t missing --broker-key "$T/key.pem" --secret x=kbs:///default/key/none -c /bin/clean -f "$T/clean"
+"$SHELTER" broker add-reference missing
+refused "a secret that is not there" "'x'" -i "$url" missing
+
+# --- a host that cheats: the loader alone ---
+id=$("$SHELTER" build -q -t file "${secret[@]}" -c "/bin/busybox cat /run/secrets/one" -f "$B" -f "$T/local" -f "$T/clean")
+parts() { echo "$SHELTER_STORE/images/$id/$1"; }
+printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\nbroker %s\n'"'''\n" "$url" >"$T/launch"
+printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'"'''\n" >"$T/nothing"
+sgx=(build/sgx-loader --key "$SHELTER_STORE/enclave-key.pem" --fuse-key "$SHELTER_STORE/sgx-sim.fuses")
+quoting=(--sim-tee "$SHELTER_STORE/sim-tee" --launch "$T/launch")
+files=("$(parts root.img)" "$(parts manifest)")
+for speed in "" --strict; do
+    status "the loader, ${speed:-patched}: the secret" 0 "${sgx[@]}" "${quoting[@]}" $speed "$(parts base/enclave)" "${files[@]}"
+    same "the loader, ${speed:-patched}: its bytes" "$(cat "$T/out")" "the first"
+done
+(trap '' USR1 && exec timeout -k 5 60 "${sgx[@]}" "${quoting[@]}" "$(parts base/enclave)" "${files[@]}" >"$T/out2" 2>"$T/err2") &
+p=$!
+check "interrupts all along the handshake" until_true 10 pgrep -P $p
+loader=$(pgrep -P $p)
+n=0
+while kill -USR1 "$loader" 2>/dev/null && [ $n -lt 5000 ]; do n=$((n + 1)); done
+wait $p
+same "interrupts: it ended well" $? 0
+check "interrupts: there were some ($n)" [ $n -gt 20 ]
+same "interrupts: the secret's bytes" "$(cat "$T/out2")" "the first"
+python3 - "$(parts base/enclave)" "$T/enclave" <<'P'
+import struct, sys
+d = bytearray(open(sys.argv[1], "rb").read())
+phoff, n = struct.unpack_from("<Q", d, 32)[0], struct.unpack_from("<H", d, 56)[0]
+late = [struct.unpack_from("<IIQQQQ", d, phoff + 56 * i) for i in range(n)]
+late = [p for p in late if p[1] & 0x400000]
+d[late[0][2] + late[0][5] // 2] ^= 1
+open(sys.argv[2], "wb").write(d)
+P
+status "a bit of the agent's code changed" 123 "${sgx[@]}" "${quoting[@]}" "$T/enclave" "${files[@]}"
+check "a bit of the agent's code changed: told" grep -q "not this enclave's" "$T/err"
+status "no quoting enclave" 123 "${sgx[@]}" --launch "$T/launch" "$(parts base/enclave)" "${files[@]}"
+check "no quoting enclave: told" grep -q "quoting service" "$T/err"
+
+# --- stopped while it waits for a broker that says nothing ---
+python3 - "$T/silent" <<'P' &
+import socket, sys, time
+s = socket.create_server(("127.0.0.1", 0))
+open(sys.argv[1], "w").write(str(s.getsockname()[1]))
+s.settimeout(60)
+held = []
+try:
+    while True:
+        held.append(s.accept())
+except OSError:
+    pass
+P
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "a broker that says nothing" until_true 10 test -s "$T/silent"
+"$SHELTER" run --tee sgx-sim --name waits -i "https://127.0.0.1:$(cat "$T/silent")" file >"$T/out" 2>"$T/err" &
+waits=$!
+check "it waits" until_true 10 bash -c '"$SHELTER" ps | grep -q waits'
+sleep 1
+status "stopped" 0 timeout 30 "$SHELTER" stop waits
+wait $waits
+same "stopped: killed, since nothing had started" $? 137

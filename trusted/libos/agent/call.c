@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What crypto code needs around it: that it is there, a stack, a thread block with a canary, a place for the state of
+// whoever was there before. Made for the call, wiped after it.
+#include "trusted/libos/agent/agent.h"
+
+#define STACK_PAGES 32ul /* the lowest page is the guard: its pattern must be whole afterwards */
+#define GUARD 0x5a
+
+/* As %fs points to it (the x86-64 psABI's thread control block): self 0, canary 0x28. */
+struct agent_tcb {
+    struct agent_tcb *self;
+    uint64_t pad[4];
+    uint64_t canary;
+    uint64_t more[10];
+};
+_Static_assert(offsetof(struct agent_tcb, canary) == 0x28, "where the psABI wants it");
+
+/* enter.S knows it. */
+struct agent_frame {
+    uint64_t stack_top;
+    struct agent_tcb *fs;
+    uint8_t *xsave;
+    uint64_t xfrm;
+};
+
+#ifdef LIBOS_UNIT
+/* An ordinary thread, whose libc and compiler agree with the library. */
+static long agent_enter(struct agent_frame *frame, long (*run)(void *), void *arg)
+{
+    return run(arg);
+}
+#else
+long agent_enter(struct agent_frame *frame, long (*run)(void *), void *arg);
+#endif
+
+static bool busy;
+static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};
+
+static bool guard_whole(const uint8_t *block)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < PAGE_SIZE; i++)
+        all |= block[i] ^ GUARD;
+    return !all;
+}
+
+static int bring_code(void)
+{
+    static bool there;
+    int r = there ? 0 : port_late_load();
+    if (r)
+        log_line("shelter: the agent's code %s",
+                 r == -EBADMSG ? "that the host gives is not this enclave's; build the image again"
+                 : r == -ENOMEM ? "does not fit in the memory of -m"
+                                : "was not given by the host");
+    there = !r;
+    return r;
+}
+
+long agent_call(long (*run)(void *arg), void *arg)
+{
+    uint64_t extra = page_up(port_info.xsave_size + 64 + sizeof(struct agent_tcb)) >> PAGE_SHIFT;
+    uint64_t pages = STACK_PAGES + extra;
+    while (busy)
+        wait_on(&idle, NO_DEADLINE);
+    int r = bring_code();
+    if (r)
+        return r;
+    uint8_t *block = pages_alloc(pages);
+    if (!block) {
+        log_line("shelter: no memory for the agent");
+        return -ENOMEM;
+    }
+    uint8_t *top = block + (STACK_PAGES << PAGE_SHIFT);
+    struct agent_tcb *tcb =
+        (struct agent_tcb *)(top + ((port_info.xsave_size + 63ul) & ~63ul)); /* behind the state */
+    struct agent_frame frame = {(uint64_t)top, tcb, top, port_info.xfrm};
+    tcb->self = tcb;
+    if (port_random(&tcb->canary, sizeof(tcb->canary)))
+        stop("the processor gives no random numbers");
+    memset(block, GUARD, PAGE_SIZE);
+    busy = true;
+    los_unlock();
+    long result = agent_enter(&frame, run, arg);
+    los_lock();
+    if (!guard_whole(block))
+        stop("the agent's stack was too small");
+    memset(block, 0, pages << PAGE_SHIFT);
+    pages_free(block, pages);
+    busy = false;
+    wait_wake_all(&idle);
+    return result;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What mbedTLS wants of its platform, instead of its own parts for it: locks (one thread is inside at
+// a time, agent_call sees to it) and what the processor can (CPUID is no instruction of an enclave).
+#include <mbedtls/threading.h>
+
+#include "trusted/libos/agent/agent.h"
+
+int mbedtls_aesni_has_support(unsigned what);
+
+static void init(mbedtls_threading_mutex_t *m)
+{
+}
+
+static int nothing(mbedtls_threading_mutex_t *m)
+{
+    return 0;
+}
+
+void (*mbedtls_mutex_init)(mbedtls_threading_mutex_t *) = init;
+void (*mbedtls_mutex_free)(mbedtls_threading_mutex_t *) = init;
+int (*mbedtls_mutex_lock)(mbedtls_threading_mutex_t *) = nothing;
+int (*mbedtls_mutex_unlock)(mbedtls_threading_mutex_t *) = nothing;
+mbedtls_threading_mutex_t mbedtls_threading_gmtime_mutex;
+
+/* AES-NI and PCLMULQDQ: every processor with SGX2 has both. Constant time, unlike its tables. */
+int mbedtls_aesni_has_support(unsigned what)
+{
+    return 1;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent's core does for the workload: secrets before its first instruction, evidence for
+// whoever asks through the host.
+#include <asm/signal.h>
+
+#include "lib/launch.h"
+#include "trusted/agent/core.h"
+#include "trusted/libos/agent/agent.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/signal/signal.h"
+
+#include <shelter/agent.h>
+#include <shelter/channel.h>
+#include <shelter/launch.h>
+
+static struct {
+    struct sh_manifest manifest;
+    struct sh_view launch;
+    struct agent *agent;
+} state;
+
+void agent_init(const struct port_start *start, const struct sh_manifest *m)
+{
+    state.manifest = *m;
+    state.launch = (struct sh_view){start->launch, start->launch_size};
+}
+
+bool agent_replaced(void)
+{
+    return sh_manifest_get(&state.manifest, SH_TAG_AGENT, 0).data;
+}
+
+struct agent *agent_state(void)
+{
+    if (!state.agent)
+        state.agent = agent_new(&state.manifest, state.launch);
+    return state.agent;
+}
+
+uint64_t agent_stop_signals(void)
+{
+    sig_collect();
+    return (sig_process_pending.set | self()->pending.set) &
+           (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM));
+}
+
+/* ---- secrets ---- */
+
+struct job {
+    int (*set_env)(void *env, const char *text);
+    void *env;
+    struct agent_error error;
+};
+
+/* A file in memory that only the workload's user may read. */
+static int put_file(const char *name, const void *data, size_t size)
+{
+    struct dentry *dir;
+    int r = tree_mkdir(SH_SECRETS_DIR, 0755, &dir);
+    if (r)
+        return r;
+    dir->inode->uid = dir->inode->gid = 0;
+    struct inode *i = inode_new(FS_TMP, S_IFREG | 0400);
+    if (!i)
+        return -ENOMEM;
+    struct io_vec v;
+    struct io io = io_one(&v, (uint64_t)data, size, true);
+    long n = size ? data_write(i, &io, 0) : 0;
+    if (n != (long)size) {
+        inode_put(i);
+        return n < 0 ? (int)n : -ENOSPC;
+    }
+    return dev_add(dir, name, i);
+}
+
+static int put_env(const struct job *j, const struct agent_secret *s)
+{
+    size_t name = strlen(s->name);
+    char *text = los_alloc(name + s->size + 2);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, s->name, name);
+    text[name] = '=';
+    memcpy(text + name + 1, s->data, s->size);
+    int r = j->set_env(j->env, text);
+    agent_wipe(text, name + s->size);
+    los_free(text);
+    return r;
+}
+
+static int give(void *arg, const struct agent_secret *s)
+{
+    los_lock();
+    int r = s->env ? put_env(arg, s) : put_file(s->name, s->data, s->size);
+    los_unlock();
+    return r;
+}
+
+static long fetch(void *arg)
+{
+    struct job *j = arg;
+    struct agent *a = agent_state();
+    if (a)
+        return agent_start(a, give, j, &j->error);
+    memcpy(j->error.text, "no memory for the agent", 24);
+    return -ENOMEM;
+}
+
+static bool has_work(const struct sh_manifest *m)
+{
+    char url[8]; /* a longer one does not fit, and is there */
+    return sh_manifest_get(m, SH_TAG_SECRET, 0).data || sh_manifest_get(m, SH_TAG_BROKER, 0).data ||
+           (state.launch.data && sh_launch_get(state.launch.data, state.launch.size,
+                                               SH_LAUNCH_BROKER, 0, url, sizeof(url)) != -ENOENT);
+}
+
+int agent_before_program(const struct sh_manifest *m, int (*set_env)(void *env, const char *text),
+                         void *env)
+{
+    struct job j = {.set_env = set_env, .env = env};
+    if (!has_work(m))
+        return 0;
+    long r = agent_call(fetch, &j);
+    if (!r)
+        return 0;
+    uint64_t stop_set = agent_stop_signals();
+    if (stop_set) /* asked to stop meanwhile */
+        return 128 + __builtin_ctzl(stop_set) + 1;
+    if (j.error.text[0])
+        log_line("shelter: %s", j.error.text);
+    return SH_EXIT_ATTESTATION;
+}
+
+/* ---- evidence for who asks through the host ---- */
+
+struct question {
+    const struct sh_control_request *request;
+    char *out;
+    size_t size;
+};
+
+static long refuse(const struct question *q, int error, const char *why)
+{
+    fmt(q->out, q->size, "%s", why);
+    return error;
+}
+
+static long answer(void *arg)
+{
+    const struct question *q = arg;
+    struct agent_error e;
+    char *json = NULL;
+    size_t size = 0;
+    int r = agent_attest_json(q->request->data, q->request->size, &json, &size, &e);
+    if (r)
+        return refuse(q, r, e.text);
+    if (size < q->size)
+        memcpy(q->out, json, size);
+    agent_os_free(json);
+    return size < q->size ? (long)size : refuse(q, -EMSGSIZE, "the evidence is too large");
+}
+
+long agent_judge_attest(const struct sh_control_request *r, char *out, size_t size)
+{
+    struct question q = {r, out, size};
+    if (!r->size || r->size > AGENT_NONCE_MAX)
+        return refuse(&q, -EINVAL, "a nonce has 1 to 64 bytes");
+    out[0] = 0;
+    long n = agent_call(answer, &q);
+    return n < 0 && !out[0] ? refuse(&q, (int)n, "the agent cannot run") : n;
+}
