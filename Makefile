@@ -45,9 +45,12 @@ all: shelter tests/md5 $(B)/base/initramfs
 deps:
 	@tools/install-deps
 demo test: deps
+# The enclave first: it needs no guest kernel, which takes minutes to build.
 demo:
+	@$(MAKE) shelter tests/md5 $(B)/sgx-loader $(B)/base/enclave
+	@tools/demo enclave
 	@$(MAKE) tools all
-	@tools/demo
+	@tools/demo machine
 test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run

@@ -37,7 +37,7 @@ static void check_base(cJSON *checks)
 {
     struct sh_error err = {0};
     cleanup_free char *dir = sh_base_find(NULL, &err);
-    for (size_t i = 0; dir && i < SH_BASE_REQUIRED; i++) {
+    for (size_t i = 0; dir && i < SH_BASE_MACHINE; i++) {
         cleanup_free char *path = sh_format("%s/%s", dir, sh_base_names[i]);
         if (access(path, R_OK))
             sh_fail_errno(&err, -errno, "cannot read %s", path);

@@ -16,7 +16,7 @@ const char *const sh_base_names[SH_BASE_COUNT] = {"vmlinux", "bzImage", "initram
 bool sh_base_has(int dir_fd, size_t i)
 {
     cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
-    return i < SH_BASE_REQUIRED || !faccessat(dir_fd, path, F_OK, 0);
+    return !faccessat(dir_fd, path, F_OK, 0);
 }
 
 static bool is_folder(const char *path)
@@ -113,6 +113,20 @@ static int share(int store_fd, const uint8_t digest[48], int dir_fd, const char 
     return 0;
 }
 
+static bool is_there(const char *from, size_t i)
+{
+    cleanup_free char *path = sh_format("%s/%s", from, sh_base_names[i]);
+    return !access(path, F_OK) || errno != ENOENT;
+}
+
+/* Before the guest kernel is built an image is for enclaves only. */
+static bool may_lack(const char *from, size_t i)
+{
+    if (i >= SH_BASE_MACHINE)
+        return !is_there(from, i);
+    return !is_there(from, 0) && !is_there(from, 1) && is_there(from, SH_BASE_ENCLAVE);
+}
+
 int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *err)
 {
     if (mkdirat(dir_fd, "base", 0755))
@@ -121,7 +135,7 @@ int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *er
         uint8_t digest[48];
         cleanup_free char *source = sh_format("%s/%s", from, sh_base_names[i]);
         cleanup_free char *target = sh_format("base/%s", sh_base_names[i]);
-        if (i >= SH_BASE_REQUIRED && access(source, F_OK) && errno == ENOENT)
+        if (may_lack(from, i))
             continue;
         if (access(source, R_OK))
             return sh_fail_errno(err, -errno,

@@ -6,10 +6,11 @@
 #include "host/base/util.h"
 
 #define SH_BASE_COUNT 4
-#define SH_BASE_REQUIRED 3 /* images of before the enclave, and bases without one, lack the last */
+#define SH_BASE_MACHINE 3 /* the first three are for machines and come together or not at all */
+#define SH_BASE_ENCLAVE 3 /* the last */
 extern const char *const sh_base_names[SH_BASE_COUNT]; /* vmlinux, bzImage, initramfs, enclave */
 
-/* Has dir_fd this base file? Those that are required: always, for their absence is an error. */
+/* Has the image dir_fd this base file? An image has those for machines, the enclave, or both. */
 bool sh_base_has(int dir_fd, size_t i);
 
 /* Where they are: `given` (--base), else $SHELTER_BASE, else build/base beside the executable, else

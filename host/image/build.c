@@ -222,11 +222,15 @@ int sh_build_run(const struct sh_build *b, char id[SH_ID_TEXT_SIZE], struct sh_e
     r = sh_work_begin(&store, &work, err);
     if (!r)
         r = build_image(b, &work, base, &progress, id, err);
+    bool enclave_only = !r && !sh_base_has(work.dir_fd, 0);
     if (!r)
         r = sh_work_install(&work, id, true, err);
     if (!r && tag)
         r = sh_store_tag(&store, tag, id, err);
     sh_progress_end(&progress);
+    if (!r && enclave_only && !b->quiet)
+        fprintf(stderr, "shelter: note: the guest kernel is not built, so this image runs in enclaves only; "
+                        "for machines run 'make tools' and build it again\n");
     sh_work_end(&work);
     sh_store_close(&store);
     return r;

@@ -233,7 +233,7 @@ static int read_base(struct loader *l, const char *id)
         r = sh_fail_errno(l->err, -errno, "cannot write into the store");
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
-        if (i < SH_BASE_REQUIRED || cJSON_HasObjectItem(base, sh_base_names[i]))
+        if (cJSON_HasObjectItem(base, sh_base_names[i]))
             r = copy_member(l, path, 0);
     }
     /* Whoever saved it had it signed or not; the reference values name who did. */

@@ -32,6 +32,7 @@ static void add_missing(cJSON *missing, const char *tee, const char *boot, int w
     cJSON_AddStringToObject(o, "reason",
                             why == -ENOENT    ? "its firmware was not on the build machine"
                             : why == -ENODATA ? "it cannot be predicted"
+                            : why == -ENOEXEC ? "the image has no guest kernel"
                                               : "the base files cannot be measured");
     cJSON_AddItemToArray(missing, o);
 }
@@ -148,15 +149,17 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
         const char *file = firmware_of(firmware, kinds[i].tee);
         if (file && kinds[i].boot == SH_VM_BOOT_PVH)
             file = NULL; /* qboot's place */
-        int r = add_references(references, image, kinds[i].tee, kinds[i].boot, file, &why);
-        if (r && file)
+        int r = sh_base_has(image->dir_fd, 0) ? add_references(references, image, kinds[i].tee,
+                                                               kinds[i].boot, file, &why)
+                                              : -ENOEXEC;
+        if (r && r != -ENOEXEC && file)
             return sh_fail(err, r, "%s", why.text);
         if (r)
             add_missing(missing, kinds[i].tee, kinds[i].boot_name, r);
     }
     /* One MRENCLAVE for both; MRSIGNER is whoever signs on the machine that runs it. */
     static const char *const enclaves[] = {"sgx", "sgx-sim"};
-    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_REQUIRED); i++) {
+    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_ENCLAVE); i++) {
         struct sh_error ignored = {0};
         add_references(references, image, enclaves[i], SH_VM_BOOT_PVH, NULL, &ignored);
     }

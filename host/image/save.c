@@ -104,7 +104,7 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
     if (!r)
         r = write_head(&s, store, &image);
     for (size_t i = 0; !r && i < sizeof(names) / sizeof(names[0]); i++)
-        if (strncmp(names[i], "base/enclave", 12) || !faccessat(image.dir_fd, names[i], F_OK, 0))
+        if (strncmp(names[i], "base/", 5) || !faccessat(image.dir_fd, names[i], F_OK, 0))
             r = write_file(&s, &image, names[i]);
     if (!r && image.manifest.has_sites)
         r = write_file(&s, &image, "sites.bin");

@@ -27,7 +27,7 @@ int sh_signature_make(const struct sh_store *store, int dir_fd, const char *key_
     cleanup_free uint8_t *data = NULL;
     struct sgx_image image;
     size_t size;
-    if (!sh_base_has(dir_fd, SH_BASE_REQUIRED))
+    if (!sh_base_has(dir_fd, SH_BASE_ENCLAVE))
         return key_path ? sh_fail(err, -ENOENT,
                                   "--enclave-key: the base files have no enclave to sign; run 'make' "
                                   "in Shelter's folder")

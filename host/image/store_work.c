@@ -46,6 +46,11 @@ static void list_names(struct sh_work *work)
         sh_strings_addf(&work->names, "%s/base/%s", work->name, sh_base_names[i]);
         sh_strings_addf(&work->names, "%s/base/%s.own", work->name, sh_base_names[i]);
     }
+    static const char *const signatures[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
+    for (size_t i = 0; i < 2; i++) {
+        sh_strings_addf(&work->names, "%s/%s", work->name, signatures[i]);
+        sh_strings_addf(&work->names, "%s/%s.%d.tmp", work->name, signatures[i], (int)getpid());
+    }
     sh_strings_addf(&work->names, "%s/base/", work->name);
     sh_strings_addf(&work->names, "%s/", work->name);
 }
@@ -109,8 +114,7 @@ static bool same_file(int dir_a, int dir_b, const char *name)
 static bool same_base(int a, int b)
 {
     return same_file(a, b, "base/vmlinux") && same_file(a, b, "base/bzImage") &&
-           same_file(a, b, "base/initramfs") && sh_base_has(a, 3) == sh_base_has(b, 3) &&
-           (!sh_base_has(a, 3) || same_file(a, b, "base/enclave")) &&
+           same_file(a, b, "base/initramfs") && same_file(a, b, "base/enclave") &&
            same_file(a, b, SH_SIGNATURE) && same_file(a, b, SH_SIGNATURE_DEBUG) &&
            same_file(a, b, "reference.json");
 }

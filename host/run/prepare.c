@@ -10,6 +10,7 @@
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
+#include "host/image/base.h"
 #include "host/image/signature.h"
 #include "host/run/allowed.h"
 #include "host/attest/sim_tee.h"
@@ -28,6 +29,22 @@ void sh_warn_simulated(const struct sh_instance_config *config)
 static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)
 {
     return sh_tee_find(name ? name : "auto", tee, err);
+}
+
+/* An image that was built before the guest kernel was runs in enclaves only. */
+static int find_tee_for(const struct sh_image *image, const char *name, const struct sh_tee **tee,
+                        struct sh_error *err)
+{
+    struct sh_error why = {0};
+    bool kernel = sh_base_has(image->dir_fd, 0), automatic = !name || !strcmp(name, "auto");
+    if (!kernel && automatic)
+        name = !sh_tee_find("sgx", tee, &why) && !(*tee)->probe(&why) ? "sgx" : "sgx-sim";
+    int r = find_tee(name, tee, err);
+    if (!r && !kernel && !(*tee)->enclave)
+        r = sh_fail(err, -ENOENT,
+                    "the image was built without a guest kernel; run 'make tools' in Shelter's folder and "
+                    "build it again, or use --tee sgx-sim");
+    return r;
 }
 
 /* What the policy forbids, said before anything starts. */
@@ -277,7 +294,7 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
     const struct sh_tee *tee;
     struct sh_instance_config c = {0};
     struct sh_buffer launch = {0};
-    int r = find_tee(o->tee, &tee, err);
+    int r = find_tee_for(&p->image, o->tee, &tee, err);
     if (!r)
         r = check_policy(o, p->image.manifest.policy, err);
     if (!r)
@@ -324,7 +341,7 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
     r = sh_image_open(store, c->image, &p->image, err);
     p->image_open = !r;
     if (!r)
-        r = find_tee(c->tee, &tee, err);
+        r = find_tee_for(&p->image, c->tee, &tee, err);
     if (!r)
         r = sh_ports_check(p->instance.config.ports, c->port_count, err);
     if (!r)

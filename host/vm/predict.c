@@ -156,7 +156,7 @@ static int predict_enclave(const struct sh_image *image, const struct sh_tee *te
     cJSON *m = NULL;
     cleanup_free char *enclave = sh_format("%s/base/enclave", image->path);
     cleanup_free char *signature = sh_format("%s/" SH_SIGNATURE, image->path);
-    if (!sh_base_has(image->dir_fd, SH_BASE_REQUIRED))
+    if (!sh_base_has(image->dir_fd, SH_BASE_ENCLAVE))
         return sh_fail(err, -ENODATA, "image %.12s was built without an enclave; build it again",
                        image->id);
     if (sh_unhex(identity, 48, image->id))

@@ -139,3 +139,21 @@ status "root image changed: refused when it is read" 125 "${run[@]}" one /bin/li
 one_line "root image changed: told" "root image"
 flip "$image/root.img" 1025
 status "as it was" 5 "${run[@]}" one /bin/life < <(echo 'bye 5')
+
+# --- before the guest kernel is built, an image is for enclaves only ---
+export SHELTER_STORE=$T/early SHELTER_BASE=$T/early-base
+mkdir "$SHELTER_BASE" && cp "$T/base/enclave" "$SHELTER_BASE/"
+status "build without a guest kernel" 0 "$SHELTER" build -t early --allow debug -f "$T/life"
+one_line "build without a guest kernel: told" "note: .*enclaves only.*make tools"
+same "its identity is the same" "$(cat "$T/out")" "$id"
+status "it runs, by itself in an enclave" 5 "$SHELTER" run --rm early /bin/life < <(echo 'bye 5')
+status "no machine for it" 125 "$SHELTER" run --tee tdx-sim --rm early /bin/life
+one_line "no machine: told" "without a guest kernel.*make tools"
+status "save it" 0 "$SHELTER" save -o "$T/early.saved" early
+SHELTER_STORE=$T/early2 status "load it" 0 "$SHELTER" load -q -i "$T/early.saved"
+SHELTER_STORE=$T/early2 status "it runs there" 5 "$SHELTER" run --rm early /bin/life < <(echo 'bye 5')
+status "images lists it" 0 "$SHELTER" images
+status "built again with a kernel" 0 "$SHELTER" build -q -t early --allow debug --base "$T/base" -f "$T/life"
+same "the same identity, now with a kernel" "$(cat "$T/out") $(ls "$SHELTER_STORE/images/$id/base" | tr '\n' ' ')" \
+    "$id bzImage enclave enclave-debug.sig enclave.sig initramfs vmlinux "
+same "the same measurement" "$("$SHELTER" measure --tee sgx --json early | json 'd["measurement"]["mrenclave"]')" "$(json 'd["mrenclave"]' <<<"$measure")"
