@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(__file__)) + "/.."]
 from guest_host import config_disk, launch, manifest  # noqa: E402
@@ -237,6 +238,13 @@ def main():
         fails(f"cut in the body of {when}, always", "cut the connection", broker("cut-body", when))
     fails("cut before TLS, always", "cut the connection in the TLS handshake", broker("cut-tcp"))
     fails("a byte each 100 ms", "did not answer in time", broker("drip", "auth"))
+    many = tuple(f"s{i}=kbs:///repo/key/one" for i in range(60))
+    b = broker("slow", "resource")
+    start = time.monotonic()
+    a = run(b, secrets=many)
+    took = time.monotonic() - start
+    ok("did not answer in time" in (a.error or "") and took < 30, "each secret in time, but not all of them", f"{took} {a.error}")
+    b.close()
     fails("busy for ever", "is busy", broker("status-503", "auth"))
     fails("a resource that is refused", r"secret 'one': .*refuses repo/key/one \(status 403\)", broker("status-403", "resource"))
     fails("a resource that is not there", r"secret 'no': .*\(status 404\)", broker(), secrets=("no=kbs:///repo/key/no",))

@@ -281,6 +281,8 @@ class Broker:
             for byte in data:
                 s.sendall(bytes([byte]))
                 time.sleep(0.1)
+        if self._now("slow", when):
+            time.sleep(0.5)
         if self._now("mute", when):
             time.sleep(4)
             return False

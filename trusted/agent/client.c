@@ -31,6 +31,14 @@ void agent_client_close(struct agent_client *c)
     c->stream = -1;
 }
 
+bool agent_client_pause(const struct agent_client *c, uint32_t ms)
+{
+    if (c->limit && agent_os_now_ms() + ms >= c->limit)
+        return false;
+    agent_os_sleep_ms(ms);
+    return true;
+}
+
 static int open_stream(struct agent_client *c, struct agent_error *e)
 {
     char name[300];
@@ -149,6 +157,8 @@ int agent_client_call(struct agent_client *c, const struct agent_call *call,
     struct agent_text t = {0};
     int rc = -EPIPE;
     c->deadline = agent_os_now_ms() + AGENT_REQUEST_MS;
+    if (c->limit && c->deadline > c->limit)
+        c->deadline = c->limit;
     request_text(c, call, &t);
     if (t.failed) {
         agent_text_free(&t);

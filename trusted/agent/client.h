@@ -12,7 +12,8 @@ struct agent_client {
     struct sh_view pin; /* DER SubjectPublicKeyInfo that the broker must have; size 0: any */
     int stream;         /* -1: not connected */
     struct agent_tls *tls;
-    uint64_t deadline;
+    uint64_t deadline; /* of the call that runs */
+    uint64_t limit;    /* no call goes on after this time; 0: none */
     int io_error;
 };
 
@@ -27,12 +28,14 @@ struct agent_call {
     size_t body_size;
 };
 
-/* One request and its whole response, within AGENT_REQUEST_MS. 0 with r filled (any status; the
+/* One request and its whole response, within AGENT_REQUEST_MS and before c->limit. 0 with r filled (any status; the
  * caller frees it), -EAGAIN for what another try may mend (no connection, cut, slow), -EPERM for
  * another key than the pinned one, or another -errno. */
 int agent_client_call(struct agent_client *c, const struct agent_call *call,
                       struct agent_response *r, struct agent_error *e);
 void agent_client_close(struct agent_client *c);
+/* Is there time for another try after this pause? Then it has been slept. */
+bool agent_client_pause(const struct agent_client *c, uint32_t ms);
 
 /* "https://host:port" for sentences and logs. */
 void agent_client_name(const struct agent_client *c, char out[300]);

@@ -6,6 +6,11 @@
 #include "lib/launch.h"
 #include "trusted/agent/state.h"
 
+/* Attestation and all secrets: whoever starts us waits longer than this. */
+#ifndef START_MS
+#define START_MS 120000u
+#endif
+
 struct agent *agent_new(const struct sh_manifest *manifest, struct sh_view launch)
 {
     struct agent *a = agent_os_alloc(sizeof(*a));
@@ -132,9 +137,11 @@ int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secre
         return agent_fail(e, -E2BIG, "the image names more than 64 secrets", NULL);
     if (count && !a->client.pin.size)
         return agent_fail(e, -EPERM, "the image names secrets but not its broker's key", NULL);
+    a->client.limit = agent_os_now_ms() + START_MS;
     int rc = agent_attest(a, e);
     for (size_t i = 0; !rc && i < count; i++)
         rc = fetch_one(a, sh_manifest_get(a->manifest, SH_TAG_SECRET, i), give, arg, e);
     agent_client_close(&a->client);
+    a->client.limit = 0;
     return rc;
 }

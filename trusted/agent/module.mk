@@ -30,5 +30,5 @@ $(B)/tests/agent: $(filter-out trusted/agent/glibc_names.c,$(AGENT_SRC)) $(AGENT
 	@mkdir -p $(@D)
 	$(call say,SAN,$@)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
-	    $(CPPFLAGS) -DAGENT_REQUEST_MS=1500u -DBACK_OFF_MS=20 -o $@ $(filter %.c,$^) $(MBEDTLS_A)
+	    $(CPPFLAGS) -DAGENT_REQUEST_MS=1500u -DBACK_OFF_MS=20 -DSTART_MS=6000u -o $@ $(filter %.c,$^) $(MBEDTLS_A)
 unit-tests: $(B)/tests/agent

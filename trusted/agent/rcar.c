@@ -329,10 +329,9 @@ int agent_attest(struct agent *a, struct agent_error *e)
             log_success(a);
             return 0;
         }
-        if (rc != -EAGAIN || try + 1 == TRIES)
-            break;
         agent_client_close(&a->client);
-        agent_os_sleep_ms(BACK_OFF_MS << try);
+        if (rc != -EAGAIN || try + 1 == TRIES || !agent_client_pause(&a->client, BACK_OFF_MS << try))
+            break;
         rc = 0;
     }
     agent_text_free(&a->token);
@@ -408,8 +407,8 @@ int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *siz
         if (unauthorised && !try) { /* the session has expired meanwhile */
             agent_text_free(&a->token);
             rc = 0;
-        } else if (rc == -EAGAIN && try + 1 < TRIES) {
-            agent_os_sleep_ms(BACK_OFF_MS << try);
+        } else if (rc == -EAGAIN && try + 1 < TRIES &&
+                   agent_client_pause(&a->client, BACK_OFF_MS << try)) {
             rc = 0;
         }
     }
