@@ -40,6 +40,9 @@ struct sgx_driver {
     int (*map)(void *dev, uint64_t addr, uint64_t size, int prot);
     int (*protect)(void *dev, uint64_t addr, uint64_t size, int prot);
     int (*unmap)(void *dev, uint64_t addr, uint64_t size);
+    /* Adds pages where there are none, as faults there would (EAUG), but without leaving an enclave
+     * each time. -EFAULT: not all of them; those that lack will fault. */
+    int (*populate)(void *dev, uint64_t addr, uint64_t size);
     /* A descriptor for SGX_IOC_ENCLAVE_PROVISION, or -errno. */
     int (*open_provision)(void);
 

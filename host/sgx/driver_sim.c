@@ -55,6 +55,11 @@ static int sim_unmap(void *dev, uint64_t addr, uint64_t size)
     return sgxsim_unmap(dev, addr, size);
 }
 
+static int sim_populate(void *dev, uint64_t addr, uint64_t size)
+{
+    return sgxsim_populate(dev, addr, size);
+}
+
 static vdso_sgx_enter_enclave_t sim_entry(void)
 {
     return sgxsim_enter_enclave;
@@ -76,6 +81,7 @@ const struct sgx_driver sgx_driver_sim = {
     .map = sim_map,
     .protect = sim_protect,
     .unmap = sim_unmap,
+    .populate = sim_populate,
     .open_provision = sgxsim_open_provision,
     .entry = sim_entry,
     .sigaction = sgxsim_sigaction,

@@ -73,6 +73,7 @@ enum sh_call {
     SH_CALL_LATE,          /* offset, size; A out: bytes of the late segments as they stand in the file */
     SH_CALL_CONTROL,       /* A out: struct sh_control_request, the host's next; waits for it */
     SH_CALL_ANSWER,        /* id, 0 or errno; A: the answer, or why not */
+    SH_CALL_COMMIT,        /* address, size: pages that will be accepted next; a hint */
     SH_CALL_COUNT,
 };
 

@@ -615,6 +615,16 @@ static void test_mappings(void **state)
     assert_int_equal(dev->vma_count, 3);
     assert_int_equal(sgxsim_protect(dev, BASE + 0x2000, 0x1000, 3), 0);
     assert_int_equal(dev->vma_count, 1); /* neighbours merge */
+    /* Touched from outside, a page is added, pending; nothing happens to one that is there. */
+    uint64_t before = dev->stats.eaug, aex = dev->stats.aex;
+    assert_int_equal(sgxsim_populate(dev, BASE + 0x2001, 0x1000), -EINVAL);
+    assert_int_equal(sgxsim_populate(dev, BASE + 0x1000, 0x3000), 0);
+    assert_int_equal(dev->stats.eaug, before + 2);
+    assert_int_equal(sgxsim_populate(dev, BASE + 0x1000, 0x3000), 0);
+    assert_int_equal(dev->stats.eaug, before + 2);
+    assert_int_equal(dev->stats.aex, aex);
+    assert_true((sim_page(dev, 0x2000)->state & PAGE_PENDING) != 0);
+    assert_int_equal(sgxsim_populate(dev, BASE + 0x3000, 0x2000), -EFAULT); /* not mapped */
     assert_int_equal(sgxsim_unmap(dev, BASE + 0x2000, 0x1000), 0);
     assert_int_equal(sim_vma_prot(dev, 0x2000), -1);
     assert_int_equal(dev->vma_count, 2);

@@ -375,6 +375,17 @@ static void test_taken_addresses(void **state)
     assert_int_equal(fake.opens, fake.closes);
 }
 
+/* It reads each page by a system call: where there can be none it says so, and no signal comes. */
+static void test_populate(void **state)
+{
+    uint8_t *p = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(p, MAP_FAILED);
+    assert_int_equal(sgx_driver_hw.populate(NULL, (uint64_t)p, 3 * 4096), 0);
+    mprotect(p + 4096, 4096, PROT_NONE);
+    assert_int_equal(sgx_driver_hw.populate(NULL, (uint64_t)p, 3 * 4096), -EFAULT);
+    munmap(p, 3 * 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup(test_life, setup),
         cmocka_unit_test_setup(test_partial_and_busy, setup),
         cmocka_unit_test_setup(test_lies, setup),
+        cmocka_unit_test_setup(test_populate, setup),
         cmocka_unit_test_setup(test_busy_for_ever, setup),
         cmocka_unit_test_setup(test_taken_addresses, setup),
     };

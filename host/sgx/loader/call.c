@@ -19,6 +19,7 @@
 #include "trusted/libos/port.h"
 
 #define NO_DEADLINE UINT64_MAX
+#define COMMIT_MAX (64ull << 20) /* bytes at once */
 
 static int64_t or_errno(int64_t r)
 {
@@ -191,6 +192,14 @@ static int64_t call_remove(struct loader_thread *t, struct sh_slot *s)
 {
     struct sh_error err = {0};
     return sgx_enclave_remove(&loader.enclave, s->args[0], s->args[1], &err);
+}
+
+static int64_t call_commit(struct loader_thread *t, struct sh_slot *s)
+{
+    const struct sgx_enclave *e = &loader.enclave;
+    if (s->args[1] > COMMIT_MAX)
+        return -EINVAL;
+    return e->driver->populate(e->dev, s->args[0], s->args[1]);
 }
 
 static int64_t call_flush(struct loader_thread *t, struct sh_slot *s)
@@ -381,6 +390,7 @@ void loader_call(struct loader_thread *t)
         [SH_CALL_SET_TYPE] = call_set_type,
         [SH_CALL_REMOVE] = call_remove,
         [SH_CALL_FLUSH] = call_flush,
+        [SH_CALL_COMMIT] = call_commit,
         [SH_CALL_SOCKET] = call_socket,
         [SH_CALL_BIND] = call_bind,
         [SH_CALL_LISTEN] = call_listen,

@@ -74,9 +74,13 @@ static void put_calls(struct text *t)
         [SH_CALL_OPTION_GET] = "option_get",
         [SH_CALL_OPTION_SET] = "option_set",
         [SH_CALL_CLOSE] = "close",
+        [SH_CALL_RESOLVE] = "resolve",
+        [SH_CALL_QE_TARGET] = "qe_target",
+        [SH_CALL_QUOTE] = "quote",
         [SH_CALL_LATE] = "late",
         [SH_CALL_CONTROL] = "control",
         [SH_CALL_ANSWER] = "answer",
+        [SH_CALL_COMMIT] = "commit",
     };
     const char *comma = "";
     put(t, ", \"by_call_out\": {");

@@ -220,3 +220,20 @@ int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size)
     sim_leave(dev, &mask);
     return ret;
 }
+
+int sgxsim_populate(struct sgxsim *dev, uint64_t addr, uint64_t size)
+{
+    sigset_t mask;
+    int ret = check_range(dev, addr, size);
+    if (ret != 0)
+        return ret;
+    sim_enter(dev, &mask);
+    for (uint64_t at = addr; ret == 0 && at < addr + size; at += SGX_PAGE_SIZE) {
+        uint32_t error = 0;
+        if ((sim_page(dev, at - dev->base)->state & PAGE_VALID) == 0 &&
+            sim_page_fault(dev, at, &error) == SIM_FAULT_SIGNAL)
+            ret = -EFAULT;
+    }
+    sim_leave(dev, &mask);
+    return ret;
+}

@@ -61,6 +61,8 @@ int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg);
 int sgxsim_map(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
 int sgxsim_protect(struct sgxsim *dev, uint64_t addr, uint64_t size, int prot);
 int sgxsim_unmap(struct sgxsim *dev, uint64_t addr, uint64_t size);
+/* Touches each page from outside the enclave, so that the kernel adds those that are not there. */
+int sgxsim_populate(struct sgxsim *dev, uint64_t addr, uint64_t size);
 
 /* A descriptor that SGX_IOC_ENCLAVE_PROVISION accepts; the caller closes it. */
 int sgxsim_open_provision(void);

@@ -29,9 +29,19 @@ static uint64_t accept(uint64_t flags, uint64_t addr)
     return r;
 }
 
+/* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper to ask
+ * for all at once; the host need not do it. */
+#define COMMIT_MIN 8u
+static void announce(uint64_t addr, uint64_t count)
+{
+    if (count >= COMMIT_MIN)
+        SGX_CALL(.nr = SH_CALL_COMMIT, .args = {addr, count << PAGE_SHIFT});
+}
+
 int port_pages_add(uint64_t addr, uint64_t count, int prot)
 {
     const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
+    announce(addr, count);
     for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
         uint64_t r = leaf(SGX_EACCEPT, fresh, at, 0);
         if (r == GONE && at == addr)
