@@ -11,8 +11,10 @@
 
 #define FLAGS ((uint32_t)(EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE))
 #define EVENTS_MAX 1024
+#define NESTS_MAX 5 /* epolls in a chain, as in Linux */
 
 struct epoll {
+    struct file *file; /* its own */
     struct list entries;
     size_t count;
     struct wait_queue changed;
@@ -52,6 +54,12 @@ static void epoll_release(struct file *f)
     los_free(e);
 }
 
+static uint32_t ask_host(const struct file *f, uint32_t events)
+{
+    struct port_wait w = {.handle = f->host_handle, .events = (uint16_t)events};
+    return port_wait(self(), &w, 1, 0) ? 0 : w.ready;
+}
+
 /* Level only, for an epoll inside another. */
 static uint32_t epoll_poll(struct file *f)
 {
@@ -59,8 +67,12 @@ static uint32_t epoll_poll(struct file *f)
     list_for(it, &e->entries)
     {
         struct entry *n = container_of(it, struct entry, node);
-        if (!n->off && !n->file->ops->handle &&
-            (file_poll(n->file) & (n->events | EPOLLERR | EPOLLHUP) & ~FLAGS))
+        uint32_t events = (n->events & ~FLAGS) | EPOLLERR | EPOLLHUP;
+        const struct file_ops *ops = n->file->ops;
+        if (n->off)
+            continue;
+        if (((!ops->handle || ops->poll) && (file_poll(n->file) & events)) ||
+            (ops->handle && (ask_host(n->file, events) & events)))
             return EPOLLIN | EPOLLRDNORM;
     }
     return 0;
@@ -72,6 +84,49 @@ static const struct file_ops epoll_ops = {
     .name = "anon_inode:[eventpoll]",
     .stream = true,
 };
+
+void epoll_each(const struct file *f, void (*fn)(void *arg, struct file *file, uint32_t events),
+                void *arg)
+{
+    struct epoll *e = f->ops == &epoll_ops ? f->data : NULL;
+    if (!e)
+        return;
+    list_for(it, &e->entries)
+    {
+        struct entry *n = container_of(it, struct entry, node);
+        if (n->off)
+            continue;
+        fn(arg, n->file, n->events & ~FLAGS);
+        epoll_each(n->file, fn, arg);
+    }
+}
+
+/* Levels of epolls from f down, at least NESTS_MAX + 1 if `end` is among them or there are more. */
+static int levels_below(const struct file *f, const struct file *end)
+{
+    int most = 0;
+    if (f->ops != &epoll_ops)
+        return 0;
+    if (f == end)
+        return NESTS_MAX + 1;
+    list_for(it, &((const struct epoll *)f->data)->entries)
+    {
+        int n = levels_below(container_of(it, struct entry, node)->file, end);
+        most = MAX(most, n);
+    }
+    return most + 1;
+}
+
+static int levels_above(const struct file *f)
+{
+    int most = 0;
+    list_for(it, &f->watchers)
+    {
+        int n = levels_above(container_of(it, struct entry, watcher)->epoll->file);
+        most = MAX(most, n);
+    }
+    return most + 1;
+}
 
 static long create(bool cloexec)
 {
@@ -85,6 +140,7 @@ static long create(bool cloexec)
     wait_queue_init(&e->changed);
     f->data = e;
     f->wait = &e->changed;
+    e->file = f;
     return fd_install(f, cloexec, 0);
 }
 
@@ -147,6 +203,9 @@ long sys_epoll_ctl(const uint64_t *a)
     int r = 0;
     switch ((int)a[1]) {
     case EPOLL_CTL_ADD:
+        /* A loop would never end; a chain costs stack. */
+        if (f->ops == &epoll_ops && levels_above(e->file) + levels_below(f, e->file) > NESTS_MAX)
+            return -ELOOP;
         r = n ? -EEXIST : add(e, f, fd, &ev);
         break;
     case EPOLL_CTL_MOD:

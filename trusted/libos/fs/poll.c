@@ -5,6 +5,7 @@
 #include <asm/poll.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -54,31 +55,64 @@ static int check_handles(struct poll_item *items, size_t count, const struct por
 struct poll_state {
     struct waiter *waiters;
     struct port_wait *handles;
+    struct file **nested; /* files of epolls among those that are waited for */
     uint32_t handle_count;
-    size_t waiter_count;
+    size_t waiter_count, nested_count;
 };
+
+static void count_nested(void *arg, struct file *f, uint32_t events)
+{
+    ++*(size_t *)arg;
+}
+
+static int add_handle(struct poll_state *s, const struct file *f, uint32_t events)
+{
+    if (s->handle_count == PORT_WAIT_MAX)
+        return -ENOMEM;
+    s->handles[s->handle_count++] =
+        (struct port_wait){.handle = f->host_handle, .events = (uint16_t)events};
+    return 0;
+}
+
+/* What wakes an epoll inside wakes who waits for it. Its handles stand behind those of the items. */
+static void add_nested(void *arg, struct file *f, uint32_t events)
+{
+    struct poll_state *s = arg;
+    if (f->ops->handle)
+        add_handle(s, f, events);
+    if (f->wait)
+        wait_begin(&s->waiters[s->waiter_count++], f->wait);
+    file_get(f);
+    s->nested[s->nested_count++] = f;
+}
 
 static int prepare(struct poll_state *s, struct poll_item *items, size_t count,
                    struct wait_queue *extra)
 {
     struct wait_queue *q;
+    size_t nested = 0;
     *s = (struct poll_state){0};
-    s->waiters = los_alloc((count + 1) * sizeof(*s->waiters));
-    s->handles = los_alloc((count + 1) * sizeof(*s->handles));
-    if (!s->waiters || !s->handles)
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].file)
+            epoll_each(items[i].file, count_nested, &nested);
+    }
+    s->waiters = los_alloc((count + nested + 1) * sizeof(*s->waiters));
+    s->handles = los_alloc((count + nested + 1) * sizeof(*s->handles));
+    s->nested = los_alloc((nested + 1) * sizeof(*s->nested));
+    if (!s->waiters || !s->handles || !s->nested)
         return -ENOMEM;
     self()->woken = false;
     for (size_t i = 0; i < count; i++) {
         struct file *f = items[i].file;
-        if (f && f->ops->handle) {
-            if (s->handle_count == PORT_WAIT_MAX)
-                return -ENOMEM;
-            s->handles[s->handle_count++] =
-                (struct port_wait){.handle = f->host_handle, .events = (uint16_t)items[i].events};
-        }
+        if (f && f->ops->handle && add_handle(s, f, items[i].events))
+            return -ENOMEM;
         q = f ? f->wait : NULL;
         if (q)
             wait_begin(&s->waiters[s->waiter_count++], q);
+    }
+    for (size_t i = 0; nested && i < count; i++) {
+        if (items[i].file)
+            epoll_each(items[i].file, add_nested, s);
     }
     if (extra)
         wait_begin(&s->waiters[s->waiter_count++], extra);
@@ -89,8 +123,11 @@ static void unprepare(struct poll_state *s)
 {
     for (size_t i = 0; i < s->waiter_count; i++)
         wait_end(&s->waiters[i]);
+    for (size_t i = 0; i < s->nested_count; i++)
+        file_put(s->nested[i]);
     los_free(s->waiters);
     los_free(s->handles);
+    los_free(s->nested);
 }
 
 int poll_wait(struct poll_item *items, size_t count, uint64_t deadline, struct wait_queue *extra)
@@ -109,13 +146,17 @@ int poll_wait(struct poll_item *items, size_t count, uint64_t deadline, struct w
         }
         uint64_t until = ready ? 0 : deadline;
         int w = wait_sleep_handles(s.handles, s.handle_count, until);
+        if (extra && extra->events != extra_events) {
+            r = ready; /* what the items point to may be gone */
+            break;
+        }
         if (s.handle_count && w != -EINTR)
             ready = check_inside(items, count) + check_handles(items, count, s.handles);
         if (ready) {
             r = ready;
             break;
         }
-        if (w == -ETIMEDOUT || (extra && extra->events != extra_events))
+        if (w == -ETIMEDOUT)
             break;
         r = w;
     }

@@ -162,13 +162,53 @@ void port_thread_yield(void)
     usleep(0);
 }
 
+static uint8_t script_byte(void)
+{
+    return unit_host.script < unit_host.script_end ? *unit_host.script++ : 0;
+}
+
+/* The next lie. `size` is what was asked for: answers near it are the likeliest to be believed. */
+static void decide(uint64_t size)
+{
+    static const int64_t list[] = {0,          1,     2,         3,        5,    -EAGAIN, -EINTR, -EIO,
+                                   -EINPROGRESS, -133, -134,      -512,     -4095, INT64_MIN, INT64_MAX,
+                                   INT32_MAX,  1 << 24, 65536,   65537,    1ll << 40};
+    if (!unit_host.script)
+        return;
+    bool over = unit_host.script == unit_host.script_end;
+    uint8_t b = script_byte();
+    unit_host.lies = true;
+    unit_host.lie_size = script_byte();
+    if (unit_host.lie_size > 200)
+        unit_host.lie_size = UINT32_MAX - (255 - unit_host.lie_size);
+    if (over)
+        unit_host.lie = -EIO;
+    else if (b < 2 * ARRAY_COUNT(list))
+        unit_host.lie = list[b / 2];
+    else
+        unit_host.lie = (int64_t)size + (int8_t)b;
+}
+
+/* Bytes that come with an answer, as far as the asker has room. */
+static void script_bytes(void *to, uint64_t room)
+{
+    uint8_t *out = to;
+    if (!unit_host.script || unit_host.lie <= 0)
+        return;
+    for (uint64_t i = 0; i < MIN((uint64_t)unit_host.lie, room); i++)
+        out[i] = i < 64 ? script_byte() : (uint8_t)i;
+}
+
 int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
 {
     struct unit_parker *p = t->port;
+    decide(0);
     for (uint32_t i = 0; i < count; i++)
         items[i].ready = items[i].events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
     if (count)
-        return 0;
+        return unit_host.script && unit_host.lie < 0 ? (int)unit_host.lie : 0;
+    if (unit_host.script)
+        return 0; /* for no reason at all */
     pthread_mutex_lock(&p->mutex);
     if (unit_host.wakes) {
         unit_host.wakes--;
@@ -199,6 +239,9 @@ int port_root_read(uint64_t offset, void *buf, uint32_t size)
     if (offset > unit_host.root_size || size > unit_host.root_size - offset)
         return -EIO;
     memcpy(buf, unit_host.root + offset, size);
+    decide(0);
+    if (unit_host.script && unit_host.lie == 3) /* one wrong byte */
+        ((uint8_t *)buf)[unit_host.lie_size % size] ^= 1;
     return 0;
 }
 
@@ -227,12 +270,18 @@ static void fill_addr(void *addr, uint32_t *size)
     if (!unit_host.lies || !addr || !size)
         return;
     memset(addr, 0xff, MIN(*size, PORT_ADDR_MAX));
+    if (unit_host.script && *size >= 2) {
+        ((uint8_t *)addr)[0] = script_byte() % 12; /* the family */
+        ((uint8_t *)addr)[1] = 0;
+    }
     *size = unit_host.lie_size;
 }
 
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
     unit_host.calls++;
+    decide(size);
+    script_bytes(buf, size);
     if (unit_host.lies)
         return unit_host.lie;
     size_t n = unit_host.input ? MIN(strlen(unit_host.input), size) : 0;
@@ -245,6 +294,7 @@ long port_read(int32_t handle, void *buf, uint32_t size)
 long port_write(int32_t handle, const void *buf, uint32_t size)
 {
     unit_host.calls++;
+    decide(size);
     if (unit_host.lies)
         return unit_host.lie;
     uint32_t n = MIN(size, (uint32_t)sizeof(unit_host.output) - unit_host.output_size);
@@ -255,56 +305,70 @@ long port_write(int32_t handle, const void *buf, uint32_t size)
 
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
 {
+    decide(0);
+    script_bytes(arg, what == PORT_TTY_GET || what == PORT_TTY_GET_WINDOW ? size : 0);
     return unit_host.lies ? (int)answer() : -ENOTTY;
 }
 
 long port_socket(int family, int type)
 {
+    decide(5);
     return answer();
 }
 long port_bind(int32_t handle, const void *addr, uint32_t size)
 {
+    decide(0);
     return answer();
 }
 long port_listen(int32_t handle, uint32_t backlog)
 {
+    decide(0);
     return answer();
 }
 long port_accept(int32_t handle, void *addr, uint32_t *size)
 {
+    decide(7);
     fill_addr(addr, size);
     return answer();
 }
 long port_connect(int32_t handle, const void *addr, uint32_t size)
 {
+    decide(0);
     return answer();
 }
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
 {
+    decide(size);
     return answer();
 }
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
 {
+    decide(size);
+    script_bytes(buf, size);
     fill_addr(addr, addr_size);
     return answer();
 }
 long port_shutdown(int32_t handle, int how)
 {
+    decide(0);
     return answer();
 }
 long port_name(int32_t handle, int what, void *addr, uint32_t *size)
 {
+    decide(0);
     fill_addr(addr, size);
     return answer();
 }
 long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size)
 {
+    decide(0);
     if (unit_host.lies)
         *size = unit_host.lie_size;
     return answer();
 }
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size)
 {
+    decide(0);
     return answer();
 }
 void port_close(int32_t handle)
@@ -344,7 +408,12 @@ uint64_t port_clock(enum port_clock which)
     if (unit_host.clock[which])
         return unit_host.clock[which];
     clock_gettime(ids[which], &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    if (unit_host.script) { /* back, or on a little: what jumps far makes sleepers sleep */
+        uint8_t b = script_byte();
+        return b & 1 ? (uint64_t)b << 20 : now + b;
+    }
+    return now;
 }
 
 int port_random(void *buf, size_t size)
@@ -371,6 +440,7 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
 long port_quote_target(void *target, uint32_t size)
 {
     memset(target, 0x7a, size);
+    decide(512);
     return unit_host.lies ? answer() : (unit_host.calls++, 512);
 }
 
@@ -382,6 +452,8 @@ long port_quote(const uint8_t data[64], void *quote, uint32_t size)
     port_report(data, NULL, report, sizeof(report));
     memset(quote, 0, size);
     unit_host.calls++;
+    decide(size);
+    script_bytes(quote, size);
     if (unit_host.quote) {
         n = MIN(unit_host.quote_size, size);
         memcpy(quote, unit_host.quote, n);
@@ -397,6 +469,7 @@ long port_resolve(const char *name, struct port_address *out, uint32_t count)
     if (!count)
         return -EINVAL;
     memset(out, 0, sizeof(*out));
+    decide(count);
     out->family = unit_host.lies ? (uint16_t)unit_host.lie_size : 2;
     return unit_host.lies ? answer() : strcmp(name, "broker.test") ? -ENOENT : 1;
 }

@@ -15,6 +15,8 @@ struct unit_host {
     bool lies;
     long lie;
     uint32_t lie_size;
+    /* When set, each call out lies anew by these bytes; at their end all fail with -EIO. */
+    const uint8_t *script, *script_end;
     const uint8_t *quote; /* what port_quote gets; NULL: a good one */
     uint32_t quote_size;
     const char *input; /* what port_read and port_recv give, then the end */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The answers of the host to every call out of the LibOS, behind port `unit`: the first byte says how
+// many of the rest choose system calls; what is left are the host's lies.
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <asm/unistd_64.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "host/image/erofs.h"
+#include "trusted/libos/base/digest.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/port_unit/unit.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int stdio_init(bool input, bool output); /* fs/file.h, which has the kernel's fcntl.h */
+
+/* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+
+#define ROOM 4096u /* of the buffer that calls may write */
+#define GUARD 0xa7
+
+static uint8_t *memory; /* | guard | buffer | guard | arguments | */
+static uint8_t *root;
+static struct sh_erofs_result built;
+
+static void prepare(void)
+{
+    char path[] = "/tmp/shelter-callouts.XXXXXX";
+    struct sh_inode *folder, *file;
+    struct sh_error err = {0};
+    struct sh_tree t;
+    char *name;
+    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
+    unlink(path);
+    if (sh_tree_init(&t, dir, &err) || sh_tree_parent(&t, "data/file", true, &folder, &name, &err))
+        abort();
+    file = sh_tree_inode(&t, S_IFREG | 0644);
+    file->size = 100000;
+    if (sh_tree_reserve(&t, file->size, &file->spool, &err) ||
+        sh_tree_link(&t, folder, name, file, &err) ||
+        sh_erofs_write(&t, fd, NULL, &built, &err))
+        abort();
+    free(name);
+    root = malloc(built.image_size);
+    if (pread(fd, root, built.image_size, 0) != (ssize_t)built.image_size)
+        abort();
+    sh_tree_free(&t);
+    close(fd);
+    close(dir);
+    digest_init(false);
+    if (unit_start(root, built.image_size, built.root_size, built.root_hash))
+        abort();
+    los_lock();
+    if (stdio_init(true, true))
+        abort();
+    los_unlock();
+    memory = (uint8_t *)unit_memory(4 * ROOM);
+    los_lock(); /* there is nobody to take faults */
+    if (mm_ready((uint64_t)memory, 4 * ROOM, PORT_W))
+        abort();
+    los_unlock();
+}
+
+static uint64_t pick(const uint8_t **at, const uint8_t *end)
+{
+    return *at < end ? *(*at)++ : 0;
+}
+
+/* One call. Nothing here may wait for another thread: there is none. */
+static long one(const uint8_t **at, const uint8_t *end)
+{
+    static const uint32_t levels[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6};
+    uint8_t *buf = memory + ROOM, *arg = memory + 3 * ROOM;
+    struct sockaddr_in *in = (struct sockaddr_in *)arg;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)arg;
+    struct pollfd *p = (struct pollfd *)arg;
+    uint64_t what = pick(at, end) % 28, x = pick(at, end), fd = x % 8;
+    bool six = x & 0x80;
+    memset(arg, 0, 256);
+    *(uint32_t *)(arg + 512) = ROOM; /* a length, in and out */
+    *(uint32_t *)(arg + 516) = (uint32_t)x % 130;
+    uint64_t length = (uint64_t)(arg + 512), address = (uint64_t)(arg + 516);
+    if (six) {
+        *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(80)};
+        in6->sin6_addr.s6_addr[0] = 0x20;
+    } else {
+        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(80),
+                                   .sin_addr = {htonl(0xc0000201)}};
+    }
+    uint32_t size = six ? sizeof(*in6) : sizeof(*in);
+    switch (what) {
+    case 0:
+        return call(__NR_socket, six ? AF_INET6 : AF_INET, x & 1 ? SOCK_STREAM : SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    case 1:
+        return call(__NR_connect, fd, arg, size);
+    case 2:
+        memset(arg + 4, 0, 16);
+        return call(__NR_bind, fd, arg, size);
+    case 3:
+        return call(__NR_listen, fd, 5);
+    case 4:
+        return call(__NR_accept4, fd, arg + 256, address, SOCK_NONBLOCK);
+    case 5:
+        return call(__NR_sendto, fd, buf, x * 16, 0x4040 /* NOSIGNAL, DONTWAIT */, x & 8 ? arg : NULL, size);
+    case 6:
+        return call(__NR_recvfrom, fd, buf, x * 16, 0x40, x & 8 ? arg + 256 : NULL, address);
+    case 7:
+        return call(__NR_shutdown, fd, x & 3);
+    case 8:
+        return call(__NR_getsockname, fd, arg + 256, address);
+    case 9:
+        return call(__NR_getpeername, fd, arg + 256, address);
+    case 10:
+        return call(__NR_getsockopt, fd, levels[x >> 6], pick(at, end), buf, length);
+    case 11:
+        return call(__NR_setsockopt, fd, levels[x >> 6], pick(at, end), arg, 4);
+    case 12:
+        for (int i = 0; i < 4; i++)
+            p[i] = (struct pollfd){.fd = i, .events = (short)x};
+        return call(__NR_poll, p, 4, 0);
+    case 13:
+        return call(__NR_read, 0, buf, x * 16);
+    case 14:
+        return call(__NR_write, 1 + (x & 1), buf, x * 16);
+    case 15:
+        return call(__NR_ioctl, x & 3, 0x5401 + (x >> 2) % 20, buf);
+    case 16:
+        return call(__NR_clock_gettime, x % 8, buf);
+    case 17:
+        memset(arg, 0, 16);
+        *(uint64_t *)(arg + 8) = 1000;
+        return call(__NR_nanosleep, arg, 0);
+    case 18:
+        strcpy((char *)arg, x & 1 ? "/data/file" : "/dev/attestation/quote");
+        return call(__NR_openat, (uint64_t)AT_FDCWD, arg, O_RDONLY);
+    case 19:
+        return call(__NR_pread64, fd, buf, ROOM, x * 400);
+    case 20:
+        return call(__NR_fcntl, fd, F_SETFL, x & 8 ? O_NONBLOCK : 0);
+    case 21:
+        return call(__NR_epoll_create1, 0);
+    case 22:
+        *(uint32_t *)arg = (uint32_t)x;
+        return call(__NR_epoll_ctl, x >> 5, EPOLL_CTL_ADD, fd, arg);
+    case 23:
+        return call(__NR_epoll_wait, fd, buf, 16, 0);
+    case 24: {
+        struct iovec *iov = (struct iovec *)(arg + 1024);
+        struct msghdr *m = (struct msghdr *)(arg + 2048);
+        *iov = (struct iovec){buf, x * 8};
+        *m = (struct msghdr){.msg_iov = iov, .msg_iovlen = 1, .msg_name = arg + 256, .msg_namelen = (uint32_t)x};
+        return call(x & 1 ? __NR_recvmsg : __NR_sendmsg, fd, m, 0x4040);
+    }
+    case 25:
+        return call(__NR_dup, fd);
+    case 26:
+        return call(__NR_mmap, 0, ROOM * (1 + x % 8), PROT_READ, MAP_PRIVATE, fd, 0);
+    default:
+        return call(__NR_close, 3 + x % 8);
+    }
+}
+
+static void check_guards(void)
+{
+    for (unsigned i = 0; i < ROOM; i++) {
+        if (memory[i] != GUARD || memory[2 * ROOM + i] != GUARD)
+            abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!memory)
+        prepare();
+    if (size < 2)
+        return 0;
+    const uint8_t *at = data + 1, *end = at + data[0] % size;
+    memset(memory, GUARD, 3 * ROOM);
+    unit_host.script = end;
+    unit_host.script_end = data + size;
+    while (at < end) {
+        long r = one(&at, end);
+        if (r < -4095 || r == -516)
+            abort(); /* no errno that a program may see */
+    }
+    check_guards();
+    unit_host.script = NULL;
+    unit_host.lies = false;
+    for (int fd = 3; fd < 64; fd++)
+        call(__NR_close, fd);
+    return 0;
+}
