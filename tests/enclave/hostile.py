@@ -184,8 +184,16 @@ for lie in ['result=0,size_a=umax,a=ff', 'result=min', 'result=max,size_a=0', 'r
 row('any#1:control=umax;CONTROL:skip=1,delay=500,result=0,size_a=umax,a=01;ANSWER:result=min,size_a=umax',
     'pipe threads', 0, ALL)
 
-# --- RESOLVE: only the agent asks
-row('RESOLVE:skip=1,result=max,size_a=umax,a=ff', 'pipe', 0, 'pipe abcdefghij')
+# --- LATE: other code, less of it, none
+for lie in ['result=min', 'result=0', 'result=65536,size_a=65535', 'result=max,size_a=umax', 'result=65537',
+            'size_a=0', 'a=ff', 'skip=1,result=65536,size_a=65536,a=90']:
+    row('LATE:' + lie, 'agent pipe', 0, "shelter: the agent's code [^;]*(; [^;]*)?; agent 503; pipe abcdefghij")
+row('LATE#6:a=00', 'agent', 0, "shelter: the agent's code that the host gives is not this enclave's; .*; agent 503")
+
+# --- RESOLVE: the agent asks for its broker's name, before the program
+for lie in ['result=max,size_a=umax,a=ff', 'result=min', 'result=0', 'result=9', 'result=-2', 'result=1,size_a=19',
+            'result=1,size_a=20,a=6300', 'result=8,size_a=umax,a=00']:
+    row('RESOLVE:skip=1,' + lie, 'broker', 123, 'shelter: .*broker.test.*')
 
 # --- signals: only those that a host may send
 row('WAIT#2+:signals=umax', 'signals', 0, 'signals 2 15 28')
@@ -260,10 +268,11 @@ class Host:
 
     def run(self, rules, probes, limit=20, extra=()):
         launch = f'{self.folder}/launch-{threading.get_ident()}'
+        broker = 'broker http://broker.test:8080\n' if probes == 'broker' else ''
         words = ''.join(f'arg {w}\n' for w in ['/bin/probe'] + probes.split())
         with open(launch, 'w') as f:
             f.write('version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \'\'\'\n'
-                    + words + "stdin 1\nport tcp 18999\n'''\n")
+                    + words + f"stdin 1\nport tcp 18999\n{broker}'''\n")
         command = ['timeout', '-k', '1', str(limit), 'build/sgx-loader', '--key', self.key, '--launch', launch,
                    '--hostile', self.rules(rules), '--sites', f'{self.image}/sites.bin', *extra, f'{self.image}/base/enclave',
                    f'{self.image}/root.img', f'{self.image}/manifest']

@@ -319,6 +319,23 @@ static void probe_attestation(void)
     say("report", fd < 0 ? fd : read(fd, buf, ROOM), 432);
 }
 
+/* The local API: its status, or the errno of connecting. */
+static void probe_agent(void)
+{
+    static const char request[] = "GET /aa/evidence?runtime_data=x HTTP/1.1\r\n\r\n";
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(8006),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[16] = "";
+    guard();
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    long n = connect(fd, (void *)&a, sizeof(a));
+    if (!n)
+        n = write(fd, request, sizeof(request) - 1) < 0 ? -1 : read(fd, answer, 12);
+    say("agent", n < 0 ? n : atoi(answer + 9), 599);
+    close(fd);
+}
+
 static void probe_exit(void)
 {
     _exit(7);
@@ -336,6 +353,7 @@ int main(int argc, char **argv)
         {"socket", probe_socket},   {"listen", probe_listen},   {"datagram", probe_datagram},
         {"signals", probe_signals}, {"file", probe_file},       {"state", probe_state},
         {"attestation", probe_attestation},                     {"exit", probe_exit},
+        {"agent", probe_agent},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {

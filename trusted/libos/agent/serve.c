@@ -143,9 +143,10 @@ static void exchange(struct exchange *x)
     struct question q = {.request = &r,
                          .body = {(const uint8_t *)x->request + head, r.body_size},
                          .reply = {.status = 503}};
-    agent_call(answer, &q);
+    bool answered = agent_call(answer, &q) == 0;
     reply(x, &q.reply);
-    agent_call(wipe_reply, &q.reply);
+    if (answered)
+        agent_call(wipe_reply, &q.reply);
 }
 
 static void serve_one(struct sock *s)
