@@ -463,6 +463,17 @@ static void test_reference(void **state)
         // A signer alone names no code; neither does nothing at all.
         {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrsigner\":\"" S32 "\"}}]}",
          SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"" M32
+         "\",\"isv_prod_id\":3,\"isv_svn\":4}}]}",
+         SHELTER_R_OK},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"" M32
+         "\",\"isv_prod_id\":4}}]}",
+         SHELTER_R_REFERENCE},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":[\"" S32 "\",\"" M32
+         "\"]}}]}",
+         SHELTER_R_OK},
+        {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":[\"" S32 "\"]}}]}",
+         SHELTER_R_REFERENCE},
         {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{}}]}", SHELTER_R_REFERENCE},
         {"{\"references\":[]}", SHELTER_R_REFERENCE},
         {"{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":null}}]}",
