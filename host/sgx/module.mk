@@ -57,7 +57,8 @@ LOADER_SRC := $(wildcard host/sgx/loader/*.c) $(filter-out host/sgx/vdso_%,$(wil
     $(wildcard verifier/measure/sgx*.c)
 $(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
 	$(call say,LD,$@)
-	$(Q)$(CC) -static-pie -fPIE -Wl,--no-warnings -o $@.tmp $^ -lcrypto -lpthread && mv $@.tmp $@
+	$(Q)$(CC) -static-pie -fPIE -o $@.tmp $^ -lcrypto -lpthread \
+	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
 all: $(B)/sgx-loader
 
 # The attacks on the enclave in full length; `make test` has a part of them.
