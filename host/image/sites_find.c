@@ -318,6 +318,22 @@ static bool range_has_pattern(const struct finder *f)
     return false;
 }
 
+/* Is there an instruction to be listed at all? Most libraries have none, and text is long. */
+static bool has_candidate(struct finder *f)
+{
+    for (size_t i = 0; i < f->code.range_count; i++) {
+        f->range = f->code.ranges[i];
+        if (!range_has_pattern(f))
+            continue;
+        decode(f);
+        for (size_t n = 0; n < f->op_count; n++) {
+            if (f->ops[n].kind == KIND_SYSCALL || f->ops[n].kind == KIND_CPUID)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Words anywhere in the file that are addresses of code: tables, relocations. */
 static void mark_words(struct finder *f)
 {
@@ -356,9 +372,11 @@ void sh_sites_find_in(const uint8_t *data, size_t size, struct sh_site_list *out
         for (size_t i = 0; i < f.code.segment_count; i++)
             f.targets[i] = sh_alloc((f.code.segments[i].end - f.code.segments[i].start) / 8 + 1);
         ZydisDecoderInit(&f.decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-        mark_words(&f);
+        bool any = has_candidate(&f);
+        if (any)
+            mark_words(&f);
         /* All references first, then the sites. */
-        for (int pass = 0; pass < 2; pass++) {
+        for (int pass = 0; any && pass < 2; pass++) {
             for (size_t i = 0; i < f.code.range_count; i++) {
                 f.range = f.code.ranges[i];
                 if (pass && !range_has_pattern(&f))
