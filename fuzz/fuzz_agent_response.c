@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP responses to the agent: the pieces they come in make no difference; and the broker's address.
+// HTTP responses to the agent: the pieces they come in make no difference; and the broker's
+// address.
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size--;
     agent_url_parse(&url, text, size);
     int rc = feed(&a, text, size, size ? size : 1), other = feed(&b, text, size, piece);
-    if (rc != other || a.done != b.done || (!rc && (a.status != b.status || a.body.size != b.body.size)))
+    if (rc != other || a.done != b.done ||
+        (!rc && (a.status != b.status || a.body.size != b.body.size)))
         abort();
     if (!rc && a.body.size && memcmp(a.body.data, b.body.data, a.body.size))
         abort();

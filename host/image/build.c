@@ -139,6 +139,9 @@ static int check_secrets(struct sh_config *c, struct sh_error *err)
     if (!c->broker_key.size)
         return sh_fail(err, -EINVAL,
                        "secrets need the key broker's public key in the image: --broker-key FILE");
+    if (c->broker && !strncmp(c->broker, "http://", 7))
+        return sh_fail(err, -EINVAL,
+                       "an http broker cannot show the key that the image pins: --broker https://…");
     c->policy |= SH_POLICY_LOCK;
     return 0;
 }

@@ -6,7 +6,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include <shelter/agent.h>
+
 #include "host/image/config.h"
+
+#define SECRETS_MAX 64u
+#define SECRET_PATH_MAX 256u
 
 /* 4 or 6, 0 when it is no address. */
 static int family_of(const char *text)
@@ -78,6 +83,26 @@ int sh_config_broker(struct sh_config *c, const char *text, struct sh_error *err
     return 0;
 }
 
+/* An environment variable's name, of `size` bytes. */
+static bool variable_ok(const char *name, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+            return false;
+    return !isdigit((unsigned char)*name);
+}
+
+/* Is there a secret of the same kind and name already? */
+static bool secret_twice(const struct sh_config *c, const char *text, size_t size, bool env)
+{
+    for (size_t i = 0; i < c->secrets.count; i++) {
+        const char *other = c->secrets.v[i], *colon = strrchr(other, ':');
+        if (!strncmp(other, text, size + 1) && env == !strcmp(colon, ":env"))
+            return true;
+    }
+    return false;
+}
+
 int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err)
 {
     static const char names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
@@ -93,6 +118,21 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
         return sh_fail(err, -EINVAL,
                        "'%.60s' is not a secret: NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]",
                        text);
+    bool env = !strcmp(p, ":env");
+    if (n > SH_AGENT_NAME_MAX || (size_t)(p - text) - n - 8 > SECRET_PATH_MAX)
+        return sh_fail(err, -EINVAL, "a secret's name has at most %u bytes, its path at most %u",
+                       SH_AGENT_NAME_MAX, SECRET_PATH_MAX);
+    if (strstr(text, "..") || strstr(text, "/./"))
+        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are no path parts", text);
+    if (env && !variable_ok(text, n))
+        return sh_fail(err, -EINVAL,
+                       "'%.*s' cannot be an environment variable's name: letters, digits and '_', "
+                       "no digit first",
+                       (int)n, text);
+    if (secret_twice(c, text, n, env))
+        return sh_fail(err, -EEXIST, "there are two secrets '%.*s'", (int)n, text);
+    if (c->secrets.count == SECRETS_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u secrets", SECRETS_MAX);
     sh_strings_add(&c->secrets, text);
     return 0;
 }

@@ -151,6 +151,13 @@ openssl genpkey -algorithm ED25519 2>/dev/null | openssl pkey -pubout >"$T/key.p
 status "secrets" 0 "$SHELTER" build -q -t sec -f "$true" --broker https://b --broker-key "$T/key.pem" --secret k=kbs:///a/b/c
 same "imply lock" "$("$SHELTER" inspect --json sec 2>/dev/null | json '[d["policy"], d["secrets"], len(d["broker_key"])]')" '[["lock"], ["k=kbs:///a/b/c"], 88]'
 images=$(ls "$SHELTER_STORE/images" | wc -l)
+for bad in 1a=kbs:///a/b/c:env a.b=kbs:///a/b/c:env k=kbs:///a/../c k=kbs:///a/./c "$(printf %065d 0)=kbs:///a/b/c"; do
+    status "no secret: ${bad:0:20}" 125 "$SHELTER" build -f "$true" --broker-key "$T/key.pem" --secret "$bad"
+done
+status "a secret twice" 125 "$SHELTER" build -f "$true" --broker-key "$T/key.pem" --secret k=kbs:///a/b/c --secret k=kbs:///a/b/d
+one_line "told" "two secrets 'k'"
+status "secrets and an http broker" 125 "$SHELTER" build -f "$true" --broker http://b --broker-key "$T/key.pem" --secret k=kbs:///a/b/c
+one_line "told" "cannot show the key"
 status "secrets without the broker's key" 125 "$SHELTER" build -f "$true" --secret k=kbs:///a/b/c
 one_line "are refused" 'broker-key'
 status "an agent of one's own" 0 "$SHELTER" build -q -t ag -f "$true" -a "$(command -v md5sum)"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent: requests and responses whole, torn and hostile; JSON, base64, addresses; keys and JWEs by
-// published vectors; drivers against made-up devices; a slow and a mute client beside a quick one.
+// The agent: requests and responses whole, torn and hostile; JSON, base64, addresses; keys and JWEs
+// by published vectors; drivers against made-up devices; a slow and a mute client beside a quick
+// one.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -129,8 +130,8 @@ static void answer_is(const char *method, const char *target, const char *tee, i
     if (query)
         *query++ = 0;
     agent_sources = (struct agent_sources){tee, -1, -1, -1};
-    agent_answer(a, method, path,
-                 (struct sh_view){(uint8_t *)query, query ? strlen(query) : 0}, nothing, &reply);
+    agent_answer(a, method, path, (struct sh_view){(uint8_t *)query, query ? strlen(query) : 0},
+                 nothing, &reply);
     assert_int_equal(reply.status, status);
     assert_non_null(strstr((char *)reply.body, text));
     agent_reply_free(&reply);
@@ -144,8 +145,9 @@ static void test_answers(void **state)
     answer_is("GET", "/aa/evidence?runtime_data=", "tdx", 501, "device is not there");
     answer_is("GET", "/aa/evidence", "tdx-sim", 400, "missing");
     answer_is("GET", "/aa/evidence?runtime_data=%", "tdx-sim", 400, "escaped");
-    answer_is("GET", "/aa/evidence?runtime_data="
-                     "0123456789012345678901234567890123456789012345678901234567890123x",
+    answer_is("GET",
+              "/aa/evidence?runtime_data="
+              "0123456789012345678901234567890123456789012345678901234567890123x",
               "tdx-sim", 400, "64 bytes");
     answer_is("POST", "/aa/evidence", "tdx-sim", 405, "GET");
     answer_is("GET", "/", "tdx-sim", 404, "no such");
@@ -208,15 +210,40 @@ static int json(struct agent_json *v, const char *text, size_t size)
 
 static void test_json(void **state)
 {
-    static const char good[] = " {\"a\":\"x\\u00e9\\n\\ud83d\\ude00\" , \"b\":[1,-0.5e+3,true,null,{}],"
-                               "\"c\":{\"d\":\"\\/\"},\"z\":\"\"}\n";
+    static const char good[] =
+        " {\"a\":\"x\\u00e9\\n\\ud83d\\ude00\" , \"b\":[1,-0.5e+3,true,null,{}],"
+        "\"c\":{\"d\":\"\\/\"},\"z\":\"\"}\n";
     static const char *const bad[] = {
-        "",           "{",           "{\"a\"}",      "{\"a\":}",        "{\"a\":1,}",
-        "[1,]",       "01",          "1.",           "-",               "\"\\x\"",
-        "\"\n\"",     "\"\\ud800\"", "\"\\udc00x\"", "{\"a\":1}x",      "{'a':1}",
-        "nul",        "tru e",       "\"\xff\"",     "\"\xc0\x80\"",    "\"\xed\xa0\x80\"",
-        "\"\\u12\"",  "+1",          ".5",           "{\"a\":1,\"a\":2}", "{\"\\u0061\":1}",
-        "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "1 2", "{\"a\":1 \"b\":2}", "\"", "\"\\",
+        "",
+        "{",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "[1,]",
+        "01",
+        "1.",
+        "-",
+        "\"\\x\"",
+        "\"\n\"",
+        "\"\\ud800\"",
+        "\"\\udc00x\"",
+        "{\"a\":1}x",
+        "{'a':1}",
+        "nul",
+        "tru e",
+        "\"\xff\"",
+        "\"\xc0\x80\"",
+        "\"\xed\xa0\x80\"",
+        "\"\\u12\"",
+        "+1",
+        ".5",
+        "{\"a\":1,\"a\":2}",
+        "{\"\\u0061\":1}",
+        "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+        "1 2",
+        "{\"a\":1 \"b\":2}",
+        "\"",
+        "\"\\",
     };
     struct agent_json v, inner;
     char out[32];
@@ -325,15 +352,28 @@ static void test_url(void **state)
     struct agent_url u;
 #define URL(text) agent_url_parse(&u, text, strlen(text))
     assert_int_equal(URL("https://kbs.example:8080/a/b/"), 0);
-    assert_true(u.tls && u.port == 8080 && !strcmp(u.host, "kbs.example") && !strcmp(u.path, "/a/b"));
+    assert_true(u.tls && u.port == 8080 && !strcmp(u.host, "kbs.example") &&
+                !strcmp(u.path, "/a/b"));
     assert_int_equal(URL("http://10.0.2.2"), 0);
     assert_true(!u.tls && u.port == 80 && !u.path[0]);
     assert_int_equal(URL("https://[2001:db8::1]:1/"), 0);
     assert_true(u.tls && u.port == 1 && u.literal6 && !strcmp(u.host, "2001:db8::1"));
-    static const char *const bad[] = {"",           "https://",      "ftp://x",       "https://x:0",
-                                      "https://x:", "https://x:65536", "https://a b",  "https://x/a b",
-                                      "https://[1", "https://u@x",   "https://x?q",   "https://x/a?q",
-                                      "https://[::1]x", "https://x:80x", "https://x:123456", "https://x/\r\n"};
+    static const char *const bad[] = {"",
+                                      "https://",
+                                      "ftp://x",
+                                      "https://x:0",
+                                      "https://x:",
+                                      "https://x:65536",
+                                      "https://a b",
+                                      "https://x/a b",
+                                      "https://[1",
+                                      "https://u@x",
+                                      "https://x?q",
+                                      "https://x/a?q",
+                                      "https://[::1]x",
+                                      "https://x:80x",
+                                      "https://x:123456",
+                                      "https://x/\r\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (URL(bad[i]) != -EINVAL)
             fail_msg("taken: %s", bad[i]);
@@ -458,7 +498,8 @@ static int simulated(size_t size, uint32_t magic, uint32_t status, size_t sent)
             request.kind != SH_SIMTD_QUOTE || request.report_data[2] != 3)
             _exit(1);
         signal(SIGPIPE, SIG_IGN); /* who is refused does not read on */
-        _exit(write(pair[1], &reply, sizeof(reply)) < 0 || (write(pair[1], quote, sent) < 0 && false));
+        _exit(write(pair[1], &reply, sizeof(reply)) < 0 ||
+              (write(pair[1], quote, sent) < 0 && false));
     }
     close(pair[1]);
     agent_sources = (struct agent_sources){"tdx-sim", -1, pair[0], -1};
@@ -488,9 +529,8 @@ static void snp_report(uint8_t r[1184], bool turin)
 {
     static const struct {
         uint16_t at, size;
-    } fields[] = {{0x04, 4},   {0x08, 6},   {0x10, 32},  {0x30, 4},   {0x40, 6},
-                  {0x48, 4},   {0x50, 0x130}, {0x1a0, 64}, {0x1e8, 3},  {0x1ec, 3},
-                  {0x2a0, 144}};
+    } fields[] = {{0x04, 4},     {0x08, 6},   {0x10, 32}, {0x30, 4},  {0x40, 6},   {0x48, 4},
+                  {0x50, 0x130}, {0x1a0, 64}, {0x1e8, 3}, {0x1ec, 3}, {0x2a0, 144}};
     static const uint16_t tcbs[] = {0x38, 0x180, 0x1e0, 0x1f0};
     memset(r, 0, 1184);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -513,7 +553,8 @@ static const uint8_t vcek_guid[16] = {0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 
 /* One certificate of 20 bytes, and three entries that lie. */
 static void certificate_table(uint8_t table[256])
 {
-    static const uint32_t entries[4][2] = {{128, 20}, {250, 20}, {0xffffffff, 2}, {128, 0xffffffff}};
+    static const uint32_t entries[4][2] = {
+        {128, 20}, {250, 20}, {0xffffffff, 2}, {128, 0xffffffff}};
     memset(table, 0, 256);
     for (size_t i = 0; i < 4; i++) {
         memcpy(table + 24 * i, vcek_guid, 16);
@@ -572,8 +613,8 @@ static void test_snp(void **state)
 
 #define DEVICE 900 /* no descriptor */
 static struct {
-    int fail;         /* errno of the first request */
-    uint32_t size;    /* that the answer states */
+    int fail;      /* errno of the first request */
+    uint32_t size; /* that the answer states */
     unsigned asked;
 } device;
 

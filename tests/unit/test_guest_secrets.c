@@ -74,7 +74,8 @@ static int run(struct guest *g, struct guest_error *e)
     static const uint8_t bytes[] = "SHLTRMAN\1\0\0\0";
     static uint8_t data[512];
     static const char secret[] = "a=kbs:///x/y/z";
-    static const uint8_t hash[] = {1, 0, 0, 0, 32, 0, 0, 0}, size[] = {2, 0, 0, 0, 8, 0, 0, 0, 0, 16},
+    static const uint8_t hash[] = {1, 0, 0, 0, 32, 0, 0, 0},
+                         size[] = {2, 0, 0, 0, 8, 0, 0, 0, 0, 16},
                          tag[] = {30, 0, 0, 0, sizeof(secret) - 1, 0, 0, 0};
     int pair[2];
     size_t at = 16;
@@ -163,8 +164,8 @@ static void refused(const char *why)
 
 static void test_bad(void **state)
 {
-    static const char *const names[] = {"", ".", "..", ".x", "a/b", "a b", "a\n", "\xff",
-                                        "/etc/passwd"};
+    static const char *const names[] = {"",    ".",   "..",   ".x",         "a/b",
+                                        "a b", "a\n", "\xff", "/etc/passwd"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         begin();
         record(SH_AGENT_SECRET_FILE, names[i], "x", 1);

@@ -28,9 +28,9 @@ struct agent_call {
     size_t body_size;
 };
 
-/* One request and its whole response, within AGENT_REQUEST_MS and before c->limit. 0 with r filled (any status; the
- * caller frees it), -EAGAIN for what another try may mend (no connection, cut, slow), -EPERM for
- * another key than the pinned one, or another -errno. */
+/* One request and its whole response, within AGENT_REQUEST_MS and before c->limit. 0 with r filled
+ * (any status; the caller frees it), -EAGAIN for what another try may mend (no connection, cut,
+ * slow), -EPERM for another key than the pinned one, or another -errno. */
 int agent_client_call(struct agent_client *c, const struct agent_call *call,
                       struct agent_response *r, struct agent_error *e);
 void agent_client_close(struct agent_client *c);

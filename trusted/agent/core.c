@@ -106,8 +106,8 @@ static int fetch_one(struct agent *a, struct sh_view record,
     char path[257];
     uint8_t *data = NULL;
     if (secret_parse(record, &s, path))
-        return agent_fail(e, -EINVAL, "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG",
-                          NULL);
+        return agent_fail(e, -EINVAL,
+                          "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG", NULL);
     int rc = agent_resource(a, path, &data, &s.size, &why);
     if (rc)
         return agent_fail(e, rc, "secret '", s.name, "': ", why.text, NULL);

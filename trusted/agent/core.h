@@ -5,8 +5,8 @@
 // What the two TEEs call. Surroundings are behind trusted/agent/os.h. One thread at a time.
 //
 // Attacks expected here: the broker's address, the network and whoever answers there are the
-// host's; only a pinned key (SH_TAG_BROKER_KEY) makes an answer the owner's. Every length, count and
-// time is bounded; a secret leaves only through the functions below; keys are wiped.
+// host's; only a pinned key (SH_TAG_BROKER_KEY) makes an answer the owner's. Every length, count
+// and time is bounded; a secret leaves only through the functions below; keys are wiped.
 #ifndef AGENT_CORE_H
 #define AGENT_CORE_H
 

@@ -54,22 +54,38 @@ static const struct {
     uint16_t at;
     uint8_t size, shape;
 } snp_members[] = {
-    {"version", 0x00, 4, NUMBER},         {"guest_svn", 0x04, 4, NUMBER},
-    {"policy", 0x08, 8, NUMBER},          {"family_id", 0x10, 16, BYTES},
-    {"image_id", 0x20, 16, BYTES},        {"vmpl", 0x30, 4, NUMBER},
-    {"sig_algo", 0x34, 4, NUMBER},        {"current_tcb", 0x38, 8, TCB},
-    {"plat_info", 0x40, 8, NUMBER},       {"_author_key_en", 0x48, 4, NUMBER},
-    {"_reserved_0", 0x4c, 4, NUMBER},     {"report_data", 0x50, 64, BYTES},
-    {"measurement", 0x90, 48, BYTES},     {"host_data", 0xc0, 32, BYTES},
-    {"id_key_digest", 0xe0, 48, BYTES},   {"author_key_digest", 0x110, 48, BYTES},
-    {"report_id", 0x140, 32, BYTES},      {"report_id_ma", 0x160, 32, BYTES},
-    {"reported_tcb", 0x180, 8, TCB},      {"cpuid_fam_id", 0x188, 1, NUMBER},
-    {"cpuid_mod_id", 0x189, 1, NUMBER},   {"cpuid_step", 0x18a, 1, NUMBER},
-    {"chip_id", 0x1a0, 64, BYTES},        {"committed_tcb", 0x1e0, 8, TCB},
-    {"current_build", 0x1e8, 1, NUMBER},  {"current_minor", 0x1e9, 1, NUMBER},
-    {"current_major", 0x1ea, 1, NUMBER},  {"committed_build", 0x1ec, 1, NUMBER},
-    {"committed_minor", 0x1ed, 1, NUMBER}, {"committed_major", 0x1ee, 1, NUMBER},
-    {"launch_tcb", 0x1f0, 8, TCB},        {"launch_mit_vector", 0x1f8, 8, NUMBER},
+    {"version", 0x00, 4, NUMBER},
+    {"guest_svn", 0x04, 4, NUMBER},
+    {"policy", 0x08, 8, NUMBER},
+    {"family_id", 0x10, 16, BYTES},
+    {"image_id", 0x20, 16, BYTES},
+    {"vmpl", 0x30, 4, NUMBER},
+    {"sig_algo", 0x34, 4, NUMBER},
+    {"current_tcb", 0x38, 8, TCB},
+    {"plat_info", 0x40, 8, NUMBER},
+    {"_author_key_en", 0x48, 4, NUMBER},
+    {"_reserved_0", 0x4c, 4, NUMBER},
+    {"report_data", 0x50, 64, BYTES},
+    {"measurement", 0x90, 48, BYTES},
+    {"host_data", 0xc0, 32, BYTES},
+    {"id_key_digest", 0xe0, 48, BYTES},
+    {"author_key_digest", 0x110, 48, BYTES},
+    {"report_id", 0x140, 32, BYTES},
+    {"report_id_ma", 0x160, 32, BYTES},
+    {"reported_tcb", 0x180, 8, TCB},
+    {"cpuid_fam_id", 0x188, 1, NUMBER},
+    {"cpuid_mod_id", 0x189, 1, NUMBER},
+    {"cpuid_step", 0x18a, 1, NUMBER},
+    {"chip_id", 0x1a0, 64, BYTES},
+    {"committed_tcb", 0x1e0, 8, TCB},
+    {"current_build", 0x1e8, 1, NUMBER},
+    {"current_minor", 0x1e9, 1, NUMBER},
+    {"current_major", 0x1ea, 1, NUMBER},
+    {"committed_build", 0x1ec, 1, NUMBER},
+    {"committed_minor", 0x1ed, 1, NUMBER},
+    {"committed_major", 0x1ee, 1, NUMBER},
+    {"launch_tcb", 0x1f0, 8, TCB},
+    {"launch_mit_vector", 0x1f8, 8, NUMBER},
     {"current_mit_vector", 0x200, 8, NUMBER},
 };
 
@@ -165,7 +181,8 @@ static int snp_json(struct agent_text *t, const struct agent_raw *raw)
     return 0;
 }
 
-/* CSV: the page as the device gave it. The verifier fetches HSK and CEK by the serial number in it. */
+/* CSV: the page as the device gave it. The verifier fetches HSK and CEK by the serial number in it.
+ */
 static int csv_json(struct agent_text *t, const struct agent_raw *raw)
 {
     if (raw->quote_size != CSV_PAGE)
@@ -196,7 +213,8 @@ int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64], str
     struct agent_raw raw = {0};
     const char *why = "";
     int rc = agent_os_evidence(report_data, &raw, &why);
-    if (!rc && (!raw.quote_size || raw.quote_size > AGENT_QUOTE_MAX || raw.more_size > AGENT_MORE_MAX))
+    if (!rc &&
+        (!raw.quote_size || raw.quote_size > AGENT_QUOTE_MAX || raw.more_size > AGENT_MORE_MAX))
         rc = -EPROTO;
     if (!rc)
         rc = form(t, &raw);

@@ -48,7 +48,12 @@ static int hex4(const char *p, const char *end)
 /* Bytes of one UTF-8 character (RFC 3629), 0 for what is none. */
 static size_t utf8(const uint8_t *p, size_t size)
 {
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    size_t n = p[0] < 0x80   ? 1
+               : p[0] < 0xc2 ? 0
+               : p[0] < 0xe0 ? 2
+               : p[0] < 0xf0 ? 3
+               : p[0] < 0xf5 ? 4
+                             : 0;
     if (!n || n > size)
         return 0;
     for (size_t i = 1; i < n; i++)

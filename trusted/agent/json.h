@@ -25,8 +25,8 @@ int agent_json_check(struct agent_json *value, const char *text, size_t size);
 /* A member of an object; false when there is none or this is no object. */
 bool agent_json_get(struct agent_json object, const char *name, struct agent_json *value);
 
-/* A string's bytes as UTF-8 with a NUL: its size. -EBADMSG when it is no string or has U+0000 in it,
- * -E2BIG when it does not fit. */
+/* A string's bytes as UTF-8 with a NUL: its size. -EBADMSG when it is no string or has U+0000 in
+ * it, -E2BIG when it does not fit. */
 long agent_json_string(struct agent_json value, char *out, size_t out_size);
 
 /* The same for a member; -ENOENT when it is not there. */

@@ -32,8 +32,8 @@ struct agent_key *agent_key_new(bool rsa)
         return NULL;
     mbedtls_pk_init(&k->pk);
     k->rsa = rsa;
-    int rc = mbedtls_pk_setup(
-        &k->pk, mbedtls_pk_info_from_type(rsa ? MBEDTLS_PK_RSA : MBEDTLS_PK_ECKEY));
+    int rc = mbedtls_pk_setup(&k->pk,
+                              mbedtls_pk_info_from_type(rsa ? MBEDTLS_PK_RSA : MBEDTLS_PK_ECKEY));
     if (!rc && rsa)
         rc = mbedtls_rsa_gen_key(mbedtls_pk_rsa(k->pk), agent_rng, NULL, RSA_BITS, 65537);
     else if (!rc)
@@ -181,9 +181,9 @@ static int content_key(const struct agent_key *k, struct agent_json header, stru
     if (k->rsa) {
         size_t got = 0;
         mbedtls_rsa_set_padding(mbedtls_pk_rsa(k->pk), MBEDTLS_RSA_PKCS_V21, MBEDTLS_MD_SHA256);
-        int bad = n != RSA_SIZE ||
-                  mbedtls_pk_decrypt((mbedtls_pk_context *)(uintptr_t)&k->pk, wrapped, RSA_SIZE, cek,
-                                     &got, 32, agent_rng, NULL);
+        int bad =
+            n != RSA_SIZE || mbedtls_pk_decrypt((mbedtls_pk_context *)(uintptr_t)&k->pk, wrapped,
+                                                RSA_SIZE, cek, &got, 32, agent_rng, NULL);
         return bad || got != 32 ? -EBADMSG : 0;
     }
     int rc = n == 40 ? shared_secret(k, header, z) : -EBADMSG;
@@ -251,8 +251,9 @@ int agent_jwe_open(const struct agent_key *k, struct agent_json jwe, uint8_t **o
     uint8_t bytes[HEADER_MAX], cek[32];
     struct agent_json header;
     long aad_size = agent_json_member(jwe, "protected", protected_text, sizeof(protected_text));
-    long n = aad_size < 0 ? aad_size
-                          : agent_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
+    long n = aad_size < 0
+                 ? aad_size
+                 : agent_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
     if (n < 0 || agent_json_check(&header, (char *)bytes, (size_t)n))
         return agent_fail(e, -EBADMSG, "the broker's answer is no flattened JWE", NULL);
     if (!says(header, "alg", k->rsa ? RSA_ALG : EC_ALG))
@@ -267,8 +268,8 @@ int agent_jwe_open(const struct agent_key *k, struct agent_json jwe, uint8_t **o
     }
     rc = decrypt(cek, jwe, protected_text, (size_t)aad_size, out, size);
     agent_wipe(cek, sizeof(cek));
-    return rc == -ENOMEM ? agent_fail(e, rc, "no memory for a secret", NULL)
-           : rc == -E2BIG
-               ? agent_fail(e, rc, "the broker's secret is larger than 1 MiB", NULL)
-               : rc ? agent_fail(e, rc, "the broker's JWE does not authenticate", NULL) : 0;
+    return rc == -ENOMEM  ? agent_fail(e, rc, "no memory for a secret", NULL)
+           : rc == -E2BIG ? agent_fail(e, rc, "the broker's secret is larger than 1 MiB", NULL)
+           : rc           ? agent_fail(e, rc, "the broker's JWE does not authenticate", NULL)
+                          : 0;
 }

@@ -141,7 +141,9 @@ int main(void)
             return 1;
         }
     }
-    int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD : ours ? -1 : listen_self();
+    int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD
+                    : ours                               ? -1
+                                                         : listen_self();
     int rc = listen_fd < 0 ? 0 : agent_serve(listen_fd, a);
     agent_free(a);
     return rc ? 1 : 0;

@@ -46,12 +46,12 @@ static int refused(struct agent *a, const struct agent_response *r, const char *
     agent_client_name(&a->client, name);
     detail_of(r, detail);
     if (r->status >= 300 && r->status < 400)
-        return agent_fail(e, -EPROTO, "the key broker at ", name,
-                          " wants to send us elsewhere (status ", agent_number(status, (uint64_t)r->status),
-                          "); redirects are not followed", NULL);
+        return agent_fail(
+            e, -EPROTO, "the key broker at ", name, " wants to send us elsewhere (status ",
+            agent_number(status, (uint64_t)r->status), "); redirects are not followed", NULL);
     return agent_fail(e, code, "the key broker at ", name, later ? " is busy: " : " refuses ", what,
-                      " (status ", agent_number(status, (uint64_t)r->status), *detail ? "): " : ")", detail,
-                      NULL);
+                      " (status ", agent_number(status, (uint64_t)r->status), *detail ? "): " : ")",
+                      detail, NULL);
 }
 
 static bool mentions(const struct agent_text *t, const char *word)
@@ -311,11 +311,12 @@ static int check_broker(struct agent *a, struct agent_error *e)
         return agent_fail(e, -EDESTADDRREQ, "there is no key broker to attest to; name one with -i",
                           NULL);
     if (a->bad_url)
-        return agent_fail(e, -EINVAL, "the key broker's address is not http(s)://HOST[:PORT][/PATH]",
-                          NULL);
+        return agent_fail(e, -EINVAL,
+                          "the key broker's address is not http(s)://HOST[:PORT][/PATH]", NULL);
     if (!a->client.url.tls && a->client.pin.size)
-        return agent_fail(e, -EPERM, "the image pins its broker's key (--broker-key), and http://"
-                                     " cannot show one; give -i an https address",
+        return agent_fail(e, -EPERM,
+                          "the image pins its broker's key (--broker-key), and http://"
+                          " cannot show one; give -i an https address",
                           NULL);
     return 0;
 }
@@ -330,7 +331,8 @@ int agent_attest(struct agent *a, struct agent_error *e)
             return 0;
         }
         agent_client_close(&a->client);
-        if (rc != -EAGAIN || try + 1 == TRIES || !agent_client_pause(&a->client, BACK_OFF_MS << try))
+        if (rc != -EAGAIN || try + 1 == TRIES ||
+            !agent_client_pause(&a->client, BACK_OFF_MS << try))
             break;
         rc = 0;
     }
@@ -395,8 +397,9 @@ int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *siz
     if (!rc && !path_ok(path))
         rc = agent_fail(e, -EINVAL, "a resource is REPOSITORY/TYPE/TAG", NULL);
     if (!rc && !a->client.pin.size)
-        rc = agent_fail(e, -EPERM, "without the broker's key in the image (--broker-key) whatever is"
-                                   " fetched could be the host's",
+        rc = agent_fail(e, -EPERM,
+                        "without the broker's key in the image (--broker-key) whatever is"
+                        " fetched could be the host's",
                         NULL);
     for (unsigned try = 0; !rc && try < TRIES; try++) {
         if (!a->token.size && (rc = agent_attest(a, e)))

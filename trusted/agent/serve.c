@@ -58,7 +58,8 @@ static void drop(struct connection *c)
     c->answering = false;
 }
 
-static void answer(struct connection *c, const struct agent_request *r, size_t head, struct agent *a)
+static void answer(struct connection *c, const struct agent_request *r, size_t head,
+                   struct agent *a)
 {
     struct sh_view none = {NULL, 0};
     struct sh_view body = {(const uint8_t *)c->request + head, r ? r->body_size : 0};

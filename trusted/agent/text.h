@@ -5,8 +5,8 @@
 
 #include "trusted/agent/core.h"
 
-/* Zero-initialise. The first failure (no memory, beyond AGENT_TEXT_MAX) sets failed, and later calls
- * do nothing: check once, at the end. data always ends in a NUL that size does not count. */
+/* Zero-initialise. The first failure (no memory, beyond AGENT_TEXT_MAX) sets failed, and later
+ * calls do nothing: check once, at the end. data always ends in a NUL that size does not count. */
 #define AGENT_TEXT_MAX (4u << 20)
 struct agent_text {
     char *data;

@@ -11,7 +11,6 @@
 
 #include "trusted/agent/linux.h"
 
-
 int agent_read_whole(int fd, size_t max, uint8_t **out, size_t *size)
 {
     uint8_t *data = agent_os_alloc(max + 1);

@@ -56,10 +56,10 @@ static int ask_agent(const uint8_t report_data[64])
     int n = snprintf(request, sizeof(request), "GET /aa/evidence?runtime_data=");
     for (size_t i = 0; i < 64; i++)
         n += snprintf(request + n, sizeof(request) - (size_t)n, "%%%02x", report_data[i]);
-    n += snprintf(request + n, sizeof(request) - (size_t)n,
-                  " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    n += snprintf(request + n, sizeof(request) - (size_t)n, " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) || write(fd, request, (size_t)n) != n)
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) ||
+        write(fd, request, (size_t)n) != n)
         return -1;
     return fd;
 }
@@ -177,8 +177,8 @@ void guest_attest_pump(struct guest *g, bool ready)
         state.whole = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) ||
                       state.have == sizeof(state.answer);
     }
-    if (!state.whole || guest_channel_room(&g->channel) <
-                            GUEST_FRAME_HEAD + SH_FRAME_SIZE_MAX + GUEST_TX_RESERVE)
+    if (!state.whole ||
+        guest_channel_room(&g->channel) < GUEST_FRAME_HEAD + SH_FRAME_SIZE_MAX + GUEST_TX_RESERVE)
         return;
     close(state.fd);
     state.fd = -1;

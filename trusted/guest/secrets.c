@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has to be proved and fetched before the workload starts: the agent does it, as nobody's user;
-// here its report is read and the secrets are put in their places.
+// What has to be proved and fetched before the workload starts: the agent does it, as nobody's
+// user; here its report is read and the secrets are put in their places.
 //
 // Attacks expected here: the host lets the broker's answer take for ever (bounded), or asks to stop
-// meanwhile (obeyed); the agent, should it be broken, can hand over wrong secrets, but reach nothing
-// else: names and sizes are checked again.
+// meanwhile (obeyed); the agent, should it be broken, can hand over wrong secrets, but reach
+// nothing else: names and sizes are checked again.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -116,8 +116,7 @@ static int set_secret(struct secrets *s, const char *name, const uint8_t *data, 
 
 static bool name_ok(const char *name, size_t size, bool env)
 {
-    static const char bytes[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     return size && strlen(name) == size && strspn(name, bytes) == size && name[0] != '.' &&
            (!env || !strpbrk(name, ".-"));
 }
@@ -196,8 +195,7 @@ static int take_report(struct secrets *s)
 
 int guest_secrets(struct guest *g, struct guest_error *e)
 {
-    struct secrets s = {
-        .g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
+    struct secrets s = {.g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
     bool broker = sh_launch_count(g->config.launch.data, g->config.launch.size, SH_LAUNCH_BROKER) ||
                   sh_manifest_count(&g->config.manifest, SH_TAG_BROKER);
     int pair[2];

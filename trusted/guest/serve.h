@@ -118,8 +118,8 @@ void guest_attest_pump(struct guest *g, bool ready);
 /* Ours listens (and is started on the first connection); the image's own is started now. */
 int guest_agent_prepare(struct guest *g, struct guest_error *e);
 void guest_agent_start(struct guest *g);
-/* Our agent as a child. report: where it is to report what it fetched (<shelter/agent.h>), before it
- * serves; -1: it only serves. */
+/* Our agent as a child. report: where it is to report what it fetched (<shelter/agent.h>), before
+ * it serves; -1: it only serves. */
 pid_t guest_agent_fork(struct guest *g, int report);
 
 /* --- secrets.c --- */
