@@ -64,4 +64,4 @@ all: $(B)/sgx-loader
 # The attacks on the enclave in full length; `make test` has a part of them.
 .PHONY: soak
 soak: all
-	@SHELTER_SOAK=1 TEST_LIMIT=3600 tests/run tests/e2e/6[67]-*.sh
+	@SHELTER_SOAK=1 TEST_LIMIT=3600 tests/run tests/e2e/66-attack.sh tests/e2e/67-hostile.sh

@@ -42,5 +42,80 @@ def attacked(enclave, places):
     print('\n'.join(missed) if missed else 'all')
 
 
+VECTOR = re.compile(r'%(?:[xyz]mm|mm|st|k[0-7])|\b(?:f(?:ld|st|inc|dec|add|mul|n?init)|ldmxcsr|emms|vzero)\w*')
+NARROW = re.compile(r'^(mov[bwlsz]\w*|[a-z]+[bw])\s')
+PARTS = {**{f'%{p}{r}': f'r{r}' for r in ['ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp'] for p in 'er'},
+         **{f'%r{n}{p}': f'r{n}' for n in range(8, 16) for p in ['', 'd']}}
+ALL = set(PARTS.values())
+
+
+def written(text):
+    """The register that an instruction overwrites whatever was in it."""
+    op, _, args = text.partition(' ')
+    args = args.strip().split(',')
+    if op.startswith('xor') and len(args) == 2 and args[0] == args[1] or op.startswith(('mov', 'lea', 'rdfs')):
+        return PARTS.get(args[-1])
+    return PARTS.get(args[0]) if op == 'pop' else None
+
+
+def path(body, start, stop):
+    """The instructions from the first that matches `start` to the first after it that matches `stop`."""
+    at = next(i for i, (_, t) in enumerate(body) if re.search(start, t))
+    end = next(i for i in range(at, len(body)) if re.search(stop, body[i][1]))
+    return [t for _, t in body[at:end + 1]]
+
+
+def judge(name, good, detail=''):
+    print(f'{"ok" if good else "not ok"} door: {name}')
+    if not good:
+        print(f'#   {detail}')
+
+
+def rules(enclave):
+    code = functions(enclave)
+    entry = code['sgx_entry']
+    text = [t for _, t in entry]
+    calls = [i for i, t in enumerate(text) if t.startswith('call')]
+    judge('DF is cleared by the first instruction', text[0] == 'cld', text[0])
+    judge('an entry at CSSA 0 takes the state that lets it in, at once', any(
+        re.match(r'xchg\s+%rax,%gs:0x8', t) for t in text[:5]), text[:5])
+    new = path(entry, r'%gs:0x10$', r'^call')
+    back = path(entry[calls[0]:], r'%gs:0x10$', r'^ret')
+    again = path(entry[calls[0]:], r'%gs:0x40$', r'^call')
+    for what, way in [('a thread starts', new), ('a call returns', back), ('an exception comes', again)]:
+        stack = next(i for i, t in enumerate(way) if re.match(r'mov\s+%gs:0x\w+,%rsp', t))
+        flags = next((i for i, t in enumerate(way) if t.startswith('popf')), 99)
+        fence = next((i for i, t in enumerate(way) if t.startswith('lfence')), 99)
+        judge(f'{what}: own stack, then AC and all flags', stack < flags < len(way) - 1, way)
+        judge(f'{what}: LFENCE after what was loaded', flags < fence < len(way) - 1 and
+              not any('xrstor' in t for t in way[fence:]), way)
+        # Before the fence GPRs are loaded by the entry code itself; after it each is overwritten.
+        cleared = {written(t) for t in way[fence:]} | {written(t) for t in way if 'gs:' in t or '(%rip)' in t}
+        kept = ALL - cleared - {None} - ({'rdi', 'rsi'} if what == 'a thread starts' else {'rdi'})
+        judge(f"{what}: no register of the host's is left", not kept, f'{sorted(kept)} in {way}')
+    for what, way in [('a thread starts', new), ('a call returns', back)]:
+        judge(f'{what}: XRSTOR with the whole mask', any(t.startswith('xrstor64') for t in way) and
+              sum('0x58(%rdi),%eax' in t or '0x5c(%rdi),%edx' in t for t in way) == 2, way)
+    for name in ['sgx_call_out', 'sgx_thread_end']:
+        out = [t for _, t in code[name]]
+        judge(f'{name}: the initial state before the exit', any(t.startswith('xrstor64') for t in out) and
+              any('sgx_initial' in t or '(%rip),%rcx' in t for t in out), out)
+    leave = path(entry, r'^mov\s+\$0x0,%edi', r'^enclu')
+    kept = ALL - {written(t) for t in leave} - {'rax', 'rbx', 'rdi', 'rbp'}
+    judge('every register is cleared before EEXIT', not kept, f'{sorted(kept)}')
+    for name in ['sgx_exception', 'los_host_signal', 'los_host_control', 'los_resume', 'los_trap_entry']:
+        if name in code:
+            bad = [t for _, t in code[name] if VECTOR.search(t)]
+            judge(f"{name}: touches no state that is the program's", not bad, bad)
+    for name, host in [('sgx_copy_in', r'\(%r12\)'), ('sgx_copy_out', r'\(%r')]:
+        bad = [t for _, t in code[name]
+               if re.search(host, t) and NARROW.match(t) and '%rsp' not in t and 'nop' not in t]
+        judge(f'{name}: words of 8 bytes on the host\'s side', not bad, bad)
+    load = subprocess.run(['readelf', '-lW', enclave], check=True, capture_output=True, text=True).stdout
+    flags = re.findall(r'LOAD(?:\s+0x\w+){5}\s+([RWE ]{3})', load)
+    judge('no page of the LibOS can be written and executed', flags and not any('W' in f and 'E' in f for f in flags),
+          flags)
+
+
 if __name__ == '__main__':
-    {'attacked': attacked}[sys.argv[1]](*sys.argv[2:])
+    {'attacked': attacked, 'rules': rules}[sys.argv[1]](*sys.argv[2:])

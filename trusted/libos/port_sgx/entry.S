@@ -26,6 +26,13 @@
         xrstor64 (%rcx)
         .endm
 
+// What the host had in the registers that C does not expect anything in.
+        .macro  forget registers:vararg
+        .irp    r, \registers
+        xor     %\r, %\r
+        .endr
+        .endm
+
         .text
         .globl  sgx_entry
         .type   sgx_entry, @function
@@ -49,7 +56,7 @@ sgx_entry:
         lea     sgx_initial(%rip), %rcx
         load_state
         lfence
-        xor     %ebp, %ebp
+        forget  eax, ebx, ecx, edx, ebp, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d
         call    sgx_thread_start
         ud2
 
@@ -64,6 +71,7 @@ sgx_entry:
         mov     P_XSAVE(%rdi), %rcx
         load_state
         lfence
+        forget  ecx, edx, esi, r8d, r9d, r10d, r11d
         mov     P_FS(%rdi), %rax
         wrfsbase %rax
         mov     P_THREAD(%rdi), %rax
@@ -88,7 +96,7 @@ sgx_entry:
         clean_flags
         lfence
         mov     %gs:P_SELF, %rdi
-        xor     %ebp, %ebp
+        forget  eax, ebx, ecx, edx, esi, ebp, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d
         call    sgx_exception                   // enum sh_out
         mov     %eax, %edi
         mov     %gs:P_EXC_RSP, %rsp
