@@ -52,6 +52,10 @@ status "a path that is not there" 1 "${run[@]}" plain /bin/local get 4 "/nope"
 same "a path that is not there: 404" "$(head -n 1 "$T/out")" 404
 status "no broker, no resource" 1 "${run[@]}" plain /bin/local get 4 "/cdh/resource/default/key/one"
 same "no broker: 501" "$(head -n 1 "$T/out")" 501
+status "an RA-TLS certificate" 0 "${run[@]}" plain /bin/local get 4 "/aa/ra-tls"
+tail -n +2 "$T/out" >"$T/ra.pem"
+same "an RA-TLS certificate: for its key" "$(openssl x509 -in "$T/ra.pem" -noout -pubkey 2>&1)" "$(openssl pkey -in "$T/ra.pem" -pubout 2>&1)"
+check "an RA-TLS certificate: signed by it" openssl verify -no_check_time -CAfile "$T/ra.pem" "$T/ra.pem"
 status "no HTTP" 0 "${run[@]}" plain /bin/local raw "nonsense|||"
 same "no HTTP: 400" "$(cat "$T/out")" "HTTP/1.1 400"
 status "a request without an end" 0 "${run[@]}" plain /bin/local raw "GET / HTTP/1.1|A: $(printf '%08200d' 0)"
@@ -139,8 +143,10 @@ for speed in "" --strict; do
     status "the loader, ${speed:-patched}: the secret" 0 "${sgx[@]}" "${quoting[@]}" $speed "$(parts base/enclave)" "${files[@]}"
     same "the loader, ${speed:-patched}: its bytes" "$(cat "$T/out")" "the first"
 done
-(trap '' USR1 && exec "${sgx[@]}" "${quoting[@]}" "$(parts base/enclave)" "${files[@]}" >"$T/out2" 2>"$T/err2") &
+trap '' USR1 # until the loader has its own handler
+"${sgx[@]}" "${quoting[@]}" "$(parts base/enclave)" "${files[@]}" >"$T/out2" 2>"$T/err2" &
 p=$!
+trap - USR1
 (sleep 50 && kill -KILL $p 2>/dev/null) &
 watchdog=$!
 n=0

@@ -24,11 +24,11 @@ $(B)/libos/%.o: %.S
 # The agent's late part: what runs only inside agent_call. One object, in sections of its own: the core of
 # trusted/agent, its surroundings here, and those parts of Debian's mbedTLS that they call.
 LIBOS_MBEDTLS := $(B)/libos/mbedtls
-$(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts
+$(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts $(MBEDTLS_A)
 	@mkdir -p $(@D)
 	$(call say,PARTS,$@)
 	$(Q)CC='$(CC)' tools/mbedtls-parts $@ $(@D)/absent.S
-$(LIBOS_MBEDTLS)/absent.S: $(LIBOS_MBEDTLS)/parts.a
+$(LIBOS_MBEDTLS)/absent.S: $(LIBOS_MBEDTLS)/parts.a ; @true
 $(LIBOS_MBEDTLS)/absent.o: $(LIBOS_MBEDTLS)/absent.S
 	$(Q)$(CC) -c -o $@ $<
 LIBOS_LATE_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) $(AGENT_CORE)
