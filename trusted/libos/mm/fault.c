@@ -11,7 +11,7 @@
 
 #define BATCH_MIN 16u
 #define BATCH_MAX 256u
-#define FILE_BATCH 8u
+#define FILE_BATCH 4u
 
 static int refuse(struct mm_fault *f, int signo, int code, int r)
 {
