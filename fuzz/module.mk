@@ -8,7 +8,7 @@ FUZZ_CC ?= clang
 FUZZ_SRC_launch := lib/launch.c lib/hex.c
 FUZZ_SRC_manifest := lib/manifest.c
 FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c loop.c error.c policy.c program.c \
-    config.c users.c path.c) $(LIB_SRC)
+    config.c users.c path.c stats.c) $(LIB_SRC)
 FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c dhcp.c tar.c config.c \
@@ -39,8 +39,9 @@ FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
 FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
 FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/vm/*.c host/image/*.c) \
-    $(LIB_SRC) $(filter-out verifier/cli/%,$(VERIFIER_SRC))
-FUZZ_LIBS_supervisor := $(PKG_LIBS)
+    $(wildcard host/sgx/*.[cS] host/sgx/sim/*.[cS]) $(LIB_SRC) \
+    $(filter-out verifier/cli/%,$(VERIFIER_SRC))
+FUZZ_LIBS_supervisor := $(PKG_LIBS) -mfsgsbase -lZydis
 
 FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c

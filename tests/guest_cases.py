@@ -6,6 +6,7 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -737,6 +738,32 @@ def lies_channel():
         vm.end(bye=False)
         took = vm.power_off(15)
         tap("a host that never says BYE", took < 8, str(took))
+
+
+EVIDENCE, ATTEST = 21, 36  # <shelter/channel.h>
+
+
+@case
+def attested_by_the_host():
+    """Evidence for whoever asks: bound to the hashed nonce, one at a time, whatever the policy."""
+    with IMAGE.sh("sleep 100") as vm:
+        vm.wait_frame(h.STARTED)
+        vm.send(ATTEST, struct.pack("<I", 7) + b"nonce")
+        vm.send(ATTEST, struct.pack("<I", 8) + b"x" * 64)
+        vm.until(lambda v: sum(f[0] == EVIDENCE for f in v.frames) == 2)
+        answers = {f[3][:4]: f[3][4:] for f in vm.frames if f[0] == EVIDENCE}
+        got, busy = answers[struct.pack("<I", 7)], answers[struct.pack("<I", 8)]
+        same("attest: one at a time", struct.unpack("<I", busy[:4])[0], 16)
+        same("attest: evidence", struct.unpack("<I", got[:4])[0], 0)
+        quote = base64.b64decode(json.loads(got[4:])["quote"])
+        same("attest: its data is hashed inside, apart from all else", quote[568:632],
+             hashlib.sha512(b"shelter-attest-v1" + b"nonce").digest())
+        vm.frames.clear()
+        vm.send(ATTEST, struct.pack("<I", 9) + b"x" * 64)
+        same("attest: again", struct.unpack("<II", vm.wait_frame(EVIDENCE)[:8]), (9, 0))
+        vm.send(ATTEST, struct.pack("<I", 10) + b"x" * 65)
+        vm.until(lambda v: v.closed, 60)
+        tap("attest: a nonce that is too long ends the channel", True)
 
 
 def work(queue):

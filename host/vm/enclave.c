@@ -123,7 +123,7 @@ static int prepare(struct sh_vm_config *c, struct sh_error *err)
     if (c->signature && access(c->signature, R_OK))
         return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
     /* Now if need be: the loader only reads it. */
-    if (c->sim_tee && sh_sim_tee_make(c->sim_tee, err))
+    if (c->tee->simulated && c->sim_tee && sh_sim_tee_make(c->sim_tee, err))
         return -EIO;
     cleanup_free char *loader = find_loader(err);
     return loader ? 0 : -ENOENT;
