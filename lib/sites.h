@@ -20,8 +20,8 @@ struct sh_sites {
 /* Judges the head. `size`: bytes before the hash tree. 0, -EBADMSG or what `read` said. */
 int sh_sites_open(struct sh_sites *s, uint64_t size, sh_sites_read *read, void *arg);
 
-/* Finds a file's sites: numbers first .. first + count - 1, at most SH_SITES_OF_FILE_MAX. 0, -ENOENT
- * when it has none, -EBADMSG, or what `read` said. */
+/* Finds a file's sites: numbers first .. first + count - 1, at most SH_SITES_OF_FILE_MAX. 0,
+ * -ENOENT when it has none, -EBADMSG, or what `read` said. */
 int sh_sites_find(const struct sh_sites *s, uint64_t nid, uint32_t *first, uint32_t *count);
 
 /* Reads and judges `count` sites of one file from number `first` on. 0, -EBADMSG or what `read`

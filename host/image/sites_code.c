@@ -176,8 +176,8 @@ static void read_eh_frame(struct sh_code *code, const uint8_t *data, size_t size
             size_t from = at + 4 - back;
             uint32_t cie_length = sh_le32(data + from);
             if (cie_length >= 4 && cie_length <= size - from - 4 && !sh_le32(data + from + 4)) {
-                struct cie cie =
-                    read_cie((struct cursor){data, from + 4 + cie_length, from + 8, address, false});
+                struct cursor at_cie = {data, from + 4 + cie_length, from + 8, address, false};
+                struct cie cie = read_cie(at_cie);
                 if (cie.known)
                     read_fde(code, (struct cursor){data, at + 4 + length, at + 8, address, false},
                              &cie);

@@ -117,7 +117,8 @@ static enum kind kind_of(const ZydisDecodedInstruction *i)
 }
 
 /* Notes every address that the instruction mentions. */
-static void note(struct finder *f, const ZydisDecodedInstruction *i, uint64_t address, struct op *op)
+static void note(struct finder *f, const ZydisDecodedInstruction *i, uint64_t address,
+                 struct op *op)
 {
     uint64_t next = address + i->length;
     for (unsigned n = 0; n < 2; n++) {

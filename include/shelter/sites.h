@@ -13,7 +13,7 @@
 //
 //   site:  0            4      5      6      7      8                 24
 //          +------------+------+------+------+------+-----------------+
-//          | u32 offset | kind | size | at   | zero | original bytes  |   `size` of them, then zeros
+//          | u32 offset | kind | size | at   | zero | original bytes  |  `size` of them, then zeros
 //          +------------+------+------+------+------+-----------------+
 //
 // - Files ascend by nid, their number in root.img (<shelter/erofs.h>); each has at least one site.

@@ -58,17 +58,17 @@ static void handler(int sig, siginfo_t *info, void *context)
         uint64_t bad;                                                                              \
         long result;                                                                               \
         __asm__ volatile(                                                                          \
-            "movq $0x1111, %%rbx\n\tmovq $0x2222, %%r12\n\tmovq $0x3333, %%r13\n\t"                 \
-            "movq $0x4444, %%r14\n\tmovq $0x5555, %%r15\n\tmovq $0x6666, %%r8\n\t"                  \
-            "movq $0x7777, %%r9\n\tmovq $0x8888, %%r10\n\tmovq %%rbx, %%xmm0\n\t"                   \
+            "movq $0x1111, %%rbx\n\tmovq $0x2222, %%r12\n\tmovq $0x3333, %%r13\n\t"                \
+            "movq $0x4444, %%r14\n\tmovq $0x5555, %%r15\n\tmovq $0x6666, %%r8\n\t"                 \
+            "movq $0x7777, %%r9\n\tmovq $0x8888, %%r10\n\tmovq %%rbx, %%xmm0\n\t"                  \
             "movq $0x9999, -64(%%rsp)\n\tjmp 7f\n\t"                                               \
             "7: .globl site_" #name "\nsite_" #name ":\n\t" code "\n\t"                            \
-            "xor $0x1111, %%rbx\n\txor $0x2222, %%r12\n\txor $0x3333, %%r13\n\t"                    \
-            "xor $0x4444, %%r14\n\txor $0x5555, %%r15\n\txor $0x6666, %%r8\n\t"                     \
-            "xor $0x7777, %%r9\n\txor $0x8888, %%r10\n\tor %%r12, %%rbx\n\tor %%r13, %%rbx\n\t"     \
-            "or %%r14, %%rbx\n\tor %%r15, %%rbx\n\tor %%r8, %%rbx\n\tor %%r9, %%rbx\n\t"            \
-            "or %%r10, %%rbx\n\tmovq %%xmm0, %%r12\n\txor $0x1111, %%r12\n\tor %%r12, %%rbx\n\t"    \
-            "movq -64(%%rsp), %%r12\n\txor $0x9999, %%r12\n\tor %%r12, %%rbx\n\tmovq %%rbx, %1"     \
+            "xor $0x1111, %%rbx\n\txor $0x2222, %%r12\n\txor $0x3333, %%r13\n\t"                   \
+            "xor $0x4444, %%r14\n\txor $0x5555, %%r15\n\txor $0x6666, %%r8\n\t"                    \
+            "xor $0x7777, %%r9\n\txor $0x8888, %%r10\n\tor %%r12, %%rbx\n\tor %%r13, %%rbx\n\t"    \
+            "or %%r14, %%rbx\n\tor %%r15, %%rbx\n\tor %%r8, %%rbx\n\tor %%r9, %%rbx\n\t"           \
+            "or %%r10, %%rbx\n\tmovq %%xmm0, %%r12\n\txor $0x1111, %%r12\n\tor %%r12, %%rbx\n\t"   \
+            "movq -64(%%rsp), %%r12\n\txor $0x9999, %%r12\n\tor %%r12, %%rbx\n\tmovq %%rbx, %1"    \
             : "=a"(result), "=r"(bad)                                                              \
             : "a"(nr), "D"(a), "S"(0), "d"(0)                                                      \
             : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",          \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // step_sites ENTRY SITE... -- COMMAND...: runs libos-test under ptrace and interrupts it at each
-// instruction on the way from patched sites (addresses in the program) through their trampolines and
-// the LibOS's fast entry (offset in the file): once with a kick, once with SIGWINCH, for which the
-// program has a handler. Prints how many places were hit; exits as the command did.
+// instruction on the way from patched sites (addresses in the program) through their trampolines
+// and the LibOS's fast entry (offset in the file): once with a kick, once with SIGWINCH, for which
+// the program has a handler. Prints how many places were hit; exits as the command did.
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What programs do with their own text: it is moved, copied to and fro, written, dropped. Calls from
-// there must go on to work.
+// What programs do with their own text: it is moved, copied to and fro, written, dropped. Calls
+// from there must go on to work.
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -12,9 +12,9 @@
 
 /* Each on a page of its own: getppid. */
 #define CALL(name)                                                                                 \
-    __asm__(".pushsection .text.page, \"ax\"\n\t.balign 4096\n\t.globl " #name "\n\t.type " #name   \
-            ", @function\n" #name ": mov $110, %eax\n\tsyscall\n\tret\n\t.size " #name              \
-            ", . - " #name "\n\t.balign 4096\n\t.popsection");                                      \
+    __asm__(".pushsection .text.page, \"ax\"\n\t.balign 4096\n\t.globl " #name "\n\t.type " #name  \
+            ", @function\n" #name ": mov $110, %eax\n\tsyscall\n\tret\n\t.size " #name             \
+            ", . - " #name "\n\t.balign 4096\n\t.popsection");                                     \
     long name(void);
 
 CALL(plain)

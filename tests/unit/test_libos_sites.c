@@ -183,7 +183,8 @@ static void test_patch(void **state)
     unmap(at);
     /* Again at the same place: the same slots; the rights may also come later. */
     long fd = open_program(O_RDONLY);
-    assert_int_equal(call(__NR_mmap, at, sizeof(text), PROT_NONE, MAP_PRIVATE | MAP_FIXED, fd, 0), at);
+    long there = call(__NR_mmap, at, sizeof(text), PROT_NONE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+    assert_int_equal(there, at);
     assert_int_equal(call(__NR_mprotect, at, sizeof(text), PROT_READ | PROT_EXEC), 0);
     los_lock();
     assert_int_equal(mm_ready((uint64_t)at, sizeof(text), PORT_X), 0);
@@ -248,7 +249,8 @@ static void test_addresses(void **state)
 {
     give(listed, COUNT);
     const uint8_t *at = map(PROT_READ | PROT_EXEC, MAP_PRIVATE);
-    uint64_t text_at = (uint64_t)at, plain = (uint64_t)slot_of(at, 0), both = (uint64_t)slot_of(at, 2);
+    uint64_t text_at = (uint64_t)at;
+    uint64_t plain = (uint64_t)slot_of(at, 0), both = (uint64_t)slot_of(at, 2);
     los_lock();
     /* In the slot: leading code, the call (wherever in it), trailing code, the way back. */
     assert_int_equal(sites_virtual(plain), text_at + 0x10);

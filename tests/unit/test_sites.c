@@ -313,8 +313,10 @@ static void test_reader(void **state)
     assert_int_equal(sh_sites_find(&s, 9, &first, &count), 0);
     assert_int_equal(first, 3);
     assert_int_equal(sh_sites_get(&s, first, 2, out), -EBADMSG);
-    for (uint64_t nid = 0; nid < 12; nid++)
-        assert_int_equal(sh_sites_find(&s, nid, &first, &count), nid == 7 || nid == 9 ? 0 : -ENOENT);
+    for (uint64_t nid = 0; nid < 12; nid++) {
+        int want = nid == 7 || nid == 9 ? 0 : -ENOENT;
+        assert_int_equal(sh_sites_find(&s, nid, &first, &count), want);
+    }
     l->error = -EIO;
     assert_int_equal(sh_sites_find(&s, 7, &first, &count), -EIO);
     assert_int_equal(read_all(l), -EIO);
@@ -326,8 +328,8 @@ static void test_reader_refuses(void **state)
     static const struct {
         unsigned at;
         uint8_t value;
-    } head[] = {{0, 'x'}, {8, 2}, {12, 0xff}, {13, 1}, {15, 1}, {16, 0xff}, {19, 1}, {20, 1}, {31, 1},
-                {40, 3}, {43, 1}, {44, 0}, {44, 5}, {47, 1}};
+    } head[] = {{0, 'x'}, {8, 2}, {12, 0xff}, {13, 1}, {15, 1}, {16, 0xff}, {19, 1}, {20, 1},
+                {31, 1}, {40, 3}, {43, 1}, {44, 0}, {44, 5}, {47, 1}};
     for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
         struct list *l = make(good, 3);
         l->bytes[head[i].at] = head[i].value;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cpuid` of programs (SDM, volume 2A): an exception in an enclave, so the LibOS answers.
 //
-// What features there are is the host's claim, taken once at start: a false one ends in SIGILL or in
-// slower code. What memory depends on is not: leaf 0xD, by which programs size the area of XSAVE,
-// comes from XFRM and from what XSAVE was seen to write.
+// What features there are is the host's claim, taken once at start: a false one ends in SIGILL or
+// in slower code. What memory depends on is not: leaf 0xD, by which programs size the area of
+// XSAVE, comes from XFRM and from what XSAVE was seen to write.
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/mm/sites.h"
 
@@ -46,7 +46,8 @@ static void features(struct answer *a)
 {
     a->ebx &= 0x00ffffff; /* no APIC id: threads move */
     /* MONITOR, VMX, SMX, PDCM, PCID, DCA, x2APIC, TSC deadline, hypervisor */
-    a->ecx &= ~(BIT(3) | BIT(5) | BIT(6) | BIT(15) | BIT(17) | BIT(18) | BIT(21) | BIT(24) | BIT(31));
+    a->ecx &= ~(BIT(3) | BIT(5) | BIT(6) | BIT(15) | BIT(17) | BIT(18) | BIT(21) | BIT(24));
+    a->ecx &= ~BIT(31);
     a->ecx &= ~missing(BIT(12) | BIT(28) | BIT(29), 0); /* FMA, AVX, F16C */
     a->ecx |= BIT(26) | BIT(27);                        /* XSAVE, OSXSAVE */
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads blocks of the root image and of sites.bin, checks them against their hash trees, keeps them.
+// Reads blocks of the root image and of sites.bin, checks them by their hash trees, keeps them.
 #include "trusted/libos/fs/image.h"
 
 #include "lib/bytes.h"

@@ -36,7 +36,8 @@ void image_put(struct image_block *b);
  * are pages of mappings, or become pages of files. */
 int image_read(uint64_t offset, void *buf, size_t size);
 
-/* sites.bin (<shelter/sites.h>) is kept and checked in the same way. `size`: bytes before its tree. */
+/* sites.bin (<shelter/sites.h>) is kept and checked in the same way. `size`: bytes before its
+ * tree. */
 int image_sites_open(uint64_t size, const uint8_t root_hash[32]);
 int image_sites_read(uint64_t offset, void *buf, size_t size);
 

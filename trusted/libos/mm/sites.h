@@ -7,9 +7,10 @@
 //   next:   trailing instructions      jmp  *%gs:fast              los_fast (entry/fast.S)
 //                                      next: trailing instructions, jmp back   (if there are any)
 //
-// The first five bytes become a jump to the slot; all others stay. So every address in a slot stands
-// for one in the program ("virtual"), and each virtual address among the replaced bytes has one in
-// the slot ("real"). What a program is shown of itself, in signal frames, is virtual.
+// The first five bytes become a jump to the slot; all others stay. So every address in a slot
+// stands for one in the program ("virtual"), and each virtual address among the replaced bytes has
+// one in the slot ("real"). What a program is shown of itself, in signal frames, is virtual. A
+// program that steps itself by the trap flag loses the flag in a call.
 #ifndef LIBOS_SITES_H
 #define LIBOS_SITES_H
 
@@ -19,8 +20,8 @@
  * is not what was built. */
 int sites_open(uint64_t size, const uint8_t root_hash[32]);
 
-/* Patches `page`, the content for `addr` in `a`, before it becomes executable: only if the area is a
- * private, executable, not writable mapping of an unchanged file of the image, and only where the
+/* Patches `page`, the content for `addr` in `a`, before it becomes executable: only if the area is
+ * a private, executable, not writable mapping of an unchanged file of the image, and only where the
  * bytes are those that were seen at build. */
 void sites_patch(struct area *a, uint64_t addr, uint8_t *page);
 
