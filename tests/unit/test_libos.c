@@ -1081,6 +1081,59 @@ static void test_unknown_calls(void **state)
     assert_int_equal(stats.unknown_calls, before + 4);
 }
 
+/* The LibOS's own pages: zeroed, nobody else's, of every size; the zone grows by what is needed. */
+static void test_zone(void **state)
+{
+    enum { SLOTS = 64 };
+    static struct {
+        uint64_t *p, count;
+    } slot[SLOTS];
+    uint64_t committed = stats.committed, zone = stats.zone_pages, most = 0, held = 0;
+    for (unsigned round = 0; round < 4000; round++) {
+        uint64_t i = next(SLOTS), count = 1 + next(1ul << next(10)), word;
+        if (slot[i].p) {
+            for (uint64_t n = 0; n < slot[i].count; n++) {
+                for (unsigned k = 0; k < 2; k++) {
+                    word = slot[i].p[n * 512 + k * 511];
+                    assert_int_equal(word, i << 32 | n);
+                }
+            }
+            pages_free(slot[i].p, slot[i].count);
+            held -= slot[i].count;
+            slot[i].p = NULL;
+        }
+        if (held + count > 8192)
+            continue;
+        slot[i].p = pages_alloc(count);
+        slot[i].count = count;
+        assert_non_null(slot[i].p);
+        held += count;
+        most = MAX(most, held);
+        for (uint64_t n = 0; n < count; n++) {
+            assert_int_equal(slot[i].p[n * 512] | slot[i].p[n * 512 + 511], 0);
+            slot[i].p[n * 512] = slot[i].p[n * 512 + 511] = i << 32 | n;
+        }
+    }
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (slot[i].p)
+            pages_free(slot[i].p, slot[i].count);
+    }
+    assert_int_equal(stats.committed - committed, (stats.zone_pages - zone) << PAGE_SHIFT);
+    assert_in_range(stats.zone_pages - zone, 0, 4 * most + 1024);
+    /* A limit that is nearly reached: what fits still does. */
+    uint64_t limit = port_info.memory_size;
+    void *held_pages[64];
+    unsigned got = 0;
+    port_info.memory_size = stats.committed + 40 * PAGE_SIZE;
+    while (got < 64 && (held_pages[got] = pages_alloc(512)))
+        got++;
+    assert_true(got < 64);
+    assert_true(stats.committed <= port_info.memory_size);
+    while (got)
+        pages_free(held_pages[--got], 512);
+    port_info.memory_size = limit;
+}
+
 static void test_counters(void **state)
 {
     char text[STATS_JSON_MAX];
@@ -1215,6 +1268,7 @@ int main(void)
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_unknown_calls),
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_zone),
         cmocka_unit_test(test_wild_arguments),
     };
     return cmocka_run_group_tests_name("libos", tests, setup, NULL);
