@@ -51,7 +51,7 @@ _shelter() {
     case $verb in
     run | rmi | tag | save | measure) word=$(_shelter_images) ;;
     start) word="$(_shelter_instances -a) $(_shelter_images)" ;;
-    exec | attach | attest | stop | kill | stats | trace) word=$(_shelter_instances) ;;
+    exec | attach | attest | stop | kill | stats | trace | debug) word=$(_shelter_instances) ;;
     rm | logs | wait | status) word=$(_shelter_instances -a) ;;
     inspect) word="$(_shelter_instances -a) $(_shelter_images)" ;;
     cp) word=$(_shelter_instances | sed 's/$/:/')

@@ -42,6 +42,7 @@ int cmd_attach(int argc, char **argv);
 int cmd_attest(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
@@ -53,7 +54,7 @@ int cmd_tcb(int argc, char **argv);
 extern const char sh_usage_build[], sh_usage_images[], sh_usage_rmi[], sh_usage_tag[],
     sh_usage_save[], sh_usage_load[], sh_usage_inspect[], sh_usage_run[], sh_usage_start[],
     sh_usage_exec[], sh_usage_stop[], sh_usage_kill[], sh_usage_rm[], sh_usage_ps[],
-    sh_usage_logs[], sh_usage_stats[], sh_usage_trace[], sh_usage_attach[], sh_usage_wait[], sh_usage_status[], sh_usage_cp[],
+    sh_usage_logs[], sh_usage_stats[], sh_usage_debug[], sh_usage_trace[], sh_usage_attach[], sh_usage_wait[], sh_usage_status[], sh_usage_cp[],
     sh_usage_clean[], sh_usage_measure[], sh_usage_doctor[], sh_usage_tcb[],
     sh_usage_attest[];
 

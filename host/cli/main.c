@@ -32,6 +32,7 @@ const struct sh_verb sh_verbs[] = {
     {"logs", cmd_logs, "show what a workload wrote", sh_usage_logs},
     {"stats", cmd_stats, "show counts of running instances", sh_usage_stats},
     {"trace", cmd_trace, "show the system calls of an enclave", sh_usage_trace},
+    {"debug", cmd_debug, "start gdb on an instance in a simulated enclave", sh_usage_debug},
     {"cp", cmd_cp, "copy files out of and into an instance", sh_usage_cp},
     {"wait", cmd_wait, "wait until instances end", sh_usage_wait},
     {"status", cmd_status, "tell whether instances run", sh_usage_status},

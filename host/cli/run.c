@@ -46,7 +46,8 @@ const char sh_usage_run[] =
     "      --firmware FILE    the machine's firmware, instead of the distribution's for this TEE\n"
     "      --stats FILE       write an enclave's counts there when it ends, as JSON (--allow stats)\n"
     "      --trace[=FILE]     an enclave's system calls, to stderr or there (--allow trace)\n"
-    "      --debug            keep the kernel's console in the instance's folder (--allow debug)\n"
+    "      --debug            a VM's kernel console in the instance's folder; an enclave that 'shelter\n"
+    "                         debug' can look into (--allow debug)\n"
     "\n"
     "^P ^Q detaches from a terminal; three ^C within five seconds kill.\n";
 

@@ -11,7 +11,7 @@
 //   WAIT              EXIT or ERROR when the workload ends.
 //   SIGNAL(u32)       to the workload; KILL also stops the machine if the guest does not obey.
 //                     DONE, or REFUSED with the reason.
-//   STATS, TRACE(u32 on), ATTEST(nonce)
+//   STATS, TRACE(u32 on), ATTEST(nonce), MAPS
 //                     the payload as in channel.h, its id 0. ANSWER or EVIDENCE; after that of a
 //                     TRACE that began: TRACED until the client goes or the workload ends.
 //   STOP(u32 ms)      stop signal, after that time KILL. EXIT or ERROR when it ended.

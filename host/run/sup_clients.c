@@ -134,6 +134,7 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
     case SH_FRAME_STATS:
     case SH_FRAME_TRACE:
     case SH_FRAME_ATTEST:
+    case SH_FRAME_MAPS:
         sup_request(s, c, f);
         break;
     case SH_CONTROL_ATTACH:

@@ -57,8 +57,8 @@ enum sh_frame_type {
     /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON for
      * this TEE ({"quote": ...}, {"attestation_report": ...}), or the error's text. */
     SH_FRAME_EVIDENCE = 21,
-    SH_FRAME_ANSWER = 22, /* to STATS or TRACE: u32 id, u32 error (0, or a positive errno), then a JSON
-                             object (STATS), nothing (TRACE), or the error's text */
+    SH_FRAME_ANSWER = 22, /* to STATS, TRACE, MAPS: u32 id, u32 error (0, or a positive errno), then a JSON
+                             object, nothing, text; or the error's text */
     SH_FRAME_TRACED = 23, /* lines of a trace */
     /* host to guest */
     SH_FRAME_WINSIZE = 32, /* u16 rows, u16 columns */
@@ -72,6 +72,7 @@ enum sh_frame_type {
     SH_FRAME_ATTEST = 36,
     SH_FRAME_STATS = 37, /* u32 id: counts, where the policy allows it */
     SH_FRAME_TRACE = 38, /* u32 id, u32: 1 on, 0 off; likewise */
+    SH_FRAME_MAPS = 39,  /* u32 id: where the program is in a debug enclave; never to a VM */
 };
 
 /* SH_FRAME_EXEC: this head, then arg_count + env_count strings, each with its NUL, then working

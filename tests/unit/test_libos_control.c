@@ -71,6 +71,17 @@ static void test_debug_hides_nothing(void **state)
     assert_int_equal(judge(SH_CONTROL_TRACE, 4, 0), 0);
 }
 
+static void test_maps_of_debug_enclaves(void **state)
+{
+    port_info.debug = false;
+    allow(SH_POLICY_ALL, false, false);
+    assert_int_equal(judge(SH_CONTROL_MAPS, 0, 0), -EPERM);
+    assert_non_null(strstr(out, "no debug enclave"));
+    port_info.debug = true;
+    assert_true(judge(SH_CONTROL_MAPS, 0, 0) >= 0);
+    port_info.debug = false;
+}
+
 static void test_nonsense(void **state)
 {
     allow(SH_POLICY_ALL, false, false);
@@ -88,7 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy_decides), cmocka_unit_test(test_stats_allowed),
         cmocka_unit_test(test_trace_allowed),  cmocka_unit_test(test_debug_hides_nothing),
-        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_maps_of_debug_enclaves), cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,12 +63,13 @@ $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
 # The enclave: every byte of it is measured, so that no date and no path may get in. Linked twice: the
 # digest of the late part, which is loaded when it is needed, stands in the measured part. It is only
-# as long as it is, so that the second link places all as the first did.
+# as long as it is, so that the second link places all as the first did. A third keeps what debuggers want.
 SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
     $(B)/libos/trusted/libos/port_sgx/entry.o
 SGX_LINK = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
     -Wl,-T,trusted/libos/port_sgx/enclave.lds
+SGX_LINK_DEBUG = $(filter-out %--strip-debug,$(SGX_LINK))
 SGX_DIGEST = printf '.section .rodata.late_digest, "a"\n.globl sgx_late_digest\nsgx_late_digest: .byte %s\n' \
     "$$(sed 's/../0x&, /g; s/, $$//' <<<"$(1)")" | $(CC) -x assembler -c -o $@.digest.o -
 SGX_LATE = $(foreach s,text rodata data,-j .late.$s)
@@ -81,5 +82,6 @@ $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.l
 	$(Q)$(call SGX_DIGEST,$$(sha256sum <$@.late | cut -c1-64))
 	$(Q)$(SGX_LINK) -o $@.tmp $(filter %.o,$^) $@.digest.o
 	$(Q)objcopy -O binary $(SGX_LATE) $@.tmp $@.first && cmp $@.first $@.late
+	$(Q)$(SGX_LINK_DEBUG) -o $(B)/enclave.debug $(filter %.o,$^) $@.digest.o
 	$(Q)rm -f $@.first $@.late $@.digest.o && mv $@.tmp $@
 all: $(B)/base/enclave

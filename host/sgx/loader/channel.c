@@ -225,6 +225,9 @@ static void take_frame(const struct sh_frame_view *f)
     case SH_FRAME_STATS:
         control_ask(SH_CONTROL_STATS, sh_frame_u32(f, 0), NULL, 0, SH_FRAME_ANSWER);
         break;
+    case SH_FRAME_MAPS:
+        control_ask(SH_CONTROL_MAPS, sh_frame_u32(f, 0), NULL, 0, SH_FRAME_ANSWER);
+        break;
     case SH_FRAME_TRACE:
         take_trace(f);
         break;

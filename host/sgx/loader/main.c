@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "host/attest/aesm.h"
@@ -200,6 +201,8 @@ int main(int argc, char **argv)
                             OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
                         NULL);
     signal(SIGPIPE, SIG_IGN);
+    if (loader.options.debug) /* `shelter debug` is no ancestor of ours */
+        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     int r = loader.options.hostile ? hostile_init(loader.options.hostile, &err) : 0;
     if (r)
         loader_fail(&err);

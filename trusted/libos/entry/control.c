@@ -9,6 +9,7 @@
 #include "lib/launch.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -68,10 +69,18 @@ static long judge_trace(const struct sh_control_request *r, char *out, size_t si
     return 0;
 }
 
+static long judge_maps(const struct sh_control_request *r, char *out, size_t size)
+{
+    if (!port_info.debug)
+        return refuse(out, size, -EPERM, "this is no debug enclave; run the image with --debug");
+    return proc_maps(out, size);
+}
+
 /* With the lock held, which a long answer may give up. */
 static long (*const judges[])(const struct sh_control_request *r, char *out, size_t size) = {
     [SH_CONTROL_STATS] = judge_stats,
     [SH_CONTROL_TRACE] = judge_trace,
+    [SH_CONTROL_MAPS] = judge_maps,
     [SH_CONTROL_ATTEST] = agent_judge_attest,
 };
 

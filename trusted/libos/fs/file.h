@@ -211,6 +211,7 @@ int dev_init(void);
 int dev_open(struct file *f);
 int stdio_init(bool input, bool output);
 int proc_init(void);
+long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);
 
 #endif

@@ -56,6 +56,17 @@ static void put_maps(struct text *t)
     }
 }
 
+long proc_maps(char *out, size_t size)
+{
+    struct text t = {0};
+    put_maps(&t);
+    size_t n = MIN(t.size, size);
+    if (n)
+        memcpy(out, t.data, n);
+    los_free(t.data);
+    return t.error ? t.error : (long)n;
+}
+
 static void put_status(struct text *t)
 {
     put(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n",
