@@ -123,10 +123,17 @@ static int connect_one(const struct port_address *to, uint16_t port, uint64_t de
     return r;
 }
 
+/* TLS reads five bytes, then the rest; a call out is dear. Of the one stream that is open. */
+static struct {
+    size_t at, size;
+    uint8_t bytes[16384];
+} ahead;
+
 int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
 {
     struct port_address list[ADDRESSES_MAX] = {0};
     long count = agent_literal(host, list) ? 1 : 0;
+    ahead.at = ahead.size = 0;
     if (!net_outside)
         return -ENETUNREACH;
     if (!count)
@@ -140,17 +147,33 @@ int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
     return r;
 }
 
-long agent_os_read(int stream, void *out, size_t size, uint64_t deadline_ms)
+static long receive(int stream, uint64_t deadline_ms)
 {
-    uint32_t room = (uint32_t)MIN(size, PORT_IO_MAX);
     for (;;) {
-        long n = claim_count(port_recv(stream, out, room, NULL, NULL, false), room);
+        long n = claim_count(
+            port_recv(stream, ahead.bytes, sizeof(ahead.bytes), NULL, NULL, false),
+            sizeof(ahead.bytes));
         if (n != -EAGAIN && n != -EINTR)
             return n;
         n = wait_handle(stream, POLLIN, deadline_ms);
         if (n)
             return n;
     }
+}
+
+long agent_os_read(int stream, void *out, size_t size, uint64_t deadline_ms)
+{
+    if (ahead.at == ahead.size) {
+        long n = receive(stream, deadline_ms);
+        if (n <= 0)
+            return n;
+        ahead.at = 0;
+        ahead.size = (size_t)n;
+    }
+    size_t n = MIN(size, ahead.size - ahead.at);
+    memcpy(out, ahead.bytes + ahead.at, n);
+    ahead.at += n;
+    return (long)n;
 }
 
 long agent_os_write(int stream, const void *data, size_t size, uint64_t deadline_ms)
