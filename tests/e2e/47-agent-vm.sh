@@ -101,6 +101,23 @@ status "known now: it starts" 0 "${run[@]}" -i "127.0.0.1:$good" plain
 status "without -i nothing is asked" 0 "${run[@]}" plain
 same "both times attested, or not: the log" "$("$SHELTER" broker log | grep -cE 'attest +granted .* plain ')" 1
 
+# A broker that says nothing: whoever waits for it can be stopped.
+python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+c = s.accept()
+print("asked", flush=True)
+time.sleep(100)' >"$T/mute" &
+brokers+=($!)
+until_true 10 test -s "$T/mute"
+timeout 60 "$SHELTER" run --name waits -m 256M --tee tdx-sim -i "127.0.0.1:$(sed -n 1p "$T/mute")" plain >"$T/o" 2>"$T/e" &
+waits=$!
+check "it asks the broker" until_true 30 grep -q asked "$T/mute"
+LIMIT=15 status "stop" 0 "$SHELTER" stop -t 10 waits
+wait $waits
+same "the machine is ended, as while it boots" "$?" 137
+check "nothing ran" test ! -s "$T/o"
+
 # The image's own API server replaces ours; what is fetched before the workload stays ours.
 printf '#!/bin/busybox sh\nwhile :; do echo theirs | /bin/busybox nc -l -p 8006; done\n' >"$T/server"
 chmod 755 "$T/server"
