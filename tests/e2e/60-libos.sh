@@ -38,6 +38,7 @@ cp "$R/bin/hello-dynamic" "$T/hello" && add "$T/hello" /bin/hello-dynamic
 gcc -O1 -pthread -o "$R/bin/threads" tests/libos/threads.c
 gcc -O1 -pthread -o "$R/bin/signals" tests/libos/signals.c 2>/dev/null
 gcc -O1 -pthread -o "$R/bin/storm" tests/libos/storm.c
+gcc -D_GNU_SOURCE -O1 -static -pthread -o "$R/bin/abi" tests/libos/abi.c
 gcc -O1 -o "$T/step" tests/libos/step.c
 gcc -O2 -static -o "$R/bin/md5" tests/md5.c 2>/dev/null
 command -v busybox >/dev/null && add "$(command -v busybox)" /bin/busybox
@@ -63,6 +64,9 @@ for f in "${forms[@]}"; do
 done
 same "threads: 32 on a mutex and a condition" "$(run /bin/threads)" "$("$R/bin/threads")"
 same "signals" "$(run /bin/signals 2>&1; echo $?)" "$(bash -c "'$R/bin/signals'" 2>/dev/null; echo 143)"
+mkdir "$R/tmp"
+same "what programs rely on, line by line" "$(run /bin/abi /tmp/abi.$$ 2>&1)" "$("$R/bin/abi" /tmp/abi.$$ 2>&1)"
+rm -rf /tmp/abi.$$
 same "a storm of signals changes no register" "$(run /bin/storm | cut -d, -f1)" "0 wrong"
 if [ -x "$R/bin/md5" ]; then
     same "md5 of a file of the image" "$(run /bin/md5 /data/random)" "$(cd "$R" && ./bin/md5 data/random | sed 's#data/random#/data/random#')"

@@ -19,6 +19,13 @@ gcc -O2 -static -o "$T/bin/static" "$T/hello.c"
 gcc -O2 -static-pie -o "$T/bin/static-pie" "$T/hello.c"
 musl-gcc -O2 -static -o "$T/bin/musl" "$T/hello.c"
 seq 1 200000 >"$T/numbers"
+rust=
+if command -v rustc >/dev/null; then
+    printf 'fn main() { println!("hello"); std::process::exit(3); }\n' >"$T/hello.rs"
+    rustc -O -C target-feature=+crt-static -o "$T/bin/rust" "$T/hello.rs" && rust=rust
+else
+    skip "enclave: a Rust program: rustc is not installed"
+fi
 files=()
 for f in "$T"/bin/*; do files+=(-f "$f"); done
 status "build" 0 "$SHELTER" build -q -t all -f tests/md5 -f "$(command -v busybox)" "${files[@]}"
@@ -38,7 +45,7 @@ same "md5 of stdin: right" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$T/numbers" 
 same "the warning of simulation, once" "$(grep -c 'simulated TEE' "$T/err")" 1
 status "md5 of a file of the image" 0 "${run[@]}" /bin/md5 /bin/busybox
 same "md5 of a file: right" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
-for p in pie non-pie static static-pie musl; do
+for p in pie non-pie static static-pie musl $rust; do
     status "$p: its exit status" 3 "${run[@]}" "/bin/$p"
     same "$p: its words" "$(cat "$T/out")" hello
 done

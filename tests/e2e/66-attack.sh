@@ -33,13 +33,14 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     echo "# $(grep '^attacked' "$T/err")"
 }
 python3 tests/enclave/door.py rules build/base/enclave
+same "each error of each leaf of the simulated processor has its test" "$(python3 tests/sgx/leaves.py)" all
 part=10 rounds=20
 [ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200
 for MODE in "" --strict; do
     : >"$T/places"
     attack "hello${MODE:+, strict}" 3 hello /bin/hello
     [ -n "$MODE" ] && [ -z "${SHELTER_SOAK:-}" ] && continue
-    attack "signals, faults, timers${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part
+    attack "signals, faults, timers${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads that end and start${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
     same "no instruction of the door was left out${MODE:+, strict}" \
         "$(python3 tests/enclave/door.py attacked build/base/enclave "$T/places")" all

@@ -43,7 +43,8 @@ static void *spin(void *arg)
 int main(int argc, char **argv)
 {
     int part = argc > 1 ? atoi(argv[1]) : 1; /* of all that happens, where time is short */
-    struct itimerval every = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    int us = argc > 2 ? atoi(argv[2]) : 2000; /* slower where each instruction is an exit */
+    struct itimerval every = {{0, us}, {0, us}}, never = {{0, 0}, {0, 0}};
     struct sigaction act = {.sa_handler = on_alarm};
     pthread_t t;
     sigaction(SIGALRM, &act, NULL);

@@ -29,6 +29,25 @@ static void *work(void *arg)
     return NULL;
 }
 
+static volatile int ending;
+
+/* Ends while nobody else enters or leaves the enclave: its starter only counts. */
+static void *alone(void *arg)
+{
+    ending = 1;
+    return NULL;
+}
+
+static void start_alone(void)
+{
+    pthread_t t;
+    ending = 0;
+    if (pthread_create(&t, NULL, alone, NULL) || pthread_detach(t))
+        return;
+    for (long n = 0; n < 100000000 && (n < 50000000 || !ending); n++)
+        __asm__ volatile("");
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -45,6 +64,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < count; i++)
             pthread_join(t[i], NULL);
     }
+    for (int i = 0; argc > 2 && i < 3; i++)
+        start_alone();
     printf("%ld\n", sum);
     return 0;
 }

@@ -196,6 +196,31 @@ static void put_pid_max(struct text *t)
     put(t, "4194304\n");
 }
 
+static void put_osrelease(struct text *t)
+{
+    put(t, "6.1.0-shelter\n");
+}
+
+static void put_65536(struct text *t)
+{
+    put(t, "65536\n");
+}
+
+static void put_last_capability(struct text *t)
+{
+    put(t, "40\n");
+}
+
+static void put_zero(struct text *t)
+{
+    put(t, "0\n");
+}
+
+static void put_cgroup(struct text *t)
+{
+    put(t, "0::/\n");
+}
+
 static void put_random_uuid(struct text *t)
 {
     uint8_t b[16];
@@ -262,7 +287,13 @@ static const struct entry {
     {"sys", DIR, NULL},
     {"sys/vm", DIR, NULL},
     {"sys/vm/overcommit_memory", FILE_, put_one},
+    {"sys/vm/max_map_count", FILE_, put_65536},
+    {"sys/fs", DIR, NULL},
+    {"sys/fs/file-max", FILE_, put_65536},
     {"sys/kernel", DIR, NULL},
+    {"sys/kernel/osrelease", FILE_, put_osrelease},
+    {"sys/kernel/ngroups_max", FILE_, put_65536},
+    {"sys/kernel/cap_last_cap", FILE_, put_last_capability},
     {"sys/kernel/pid_max", FILE_, put_pid_max},
     {"sys/kernel/hostname", FILE_, put_hostname},
     {"sys/kernel/random", DIR, NULL},
@@ -285,6 +316,8 @@ static const struct entry {
     {"PID/limits", FILE_, put_limits},
     {"PID/mounts", FILE_, put_mounts},
     {"PID/mountinfo", FILE_, put_mounts},
+    {"PID/cgroup", FILE_, put_cgroup},
+    {"PID/oom_score_adj", FILE_, put_zero},
     {"PID/fd", FDS, NULL},
     {"PID/task", TASKS, NULL},
     {"TID", DIR, NULL},

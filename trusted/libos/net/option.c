@@ -82,6 +82,8 @@ long sys_setsockopt(const uint64_t *a)
     int slot = level == SOL_SOCKET ? slot_of(name) : -1;
     if (slot >= 0)
         memcpy(&s->options[slot], value, 4);
+    if (level == LEVEL_TCP && passes(level, name))
+        memcpy(&s->tcp_options[name], value, 4);
     if (s->handle >= 0 && passes(level, name)) {
         return claim_status(
             port_sockopt_set(s->handle, level, name, value, MIN(size, (uint32_t)sizeof(value))));
@@ -165,6 +167,8 @@ long sys_getsockopt(const uint64_t *a)
         r = claim_status(port_sockopt_get(s->handle, level, name, value, &n));
         if (r || n > sizeof(value))
             return r ? r : -EIO;
+    } else if (level == LEVEL_TCP && passes(level, name)) {
+        value[0] = s->tcp_options[name];
     } else if (level != LEVEL_TCP && level != LEVEL_IP && level != LEVEL_IPV6) {
         return -ENOPROTOOPT;
     }

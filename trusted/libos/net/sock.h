@@ -63,6 +63,7 @@ struct sock {
     int error;                              /* SO_ERROR */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     int32_t options[8];
+    int32_t tcp_options[8]; /* by name, TCP_NODELAY to TCP_KEEPCNT */
     bool v6_only; /* IPV6_V6ONLY: does not also take IPv4 */
 };
 

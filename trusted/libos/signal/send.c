@@ -95,6 +95,7 @@ int sig_send_item(struct thread *t, const struct sig_item *item)
     list_append(&q->items, &copy->node);
     q->set |= SIG_BIT(signo);
     q->count++;
+    signalfd_wake(signo);
     if (target && (!(target->sig_mask & SIG_BIT(signo)) || (target->wait_set & SIG_BIT(signo))))
         sig_wake_for_mask(target);
     return 0;

@@ -29,6 +29,9 @@ void sig_allow_host(bool any, bool terminal, uint32_t stop_signal);
 void sig_collect(void); /* signals that the host sent meanwhile */
 void sig_wake_for_mask(struct thread *t);
 
+/* signal/signalfd.c: one of these signals is pending. */
+void signalfd_wake(int signo);
+
 /* signal/deliver.c: on the way back to the program. */
 void sig_deliver(struct thread *t);
 /* A fault of the program: delivered at once, or the end of the process. */

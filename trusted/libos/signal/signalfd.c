@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// signalfd: pending signals of a set, read as a file (signalfd(2)).
+#include <asm/poll.h>
+#include <asm/signal.h>
+#include <linux/signalfd.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/signal/signal.h"
+
+struct signal_file {
+    struct list node;
+    uint64_t set;
+    struct wait_queue wait;
+};
+
+static struct list all = {&all, &all};
+
+void signalfd_wake(int signo)
+{
+    list_for(it, &all)
+    {
+        struct signal_file *s = container_of(it, struct signal_file, node);
+        if (s->set & SIG_BIT(signo))
+            wait_wake_all(&s->wait);
+    }
+}
+
+static long signal_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct signal_file *s = f->data;
+    struct sig_item item;
+    long done = 0;
+    if (io->left < sizeof(struct signalfd_siginfo))
+        return -EINVAL;
+    for (;;) {
+        sig_collect();
+        while (io->left >= sizeof(struct signalfd_siginfo) && sig_take(self(), s->set, &item)) {
+            struct signalfd_siginfo info = {.ssi_signo = (uint32_t)item.signo,
+                                            .ssi_code = item.code,
+                                            .ssi_pid = (uint32_t)item.pid,
+                                            .ssi_uid = item.uid,
+                                            .ssi_tid = (uint32_t)item.timer_id,
+                                            .ssi_overrun = (uint32_t)item.overrun,
+                                            .ssi_ptr = item.value,
+                                            .ssi_int = (int32_t)item.value};
+            if (io_put(io, &info, sizeof(info)))
+                return -EFAULT;
+            done += (long)sizeof(info);
+        }
+        if (done)
+            return done;
+        if (f->flags & O_NONBLOCK)
+            return -EAGAIN;
+        int r = wait_on(&s->wait, NO_DEADLINE);
+        if (r)
+            return r == -EINTR ? -ERESTARTSYS : r;
+    }
+}
+
+static uint32_t signal_poll(struct file *f)
+{
+    struct signal_file *s = f->data;
+    sig_collect();
+    return (self()->pending.set | sig_process_pending.set) & s->set ? POLLIN | POLLRDNORM : 0;
+}
+
+static void signal_release(struct file *f)
+{
+    struct signal_file *s = f->data;
+    list_remove(&s->node);
+    los_free(s);
+}
+
+static const struct file_ops signal_ops = {
+    .read = signal_read,
+    .poll = signal_poll,
+    .release = signal_release,
+    .name = "anon_inode:[signalfd]",
+    .stream = true,
+};
+
+static long new_file(uint64_t set, uint32_t flags)
+{
+    struct signal_file *s = los_alloc(sizeof(*s));
+    struct file *f = s ? file_new(&signal_ops, O_RDONLY | (flags & O_NONBLOCK)) : NULL;
+    if (!f) {
+        los_free(s);
+        return -ENOMEM;
+    }
+    s->set = set;
+    wait_queue_init(&s->wait);
+    list_append(&all, &s->node);
+    f->data = s;
+    f->wait = &s->wait;
+    return fd_install(f, flags & O_CLOEXEC, 0);
+}
+
+/* fd, set, its size, flags */
+long sys_signalfd4(const uint64_t *a)
+{
+    uint64_t set;
+    if (a[2] != sizeof(set) || a[3] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
+        return -EINVAL;
+    if (user_read(&set, a[1], sizeof(set)))
+        return -EFAULT;
+    set &= ~(SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP));
+    if ((int)a[0] == -1)
+        return new_file(set, (uint32_t)a[3]);
+    struct file *f = fd_file((int)a[0]);
+    if (!f)
+        return -EBADF;
+    if (f->ops != &signal_ops)
+        return -EINVAL;
+    struct signal_file *s = f->data;
+    s->set = set;
+    wait_wake_all(&s->wait);
+    return (int)a[0];
+}
+
+long sys_signalfd(const uint64_t *a)
+{
+    const uint64_t b[6] = {a[0], a[1], a[2], 0};
+    return sys_signalfd4(b);
+}
