@@ -7,7 +7,7 @@ command -v qemu-system-x86_64 >/dev/null || { skip "run-vm: no QEMU"; exit 0; }
 [ -x /bin/busybox ] || { skip "run-vm: no busybox"; exit 0; }
 LIMIT=60
 gcc -static -O1 -o "$T/net_server" tests/net_server.c
-"$SHELTER" build -t box -f /bin/busybox -f "$T/net_server" --allow exec --allow signal --allow mount --allow debug -c '/bin/busybox sh' >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
+"$SHELTER" build -t box -f /bin/busybox -f "$T/net_server" --allow exec --allow signal --allow mount --allow debug --allow stats -c '/bin/busybox sh' >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
 "$SHELTER" build -t shut -f /bin/busybox -c '/bin/busybox sh' >/dev/null 2>&1
 B=/bin/busybox
 field() { "$SHELTER" inspect --json "$1" | python3 -c "import json,sys; print(json.load(sys.stdin)['$2'])"; }
@@ -48,6 +48,9 @@ tr -d '\r' <"$T/o" | grep -q '^terminal same$' && ok "TERM leaves the terminal a
 
 # --- a running instance ---
 check "run -d" "$SHELTER" run -d --name life box $B sh -c 'echo started; exec /bin/busybox sleep 1000'
+status "stats of a VM" 0 "$SHELTER" stats --json life; check "stats of a VM: memory and time" grep -q '"memory_bytes"' "$T/out"
+status "trace of a VM" 125 "$SHELTER" trace life; one_line "told" 'trace'
+status "debug of a VM" 125 "$SHELTER" debug life; one_line "told" 'simulated enclaves only'
 status "exec" 5 sh -c "echo 'echo in; exit 5' | '$SHELTER' exec life $B sh"; same "its output" "$(cat "$T/out")" in
 tests/pty_run.py 60 'expect:#' 'send:/bin/busybox stty size\r' 'expect:33 101' 'send:exit\r' -- "$SHELTER" exec life $B sh >"$T/o" 2>&1
 same "exec on a terminal" $? 0

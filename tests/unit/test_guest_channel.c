@@ -417,6 +417,26 @@ static void test_fragments(void **state)
     }
 }
 
+/* Counts only where the policy allows them; a trace never; the id comes back. */
+static void test_stats(void **state)
+{
+    uint8_t ask[8] = {7, 1}, got[512];
+    uint32_t size;
+    for (unsigned allowed = 0; allowed < 2; allowed++) {
+        struct host h = begin(allowed ? SH_POLICY_STATS : SH_POLICY_ALL & ~SH_POLICY_STATS);
+        assert_true(send_frame(&h, SH_FRAME_STATS, 0, 0, ask, 4));
+        assert_int_equal(receive(&h, got, &size), SH_FRAME_ANSWER);
+        assert_true(size > 10);
+        assert_int_equal(sh_le32(got), 263);
+        assert_int_equal(sh_le32(got + 4), allowed ? 0 : EPERM);
+        assert_int_equal(got[8] == '{', allowed);
+        assert_true(send_frame(&h, SH_FRAME_TRACE, 0, 0, ask, 8));
+        assert_int_equal(receive(&h, got, &size), SH_FRAME_ANSWER);
+        assert_int_equal(sh_le32(got + 4), ENOTSUP);
+        finish(&h);
+    }
+}
+
 /* The end of the host's side is seen. */
 static void test_hangup(void **state)
 {
@@ -434,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_stdin),     cmocka_unit_test(test_stdin_lies),
         cmocka_unit_test(test_stdout),    cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_fragments), cmocka_unit_test(test_hangup),
+        cmocka_unit_test(test_stats),
     };
     return cmocka_run_group_tests_name("guest channel", tests, NULL, NULL);
 }
