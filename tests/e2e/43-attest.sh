@@ -85,3 +85,18 @@ ra "accepted" 0 --allow-simulated --image box --nonce 616263
 ra "another nonce" 1 --allow-simulated --image box --nonce 616264
 ra "another image" 1 --allow-simulated --image other --nonce 616263
 ra "simulated" 1 --image box
+
+# --- a TLS server inside, checked from outside ---
+if command -v openssl >/dev/null; then
+    "$SHELTER" build -q -t server -f "$(command -v openssl)" -f $B >/dev/null 2>&1
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    check "tls: run" "$SHELTER" run -d --tee tdx-sim --name server -p "127.0.0.1:$port:4433" server $B sh -c \
+        "$B wget -q -O /tmp/c.pem http://127.0.0.1:8006/aa/ra-tls && exec /bin/openssl s_server -accept 4433 -cert /tmp/c.pem -key /tmp/c.pem -www"
+    tls() { status "tls: $1" "$2" "$SHELTER" attest --tls "127.0.0.1:$port" --ca "$T/root.pem" --json "${@:3}"; }
+    until_true 30 "$SHELTER" attest --tls "127.0.0.1:$port" --ca "$T/root.pem" --allow-simulated
+    tls "the server of this image" 0 --allow-simulated --image server
+    tls "another image" 1 --allow-simulated --image box
+    tls "simulated, and not allowed" 1 --image server
+    check "tls: talks TLS to anybody" sh -c 'echo | openssl s_client -connect "127.0.0.1:$1" 2>/dev/null | grep -q "CN *= *shelter"' sh "$port"
+    "$SHELTER" rm -f server >/dev/null 2>&1
+fi
