@@ -108,7 +108,7 @@ long sys_bind(const uint64_t *a)
         agent_give_way(addr_port(&addr));
     r = name_bind(s, &addr);
     /* Datagrams for the outside must arrive from now on; streams wait for listen. */
-    if (!r && s->type == SOCK_DGRAM && outside(s, &addr) && net_published(s->type, addr_port(&s->own)))
+    if (!r && s->type == SOCK_DGRAM && outside(s, &addr) && net_published(s))
         r = outside_listen(f, s, 0);
     if (r && s->family != AF_UNIX && s->own.size) {
         list_remove(&s->names);
@@ -138,8 +138,7 @@ long sys_listen(const uint64_t *a)
         if ((r = name_ephemeral(s)))
             return r;
     }
-    if (s->state != SOCK_LISTENING && outside(s, &s->own) &&
-        net_published(s->type, addr_port(&s->own))) {
+    if (s->state != SOCK_LISTENING && outside(s, &s->own) && net_published(s)) {
         r = outside_listen(f, s, backlog);
         if (r)
             return r;

@@ -95,6 +95,13 @@ static struct sock *find_receiver(uint16_t family, int type, uint16_t port)
     return s && !s->v6_only ? s : NULL;
 }
 
+bool name_is_outside(const struct sock *s)
+{
+    struct sock *other =
+        find_port(s->family == AF_INET ? AF_INET6 : AF_INET, s->type, addr_port(&s->own));
+    return other && other->handle >= 0;
+}
+
 static struct sock *find_abstract(const struct addr *a)
 {
     list_for(it, &bound)

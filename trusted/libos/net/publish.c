@@ -33,13 +33,17 @@ void net_init(const struct port_start *start, const struct sh_manifest *m)
         net_outside = !is_none(value, (size_t)n);
 }
 
-bool net_published(int type, uint16_t port)
+bool net_published(const struct sock *s)
 {
     char value[32], wanted[32];
+    int type = s->type;
+    uint16_t port = addr_port(&s->own);
     if (!net_outside)
         return false;
     if (!launch)
         return true;
+    if (name_is_outside(s)) /* one address is published; whoever came first has it */
+        return false;
     if (type == SOCK_STREAM && port == AGENT_PORT)
         return false;
     fmt(wanted, sizeof(wanted), "%s %u", type == SOCK_STREAM ? "tcp" : "udp", port);

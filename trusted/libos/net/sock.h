@@ -73,7 +73,8 @@ struct sock {
 extern bool net_outside; /* there is a network */
 struct sh_manifest;
 void net_init(const struct port_start *start, const struct sh_manifest *m);
-bool net_published(int type, uint16_t port);
+/* Whether a bound socket is to be reached from outside. */
+bool net_published(const struct sock *s);
 /* Makes "any" the address that we have. False: there is none of our own, ask the host. */
 bool net_own_address(struct addr *a);
 /* An address that the host claims for somebody outside: never loopback, which programs trust. */
@@ -106,6 +107,7 @@ void addr_set_port(struct addr *a, uint16_t port);
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
 int name_bind(struct sock *s, const struct addr *a);
 struct sock *name_find(const struct sock *from, const struct addr *a, int *error); /* not counted */
+bool name_is_outside(const struct sock *s); /* its port is reached from outside by the other family */
 int name_ephemeral(struct sock *s); /* a port of our own for a socket that has none */
 
 /* net/outside.c */
