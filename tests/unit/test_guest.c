@@ -207,6 +207,20 @@ static void test_policy(void **state)
         assert_int_equal(load(&c, &held, cases[i].policy, cases[i].launch), 0);
         assert_int_equal(guest_policy_launch(&c, &line, &e), cases[i].code);
     }
+    /* Secrets of an image that a host may drive. */
+    struct text t;
+    struct guest_config c = {.launch = {(const uint8_t *)LAUNCH(""), sizeof(LAUNCH("")) - 1}};
+    struct guest_cmdline line = {0};
+    struct guest_error e;
+    start(&t, 0, false);
+    put(&t, SH_TAG_SECRET, "key=kbs:///a/b/c", 16);
+    assert_int_equal(sh_manifest_parse(&c.manifest, t.data, t.size), 0);
+    assert_int_equal(guest_policy_launch(&c, &line, &e), -EPERM);
+    uint8_t bits[8];
+    sh_put_le64(bits, SH_POLICY_LOCK);
+    put(&t, SH_TAG_POLICY, bits, 8);
+    assert_int_equal(sh_manifest_parse(&c.manifest, t.data, t.size), 0);
+    assert_int_equal(guest_policy_launch(&c, &line, &e), 0);
     struct sh_manifest m = {.policy = SH_POLICY_ALL & ~SH_POLICY_SIGNAL};
     for (uint32_t s = 0; s < 80; s++)
         assert_int_equal(guest_policy_signal(&m, s), s == SIGINT || s == SIGTERM || s == SIGKILL);

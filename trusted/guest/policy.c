@@ -37,6 +37,9 @@ int guest_policy_launch(const struct guest_config *c, const struct guest_cmdline
         return guest_fail(e, -EPERM,
                           "the image does not allow a console; build it with "
                           "--allow debug");
+    /* A host that may choose LD_PRELOAD would own the secrets. */
+    if (sh_manifest_count(&c->manifest, SH_TAG_SECRET) && !(policy & SH_POLICY_LOCK))
+        return guest_fail(e, -EPERM, "the image names secrets and is not locked; build it again");
     return 0;
 }
 
