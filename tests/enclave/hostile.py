@@ -108,6 +108,10 @@ for call in ['THREAD#1', 'THREAD#2', 'THREAD', 'WAIT#3', 'LOG#1']:
     row(call + ':twice=1', 'threads pipe', '0|125',
         '(threads (not )?all whole)?(; pipe (EAGAIN|abcdefghij)|.*failed inside itself .vector 14 .*)')
 
+# --- COMMIT: a hint
+each('COMMIT:skip=1,result=VALUE,size_a=umax', NONSENSE + [0, 1, 'max'], 'memory threads', 0,
+     'mprotect 0; munmap 0; fresh 0; threads all whole')
+
 # --- RESTRICT, SET_TYPE, REMOVE: EACCEPT tells whether it was done
 each('RESTRICT:skip=1,result=VALUE', NONSENSE + [1, 'max'], 'memory', 127, RELRO)
 row('RESTRICT#1:skip=1', 'memory', 125, r'shelter: the host did not restrict page 0x[0-9a-f]+ \(19\)')

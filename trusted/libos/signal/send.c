@@ -162,7 +162,8 @@ void sig_collect(void)
     control_collect();
     if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
         return;
-    uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST);
+    /* Some may have come before it was known which. */
+    uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST) & host_allowed;
     for (int signo = 1; signo <= SIG_COUNT; signo++) {
         struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
         if (set & SIG_BIT(signo))
