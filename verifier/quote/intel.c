@@ -101,7 +101,9 @@ static int judge_pck_chain(struct judge *j)
     j->v->simulated = j->chain.simulated;
     if (j->chain.root == SV_ROOT_NONE)
         return sv_refuse(j->v, j->chain.simulated ? SHELTER_R_SIMULATED : SHELTER_R_ROOT,
-                         j->chain.simulated ? "its root was not named (--ca)" : NULL);
+                         j->chain.simulated ? "its root was not named (--ca FILE; 'shelter attest "
+                                              "--simulated-root' writes a machine's own)"
+                                            : NULL);
     judge_dates(j, "PCK chain", j->chain.not_before, j->chain.not_after, SHELTER_R_CERT_EARLY,
                 SHELTER_R_CERT_EXPIRED);
     return 0;
