@@ -63,7 +63,7 @@ static bool contested(struct loader_thread *t, uint64_t out, const struct sgx_en
                       int *next)
 {
     bool faulted = run->function == SGX_EENTER && run->exception_vector == SGX_VECTOR_GP;
-    if (faulted && ++busy < 1000) {
+    if (faulted && (entering || !t->kicked) && ++busy < 1000) {
         usleep(20);
         *next = SGX_EENTER;
         return true;
