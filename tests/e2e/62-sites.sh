@@ -185,6 +185,10 @@ if [ -n "$PY" ]; then
         same "enclave ${speed:-patched}: python" "$(enclave "$PY" /data/workload.py /tmp/x.db 2>&1)" "$want"
     done
     speed=
+    same "enclave: python: sockets inside" "$(enclave "$PY" /data/sockets.py /tmp/u.sock 2>&1)" \
+        "$("$PY" tests/libos/sockets.py "$T/v.sock" 2>&1)"
+    same "enclave: python: ssl loads" "$(enclave "$PY" -c 'import ssl; print(ssl.OPENSSL_VERSION)')" \
+        "$("$PY" -c 'import ssl; print(ssl.OPENSSL_VERSION)')"
     image=$SHELTER_STORE/images/$id
 else
     skip "sites: no python3 in /usr/bin"
