@@ -18,6 +18,7 @@ gcc -O2 -no-pie -o "$T/bin/non-pie" "$T/hello.c"
 gcc -O2 -static -o "$T/bin/static" "$T/hello.c"
 gcc -O2 -static-pie -o "$T/bin/static-pie" "$T/hello.c"
 musl-gcc -O2 -static -o "$T/bin/musl" "$T/hello.c"
+musl-gcc -O2 -static -o "$T/bin/names" tests/enclave/names.c
 seq 1 200000 >"$T/numbers"
 rust=
 if command -v rustc >/dev/null; then
@@ -106,6 +107,17 @@ status "counters of a debug enclave" 3 "${load[@]}" --debug --stats "${parts[@]}
 same "counters: inside and outside agree" "$(json 'd["syscalls"] == sum(d["by_call"].values()) > 5 and d["calls_out"] + 1 == sum(d["by_call_out"].values()) and d["eaccept"] == d["processor"]["eaccept"] and d["eacceptcopy"] == d["processor"]["eacceptcopy"] and d["peak_bytes"] >= d["committed_bytes"] > 0 and d["aex_complete"]' <"$T/err")" true
 same "hello: at most 20 calls out" "$(json 'sum(d["by_call_out"].values()) <= 20' <"$T/err")" true
 
+# Names: /etc/hosts is ours, and the host's name server answers at the address that a VM sees.
+python3 tests/enclave/dns.py >"$T/dns" &
+dns=$!
+until_true 10 test -s "$T/dns"
+launch /bin/names localhost shelter name.test other.test >"$T/launch"
+status "names" 0 "${load[@]}" --network user --resolver "127.0.0.1:$(cat "$T/dns")" "${parts[@]}"
+same "names: own, localhost, by the name server, unknown" "$(cat "$T/out")" "127.0.0.1 10.0.2.15 192.0.2.7 unknown "
+kill "$dns" && wait "$dns" 2>/dev/null
+status "names: without a network, no name server" 0 "$SHELTER" run --tee sgx-sim --rm --network none all \
+    /bin/busybox cat /etc/hostname /etc/hosts
+same "names: without a network" "$(grep -c shelter "$T/out")" 2
 launch /bin/md5 /bin/busybox >"$T/launch"
 
 flip() { # FILE OFFSET: a changed copy

@@ -15,6 +15,8 @@
 #include <linux/ipv6_route.h>
 #include <linux/route.h>
 
+#include <shelter/network.h>
+
 struct in6_ifreq {
     struct in6_addr address;
     uint32_t prefix;
@@ -158,12 +160,7 @@ int guest_network_files(int root, const char *hostname, const struct guest_netwo
     if (n->address.family)
         address_text(&n->address, address);
     snprintf(text, sizeof(text),
-             "127.0.0.1\tlocalhost\n"
-             "::1\tlocalhost ip6-localhost ip6-loopback\n"
-             "fe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\n"
-             "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
-             "%s\t%s\n",
-             address, hostname);
+             SH_NET_HOSTS "%s\t%s\n", address, hostname);
     if (!rc)
         rc = guest_write_in(root, "/etc", "hosts", text);
     if (!rc)

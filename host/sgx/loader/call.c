@@ -278,6 +278,7 @@ static int64_t call_recv(struct loader_thread *t, struct sh_slot *s)
         recvfrom(fd, s->a, cap_a(s->args[1]), s->args[2] ? MSG_PEEK : 0, (void *)s->b, &size));
     s->size_a = r > 0 ? (uint64_t)r : 0;
     s->size_b = r < 0 ? 0 : cap_b(size);
+    loader_seen_address(s->b, (socklen_t)s->size_b);
     return r;
 }
 

@@ -24,6 +24,7 @@ struct loader_options {
     const char *key, *fuse_key;                     /* may be NULL */
     const char *sim_tee; /* folder of host/attest/sim_tee.h; NULL: the simulated TEE gives no quotes */
     const char *aesm;    /* socket of the quoting service */
+    const char *resolver; /* "IP[:PORT]"; NULL: the host's */
     const struct sgx_driver *driver;
     unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
     const char *hostile; /* test: rules of hostile.h, or NULL */
@@ -120,8 +121,11 @@ int control_poll(void);
 int64_t call_control(struct loader_thread *t, struct sh_slot *s);
 int64_t call_answer(struct loader_thread *t, struct sh_slot *s);
 
-/* publish.c: "tcp|udp:PORT:ADDRESS:PORT", inside and outside; then what a bind of the enclave's
- * becomes, and an address that it sends or connects to. */
+/* publish.c: "tcp|udp:PORT:ADDRESS:PORT", inside and outside, and another name server than the
+ * host's, "ADDRESS[:PORT]"; then what a bind of the enclave's becomes, an address that it sends or
+ * connects to, and one that a datagram came from. */
+int loader_resolver(const char *text, struct sh_error *err);
+void loader_seen_address(void *address, socklen_t size);
 int loader_publish(const char *text, struct sh_error *err);
 int loader_bind(int fd, const void *address, socklen_t size);
 void loader_map_address(void *address, socklen_t size);

@@ -58,7 +58,7 @@ static _Noreturn void usage(void)
         "  --tee sgx|sgx-sim    --strict    --debug    --epc-pages N\n"
         "  --signature FILE | --key FILE  --fuse-key FILE  --sim-tee FOLDER  --aesm SOCKET\n"
         "  --launch FILE  --sites FILE  --memory BYTES\n"
-        "  --network none|user  --publish tcp|udp:PORT:IP:PORT\n"
+        "  --network none|user  --publish tcp|udp:PORT:IP:PORT  --resolver IP[:PORT]\n"
         "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n"
         "  tests: --attack EVERY  --hostile RULES\n");
     _exit(SH_EXIT_FAILURE);
@@ -66,7 +66,7 @@ static _Noreturn void usage(void)
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
        OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY,
-       OPT_SIGNATURE, OPT_HOSTILE };
+       OPT_SIGNATURE, OPT_HOSTILE, OPT_RESOLVER };
 
 static const char **ports;
 static int port_count;
@@ -94,6 +94,7 @@ static void parse(int argc, char **argv)
         {"debug", no_argument, &debug, 1},
         {"publish", required_argument, NULL, OPT_PUBLISH},
         {"network", required_argument, NULL, OPT_NETWORK},
+        {"resolver", required_argument, NULL, OPT_RESOLVER},
         {"trace", optional_argument, NULL, OPT_TRACE},
         {"stats", optional_argument, NULL, OPT_STATS},
         {"verbose", no_argument, &verbose, 1},
@@ -139,6 +140,9 @@ static void parse(int argc, char **argv)
             break;
         case OPT_PUBLISH:
             ports[port_count++] = optarg;
+            break;
+        case OPT_RESOLVER:
+            o->resolver = optarg;
             break;
         case OPT_NETWORK:
             o->network = strcmp(optarg, "none") ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
@@ -214,6 +218,8 @@ int main(int argc, char **argv)
         r = channel_init(&err);
     if (!r)
         r = loader_open_files(&err);
+    if (!r && loader.options.resolver)
+        r = loader_resolver(loader.options.resolver, &err);
     for (int i = 0; !r && i < port_count; i++)
         r = loader_publish(ports[i], &err);
     if (!r)

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The enclave's network as the user chose it: none, or published ports and connections outwards.
-// Addresses are as in a guest of QEMU's user-mode network: 10.0.2.2 is this host's loopback.
+// Addresses are as in a guest of QEMU's user-mode network (<shelter/network.h>).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <shelter/network.h>
+
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
-#define HOST_SEEN 0x0a000202u /* 10.0.2.2 */
 #define PUBLISHED_MAX 1024u
 
 static struct published {
@@ -94,16 +97,81 @@ int loader_bind(int fd, const void *address, socklen_t size)
     return -EACCES;
 }
 
+/* Whom the name server's address means: as --resolver says, else the first IPv4 one of this host,
+ * else whoever listens on its loopback. */
+static struct sockaddr_in resolver = {.sin_family = AF_INET};
+
+static bool resolver_is(const char *text)
+{
+    char ip[64];
+    unsigned port = 53;
+    int n = sscanf(text, "%63[0-9.]:%u", ip, &port);
+    if (n < 1 || port > 65535 || inet_pton(AF_INET, ip, &resolver.sin_addr) != 1)
+        return false;
+    resolver.sin_port = htons((uint16_t)port);
+    return true;
+}
+
+static void find_resolver(void)
+{
+    char line[256], ip[64];
+    FILE *f = fopen("/etc/resolv.conf", "re");
+    while (f && !resolver.sin_port && fgets(line, sizeof(line), f))
+        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1)
+            resolver_is(ip);
+    if (f)
+        fclose(f);
+    if (!resolver.sin_port)
+        resolver_is("127.0.0.1");
+}
+
+int loader_resolver(const char *text, struct sh_error *err)
+{
+    return resolver_is(text) ? 0
+                             : sh_fail(err, -EINVAL, "--resolver %s: write ADDRESS[:PORT]", text);
+}
+
+static const struct sockaddr_in *the_resolver(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_resolver);
+    return &resolver;
+}
+
+static void map(uint8_t ip[4], in_port_t *port)
+{
+    uint32_t a;
+    memcpy(&a, ip, 4);
+    if (a == htonl(SH_NET_HOST)) {
+        a = htonl(INADDR_LOOPBACK);
+    } else if (a == htonl(SH_NET_RESOLVER) && *port == htons(53)) {
+        a = the_resolver()->sin_addr.s_addr;
+        *port = the_resolver()->sin_port;
+    }
+    memcpy(ip, &a, 4);
+}
+
 void loader_map_address(void *address, socklen_t size)
 {
     struct sockaddr_in *a = address;
     struct sockaddr_in6 *b = address;
-    uint32_t seen = htonl(HOST_SEEN), loopback = htonl(INADDR_LOOPBACK);
     if (loader.options.network == LOADER_NETWORK_HOST || size < sizeof(*a))
         return;
-    if (a->sin_family == AF_INET && a->sin_addr.s_addr == seen)
-        a->sin_addr.s_addr = loopback;
-    else if (a->sin_family == AF_INET6 && size >= sizeof(*b) &&
-             IN6_IS_ADDR_V4MAPPED(&b->sin6_addr) && !memcmp(&b->sin6_addr.s6_addr[12], &seen, 4))
-        memcpy(&b->sin6_addr.s6_addr[12], &loopback, 4);
+    if (a->sin_family == AF_INET)
+        map((uint8_t *)&a->sin_addr, &a->sin_port);
+    else if (a->sin_family == AF_INET6 && size >= sizeof(*b) && IN6_IS_ADDR_V4MAPPED(&b->sin6_addr))
+        map(&b->sin6_addr.s6_addr[12], &b->sin6_port);
+}
+
+void loader_seen_address(void *address, socklen_t size)
+{
+    struct sockaddr_in *a = address;
+    if (loader.options.network == LOADER_NETWORK_HOST || size < sizeof(*a) ||
+        a->sin_family != AF_INET)
+        return;
+    const struct sockaddr_in *r = the_resolver();
+    if (a->sin_addr.s_addr != r->sin_addr.s_addr || a->sin_port != r->sin_port)
+        return;
+    a->sin_addr.s_addr = htonl(SH_NET_RESOLVER);
+    a->sin_port = htons(53);
 }

@@ -60,17 +60,7 @@ static int put_file(const char *name, const void *data, size_t size)
     if (r)
         return r;
     dir->inode->uid = dir->inode->gid = 0;
-    struct inode *i = inode_new(FS_TMP, S_IFREG | 0400);
-    if (!i)
-        return -ENOMEM;
-    struct io_vec v;
-    struct io io = io_one(&v, (uint64_t)data, size, true);
-    long n = size ? data_write(i, &io, 0) : 0;
-    if (n != (long)size) {
-        inode_put(i);
-        return n < 0 ? (int)n : -ENOSPC;
-    }
-    return dev_add(dir, name, i);
+    return tree_put_file(SH_SECRETS_DIR, name, 0400, data, size);
 }
 
 static int put_env(const struct job *j, const struct agent_secret *s)

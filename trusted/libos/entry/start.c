@@ -329,6 +329,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
         log_line("shelter: sites.bin of the image is not what was built; build the image again");
         return EXIT_OWN;
     }
+    if (start->launch && net_files()) {
+        log_line("shelter: cannot write the network's files: /etc of the image is no directory");
+        return EXIT_OWN;
+    }
     r = gather(start, &m, &args, &env);
     if (!r)
         r = enter_directory(start, &m);

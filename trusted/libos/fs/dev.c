@@ -97,6 +97,23 @@ int dev_add(struct dentry *dir, const char *name, struct inode *i)
     return r;
 }
 
+int tree_put_file(const char *directory, const char *name, uint32_t mode, const void *data,
+                  size_t size)
+{
+    struct dentry *dir;
+    struct io_vec v;
+    struct io io = io_one(&v, (uint64_t)data, size, true);
+    int r = tree_mkdir(directory, 0755, &dir);
+    struct inode *i = r ? NULL : inode_new(FS_TMP, S_IFREG | mode);
+    if (!i)
+        return r ? r : -ENOMEM;
+    long n = size ? data_write(i, &io, 0) : 0;
+    if (n == (long)size)
+        return dev_add(dir, name, i);
+    inode_put(i);
+    return n < 0 ? (int)n : -ENOSPC;
+}
+
 int dev_init(void)
 {
     static const char *const links[][2] = {{"fd", "/proc/self/fd"},

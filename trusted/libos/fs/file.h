@@ -206,6 +206,9 @@ void fd_close_all(void);
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
 int dev_add(struct dentry *dir, const char *name, struct inode *i); /* takes the reference */
+/* A file in memory, of the current user, in a directory that is made where it lacks; replaces. */
+int tree_put_file(const char *directory, const char *name, uint32_t mode, const void *data,
+                  size_t size);
 int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);

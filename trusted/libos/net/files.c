@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a program finds in /etc about names: its own, localhost, and whom to ask for others.
+#include <shelter/network.h>
+
+#include "trusted/libos/net/sock.h"
+
+static int put(const char *name, const char *text)
+{
+    return tree_put_file("/etc", name, 0644, text, strlen(text));
+}
+
+int net_files(void)
+{
+    char text[512];
+    const char *own = net_outside ? SH_NET_OWN_TEXT : "127.0.1.1";
+    fmt(text, sizeof(text), "%s\n", process.hostname);
+    int r = put("hostname", text);
+    fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, process.hostname);
+    if (!r)
+        r = put("hosts", text);
+    /* Answers are the network's word, as everywhere: keys say who somebody is. */
+    if (!r && net_outside)
+        r = put("resolv.conf", "nameserver " SH_NET_RESOLVER_TEXT "\n");
+    return r;
+}
