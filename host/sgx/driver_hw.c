@@ -5,10 +5,12 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "host/sgx/driver_hw.h"
@@ -63,6 +65,16 @@ static uint64_t pair(uint32_t low, uint32_t high)
 }
 
 /* CPUID.07H:EBX[2], then CPUID.12H (SDM 34.7.2). */
+/* Linux lets ATTRIBUTES.AEXNOTIFY through from 6.2 on; before, EINIT is EACCES. */
+static bool kernel_notifies(void)
+{
+    struct utsname u;
+    unsigned major = 0, minor = 0;
+    if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+        return false;
+    return major > 6 || (major == 6 && minor >= 2);
+}
+
 static int hw_caps(struct sgx_driver_caps *caps, struct sh_error *err)
 {
     uint32_t r[4], s[4];
@@ -86,6 +98,8 @@ static int hw_caps(struct sgx_driver_caps *caps, struct sh_error *err)
         .edeccssa = (r[0] & (1u << 11)) != 0,
         .max_enclave_size = 1ull << (r[3] >> 8 & 0xff),
     };
+    if (!kernel_notifies())
+        caps->attributes.flags &= ~SGX_ATTR_AEXNOTIFY;
     return 0;
 }
 

@@ -46,7 +46,7 @@ int sgx_image_measure(const struct sgx_image *image, const uint8_t identity[SGX_
                       uint8_t mrenclave[32], struct sh_error *err);
 
 /* SECS as the loader creates it; `xfrm` is what the processor offers, of which x87, SSE, AVX and
- * AVX-512 are taken. */
+ * AVX-512 are taken. ATTRIBUTES.AEXNOTIFY is for the loader to set: no SIGSTRUCT pins it. */
 void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug);
 
 #define SGX_ISV_PROD_ID 0x5348u /* "SH" */

@@ -27,7 +27,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     shift 3
     launch "$@" >"$T/launch"
     status "$name" "$want" build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch" --verbose \
-        --sites "$image/sites.bin" --attack "${EVERY:-1}" $MODE "$image/base/enclave" "$image/root.img" "$image/manifest"
+        --sites "$image/sites.bin" --attack "${EVERY:-1}" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
     same "$name: what it says" "$(cat "$T/out")" "$output"
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"
@@ -39,9 +39,21 @@ part=10 rounds=20
 for MODE in "" --strict; do
     : >"$T/places"
     attack "hello${MODE:+, strict}" 3 hello /bin/hello
+    # AEX-Notify has a TCS, an entry and a way back of its own; the steps of the program are heard of.
+    NOTIFY="--notify on --debug --stats"
+    attack "hello, AEX-Notify${MODE:+, strict}" 3 hello /bin/hello
+    steps=$(sed -n 's/^stepped the program \([0-9]*\) times$/\1/p' "$T/err")
+    heard=$(grep -oE '"notifications": [0-9]+' "$T/err" | grep -oE '[0-9]+')
+    check "each step of the program is heard of ($heard for $steps)${MODE:+, strict}" \
+        [ "${steps:-0}" -gt 0 -a "${heard:-0}" -ge "${steps:-0}" ]
+    NOTIFY=
     [ -n "$MODE" ] && [ -z "${SHELTER_SOAK:-}" ] && continue
     attack "signals, faults, timers${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads that end and start${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
+    NOTIFY="--notify on"
+    attack "signals, AEX-Notify${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
+    attack "threads, AEX-Notify${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
+    NOTIFY=
     same "no instruction of the door was left out${MODE:+, strict}" \
         "$(python3 tests/enclave/door.py attacked build/base/enclave "$T/places")" all
 done

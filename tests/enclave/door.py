@@ -35,7 +35,8 @@ def attacked(enclave, places):
             refusal = text.startswith('mov') and (
                 re.fullmatch(r'mov\s+\$0x0,%edi', text) or
                 i + 1 < len(body) and re.fullmatch(r'mov\s+\$0x0,%edi', body[i + 1][1]))
-            never = i == 0 or text.startswith('ud2') or 'nop' in text or after_enclu or refusal
+            padding = 'nop' in text or re.fullmatch(r'xchg\s+%ax,%ax', text)
+            never = i == 0 or text.startswith('ud2') or padding or after_enclu or refusal
             after_enclu = text.startswith('enclu')
             if at not in seen and not never:
                 missed.append(f'{name}: {at:x} {text}')

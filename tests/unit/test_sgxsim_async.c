@@ -497,6 +497,18 @@ static void test_aex_notify(void **state)
     harness_peek(&h, H_TCS(0) + offsetof(struct sgx_tcs, cssa), &cssa, sizeof(cssa));
     assert_int_equal(cssa, 1); /* the interrupted frame is still there */
     harness_drop(&h, 0);
+    /* A fault that the kernel resolves (EAUG) is told as any other: the processor cannot know. */
+    p = (struct probe){.op = PROBE_WRITE, .rbx = h.e.base + H_HEAP + 0x3008, .rcx = 1};
+    assert_int_equal(harness_call(&h, 0, &p), 0);
+    assert_int_equal(h.run.function, SGX_EEXIT);
+    struct sgx_gprsgx g;
+    struct sgx_exinfo ex;
+    harness_peek(&h, gpr, &g, sizeof(g));
+    harness_peek(&h, gpr - sizeof(ex), &ex, sizeof(ex));
+    assert_int_equal(SGX_EXIT_VECTOR(g.exitinfo), SGX_VECTOR_PF);
+    assert_int_equal(ex.maddr, h.e.base + H_HEAP + 0x3008);
+    assert_int_equal(ex.errcd & (SGX_PF_W | SGX_PF_I), SGX_PF_W);
+    harness_drop(&h, 0);
     finish(&h);
 }
 

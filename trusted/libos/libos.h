@@ -87,6 +87,8 @@ struct thread {
     uint64_t kicked;    /* set by anyone: look at signals before going back to the program */
     struct regs regs;
     void (*fast)(void); /* los_fast */
+    uint8_t *notify;    /* set to 1 before program code runs, for the port; NULL: nothing */
+    uint64_t touch_code, touch_stack; /* read, written on the next way back; first is 0: not */
 
     struct trap trap;
     void *port;       /* the port's own */
@@ -166,6 +168,7 @@ struct stats {
     /* By the port; atomic. */
     uint64_t calls_out;                    /* times the host was asked for something and answered */
     uint64_t eaccept, eacceptcopy, emodpe; /* leaves that succeeded; 0 where there are none */
+    uint64_t notifications;                /* interrupts heard of by AEX-Notify */
 };
 extern struct stats stats;
 

@@ -3,7 +3,11 @@
 // exit, return from a call, exception handler, way back to the program), and an entry at once.
 //
 // It uses what a host has: the pages of the door are taken out of the mapping, so that whoever goes
-// there faults; then they are put back and the thread is single-stepped until it has left them.
+// faults; then they are put back and the thread is single-stepped until it has left them.
+//
+// With AEX-Notify the end of the way back cannot be stepped: each interrupt there makes it begin again.
+// There the attacker aims better, one interrupt a pass, each time an instruction later; and steps
+// some first instructions of the program, each of which the enclave must hear of.
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,13 +18,14 @@
 #include "host/sgx/loader/loader.h"
 
 #define DOOR_MAX 65536u
-#define RESUME_STEPS 24u /* more than los_resume has instructions */
+#define RESUME_STEPS 36u /* more than los_resume has instructions */
+#define PROGRAM_STEPS 2u /* of so many passes all but one are interrupted in the program */
 
 static struct {
     uint64_t start, end;               /* of the door, whole pages */
     uint64_t resume_start, resume_end; /* what begins again when it is interrupted */
     unsigned every;      /* each so many instructions */
-    _Atomic uint64_t steps, attacks;
+    _Atomic uint64_t steps, attacks, program;
     uint8_t seen[DOOR_MAX]; /* at which places */
 } attack;
 
@@ -29,6 +34,8 @@ static __thread struct {
     bool nested;              /* in the entry that we forced */
     unsigned pass, step;      /* of the code that begins again */
     uint64_t last;            /* place */
+    uint64_t before;          /* likewise, of `over` */
+    unsigned returns;         /* to the program */
 } self;
 
 static uint64_t symbol(const char *name)
@@ -69,13 +76,40 @@ static void door(bool open)
                                    open ? PROT_READ | PROT_EXEC : PROT_READ);
 }
 
+static bool in_resume(uint64_t rip)
+{
+    return rip >= attack.resume_start && rip < attack.resume_end;
+}
+
+/* With AEX-Notify: where not to interrupt. */
+static bool over(void *arg, uint64_t rip)
+{
+    uint64_t before = self.before;
+    self.before = rip;
+    if (in_resume(rip)) {
+        if (!in_resume(before) || before >= rip) {
+            self.pass++;
+            self.step = 0;
+        }
+        return self.step++ != self.pass % RESUME_STEPS;
+    }
+    if (!in_resume(before) || (rip >= attack.start && rip < attack.end))
+        return false;
+    if (self.returns++ % PROGRAM_STEPS) {
+        attack.program++;
+        return false;
+    }
+    sgxsim_step(NULL, NULL); /* or it would never go on */
+    return true;
+}
+
 /* The way back to the program starts anew at each forced entry: one a pass, each time an instruction
  * later, and a pass without one is let through, or it would never end. */
 static bool wanted(uint64_t rip)
 {
     uint64_t last = self.last;
     self.last = rip;
-    if (rip < attack.resume_start || rip >= attack.resume_end)
+    if (!in_resume(rip) || loader.options.notify)
         return true;
     if (last < attack.resume_start || last >= rip) {
         self.pass++;
@@ -95,6 +129,8 @@ static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
         return SGX_ERESUME;
     attack.attacks++;
     attack.seen[rip - attack.start] = 1;
+    if (loader.options.notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
+        return SGX_ERESUME; /* the processor enters */
     sgxsim_step(NULL, NULL); /* the forced entry runs whole */
     self.nested = true;
     self.thread->kicked = true;
@@ -107,6 +143,8 @@ void attack_arm(struct loader_thread *t)
     self.nested = false;
     door(true);
     sgxsim_step(on_step, NULL);
+    if (loader.options.notify)
+        sgxsim_step_over(over);
 }
 
 int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run)
@@ -132,6 +170,8 @@ void attack_report(bool places)
     for (uint64_t i = 0; i < attack.end - attack.start; i++)
         count += attack.seen[i];
     dprintf(2, "attacked %llu times at %u places\n", (unsigned long long)attack.attacks, count);
+    if (loader.options.notify)
+        dprintf(2, "stepped the program %llu times\n", (unsigned long long)attack.program);
     for (uint64_t i = 0; places && i < attack.end - attack.start; i++) {
         if (attack.seen[i])
             dprintf(2, "at %llx\n", (unsigned long long)(attack.start + i));

@@ -29,6 +29,7 @@ struct loader_options {
     unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
     const char *hostile; /* test: rules of hostile.h, or NULL */
     bool strict, debug, trace, stats, verbose;
+    bool notify; /* AEX-Notify where processor and kernel have it; tests go without */
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t memory_size, epc_pages;
     int channel; /* -1: the enclave's streams are ours */

@@ -60,13 +60,13 @@ static _Noreturn void usage(void)
         "  --launch FILE  --sites FILE  --memory BYTES\n"
         "  --network none|user  --publish tcp|udp:PORT:IP:PORT  --resolver IP[:PORT]\n"
         "  --channel FD  --tty[=ROWSxCOLUMNS]  --trace[=FILE]  --stats[=FILE]  --verbose\n"
-        "  tests: --attack EVERY  --hostile RULES\n");
+        "  tests: --attack EVERY  --hostile RULES  --notify on|off\n");
     _exit(SH_EXIT_FAILURE);
 }
 
 enum { OPT_TEE = 256, OPT_MEMORY, OPT_EPC, OPT_KEY, OPT_FUSE, OPT_SIM_TEE, OPT_AESM, OPT_LAUNCH,
        OPT_SITES, OPT_CHANNEL, OPT_TRACE, OPT_STATS, OPT_ATTACK, OPT_PUBLISH, OPT_NETWORK, OPT_TTY,
-       OPT_SIGNATURE, OPT_HOSTILE, OPT_RESOLVER };
+       OPT_SIGNATURE, OPT_HOSTILE, OPT_RESOLVER, OPT_NOTIFY };
 
 static const char **ports;
 static int port_count;
@@ -76,6 +76,7 @@ static void parse(int argc, char **argv)
     ports = calloc((size_t)argc, sizeof(*ports));
     struct loader_options *o = &loader.options;
     static int strict, debug, verbose;
+    int notify = -1;
     static const struct option options[] = {
         {"tee", required_argument, NULL, OPT_TEE},
         {"memory", required_argument, NULL, OPT_MEMORY},
@@ -90,6 +91,7 @@ static void parse(int argc, char **argv)
         {"channel", required_argument, NULL, OPT_CHANNEL},
         {"attack", required_argument, NULL, OPT_ATTACK},
         {"hostile", required_argument, NULL, OPT_HOSTILE},
+        {"notify", required_argument, NULL, OPT_NOTIFY},
         {"strict", no_argument, &strict, 1},
         {"debug", no_argument, &debug, 1},
         {"publish", required_argument, NULL, OPT_PUBLISH},
@@ -166,6 +168,9 @@ static void parse(int argc, char **argv)
         case OPT_HOSTILE:
             o->hostile = optarg;
             break;
+        case OPT_NOTIFY:
+            notify = !strcmp(optarg, "on");
+            break;
         case 0:
             break;
         default:
@@ -175,6 +180,7 @@ static void parse(int argc, char **argv)
     o->strict = strict;
     o->debug = debug;
     o->verbose = verbose;
+    o->notify = notify < 0 ? !o->attack && !o->hostile : notify;
     if (argc - optind != 3 || !o->driver || (!o->key && !o->signature))
         usage();
     o->enclave = argv[optind];

@@ -164,7 +164,7 @@ void sim_aex(struct sim_thread *t, uint32_t exitinfo)
 
 /* EXITINFO for a vector (SDM 35.9.1.1, table of vectors): most exceptions are told to the enclave,
  * #PF and #GP only with EXINFO. */
-static uint32_t exitinfo(const struct sgxsim *dev, unsigned vector)
+uint32_t sim_exitinfo(const struct sgxsim *dev, unsigned vector)
 {
     bool told = false;
     switch (vector) {
@@ -210,7 +210,7 @@ void sim_fault(struct sim_thread *t)
 {
     if (t->inside) {
         SIM_COUNT(t->dev, aex_fault);
-        sim_aex(t, exitinfo(t->dev, t->vector));
+        sim_aex(t, sim_exitinfo(t->dev, t->vector));
     }
     bool vdso = t->r.rip == (uint64_t)sim_aep || t->r.rip == (uint64_t)sim_aep_enclu;
     if (!vdso || t->vector == SGX_VECTOR_DB || t->vector == SGX_VECTOR_BP) {

@@ -172,7 +172,9 @@ static bool page_fault(struct sim_thread *t, const ucontext_t *uc, const siginfo
     /* The kernel has resolved it; to the enclave it was an AEX and an ERESUME. */
     SIM_COUNT(dev, aex_fault);
     if (wants_notify(t)) {
-        sim_aex(t, 0);
+        t->vector = SGX_VECTOR_PF; /* the processor cannot know what the kernel makes of it */
+        t->error = (uint32_t)uc->uc_mcontext.gregs[REG_ERR];
+        sim_aex(t, sim_exitinfo(t->dev, t->vector));
         return true;
     }
     SIM_COUNT(dev, aex);
@@ -183,6 +185,11 @@ static bool page_fault(struct sim_thread *t, const ucontext_t *uc, const siginfo
 static void single_step(struct sim_thread *t)
 {
     uint64_t rip = t->r.rip, tcs = t->tcs_addr;
+    if (t->step_over != NULL && t->step_over(t->step_arg, rip)) {
+        t->r.rflags &= ~RFLAGS_TF;
+        t->r.rflags |= t->step != NULL ? RFLAGS_TF : 0; /* POPF may have changed it */
+        return;
+    }
     SIM_COUNT(t->dev, aex_interrupt);
     sim_aex(t, 0);
     if (t->step != NULL)

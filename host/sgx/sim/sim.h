@@ -135,6 +135,7 @@ struct sim_thread {
     struct sgxsim *guarded; /* whose ELRANGE traps system calls */
     sigset_t saved_mask;    /* before signals were deferred */
     sgxsim_step_hook step;
+    sgxsim_over_hook step_over;
     void *step_arg;
     struct sim_thread *next;
 };
@@ -230,6 +231,8 @@ void sim_enclu_live(struct sim_thread *t); /* from entry.S */
 
 /* aex.c: asynchronous exits (SDM 36.4). State in t->r is the enclave's before, the host's after. */
 void sim_aex(struct sim_thread *t, uint32_t exitinfo);
+/* EXITINFO of a vector. */
+uint32_t sim_exitinfo(const struct sgxsim *dev, unsigned vector);
 void sim_xsave(struct sim_thread *t, uint8_t *area, uint64_t xfrm);
 bool sim_xrstor_check(const uint8_t *area, uint64_t xfrm);
 void sim_xrstor(struct sim_thread *t, const uint8_t *area, uint64_t xfrm); /* NULL: initial state */

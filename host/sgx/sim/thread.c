@@ -228,7 +228,13 @@ void sgxsim_step(sgxsim_step_hook hook, void *arg)
     if (sim_attach() != 0)
         return;
     sim_self->step = hook;
+    sim_self->step_over = NULL;
     sim_self->step_arg = arg;
+}
+
+void sgxsim_step_over(sgxsim_over_hook hook)
+{
+    sim_self->step_over = hook;
 }
 
 /* seccomp sees the address after the instruction; ELRANGE is a naturally aligned power of two. */

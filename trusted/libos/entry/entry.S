@@ -4,6 +4,11 @@
 // gs points at struct thread: self 0, stack 8, kicked 16, regs 24 (struct regs: r15 ... rax, flags,
 // rsp, rip). Anything asynchronous that hits between los_resume_start and los_resume_end must begin
 // again at los_trap with TRAP_KICK: thread.regs is still whole there, the registers are not.
+//
+// A port whose processor tells of every exit (AEX-Notify) gives thread.notify. After an interruption
+// the pages of the next instruction and of the stack are used here first, with nothing between that
+// and the program that could be interrupted without beginning again: who steps the program by its
+// interrupts cannot make its next instruction slow by making these pages so.
 
 #include "trusted/libos/entry/offsets.h"
 
@@ -16,7 +21,18 @@ los_resume:
 los_resume_start:
     cmpq $0, %gs:KICKED
     jne 1f
-    lea REGS(%rdi), %rsp
+    mov NOTIFY(%rdi), %rax
+    test %rax, %rax
+    jz 2f
+    movb $1, (%rax)                         // from here on every exit leads back to los_trap
+    mov TOUCH_CODE(%rdi), %rax
+    test %rax, %rax
+    jz 2f
+    testb $1, (%rax)
+    mov TOUCH_STACK(%rdi), %rax
+    lock orb $0, (%rax)
+    movq $0, TOUCH_CODE(%rdi)
+2:  lea REGS(%rdi), %rsp
     pop %r15
     pop %r14
     pop %r13

@@ -9,5 +9,8 @@
 #define REGS_FLAGS (REGS + 15 * 8)
 #define REGS_RSP (REGS + 16 * 8)
 #define REGS_RIP (REGS + 17 * 8)
+#define NOTIFY (REGS + 19 * 8)
+#define TOUCH_CODE (REGS + 20 * 8)
+#define TOUCH_STACK (REGS + 21 * 8)
 
 #endif

@@ -13,7 +13,8 @@ static const struct {
     MEMBER("faults", faults),               MEMBER("page_faults", page_faults),
     MEMBER("kicks", kicks),                 MEMBER("signals", signals),
     MEMBER("eaccept", eaccept),             MEMBER("eacceptcopy", eacceptcopy),
-    MEMBER("emodpe", emodpe),               MEMBER("root_blocks", root_blocks),
+    MEMBER("emodpe", emodpe),               MEMBER("notifications", notifications),
+    MEMBER("root_blocks", root_blocks),
     MEMBER("cache_hits", cache_hits),       MEMBER("committed_bytes", committed),
     MEMBER("peak_bytes", committed_peak),
 #undef MEMBER

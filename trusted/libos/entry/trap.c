@@ -24,6 +24,25 @@ _Static_assert(offsetof(struct thread, kicked) == KICKED, "KICKED");
 _Static_assert(offsetof(struct thread, regs) == REGS, "REGS");
 _Static_assert(offsetof(struct thread, regs.rflags) == REGS_FLAGS, "REGS_FLAGS");
 _Static_assert(offsetof(struct thread, regs.rip) == REGS_RIP, "REGS_RIP");
+_Static_assert(offsetof(struct thread, notify) == NOTIFY, "NOTIFY");
+_Static_assert(offsetof(struct thread, touch_code) == TOUCH_CODE, "TOUCH_CODE");
+_Static_assert(offsetof(struct thread, touch_stack) == TOUCH_STACK, "TOUCH_STACK");
+
+/* `addr`, if it can be used so, else a place that always can. With the lock held, which keeps it so but
+ * for what another thread of the program unmaps before we are there (the port begins anew then). */
+static uint64_t usable(struct thread *t, uint64_t addr, uint8_t right)
+{
+    if (addr < port_info.user_start || addr >= port_info.user_end || !(page_state(addr) & right))
+        return (uint64_t)&t->touch_stack;
+    return addr;
+}
+
+/* After an interruption: see entry.S. */
+static void prepare_touch(struct thread *t)
+{
+    t->touch_stack = usable(t, t->regs.rsp, PORT_W);
+    t->touch_code = usable(t, t->regs.rip, PORT_R);
+}
 
 void los_return(struct thread *t)
 {
@@ -33,6 +52,8 @@ void los_return(struct thread *t)
         t->rip_virtual = false;
         t->regs.rip = sites_real(t->regs.rip);
     }
+    if (t->touch_code)
+        prepare_touch(t);
     los_unlock();
     los_resume(t);
 }
@@ -133,6 +154,7 @@ void los_fast_stepped(struct thread *t)
 static void interrupted(struct thread *t)
 {
     los_lock();
+    t->touch_code = t->notify != NULL;
     t->regs.rip = sites_virtual(t->regs.rip);
     t->rip_virtual = true;
 }

@@ -158,42 +158,84 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->debug = own->attributes.flags & SGX_ATTR_DEBUG;
 }
 
+static struct sh_start given;
+static struct sgx_report own;
+static uint32_t boot_gone;
+struct port_thread *sgx_first;
+
+/* The boot TCS is measured, and does not ask for AEX-Notify: a processor without it would refuse the
+ * enclave. So the program's first thread goes to a TCS made here, and the boot thread ends. */
+static _Noreturn void move_first(struct port_thread *p, struct thread *t)
+{
+    static struct thread boot;
+    uint64_t size = (SGX_BLOCK_PAGES << PAGE_SHIFT) + KSTACK_SIZE;
+    boot.self = &boot;
+    boot.port = p;
+    p->thread = &boot;
+    __asm__ volatile("wrgsbase %0" : : "r"(&boot) : "memory");
+    uint8_t *base = early_pages(size);
+    sgx_notify = true;
+    struct port_thread *first = sgx_block_make(base);
+    if (!first)
+        refuse("the host makes no thread for the program");
+    sgx_thread_bind(first, t);
+    first->entry_stack = (uint64_t)base + size; /* the boot thread is still on t's */
+    sgx_first = first;
+    __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
+    if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
+        refuse("the host starts no thread for the program");
+    sgx_thread_end(p, &boot_gone);
+}
+
+static _Noreturn void bring_up(void)
+{
+    uint64_t policy;
+    take_claims(&given);
+    take_manifest(&given, &policy);
+    take_launch(&given, &own);
+    if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */
+        policy |= SH_POLICY_TRACE | SH_POLICY_STATS;
+    start.trace = (given.flags & SH_START_TRACE) && (policy & SH_POLICY_TRACE);
+    if ((given.flags & SH_START_STATS) && (policy & SH_POLICY_STATS))
+        last_stats = early_pages(STATS_JSON_MAX);
+    int status = los_start(&start);
+    for (;;)
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});
+}
+
+/* On a stack of its own until the program starts. */
+void sgx_first_main(void)
+{
+    while (!__atomic_load_n(&boot_gone, __ATOMIC_ACQUIRE))
+        __builtin_ia32_pause();
+    bring_up();
+}
+
 void sgx_boot_main(struct port_thread *p)
 {
     static const struct sgx_targetinfo nobody;
     static const uint8_t nothing[64];
     struct thread *t = los_first_thread();
-    struct sgx_report own;
-    struct sh_start s;
-    uint64_t policy;
     t->port = p;
     p->thread = t;
     p->tcs = (uint64_t)sgx_boot_tcs;
     __asm__ volatile("wrgsbase %0" : : "r"(t) : "memory");
-    sgx_copy_in(&s, (uint64_t)p->slot->a, sizeof(s));
+    sgx_copy_in(&given, (uint64_t)p->slot->a, sizeof(given));
     if (sgx_report(&nobody, nothing, &own))
         refuse("the processor gives no report");
     if (own.attributes.xfrm >> 8 || (own.attributes.xfrm & 3) != 3)
         refuse("this enclave has processor state that it does not know (XFRM)");
     p->xfrm = own.attributes.xfrm;
-    if (s.version != SH_START_VERSION)
+    if (given.version != SH_START_VERSION)
         refuse("the loader and the enclave of this image are of different versions");
-    if (!sgx_outside(s.root, s.root_size))
+    if (!sgx_outside(given.root, given.root_size))
         refuse("the root image is not mapped");
-    root_at = s.root;
-    sgx_clock_init(p->slot, s.tsc_hz);
-    fill_info(&s, &own);
-    take_claims(&s);
-    take_manifest(&s, &policy);
-    take_launch(&s, &own);
-    if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */
-        policy |= SH_POLICY_TRACE | SH_POLICY_STATS;
-    start.trace = (s.flags & SH_START_TRACE) && (policy & SH_POLICY_TRACE);
-    if ((s.flags & SH_START_STATS) && (policy & SH_POLICY_STATS))
-        last_stats = early_pages(STATS_JSON_MAX);
-    int status = los_start(&start);
-    for (;;)
-        SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status, 1});
+    root_at = given.root;
+    sgx_clock_init(p->slot, given.tsc_hz);
+    fill_info(&given, &own);
+    if (own.attributes.flags & SGX_ATTR_AEXNOTIFY)
+        move_first(p, t);
+    bring_up();
 }
 
 int port_random(void *buf, size_t size)

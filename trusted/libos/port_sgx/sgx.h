@@ -28,6 +28,9 @@ struct port_thread {
     uint8_t *ssa;   /* frame 0 */
     uint32_t token; /* a wake-up that was not consumed */
     uint32_t sleeping;
+    struct sgx_missed {
+        uint64_t rip, addr, syscalls;
+    } missed; /* the last fault outside the program's memory that may have been the host's alone */
     struct port_thread *next;
 };
 _Static_assert(offsetof(struct port_thread, state) == P_STATE, "P_STATE");
@@ -57,6 +60,18 @@ uint32_t sgx_exception(struct port_thread *p) __attribute__((used));
 
 /* main.c */
 _Noreturn void sgx_boot_main(struct port_thread *p);
+extern struct port_thread *sgx_first; /* where the program starts, if not on sgx_boot */
+_Noreturn void sgx_first_main(void);
+
+/* thread.c: a TCS and all that belongs to it in SGX_BLOCK_PAGES zeroed pages. NULL: the host did
+ * not make it one. */
+#define SGX_BLOCK_PAGES (5u + 2 * SH_ENCLAVE_SSA_PAGES)
+struct port_thread *sgx_block_make(uint8_t *base);
+void sgx_thread_bind(struct port_thread *p, struct thread *t); /* t will run on p */
+extern bool sgx_notify; /* the processor tells of exits (AEX-Notify); set before the first is made */
+
+/* trap.c */
+struct sgx_gprsgx *sgx_registers(struct port_thread *p);
 
 /* call.c: one call out. Buffers are copied; their sizes are bounded by the slot's. */
 struct sgx_call {

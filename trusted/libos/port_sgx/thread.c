@@ -12,6 +12,9 @@
 #define STACK_PAGES 2u
 #define AT_SSA (AT_STACK + STACK_PAGES)
 #define ALL_PAGES (AT_SSA + 2 * SH_ENCLAVE_SSA_PAGES)
+_Static_assert(ALL_PAGES == SGX_BLOCK_PAGES, "SGX_BLOCK_PAGES");
+
+bool sgx_notify;
 
 static struct port_thread *blocks;
 
@@ -25,11 +28,34 @@ static int make_tcs(struct port_thread *p, uint8_t *base)
     struct sgx_tcs *tcs = (struct sgx_tcs *)page(base, AT_TCS);
     tcs->ossa = (uint64_t)p->ssa;
     tcs->nssa = 2;
+    tcs->flags = sgx_notify ? SGX_TCS_AEXNOTIFY : 0;
     tcs->oentry = (uint64_t)sgx_entry;
     tcs->ofsbase = tcs->ogsbase = (uint64_t)p;
     tcs->fslimit = tcs->gslimit = UINT32_MAX;
     p->tcs = (uint64_t)tcs;
     return sgx_page_to_tcs(p->tcs);
+}
+
+struct port_thread *sgx_block_make(uint8_t *base)
+{
+    struct port_thread *p = (struct port_thread *)page(base, AT_SELF);
+    p->self = p;
+    p->state = STATE_FREE;
+    p->xfrm = sgx_boot.xfrm;
+    p->xsave = page(base, AT_XSAVE);
+    p->exc_stack = (uint64_t)page(base, AT_STACK + STACK_PAGES);
+    p->ssa = page(base, AT_SSA);
+    return make_tcs(p, base) ? NULL : p;
+}
+
+void sgx_thread_bind(struct port_thread *p, struct thread *t)
+{
+    t->port = p;
+    t->notify = sgx_notify ? &sgx_registers(p)->aexnotify : NULL;
+    p->thread = t;
+    p->entry_stack = t->stack_top;
+    p->token = p->sleeping = 0;
+    p->slot = NULL;
 }
 
 static struct port_thread *new_block(void)
@@ -41,14 +67,8 @@ static struct port_thread *new_block(void)
     uint8_t *base = pages_alloc(ALL_PAGES);
     if (!base)
         return NULL;
-    struct port_thread *p = (struct port_thread *)page(base, AT_SELF);
-    p->self = p;
-    p->state = STATE_FREE;
-    p->xfrm = sgx_boot.xfrm;
-    p->xsave = page(base, AT_XSAVE);
-    p->exc_stack = (uint64_t)page(base, AT_STACK + STACK_PAGES);
-    p->ssa = page(base, AT_SSA);
-    if (make_tcs(p, base)) {
+    struct port_thread *p = sgx_block_make(base);
+    if (!p) {
         pages_free(base, ALL_PAGES);
         return NULL;
     }
@@ -62,11 +82,7 @@ int port_thread_start(struct thread *t)
     struct port_thread *p = new_block();
     if (!p)
         return -ENOMEM;
-    t->port = p;
-    p->thread = t;
-    p->entry_stack = t->stack_top;
-    p->token = p->sleeping = 0;
-    p->slot = NULL;
+    sgx_thread_bind(p, t);
     __atomic_store_n(&p->state, STATE_NEW, __ATOMIC_SEQ_CST);
     int64_t r = SGX_CALL(.nr = SH_CALL_THREAD, .args = {p->tcs, t->service != NULL});
     if (!r)
@@ -88,6 +104,8 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
     if (p == &sgx_boot)
         sgx_boot_main(p);
     __asm__ volatile("wrgsbase %0" : : "r"(p->thread) : "memory");
+    if (p == sgx_first)
+        sgx_first_main();
     los_thread_main(p->thread);
 }
 

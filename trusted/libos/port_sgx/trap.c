@@ -11,7 +11,7 @@
 #define FLAGS_CLEARED 0x40500ull /* TF, DF, AC */
 #define FLAG_TF 0x100ull
 
-static struct sgx_gprsgx *registers(struct port_thread *p)
+struct sgx_gprsgx *sgx_registers(struct port_thread *p)
 {
     return (struct sgx_gprsgx *)(p->ssa + SH_ENCLAVE_SSA_PAGES * PAGE_SIZE) - 1;
 }
@@ -51,6 +51,11 @@ static void redirect(struct thread *t, struct sgx_gprsgx *g)
 static bool in_libos(uint64_t rip)
 {
     return rip - (uint64_t)sgx_image_start < (uint64_t)(sgx_image_end - sgx_image_start);
+}
+
+static bool in_resume(uint64_t rip)
+{
+    return rip >= (uint64_t)los_resume_start && rip < (uint64_t)los_resume_end;
 }
 
 static uint32_t broken(struct port_thread *p, const struct sgx_gprsgx *g)
@@ -102,7 +107,7 @@ static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx
             los_host_signal(sig);
     }
     __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
-    bool resuming = g->rip >= (uint64_t)los_resume_start && g->rip < (uint64_t)los_resume_end;
+    bool resuming = in_resume(g->rip);
     if (in_libos(g->rip) && !resuming)
         return;
     if (!resuming)
@@ -114,8 +119,9 @@ static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx
 /* The program steps itself (TF), and comes in or goes out; a call ends the stepping. */
 static bool stepped(struct thread *t, struct sgx_gprsgx *g)
 {
-    if (g->rip >= (uint64_t)los_resume_start && g->rip < (uint64_t)los_resume_end) {
+    if (in_resume(g->rip)) {
         g->rflags &= ~FLAG_TF;
+        t->regs.rflags &= ~FLAG_TF; /* should it begin again */
         return true;
     }
     if (g->rip != (uint64_t)los_fast)
@@ -126,12 +132,37 @@ static bool stepped(struct thread *t, struct sgx_gprsgx *g)
     return true;
 }
 
+/* With AEX-Notify a page fault that the kernel has resolved is told as well, and looks as one that it
+ * has not. The LibOS simply goes on, or begins its way back again, no longer notified: the fault comes
+ * again if it was real. Faults of the program are for mm_fault, but where it used a page of the LibOS (its
+ * patched calls do): there, the second time without a call in between is real. */
+static bool may_be_resolved(struct port_thread *p, const struct sgx_gprsgx *g)
+{
+    const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
+    if (in_libos(g->rip))
+        return true;
+    if (ex->maddr < SH_ENCLAVE_IMAGE || ex->maddr >= SH_ENCLAVE_SIZE)
+        return false;
+    struct sgx_missed now = {g->rip, ex->maddr, p->thread->syscalls}, *last = &p->missed;
+    bool again =
+        last->rip == now.rip && last->addr == now.addr && last->syscalls == now.syscalls;
+    *last = now;
+    return !again;
+}
+
 uint32_t sgx_exception(struct port_thread *p)
 {
-    struct sgx_gprsgx *g = registers(p);
+    struct sgx_gprsgx *g = sgx_registers(p);
     struct thread *t = p->thread;
     uint32_t info = g->exitinfo;
     g->exitinfo = 0; /* told once, however often the host enters */
+    if (g->aexnotify && t) {
+        g->aexnotify = 0; /* all ways from here lead to the LibOS; los_resume asks again */
+        if ((info & SGX_EXIT_VALID) && SGX_EXIT_VECTOR(info) == VECTOR_PF && may_be_resolved(p, g))
+            info = 0;
+        if (!(info & SGX_EXIT_VALID))
+            stats_count(&stats.notifications);
+    }
     if (!(info & SGX_EXIT_VALID)) {
         if (t && p->slot)
             interrupt(p, t, g);
