@@ -147,11 +147,11 @@ b"
     same "SIGTERM ends it" $? 143
 fi
 if [ -x "$R/bin/busybox" ] && command -v nm >/dev/null; then
-    # Interrupted at each of the 21 instructions that lead back to the program.
+    # Interrupted at each of the 24 instructions that lead back to the program.
     symbol() { nm "$RUNNER" | awk -v s="$1" '$3 == s { print $1 }'; }
     timeout 120 "$T/step" "$(symbol los_resume_start)" "$(symbol los_resume_end)" "$RUNNER" "$T/i.img" \
         "$T/i.manifest" -- /bin/busybox find /bin /etc /dev /proc/self/task >"$T/out" 2>"$T/err"
-    same "interrupted at each instruction of the return" "$? $(cat "$T/err")" "0 21"
+    same "interrupted at each instruction of the return" "$? $(cat "$T/err")" "0 24"
     same "and the program did not notice" "$(cat "$T/out")" "$(run /bin/busybox find /bin /etc /dev /proc/self/task)"
 fi
 status "no such program" 127 "$RUNNER" "$T/i.img" "$T/i.manifest" -- /bin/nothing
