@@ -55,9 +55,10 @@ LOADER_SRC := $(wildcard host/sgx/loader/*.c) $(filter-out host/sgx/vdso_%,$(wil
     host/base/error.c host/base/util.c host/run/frames.c host/run/fifo.c lib/sha2.c lib/cpuid.c \
     $(addprefix host/attest/,aesm.c ecdsa.c quote_write.c sim_qe.c) \
     $(wildcard verifier/measure/sgx*.c)
+LOADER_LIBS := $(shell pkg-config --static --libs libcrypto)
 $(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
 	$(call say,LD,$@)
-	$(Q)$(CC) -static-pie -fPIE -o $@.tmp $^ -lcrypto -lpthread \
+	$(Q)$(CC) -static-pie -fPIE -o $@.tmp $^ $(LOADER_LIBS) -lpthread \
 	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
 all: $(B)/sgx-loader
 

@@ -14,6 +14,8 @@ import subprocess
 import tempfile
 import urllib.parse
 
+import aeskw
+
 
 def b64u(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -74,7 +76,7 @@ class Key:
         alg = header["alg"].encode()
         info = len(alg).to_bytes(4, "big") + alg + bytes(8) + (256).to_bytes(4, "big")
         kek = hashlib.sha256((1).to_bytes(4, "big") + z + info).digest()
-        return openssl("enc", "-d", "-id-aes256-wrap", "-K", kek.hex(), "-iv", "A6" * 8, data=wrapped)
+        return aeskw.unwrap(kek, wrapped)
 
     def decrypt(self, jwe):
         header = json.loads(unb64u(jwe["protected"]))

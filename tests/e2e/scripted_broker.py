@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 
+import aeskw
+
 COOKIE = "kbs-session-id"
 
 
@@ -130,7 +132,7 @@ def seal(jwk, secret, folder, how=""):
             alg = jwk["alg"].encode()
             info = struct.pack(">I", len(alg)) + alg + bytes(8) + struct.pack(">I", 256)
             kek = hashlib.sha256(struct.pack(">I", 1) + z + info).digest()
-            wrapped = openssl("enc", "-e", "-id-aes256-wrap", "-K", kek.hex(), "-iv", "A6" * 8, data=cek)
+            wrapped = aeskw.wrap(kek, cek)
     protected = b64u(json.dumps(header, separators=(",", ":")).encode())
     text, tag = gcm_seal(cek, iv, protected.encode(), secret)
     if how == "jwe-tag":

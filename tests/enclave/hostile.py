@@ -191,7 +191,7 @@ row('any#1:control=umax;CONTROL:skip=1,delay=500,result=0,size_a=umax,a=01;ANSWE
 # --- LATE: other code, less of it, none
 for lie in ['result=min', 'result=0', 'result=65536,size_a=65535', 'result=max,size_a=umax', 'result=65537',
             'size_a=0', 'a=ff', 'skip=1,result=65536,size_a=65536,a=90']:
-    row('LATE:' + lie, 'agent pipe', 0, "shelter: the agent's code [^;]*(; [^;]*)?; agent 503; pipe abcdefghij")
+    row('LATE:' + lie, 'agent pipe', 0, "(shelter: the agent's code [^;]*(; [^;]*)?; )+agent 503; pipe abcdefghij")
 row('LATE#6:a=00', 'agent', 0, "shelter: the agent's code that the host gives is not this enclave's; .*; agent 503")
 
 # --- RESOLVE: the agent asks for its broker's name, before the program
