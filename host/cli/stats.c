@@ -18,11 +18,10 @@ const char sh_usage_stats[] =
     "Of an enclave: calls_out, syscalls, committed_bytes and peak_bytes are its own; aex and the\n"
     "leaves are what the host saw. Of a VM: memory and CPU time of the guest.\n"
     "\n"
-    "      --json             one array of objects\n";
+    "      --json             as JSON, one object a name\n";
 
 struct request {
     bool json;
-    cJSON *list;
 };
 
 static void print_text(const char *name, const cJSON *counts)
@@ -56,10 +55,11 @@ static int stats_one(struct sh_store *store, struct sh_instance *instance, void 
     }
     if (q->json) {
         cJSON_AddStringToObject(counts, "instance", c->name);
-        cJSON_AddItemToArray(q->list, counts);
-        return 0;
+        cleanup_free char *text = cJSON_Print(counts);
+        puts(text ? text : "{}");
+    } else {
+        print_text(c->name, counts);
     }
-    print_text(c->name, counts);
     cJSON_Delete(counts);
     return 0;
 }
@@ -81,12 +81,5 @@ int cmd_stats(int argc, char **argv)
     }
     if (optind == argc)
         return sh_cli_usage("stats", "name an instance");
-    q.list = cJSON_CreateArray();
-    int status = sh_each_instance(argv + optind, (size_t)(argc - optind), stats_one, &q);
-    if (q.json) {
-        cleanup_free char *text = cJSON_Print(q.list);
-        puts(text);
-    }
-    cJSON_Delete(q.list);
-    return status;
+    return sh_each_instance(argv + optind, (size_t)(argc - optind), stats_one, &q);
 }
