@@ -61,8 +61,7 @@ unit-tests: $(B)/tests/make_evidence $(B)/tests/quoter
 $(B)/bench/bench_verify: $(B)/o/bench/bench_verify.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -pie -o $@ $^ $$(pkg-config --libs $(VERIFY_PKGS))
-.PHONY: bench-verify bench-attest
-bench-attest: bench-verify
+.PHONY: bench-verify
 bench-verify: $(B)/bench/bench_verify
 	@$<
 	@openssl speed -seconds 1 ecdsap256 2>/dev/null | tail -n 1
@@ -72,6 +71,5 @@ $(B)/bench/bench_broker: $(B)/o/bench/bench_broker.o $(GEN_OBJ) \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -pie -Wl,--as-needed -o $@ $^ $(PKG_LIBS)
 .PHONY: bench-broker
-bench-attest: bench-broker
 bench-broker: $(B)/bench/bench_broker shelter
 	@t=$$(mktemp -d) && $< $(CURDIR)/shelter $$t; rc=$$?; rm -rf $$t; exit $$rc
