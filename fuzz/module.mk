@@ -49,10 +49,10 @@ FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
 FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/address.c lib/hex.c
 
 # The host's answers to the whole LibOS behind port `unit`; host/image makes its root image.
-FUZZ_SRC_callouts = $(LIBOS_UNIT) trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
+FUZZ_SRC_callouts = $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
     $(wildcard host/image/erofs*.c host/image/tree*.c) host/image/sink.c host/image/progress.c host/base/error.c \
     host/base/util.c
-FUZZ_LIBS_callouts := $(PKG_LIBS) -lpthread
+FUZZ_LIBS_callouts = $(MBEDTLS_A) $(PKG_LIBS) -lpthread
 $(B)/fuzz/callouts: CPPFLAGS += -DLIBOS_UNIT
 
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))

@@ -8,8 +8,9 @@ FUZZ_LIBS_sites_find := -lZydis
 FUZZ_SRC_layers := $(addprefix host/image/,tar.c tree.c acl.c erofs.c sink.c progress.c) $(FUZZ_BASE)
 FUZZ_SRC_oci_config := $(addprefix host/image/,oci.c docker.c blobs.c config.c manifest_write.c tar.c \
     tree.c acl.c progress.c) $(FUZZ_BASE)
-FUZZ_SRC_load := $(addprefix host/image/,load.c save.c store.c store_tags.c store_work.c base.c sink.c \
-    interrupt.c progress.c) $(FUZZ_BASE)
+FUZZ_SRC_load := $(addprefix host/image/,load.c signature.c save.c store.c store_tags.c store_work.c base.c sink.c \
+    interrupt.c progress.c) $(FUZZ_BASE) \
+    $(wildcard verifier/measure/sgx*.c) host/sgx/sign.c host/sgx/image.c
 FUZZ_LIBS_load := $(PKG_LIBS)
 FUZZ_LIBS_layers := $(PKG_LIBS)
 FUZZ_LIBS_oci_config := $(PKG_LIBS)
