@@ -7,8 +7,8 @@
 #include "lib/hex.h"
 
 const char *const sh_launch_words[SH_LAUNCH_KEY_COUNT] = {
-    "arg",     "env",  "workdir", "user",   "hostname", "tty",  "stdin",
-    "mount",   "network", "port", "broker", "memory",   "cpus", "debug",
+    "arg",   "env",     "workdir", "user",   "hostname", "tty",  "stdin",
+    "mount", "network", "port",    "broker", "memory",   "cpus", "debug",
 };
 
 #define LISTS                                                                                      \
@@ -128,4 +128,16 @@ size_t sh_launch_count(const void *text, size_t size, enum sh_launch_key key)
     while (next_line(&at, end, &line))
         count += line.key == (int)key;
     return count;
+}
+
+bool sh_hostname_ok(const char *name)
+{
+    size_t size = 0;
+    for (; name[size]; size++) {
+        char c = name[size];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '.' || c == '_'))
+            return false;
+    }
+    return size >= 1 && size <= 64 && name[0] != '-' && name[0] != '.';
 }

@@ -21,4 +21,8 @@ int sh_launch_get(const void *text, size_t size, enum sh_launch_key key, size_t 
 
 size_t sh_launch_count(const void *text, size_t size, enum sh_launch_key key);
 
+/* A host name that cannot say more than a name where it is written into a file: 1 to 64 letters, digits,
+ * "-._", not beginning with "-" or ".". */
+bool sh_hostname_ok(const char *name);
+
 #endif

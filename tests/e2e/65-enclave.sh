@@ -118,6 +118,12 @@ kill "$dns" && wait "$dns" 2>/dev/null
 status "names: without a network, no name server" 0 "$SHELTER" run --tee sgx-sim --rm --network none all \
     /bin/busybox cat /etc/hostname /etc/hosts
 same "names: without a network" "$(grep -c shelter "$T/out")" 2
+launch /bin/names localhost >"$T/launch"
+sed -i "/^arg localhost/a hostname a%0A192.0.2.6 localhost" "$T/launch"
+status "names: a host name with lines of its own" 125 "${load[@]}" --network user "${parts[@]}"
+check "names: told" grep -q "the host name is none" "$T/err"
+sed -i "s/^hostname .*/hostname vault-1.example/" "$T/launch"
+status "names: a proper one runs" 0 "${load[@]}" --network user "${parts[@]}"
 launch /bin/md5 /bin/busybox >"$T/launch"
 
 flip() { # FILE OFFSET: a changed copy

@@ -271,16 +271,16 @@ static void test_network(void **state)
     assert_int_equal(guest_network_parse(&n, "fd00::2/64,fd00::1"), 0);
     assert_int_equal(n.gateway.family, AF_INET6);
 
-    assert_true(guest_hostname_ok("a") && guest_hostname_ok("A-b.c_9"));
-    assert_false(guest_hostname_ok("") || guest_hostname_ok("-a") || guest_hostname_ok(".a") ||
-                 guest_hostname_ok("a b") || guest_hostname_ok("a\n127.0.0.1 evil") ||
-                 guest_hostname_ok("\xc3\xa9"));
+    assert_true(sh_hostname_ok("a") && sh_hostname_ok("A-b.c_9"));
+    assert_false(sh_hostname_ok("") || sh_hostname_ok("-a") || sh_hostname_ok(".a") ||
+                 sh_hostname_ok("a b") || sh_hostname_ok("a\n127.0.0.1 evil") ||
+                 sh_hostname_ok("\xc3\xa9"));
     char name[66];
     memset(name, 'a', 65);
     name[65] = 0;
-    assert_false(guest_hostname_ok(name));
+    assert_false(sh_hostname_ok(name));
     name[64] = 0;
-    assert_true(guest_hostname_ok(name));
+    assert_true(sh_hostname_ok(name));
 }
 
 /* --- users --- */

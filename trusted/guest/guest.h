@@ -153,7 +153,6 @@ struct guest_network {
 
 /* "none", "dhcp" or "ADDR/LEN[,GATEWAY[,DNS...]]". 0 or -EINVAL. */
 int guest_network_parse(struct guest_network *n, const char *text);
-bool guest_hostname_ok(const char *name);
 
 /* --- dhcp.c (the messages are pure) --- */
 

@@ -142,7 +142,7 @@ static int set_network(struct guest *g, char *hostname, size_t hostname_size, st
         guest_config_text(&g->config, SH_LAUNCH_HOSTNAME, SH_TAG_HOSTNAME, hostname, hostname_size);
     if (!rc && !hostname[0])
         strcpy(hostname, "shelter");
-    if (rc || !guest_hostname_ok(hostname))
+    if (rc || !sh_hostname_ok(hostname))
         return guest_fail(e, -EINVAL,
                           "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
     if (sethostname(hostname, strlen(hostname)))

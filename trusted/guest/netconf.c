@@ -56,11 +56,3 @@ int guest_network_parse(struct guest_network *n, const char *text)
         text += size + 1;
     }
 }
-
-bool guest_hostname_ok(const char *name)
-{
-    size_t size = strlen(name);
-    return size >= 1 && size <= 64 && name[0] != '-' && name[0] != '.' &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
-               size;
-}

@@ -305,6 +305,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
     control_init(start, m.policy, m.stop_signal);
     agent_init(start, &m);
     init_process(start, &m);
+    if (!sh_hostname_ok(process.hostname)) { /* the host's choice, and it goes into files */
+        log_line("shelter: the host name is none; letters, digits and -._ are allowed");
+        return EXIT_OWN;
+    }
     list_append(&process.threads, &t->node);
     process.thread_count = 1;
     t->tid = process.pid;
