@@ -61,7 +61,7 @@ tools: $(B)/base/vmlinux $(B)/base/bzImage $(B)/base/initramfs
 # Filled in by the module.mk files: sources of each part, by trust.
 LIB_SRC := $(wildcard lib/*.c)
 VERIFIER_SRC := $(wildcard verifier/*/*.c)
-HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c))
+HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c host/image/*/*.c host/launch/*/*.c))
 
 -include $(wildcard */module.mk */*/module.mk)
 

@@ -17,7 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "host/image/erofs.h"
+#include "host/image/write/erofs.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/port_unit/unit.h"

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host/image/erofs.h"
-#include "host/image/tar.h"
+#include "host/image/write/erofs.h"
+#include "host/image/input/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

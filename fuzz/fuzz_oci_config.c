@@ -5,8 +5,8 @@
 
 #include <cjson/cJSON.h>
 
-#include "host/image/config.h"
-#include "host/image/oci.h"
+#include "host/image/input/config.h"
+#include "host/image/input/oci.h"
 #include "lib/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

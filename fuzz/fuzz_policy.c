@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy files and reference values.
-#include "verifier/policy/policy.h"
+#include "verifier/judge/policy.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/image/sites.h"
+#include "host/image/write/sites.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

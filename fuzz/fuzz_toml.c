@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/image/toml.h"
+#include "host/image/input/toml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

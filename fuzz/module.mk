@@ -21,7 +21,7 @@ FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c
 FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
-FUZZ_VERIFY := $(wildcard verifier/quote/*.c verifier/policy/*.c) verifier/measure/tdx_eventlog.c lib/hex.c
+FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) verifier/measure/tdx_eventlog.c lib/hex.c
 FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy ra_tls
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
@@ -38,7 +38,7 @@ FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/me
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
 FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
-FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/vm/*.c host/image/*.c) \
+FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/launch/*.c host/launch/*/*.c host/image/*.c host/image/*/*.c host/store/*.c) \
     $(wildcard host/sgx/*.[cS] host/sgx/sim/*.[cS]) $(LIB_SRC) \
     $(filter-out verifier/cli/%,$(VERIFIER_SRC))
 FUZZ_LIBS_supervisor := $(PKG_LIBS) -mfsgsbase -lZydis
@@ -50,7 +50,7 @@ FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/addres
 
 # The host's answers to the whole LibOS behind port `unit`; host/image makes its root image.
 FUZZ_SRC_callouts = $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
-    $(wildcard host/image/erofs*.c host/image/tree*.c) host/image/sink.c host/image/progress.c host/base/error.c \
+    $(wildcard host/image/write/erofs*.c host/image/tree*.c) host/image/write/sink.c host/image/progress.c host/base/error.c \
     host/base/util.c
 FUZZ_LIBS_callouts = $(MBEDTLS_A) $(PKG_LIBS) -lpthread
 $(B)/fuzz/callouts: CPPFLAGS += -DLIBOS_UNIT

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# libshelter-verify: the verifier as a library of its own (verifier/quote, verifier/policy).
+# libshelter-verify: the verifier as a library of its own (verifier/base, verifier/quote, verifier/judge).
 
 VERIFY_SO := libshelter-verify.so.0
-VERIFY_SRC := $(wildcard verifier/quote/*.c verifier/policy/*.c) verifier/measure/tdx_eventlog.c lib/hex.c
+VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) verifier/measure/tdx_eventlog.c lib/hex.c
 VERIFY_OBJ := $(VERIFY_SRC:%.c=$(B)/pic/%.o)
 VERIFY_PKGS := libcrypto libcurl libcjson
 

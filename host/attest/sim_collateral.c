@@ -12,7 +12,7 @@
 #include "host/attest/sim_tee.h"
 #include "host/base/util.h"
 #include "lib/hex.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #define DAYS_VALID 30
 #define EVALUATION_NUMBER 1

@@ -12,7 +12,7 @@
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
-#include "host/image/store.h"
+#include "host/store/store.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 #include "verifier/broker/launch.h"

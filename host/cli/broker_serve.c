@@ -10,7 +10,7 @@
 
 #include "host/cli/cli.h"
 #include "verifier/broker/server.h"
-#include "verifier/policy/policy.h"
+#include "verifier/judge/policy.h"
 
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1]; /* by TEE */

@@ -5,7 +5,7 @@
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
-#include "host/image/buildfile.h"
+#include "host/image/input/buildfile.h"
 
 const char sh_usage_build[] =
     "Usage: shelter build [OPTION...] -f FILE... | -r TAR | oci:DIR[:TAG] | -C FILE\n"

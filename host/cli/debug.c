@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 
 #include "host/cli/cli.h"
-#include "host/image/base.h"
+#include "host/image/write/base.h"
 #include "host/image/extract.h"
-#include "host/image/store.h"
+#include "host/store/store.h"
 #include "host/run/control.h"
 
 const char sh_usage_debug[] =

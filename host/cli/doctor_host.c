@@ -6,9 +6,9 @@
 #include <sys/utsname.h>
 
 #include "host/cli/doctor.h"
-#include "host/image/base.h"
-#include "host/image/store.h"
-#include "host/vm/parts.h"
+#include "host/image/write/base.h"
+#include "host/store/store.h"
+#include "host/launch/qemu/parts.h"
 
 #define SPACE_WANTED                                                                               \
     (2ull << 30) /* an image of some hundred megabytes, twice, and a kernel build */

@@ -6,9 +6,9 @@
 #include <sys/utsname.h>
 
 #include "host/cli/doctor.h"
-#include "host/image/base.h"
-#include "host/vm/parts.h"
-#include "host/vm/sev.h"
+#include "host/image/write/base.h"
+#include "host/launch/qemu/parts.h"
+#include "host/launch/qemu/sev.h"
 
 static cJSON *add_tee(cJSON *list, const char *name, bool simulated)
 {

@@ -7,7 +7,7 @@
 
 #include "host/cli/cli.h"
 #include "host/image/progress.h"
-#include "host/image/transfer.h"
+#include "host/store/transfer.h"
 
 const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
                              "\n"

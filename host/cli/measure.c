@@ -6,7 +6,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
-#include "host/vm/predict.h"
+#include "host/launch/predict.h"
 
 const char sh_usage_measure[] =
     "Usage: shelter measure [OPTION...] IMAGE\n"

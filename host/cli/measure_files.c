@@ -4,7 +4,7 @@
 #include "host/cli/verify.h"
 #include "verifier/measure/snp.h"
 #include "verifier/measure/tdx.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -4,7 +4,7 @@
 #include <getopt.h>
 
 #include "host/cli/cli.h"
-#include "host/image/store.h"
+#include "host/store/store.h"
 
 const char sh_usage_rmi[] =
     "Usage: shelter rmi [-f] IMAGE...\n"

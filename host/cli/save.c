@@ -9,7 +9,7 @@
 #include "host/cli/cli.h"
 #include "host/image/interrupt.h"
 #include "host/image/progress.h"
-#include "host/image/transfer.h"
+#include "host/store/transfer.h"
 
 const char sh_usage_save[] =
     "Usage: shelter save [-o FILE] IMAGE\n"

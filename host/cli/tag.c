@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
-#include "host/image/store.h"
+#include "host/store/store.h"
 
 const char sh_usage_tag[] = "Usage: shelter tag IMAGE NAME[:TAG]\n"
                             "\n"

@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/cli/cli.h"
-#include "host/image/base.h"
+#include "host/image/write/base.h"
 
 const char sh_usage_tcb[] =
     "Usage: shelter tcb [--json]\n"

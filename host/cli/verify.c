@@ -2,8 +2,8 @@
 // shelter verify: judges evidence and says why. Exit 0 accept, 1 reject, 2 cannot judge.
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
-#include "host/image/store.h"
-#include "verifier/quote/bytes.h"
+#include "host/store/store.h"
+#include "verifier/base/bytes.h"
 
 #include <shelter/verify.h>
 

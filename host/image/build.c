@@ -6,15 +6,15 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "host/image/base.h"
-#include "host/image/erofs.h"
-#include "host/image/files.h"
-#include "host/image/oci.h"
+#include "host/image/write/base.h"
+#include "host/image/write/erofs.h"
+#include "host/image/input/files.h"
+#include "host/image/input/oci.h"
 #include "host/image/progress.h"
-#include "host/image/reference.h"
-#include "host/image/signature.h"
-#include "host/image/sites.h"
-#include "host/image/tar.h"
+#include "host/image/write/reference.h"
+#include "host/image/write/signature.h"
+#include "host/image/write/sites.h"
+#include "host/image/input/tar.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 

@@ -3,8 +3,8 @@
 #ifndef HOST_IMAGE_BUILD_H
 #define HOST_IMAGE_BUILD_H
 
-#include "host/image/config.h"
-#include "host/image/store.h"
+#include "host/image/input/config.h"
+#include "host/store/store.h"
 
 /* What to build, from the build file and the command line. */
 struct sh_build {

@@ -2,7 +2,7 @@
 // Shows an image: its manifest as JSON or as lines.
 #include "host/image/inspect.h"
 
-#include "host/image/signature.h"
+#include "host/image/write/signature.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "host/base/utf8.h"
-#include "host/image/config.h"
+#include "host/image/input/config.h"
 #include "lib/hex.h"
 
 /* --- values --- */

@@ -5,7 +5,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "host/image/store.h"
+#include "host/store/store.h"
 
 /* Prints an image's manifest, tags and reference values, for people or as JSON; an exit status.
  * What went wrong was said on stderr. */

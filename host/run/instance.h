@@ -19,9 +19,9 @@
 
 #include <cjson/cJSON.h>
 
-#include "host/image/store.h"
-#include "host/vm/predict.h" /* sh_measurement_json */
-#include "host/vm/vm.h"
+#include "host/store/store.h"
+#include "host/launch/predict.h" /* sh_measurement_json */
+#include "host/launch/launch.h"
 
 #define SH_INSTANCE_ID_SIZE 33u /* with the NUL */
 

@@ -10,14 +10,14 @@
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
-#include "host/image/base.h"
-#include "host/image/signature.h"
+#include "host/image/write/base.h"
+#include "host/image/write/signature.h"
 #include "host/run/allowed.h"
 #include "host/attest/sim_tee.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
 #include "host/run/terminal.h"
-#include "host/vm/launch_write.h"
+#include "host/launch/launch_write.h"
 #include "lib/hex.h"
 
 void sh_warn_simulated(const struct sh_instance_config *config)

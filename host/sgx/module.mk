@@ -22,7 +22,7 @@ $(B)/tests/sgx/enclave.bin: tests/sgx/enclave.c tests/sgx/entry.S tests/sgx/encl
 
 # Tests of the simulator run without AddressSanitizer, which takes low addresses and signals for
 # itself. Undefined behaviour still stops them.
-SGX_TEST_SRC := $(filter-out host/cli/% host/image/% host/vm/%,$(wildcard host/sgx/*.c host/sgx/sim/*.c \
+SGX_TEST_SRC := $(sort $(wildcard host/sgx/*.c host/sgx/sim/*.c \
     host/base/*.c verifier/measure/sgx*.c lib/*.c)) tests/sgx/harness.c
 $(B)/ub/%.o: %.c
 	@mkdir -p $(@D)

@@ -5,8 +5,8 @@
 check "arrows run one way" tools/check-includes
 
 # The check itself must see each kind of break.
-mkdir -p "$T/tree"/{lib,include/shelter,trusted/guest,trusted/agent,trusted/libos/{agent,net},verifier/quote,host/vm}
-touch "$T/tree/lib/a.h" "$T/tree/host/vm/vm.h" "$T/tree/verifier/quote/q.h" "$T/tree/trusted/guest/g.h" \
+mkdir -p "$T/tree"/{lib,include/shelter,trusted/guest,trusted/agent,trusted/libos/{agent,net},verifier/quote,host/launch}
+touch "$T/tree/lib/a.h" "$T/tree/host/launch/launch.h" "$T/tree/verifier/quote/q.h" "$T/tree/trusted/guest/g.h" \
     "$T/tree/trusted/agent/a.h" "$T/tree/trusted/libos/agent/l.h"
 try() { # NAME FILE INCLUDE WANT
     printf '#include "%s"\n' "$3" >"$T/tree/$2"
@@ -17,19 +17,19 @@ try() { # NAME FILE INCLUDE WANT
 try "trusted/ may include lib/" trusted/guest/x.c lib/a.h 0
 try "trusted/ may include its own folder" trusted/guest/x.c trusted/guest/g.h 0
 try "verifier/ may include itself" verifier/quote/x.c verifier/quote/q.h 0
-try "host/ may include all" host/vm/x.c trusted/guest/g.h 0
-try "trusted/ must not include host/" trusted/guest/x.c host/vm/vm.h 1
+try "host/ may include all" host/launch/x.c trusted/guest/g.h 0
+try "trusted/ must not include host/" trusted/guest/x.c host/launch/launch.h 1
 try "trusted/ must not include verifier/" trusted/agent/x.c verifier/quote/q.h 1
 try "one trusted part must not include another" trusted/agent/x.c trusted/guest/g.h 1
 try "the enclave's OS runs the agent" trusted/libos/agent/x.c trusted/agent/a.h 0
 try "... and only there" trusted/libos/net/x.c trusted/agent/a.h 1
 try "the agent knows no enclave's OS" trusted/agent/x.c trusted/libos/agent/l.h 1
 try "verifier/ must not include trusted/" verifier/quote/x.c trusted/guest/g.h 1
-try "verifier/ must not include host/" verifier/quote/x.c host/vm/vm.h 1
-try "lib/ must not include host/" lib/x.c host/vm/vm.h 1
+try "verifier/ must not include host/" verifier/quote/x.c host/launch/launch.h 1
+try "lib/ must not include host/" lib/x.c host/launch/launch.h 1
 try "lib/ must not include trusted/" lib/x.c trusted/guest/g.h 1
 try "include/ must not include lib/" include/shelter/x.h lib/a.h 1
-printf '  #  include   <host/vm/vm.h> // x\n' >"$T/tree/trusted/guest/x.c"
+printf '  #  include   <host/launch/launch.h> // x\n' >"$T/tree/trusted/guest/x.c"
 tools/check-includes "$T/tree" >"$T/out" 2>&1
 same "blanks and angle brackets hide nothing" $? 1
 

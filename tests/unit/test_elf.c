@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "host/image/elf.h"
-#include "host/image/files.h"
-#include "host/image/libraries.h"
+#include "host/image/input/files.h"
+#include "host/image/input/libraries.h"
 
 static uint8_t *self;
 static size_t self_size;

@@ -12,7 +12,7 @@
 
 #include <shelter/erofs.h>
 
-#include "host/image/erofs.h"
+#include "host/image/write/erofs.h"
 #include "lib/bytes.h"
 
 /* --- a reader of the documented subset --- */

@@ -15,7 +15,7 @@
 
 #include <asm/unistd_64.h>
 
-#include "host/image/erofs.h"
+#include "host/image/write/erofs.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/base/radix.h"
 #include "trusted/libos/mm/mm.h"

@@ -11,7 +11,7 @@
 
 #include <asm/unistd_64.h>
 
-#include "host/image/erofs.h"
+#include "host/image/write/erofs.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/base/quote.h"
 #include "trusted/libos/port_unit/unit.h"

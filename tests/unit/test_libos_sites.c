@@ -17,8 +17,8 @@
 
 #include <shelter/sites.h>
 
-#include "host/image/erofs.h"
-#include "host/image/sink.h"
+#include "host/image/write/erofs.h"
+#include "host/image/write/sink.h"
 #include "lib/bytes.h"
 #include "lib/sha2.h"
 #include "trusted/libos/base/digest.h"

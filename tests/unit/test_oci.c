@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "host/image/blobs.h"
-#include "host/image/oci.h"
+#include "host/image/input/blobs.h"
+#include "host/image/input/oci.h"
 
 static int config_of(const char *json, struct sh_config *c, struct sh_error *err)
 {

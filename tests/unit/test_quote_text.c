@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "verifier/quote/der.h"
+#include "verifier/base/der.h"
 #include "verifier/quote/tcb.h"
 
 static void test_time(void **state)

@@ -14,7 +14,7 @@
 #include <shelter/verify.h>
 
 #include "tests/gen/evidence.h"
-#include "verifier/quote/cbor.h"
+#include "verifier/base/cbor.h"
 
 static struct gen_ra_tls_options good(void)
 {

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "host/image/sites.h"
+#include "host/image/write/sites.h"
 #include "lib/bytes.h"
 #include "lib/sites.h"
 

@@ -14,7 +14,7 @@
 
 #include <shelter/erofs.h>
 
-#include "host/image/tar.h"
+#include "host/image/input/tar.h"
 
 /* --- archives in memory --- */
 

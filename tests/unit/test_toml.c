@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "host/base/split.h"
-#include "host/image/buildfile.h"
-#include "host/image/toml.h"
+#include "host/image/input/buildfile.h"
+#include "host/image/input/toml.h"
 
 static const char good[] = "# a build file\n"
                            "tag = \"a:1\" # behind\r\n"

@@ -10,7 +10,7 @@
 
 #include <shelter/boot.h>
 
-#include "host/vm/vm.h"
+#include "host/launch/launch.h"
 
 static struct sh_vm_config config(const char *tee)
 {

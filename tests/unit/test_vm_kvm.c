@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/vm/parts.h"
+#include "host/launch/qemu/parts.h"
 
 static char dir[] = "/tmp/shelter-unit.XXXXXX";
 static char *qemu, *kernel;

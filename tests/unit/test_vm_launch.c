@@ -15,8 +15,8 @@
 #include <shelter/manifest.h>
 #include <shelter/simtd.h>
 
-#include "host/vm/launch_write.h"
-#include "host/vm/parts.h"
+#include "host/launch/launch_write.h"
+#include "host/launch/qemu/parts.h"
 #include "lib/launch.h"
 
 static void test_launch(void **state)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "host/vm/parts.h"
+#include "host/launch/qemu/parts.h"
 
 #define LIMIT_MS 20000
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JWK and JWS: keys in, tokens out and in again.
 #include "verifier/broker/jose.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #include <errno.h>
 #include <stdio.h>

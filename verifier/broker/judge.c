@@ -3,7 +3,7 @@
 #include "verifier/broker/judge.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/launch.h"
-#include "verifier/policy/policy.h"
+#include "verifier/judge/policy.h"
 
 #include <errno.h>
 #include <stdarg.h>

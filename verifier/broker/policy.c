@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges a token by a resource's policy.
 #include "verifier/broker/policy.h"
-#include "verifier/policy/policy.h"
+#include "verifier/judge/policy.h"
 
 #include <errno.h>
 #include <stdio.h>

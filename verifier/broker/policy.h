@@ -9,7 +9,7 @@
 //   "launch"      "checked"|"any"  "checked" (default) refuses what came by a reference with
 //                                insecure_any
 //   "tcb_status"  ["UpToDate", ..]
-//   "claims"      {..}           as in a verifier's policy (verifier/policy/policy.h)
+//   "claims"      {..}           as in a verifier's policy (verifier/judge/policy.h)
 //   "allow"       bool           false: nobody gets it
 //
 // Unknown members are errors. A policy that cannot be read refuses.

@@ -4,7 +4,7 @@
 #ifndef VERIFIER_MEASURE_TDX_EVENTLOG_H
 #define VERIFIER_MEASURE_TDX_EVENTLOG_H
 
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #define SV_EVENTS_MAX 4096
 

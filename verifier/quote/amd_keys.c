@@ -2,7 +2,7 @@
 // AMD's intermediate signing keys, pinned like the roots: so that a report with nothing but its
 // VCEK or VLEK can be judged offline. Each was signed by the ARK of its product.
 #include "verifier/quote/amd_keys.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>

@@ -4,7 +4,7 @@
 #define VERIFIER_QUOTE_COLLATERAL_H
 
 #include "verifier/quote/tcb.h"
-#include "verifier/quote/x509.h"
+#include "verifier/base/x509.h"
 
 // What loading found out about one piece: absent, or judged with its first fault (0: none).
 struct sv_piece {

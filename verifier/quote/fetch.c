@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collateral from Intel's PCS (or a PCCS), certificates from AMD's KDS, for one piece of evidence.
 #include "verifier/quote/evidence.h"
-#include "verifier/quote/http.h"
+#include "verifier/base/http.h"
 #include "verifier/quote/snp.h"
 
 #include <ctype.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SGX extension: a SEQUENCE of { OID 1.2.840.113741.1.13.1.n, value }.
 #include "verifier/quote/pck.h"
-#include "verifier/quote/der.h"
+#include "verifier/base/der.h"
 
 #include <errno.h>
 

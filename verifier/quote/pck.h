@@ -3,7 +3,7 @@
 #ifndef VERIFIER_QUOTE_PCK_H
 #define VERIFIER_QUOTE_PCK_H
 
-#include "verifier/quote/x509.h"
+#include "verifier/base/x509.h"
 
 struct sv_pck {
     uint8_t ppid[16];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The roots that are trusted without being named: SHA-256 of their public keys (DER SPKI).
-#include "verifier/quote/x509.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/x509.h"
+#include "verifier/base/bytes.h"
 
 #include <openssl/sha.h>
 

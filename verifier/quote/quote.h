@@ -13,7 +13,7 @@
 #ifndef VERIFIER_QUOTE_QUOTE_H
 #define VERIFIER_QUOTE_QUOTE_H
 
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 #include "verifier/quote/verdict.h"
 
 #define SV_QUOTE_HEADER_SIZE 48

@@ -2,7 +2,7 @@
 // Judges an SNP report: VCEK or VLEK chain, AMD's certificate extensions (57230), signature, TCB.
 #include "verifier/quote/snp.h"
 #include "verifier/quote/amd_keys.h"
-#include "verifier/quote/der.h"
+#include "verifier/base/der.h"
 
 #include <errno.h>
 #include <stdio.h>

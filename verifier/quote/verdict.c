@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verdict object: refusals in order, claims, and what callers may ask of it.
 #include "verifier/quote/verdict.h"
-#include "verifier/quote/bytes.h"
+#include "verifier/base/bytes.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of an image that name hosts, networks and secrets: checked at build, not first in the
+// guest.
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include <shelter/agent.h>
+
+#include "host/image/input/config.h"
+
+#define SECRETS_MAX 64u
+#define SECRET_PATH_MAX 256u
+
+/* 4 or 6, 0 when it is no address. */
+static int family_of(const char *text)
+{
+    uint8_t raw[16];
+    if (inet_pton(AF_INET, text, raw) == 1)
+        return 4;
+    return inet_pton(AF_INET6, text, raw) == 1 ? 6 : 0;
+}
+
+static bool network_ok(const char *text)
+{
+    if (!strcmp(text, "none") || !strcmp(text, "dhcp"))
+        return true;
+    for (bool first = true;; first = false) {
+        size_t n = strcspn(text, ",");
+        cleanup_free char *word = sh_format("%.*s", (int)n, text);
+        char *slash = strchr(word, '/'), *end = NULL;
+        if (first != (slash != NULL))
+            return false;
+        if (slash)
+            *slash = 0;
+        int family = family_of(word);
+        unsigned long bits =
+            slash && isdigit((unsigned char)slash[1]) ? strtoul(slash + 1, &end, 10) : 999;
+        if (!family || (first && (bits > (family == 4 ? 32 : 128) || *end)))
+            return false;
+        if (!text[n])
+            return true;
+        text += n + 1;
+    }
+}
+
+int sh_config_network(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    if (!network_ok(text))
+        return sh_fail(err, -EINVAL,
+                       "'%.60s' is not a network: none, dhcp or ADDR/LEN[,GATEWAY[,DNS...]]", text);
+    sh_config_set(&c->network, text);
+    return 0;
+}
+
+int sh_config_hostname(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    size_t n = strlen(text);
+    bool ok = n && n <= 64 && isalnum((unsigned char)*text);
+    for (const char *p = text; *p; p++)
+        ok = ok && (isalnum((unsigned char)*p) || *p == '-' || *p == '.');
+    if (!ok)
+        return sh_fail(err, -EINVAL,
+                       "'%.64s' is not a host name: letters, digits, '-' and '.', at most 64",
+                       text);
+    sh_config_set(&c->hostname, text);
+    return 0;
+}
+
+int sh_config_broker(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    const char *rest = !strncmp(text, "https://", 8)  ? text + 8
+                       : !strncmp(text, "http://", 7) ? text + 7
+                                                      : "";
+    bool ok = *rest && *rest != '/';
+    for (const char *p = text; *p; p++)
+        ok = ok && *p > ' ' && *p < 0x7f;
+    if (!ok)
+        return sh_fail(err, -EINVAL, "'%.60s' is not a broker's URL, as in https://broker:8080",
+                       text);
+    sh_config_set(&c->broker, text);
+    return 0;
+}
+
+/* An environment variable's name, of `size` bytes. */
+static bool variable_ok(const char *name, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+            return false;
+    return !isdigit((unsigned char)*name);
+}
+
+/* Is there a secret of the same kind and name already? */
+static bool secret_twice(const struct sh_config *c, const char *text, size_t size, bool env)
+{
+    for (size_t i = 0; i < c->secrets.count; i++) {
+        const char *other = c->secrets.v[i], *colon = strrchr(other, ':');
+        if (!strncmp(other, text, size + 1) && env == !strcmp(colon, ":env"))
+            return true;
+    }
+    return false;
+}
+
+int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    static const char names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t n = strspn(text, names);
+    bool ok = n && *text != '.' && !strncmp(text + n, "=kbs:///", 8);
+    const char *p = ok ? text + n + 8 : "";
+    for (int part = 0; ok && part < 3; part++) {
+        size_t m = strspn(p, names);
+        ok = m && (part == 2 || p[m] == '/');
+        p += m + (part < 2 && ok);
+    }
+    if (!ok || (*p && strcmp(p, ":file") && strcmp(p, ":env")))
+        return sh_fail(err, -EINVAL,
+                       "'%.60s' is not a secret: NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]",
+                       text);
+    bool env = !strcmp(p, ":env");
+    if (n > SH_AGENT_NAME_MAX || (size_t)(p - text) - n - 8 > SECRET_PATH_MAX)
+        return sh_fail(err, -EINVAL, "a secret's name has at most %u bytes, its path at most %u",
+                       SH_AGENT_NAME_MAX, SECRET_PATH_MAX);
+    if (strstr(text, "..") || strstr(text, "/./"))
+        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are no path parts", text);
+    if (env && !variable_ok(text, n))
+        return sh_fail(err, -EINVAL,
+                       "'%.*s' cannot be an environment variable's name: letters, digits and '_', "
+                       "no digit first",
+                       (int)n, text);
+    if (secret_twice(c, text, n, env))
+        return sh_fail(err, -EEXIST, "there are two secrets '%.*s'", (int)n, text);
+    if (c->secrets.count == SECRETS_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u secrets", SECRETS_MAX);
+    sh_strings_add(&c->secrets, text);
+    return 0;
+}

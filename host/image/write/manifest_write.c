@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the manifest: records in ascending order of tag.
+#include <errno.h>
+#include <string.h>
+
+#include "host/image/input/config.h"
+#include "lib/bytes.h"
+#include "lib/manifest.h"
+
+static void add(struct sh_buffer *b, uint16_t tag, const void *data, size_t size)
+{
+    uint8_t head[8] = {0};
+    sh_put_le16(head, tag);
+    sh_put_le32(head + 4, (uint32_t)size);
+    sh_buffer_add(b, head, sizeof(head));
+    sh_buffer_add(b, data, size);
+}
+
+static void add_text(struct sh_buffer *b, uint16_t tag, const char *s)
+{
+    if (s && *s)
+        add(b, tag, s, strlen(s));
+}
+
+static void add_list(struct sh_buffer *b, uint16_t tag, const struct sh_strings *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        add(b, tag, l->v[i], strlen(l->v[i]));
+}
+
+static void add_u32(struct sh_buffer *b, uint16_t tag, uint32_t v)
+{
+    uint8_t d[4];
+    sh_put_le32(d, v);
+    add(b, tag, d, sizeof(d));
+}
+
+static void add_u64(struct sh_buffer *b, uint16_t tag, uint64_t v)
+{
+    uint8_t d[8];
+    sh_put_le64(d, v);
+    add(b, tag, d, sizeof(d));
+}
+
+static void add_limits(struct sh_buffer *b, const struct sh_config *c)
+{
+    for (size_t i = 0; i < c->limit_count; i++) {
+        uint8_t d[24] = {0};
+        sh_put_le32(d, c->limits[i].resource);
+        sh_put_le64(d + 8, c->limits[i].soft);
+        sh_put_le64(d + 16, c->limits[i].hard);
+        add(b, SH_TAG_LIMIT, d, sizeof(d));
+    }
+}
+
+static void add_mounts(struct sh_buffer *b, const struct sh_config *c)
+{
+    for (size_t i = 0; i < c->mount_count; i++) {
+        struct sh_buffer d = {0};
+        uint8_t head[12];
+        sh_put_le64(head, c->mounts[i].size);
+        sh_put_le32(head + 8, c->mounts[i].mode);
+        sh_buffer_add(&d, head, sizeof(head));
+        sh_buffer_add(&d, c->mounts[i].path, strlen(c->mounts[i].path));
+        add(b, SH_TAG_MOUNT, d.data, d.size);
+        sh_buffer_free(&d);
+    }
+}
+
+static void add_ports(struct sh_buffer *b, const struct sh_config *c)
+{
+    for (size_t i = 0; i < c->port_count; i++) {
+        uint8_t d[3];
+        sh_put_le16(d, c->ports[i].port);
+        d[2] = c->ports[i].protocol;
+        add(b, SH_TAG_PORT, d, sizeof(d));
+    }
+}
+
+int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files *files,
+                      struct sh_buffer *out, struct sh_error *err)
+{
+    struct sh_manifest check;
+    sh_buffer_add(out, SH_MANIFEST_MAGIC "\1\0\0\0\0\0\0\0", 16);
+    add(out, SH_TAG_ROOT_HASH, files->root_hash, 32);
+    add_u64(out, SH_TAG_ROOT_SIZE, files->root_size);
+    if (files->sites_size) {
+        add(out, SH_TAG_SITES_HASH, files->sites_hash, 32);
+        add_u64(out, SH_TAG_SITES_SIZE, files->sites_size);
+    }
+    add_list(out, SH_TAG_ENTRYPOINT, &c->entrypoint);
+    add_list(out, SH_TAG_COMMAND, &c->command);
+    add_list(out, SH_TAG_ENV, &c->env);
+    add_text(out, SH_TAG_WORKDIR, c->workdir);
+    add_text(out, SH_TAG_USER, c->user);
+    add_text(out, SH_TAG_HOSTNAME, c->hostname);
+    if (c->stop_signal)
+        add_u32(out, SH_TAG_STOP_SIGNAL, c->stop_signal);
+    add_limits(out, c);
+    add_mounts(out, c);
+    add_ports(out, c);
+    add_text(out, SH_TAG_NETWORK, c->network);
+    add_text(out, SH_TAG_AGENT, c->agent);
+    add_text(out, SH_TAG_BROKER, c->broker);
+    if (c->broker_key.size)
+        add(out, SH_TAG_BROKER_KEY, c->broker_key.data, c->broker_key.size);
+    add_list(out, SH_TAG_SECRET, &c->secrets);
+    if (c->policy)
+        add_u64(out, SH_TAG_POLICY, c->policy);
+    if (c->memory)
+        add_u64(out, SH_TAG_MEMORY, c->memory);
+    if (c->cpus)
+        add_u32(out, SH_TAG_CPUS, c->cpus);
+    if (out->size > SH_MANIFEST_SIZE_MAX)
+        return sh_fail(err, -E2BIG,
+                       "command, environment and settings take %zu bytes; a manifest holds %u",
+                       out->size, SH_MANIFEST_SIZE_MAX);
+    sh_put_le32(out->data + 12, (uint32_t)out->size);
+    if (sh_manifest_parse(&check, out->data, out->size))
+        return sh_fail(err, -EINVAL,
+                       "a setting is too long, empty or not of its form (directories begin with "
+                       "'/', a host name has at most 64 bytes, a user 255, a URL 1023)");
+    return 0;
+}

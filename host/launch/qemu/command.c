@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The QEMU command line: what every back end has in common. Starts nothing, opens nothing.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include <shelter/boot.h>
+#include <shelter/channel.h>
+#include <shelter/simtd.h>
+
+#include "host/launch/qemu/parts.h"
+#include "lib/hex.h"
+
+char *sh_vm_escape(const char *value)
+{
+    char *out = sh_alloc(2 * strlen(value) + 1), *o = out;
+    for (const char *p = value; *p; p++) {
+        if (*p == ',')
+            *o++ = ',';
+        *o++ = *p;
+    }
+    return out;
+}
+
+char *sh_vm_base64(const void *data, size_t size)
+{
+    char *out = sh_alloc(4 * ((size + 2) / 3) + 1);
+    EVP_EncodeBlock((unsigned char *)out, data, (int)size);
+    return out;
+}
+
+void sh_vm_machine_args(struct sh_strings *argv, const char *more)
+{
+    sh_strings_add(argv, "-machine");
+    sh_strings_addf(argv,
+                    "q35,graphics=off,usb=off,sata=off,smbus=off,i8042=off,vmport=off,hpet=off,"
+                    "smm=off,dump-guest-core=off%s",
+                    more);
+    /* Nothing can be plugged in later; the tables that the guest must interpret get shorter. */
+    sh_strings_add(argv, "-global");
+    sh_strings_add(argv, "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
+}
+
+void sh_vm_memfd_args(const struct sh_vm_config *config, struct sh_strings *argv)
+{
+    sh_strings_add(argv, "-object");
+    sh_strings_addf(argv,
+                    "memory-backend-memfd,id=ram0,size=%llu,share=on,prealloc=off,reserve=off",
+                    (unsigned long long)config->memory);
+}
+
+char *sh_vm_kernel_command_line(const struct sh_vm_config *config)
+{
+    char manifest[97], launch[97];
+    sh_hex(manifest, config->manifest_digest, 48);
+    sh_hex(launch, config->launch_digest, 48);
+    bool has_launch = !strcmp(config->tee->name, "csv");
+    return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE, config->tee->name,
+                     SH_BOOT_KEY_MANIFEST, manifest, has_launch ? " " SH_BOOT_KEY_LAUNCH : "",
+                     has_launch ? launch : "", config->debug ? " " SH_BOOT_DEBUG : "");
+}
+
+/* Options of every virtio device: PCI 1.0 only, no option ROM; under a TEE through shared pages. */
+static const char *virtio_options(const struct sh_vm_config *config)
+{
+    return sh_vm_confidential(config) ? "disable-legacy=on,iommu_platform=on" : "disable-legacy=on";
+}
+
+static void add_disk(const struct sh_vm_config *config, struct sh_strings *argv, const char *node,
+                     const char *path, const char *serial)
+{
+    cleanup_free char *file = sh_vm_escape(path);
+    sh_strings_add(argv, "-blockdev");
+    /* No locking: QEMU takes no locks for read-only users that would hinder others, but a folder
+     * without lock support would fail. */
+    sh_strings_addf(argv,
+                    "driver=raw,node-name=%s,read-only=on,file.driver=file,file.read-only=on,"
+                    "file.locking=off,file.filename=%s",
+                    node, file);
+    sh_strings_add(argv, "-device");
+    sh_strings_addf(argv, "virtio-blk-pci,drive=%s,serial=%s,%s", node, serial,
+                    virtio_options(config));
+}
+
+static void add_port(struct sh_strings *argv, const char *id, int fd, const char *name)
+{
+    sh_strings_add(argv, "-chardev");
+    sh_strings_addf(argv, "socket,id=%s,fd=%d", id, fd);
+    sh_strings_add(argv, "-device");
+    sh_strings_addf(argv, "virtserialport,chardev=%s,name=%s", id, name);
+}
+
+static void add_channels(const struct sh_vm_config *config, struct sh_strings *argv)
+{
+    sh_strings_add(argv, "-device");
+    /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are.
+     */
+    sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s", config->simtd_fd >= 0 ? 3 : 2,
+                    virtio_options(config));
+    add_port(argv, "channel", config->channel_fd, SH_CHANNEL_PORT);
+    if (config->simtd_fd >= 0)
+        add_port(argv, "td", config->simtd_fd, SH_SIMTD_PORT);
+}
+
+static int add_network(const struct sh_vm_config *config, struct sh_strings *argv,
+                       struct sh_error *err)
+{
+    if (!config->network) {
+        if (config->port_count)
+            return sh_fail(err, -EINVAL,
+                           "cannot publish port %u: the shelter has no network; "
+                           "leave out -p or --network none",
+                           config->ports[0].guest_port);
+        return 0;
+    }
+    struct sh_buffer b = {0};
+    /* IPv6 of slirp answers also where the host has none, and connections then hang: IPv4 only. */
+    cleanup_free char *name = sh_format("user,id=net0,ipv6=off,hostname=shelter");
+    sh_buffer_add(&b, name, strlen(name));
+    for (size_t i = 0; i < config->port_count; i++) {
+        const struct sh_vm_port *p = &config->ports[i];
+        struct in_addr address;
+        if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1) {
+            sh_buffer_free(&b);
+            return sh_fail(err, -EINVAL,
+                           "cannot publish on '%s': user-mode networking publishes on "
+                           "numeric IPv4 addresses only",
+                           p->host_address);
+        }
+        cleanup_free char *forward = sh_format(",hostfwd=%s:%s:%u-:%u", p->udp ? "udp" : "tcp",
+                                               p->host_address, p->host_port, p->guest_port);
+        sh_buffer_add(&b, forward, strlen(forward));
+    }
+    sh_buffer_add(&b, "", 1);
+    sh_strings_add(argv, "-netdev");
+    sh_strings_add(argv, (char *)b.data);
+    sh_buffer_free(&b);
+    sh_strings_add(argv, "-device");
+    sh_strings_addf(argv, "virtio-net-pci,netdev=net0,romfile=,%s", virtio_options(config));
+    return 0;
+}
+
+/* security_model=none: files have the guest's modes and QEMU's owner, so both sides see plain
+ * files, as with docker; chown is ignored. `mapped` would hide owner and mode in attributes that
+ * the host's programs do not know and turn symlinks into files; `passthrough` needs root. */
+static void add_shares(const struct sh_vm_config *config, struct sh_strings *argv)
+{
+    for (size_t i = 0; i < config->share_count; i++) {
+        const struct sh_vm_share *s = &config->shares[i];
+        cleanup_free char *path = sh_vm_escape(s->source);
+        sh_strings_add(argv, "-fsdev");
+        sh_strings_addf(argv, "local,id=fs%zu,path=%s,security_model=none,multidevs=remap%s", i,
+                        path, s->read_only ? ",readonly=on" : "");
+        sh_strings_add(argv, "-device");
+        sh_strings_addf(argv, "virtio-9p-pci,fsdev=fs%zu,mount_tag=%s%zu,%s", i, SH_BOOT_SHARE_TAG,
+                        i, virtio_options(config));
+    }
+}
+
+static int check(const struct sh_vm_config *c, struct sh_error *err)
+{
+    char size[16];
+    if (!c->qemu || !c->firmware)
+        return sh_fail(err, -EINVAL, "internal error: sh_vm_prepare was not called");
+    if (!sh_vm_kernel(c) || !c->initramfs || !c->root_image || !c->config_disk || c->channel_fd < 0)
+        return sh_fail(err, -EINVAL, "internal error: the VM's description is not complete");
+    if (c->memory < SH_VM_MEMORY_MIN) {
+        sh_format_size(size, sizeof(size), c->memory);
+        return sh_fail(err, -EINVAL,
+                       "%s of memory is too little for the guest kernel; use -m 64M or "
+                       "more",
+                       size);
+    }
+    if (c->memory > 1ull << 46 || c->memory % 8192)
+        return sh_fail(err, -EINVAL,
+                       "a memory size of %llu bytes is not possible; use a multiple of "
+                       "1 MiB up to 64 TiB",
+                       (unsigned long long)c->memory);
+    if (!c->cpus || c->cpus > SH_VM_CPUS_MAX)
+        return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", c->cpus,
+                       SH_VM_CPUS_MAX);
+    if (c->debug && !c->console_path)
+        return sh_fail(err, -EINVAL, "internal error: debug without a console file");
+    return 0;
+}
+
+int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err)
+{
+    if (config->tee->enclave)
+        return sh_enclave_command(config, argv, err);
+    int r = check(config, err);
+    if (r)
+        return r;
+    cleanup_free char *name = sh_vm_escape(config->name ? config->name : "shelter");
+    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
+
+    sh_strings_add(argv, config->qemu);
+    sh_strings_add(argv, "-name");
+    sh_strings_addf(argv, "guest=%s", name);
+    /* Nothing that was not asked for; a reset ends the machine, as a panic must. */
+    static const char *const bare[] = {"-no-user-config",
+                                       "-nodefaults",
+                                       "-display",
+                                       "none",
+                                       "-no-reboot",
+                                       "-sandbox",
+                                       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+                                       "resourcecontrol=deny"};
+    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++)
+        sh_strings_add(argv, bare[i]);
+
+    r = config->tee->machine_args(config, argv, err);
+    if (r)
+        return r;
+    sh_strings_add(argv, "-m");
+    sh_strings_addf(argv, "%lluB", (unsigned long long)config->memory);
+    sh_strings_add(argv, "-smp");
+    sh_strings_addf(argv, "cpus=%u,sockets=1,cores=%u,threads=1", config->cpus, config->cpus);
+    const char *const boot[] = {"-bios",   config->firmware,  "-kernel", sh_vm_kernel(config),
+                                "-initrd", config->initramfs, "-append", command_line};
+    for (size_t i = 0; i < sizeof(boot) / sizeof(boot[0]); i++)
+        sh_strings_add(argv, boot[i]);
+
+    add_disk(config, argv, "root", config->root_image, SH_BOOT_ROOT_SERIAL);
+    add_disk(config, argv, "config", config->config_disk, SH_BOOT_CONFIG_SERIAL);
+    add_channels(config, argv);
+    r = add_network(config, argv, err);
+    if (r)
+        return r;
+    add_shares(config, argv);
+    if (config->debug) {
+        cleanup_free char *path = sh_vm_escape(config->console_path);
+        sh_strings_add(argv, "-chardev");
+        sh_strings_addf(argv, "file,id=console,path=%s", path);
+        sh_strings_add(argv, "-device");
+        sh_strings_add(argv, "isa-serial,chardev=console");
+    }
+    return 0;
+}

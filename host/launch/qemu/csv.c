@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hygon CSV: no field for the launch config, so its digest stands on the measured command line.
+#include <errno.h>
+#include <string.h>
+
+#include "host/launch/qemu/parts.h"
+#include "host/launch/qemu/sev.h"
+
+/* SEV API, guest policy: no debug (0x1), no key sharing (0x2), encrypted registers (0x4), may not
+ * be sent to another platform (0x8). */
+#define POLICY "0xf"
+
+static const struct sh_sev_needs needs = {
+    .parameter = "sev_es",
+    .what = "CSV",
+    .hardware = "a Hygon CPU with CSV2 and its kernel",
+    .object = "kernel-hashes",
+    .qemu_major = 6,
+    .qemu_minor = 2,
+};
+
+static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
+                        struct sh_error *err)
+{
+    sh_strings_add(argv, "-object");
+    sh_strings_addf(argv,
+                    "sev-guest,id=tee0,policy=%s,cbitpos=%u,reduced-phys-bits=%u,kernel-hashes=on",
+                    POLICY, config->cbit_position, config->reduced_phys_bits);
+    sh_vm_machine_args(argv, ",confidential-guest-support=tee0");
+    sh_strings_add(argv, "-accel");
+    sh_strings_add(argv, "kvm");
+    sh_strings_add(argv, "-cpu");
+    sh_strings_add(argv, "host");
+    return 0;
+}
+
+static int prepare(struct sh_vm_config *config, struct sh_error *err)
+{
+    return sh_sev_prepare(config, &needs, err);
+}
+
+static int probe(struct sh_error *err)
+{
+    if (!sh_sev_is_hygon())
+        return sh_fail(err, -ENODEV, "the CPU is not made by Hygon");
+    return sh_sev_probe(&needs, err);
+}
+
+const struct sh_tee sh_tee_csv = {
+    .name = "csv",
+    .machine_args = machine_args,
+    .firmware = sh_sev_firmware,
+    .prepare = prepare,
+    .probe = probe,
+};

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Measures what a simulated TD loads, from the files that QEMU gets.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/launch/qemu/parts.h"
+
+#define FILE_SIZE_MAX (1u << 30)
+
+/* A whole file in memory that the caller owns. */
+static int load(const char *path, struct sh_view *view, struct sh_error *err)
+{
+    struct stat st;
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st))
+        return sh_fail_errno(err, -errno, "cannot open %s", path);
+    if (!S_ISREG(st.st_mode) || st.st_size > FILE_SIZE_MAX)
+        return sh_fail(err, -EFBIG, "cannot measure %s: it is not a file of at most 1 GiB", path);
+    uint8_t *data = sh_alloc((size_t)st.st_size + 1);
+    int r = sh_read_all(fd, data, (size_t)st.st_size);
+    if (r) {
+        free(data);
+        return sh_fail_errno(err, r, "cannot read %s", path);
+    }
+    *view = (struct sh_view){.data = data, .size = (size_t)st.st_size};
+    return 0;
+}
+
+int sh_vm_load_files(const struct sh_vm_config *config, struct sh_vm_files *files,
+                     struct sh_error *err)
+{
+    memset(files, 0, sizeof(*files));
+    int r = load(config->firmware, &files->firmware, err);
+    if (!r)
+        r = load(sh_vm_kernel(config), &files->kernel, err);
+    if (!r)
+        r = load(config->initramfs, &files->initramfs, err);
+    return r;
+}
+
+void sh_vm_free_files(struct sh_vm_files *files)
+{
+    free((void *)files->firmware.data);
+    free((void *)files->kernel.data);
+    free((void *)files->initramfs.data);
+    memset(files, 0, sizeof(*files));
+}
+
+int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
+                            struct sh_error *err)
+{
+    struct sh_vm_files files;
+    if (!config->tee->simulated || !config->firmware)
+        return sh_fail(err, -EINVAL, "internal error: only a prepared simulation can be measured");
+    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
+    int r = sh_vm_load_files(config, &files, err);
+    if (!r) {
+        struct sh_sim_input in = {
+            .firmware = files.firmware,
+            .kernel = files.kernel,
+            .initramfs = files.initramfs,
+            .command_line = command_line,
+            .bzimage = config->boot == SH_VM_BOOT_BZIMAGE,
+            .memory = config->memory,
+            .cpus = config->cpus,
+        };
+        r = sh_sim_measure(&in, m);
+        if (r)
+            sh_fail(err, r,
+                    "cannot measure %s with %s: one of them is damaged, or the memory is too "
+                    "small",
+                    sh_vm_kernel(config), config->firmware);
+        memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
+    }
+    sh_vm_free_files(&files);
+    return r;
+}

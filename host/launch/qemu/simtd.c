@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated TD module's side of TDG.MR.REPORT (Intel TDX Module ABI spec, TDREPORT_STRUCT).
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include <shelter/simtd.h>
+
+#include "host/attest/sim_tee.h"
+#include "host/launch/launch.h"
+#include "lib/bytes.h"
+#include "lib/sha2.h"
+
+/* REPORTMACSTRUCT */
+#define TCB_INFO_HASH 32u
+#define TD_INFO_HASH 80u
+#define MAC 224u
+/* TEE_TCB_INFO, 239 bytes at 256 */
+#define TCB_INFO 256u
+#define TCB_INFO_SIZE 239u
+#define TCB_INFO_TEE_TCB_SVN 8u
+#define TCB_INFO_MRSEAM 24u
+
+#define REPORT_TYPE_TDX 0x81u
+#define ATTRIBUTE_SEPT_VE_DISABLE (1ull << 28)
+#define XFAM 0x7ull /* x87, SSE, AVX */
+#define TD_INFO_SIZE 512u
+
+/* The MAC key is the simulated CPU's: it lives as long as the launcher. */
+static uint8_t mac_key[32];
+
+static void make_key(void)
+{
+    if (RAND_bytes(mac_key, sizeof(mac_key)) != 1)
+        abort();
+}
+
+void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_request *request,
+                     struct sh_simtd_reply *reply)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static const char module[] = "shelter simulated TDX module 1";
+    memset(reply, 0, sizeof(*reply));
+    reply->magic = SH_SIMTD_MAGIC;
+    if (request->magic != SH_SIMTD_MAGIC || request->kind != SH_SIMTD_REPORT) {
+        reply->status = EINVAL;
+        return;
+    }
+    pthread_once(&once, make_key);
+
+    uint8_t *report = reply->report, *td = report + SH_TDREPORT_TDINFO;
+    sh_put_le64(td + SH_TDINFO_ATTRIBUTES, ATTRIBUTE_SEPT_VE_DISABLE);
+    sh_put_le64(td + SH_TDINFO_XFAM, XFAM);
+    memcpy(td + SH_TDINFO_MRTD, m->mrtd, 48);
+    memcpy(td + SH_TDINFO_MRCONFIGID, m->mrconfigid, 48);
+    memcpy(td + SH_TDINFO_RTMR, m->rtmr, sizeof(m->rtmr));
+
+    uint8_t *tcb = report + TCB_INFO;
+    sh_put_le64(tcb, 0x1ff); /* VALID: the fields of TDX 1.0 */
+    memcpy(tcb + TCB_INFO_TEE_TCB_SVN, sh_sim_tee_tcb_svn, sizeof(sh_sim_tee_tcb_svn));
+    sh_sha384(tcb + TCB_INFO_MRSEAM, module, sizeof(module) - 1);
+
+    report[0] = REPORT_TYPE_TDX;
+    sh_sha384(report + TCB_INFO_HASH, tcb, TCB_INFO_SIZE);
+    sh_sha384(report + TD_INFO_HASH, td, TD_INFO_SIZE);
+    memcpy(report + SH_TDREPORT_REPORTDATA, request->report_data, sizeof(request->report_data));
+    if (!HMAC(EVP_sha256(), mac_key, sizeof(mac_key), report, MAC, report + MAC, NULL))
+        abort();
+}
+
+size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
+                             const struct sh_simtd_request *request, const char *sim_tee,
+                             uint8_t *out)
+{
+    struct sh_simtd_quote_reply head = {.magic = SH_SIMTD_MAGIC};
+    struct sh_simtd_request report_request = *request;
+    struct sh_simtd_reply report;
+    struct sh_error ignored = {0};
+    report_request.kind = SH_SIMTD_REPORT;
+    sh_simtd_answer(m, &report_request, &report);
+    int r = report.status ? -(int)report.status : sh_sim_tee_make(sim_tee, &ignored);
+    if (!r)
+        r = sh_sim_qe_quote_tdx(sim_tee, report.report, out + sizeof(head), &ignored);
+    if (r < 0)
+        head.status = (uint32_t)-r;
+    else
+        head.size = (uint32_t)r;
+    memcpy(out, &head, sizeof(head));
+    return sizeof(head) + head.size;
+}

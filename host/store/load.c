@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a saved image. The file may be hostile: only known members, in order, of bounded size;
+// nothing gets into the store unless its digests are those of its identity.
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "host/image/write/base.h"
+#include "host/image/progress.h"
+#include "host/image/write/signature.h"
+#include "host/image/write/sink.h"
+#include "host/store/transfer.h"
+#include "lib/hex.h"
+#include "lib/sha2.h"
+#include "verifier/measure/sgx.h"
+
+#define HEAD_MAX (64u << 10)
+#define REFERENCE_MAX (1u << 20)
+#define BASE_MAX (256u << 20)
+#define TAGS_MAX 256
+
+struct loader {
+    struct archive *archive;
+    const char *name;
+    struct sh_work *work;
+    struct sh_progress *progress;
+    struct sh_error *err;
+    cJSON *head;
+    uint8_t *manifest_bytes;
+    struct sh_manifest manifest;
+};
+
+static int refuse(struct loader *l, const char *why)
+{
+    return sh_fail(l->err, -EBADMSG, "%s is refused: %s", l->name, why);
+}
+
+static int archive_failed(struct loader *l)
+{
+    const char *why = archive_error_string(l->archive);
+    return sh_fail(l->err, -EBADMSG, "%s is damaged or not a saved image: %s", l->name,
+                   why ? why : "unknown error");
+}
+
+/* The next member, which must have this name. */
+static int next_member(struct loader *l, const char *name, uint64_t max, uint64_t *size)
+{
+    struct archive_entry *e;
+    int a = archive_read_next_header(l->archive, &e);
+    if (a == ARCHIVE_EOF)
+        return sh_fail(l->err, -EBADMSG, "%s is cut off or not a saved image: %s is missing",
+                       l->name, name);
+    if (a < ARCHIVE_WARN)
+        return archive_failed(l);
+    const char *got = archive_entry_pathname(e);
+    if (!got || strcmp(got, name) || archive_entry_hardlink(e) ||
+        archive_entry_filetype(e) != AE_IFREG)
+        return sh_fail(l->err, -EBADMSG, "%s is refused: it has '%.60s' where %s should be",
+                       l->name, got ? got : "", name);
+    if (archive_entry_size(e) < 0 || (uint64_t)archive_entry_size(e) > max)
+        return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is too large", l->name, name);
+    *size = (uint64_t)archive_entry_size(e);
+    return 0;
+}
+
+static int read_member(struct loader *l, const char *name, size_t max, uint8_t **data, size_t *size)
+{
+    uint64_t n;
+    int r = next_member(l, name, max, &n);
+    if (r)
+        return r;
+    *data = sh_alloc((size_t)n + 1);
+    *size = (size_t)n;
+    if (archive_read_data(l->archive, *data, (size_t)n) == (la_ssize_t)n)
+        return 0;
+    free(*data);
+    *data = NULL;
+    return archive_failed(l);
+}
+
+/* Copies a member into the work folder; `size` is what it must have, 0: up to BASE_MAX. */
+static int copy_member(struct loader *l, const char *name, uint64_t want)
+{
+    uint64_t size;
+    int r = next_member(l, name, want ? want : BASE_MAX, &size);
+    if (r)
+        return r;
+    if (want && size != want)
+        return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is cut off", l->name, name);
+    cleanup_close int fd =
+        openat(l->work->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, want ? 0644 : 0444);
+    if (fd < 0)
+        return sh_fail_errno(l->err, -errno, "cannot write into the store");
+    cleanup_free uint8_t *buffer = sh_alloc(1 << 18);
+    for (uint64_t at = 0; at < size;) {
+        size_t n = size - at < 1 << 18 ? (size_t)(size - at) : 1 << 18;
+        la_ssize_t got = archive_read_data(l->archive, buffer, n);
+        if (got <= 0)
+            return archive_failed(l);
+        /* Zeros become holes again. */
+        bool zero = !buffer[0] && !memcmp(buffer, buffer + 1, (size_t)got - 1);
+        r = zero ? 0 : sh_pwrite_all(fd, buffer, (size_t)got, (off_t)at);
+        if (r)
+            return sh_fail_errno(l->err, r, "cannot write into the store");
+        at += (uint64_t)got;
+        sh_progress_show(l->progress, "loading", at, size);
+    }
+    if (ftruncate(fd, (off_t)size))
+        return sh_fail_errno(l->err, -errno, "cannot write into the store");
+    return 0;
+}
+
+/* --- what the members must say --- */
+
+static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags)
+{
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = read_member(l, "shelter.json", HEAD_MAX, &data, &size);
+    if (r)
+        return r;
+    l->head = cJSON_ParseWithLength((char *)data, size);
+    const cJSON *version = cJSON_GetObjectItemCaseSensitive(l->head, "version"), *tag;
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l->head, "id"));
+    uint8_t raw[SH_ID_SIZE];
+    if (!cJSON_IsNumber(version) || version->valuedouble != 1)
+        return refuse(l, "it is of a version that this Shelter does not know");
+    if (!text || sh_unhex(raw, sizeof(raw), text))
+        return refuse(l, "it has no image id");
+    sh_hex(id, raw, sizeof(raw));
+    cJSON_ArrayForEach(tag, cJSON_GetObjectItemCaseSensitive(l->head, "tags"))
+    {
+        struct sh_error ignored = {0};
+        const char *name = cJSON_GetStringValue(tag);
+        cleanup_free char *full = name ? sh_tag_full(name, &ignored) : NULL;
+        if (!full || strcmp(full, name) || tags->count == TAGS_MAX)
+            return refuse(l, "its tags are not good");
+        sh_strings_add(tags, full);
+    }
+    return 0;
+}
+
+static int read_manifest(struct loader *l, const char *id)
+{
+    uint8_t digest[SH_ID_SIZE];
+    char text[SH_ID_TEXT_SIZE];
+    size_t size;
+    int r = read_member(l, "manifest", SH_MANIFEST_SIZE_MAX, &l->manifest_bytes, &size);
+    if (r)
+        return r;
+    sh_sha384(digest, l->manifest_bytes, size);
+    sh_hex(text, digest, sizeof(digest));
+    if (strcmp(text, id))
+        return refuse(l, "its manifest does not have the image's digest; it was changed");
+    if (sh_manifest_parse(&l->manifest, l->manifest_bytes, size))
+        return refuse(l, "its manifest is not well formed");
+    return sh_write_file(l->work->dir_fd, "manifest", l->manifest_bytes, size, 0644, l->err);
+}
+
+/* reference.json must be about this image and these base files. */
+static int check_reference(struct loader *l, const cJSON *reference, const char *id)
+{
+    const char *image = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reference, "image"));
+    const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
+    if (!image || strcmp(image, id))
+        return refuse(l, "its reference values are of another image");
+    for (size_t i = 0; i < SH_BASE_COUNT; i++) {
+        uint8_t digest[48];
+        char text[97];
+        cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
+        const char *want =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(base, sh_base_names[i]));
+        if (!sh_base_has(l->work->dir_fd, i))
+            continue; /* read_base took it if the reference values name one */
+        int r = sh_digest_file(l->work->dir_fd, path, digest, l->err);
+        if (r)
+            return r;
+        sh_hex(text, digest, sizeof(digest));
+        if (!want || strcmp(want, text))
+            return refuse(l, "its kernel or initramfs is not the one its reference values are of");
+    }
+    return 0;
+}
+
+/* MRSIGNER of the reference for enclaves; NULL: the image has no signed one. */
+static const char *signer_of(const cJSON *reference)
+{
+    const cJSON *o;
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(reference, "references"))
+    {
+        const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, "measurement");
+        const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "mrsigner"));
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+static int check_signer(struct loader *l, const char *want)
+{
+    static const char *const names[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
+    for (size_t i = 0; i < 2; i++) {
+        struct sgx_sigstruct css;
+        uint8_t mrsigner[32];
+        char text[65];
+        int r = sh_signature_read(l->work->dir_fd, names[i], &css, l->err);
+        if (r)
+            return r;
+        sgx_mrsigner(&css, mrsigner);
+        sh_hex(text, mrsigner, sizeof(mrsigner));
+        if (strcmp(text, want) || sgx_sigstruct_check_format(&css) ||
+            sgx_sigstruct_check_signature(&css))
+            return refuse(l, "its enclave's signature is not good, or not by the key its reference "
+                             "values name");
+    }
+    return 0;
+}
+
+static int read_base(struct loader *l, const char *id)
+{
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = read_member(l, "reference.json", REFERENCE_MAX, &data, &size);
+    if (r)
+        return r;
+    cJSON *reference = cJSON_ParseWithLength((char *)data, size);
+    const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
+    if (mkdirat(l->work->dir_fd, "base", 0755))
+        r = sh_fail_errno(l->err, -errno, "cannot write into the store");
+    for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {
+        cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
+        if (cJSON_HasObjectItem(base, sh_base_names[i]))
+            r = copy_member(l, path, 0);
+    }
+    /* Whoever saved it had it signed or not; the reference values name who did. */
+    const char *signer = signer_of(reference);
+    if (!r && signer)
+        r = copy_member(l, SH_SIGNATURE, sizeof(struct sgx_sigstruct));
+    if (!r && signer)
+        r = copy_member(l, SH_SIGNATURE_DEBUG, sizeof(struct sgx_sigstruct));
+    if (!r && signer)
+        r = check_signer(l, signer);
+    if (!r)
+        r = check_reference(l, reference, id);
+    cJSON_Delete(reference);
+    return r ? r : sh_write_file(l->work->dir_fd, "reference.json", data, size, 0644, l->err);
+}
+
+/* A file with its hash tree, every block of both checked. */
+static int read_verity(struct loader *l, const char *name, uint64_t data_size,
+                       const uint8_t want[SH_VERITY_DIGEST])
+{
+    struct sh_verity v;
+    uint8_t root[SH_VERITY_DIGEST];
+    if (data_size % SH_VERITY_BLOCK || sh_verity_init(&v, data_size / SH_VERITY_BLOCK))
+        return refuse(l, "its manifest is not well formed");
+    int r = copy_member(l, name, v.total_blocks * SH_VERITY_BLOCK);
+    if (r)
+        return r;
+    cleanup_close int fd = openat(l->work->dir_fd, name, O_RDONLY | O_CLOEXEC);
+    struct sh_error inner = {0};
+    r = fd < 0 ? -errno : sh_verity_file(fd, v.data_blocks, true, root, &inner);
+    if (r == -EBADMSG || (!r && memcmp(root, want, sizeof(root))))
+        return sh_fail(l->err, -EBADMSG,
+                       "%s is refused: its %s does not have the digest that its manifest says",
+                       l->name, name);
+    return r ? sh_fail(l->err, r, "%s", inner.text) : 0;
+}
+
+static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags)
+{
+    struct archive_entry *e;
+    int r = read_head(l, id, tags);
+    if (!r)
+        r = read_manifest(l, id);
+    if (!r)
+        r = read_base(l, id);
+    if (!r)
+        r = read_verity(l, "root.img", l->manifest.root_size, l->manifest.root_hash);
+    if (!r && l->manifest.has_sites)
+        r = read_verity(l, "sites.bin", l->manifest.sites_size, l->manifest.sites_hash);
+    if (!r && archive_read_next_header(l->archive, &e) != ARCHIVE_EOF)
+        r = refuse(l, "there is more in it than one image");
+    return r;
+}
+
+int sh_image_load(struct sh_store *store, int fd, const char *name, struct sh_progress *progress,
+                  char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err)
+{
+    struct sh_work work;
+    struct loader l = {.name = name, .work = &work, .progress = progress, .err = err};
+    int r = sh_work_begin(store, &work, err);
+    if (r)
+        return r;
+    l.archive = archive_read_new();
+    archive_read_support_format_tar(l.archive);
+    archive_read_support_filter_gzip(l.archive);
+    archive_read_support_filter_zstd(l.archive);
+    archive_read_support_filter_xz(l.archive);
+    if (archive_read_open_fd(l.archive, fd, 1 << 17) < ARCHIVE_WARN)
+        r = archive_failed(&l);
+    if (!r)
+        r = read_all(&l, id, tags);
+    if (!r)
+        r = sh_base_share(store->dir_fd, work.dir_fd, err);
+    if (!r)
+        r = sh_work_install(&work, id, false, err);
+    for (size_t i = 0; !r && i < tags->count; i++)
+        r = sh_store_tag(store, tags->v[i], id, err);
+    archive_read_free(l.archive);
+    cJSON_Delete(l.head);
+    free(l.manifest_bytes);
+    sh_work_end(&work);
+    return r;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Applies a policy: debug, migration, VMPL, TCB status and floors, demanded claims.
+#include "verifier/judge/policy.h"
+
+#include <strings.h>
+
+#define TD_DEBUG_BITS 0xffull // "TUD" byte: any bit makes the TD untrusted
+#define TD_SEPT_VE_DISABLE (1ull << 28)
+#define TD_MIGRATABLE (1ull << 29)
+// Also LASS, PKS, KL, TPA, PERFMON
+#define TD_KNOWN (TD_DEBUG_BITS | 0x1full << 27 | 3ull << 62)
+
+static void judge_debug(const struct sv_policy *p, struct shelter_verdict *v)
+{
+    if (v->debug && !p->allow_debug)
+        sv_refuse(v, SHELTER_R_DEBUG, NULL);
+}
+
+static void judge_td(const struct sv_policy *p, const struct sv_quote *q, struct shelter_verdict *v)
+{
+    uint64_t attributes = sh_le64(q->body + SV_TD_ATTRIBUTES);
+
+    if (attributes & TD_DEBUG_BITS & ~1ull)
+        sv_refuse(v, SHELTER_R_TD_ATTRIBUTES, "reserved debug bits");
+    if (attributes & ~TD_KNOWN)
+        sv_refuse(v, SHELTER_R_TD_ATTRIBUTES, "reserved bits");
+    if (p->require_sept_ve && !(attributes & TD_SEPT_VE_DISABLE))
+        sv_refuse(v, SHELTER_R_SEPT_VE, NULL);
+    if (!p->allow_migration && attributes & TD_MIGRATABLE)
+        sv_refuse(v, SHELTER_R_TD_ATTRIBUTES, "MIGRATABLE");
+    if (!p->allow_migration && q->body_type == 3 && !sv_all_zero(q->body + SV_TD_MRSERVICETD, 48))
+        sv_refuse(v, SHELTER_R_SERVTD, NULL);
+}
+
+static void judge_status(const struct sv_policy *p, const struct sv_intel *in,
+                         struct shelter_verdict *v)
+{
+    if (in->status == SV_TCB_REVOKED)
+        sv_refuse(v, SHELTER_R_TCB_REVOKED, NULL);
+    else if (in->status == SV_TCB_NOT_SUPPORTED)
+        sv_refuse(v, SHELTER_R_TCB_NOT_SUPPORTED, NULL);
+    else if (!(p->status_mask & 1u << in->status))
+        sv_refuse(v, SHELTER_R_TCB_STATUS, "%s", sv_tcb_status_name(in->status));
+}
+
+void sv_policy_intel(const struct sv_policy *p, const struct sv_intel *in,
+                     struct shelter_verdict *v)
+{
+    if (in->tcb_judged)
+        judge_status(p, in, v);
+    judge_debug(p, v);
+    if (in->quote.tee == SV_TEE_TDX)
+        judge_td(p, &in->quote, v);
+}
+
+static uint32_t build_number(const uint8_t *p)
+{
+    return (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v)
+{
+    const uint8_t *r = snp->report;
+    uint64_t policy = sh_le64(r + SV_SNP_POLICY);
+    const struct sv_snp_tcb *floor = &p->floor[snp->product];
+
+    judge_debug(p, v);
+    if (sh_le32(r + SV_SNP_VMPL) > p->vmpl_max)
+        sv_refuse(v, SHELTER_R_SNP_VMPL, "VMPL %u", sh_le32(r + SV_SNP_VMPL));
+    if (!p->allow_migration && policy & SV_SNP_POLICY_MIGRATE_MA)
+        sv_refuse(v, SHELTER_R_SNP_MIGRATION, "the guest policy allows it");
+    // Without an agent the field is all ones.
+    if (!p->allow_migration)
+        for (int i = 0; i < 32; i++)
+            if (r[SV_SNP_REPORT_ID_MA + i] != 0xff && !sv_all_zero(r + SV_SNP_REPORT_ID_MA, 32)) {
+                sv_refuse(v, SHELTER_R_SNP_MIGRATION, "an agent is bound");
+                break;
+            }
+    if (!p->allow_smt && (policy & SV_SNP_POLICY_SMT || r[SV_SNP_PLATFORM_INFO] & 1))
+        sv_refuse(v, SHELTER_R_SNP_SMT, NULL);
+    if (p->min_abi > ((uint32_t)(policy >> 8 & 0xff) << 16 | (uint32_t)(policy & 0xff) << 8))
+        sv_refuse(v, SHELTER_R_SNP_ABI, "guest policy");
+    if (p->min_firmware > build_number(r + SV_SNP_COMMITTED_BUILD))
+        sv_refuse(v, SHELTER_R_SNP_ABI, "committed firmware");
+    // Judged on the TCB that the platform cannot go back below, and on what it claims to run.
+    if (snp->tcb_known && p->have_floor[snp->product] &&
+        !(sv_snp_tcb_covers(&snp->reported, floor) && sv_snp_tcb_covers(&snp->committed, floor)))
+        sv_refuse(v, SHELTER_R_SNP_TCB_FLOOR, "%s", sv_snp_product_name(snp->product));
+}
+
+void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct shelter_verdict *v)
+{
+    judge_debug(p, v);
+    if (p->csv_require_es && !(csv->policy & 4))
+        sv_refuse(v, SHELTER_R_CSV_POLICY, "ES");
+    if (p->csv_require_nosend && !(csv->policy & 8))
+        sv_refuse(v, SHELTER_R_CSV_POLICY, "NOSEND");
+}
+
+static bool value_equal(const cJSON *have, const cJSON *want)
+{
+    if (cJSON_IsString(have) && cJSON_IsString(want))
+        return !strcasecmp(have->valuestring, want->valuestring);
+    return cJSON_Compare(have, want, true);
+}
+
+static bool claim_holds(const cJSON *have, const cJSON *want)
+{
+    const cJSON *item,
+        *min = cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(want, "min") : NULL;
+
+    if (!have)
+        return false;
+    if (min)
+        return cJSON_IsNumber(have) && cJSON_IsNumber(min) && cJSON_GetArraySize(want) == 1 &&
+               have->valuedouble >= min->valuedouble;
+    if (!cJSON_IsArray(want))
+        return value_equal(have, want);
+    cJSON_ArrayForEach(item, want) if (value_equal(have, item)) return true;
+    return false;
+}
+
+void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v)
+{
+    const cJSON *want;
+
+    cJSON_ArrayForEach(
+        want, p->claims) if (!claim_holds(cJSON_GetObjectItemCaseSensitive(v->claims, want->string),
+                                          want)) sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
+}

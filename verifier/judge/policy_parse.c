@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a policy file. Unknown members are errors: a misspelt demand must not be a silent one.
+#include "verifier/judge/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void sv_policy_default(struct sv_policy *p)
+{
+    *p = (struct sv_policy){
+        .status_mask = 1u << SV_TCB_UP_TO_DATE | 1u << SV_TCB_SW_HARDENING,
+        .require_sept_ve = true,
+        .allow_smt = true,
+        .csv_require_es = true,
+    };
+}
+
+struct reader {
+    char *why;
+    size_t why_size;
+    int rc;
+};
+
+static void bad(struct reader *r, const char *name)
+{
+    if (!r->rc)
+        snprintf(r->why, r->why_size, "policy member \"%s\" is unknown or malformed", name);
+    r->rc = -EBADMSG;
+}
+
+static void read_bool(struct reader *r, const cJSON *item, bool *out)
+{
+    if (!cJSON_IsBool(item))
+        bad(r, item->string);
+    *out = cJSON_IsTrue(item);
+}
+
+static void read_number(struct reader *r, const cJSON *item, uint32_t max, uint32_t *out)
+{
+    if (!cJSON_IsNumber(item) || item->valuedouble < 0 || item->valuedouble > max)
+        bad(r, item->string);
+    else
+        *out = (uint32_t)item->valuedouble;
+}
+
+// "major.minor" or "major.minor.build"
+static void read_version(struct reader *r, const cJSON *item, int parts, uint32_t *out)
+{
+    const char *at = cJSON_IsString(item) ? item->valuestring : "";
+
+    *out = 0;
+    for (int i = 0; i < 3; i++) {
+        char *end = (char *)at;
+        unsigned long part = i < parts && *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
+
+        if (part > 255 || (i < parts && (end == at || *end != (i == parts - 1 ? 0 : '.')))) {
+            bad(r, item->string);
+            return;
+        }
+        at = *end ? end + 1 : end;
+        *out = *out << 8 | (uint32_t)part;
+    }
+}
+
+static void read_statuses(struct reader *r, const cJSON *list, uint32_t *mask)
+{
+    const cJSON *item;
+
+    *mask = 0;
+    if (!cJSON_IsArray(list)) {
+        bad(r, list->string);
+        return;
+    }
+    cJSON_ArrayForEach(item, list)
+    {
+        int status = SV_TCB_UP_TO_DATE;
+
+        while (status < SV_TCB_REVOKED &&
+               !(cJSON_IsString(item) &&
+                 !strcmp(item->valuestring, sv_tcb_status_name((enum sv_tcb_status)status))))
+            status++;
+        // Revoked and unsupported TCBs cannot be accepted by any policy.
+        if (status == SV_TCB_REVOKED)
+            bad(r, "tcb_status");
+        else
+            *mask |= 1u << status;
+    }
+}
+
+static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
+{
+    const cJSON *product, *part;
+
+    if (!cJSON_IsObject(list)) {
+        bad(r, "min_tcb");
+        return;
+    }
+    cJSON_ArrayForEach(product, list)
+    {
+        int at = SV_SNP_MILAN;
+
+        while (at <= SV_SNP_TURIN &&
+               strcmp(product->string, sv_snp_product_name((enum sv_snp_product)at)))
+            at++;
+        if (at > SV_SNP_TURIN || !cJSON_IsObject(product)) {
+            bad(r, product->string);
+            return;
+        }
+        p->have_floor[at] = true;
+        cJSON_ArrayForEach(part, product)
+        {
+            struct sv_snp_tcb *t = &p->floor[at];
+            uint32_t value = 0;
+
+            read_number(r, part, 255, &value);
+            if (!strcmp(part->string, "bl"))
+                t->bl = (uint8_t)value;
+            else if (!strcmp(part->string, "tee"))
+                t->tee = (uint8_t)value;
+            else if (!strcmp(part->string, "snp"))
+                t->snp = (uint8_t)value;
+            else if (!strcmp(part->string, "ucode"))
+                t->ucode = (uint8_t)value;
+            else if (!strcmp(part->string, "fmc"))
+                t->fmc = (uint8_t)value;
+            else
+                bad(r, part->string);
+        }
+    }
+}
+
+static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(snp)) { // members of an array have no names
+        bad(r, "snp");
+        return;
+    }
+    cJSON_ArrayForEach(item, snp)
+    {
+        if (!strcmp(item->string, "vmpl_max"))
+            read_number(r, item, 3, &p->vmpl_max);
+        else if (!strcmp(item->string, "allow_smt"))
+            read_bool(r, item, &p->allow_smt);
+        else if (!strcmp(item->string, "min_abi"))
+            read_version(r, item, 2, &p->min_abi);
+        else if (!strcmp(item->string, "min_firmware"))
+            read_version(r, item, 3, &p->min_firmware);
+        else if (!strcmp(item->string, "min_tcb"))
+            read_floor(r, item, p);
+        else
+            bad(r, item->string);
+    }
+}
+
+static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(csv)) { // members of an array have no names
+        bad(r, "csv");
+        return;
+    }
+    cJSON_ArrayForEach(item, csv)
+    {
+        if (!strcmp(item->string, "require_es"))
+            read_bool(r, item, &p->csv_require_es);
+        else if (!strcmp(item->string, "require_nosend"))
+            read_bool(r, item, &p->csv_require_nosend);
+        else
+            bad(r, item->string);
+    }
+}
+
+int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why_size)
+{
+    struct reader r = {why, why_size, 0};
+    const cJSON *item;
+
+    sv_policy_default(p);
+    p->json = cJSON_Parse(text);
+    if (!cJSON_IsObject(p->json)) {
+        snprintf(why, why_size, "the policy is not a JSON object");
+        return -EBADMSG;
+    }
+    cJSON_ArrayForEach(item, p->json)
+    {
+        const char *name = item->string;
+
+        if (!strcmp(name, "tcb_status"))
+            read_statuses(&r, item, &p->status_mask);
+        else if (!strcmp(name, "min_tcb_evaluation_number"))
+            read_number(&r, item, 1u << 30, &p->min_evaluation_number);
+        else if (!strcmp(name, "allow_debug"))
+            read_bool(&r, item, &p->allow_debug);
+        else if (!strcmp(name, "require_sept_ve_disable"))
+            read_bool(&r, item, &p->require_sept_ve);
+        else if (!strcmp(name, "allow_migration"))
+            read_bool(&r, item, &p->allow_migration);
+        else if (!strcmp(name, "snp"))
+            read_snp(&r, item, p);
+        else if (!strcmp(name, "csv"))
+            read_csv(&r, item, p);
+        else if (!strcmp(name, "claims") && cJSON_IsObject(item))
+            p->claims = item;
+        else
+            bad(&r, name);
+    }
+    return r.rc;
+}
+
+void sv_policy_free(struct sv_policy *p)
+{
+    cJSON_Delete(p->json);
+    p->json = NULL;
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// shelter_verify(): opens the evidence, has it judged, then applies what the caller demands.
+#include "verifier/judge/policy.h"
+#include "verifier/quote/evidence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+int shelter_nonce_report_data(const void *nonce, size_t nonce_size, uint8_t out[64])
+{
+    static const char domain[] = "shelter-attest-v1";
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha512(), NULL) == 1 &&
+             EVP_DigestUpdate(ctx, domain, strlen(domain)) == 1 &&
+             EVP_DigestUpdate(ctx, nonce, nonce_size) == 1 &&
+             EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    return ok ? 0 : -ENOMEM;
+}
+
+struct shelter_verdict *sv_verdict_new(int64_t when)
+{
+    struct shelter_verdict *v = calloc(1, sizeof(*v));
+
+    if (!v)
+        return NULL;
+    v->time = when;
+    v->judged = v->signatures_valid = true;
+    v->claims = cJSON_CreateObject();
+    v->advisories = cJSON_CreateArray();
+    if (!v->claims || !v->advisories) {
+        shelter_verdict_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+struct job {
+    const struct shelter_verify_request *rq;
+    struct sv_evidence ev;
+    struct sv_policy policy;
+    struct sv_certs signer, named;
+    struct shelter_verdict *v;
+};
+
+static void judge_intel(struct job *job)
+{
+    struct sv_intel in = {0};
+    const struct shelter_collateral *col = job->rq->collateral;
+
+    if (sv_quote_parse(job->ev.data, job->ev.size, &in.quote, job->v))
+        return;
+    sv_quote_claims(&in.quote, job->v);
+    sv_intel_judge(&in, col, &job->signer, &job->named, job->rq->allow_simulated, job->v);
+    sv_policy_intel(&job->policy, &in, job->v);
+    if (in.tcb_judged && col->tcb.evaluation_number < job->policy.min_evaluation_number)
+        sv_refuse(job->v, SHELTER_R_TCB_EVAL_NUMBER, "%u instead of %u", col->tcb.evaluation_number,
+                  job->policy.min_evaluation_number);
+}
+
+// Azure's paravisor puts a digest of its runtime data into the report.
+static void judge_hcl(struct job *job)
+{
+    const struct sv_bytes *data = &job->ev.hcl_runtime;
+    static const struct {
+        const EVP_MD *(*md)(void);
+        size_t size;
+    } hashes[] = {{0}, {EVP_sha256, 32}, {EVP_sha384, 48}, {EVP_sha512, 64}};
+    uint8_t digest[64] = {0};
+
+    if (!data->data)
+        return;
+    if (job->ev.hcl_hash < 1 || job->ev.hcl_hash > 3 ||
+        EVP_Digest(data->data, data->size, digest, NULL, hashes[job->ev.hcl_hash].md(), NULL) !=
+            1 ||
+        memcmp(digest, job->v->report_data, 64))
+        sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the HCL's runtime data");
+    else
+        sv_claim_hex(job->v, "hcl_runtime_data_digest", digest, hashes[job->ev.hcl_hash].size);
+}
+
+static void judge_snp(struct job *job)
+{
+    struct sv_snp snp;
+
+    if (sv_snp_parse(job->ev.data, job->ev.size, &snp, job->v))
+        return;
+    sv_snp_judge(&snp, job->rq->collateral, &job->signer, &job->named, job->rq->allow_simulated,
+                 job->v);
+    sv_policy_snp(&job->policy, &snp, job->v);
+    judge_hcl(job);
+}
+
+static void judge_csv(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+    const uint8_t *chain = rq->signer;
+    size_t chain_size = rq->signer_size;
+    struct sv_csv csv;
+
+    if (sv_csv_parse(job->ev.data, job->ev.size, job->ev.csv_version, &csv, job->v))
+        return;
+    if (!chain_size && job->ev.hygon) {
+        chain = job->ev.hygon;
+        chain_size = job->ev.hygon_size;
+    }
+    if (!chain_size && rq->collateral && rq->collateral->hygon) {
+        chain = rq->collateral->hygon;
+        chain_size = rq->collateral->hygon_size;
+    }
+    sv_csv_judge(&csv, chain, chain_size, rq->ca_size ? rq->ca : NULL, rq->ca_size, job->v);
+    sv_policy_csv(&job->policy, &csv, job->v);
+}
+
+static void judge_report_data(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+    uint8_t want[SHELTER_REPORT_DATA_SIZE] = {0};
+
+    if (rq->nonce) {
+        if (shelter_nonce_report_data(rq->nonce, rq->nonce_size, want) ||
+            CRYPTO_memcmp(want, job->v->report_data, sizeof(want)))
+            sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the nonce");
+    }
+    if (rq->report_data) {
+        memset(want, 0, sizeof(want));
+        memcpy(want, rq->report_data, rq->report_data_size);
+        if (CRYPTO_memcmp(want, job->v->report_data, sizeof(want)))
+            sv_refuse(job->v, SHELTER_R_REPORT_DATA, NULL);
+    }
+}
+
+static void judge_event_log(struct job *job)
+{
+    const void *log = job->rq->event_log ? job->rq->event_log : job->ev.event_log;
+    size_t size = job->rq->event_log ? job->rq->event_log_size : job->ev.event_log_size;
+    const cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(job->v->claims, "rtmr");
+    uint8_t replayed[4][48];
+    char why[120] = "", hex[97];
+    int rc;
+
+    if (!log || job->v->type != SHELTER_EVIDENCE_TDX)
+        return;
+    rc = shelter_event_log_replay(log, size, replayed, why, sizeof(why));
+    if (rc) {
+        sv_refuse(job->v,
+                  rc == -EKEYREJECTED ? SHELTER_R_EVENT_LOG_DIGEST : SHELTER_R_EVENT_LOG_PARSE,
+                  "%s", why);
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        const cJSON *item = cJSON_GetArrayItem(rtmr, i);
+
+        sh_hex(hex, replayed[i], 48);
+        if (!cJSON_IsString(item) || strcmp(item->valuestring, hex)) {
+            sv_refuse(job->v, SHELTER_R_EVENT_LOG_MISMATCH, "RTMR%d", i);
+            return;
+        }
+    }
+    sv_claim_bool(job->v, "event_log_verified", true);
+}
+
+// The collateral was loaded with the same file: then its certificates are parsed already.
+static bool same_ca(const struct shelter_verify_request *rq)
+{
+    return rq->collateral && rq->collateral->named_size == rq->ca_size &&
+           !memcmp(rq->collateral->named_data, rq->ca, rq->ca_size);
+}
+
+// The caller's certificates. A CSV chain or root is no X.509 certificate and passes by.
+static void load_certs(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+
+    if (job->ev.type == SHELTER_EVIDENCE_CSV)
+        return;
+    if (rq->signer_size && sv_certs_add(&job->signer, rq->signer, rq->signer_size))
+        sv_refuse(job->v, SHELTER_R_CERT_PARSE, "the signer's file");
+    if (rq->ca_size && same_ca(rq)) {
+        for (size_t i = 0; i < rq->collateral->named.count; i++) {
+            X509_up_ref(rq->collateral->named.cert[i]);
+            job->named.cert[job->named.count++] = rq->collateral->named.cert[i];
+        }
+    } else if (rq->ca_size && sv_certs_add(&job->named, rq->ca, rq->ca_size)) {
+        sv_refuse(job->v, SHELTER_R_CERT_PARSE, "the CA file");
+    }
+    // Certificates that came with the evidence are candidates like any other; owned by ev.
+    for (size_t i = 0; i < job->ev.certs.count && job->signer.count < SV_CERTS_MAX; i++) {
+        X509_up_ref(job->ev.certs.cert[i]);
+        job->signer.cert[job->signer.count++] = job->ev.certs.cert[i];
+    }
+}
+
+static void judge(struct job *job)
+{
+    const struct shelter_verify_request *rq = job->rq;
+    char why[160] = "";
+
+    if (rq->policy_json && sv_policy_parse(rq->policy_json, &job->policy, why, sizeof(why))) {
+        sv_refuse(job->v, SHELTER_R_POLICY_FILE, "%s", why);
+        return;
+    }
+    if (sv_evidence_open(rq->evidence, rq->evidence_size, rq->type, &job->ev, job->v))
+        return;
+    load_certs(job);
+    if (job->ev.type == SHELTER_EVIDENCE_SNP)
+        judge_snp(job);
+    else if (job->ev.type == SHELTER_EVIDENCE_CSV)
+        judge_csv(job);
+    else
+        judge_intel(job);
+    if (!job->v->have_report_data)
+        return;
+    judge_report_data(job);
+    judge_event_log(job);
+    sv_policy_claims(&job->policy, job->v);
+    if (rq->reference_json && sv_reference_judge(rq->reference_json, job->v))
+        sv_claim_bool(job->v, "reference_matched", true);
+}
+
+void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *v)
+{
+    struct job job = {.rq = rq, .v = v};
+
+    sv_policy_default(&job.policy);
+    judge(&job);
+    // A reason to refuse and none to say "invalid" is not the same as "all signatures hold".
+    if (!v->have_report_data)
+        v->signatures_valid = false;
+    sv_policy_free(&job.policy);
+    sv_certs_free(&job.signer);
+    sv_certs_free(&job.named);
+    sv_evidence_free(&job.ev);
+}
+
+int shelter_verify(const struct shelter_verify_request *rq, struct shelter_verdict **out)
+{
+    *out = NULL;
+    if (!rq->evidence || rq->report_data_size > SHELTER_REPORT_DATA_SIZE)
+        return -EINVAL;
+    *out = sv_verdict_new(rq->time);
+    if (!*out)
+        return -ENOMEM;
+    sv_verify(rq, *out);
+    return 0;
+}
