@@ -18,6 +18,7 @@
 #include "host/image/write/erofs.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/base/radix.h"
+#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/port_unit/unit.h"
 #include "trusted/libos/proc/proc.h"
@@ -1134,6 +1135,65 @@ static void test_zone(void **state)
     port_info.memory_size = limit;
 }
 
+/* As Linux's SYSCALL_DEFINE: what stands above a parameter's width is nothing. */
+static void test_narrow_arguments(void **state)
+{
+    const uint64_t above = 0xabcdef0100000000ull;
+    int fd = (int)call(__NR_open, str("/d/b"), above | O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_dup2, above | (uint64_t)fd, fd), fd);
+    assert_int_equal(call(__NR_dup3, above | (uint64_t)fd, fd, 0), -EINVAL);
+    assert_int_equal(call(__NR_lseek, above | (uint64_t)fd, 0, above | SEEK_END), 10);
+    assert_int_equal(call(__NR_close, above | (uint64_t)fd), 0);
+    assert_int_equal(call(__NR_eventfd2, 0, above | 0xf0), -EINVAL);
+    fd = (int)call(__NR_eventfd2, 0, above);
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_close, fd), 0);
+    assert_int_equal(call(__NR_epoll_create1, above | 2), -EINVAL);
+    fd = (int)call(__NR_epoll_create1, above);
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_close, fd), 0);
+    assert_int_equal(call(__NR_getrandom, scratch, 1, above), 1);
+    assert_int_equal(call(__NR_sched_get_priority_max, above | 1), 99);
+    assert_int_equal(call(__NR_sched_get_priority_max, UINT64_MAX), -EINVAL);
+    assert_int_equal(call(__NR_getitimer, above, scratch), 0);
+    assert_int_equal(call(__NR_getitimer, UINT64_MAX, scratch), -EINVAL);
+    assert_int_equal(call(__NR_getrlimit, above | 7, scratch), 0);
+    assert_int_equal(call(__NR_membarrier, above, 0, 0), 0);
+    assert_int_equal(call(__NR_madvise, scratch, 4096, UINT64_MAX), -EINVAL);
+    /* Addresses and sizes are as wide as registers. */
+    assert_int_equal(call(__NR_uname, above | scratch), -EFAULT);
+    assert_int_equal(call(__NR_mprotect, scratch, above, 1), -ENOMEM);
+}
+
+static int count_parameters(const char *parameters)
+{
+    int n = *parameters != 0;
+    for (; *parameters; parameters++)
+        n += *parameters == ',';
+    return n;
+}
+
+/* A trace shows every argument that the handler gets. */
+static void test_formats(void **state)
+{
+    size_t seen = 0;
+#define CALL(name, format, ...)                                                                    \
+    assert_int_equal(strspn(format, "dulxops") + (format[0] == '!'), strlen(format));              \
+    assert_int_equal(strlen(format) - (format[0] == '!'), count_parameters(#__VA_ARGS__));         \
+    seen++;
+#define SAME(name, format, handler)                                                                \
+    assert_int_equal(strspn(format, "dulxops"), strlen(format));                                   \
+    seen++;
+#include "trusted/libos/entry/calls.def"
+#undef CALL
+#undef SAME
+    size_t known = 0;
+    for (int64_t nr = 0; nr < CALL_COUNT; nr++)
+        known += call_entry(nr) != NULL;
+    assert_int_equal(known, seen);
+}
+
 static void test_counters(void **state)
 {
     char text[STATS_JSON_MAX];
@@ -1267,6 +1327,8 @@ int main(void)
         cmocka_unit_test(test_elf),
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_unknown_calls),
+        cmocka_unit_test(test_narrow_arguments),
+        cmocka_unit_test(test_formats),
         cmocka_unit_test(test_counters),
         cmocka_unit_test(test_zone),
         cmocka_unit_test(test_wild_arguments),

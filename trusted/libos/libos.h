@@ -260,9 +260,6 @@ long user_string(char *to, uint64_t from, size_t size);
 int user_read_u32(uint32_t *value, uint64_t addr);
 int user_cas_u32(uint64_t addr, uint32_t *expected, uint32_t desired);
 
-/* A call's arguments: rdi, rsi, rdx, r10, r8, r9. */
-typedef long call_fn(const uint64_t *a);
-
 /* time/clock.c */
 uint64_t clock_now(void); /* monotonic ns; never goes back */
 uint64_t clock_real(void);

@@ -1,19 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table as an array, and one call through it.
+// From a number to its handler: all of it comes from the table, calls.def.
 #include <asm/unistd_64.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 
+/* As many of the registers in `a` as there are parameters. */
+#define ARGUMENTS(...)                                                                             \
+    NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
+#define NTH(_0, _1, _2, _3, _4, _5, _6, n, ...) n
+#define NONE
+#define ONE a[0]
+#define TWO ONE, a[1]
+#define THREE TWO, a[2]
+#define FOUR THREE, a[3]
+#define FIVE FOUR, a[4]
+#define SIX FIVE, a[5]
+
+/* Passing them makes each as narrow as its parameter. */
+#define CALL(name, format, ...)                                                                    \
+    static inline long call_##name(const uint64_t a[6])                                            \
+    {                                                                                              \
+        return sys_##name(ARGUMENTS(__VA_ARGS__));                                                 \
+    }
+#define SAME(name, format, handler)
+#include "trusted/libos/entry/calls.def"
+#undef CALL
+#undef SAME
+
+long call_handle(int64_t nr, const uint64_t a[6])
+{
+    switch (nr) {
+#define CALL(name, format, ...)                                                                    \
+    case __NR_##name:                                                                              \
+        return call_##name(a);
+#define SAME(name, format, handler)                                                                \
+    case __NR_##name:                                                                              \
+        return call_##handler(a);
+#include "trusted/libos/entry/calls.def"
+#undef CALL
+#undef SAME
+    default:
+        return -ENOSYS;
+    }
+}
+
 static const struct call_entry table[CALL_COUNT] = {
-#define CALL(name, format) [__NR_##name] = {#name, sys_##name, format},
-#define SAME(name, handler, format) [__NR_##name] = {#name, sys_##handler, format},
+#define CALL(name, format, ...) [__NR_##name] = {#name, format},
+#define SAME(name, format, handler) [__NR_##name] = {#name, format},
 #include "trusted/libos/entry/calls.def"
 };
 
 const struct call_entry *call_entry(int64_t nr)
 {
-    return nr >= 0 && (uint64_t)nr < CALL_COUNT && table[nr].handler ? &table[nr] : NULL;
+    return nr >= 0 && (uint64_t)nr < CALL_COUNT && table[nr].name ? &table[nr] : NULL;
 }
 
 void call_count(int64_t nr, const struct call_entry *e)
@@ -31,9 +71,9 @@ long los_call(int64_t nr, const uint64_t a[6])
     if (!e)
         return -ENOSYS;
     if (e->format[0] == '!')
-        return e->handler(a);
+        return call_handle(nr, a);
     los_lock();
-    long r = e->handler(a);
+    long r = call_handle(nr, a);
     los_unlock();
     return r;
 }

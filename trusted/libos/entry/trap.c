@@ -74,7 +74,7 @@ static void system_call(struct thread *t)
     t->syscalls++;
     call_count(nr, e);
     if (e && e->format[0] == '!' && !tracing) {
-        r->rax = (uint64_t)e->handler(a);
+        r->rax = (uint64_t)call_handle(nr, a);
         los_resume(t);
     }
     los_lock();
@@ -82,7 +82,7 @@ static void system_call(struct thread *t)
     t->restart_rip = r->rip - 2;
     if (tracing)
         trace_enter(t, nr, a);
-    long result = e ? e->handler(a) : -ENOSYS;
+    long result = call_handle(nr, a);
     if (tracing)
         trace_call(t, nr, a, result);
     r->rax = (uint64_t)result;

@@ -53,19 +53,19 @@ static long change_mode(int dirfd, uint64_t path, uint32_t mode, int flags)
     return r;
 }
 
-long sys_chmod(const uint64_t *a)
+long sys_chmod(uint64_t path, uint32_t mode)
 {
-    return change_mode(AT_FDCWD, a[0], (uint32_t)a[1], 0);
+    return change_mode(AT_FDCWD, path, mode, 0);
 }
 
-long sys_fchmod(const uint64_t *a)
+long sys_fchmod(int fd, uint32_t mode)
 {
-    return change_mode((int)a[0], 0, (uint32_t)a[1], 0);
+    return change_mode(fd, 0, mode, 0);
 }
 
-long sys_fchmodat(const uint64_t *a)
+long sys_fchmodat(int dirfd, uint64_t path, uint32_t mode)
 {
-    return a[1] ? change_mode((int)a[0], a[1], (uint32_t)a[2], 0) : -EFAULT;
+    return path ? change_mode(dirfd, path, mode, 0) : -EFAULT;
 }
 
 static long change_owner(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
@@ -88,26 +88,26 @@ static long change_owner(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, i
     return r;
 }
 
-long sys_chown(const uint64_t *a)
+long sys_chown(uint64_t path, uint32_t uid, uint32_t gid)
 {
-    return change_owner(AT_FDCWD, a[0], (uint32_t)a[1], (uint32_t)a[2], 0);
+    return change_owner(AT_FDCWD, path, uid, gid, 0);
 }
 
-long sys_lchown(const uint64_t *a)
+long sys_lchown(uint64_t path, uint32_t uid, uint32_t gid)
 {
-    return change_owner(AT_FDCWD, a[0], (uint32_t)a[1], (uint32_t)a[2], AT_SYMLINK_NOFOLLOW);
+    return change_owner(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
-long sys_fchown(const uint64_t *a)
+long sys_fchown(int fd, uint32_t uid, uint32_t gid)
 {
-    return change_owner((int)a[0], 0, (uint32_t)a[1], (uint32_t)a[2], 0);
+    return change_owner(fd, 0, uid, gid, 0);
 }
 
-long sys_fchownat(const uint64_t *a)
+long sys_fchownat(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
 {
-    if (!a[1])
+    if (!path)
         return -EFAULT;
-    return change_owner((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3], (int)a[4]);
+    return change_owner(dirfd, path, uid, gid, flags);
 }
 
 #define UTIME_NOW_NS 0x3fffffff
@@ -145,12 +145,12 @@ static long change_times(int dirfd, uint64_t path, const int64_t t[4], int flags
     return r;
 }
 
-long sys_utimensat(const uint64_t *a)
+long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
 {
     int64_t t[4] = {0, UTIME_NOW_NS, 0, UTIME_NOW_NS};
-    if (a[2] && user_read(t, a[2], sizeof(t)))
+    if (times && user_read(t, times, sizeof(t)))
         return -EFAULT;
-    return change_times((int)a[0], a[1], t, (int)a[3]);
+    return change_times(dirfd, path, t, flags);
 }
 
 /* utimes and futimesat: microseconds */
@@ -168,27 +168,27 @@ static long microseconds(int dirfd, uint64_t path, uint64_t times)
     return change_times(dirfd, path, t, 0);
 }
 
-long sys_utimes(const uint64_t *a)
+long sys_utimes(uint64_t path, uint64_t times)
 {
-    return a[0] ? microseconds(AT_FDCWD, a[0], a[1]) : -EFAULT;
+    return path ? microseconds(AT_FDCWD, path, times) : -EFAULT;
 }
 
-long sys_futimesat(const uint64_t *a)
+long sys_futimesat(int dirfd, uint64_t path, uint64_t times)
 {
-    return microseconds((int)a[0], a[1], a[2]);
+    return microseconds(dirfd, path, times);
 }
 
-long sys_utime(const uint64_t *a)
+long sys_utime(uint64_t path, uint64_t times)
 {
     int64_t t[4] = {0, UTIME_NOW_NS, 0, UTIME_NOW_NS}, s[2];
-    if (a[1]) {
-        if (user_read(s, a[1], sizeof(s)))
+    if (times) {
+        if (user_read(s, times, sizeof(s)))
             return -EFAULT;
         t[0] = s[0];
         t[2] = s[1];
         t[1] = t[3] = 0;
     }
-    return a[0] ? change_times(AT_FDCWD, a[0], t, 0) : -EFAULT;
+    return path ? change_times(AT_FDCWD, path, t, 0) : -EFAULT;
 }
 
 static long set_size(struct inode *i, int64_t size)
@@ -202,43 +202,42 @@ static long set_size(struct inode *i, int64_t size)
     return data_truncate(i, (uint64_t)size);
 }
 
-long sys_truncate(const uint64_t *a)
+long sys_truncate(uint64_t path, int64_t size)
 {
     struct walk w;
-    int r = walk_user(AT_FDCWD, a[0], WALK_FOLLOW, &w);
+    int r = walk_user(AT_FDCWD, path, WALK_FOLLOW, &w);
     if (r)
         return r;
     long n = -EINVAL;
     if (!w.file)
-        n = inode_allowed(w.dentry->inode, 2) ? set_size(w.dentry->inode, (int64_t)a[1]) : -EACCES;
+        n = inode_allowed(w.dentry->inode, 2) ? set_size(w.dentry->inode, size) : -EACCES;
     walk_end(&w);
     return n;
 }
 
-long sys_ftruncate(const uint64_t *a)
+long sys_ftruncate(int fd, int64_t size)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     if (!f->inode || !file_can_write(f))
         return -EINVAL;
-    return set_size(f->inode, (int64_t)a[1]);
+    return set_size(f->inode, size);
 }
 
 #define FALLOC_KEEP_SIZE 1u
 #define FALLOC_PUNCH_HOLE 2u
 #define FALLOC_ZERO_RANGE 16u
 
-long sys_fallocate(const uint64_t *a)
+long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
 {
-    struct file *f = fd_file((int)a[0]);
-    uint32_t mode = (uint32_t)a[1];
-    uint64_t start = a[2], size = a[3], end;
+    struct file *f = fd_file(fd);
+    uint64_t start = (uint64_t)offset, end;
     if (!f || !file_can_write(f))
         return -EBADF;
     if (f->ops != &regular_ops)
         return f->ops->stream ? -ESPIPE : -ENODEV;
-    if ((int64_t)start < 0 || (int64_t)size <= 0 || __builtin_add_overflow(start, size, &end))
+    if (offset < 0 || size <= 0 || __builtin_add_overflow(start, (uint64_t)size, &end))
         return -EINVAL;
     if (mode & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE))
         return -EOPNOTSUPP;
@@ -253,36 +252,36 @@ long sys_fallocate(const uint64_t *a)
 }
 
 /* Files are memory: what was written is as safe as it will be. */
-long sys_fsync(const uint64_t *a)
+long sys_fsync(int fd)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     return !f ? -EBADF : f->ops->stream ? -EINVAL : 0;
 }
 
-long sys_sync(const uint64_t *a)
+long sys_sync(void)
 {
     return 0;
 }
 
-long sys_syncfs(const uint64_t *a)
+long sys_syncfs(int fd)
 {
-    return fd_file((int)a[0]) ? 0 : -EBADF;
+    return fd_file(fd) ? 0 : -EBADF;
 }
 
-long sys_fadvise64(const uint64_t *a)
+long sys_fadvise64(int fd, int64_t offset, int64_t size, int advice)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     return !f ? -EBADF : f->ops->stream ? -ESPIPE : 0;
 }
 
-long sys_readahead(const uint64_t *a)
+long sys_readahead(int fd, int64_t offset, uint64_t size)
 {
-    return fd_file((int)a[0]) ? 0 : -EBADF;
+    return fd_file(fd) ? 0 : -EBADF;
 }
 
-long sys_umask(const uint64_t *a)
+long sys_umask(uint32_t mask)
 {
     uint32_t old = process.umask;
-    process.umask = (uint32_t)a[0] & 0777;
+    process.umask = mask & 0777;
     return old;
 }

@@ -34,9 +34,9 @@ struct dirent64 {
 } __attribute__((packed));
 #define DIRENT_HEAD 19u
 
-long sys_getdents64(const uint64_t *a)
+long sys_getdents64(int fd, uint64_t to, uint32_t size)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     if (!f->dentry || !is_dir(f->inode) || (f->flags & O_PATH))
@@ -44,41 +44,41 @@ long sys_getdents64(const uint64_t *a)
     int r = snapshot(f);
     if (r)
         return r;
-    uint64_t to = a[1], left = (uint32_t)a[2];
+    uint64_t at = to, left = size;
     _Alignas(8) char buf[DIRENT_HEAD + EROFS_NAME_MAX + 16];
     struct dirent64 *e = (struct dirent64 *)buf;
     for (; f->offset < f->listing->count; f->offset++) {
         const struct listed *item = &f->listing->items[f->offset];
         size_t n = strlen(item->name);
-        size_t size = (DIRENT_HEAD + n + 1 + 7) & ~7ul;
-        if (size > left)
+        size_t item_size = (DIRENT_HEAD + n + 1 + 7) & ~7ul;
+        if (item_size > left)
             break;
-        memset(buf, 0, size);
+        memset(buf, 0, item_size);
         e->ino = item->ino;
         e->off = (int64_t)f->offset + 1;
-        e->reclen = (uint16_t)size;
+        e->reclen = (uint16_t)item_size;
         e->type = item->type;
         memcpy(e->name, item->name, n);
-        if (user_write(to, buf, size))
+        if (user_write(at, buf, item_size))
             return -EFAULT;
-        to += size;
-        left -= size;
+        at += item_size;
+        left -= item_size;
     }
-    if (to == a[1] && f->offset < f->listing->count)
+    if (at == to && f->offset < f->listing->count)
         return -EINVAL;
-    return (long)(to - a[1]);
+    return (long)(at - to);
 }
 
-long sys_getcwd(const uint64_t *a)
+long sys_getcwd(uint64_t to, uint64_t size)
 {
     char *buf = los_alloc(4096);
     if (!buf)
         return -ENOMEM;
     long n = dentry_path(cwd_dentry(), buf, 4096);
-    if (n >= 0 && (uint64_t)n + 1 > a[1])
+    if (n >= 0 && (uint64_t)n + 1 > size)
         n = -ERANGE;
     if (n >= 0)
-        n = user_write(a[0], buf, (size_t)n + 1) ? -EFAULT : n + 1;
+        n = user_write(to, buf, (size_t)n + 1) ? -EFAULT : n + 1;
     los_free(buf);
     return n;
 }
@@ -94,10 +94,10 @@ static long change_cwd(struct dentry *d)
     return 0;
 }
 
-long sys_chdir(const uint64_t *a)
+long sys_chdir(uint64_t path)
 {
     struct walk w;
-    int r = walk_user(AT_FDCWD, a[0], WALK_FOLLOW | WALK_DIRECTORY, &w);
+    int r = walk_user(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
     if (r)
         return r;
     long n = change_cwd(w.dentry);
@@ -105,9 +105,9 @@ long sys_chdir(const uint64_t *a)
     return n;
 }
 
-long sys_fchdir(const uint64_t *a)
+long sys_fchdir(int fd)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     return f->dentry ? change_cwd(f->dentry) : -ENOTDIR;
@@ -164,14 +164,14 @@ static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     return r;
 }
 
-long sys_mkdirat(const uint64_t *a)
+long sys_mkdirat(int dirfd, uint64_t path, uint32_t mode)
 {
-    return make_node((int)a[0], a[1], S_IFDIR | ((uint32_t)a[2] & 01777), 0);
+    return make_node(dirfd, path, S_IFDIR | (mode & 01777), 0);
 }
 
-long sys_mkdir(const uint64_t *a)
+long sys_mkdir(uint64_t path, uint32_t mode)
 {
-    return make_node(AT_FDCWD, a[0], S_IFDIR | ((uint32_t)a[1] & 01777), 0);
+    return make_node(AT_FDCWD, path, S_IFDIR | (mode & 01777), 0);
 }
 
 static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
@@ -184,14 +184,14 @@ static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     return make_node(dirfd, path, type | (mode & 07777), rdev);
 }
 
-long sys_mknod(const uint64_t *a)
+long sys_mknod(uint64_t path, uint32_t mode, uint32_t rdev)
 {
-    return mknod(AT_FDCWD, a[0], (uint32_t)a[1], (uint32_t)a[2]);
+    return mknod(AT_FDCWD, path, mode, rdev);
 }
 
-long sys_mknodat(const uint64_t *a)
+long sys_mknodat(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 {
-    return mknod((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]);
+    return mknod(dirfd, path, mode, rdev);
 }
 
 static long make_symlink(uint64_t target, int dirfd, uint64_t path)
@@ -219,14 +219,14 @@ static long make_symlink(uint64_t target, int dirfd, uint64_t path)
     return r;
 }
 
-long sys_symlink(const uint64_t *a)
+long sys_symlink(uint64_t target, uint64_t path)
 {
-    return make_symlink(a[0], AT_FDCWD, a[1]);
+    return make_symlink(target, AT_FDCWD, path);
 }
 
-long sys_symlinkat(const uint64_t *a)
+long sys_symlinkat(uint64_t target, int dirfd, uint64_t path)
 {
-    return make_symlink(a[0], (int)a[1], a[2]);
+    return make_symlink(target, dirfd, path);
 }
 
 static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int flags)
@@ -271,14 +271,14 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
     return r;
 }
 
-long sys_link(const uint64_t *a)
+long sys_link(uint64_t from, uint64_t to)
 {
-    return make_link(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+    return make_link(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
-long sys_linkat(const uint64_t *a)
+long sys_linkat(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to, int flags)
 {
-    return make_link((int)a[0], a[1], (int)a[2], a[3], (int)a[4]);
+    return make_link(from_dirfd, from, to_dirfd, to, flags);
 }
 
 static int check_empty(struct dentry *d)
@@ -319,21 +319,21 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
     return r;
 }
 
-long sys_unlink(const uint64_t *a)
+long sys_unlink(uint64_t path)
 {
-    return remove_name(AT_FDCWD, a[0], false);
+    return remove_name(AT_FDCWD, path, false);
 }
 
-long sys_rmdir(const uint64_t *a)
+long sys_rmdir(uint64_t path)
 {
-    return remove_name(AT_FDCWD, a[0], true);
+    return remove_name(AT_FDCWD, path, true);
 }
 
-long sys_unlinkat(const uint64_t *a)
+long sys_unlinkat(int dirfd, uint64_t path, int flags)
 {
-    if (a[2] & ~(uint64_t)AT_REMOVEDIR)
+    if (flags & ~AT_REMOVEDIR)
         return -EINVAL;
-    return remove_name((int)a[0], a[1], a[2] & AT_REMOVEDIR);
+    return remove_name(dirfd, path, flags & AT_REMOVEDIR);
 }
 
 /* A renamed directory keeps its dentry's children: the new dentry takes them over. */
@@ -434,17 +434,17 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
     return r;
 }
 
-long sys_rename(const uint64_t *a)
+long sys_rename(uint64_t from, uint64_t to)
 {
-    return rename_path(AT_FDCWD, a[0], AT_FDCWD, a[1], 0);
+    return rename_path(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
-long sys_renameat(const uint64_t *a)
+long sys_renameat(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to)
 {
-    return rename_path((int)a[0], a[1], (int)a[2], a[3], 0);
+    return rename_path(from_dirfd, from, to_dirfd, to, 0);
 }
 
-long sys_renameat2(const uint64_t *a)
+long sys_renameat2(int from_dirfd, uint64_t from, int to_dirfd, uint64_t to, uint32_t flags)
 {
-    return rename_path((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
+    return rename_path(from_dirfd, from, to_dirfd, to, flags);
 }

@@ -144,14 +144,14 @@ static long create(bool cloexec)
     return fd_install(f, cloexec, 0);
 }
 
-long sys_epoll_create(const uint64_t *a)
+long sys_epoll_create(int size)
 {
-    return (int)a[0] > 0 ? create(false) : -EINVAL;
+    return size > 0 ? create(false) : -EINVAL;
 }
 
-long sys_epoll_create1(const uint64_t *a)
+long sys_epoll_create1(uint32_t flags)
 {
-    return a[0] & ~(uint64_t)EPOLL_CLOEXEC ? -EINVAL : create(a[0] & EPOLL_CLOEXEC);
+    return flags & ~(uint32_t)EPOLL_CLOEXEC ? -EINVAL : create(flags & EPOLL_CLOEXEC);
 }
 
 static struct epoll *epoll_of(int fd, int *error)
@@ -185,10 +185,10 @@ static int add(struct epoll *e, struct file *f, int fd, const struct epoll_event
     return 0;
 }
 
-long sys_epoll_ctl(const uint64_t *a)
+long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
 {
-    int error, fd = (int)a[2];
-    struct epoll *e = epoll_of((int)a[0], &error);
+    int error;
+    struct epoll *e = epoll_of(epfd, &error);
     struct file *f = fd_file(fd);
     struct epoll_event ev = {0};
     if (!e || !f)
@@ -197,11 +197,11 @@ long sys_epoll_ctl(const uint64_t *a)
         return -EINVAL;
     if (f->ops == &regular_ops || (f->inode && (f->inode->mode & S_IFMT) == S_IFDIR))
         return -EPERM;
-    if ((int)a[1] != EPOLL_CTL_DEL && user_read(&ev, a[3], sizeof(ev)))
+    if (operation != EPOLL_CTL_DEL && user_read(&ev, event, sizeof(ev)))
         return -EFAULT;
     struct entry *n = find(e, f, fd);
     int r = 0;
-    switch ((int)a[1]) {
+    switch (operation) {
     case EPOLL_CTL_ADD:
         /* A loop would never end; a chain costs stack. */
         if (f->ops == &epoll_ops && levels_above(e->file) + levels_below(f, e->file) > NESTS_MAX)
@@ -330,9 +330,9 @@ static uint64_t milliseconds(int ms)
     return ms < 0 ? NO_DEADLINE : ms == 0 ? 0 : deadline_in((uint64_t)ms * 1000000);
 }
 
-long sys_epoll_wait(const uint64_t *a)
+long sys_epoll_wait(int epfd, uint64_t events, int count, int timeout)
 {
-    return do_wait((int)a[0], a[1], (int)a[2], milliseconds((int)a[3]));
+    return do_wait(epfd, events, count, milliseconds(timeout));
 }
 
 static int use_mask(uint64_t addr, uint64_t size)
@@ -348,17 +348,19 @@ static int use_mask(uint64_t addr, uint64_t size)
     return 0;
 }
 
-long sys_epoll_pwait(const uint64_t *a)
+long sys_epoll_pwait(int epfd, uint64_t events, int count, int timeout, uint64_t mask,
+                     uint64_t mask_size)
 {
-    int r = use_mask(a[4], a[5]);
-    return r ? r : do_wait((int)a[0], a[1], (int)a[2], milliseconds((int)a[3]));
+    int r = use_mask(mask, mask_size);
+    return r ? r : do_wait(epfd, events, count, milliseconds(timeout));
 }
 
-long sys_epoll_pwait2(const uint64_t *a)
+long sys_epoll_pwait2(int epfd, uint64_t events, int count, uint64_t timeout, uint64_t mask,
+                      uint64_t mask_size)
 {
     uint64_t deadline = NO_DEADLINE;
-    int r = a[3] ? deadline_from_user(a[3], &deadline) : 0;
+    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
     if (!r)
-        r = use_mask(a[4], a[5]);
-    return r ? r : do_wait((int)a[0], a[1], (int)a[2], deadline);
+        r = use_mask(mask, mask_size);
+    return r ? r : do_wait(epfd, events, count, deadline);
 }

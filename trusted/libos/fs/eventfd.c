@@ -99,14 +99,14 @@ static long new_event(uint32_t value, uint32_t flags)
     return fd_install(f, flags & O_CLOEXEC, 0);
 }
 
-long sys_eventfd(const uint64_t *a)
+long sys_eventfd(uint32_t value)
 {
-    return new_event((uint32_t)a[0], 0);
+    return new_event(value, 0);
 }
 
-long sys_eventfd2(const uint64_t *a)
+long sys_eventfd2(uint32_t value, uint32_t flags)
 {
-    return new_event((uint32_t)a[0], (uint32_t)a[1]);
+    return new_event(value, flags);
 }
 
 struct timer_file {
@@ -159,67 +159,67 @@ static const struct file_ops timer_ops = {
     .stream = true,
 };
 
-long sys_timerfd_create(const uint64_t *a)
+long sys_timerfd_create(int clock, uint32_t flags)
 {
     uint64_t now;
-    if (clock_read((int)a[0], &now) || (a[1] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK)))
+    if (clock_read(clock, &now) || (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK)))
         return -EINVAL;
     struct timer_file *t = los_alloc(sizeof(*t));
-    struct file *f = t ? file_new(&timer_ops, O_RDWR | ((uint32_t)a[1] & O_NONBLOCK)) : NULL;
+    struct file *f = t ? file_new(&timer_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
     if (!f) {
         los_free(t);
         return -ENOMEM;
     }
     t->it.timer.fire = fire;
-    t->clock = (int)a[0];
+    t->clock = clock;
     wait_queue_init(&t->wait);
     f->data = t;
     f->wait = &t->wait;
-    return fd_install(f, a[1] & O_CLOEXEC, 0);
+    return fd_install(f, flags & O_CLOEXEC, 0);
 }
 
-static struct timer_file *timer_of(uint64_t fd, int *error)
+static struct timer_file *timer_of(int fd, int *error)
 {
-    struct file *f = fd_file((int)fd);
+    struct file *f = fd_file(fd);
     *error = f ? -EINVAL : -EBADF;
     return f && f->ops == &timer_ops ? f->data : NULL;
 }
 
-long sys_timerfd_settime(const uint64_t *a)
+long sys_timerfd_settime(int fd, uint32_t flags, uint64_t new, uint64_t old)
 {
     int r;
     uint64_t first, interval;
-    struct timer_file *t = timer_of(a[0], &r);
+    struct timer_file *t = timer_of(fd, &r);
     if (!t)
         return r;
-    r = itimerspec_read(a[2], t->clock, a[1] & 1, &first, &interval);
-    if (!r && a[3])
-        r = itimerspec_write(a[3], &t->it);
+    r = itimerspec_read(new, t->clock, flags & 1, &first, &interval);
+    if (!r && old)
+        r = itimerspec_write(old, &t->it);
     if (!r)
         interval_set(&t->it, first, interval);
     return r;
 }
 
-long sys_timerfd_gettime(const uint64_t *a)
+long sys_timerfd_gettime(int fd, uint64_t to)
 {
     int r;
-    struct timer_file *t = timer_of(a[0], &r);
-    return t ? itimerspec_write(a[1], &t->it) : r;
+    struct timer_file *t = timer_of(fd, &r);
+    return t ? itimerspec_write(to, &t->it) : r;
 }
 
-long sys_memfd_create(const uint64_t *a)
+long sys_memfd_create(uint64_t name, uint32_t flags)
 {
-    char name[250];
-    long n = user_string(name, a[0], sizeof(name));
+    char text[250];
+    long n = user_string(text, name, sizeof(text));
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
     struct inode *i = inode_new(FS_TMP, S_IFREG | 0777);
-    struct dentry *d = i ? dentry_new(root_dentry, name, (size_t)n, i) : NULL;
+    struct dentry *d = i ? dentry_new(root_dentry, text, (size_t)n, i) : NULL;
     if (!d)
         return -ENOMEM;
     i->nlink = 0;
     struct file *f;
     int r = file_open_dentry(d, O_RDWR, &f);
     dentry_put(d);
-    return r ? r : fd_install(f, a[1] & 1, 0);
+    return r ? r : fd_install(f, flags & 1, 0);
 }

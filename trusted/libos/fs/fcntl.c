@@ -32,22 +32,21 @@ static long posix_lock(struct file *f, int command, uint64_t arg)
     return user_write(arg, &l, sizeof(l));
 }
 
-long sys_fcntl(const uint64_t *a)
+long sys_fcntl(int fd, int command, uint64_t arg)
 {
-    int fd = (int)a[0];
     struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
-    switch ((int)a[1]) {
+    switch (command) {
     case F_GETFL:
         return (long)(f->flags | (f->flags & O_PATH ? 0 : O_LARGEFILE_BIT));
     case F_SETFL:
-        f->flags = (f->flags & ~CHANGEABLE) | ((uint32_t)a[2] & CHANGEABLE);
+        f->flags = (f->flags & ~CHANGEABLE) | ((uint32_t)arg & CHANGEABLE);
         return 0;
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
-        return posix_lock(f, (int)a[1], a[2]);
+        return posix_lock(f, command, arg);
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
@@ -65,35 +64,34 @@ long sys_fcntl(const uint64_t *a)
     case F_GET_SEALS:
         return f->ops == &regular_ops ? 0 : -EINVAL;
     default:
-        return fd_fcntl(fd, (int)a[1], a[2]);
+        return fd_fcntl(fd, command, arg);
     }
 }
 
-long sys_ioctl(const uint64_t *a)
+long sys_ioctl(int fd, uint32_t request, uint64_t arg)
 {
-    struct file *f = fd_file((int)a[0]);
-    uint64_t request = (uint32_t)a[1];
+    struct file *f = fd_file(fd);
     int value;
     if (!f || (f->flags & O_PATH))
         return -EBADF;
     switch (request) {
     case FIONBIO:
-        if (user_read(&value, a[2], sizeof(value)))
+        if (user_read(&value, arg, sizeof(value)))
             return -EFAULT;
         f->flags = value ? f->flags | O_NONBLOCK : f->flags & ~(uint32_t)O_NONBLOCK;
         return 0;
     case FIOCLEX:
     case FIONCLEX:
-        return fd_fcntl((int)a[0], F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
+        return fd_fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
     case FIONREAD:
         if (f->ops == &regular_ops) {
             uint64_t left = f->inode->size - MIN(f->offset, f->inode->size);
             value = left > INT32_MAX ? INT32_MAX : (int)left;
-            return user_write(a[2], &value, sizeof(value));
+            return user_write(arg, &value, sizeof(value));
         }
         break;
     }
-    return f->ops->ioctl ? f->ops->ioctl(f, request, a[2]) : -ENOTTY;
+    return f->ops->ioctl ? f->ops->ioctl(f, request, arg) : -ENOTTY;
 }
 
 /* flock: one entry an open file. */
@@ -143,10 +141,10 @@ void flock_release(struct file *f)
 #define LOCK_NOBLOCK 4u
 #define LOCK_UNLOCK 8u
 
-long sys_flock(const uint64_t *a)
+long sys_flock(int fd, uint32_t operation)
 {
-    struct file *f = fd_file((int)a[0]);
-    uint32_t what = (uint32_t)a[1] & ~LOCK_NOBLOCK;
+    struct file *f = fd_file(fd);
+    uint32_t what = operation & ~LOCK_NOBLOCK;
     if (!f)
         return -EBADF;
     if (what != LOCK_SHARED && what != LOCK_EXCLUSIVE && what != LOCK_UNLOCK)
@@ -159,7 +157,7 @@ long sys_flock(const uint64_t *a)
     long r = 0;
     file_get(f);
     while (!r && conflicts(f, what == LOCK_EXCLUSIVE)) {
-        r = a[1] & LOCK_NOBLOCK ? -EAGAIN : wait_on(&f->inode->flock_wait, NO_DEADLINE);
+        r = operation & LOCK_NOBLOCK ? -EAGAIN : wait_on(&f->inode->flock_wait, NO_DEADLINE);
         if (r == -EINTR)
             r = -ERESTARTSYS;
     }

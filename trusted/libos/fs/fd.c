@@ -89,17 +89,16 @@ void fd_close_all(void)
     room = 0;
 }
 
-long sys_close(const uint64_t *a)
+long sys_close(int fd)
 {
-    return fd_close((int)a[0]);
+    return fd_close(fd);
 }
 
 #define CLOSE_RANGE_UNSHARE_BIT 2u
 #define CLOSE_RANGE_CLOEXEC_BIT 4u
 
-long sys_close_range(const uint64_t *a)
+long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
-    uint32_t first = (uint32_t)a[0], last = (uint32_t)a[1], flags = (uint32_t)a[2];
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
         return -EINVAL;
     for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < room && (uint32_t)fd <= last; fd++) {
@@ -113,9 +112,9 @@ long sys_close_range(const uint64_t *a)
     return 0;
 }
 
-long sys_dup(const uint64_t *a)
+long sys_dup(int fd)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     file_get(f);
@@ -138,18 +137,18 @@ static long dup_to(int from, int to, bool cloexec)
     return to;
 }
 
-long sys_dup2(const uint64_t *a)
+long sys_dup2(int from, int to)
 {
-    if (a[0] == a[1])
-        return fd_file((int)a[0]) ? (long)(int)a[0] : -EBADF;
-    return dup_to((int)a[0], (int)a[1], false);
+    if (from == to)
+        return fd_file(from) ? from : -EBADF;
+    return dup_to(from, to, false);
 }
 
-long sys_dup3(const uint64_t *a)
+long sys_dup3(int from, int to, uint32_t flags)
 {
-    if (a[0] == a[1] || (a[2] & ~(uint64_t)O_CLOEXEC))
+    if (from == to || (flags & ~(uint32_t)O_CLOEXEC))
         return -EINVAL;
-    return dup_to((int)a[0], (int)a[1], a[2] & O_CLOEXEC);
+    return dup_to(from, to, flags & O_CLOEXEC);
 }
 
 /* fcntl's part that is about the descriptor, not the file. */

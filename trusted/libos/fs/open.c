@@ -309,17 +309,17 @@ static long do_open(int dirfd, uint64_t path, uint32_t flags, uint32_t mode)
     return r;
 }
 
-long sys_openat(const uint64_t *a)
+long sys_openat(int dirfd, uint64_t path, uint32_t flags, uint32_t mode)
 {
-    return do_open((int)a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]);
+    return do_open(dirfd, path, flags, mode);
 }
 
-long sys_open(const uint64_t *a)
+long sys_open(uint64_t path, uint32_t flags, uint32_t mode)
 {
-    return do_open(AT_FDCWD, a[0], (uint32_t)a[1], (uint32_t)a[2]);
+    return do_open(AT_FDCWD, path, flags, mode);
 }
 
-long sys_creat(const uint64_t *a)
+long sys_creat(uint64_t path, uint32_t mode)
 {
-    return do_open(AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, (uint32_t)a[1]);
+    return do_open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }

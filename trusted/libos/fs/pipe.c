@@ -198,12 +198,12 @@ static long make_pipe(uint64_t to, uint32_t flags)
     return r;
 }
 
-long sys_pipe(const uint64_t *a)
+long sys_pipe(uint64_t fds)
 {
-    return make_pipe(a[0], 0);
+    return make_pipe(fds, 0);
 }
 
-long sys_pipe2(const uint64_t *a)
+long sys_pipe2(uint64_t fds, uint32_t flags)
 {
-    return make_pipe(a[0], (uint32_t)a[1]);
+    return make_pipe(fds, flags);
 }

@@ -211,9 +211,9 @@ static uint64_t milliseconds(int ms)
     return ms < 0 ? NO_DEADLINE : ms == 0 ? 0 : deadline_in((uint64_t)ms * 1000000);
 }
 
-long sys_poll(const uint64_t *a)
+long sys_poll(uint64_t fds, uint32_t count, int timeout)
 {
-    return do_poll(a[0], (uint32_t)a[1], milliseconds((int)a[2]));
+    return do_poll(fds, count, milliseconds(timeout));
 }
 
 static int use_mask(uint64_t addr, uint64_t size)
@@ -229,13 +229,13 @@ static int use_mask(uint64_t addr, uint64_t size)
     return 0;
 }
 
-long sys_ppoll(const uint64_t *a)
+long sys_ppoll(uint64_t fds, uint32_t count, uint64_t timeout, uint64_t mask, uint64_t mask_size)
 {
     uint64_t deadline = NO_DEADLINE;
-    int r = a[2] ? deadline_from_user(a[2], &deadline) : 0;
+    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
     if (!r)
-        r = use_mask(a[3], a[4]);
-    return r ? r : do_poll(a[0], (uint32_t)a[1], deadline);
+        r = use_mask(mask, mask_size);
+    return r ? r : do_poll(fds, count, deadline);
 }
 
 #define SELECT_IN (POLLIN | POLLRDNORM | POLLHUP | POLLERR)
@@ -293,27 +293,28 @@ static long do_select(int n, const uint64_t addr[3], uint64_t deadline)
     return r < 0 ? r : bits;
 }
 
-long sys_select(const uint64_t *a)
+long sys_select(int n, uint64_t in, uint64_t out, uint64_t except, uint64_t timeout)
 {
     uint64_t deadline = NO_DEADLINE;
     int64_t tv[2];
-    if (a[4]) {
-        if (user_read(tv, a[4], sizeof(tv)))
+    if (timeout) {
+        if (user_read(tv, timeout, sizeof(tv)))
             return -EFAULT;
         if (tv[0] < 0 || tv[1] < 0 || tv[0] > 1l << 32)
             return -EINVAL;
         deadline = deadline_in((uint64_t)tv[0] * NS + (uint64_t)tv[1] * 1000);
     }
-    return do_select((int)a[0], a + 1, deadline);
+    return do_select(n, (const uint64_t[]){in, out, except}, deadline);
 }
 
-long sys_pselect6(const uint64_t *a)
+long sys_pselect6(int n, uint64_t in, uint64_t out, uint64_t except, uint64_t timeout,
+                  uint64_t mask)
 {
-    uint64_t deadline = NO_DEADLINE, mask[2] = {0, 8};
-    int r = a[4] ? deadline_from_user(a[4], &deadline) : 0;
-    if (!r && a[5])
-        r = user_read(mask, a[5], sizeof(mask));
+    uint64_t deadline = NO_DEADLINE, set[2] = {0, 8};
+    int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
+    if (!r && mask)
+        r = user_read(set, mask, sizeof(set));
     if (!r)
-        r = use_mask(mask[0], mask[1]);
-    return r ? r : do_select((int)a[0], a + 1, deadline);
+        r = use_mask(set[0], set[1]);
+    return r ? r : do_select(n, (const uint64_t[]){in, out, except}, deadline);
 }

@@ -40,41 +40,42 @@ static long do_write(struct file *f, struct io *io, uint64_t *offset)
     return r;
 }
 
-static long once(const uint64_t *a, bool write, bool positioned)
+/* At the file's own offset, or at *offset. */
+static long once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, bool write)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     struct io_vec v;
-    struct io io = io_one(&v, a[1], a[2], false);
-    if (!positioned)
+    struct io io = io_one(&v, buf, size, false);
+    if (!offset)
         return write ? do_write(f, &io, &f->offset) : do_read(f, &io, &f->offset);
     if (f->ops->stream)
         return -ESPIPE;
-    uint64_t offset = a[3];
-    if ((int64_t)offset < 0)
+    if (*offset < 0)
         return -EINVAL;
-    return write ? do_write(f, &io, &offset) : do_read(f, &io, &offset);
+    uint64_t at = (uint64_t)*offset;
+    return write ? do_write(f, &io, &at) : do_read(f, &io, &at);
 }
 
-long sys_read(const uint64_t *a)
+long sys_read(int fd, uint64_t buf, uint64_t size)
 {
-    return once(a, false, false);
+    return once(fd, buf, size, NULL, false);
 }
 
-long sys_write(const uint64_t *a)
+long sys_write(int fd, uint64_t buf, uint64_t size)
 {
-    return once(a, true, false);
+    return once(fd, buf, size, NULL, true);
 }
 
-long sys_pread64(const uint64_t *a)
+long sys_pread64(int fd, uint64_t buf, uint64_t size, int64_t offset)
 {
-    return once(a, false, true);
+    return once(fd, buf, size, &offset, false);
 }
 
-long sys_pwrite64(const uint64_t *a)
+long sys_pwrite64(int fd, uint64_t buf, uint64_t size, int64_t offset)
 {
-    return once(a, true, true);
+    return once(fd, buf, size, &offset, true);
 }
 
 int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
@@ -93,57 +94,60 @@ int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
     return r;
 }
 
-static long vector(const uint64_t *a, bool write, bool positioned)
+static long vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
-    if (positioned && f->ops->stream)
+    if (offset && f->ops->stream)
         return -ESPIPE;
     struct io_vec few[8], *vec = few;
-    if (a[2] > ARRAY_COUNT(few) && a[2] <= IOV_MAX && !(vec = los_alloc(a[2] * sizeof(*vec))))
+    if (count > ARRAY_COUNT(few) && count <= IOV_MAX && !(vec = los_alloc(count * sizeof(*vec))))
         return -ENOMEM;
     struct io io;
-    long r = iov_read(a[1], a[2], vec, &io);
-    uint64_t offset = positioned ? a[3] : 0;
-    uint64_t *at = positioned ? &offset : &f->offset;
-    if (!r && (int64_t)offset < 0)
+    long r = iov_read(iov, count, vec, &io);
+    uint64_t at = offset ? (uint64_t)*offset : 0;
+    if (!r && (int64_t)at < 0)
         r = -EINVAL;
-    if (!r)
-        r = write ? do_write(f, &io, at) : do_read(f, &io, at);
+    if (!r && offset)
+        r = write ? do_write(f, &io, &at) : do_read(f, &io, &at);
+    else if (!r)
+        r = write ? do_write(f, &io, &f->offset) : do_read(f, &io, &f->offset);
     if (vec != few)
         los_free(vec);
     return r;
 }
 
-long sys_readv(const uint64_t *a)
+long sys_readv(int fd, uint64_t iov, uint64_t count)
 {
-    return vector(a, false, false);
+    return vector(fd, iov, count, NULL, false);
 }
 
-long sys_writev(const uint64_t *a)
+long sys_writev(int fd, uint64_t iov, uint64_t count)
 {
-    return vector(a, true, false);
+    return vector(fd, iov, count, NULL, true);
 }
 
-long sys_preadv(const uint64_t *a)
+long sys_preadv(int fd, uint64_t iov, uint64_t count, int64_t offset)
 {
-    return vector(a, false, true);
+    return vector(fd, iov, count, &offset, false);
 }
 
-long sys_pwritev(const uint64_t *a)
+long sys_pwritev(int fd, uint64_t iov, uint64_t count, int64_t offset)
 {
-    return vector(a, true, true);
+    return vector(fd, iov, count, &offset, true);
 }
 
-long sys_preadv2(const uint64_t *a)
+long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
+                 uint32_t flags)
 {
-    return a[5] ? -EOPNOTSUPP : vector(a, false, a[3] != UINT64_MAX);
+    return flags ? -EOPNOTSUPP : vector(fd, iov, count, offset == -1 ? NULL : &offset, false);
 }
 
-long sys_pwritev2(const uint64_t *a)
+long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
+                  uint32_t flags)
 {
-    return a[5] ? -EOPNOTSUPP : vector(a, true, a[3] != UINT64_MAX);
+    return flags ? -EOPNOTSUPP : vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
 }
 
 #define SEEK_SET_ 0
@@ -152,16 +156,15 @@ long sys_pwritev2(const uint64_t *a)
 #define SEEK_DATA_ 3
 #define SEEK_HOLE_ 4
 
-long sys_lseek(const uint64_t *a)
+long sys_lseek(int fd, int64_t offset, int whence)
 {
-    struct file *f = fd_file((int)a[0]);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     if (f->ops->stream || (f->flags & O_PATH))
         return f->flags & O_PATH ? -EBADF : -ESPIPE;
-    int64_t offset = (int64_t)a[1], base = 0;
-    int64_t size = f->inode ? (int64_t)f->inode->size : 0;
-    switch ((int)a[2]) {
+    int64_t base = 0, size = f->inode ? (int64_t)f->inode->size : 0;
+    switch (whence) {
     case SEEK_SET_:
         break;
     case SEEK_CUR_:
@@ -174,7 +177,7 @@ long sys_lseek(const uint64_t *a)
     case SEEK_HOLE_:
         if (offset < 0 || offset >= size)
             return -ENXIO;
-        f->offset = a[2] == SEEK_DATA_ ? (uint64_t)offset : (uint64_t)size;
+        f->offset = whence == SEEK_DATA_ ? (uint64_t)offset : (uint64_t)size;
         return (long)f->offset;
     default:
         return -EINVAL;
@@ -225,23 +228,23 @@ static long copy_between(struct file *in, uint64_t *in_at, struct file *out, uin
     return done;
 }
 
-long sys_sendfile(const uint64_t *a)
+long sys_sendfile(int out_fd, int in_fd, uint64_t offset, uint64_t count)
 {
-    struct file *out = fd_file((int)a[0]), *in = fd_file((int)a[1]);
+    struct file *out = fd_file(out_fd), *in = fd_file(in_fd);
     if (!out || !in)
         return -EBADF;
     if (in->ops->stream || !in->inode)
         return -EINVAL;
     uint64_t at = in->offset;
-    if (a[2] && user_read(&at, a[2], sizeof(at)))
+    if (offset && user_read(&at, offset, sizeof(at)))
         return -EFAULT;
     if ((int64_t)at < 0)
         return -EINVAL;
     file_get(in);
     file_get(out);
-    long r = copy_between(in, &at, out, &out->offset, MIN(a[3], RW_MAX));
-    if (a[2])
-        r = user_write(a[2], &at, sizeof(at)) ? -EFAULT : r;
+    long r = copy_between(in, &at, out, &out->offset, MIN(count, RW_MAX));
+    if (offset)
+        r = user_write(offset, &at, sizeof(at)) ? -EFAULT : r;
     else
         in->offset = at;
     file_put(in);
@@ -249,30 +252,34 @@ long sys_sendfile(const uint64_t *a)
     return r;
 }
 
-long sys_copy_file_range(const uint64_t *a)
+long sys_copy_file_range(int in_fd, uint64_t in_offset, int out_fd, uint64_t out_offset,
+                         uint64_t size, uint32_t flags)
 {
-    struct file *in = fd_file((int)a[0]), *out = fd_file((int)a[2]);
+    struct file *in = fd_file(in_fd), *out = fd_file(out_fd);
     if (!out || !in)
         return -EBADF;
-    if (in->ops != &regular_ops || out->ops != &regular_ops || a[5])
+    if (in->ops != &regular_ops || out->ops != &regular_ops || flags)
         return -EINVAL;
     uint64_t from = in->offset, to = out->offset;
-    if ((a[1] && user_read(&from, a[1], 8)) || (a[3] && user_read(&to, a[3], 8)))
+    if ((in_offset && user_read(&from, in_offset, 8)) ||
+        (out_offset && user_read(&to, out_offset, 8)))
         return -EFAULT;
-    long r = copy_between(in, &from, out, &to, MIN(a[4], RW_MAX));
+    long r = copy_between(in, &from, out, &to, MIN(size, RW_MAX));
     if (r < 0)
         return r;
-    if ((a[1] && user_write(a[1], &from, 8)) || (a[3] && user_write(a[3], &to, 8)))
+    if ((in_offset && user_write(in_offset, &from, 8)) ||
+        (out_offset && user_write(out_offset, &to, 8)))
         return -EFAULT;
-    if (!a[1])
+    if (!in_offset)
         in->offset = from;
-    if (!a[3])
+    if (!out_offset)
         out->offset = to;
     return r;
 }
 
 /* No pages to move between files here: programs copy when they hear that these files cannot. */
-long sys_splice(const uint64_t *a)
+long sys_splice(int in_fd, uint64_t in_offset, int out_fd, uint64_t out_offset, uint64_t size,
+                uint32_t flags)
 {
     return -EINVAL;
 }

@@ -109,29 +109,29 @@ static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *pu
     return r;
 }
 
-long sys_stat(const uint64_t *a)
+long sys_stat(uint64_t path, uint64_t to)
 {
-    return of_path(AT_FDCWD, a[0], 0, a[1], put_stat);
+    return of_path(AT_FDCWD, path, 0, to, put_stat);
 }
 
-long sys_lstat(const uint64_t *a)
+long sys_lstat(uint64_t path, uint64_t to)
 {
-    return of_path(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, a[1], put_stat);
+    return of_path(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, to, put_stat);
 }
 
-long sys_fstat(const uint64_t *a)
+long sys_fstat(int fd, uint64_t to)
 {
-    return of_fd((int)a[0], a[1], put_stat);
+    return of_fd(fd, to, put_stat);
 }
 
-long sys_newfstatat(const uint64_t *a)
+long sys_newfstatat(int dirfd, uint64_t path, uint64_t to, int flags)
 {
-    return of_path((int)a[0], a[1], (int)a[3], a[2], put_stat);
+    return of_path(dirfd, path, flags, to, put_stat);
 }
 
-long sys_statx(const uint64_t *a)
+long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 {
-    return of_path((int)a[0], a[1], (int)a[2], a[4], put_statx);
+    return of_path(dirfd, path, flags, to, put_statx);
 }
 
 static long access_path(int dirfd, uint64_t path, int mask, int flags)
@@ -148,19 +148,19 @@ static long access_path(int dirfd, uint64_t path, int mask, int flags)
     return r;
 }
 
-long sys_access(const uint64_t *a)
+long sys_access(uint64_t path, int mask)
 {
-    return access_path(AT_FDCWD, a[0], (int)a[1], 0);
+    return access_path(AT_FDCWD, path, mask, 0);
 }
 
-long sys_faccessat(const uint64_t *a)
+long sys_faccessat(int dirfd, uint64_t path, int mask)
 {
-    return access_path((int)a[0], a[1], (int)a[2], 0);
+    return access_path(dirfd, path, mask, 0);
 }
 
-long sys_faccessat2(const uint64_t *a)
+long sys_faccessat2(int dirfd, uint64_t path, int mask, int flags)
 {
-    return access_path((int)a[0], a[1], (int)a[2], (int)a[3]);
+    return access_path(dirfd, path, mask, flags);
 }
 
 static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
@@ -189,14 +189,14 @@ static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
     return n;
 }
 
-long sys_readlink(const uint64_t *a)
+long sys_readlink(uint64_t path, uint64_t to, int size)
 {
-    return readlink_path(AT_FDCWD, a[0], a[1], (int)a[2]);
+    return readlink_path(AT_FDCWD, path, to, size);
 }
 
-long sys_readlinkat(const uint64_t *a)
+long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
 {
-    return readlink_path((int)a[0], a[1], a[2], (int)a[3]);
+    return readlink_path(dirfd, path, to, size);
 }
 
 static long put_statfs(uint64_t to, enum fs_kind fs)
@@ -216,19 +216,19 @@ static long put_statfs(uint64_t to, enum fs_kind fs)
     return user_write(to, &s, sizeof(s));
 }
 
-long sys_statfs(const uint64_t *a)
+long sys_statfs(uint64_t path, uint64_t to)
 {
     struct walk w;
-    int r = walk_user(AT_FDCWD, a[0], WALK_FOLLOW, &w);
+    int r = walk_user(AT_FDCWD, path, WALK_FOLLOW, &w);
     if (r)
         return r;
-    long n = put_statfs(a[1], w.file ? FS_NONE : w.dentry->inode->fs);
+    long n = put_statfs(to, w.file ? FS_NONE : w.dentry->inode->fs);
     walk_end(&w);
     return n;
 }
 
-long sys_fstatfs(const uint64_t *a)
+long sys_fstatfs(int fd, uint64_t to)
 {
-    struct file *f = fd_file((int)a[0]);
-    return f ? put_statfs(a[1], f->inode ? f->inode->fs : FS_NONE) : -EBADF;
+    struct file *f = fd_file(fd);
+    return f ? put_statfs(to, f->inode ? f->inode->fs : FS_NONE) : -EBADF;
 }

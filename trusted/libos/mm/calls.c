@@ -19,14 +19,13 @@ static int check_file(struct file *f, int prot, bool shared)
     return file_can_map(f) ? 0 : -ENODEV;
 }
 
-long sys_mmap(const uint64_t *a)
+long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, uint64_t offset)
 {
-    uint64_t flags = a[3];
     int type = (int)(flags & MAP_TYPE);
-    struct map_request r = {.addr = a[0], .size = a[1], .prot = (int)a[2] & PROT_ALL};
+    struct map_request r = {.addr = addr, .size = size, .prot = prot & PROT_ALL};
     if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
         return -EINVAL;
-    if (a[5] & (PAGE_SIZE - 1))
+    if (offset & (PAGE_SIZE - 1))
         return -EINVAL;
     if (flags & MAP_HUGETLB)
         return -ENOMEM;
@@ -35,31 +34,31 @@ long sys_mmap(const uint64_t *a)
               (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0);
     /* What can never be committed is refused now, rather than ending the program later. */
     if (port_info.memory_size && (r.prot & PROT_WRITE) && !(flags & MAP_NORESERVE) &&
-        a[1] > port_info.memory_size)
+        size > port_info.memory_size)
         return -ENOMEM;
     struct file *f = NULL;
     if (!(flags & MAP_ANONYMOUS)) {
-        f = fd_file((int)a[4]);
+        f = fd_file(fd);
         if (!f)
             return -EBADF;
         int e = check_file(f, r.prot, type != MAP_PRIVATE);
         if (e)
             return e;
         r.file = file_map_source(f, r.prot) ? f : NULL;
-        r.offset = a[5];
+        r.offset = offset;
     }
-    int64_t addr = mm_map(&r);
-    if (addr > 0 && (flags & MAP_POPULATE)) {
-        struct area *area = area_find((uint64_t)addr);
+    int64_t at = mm_map(&r);
+    if (at > 0 && (flags & MAP_POPULATE)) {
+        struct area *area = area_find((uint64_t)at);
         if (area && area->prot)
-            page_populate(area, (uint64_t)addr, page_up(a[1]) >> PAGE_SHIFT);
+            page_populate(area, (uint64_t)at, page_up(size) >> PAGE_SHIFT);
     }
-    return addr;
+    return at;
 }
 
-long sys_munmap(const uint64_t *a)
+long sys_munmap(uint64_t addr, uint64_t size)
 {
-    return mm_unmap(a[0], a[1]);
+    return mm_unmap(addr, size);
 }
 
 /* Are all addresses of the range mapped? */
@@ -75,29 +74,28 @@ static bool covered(uint64_t start, uint64_t end)
 }
 
 /* Checks and rounds a range; -EINVAL or -ENOMEM. */
-static int range(const uint64_t *a, uint64_t *end)
+static int range(uint64_t addr, uint64_t size, uint64_t *end)
 {
-    *end = a[0] + page_up(a[1]);
-    if ((a[0] & (PAGE_SIZE - 1)) || *end < a[0] || page_up(a[1]) < a[1])
+    *end = addr + page_up(size);
+    if ((addr & (PAGE_SIZE - 1)) || *end < addr || page_up(size) < size)
         return -EINVAL;
     return *end > port_info.user_end ? -ENOMEM : 0;
 }
 
-long sys_mprotect(const uint64_t *a)
+long sys_mprotect(uint64_t addr, uint64_t size, int prot)
 {
     uint64_t end;
-    int prot = (int)a[2];
-    int r = range(a, &end);
-    if (r || a[0] == end)
+    int r = range(addr, size, &end);
+    if (r || addr == end)
         return r;
     if (prot & ~(PROT_ALL | PROT_SEM))
         return -EINVAL;
     prot &= PROT_ALL;
-    if (!covered(a[0], end))
+    if (!covered(addr, end))
         return -ENOMEM;
-    if ((r = area_split(a[0])) || (r = area_split(end)))
+    if ((r = area_split(addr)) || (r = area_split(end)))
         return r;
-    for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
+    for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
         struct area *area = mm.areas[i];
         if (area->shared && (prot & PROT_WRITE) && !area->write_ok)
             return -EACCES;
@@ -108,13 +106,13 @@ long sys_mprotect(const uint64_t *a)
         if (r)
             return r;
     }
-    area_merge(a[0], end);
+    area_merge(addr, end);
     return 0;
 }
 
-long sys_brk(const uint64_t *a)
+long sys_brk(uint64_t want)
 {
-    uint64_t want = a[0], old = page_up(mm.brk);
+    uint64_t old = page_up(mm.brk);
     if (want < mm.brk_start || want > mm.brk_limit ||
         (port_info.memory_size && want - mm.brk_start > port_info.memory_size))
         return (long)mm.brk;
@@ -176,10 +174,10 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
     return moved;
 }
 
-long sys_mremap(const uint64_t *a)
+long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t flags, uint64_t to)
 {
-    uint64_t addr = a[0], old = page_up(a[1]), size = page_up(a[2]), flags = a[3], to = a[4];
-    if ((addr & (PAGE_SIZE - 1)) || !size || size < a[2] || size > port_info.user_end ||
+    uint64_t old = page_up(old_size), size = page_up(new_size);
+    if ((addr & (PAGE_SIZE - 1)) || !size || size < new_size || size > port_info.user_end ||
         (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED)))
         return -EINVAL;
     if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) ||
@@ -200,58 +198,57 @@ long sys_mremap(const uint64_t *a)
     return grow_or_move(area, addr, old, size, to, flags & MREMAP_MAYMOVE, flags & MREMAP_FIXED);
 }
 
-long sys_madvise(const uint64_t *a)
+long sys_madvise(uint64_t addr, uint64_t size, int advice)
 {
     uint64_t end;
-    int r = range(a, &end);
+    int r = range(addr, size, &end);
     if (r)
         return r;
-    switch ((int)a[2]) {
+    switch (advice) {
     case MADV_DONTNEED:
     case MADV_FREE:
-        for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
+        for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
             struct area *area = mm.areas[i];
             if (area->shared)
                 continue; /* the file has it */
-            page_remove(MAX(a[0], area->start), MIN(end, area->end));
+            page_remove(MAX(addr, area->start), MIN(end, area->end));
         }
-        return covered(a[0], end) ? 0 : -ENOMEM;
+        return covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
-        if (!covered(a[0], end))
+        if (!covered(addr, end))
             return -ENOMEM;
-        return mm_ready(a[0], end - a[0], a[2] == MADV_POPULATE_READ ? PORT_R : PORT_W);
+        return mm_ready(addr, end - addr, advice == MADV_POPULATE_READ ? PORT_R : PORT_W);
     case MADV_REMOVE:
     case MADV_HWPOISON:
         return -EINVAL;
     default:
-        return a[2] <= MADV_COLLAPSE ? 0 : -EINVAL;
+        return advice >= 0 && advice <= MADV_COLLAPSE ? 0 : -EINVAL;
     }
 }
 
-long sys_msync(const uint64_t *a)
+long sys_msync(uint64_t addr, uint64_t size, int flags)
 {
     uint64_t end;
-    int r = range(a, &end);
+    int r = range(addr, size, &end);
     if (r)
         return r;
-    for (size_t i = area_index(a[0]); i < mm.count && mm.areas[i]->start < end; i++) {
-        if ((r = area_write_back(mm.areas[i], a[0], end)))
+    for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
+        if ((r = area_write_back(mm.areas[i], addr, end)))
             return r;
     }
-    return covered(a[0], end) ? 0 : -ENOMEM;
+    return covered(addr, end) ? 0 : -ENOMEM;
 }
 
-long sys_mincore(const uint64_t *a)
+long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
 {
     uint64_t end;
-    int r = range(a, &end);
+    int r = range(addr, size, &end);
     if (r)
         return r;
-    if (!covered(a[0], end))
+    if (!covered(addr, end))
         return -ENOMEM;
-    uint64_t out = a[2];
-    for (uint64_t at = a[0]; at < end; at += PAGE_SIZE, out++) {
+    for (uint64_t at = addr; at < end; at += PAGE_SIZE, out++) {
         uint8_t there = page_state(at) != 0;
         if (user_write(out, &there, 1))
             return -EFAULT;
@@ -260,7 +257,7 @@ long sys_mincore(const uint64_t *a)
 }
 
 /* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. */
-long sys_mlock(const uint64_t *a)
+long sys_mlock(uint64_t addr, uint64_t size)
 {
     return 0;
 }

@@ -55,34 +55,33 @@ static int check_kind(int family, int type, int protocol)
     return type == SOCK_RAW ? -EPERM : -ESOCKTNOSUPPORT;
 }
 
-long sys_socket(const uint64_t *a)
+long sys_socket(int family, int type, int protocol)
 {
-    int type = (int)a[1] & TYPE_MASK;
-    int r = check_kind((int)a[0], type, (int)a[2]);
+    int r = check_kind(family, type & TYPE_MASK, protocol);
     if (r)
         return r;
-    struct sock *s = sock_new((int)a[0], type);
-    struct file *f = s ? sock_file(s, (uint32_t)a[1] & SOCK_NONBLOCK_BIT) : NULL;
-    return f ? fd_install(f, a[1] & SOCK_CLOEXEC_BIT, 0) : -ENOMEM;
+    struct sock *s = sock_new(family, type & TYPE_MASK);
+    struct file *f = s ? sock_file(s, (uint32_t)type & SOCK_NONBLOCK_BIT) : NULL;
+    return f ? fd_install(f, type & SOCK_CLOEXEC_BIT, 0) : -ENOMEM;
 }
 
-long sys_socketpair(const uint64_t *a)
+long sys_socketpair(int family, int type, int protocol, uint64_t to)
 {
-    int type = (int)a[1] & TYPE_MASK, fd[2] = {-1, -1};
-    if ((int)a[0] != AF_UNIX)
+    int kind = type & TYPE_MASK, fd[2] = {-1, -1};
+    if (family != AF_UNIX)
         return -EOPNOTSUPP;
-    int r = check_kind(AF_UNIX, type, 0);
+    int r = check_kind(AF_UNIX, kind, 0);
     if (r)
         return r;
-    struct sock *s[2] = {sock_new(AF_UNIX, type), sock_new(AF_UNIX, type)};
+    struct sock *s[2] = {sock_new(AF_UNIX, kind), sock_new(AF_UNIX, kind)};
     if (!s[0] || !s[1])
         return -ENOMEM;
     inside_pair(s[0], s[1]);
     for (int i = 0; i < 2; i++) {
-        struct file *f = sock_file(s[i], (uint32_t)a[1] & SOCK_NONBLOCK_BIT);
-        fd[i] = f ? fd_install(f, a[1] & SOCK_CLOEXEC_BIT, 0) : -ENOMEM;
+        struct file *f = sock_file(s[i], (uint32_t)type & SOCK_NONBLOCK_BIT);
+        fd[i] = f ? fd_install(f, type & SOCK_CLOEXEC_BIT, 0) : -ENOMEM;
     }
-    r = fd[0] < 0 ? fd[0] : fd[1] < 0 ? fd[1] : user_write(a[3], fd, sizeof(fd));
+    r = fd[0] < 0 ? fd[0] : fd[1] < 0 ? fd[1] : user_write(to, fd, sizeof(fd));
     for (int i = 0; r && i < 2; i++)
         fd_close(fd[i]);
     return r;
@@ -94,15 +93,15 @@ static bool outside(const struct sock *s, const struct addr *a)
     return s->family != AF_UNIX && !addr_is_loopback(a);
 }
 
-long sys_bind(const uint64_t *a)
+long sys_bind(int fd, uint64_t from, uint32_t size)
 {
     int r;
     struct file *f;
     struct addr addr;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if ((r = addr_read(a[1], (uint32_t)a[2], &addr)) || (r = addr_check(s, &addr)))
+    if ((r = addr_read(from, size, &addr)) || (r = addr_check(s, &addr)))
         return r;
     if (s->type == SOCK_STREAM && s->family != AF_UNIX)
         agent_give_way(addr_port(&addr));
@@ -117,18 +116,18 @@ long sys_bind(const uint64_t *a)
     return r;
 }
 
-long sys_listen(const uint64_t *a)
+long sys_listen(int fd, int backlog)
 {
     int r;
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     if (s->type == SOCK_DGRAM)
         return -EOPNOTSUPP;
     if (s->state == SOCK_CONNECTED || s->state == SOCK_CONNECTING)
         return -EINVAL;
-    uint32_t backlog = (uint32_t)MIN(MAX((int)a[1], 1), 4096);
+    uint32_t limit = (uint32_t)MIN(MAX(backlog, 1), 4096);
     if (!s->own.size) {
         if (s->family == AF_UNIX)
             return -EINVAL;
@@ -139,11 +138,11 @@ long sys_listen(const uint64_t *a)
             return r;
     }
     if (s->state != SOCK_LISTENING && outside(s, &s->own) && net_published(s)) {
-        r = outside_listen(f, s, backlog);
+        r = outside_listen(f, s, limit);
         if (r)
             return r;
     }
-    s->backlog = backlog;
+    s->backlog = limit;
     s->state = SOCK_LISTENING;
     wait_wake_all(&s->wait);
     return 0;
@@ -189,14 +188,14 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
     return got;
 }
 
-long sys_accept(const uint64_t *a)
+long sys_accept(int fd, uint64_t to, uint64_t size_at)
 {
-    return do_accept((int)a[0], a[1], a[2], 0);
+    return do_accept(fd, to, size_at, 0);
 }
 
-long sys_accept4(const uint64_t *a)
+long sys_accept4(int fd, uint64_t to, uint64_t size_at, uint32_t flags)
 {
-    return do_accept((int)a[0], a[1], a[2], (uint32_t)a[3]);
+    return do_accept(fd, to, size_at, flags);
 }
 
 /* The own address of a socket that connects inside without having been bound. */
@@ -208,15 +207,15 @@ static int name_self(struct sock *s, const struct addr *to)
     return name_ephemeral(s);
 }
 
-long sys_connect(const uint64_t *a)
+long sys_connect(int fd, uint64_t from, uint32_t size)
 {
     int r;
     struct file *f;
     struct addr addr;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if ((r = addr_read(a[1], (uint32_t)a[2], &addr)))
+    if ((r = addr_read(from, size, &addr)))
         return r;
     if (s->type == SOCK_DGRAM && addr.size >= 2 && addr.family == AF_UNSPEC) {
         if (s->peer)
@@ -261,11 +260,11 @@ long sys_connect(const uint64_t *a)
 
 #define SHUT_BOTH 2
 
-long sys_shutdown(const uint64_t *a)
+long sys_shutdown(int fd, int how)
 {
-    int r, how = (int)a[1];
+    int r;
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     if (how < 0 || how > SHUT_BOTH)
@@ -293,20 +292,20 @@ static long put_name(const struct sock *s, const struct addr *a, uint64_t to, ui
     return addr_write(a->size ? a : &empty, to, size_at);
 }
 
-long sys_getsockname(const uint64_t *a)
+long sys_getsockname(int fd, uint64_t to, uint64_t size_at)
 {
     int r;
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
-    return s ? put_name(s, &s->own, a[1], a[2]) : r;
+    struct sock *s = sock_of(fd, &r, &f);
+    return s ? put_name(s, &s->own, to, size_at) : r;
 }
 
-long sys_getpeername(const uint64_t *a)
+long sys_getpeername(int fd, uint64_t to, uint64_t size_at)
 {
     int r;
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    return s->state == SOCK_CONNECTED ? put_name(s, &s->other, a[1], a[2]) : -ENOTCONN;
+    return s->state == SOCK_CONNECTED ? put_name(s, &s->other, to, size_at) : -ENOTCONN;
 }

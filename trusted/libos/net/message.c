@@ -55,20 +55,20 @@ static long send_to(struct file *f, struct sock *s, struct io *io, int flags, co
     return inside_send(f, s, target, io, flags, files, file_count);
 }
 
-long sys_sendto(const uint64_t *a)
+long sys_sendto(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr, uint32_t addr_size)
 {
     int r;
     struct file *f;
     struct addr to = {0};
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (a[4] && (r = addr_read(a[4], (uint32_t)a[5], &to)))
+    if (addr && (r = addr_read(addr, addr_size, &to)))
         return r;
     struct io_vec v;
-    struct io io = io_one(&v, a[1], MIN(a[2], 0x7ffff000u), false);
+    struct io io = io_one(&v, buf, MIN(size, 0x7ffff000u), false);
     file_get(f);
-    long n = send_to(f, s, &io, (int)a[3], &to, NULL, 0);
+    long n = send_to(f, s, &io, flags, &to, NULL, 0);
     file_put(f);
     return n;
 }
@@ -87,20 +87,21 @@ static long receive(struct file *f, struct sock *s, struct io *io, int flags, st
     return n;
 }
 
-long sys_recvfrom(const uint64_t *a)
+long sys_recvfrom(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr,
+                  uint64_t size_at)
 {
     int r;
     struct file *f;
     struct addr from;
     uint32_t files;
     bool cut;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     struct io_vec v;
-    struct io io = io_one(&v, a[1], MIN(a[2], 0x7ffff000u), false);
-    long n = receive(f, s, &io, (int)a[3], &from, NULL, &files, &cut);
-    if (n >= 0 && a[4] && (r = addr_write(&from, a[4], a[5])))
+    struct io io = io_one(&v, buf, MIN(size, 0x7ffff000u), false);
+    long n = receive(f, s, &io, flags, &from, NULL, &files, &cut);
+    if (n >= 0 && addr && (r = addr_write(&from, addr, size_at)))
         return r;
     return n;
 }
@@ -150,7 +151,7 @@ static int read_vectors(const struct user_msghdr *m, struct io_vec few[8], struc
     return iov_read(m->iov, m->iov_count, *vec, io);
 }
 
-long sys_sendmsg(const uint64_t *a)
+long sys_sendmsg(int fd, uint64_t message, int flags)
 {
     int r;
     struct file *f, *files[RIGHTS_MAX];
@@ -159,10 +160,10 @@ long sys_sendmsg(const uint64_t *a)
     struct io_vec few[8], *vec;
     struct io io;
     uint32_t count = 0;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&m, a[1], sizeof(m)))
+    if (user_read(&m, message, sizeof(m)))
         return -EFAULT;
     if (m.name && m.name_size && (r = addr_read(m.name, m.name_size, &to)))
         return r;
@@ -175,7 +176,7 @@ long sys_sendmsg(const uint64_t *a)
         file_get(f);
         for (uint32_t i = 0; i < count; i++)
             file_get(files[i]);
-        n = send_to(f, s, &io, (int)a[2], &to, files, count);
+        n = send_to(f, s, &io, flags, &to, files, count);
         for (uint32_t i = 0; i < count; i++)
             file_put(files[i]);
         file_put(f);
@@ -215,7 +216,7 @@ static int write_rights(struct user_msghdr *m, struct file **files, uint32_t cou
     return 0;
 }
 
-long sys_recvmsg(const uint64_t *a)
+long sys_recvmsg(int fd, uint64_t message, int flags)
 {
     int r;
     struct file *f, *files[RIGHTS_MAX];
@@ -225,26 +226,26 @@ long sys_recvmsg(const uint64_t *a)
     struct io io;
     uint32_t count = 0;
     bool cut = false;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&m, a[1], sizeof(m)))
+    if (user_read(&m, message, sizeof(m)))
         return -EFAULT;
     r = read_vectors(&m, few, &vec, &io);
-    long n = r ? r : receive(f, s, &io, (int)a[2], &from, files, &count, &cut);
+    long n = r ? r : receive(f, s, &io, flags, &from, files, &count, &cut);
     if (vec != few)
         los_free(vec);
     if (n < 0)
         return n;
     m.flags = cut ? MSG_TRUNC_ : 0;
-    r = write_rights(&m, files, count, a[2] & MSG_CLOEXEC_);
+    r = write_rights(&m, files, count, flags & MSG_CLOEXEC_);
     if (!r && m.name) {
         if (user_write(m.name, from.bytes, MIN(m.name_size, from.size)))
             r = -EFAULT;
         m.name_size = from.size;
     }
     if (!r)
-        r = user_write(a[1], &m, sizeof(m));
+        r = user_write(message, &m, sizeof(m));
     return r ? r : n;
 }
 
@@ -254,30 +255,33 @@ long sys_recvmsg(const uint64_t *a)
 #define MSG_WAITFORONE_ 0x10000
 
 /* Several messages; an error after the first is for the next call to find. */
-static long several(const uint64_t *a, call_fn *one)
+static long several(int fd, uint64_t messages, uint32_t count, int flags,
+                    long (*one)(int fd, uint64_t message, int flags))
 {
-    uint64_t count = MIN(a[2], MMSG_MAX), flags = a[3] & ~(uint64_t)MSG_WAITFORONE_;
+    bool one_waits = flags & MSG_WAITFORONE_;
+    count = MIN(count, MMSG_MAX);
+    flags &= ~MSG_WAITFORONE_;
     long done = 0;
-    for (; (uint64_t)done < count; done++) {
-        const uint64_t args[6] = {a[0], a[1] + (uint64_t)done * MMSG_SIZE, flags};
-        long n = one(args);
+    for (; done < count; done++) {
+        uint64_t message = messages + (uint64_t)done * MMSG_SIZE;
+        long n = one(fd, message, flags);
         if (n < 0)
             return done ? done : n;
         uint32_t size = (uint32_t)n;
-        if (user_write(args[1] + sizeof(struct user_msghdr), &size, sizeof(size)))
+        if (user_write(message + sizeof(struct user_msghdr), &size, sizeof(size)))
             return done ? done : -EFAULT;
-        if (a[3] & MSG_WAITFORONE_)
+        if (one_waits)
             flags |= MSG_DONTWAIT_;
     }
     return done;
 }
 
-long sys_sendmmsg(const uint64_t *a)
+long sys_sendmmsg(int fd, uint64_t messages, uint32_t count, int flags)
 {
-    return several(a, sys_sendmsg);
+    return several(fd, messages, count, flags, sys_sendmsg);
 }
 
-long sys_recvmmsg(const uint64_t *a)
+long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t timeout)
 {
-    return several(a, sys_recvmsg);
+    return several(fd, messages, count, flags, sys_recvmsg);
 }

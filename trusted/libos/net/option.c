@@ -61,21 +61,20 @@ static long set_timeout(uint64_t *to, uint64_t from, uint64_t size)
     return 0;
 }
 
-long sys_setsockopt(const uint64_t *a)
+long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
 {
-    int r, level = (int)a[1], name = (int)a[2];
+    int r;
     uint8_t value[16] = {0};
-    uint32_t size = (uint32_t)a[4];
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
-        return set_timeout(name == SO_RCVTIMEO ? &s->receive_timeout : &s->send_timeout, a[3],
+        return set_timeout(name == SO_RCVTIMEO ? &s->receive_timeout : &s->send_timeout, from,
                            size);
     if (size < 4)
         return -EINVAL;
-    if (user_read(value, a[3], MIN(size, sizeof(value))))
+    if (user_read(value, from, MIN(size, sizeof(value))))
         return -EFAULT;
     if (level == LEVEL_IPV6 && name == IPV6_V6ONLY_)
         s->v6_only = value[0];
@@ -108,16 +107,16 @@ static int32_t take_error(struct sock *s)
     return error;
 }
 
-long sys_getsockopt(const uint64_t *a)
+long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
 {
-    int r, level = (int)a[1], name = (int)a[2];
+    int r;
     uint32_t size, n = 4;
     int32_t value[4] = {0};
     struct file *f;
-    struct sock *s = sock_of((int)a[0], &r, &f);
+    struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&size, a[4], sizeof(size)))
+    if (user_read(&size, size_at, sizeof(size)))
         return -EFAULT;
     if ((int32_t)size < 0)
         return -EINVAL;
@@ -173,7 +172,7 @@ long sys_getsockopt(const uint64_t *a)
         return -ENOPROTOOPT;
     }
     n = MIN(n, size);
-    if (user_write(a[3], value, n))
+    if (user_write(to, value, n))
         return -EFAULT;
-    return user_write(a[4], &n, sizeof(n));
+    return user_write(size_at, &n, sizeof(n));
 }

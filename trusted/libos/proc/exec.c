@@ -294,17 +294,17 @@ static void free_strings(char **list)
 }
 
 /* In place: other threads must be gone, since their memory goes. */
-long sys_execve(const uint64_t *a)
+long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
 {
     struct thread *t = self();
     char **args = NULL, **env = NULL, *path = los_alloc(4096);
     size_t total = 0;
     struct file *f = NULL;
-    long r = path ? user_string(path, a[0], 4096) : -ENOMEM;
+    long r = path ? user_string(path, name, 4096) : -ENOMEM;
     if (r >= 0)
-        r = copy_strings(a[1], &args, &total);
+        r = copy_strings(argv, &args, &total);
     if (!r)
-        r = copy_strings(a[2], &env, &total);
+        r = copy_strings(envp, &env, &total);
     if (!r)
         r = open_program(path, &f);
     if (f)

@@ -158,33 +158,32 @@ static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
 }
 
 /* futex(addr, op, value, timeout or count, addr2, value3) */
-long sys_futex(const uint64_t *a)
+long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t addr2,
+               uint32_t value3)
 {
-    int op = (int)a[1];
-    uint32_t value = (uint32_t)a[2], value3 = (uint32_t)a[5];
-    int64_t count = (int32_t)a[2], count2 = (int32_t)a[3];
+    int64_t count = (int32_t)value, count2 = (int32_t)timeout;
     uint64_t deadline;
     int r;
-    if (a[0] & 3)
+    if (addr & 3)
         return -EINVAL;
     switch (op & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-        r = read_deadline(a[3], op, &deadline);
+        r = read_deadline(timeout, op, &deadline);
         if (r)
             return r;
-        return futex_wait(a[0], value, (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? UINT32_MAX : value3,
+        return futex_wait(addr, value, (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? UINT32_MAX : value3,
                           deadline);
     case FUTEX_WAKE:
-        return wake(a[0], MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
+        return wake(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return value3 ? wake(a[0], MAX(count, 1), value3) : -EINVAL;
+        return value3 ? wake(addr, MAX(count, 1), value3) : -EINVAL;
     case FUTEX_REQUEUE:
-        return requeue(a[0], a[4], count, count2, NULL);
+        return requeue(addr, addr2, count, count2, NULL);
     case FUTEX_CMP_REQUEUE:
-        return requeue(a[0], a[4], count, count2, &value3);
+        return requeue(addr, addr2, count, count2, &value3);
     case FUTEX_WAKE_OP:
-        return wake_op(a[0], a[4], count, count2, value3);
+        return wake_op(addr, addr2, count, count2, value3);
     default:
         return -ENOSYS;
     }

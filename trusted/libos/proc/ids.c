@@ -5,57 +5,57 @@
 
 #define KEEP UINT32_MAX
 
-long sys_getpid(const uint64_t *a)
+long sys_getpid(void)
 {
     return process.pid;
 }
-long sys_getppid(const uint64_t *a)
+long sys_getppid(void)
 {
     return process.ppid;
 }
-long sys_getpgrp(const uint64_t *a)
+long sys_getpgrp(void)
 {
     return process.pgid;
 }
-long sys_getuid(const uint64_t *a)
+long sys_getuid(void)
 {
     return process.uid;
 }
-long sys_geteuid(const uint64_t *a)
+long sys_geteuid(void)
 {
     return process.euid;
 }
-long sys_getgid(const uint64_t *a)
+long sys_getgid(void)
 {
     return process.gid;
 }
-long sys_getegid(const uint64_t *a)
+long sys_getegid(void)
 {
     return process.egid;
 }
 
-static bool me(uint64_t pid)
+static bool me(int pid)
 {
-    return (int)pid == 0 || (int)pid == process.pid;
+    return pid == 0 || pid == process.pid;
 }
 
-long sys_getpgid(const uint64_t *a)
+long sys_getpgid(int pid)
 {
-    return me(a[0]) ? process.pgid : -ESRCH;
+    return me(pid) ? process.pgid : -ESRCH;
 }
-long sys_getsid(const uint64_t *a)
+long sys_getsid(int pid)
 {
-    return me(a[0]) ? process.sid : -ESRCH;
+    return me(pid) ? process.sid : -ESRCH;
 }
 
-long sys_setpgid(const uint64_t *a)
+long sys_setpgid(int pid, int pgid)
 {
-    if (!me(a[0]))
+    if (!me(pid))
         return -ESRCH;
-    return me(a[1]) ? 0 : -EPERM;
+    return me(pgid) ? 0 : -EPERM;
 }
 
-long sys_setsid(const uint64_t *a)
+long sys_setsid(void)
 {
     return -EPERM; /* it leads its group already */
 }
@@ -88,93 +88,92 @@ static long set_group(uint32_t r, uint32_t e, uint32_t s)
     return set_three(&process.gid, &process.egid, &process.sgid, r, e, s);
 }
 
-long sys_setuid(const uint64_t *a)
+long sys_setuid(uint32_t uid)
 {
-    uint32_t id = (uint32_t)a[0];
+    uint32_t id = uid;
     return process.euid == 0 ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
 }
-long sys_setgid(const uint64_t *a)
+long sys_setgid(uint32_t gid)
 {
-    uint32_t id = (uint32_t)a[0];
+    uint32_t id = gid;
     return process.euid == 0 ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
 }
-long sys_setreuid(const uint64_t *a)
+long sys_setreuid(uint32_t real, uint32_t effective)
 {
-    return set_user((uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[1]);
+    return set_user(real, effective, effective);
 }
-long sys_setregid(const uint64_t *a)
+long sys_setregid(uint32_t real, uint32_t effective)
 {
-    return set_group((uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[1]);
+    return set_group(real, effective, effective);
 }
-long sys_setresuid(const uint64_t *a)
+long sys_setresuid(uint32_t real, uint32_t effective, uint32_t saved)
 {
-    return set_user((uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
+    return set_user(real, effective, saved);
 }
-long sys_setresgid(const uint64_t *a)
+long sys_setresgid(uint32_t real, uint32_t effective, uint32_t saved)
 {
-    return set_group((uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
-}
-
-static long put_three(const uint64_t *a, uint32_t x, uint32_t y, uint32_t z)
-{
-    return user_write(a[0], &x, 4) || user_write(a[1], &y, 4) || user_write(a[2], &z, 4) ? -EFAULT
-                                                                                         : 0;
+    return set_group(real, effective, saved);
 }
 
-long sys_getresuid(const uint64_t *a)
+static long put_three(uint64_t to, uint64_t to2, uint64_t to3, uint32_t x, uint32_t y, uint32_t z)
 {
-    return put_three(a, process.uid, process.euid, process.suid);
-}
-long sys_getresgid(const uint64_t *a)
-{
-    return put_three(a, process.gid, process.egid, process.sgid);
+    return user_write(to, &x, 4) || user_write(to2, &y, 4) || user_write(to3, &z, 4) ? -EFAULT : 0;
 }
 
-long sys_getgroups(const uint64_t *a)
+long sys_getresuid(uint64_t real, uint64_t effective, uint64_t saved)
+{
+    return put_three(real, effective, saved, process.uid, process.euid, process.suid);
+}
+long sys_getresgid(uint64_t real, uint64_t effective, uint64_t saved)
+{
+    return put_three(real, effective, saved, process.gid, process.egid, process.sgid);
+}
+
+long sys_getgroups(int count, uint64_t to)
 {
     uint32_t n = process.group_count;
-    if (!(int)a[0])
+    if (!count)
         return n;
-    if ((int)a[0] < (int)n)
+    if (count < (int)n)
         return -EINVAL;
-    return user_write(a[1], process.groups, n * 4) ? -EFAULT : (long)n;
+    return user_write(to, process.groups, n * 4) ? -EFAULT : (long)n;
 }
 
-long sys_setgroups(const uint64_t *a)
+long sys_setgroups(uint32_t count, uint64_t from)
 {
     if (process.euid)
         return -EPERM;
-    if (a[0] > ARRAY_COUNT(process.groups))
+    if (count > ARRAY_COUNT(process.groups))
         return -EINVAL;
-    if (user_read(process.groups, a[1], a[0] * 4))
+    if (user_read(process.groups, from, count * 4))
         return -EFAULT;
-    process.group_count = (uint32_t)a[0];
+    process.group_count = count;
     return 0;
 }
 
 #define CAPABILITY_VERSION_3 0x20080522u
 
-long sys_capget(const uint64_t *a)
+long sys_capget(uint64_t header, uint64_t to)
 {
     uint32_t head[2];
-    if (user_read(head, a[0], sizeof(head)))
+    if (user_read(head, header, sizeof(head)))
         return -EFAULT;
     if (head[0] != CAPABILITY_VERSION_3) {
         head[0] = CAPABILITY_VERSION_3;
-        return user_write(a[0], head, 4) ? -EFAULT : a[1] ? -EINVAL : 0;
+        return user_write(header, head, 4) ? -EFAULT : to ? -EINVAL : 0;
     }
     uint32_t data[6] = {0};
-    if (!a[1])
+    if (!to)
         return 0;
-    return user_write(a[1], data, sizeof(data)) ? -EFAULT : 0;
+    return user_write(to, data, sizeof(data)) ? -EFAULT : 0;
 }
 
-long sys_capset(const uint64_t *a)
+long sys_capset(uint64_t header, uint64_t from)
 {
     return process.euid ? -EPERM : 0;
 }
 
-long sys_wait4(const uint64_t *a)
+long sys_wait4(int pid, uint64_t status, int options, uint64_t usage)
 {
     return -ECHILD;
 }

@@ -8,7 +8,7 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
-long sys_uname(const uint64_t *a)
+long sys_uname(uint64_t to)
 {
     struct new_utsname u = {0};
     fmt(u.sysname, sizeof(u.sysname), "Linux");
@@ -17,7 +17,7 @@ long sys_uname(const uint64_t *a)
     fmt(u.version, sizeof(u.version), "#1 SMP");
     fmt(u.machine, sizeof(u.machine), "x86_64");
     fmt(u.domainname, sizeof(u.domainname), "%s", process.domainname);
-    return user_write(a[0], &u, sizeof(u));
+    return user_write(to, &u, sizeof(u));
 }
 
 static long set_name(char *to, uint64_t from, uint64_t size)
@@ -33,21 +33,21 @@ static long set_name(char *to, uint64_t from, uint64_t size)
     return 0;
 }
 
-long sys_sethostname(const uint64_t *a)
+long sys_sethostname(uint64_t name, int size)
 {
-    return set_name(process.hostname, a[0], a[1]);
+    return set_name(process.hostname, name, size);
 }
 
-long sys_setdomainname(const uint64_t *a)
+long sys_setdomainname(uint64_t name, int size)
 {
-    return set_name(process.domainname, a[0], a[1]);
+    return set_name(process.domainname, name, size);
 }
 
-long sys_getrlimit(const uint64_t *a)
+long sys_getrlimit(uint32_t resource, uint64_t to)
 {
-    if (a[0] >= ARRAY_COUNT(process.limits))
+    if (resource >= ARRAY_COUNT(process.limits))
         return -EINVAL;
-    return user_write(a[1], &process.limits[a[0]], sizeof(struct limit));
+    return user_write(to, &process.limits[resource], sizeof(struct limit));
 }
 
 static long set_limit(uint64_t resource, uint64_t from)
@@ -63,48 +63,48 @@ static long set_limit(uint64_t resource, uint64_t from)
     return 0;
 }
 
-long sys_setrlimit(const uint64_t *a)
+long sys_setrlimit(uint32_t resource, uint64_t from)
 {
-    return a[0] < ARRAY_COUNT(process.limits) ? set_limit(a[0], a[1]) : -EINVAL;
+    return resource < ARRAY_COUNT(process.limits) ? set_limit(resource, from) : -EINVAL;
 }
 
-long sys_prlimit64(const uint64_t *a)
+long sys_prlimit64(int pid, uint32_t resource, uint64_t from, uint64_t to)
 {
-    if (a[1] >= ARRAY_COUNT(process.limits))
+    if (resource >= ARRAY_COUNT(process.limits))
         return -EINVAL;
-    if ((int)a[0] && (int)a[0] != process.pid)
+    if (pid && pid != process.pid)
         return -ESRCH;
-    struct limit old = process.limits[a[1]];
-    long r = a[2] ? set_limit(a[1], a[2]) : 0;
-    if (!r && a[3])
-        r = user_write(a[3], &old, sizeof(old));
+    struct limit old = process.limits[resource];
+    long r = from ? set_limit(resource, from) : 0;
+    if (!r && to)
+        r = user_write(to, &old, sizeof(old));
     return r;
 }
 
-long sys_getrusage(const uint64_t *a)
+long sys_getrusage(int who, uint64_t to)
 {
     uint64_t usage[18] = {0};
-    uint64_t ns = port_clock((int)a[0] == 1 ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
-    if ((int)a[0] < -1 || (int)a[0] > 1)
+    uint64_t ns = port_clock(who == 1 ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
+    if (who < -1 || who > 1)
         return -EINVAL;
-    if ((int)a[0] != -1) {
+    if (who != -1) {
         usage[0] = ns / NS;
         usage[1] = ns % NS / 1000;
         usage[4] = stats.committed_peak / 1024;
         usage[8] = stats.faults;
     }
-    return user_write(a[1], usage, sizeof(usage));
+    return user_write(to, usage, sizeof(usage));
 }
 
-long sys_times(const uint64_t *a)
+long sys_times(uint64_t to)
 {
     uint64_t ticks[4] = {port_clock(PORT_CLOCK_CPU) / (NS / 100)};
-    if (a[0] && user_write(a[0], ticks, sizeof(ticks)))
+    if (to && user_write(to, ticks, sizeof(ticks)))
         return -EFAULT;
     return (long)(clock_now() / (NS / 100));
 }
 
-long sys_sysinfo(const uint64_t *a)
+long sys_sysinfo(uint64_t to)
 {
     uint64_t total = port_info.memory_size ? port_info.memory_size : 4ull << 30;
     struct sysinfo s = {
@@ -114,107 +114,107 @@ long sys_sysinfo(const uint64_t *a)
         .procs = 1,
         .mem_unit = 1,
     };
-    return user_write(a[0], &s, sizeof(s));
+    return user_write(to, &s, sizeof(s));
 }
 
-long sys_sched_yield(const uint64_t *a)
+long sys_sched_yield(void)
 {
     port_thread_yield();
     return 0;
 }
 
-static bool known(uint64_t pid)
+static bool known(int pid)
 {
-    return (int)pid == 0 || (int)pid == process.pid || thread_find((int)pid);
+    return pid == 0 || pid == process.pid || thread_find(pid);
 }
 
-long sys_sched_setparam(const uint64_t *a)
+long sys_sched_setparam(int pid, uint64_t param)
 {
-    return known(a[0]) ? 0 : -ESRCH;
+    return known(pid) ? 0 : -ESRCH;
 }
 
-long sys_sched_getparam(const uint64_t *a)
+long sys_sched_getparam(int pid, uint64_t to)
 {
     int priority = 0;
-    return known(a[0]) ? user_write(a[1], &priority, sizeof(priority)) : -ESRCH;
+    return known(pid) ? user_write(to, &priority, sizeof(priority)) : -ESRCH;
 }
 
-long sys_sched_setscheduler(const uint64_t *a)
+long sys_sched_setscheduler(int pid, int policy, uint64_t param)
 {
-    return !known(a[0]) ? -ESRCH : (int)a[1] == 0 ? 0 : -EPERM;
+    return !known(pid) ? -ESRCH : policy == 0 ? 0 : -EPERM;
 }
 
-long sys_sched_getscheduler(const uint64_t *a)
+long sys_sched_getscheduler(int pid)
 {
-    return known(a[0]) ? 0 : -ESRCH;
+    return known(pid) ? 0 : -ESRCH;
 }
 
-long sys_sched_get_priority_max(const uint64_t *a)
+long sys_sched_get_priority_max(int policy)
 {
-    return a[0] == 1 || a[0] == 2 ? 99 : a[0] <= 6 ? 0 : -EINVAL;
+    return policy == 1 || policy == 2 ? 99 : (uint32_t)policy <= 6 ? 0 : -EINVAL;
 }
 
-long sys_sched_get_priority_min(const uint64_t *a)
+long sys_sched_get_priority_min(int policy)
 {
-    return a[0] == 1 || a[0] == 2 ? 1 : a[0] <= 6 ? 0 : -EINVAL;
+    return policy == 1 || policy == 2 ? 1 : (uint32_t)policy <= 6 ? 0 : -EINVAL;
 }
 
-long sys_sched_setaffinity(const uint64_t *a)
+long sys_sched_setaffinity(int pid, uint32_t size, uint64_t from)
 {
-    return known(a[0]) ? 0 : -ESRCH;
+    return known(pid) ? 0 : -ESRCH;
 }
 
-long sys_sched_getaffinity(const uint64_t *a)
+long sys_sched_getaffinity(int pid, uint32_t size, uint64_t to)
 {
     uint64_t mask[16] = {0};
-    if (!known(a[0]))
+    if (!known(pid))
         return -ESRCH;
-    if (a[1] < 8 || a[1] % 8)
+    if (size < 8 || size % 8)
         return -EINVAL;
     for (uint32_t i = 0; i < port_info.cpu_count; i++)
         mask[i / 64] |= 1ull << i % 64;
-    uint64_t size = MIN(a[1], sizeof(mask));
+    size = MIN(size, (uint32_t)sizeof(mask));
     size = MIN(size, (port_info.cpu_count + 63) / 64 * 8);
-    return user_write(a[2], mask, size) ? -EFAULT : (long)size;
+    return user_write(to, mask, size) ? -EFAULT : (long)size;
 }
 
-long sys_getcpu(const uint64_t *a)
+long sys_getcpu(uint64_t cpu, uint64_t node)
 {
     uint32_t zero = 0;
-    if ((a[0] && user_write(a[0], &zero, 4)) || (a[1] && user_write(a[1], &zero, 4)))
+    if ((cpu && user_write(cpu, &zero, 4)) || (node && user_write(node, &zero, 4)))
         return -EFAULT;
     return 0;
 }
 
-long sys_getpriority(const uint64_t *a)
+long sys_getpriority(int which, int who)
 {
     return 20;
 }
 
-long sys_setpriority(const uint64_t *a)
+long sys_setpriority(int which, int who, int priority)
 {
     return 0;
 }
 
-long sys_personality(const uint64_t *a)
+long sys_personality(uint32_t persona)
 {
-    return (uint32_t)a[0] == 0xffffffff || a[0] == 0 ? 0 : -EINVAL;
+    return persona == 0xffffffff || persona == 0 ? 0 : -EINVAL;
 }
 
-long sys_prctl(const uint64_t *a)
+long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5)
 {
     struct thread *t = self();
-    switch ((int)a[0]) {
+    switch (option) {
     case PR_SET_NAME: {
         char name[16] = {0};
-        if (user_string(name, a[1], sizeof(name)) == -EFAULT)
+        if (user_string(name, arg2, sizeof(name)) == -EFAULT)
             return -EFAULT;
         name[15] = 0;
         memcpy(t->name, name, sizeof(name));
         return 0;
     }
     case PR_GET_NAME:
-        return user_write(a[1], t->name, sizeof(t->name));
+        return user_write(arg2, t->name, sizeof(t->name));
     case PR_SET_DUMPABLE:
     case PR_SET_KEEPCAPS:
     case PR_SET_TIMERSLACK:
@@ -231,7 +231,7 @@ long sys_prctl(const uint64_t *a)
     case PR_GET_TIMERSLACK:
         return 50000;
     case PR_CAPBSET_READ:
-        return a[1] <= 40 ? 0 : -EINVAL;
+        return arg2 <= 40 ? 0 : -EINVAL;
     default:
         return -EINVAL;
     }
@@ -239,17 +239,18 @@ long sys_prctl(const uint64_t *a)
 
 #define GRND_ALL 7u
 
-long sys_getrandom(const uint64_t *a)
+long sys_getrandom(uint64_t to, uint64_t size, uint32_t flags)
 {
     uint8_t buf[256];
-    uint64_t done = 0, size = MIN(a[1], 32ul << 20);
-    if (a[2] & ~(uint64_t)GRND_ALL)
+    uint64_t done = 0;
+    size = MIN(size, 32ul << 20);
+    if (flags & ~(uint32_t)GRND_ALL)
         return -EINVAL;
     while (done < size) {
         size_t n = MIN(size - done, sizeof(buf));
         if (port_random(buf, n))
             return -EIO;
-        if (user_write(a[0] + done, buf, n))
+        if (user_write(to + done, buf, n))
             return done ? (long)done : -EFAULT;
         done += n;
     }
@@ -258,7 +259,7 @@ long sys_getrandom(const uint64_t *a)
 }
 
 /* Threads of an enclave cannot be made to pass a barrier from here. */
-long sys_membarrier(const uint64_t *a)
+long sys_membarrier(int command, uint32_t flags, int cpu)
 {
-    return a[0] == 0 ? 0 : -EINVAL;
+    return command == 0 ? 0 : -EINVAL;
 }

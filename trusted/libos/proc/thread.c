@@ -136,10 +136,10 @@ void thread_exit(struct thread *t, int status)
      CLONE_CHILD_SETTID | CLONE_DETACHED | CSIGNAL)
 
 /* clone(flags, stack, parent_tid, child_tid, tls) */
-long sys_clone(const uint64_t *a)
+long sys_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid,
+               uint64_t tls)
 {
     struct thread *t = self();
-    uint64_t flags = a[0];
     if ((flags & THREAD_FLAGS) != THREAD_FLAGS)
         return -ENOSYS; /* a process of its own needs an enclave of its own */
     if (flags & ~(uint64_t)KNOWN_FLAGS)
@@ -151,18 +151,18 @@ long sys_clone(const uint64_t *a)
     n->tid = tid;
     n->regs = t->regs;
     n->regs.rax = 0;
-    if (a[1])
-        n->regs.rsp = a[1];
+    if (stack)
+        n->regs.rsp = stack;
     n->sig_mask = t->sig_mask;
-    n->fs_base = flags & CLONE_SETTLS ? a[4] : t->fs_base;
-    n->clear_tid = flags & CLONE_CHILD_CLEARTID ? a[3] : 0;
+    n->fs_base = flags & CLONE_SETTLS ? tls : t->fs_base;
+    n->clear_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
     memcpy(n->name, t->name, sizeof(n->name));
-    if ((flags & CLONE_PARENT_SETTID) && user_write(a[2], &tid, sizeof(tid))) {
+    if ((flags & CLONE_PARENT_SETTID) && user_write(parent_tid, &tid, sizeof(tid))) {
         thread_free(n);
         return -EFAULT;
     }
     if (flags & CLONE_CHILD_SETTID)
-        user_write(a[3], &tid, sizeof(tid));
+        user_write(child_tid, &tid, sizeof(tid));
     list_append(&process.threads, &n->node);
     process.thread_count++;
     process.next_tid++;
@@ -175,60 +175,60 @@ long sys_clone(const uint64_t *a)
     return tid;
 }
 
-long sys_exit(const uint64_t *a)
+long sys_exit(int status)
 {
-    thread_exit(self(), (int)a[0] & 255);
+    thread_exit(self(), status & 255);
 }
 
-long sys_exit_group(const uint64_t *a)
+long sys_exit_group(int status)
 {
-    process_exit((int)a[0] & 255);
+    process_exit(status & 255);
 }
 
-long sys_set_tid_address(const uint64_t *a)
+long sys_set_tid_address(uint64_t addr)
 {
-    self()->clear_tid = a[0];
+    self()->clear_tid = addr;
     return self()->tid;
 }
 
-long sys_gettid(const uint64_t *a)
+long sys_gettid(void)
 {
     return self()->tid;
 }
 
-long sys_set_robust_list(const uint64_t *a)
+long sys_set_robust_list(uint64_t head, uint64_t size)
 {
-    if (a[1] != 24)
+    if (size != 24)
         return -EINVAL;
-    self()->robust_list = a[0];
+    self()->robust_list = head;
     return 0;
 }
 
-long sys_get_robust_list(const uint64_t *a)
+long sys_get_robust_list(int pid, uint64_t to, uint64_t size_to)
 {
-    struct thread *t = a[0] ? thread_find((int)a[0]) : self();
+    struct thread *t = pid ? thread_find(pid) : self();
     uint64_t size = 24;
     if (!t)
         return -ESRCH;
-    int r = user_write(a[1], &t->robust_list, 8);
-    return r ? r : user_write(a[2], &size, 8);
+    int r = user_write(to, &t->robust_list, 8);
+    return r ? r : user_write(size_to, &size, 8);
 }
 
 #define ARCH_SET_GS_ 0x1001
 #define ARCH_SET_FS_ 0x1002
 #define ARCH_GET_FS_ 0x1003
 
-long sys_arch_prctl(const uint64_t *a)
+long sys_arch_prctl(int option, uint64_t arg)
 {
     struct thread *t = self();
-    switch ((int)a[0]) {
+    switch (option) {
     case ARCH_SET_FS_:
-        if (a[1] >> 47)
+        if (arg >> 47)
             return -EPERM;
-        thread_set_fs(t, a[1]);
+        thread_set_fs(t, arg);
         return 0;
     case ARCH_GET_FS_:
-        return user_write(a[1], &t->fs_base, 8);
+        return user_write(arg, &t->fs_base, 8);
     default: /* gs is how entry code finds its thread */
         return -EINVAL;
     }

@@ -12,55 +12,54 @@
 #define SI_QUEUE_CODE (-1)
 #define SI_TKILL_CODE (-6)
 
-long sys_rt_sigaction(const uint64_t *a)
+long sys_rt_sigaction(int signo, uint64_t act, uint64_t old_act, uint64_t set_size)
 {
-    int signo = (int)a[0];
-    if (signo < 1 || signo > SIG_COUNT || a[3] != SET_SIZE)
+    if (signo < 1 || signo > SIG_COUNT || set_size != SET_SIZE)
         return -EINVAL;
-    if (a[1] && (signo == SIGKILL || signo == SIGSTOP))
+    if (act && (signo == SIGKILL || signo == SIGSTOP))
         return -EINVAL;
     struct sig_action old = sig_actions[signo - 1], new;
-    if (a[1]) {
-        if (user_read(&new, a[1], sizeof(new)))
+    if (act) {
+        if (user_read(&new, act, sizeof(new)))
             return -EFAULT;
         sig_actions[signo - 1] = new;
     }
-    return a[2] ? user_write(a[2], &old, sizeof(old)) : 0;
+    return old_act ? user_write(old_act, &old, sizeof(old)) : 0;
 }
 
-long sys_rt_sigprocmask(const uint64_t *a)
+long sys_rt_sigprocmask(int how, uint64_t set, uint64_t old_set, uint64_t set_size)
 {
     struct thread *t = self();
-    uint64_t old = t->sig_mask, set;
-    if (a[3] != SET_SIZE)
+    uint64_t old = t->sig_mask, new;
+    if (set_size != SET_SIZE)
         return -EINVAL;
-    if (a[1]) {
-        if (user_read(&set, a[1], sizeof(set)))
+    if (set) {
+        if (user_read(&new, set, sizeof(new)))
             return -EFAULT;
-        switch ((int)a[0]) {
+        switch (how) {
         case SIG_BLOCK:
-            sig_set_mask(t, old | set);
+            sig_set_mask(t, old | new);
             break;
         case SIG_UNBLOCK:
-            sig_set_mask(t, old & ~set);
+            sig_set_mask(t, old & ~new);
             break;
         case SIG_SETMASK:
-            sig_set_mask(t, set);
+            sig_set_mask(t, new);
             break;
         default:
             return -EINVAL;
         }
     }
-    return a[2] ? user_write(a[2], &old, sizeof(old)) : 0;
+    return old_set ? user_write(old_set, &old, sizeof(old)) : 0;
 }
 
-long sys_rt_sigpending(const uint64_t *a)
+long sys_rt_sigpending(uint64_t to, uint64_t set_size)
 {
     uint64_t set = (self()->pending.set | sig_process_pending.set) & self()->sig_mask;
-    return user_write(a[0], &set, MIN(a[1], SET_SIZE));
+    return user_write(to, &set, MIN(set_size, SET_SIZE));
 }
 
-long sys_rt_sigreturn(const uint64_t *a)
+long sys_rt_sigreturn(void)
 {
     struct thread *t = self();
     t->call_nr = -1;
@@ -69,12 +68,12 @@ long sys_rt_sigreturn(const uint64_t *a)
     return (long)t->regs.rax;
 }
 
-long sys_rt_sigsuspend(const uint64_t *a)
+long sys_rt_sigsuspend(uint64_t set, uint64_t set_size)
 {
     uint64_t mask;
-    if (a[1] != SET_SIZE)
+    if (set_size != SET_SIZE)
         return -EINVAL;
-    if (user_read(&mask, a[0], sizeof(mask)))
+    if (user_read(&mask, set, sizeof(mask)))
         return -EFAULT;
     sig_temporary_mask(self(), mask);
     struct wait_queue never;
@@ -82,23 +81,23 @@ long sys_rt_sigsuspend(const uint64_t *a)
     return wait_on(&never, NO_DEADLINE);
 }
 
-long sys_pause(const uint64_t *a)
+long sys_pause(void)
 {
     struct wait_queue never;
     wait_queue_init(&never);
     return wait_on(&never, NO_DEADLINE);
 }
 
-long sys_rt_sigtimedwait(const uint64_t *a)
+long sys_rt_sigtimedwait(uint64_t wanted, uint64_t info, uint64_t timeout, uint64_t set_size)
 {
     struct thread *t = self();
     uint64_t set, deadline = NO_DEADLINE;
-    if (a[3] != SET_SIZE)
+    if (set_size != SET_SIZE)
         return -EINVAL;
-    if (user_read(&set, a[0], sizeof(set)))
+    if (user_read(&set, wanted, sizeof(set)))
         return -EFAULT;
-    if (a[2]) {
-        int r = deadline_from_user(a[2], &deadline);
+    if (timeout) {
+        int r = deadline_from_user(timeout, &deadline);
         if (r)
             return r;
     }
@@ -119,10 +118,10 @@ long sys_rt_sigtimedwait(const uint64_t *a)
     t->wait_set = 0;
     if (r)
         return r == -ETIMEDOUT ? -EAGAIN : r;
-    if (a[1]) {
-        uint8_t info[128];
-        siginfo_build(info, &item);
-        if (user_write(a[1], info, sizeof(info)))
+    if (info) {
+        uint8_t raw[128];
+        siginfo_build(raw, &item);
+        if (user_write(info, raw, sizeof(raw)))
             return -EFAULT;
     }
     return item.signo;
@@ -137,7 +136,7 @@ struct user_stack {
     uint64_t size;
 };
 
-long sys_sigaltstack(const uint64_t *a)
+long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
 {
     struct thread *t = self();
     bool inside = t->alt.size && t->regs.rsp > t->alt.sp && t->regs.rsp - t->alt.sp <= t->alt.size;
@@ -146,9 +145,9 @@ long sys_sigaltstack(const uint64_t *a)
                              : t->alt.size ? t->alt.flags
                                            : SS_DISABLE_BIT,
                              0, t->alt.size};
-    if (a[0]) {
+    if (stack) {
         struct user_stack s;
-        if (user_read(&s, a[0], sizeof(s)))
+        if (user_read(&s, stack, sizeof(s)))
             return -EFAULT;
         if (inside)
             return -EPERM;
@@ -162,7 +161,7 @@ long sys_sigaltstack(const uint64_t *a)
             t->alt = (struct alt_stack){s.sp, s.size, s.flags & (int32_t)0x80000000u};
         }
     }
-    return a[1] ? user_write(a[1], &old, sizeof(old)) : 0;
+    return old_stack ? user_write(old_stack, &old, sizeof(old)) : 0;
 }
 
 static struct sig_item from_self(int signo, int code)
@@ -170,9 +169,8 @@ static struct sig_item from_self(int signo, int code)
     return (struct sig_item){.signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
 }
 
-long sys_kill(const uint64_t *a)
+long sys_kill(int pid, int signo)
 {
-    int pid = (int)a[0], signo = (int)a[1];
     if (signo < 0 || signo > SIG_COUNT)
         return -EINVAL;
     if (pid != process.pid && pid != 0 && pid != -1 && pid != -process.pgid)
@@ -189,20 +187,20 @@ static long to_thread(int tid, const struct sig_item *item)
     return item->signo ? sig_send_item(t, item) : 0;
 }
 
-long sys_tgkill(const uint64_t *a)
+long sys_tgkill(int pid, int tid, int signo)
 {
-    struct sig_item item = from_self((int)a[2], SI_TKILL_CODE);
-    if (item.signo < 0 || item.signo > SIG_COUNT || (int)a[0] <= 0 || (int)a[1] <= 0)
+    struct sig_item item = from_self(signo, SI_TKILL_CODE);
+    if (item.signo < 0 || item.signo > SIG_COUNT || pid <= 0 || tid <= 0)
         return -EINVAL;
-    return (int)a[0] == process.pid ? to_thread((int)a[1], &item) : -ESRCH;
+    return pid == process.pid ? to_thread(tid, &item) : -ESRCH;
 }
 
-long sys_tkill(const uint64_t *a)
+long sys_tkill(int tid, int signo)
 {
-    struct sig_item item = from_self((int)a[1], SI_TKILL_CODE);
-    if (item.signo < 0 || item.signo > SIG_COUNT || (int)a[0] <= 0)
+    struct sig_item item = from_self(signo, SI_TKILL_CODE);
+    if (item.signo < 0 || item.signo > SIG_COUNT || tid <= 0)
         return -EINVAL;
-    return to_thread((int)a[0], &item);
+    return to_thread(tid, &item);
 }
 
 static long queue_info(uint64_t info, int signo, struct sig_item *item)
@@ -217,20 +215,20 @@ static long queue_info(uint64_t info, int signo, struct sig_item *item)
     return 0;
 }
 
-long sys_rt_sigqueueinfo(const uint64_t *a)
+long sys_rt_sigqueueinfo(int pid, int signo, uint64_t info)
 {
     struct sig_item item = {0};
-    long r = queue_info(a[2], (int)a[1], &item);
+    long r = queue_info(info, signo, &item);
     if (r)
         return r;
-    return (int)a[0] == process.pid ? sig_send_item(NULL, &item) : -ESRCH;
+    return pid == process.pid ? sig_send_item(NULL, &item) : -ESRCH;
 }
 
-long sys_rt_tgsigqueueinfo(const uint64_t *a)
+long sys_rt_tgsigqueueinfo(int pid, int tid, int signo, uint64_t info)
 {
     struct sig_item item = {0};
-    long r = queue_info(a[3], (int)a[2], &item);
+    long r = queue_info(info, signo, &item);
     if (r)
         return r;
-    return (int)a[0] == process.pid ? to_thread((int)a[1], &item) : -ESRCH;
+    return pid == process.pid ? to_thread(tid, &item) : -ESRCH;
 }

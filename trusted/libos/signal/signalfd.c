@@ -97,17 +97,17 @@ static long new_file(uint64_t set, uint32_t flags)
 }
 
 /* fd, set, its size, flags */
-long sys_signalfd4(const uint64_t *a)
+long sys_signalfd4(int fd, uint64_t mask, uint64_t mask_size, uint32_t flags)
 {
     uint64_t set;
-    if (a[2] != sizeof(set) || a[3] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
+    if (mask_size != sizeof(set) || flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;
-    if (user_read(&set, a[1], sizeof(set)))
+    if (user_read(&set, mask, sizeof(set)))
         return -EFAULT;
     set &= ~(SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP));
-    if ((int)a[0] == -1)
-        return new_file(set, (uint32_t)a[3]);
-    struct file *f = fd_file((int)a[0]);
+    if (fd == -1)
+        return new_file(set, flags);
+    struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
     if (f->ops != &signal_ops)
@@ -115,11 +115,10 @@ long sys_signalfd4(const uint64_t *a)
     struct signal_file *s = f->data;
     s->set = set;
     wait_wake_all(&s->wait);
-    return (int)a[0];
+    return fd;
 }
 
-long sys_signalfd(const uint64_t *a)
+long sys_signalfd(int fd, uint64_t mask, uint64_t mask_size)
 {
-    const uint64_t b[6] = {a[0], a[1], a[2], 0};
-    return sys_signalfd4(b);
+    return sys_signalfd4(fd, mask, mask_size, 0);
 }

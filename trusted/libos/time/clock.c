@@ -104,40 +104,40 @@ static long put_time(uint64_t to, uint64_t ns)
     return user_write(to, &ts, sizeof(ts));
 }
 
-long sys_clock_gettime(const uint64_t *a)
+long sys_clock_gettime(int clock, uint64_t to)
 {
     uint64_t ns;
-    int r = clock_read((int)a[0], &ns);
-    return r ? r : put_time(a[1], ns);
+    int r = clock_read(clock, &ns);
+    return r ? r : put_time(to, ns);
 }
 
-long sys_clock_getres(const uint64_t *a)
+long sys_clock_getres(int clock, uint64_t to)
 {
     uint64_t ns;
-    int r = clock_read((int)a[0], &ns);
-    return r || !a[1] ? r : put_time(a[1], 1);
+    int r = clock_read(clock, &ns);
+    return r || !to ? r : put_time(to, 1);
 }
 
-long sys_clock_settime(const uint64_t *a)
+long sys_clock_settime(int clock, uint64_t from)
 {
     return -EPERM;
 }
 
-long sys_gettimeofday(const uint64_t *a)
+long sys_gettimeofday(uint64_t to, uint64_t zone_to)
 {
     uint64_t ns = clock_real();
     int64_t tv[2] = {(int64_t)(ns / NS), (int64_t)(ns % NS / 1000)};
     int zone[2] = {0, 0};
-    if ((a[0] && user_write(a[0], tv, sizeof(tv))) ||
-        (a[1] && user_write(a[1], zone, sizeof(zone))))
+    if ((to && user_write(to, tv, sizeof(tv))) ||
+        (zone_to && user_write(zone_to, zone, sizeof(zone))))
         return -EFAULT;
     return 0;
 }
 
-long sys_time(const uint64_t *a)
+long sys_time(uint64_t to)
 {
     int64_t s = (int64_t)(clock_real() / NS);
-    return a[0] && user_write(a[0], &s, sizeof(s)) ? -EFAULT : s;
+    return to && user_write(to, &s, sizeof(s)) ? -EFAULT : s;
 }
 
 static long sleep_until(uint64_t deadline, uint64_t remain)
@@ -153,25 +153,25 @@ static long sleep_until(uint64_t deadline, uint64_t remain)
     return r == -ETIMEDOUT ? 0 : r;
 }
 
-long sys_nanosleep(const uint64_t *a)
+long sys_nanosleep(uint64_t timeout, uint64_t remain)
 {
     uint64_t deadline;
-    int r = deadline_from_user(a[0], &deadline);
-    return r ? r : sleep_until(deadline, a[1]);
+    int r = deadline_from_user(timeout, &deadline);
+    return r ? r : sleep_until(deadline, remain);
 }
 
-long sys_clock_nanosleep(const uint64_t *a)
+long sys_clock_nanosleep(int clock, int flags, uint64_t timeout, uint64_t remain)
 {
     struct timespec64 ts;
     uint64_t ns, now;
-    int r = clock_read((int)a[0], &now);
+    int r = clock_read(clock, &now);
     if (r)
         return r;
-    if (user_read(&ts, a[2], sizeof(ts)))
+    if (user_read(&ts, timeout, sizeof(ts)))
         return -EFAULT;
     if ((r = timespec_ns(&ts, &ns)))
         return r;
-    if (a[1] & TIMER_ABSTIME)
-        return sleep_until(clock_deadline((int)a[0], ns), 0);
-    return sleep_until(deadline_in(ns), a[3]);
+    if (flags & TIMER_ABSTIME)
+        return sleep_until(clock_deadline(clock, ns), 0);
+    return sleep_until(deadline_in(ns), remain);
 }

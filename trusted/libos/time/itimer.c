@@ -46,19 +46,19 @@ static long put_itimer(uint64_t to)
     return user_write(to, v, sizeof(v));
 }
 
-long sys_setitimer(const uint64_t *a)
+long sys_setitimer(int which, uint64_t new, uint64_t old)
 {
     int64_t v[4] = {0};
-    if (a[0] != 0)
-        return a[0] <= 2 ? -ENOSYS : -EINVAL; /* CPU time is not ours to measure */
-    if (a[1] && user_read(v, a[1], sizeof(v)))
+    if (which != 0)
+        return which == 1 || which == 2 ? -ENOSYS : -EINVAL; /* CPU time is not ours to measure */
+    if (new && user_read(v, new, sizeof(v)))
         return -EFAULT;
     for (int i = 0; i < 4; i++) {
         if (v[i] < 0 || v[i] > (i & 1 ? 999999 : (1l << 32)))
             return -EINVAL;
     }
-    if (a[2]) {
-        long r = put_itimer(a[2]);
+    if (old) {
+        long r = put_itimer(old);
         if (r)
             return r;
     }
@@ -68,16 +68,16 @@ long sys_setitimer(const uint64_t *a)
     return 0;
 }
 
-long sys_getitimer(const uint64_t *a)
+long sys_getitimer(int which, uint64_t to)
 {
-    if (a[0] != 0)
-        return a[0] <= 2 ? -ENOSYS : -EINVAL;
-    return put_itimer(a[1]);
+    if (which != 0)
+        return which == 1 || which == 2 ? -ENOSYS : -EINVAL;
+    return put_itimer(to);
 }
 
-long sys_alarm(const uint64_t *a)
+long sys_alarm(uint32_t seconds)
 {
-    uint64_t left, interval, s = (uint32_t)a[0];
+    uint64_t left, interval, s = seconds;
     interval_left(&real_timer, &left, &interval);
     real_timer.timer.fire = fire_alarm;
     interval_set(&real_timer, s ? deadline_in(s * NS) : NO_DEADLINE, 0);
@@ -107,30 +107,30 @@ struct user_sigevent {
     int32_t signo, notify, tid, pad[11];
 };
 
-long sys_timer_create(const uint64_t *a)
+long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
 {
     struct user_sigevent e = {.signo = SIGALRM, .notify = SIGEV_SIGNAL_};
     uint64_t now;
     int id = 0;
-    if (clock_read((int)a[0], &now))
+    if (clock_read(clock, &now))
         return -EINVAL;
     while (id < TIMER_COUNT && posix_timers[id].used)
         id++;
     if (id == TIMER_COUNT)
         return -EAGAIN;
     e.value = (uint64_t)id;
-    if (a[1] && user_read(&e, a[1], sizeof(e)))
+    if (event && user_read(&e, event, sizeof(e)))
         return -EFAULT;
     if (e.notify != SIGEV_NONE_ && (e.signo < 1 || e.signo > SIG_COUNT))
         return -EINVAL;
     if (e.notify != SIGEV_SIGNAL_ && e.notify != SIGEV_NONE_ && e.notify != SIGEV_THREAD_ID_)
         return -EINVAL;
-    if (user_write(a[2], &id, sizeof(id)))
+    if (user_write(id_to, &id, sizeof(id)))
         return -EFAULT;
     posix_timers[id] = (struct posix_timer){.it.timer.fire = fire_posix,
                                             .used = true,
                                             .id = id,
-                                            .clock = (int)a[0],
+                                            .clock = clock,
                                             .signo = e.signo,
                                             .notify = e.notify,
                                             .tid = e.tid,
@@ -138,11 +138,9 @@ long sys_timer_create(const uint64_t *a)
     return 0;
 }
 
-static struct posix_timer *posix_timer(uint64_t id)
+static struct posix_timer *posix_timer(int id)
 {
-    return (uint32_t)id < TIMER_COUNT && posix_timers[(uint32_t)id].used
-               ? &posix_timers[(uint32_t)id]
-               : NULL;
+    return id >= 0 && id < TIMER_COUNT && posix_timers[id].used ? &posix_timers[id] : NULL;
 }
 
 /* struct itimerspec: interval, value. Shared with timerfd. */
@@ -169,35 +167,35 @@ int itimerspec_write(uint64_t to, const struct interval_timer *t)
     return user_write(to, v, sizeof(v));
 }
 
-long sys_timer_settime(const uint64_t *a)
+long sys_timer_settime(int id, int flags, uint64_t new, uint64_t old)
 {
-    struct posix_timer *p = posix_timer(a[0]);
+    struct posix_timer *p = posix_timer(id);
     uint64_t first, interval;
     if (!p)
         return -EINVAL;
-    int r = itimerspec_read(a[2], p->clock, a[1] & 1, &first, &interval);
-    if (!r && a[3])
-        r = itimerspec_write(a[3], &p->it);
+    int r = itimerspec_read(new, p->clock, flags & 1, &first, &interval);
+    if (!r && old)
+        r = itimerspec_write(old, &p->it);
     if (!r)
         interval_set(&p->it, first, interval);
     return r;
 }
 
-long sys_timer_gettime(const uint64_t *a)
+long sys_timer_gettime(int id, uint64_t to)
 {
-    struct posix_timer *p = posix_timer(a[0]);
-    return p ? itimerspec_write(a[1], &p->it) : -EINVAL;
+    struct posix_timer *p = posix_timer(id);
+    return p ? itimerspec_write(to, &p->it) : -EINVAL;
 }
 
-long sys_timer_getoverrun(const uint64_t *a)
+long sys_timer_getoverrun(int id)
 {
-    struct posix_timer *p = posix_timer(a[0]);
+    struct posix_timer *p = posix_timer(id);
     return p ? (long)p->overrun : -EINVAL;
 }
 
-long sys_timer_delete(const uint64_t *a)
+long sys_timer_delete(int id)
 {
-    struct posix_timer *p = posix_timer(a[0]);
+    struct posix_timer *p = posix_timer(id);
     if (!p)
         return -EINVAL;
     timer_cancel(&p->it.timer);
