@@ -17,7 +17,7 @@ static void check(void)
     for (int i = 0; i < 2; i++) {
         if (s.clients[0].fd >= 0 && s.clients[0].stream[i].waiting.size > SH_CREDIT_WINDOW)
             abort();
-        if (s.sessions[0].open && s.sessions[0].out_granted[i] > SH_CREDIT_WINDOW)
+        if (s.sessions[0].open && s.sessions[0].output[i].granted > SH_CREDIT_WINDOW)
             abort();
     }
     if (s.ended && (s.state.exit_code < 0 || s.state.exit_code > 255))
@@ -39,10 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.log = (struct sh_log){.dir_fd = -1, .fd = -1, .size_max = 1000};
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
         s.clients[i].fd = -1;
-    s.sessions[0].open = true;
+    sup_session_open(&s.sessions[0], 0);
     sup_client_add(&s, client[0], true, data[0] & 1, true);
     if (data[0] & 2)
-        s.clients[0].stream[0].credit = s.clients[0].stream[1].credit = 1 << 30;
+        s.clients[0].stream[0].out.credit = s.clients[0].stream[1].out.credit = 1 << 30;
     if (data[0] & 4) {
         s.sessions[0].started = true;
         sup_guest_exec(&s, &s.clients[0], (const uint8_t *)"\0\0\1\0\0\0\0\0\0\0x\0\0\0", 14);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "host/run/allowed.h"
+#include "host/run/stream.h"
 #include "host/run/terminal.h"
 #include "lib/bytes.h"
 
@@ -22,9 +23,9 @@
 
 struct output {
     int fd;
+    struct sh_stream_in stream;
     struct sh_fifo waiting;
-    size_t granted; /* what the supervisor may still send */
-    size_t piece;   /* what one write may take without blocking after POLLOUT */
+    size_t piece; /* what one write may take without blocking after POLLOUT */
     bool broken;    /* nobody reads it; what comes is dropped */
 };
 
@@ -33,8 +34,8 @@ struct pump {
     struct sh_frame_reader in;
     struct sh_fifo out;
     struct output output[2];
-    uint64_t input_credit;
-    bool input_eof, detach_half, started, ended, detached, lost;
+    struct sh_stream_out input;
+    bool detach_half, started, ended, detached, lost;
     int signal_fd;
     int force_count;
     int64_t force_since;
@@ -134,13 +135,7 @@ static void take_signals(struct pump *p)
 
 static void grant(struct pump *p, unsigned i)
 {
-    struct output *o = &p->output[i];
-    size_t used = o->granted + o->waiting.size;
-    if (used > SH_CONTROL_CREDIT / 2)
-        return;
-    uint32_t more = (uint32_t)(SH_CONTROL_CREDIT - used);
-    o->granted += more;
-    sh_frame_put_u32(&p->out, SH_FRAME_CREDIT, (uint8_t)(SH_STREAM_OUT + i), 0, more);
+    sh_stream_grant(&p->output[i].stream, p->output[i].waiting.size, &p->out);
 }
 
 static void output_failed(struct pump *p, struct output *o, int code)
@@ -172,10 +167,10 @@ static void write_output(struct pump *p, unsigned i)
     grant(p, i);
 }
 
-static void open_output(struct output *o, int fd)
+static void open_output(struct output *o, uint8_t stream, int fd)
 {
     struct stat st;
-    *o = (struct output){.fd = fd};
+    *o = (struct output){.fd = fd, .stream = {.stream = stream, .window = SH_CONTROL_CREDIT}};
     o->broken = fstat(fd, &st) != 0; /* closed by whoever started us */
     o->piece = !o->broken && S_ISREG(st.st_mode) ? 65536 : PIPE_BUF;
 }
@@ -219,17 +214,16 @@ static void take_frame(struct pump *p, const struct sh_frame_view *f)
     unsigned i = f->stream - SH_STREAM_OUT;
     switch (f->type) {
     case SH_FRAME_DATA:
-        if (i > 1 || f->size > p->output[i].granted) {
+        if (i > 1 || sh_stream_take(&p->output[i].stream, f->size)) {
             p->lost = true;
             return;
         }
-        p->output[i].granted -= f->size;
         if (!p->output[i].broken)
             sh_fifo_add(&p->output[i].waiting, f->data, f->size);
         grant(p, i);
         return;
     case SH_FRAME_CREDIT:
-        p->input_credit += sh_frame_u32(f, 0);
+        sh_stream_credit(&p->input, f);
         return;
     case SH_FRAME_STARTED:
         session_started(p);
@@ -248,30 +242,13 @@ static void take_frame(struct pump *p, const struct sh_frame_view *f)
 
 static void socket_readable(struct pump *p)
 {
-    uint8_t bytes[65536];
-    ssize_t n = recv(p->a->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        p->lost = true;
-        return;
-    }
-    sh_frames_feed(&p->in, bytes, (size_t)n);
     struct sh_frame_view f;
-    int r = 0;
-    while (!p->ended && !p->lost && (r = sh_frames_next(&p->in, &f)) == 1)
+    int r = sh_frames_receive(&p->in, p->a->fd);
+    if (r == -EAGAIN)
+        return;
+    while (r >= 0 && !p->ended && !p->lost && (r = sh_frames_next(&p->in, &f)) == 1)
         take_frame(p, &f);
     p->lost |= r < 0;
-}
-
-static void socket_writable(struct pump *p)
-{
-    while (p->out.size) {
-        ssize_t n = send(p->a->fd, sh_fifo_peek(&p->out), p->out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0)
-            return; /* full, or gone, which reading will tell */
-        sh_fifo_drop(&p->out, (size_t)n);
-    }
 }
 
 /* --- input --- */
@@ -293,8 +270,8 @@ static bool filter_keys(struct pump *p, const uint8_t *bytes, size_t size, struc
 
 static void input_readable(struct pump *p)
 {
-    uint8_t bytes[32768];
-    size_t max = p->input_credit < sizeof(bytes) ? (size_t)p->input_credit : sizeof(bytes);
+    uint8_t bytes[SH_STREAM_PIECE];
+    size_t max = sh_stream_room(&p->input, sizeof(bytes));
     /* One byte of credit is kept for a ^P that turns out to be none. */
     ssize_t n = read(0, bytes, p->a->tty && max > 1 ? max - 1 : max);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -302,8 +279,7 @@ static void input_readable(struct pump *p)
     if (n < 0 && errno == EIO && !sh_terminal_foreground())
         return;
     if (n <= 0) {
-        p->input_eof = true;
-        sh_frame_put(&p->out, SH_FRAME_EOF, SH_STREAM_IN, 0, NULL, 0);
+        sh_stream_end(&p->input, &p->out);
         return;
     }
     struct sh_fifo kept = {0};
@@ -311,10 +287,7 @@ static void input_readable(struct pump *p)
         p->detached = filter_keys(p, bytes, (size_t)n, &kept);
     else
         sh_fifo_add(&kept, bytes, (size_t)n);
-    if (kept.size) {
-        sh_frame_put(&p->out, SH_FRAME_DATA, SH_STREAM_IN, 0, sh_fifo_peek(&kept), kept.size);
-        p->input_credit -= kept.size;
-    }
+    sh_stream_send(&p->input, sh_fifo_peek(&kept), kept.size, &p->out);
     sh_fifo_free(&kept);
 }
 
@@ -324,7 +297,7 @@ enum { AT_SOCKET, AT_SIGNAL, AT_IN, AT_OUT, AT_ERR, AT_COUNT };
 
 static void poll_once(struct pump *p)
 {
-    bool want_input = p->a->input && !p->input_eof && p->input_credit > 1 && p->out.size < 65536;
+    bool want_input = p->a->input && !p->input.ended && p->input.credit > 1 && p->out.size < 65536;
     bool background = want_input && !sh_terminal_foreground();
     struct pollfd f[AT_COUNT] = {
         [AT_SOCKET] = {.fd = p->a->fd, .events = (short)(POLLIN | (p->out.size ? POLLOUT : 0))},
@@ -359,12 +332,13 @@ static void poll_once(struct pump *p)
 enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
                                      struct sh_error *err)
 {
-    struct pump p = {.a = a, .status = status, .err = err, .started = a->started};
+    struct pump p = {.a = a, .status = status, .err = err, .started = a->started,
+                     .input = {.stream = SH_STREAM_IN}};
     sigset_t set;
     signal_set(&set);
     p.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    open_output(&p.output[0], 1);
-    open_output(&p.output[1], 2);
+    open_output(&p.output[0], SH_STREAM_OUT, 1);
+    open_output(&p.output[1], SH_STREAM_ERR, 2);
     *status = 0;
     if (p.started)
         session_started(&p);
@@ -373,13 +347,13 @@ enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
     grant(&p, 0);
     grant(&p, 1);
     while (!p.ended && !p.detached && !p.lost) {
-        socket_writable(&p);
+        (void)sh_frames_send(&p.out, p.a->fd); /* full, or gone, which reading will tell */
         poll_once(&p);
     }
     if (!p.detached)
         flush_output(&p);
     else
-        socket_writable(&p);
+        (void)sh_frames_send(&p.out, p.a->fd);
     sh_terminal_restore();
     sh_frames_free(&p.in);
     sh_fifo_free(&p.out);

@@ -7,29 +7,23 @@
 
 #include "host/run/exec_request.h"
 
-#define PIECE_SIZE 32768u
-
-static void grant(struct sh_copy_stream *s)
-{
-    if (s->granted > SH_CONTROL_CREDIT / 2)
-        return;
-    uint32_t more = (uint32_t)(SH_CONTROL_CREDIT - s->granted);
-    s->granted += more;
-    sh_frame_put_u32(&s->out, SH_FRAME_CREDIT, SH_STREAM_OUT, 0, more);
-}
-
 int sh_copy_open(struct sh_copy_stream *s, const struct sh_instance *instance,
                  enum sh_exec_kind kind, const char *path, struct sh_error *err)
 {
     char *args[] = {(char *)(uintptr_t)path, NULL};
     struct sh_exec_request request = {
         .kind = kind, .args = args, .arg_count = 1, .workdir = "", .user = ""};
-    *s = (struct sh_copy_stream){.fd = -1};
+    *s = (struct sh_copy_stream){
+        .fd = -1,
+        .data = {.stream = SH_STREAM_IN},
+        .answer = {.stream = SH_STREAM_OUT, .window = SH_CONTROL_CREDIT},
+        .words = {.stream = SH_STREAM_ERR, .window = SH_CONTROL_CREDIT},
+    };
     int r = sh_exec_request_put(&s->out, &request, err);
     if (r)
         return r;
-    grant(s);
-    sh_frame_put_u32(&s->out, SH_FRAME_CREDIT, SH_STREAM_ERR, 0, SH_CONTROL_CREDIT);
+    sh_stream_grant(&s->answer, 0, &s->out);
+    sh_stream_grant(&s->words, 0, &s->out);
     s->fd = sh_control_connect(instance, err);
     if (s->fd < 0)
         return s->fd;
@@ -52,12 +46,18 @@ static int take_frame(struct sh_copy_stream *s, struct sh_frame_view *f)
     int r = sh_control_receive(s->fd, &s->in, f, -1);
     if (r != 1)
         return r ? r : -ECONNRESET;
-    if (f->type == SH_FRAME_CREDIT)
-        s->credit += sh_frame_u32(f, 0);
-    else if (f->type == SH_FRAME_DATA && f->stream == SH_STREAM_ERR)
-        keep_words(s, f);
-    else if (sh_control_ended(f, &s->status, &s->refusal))
+    if (f->type == SH_FRAME_DATA) {
+        bool words = f->stream == SH_STREAM_ERR;
+        r = sh_stream_take(words ? &s->words : &s->answer, f->size);
+        if (r)
+            return r;
+        if (words)
+            keep_words(s, f);
+    } else if (f->type == SH_FRAME_CREDIT) {
+        sh_stream_credit(&s->data, f);
+    } else if (sh_control_ended(f, &s->status, &s->refusal)) {
         s->ended = true;
+    }
     return s->ended ? 0 : 1;
 }
 
@@ -65,16 +65,14 @@ ssize_t sh_copy_read(struct sh_copy_stream *s, const void **data)
 {
     struct sh_frame_view f;
     while (!s->ended) {
-        grant(s);
+        sh_stream_grant(&s->answer, 0, &s->out);
+        sh_stream_grant(&s->words, 0, &s->out);
         /* A session that ended does not read any more; its last words still wait for us. */
         (void)sh_control_send(s->fd, &s->out);
         int r = take_frame(s, &f);
         if (r < 0)
             return r;
         if (r && f.type == SH_FRAME_DATA && f.stream == SH_STREAM_OUT && f.size) {
-            if (f.size > s->granted)
-                return -EBADMSG;
-            s->granted -= f.size;
             *data = f.data;
             return (ssize_t)f.size;
         }
@@ -87,12 +85,10 @@ int sh_copy_write(struct sh_copy_stream *s, const void *data, size_t size)
     const uint8_t *p = data;
     struct sh_frame_view f;
     while (size) {
-        size_t n = size < PIECE_SIZE ? size : PIECE_SIZE;
-        n = n < s->credit ? n : (size_t)s->credit;
+        size_t n = sh_stream_room(&s->data, size);
         int r = 0;
         if (n) {
-            sh_frame_put(&s->out, SH_FRAME_DATA, SH_STREAM_IN, 0, p, n);
-            s->credit -= n;
+            sh_stream_send(&s->data, p, n, &s->out);
             p += n;
             size -= n;
             r = sh_control_send(s->fd, &s->out);
@@ -111,7 +107,7 @@ int sh_copy_finish(struct sh_copy_stream *s, struct sh_error *err)
     const void *ignored;
     int r = 0;
     if (!s->ended) {
-        sh_frame_put(&s->out, SH_FRAME_EOF, SH_STREAM_IN, 0, NULL, 0);
+        sh_stream_end(&s->data, &s->out);
         (void)sh_control_send(s->fd, &s->out);
     }
     while (!r && !s->ended) {

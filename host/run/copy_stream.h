@@ -7,13 +7,14 @@
 #include <archive.h>
 
 #include "host/run/control.h"
+#include "host/run/stream.h"
 
 struct sh_copy_stream {
     int fd;
     struct sh_frame_reader in;
     struct sh_fifo out;
-    uint64_t credit;   /* what the guest still takes */
-    size_t granted;    /* what it may still send */
+    struct sh_stream_out data;         /* to the guest */
+    struct sh_stream_in answer, words; /* its stdout and stderr */
     bool ended;
     int status;        /* the guest's, when ended */
     char why[512];     /* the last line it wrote to stderr */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/bytes.h"
 
@@ -14,6 +15,31 @@ void sh_frames_feed(struct sh_frame_reader *r, const void *data, size_t size)
     sh_fifo_drop(&r->in, r->used);
     r->used = 0;
     sh_fifo_add(&r->in, data, size);
+}
+
+int sh_frames_receive(struct sh_frame_reader *r, int fd)
+{
+    uint8_t bytes[65536];
+    ssize_t n;
+    do
+        n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n ? -errno : -EPIPE;
+    sh_frames_feed(r, bytes, (size_t)n);
+    return 0;
+}
+
+int sh_frames_send(struct sh_fifo *out, int fd)
+{
+    while (out->size) {
+        ssize_t n = send(fd, sh_fifo_peek(out), out->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            sh_fifo_drop(out, (size_t)n);
+    }
+    return 0;
 }
 
 int sh_frames_next(struct sh_frame_reader *r, struct sh_frame_view *frame)

@@ -9,13 +9,14 @@
 #include "host/run/control.h"
 #include "host/run/instance_log.h"
 #include "host/run/qemu_start.h"
+#include "host/run/stream.h"
 #include "host/run/supervisor.h"
 
 /* Output of a session that waits in one client, and what the client still takes. */
 struct sup_stream {
     struct sh_fifo waiting;
-    uint64_t credit;
-    bool eof, eof_sent;
+    struct sh_stream_out out;
+    bool eof; /* EOF follows what waits */
 };
 
 struct sup_client {
@@ -27,10 +28,9 @@ struct sup_client {
     bool waits;    /* for the workload's end only */
     uint16_t session;
     struct sup_stream stream[2];
-    bool input; /* feeds stdin */
+    bool feeds; /* stdin */
+    struct sh_stream_in input;
     struct sh_fifo input_waiting;
-    uint32_t input_credit; /* what it may still send */
-    bool input_eof;
     uint8_t request_type; /* SH_FRAME_STATS, TRACE or ATTEST: waits for its answer; 0: nothing */
     bool request_sent;
     uint8_t request[4 + SH_CONTROL_DATA_MAX];
@@ -44,10 +44,8 @@ struct sup_session {
     bool open, started;
     uint16_t id;
     bool killed_with_client; /* a copy: of no use without the client */
-    uint64_t out_granted[2]; /* what the guest may still send */
-    bool out_eof[2];
-    uint64_t in_credit;      /* what the guest still takes */
-    bool in_eof;             /* EOF was sent */
+    struct sh_stream_in output[2]; /* from the guest */
+    struct sh_stream_out input;    /* to it */
 };
 
 struct sup {
@@ -85,6 +83,7 @@ void sup_guest_readable(struct sup *s);
 void sup_guest_pump(struct sup *s); /* stdin into credit, frames into the socket */
 void sup_guest_signal(struct sup *s, struct sup_session *session, uint32_t signal);
 void sup_guest_exec(struct sup *s, struct sup_client *c, const uint8_t *payload, size_t size);
+void sup_session_open(struct sup_session *session, uint16_t id);
 struct sup_session *sup_session_find(struct sup *s, uint16_t id);
 /* Gives the guest as much credit as our clients' queues have room. */
 void sup_guest_grant(struct sup *s, struct sup_session *session);
@@ -99,6 +98,7 @@ void sup_traced(struct sup *s, const struct sh_frame_view *f);
 /* sup_clients.c */
 void sup_clients_accept(struct sup *s);
 void sup_client_add(struct sup *s, int fd, bool first, bool attach, bool input);
+void sup_client_attach(struct sup_client *c, uint16_t session, bool input);
 void sup_client_readable(struct sup *s, struct sup_client *c);
 void sup_client_pump(struct sup *s, struct sup_client *c);
 void sup_client_drop(struct sup *s, struct sup_client *c);

@@ -8,8 +8,7 @@
 #include "host/run/sup.h"
 #include "host/run/allowed.h"
 
-#define PIECE_SIZE 32768u
-#define OUT_MAX (4u * PIECE_SIZE) /* framed for a client's socket before we frame more */
+#define OUT_MAX (4u * SH_STREAM_PIECE) /* framed for a client's socket before we frame more */
 
 void sup_client_drop(struct sup *s, struct sup_client *c)
 {
@@ -34,19 +33,15 @@ void sup_client_drop(struct sup *s, struct sup_client *c)
 /* Lets the client send more stdin as its queue here empties. */
 static void grant_input(struct sup_client *c)
 {
-    size_t used = c->input_credit + c->input_waiting.size;
-    if (!c->attached || !c->input || c->input_eof || used > SH_CONTROL_CREDIT / 2)
-        return;
-    uint32_t more = (uint32_t)(SH_CONTROL_CREDIT - used);
-    c->input_credit += more;
-    sh_frame_put_u32(&c->out, SH_FRAME_CREDIT, SH_STREAM_IN, 0, more);
+    if (c->attached && c->feeds)
+        sh_stream_grant(&c->input, c->input_waiting.size, &c->out);
 }
 
-static void attach(struct sup_client *c, bool input)
+void sup_client_attach(struct sup_client *c, uint16_t session, bool input)
 {
     c->attached = true;
-    c->input = input;
-    c->session = 0;
+    c->feeds = input;
+    c->session = session;
 }
 
 void sup_client_add(struct sup *s, int fd, bool first, bool attached, bool input)
@@ -55,9 +50,14 @@ void sup_client_add(struct sup *s, int fd, bool first, bool attached, bool input
         struct sup_client *c = &s->clients[i];
         if (c->fd >= 0)
             continue;
-        *c = (struct sup_client){.fd = fd, .first = first};
+        *c = (struct sup_client){
+            .fd = fd,
+            .first = first,
+            .stream = {{.out.stream = SH_STREAM_OUT}, {.out.stream = SH_STREAM_ERR}},
+            .input = {.stream = SH_STREAM_IN, .window = SH_CONTROL_CREDIT},
+        };
         if (first && attached)
-            attach(c, input);
+            sup_client_attach(c, 0, input);
         else
             c->waits = first;
         grant_input(c);
@@ -98,12 +98,10 @@ void sup_begin_stop(struct sup *s, uint32_t after_ms)
 
 static void take_input(struct sup *s, struct sup_client *c, const struct sh_frame_view *f)
 {
-    if (f->size > c->input_credit || !c->input || c->input_eof) {
+    if (sh_stream_take(&c->input, f->size)) /* one that does not feed has no credit */
         c->closing = true;
-        return;
-    }
-    c->input_credit -= f->size;
-    sh_fifo_add(&c->input_waiting, f->data, f->size);
+    else
+        sh_fifo_add(&c->input_waiting, f->data, f->size);
 }
 
 static void take_frame(struct sup *s, struct sup_client *c, const struct sh_frame_view *f)
@@ -114,11 +112,11 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
         take_input(s, c, f);
         break;
     case SH_FRAME_EOF:
-        c->input_eof = true;
+        c->input.ended = true;
         break;
     case SH_FRAME_CREDIT:
         if (f->stream == SH_STREAM_OUT || f->stream == SH_STREAM_ERR)
-            c->stream[f->stream - SH_STREAM_OUT].credit += sh_frame_u32(f, 0);
+            sh_stream_credit(&c->stream[f->stream - SH_STREAM_OUT].out, f);
         break;
     case SH_FRAME_WINSIZE:
         if (session && f->size == 4)
@@ -139,7 +137,7 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
         break;
     case SH_CONTROL_ATTACH:
         if (!c->attached && !c->waits)
-            attach(c, f->size && f->data[0]);
+            sup_client_attach(c, 0, f->size && f->data[0]);
         break;
     case SH_CONTROL_WAIT:
         c->waits = true;
@@ -155,17 +153,14 @@ static void take_frame(struct sup *s, struct sup_client *c, const struct sh_fram
 
 void sup_client_readable(struct sup *s, struct sup_client *c)
 {
-    uint8_t bytes[65536];
-    ssize_t n = read(c->fd, bytes, sizeof(bytes));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    struct sh_frame_view f;
+    int r = sh_frames_receive(&c->in, c->fd);
+    if (r == -EAGAIN)
         return;
-    if (n <= 0) {
+    if (r) {
         sup_client_drop(s, c);
         return;
     }
-    sh_frames_feed(&c->in, bytes, (size_t)n);
-    struct sh_frame_view f;
-    int r = 0;
     while (!c->closing && (r = sh_frames_next(&c->in, &f)) == 1)
         if (!s->ended)
             take_frame(s, c, &f);
@@ -179,21 +174,10 @@ void sup_client_readable(struct sup *s, struct sup_client *c)
 static bool pump_stream(struct sup_client *c, unsigned i)
 {
     struct sup_stream *t = &c->stream[i];
-    uint8_t stream = (uint8_t)(SH_STREAM_OUT + i);
-    while (t->waiting.size && t->credit && c->out.size < OUT_MAX) {
-        size_t n = t->waiting.size < PIECE_SIZE ? t->waiting.size : PIECE_SIZE;
-        if (n > t->credit)
-            n = (size_t)t->credit;
-        sh_frame_put(&c->out, SH_FRAME_DATA, stream, 0, sh_fifo_peek(&t->waiting), n);
-        sh_fifo_drop(&t->waiting, n);
-        t->credit -= n;
-    }
-    if (t->waiting.size)
+    if (!sh_stream_pump(&t->out, &t->waiting, &c->out, OUT_MAX))
         return false;
-    if (t->eof && !t->eof_sent) {
-        sh_frame_put(&c->out, SH_FRAME_EOF, stream, 0, NULL, 0);
-        t->eof_sent = true;
-    }
+    if (t->eof)
+        sh_stream_end(&t->out, &c->out);
     return true;
 }
 
@@ -206,19 +190,8 @@ void sup_client_pump(struct sup *s, struct sup_client *c)
         sh_fifo_drop(&c->last, c->last.size);
         c->closing = true;
     }
-    while (c->out.size) {
-        ssize_t n = send(c->fd, sh_fifo_peek(&c->out), c->out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0) {
-            sup_client_drop(s, c);
-            return;
-        }
-        sh_fifo_drop(&c->out, (size_t)n);
-    }
-    if (c->closing && !c->out.size) {
+    int r = sh_frames_send(&c->out, c->fd);
+    if ((r && r != -EAGAIN) || (c->closing && !c->out.size)) {
         sup_client_drop(s, c);
         return;
     }

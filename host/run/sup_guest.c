@@ -10,8 +10,7 @@
 #include "host/run/sup.h"
 #include "lib/bytes.h"
 
-#define PIECE_SIZE 32768u              /* of stdin in one frame */
-#define CHANNEL_OUT_MAX (4u * PIECE_SIZE) /* queued for the guest before we take more stdin */
+#define CHANNEL_OUT_MAX (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin */
 
 struct sup_session *sup_session_find(struct sup *s, uint16_t id)
 {
@@ -19,6 +18,17 @@ struct sup_session *sup_session_find(struct sup *s, uint16_t id)
         if (s->sessions[i].open && s->sessions[i].id == id)
             return &s->sessions[i];
     return NULL;
+}
+
+void sup_session_open(struct sup_session *session, uint16_t id)
+{
+    *session = (struct sup_session){
+        .open = true,
+        .id = id,
+        .input = {.stream = SH_STREAM_IN, .session = id},
+        .output = {{.stream = SH_STREAM_OUT, .session = id, .window = SH_CREDIT_WINDOW},
+                   {.stream = SH_STREAM_ERR, .session = id, .window = SH_CREDIT_WINDOW}},
+    };
 }
 
 void sup_guest_grant(struct sup *s, struct sup_session *session)
@@ -33,13 +43,7 @@ void sup_guest_grant(struct sup *s, struct sup_session *session)
                 c->stream[i].waiting.size > queued)
                 queued = c->stream[i].waiting.size;
         }
-        uint64_t used = session->out_granted[i] + queued;
-        if (session->out_eof[i] || used > SH_CREDIT_WINDOW / 4 * 3)
-            continue;
-        uint32_t more = (uint32_t)(SH_CREDIT_WINDOW - used);
-        session->out_granted[i] += more;
-        sh_frame_put_u32(&s->channel_out, SH_FRAME_CREDIT, (uint8_t)(SH_STREAM_OUT + i), session->id,
-                         more);
+        sh_stream_grant(&session->output[i], queued, &s->channel_out);
     }
 }
 
@@ -64,11 +68,10 @@ static void session_end(struct sup *s, struct sup_session *session,
 static void take_data(struct sup *s, struct sup_session *session, const struct sh_frame_view *f)
 {
     unsigned i = f->stream - SH_STREAM_OUT;
-    if (i > 1 || f->size > session->out_granted[i] || session->out_eof[i]) {
+    if (i > 1 || sh_stream_take(&session->output[i], f->size)) {
         broken(s, "data beyond its credit");
         return;
     }
-    session->out_granted[i] -= f->size;
     if (!session->id)
         sh_log_add(&s->log, f->stream, f->data, f->size);
     sup_clients_data(s, session, i, f->data, f->size);
@@ -123,12 +126,12 @@ static void take_frame(struct sup *s, const struct sh_frame_view *f)
         break;
     case SH_FRAME_EOF:
         if (f->stream == SH_STREAM_OUT || f->stream == SH_STREAM_ERR) {
-            session->out_eof[f->stream - SH_STREAM_OUT] = true;
+            session->output[f->stream - SH_STREAM_OUT].ended = true;
             sup_clients_eof(s, session, f->stream - SH_STREAM_OUT);
         }
         break;
     case SH_FRAME_CREDIT:
-        session->in_credit += sh_frame_u32(f, 0);
+        sh_stream_credit(&session->input, f);
         break;
     case SH_FRAME_STARTED:
         session->started = true;
@@ -165,18 +168,15 @@ static void take_frame(struct sup *s, const struct sh_frame_view *f)
 
 void sup_guest_readable(struct sup *s)
 {
-    uint8_t bytes[65536];
-    ssize_t n = read(s->channel_fd, bytes, sizeof(bytes));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    struct sh_frame_view f;
+    int r = sh_frames_receive(&s->channel_in, s->channel_fd);
+    if (r == -EAGAIN)
         return;
-    if (n <= 0) {
+    if (r) {
         close(s->channel_fd);
         s->channel_fd = -1;
         return;
     }
-    sh_frames_feed(&s->channel_in, bytes, (size_t)n);
-    struct sh_frame_view f;
-    int r = 0;
     while (!s->ended && (r = sh_frames_next(&s->channel_in, &f)) == 1)
         take_frame(s, &f);
     if (!s->ended && r < 0)
@@ -186,23 +186,13 @@ void sup_guest_readable(struct sup *s)
 /* Moves stdin of one session from the first client that has some; then its end. */
 static void pump_stdin(struct sup *s, struct sup_session *session)
 {
-    for (size_t k = 0; k < SH_CONTROL_CLIENT_MAX && !session->in_eof; k++) {
+    for (size_t k = 0; k < SH_CONTROL_CLIENT_MAX && !session->input.ended; k++) {
         struct sup_client *c = &s->clients[k];
-        if (c->fd < 0 || !c->attached || !c->input || c->session != session->id)
+        if (c->fd < 0 || !c->attached || !c->feeds || c->session != session->id)
             continue;
-        while (c->input_waiting.size && session->in_credit && s->channel_out.size < CHANNEL_OUT_MAX) {
-            size_t n = c->input_waiting.size < PIECE_SIZE ? c->input_waiting.size : PIECE_SIZE;
-            if (n > session->in_credit)
-                n = (size_t)session->in_credit;
-            sh_frame_put(&s->channel_out, SH_FRAME_DATA, SH_STREAM_IN, session->id,
-                         sh_fifo_peek(&c->input_waiting), n);
-            sh_fifo_drop(&c->input_waiting, n);
-            session->in_credit -= n;
-        }
-        if (c->input_eof && !c->input_waiting.size && session->started) {
-            sh_frame_put(&s->channel_out, SH_FRAME_EOF, SH_STREAM_IN, session->id, NULL, 0);
-            session->in_eof = true;
-        }
+        if (sh_stream_pump(&session->input, &c->input_waiting, &s->channel_out, CHANNEL_OUT_MAX) &&
+            c->input.ended && session->started)
+            sh_stream_end(&session->input, &s->channel_out);
     }
 }
 
@@ -218,15 +208,7 @@ void sup_guest_pump(struct sup *s)
                 pump_stdin(s, &s->sessions[i]);
         if (!s->channel_out.size)
             return;
-        while (s->channel_out.size) {
-            ssize_t n = send(s->channel_fd, sh_fifo_peek(&s->channel_out), s->channel_out.size,
-                             MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n < 0 && errno != EINTR)
-                return; /* full; or gone, which reading will tell */
-            if (n > 0)
-                sh_fifo_drop(&s->channel_out, (size_t)n);
-        }
-    } while (true);
+    } while (!sh_frames_send(&s->channel_out, s->channel_fd)); /* full; or gone, which reading tells */
 }
 
 void sup_guest_signal(struct sup *s, struct sup_session *session, uint32_t signal)
@@ -260,10 +242,9 @@ void sup_guest_exec(struct sup *s, struct sup_client *c, const uint8_t *payload,
         sh_frame_put_text(&c->last, SH_FRAME_ERROR, 0, SH_EXIT_FAILURE, why);
         return;
     }
-    *free_one = (struct sup_session){.open = true, .id = ++s->last_session};
+    sup_session_open(free_one, ++s->last_session);
     free_one->killed_with_client = size > 1 && payload[1] != SH_EXEC_PROGRAM;
-    c->attached = c->input = true;
-    c->session = free_one->id;
+    sup_client_attach(c, free_one->id, true);
     sh_frame_put(&s->channel_out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
 }
 

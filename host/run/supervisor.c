@@ -375,7 +375,7 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     s.qemu.pid_fd = s.qemu.stderr_fd = -1;
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
         s.clients[i].fd = -1;
-    s.sessions[0].open = true;
+    sup_session_open(&s.sessions[0], 0);
 
     const int keep[] = {plan->lock_fd, plan->image_fd, plan->instance->dir_fd, plan->store->dir_fd,
                         first_fd};

@@ -19,6 +19,7 @@
 #include "host/run/instance_log.h"
 #include "host/run/ports.h"
 #include "host/run/run_options.h"
+#include "host/run/stream.h"
 #include "lib/bytes.h"
 
 static void broker(const char *text, const char *want)
@@ -293,6 +294,60 @@ static void test_frames(void **state)
     sh_fifo_free(&out);
 }
 
+/* A sender and a receiver that reads in fits: all arrives in order, and never more than the window
+ * waits. */
+static void test_stream(void **state)
+{
+    struct sh_stream_out from = {.stream = SH_STREAM_OUT, .session = 9};
+    struct sh_stream_in to = {.stream = SH_STREAM_OUT, .session = 9, .window = 100000};
+    struct sh_fifo waiting = {0}, wire = {0}, back = {0}, held = {0};
+    struct sh_frame_reader in = {0}, in_back = {0};
+    struct sh_frame_view f;
+    uint32_t written = 0, seen = 0;
+    for (int round = 0; round < 3000; round++) {
+        for (int i = 0; i < round * 7 % 500 && written < 200000; i++, written++)
+            sh_fifo_add(&waiting, &written, sizeof(written));
+        bool empty = sh_stream_pump(&from, &waiting, &wire, 50000);
+        assert_int_equal(empty, waiting.size == 0);
+        if (empty && written == 200000)
+            sh_stream_end(&from, &wire);
+        sh_frames_feed(&in, sh_fifo_peek(&wire), wire.size);
+        sh_fifo_drop(&wire, wire.size);
+        while (sh_frames_next(&in, &f) == 1) {
+            assert_int_equal(f.session, 9);
+            if (f.type == SH_FRAME_EOF) {
+                assert_false(to.ended); /* said once */
+                to.ended = true;
+                continue;
+            }
+            assert_true(f.size && f.size <= SH_STREAM_PIECE);
+            assert_int_equal(sh_stream_take(&to, f.size), 0);
+            sh_fifo_add(&held, f.data, f.size);
+        }
+        assert_true(held.size + to.granted <= to.window);
+        for (int i = 0; i < round * 13 % 400 && held.size; i++, seen++) {
+            assert_memory_equal(sh_fifo_peek(&held), &seen, sizeof(seen));
+            sh_fifo_drop(&held, sizeof(seen));
+        }
+        sh_stream_grant(&to, held.size, &back);
+        sh_frames_feed(&in_back, sh_fifo_peek(&back), back.size);
+        sh_fifo_drop(&back, back.size);
+        while (sh_frames_next(&in_back, &f) == 1)
+            sh_stream_credit(&from, &f);
+    }
+    assert_int_equal(seen, 200000);
+    assert_true(to.ended && from.ended);
+    assert_int_equal(sh_stream_take(&to, 1), -EBADMSG); /* behind its end */
+    to.ended = false;
+    assert_int_equal(sh_stream_take(&to, (size_t)to.granted + 1), -EBADMSG);
+    sh_frames_free(&in);
+    sh_frames_free(&in_back);
+    sh_fifo_free(&waiting);
+    sh_fifo_free(&wire);
+    sh_fifo_free(&back);
+    sh_fifo_free(&held);
+}
+
 static void test_exec_request(void **state)
 {
     char *args[] = {(char[]){"prog"}, (char[]){"two words"}, NULL};
@@ -509,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_mounts),  cmocka_unit_test(test_options),
         cmocka_unit_test(test_env_file), cmocka_unit_test(test_signals),
         cmocka_unit_test(test_fifo),    cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_stream),
         cmocka_unit_test(test_exec_request), cmocka_unit_test(test_log),
         cmocka_unit_test(test_config),  cmocka_unit_test(test_state),
         cmocka_unit_test(test_names),
