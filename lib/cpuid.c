@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-static void ask(struct sh_cpuid *c, uint32_t leaf, uint32_t subleaf)
+static void ask_leaf(struct sh_cpuid *c, uint32_t leaf, uint32_t subleaf)
 {
     c->leaf = leaf;
     c->subleaf = subleaf;
@@ -28,10 +28,10 @@ uint32_t sh_cpuid_collect(struct sh_cpuid out[SH_CPUID_MAX])
     struct sh_cpuid top;
     uint32_t count = 0;
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        ask(&top, wanted[i].leaf & 0x80000000, 0);
+        ask_leaf(&top, wanted[i].leaf & 0x80000000, 0);
         for (uint32_t sub = 0; wanted[i].leaf <= top.eax && sub <= wanted[i].last; sub++) {
             if (count < SH_CPUID_MAX)
-                ask(&out[count++], wanted[i].leaf, sub);
+                ask_leaf(&out[count++], wanted[i].leaf, sub);
         }
     }
     return count;

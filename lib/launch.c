@@ -47,7 +47,7 @@ static bool next_line(const uint8_t **at, const uint8_t *end, struct line *line)
     return true;
 }
 
-static bool plain(int c)
+static bool is_plain(int c)
 {
     return c >= 0x20 && c <= 0x7e && c != '%' && c != '\'';
 }
@@ -55,7 +55,7 @@ static bool plain(int c)
 static bool value_canonical(const uint8_t *p, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        if (plain(p[i]))
+        if (is_plain(p[i]))
             continue;
         if (p[i] != '%' || size - i < 3)
             return false;
@@ -63,7 +63,7 @@ static bool value_canonical(const uint8_t *p, size_t size)
         /* Upper case only, only where needed, and never a NUL. */
         if (high < 0 || low < 0 || p[i + 1] >= 'a' || p[i + 2] >= 'a')
             return false;
-        if (plain(high << 4 | low) || !(high | low))
+        if (is_plain(high << 4 | low) || !(high | low))
             return false;
         i += 2;
     }

@@ -33,8 +33,8 @@ int sh_sites_find(const struct sh_sites *s, uint64_t nid, uint32_t *first, uint3
     uint32_t low = 0, high = s->file_count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        int r = s->read(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file,
-                        sizeof(file));
+        int r =
+            s->read(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file, sizeof(file));
         if (r)
             return r;
         uint64_t here = sh_le64(file);
@@ -53,7 +53,7 @@ int sh_sites_find(const struct sh_sites *s, uint64_t nid, uint32_t *first, uint3
     return -ENOENT;
 }
 
-static bool good(const struct sh_site *site)
+static bool is_site_valid(const struct sh_site *site)
 {
     if (site->zero || site->size > SH_SITE_BYTES_MAX || site->offset % 4096 + site->size > 4096)
         return false;
@@ -80,7 +80,7 @@ int sh_sites_get(const struct sh_sites *s, uint32_t first, uint32_t count, struc
     int r = s->read(s->arg, at, out, count * sizeof(*out));
     for (uint32_t i = 0; !r && i < count; i++) {
         out[i].offset = sh_le32((const uint8_t *)&out[i].offset);
-        if (!good(&out[i]) || out[i].offset < free_from)
+        if (!is_site_valid(&out[i]) || out[i].offset < free_from)
             r = -EBADMSG;
         free_from = (uint64_t)out[i].offset + out[i].size;
     }

@@ -139,7 +139,7 @@ int sh_aesm_parse(const uint8_t *data, size_t size, unsigned answer, struct sh_a
 
 /* --- the socket --- */
 
-static int dial(const char *path)
+static int connect_service(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = ANSWER_SECONDS};
@@ -160,16 +160,16 @@ static int dial(const char *path)
 }
 
 /* One request of this number, and its answer's message in `message`, which the caller frees. */
-static int ask(const char *path, unsigned number, const struct sh_buffer *request,
-               struct sh_buffer *message, struct sh_aesm_answer *answer, struct sh_error *err)
+static int ask_service(const char *path, unsigned number, const struct sh_buffer *request,
+                       struct sh_buffer *message, struct sh_aesm_answer *answer,
+                       struct sh_error *err)
 {
     struct sh_buffer out = {0};
     uint8_t size[4];
-    cleanup_close int fd = dial(path);
+    cleanup_close int fd = connect_service(path);
     if (fd < 0)
-        return sh_fail(err, fd,
-                       "the quoting service does not answer at %s (%s); is aesmd running?", path,
-                       strerror(-fd));
+        return sh_fail(err, fd, "the quoting service does not answer at %s (%s); is aesmd running?",
+                       path, strerror(-fd));
     put_bytes(&out, number, request->data, request->size);
     sh_put_le32(size, (uint32_t)out.size);
     int r = sh_write_all(fd, size, sizeof(size));
@@ -207,7 +207,7 @@ int sh_aesm_target(const char *socket_path, struct sgx_targetinfo *target, struc
     put_number(&request, 3, 1); /* b_pub_key_id: makes the attestation key, too */
     put_number(&request, 4, 32);
     put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
-    int r = ask(socket_path, INIT_QUOTE_EX, &request, &message, &answer, err);
+    int r = ask_service(socket_path, INIT_QUOTE_EX, &request, &message, &answer, err);
     if (!r && (!answer.bytes.data || answer.bytes.size != sizeof(*target)))
         r = sh_fail(err, -EBADMSG, "the quoting service named no quoting enclave");
     if (!r)
@@ -223,7 +223,7 @@ static int quote_size(const char *path, const uint8_t *id, uint32_t *size, struc
     struct sh_aesm_answer answer;
     put_bytes(&request, 1, id, KEY_ID_SIZE);
     put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
-    int r = ask(path, GET_QUOTE_SIZE_EX, &request, &message, &answer, err);
+    int r = ask_service(path, GET_QUOTE_SIZE_EX, &request, &message, &answer, err);
     if (!r && (answer.number < SGX_QUOTE_HEAD || answer.number > SH_QUOTE_MAX))
         r = sh_fail(err, -EBADMSG, "the quoting service wants to give a quote of %llu bytes",
                     (unsigned long long)answer.number);
@@ -235,7 +235,7 @@ static int quote_size(const char *path, const uint8_t *id, uint32_t *size, struc
 }
 
 /* The service gives as many bytes as it was offered: the quote itself tells where it ends. */
-static int cut(const struct sh_view *quote)
+static int quote_length(const struct sh_view *quote)
 {
     if (!quote->data || quote->size < SGX_QUOTE_HEAD || quote->size > SH_QUOTE_MAX)
         return -EBADMSG;
@@ -258,8 +258,8 @@ int sh_aesm_quote(const char *socket_path, const struct sgx_report *report, uint
     put_bytes(&request, 2, id, sizeof(id));
     put_number(&request, 4, size);
     put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
-    r = ask(socket_path, GET_QUOTE_EX, &request, &message, &answer, err);
-    if (!r && (r = cut(&answer.bytes)) < 0)
+    r = ask_service(socket_path, GET_QUOTE_EX, &request, &message, &answer, err);
+    if (!r && (r = quote_length(&answer.bytes)) < 0)
         sh_fail(err, r, "the quoting service gave no quote");
     if (r > 0)
         memcpy(out, answer.bytes.data, (size_t)r);

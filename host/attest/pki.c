@@ -108,7 +108,7 @@ X509 *sh_pki_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer,
     return NULL;
 }
 
-static bool revoke(X509_CRL *crl, X509 *cert, ASN1_TIME *at)
+static bool add_revoked(X509_CRL *crl, X509 *cert, ASN1_TIME *at)
 {
     X509_REVOKED *entry = X509_REVOKED_new();
     if (entry && X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert)) &&
@@ -128,7 +128,7 @@ X509_CRL *sh_pki_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t t
               X509_CRL_set1_lastUpdate(crl, ASN1_TIME_set(t, from)) &&
               X509_CRL_set1_nextUpdate(crl, ASN1_TIME_set(t, to));
     if (ok && revoked)
-        ok = revoke(crl, revoked, ASN1_TIME_set(t, revoked_at));
+        ok = add_revoked(crl, revoked, ASN1_TIME_set(t, revoked_at));
     ok = ok && X509_CRL_sort(crl) && X509_CRL_sign(crl, issuer_key, EVP_sha256()) > 0;
     ASN1_TIME_free(t);
     if (ok)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated quoting enclave. It is no enclave, so it holds what it needs of one: an identity that
-// reports can be made for, and the keys of the machine's simulated root.
+// The simulated quoting enclave. It is no enclave, so it holds what it needs of one: an identity
+// that reports can be made for, and the keys of the machine's simulated root.
 #include "host/attest/sim_tee.h"
 
 #include <errno.h>
@@ -84,8 +84,8 @@ static int keys_open(const char *dir, struct keys *k, struct sh_error *err)
                    dir);
 }
 
-static int quote(const char *dir, struct sh_quote_parts *p, uint16_t isv_prod_id, uint8_t *out,
-                 struct sh_error *err)
+static int make_quote(const char *dir, struct sh_quote_parts *p, uint16_t isv_prod_id, uint8_t *out,
+                      struct sh_error *err)
 {
     struct sgx_report *qe = (struct sgx_report *)p->qe_report; /* its first 384 bytes */
     struct keys k;
@@ -112,17 +112,17 @@ int sh_sim_qe_quote_sgx(const char *dir, const struct sgx_report *report, uint8_
                         struct sh_error *err)
 {
     struct sgx_targetinfo self;
-    struct sh_quote_parts p = {
-        .version = 3, .body_type = 1, .body = (const uint8_t *)report};
+    struct sh_quote_parts p = {.version = 3, .body_type = 1, .body = (const uint8_t *)report};
     sh_sim_qe_target(&self);
     if (sgxsim_report_check(&self, report))
         return sh_fail(err, -EBADMSG,
                        "the report is not of this processor, or not for its quoting enclave");
-    return quote(dir, &p, SH_SIM_QE_ISVPRODID, out, err);
+    return make_quote(dir, &p, SH_SIM_QE_ISVPRODID, out, err);
 }
 
 /* TEE_TCB_INFO lies at 256 of TDREPORT_STRUCT: VALID 8, TEE_TCB_SVN 16, MRSEAM, MRSIGNERSEAM,
- * ATTRIBUTES 8. A quote's body has these, then TDINFO_STRUCT's fields up to RTMR3, then the data. */
+ * ATTRIBUTES 8. A quote's body has these, then TDINFO_STRUCT's fields up to RTMR3, then the data.
+ */
 #define TCB_INFO_TEE_TCB_SVN (256u + 8u)
 _Static_assert(SV_TD_ATTRIBUTES == 16 + 48 + 48 + 8, "the body's first part is TEE_TCB_INFO's");
 _Static_assert(SV_TD_REPORT_DATA - SV_TD_ATTRIBUTES == SH_TDINFO_RTMR + 4 * 48,
@@ -137,5 +137,5 @@ int sh_sim_qe_quote_tdx(const char *dir, const uint8_t report[1024], uint8_t *ou
     memcpy(body + SV_TD_ATTRIBUTES, report + SH_TDREPORT_TDINFO,
            SV_TD_REPORT_DATA - SV_TD_ATTRIBUTES);
     memcpy(body + SV_TD_REPORT_DATA, report + SH_TDREPORT_REPORTDATA, 64);
-    return quote(dir, &p, SH_SIM_TD_QE_ISVPRODID, out, err);
+    return make_quote(dir, &p, SH_SIM_TD_QE_ISVPRODID, out, err);
 }

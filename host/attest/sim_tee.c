@@ -30,8 +30,8 @@ void sh_authority_free(struct sh_authority *a)
     *a = (struct sh_authority){0};
 }
 
-static X509 *certify(const char *cn, bool ca, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
-                     const struct sh_pck_values *pck)
+static X509 *make_certificate(const char *cn, bool ca, EVP_PKEY *key, X509 *issuer,
+                              EVP_PKEY *issuer_key, const struct sh_pck_values *pck)
 {
     uint8_t extension[SH_SGX_EXTENSION_MAX];
     int64_t now = time(NULL);
@@ -77,13 +77,12 @@ static int write_all(const struct sh_authority *a, int dir_fd, struct sh_error *
     EVP_PKEY *quoting[] = {sh_pki_key("P-256"), sh_pki_key("P-256")};
     EVP_PKEY *authority[] = {a->root_key, a->ca_key, a->tcb_key};
     X509 *certs[] = {a->root, a->ca, a->tcb};
-    X509 *pck = quoting[1] ? certify("Simulated SGX PCK Certificate", false, quoting[1], a->ca,
-                                     a->ca_key, &v)
+    X509 *pck = quoting[1] ? make_certificate("Simulated SGX PCK Certificate", false, quoting[1],
+                                              a->ca, a->ca_key, &v)
                            : NULL;
     X509 *chain[] = {pck, a->ca, a->root};
-    int r = !quoting[0] || !pck
-                ? sh_fail(err, -EIO, "cannot make the simulated TEE's certificates")
-                : write_pem(dir_fd, "quoting.pem", 0600, quoting, 2, chain, 3, err);
+    int r = !quoting[0] || !pck ? sh_fail(err, -EIO, "cannot make the simulated TEE's certificates")
+                                : write_pem(dir_fd, "quoting.pem", 0600, quoting, 2, chain, 3, err);
     if (!r)
         r = write_pem(dir_fd, "authority.pem", 0600, authority, 3, certs, 3, err);
     if (!r)
@@ -100,12 +99,12 @@ static int make_in(int dir_fd, struct sh_error *err)
                              .ca_key = sh_pki_key("P-256"),
                              .tcb_key = sh_pki_key("P-256")};
     if (a.root_key && a.ca_key && a.tcb_key) {
-        a.root = certify("Simulated SGX Root CA", true, a.root_key, NULL, NULL, NULL);
+        a.root = make_certificate("Simulated SGX Root CA", true, a.root_key, NULL, NULL, NULL);
         if (a.root) {
-            a.ca = certify("Simulated SGX PCK Platform CA", true, a.ca_key, a.root, a.root_key,
-                           NULL);
-            a.tcb = certify("Simulated SGX TCB Signing", false, a.tcb_key, a.root, a.root_key,
-                            NULL);
+            a.ca = make_certificate("Simulated SGX PCK Platform CA", true, a.ca_key, a.root,
+                                    a.root_key, NULL);
+            a.tcb = make_certificate("Simulated SGX TCB Signing", false, a.tcb_key, a.root,
+                                     a.root_key, NULL);
         }
     }
     int r = a.ca && a.tcb ? write_all(&a, dir_fd, err)
@@ -123,8 +122,8 @@ int sh_sim_tee_make(const char *dir, struct sh_error *err)
     if (!mkdtemp(temp))
         return sh_fail_errno(err, -errno, "cannot make the folder %s", temp);
     cleanup_close int fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 ? sh_fail_errno(err, -errno, "cannot open the folder %s", temp)
-                   : make_in(fd, err);
+    int r =
+        fd < 0 ? sh_fail_errno(err, -errno, "cannot open the folder %s", temp) : make_in(fd, err);
     /* A folder that is there and not empty stays: somebody was faster. */
     if (!r && rename(temp, dir) && errno != ENOTEMPTY && errno != EEXIST)
         r = sh_fail_errno(err, -errno, "cannot make the folder %s", dir);

@@ -92,7 +92,7 @@ static void merge_list(struct sh_strings *to, const struct sh_strings *from)
 }
 
 /* What was said in the build file or on the command line goes over what the input said. */
-static int merge(struct sh_config *to, const struct sh_config *from, struct sh_error *err)
+static int merge_config(struct sh_config *to, const struct sh_config *from, struct sh_error *err)
 {
     int r = 0;
     if (from->entrypoint.v)
@@ -140,8 +140,9 @@ static int check_secrets(struct sh_config *c, struct sh_error *err)
         return sh_fail(err, -EINVAL,
                        "secrets need the key broker's public key in the image: --broker-key FILE");
     if (c->broker && !strncmp(c->broker, "http://", 7))
-        return sh_fail(err, -EINVAL,
-                       "an http broker cannot show the key that the image pins: --broker https://…");
+        return sh_fail(
+            err, -EINVAL,
+            "an http broker cannot show the key that the image pins: --broker https://…");
     c->policy |= SH_POLICY_LOCK;
     return 0;
 }
@@ -189,7 +190,7 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     if (!r)
         r = fill_tree(b, &tree, &config, work->dir_fd, progress, err);
     if (!r)
-        r = merge(&config, &b->config, err);
+        r = merge_config(&config, &b->config, err);
     if (!r)
         r = check_secrets(&config, err);
     if (!r)
@@ -232,8 +233,10 @@ int sh_build_run(const struct sh_build *b, char id[SH_ID_TEXT_SIZE], struct sh_e
         r = sh_store_tag(&store, tag, id, err);
     sh_progress_end(&progress);
     if (!r && enclave_only && !b->quiet)
-        fprintf(stderr, "shelter: note: the guest kernel is not built, so this image runs in enclaves only; "
-                        "for machines run 'make tools' and build it again\n");
+        fprintf(
+            stderr,
+            "shelter: note: the guest kernel is not built, so this image runs in enclaves only; "
+            "for machines run 'make tools' and build it again\n");
     sh_work_end(&work);
     sh_store_close(&store);
     return r;

@@ -19,7 +19,7 @@ struct file {
     Elf64_Ehdr head;
 };
 
-static bool get(const struct file *f, uint64_t offset, void *out, size_t size)
+static bool read_at(const struct file *f, uint64_t offset, void *out, size_t size)
 {
     if (offset > f->size || size > f->size - offset)
         return false;
@@ -27,10 +27,10 @@ static bool get(const struct file *f, uint64_t offset, void *out, size_t size)
     return true;
 }
 
-static bool segment(const struct file *f, unsigned i, Elf64_Phdr *p)
+static bool read_segment(const struct file *f, unsigned i, Elf64_Phdr *p)
 {
     uint64_t offset = f->head.e_phoff + (uint64_t)i * sizeof(*p);
-    return offset >= f->head.e_phoff && get(f, offset, p, sizeof(*p));
+    return offset >= f->head.e_phoff && read_at(f, offset, p, sizeof(*p));
 }
 
 /* The file offset of an address that a PT_LOAD maps. */
@@ -38,7 +38,7 @@ static bool offset_of(const struct file *f, uint64_t address, uint64_t *offset)
 {
     Elf64_Phdr p;
     for (unsigned i = 0; i < f->head.e_phnum; i++) {
-        if (segment(f, i, &p) && p.p_type == PT_LOAD && address >= p.p_vaddr &&
+        if (read_segment(f, i, &p) && p.p_type == PT_LOAD && address >= p.p_vaddr &&
             address - p.p_vaddr < p.p_filesz) {
             *offset = p.p_offset + (address - p.p_vaddr);
             return *offset >= p.p_offset;
@@ -57,7 +57,7 @@ static char *string_at(const struct file *f, uint64_t offset)
     return n == max ? NULL : sh_strdup((const char *)f->data + offset);
 }
 
-static int broken(const struct file *f, struct sh_error *err)
+static int report_broken(const struct file *f, struct sh_error *err)
 {
     return sh_fail(err, -EINVAL, "%s is a broken ELF file", f->name);
 }
@@ -70,8 +70,8 @@ static int read_dynamic(const struct file *f, const Elf64_Phdr *dynamic, struct 
     bool found = false;
     for (int pass = 0; pass < 2; pass++) {
         for (uint64_t i = 0; i < count && i < TAGS_MAX; i++) {
-            if (!get(f, dynamic->p_offset + i * sizeof(d), &d, sizeof(d)))
-                return broken(f, err);
+            if (!read_at(f, dynamic->p_offset + i * sizeof(d), &d, sizeof(d)))
+                return report_broken(f, err);
             if (d.d_tag == DT_NULL)
                 break;
             if (!pass) {
@@ -85,7 +85,7 @@ static int read_dynamic(const struct file *f, const Elf64_Phdr *dynamic, struct 
             if (found && strings + d.d_un.d_val >= strings)
                 s = string_at(f, strings + d.d_un.d_val);
             if (!s || elf->needed.count >= NEEDED_MAX)
-                return broken(f, err);
+                return report_broken(f, err);
             if (d.d_tag == DT_NEEDED) {
                 sh_strings_add(&elf->needed, s);
             } else {
@@ -106,8 +106,8 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
     *elf = (struct sh_elf){0};
     if (size < SELFMAG || memcmp(data, ELFMAG, SELFMAG))
         return sh_fail(err, -ENOEXEC, "%s is not an ELF program", name);
-    if (!get(&f, 0, &f.head, sizeof(f.head)))
-        return broken(&f, err);
+    if (!read_at(&f, 0, &f.head, sizeof(f.head)))
+        return report_broken(&f, err);
     if (f.head.e_ident[EI_CLASS] != ELFCLASS64 || f.head.e_ident[EI_DATA] != ELFDATA2LSB ||
         f.head.e_machine != EM_X86_64)
         return sh_fail(err, -EINVAL, "%s is a program for another machine; x86-64 is needed", name);
@@ -121,12 +121,12 @@ int sh_elf_parse(const uint8_t *data, size_t size, const char *name, struct sh_e
     elf->program = f.head.e_type == ET_EXEC || f.head.e_entry;
     int r = 0;
     for (unsigned i = 0; !r && i < f.head.e_phnum; i++) {
-        if (!segment(&f, i, &p)) {
-            r = broken(&f, err);
+        if (!read_segment(&f, i, &p)) {
+            r = report_broken(&f, err);
         } else if (p.p_type == PT_INTERP && !elf->interpreter) {
             elf->interpreter = string_at(&f, p.p_offset);
             if (!elf->interpreter || *elf->interpreter != '/')
-                r = broken(&f, err);
+                r = report_broken(&f, err);
         } else if (p.p_type == PT_LOAD && p.p_filesz &&
                    (p.p_offset > size || p.p_filesz > size - p.p_offset)) {
             r = sh_fail(err, -EINVAL, "%s is cut off", name);

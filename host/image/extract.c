@@ -7,7 +7,7 @@
 
 #include <shelter/erofs.h>
 
-static int copy(int from, uint64_t at, uint64_t size, uint64_t limit, int to)
+static int copy_range(int from, uint64_t at, uint64_t size, uint64_t limit, int to)
 {
     uint8_t buffer[65536];
     if (at > limit || size > limit - at)
@@ -33,8 +33,9 @@ int sh_extract(int root_fd, uint64_t root_size, uint64_t nid, int to, struct sh_
         return sh_fail(err, -ENOENT, "the root image has no file %llu", (unsigned long long)nid);
     uint64_t tail = i.format & SH_EROFS_INLINE ? i.size % SH_EROFS_BLOCK : 0;
     uint64_t xattrs = i.xattr_count ? 12 + 4 * (uint64_t)(i.xattr_count - 1) : 0;
-    int r = copy(root_fd, (uint64_t)i.block_or_device * SH_EROFS_BLOCK, i.size - tail, root_size, to);
+    int r = copy_range(root_fd, (uint64_t)i.block_or_device * SH_EROFS_BLOCK, i.size - tail,
+                       root_size, to);
     if (!r && tail)
-        r = copy(root_fd, at + sizeof(i) + xattrs, tail, root_size, to);
+        r = copy_range(root_fd, at + sizeof(i) + xattrs, tail, root_size, to);
     return r ? sh_fail_errno(err, r, "cannot copy a file of the root image") : 0;
 }

@@ -264,10 +264,10 @@ static size_t next_name(const char **p, const char **name)
     }
 }
 
-static int enter(struct walk *w, const char *name, struct sh_error *err);
+static int enter_name(struct walk *w, const char *name, struct sh_error *err);
 
 /* Follows a symbolic link among the parents, inside the root. */
-static int follow(struct walk *w, const char *target, struct sh_error *err)
+static int follow_link(struct walk *w, const char *target, struct sh_error *err)
 {
     if (++w->links > LINKS_MAX)
         return sh_fail(err, -ELOOP, "'%s' goes through a loop of symbolic links", w->path);
@@ -284,13 +284,13 @@ static int follow(struct walk *w, const char *target, struct sh_error *err)
     int r = 0;
     for (size_t n; !r && (n = next_name(&p, &name)) != 0;) {
         cleanup_free char *part = sh_format("%.*s", (int)n, name);
-        r = enter(w, part, err);
+        r = enter_name(w, part, err);
     }
     w->make = make;
     return r;
 }
 
-static int enter(struct walk *w, const char *name, struct sh_error *err)
+static int enter_name(struct walk *w, const char *name, struct sh_error *err)
 {
     if (!strcmp(name, "..")) {
         if (w->at == w->t->root && !w->lenient)
@@ -312,7 +312,7 @@ static int enter(struct walk *w, const char *name, struct sh_error *err)
     if (!e)
         return sh_fail(err, -ENOENT, "'%s' goes through '%s', which is not there", w->path, name);
     if (S_ISLNK(e->inode->mode))
-        return follow(w, e->inode->target, err);
+        return follow_link(w, e->inode->target, err);
     if (!S_ISDIR(e->inode->mode))
         return sh_fail(err, -ENOTDIR, "'%s' goes through '%s', which is not a folder", w->path,
                        name);
@@ -335,7 +335,7 @@ int sh_tree_parent(struct sh_tree *t, const char *path, bool make, struct sh_ino
             return sh_fail(err, -EXDEV, "'%s' has '..' in it, which may lead out of the root",
                            path);
         if (*last) {
-            int r = enter(&w, last, err);
+            int r = enter_name(&w, last, err);
             if (r)
                 return r;
         }
@@ -354,7 +354,7 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
     const char *p = path, *part;
     cleanup_free char *last = NULL;
     for (size_t n; (n = next_name(&p, &part)) != 0;) {
-        if (last && enter(&w, last, &ignored))
+        if (last && enter_name(&w, last, &ignored))
             return NULL;
         free(last);
         last = sh_format("%.*s", (int)n, part);
@@ -378,7 +378,7 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
         free(last);
         last = NULL;
         for (size_t n; (n = next_name(&p, &part)) != 0;) {
-            if (last && enter(&w, last, &ignored))
+            if (last && enter_name(&w, last, &ignored))
                 return NULL;
             free(last);
             last = sh_format("%.*s", (int)n, part);

@@ -178,8 +178,8 @@ void sv_reply_free(struct sv_reply *reply)
     *reply = (struct sv_reply){0};
 }
 
-static int result(CURL *curl, CURLcode code, const struct transfer *t, const char *url, char *why,
-                  size_t why_size)
+static int transfer_result(CURL *curl, CURLcode code, const struct transfer *t, const char *url,
+                           char *why, size_t why_size)
 {
     long status = 0;
 
@@ -229,7 +229,7 @@ int sv_http_get(const struct shelter_fetch_options *o, const char *url, const ch
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &t);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "shelter/" SHELTER_VERSION);
-    rc = result(curl, curl_easy_perform(curl), &t, url, why, why_size);
+    rc = transfer_result(curl, curl_easy_perform(curl), &t, url, why, why_size);
     curl_easy_cleanup(curl);
     if (!rc && out->chain && !url_decode(out->chain)) {
         snprintf(why, why_size, "%s: header %s is malformed", url, header);

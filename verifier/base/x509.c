@@ -17,7 +17,7 @@
 static const char pem_begin[] = "-----BEGIN CERTIFICATE-----";
 static const char pem_end[] = "-----END CERTIFICATE-----";
 
-static const uint8_t *find(const uint8_t *data, size_t size, const char *what)
+static const uint8_t *find_bytes(const uint8_t *data, size_t size, const char *what)
 {
     return memmem(data, size, what, strlen(what));
 }
@@ -96,7 +96,7 @@ int sv_certs_add(struct sv_certs *certs, const void *data, size_t size)
 int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
                        const struct sv_certs *known)
 {
-    const uint8_t *p = data, *begin = size ? find(data, size, pem_begin) : NULL;
+    const uint8_t *p = data, *begin = size ? find_bytes(data, size, pem_begin) : NULL;
 
     if (!size)
         return -EBADMSG;
@@ -105,7 +105,7 @@ int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
     while (begin) {
         const uint8_t *body = begin + strlen(pem_begin);
         const uint8_t *limit = (const uint8_t *)data + size;
-        const uint8_t *end = find(body, (size_t)(limit - body), pem_end);
+        const uint8_t *end = find_bytes(body, (size_t)(limit - body), pem_end);
         int rc;
 
         if (!end)
@@ -114,7 +114,7 @@ int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
         if (rc)
             return rc;
         p = end + strlen(pem_end);
-        begin = find(p, (size_t)(limit - p), pem_begin);
+        begin = find_bytes(p, (size_t)(limit - p), pem_begin);
     }
     return 0;
 }

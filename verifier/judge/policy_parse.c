@@ -22,7 +22,7 @@ struct reader {
     int rc;
 };
 
-static void bad(struct reader *r, const char *name)
+static void set_bad_value(struct reader *r, const char *name)
 {
     if (!r->rc)
         snprintf(r->why, r->why_size, "policy member \"%s\" is unknown or malformed", name);
@@ -32,14 +32,14 @@ static void bad(struct reader *r, const char *name)
 static void read_bool(struct reader *r, const cJSON *item, bool *out)
 {
     if (!cJSON_IsBool(item))
-        bad(r, item->string);
+        set_bad_value(r, item->string);
     *out = cJSON_IsTrue(item);
 }
 
 static void read_number(struct reader *r, const cJSON *item, uint32_t max, uint32_t *out)
 {
     if (!cJSON_IsNumber(item) || item->valuedouble < 0 || item->valuedouble > max)
-        bad(r, item->string);
+        set_bad_value(r, item->string);
     else
         *out = (uint32_t)item->valuedouble;
 }
@@ -55,7 +55,7 @@ static void read_version(struct reader *r, const cJSON *item, int parts, uint32_
         unsigned long part = i < parts && *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
 
         if (part > 255 || (i < parts && (end == at || *end != (i == parts - 1 ? 0 : '.')))) {
-            bad(r, item->string);
+            set_bad_value(r, item->string);
             return;
         }
         at = *end ? end + 1 : end;
@@ -69,7 +69,7 @@ static void read_statuses(struct reader *r, const cJSON *list, uint32_t *mask)
 
     *mask = 0;
     if (!cJSON_IsArray(list)) {
-        bad(r, list->string);
+        set_bad_value(r, list->string);
         return;
     }
     cJSON_ArrayForEach(item, list)
@@ -82,7 +82,7 @@ static void read_statuses(struct reader *r, const cJSON *list, uint32_t *mask)
             status++;
         // Revoked and unsupported TCBs cannot be accepted by any policy.
         if (status == SV_TCB_REVOKED)
-            bad(r, "tcb_status");
+            set_bad_value(r, "tcb_status");
         else
             *mask |= 1u << status;
     }
@@ -93,7 +93,7 @@ static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
     const cJSON *product, *part;
 
     if (!cJSON_IsObject(list)) {
-        bad(r, "min_tcb");
+        set_bad_value(r, "min_tcb");
         return;
     }
     cJSON_ArrayForEach(product, list)
@@ -104,7 +104,7 @@ static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
                strcmp(product->string, sv_snp_product_name((enum sv_snp_product)at)))
             at++;
         if (at > SV_SNP_TURIN || !cJSON_IsObject(product)) {
-            bad(r, product->string);
+            set_bad_value(r, product->string);
             return;
         }
         p->have_floor[at] = true;
@@ -125,7 +125,7 @@ static void read_floor(struct reader *r, const cJSON *list, struct sv_policy *p)
             else if (!strcmp(part->string, "fmc"))
                 t->fmc = (uint8_t)value;
             else
-                bad(r, part->string);
+                set_bad_value(r, part->string);
         }
     }
 }
@@ -135,7 +135,7 @@ static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
     const cJSON *item;
 
     if (!cJSON_IsObject(snp)) { // members of an array have no names
-        bad(r, "snp");
+        set_bad_value(r, "snp");
         return;
     }
     cJSON_ArrayForEach(item, snp)
@@ -151,7 +151,7 @@ static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
         else if (!strcmp(item->string, "min_tcb"))
             read_floor(r, item, p);
         else
-            bad(r, item->string);
+            set_bad_value(r, item->string);
     }
 }
 
@@ -160,7 +160,7 @@ static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
     const cJSON *item;
 
     if (!cJSON_IsObject(csv)) { // members of an array have no names
-        bad(r, "csv");
+        set_bad_value(r, "csv");
         return;
     }
     cJSON_ArrayForEach(item, csv)
@@ -170,7 +170,7 @@ static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
         else if (!strcmp(item->string, "require_nosend"))
             read_bool(r, item, &p->csv_require_nosend);
         else
-            bad(r, item->string);
+            set_bad_value(r, item->string);
     }
 }
 
@@ -206,7 +206,7 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
         else if (!strcmp(name, "claims") && cJSON_IsObject(item))
             p->claims = item;
         else
-            bad(&r, name);
+            set_bad_value(&r, name);
     }
     return r.rc;
 }

@@ -60,8 +60,7 @@ static bool take_claims(struct parts *p)
     while (count--) {
         struct sv_bytes key, value;
 
-        if (!sv_cbor_string(&in, SV_CBOR_TEXT, &key) ||
-            !sv_cbor_string(&in, SV_CBOR_BYTES, &value))
+        if (!sv_cbor_string(&in, SV_CBOR_TEXT, &key) || !sv_cbor_string(&in, SV_CBOR_BYTES, &value))
             return false;
         if (is_key(&key, "pubkey-hash")) {
             if (entry.data)
@@ -96,7 +95,7 @@ static bool key_is_bound(X509 *cert, const struct parts *p)
     return ok;
 }
 
-static X509 *parse(const void *der, size_t der_size)
+static X509 *parse_certificate(const void *der, size_t der_size)
 {
     const uint8_t *at = der;
     X509 *cert = der_size <= CERTIFICATE_SIZE_MAX ? d2i_X509(NULL, &at, (long)der_size) : NULL;
@@ -108,7 +107,8 @@ static X509 *parse(const void *der, size_t der_size)
     return cert;
 }
 
-static void judge(X509 *cert, const struct shelter_verify_request *rq, struct shelter_verdict *v)
+static void judge_certificate(X509 *cert, const struct shelter_verify_request *rq,
+                              struct shelter_verdict *v)
 {
     struct parts p = {0};
     struct shelter_verify_request inner = *rq;
@@ -160,9 +160,9 @@ int shelter_verify_certificate(const void *der, size_t der_size,
     *out = sv_verdict_new(rq->time);
     if (!*out)
         return -ENOMEM;
-    cert = parse(der, der_size);
+    cert = parse_certificate(der, der_size);
     if (cert)
-        judge(cert, rq, *out);
+        judge_certificate(cert, rq, *out);
     else
         sv_refuse(*out, SHELTER_R_CERT_PARSE, NULL);
     X509_free(cert);
@@ -174,7 +174,7 @@ int shelter_verify_certificate(const void *der, size_t der_size,
 int shelter_certificate_evidence(const void *der, size_t der_size, const void **evidence,
                                  size_t *evidence_size)
 {
-    X509 *cert = parse(der, der_size);
+    X509 *cert = parse_certificate(der, der_size);
     struct parts p = {0};
     const void *found = cert && take_extension(cert, &p)
                             ? memmem(der, der_size, p.evidence.data, p.evidence.size)

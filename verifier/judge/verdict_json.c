@@ -16,8 +16,8 @@ enum {
     CRYPTO = 99
 };
 
-static bool refused(const struct shelter_verdict *v, enum shelter_reason first,
-                    enum shelter_reason last)
+static bool refused_between(const struct shelter_verdict *v, enum shelter_reason first,
+                            enum shelter_reason last)
 {
     for (size_t i = 0; i < v->refusal_count; i++)
         if (v->refusal[i].reason >= first && v->refusal[i].reason <= last)
@@ -25,7 +25,7 @@ static bool refused(const struct shelter_verdict *v, enum shelter_reason first,
     return false;
 }
 
-static int hardware(const struct shelter_verdict *v)
+static int rate_hardware(const struct shelter_verdict *v)
 {
     if (v->simulated)
         return UNRECOGNIZED;
@@ -33,33 +33,33 @@ static int hardware(const struct shelter_verdict *v)
         return CRYPTO;
     if (!v->judged)
         return NONE;
-    if (refused(v, SHELTER_R_TCB_REVOKED, SHELTER_R_TCB_NOT_SUPPORTED))
+    if (refused_between(v, SHELTER_R_TCB_REVOKED, SHELTER_R_TCB_NOT_SUPPORTED))
         return CONTRA;
-    return refused(v, SHELTER_R_TCB_STATUS, SHELTER_R_TCB_EVAL_NUMBER) ||
-                   refused(v, SHELTER_R_SNP_TCB_FLOOR, SHELTER_R_SNP_TCB_FLOOR)
+    return refused_between(v, SHELTER_R_TCB_STATUS, SHELTER_R_TCB_EVAL_NUMBER) ||
+                   refused_between(v, SHELTER_R_SNP_TCB_FLOOR, SHELTER_R_SNP_TCB_FLOOR)
                ? WARNING
                : AFFIRMING;
 }
 
-static int executables(const struct shelter_verdict *v)
+static int rate_executables(const struct shelter_verdict *v)
 {
-    if (refused(v, SHELTER_R_REFERENCE, SHELTER_R_REFERENCE))
+    if (refused_between(v, SHELTER_R_REFERENCE, SHELTER_R_REFERENCE))
         return CONTRA;
     return cJSON_GetObjectItemCaseSensitive(v->claims, "reference_matched") ? APPROVED_BOOT : NONE;
 }
 
-static int configuration(const struct shelter_verdict *v)
+static int rate_configuration(const struct shelter_verdict *v)
 {
-    if (v->debug || refused(v, SHELTER_R_SEPT_VE, SHELTER_R_SERVTD) ||
-        refused(v, SHELTER_R_SNP_VMPL, SHELTER_R_SNP_ABI))
+    if (v->debug || refused_between(v, SHELTER_R_SEPT_VE, SHELTER_R_SERVTD) ||
+        refused_between(v, SHELTER_R_SNP_VMPL, SHELTER_R_SNP_ABI))
         return v->debug ? CONTRA : WARNING;
     return v->signatures_valid ? AFFIRMING : NONE;
 }
 
-static cJSON *ear(const struct shelter_verdict *v)
+static cJSON *make_ear(const struct shelter_verdict *v)
 {
     cJSON *root = cJSON_CreateObject(), *id, *cpu, *vector;
-    int h = hardware(v), e = executables(v), c = configuration(v);
+    int h = rate_hardware(v), e = rate_executables(v), c = rate_configuration(v);
     const char *status = "none";
 
     if (shelter_verdict_accepted(v))
@@ -117,7 +117,7 @@ char *shelter_verdict_json(const struct shelter_verdict *v)
     if (v->root[0])
         cJSON_AddStringToObject(root, "root", v->root);
     cJSON_AddItemToObject(root, "claims", cJSON_Duplicate(v->claims, true));
-    cJSON_AddItemToObject(root, "ear", ear(v));
+    cJSON_AddItemToObject(root, "ear", make_ear(v));
     text = cJSON_Print(root);
     cJSON_Delete(root);
     return text;

@@ -195,7 +195,7 @@ static void load_certs(struct job *job)
     }
 }
 
-static void judge(struct job *job)
+static void judge_job(struct job *job)
 {
     const struct shelter_verify_request *rq = job->rq;
     char why[160] = "";
@@ -227,7 +227,7 @@ void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *
     struct job job = {.rq = rq, .v = v};
 
     sv_policy_default(&job.policy);
-    judge(&job);
+    judge_job(&job);
     // A reason to refuse and none to say "invalid" is not the same as "all signatures hold".
     if (!v->have_report_data)
         v->signatures_valid = false;

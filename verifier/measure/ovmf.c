@@ -19,10 +19,10 @@ static const uint8_t guid_sev_metadata[16] = {0x66, 0x65, 0x88, 0xdc, 0x4a, 0x98
 static const uint8_t guid_tdx_metadata[16] = {0x35, 0x65, 0x7a, 0xe4, 0x4a, 0x98, 0x98, 0x47,
                                               0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2};
 
-static int fail(char *why, size_t why_size, const char *fmt, ...)
+static int set_reason(char *why, size_t why_size, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-static int fail(char *why, size_t why_size, const char *fmt, ...)
+static int set_reason(char *why, size_t why_size, const char *fmt, ...)
 {
     va_list ap;
 
@@ -39,13 +39,13 @@ static int parse_sev_metadata(struct sv_ovmf *o, uint32_t from_end, char *why, s
     uint32_t size, count;
 
     if (from_end < 16 || from_end > o->size)
-        return fail(why, why_size, "SEV metadata lies outside the firmware");
+        return set_reason(why, why_size, "SEV metadata lies outside the firmware");
     head = o->data + o->size - from_end;
     size = sh_le32(head + 4);
     count = sh_le32(head + 12);
     if (memcmp(head, "ASEV", 4) || size > from_end || count > SV_OVMF_SECTIONS_MAX ||
         size < 16 + 12 * count)
-        return fail(why, why_size, "SEV metadata is malformed");
+        return set_reason(why, why_size, "SEV metadata is malformed");
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *d = head + 16 + 12 * i;
         struct sv_ovmf_section *s = &o->section[i];
@@ -53,7 +53,7 @@ static int parse_sev_metadata(struct sv_ovmf *o, uint32_t from_end, char *why, s
         *s = (struct sv_ovmf_section){sh_le32(d), sh_le32(d + 4), sh_le32(d + 8)};
         if (s->gpa % 4096 || s->size % 4096 || s->size > SV_OVMF_SIZE_MAX ||
             (uint64_t)s->gpa + s->size > 1ull << 32)
-            return fail(why, why_size, "SEV metadata section %u is malformed", i);
+            return set_reason(why, why_size, "SEV metadata section %u is malformed", i);
     }
     o->section_count = count;
     return 0;
@@ -66,23 +66,23 @@ int sv_ovmf_parse(const void *data, size_t size, struct sv_ovmf *o, char *why, s
 
     *o = (struct sv_ovmf){.data = data, .size = size, .gpa = (1ull << 32) - size};
     if (size < 4096 || size % 4096 || size > SV_OVMF_SIZE_MAX)
-        return fail(why, why_size, "a firmware image is a multiple of 4 KiB, at most 64 MiB");
+        return set_reason(why, why_size, "a firmware image is a multiple of 4 KiB, at most 64 MiB");
     end = o->data + size - 32 - ENTRY_HEAD;
     if (memcmp(end + 2, guid_footer, 16))
-        return fail(why, why_size, "the firmware has no OVMF table at its end");
+        return set_reason(why, why_size, "the firmware has no OVMF table at its end");
     left = sh_le16(end);
     if (left < ENTRY_HEAD || left > size - 32)
-        return fail(why, why_size, "the OVMF table's size is wrong");
+        return set_reason(why, why_size, "the OVMF table's size is wrong");
     left -= ENTRY_HEAD;
     while (left) {
         const uint8_t *head = end - ENTRY_HEAD, *body;
         size_t entry;
 
         if (left < ENTRY_HEAD)
-            return fail(why, why_size, "the OVMF table is torn");
+            return set_reason(why, why_size, "the OVMF table is torn");
         entry = sh_le16(head);
         if (entry < ENTRY_HEAD || entry > left)
-            return fail(why, why_size, "an entry of the OVMF table is torn");
+            return set_reason(why, why_size, "an entry of the OVMF table is torn");
         body = end - entry;
         if (entry - ENTRY_HEAD >= 4) {
             const uint8_t *guid = head + 2;

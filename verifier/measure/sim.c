@@ -11,7 +11,7 @@
 #define CHUNK 256u /* TDH.MR.EXTEND measures so many bytes a call */
 #define RECORD 128u
 
-static void sha384(uint8_t out[48], const void *data, size_t size)
+static void hash_sha384(uint8_t out[48], const void *data, size_t size)
 {
     /* The library's SHA-384 uses the CPU's vector units; kernels are tens of megabytes. */
     if (!EVP_Digest(data, size, out, NULL, EVP_sha384(), NULL))
@@ -19,7 +19,7 @@ static void sha384(uint8_t out[48], const void *data, size_t size)
 }
 
 /* "MEM.PAGE.ADD" or "MR.EXTEND" at 0, the address at 16, zeros elsewhere. */
-static void record(uint8_t out[RECORD], const char *what, uint64_t gpa)
+static void put_record(uint8_t out[RECORD], const char *what, uint64_t gpa)
 {
     memset(out, 0, RECORD);
     memcpy(out, what, strlen(what));
@@ -37,10 +37,10 @@ int sh_sim_mrtd(uint8_t mrtd[48], const void *data, size_t size, uint64_t gpa)
         abort();
     for (size_t at = 0; at < size; at += CHUNK) {
         if (at % PAGE == 0) {
-            record(r, "MEM.PAGE.ADD", gpa + at);
+            put_record(r, "MEM.PAGE.ADD", gpa + at);
             EVP_DigestUpdate(ctx, r, sizeof(r));
         }
-        record(r, "MR.EXTEND", gpa + at);
+        put_record(r, "MR.EXTEND", gpa + at);
         EVP_DigestUpdate(ctx, r, sizeof(r));
         EVP_DigestUpdate(ctx, p + at, CHUNK);
     }
@@ -55,13 +55,13 @@ void sh_sim_extend(uint8_t rtmr[48], const uint8_t digest[48])
     uint8_t both[96];
     memcpy(both, rtmr, 48);
     memcpy(both + 48, digest, 48);
-    sha384(rtmr, both, sizeof(both));
+    hash_sha384(rtmr, both, sizeof(both));
 }
 
 static void extend_bytes(uint8_t rtmr[48], const void *data, size_t size)
 {
     uint8_t digest[48];
-    sha384(digest, data, size);
+    hash_sha384(digest, data, size);
     sh_sim_extend(rtmr, digest);
 }
 

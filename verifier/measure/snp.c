@@ -26,7 +26,7 @@ enum page_type {
 };
 
 // PAGE_INFO (56860, 8.17.2): digest so far, digest of the contents, size, type, flags, address.
-static void extend(uint8_t ld[48], enum page_type type, uint64_t gpa, const void *contents)
+static void extend_digest(uint8_t ld[48], enum page_type type, uint64_t gpa, const void *contents)
 {
     uint8_t info[0x70] = {0};
 
@@ -39,7 +39,7 @@ static void extend(uint8_t ld[48], enum page_type type, uint64_t gpa, const void
     SHA384(info, sizeof(info), ld);
 }
 
-static void entry(uint8_t **at, const char *guid_and_size, const uint8_t digest[32])
+static void put_hash_entry(uint8_t **at, const char *guid_and_size, const uint8_t digest[32])
 {
     memcpy(*at, guid_and_size, 18);
     memcpy(*at + 18, digest, 32);
@@ -53,12 +53,12 @@ static void hash_table(const struct sv_sev_params *p, uint8_t table[HASH_TABLE_S
 
     memset(table, 0, HASH_TABLE_SIZE);
     memcpy(table, "\x06\xd6\x38\x94\x22\x4f\xc9\x4c\xb4\x79\xa7\x93\xd4\x11\xfd\x21\xa8\x00", 18);
-    entry(&at, "\xd8\x2d\xd0\x97\x20\xbd\x94\x4c\xaa\x78\xe7\x71\x4d\x36\xab\x2a\x32\x00",
-          p->cmdline_sha256);
-    entry(&at, "\x31\xf7\xba\x44\x2f\x3a\xd7\x4b\x9a\xf1\x41\xe2\x91\x69\x78\x1d\x32\x00",
-          p->initrd_sha256);
-    entry(&at, "\x37\x94\xe7\x4d\xd2\xab\x7f\x42\xb8\x35\xd5\xb1\x72\xd2\x04\x5b\x32\x00",
-          p->kernel_sha256);
+    put_hash_entry(&at, "\xd8\x2d\xd0\x97\x20\xbd\x94\x4c\xaa\x78\xe7\x71\x4d\x36\xab\x2a\x32\x00",
+                   p->cmdline_sha256);
+    put_hash_entry(&at, "\x31\xf7\xba\x44\x2f\x3a\xd7\x4b\x9a\xf1\x41\xe2\x91\x69\x78\x1d\x32\x00",
+                   p->initrd_sha256);
+    put_hash_entry(&at, "\x37\x94\xe7\x4d\xd2\xab\x7f\x42\xb8\x35\xd5\xb1\x72\xd2\x04\x5b\x32\x00",
+                   p->kernel_sha256);
 }
 
 static int extend_hashes(const struct sv_sev_params *p, const struct sv_ovmf *o,
@@ -70,7 +70,7 @@ static int extend_hashes(const struct sv_sev_params *p, const struct sv_ovmf *o,
 
     if (!p->have_kernel) {
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend(ld, PAGE_ZERO, s->gpa + at, NULL);
+            extend_digest(ld, PAGE_ZERO, s->gpa + at, NULL);
         return 0;
     }
     if (!o->hash_table_gpa || offset + HASH_TABLE_SIZE > PAGE || s->size != PAGE ||
@@ -79,7 +79,7 @@ static int extend_hashes(const struct sv_sev_params *p, const struct sv_ovmf *o,
         return -EBADMSG;
     }
     hash_table(p, page + offset);
-    extend(ld, PAGE_NORMAL, s->gpa, page);
+    extend_digest(ld, PAGE_NORMAL, s->gpa, page);
     return 0;
 }
 
@@ -90,18 +90,19 @@ static int extend_section(const struct sv_sev_params *p, const struct sv_ovmf *o
     switch (s->type) {
     case SV_SNP_SECTION_MEMORY:
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend(ld, p->vmm == SV_VMM_GCE ? PAGE_UNMEASURED : PAGE_ZERO, s->gpa + at, NULL);
+            extend_digest(ld, p->vmm == SV_VMM_GCE ? PAGE_UNMEASURED : PAGE_ZERO, s->gpa + at,
+                          NULL);
         return 0;
     case SV_SNP_SECTION_SVSM_CAA:
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend(ld, PAGE_ZERO, s->gpa + at, NULL);
+            extend_digest(ld, PAGE_ZERO, s->gpa + at, NULL);
         return 0;
     case SV_SNP_SECTION_SECRETS:
-        extend(ld, PAGE_SECRETS, s->gpa, NULL);
+        extend_digest(ld, PAGE_SECRETS, s->gpa, NULL);
         return 0;
     case SV_SNP_SECTION_CPUID:
         if (p->vmm != SV_VMM_EC2) // it comes last there
-            extend(ld, PAGE_CPUID, s->gpa, NULL);
+            extend_digest(ld, PAGE_CPUID, s->gpa, NULL);
         return 0;
     case SV_SNP_SECTION_KERNEL_HASHES:
         return extend_hashes(p, o, s, ld, why, why_size);
@@ -122,7 +123,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     if (p->ovmf_hash)
         memcpy(ld, p->ovmf_hash, 48);
     for (size_t at = 0; !p->ovmf_hash && at < o->size; at += PAGE)
-        extend(ld, PAGE_NORMAL, o->gpa + at, o->data + at);
+        extend_digest(ld, PAGE_NORMAL, o->gpa + at, o->data + at);
     for (size_t i = 0; i < o->section_count; i++) {
         int rc = extend_section(p, o, &o->section[i], ld, why, why_size);
 
@@ -132,7 +133,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     }
     for (size_t i = 0; p->vmm == SV_VMM_EC2 && i < o->section_count; i++)
         if (o->section[i].type == SV_SNP_SECTION_CPUID)
-            extend(ld, PAGE_CPUID, o->section[i].gpa, NULL);
+            extend_digest(ld, PAGE_CPUID, o->section[i].gpa, NULL);
     if (p->have_kernel && !hashes) {
         snprintf(why, why_size,
                  "this firmware measures no kernel: it has no section for kernel "
@@ -142,7 +143,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     for (uint32_t i = 0; i < p->vcpu_count; i++) {
         if (i < 2)
             sv_vmsa(page, i ? o->reset_eip : BSP_EIP, p->guest_features, p->vcpu_sig, p->vmm);
-        extend(ld, PAGE_VMSA, VMSA_GPA, page);
+        extend_digest(ld, PAGE_VMSA, VMSA_GPA, page);
         if (counts)
             memcpy(counts[i], ld, 48);
     }
@@ -179,7 +180,8 @@ static int measure_sev(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     return ok ? 0 : -ENOMEM;
 }
 
-static int prepare(const struct sv_sev_params *p, struct sv_ovmf *o, char *why, size_t why_size)
+static int prepare_firmware(const struct sv_sev_params *p, struct sv_ovmf *o, char *why,
+                            size_t why_size)
 {
     int rc = sv_ovmf_parse(p->firmware, p->firmware_size, o, why, why_size);
 
@@ -199,7 +201,7 @@ static int prepare(const struct sv_sev_params *p, struct sv_ovmf *o, char *why, 
 int sv_sev_measure(const struct sv_sev_params *p, uint8_t out[48], char *why, size_t why_size)
 {
     struct sv_ovmf o;
-    int rc = prepare(p, &o, why, why_size);
+    int rc = prepare_firmware(p, &o, why, why_size);
 
     if (rc)
         return rc;
@@ -213,7 +215,7 @@ int sv_snp_measure_counts(const struct sv_sev_params *p, uint8_t (*out)[48], cha
 {
     struct sv_ovmf o;
     uint8_t last[48];
-    int rc = prepare(p, &o, why, why_size);
+    int rc = prepare_firmware(p, &o, why, why_size);
 
     return rc ? rc : measure_snp(p, &o, last, out, why, why_size);
 }
@@ -227,7 +229,7 @@ int sv_snp_firmware_hash(const void *firmware, size_t size, uint8_t out[48], cha
 
     memset(out, 0, 48);
     for (size_t at = 0; !rc && at < size; at += PAGE)
-        extend(out, PAGE_NORMAL, o.gpa + at, data + at);
+        extend_digest(out, PAGE_NORMAL, o.gpa + at, data + at);
     return rc;
 }
 

@@ -22,7 +22,7 @@ const char *const sv_vcpu_types[] = {
 };
 
 // AMD CPUID specification, Fn0000_0001_EAX
-static uint32_t signature(uint32_t family, uint32_t model, uint32_t stepping)
+static uint32_t cpu_signature(uint32_t family, uint32_t model, uint32_t stepping)
 {
     return (family - 15) << 20 | (model >> 4) << 16 | 15u << 8 | (model & 15) << 4 | stepping;
 }
@@ -40,7 +40,7 @@ bool sv_vcpu_sig(const char *type, uint32_t *out)
 
             if (length > best && !strncmp(type, models[m].family, length)) {
                 best = length;
-                *out = signature(models[m].fam, models[m].model, models[m].stepping);
+                *out = cpu_signature(models[m].fam, models[m].model, models[m].stepping);
             }
         }
         return true;

@@ -43,7 +43,7 @@ static const struct quirks quirks[] = {
     [SV_VMM_GCE] = {0x9b, 0x9b, 0x93, 0x8b, false, 0x600, 0, 0, 0x70106},
 };
 
-static void segment(uint8_t *at, uint16_t selector, uint16_t attributes, uint32_t base)
+static void put_segment(uint8_t *at, uint16_t selector, uint16_t attributes, uint32_t base)
 {
     sh_put_le16(at, selector);
     sh_put_le16(at + 2, attributes);
@@ -57,16 +57,16 @@ void sv_vmsa(uint8_t page[4096], uint32_t eip, uint64_t features, uint32_t vcpu_
     const struct quirks *q = &quirks[vmm];
 
     memset(page, 0, 4096);
-    segment(page + ES, 0, 0x93, 0);
-    segment(page + CS, 0xf000, eip == 0xfffffff0 ? q->cs_bsp : q->cs, eip & 0xffff0000);
-    segment(page + SS, 0, q->ss, 0);
-    segment(page + DS, 0, 0x93, 0);
-    segment(page + FS, 0, 0x93, 0);
-    segment(page + GS, 0, 0x93, 0);
-    segment(page + GDTR, 0, 0, 0);
-    segment(page + LDTR, 0, 0x82, 0);
-    segment(page + IDTR, 0, 0, 0);
-    segment(page + TR, 0, q->tr, 0);
+    put_segment(page + ES, 0, 0x93, 0);
+    put_segment(page + CS, 0xf000, eip == 0xfffffff0 ? q->cs_bsp : q->cs, eip & 0xffff0000);
+    put_segment(page + SS, 0, q->ss, 0);
+    put_segment(page + DS, 0, 0x93, 0);
+    put_segment(page + FS, 0, 0x93, 0);
+    put_segment(page + GS, 0, 0x93, 0);
+    put_segment(page + GDTR, 0, 0, 0);
+    put_segment(page + LDTR, 0, 0x82, 0);
+    put_segment(page + IDTR, 0, 0, 0);
+    put_segment(page + TR, 0, q->tr, 0);
     sh_put_le64(page + EFER, 0x1000); // SVME
     sh_put_le64(page + CR4, 0x40);    // MCE
     sh_put_le64(page + CR0, 0x10);

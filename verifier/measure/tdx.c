@@ -27,7 +27,7 @@ struct section {
     uint64_t gpa, size;
 };
 
-static int bad(char *why, size_t why_size, const char *what)
+static int set_reason(char *why, size_t why_size, const char *what)
 {
     snprintf(why, why_size, "%s", what);
     return -EBADMSG;
@@ -39,11 +39,11 @@ static int parse_sections(const struct sv_ovmf *o, struct section *out, size_t *
     const uint8_t *d = o->data + o->size - o->tdvf_offset;
 
     if (o->tdvf_offset < 16 || o->tdvf_offset > o->size)
-        return bad(why, why_size, "the firmware is no TDVF: it has no TDX metadata");
+        return set_reason(why, why_size, "the firmware is no TDVF: it has no TDX metadata");
     *count = sh_le32(d + 12);
     if (memcmp(d, "TDVF", 4) || sh_le32(d + 8) != 1 || *count < 1 || *count > SECTIONS_MAX ||
         16 + 32 * *count > o->tdvf_offset)
-        return bad(why, why_size, "the firmware's TDX metadata is malformed");
+        return set_reason(why, why_size, "the firmware's TDX metadata is malformed");
     for (size_t i = 0; i < *count; i++) {
         const uint8_t *p = d + 16 + 32 * i;
         uint32_t offset = sh_le32(p);
@@ -55,13 +55,14 @@ static int parse_sections(const struct sv_ovmf *o, struct section *out, size_t *
                               .type = sh_le32(p + 24),
                               .attributes = sh_le32(p + 28)};
         if (s->type > SECTION_TEMP_MEM)
-            return bad(why, why_size, "a TDX metadata section is of a type that QEMU refuses");
+            return set_reason(why, why_size,
+                              "a TDX metadata section is of a type that QEMU refuses");
         if (s->gpa % PAGE || s->size % PAGE || !s->size || s->size > SECTION_SIZE_MAX ||
             s->gpa + s->size > 1ull << 52 || s->raw_size > s->size || offset > o->size ||
             s->raw_size > o->size - offset)
-            return bad(why, why_size, "a TDX metadata section lies outside the firmware");
+            return set_reason(why, why_size, "a TDX metadata section lies outside the firmware");
         if (s->type <= SECTION_CFV ? s->raw_size != s->size : s->raw_size != 0)
-            return bad(why, why_size, "a TDX metadata section has the wrong size");
+            return set_reason(why, why_size, "a TDX metadata section has the wrong size");
         s->data = o->data + offset;
     }
     return 0;
@@ -146,9 +147,10 @@ static int measure_rtmr1(const struct sv_tdx_params *p, uint8_t rtmr[48], char *
              ? 0
              : sh_sim_patch_bzimage(kernel, p->kernel_size, p->memory_size, p->initrd_size);
     if (rc)
-        bad(why, why_size, "the kernel is no bzImage, or memory is too small for the initrd");
+        set_reason(why, why_size,
+                   "the kernel is no bzImage, or memory is too small for the initrd");
     else if ((rc = sh_sim_authenticode(digest, kernel, p->kernel_size)))
-        bad(why, why_size, "the kernel is no EFI application");
+        set_reason(why, why_size, "the kernel is no EFI application");
     free(kernel);
     if (rc)
         return rc;
@@ -191,7 +193,7 @@ int sv_tdx_measure(const struct sv_tdx_params *p, struct sv_tdx_measurement *out
         return rc;
     for (const char *c = p->cmdline; c && *c; c++)
         if ((unsigned char)*c >= 0x80)
-            return bad(why, why_size, "the command line must be ASCII");
+            return set_reason(why, why_size, "the command line must be ASCII");
     rc = measure_rtmr1(p, out->rtmr1, why, why_size);
     rc = rc ? rc : measure_rtmr2(p, out->rtmr2);
     out->have_rtmr = rc == 0;

@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void fault(struct sv_piece *piece, enum shelter_reason reason, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static void set_piece_fault(struct sv_piece *piece, enum shelter_reason reason, const char *fmt,
+                            ...) __attribute__((format(printf, 3, 4)));
 
-static void fault(struct sv_piece *piece, enum shelter_reason reason, const char *fmt, ...)
+static void set_piece_fault(struct sv_piece *piece, enum shelter_reason reason, const char *fmt,
+                            ...)
 {
     va_list ap;
 
@@ -57,18 +58,18 @@ static void judge_signer(struct shelter_collateral *col, struct sv_piece *piece,
     int rc;
 
     if (!signer) {
-        fault(piece, SHELTER_R_TCB_CHAIN, "no signing certificate");
+        set_piece_fault(piece, SHELTER_R_TCB_CHAIN, "no signing certificate");
         return;
     }
     rc = sv_chain_build(signer, &col->pool, &col->named, SV_INTEL, NULL, chain);
     if (rc)
-        fault(piece, SHELTER_R_TCB_CHAIN, "%s", chain_fault(rc));
+        set_piece_fault(piece, SHELTER_R_TCB_CHAIN, "%s", chain_fault(rc));
     else if (chain->root == SV_ROOT_NONE)
-        fault(piece, SHELTER_R_ROOT, "TCB signing chain");
+        set_piece_fault(piece, SHELTER_R_ROOT, "TCB signing chain");
     // A PCK key must not pass for a TCB signing key: both chains end in the same root.
     sv_name_cn(X509_get_subject_name(signer), cn, sizeof(cn));
     if (!strstr(cn, "TCB Signing"))
-        fault(piece, SHELTER_R_TCB_CHAIN, "the signer is \"%s\"", cn);
+        set_piece_fault(piece, SHELTER_R_TCB_CHAIN, "the signer is \"%s\"", cn);
 }
 
 // The signed bytes and the signature of a piece of JSON, out of its wrapper if it has one.
@@ -115,14 +116,14 @@ static void judge_tcb_info(struct shelter_collateral *col, const struct sv_parts
     if (!piece->present)
         return;
     if (!signed_span(parts, SV_PART_TCB_INFO, "tcbInfo", &text, &size, sig)) {
-        fault(piece, SHELTER_R_TCB_INFO_PARSE, "no signature, or no signed object");
+        set_piece_fault(piece, SHELTER_R_TCB_INFO_PARSE, "no signature, or no signed object");
         return;
     }
     judge_signer(col, piece, col->tcb_signer, &col->tcb_chain);
     if (col->tcb_signer && !signature_holds(col->tcb_signer, sig, text, size))
-        fault(piece, SHELTER_R_TCB_INFO_SIGNATURE, "over its exact bytes");
+        set_piece_fault(piece, SHELTER_R_TCB_INFO_SIGNATURE, "over its exact bytes");
     if (sv_tcb_info_parse(text, size, &col->tcb, why, sizeof(why)))
-        fault(piece, SHELTER_R_TCB_INFO_PARSE, "%s", why);
+        set_piece_fault(piece, SHELTER_R_TCB_INFO_PARSE, "%s", why);
 }
 
 static void judge_qe_identity(struct shelter_collateral *col, const struct sv_parts *parts)
@@ -137,14 +138,14 @@ static void judge_qe_identity(struct shelter_collateral *col, const struct sv_pa
     if (!piece->present)
         return;
     if (!signed_span(parts, SV_PART_QE_IDENTITY, "enclaveIdentity", &text, &size, sig)) {
-        fault(piece, SHELTER_R_QE_ID_PARSE, "no signature, or no signed object");
+        set_piece_fault(piece, SHELTER_R_QE_ID_PARSE, "no signature, or no signed object");
         return;
     }
     judge_signer(col, piece, col->qe_signer, &col->qe_chain);
     if (col->qe_signer && !signature_holds(col->qe_signer, sig, text, size))
-        fault(piece, SHELTER_R_QE_ID_SIGNATURE, "over its exact bytes");
+        set_piece_fault(piece, SHELTER_R_QE_ID_SIGNATURE, "over its exact bytes");
     if (sv_qe_identity_parse(text, size, &col->qe, why, sizeof(why)))
-        fault(piece, SHELTER_R_QE_ID_PARSE, "%s", why);
+        set_piece_fault(piece, SHELTER_R_QE_ID_PARSE, "%s", why);
 }
 
 static void judge_crl(struct sv_crl *c, const uint8_t *data, size_t size)
@@ -154,13 +155,13 @@ static void judge_crl(struct sv_crl *c, const uint8_t *data, size_t size)
         return;
     c->crl = sv_crl_parse(data, size);
     if (!c->crl) {
-        fault(&c->piece, SHELTER_R_CRL_PARSE, "%zu bytes", size);
+        set_piece_fault(&c->piece, SHELTER_R_CRL_PARSE, "%zu bytes", size);
         return;
     }
     c->this_update = sv_asn1_time(X509_CRL_get0_lastUpdate(c->crl));
     c->next_update = sv_asn1_time(X509_CRL_get0_nextUpdate(c->crl));
     if (c->this_update == INT64_MIN || c->next_update == INT64_MIN)
-        fault(&c->piece, SHELTER_R_CRL_PARSE, "it has no dates");
+        set_piece_fault(&c->piece, SHELTER_R_CRL_PARSE, "it has no dates");
 }
 
 static bool crl_signed_by(X509_CRL *crl, X509 *issuer)
@@ -177,18 +178,18 @@ static void judge_pck_crl(struct shelter_collateral *col)
     if (!c->crl || c->piece.fault != SHELTER_R_OK)
         return;
     if (!col->crl_issuer) {
-        fault(&c->piece, SHELTER_R_CRL_CHAIN, "no issuer certificate");
+        set_piece_fault(&c->piece, SHELTER_R_CRL_CHAIN, "no issuer certificate");
         return;
     }
     rc = sv_chain_build(col->crl_issuer, &col->pool, &col->named, SV_INTEL, NULL, &col->crl_chain);
     if (rc)
-        fault(&c->piece, SHELTER_R_CRL_CHAIN, "%s", chain_fault(rc));
+        set_piece_fault(&c->piece, SHELTER_R_CRL_CHAIN, "%s", chain_fault(rc));
     else if (col->crl_chain.root == SV_ROOT_NONE)
-        fault(&c->piece, SHELTER_R_ROOT, "PCK CRL issuer chain");
+        set_piece_fault(&c->piece, SHELTER_R_ROOT, "PCK CRL issuer chain");
     else if (col->crl_chain.count != 2 || X509_check_ca(col->crl_issuer) != 1)
-        fault(&c->piece, SHELTER_R_CRL_CHAIN, "the issuer is not a CA under the root");
+        set_piece_fault(&c->piece, SHELTER_R_CRL_CHAIN, "the issuer is not a CA under the root");
     if (!crl_signed_by(c->crl, col->crl_issuer))
-        fault(&c->piece, SHELTER_R_PCK_CRL_SIGNATURE, "issuer key");
+        set_piece_fault(&c->piece, SHELTER_R_PCK_CRL_SIGNATURE, "issuer key");
 }
 
 static void judge_root_crl(struct shelter_collateral *col)
@@ -203,9 +204,9 @@ static void judge_root_crl(struct shelter_collateral *col)
     else if (col->tcb_chain.root != SV_ROOT_NONE)
         chain = &col->tcb_chain;
     if (!chain)
-        fault(&c->piece, SHELTER_R_ROOT, "no trusted root to check the root CRL with");
+        set_piece_fault(&c->piece, SHELTER_R_ROOT, "no trusted root to check the root CRL with");
     else if (!crl_signed_by(c->crl, chain->cert[chain->count - 1]))
-        fault(&c->piece, SHELTER_R_ROOT_CRL_SIGNATURE, "root key");
+        set_piece_fault(&c->piece, SHELTER_R_ROOT_CRL_SIGNATURE, "root key");
 }
 
 int sv_collateral_build(struct shelter_collateral *col, const struct sv_parts *parts)

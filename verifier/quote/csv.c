@@ -76,7 +76,7 @@ static bool signed_by(const struct key *key, const uint8_t *sig, const void *dat
     return sv_sm2_verify(key->x, key->y, key->id, key->id_size, sig, sig + 72, data, size);
 }
 
-static void unmask(uint8_t *out, const uint8_t *in, size_t size, const uint8_t anonce[4])
+static void unmask_field(uint8_t *out, const uint8_t *in, size_t size, const uint8_t anonce[4])
 {
     for (size_t i = 0; i < size; i++)
         out[i] = in[i] ^ anonce[i % 4];
@@ -93,7 +93,7 @@ int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *c
     *csv = (struct sv_csv){.version = version, .report = data};
     if (size < need)
         return sv_refuse(v, SHELTER_R_TRUNCATED, "%zu of %zu bytes of a CSV report", size, need);
-    unmask(body, data, sizeof(body), anonce);
+    unmask_field(body, data, sizeof(body), anonce);
     memcpy(csv->mnonce, body + MNONCE, 16);
     csv->policy = sh_le32(body + POLICY);
     signer = data + (version == 1 ? SIGNER_V1 : SIGNER_V2);
@@ -102,8 +102,8 @@ int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *c
         version == 1 && sh_le32(signer + CERT_USAGE) == USAGE_PEK && !sv_all_zero(anonce, 4);
     if (csv->unmasked)
         anonce = none;
-    unmask(csv->pek, signer, SV_HYGON_CERT_SIZE, anonce);
-    unmask(csv->serial, signer + SV_HYGON_CERT_SIZE, 64, anonce);
+    unmask_field(csv->pek, signer, SV_HYGON_CERT_SIZE, anonce);
+    unmask_field(csv->serial, signer + SV_HYGON_CERT_SIZE, 64, anonce);
     sv_claim_number(v, "version", (uint64_t)version);
     sv_claim_hex(v, "measure", body + MEASURE, 32);
     sv_claim_hex(v, "launch_digest", body + MEASURE, 32);

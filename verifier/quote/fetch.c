@@ -48,8 +48,8 @@ static int64_t crl_expiry(const struct fetch *f, const struct sv_reply *reply)
 
 enum shape { JSON_TCB, JSON_QE, CRL, CERT };
 
-static int get(const struct fetch *f, enum shape shape, const char *url, const char *header,
-               uint8_t **body, size_t *size, uint8_t **chain, size_t *chain_size)
+static int get_url(const struct fetch *f, enum shape shape, const char *url, const char *header,
+                   uint8_t **body, size_t *size, uint8_t **chain, size_t *chain_size)
 {
     struct sv_reply reply;
     int64_t expiry;
@@ -112,20 +112,22 @@ static int fetch_intel(const struct fetch *f, const struct sv_quote *q, struct s
         return -ENAMETOOLONG;
     sh_hex(fmspc, pck.fmspc, 6);
     snprintf(url, sizeof(url), "%s/%s/certification/v4/tcb?fmspc=%s", base, tee, fmspc);
-    rc = get(f, JSON_TCB, url, "TCB-Info-Issuer-Chain", &p->data[SV_PART_TCB_INFO],
-             &p->size[SV_PART_TCB_INFO], &p->data[SV_PART_TCB_CHAIN], &p->size[SV_PART_TCB_CHAIN]);
+    rc = get_url(f, JSON_TCB, url, "TCB-Info-Issuer-Chain", &p->data[SV_PART_TCB_INFO],
+                 &p->size[SV_PART_TCB_INFO], &p->data[SV_PART_TCB_CHAIN],
+                 &p->size[SV_PART_TCB_CHAIN]);
     if (rc)
         return rc;
     snprintf(url, sizeof(url), "%s/%s/certification/v4/qe/identity", base, tee);
-    rc = get(f, JSON_QE, url, "SGX-Enclave-Identity-Issuer-Chain", &p->data[SV_PART_QE_IDENTITY],
-             &p->size[SV_PART_QE_IDENTITY], &p->data[SV_PART_QE_CHAIN], &p->size[SV_PART_QE_CHAIN]);
+    rc = get_url(f, JSON_QE, url, "SGX-Enclave-Identity-Issuer-Chain",
+                 &p->data[SV_PART_QE_IDENTITY], &p->size[SV_PART_QE_IDENTITY],
+                 &p->data[SV_PART_QE_CHAIN], &p->size[SV_PART_QE_CHAIN]);
     if (rc)
         return rc;
     snprintf(url, sizeof(url), "%s/sgx/certification/v4/pckcrl?ca=%s&encoding=der", base,
              platform ? "platform" : "processor");
-    rc = get(f, CRL, url, "SGX-PCK-CRL-Issuer-Chain", &p->data[SV_PART_PCK_CRL],
-             &p->size[SV_PART_PCK_CRL], &p->data[SV_PART_PCK_CRL_CHAIN],
-             &p->size[SV_PART_PCK_CRL_CHAIN]);
+    rc = get_url(f, CRL, url, "SGX-PCK-CRL-Issuer-Chain", &p->data[SV_PART_PCK_CRL],
+                 &p->size[SV_PART_PCK_CRL], &p->data[SV_PART_PCK_CRL_CHAIN],
+                 &p->size[SV_PART_PCK_CRL_CHAIN]);
     if (rc)
         return rc;
     // A PCCS hands out the root's CRL itself.
@@ -133,8 +135,8 @@ static int fetch_intel(const struct fetch *f, const struct sv_quote *q, struct s
         snprintf(url, sizeof(url), "%s/sgx/certification/v4/rootcacrl", base);
     else
         snprintf(url, sizeof(url), "%s", PCS_ROOT_CRL);
-    return get(f, CRL, url, NULL, &p->data[SV_PART_ROOT_CRL], &p->size[SV_PART_ROOT_CRL], NULL,
-               NULL);
+    return get_url(f, CRL, url, NULL, &p->data[SV_PART_ROOT_CRL], &p->size[SV_PART_ROOT_CRL], NULL,
+                   NULL);
 }
 
 static void kds_vcek_url(const struct sv_snp *snp, const char *base, char *url, size_t size)
@@ -158,7 +160,7 @@ static int fetch_cert(const struct fetch *f, const char *url, struct shelter_col
 {
     uint8_t *data;
     size_t size;
-    int rc = get(f, CERT, url, NULL, &data, &size, NULL, NULL);
+    int rc = get_url(f, CERT, url, NULL, &data, &size, NULL, NULL);
 
     if (rc)
         return rc;
@@ -192,8 +194,8 @@ static int fetch_amd(const struct fetch *f, const struct sv_snp *snp, struct sv_
         return rc;
     snprintf(url, sizeof(url), "%s/%s/v1/%s/crl", base, vlek ? "vlek" : "vcek",
              sv_snp_product_name(snp->product));
-    rc = get(f, CRL, url, NULL, &parts->data[SV_PART_AMD_CRL], &parts->size[SV_PART_AMD_CRL], NULL,
-             NULL);
+    rc = get_url(f, CRL, url, NULL, &parts->data[SV_PART_AMD_CRL], &parts->size[SV_PART_AMD_CRL],
+                 NULL, NULL);
     // A VLEK lives with its cloud; only its chain is published.
     if (rc || vlek)
         return rc;
@@ -218,11 +220,11 @@ static int fetch_hygon(const struct fetch *f, const struct sv_csv *csv,
     if (strlen(base) > 512)
         return -ENAMETOOLONG;
     snprintf(url, sizeof(url), "%s/hsk_cek?snumber=%s", base, serial);
-    return get(f, CERT, url, NULL, &col->hygon, &col->hygon_size, NULL, NULL);
+    return get_url(f, CERT, url, NULL, &col->hygon, &col->hygon_size, NULL, NULL);
 }
 
-static int fetch(const struct fetch *f, const struct sv_evidence *ev,
-                 struct shelter_verdict *scratch, struct shelter_collateral *col)
+static int fetch_collateral(const struct fetch *f, const struct sv_evidence *ev,
+                            struct shelter_verdict *scratch, struct shelter_collateral *col)
 {
     struct sv_parts parts = {0};
     struct sv_quote quote;
@@ -279,7 +281,7 @@ int shelter_collateral_fetch(const void *evidence, size_t evidence_size,
         rc = -EBADMSG;
         snprintf(why, why_size, "%s", scratch->refusal[0].sentence);
     } else {
-        rc = fetch(&f, &ev, scratch, col);
+        rc = fetch_collateral(&f, &ev, scratch, col);
     }
     sv_evidence_free(&ev);
     shelter_verdict_free(scratch);

@@ -109,7 +109,7 @@ static int judge_pck_chain(struct judge *j)
     return 0;
 }
 
-static bool revoked(const struct sv_crl *crl, X509 *cert)
+static bool is_revoked(const struct sv_crl *crl, X509 *cert)
 {
     X509_REVOKED *entry;
 
@@ -144,14 +144,16 @@ static void judge_crls(struct judge *j)
         if (X509_NAME_cmp(X509_CRL_get_issuer(pck->crl), X509_get_issuer_name(j->chain.cert[0])) ||
             EVP_PKEY_eq(X509_get0_pubkey(col->crl_issuer), X509_get0_pubkey(j->chain.cert[1])) != 1)
             sv_refuse(j->v, SHELTER_R_CRL_ISSUER, NULL);
-        else if (revoked(pck, j->chain.cert[0]))
+        else if (is_revoked(pck, j->chain.cert[0]))
             sv_refuse(j->v, SHELTER_R_PCK_REVOKED, NULL);
     }
     if (root->piece.fault == SHELTER_R_OK &&
-        (revoked(root, j->chain.cert[1]) || (col->crl_issuer && revoked(root, col->crl_issuer))))
+        (is_revoked(root, j->chain.cert[1]) ||
+         (col->crl_issuer && is_revoked(root, col->crl_issuer))))
         sv_refuse(j->v, SHELTER_R_CA_REVOKED, "PCK CA");
-    if (root->piece.fault == SHELTER_R_OK && ((col->tcb_signer && revoked(root, col->tcb_signer)) ||
-                                              (col->qe_signer && revoked(root, col->qe_signer))))
+    if (root->piece.fault == SHELTER_R_OK &&
+        ((col->tcb_signer && is_revoked(root, col->tcb_signer)) ||
+         (col->qe_signer && is_revoked(root, col->qe_signer))))
         sv_refuse(j->v, SHELTER_R_CA_REVOKED, "TCB signing");
 }
 

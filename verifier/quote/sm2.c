@@ -6,7 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 
-static void reverse(uint8_t *out, const uint8_t *in, size_t size)
+static void reverse_bytes(uint8_t *out, const uint8_t *in, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         out[i] = in[size - 1 - i];
@@ -20,8 +20,8 @@ static EVP_PKEY *sm2_key(const uint8_t *x, const uint8_t *y)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "SM2", NULL);
     EVP_PKEY *key = NULL;
 
-    reverse(point + 1, x, 32);
-    reverse(point + 33, y, 32);
+    reverse_bytes(point + 1, x, 32);
+    reverse_bytes(point + 33, y, 32);
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
     params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point));
     params[2] = OSSL_PARAM_construct_end();
@@ -44,8 +44,8 @@ bool sv_sm2_verify(const uint8_t *x, const uint8_t *y, const uint8_t *id, size_t
     int der_size = -1;
     bool ok = false;
 
-    reverse(be, r, 32);
-    reverse(be + 32, s, 32);
+    reverse_bytes(be, r, 32);
+    reverse_bytes(be + 32, s, 32);
     br = BN_bin2bn(be, 32, NULL);
     bs = BN_bin2bn(be + 32, 32, NULL);
     if (sig && br && bs && ECDSA_SIG_set0(sig, br, bs) == 1) {

@@ -206,7 +206,7 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
     return 0;
 }
 
-static void reverse(uint8_t *out, const uint8_t *in, size_t size)
+static void reverse_bytes(uint8_t *out, const uint8_t *in, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         out[i] = in[size - 1 - i];
@@ -220,8 +220,8 @@ static bool signature_holds(const uint8_t *report, X509 *leaf)
     if (!sv_all_zero(report + SV_SNP_SIG_R + 48, 24) ||
         !sv_all_zero(report + SV_SNP_SIG_S + 48, 24))
         return false;
-    reverse(r, report + SV_SNP_SIG_R, 48);
-    reverse(s, report + SV_SNP_SIG_S, 48);
+    reverse_bytes(r, report + SV_SNP_SIG_R, 48);
+    reverse_bytes(s, report + SV_SNP_SIG_S, 48);
     return sv_ecdsa_verify(X509_get0_pubkey(leaf), EVP_sha384(), r, s, 48, report,
                            SV_SNP_SIGNED_SIZE);
 }

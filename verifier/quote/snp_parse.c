@@ -45,7 +45,7 @@ static void version_claim(struct shelter_verdict *v, const char *name, const uin
     sv_claim_text(v, name, text);
 }
 
-static void claims(const struct sv_snp *snp, struct shelter_verdict *v)
+static void add_claims(const struct sv_snp *snp, struct shelter_verdict *v)
 {
     static const char *const signing_keys[] = {"VCEK", "VLEK", "?", "?", "?", "?", "?", "none"};
     const uint8_t *r = snp->report;
@@ -114,6 +114,6 @@ int sv_snp_parse(const uint8_t *data, size_t size, struct sv_snp *snp, struct sh
         return sv_refuse(v, SHELTER_R_RESERVED, "VMPL %u", sh_le32(data + SV_SNP_VMPL));
     if (snp->version >= 3)
         snp->product = sv_snp_product_of(data[SV_SNP_CPUID_FAM], data[SV_SNP_CPUID_MOD]);
-    claims(snp, v);
+    add_claims(snp, v);
     return 0;
 }

@@ -14,7 +14,7 @@ struct parse {
     const char *bad; // the member that was missing or malformed
 };
 
-static const cJSON *member(struct parse *p, const cJSON *object, const char *name)
+static const cJSON *get_member(struct parse *p, const cJSON *object, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
 
@@ -25,7 +25,7 @@ static const cJSON *member(struct parse *p, const cJSON *object, const char *nam
 
 static const char *text_member(struct parse *p, const cJSON *object, const char *name)
 {
-    const cJSON *item = member(p, object, name);
+    const cJSON *item = get_member(p, object, name);
 
     if (item && cJSON_IsString(item))
         return item->valuestring;
@@ -36,7 +36,7 @@ static const char *text_member(struct parse *p, const cJSON *object, const char 
 
 static uint32_t number_member(struct parse *p, const cJSON *object, const char *name, uint32_t max)
 {
-    const cJSON *item = member(p, object, name);
+    const cJSON *item = get_member(p, object, name);
 
     if (item && cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= max &&
         item->valuedouble == (double)(uint32_t)item->valuedouble)
@@ -74,7 +74,7 @@ static enum sv_tcb_status status_member(struct parse *p, const cJSON *level)
     return status;
 }
 
-static const cJSON *advisories(struct parse *p, const cJSON *level)
+static const cJSON *get_advisories(struct parse *p, const cJSON *level)
 {
     const cJSON *ids = cJSON_GetObjectItemCaseSensitive(level, "advisoryIDs");
 
@@ -83,9 +83,9 @@ static const cJSON *advisories(struct parse *p, const cJSON *level)
     return ids;
 }
 
-static void components(struct parse *p, const cJSON *tcb, const char *name, uint8_t out[16])
+static void parse_components(struct parse *p, const cJSON *tcb, const char *name, uint8_t out[16])
 {
-    const cJSON *array = member(p, tcb, name), *item;
+    const cJSON *array = get_member(p, tcb, name), *item;
     int i = 0;
 
     cJSON_ArrayForEach(item, array)
@@ -104,7 +104,7 @@ static void *array_member(struct parse *p, const cJSON *object, const char *name
 {
     void *room;
 
-    *array = member(p, object, name);
+    *array = get_member(p, object, name);
     *count = cJSON_IsArray(*array) ? (size_t)cJSON_GetArraySize(*array) : 0;
     if (!*count || *count > max) {
         *count = 0;
@@ -132,12 +132,12 @@ static void isv_levels(struct parse *p, const cJSON *object, struct sv_isv_level
     cJSON_ArrayForEach(item, array)
     {
         struct sv_isv_level *level = &(*out)[i++];
-        const cJSON *tcb = member(p, item, "tcb");
+        const cJSON *tcb = get_member(p, item, "tcb");
 
         level->isvsvn = number_member(p, tcb, "isvsvn", 65535);
         level->date = time_member(p, item, "tcbDate");
         level->status = status_member(p, item);
-        level->advisories = advisories(p, item);
+        level->advisories = get_advisories(p, item);
     }
 }
 
@@ -189,19 +189,19 @@ static void platform_levels(struct parse *p, struct sv_tcb_info *out)
     cJSON_ArrayForEach(item, array)
     {
         struct sv_tcb_level *level = &out->level[i++];
-        const cJSON *tcb = member(p, item, "tcb");
+        const cJSON *tcb = get_member(p, item, "tcb");
 
-        components(p, tcb, "sgxtcbcomponents", level->sgx);
+        parse_components(p, tcb, "sgxtcbcomponents", level->sgx);
         if (out->tdx)
-            components(p, tcb, "tdxtcbcomponents", level->tdx);
+            parse_components(p, tcb, "tdxtcbcomponents", level->tdx);
         level->pcesvn = number_member(p, tcb, "pcesvn", 65535);
         level->date = time_member(p, item, "tcbDate");
         level->status = status_member(p, item);
-        level->advisories = advisories(p, item);
+        level->advisories = get_advisories(p, item);
     }
 }
 
-static int finish(const struct parse *p, char *why, size_t why_size)
+static int finish_parse(const struct parse *p, char *why, size_t why_size)
 {
     if (!p->bad)
         return 0;
@@ -238,7 +238,7 @@ int sv_tcb_info_parse(const char *text, size_t size, struct sv_tcb_info *out, ch
     platform_levels(&p, out);
     if (out->tdx)
         tdx_modules(&p, out);
-    return finish(&p, why, why_size);
+    return finish_parse(&p, why, why_size);
 }
 
 int sv_qe_identity_parse(const char *text, size_t size, struct sv_qe_identity *out, char *why,
@@ -274,7 +274,7 @@ int sv_qe_identity_parse(const char *text, size_t size, struct sv_qe_identity *o
     hex_member(&p, out->json, "mrsigner", out->mrsigner, 32);
     out->isvprodid = number_member(&p, out->json, "isvprodid", 65535);
     isv_levels(&p, out->json, &out->level, &out->level_count);
-    return finish(&p, why, why_size);
+    return finish_parse(&p, why, why_size);
 }
 
 void sv_tcb_info_free(struct sv_tcb_info *info)

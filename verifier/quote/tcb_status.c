@@ -34,7 +34,7 @@ bool sv_tcb_status_parse(const char *name, enum sv_tcb_status *out)
     return false;
 }
 
-static bool covers(const uint8_t *have, const uint8_t *want, size_t from)
+static bool svn_covers(const uint8_t *have, const uint8_t *want, size_t from)
 {
     for (size_t i = from; i < 16; i++)
         if (have[i] < want[i])
@@ -60,7 +60,7 @@ static const struct sv_isv_level *isv_level(const struct sv_isv_level *level, si
 }
 
 // A part (TDX module, quoting enclave) that is behind or revoked takes the platform with it.
-static enum sv_tcb_status converge(enum sv_tcb_status platform, enum sv_tcb_status part)
+static enum sv_tcb_status join_status(enum sv_tcb_status platform, enum sv_tcb_status part)
 {
     if (platform == SV_TCB_REVOKED || part == SV_TCB_REVOKED)
         return SV_TCB_REVOKED;
@@ -94,8 +94,8 @@ void sv_tcb_evaluate(const struct sv_tcb_info *info, const struct sv_qe_identity
     for (size_t i = 0; i < info->level_count && !level; i++) {
         const struct sv_tcb_level *l = &info->level[i];
 
-        if (covers(pck->svn, l->sgx, 0) && pck->pcesvn >= l->pcesvn &&
-            (!tee_tcb_svn || covers(tee_tcb_svn, l->tdx, from)))
+        if (svn_covers(pck->svn, l->sgx, 0) && pck->pcesvn >= l->pcesvn &&
+            (!tee_tcb_svn || svn_covers(tee_tcb_svn, l->tdx, from)))
             level = l;
     }
     if (!level)
@@ -107,7 +107,7 @@ void sv_tcb_evaluate(const struct sv_tcb_info *info, const struct sv_qe_identity
         return;
     out->advisories[1] = part->advisories;
     take_date(out, part->date);
-    out->status = converge(level->status, part->status);
+    out->status = join_status(level->status, part->status);
     if (from) {
         const struct sv_tdx_module *module = sv_tdx_module_find(info, tee_tcb_svn[1]);
 
@@ -119,7 +119,7 @@ void sv_tcb_evaluate(const struct sv_tcb_info *info, const struct sv_qe_identity
         out->module = part->status;
         out->advisories[2] = part->advisories;
         take_date(out, part->date);
-        out->status = converge(out->status, part->status);
+        out->status = join_status(out->status, part->status);
     }
 }
 

@@ -15,7 +15,7 @@ struct ace {
     uint32_t id;
 };
 
-static int compare(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
     const struct ace *x = a, *y = b;
     if (x->tag != y->tag)
@@ -43,8 +43,8 @@ static uint16_t linux_tag(int tag)
     }
 }
 
-static int take(struct sh_inode *inode, struct archive_entry *e, int kind, const char *name,
-                struct sh_error *err)
+static int take_acl(struct sh_inode *inode, struct archive_entry *e, int kind, const char *name,
+                    struct sh_error *err)
 {
     int type, perm, tag, id;
     const char *who;
@@ -65,7 +65,7 @@ static int take(struct sh_inode *inode, struct archive_entry *e, int kind, const
     }
     if (!n)
         return 0;
-    qsort(list, n, sizeof(*list), compare);
+    qsort(list, n, sizeof(*list), compare_entries);
     cleanup_free uint8_t *value = sh_alloc(4 + 8 * n);
     sh_put_le32(value, 2);
     for (size_t i = 0; i < n; i++) {
@@ -80,6 +80,7 @@ int sh_acl_take(struct sh_inode *inode, struct archive_entry *e, struct sh_error
 {
     if (!(archive_entry_acl_types(e) & ARCHIVE_ENTRY_ACL_TYPE_POSIX1E))
         return 0;
-    int r = take(inode, e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", err);
-    return r ? r : take(inode, e, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", err);
+    int r = take_acl(inode, e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", err);
+    return r ? r
+             : take_acl(inode, e, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", err);
 }

@@ -174,7 +174,7 @@ struct inflated {
     uint8_t buffer[1 << 17];
 };
 
-static la_ssize_t feed(struct archive *a, void *context, const void **data)
+static la_ssize_t feed_archive(struct archive *a, void *context, const void **data)
 {
     struct inflated *f = context;
     int n = f->from->read(f->from, f->buffer, sizeof(f->buffer), f->err);
@@ -196,7 +196,7 @@ static int read_inflated(struct sh_source *source, void *buffer, size_t size, st
     return (int)n;
 }
 
-static int drain(struct sh_source *s, struct sh_error *err)
+static int drain_source(struct sh_source *s, struct sh_error *err)
 {
     cleanup_free uint8_t *buffer = sh_alloc(1 << 16);
     int n;
@@ -213,7 +213,7 @@ static int open_inflated(struct inflated *f, struct sh_error *err)
     archive_read_support_filter_zstd(f->archive);
     archive_read_support_filter_xz(f->archive);
     archive_read_support_filter_bzip2(f->archive);
-    if (archive_read_open(f->archive, f, NULL, feed, NULL) < ARCHIVE_WARN ||
+    if (archive_read_open(f->archive, f, NULL, feed_archive, NULL) < ARCHIVE_WARN ||
         archive_read_next_header(f->archive, &e) != ARCHIVE_OK)
         return sh_fail(err, -EBADMSG, "%s is damaged: %s", f->source.name,
                        archive_error_string(f->archive) ? archive_error_string(f->archive)
@@ -245,9 +245,9 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
         r = sh_tar_read(tree, &f->source, true, progress, err);
     /* What stands behind the tar's end belongs to the digests too. */
     if (!r)
-        r = drain(&f->source, err);
+        r = drain_source(&f->source, err);
     if (!r)
-        r = drain(&b.source, err);
+        r = drain_source(&b.source, err);
     if (!r && digest)
         r = compare_digest(b.hash, digest, name, err);
     if (!r && diff_id)

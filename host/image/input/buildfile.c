@@ -60,8 +60,8 @@ static int take_words(const struct file *f, const struct sh_toml_item *i, struct
 }
 
 /* Every element of a list, or the one value. */
-static int each(const struct file *f, const struct sh_toml_item *i,
-                int (*take)(const struct file *, const char *))
+static int each_item(const struct file *f, const struct sh_toml_item *i,
+                     int (*take)(const struct file *, const char *))
 {
     int r = 0;
     if (i->type == SH_TOML_STRING || i->type == SH_TOML_INTEGER)
@@ -197,7 +197,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
             return take_path(f, i, keys[k].path);
         if (keys[k].words)
             return take_words(f, i, keys[k].words);
-        return keys[k].each ? each(f, i, keys[k].each) : keys[k].item(f, i);
+        return keys[k].each ? each_item(f, i, keys[k].each) : keys[k].item(f, i);
     }
     return sh_fail(f->err, -EINVAL, "%s, line %u: there is no key '%s' (see man shelter-build)",
                    f->name, i->line, i->key);

@@ -10,7 +10,8 @@
 
 #define LAYERS_MAX 1024
 
-/* "registry/name:1.0" is also meant by "name:1.0" and by its tag "1.0"; ":latest" may be left out. */
+/* "registry/name:1.0" is also meant by "name:1.0" and by its tag "1.0"; ":latest" may be left out.
+ */
 static bool names_it(const cJSON *image, const char *tag)
 {
     const cJSON *name;
@@ -28,8 +29,8 @@ static bool names_it(const cJSON *image, const char *tag)
     return false;
 }
 
-static const cJSON *choose(const struct sh_blobs *b, const cJSON *list, const char *tag,
-                           struct sh_error *err)
+static const cJSON *choose_image(const struct sh_blobs *b, const cJSON *list, const char *tag,
+                                 struct sh_error *err)
 {
     const cJSON *image, *found = NULL;
     int count = 0;
@@ -67,7 +68,7 @@ int sh_docker_read(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
 {
     cJSON *list = NULL, *image = NULL;
     int r = sh_blobs_json(b, "manifest.json", NULL, &list, err);
-    const cJSON *entry = r ? NULL : choose(b, list, tag, err);
+    const cJSON *entry = r ? NULL : choose_image(b, list, tag, err);
     const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "Config"));
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(entry, "Layers");
     if (!r && !entry)

@@ -47,8 +47,8 @@ int sh_files_spool(struct sh_tree *tree, struct sh_inode *inode, int fd, uint64_
 }
 
 /* Names a new or known inode by an absolute path in the image. */
-static int put(struct sh_tree *tree, const char *image_path, struct sh_inode *inode,
-               struct sh_error *err)
+static int put_inode(struct sh_tree *tree, const char *image_path, struct sh_inode *inode,
+                     struct sh_error *err)
 {
     struct sh_inode *folder;
     cleanup_free char *name = NULL;
@@ -81,7 +81,7 @@ static int copy_object(struct program *p, struct added *a, int fd, const struct 
         sh_tree_inode(p->tree, S_IFREG | (st->st_mode & 0111 || elf ? 0755 : 0644));
     int r = sh_files_spool(p->tree, i, fd, (uint64_t)st->st_size, a->host_path, err);
     if (!r)
-        r = put(p->tree, a->image_path, i, err);
+        r = put_inode(p->tree, a->image_path, i, err);
     if (r)
         sh_tree_inode_drop(i);
     else
@@ -132,7 +132,8 @@ static int add_object(struct program *p, const char *host_path, const char *imag
     if (there && S_ISREG(there->mode))
         return 0;
     a->inode = find_added(p, &st);
-    return a->inode ? put(p->tree, image_path, a->inode, err) : copy_object(p, a, fd, &st, !r, err);
+    return a->inode ? put_inode(p->tree, image_path, a->inode, err)
+                    : copy_object(p, a, fd, &st, !r, err);
 }
 
 static int add_link(struct sh_tree *tree, const char *image_path, const char *target,
@@ -140,7 +141,7 @@ static int add_link(struct sh_tree *tree, const char *image_path, const char *ta
 {
     struct sh_inode *link = sh_tree_inode(tree, S_IFLNK | 0777);
     link->target = sh_strdup(target);
-    int r = put(tree, image_path, link, err);
+    int r = put_inode(tree, image_path, link, err);
     if (r)
         sh_tree_inode_drop(link);
     return r;
@@ -243,7 +244,7 @@ static int add_text(struct sh_tree *tree, const char *path, const char *text, st
     if (!r) {
         r = sh_pwrite_all(tree->spool_fd, text, i->size, (off_t)i->spool);
         r = r ? sh_fail_errno(err, r, "cannot write the root file system")
-              : put(tree, path, i, err);
+              : put_inode(tree, path, i, err);
     }
     if (r)
         sh_tree_inode_drop(i);

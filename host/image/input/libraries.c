@@ -26,7 +26,7 @@ void sh_library_free(struct sh_library *l)
 }
 
 /* Can this be the library: an ELF file for this machine? Others are passed over, as ld.so does. */
-static bool usable(const char *path)
+static bool is_usable(const char *path)
 {
     struct sh_elf elf;
     struct sh_error ignored = {0};
@@ -44,7 +44,7 @@ static char *folder_of(const char *path)
 }
 
 /* One element of a search path with its $ORIGIN and $LIB replaced; NULL: not to be used. */
-static char *expand(const char *element, size_t n, const char *origin)
+static char *expand_origin(const char *element, size_t n, const char *origin)
 {
     struct sh_buffer b = {0};
     for (size_t i = 0; i < n;) {
@@ -72,7 +72,7 @@ static char *expand(const char *element, size_t n, const char *origin)
 }
 
 /* "/a/b/../c" -> "/a/c", textually: inside the image the folders need not exist yet. */
-static char *tidy(const char *path)
+static char *tidy_path(const char *path)
 {
     char *out = sh_alloc(strlen(path) + 2);
     size_t n = 0;
@@ -100,11 +100,11 @@ static bool try_folder(const char *host_folder, const char *image_folder, const 
                        struct sh_library *found)
 {
     cleanup_free char *path = sh_format("%s/%s", host_folder, needed);
-    if (!usable(path))
+    if (!is_usable(path))
         return false;
     cleanup_free char *image = sh_format("%s/%s", image_folder, needed);
     found->host_path = sh_take_ptr(path);
-    found->image_path = tidy(image);
+    found->image_path = tidy_path(image);
     return true;
 }
 
@@ -115,8 +115,8 @@ static bool try_path(const char *list, const struct sh_object *of, const char *n
     cleanup_free char *image_origin = folder_of(of->image_path);
     for (const char *p = list; *p;) {
         size_t n = strcspn(p, ":");
-        cleanup_free char *host = expand(p, n, host_origin);
-        cleanup_free char *image = expand(p, n, image_origin);
+        cleanup_free char *host = expand_origin(p, n, host_origin);
+        cleanup_free char *image = expand_origin(p, n, image_origin);
         if (host && image && try_folder(host, image, needed, found))
             return true;
         p += n + (p[n] == ':');
@@ -163,10 +163,10 @@ int sh_library_find(const struct sh_object *by, const char *needed, const char *
     *found = (struct sh_library){0};
     bool musl = interpreter && strstr(interpreter, "ld-musl");
     if (strchr(needed, '/')) {
-        if (*needed != '/' || !usable(needed))
+        if (*needed != '/' || !is_usable(needed))
             return sh_fail(err, -ENOENT, "%s needs %s, which is not there", by->host_path, needed);
         found->host_path = sh_strdup(needed);
-        found->image_path = tidy(needed);
+        found->image_path = tidy_path(needed);
         return 0;
     }
     /* RPATHs of the whole chain count only where the object itself has no RUNPATH. */

@@ -66,8 +66,8 @@ static int no_choice(const struct sh_blobs *b, const cJSON *list, const char *ta
 }
 
 /* The one descriptor of an index that fits, or NULL with a sentence. */
-static const cJSON *choose(const struct sh_blobs *b, const cJSON *index, const char *tag,
-                           struct sh_error *err)
+static const cJSON *choose_manifest(const struct sh_blobs *b, const cJSON *index, const char *tag,
+                                    struct sh_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(index, "manifests"), *d, *best = NULL;
     int best_fit = -1, count = 0;
@@ -96,7 +96,8 @@ static int find_manifest(struct sh_blobs *b, const char *tag, cJSON **manifest,
     for (int depth = 0; !r; depth++) {
         if (cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(*manifest, "layers")))
             return 0;
-        const cJSON *d = depth < DEPTH_MAX ? choose(b, *manifest, depth ? NULL : tag, err) : NULL;
+        const cJSON *d =
+            depth < DEPTH_MAX ? choose_manifest(b, *manifest, depth ? NULL : tag, err) : NULL;
         const char *digest = d ? text_of(d, "digest") : NULL;
         cJSON *next = NULL;
         if (!d) {

@@ -73,8 +73,8 @@ static int entry_failed(struct reader *r, int code)
     return sh_fail(r->err, code, "%s is refused: %s", r->source->name, inner.text);
 }
 
-/* A layer whose last file lacks its padding to 512 bytes, as some tools write them (umoci insert): all
- * data was read, only the skip to the next header failed. */
+/* A layer whose last file lacks its padding to 512 bytes, as some tools write them (umoci insert):
+ * all data was read, only the skip to the next header failed. */
 static bool padding_missing(struct reader *r)
 {
     const char *why = archive_error_string(r->archive);
@@ -215,7 +215,7 @@ static int add_node(struct reader *r, struct archive_entry *e, const char *path,
 #define OPAQUE ".wh..wh..opq"
 
 /* 1: it was one. */
-static int whiteout(struct reader *r, struct sh_inode *folder, const char *name)
+static int apply_whiteout(struct reader *r, struct sh_inode *folder, const char *name)
 {
     if (!r->layer || strncmp(name, WHITEOUT, strlen(WHITEOUT)))
         return 0;
@@ -245,7 +245,7 @@ static int add_entry(struct reader *r, struct archive_entry *e)
     int code = sh_tree_parent(r->tree, path, true, &folder, &name, r->err);
     if (code)
         return entry_failed(r, code);
-    if (whiteout(r, folder, name))
+    if (apply_whiteout(r, folder, name))
         return 0;
     /* A hard link's type says nothing, so it comes first. */
     if (target && *name)

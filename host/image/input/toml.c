@@ -19,25 +19,25 @@ struct parser {
     size_t items; /* values in all, lists' too */
 };
 
-static int bad(struct parser *p, const char *what)
+static int report_bad(struct parser *p, const char *what)
 {
     return sh_fail(p->err, -EINVAL, "%s, line %u: %s", p->name, p->line, what);
 }
 
-static int peek(const struct parser *p)
+static int peek_char(const struct parser *p)
 {
     return p->p < p->end ? (unsigned char)*p->p : -1;
 }
 
 static void skip_blanks(struct parser *p)
 {
-    while (peek(p) == ' ' || peek(p) == '\t')
+    while (peek_char(p) == ' ' || peek_char(p) == '\t')
         p->p++;
 }
 
 static void skip_comment(struct parser *p)
 {
-    if (peek(p) == '#')
+    if (peek_char(p) == '#')
         while (p->p < p->end && *p->p != '\n')
             p->p++;
 }
@@ -48,9 +48,9 @@ static void skip_lines(struct parser *p)
     for (;;) {
         skip_blanks(p);
         skip_comment(p);
-        if (peek(p) == '\r' && p->p + 1 < p->end && p->p[1] == '\n')
+        if (peek_char(p) == '\r' && p->p + 1 < p->end && p->p[1] == '\n')
             p->p++;
-        if (peek(p) != '\n')
+        if (peek_char(p) != '\n')
             return;
         p->p++;
         p->line++;
@@ -61,9 +61,11 @@ static int end_of_line(struct parser *p)
 {
     skip_blanks(p);
     skip_comment(p);
-    if (peek(p) == '\r' && p->p + 1 < p->end && p->p[1] == '\n')
+    if (peek_char(p) == '\r' && p->p + 1 < p->end && p->p[1] == '\n')
         p->p++;
-    return peek(p) == '\n' || peek(p) < 0 ? 0 : bad(p, "there is more on the line than one value");
+    return peek_char(p) == '\n' || peek_char(p) < 0
+               ? 0
+               : report_bad(p, "there is more on the line than one value");
 }
 
 /* --- values --- */
@@ -72,15 +74,15 @@ static int parse_unicode(struct parser *p, size_t digits, struct sh_buffer *out)
 {
     uint32_t c = 0;
     for (size_t i = 0; i < digits; i++, p->p++) {
-        int d = peek(p) < 0 ? -1 : sh_hex_digit(peek(p));
+        int d = peek_char(p) < 0 ? -1 : sh_hex_digit(peek_char(p));
         if (d < 0)
-            return bad(p, "\\u needs 4 digits, \\U 8");
+            return report_bad(p, "\\u needs 4 digits, \\U 8");
         c = c << 4 | (uint32_t)d;
     }
     char utf8[4];
     size_t n = c ? sh_utf8_encode(utf8, c) : 0;
     if (!n)
-        return bad(p, "there is no such character");
+        return report_bad(p, "there is no such character");
     sh_buffer_add(out, utf8, n);
     return 0;
 }
@@ -88,15 +90,15 @@ static int parse_unicode(struct parser *p, size_t digits, struct sh_buffer *out)
 static int parse_escape(struct parser *p, struct sh_buffer *out)
 {
     static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
-    int c = peek(p);
+    int c = peek_char(p);
     if (c < 0)
-        return bad(p, "a string is not closed");
+        return report_bad(p, "a string is not closed");
     p->p++;
     if (c == 'u' || c == 'U')
         return parse_unicode(p, c == 'u' ? 4 : 8, out);
     const char *at = strchr(from, c);
     if (!at || !c)
-        return bad(p, "there is no such escape");
+        return report_bad(p, "there is no such escape");
     sh_buffer_add(out, &to[at - from], 1);
     return 0;
 }
@@ -107,11 +109,11 @@ static int parse_string(struct parser *p, char **text)
     char quote = *p->p++;
     int r = 0;
     if (p->end - p->p >= 2 && p->p[0] == quote && p->p[1] == quote)
-        return bad(p, "strings of several lines are not supported");
+        return report_bad(p, "strings of several lines are not supported");
     for (;;) {
-        int c = peek(p);
+        int c = peek_char(p);
         if (c < 0 || c == '\n') {
-            r = bad(p, "a string is not closed");
+            r = report_bad(p, "a string is not closed");
             break;
         }
         p->p++;
@@ -134,31 +136,33 @@ static int parse_string(struct parser *p, char **text)
 
 static int parse_integer(struct parser *p, char **text, int64_t *number)
 {
-    bool minus = peek(p) == '-';
+    bool minus = peek_char(p) == '-';
     int64_t v = 0;
-    if (minus || peek(p) == '+')
+    if (minus || peek_char(p) == '+')
         p->p++;
-    if (!isdigit(peek(p)) || (*p->p == '0' && p->end - p->p > 1 && isdigit((unsigned char)p->p[1])))
-        return bad(p, "a value is a string in quotes, an integer, true, false or a list");
-    for (bool digit = true; isdigit(peek(p)) || peek(p) == '_'; p->p++) {
+    if (!isdigit(peek_char(p)) ||
+        (*p->p == '0' && p->end - p->p > 1 && isdigit((unsigned char)p->p[1])))
+        return report_bad(p, "a value is a string in quotes, an integer, true, false or a list");
+    for (bool digit = true; isdigit(peek_char(p)) || peek_char(p) == '_'; p->p++) {
         if (*p->p == '_') {
             if (!digit || p->p + 1 == p->end || !isdigit((unsigned char)p->p[1]))
-                return bad(p, "'_' stands between digits");
+                return report_bad(p, "'_' stands between digits");
             digit = false;
             continue;
         }
         digit = true;
         if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p->p - '0', &v))
-            return bad(p, "an integer is too large");
+            return report_bad(p, "an integer is too large");
     }
-    if (peek(p) == '.' || isalpha(peek(p)) || peek(p) == '-' || peek(p) == ':')
-        return bad(p, "only whole decimal numbers are supported; put other values into quotes");
+    if (peek_char(p) == '.' || isalpha(peek_char(p)) || peek_char(p) == '-' || peek_char(p) == ':')
+        return report_bad(p,
+                          "only whole decimal numbers are supported; put other values into quotes");
     *number = minus ? -v : v;
     *text = sh_format("%lld", (long long)*number);
     return 0;
 }
 
-static bool word(struct parser *p, const char *w)
+static bool match_word(struct parser *p, const char *w)
 {
     size_t n = strlen(w);
     if ((size_t)(p->end - p->p) < n || memcmp(p->p, w, n))
@@ -174,26 +178,26 @@ static int parse_list(struct parser *p, struct sh_strings *list)
         cleanup_free char *text = NULL;
         int64_t number;
         skip_lines(p);
-        if (peek(p) == ']') {
+        if (peek_char(p) == ']') {
             p->p++;
             return 0;
         }
         if (!first) {
-            if (peek(p) != ',')
-                return bad(p, "a list's values are parted by commas and closed by ]");
+            if (peek_char(p) != ',')
+                return report_bad(p, "a list's values are parted by commas and closed by ]");
             p->p++;
             skip_lines(p);
-            if (peek(p) == ']') {
+            if (peek_char(p) == ']') {
                 p->p++;
                 return 0;
             }
         }
-        if (peek(p) < 0)
-            return bad(p, "a list is not closed");
+        if (peek_char(p) < 0)
+            return report_bad(p, "a list is not closed");
         if (++p->items > SH_TOML_ITEMS_MAX)
-            return bad(p, "there are too many values");
-        int r = peek(p) == '"' || peek(p) == '\'' ? parse_string(p, &text)
-                                                  : parse_integer(p, &text, &number);
+            return report_bad(p, "there are too many values");
+        int r = peek_char(p) == '"' || peek_char(p) == '\'' ? parse_string(p, &text)
+                                                            : parse_integer(p, &text, &number);
         if (r)
             return r;
         sh_strings_add(list, text);
@@ -202,7 +206,7 @@ static int parse_list(struct parser *p, struct sh_strings *list)
 
 static int parse_value(struct parser *p, struct sh_toml_item *item)
 {
-    switch (peek(p)) {
+    switch (peek_char(p)) {
     case '"':
     case '\'':
         item->type = SH_TOML_STRING;
@@ -211,11 +215,11 @@ static int parse_value(struct parser *p, struct sh_toml_item *item)
         item->type = SH_TOML_LIST;
         return parse_list(p, &item->list);
     case '{':
-        return bad(p, "inline tables are not supported");
+        return report_bad(p, "inline tables are not supported");
     }
     item->type = SH_TOML_BOOLEAN;
-    item->number = word(p, "true");
-    if (item->number || word(p, "false")) {
+    item->number = match_word(p, "true");
+    if (item->number || match_word(p, "false")) {
         item->text = sh_strdup(item->number ? "true" : "false");
         return 0;
     }
@@ -227,15 +231,15 @@ static int parse_value(struct parser *p, struct sh_toml_item *item)
 
 static int parse_key(struct parser *p, char **key)
 {
-    if (peek(p) == '"' || peek(p) == '\'') {
+    if (peek_char(p) == '"' || peek_char(p) == '\'') {
         int r = parse_string(p, key);
-        return !r && (!**key || strchr(*key, '.')) ? bad(p, "a key is a plain word") : r;
+        return !r && (!**key || strchr(*key, '.')) ? report_bad(p, "a key is a plain word") : r;
     }
     const char *start = p->p;
-    while (isalnum(peek(p)) || peek(p) == '_' || peek(p) == '-')
+    while (isalnum(peek_char(p)) || peek_char(p) == '_' || peek_char(p) == '-')
         p->p++;
     if (p->p == start || p->p - start > 60)
-        return bad(p, "a line is KEY = VALUE or [TABLE]");
+        return report_bad(p, "a line is KEY = VALUE or [TABLE]");
     *key = sh_format("%.*s", (int)(p->p - start), start);
     return 0;
 }
@@ -244,18 +248,18 @@ static int parse_table(struct parser *p)
 {
     cleanup_free char *key = NULL;
     p->p++;
-    if (peek(p) == '[')
-        return bad(p, "lists of tables are not supported");
+    if (peek_char(p) == '[')
+        return report_bad(p, "lists of tables are not supported");
     skip_blanks(p);
     int r = parse_key(p, &key);
     if (r)
         return r;
     skip_blanks(p);
-    if (peek(p) != ']')
-        return bad(p, "a table's name is one word, closed by ]");
+    if (peek_char(p) != ']')
+        return report_bad(p, "a table's name is one word, closed by ]");
     p->p++;
     if (strlen(key) + 2 > sizeof(p->table))
-        return bad(p, "a table's name is too long");
+        return report_bad(p, "a table's name is too long");
     snprintf(p->table, sizeof(p->table), "%s.", key);
     return end_of_line(p);
 }
@@ -268,17 +272,17 @@ static int parse_item(struct parser *p)
     if (r)
         return r;
     skip_blanks(p);
-    if (peek(p) != '=')
-        return bad(p, peek(p) == '.' ? "dotted keys are not supported"
-                                     : "a line is KEY = VALUE or [TABLE]");
+    if (peek_char(p) != '=')
+        return report_bad(p, peek_char(p) == '.' ? "dotted keys are not supported"
+                                                 : "a line is KEY = VALUE or [TABLE]");
     p->p++;
     skip_blanks(p);
     if (++p->items > SH_TOML_ITEMS_MAX)
-        return bad(p, "there are too many values");
+        return report_bad(p, "there are too many values");
     cleanup_free char *full = sh_format("%s%s", p->table, key);
     for (size_t i = 0; i < p->out->count; i++)
         if (!strcmp(p->out->v[i].key, full))
-            return bad(p, "this key came before");
+            return report_bad(p, "this key came before");
     r = parse_value(p, &item);
     p->out->v = sh_realloc_array(p->out->v, p->out->count + 1, sizeof(item));
     item.key = sh_take_ptr(full);
@@ -300,7 +304,7 @@ int sh_toml_parse(const char *data, size_t size, const char *name, struct sh_tom
         unsigned char c = (unsigned char)*s;
         bool line_end = c == '\n' || (c == '\r' && s + 1 < p.end && s[1] == '\n');
         if (!n || (c < 0x20 && c != '\t' && !line_end) || c == 0x7f)
-            return bad(&p, "this is not plain text in UTF-8");
+            return report_bad(&p, "this is not plain text in UTF-8");
         p.line += c == '\n';
         s += n;
     }

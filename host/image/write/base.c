@@ -97,8 +97,8 @@ static bool link_known(int store_fd, const uint8_t digest[48], int dir_fd, const
 }
 
 /* Gives dir_fd/target, which has this digest, to the store's base/, or takes the store's copy. */
-static int share(int store_fd, const uint8_t digest[48], int dir_fd, const char *target,
-                 struct sh_error *err)
+static int share_file(int store_fd, const uint8_t digest[48], int dir_fd, const char *target,
+                      struct sh_error *err)
 {
     cleanup_free char *spare = sh_format("%s.own", target);
     cleanup_free char *path = pool_path(digest);
@@ -150,7 +150,7 @@ int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *er
         if (!r)
             r = sh_digest_file(dir_fd, target, digest, err);
         if (!r)
-            r = share(store_fd, digest, dir_fd, target, err);
+            r = share_file(store_fd, digest, dir_fd, target, err);
         if (r)
             return r;
     }
@@ -167,7 +167,7 @@ int sh_base_share(int store_fd, int dir_fd, struct sh_error *err)
             continue;
         r = sh_digest_file(dir_fd, target, digest, err);
         if (!r)
-            r = share(store_fd, digest, dir_fd, target, err);
+            r = share_file(store_fd, digest, dir_fd, target, err);
     }
     return r;
 }

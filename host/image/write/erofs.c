@@ -208,7 +208,7 @@ static int place_blocks(struct layout *l, struct sh_error *err)
 
 /* --- writing --- */
 
-static uint32_t crc32c(uint32_t crc, const uint8_t *p, size_t size)
+static uint32_t compute_crc32c(uint32_t crc, const uint8_t *p, size_t size)
 {
     while (size--) {
         crc ^= *p++;
@@ -230,7 +230,7 @@ static int write_super(const struct layout *l, struct sh_sink *sink, struct sh_e
     sh_put_le32(sb + 36, (uint32_t)l->blocks);
     memcpy(sb + 48, "shelter root img", 16);
     memcpy(sb + 64, "shelter", 7);
-    sh_put_le32(sb + 4, crc32c(~0u, sb, BLOCK - SH_EROFS_SUPER_OFFSET));
+    sh_put_le32(sb + 4, compute_crc32c(~0u, sb, BLOCK - SH_EROFS_SUPER_OFFSET));
     return sh_sink_add(sink, block, BLOCK, err);
 }
 
@@ -319,7 +319,7 @@ static int write_blocks(const struct sh_tree *tree, const struct layout *l, stru
     return r;
 }
 
-static void show(void *context, uint64_t done, uint64_t total)
+static void show_progress(void *context, uint64_t done, uint64_t total)
 {
     sh_progress_show(context, "writing the root image", done, total);
 }
@@ -335,7 +335,7 @@ int sh_erofs_write(struct sh_tree *tree, int fd, struct sh_progress *progress,
     if (!r)
         r = sh_sink_open(&sink, fd, l.blocks, err);
     if (!r) {
-        sink.progress = show;
+        sink.progress = show_progress;
         sink.context = progress;
         r = write_super(&l, &sink, err);
     }

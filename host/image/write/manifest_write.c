@@ -7,7 +7,7 @@
 #include "lib/bytes.h"
 #include "lib/manifest.h"
 
-static void add(struct sh_buffer *b, uint16_t tag, const void *data, size_t size)
+static void add_record(struct sh_buffer *b, uint16_t tag, const void *data, size_t size)
 {
     uint8_t head[8] = {0};
     sh_put_le16(head, tag);
@@ -19,27 +19,27 @@ static void add(struct sh_buffer *b, uint16_t tag, const void *data, size_t size
 static void add_text(struct sh_buffer *b, uint16_t tag, const char *s)
 {
     if (s && *s)
-        add(b, tag, s, strlen(s));
+        add_record(b, tag, s, strlen(s));
 }
 
 static void add_list(struct sh_buffer *b, uint16_t tag, const struct sh_strings *l)
 {
     for (size_t i = 0; i < l->count; i++)
-        add(b, tag, l->v[i], strlen(l->v[i]));
+        add_record(b, tag, l->v[i], strlen(l->v[i]));
 }
 
 static void add_u32(struct sh_buffer *b, uint16_t tag, uint32_t v)
 {
     uint8_t d[4];
     sh_put_le32(d, v);
-    add(b, tag, d, sizeof(d));
+    add_record(b, tag, d, sizeof(d));
 }
 
 static void add_u64(struct sh_buffer *b, uint16_t tag, uint64_t v)
 {
     uint8_t d[8];
     sh_put_le64(d, v);
-    add(b, tag, d, sizeof(d));
+    add_record(b, tag, d, sizeof(d));
 }
 
 static void add_limits(struct sh_buffer *b, const struct sh_config *c)
@@ -49,7 +49,7 @@ static void add_limits(struct sh_buffer *b, const struct sh_config *c)
         sh_put_le32(d, c->limits[i].resource);
         sh_put_le64(d + 8, c->limits[i].soft);
         sh_put_le64(d + 16, c->limits[i].hard);
-        add(b, SH_TAG_LIMIT, d, sizeof(d));
+        add_record(b, SH_TAG_LIMIT, d, sizeof(d));
     }
 }
 
@@ -62,7 +62,7 @@ static void add_mounts(struct sh_buffer *b, const struct sh_config *c)
         sh_put_le32(head + 8, c->mounts[i].mode);
         sh_buffer_add(&d, head, sizeof(head));
         sh_buffer_add(&d, c->mounts[i].path, strlen(c->mounts[i].path));
-        add(b, SH_TAG_MOUNT, d.data, d.size);
+        add_record(b, SH_TAG_MOUNT, d.data, d.size);
         sh_buffer_free(&d);
     }
 }
@@ -73,7 +73,7 @@ static void add_ports(struct sh_buffer *b, const struct sh_config *c)
         uint8_t d[3];
         sh_put_le16(d, c->ports[i].port);
         d[2] = c->ports[i].protocol;
-        add(b, SH_TAG_PORT, d, sizeof(d));
+        add_record(b, SH_TAG_PORT, d, sizeof(d));
     }
 }
 
@@ -82,10 +82,10 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
 {
     struct sh_manifest check;
     sh_buffer_add(out, SH_MANIFEST_MAGIC "\1\0\0\0\0\0\0\0", 16);
-    add(out, SH_TAG_ROOT_HASH, files->root_hash, 32);
+    add_record(out, SH_TAG_ROOT_HASH, files->root_hash, 32);
     add_u64(out, SH_TAG_ROOT_SIZE, files->root_size);
     if (files->sites_size) {
-        add(out, SH_TAG_SITES_HASH, files->sites_hash, 32);
+        add_record(out, SH_TAG_SITES_HASH, files->sites_hash, 32);
         add_u64(out, SH_TAG_SITES_SIZE, files->sites_size);
     }
     add_list(out, SH_TAG_ENTRYPOINT, &c->entrypoint);
@@ -103,7 +103,7 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
     add_text(out, SH_TAG_AGENT, c->agent);
     add_text(out, SH_TAG_BROKER, c->broker);
     if (c->broker_key.size)
-        add(out, SH_TAG_BROKER_KEY, c->broker_key.data, c->broker_key.size);
+        add_record(out, SH_TAG_BROKER_KEY, c->broker_key.data, c->broker_key.size);
     add_list(out, SH_TAG_SECRET, &c->secrets);
     if (c->policy)
         add_u64(out, SH_TAG_POLICY, c->policy);

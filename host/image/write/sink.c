@@ -8,7 +8,7 @@
 
 #define CANNOT_WRITE "cannot write the root image into the store"
 
-static int digest(struct sh_sink *s, const uint8_t *block, uint8_t *out)
+static int digest_block(struct sh_sink *s, const uint8_t *block, uint8_t *out)
 {
     bool ok = EVP_DigestInit_ex2(s->hash, s->sha256, NULL) &&
               EVP_DigestUpdate(s->hash, block, SH_VERITY_BLOCK) &&
@@ -24,7 +24,7 @@ int sh_sink_open(struct sh_sink *s, int fd, uint64_t data_blocks, struct sh_erro
     s->buffer = sh_alloc(SH_SINK_BUFFER);
     s->hash = EVP_MD_CTX_new();
     s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (!s->hash || !s->sha256 || digest(s, s->buffer, s->zero_digest))
+    if (!s->hash || !s->sha256 || digest_block(s, s->buffer, s->zero_digest))
         return sh_fail(err, -ENOTSUP, "OpenSSL has no SHA-256");
     return 0;
 }
@@ -50,7 +50,7 @@ static int end_hash_block(struct sh_sink *s, unsigned level, struct sh_error *er
     uint64_t at = s->verity.level_start[level] + s->level[level].done;
     int r = sh_pwrite_all(s->fd, block, SH_VERITY_BLOCK, (off_t)(at * SH_VERITY_BLOCK));
     if (!r)
-        r = digest(s, block, d);
+        r = digest_block(s, block, d);
     if (r)
         return sh_fail_errno(err, r, CANNOT_WRITE);
     s->level[level].done++;
@@ -69,11 +69,11 @@ static int add_digest(struct sh_sink *s, unsigned level, const uint8_t *d, struc
     return s->level[level].fill == SH_VERITY_BLOCK ? end_hash_block(s, level, err) : 0;
 }
 
-static int flush(struct sh_sink *s, struct sh_error *err)
+static int flush_blocks(struct sh_sink *s, struct sh_error *err)
 {
     for (size_t at = 0; at < s->fill; at += SH_VERITY_BLOCK) {
         uint8_t d[SH_VERITY_DIGEST];
-        int r = digest(s, s->buffer + at, d);
+        int r = digest_block(s, s->buffer + at, d);
         if (r)
             return sh_fail_errno(err, r, CANNOT_WRITE);
         r = add_digest(s, 0, d, err);
@@ -101,7 +101,7 @@ int sh_sink_add(struct sh_sink *s, const void *data, size_t size, struct sh_erro
         s->fill += n;
         p += n;
         size -= n;
-        int r = s->fill == SH_SINK_BUFFER ? flush(s, err) : 0;
+        int r = s->fill == SH_SINK_BUFFER ? flush_blocks(s, err) : 0;
         if (r)
             return r;
     }
@@ -116,7 +116,7 @@ int sh_sink_zero(struct sh_sink *s, uint64_t size, struct sh_error *err)
         int r;
         if (n == SH_VERITY_BLOCK && size >= 16 * SH_VERITY_BLOCK) {
             /* A hole: the file keeps one, and its digests are known. */
-            r = flush(s, err);
+            r = flush_blocks(s, err);
             for (; !r && size >= SH_VERITY_BLOCK; size -= SH_VERITY_BLOCK) {
                 r = add_digest(s, 0, s->zero_digest, err);
                 s->flushed += SH_VERITY_BLOCK;
@@ -144,7 +144,7 @@ static int copy_data(struct sh_sink *s, int from_fd, uint64_t offset, uint64_t s
         s->fill += n;
         offset += n;
         size -= n;
-        r = s->fill == SH_SINK_BUFFER ? flush(s, err) : 0;
+        r = s->fill == SH_SINK_BUFFER ? flush_blocks(s, err) : 0;
         if (r)
             return r;
     }
@@ -181,7 +181,7 @@ int sh_sink_finish(struct sh_sink *s, struct sh_error *err)
 {
     if (sh_sink_at(s) != s->verity.data_blocks * SH_VERITY_BLOCK)
         return sh_fail(err, -EPROTO, "the root image came out at another size than laid out");
-    int r = flush(s, err);
+    int r = flush_blocks(s, err);
     for (unsigned i = 0; !r && i < s->verity.level_count; i++)
         if (s->level[i].fill)
             r = end_hash_block(s, i, err);
@@ -215,7 +215,7 @@ int sh_verity_file(int fd, uint64_t data_blocks, bool check_tree, uint8_t root[S
         r = sh_pread_all(fd, s.buffer, n, (off_t)offset);
         for (size_t at = 0; !r && at < n; at += SH_VERITY_BLOCK) {
             uint8_t d[SH_VERITY_DIGEST];
-            r = digest(&s, s.buffer + at, d);
+            r = digest_block(&s, s.buffer + at, d);
             sh_buffer_add(&above, d, sizeof(d));
         }
         offset += n;
@@ -231,7 +231,7 @@ int sh_verity_file(int fd, uint64_t data_blocks, bool check_tree, uint8_t root[S
             const uint8_t *block = level.data + k * SH_VERITY_BLOCK;
             uint8_t d[SH_VERITY_DIGEST];
             r = check_tree ? check_block(fd, s.verity.level_start[i] + k, block) : 0;
-            r = r ? r : digest(&s, block, d);
+            r = r ? r : digest_block(&s, block, d);
             sh_buffer_add(&above, d, sizeof(d));
         }
         sh_buffer_free(&level);

@@ -28,7 +28,7 @@ struct writer {
 };
 
 /* The spool holds files without gaps, so a mapping of one begins at the page before. */
-static int search(struct writer *w, const struct sh_inode *i)
+static int search_file(struct writer *w, const struct sh_inode *i)
 {
     uint8_t magic[4];
     struct found found = {.nid = i->nid};
@@ -61,15 +61,15 @@ static int search(struct writer *w, const struct sh_inode *i)
     return 0;
 }
 
-static int walk(struct writer *w, const struct sh_inode *folder)
+static int walk_folder(struct writer *w, const struct sh_inode *folder)
 {
     int r = 0;
     for (size_t k = 0; !r && k < folder->entry_count; k++) {
         const struct sh_inode *i = folder->entries[k].inode;
         if (S_ISDIR(i->mode))
-            r = walk(w, i);
+            r = walk_folder(w, i);
         else if (S_ISREG(i->mode))
-            r = search(w, i);
+            r = search_file(w, i);
     }
     return r;
 }
@@ -81,7 +81,7 @@ static int by_nid(const void *a, const void *b)
 }
 
 /* Ascending; a file with several names is there once. */
-static void sort(struct writer *w)
+static void sort_lists(struct writer *w)
 {
     size_t n = 0;
     if (w->file_count)
@@ -97,7 +97,7 @@ static void sort(struct writer *w)
     w->file_count = n;
 }
 
-static void encode(const struct writer *w, struct sh_buffer *out)
+static void encode_sites(const struct writer *w, struct sh_buffer *out)
 {
     uint8_t head[SH_SITES_HEAD_SIZE] = SH_SITES_MAGIC;
     static const uint8_t zeros[4096];
@@ -146,10 +146,10 @@ int sh_sites_write(const struct sh_tree *tree, int dir_fd, struct sh_progress *p
     struct writer w = {.tree = tree, .progress = progress, .err = err};
     struct sh_buffer b = {0};
     *data_size = 0;
-    int r = walk(&w, tree->root);
-    sort(&w);
+    int r = walk_folder(&w, tree->root);
+    sort_lists(&w);
     if (!r && w.file_count) {
-        encode(&w, &b);
+        encode_sites(&w, &b);
         *data_size = b.size;
         r = b.size > SH_SITES_SIZE_MAX
                 ? sh_fail(err, -EFBIG, "the image's programs have too many system calls to list")

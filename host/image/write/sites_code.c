@@ -21,7 +21,7 @@ struct cursor {
     bool bad;
 };
 
-static uint64_t take(struct cursor *c, unsigned size)
+static uint64_t take_number(struct cursor *c, unsigned size)
 {
     uint8_t v[8] = {0};
     if (c->bad || size > c->size - c->at) {
@@ -37,7 +37,7 @@ static uint64_t take_leb(struct cursor *c)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 63; shift += 7) {
-        uint64_t b = take(c, 1);
+        uint64_t b = take_number(c, 1);
         v |= (b & 0x7f) << shift;
         if (!(b & 0x80))
             return v;
@@ -54,13 +54,13 @@ static uint64_t take_pointer(struct cursor *c, uint8_t encoding, bool relative)
     case 0x00: /* absptr */
     case 0x04: /* udata8 */
     case 0x0c: /* sdata8 */
-        v = take(c, 8);
+        v = take_number(c, 8);
         break;
     case 0x03: /* udata4 */
-        v = take(c, 4);
+        v = take_number(c, 4);
         break;
     case 0x0b: /* sdata4 */
-        v = (uint64_t)(int32_t)take(c, 4);
+        v = (uint64_t)(int32_t)take_number(c, 4);
         break;
     default:
         c->bad = true;
@@ -73,7 +73,7 @@ static uint64_t take_pointer(struct cursor *c, uint8_t encoding, bool relative)
     return v;
 }
 
-static bool get(const struct sh_code *c, uint64_t offset, void *out, size_t size)
+static bool read_at(const struct sh_code *c, uint64_t offset, void *out, size_t size)
 {
     if (offset > c->size || size > c->size - offset)
         return false;
@@ -81,7 +81,7 @@ static bool get(const struct sh_code *c, uint64_t offset, void *out, size_t size
     return true;
 }
 
-static bool executable(const struct sh_code *c, uint64_t start, uint64_t end)
+static bool is_executable(const struct sh_code *c, uint64_t start, uint64_t end)
 {
     for (size_t i = 0; i < c->segment_count; i++) {
         if (start >= c->segments[i].start && start < end && end <= c->segments[i].end)
@@ -100,7 +100,7 @@ static void add_label(struct sh_code *c, uint64_t address)
 
 static void add_range(struct sh_code *c, uint64_t start, uint64_t size, bool pads)
 {
-    if (c->range_count >= RANGES_MAX || !executable(c, start, start + size))
+    if (c->range_count >= RANGES_MAX || !is_executable(c, start, start + size))
         return;
     if (!(c->range_count & (c->range_count - 1)))
         c->ranges = sh_realloc_array(c->ranges, c->range_count ? 2 * c->range_count : 1,
@@ -119,7 +119,7 @@ struct cie {
 static struct cie read_cie(struct cursor c)
 {
     struct cie cie = {.lsda_encoding = PE_OMIT};
-    uint64_t version = take(&c, 1);
+    uint64_t version = take_number(&c, 1);
     const char *text = (const char *)c.data + c.at;
     size_t n = c.bad ? 0 : strnlen(text, c.size - c.at);
     if (c.bad || n == c.size - c.at || n > 8 || (version != 1 && version != 3))
@@ -128,7 +128,7 @@ static struct cie read_cie(struct cursor c)
     take_leb(&c); /* code alignment */
     take_leb(&c); /* data alignment */
     if (version == 1)
-        take(&c, 1);
+        take_number(&c, 1);
     else
         take_leb(&c);
     if (text[0] == 'z') {
@@ -136,11 +136,11 @@ static struct cie read_cie(struct cursor c)
         take_leb(&c);
         for (size_t i = 1; i < n; i++) {
             if (text[i] == 'R')
-                cie.fde_encoding = (uint8_t)take(&c, 1);
+                cie.fde_encoding = (uint8_t)take_number(&c, 1);
             else if (text[i] == 'L')
-                cie.lsda_encoding = (uint8_t)take(&c, 1);
+                cie.lsda_encoding = (uint8_t)take_number(&c, 1);
             else if (text[i] == 'P')
-                take_pointer(&c, (uint8_t)take(&c, 1) & 0x7f, false);
+                take_pointer(&c, (uint8_t)take_number(&c, 1) & 0x7f, false);
             else if (text[i] != 'S' && text[i] != 'B')
                 return cie;
         }
@@ -189,11 +189,11 @@ static void read_eh_frame(struct sh_code *code, const uint8_t *data, size_t size
 
 /* --- headers --- */
 
-static bool section(const struct sh_code *c, const Elf64_Ehdr *h, unsigned i, Elf64_Shdr *s)
+static bool read_section(const struct sh_code *c, const Elf64_Ehdr *h, unsigned i, Elf64_Shdr *s)
 {
     uint64_t offset = h->e_shoff + (uint64_t)i * sizeof(*s);
     return h->e_shentsize == sizeof(*s) && i < h->e_shnum && offset >= h->e_shoff &&
-           get(c, offset, s, sizeof(*s)) &&
+           read_at(c, offset, s, sizeof(*s)) &&
            (s->sh_type == SHT_NOBITS ||
             (s->sh_offset <= c->size && s->sh_size <= c->size - s->sh_offset));
 }
@@ -211,10 +211,10 @@ static void read_symbols(struct sh_code *c, const Elf64_Shdr *s)
     for (uint64_t at = 0; s->sh_size - at >= sizeof(Elf64_Sym) && c->label_count < 4 * RANGES_MAX;
          at += sizeof(Elf64_Sym)) {
         Elf64_Sym y;
-        get(c, s->sh_offset + at, &y, sizeof(y));
+        read_at(c, s->sh_offset + at, &y, sizeof(y));
         unsigned type = ELF64_ST_TYPE(y.st_info);
         if (y.st_shndx == SHN_UNDEF || y.st_shndx >= SHN_LORESERVE ||
-            !executable(c, y.st_value, y.st_value + 1))
+            !is_executable(c, y.st_value, y.st_value + 1))
             continue;
         add_label(c, y.st_value);
         if ((type == STT_FUNC || type == STT_GNU_IFUNC) && y.st_size)
@@ -225,10 +225,10 @@ static void read_symbols(struct sh_code *c, const Elf64_Shdr *s)
 static void read_sections(struct sh_code *c, const Elf64_Ehdr *h)
 {
     Elf64_Shdr s, names;
-    if (!section(c, h, h->e_shstrndx, &names) || names.sh_type == SHT_NOBITS)
+    if (!read_section(c, h, h->e_shstrndx, &names) || names.sh_type == SHT_NOBITS)
         return;
     for (unsigned i = 0; i < h->e_shnum; i++) {
-        if (!section(c, h, i, &s) || s.sh_type == SHT_NOBITS)
+        if (!read_section(c, h, i, &s) || s.sh_type == SHT_NOBITS)
             continue;
         if (s.sh_type == SHT_SYMTAB || s.sh_type == SHT_DYNSYM)
             read_symbols(c, &s);
@@ -241,21 +241,20 @@ static void read_segments(struct sh_code *c, const Elf64_Ehdr *h)
 {
     Elf64_Phdr p;
     for (unsigned i = 0; i < h->e_phnum; i++) {
-        if (!get(c, h->e_phoff + (uint64_t)i * sizeof(p), &p, sizeof(p)))
+        if (!read_at(c, h->e_phoff + (uint64_t)i * sizeof(p), &p, sizeof(p)))
             return;
         if (p.p_type != PT_LOAD || !(p.p_flags & PF_X) || !p.p_filesz || p.p_offset > c->size ||
             p.p_filesz > c->size - p.p_offset || p.p_vaddr + p.p_filesz < p.p_vaddr ||
             (p.p_vaddr - p.p_offset) % 4096)
             continue;
-        c->segments =
-            sh_realloc_array(c->segments, c->segment_count + 1, sizeof(*c->segments));
+        c->segments = sh_realloc_array(c->segments, c->segment_count + 1, sizeof(*c->segments));
         c->segments[c->segment_count++] =
             (struct sh_code_segment){p.p_vaddr, p.p_vaddr + p.p_filesz, p.p_offset};
     }
 }
 
 /* Earlier and longer first; ranges with landing pads before equal ones without. */
-static int compare(const void *a, const void *b)
+static int compare_ranges(const void *a, const void *b)
 {
     const struct sh_code_range *x = a, *y = b;
     if (x->start != y->start)
@@ -269,7 +268,7 @@ static void make_disjoint(struct sh_code *c)
 {
     size_t n = 0;
     if (c->range_count)
-        qsort(c->ranges, c->range_count, sizeof(*c->ranges), compare);
+        qsort(c->ranges, c->range_count, sizeof(*c->ranges), compare_ranges);
     for (size_t i = 0; i < c->range_count; i++) {
         if (n && c->ranges[i].start < c->ranges[n - 1].end)
             c->ranges[n - 1].pads |= c->ranges[i].pads;
@@ -283,7 +282,7 @@ void sh_code_read(struct sh_code *c, const uint8_t *data, size_t size)
 {
     Elf64_Ehdr h;
     *c = (struct sh_code){.data = data, .size = size};
-    if (!get(c, 0, &h, sizeof(h)) || memcmp(h.e_ident, ELFMAG, SELFMAG) ||
+    if (!read_at(c, 0, &h, sizeof(h)) || memcmp(h.e_ident, ELFMAG, SELFMAG) ||
         h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_ident[EI_DATA] != ELFDATA2LSB ||
         h.e_machine != EM_X86_64 || (h.e_type != ET_EXEC && h.e_type != ET_DYN) ||
         h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phoff > size)

@@ -40,7 +40,7 @@ struct finder {
 
 /* --- what is referred to --- */
 
-static void mark(struct finder *f, uint64_t address)
+static void mark_target(struct finder *f, uint64_t address)
 {
     for (size_t i = 0; i < f->code.segment_count; i++) {
         const struct sh_code_segment *s = &f->code.segments[i];
@@ -78,7 +78,7 @@ static bool rip_relative(const ZydisDecodedInstruction *i)
 }
 
 /* Does the same wherever it stands, and goes on behind itself. */
-static bool movable(const ZydisDecodedInstruction *i)
+static bool is_movable(const ZydisDecodedInstruction *i)
 {
     if ((i->attributes & ZYDIS_ATTRIB_IS_RELATIVE) || rip_relative(i))
         return false;
@@ -117,28 +117,29 @@ static enum kind kind_of(const ZydisDecodedInstruction *i)
 }
 
 /* Notes every address that the instruction mentions. */
-static void note(struct finder *f, const ZydisDecodedInstruction *i, uint64_t address,
-                 struct op *op)
+static void note_instruction(struct finder *f, const ZydisDecodedInstruction *i, uint64_t address,
+                             struct op *op)
 {
     uint64_t next = address + i->length;
     for (unsigned n = 0; n < 2; n++) {
         if (!i->raw.imm[n].size)
             continue;
-        uint64_t to = i->raw.imm[n].is_relative ? next + i->raw.imm[n].value.u
-                                                : i->raw.imm[n].value.u;
-        mark(f, to);
+        uint64_t to =
+            i->raw.imm[n].is_relative ? next + i->raw.imm[n].value.u : i->raw.imm[n].value.u;
+        mark_target(f, to);
         if (i->raw.imm[n].is_relative && op->kind != KIND_PLAIN && to >= f->range.start &&
             to < f->range.end)
             op->target = (uint32_t)(to - f->range.start);
     }
     if (i->raw.disp.size)
-        mark(f, rip_relative(i) ? next + (uint64_t)i->raw.disp.value : (uint64_t)i->raw.disp.value);
+        mark_target(f, rip_relative(i) ? next + (uint64_t)i->raw.disp.value
+                                       : (uint64_t)i->raw.disp.value);
     if (op->kind == KIND_JUMP && !(i->attributes & ZYDIS_ATTRIB_IS_RELATIVE))
         f->indirect = true;
 }
 
 /* Decodes the range at hand from front to back. False: not everything there is an instruction. */
-static bool decode(struct finder *f)
+static bool decode_range(struct finder *f)
 {
     uint64_t size = f->range.end - f->range.start;
     f->bytes = bytes_of(&f->code, f->range.start);
@@ -159,9 +160,9 @@ static bool decode(struct finder *f)
         *op = (struct op){.at = (uint32_t)at,
                           .size = i.length,
                           .kind = (uint8_t)kind_of(&i),
-                          .movable = movable(&i),
+                          .movable = is_movable(&i),
                           .target = UINT32_MAX};
-        note(f, &i, f->range.start + at, op);
+        note_instruction(f, &i, f->range.start + at, op);
         at += i.length;
     }
     return true;
@@ -181,7 +182,7 @@ static struct op *op_at(const struct finder *f, uint32_t at)
 }
 
 /* Marks what direct control flow from the range's start reaches. */
-static void reach(struct finder *f)
+static void find_reach(struct finder *f)
 {
     struct op **work = sh_realloc_array(NULL, f->op_count + 1, sizeof(*work));
     size_t count = 0;
@@ -202,7 +203,8 @@ static void reach(struct finder *f)
 
 /* --- choosing --- */
 
-static void add(struct finder *f, enum sh_site_kind kind, uint32_t from, uint32_t size, uint32_t at)
+static void add_site(struct finder *f, enum sh_site_kind kind, uint32_t from, uint32_t size,
+                     uint32_t at)
 {
     uint64_t offset = (uint64_t)(f->bytes + from - f->code.data);
     struct sh_site s = {
@@ -239,7 +241,7 @@ static bool jump_is_safe(const struct finder *f, uint32_t from)
 }
 
 /* Grows the site around the `syscall` at ops[n]: to the front first, then to the back. */
-static void relocate(struct finder *f, size_t n, size_t first_free)
+static void relocate_site(struct finder *f, size_t n, size_t first_free)
 {
     const struct op *call = &f->ops[n];
     uint32_t from = call->at, to = call->at + 2, number;
@@ -262,10 +264,10 @@ static void relocate(struct finder *f, size_t n, size_t first_free)
             break;
     }
     if (to - from >= SH_SITE_JUMP && jump_is_safe(f, from))
-        add(f, SH_SITE_CALL, from, to - from, call->at - from);
+        add_site(f, SH_SITE_CALL, from, to - from, call->at - from);
 }
 
-static void choose(struct finder *f)
+static void choose_sites(struct finder *f)
 {
     size_t first_free = 0;
     for (size_t n = 0; n < f->op_count; n++) {
@@ -273,14 +275,14 @@ static void choose(struct finder *f)
         size_t had = f->out->count;
         uint32_t number;
         if (op->kind == KIND_CPUID) {
-            add(f, SH_SITE_CPUID, op->at, 2, 0);
+            add_site(f, SH_SITE_CPUID, op->at, 2, 0);
         } else if (op->kind == KIND_SYSCALL) {
             if (n > first_free && loads_number(f->bytes + before->at, before->size, &number) &&
                 number < CALL_NUMBER_MAX) {
                 if (number != SIGRETURN)
-                    add(f, SH_SITE_CALL, before->at, before->size + 2u, before->size);
+                    add_site(f, SH_SITE_CALL, before->at, before->size + 2u, before->size);
             } else {
-                relocate(f, n, first_free);
+                relocate_site(f, n, first_free);
             }
         }
         if (f->out->count > had) { /* the next site must not begin within this one */
@@ -326,7 +328,7 @@ static bool has_candidate(struct finder *f)
         f->range = f->code.ranges[i];
         if (!range_has_pattern(f))
             continue;
-        decode(f);
+        decode_range(f);
         for (size_t n = 0; n < f->op_count; n++) {
             if (f->ops[n].kind == KIND_SYSCALL || f->ops[n].kind == KIND_CPUID)
                 return true;
@@ -339,9 +341,9 @@ static bool has_candidate(struct finder *f)
 static void mark_words(struct finder *f)
 {
     for (size_t at = 0; at + 8 <= f->code.size; at += 8)
-        mark(f, sh_le64(f->code.data + at));
+        mark_target(f, sh_le64(f->code.data + at));
     for (size_t i = 0; i < f->code.label_count; i++)
-        mark(f, f->code.labels[i]);
+        mark_target(f, f->code.labels[i]);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -351,7 +353,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Segments of a strange file may share bytes: overlapping sites are dropped. */
-static void finish(struct sh_site_list *out)
+static void finish_list(struct sh_site_list *out)
 {
     size_t n = 0;
     if (out->count)
@@ -382,15 +384,15 @@ void sh_sites_find_in(const uint8_t *data, size_t size, struct sh_site_list *out
                 f.range = f.code.ranges[i];
                 if (pass && !range_has_pattern(&f))
                     continue;
-                if (decode(&f) && pass && f.op_count) {
-                    reach(&f);
-                    choose(&f);
+                if (decode_range(&f) && pass && f.op_count) {
+                    find_reach(&f);
+                    choose_sites(&f);
                 }
             }
         }
         for (size_t i = 0; i < f.code.segment_count; i++)
             free(f.targets[i]);
-        finish(out);
+        finish_list(out);
     }
     free(f.targets);
     free(f.ops);

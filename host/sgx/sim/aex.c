@@ -11,31 +11,31 @@
 #define LEGACY_DATA 416u /* x87 and SSE; what follows in the 512 bytes is software's */
 #define MXCSR 24
 
-static uint64_t load64(const uint8_t *p)
+static uint64_t load_u64(const uint8_t *p)
 {
     uint64_t v;
     __builtin_memcpy(&v, p, 8);
     return v;
 }
 
-static void store64(uint8_t *p, uint64_t v)
+static void store_u64(uint8_t *p, uint64_t v)
 {
     __builtin_memcpy(p, &v, 8);
 }
 
-static void copy(uint8_t *to, const uint8_t *from, size_t size)
+static void copy_bytes(uint8_t *to, const uint8_t *from, size_t size)
 {
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
 }
 
-static void clear(uint8_t *to, size_t size)
+static void clear_bytes(uint8_t *to, size_t size)
 {
     __asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(0) : "memory");
 }
 
 void sim_xsave(struct sim_thread *t, uint8_t *area, uint64_t xfrm)
 {
-    clear(area + XSTATE_BV, 64);
+    clear_bytes(area + XSTATE_BV, 64);
     if (t->frame == NULL) {
         __asm__ volatile("xsave64 (%0)"
                          :
@@ -43,18 +43,18 @@ void sim_xsave(struct sim_thread *t, uint8_t *area, uint64_t xfrm)
                          : "memory");
         return;
     }
-    uint64_t live = load64(t->frame + XSTATE_BV) & xfrm;
-    copy(area, t->frame, LEGACY_DATA);
+    uint64_t live = load_u64(t->frame + XSTATE_BV) & xfrm;
+    copy_bytes(area, t->frame, LEGACY_DATA);
     for (unsigned i = 2; i < 63; i++) {
         uint32_t at = sim_cpu.xstate[i].offset, size = sim_cpu.xstate[i].size;
         if ((xfrm >> i & 1) == 0)
             continue;
         if ((live >> i & 1) != 0)
-            copy(area + at, t->frame + at, size);
+            copy_bytes(area + at, t->frame + at, size);
         else
-            clear(area + at, size);
+            clear_bytes(area + at, size);
     }
-    store64(area + XSTATE_BV, live);
+    store_u64(area + XSTATE_BV, live);
 }
 
 /* What XRSTOR in standard form would refuse with #GP. */
@@ -63,9 +63,9 @@ bool sim_xrstor_check(const uint8_t *area, uint64_t xfrm)
     uint32_t mxcsr;
     uint64_t reserved = 0;
     for (unsigned at = XSTATE_BV + 8; at < XSTATE_BV + 64; at += 8)
-        reserved |= load64(area + at);
+        reserved |= load_u64(area + at);
     __builtin_memcpy(&mxcsr, area + MXCSR, 4);
-    return reserved == 0 && (load64(area + XSTATE_BV) & ~xfrm) == 0 &&
+    return reserved == 0 && (load_u64(area + XSTATE_BV) & ~xfrm) == 0 &&
            (mxcsr & ~sim_cpu.mxcsr_mask) == 0;
 }
 
@@ -82,21 +82,21 @@ void sim_xrstor(struct sim_thread *t, const uint8_t *area, uint64_t xfrm)
     }
     if (area == NULL)
         area = initial;
-    uint64_t from = load64(area + XSTATE_BV), to = load64(t->frame + XSTATE_BV) & ~xfrm;
-    copy(t->frame, area, LEGACY_DATA); /* MXCSR counts even if its component does not */
+    uint64_t from = load_u64(area + XSTATE_BV), to = load_u64(t->frame + XSTATE_BV) & ~xfrm;
+    copy_bytes(t->frame, area, LEGACY_DATA); /* MXCSR counts even if its component does not */
     for (unsigned i = 2; i < 63; i++) {
         uint32_t at = sim_cpu.xstate[i].offset, size = sim_cpu.xstate[i].size;
         if ((xfrm & from) >> i & 1)
-            copy(t->frame + at, area + at, size);
+            copy_bytes(t->frame + at, area + at, size);
     }
-    store64(t->frame + XSTATE_BV, to | (from & xfrm));
+    store_u64(t->frame + XSTATE_BV, to | (from & xfrm));
 }
 
 void sim_fpu_begin(struct sim_thread *t)
 {
     if (t->frame != NULL)
         return;
-    clear((uint8_t *)t->fpu + XSTATE_BV, 64);
+    clear_bytes((uint8_t *)t->fpu + XSTATE_BV, 64);
     __asm__ volatile("xsave64 (%0)"
                      :
                      : "r"(t->fpu), "a"((uint32_t)sim_cpu.xfrm), "d"((uint32_t)(sim_cpu.xfrm >> 32))
@@ -123,7 +123,7 @@ static void synthetic_state(struct sim_thread *t)
 {
     uint64_t rflags = t->r.rflags & ~(RFLAGS_STATUS | RFLAGS_TF | RFLAGS_RF);
     uint64_t aep = t->tcs->aep, rsp = t->gpr->ursp, rbp = t->gpr->urbp;
-    clear((uint8_t *)&t->r, sizeof(t->r));
+    clear_bytes((uint8_t *)&t->r, sizeof(t->r));
     t->r.rax = SGX_ERESUME;
     t->r.rbx = t->tcs_addr;
     t->r.rcx = aep;
@@ -142,7 +142,7 @@ void sim_aex(struct sim_thread *t, uint32_t exitinfo)
     uint64_t frame_size = (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
     uint8_t *area = (uint8_t *)(g + 1) - frame_size;
     sim_xsave(t, area, dev->secs.attributes.xfrm);
-    copy((uint8_t *)g, (const uint8_t *)&t->r, offsetof(struct sgx_gprsgx, ursp));
+    copy_bytes((uint8_t *)g, (const uint8_t *)&t->r, offsetof(struct sgx_gprsgx, ursp));
     g->rflags &= ~RFLAGS_TF;
     g->fsbase = t->r.fs;
     g->gsbase = t->r.gs;

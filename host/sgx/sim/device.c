@@ -72,7 +72,7 @@ static void unregister_device(struct sgxsim *dev)
 }
 
 /* copy_from_user: bad addresses are -EFAULT, not a signal. */
-static int fetch(void *to, uint64_t from, size_t size)
+static int fetch_argument(void *to, uint64_t from, size_t size)
 {
     struct iovec local = {to, size}, remote = {(void *)from, size};
     return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
@@ -151,7 +151,7 @@ static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg
     struct sgx_secs secs;
     if (dev->created)
         return -EINVAL;
-    int ret = fetch(&secs, arg->src, sizeof(secs));
+    int ret = fetch_argument(&secs, arg->src, sizeof(secs));
     if (ret != 0)
         return ret;
     if (secs.size == 0 || (secs.size & (secs.size - 1)) != 0)
@@ -197,7 +197,7 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
     if (sim_take_page(dev) != 0)
         return -ENOMEM;
     pthread_mutex_lock(&page_lock);
-    int ret = fetch(page, src, sizeof(page));
+    int ret = fetch_argument(page, src, sizeof(page));
     if (ret == 0 && sim_eadd(dev, &info) != SGX_SUCCESS)
         ret = -EIO;
     pthread_mutex_unlock(&page_lock);
@@ -225,7 +225,7 @@ static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg
         arg->length % SGX_PAGE_SIZE != 0 || arg->length > dev->size ||
         arg->offset > dev->size - arg->length)
         return -EINVAL;
-    int ret = fetch(&secinfo, arg->secinfo, sizeof(secinfo));
+    int ret = fetch_argument(&secinfo, arg->secinfo, sizeof(secinfo));
     if (ret == 0)
         ret = validate_secinfo(&secinfo);
     if (ret != 0)
@@ -257,7 +257,7 @@ static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
     struct sgx_sigstruct css;
     if (!dev->created || dev->initialized)
         return -EINVAL;
-    int ret = fetch(&css, arg->sigstruct, sizeof(css));
+    int ret = fetch_argument(&css, arg->sigstruct, sizeof(css));
     if (ret != 0)
         return ret;
     if (css.vendor != 0 && css.vendor != 0x8086)
@@ -299,7 +299,7 @@ static int ioctl_provision(struct sgxsim *dev, const struct sgx_enclave_provisio
 /* sgx_enclave_etrack: an IPI only if the last tracking is not complete. Who is still inside from
  * before this one makes EACCEPT say SGX_NOT_TRACKED, here as on hardware, until it leaves or is
  * interrupted. */
-static int track(struct sgxsim *dev)
+static int run_etrack(struct sgxsim *dev)
 {
     if (sim_etrack(dev) == SGX_SUCCESS)
         return 0;
@@ -345,7 +345,7 @@ static int ioctl_restrict(struct sgxsim *dev, struct sgx_enclave_restrict_permis
             ret = -EFAULT;
             break;
         }
-        if ((ret = track(dev)) != 0)
+        if ((ret = run_etrack(dev)) != 0)
             break;
     }
     sim_epc_sync(dev, arg->offset, arg->length);
@@ -390,7 +390,7 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
             p->max = PROT_READ | PROT_WRITE;
             sim_kick_out(dev); /* its PTE went: a TLB shoot-down */
         }
-        if ((ret = track(dev)) != 0)
+        if ((ret = run_etrack(dev)) != 0)
             break;
     }
     if (done < arg->length)
@@ -436,7 +436,7 @@ static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg
 
 /* --- dispatch -------------------------------------------------------------------------------- */
 
-static int dispatch(struct sgxsim *dev, unsigned long request, void *arg)
+static int dispatch_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
 {
     switch (request) {
     case SGX_IOC_ENCLAVE_CREATE:
@@ -463,12 +463,12 @@ int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
     sigset_t mask;
     uint8_t probe[64];
     if (_IOC_SIZE(request) > sizeof(probe) ||
-        (_IOC_SIZE(request) != 0 && fetch(probe, (uint64_t)arg, _IOC_SIZE(request)) != 0))
+        (_IOC_SIZE(request) != 0 && fetch_argument(probe, (uint64_t)arg, _IOC_SIZE(request)) != 0))
         return -EFAULT;
     if (atomic_exchange(&dev->busy, true))
         return -EBUSY; /* the kernel's SGX_ENCL_IOCTL bit */
     sim_enter(dev, &mask);
-    int ret = dispatch(dev, request, arg);
+    int ret = dispatch_ioctl(dev, request, arg);
     sim_leave(dev, &mask);
     dev->busy = false;
     return ret;

@@ -250,7 +250,7 @@ int sim_eaug(struct sgxsim *dev, const struct sgx_pageinfo *info)
 }
 
 /* The page at `addr`, or the fault of a leaf that changes it. */
-static int child(struct sgxsim *dev, uint64_t addr, struct sim_page **page)
+static int find_child(struct sgxsim *dev, uint64_t addr, struct sim_page **page)
 {
     if (addr % SGX_PAGE_SIZE != 0)
         return SIM_GP;
@@ -267,7 +267,7 @@ int sim_emodpr(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr
         return SIM_GP;
     if ((info->flags & SGX_SECINFO_W) != 0 && (info->flags & SGX_SECINFO_R) == 0)
         return SIM_GP;
-    int ret = child(dev, addr, &p);
+    int ret = find_child(dev, addr, &p);
     if (ret != 0)
         return ret;
     if (!dev->initialized)
@@ -289,7 +289,7 @@ int sim_emodt(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr)
     unsigned type = SGX_SECINFO_PT_OF(info->flags);
     if (!secinfo_is_good(info) || (type != SGX_PT_TCS && type != SGX_PT_TRIM))
         return SIM_GP;
-    int ret = child(dev, addr, &p);
+    int ret = find_child(dev, addr, &p);
     if (ret != 0)
         return ret;
     if (!dev->initialized)

@@ -7,13 +7,13 @@
 #define RFLAGS_USER (RFLAGS_STATUS | 0x400ull | 0x4000ull | 0x40000ull | 0x200000ull)
 #define RFLAGS_FIXED 0x202ull
 
-static bool canonical(uint64_t addr)
+static bool is_canonical(uint64_t addr)
 {
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
 
 /* Records the fault; the caller returns the result. */
-static int fault(struct sim_thread *t, int vector, uint32_t error, uint64_t addr)
+static int raise_fault(struct sim_thread *t, int vector, uint32_t error, uint64_t addr)
 {
     t->vector = (unsigned)-vector;
     t->error = error;
@@ -21,15 +21,15 @@ static int fault(struct sim_thread *t, int vector, uint32_t error, uint64_t addr
     return vector;
 }
 
-static int gp(struct sim_thread *t)
+static int raise_gp(struct sim_thread *t)
 {
-    return fault(t, SIM_GP, 0, 0);
+    return raise_fault(t, SIM_GP, 0, 0);
 }
 
 /* Makes the page at `addr` one that exists with `access` (SGX_PF_W or 0), as page walk, EPCM check
  * and the kernel's fault handler would together. 0, or the recorded #PF. Called with dev->lock
  * held. */
-static int touch(struct sim_thread *t, uint64_t addr, uint32_t access)
+static int touch_page(struct sim_thread *t, uint64_t addr, uint32_t access)
 {
     struct sgxsim *dev = t->dev;
     uint8_t perm = access != 0 ? SGX_SECINFO_W : SGX_SECINFO_R;
@@ -41,7 +41,7 @@ static int touch(struct sim_thread *t, uint64_t addr, uint32_t access)
             return 0;
         uint32_t error = access;
         if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
-            return fault(t, SIM_PF, error, addr);
+            return raise_fault(t, SIM_PF, error, addr);
         SIM_COUNT(dev, aex);
         SIM_COUNT(dev, aex_fault);
         SIM_COUNT(dev, eresume);
@@ -49,7 +49,7 @@ static int touch(struct sim_thread *t, uint64_t addr, uint32_t access)
 }
 
 /* The target page of EACCEPT and its kind: it must be there, whatever its state. */
-static int present(struct sim_thread *t, uint64_t addr)
+static int is_present(struct sim_thread *t, uint64_t addr)
 {
     struct sgxsim *dev = t->dev;
     for (;;) {
@@ -58,7 +58,7 @@ static int present(struct sim_thread *t, uint64_t addr)
             return 0;
         uint32_t error = 0;
         if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
-            return fault(t, SIM_PF, error, addr);
+            return raise_fault(t, SIM_PF, error, addr);
         SIM_COUNT(dev, aex);
         SIM_COUNT(dev, aex_fault);
         SIM_COUNT(dev, eresume);
@@ -71,12 +71,12 @@ static bool in_elrange(const struct sgxsim *dev, uint64_t addr, uint64_t size)
 }
 
 /* A memory operand inside the enclave: `align` is a power of two at least `size`, so one page. */
-static int operand(struct sim_thread *t, uint64_t addr, uint64_t size, uint64_t align,
-                   uint32_t access, void **out)
+static int check_operand(struct sim_thread *t, uint64_t addr, uint64_t size, uint64_t align,
+                         uint32_t access, void **out)
 {
     if (addr % align != 0 || !in_elrange(t->dev, addr, size))
-        return gp(t);
-    int ret = touch(t, addr, access);
+        return raise_gp(t);
+    int ret = touch_page(t, addr, access);
     *out = t->dev->epc + (addr - t->dev->base);
     return ret;
 }
@@ -85,12 +85,12 @@ static int operand(struct sim_thread *t, uint64_t addr, uint64_t size, uint64_t 
 static int secinfo_at(struct sim_thread *t, uint64_t addr, uint64_t *flags)
 {
     void *p;
-    int ret = operand(t, addr, sizeof(struct sgx_secinfo), 64, 0, &p);
+    int ret = check_operand(t, addr, sizeof(struct sgx_secinfo), 64, 0, &p);
     if (ret != 0)
         return ret;
     *flags = *(const volatile uint64_t *)p;
     if ((*flags & SGX_SECINFO_RESERVED) != 0 || !sim_zero(((struct sgx_secinfo *)p)->reserved, 56))
-        return gp(t);
+        return raise_gp(t);
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int ssa_page(struct sim_thread *t, struct sgxsim *dev, uint64_t offset)
         error = SGX_PF_W;
     }
     sim_unlock(dev);
-    return fault(t, SIM_PF, error, dev->base + offset);
+    return raise_fault(t, SIM_PF, error, dev->base + offset);
 }
 
 /* Frame `index` of the TCS; sets t->gpr. */
@@ -135,7 +135,7 @@ static int ssa_frame(struct sim_thread *t, struct sgxsim *dev, const struct sgx_
     uint64_t start = tcs->ossa + size * index;
     if (tcs->ossa % SGX_PAGE_SIZE != 0 || tcs->ossa >= dev->size || size > dev->size ||
         start > dev->size - size)
-        return fault(t, SIM_PF, SGX_PF_W | SGX_PF_U, dev->base + start);
+        return raise_fault(t, SIM_PF, SGX_PF_W | SGX_PF_U, dev->base + start);
     for (uint64_t at = 0; at < size; at += SGX_PAGE_SIZE) {
         int ret = ssa_page(t, dev, start + at);
         if (ret != 0)
@@ -152,19 +152,19 @@ static bool tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
     if ((dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0)
         known |= SGX_TCS_AEXNOTIFY;
     return (tcs->flags & ~known) == 0 && tcs->ofsbase % SGX_PAGE_SIZE == 0 &&
-           tcs->ogsbase % SGX_PAGE_SIZE == 0 && canonical(dev->base + tcs->ofsbase) &&
-           canonical(dev->base + tcs->ogsbase) && canonical(dev->base + tcs->oentry);
+           tcs->ogsbase % SGX_PAGE_SIZE == 0 && is_canonical(dev->base + tcs->ofsbase) &&
+           is_canonical(dev->base + tcs->ogsbase) && is_canonical(dev->base + tcs->oentry);
 }
 
 /* The page at RBX is a TCS of an enclave that runs; takes it. */
 static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs **tcsp)
 {
     uint64_t addr = t->r.rbx, idle = 0;
-    if (addr % SGX_PAGE_SIZE != 0 || !canonical(t->r.rcx))
-        return gp(t);
+    if (addr % SGX_PAGE_SIZE != 0 || !is_canonical(t->r.rcx))
+        return raise_gp(t);
     struct sgxsim *dev = sim_device_at(addr);
     if (dev == NULL)
-        return fault(t, SIM_PF, SGX_PF_U, addr);
+        return raise_fault(t, SIM_PF, SGX_PF_U, addr);
     const struct sim_page *p = sim_page(dev, addr - dev->base);
     if ((p->state & PAGE_EVICTED) != 0) {
         uint32_t error = 0;
@@ -175,13 +175,13 @@ static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs *
     if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) !=
             PAGE_VALID ||
         p->type != SGX_PT_TCS)
-        return fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
+        return raise_fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
     struct sgx_tcs *tcs = (struct sgx_tcs *)(dev->epc + (addr - dev->base));
     if (!dev->initialized || !tcs_is_good(dev, tcs))
-        return gp(t);
+        return raise_gp(t);
     if (!__atomic_compare_exchange_n(&tcs->state, &idle, 1, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
-        return gp(t); /* in use by another logical processor */
+        return raise_gp(t); /* in use by another logical processor */
     *devp = dev;
     *tcsp = tcs;
     return 0;
@@ -201,9 +201,10 @@ static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *t
     t->tcs = tcs;
     t->tcs_addr = t->r.rbx;
     if (t->guarded != dev && sim_guard(t) != 0)
-        return gp(t); /* nothing would stop its system calls */
+        return raise_gp(t); /* nothing would stop its system calls */
     if (t->r.rsp - (uint64_t)t->altstack < t->altstack_size)
-        return gp(t); /* the next signal would overwrite the handler that we are called from */
+        return raise_gp(
+            t); /* the next signal would overwrite the handler that we are called from */
     t->gpr->ursp = t->r.rsp;
     t->gpr->urbp = t->r.rbp;
     tcs->aep = t->r.rcx;
@@ -226,7 +227,7 @@ static void enter_at_oentry(struct sim_thread *t)
     t->r.rflags &= ~RFLAGS_TF;
 }
 
-static int eenter(struct sim_thread *t)
+static int leaf_eenter(struct sim_thread *t)
 {
     struct sgxsim *dev;
     struct sgx_tcs *tcs;
@@ -234,7 +235,7 @@ static int eenter(struct sim_thread *t)
     if (ret != 0)
         return ret;
     if (tcs->cssa >= tcs->nssa)
-        return give_tcs(tcs, gp(t));
+        return give_tcs(tcs, raise_gp(t));
     if ((ret = ssa_frame(t, dev, tcs, tcs->cssa)) != 0 || (ret = go_inside(t, dev, tcs)) != 0)
         return give_tcs(tcs, ret);
     enter_at_oentry(t);
@@ -243,7 +244,7 @@ static int eenter(struct sim_thread *t)
 }
 
 /* Restores the interrupted registers from the frame (SDM 38.4, ERESUME). */
-static void restore(struct sim_thread *t, const struct sgx_gprsgx *g)
+static void restore_gprs(struct sim_thread *t, const struct sgx_gprsgx *g)
 {
     const uint64_t *from = (const uint64_t *)g;
     uint64_t *to = (uint64_t *)&t->r;
@@ -254,7 +255,7 @@ static void restore(struct sim_thread *t, const struct sgx_gprsgx *g)
     t->r.gs = g->gsbase;
 }
 
-static int eresume(struct sim_thread *t)
+static int leaf_eresume(struct sim_thread *t)
 {
     struct sgxsim *dev;
     struct sgx_tcs *tcs;
@@ -262,14 +263,14 @@ static int eresume(struct sim_thread *t)
     if (ret != 0)
         return ret;
     if (tcs->cssa == 0)
-        return give_tcs(tcs, gp(t));
+        return give_tcs(tcs, raise_gp(t));
     if ((ret = ssa_frame(t, dev, tcs, tcs->cssa - 1)) != 0)
         return give_tcs(tcs, ret);
     const struct sgx_gprsgx *g = t->gpr;
     /* AEX-Notify (SDM 36.4.3): the enclave hears of the exit before it goes on. */
     if ((tcs->flags & SGX_TCS_AEXNOTIFY) != 0 && (g->aexnotify & 1) != 0) {
         if (tcs->cssa >= tcs->nssa)
-            return give_tcs(tcs, gp(t));
+            return give_tcs(tcs, raise_gp(t));
         if ((ret = ssa_frame(t, dev, tcs, tcs->cssa)) != 0 || (ret = go_inside(t, dev, tcs)) != 0)
             return give_tcs(tcs, ret);
         enter_at_oentry(t);
@@ -278,22 +279,22 @@ static int eresume(struct sim_thread *t)
     }
     const uint8_t *area =
         (const uint8_t *)(g + 1) - (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
-    if (!canonical(g->fsbase) || !canonical(g->gsbase) || !canonical(g->rip) ||
+    if (!is_canonical(g->fsbase) || !is_canonical(g->gsbase) || !is_canonical(g->rip) ||
         !sim_xrstor_check(area, dev->secs.attributes.xfrm))
-        return give_tcs(tcs, gp(t));
+        return give_tcs(tcs, raise_gp(t));
     if ((ret = go_inside(t, dev, tcs)) != 0)
         return give_tcs(tcs, ret);
-    restore(t, g);
+    restore_gprs(t, g);
     sim_xrstor(t, area, dev->secs.attributes.xfrm);
     tcs->cssa--;
     SIM_COUNT(dev, eresume);
     return 0;
 }
 
-static int eexit(struct sim_thread *t)
+static int leaf_eexit(struct sim_thread *t)
 {
-    if (!canonical(t->r.rbx))
-        return gp(t);
+    if (!is_canonical(t->r.rbx))
+        return raise_gp(t);
     t->r.rip = t->r.rbx;
     t->r.rcx = t->tcs->aep;
     t->r.fs = t->host_fs;
@@ -306,10 +307,10 @@ static int eexit(struct sim_thread *t)
 }
 
 /* Leaves the exception handler's level without leaving the enclave (SDM 38.4, EDECCSSA). */
-static int edeccssa(struct sim_thread *t)
+static int leaf_edeccssa(struct sim_thread *t)
 {
     if (t->tcs->cssa == 0)
-        return gp(t);
+        return raise_gp(t);
     int ret = ssa_frame(t, t->dev, t->tcs, t->tcs->cssa - 1);
     if (ret != 0)
         return ret;
@@ -368,8 +369,8 @@ static int eaccept_locked(struct sim_thread *t)
         return ret;
     if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE) ||
         !accept_is_legal(flags))
-        return gp(t);
-    if ((ret = present(t, addr)) != 0)
+        return raise_gp(t);
+    if ((ret = is_present(t, addr)) != 0)
         return ret;
     struct sim_page *p = sim_page(dev, addr - dev->base);
     if (page_flags(p) != flags)
@@ -378,7 +379,7 @@ static int eaccept_locked(struct sim_thread *t)
         return SGX_NOT_TRACKED;
     if (p->type == SGX_PT_TCS &&
         !new_tcs_is_good(dev, (const struct sgx_tcs *)(dev->epc + (addr - dev->base))))
-        return gp(t);
+        return raise_gp(t);
     bool fresh = (p->state & PAGE_PENDING) != 0;
     p->state &= (uint8_t) ~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
     if (fresh)
@@ -396,14 +397,14 @@ static int eacceptcopy_locked(struct sim_thread *t)
     if (ret != 0)
         return ret;
     if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE))
-        return gp(t);
+        return raise_gp(t);
     /* The attributes to give: a regular page with no state bits; W needs R. */
     if ((flags & ~SGX_SECINFO_RWX) != SGX_SECINFO_PT(SGX_PT_REG) ||
         (flags & (SGX_SECINFO_R | SGX_SECINFO_W)) == SGX_SECINFO_W)
-        return gp(t);
-    if ((ret = operand(t, t->r.rdx, SGX_PAGE_SIZE, SGX_PAGE_SIZE, 0, &from)) != 0)
+        return raise_gp(t);
+    if ((ret = check_operand(t, t->r.rdx, SGX_PAGE_SIZE, SGX_PAGE_SIZE, 0, &from)) != 0)
         return ret;
-    if ((ret = present(t, addr)) != 0)
+    if ((ret = is_present(t, addr)) != 0)
         return ret;
     struct sim_page *p = sim_page(dev, addr - dev->base);
     if (page_flags(p) !=
@@ -425,24 +426,24 @@ static int emodpe_locked(struct sim_thread *t)
     if (ret != 0)
         return ret;
     if (addr % SGX_PAGE_SIZE != 0 || !in_elrange(dev, addr, SGX_PAGE_SIZE))
-        return gp(t);
+        return raise_gp(t);
     if ((flags & (SGX_SECINFO_R | SGX_SECINFO_W)) == SGX_SECINFO_W ||
         (flags & (SGX_SECINFO_PENDING | SGX_SECINFO_MODIFIED | SGX_SECINFO_PR)) != 0)
-        return gp(t);
-    if ((ret = present(t, addr)) != 0)
+        return raise_gp(t);
+    if ((ret = is_present(t, addr)) != 0)
         return ret;
     struct sim_page *p = sim_page(dev, addr - dev->base);
     if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0 || p->type != SGX_PT_REG)
-        return fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
+        return raise_fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
     if ((flags & SGX_SECINFO_W) != 0 && ((flags | p->perm) & SGX_SECINFO_R) == 0)
-        return gp(t);
+        return raise_gp(t);
     p->perm |= (uint8_t)(flags & SGX_SECINFO_RWX);
     sim_epc_sync(dev, addr - dev->base, SGX_PAGE_SIZE);
     SIM_COUNT(dev, emodpe);
     return SGX_SUCCESS;
 }
 
-static int locked(struct sim_thread *t, int (*leaf)(struct sim_thread *))
+static int run_locked(struct sim_thread *t, int (*leaf)(struct sim_thread *))
 {
     struct sgxsim *dev = t->dev;
     sim_lock(dev);
@@ -456,18 +457,18 @@ static int locked(struct sim_thread *t, int (*leaf)(struct sim_thread *))
 static int ereport_locked(struct sim_thread *t)
 {
     void *target, *data, *out;
-    int ret = operand(t, t->r.rbx, sizeof(struct sgx_targetinfo), 512, 0, &target);
+    int ret = check_operand(t, t->r.rbx, sizeof(struct sgx_targetinfo), 512, 0, &target);
     if (ret == 0)
-        ret = operand(t, t->r.rcx, 64, 128, 0, &data);
+        ret = check_operand(t, t->r.rcx, 64, 128, 0, &data);
     if (ret == 0)
-        ret = operand(t, t->r.rdx, SGX_REPORT_SIZE, 512, SGX_PF_W, &out);
+        ret = check_operand(t, t->r.rdx, SGX_REPORT_SIZE, 512, SGX_PF_W, &out);
     if (ret != 0)
         return ret;
     sim_fpu_begin(t);
     ret = sim_report(t->dev, target, data, out);
     sim_fpu_end(t);
     if (ret < 0)
-        return gp(t);
+        return raise_gp(t);
     SIM_COUNT(t->dev, ereport);
     return 0;
 }
@@ -476,16 +477,16 @@ static int egetkey_locked(struct sim_thread *t)
 {
     void *request, *out;
     uint8_t key[16];
-    int ret = operand(t, t->r.rbx, sizeof(struct sgx_keyrequest), 512, 0, &request);
+    int ret = check_operand(t, t->r.rbx, sizeof(struct sgx_keyrequest), 512, 0, &request);
     if (ret == 0)
-        ret = operand(t, t->r.rcx, sizeof(key), 16, SGX_PF_W, &out);
+        ret = check_operand(t, t->r.rcx, sizeof(key), 16, SGX_PF_W, &out);
     if (ret != 0)
         return ret;
     sim_fpu_begin(t);
     ret = sim_getkey(t->dev, request, key);
     sim_fpu_end(t);
     if (ret < 0)
-        return gp(t);
+        return raise_gp(t);
     for (unsigned i = 0; ret == SGX_SUCCESS && i < sizeof(key); i++)
         ((volatile uint8_t *)out)[i] = key[i];
     for (unsigned i = 0; i < sizeof(key); i++)
@@ -507,33 +508,33 @@ static int inside_leaf(struct sim_thread *t)
     int ret;
     uint32_t leaf = (uint32_t)t->r.rax;
     if (t->dev->lag_end != 0 && leaf != SGX_EACCEPT && leaf != SGX_EACCEPTCOPY)
-        locked(t, catch_up_locked);
+        run_locked(t, catch_up_locked);
     switch (leaf) {
     case SGX_EEXIT:
-        return eexit(t);
+        return leaf_eexit(t);
     case SGX_EREPORT:
-        ret = locked(t, ereport_locked);
+        ret = run_locked(t, ereport_locked);
         break;
     case SGX_EDECCSSA:
-        ret = edeccssa(t);
+        ret = leaf_edeccssa(t);
         break;
     case SGX_EMODPE:
-        ret = locked(t, emodpe_locked);
+        ret = run_locked(t, emodpe_locked);
         break;
     case SGX_EGETKEY:
-        ret = locked(t, egetkey_locked);
+        ret = run_locked(t, egetkey_locked);
         goto result;
     case SGX_EACCEPT:
-        ret = locked(t, eaccept_locked);
+        ret = run_locked(t, eaccept_locked);
         goto result;
     case SGX_EACCEPTCOPY:
-        ret = locked(t, eacceptcopy_locked);
+        ret = run_locked(t, eacceptcopy_locked);
     result:
         if (ret >= 0)
             set_result(t, ret);
         break;
     default:
-        return gp(t);
+        return raise_gp(t);
     }
     if (ret >= 0)
         t->r.rip += t->insn;
@@ -546,11 +547,11 @@ void sim_enclu(struct sim_thread *t)
     if (t->inside)
         ret = inside_leaf(t);
     else if ((uint32_t)t->r.rax == SGX_EENTER)
-        ret = eenter(t);
+        ret = leaf_eenter(t);
     else if ((uint32_t)t->r.rax == SGX_ERESUME)
-        ret = eresume(t);
+        ret = leaf_eresume(t);
     else
-        ret = gp(t);
+        ret = raise_gp(t);
     if (ret < 0)
         sim_fault(t);
     if (t->inside && t->step != NULL)

@@ -188,7 +188,7 @@ _Static_assert(PROT_READ == SGX_SECINFO_R && PROT_WRITE == SGX_SECINFO_W &&
                    PROT_EXEC == SGX_SECINFO_X,
                "RWX");
 
-static int allowed(struct sgxsim *dev, uint64_t offset)
+static int page_rights(struct sgxsim *dev, uint64_t offset)
 {
     const struct sim_page *p = sim_page(dev, offset);
     if (p->type != SGX_PT_REG ||
@@ -216,7 +216,7 @@ void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size)
          at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
         if (sim_vma_prot(dev, at) < 0)
             continue;
-        int prot = allowed(dev, at);
+        int prot = page_rights(dev, at);
         if (run_prot == prot && run_end == at) {
             run_end = at + SGX_PAGE_SIZE;
             continue;

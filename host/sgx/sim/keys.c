@@ -12,7 +12,8 @@
 #include <openssl/evp.h>
 
 /* AES-CMAC (NIST SP 800-38B) with a key of 16 or 32 bytes. 0 or -1. */
-static int cmac(const uint8_t *key, size_t key_size, const void *data, size_t size, uint8_t out[16])
+static int compute_cmac(const uint8_t *key, size_t key_size, const void *data, size_t size,
+                        uint8_t out[16])
 {
     static EVP_MAC *algorithm;
     size_t written = 0;
@@ -45,9 +46,9 @@ struct dependencies {
     uint8_t cpusvn[16];
 };
 
-static int derive(const struct dependencies *d, uint8_t key[16])
+static int derive_key(const struct dependencies *d, uint8_t key[16])
 {
-    return cmac(sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key), d, sizeof(*d), key);
+    return compute_cmac(sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key), d, sizeof(*d), key);
 }
 
 /* The key that the target of a report gets from EGETKEY(REPORT_KEY). */
@@ -65,7 +66,7 @@ static int report_key(const uint8_t mrenclave[32], const struct sgx_attributes *
     memcpy(d.mrenclave, mrenclave, 32);
     memcpy(d.keyid, keyid, 32);
     memcpy(d.cpusvn, sim_cpu.cpusvn, 16);
-    return derive(&d, key);
+    return derive_key(&d, key);
 }
 
 int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
@@ -94,7 +95,7 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
     int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
                          target->configid, target->config_svn, r->keyid, key);
     if (ret == 0)
-        ret = cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
+        ret = compute_cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
     OPENSSL_cleanse(key, sizeof(key));
     return ret == 0 ? SGX_SUCCESS : SIM_GP;
 }
@@ -105,7 +106,7 @@ int sgxsim_report_check(const struct sgx_targetinfo *target, const struct sgx_re
     int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
                          target->configid, target->config_svn, report->keyid, key);
     if (ret == 0)
-        ret = cmac(key, sizeof(key), report, SGX_REPORT_BODY_SIZE, mac);
+        ret = compute_cmac(key, sizeof(key), report, SGX_REPORT_BODY_SIZE, mac);
     OPENSSL_cleanse(key, sizeof(key));
     return ret == 0 && CRYPTO_memcmp(mac, report->mac, sizeof(mac)) == 0 ? 0 : -EBADMSG;
 }
@@ -225,7 +226,7 @@ int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8
     default:
         return SGX_INVALID_KEYNAME;
     }
-    if (ret == SGX_SUCCESS && derive(&d, key) != 0)
+    if (ret == SGX_SUCCESS && derive_key(&d, key) != 0)
         ret = SIM_GP;
     return ret;
 }

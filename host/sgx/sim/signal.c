@@ -34,7 +34,7 @@ static bool is_sync(int sig)
            sig == SIGSYS;
 }
 
-static bool within(uint64_t p, const void *begin, const void *end)
+static bool is_within(uint64_t p, const void *begin, const void *end)
 {
     return p >= (uint64_t)begin && p < (uint64_t)end;
 }
@@ -45,7 +45,7 @@ static const uint8_t gregs[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG
                                 REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                 REG_R12, REG_R13, REG_R14, REG_R15, REG_EFL, REG_RIP};
 
-static void load(struct sim_thread *t, const ucontext_t *uc, uint64_t fs, uint64_t gs)
+static void load_context(struct sim_thread *t, const ucontext_t *uc, uint64_t fs, uint64_t gs)
 {
     uint64_t *r = (uint64_t *)&t->r;
     for (size_t i = 0; i < sizeof(gregs); i++)
@@ -54,7 +54,7 @@ static void load(struct sim_thread *t, const ucontext_t *uc, uint64_t fs, uint64
     t->r.gs = gs;
 }
 
-static void store(const struct sim_thread *t, ucontext_t *uc)
+static void store_context(const struct sim_thread *t, ucontext_t *uc)
 {
     const uint64_t *r = (const uint64_t *)&t->r;
     for (size_t i = 0; i < sizeof(gregs); i++)
@@ -65,7 +65,7 @@ static void store(const struct sim_thread *t, ucontext_t *uc)
 
 /* Runs the program's handler as the kernel would have; without one, for an exception, dies of it.
  */
-static void deliver(int sig, siginfo_t *info, ucontext_t *uc)
+static void deliver_signal(int sig, siginfo_t *info, ucontext_t *uc)
 {
     struct sigaction act = actions[sig];
     if ((act.sa_flags & SA_SIGINFO) == 0 &&
@@ -102,7 +102,7 @@ static void raise_fault(struct sim_thread *t, ucontext_t *uc)
     info.si_addr = (void *)t->addr;
     uc->uc_mcontext.gregs[REG_TRAPNO] = t->vector;
     uc->uc_mcontext.gregs[REG_ERR] = t->error;
-    deliver(sig, &info, uc);
+    deliver_signal(sig, &info, uc);
 }
 
 /* --- inside an enclave ----------------------------------------------------------------------- */
@@ -116,7 +116,7 @@ static bool is_enclu(const volatile uint8_t *p)
 
 /* How a processor refuses ENCLU: #UD without SGX; #GP or #PF (of its operand, not of the fetch)
  * where SGX is there but not ours, as in many virtual machines. */
-static bool refused(int sig, const ucontext_t *uc)
+static bool is_refused(int sig, const ucontext_t *uc)
 {
     const greg_t *r = uc->uc_mcontext.gregs;
     if (sig == SIGSEGV)
@@ -196,7 +196,7 @@ static void single_step(struct sim_thread *t)
         t->r.rax = t->step(t->step_arg, tcs, rip);
 }
 
-static void exception(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+static void take_exception(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
 {
     unsigned trap = (unsigned)uc->uc_mcontext.gregs[REG_TRAPNO];
     t->addr = 0;
@@ -205,7 +205,7 @@ static void exception(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t
         t->r.rip -= 2;
         trap = SGX_VECTOR_UD;
         t->error = 0;
-    } else if (refused(sig, uc) && is_enclave_enclu(t, t->r.rip)) {
+    } else if (is_refused(sig, uc) && is_enclave_enclu(t, t->r.rip)) {
         t->insn = 3;
         sim_enclu(t);
         return;
@@ -232,16 +232,16 @@ static void set_frame(struct sim_thread *t, ucontext_t *uc)
 }
 
 /* Back to where the state in t->r belongs. */
-static void go(struct sim_thread *t, ucontext_t *uc, uint64_t base[2])
+static void resume_context(struct sim_thread *t, ucontext_t *uc, uint64_t base[2])
 {
-    store(t, uc);
+    store_context(t, uc);
     base[0] = t->r.fs;
     base[1] = t->r.gs;
     if (t->raise != 0)
         raise_fault(t, uc);
 }
 
-static void defer(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+static void defer_signal(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
 {
     if (t->pending == 0)
         t->saved_mask = uc->uc_sigmask;
@@ -254,7 +254,7 @@ static void defer(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc
 }
 
 /* The leaf has happened: the signals that waited for it come once its result is in place. */
-static void undefer(struct sim_thread *t, ucontext_t *uc)
+static void deliver_deferred(struct sim_thread *t, ucontext_t *uc)
 {
     if (t->pending != 0)
         uc->uc_sigmask = t->saved_mask;
@@ -266,40 +266,40 @@ static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo
 {
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     if (place == PLACE_ENCLAVE) {
-        load(t, uc, base[0], base[1]);
+        load_context(t, uc, base[0], base[1]);
         set_frame(t, uc);
-        exception(t, sig, info, uc);
-        go(t, uc, base);
+        take_exception(t, sig, info, uc);
+        resume_context(t, uc, base);
     } else if (sig == SIGILL && rip == (uint64_t)sim_trap) {
-        undefer(t, uc);
-        go(t, uc, base);
+        deliver_deferred(t, uc);
+        resume_context(t, uc, base);
     } else if (sig == SIGTRAP && place == PLACE_COMMIT) {
-        go(t, uc, base); /* single step within our own way out */
+        resume_context(t, uc, base); /* single step within our own way out */
     } else if (sig == SIGTRAP && place == PLACE_SLOT) {
         return; /* … and in */
-    } else if (place == PLACE_HOST && refused(sig, uc) && in_reach(rip) &&
+    } else if (place == PLACE_HOST && is_refused(sig, uc) && in_reach(rip) &&
                is_enclu((const uint8_t *)rip)) {
         if (t == NULL && sim_attach() == 0) /* its first; FS is its own */
             t = sim_self;
         if (t == NULL) {
-            deliver(sig, info, uc);
+            deliver_signal(sig, info, uc);
             return;
         }
-        load(t, uc, base[0], base[1]);
+        load_context(t, uc, base[0], base[1]);
         t->host_fs = base[0];
         t->host_gs = base[1];
         set_frame(t, uc);
-        undefer(t, uc);
+        deliver_deferred(t, uc);
         t->insn = 3;
         sim_enclu(t);
-        go(t, uc, base);
+        resume_context(t, uc, base);
     } else if (sig == SIGSYS && info->si_code == SYS_USER_DISPATCH &&
                sim_device_at(rip - 2) == NULL) {
         /* Where an enclave once was there is something else now: let it. */
         sim_unguard();
         uc->uc_mcontext.gregs[REG_RIP] -= 2;
     } else {
-        deliver(sig, info, uc);
+        deliver_signal(sig, info, uc);
     }
 }
 
@@ -307,32 +307,33 @@ static void handle_async(struct sim_thread *t, enum place place, int sig, siginf
                          ucontext_t *uc, uint64_t base[2])
 {
     if (place == PLACE_SLOT || place == PLACE_SIMULATOR) {
-        defer(t, sig, info, uc);
+        defer_signal(t, sig, info, uc);
         return;
     }
     if (place == PLACE_COMMIT) {
-        go(t, uc, base);
+        resume_context(t, uc, base);
         place = t->inside ? PLACE_ENCLAVE : PLACE_HOST;
     }
     if (place == PLACE_ENCLAVE) {
-        load(t, uc, base[0], base[1]);
+        load_context(t, uc, base[0], base[1]);
         set_frame(t, uc);
         SIM_COUNT(t->dev, aex_interrupt);
         sim_aex(t, 0);
-        go(t, uc, base);
+        resume_context(t, uc, base);
     }
     if (sig != SIM_KICK)
-        deliver(sig, info, uc);
+        deliver_signal(sig, info, uc);
 }
 
 static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, uint64_t fs)
 {
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
-    if (within(rip, sim_commit_begin, sim_commit_end) ||
-        within(rip, t->code, (uint8_t *)t->code + SGX_PAGE_SIZE))
+    if (is_within(rip, sim_commit_begin, sim_commit_end) ||
+        is_within(rip, t->code, (uint8_t *)t->code + SGX_PAGE_SIZE))
         return PLACE_COMMIT;
-    if (within(rip, sim_trans_begin, sim_trans_end) || within(rip, sim_aep + 1, sim_aep_enclu))
+    if (is_within(rip, sim_trans_begin, sim_trans_end) ||
+        is_within(rip, sim_aep + 1, sim_aep_enclu))
         return PLACE_SLOT;
     if (t->inside && rip - t->dev->base < t->dev->size)
         return PLACE_ENCLAVE;
@@ -343,8 +344,8 @@ static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, u
     return PLACE_HOST;
 }
 
-static __attribute__((noinline)) void handle(struct sim_thread *t, int sig, siginfo_t *info,
-                                             ucontext_t *uc, uint64_t base[2], uint64_t fs)
+static __attribute__((noinline)) void handle_signal(struct sim_thread *t, int sig, siginfo_t *info,
+                                                    ucontext_t *uc, uint64_t base[2], uint64_t fs)
 {
     int saved = errno;
     enum place place = t != NULL ? find_place(t, uc, fs) : PLACE_HOST;
@@ -358,7 +359,7 @@ static __attribute__((noinline)) void handle(struct sim_thread *t, int sig, sigi
 /* FS may be the enclave's here: nothing that needs TLS before it is ours. A thread that was cloned
  * from one that had entered an enclave carries its parent's ES until it enters one itself; it is
  * told by its FS, and by being nowhere near an enclave. */
-__attribute__((no_stack_protector)) static void handler(int sig, siginfo_t *info, void *ctx)
+__attribute__((no_stack_protector)) static void signal_handler(int sig, siginfo_t *info, void *ctx)
 {
     uint64_t base[2], fs, flags = __builtin_ia32_readeflags_u64();
     if ((flags & RFLAGS_AC) != 0) /* the kernel leaves it as the enclave had it */
@@ -373,16 +374,16 @@ __attribute__((no_stack_protector)) static void handler(int sig, siginfo_t *info
         __asm__ volatile("wrfsbase %0" : : "r"(t->host_fs));
         __asm__ volatile("wrgsbase %0" : : "r"(t->host_gs));
     }
-    handle(t, sig, info, ctx, base, fs);
+    handle_signal(t, sig, info, ctx, base, fs);
     if (t != NULL || base[0] != fs) {
         __asm__ volatile("wrfsbase %0" : : "r"(base[0]));
         __asm__ volatile("wrgsbase %0" : : "r"(base[1]));
     }
 }
 
-static int install(int sig, int flags)
+static int install_handler(int sig, int flags)
 {
-    struct sigaction act = {.sa_sigaction = handler};
+    struct sigaction act = {.sa_sigaction = signal_handler};
     act.sa_flags = SA_SIGINFO | SA_ONSTACK | (flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT));
     sigfillset(&act.sa_mask);
     for (int s = 1; s < SIG_COUNT; s++) {
@@ -406,12 +407,12 @@ int sim_signals_init(void)
     for (int sig = 1; ret == 0 && sig < SIG_COUNT; sig++) {
         struct sigaction now;
         if (sig == SIGKILL || sig == SIGSTOP || sigaction(sig, NULL, &now) != 0 ||
-            now.sa_sigaction == handler)
+            now.sa_sigaction == signal_handler)
             continue;
         if (!is_sync(sig) && sig != SIM_KICK && !has_handler(&now))
             continue;
         actions[sig] = now;
-        ret = install(sig, sig == SIM_KICK ? SA_RESTART : now.sa_flags);
+        ret = install_handler(sig, sig == SIM_KICK ? SA_RESTART : now.sa_flags);
     }
     pthread_mutex_unlock(&actions_lock);
     return ret;
@@ -430,7 +431,7 @@ int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old
         if (is_sync(sig))
             ret = 0;
         else if (has_handler(act))
-            ret = install(sig, act->sa_flags);
+            ret = install_handler(sig, act->sa_flags);
         else
             ret = sigaction(sig, act, NULL) == 0 ? 0 : -errno;
     }

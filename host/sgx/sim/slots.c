@@ -24,7 +24,7 @@ static uint32_t stub_size(void)
     return ((uint32_t)(sim_stub_end - sim_stub_begin) + 15) & ~15u;
 }
 
-static bool reaches(uint64_t from, uint64_t to)
+static bool is_rel32_reach(uint64_t from, uint64_t to)
 {
     return from < to ? to - from < REACH : from - to < REACH;
 }
@@ -47,11 +47,12 @@ static struct sim_block *block_new(struct sgxsim *dev, uint64_t site)
 {
     uint64_t end = dev->base + dev->size;
     uint8_t *p = NULL;
-    for (uint64_t at = (end + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1); p == NULL && reaches(site, at);
-         at += BLOCK_SIZE)
+    for (uint64_t at = (end + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1);
+         p == NULL && is_rel32_reach(site, at); at += BLOCK_SIZE)
         p = block_at(at);
     for (uint64_t at = dev->base & ~(BLOCK_SIZE - 1);
-         p == NULL && at > 2 * BLOCK_SIZE && reaches(site, at - BLOCK_SIZE); at -= BLOCK_SIZE)
+         p == NULL && at > 2 * BLOCK_SIZE && is_rel32_reach(site, at - BLOCK_SIZE);
+         at -= BLOCK_SIZE)
         p = block_at(at - BLOCK_SIZE);
     struct sim_block *b = p != NULL ? calloc(1, sizeof(*b)) : NULL;
     if (b == NULL)
@@ -62,12 +63,12 @@ static struct sim_block *block_new(struct sgxsim *dev, uint64_t site)
     return b;
 }
 
-static void patch(struct sgxsim *dev, uint64_t offset)
+static void patch_slot(struct sgxsim *dev, uint64_t offset)
 {
     uint64_t site = dev->base + offset;
     struct sim_block *b = dev->blocks;
-    while (b != NULL &&
-           (b->used + stub_size() > BLOCK_SIZE - SIM_TABLE_SIZE || !reaches(site, (uint64_t)b->at)))
+    while (b != NULL && (b->used + stub_size() > BLOCK_SIZE - SIM_TABLE_SIZE ||
+                         !is_rel32_reach(site, (uint64_t)b->at)))
         b = b->next;
     if (b == NULL && (b = block_new(dev, site)) == NULL)
         return; /* out of reach: it stays a #UD */
@@ -105,7 +106,7 @@ void sim_slots_patch(struct sgxsim *dev)
                 break;
             at = (uint64_t)(found - dev->epc);
             if (memcmp(found, slot, sizeof(slot)) == 0)
-                patch(dev, at);
+                patch_slot(dev, at);
         }
     }
     for (struct sim_block *b = dev->blocks; b != NULL; b = b->next)

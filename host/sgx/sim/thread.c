@@ -41,7 +41,7 @@ static int table_fd = -1;
 static unsigned used = 1; /* index 0 is nobody's */
 bool sim_no_ldt;
 
-static uint16_t selector(unsigned index)
+static uint16_t read_selector(unsigned index)
 {
     return (uint16_t)(index << 3 | 7); /* LDT, ring 3 */
 }
@@ -211,7 +211,7 @@ int sim_attach(void)
     t->host_gs = fs;
     t->guarded = NULL;
     if (!sim_no_ldt)
-        __asm__ volatile("mov %0, %%es" : : "r"((uint32_t)selector(t->index)));
+        __asm__ volatile("mov %0, %%es" : : "r"((uint32_t)read_selector(t->index)));
     signal_stack(t);
     /* These blocked would be death inside. */
     sigemptyset(&sync);
