@@ -37,44 +37,12 @@ enum sh_out {
     SH_OUT_BROKEN = 4,  /* the enclave faulted by itself: slot->args has vector, rip, address */
 };
 
-/* Results are >= 0 or -errno. A and B are the slot's buffers. */
+/* Calls out, by number; 0 is none. */
 enum sh_call {
-    SH_CALL_EXIT = 1,      /* status, 1 if no program ran; A: counters as JSON, if asked for */
-    SH_CALL_LOG,           /* A: text */
-    SH_CALL_READ,          /* handle, size; A: out */
-    SH_CALL_WRITE,         /* handle; A: bytes */
-    SH_CALL_TTY,           /* handle, enum port_tty, flags, size; A: in or out */
-    SH_CALL_CLOCK,         /* enum port_clock; result: ns; the slot's clocks */
-    SH_CALL_WAIT,          /* deadline; A: struct sh_wait_item[], out: ready; the slot's clocks */
-    SH_CALL_WAKE,          /* TCS */
-    SH_CALL_YIELD,         /* - */
-    SH_CALL_THREAD,        /* TCS, 1: not the program's own; start a thread there */
-    SH_CALL_KICK,          /* TCS: interrupt it */
-    SH_CALL_RESTRICT,      /* address, size, permissions: EMODPR */
-    SH_CALL_SET_TYPE,      /* address, size, type: EMODT */
-    SH_CALL_REMOVE,        /* address, size: EREMOVE */
-    SH_CALL_FLUSH,         /* every other thread leaves the enclave once (ETRACK) */
-    SH_CALL_SOCKET,        /* family, type */
-    SH_CALL_BIND,          /* handle; B: address */
-    SH_CALL_LISTEN,        /* handle, backlog */
-    SH_CALL_ACCEPT,        /* handle; B: out */
-    SH_CALL_CONNECT,       /* handle; B */
-    SH_CALL_SEND,          /* handle; A: bytes, B: address */
-    SH_CALL_RECV,          /* handle, size, peek; A, B: out */
-    SH_CALL_SHUTDOWN,      /* handle, how */
-    SH_CALL_NAME,          /* handle, 1: peer; B: out */
-    SH_CALL_OPTION_GET,    /* handle, level, name, size; B: out */
-    SH_CALL_OPTION_SET,    /* handle, level, name; B */
-    SH_CALL_CLOSE,         /* handle */
-    SH_CALL_RESOLVE,       /* most addresses; A: host name, out: struct sh_address[]; result: count */
-    SH_CALL_QE_TARGET,     /* A out: TARGETINFO of the quoting enclave, 512 bytes; result: 512 */
-    SH_CALL_QUOTE,         /* most bytes; A: REPORT for that target, 432 bytes, out: the quote,
-                              at most SH_QUOTE_SIZE_MAX; result: its size, or -ENODEV */
-    SH_CALL_LATE,          /* offset, size; A out: bytes of the late segments as they stand in the file */
-    SH_CALL_CONTROL,       /* A out: struct sh_control_request, the host's next; waits for it */
-    SH_CALL_ANSWER,        /* id, 0 or errno; A: the answer, or why not */
-    SH_CALL_COMMIT,        /* address, size: pages that will be accepted next; a hint */
-    SH_CALL_COUNT,
+#define CALL_OUT(number, NAME, ...) SH_CALL_##NAME = number,
+#include <shelter/calls_out.def>
+#undef CALL_OUT
+    SH_CALL_COUNT, /* above the last */
 };
 
 #define SH_QUOTE_SIZE_MAX 32768u

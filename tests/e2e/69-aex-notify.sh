@@ -58,7 +58,7 @@ for speed in "" --strict; do
     run "$what, with: pages that the host takes and brings back" 0 18432 /bin/big
     check "$what, with: they were taken ($(count ewb))" [ "$(count ewb)" -gt 0 ]
 done
-# SH_CALL_SET_TYPE is 13, SH_CALL_THREAD 10 (include/shelter/enclave.h).
+# SH_CALL_SET_TYPE is 13, SH_CALL_THREAD 10 (include/shelter/calls_out.def).
 for rule in "10#1:skip=1,result=-11" "13#1:skip=1,result=-11" "13#1:skip=1,result=0"; do
     MODE="--notify on --hostile $rule"
     got=$(timeout 30 build/sgx-loader --key "$T/store/enclave-key.pem" --debug --launch "$T/launch" $MODE \

@@ -3,7 +3,7 @@
 
 hostile.py table IMAGE KEY | hostile.py fuzz IMAGE KEY ROUNDS SEED   (IMAGE: its folder in the store)
 
-A case: the loader's rules (hostile.h; calls by name, from include/shelter/enclave.h), the questions of
+A case: the loader's rules (hostile.h; calls by name, from include/shelter/calls_out.def), the questions of
 probe.c, the exit status (125: the enclave stopped, and says why), and what is said, as a regular
 expression over the lines joined by "; ". Whatever a case expects: nothing may leave the enclave that
 should not (status 99), and nothing may be written beside what was asked for ("spoilt").
@@ -15,7 +15,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-HEADER = 'include/shelter/enclave.h'
+CALLS = 'include/shelter/calls_out.def'
 SOCKET = 'SOCKET:skip=1,result=5'
 CONNECTED = SOCKET + ';CONNECT:skip=1'
 BOUND = SOCKET + ';BIND:skip=1'
@@ -246,10 +246,8 @@ row('start:dirty=1', 'state pipe threads file memory', 0,
 
 
 def calls():
-    text = re.search(r'enum sh_call \{(.*?)\};', open(HEADER).read(), re.S)[1]
-    text = re.sub(r'/\*.*?\*/', '', text, flags=re.S)
-    names = re.findall(r'SH_CALL_(\w+)', text)
-    return {name: i + 1 for i, name in enumerate(names) if name != 'COUNT'}
+    return {name: int(number) for number, name in
+            re.findall(r'^CALL_OUT\((\d+), (\w+),', open(CALLS).read(), re.M)}
 
 
 class Host:

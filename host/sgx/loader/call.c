@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls out of the enclave, one function each; the table at the end is all there is.
+// The calls out of the enclave, one function each; <shelter/calls_out.def> is all there is.
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -36,42 +36,42 @@ static socklen_t cap_b(uint64_t size)
     return (socklen_t)(size < SH_SLOT_B_SIZE ? size : SH_SLOT_B_SIZE);
 }
 
-static int64_t call_exit(struct loader_thread *t, struct sh_slot *s)
+int64_t call_exit(struct loader_thread *t, struct sh_slot *s, int status, uint64_t unstarted)
 {
     uint64_t n = cap_a(s->size_a);
     memcpy(loader.last_stats, s->a, n);
     loader.last_stats[n] = 0;
-    loader_exit((int)(s->args[0] & 0xff), s->args[1] == 1);
+    loader_exit(status & 0xff, unstarted == 1);
 }
 
-static int64_t call_log(struct loader_thread *t, struct sh_slot *s)
+int64_t call_log(struct loader_thread *t, struct sh_slot *s)
 {
     return loader_log(s->a, cap_a(s->size_a));
 }
 
-static int64_t call_read(struct loader_thread *t, struct sh_slot *s)
+int64_t call_read(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t size)
 {
-    int fd = loader_handle_fd(s->args[0]);
-    int64_t r = fd < 0 ? fd : or_errno(read(fd, s->a, cap_a(s->args[1])));
+    int fd = loader_handle_fd(handle);
+    int64_t r = fd < 0 ? fd : or_errno(read(fd, s->a, cap_a(size)));
     s->size_a = r > 0 ? (uint64_t)r : 0;
     return r;
 }
 
-static int64_t call_write(struct loader_thread *t, struct sh_slot *s)
+int64_t call_write(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
-    int fd = loader_handle_fd(s->args[0]);
-    if (s->args[0] == 1 || s->args[0] == 2)
+    int fd = loader_handle_fd(handle);
+    if (handle == 1 || handle == 2)
         loader_has_started();
     return fd < 0 ? fd : or_errno(write(fd, s->a, cap_a(s->size_a)));
 }
 
-static int64_t call_tty(struct loader_thread *t, struct sh_slot *s)
+int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t what,
+                 uint64_t flags, uint64_t size)
 {
     static const uint64_t requests[] = {0x5401, 0x5401, 0x5402, 0x5413, 0x5414};
     static const uint64_t sizes[] = {0, 36, 0, 8, 0}; /* of what comes back */
-    uint64_t what = s->args[1], flags = s->args[2];
     uint8_t scratch[64];
-    int fd = loader_handle_fd(s->args[0]);
+    int fd = loader_handle_fd(handle);
     if (fd < 0)
         return fd;
     if (what > PORT_TTY_SET_WINDOW || flags > 2)
@@ -82,12 +82,12 @@ static int64_t call_tty(struct loader_thread *t, struct sh_slot *s)
     return or_errno(r);
 }
 
-static int64_t call_clock(struct loader_thread *t, struct sh_slot *s)
+int64_t call_clock(struct loader_thread *t, struct sh_slot *s, uint64_t which)
 {
     static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
                                     CLOCK_THREAD_CPUTIME_ID};
     struct timespec ts;
-    if (s->args[0] > 3 || clock_gettime(ids[s->args[0]], &ts))
+    if (which > 3 || clock_gettime(ids[which], &ts))
         return -EINVAL;
     loader_clock_tell(s);
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
@@ -135,85 +135,85 @@ static int64_t wait_handles(struct loader_thread *t, struct sh_wait_item *items,
     return r < 0 ? -e : 0;
 }
 
-static int64_t call_wait(struct loader_thread *t, struct sh_slot *s)
+int64_t call_wait(struct loader_thread *t, struct sh_slot *s, uint64_t deadline)
 {
     uint64_t count = cap_a(s->size_a) / sizeof(struct sh_wait_item);
     if (count > PORT_WAIT_MAX)
         return -EINVAL;
-    int64_t r = count ? wait_handles(t, (struct sh_wait_item *)s->a, (unsigned)count, s->args[0])
-                      : wait_token(t, s->args[0]);
+    int64_t r = count ? wait_handles(t, (struct sh_wait_item *)s->a, (unsigned)count, deadline)
+                      : wait_token(t, deadline);
     loader_clock_tell(s);
     return r;
 }
 
-static int64_t call_wake(struct loader_thread *t, struct sh_slot *s)
+int64_t call_wake(struct loader_thread *t, struct sh_slot *s, uint64_t tcs)
 {
-    struct loader_thread *other = loader_thread_find(s->args[0]);
+    struct loader_thread *other = loader_thread_find(tcs);
     if (!other)
         return -ESRCH;
     loader_thread_wake(other);
     return 0;
 }
 
-static int64_t call_yield(struct loader_thread *t, struct sh_slot *s)
+int64_t call_yield(struct loader_thread *t, struct sh_slot *s)
 {
     sched_yield();
     return 0;
 }
 
-static int64_t call_thread(struct loader_thread *t, struct sh_slot *s)
+int64_t call_thread(struct loader_thread *t, struct sh_slot *s, uint64_t tcs, uint64_t service)
 {
-    return loader_thread_spawn(s->args[0], s->args[1] == 1);
+    return loader_thread_spawn(tcs, service == 1);
 }
 
-static int64_t call_kick(struct loader_thread *t, struct sh_slot *s)
+int64_t call_kick(struct loader_thread *t, struct sh_slot *s, uint64_t tcs)
 {
-    struct loader_thread *other = loader_thread_find(s->args[0]);
+    struct loader_thread *other = loader_thread_find(tcs);
     if (!other)
         return -ESRCH;
     loader_thread_kick(other);
     return 0;
 }
 
-static int64_t call_restrict(struct loader_thread *t, struct sh_slot *s)
+int64_t call_restrict(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
+                      uint64_t permissions)
 {
     struct sh_error err = {0};
-    return sgx_enclave_restrict(&loader.enclave, s->args[0], s->args[1], s->args[2], &err);
+    return sgx_enclave_restrict(&loader.enclave, addr, size, permissions, &err);
 }
 
-static int64_t call_set_type(struct loader_thread *t, struct sh_slot *s)
+int64_t call_set_type(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size,
+                      uint64_t type)
 {
     struct sh_error err = {0};
-    return sgx_enclave_set_type(&loader.enclave, s->args[0], s->args[1],
-                                (enum sgx_page_type)s->args[2], &err);
+    return sgx_enclave_set_type(&loader.enclave, addr, size, (enum sgx_page_type)type, &err);
 }
 
-static int64_t call_remove(struct loader_thread *t, struct sh_slot *s)
+int64_t call_remove(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
 {
     struct sh_error err = {0};
-    return sgx_enclave_remove(&loader.enclave, s->args[0], s->args[1], &err);
+    return sgx_enclave_remove(&loader.enclave, addr, size, &err);
 }
 
-static int64_t call_commit(struct loader_thread *t, struct sh_slot *s)
+int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, uint64_t size)
 {
     const struct sgx_enclave *e = &loader.enclave;
-    if (s->args[1] > COMMIT_MAX)
+    if (size > COMMIT_MAX)
         return -EINVAL;
-    return e->driver->populate(e->dev, s->args[0], s->args[1]);
+    return e->driver->populate(e->dev, addr, size);
 }
 
-static int64_t call_flush(struct loader_thread *t, struct sh_slot *s)
+int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)
 {
     loader_threads_flush(t);
-    if (s->args[0] > 4)
+    if (tries > 4)
         usleep(50);
     return 0;
 }
 
 /* Only what the door promises: TCP and UDP. */
-static int64_t call_socket(struct loader_thread *t, struct sh_slot *s)
+int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int type)
 {
-    int family = (int)s->args[0], type = (int)s->args[1];
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
         return -EAFNOSUPPORT;
     if (loader.options.network == LOADER_NETWORK_NONE)
@@ -223,27 +223,27 @@ static int64_t call_socket(struct loader_thread *t, struct sh_slot *s)
 }
 
 /* Sockets are handles from 3 on. */
-static int socket_of(const struct sh_slot *s)
+static int socket_of(uint64_t handle)
 {
-    return s->args[0] < 3 ? -ENOTSOCK : loader_handle_fd(s->args[0]);
+    return handle < 3 ? -ENOTSOCK : loader_handle_fd(handle);
 }
 
-static int64_t call_bind(struct loader_thread *t, struct sh_slot *s)
+int64_t call_bind(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     return fd < 0 ? fd : loader_bind(fd, s->b, cap_b(s->size_b));
 }
 
-static int64_t call_listen(struct loader_thread *t, struct sh_slot *s)
+int64_t call_listen(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int backlog)
 {
-    int fd = socket_of(s);
-    return fd < 0 ? fd : or_errno(listen(fd, (int)s->args[1]));
+    int fd = socket_of(handle);
+    return fd < 0 ? fd : or_errno(listen(fd, backlog));
 }
 
-static int64_t call_accept(struct loader_thread *t, struct sh_slot *s)
+int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     socklen_t size = SH_SLOT_B_SIZE;
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
     int r = accept4(fd, (void *)s->b, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -251,16 +251,16 @@ static int64_t call_accept(struct loader_thread *t, struct sh_slot *s)
     return r < 0 ? -errno : loader_handle_add(r);
 }
 
-static int64_t call_connect(struct loader_thread *t, struct sh_slot *s)
+int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     loader_map_address(s->b, cap_b(s->size_b));
     return fd < 0 ? fd : or_errno(connect(fd, (void *)s->b, cap_b(s->size_b)));
 }
 
-static int64_t call_send(struct loader_thread *t, struct sh_slot *s)
+int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
     loader_map_address(s->b, cap_b(s->size_b));
@@ -268,65 +268,68 @@ static int64_t call_send(struct loader_thread *t, struct sh_slot *s)
                            s->size_b ? (void *)s->b : NULL, cap_b(s->size_b)));
 }
 
-static int64_t call_recv(struct loader_thread *t, struct sh_slot *s)
+int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t size,
+                  uint64_t peek)
 {
-    socklen_t size = SH_SLOT_B_SIZE;
-    int fd = socket_of(s);
+    socklen_t addr_size = SH_SLOT_B_SIZE;
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
     int64_t r = or_errno(
-        recvfrom(fd, s->a, cap_a(s->args[1]), s->args[2] ? MSG_PEEK : 0, (void *)s->b, &size));
+        recvfrom(fd, s->a, cap_a(size), peek ? MSG_PEEK : 0, (void *)s->b, &addr_size));
     s->size_a = r > 0 ? (uint64_t)r : 0;
-    s->size_b = r < 0 ? 0 : cap_b(size);
+    s->size_b = r < 0 ? 0 : cap_b(addr_size);
     loader_seen_address(s->b, (socklen_t)s->size_b);
     return r;
 }
 
-static int64_t call_shutdown(struct loader_thread *t, struct sh_slot *s)
+int64_t call_shutdown(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int how)
 {
-    int fd = socket_of(s);
-    return fd < 0 ? fd : or_errno(shutdown(fd, (int)s->args[1]));
+    int fd = socket_of(handle);
+    return fd < 0 ? fd : or_errno(shutdown(fd, how));
 }
 
-static int64_t call_name(struct loader_thread *t, struct sh_slot *s)
+int64_t call_name(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t peer)
 {
     socklen_t size = SH_SLOT_B_SIZE;
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
     int r =
-        s->args[1] ? getpeername(fd, (void *)s->b, &size) : getsockname(fd, (void *)s->b, &size);
+        peer ? getpeername(fd, (void *)s->b, &size) : getsockname(fd, (void *)s->b, &size);
     s->size_b = r < 0 ? 0 : cap_b(size);
     return or_errno(r);
 }
 
-static int64_t call_option_get(struct loader_thread *t, struct sh_slot *s)
+int64_t call_option_get(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int level,
+                        int name, uint64_t size)
 {
-    socklen_t size = cap_b(s->args[3]);
-    int fd = socket_of(s);
+    socklen_t room = cap_b(size);
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    int r = getsockopt(fd, (int)s->args[1], (int)s->args[2], s->b, &size);
-    s->size_b = r < 0 ? 0 : cap_b(size);
+    int r = getsockopt(fd, level, name, s->b, &room);
+    s->size_b = r < 0 ? 0 : cap_b(room);
     return or_errno(r);
 }
 
-static int64_t call_option_set(struct loader_thread *t, struct sh_slot *s)
+int64_t call_option_set(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int level,
+                        int name)
 {
-    int fd = socket_of(s);
+    int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    return or_errno(setsockopt(fd, (int)s->args[1], (int)s->args[2], s->b, cap_b(s->size_b)));
+    return or_errno(setsockopt(fd, level, name, s->b, cap_b(s->size_b)));
 }
 
-static int64_t call_close(struct loader_thread *t, struct sh_slot *s)
+int64_t call_close(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
-    loader_handle_close(s->args[0]);
+    loader_handle_close(handle);
     return 0;
 }
 
 /* Names are the host's business: who answers there, the enclave finds out by keys. */
-static int64_t call_resolve(struct loader_thread *t, struct sh_slot *s)
+int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
     char name[256];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *i;
@@ -337,7 +340,7 @@ static int64_t call_resolve(struct loader_thread *t, struct sh_slot *s)
     name[n] = 0;
     if (getaddrinfo(name, NULL, &hints, &list))
         return -ENOENT;
-    for (i = list; i && count < s->args[0] && count < 16; i = i->ai_next) {
+    for (i = list; i && count < most && count < 16; i = i->ai_next) {
         struct sh_address a = {.family = (uint16_t)i->ai_family};
         if (i->ai_family == AF_INET)
             memcpy(a.bytes, &((struct sockaddr_in *)i->ai_addr)->sin_addr, 4);
@@ -352,67 +355,45 @@ static int64_t call_resolve(struct loader_thread *t, struct sh_slot *s)
     return count ? (int64_t)count : -ENOENT;
 }
 
-static int64_t call_quote_target(struct loader_thread *t, struct sh_slot *s)
-{
-    return loader_quote_target(s);
-}
-
-static int64_t call_quote(struct loader_thread *t, struct sh_slot *s)
-{
-    return loader_quote(s);
-}
-
 /* The rest of the enclave's file, for an enclave that needs it. */
-static int64_t call_late(struct loader_thread *t, struct sh_slot *s)
+int64_t call_late(struct loader_thread *t, struct sh_slot *s, uint64_t offset, uint64_t size)
 {
-    uint64_t at = s->args[0], size = cap_a(s->args[1]), all = loader.image.late_size;
-    if (at > all || size > all - at)
+    uint64_t all = loader.image.late_size;
+    size = cap_a(size);
+    if (offset > all || size > all - offset)
         return -EINVAL;
-    memcpy(s->a, loader.image.late + at, size);
+    memcpy(s->a, loader.image.late + offset, size);
     s->size_a = size;
     return (int64_t)size;
 }
 
+/* As many of the slot's arguments as there are parameters, each as narrow as its parameter. */
+#define ARGUMENTS(...) NTH(0 __VA_OPT__(, ) __VA_ARGS__, FOUR, THREE, TWO, ONE, NONE)
+#define NTH(_0, _1, _2, _3, _4, n, ...) n
+#define NONE
+#define ONE , s->args[0]
+#define TWO ONE, s->args[1]
+#define THREE TWO, s->args[2]
+#define FOUR THREE, s->args[3]
+
+static int64_t serve(struct loader_thread *t, struct sh_slot *s, uint64_t call)
+{
+    switch (call) {
+#define CALL_OUT(number, NAME, name, ...)                                                          \
+    case number:                                                                                   \
+        return call_##name(t, s ARGUMENTS(__VA_ARGS__));
+#include <shelter/calls_out.def>
+#undef CALL_OUT
+    default:
+        return -ENOSYS;
+    }
+}
+
 void loader_call(struct loader_thread *t)
 {
-    static int64_t (*const table[SH_CALL_COUNT])(struct loader_thread *, struct sh_slot *) = {
-        [SH_CALL_EXIT] = call_exit,
-        [SH_CALL_LOG] = call_log,
-        [SH_CALL_READ] = call_read,
-        [SH_CALL_WRITE] = call_write,
-        [SH_CALL_TTY] = call_tty,
-        [SH_CALL_CLOCK] = call_clock,
-        [SH_CALL_WAIT] = call_wait,
-        [SH_CALL_WAKE] = call_wake,
-        [SH_CALL_YIELD] = call_yield,
-        [SH_CALL_THREAD] = call_thread,
-        [SH_CALL_KICK] = call_kick,
-        [SH_CALL_RESTRICT] = call_restrict,
-        [SH_CALL_SET_TYPE] = call_set_type,
-        [SH_CALL_REMOVE] = call_remove,
-        [SH_CALL_FLUSH] = call_flush,
-        [SH_CALL_COMMIT] = call_commit,
-        [SH_CALL_SOCKET] = call_socket,
-        [SH_CALL_BIND] = call_bind,
-        [SH_CALL_LISTEN] = call_listen,
-        [SH_CALL_ACCEPT] = call_accept,
-        [SH_CALL_CONNECT] = call_connect,
-        [SH_CALL_SEND] = call_send,
-        [SH_CALL_RECV] = call_recv,
-        [SH_CALL_SHUTDOWN] = call_shutdown,
-        [SH_CALL_NAME] = call_name,
-        [SH_CALL_OPTION_GET] = call_option_get,
-        [SH_CALL_OPTION_SET] = call_option_set,
-        [SH_CALL_CLOSE] = call_close,
-        [SH_CALL_LATE] = call_late,
-        [SH_CALL_RESOLVE] = call_resolve,
-        [SH_CALL_QE_TARGET] = call_quote_target,
-        [SH_CALL_QUOTE] = call_quote,
-        [SH_CALL_CONTROL] = call_control,
-        [SH_CALL_ANSWER] = call_answer,
-    };
     struct sh_slot *s = t->slot;
-    bool known = s->call < SH_CALL_COUNT && table[s->call];
-    atomic_fetch_add_explicit(&loader.counts.calls[known ? s->call : 0], 1, memory_order_relaxed);
-    s->result = known ? table[s->call](t, s) : -ENOSYS;
+    uint64_t call = s->call;
+    atomic_fetch_add_explicit(&loader.counts.calls[call < SH_CALL_COUNT ? call : 0], 1,
+                              memory_order_relaxed);
+    s->result = serve(t, s, call);
 }

@@ -99,14 +99,13 @@ static size_t with_host_counts(char *out, const struct sh_slot *s, uint64_t size
     return n < 0 ? 0 : (size_t)n;
 }
 
-int64_t call_answer(struct loader_thread *t, struct sh_slot *s)
+int64_t call_answer(struct loader_thread *t, struct sh_slot *s, uint64_t id, uint32_t error)
 {
     static char counts[SH_CONTROL_ANSWER_MAX];
     uint64_t size = s->size_a < SH_CONTROL_ANSWER_MAX ? s->size_a : SH_CONTROL_ANSWER_MAX;
-    uint32_t error = (uint32_t)s->args[1];
     const void *text = s->a;
     pthread_mutex_lock(&lock);
-    if (state == FETCHED && s->args[0] == request.id) {
+    if (state == FETCHED && id == request.id) {
         if (request.kind == SH_CONTROL_STATS && !error) {
             size = with_host_counts(counts, s, size);
             text = counts;

@@ -98,8 +98,13 @@ void attack_arm(struct loader_thread *t);              /* before the calling thr
 int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run);
 void attack_report(bool places);
 
-/* call.c */
+/* call.c: serves the call in the thread's slot; each by its call_NAME, in call.c, control.c (CONTROL,
+ * ANSWER) or quote.c (QE_TARGET, QUOTE). */
 void loader_call(struct loader_thread *t);
+#define CALL_OUT(number, NAME, name, ...)                                                          \
+    int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
+#include <shelter/calls_out.def>
+#undef CALL_OUT
 
 /* clock.c: fills the slot's clocks. */
 void loader_clock_tell(struct sh_slot *s);
@@ -119,8 +124,6 @@ void loader_stats_print(void);
  * one is under way control_poll wants to be called again within that many ms (-1: no need). */
 void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
-int64_t call_control(struct loader_thread *t, struct sh_slot *s);
-int64_t call_answer(struct loader_thread *t, struct sh_slot *s);
 
 /* publish.c: "tcp|udp:PORT:ADDRESS:PORT", inside and outside, and another name server than the
  * host's, "ADDRESS[:PORT]"; then what a bind of the enclave's becomes, an address that it sends or
@@ -136,10 +139,6 @@ int64_t loader_log(const void *text, size_t size);
 int loader_open_files(struct sh_error *err);
 /* Where --stats goes: its FILE, else stderr. */
 int loader_stats_fd(void);
-
-/* quote.c: SH_CALL_QE_TARGET and SH_CALL_QUOTE */
-int64_t loader_quote_target(struct sh_slot *s);
-int64_t loader_quote(struct sh_slot *s);
 
 /* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */

@@ -17,7 +17,7 @@ static int told(int r, const struct sh_error *err)
     return r;
 }
 
-int64_t loader_quote_target(struct sh_slot *s)
+int64_t call_qe_target(struct loader_thread *t, struct sh_slot *s)
 {
     struct sgx_targetinfo target;
     struct sh_error err = {0};
@@ -32,12 +32,11 @@ int64_t loader_quote_target(struct sh_slot *s)
     return r ? r : (int64_t)sizeof(target);
 }
 
-int64_t loader_quote(struct sh_slot *s)
+int64_t call_quote(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
     struct sgx_report report;
     struct sh_error err = {0};
     uint8_t quote[SH_QUOTE_MAX];
-    uint64_t most = s->args[0];
     if (s->size_a != sizeof(report))
         return -EINVAL;
     memcpy(&report, s->a, sizeof(report));

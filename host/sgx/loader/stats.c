@@ -47,40 +47,9 @@ static void put_calls(struct text *t)
 {
     static const char *const names[SH_CALL_COUNT] = {
         [0] = "unknown",
-        [SH_CALL_EXIT] = "exit",
-        [SH_CALL_LOG] = "log",
-        [SH_CALL_READ] = "read",
-        [SH_CALL_WRITE] = "write",
-        [SH_CALL_TTY] = "tty",
-        [SH_CALL_CLOCK] = "clock",
-        [SH_CALL_WAIT] = "wait",
-        [SH_CALL_WAKE] = "wake",
-        [SH_CALL_YIELD] = "yield",
-        [SH_CALL_THREAD] = "thread",
-        [SH_CALL_KICK] = "kick",
-        [SH_CALL_RESTRICT] = "restrict",
-        [SH_CALL_SET_TYPE] = "set_type",
-        [SH_CALL_REMOVE] = "remove",
-        [SH_CALL_FLUSH] = "flush",
-        [SH_CALL_SOCKET] = "socket",
-        [SH_CALL_BIND] = "bind",
-        [SH_CALL_LISTEN] = "listen",
-        [SH_CALL_ACCEPT] = "accept",
-        [SH_CALL_CONNECT] = "connect",
-        [SH_CALL_SEND] = "send",
-        [SH_CALL_RECV] = "recv",
-        [SH_CALL_SHUTDOWN] = "shutdown",
-        [SH_CALL_NAME] = "name",
-        [SH_CALL_OPTION_GET] = "option_get",
-        [SH_CALL_OPTION_SET] = "option_set",
-        [SH_CALL_CLOSE] = "close",
-        [SH_CALL_RESOLVE] = "resolve",
-        [SH_CALL_QE_TARGET] = "qe_target",
-        [SH_CALL_QUOTE] = "quote",
-        [SH_CALL_LATE] = "late",
-        [SH_CALL_CONTROL] = "control",
-        [SH_CALL_ANSWER] = "answer",
-        [SH_CALL_COMMIT] = "commit",
+#define CALL_OUT(number, NAME, name, ...) [number] = #name,
+#include <shelter/calls_out.def>
+#undef CALL_OUT
     };
     const char *comma = "";
     put(t, ", \"by_call_out\": {");
