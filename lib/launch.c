@@ -19,14 +19,8 @@ static const char tail[] = SH_LAUNCH_TAIL;
 #define HEAD_SIZE (sizeof(head) - 1)
 #define TAIL_SIZE (sizeof(tail) - 1)
 
-struct line {
-    int key;
-    const uint8_t *value;
-    size_t size;
-};
-
 /* Takes the next line of the body; key is -1 for a word that is none. False at the end. */
-static bool next_line(const uint8_t **at, const uint8_t *end, struct line *line)
+static bool next_line(const uint8_t **at, const uint8_t *end, struct sh_launch_line *line)
 {
     if (*at >= end)
         return false;
@@ -80,7 +74,7 @@ int sh_launch_check(const void *text, size_t size)
     if (at < end && end[-1] != '\n')
         return -EBADMSG;
     int last = -1;
-    struct line line;
+    struct sh_launch_line line;
     while (next_line(&at, end, &line)) {
         if (line.key < last || line.key < 0 || !value_canonical(line.value, line.size))
             return -EBADMSG;
@@ -91,41 +85,51 @@ int sh_launch_check(const void *text, size_t size)
     return 0;
 }
 
+bool sh_launch_next(const void *text, size_t size, size_t *offset, struct sh_launch_line *line)
+{
+    const uint8_t *p = text, *at = p + (*offset ? *offset : HEAD_SIZE), *end = p + size - TAIL_SIZE;
+    bool more = next_line(&at, end, line);
+    *offset = (size_t)(at - p);
+    return more;
+}
+
+size_t sh_launch_unescape(const struct sh_launch_line *line, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < line->size; i++) {
+        int c = line->value[i];
+        if (c == '%') {
+            c = sh_hex_digit(line->value[i + 1]) << 4 | sh_hex_digit(line->value[i + 2]);
+            i += 2;
+        }
+        out[n++] = (char)c;
+    }
+    out[n] = 0;
+    return n;
+}
+
 int sh_launch_get(const void *text, size_t size, enum sh_launch_key key, size_t index, char *out,
                   size_t out_size)
 {
-    const uint8_t *at = (const uint8_t *)text + HEAD_SIZE;
-    const uint8_t *end = (const uint8_t *)text + size - TAIL_SIZE;
-    struct line line;
-    while (next_line(&at, end, &line)) {
+    struct sh_launch_line line;
+    for (size_t at = 0; sh_launch_next(text, size, &at, &line);) {
         if (line.key != (int)key || index-- > 0)
             continue;
-        size_t n = 0;
-        for (size_t i = 0; i < line.size; i++, n++) {
-            if (n + 1 >= out_size)
-                return -ENAMETOOLONG;
-            int c = line.value[i];
-            if (c == '%') {
-                c = sh_hex_digit(line.value[i + 1]) << 4 | sh_hex_digit(line.value[i + 2]);
-                i += 2;
-            }
-            out[n] = (char)c;
-        }
-        if (!out_size)
+        size_t n = line.size; /* each escape is two bytes longer than what it says */
+        for (size_t i = 0; i < line.size; i++)
+            n -= line.value[i] == '%' ? 2 : 0;
+        if (n >= out_size)
             return -ENAMETOOLONG;
-        out[n] = 0;
-        return (int)n;
+        return (int)sh_launch_unescape(&line, out);
     }
     return -ENOENT;
 }
 
 size_t sh_launch_count(const void *text, size_t size, enum sh_launch_key key)
 {
-    const uint8_t *at = (const uint8_t *)text + HEAD_SIZE;
-    const uint8_t *end = (const uint8_t *)text + size - TAIL_SIZE;
     size_t count = 0;
-    struct line line;
-    while (next_line(&at, end, &line))
+    struct sh_launch_line line;
+    for (size_t at = 0; sh_launch_next(text, size, &at, &line);)
         count += line.key == (int)key;
     return count;
 }

@@ -13,6 +13,17 @@ extern const char *const sh_launch_words[SH_LAUNCH_KEY_COUNT];
 /* Checks that the text is canonical from the first byte to the last. 0 or -EBADMSG. */
 int sh_launch_check(const void *text, size_t size);
 
+struct sh_launch_line {
+    int key; /* enum sh_launch_key */
+    const uint8_t *value; /* in the text, escaped */
+    size_t size;
+};
+
+/* The line at *offset of a checked text (0: the first one), which moves on behind it. False at the end. */
+bool sh_launch_next(const void *text, size_t size, size_t *offset, struct sh_launch_line *line);
+/* A line's value with a NUL into out, of at least line->size + 1 bytes. Its length. */
+size_t sh_launch_unescape(const struct sh_launch_line *line, char *out);
+
 /* The `index`th value of a key in a checked text: unescaped into out with a NUL.
  * Returns its length, -ENOENT if there is none, -ENAMETOOLONG if out_size is too small (values hold
  * no NUL: sh_launch_check refuses %00). */

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include <shelter/agent.h>
+
 #define HEAD_SIZE 16u
 
 /* What a record of each tag may look like. */
@@ -37,6 +39,7 @@ static const struct rule {
     {SH_TAG_POLICY, ONCE, 8, 8},
     {SH_TAG_MEMORY, ONCE, 8, 8},
     {SH_TAG_CPUS, ONCE, 4, 4},
+    {SH_TAG_HOST_MOUNT, LIST, 6, 4099},
 };
 
 static const struct rule *rule_of(uint16_t tag)
@@ -45,6 +48,33 @@ static const struct rule *rule_of(uint16_t tag)
         if (rules[i].tag == tag)
             return &rules[i];
     return NULL;
+}
+
+/* Where the system has file systems of its own: a folder of the host there could pose as them. */
+static const char *const system_places[] = {"/dev", "/proc", "/sys", SH_SECRETS_DIR};
+
+bool sh_host_mount_ok(const void *path, size_t size)
+{
+    const char *p = path;
+    size_t start = 0; /* of the part that is looked at: behind its slash */
+    if (size < 2 || size > 4095 || p[0] != '/' || memchr(p, 0, size))
+        return false;
+    for (size_t i = 1; i <= size; i++) {
+        if (i < size && p[i] != '/')
+            continue;
+        size_t n = i - start - 1;
+        if (!n || (p[start + 1] == '.' && (n == 1 || (n == 2 && p[start + 2] == '.'))))
+            return false;
+        start = i;
+    }
+    for (size_t i = 0; i < sizeof(system_places) / sizeof(system_places[0]); i++) {
+        size_t n = strlen(system_places[i]);
+        /* Neither inside it nor above it. */
+        if (!memcmp(p, system_places[i], size < n ? size : n) &&
+            (size == n || (size > n ? p[n] : system_places[i][size]) == '/'))
+            return false;
+    }
+    return true;
 }
 
 static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)
@@ -64,6 +94,8 @@ static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data,
     }
     case SH_TAG_MOUNT:
         return data[12] == '/' && !memchr(data + 12, 0, size - 12);
+    case SH_TAG_HOST_MOUNT:
+        return !(sh_le32(data) & ~SH_HOST_MOUNT_COVER) && sh_host_mount_ok(data + 4, size - 4);
     case SH_TAG_PORT:
         return sh_le16(data) && (data[2] == 6 || data[2] == 17);
     case SH_TAG_LIMIT:
@@ -147,30 +179,34 @@ int sh_manifest_parse(struct sh_manifest *m, const void *data, size_t size)
     return 0;
 }
 
-struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index)
+bool sh_manifest_next(const struct sh_manifest *m, size_t *at, struct sh_record *record)
 {
     struct sh_reader r = sh_reader(m->bytes.data, m->bytes.size);
-    sh_read(&r, HEAD_SIZE);
-    while (!r.failed && r.at < r.size) {
-        uint16_t t = sh_read_le16(&r);
-        sh_read_le16(&r);
-        uint32_t size = sh_read_le32(&r);
-        const uint8_t *value = sh_read(&r, size);
-        if (value && t == tag && index-- == 0)
-            return (struct sh_view){value, size};
-    }
+    r.at = *at ? *at : HEAD_SIZE;
+    if (r.at >= r.size)
+        return false;
+    record->tag = sh_read_le16(&r);
+    sh_read_le16(&r);
+    record->value.size = sh_read_le32(&r);
+    record->value.data = sh_read(&r, record->value.size);
+    *at = r.at;
+    return !r.failed;
+}
+
+struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index)
+{
+    struct sh_record r;
+    for (size_t at = 0; sh_manifest_next(m, &at, &r);)
+        if (r.tag == tag && index-- == 0)
+            return r.value;
     return (struct sh_view){NULL, 0};
 }
 
 size_t sh_manifest_count(const struct sh_manifest *m, enum sh_manifest_tag tag)
 {
     size_t count = 0;
-    struct sh_reader r = sh_reader(m->bytes.data, m->bytes.size);
-    sh_read(&r, HEAD_SIZE);
-    while (!r.failed && r.at < r.size) {
-        count += sh_read_le16(&r) == tag;
-        sh_read_le16(&r);
-        sh_read(&r, sh_read_le32(&r));
-    }
+    struct sh_record r;
+    for (size_t at = 0; sh_manifest_next(m, &at, &r);)
+        count += r.tag == tag;
     return count;
 }

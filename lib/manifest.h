@@ -24,6 +24,18 @@ struct sh_manifest {
 /* Checks every byte of a manifest. 0; -EBADMSG for a malformed one, -EPROTO for another version. */
 int sh_manifest_parse(struct sh_manifest *m, const void *data, size_t size);
 
+struct sh_record {
+    uint16_t tag; /* enum sh_manifest_tag, below SH_TAG_COUNT */
+    struct sh_view value;
+};
+
+/* The record at *at (0: the first one), which moves on behind it. False at the end. */
+bool sh_manifest_next(const struct sh_manifest *m, size_t *at, struct sh_record *record);
+
+/* May a folder of the host be shown there? A plain absolute path (no empty part, no "." or ".."), which
+ * is not "/", and neither inside nor above /dev, /proc, /sys and SH_SECRETS_DIR. */
+bool sh_host_mount_ok(const void *path, size_t size);
+
 /* The `index`th record with this tag, or a view with NULL data when there is none. */
 struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index);
 

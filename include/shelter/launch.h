@@ -24,6 +24,8 @@
 #define SH_LAUNCH_TAIL "'''\n"
 #define SH_LAUNCH_SIZE_MAX 262144u
 #define SH_LAUNCH_DIGEST_SIZE 48u
+/* The launch config of a host that chooses nothing. */
+#define SH_LAUNCH_EMPTY SH_LAUNCH_HEAD SH_LAUNCH_TAIL
 
 /* In canonical order; the comment gives key and value. Absent means: as the manifest says. */
 enum sh_launch_key {

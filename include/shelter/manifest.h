@@ -45,7 +45,12 @@ enum sh_manifest_tag {
     SH_TAG_POLICY = 31,      /* u64: SH_POLICY_* */
     SH_TAG_MEMORY = 32,      /* u64: bytes the workload asks for; the host may give others */
     SH_TAG_CPUS = 33,        /* u32: likewise */
+    SH_TAG_HOST_MOUNT = 34,  /* list: u32 SH_HOST_MOUNT_* | plain absolute path: where the host may
+                                mount a folder of its own (untrusted, noexec) */
+    SH_TAG_COUNT             /* no tag: one more than the last */
 };
+
+#define SH_HOST_MOUNT_COVER 1u /* it may cover what the image has there */
 
 /* Policy: what the host may do with a running shelter. No policy record means 0, which lets the
  * host choose command, environment, user and resources, feed stdin, see stdout and stderr, and stop

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weighs manifest and launch config against each other. One pass over each, no recursion; what the
+// host repeats or invents costs at most SH_SETTINGS_STRINGS_MAX squared comparisons.
+#include "lib/settings.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include <shelter/boot.h>
+
+#define AGENT_PORT 8006u /* the agent's local API: for the inside only */
+#define SPARE 1024u      /* defaults: PATH, HOSTNAME, TERM, "/" and alignment */
+#define SIGNAL_BIT(n) (1ull << ((n)-1))
+
+/* Everything a step needs. The first failure sets `error` and `why`, and the rest does nothing. */
+struct maker {
+    struct sh_settings *s;
+    const struct sh_manifest *m;
+    uint8_t *arena;
+    size_t size, at;
+    int error;
+    const char *why;
+};
+
+static void refuse(struct maker *k, int error, const char *why)
+{
+    if (k->error)
+        return;
+    k->error = error;
+    k->why = why;
+}
+
+static void *take(struct maker *k, size_t size)
+{
+    size_t at = (k->at + 7) & ~(size_t)7;
+    if (at > k->size || size > k->size - at) {
+        refuse(k, -ENOMEM, "no room for the settings");
+        return NULL;
+    }
+    k->at = at + size;
+    return k->arena + at;
+}
+
+/* A string of `size` bytes; "" after a failure. */
+static char *take_string(struct maker *k, const void *data, size_t size)
+{
+    static char nothing[1];
+    if (k->error || k->at > k->size || size >= k->size - k->at) {
+        refuse(k, -ENOMEM, "no room for the settings");
+        return nothing;
+    }
+    char *s = (char *)k->arena + k->at;
+    if (size)
+        memcpy(s, data, size);
+    s[size] = 0;
+    k->at += size + 1;
+    return s;
+}
+
+static char *take_line(struct maker *k, const struct sh_launch_line *line)
+{
+    char *s = take_string(k, line->value, line->size);
+    if (!k->error)
+        k->at -= line->size - sh_launch_unescape(line, s);
+    return s;
+}
+
+/* --- lists --- */
+
+static void list_begin(struct maker *k, struct sh_string_list *l, size_t room)
+{
+    if (room > SH_SETTINGS_STRINGS_MAX)
+        refuse(k, -E2BIG, "arguments or environment have more than 8192 entries");
+    l->count = 0;
+    l->items = k->error ? NULL : take(k, (room + 1) * sizeof(*l->items));
+    if (l->items)
+        l->items[0] = NULL;
+}
+
+static void list_add(struct maker *k, struct sh_string_list *l, const char *text)
+{
+    if (k->error)
+        return;
+    l->items[l->count++] = text;
+    l->items[l->count] = NULL;
+}
+
+/* A later NAME=VALUE takes the place of an earlier one. */
+static void env_set(struct maker *k, const char *text)
+{
+    struct sh_string_list *l = &k->s->env;
+    size_t name = 0;
+    while (text[name] && text[name] != '=')
+        name++;
+    if (!name || text[name] != '=')
+        refuse(k, -EBADMSG, "an environment entry is not NAME=VALUE");
+    for (size_t i = 0; !k->error && i < l->count; i++) {
+        if (!strncmp(l->items[i], text, name + 1)) {
+            l->items[i] = text;
+            return;
+        }
+    }
+    list_add(k, l, text);
+}
+
+/* --- values --- */
+
+/* Decimal without leading zeros, at most `max`. */
+static bool read_number(const char *text, uint64_t max, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (!*text || (*text == '0' && text[1]))
+        return false;
+    for (; *text; text++) {
+        uint64_t digit = (uint64_t)*text - '0';
+        if (*text < '0' || *text > '9' || v > (max - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return v <= max;
+}
+
+static bool is_one(const char *text)
+{
+    return text[0] == '1' && !text[1];
+}
+
+static void set_text(struct maker *k, const char **slot, const char *text, size_t max,
+                     const char *why)
+{
+    if (!*text || strlen(text) > max)
+        refuse(k, -EBADMSG, why);
+    *slot = text;
+}
+
+/* "tcp 80" */
+static void add_port(struct maker *k, const char *text)
+{
+    struct sh_port *p = &k->s->ports[k->s->port_count];
+    uint64_t number = 0;
+    bool udp = !strncmp(text, "udp ", 4);
+    if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
+        return refuse(k, -EBADMSG, "a port of the launch config is malformed");
+    if (number == AGENT_PORT && !udp)
+        return refuse(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
+    *p = (struct sh_port){(uint16_t)number, udp ? 17 : 6};
+    k->s->port_count++;
+}
+
+/* Is this a place that the manifest names? */
+static bool find_place(const struct sh_manifest *m, const char *path, bool *cover)
+{
+    struct sh_record r;
+    size_t size = strlen(path);
+    for (size_t at = 0; sh_manifest_next(m, &at, &r);) {
+        if (r.tag != SH_TAG_HOST_MOUNT || r.value.size - 4 != size ||
+            memcmp(r.value.data + 4, path, size))
+            continue;
+        *cover = sh_le32(r.value.data) & SH_HOST_MOUNT_COVER;
+        return true;
+    }
+    return false;
+}
+
+/* "share0 ro /path" */
+static void add_share(struct maker *k, char *text)
+{
+    struct sh_share *s = &k->s->shares[k->s->share_count];
+    size_t tag = strlen(SH_BOOT_SHARE_TAG), end = tag;
+    while (!strncmp(text, SH_BOOT_SHARE_TAG, tag) && text[end] >= '0' && text[end] <= '9')
+        end++;
+    bool read_only = !strncmp(text + end, " ro /", 5);
+    if (end == tag || end > tag + 4 || (!read_only && strncmp(text + end, " rw /", 5)))
+        return refuse(k, -EBADMSG, "a mount of the launch config is malformed");
+    text[end] = 0;
+    *s = (struct sh_share){.tag = text, .path = text + end + 4, .read_only = read_only};
+    for (size_t i = 0; i < k->s->share_count; i++)
+        if (!strcmp(k->s->shares[i].tag, s->tag) || !strcmp(k->s->shares[i].path, s->path))
+            return refuse(k, -EBADMSG, "two mounts of the launch config are one");
+    if (!find_place(k->m, s->path, &s->cover))
+        return refuse(k, -EPERM,
+                      "the image names no such place for a folder of the host; build it with "
+                      "--mount PATH");
+    k->s->share_count++;
+}
+
+/* --- the image --- */
+
+static void set_limits(struct sh_settings *s)
+{
+    for (size_t i = 0; i < SH_SETTINGS_LIMITS; i++)
+        s->limits[i] = (struct sh_limit){SH_LIMIT_NONE, SH_LIMIT_NONE};
+    s->limits[3].soft = 8u << 20;                                 /* STACK */
+    s->limits[4].soft = 0;                                        /* CORE */
+    s->limits[6] = s->limits[11] = (struct sh_limit){4096, 4096}; /* NPROC, SIGPENDING */
+    s->limits[7] = (struct sh_limit){1024, 65536};                /* NOFILE */
+    s->limits[8] = (struct sh_limit){8u << 20, 8u << 20};         /* MEMLOCK */
+    s->limits[12] = (struct sh_limit){819200, 819200};            /* MSGQUEUE */
+    s->limits[13] = s->limits[14] = (struct sh_limit){0, 0};      /* NICE, RTPRIO */
+}
+
+static void take_record(struct maker *k, const struct sh_record *r, bool own_command)
+{
+    struct sh_settings *s = k->s;
+    const uint8_t *v = r->value.data;
+    size_t size = r->value.size;
+    switch (r->tag) {
+    case SH_TAG_ENTRYPOINT:
+    case SH_TAG_COMMAND:
+        if (own_command)
+            list_add(k, &s->args, take_string(k, v, size));
+        break;
+    case SH_TAG_WORKDIR:
+        s->workdir = take_string(k, v, size);
+        break;
+    case SH_TAG_USER:
+        s->user = take_string(k, v, size);
+        break;
+    case SH_TAG_HOSTNAME:
+        s->hostname = take_string(k, v, size);
+        break;
+    case SH_TAG_NETWORK:
+        s->network = take_string(k, v, size);
+        break;
+    case SH_TAG_AGENT:
+        s->agent = take_string(k, v, size);
+        break;
+    case SH_TAG_BROKER:
+        s->broker = take_string(k, v, size);
+        break;
+    case SH_TAG_BROKER_KEY:
+        s->broker_key = r->value;
+        break;
+    case SH_TAG_SECRET:
+        list_add(k, &s->secrets, take_string(k, v, size));
+        break;
+    case SH_TAG_LIMIT:
+        s->limits[sh_le32(v)] = (struct sh_limit){sh_le64(v + 8), sh_le64(v + 16)};
+        break;
+    case SH_TAG_MOUNT:
+        s->tmpfs[s->tmpfs_count++] = (struct sh_tmpfs){take_string(k, v + 12, size - 12),
+                                                       sh_le64(v), sh_le32(v + 8) & 07777};
+        break;
+    default:
+        break;
+    }
+}
+
+/* What the image's owner must not have allowed together, whoever built it. */
+static void check_image(struct maker *k, bool places)
+{
+    uint64_t policy = k->m->policy;
+    if (!k->s->secrets.count)
+        return;
+    /* A host that may choose LD_PRELOAD would own the secrets. */
+    if (!(policy & SH_POLICY_LOCK))
+        refuse(k, -EPERM, "the image names secrets and is not locked; build it again");
+    if ((policy & SH_POLICY_EXEC) || places)
+        refuse(k, -EPERM,
+               "the image names secrets and lets the host run programs or mount folders in it; "
+               "build it without one or the other");
+}
+
+/* --- the host's choice --- */
+
+static bool frozen(const struct maker *k, int key, const char *value)
+{
+    if (!k->s->locked || !(SH_SETTINGS_LOCKED >> key & 1))
+        return false;
+    const char *built = *k->s->network ? k->s->network : "dhcp";
+    return key != SH_LAUNCH_NETWORK || (strcmp(value, "none") && strcmp(value, built));
+}
+
+static void take_flag(struct maker *k, const char *value, bool *flag)
+{
+    if (!is_one(value))
+        refuse(k, -EBADMSG, "a flag of the launch config is not 1");
+    *flag = true;
+}
+
+static void take_choice(struct maker *k, int key, char *value)
+{
+    struct sh_settings *s = k->s;
+    uint64_t number = 0;
+    if (frozen(k, key, value))
+        return refuse(k, -EPERM,
+                      "the image is locked: command, environment, directory, user, host name and "
+                      "network stay as built");
+    switch (key) {
+    case SH_LAUNCH_ARG:
+        return list_add(k, &s->args, value);
+    case SH_LAUNCH_WORKDIR:
+        if (value[0] != '/')
+            refuse(k, -EBADMSG, "the working directory is not an absolute path");
+        return set_text(k, &s->workdir, value, 4095, "the working directory is too long");
+    case SH_LAUNCH_USER:
+        return set_text(k, &s->user, value, 255, "the user is empty or too long");
+    case SH_LAUNCH_HOSTNAME:
+        s->hostname = value;
+        return;
+    case SH_LAUNCH_TTY:
+        return take_flag(k, value, &s->terminal);
+    case SH_LAUNCH_STDIN:
+        return take_flag(k, value, &s->input);
+    case SH_LAUNCH_MOUNT:
+        return add_share(k, value);
+    case SH_LAUNCH_NETWORK:
+        return set_text(k, &s->network, value, 255, "the network is empty or too long");
+    case SH_LAUNCH_PORT:
+        return add_port(k, value);
+    case SH_LAUNCH_BROKER:
+        return set_text(k, &s->broker, value, 1023, "the broker's URL is empty or too long");
+    case SH_LAUNCH_MEMORY:
+    case SH_LAUNCH_CPUS:
+        if (!read_number(value, key == SH_LAUNCH_CPUS ? UINT32_MAX : UINT64_MAX, &number))
+            refuse(k, -EBADMSG, "memory or cpus of the launch config is not a number");
+        if (key == SH_LAUNCH_CPUS)
+            s->cpus = (uint32_t)number;
+        else
+            s->memory = number;
+        return;
+    case SH_LAUNCH_DEBUG:
+        if (!(k->m->policy & SH_POLICY_DEBUG))
+            refuse(k, -EPERM, "the image does not allow debugging; build it with --allow debug");
+        return take_flag(k, value, &s->debug);
+    default:
+        return;
+    }
+}
+
+/* --- both --- */
+
+struct counts {
+    size_t tags[SH_TAG_COUNT], keys[SH_LAUNCH_KEY_COUNT];
+};
+
+static void count(struct counts *c, const struct sh_manifest *m, const void *launch, size_t size)
+{
+    struct sh_record r;
+    struct sh_launch_line line;
+    *c = (struct counts){0};
+    for (size_t at = 0; sh_manifest_next(m, &at, &r);)
+        c->tags[r.tag]++;
+    for (size_t at = 0; sh_launch_next(launch, size, &at, &line);)
+        c->keys[line.key]++;
+}
+
+static void begin_lists(struct maker *k, const struct counts *c)
+{
+    struct sh_settings *s = k->s;
+    size_t own = c->tags[SH_TAG_ENTRYPOINT] + c->tags[SH_TAG_COMMAND];
+    list_begin(k, &s->args, c->keys[SH_LAUNCH_ARG] ? c->keys[SH_LAUNCH_ARG] : own);
+    list_begin(k, &s->env, 3 + c->tags[SH_TAG_ENV] + c->keys[SH_LAUNCH_ENV]);
+    list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET]);
+    if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX)
+        refuse(k, -E2BIG, "the launch config has too many mounts");
+    if (k->error)
+        return;
+    s->ports = take(k, c->keys[SH_LAUNCH_PORT] * sizeof(*s->ports));
+    s->shares = take(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
+    s->tmpfs = take(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
+}
+
+static void take_image(struct maker *k, const struct counts *c)
+{
+    struct sh_record r;
+    const struct sh_manifest *m = k->m;
+    k->s->workdir = "/";
+    k->s->hostname = "shelter";
+    k->s->user = k->s->network = k->s->broker = k->s->agent = "";
+    k->s->stop_signal = m->stop_signal ? m->stop_signal : SIGTERM;
+    k->s->locked = m->policy & SH_POLICY_LOCK;
+    k->s->memory = m->memory;
+    k->s->cpus = m->cpus;
+    set_limits(k->s);
+    for (size_t at = 0; !k->error && sh_manifest_next(m, &at, &r);)
+        take_record(k, &r, !c->keys[SH_LAUNCH_ARG]);
+    check_image(k, c->tags[SH_TAG_HOST_MOUNT]);
+}
+
+static void take_host(struct maker *k, const void *launch, size_t size)
+{
+    struct sh_launch_line line;
+    for (size_t at = 0; !k->error && sh_launch_next(launch, size, &at, &line);) {
+        if (line.key == SH_LAUNCH_ENV && !k->s->locked) /* later, over defaults and the image's */
+            continue;
+        char *value = take_line(k, &line);
+        if (!k->error)
+            take_choice(k, line.key, value);
+    }
+}
+
+/* What follows from several of them. */
+static void judge_whole(struct maker *k)
+{
+    struct sh_settings *s = k->s;
+    uint64_t policy = k->m->policy;
+    if (!k->error && !sh_hostname_ok(s->hostname))
+        refuse(k, -EBADMSG, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
+    s->outside = !k->error && strcmp(s->network, "none");
+    if (s->port_count && !s->outside)
+        refuse(k, -EBADMSG, "ports are published, and there is no network");
+    s->output = !(policy & SH_POLICY_NO_OUTPUT);
+    s->input = s->input && !(policy & SH_POLICY_NO_INPUT);
+    /* A terminal is one thing, both ways. */
+    s->terminal = s->terminal && !(policy & (SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT));
+    s->requests = policy & (SH_POLICY_EXEC | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG);
+    s->signals =
+        SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(s->stop_signal);
+    if (s->terminal) /* what a key or a window does there anyway */
+        s->signals |= SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGWINCH);
+    if (policy & SH_POLICY_SIGNAL)
+        s->signals = UINT64_MAX;
+}
+
+/* Defaults first, so that image and host may say otherwise. */
+static void set_environment(struct maker *k, const void *launch, size_t size)
+{
+    static const char name[] = "HOSTNAME=";
+    struct sh_record r;
+    struct sh_launch_line line;
+    if (k->error)
+        return;
+    list_add(k, &k->s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    char text[sizeof(name) + 64];
+    size_t n = strlen(k->s->hostname);
+    memcpy(text, name, sizeof(name));
+    memcpy(text + sizeof(name) - 1, k->s->hostname, n + 1);
+    list_add(k, &k->s->env, take_string(k, text, sizeof(name) - 1 + n));
+    if (k->s->terminal)
+        list_add(k, &k->s->env, "TERM=xterm");
+    for (size_t at = 0; !k->error && sh_manifest_next(k->m, &at, &r);)
+        if (r.tag == SH_TAG_ENV)
+            env_set(k, take_string(k, r.value.data, r.value.size));
+    for (size_t at = 0; !k->error && sh_launch_next(launch, size, &at, &line);)
+        if (line.key == SH_LAUNCH_ENV)
+            env_set(k, take_line(k, &line));
+}
+
+size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size)
+{
+    /* A record's head and a line's key are longer than a pointer and a NUL; "tmpfs" and "mount" are
+     * what grows most. */
+    return 3 * m->bytes.size + 3 * launch_size + SPARE;
+}
+
+int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const void *launch,
+                     size_t launch_size, void *arena, size_t arena_size, const char **why)
+{
+    struct maker k = {.s = s, .m = m, .arena = arena, .size = arena_size};
+    struct counts c;
+    *s = (struct sh_settings){0};
+    if (!launch)
+        refuse(&k, -ENOENT, "there is no launch config, and without one nothing starts");
+    else if (sh_launch_check(launch, launch_size))
+        refuse(&k, -EBADMSG, "the launch config is malformed");
+    if (!k.error) {
+        count(&c, m, launch, launch_size);
+        begin_lists(&k, &c);
+    }
+    if (!k.error)
+        take_image(&k, &c);
+    take_host(&k, launch, launch_size);
+    if (!k.error)
+        judge_whole(&k);
+    set_environment(&k, launch, launch_size);
+    *why = k.why;
+    return k.error;
+}
+
+bool sh_settings_signal(const struct sh_settings *s, uint32_t signal)
+{
+    return signal >= 1 && signal <= 64 && (s->signals & SIGNAL_BIT(signal));
+}
+
+bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16_t port)
+{
+    for (size_t i = 0; i < s->port_count; i++)
+        if (s->ports[i].port == port && s->ports[i].protocol == protocol)
+            return true;
+    return false;
+}

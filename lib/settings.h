@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a manifest and a launch config say together: the settings that a shelter runs with.
+//
+// This is the one place where the two are weighed against each other. LibOS, PID 1, the agent, the
+// broker and `shelter inspect` use its result; none of them looks at a field of either by itself.
+// Pure: no allocation, no file system, no clock; names are resolved by whoever has /etc/passwd.
+//
+// Attacks expected here: the host wrote the launch config. It asks for what the policy forbids,
+// repeats, contradicts itself, names paths and ports that are not its own to give.
+#ifndef LIB_SETTINGS_H
+#define LIB_SETTINGS_H
+
+#include "lib/launch.h"
+#include "lib/manifest.h"
+
+#define SH_SETTINGS_STRINGS_MAX 8192u /* of one list, defaults included */
+#define SH_SETTINGS_LIMITS 16u        /* RLIMIT_* of Linux */
+#define SH_SETTINGS_SHARES_MAX 64u
+#define SH_LIMIT_NONE UINT64_MAX /* no limit */
+
+/* What --lock freezes: a launch config with one of these keys is refused. A network may still be
+ * taken away (the host can cut the wire anyway), or named as it was built. */
+#define SH_SETTINGS_LOCKED                                                                         \
+    (1u << SH_LAUNCH_ARG | 1u << SH_LAUNCH_ENV | 1u << SH_LAUNCH_WORKDIR | 1u << SH_LAUNCH_USER |  \
+     1u << SH_LAUNCH_HOSTNAME | 1u << SH_LAUNCH_NETWORK)
+
+struct sh_string_list {
+    const char **items; /* count strings, then NULL */
+    size_t count;
+};
+
+struct sh_limit {
+    uint64_t soft, hard;
+};
+
+/* A port that the outside may reach. All others are refused inside. */
+struct sh_port {
+    uint16_t port;
+    uint8_t protocol; /* 6: TCP, 17: UDP */
+};
+
+/* A memory file system that the image asks for. */
+struct sh_tmpfs {
+    const char *path; /* absolute */
+    uint64_t size;    /* bytes; 0: no limit */
+    uint32_t mode;    /* at most 07777 */
+};
+
+/* A folder of the host, untrusted, always noexec, nosuid, nodev. */
+struct sh_share {
+    const char *tag;  /* "share0", ... */
+    const char *path; /* as the manifest's SH_TAG_HOST_MOUNT names it */
+    bool read_only;
+    bool cover; /* the image's owner said that it may cover what the image has there */
+};
+
+/* Every string ends with a NUL and stands in the caller's arena; none is NULL. */
+struct sh_settings {
+    struct sh_string_list args; /* argv; empty: nobody named a command, and nothing can start */
+    /* NAME=VALUE, each name once: PATH, HOSTNAME and (with a terminal) TERM as docker sets them,
+     * unless the image or the host says otherwise. HOME is whose who reads /etc/passwd. */
+    struct sh_string_list env;
+    const char *workdir;  /* absolute */
+    const char *user;     /* user[:group], names or numbers; "": root */
+    const char *hostname; /* sh_hostname_ok */
+    const char *network;  /* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]"; "": nobody says */
+    const char *broker;   /* key broker's URL; "": none */
+    const char *agent;    /* API server of the image's own; "": ours */
+    struct sh_string_list secrets; /* NAME=kbs:///...; not empty only in locked images */
+    struct sh_view broker_key;     /* DER, in the manifest's bytes; size 0: none */
+    struct sh_port *ports;
+    size_t port_count;
+    struct sh_tmpfs *tmpfs;
+    size_t tmpfs_count;
+    struct sh_share *shares;
+    size_t share_count;
+    struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */
+    bool outside;                               /* is there a network besides loopback? */
+    bool input;                                 /* the host feeds stdin; else it is empty */
+    bool output;   /* stdout and stderr reach the host; else they are dropped */
+    bool terminal; /* the streams are a terminal (only where input and output may be) */
+    bool locked;
+    bool debug;           /* the host asked for it, and may */
+    uint64_t requests;    /* SH_POLICY_EXEC, _TRACE, _STATS, _DEBUG: what the host may ask for */
+    uint64_t signals;     /* bit n - 1: the host may send signal n */
+    uint32_t stop_signal; /* what asks the workload to end */
+    uint64_t memory;      /* bytes; 0: nobody says */
+    uint32_t cpus;        /* likewise */
+};
+
+/* Bytes of arena that these inputs need at most. */
+size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size);
+
+/* Works out the settings. `m` was parsed by sh_manifest_parse, and its bytes must outlive `s`
+ * (broker_key points there); `launch` is checked here and not needed afterwards. `arena` is aligned
+ * to 8 bytes and belongs to `s`.
+ * 0, or -errno with *why, one line for the user:
+ *   -ENOENT   there is no launch config (launch NULL): without one nothing starts
+ *   -EBADMSG  it is not canonical, or a value of it (or of the manifest) is malformed
+ *   -EPERM    it asks for what the image does not allow, or the image's own policy is unsafe
+ *   -E2BIG    more strings than SH_SETTINGS_STRINGS_MAX
+ *   -ENOMEM   the arena is smaller than sh_settings_size */
+int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const void *launch,
+                     size_t launch_size, void *arena, size_t arena_size, const char **why);
+
+/* May the host send this signal? */
+bool sh_settings_signal(const struct sh_settings *s, uint32_t signal);
+
+/* Is this port of ours published? protocol: 6 or 17. */
+bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16_t port);
+
+#endif
