@@ -227,9 +227,9 @@ struct model {
 static void check_areas(const struct model *m, uint64_t base)
 {
     uint64_t end = 0;
-    for (size_t i = 0; i < mm.count; i++) {
-        assert_true(mm.areas[i]->start >= end && mm.areas[i]->start < mm.areas[i]->end);
-        end = mm.areas[i]->end;
+    for (size_t i = 0; i < space()->count; i++) {
+        assert_true(space()->areas[i]->start >= end && space()->areas[i]->start < space()->areas[i]->end);
+        end = space()->areas[i]->end;
     }
     for (unsigned p = 0; p < MODEL_PAGES; p++) {
         struct area *a = area_find(base + p * 4096ul);
@@ -666,7 +666,7 @@ static void *wait_on_futex(void *arg)
     w->result = call(__NR_futex, w->word, 0, 0, 0);
     los_lock();
     list_remove(&self()->node);
-    process.thread_count--;
+    current()->thread_count--;
     los_unlock();
     return NULL;
 }
@@ -702,7 +702,7 @@ static void test_futex(void **state)
         moved = 0;
         los_lock();
         for (int i = 0; i < N; i++)
-            moved += thread_find(10 + i) && thread_find(10 + i)->sleeping;
+            moved += thread_find(&first_process, 10 + i) && thread_find(&first_process, 10 + i)->sleeping;
         los_unlock();
     }
     assert_int_equal(moved, N);
@@ -722,8 +722,8 @@ static void test_signal_queue(void **state)
 {
     struct thread *t = self();
     struct sig_item item;
-    sig_actions[9].handler = 0x1000;  /* USR1 */
-    sig_actions[33].handler = 0x1000; /* a real-time signal */
+    current()->handlers->actions[9].handler = 0x1000;  /* USR1 */
+    current()->handlers->actions[33].handler = 0x1000; /* a real-time signal */
     sig_set_mask(t, UINT64_MAX);
     assert_int_equal(t->sig_mask & (SIG_BIT(9) | SIG_BIT(19)), 0); /* KILL and STOP stay */
     for (int i = 0; i < 3; i++) {
@@ -742,12 +742,12 @@ static void test_signal_queue(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
         los_host_signal(refused[i]);
     sig_collect();
-    assert_int_equal(sig_process_pending.set, 0);
+    assert_int_equal(current()->pending.set, 0);
     los_host_signal(15);
     sig_collect();
     assert_true(sig_take(t, SIG_BIT(15), &item));
     sig_set_mask(t, 0);
-    sig_actions[9].handler = sig_actions[33].handler = 0;
+    current()->handlers->actions[9].handler = current()->handlers->actions[33].handler = 0;
 }
 
 static void test_signal_frame(void **state)
@@ -1050,26 +1050,26 @@ static void test_user(void **state)
         {"ann", 0, 1000, 100, 1},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        process.uid = process.euid = process.suid = 0;
-        process.gid = process.egid = process.sgid = 0;
-        process.group_count = 0;
+        current()->uid = current()->euid = current()->suid = 0;
+        current()->gid = current()->egid = current()->sgid = 0;
+        current()->group_count = 0;
         los_lock();
         int r = user_set(cases[i].text);
         los_unlock();
         assert_int_equal(r, cases[i].result);
-        assert_int_equal(process.euid, cases[i].uid);
-        assert_int_equal(process.egid, cases[i].gid);
+        assert_int_equal(current()->euid, cases[i].uid);
+        assert_int_equal(current()->egid, cases[i].gid);
         if (!r)
-            assert_int_equal(process.group_count, cases[i].group_count);
+            assert_int_equal(current()->group_count, cases[i].group_count);
     }
-    assert_int_equal(process.groups[0], 50);
+    assert_int_equal(current()->groups[0], 50);
     /* Not root any more: what root made is closed to it. */
     assert_int_equal(open_at("/etc/new", O_WRONLY | O_CREAT), -EACCES);
     assert_int_equal(open_at("/etc/passwd", O_WRONLY), -EACCES);
     assert_int_equal(call(__NR_setuid, 0), -EPERM);
     assert_int_equal(call(__NR_chown, str("/etc/passwd"), 1000, 100), -EPERM);
-    process.uid = process.euid = process.suid = process.gid = process.egid = process.sgid = 0;
-    process.group_count = 0;
+    current()->uid = current()->euid = current()->suid = current()->gid = current()->egid = current()->sgid = 0;
+    current()->group_count = 0;
 }
 
 static void test_unknown_calls(void **state)

@@ -8,6 +8,7 @@
 
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_unit/unit.h"
+#include "trusted/libos/proc/proc.h"
 #include <shelter/manifest.h>
 
 static char out[STATS_JSON_MAX];
@@ -77,6 +78,8 @@ static void test_maps_of_debug_enclaves(void **state)
     allow(SH_POLICY_ALL, false, false);
     assert_int_equal(judge(SH_CONTROL_MAPS, 0, 0), -EPERM);
     assert_non_null(strstr(out, "no debug enclave"));
+    process_init_first();
+    unit_thread(1);
     port_info.debug = true;
     assert_true(judge(SH_CONTROL_MAPS, 0, 0) >= 0);
     port_info.debug = false;

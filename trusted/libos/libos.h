@@ -92,7 +92,8 @@ struct thread {
 
     struct trap trap;
     void *port;       /* the port's own */
-    struct list node; /* of process.threads */
+    struct process *process;
+    struct list node; /* of current()->threads */
     int32_t tid;
     uint32_t gone; /* the port set it: stack and this struct may be freed */
     bool dead, started;
@@ -124,26 +125,40 @@ struct thread {
     uint64_t syscalls;
 };
 
-struct mm;
 struct fd_table;
+struct process;
+struct space;
 
 struct limit {
     uint64_t soft, hard;
 };
 
+/* What clone shares or copies as a whole. Counted. */
+struct fs_context {
+    uint32_t refs, umask;
+    struct dentry *cwd; /* NULL: the root */
+};
+struct handlers;
+struct timer_set;
+
 struct process {
+    struct space *space;
+    struct fd_table *files;
+    struct fs_context *fs;
+    struct handlers *handlers;
+    struct timer_set *timers; /* NULL: none was ever set */
+    struct sig_queue pending;
     int32_t pid, ppid, pgid, sid;
-    uint32_t uid, euid, suid, gid, egid, sgid, umask;
+    uint32_t uid, euid, suid, gid, egid, sgid;
     uint32_t groups[32];
     uint32_t group_count;
+    struct list node; /* of processes */
     struct list threads;
     uint32_t thread_count;
-    int32_t next_tid;
     bool exiting;
     int exit_status;
     struct limit limits[16];
     char name[16];
-    char hostname[65], domainname[65];
     char exe[4096];
     uint64_t arg_start, arg_end, env_start, env_end;
     uint64_t start_time;
@@ -151,7 +166,14 @@ struct process {
 /* Of the first thread; a port that has no other may run on it until the program starts. */
 extern uint8_t los_first_stack[KSTACK_SIZE];
 
-extern struct process process;
+
+/* The workload, PID 1; threads of the LibOS itself count as its. */
+extern struct process first_process;
+
+/* What all processes share (uname). */
+extern struct uts {
+    char hostname[65], domainname[65];
+} uts;
 extern struct port_info port_info;
 
 /* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host
@@ -197,6 +219,11 @@ static inline struct thread *self(void)
     return t;
 }
 #endif
+
+static inline struct process *current(void)
+{
+    return self()->process;
+}
 
 /* base/lock.c */
 void los_lock(void);

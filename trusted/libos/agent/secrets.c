@@ -40,7 +40,7 @@ struct agent *agent_state(void)
 uint64_t agent_stop_signals(void)
 {
     sig_collect();
-    return (sig_process_pending.set | self()->pending.set) &
+    return (current()->pending.set | self()->pending.set) &
            (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM));
 }
 

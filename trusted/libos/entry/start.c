@@ -41,20 +41,20 @@ static int check_info(const struct port_info *i)
 
 static void set_limits(const struct sh_manifest *m)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(process.limits); i++)
-        process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
-    process.limits[3].soft = 8ul << 20;                       /* STACK */
-    process.limits[4].soft = 0;                               /* CORE */
-    process.limits[6] = (struct limit){4096, 4096};           /* NPROC */
-    process.limits[7] = (struct limit){1024, 65536};          /* NOFILE */
-    process.limits[8] = (struct limit){8ul << 20, 8ul << 20}; /* MEMLOCK */
+    for (size_t i = 0; i < ARRAY_COUNT(current()->limits); i++)
+        current()->limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
+    current()->limits[3].soft = 8ul << 20;                       /* STACK */
+    current()->limits[4].soft = 0;                               /* CORE */
+    current()->limits[6] = (struct limit){4096, 4096};           /* NPROC */
+    current()->limits[7] = (struct limit){1024, 65536};          /* NOFILE */
+    current()->limits[8] = (struct limit){8ul << 20, 8ul << 20}; /* MEMLOCK */
     for (size_t n = 0;; n++) {
         struct sh_view v = sh_manifest_get(m, SH_TAG_LIMIT, n);
         if (!v.data)
             break;
         uint32_t resource = sh_le32(v.data);
-        if (resource < ARRAY_COUNT(process.limits))
-            process.limits[resource] = (struct limit){sh_le64(v.data + 8), sh_le64(v.data + 16)};
+        if (resource < ARRAY_COUNT(current()->limits))
+            current()->limits[resource] = (struct limit){sh_le64(v.data + 8), sh_le64(v.data + 16)};
     }
 }
 
@@ -69,21 +69,15 @@ static int launch_value(const struct port_start *start, const struct sh_manifest
 
 static void init_process(const struct port_start *start, const struct sh_manifest *m)
 {
-    list_init(&process.threads);
-    process.pid = process.pgid = process.sid = 1;
-    process.ppid = 0;
-    process.next_tid = 2;
-    process.umask = 022;
-    process.start_time = clock_now();
-    fmt(process.hostname, sizeof(process.hostname), "shelter");
-    fmt(process.domainname, sizeof(process.domainname), "(none)");
+    current()->start_time = clock_now();
+    fmt(uts.hostname, sizeof(uts.hostname), "shelter");
+    fmt(uts.domainname, sizeof(uts.domainname), "(none)");
     set_limits(m);
-    sig_init();
     struct sh_view v = sh_manifest_get(m, SH_TAG_HOSTNAME, 0);
-    if (launch_value(start, m, SH_LAUNCH_HOSTNAME, process.hostname, 65) >= 0)
+    if (launch_value(start, m, SH_LAUNCH_HOSTNAME, uts.hostname, 65) >= 0)
         return;
     if (v.data)
-        fmt(process.hostname, sizeof(process.hostname), "%.*s", (int)v.size, (const char *)v.data);
+        fmt(uts.hostname, sizeof(uts.hostname), "%.*s", (int)v.size, (const char *)v.data);
 }
 
 /* Strings gathered from manifest or launch config. */
@@ -304,14 +298,18 @@ static int start_inside(const struct port_start *start, struct thread *t)
     }
     control_init(start, m.policy, m.stop_signal);
     agent_init(start, &m);
+    if (process_init_first()) {
+        log_line("shelter: the memory of the enclave is too small to begin");
+        return EXIT_OWN;
+    }
     init_process(start, &m);
-    if (!sh_hostname_ok(process.hostname)) { /* the host's choice, and it goes into files */
+    if (!sh_hostname_ok(uts.hostname)) { /* the host's choice, and it goes into files */
         log_line("shelter: the host name is none; letters, digits and -._ are allowed");
         return EXIT_OWN;
     }
-    list_append(&process.threads, &t->node);
-    process.thread_count = 1;
-    t->tid = process.pid;
+    list_append(&current()->threads, &t->node);
+    current()->thread_count = 1;
+    t->tid = current()->pid;
     net_init(start, &m);
     /* Small: a page more in the enclave costs what hashing several does. */
     uint64_t cache = port_info.memory_size ? MIN(port_info.memory_size / 8, CACHE_SIZE_MAX)
@@ -367,6 +365,7 @@ struct thread *los_first_thread(void)
 {
     first.self = &first;
     first.fixed = true;
+    first.process = &first_process;
     first.stack = los_first_stack;
     first.stack_top = (uint64_t)los_first_stack + KSTACK_SIZE;
     first.fast = los_fast;

@@ -34,7 +34,7 @@ static int inode_at(int dirfd, uint64_t path, int flags, struct inode **out)
 
 static bool owns(const struct inode *i)
 {
-    return process.euid == 0 || process.euid == i->uid;
+    return current()->euid == 0 || current()->euid == i->uid;
 }
 
 static long change_mode(int dirfd, uint64_t path, uint32_t mode, int flags)
@@ -74,8 +74,8 @@ static long change_owner(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, i
     int r = inode_at(dirfd, path, flags, &i);
     if (r)
         return r;
-    bool gives = (uid != UINT32_MAX && uid != i->uid) || (gid != UINT32_MAX && gid != process.egid);
-    if (i->fs == FS_PROC || (process.euid && (gives || !owns(i)))) {
+    bool gives = (uid != UINT32_MAX && uid != i->uid) || (gid != UINT32_MAX && gid != current()->egid);
+    if (i->fs == FS_PROC || (current()->euid && (gives || !owns(i)))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;
@@ -281,7 +281,7 @@ long sys_readahead(int fd, int64_t offset, uint64_t size)
 
 long sys_umask(uint32_t mask)
 {
-    uint32_t old = process.umask;
-    process.umask = mask & 0777;
+    uint32_t old = current()->fs->umask;
+    current()->fs->umask = mask & 0777;
     return old;
 }

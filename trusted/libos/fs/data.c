@@ -99,7 +99,7 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
 long data_write(struct inode *i, struct io *io, uint64_t offset)
 {
     long done = 0;
-    uint64_t limit = MIN(process.limits[1].soft, FILE_SIZE_MAX); /* RLIMIT_FSIZE */
+    uint64_t limit = MIN(current()->limits[1].soft, FILE_SIZE_MAX); /* RLIMIT_FSIZE */
     if (!io->left)
         return 0;
     if (offset >= limit)

@@ -156,7 +156,7 @@ static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
         walk_end(&w);
         return -ENOENT;
     }
-    struct inode *i = inode_new(w.dentry->inode->fs, type | (mode & 07777 & ~process.umask));
+    struct inode *i = inode_new(w.dentry->inode->fs, type | (mode & 07777 & ~current()->fs->umask));
     if (i)
         i->rdev = rdev;
     r = make(&w, i);
@@ -179,7 +179,7 @@ static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
     if (type == S_IFDIR || type == S_IFLNK)
         return -EINVAL;
-    if ((type == S_IFCHR || type == S_IFBLK) && process.euid)
+    if ((type == S_IFCHR || type == S_IFBLK) && current()->euid)
         return -EPERM;
     return make_node(dirfd, path, type | (mode & 07777), rdev);
 }

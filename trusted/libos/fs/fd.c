@@ -6,50 +6,93 @@
 
 #define FD_MAX 65536
 
-static struct fd {
-    struct file *file;
-    bool cloexec;
-} * table;
-static int room;
+struct fd_table {
+    uint32_t refs;
+    int room;
+    struct fd {
+        struct file *file;
+        bool cloexec;
+    } * fds;
+};
+
+static struct fd_table *mine(void)
+{
+    return current()->files;
+}
+
+struct fd_table *fd_table_new(void)
+{
+    struct fd_table *t = los_alloc(sizeof(*t));
+    if (t)
+        t->refs = 1;
+    return t;
+}
+
+struct fd_table *fd_table_copy(const struct fd_table *from)
+{
+    struct fd_table *t = fd_table_new();
+    if (!t || !from->room)
+        return t;
+    t->fds = los_alloc((size_t)from->room * sizeof(*t->fds));
+    if (!t->fds) {
+        los_free(t);
+        return NULL;
+    }
+    t->room = from->room;
+    memcpy(t->fds, from->fds, (size_t)t->room * sizeof(*t->fds));
+    for (int fd = 0; fd < t->room; fd++) {
+        if (t->fds[fd].file)
+            file_get(t->fds[fd].file);
+    }
+    return t;
+}
+
+struct fd_table *fd_table_get(struct fd_table *t)
+{
+    t->refs++;
+    return t;
+}
 
 static int limit(void)
 {
-    uint64_t soft = process.limits[7].soft; /* RLIMIT_NOFILE */
+    uint64_t soft = current()->limits[7].soft; /* RLIMIT_NOFILE */
     return soft < FD_MAX ? (int)soft : FD_MAX;
 }
 
 struct file *fd_file(int fd)
 {
-    return fd >= 0 && fd < room ? table[fd].file : NULL;
+    const struct fd_table *t = mine();
+    return fd >= 0 && fd < t->room ? t->fds[fd].file : NULL;
 }
 
 static int grow(int fd)
 {
-    if (fd < room)
+    struct fd_table *t = mine();
+    if (fd < t->room)
         return 0;
-    int n = room ? room : 64;
+    int n = t->room ? t->room : 64;
     while (n <= fd)
         n *= 2;
-    struct fd *t = los_realloc(table, (size_t)n * sizeof(*t));
-    if (!t)
+    struct fd *fds = los_realloc(t->fds, (size_t)n * sizeof(*fds));
+    if (!fds)
         return -ENOMEM;
-    memset(t + room, 0, (size_t)(n - room) * sizeof(*t));
-    table = t;
-    room = n;
+    memset(fds + t->room, 0, (size_t)(n - t->room) * sizeof(*fds));
+    t->fds = fds;
+    t->room = n;
     return 0;
 }
 
 int fd_install(struct file *f, bool cloexec, int lowest)
 {
     int fd = lowest;
-    while (fd < room && table[fd].file)
+    while (fd_file(fd))
         fd++;
     int r = fd >= limit() ? -EMFILE : grow(fd);
     if (r) {
         file_put(f);
         return r;
     }
-    table[fd] = (struct fd){f, cloexec};
+    mine()->fds[fd] = (struct fd){f, cloexec};
     return fd;
 }
 
@@ -58,15 +101,15 @@ int fd_close(int fd)
     struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
-    table[fd].file = NULL;
+    mine()->fds[fd].file = NULL;
     file_put(f);
     return 0;
 }
 
 int fd_next(int from)
 {
-    for (int fd = from; fd < room; fd++) {
-        if (table[fd].file)
+    for (int fd = from; fd < mine()->room; fd++) {
+        if (fd_file(fd))
             return fd;
     }
     return -1;
@@ -74,19 +117,25 @@ int fd_next(int from)
 
 void fd_close_exec(void)
 {
-    for (int fd = 0; fd < room; fd++) {
-        if (table[fd].file && table[fd].cloexec)
+    const struct fd_table *t = mine();
+    for (int fd = 0; fd < t->room; fd++) {
+        if (t->fds[fd].file && t->fds[fd].cloexec)
             fd_close(fd);
     }
 }
 
-void fd_close_all(void)
+void fd_table_put(struct fd_table *t)
 {
-    for (int fd = 0; fd < room; fd++)
-        fd_close(fd);
-    los_free(table);
-    table = NULL;
-    room = 0;
+    if (--t->refs)
+        return;
+    for (int fd = 0; fd < t->room; fd++) {
+        struct file *f = t->fds[fd].file;
+        t->fds[fd].file = NULL;
+        if (f)
+            file_put(f);
+    }
+    los_free(t->fds);
+    los_free(t);
 }
 
 long sys_close(int fd)
@@ -101,11 +150,12 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
         return -EINVAL;
-    for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < room && (uint32_t)fd <= last; fd++) {
-        if (!table[fd].file)
+    struct fd_table *t = mine();
+    for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last; fd++) {
+        if (!t->fds[fd].file)
             continue;
         if (flags & CLOSE_RANGE_CLOEXEC_BIT)
-            table[fd].cloexec = true;
+            t->fds[fd].cloexec = true;
         else
             fd_close(fd);
     }
@@ -130,8 +180,8 @@ static long dup_to(int from, int to, bool cloexec)
     if (r)
         return r;
     file_get(f);
-    struct file *old = table[to].file;
-    table[to] = (struct fd){f, cloexec};
+    struct file *old = mine()->fds[to].file;
+    mine()->fds[to] = (struct fd){f, cloexec};
     if (old)
         file_put(old);
     return to;
@@ -163,9 +213,9 @@ long fd_fcntl(int fd, int command, uint64_t arg)
         file_get(f);
         return fd_install(f, command == F_DUPFD_CLOEXEC, (int)arg);
     case F_GETFD:
-        return table[fd].cloexec ? FD_CLOEXEC : 0;
+        return mine()->fds[fd].cloexec ? FD_CLOEXEC : 0;
     case F_SETFD:
-        table[fd].cloexec = arg & FD_CLOEXEC;
+        mine()->fds[fd].cloexec = arg & FD_CLOEXEC;
         return 0;
     default:
         return -EINVAL;

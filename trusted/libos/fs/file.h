@@ -202,7 +202,10 @@ int fd_install(struct file *f, bool cloexec, int lowest); /* takes the reference
 int fd_close(int fd);
 void fd_close_exec(void);
 int fd_next(int from); /* the first open descriptor >= from, or -1 */
-void fd_close_all(void);
+struct fd_table *fd_table_new(void);                         /* empty; NULL: no memory */
+struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; likewise */
+struct fd_table *fd_table_get(struct fd_table *t);
+void fd_table_put(struct fd_table *t); /* the last one closes them */
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
 int dev_add(struct dentry *dir, const char *name, struct inode *i); /* takes the reference */

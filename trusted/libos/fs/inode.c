@@ -55,8 +55,8 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode)
     if (!i)
         return NULL;
     i->ino = file_id_next();
-    i->uid = process.euid;
-    i->gid = process.egid;
+    i->uid = current()->euid;
+    i->gid = current()->egid;
     i->atime = i->mtime = i->ctime = time_now();
     return i;
 }
@@ -149,13 +149,13 @@ void inode_put(struct inode *i)
 
 bool inode_allowed(const struct inode *i, int mask)
 {
-    if (process.euid == 0)
+    if (current()->euid == 0)
         return !(mask & 1) || (i->mode & 0111) || (i->mode & S_IFMT) == S_IFDIR;
     unsigned bits = i->mode & 7;
-    bool in_group = i->gid == process.egid;
-    for (uint32_t g = 0; !in_group && g < process.group_count; g++)
-        in_group = process.groups[g] == i->gid;
-    if (i->uid == process.euid)
+    bool in_group = i->gid == current()->egid;
+    for (uint32_t g = 0; !in_group && g < current()->group_count; g++)
+        in_group = current()->groups[g] == i->gid;
+    if (i->uid == current()->euid)
         bits = i->mode >> 6 & 7;
     else if (in_group)
         bits = i->mode >> 3 & 7;

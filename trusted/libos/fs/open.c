@@ -177,7 +177,7 @@ static int create(struct walk *w, uint32_t mode, struct dentry **out)
         return -ENOENT;
     if (!inode_allowed(dir->inode, 3))
         return -EACCES;
-    struct inode *i = inode_new(dir->inode->fs, S_IFREG | (mode & ~process.umask & 07777));
+    struct inode *i = inode_new(dir->inode->fs, S_IFREG | (mode & ~current()->fs->umask & 07777));
     if (!i)
         return -ENOMEM;
     int r = dentry_link(dir, w->last, strlen(w->last), i);
@@ -256,7 +256,7 @@ static int open_temporary(int dirfd, const char *path, uint32_t flags, uint32_t 
     int r = walk_path(dirfd, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
     if (r)
         return r;
-    struct inode *i = inode_new(w.dentry->inode->fs, S_IFREG | (mode & ~process.umask & 07777));
+    struct inode *i = inode_new(w.dentry->inode->fs, S_IFREG | (mode & ~current()->fs->umask & 07777));
     struct dentry *d = i ? dentry_new(w.dentry, "#tmp", 4, i) : NULL;
     if (d) {
         i->nlink = 0;

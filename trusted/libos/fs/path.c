@@ -5,18 +5,18 @@
 #define LINKS_MAX 40
 #define PATH_SIZE 4096u
 
-static struct dentry *cwd;
-
 struct dentry *cwd_dentry(void)
 {
-    return cwd ? cwd : root_dentry;
+    struct dentry *d = current()->fs->cwd;
+    return d ? d : root_dentry;
 }
 
 void cwd_set(struct dentry *d)
 {
-    if (cwd)
-        dentry_put(cwd);
-    cwd = d;
+    struct fs_context *fs = current()->fs;
+    if (fs->cwd)
+        dentry_put(fs->cwd);
+    fs->cwd = d;
 }
 
 static bool is_dir(const struct dentry *d)

@@ -41,8 +41,8 @@ static uint64_t total_memory(void)
 
 static void put_maps(struct text *t)
 {
-    for (size_t i = 0; i < mm.count; i++) {
-        const struct area *a = mm.areas[i];
+    for (size_t i = 0; i < space()->count; i++) {
+        const struct area *a = space()->areas[i];
         char path[256] = "";
         if (a->file)
             file_path(a->file, path, sizeof(path));
@@ -70,13 +70,13 @@ long proc_maps(char *out, size_t size)
 static void put_status(struct text *t)
 {
     put(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n",
-        process.name, process.umask, process.pid, process.pid, process.ppid);
-    put(t, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\n", process.uid,
-        process.euid, process.suid, process.euid, process.gid, process.egid, process.sgid,
-        process.egid);
+        current()->name, current()->fs->umask, current()->pid, current()->pid, current()->ppid);
+    put(t, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\n", current()->uid,
+        current()->euid, current()->suid, current()->euid, current()->gid, current()->egid, current()->sgid,
+        current()->egid);
     put(t, "VmPeak:\t%lu kB\nVmSize:\t%lu kB\nVmHWM:\t%lu kB\nVmRSS:\t%lu kB\nThreads:\t%u\n",
-        mm.mapped_size >> 10, mm.mapped_size >> 10, stats.committed_peak >> 10,
-        stats.committed >> 10, process.thread_count);
+        space()->mapped_size >> 10, space()->mapped_size >> 10, stats.committed_peak >> 10,
+        stats.committed >> 10, current()->thread_count);
     put(t, "CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-%u\n",
         port_info.cpu_count - 1);
 }
@@ -84,9 +84,9 @@ static void put_status(struct text *t)
 static void put_stat(struct text *t)
 {
     uint64_t cpu = port_clock(PORT_CLOCK_CPU) / (NS / 100);
-    put(t, "%d (%s) R %d %d %d 0 -1 0 %lu 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", process.pid,
-        process.name, process.ppid, process.pgid, process.sid, stats.faults, cpu,
-        process.thread_count, process.start_time / (NS / 100), mm.mapped_size,
+    put(t, "%d (%s) R %d %d %d 0 -1 0 %lu 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", current()->pid,
+        current()->name, current()->ppid, current()->pgid, current()->sid, stats.faults, cpu,
+        current()->thread_count, current()->start_time / (NS / 100), space()->mapped_size,
         stats.committed >> PAGE_SHIFT);
     put(t, " 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 }
@@ -100,17 +100,17 @@ static void put_strings(struct text *t, uint64_t start, uint64_t end)
 
 static void put_cmdline(struct text *t)
 {
-    put_strings(t, process.arg_start, process.arg_end);
+    put_strings(t, current()->arg_start, current()->arg_end);
 }
 
 static void put_environ(struct text *t)
 {
-    put_strings(t, process.env_start, process.env_end);
+    put_strings(t, current()->env_start, current()->env_end);
 }
 
 static void put_comm(struct text *t)
 {
-    put(t, "%s\n", process.name);
+    put(t, "%s\n", current()->name);
 }
 
 static void put_limits(struct text *t)
@@ -120,12 +120,12 @@ static void put_limits(struct text *t)
                                         "Max processes",  "Max open files"};
     put(t, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-        put(t, "%-26s%-21lu%-21lu\n", names[i], process.limits[i].soft, process.limits[i].hard);
+        put(t, "%-26s%-21lu%-21lu\n", names[i], current()->limits[i].soft, current()->limits[i].hard);
 }
 
 static void put_statm(struct text *t)
 {
-    put(t, "%lu %lu 0 0 0 %lu 0\n", mm.mapped_size >> PAGE_SHIFT, stats.committed >> PAGE_SHIFT,
+    put(t, "%lu %lu 0 0 0 %lu 0\n", space()->mapped_size >> PAGE_SHIFT, stats.committed >> PAGE_SHIFT,
         stats.committed >> PAGE_SHIFT);
 }
 
@@ -149,13 +149,13 @@ static void put_meminfo(struct text *t)
 
 static void put_uptime(struct text *t)
 {
-    uint64_t ns = clock_now() - process.start_time;
+    uint64_t ns = clock_now() - current()->start_time;
     put(t, "%lu.%02lu 0.00\n", ns / NS, ns % NS / (NS / 100));
 }
 
 static void put_loadavg(struct text *t)
 {
-    put(t, "0.00 0.00 0.00 1/1 %d\n", process.pid);
+    put(t, "0.00 0.00 0.00 1/1 %d\n", current()->pid);
 }
 
 static void put_system_stat(struct text *t)
@@ -235,18 +235,18 @@ static void put_random_uuid(struct text *t)
 
 static void put_hostname(struct text *t)
 {
-    put(t, "%s\n", process.hostname);
+    put(t, "%s\n", uts.hostname);
 }
 
 /* Links: text of where they lead. */
 static void link_self(struct text *t)
 {
-    put(t, "%d", process.pid);
+    put(t, "%d", current()->pid);
 }
 
 static void link_exe(struct text *t)
 {
-    put(t, "%s", process.exe);
+    put(t, "%s", current()->exe);
 }
 
 static void link_cwd(struct text *t)
@@ -398,11 +398,11 @@ static int proc_lookup(struct dentry *dir, const char *name, struct inode **out,
     const char *base = e ? e->path : "";
     int pid = number(name);
     if (e && e->kind == TASKS) {
-        if (!thread_find(pid))
+        if (!thread_find(current(), pid))
             return -ENOENT;
         base = "";
         name = "TID";
-    } else if (pid == process.pid && !*base) {
+    } else if (pid == current()->pid && !*base) {
         name = "PID";
     } else if (!strcmp(name, "PID") || !strcmp(name, "TID")) {
         return -ENOENT;
@@ -422,7 +422,7 @@ static int list_numbers(struct listing *l, enum kind kind)
     char text[16];
     int r = 0;
     if (kind == TASKS) {
-        for (struct list *it = process.threads.next; !r && it != &process.threads; it = it->next) {
+        for (struct list *it = current()->threads.next; !r && it != &current()->threads; it = it->next) {
             int n = fmt(text, sizeof(text), "%d", container_of(it, struct thread, node)->tid);
             r = listing_add(l, text, (size_t)n, 1ull << 42, 4);
         }
@@ -447,7 +447,7 @@ static int proc_list(struct dentry *dir, struct listing *l)
         if (!child || !strcmp(child, "TID"))
             continue;
         if (!strcmp(child, "PID")) {
-            fmt(text, sizeof(text), "%d", process.pid);
+            fmt(text, sizeof(text), "%d", current()->pid);
             child = text;
         }
         uint8_t type = entries[i].kind == FILE_ ? 8 : entries[i].kind == LINK ? 10 : 4;

@@ -181,7 +181,7 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
     case TIOCGSID:
         if (port_tty(f->host_handle, PORT_TTY_IS, 0, NULL, 0))
             return -ENOTTY;
-        group = request == TIOCGPGRP ? process.pgid : process.sid;
+        group = request == TIOCGPGRP ? current()->pgid : current()->sid;
         return user_write(arg, &group, sizeof(group));
     case TIOCSPGRP:
     case TIOCSCTTY:

@@ -3,14 +3,12 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 
-struct mm mm;
-
 size_t area_index(uint64_t addr)
 {
-    size_t low = 0, high = mm.count;
+    size_t low = 0, high = space()->count;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        if (mm.areas[mid]->end > addr)
+        if (space()->areas[mid]->end > addr)
             high = mid;
         else
             low = mid + 1;
@@ -21,28 +19,28 @@ size_t area_index(uint64_t addr)
 struct area *area_find(uint64_t addr)
 {
     size_t i = area_index(addr);
-    return i < mm.count && mm.areas[i]->start <= addr ? mm.areas[i] : NULL;
+    return i < space()->count && space()->areas[i]->start <= addr ? space()->areas[i] : NULL;
 }
 
 bool area_free_range(uint64_t start, uint64_t end)
 {
     size_t i = area_index(start);
-    return i == mm.count || mm.areas[i]->start >= end;
+    return i == space()->count || space()->areas[i]->start >= end;
 }
 
 static int insert(size_t at, struct area *a)
 {
-    if (mm.count == mm.room) {
-        size_t room = mm.room ? mm.room * 2 : 64;
-        struct area **areas = los_realloc(mm.areas, room * sizeof(*areas));
+    if (space()->count == space()->room) {
+        size_t room = space()->room ? space()->room * 2 : 64;
+        struct area **areas = los_realloc(space()->areas, room * sizeof(*areas));
         if (!areas)
             return -ENOMEM;
-        mm.areas = areas;
-        mm.room = room;
+        space()->areas = areas;
+        space()->room = room;
     }
-    memmove(mm.areas + at + 1, mm.areas + at, (mm.count - at) * sizeof(*mm.areas));
-    mm.areas[at] = a;
-    mm.count++;
+    memmove(space()->areas + at + 1, space()->areas + at, (space()->count - at) * sizeof(*space()->areas));
+    space()->areas[at] = a;
+    space()->count++;
     return 0;
 }
 
@@ -59,7 +57,7 @@ int area_add(struct area a)
     }
     if (a.file)
         file_get(a.file);
-    mm.mapped_size += a.end - a.start;
+    space()->mapped_size += a.end - a.start;
     return 0;
 }
 
@@ -94,9 +92,9 @@ static bool alike(const struct area *a, const struct area *b)
 
 static void drop(size_t at)
 {
-    struct area *a = mm.areas[at];
-    memmove(mm.areas + at, mm.areas + at + 1, (mm.count - at - 1) * sizeof(*mm.areas));
-    mm.count--;
+    struct area *a = space()->areas[at];
+    memmove(space()->areas + at, space()->areas + at + 1, (space()->count - at - 1) * sizeof(*space()->areas));
+    space()->count--;
     if (a->file)
         file_put(a->file);
     los_free(a);
@@ -105,13 +103,13 @@ static void drop(size_t at)
 void area_merge(uint64_t start, uint64_t end)
 {
     size_t i = area_index(start ? start - 1 : 0);
-    while (i + 1 < mm.count && mm.areas[i]->start <= end) {
-        struct area *a = mm.areas[i];
-        if (!alike(a, mm.areas[i + 1])) {
+    while (i + 1 < space()->count && space()->areas[i]->start <= end) {
+        struct area *a = space()->areas[i];
+        if (!alike(a, space()->areas[i + 1])) {
             i++;
             continue;
         }
-        a->end = mm.areas[i + 1]->end;
+        a->end = space()->areas[i + 1]->end;
         drop(i + 1);
     }
 }
@@ -122,9 +120,9 @@ uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high)
         return 0;
     uint64_t top = high;
     for (size_t i = area_index(high - 1) + 1; i-- > 0;) {
-        if (i >= mm.count || mm.areas[i]->start >= high)
+        if (i >= space()->count || space()->areas[i]->start >= high)
             continue;
-        struct area *a = mm.areas[i];
+        struct area *a = space()->areas[i];
         if (top > a->end && top - a->end >= size)
             break;
         top = MIN(top, a->start);
@@ -137,8 +135,8 @@ uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high)
 void area_drop(uint64_t start, uint64_t end)
 {
     size_t i = area_index(start);
-    while (i < mm.count && mm.areas[i]->start < end) {
-        mm.mapped_size -= mm.areas[i]->end - mm.areas[i]->start;
+    while (i < space()->count && space()->areas[i]->start < end) {
+        space()->mapped_size -= space()->areas[i]->end - space()->areas[i]->start;
         drop(i);
     }
 }

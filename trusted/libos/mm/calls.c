@@ -95,8 +95,8 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
         return -ENOMEM;
     if ((r = area_split(addr)) || (r = area_split(end)))
         return r;
-    for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
-        struct area *area = mm.areas[i];
+    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
+        struct area *area = space()->areas[i];
         if (area->shared && (prot & PROT_WRITE) && !area->write_ok)
             return -EACCES;
         if (area->shared && !(prot & PROT_WRITE))
@@ -112,10 +112,10 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
 
 long sys_brk(uint64_t want)
 {
-    uint64_t old = page_up(mm.brk);
-    if (want < mm.brk_start || want > mm.brk_limit ||
-        (port_info.memory_size && want - mm.brk_start > port_info.memory_size))
-        return (long)mm.brk;
+    uint64_t old = page_up(space()->brk);
+    if (want < space()->brk_start || want > space()->brk_limit ||
+        (port_info.memory_size && want - space()->brk_start > port_info.memory_size))
+        return (long)space()->brk;
     uint64_t top = page_up(want);
     if (top > old) {
         struct map_request r = {.addr = old,
@@ -124,12 +124,12 @@ long sys_brk(uint64_t want)
                                 .flags = MM_NOREPLACE,
                                 .name = "[heap]"};
         if (mm_map(&r) < 0)
-            return (long)mm.brk;
+            return (long)space()->brk;
     } else if (top < old) {
         if (mm_unmap(top, old - top))
-            return (long)mm.brk;
+            return (long)space()->brk;
     }
-    mm.brk = want;
+    space()->brk = want;
     return (long)want;
 }
 
@@ -207,8 +207,8 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     switch (advice) {
     case MADV_DONTNEED:
     case MADV_FREE:
-        for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
-            struct area *area = mm.areas[i];
+        for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
+            struct area *area = space()->areas[i];
             if (area->shared)
                 continue; /* the file has it */
             page_remove(MAX(addr, area->start), MIN(end, area->end));
@@ -233,8 +233,8 @@ long sys_msync(uint64_t addr, uint64_t size, int flags)
     int r = range(addr, size, &end);
     if (r)
         return r;
-    for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
-        if ((r = area_write_back(mm.areas[i], addr, end)))
+    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
+        if ((r = area_write_back(space()->areas[i], addr, end)))
             return r;
     }
     return covered(addr, end) ? 0 : -ENOMEM;

@@ -19,10 +19,10 @@ static uint64_t random_below(uint64_t limit)
 void mm_init(void)
 {
     uint64_t start = port_info.user_start, size = port_info.user_end - start;
-    mm.code_start = page_down(start + size / 2 + random_below(size / 4 - CODE_WINDOW));
-    mm.code_end = mm.code_start + CODE_WINDOW;
-    mm.map_top = page_down(port_info.user_end - random_below(size / 16));
-    mm.brk_start = mm.brk = mm.brk_limit = 0;
+    space()->code_start = page_down(start + size / 2 + random_below(size / 4 - CODE_WINDOW));
+    space()->code_end = space()->code_start + CODE_WINDOW;
+    space()->map_top = page_down(port_info.user_end - random_below(size / 16));
+    space()->brk_start = space()->brk = space()->brk_limit = 0;
 }
 
 static uint64_t choose(const struct map_request *r, uint64_t size)
@@ -35,11 +35,11 @@ static uint64_t choose(const struct map_request *r, uint64_t size)
         return area_find_gap(size, port_info.user_start, LOW_END);
     addr = 0;
     if (r->file && !(r->flags & MM_SHARED))
-        addr = area_find_gap(size, mm.code_start, mm.code_end);
+        addr = area_find_gap(size, space()->code_start, space()->code_end);
     if (!addr)
-        addr = area_find_gap(size, mm.code_end, mm.map_top);
+        addr = area_find_gap(size, space()->code_end, space()->map_top);
     if (!addr)
-        addr = area_find_gap(size, port_info.user_start + (1ul << 32), mm.code_start);
+        addr = area_find_gap(size, port_info.user_start + (1ul << 32), space()->code_start);
     return addr;
 }
 
@@ -95,9 +95,9 @@ int mm_unmap(uint64_t addr, uint64_t size)
         r = area_split(end);
     if (r)
         return r;
-    for (size_t i = area_index(addr); i < mm.count && mm.areas[i]->start < end; i++) {
-        area_write_back(mm.areas[i], addr, end);
-        page_remove(mm.areas[i]->start, mm.areas[i]->end);
+    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
+        area_write_back(space()->areas[i], addr, end);
+        page_remove(space()->areas[i]->start, space()->areas[i]->end);
     }
     area_drop(addr, end);
     return 0;
@@ -105,9 +105,9 @@ int mm_unmap(uint64_t addr, uint64_t size)
 
 void mm_reset(void)
 {
-    while (mm.count)
-        mm_unmap(mm.areas[0]->start, mm.areas[0]->end - mm.areas[0]->start);
-    radix_clear(&mm.leaves, 0, los_free);
+    while (space()->count)
+        mm_unmap(space()->areas[0]->start, space()->areas[0]->end - space()->areas[0]->start);
+    radix_clear(&space()->leaves, 0, los_free);
     sites_reset();
     mm_init();
 }

@@ -8,7 +8,7 @@
 
 struct file;
 
-/* One mapping. Areas do not overlap and stand in ascending order in mm.areas. */
+/* One mapping. Areas do not overlap and stand in ascending order in space()->areas. */
 struct area {
     uint64_t start, end;
     int prot;            /* PROT_* the program asked for */
@@ -21,7 +21,9 @@ struct area {
     bool write_ok; /* shared: the file was opened for writing */
 };
 
-struct mm {
+/* A program's addresses. */
+struct space {
+    uint32_t refs;
     struct area **areas;
     size_t count, room;
     struct radix leaves; /* by addr >> 21: struct leaf */
@@ -30,13 +32,20 @@ struct mm {
     uint64_t code_start, code_end; /* window for mappings of files */
     uint64_t mapped_size;
 };
-extern struct mm mm;
+
+static inline struct space *space(void)
+{
+    return current()->space;
+}
 
 /* What is there, a byte a page: PAGE_THERE | rights (PORT_*). */
 #define PAGE_THERE 8u
 struct leaf {
     uint8_t page[512];
 };
+
+/* mm/space.c */
+struct space *space_new(void); /* empty, without a place; NULL: no memory */
 
 void mm_init(void);
 

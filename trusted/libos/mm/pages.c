@@ -8,7 +8,7 @@
 
 static uint8_t *state_of(uint64_t addr)
 {
-    struct leaf *leaf = radix_get(&mm.leaves, addr >> 21);
+    struct leaf *leaf = radix_get(&space()->leaves, addr >> 21);
     return leaf ? &leaf->page[(addr >> PAGE_SHIFT) & 511] : NULL;
 }
 
@@ -21,7 +21,7 @@ uint8_t page_state(uint64_t addr)
 static int state_set(uint64_t addr, uint64_t count, uint8_t state)
 {
     for (; count; count--, addr += PAGE_SIZE) {
-        void **slot = radix_slot(&mm.leaves, addr >> 21);
+        void **slot = radix_slot(&space()->leaves, addr >> 21);
         if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct leaf)))))
             return -ENOMEM;
         ((struct leaf *)*slot)->page[(addr >> PAGE_SHIFT) & 511] = state;
@@ -41,7 +41,7 @@ static uint64_t run(uint64_t addr, uint64_t end, uint8_t *state)
     uint64_t at = addr;
     *state = page_state(addr);
     while (at < end) {
-        struct leaf *leaf = radix_get(&mm.leaves, at >> 21);
+        struct leaf *leaf = radix_get(&space()->leaves, at >> 21);
         if (!leaf) {
             if (*state)
                 break;

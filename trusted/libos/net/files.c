@@ -13,9 +13,9 @@ int net_files(void)
 {
     char text[512];
     const char *own = net_outside ? SH_NET_OWN_TEXT : "127.0.1.1";
-    fmt(text, sizeof(text), "%s\n", process.hostname);
+    fmt(text, sizeof(text), "%s\n", uts.hostname);
     int r = put("hostname", text);
-    fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, process.hostname);
+    fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, uts.hostname);
     if (!r)
         r = put("hosts", text);
     /* Answers are the network's word, as everywhere: keys say who somebody is. */

@@ -144,7 +144,7 @@ static int bind_path(struct sock *s, const struct addr *a)
     if (!r)
         dentry_put(d);
     if (r == -ENOENT) {
-        struct inode *i = inode_new(w.dentry->inode->fs, S_IFSOCK | (0777 & ~process.umask));
+        struct inode *i = inode_new(w.dentry->inode->fs, S_IFSOCK | (0777 & ~current()->fs->umask));
         r = i ? dentry_link(w.dentry, w.last, size, i) : -ENOMEM;
         if (!r) {
             i->data = s;

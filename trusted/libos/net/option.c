@@ -147,9 +147,9 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
             n = 8;
             break;
         case SO_PEERCRED:
-            value[0] = process.pid;
-            value[1] = (int32_t)process.euid;
-            value[2] = (int32_t)process.egid;
+            value[0] = current()->pid;
+            value[1] = (int32_t)current()->euid;
+            value[2] = (int32_t)current()->egid;
             n = 12;
             break;
         case SO_RCVTIMEO:

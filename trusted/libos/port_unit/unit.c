@@ -51,14 +51,15 @@ struct thread *unit_thread(int tid)
     t->self = t;
     t->port = p;
     t->tid = tid;
+    t->process = &first_process;
     t->call_nr = -1;
     list_init(&t->lock_node);
     list_init(&t->wake_node);
     sig_queue_init(&t->pending);
     unit_self = t;
     los_lock();
-    list_append(&process.threads, &t->node);
-    process.thread_count++;
+    list_append(&current()->threads, &t->node);
+    current()->thread_count++;
     los_unlock();
     return t;
 }
@@ -76,13 +77,10 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         port_info.xfrm = 3;
         port_info.xsave_size = 576;
         page_init(port_info.zone_start, port_info.zone_end);
-        list_init(&process.threads);
-        sig_init();
-        process.pid = process.pgid = process.sid = 1;
-        process.umask = 022;
-        for (size_t i = 0; i < ARRAY_COUNT(process.limits); i++)
-            process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
-        process.limits[7].soft = 256;
+        process_init_first();
+        for (size_t i = 0; i < ARRAY_COUNT(first_process.limits); i++)
+            first_process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
+        first_process.limits[7].soft = 256;
         unit_thread(1);
         los_lock();
         mm_init();

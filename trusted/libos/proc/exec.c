@@ -56,7 +56,7 @@ static size_t count_of(const char *const *list)
 
 static int new_stack(struct stack *s)
 {
-    uint64_t want = process.limits[3].soft; /* RLIMIT_STACK */
+    uint64_t want = current()->limits[3].soft; /* RLIMIT_STACK */
     uint64_t size = page_up(MIN(MAX(want, 1ul << 20), STACK_SIZE_DEFAULT));
     struct map_request r = {.size = size, .prot = PORT_R | PORT_W, .name = "[stack]"};
     int64_t at = mm_map(&r);
@@ -81,13 +81,13 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     uint64_t random[2] = {random_word(), random_word()};
     int r = push(s, path, strlen(path) + 1);
     uint64_t execfn = s->at;
-    process.env_end = s->at;
+    current()->env_end = s->at;
     if (!r)
         r = push_strings(s, x->env, v + 1 + argc + 1, envc);
-    process.env_start = process.arg_end = s->at;
+    current()->env_start = current()->arg_end = s->at;
     if (!r)
         r = push_strings(s, x->args, v + 1, argc);
-    process.arg_start = s->at;
+    current()->arg_start = s->at;
     if (!r)
         r = push(s, "x86_64", 7);
     uint64_t platform = s->at;
@@ -104,10 +104,10 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
         AT_BASE,        interp_base,
         AT_FLAGS,       0,
         AT_ENTRY,       image->entry,
-        AT_UID,         process.uid,
-        AT_EUID,        process.euid,
-        AT_GID,         process.gid,
-        AT_EGID,        process.egid,
+        AT_UID,         current()->uid,
+        AT_EUID,        current()->euid,
+        AT_GID,         current()->gid,
+        AT_EGID,        current()->egid,
         AT_SECURE,      0,
         AT_RANDOM,      s->at,
         AT_HWCAP2,      port_info.hwcap2,
@@ -129,14 +129,14 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
 static void set_brk(const struct elf_image *image)
 {
     uint64_t start = page_up(image->end) + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
-    if (image->end > mm.code_start && image->end <= mm.code_end) /* leave the window to files */
+    if (image->end > space()->code_start && image->end <= space()->code_end) /* leave the window to files */
         start = page_down(port_info.user_start + (1ul << 33) + random_word() % (1ul << 34));
     uint64_t limit = MIN(start + (1ul << 36), port_info.user_end);
     size_t i = area_index(start);
-    if (i < mm.count)
-        limit = MIN(limit, page_down(MAX(mm.areas[i]->start, start + PAGE_SIZE)) - PAGE_SIZE);
-    mm.brk_start = mm.brk = start;
-    mm.brk_limit = limit;
+    if (i < space()->count)
+        limit = MIN(limit, page_down(MAX(space()->areas[i]->start, start + PAGE_SIZE)) - PAGE_SIZE);
+    space()->brk_start = space()->brk = start;
+    space()->brk_limit = limit;
 }
 
 static int open_program(const char *path, struct file **out)
@@ -178,10 +178,10 @@ static int load_elf(struct thread *t, struct file *f, const char *path, const st
         r = build_vectors(&s, x, &image, interp.base, path);
     if (r)
         return r;
-    file_path(f, process.exe, sizeof(process.exe));
+    file_path(f, current()->exe, sizeof(current()->exe));
     const char *base = strrchr(path, '/');
-    fmt(process.name, sizeof(process.name), "%s", base ? base + 1 : path);
-    memcpy(t->name, process.name, sizeof(t->name));
+    fmt(current()->name, sizeof(current()->name), "%s", base ? base + 1 : path);
+    memcpy(t->name, current()->name, sizeof(t->name));
     t->regs = (struct regs){.rip = entry, .rsp = s.at, .rflags = 0x202};
     thread_set_fs(t, 0);
     return 0;
@@ -309,7 +309,7 @@ long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
         r = open_program(path, &f);
     if (f)
         file_put(f);
-    if (!r && process.thread_count > 1)
+    if (!r && current()->thread_count > 1)
         r = -EAGAIN;
     if (!r) {
         struct exec_args x = {(const char *const *)args, (const char *const *)env};
@@ -317,8 +317,8 @@ long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
         fd_close_exec();
         timers_reset();
         for (int i = 0; i < SIG_COUNT; i++) {
-            if (sig_actions[i].handler != SIG_IGNORE)
-                sig_actions[i] = (struct sig_action){0};
+            if (current()->handlers->actions[i].handler != SIG_IGNORE)
+                current()->handlers->actions[i] = (struct sig_action){0};
         }
         t->alt = (struct alt_stack){0};
         t->robust_list = t->clear_tid = 0;

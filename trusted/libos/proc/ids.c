@@ -7,45 +7,45 @@
 
 long sys_getpid(void)
 {
-    return process.pid;
+    return current()->pid;
 }
 long sys_getppid(void)
 {
-    return process.ppid;
+    return current()->ppid;
 }
 long sys_getpgrp(void)
 {
-    return process.pgid;
+    return current()->pgid;
 }
 long sys_getuid(void)
 {
-    return process.uid;
+    return current()->uid;
 }
 long sys_geteuid(void)
 {
-    return process.euid;
+    return current()->euid;
 }
 long sys_getgid(void)
 {
-    return process.gid;
+    return current()->gid;
 }
 long sys_getegid(void)
 {
-    return process.egid;
+    return current()->egid;
 }
 
 static bool me(int pid)
 {
-    return pid == 0 || pid == process.pid;
+    return pid == 0 || pid == current()->pid;
 }
 
 long sys_getpgid(int pid)
 {
-    return me(pid) ? process.pgid : -ESRCH;
+    return me(pid) ? current()->pgid : -ESRCH;
 }
 long sys_getsid(int pid)
 {
-    return me(pid) ? process.sid : -ESRCH;
+    return me(pid) ? current()->sid : -ESRCH;
 }
 
 long sys_setpgid(int pid, int pgid)
@@ -63,7 +63,7 @@ long sys_setsid(void)
 /* May this process take that id? Root any, others one they have. */
 static bool may(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
 {
-    return id == KEEP || process.euid == 0 || id == a || id == b || id == c;
+    return id == KEEP || current()->euid == 0 || id == a || id == b || id == c;
 }
 
 static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint32_t r, uint32_t e,
@@ -80,23 +80,23 @@ static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint
 
 static long set_user(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(&process.uid, &process.euid, &process.suid, r, e, s);
+    return set_three(&current()->uid, &current()->euid, &current()->suid, r, e, s);
 }
 
 static long set_group(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(&process.gid, &process.egid, &process.sgid, r, e, s);
+    return set_three(&current()->gid, &current()->egid, &current()->sgid, r, e, s);
 }
 
 long sys_setuid(uint32_t uid)
 {
     uint32_t id = uid;
-    return process.euid == 0 ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
+    return current()->euid == 0 ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
 }
 long sys_setgid(uint32_t gid)
 {
     uint32_t id = gid;
-    return process.euid == 0 ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
+    return current()->euid == 0 ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
 }
 long sys_setreuid(uint32_t real, uint32_t effective)
 {
@@ -122,32 +122,32 @@ static long put_three(uint64_t to, uint64_t to2, uint64_t to3, uint32_t x, uint3
 
 long sys_getresuid(uint64_t real, uint64_t effective, uint64_t saved)
 {
-    return put_three(real, effective, saved, process.uid, process.euid, process.suid);
+    return put_three(real, effective, saved, current()->uid, current()->euid, current()->suid);
 }
 long sys_getresgid(uint64_t real, uint64_t effective, uint64_t saved)
 {
-    return put_three(real, effective, saved, process.gid, process.egid, process.sgid);
+    return put_three(real, effective, saved, current()->gid, current()->egid, current()->sgid);
 }
 
 long sys_getgroups(int count, uint64_t to)
 {
-    uint32_t n = process.group_count;
+    uint32_t n = current()->group_count;
     if (!count)
         return n;
     if (count < (int)n)
         return -EINVAL;
-    return user_write(to, process.groups, n * 4) ? -EFAULT : (long)n;
+    return user_write(to, current()->groups, n * 4) ? -EFAULT : (long)n;
 }
 
 long sys_setgroups(uint32_t count, uint64_t from)
 {
-    if (process.euid)
+    if (current()->euid)
         return -EPERM;
-    if (count > ARRAY_COUNT(process.groups))
+    if (count > ARRAY_COUNT(current()->groups))
         return -EINVAL;
-    if (user_read(process.groups, from, count * 4))
+    if (user_read(current()->groups, from, count * 4))
         return -EFAULT;
-    process.group_count = count;
+    current()->group_count = count;
     return 0;
 }
 
@@ -170,7 +170,7 @@ long sys_capget(uint64_t header, uint64_t to)
 
 long sys_capset(uint64_t header, uint64_t from)
 {
-    return process.euid ? -EPERM : 0;
+    return current()->euid ? -EPERM : 0;
 }
 
 long sys_wait4(int pid, uint64_t status, int options, uint64_t usage)

@@ -5,9 +5,16 @@
 
 #include "trusted/libos/libos.h"
 
+/* proc/table.c */
+extern struct list processes; /* struct process.node, zombies too */
+int process_init_first(void); /* PID 1, without threads. 0 or -ENOMEM */
+struct process *process_find(int pid);
+struct thread *thread_find_any(int tid); /* of whatever process */
+int32_t id_next(void);                   /* a number that nothing has */
+
 /* proc/thread.c */
 struct thread *thread_new(void);
-struct thread *thread_find(int tid);
+struct thread *thread_find(const struct process *p, int tid); /* one of p, or NULL */
 /* t is the calling thread. */
 void thread_set_fs(struct thread *t, uint64_t base);
 /* A thread of the LibOS itself, which runs `service` and never program code. */

@@ -12,18 +12,18 @@ long sys_uname(uint64_t to)
 {
     struct new_utsname u = {0};
     fmt(u.sysname, sizeof(u.sysname), "Linux");
-    fmt(u.nodename, sizeof(u.nodename), "%s", process.hostname);
+    fmt(u.nodename, sizeof(u.nodename), "%s", uts.hostname);
     fmt(u.release, sizeof(u.release), "6.1.0-shelter");
     fmt(u.version, sizeof(u.version), "#1 SMP");
     fmt(u.machine, sizeof(u.machine), "x86_64");
-    fmt(u.domainname, sizeof(u.domainname), "%s", process.domainname);
+    fmt(u.domainname, sizeof(u.domainname), "%s", uts.domainname);
     return user_write(to, &u, sizeof(u));
 }
 
 static long set_name(char *to, uint64_t from, uint64_t size)
 {
     char name[65] = {0};
-    if (process.euid)
+    if (current()->euid)
         return -EPERM;
     if (size > 64)
         return -EINVAL;
@@ -35,19 +35,19 @@ static long set_name(char *to, uint64_t from, uint64_t size)
 
 long sys_sethostname(uint64_t name, int size)
 {
-    return set_name(process.hostname, name, size);
+    return set_name(uts.hostname, name, size);
 }
 
 long sys_setdomainname(uint64_t name, int size)
 {
-    return set_name(process.domainname, name, size);
+    return set_name(uts.domainname, name, size);
 }
 
 long sys_getrlimit(uint32_t resource, uint64_t to)
 {
-    if (resource >= ARRAY_COUNT(process.limits))
+    if (resource >= ARRAY_COUNT(current()->limits))
         return -EINVAL;
-    return user_write(to, &process.limits[resource], sizeof(struct limit));
+    return user_write(to, &current()->limits[resource], sizeof(struct limit));
 }
 
 static long set_limit(uint64_t resource, uint64_t from)
@@ -57,24 +57,24 @@ static long set_limit(uint64_t resource, uint64_t from)
         return -EFAULT;
     if (l.soft > l.hard)
         return -EINVAL;
-    if (l.hard > process.limits[resource].hard && process.euid)
+    if (l.hard > current()->limits[resource].hard && current()->euid)
         return -EPERM;
-    process.limits[resource] = l;
+    current()->limits[resource] = l;
     return 0;
 }
 
 long sys_setrlimit(uint32_t resource, uint64_t from)
 {
-    return resource < ARRAY_COUNT(process.limits) ? set_limit(resource, from) : -EINVAL;
+    return resource < ARRAY_COUNT(current()->limits) ? set_limit(resource, from) : -EINVAL;
 }
 
 long sys_prlimit64(int pid, uint32_t resource, uint64_t from, uint64_t to)
 {
-    if (resource >= ARRAY_COUNT(process.limits))
+    if (resource >= ARRAY_COUNT(current()->limits))
         return -EINVAL;
-    if (pid && pid != process.pid)
+    if (pid && pid != current()->pid)
         return -ESRCH;
-    struct limit old = process.limits[resource];
+    struct limit old = current()->limits[resource];
     long r = from ? set_limit(resource, from) : 0;
     if (!r && to)
         r = user_write(to, &old, sizeof(old));
@@ -108,7 +108,7 @@ long sys_sysinfo(uint64_t to)
 {
     uint64_t total = port_info.memory_size ? port_info.memory_size : 4ull << 30;
     struct sysinfo s = {
-        .uptime = (long)((clock_now() - process.start_time) / NS),
+        .uptime = (long)((clock_now() - current()->start_time) / NS),
         .totalram = total,
         .freeram = total - MIN(total, stats.committed),
         .procs = 1,
@@ -125,7 +125,7 @@ long sys_sched_yield(void)
 
 static bool known(int pid)
 {
-    return pid == 0 || pid == process.pid || thread_find(pid);
+    return pid == 0 || pid == current()->pid || thread_find(current(), pid);
 }
 
 long sys_sched_setparam(int pid, uint64_t param)

@@ -8,7 +8,6 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
-struct process process;
 static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
 
 static void reap(void)
@@ -56,9 +55,9 @@ static void thread_free(struct thread *t)
     los_free(t);
 }
 
-struct thread *thread_find(int tid)
+struct thread *thread_find(const struct process *p, int tid)
 {
-    list_for(it, &process.threads)
+    list_for(it, &p->threads)
     {
         struct thread *t = container_of(it, struct thread, node);
         if (t->tid == tid)
@@ -72,6 +71,7 @@ struct thread *thread_service(void (*service)(struct thread *t))
     struct thread *t = thread_new();
     if (!t)
         return NULL;
+    t->process = &first_process;
     t->service = service;
     t->tid = -1;
     t->sig_mask = UINT64_MAX;
@@ -110,7 +110,7 @@ void los_thread_main(struct thread *t)
 
 void process_exit(int status)
 {
-    process.exiting = true;
+    current()->exiting = true;
     if (tracing)
         log_line("[%d] +++ exited with %d +++", self()->tid, status);
     port_exit(status);
@@ -118,11 +118,11 @@ void process_exit(int status)
 
 void thread_exit(struct thread *t, int status)
 {
-    if (process.thread_count == 1)
+    if (current()->thread_count == 1)
         process_exit(status);
     futex_exit(t);
     list_remove(&t->node);
-    process.thread_count--;
+    current()->thread_count--;
     t->dead = true;
     sig_queue_clear(&t->pending);
     list_append(&zombies, &t->node);
@@ -147,7 +147,8 @@ long sys_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t chi
     struct thread *n = thread_new();
     if (!n)
         return -EAGAIN;
-    int32_t tid = process.next_tid;
+    int32_t tid = id_next();
+    n->process = t->process;
     n->tid = tid;
     n->regs = t->regs;
     n->regs.rax = 0;
@@ -163,12 +164,11 @@ long sys_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t chi
     }
     if (flags & CLONE_CHILD_SETTID)
         user_write(child_tid, &tid, sizeof(tid));
-    list_append(&process.threads, &n->node);
-    process.thread_count++;
-    process.next_tid++;
+    list_append(&current()->threads, &n->node);
+    current()->thread_count++;
     if (port_thread_start(n)) {
         list_remove(&n->node);
-        process.thread_count--;
+        current()->thread_count--;
         thread_free(n);
         return -EAGAIN;
     }
@@ -206,7 +206,7 @@ long sys_set_robust_list(uint64_t head, uint64_t size)
 
 long sys_get_robust_list(int pid, uint64_t to, uint64_t size_to)
 {
-    struct thread *t = pid ? thread_find(pid) : self();
+    struct thread *t = pid ? thread_find(current(), pid) : self();
     uint64_t size = 24;
     if (!t)
         return -ESRCH;

@@ -108,8 +108,8 @@ static int find_groups(const char *group, const char *name, uint32_t *gid)
             r = 0;
         }
         if (!group && n > 3 && lists(f[3], name) &&
-            process.group_count < ARRAY_COUNT(process.groups))
-            process.groups[process.group_count++] = (uint32_t)number(f[2]);
+            current()->group_count < ARRAY_COUNT(current()->groups))
+            current()->groups[current()->group_count++] = (uint32_t)number(f[2]);
     }
     los_free(text);
     return r;
@@ -128,7 +128,7 @@ int user_set(const char *text)
         r = find_groups(group, name, &gid);
     if (r)
         return r;
-    process.uid = process.euid = process.suid = uid;
-    process.gid = process.egid = process.sgid = gid;
+    current()->uid = current()->euid = current()->suid = uid;
+    current()->gid = current()->egid = current()->sgid = gid;
     return 0;
 }

@@ -18,11 +18,11 @@ long sys_rt_sigaction(int signo, uint64_t act, uint64_t old_act, uint64_t set_si
         return -EINVAL;
     if (act && (signo == SIGKILL || signo == SIGSTOP))
         return -EINVAL;
-    struct sig_action old = sig_actions[signo - 1], new;
+    struct sig_action old = current()->handlers->actions[signo - 1], new;
     if (act) {
         if (user_read(&new, act, sizeof(new)))
             return -EFAULT;
-        sig_actions[signo - 1] = new;
+        current()->handlers->actions[signo - 1] = new;
     }
     return old_act ? user_write(old_act, &old, sizeof(old)) : 0;
 }
@@ -55,7 +55,7 @@ long sys_rt_sigprocmask(int how, uint64_t set, uint64_t old_set, uint64_t set_si
 
 long sys_rt_sigpending(uint64_t to, uint64_t set_size)
 {
-    uint64_t set = (self()->pending.set | sig_process_pending.set) & self()->sig_mask;
+    uint64_t set = (self()->pending.set | current()->pending.set) & self()->sig_mask;
     return user_write(to, &set, MIN(set_size, SET_SIZE));
 }
 
@@ -111,7 +111,7 @@ long sys_rt_sigtimedwait(uint64_t wanted, uint64_t info, uint64_t timeout, uint6
         if (sig_take(t, set, &item))
             break;
         r = wait_on(&never, deadline);
-        if (r && !((t->pending.set | sig_process_pending.set) & set))
+        if (r && !((t->pending.set | current()->pending.set) & set))
             break;
         r = 0;
     }
@@ -166,25 +166,25 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
 
 static struct sig_item from_self(int signo, int code)
 {
-    return (struct sig_item){.signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
+    return (struct sig_item){.signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
 }
 
 long sys_kill(int pid, int signo)
 {
     if (signo < 0 || signo > SIG_COUNT)
         return -EINVAL;
-    if (pid != process.pid && pid != 0 && pid != -1 && pid != -process.pgid)
+    if (pid != current()->pid && pid != 0 && pid != -1 && pid != -current()->pgid)
         return -ESRCH;
     struct sig_item item = from_self(signo, SI_USER_CODE);
-    return signo ? sig_send_item(NULL, &item) : 0;
+    return signo ? sig_send_item(current(), NULL, &item) : 0;
 }
 
 static long to_thread(int tid, const struct sig_item *item)
 {
-    struct thread *t = thread_find(tid);
+    struct thread *t = thread_find(current(), tid);
     if (!t)
         return -ESRCH;
-    return item->signo ? sig_send_item(t, item) : 0;
+    return item->signo ? sig_send_item(t->process, t, item) : 0;
 }
 
 long sys_tgkill(int pid, int tid, int signo)
@@ -192,7 +192,7 @@ long sys_tgkill(int pid, int tid, int signo)
     struct sig_item item = from_self(signo, SI_TKILL_CODE);
     if (item.signo < 0 || item.signo > SIG_COUNT || pid <= 0 || tid <= 0)
         return -EINVAL;
-    return pid == process.pid ? to_thread(tid, &item) : -ESRCH;
+    return pid == current()->pid ? to_thread(tid, &item) : -ESRCH;
 }
 
 long sys_tkill(int tid, int signo)
@@ -221,7 +221,7 @@ long sys_rt_sigqueueinfo(int pid, int signo, uint64_t info)
     long r = queue_info(info, signo, &item);
     if (r)
         return r;
-    return pid == process.pid ? sig_send_item(NULL, &item) : -ESRCH;
+    return pid == current()->pid ? sig_send_item(current(), NULL, &item) : -ESRCH;
 }
 
 long sys_rt_tgsigqueueinfo(int pid, int tid, int signo, uint64_t info)
@@ -230,5 +230,5 @@ long sys_rt_tgsigqueueinfo(int pid, int tid, int signo, uint64_t info)
     long r = queue_info(info, signo, &item);
     if (r)
         return r;
-    return pid == process.pid ? to_thread(tid, &item) : -ESRCH;
+    return pid == current()->pid ? to_thread(tid, &item) : -ESRCH;
 }

@@ -63,7 +63,7 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
 /* Runs one handler; false if the signal had none. */
 static bool run(struct thread *t, const struct sig_item *item)
 {
-    struct sig_action *a = &sig_actions[item->signo - 1];
+    struct sig_action *a = &current()->handlers->actions[item->signo - 1];
     if (a->handler == SIG_IGNORE)
         return false;
     if (a->handler == SIG_DEFAULT) {

@@ -11,8 +11,6 @@
 #define HOST_ALWAYS (SIG_BIT(SIGINT) | SIG_BIT(SIGTERM) | SIG_BIT(SIGWINCH))
 #define HOST_TERMINAL (SIG_BIT(SIGHUP) | SIG_BIT(SIGQUIT))
 
-struct sig_action sig_actions[SIG_COUNT];
-struct sig_queue sig_process_pending;
 static uint64_t from_host;
 static uint64_t host_allowed = HOST_ALWAYS | HOST_TERMINAL;
 
@@ -33,20 +31,15 @@ void sig_queue_clear(struct sig_queue *q)
     sig_queue_init(q);
 }
 
-void sig_init(void)
-{
-    sig_queue_init(&sig_process_pending);
-}
-
 static bool ignored_by_default(int signo)
 {
     return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT ||
            signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU || signo == SIGSTOP;
 }
 
-static bool dropped(int signo, uint64_t blocked)
+static bool dropped(const struct process *p, int signo, uint64_t blocked)
 {
-    uint64_t h = sig_actions[signo - 1].handler;
+    uint64_t h = p->handlers->actions[signo - 1].handler;
     bool ignored = h == SIG_IGNORE || (h == SIG_DEFAULT && ignored_by_default(signo));
     return ignored && !(blocked & SIG_BIT(signo));
 }
@@ -60,10 +53,10 @@ void sig_wake_for_mask(struct thread *t)
         port_thread_kick(t);
 }
 
-static struct thread *who_takes(int signo)
+static struct thread *who_takes(struct process *p, int signo)
 {
     struct thread *first = NULL;
-    list_for(it, &process.threads)
+    list_for(it, &p->threads)
     {
         struct thread *t = container_of(it, struct thread, node);
         if (!(t->sig_mask & SIG_BIT(signo)) || (t->wait_set & SIG_BIT(signo))) {
@@ -75,14 +68,14 @@ static struct thread *who_takes(int signo)
     return first;
 }
 
-int sig_send_item(struct thread *t, const struct sig_item *item)
+int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item)
 {
     int signo = item->signo;
-    struct sig_queue *q = t ? &t->pending : &sig_process_pending;
-    struct thread *target = t ? t : who_takes(signo);
+    struct sig_queue *q = t ? &t->pending : &p->pending;
+    struct thread *target = t ? t : who_takes(p, signo);
     uint64_t blocked = target ? target->sig_mask | target->wait_set : UINT64_MAX;
     stats.signals++;
-    if (dropped(signo, blocked))
+    if (dropped(p, signo, blocked))
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */
@@ -103,8 +96,8 @@ int sig_send_item(struct thread *t, const struct sig_item *item)
 
 void sig_send_thread(struct thread *t, int signo, int code)
 {
-    struct sig_item item = {.signo = signo, .code = code, .pid = process.pid, .uid = process.uid};
-    sig_send_item(t, &item);
+    struct sig_item item = {.signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
+    sig_send_item(t->process, t, &item);
 }
 
 static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
@@ -141,7 +134,7 @@ static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
 
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out)
 {
-    return take_from(&t->pending, set, out) || take_from(&sig_process_pending, set, out);
+    return take_from(&t->pending, set, out) || take_from(&t->process->pending, set, out);
 }
 
 void sig_allow_host(bool any, bool terminal, uint32_t stop_signal)
@@ -167,7 +160,7 @@ void sig_collect(void)
     for (int signo = 1; signo <= SIG_COUNT; signo++) {
         struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
         if (set & SIG_BIT(signo))
-            sig_send_item(NULL, &item);
+            sig_send_item(&first_process, NULL, &item);
     }
 }
 
@@ -176,6 +169,6 @@ bool sig_interrupts(struct thread *t)
     if (t->service)
         return false;
     sig_collect();
-    uint64_t pending = t->pending.set | sig_process_pending.set;
-    return process.exiting || t->dead || (pending & (~t->sig_mask | t->wait_set));
+    uint64_t pending = t->pending.set | t->process->pending.set;
+    return t->process->exiting || t->dead || (pending & (~t->sig_mask | t->wait_set));
 }

@@ -12,16 +12,20 @@
 struct sig_action { /* as the kernel's rt_sigaction takes it */
     uint64_t handler, flags, restorer, mask;
 };
-extern struct sig_action sig_actions[SIG_COUNT];
-extern struct sig_queue sig_process_pending;
 
-void sig_init(void);
+/* What a process does on each signal; shared by CLONE_SIGHAND. */
+struct handlers {
+    uint32_t refs;
+    struct sig_action actions[SIG_COUNT];
+};
+
 void sig_queue_init(struct sig_queue *q);
 void sig_queue_clear(struct sig_queue *q);
 
 /* signal/send.c. code: SI_* */
 void sig_send_thread(struct thread *t, int signo, int code);
-int sig_send_item(struct thread *t, const struct sig_item *item); /* t NULL: the process */
+/* To a thread of p, or with t NULL to whoever of p takes it. 0 or -EAGAIN. */
+int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item);
 bool sig_interrupts(struct thread *t); /* must a wait end because of a signal? */
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues one of set */
 /* What los_host_signal lets in: always to stop; a terminal's; any where the policy says so. */

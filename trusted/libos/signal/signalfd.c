@@ -62,7 +62,7 @@ static uint32_t signal_poll(struct file *f)
 {
     struct signal_file *s = f->data;
     sig_collect();
-    return (self()->pending.set | sig_process_pending.set) & s->set ? POLLIN | POLLRDNORM : 0;
+    return (self()->pending.set | current()->pending.set) & s->set ? POLLIN | POLLRDNORM : 0;
 }
 
 static void signal_release(struct file *f)

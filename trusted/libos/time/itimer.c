@@ -15,20 +15,37 @@
 
 struct posix_timer {
     struct interval_timer it;
+    struct timer_set *set;
     bool used;
     int id, clock, signo, notify, tid;
     uint64_t value;
     uint32_t overrun;
 };
 
-static struct interval_timer real_timer;
-static struct posix_timer posix_timers[TIMER_COUNT];
+/* Of one process; made when the first is set. */
+struct timer_set {
+    struct process *process;
+    struct interval_timer real;
+    struct posix_timer posix[TIMER_COUNT];
+};
+
+static struct timer_set *timers_make(void)
+{
+    struct process *p = current();
+    if (!p->timers && (p->timers = los_alloc(sizeof(*p->timers)))) {
+        p->timers->process = p;
+        for (int i = 0; i < TIMER_COUNT; i++)
+            p->timers->posix[i].set = p->timers;
+    }
+    return p->timers;
+}
 
 static void fire_alarm(struct timer *t)
 {
     struct sig_item item = {.signo = SIGALRM, .code = 0x80};
-    interval_advance(&real_timer);
-    sig_send_item(NULL, &item);
+    struct timer_set *s = container_of(t, struct timer_set, real.timer);
+    interval_advance(&s->real);
+    sig_send_item(s->process, NULL, &item);
 }
 
 static uint64_t usec(const int64_t tv[2])
@@ -39,7 +56,10 @@ static uint64_t usec(const int64_t tv[2])
 static long put_itimer(uint64_t to)
 {
     uint64_t left, interval;
-    interval_left(&real_timer, &left, &interval);
+    const struct timer_set *s = timers_make();
+    if (!s)
+        return -ENOMEM;
+    interval_left(&s->real, &left, &interval);
     uint64_t v[4] = {interval / NS, interval % NS / 1000, left / NS, left % NS / 1000};
     if (left && !v[2] && !v[3])
         v[3] = 1;
@@ -62,9 +82,12 @@ long sys_setitimer(int which, uint64_t new, uint64_t old)
         if (r)
             return r;
     }
-    real_timer.timer.fire = fire_alarm;
+    struct timer_set *s = timers_make();
+    if (!s)
+        return -ENOMEM;
+    s->real.timer.fire = fire_alarm;
     uint64_t first = usec(v + 2);
-    interval_set(&real_timer, first ? deadline_in(first) : NO_DEADLINE, usec(v));
+    interval_set(&s->real, first ? deadline_in(first) : NO_DEADLINE, usec(v));
     return 0;
 }
 
@@ -78,9 +101,12 @@ long sys_getitimer(int which, uint64_t to)
 long sys_alarm(uint32_t seconds)
 {
     uint64_t left, interval, s = seconds;
-    interval_left(&real_timer, &left, &interval);
-    real_timer.timer.fire = fire_alarm;
-    interval_set(&real_timer, s ? deadline_in(s * NS) : NO_DEADLINE, 0);
+    struct timer_set *set = timers_make();
+    if (!set)
+        return 0;
+    interval_left(&set->real, &left, &interval);
+    set->real.timer.fire = fire_alarm;
+    interval_set(&set->real, s ? deadline_in(s * NS) : NO_DEADLINE, 0);
     return (long)((left + NS - 1) / NS);
 }
 
@@ -97,9 +123,9 @@ static void fire_posix(struct timer *timer)
                             .value = p->value,
                             .timer_id = p->id,
                             .overrun = (int)p->overrun};
-    struct thread *t = p->notify == SIGEV_THREAD_ID_ ? thread_find(p->tid) : NULL;
+    struct thread *t = p->notify == SIGEV_THREAD_ID_ ? thread_find(p->set->process, p->tid) : NULL;
     if (t || p->notify != SIGEV_THREAD_ID_)
-        sig_send_item(t, &item);
+        sig_send_item(p->set->process, t, &item);
 }
 
 struct user_sigevent {
@@ -114,7 +140,10 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
     int id = 0;
     if (clock_read(clock, &now))
         return -EINVAL;
-    while (id < TIMER_COUNT && posix_timers[id].used)
+    struct timer_set *s = timers_make();
+    if (!s)
+        return -EAGAIN;
+    while (id < TIMER_COUNT && s->posix[id].used)
         id++;
     if (id == TIMER_COUNT)
         return -EAGAIN;
@@ -127,7 +156,8 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
         return -EINVAL;
     if (user_write(id_to, &id, sizeof(id)))
         return -EFAULT;
-    posix_timers[id] = (struct posix_timer){.it.timer.fire = fire_posix,
+    s->posix[id] = (struct posix_timer){.it.timer.fire = fire_posix,
+                                            .set = s,
                                             .used = true,
                                             .id = id,
                                             .clock = clock,
@@ -140,7 +170,8 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
 
 static struct posix_timer *posix_timer(int id)
 {
-    return id >= 0 && id < TIMER_COUNT && posix_timers[id].used ? &posix_timers[id] : NULL;
+    struct timer_set *s = current()->timers;
+    return s && id >= 0 && id < TIMER_COUNT && s->posix[id].used ? &s->posix[id] : NULL;
 }
 
 /* struct itimerspec: interval, value. Shared with timerfd. */
@@ -205,8 +236,21 @@ long sys_timer_delete(int id)
 
 void timers_reset(void)
 {
-    for (int i = 0; i < TIMER_COUNT; i++) {
-        timer_cancel(&posix_timers[i].it.timer);
-        posix_timers[i].used = false;
+    struct timer_set *s = current()->timers;
+    for (int i = 0; s && i < TIMER_COUNT; i++) {
+        timer_cancel(&s->posix[i].it.timer);
+        s->posix[i].used = false;
     }
+}
+
+void timers_free(struct process *p)
+{
+    struct timer_set *s = p->timers;
+    if (!s)
+        return;
+    for (int i = 0; i < TIMER_COUNT; i++)
+        timer_cancel(&s->posix[i].it.timer);
+    timer_cancel(&s->real.timer);
+    p->timers = NULL;
+    los_free(s);
 }

@@ -43,6 +43,7 @@ void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *int
 void interval_advance(struct interval_timer *t);
 int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);
 int itimerspec_write(uint64_t to, const struct interval_timer *t);
-void timers_reset(void); /* exec: per-process timers end */
+void timers_reset(void);               /* exec: those of timer_create end */
+void timers_free(struct process *p); /* all end with the process */
 
 #endif

@@ -31,7 +31,7 @@ static uint64_t sequence;
 static uint32_t writing;
 static uint64_t first_rate, second; /* the first claim's rate; counts a second */
 
-static struct anchor current(void)
+static struct anchor current_anchor(void)
 {
     for (;;) {
         uint64_t s = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
@@ -83,7 +83,7 @@ void tsc_init(uint64_t hz, const struct tsc_claim *claim)
 
 bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime)
 {
-    struct anchor a = current();
+    struct anchor a = current_anchor();
     uint64_t counts;
     if (!since(&a, now, &counts) || counts > a.span || !a.rate)
         return false;
@@ -126,7 +126,7 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
     uint64_t counts;
     if (!first_rate || __atomic_exchange_n(&writing, 1, __ATOMIC_ACQUIRE))
         return; /* another thread is about to say the same */
-    struct anchor a = current();
+    struct anchor a = current_anchor();
     uint64_t tsc = MIN(MAX(claim->tsc, before), after);
     if (!since(&a, tsc, &counts))
         counts = 0; /* the counter was reset: the claim alone counts */
@@ -145,6 +145,6 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
 
 uint64_t tsc_host_time(uint64_t monotonic)
 {
-    struct anchor a = current();
+    struct anchor a = current_anchor();
     return monotonic > a.monotonic ? a.host + MIN(monotonic - a.monotonic, CLAIM_MAX) : a.host;
 }

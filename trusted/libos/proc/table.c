@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// All processes, and the numbers that name processes, threads, groups and sessions.
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+#define ID_MAX 4194304 /* /proc/sys/kernel/pid_max */
+
+struct process first_process;
+struct uts uts;
+struct list processes = {&processes, &processes};
+
+struct process *process_find(int pid)
+{
+    list_for(it, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        if (p->pid == pid)
+            return p;
+    }
+    return NULL;
+}
+
+struct thread *thread_find_any(int tid)
+{
+    list_for(it, &processes)
+    {
+        struct thread *t = thread_find(container_of(it, struct process, node), tid);
+        if (t)
+            return t;
+    }
+    return NULL;
+}
+
+static bool id_in_use(int32_t id)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        if (p->pid == id || p->pgid == id || p->sid == id || thread_find(p, id))
+            return true;
+    }
+    return false;
+}
+
+int32_t id_next(void)
+{
+    static int32_t last = 1;
+    static bool wrapped;
+    do {
+        last = last < ID_MAX - 1 ? last + 1 : 2;
+        wrapped = wrapped || last == 2;
+    } while (wrapped && id_in_use(last));
+    return last;
+}
+
+int process_init_first(void)
+{
+    struct process *p = &first_process;
+    list_init(&p->threads);
+    list_init(&p->node);
+    sig_queue_init(&p->pending);
+    p->files = fd_table_new();
+    p->fs = los_alloc(sizeof(*p->fs));
+    p->handlers = los_alloc(sizeof(*p->handlers));
+    p->space = space_new();
+    if (!p->files || !p->fs || !p->handlers || !p->space)
+        return -ENOMEM;
+    p->fs->refs = p->handlers->refs = 1;
+    p->fs->umask = 022;
+    p->pid = p->pgid = p->sid = 1;
+    list_append(&processes, &p->node);
+    return 0;
+}
