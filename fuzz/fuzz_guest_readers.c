@@ -4,21 +4,21 @@
 #include <string.h>
 
 #include "trusted/agent/query.h"
-#include "trusted/agent/request.h"
+#include "trusted/agent/exchange.h"
 #include "trusted/guest/guest.h"
-#include "trusted/guest/tar.h"
+#include "trusted/copy/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void tar(const uint8_t *data, size_t size)
 {
-    static struct guest_tar_entry e;
-    static struct guest_tar_extra x;
+    static struct tar_entry e;
+    static struct tar_extra x;
     memset(&x, 0, sizeof(x));
-    if (size >= GUEST_TAR_BLOCK && !guest_tar_read(&e, data)) {
-        guest_tar_pax(&x, data + GUEST_TAR_BLOCK, size - GUEST_TAR_BLOCK);
-        guest_tar_apply(&e, &x);
-        if (!guest_tar_clean(e.name) && (e.name[0] == '/' || strstr(e.name, "/../")))
+    if (size >= TAR_BLOCK && !tar_read(&e, data)) {
+        tar_pax(&x, data + TAR_BLOCK, size - TAR_BLOCK);
+        tar_apply(&e, &x);
+        if (!tar_clean(e.name) && (e.name[0] == '/' || strstr(e.name, "/../")))
             abort();
     }
 }
@@ -36,12 +36,10 @@ static void http(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
     struct guest_error e;
     struct guest_cmdline line;
     struct guest_network network;
     struct guest_config config;
-    struct guest_lease lease;
     struct guest_user user;
     if (size < 2)
         return 0;
@@ -50,14 +48,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = malloc(size + 1);
     memcpy(text, data, size);
     text[size] = 0;
-    switch (which % 7) {
+    switch (which % 6) {
     case 0:
         guest_cmdline_parse(&line, text, &e);
         break;
     case 1:
         if (!guest_network_parse(&network, text) && network.prefix > 128)
             abort();
-        guest_hostname_ok(text);
+        sh_hostname_ok(text);
         break;
     case 2:
         if (!guest_config_split(&config, data, size, &e) &&
@@ -65,12 +63,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     case 3:
-        guest_dhcp_parse(&lease, data, size, 0, mac);
-        break;
-    case 4:
         guest_user_resolve(&user, "app:media", text, size / 2, text + size / 2, size - size / 2);
         break;
-    case 5:
+    case 4:
         tar(data, size);
         break;
     default:

@@ -12,8 +12,8 @@ FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c loop.c error.c poli
     config.c users.c path.c stats.c) $(LIB_SRC)
 FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
-FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c dhcp.c tar.c config.c \
-    error.c users.c path.c) $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
+FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c config.c error.c \
+    users.c path.c) trusted/copy/tar.c $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
 FUZZ_SRC_agent_json := $(addprefix trusted/agent/,json.c text.c os_linux.c)
 FUZZ_SRC_agent_response := $(addprefix trusted/agent/,response.c url.c text.c os_linux.c)
 FUZZ_SRC_agent_jwe := $(addprefix trusted/agent/,key.c rng.c json.c text.c os_linux.c) lib/sha2.c

@@ -467,9 +467,9 @@ def copies():
 @case
 def network():
     end, out, _ = run("cat /etc/resolv.conf; ifconfig; route -n; cat /etc/hosts", net=True)
-    has("DHCP is the default", out, r"inet addr:10\.0\.2\.15 ")
-    has("DHCP: route", out, r"^0\.0\.0\.0\s+10\.0\.2\.2\s")
-    has("DHCP: names", out, r"^nameserver 10\.0\.2\.3$")
+    has("the launcher's network is the default", out, r"inet addr:10\.0\.2\.15 ")
+    has("its route", out, r"^0\.0\.0\.0\s+10\.0\.2\.2\s")
+    has("its name server", out, r"^nameserver 10\.0\.2\.3$")
     has("own address in /etc/hosts", out, r"^10\.0\.2\.15\s+shelter$")
     end, out, _ = run("cat /etc/resolv.conf; ifconfig; route -n", net=True,
                       given=dict(network="10.0.2.77/20,10.0.2.2,10.0.2.3,fd00::3"))

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <shelter/network.h>
+
 static char *wrong(const char *text, const char *why, struct sh_error *err)
 {
     sh_fail(err, -EINVAL,
@@ -93,7 +95,7 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
     if (port && !port_ok(port))
         return wrong(text, "its port is not a number from 1 to 65535", err);
     if (from_vm && is_loopback(host)) {
-        host = (char *)(uintptr_t)SH_SLIRP_HOST;
+        host = (char *)(uintptr_t)SH_NET_HOST_TEXT;
         v6 = false;
     }
     char number[8] = "";

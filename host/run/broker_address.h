@@ -6,12 +6,11 @@
 #include "host/base/util.h"
 
 #define SH_BROKER_PORT 8080u
-#define SH_SLIRP_HOST "10.0.2.2" /* how a guest with user-mode networking reaches the host's loopback */
 
 /* "host", "host:port", "[IPv6]:port", an IPv6 address, or an http(s) URL -> a URL, owned by the
  * caller. Without a scheme it is https, without a port there 8080: what a broker serves by default.
  * A loopback address (localhost, 127.*, ::1) means the host itself: with `from_vm` it becomes
- * SH_SLIRP_HOST. NULL with the sentence when it is none of these. */
+ * SH_NET_HOST_TEXT. NULL with the sentence when it is none of these. */
 char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err);
 
 #endif

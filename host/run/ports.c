@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define AGENT_PORT 8006u /* the agent's API: for the inside only */
+#include <shelter/agent.h>
 
 static bool parse_number(const char *text, bool zero_ok, uint16_t *port)
 {
@@ -61,10 +61,10 @@ int sh_port_parse(const char *text, struct sh_vm_port *port, struct sh_error *er
         !parse_number(guest, false, &port->guest_port))
         return sh_fail(err, -EINVAL, "-p %s: write [IP:]HOSTPORT:GUESTPORT[/udp], ports from 1 to 65535",
                        text);
-    if (port->guest_port == AGENT_PORT && !port->udp)
+    if (port->guest_port == SH_AGENT_PORT && !port->udp)
         return sh_fail(err, -EINVAL,
                        "-p %s: port %u inside is the attestation agent's and cannot be published", text,
-                       AGENT_PORT);
+                       SH_AGENT_PORT);
     return 0;
 }
 

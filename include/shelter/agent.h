@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between PID 1 of the confidential VM and the agent's program that it starts.
+// Between PID 1 of the confidential VM and the agent's program that it starts; where the agent is
+// found, in both TEEs.
 //
 // The agent finds these descriptors; SHELTER_FDS names by letters which of them are there:
 //
@@ -8,13 +9,23 @@
 //   5 d  the TEE's device, or the simulated TD module's port
 //   6 l  the event log (CCEL), a file
 //   7 c  manifest and launch config, laid out as on the config disk (<shelter/boot.h>)
-//   8 s  where to report: attest first, then report, then serve
-//
-// A report is a row of records; SH_AGENT_DONE or SH_AGENT_ERROR is the last one:
+//   8 s  a stream socket of PID 1's: records both ways
 //
 //   u8 kind | u8 zero | u16 name size | u32 data size | name | data       little endian
+//
+// PID 1 asks, one request at a time, and the agent answers between the requests of its local API:
+//
+//   START     ->  LOG..., SECRET_FILE..., SECRET_ENV..., then DONE or ERROR: attests, fetches what
+//                 the image names. After ERROR the agent ends
+//   ATTEST    ->  EVIDENCE: data as SH_FRAME_ATTEST's and SH_FRAME_EVIDENCE's (<shelter/channel.h>)
 #ifndef SHELTER_AGENT_H
 #define SHELTER_AGENT_H
+
+/* The local API's port, on the TEE's own loopback: never published. */
+#define SH_AGENT_PORT 8006u
+
+/* Where secrets are: a tmpfs of their own, files 0400 of the workload's user. Both TEEs. */
+#define SH_SECRETS_DIR "/run/secrets"
 
 enum sh_agent_fd {
     SH_AGENT_LISTEN_FD = 3,
@@ -22,7 +33,7 @@ enum sh_agent_fd {
     SH_AGENT_DEVICE_FD,
     SH_AGENT_LOG_FD,
     SH_AGENT_CONFIG_FD,
-    SH_AGENT_START_FD
+    SH_AGENT_CONTROL_FD
 };
 
 enum sh_agent_record {
@@ -31,12 +42,20 @@ enum sh_agent_record {
     SH_AGENT_SECRET_ENV,  /* name, value */
     SH_AGENT_DONE,
     SH_AGENT_ERROR, /* data: the sentence; the workload must not start */
+    SH_AGENT_EVIDENCE,
+    SH_AGENT_START, /* of PID 1, as the next */
+    SH_AGENT_ATTEST,
 };
 #define SH_AGENT_HEAD_SIZE 8u
 #define SH_AGENT_NAME_MAX 64u
 #define SH_AGENT_DATA_MAX (1u << 20)
 
-/* Where secrets are: a tmpfs of their own, files 0400 of the workload's user. Both TEEs. */
-#define SH_SECRETS_DIR "/run/secrets"
+/* Where Linux has evidence (Documentation/ABI/testing/configfs-tsm; the drivers' devices). */
+#define SH_TSM_REPORTS "/sys/kernel/config/tsm/report"
+#define SH_TSM_ENTRY SH_TSM_REPORTS "/agent" /* the agent's own */
+#define SH_TDX_DEVICE "/dev/tdx_guest"
+#define SH_SNP_DEVICE "/dev/sev-guest"
+#define SH_CSV_DEVICE "/dev/csv-guest" /* Hygon's driver */
+#define SH_EVENT_LOG "/sys/firmware/acpi/tables/data/CCEL"
 
 #endif

@@ -4,9 +4,12 @@
 #define SHELTER_NETWORK_H
 
 #define SH_NET_HOST 0x0a000202u     /* 10.0.2.2: the host's loopback */
+#define SH_NET_HOST_TEXT "10.0.2.2"
 #define SH_NET_RESOLVER 0x0a000203u /* 10.0.2.3: its name server, port 53 */
 #define SH_NET_RESOLVER_TEXT "10.0.2.3"
 #define SH_NET_OWN_TEXT "10.0.2.15"
+/* Own address, gateway, name server: what "dhcp" stands for. Fixed, so nobody asks a DHCP server. */
+#define SH_NET_ADDRESSES SH_NET_OWN_TEXT "/24," SH_NET_HOST_TEXT "," SH_NET_RESOLVER_TEXT
 
 /* /etc/hosts, up to the line of the workload's own name. */
 #define SH_NET_HOSTS                                                                               \

@@ -17,12 +17,12 @@ size=$(stat -c %s build/base/initramfs)
 # mbedTLS 3.6, which Debian 13 has, is 300 KB larger than 2.28.
 check "initramfs is under 1.2 MB ($size)" test "$size" -lt 1200000
 mkdir "$T/again"
-cp build/guest/init build/guest/agent "$T/again"
+cp build/guest/{init,agent,copy} "$T/again"
 (umask 077 && build/tools/mkcpio "$T/again/out" dev/ proc/ sys/ lower/ upper/ root/ empty/ \
-    init="$T/again/init" agent="$T/again/agent")
+    init="$T/again/init" agent="$T/again/agent" copy="$T/again/copy")
 check "initramfs depends on nothing but its files" cmp "$T/again/out" build/base/initramfs
 same "no folder of the build is named in it" "$(grep -ac "$ROOT" build/base/initramfs)" 0
-same "static, position-independent" "$(readelf -hlW build/guest/init build/guest/agent |
-    grep -cE 'Type: +DYN|INTERP')" 2
+same "static, position-independent" "$(readelf -hlW build/guest/{init,agent,copy} |
+    grep -cE 'Type: +DYN|INTERP')" 3
 
 timeout 570 python3 tests/guest_cases.py "$T" "$@"

@@ -22,7 +22,7 @@ from guest_host import config_disk, launch, manifest  # noqa: E402
 from scripted_broker import Broker, Identity  # noqa: E402
 
 AGENT, FOLDER = sys.argv[1:3]
-LOG, FILE, ENV, DONE, ERROR = 1, 2, 3, 4, 5
+LOG, FILE, ENV, DONE, ERROR, EVIDENCE, START, ATTEST = range(1, 9)
 GOOD = {"repo/key/one": b"the first secret\n", "repo/key/two": b"two", "repo/key/nul": b"a\0b",
         "repo/key/large": bytes(range(256)) * 4096, "repo/key/larger": bytes((1 << 20) + 1), "repo/key/empty": b""}
 
@@ -66,6 +66,7 @@ class Agent:
                                         stderr=subprocess.PIPE, text=True)
         td_far.close()
         report_far.close()
+        self.report.sendall(struct.pack("<BBHI", START, 0, 0, 0))
         self.report.settimeout(60)
         self.records = list(self._records())
         self.error = None
@@ -116,7 +117,7 @@ class Agent:
         return r.status, r.read()
 
     def close(self):
-        self.process.terminate() if self.process.poll() is None else None
+        self.report.shutdown(socket.SHUT_RDWR)  # PID 1 is gone: so it ends, and tells its leaks
         self.process.wait(10)
         noise = self.process.stderr.read()
         ok("Sanitizer" not in noise and "runtime error" not in noise, "no sanitizer speaks", noise) \

@@ -261,7 +261,10 @@ static void test_network(void **state)
     assert_int_equal(guest_network_parse(&n, "none"), 0);
     assert_true(n.none);
     assert_int_equal(guest_network_parse(&n, "dhcp"), 0);
-    assert_true(n.dhcp);
+    assert_memory_equal(n.address.bytes, "\x0a\0\2\x0f", 4);
+    assert_memory_equal(n.gateway.bytes, "\x0a\0\2\2", 4);
+    assert_memory_equal(n.dns[0].bytes, "\x0a\0\2\3", 4);
+    assert_true(n.prefix == 24 && n.dns_count == 1 && !n.none);
     assert_int_equal(guest_network_parse(&n, "10.1.2.3/24,10.1.2.1,9.9.9.9,fd00::1"), 0);
     assert_int_equal(n.prefix, 24);
     assert_memory_equal(n.address.bytes, "\x0a\1\2\3", 4);

@@ -132,7 +132,7 @@ static struct host begin(uint64_t policy)
 {
     struct host h = {.g = calloc(1, sizeof(*h.g))};
     int s[2], p[2];
-    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->agent = -1;
+    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->agent_fd = h.g->agent = -1;
     h.g->config.manifest.policy = policy;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s), 0);
     h.g->channel.fd = s[0];

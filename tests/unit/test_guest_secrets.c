@@ -29,12 +29,23 @@ static pid_t agent;
 
 /* --- in place of the guest's own: the agent is a child that says the script --- */
 
-pid_t guest_agent_fork(struct guest *g, int report)
+int guest_agent_start(struct guest *g)
 {
+    int pair[2];
+    uint8_t asked[SH_AGENT_HEAD_SIZE];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     agent = fork();
-    if (agent)
-        return agent;
+    if (agent) {
+        close(pair[1]);
+        g->agent = agent;
+        g->agent_fd = pair[0];
+        return 0;
+    }
+    int report = pair[1];
+    close(pair[0]);
     signal(SIGPIPE, SIG_IGN);
+    if (read(report, asked, sizeof(asked)) != sizeof(asked) || asked[0] != SH_AGENT_START)
+        _exit(1);
     for (size_t at = 0; at < script_size;) {
         ssize_t n = write(report, script + at, script_size - at > 1000 ? 1000 : script_size - at);
         if (n <= 0)
@@ -46,8 +57,17 @@ pid_t guest_agent_fork(struct guest *g, int report)
     _exit(0);
 }
 
-void guest_agent_start(struct guest *g)
+int guest_agent_ask(struct guest *g, enum sh_agent_record kind, const void *data, size_t size)
 {
+    uint8_t head[SH_AGENT_HEAD_SIZE] = {kind};
+    assert_int_equal(size, 0);
+    return write(g->agent_fd, head, sizeof(head)) == sizeof(head) ? 0 : -EPIPE;
+}
+
+void guest_agent_end(struct guest *g)
+{
+    guest_close(&g->agent_fd);
+    kill(g->agent, SIGKILL);
 }
 
 int guest_mount_secrets(int root)
@@ -98,11 +118,12 @@ static int run(struct guest *g, struct guest_error *e)
         assert_int_equal(write(pair[1], stop, sizeof(stop)), sizeof(stop));
     if (host_does == HANG_UP)
         shutdown(pair[1], SHUT_RDWR);
-    g->agent = g->agent_listen = g->root = -1;
+    g->agent = g->agent_fd = g->agent_listen = g->root = -1;
     g->user.uid = getuid();
     g->user.gid = getgid();
     guest_session_new(g, 0);
     int rc = guest_secrets(g, e);
+    guest_close(&g->agent_fd);
     while (waitpid(-1, NULL, 0) > 0)
         ;
     close(pair[0]);

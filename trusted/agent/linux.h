@@ -4,7 +4,7 @@
 #ifndef AGENT_LINUX_H
 #define AGENT_LINUX_H
 
-#include "trusted/agent/core.h"
+#include "trusted/agent/text.h"
 
 /* What evidence is made of; -1 for what is not there. */
 struct agent_sources {
@@ -28,9 +28,14 @@ int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent
 int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
                            const char **why);
 
+/* --- control.c --- */
+
+/* Answers one record of PID 1. 0; -EPIPE when it is gone, another -errno: this program ends. */
+int agent_control(int fd, struct agent *a);
+
 /* --- serve.c --- */
 
-/* Serves connections of a listening socket until it fails. */
-int agent_serve(int listen_fd, struct agent *a);
+/* Serves connections of a listening socket, and PID 1 (-1: not), until one of them fails. */
+int agent_serve(int listen_fd, int control_fd, struct agent *a);
 
 #endif

@@ -17,53 +17,14 @@
 #include "lib/launch.h"
 #include "trusted/agent/linux.h"
 
-#define PORT 8006
-#define TSM_ENTRY "/sys/kernel/config/tsm/report/agent"
 #define CONFIG_MAX (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
 
-static int start_fd = -1;
 static struct sh_manifest manifest;
-
-static int send_all(const void *data, size_t size)
-{
-    const char *p = data;
-    while (size) {
-        ssize_t n = write(start_fd, p, size);
-        if (n <= 0 && errno != EINTR)
-            return -EPIPE;
-        p += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
-static int report(uint8_t kind, const char *name, const void *data, size_t size)
-{
-    uint8_t head[8] = {kind};
-    size_t name_size = strlen(name);
-    sh_put_le16(head + 2, (uint16_t)name_size);
-    sh_put_le32(head + 4, (uint32_t)size);
-    int rc = send_all(head, sizeof(head));
-    if (!rc)
-        rc = send_all(name, name_size);
-    return rc ? rc : send_all(data, size);
-}
-
-void agent_os_log(const char *line)
-{
-    if (start_fd >= 0)
-        report(SH_AGENT_LOG, "", line, strlen(line));
-}
-
-static int give(void *arg, const struct agent_secret *s)
-{
-    return report(s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name, s->data, s->size);
-}
 
 static int listen_self(void)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(SH_AGENT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
@@ -76,9 +37,9 @@ static int listen_self(void)
 static void open_own(void)
 {
     static const char *const devices[][2] = {
-        {"snp", "/dev/sev-guest"}, {"csv", "/dev/csv-guest"}, {"tdx", "/dev/tdx_guest"}};
-    if (!mkdir(TSM_ENTRY, 0700) || errno == EEXIST)
-        agent_sources.tsm = open(TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        {"snp", SH_SNP_DEVICE}, {"csv", SH_CSV_DEVICE}, {"tdx", SH_TDX_DEVICE}};
+    if (!mkdir(SH_TSM_ENTRY, 0700) || errno == EEXIST)
+        agent_sources.tsm = open(SH_TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
         if (!strcmp(agent_sources.tee, devices[i][0]))
             agent_sources.device = open(devices[i][1], O_RDWR | O_CLOEXEC);
@@ -114,7 +75,6 @@ int main(void)
     static struct sh_view launch;
     const char *tee = getenv("SHELTER_TEE"), *listening = getenv("LISTEN_FDS");
     bool ours = getenv("SHELTER_FDS");
-    struct agent_error e;
     prctl(PR_SET_DUMPABLE, 0);
     if (tee)
         agent_sources.tee = tee;
@@ -122,7 +82,6 @@ int main(void)
         agent_sources.tsm = given('t') ? SH_AGENT_TSM_FD : -1;
         agent_sources.device = given('d') ? SH_AGENT_DEVICE_FD : -1;
         agent_sources.log = given('l') ? SH_AGENT_LOG_FD : -1;
-        start_fd = given('s') ? SH_AGENT_START_FD : -1;
     } else {
         open_own();
     }
@@ -131,20 +90,11 @@ int main(void)
     struct agent *a = agent_new(&manifest, launch);
     if (!a)
         return 1;
-    if (start_fd >= 0) {
-        int rc = agent_start(a, give, NULL, &e);
-        report(rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
-        close(start_fd);
-        start_fd = -1;
-        if (rc) {
-            agent_free(a);
-            return 1;
-        }
-    }
     int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD
                     : ours                               ? -1
                                                          : listen_self();
-    int rc = listen_fd < 0 ? 0 : agent_serve(listen_fd, a);
+    int control_fd = given('s') ? SH_AGENT_CONTROL_FD : -1;
+    int rc = listen_fd < 0 && control_fd < 0 ? -ENOTCONN : agent_serve(listen_fd, control_fd, a);
     agent_free(a);
-    return rc ? 1 : 0;
+    return rc && rc != -EPIPE; /* PID 1 has gone: then all goes */
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of an HTTP/1.x request (RFC 9112), as far as the local API needs it.
-#include "trusted/agent/request.h"
+// The head of an HTTP/1.x request (RFC 9112), as far as the local API needs it; an exchange's bytes.
+#include "trusted/agent/exchange.h"
 
 #include <asm/errno.h>
 #include <string.h>
@@ -109,4 +109,20 @@ int agent_request_parse(struct agent_request *r, const char *data, size_t size)
     if (!rc && (size_t)(end - data) + r->body_size > AGENT_REQUEST_MAX)
         rc = -E2BIG;
     return rc ? rc : (int)(end - data);
+}
+
+bool agent_exchange_take(struct agent_exchange *x, size_t size)
+{
+    x->have += size;
+    x->parsed = agent_request_parse(&x->request, x->in, x->have);
+    return x->parsed < 0 ||
+           (x->parsed && x->have >= (size_t)x->parsed + x->request.body_size);
+}
+
+struct sh_view agent_exchange_rest(const struct agent_exchange *x)
+{
+    if (x->sent < x->head_size)
+        return (struct sh_view){(const uint8_t *)x->head + x->sent, x->head_size - x->sent};
+    size_t at = x->sent - x->head_size;
+    return (struct sh_view){x->reply.body ? x->reply.body + at : NULL, x->reply.size - at};
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,16 +20,13 @@
 #include <shelter/agent.h>
 #include <shelter/simtd.h>
 
-#define PORT 8006
 #define AGENT_ID 65533 /* user and group that own nothing */
-#define TSM_ENTRY "/sys/kernel/config/tsm/report/agent"
-#define EVENT_LOG "/sys/firmware/acpi/tables/data/CCEL"
 #define AGAIN_MS 1000 /* an agent that ended is not started again sooner */
 
 static int listen_local(void)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(SH_AGENT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -73,7 +71,6 @@ static int start_replacement(struct guest *g, struct sh_view path, struct guest_
     if (!rc && pid < 0)
         rc = -errno;
     guest_strings_free(&env);
-    g->agent = pid;
     return rc ? guest_fail(e, rc, "cannot start the image's agent: %s", strerror(-rc)) : 0;
 }
 
@@ -94,9 +91,9 @@ static int open_tsm(const char *tee)
     static const char *const files[] = {"inblob", "outblob", "auxblob", "generation", "provider"};
     if (guest_mount_configfs(-1, tee))
         return -1;
-    if (mkdir(TSM_ENTRY, 0755) && errno != EEXIST)
+    if (mkdir(SH_TSM_ENTRY, 0755) && errno != EEXIST)
         return -1;
-    int dir = open(TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = open(SH_TSM_ENTRY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; dir >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
         if (fchownat(dir, files[i], AGENT_ID, AGENT_ID, AT_SYMLINK_NOFOLLOW) && errno != ENOENT) {
             close(dir);
@@ -109,7 +106,7 @@ static int open_tsm(const char *tee)
 static int open_device(const char *tee)
 {
     static const char *const devices[][2] = {
-        {"tdx", "/dev/tdx_guest"}, {"snp", "/dev/sev-guest"}, {"csv", "/dev/csv-guest"}};
+        {"tdx", SH_TDX_DEVICE}, {"snp", SH_SNP_DEVICE}, {"csv", SH_CSV_DEVICE}};
     struct guest_error ignored;
     if (!strcmp(tee, "tdx-sim"))
         return guest_port_open(SH_SIMTD_PORT, &ignored);
@@ -162,7 +159,7 @@ static int place(struct handed *h, size_t count, char *fds)
 }
 
 /* /agent in an empty directory, as nobody's user, with nothing but its descriptors. */
-static void run_agent(struct guest *g, int report)
+static void run_agent(struct guest *g, int control)
 {
     char tee[48], fds[32] = "SHELTER_FDS=", *argv[] = {"agent", NULL};
     char *env[] = {tee, fds, "LISTEN_FDS=1", NULL};
@@ -173,9 +170,9 @@ static void run_agent(struct guest *g, int report)
     struct handed h[] = {{g->agent_listen, SH_AGENT_LISTEN_FD, 'L'},
                          {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD, 't'},
                          {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD, 'd'},
-                         {open(EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD, 'l'},
+                         {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD, 'l'},
                          {config_file(&g->config), SH_AGENT_CONFIG_FD, 'c'},
-                         {report, SH_AGENT_START_FD, 's'}};
+                         {control, SH_AGENT_CONTROL_FD, 's'}};
     if (g->agent_listen < 0)
         env[2] = NULL;
     program.fd = fcntl(program.fd, F_DUPFD_CLOEXEC, 64);
@@ -188,18 +185,45 @@ static void run_agent(struct guest *g, int report)
     syscall(SYS_execveat, program.fd, "", argv, env, AT_EMPTY_PATH);
 }
 
-pid_t guest_agent_fork(struct guest *g, int report)
+int guest_agent_start(struct guest *g)
 {
-    pid_t pid = fork();
-    if (pid == 0) {
-        run_agent(g, report);
+    int pair[2];
+    if (g->agent_fd >= 0)
+        return 0;
+    if (g->agent >= 0 || guest_now_ms() < g->agent_next)
+        return -EAGAIN;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return -errno;
+    g->agent_next = guest_now_ms() + AGAIN_MS;
+    g->agent = fork();
+    if (g->agent == 0) {
+        run_agent(g, pair[1]);
         _exit(GUEST_EXIT_OWN);
     }
-    return pid;
+    int rc = g->agent < 0 ? -errno : 0;
+    close(pair[1]);
+    g->agent_fd = pair[0];
+    if (rc)
+        guest_close(&g->agent_fd);
+    return rc;
 }
 
-void guest_agent_start(struct guest *g)
+int guest_agent_ask(struct guest *g, enum sh_agent_record kind, const void *data, size_t size)
 {
-    g->agent_next = guest_now_ms() + AGAIN_MS;
-    g->agent = guest_agent_fork(g, -1);
+    uint8_t record[SH_AGENT_HEAD_SIZE + 128] = {kind};
+    if (size > sizeof(record) - SH_AGENT_HEAD_SIZE)
+        return -EMSGSIZE;
+    sh_put_le32(record + 4, (uint32_t)size);
+    if (size)
+        memcpy(record + SH_AGENT_HEAD_SIZE, data, size);
+    size += SH_AGENT_HEAD_SIZE;
+    ssize_t n = send(g->agent_fd, record, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
+}
+
+void guest_agent_end(struct guest *g)
+{
+    guest_close(&g->agent_fd);
+    if (g->agent > 0)
+        kill(g->agent, SIGKILL);
 }

@@ -145,43 +145,15 @@ struct guest_address {
 };
 
 struct guest_network {
-    bool none, dhcp;
+    bool none;
     struct guest_address address, gateway, dns[GUEST_DNS_MAX];
     unsigned prefix;
     size_t dns_count;
 };
 
-/* "none", "dhcp" or "ADDR/LEN[,GATEWAY[,DNS...]]". 0 or -EINVAL. */
+/* "none", "dhcp" (what the launcher's network would give: <shelter/network.h>) or
+ * "ADDR/LEN[,GATEWAY[,DNS...]]". 0 or -EINVAL. */
 int guest_network_parse(struct guest_network *n, const char *text);
-
-/* --- dhcp.c (the messages are pure) --- */
-
-#define GUEST_DHCP_SIZE 576
-
-enum {
-    GUEST_DHCP_DISCOVER = 1,
-    GUEST_DHCP_OFFER = 2,
-    GUEST_DHCP_REQUEST = 3,
-    GUEST_DHCP_ACK = 5,
-    GUEST_DHCP_NAK = 6
-};
-
-struct guest_lease {
-    uint8_t type; /* GUEST_DHCP_OFFER, _ACK or _NAK */
-    uint8_t address[4], server[4], mask[4], router[4], dns[GUEST_DNS_MAX][4];
-    bool has_server, has_mask, has_router;
-    size_t dns_count;
-};
-
-/* Builds DISCOVER (lease NULL) or REQUEST for an offer. Returns its size. */
-size_t guest_dhcp_build(uint8_t out[GUEST_DHCP_SIZE], uint32_t xid, const uint8_t mac[6],
-                        const struct guest_lease *offer);
-/* Reads a reply to (xid, mac). 0 or -EBADMSG. */
-int guest_dhcp_parse(struct guest_lease *lease, const uint8_t *data, size_t size, uint32_t xid,
-                     const uint8_t mac[6]);
-/* Asks on this interface, for at most ten seconds. */
-int guest_dhcp(const char *interface, const uint8_t mac[6], struct guest_network *n,
-               struct guest_error *e);
 
 /* --- network.c --- */
 

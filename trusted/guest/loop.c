@@ -75,6 +75,12 @@ static int add(struct polled *p, int fd, short events)
     return (int)p->count++;
 }
 
+/* The shorter time; -1: for ever. */
+static long sooner(long a, long b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static bool ready(const struct polled *p, int place)
 {
     return place >= 0 && p->fds[place].revents;
@@ -105,15 +111,16 @@ static void one_round(struct guest *g)
             events |= POLLIN;
     }
     int port = add(&p, c->ended ? -1 : c->fd, events);
-    int attest = add(&p, guest_attest_fd(), POLLIN);
+    int attest = add(&p, g->agent_fd, guest_attest_waits(g) ? POLLIN : 0);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
         long left = g->agent_next - guest_now_ms();
         if (left <= 0)
             agent = add(&p, g->agent_listen, POLLIN);
         else
-            wait = left;
+            wait = sooner(wait, left);
     }
+    wait = sooner(wait, guest_attest_left());
     for (size_t i = 0; i < SH_SESSION_MAX; i++) {
         struct guest_session *s = &g->sessions[i];
         in[i] = out[i][0] = out[i][1] = status[i] = -1;
@@ -126,15 +133,14 @@ static void one_round(struct guest *g)
             out[i][k] = add(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
         /* What is only waiting for its descriptors to run dry has nothing to be woken by. */
         if (s->state == GUEST_ENDED && (g->alone || s->id))
-            wait = 20;
+            wait = sooner(wait, 20);
     }
     if (g->deadline && !(g->stopping && c->ended)) {
         long left = g->deadline - guest_now_ms();
-        left = left < 0 ? 0 : left;
-        wait = wait < 0 || left < wait ? left : wait;
+        wait = sooner(wait, left < 0 ? 0 : left);
     }
-    if (g->stopping && !g->alone && (wait < 0 || wait > 100))
-        wait = 100;
+    if (g->stopping && !g->alone)
+        wait = sooner(wait, 100);
     if (poll(p.fds, p.count, (int)wait) < 0 && errno != EINTR)
         return;
 

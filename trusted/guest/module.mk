@@ -37,7 +37,7 @@ $(B)/tools/mkcpio: tools/mkcpio.c
 
 # Folders first; nothing else is in there.
 INITRAMFS_DIRS := dev/ proc/ sys/ lower/ upper/ root/ empty/
-$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent
+$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent $(G)/copy
 	@mkdir -p $(@D)
 	$(call say,CPIO,$@)
-	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent && mv $@.tmp $@
+	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent copy=$(G)/copy && mv $@.tmp $@

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <shelter/network.h>
+
 static int parse_address(struct guest_address *a, const char *text)
 {
     *a = (struct guest_address){.family = strchr(text, ':') ? AF_INET6 : AF_INET};
@@ -17,9 +19,10 @@ int guest_network_parse(struct guest_network *n, const char *text)
     char part[64];
     *n = (struct guest_network){0};
     n->none = !strcmp(text, "none");
-    n->dhcp = !strcmp(text, "dhcp");
-    if (n->none || n->dhcp)
+    if (n->none)
         return 0;
+    if (!strcmp(text, "dhcp"))
+        text = SH_NET_ADDRESSES;
     for (size_t i = 0;; i++) {
         size_t size = strcspn(text, ",");
         if (!size || size >= sizeof(part))

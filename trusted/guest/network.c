@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,27 +32,31 @@ static int set_up(int fd, const char *name)
     return ioctl(fd, SIOCSIFFLAGS, &r) ? -errno : 0;
 }
 
-/* The first interface that is not loopback, and its MAC address. */
-static int find_interface(int fd, char name[IFNAMSIZ], uint8_t mac[6])
+/* The first network device: eth0, as a rule. */
+static int find_interface(char name[IFNAMSIZ])
 {
     DIR *dir = opendir("/sys/class/net");
     struct dirent *d;
-    struct ifreq r = {0};
-    while (dir && (d = readdir(dir))) {
-        if (d->d_name[0] == '.' || !strcmp(d->d_name, "lo") || strncmp(d->d_name, "e", 1) ||
-            strlen(d->d_name) >= IFNAMSIZ)
-            continue;
-        strcpy(r.ifr_name, d->d_name);
-        if (ioctl(fd, SIOCGIFHWADDR, &r) || r.ifr_hwaddr.sa_family != 1)
-            continue;
-        strcpy(name, d->d_name);
-        memcpy(mac, r.ifr_hwaddr.sa_data, 6);
-        closedir(dir);
-        return 0;
-    }
+    int rc = -ENODEV;
+    while (rc && dir && (d = readdir(dir)))
+        if (d->d_name[0] == 'e' && strlen(d->d_name) < IFNAMSIZ) {
+            strcpy(name, d->d_name);
+            rc = 0;
+        }
     if (dir)
         closedir(dir);
-    return -ENODEV;
+    return rc;
+}
+
+/* No address and no route by the host's router advertisements; no IPv6 at all where none is asked
+ * for. */
+static int still_ipv6(const char *name, bool off)
+{
+    char path[80];
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", name,
+             off ? "disable_ipv6" : "accept_ra");
+    GUEST_AUTOCLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, off ? "1" : "0", 1) != 1 ? -errno : 0;
 }
 
 static void set_sockaddr(struct sockaddr *a, const uint8_t bytes[4])
@@ -102,7 +107,6 @@ static int configure6(const char *name, const struct guest_network *n)
 int guest_network_up(const struct guest_config *c, struct guest_network *n, struct guest_error *e)
 {
     char text[256], name[IFNAMSIZ];
-    uint8_t mac[6];
     int rc = guest_config_text(c, SH_LAUNCH_NETWORK, SH_TAG_NETWORK, text, sizeof(text));
     bool given = !rc && text[0];
     if (rc || guest_network_parse(n, given ? text : "dhcp"))
@@ -116,17 +120,17 @@ int guest_network_up(const struct guest_config *c, struct guest_network *n, stru
         return guest_fail(e, rc, "cannot set up loopback: %s", strerror(-rc));
     if (n->none)
         return 0;
-    rc = find_interface(fd, name, mac);
+    rc = find_interface(name);
     if (rc && !given) {
-        n->none = true; /* nobody asked for a network, and there is none */
+        *n = (struct guest_network){.none = true}; /* nobody asked for a network, and there is none */
         return 0;
     }
     if (rc)
         return guest_fail(e, rc, "network '%.64s' is asked for, but there is no network device",
                           text);
-    rc = set_up(fd, name);
-    if (!rc && n->dhcp && (rc = guest_dhcp(name, mac, n, e)))
-        return rc;
+    rc = still_ipv6(name, n->address.family != AF_INET6);
+    if (!rc)
+        rc = set_up(fd, name);
     if (!rc)
         rc = n->address.family == AF_INET6 ? configure6(name, n) : configure4(fd, name, n);
     return rc ? guest_fail(e, rc, "cannot set up the network: %s", strerror(-rc)) : 0;

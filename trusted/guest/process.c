@@ -141,6 +141,21 @@ static void run_program(const struct guest_run *run, int status_fd)
     give_up(status_fd, rc == -ENOENT || rc == -ENOTDIR ? 127 : 126, "cannot run", run->argv[0], rc);
 }
 
+/* The initramfs's own program for cp, which sees the workload's root and nothing else. */
+static void run_copy(struct guest *g, const struct guest_run *run, int status_fd)
+{
+    char *way = run->kind == SH_EXEC_COPY_OUT ? "out" : "in", *none = NULL;
+    char *argv[] = {"copy", way, run->argv[0], NULL};
+    struct guest_user root = {.home = "/"};
+    int program = open("/copy", O_PATH | O_CLOEXEC);
+    int rc = guest_child_enter(g->root, &root);
+    if (!rc) {
+        syscall(SYS_execveat, program, "", argv, &none, AT_EMPTY_PATH);
+        rc = -errno;
+    }
+    give_up(status_fd, GUEST_EXIT_OWN, "cannot run", "cp", rc);
+}
+
 struct ends {
     int child[3], ours[3]; /* stdin, stdout, stderr */
     int slave;
@@ -166,16 +181,8 @@ static void child(struct guest *g, const struct guest_run *run, const struct end
     rc = set_limits(&g->config.manifest);
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot set", "the image's limits", rc);
-    if (run->kind != SH_EXEC_PROGRAM) {
-        struct guest_user root = {.home = "/"};
-        rc = guest_child_enter(g->root, &root);
-        if (rc)
-            give_up(status_fd, GUEST_EXIT_OWN, "cannot enter", "the root", rc);
-        /* No exec follows that would close what is PID 1's. (musl has no close_range.) */
-        syscall(SYS_close_range, 3, ~0u, 0);
-        _exit(run->kind == SH_EXEC_COPY_OUT ? guest_copy_out(run->argv[0], 1)
-                                            : guest_copy_in(run->argv[0], 0));
-    }
+    if (run->kind != SH_EXEC_PROGRAM)
+        run_copy(g, run, status_fd);
     rc = guest_child_enter(g->root, run->user);
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot become", "the user", rc);

@@ -26,7 +26,7 @@
 struct secrets {
     struct guest *g;
     struct guest_error *e;
-    int report, directory;
+    int directory;
     long deadline;
     size_t count, total;
 };
@@ -57,7 +57,7 @@ static int look_at_host(struct secrets *s)
 static int receive(struct secrets *s, void *out, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        struct pollfd p[2] = {{.fd = s->report, .events = POLLIN},
+        struct pollfd p[2] = {{.fd = s->g->agent_fd, .events = POLLIN},
                               {.fd = s->g->channel.fd, .events = POLLIN}};
         long left = s->deadline - guest_now_ms();
         if (left <= 0)
@@ -69,7 +69,7 @@ static int receive(struct secrets *s, void *out, size_t size)
             return rc;
         if (!p[0].revents)
             continue;
-        ssize_t n = recv(s->report, (char *)out + at, size - at, MSG_DONTWAIT);
+        ssize_t n = recv(s->g->agent_fd, (char *)out + at, size - at, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (n <= 0)
@@ -198,20 +198,13 @@ int guest_secrets(struct guest *g, struct guest_error *e)
     struct secrets s = {.g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
     bool broker = sh_launch_count(g->config.launch.data, g->config.launch.size, SH_LAUNCH_BROKER) ||
                   sh_manifest_count(&g->config.manifest, SH_TAG_BROKER);
-    int pair[2];
     if (!broker && !sh_manifest_count(&g->config.manifest, SH_TAG_SECRET))
         return 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return fail(&s, -errno, "cannot talk to the agent");
-    pid_t pid = guest_agent_fork(g, pair[1]);
-    close(pair[1]);
-    s.report = pair[0];
-    int rc = pid < 0 ? fail(&s, pid, "cannot start the agent") : take_report(&s);
-    close(pair[0]);
-    if (rc && pid > 0)
-        kill(pid, SIGKILL);
-    /* Where the image brings its own API server, ours has ended by itself. */
-    if (!rc && g->agent_listen >= 0)
-        g->agent = pid;
+    int rc = guest_agent_start(g);
+    if (!rc)
+        rc = guest_agent_ask(g, SH_AGENT_START, NULL, 0);
+    rc = rc ? fail(&s, rc, "cannot start the agent") : take_report(&s);
+    if (rc)
+        guest_agent_end(g);
     return rc;
 }

@@ -59,6 +59,7 @@ struct guest {
     uint8_t ids_seen[65536 / 8]; /* a session's number is used once */
     int signal_fd;
     int agent_listen; /* our agent is started when somebody connects */
+    int agent_fd;     /* its records (<shelter/agent.h>); -1: it does not run */
     pid_t agent;
     long agent_next; /* not before this time */
     bool stopping;   /* the workload is gone: everything else goes too */
@@ -77,11 +78,6 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
 void guest_child_reset(const char *oom_score_adj);
 /* In a child: into the root, as the user, with a container's capabilities. 0 or -errno. */
 int guest_child_enter(int root, const struct guest_user *user);
-
-/* --- copy.c: in a child, inside the root --- */
-
-int guest_copy_out(const char *path, int out_fd);
-int guest_copy_in(const char *directory, int in_fd);
 
 /* --- session.c --- */
 
@@ -104,23 +100,25 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
 
 /* --- attest.c --- */
 
-#define GUEST_AGENT_PORT 8006 /* of the agent's local API, on 127.0.0.1 */
-
-/* Starts to make the evidence that an SH_FRAME_ATTEST asks for. */
+/* Passes an SH_FRAME_ATTEST on to the agent. */
 void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
-/* What is to be polled for it; -1: nothing. */
-int guest_attest_fd(void);
-/* Takes what is there, and answers when all of it is and the channel has room. */
+/* Takes what the agent says, and answers when all of it is there and the channel has room. */
 void guest_attest_pump(struct guest *g, bool ready);
+/* Is the agent to be listened to? */
+bool guest_attest_waits(const struct guest *g);
+/* Milliseconds that a request still waits; -1: there is none. */
+long guest_attest_left(void);
 
 /* --- agent.c --- */
 
 /* Ours listens (and is started on the first connection); the image's own is started now. */
 int guest_agent_prepare(struct guest *g, struct guest_error *e);
-void guest_agent_start(struct guest *g);
-/* Our agent as a child. report: where it is to report what it fetched (<shelter/agent.h>), before
- * it serves; -1: it only serves. */
-pid_t guest_agent_fork(struct guest *g, int report);
+/* Starts ours, if it does not run: 0 with g->agent_fd, or -errno. */
+int guest_agent_start(struct guest *g);
+/* A record to it. Does not wait: a few small ones always fit. */
+int guest_agent_ask(struct guest *g, enum sh_agent_record kind, const void *data, size_t size);
+/* Ends it. It may be started again. */
+void guest_agent_end(struct guest *g);
 
 /* --- secrets.c --- */
 

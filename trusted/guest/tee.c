@@ -29,7 +29,6 @@ struct tdx_report_req {
 
 #define SNP_REPORT_HOST_DATA 0xc0
 #define SNP_REPORT_SIZE 0x4a0
-#define TSM_REPORTS "/sys/kernel/config/tsm/report"
 
 static bool cpu_is_tdx(void)
 {
@@ -56,7 +55,7 @@ static bool cpu_is_hygon_sev(void)
 /* The kernel makes this device only where it runs as an SNP guest with its secrets page. */
 static bool kernel_is_snp(void)
 {
-    return !access("/dev/sev-guest", F_OK);
+    return !access(SH_SNP_DEVICE, F_OK);
 }
 
 int guest_tee_check(const char *tee, struct guest_error *e)
@@ -111,7 +110,7 @@ static int simulated_report(uint8_t report[1024], struct guest_error *e)
 static int tdx_report(uint8_t report[1024], struct guest_error *e)
 {
     struct tdx_report_req request = {0};
-    GUEST_AUTOCLOSE int fd = open("/dev/tdx_guest", O_RDWR | O_CLOEXEC);
+    GUEST_AUTOCLOSE int fd = open(SH_TDX_DEVICE, O_RDWR | O_CLOEXEC);
     if (fd < 0 || ioctl(fd, TDX_CMD_GET_REPORT0, &request))
         return guest_fail(e, -errno, "the TDX module gave no report: %s", strerror(errno));
     memcpy(report, request.tdreport, 1024);
@@ -124,18 +123,18 @@ static int snp_report(uint8_t report[SNP_REPORT_SIZE], struct guest_error *e)
     static const uint8_t zeros[64];
     const char *step = "configfs";
     ssize_t n = -1;
-    if (!guest_mount_configfs(-1, "snp") && !mkdir(TSM_REPORTS "/start", 0700)) {
+    if (!guest_mount_configfs(-1, "snp") && !mkdir(SH_TSM_REPORTS "/start", 0700)) {
         step = "inblob";
-        GUEST_AUTOCLOSE int in = open(TSM_REPORTS "/start/inblob", O_WRONLY | O_CLOEXEC);
+        GUEST_AUTOCLOSE int in = open(SH_TSM_REPORTS "/start/inblob", O_WRONLY | O_CLOEXEC);
         if (in >= 0 && write(in, zeros, sizeof(zeros)) == (ssize_t)sizeof(zeros)) {
             guest_close(&in); /* configfs takes a binary attribute when it is closed */
             step = "outblob";
-            GUEST_AUTOCLOSE int out = open(TSM_REPORTS "/start/outblob", O_RDONLY | O_CLOEXEC);
+            GUEST_AUTOCLOSE int out = open(SH_TSM_REPORTS "/start/outblob", O_RDONLY | O_CLOEXEC);
             n = out < 0 ? -1 : read(out, report, SNP_REPORT_SIZE);
         }
     }
     int code = n < 0 ? -errno : -EPROTO;
-    rmdir(TSM_REPORTS "/start");
+    rmdir(SH_TSM_REPORTS "/start");
     if (n == SNP_REPORT_SIZE)
         return 0;
     return guest_fail(e, code, "the SNP firmware gave no report (%s): %s", step, strerror(-code));

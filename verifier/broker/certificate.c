@@ -10,6 +10,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <shelter/network.h>
+
 static char *bio_text(BIO *bio)
 {
     char *data = NULL, *text;
@@ -70,8 +72,8 @@ char *sb_certificate(EVP_PKEY *key, const char *address)
     char host[64], names[256], *text = NULL;
 
     host_of(address, host, sizeof(host));
-    // 10.0.2.2 is how a guest with user-mode networking sees this machine.
-    snprintf(names, sizeof(names), "DNS:localhost,IP:127.0.0.1,IP:::1,IP:10.0.2.2,IP:%s", host);
+    // SH_NET_HOST_TEXT is how a guest with user-mode networking sees this machine.
+    snprintf(names, sizeof(names), "DNS:localhost,IP:127.0.0.1,IP:::1,IP:" SH_NET_HOST_TEXT ",IP:%s", host);
     if (cert && name && bio && RAND_bytes(serial, sizeof(serial)) == 1) {
         serial[0] &= 0x7f;
         bn = BN_bin2bn(serial, sizeof(serial), NULL);

@@ -8,6 +8,7 @@
 #ifndef LIBOS_AGENT_H
 #define LIBOS_AGENT_H
 
+#include <shelter/agent.h>
 #include <shelter/control.h>
 
 #include "lib/manifest.h"
@@ -35,7 +36,6 @@ struct agent *agent_state(void);
 
 /* serve.c: a stream connects to this port of loopback and nobody listens: CoCo's local API does, from
  * now on, unless the image brings its own server. */
-#define AGENT_PORT 8006u
 void agent_wanted(uint16_t family, uint16_t port);
 /* The program wants the port itself: it is free afterwards. */
 void agent_give_way(uint16_t port);

@@ -8,8 +8,7 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 
-#include "trusted/agent/core.h"
-#include "trusted/agent/request.h"
+#include "trusted/agent/exchange.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/proc/proc.h"
@@ -29,8 +28,7 @@ struct exchange {
     struct file *file;
     struct sock *sock;
     uint64_t until;
-    char request[AGENT_REQUEST_MAX];
-    size_t have;
+    struct agent_exchange x;
 };
 
 /* Time left, as a socket's timeout. */
@@ -41,129 +39,76 @@ static int set_timeout(uint64_t *timeout, uint64_t until)
     return *timeout ? 0 : -ETIMEDOUT;
 }
 
-static long take(struct exchange *x)
+static long take(struct exchange *e)
 {
     struct io_vec v;
     struct io io =
-        io_one(&v, (uint64_t)x->request + x->have, sizeof(x->request) - x->have, true);
+        io_one(&v, (uint64_t)e->x.in + e->x.have, sizeof(e->x.in) - e->x.have, true);
     struct addr from;
     uint32_t files = 0;
     bool cut;
-    int r = set_timeout(&x->sock->receive_timeout, x->until);
-    return r ? r : inside_receive(x->file, x->sock, &io, 0, &from, NULL, &files, &cut);
+    int r = set_timeout(&e->sock->receive_timeout, e->until);
+    return r ? r : inside_receive(e->file, e->sock, &io, 0, &from, NULL, &files, &cut);
 }
 
-static int give(struct exchange *x, const void *data, size_t size)
+/* Some of what is left to be sent. */
+static long give(struct exchange *e)
 {
+    struct sh_view rest = agent_exchange_rest(&e->x);
     struct io_vec v;
-    struct io io = io_one(&v, (uint64_t)data, size, true);
-    x->until = clock_now() + PATIENCE_NS;
-    while (io.left) {
-        int r = set_timeout(&x->sock->send_timeout, x->until);
-        long n = r ? r : inside_send(x->file, x->sock, x->sock->peer, &io, MSG_NOSIGNAL_, NULL, 0);
-        if (n < 0)
-            return (int)n;
-    }
-    return 0;
+    struct io io = io_one(&v, (uint64_t)rest.data, rest.size, true);
+    int r = set_timeout(&e->sock->send_timeout, e->until);
+    return r ? r
+             : inside_send(e->file, e->sock, e->sock->peer, &io, MSG_NOSIGNAL_, NULL, 0);
 }
-
-/* Reads until the request is whole: the size of its head, or -errno. */
-static int take_request(struct exchange *x, struct agent_request *r)
-{
-    for (;;) {
-        int head = agent_request_parse(r, x->request, x->have);
-        if (head < 0 || (head && x->have >= (size_t)head + r->body_size))
-            return head;
-        if (x->have == sizeof(x->request))
-            return -E2BIG;
-        long n = take(x);
-        if (n <= 0)
-            return n ? (int)n : -ECONNRESET;
-        x->have += (size_t)n;
-    }
-}
-
-struct question {
-    const struct agent_request *request;
-    struct sh_view body;
-    struct agent_reply reply;
-};
 
 static long answer(void *arg)
 {
-    struct question *q = arg;
+    struct exchange *e = arg;
     struct agent *a = agent_state();
     if (!a)
         return -ENOMEM;
-    agent_answer(a, q->request->method, q->request->path, q->request->query, q->body, &q->reply);
+    agent_exchange_answer(a, &e->x);
     return 0;
 }
 
-static const char *reason(int status)
+static long wipe(void *arg)
 {
-    static const struct {
-        int status;
-        const char *text;
-    } reasons[] = {{200, "OK"},           {400, "Bad Request"},        {403, "Forbidden"},
-                   {404, "Not Found"},    {405, "Method Not Allowed"}, {413, "Content Too Large"},
-                   {501, "Not Implemented"}};
-    for (size_t i = 0; i < ARRAY_COUNT(reasons); i++) {
-        if (reasons[i].status == status)
-            return reasons[i].text;
-    }
-    return "Service Unavailable";
-}
-
-static void reply(struct exchange *x, const struct agent_reply *r)
-{
-    char head[256];
-    int n = fmt(head, sizeof(head),
-                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %lu\r\n"
-                "Connection: close\r\n\r\n",
-                r->status, reason(r->status), r->type ? r->type : "text/plain", r->size);
-    if (!give(x, head, MIN((size_t)n, sizeof(head) - 1)) && r->size)
-        give(x, r->body, r->size);
-}
-
-static long wipe_reply(void *arg)
-{
-    agent_reply_free(arg);
+    struct exchange *e = arg;
+    agent_exchange_end(&e->x);
     return 0;
 }
 
-static void exchange(struct exchange *x)
+static void exchange(struct exchange *e)
 {
-    struct agent_request r;
-    int head = take_request(x, &r);
-    if (head < 0) {
-        if (head == -EBADMSG || head == -E2BIG)
-            reply(x, &(struct agent_reply){.status = head == -E2BIG ? 413 : 400});
+    long n;
+    e->until = clock_now() + PATIENCE_NS;
+    do {
+        n = take(e);
+    } while (n > 0 && !agent_exchange_take(&e->x, (size_t)n));
+    if (n <= 0 || agent_call(answer, e))
         return;
-    }
-    struct question q = {.request = &r,
-                         .body = {(const uint8_t *)x->request + head, r.body_size},
-                         .reply = {.status = 503}};
-    bool answered = agent_call(answer, &q) == 0;
-    reply(x, &q.reply);
-    if (answered)
-        agent_call(wipe_reply, &q.reply);
+    e->until = clock_now() + PATIENCE_NS; /* the broker may have taken its time */
+    while (agent_exchange_rest(&e->x).size && (n = give(e)) > 0)
+        e->x.sent += (size_t)n;
+    agent_call(wipe, e);
 }
 
 static void serve_one(struct sock *s)
 {
-    struct exchange *x = los_alloc(sizeof(*x));
+    struct exchange *e = los_alloc(sizeof(*e));
     struct file *f = sock_file(s, 0); /* takes the socket, also when it fails */
-    if (x && f) {
-        x->file = f;
-        x->sock = s;
-        x->until = clock_now() + PATIENCE_NS;
-        exchange(x);
+    if (e && f) {
+        memset(e, 0, sizeof(*e));
+        e->file = f;
+        e->sock = s;
+        exchange(e);
     }
     if (f)
         file_put(f);
-    if (x)
-        memset(x, 0, sizeof(*x));
-    los_free(x);
+    if (e)
+        memset(e, 0, sizeof(*e));
+    los_free(e);
 }
 
 /* ---- the listener ---- */
@@ -223,7 +168,7 @@ static struct sock *make_listener(uint16_t family)
     if (!s)
         return NULL;
     a.family = family;
-    addr_set_port(&a, AGENT_PORT);
+    addr_set_port(&a, SH_AGENT_PORT);
     if (family == AF_INET) {
         a.bytes[4] = 127;
         a.bytes[7] = 1;
@@ -247,7 +192,7 @@ static size_t place(uint16_t family)
 
 void agent_wanted(uint16_t family, uint16_t port)
 {
-    if (port != AGENT_PORT || (family != AF_INET && family != AF_INET6) || agent_replaced())
+    if (port != SH_AGENT_PORT || (family != AF_INET && family != AF_INET6) || agent_replaced())
         return;
     if (listeners[place(family)] || !(listeners[place(family)] = make_listener(family)))
         return;
@@ -263,7 +208,7 @@ void agent_wanted(uint16_t family, uint16_t port)
 
 void agent_give_way(uint16_t port)
 {
-    for (size_t i = 0; port == AGENT_PORT && i < ARRAY_COUNT(listeners); i++) {
+    for (size_t i = 0; port == SH_AGENT_PORT && i < ARRAY_COUNT(listeners); i++) {
         struct sock *s = listeners[i];
         listeners[i] = NULL;
         if (!s)

@@ -4,11 +4,11 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 
+#include <shelter/agent.h>
+
 #include "lib/launch.h"
 #include "lib/manifest.h"
 #include "trusted/libos/net/sock.h"
-
-#define AGENT_PORT 8006u /* for the inside only, whatever the host publishes */
 
 bool net_outside = true;
 static const void *launch; /* NULL: whoever runs this says nothing, and every port is public */
@@ -44,7 +44,7 @@ bool net_published(const struct sock *s)
         return true;
     if (name_is_outside(s)) /* one address is published; whoever came first has it */
         return false;
-    if (type == SOCK_STREAM && port == AGENT_PORT)
+    if (type == SOCK_STREAM && port == SH_AGENT_PORT)
         return false;
     fmt(wanted, sizeof(wanted), "%s %u", type == SOCK_STREAM ? "tcp" : "udp", port);
     for (size_t i = 0;; i++) {

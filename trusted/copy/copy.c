@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies between the workload's root and the host, as tar archives: `shelter cp`.
+// Copies between the workload's root and the host, as tar archives: what `shelter cp` runs in the VM.
 //
-// It runs in a child that has the workload's root as its own, so that no name or link in an archive
-// leads out of it; inside, unpacking never leaves the folder it was given.
-#include "trusted/guest/serve.h"
-
+//   copy out PATH        an archive of PATH to stdout
+//   copy in DIRECTORY    unpacks the archive on stdin there
+//
+// PID 1 starts it where the image allows exec, with the workload's root as its own, so that no name
+// or link in an archive leads out of it; inside, unpacking never leaves the folder it was given.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "trusted/guest/tar.h"
+#include "trusted/copy/tar.h"
 
 #define CHUNK 65536u
 #define DEPTH_MAX 256
@@ -47,9 +48,9 @@ static int write_all(int fd, const void *data, size_t size)
 }
 
 /* Exactly e->size bytes, whatever became of the file meanwhile: then zeros. */
-static int write_contents(int out_fd, int fd, const struct guest_tar_entry *e)
+static int write_contents(int out_fd, int fd, const struct tar_entry *e)
 {
-    uint64_t left = (e->size + GUEST_TAR_BLOCK - 1) / GUEST_TAR_BLOCK * GUEST_TAR_BLOCK;
+    uint64_t left = (e->size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
     uint64_t real = e->size;
     int rc = 0;
     while (!rc && left) {
@@ -98,7 +99,7 @@ static int write_children(int out_fd, int fd, const char *name, int depth)
     struct dirent *d;
     int rc = 0;
     while (list && !rc && (d = readdir(list))) {
-        char path[GUEST_TAR_NAME_MAX];
+        char path[TAR_NAME_MAX];
         if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
             continue;
         if ((size_t)snprintf(path, sizeof(path), "%s/%s", name, d->d_name) >= sizeof(path))
@@ -116,8 +117,8 @@ static int write_children(int out_fd, int fd, const char *name, int depth)
 /* One file, and all below it. Fails only when the archive cannot be written on. */
 static int write_tree(int out_fd, int dir, const char *file, const char *name, int depth)
 {
-    static uint8_t head[GUEST_TAR_HEAD_MAX];
-    static struct guest_tar_entry e;
+    static uint8_t head[COPY_TAR_HEAD_MAX];
+    static struct tar_entry e;
     struct stat st;
     int fd = -1;
     memset(&e, 0, sizeof(e));
@@ -125,7 +126,7 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
         complain(name, depth > DEPTH_MAX ? ELOOP : errno);
         return 0;
     }
-    e = (struct guest_tar_entry){.type = tar_type(st.st_mode),
+    e = (struct tar_entry){.type = tar_type(st.st_mode),
                                  .mode = st.st_mode & 07777,
                                  .uid = st.st_uid,
                                  .gid = st.st_gid,
@@ -151,7 +152,7 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
     }
     if (e.type == '5' && strlen(e.name) + 1 < sizeof(e.name))
         strcat(e.name, "/");
-    int rc = write_all(out_fd, head, guest_tar_write(head, &e));
+    int rc = write_all(out_fd, head, tar_write(head, &e));
     if (!rc && e.type == '0')
         rc = write_contents(out_fd, fd, &e);
     if (!rc && e.type == '5')
@@ -161,11 +162,11 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
     return rc;
 }
 
-int guest_copy_out(const char *path, int out_fd)
+static int copy_out(const char *path, int out_fd)
 {
-    char file[GUEST_TAR_NAME_MAX];
+    char file[TAR_NAME_MAX];
     size_t size = strlen(path);
-    static const uint8_t end[2 * GUEST_TAR_BLOCK];
+    static const uint8_t end[2 * TAR_BLOCK];
     if (size >= sizeof(file) || path[0] != '/') {
         dprintf(2, "cp: '%.200s' is not an absolute path\n", path);
         return 1;
@@ -223,7 +224,7 @@ static int open_parent(int top, char *name, const char **last)
         if (p)
             *p = 0;
         const char *part;
-        char copy[GUEST_TAR_NAME_MAX];
+        char copy[TAR_NAME_MAX];
         strcpy(copy, name);
         part = strrchr(copy, '/') ? strrchr(copy, '/') + 1 : copy;
         if (part != copy)
@@ -253,7 +254,7 @@ static int skip(int in_fd, uint64_t size)
 
 static uint64_t padding(uint64_t size)
 {
-    return (GUEST_TAR_BLOCK - size % GUEST_TAR_BLOCK) % GUEST_TAR_BLOCK;
+    return (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK;
 }
 
 /* All of the contents is read, also after the file could not be written. */
@@ -275,7 +276,7 @@ static int read_contents(int in_fd, int fd, uint64_t size, const char *name)
     return skip(in_fd, padding(size));
 }
 
-static void set_attributes(int fd, const struct guest_tar_entry *e)
+static void set_attributes(int fd, const struct tar_entry *e)
 {
     struct timespec times[2] = {{e->mtime, 0}, {e->mtime, 0}};
     if (fchown(fd, e->uid, e->gid) || fchmod(fd, e->mode) || futimens(fd, times) ||
@@ -283,10 +284,10 @@ static void set_attributes(int fd, const struct guest_tar_entry *e)
         complain(e->name, errno);
 }
 
-static int make_link(int top, int parent, const char *last, struct guest_tar_entry *e)
+static int make_link(int top, int parent, const char *last, struct tar_entry *e)
 {
     const char *target;
-    if (guest_tar_clean(e->link) || !e->link[0])
+    if (tar_clean(e->link) || !e->link[0])
         return -EBADMSG;
     int from = open_parent(top, e->link, &target);
     if (from < 0)
@@ -296,7 +297,7 @@ static int make_link(int top, int parent, const char *last, struct guest_tar_ent
     return rc;
 }
 
-static int make_special(int parent, const char *last, const struct guest_tar_entry *e)
+static int make_special(int parent, const char *last, const struct tar_entry *e)
 {
     mode_t type = e->type == '3' ? S_IFCHR : e->type == '4' ? S_IFBLK : S_IFIFO;
     if (mknodat(parent, last, type | e->mode, makedev(e->major, e->minor)) ||
@@ -306,7 +307,7 @@ static int make_special(int parent, const char *last, const struct guest_tar_ent
     return 0;
 }
 
-static int make_symlink(int parent, const char *last, const struct guest_tar_entry *e)
+static int make_symlink(int parent, const char *last, const struct tar_entry *e)
 {
     struct timespec times[2] = {{e->mtime, 0}, {e->mtime, 0}};
     if (symlinkat(e->link, parent, last) ||
@@ -317,7 +318,7 @@ static int make_symlink(int parent, const char *last, const struct guest_tar_ent
 }
 
 /* A folder, new or there already, or a new file: a descriptor or -errno. */
-static int make_file(int parent, const char *last, const struct guest_tar_entry *e)
+static int make_file(int parent, const char *last, const struct tar_entry *e)
 {
     int flags = O_RDONLY | O_DIRECTORY;
     if (e->type == '0')
@@ -329,11 +330,11 @@ static int make_file(int parent, const char *last, const struct guest_tar_entry 
 }
 
 /* One entry. Fails only when the archive cannot be read on. */
-static int unpack(int top, int in_fd, struct guest_tar_entry *e)
+static int unpack(int top, int in_fd, struct tar_entry *e)
 {
     const char *last;
     int rc, fd = -1;
-    if (guest_tar_clean(e->name))
+    if (tar_clean(e->name))
         return -EBADMSG;
     if (!e->name[0])
         return skip(in_fd, e->size + padding(e->size));
@@ -363,18 +364,18 @@ static int unpack(int top, int in_fd, struct guest_tar_entry *e)
 }
 
 /* Names and records before an entry. */
-static int take_extra(int in_fd, const struct guest_tar_entry *e, struct guest_tar_extra *x)
+static int take_extra(int in_fd, const struct tar_entry *e, struct tar_extra *x)
 {
-    static uint8_t data[GUEST_TAR_EXTRA_MAX + GUEST_TAR_BLOCK];
-    if (e->size > GUEST_TAR_EXTRA_MAX)
+    static uint8_t data[TAR_EXTRA_MAX + TAR_BLOCK];
+    if (e->size > TAR_EXTRA_MAX)
         return -EBADMSG;
     int rc = read_all(in_fd, data, (size_t)(e->size + padding(e->size)));
     if (rc || e->type == 'g')
         return rc;
     if (e->type == 'x')
-        return guest_tar_pax(x, data, (size_t)e->size);
+        return tar_pax(x, data, (size_t)e->size);
     size_t size = strnlen((char *)data, (size_t)e->size);
-    if (size >= GUEST_TAR_NAME_MAX)
+    if (size >= TAR_NAME_MAX)
         return -EBADMSG;
     memcpy(e->type == 'L' ? x->e.name : x->e.link, data, size);
     (e->type == 'L' ? x->e.name : x->e.link)[size] = 0;
@@ -382,27 +383,27 @@ static int take_extra(int in_fd, const struct guest_tar_entry *e, struct guest_t
     return 0;
 }
 
-int guest_copy_in(const char *directory, int in_fd)
+static int copy_in(const char *directory, int in_fd)
 {
-    static struct guest_tar_entry e;
-    static struct guest_tar_extra x;
-    uint8_t block[GUEST_TAR_BLOCK];
+    static struct tar_entry e;
+    static struct tar_extra x;
+    uint8_t block[TAR_BLOCK];
     int rc = 0;
-    GUEST_AUTOCLOSE int top = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int top = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0 || directory[0] != '/') {
         complain(directory, top < 0 ? errno : EINVAL);
         return 1;
     }
     umask(0);
     while (!rc && !(rc = read_all(in_fd, block, sizeof(block)))) {
-        rc = guest_tar_read(&e, block);
+        rc = tar_read(&e, block);
         if (rc || !e.type)
             break;
         if (strchr("xgLK", e.type)) {
             rc = take_extra(in_fd, &e, &x);
             continue;
         }
-        guest_tar_apply(&e, &x);
+        tar_apply(&e, &x);
         memset(&x, 0, sizeof(x));
         if (strchr("0123456", e.type))
             rc = unpack(top, in_fd, &e);
@@ -414,4 +415,13 @@ int guest_copy_in(const char *directory, int in_fd)
     if (rc)
         dprintf(2, "cp: the archive is %s\n", rc == -EBADMSG ? "damaged" : strerror(-rc));
     return rc || failures ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && !strcmp(argv[1], "out"))
+        return copy_out(argv[2], 1);
+    if (argc == 3 && !strcmp(argv[1], "in"))
+        return copy_in(argv[2], 0);
+    return 2;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's tar headers: written and read back, read by tar's rules, torn and wrong.
+// The tar headers of cp: written and read back, read by tar's rules, torn and wrong.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,11 +11,11 @@
 #include <archive_entry.h>
 #include <cmocka.h>
 
-#include "trusted/guest/tar.h"
+#include "trusted/copy/tar.h"
 
-static struct guest_tar_entry sample(char type)
+static struct tar_entry sample(char type)
 {
-    struct guest_tar_entry e = {
+    struct tar_entry e = {
         .type = type, .mode = 04755, .uid = 1000, .gid = 1001, .mtime = 1234567890};
     strcpy(e.name, "dir/file");
     if (type == '2')
@@ -25,24 +25,24 @@ static struct guest_tar_entry sample(char type)
     return e;
 }
 
-/* Reads a header that guest_tar_write made, as the unpacker does. */
-static void read_back(const uint8_t *data, size_t size, struct guest_tar_entry *e)
+/* Reads a header that tar_write made, as the unpacker does. */
+static void read_back(const uint8_t *data, size_t size, struct tar_entry *e)
 {
-    static struct guest_tar_extra x;
+    static struct tar_extra x;
     memset(&x, 0, sizeof(x));
-    assert_int_equal(guest_tar_read(e, data), 0);
+    assert_int_equal(tar_read(e, data), 0);
     if (e->type == 'x') {
         size_t padded = (e->size + 511) / 512 * 512;
         assert_int_equal(size, padded + 1024);
-        assert_int_equal(guest_tar_pax(&x, data + 512, e->size), 0);
-        assert_int_equal(guest_tar_read(e, data + 512 + padded), 0);
+        assert_int_equal(tar_pax(&x, data + 512, e->size), 0);
+        assert_int_equal(tar_read(e, data + 512 + padded), 0);
     } else {
         assert_int_equal(size, 512);
     }
-    guest_tar_apply(e, &x);
+    tar_apply(e, &x);
 }
 
-static void same(const struct guest_tar_entry *a, const struct guest_tar_entry *b)
+static void same(const struct tar_entry *a, const struct tar_entry *b)
 {
     assert_int_equal(a->type, b->type);
     assert_string_equal(a->name, b->name);
@@ -55,22 +55,22 @@ static void same(const struct guest_tar_entry *a, const struct guest_tar_entry *
 
 static void test_round_trip(void **state)
 {
-    static uint8_t out[GUEST_TAR_HEAD_MAX];
-    static struct guest_tar_entry e, back;
+    static uint8_t out[COPY_TAR_HEAD_MAX];
+    static struct tar_entry e, back;
     for (const char *type = "0123456"; *type; type++) {
         e = sample(*type);
         e.major = *type == '3' ? 10 : 0;
-        read_back(out, guest_tar_write(out, &e), &back);
+        read_back(out, tar_write(out, &e), &back);
         same(&e, &back);
     }
     /* Every length of name and link, and numbers that ustar cannot hold. */
-    for (size_t n = 1; n < GUEST_TAR_NAME_MAX; n += n < 300 ? 1 : 97) {
+    for (size_t n = 1; n < TAR_NAME_MAX; n += n < 300 ? 1 : 97) {
         e = sample('2');
         memset(e.name, 'n', n);
         e.name[n] = 0;
-        memset(e.link, 'l', GUEST_TAR_NAME_MAX - n);
-        e.link[GUEST_TAR_NAME_MAX - n - (n == 1)] = 0;
-        size_t size = guest_tar_write(out, &e);
+        memset(e.link, 'l', TAR_NAME_MAX - n);
+        e.link[TAR_NAME_MAX - n - (n == 1)] = 0;
+        size_t size = tar_write(out, &e);
         assert_true(size <= sizeof(out) && size % 512 == 0);
         read_back(out, size, &back);
         same(&e, &back);
@@ -82,21 +82,21 @@ static void test_round_trip(void **state)
     e.mtime = -5;
     memcpy(e.capability, "\1\0\0\2\n= \0", 8);
     e.capability_size = 8;
-    read_back(out, guest_tar_write(out, &e), &back);
+    read_back(out, tar_write(out, &e), &back);
     same(&e, &back);
 }
 
 /* libarchive reads what we write. */
 static void test_libarchive(void **state)
 {
-    static uint8_t out[GUEST_TAR_HEAD_MAX + 1024];
-    static struct guest_tar_entry e;
+    static uint8_t out[COPY_TAR_HEAD_MAX + 1024];
+    static struct tar_entry e;
     e = sample('2');
     memset(e.name, 'n', 2000);
     memset(e.link, 'l', 3000);
     e.uid = 4000000000u;
     e.mtime = -5;
-    size_t size = guest_tar_write(out, &e);
+    size_t size = tar_write(out, &e);
     memset(out + size, 0, 1024);
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
@@ -122,14 +122,14 @@ static void fix_sum(uint8_t *block)
 
 static void test_headers(void **state)
 {
-    static uint8_t out[GUEST_TAR_HEAD_MAX], bad[512];
-    static struct guest_tar_entry e;
+    static uint8_t out[COPY_TAR_HEAD_MAX], bad[512];
+    static struct tar_entry e;
     e = sample('0');
-    guest_tar_write(out, &e);
+    tar_write(out, &e);
     for (size_t i = 0; i < 512; i++) { /* the sum covers every byte */
         memcpy(bad, out, 512);
         bad[i] ^= 1;
-        int rc = guest_tar_read(&e, bad);
+        int rc = tar_read(&e, bad);
         assert_true(rc == -EBADMSG || (i == 155 && rc == 0));
     }
     /* Good sums over bad fields. */
@@ -145,7 +145,7 @@ static void test_headers(void **state)
         if (i == 5)
             memcpy(bad + 108, "\x80\0\0\x7f\1\1\1\1", 8);
         fix_sum(bad);
-        assert_int_equal(guest_tar_read(&e, bad), -EBADMSG);
+        assert_int_equal(tar_read(&e, bad), -EBADMSG);
     }
     /* Names that fill their fields without a NUL; a prefix; base 256; old types. */
     memcpy(bad, out, 512);
@@ -155,28 +155,28 @@ static void test_headers(void **state)
     memcpy(bad + 124, "\x80\0\0\0\0\0\0\1\0\0\0\0", 12);
     bad[156] = 0;
     fix_sum(bad);
-    assert_int_equal(guest_tar_read(&e, bad), 0);
+    assert_int_equal(tar_read(&e, bad), 0);
     assert_int_equal(strlen(e.name), 256);
     assert_int_equal(strlen(e.link), 100);
     assert_true(e.size == 1ull << 32 && e.type == '0');
     memset(bad, 0, 512);
-    assert_int_equal(guest_tar_read(&e, bad), 0);
+    assert_int_equal(tar_read(&e, bad), 0);
     assert_int_equal(e.type, 0);
 }
 
-static int pax(struct guest_tar_extra *x, const char *text, size_t size)
+static int pax(struct tar_extra *x, const char *text, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);
     memcpy(copy, text, size);
     memset(x, 0, sizeof(*x));
-    int rc = guest_tar_pax(x, copy, size);
+    int rc = tar_pax(x, copy, size);
     free(copy);
     return rc;
 }
 
 static void test_pax(void **state)
 {
-    static struct guest_tar_extra x;
+    static struct tar_extra x;
     static const char good[] =
         "12 path=a=b\n20 mtime=12.3456789\n11 size=10\n9 foo=ba\n14 uid=123456\n";
     assert_int_equal(pax(&x, good, sizeof(good) - 1), 0);
@@ -236,7 +236,7 @@ static void test_clean(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char name[32];
         strcpy(name, cases[i].name);
-        assert_int_equal(guest_tar_clean(name), cases[i].want ? 0 : -EBADMSG);
+        assert_int_equal(tar_clean(name), cases[i].want ? 0 : -EBADMSG);
         if (cases[i].want)
             assert_string_equal(name, cases[i].want);
     }
@@ -249,5 +249,5 @@ int main(void)
         cmocka_unit_test(test_headers),    cmocka_unit_test(test_pax),
         cmocka_unit_test(test_clean),
     };
-    return cmocka_run_group_tests_name("guest tar", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("copy tar", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tar headers as bytes.
-#include "trusted/guest/tar.h"
+#include "trusted/copy/tar.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static const char xattr_key[] = "SCHILY.xattr.security.capability";
 static uint32_t checksum(const uint8_t *block)
 {
     uint32_t sum = 8 * ' ';
-    for (size_t i = 0; i < GUEST_TAR_BLOCK; i++)
+    for (size_t i = 0; i < TAR_BLOCK; i++)
         if (i < SUM || i >= SUM + 8)
             sum += block[i];
     return sum;
@@ -41,9 +41,9 @@ static void octal(uint8_t *field, size_t width, uint64_t value)
     field[width - 1] = 0;
 }
 
-static void header(uint8_t *block, const struct guest_tar_entry *e)
+static void header(uint8_t *block, const struct tar_entry *e)
 {
-    memset(block, 0, GUEST_TAR_BLOCK);
+    memset(block, 0, TAR_BLOCK);
     memcpy(block + NAME, e->name, strnlen(e->name, 100));
     memcpy(block + LINK, e->link, strnlen(e->link, 100));
     octal(block + MODE, 8, e->mode & 07777);
@@ -82,9 +82,9 @@ static size_t number_record(uint8_t *out, const char *key, int64_t value)
     return record(out, key, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
 }
 
-size_t guest_tar_write(uint8_t *out, const struct guest_tar_entry *e)
+size_t tar_write(uint8_t *out, const struct tar_entry *e)
 {
-    uint8_t *records = out + GUEST_TAR_BLOCK;
+    uint8_t *records = out + TAR_BLOCK;
     size_t size = 0;
     if (strlen(e->name) > 100)
         size += record(records + size, "path", e->name, strlen(e->name));
@@ -102,14 +102,14 @@ size_t guest_tar_write(uint8_t *out, const struct guest_tar_entry *e)
         size += record(records + size, xattr_key, e->capability, e->capability_size);
     if (!size) {
         header(out, e);
-        return GUEST_TAR_BLOCK;
+        return TAR_BLOCK;
     }
-    struct guest_tar_entry pax = {.type = 'x', .mode = 0644, .size = size, .name = "pax"};
+    struct tar_entry pax = {.type = 'x', .mode = 0644, .size = size, .name = "pax"};
     header(out, &pax);
-    size_t padded = (size + GUEST_TAR_BLOCK - 1) / GUEST_TAR_BLOCK * GUEST_TAR_BLOCK;
+    size_t padded = (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
     memset(records + size, 0, padded - size);
     header(records + padded, e);
-    return padded + 2 * GUEST_TAR_BLOCK;
+    return padded + 2 * TAR_BLOCK;
 }
 
 /* Octal with spaces or NULs around it, or GNU's base 256. */
@@ -139,13 +139,13 @@ static int number(const uint8_t *field, size_t width, uint64_t *out)
     return 0;
 }
 
-int guest_tar_read(struct guest_tar_entry *e, const uint8_t block[GUEST_TAR_BLOCK])
+int tar_read(struct tar_entry *e, const uint8_t block[TAR_BLOCK])
 {
     uint64_t sum, mode, uid, gid, size, mtime, major = 0, minor = 0;
     size_t n = 0;
     memset(e, 0, sizeof(*e));
     bool zero = true;
-    for (size_t i = 0; i < GUEST_TAR_BLOCK && zero; i++)
+    for (size_t i = 0; i < TAR_BLOCK && zero; i++)
         zero = !block[i];
     if (zero)
         return 0;
@@ -201,7 +201,7 @@ static int decimal(const char *text, size_t size, int64_t *out)
 
 static int take_text(bool *has, char *out, const char *value, size_t size)
 {
-    if (size >= GUEST_TAR_NAME_MAX || memchr(value, 0, size))
+    if (size >= TAR_NAME_MAX || memchr(value, 0, size))
         return -EBADMSG;
     memcpy(out, value, size);
     out[size] = 0;
@@ -214,7 +214,7 @@ static bool is(const char *key, size_t size, const char *want)
     return strlen(want) == size && !memcmp(key, want, size);
 }
 
-static int take_record(struct guest_tar_extra *x, const char *key, size_t key_size,
+static int take_record(struct tar_extra *x, const char *key, size_t key_size,
                        const char *value, size_t size)
 {
     int64_t v;
@@ -251,7 +251,7 @@ static int take_record(struct guest_tar_extra *x, const char *key, size_t key_si
     return 0;
 }
 
-int guest_tar_pax(struct guest_tar_extra *x, const uint8_t *data, size_t size)
+int tar_pax(struct tar_extra *x, const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
     for (size_t at = 0; at < size;) {
@@ -271,7 +271,7 @@ int guest_tar_pax(struct guest_tar_extra *x, const uint8_t *data, size_t size)
     return 0;
 }
 
-void guest_tar_apply(struct guest_tar_entry *e, const struct guest_tar_extra *x)
+void tar_apply(struct tar_entry *e, const struct tar_extra *x)
 {
     if (x->has_name)
         memcpy(e->name, x->e.name, sizeof(e->name));
@@ -289,7 +289,7 @@ void guest_tar_apply(struct guest_tar_entry *e, const struct guest_tar_extra *x)
     e->capability_size = x->e.capability_size;
 }
 
-int guest_tar_clean(char *name)
+int tar_clean(char *name)
 {
     char *out = name;
     for (char *at = name; *at;) {

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// What PID 1 asks of the agent: records over a socket (<shelter/agent.h>).
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <shelter/agent.h>
+#include <shelter/channel.h>
+#include <shelter/control.h>
+
+#include "trusted/agent/linux.h"
+
+static int log_fd = -1; /* where a line of the start goes */
+
+static int read_all(int fd, void *out, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t n = read(fd, (char *)out + at, size - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EPIPE;
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_all(int fd, const void *data, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t n = write(fd, (const char *)data + at, size - at);
+        if (n <= 0 && errno != EINTR)
+            return -EPIPE;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static int report(int fd, uint8_t kind, const char *name, const void *data, size_t size)
+{
+    uint8_t head[SH_AGENT_HEAD_SIZE] = {kind};
+    size_t name_size = strlen(name);
+    sh_put_le16(head + 2, (uint16_t)name_size);
+    sh_put_le32(head + 4, (uint32_t)size);
+    int rc = write_all(fd, head, sizeof(head));
+    if (!rc)
+        rc = write_all(fd, name, name_size);
+    return rc ? rc : write_all(fd, data, size);
+}
+
+void agent_os_log(const char *line)
+{
+    if (log_fd >= 0)
+        report(log_fd, SH_AGENT_LOG, "", line, strlen(line));
+}
+
+static int give(void *fd, const struct agent_secret *s)
+{
+    return report(*(int *)fd, s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name, s->data,
+                  s->size);
+}
+
+static int start(int fd, struct agent *a)
+{
+    struct agent_error e;
+    log_fd = fd;
+    int rc = agent_start(a, give, &fd, &e);
+    log_fd = -1;
+    int sent = report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
+    return rc ? rc : sent;
+}
+
+/* An event log that makes it too large for a frame is left out: the quote stands without it. */
+static int make_evidence(const uint8_t *nonce, size_t nonce_size, char **json, size_t *size,
+                         struct agent_error *e)
+{
+    int log = agent_sources.log;
+    int rc = agent_attest_json(nonce, nonce_size, json, size, e);
+    if (rc || *size <= SH_CONTROL_ANSWER_MAX)
+        return rc;
+    agent_os_free(*json);
+    *json = NULL;
+    agent_sources.log = -1;
+    rc = agent_attest_json(nonce, nonce_size, json, size, e);
+    agent_sources.log = log;
+    if (rc || *size <= SH_CONTROL_ANSWER_MAX)
+        return rc;
+    agent_os_free(*json);
+    *json = NULL;
+    return agent_fail(e, -EMSGSIZE, "the evidence is larger than the channel takes", NULL);
+}
+
+/* u32 id, nonce: answered by u32 id, u32 error, evidence or a sentence. */
+static int attest(int fd, const uint8_t *data, size_t size)
+{
+    static uint8_t answer[8 + SH_CONTROL_ANSWER_MAX];
+    struct agent_error e;
+    char *json = NULL, *text = e.text;
+    size_t text_size = 0;
+    int rc = make_evidence(data + 4, size - 4, &json, &text_size, &e);
+    if (rc)
+        text_size = strlen(e.text);
+    else
+        text = json;
+    memcpy(answer, data, 4);
+    sh_put_le32(answer + 4, rc ? (uint32_t)-rc : 0);
+    memcpy(answer + 8, text, text_size);
+    agent_os_free(json);
+    return report(fd, SH_AGENT_EVIDENCE, "", answer, 8 + text_size);
+}
+
+int agent_control(int fd, struct agent *a)
+{
+    uint8_t head[SH_AGENT_HEAD_SIZE], data[4 + SH_ATTEST_NONCE_MAX];
+    int rc = read_all(fd, head, sizeof(head));
+    if (rc)
+        return rc;
+    size_t size = sh_le32(head + 4);
+    if (sh_le16(head + 2) || size > sizeof(data))
+        return -EBADMSG;
+    rc = read_all(fd, data, size);
+    if (rc)
+        return rc;
+    if (head[0] == SH_AGENT_START && !size)
+        return start(fd, a);
+    if (head[0] == SH_AGENT_ATTEST && size > 4)
+        return attest(fd, data, size);
+    return -EBADMSG;
+}
