@@ -17,15 +17,15 @@ static void check_qemu(cJSON *checks)
 {
     struct sh_error err = {0};
     char version[32];
-    const char *qemu = sh_vm_find_qemu();
+    const char *qemu = sh_qemu_find();
     if (!sh_doctor_check(checks, "QEMU", qemu,
                          "install qemu-system-x86, or name it in SHELTER_QEMU", "%s",
                          qemu ? qemu : "qemu-system-x86_64 is not there"))
         return;
-    bool ok = !sh_vm_qemu_version(qemu, version, &err);
+    bool ok = !sh_qemu_version(qemu, version, &err);
     sh_doctor_check(checks, "QEMU version", ok, "install qemu-system-x86", "%s",
                     ok ? version : err.text);
-    bool user = sh_vm_qemu_lists(qemu, "-netdev", "user");
+    bool user = sh_qemu_lists(qemu, "-netdev", "user");
     sh_doctor_check(checks, "network", user,
                     "install a QEMU with slirp (Debian: qemu-system-x86), or "
                     "run with --network none",

@@ -92,7 +92,7 @@ static void check_parameter(cJSON *checks, const char *module, const char *name,
 {
     char value[16] = "";
     cleanup_free char *path = sh_format("/sys/module/%s/parameters/%s", module, name);
-    bool there = sh_vm_read_line(path, value, sizeof(value));
+    bool there = sh_qemu_read_line(path, value, sizeof(value));
     sh_doctor_check(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module,
                     name, there ? value : "(not there)");
 }
@@ -109,9 +109,9 @@ static void check_qemu(cJSON *checks, int major, int minor, const char *what)
 {
     struct sh_error err = {0};
     char version[32] = "";
-    const char *qemu = sh_vm_find_qemu();
-    bool ok = qemu && !sh_vm_need_qemu(qemu, major, minor, what, &err) &&
-              !sh_vm_qemu_version(qemu, version, &err);
+    const char *qemu = sh_qemu_find();
+    bool ok = qemu && !sh_qemu_need(qemu, major, minor, what, &err) &&
+              !sh_qemu_version(qemu, version, &err);
     sh_doctor_check(checks, "QEMU", ok, NULL, "%s%s%s",
                     ok     ? version
                     : qemu ? err.text
@@ -119,10 +119,10 @@ static void check_qemu(cJSON *checks, int major, int minor, const char *what)
                     ok ? " has " : "", ok ? what : "");
 }
 
-static void check_firmware(cJSON *checks, const struct sh_tee *tee)
+static void check_firmware(cJSON *checks, const struct sh_backend *tee)
 {
     struct sh_error err = {0};
-    struct sh_vm_config config = {.tee = tee};
+    struct sh_qemu_config config = {.tee = tee};
     bool ok = !tee->firmware(&config, &err);
     sh_doctor_check(checks, "firmware", ok, NULL, "%s", ok ? config.firmware : err.text);
 }
@@ -190,13 +190,13 @@ static void check_csv(cJSON *checks)
 static void check_accelerator(cJSON *checks)
 {
     struct sh_error err = {0};
-    struct sh_vm_config config = {.tee = &sh_tee_tdx_sim, .memory = 128 << 20, .cpus = 1};
+    struct sh_qemu_config config = {.tee = &sh_tee_tdx_sim, .memory = 128 << 20, .cpus = 1};
     cleanup_free char *dir = sh_base_find(NULL, &err);
     cleanup_free char *kernel = dir ? sh_format("%s/vmlinux", dir) : NULL;
     cleanup_free char *initramfs = dir ? sh_format("%s/initramfs", dir) : NULL;
     config.vmlinux = kernel;
     config.initramfs = initramfs;
-    bool kvm = dir && !sh_vm_prepare(&config, &err) && config.kvm;
+    bool kvm = dir && !sh_qemu_prepare(&config, &err) && config.kvm;
     sh_doctor_check(checks, "accelerator", true, NULL, "%s",
                     kvm ? "KVM (a guest booted under it)"
                     : access("/dev/kvm", R_OK | W_OK)
@@ -209,7 +209,7 @@ static void check_simulation(cJSON *list)
     struct sh_error err = {0};
     cJSON *tee = add_tee(list, "tdx-sim", true), *checks = cJSON_CreateArray();
     bool ok = !sh_tee_tdx_sim.probe(&err);
-    sh_doctor_check(checks, "QEMU", ok, NULL, "%s", ok ? sh_vm_find_qemu() : err.text);
+    sh_doctor_check(checks, "QEMU", ok, NULL, "%s", ok ? sh_qemu_find() : err.text);
     if (ok) {
         struct sh_error no_base = {0};
         cleanup_free char *dir = sh_base_find(NULL, &no_base);
@@ -224,7 +224,7 @@ static void check_simulation(cJSON *list)
 cJSON *sh_doctor_tees(void)
 {
     static const struct {
-        const struct sh_tee *tee;
+        const struct sh_backend *tee;
         void (*check)(cJSON *checks);
     } hardware[] = {{&sh_tee_tdx, check_tdx}, {&sh_tee_snp, check_snp}, {&sh_tee_csv, check_csv}};
     cJSON *list = cJSON_CreateArray();

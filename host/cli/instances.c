@@ -116,7 +116,7 @@ char *sh_instance_ports_text(const struct sh_instance_config *c)
 {
     struct sh_buffer b = {0};
     for (size_t i = 0; i < c->port_count; i++) {
-        const struct sh_vm_port *p = &c->ports[i];
+        const struct sh_port *p = &c->ports[i];
         cleanup_free char *one =
             sh_format("%s%s:%u->%u/%s", i ? ", " : "", p->host_address[0] ? p->host_address : "0.0.0.0",
                       p->host_port, p->guest_port, p->udp ? "udp" : "tcp");
@@ -157,7 +157,7 @@ static void add_lists(cJSON *root, const struct sh_instance_config *c)
         cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
     list = cJSON_AddArrayToObject(root, "ports");
     for (size_t i = 0; i < c->port_count; i++) {
-        const struct sh_vm_port *p = &c->ports[i];
+        const struct sh_port *p = &c->ports[i];
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "protocol", p->udp ? "udp" : "tcp");
         cJSON_AddStringToObject(o, "host_address",

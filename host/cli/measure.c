@@ -120,15 +120,15 @@ static int take_option(int c, struct sh_predict *what, bool *json)
         return 0;
     case OPT_CPUS:
         n = strtoul(optarg, &end, 10);
-        if (!*optarg || *end || *optarg == '-' || !n || n > SH_VM_CPUS_MAX)
+        if (!*optarg || *end || *optarg == '-' || !n || n > SH_LAUNCH_CPUS_MAX)
             return sh_cli_usage("measure", "--cpus %s: write a number from 1 to %u", optarg,
-                                SH_VM_CPUS_MAX);
+                                SH_LAUNCH_CPUS_MAX);
         what->cpus = (unsigned)n;
         return 0;
     case OPT_BOOT:
         if (strcmp(optarg, "pvh") && strcmp(optarg, "bzimage"))
             return sh_cli_usage("measure", "--boot %s: write pvh or bzimage", optarg);
-        what->boot = strcmp(optarg, "pvh") ? SH_VM_BOOT_BZIMAGE : SH_VM_BOOT_PVH;
+        what->boot = strcmp(optarg, "pvh") ? SH_QEMU_BOOT_BZIMAGE : SH_QEMU_BOOT_PVH;
         return 0;
     default:
         return sh_cli_usage("measure", "wrong arguments");

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // A confidential VM: what it is made of, its TEE back end, and the QEMU command line for it.
-#ifndef HOST_LAUNCH_VM_H
-#define HOST_LAUNCH_VM_H
+#ifndef HOST_LAUNCH_LAUNCH_H
+#define HOST_LAUNCH_LAUNCH_H
 
 #include "host/base/util.h"
 #include "verifier/measure/sim.h"
 
 /* When neither the user nor the image asks for a size. */
-#define SH_VM_MEMORY_DEFAULT (512ull << 20)
-#define SH_VM_MEMORY_MIN (48ull << 20)
-#define SH_VM_CPUS_DEFAULT 1u
-#define SH_VM_CPUS_MAX 64u /* the guest kernel's NR_CPUS */
+#define SH_LAUNCH_MEMORY_DEFAULT (512ull << 20)
+#define SH_LAUNCH_MEMORY_MIN (48ull << 20)
+#define SH_LAUNCH_CPUS_DEFAULT 1u
+#define SH_LAUNCH_CPUS_MAX 64u /* the guest kernel's NR_CPUS */
 
 /* How a simulated TD boots: PVH is the fastest, bzImage under OVMF is as on real TEEs. */
-enum sh_vm_boot { SH_VM_BOOT_PVH, SH_VM_BOOT_BZIMAGE };
+enum sh_qemu_boot { SH_QEMU_BOOT_PVH, SH_QEMU_BOOT_BZIMAGE };
 
-struct sh_vm_port {
+struct sh_port {
     bool udp;
     char host_address[64]; /* numeric; empty: all of 127.0.0.1's host, as -p without address:
                               0.0.0.0 */
@@ -23,21 +23,21 @@ struct sh_vm_port {
     uint16_t guest_port;
 };
 
-struct sh_vm_share {
+struct sh_qemu_share {
     const char *source; /* absolute, existing */
     bool read_only;
 };
 
-struct sh_vm_config {
-    const struct sh_tee *tee;
-    enum sh_vm_boot boot;
+struct sh_qemu_config {
+    const struct sh_backend *tee;
+    enum sh_qemu_boot boot;
     const char *name;    /* for the process list */
     const char *vmlinux; /* image's base/ */
     const char *bzimage;
     const char *initramfs;
-    const char *firmware;   /* NULL: sh_vm_prepare takes the back end's default */
-    const char *qemu;       /* NULL: sh_vm_prepare finds it */
-    bool kvm;               /* set by sh_vm_prepare; false: TCG (simulation only) */
+    const char *firmware;   /* NULL: sh_qemu_prepare takes the back end's default */
+    const char *qemu;       /* NULL: sh_qemu_prepare finds it */
+    bool kvm;               /* set by sh_qemu_prepare; false: TCG (simulation only) */
     const char *root_image; /* read-only disk */
     const char *config_disk;
     uint8_t manifest_digest[48];
@@ -47,15 +47,15 @@ struct sh_vm_config {
     bool network; /* false: no network device at all */
     bool debug;   /* serial console to console_path */
     const char *console_path;
-    const struct sh_vm_port *ports;
+    const struct sh_port *ports;
     size_t port_count;
-    const struct sh_vm_share *shares; /* 9p tags share0, share1, ... */
+    const struct sh_qemu_share *shares; /* 9p tags share0, share1, ... */
     size_t share_count;
     int channel_fd; /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
     int simtd_fd;   /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
-    /* SNP and CSV; set by sh_vm_prepare from CPUID Fn8000_001F. */
+    /* SNP and CSV; set by sh_qemu_prepare from CPUID Fn8000_001F. */
     unsigned cbit_position, reduced_phys_bits;
-    const char *cpu_model;    /* SNP; NULL: SH_VM_SNP_CPU. It is measured (through the VMSA). */
+    const char *cpu_model;    /* SNP; NULL: SH_QEMU_SNP_CPU. It is measured (through the VMSA). */
     const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
     /* Enclaves: the image's and the instance's files, and the store's keys. */
     const char *enclave, *manifest, *launch, *signature, *fuse_key;
@@ -66,45 +66,45 @@ struct sh_vm_config {
     const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
 };
 
-#define SH_VM_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
+#define SH_QEMU_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
 
-/* One back end. The table is in host/launch/tee.c; order is that of `--tee auto`. */
-struct sh_tee {
+/* One back end. The table is in host/launch/backend.c; order is that of `--tee auto`. */
+struct sh_backend {
     const char *name; /* "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
     bool simulated;
-    bool enclave; /* no machine: sh_vm_command is the loader's, which inherits channel_fd too */
+    bool enclave; /* no machine: sh_qemu_command is the loader's, which inherits channel_fd too */
     /* Appends machine, TEE object, firmware and accelerator arguments. */
-    int (*machine_args)(const struct sh_vm_config *config, struct sh_strings *argv,
+    int (*machine_args)(const struct sh_qemu_config *config, struct sh_strings *argv,
                         struct sh_error *err);
     /* Fills in and checks the firmware only. */
-    int (*firmware)(struct sh_vm_config *config, struct sh_error *err);
+    int (*firmware)(struct sh_qemu_config *config, struct sh_error *err);
     /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long
      * as the process. */
-    int (*prepare)(struct sh_vm_config *config, struct sh_error *err);
+    int (*prepare)(struct sh_qemu_config *config, struct sh_error *err);
     /* Is it usable here? 0, or a -errno with the reason and the remedy in err. */
     int (*probe)(struct sh_error *err);
 };
 
 /* By name, "auto" included (the first that probes well, at last simulation). */
-int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err);
+int sh_backend_find(const char *name, const struct sh_backend **tee, struct sh_error *err);
 
 /* The warning that every command gives once, on stderr, when the TEE is simulated. */
 void sh_tee_warn_simulated(const char *name);
 
-/* Fills in qemu, firmware, kvm and the like, where they are not set. Call it before sh_vm_command
- * and sh_vm_measure_simulated. Remembered results (cache folder) make it cheap. */
-int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err);
+/* Fills in qemu, firmware, kvm and the like, where they are not set. Call it before sh_qemu_command
+ * and sh_qemu_measure_simulated. Remembered results (cache folder) make it cheap. */
+int sh_qemu_prepare(struct sh_qemu_config *config, struct sh_error *err);
 
 /* The measured kernel command line; owned by the caller. */
-char *sh_vm_kernel_command_line(const struct sh_vm_config *config);
+char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config);
 
 /* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. channel_fd and
  * simtd_fd must be inherited by QEMU under these numbers (no close-on-exec). */
-int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err);
+int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv, struct sh_error *err);
 
-/* Measures what sh_vm_command would load (tdx-sim), from the very files it names. It takes some ten
+/* Measures what sh_qemu_command would load (tdx-sim), from the very files it names. It takes some ten
  * milliseconds; the guest asks for it late, so it may run while QEMU starts. */
-int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
+int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_measurement *m,
                             struct sh_error *err);
 
 /* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"}: MRENCLAVE measured from the enclave file with
@@ -128,7 +128,7 @@ size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
                              uint8_t *out);
 
 /* Writes the config disk (<shelter/boot.h>): manifest and launch config. */
-int sh_vm_write_config_disk(int dir_fd, const char *name, const void *manifest,
+int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest,
                             size_t manifest_size, const void *launch, size_t launch_size,
                             struct sh_error *err);
 

@@ -32,32 +32,32 @@ cJSON *sh_measurement_json(const struct sh_td_measurement *m)
 }
 
 /* Firmware and QEMU only as far as the measurement depends on them: no accelerator, no probe. */
-static int fill(const struct sh_predict *what, const struct sh_tee *tee,
-                struct sh_vm_config *config, struct sh_error *err)
+static int fill(const struct sh_predict *what, const struct sh_backend *tee,
+                struct sh_qemu_config *config, struct sh_error *err)
 {
     uint64_t memory = config->memory;
     config->tee = tee;
-    config->boot = tee->simulated ? what->boot : SH_VM_BOOT_BZIMAGE;
+    config->boot = tee->simulated ? what->boot : SH_QEMU_BOOT_BZIMAGE;
     config->firmware = what->firmware;
-    if (memory < SH_VM_MEMORY_MIN || memory % 8192)
+    if (memory < SH_LAUNCH_MEMORY_MIN || memory % 8192)
         return sh_fail(err, -EINVAL,
                        "a memory size of %llu bytes is not possible; use a multiple of 1 "
                        "MiB of at least %llu MiB",
-                       (unsigned long long)memory, SH_VM_MEMORY_MIN >> 20);
-    if (!config->cpus || config->cpus > SH_VM_CPUS_MAX)
+                       (unsigned long long)memory, SH_LAUNCH_MEMORY_MIN >> 20);
+    if (!config->cpus || config->cpus > SH_LAUNCH_CPUS_MAX)
         return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", config->cpus,
-                       SH_VM_CPUS_MAX);
+                       SH_LAUNCH_CPUS_MAX);
     return tee->firmware(config, err);
 }
 
 /* TDX: the firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it
  * by its event log. Nothing of ours extends RTMR3, but a workload may. */
-static int measure_tdx(const struct sh_vm_config *config, const struct sh_vm_files *files,
+static int measure_tdx(const struct sh_qemu_config *config, const struct sh_qemu_files *files,
                        cJSON *result, struct sh_error *err)
 {
     struct sv_tdx_measurement m;
     char why[160] = "";
-    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
+    cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
     struct sv_tdx_params p = {
         .firmware = files->firmware.data,
         .firmware_size = files->firmware.size,
@@ -82,13 +82,13 @@ static int measure_tdx(const struct sh_vm_config *config, const struct sh_vm_fil
     return 0;
 }
 
-static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_files *files,
+static int measure_snp(const struct sh_qemu_config *config, const struct sh_qemu_files *files,
                        bool every_count, cJSON *result, struct sh_error *err)
 {
-    uint8_t digest[SH_VM_CPUS_MAX][48];
+    uint8_t digest[SH_LAUNCH_CPUS_MAX][48];
     char why[160] = "";
-    const char *model = config->cpu_model ? config->cpu_model : SH_VM_SNP_CPU;
-    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
+    const char *model = config->cpu_model ? config->cpu_model : SH_QEMU_SNP_CPU;
+    cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
     struct sv_sev_params p = {
         .mode = SV_SEV_SNP,
         .vmm = SV_VMM_QEMU,
@@ -101,7 +101,7 @@ static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_fil
     if (!sv_vcpu_sig(model, &p.vcpu_sig))
         return sh_fail(err, -EINVAL,
                        "there is no reference value for the CPU model '%s'; name one of "
-                       "QEMU's EPYC models, such as " SH_VM_SNP_CPU,
+                       "QEMU's EPYC models, such as " SH_QEMU_SNP_CPU,
                        model);
     SHA256(files->kernel.data, files->kernel.size, p.kernel_sha256);
     SHA256(files->initramfs.data, files->initramfs.size, p.initrd_sha256);
@@ -122,15 +122,15 @@ static int measure_snp(const struct sh_vm_config *config, const struct sh_vm_fil
     return 0;
 }
 
-static int measure(struct sh_vm_config *config, bool every_cpu_count, cJSON *result,
+static int measure(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
                    struct sh_error *err)
 {
     const char *name = config->tee->name;
     struct sh_td_measurement m;
-    struct sh_vm_files files;
+    struct sh_qemu_files files;
     int r;
     if (config->tee->simulated) {
-        r = sh_vm_measure_simulated(config, &m, err);
+        r = sh_qemu_measure_simulated(config, &m, err);
         if (!r)
             cJSON_AddItemToObject(result, "measurement", sh_measurement_json(&m));
         return r;
@@ -140,16 +140,16 @@ static int measure(struct sh_vm_config *config, bool every_cpu_count, cJSON *res
                        "there is no reference value for %s: its firmware measures in a "
                        "way that is not published; take the value of a machine you trust",
                        name);
-    r = sh_vm_load_files(config, &files, err);
+    r = sh_qemu_load_files(config, &files, err);
     if (!r)
         r = !strcmp(name, "tdx") ? measure_tdx(config, &files, result, err)
                                  : measure_snp(config, &files, every_cpu_count, result, err);
-    sh_vm_free_files(&files);
+    sh_qemu_free_files(&files);
     return r;
 }
 
 /* Nothing but the image decides MRENCLAVE: no memory, no processors, no firmware. */
-static int predict_enclave(const struct sh_image *image, const struct sh_tee *tee,
+static int predict_enclave(const struct sh_image *image, const struct sh_backend *tee,
                            cJSON **result, struct sh_error *err)
 {
     uint8_t identity[48];
@@ -176,8 +176,8 @@ static int predict_enclave(const struct sh_image *image, const struct sh_tee *te
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err)
 {
-    const struct sh_tee *tee;
-    int r = sh_tee_find(what->tee, &tee, err);
+    const struct sh_backend *tee;
+    int r = sh_backend_find(what->tee, &tee, err);
     if (r)
         return r;
     if (tee->enclave)
@@ -186,7 +186,7 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     cleanup_free char *bzimage = sh_format("%s/base/bzImage", image->path);
     cleanup_free char *initramfs = sh_format("%s/base/initramfs", image->path);
     const struct sh_manifest *manifest = &image->manifest;
-    struct sh_vm_config config = {
+    struct sh_qemu_config config = {
         .vmlinux = vmlinux,
         .bzimage = bzimage,
         .initramfs = initramfs,
@@ -195,8 +195,8 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
         .debug = what->debug,
         .cpu_model = what->cpu_model,
     };
-    config.memory = config.memory ? config.memory : SH_VM_MEMORY_DEFAULT;
-    config.cpus = config.cpus ? config.cpus : SH_VM_CPUS_DEFAULT;
+    config.memory = config.memory ? config.memory : SH_LAUNCH_MEMORY_DEFAULT;
+    config.cpus = config.cpus ? config.cpus : SH_LAUNCH_CPUS_DEFAULT;
     if (sh_unhex(config.manifest_digest, 48, image->id))
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
     r = fill(what, tee, &config, err);
@@ -209,7 +209,7 @@ int sh_predict_image(const struct sh_image *image, const struct sh_predict *what
     cJSON_AddStringToObject(o, "image", image->id);
     cJSON_AddNumberToObject(o, "memory", (double)config.memory);
     cJSON_AddNumberToObject(o, "cpus", config.cpus);
-    cJSON_AddStringToObject(o, "boot", config.boot == SH_VM_BOOT_PVH ? "pvh" : "bzimage");
+    cJSON_AddStringToObject(o, "boot", config.boot == SH_QEMU_BOOT_PVH ? "pvh" : "bzimage");
     cJSON_AddStringToObject(o, "firmware", config.firmware);
     r = measure(&config, what->every_cpu_count, o, err);
     if (r) {

@@ -10,7 +10,7 @@
 
 struct sh_predict {
     const char *tee; /* "auto": what `run` would take */
-    enum sh_vm_boot boot;
+    enum sh_qemu_boot boot;
     const char *firmware;  /* NULL: the back end's default */
     const char *cpu_model; /* SNP; NULL: the default */
     uint64_t memory;       /* 0: the image's or the default */

@@ -39,7 +39,7 @@ struct sh_instance_config {
     char *reference; /* as the user named the image */
     char *tee;
     bool simulated;
-    enum sh_vm_boot boot;
+    enum sh_qemu_boot boot;
     char *firmware; /* absolute; NULL: the TEE's default */
     uint64_t memory;
     uint32_t cpus;
@@ -52,7 +52,7 @@ struct sh_instance_config {
     uint64_t policy;
     int64_t created; /* seconds since 1970 */
     struct sh_strings command; /* what runs, for people */
-    struct sh_vm_port *ports;
+    struct sh_port *ports;
     size_t port_count;
     struct sh_mount *mounts;
     size_t mount_count;

@@ -42,7 +42,7 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddStringToObject(root, "reference", c->reference);
     cJSON_AddStringToObject(root, "tee", c->tee);
     cJSON_AddBoolToObject(root, "simulated", c->simulated);
-    cJSON_AddStringToObject(root, "boot", c->boot == SH_VM_BOOT_PVH ? "pvh" : "bzimage");
+    cJSON_AddStringToObject(root, "boot", c->boot == SH_QEMU_BOOT_PVH ? "pvh" : "bzimage");
     if (c->firmware)
         cJSON_AddStringToObject(root, "firmware", c->firmware);
     cJSON_AddNumberToObject(root, "memory", (double)c->memory);
@@ -139,7 +139,7 @@ static void parse_lists(struct reader *r, struct sh_instance_config *c)
     cJSON_ArrayForEach(item, list)
     {
         struct reader one = {item, false};
-        struct sh_vm_port *p = &c->ports[c->port_count++];
+        struct sh_port *p = &c->ports[c->port_count++];
         p->udp = !strcmp(get_text(&one, "protocol"), "udp");
         copy_text(&one, p->host_address, sizeof(p->host_address), get_text(&one, "host_address"));
         p->host_port = (uint16_t)get_number(&one, "host_port", 65535);
@@ -175,7 +175,7 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->reference = sh_strdup(get_text(&r, "reference"));
     c->tee = sh_strdup(get_text(&r, "tee"));
     c->simulated = get_bool(&r, "simulated");
-    c->boot = strcmp(get_text(&r, "boot"), "bzimage") ? SH_VM_BOOT_PVH : SH_VM_BOOT_BZIMAGE;
+    c->boot = strcmp(get_text(&r, "boot"), "bzimage") ? SH_QEMU_BOOT_PVH : SH_QEMU_BOOT_BZIMAGE;
     if (cJSON_GetObjectItemCaseSensitive(root, "firmware"))
         c->firmware = sh_strdup(get_text(&r, "firmware"));
     c->memory = (uint64_t)get_number(&r, "memory", 9e15);

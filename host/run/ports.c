@@ -22,9 +22,9 @@ static bool parse_number(const char *text, bool zero_ok, uint16_t *port)
     return !*end && n <= 65535 && (n || zero_ok);
 }
 
-int sh_port_parse(const char *text, struct sh_vm_port *port, struct sh_error *err)
+int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
 {
-    *port = (struct sh_vm_port){0};
+    *port = (struct sh_port){0};
     cleanup_free char *copy = sh_strdup(text);
     char *protocol = strchr(copy, '/');
     if (protocol) {
@@ -69,7 +69,7 @@ int sh_port_parse(const char *text, struct sh_vm_port *port, struct sh_error *er
 }
 
 /* Binds as QEMU will; the socket stays open until all are checked. */
-static int check_one(struct sh_vm_port *p, struct sh_error *err)
+static int check_one(struct sh_port *p, struct sh_error *err)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
     const char *shown = p->host_address[0] ? p->host_address : "0.0.0.0";
@@ -98,7 +98,7 @@ static int check_one(struct sh_vm_port *p, struct sh_error *err)
     return sh_take_fd(&fd);
 }
 
-int sh_ports_check(struct sh_vm_port *ports, size_t count, struct sh_error *err)
+int sh_ports_check(struct sh_port *ports, size_t count, struct sh_error *err)
 {
     int *fds = sh_alloc((count + 1) * sizeof(*fds)), r = 0;
     size_t open_count = 0;

@@ -26,19 +26,19 @@ void sh_warn_simulated(const struct sh_instance_config *config)
         sh_tee_warn_simulated(config->tee);
 }
 
-static int find_tee(const char *name, const struct sh_tee **tee, struct sh_error *err)
+static int find_tee(const char *name, const struct sh_backend **tee, struct sh_error *err)
 {
-    return sh_tee_find(name ? name : "auto", tee, err);
+    return sh_backend_find(name ? name : "auto", tee, err);
 }
 
 /* An image that was built before the guest kernel was runs in enclaves only. */
-static int find_tee_for(const struct sh_image *image, const char *name, const struct sh_tee **tee,
+static int find_tee_for(const struct sh_image *image, const char *name, const struct sh_backend **tee,
                         struct sh_error *err)
 {
     struct sh_error why = {0};
     bool kernel = sh_base_has(image->dir_fd, 0), automatic = !name || !strcmp(name, "auto");
     if (!kernel && automatic)
-        name = !sh_tee_find("sgx", tee, &why) && !(*tee)->probe(&why) ? "sgx" : "sgx-sim";
+        name = !sh_backend_find("sgx", tee, &why) && !(*tee)->probe(&why) ? "sgx" : "sgx-sim";
     int r = find_tee(name, tee, err);
     if (!r && !kernel && !(*tee)->enclave)
         r = sh_fail(err, -ENOENT,
@@ -154,9 +154,9 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     c->boot = o->boot;
     if (o->firmware && !(c->firmware = realpath(o->firmware, NULL)))
         return sh_fail_errno(err, -errno, "cannot read the firmware %s", o->firmware);
-    c->memory = o->memory ? o->memory : m->memory ? m->memory : SH_VM_MEMORY_DEFAULT;
+    c->memory = o->memory ? o->memory : m->memory ? m->memory : SH_LAUNCH_MEMORY_DEFAULT;
     c->memory = (c->memory + (1 << 20) - 1) >> 20 << 20;
-    c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_VM_CPUS_DEFAULT;
+    c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_LAUNCH_CPUS_DEFAULT;
     c->network = o->network ? strcmp(o->network, "none") : !manifest_network_is(m, "none");
     c->debug = o->debug;
     c->tty = !o->detach && sh_run_tty(o);
@@ -164,9 +164,9 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     c->remove = o->remove;
     c->stop_signal = m->stop_signal;
     c->policy = m->policy;
-    if (c->memory < SH_VM_MEMORY_MIN)
+    if (c->memory < SH_LAUNCH_MEMORY_MIN)
         return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
-                       SH_VM_MEMORY_MIN >> 20);
+                       SH_LAUNCH_MEMORY_MIN >> 20);
     if (!c->network && o->port_count)
         return sh_fail(err, -EINVAL, "-p needs a network, and the image says it has none; add "
                                      "--network user");
@@ -198,7 +198,7 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
 }
 
 /* Points p->vm at the image's files. */
-static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
+static int describe_vm(struct sh_prepared *p, const struct sh_backend *tee,
                        const struct sh_instance_config *c, struct sh_error *err)
 {
     const char *base = p->image.path;
@@ -214,7 +214,7 @@ static int describe_vm(struct sh_prepared *p, const struct sh_tee *tee,
     if (p->image.manifest.has_sites)
         p->paths[14] = sh_format("%s/sites.bin", base);
     p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
-    p->vm = (struct sh_vm_config){
+    p->vm = (struct sh_qemu_config){
         .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
         .vmlinux = p->paths[0], .bzimage = p->paths[1], .initramfs = p->paths[2],
         .root_image = p->paths[3],
@@ -247,7 +247,7 @@ static void name_instance(struct sh_prepared *p)
     p->vm.ports = c->ports;
     p->vm.port_count = c->port_count;
     for (size_t i = 0; i < c->mount_count; i++)
-        p->shares[i] = (struct sh_vm_share){c->mounts[i].source, c->mounts[i].read_only};
+        p->shares[i] = (struct sh_qemu_share){c->mounts[i].source, c->mounts[i].read_only};
 }
 
 static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch,
@@ -258,13 +258,13 @@ static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch
     int r = fd < 0 ? -errno : sh_write_all(fd, launch->data, launch->size);
     if (r)
         return sh_fail_errno(err, r, "cannot write the launch config");
-    return sh_vm_write_config_disk(dir, "config.disk", p->image.manifest_bytes,
+    return sh_qemu_write_config_disk(dir, "config.disk", p->image.manifest_bytes,
                                    p->image.manifest_size, launch->data, launch->size, err);
 }
 
 /* Command, environment and the rest as config and launch config; nothing is made yet. */
 static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
-                        const struct sh_tee *tee, struct sh_instance_config *c,
+                        const struct sh_backend *tee, struct sh_instance_config *c,
                         struct sh_buffer *launch, struct sh_error *err)
 {
     struct sh_launch l = {0};
@@ -291,7 +291,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
 /* Everything that can fail for want of something on this host fails before there is an instance. */
 static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
 {
-    const struct sh_tee *tee;
+    const struct sh_backend *tee;
     struct sh_instance_config c = {0};
     struct sh_buffer launch = {0};
     int r = find_tee_for(&p->image, o->tee, &tee, err);
@@ -304,7 +304,7 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
     if (!r)
         r = describe_outputs(p, o, err);
     if (!r)
-        r = sh_vm_prepare(&p->vm, err);
+        r = sh_qemu_prepare(&p->vm, err);
     if (!r) {
         r = sh_instance_create(p->store, &c, &p->instance, &p->lock_fd, err);
         p->instance_open = !r;
@@ -334,7 +334,7 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
                               .instance_open = true};
     *instance = (struct sh_instance){.dir_fd = -1};
     const struct sh_instance_config *c = &p->instance.config;
-    const struct sh_tee *tee;
+    const struct sh_backend *tee;
     int r = sh_instance_lock(&p->instance, &p->lock_fd);
     if (r)
         return sh_fail(err, r, "instance %s runs already", c->name);
@@ -348,7 +348,7 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
         r = describe_vm(p, tee, c, err);
     if (!r)
         name_instance(p);
-    return r ? r : sh_vm_prepare(&p->vm, err);
+    return r ? r : sh_qemu_prepare(&p->vm, err);
 }
 
 int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,

@@ -14,8 +14,8 @@ struct sh_prepared {
     bool image_open, instance_open;
     int lock_fd;
     bool is_new;
-    struct sh_vm_config vm;
-    struct sh_vm_share *shares;
+    struct sh_qemu_config vm;
+    struct sh_qemu_share *shares;
     char *paths[15]; /* what vm's strings point to */
 };
 

@@ -136,9 +136,9 @@ static int set_memory(struct sh_run_options *o, const char *text, struct sh_erro
 {
     if (sh_parse_size(text, &o->memory))
         return sh_fail(err, -EINVAL, "-m %s: write a size such as 512M or 2G", text);
-    if (o->memory < SH_VM_MEMORY_MIN)
+    if (o->memory < SH_LAUNCH_MEMORY_MIN)
         return sh_fail(err, -EINVAL, "-m %s: too little memory; a shelter needs at least %lluM", text,
-                       SH_VM_MEMORY_MIN >> 20);
+                       SH_LAUNCH_MEMORY_MIN >> 20);
     uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (o->memory > host) {
         char shown[16];
@@ -153,16 +153,16 @@ static int set_cpus(struct sh_run_options *o, const char *text, struct sh_error 
 {
     char *end;
     unsigned long n = strtoul(text, &end, 10);
-    if (!*text || *end || *text == '-' || !n || n > SH_VM_CPUS_MAX)
+    if (!*text || *end || *text == '-' || !n || n > SH_LAUNCH_CPUS_MAX)
         return sh_fail(err, -EINVAL, "--cpus %s: write a whole number from 1 to %u", text,
-                       SH_VM_CPUS_MAX);
+                       SH_LAUNCH_CPUS_MAX);
     o->cpus = (uint32_t)n;
     return 0;
 }
 
 static int set_boot(struct sh_run_options *o, const char *text, struct sh_error *err)
 {
-    o->boot = strcmp(text, "bzimage") ? SH_VM_BOOT_PVH : SH_VM_BOOT_BZIMAGE;
+    o->boot = strcmp(text, "bzimage") ? SH_QEMU_BOOT_PVH : SH_QEMU_BOOT_BZIMAGE;
     if (strcmp(text, "pvh") && strcmp(text, "bzimage"))
         return sh_fail(err, -EINVAL, "--boot %s: write pvh or bzimage", text);
     return 0;

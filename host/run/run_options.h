@@ -18,13 +18,13 @@ struct sh_run_options {
     const char *workdir, *user, *hostname, *network;
     char *broker;         /* as given to -i */
     struct sh_strings env; /* NAME=VALUE; a name stands once, its last value counts */
-    struct sh_vm_port *ports;
+    struct sh_port *ports;
     size_t port_count;
     struct sh_mount *mounts;
     size_t mount_count;
     uint64_t memory; /* 0: not given */
     uint32_t cpus;   /* 0: not given */
-    enum sh_vm_boot boot;
+    enum sh_qemu_boot boot;
     const char *firmware; /* NULL: the TEE's default */
     const char *stats;    /* --stats FILE */
     bool trace;

@@ -6,9 +6,9 @@
 #include <shelter/control.h>
 #include <shelter/simtd.h>
 
+#include "host/run/child.h"
 #include "host/run/control.h"
 #include "host/run/instance_log.h"
-#include "host/run/qemu_start.h"
 #include "host/run/stream.h"
 #include "host/run/supervisor.h"
 
@@ -53,7 +53,7 @@ struct sup {
     struct sh_instance *instance;
     struct sh_instance_state state;
     struct sh_log log;
-    struct sh_qemu qemu;
+    struct sh_child qemu;
     bool qemu_ended;
     struct sh_buffer qemu_words; /* the end of what it wrote to stderr */
     int channel_fd;

@@ -331,7 +331,7 @@ static int socket_pair(int *ours, int *theirs)
 
 static int start_vm(struct sup *s, struct sh_error *err)
 {
-    struct sh_vm_config *vm = s->plan->vm;
+    struct sh_qemu_config *vm = s->plan->vm;
     vm->simtd_fd = -1;
     int r = socket_pair(&s->channel_fd, &vm->channel_fd);
     if (!r && vm->tee->simulated && !vm->tee->enclave)
@@ -339,10 +339,10 @@ static int start_vm(struct sup *s, struct sh_error *err)
     if (r)
         return sh_fail_errno(err, r, "cannot make a socket pair");
     struct sh_strings argv = {0};
-    r = sh_vm_command(vm, &argv, err);
+    r = sh_qemu_command(vm, &argv, err);
     const int keep[] = {vm->channel_fd, vm->simtd_fd};
     if (!r)
-        r = sh_qemu_start(argv.v, keep, 2, &s->qemu, err);
+        r = sh_child_start(argv.v, keep, 2, &s->qemu, err);
     sh_strings_free(&argv);
     close(vm->channel_fd);
     if (vm->simtd_fd >= 0)
@@ -357,7 +357,7 @@ static int start_vm(struct sup *s, struct sh_error *err)
     if (vm->tee->enclave) {
         r = sh_enclave_signed(vm->signature, &s->state.enclave, err);
     } else if (vm->tee->simulated) {
-        r = sh_vm_measure_simulated(vm, &s->state.measurement, err);
+        r = sh_qemu_measure_simulated(vm, &s->state.measurement, err);
         s->state.measured = !r;
     }
     if (!r && (r = sh_instance_save_state(s->instance->dir_fd, &s->state)))

@@ -11,7 +11,7 @@ struct sh_launch_plan {
     struct sh_instance *instance;
     int lock_fd;                /* held */
     int image_fd;               /* shared lock on the image, kept while the VM lives */
-    struct sh_vm_config *vm;    /* channel_fd and simtd_fd are filled in here */
+    struct sh_qemu_config *vm;    /* channel_fd and simtd_fd are filled in here */
     bool discard_failed;        /* remove the instance if its workload never ran and the command that
                                  * started it was told so */
 };

@@ -67,7 +67,7 @@ static void test_broker(void **state)
 static void test_ports(void **state)
 {
     struct sh_error err = {0};
-    struct sh_vm_port p;
+    struct sh_port p;
     assert_int_equal(sh_port_parse("8080:80", &p, &err), 0);
     assert_int_equal(p.host_port, 8080);
     assert_int_equal(p.guest_port, 80);
@@ -89,7 +89,7 @@ static void test_ports(void **state)
         assert_true(err.text[0]);
     }
     /* A free one is found, and then it is not free twice. */
-    struct sh_vm_port two[2];
+    struct sh_port two[2];
     memset(&err, 0, sizeof(err));
     assert_int_equal(sh_port_parse("127.0.0.1::80", &two[0], &err), 0);
     assert_int_equal(sh_ports_check(two, 1, &err), 0);
@@ -451,7 +451,7 @@ static void test_log(void **state)
 
 static struct sh_instance_config sample(void)
 {
-    struct sh_instance_config c = {.boot = SH_VM_BOOT_BZIMAGE, .memory = 1ull << 40, .cpus = 3,
+    struct sh_instance_config c = {.boot = SH_QEMU_BOOT_BZIMAGE, .memory = 1ull << 40, .cpus = 3,
                                    .network = true, .tty = true, .stop_signal = 15,
                                    .policy = SH_POLICY_ALL, .created = 1790000000};
     strcpy(c.id, "0123456789abcdef0123456789abcdef");
@@ -464,7 +464,7 @@ static struct sh_instance_config sample(void)
     sh_strings_add(&c.command, "/bin/\"x\"");
     sh_strings_add(&c.command, "a\nb");
     c.ports = sh_alloc(2 * sizeof(*c.ports));
-    c.ports[0] = (struct sh_vm_port){.udp = true, .host_address = "127.0.0.1", .host_port = 5,
+    c.ports[0] = (struct sh_port){.udp = true, .host_address = "127.0.0.1", .host_port = 5,
                                      .guest_port = 65535};
     c.port_count = 1;
     c.mounts = sh_alloc(2 * sizeof(*c.mounts));

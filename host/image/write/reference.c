@@ -70,11 +70,11 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
 static int add_snp(cJSON *references, const struct sh_image *image, const char *firmware,
                    struct sh_error *err)
 {
-    static const char *const models[] = {SH_VM_SNP_CPU, "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa",
+    static const char *const models[] = {SH_QEMU_SNP_CPU, "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa",
                                          "EPYC-Turin"};
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-        struct sh_predict what = {.tee = "snp", .boot = SH_VM_BOOT_BZIMAGE, .firmware = firmware,
-                                  .cpu_model = models[i], .cpus = SH_VM_CPUS_MAX,
+        struct sh_predict what = {.tee = "snp", .boot = SH_QEMU_BOOT_BZIMAGE, .firmware = firmware,
+                                  .cpu_model = models[i], .cpus = SH_LAUNCH_CPUS_MAX,
                                   .every_cpu_count = true};
         cJSON *prediction = NULL;
         int r = sh_predict_image(image, &what, &prediction, err);
@@ -82,7 +82,7 @@ static int add_snp(cJSON *references, const struct sh_image *image, const char *
             return r;
         cJSON *o = reference_of(prediction, 0);
         cJSON_AddItemToObject(o, "cpus",
-                              cJSON_CreateIntArray((const int[]){1, SH_VM_CPUS_MAX}, 2));
+                              cJSON_CreateIntArray((const int[]){1, SH_LAUNCH_CPUS_MAX}, 2));
         cJSON_AddItemToArray(references, o);
         cJSON_Delete(prediction);
     }
@@ -91,12 +91,12 @@ static int add_snp(cJSON *references, const struct sh_image *image, const char *
 
 /* One TEE and way of booting; sizes from small to large, equal neighbours only once. */
 static int add_references(cJSON *references, const struct sh_image *image, const char *tee,
-                          enum sh_vm_boot boot, const char *firmware, struct sh_error *err)
+                          enum sh_qemu_boot boot, const char *firmware, struct sh_error *err)
 {
     static const uint64_t sizes[] = {64ull << 20,   128ull << 20,  256ull << 20,  512ull << 20,
                                      768ull << 20,  1024ull << 20, 1536ull << 20, 2048ull << 20,
                                      3072ull << 20, 4096ull << 20};
-    size_t count = boot == SH_VM_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
+    size_t count = boot == SH_QEMU_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
     cJSON *last = NULL;
     if (!strcmp(tee, "snp"))
         return add_snp(references, image, firmware, err);
@@ -137,17 +137,17 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
     cJSON *missing = cJSON_AddArrayToObject(top, "missing");
     static const struct {
         const char *tee;
-        enum sh_vm_boot boot;
+        enum sh_qemu_boot boot;
         const char *boot_name; /* where there are several */
-    } kinds[] = {{"tdx-sim", SH_VM_BOOT_PVH, "pvh"},
-                 {"tdx-sim", SH_VM_BOOT_BZIMAGE, "bzimage"},
-                 {"tdx", SH_VM_BOOT_BZIMAGE, NULL},
-                 {"snp", SH_VM_BOOT_BZIMAGE, NULL},
-                 {"csv", SH_VM_BOOT_BZIMAGE, NULL}};
+    } kinds[] = {{"tdx-sim", SH_QEMU_BOOT_PVH, "pvh"},
+                 {"tdx-sim", SH_QEMU_BOOT_BZIMAGE, "bzimage"},
+                 {"tdx", SH_QEMU_BOOT_BZIMAGE, NULL},
+                 {"snp", SH_QEMU_BOOT_BZIMAGE, NULL},
+                 {"csv", SH_QEMU_BOOT_BZIMAGE, NULL}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct sh_error why = {0};
         const char *file = firmware_of(firmware, kinds[i].tee);
-        if (file && kinds[i].boot == SH_VM_BOOT_PVH)
+        if (file && kinds[i].boot == SH_QEMU_BOOT_PVH)
             file = NULL; /* qboot's place */
         int r = sh_base_has(image->dir_fd, 0) ? add_references(references, image, kinds[i].tee,
                                                                kinds[i].boot, file, &why)
@@ -161,7 +161,7 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
     static const char *const enclaves[] = {"sgx", "sgx-sim"};
     for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_ENCLAVE); i++) {
         struct sh_error ignored = {0};
-        add_references(references, image, enclaves[i], SH_VM_BOOT_PVH, NULL, &ignored);
+        add_references(references, image, enclaves[i], SH_QEMU_BOOT_PVH, NULL, &ignored);
     }
     return 0;
 }

@@ -42,7 +42,7 @@ static char *find_loader(struct sh_error *err)
     return NULL;
 }
 
-int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, struct sh_error *err)
+int sh_enclave_command(const struct sh_qemu_config *c, struct sh_strings *argv, struct sh_error *err)
 {
     cleanup_free char *loader = find_loader(err);
     if (!loader)
@@ -63,7 +63,7 @@ int sh_enclave_command(const struct sh_vm_config *c, struct sh_strings *argv, st
     sh_strings_addf(argv, "--channel=%d", c->channel_fd);
     sh_strings_add(argv, c->network ? "--network=user" : "--network=none");
     for (size_t i = 0; i < c->port_count; i++) {
-        const struct sh_vm_port *p = &c->ports[i];
+        const struct sh_port *p = &c->ports[i];
         sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
                         p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
     }
@@ -106,7 +106,7 @@ static int probe_hw(struct sh_error *err)
     return probe_driver(&sgx_driver_hw, err);
 }
 
-static int prepare(struct sh_vm_config *c, struct sh_error *err)
+static int prepare(struct sh_qemu_config *c, struct sh_error *err)
 {
     struct sh_error why = {0};
     int r = c->tee->simulated ? 0 : probe_hw(&why);
@@ -129,7 +129,7 @@ static int prepare(struct sh_vm_config *c, struct sh_error *err)
     return loader ? 0 : -ENOENT;
 }
 
-static int firmware(struct sh_vm_config *c, struct sh_error *err)
+static int firmware(struct sh_qemu_config *c, struct sh_error *err)
 {
     return 0;
 }
@@ -178,7 +178,7 @@ int sh_enclave_measurement(const char *path, const uint8_t identity[48], const c
     return r;
 }
 
-const struct sh_tee sh_tee_sgx = {
+const struct sh_backend sh_tee_sgx = {
     .name = "sgx",
     .enclave = true,
     .firmware = firmware,
@@ -186,7 +186,7 @@ const struct sh_tee sh_tee_sgx = {
     .probe = probe_hw,
 };
 
-const struct sh_tee sh_tee_sgx_sim = {
+const struct sh_backend sh_tee_sgx_sim = {
     .name = "sgx-sim",
     .simulated = true,
     .enclave = true,

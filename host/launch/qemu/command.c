@@ -13,7 +13,7 @@
 #include "host/launch/qemu/parts.h"
 #include "lib/hex.h"
 
-char *sh_vm_escape(const char *value)
+char *sh_qemu_escape(const char *value)
 {
     char *out = sh_alloc(2 * strlen(value) + 1), *o = out;
     for (const char *p = value; *p; p++) {
@@ -24,14 +24,14 @@ char *sh_vm_escape(const char *value)
     return out;
 }
 
-char *sh_vm_base64(const void *data, size_t size)
+char *sh_qemu_base64(const void *data, size_t size)
 {
     char *out = sh_alloc(4 * ((size + 2) / 3) + 1);
     EVP_EncodeBlock((unsigned char *)out, data, (int)size);
     return out;
 }
 
-void sh_vm_machine_args(struct sh_strings *argv, const char *more)
+void sh_qemu_machine_args(struct sh_strings *argv, const char *more)
 {
     sh_strings_add(argv, "-machine");
     sh_strings_addf(argv,
@@ -43,7 +43,7 @@ void sh_vm_machine_args(struct sh_strings *argv, const char *more)
     sh_strings_add(argv, "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off");
 }
 
-void sh_vm_memfd_args(const struct sh_vm_config *config, struct sh_strings *argv)
+void sh_qemu_memfd_args(const struct sh_qemu_config *config, struct sh_strings *argv)
 {
     sh_strings_add(argv, "-object");
     sh_strings_addf(argv,
@@ -51,7 +51,7 @@ void sh_vm_memfd_args(const struct sh_vm_config *config, struct sh_strings *argv
                     (unsigned long long)config->memory);
 }
 
-char *sh_vm_kernel_command_line(const struct sh_vm_config *config)
+char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config)
 {
     char manifest[97], launch[97];
     sh_hex(manifest, config->manifest_digest, 48);
@@ -63,15 +63,15 @@ char *sh_vm_kernel_command_line(const struct sh_vm_config *config)
 }
 
 /* Options of every virtio device: PCI 1.0 only, no option ROM; under a TEE through shared pages. */
-static const char *virtio_options(const struct sh_vm_config *config)
+static const char *virtio_options(const struct sh_qemu_config *config)
 {
-    return sh_vm_confidential(config) ? "disable-legacy=on,iommu_platform=on" : "disable-legacy=on";
+    return sh_qemu_confidential(config) ? "disable-legacy=on,iommu_platform=on" : "disable-legacy=on";
 }
 
-static void add_disk(const struct sh_vm_config *config, struct sh_strings *argv, const char *node,
+static void add_disk(const struct sh_qemu_config *config, struct sh_strings *argv, const char *node,
                      const char *path, const char *serial)
 {
-    cleanup_free char *file = sh_vm_escape(path);
+    cleanup_free char *file = sh_qemu_escape(path);
     sh_strings_add(argv, "-blockdev");
     /* No locking: QEMU takes no locks for read-only users that would hinder others, but a folder
      * without lock support would fail. */
@@ -92,7 +92,7 @@ static void add_port(struct sh_strings *argv, const char *id, int fd, const char
     sh_strings_addf(argv, "virtserialport,chardev=%s,name=%s", id, name);
 }
 
-static void add_channels(const struct sh_vm_config *config, struct sh_strings *argv)
+static void add_channels(const struct sh_qemu_config *config, struct sh_strings *argv)
 {
     sh_strings_add(argv, "-device");
     /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are.
@@ -104,7 +104,7 @@ static void add_channels(const struct sh_vm_config *config, struct sh_strings *a
         add_port(argv, "td", config->simtd_fd, SH_SIMTD_PORT);
 }
 
-static int add_network(const struct sh_vm_config *config, struct sh_strings *argv,
+static int add_network(const struct sh_qemu_config *config, struct sh_strings *argv,
                        struct sh_error *err)
 {
     if (!config->network) {
@@ -120,7 +120,7 @@ static int add_network(const struct sh_vm_config *config, struct sh_strings *arg
     cleanup_free char *name = sh_format("user,id=net0,ipv6=off,hostname=shelter");
     sh_buffer_add(&b, name, strlen(name));
     for (size_t i = 0; i < config->port_count; i++) {
-        const struct sh_vm_port *p = &config->ports[i];
+        const struct sh_port *p = &config->ports[i];
         struct in_addr address;
         if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1) {
             sh_buffer_free(&b);
@@ -145,11 +145,11 @@ static int add_network(const struct sh_vm_config *config, struct sh_strings *arg
 /* security_model=none: files have the guest's modes and QEMU's owner, so both sides see plain
  * files, as with docker; chown is ignored. `mapped` would hide owner and mode in attributes that
  * the host's programs do not know and turn symlinks into files; `passthrough` needs root. */
-static void add_shares(const struct sh_vm_config *config, struct sh_strings *argv)
+static void add_shares(const struct sh_qemu_config *config, struct sh_strings *argv)
 {
     for (size_t i = 0; i < config->share_count; i++) {
-        const struct sh_vm_share *s = &config->shares[i];
-        cleanup_free char *path = sh_vm_escape(s->source);
+        const struct sh_qemu_share *s = &config->shares[i];
+        cleanup_free char *path = sh_qemu_escape(s->source);
         sh_strings_add(argv, "-fsdev");
         sh_strings_addf(argv, "local,id=fs%zu,path=%s,security_model=none,multidevs=remap%s", i,
                         path, s->read_only ? ",readonly=on" : "");
@@ -159,14 +159,14 @@ static void add_shares(const struct sh_vm_config *config, struct sh_strings *arg
     }
 }
 
-static int check(const struct sh_vm_config *c, struct sh_error *err)
+static int check(const struct sh_qemu_config *c, struct sh_error *err)
 {
     char size[16];
     if (!c->qemu || !c->firmware)
-        return sh_fail(err, -EINVAL, "internal error: sh_vm_prepare was not called");
-    if (!sh_vm_kernel(c) || !c->initramfs || !c->root_image || !c->config_disk || c->channel_fd < 0)
+        return sh_fail(err, -EINVAL, "internal error: sh_qemu_prepare was not called");
+    if (!sh_qemu_kernel(c) || !c->initramfs || !c->root_image || !c->config_disk || c->channel_fd < 0)
         return sh_fail(err, -EINVAL, "internal error: the VM's description is not complete");
-    if (c->memory < SH_VM_MEMORY_MIN) {
+    if (c->memory < SH_LAUNCH_MEMORY_MIN) {
         sh_format_size(size, sizeof(size), c->memory);
         return sh_fail(err, -EINVAL,
                        "%s of memory is too little for the guest kernel; use -m 64M or "
@@ -178,23 +178,23 @@ static int check(const struct sh_vm_config *c, struct sh_error *err)
                        "a memory size of %llu bytes is not possible; use a multiple of "
                        "1 MiB up to 64 TiB",
                        (unsigned long long)c->memory);
-    if (!c->cpus || c->cpus > SH_VM_CPUS_MAX)
+    if (!c->cpus || c->cpus > SH_LAUNCH_CPUS_MAX)
         return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", c->cpus,
-                       SH_VM_CPUS_MAX);
+                       SH_LAUNCH_CPUS_MAX);
     if (c->debug && !c->console_path)
         return sh_fail(err, -EINVAL, "internal error: debug without a console file");
     return 0;
 }
 
-int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, struct sh_error *err)
+int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv, struct sh_error *err)
 {
     if (config->tee->enclave)
         return sh_enclave_command(config, argv, err);
     int r = check(config, err);
     if (r)
         return r;
-    cleanup_free char *name = sh_vm_escape(config->name ? config->name : "shelter");
-    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
+    cleanup_free char *name = sh_qemu_escape(config->name ? config->name : "shelter");
+    cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
 
     sh_strings_add(argv, config->qemu);
     sh_strings_add(argv, "-name");
@@ -218,7 +218,7 @@ int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, st
     sh_strings_addf(argv, "%lluB", (unsigned long long)config->memory);
     sh_strings_add(argv, "-smp");
     sh_strings_addf(argv, "cpus=%u,sockets=1,cores=%u,threads=1", config->cpus, config->cpus);
-    const char *const boot[] = {"-bios",   config->firmware,  "-kernel", sh_vm_kernel(config),
+    const char *const boot[] = {"-bios",   config->firmware,  "-kernel", sh_qemu_kernel(config),
                                 "-initrd", config->initramfs, "-append", command_line};
     for (size_t i = 0; i < sizeof(boot) / sizeof(boot[0]); i++)
         sh_strings_add(argv, boot[i]);
@@ -231,7 +231,7 @@ int sh_vm_command(const struct sh_vm_config *config, struct sh_strings *argv, st
         return r;
     add_shares(config, argv);
     if (config->debug) {
-        cleanup_free char *path = sh_vm_escape(config->console_path);
+        cleanup_free char *path = sh_qemu_escape(config->console_path);
         sh_strings_add(argv, "-chardev");
         sh_strings_addf(argv, "file,id=console,path=%s", path);
         sh_strings_add(argv, "-device");

@@ -13,7 +13,7 @@
 #define HEAD_SIZE 16u
 #define BLOCK 4096u
 
-int sh_vm_write_config_disk(int dir_fd, const char *name, const void *manifest,
+int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest,
                             size_t manifest_size, const void *launch, size_t launch_size,
                             struct sh_error *err)
 {

@@ -19,14 +19,14 @@ static const struct sh_sev_needs needs = {
     .qemu_minor = 2,
 };
 
-static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
+static int machine_args(const struct sh_qemu_config *config, struct sh_strings *argv,
                         struct sh_error *err)
 {
     sh_strings_add(argv, "-object");
     sh_strings_addf(argv,
                     "sev-guest,id=tee0,policy=%s,cbitpos=%u,reduced-phys-bits=%u,kernel-hashes=on",
                     POLICY, config->cbit_position, config->reduced_phys_bits);
-    sh_vm_machine_args(argv, ",confidential-guest-support=tee0");
+    sh_qemu_machine_args(argv, ",confidential-guest-support=tee0");
     sh_strings_add(argv, "-accel");
     sh_strings_add(argv, "kvm");
     sh_strings_add(argv, "-cpu");
@@ -34,7 +34,7 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int prepare(struct sh_qemu_config *config, struct sh_error *err)
 {
     return sh_sev_prepare(config, &needs, err);
 }
@@ -46,7 +46,7 @@ static int probe(struct sh_error *err)
     return sh_sev_probe(&needs, err);
 }
 
-const struct sh_tee sh_tee_csv = {
+const struct sh_backend sh_tee_csv = {
     .name = "csv",
     .machine_args = machine_args,
     .firmware = sh_sev_firmware,

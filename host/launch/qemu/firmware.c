@@ -35,7 +35,7 @@ static int need(const char *path, bool (*has)(const struct sv_ovmf *), const cha
     return sh_fail(err, -EBADMSG, "the firmware %s %s; use the one of %s", path, what, package);
 }
 
-int sh_vm_firmware_has_hash_table(const char *path, struct sh_error *err)
+int sh_qemu_firmware_has_hash_table(const char *path, struct sh_error *err)
 {
     return need(path, holds_hashes,
                 "has no place for kernel hashes, so kernel and command line would not be "
@@ -43,16 +43,16 @@ int sh_vm_firmware_has_hash_table(const char *path, struct sh_error *err)
                 "ovmf-amdsev", err);
 }
 
-int sh_vm_firmware_has_tdx(const char *path, struct sh_error *err)
+int sh_qemu_firmware_has_tdx(const char *path, struct sh_error *err)
 {
     return need(path, is_tdvf, "is not made for TDX", "ovmf-inteltdx", err);
 }
 
-int sh_vm_pick_firmware(struct sh_vm_config *config, const char *const *paths, const char *package,
+int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths, const char *package,
                         struct sh_error *err)
 {
     if (!config->firmware)
-        config->firmware = sh_vm_first_file(paths);
+        config->firmware = sh_qemu_first_file(paths);
     if (!config->firmware)
         return sh_fail(err, -ENOENT,
                        "no firmware for %s is there; install %s or give --firmware FILE",

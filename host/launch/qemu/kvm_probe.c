@@ -24,15 +24,15 @@
 
 /* What the answer depends on: the host's kernel, QEMU, the CPU, and (by its size) the guest kernel:
  * a trivial guest may run where Linux hangs. */
-static char *cache_name(const struct sh_vm_config *config)
+static char *cache_name(const struct sh_qemu_config *config)
 {
-    const char *qemu = config->qemu, *kernel = sh_vm_kernel(config);
+    const char *qemu = config->qemu, *kernel = sh_qemu_kernel(config);
     struct stat st;
     struct utsname u;
     struct sh_error ignored = {0};
     char version[32] = "", line[256], cpu[256] = "";
     uname(&u);
-    sh_vm_qemu_version(qemu, version, &ignored);
+    sh_qemu_version(qemu, version, &ignored);
     cleanup_fclose FILE *f = fopen("/proc/cpuinfo", "re");
     while (f && fgets(line, sizeof(line), f))
         if (!strncmp(line, "model name", 10)) {
@@ -75,7 +75,7 @@ static bool powered_off(int fd, int64_t deadline)
     return false;
 }
 
-static bool boot_guest(const struct sh_vm_config *config)
+static bool boot_guest(const struct sh_qemu_config *config)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
@@ -89,7 +89,7 @@ static bool boot_guest(const struct sh_vm_config *config)
                                 "-accel",      "kvm",
                                 "-cpu",        "host",
                                 "-bios",       config->firmware,
-                                "-kernel",     sh_vm_kernel(config),
+                                "-kernel",     sh_qemu_kernel(config),
                                 "-initrd",     config->initramfs,
                                 "-append",     SH_BOOT_COMMON " shelter.probe",
                                 "-mon",        "chardev=qmp,mode=control",
@@ -97,7 +97,7 @@ static bool boot_guest(const struct sh_vm_config *config)
     for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
         sh_strings_add(&argv, args[i]);
     sh_strings_addf(&argv, "socket,id=qmp,fd=%d", pair[1]);
-    sh_vm_machine_args(&argv, "");
+    sh_qemu_machine_args(&argv, "");
 
     pid_t parent = getpid(), pid = fork();
     if (!pid) {
@@ -122,7 +122,7 @@ static bool boot_guest(const struct sh_vm_config *config)
     return works;
 }
 
-bool sh_vm_kvm_works(const struct sh_vm_config *config)
+bool sh_qemu_kvm_works(const struct sh_qemu_config *config)
 {
     char line[16];
     struct stat st;
@@ -135,14 +135,14 @@ bool sh_vm_kvm_works(const struct sh_vm_config *config)
     if (access("/dev/kvm", R_OK | W_OK))
         return false;
     cleanup_free char *name = cache_name(config);
-    cleanup_free char *cache = sh_vm_cache_path(name);
-    if (cache && !stat(cache, &st) && sh_vm_read_line(cache, line, sizeof(line))) {
+    cleanup_free char *cache = sh_qemu_cache_path(name);
+    if (cache && !stat(cache, &st) && sh_qemu_read_line(cache, line, sizeof(line))) {
         if (!strcmp(line, "yes"))
             return true;
         if (!strcmp(line, "no") && time(NULL) - st.st_mtime < REFUSAL_SECONDS)
             return false;
     }
-    if (!sh_vm_kernel(config) || !config->initramfs || !config->firmware)
+    if (!sh_qemu_kernel(config) || !config->initramfs || !config->firmware)
         return false; /* nothing to boot, nothing to remember */
     bool works = boot_guest(config);
     if (cache)

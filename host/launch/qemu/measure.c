@@ -28,19 +28,19 @@ static int load(const char *path, struct sh_view *view, struct sh_error *err)
     return 0;
 }
 
-int sh_vm_load_files(const struct sh_vm_config *config, struct sh_vm_files *files,
+int sh_qemu_load_files(const struct sh_qemu_config *config, struct sh_qemu_files *files,
                      struct sh_error *err)
 {
     memset(files, 0, sizeof(*files));
     int r = load(config->firmware, &files->firmware, err);
     if (!r)
-        r = load(sh_vm_kernel(config), &files->kernel, err);
+        r = load(sh_qemu_kernel(config), &files->kernel, err);
     if (!r)
         r = load(config->initramfs, &files->initramfs, err);
     return r;
 }
 
-void sh_vm_free_files(struct sh_vm_files *files)
+void sh_qemu_free_files(struct sh_qemu_files *files)
 {
     free((void *)files->firmware.data);
     free((void *)files->kernel.data);
@@ -48,21 +48,21 @@ void sh_vm_free_files(struct sh_vm_files *files)
     memset(files, 0, sizeof(*files));
 }
 
-int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_measurement *m,
+int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_measurement *m,
                             struct sh_error *err)
 {
-    struct sh_vm_files files;
+    struct sh_qemu_files files;
     if (!config->tee->simulated || !config->firmware)
         return sh_fail(err, -EINVAL, "internal error: only a prepared simulation can be measured");
-    cleanup_free char *command_line = sh_vm_kernel_command_line(config);
-    int r = sh_vm_load_files(config, &files, err);
+    cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
+    int r = sh_qemu_load_files(config, &files, err);
     if (!r) {
         struct sh_sim_input in = {
             .firmware = files.firmware,
             .kernel = files.kernel,
             .initramfs = files.initramfs,
             .command_line = command_line,
-            .bzimage = config->boot == SH_VM_BOOT_BZIMAGE,
+            .bzimage = config->boot == SH_QEMU_BOOT_BZIMAGE,
             .memory = config->memory,
             .cpus = config->cpus,
         };
@@ -71,9 +71,9 @@ int sh_vm_measure_simulated(const struct sh_vm_config *config, struct sh_td_meas
             sh_fail(err, r,
                     "cannot measure %s with %s: one of them is damaged, or the memory is too "
                     "small",
-                    sh_vm_kernel(config), config->firmware);
+                    sh_qemu_kernel(config), config->firmware);
         memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
     }
-    sh_vm_free_files(&files);
+    sh_qemu_free_files(&files);
     return r;
 }

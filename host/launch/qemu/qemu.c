@@ -8,7 +8,7 @@
 
 #include "host/launch/qemu/parts.h"
 
-const char *sh_vm_first_file(const char *const *paths)
+const char *sh_qemu_first_file(const char *const *paths)
 {
     for (; *paths; paths++)
         if (!access(*paths, R_OK))
@@ -16,7 +16,7 @@ const char *sh_vm_first_file(const char *const *paths)
     return NULL;
 }
 
-bool sh_vm_read_line(const char *path, char *out, size_t size)
+bool sh_qemu_read_line(const char *path, char *out, size_t size)
 {
     cleanup_fclose FILE *f = fopen(path, "re");
     if (!f || !fgets(out, (int)size, f))
@@ -31,7 +31,7 @@ static bool runnable(const char *path)
     return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
 }
 
-const char *sh_vm_find_qemu(void)
+const char *sh_qemu_find(void)
 {
     static char *found, *given;
     const char *named = getenv("SHELTER_QEMU");
@@ -59,7 +59,7 @@ const char *sh_vm_find_qemu(void)
     return NULL;
 }
 
-char *sh_vm_cache_path(const char *name)
+char *sh_qemu_cache_path(const char *name)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     cleanup_free char *dir = NULL;
@@ -102,7 +102,7 @@ static void ask(const char *qemu, const char *option, const char *value, char *o
             ;
 }
 
-bool sh_vm_qemu_lists(const char *qemu, const char *option, const char *word)
+bool sh_qemu_lists(const char *qemu, const char *option, const char *word)
 {
     char text[65536], *save;
     ask(qemu, option, "help", text, sizeof(text));
@@ -112,7 +112,7 @@ bool sh_vm_qemu_lists(const char *qemu, const char *option, const char *word)
     return false;
 }
 
-int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
+int sh_qemu_version(const char *qemu, char out[32], struct sh_error *err)
 {
     struct stat st;
     char line[512];
@@ -121,8 +121,8 @@ int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     cleanup_free char *key = sh_format("%llx.%llx.%llx.%lld ", (unsigned long long)st.st_dev,
                                        (unsigned long long)st.st_ino,
                                        (unsigned long long)st.st_size, (long long)st.st_mtime);
-    cleanup_free char *cache = sh_vm_cache_path("qemu-version");
-    if (cache && sh_vm_read_line(cache, line, sizeof(line)) && !strncmp(line, key, strlen(key)) &&
+    cleanup_free char *cache = sh_qemu_cache_path("qemu-version");
+    if (cache && sh_qemu_read_line(cache, line, sizeof(line)) && !strncmp(line, key, strlen(key)) &&
         sscanf(line + strlen(key), "%31[0-9.]", out) == 1)
         return 0;
     ask(qemu, "--version", NULL, line, sizeof(line));
@@ -139,11 +139,11 @@ int sh_vm_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     return 0;
 }
 
-int sh_vm_need_qemu(const char *qemu, int major, int minor, const char *what, struct sh_error *err)
+int sh_qemu_need(const char *qemu, int major, int minor, const char *what, struct sh_error *err)
 {
     char version[32];
     int has_major = 0, has_minor = 0;
-    int r = sh_vm_qemu_version(qemu, version, err);
+    int r = sh_qemu_version(qemu, version, err);
     if (r)
         return r;
     sscanf(version, "%d.%d", &has_major, &has_minor);

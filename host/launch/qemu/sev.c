@@ -35,10 +35,10 @@ bool sh_sev_is_hygon(void)
     return !strcmp(name, "HygonGenuine");
 }
 
-int sh_sev_firmware(struct sh_vm_config *config, struct sh_error *err)
+int sh_sev_firmware(struct sh_qemu_config *config, struct sh_error *err)
 {
-    int r = sh_vm_pick_firmware(config, firmwares, "ovmf-amdsev", err);
-    return r ? r : sh_vm_firmware_has_hash_table(config->firmware, err);
+    int r = sh_qemu_pick_firmware(config, firmwares, "ovmf-amdsev", err);
+    return r ? r : sh_qemu_firmware_has_hash_table(config->firmware, err);
 }
 
 /* kvm_amd's parameter, /dev/sev and /dev/kvm. */
@@ -46,7 +46,7 @@ static int probe_kernel(const struct sh_sev_needs *needs, struct sh_error *err)
 {
     char value[16];
     cleanup_free char *path = sh_format("/sys/module/kvm_amd/parameters/%s", needs->parameter);
-    if (!sh_vm_read_line(path, value, sizeof(value)))
+    if (!sh_qemu_read_line(path, value, sizeof(value)))
         return sh_fail(err, -ENODEV, "the host's KVM does not know %s; it takes %s (kvm_amd)",
                        needs->what, needs->hardware);
     if (value[0] != 'Y' && value[0] != '1')
@@ -61,17 +61,17 @@ static int probe_kernel(const struct sh_sev_needs *needs, struct sh_error *err)
     return 0;
 }
 
-int sh_sev_prepare(struct sh_vm_config *config, const struct sh_sev_needs *needs,
+int sh_sev_prepare(struct sh_qemu_config *config, const struct sh_sev_needs *needs,
                    struct sh_error *err)
 {
     int r = probe_kernel(needs, err); /* first: without it nothing else helps */
     if (!r)
         r = sh_sev_firmware(config, err);
     if (!r)
-        r = sh_vm_need_qemu(config->qemu, needs->qemu_major, needs->qemu_minor, needs->object, err);
+        r = sh_qemu_need(config->qemu, needs->qemu_major, needs->qemu_minor, needs->object, err);
     if (!r && !config->cbit_position)
         r = sh_sev_cbit(&config->cbit_position, &config->reduced_phys_bits, err);
-    config->boot = SH_VM_BOOT_BZIMAGE;
+    config->boot = SH_QEMU_BOOT_BZIMAGE;
     config->kvm = true;
     return r;
 }
@@ -81,15 +81,15 @@ int sh_sev_probe(const struct sh_sev_needs *needs, struct sh_error *err)
     int r = probe_kernel(needs, err);
     if (r)
         return r;
-    const char *qemu = sh_vm_find_qemu(), *found = sh_vm_first_file(firmwares);
+    const char *qemu = sh_qemu_find(), *found = sh_qemu_first_file(firmwares);
     if (!qemu)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    r = sh_vm_need_qemu(qemu, needs->qemu_major, needs->qemu_minor, needs->object, err);
+    r = sh_qemu_need(qemu, needs->qemu_major, needs->qemu_minor, needs->object, err);
     if (r)
         return r;
     if (!found)
         return sh_fail(err, -ENOENT,
                        "no %s firmware is there; install ovmf-amdsev or give --firmware FILE",
                        needs->what);
-    return sh_vm_firmware_has_hash_table(found, err);
+    return sh_qemu_firmware_has_hash_table(found, err);
 }

@@ -10,7 +10,7 @@ int sh_sev_cbit(unsigned *position, unsigned *reduced_phys_bits, struct sh_error
 
 bool sh_sev_is_hygon(void);
 
-struct sh_vm_config;
+struct sh_qemu_config;
 
 /* What a TEE of this family needs of the host. */
 struct sh_sev_needs {
@@ -21,9 +21,9 @@ struct sh_sev_needs {
     int qemu_major, qemu_minor;
 };
 
-/* The members of struct sh_tee. */
-int sh_sev_firmware(struct sh_vm_config *config, struct sh_error *err);
-int sh_sev_prepare(struct sh_vm_config *config, const struct sh_sev_needs *needs,
+/* The members of struct sh_backend. */
+int sh_sev_firmware(struct sh_qemu_config *config, struct sh_error *err);
+int sh_sev_prepare(struct sh_qemu_config *config, const struct sh_sev_needs *needs,
                    struct sh_error *err);
 int sh_sev_probe(const struct sh_sev_needs *needs, struct sh_error *err);
 

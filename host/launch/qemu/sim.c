@@ -12,10 +12,10 @@ static const char *const ovmf[] = {"/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/O
                                    "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/edk2/x64/OVMF.fd",
                                    NULL};
 
-static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
+static int machine_args(const struct sh_qemu_config *config, struct sh_strings *argv,
                         struct sh_error *err)
 {
-    sh_vm_machine_args(argv, "");
+    sh_qemu_machine_args(argv, "");
     sh_strings_add(argv, "-accel");
     sh_strings_add(argv, config->kvm ? "kvm" : "tcg,thread=multi,tb-size=256");
     sh_strings_add(argv, "-cpu");
@@ -24,32 +24,32 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int firmware(struct sh_vm_config *config, struct sh_error *err)
+static int firmware(struct sh_qemu_config *config, struct sh_error *err)
 {
-    return config->boot == SH_VM_BOOT_PVH
-               ? sh_vm_pick_firmware(config, qboot, "qemu-system-data", err)
-               : sh_vm_pick_firmware(config, ovmf, "ovmf", err);
+    return config->boot == SH_QEMU_BOOT_PVH
+               ? sh_qemu_pick_firmware(config, qboot, "qemu-system-data", err)
+               : sh_qemu_pick_firmware(config, ovmf, "ovmf", err);
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int prepare(struct sh_qemu_config *config, struct sh_error *err)
 {
     int r = firmware(config, err);
     if (r)
         return r;
-    config->kvm = sh_vm_kvm_works(config);
+    config->kvm = sh_qemu_kvm_works(config);
     return 0;
 }
 
 static int probe(struct sh_error *err)
 {
-    if (!sh_vm_find_qemu())
+    if (!sh_qemu_find())
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    if (!sh_vm_first_file(qboot))
+    if (!sh_qemu_first_file(qboot))
         return sh_fail(err, -ENOENT, "qboot.rom is not there; install qemu-system-data");
     return 0;
 }
 
-const struct sh_tee sh_tee_tdx_sim = {
+const struct sh_backend sh_tee_tdx_sim = {
     .name = "tdx-sim",
     .simulated = true,
     .machine_args = machine_args,

@@ -21,18 +21,18 @@ static const struct sh_sev_needs needs = {
     .qemu_minor = 1,
 };
 
-static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
+static int machine_args(const struct sh_qemu_config *config, struct sh_strings *argv,
                         struct sh_error *err)
 {
-    cleanup_free char *host_data = sh_vm_base64(config->launch_digest, 32);
-    cleanup_free char *cpu = sh_vm_escape(config->cpu_model ? config->cpu_model : SH_VM_SNP_CPU);
-    sh_vm_memfd_args(config, argv);
+    cleanup_free char *host_data = sh_qemu_base64(config->launch_digest, 32);
+    cleanup_free char *cpu = sh_qemu_escape(config->cpu_model ? config->cpu_model : SH_QEMU_SNP_CPU);
+    sh_qemu_memfd_args(config, argv);
     sh_strings_add(argv, "-object");
     sh_strings_addf(argv,
                     "sev-snp-guest,id=tee0,policy=%s,cbitpos=%u,reduced-phys-bits=%u,"
                     "kernel-hashes=on,host-data=%s",
                     POLICY, config->cbit_position, config->reduced_phys_bits, host_data);
-    sh_vm_machine_args(argv, ",memory-backend=ram0,confidential-guest-support=tee0");
+    sh_qemu_machine_args(argv, ",memory-backend=ram0,confidential-guest-support=tee0");
     sh_strings_add(argv, "-accel");
     sh_strings_add(argv, "kvm");
     sh_strings_add(argv, "-cpu");
@@ -40,7 +40,7 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int prepare(struct sh_qemu_config *config, struct sh_error *err)
 {
     return sh_sev_prepare(config, &needs, err);
 }
@@ -50,7 +50,7 @@ static int probe(struct sh_error *err)
     return sh_sev_probe(&needs, err);
 }
 
-const struct sh_tee sh_tee_snp = {
+const struct sh_backend sh_tee_snp = {
     .name = "snp",
     .machine_args = machine_args,
     .firmware = sh_sev_firmware,

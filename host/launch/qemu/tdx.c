@@ -23,17 +23,17 @@ static int check_path(const char *path, struct sh_error *err)
     return 0;
 }
 
-static int machine_args(const struct sh_vm_config *config, struct sh_strings *argv,
+static int machine_args(const struct sh_qemu_config *config, struct sh_strings *argv,
                         struct sh_error *err)
 {
     if (config->quote_socket && check_path(config->quote_socket, err))
         return -EINVAL;
-    cleanup_free char *id = sh_vm_base64(config->launch_digest, sizeof(config->launch_digest));
+    cleanup_free char *id = sh_qemu_base64(config->launch_digest, sizeof(config->launch_digest));
     cleanup_free char *socket =
         config->quote_socket
             ? sh_format("{\"type\":\"unix\",\"path\":\"%s\"}", config->quote_socket)
             : sh_strdup("{\"type\":\"vsock\",\"cid\":\"1\",\"port\":\"4050\"}");
-    sh_vm_memfd_args(config, argv);
+    sh_qemu_memfd_args(config, argv);
     sh_strings_add(argv, "-object");
     /* As JSON, since quote-generation-socket is a nested object. SEPT_VE_DISABLE: a page that the
      * host takes away stops the TD instead of raising an exception inside it. */
@@ -41,7 +41,7 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
                     "{\"qom-type\":\"tdx-guest\",\"id\":\"tee0\",\"sept-ve-disable\":true,"
                     "\"mrconfigid\":\"%s\",\"quote-generation-socket\":%s}",
                     id, socket);
-    sh_vm_machine_args(argv, ",pic=off,kernel-irqchip=split,memory-backend=ram0,"
+    sh_qemu_machine_args(argv, ",pic=off,kernel-irqchip=split,memory-backend=ram0,"
                              "confidential-guest-support=tee0");
     sh_strings_add(argv, "-accel");
     sh_strings_add(argv, "kvm");
@@ -50,16 +50,16 @@ static int machine_args(const struct sh_vm_config *config, struct sh_strings *ar
     return 0;
 }
 
-static int firmware(struct sh_vm_config *config, struct sh_error *err)
+static int firmware(struct sh_qemu_config *config, struct sh_error *err)
 {
-    int r = sh_vm_pick_firmware(config, firmwares, "ovmf-inteltdx", err);
-    return r ? r : sh_vm_firmware_has_tdx(config->firmware, err);
+    int r = sh_qemu_pick_firmware(config, firmwares, "ovmf-inteltdx", err);
+    return r ? r : sh_qemu_firmware_has_tdx(config->firmware, err);
 }
 
 static int probe_kernel(struct sh_error *err)
 {
     char value[16];
-    if (!sh_vm_read_line("/sys/module/kvm_intel/parameters/tdx", value, sizeof(value)))
+    if (!sh_qemu_read_line("/sys/module/kvm_intel/parameters/tdx", value, sizeof(value)))
         return sh_fail(
             err, -ENODEV,
             "the host's KVM does not know TDX; it takes an Intel Xeon with TDX and Linux "
@@ -72,14 +72,14 @@ static int probe_kernel(struct sh_error *err)
     return 0;
 }
 
-static int prepare(struct sh_vm_config *config, struct sh_error *err)
+static int prepare(struct sh_qemu_config *config, struct sh_error *err)
 {
     int r = probe_kernel(err); /* first: without it nothing else helps */
     if (!r)
         r = firmware(config, err);
     if (!r)
-        r = sh_vm_need_qemu(config->qemu, 10, 1, "tdx-guest", err);
-    config->boot = SH_VM_BOOT_BZIMAGE;
+        r = sh_qemu_need(config->qemu, 10, 1, "tdx-guest", err);
+    config->boot = SH_QEMU_BOOT_BZIMAGE;
     config->kvm = true;
     if (!config->quote_socket && !access(QUOTE_SOCKET, W_OK))
         config->quote_socket = QUOTE_SOCKET;
@@ -91,17 +91,17 @@ static int probe(struct sh_error *err)
     int r = probe_kernel(err);
     if (r)
         return r;
-    const char *qemu = sh_vm_find_qemu();
+    const char *qemu = sh_qemu_find();
     if (!qemu)
         return sh_fail(err, -ENOENT, "qemu-system-x86_64 is not there; install qemu-system-x86");
-    r = sh_vm_need_qemu(qemu, 10, 1, "tdx-guest", err);
-    if (!r && !sh_vm_first_file(firmwares))
+    r = sh_qemu_need(qemu, 10, 1, "tdx-guest", err);
+    if (!r && !sh_qemu_first_file(firmwares))
         r = sh_fail(err, -ENOENT,
                     "no TDX firmware is there; install ovmf-inteltdx or give --firmware FILE");
     return r;
 }
 
-const struct sh_tee sh_tee_tdx = {
+const struct sh_backend sh_tee_tdx = {
     .name = "tdx",
     .machine_args = machine_args,
     .firmware = firmware,

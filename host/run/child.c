@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts QEMU as a child that cannot outlive its supervisor.
-#include "host/run/qemu_start.h"
+#include "host/run/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ static __attribute__((noreturn)) void child(char *const *argv, const char *progr
     _exit(127);
 }
 
-int sh_qemu_start(char *const *argv, const int *keep, size_t keep_count, struct sh_qemu *qemu,
+int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *qemu,
                   struct sh_error *err)
 {
     const char *program = argv[0];
@@ -70,6 +70,6 @@ int sh_qemu_start(char *const *argv, const int *keep, size_t keep_count, struct 
     }
     fcntl(pid_fd, F_SETFD, FD_CLOEXEC);
     fcntl(output_fd, F_SETFL, O_NONBLOCK);
-    *qemu = (struct sh_qemu){pid, pid_fd, sh_take_fd(&output_fd)};
+    *qemu = (struct sh_child){pid, pid_fd, sh_take_fd(&output_fd)};
     return 0;
 }

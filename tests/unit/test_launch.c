@@ -92,7 +92,7 @@ static void test_config_disk(void **state)
     cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY);
     memset(manifest, 'm', sizeof(manifest));
     assert_int_equal(
-        sh_vm_write_config_disk(fd, "c", manifest, sizeof(manifest), "launch", 6, &err), 0);
+        sh_qemu_write_config_disk(fd, "c", manifest, sizeof(manifest), "launch", 6, &err), 0);
     assert_int_equal(sh_read_file(fd, "c", 1 << 20, &data, &size, &err), 0);
     assert_int_equal(size, 8192);
     assert_memory_equal(data, SH_BOOT_CONFIG_MAGIC, 8);
@@ -104,12 +104,12 @@ static void test_config_disk(void **state)
         assert_int_equal(data[i], 0);
     free(data);
     /* Filled to the last byte there is no block of padding. */
-    assert_int_equal(sh_vm_write_config_disk(fd, "c", manifest, 4096 - 16, "", 0, &err), 0);
+    assert_int_equal(sh_qemu_write_config_disk(fd, "c", manifest, 4096 - 16, "", 0, &err), 0);
     assert_int_equal(sh_read_file(fd, "c", 1 << 20, &data, &size, &err), 0);
     assert_int_equal(size, 4096);
     free(data);
     assert_int_equal(
-        sh_vm_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err), -E2BIG);
+        sh_qemu_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err), -E2BIG);
     sh_remove_tree(AT_FDCWD, dir);
 }
 
@@ -203,38 +203,38 @@ static void test_firmware(void **state)
 {
     uint8_t fw[FW_SIZE];
     make_firmware(fw);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), 0);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), 0);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), 0);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_tdx), 0);
     /* As OVMF builds that measure no kernel have it: the entry with address zero. */
     sh_put_le32(fw + FOOTER - 2 - 22 - 26, 0);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
     make_firmware(fw);
     sh_put_le32(fw + FOOTER - 2 - 22, FW_SIZE + 1);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), -EBADMSG);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_tdx), -EBADMSG);
     make_firmware(fw);
     fw[FOOTER - 2 - 22 - 16] ^= 1;
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_tdx), 0);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_tdx), 0);
     /* An entry outside the table does not count: here the table ends before it. */
     make_firmware(fw);
     sh_put_le16(fw + FOOTER - 2, 18 + 22);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
     /* Lying sizes: zero (would loop for ever), smaller than a header, beyond the table, wild table.
      */
     static const uint16_t lies[] = {0, 17, 23 + 26, 0xffff};
     for (size_t i = 0; i < 4; i++) {
         make_firmware(fw);
         sh_put_le16(fw + FOOTER - 2 - 18, lies[i]);
-        assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+        assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
         make_firmware(fw);
         sh_put_le16(fw + FOOTER - 2, i == 2 ? 4096 : lies[i]);
-        assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+        assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
     }
     make_firmware(fw);
     for (size_t size = 0; size < FW_SIZE; size += size < 128 ? 1 : 509)
-        assert_int_equal(ask(fw + FW_SIZE - size, size, sh_vm_firmware_has_hash_table), -EBADMSG);
+        assert_int_equal(ask(fw + FW_SIZE - size, size, sh_qemu_firmware_has_hash_table), -EBADMSG);
     memset(fw, 0, FW_SIZE);
-    assert_int_equal(ask(fw, FW_SIZE, sh_vm_firmware_has_hash_table), -EBADMSG);
+    assert_int_equal(ask(fw, FW_SIZE, sh_qemu_firmware_has_hash_table), -EBADMSG);
 }
 
 int main(void)

@@ -7,21 +7,21 @@
 
 /* Real ones first. Among them a machine before an enclave, and likewise of the simulated: an image
  * may start further programs, which an enclave cannot yet. */
-static const struct sh_tee *const tees[] = {&sh_tee_tdx, &sh_tee_snp,     &sh_tee_csv,
+static const struct sh_backend *const tees[] = {&sh_tee_tdx, &sh_tee_snp,     &sh_tee_csv,
                                             &sh_tee_sgx, &sh_tee_tdx_sim, &sh_tee_sgx_sim};
 
 /* Simulation needs no hardware; without QEMU only the enclave is left. A QEMU that the user names and
  * that is not there is an error for him to see. */
-static bool usable(const struct sh_tee *tee)
+static bool usable(const struct sh_backend *tee)
 {
     struct sh_error ignored = {0}, why = {0};
     if (tee != &sh_tee_tdx_sim)
         return !tee->probe(&ignored);
     const char *named = getenv("SHELTER_QEMU");
-    return (named && *named) || sh_vm_find_qemu() || sh_tee_sgx_sim.probe(&why);
+    return (named && *named) || sh_qemu_find() || sh_tee_sgx_sim.probe(&why);
 }
 
-int sh_tee_find(const char *name, const struct sh_tee **tee, struct sh_error *err)
+int sh_backend_find(const char *name, const struct sh_backend **tee, struct sh_error *err)
 {
     bool automatic = !strcmp(name, "auto");
     for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++) {
@@ -42,12 +42,12 @@ void sh_tee_warn_simulated(const char *name)
             name);
 }
 
-int sh_vm_prepare(struct sh_vm_config *config, struct sh_error *err)
+int sh_qemu_prepare(struct sh_qemu_config *config, struct sh_error *err)
 {
     if (config->tee->enclave)
         return config->tee->prepare(config, err);
     if (!config->qemu)
-        config->qemu = sh_vm_find_qemu();
+        config->qemu = sh_qemu_find();
     if (!config->qemu)
         return sh_fail(err, -ENOENT,
                        "qemu-system-x86_64 is not there; install QEMU (Debian: "

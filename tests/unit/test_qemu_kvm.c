@@ -38,7 +38,7 @@ static size_t runs(void)
 /* Asks with an empty cache; *count is how often the program was started. */
 static bool ask(bool keep_cache)
 {
-    struct sh_vm_config c = {
+    struct sh_qemu_config c = {
         .qemu = qemu, .vmlinux = kernel, .initramfs = kernel, .firmware = kernel};
     struct sh_error err = {0};
     if (!keep_cache) {
@@ -46,8 +46,8 @@ static bool ask(bool keep_cache)
         sh_remove_tree(AT_FDCWD, cache);
         unlink(log);
     }
-    assert_int_equal(sh_tee_find("tdx-sim", &c.tee, &err), 0);
-    return sh_vm_kvm_works(&c);
+    assert_int_equal(sh_backend_find("tdx-sim", &c.tee, &err), 0);
+    return sh_qemu_kvm_works(&c);
 }
 
 static int set_up(void **state)

@@ -12,10 +12,10 @@
 
 #include "host/launch/launch.h"
 
-static struct sh_vm_config config(const char *tee)
+static struct sh_qemu_config config(const char *tee)
 {
     struct sh_error err = {0};
-    struct sh_vm_config c = {
+    struct sh_qemu_config c = {
         .name = "a,b",
         .qemu = "/q/qemu-system-x86_64",
         .firmware = "/f/fw.fd",
@@ -31,7 +31,7 @@ static struct sh_vm_config config(const char *tee)
         .cbit_position = 51,
         .reduced_phys_bits = 1,
     };
-    assert_int_equal(sh_tee_find(tee, &c.tee, &err), 0);
+    assert_int_equal(sh_backend_find(tee, &c.tee, &err), 0);
     for (unsigned i = 0; i < 48; i++) {
         c.manifest_digest[i] = (uint8_t)i;
         c.launch_digest[i] = (uint8_t)(0xa0 + i);
@@ -41,11 +41,11 @@ static struct sh_vm_config config(const char *tee)
     return c;
 }
 
-static void build(const struct sh_vm_config *c, struct sh_strings *argv)
+static void build(const struct sh_qemu_config *c, struct sh_strings *argv)
 {
     struct sh_error err = {0};
     *argv = (struct sh_strings){0};
-    int r = sh_vm_command(c, argv, &err);
+    int r = sh_qemu_command(c, argv, &err);
     if (r)
         fail_msg("%s", err.text);
 }
@@ -88,7 +88,7 @@ static bool mentions(const struct sh_strings *argv, const char *text)
     "dump-guest-core=off"
 
 /* What all TEEs share: a bare machine, two read-only disks, the channel, and no more. */
-static void common(const struct sh_strings *argv, const struct sh_vm_config *c)
+static void common(const struct sh_strings *argv, const struct sh_qemu_config *c)
 {
     assert_string_equal(argv->v[0], "/q/qemu-system-x86_64");
     assert_string_equal(value_of(argv, "-name"), "guest=a,,b");
@@ -134,7 +134,7 @@ static void common(const struct sh_strings *argv, const struct sh_vm_config *c)
 
 static void test_simulated(void **state)
 {
-    struct sh_vm_config c = config("tdx-sim");
+    struct sh_qemu_config c = config("tdx-sim");
     struct sh_strings argv;
     build(&c, &argv);
     common(&argv, &c);
@@ -150,7 +150,7 @@ static void test_simulated(void **state)
     assert_int_equal(count(&argv, "-device", NULL), 5);
     sh_strings_free(&argv);
 
-    c.boot = SH_VM_BOOT_BZIMAGE;
+    c.boot = SH_QEMU_BOOT_BZIMAGE;
     c.kvm = true;
     build(&c, &argv);
     assert_string_equal(value_of(&argv, "-kernel"), "/b/bzImage");
@@ -161,7 +161,7 @@ static void test_simulated(void **state)
 
 static void test_tdx(void **state)
 {
-    struct sh_vm_config c = config("tdx");
+    struct sh_qemu_config c = config("tdx");
     struct sh_strings argv;
     build(&c, &argv);
     common(&argv, &c);
@@ -193,13 +193,13 @@ static void test_tdx(void **state)
                                 "{\"type\":\"unix\",\"path\":\"/run/qgs.socket\"}}"));
     sh_strings_free(&argv);
     c.quote_socket = "/run/\",\"mrconfigid\":\"";
-    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
     sh_strings_free(&argv);
 }
 
 static void test_snp(void **state)
 {
-    struct sh_vm_config c = config("snp");
+    struct sh_qemu_config c = config("snp");
     struct sh_strings argv;
     build(&c, &argv);
     common(&argv, &c);
@@ -228,7 +228,7 @@ static void test_snp(void **state)
 
 static void test_csv(void **state)
 {
-    struct sh_vm_config c = config("csv");
+    struct sh_qemu_config c = config("csv");
     struct sh_strings argv;
     c.cbit_position = 47;
     c.reduced_phys_bits = 5;
@@ -246,11 +246,11 @@ static void test_csv(void **state)
 
 static void test_network(void **state)
 {
-    struct sh_vm_port ports[] = {
+    struct sh_port ports[] = {
         {.host_port = 8080, .guest_port = 80},
         {.udp = true, .host_address = "127.0.0.1", .host_port = 5353, .guest_port = 53},
     };
-    struct sh_vm_config c = config("tdx-sim");
+    struct sh_qemu_config c = config("tdx-sim");
     struct sh_error err = {0};
     struct sh_strings argv;
     c.network = true;
@@ -270,19 +270,19 @@ static void test_network(void **state)
     static const char *const bad[] = {"::1", "localhost", "1.2.3.4,x=y", "1.2.3"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         strcpy(ports[1].host_address, bad[i]);
-        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+        assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
         sh_strings_free(&argv);
     }
     c.network = false;
-    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+    assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
     sh_strings_free(&argv);
 }
 
 static void test_shares_and_debug(void **state)
 {
-    struct sh_vm_share shares[] = {{.source = "/srv/a,readonly=off", .read_only = true},
+    struct sh_qemu_share shares[] = {{.source = "/srv/a,readonly=off", .read_only = true},
                                    {.source = "/srv/b"}};
-    struct sh_vm_config c = config("tdx-sim");
+    struct sh_qemu_config c = config("tdx-sim");
     struct sh_strings argv;
     c.shares = shares;
     c.share_count = 2;
@@ -309,29 +309,29 @@ static void test_shares_and_debug(void **state)
 static void test_refused(void **state)
 {
     struct sh_strings argv = {0};
-    const struct sh_vm_config good = config("tdx-sim");
+    const struct sh_qemu_config good = config("tdx-sim");
     const uint64_t sizes[] = {0, 1 << 20, (64 << 20) + 1, 1ull << 50};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct sh_error err = {0};
-        struct sh_vm_config c = good;
+        struct sh_qemu_config c = good;
         c.memory = sizes[i];
-        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+        assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
         assert_non_null(strstr(err.text, "memory"));
     }
     const unsigned cpus[] = {0, 65};
     for (size_t i = 0; i < 2; i++) {
         struct sh_error err = {0};
-        struct sh_vm_config c = good;
+        struct sh_qemu_config c = good;
         c.cpus = cpus[i];
-        assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
+        assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
     }
     struct sh_error err = {0};
-    struct sh_vm_config c = good;
+    struct sh_qemu_config c = good;
     c.firmware = NULL;
-    assert_int_equal(sh_vm_command(&c, &argv, &err), -EINVAL);
-    const struct sh_tee *tee;
-    assert_int_equal(sh_tee_find("sgx9", &tee, &err), -ENOENT);
-    assert_int_equal(sh_tee_find("auto", &tee, &err), 0);
+    assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
+    const struct sh_backend *tee;
+    assert_int_equal(sh_backend_find("sgx9", &tee, &err), -ENOENT);
+    assert_int_equal(sh_backend_find("auto", &tee, &err), 0);
     sh_strings_free(&argv);
 }
 

@@ -116,11 +116,11 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk"), *share = in_dir("");
     /* Below the range that the system hands out; another test run has another pid. */
     uint16_t port = (uint16_t)(20000 + getpid() % 6000 * 2);
-    struct sh_vm_port ports[] = {
+    struct sh_port ports[] = {
         {.host_address = "127.0.0.1", .host_port = port, .guest_port = 80},
         {.udp = true, .host_port = (uint16_t)(port + 1), .guest_port = 53}};
-    struct sh_vm_share shares[] = {{.source = share, .read_only = true}};
-    struct sh_vm_config c = {
+    struct sh_qemu_share shares[] = {{.source = share, .read_only = true}};
+    struct sh_qemu_config c = {
         .name = "unit,test",
         .qemu = qemu,
         .vmlinux = kernel,
@@ -140,12 +140,12 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
         .cbit_position = 51,
         .reduced_phys_bits = 1,
     };
-    assert_int_equal(sh_tee_find(tee, &c.tee, err), 0);
+    assert_int_equal(sh_backend_find(tee, &c.tee, err), 0);
     if (!c.tee->simulated)
         c.firmware = kernel; /* never read: KVM is asked first */
     else if ((r = c.tee->firmware(&c, err)))
         return r;
-    assert_int_equal(sh_vm_command(&c, &argv, err), 0);
+    assert_int_equal(sh_qemu_command(&c, &argv, err), 0);
     r = run(argv.v, theirs, "", out, size);
     sh_strings_free(&argv);
     return r;
@@ -155,7 +155,7 @@ static int set_up(void **state)
 {
     struct sh_error err = {0};
     char zero[8192] = {0};
-    qemu = sh_vm_find_qemu();
+    qemu = sh_qemu_find();
     if (!mkdtemp(dir))
         return -1;
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk");
@@ -186,7 +186,7 @@ static void stops_at_kvm(const char *tee, int major, int minor)
 {
     char out[8192] = "", lower[8192];
     struct sh_error err = {0};
-    if (!qemu || sh_vm_need_qemu(qemu, major, minor, tee, &err))
+    if (!qemu || sh_qemu_need(qemu, major, minor, tee, &err))
         skip();
     if (!access("/dev/sev", F_OK) || access("/dev/kvm", R_OK | W_OK))
         skip(); /* the real thing, or none at all: another message */
@@ -234,7 +234,7 @@ static void has_properties(const char *type, const char *const *names)
 static void test_properties(void **state)
 {
     struct sh_error err = {0};
-    if (!qemu || sh_vm_need_qemu(qemu, 6, 2, "sev-guest", &err))
+    if (!qemu || sh_qemu_need(qemu, 6, 2, "sev-guest", &err))
         skip();
     has_properties("sev-guest", (const char *const[]){"policy", "cbitpos", "reduced-phys-bits",
                                                       "kernel-hashes", NULL});
@@ -245,7 +245,7 @@ static void test_properties(void **state)
 static void test_properties_snp(void **state)
 {
     struct sh_error err = {0};
-    if (!qemu || sh_vm_need_qemu(qemu, 9, 1, "sev-snp-guest", &err))
+    if (!qemu || sh_qemu_need(qemu, 9, 1, "sev-snp-guest", &err))
         skip();
     has_properties("sev-snp-guest", (const char *const[]){"policy", "cbitpos", "reduced-phys-bits",
                                                           "kernel-hashes", "host-data", NULL});
@@ -254,7 +254,7 @@ static void test_properties_snp(void **state)
 static void test_properties_tdx(void **state)
 {
     struct sh_error err = {0};
-    if (!qemu || sh_vm_need_qemu(qemu, 10, 1, "tdx-guest", &err))
+    if (!qemu || sh_qemu_need(qemu, 10, 1, "tdx-guest", &err))
         skip();
     has_properties("tdx-guest", (const char *const[]){"sept-ve-disable", "mrconfigid",
                                                       "quote-generation-socket", NULL});
