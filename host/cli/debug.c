@@ -146,7 +146,7 @@ static int describe(struct session *s, struct sh_error *err)
     if (r)
         return r;
     sh_buffer_add(&s->script, script_head, strlen(script_head));
-    say(s, "attach %d\n", s->instance->state.vm_pid);
+    say(s, "attach %d\n", s->instance->state.child_pid);
     add_enclave(s);
     for (char *line = maps, *next; !r && line && *line; line = next) {
         next = strchr(line, '\n');

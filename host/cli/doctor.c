@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter doctor
 #include <getopt.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/doctor.h"
+#include "host/launch/launch.h"
 
 const char sh_usage_doctor[] =
     "Usage: shelter doctor [--json]\n"
@@ -18,24 +18,6 @@ const char sh_usage_doctor[] =
     "               has what, ok, detail and, where something lacks, remedy\n"
     "\n"
     "Exit status: 0 when at least one TEE or simulation is usable, else 1.\n";
-
-bool sh_doctor_check(cJSON *checks, const char *what, bool ok, const char *remedy,
-                     const char *detail, ...)
-{
-    char text[1024];
-    va_list ap;
-    va_start(ap, detail);
-    vsnprintf(text, sizeof(text), detail, ap);
-    va_end(ap);
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "what", what);
-    cJSON_AddBoolToObject(o, "ok", ok);
-    cJSON_AddStringToObject(o, "detail", text);
-    if (!ok && remedy)
-        cJSON_AddStringToObject(o, "remedy", remedy);
-    cJSON_AddItemToArray(checks, o);
-    return ok;
-}
 
 static void print_checks(const cJSON *checks)
 {
@@ -66,6 +48,24 @@ static void print_plain(const cJSON *root)
     }
 }
 
+/* {"tee", "simulated", "usable", "checks": [...]} for each back end. */
+static cJSON *ask_tees(bool *usable)
+{
+    cJSON *list = cJSON_CreateArray();
+    const struct sh_backend *b;
+    for (size_t i = 0; (b = sh_backend_at(i)); i++) {
+        cJSON *t = cJSON_CreateObject(), *checks = cJSON_CreateArray();
+        bool ok = b->check_host(checks);
+        cJSON_AddStringToObject(t, "tee", b->name);
+        cJSON_AddBoolToObject(t, "simulated", b->simulated);
+        cJSON_AddBoolToObject(t, "usable", ok);
+        cJSON_AddItemToObject(t, "checks", checks);
+        cJSON_AddItemToArray(list, t);
+        *usable |= ok;
+    }
+    return list;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -84,9 +84,7 @@ int cmd_doctor(int argc, char **argv)
     if (optind != argc)
         return sh_cli_usage("doctor", "'%s' is one argument too many", argv[optind]);
 
-    cJSON *root = cJSON_CreateObject(), *tees = sh_doctor_tees();
-    const cJSON *t;
-    cJSON_ArrayForEach(t, tees) usable |= cJSON_IsTrue(cJSON_GetObjectItem(t, "usable"));
+    cJSON *root = cJSON_CreateObject(), *tees = ask_tees(&usable);
     cJSON_AddBoolToObject(root, "usable", usable);
     cJSON_AddItemToObject(root, "tees", tees);
     cJSON_AddItemToObject(root, "host", sh_doctor_host());

@@ -8,30 +8,11 @@
 #include "host/cli/doctor.h"
 #include "host/image/write/base.h"
 #include "host/store/store.h"
-#include "host/launch/qemu/parts.h"
+#include "host/launch/check.h"
+#include "host/launch/launch.h"
 
 #define SPACE_WANTED                                                                               \
     (2ull << 30) /* an image of some hundred megabytes, twice, and a kernel build */
-
-static void check_qemu(cJSON *checks)
-{
-    struct sh_error err = {0};
-    char version[32];
-    const char *qemu = sh_qemu_find();
-    if (!sh_doctor_check(checks, "QEMU", qemu,
-                         "install qemu-system-x86, or name it in SHELTER_QEMU", "%s",
-                         qemu ? qemu : "qemu-system-x86_64 is not there"))
-        return;
-    bool ok = !sh_qemu_version(qemu, version, &err);
-    sh_doctor_check(checks, "QEMU version", ok, "install qemu-system-x86", "%s",
-                    ok ? version : err.text);
-    bool user = sh_qemu_lists(qemu, "-netdev", "user");
-    sh_doctor_check(checks, "network", user,
-                    "install a QEMU with slirp (Debian: qemu-system-x86), or "
-                    "run with --network none",
-                    "%s",
-                    user ? "user mode (slirp), IPv4" : "this QEMU has no user-mode networking");
-}
 
 static void check_base(cJSON *checks)
 {
@@ -43,7 +24,7 @@ static void check_base(cJSON *checks)
             sh_fail_errno(&err, -errno, "cannot read %s", path);
     }
     bool ok = dir && !err.text[0];
-    sh_doctor_check(checks, "base files", ok,
+    sh_check_add(checks, "base files", ok,
                     "run 'make tools' in Shelter's folder, or name one in "
                     "SHELTER_BASE",
                     "%s", ok ? dir : err.text);
@@ -56,7 +37,7 @@ static void check_store(cJSON *checks)
     struct statvfs fs;
     char size[16];
     bool ok = !sh_store_open(&store, &err);
-    if (!sh_doctor_check(checks, "store", ok,
+    if (!sh_check_add(checks, "store", ok,
                          "make the folder writable, or name another in "
                          "SHELTER_STORE",
                          "%s", ok ? store.path : err.text))
@@ -64,7 +45,7 @@ static void check_store(cJSON *checks)
     if (!fstatvfs(store.dir_fd, &fs)) {
         uint64_t space = (uint64_t)fs.f_bavail * fs.f_frsize;
         sh_format_size(size, sizeof(size), space);
-        sh_doctor_check(checks, "disk space", space >= SPACE_WANTED,
+        sh_check_add(checks, "disk space", space >= SPACE_WANTED,
                         "free some space, or name another "
                         "folder in SHELTER_STORE",
                         "%s free in the store", size);
@@ -77,8 +58,8 @@ cJSON *sh_doctor_host(void)
     cJSON *checks = cJSON_CreateArray();
     struct utsname u;
     uname(&u);
-    sh_doctor_check(checks, "kernel", true, NULL, "%s %s", u.sysname, u.release);
-    check_qemu(checks);
+    sh_check_add(checks, "kernel", true, NULL, "%s %s", u.sysname, u.release);
+    sh_qemu_check(checks);
     check_base(checks);
     check_store(checks);
     return checks;

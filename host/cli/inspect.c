@@ -18,14 +18,21 @@ const char sh_usage_inspect[] =
     "      --json             as JSON, one object a name\n"
     "      --type TYPE        only instances, or only images\n";
 
-static void print_measurement(const struct sh_td_measurement *m)
+static void print_measurement(const cJSON *measurement)
 {
-    char hex[97];
-    sh_hex(hex, m->mrtd, 48);
-    printf("mrtd          %s\n", hex);
-    for (int i = 0; i < 4; i++) {
-        sh_hex(hex, m->rtmr[i], 48);
-        printf("rtmr%d         %s\n", i, hex);
+    const cJSON *field, *item;
+    int number = 0;
+    cJSON_ArrayForEach(field, measurement)
+    {
+        if (cJSON_IsString(field))
+            printf("%-13s %s\n", field->string, field->valuestring);
+        else if (cJSON_IsNumber(field))
+            printf("%-13s %d\n", field->string, field->valueint);
+        cJSON_ArrayForEach(item, field)
+        {
+            printf("%s%-*d %s\n", field->string, 13 - (int)strlen(field->string), number++,
+                   cJSON_IsString(item) ? item->valuestring : "-");
+        }
     }
 }
 
@@ -44,16 +51,7 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     printf("image         %s\n              %s\ncommand       %s\n", c->reference, c->image, command);
     printf("created       %s\ntee           %s%s\n", time, c->tee,
            c->simulated ? " (simulated: it protects nothing)" : "");
-    const cJSON *field;
-    cJSON_ArrayForEach(field, i->state.enclave)
-    {
-        if (cJSON_IsString(field))
-            printf("%-13s %s\n", field->string, field->valuestring);
-        else
-            printf("%-13s %d\n", field->string, field->valueint);
-    }
-    if (i->state.measured)
-        print_measurement(&i->state.measurement);
+    print_measurement(i->state.measurement);
     printf("launch config %s\nmemory        %s\ncpus          %u\nnetwork       %s\n",
            c->launch_digest, size, c->cpus, c->network ? "user" : "none");
     if (*ports)
@@ -61,8 +59,8 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     for (size_t k = 0; k < c->mount_count; k++)
         printf("mount         %s -> %s%s (untrusted: the host's folder)\n", c->mounts[k].source,
                c->mounts[k].target, c->mounts[k].read_only ? ", read-only" : "");
-    if (i->state.vm_pid)
-        printf("process       %d, supervised by %d\n", i->state.vm_pid, i->state.supervisor_pid);
+    if (i->state.child_pid)
+        printf("process       %d, supervised by %d\n", i->state.child_pid, i->state.supervisor_pid);
     printf("folder        %s/instances/%s\n", store->path, c->id);
 }
 

@@ -194,13 +194,13 @@ cJSON *sh_instance_json(struct sh_store *store, const struct sh_instance *i)
         cJSON_AddStringToObject(root, "error", i->state.error);
     cJSON_AddStringToObject(root, "tee", c->tee);
     cJSON_AddBoolToObject(root, "simulated", c->simulated);
-    cJSON *measurement = sh_instance_measurement_json(&i->state);
+    cJSON *measurement = cJSON_Duplicate(i->state.measurement, true);
     cJSON_AddItemToObject(root, "measurement", measurement ? measurement : cJSON_CreateNull());
     cJSON_AddStringToObject(root, "launch_digest", c->launch_digest);
     add_time(root, "created", c->created * 1000000000);
     add_time(root, "started", i->state.started);
     add_time(root, "finished", i->state.finished);
-    cJSON_AddNumberToObject(root, "pid", i->state.vm_pid);
+    cJSON_AddNumberToObject(root, "pid", i->state.child_pid);
     cJSON_AddNumberToObject(root, "supervisor_pid", i->state.supervisor_pid);
     cJSON_AddNumberToObject(root, "memory", (double)c->memory);
     cJSON_AddNumberToObject(root, "cpus", c->cpus);

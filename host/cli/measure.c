@@ -6,7 +6,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
-#include "host/launch/predict.h"
+#include "host/launch/launch.h"
 
 const char sh_usage_measure[] =
     "Usage: shelter measure [OPTION...] IMAGE\n"

@@ -1,35 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of TEE back ends of confidential VMs, in the order in which `--tee auto` tries them.
+// The table of back ends, in the order in which `--tee auto` tries them.
 #include <errno.h>
 #include <string.h>
 
+#include "host/launch/enclave/enclave.h"
 #include "host/launch/qemu/parts.h"
 
-/* Real ones first. Among them a machine before an enclave, and likewise of the simulated: an image
- * may start further programs, which an enclave cannot yet. */
-static const struct sh_backend *const tees[] = {&sh_tee_tdx, &sh_tee_snp,     &sh_tee_csv,
-                                            &sh_tee_sgx, &sh_tee_tdx_sim, &sh_tee_sgx_sim};
+/* Real ones first. Among them a machine before an enclave, and likewise of the simulated. */
+static const struct sh_backend *const backends[] = {
+    &sh_qemu_tdx.backend, &sh_qemu_snp.backend,     &sh_qemu_csv.backend,
+    &sh_enclave_sgx,      &sh_qemu_tdx_sim.backend, &sh_enclave_sgx_sim,
+};
 
-/* Simulation needs no hardware; without QEMU only the enclave is left. A QEMU that the user names and
- * that is not there is an error for him to see. */
-static bool usable(const struct sh_backend *tee)
+#define BACKEND_COUNT (sizeof(backends) / sizeof(backends[0]))
+
+const struct sh_backend *sh_backend_at(size_t index)
 {
-    struct sh_error ignored = {0}, why = {0};
-    if (tee != &sh_tee_tdx_sim)
-        return !tee->probe(&ignored);
-    const char *named = getenv("SHELTER_QEMU");
-    return (named && *named) || sh_qemu_find() || sh_tee_sgx_sim.probe(&why);
+    return index < BACKEND_COUNT ? backends[index] : NULL;
 }
 
-int sh_backend_find(const char *name, const struct sh_backend **tee, struct sh_error *err)
+static int check_image(const struct sh_backend *b, int image_fd, struct sh_error *err)
 {
-    bool automatic = !strcmp(name, "auto");
-    for (size_t i = 0; i < sizeof(tees) / sizeof(tees[0]); i++) {
-        if (automatic ? usable(tees[i]) : !strcmp(name, tees[i]->name)) {
-            *tee = tees[i];
-            return 0;
-        }
+    return image_fd < 0 ? 0 : b->check_image(image_fd, err);
+}
+
+/* Where nothing is usable, the first simulated one that the image has files for: its `prepare` says
+ * what to install. */
+static const struct sh_backend *find_automatic(int image_fd)
+{
+    const struct sh_backend *last = NULL;
+    for (size_t i = 0; i < BACKEND_COUNT; i++) {
+        const struct sh_backend *b = backends[i];
+        struct sh_error ignored = {0};
+        if (check_image(b, image_fd, &ignored))
+            continue;
+        if (b->is_automatic ? b->is_automatic() : !b->probe(&ignored))
+            return b;
+        if (b->simulated && !last)
+            last = b;
     }
+    return last ? last : backends[BACKEND_COUNT - 1];
+}
+
+int sh_backend_find(const char *name, int image_fd, const struct sh_backend **backend,
+                    struct sh_error *err)
+{
+    if (!strcmp(name, "auto")) {
+        *backend = find_automatic(image_fd);
+        return check_image(*backend, image_fd, err);
+    }
+    for (size_t i = 0; i < BACKEND_COUNT; i++)
+        if (!strcmp(name, backends[i]->name)) {
+            *backend = backends[i];
+            return check_image(*backend, image_fd, err);
+        }
     return sh_fail(err, -ENOENT,
                    "there is no TEE '%s'; use auto, tdx, snp, csv, sgx, tdx-sim or sgx-sim", name);
 }
@@ -42,15 +66,10 @@ void sh_tee_warn_simulated(const char *name)
             name);
 }
 
-int sh_qemu_prepare(struct sh_qemu_config *config, struct sh_error *err)
+int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
+                     struct sh_error *err)
 {
-    if (config->tee->enclave)
-        return config->tee->prepare(config, err);
-    if (!config->qemu)
-        config->qemu = sh_qemu_find();
-    if (!config->qemu)
-        return sh_fail(err, -ENOENT,
-                       "qemu-system-x86_64 is not there; install QEMU (Debian: "
-                       "qemu-system-x86) or name it in SHELTER_QEMU");
-    return config->tee->prepare(config, err);
+    const struct sh_backend *backend;
+    int r = sh_backend_find(what->tee, image->dir_fd, &backend, err);
+    return r ? r : backend->predict(backend, image, what, result, err);
 }

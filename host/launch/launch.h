@@ -1,135 +1,198 @@
 // SPDX-License-Identifier: Apache-2.0
-// A confidential VM: what it is made of, its TEE back end, and the QEMU command line for it.
+// The contract between whoever starts an instance and the ways to run it. There is one back end a TEE:
+// host/launch/qemu/ has the confidential VMs and their simulation, host/launch/enclave/ the enclaves.
+// Nothing above this header asks which one it holds: what differs is a function or a fact of the table.
+//
+// The order of calls for one launch:
+//
+//   sh_backend_find -> prepare -> [write_files] -> command -> (the child starts) -> measure
+//                                                          -> serve, as often as it asks
+//                                                          -> explain, if it dies        -> release
+//
+// Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec; functions
+// return 0 or -errno with the sentence for the user in err. Terms: the *launch config* is the measured
+// document of <shelter/launch.h> (host/launch/launch_write.h writes it); the *spec* below is what
+// this host is asked to start.
 #ifndef HOST_LAUNCH_LAUNCH_H
 #define HOST_LAUNCH_LAUNCH_H
 
-#include "host/base/util.h"
-#include "verifier/measure/sim.h"
+#include <cjson/cJSON.h>
 
-/* When neither the user nor the image asks for a size. */
+#include "host/store/store.h"
+
+/* When neither the user nor the image asks for a size (bytes). */
 #define SH_LAUNCH_MEMORY_DEFAULT (512ull << 20)
-#define SH_LAUNCH_MEMORY_MIN (48ull << 20)
+#define SH_LAUNCH_MEMORY_MIN (48ull << 20) /* with less the guest kernel does not boot */
 #define SH_LAUNCH_CPUS_DEFAULT 1u
 #define SH_LAUNCH_CPUS_MAX 64u /* the guest kernel's NR_CPUS */
 
 /* How a simulated TD boots: PVH is the fastest, bzImage under OVMF is as on real TEEs. */
 enum sh_qemu_boot { SH_QEMU_BOOT_PVH, SH_QEMU_BOOT_BZIMAGE };
 
+/* A published port. */
 struct sh_port {
     bool udp;
-    char host_address[64]; /* numeric; empty: all of 127.0.0.1's host, as -p without address:
-                              0.0.0.0 */
-    uint16_t host_port;    /* 0 was replaced by a free one before this stands here */
+    char host_address[64]; /* numeric IPv4; empty: 0.0.0.0, as -p without an address */
+    uint16_t host_port;    /* 0 was replaced by a free one before a back end sees it */
     uint16_t guest_port;
 };
 
-struct sh_qemu_share {
-    const char *source; /* absolute, existing */
+/* A folder of the host inside. */
+struct sh_mount {
+    char *source; /* absolute, existing */
+    char *target; /* absolute, inside */
     bool read_only;
 };
 
-struct sh_qemu_config {
-    const struct sh_backend *tee;
-    enum sh_qemu_boot boot;
-    const char *name;    /* for the process list */
-    const char *vmlinux; /* image's base/ */
-    const char *bzimage;
-    const char *initramfs;
-    const char *firmware;   /* NULL: sh_qemu_prepare takes the back end's default */
-    const char *qemu;       /* NULL: sh_qemu_prepare finds it */
-    bool kvm;               /* set by sh_qemu_prepare; false: TCG (simulation only) */
-    const char *root_image; /* read-only disk */
-    const char *config_disk;
-    uint8_t manifest_digest[48];
-    uint8_t launch_digest[48];
-    uint64_t memory; /* bytes */
+struct sh_backend;
+
+/* What is to be started. Whoever fills it in owns all that it points to and keeps it alive until
+ * `release`; back ends only read it, but for `own`. */
+struct sh_launch_spec {
+    const struct sh_backend *backend;
+    const struct sh_image *image;   /* open; its folder has base/, root.img, manifest, ... */
+    const char *store_path;         /* absolute: keys of the simulated TEEs lie there */
+    const char *instance_path;      /* absolute; NULL until there is an instance (`prepare`) */
+    const char *name;               /* for the process list; NULL: "shelter" */
+    uint8_t manifest_digest[48];    /* the image's identity */
+    uint8_t launch_digest[48];      /* SHA-384 of the launch config, bound by the hardware's field */
+    uint64_t memory;                /* bytes */
     unsigned cpus;
-    bool network; /* false: no network device at all */
-    bool debug;   /* serial console to console_path */
-    const char *console_path;
+    bool network;                   /* false: none at all */
+    bool debug;                     /* the policy allows it (checked above, and again inside) */
+    bool tty;                       /* the workload has a terminal, */
+    uint16_t rows, columns;         /* of this size at the start: a program may look at once */
     const struct sh_port *ports;
     size_t port_count;
-    const struct sh_qemu_share *shares; /* 9p tags share0, share1, ... */
-    size_t share_count;
-    int channel_fd; /* connected stream socket that QEMU inherits for SH_CHANNEL_PORT */
-    int simtd_fd;   /* the same for SH_SIMTD_PORT; -1 where the TEE is real */
-    /* SNP and CSV; set by sh_qemu_prepare from CPUID Fn8000_001F. */
-    unsigned cbit_position, reduced_phys_bits;
-    const char *cpu_model;    /* SNP; NULL: SH_QEMU_SNP_CPU. It is measured (through the VMSA). */
-    const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
-    /* Enclaves: the image's and the instance's files, and the store's keys. */
-    const char *enclave, *manifest, *launch, *signature, *fuse_key;
-    const char *sim_tee; /* simulated TEEs: the folder of host/attest/sim_tee.h */
-    const char *sites; /* sites.bin, or NULL */
-    bool tty;
-    uint16_t rows, columns; /* of the terminal at the start; an enclave's program may look at once */
-    const char *stats_file, *trace_file; /* NULL: none; trace_file "": into the workload's stderr */
+    const struct sh_mount *mounts;  /* the inside knows them as share0, share1, ... */
+    size_t mount_count;
+    enum sh_qemu_boot boot;         /* --boot; only simulated machines have a choice */
+    const char *firmware;           /* --firmware, absolute; NULL: the back end's default */
+    const char *stats_file;         /* --stats, absolute; NULL: none */
+    const char *trace_file;         /* --trace, absolute; "": into the workload's stderr; NULL: none */
+    /* Filled in by the supervisor, before `command`: connected stream sockets that the child inherits
+     * under these numbers (no close-on-exec). */
+    int channel_fd;                 /* the guest channel (<shelter/channel.h>) */
+    int service_fd;                 /* the other end of what `serve` reads; -1 where there is none */
+    void *own;                      /* the back end's own: made by `prepare`, freed by `release` */
 };
 
-#define SH_QEMU_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
+/* The end of the child process, as its parent saw it. */
+enum sh_death_kind {
+    SH_DEATH_UNBORN, /* it could not be executed; number: errno */
+    SH_DEATH_KILLED, /* number: the signal */
+    SH_DEATH_EXITED, /* number: the exit status, 0 included */
+    SH_DEATH_LATE,   /* no sign of life of the inside; number: the seconds that were waited */
+};
+struct sh_death {
+    enum sh_death_kind kind;
+    int number;
+    const char *program; /* as executed (argv[0]) */
+    const char *words;   /* the last line that it wrote to stderr; "" */
+    bool inside_spoke;   /* the agent or OS inside had said HELLO */
+    bool workload_ran;   /* the workload had started */
+};
 
-/* One back end. The table is in host/launch/backend.c; order is that of `--tee auto`. */
+struct sh_predict;
+
+/* What an image has reference values for (reference.json), where a TEE has several. */
+struct sh_reference_kind {
+    const char *name;       /* "boot" of the entry, where there are several ways to boot; else NULL */
+    enum sh_qemu_boot boot;
+    const char *cpu_model;  /* NULL: it does not matter */
+    bool own_firmware;      /* `build --firmware` does not reach it */
+    bool by_memory;         /* the values depend on the size of memory */
+    bool every_cpu_count;   /* they depend on the count of vCPUs */
+};
+
+/* One back end. The table is in host/launch/backend.c, in the order in which `--tee auto` looks. */
 struct sh_backend {
-    const char *name; /* "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
-    bool simulated;
-    bool enclave; /* no machine: sh_qemu_command is the loader's, which inherits channel_fd too */
-    /* Appends machine, TEE object, firmware and accelerator arguments. */
-    int (*machine_args)(const struct sh_qemu_config *config, struct sh_strings *argv,
-                        struct sh_error *err);
-    /* Fills in and checks the firmware only. */
-    int (*firmware)(struct sh_qemu_config *config, struct sh_error *err);
-    /* Fills in what this host decides: firmware, accelerator, C-bit. Strings it sets live as long
-     * as the process. */
-    int (*prepare)(struct sh_qemu_config *config, struct sh_error *err);
-    /* Is it usable here? 0, or a -errno with the reason and the remedy in err. */
+    const char *name; /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
+    bool simulated;   /* it protects nothing; every command says so */
+    bool debuggable;  /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
+    const struct sh_reference_kind *kinds;
+    size_t kind_count;
+
+    /* Is it usable on this host? 0, or a -errno with the reason and the remedy. Starts nothing. */
     int (*probe)(struct sh_error *err);
+
+    /* Would --tee auto take it? NULL: where `probe` says 0. */
+    bool (*is_automatic)(void);
+
+    /* Has this image (its folder) what the back end starts? -ENOENT with the remedy if not. */
+    int (*check_image)(int image_fd, struct sh_error *err);
+
+    /* What this host has and lacks for it, as lines of host/launch/check.h; true: usable. May start a
+     * guest once to see whether KVM works (remembered; five seconds at most). */
+    bool (*check_host)(cJSON *checks);
+
+    /* Refuses what the back end cannot do (-ENOTSUP), finds the programs and files that it needs, and
+     * makes spec->own. Called before there is an instance, so that a failure leaves nothing behind;
+     * `release` is called after a failure too. */
+    int (*prepare)(struct sh_launch_spec *spec, struct sh_error *err);
+
+    /* Writes what the child reads of manifest and launch config besides the instance's file `launch`,
+     * once, into a new instance's folder. NULL: nothing. */
+    int (*write_files)(int instance_fd, struct sh_view manifest, struct sh_view launch,
+                       struct sh_error *err);
+
+    /* The child's argv, argv[0] the program. Opens nothing, starts nothing. After `prepare`. */
+    int (*command)(const struct sh_launch_spec *spec, struct sh_strings *argv, struct sh_error *err);
+
+    /* Measures what the child loads (simulation), or reads what was signed (enclaves), as `predict`
+     * has it; *result is owned by the caller, and NULL where only the hardware knows. May run while
+     * the child starts: ten milliseconds. Call it before the first `serve`. */
+    int (*measure)(struct sh_launch_spec *spec, cJSON **result, struct sh_error *err);
+
+    /* Answers the child, which asked on the service socket: `fd` is readable, non-blocking, and the
+     * child is not trusted to read. -EPIPE when the child closed it. NULL: there is no such socket.
+     * What is answered: the simulated TD module of <shelter/simtd.h>. */
+    int (*serve)(struct sh_launch_spec *spec, int fd);
+
+    /* The sentence for the user about the child's end, without a newline. */
+    void (*explain)(const struct sh_death *death, char *out, size_t size);
+
+    /* Frees spec->own; also when `prepare` was never called or failed. */
+    void (*release)(struct sh_launch_spec *spec);
+
+    /* See sh_predict_image; `backend` is this one. */
+    int (*predict)(const struct sh_backend *backend, const struct sh_image *image,
+                   const struct sh_predict *what, cJSON **result, struct sh_error *err);
 };
 
-/* By name, "auto" included (the first that probes well, at last simulation). */
-int sh_backend_find(const char *name, const struct sh_backend **tee, struct sh_error *err);
+/* By name, or with "auto" the first that would be taken here: the best hardware, else simulation.
+ * `image_fd`: the folder of the image that is to run, which decides too; -1: none. */
+int sh_backend_find(const char *name, int image_fd, const struct sh_backend **backend,
+                    struct sh_error *err);
+
+/* The table: NULL behind the last. */
+const struct sh_backend *sh_backend_at(size_t index);
+
+/* QEMU and its network, which most back ends need, as lines of host/launch/check.h. */
+void sh_qemu_check(cJSON *checks);
 
 /* The warning that every command gives once, on stderr, when the TEE is simulated. */
 void sh_tee_warn_simulated(const char *name);
 
-/* Fills in qemu, firmware, kvm and the like, where they are not set. Call it before sh_qemu_command
- * and sh_qemu_measure_simulated. Remembered results (cache folder) make it cheap. */
-int sh_qemu_prepare(struct sh_qemu_config *config, struct sh_error *err);
+/* --- prediction: the launch measurement of an image, without starting anything --- */
 
-/* The measured kernel command line; owned by the caller. */
-char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config);
+struct sh_predict {
+    const char *tee;       /* "auto": what `run` would take */
+    enum sh_qemu_boot boot;
+    const char *firmware;  /* NULL: the back end's default */
+    const char *cpu_model; /* SNP; NULL: the default */
+    uint64_t memory;       /* bytes; 0: the image's or the default */
+    unsigned cpus;         /* 0: likewise */
+    bool every_cpu_count;  /* SNP: launch_digest is an array, for 1 to `cpus` vCPUs */
+    bool debug;
+};
 
-/* The whole QEMU argv, argv[0] included. Pure: starts nothing, opens nothing. channel_fd and
- * simtd_fd must be inherited by QEMU under these numbers (no close-on-exec). */
-int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv, struct sh_error *err);
-
-/* Measures what sh_qemu_command would load (tdx-sim), from the very files it names. It takes some ten
- * milliseconds; the guest asks for it late, so it may run while QEMU starts. */
-int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_measurement *m,
-                            struct sh_error *err);
-
-/* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"}: MRENCLAVE measured from the enclave file with
- * this image's identity, the rest from its signature. */
-struct cJSON;
-int sh_enclave_measurement(const char *enclave, const uint8_t identity[48], const char *signature,
-                           struct cJSON **result, struct sh_error *err);
-/* The same as the signature alone says: true of an enclave that runs, since EINIT compared. */
-int sh_enclave_signed(const char *signature, struct cJSON **result, struct sh_error *err);
-
-/* Answers one SH_SIMTD request with the TDREPORT of this measurement. */
-struct sh_simtd_request;
-struct sh_simtd_reply;
-void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_request *request,
-                     struct sh_simtd_reply *reply);
-
-/* Answers one for a quote: struct sh_simtd_quote_reply and the quote into `out`, of at least their
- * sizes; returns how much. `sim_tee`: the folder of host/attest/sim_tee.h. */
-size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
-                             const struct sh_simtd_request *request, const char *sim_tee,
-                             uint8_t *out);
-
-/* Writes the config disk (<shelter/boot.h>): manifest and launch config. */
-int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest,
-                            size_t manifest_size, const void *launch, size_t launch_size,
-                            struct sh_error *err);
+/* *result, owned by the caller: {"tee", "simulated", "image", "measurement"}, and for machines
+ * "memory", "cpus", "boot", "firmware". `measurement` holds what the evidence's fields must be: mrtd
+ * and rtmr (TDX, tdx-sim), launch_digest (SNP), mrenclave and the like (SGX). The launch config's
+ * field is not in it: it is the host's choice. -ENODATA with a sentence where there can be no reference
+ * value. */
+int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
+                     struct sh_error *err);
 
 #endif

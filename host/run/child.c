@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts QEMU as a child that cannot outlive its supervisor.
+// Starts a program as a child that cannot outlive its supervisor.
 #include "host/run/child.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 /* Between fork and exec; reports an errno through `report`. */
-static __attribute__((noreturn)) void child(char *const *argv, const char *program, const int *keep,
+static __attribute__((noreturn)) void become(char *const *argv, const char *program, const int *keep,
                                             size_t keep_count, int error_fd, int report,
                                             pid_t parent)
 {
@@ -34,31 +34,34 @@ static __attribute__((noreturn)) void child(char *const *argv, const char *progr
     _exit(127);
 }
 
-int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *qemu,
+int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *child,
                   struct sh_error *err)
 {
     const char *program = argv[0];
     int report[2] = {-1, -1}, output[2] = {-1, -1};
-    if (pipe2(report, O_CLOEXEC) || pipe2(output, O_CLOEXEC))
+    *child = (struct sh_child){.pid_fd = -1, .stderr_fd = -1};
+    if (pipe2(report, O_CLOEXEC))
         return sh_fail_errno(err, -errno, "cannot make a pipe");
+    if (pipe2(output, O_CLOEXEC)) {
+        int code = -errno;
+        close(report[0]);
+        close(report[1]);
+        return sh_fail_errno(err, code, "cannot make a pipe");
+    }
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        child(argv, program, keep, keep_count, output[1], report[1], parent);
+        become(argv, program, keep, keep_count, output[1], report[1], parent);
     int fork_errno = errno;
     close(report[1]);
     close(output[1]);
     cleanup_close int report_fd = report[0];
     cleanup_close int output_fd = output[0];
     if (pid < 0)
-        return sh_fail_errno(err, -fork_errno, "cannot start a process for QEMU");
+        return sh_fail_errno(err, -fork_errno, "cannot start a process for %s", program);
     int code = 0;
     if (!sh_read_all(report_fd, &code, sizeof(code))) {
         waitpid(pid, NULL, 0);
-        if (code == ENOENT)
-            return sh_fail(err, -code,
-                           "%s is not there: install it ('apt-get install qemu-system-x86'); "
-                           "'shelter doctor' shows what else is missing",
-                           program);
+        child->exec_errno = code;
         return sh_fail_errno(err, -code, "cannot run %s", program);
     }
     int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -66,10 +69,10 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct
         code = -errno;
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        return sh_fail_errno(err, code, "cannot watch QEMU (Linux 5.3 or newer is needed)");
+        return sh_fail_errno(err, code, "cannot watch %s (Linux 5.3 or newer is needed)", program);
     }
     fcntl(pid_fd, F_SETFD, FD_CLOEXEC);
     fcntl(output_fd, F_SETFL, O_NONBLOCK);
-    *qemu = (struct sh_child){pid, pid_fd, sh_take_fd(&output_fd)};
+    *child = (struct sh_child){pid, pid_fd, sh_take_fd(&output_fd), 0};
     return 0;
 }

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts QEMU as a child that cannot outlive its supervisor.
+// Starts a program as a child that cannot outlive its supervisor.
 #ifndef HOST_RUN_CHILD_H
 #define HOST_RUN_CHILD_H
 
 #include "host/base/util.h"
 
 struct sh_child {
-    pid_t pid;
+    pid_t pid;     /* 0: there is none */
     int pid_fd;    /* readable when it ended */
     int stderr_fd; /* what it says, non-blocking */
+    int exec_errno; /* why it could not be executed; 0 otherwise */
 };
 
-/* Starts argv with exactly the descriptors `keep` besides
- * stdio. Returns when it has been executed, or could not be (-errno with the sentence). */
-int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *qemu,
+/* Starts argv with exactly the descriptors `keep` besides stdio (0 and 1: /dev/null). Returns when it
+ * has been executed, or could not be: -errno with the sentence, and exec_errno where the program is to
+ * blame. The caller reaps the process and closes the descriptors. */
+int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *child,
                   struct sh_error *err);
 
 #endif

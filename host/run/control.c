@@ -35,9 +35,9 @@ int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
         if (attempt < 100 && sh_instance_alive(instance) && errno != EACCES) {
             usleep(10000);
             struct sh_instance now = *instance;
-            now.state.enclave = NULL; /* that one stays its owner's */
+            now.state.measurement = NULL; /* that one stays its owner's */
             sh_instance_refresh(&now);
-            cJSON_Delete(now.state.enclave);
+            cJSON_Delete(now.state.measurement);
             if (sh_instance_alive(&now))
                 continue;
         }

@@ -39,8 +39,8 @@ static bool is_id(const char *name)
 void sh_instance_close(struct sh_instance *i)
 {
     sh_instance_config_free(&i->config);
-    cJSON_Delete(i->state.enclave);
-    i->state.enclave = NULL;
+    cJSON_Delete(i->state.measurement);
+    i->state.measurement = NULL;
     if (i->dir_fd >= 0)
         close(i->dir_fd);
     i->dir_fd = -1;
@@ -269,7 +269,7 @@ void sh_instance_refresh(struct sh_instance *i)
     bool held = lock_held(i->dir_fd);
     cleanup_free uint8_t *text = NULL;
     size_t size;
-    cJSON_Delete(i->state.enclave);
+    cJSON_Delete(i->state.measurement);
     i->state = (struct sh_instance_state){.state = SH_STATE_DEAD};
     if (!sh_read_file(i->dir_fd, "state.json", 2 * STATE_SIZE, &text, &size, &ignored))
         sh_instance_state_parse((char *)text, &i->state);
@@ -278,7 +278,7 @@ void sh_instance_refresh(struct sh_instance *i)
     if (!held && (sh_instance_alive(i) || i->state.state == SH_STATE_CREATED))
         i->state.state = SH_STATE_DEAD;
     if (!sh_instance_alive(i))
-        i->state.supervisor_pid = i->state.vm_pid = 0;
+        i->state.supervisor_pid = i->state.child_pid = 0;
 }
 
 static int open_in(int folder_fd, const char *id, struct sh_instance *i, struct sh_error *err)

@@ -5,7 +5,7 @@
 //     config.json    written once, when the instance is made
 //     state.json     replaced by the supervisor at each change; padded with spaces to 4 KiB, so that
 //                    a full disk cannot keep the last state from being written over it
-//     lock           the supervisor holds it (flock) for as long as the VM may run
+//     lock           the supervisor holds it (flock) for as long as the child may run
 //     ctl.sock       control socket (host/run/control.h) while the supervisor lives
 //     launch         launch config as hashed (<shelter/launch.h>)
 //     config.disk    manifest and launch config for the guest (<shelter/boot.h>)
@@ -20,16 +20,9 @@
 #include <cjson/cJSON.h>
 
 #include "host/store/store.h"
-#include "host/launch/predict.h" /* sh_measurement_json */
 #include "host/launch/launch.h"
 
 #define SH_INSTANCE_ID_SIZE 33u /* with the NUL */
-
-struct sh_mount {
-    char *source; /* absolute */
-    char *target; /* absolute, in the guest */
-    bool read_only;
-};
 
 /* config.json */
 struct sh_instance_config {
@@ -72,17 +65,13 @@ extern const char *const sh_state_words[];
 /* state.json */
 struct sh_instance_state {
     enum sh_run_state state;
-    int supervisor_pid, vm_pid; /* 0: none */
+    int supervisor_pid, child_pid; /* QEMU, or the enclave loader */
+    /* 0: none */
     int64_t started, finished;  /* nanoseconds since 1970; 0: not yet */
     int exit_code;              /* valid when exited */
     char error[1024];           /* why Shelter ended it; empty otherwise */
-    bool measured;
-    struct sh_td_measurement measurement;
-    struct cJSON *enclave; /* an enclave's measurement; NULL: none, or a machine's */
+    cJSON *measurement;         /* as `measure --json` has it; owned; NULL: not measured */
 };
-
-/* The measurement of either, as `measure --json` has it; owned by the caller. NULL: not measured. */
-struct cJSON *sh_instance_measurement_json(const struct sh_instance_state *state);
 
 /* An instance opened for use. */
 struct sh_instance {

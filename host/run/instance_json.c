@@ -197,26 +197,12 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     return 0;
 }
 
-static void add_hex(cJSON *object, const char *key, const uint8_t digest[48])
-{
-    char text[97];
-    sh_hex(text, digest, 48);
-    cJSON_AddStringToObject(object, key, text);
-}
-
-cJSON *sh_instance_measurement_json(const struct sh_instance_state *s)
-{
-    if (s->enclave)
-        return cJSON_Duplicate(s->enclave, true);
-    return s->measured ? sh_measurement_json(&s->measurement) : NULL;
-}
-
 char *sh_instance_state_text(const struct sh_instance_state *s)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "state", sh_state_words[s->state]);
     cJSON_AddNumberToObject(root, "supervisor_pid", s->supervisor_pid);
-    cJSON_AddNumberToObject(root, "vm_pid", s->vm_pid);
+    cJSON_AddNumberToObject(root, "vm_pid", s->child_pid);
     /* Nanoseconds do not fit into a double: seconds and the rest. */
     cJSON_AddNumberToObject(root, "started", (double)(s->started / 1000000000));
     cJSON_AddNumberToObject(root, "started_ns", (double)(s->started % 1000000000));
@@ -224,19 +210,9 @@ char *sh_instance_state_text(const struct sh_instance_state *s)
     cJSON_AddNumberToObject(root, "finished_ns", (double)(s->finished % 1000000000));
     cJSON_AddNumberToObject(root, "exit_code", s->exit_code);
     cJSON_AddStringToObject(root, "error", s->error);
-    if (s->measured) {
-        cJSON_AddItemToObject(root, "measurement", sh_measurement_json(&s->measurement));
-        add_hex(root, "mrconfigid", s->measurement.mrconfigid);
-    } else if (s->enclave) {
-        cJSON_AddItemToObject(root, "measurement", cJSON_Duplicate(s->enclave, true));
-    }
+    if (s->measurement)
+        cJSON_AddItemToObject(root, "measurement", cJSON_Duplicate(s->measurement, true));
     return print_and_delete(root);
-}
-
-static void parse_digest(struct reader *r, const cJSON *item, uint8_t out[48])
-{
-    if (!cJSON_IsString(item) || sh_unhex(out, 48, item->valuestring))
-        r->failed = true;
 }
 
 int sh_instance_state_parse(const char *text, struct sh_instance_state *s)
@@ -253,24 +229,19 @@ int sh_instance_state_parse(const char *text, struct sh_instance_state *s)
         if (!strcmp(word, sh_state_words[i]))
             s->state = (enum sh_run_state)i;
     s->supervisor_pid = (int)get_number(&r, "supervisor_pid", INT32_MAX);
-    s->vm_pid = (int)get_number(&r, "vm_pid", INT32_MAX);
+    s->child_pid = (int)get_number(&r, "vm_pid", INT32_MAX);
     s->started = (int64_t)get_number(&r, "started", 9e9) * 1000000000 +
                  (int64_t)get_number(&r, "started_ns", 1e9);
     s->finished = (int64_t)get_number(&r, "finished", 9e9) * 1000000000 +
                   (int64_t)get_number(&r, "finished_ns", 1e9);
     s->exit_code = (int)get_number(&r, "exit_code", 255);
     copy_text(&r, s->error, sizeof(s->error), get_text(&r, "error"));
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(root, "measurement");
-    if (cJSON_GetObjectItemCaseSensitive(m, "mrenclave")) {
-        s->enclave = cJSON_Duplicate(m, true);
-    } else if (m) {
-        parse_digest(&r, cJSON_GetObjectItemCaseSensitive(m, "mrtd"), s->measurement.mrtd);
-        parse_digest(&r, cJSON_GetObjectItemCaseSensitive(root, "mrconfigid"),
-                     s->measurement.mrconfigid);
-        const cJSON *list = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
-        for (int i = 0; i < 4; i++)
-            parse_digest(&r, cJSON_GetArrayItem(list, i), s->measurement.rtmr[i]);
-        s->measured = !r.failed;
+    s->measurement = cJSON_DetachItemFromObjectCaseSensitive(root, "measurement");
+    if (s->measurement && !cJSON_IsObject(s->measurement))
+        r.failed = true;
+    if (r.failed) {
+        cJSON_Delete(s->measurement);
+        s->measurement = NULL;
     }
     cJSON_Delete(root);
     return r.failed ? -EBADMSG : 0;

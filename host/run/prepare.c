@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From options, or from a stopped instance, to a supervisor that runs the VM.
+// From options, or from a stopped instance, to a supervisor that runs it.
 #include "host/run/prepare.h"
 
 #include <errno.h>
@@ -10,10 +10,7 @@
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
-#include "host/image/write/base.h"
-#include "host/image/write/signature.h"
 #include "host/run/allowed.h"
-#include "host/attest/sim_tee.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
 #include "host/run/terminal.h"
@@ -24,27 +21,6 @@ void sh_warn_simulated(const struct sh_instance_config *config)
 {
     if (config->simulated)
         sh_tee_warn_simulated(config->tee);
-}
-
-static int find_tee(const char *name, const struct sh_backend **tee, struct sh_error *err)
-{
-    return sh_backend_find(name ? name : "auto", tee, err);
-}
-
-/* An image that was built before the guest kernel was runs in enclaves only. */
-static int find_tee_for(const struct sh_image *image, const char *name, const struct sh_backend **tee,
-                        struct sh_error *err)
-{
-    struct sh_error why = {0};
-    bool kernel = sh_base_has(image->dir_fd, 0), automatic = !name || !strcmp(name, "auto");
-    if (!kernel && automatic)
-        name = !sh_backend_find("sgx", tee, &why) && !(*tee)->probe(&why) ? "sgx" : "sgx-sim";
-    int r = find_tee(name, tee, err);
-    if (!r && !kernel && !(*tee)->enclave)
-        r = sh_fail(err, -ENOENT,
-                    "the image was built without a guest kernel; run 'make tools' in Shelter's folder and "
-                    "build it again, or use --tee sgx-sim");
-    return r;
 }
 
 /* What the policy forbids, said before anything starts. */
@@ -77,21 +53,18 @@ static int output_file(const char *path, char **out, struct sh_error *err)
     return 0;
 }
 
-/* --stats and --trace: what an enclave has, and a VM has not. */
-static int describe_outputs(struct sh_prepared *p, const struct sh_run_options *o,
-                            struct sh_error *err)
+/* --stats and --trace, once the back end has agreed to them. */
+static int make_outputs(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
 {
-    const char *what = o->stats ? "--stats" : o->trace ? "--trace" : NULL;
     int r = 0;
-    if (what && !p->vm.tee->enclave)
-        return sh_fail(err, -ENOTSUP, "%s needs an enclave, and --tee is %s; use --tee sgx-sim%s",
-                       what, p->vm.tee->name, o->stats ? ", or 'shelter stats' while it runs" : "");
     if (o->stats)
-        r = output_file(o->stats, &p->paths[11], err);
+        r = output_file(o->stats, &p->stats_file, err);
     if (!r && o->trace_file)
-        r = output_file(o->trace_file, &p->paths[12], err);
-    p->vm.stats_file = p->paths[11];
-    p->vm.trace_file = o->trace_file ? p->paths[12] : o->trace ? "" : NULL;
+        r = output_file(o->trace_file, &p->trace_file, err);
+    if (o->stats)
+        p->spec.stats_file = p->stats_file;
+    if (o->trace_file)
+        p->spec.trace_file = p->trace_file;
     return r;
 }
 
@@ -197,57 +170,35 @@ static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
-/* Points p->vm at the image's files. */
-static int describe_vm(struct sh_prepared *p, const struct sh_backend *tee,
-                       const struct sh_instance_config *c, struct sh_error *err)
+/* What `c` says, as a back end reads it. */
+static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend,
+                         const struct sh_instance_config *c, struct sh_error *err)
 {
-    const char *base = p->image.path;
-    p->paths[0] = sh_format("%s/base/vmlinux", base);
-    p->paths[1] = sh_format("%s/base/bzImage", base);
-    p->paths[2] = sh_format("%s/base/initramfs", base);
-    p->paths[3] = sh_format("%s/root.img", base);
-    p->paths[6] = sh_format("%s/base/enclave", base);
-    p->paths[7] = sh_format("%s/manifest", base);
-    p->paths[8] = sh_format("%s/%s", base, c->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE);
-    p->paths[9] = sh_format("%s/" SH_STORE_FUSE_KEY, p->store->path);
-    p->paths[13] = sh_format("%s/" SH_STORE_SIM_TEE, p->store->path);
-    if (p->image.manifest.has_sites)
-        p->paths[14] = sh_format("%s/sites.bin", base);
-    p->shares = sh_alloc((c->mount_count + 1) * sizeof(*p->shares));
-    p->vm = (struct sh_qemu_config){
-        .tee = tee, .boot = c->boot, .firmware = c->firmware, .name = c->name,
-        .vmlinux = p->paths[0], .bzimage = p->paths[1], .initramfs = p->paths[2],
-        .root_image = p->paths[3],
+    p->spec = (struct sh_launch_spec){
+        .backend = backend, .image = &p->image, .store_path = p->store->path, .name = c->name,
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
-        .shares = p->shares, .share_count = c->mount_count,
-        .channel_fd = -1, .simtd_fd = -1,
-        .enclave = p->paths[6], .manifest = p->paths[7], .sites = p->paths[14],
-        .signature = p->paths[8], .fuse_key = p->paths[9], .sim_tee = p->paths[13], .tty = c->tty,
-        .ports = c->ports, .port_count = c->port_count,
+        .tty = c->tty, .ports = c->ports, .port_count = c->port_count,
+        .mounts = c->mounts, .mount_count = c->mount_count,
+        .boot = c->boot, .firmware = c->firmware, .channel_fd = -1, .service_fd = -1,
     };
     if (c->tty)
-        sh_terminal_size(&p->vm.rows, &p->vm.columns);
-    if (sh_unhex(p->vm.manifest_digest, 48, p->image.id))
+        sh_terminal_size(&p->spec.rows, &p->spec.columns);
+    if (sh_unhex(p->spec.manifest_digest, 48, p->image.id))
         return sh_fail(err, -EBADMSG, "image id '%s' is no digest", p->image.id);
-    (void)sh_unhex(p->vm.launch_digest, 48, c->launch_digest);
+    (void)sh_unhex(p->spec.launch_digest, 48, c->launch_digest);
     return 0;
 }
 
-/* The rest of p->vm, once there is an instance. */
+/* The rest, once there is an instance: its config is the one that stays. */
 static void name_instance(struct sh_prepared *p)
 {
     const struct sh_instance_config *c = &p->instance.config;
-    p->paths[4] = sh_format("%s/instances/%s/config.disk", p->store->path, c->id);
-    p->paths[5] = sh_format("%s/instances/%s/console.log", p->store->path, c->id);
-    p->paths[10] = sh_format("%s/instances/%s/launch", p->store->path, c->id);
-    p->vm.name = c->name;
-    p->vm.launch = p->paths[10];
-    p->vm.config_disk = p->paths[4];
-    p->vm.console_path = c->debug ? p->paths[5] : NULL;
-    p->vm.ports = c->ports;
-    p->vm.port_count = c->port_count;
-    for (size_t i = 0; i < c->mount_count; i++)
-        p->shares[i] = (struct sh_qemu_share){c->mounts[i].source, c->mounts[i].read_only};
+    p->instance_path = sh_format("%s/instances/%s", p->store->path, c->id);
+    p->spec.instance_path = p->instance_path;
+    p->spec.name = c->name;
+    p->spec.ports = c->ports;
+    p->spec.mounts = c->mounts;
+    p->spec.firmware = c->firmware;
 }
 
 static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch,
@@ -258,13 +209,16 @@ static int write_new_files(struct sh_prepared *p, const struct sh_buffer *launch
     int r = fd < 0 ? -errno : sh_write_all(fd, launch->data, launch->size);
     if (r)
         return sh_fail_errno(err, r, "cannot write the launch config");
-    return sh_qemu_write_config_disk(dir, "config.disk", p->image.manifest_bytes,
-                                   p->image.manifest_size, launch->data, launch->size, err);
+    if (!p->spec.backend->write_files)
+        return 0;
+    struct sh_view manifest = {p->image.manifest_bytes, p->image.manifest_size};
+    struct sh_view text = {launch->data, launch->size};
+    return p->spec.backend->write_files(dir, manifest, text, err);
 }
 
 /* Command, environment and the rest as config and launch config; nothing is made yet. */
 static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
-                        const struct sh_backend *tee, struct sh_instance_config *c,
+                        const struct sh_backend *backend, struct sh_instance_config *c,
                         struct sh_buffer *launch, struct sh_error *err)
 {
     struct sh_launch l = {0};
@@ -282,8 +236,8 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
     if (r)
         return r;
     memcpy(c->image, p->image.id, sizeof(c->image));
-    c->tee = sh_strdup(tee->name);
-    c->simulated = tee->simulated;
+    c->tee = sh_strdup(backend->name);
+    c->simulated = backend->simulated;
     sh_hex(c->launch_digest, digest, sizeof(digest));
     return 0;
 }
@@ -291,20 +245,23 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
 /* Everything that can fail for want of something on this host fails before there is an instance. */
 static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
 {
-    const struct sh_backend *tee;
+    const struct sh_backend *backend;
     struct sh_instance_config c = {0};
     struct sh_buffer launch = {0};
-    int r = find_tee_for(&p->image, o->tee, &tee, err);
+    int r = sh_backend_find(o->tee ? o->tee : "auto", p->image.dir_fd, &backend, err);
     if (!r)
         r = check_policy(o, p->image.manifest.policy, err);
     if (!r)
-        r = describe_all(p, o, tee, &c, &launch, err);
+        r = describe_all(p, o, backend, &c, &launch, err);
     if (!r)
-        r = describe_vm(p, tee, &c, err);
+        r = describe_spec(p, backend, &c, err);
+    if (!r) {
+        p->spec.stats_file = o->stats;
+        p->spec.trace_file = o->trace_file ? o->trace_file : o->trace ? "" : NULL;
+        r = backend->prepare(&p->spec, err);
+    }
     if (!r)
-        r = describe_outputs(p, o, err);
-    if (!r)
-        r = sh_qemu_prepare(&p->vm, err);
+        r = make_outputs(p, o, err);
     if (!r) {
         r = sh_instance_create(p->store, &c, &p->instance, &p->lock_fd, err);
         p->instance_open = !r;
@@ -334,34 +291,34 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
                               .instance_open = true};
     *instance = (struct sh_instance){.dir_fd = -1};
     const struct sh_instance_config *c = &p->instance.config;
-    const struct sh_backend *tee;
+    const struct sh_backend *backend;
     int r = sh_instance_lock(&p->instance, &p->lock_fd);
     if (r)
         return sh_fail(err, r, "instance %s runs already", c->name);
     r = sh_image_open(store, c->image, &p->image, err);
     p->image_open = !r;
     if (!r)
-        r = find_tee_for(&p->image, c->tee, &tee, err);
+        r = sh_backend_find(c->tee, p->image.dir_fd, &backend, err);
     if (!r)
         r = sh_ports_check(p->instance.config.ports, c->port_count, err);
     if (!r)
-        r = describe_vm(p, tee, c, err);
+        r = describe_spec(p, backend, c, err);
     if (!r)
         name_instance(p);
-    return r ? r : sh_qemu_prepare(&p->vm, err);
+    return r ? r : backend->prepare(&p->spec, err);
 }
 
 int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
                       struct sh_error *err)
 {
     /* Until the supervisor knows more; also takes back "exited" of an earlier life. */
-    cJSON_Delete(p->instance.state.enclave);
+    cJSON_Delete(p->instance.state.measurement);
     p->instance.state = (struct sh_instance_state){.state = SH_STATE_STARTING};
     int r = sh_instance_save_state(p->instance.dir_fd, &p->instance.state);
     if (r)
         return sh_fail_errno(err, r, "cannot write the instance's state");
     struct sh_launch_plan plan = {.store = p->store, .instance = &p->instance,
-                                  .lock_fd = p->lock_fd, .image_fd = p->image.dir_fd, .vm = &p->vm,
+                                  .lock_fd = p->lock_fd, .image_fd = p->image.dir_fd, .spec = &p->spec,
                                   .discard_failed = p->is_new};
     r = sh_supervisor_start(&plan, attach, input, client_fd, err);
     p->lock_fd = plan.lock_fd;
@@ -380,7 +337,9 @@ void sh_prepared_free(struct sh_prepared *p)
         sh_instance_close(&p->instance);
     if (p->image_open)
         sh_image_close(&p->image);
-    for (size_t i = 0; i < sizeof(p->paths) / sizeof(*p->paths); i++)
-        free(p->paths[i]);
-    free(p->shares);
+    if (p->spec.backend)
+        p->spec.backend->release(&p->spec);
+    free(p->instance_path);
+    free(p->stats_file);
+    free(p->trace_file);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From options, or from a stopped instance, to a supervisor that runs the VM.
+// From options, or from a stopped instance, to a supervisor that runs it.
 #ifndef HOST_RUN_PREPARE_H
 #define HOST_RUN_PREPARE_H
 
@@ -14,9 +14,8 @@ struct sh_prepared {
     bool image_open, instance_open;
     int lock_fd;
     bool is_new;
-    struct sh_qemu_config vm;
-    struct sh_qemu_share *shares;
-    char *paths[15]; /* what vm's strings point to */
+    struct sh_launch_spec spec;
+    char *instance_path, *stats_file, *trace_file; /* what the spec's strings point to; owned */
 };
 
 /* Makes a new instance of options->image: checks everything that can be checked first, so that an

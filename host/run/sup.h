@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside the supervisor: one poll loop over the guest channel, the TD port, QEMU and the clients.
+// Inside the supervisor: one poll loop over the guest channel, the child, its service socket and the clients.
 #ifndef HOST_RUN_SUP_H
 #define HOST_RUN_SUP_H
 
 #include <shelter/control.h>
-#include <shelter/simtd.h>
 
 #include "host/run/child.h"
 #include "host/run/control.h"
@@ -53,16 +52,15 @@ struct sup {
     struct sh_instance *instance;
     struct sh_instance_state state;
     struct sh_log log;
-    struct sh_child qemu;
-    bool qemu_ended;
-    struct sh_buffer qemu_words; /* the end of what it wrote to stderr */
+    struct sh_child child; /* QEMU, or the enclave loader */
+    const char *program; /* as it was executed */
+    bool child_ended;
+    struct sh_buffer child_words; /* the end of what it wrote to stderr */
     int channel_fd;
     struct sh_frame_reader channel_in;
     struct sh_fifo channel_out;
     bool hello;
-    int simtd_fd;
-    uint8_t simtd_request[sizeof(struct sh_simtd_request)];
-    size_t simtd_have;
+    int service_fd; /* sh_backend.serve's; -1: none */
     int listen_fd;
     struct sup_client clients[SH_CONTROL_CLIENT_MAX];
     struct sup_session sessions[SH_SESSION_MAX]; /* [0] is the workload */
@@ -87,7 +85,6 @@ void sup_session_open(struct sup_session *session, uint16_t id);
 struct sup_session *sup_session_find(struct sup *s, uint16_t id);
 /* Gives the guest as much credit as our clients' queues have room. */
 void sup_guest_grant(struct sup *s, struct sup_session *session);
-void sup_simtd_readable(struct sup *s);
 
 /* sup_requests.c */
 void sup_request(struct sup *s, struct sup_client *c, const struct sh_frame_view *f);

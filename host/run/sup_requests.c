@@ -49,7 +49,7 @@ void sup_request(struct sup *s, struct sup_client *c, const struct sh_frame_view
     c->request_size = f->size;
     c->request_sent = false;
     memcpy(c->request, f->data, f->size);
-    if (f->type == SH_FRAME_MAPS && !s->plan->vm->tee->enclave)
+    if (f->type == SH_FRAME_MAPS && !s->plan->spec->backend->debuggable)
         fail(c, ENOTSUP, "a debugger can look into enclaves only");
     else if (!s->sessions[0].started)
         fail(c, EAGAIN, "the workload is not running yet; try again in a moment");

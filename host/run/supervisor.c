@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that owns one VM: its start, its poll loop, its end.
+// The process that owns one instance's child: its start, its poll loop, its end.
 #include "host/run/supervisor.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 #define BOOT_LIMIT_MS 180000
 #define STOP_MS 10000 /* from SIGTERM to the kill */
-#define QEMU_WORDS_MAX 4096u
+#define CHILD_WORDS_MAX 4096u
 
 int64_t sup_wall_ns(void)
 {
@@ -56,32 +56,32 @@ void sup_end_error(struct sup *s, int status, const char *format, ...)
     va_end(ap);
 }
 
-/* --- QEMU --- */
+/* --- the child --- */
 
-static void qemu_words_readable(struct sup *s)
+static void child_words_readable(struct sup *s)
 {
     char bytes[4096];
-    ssize_t n = read(s->qemu.stderr_fd, bytes, sizeof(bytes));
+    ssize_t n = read(s->child.stderr_fd, bytes, sizeof(bytes));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        close(s->qemu.stderr_fd);
-        s->qemu.stderr_fd = -1;
+        close(s->child.stderr_fd);
+        s->child.stderr_fd = -1;
         return;
     }
-    sh_buffer_add(&s->qemu_words, bytes, (size_t)n);
-    if (s->qemu_words.size > 2 * QEMU_WORDS_MAX) {
-        size_t cut = s->qemu_words.size - QEMU_WORDS_MAX;
-        memmove(s->qemu_words.data, s->qemu_words.data + cut, QEMU_WORDS_MAX);
-        s->qemu_words.size = QEMU_WORDS_MAX;
+    sh_buffer_add(&s->child_words, bytes, (size_t)n);
+    if (s->child_words.size > 2 * CHILD_WORDS_MAX) {
+        size_t cut = s->child_words.size - CHILD_WORDS_MAX;
+        memmove(s->child_words.data, s->child_words.data + cut, CHILD_WORDS_MAX);
+        s->child_words.size = CHILD_WORDS_MAX;
     }
 }
 
-/* The last line that QEMU wrote, or "". */
+/* The last line that it wrote, or "". */
 static void last_words(const struct sup *s, char *out, size_t size)
 {
-    const char *p = (const char *)s->qemu_words.data;
-    size_t end = s->qemu_words.size, n = 0;
+    const char *p = (const char *)s->child_words.data;
+    size_t end = s->child_words.size, n = 0;
     while (end && (p[end - 1] == '\n' || p[end - 1] == '\r'))
         end--;
     size_t start = end;
@@ -92,18 +92,30 @@ static void last_words(const struct sup *s, char *out, size_t size)
     out[n] = 0;
 }
 
-static void qemu_gone(struct sup *s)
+/* In the words of what died. */
+static void end_by_death(struct sup *s, enum sh_death_kind kind, int number)
+{
+    char words[512], text[sizeof(s->state.error)];
+    last_words(s, words, sizeof(words));
+    struct sh_death death = {.kind = kind, .number = number, .words = words,
+                             .program = s->program ? s->program : "",
+                             .inside_spoke = s->hello, .workload_ran = s->sessions[0].started};
+    s->plan->spec->backend->explain(&death, text, sizeof(text));
+    sup_end_error(s, SH_EXIT_FAILURE, "%s", text);
+}
+
+static void child_gone(struct sup *s)
 {
     int status = 0;
-    waitpid(s->qemu.pid, &status, 0);
-    close(s->qemu.pid_fd);
-    s->qemu.pid_fd = -1;
-    s->qemu_ended = true;
-    while (s->qemu.stderr_fd >= 0) {
-        struct pollfd p = {.fd = s->qemu.stderr_fd, .events = POLLIN};
+    waitpid(s->child.pid, &status, 0);
+    close(s->child.pid_fd);
+    s->child.pid_fd = -1;
+    s->child_ended = true;
+    while (s->child.stderr_fd >= 0) {
+        struct pollfd p = {.fd = s->child.stderr_fd, .events = POLLIN};
         if (poll(&p, 1, 0) <= 0)
             break;
-        qemu_words_readable(s);
+        child_words_readable(s);
     }
     /* What it still sent is in the socket; a closed one reads as its end. */
     while (s->channel_fd >= 0 && !s->ended) {
@@ -114,29 +126,18 @@ static void qemu_gone(struct sup *s)
     }
     if (s->ended)
         return;
-    char words[512];
-    last_words(s, words, sizeof(words));
     if (WIFSIGNALED(status))
-        sup_end_error(s, SH_EXIT_FAILURE,
-                      "QEMU was killed by signal %d (%s); perhaps the host ran out of memory",
-                      WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status))
-        sup_end_error(s, SH_EXIT_FAILURE, "QEMU failed: %s", words[0] ? words : "it does not say why");
+        end_by_death(s, SH_DEATH_KILLED, WTERMSIG(status));
     else
-        sup_end_error(s, SH_EXIT_FAILURE,
-                      "the guest stopped %s: its kernel panicked, perhaps for lack of memory; give it "
-                      "more with -m, or see its console with --debug",
-                      s->sessions[0].started ? "without an exit status"
-                      : s->hello             ? "before its workload ran"
-                                             : "while it booted");
+        end_by_death(s, SH_DEATH_EXITED, WEXITSTATUS(status));
 }
 
-static void stop_qemu(struct sup *s)
+static void stop_child(struct sup *s)
 {
-    if (s->qemu_ended || !s->qemu.pid)
+    if (s->child_ended || !s->child.pid)
         return;
-    kill(s->qemu.pid, SIGKILL);
-    qemu_gone(s);
+    kill(s->child.pid, SIGKILL);
+    child_gone(s);
 }
 
 /* --- the end --- */
@@ -155,11 +156,11 @@ static bool told_and_useless(const struct sup *s)
 static void finish(struct sup *s)
 {
     struct sh_error ignored = {0};
-    stop_qemu(s);
+    stop_child(s);
     sh_log_close(&s->log);
     s->state.state = SH_STATE_EXITED;
     s->state.finished = sup_wall_ns();
-    s->state.supervisor_pid = s->state.vm_pid = 0;
+    s->state.supervisor_pid = s->state.child_pid = 0;
     sup_save_state(s);
     if (s->listen_fd >= 0) {
         unlinkat(s->instance->dir_fd, SH_CONTROL_SOCKET, 0);
@@ -215,10 +216,7 @@ static void run_timers(struct sup *s)
 {
     int64_t now = sh_now_ms();
     if (!s->hello && now >= s->boot_by)
-        sup_end_error(s, SH_EXIT_FAILURE,
-                      "the guest did not come up within %d s; see its console with --debug, or "
-                      "'shelter doctor'",
-                      BOOT_LIMIT_MS / 1000);
+        end_by_death(s, SH_DEATH_LATE, BOOT_LIMIT_MS / 1000);
     if (s->kill_at && now >= s->kill_at) {
         s->kill_at = 0;
         sup_guest_signal(s, &s->sessions[0], SIGKILL);
@@ -227,7 +225,15 @@ static void run_timers(struct sup *s)
         sup_end_exit(s, 0, SIGKILL); /* the guest does not obey */
 }
 
-enum { AT_CHANNEL, AT_SIMTD, AT_QEMU, AT_WORDS, AT_LISTEN, AT_CLIENTS };
+static void service_readable(struct sup *s)
+{
+    if (s->plan->spec->backend->serve(s->plan->spec, s->service_fd)) {
+        close(s->service_fd);
+        s->service_fd = -1;
+    }
+}
+
+enum { AT_CHANNEL, AT_SERVICE, AT_CHILD, AT_WORDS, AT_LISTEN, AT_CLIENTS };
 
 static void poll_once(struct sup *s)
 {
@@ -238,9 +244,9 @@ static void poll_once(struct sup *s)
         .fd = s->ended ? -1 : s->channel_fd,
         .events = (short)(POLLIN | (s->hello && s->channel_out.size ? POLLOUT : 0)),
     };
-    p[AT_SIMTD] = (struct pollfd){.fd = s->ended ? -1 : s->simtd_fd, .events = POLLIN};
-    p[AT_QEMU] = (struct pollfd){.fd = s->ended ? -1 : s->qemu.pid_fd, .events = POLLIN};
-    p[AT_WORDS] = (struct pollfd){.fd = s->qemu.stderr_fd, .events = POLLIN};
+    p[AT_SERVICE] = (struct pollfd){.fd = s->ended ? -1 : s->service_fd, .events = POLLIN};
+    p[AT_CHILD] = (struct pollfd){.fd = s->ended ? -1 : s->child.pid_fd, .events = POLLIN};
+    p[AT_WORDS] = (struct pollfd){.fd = s->child.stderr_fd, .events = POLLIN};
     p[AT_LISTEN] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
         const struct sup_client *c = &s->clients[i];
@@ -262,13 +268,13 @@ static void poll_once(struct sup *s)
         if (s->clients[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
             sup_client_readable(s, &s->clients[i]);
     if (p[AT_WORDS].revents)
-        qemu_words_readable(s);
+        child_words_readable(s);
     if (!s->ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
         sup_guest_readable(s);
-    if (!s->ended && p[AT_SIMTD].revents)
-        sup_simtd_readable(s);
-    if (!s->ended && p[AT_QEMU].revents)
-        qemu_gone(s);
+    if (!s->ended && p[AT_SERVICE].revents)
+        service_readable(s);
+    if (!s->ended && p[AT_CHILD].revents)
+        child_gone(s);
     if (p[AT_LISTEN].revents)
         sup_clients_accept(s);
     if (!s->ended)
@@ -329,37 +335,47 @@ static int socket_pair(int *ours, int *theirs)
     return 0;
 }
 
-static int start_vm(struct sup *s, struct sh_error *err)
+/* Executes it with its ends of the sockets. */
+static int execute(struct sup *s, struct sh_error *err)
 {
-    struct sh_qemu_config *vm = s->plan->vm;
-    vm->simtd_fd = -1;
-    int r = socket_pair(&s->channel_fd, &vm->channel_fd);
-    if (!r && vm->tee->simulated && !vm->tee->enclave)
-        r = socket_pair(&s->simtd_fd, &vm->simtd_fd);
+    const struct sh_launch_spec *spec = s->plan->spec;
+    const int keep[] = {spec->channel_fd, spec->service_fd};
+    struct sh_strings argv = {0};
+    struct sh_error why = {0};
+    int r = spec->backend->command(spec, &argv, err);
+    if (!r) {
+        s->program = sh_strdup(argv.v[0]);
+        r = sh_child_start(argv.v, keep, 2, &s->child, &why);
+        if (r && s->child.exec_errno)
+            end_by_death(s, SH_DEATH_UNBORN, s->child.exec_errno);
+        else if (r)
+            sh_fail(err, r, "%s", why.text);
+    }
+    sh_strings_free(&argv);
+    return r;
+}
+
+static int start_child(struct sup *s, struct sh_error *err)
+{
+    struct sh_launch_spec *spec = s->plan->spec;
+    spec->service_fd = -1;
+    int r = socket_pair(&s->channel_fd, &spec->channel_fd);
+    if (!r && spec->backend->serve)
+        r = socket_pair(&s->service_fd, &spec->service_fd);
     if (r)
         return sh_fail_errno(err, r, "cannot make a socket pair");
-    struct sh_strings argv = {0};
-    r = sh_qemu_command(vm, &argv, err);
-    const int keep[] = {vm->channel_fd, vm->simtd_fd};
-    if (!r)
-        r = sh_child_start(argv.v, keep, 2, &s->qemu, err);
-    sh_strings_free(&argv);
-    close(vm->channel_fd);
-    if (vm->simtd_fd >= 0)
-        close(vm->simtd_fd);
+    r = execute(s, err);
+    close(spec->channel_fd);
+    if (spec->service_fd >= 0)
+        close(spec->service_fd);
     if (r)
         return r;
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
     s->state.state = SH_STATE_STARTING;
     s->state.supervisor_pid = getpid();
-    s->state.vm_pid = s->qemu.pid;
-    /* QEMU loads the same files meanwhile; the guest asks for its report much later. */
-    if (vm->tee->enclave) {
-        r = sh_enclave_signed(vm->signature, &s->state.enclave, err);
-    } else if (vm->tee->simulated) {
-        r = sh_qemu_measure_simulated(vm, &s->state.measurement, err);
-        s->state.measured = !r;
-    }
+    s->state.child_pid = s->child.pid;
+    /* The child loads the same files meanwhile, and asks about them much later. */
+    r = spec->backend->measure(spec, &s->state.measurement, err);
     if (!r && (r = sh_instance_save_state(s->instance->dir_fd, &s->state)))
         sh_fail_errno(err, r, "cannot write the instance's state");
     return r;
@@ -370,9 +386,9 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
 {
     static struct sup s;
     struct sh_error err = {0};
-    s = (struct sup){.plan = plan, .instance = plan->instance, .channel_fd = -1, .simtd_fd = -1,
+    s = (struct sup){.plan = plan, .instance = plan->instance, .channel_fd = -1, .service_fd = -1,
                      .listen_fd = -1};
-    s.qemu.pid_fd = s.qemu.stderr_fd = -1;
+    s.child.pid_fd = s.child.stderr_fd = -1;
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
         s.clients[i].fd = -1;
     sup_session_open(&s.sessions[0], 0);
@@ -403,7 +419,7 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     sh_log_open(&s.log, s.instance->dir_fd);
     sup_client_add(&s, first_fd, true, attach, input);
     s.listen_fd = sh_control_listen(s.instance->dir_fd, &err);
-    if (s.listen_fd < 0 || start_vm(&s, &err))
+    if (s.listen_fd < 0 || start_child(&s, &err))
         sup_end_error(&s, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
     serve(&s);
     _exit(0);

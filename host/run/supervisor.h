@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that owns one VM: starts it, carries its streams, keeps its state.
+// The process that owns one instance's child, QEMU or the enclave loader: starts it, carries its streams, keeps its state.
 #ifndef HOST_RUN_SUPERVISOR_H
 #define HOST_RUN_SUPERVISOR_H
 
@@ -10,8 +10,8 @@ struct sh_launch_plan {
     struct sh_store *store;
     struct sh_instance *instance;
     int lock_fd;                /* held */
-    int image_fd;               /* shared lock on the image, kept while the VM lives */
-    struct sh_qemu_config *vm;    /* channel_fd and simtd_fd are filled in here */
+    int image_fd;               /* shared lock on the image, kept while the child lives */
+    struct sh_launch_spec *spec; /* prepared; its sockets are filled in here */
     bool discard_failed;        /* remove the instance if its workload never ran and the command that
                                  * started it was told so */
 };

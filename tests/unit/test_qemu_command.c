@@ -10,34 +10,41 @@
 
 #include <shelter/boot.h>
 
-#include "host/launch/launch.h"
+#include "host/launch/qemu/parts.h"
+
+/* What a test changes, and what QEMU gets out of it. */
+static struct sh_launch_spec spec;
 
 static struct sh_qemu_config config(const char *tee)
 {
     struct sh_error err = {0};
-    struct sh_qemu_config c = {
+    spec = (struct sh_launch_spec){
         .name = "a,b",
+        .instance_path = "/i,nst",
+        .memory = 256ull << 20,
+        .cpus = 2,
+        .channel_fd = 7,
+        .service_fd = -1,
+    };
+    assert_int_equal(sh_backend_find(tee, -1, &spec.backend, &err), 0);
+    struct sh_qemu_config c = {
+        .spec = &spec,
+        .tee = (const struct sh_qemu_tee *)spec.backend,
         .qemu = "/q/qemu-system-x86_64",
         .firmware = "/f/fw.fd",
         .vmlinux = "/b/vmlinux",
         .bzimage = "/b/bzImage",
         .initramfs = "/b/initramfs",
         .root_image = "/i/root.img",
-        .config_disk = "/i/config",
-        .memory = 256ull << 20,
-        .cpus = 2,
-        .channel_fd = 7,
-        .simtd_fd = -1,
         .cbit_position = 51,
         .reduced_phys_bits = 1,
     };
-    assert_int_equal(sh_backend_find(tee, &c.tee, &err), 0);
     for (unsigned i = 0; i < 48; i++) {
-        c.manifest_digest[i] = (uint8_t)i;
-        c.launch_digest[i] = (uint8_t)(0xa0 + i);
+        spec.manifest_digest[i] = (uint8_t)i;
+        spec.launch_digest[i] = (uint8_t)(0xa0 + i);
     }
-    if (c.tee->simulated)
-        c.simtd_fd = 8;
+    if (spec.backend->serve)
+        spec.service_fd = 8;
     return c;
 }
 
@@ -122,13 +129,13 @@ static void common(const struct sh_strings *argv, const struct sh_qemu_config *c
     static const char *const options[] = {"-monitor", "-qmp", "-mon", "-serial", "-gdb", "-s"};
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
         assert_int_equal(count(argv, options[i], NULL), 0);
-    const char *v = c->tee->simulated ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
+    const char *v = c->tee->backend.simulated ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
     char want[128];
     snprintf(want, sizeof(want), "virtio-blk-pci,drive=root,serial=shelter-root,%s", v);
     assert_int_equal(count(argv, "-device", want), 1);
     snprintf(want, sizeof(want), "virtio-blk-pci,drive=config,serial=shelter-config,%s", v);
     assert_int_equal(count(argv, "-device", want), 1);
-    snprintf(want, sizeof(want), "virtio-serial-pci,max_ports=%d,%s", c->tee->simulated ? 3 : 2, v);
+    snprintf(want, sizeof(want), "virtio-serial-pci,max_ports=%d,%s", c->tee->backend.simulated ? 3 : 2, v);
     assert_int_equal(count(argv, "-device", want), 1);
 }
 
@@ -253,14 +260,14 @@ static void test_network(void **state)
     struct sh_qemu_config c = config("tdx-sim");
     struct sh_error err = {0};
     struct sh_strings argv;
-    c.network = true;
+    spec.network = true;
     build(&c, &argv);
     assert_string_equal(value_of(&argv, "-netdev"), "user,id=net0,ipv6=off,hostname=shelter");
     assert_int_equal(
         count(&argv, "-device", "virtio-net-pci,netdev=net0,romfile=,disable-legacy=on"), 1);
     sh_strings_free(&argv);
-    c.ports = ports;
-    c.port_count = 2;
+    spec.ports = ports;
+    spec.port_count = 2;
     build(&c, &argv);
     assert_string_equal(value_of(&argv, "-netdev"),
                         "user,id=net0,ipv6=off,hostname=shelter,hostfwd=tcp::8080-:80,"
@@ -273,21 +280,20 @@ static void test_network(void **state)
         assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
         sh_strings_free(&argv);
     }
-    c.network = false;
+    spec.network = false;
     assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
     sh_strings_free(&argv);
 }
 
 static void test_shares_and_debug(void **state)
 {
-    struct sh_qemu_share shares[] = {{.source = "/srv/a,readonly=off", .read_only = true},
-                                   {.source = "/srv/b"}};
+    struct sh_mount shares[] = {{.source = "/srv/a,readonly=off", .read_only = true},
+                                {.source = "/srv/b"}};
     struct sh_qemu_config c = config("tdx-sim");
     struct sh_strings argv;
-    c.shares = shares;
-    c.share_count = 2;
-    c.debug = true;
-    c.console_path = "/i/con,sole";
+    spec.mounts = shares;
+    spec.mount_count = 2;
+    spec.debug = true;
     build(&c, &argv);
     assert_int_equal(count(&argv, "-fsdev",
                            "local,id=fs0,path=/srv/a,,readonly=off,"
@@ -299,7 +305,7 @@ static void test_shares_and_debug(void **state)
                      1);
     assert_int_equal(
         count(&argv, "-device", "virtio-9p-pci,fsdev=fs1,mount_tag=share1,disable-legacy=on"), 1);
-    assert_int_equal(count(&argv, "-chardev", "file,id=console,path=/i/con,,sole"), 1);
+    assert_int_equal(count(&argv, "-chardev", "file,id=console,path=/i,,nst/console.log"), 1);
     assert_int_equal(count(&argv, "-device", "isa-serial,chardev=console"), 1);
     const char *line = value_of(&argv, "-append");
     assert_string_equal(line + strlen(line) - strlen(" " SH_BOOT_DEBUG), " " SH_BOOT_DEBUG);
@@ -309,29 +315,25 @@ static void test_shares_and_debug(void **state)
 static void test_refused(void **state)
 {
     struct sh_strings argv = {0};
-    const struct sh_qemu_config good = config("tdx-sim");
     const uint64_t sizes[] = {0, 1 << 20, (64 << 20) + 1, 1ull << 50};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct sh_error err = {0};
-        struct sh_qemu_config c = good;
-        c.memory = sizes[i];
+        struct sh_qemu_config c = config("tdx-sim");
+        spec.memory = sizes[i];
         assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
         assert_non_null(strstr(err.text, "memory"));
     }
     const unsigned cpus[] = {0, 65};
     for (size_t i = 0; i < 2; i++) {
         struct sh_error err = {0};
-        struct sh_qemu_config c = good;
-        c.cpus = cpus[i];
+        struct sh_qemu_config c = config("tdx-sim");
+        spec.cpus = cpus[i];
         assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
     }
     struct sh_error err = {0};
-    struct sh_qemu_config c = good;
+    struct sh_qemu_config c = config("tdx-sim");
     c.firmware = NULL;
     assert_int_equal(sh_qemu_command(&c, &argv, &err), -EINVAL);
-    const struct sh_backend *tee;
-    assert_int_equal(sh_backend_find("sgx9", &tee, &err), -ENOENT);
-    assert_int_equal(sh_backend_find("auto", &tee, &err), 0);
     sh_strings_free(&argv);
 }
 

@@ -119,29 +119,33 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
     struct sh_port ports[] = {
         {.host_address = "127.0.0.1", .host_port = port, .guest_port = 80},
         {.udp = true, .host_port = (uint16_t)(port + 1), .guest_port = 53}};
-    struct sh_qemu_share shares[] = {{.source = share, .read_only = true}};
-    struct sh_qemu_config c = {
+    struct sh_mount shares[] = {{.source = share, .read_only = true}};
+    struct sh_launch_spec spec = {
         .name = "unit,test",
-        .qemu = qemu,
-        .vmlinux = kernel,
-        .bzimage = kernel,
-        .initramfs = disk,
-        .root_image = disk,
-        .config_disk = disk,
+        .instance_path = dir,
         .memory = 64 << 20,
         .cpus = 2,
         .network = true,
         .ports = ports,
         .port_count = 2,
-        .shares = shares,
-        .share_count = 1,
+        .mounts = shares,
+        .mount_count = 1,
         .channel_fd = theirs,
-        .simtd_fd = -1,
+        .service_fd = -1,
+    };
+    assert_int_equal(sh_backend_find(tee, -1, &spec.backend, err), 0);
+    struct sh_qemu_config c = {
+        .spec = &spec,
+        .tee = (const struct sh_qemu_tee *)spec.backend,
+        .qemu = qemu,
+        .vmlinux = kernel,
+        .bzimage = kernel,
+        .initramfs = disk,
+        .root_image = disk,
         .cbit_position = 51,
         .reduced_phys_bits = 1,
     };
-    assert_int_equal(sh_backend_find(tee, &c.tee, err), 0);
-    if (!c.tee->simulated)
+    if (!spec.backend->simulated)
         c.firmware = kernel; /* never read: KVM is asked first */
     else if ((r = c.tee->firmware(&c, err)))
         return r;
@@ -160,6 +164,9 @@ static int set_up(void **state)
         return -1;
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk");
     write_guest(kernel);
+    cleanup_free char *config_disk = in_dir(SH_QEMU_CONFIG_DISK);
+    if (sh_write_file(AT_FDCWD, config_disk, zero, sizeof(zero), 0600, &err))
+        return -1;
     return sh_write_file(AT_FDCWD, disk, zero, sizeof(zero), 0600, &err);
 }
 

@@ -498,15 +498,15 @@ static void test_state(void **state)
 {
     char path[64];
     int dir = temp_dir(path);
-    struct sh_instance_state s = {.state = SH_STATE_RUNNING, .supervisor_pid = 4, .vm_pid = 5,
-                                  .started = 1795444075820297634, .measured = true};
+    struct sh_instance_state s = {.state = SH_STATE_RUNNING, .supervisor_pid = 4, .child_pid = 5,
+                                  .started = 1795444075820297634, .measurement = cJSON_Parse("{\"mrtd\":\"5a\"}")};
     struct sh_instance_state t;
-    memset(&s.measurement, 0x5a, sizeof(s.measurement));
     char *text = sh_instance_state_text(&s);
     assert_int_equal(sh_instance_state_parse(text, &t), 0);
     assert_int_equal(t.state, SH_STATE_RUNNING);
     assert_true(t.started == s.started);
-    assert_memory_equal(&t.measurement, &s.measurement, sizeof(s.measurement));
+    assert_true(cJSON_Compare(t.measurement, s.measurement, true));
+    cJSON_Delete(t.measurement);
     for (size_t n = 0, size = strlen(text); n + 1 < size; n++) {
         char *torn = strndup(text, n);
         assert_int_equal(sh_instance_state_parse(torn, &t), -EBADMSG);
@@ -518,12 +518,12 @@ static void test_state(void **state)
     assert_int_equal(sh_instance_save_state(dir, &s), 0);
     sh_instance_refresh(&i);
     assert_int_equal(i.state.state, SH_STATE_DEAD);
-    assert_int_equal(i.state.vm_pid, 0);
+    assert_int_equal(i.state.child_pid, 0);
     int lock;
     assert_int_equal(sh_instance_lock(&i, &lock), 0);
     sh_instance_refresh(&i);
     assert_int_equal(i.state.state, SH_STATE_RUNNING);
-    assert_int_equal(i.state.vm_pid, 5);
+    assert_int_equal(i.state.child_pid, 5);
     int second;
     assert_int_equal(sh_instance_lock(&i, &second), -EBUSY);
     s.state = SH_STATE_EXITED;
@@ -537,6 +537,8 @@ static void test_state(void **state)
     assert_int_equal(i.state.exit_code, 7);
     unlinkat(dir, "state.json", 0);
     sh_instance_refresh(&i);
+    assert_null(i.state.measurement);
+    cJSON_Delete(s.measurement);
     assert_int_equal(i.state.state, SH_STATE_DEAD);
     unlinkat(dir, "lock", 0);
     close(dir);

@@ -16,7 +16,7 @@
 
 #include "host/attest/sim_tee.h"
 #include "host/sgx/sim/sim.h"
-#include "host/launch/launch.h"
+#include "host/launch/qemu/parts.h"
 #include "lib/bytes.h"
 
 static char folder[] = "/tmp/shelter-test-quote-XXXXXX";

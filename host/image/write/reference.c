@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "host/image/write/base.h"
-#include "host/launch/predict.h"
+#include "host/launch/launch.h"
 #include "lib/hex.h"
 
 static int add_digest(cJSON *o, const char *name, int dir_fd, const char *path,
@@ -32,7 +32,7 @@ static void add_missing(cJSON *missing, const char *tee, const char *boot, int w
     cJSON_AddStringToObject(o, "reason",
                             why == -ENOENT    ? "its firmware was not on the build machine"
                             : why == -ENODATA ? "it cannot be predicted"
-                            : why == -ENOEXEC ? "the image has no guest kernel"
+                            : why == -ENOEXEC ? "the image has nothing that it starts"
                                               : "the base files cannot be measured");
     cJSON_AddItemToArray(missing, o);
 }
@@ -66,48 +66,31 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     return o;
 }
 
-/* SNP: every count of vCPUs of every model that QEMU may be asked for. */
-static int add_snp(cJSON *references, const struct sh_image *image, const char *firmware,
-                   struct sh_error *err)
-{
-    static const char *const models[] = {SH_QEMU_SNP_CPU, "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa",
-                                         "EPYC-Turin"};
-    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-        struct sh_predict what = {.tee = "snp", .boot = SH_QEMU_BOOT_BZIMAGE, .firmware = firmware,
-                                  .cpu_model = models[i], .cpus = SH_LAUNCH_CPUS_MAX,
-                                  .every_cpu_count = true};
-        cJSON *prediction = NULL;
-        int r = sh_predict_image(image, &what, &prediction, err);
-        if (r)
-            return r;
-        cJSON *o = reference_of(prediction, 0);
-        cJSON_AddItemToObject(o, "cpus",
-                              cJSON_CreateIntArray((const int[]){1, SH_LAUNCH_CPUS_MAX}, 2));
-        cJSON_AddItemToArray(references, o);
-        cJSON_Delete(prediction);
-    }
-    return 0;
-}
-
-/* One TEE and way of booting; sizes from small to large, equal neighbours only once. */
-static int add_references(cJSON *references, const struct sh_image *image, const char *tee,
-                          enum sh_qemu_boot boot, const char *firmware, struct sh_error *err)
+/* One kind of a TEE's reference values; sizes of memory from small to large where they matter, equal
+ * neighbours only once. */
+static int add_references(cJSON *references, const struct sh_image *image,
+                          const struct sh_backend *backend, const struct sh_reference_kind *kind,
+                          const char *firmware, struct sh_error *err)
 {
     static const uint64_t sizes[] = {64ull << 20,   128ull << 20,  256ull << 20,  512ull << 20,
                                      768ull << 20,  1024ull << 20, 1536ull << 20, 2048ull << 20,
                                      3072ull << 20, 4096ull << 20};
-    size_t count = boot == SH_QEMU_BOOT_PVH ? 1 : sizeof(sizes) / sizeof(sizes[0]);
+    size_t count = kind->by_memory ? sizeof(sizes) / sizeof(sizes[0]) : 1;
     cJSON *last = NULL;
-    if (!strcmp(tee, "snp"))
-        return add_snp(references, image, firmware, err);
     for (size_t i = 0; i < count; i++) {
-        struct sh_predict what = {.tee = tee, .boot = boot, .memory = sizes[i], .cpus = 1,
-                                  .firmware = firmware};
+        struct sh_predict what = {.tee = backend->name, .boot = kind->boot, .firmware = firmware,
+                                  .memory = kind->by_memory ? sizes[i] : 0,
+                                  .cpus = kind->every_cpu_count ? SH_LAUNCH_CPUS_MAX : 1,
+                                  .cpu_model = kind->cpu_model,
+                                  .every_cpu_count = kind->every_cpu_count};
         cJSON *prediction = NULL;
         int r = sh_predict_image(image, &what, &prediction, err);
         if (r)
             return r;
-        cJSON *o = reference_of(prediction, count > 1 ? sizes[i] : 0);
+        cJSON *o = reference_of(prediction, what.memory);
+        if (kind->every_cpu_count)
+            cJSON_AddItemToObject(o, "cpus",
+                                  cJSON_CreateIntArray((const int[]){1, SH_LAUNCH_CPUS_MAX}, 2));
         cJSON_Delete(prediction);
         if (last && cJSON_Compare(cJSON_GetObjectItemCaseSensitive(last, "measurement"),
                                   cJSON_GetObjectItemCaseSensitive(o, "measurement"), true)) {
@@ -130,40 +113,40 @@ static const char *firmware_of(const struct sh_strings *firmware, const char *te
     return NULL;
 }
 
+static int add_tee(cJSON *top, const struct sh_image *image, const struct sh_backend *backend,
+                   const char *firmware, struct sh_error *err)
+{
+    cJSON *references = cJSON_GetObjectItemCaseSensitive(top, "references");
+    cJSON *missing = cJSON_GetObjectItemCaseSensitive(top, "missing");
+    struct sh_error why = {0};
+    if (backend->check_image(image->dir_fd, &why)) {
+        add_missing(missing, backend->name, NULL, -ENOEXEC);
+        return 0;
+    }
+    for (size_t i = 0; i < backend->kind_count; i++) {
+        const struct sh_reference_kind *kind = &backend->kinds[i];
+        const char *file = kind->own_firmware ? NULL : firmware;
+        int r = add_references(references, image, backend, kind, file, &why);
+        if (r && file)
+            return sh_fail(err, r, "%s", why.text);
+        if (r)
+            add_missing(missing, backend->name, kind->name, r);
+        if (r && !kind->name)
+            break;
+    }
+    return 0;
+}
+
 static int add_all(cJSON *top, const struct sh_image *image, const struct sh_strings *firmware,
                    struct sh_error *err)
 {
-    cJSON *references = cJSON_AddArrayToObject(top, "references");
-    cJSON *missing = cJSON_AddArrayToObject(top, "missing");
-    static const struct {
-        const char *tee;
-        enum sh_qemu_boot boot;
-        const char *boot_name; /* where there are several */
-    } kinds[] = {{"tdx-sim", SH_QEMU_BOOT_PVH, "pvh"},
-                 {"tdx-sim", SH_QEMU_BOOT_BZIMAGE, "bzimage"},
-                 {"tdx", SH_QEMU_BOOT_BZIMAGE, NULL},
-                 {"snp", SH_QEMU_BOOT_BZIMAGE, NULL},
-                 {"csv", SH_QEMU_BOOT_BZIMAGE, NULL}};
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct sh_error why = {0};
-        const char *file = firmware_of(firmware, kinds[i].tee);
-        if (file && kinds[i].boot == SH_QEMU_BOOT_PVH)
-            file = NULL; /* qboot's place */
-        int r = sh_base_has(image->dir_fd, 0) ? add_references(references, image, kinds[i].tee,
-                                                               kinds[i].boot, file, &why)
-                                              : -ENOEXEC;
-        if (r && r != -ENOEXEC && file)
-            return sh_fail(err, r, "%s", why.text);
-        if (r)
-            add_missing(missing, kinds[i].tee, kinds[i].boot_name, r);
-    }
-    /* One MRENCLAVE for both; MRSIGNER is whoever signs on the machine that runs it. */
-    static const char *const enclaves[] = {"sgx", "sgx-sim"};
-    for (size_t i = 0; i < 2 && sh_base_has(image->dir_fd, SH_BASE_ENCLAVE); i++) {
-        struct sh_error ignored = {0};
-        add_references(references, image, enclaves[i], SH_QEMU_BOOT_PVH, NULL, &ignored);
-    }
-    return 0;
+    const struct sh_backend *backend;
+    int r = 0;
+    cJSON_AddArrayToObject(top, "references");
+    cJSON_AddArrayToObject(top, "missing");
+    for (size_t i = 0; !r && (backend = sh_backend_at(i)); i++)
+        r = add_tee(top, image, backend, firmware_of(firmware, backend->name), err);
+    return r;
 }
 
 int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firmware,

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// sgx-sim: no machine but a loader process, which plays the guest's side of the channel.
+// sgx and sgx-sim: no machine but a loader process, which plays the guest's side of the channel.
+#include "host/launch/enclave/enclave.h"
+
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
-#include <fcntl.h>
-
-#include <cjson/cJSON.h>
+#include <sys/utsname.h>
 
 #include "host/attest/sim_tee.h"
+#include "host/image/write/base.h"
 #include "host/image/write/signature.h"
+#include "host/launch/check.h"
 #include "host/sgx/driver.h"
-#include "host/sgx/image.h"
-#include "host/launch/qemu/parts.h"
-#include "lib/hex.h"
-#include "verifier/measure/sgx.h"
 
 /* Beside the executable as it is built, or as it is installed. Owned by the caller. */
 static char *find_loader(struct sh_error *err)
@@ -20,8 +19,11 @@ static char *find_loader(struct sh_error *err)
     char exe[4096];
     const char *given = getenv("SHELTER_SGX_LOADER");
     if (given && *given) {
-        if (!access(given, X_OK))
-            return sh_strdup(given);
+        /* Absolute: the supervisor changes its folder. */
+        char *path = realpath(given, NULL);
+        if (path && !access(path, X_OK))
+            return path;
+        free(path);
         sh_fail_errno(err, -errno, "cannot run the enclave loader %s of SHELTER_SGX_LOADER", given);
         return NULL;
     }
@@ -42,44 +44,53 @@ static char *find_loader(struct sh_error *err)
     return NULL;
 }
 
-int sh_enclave_command(const struct sh_qemu_config *c, struct sh_strings *argv, struct sh_error *err)
+static void add_option(struct sh_strings *argv, const char *name, const char *folder,
+                       const char *file)
 {
+    sh_strings_add(argv, name);
+    sh_strings_addf(argv, "%s/%s", folder, file);
+}
+
+static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv)
+{
+    for (size_t i = 0; i < spec->port_count; i++) {
+        const struct sh_port *p = &spec->ports[i];
+        sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
+                        p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
+    }
+}
+
+/* The loader's. */
+static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, struct sh_error *err)
+{
+    const char *image = spec->image->path;
     cleanup_free char *loader = find_loader(err);
     if (!loader)
         return -ENOENT;
     sh_strings_add(argv, loader);
-    const char *const pairs[][2] = {{"--tee", c->tee->name},
-                                    {"--signature", c->signature},
-                                    {"--fuse-key", c->fuse_key},
-                                    {"--sim-tee", c->sim_tee},
-                                    {"--launch", c->launch}};
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        if (!pairs[i][1])
-            continue;
-        sh_strings_add(argv, pairs[i][0]);
-        sh_strings_add(argv, pairs[i][1]);
-    }
-    sh_strings_addf(argv, "--memory=%llu", (unsigned long long)c->memory);
-    sh_strings_addf(argv, "--channel=%d", c->channel_fd);
-    sh_strings_add(argv, c->network ? "--network=user" : "--network=none");
-    for (size_t i = 0; i < c->port_count; i++) {
-        const struct sh_port *p = &c->ports[i];
-        sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
-                        p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
-    }
-    if (c->sites)
-        sh_strings_addf(argv, "--sites=%s", c->sites);
-    if (c->debug)
+    sh_strings_add(argv, "--tee");
+    sh_strings_add(argv, spec->backend->name);
+    add_option(argv, "--signature", image, spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE);
+    add_option(argv, "--fuse-key", spec->store_path, SH_STORE_FUSE_KEY);
+    add_option(argv, "--sim-tee", spec->store_path, SH_STORE_SIM_TEE);
+    add_option(argv, "--launch", spec->instance_path, "launch");
+    sh_strings_addf(argv, "--memory=%llu", (unsigned long long)spec->memory);
+    sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
+    sh_strings_add(argv, spec->network ? "--network=user" : "--network=none");
+    add_ports(spec, argv);
+    if (spec->image->manifest.has_sites)
+        sh_strings_addf(argv, "--sites=%s/sites.bin", image);
+    if (spec->debug)
         sh_strings_add(argv, "--debug");
-    if (c->tty)
-        sh_strings_addf(argv, "--tty=%ux%u", c->rows, c->columns);
-    if (c->stats_file)
-        sh_strings_addf(argv, "--stats=%s", c->stats_file);
-    if (c->trace_file)
-        sh_strings_addf(argv, *c->trace_file ? "--trace=%s" : "--trace", c->trace_file);
-    sh_strings_add(argv, c->enclave);
-    sh_strings_add(argv, c->root_image);
-    sh_strings_add(argv, c->manifest);
+    if (spec->tty)
+        sh_strings_addf(argv, "--tty=%ux%u", spec->rows, spec->columns);
+    if (spec->stats_file)
+        sh_strings_addf(argv, "--stats=%s", spec->stats_file);
+    if (spec->trace_file)
+        sh_strings_addf(argv, *spec->trace_file ? "--trace=%s" : "--trace", spec->trace_file);
+    sh_strings_addf(argv, "%s/base/enclave", image);
+    sh_strings_addf(argv, "%s/root.img", image);
+    sh_strings_addf(argv, "%s/manifest", image);
     return 0;
 }
 
@@ -106,91 +117,123 @@ static int probe_hw(struct sh_error *err)
     return probe_driver(&sgx_driver_hw, err);
 }
 
-static int prepare(struct sh_qemu_config *c, struct sh_error *err)
+static int check_image(int image_fd, struct sh_error *err)
+{
+    if (sh_base_has(image_fd, SH_BASE_ENCLAVE))
+        return 0;
+    return sh_fail(err, -ENOENT,
+                   "the image was built without an enclave; build it again, or use --tee tdx-sim");
+}
+
+static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
     struct sh_error why = {0};
-    int r = c->tee->simulated ? 0 : probe_hw(&why);
+    const char *signature = spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE;
+    int r = spec->backend->simulated ? 0 : probe_hw(&why);
     if (r)
         return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs", why.text);
-    if (c->enclave && access(c->enclave, R_OK))
-        return sh_fail(
-            err, -ENOENT,
-            "the image was built without an enclave; build it again, or use --tee tdx-sim");
-    if (c->share_count)
+    if (spec->mount_count)
         return sh_fail(err, -ENOTSUP,
                        "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
                        "files into the image");
-    if (c->signature && access(c->signature, R_OK))
+    if (faccessat(spec->image->dir_fd, signature, R_OK, 0))
         return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
     /* Now if need be: the loader only reads it. */
-    if (c->tee->simulated && c->sim_tee && sh_sim_tee_make(c->sim_tee, err))
+    cleanup_free char *sim_tee = sh_format("%s/" SH_STORE_SIM_TEE, spec->store_path);
+    if (spec->backend->simulated && sh_sim_tee_make(sim_tee, err))
         return -EIO;
     cleanup_free char *loader = find_loader(err);
     return loader ? 0 : -ENOENT;
 }
 
-static int firmware(struct sh_qemu_config *c, struct sh_error *err)
+/* Nothing of ours hangs in the spec. */
+static void release(struct sh_launch_spec *spec)
 {
-    return 0;
 }
 
-static cJSON *as_json(const struct sgx_sigstruct *css, const uint8_t mrenclave[32])
+static bool leaf(unsigned number, unsigned sub, unsigned out[4])
 {
-    uint8_t mrsigner[32];
-    char text[65];
-    cJSON *m = cJSON_CreateObject();
-    sh_hex(text, mrenclave, 32);
-    cJSON_AddStringToObject(m, "mrenclave", text);
-    sgx_mrsigner(css, mrsigner);
-    sh_hex(text, mrsigner, 32);
-    cJSON_AddStringToObject(m, "mrsigner", text);
-    cJSON_AddNumberToObject(m, "isv_prod_id", css->isv_prod_id);
-    cJSON_AddNumberToObject(m, "isv_svn", css->isv_svn);
-    return m;
+    return __get_cpuid_count(number, sub, &out[0], &out[1], &out[2], &out[3]);
 }
 
-int sh_enclave_signed(const char *signature, cJSON **result, struct sh_error *err)
+/* SDM vol. 3D: leaf 7 EBX.2 SGX, ECX.30 SGX_LC; leaf 12H.0 EAX.1 SGX2, EBX.0 EXINFO; 12H.1 EAX.7
+ * KSS. */
+static bool check_cpu(cJSON *checks)
 {
-    struct sgx_sigstruct css;
-    int r = sh_signature_read(AT_FDCWD, signature, &css, err);
-    if (!r)
-        *result = as_json(&css, css.enclave_hash);
-    return r;
+    unsigned seven[4] = {0}, zero[4] = {0}, one[4] = {0};
+    bool sgx = leaf(7, 0, seven) && (seven[1] & 1u << 2);
+    sh_check_add(checks, "CPU", sgx,
+                 "use an Intel Xeon (Ice Lake or later) and enable SGX "
+                 "in the BIOS",
+                 sgx ? "has SGX" : "has no SGX, or the BIOS turned it off");
+    if (!sgx)
+        return false;
+    bool has2 = leaf(0x12, 0, zero) && (zero[0] & 2), exinfo = zero[1] & 1;
+    bool kss = leaf(0x12, 1, one) && (one[0] & 1u << 7), flc = seven[2] & 1u << 30;
+    return sh_check_add(checks, "CPU features", has2 && exinfo && kss && flc,
+                        "use a CPU of the Xeon line, Ice Lake or later",
+                        "SGX2 %s, EXINFO %s, KSS %s, FLC %s", has2 ? "yes" : "no",
+                        exinfo ? "yes" : "no", kss ? "yes" : "no", flc ? "yes" : "no");
 }
 
-int sh_enclave_measurement(const char *path, const uint8_t identity[48], const char *signature,
-                           cJSON **result, struct sh_error *err)
+static bool check_host_hw(cJSON *checks)
 {
-    uint8_t mrenclave[32];
-    cleanup_free uint8_t *data = NULL;
-    struct sgx_sigstruct css;
-    struct sgx_image image;
-    size_t size;
-    int r = sh_read_file(AT_FDCWD, path, SGX_IMAGE_SIZE_MAX, &data, &size, err);
-    if (!r)
-        r = sgx_image_open(&image, data, size, err);
-    if (!r)
-        r = sgx_image_measure(&image, identity, mrenclave, err);
-    if (!r)
-        r = sh_signature_read(AT_FDCWD, signature, &css, err);
-    if (!r)
-        *result = as_json(&css, mrenclave);
-    return r;
+    struct utsname u;
+    int major = 0;
+    bool ok = check_cpu(checks);
+    uname(&u);
+    sscanf(u.release, "%d", &major);
+    ok &= sh_check_add(checks, "kernel", major >= 6, "use Linux 6.0 or later (EDMM)", "%s",
+                       u.release);
+    ok &= sh_check_device(checks, "/dev/sgx_enclave",
+                          "load the kernel's SGX driver, join the group sgx");
+    sh_check_add(checks, "Shelter", true, "",
+                 "has been tested on the simulated processor only, not yet on hardware");
+    struct sh_error err = {0};
+    if (ok) {
+        ok = !probe_hw(&err);
+        sh_check_add(checks, "driver", ok, "", "%s", ok ? "opens" : err.text);
+    }
+    return ok;
 }
 
-const struct sh_backend sh_tee_sgx = {
+static bool check_host(cJSON *checks)
+{
+    struct sh_error err = {0}, no_base = {0};
+    unsigned seven[4] = {0};
+    bool ok = leaf(7, 0, seven) && (seven[1] & 1);
+    ok = sh_check_add(checks, "CPU", ok, "use a CPU with FSGSBASE (Ivy Bridge or later)", "%s",
+                      ok ? "has FSGSBASE" : "has no FSGSBASE");
+    bool loader = !probe(&err);
+    ok &= sh_check_add(checks, "loader", loader, "run 'make' in Shelter's folder", "%s",
+                       loader ? "is there" : err.text);
+    cleanup_free char *dir = sh_base_find(NULL, &no_base);
+    cleanup_free char *enclave = dir ? sh_format("%s/enclave", dir) : NULL;
+    bool there = enclave && !access(enclave, R_OK);
+    ok &= sh_check_add(checks, "enclave", there, "run 'make' in Shelter's folder", "%s",
+                       there ? enclave : dir ? "the base files have none" : no_base.text);
+    return ok;
+}
+
+/* One MRENCLAVE for both; MRSIGNER is whoever signs on the machine that runs it. */
+static const struct sh_reference_kind kinds[] = {{.name = NULL}};
+
+#define FUNCTIONS                                                                                  \
+    .debuggable = true, .check_image = check_image, .prepare = prepare, .command = command,        \
+    .measure = sh_enclave_measure, .explain = sh_enclave_explain, .release = release,              \
+    .predict = sh_enclave_predict, .kinds = kinds, .kind_count = 1
+
+const struct sh_backend sh_enclave_sgx = {
+    FUNCTIONS,
     .name = "sgx",
-    .enclave = true,
-    .firmware = firmware,
-    .prepare = prepare,
     .probe = probe_hw,
+    .check_host = check_host_hw,
 };
 
-const struct sh_backend sh_tee_sgx_sim = {
+const struct sh_backend sh_enclave_sgx_sim = {
+    FUNCTIONS,
     .name = "sgx-sim",
     .simulated = true,
-    .enclave = true,
-    .firmware = firmware,
-    .prepare = prepare,
     .probe = probe,
+    .check_host = check_host,
 };

@@ -48,18 +48,18 @@ void sh_qemu_memfd_args(const struct sh_qemu_config *config, struct sh_strings *
     sh_strings_add(argv, "-object");
     sh_strings_addf(argv,
                     "memory-backend-memfd,id=ram0,size=%llu,share=on,prealloc=off,reserve=off",
-                    (unsigned long long)config->memory);
+                    (unsigned long long)config->spec->memory);
 }
 
 char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config)
 {
     char manifest[97], launch[97];
-    sh_hex(manifest, config->manifest_digest, 48);
-    sh_hex(launch, config->launch_digest, 48);
-    bool has_launch = !strcmp(config->tee->name, "csv");
-    return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE, config->tee->name,
+    sh_hex(manifest, config->spec->manifest_digest, 48);
+    sh_hex(launch, config->spec->launch_digest, 48);
+    bool has_launch = config->tee->launch_on_command_line;
+    return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE, config->tee->backend.name,
                      SH_BOOT_KEY_MANIFEST, manifest, has_launch ? " " SH_BOOT_KEY_LAUNCH : "",
-                     has_launch ? launch : "", config->debug ? " " SH_BOOT_DEBUG : "");
+                     has_launch ? launch : "", config->spec->debug ? " " SH_BOOT_DEBUG : "");
 }
 
 /* Options of every virtio device: PCI 1.0 only, no option ROM; under a TEE through shared pages. */
@@ -97,30 +97,30 @@ static void add_channels(const struct sh_qemu_config *config, struct sh_strings 
     sh_strings_add(argv, "-device");
     /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are.
      */
-    sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s", config->simtd_fd >= 0 ? 3 : 2,
+    sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s", config->spec->service_fd >= 0 ? 3 : 2,
                     virtio_options(config));
-    add_port(argv, "channel", config->channel_fd, SH_CHANNEL_PORT);
-    if (config->simtd_fd >= 0)
-        add_port(argv, "td", config->simtd_fd, SH_SIMTD_PORT);
+    add_port(argv, "channel", config->spec->channel_fd, SH_CHANNEL_PORT);
+    if (config->spec->service_fd >= 0)
+        add_port(argv, "td", config->spec->service_fd, SH_SIMTD_PORT);
 }
 
 static int add_network(const struct sh_qemu_config *config, struct sh_strings *argv,
                        struct sh_error *err)
 {
-    if (!config->network) {
-        if (config->port_count)
+    if (!config->spec->network) {
+        if (config->spec->port_count)
             return sh_fail(err, -EINVAL,
                            "cannot publish port %u: the shelter has no network; "
                            "leave out -p or --network none",
-                           config->ports[0].guest_port);
+                           config->spec->ports[0].guest_port);
         return 0;
     }
     struct sh_buffer b = {0};
     /* IPv6 of slirp answers also where the host has none, and connections then hang: IPv4 only. */
     cleanup_free char *name = sh_format("user,id=net0,ipv6=off,hostname=shelter");
     sh_buffer_add(&b, name, strlen(name));
-    for (size_t i = 0; i < config->port_count; i++) {
-        const struct sh_port *p = &config->ports[i];
+    for (size_t i = 0; i < config->spec->port_count; i++) {
+        const struct sh_port *p = &config->spec->ports[i];
         struct in_addr address;
         if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1) {
             sh_buffer_free(&b);
@@ -147,8 +147,8 @@ static int add_network(const struct sh_qemu_config *config, struct sh_strings *a
  * the host's programs do not know and turn symlinks into files; `passthrough` needs root. */
 static void add_shares(const struct sh_qemu_config *config, struct sh_strings *argv)
 {
-    for (size_t i = 0; i < config->share_count; i++) {
-        const struct sh_qemu_share *s = &config->shares[i];
+    for (size_t i = 0; i < config->spec->mount_count; i++) {
+        const struct sh_mount *s = &config->spec->mounts[i];
         cleanup_free char *path = sh_qemu_escape(s->source);
         sh_strings_add(argv, "-fsdev");
         sh_strings_addf(argv, "local,id=fs%zu,path=%s,security_model=none,multidevs=remap%s", i,
@@ -164,37 +164,36 @@ static int check(const struct sh_qemu_config *c, struct sh_error *err)
     char size[16];
     if (!c->qemu || !c->firmware)
         return sh_fail(err, -EINVAL, "internal error: sh_qemu_prepare was not called");
-    if (!sh_qemu_kernel(c) || !c->initramfs || !c->root_image || !c->config_disk || c->channel_fd < 0)
+    if (!sh_qemu_kernel(c) || !c->initramfs || !c->root_image || !c->spec->instance_path ||
+        c->spec->channel_fd < 0)
         return sh_fail(err, -EINVAL, "internal error: the VM's description is not complete");
-    if (c->memory < SH_LAUNCH_MEMORY_MIN) {
-        sh_format_size(size, sizeof(size), c->memory);
+    if (c->spec->memory < SH_LAUNCH_MEMORY_MIN) {
+        sh_format_size(size, sizeof(size), c->spec->memory);
         return sh_fail(err, -EINVAL,
                        "%s of memory is too little for the guest kernel; use -m 64M or "
                        "more",
                        size);
     }
-    if (c->memory > 1ull << 46 || c->memory % 8192)
+    if (c->spec->memory > 1ull << 46 || c->spec->memory % 8192)
         return sh_fail(err, -EINVAL,
                        "a memory size of %llu bytes is not possible; use a multiple of "
                        "1 MiB up to 64 TiB",
-                       (unsigned long long)c->memory);
-    if (!c->cpus || c->cpus > SH_LAUNCH_CPUS_MAX)
-        return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", c->cpus,
+                       (unsigned long long)c->spec->memory);
+    if (!c->spec->cpus || c->spec->cpus > SH_LAUNCH_CPUS_MAX)
+        return sh_fail(err, -EINVAL, "%u CPUs are not possible; use 1 to %u", c->spec->cpus,
                        SH_LAUNCH_CPUS_MAX);
-    if (c->debug && !c->console_path)
-        return sh_fail(err, -EINVAL, "internal error: debug without a console file");
     return 0;
 }
 
-int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv, struct sh_error *err)
+int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv,
+                    struct sh_error *err)
 {
-    if (config->tee->enclave)
-        return sh_enclave_command(config, argv, err);
     int r = check(config, err);
     if (r)
         return r;
-    cleanup_free char *name = sh_qemu_escape(config->name ? config->name : "shelter");
+    cleanup_free char *name = sh_qemu_escape(config->spec->name ? config->spec->name : "shelter");
     cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
+    cleanup_free char *config_disk = sh_format("%s/" SH_QEMU_CONFIG_DISK, config->spec->instance_path);
 
     sh_strings_add(argv, config->qemu);
     sh_strings_add(argv, "-name");
@@ -215,25 +214,26 @@ int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv
     if (r)
         return r;
     sh_strings_add(argv, "-m");
-    sh_strings_addf(argv, "%lluB", (unsigned long long)config->memory);
+    sh_strings_addf(argv, "%lluB", (unsigned long long)config->spec->memory);
     sh_strings_add(argv, "-smp");
-    sh_strings_addf(argv, "cpus=%u,sockets=1,cores=%u,threads=1", config->cpus, config->cpus);
+    sh_strings_addf(argv, "cpus=%u,sockets=1,cores=%u,threads=1", config->spec->cpus,
+                    config->spec->cpus);
     const char *const boot[] = {"-bios",   config->firmware,  "-kernel", sh_qemu_kernel(config),
                                 "-initrd", config->initramfs, "-append", command_line};
     for (size_t i = 0; i < sizeof(boot) / sizeof(boot[0]); i++)
         sh_strings_add(argv, boot[i]);
 
     add_disk(config, argv, "root", config->root_image, SH_BOOT_ROOT_SERIAL);
-    add_disk(config, argv, "config", config->config_disk, SH_BOOT_CONFIG_SERIAL);
+    add_disk(config, argv, "config", config_disk, SH_BOOT_CONFIG_SERIAL);
     add_channels(config, argv);
     r = add_network(config, argv, err);
     if (r)
         return r;
     add_shares(config, argv);
-    if (config->debug) {
-        cleanup_free char *path = sh_qemu_escape(config->console_path);
+    if (config->spec->debug) {
+        cleanup_free char *folder = sh_qemu_escape(config->spec->instance_path);
         sh_strings_add(argv, "-chardev");
-        sh_strings_addf(argv, "file,id=console,path=%s", path);
+        sh_strings_addf(argv, "file,id=console,path=%s/console.log", folder);
         sh_strings_add(argv, "-device");
         sh_strings_add(argv, "isa-serial,chardev=console");
     }

@@ -7,7 +7,7 @@
 #include <shelter/launch.h>
 #include <shelter/manifest.h>
 
-#include "host/launch/launch.h"
+#include "host/launch/qemu/parts.h"
 #include "lib/bytes.h"
 
 #define HEAD_SIZE 16u

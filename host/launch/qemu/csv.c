@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 #include "host/launch/qemu/sev.h"
 
@@ -46,10 +47,28 @@ static int probe(struct sh_error *err)
     return sh_sev_probe(&needs, err);
 }
 
-const struct sh_backend sh_tee_csv = {
-    .name = "csv",
+static bool check_host(cJSON *checks)
+{
+    struct sh_error ignored = {0};
+    bool hygon = sh_sev_is_hygon();
+    sh_check_add(checks, "CPU", hygon, "use a Hygon CPU with CSV2", "%s",
+                 hygon ? "made by Hygon" : "not made by Hygon");
+    sh_qemu_check_parameter(checks, "kvm_amd", "sev_es", "load kvm_amd with sev_es=1");
+    sh_check_device(checks, "/dev/sev",
+                    "load the kernel's ccp driver; run as root or join its group");
+    sh_check_device(checks, "/dev/kvm", "join the group kvm");
+    sh_qemu_check_firmware(checks, &sh_qemu_csv);
+    return !probe(&ignored);
+}
+
+static const struct sh_reference_kind kinds[] = {{.boot = SH_QEMU_BOOT_BZIMAGE}};
+
+/* No `predict`: Hygon's firmware measures in a way that is not published. */
+const struct sh_qemu_tee sh_qemu_csv = {
+    .backend = {SH_QEMU_FUNCTIONS, .name = "csv", .probe = probe, .check_host = check_host,
+                .kinds = kinds, .kind_count = 1},
+    .launch_on_command_line = true,
     .machine_args = machine_args,
     .firmware = sh_sev_firmware,
     .prepare = prepare,
-    .probe = probe,
 };

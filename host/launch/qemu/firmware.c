@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 #include "verifier/measure/ovmf.h"
 
@@ -56,8 +57,16 @@ int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *path
     if (!config->firmware)
         return sh_fail(err, -ENOENT,
                        "no firmware for %s is there; install %s or give --firmware FILE",
-                       config->tee->name, package);
+                       config->tee->backend.name, package);
     if (access(config->firmware, R_OK))
         return sh_fail_errno(err, -errno, "cannot read the firmware %s", config->firmware);
     return 0;
+}
+
+void sh_qemu_check_firmware(cJSON *checks, const struct sh_qemu_tee *tee)
+{
+    struct sh_error err = {0};
+    struct sh_qemu_config config = {.tee = tee};
+    bool ok = !tee->firmware(&config, &err);
+    sh_check_add(checks, "firmware", ok, NULL, "%s", ok ? config.firmware : err.text);
 }

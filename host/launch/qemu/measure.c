@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "host/launch/qemu/parts.h"
+#include "lib/hex.h"
 
 #define FILE_SIZE_MAX (1u << 30)
 
@@ -48,11 +49,28 @@ void sh_qemu_free_files(struct sh_qemu_files *files)
     memset(files, 0, sizeof(*files));
 }
 
+cJSON *sh_qemu_digest_json(const uint8_t digest[48])
+{
+    char text[97];
+    sh_hex(text, digest, 48);
+    return cJSON_CreateString(text);
+}
+
+cJSON *sh_qemu_measurement_json(const struct sh_td_measurement *m)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddItemToObject(o, "mrtd", sh_qemu_digest_json(m->mrtd));
+    cJSON *rtmr = cJSON_AddArrayToObject(o, "rtmr");
+    for (int i = 0; i < 4; i++)
+        cJSON_AddItemToArray(rtmr, sh_qemu_digest_json(m->rtmr[i]));
+    return o;
+}
+
 int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_measurement *m,
                             struct sh_error *err)
 {
     struct sh_qemu_files files;
-    if (!config->tee->simulated || !config->firmware)
+    if (!config->tee->backend.simulated || !config->firmware)
         return sh_fail(err, -EINVAL, "internal error: only a prepared simulation can be measured");
     cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
     int r = sh_qemu_load_files(config, &files, err);
@@ -63,8 +81,8 @@ int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_
             .initramfs = files.initramfs,
             .command_line = command_line,
             .bzimage = config->boot == SH_QEMU_BOOT_BZIMAGE,
-            .memory = config->memory,
-            .cpus = config->cpus,
+            .memory = config->spec->memory,
+            .cpus = config->spec->cpus,
         };
         r = sh_sim_measure(&in, m);
         if (r)
@@ -72,7 +90,7 @@ int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_
                     "cannot measure %s with %s: one of them is damaged, or the memory is too "
                     "small",
                     sh_qemu_kernel(config), config->firmware);
-        memcpy(m->mrconfigid, config->launch_digest, sizeof(m->mrconfigid));
+        memcpy(m->mrconfigid, config->spec->launch_digest, sizeof(m->mrconfigid));
     }
     sh_qemu_free_files(&files);
     return r;

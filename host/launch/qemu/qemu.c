@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds QEMU and its version, and the cache folder where slow answers are remembered.
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 
 const char *sh_qemu_first_file(const char *const *paths)
@@ -153,4 +155,60 @@ int sh_qemu_need(const char *qemu, int major, int minor, const char *what, struc
                    "QEMU %s has no %s; install QEMU %d.%d or later (Debian 13 or its "
                    "backports), or name it in SHELTER_QEMU",
                    version, what, major, minor);
+}
+
+/* --- as lines of host/launch/check.h --- */
+
+bool sh_qemu_cpu_is(const char *vendor)
+{
+    unsigned a, b, c, d;
+    char name[13] = {0};
+    if (!__get_cpuid(0, &a, &b, &c, &d))
+        return false;
+    memcpy(name, &b, 4);
+    memcpy(name + 4, &d, 4);
+    memcpy(name + 8, &c, 4);
+    return !strcmp(name, vendor);
+}
+
+void sh_qemu_check_parameter(cJSON *checks, const char *module, const char *name,
+                             const char *remedy)
+{
+    char value[16] = "";
+    cleanup_free char *path = sh_format("/sys/module/%s/parameters/%s", module, name);
+    bool there = sh_qemu_read_line(path, value, sizeof(value));
+    sh_check_add(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module, name,
+                 there ? value : "(not there)");
+}
+
+void sh_qemu_check_version(cJSON *checks, int major, int minor, const char *what)
+{
+    struct sh_error err = {0};
+    char version[32] = "";
+    const char *qemu = sh_qemu_find();
+    bool ok = qemu && !sh_qemu_need(qemu, major, minor, what, &err) &&
+              !sh_qemu_version(qemu, version, &err);
+    sh_check_add(checks, "QEMU", ok, NULL, "%s%s%s",
+                 ok     ? version
+                 : qemu ? err.text
+                        : "qemu-system-x86_64 is not there; install qemu-system-x86",
+                 ok ? " has " : "", ok ? what : "");
+}
+
+void sh_qemu_check(cJSON *checks)
+{
+    struct sh_error err = {0};
+    char version[32];
+    const char *qemu = sh_qemu_find();
+    if (!sh_check_add(checks, "QEMU", qemu, "install qemu-system-x86, or name it in SHELTER_QEMU",
+                      "%s", qemu ? qemu : "qemu-system-x86_64 is not there"))
+        return;
+    bool ok = !sh_qemu_version(qemu, version, &err);
+    sh_check_add(checks, "QEMU version", ok, "install qemu-system-x86", "%s",
+                 ok ? version : err.text);
+    bool user = sh_qemu_lists(qemu, "-netdev", "user");
+    sh_check_add(checks, "network", user,
+                 "install a QEMU with slirp (Debian: qemu-system-x86), or "
+                 "run with --network none",
+                 "%s", user ? "user mode (slirp), IPv4" : "this QEMU has no user-mode networking");
 }

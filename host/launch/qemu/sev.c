@@ -25,14 +25,7 @@ int sh_sev_cbit(unsigned *position, unsigned *reduced_phys_bits, struct sh_error
 
 bool sh_sev_is_hygon(void)
 {
-    unsigned a, b, c, d;
-    char name[13] = {0};
-    if (!__get_cpuid(0, &a, &b, &c, &d))
-        return false;
-    memcpy(name, &b, 4);
-    memcpy(name + 4, &d, 4);
-    memcpy(name + 8, &c, 4);
-    return !strcmp(name, "HygonGenuine");
+    return sh_qemu_cpu_is("HygonGenuine");
 }
 
 int sh_sev_firmware(struct sh_qemu_config *config, struct sh_error *err)

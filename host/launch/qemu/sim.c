@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/image/write/base.h"
+#include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 
 static const char *const qboot[] = {"/usr/share/qemu/qboot.rom", "/usr/share/seabios/qboot.rom",
@@ -49,11 +51,68 @@ static int probe(struct sh_error *err)
     return 0;
 }
 
-const struct sh_backend sh_tee_tdx_sim = {
-    .name = "tdx-sim",
-    .simulated = true,
+/* Simulation needs no hardware, only QEMU. One that the user names and that is not there is an error
+ * for him to see. */
+static bool is_automatic(void)
+{
+    const char *named = getenv("SHELTER_QEMU");
+    return (named && *named) || sh_qemu_find();
+}
+
+/* Boots a guest under KVM, where base files are there and the answer is not yet remembered. */
+static void check_accelerator(cJSON *checks, const char *dir)
+{
+    struct sh_error err = {0};
+    struct sh_launch_spec spec = {
+        .backend = &sh_qemu_tdx_sim.backend, .memory = 128 << 20, .cpus = 1};
+    struct sh_qemu_config config = {.spec = &spec, .tee = &sh_qemu_tdx_sim, .qemu = sh_qemu_find()};
+    config.vmlinux = dir ? sh_format("%s/vmlinux", dir) : NULL;
+    config.initramfs = dir ? sh_format("%s/initramfs", dir) : NULL;
+    bool kvm = dir && config.qemu && !prepare(&config, &err) && config.kvm;
+    sh_check_add(checks, "accelerator", true, NULL, "%s",
+                 kvm ? "KVM (a guest booted under it)"
+                 : access("/dev/kvm", R_OK | W_OK)
+                     ? "TCG, slow: /dev/kvm cannot be opened"
+                     : "TCG, slow: no guest boots under /dev/kvm here");
+    sh_qemu_config_free(&config);
+}
+
+static bool check_host(cJSON *checks)
+{
+    struct sh_error err = {0}, no_base = {0};
+    bool ok = !probe(&err);
+    sh_check_add(checks, "QEMU", ok, NULL, "%s", ok ? sh_qemu_find() : err.text);
+    if (!ok)
+        return false;
+    cleanup_free char *dir = sh_base_find(NULL, &no_base);
+    sh_qemu_check_firmware(checks, &sh_qemu_tdx_sim);
+    ok = sh_check_add(checks, "base files", dir, "run 'make tools' in Shelter's folder", "%s",
+                      dir ? dir : no_base.text);
+    check_accelerator(checks, dir);
+    return ok;
+}
+
+static int predict(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
+                   struct sh_error *err)
+{
+    struct sh_td_measurement m;
+    int r = sh_qemu_measure_simulated(config, &m, err);
+    if (!r)
+        cJSON_AddItemToObject(result, "measurement", sh_qemu_measurement_json(&m));
+    return r;
+}
+
+static const struct sh_reference_kind kinds[] = {
+    {.name = "pvh", .boot = SH_QEMU_BOOT_PVH, .own_firmware = true}, /* qboot's place */
+    {.name = "bzimage", .boot = SH_QEMU_BOOT_BZIMAGE, .by_memory = true},
+};
+
+const struct sh_qemu_tee sh_qemu_tdx_sim = {
+    .backend = {SH_QEMU_FUNCTIONS, .name = "tdx-sim", .simulated = true, .probe = probe,
+                .is_automatic = is_automatic, .check_host = check_host, .serve = sh_simtd_serve,
+                .kinds = kinds, .kind_count = 2},
     .machine_args = machine_args,
     .firmware = firmware,
     .prepare = prepare,
-    .probe = probe,
+    .predict = predict,
 };

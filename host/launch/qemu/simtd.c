@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
@@ -10,7 +11,7 @@
 #include <shelter/simtd.h>
 
 #include "host/attest/sim_tee.h"
-#include "host/launch/launch.h"
+#include "host/launch/qemu/parts.h"
 #include "lib/bytes.h"
 #include "lib/sha2.h"
 
@@ -90,4 +91,44 @@ size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
         head.size = (uint32_t)r;
     memcpy(out, &head, sizeof(head));
     return sizeof(head) + head.size;
+}
+
+/* One whole request of the TD. */
+static void answer(const struct sh_qemu_config *c, const struct sh_simtd_request *request, int fd)
+{
+    static uint8_t out[sizeof(struct sh_simtd_reply) + sizeof(struct sh_simtd_quote_reply) +
+                       SH_SIMTD_QUOTE_MAX];
+    struct sh_simtd_reply *reply = (struct sh_simtd_reply *)out;
+    size_t size = sizeof(*reply);
+    memset(out, 0, size);
+    if (!c->measured) {
+        /* Both answers begin alike; a status other than 0 has nothing behind it but the size. */
+        *reply = (struct sh_simtd_reply){.magic = SH_SIMTD_MAGIC, .status = EIO};
+        if (request->kind == SH_SIMTD_QUOTE)
+            size = sizeof(struct sh_simtd_quote_reply);
+    } else if (request->kind == SH_SIMTD_QUOTE) {
+        size = sh_simtd_answer_quote(&c->measurement, request, c->sim_tee, out);
+    } else {
+        sh_simtd_answer(&c->measurement, request, reply);
+    }
+    /* A guest that asks without reading loses its answers, not our loop. */
+    (void)!send(fd, out, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int sh_simtd_serve(struct sh_launch_spec *spec, int fd)
+{
+    struct sh_qemu_config *c = spec->own;
+    ssize_t n = read(fd, c->request + c->request_have, sizeof(c->request) - c->request_have);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0)
+        return -EPIPE;
+    c->request_have += (size_t)n;
+    if (c->request_have < sizeof(c->request))
+        return 0;
+    c->request_have = 0;
+    struct sh_simtd_request request;
+    memcpy(&request, c->request, sizeof(request));
+    answer(c, &request, fd);
+    return 0;
 }

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
+#include "verifier/measure/tdx.h"
 
 #define QUOTE_SOCKET "/var/run/tdx-qgs/qgs.socket" /* of Intel's tdx-qgs */
 
@@ -28,7 +30,7 @@ static int machine_args(const struct sh_qemu_config *config, struct sh_strings *
 {
     if (config->quote_socket && check_path(config->quote_socket, err))
         return -EINVAL;
-    cleanup_free char *id = sh_qemu_base64(config->launch_digest, sizeof(config->launch_digest));
+    cleanup_free char *id = sh_qemu_base64(config->spec->launch_digest, sizeof(config->spec->launch_digest));
     cleanup_free char *socket =
         config->quote_socket
             ? sh_format("{\"type\":\"unix\",\"path\":\"%s\"}", config->quote_socket)
@@ -101,10 +103,74 @@ static int probe(struct sh_error *err)
     return r;
 }
 
-const struct sh_backend sh_tee_tdx = {
-    .name = "tdx",
+static bool check_host(cJSON *checks)
+{
+    struct sh_error ignored = {0};
+    bool intel = sh_qemu_cpu_is("GenuineIntel");
+    sh_check_add(checks, "CPU", intel,
+                 "use an Intel Xeon with TDX (Emerald Rapids or later; Sapphire "
+                 "Rapids in some models)",
+                 intel ? "made by Intel" : "not made by Intel");
+    sh_qemu_check_parameter(checks, "kvm_intel", "tdx",
+                            "use Linux 6.16 or later with kvm_intel.tdx=1, and enable "
+                            "TDX in the BIOS");
+    sh_check_device(checks, "/dev/kvm", "join the group kvm");
+    sh_qemu_check_version(checks, 10, 1, "tdx-guest");
+    sh_qemu_check_firmware(checks, &sh_qemu_tdx);
+    bool qgs = !access(QUOTE_SOCKET, W_OK);
+    sh_check_add(checks, "quote service", true, NULL, "%s",
+                 qgs ? QUOTE_SOCKET
+                     : "no socket of Intel's tdx-qgs; vsock port 4050 will be tried");
+    return !probe(&ignored);
+}
+
+/* The firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it by its
+ * event log. Nothing of ours extends RTMR3, but a workload may. */
+static int predict(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
+                   struct sh_error *err)
+{
+    struct sh_qemu_files files;
+    struct sv_tdx_measurement m;
+    char why[160] = "";
+    cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
+    int r = sh_qemu_load_files(config, &files, err);
+    if (!r) {
+        struct sv_tdx_params p = {
+            .firmware = files.firmware.data,
+            .firmware_size = files.firmware.size,
+            .have_kernel = true,
+            .kernel = files.kernel.data,
+            .kernel_size = files.kernel.size,
+            .initrd = files.initramfs.data,
+            .initrd_size = files.initramfs.size,
+            .cmdline = command_line,
+            .memory_size = config->spec->memory,
+        };
+        r = sv_tdx_measure(&p, &m, why, sizeof(why));
+        if (r)
+            sh_fail(err, r, "cannot measure %s: %s", config->firmware, why);
+    }
+    sh_qemu_free_files(&files);
+    if (r)
+        return r;
+    cJSON *o = cJSON_AddObjectToObject(result, "measurement");
+    cJSON_AddItemToObject(o, "mrtd", sh_qemu_digest_json(m.mrtd));
+    cJSON *rtmr = cJSON_AddArrayToObject(o, "rtmr");
+    cJSON_AddItemToArray(rtmr, cJSON_CreateNull());
+    cJSON_AddItemToArray(rtmr, sh_qemu_digest_json(m.rtmr1));
+    cJSON_AddItemToArray(rtmr, sh_qemu_digest_json(m.rtmr2));
+    cJSON_AddItemToArray(rtmr, cJSON_CreateNull());
+    return 0;
+}
+
+static const struct sh_reference_kind kinds[] = {
+    {.boot = SH_QEMU_BOOT_BZIMAGE, .by_memory = true}};
+
+const struct sh_qemu_tee sh_qemu_tdx = {
+    .backend = {SH_QEMU_FUNCTIONS, .name = "tdx", .probe = probe, .check_host = check_host,
+                .kinds = kinds, .kind_count = 1},
     .machine_args = machine_args,
     .firmware = firmware,
     .prepare = prepare,
-    .probe = probe,
+    .predict = predict,
 };
