@@ -51,18 +51,29 @@ bench-sgxsim: $(B)/bench_sgxsim
 
 # The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
 # to the enclave.
-LOADER_SRC := $(wildcard host/sgx/loader/*.c) $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
-    host/base/error.c host/base/util.c host/run/frames.c host/run/fifo.c lib/sha2.c lib/cpuid.c \
+LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c)) \
+    $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
+    host/base/error.c host/base/util.c $(addprefix host/run/,fifo.c frames.c ports.c stream.c) lib/sha2.c lib/cpuid.c \
     $(addprefix host/attest/,aesm.c ecdsa.c quote_write.c sim_qe.c) \
     $(wildcard verifier/measure/sgx*.c)
 LOADER_LIBS := $(shell pkg-config --static --libs libcrypto)
-$(B)/sgx-loader: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
+LOADER_LINK = $(CC) -static-pie -fPIE -o $@.tmp $^ $(LOADER_LIBS) -lpthread \
+    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
+$(B)/loader.a: $(LOADER_SRC:%.c=$(B)/o/%.o) $(SGX_ASM:%.S=$(B)/o/%.o)
+	@rm -f $@ && ar rcs $@ $^
+$(B)/sgx-loader: $(B)/o/host/sgx/loader/main.o $(B)/loader.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -static-pie -fPIE -o $@.tmp $^ $(LOADER_LIBS) -lpthread \
-	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
+	$(Q)$(LOADER_LINK)
 all: $(B)/sgx-loader
+
+# The same parts in an attacker's hands.
+$(B)/tests/sgx-loader-hostile: $(patsubst %,$(B)/o/tests/adversary/%.o,loader_main hostile attack) $(B)/loader.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LOADER_LINK)
+UNIT_TESTS += $(B)/tests/sgx-loader-hostile
 
 # The attacks on the enclave in full length; `make test` has a part of them.
 .PHONY: soak
-soak: all
+soak: all $(B)/tests/sgx-loader-hostile
 	@SHELTER_SOAK=1 TEST_LIMIT=3600 tests/run tests/e2e/66-attack.sh tests/e2e/67-hostile.sh

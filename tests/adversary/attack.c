@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host/sgx/loader/loader.h"
+#include "tests/adversary/adversary.h"
 
 #define DOOR_MAX 65536u
 #define RESUME_STEPS 36u /* more than los_resume has instructions */
@@ -109,7 +109,7 @@ static bool wanted(uint64_t rip)
 {
     uint64_t last = self.last;
     self.last = rip;
-    if (!in_resume(rip) || loader.options.notify)
+    if (!in_resume(rip) || !loader.options.no_notify)
         return true;
     if (last < attack.resume_start || last >= rip) {
         self.pass++;
@@ -129,7 +129,7 @@ static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
         return SGX_ERESUME;
     attack.attacks++;
     attack.seen[rip - attack.start] = 1;
-    if (loader.options.notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
+    if (!loader.options.no_notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
         return SGX_ERESUME; /* the processor enters */
     sgxsim_step(NULL, NULL); /* the forced entry runs whole */
     self.nested = true;
@@ -143,7 +143,7 @@ void attack_arm(struct loader_thread *t)
     self.nested = false;
     door(true);
     sgxsim_step(on_step, NULL);
-    if (loader.options.notify)
+    if (!loader.options.no_notify)
         sgxsim_step_over(over);
 }
 
@@ -170,7 +170,7 @@ void attack_report(bool places)
     for (uint64_t i = 0; i < attack.end - attack.start; i++)
         count += attack.seen[i];
     dprintf(2, "attacked %llu times at %u places\n", (unsigned long long)attack.attacks, count);
-    if (loader.options.notify)
+    if (!loader.options.no_notify)
         dprintf(2, "stepped the program %llu times\n", (unsigned long long)attack.program);
     for (uint64_t i = 0; places && i < attack.end - attack.start; i++) {
         if (attack.seen[i])

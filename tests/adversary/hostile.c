@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lies of hostile.h: rules, what they change, and what is checked at each exit.
-#include "host/sgx/loader/hostile.h"
+#include "tests/adversary/hostile.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,7 +40,16 @@ static bool random_on;
 static uint64_t random_state;
 static pthread_mutex_t random_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool dirty;
-hostile_next_fn *hostile_next;
+
+/* Several threads may enter one TCS. Who comes in at CSSA 0 has it; who finds another's interrupt there
+ * must leave, since to resume it would be to run on that one's stack. */
+static __thread bool entering;
+static __thread unsigned busy;
+
+/* The loader's handler, which hostile_handler asks. */
+typedef int next_fn(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
+                    struct sgx_enclave_run *run);
+static next_fn *loaders_handler;
 
 /* --- the rules --------------------------------------------------------------------------------- */
 
@@ -264,8 +274,7 @@ static void *intruder(void *arg)
 {
     struct loader_thread *t = arg;
     for (int i = 0; i < INTRUSIONS; i++) {
-        if (loader_thread_run(t))
-            t->running = false;
+        loader_thread_run(t);
         usleep(200);
     }
     return NULL;
@@ -317,7 +326,8 @@ struct sh_slot *hostile_slot(void)
     return s;
 }
 
-uint64_t hostile_slot_address(const struct loader_thread *t)
+/* RDI at the first entry. */
+static uint64_t slot_address(const struct loader_thread *t)
 {
     for (unsigned i = 0; i < rule_count; i++) {
         const struct field *f = field(&rules[i], "slot");
@@ -541,13 +551,13 @@ __attribute__((used)) static uint64_t at_exit(const struct exit_state *e, const 
 {
     if (run->function == SGX_EEXIT)
         check_exit(e, xsave, e->rdi);
-    int next = hostile_next((long)e->rdi, 0, 0, 0, 0, 0, run);
+    int next = loaders_handler((long)e->rdi, 0, 0, 0, 0, 0, run);
     return (uint32_t)next | (dirty && next > 0 ? 1ull << 32 : 0);
 }
 
 /* The C side wants DF and AC clear, x87 and SSE masked; the enclave gets them as a host likes. */
-__attribute__((naked)) int hostile_handler(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
-                                           struct sgx_enclave_run *run)
+__attribute__((naked)) static int hostile_handler(long rdi, long rsi, long rdx, long rsp, long r8,
+                                                  long r9, struct sgx_enclave_run *run)
 {
     __asm__("push %rbp\n\t"
             "mov %rsp, %rbp\n\t" /* 8: return address, 16: run */
@@ -628,4 +638,36 @@ __attribute__((naked)) int hostile_handler(long rdi, long rsi, long rdx, long rs
             "2:\n\t"
             "mov %ecx, %eax\n\t"
             "ret\n\t");
+}
+
+int hostile_enter(struct loader_thread *t, struct sgx_enclave_run *run)
+{
+    if (!t->tid)
+        t->tid = (int)syscall(SYS_gettid);
+    loaders_handler = (next_fn *)run->user_handler;
+    run->user_handler = (uint64_t)hostile_handler;
+    entering = true;
+    return sgx_enter(loader.enclave.driver->entry(), run, SGX_EENTER, slot_address(t), 0, 0);
+}
+
+bool hostile_contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run,
+                       int *next)
+{
+    bool faulted = run->function == SGX_EENTER && run->exception_vector == SGX_VECTOR_GP;
+    if (faulted && (entering || !t->kicked) && ++busy < 1000) {
+        usleep(20);
+        *next = SGX_EENTER;
+        return true;
+    }
+    bool lost = (faulted && entering) || (run->function == SGX_EEXIT && entering &&
+                                          (out == SH_OUT_RESUME || out == SH_OUT_REFUSED));
+    *next = 0;
+    if (lost)
+        loader_thread_wake(t); /* it may have taken a wake-up with it */
+    if (!lost && entering) {
+        t->tid = (int)syscall(SYS_gettid);
+        busy = 0;
+    }
+    entering = run->function == SGX_EEXIT && out == SH_OUT_CALL;
+    return lost;
 }

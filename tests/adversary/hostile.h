@@ -23,8 +23,8 @@
 // With any of them each exit is checked: no register but those that speak holds anything of the
 // enclave's, and nothing was written beside what the call says. What fails ends the loader with
 // SH_HOSTILE_LEAK.
-#ifndef HOST_SGX_LOADER_HOSTILE_H
-#define HOST_SGX_LOADER_HOSTILE_H
+#ifndef TESTS_ADVERSARY_HOSTILE_H
+#define TESTS_ADVERSARY_HOSTILE_H
 
 #include "host/sgx/loader/loader.h"
 
@@ -36,16 +36,14 @@ int hostile_init(const char *spec, struct sh_error *err);
 struct sh_slot *hostile_slot(void);
 /* The start block in it, before the first entry; root.img is mapped privately. */
 void hostile_start(struct sh_slot *slot);
-uint64_t hostile_slot_address(const struct loader_thread *t); /* RDI at the first entry */
 
 /* Around a call that `serve` answers. */
 void hostile_call(struct loader_thread *t, void (*serve)(struct loader_thread *t));
 
-/* The vDSO's handler instead of `next`: checks the exit, asks `next`, spoils the entry. */
-typedef int hostile_next_fn(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
-                            struct sgx_enclave_run *run);
-extern hostile_next_fn *hostile_next;
-int hostile_handler(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
-                    struct sgx_enclave_run *run);
+/* As loader_enter, but each exit is checked and each entry spoilt on the way. */
+int hostile_enter(struct loader_thread *t, struct sgx_enclave_run *run);
+
+/* At an exit, where several threads enter one TCS: true if it is none to be served, and *next what follows. */
+bool hostile_contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run, int *next);
 
 #endif

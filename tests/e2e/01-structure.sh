@@ -52,6 +52,8 @@ else
     skip "shelter tcb: no base files"
 fi
 
+same "what attacks lives in tests/adversary" "$(grep -rliE 'hostile|attack' host/sgx/loader)" ""
+
 # Each source file opens with its licence and says what it is for.
 missing=$(git ls-files '*.c' '*.h' '*.S' '*.sh' '*.mk' 2>/dev/null | while read -r f; do
     [ -f "$f" ] || continue

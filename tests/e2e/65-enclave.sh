@@ -98,6 +98,13 @@ launch /bin/md5 /bin/busybox >"$T/launch"
 status "little EPC: paging changes nothing" 0 "${load[@]}" --epc-pages 900 "${parts[@]}"
 same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v busybox)" | cut -d' ' -f1)"
 
+# Options are read strictly.
+for bad in --network=usre --memory=5x --memory=99999999999999999999 --epc-pages=-1 --channel=x --channel=4294967296 \
+    --tty=axb --tty=70000x1 --publish=tcp:1:127.0.0.1:2 --publish=0 --notify=of --tee=sgxsim --key=; do
+    status "loader: $bad" 125 "${load[@]}" "$bad" "${parts[@]}"
+    check "loader: $bad: in one line" grep -qx "sgx-loader: ${bad%%=*} ${bad#*=}: write .*" "$T/err"
+done
+
 # Counters: the host's always, the enclave's only if the policy (or a debug enclave) lets it tell.
 launch /bin/static >"$T/launch"
 status "counters" 3 "${load[@]}" --stats "${parts[@]}"

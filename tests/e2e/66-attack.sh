@@ -5,7 +5,7 @@
 # again at once, through whole runs. SHELTER_SOAK=1 does not thin out the longer ones.
 . tests/e2e/lib.sh
 LIMIT=120
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "attack: not built (make)"; exit 0; }
+[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "attack: not built (make)"; exit 0; }
 command -v objdump >/dev/null || { skip "attack: objdump is not installed"; exit 0; }
 mkdir -p "$T/base"
 for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
@@ -26,8 +26,8 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     local name=$1 want=$2 output=$3
     shift 3
     launch "$@" >"$T/launch"
-    status "$name" "$want" build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch" --verbose \
-        --sites "$image/sites.bin" --attack "${EVERY:-1}" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
+    status "$name" "$want" build/tests/sgx-loader-hostile --attack "${EVERY:-1}" --key "$T/store/enclave-key.pem" \
+        --launch "$T/launch" --verbose --sites "$image/sites.bin" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
     same "$name: what it says" "$(cat "$T/out")" "$output"
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"

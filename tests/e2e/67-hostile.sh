@@ -3,7 +3,7 @@
 # A host that lies to the enclave about everything: the table of tests/enclave/hostile.py, then runs in
 # which one answer in eight is spoilt at random (SHELTER_SOAK=1: many, by a new seed).
 . tests/e2e/lib.sh
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "hostile: not built (make)"; exit 0; }
+[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "hostile: not built (make)"; exit 0; }
 mkdir -p "$T/base" "$T/root/bin" "$T/root/data" "$T/root/tmp" "$T/root/dev"
 for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
 cp build/base/enclave "$T/base/"

@@ -4,7 +4,7 @@
 # that the kernel resolves, a program stepped by its host is whole, and a host that makes no thread is told of.
 . tests/e2e/lib.sh
 LIMIT=120
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "AEX-Notify: not built (make)"; exit 0; }
+[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "AEX-Notify: not built (make)"; exit 0; }
 mkdir -p "$T/base"
 for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
 cp build/base/enclave "$T/base/"
@@ -60,8 +60,8 @@ for speed in "" --strict; do
 done
 # SH_CALL_SET_TYPE is 13, SH_CALL_THREAD 10 (include/shelter/calls_out.def).
 for rule in "10#1:skip=1,result=-11" "13#1:skip=1,result=-11" "13#1:skip=1,result=0"; do
-    MODE="--notify on --hostile $rule"
-    got=$(timeout 30 build/sgx-loader --key "$T/store/enclave-key.pem" --debug --launch "$T/launch" $MODE \
+    got=$(timeout 30 build/tests/sgx-loader-hostile --hostile "$rule" --notify on \
+        --key "$T/store/enclave-key.pem" --debug --launch "$T/launch" \
         "$image/base/enclave" "$image/root.img" "$image/manifest" 2>&1)
     check "a host without a thread for the program ends the run ($rule: $got)" \
         grep -qE "host (makes|starts) no thread|did not turn" <<<"$got"

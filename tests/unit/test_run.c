@@ -559,6 +559,22 @@ static void test_names(void **state)
     assert_true(sh_instance_name_ok(name));
 }
 
+static void test_number(void **state)
+{
+    static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x1", "1k", "1.0"};
+    uint64_t n = 7;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(sh_parse_number(bad[i], 0, UINT64_MAX, &n), -EINVAL);
+    assert_int_equal(sh_parse_number("18446744073709551616", 0, UINT64_MAX, &n), -ERANGE);
+    assert_int_equal(sh_parse_number("0", 1, 9, &n), -ERANGE);
+    assert_int_equal(sh_parse_number("10", 1, 9, &n), -ERANGE);
+    assert_int_equal(n, 7);
+    assert_int_equal(sh_parse_number("18446744073709551615", 0, UINT64_MAX, &n), 0);
+    assert_true(n == UINT64_MAX);
+    assert_int_equal(sh_parse_number("009", 9, 9, &n), 0);
+    assert_int_equal(n, 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,7 +582,7 @@ int main(void)
         cmocka_unit_test(test_mounts),  cmocka_unit_test(test_options),
         cmocka_unit_test(test_env_file), cmocka_unit_test(test_signals),
         cmocka_unit_test(test_fifo),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_stream),  cmocka_unit_test(test_number),
         cmocka_unit_test(test_exec_request), cmocka_unit_test(test_log),
         cmocka_unit_test(test_config),  cmocka_unit_test(test_state),
         cmocka_unit_test(test_names),

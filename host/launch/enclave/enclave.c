@@ -55,8 +55,8 @@ static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv
 {
     for (size_t i = 0; i < spec->port_count; i++) {
         const struct sh_port *p = &spec->ports[i];
-        sh_strings_addf(argv, "--publish=%s:%u:%s:%u", p->udp ? "udp" : "tcp", p->guest_port,
-                        p->host_address[0] ? p->host_address : "0.0.0.0", p->host_port);
+        sh_strings_addf(argv, "--publish=%s%s%u:%u%s", p->host_address,
+                        p->host_address[0] ? ":" : "", p->host_port, p->guest_port, p->udp ? "/udp" : "");
     }
 }
 

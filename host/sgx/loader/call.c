@@ -389,7 +389,7 @@ static int64_t serve(struct loader_thread *t, struct sh_slot *s, uint64_t call)
     }
 }
 
-void loader_call(struct loader_thread *t)
+void loader_serve_call(struct loader_thread *t)
 {
     struct sh_slot *s = t->slot;
     uint64_t call = s->call;

@@ -28,7 +28,8 @@ static void answer(uint8_t type, uint32_t id, uint32_t error, const void *text, 
     sh_put_le32(payload, id);
     sh_put_le32(payload + 4, error);
     memcpy(payload + 8, text, size);
-    channel_send(type, payload, 8 + size);
+    sh_frame_put(channel_lock(), type, 0, 0, payload, 8 + size);
+    channel_unlock();
 }
 
 static void fail(uint8_t type, uint32_t id, uint32_t error, const char *why)

@@ -19,10 +19,9 @@ int loader_handle_fd(uint64_t handle)
     return fd ? fd - 1 : -EBADF;
 }
 
-int loader_handle_set(int handle, int fd)
+void loader_handle_set(int handle, int fd)
 {
     __atomic_store_n(&fds[handle], fd + 1, __ATOMIC_RELEASE);
-    return 0;
 }
 
 int loader_handle_add(int fd)

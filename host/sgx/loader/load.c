@@ -136,7 +136,7 @@ static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *
     if (r)
         return r;
     sgx_image_secs(&secs, caps.attributes.xfrm, o->debug);
-    if (o->notify)
+    if (!o->no_notify)
         secs.attributes.flags |= caps.attributes.flags & SGX_ATTR_AEXNOTIFY;
     if (launch->size)
         sh_sha384(secs.configid, launch->data, launch->size);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loader: builds the enclave, enters it with threads of its own and serves its calls. Nothing
-// here is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
+// The loader: builds the enclave, enters it with threads of its own and serves its calls. Nothing here
+// is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
+//
+// Files stand in an order, lowest first, and call only downwards; below, each has its contract in that
+// order. The one way up is loader_hooks: an exit of the enclave is served by whoever was linked.
+//
+// Errors are -errno; where there is a struct sh_error it holds the sentence for the user. Sizes are in
+// bytes. Functions without a word on threads may be called by any thread at any time.
 #ifndef HOST_SGX_LOADER_LOADER_H
 #define HOST_SGX_LOADER_LOADER_H
 
@@ -10,32 +16,39 @@
 #include <sys/socket.h>
 
 #include "host/base/error.h"
+#include "host/run/frames.h"
+#include "host/run/ports.h"
 #include "host/sgx/driver.h"
 #include "host/sgx/image.h"
 #include <shelter/channel.h>
 #include <shelter/control.h>
+#include <shelter/enclave.h>
 
 /* HOST: ours as it is, for who runs the loader by hand. USER: published ports, connections out. */
 enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_NONE };
 
+#define LOADER_PORTS_MAX 1024u
+
+/* What the command line said. Strings are argv's and live as long as the process; NULL: not given. */
 struct loader_options {
-    const char *enclave, *root, *manifest, *launch, *sites; /* files; the last two may be NULL */
-    const char *signature; /* a SIGSTRUCT; NULL: signed here, with `key` */
-    const char *key, *fuse_key;                     /* may be NULL */
-    const char *sim_tee; /* folder of host/attest/sim_tee.h; NULL: the simulated TEE gives no quotes */
-    const char *aesm;    /* socket of the quoting service */
+    const char *enclave, *root, *manifest; /* files; always given */
+    const char *launch, *sites;            /* files */
+    const char *signature;                 /* a SIGSTRUCT; without one it is signed here, with `key` */
+    const char *key, *fuse_key;
+    const char *sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
+    const char *aesm;    /* socket of the quoting service; always set */
     const char *resolver; /* "IP[:PORT]"; NULL: the host's */
     const struct sgx_driver *driver;
-    unsigned attack; /* test: force an entry after each so many instructions of the door; 0: none */
-    const char *hostile; /* test: rules of hostile.h, or NULL */
     bool strict, debug, trace, stats, verbose;
-    bool notify; /* AEX-Notify where processor and kernel have it; tests go without */
+    bool no_notify;                      /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
-    uint64_t memory_size, epc_pages;
-    int channel; /* -1: the enclave's streams are ours */
+    uint64_t memory_size, epc_pages;     /* 0: no limit of ours */
+    int channel;                         /* -1: the enclave's streams are ours */
     bool tty;
     uint16_t rows, columns; /* its size at the start */
     enum loader_network network;
+    struct sh_port *ports; /* published */
+    unsigned port_count;
 };
 
 /* A thread of the host, bound to a TCS for good. */
@@ -45,119 +58,168 @@ struct loader_thread {
     _Atomic uint32_t token;   /* a wake-up that was not consumed; futex */
     _Atomic uint32_t polling; /* in ppoll: wake by `event` */
     int event;                /* eventfd, or -1 */
-    int tid;
-    _Atomic bool running; /* inside, or being served */
-    _Atomic bool kicked;  /* a signal made it enter where it would have resumed */
-    bool service;         /* of the enclave OS: it takes no signals */
+    int tid;                  /* of the thread that is inside; 0: it was never entered */
+    _Atomic bool running;     /* inside, or being served */
+    _Atomic bool kicked;      /* a signal made it enter where it would have resumed */
+    bool service;             /* of the enclave OS: it takes no signals */
     struct loader_thread *next;
 };
 
 /* What the host sees of the enclave by itself. Only the host believes it: the enclave's own counters
  * (trusted/libos/libos.h, struct stats) come out only where the image's policy allows. */
 struct loader_counts {
-    _Atomic uint64_t calls[SH_CALL_COUNT]; /* calls out, by enum sh_call */
+    _Atomic uint64_t calls[SH_CALL_COUNT]; /* calls out, by enum sh_call; [0]: those without a name */
     _Atomic uint64_t exceptions;           /* AEXs that the kernel left to us: the vDSO's report */
     _Atomic uint64_t kicks;                /* interrupts that entered again instead of resuming */
 };
 
+/* Of the process: it has one enclave. */
 struct loader {
-    struct loader_options options;
-    struct sgx_enclave enclave;
+    struct loader_options options; /* constant once parsed */
+    struct sgx_enclave enclave;    /* constant once built, as is the next */
     struct sgx_image image;
-    struct loader_thread *_Atomic threads;
-    char last_words[1024];    /* of the LibOS, before the program ran */
-    _Atomic bool started;     /* the program runs */
+    struct loader_thread *_Atomic threads; /* none is ever removed */
+    char last_words[1024];                 /* of the LibOS, before the program ran */
+    _Atomic bool started;                  /* the program runs */
     struct loader_counts counts;
     /* The enclave's counters at its exit, JSON; empty: not asked for, or not allowed. */
     char last_stats[SH_SLOT_A_SIZE + 1];
 };
+
+/* --- hooks ---------------------------------------------------------------------------------------
+ * What stands between the enclave and the loader. The program that is linked defines the one table:
+ * main.c the loader's own, tests/adversary one whose functions lie before, after or instead of them. */
+struct loader_hooks {
+    /* Memory for a thread's slot, zeroed, never freed; NULL: there is none. */
+    struct sh_slot *(*make_slot)(void);
+    /* Enters at run->tcs with the address of t's slot in RDI, and returns once the enclave's thread ended.
+     * 0, or -errno if it could not be entered. */
+    int (*enter)(struct loader_thread *t, struct sgx_enclave_run *run);
+    /* At each exit: run->function is SGX_EEXIT, and `out` (RDI) an enum sh_out, or an exception is told
+     * there. The next leaf, SGX_EENTER or SGX_ERESUME, or 0: the thread has ended. */
+    int (*serve_exit)(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
+    /* Serves the call out in t->slot. */
+    void (*serve_call)(struct loader_thread *t);
+};
+extern const struct loader_hooks loader_hooks;
+
+/* --- options.c ----------------------------------------------------------------------------------- */
 extern struct loader loader;
+/* Fills loader.options. What it does not understand ends the process with one line on stderr. */
+void loader_parse(int argc, char **argv);
 
-/* load.c: everything up to EINIT; the first thread's slot holds the start block. */
-int loader_build(struct loader_thread *first, struct sh_error *err);
+/* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------ */
+int loader_handle_fd(uint64_t handle); /* or -EBADF */
+int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
+void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
+void loader_handle_close(uint64_t handle);  /* from 3 on; others are ignored */
 
-/* thread.c */
-struct loader_thread *loader_thread_new(uint64_t tcs);
-struct loader_thread *loader_thread_find(uint64_t tcs);
-int loader_thread_spawn(uint64_t tcs, bool service);
-/* Returns when the enclave's thread ended; false: it was never let in (only in a hostile run). */
-bool loader_thread_run(struct loader_thread *t);
-void loader_thread_wake(struct loader_thread *t);
-void loader_thread_kick(struct loader_thread *t);
-void loader_threads_flush(const struct loader_thread *but); /* an AEX for each that is inside */
-int loader_kicks_init(void);
-/* A signal for the workload: the LibOS takes only those on its list. */
-void loader_signal(int sig);
-/* A request waits: a thread of the program enters and sees it. */
-void loader_control_here(void);
+/* --- clock.c ------------------------------------------------------------------------------------- */
+/* Writes the three clocks of the slot, at one value of the counter. */
+void loader_clock_tell(struct sh_slot *s);
+/* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here. */
+uint64_t loader_clock_hz(const struct sh_slot *first);
 
-/* attack.c: interrupts and entries where they hurt most */
-int attack_init(unsigned every, struct sh_error *err); /* after the enclave was built */
-void attack_arm(struct loader_thread *t);              /* before the calling thread enters */
-/* At an exit: the next leaf, or 0 if the exit is none of the attack's. */
-int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run);
-void attack_report(bool places);
+/* --- publish.c: the enclave's network; addresses are those of <shelter/network.h>. ---------------- */
+/* Before the enclave runs: takes the published ports, so that nobody else does, and reads --resolver. */
+int loader_network_open(struct sh_error *err);
+/* bind() as the enclave means it: to the published port's address outside; -EACCES: not published. */
+int loader_bind(int fd, const void *address, socklen_t size);
+/* The address that the enclave sends or connects to, made the host's, in place; and one that a
+ * datagram came from, made the enclave's. Addresses of other kinds stay. */
+void loader_map_address(void *address, socklen_t size);
+void loader_seen_address(void *address, socklen_t size);
 
-/* call.c: serves the call in the thread's slot; each by its call_NAME, in call.c, control.c (CONTROL,
- * ANSWER) or quote.c (QE_TARGET, QUOTE). */
-void loader_call(struct loader_thread *t);
+/* --- the calls out: in call.c, control.c (CONTROL, ANSWER) and quote.c (QE_TARGET, QUOTE) ---------
+ * Parameters, buffers and results are those of the list; the loader bounds each buffer itself. */
 #define CALL_OUT(number, NAME, name, ...)                                                          \
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
 #include <shelter/calls_out.def>
 #undef CALL_OUT
 
-/* clock.c: fills the slot's clocks. */
-void loader_clock_tell(struct sh_slot *s);
-/* The counter's frequency, measured since `first` was told; 0: it is no clock here. */
-uint64_t loader_clock_hz(const struct sh_slot *first);
+/* --- load.c -------------------------------------------------------------------------------------- */
+/* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
+int loader_build(struct loader_thread *first, struct sh_error *err);
 
-/* stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
+/* --- stats.c ------------------------------------------------------------------------------------- */
+/* The counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
  * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then the
  * host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those that
  * the kernel resolves; on hardware only those it reports), "by_call_out", and "processor", the
  * simulated one's leaves. "calls_out" is the enclave's if it said it, else the host's. */
 #define LOADER_STATS_MAX (SH_SLOT_A_SIZE + 4096u)
 int loader_stats_json(char *out, size_t size, const char *inside);
-/* At the end, where --stats or --verbose asked for it: a line on stderr. */
-void loader_stats_print(void);
-/* control.c: requests of the host. control_ask answers by a frame of `type`, now or later; while
- * one is under way control_poll wants to be called again within that many ms (-1: no need). */
+
+/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are. ------------ */
+struct loader_thread *loader_thread_new(uint64_t tcs); /* NULL: no memory */
+struct loader_thread *loader_thread_find(uint64_t tcs); /* or NULL */
+/* Whose exits and interrupts the calling host thread serves from now on. */
+void loader_thread_bind(struct loader_thread *t);
+void loader_thread_wake(struct loader_thread *t);
+void loader_thread_kick(struct loader_thread *t);
+void loader_threads_flush(const struct loader_thread *but); /* an AEX for each that is inside */
+int loader_kicks_init(void); /* the signals' handlers; after loader_build */
+/* A signal for the workload: the LibOS takes only those on its list. Safe in a signal handler. */
+void loader_signal(int sig);
+/* A request waits: a thread of the program enters and sees it. */
+void loader_control_here(void);
+
+/* --- wire.c: frames to the supervisor, in the order in which they were put. Only with --channel, but
+ * for channel_trace. ------------------------------------------------------------------------------ */
+/* The queue, locked, for the functions of host/run; channel_unlock has the pump send it. */
+struct sh_fifo *channel_lock(void);
+void channel_unlock(void);
+/* Lines of a trace go to whoever asked from now on, or no longer. */
+void channel_traces(bool on);
+/* Sends such lines; waits while that one is slow. False: nobody asked. */
+bool channel_trace(const void *text, size_t size);
+/* Once the streams are empty, EXIT or (with an error, which must stay) ERROR; then waits to be ended. */
+_Noreturn void channel_exit(int status, const char *error);
+/* The same for the pump, which must go on: EXIT by SIGKILL, at once. */
+void channel_killed(void);
+/* The pump's: an eventfd that is written whenever something was put. */
+int channel_open(struct sh_error *err);
+/* Sends what the socket takes. The bytes that are left; -errno: nobody reads any more. */
+int64_t channel_flush(int fd);
+/* What channel_exit asked for, once; call it when the streams are empty. */
+bool channel_is_ending(void);
+void channel_put_last(void);
+
+/* --- log.c: lines of the enclave OS: a trace, or words before the program runs. ------------------- */
+int loader_log_open(struct sh_error *err); /* the file of --trace */
+int64_t loader_log(const void *text, size_t size);
+
+/* --- end.c ------------------------------------------------------------------------------------- */
+int loader_stats_open(struct sh_error *err); /* the file of --stats */
+_Noreturn void loader_exit(int status, bool never_ran); /* the workload's end */
+_Noreturn void loader_fail(const struct sh_error *err); /* ours */
+void loader_has_started(void); /* the program runs: something came of it. Any number of times */
+
+/* --- control.c: requests of the host, one at a time. --------------------------------------------- */
+/* Answered by a frame of `type`, now or later; while one is under way control_poll wants to be called
+ * again within that many ms (-1: no need). Both for the pump only. */
 void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
 
-/* publish.c: "tcp|udp:PORT:ADDRESS:PORT", inside and outside, and another name server than the
- * host's, "ADDRESS[:PORT]"; then what a bind of the enclave's becomes, an address that it sends or
- * connects to, and one that a datagram came from. */
-int loader_resolver(const char *text, struct sh_error *err);
-void loader_seen_address(void *address, socklen_t size);
-int loader_publish(const char *text, struct sh_error *err);
-int loader_bind(int fd, const void *address, socklen_t size);
-void loader_map_address(void *address, socklen_t size);
+/* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2. -------------------- */
+int loader_pump_start(struct sh_error *err); /* only with --channel */
 
-/* log.c: lines of the enclave OS: a trace, or words before the program runs. */
-int64_t loader_log(const void *text, size_t size);
-int loader_open_files(struct sh_error *err);
-/* Where --stats goes: its FILE, else stderr. */
-int loader_stats_fd(void);
+/* --- enter.c ------------------------------------------------------------------------------------- */
+/* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process. */
+void loader_thread_run(struct loader_thread *t);
+/* A host thread for that TCS. -EAGAIN: its last one does not leave; -ENOMEM and others. */
+int loader_thread_spawn(uint64_t tcs, bool service);
+/* The loader's own hooks. */
+struct sh_slot *loader_make_slot(void);
+int loader_enter(struct loader_thread *t, struct sgx_enclave_run *run);
+int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
 
-/* handle.c: what the enclave may name. 0, 1, 2 are its streams. */
-int loader_handle_fd(uint64_t handle); /* or -EBADF */
-int loader_handle_add(int fd);         /* takes fd; a handle, or -EMFILE */
-int loader_handle_set(int handle, int fd);
-void loader_handle_close(uint64_t handle);
+/* --- call.c -------------------------------------------------------------------------------------- */
+/* The loader's own hook: serves the call in the thread's slot. */
+void loader_serve_call(struct loader_thread *t);
 
-/* end.c: */
-_Noreturn void loader_exit(int status, bool never_ran); /* the workload's end */
-_Noreturn void loader_fail(const struct sh_error *err); /* ours */
-void loader_has_started(void);
-
-/* channel.c: plays the guest's side of <shelter/channel.h>. */
-int channel_init(struct sh_error *err);
-void channel_started(void);
-void channel_send(uint8_t type, const void *data, size_t size);
-void channel_traces(bool on);
-/* Sends lines of a trace to whoever asked; waits while that one is slow. False: nobody did. */
-bool channel_trace(const void *text, size_t size);
-_Noreturn void channel_exit(int status, const char *error);
+/* --- start.c ------------------------------------------------------------------------------------- */
+/* The whole run; never returns. */
+_Noreturn void loader_main(int argc, char **argv);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where words of the enclave OS, its trace and the counts go.
+// Where words of the enclave OS and its trace go.
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,25 +8,14 @@
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
-static int trace_fd = -1, stats_fd = -1;
+static int trace_fd = -1;
 
-static int open_file(const char *path, int *fd, struct sh_error *err)
+int loader_log_open(struct sh_error *err)
 {
-    if (!path)
-        return 0;
-    *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return *fd < 0 ? sh_fail_errno(err, -errno, "cannot write %s", path) : 0;
-}
-
-int loader_open_files(struct sh_error *err)
-{
-    int r = open_file(loader.options.trace_file, &trace_fd, err);
-    return r ? r : open_file(loader.options.stats_file, &stats_fd, err);
-}
-
-int loader_stats_fd(void)
-{
-    return stats_fd < 0 ? 2 : stats_fd;
+    const char *path = loader.options.trace_file;
+    if (path && (trace_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+        return sh_fail_errno(err, -errno, "cannot write %s", path);
+    return 0;
 }
 
 int64_t loader_log(const void *text, size_t size)

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,69 +15,53 @@
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
-#define PUBLISHED_MAX 1024u
+static int *reserved; /* a socket a port, which holds the address until the program binds there, or -1 */
 
-static struct published {
-    int type;
-    uint16_t port; /* inside */
-    struct sockaddr_in at;
-    int reserved; /* a socket that holds the address until the program binds there, or -1 */
-} list[PUBLISHED_MAX];
-static unsigned count;
-
-/* Takes the address now, so that nobody else does before the program listens there. */
-static int reserve(struct published *p, const char *text, struct sh_error *err)
+static struct sockaddr_in outside(const struct sh_port *p)
 {
-    int one = 1, fd = socket(AF_INET, p->type | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
+    inet_pton(AF_INET, p->host_address[0] ? p->host_address : "0.0.0.0", &a.sin_addr);
+    return a;
+}
+
+static int reserve(const struct sh_port *p, struct sh_error *err)
+{
+    struct sockaddr_in at = outside(p);
+    int one = 1, fd = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot make a socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    p->reserved = fd;
-    if (!bind(fd, (const struct sockaddr *)&p->at, sizeof(p->at)))
-        return 0;
+    if (!bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+        return fd;
     int e = -errno;
     close(fd);
-    return sh_fail_errno(err, e, "cannot publish port %s", text);
+    return sh_fail_errno(err, e, "cannot publish port %u", p->host_port);
 }
 
-int loader_publish(const char *text, struct sh_error *err)
+static int publish(struct sh_error *err)
 {
-    char word[4][64] = {{0}};
-    struct published *p = &list[count];
-    const char *at = text;
-    for (unsigned i = 0; i < 4; i++) {
-        size_t n = strcspn(at, ":");
-        if (!n || n >= sizeof(word[0]))
-            return sh_fail(err, -EINVAL, "--publish %s: write tcp|udp:PORT:ADDRESS:PORT", text);
-        memcpy(word[i], at, n);
-        at += n + (at[n] != 0);
-    }
-    if (count == PUBLISHED_MAX)
-        return sh_fail(err, -E2BIG, "too many published ports");
-    p->type = strcmp(word[0], "udp") ? SOCK_STREAM : SOCK_DGRAM;
-    p->port = (uint16_t)atoi(word[1]);
-    p->at = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(word[3]))};
-    if (inet_pton(AF_INET, word[2], &p->at.sin_addr) != 1)
-        return sh_fail(err, -EINVAL, "--publish %s: '%s' is no address", text, word[2]);
-    int r = reserve(p, text, err);
-    if (!r)
-        count++;
-    return r;
+    const struct loader_options *o = &loader.options;
+    int r = 0;
+    reserved = sh_alloc((o->port_count + 1) * sizeof(*reserved));
+    for (unsigned i = 0; r >= 0 && i < o->port_count; i++)
+        r = reserved[i] = reserve(&o->ports[i], err);
+    return r < 0 ? r : 0;
 }
 
-static int bind_as(int fd, struct published *p, sa_family_t family)
+static int bind_as(int fd, unsigned i, sa_family_t family)
 {
     int one = 1, off = 0;
-    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = p->at.sin_port};
+    struct sockaddr_in at = outside(&loader.options.ports[i]);
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = at.sin_port};
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    int reserved = __atomic_exchange_n(&p->reserved, -1, __ATOMIC_SEQ_CST);
-    if (reserved >= 0)
-        close(reserved);
+    int held = __atomic_exchange_n(&reserved[i], -1, __ATOMIC_SEQ_CST);
+    if (held >= 0)
+        close(held);
     if (family == AF_INET)
-        return bind(fd, (const struct sockaddr *)&p->at, sizeof(p->at)) ? -errno : 0;
+        return bind(fd, (const struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     a.sin6_addr.s6_addr[10] = a.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&a.sin6_addr.s6_addr[12], &p->at.sin_addr, 4);
+    memcpy(&a.sin6_addr.s6_addr[12], &at.sin_addr, 4);
     return bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
 }
 
@@ -91,9 +74,11 @@ int loader_bind(int fd, const void *address, socklen_t size)
         return bind(fd, address, size) ? -errno : 0;
     memcpy(&a, address, size < sizeof(a) ? size : sizeof(a));
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size);
-    for (unsigned i = 0; i < count; i++)
-        if (list[i].type == type && list[i].port == ntohs(a.sin_port))
-            return bind_as(fd, &list[i], a.sin_family);
+    for (unsigned i = 0; i < loader.options.port_count; i++) {
+        const struct sh_port *p = &loader.options.ports[i];
+        if (p->udp == (type == SOCK_DGRAM) && p->guest_port == ntohs(a.sin_port))
+            return bind_as(fd, i, a.sin_family);
+    }
     return -EACCES;
 }
 
@@ -125,17 +110,14 @@ static void find_resolver(void)
         resolver_is("127.0.0.1");
 }
 
-int loader_resolver(const char *text, struct sh_error *err)
+int loader_network_open(struct sh_error *err)
 {
-    return resolver_is(text) ? 0
-                             : sh_fail(err, -EINVAL, "--resolver %s: write ADDRESS[:PORT]", text);
-}
-
-static const struct sockaddr_in *the_resolver(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_resolver);
-    return &resolver;
+    const char *text = loader.options.resolver;
+    if (text && !resolver_is(text))
+        return sh_fail(err, -EINVAL, "--resolver %s: write ADDRESS[:PORT]", text);
+    if (loader.options.network == LOADER_NETWORK_USER)
+        find_resolver();
+    return publish(err);
 }
 
 static void map(uint8_t ip[4], in_port_t *port)
@@ -145,8 +127,8 @@ static void map(uint8_t ip[4], in_port_t *port)
     if (a == htonl(SH_NET_HOST)) {
         a = htonl(INADDR_LOOPBACK);
     } else if (a == htonl(SH_NET_RESOLVER) && *port == htons(53)) {
-        a = the_resolver()->sin_addr.s_addr;
-        *port = the_resolver()->sin_port;
+        a = resolver.sin_addr.s_addr;
+        *port = resolver.sin_port;
     }
     memcpy(ip, &a, 4);
 }
@@ -169,8 +151,7 @@ void loader_seen_address(void *address, socklen_t size)
     if (loader.options.network == LOADER_NETWORK_HOST || size < sizeof(*a) ||
         a->sin_family != AF_INET)
         return;
-    const struct sockaddr_in *r = the_resolver();
-    if (a->sin_addr.s_addr != r->sin_addr.s_addr || a->sin_port != r->sin_port)
+    if (a->sin_addr.s_addr != resolver.sin_addr.s_addr || a->sin_port != resolver.sin_port)
         return;
     a->sin_addr.s_addr = htonl(SH_NET_RESOLVER);
     a->sin_port = htons(53);

@@ -8,121 +8,41 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "host/run/frames.h"
+#include "host/run/stream.h"
 #include "host/sgx/loader/loader.h"
 
-#define PIECE 32768u
-
-static struct {
-    pthread_mutex_t lock;
-    struct sh_fifo out; /* frames for the supervisor; under the lock */
-    bool ending;        /* EXIT or ERROR is to be sent once the streams are empty */
-    int status;
-    const char *error;
-    int event; /* wakes the pump */
-    pthread_cond_t flushed;
-    _Atomic bool traces; /* the supervisor wants the trace */
-} shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .flushed = PTHREAD_COND_INITIALIZER};
-
-/* The pump's own. */
 static struct {
     int fd;
-    struct sh_frame_reader in;
-    int input;              /* towards the workload's stdin; -1: closed */
+    int event; /* of wire.c */
+    struct sh_frame_reader frames;
+    int input; /* towards the workload's stdin; -1: closed */
+    struct sh_stream_in in;
     struct sh_fifo waiting; /* stdin that did not fit */
-    bool input_eof;
-    uint64_t granted;
-    int output[2]; /* from its stdout and stderr; -1: ended */
-    uint64_t credit[2];
+    int output[2];          /* from its stdout and stderr; -1: ended */
+    struct sh_stream_out out[2];
     int tty; /* our end of the terminal, or -1 */
-    bool last_sent;
-} pump = {.input = -1, .output = {-1, -1}, .tty = -1};
+} pump = {.input = -1,
+          .in = {.stream = SH_STREAM_IN, .window = SH_CREDIT_WINDOW},
+          .output = {-1, -1},
+          .out = {{.stream = SH_STREAM_OUT}, {.stream = SH_STREAM_ERR}},
+          .tty = -1};
 
-static void poke(void)
+/* --- from the supervisor ---------------------------------------------------------------------- */
+
+static void grant_input(void)
 {
-    uint64_t one = 1;
-    (void)!write(shared.event, &one, sizeof(one));
-}
-
-static void put_u32(uint8_t type, uint8_t stream, uint32_t value)
-{
-    pthread_mutex_lock(&shared.lock);
-    sh_frame_put_u32(&shared.out, type, stream, 0, value);
-    pthread_mutex_unlock(&shared.lock);
-}
-
-static void put(uint8_t type, uint8_t stream, const void *data, size_t size)
-{
-    pthread_mutex_lock(&shared.lock);
-    sh_frame_put(&shared.out, type, stream, 0, data, size);
-    pthread_mutex_unlock(&shared.lock);
-}
-
-void channel_send(uint8_t type, const void *data, size_t size)
-{
-    put(type, 0, data, size);
-    poke();
-}
-
-void channel_traces(bool on)
-{
-    shared.traces = on;
-}
-
-bool channel_trace(const void *text, size_t size)
-{
-    if (!shared.traces)
-        return false;
-    pthread_mutex_lock(&shared.lock);
-    while (shared.out.size > SH_CREDIT_WINDOW && !shared.ending)
-        pthread_cond_wait(&shared.flushed, &shared.lock);
-    sh_frame_put(&shared.out, SH_FRAME_TRACED, 0, 0, text, size);
-    pthread_mutex_unlock(&shared.lock);
-    poke();
-    return true;
-}
-
-void channel_started(void)
-{
-    put(SH_FRAME_STARTED, 0, NULL, 0);
-    poke();
-}
-
-void channel_exit(int status, const char *error)
-{
-    pthread_mutex_lock(&shared.lock);
-    if (!shared.ending) {
-        shared.ending = true;
-        shared.status = status;
-        shared.error = error;
-    }
-    pthread_mutex_unlock(&shared.lock);
-    poke();
-    for (;;)
-        pause();
-}
-
-/* --- from the supervisor -----------------------------------------------------------------------
- */
-
-static void grant(void)
-{
-    uint64_t used = pump.granted + pump.waiting.size;
-    if (pump.input < 0 || used > SH_CREDIT_WINDOW / 2)
+    if (pump.input < 0)
         return;
-    uint32_t more = (uint32_t)(SH_CREDIT_WINDOW - used);
-    pump.granted += more;
-    put_u32(SH_FRAME_CREDIT, SH_STREAM_IN, more);
+    sh_stream_grant(&pump.in, pump.waiting.size, channel_lock());
+    channel_unlock();
 }
 
 /* The terminal's signal keys: our end of it has no process group that could be signalled. */
-static bool signal_key(uint8_t byte)
+static bool take_signal_key(uint8_t byte)
 {
     struct termios now;
     if (pump.tty < 0 || tcgetattr(pump.tty, &now) || !(now.c_lflag & ISIG))
@@ -138,40 +58,35 @@ static bool signal_key(uint8_t byte)
 
 static void take_input(const struct sh_frame_view *f)
 {
-    if (f->size > pump.granted)
+    if (sh_stream_take(&pump.in, f->size))
         _exit(SH_EXIT_FAILURE); /* the channel is broken */
-    pump.granted -= f->size;
-    for (uint32_t i = 0; i < f->size; i++) {
-        if (pump.input >= 0 && !signal_key(f->data[i]))
+    if (pump.input >= 0 && pump.tty < 0)
+        sh_fifo_add(&pump.waiting, f->data, f->size);
+    for (uint32_t i = 0; pump.tty >= 0 && pump.input >= 0 && i < f->size; i++) {
+        if (!take_signal_key(f->data[i]))
             sh_fifo_add(&pump.waiting, f->data + i, 1);
     }
-    grant();
+    grant_input();
 }
 
 static void take_signal(uint32_t sig)
 {
-    if (sig == SIGKILL) {
-        shared.error = NULL;
-        pthread_mutex_lock(&shared.lock);
-        sh_frame_put_exit(&shared.out, 0, 0, SIGKILL);
-        shared.ending = pump.last_sent = true;
-        pthread_mutex_unlock(&shared.lock);
-        return;
-    }
-    loader_signal((int)sig);
+    if (sig == SIGKILL)
+        channel_killed();
+    else
+        loader_signal((int)sig);
 }
 
 /* It needs a process of its own in the enclave. */
 static void refuse_exec(const struct sh_frame_view *f)
 {
     bool program = f->size < 2 || f->data[1] == SH_EXEC_PROGRAM;
-    pthread_mutex_lock(&shared.lock);
-    sh_frame_put_text(&shared.out, SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC,
+    sh_frame_put_text(channel_lock(), SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC,
                       program ? "an enclave cannot run further programs yet; run the image with "
                                 "--tee tdx-sim to exec in it"
                               : "files cannot be copied into or out of an enclave yet; run the image "
                                 "with --tee tdx-sim for that");
-    pthread_mutex_unlock(&shared.lock);
+    channel_unlock();
 }
 
 static void take_trace(const struct sh_frame_view *f)
@@ -181,8 +96,9 @@ static void take_trace(const struct sh_frame_view *f)
     if (!sh_frame_u32(f, 4) && loader.options.trace) { /* --trace goes on */
         uint8_t done[8] = {0};
         memcpy(done, f->data, 4);
-        shared.traces = false;
-        channel_send(SH_FRAME_ANSWER, done, sizeof(done));
+        channel_traces(false);
+        sh_frame_put(channel_lock(), SH_FRAME_ANSWER, 0, 0, done, sizeof(done));
+        channel_unlock();
         return;
     }
     control_ask(SH_CONTROL_TRACE, sh_frame_u32(f, 0), f->data + 4, 4, SH_FRAME_ANSWER);
@@ -193,20 +109,14 @@ static void take_frame(const struct sh_frame_view *f)
     switch (f->type) {
     case SH_FRAME_CREDIT:
         if (f->stream == SH_STREAM_OUT || f->stream == SH_STREAM_ERR)
-            pump.credit[f->stream - SH_STREAM_OUT] += sh_frame_u32(f, 0);
+            sh_stream_credit(&pump.out[f->stream - SH_STREAM_OUT], f);
         break;
     case SH_FRAME_DATA:
-        if (f->session == 0 && f->stream == SH_STREAM_IN && f->size > 4096 && pump.tty < 0 &&
-            f->size <= pump.granted && pump.input >= 0) {
-            pump.granted -= f->size; /* the common case, in one piece */
-            sh_fifo_add(&pump.waiting, f->data, f->size);
-            grant();
-        } else if (f->session == 0) {
+        if (f->session == 0)
             take_input(f);
-        }
         break;
     case SH_FRAME_EOF:
-        pump.input_eof = true;
+        pump.in.ended = true;
         break;
     case SH_FRAME_WINSIZE:
         if (pump.tty >= 0 && f->size >= 4) {
@@ -242,43 +152,36 @@ static void take_frame(const struct sh_frame_view *f)
     }
 }
 
-static void channel_readable(void)
+static void take_frames(void)
 {
-    static uint8_t buf[2 * SH_FRAME_SIZE_MAX];
     struct sh_frame_view f;
-    ssize_t n = read(pump.fd, buf, sizeof(buf));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    int r = sh_frames_receive(&pump.frames, pump.fd);
+    if (r == -EAGAIN)
         return;
-    if (n <= 0)
+    if (r)
         _exit(0); /* nobody is there any more */
-    sh_frames_feed(&pump.in, buf, (size_t)n);
-    for (;;) {
-        int r = sh_frames_next(&pump.in, &f);
-        if (r < 0)
-            _exit(SH_EXIT_FAILURE);
-        if (r == 0)
-            return;
+    while ((r = sh_frames_next(&pump.frames, &f)) > 0)
         take_frame(&f);
-    }
+    if (r < 0)
+        _exit(SH_EXIT_FAILURE);
 }
 
-/* --- the streams -------------------------------------------------------------------------------
- */
+/* --- the streams ------------------------------------------------------------------------------ */
 
-static void output_readable(unsigned i)
+static void send_output(unsigned i)
 {
-    static uint8_t buf[PIECE];
-    size_t room = pump.credit[i] < sizeof(buf) ? (size_t)pump.credit[i] : sizeof(buf);
-    ssize_t n = read(pump.output[i], buf, room);
+    static uint8_t buf[SH_STREAM_PIECE];
+    ssize_t n = read(pump.output[i], buf, sh_stream_room(&pump.out[i], sizeof(buf)));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0) {
+    struct sh_fifo *frames = channel_lock();
+    if (n > 0) {
+        sh_stream_send(&pump.out[i], buf, (size_t)n, frames);
+    } else {
         pump.output[i] = -1;
-        put(SH_FRAME_EOF, (uint8_t)(SH_STREAM_OUT + i), NULL, 0);
-        return;
+        sh_stream_end(&pump.out[i], frames);
     }
-    pump.credit[i] -= (uint64_t)n;
-    put(SH_FRAME_DATA, (uint8_t)(SH_STREAM_OUT + i), buf, (size_t)n);
+    channel_unlock();
 }
 
 static void feed_input(void)
@@ -294,9 +197,9 @@ static void feed_input(void)
             return;
         }
         sh_fifo_drop(&pump.waiting, (size_t)n);
-        grant();
+        grant_input();
     }
-    if (pump.input_eof && pump.input >= 0 && !pump.waiting.size) {
+    if (pump.in.ended && pump.input >= 0 && !pump.waiting.size) {
         if (pump.tty >= 0) {
             uint8_t end = 4; /* ^D */
             (void)!write(pump.input, &end, 1);
@@ -318,69 +221,39 @@ static bool is_drained(void)
     return true;
 }
 
-static void send_last(void)
-{
-    pthread_mutex_lock(&shared.lock);
-    if (shared.ending && !pump.last_sent && is_drained()) {
-        if (shared.error)
-            sh_frame_put_text(&shared.out, SH_FRAME_ERROR, 0, (uint32_t)shared.status,
-                              shared.error);
-        else
-            sh_frame_put_exit(&shared.out, 0, (uint32_t)shared.status, 0);
-        pump.last_sent = true;
-    }
-    pthread_mutex_unlock(&shared.lock);
-}
-
-static bool flush(void)
-{
-    pthread_mutex_lock(&shared.lock);
-    while (shared.out.size) {
-        ssize_t n =
-            send(pump.fd, sh_fifo_peek(&shared.out), shared.out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            break;
-        if (n < 0)
-            _exit(0);
-        sh_fifo_drop(&shared.out, (size_t)n);
-    }
-    bool empty = !shared.out.size;
-    pthread_cond_broadcast(&shared.flushed);
-    pthread_mutex_unlock(&shared.lock);
-    return empty;
-}
-
 static void *pump_main(void *arg)
 {
     uint64_t drained;
     for (;;) {
         feed_input();
-        send_last();
-        bool empty = flush();
-        bool full = shared.out.size > SH_CREDIT_WINDOW;
+        if (channel_is_ending() && is_drained())
+            channel_put_last();
+        int64_t left = channel_flush(pump.fd);
+        if (left < 0)
+            _exit(0);
+        bool full = left > SH_CREDIT_WINDOW;
         struct pollfd p[] = {
-            {.fd = pump.fd, .events = (short)(POLLIN | (empty ? 0 : POLLOUT))},
-            {.fd = shared.event, .events = POLLIN},
-            {.fd = pump.credit[0] && !full ? pump.output[0] : -1, .events = POLLIN},
-            {.fd = pump.credit[1] && !full ? pump.output[1] : -1, .events = POLLIN},
+            {.fd = pump.fd, .events = (short)(POLLIN | (left ? POLLOUT : 0))},
+            {.fd = pump.event, .events = POLLIN},
+            {.fd = pump.out[0].credit && !full ? pump.output[0] : -1, .events = POLLIN},
+            {.fd = pump.out[1].credit && !full ? pump.output[1] : -1, .events = POLLIN},
             {.fd = pump.waiting.size ? pump.input : -1, .events = POLLOUT},
         };
         if (poll(p, 5, control_poll()) < 0)
             continue;
         if (p[1].revents)
-            (void)!read(shared.event, &drained, sizeof(drained));
+            (void)!read(pump.event, &drained, sizeof(drained));
         if (p[0].revents & (POLLIN | POLLHUP | POLLERR))
-            channel_readable();
+            take_frames();
         for (unsigned i = 0; i < 2; i++) {
             if (p[2 + i].revents)
-                output_readable(i);
+                send_output(i);
         }
     }
     return NULL;
 }
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static int open_pipes(void)
 {
@@ -415,18 +288,21 @@ static int open_terminal(void)
     return 0;
 }
 
-int channel_init(struct sh_error *err)
+int loader_pump_start(struct sh_error *err)
 {
     sigset_t all, before;
     pthread_t id;
     pump.fd = loader.options.channel;
     fcntl(pump.fd, F_SETFD, FD_CLOEXEC);
-    shared.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = shared.event < 0 ? -errno : loader.options.tty ? open_terminal() : open_pipes();
+    pump.event = channel_open(err);
+    if (pump.event < 0)
+        return pump.event;
+    int r = loader.options.tty ? open_terminal() : open_pipes();
     if (r)
         return sh_fail_errno(err, r, "cannot open the workload's streams");
-    put_u32(SH_FRAME_HELLO, 0, SH_CHANNEL_VERSION);
-    grant();
+    sh_frame_put_u32(channel_lock(), SH_FRAME_HELLO, 0, 0, SH_CHANNEL_VERSION);
+    channel_unlock();
+    grant_input();
     /* Signals are for the threads that enter the enclave. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -10,7 +10,7 @@
 _Static_assert(SH_QUOTE_MAX == SH_QUOTE_SIZE_MAX, "what is made fits what is asked for");
 
 /* The enclave gets a number only; the sentence is for whoever runs the machine. */
-static int told(int r, const struct sh_error *err)
+static int say_why(int r, const struct sh_error *err)
 {
     if (r < 0 && loader.options.verbose)
         sh_error_report(err);
@@ -25,7 +25,7 @@ int64_t call_qe_target(struct loader_thread *t, struct sh_slot *s)
     if (loader.options.driver->simulated)
         sh_sim_qe_target(&target);
     else
-        r = told(sh_aesm_target(loader.options.aesm, &target, &err), &err);
+        r = say_why(sh_aesm_target(loader.options.aesm, &target, &err), &err);
     s->size_a = r ? 0 : sizeof(target);
     if (!r)
         memcpy(s->a, &target, sizeof(target));
@@ -46,7 +46,7 @@ int64_t call_quote(struct loader_thread *t, struct sh_slot *s, uint64_t most)
         r = sh_aesm_quote(loader.options.aesm, &report, quote, &err);
     else if (loader.options.sim_tee)
         r = sh_sim_qe_quote_sgx(loader.options.sim_tee, &report, quote, &err);
-    if (told(r, &err) < 0)
+    if (say_why(r, &err) < 0)
         return r;
     if ((uint64_t)r > most)
         return -ENOSPC;

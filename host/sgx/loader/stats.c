@@ -109,13 +109,3 @@ int loader_stats_json(char *out, size_t size, const char *inside)
     put(&t, "}");
     return t.at < size ? (int)t.at : -ENOSPC;
 }
-
-void loader_stats_print(void)
-{
-    static char text[LOADER_STATS_MAX];
-    if (loader.options.attack)
-        attack_report(loader.options.verbose);
-    if ((loader.options.verbose || loader.options.stats) &&
-        loader_stats_json(text, sizeof(text), loader.last_stats) > 0)
-        dprintf(loader_stats_fd(), "%s\n", text);
-}

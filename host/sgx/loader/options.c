@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: one table, which is also its help.
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/attest/aesm.h"
+#include "host/base/util.h"
+#include "host/sgx/loader/loader.h"
+
+struct loader loader = {
+    .options = {.driver = &sgx_driver_sim, .aesm = SH_AESM_SOCKET, .channel = -1}};
+
+struct row {
+    const char *name;
+    const char *value; /* as the help shows it; NULL: there is none; with "[=": it may lack */
+    bool (*take)(const struct row *row, const char *text); /* false: not understood */
+    void *to; /* the field, where `take` does not know it */
+};
+
+static bool take_flag(const struct row *row, const char *text)
+{
+    return *(bool *)row->to = true;
+}
+
+static bool take_text(const struct row *row, const char *text)
+{
+    *(const char **)row->to = text;
+    return *text;
+}
+
+static bool take_number(const struct row *row, const char *text)
+{
+    return !sh_parse_number(text, 0, UINT64_MAX, row->to);
+}
+
+static bool take_channel(const struct row *row, const char *text)
+{
+    uint64_t fd;
+    bool good = !sh_parse_number(text, 0, INT_MAX, &fd);
+    loader.options.channel = good ? (int)fd : -1;
+    return good;
+}
+
+static bool take_tee(const struct row *row, const char *text)
+{
+    return (loader.options.driver = sgx_driver_find(text));
+}
+
+static bool take_notify(const struct row *row, const char *text)
+{
+    loader.options.no_notify = !strcmp(text, "off");
+    return loader.options.no_notify || !strcmp(text, "on");
+}
+
+static bool take_network(const struct row *row, const char *text)
+{
+    bool user = !strcmp(text, "user");
+    loader.options.network = user ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
+    return user || !strcmp(text, "none");
+}
+
+static bool take_port(const struct row *row, const char *text)
+{
+    struct loader_options *o = &loader.options;
+    struct sh_error err = {0};
+    if (o->port_count == LOADER_PORTS_MAX)
+        return false;
+    o->ports = sh_realloc_array(o->ports, o->port_count + 1, sizeof(*o->ports));
+    return !sh_port_parse(text, &o->ports[o->port_count++], &err);
+}
+
+static bool take_tty(const struct row *row, const char *text)
+{
+    char rows[8] = "";
+    const char *x = text ? strchr(text, 'x') : NULL;
+    uint64_t r = 0, c = 0;
+    loader.options.tty = true;
+    if (x && (size_t)(x - text) < sizeof(rows))
+        memcpy(rows, text, (size_t)(x - text));
+    if (text && (sh_parse_number(rows, 0, UINT16_MAX, &r) ||
+                 sh_parse_number(x + 1, 0, UINT16_MAX, &c)))
+        return false;
+    loader.options.rows = (uint16_t)r;
+    loader.options.columns = (uint16_t)c;
+    return true;
+}
+
+static bool take_trace(const struct row *row, const char *text)
+{
+    loader.options.trace_file = text;
+    return loader.options.trace = true;
+}
+
+static bool take_stats(const struct row *row, const char *text)
+{
+    loader.options.stats_file = text;
+    return loader.options.stats = true;
+}
+
+#define TO(field) &loader.options.field
+static const struct row table[] = {
+    {"tee", "sgx|sgx-sim", take_tee, NULL},
+    {"memory", "BYTES", take_number, TO(memory_size)},
+    {"epc-pages", "N", take_number, TO(epc_pages)},
+    {"key", "FILE", take_text, TO(key)},
+    {"signature", "FILE", take_text, TO(signature)},
+    {"fuse-key", "FILE", take_text, TO(fuse_key)},
+    {"sim-tee", "FOLDER", take_text, TO(sim_tee)},
+    {"aesm", "SOCKET", take_text, TO(aesm)},
+    {"launch", "FILE", take_text, TO(launch)},
+    {"sites", "FILE", take_text, TO(sites)},
+    {"channel", "FD", take_channel, NULL},
+    {"notify", "on|off", take_notify, NULL},
+    {"network", "user|none", take_network, NULL},
+    {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
+    {"resolver", "IP[:PORT]", take_text, TO(resolver)},
+    {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
+    {"trace", "[=FILE]", take_trace, NULL},
+    {"stats", "[=FILE]", take_stats, NULL},
+    {"strict", NULL, take_flag, TO(strict)},
+    {"debug", NULL, take_flag, TO(debug)},
+    {"verbose", NULL, take_flag, TO(verbose)},
+};
+#define COUNT (sizeof(table) / sizeof(table[0]))
+
+static bool may_lack(const struct row *row)
+{
+    return row->value && !strncmp(row->value, "[=", 2);
+}
+
+static _Noreturn void fail_usage(void)
+{
+    fprintf(stderr, "usage: sgx-loader [OPTION...] ENCLAVE ROOT MANIFEST\n"
+                    "  with --signature, or --key to sign here\n");
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *value = table[i].value;
+        fprintf(stderr, "  --%s%s%s\n", table[i].name, value && !may_lack(&table[i]) ? " " : "",
+                value ? value : "");
+    }
+    _exit(SH_EXIT_FAILURE);
+}
+
+void loader_parse(int argc, char **argv)
+{
+    struct loader_options *o = &loader.options;
+    struct option options[COUNT + 1] = {{0}};
+    for (size_t i = 0; i < COUNT; i++)
+        options[i] = (struct option){table[i].name,
+                                     !table[i].value        ? no_argument
+                                     : may_lack(&table[i]) ? optional_argument
+                                                           : required_argument,
+                                     NULL, (int)i + 256};
+    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+        const struct row *row = c < 256 ? NULL : &table[c - 256];
+        if (row && row->take(row, optarg))
+            continue;
+        if (!row)
+            fail_usage();
+        fprintf(stderr, "sgx-loader: --%s %s: write %s\n", row->name, optarg, row->value);
+        _exit(SH_EXIT_FAILURE);
+    }
+    if (argc - optind != 3 || (!o->key && !o->signature))
+        fail_usage();
+    o->enclave = argv[optind];
+    o->root = argv[optind + 1];
+    o->manifest = argv[optind + 2];
+}

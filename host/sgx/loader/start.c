@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run from the command line to the first entry.
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "host/sgx/loader/loader.h"
+
+static void on_signal(int sig)
+{
+    loader_signal(sig);
+}
+
+/* The terminal's and the service manager's signals go to the workload. */
+static void forward_signals(void)
+{
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        loader.options.driver->sigaction(list[i], &act, NULL);
+}
+
+static int prepare(struct loader_thread **first, struct sh_error *err)
+{
+    *first = loader_thread_new(0);
+    int r = *first ? 0 : sh_fail(err, -ENOMEM, "no memory");
+    for (int i = 0; i < 3; i++)
+        loader_handle_set(i, i);
+    if (!r && loader.options.channel >= 0)
+        r = loader_pump_start(err);
+    if (!r)
+        r = loader_log_open(err);
+    if (!r)
+        r = loader_stats_open(err);
+    if (!r)
+        r = loader_network_open(err);
+    if (!r)
+        r = loader_build(*first, err);
+    return r ? r : loader_kicks_init();
+}
+
+void loader_main(int argc, char **argv)
+{
+    struct sh_error err = {0};
+    struct loader_thread *first;
+    loader_parse(argc, argv);
+    /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of them. */
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+                            OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
+                        NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (loader.options.debug) /* `shelter debug` is no ancestor of ours */
+        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    if (prepare(&first, &err))
+        loader_fail(&err);
+    forward_signals();
+    first->running = true;
+    loader_thread_run(first);
+    for (;;)
+        pause(); /* other threads go on; the last one ends us */
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// sgx-loader-hostile: the loader with its hooks in an attacker's hands. Before the loader's own options:
+//   --attack EVERY    force an entry after each so many instructions of the door (attack.c)
+//   --hostile RULES   lie (hostile.h)
+// With either, AEX-Notify is off unless --notify on says otherwise.
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/base/util.h"
+#include "tests/adversary/adversary.h"
+#include "tests/adversary/hostile.h"
+
+static uint64_t attack_every; /* 0: none */
+static bool hostile;
+
+static struct sh_slot *make_slot(void)
+{
+    return hostile ? hostile_slot() : loader_make_slot();
+}
+
+/* The enclave is built: the first thread goes in before there is another. */
+static void begin(struct loader_thread *first)
+{
+    static bool begun;
+    struct sh_error err = {0};
+    if (begun)
+        return;
+    begun = true;
+    if (attack_every && attack_init((unsigned)attack_every, &err))
+        loader_fail(&err);
+    if (hostile)
+        hostile_start(first->slot);
+}
+
+static int enter(struct loader_thread *t, struct sgx_enclave_run *run)
+{
+    begin(t);
+    if (attack_every)
+        attack_arm(t);
+    return hostile ? hostile_enter(t, run) : loader_enter(t, run);
+}
+
+static int serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run)
+{
+    int next = attack_every ? attack_exit(t, out, run) : 0;
+    if (next || (hostile && hostile_contested(t, out, run, &next)))
+        return next;
+    next = loader_serve_exit(t, out, run);
+    if (next && attack_every)
+        attack_arm(t);
+    return next;
+}
+
+static void serve_call(struct loader_thread *t)
+{
+    if (attack_every && t->slot->call == SH_CALL_EXIT)
+        attack_report(loader.options.verbose);
+    if (hostile)
+        hostile_call(t, loader_serve_call);
+    else
+        loader_serve_call(t);
+}
+
+const struct loader_hooks loader_hooks = {
+    .make_slot = make_slot,
+    .enter = enter,
+    .serve_exit = serve_exit,
+    .serve_call = serve_call,
+};
+
+int main(int argc, char **argv)
+{
+    static char notify[] = "--notify=off";
+    struct sh_error err = {0};
+    for (; argc > 2; argc -= 2, argv += 2) {
+        if (!strcmp(argv[1], "--attack")) {
+            if (sh_parse_number(argv[2], 1, UINT32_MAX, &attack_every))
+                sh_fail(&err, -1, "--attack wants a number");
+        } else if (!strcmp(argv[1], "--hostile")) {
+            hostile = !hostile_init(argv[2], &err);
+        } else {
+            break;
+        }
+        if (err.text[0])
+            loader_fail(&err);
+    }
+    if (attack_every || hostile) { /* in the place of the last word that was read */
+        argc++;
+        argv--;
+        argv[1] = notify;
+    }
+    loader_main(argc, argv);
+}
