@@ -53,9 +53,12 @@ struct sh_address {
     uint8_t bytes[16]; /* network order; of IPv4 the first four */
 };
 
+/* A change: interest in a handle (edge-triggered), `events` 0: none any more. `tag` comes back with what
+ * the set tells of the handle. A question: `ready` is the answer. */
 struct sh_wait_item {
     int32_t handle;
     uint16_t events, ready;
+    uint32_t tag;
 };
 
 #define SH_SLOT_A_SIZE 65536u

@@ -469,7 +469,7 @@ static void wake_early(struct sh_slot *s)
 static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct loader_thread *t))
 {
     const struct field *delay = field(r, "delay");
-    if (random_on && t->slot->call == SH_CALL_WAIT)
+    if (random_on && (t->slot->call == SH_CALL_WAIT || t->slot->call == SH_CALL_POLL))
         wake_early(t->slot);
     bool omit = random_on && may_omit(t->slot->call) && chance(16) == 0;
     if (field(r, "skip") || omit)

@@ -88,10 +88,33 @@ row('CLOCK#1:result=max,monotonic=max,realtime=max;CLOCK#2+:result=0,monotonic=0
 # --- WAIT: spurious wake-ups, errors, readiness of what was not asked
 each('WAIT:skip=1,result=VALUE', [0, 1, 'max', -4, -11], 'sleep pipe threads', 0, 'sleep 1; ' + ALL)
 each('WAIT:skip=1,result=VALUE', NONSENSE + [-22, -38], 'sleep pipe threads', 0, 'sleep 1; ' + ALL)
-row('WAIT:skip=1,result=min', 'poll', 0, 'poll EIO; events 0')
-row('WAIT:skip=1,result=0,a=ff', 'poll', 0, 'poll 2; events 0')
-each('WAIT:size_a=VALUE', [0, 1, 7, 9], 'poll', 0, 'poll 0; events 0')
-row('WAIT:size_a=umax,size_b=umax,a=00', 'poll', 0, 'poll 0; events 0')
+row('POLL:skip=1,result=min', 'poll', 0, 'poll EIO; events 0')
+row('POLL:skip=1,result=0,a=ff', 'poll', 0, 'poll 0; events 0')
+row('POLL:skip=1,result=0,a=000000000100ffff00000000010000000400ffff00000000', 'poll', 0, 'poll 2; events 0')
+each('POLL:size_a=VALUE', [0, 1, 23], 'poll', 0, 'poll EIO; events 0')
+row('POLL:size_a=umax,size_b=umax,a=00', 'poll', 0, 'poll 0; events 0')
+each('POLL:result=VALUE', [1, 5, 257, 'max'], 'poll', 0, 'poll 2; events 0')
+
+# --- SET, and what WAIT says of one: the streams have tags 1 to 3, the socket 4
+each(CONNECTED + ';SET:skip=1,result=VALUE', NONSENSE + [0, 2, 1 << 24, 'max'], 'epoll', 0,
+     'connect 0; add 0; epoll EIO; epoll EIO')
+row(CONNECTED + ';SET:skip=1,result=5', 'epoll', 0, 'connect 0; add 0; epoll EIO; epoll EIO')  # the socket's own
+IN_SET = CONNECTED + ';SET:skip=1,result=6;'
+row(IN_SET + 'POLL:skip=1,delay=1000,result=0,size_a=0', 'epoll', 0, 'connect 0; add 0; epoll 0; epoll 0')
+each(IN_SET + 'POLL:skip=1,delay=1000,result=VALUE', NONSENSE + [-22], 'epoll', 0,
+     'connect 0; add 0; epoll E[A-Z]+; epoll E[A-Z]+')
+EVENT = 'POLL:skip=1,delay=1000,result=1,size_a=12,a='
+row(IN_SET + EVENT + '050000000000010004000000', 'epoll', 0, 'connect 0; add 0; epoll 1; epoll 1')
+row(IN_SET + EVENT.replace('POLL', 'POLL#1') + '050000000000010004000000;POLL#2+:skip=1,delay=1000,result=0,size_a=0',
+    'epoll', 0, 'connect 0; add 0; epoll 1; epoll 0')
+row(IN_SET + EVENT + '05000000ffffffff04000000', 'epoll', 0, 'connect 0; add 0; epoll 1; epoll 1')
+for lie in ['050000000000010005000000', '070000000000010004000000', 'ffffffff0000010004000000',
+            '00000080ffffffffffffffff', 'ffffff7fffffffffffffffff']:
+    row(IN_SET + EVENT + lie, 'epoll', 0, 'connect 0; add 0; epoll 0; epoll 0')
+each(IN_SET + 'POLL:skip=1,delay=1000,result=VALUE,size_a=umax,a=050000000000010004000000', [256, 257, 65536, 'max'],
+     'epoll', 0, 'connect 0; add 0; epoll (1|EIO); epoll (1|EIO)')
+each(IN_SET + 'POLL:skip=1,delay=1000,result=2,size_a=VALUE,a=ff', [0, 11, 12, 23, 25, 'umax'], 'epoll', 0,
+     'connect 0; add 0; epoll EIO; epoll EIO')
 
 # --- WAKE, YIELD, KICK, FLUSH: their results mean nothing
 for call in ['WAKE', 'YIELD', 'KICK', 'FLUSH']:
@@ -312,7 +335,7 @@ def fuzz(image, key, rounds, seed):
     """Anything may be answered, and anything may come of it but a break: the enclave ends by its program
     or by its own word."""
     host = Host(image, key)
-    everything = 'read tty poll pipe memory listen datagram signals file attestation clock threads socket'
+    everything = 'read tty poll epoll pipe memory listen datagram signals file attestation clock threads socket'
     wrong = []
     seeds = range(int(seed), int(seed) + int(rounds))
     with ThreadPoolExecutor(3) as pool:

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -216,6 +217,24 @@ static void probe_socket(void)
     say("close", close(s), 0);
 }
 
+/* What an interest set tells of a connection: once; then what is left of it. */
+static void probe_epoll(void)
+{
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u64 = 77}, got[4] = {{0}};
+    inet_pton(AF_INET, "192.0.2.1", &far.sin_addr);
+    guard();
+    int s = socket(AF_INET, SOCK_STREAM, 0), e = epoll_create1(0);
+    say("connect", connect(s, (struct sockaddr *)&far, sizeof(far)), 0);
+    say("add", epoll_ctl(e, EPOLL_CTL_ADD, s, &ev), 0);
+    for (int i = 0; i < 2; i++) {
+        long r = epoll_wait(e, got, 4, 30);
+        say("epoll", r, 0);
+        if (r > 0 && (got[0].data.u64 != 77 || r > 1 || got[0].events & ~(EPOLLIN | EPOLLERR | EPOLLHUP)))
+            puts("spoilt");
+    }
+}
+
 static void probe_listen(void)
 {
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(18999)};
@@ -353,7 +372,7 @@ int main(int argc, char **argv)
         {"socket", probe_socket},   {"listen", probe_listen},   {"datagram", probe_datagram},
         {"signals", probe_signals}, {"file", probe_file},       {"state", probe_state},
         {"attestation", probe_attestation},                     {"exit", probe_exit},
-        {"agent", probe_agent},
+        {"agent", probe_agent},     {"epoll", probe_epoll},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {

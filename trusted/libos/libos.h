@@ -231,25 +231,29 @@ void los_unlock(void);
 /* With the lock held: wakes t, which sleeps, once the lock is free (it would only wait for it). */
 void los_wake_later(struct thread *t);
 
-/* base/wait.c: a queue of threads that wait for something. */
+/* base/wait.c: a queue of those who wait for something: threads, and who wants to be called. */
 struct wait_queue {
     struct list waiters;
-    uint64_t events; /* wake-ups so far: edges for epoll */
 };
 struct waiter {
     struct list node;
-    struct thread *thread;
+    struct thread *thread; /* NULL: woken is called, with the lock held; it must not wait */
+    void (*woken)(struct waiter *w, uint32_t events);
     uint64_t key; /* whoever wakes may choose by it */
+    bool one;     /* of all these on a queue one is enough */
 };
 void wait_queue_init(struct wait_queue *q);
 void wait_begin(struct waiter *w, struct wait_queue *q);
 void wait_end(struct waiter *w);
 void wait_wake_all(struct wait_queue *q);
+/* Likewise, when it is known what became ready: POLL*. */
+void wait_wake_events(struct wait_queue *q, uint32_t events);
 bool wait_wake_one(struct wait_queue *q);
 void wait_wake_thread(struct thread *t);
-/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). `items` may
- * be NULL; 0 also when one of them is ready. */
-int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadline);
+/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be NULL;
+ * else the host is asked at least once, also when there is no time; what it says is taken over
+ * (outside_apply), and wakes as it should. Or what the host has against it. */
+int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
 int wait_sleep(uint64_t deadline);
 /* One queue, once: begin, sleep, end. */
 int wait_on(struct wait_queue *q, uint64_t deadline);

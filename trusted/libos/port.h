@@ -83,18 +83,34 @@ void port_thread_kick(struct thread *t);
 
 void port_thread_yield(void);
 
-/* What a thread can wait for besides a wake-up: handles of the host. */
-struct port_wait {
+/* What a thread can wait for besides a wake-up: handles of the host, one by one or in an interest
+ * set, as one epoll instance of Linux is one. A set tells of a handle when it becomes ready (again),
+ * not as long as it is. Handles that are closed leave their sets. */
+struct port_event {
     int32_t handle;
-    uint16_t events; /* POLLIN, POLLOUT, ... */
+    uint16_t events; /* POLLIN, POLLOUT, ...; of a change: 0 takes the handle out of the set */
     uint16_t ready;  /* out: a claim */
+    uint32_t tag;    /* of a change: comes back with each event; of a question: stays */
 };
-#define PORT_WAIT_MAX 256u
+#define PORT_WAIT_MAX 5120u
 
-/* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC, UINT64_MAX: none)
- * or for no reason at all. A wake-up that came before is not lost. 0 or -errno. [outside]: the
- * caller checks again what it waited for. */
-int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline);
+/* `items` are, one after the other: `changes` of the set, made first; each one tells of the handle
+ * once if it is ready. `asks`: questions, answered in `ready`. `room` for what the set has. */
+struct port_wait {
+    int32_t set; /* -1: none; then changes and room are 0 */
+    uint32_t changes, asks, room; /* together at most PORT_WAIT_MAX */
+    uint32_t count;               /* out: how many of `room` are filled; at most so many */
+    struct port_event *items;
+};
+
+/* A new interest set: its handle, closed by port_close. */
+long port_set(void);
+
+/* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC; UINT64_MAX: none; 0:
+ * it only looks) or for no reason at all; w NULL: nothing but a wake-up. A wake-up that came before
+ * is not lost. 0 or -errno: then nothing was found. [outside]: the caller checks again what it waited
+ * for. */
+int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
 void port_wake(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------

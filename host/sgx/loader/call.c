@@ -3,22 +3,17 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/futex.h>
-
 #include "host/sgx/loader/loader.h"
 #include "trusted/libos/port.h"
 
-#define NO_DEADLINE UINT64_MAX
 #define COMMIT_MAX (64ull << 20) /* bytes at once */
 
 static int64_t or_errno(int64_t r)
@@ -91,59 +86,6 @@ int64_t call_clock(struct loader_thread *t, struct sh_slot *s, uint64_t which)
         return -EINVAL;
     loader_clock_tell(s);
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-static int64_t wait_token(struct loader_thread *t, uint64_t deadline)
-{
-    struct timespec ts = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
-    if (atomic_exchange(&t->token, 0))
-        return 0;
-    long r = syscall(SYS_futex, &t->token, FUTEX_WAIT_BITSET_PRIVATE, 0,
-                     deadline == NO_DEADLINE ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
-    int e = errno;
-    t->token = 0;
-    return r < 0 && e != EAGAIN ? -e : 0;
-}
-
-static int64_t wait_handles(struct loader_thread *t, struct sh_wait_item *items, unsigned count,
-                            uint64_t deadline)
-{
-    struct pollfd p[PORT_WAIT_MAX + 1];
-    struct timespec now, left;
-    uint64_t drained;
-    if (t->event < 0 && (t->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
-        return -errno;
-    p[0] = (struct pollfd){.fd = t->event, .events = POLLIN};
-    for (unsigned i = 0; i < count; i++) {
-        int fd = loader_handle_fd((uint64_t)(int64_t)items[i].handle);
-        p[i + 1] = (struct pollfd){.fd = fd, .events = (short)items[i].events};
-    }
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t at = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    uint64_t ns = deadline > at ? deadline - at : 0;
-    t->polling = 1;
-    if (atomic_exchange(&t->token, 0))
-        ns = 0;
-    left = (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-    int r = ppoll(p, count + 1, deadline == NO_DEADLINE && ns ? NULL : &left, NULL);
-    int e = errno;
-    t->polling = 0;
-    t->token = 0;
-    (void)!read(t->event, &drained, sizeof(drained));
-    for (unsigned i = 0; i < count; i++)
-        items[i].ready = r > 0 ? (uint16_t)p[i + 1].revents : 0;
-    return r < 0 ? -e : 0;
-}
-
-int64_t call_wait(struct loader_thread *t, struct sh_slot *s, uint64_t deadline)
-{
-    uint64_t count = cap_a(s->size_a) / sizeof(struct sh_wait_item);
-    if (count > PORT_WAIT_MAX)
-        return -EINVAL;
-    int64_t r = count ? wait_handles(t, (struct sh_wait_item *)s->a, (unsigned)count, deadline)
-                      : wait_token(t, deadline);
-    loader_clock_tell(s);
-    return r;
 }
 
 int64_t call_wake(struct loader_thread *t, struct sh_slot *s, uint64_t tcs)

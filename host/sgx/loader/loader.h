@@ -130,7 +130,8 @@ int loader_bind(int fd, const void *address, socklen_t size);
 void loader_map_address(void *address, socklen_t size);
 void loader_seen_address(void *address, socklen_t size);
 
-/* --- the calls out: in call.c, control.c (CONTROL, ANSWER) and quote.c (QE_TARGET, QUOTE) ---------
+/* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER) and quote.c
+ * (QE_TARGET, QUOTE) ------------------------------------------------------------------------------
  * Parameters, buffers and results are those of the list; the loader bounds each buffer itself. */
 #define CALL_OUT(number, NAME, name, ...)                                                          \
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);

@@ -78,15 +78,16 @@ static int wait_handle(int32_t handle, uint16_t events, uint64_t deadline_ms)
 {
     uint64_t deadline = deadline_ms > NO_DEADLINE / MS ? NO_DEADLINE : deadline_ms * MS;
     for (;;) {
-        struct port_wait item = {.handle = handle, .events = events};
+        struct port_event ask = {.handle = handle, .events = events};
+        struct port_wait w = {.set = -1, .asks = 1, .items = &ask};
         if (stopped())
             return -EINTR;
         if (agent_os_now_ms() >= deadline_ms)
             return -ETIMEDOUT;
-        int r = port_wait(self(), &item, 1, deadline);
+        int r = port_wait(self(), &w, deadline);
         if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
             return claim_status(r);
-        if (r == 0 && item.ready)
+        if (r == 0 && ask.ready)
             return 0;
     }
 }
@@ -95,7 +96,7 @@ void agent_os_sleep_ms(uint32_t ms)
 {
     uint64_t until = agent_os_now_ms() + ms;
     while (!stopped() && agent_os_now_ms() < until)
-        port_wait(self(), NULL, 0, until * MS);
+        port_wait(self(), NULL, until * MS);
 }
 
 static int connect_one(const struct port_address *to, uint16_t port, uint64_t deadline_ms)

@@ -59,7 +59,7 @@ void los_lock(void)
         enqueue(t, true);
         if (try_lock())
             break;
-        port_wait(t, NULL, 0, NO_DEADLINE);
+        port_wait(t, NULL, NO_DEADLINE);
     }
     enqueue(t, false);
 }

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting. What ends a wait is trusted state under the lock; the host's wake-ups are hints.
 #include "trusted/libos/base/claim.h"
+#include "trusted/libos/fs/outside.h"
 #include "trusted/libos/libos.h"
 #include "trusted/libos/signal/signal.h"
 
 void wait_queue_init(struct wait_queue *q)
 {
     list_init(&q->waiters);
-    q->events = 0;
 }
 
 void wait_begin(struct waiter *w, struct wait_queue *q)
 {
     w->thread = self();
+    w->woken = NULL;
+    w->one = false;
     w->thread->woken = false;
     list_append(&q->waiters, &w->node);
 }
@@ -29,10 +31,30 @@ void wait_wake_thread(struct thread *t)
         los_wake_later(t);
 }
 
+void wait_wake_events(struct wait_queue *q, uint32_t events)
+{
+    bool one = false; /* of those of whom one is enough: best ourselves, who need no wake-up */
+    list_for(it, &q->waiters)
+    {
+        struct waiter *w = container_of(it, struct waiter, node);
+        if (w->one && w->thread == self())
+            wait_wake_thread(w->thread);
+        one = one || (w->one && w->thread->woken);
+    }
+    list_for(it, &q->waiters)
+    {
+        struct waiter *w = container_of(it, struct waiter, node);
+        if (!w->thread)
+            w->woken(w, events);
+        else if (!w->one || !one)
+            wait_wake_thread(w->thread);
+        one = one || w->one;
+    }
+}
+
 void wait_wake_all(struct wait_queue *q)
 {
-    q->events++;
-    list_for(it, &q->waiters) wait_wake_thread(container_of(it, struct waiter, node)->thread);
+    wait_wake_events(q, UINT32_MAX);
 }
 
 bool wait_wake_one(struct wait_queue *q)
@@ -40,7 +62,7 @@ bool wait_wake_one(struct wait_queue *q)
     list_for(it, &q->waiters)
     {
         struct thread *t = container_of(it, struct waiter, node)->thread;
-        if (t->woken)
+        if (!t || t->woken)
             continue;
         wait_wake_thread(t);
         return true;
@@ -48,39 +70,43 @@ bool wait_wake_one(struct wait_queue *q)
     return false;
 }
 
-int wait_sleep_handles(struct port_wait *items, uint32_t count, uint64_t deadline)
+int wait_sleep_outside(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
-    for (;;) {
-        if (t->woken)
+    for (bool ask = w;; ask = false) {
+        if (t->woken && !ask)
             return 0;
-        if (sig_interrupts(t))
+        if (sig_interrupts(t) && !t->woken)
             return -EINTR;
-        if (deadline != NO_DEADLINE && clock_now() >= deadline)
+        bool late = deadline != NO_DEADLINE && clock_now() >= deadline;
+        if (late && !ask)
             return -ETIMEDOUT;
+        uint64_t until = late || t->woken ? 0 : deadline;
         t->sleeping = true;
         los_unlock();
-        int r = port_wait(t, items, count, deadline);
+        int r = port_wait(t, w, until);
         los_lock();
         t->sleeping = false;
+        if (!w)
+            continue;
         /* Who waits for something inside has no use for an error of the host's. */
-        if (r < 0 && count && r != -EINTR && r != -ETIMEDOUT)
+        if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
             return claim_status(r);
-        for (uint32_t i = 0; r == 0 && i < count; i++) {
-            if (items[i].ready)
-                return 0;
-        }
+        if (!r)
+            outside_apply(w);
+        w->items += w->changes; /* they are made */
+        w->changes = 0;
     }
 }
 
 int wait_sleep(uint64_t deadline)
 {
-    return wait_sleep_handles(NULL, 0, deadline);
+    return wait_sleep_outside(NULL, deadline);
 }
 
 int wait_on(struct wait_queue *q, uint64_t deadline)
 {
-    struct waiter w;
+    struct waiter w = {0};
     wait_begin(&w, q);
     int r = wait_sleep(deadline);
     wait_end(&w);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What epoll must hear of.
+// What epoll must hear of, and what poll asks of it.
 #ifndef LIBOS_EPOLL_H
 #define LIBOS_EPOLL_H
 
-#include <stdint.h>
-
 struct file;
+struct questions;
 void epoll_forget(struct file *f); /* the last reference goes */
-/* Calls fn for each file that f, if it is an epoll, waits for, through all levels. */
-void epoll_each(const struct file *f, void (*fn)(void *arg, struct file *file, uint32_t events),
-                void *arg);
+void epoll_opened(struct file *f); /* f->outside has a handle now */
+/* If f is an epoll: what the host must be asked about it and those inside it. */
+void epoll_questions(struct file *f, struct questions *q);
 
 #endif

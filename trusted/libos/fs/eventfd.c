@@ -36,7 +36,7 @@ static long event_read(struct file *f, struct io *io, uint64_t offset)
     if (io_put(io, &v, 8))
         return -EFAULT;
     e->value -= v;
-    wait_wake_all(&e->wait);
+    wait_wake_events(&e->wait, POLLOUT);
     return 8;
 }
 
@@ -56,7 +56,7 @@ static long event_write(struct file *f, struct io *io, uint64_t offset)
             return r;
     }
     e->value += v;
-    wait_wake_all(&e->wait);
+    wait_wake_events(&e->wait, POLLIN);
     return 8;
 }
 

@@ -10,6 +10,7 @@
 #include "trusted/libos/base/mode.h"
 #include "trusted/libos/base/radix.h"
 #include "trusted/libos/fs/erofs.h"
+#include "trusted/libos/fs/outside.h"
 #include "trusted/libos/libos.h"
 
 /* Flags of open(2) that <asm/fcntl.h> has under other names on other machines. */
@@ -74,7 +75,6 @@ struct file_ops {
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */
-    bool handle;      /* host_handle is one: poll must ask the host */
 };
 
 struct inode {
@@ -119,7 +119,7 @@ struct file {
     struct dentry *dentry; /* likewise */
     uint32_t refs, flags;  /* O_* */
     uint64_t offset;
-    int32_t host_handle;
+    struct outside *outside; /* what the host holds of it; NULL: nothing */
     void *data;
     struct listing *listing;
     struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */

@@ -13,7 +13,6 @@ struct file *file_new(const struct file_ops *ops, uint32_t flags)
     f->ops = ops;
     f->flags = flags;
     f->refs = 1;
-    f->host_handle = -1;
     list_init(&f->watchers);
     return f;
 }

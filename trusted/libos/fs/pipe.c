@@ -65,7 +65,7 @@ static long pipe_read(struct file *f, struct io *io, uint64_t offset)
     if (ring_copy(p, io, p->head, n, false))
         return -EFAULT;
     p->head += n;
-    wait_wake_all(&p->wait);
+    wait_wake_events(&p->wait, POLLOUT);
     return (long)n;
 }
 

@@ -4,163 +4,139 @@
 
 #include <asm/poll.h>
 
+#include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
-#define POLL_MAX 4096u
-#define ALWAYS (POLLERR | POLLHUP)
+#define POLL_MAX 65536u
 
 uint32_t file_poll(struct file *f)
 {
+    uint32_t r = 0;
     if (f->ops->poll)
-        return f->ops->poll(f);
-    return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+        r = f->ops->poll(f);
+    else if (!f->outside)
+        r = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+    return f->outside ? r | outside_known(f->outside) : r;
 }
 
-/* Asks the files inside; counts what is ready. */
-static int check_inside(struct poll_item *items, size_t count)
+static int check(struct poll_item *items, size_t count)
 {
     int ready = 0;
     for (size_t i = 0; i < count; i++) {
         struct poll_item *p = &items[i];
         if (!p->file)
             continue;
-        bool asks_host = p->file->ops->handle && !p->file->ops->poll;
-        p->ready = asks_host ? 0 : file_poll(p->file) & (p->events | ALWAYS);
-        if (p->ready && (!p->wanted || p->wanted(p)))
-            ready++;
+        p->ready = file_poll(p->file) & (p->events | OUTSIDE_ALWAYS);
+        ready += p->ready != 0;
     }
     return ready;
 }
 
-/* Takes over what the host says; only what was asked for. */
-static int check_handles(struct poll_item *items, size_t count, const struct port_wait *w)
+void poll_ask(struct questions *q, struct port_event question)
 {
-    int ready = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct poll_item *p = &items[i];
-        if (!p->file || !p->file->ops->handle)
-            continue;
-        bool counted = p->ready && (!p->wanted || p->wanted(p));
-        p->ready |= w->ready & (p->events | ALWAYS);
-        w++;
-        if (!counted && p->ready && (!p->wanted || p->wanted(p)))
-            ready++;
-    }
-    return ready;
+    if (q->needed < q->room)
+        q->items[q->needed] = question;
+    q->needed++;
 }
 
-struct poll_state {
-    struct waiter *waiters;
-    struct port_wait *handles;
-    struct file **nested; /* files of epolls among those that are waited for */
-    uint32_t handle_count;
-    size_t waiter_count, nested_count;
-};
-
-static void count_nested(void *arg, struct file *f, uint32_t events)
+static bool is_open(const struct file *f)
 {
-    ++*(size_t *)arg;
+    return f->outside && f->outside->handle >= 0;
 }
 
-static int add_handle(struct poll_state *s, const struct file *f, uint32_t events)
+static void ask_all(struct questions *q, struct poll_item *items, size_t count)
 {
-    if (s->handle_count == PORT_WAIT_MAX)
-        return -ENOMEM;
-    s->handles[s->handle_count++] =
-        (struct port_wait){.handle = f->host_handle, .events = (uint16_t)events};
-    return 0;
-}
-
-/* What wakes an epoll inside wakes who waits for it. Its handles stand behind those of the items. */
-static void add_nested(void *arg, struct file *f, uint32_t events)
-{
-    struct poll_state *s = arg;
-    if (f->ops->handle)
-        add_handle(s, f, events);
-    if (f->wait)
-        wait_begin(&s->waiters[s->waiter_count++], f->wait);
-    file_get(f);
-    s->nested[s->nested_count++] = f;
-}
-
-static int prepare(struct poll_state *s, struct poll_item *items, size_t count,
-                   struct wait_queue *extra)
-{
-    struct wait_queue *q;
-    size_t nested = 0;
-    *s = (struct poll_state){0};
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].file)
-            epoll_each(items[i].file, count_nested, &nested);
-    }
-    s->waiters = los_alloc((count + nested + 1) * sizeof(*s->waiters));
-    s->handles = los_alloc((count + nested + 1) * sizeof(*s->handles));
-    s->nested = los_alloc((nested + 1) * sizeof(*s->nested));
-    if (!s->waiters || !s->handles || !s->nested)
-        return -ENOMEM;
-    self()->woken = false;
+    q->needed = 0;
     for (size_t i = 0; i < count; i++) {
         struct file *f = items[i].file;
-        if (f && f->ops->handle && add_handle(s, f, items[i].events))
-            return -ENOMEM;
-        q = f ? f->wait : NULL;
-        if (q)
-            wait_begin(&s->waiters[s->waiter_count++], q);
+        if (!f)
+            continue;
+        if (is_open(f) && outside_events(items[i].events & ~items[i].ready))
+            poll_ask(q, outside_ask(f->outside, items[i].events));
+        epoll_questions(f, q);
     }
-    for (size_t i = 0; nested && i < count; i++) {
-        if (items[i].file)
-            epoll_each(items[i].file, add_nested, s);
-    }
-    if (extra)
-        wait_begin(&s->waiters[s->waiter_count++], extra);
-    return 0;
 }
 
-static void unprepare(struct poll_state *s)
+/* More than one call can carry: by an interest set, for this once. */
+static int sleep_many(struct questions *q, struct poll_item *items, size_t count, uint64_t deadline)
 {
-    for (size_t i = 0; i < s->waiter_count; i++)
-        wait_end(&s->waiters[i]);
-    for (size_t i = 0; i < s->nested_count; i++)
-        file_put(s->nested[i]);
-    los_free(s->waiters);
-    los_free(s->handles);
-    los_free(s->nested);
+    long set = claim_handle(port_set());
+    if (set < 0)
+        return (int)set;
+    struct port_wait w = {.set = (int32_t)set, .items = q->items};
+    for (size_t i = 0; i < count; i++) {
+        struct outside *o = items[i].file ? items[i].file->outside : NULL;
+        if (!o || o->handle < 0)
+            continue;
+        if (w.changes == q->room / 2) {
+            port_wait(self(), &w, 0);
+            w.changes = 0;
+        }
+        q->items[w.changes++] = outside_interest(o, items[i].events);
+    }
+    w.room = q->room - w.changes;
+    int r = wait_sleep_outside(&w, deadline);
+    port_close((int32_t)set);
+    return r;
 }
 
-int poll_wait(struct poll_item *items, size_t count, uint64_t deadline, struct wait_queue *extra)
+static int sleep(struct questions *q, struct poll_item *items, size_t count, uint64_t deadline)
 {
-    struct poll_state s;
-    struct thread *t = self();
-    uint64_t extra_events = extra ? extra->events : 0;
-    int r = prepare(&s, items, count, extra);
-    for (; !r;) {
-        t->woken = false;
-        int ready = check_inside(items, count);
+    struct port_wait w = {.set = -1, .asks = q->needed, .items = q->items};
+    if (!q->needed)
+        return wait_sleep(deadline);
+    if (q->needed > q->room)
+        return sleep_many(q, items, count, deadline);
+    return wait_sleep_outside(&w, deadline);
+}
+
+static int look_and_sleep(struct questions *q, struct poll_item *items, size_t count,
+                          uint64_t deadline)
+{
+    for (bool asked = false;; asked = true) {
+        self()->woken = false;
+        int ready = check(items, count);
+        if (!asked || !ready)
+            ask_all(q, items, count);
+        if (ready && (asked || !q->needed))
+            return ready;
         /* Something is ready: the host is asked too, but without waiting. */
-        if (ready && !s.handle_count) {
-            r = ready;
-            break;
+        int r = sleep(q, items, count, ready ? 0 : deadline);
+        if (r) {
+            ready = check(items, count);
+            return ready || r == -ETIMEDOUT ? ready : r;
         }
-        uint64_t until = ready ? 0 : deadline;
-        int w = wait_sleep_handles(s.handles, s.handle_count, until);
-        if (extra && extra->events != extra_events) {
-            r = ready; /* what the items point to may be gone */
-            break;
-        }
-        if (s.handle_count && w != -EINTR)
-            ready = check_inside(items, count) + check_handles(items, count, s.handles);
-        if (ready) {
-            r = ready;
-            break;
-        }
-        if (w == -ETIMEDOUT)
-            break;
-        r = w;
     }
-    unprepare(&s);
+}
+
+static size_t question_room(const struct poll_item *items, size_t count)
+{
+    size_t n = 64; /* for what is inside of epolls */
+    for (size_t i = 0; i < count; i++)
+        n += items[i].file && is_open(items[i].file);
+    return MIN(n, PORT_WAIT_MAX);
+}
+
+int poll_wait(struct poll_item *items, size_t count, uint64_t deadline)
+{
+    struct questions q = {.room = (uint32_t)question_room(items, count)};
+    struct waiter *waiters = los_alloc((count + 1) * sizeof(*waiters));
+    q.items = los_alloc(q.room * sizeof(*q.items));
+    int r = waiters && q.items ? 0 : -ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; !r && i < count; i++) {
+        if (items[i].file && items[i].file->wait)
+            wait_begin(&waiters[n++], items[i].file->wait);
+    }
+    if (!r)
+        r = look_and_sleep(&q, items, count, deadline);
+    while (n)
+        wait_end(&waiters[--n]);
+    los_free(waiters);
+    los_free(q.items);
     return r;
 }
 
@@ -189,7 +165,7 @@ static long do_poll(uint64_t fds, uint64_t count, uint64_t deadline)
         }
     }
     if (!r) {
-        r = poll_wait(items, count, invalid ? 0 : deadline, NULL);
+        r = poll_wait(items, count, invalid ? 0 : deadline);
         for (uint64_t i = 0; i < count; i++) {
             if (!items[i].file)
                 continue;
@@ -206,17 +182,17 @@ static long do_poll(uint64_t fds, uint64_t count, uint64_t deadline)
     return r;
 }
 
-static uint64_t milliseconds(int ms)
+uint64_t poll_deadline(int ms)
 {
     return ms < 0 ? NO_DEADLINE : ms == 0 ? 0 : deadline_in((uint64_t)ms * 1000000);
 }
 
 long sys_poll(uint64_t fds, uint32_t count, int timeout)
 {
-    return do_poll(fds, count, milliseconds(timeout));
+    return do_poll(fds, count, poll_deadline(timeout));
 }
 
-static int use_mask(uint64_t addr, uint64_t size)
+int poll_mask(uint64_t addr, uint64_t size)
 {
     uint64_t mask;
     if (!addr)
@@ -234,7 +210,7 @@ long sys_ppoll(uint64_t fds, uint32_t count, uint64_t timeout, uint64_t mask, ui
     uint64_t deadline = NO_DEADLINE;
     int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
     if (!r)
-        r = use_mask(mask, mask_size);
+        r = poll_mask(mask, mask_size);
     return r ? r : do_poll(fds, count, deadline);
 }
 
@@ -268,7 +244,7 @@ static long do_select(int n, const uint64_t addr[3], uint64_t deadline)
             file_get(items[fd].file);
     }
     if (!r)
-        r = poll_wait(items, (size_t)n, deadline, NULL);
+        r = poll_wait(items, (size_t)n, deadline);
     long bits = 0;
     for (int fd = 0; fd < n && items; fd++) {
         for (int s = 0; s < 3 && r >= 0; s++) {
@@ -315,6 +291,6 @@ long sys_pselect6(int n, uint64_t in, uint64_t out, uint64_t except, uint64_t ti
     if (!r && mask)
         r = user_read(set, mask, sizeof(set));
     if (!r)
-        r = use_mask(set[0], set[1]);
+        r = poll_mask(set[0], set[1]);
     return r ? r : do_select(n, (const uint64_t[]){in, out, except}, deadline);
 }

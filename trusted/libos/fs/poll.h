@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for several files at once: those inside by their wait queues, handles by asking the host.
+// Waiting for several files at once: those inside by their wait queues, those that the host holds by
+// asking it, at least once, in one call out.
 #ifndef LIBOS_POLL_H
 #define LIBOS_POLL_H
 
@@ -9,13 +10,21 @@ struct poll_item {
     struct file *file; /* counted by the caller; NULL: skipped */
     uint32_t events;   /* asked for */
     uint32_t ready;    /* out; POLLERR and POLLHUP always */
-    /* decides whether what is ready counts (epoll's edges); NULL: it does */
-    bool (*wanted)(struct poll_item *item);
-    void *arg;
 };
 
-/* How many are ready, or -EINTR, -ENOMEM; 0 after the deadline. extra: one more queue whose events
- * end the wait (an epoll's own list changed); may be NULL. */
-int poll_wait(struct poll_item *items, size_t count, uint64_t deadline, struct wait_queue *extra);
+/* How many are ready, or -EINTR, -ENOMEM, what the host has against it; 0 after the deadline. */
+int poll_wait(struct poll_item *items, size_t count, uint64_t deadline);
+
+/* Questions to the host. `needed` may exceed `room`: then some were left out. */
+struct questions {
+    struct port_event *items;
+    uint32_t room, needed;
+};
+void poll_ask(struct questions *q, struct port_event question);
+
+/* Until ms from now; a negative number: for ever; 0: no time at all. */
+uint64_t poll_deadline(int ms);
+/* The mask of ppoll and its kin, until the call has returned. 0, -EINVAL, -EFAULT. */
+int poll_mask(uint64_t addr, uint64_t size);
 
 #endif

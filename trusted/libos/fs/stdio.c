@@ -12,17 +12,26 @@
 #define WINSIZE_SIZE 8u
 #define AHEAD_SIZE 65536u
 
-static int wait_ready(struct file *f, uint16_t events)
+/* The host's streams, whatever descriptors there are of them. */
+static struct {
+    struct outside host;
+    struct wait_queue wait;
+} streams[3];
+
+/* Until the host says that it is ready. Without time it is asked all the same. */
+static int wait_ready(struct file *f, uint32_t events)
 {
-    struct port_wait item = {.handle = f->host_handle, .events = events};
+    struct outside *o = f->outside;
     struct waiter w;
-    struct wait_queue none;
-    wait_queue_init(&none);
-    wait_begin(&w, &none);
-    int r = wait_sleep_handles(&item, 1, f->flags & O_NONBLOCK ? 0 : NO_DEADLINE);
+    if (outside_known(o) & (events | OUTSIDE_ALWAYS))
+        return 0;
+    struct port_event ask = outside_ask(o, events);
+    struct port_wait p = {.set = -1, .asks = 1, .items = &ask};
+    wait_begin(&w, o->wait);
+    int r = wait_sleep_outside(&p, f->flags & O_NONBLOCK ? 0 : NO_DEADLINE);
     wait_end(&w);
     if (r == -ETIMEDOUT)
-        return -EAGAIN;
+        return outside_known(o) & (events | OUTSIDE_ALWAYS) ? 0 : -EAGAIN;
     return r == -EINTR ? -ERESTARTSYS : r;
 }
 
@@ -53,8 +62,9 @@ static long fill(struct file *f, struct ahead *a)
         /* Others go on meanwhile: the host may take its time although it said that data is there.
          */
         los_unlock();
-        long n = claim_count(port_read(f->host_handle, a->buf, AHEAD_SIZE), AHEAD_SIZE);
+        long n = claim_count(port_read(f->outside->handle, a->buf, AHEAD_SIZE), AHEAD_SIZE);
         los_lock();
+        outside_used(f->outside, POLLIN, n == -EAGAIN);
         a->filling = false;
         wait_wake_all(&a->wait);
         if (n == -EAGAIN || n == -EINTR)
@@ -81,6 +91,8 @@ static long stream_read(struct file *f, struct io *io, uint64_t offset)
     if (io_put(io, a->buf + a->at, n))
         return -EFAULT;
     a->at += n;
+    if (a->at == a->size)
+        wait_wake_events(f->wait, POLLIN); /* is there more? epoll asks */
     return (long)n;
 }
 
@@ -118,9 +130,16 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
         long n = io_get(io, buf, size) ? -EFAULT : 0;
         size_t at = 0;
         while (!n && at < size) {
+            uint32_t piece = (uint32_t)(size - at);
+            if (f->flags & O_NONBLOCK) { /* so much fits, as it is for a pipe */
+                if ((n = wait_ready(f, POLLOUT)))
+                    break;
+                piece = MIN(piece, 4096u);
+            }
             los_unlock();
-            n = claim_count(port_write(f->host_handle, buf + at, (uint32_t)(size - at)), size - at);
+            n = claim_count(port_write(f->outside->handle, buf + at, piece), piece);
             los_lock();
+            outside_used(f->outside, POLLOUT, n == -EAGAIN);
             if (n == 0)
                 n = -EIO; /* a host that takes nothing would keep us here for ever */
             if (n > 0) {
@@ -146,7 +165,7 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
 static long get_tty(struct file *f, enum port_tty what, uint64_t to, uint32_t size)
 {
     uint8_t buf[TERMIOS_SIZE] = {0};
-    int r = claim_status(port_tty(f->host_handle, what, 0, buf, size));
+    int r = claim_status(port_tty(f->outside->handle, what, 0, buf, size));
     return r ? r : user_write(to, buf, size);
 }
 
@@ -156,7 +175,7 @@ static long set_tty(struct file *f, enum port_tty what, uint32_t flags, uint64_t
     uint8_t buf[TERMIOS_SIZE] = {0};
     if (user_read(buf, from, size))
         return -EFAULT;
-    return claim_status(port_tty(f->host_handle, what, flags, buf, size));
+    return claim_status(port_tty(f->outside->handle, what, flags, buf, size));
 }
 
 static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
@@ -179,13 +198,13 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
         return set_tty(f, PORT_TTY_SET_WINDOW, 0, arg, WINSIZE_SIZE);
     case TIOCGPGRP:
     case TIOCGSID:
-        if (port_tty(f->host_handle, PORT_TTY_IS, 0, NULL, 0))
+        if (port_tty(f->outside->handle, PORT_TTY_IS, 0, NULL, 0))
             return -ENOTTY;
         group = request == TIOCGPGRP ? current()->pgid : current()->sid;
         return user_write(arg, &group, sizeof(group));
     case TIOCSPGRP:
     case TIOCSCTTY:
-        return port_tty(f->host_handle, PORT_TTY_IS, 0, NULL, 0) ? -ENOTTY : 0;
+        return port_tty(f->outside->handle, PORT_TTY_IS, 0, NULL, 0) ? -ENOTTY : 0;
     default:
         return -ENOTTY;
     }
@@ -198,19 +217,31 @@ static const struct file_ops stream_ops = {
     .ioctl = stream_ioctl,
     .name = "pipe",
     .stream = true,
-    .handle = true,
 };
+
+/* f is one of the host's streams from now on. */
+static int attach(struct file *f, int stream)
+{
+    static bool made[3];
+    f->ops = &stream_ops;
+    f->outside = &streams[stream].host;
+    f->wait = &streams[stream].wait;
+    if (made[stream])
+        return 0;
+    made[stream] = true;
+    wait_queue_init(f->wait);
+    return outside_add(f->outside, stream, f->wait);
+}
 
 int stdio_open_tty(struct file *f);
 int stdio_open_tty(struct file *f)
 {
     if (port_tty(0, PORT_TTY_IS, 0, NULL, 0))
         return -ENXIO;
-    f->ops = &stream_ops;
-    f->host_handle = (f->flags & O_ACCMODE) == O_WRONLY ? 1 : 0;
-    if (!f->host_handle && !(f->data = ahead_of_input()))
+    bool writes = (f->flags & O_ACCMODE) == O_WRONLY;
+    if (!writes && !(f->data = ahead_of_input()))
         return -ENOMEM;
-    return 0;
+    return attach(f, writes ? 1 : 0);
 }
 
 /* Descriptors 0, 1 and 2: the host's streams, or /dev/null where the policy wants none. */
@@ -221,9 +252,8 @@ int stdio_init(bool input, bool output)
         int r;
         if (fd == 0 ? input : output) {
             f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
-            r = f ? 0 : -ENOMEM;
+            r = f ? attach(f, fd) : -ENOMEM;
             if (f) {
-                f->host_handle = fd;
                 f->data = fd ? NULL : ahead_of_input();
                 if (port_tty(fd, PORT_TTY_IS, 0, NULL, 0) == 0) {
                     f->flags = O_RDWR;

@@ -167,9 +167,8 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
             s->pending_count--;
             break;
         }
-        e = s->handle >= 0 ? outside_accept(s, &n) : -EAGAIN;
+        e = s->host.handle >= 0 ? outside_accept(s, &n) : -EAGAIN;
         if (e == -EAGAIN) {
-            s->wait.events++;
             e = sock_sleep(f, s, POLLIN, deadline);
         }
     }
@@ -276,8 +275,8 @@ long sys_shutdown(int fd, int how)
     wait_wake_all(&s->wait);
     if (s->peer)
         wait_wake_all(&s->peer->wait);
-    if (s->handle >= 0)
-        return claim_status(port_shutdown(s->handle, how));
+    if (s->host.handle >= 0)
+        return claim_status(port_shutdown(s->host.handle, how));
     return 0;
 }
 

@@ -84,7 +84,7 @@ static int queue(struct sock *from, struct sock *to, struct io *io, uint32_t siz
     c->file_count = file_count;
     list_append(&to->chunks, &c->node);
     to->queued += size;
-    wait_wake_all(&to->wait);
+    wait_wake_events(&to->wait, POLLIN);
     return 0;
 }
 
@@ -155,7 +155,7 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
             return (long)size;
         }
         struct waiter w;
-        wait_begin(&w, &to->wait);
+        wait_begin(&w, &to->room);
         r = flags & MSG_DONTWAIT_ || f->flags & O_NONBLOCK ? -EAGAIN : wait_sleep(deadline);
         wait_end(&w);
         r = r == -EINTR ? -ERESTARTSYS : r == -ETIMEDOUT ? -EAGAIN : r;
@@ -169,9 +169,9 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
 /* Somebody who waits for room: the peer of a stream, any sender of datagrams. */
 static void room_made(struct sock *s)
 {
-    wait_wake_all(&s->wait);
+    wait_wake_all(&s->room);
     if (s->peer)
-        wait_wake_all(&s->peer->wait);
+        wait_wake_events(&s->peer->wait, POLLOUT);
 }
 
 static void take_files(struct chunk *c, struct file **files, uint32_t *count)
@@ -252,7 +252,7 @@ long inside_receive(struct file *f, struct sock *s, struct io *io, int flags, st
             int r = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
             if (r)
                 return done ? done : r;
-            if (s->handle >= 0 && list_empty(&s->chunks))
+            if (s->host.handle >= 0 && list_empty(&s->chunks))
                 return outside_receive(f, s, io, flags, from, truncated);
         }
         if (!is_stream(s))
@@ -314,4 +314,5 @@ void inside_close(struct sock *s)
         sock_put(peer);
     }
     wait_wake_all(&s->wait);
+    wait_wake_all(&s->room);
 }

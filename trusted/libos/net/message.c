@@ -38,7 +38,7 @@ static long send_to(struct file *f, struct sock *s, struct io *io, int flags, co
         if (r)
             return r;
         if (s->family != AF_UNIX && !addr_is_loopback(to)) {
-            r = outside_open(f, s);
+            r = outside_open(s);
             return r ? r : outside_send(f, s, io, flags, to);
         }
         target = name_find(s, to, &r);
@@ -49,7 +49,7 @@ static long send_to(struct file *f, struct sock *s, struct io *io, int flags, co
             if ((r = name_ephemeral(s)))
                 return r;
         }
-    } else if (!target && s->handle >= 0) {
+    } else if (!target && s->host.handle >= 0) {
         return outside_send(f, s, io, flags, NULL);
     }
     return inside_send(f, s, target, io, flags, files, file_count);
@@ -79,7 +79,7 @@ static long receive(struct file *f, struct sock *s, struct io *io, int flags, st
     *file_count = 0;
     file_get(f);
     long n;
-    if (s->handle >= 0 && list_empty(&s->chunks) && !s->peer)
+    if (s->host.handle >= 0 && list_empty(&s->chunks) && !s->peer)
         n = outside_receive(f, s, io, flags, from, cut);
     else
         n = inside_receive(f, s, io, flags, from, files, file_count, cut);

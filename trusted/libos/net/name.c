@@ -99,7 +99,7 @@ bool name_is_outside(const struct sock *s)
 {
     struct sock *other =
         find_port(s->family == AF_INET ? AF_INET6 : AF_INET, s->type, addr_port(&s->own));
-    return other && other->handle >= 0;
+    return other && other->host.handle >= 0;
 }
 
 static struct sock *find_abstract(const struct addr *a)

@@ -83,9 +83,9 @@ long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
         memcpy(&s->options[slot], value, 4);
     if (level == LEVEL_TCP && passes(level, name))
         memcpy(&s->tcp_options[name], value, 4);
-    if (s->handle >= 0 && passes(level, name)) {
+    if (s->host.handle >= 0 && passes(level, name)) {
         return claim_status(
-            port_sockopt_set(s->handle, level, name, value, MIN(size, (uint32_t)sizeof(value))));
+            port_sockopt_set(s->host.handle, level, name, value, MIN(size, (uint32_t)sizeof(value))));
     }
     bool known = slot >= 0 || passes(level, name) || level == LEVEL_TCP || level == LEVEL_IP ||
                  level == LEVEL_IPV6 || (level == SOL_SOCKET && name == SO_PRIORITY);
@@ -97,9 +97,9 @@ static int32_t take_error(struct sock *s)
     int32_t error = -s->error;
     uint32_t size = sizeof(error);
     s->error = 0;
-    if (s->handle < 0 || s->state == SOCK_LISTENING)
+    if (s->host.handle < 0 || s->state == SOCK_LISTENING)
         return error;
-    if (port_sockopt_get(s->handle, SOL_SOCKET, SO_ERROR, &error, &size))
+    if (port_sockopt_get(s->host.handle, SOL_SOCKET, SO_ERROR, &error, &size))
         return 5; /* EIO */
     error = -claim_status(-(long)error);
     if (s->state == SOCK_CONNECTING)
@@ -162,8 +162,8 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
         default:
             return -ENOPROTOOPT;
         }
-    } else if (s->handle >= 0 && passes(level, name)) {
-        r = claim_status(port_sockopt_get(s->handle, level, name, value, &n));
+    } else if (s->host.handle >= 0 && passes(level, name)) {
+        r = claim_status(port_sockopt_get(s->host.handle, level, name, value, &n));
         if (r || n > sizeof(value))
             return r ? r : -EIO;
     } else if (level == LEVEL_TCP && passes(level, name)) {

@@ -8,6 +8,7 @@
 #include <linux/net.h>
 
 #include "trusted/libos/base/claim.h"
+#include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -15,8 +16,6 @@
 #define MSG_DONTWAIT_ 0x40
 #define MSG_NOSIGNAL_ 0x4000
 #define MSG_WAITALL_ 0x100
-
-extern const struct file_ops outside_ops;
 
 int claim_addr(struct addr *a, uint16_t family)
 {
@@ -28,34 +27,35 @@ int claim_addr(struct addr *a, uint16_t family)
     return 0;
 }
 
-int outside_open(struct file *f, struct sock *s)
+int outside_open(struct sock *s)
 {
-    if (s->handle >= 0)
+    if (s->host.handle >= 0)
         return 0;
     if (s->family == AF_UNIX || !net_outside)
         return -ENETUNREACH;
     long h = claim_handle(port_socket(s->family, s->type));
-    if (h < 0)
-        return (int)h;
-    s->handle = (int32_t)h;
-    f->host_handle = s->handle;
-    f->ops = &outside_ops;
+    int r = h < 0 ? (int)h : outside_add(&s->host, (int32_t)h, &s->wait);
+    if (r)
+        return r;
+    if (s->file)
+        epoll_opened(s->file);
+    wait_wake_events(&s->wait, 0); /* who sleeps on it asks again */
     return 0;
 }
 
 static void learn_name(struct sock *s)
 {
     struct addr a = {.size = PORT_ADDR_MAX};
-    if (!claim_status(port_name(s->handle, 0, a.bytes, &a.size)) && !claim_addr(&a, s->family))
+    if (!claim_status(port_name(s->host.handle, 0, a.bytes, &a.size)) && !claim_addr(&a, s->family))
         s->own = a;
 }
 
 int outside_connect(struct file *f, struct sock *s, const struct addr *a)
 {
-    int r = outside_open(f, s);
+    int r = outside_open(s);
     if (r)
         return r;
-    r = claim_status(port_connect(s->handle, a->bytes, MIN(a->size, PORT_ADDR_MAX)));
+    r = claim_status(port_connect(s->host.handle, a->bytes, MIN(a->size, PORT_ADDR_MAX)));
     if (r && r != -EINPROGRESS)
         return r;
     s->other = *a;
@@ -68,7 +68,7 @@ int outside_connect(struct file *f, struct sock *s, const struct addr *a)
             return r;
         int32_t error = 0;
         uint32_t size = sizeof(error);
-        r = claim_status(port_sockopt_get(s->handle, SOL_SOCKET, SO_ERROR, &error, &size));
+        r = claim_status(port_sockopt_get(s->host.handle, SOL_SOCKET, SO_ERROR, &error, &size));
         if (r || error) {
             s->state = SOCK_NEW;
             return r ? r : claim_status(-(long)error);
@@ -82,30 +82,32 @@ int outside_connect(struct file *f, struct sock *s, const struct addr *a)
 int outside_listen(struct file *f, struct sock *s, uint32_t backlog)
 {
     int32_t one = 1;
-    int r = outside_open(f, s);
+    int r = outside_open(s);
     if (r)
         return r;
     if (s->family == AF_INET6 && s->v6_only)
-        port_sockopt_set(s->handle, 41, 26, &one, sizeof(one));
-    port_sockopt_set(s->handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    r = claim_status(port_bind(s->handle, s->own.bytes, MIN(s->own.size, PORT_ADDR_MAX)));
+        port_sockopt_set(s->host.handle, 41, 26, &one, sizeof(one));
+    port_sockopt_set(s->host.handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    r = claim_status(port_bind(s->host.handle, s->own.bytes, MIN(s->own.size, PORT_ADDR_MAX)));
     if (!r && s->type == SOCK_STREAM)
-        r = claim_status(port_listen(s->handle, backlog));
+        r = claim_status(port_listen(s->host.handle, backlog));
     return r;
 }
 
 long outside_accept(struct sock *s, struct sock **out)
 {
     struct addr peer = {.size = PORT_ADDR_MAX};
-    long h = claim_handle(port_accept(s->handle, peer.bytes, &peer.size));
+    long h = claim_handle(port_accept(s->host.handle, peer.bytes, &peer.size));
+    outside_used(&s->host, POLLIN, h == -EAGAIN);
     if (h < 0)
         return h;
     struct sock *n = claim_addr(&peer, s->family) ? NULL : sock_new(s->family, s->type);
-    if (!n) {
+    if (!n || outside_add(&n->host, (int32_t)h, &n->wait)) {
         port_close((int32_t)h);
+        if (n)
+            sock_put(n);
         return -ECONNABORTED;
     }
-    n->handle = (int32_t)h;
     n->state = SOCK_CONNECTED;
     n->other = peer;
     n->own = s->own;
@@ -127,9 +129,10 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
         uint32_t size = (uint32_t)MIN(io->left, pages << PAGE_SHIFT), at = 0;
         long n = io_get(io, buf, size);
         while (!n) {
-            n = claim_count(port_send(s->handle, buf + at, size - at, to ? to->bytes : NULL,
+            n = claim_count(port_send(s->host.handle, buf + at, size - at, to ? to->bytes : NULL,
                                       to ? MIN(to->size, PORT_ADDR_MAX) : 0),
                             size - at);
+            outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size - at));
             if (n >= 0) {
                 at += (uint32_t)n;
                 done += n;
@@ -138,8 +141,6 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
                     break;
             } else if (n == -EAGAIN) {
                 n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
-                if (n)
-                    s->wait.events++; /* a new edge for epoll */
             }
         }
         if (n) {
@@ -151,6 +152,16 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
     } while (io->left && s->type == SOCK_STREAM);
     pages_free(buf, pages);
     return done;
+}
+
+/* A short read of a stream leaves nothing; its end stays. */
+static void received(struct sock *s, long n, uint64_t size)
+{
+    bool stream = s->type == SOCK_STREAM;
+    if (n == 0 && size && stream)
+        outside_learn(&s->host, POLLIN | POLLRDHUP);
+    else
+        outside_used(&s->host, POLLIN, n == -EAGAIN || (stream && n > 0 && (uint64_t)n < size));
 }
 
 long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
@@ -167,12 +178,13 @@ long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, s
         struct addr a = {.size = PORT_ADDR_MAX};
         uint64_t size = MIN(io->left, pages << PAGE_SHIFT);
         long n = claim_count(
-            port_recv(s->handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
+            port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
+        if (!(flags & MSG_PEEK_) || n == -EAGAIN)
+            received(s, n, size);
         if (n == -EAGAIN) {
             n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
             if (!n && list_empty(&s->chunks))
                 continue;
-            s->wait.events++;
             done = done ? done : n ? n : -EAGAIN;
             break;
         }

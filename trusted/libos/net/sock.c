@@ -17,8 +17,9 @@ struct sock *sock_new(int family, int type)
     s->family = (uint16_t)family;
     s->type = type;
     s->refs = 1;
-    s->handle = -1;
+    s->host.handle = -1;
     wait_queue_init(&s->wait);
+    wait_queue_init(&s->room);
     list_init(&s->names);
     list_init(&s->chunks);
     list_init(&s->pending);
@@ -37,14 +38,17 @@ void sock_put(struct sock *s)
         los_free(s);
 }
 
-int sock_sleep(struct file *f, struct sock *s, uint16_t events, uint64_t deadline)
+int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline)
 {
     if (f->flags & O_NONBLOCK)
         return -EAGAIN;
-    struct port_wait item = {.handle = s->handle, .events = events};
+    if (s->host.handle >= 0 && outside_known(&s->host) & events)
+        return 0; /* said meanwhile */
+    struct port_event ask = outside_ask(&s->host, events);
+    struct port_wait p = {.set = -1, .asks = 1, .items = &ask};
     struct waiter w;
     wait_begin(&w, &s->wait);
-    int r = wait_sleep_handles(&item, s->handle >= 0, deadline);
+    int r = wait_sleep_outside(s->host.handle >= 0 ? &p : NULL, deadline);
     wait_end(&w);
     if (r == -ETIMEDOUT)
         return -EAGAIN;
@@ -62,7 +66,7 @@ static long sock_read(struct file *f, struct io *io, uint64_t offset)
     struct addr from;
     uint32_t files = 0;
     bool cut;
-    if (s->handle >= 0 && s->state != SOCK_LISTENING && list_empty(&s->chunks))
+    if (s->host.handle >= 0 && s->state != SOCK_LISTENING && list_empty(&s->chunks))
         return outside_receive(f, s, io, 0, &from, &cut);
     return inside_receive(f, s, io, 0, &from, NULL, &files, &cut);
 }
@@ -70,7 +74,7 @@ static long sock_read(struct file *f, struct io *io, uint64_t offset)
 static long sock_write(struct file *f, struct io *io, uint64_t offset)
 {
     struct sock *s = f->data;
-    if (s->peer || s->handle < 0)
+    if (s->peer || s->host.handle < 0)
         return inside_send(f, s, s->peer, io, 0, NULL, 0);
     return outside_send(f, s, io, 0, NULL);
 }
@@ -79,7 +83,7 @@ static uint32_t sock_poll(struct file *f)
 {
     struct sock *s = f->data;
     /* With a handle, the host's word on writing counts, not ours. */
-    return s->handle >= 0 ? inside_poll(s) & ~(uint32_t)(POLLOUT | POLLWRNORM | POLLHUP)
+    return s->host.handle >= 0 ? inside_poll(s) & ~(uint32_t)(POLLOUT | POLLWRNORM | POLLHUP)
                           : inside_poll(s);
 }
 
@@ -96,14 +100,12 @@ static void sock_release(struct file *f)
 {
     struct sock *s = f->data;
     inside_close(s);
-    if (s->handle >= 0) {
-        port_close(s->handle);
-        s->handle = -1;
-    }
+    outside_close(&s->host);
+    s->file = NULL;
     sock_put(s);
 }
 
-static const struct file_ops inside_ops = {
+static const struct file_ops sock_ops = {
     .read = sock_read,
     .write = sock_write,
     .poll = sock_poll,
@@ -111,31 +113,21 @@ static const struct file_ops inside_ops = {
     .release = sock_release,
     .name = "socket",
     .stream = true,
-};
-const struct file_ops outside_ops;
-const struct file_ops outside_ops = {
-    .read = sock_read,
-    .write = sock_write,
-    .poll = sock_poll,
-    .ioctl = sock_ioctl,
-    .release = sock_release,
-    .name = "socket",
-    .stream = true,
-    .handle = true,
 };
 
 struct file *sock_file(struct sock *s, uint32_t flags)
 {
-    struct file *f =
-        file_new(s->handle >= 0 ? &outside_ops : &inside_ops, O_RDWR | (flags & O_NONBLOCK));
+    struct file *f = file_new(&sock_ops, O_RDWR | (flags & O_NONBLOCK));
     if (!f) {
         inside_close(s);
+        outside_close(&s->host);
         sock_put(s);
         return NULL;
     }
     f->data = s;
     f->wait = &s->wait;
-    f->host_handle = s->handle;
+    f->outside = &s->host;
+    s->file = f;
     return f;
 }
 
@@ -143,7 +135,7 @@ struct sock *sock_of(int fd, int *error, struct file **f)
 {
     *f = fd_file(fd);
     *error = *f ? -ENOTSOCK : -EBADF;
-    if (!*f || ((*f)->ops != &inside_ops && (*f)->ops != &outside_ops))
+    if (!*f || (*f)->ops != &sock_ops)
         return NULL;
     return (*f)->data;
 }

@@ -51,6 +51,7 @@ struct sock {
     struct inode *path; /* bound unix path */
 
     /* inside */
+    struct wait_queue room; /* senders of datagrams who wait for room */
     struct sock *peer; /* counted; connected stream or default destination of datagrams */
     bool peer_gone, read_shut, write_shut;
     struct list chunks;
@@ -59,7 +60,8 @@ struct sock {
     struct list pend_node;
     uint32_t pending_count, backlog;
 
-    int32_t handle;                         /* of the host, or -1 */
+    struct outside host;                    /* what the host holds of it */
+    struct file *file;                      /* not counted; while it is open */
     int error;                              /* SO_ERROR */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     int32_t options[8];
@@ -88,7 +90,7 @@ void sock_get(struct sock *s);
 void sock_put(struct sock *s);
 struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference */
 struct sock *sock_of(int fd, int *error, struct file **f);
-int sock_sleep(struct file *f, struct sock *s, uint16_t events, uint64_t deadline);
+int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
 uint64_t sock_deadline(uint64_t timeout);
 
 /* net/inside.c */
@@ -113,7 +115,7 @@ bool name_is_outside(const struct sock *s); /* its port is reached from outside 
 int name_ephemeral(struct sock *s); /* a port of our own for a socket that has none */
 
 /* net/outside.c */
-int outside_open(struct file *f, struct sock *s);
+int outside_open(struct sock *s);
 int outside_connect(struct file *f, struct sock *s, const struct addr *a);
 long outside_accept(struct sock *s, struct sock **out);
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);

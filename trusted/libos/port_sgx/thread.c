@@ -134,36 +134,43 @@ void port_wake(struct thread *t)
         SGX_CALL(.nr = SH_CALL_WAKE, .args = {p->tcs});
 }
 
-int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+long port_set(void)
 {
+    return SGX_CALL(.nr = SH_CALL_SET);
+}
+
+int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
+{
+    _Static_assert(sizeof(struct port_event) == sizeof(struct sh_wait_item), "one layout");
+    const uint32_t size = sizeof(struct port_event);
     struct port_thread *p = t->port;
-    struct sh_wait_item list[PORT_WAIT_MAX];
-    count = MIN(count, PORT_WAIT_MAX);
-    for (uint32_t i = 0; i < count; i++)
-        list[i] = (struct sh_wait_item){.handle = items[i].handle, .events = items[i].events};
     __atomic_store_n(&p->sleeping, 1, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST)) {
-        if (!count) {
+        if (!w) {
             __atomic_store_n(&p->sleeping, 0, __ATOMIC_SEQ_CST);
             return 0;
         }
-        deadline = 0; /* only look at the handles */
+        deadline = 0; /* only look */
     }
-    uint32_t size = count * (uint32_t)sizeof(list[0]);
     uint64_t before = tsc_now();
     if (deadline && deadline != NO_DEADLINE)
         deadline = tsc_host_time(deadline);
-    struct sgx_call c = {.nr = SH_CALL_WAIT,
-                         .args = {deadline},
-                         .a = list,
-                         .size_a = size,
-                         .in_a = list,
-                         .in_size_a = size};
+    struct sgx_call c = {.nr = w ? SH_CALL_POLL : SH_CALL_WAIT, .args = {deadline}};
+    if (w) {
+        c.args[1] = (uint64_t)(int64_t)w->set;
+        c.args[2] = w->changes;
+        c.args[3] = w->room;
+        c.a = w->items;
+        c.size_a = (w->changes + w->asks) * size;
+        c.in_a = w->items + w->changes;
+        c.in_size_a = (w->asks + w->room) * size;
+    }
     int64_t r = sgx_call(&c);
     sgx_clock_take(p->slot, before);
     __atomic_store_n(&p->sleeping, 0, __ATOMIC_SEQ_CST);
     __atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < count; i++)
-        items[i].ready = r >= 0 && c.in_size_a == size ? list[i].ready : 0;
-    return r < 0 ? (int)r : 0;
+    if (r < 0 || !w)
+        return r < 0 ? (int)r : 0;
+    w->count = (uint32_t)MIN((uint64_t)r, w->room);
+    return c.in_size_a == (w->asks + w->count) * size ? 0 : -EIO;
 }

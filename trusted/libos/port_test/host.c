@@ -5,6 +5,7 @@
 
 #include <linux/mman.h>
 #include <asm/poll.h>
+#include <linux/eventpoll.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/time.h>
@@ -167,33 +168,76 @@ static int wait_token(struct port_thread *p, uint64_t deadline)
     return r == -EAGAIN ? 0 : (int)r;
 }
 
-int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+long port_set(void)
+{
+    return call_out(__NR_epoll_create1, 0x80000 /* CLOEXEC */);
+}
+
+static void make_changes(int32_t set, const struct port_event *e, uint32_t count)
+{
+    for (; count; count--, e++) {
+        struct epoll_event ev = {.events = e->events | EPOLLET,
+                                 .data = (uint64_t)e->tag << 32 | (uint32_t)e->handle};
+        if (!e->events)
+            host_call(__NR_epoll_ctl, set, EPOLL_CTL_DEL, e->handle, &ev);
+        else if (host_call(__NR_epoll_ctl, set, EPOLL_CTL_ADD, e->handle, &ev) == -EEXIST)
+            host_call(__NR_epoll_ctl, set, EPOLL_CTL_MOD, e->handle, &ev);
+    }
+}
+
+#define FOUND_MAX 128u
+
+/* What the set has, behind the answers. */
+static void take_found(struct port_wait *w)
+{
+    struct epoll_event found[FOUND_MAX];
+    struct port_event *to = w->items + w->changes + w->asks;
+    long n = host_call(__NR_epoll_wait, w->set, found, MIN(w->room, FOUND_MAX), 0);
+    w->count = n > 0 ? (uint32_t)n : 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        to[i] = (struct port_event){.handle = (int32_t)found[i].data,
+                                    .ready = (uint16_t)found[i].events,
+                                    .tag = (uint32_t)(found[i].data >> 32)};
+}
+
+int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
 {
     struct port_thread *p = t->port;
-    struct pollfd fds[PORT_WAIT_MAX + 1];
+    struct pollfd fds[PORT_WAIT_MAX / 8 + 2]; /* asks beyond are for another time: ready for no reason */
     uint64_t drained;
-    if (!count)
+    if (!w)
         return wait_token(p, deadline);
+    uint32_t asks = MIN(w->asks, PORT_WAIT_MAX / 8);
+    struct port_event *ask = w->items + w->changes;
     if (p->event < 0)
         p->event = (int32_t)host_call(__NR_eventfd2, 0, 0x80800 /* CLOEXEC | NONBLOCK */);
+    make_changes(w->set, w->items, w->changes);
     fds[0] = (struct pollfd){.fd = p->event, .events = POLLIN};
-    for (uint32_t i = 0; i < count; i++)
-        fds[i + 1] = (struct pollfd){.fd = items[i].handle, .events = (short)items[i].events};
-    struct __kernel_timespec ts = {0, 0};
-    uint64_t now = port_clock(PORT_CLOCK_MONOTONIC), left = deadline > now ? deadline - now : 0;
+    fds[1] = (struct pollfd){.fd = w->room ? w->set : -1, .events = POLLIN};
+    for (uint32_t i = 0; i < w->asks; i++) {
+        ask[i].ready = i < asks ? 0 : ask[i].events;
+        if (i < asks)
+            fds[i + 2] = (struct pollfd){.fd = ask[i].handle, .events = (short)ask[i].events};
+        else
+            deadline = 0;
+    }
+    uint64_t now = deadline && deadline != NO_DEADLINE ? port_clock(PORT_CLOCK_MONOTONIC) : 0;
+    uint64_t left = deadline > now ? deadline - now : 0;
     __atomic_store_n(&p->polling, 1, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
         left = 0;
-    ts = (struct __kernel_timespec){(long long)(left / 1000000000u),
-                                    (long long)(left % 1000000000u)};
-    long r = call_out(__NR_ppoll, fds, count + 1, deadline == NO_DEADLINE && left ? NULL : &ts,
-                       NULL, 8);
+    struct __kernel_timespec ts = {(long long)(left / 1000000000u), (long long)(left % 1000000000u)};
+    long r = call_out(__NR_ppoll, fds, asks + 2, deadline == NO_DEADLINE && left ? NULL : &ts, NULL, 8);
     __atomic_store_n(&p->polling, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
-    host_call(__NR_read, p->event, &drained, sizeof(drained));
-    for (uint32_t i = 0; i < count; i++)
-        items[i].ready = r > 0 ? (uint16_t)fds[i + 1].revents : 0;
-    return r < 0 ? (int)r : 0;
+    if (r > 0 && fds[0].revents)
+        host_call(__NR_read, p->event, &drained, sizeof(drained));
+    w->count = 0;
+    if (r > 0 && fds[1].revents)
+        take_found(w);
+    for (uint32_t i = 0; r > 0 && i < asks; i++)
+        ask[i].ready = (uint16_t)fds[i + 2].revents;
+    return 0;
 }
 
 int port_root_read(uint64_t offset, void *buf, uint32_t size)

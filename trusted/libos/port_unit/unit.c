@@ -197,14 +197,45 @@ static void script_bytes(void *to, uint64_t room)
         out[i] = i < 64 ? script_byte() : (uint8_t)i;
 }
 
-int port_wait(struct thread *t, struct port_wait *items, uint32_t count, uint64_t deadline)
+/* Lies as told, else -ENOSYS: this host offers nothing. */
+static long answer(void)
+{
+    unit_host.calls++;
+    return unit_host.lies ? unit_host.lie : -ENOSYS;
+}
+
+long port_set(void)
+{
+    decide(9);
+    return unit_host.lies ? answer() : (unit_host.calls++, unit_host.set);
+}
+
+/* What a set tells of: whatever was prepared, or words of the script about any handle. */
+static void found(struct port_wait *w)
+{
+    struct port_event *to = w->items + w->changes + w->asks;
+    w->count = MIN(unit_host.found_count, w->room);
+    memcpy(to, unit_host.found, w->count * sizeof(*to));
+    unit_host.found_count = 0;
+    for (; unit_host.script && w->count < MIN(w->room, script_byte() % 8u); w->count++)
+        to[w->count] = (struct port_event){.handle = (int8_t)script_byte(),
+                                           .ready = (uint16_t)(script_byte() * 257u),
+                                           .tag = script_byte()};
+}
+
+int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
 {
     struct unit_parker *p = t->port;
     decide(0);
-    for (uint32_t i = 0; i < count; i++)
-        items[i].ready = items[i].events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
-    if (count)
+    if (w) {
+        unit_host.calls++;
+        for (uint32_t i = 0; i < w->changes; i++)
+            unit_host.changes[unit_host.change_count++ % ARRAY_COUNT(unit_host.changes)] = w->items[i];
+        for (struct port_event *e = w->items + w->changes; e < w->items + w->changes + w->asks; e++)
+            e->ready = unit_host.quiet ? 0 : e->events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
+        found(w);
         return unit_host.script && unit_host.lie < 0 ? (int)unit_host.lie : 0;
+    }
     if (unit_host.script)
         return 0; /* for no reason at all */
     pthread_mutex_lock(&p->mutex);
@@ -254,13 +285,6 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size)
 /* Entered by patched sites only, which nothing here runs. */
 void los_fast(void)
 {
-}
-
-/* Lies as told, else -ENOSYS: this host offers nothing. */
-static long answer(void)
-{
-    unit_host.calls++;
-    return unit_host.lies ? unit_host.lie : -ENOSYS;
 }
 
 static void fill_addr(void *addr, uint32_t *size)

@@ -25,6 +25,12 @@ struct unit_host {
     uint64_t clock[4]; /* by enum port_clock; 0: the real one */
     uint64_t calls;    /* calls out, of any kind */
     uint64_t wakes;    /* spurious wake-ups still to give */
+    long set;          /* the handle that port_set gives */
+    bool quiet;        /* nothing that port_wait is asked about is ready; else all of it is */
+    struct port_event found[8]; /* what the next port_wait finds in its set */
+    uint32_t found_count;
+    struct port_event changes[64]; /* the last that were made; counted */
+    uint32_t change_count;
 };
 extern struct unit_host unit_host;
 

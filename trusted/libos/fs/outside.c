@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which handles there are, and what the host said of each.
+#include "trusted/libos/fs/outside.h"
+
+#include "trusted/libos/base/radix.h"
+
+static struct radix handles; /* struct outside by handle */
+
+int outside_add(struct outside *o, int32_t handle, struct wait_queue *wait)
+{
+    static uint32_t next_id;
+    void **slot = radix_slot(&handles, (uint32_t)handle);
+    if (!slot)
+        return -ENOMEM;
+    if (*slot)
+        return -EIO;
+    *slot = o;
+    *o = (struct outside){.handle = handle,
+                          .id = ++next_id,
+                          .unsure = POLLIN | POLLPRI | POLLOUT | POLLRDHUP,
+                          .wait = wait};
+    return 0;
+}
+
+void outside_close(struct outside *o)
+{
+    if (o->handle < 0)
+        return;
+    *radix_slot(&handles, (uint32_t)o->handle) = NULL; /* it was made by outside_add */
+    if (o->handle > 2)
+        port_close(o->handle);
+    o->handle = -1;
+}
+
+void outside_used(struct outside *o, uint32_t event, bool last)
+{
+    o->turn++;
+    /* The end of a stream, or an error, stays to be read. */
+    if (event == POLLIN && (o->ready & (POLLRDHUP | POLLHUP | POLLERR)))
+        return;
+    if (last) {
+        o->ready &= ~event;
+        o->unsure &= ~event;
+    } else {
+        o->unsure |= event;
+    }
+}
+
+static void learn(struct outside *o, uint32_t events, bool edge)
+{
+    uint32_t fresh = events & ~(o->ready & ~o->unsure);
+    if (!events)
+        return;
+    o->ready |= events;
+    o->unsure &= ~events;
+    o->turn++;
+    if (o->wait && (edge || fresh))
+        wait_wake_events(o->wait, edge ? events : fresh);
+}
+
+void outside_learn(struct outside *o, uint32_t events)
+{
+    learn(o, events & OUTSIDE_EVENTS, false);
+}
+
+uint32_t outside_known(const struct outside *o)
+{
+    uint32_t r = o->ready & ~o->unsure;
+    if (r & POLLIN)
+        r |= POLLRDNORM;
+    if (r & POLLOUT)
+        r |= POLLWRNORM;
+    return r;
+}
+
+uint32_t outside_events(uint32_t events)
+{
+    if (events & POLLRDNORM)
+        events |= POLLIN;
+    if (events & POLLWRNORM)
+        events |= POLLOUT;
+    return events & OUTSIDE_EVENTS & ~OUTSIDE_ALWAYS;
+}
+
+struct port_event outside_ask(const struct outside *o, uint32_t events)
+{
+    uint32_t open = outside_events(events) & ~outside_known(o);
+    return (struct port_event){.handle = o->handle, .events = (uint16_t)open, .tag = o->turn};
+}
+
+struct port_event outside_interest(const struct outside *o, uint32_t events)
+{
+    return (struct port_event){.handle = o->handle,
+                               .events = (uint16_t)(outside_events(events) | OUTSIDE_ALWAYS),
+                               .tag = o->id};
+}
+
+void outside_told(struct outside *o, uint32_t events)
+{
+    events = outside_events(events);
+    o->ready &= ~(events & o->unsure);
+    o->unsure &= ~events;
+    o->turn++;
+}
+
+static struct outside *find(int32_t handle)
+{
+    return handle < 0 ? NULL : radix_get(&handles, (uint32_t)handle);
+}
+
+void outside_apply(const struct port_wait *w)
+{
+    const struct port_event *e = w->items + w->changes;
+    for (uint32_t i = 0; i < w->asks; i++, e++) {
+        struct outside *o = find(e->handle);
+        if (!o)
+            continue;
+        uint32_t not = e->tag == o->turn ? e->events & ~(uint32_t)e->ready : 0;
+        o->ready &= ~not; /* nothing happened since: what is not ready is known too */
+        o->unsure &= ~not;
+        learn(o, e->ready & OUTSIDE_EVENTS, false);
+    }
+    for (uint32_t i = 0; i < w->count; i++, e++) {
+        struct outside *o = find(e->handle);
+        if (o && o->id == e->tag)
+            learn(o, e->ready & OUTSIDE_EVENTS, true);
+    }
+}

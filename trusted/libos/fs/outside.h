@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host holds for us, and what it said of its readiness.
+//
+// A handle's readiness is remembered until it is used up, as epoll(7) has it: EAGAIN, or a stream's
+// short read or write, means that nothing is left, and that the host tells of whatever comes next.
+// After a use that may have been the last the bit is unsure: the host is asked before a program is
+// told. All of it is the host's word. A lie costs a program an EAGAIN, or keeps it waiting; handles
+// that nobody has are ignored.
+//
+// Guarded by the lock.
+#ifndef LIBOS_OUTSIDE_H
+#define LIBOS_OUTSIDE_H
+
+#include <asm/poll.h>
+
+#include "trusted/libos/libos.h"
+
+#define OUTSIDE_EVENTS                                                                             \
+    ((uint32_t)(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLERR | POLLHUP)) /* the host's words */
+#define OUTSIDE_ALWAYS ((uint32_t)(POLLERR | POLLHUP))
+
+struct outside {
+    int32_t handle;          /* -1: none */
+    uint32_t id;             /* of this use of the handle: goes out with interest, back with events */
+    uint32_t turn;           /* grows with what is learnt or used up: older answers no longer count */
+    uint32_t ready, unsure;  /* of OUTSIDE_EVENTS */
+    struct wait_queue *wait; /* woken by what the host says; may be NULL */
+};
+
+/* o has this handle from now on: nothing is known of it. -EIO: the host gave it twice. -ENOMEM. */
+int outside_add(struct outside *o, int32_t handle, struct wait_queue *wait);
+/* Closes the handle, if there is one. */
+void outside_close(struct outside *o);
+
+/* Used: a call took or gave some of what `event` (POLLIN, POLLOUT) stands for; last: all of it. */
+void outside_used(struct outside *o, uint32_t event, bool last);
+/* The host said it by the way. */
+void outside_learn(struct outside *o, uint32_t events);
+
+/* What is known to be ready, with POLLRDNORM and POLLWRNORM. */
+uint32_t outside_known(const struct outside *o);
+/* The question about what of `events` is not known to be ready. */
+struct port_event outside_ask(const struct outside *o, uint32_t events);
+/* The interest in `events` for a set; errors and hang-ups are always meant. */
+struct port_event outside_interest(const struct outside *o, uint32_t events);
+/* It was told to the host, which says what of it is ready: nothing of it is unsure any more. */
+void outside_told(struct outside *o, uint32_t events);
+/* Events as the host knows them. */
+uint32_t outside_events(uint32_t events);
+/* Takes over what came of a wait; wakes whom it concerns. */
+void outside_apply(const struct port_wait *w);
+
+#endif
