@@ -95,7 +95,7 @@ each('POLL:size_a=VALUE', [0, 1, 23], 'poll', 0, 'poll EIO; events 0')
 row('POLL:size_a=umax,size_b=umax,a=00', 'poll', 0, 'poll 0; events 0')
 each('POLL:result=VALUE', [1, 5, 257, 'max'], 'poll', 0, 'poll 2; events 0')
 
-# --- SET, and what WAIT says of one: the streams have tags 1 to 3, the socket 4
+# --- SET, and what POLL says of one: the streams have tags 1 to 3, the socket 4
 each(CONNECTED + ';SET:skip=1,result=VALUE', NONSENSE + [0, 2, 1 << 24, 'max'], 'epoll', 0,
      'connect 0; add 0; epoll EIO; epoll EIO')
 row(CONNECTED + ';SET:skip=1,result=5', 'epoll', 0, 'connect 0; add 0; epoll EIO; epoll EIO')  # the socket's own
