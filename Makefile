@@ -112,11 +112,23 @@ tests/md5: tests/md5.c
 	$(Q)$(CC) -O2 $(WARN) -static -o $@ $<
 
 MAN := $(patsubst man/%.adoc,$(B)/man/%,$(wildcard man/*.adoc))
-man: $(MAN)
-$(B)/man/%: man/%.adoc VERSION
+man: $(MAN) $(B)/completions/shelter.bash
+# Verbs and options for the manual and for Tab, from host/cli/verbs.def.
+$(B)/tools/verb_lists: tools/verb_lists.c $(B)/o/host/cli/verbs.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -o $@ $^
+$(B)/man/options.done: $(B)/tools/verb_lists $(wildcard man/*.adoc)
+	@mkdir -p $(B)/man/options
+	$(Q)$< manual $(B)/man/options && touch $@
+$(B)/man/%: man/%.adoc VERSION $(B)/man/options.done
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)asciidoctor -b manpage -a reproducible -a release-version=$(VERSION) -o $@ $<
+	$(Q)asciidoctor -b manpage -a reproducible -a release-version=$(VERSION) \
+	    -a options=$(CURDIR)/$(B)/man/options -o $@ $<
+$(B)/completions/shelter.bash: $(B)/tools/verb_lists completions/shelter.bash
+	@mkdir -p $(@D)
+	$(Q)$< completion >$@.tmp && cat completions/shelter.bash >>$@.tmp && mv $@.tmp $@
 
 # Installs what stands built: `make && make tools && make install`.
 INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/shelter
@@ -128,7 +140,7 @@ install: all man
 	    [ ! -f $(B)/base/$$f ] || install -Dm644 $(B)/base/$$f $(INSTALL_LIB)/base/$$f || exit; \
 	done
 	for m in $(MAN); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit; done
-	install -Dm644 completions/shelter.bash \
+	install -Dm644 $(B)/completions/shelter.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
 	install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/shelter/LICENSE
 uninstall:

@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter attach: this terminal, joined to a running workload.
-#include <getopt.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
-
-const char sh_usage_attach[] =
-    "Usage: shelter attach [--no-stdin] INSTANCE\n"
-    "\n"
-    "Joins stdin, stdout and stderr to a running workload; output begins now (logs has what was\n"
-    "before). stdin is forwarded only to an instance that was started in the foreground. The exit\n"
-    "status is the workload's. ^P ^Q detaches where the workload has a terminal.\n"
-    "\n"
-    "      --no-stdin         only watch\n";
 
 static int attach(const char *reference, bool input)
 {
@@ -48,20 +38,14 @@ static int attach(const char *reference, bool input)
 
 int cmd_attach(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"no-stdin", no_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_attach, argc, argv);
     bool input = true;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("attach");
-        if (c != 'n')
-            return sh_cli_usage("attach", "there is no option %s", argv[optind - 1]);
-        input = false;
-    }
-    if (argc - optind != 1)
-        return sh_cli_usage("attach", "name one instance");
-    return attach(argv[optind], input);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_attach_option)o) {
+        case SH_attach_no_stdin: input = false; break;
+        case SH_attach_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    return attach(c.args[0], input);
 }

@@ -2,7 +2,6 @@
 // shelter attest: evidence from a running instance; the simulated TEEs' root and collateral.
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -15,31 +14,8 @@
 #include "host/run/control.h"
 #include "lib/hex.h"
 
-const char sh_usage_attest[] =
-    "Usage: shelter attest [--nonce HEX] [--json] [-o FILE] INSTANCE\n"
-    "       shelter attest --tls HOST:PORT [OPTION of 'shelter verify'...]\n"
-    "       shelter attest --simulated-root [-o FILE]\n"
-    "       shelter attest --collateral DIR --tee sgx-sim|tdx-sim\n"
-    "\n"
-    "Gets evidence of what a running instance is, as CoCo's JSON: what 'shelter verify --evidence'\n"
-    "takes. Its report data is SHA-512(\"shelter-attest-v1\" || nonce), computed inside the TEE, so\n"
-    "that it never passes for evidence to a key broker or in RA-TLS. Any image allows it.\n"
-    "\n"
-    "      --nonce HEX       1 to 64 bytes, for 'shelter verify --nonce'; else a random one, which\n"
-    "                        is told on stderr\n"
-    "  -o, --output FILE     write it there\n"
-    "      --json            add instance, tee and nonce to the evidence\n"
-    "      --tls HOST:PORT   judge the RA-TLS certificate of a running server, as 'shelter verify'\n"
-    "                        does: exit status 0 accept, 1 reject, 2 cannot judge\n"
-    "\n"
-    "The simulated TEEs of this machine; whoever trusts this root trusts this machine's user:\n"
-    "      --simulated-root  the root certificate, for 'shelter verify --ca' and 'shelter broker\n"
-    "                        serve --allow-simulated'\n"
-    "      --collateral DIR  write collateral that vouches for the simulated TEE of --tee, as\n"
-    "                        'shelter verify --collateral' takes it; valid for 30 days\n";
-
 struct options {
-    const char *nonce, *output, *collateral, *tee;
+    const char *instance, *nonce, *output, *collateral, *tee;
     bool json, root;
 };
 
@@ -127,53 +103,30 @@ static int simulated(struct sh_store *store, const struct options *o, struct sh_
 /* -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option options[] = {{"nonce", required_argument, NULL, 'n'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"collateral", required_argument, NULL, 'c'},
-                                            {"tee", required_argument, NULL, 't'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"simulated-root", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":o:h", options, NULL)) >= 0) {
-        switch (c) {
-        case 'n':
-            o->nonce = optarg;
-            break;
-        case 'o':
-            o->output = optarg;
-            break;
-        case 'c':
-            o->collateral = optarg;
-            break;
-        case 't':
-            o->tee = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'r':
-            o->root = true;
-            break;
-        case 'h':
-            return sh_cli_help("attest");
-        default:
-            return sh_cli_usage("attest", "%s: no such option, or its value is missing",
-                                argv[optind - 1]);
+    struct sh_cli c = sh_cli_start(SH_VERB_attest, argc, argv);
+    for (int i; (i = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_attest_option)i) {
+        case SH_attest_nonce: o->nonce = c.value; break;
+        case SH_attest_output: o->output = c.value; break;
+        case SH_attest_collateral: o->collateral = c.value; break;
+        case SH_attest_tee: o->tee = c.value; break;
+        case SH_attest_json: o->json = true; break;
+        case SH_attest_simulated_root: o->root = true; break;
+        case SH_attest_tls: /* cmd_attest saw it */
+        case SH_attest_end: break;
         }
-    }
+    if (c.status >= 0)
+        return c.status;
     if (o->collateral && (!o->tee || (strcmp(o->tee, "sgx-sim") && strcmp(o->tee, "tdx-sim"))))
         return sh_cli_usage("attest", "--collateral is for --tee sgx-sim or tdx-sim");
     if (o->collateral && o->root)
         return sh_cli_usage("attest", "give --simulated-root or --collateral, not both");
     if (o->tee && !o->collateral)
         return sh_cli_usage("attest", "--tee belongs to --collateral");
-    if (argc - optind != !(o->root || o->collateral))
-        return sh_cli_usage("attest", optind == argc ? "name an instance" : "'%s' is too much",
-                            argv[argc - 1]);
+    bool names = !o->root && !o->collateral;
+    if (c.count != names)
+        return sh_cli_usage("attest", names ? "name an instance" : "'%s' is too much", c.args[0]);
+    o->instance = c.args[0];
     return -1;
 }
 
@@ -193,7 +146,7 @@ int cmd_attest(int argc, char **argv)
     if (r)
         return sh_error_report(&err);
     r = o.root || o.collateral ? simulated(&store, &o, &err)
-                               : attest(&store, argv[optind], &o, &err);
+                               : attest(&store, o.instance, &o, &err);
     sh_store_close(&store);
     return r ? sh_error_report(&err) : 0;
 }

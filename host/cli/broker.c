@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// shelter broker: finds the sub-verb; policies, keys, lists and removals.
+// shelter broker: what its verbs share; policies, keys, lists and removals.
 #include "host/cli/broker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,40 +13,6 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/broker/server.h"
-
-const char sh_usage_broker[] =
-    "Usage: shelter broker serve [OPTION...]\n"
-    "       shelter broker add-resource REPOSITORY/TYPE/TAG [FILE] [--image NAME]...\n"
-    "       shelter broker add-reference IMAGE|FILE [--name NAME] [--allow KEY[=VALUE]]...\n"
-    "       shelter broker policy REPOSITORY/TYPE/TAG|'*' [FILE | --remove]\n"
-    "       shelter broker log [-f] [--json] [-n COUNT]\n"
-    "       shelter broker list [--json] | key [--jwks] | remove-resource PATH |\n"
-    "                      remove-reference NAME\n\n"
-    "Gives secrets to programs that prove what they are (the key broker protocol of Confidential\n"
-    "Containers, versions 0.4.0 and 0.1.1). Nothing is given to an unknown measurement.\n\n"
-    "  --dir DIR           where the broker keeps its database ($SHELTER_BROKER, else\n"
-    "                      $XDG_DATA_HOME/shelter-broker, as root /var/lib/shelter-broker)\n\n"
-    "serve:\n"
-    "  --listen ADDR:PORT  default 127.0.0.1:8080; port 0 takes a free one\n"
-    "  --insecure-http     plain HTTP, on a loopback address only\n"
-    "  --tls-cert FILE, --tls-key FILE   PEM, instead of a certificate of the broker's own key\n"
-    "  --collateral [TEE=]PATH   folder or collateral.json for sgx, tdx, snp or csv; repeatable\n"
-    "  --online, --pccs URL, --kds URL, --cache DIR   fetch collateral as 'shelter verify' does\n"
-    "  --ca FILE           roots to trust besides the pinned ones\n"
-    "  --allow-simulated FILE   accept simulated TEEs of this root; they protect nothing\n"
-    "  --policy FILE       what evidence must be like, as for 'shelter verify'\n"
-    "  --rate N            requests per second of one peer (100; 0: no limit)\n"
-    "  --max-body SIZE     of one request (2M)\n"
-    "  --max-sessions N    at once (8192)\n"
-    "  --nonce-seconds N, --session-seconds N   how long they are good for (300, 1800)\n"
-    "  --url-file FILE     write the URL there once it serves\n\n"
-    "add-resource reads FILE or stdin; --image limits it to these images (names or identities).\n"
-    "add-reference takes an image of the store, an image folder or a reference.json. What the "
-    "host\n"
-    "may choose at launch besides memory, CPUs, network, ports, broker and terminal is allowed by\n"
-    "--allow: KEY alone for any value, KEY=VALUE for this one (arg, env, workdir, user, hostname,\n"
-    "stdin, mount; 'arg=CMD ARG...' is a whole command). --insecure-any-launch allows all but "
-    "debug.\n";
 
 char *sh_broker_dir(const char *option)
 {
@@ -139,9 +104,9 @@ static int set_policy(struct sb_store *st, const char *path, const char *file, s
 
 static int policy(struct sb_store *st, int argc, char **argv, bool removes, struct sh_error *err)
 {
-    const char *path = argc > 0 ? argv[0] : NULL;
-    if (!path || argc > 2 || (removes && argc > 1))
-        return sh_fail(err, -EINVAL, "policy takes a resource or '*', and a FILE or --remove");
+    const char *path = argv[0];
+    if (removes && argc > 1)
+        return sh_fail(err, -EINVAL, "policy takes a FILE or --remove, not both");
     if (strcmp(path, "*") && !sb_path_ok(path))
         return sh_fail(err, -EINVAL, "'%s' is no resource; give REPOSITORY/TYPE/TAG or '*'", path);
     if (argc == 2)
@@ -204,91 +169,124 @@ static int list(struct sb_store *st, bool json, struct sh_error *err)
     return 0;
 }
 
-static int removal(struct sb_store *st, const char *verb, int argc, char **argv,
-                   struct sh_error *err)
+static int remove_resource(struct sb_store *st, const char *name, struct sh_error *err)
 {
-    bool resource = !strcmp(verb, "remove-resource");
-    const char *what = resource ? "resource" : "reference";
-    if (argc != 1)
-        return sh_fail(err, -EINVAL, "%s takes one name", verb);
-    int r = resource ? sb_resource_delete(st, argv[0]) : sb_reference_delete(st, argv[0]);
-    r = sh_broker_store_error(r, what, argv[0], err);
-    return r ? r
-             : sh_broker_log_change(st, resource ? "resource-removed" : "reference-removed",
-                                    resource ? argv[0] : NULL, resource ? NULL : argv[0], NULL,
-                                    err);
+    int r = sh_broker_store_error(sb_resource_delete(st, name), "resource", name, err);
+    return r ? r : sh_broker_log_change(st, "resource-removed", name, NULL, NULL, err);
 }
 
-/* The verbs that share --dir, --json, --jwks and --remove. */
-static int small_verb(int argc, char **argv)
+static int remove_reference(struct sb_store *st, const char *name, struct sh_error *err)
 {
-    static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
-        {"jwks", no_argument, NULL, 'k'},      {"remove", no_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
-    const char *verb = argv[0], *dir_option = NULL;
-    bool json = false, jwks = false, removes = false;
+    int r = sh_broker_store_error(sb_reference_delete(st, name), "reference", name, err);
+    return r ? r : sh_broker_log_change(st, "reference-removed", NULL, name, NULL, err);
+}
+
+/* Opens the store for one of the small verbs; NULL: it was said why not. */
+static struct sb_store *open_for(const char *dir_option, bool create)
+{
     struct sh_error err = {0};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (c == 'd')
-            dir_option = optarg;
-        else if (c == 'h')
-            return sh_cli_help("broker");
-        else if (c == 'j' && !strcmp(verb, "list"))
-            json = true;
-        else if (c == 'k' && !strcmp(verb, "key"))
-            jwks = true;
-        else if (c == 'r' && !strcmp(verb, "policy"))
-            removes = true;
-        else
-            return sh_cli_usage("broker", "unknown option or missing value");
-    }
-    cleanup_free char *dir = sh_broker_dir(dir_option);
     struct sb_store *st = NULL;
-    bool reads = !strcmp(verb, "list") || !strncmp(verb, "remove", 6);
-    int r = sh_broker_open(dir, !reads, &st, &err);
-    argc -= optind;
-    argv += optind;
-    if (r)
-        return sh_error_report(&err);
-    if (!strcmp(verb, "policy"))
-        r = policy(st, argc, argv, removes, &err);
-    else if (strncmp(verb, "remove", 6) && argc)
-        r = sh_fail(&err, -EINVAL, "'%s' is one argument too many; see 'shelter broker --help'",
-                    argv[0]);
-    else if (!strcmp(verb, "key"))
-        r = print_key(st, jwks, &err);
-    else if (!strcmp(verb, "list"))
-        r = list(st, json, &err);
-    else
-        r = removal(st, verb, argc, argv, &err);
-    sb_store_close(st);
-    return r ? sh_error_report(&err) : 0;
+    cleanup_free char *dir = sh_broker_dir(dir_option);
+    if (sh_broker_open(dir, create, &st, &err)) {
+        sh_error_report(&err);
+        return NULL;
+    }
+    return st;
 }
 
+static int done(struct sb_store *st, int r, const struct sh_error *err)
+{
+    sb_store_close(st);
+    return r ? sh_error_report(err) : 0;
+}
+
+int cmd_broker_policy(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_policy, argc, argv);
+    struct sh_error err = {0};
+    const char *dir = NULL;
+    bool removes = false;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_policy_option)o) {
+        case SH_broker_policy_dir: dir = c.value; break;
+        case SH_broker_policy_remove: removes = true; break;
+        case SH_broker_policy_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    struct sb_store *st = open_for(dir, true);
+    return st ? done(st, policy(st, c.count, c.args, removes, &err), &err) : SH_EXIT_FAILURE;
+}
+
+int cmd_broker_key(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_key, argc, argv);
+    struct sh_error err = {0};
+    const char *dir = NULL;
+    bool jwks = false;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_key_option)o) {
+        case SH_broker_key_dir: dir = c.value; break;
+        case SH_broker_key_jwks: jwks = true; break;
+        case SH_broker_key_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    struct sb_store *st = open_for(dir, true);
+    return st ? done(st, print_key(st, jwks, &err), &err) : SH_EXIT_FAILURE;
+}
+
+int cmd_broker_list(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_list, argc, argv);
+    struct sh_error err = {0};
+    const char *dir = NULL;
+    bool json = false;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_list_option)o) {
+        case SH_broker_list_dir: dir = c.value; break;
+        case SH_broker_list_json: json = true; break;
+        case SH_broker_list_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    struct sb_store *st = open_for(dir, false);
+    return st ? done(st, list(st, json, &err), &err) : SH_EXIT_FAILURE;
+}
+
+int cmd_broker_remove_resource(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_remove_resource, argc, argv);
+    struct sh_error err = {0};
+    const char *dir = NULL;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        dir = c.value;
+    if (c.status >= 0)
+        return c.status;
+    struct sb_store *st = open_for(dir, false);
+    return st ? done(st, remove_resource(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
+}
+
+int cmd_broker_remove_reference(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_remove_reference, argc, argv);
+    struct sh_error err = {0};
+    const char *dir = NULL;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        dir = c.value;
+    if (c.status >= 0)
+        return c.status;
+    struct sb_store *st = open_for(dir, false);
+    return st ? done(st, remove_reference(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
+}
+
+/* Its verbs of two words were found before. */
 int cmd_broker(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(int argc, char **argv);
-    } verbs[] = {{"serve", sh_broker_serve},
-                 {"add-resource", sh_broker_add_resource},
-                 {"add-reference", sh_broker_add_reference},
-                 {"policy", small_verb},
-                 {"log", sh_broker_log},
-                 {"list", small_verb},
-                 {"key", small_verb},
-                 {"remove-resource", small_verb},
-                 {"remove-reference", small_verb}};
-    if (argc < 2)
+    struct sh_cli c = sh_cli_plain(SH_VERB_broker, argc, argv);
+    if (c.status >= 0)
+        return c.status;
+    if (!c.count)
         return sh_cli_usage("broker", "what should the broker do?");
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-        return sh_cli_help("broker");
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (!strcmp(argv[1], verbs[i].name))
-            return verbs[i].run(argc - 1, argv + 1);
-    return sh_cli_usage("broker", "there is no 'broker %s'", argv[1]);
+    return sh_cli_usage("broker", "there is no 'broker %s'", c.args[0]);
 }

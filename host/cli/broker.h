@@ -6,15 +6,6 @@
 #include "host/base/util.h"
 #include "verifier/broker/store.h"
 
-int cmd_broker(int argc, char **argv);
-extern const char sh_usage_broker[];
-
-/* The sub-verbs get their own argv; they return the exit status. */
-int sh_broker_serve(int argc, char **argv);
-int sh_broker_log(int argc, char **argv);
-int sh_broker_add_reference(int argc, char **argv);
-int sh_broker_add_resource(int argc, char **argv);
-
 /* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller.
  */
 char *sh_broker_dir(const char *option);

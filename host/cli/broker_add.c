@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -43,43 +42,33 @@ static int put_resource(struct sb_store *st, const char *path, const char *file,
     return r ? r : sh_broker_log_change(st, "resource-set", path, NULL, NULL, err);
 }
 
-int sh_broker_add_resource(int argc, char **argv)
+int cmd_broker_add_resource(int argc, char **argv)
 {
-    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
-                                          {"image", required_argument, NULL, 'i'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_add_resource, argc, argv);
     const char *dir_option = NULL;
     struct sh_error err = {0};
     cJSON *images = cJSON_CreateArray();
-    int c, status = -1;
-    optind = 0;
-    opterr = 0;
-    while (status < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (c == 'd')
-            dir_option = optarg;
-        else if (c == 'i')
-            cJSON_AddItemToArray(images, cJSON_CreateString(optarg));
-        else
-            status = c == 'h' ? sh_cli_help("broker")
-                              : sh_cli_usage("broker", "unknown option or missing value");
-    }
-    argc -= optind;
-    argv += optind;
-    if (status < 0 && (argc < 1 || argc > 2))
-        status = sh_cli_usage("broker", "add-resource takes a path and at most one file");
-    if (status < 0 && !sb_path_ok(argv[0]))
-        status = sh_cli_usage("broker",
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_add_resource_option)o) {
+        case SH_broker_add_resource_dir: dir_option = c.value; break;
+        case SH_broker_add_resource_image:
+            cJSON_AddItemToArray(images, cJSON_CreateString(c.value));
+            break;
+        case SH_broker_add_resource_end: break;
+        }
+    int status = c.status;
+    if (status < 0 && !sb_path_ok(c.args[0]))
+        status = sh_cli_usage(c.shown,
                               "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
                               "digits, '.', '_' and '-'",
-                              argv[0]);
+                              c.args[0]);
     if (status < 0) {
         cleanup_free char *dir = sh_broker_dir(dir_option);
         struct sb_store *st = NULL;
+        const char *file = c.count > 1 && strcmp(c.args[1], "-") ? c.args[1] : "/dev/stdin";
         int r = sh_broker_open(dir, true, &st, &err);
         if (!r)
-            r = put_resource(st, argv[0], argc > 1 && strcmp(argv[1], "-") ? argv[1] : "/dev/stdin",
-                             images, &err);
+            r = put_resource(st, c.args[0], file, images, &err);
         sb_store_close(st);
         status = r ? sh_error_report(&err) : 0;
     }
@@ -228,42 +217,37 @@ static int put_reference(const char *dir, const char *from, const char *name, cJ
     return r;
 }
 
-int sh_broker_add_reference(int argc, char **argv)
+int cmd_broker_add_reference(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'},   {"name", required_argument, NULL, 'n'},
-        {"allow", required_argument, NULL, 'a'}, {"insecure-any-launch", no_argument, NULL, 'A'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_add_reference, argc, argv);
     const char *dir_option = NULL, *name = NULL;
     struct sh_error err = {0};
     cJSON *rules = cJSON_CreateObject();
-    int c, status = -1;
-    optind = 0;
-    opterr = 0;
-    while (status < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        if (c == 'd')
-            dir_option = optarg;
-        else if (c == 'n')
-            name = optarg;
-        else if (c == 'a')
-            status = allow(rules, optarg, &err) ? sh_error_report(&err) : -1;
-        else if (c == 'A' && !cJSON_HasObjectItem(rules, "insecure_any"))
-            cJSON_AddTrueToObject(rules, "insecure_any");
-        else if (c != 'A')
-            status = c == 'h' ? sh_cli_help("broker")
-                              : sh_cli_usage("broker", "unknown option or missing value");
-    }
-    if (status < 0 && argc - optind != 1)
-        status = sh_cli_usage("broker", "add-reference takes one image, folder or file");
+    int status = -1;
+    for (int o; status < 0 && (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_add_reference_option)o) {
+        case SH_broker_add_reference_dir: dir_option = c.value; break;
+        case SH_broker_add_reference_name: name = c.value; break;
+        case SH_broker_add_reference_allow:
+            status = allow(rules, c.value, &err) ? sh_error_report(&err) : -1;
+            break;
+        case SH_broker_add_reference_insecure_any_launch:
+            if (!cJSON_HasObjectItem(rules, "insecure_any"))
+                cJSON_AddTrueToObject(rules, "insecure_any");
+            break;
+        case SH_broker_add_reference_end: break;
+        }
+    if (status < 0)
+        status = c.status;
     if (status < 0 && name && (!*name || strlen(name) > 128))
-        status = sh_cli_usage("broker", "a name has 1 to 128 bytes");
+        status = sh_cli_usage(c.shown, "a name has 1 to 128 bytes");
     if (status < 0) {
         cleanup_free char *dir = sh_broker_dir(dir_option);
-        const char *slash = strrchr(argv[optind], '/');
-        const char *given = name ? name : slash && slash[1] ? slash + 1 : argv[optind];
-        status = strlen(given) > 128 ? sh_cli_usage("broker", "the name is too long; use --name")
-                 : put_reference(dir, argv[optind], given, rules, &err) ? sh_error_report(&err)
-                                                                        : 0;
+        const char *slash = strrchr(c.args[0], '/');
+        const char *given = name ? name : slash && slash[1] ? slash + 1 : c.args[0];
+        status = strlen(given) > 128 ? sh_cli_usage(c.shown, "the name is too long; use --name")
+                 : put_reference(dir, c.args[0], given, rules, &err) ? sh_error_report(&err)
+                                                                     : 0;
     }
     cJSON_Delete(rules);
     return status;

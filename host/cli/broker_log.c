@@ -3,7 +3,6 @@
 #include "host/cli/broker.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <time.h>
 
@@ -97,44 +96,28 @@ static int show(struct sb_store *st, bool follow, int64_t count, bool json, stru
     return r ? sh_fail_errno(err, r, "cannot read the broker's audit log") : 0;
 }
 
-int sh_broker_log(int argc, char **argv)
+int cmd_broker_log(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'}, {"follow", no_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},      {"lines", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_log, argc, argv);
     const char *dir_option = NULL;
     bool follow = false, json = false;
+    uint64_t lines;
     int64_t count = -1;
     struct sh_error err = {0};
-    char *end = "";
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "fhn:", longs, NULL)) != -1) {
-        switch (c) {
-        case 'd':
-            dir_option = optarg;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_log_option)o) {
+        case SH_broker_log_dir: dir_option = c.value; break;
+        case SH_broker_log_follow: follow = true; break;
+        case SH_broker_log_json: json = true; break;
+        case SH_broker_log_lines:
+            if (sh_parse_number(c.value, 0, INT64_MAX, &lines))
+                return sh_cli_usage(c.shown, "-n takes a number of entries");
+            count = (int64_t)lines;
             break;
-        case 'f':
-            follow = true;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'n':
-            count = strtoll(optarg, &end, 10);
-            break;
-        case 'h':
-            return sh_cli_help("broker");
-        default:
-            return sh_cli_usage("broker", "unknown option or missing value");
+        case SH_broker_log_end: break;
         }
-        if (c == 'n' && (*end || end == optarg || count < 0))
-            return sh_cli_usage("broker", "-n takes a number of entries");
-    }
-    if (optind != argc)
-        return sh_cli_usage("broker", "'%s' is one argument too many", argv[optind]);
+    if (c.status >= 0)
+        return c.status;
     cleanup_free char *dir = sh_broker_dir(dir_option);
     struct sb_store *st = NULL;
     int r = sh_broker_open(dir, false, &st, &err);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <string.h>
 
@@ -25,14 +24,6 @@ struct inputs {
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1];
 };
 
-static bool parse_number(const char *text, unsigned long min, unsigned long max, unsigned long *out)
-{
-    char *end;
-    errno = 0;
-    *out = strtoul(text, &end, 10);
-    return !errno && *text >= '0' && *text <= '9' && !*end && *out >= min && *out <= max;
-}
-
 /* [TEE=]PATH: without a TEE for all of them. */
 static void take_collateral(struct options *o, const char *text)
 {
@@ -50,32 +41,28 @@ static void take_collateral(struct options *o, const char *text)
 }
 
 /* Options with a number. */
-static bool take_number(struct options *o, int c, const char *text)
+static bool take_number(struct options *o, enum sh_broker_serve_option option, const char *text)
 {
-    unsigned long n = 0;
-    uint64_t size;
-    switch (c) {
-    case 'R':
-        if (!parse_number(text, 0, 1000000, &n))
+    uint64_t n = 0;
+    if (option == SH_broker_serve_rate) {
+        if (sh_parse_number(text, 0, 1000000, &n))
             return false;
         o->server.rate = (double)n;
-        return true;
-    case 'B':
-        if (sh_parse_size(text, &size) || size < 1024 || size > 64u << 20)
+    } else if (option == SH_broker_serve_max_body) {
+        if (sh_parse_size(text, &n) || n < 1024 || n > 64u << 20)
             return false;
-        o->server.body_max = (size_t)size;
-        return true;
-    case 'M':
-        if (!parse_number(text, 1, 1000000, &n))
+        o->server.body_max = (size_t)n;
+    } else if (option == SH_broker_serve_max_sessions) {
+        if (sh_parse_number(text, 1, 1000000, &n))
             return false;
         o->server.session_max = (unsigned)n;
-        return true;
-    default:
-        if (!parse_number(text, 1, 86400, &n))
+    } else {
+        if (sh_parse_number(text, 1, 86400, &n))
             return false;
-        *(c == 'N' ? &o->server.nonce_ms : &o->server.session_ms) = (int64_t)n * 1000;
-        return true;
+        *(option == SH_broker_serve_nonce_seconds ? &o->server.nonce_ms : &o->server.session_ms) =
+            (int64_t)n * 1000;
     }
+    return true;
 }
 
 static bool has_collateral(const struct options *o)
@@ -89,93 +76,41 @@ static bool has_collateral(const struct options *o)
 /* -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
-                                          {"listen", required_argument, NULL, 'l'},
-                                          {"insecure-http", no_argument, NULL, 'H'},
-                                          {"tls-cert", required_argument, NULL, 'c'},
-                                          {"tls-key", required_argument, NULL, 'k'},
-                                          {"collateral", required_argument, NULL, 'C'},
-                                          {"online", no_argument, NULL, 'o'},
-                                          {"pccs", required_argument, NULL, 'P'},
-                                          {"kds", required_argument, NULL, 'K'},
-                                          {"cache", required_argument, NULL, 'Q'},
-                                          {"ca", required_argument, NULL, 'a'},
-                                          {"allow-simulated", required_argument, NULL, 'S'},
-                                          {"policy", required_argument, NULL, 'p'},
-                                          {"rate", required_argument, NULL, 'R'},
-                                          {"max-body", required_argument, NULL, 'B'},
-                                          {"max-sessions", required_argument, NULL, 'M'},
-                                          {"nonce-seconds", required_argument, NULL, 'N'},
-                                          {"session-seconds", required_argument, NULL, 'X'},
-                                          {"url-file", required_argument, NULL, 'u'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        switch (c) {
-        case 'd':
-            o->dir = optarg;
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_serve, argc, argv);
+    for (int i; (i = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_serve_option)i) {
+        case SH_broker_serve_dir: o->dir = c.value; break;
+        case SH_broker_serve_listen: o->listen = c.value; break;
+        case SH_broker_serve_insecure_http: o->insecure_http = true; break;
+        case SH_broker_serve_tls_cert: o->cert = c.value; break;
+        case SH_broker_serve_tls_key: o->key = c.value; break;
+        case SH_broker_serve_collateral: take_collateral(o, c.value); break;
+        case SH_broker_serve_online: o->online = true; break;
+        case SH_broker_serve_pccs: o->pccs = c.value; o->online = true; break;
+        case SH_broker_serve_kds: o->kds = c.value; o->online = true; break;
+        case SH_broker_serve_cache: o->cache = c.value; break;
+        case SH_broker_serve_ca: o->ca = c.value; break;
+        case SH_broker_serve_allow_simulated: o->simulated = c.value; break;
+        case SH_broker_serve_policy: o->policy = c.value; break;
+        case SH_broker_serve_url_file: o->url_file = c.value; break;
+        case SH_broker_serve_rate:
+        case SH_broker_serve_max_body:
+        case SH_broker_serve_max_sessions:
+        case SH_broker_serve_nonce_seconds:
+        case SH_broker_serve_session_seconds:
+            if (!take_number(o, (enum sh_broker_serve_option)i, c.value))
+                return sh_cli_usage(c.shown, "'%s' is out of range", c.value);
             break;
-        case 'l':
-            o->listen = optarg;
-            break;
-        case 'H':
-            o->insecure_http = true;
-            break;
-        case 'c':
-            o->cert = optarg;
-            break;
-        case 'k':
-            o->key = optarg;
-            break;
-        case 'C':
-            take_collateral(o, optarg);
-            break;
-        case 'o':
-            o->online = true;
-            break;
-        case 'P':
-            o->pccs = optarg;
-            o->online = true;
-            break;
-        case 'K':
-            o->kds = optarg;
-            o->online = true;
-            break;
-        case 'Q':
-            o->cache = optarg;
-            break;
-        case 'a':
-            o->ca = optarg;
-            break;
-        case 'S':
-            o->simulated = optarg;
-            break;
-        case 'p':
-            o->policy = optarg;
-            break;
-        case 'u':
-            o->url_file = optarg;
-            break;
-        case 'h':
-            return sh_cli_help("broker");
-        case '?':
-            return sh_cli_usage("broker", "unknown option or missing value");
-        default:
-            if (!take_number(o, c, optarg))
-                return sh_cli_usage("broker", "'%s' is out of range", optarg);
+        case SH_broker_serve_end: break;
         }
-    }
-    if (optind != argc)
-        return sh_cli_usage("broker", "'%s' is one argument too many", argv[optind]);
+    if (c.status >= 0)
+        return c.status;
     if (!o->cert != !o->key)
-        return sh_cli_usage("broker", "--tls-cert and --tls-key go together");
+        return sh_cli_usage(c.shown, "--tls-cert and --tls-key go together");
     if (o->cert && o->insecure_http)
-        return sh_cli_usage("broker", "--insecure-http has no certificate");
+        return sh_cli_usage(c.shown, "--insecure-http has no certificate");
     if (o->online && has_collateral(o))
-        return sh_cli_usage("broker", "give --collateral or --online, not both");
+        return sh_cli_usage(c.shown, "give --collateral or --online, not both");
     return -1;
 }
 
@@ -303,7 +238,7 @@ static int serve(struct options *o, struct inputs *in, struct sb_store *st, stru
     return r;
 }
 
-int sh_broker_serve(int argc, char **argv)
+int cmd_broker_serve(int argc, char **argv)
 {
     struct options o = {.listen = "127.0.0.1:8080", .server = {.rate = 100}};
     struct inputs in = {0};

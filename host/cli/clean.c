@@ -1,36 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter clean: removes what nobody needs any more.
 #include <errno.h>
-#include <getopt.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 
-const char sh_usage_clean[] =
-    "Usage: shelter clean [--all]\n"
-    "\n"
-    "Removes dead instances (their supervisor was killed, or the host went down) and what killed\n"
-    "commands left behind. Prints what it removed.\n"
-    "\n"
-    "      --all              also instances that ended by themselves\n";
-
 int cmd_clean(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"all", no_argument, NULL, 'a'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_clean, argc, argv);
     bool all = false;
-    int c, status = 0;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("clean");
-        if (c == '?')
-            return sh_cli_usage("clean", "there is no option %s", argv[optind - 1]);
-        all |= c == 'a';
-    }
-    if (optind < argc)
-        return sh_cli_usage("clean", "'%s' is too much", argv[optind]);
+    int status = 0;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_clean_option)o) {
+        case SH_clean_all: all = true; break;
+        case SH_clean_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     struct sh_store store;
     struct sh_error err = {0};
     struct sh_strings ids = {0};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter cp: files out of and into a running instance, where its policy allows exec.
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,15 +8,6 @@
 #include "host/cli/cli.h"
 #include "host/run/allowed.h"
 #include "host/run/copy_files.h"
-
-const char sh_usage_cp[] =
-    "Usage: shelter cp INSTANCE:PATH TARGET|-\n"
-    "       shelter cp SOURCE|- INSTANCE:PATH\n"
-    "\n"
-    "Copies files and folders out of or into a running instance; only where the image's policy allows\n"
-    "exec (--allow exec at build). Into a folder that is there, else under the new name. With - a tar\n"
-    "archive goes to stdout or comes from stdin. What comes out has your ownership and no set-id\n"
-    "bits; devices are left out.\n";
 
 /* Splits INSTANCE:PATH; a host's path that holds a colon is written with a slash before it. */
 static char *instance_of(const char *text, const char **path)
@@ -164,16 +154,8 @@ static int copy(const char *from, const char *to)
 
 int cmd_cp(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("cp");
-        return sh_cli_usage("cp", "there is no option %s", argv[optind - 1]);
-    }
-    if (argc - optind != 2)
-        return sh_cli_usage("cp", "name a source and a target");
-    return copy(argv[optind], argv[optind + 1]);
+    struct sh_cli c = sh_cli_plain(SH_VERB_cp, argc, argv);
+    if (c.status >= 0)
+        return c.status;
+    return copy(c.args[0], c.args[1]);
 }

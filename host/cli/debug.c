@@ -4,7 +4,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,15 +12,6 @@
 #include "host/image/extract.h"
 #include "host/store/store.h"
 #include "host/run/control.h"
-
-const char sh_usage_debug[] =
-    "Usage: shelter debug [--print] INSTANCE [-- GDB-ARGUMENT...]\n"
-    "\n"
-    "Starts gdb on an instance that was started with --debug in a simulated enclave (--tee sgx-sim;\n"
-    "the image needs --allow debug). Symbols of the enclave OS, the program and its libraries are\n"
-    "loaded at their addresses; breakpoints in the enclave are the processor's own, four at a time.\n"
-    "\n"
-    "      --print            print gdb's commands instead; the files they name stay there\n";
 
 /* What gdb must know of the simulated processor: it lives on signals, the enclave's code cannot be
  * written to, and FS is not what libthread_db expects. */
@@ -227,29 +217,23 @@ static int debug(const char *reference, bool print, char **arguments, int count,
 
 int cmd_debug(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"print", no_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_debug, argc, argv);
     struct sh_error err = {0};
     bool print = false;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "+h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("debug");
-        if (c != 'p')
-            return sh_cli_usage("debug", "there is no option %s", argv[optind - 1]);
-        print = true;
-    }
-    if (optind == argc)
-        return sh_cli_usage("debug", "name an instance");
-    char **rest = argv + optind + 1;
-    int count = argc - optind - 1;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_debug_option)o) {
+        case SH_debug_print: print = true; break;
+        case SH_debug_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    char **rest = c.args + 1;
+    int count = c.count - 1;
     if (count && !strcmp(rest[0], "--")) {
         rest++;
         count--;
     } else if (count) {
         return sh_cli_usage("debug", "'%s' is too much; gdb's own arguments stand behind --", rest[0]);
     }
-    return debug(argv[optind], print, rest, count, &err) ? sh_error_report(&err) : 0;
+    return debug(c.args[0], print, rest, count, &err) ? sh_error_report(&err) : 0;
 }

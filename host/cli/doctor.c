@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter doctor
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/doctor.h"
 #include "host/launch/launch.h"
 
-const char sh_usage_doctor[] =
-    "Usage: shelter doctor [--json]\n"
-    "\n"
-    "Tells for each TEE what this host has and lacks, and what to do about it. The first run may\n"
-    "take five seconds longer: it boots a guest under KVM to see whether that really works.\n"
-    "\n"
-    "      --json   as JSON: usable, tees (tee, simulated, usable, checks), host (checks); a "
-    "check\n"
-    "               has what, ok, detail and, where something lacks, remedy\n"
-    "\n"
-    "Exit status: 0 when at least one TEE or simulation is usable, else 1.\n";
 
 static void print_checks(const cJSON *checks)
 {
@@ -68,21 +56,15 @@ static cJSON *ask_tees(bool *usable)
 
 int cmd_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_doctor, argc, argv);
     bool json = false, usable = false;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'h')
-            return sh_cli_help("doctor");
-        if (c != 'j')
-            return sh_cli_usage("doctor", "there is no option '%s'", argv[optind - 1]);
-        json = true;
-    }
-    if (optind != argc)
-        return sh_cli_usage("doctor", "'%s' is one argument too many", argv[optind]);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_doctor_option)o) {
+        case SH_doctor_json: json = true; break;
+        case SH_doctor_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
 
     cJSON *root = cJSON_CreateObject(), *tees = ask_tees(&usable);
     cJSON_AddBoolToObject(root, "usable", usable);

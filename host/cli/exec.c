@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter exec: a further program in a running instance, where its policy allows it.
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
@@ -9,18 +8,6 @@
 #include "host/run/allowed.h"
 #include "host/run/exec_request.h"
 #include "host/run/terminal.h"
-
-const char sh_usage_exec[] =
-    "Usage: shelter exec [OPTION...] INSTANCE COMMAND [ARGUMENT...]\n"
-    "\n"
-    "Runs a further program in a running instance, with stdin, stdout and stderr. Only where the\n"
-    "image's policy allows it (--allow exec at build); status 126 where it does not. The exit status\n"
-    "is the program's.\n"
-    "\n"
-    "      --tty, --no-tty    a terminal, or none; by default when stdin and stdout are one\n"
-    "  -e, --env NAME[=VALUE] further variables\n"
-    "  -w, --workdir PATH     working directory; by default the workload's\n"
-    "  -u, --user USER[:GROUP]\n";
 
 static int run(const char *reference, const struct sh_exec_request *request)
 {
@@ -59,49 +46,30 @@ static int run(const char *reference, const struct sh_exec_request *request)
 
 int cmd_exec(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"tty", no_argument, NULL, 'T'},          {"no-tty", no_argument, NULL, 'N'},
-        {"env", required_argument, NULL, 'e'},    {"workdir", required_argument, NULL, 'w'},
-        {"user", required_argument, NULL, 'u'},   {"help", no_argument, NULL, 'h'},
-        {0},
-    };
+    struct sh_cli c = sh_cli_start(SH_VERB_exec, argc, argv);
     struct sh_exec_request request = {.tty = sh_terminal_here(), .workdir = "", .user = ""};
     struct sh_error err = {0};
-    int c, r = 0;
-    optind = 0;
-    opterr = 0;
-    for (;;) {
-        int at = optind ? optind : 1;
-        if (at < argc && sh_is_dash_it(argv[at]))
-            return sh_cli_usage("exec",
-                                "there is no %s: stdin is always forwarded, and a terminal is there "
-                                "when you have one (--tty forces it)", argv[at]);
-        c = getopt_long(argc, argv, "+:e:w:u:h", options, NULL);
-        if (c < 0)
+    c.no_dash_it = "stdin is always forwarded, and a terminal is there when you have one (--tty forces it)";
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_exec_option)o) {
+        case SH_exec_tty: request.tty = true; break;
+        case SH_exec_no_tty: request.tty = false; break;
+        case SH_exec_workdir: request.workdir = c.value; break;
+        case SH_exec_user: request.user = c.value; break;
+        case SH_exec_env:
+            if (sh_env_option(&request.env, c.value, &err))
+                return sh_cli_usage("exec", "%s", err.text);
             break;
-        if (c == 'h')
-            return sh_cli_help("exec");
-        if (c == '?')
-            return sh_cli_usage("exec", "there is no option %s", argv[optind - 1]);
-        if (c == ':')
-            return sh_cli_usage("exec", "%s needs a value", argv[optind - 1]);
-        if (c == 'T' || c == 'N')
-            request.tty = c == 'T';
-        else if (c == 'w')
-            request.workdir = optarg;
-        else if (c == 'u')
-            request.user = optarg;
-        else if ((r = sh_env_option(&request.env, optarg, &err)))
-            return sh_cli_usage("exec", "%s", err.text);
-    }
-    if (argc - optind < 2)
-        return sh_cli_usage("exec", "name an instance and a command");
+        case SH_exec_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     if (*request.workdir && *request.workdir != '/')
         return sh_cli_usage("exec", "-w %s: the working directory is an absolute path",
                             request.workdir);
-    request.args = argv + optind + 1;
-    request.arg_count = (size_t)(argc - optind - 1);
-    int status = run(argv[optind], &request);
+    request.args = c.args + 1;
+    request.arg_count = (size_t)c.count - 1;
+    int status = run(c.args[0], &request);
     sh_strings_free(&request.env);
     return status;
 }

@@ -3,8 +3,12 @@
 #ifndef HOST_CLI_FOREGROUND_H
 #define HOST_CLI_FOREGROUND_H
 
+#include "host/cli/options.h"
 #include "host/run/attached.h"
 #include "host/run/prepare.h"
+
+/* Reads the arguments of `run` or `start`. -1 to go on, else the exit status. */
+int sh_run_options_parse(enum sh_verb_id verb, int argc, char **argv, struct sh_run_options *o);
 
 /* `run` with these options; returns the exit status. */
 int sh_run_options(struct sh_run_options *o);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter images
-#include <getopt.h>
 #include <string.h>
 #include <time.h>
 
@@ -78,23 +77,17 @@ static void print_row(const struct row *row, const struct sh_tags *tags, bool wh
 
 int cmd_images(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"no-trunc", no_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_images, argc, argv);
     bool json = false, quiet = false, whole = false;
-    for (int o; (o = getopt_long(argc, argv, ":q", options, NULL)) != -1;) {
-        if (o == 'h')
-            return sh_cli_help("images");
-        if (o == '?' || o == ':')
-            return sh_cli_usage("images", "there is no option %s", argv[optind - 1]);
-        json |= o == 'j';
-        quiet |= o == 'q';
-        whole |= o == 'n';
-    }
-    if (optind < argc)
-        return sh_cli_usage("images", "'%s' is too much", argv[optind]);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_images_option)o) {
+        case SH_images_json: json = true; break;
+        case SH_images_quiet: quiet = true; break;
+        case SH_images_no_trunc: whole = true; break;
+        case SH_images_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
 
     struct sh_store store;
     struct sh_error err = {0};

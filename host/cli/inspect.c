@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter inspect: everything about an instance or an image.
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 #include "host/image/inspect.h"
 #include "lib/hex.h"
-
-const char sh_usage_inspect[] =
-    "Usage: shelter inspect [--json] [--type instance|image] NAME...\n"
-    "\n"
-    "Shows an instance, or where there is none of that name an image. For an instance: its state, the\n"
-    "TEE and whether it is simulated, the launch measurement and the digest of its launch config.\n"
-    "\n"
-    "      --json             as JSON, one object a name\n"
-    "      --type TYPE        only instances, or only images\n";
 
 static void print_measurement(const cJSON *measurement)
 {
@@ -88,37 +78,28 @@ static int inspect_one(struct sh_store *store, const char *name, bool json, char
 
 int cmd_inspect(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"type", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_inspect, argc, argv);
     bool json = false;
     char type = 0;
-    int c, status = 0;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("inspect");
-        if (c == '?' || c == ':')
-            return sh_cli_usage("inspect", "%s: no such option, or its value is missing",
-                                argv[optind - 1]);
-        json |= c == 'j';
-        if (c == 't' && !strcmp(optarg, "instance"))
-            type = 'n';
-        else if (c == 't' && !strcmp(optarg, "image"))
-            type = 'm';
-        else if (c == 't')
-            return sh_cli_usage("inspect", "--type %s: write instance or image", optarg);
-    }
-    if (optind == argc)
-        return sh_cli_usage("inspect", "name an instance or an image");
+    int status = 0;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_inspect_option)o) {
+        case SH_inspect_json: json = true; break;
+        case SH_inspect_type:
+            if (strcmp(c.value, "instance") && strcmp(c.value, "image"))
+                return sh_cli_usage("inspect", "--type %s: write instance or image", c.value);
+            type = c.value[1]; /* 'n' or 'm' */
+            break;
+        case SH_inspect_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     struct sh_store store;
     struct sh_error err = {0};
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
-    for (; optind < argc; optind++) {
-        int code = inspect_one(&store, argv[optind], json, type);
+    for (int i = 0; i < c.count; i++) {
+        int code = inspect_one(&store, c.args[i], json, type);
         status = status ? status : code;
     }
     sh_store_close(&store);

@@ -2,7 +2,6 @@
 // shelter load
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
@@ -20,25 +19,19 @@ const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
 
 int cmd_load(int argc, char **argv)
 {
-    static const struct option options[] = {{"input", required_argument, NULL, 'i'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_load, argc, argv);
     const char *file = "-";
     bool quiet = false;
-    for (int o; (o = getopt_long(argc, argv, ":i:q", options, NULL)) != -1;) {
-        if (o == 'h')
-            return sh_cli_help("load");
-        if (o == '?' || o == ':')
-            return sh_cli_usage("load", o == ':' ? "%s needs a value" : "there is no option %s",
-                                argv[optind - 1]);
-        if (o == 'i')
-            file = optarg;
-        else
-            quiet = true;
-    }
-    if (optind < argc)
-        return sh_cli_usage("load", "'%s' is too much; a file is given by -i", argv[optind]);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_load_option)o) {
+        case SH_load_input: file = c.value; break;
+        case SH_load_quiet: quiet = true; break;
+        case SH_load_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    if (c.count)
+        return sh_cli_usage("load", "'%s' is too much; a file is given by -i", c.args[0]);
     bool standard = !strcmp(file, "-");
     if (standard && isatty(STDIN_FILENO))
         return sh_cli_usage("load", "an image does not come from a terminal; give -i FILE");

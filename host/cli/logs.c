@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter logs: what a workload wrote, also after its end.
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -14,18 +13,6 @@
 #include "lib/bytes.h"
 
 #include <shelter/channel.h>
-
-const char sh_usage_logs[] =
-    "Usage: shelter logs [-f] [-t] [--tail N] [--since TIME] INSTANCE\n"
-    "\n"
-    "Prints what the workload wrote: its stdout to stdout, its stderr to stderr, byte for byte. The\n"
-    "newest 16 to 32 MiB are kept.\n"
-    "\n"
-    "  -f, --follow           go on until the workload ends\n"
-    "  -t, --timestamps       put the time before each line\n"
-    "  -n, --tail N           the last N lines only, or all\n"
-    "      --since TIME       from then on: 90s, 10m, 2h, 1d ago, seconds since 1970, or\n"
-    "                         2026-01-31T12:00:00Z\n";
 
 struct view {
     bool follow, stamps;
@@ -180,34 +167,28 @@ static int logs_one(struct sh_store *store, struct sh_instance *instance, void *
 
 int cmd_logs(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"follow", no_argument, NULL, 'f'},   {"timestamps", no_argument, NULL, 't'},
-        {"tail", required_argument, NULL, 'n'}, {"since", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},     {0},
-    };
+    struct sh_cli c = sh_cli_start(SH_VERB_logs, argc, argv);
     struct view v = {.tail = -1};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":ftn:h", options, NULL)) >= 0) {
-        char *end = NULL;
-        if (c == 'h')
-            return sh_cli_help("logs");
-        if (c == '?' || c == ':')
-            return sh_cli_usage("logs", "%s: no such option, or its value is missing",
-                                argv[optind - 1]);
-        v.follow |= c == 'f';
-        v.stamps |= c == 't';
-        if (c == 'n' && strcmp(optarg, "all")) {
-            v.tail = (int64_t)strtoul(optarg, &end, 10);
-            if (!*optarg || *end || *optarg == '-')
-                return sh_cli_usage("logs", "--tail %s: write a number, or all", optarg);
+    uint64_t lines;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_logs_option)o) {
+        case SH_logs_follow: v.follow = true; break;
+        case SH_logs_timestamps: v.stamps = true; break;
+        case SH_logs_tail:
+            if (!strcmp(c.value, "all"))
+                break;
+            if (sh_parse_number(c.value, 0, INT64_MAX, &lines))
+                return sh_cli_usage("logs", "--tail %s: write a number, or all", c.value);
+            v.tail = (int64_t)lines;
+            break;
+        case SH_logs_since:
+            if (parse_since(c.value, &v.since))
+                return sh_cli_usage("logs", "--since %s: write 10m, 2h, seconds since 1970, or "
+                                            "2026-01-31T12:00:00Z", c.value);
+            break;
+        case SH_logs_end: break;
         }
-        if (c == 's' && parse_since(optarg, &v.since))
-            return sh_cli_usage("logs", "--since %s: write 10m, 2h, seconds since 1970, or "
-                                        "2026-01-31T12:00:00Z", optarg);
-    }
-    if (argc - optind != 1)
-        return sh_cli_usage("logs", "name one instance");
-    return sh_each_instance(argv + optind, 1, logs_one, &v);
+    if (c.status >= 0)
+        return c.status;
+    return sh_each_instance(c.args, 1, logs_one, &v);
 }

@@ -1,49 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter measure
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
-#include "host/cli/verify.h"
+#include "host/cli/measure.h"
 #include "host/launch/launch.h"
-
-const char sh_usage_measure[] =
-    "Usage: shelter measure [OPTION...] IMAGE\n"
-    "       shelter measure --tee TEE --firmware FILE [--kernel FILE] [OPTION...]\n"
-    "\n"
-    "Predicts the launch measurement of an image, from the image alone; nothing is started. The\n"
-    "launch config (command, environment, ...) is not part of it: it has a field of its own.\n"
-    "\n"
-    "      --tee TEE        auto (default), tdx, snp, csv, tdx-sim, sgx, sgx-sim\n"
-    "  -m, --memory SIZE    memory of the machine (default: the image's, or 512M)\n"
-    "      --cpus N         its CPUs (default: the image's, or 1)\n"
-    "      --boot HOW       simulation only: pvh (default) or bzimage, under OVMF\n"
-    "      --firmware FILE  the firmware (default: the distribution's for this TEE)\n"
-    "      --cpu-model NAME snp: QEMU's name of the CPU model (default: EPYC-v4)\n"
-    "      --debug          as run with --debug\n"
-    "      --json           as JSON: tee, simulated, image, memory, cpus, boot, firmware,\n"
-    "                       measurement\n"
-    "\n"
-    "Without IMAGE it is about files (TEE: tdx, snp, sev, seves):\n"
-    "      --kernel FILE --initrd FILE --append LINE   measured direct boot\n"
-    "      --vcpus N --vcpu-type MODEL --guest-features HEX   what SEV measures of the CPUs\n"
-    "      --vmm qemu|ec2|gce, --ovmf-hash HEX, --two-pass (tdx: KVM before Linux 6.16)\n";
-
-enum { OPT_TEE = 256, OPT_CPUS, OPT_BOOT, OPT_FIRMWARE, OPT_CPU_MODEL, OPT_DEBUG, OPT_JSON };
-
-static const struct option options[] = {
-    {"tee", required_argument, NULL, OPT_TEE},
-    {"memory", required_argument, NULL, 'm'},
-    {"cpus", required_argument, NULL, OPT_CPUS},
-    {"boot", required_argument, NULL, OPT_BOOT},
-    {"firmware", required_argument, NULL, OPT_FIRMWARE},
-    {"cpu-model", required_argument, NULL, OPT_CPU_MODEL},
-    {"debug", no_argument, NULL, OPT_DEBUG},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
 
 /* For people: one register a line. */
 static void print_plain(const cJSON *result)
@@ -92,86 +54,96 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
     return 0;
 }
 
-/* One option; 0, or a sentence was printed and this is the exit status. */
-static int take_option(int c, struct sh_predict *what, bool *json)
+struct options {
+    struct sh_predict image;
+    struct sh_measure_files files;
+    bool json;
+    bool files_only;        /* an option was given that files alone have */
+    const char *image_only; /* ... or images */
+};
+
+static int take_memory(struct options *o, const char *text)
 {
-    char *end;
-    unsigned long n;
-    switch (c) {
-    case OPT_TEE:
-        what->tee = optarg;
-        return 0;
-    case OPT_FIRMWARE:
-        what->firmware = optarg;
-        return 0;
-    case OPT_CPU_MODEL:
-        what->cpu_model = optarg;
-        return 0;
-    case OPT_DEBUG:
-        what->debug = true;
-        return 0;
-    case OPT_JSON:
-        *json = true;
-        return 0;
-    case 'm':
-        if (sh_parse_size(optarg, &what->memory) || !what->memory)
-            return sh_cli_usage("measure", "-m %s is no size; write 512M or 2G", optarg);
-        what->memory = (what->memory + (1 << 20) - 1) >> 20 << 20; /* as run does */
-        return 0;
-    case OPT_CPUS:
-        n = strtoul(optarg, &end, 10);
-        if (!*optarg || *end || *optarg == '-' || !n || n > SH_LAUNCH_CPUS_MAX)
-            return sh_cli_usage("measure", "--cpus %s: write a number from 1 to %u", optarg,
-                                SH_LAUNCH_CPUS_MAX);
-        what->cpus = (unsigned)n;
-        return 0;
-    case OPT_BOOT:
-        if (strcmp(optarg, "pvh") && strcmp(optarg, "bzimage"))
-            return sh_cli_usage("measure", "--boot %s: write pvh or bzimage", optarg);
-        what->boot = strcmp(optarg, "pvh") ? SH_QEMU_BOOT_BZIMAGE : SH_QEMU_BOOT_PVH;
-        return 0;
-    default:
-        return sh_cli_usage("measure", "wrong arguments");
-    }
+    if (sh_parse_size(text, &o->image.memory) || !o->image.memory)
+        return sh_cli_usage("measure", "-m %s is no size; write 512M or 2G", text);
+    o->files.memory = o->image.memory;
+    o->image.memory = (o->image.memory + (1 << 20) - 1) >> 20 << 20; /* as run does */
+    return -1;
 }
 
-/* With --firmware and no image, or with an option that only files have, it is about files. */
-static bool about_files(int argc, char **argv)
+static int take_cpus(struct options *o, const char *text)
 {
-    bool firmware = false;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "m:", options, NULL)) != -1) {
-        firmware |= c == OPT_FIRMWARE;
-        if (c == '?')
-            break;
+    uint64_t n;
+    if (sh_parse_number(text, 1, SH_LAUNCH_CPUS_MAX, &n))
+        return sh_cli_usage("measure", "--cpus %s: write a number from 1 to %u", text,
+                            SH_LAUNCH_CPUS_MAX);
+    o->image.cpus = (unsigned)n;
+    return -1;
+}
+
+static int take_boot(struct options *o, const char *text)
+{
+    if (strcmp(text, "pvh") && strcmp(text, "bzimage"))
+        return sh_cli_usage("measure", "--boot %s: write pvh or bzimage", text);
+    o->image.boot = strcmp(text, "pvh") ? SH_QEMU_BOOT_BZIMAGE : SH_QEMU_BOOT_PVH;
+    return -1;
+}
+
+/* -1, or a sentence was printed and this is the exit status. */
+static int take_option(struct options *o, enum sh_measure_option option, const char *value)
+{
+    struct sh_measure_files *f = &o->files;
+    switch (option) {
+    case SH_measure_tee: o->image.tee = f->tee = value; return -1;
+    case SH_measure_firmware: o->image.firmware = f->firmware = value; return -1;
+    case SH_measure_json: o->json = f->json = true; return -1;
+    case SH_measure_memory: return take_memory(o, value);
+    case SH_measure_cpus: o->image_only = "--cpus"; return take_cpus(o, value);
+    case SH_measure_boot: o->image_only = "--boot"; return take_boot(o, value);
+    case SH_measure_debug: o->image_only = "--debug"; o->image.debug = true; return -1;
+    case SH_measure_cpu_model:
+        o->image_only = "--cpu-model";
+        o->image.cpu_model = value;
+        return -1;
+    case SH_measure_kernel: f->kernel = value; break;
+    case SH_measure_initrd: f->initrd = value; break;
+    case SH_measure_append: f->append = value; break;
+    case SH_measure_vcpus: f->vcpus = value; break;
+    case SH_measure_vcpu_type: f->vcpu_type = value; break;
+    case SH_measure_guest_features: f->features = value; break;
+    case SH_measure_vmm: f->vmm = value; break;
+    case SH_measure_ovmf_hash: f->ovmf_hash = value; break;
+    case SH_measure_two_pass: f->two_pass = true; break;
+    case SH_measure_unpatched_kernel: f->unpatched = true; break;
+    case SH_measure_end: break;
     }
-    for (int i = 1; i < argc && c == '?'; i++)
-        firmware |= !strncmp(argv[i], "--firmware", 10);
-    return firmware && (c == '?' || optind == argc);
+    o->files_only = true;
+    return -1;
 }
 
 int cmd_measure(int argc, char **argv)
 {
-    struct sh_predict what = {.tee = "auto"};
+    struct options o = {0};
     struct sh_error err = {0};
-    bool json = false;
-    int c;
-    if (about_files(argc, argv))
-        return cmd_measure_files(argc, argv);
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "m:", options, NULL)) != -1) {
-        if (c == 'h')
-            return sh_cli_help("measure");
-        int status = take_option(c, &what, &json);
-        if (status)
-            return status;
+    struct sh_cli c = sh_cli_start(SH_VERB_measure, argc, argv);
+    int status = -1;
+    for (int i; status < 0 && (i = sh_cli_next(&c)) >= 0;)
+        status = take_option(&o, (enum sh_measure_option)i, c.value);
+    if (status < 0)
+        status = c.status;
+    if (status >= 0)
+        return status;
+    if (o.files_only || (o.files.firmware && !c.count)) {
+        if (c.count)
+            return sh_cli_usage("measure", "'%s' is too much: the options are about files, not an image",
+                                c.args[0]);
+        if (o.image_only)
+            return sh_cli_usage("measure", "%s is for images, not for files", o.image_only);
+        return sh_measure_files(&o.files);
     }
-    if (optind + 1 != argc)
-        return sh_cli_usage("measure", optind == argc ? "name the image" : "name one image");
-    if (measure_image(argv[optind], &what, json, &err))
-        return sh_error_report(&err);
-    return 0;
+    if (!c.count)
+        return sh_cli_usage("measure", "name the image");
+    if (!o.image.tee)
+        o.image.tee = "auto";
+    return measure_image(c.args[0], &o.image, o.json, &err) ? sh_error_report(&err) : 0;
 }

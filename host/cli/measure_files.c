@@ -1,87 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter measure --tee TEE --firmware FILE: predicts launch measurements of files, without image.
 #include "host/cli/cli.h"
-#include "host/cli/verify.h"
+#include "host/cli/measure.h"
 #include "verifier/measure/snp.h"
 #include "verifier/measure/tdx.h"
 #include "verifier/base/bytes.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <openssl/sha.h>
-
-static const char usage[] =
-    "Usage: shelter measure --tee snp|sev|seves|tdx --firmware FILE [OPTION...]\n\n"
-    "Predicts the launch measurement of files, without an image, and prints the digests.\n\n"
-    "      --kernel FILE --initrd FILE --append STRING   what is booted directly\n"
-    "      --vcpus N             SEV-ES, SNP: virtual CPUs\n"
-    "      --vcpu-type TYPE      SEV-ES, SNP: QEMU's CPU model (EPYC-Milan, EPYC-v4, ...) or its\n"
-    "                            CPUID signature (0x00a00f11)\n"
-    "      --guest-features HEX  SNP: SEV_FEATURES (default: 1)\n"
-    "      --vmm VMM             SNP: qemu (default), ec2, gce\n"
-    "      --ovmf-hash HEX       SNP: digest after the firmware's pages, instead of them\n"
-    "  -m, --memory SIZE         TDX with a kernel: memory of the machine\n"
-    "      --two-pass            TDX: KVM before Linux 6.16 adds a section's pages, then extends\n"
-    "      --unpatched-kernel    TDX: QEMU and firmware leave the kernel's header as it is\n"
-    "      --json                as JSON: tee, measurement\n";
-
-struct options {
-    const char *tee, *firmware, *kernel, *initrd, *append, *vcpus, *vcpu_type, *features, *vmm,
-        *ovmf_hash, *memory;
-    bool json, two_pass, unpatched, help;
-};
 
 struct files {
     uint8_t *firmware, *kernel, *initrd;
     size_t firmware_size, kernel_size, initrd_size;
 };
 
-static int parse(int argc, char **argv, struct options *o)
+static int check(const struct sh_measure_files *o)
 {
-    static const struct option longs[] = {
-        {"tee", required_argument, NULL, 't'},       {"firmware", required_argument, NULL, 'f'},
-        {"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
-        {"append", required_argument, NULL, 'a'},    {"vcpus", required_argument, NULL, 'c'},
-        {"vcpu-type", required_argument, NULL, 'T'},
-        {"guest-features", required_argument, NULL, 'g'},
-        {"vmm", required_argument, NULL, 'v'},       {"ovmf-hash", required_argument, NULL, 'h'},
-        {"memory", required_argument, NULL, 'm'},    {"json", no_argument, NULL, 'j'},
-        {"two-pass", no_argument, NULL, '2'},
-        {"unpatched-kernel", no_argument, NULL, 'u'},
-        {"help", no_argument, NULL, '?' + 256},
-        {NULL, 0, NULL, 0},
-    };
-    int c;
-
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "m:", longs, NULL)) != -1) {
-        switch (c) {
-        case 't': o->tee = optarg; break;
-        case 'f': o->firmware = optarg; break;
-        case 'k': o->kernel = optarg; break;
-        case 'i': o->initrd = optarg; break;
-        case 'a': o->append = optarg; break;
-        case 'c': o->vcpus = optarg; break;
-        case 'T': o->vcpu_type = optarg; break;
-        case 'g': o->features = optarg; break;
-        case 'v': o->vmm = optarg; break;
-        case 'h': o->ovmf_hash = optarg; break;
-        case 'm': o->memory = optarg; break;
-        case 'j': o->json = true; break;
-        case '2': o->two_pass = true; break;
-        case 'u': o->unpatched = true; break;
-        case '?' + 256: o->help = true; return 0;
-        default: return sh_cli_usage("measure", "unknown option or missing value");
-        }
-    }
     if (!o->tee || !o->firmware)
         return sh_cli_usage("measure", "--tee and --firmware are needed");
-    if (optind != argc)
-        return sh_cli_usage("measure", "'%s' is one argument too many", argv[optind]);
     if (!o->kernel && (o->initrd || o->append))
         return sh_cli_usage("measure", "--initrd and --append belong to a --kernel");
     return 0;
@@ -102,16 +41,16 @@ static int load(const char *path, uint8_t **data, size_t *size)
     return rc ? fail(path, strerror(-rc)) : 0;
 }
 
-static bool parse_number(const char *text, int base, uint64_t max, uint64_t *out)
+static bool parse_hex(const char *text, uint64_t *out)
 {
     char *end;
 
     errno = 0;
-    *out = strtoull(text, &end, base);
-    return !errno && end != text && !*end && *text != '-' && *out <= max;
+    *out = strtoull(text, &end, 16);
+    return !errno && end != text && !*end && *text != '-';
 }
 
-static void print_field(const struct options *o, const char *name, const uint8_t *digest,
+static void print_field(const struct sh_measure_files *o, const char *name, const uint8_t *digest,
                         size_t size, bool alone, bool last)
 {
     char hex[97];
@@ -125,7 +64,7 @@ static void print_field(const struct options *o, const char *name, const uint8_t
         printf("%-6s %s\n", name, hex);
 }
 
-static int sev_params(const struct options *o, const struct files *f, struct sv_sev_params *p,
+static int sev_params(const struct sh_measure_files *o, const struct files *f, struct sv_sev_params *p,
                       uint8_t ovmf_hash[48])
 {
     uint64_t value = 1;
@@ -138,7 +77,7 @@ static int sev_params(const struct options *o, const struct files *f, struct sv_
         p->vmm = SV_VMM_GCE;
     else if (o->vmm && strcmp(o->vmm, "qemu"))
         return sh_cli_usage("measure", "--vmm is qemu, ec2 or gce");
-    if (o->vcpus && !parse_number(o->vcpus, 10, 4096, &value))
+    if (o->vcpus && sh_parse_number(o->vcpus, 0, 4096, &value))
         return sh_cli_usage("measure", "--vcpus is a number up to 4096");
     if (!o->vcpus && p->mode != SV_SEV)
         return sh_cli_usage("measure", "--vcpus is needed: every vCPU is measured");
@@ -149,7 +88,7 @@ static int sev_params(const struct options *o, const struct files *f, struct sv_
     if (!o->vcpu_type && p->mode != SV_SEV && p->vmm == SV_VMM_QEMU)
         return sh_cli_usage("measure", "--vcpu-type is needed: QEMU measures the CPU's signature");
     value = 1;
-    if (o->features && !parse_number(o->features, 16, UINT64_MAX, &value))
+    if (o->features && !parse_hex(o->features, &value))
         return sh_cli_usage("measure", "--guest-features is a hexadecimal number");
     p->guest_features = value;
     if (o->ovmf_hash && (strlen(o->ovmf_hash) != 96 || sh_unhex(ovmf_hash, 48, o->ovmf_hash)))
@@ -166,7 +105,7 @@ static int sev_params(const struct options *o, const struct files *f, struct sv_
     return 0;
 }
 
-static int measure_sev(const struct options *o, const struct files *f)
+static int measure_sev(const struct sh_measure_files *o, const struct files *f)
 {
     struct sv_sev_params p = {0};
     uint8_t ovmf_hash[48], out[48];
@@ -185,19 +124,17 @@ static int measure_sev(const struct options *o, const struct files *f)
     return 0;
 }
 
-static int measure_tdx(const struct options *o, const struct files *f)
+static int measure_tdx(const struct sh_measure_files *o, const struct files *f)
 {
     struct sv_tdx_params p = {
         .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass,
         .kernel_unpatched = o->unpatched,
         .have_kernel = o->kernel != NULL, .kernel = f->kernel, .kernel_size = f->kernel_size,
-        .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append,
+        .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append, .memory_size = o->memory,
     };
     struct sv_tdx_measurement m;
     char why[160] = "", hex1[97], hex2[97];
 
-    if (o->memory && (sh_parse_size(o->memory, &p.memory_size) || !p.memory_size))
-        return sh_cli_usage("measure", "-m is a size such as 512M or 2G");
     if (o->kernel && !o->memory && !o->unpatched)
         return sh_cli_usage("measure", "-m SIZE is needed: QEMU places the initrd by it");
     if (sv_tdx_measure(&p, &m, why, sizeof(why)))
@@ -220,25 +157,20 @@ static int measure_tdx(const struct options *o, const struct files *f)
     return 0;
 }
 
-int cmd_measure_files(int argc, char **argv)
+int sh_measure_files(const struct sh_measure_files *o)
 {
-    struct options o = {0};
     struct files f = {0};
-    int rc = parse(argc, argv, &o);
+    int rc = check(o);
 
     if (rc)
         return rc;
-    if (o.help) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    rc = load(o.firmware, &f.firmware, &f.firmware_size);
-    rc = rc ? rc : load(o.kernel, &f.kernel, &f.kernel_size);
-    rc = rc ? rc : load(o.initrd, &f.initrd, &f.initrd_size);
-    if (!rc && !strcmp(o.tee, "tdx"))
-        rc = measure_tdx(&o, &f);
-    else if (!rc && (!strcmp(o.tee, "snp") || !strcmp(o.tee, "sev") || !strcmp(o.tee, "seves")))
-        rc = measure_sev(&o, &f);
+    rc = load(o->firmware, &f.firmware, &f.firmware_size);
+    rc = rc ? rc : load(o->kernel, &f.kernel, &f.kernel_size);
+    rc = rc ? rc : load(o->initrd, &f.initrd, &f.initrd_size);
+    if (!rc && !strcmp(o->tee, "tdx"))
+        rc = measure_tdx(o, &f);
+    else if (!rc && (!strcmp(o->tee, "snp") || !strcmp(o->tee, "sev") || !strcmp(o->tee, "seves")))
+        rc = measure_sev(o, &f);
     else if (!rc)
         rc = sh_cli_usage("measure", "--tee is snp, sev, seves or tdx");
     free(f.firmware);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter ps: lists instances.
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
@@ -82,27 +81,18 @@ static int list(const struct view *v)
 
 int cmd_ps(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"all", no_argument, NULL, 'a'},      {"quiet", no_argument, NULL, 'q'},
-        {"no-trunc", no_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},     {0},
-    };
+    struct sh_cli c = sh_cli_start(SH_VERB_ps, argc, argv);
     struct view v = {0};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":aqh", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("ps");
-        if (c == '?')
-            return sh_cli_usage("ps", "there is no option %s", argv[optind - 1]);
-        v.all |= c == 'a';
-        v.quiet |= c == 'q';
-        v.whole |= c == 'n';
-        v.json |= c == 'j';
-    }
-    if (optind < argc)
-        return sh_cli_usage("ps", "'%s' is too much", argv[optind]);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_ps_option)o) {
+        case SH_ps_all: v.all = true; break;
+        case SH_ps_quiet: v.quiet = true; break;
+        case SH_ps_no_trunc: v.whole = true; break;
+        case SH_ps_json: v.json = true; break;
+        case SH_ps_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     v.list = v.json ? cJSON_CreateArray() : NULL;
     int status = list(&v);
     cJSON_Delete(v.list);

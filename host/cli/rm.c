@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter rm: removes instances.
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
-
-const char sh_usage_rm[] =
-    "Usage: shelter rm [-f] INSTANCE...\n"
-    "       shelter rm [-f] --all\n"
-    "\n"
-    "Removes stopped instances with their logs.\n"
-    "\n"
-    "  -f, --force            also running ones, which are killed; an instance that is not there is\n"
-    "                         no error\n"
-    "      --all              all of them; without -f those that do not run\n";
 
 static int remove_one(struct sh_store *store, struct sh_instance *instance, void *context,
                       struct sh_error *err)
@@ -106,23 +95,18 @@ static int remove_all(struct sh_store *store, bool force)
 
 int cmd_rm(int argc, char **argv)
 {
-    static const struct option options[] = {{"force", no_argument, NULL, 'f'},
-                                            {"all", no_argument, NULL, 'a'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_rm, argc, argv);
     bool force = false, all = false;
-    int c, status = 0;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":fh", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("rm");
-        if (c == '?')
-            return sh_cli_usage("rm", "there is no option %s", argv[optind - 1]);
-        force |= c == 'f';
-        all |= c == 'a';
-    }
-    if (all == (optind < argc))
+    int status = 0;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_rm_option)o) {
+        case SH_rm_force: force = true; break;
+        case SH_rm_all: all = true; break;
+        case SH_rm_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    if (all == (c.count > 0))
         return sh_cli_usage("rm", "name instances, or give --all");
     struct sh_store store;
     struct sh_error err = {0};
@@ -130,8 +114,8 @@ int cmd_rm(int argc, char **argv)
         return sh_error_report(&err);
     if (all)
         status = remove_all(&store, force);
-    for (; optind < argc; optind++) {
-        int code = remove_named(&store, argv[optind], force);
+    for (int i = 0; i < c.count; i++) {
+        int code = remove_named(&store, c.args[i], force);
         status = status ? status : code;
     }
     sh_store_close(&store);

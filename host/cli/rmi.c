@@ -1,43 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter rmi
 #include <errno.h>
-#include <getopt.h>
 
 #include "host/cli/cli.h"
 #include "host/store/store.h"
 
-const char sh_usage_rmi[] =
-    "Usage: shelter rmi [-f] IMAGE...\n"
-    "\n"
-    "Removes images by tag or id. A tag of an image that has others only takes the tag away.\n"
-    "\n"
-    "  -f, --force  also an image that is in use (its instances keep running), or that has "
-    "several\n"
-    "               tags; one that is not there is no error\n";
-
 int cmd_rmi(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_rmi, argc, argv);
     bool force = false;
-    for (int o; (o = getopt_long(argc, argv, ":f", options, NULL)) != -1;) {
-        if (o == 'h')
-            return sh_cli_help("rmi");
-        if (o == '?' || o == ':')
-            return sh_cli_usage("rmi", "there is no option %s", argv[optind - 1]);
-        force = true;
-    }
-    if (optind == argc)
-        return sh_cli_usage("rmi", "which image?");
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_rmi_option)o) {
+        case SH_rmi_force: force = true; break;
+        case SH_rmi_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     struct sh_store store;
     struct sh_error err = {0};
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     int status = 0;
-    for (int i = optind; i < argc; i++) {
+    for (int i = 0; i < c.count; i++) {
         struct sh_error one = {0};
         struct sh_strings report = {0};
-        int r = sh_store_remove(&store, argv[i], force, &report, &one);
+        int r = sh_store_remove(&store, c.args[i], force, &report, &one);
         if (r && !(force && r == -ENOENT))
             status = sh_error_report(&one);
         for (size_t k = 0; k < report.count; k++)

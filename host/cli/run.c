@@ -10,47 +10,6 @@
 #include "host/run/attached.h"
 #include "host/run/prepare.h"
 
-const char sh_usage_run[] =
-    "Usage: shelter run [OPTION...] IMAGE [COMMAND [ARGUMENT...]]\n"
-    "       shelter run -t IMAGE [-c COMMAND] [-i BROKER] [OPTION...]\n"
-    "\n"
-    "Runs an image in a confidential VM. In the foreground (without -d) stdin is always forwarded,\n"
-    "and the workload gets a terminal when stdin and stdout are one. The exit status is the\n"
-    "workload's; 125 is a failure of Shelter, 126 and 127 a command that cannot be run or is not\n"
-    "there, 128+N a workload killed by signal N. Options end at IMAGE.\n"
-    "\n"
-    "  -t, --tag IMAGE        the image, by tag or id\n"
-    "  -c, --command TEXT     the whole command, split by quotes; replaces the image's entrypoint too\n"
-    "  -i, --broker ADDRESS   the attestation address: host, host:port, [IPv6]:port or URL; a\n"
-    "                         loopback address means this host; port 8080 and https by default\n"
-    "  -m, --memory SIZE      memory, such as 512M or 2G\n"
-    "      --cpus N           virtual CPUs\n"
-    "  -d, --detach           in the background; prints the instance's id\n"
-    "      --tty, --no-tty    a terminal for the workload, or none, whatever stdio is\n"
-    "      --rm               remove the instance when it ends\n"
-    "      --name NAME        its name; else one is made up\n"
-    "  -e, --env NAME[=VALUE] set a variable, or pass on one's own; repeatable\n"
-    "      --env-file FILE    the same from the lines of a file\n"
-    "      --entrypoint PATH  replace the image's entrypoint and drop its command\n"
-    "  -w, --workdir PATH     working directory\n"
-    "  -u, --user USER[:GROUP]\n"
-    "      --hostname NAME\n"
-    "  -p, --publish [IP:][PORT:]GUESTPORT[/udp]\n"
-    "                         publish a port; without PORT a free one is taken\n"
-    "      --network user|none\n"
-    "  -v, --volume SOURCE:TARGET[:ro]\n"
-    "                         show it a folder of the host; untrusted, and only where the image's\n"
-    "                         policy allows it (--allow mount at build)\n"
-    "      --tee NAME         auto (default), tdx, snp, csv, sgx, tdx-sim, sgx-sim\n"
-    "      --boot pvh|bzimage how a simulated TD boots; pvh is faster\n"
-    "      --firmware FILE    the machine's firmware, instead of the distribution's for this TEE\n"
-    "      --stats FILE       write an enclave's counts there when it ends, as JSON (--allow stats)\n"
-    "      --trace[=FILE]     an enclave's system calls, to stderr or there (--allow trace)\n"
-    "      --debug            a VM's kernel console in the instance's folder; an enclave that 'shelter\n"
-    "                         debug' can look into (--allow debug)\n"
-    "\n"
-    "^P ^Q detaches from a terminal; three ^C within five seconds kill.\n";
-
 int sh_foreground_end(enum sh_attached_end end, int status, const char *name,
                       const struct sh_error *err)
 {
@@ -137,15 +96,10 @@ int sh_run_options(struct sh_run_options *o)
 int cmd_run(int argc, char **argv)
 {
     struct sh_run_options o;
-    struct sh_error err = {0};
-    int status;
-    if (sh_run_options_parse(argc, argv, &o, &err))
-        status = sh_cli_usage("run", "%s", err.text);
-    else if (o.help)
-        status = sh_cli_help("run");
-    else if (o.attach)
+    int status = sh_run_options_parse(SH_VERB_run, argc, argv, &o);
+    if (status < 0 && o.attach)
         status = sh_cli_usage("run", "run has no -a: it is attached unless -d is given");
-    else
+    else if (status < 0)
         status = sh_run_options(&o);
     sh_run_options_free(&o);
     return status;

@@ -2,7 +2,6 @@
 // shelter save
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -10,14 +9,6 @@
 #include "host/image/interrupt.h"
 #include "host/image/progress.h"
 #include "host/store/transfer.h"
-
-const char sh_usage_save[] =
-    "Usage: shelter save [-o FILE] IMAGE\n"
-    "\n"
-    "Writes an image, whole and with its tags, as a tar for `shelter load`.\n"
-    "\n"
-    "  -o, --output FILE  where to; - or nothing is standard output\n"
-    "  -q, --quiet        no progress\n";
 
 /* To a file: a name appears only when all is written. */
 static int save_to(struct sh_store *store, const char *reference, const char *file,
@@ -49,32 +40,24 @@ static int save_to(struct sh_store *store, const char *reference, const char *fi
 
 int cmd_save(int argc, char **argv)
 {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_save, argc, argv);
     const char *file = "-";
     bool quiet = false;
-    for (int o; (o = getopt_long(argc, argv, ":o:q", options, NULL)) != -1;) {
-        if (o == 'h')
-            return sh_cli_help("save");
-        if (o == '?' || o == ':')
-            return sh_cli_usage("save", o == ':' ? "%s needs a value" : "there is no option %s",
-                                argv[optind - 1]);
-        if (o == 'o')
-            file = optarg;
-        else
-            quiet = true;
-    }
-    if (optind != argc - 1)
-        return sh_cli_usage("save", "one image is needed");
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_save_option)o) {
+        case SH_save_output: file = c.value; break;
+        case SH_save_quiet: quiet = true; break;
+        case SH_save_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     struct sh_store store;
     struct sh_progress progress;
     struct sh_error err = {0};
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
-    int r = save_to(&store, argv[optind], file, &progress, &err);
+    int r = save_to(&store, c.args[0], file, &progress, &err);
     sh_progress_end(&progress);
     sh_store_close(&store);
     return r ? sh_error_report(&err) : 0;

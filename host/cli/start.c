@@ -5,16 +5,6 @@
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
 
-const char sh_usage_start[] =
-    "Usage: shelter start [-a] INSTANCE\n"
-    "       shelter start [OPTION...] IMAGE [COMMAND [ARGUMENT...]]\n"
-    "\n"
-    "Starts a stopped instance again, with the launch config it was made with. Where there is no\n"
-    "instance of that name, and always with -t IMAGE, it is 'shelter run -d': its options are those\n"
-    "of run.\n"
-    "\n"
-    "  -a, --attach           in the foreground, with stdin if the instance was made with it\n";
-
 /* Were options given that only a new instance can have? */
 static bool for_new_instance(const struct sh_run_options *o)
 {
@@ -64,13 +54,8 @@ static int start(struct sh_run_options *o)
 int cmd_start(int argc, char **argv)
 {
     struct sh_run_options o;
-    struct sh_error err = {0};
-    int status;
-    if (sh_run_options_parse(argc, argv, &o, &err))
-        status = sh_cli_usage("start", "%s", err.text);
-    else if (o.help)
-        status = sh_cli_help("start");
-    else
+    int status = sh_run_options_parse(SH_VERB_start, argc, argv, &o);
+    if (status < 0)
         status = start(&o);
     sh_run_options_free(&o);
     return status;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter stats: counts of a running instance, where its policy allows them.
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -10,15 +9,6 @@
 #include "host/cli/instances.h"
 #include "host/run/allowed.h"
 #include "host/run/control.h"
-
-const char sh_usage_stats[] =
-    "Usage: shelter stats [--json] INSTANCE...\n"
-    "\n"
-    "Shows counts of running instances, where the image's policy allows it (--allow stats at build).\n"
-    "Of an enclave: calls_out, syscalls, committed_bytes and peak_bytes are its own; aex and the\n"
-    "leaves are what the host saw. Of a VM: memory and CPU time of the guest.\n"
-    "\n"
-    "      --json             as JSON, one object a name\n";
 
 struct request {
     bool json;
@@ -66,20 +56,14 @@ static int stats_one(struct sh_store *store, struct sh_instance *instance, void 
 
 int cmd_stats(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_stats, argc, argv);
     struct request q = {0};
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("stats");
-        if (c != 'j')
-            return sh_cli_usage("stats", "there is no option %s", argv[optind - 1]);
-        q.json = true;
-    }
-    if (optind == argc)
-        return sh_cli_usage("stats", "name an instance");
-    return sh_each_instance(argv + optind, (size_t)(argc - optind), stats_one, &q);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_stats_option)o) {
+        case SH_stats_json: q.json = true; break;
+        case SH_stats_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    return sh_each_instance(c.args, (size_t)c.count, stats_one, &q);
 }

@@ -5,12 +5,6 @@
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 
-const char sh_usage_status[] =
-    "Usage: shelter status INSTANCE...\n"
-    "\n"
-    "Prints a line for each. The exit status is 0 if all of them run, 3 if one does not, 125 if one\n"
-    "is not there.\n";
-
 static int show(struct sh_store *store, struct sh_instance *instance, void *context,
                 struct sh_error *err)
 {
@@ -24,13 +18,10 @@ static int show(struct sh_store *store, struct sh_instance *instance, void *cont
 
 int cmd_status(int argc, char **argv)
 {
+    struct sh_cli c = sh_cli_plain(SH_VERB_status, argc, argv);
     bool running = true;
-    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-        return sh_cli_help("status");
-    if (argc > 1 && argv[1][0] == '-')
-        return sh_cli_usage("status", "there is no option %s", argv[1]);
-    if (argc < 2)
-        return sh_cli_usage("status", "name an instance; 'shelter ps -a' lists them");
-    int status = sh_each_instance(argv + 1, (size_t)argc - 1, show, &running);
+    if (c.status >= 0)
+        return c.status;
+    int status = sh_each_instance(c.args, (size_t)c.count, show, &running);
     return status ? status : running ? 0 : 3;
 }

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter stop: the image's stop signal, and after a while a kill.
-#include <getopt.h>
 #include <stdlib.h>
 
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 #include "host/run/control.h"
-
-const char sh_usage_stop[] =
-    "Usage: shelter stop [-t SECONDS] INSTANCE...\n"
-    "\n"
-    "Sends the image's stop signal (TERM unless it says another) and kills what still runs after a\n"
-    "while.\n"
-    "\n"
-    "  -t, --time SECONDS     how long it may take; default 10\n";
 
 static int stop_one(struct sh_store *store, struct sh_instance *instance, void *context,
                     struct sh_error *err)
@@ -30,25 +21,18 @@ static int stop_one(struct sh_store *store, struct sh_instance *instance, void *
 
 int cmd_stop(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"time", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
-    uint32_t after_ms = 10000;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":t:h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("stop");
-        char *end = NULL;
-        unsigned long seconds = c == 't' ? strtoul(optarg, &end, 10) : 0;
-        if (c != 't')
-            return sh_cli_usage("stop", "%s: no such option, or its value is missing",
-                                argv[optind - 1]);
-        if (!*optarg || *end || *optarg == '-' || seconds > 86400)
-            return sh_cli_usage("stop", "-t %s: write seconds, 0 to 86400", optarg);
-        after_ms = (uint32_t)seconds * 1000;
-    }
-    if (optind == argc)
-        return sh_cli_usage("stop", "name an instance");
-    return sh_each_instance(argv + optind, (size_t)(argc - optind), stop_one, &after_ms);
+    struct sh_cli c = sh_cli_start(SH_VERB_stop, argc, argv);
+    uint64_t seconds = 10;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_stop_option)o) {
+        case SH_stop_time:
+            if (sh_parse_number(c.value, 0, 86400, &seconds))
+                return sh_cli_usage("stop", "-t %s: write seconds, 0 to 86400", c.value);
+            break;
+        case SH_stop_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    uint32_t after_ms = (uint32_t)seconds * 1000;
+    return sh_each_instance(c.args, (size_t)c.count, stop_one, &after_ms);
 }

@@ -11,17 +11,16 @@ const char sh_usage_tag[] = "Usage: shelter tag IMAGE NAME[:TAG]\n"
 
 int cmd_tag(int argc, char **argv)
 {
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-        return sh_cli_help("tag");
-    if (argc != 3)
-        return sh_cli_usage("tag", "an image and its new tag are needed");
+    struct sh_cli c = sh_cli_plain(SH_VERB_tag, argc, argv);
+    if (c.status >= 0)
+        return c.status;
     struct sh_store store;
     struct sh_image image;
     struct sh_error err = {0};
-    cleanup_free char *tag = sh_tag_full(argv[2], &err);
+    cleanup_free char *tag = sh_tag_full(c.args[1], &err);
     if (!tag || sh_store_open(&store, &err))
         return sh_error_report(&err);
-    int r = sh_image_open(&store, argv[1], &image, &err);
+    int r = sh_image_open(&store, c.args[0], &image, &err);
     if (!r) {
         r = sh_store_tag(&store, tag, image.id, &err);
         sh_image_close(&image);

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter tcb
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 
 #include "host/cli/cli.h"
 #include "host/image/write/base.h"
-
-const char sh_usage_tcb[] =
-    "Usage: shelter tcb [--json]\n"
-    "\n"
-    "Prints, per TEE, the parts that an attacker must break: files, lines, bytes. The numbers "
-    "were\n"
-    "counted when the base files were built; in the source tree 'make tcb' counts again.\n"
-    "\n"
-    "      --json   as JSON: parts (tees, part, files, lines, bytes, what); null is unknown\n";
 
 static bool belongs(const cJSON *part, const char *tee)
 {
@@ -95,21 +85,15 @@ static int print_tcb(bool json, struct sh_error *err)
 
 int cmd_tcb(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_tcb, argc, argv);
     struct sh_error err = {0};
     bool json = false;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'h')
-            return sh_cli_help("tcb");
-        if (c != 'j')
-            return sh_cli_usage("tcb", "there is no option '%s'", argv[optind - 1]);
-        json = true;
-    }
-    if (optind != argc)
-        return sh_cli_usage("tcb", "'%s' is one argument too many", argv[optind]);
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_tcb_option)o) {
+        case SH_tcb_json: json = true; break;
+        case SH_tcb_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
     return print_tcb(json, &err) ? sh_error_report(&err) : 0;
 }

@@ -2,21 +2,11 @@
 // shelter trace: the system calls of a running enclave, as they happen.
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "host/cli/cli.h"
 #include "host/run/allowed.h"
 #include "host/run/control.h"
-
-const char sh_usage_trace[] =
-    "Usage: shelter trace [-o FILE] INSTANCE\n"
-    "\n"
-    "Shows the system calls of an instance in an enclave, a line each, from now until it ends or ^C.\n"
-    "Only where the image's policy allows it (--allow trace at build). 'run --trace' begins with the\n"
-    "first call.\n"
-    "\n"
-    "  -o, --output FILE      write there, not to stdout\n";
 
 static int copy_lines(int from, struct sh_frame_reader *in, int to, struct sh_error *err)
 {
@@ -60,22 +50,15 @@ static int trace(const char *reference, const char *file, struct sh_error *err)
 
 int cmd_trace(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct sh_cli c = sh_cli_start(SH_VERB_trace, argc, argv);
     struct sh_error err = {0};
     const char *file = NULL;
-    int c;
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":o:h", options, NULL)) >= 0) {
-        if (c == 'h')
-            return sh_cli_help("trace");
-        if (c != 'o')
-            return sh_cli_usage("trace", "%s: no such option, or its value is missing",
-                                argv[optind - 1]);
-        file = optarg;
-    }
-    if (argc - optind != 1)
-        return sh_cli_usage("trace", "name one instance");
-    return trace(argv[optind], file, &err) ? sh_error_report(&err) : 0;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_trace_option)o) {
+        case SH_trace_output: file = c.value; break;
+        case SH_trace_end: break;
+        }
+    if (c.status >= 0)
+        return c.status;
+    return trace(c.args[0], file, &err) ? sh_error_report(&err) : 0;
 }

@@ -8,7 +8,6 @@
 #include <shelter/verify.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,6 +18,7 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
         *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout, *certificate, *tls;
+    long timeout_ms;
     bool json, online, allow_simulated;
 };
 
@@ -29,93 +29,52 @@ struct inputs {
     struct shelter_collateral *collateral;
 };
 
-const char sh_usage_verify[] =
-    "Usage: shelter verify --evidence FILE|--certificate FILE [OPTION...]\n"
-    "       shelter attest --tls HOST:PORT [OPTION...]\n\n"
-    "Judges evidence of a TEE and says why. Exit status: 0 accept, 1 reject, 2 cannot judge.\n\n"
-    "  --evidence FILE     a quote or report, raw or as CoCo's evidence JSON\n"
-    "  --certificate FILE  an RA-TLS certificate (PEM or DER) with its evidence, instead\n"
-    "  --tls HOST:PORT     the one of a running TLS server\n"
-    "  --type TEE          sgx, tdx, snp or csv; told from the bytes otherwise\n"
-    "  --collateral PATH   folder or collateral.json: TCB info, identities, CRLs, chains\n"
-    "  --online            fetch it from Intel's PCS, AMD's KDS, Hygon\n"
-    "  --pccs URL, --kds URL   fetch from these services instead\n"
-    "  --cache DIR         keep what was fetched until it expires\n"
-    "  --timeout SECONDS   of one request (default: 15)\n"
-    "  --signer CERT       VCEK or VLEK (with its chain), PCK chain, or Hygon's HSK and CEK\n"
-    "  --ca FILE           roots to trust besides the pinned ones\n"
-    "  --event-log FILE    CCEL event log: must replay to the quote's RTMRs\n"
-    "  --reference FILE    reference values the measurement must be among\n"
-    "  --image IMAGE       the same, of an image in the store or an image folder\n"
-    "  --policy FILE       what to demand (docs/attestation.md)\n"
-    "  --nonce HEX         the nonce that was given to `shelter attest`; with a certificate, the\n"
-    "                      one in its claims\n"
-    "  --report-data HEX   or exactly these bytes of report data\n"
-    "  --time TIME         judge as of RFC 3339 or seconds since 1970; now otherwise\n"
-    "  --allow-simulated   accept a simulated TEE whose root is given with --ca\n"
-    "  --json              the whole verdict as JSON\n";
-
 // -1 to go on, else the exit status.
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"evidence", required_argument, NULL, 'e'},  {"type", required_argument, NULL, 't'},
-        {"collateral", required_argument, NULL, 'c'}, {"signer", required_argument, NULL, 's'},
-        {"ca", required_argument, NULL, 'a'},        {"event-log", required_argument, NULL, 'l'},
-        {"reference", required_argument, NULL, 'r'}, {"image", required_argument, NULL, 'i'},
-        {"policy", required_argument, NULL, 'p'},    {"nonce", required_argument, NULL, 'n'},
-        {"report-data", required_argument, NULL, 'd'}, {"time", required_argument, NULL, 'T'},
-        {"json", no_argument, NULL, 'j'},            {"online", no_argument, NULL, 'o'},
-        {"pccs", required_argument, NULL, 'P'},      {"cache", required_argument, NULL, 'C'},
-        {"kds", required_argument, NULL, 'K'},
-        {"timeout", required_argument, NULL, 'O'},
-        {"certificate", required_argument, NULL, 'X'}, {"tls", required_argument, NULL, 'L'},
-        {"allow-simulated", no_argument, NULL, 'S'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int c;
+    struct sh_cli c = sh_cli_start(SH_VERB_verify, argc, argv);
+    uint64_t seconds;
 
-    optind = 0;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        switch (c) {
-        case 'e': o->evidence = optarg; break;
-        case 't': o->type = optarg; break;
-        case 'c': o->collateral = optarg; break;
-        case 's': o->signer = optarg; break;
-        case 'a': o->ca = optarg; break;
-        case 'l': o->event_log = optarg; break;
-        case 'r': o->reference = optarg; break;
-        case 'i': o->image = optarg; break;
-        case 'p': o->policy = optarg; break;
-        case 'n': o->nonce = optarg; break;
-        case 'd': o->report_data = optarg; break;
-        case 'T': o->time = optarg; break;
-        case 'P': o->pccs = optarg; o->online = true; break;
-        case 'C': o->cache = optarg; break;
-        case 'j': o->json = true; break;
-        case 'o': o->online = true; break;
-        case 'S': o->allow_simulated = true; break;
-        case 'K': o->kds = optarg; o->online = true; break;
-        case 'O': o->timeout = optarg; break;
-        case 'X': o->certificate = optarg; break;
-        case 'L': o->tls = optarg; break;
-        case 'h': return sh_cli_help("verify");
-        default: return sh_cli_usage("verify", "unknown option or missing value");
+    for (int i; (i = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_verify_option)i) {
+        case SH_verify_evidence: o->evidence = c.value; break;
+        case SH_verify_type: o->type = c.value; break;
+        case SH_verify_collateral: o->collateral = c.value; break;
+        case SH_verify_signer: o->signer = c.value; break;
+        case SH_verify_ca: o->ca = c.value; break;
+        case SH_verify_event_log: o->event_log = c.value; break;
+        case SH_verify_reference: o->reference = c.value; break;
+        case SH_verify_image: o->image = c.value; break;
+        case SH_verify_policy: o->policy = c.value; break;
+        case SH_verify_nonce: o->nonce = c.value; break;
+        case SH_verify_report_data: o->report_data = c.value; break;
+        case SH_verify_time: o->time = c.value; break;
+        case SH_verify_cache: o->cache = c.value; break;
+        case SH_verify_timeout: o->timeout = c.value; break;
+        case SH_verify_certificate: o->certificate = c.value; break;
+        case SH_verify_tls: o->tls = c.value; break;
+        case SH_verify_json: o->json = true; break;
+        case SH_verify_online: o->online = true; break;
+        case SH_verify_allow_simulated: o->allow_simulated = true; break;
+        case SH_verify_pccs: o->pccs = c.value; o->online = true; break;
+        case SH_verify_kds: o->kds = c.value; o->online = true; break;
+        case SH_verify_end: break;
         }
-    }
-    if (!o->evidence && !o->certificate && !o->tls && optind < argc)
-        o->evidence = argv[optind++];
+    if (c.status >= 0)
+        return c.status;
+    if (!o->evidence && !o->certificate && !o->tls && c.count)
+        o->evidence = *c.args++, c.count--;
     if (!o->evidence + !o->certificate + !o->tls != 2)
         return sh_cli_usage("verify", o->evidence || o->certificate || o->tls
                                           ? "give one of --evidence, --certificate and --tls"
                                           : "--evidence FILE is missing");
     if (!o->evidence && (o->type || o->report_data))
         return sh_cli_usage("verify", "--type and --report-data are for --evidence");
-    if (optind != argc)
-        return sh_cli_usage("verify", "'%s' is one argument too many", argv[optind]);
-    if (o->timeout && (strtol(o->timeout, NULL, 10) < 1 || strtol(o->timeout, NULL, 10) > 3600))
+    if (c.count)
+        return sh_cli_usage("verify", "'%s' is too much", c.args[0]);
+    if (o->timeout && sh_parse_number(o->timeout, 1, 3600, &seconds))
         return sh_cli_usage("verify", "--timeout is a number of seconds from 1 to 3600");
+    o->timeout_ms = o->timeout ? (long)seconds * 1000 : 0;
     if (o->reference && o->image)
         return sh_cli_usage("verify", "give --reference or --image, not both");
     return -1;
@@ -280,7 +239,7 @@ static int load_collateral(const struct options *o, struct inputs *in,
     } else if (o->online && in->evidence) {
         struct shelter_fetch_options fetch = {
             .pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
-            .timeout_ms = o->timeout ? 1000 * strtol(o->timeout, NULL, 10) : 0,
+            .timeout_ms = o->timeout_ms,
             .insecure_http = is_loopback(o->pccs) || is_loopback(o->kds)};
 
         rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,

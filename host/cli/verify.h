@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs that judge and predict.
+// Certificates for the verb that judges.
 #ifndef HOST_CLI_VERIFY_H
 #define HOST_CLI_VERIFY_H
 
@@ -7,13 +7,6 @@
 #include <stdint.h>
 
 #include "host/base/error.h"
-
-extern const char sh_usage_verify[];
-
-// shelter verify. Exit status: 0 accept, 1 reject, 2 cannot judge.
-int cmd_verify(int argc, char **argv);
-// shelter measure --tee TEE --firmware FILE ...: for files, without an image.
-int cmd_measure_files(int argc, char **argv);
 
 // The certificate of a running TLS server that has shown to hold its key, and of a file (PEM or DER);
 // as DER, the caller's to free. 0 or -errno with the sentence.

@@ -24,11 +24,8 @@ static int wait_one(struct sh_store *store, struct sh_instance *instance, void *
 
 int cmd_wait(int argc, char **argv)
 {
-    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-        return sh_cli_help("wait");
-    if (argc > 1 && argv[1][0] == '-')
-        return sh_cli_usage("wait", "there is no option %s", argv[1]);
-    if (argc < 2)
-        return sh_cli_usage("wait", "name an instance");
-    return sh_each_instance(argv + 1, (size_t)argc - 1, wait_one, NULL);
+    struct sh_cli c = sh_cli_plain(SH_VERB_wait, argc, argv);
+    if (c.status >= 0)
+        return c.status;
+    return sh_each_instance(c.args, (size_t)c.count, wait_one, NULL);
 }

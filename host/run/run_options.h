@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of `run` and `start`.
+// What `run` and `start` were asked, as host/cli/run_options.c reads it.
 #ifndef HOST_RUN_RUN_OPTIONS_H
 #define HOST_RUN_RUN_OPTIONS_H
 
@@ -30,11 +30,9 @@ struct sh_run_options {
     bool trace;
     const char *trace_file; /* NULL: the workload's stderr */
     enum sh_tty_choice tty;
-    bool detach, remove, debug, attach, help;
+    bool detach, remove, debug, attach;
 };
 
-/* Reads argv (argv[0] is the verb). 0, or -EINVAL with the sentence. */
-int sh_run_options_parse(int argc, char **argv, struct sh_run_options *o, struct sh_error *err);
 void sh_run_options_free(struct sh_run_options *o);
 
 /* Sets NAME=VALUE in a list in which each name stands once. */
@@ -46,8 +44,5 @@ int sh_env_file(struct sh_strings *env, const char *path, struct sh_error *err);
 
 /* Does the workload get a terminal? */
 bool sh_run_tty(const struct sh_run_options *o);
-
-/* Is it an attempt at docker's -it? */
-bool sh_is_dash_it(const char *argument);
 
 #endif

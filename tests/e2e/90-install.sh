@@ -21,7 +21,7 @@ same "rightly" "$(cut -c1-32 "$T/out")" "$(md5sum <tests/md5 | cut -c1-32)"
 check "make uninstall" make uninstall "DESTDIR=$T/root" PREFIX=/usr/local
 same "leaves nothing" "$(find "$T/root" -type f | wc -l)" 0
 # What Tab offers after `shelter`.
-completed=$(PATH=$ROOT:$PATH bash -c '. completions/shelter.bash
+completed=$(PATH=$ROOT:$PATH bash -c '. build/completions/shelter.bash
     COMP_WORDS=(shelter "") COMP_CWORD=1
     _shelter && echo "${COMPREPLY[@]}"')
 # Every verb has help, a manual's mention and a completion.

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/cli/foreground.h"
+#include "host/cli/options.h"
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/exec_request.h"
@@ -18,7 +20,6 @@
 #include "host/run/instance.h"
 #include "host/run/instance_log.h"
 #include "host/run/ports.h"
-#include "host/run/run_options.h"
 #include "host/run/stream.h"
 #include "lib/bytes.h"
 
@@ -119,12 +120,11 @@ static void test_mounts(void **state)
     }
 }
 
-static int parse(struct sh_run_options *o, struct sh_error *err, const char *line)
+static int parse(struct sh_run_options *o, const char *line)
 {
     static char copy[512];
     static char *argv[32];
     int argc = 0;
-    memset(err, 0, sizeof(*err));
     snprintf(copy, sizeof(copy), "run %s", line);
     for (char *save, *w = strtok_r(copy, "|", &save); w; w = strtok_r(NULL, "|", &save))
         argv[argc++] = w;
@@ -135,14 +135,13 @@ static int parse(struct sh_run_options *o, struct sh_error *err, const char *lin
         argv[1] = space + 1, argc++;
     *space = 0;
     argv[argc] = NULL;
-    return sh_run_options_parse(argc, argv, o, err);
+    return sh_run_options_parse(SH_VERB_run, argc, argv, o);
 }
 
 static void test_options(void **state)
 {
     struct sh_run_options o;
-    struct sh_error err;
-    assert_int_equal(parse(&o, &err, "-t|md5|-c|/bin/md5 'a b'|-i|127.0.0.1:8080|-m|2G"), 0);
+    assert_int_equal(parse(&o, "-t|md5|-c|/bin/md5 'a b'|-i|127.0.0.1:8080|-m|2G"), -1);
     assert_string_equal(o.image, "md5");
     assert_int_equal(o.command.count, 2);
     assert_string_equal(o.command.v[1], "a b");
@@ -151,7 +150,7 @@ static void test_options(void **state)
     sh_run_options_free(&o);
 
     /* Options end at the image. */
-    assert_int_equal(parse(&o, &err, "-d|--rm|-eA=1|-e|A=2|img|-it|--rm|-p"), 0);
+    assert_int_equal(parse(&o, "-d|--rm|-eA=1|-e|A=2|img|-it|--rm|-p"), -1);
     assert_string_equal(o.image, "img");
     assert_true(o.detach && o.remove);
     assert_int_equal(o.command.count, 3);
@@ -160,7 +159,7 @@ static void test_options(void **state)
     sh_run_options_free(&o);
 
     /* With -t all plain arguments are the command. */
-    assert_int_equal(parse(&o, &err, "-t|img|prog|-x"), 0);
+    assert_int_equal(parse(&o, "-t|img|prog|-x"), -1);
     assert_string_equal(o.image, "img");
     assert_int_equal(o.command.count, 2);
     sh_run_options_free(&o);
@@ -174,8 +173,7 @@ static void test_options(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         if (!strcmp(bad[i], "img2|") || !strcmp(bad[i], "-t||") || !strcmp(bad[i], "--name||img"))
             continue; /* strtok drops empty words */
-        assert_true(parse(&o, &err, bad[i]) < 0);
-        assert_true(err.text[0]);
+        assert_int_equal(parse(&o, bad[i]), 125);
         sh_run_options_free(&o);
     }
     assert_true(sh_is_dash_it("-it") && sh_is_dash_it("-ti") && sh_is_dash_it("-itd"));

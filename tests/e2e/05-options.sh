@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# One table of verbs and options: help, manual and completion name the same, and every option is parsed.
+. tests/e2e/lib.sh
+check "the tables and the manual are built" make -s man
+. build/completions/shelter.bash
+pages() { # VERB: the manual's pages that tell its options
+    local page=shelter-${1%% *}
+    [ "$1" = start ] && page=shelter-run
+    [ -f "build/man/$page.1" ] || page=shelter
+    MANWIDTH=200 man -P cat -l "build/man/$page.1" 2>/dev/null | sed 's/.\x08//g'
+}
+words() { grep -oE -- '(^|[ ,])--?[a-zA-Z][a-zA-Z-]*' | tr -d ' ,' | sort -u; }
+same "verbs: help and completion" "$("$SHELTER" help | sed -n 's/^  \([a-z]*\) .*/\1/p')" "$(grep -v ' ' <<<"$_shelter_verbs")"
+same "verbs: the broker's" "$("$SHELTER" broker --help | sed -nE 's/^  ([a-z-]+)  .*/broker \1/p')" "$(grep '^broker ' <<<"$_shelter_verbs")"
+lost='' unread='' loose='' unknown=''
+while read -r verb; do
+    read -ra v <<<"$verb"
+    options=$(_shelter_options "$verb" | tr ' ' '\n' | grep -vx -- --help | sort -u)
+    # Only lines of the option list: two blanks, then the option.
+    shown=$("$SHELTER" "${v[@]}" --help | sed -nE 's/^ {2,6}(-[^ ,]*(, --[^ =[]*)?).*/\1/p' | words)
+    [ "$verb" = start ] && shown=$(printf '%s\n' "$shown" "$("$SHELTER" run --help | sed -nE 's/^ {2,6}(-[^ ,]*(, --[^ =[]*)?).*/\1/p' | words)" | sort -u)
+    [ "$options" = "$shown" ] || lost+=" help of $verb: $(diff <(echo "$options") <(echo "$shown") | tr '\n' ' ')"
+    page=$(pages "$verb" | words)
+    for o in $options; do
+        grep -qx -- "$o" <<<"$page" || lost+=" manual of $verb: $o"
+        args=("$o")
+        value=$(_shelter_values "$verb $o")
+        # An option with a value that may be left out takes it after = only.
+        [ -z "$value" ] || [ "$o" = --trace ] || args+=(1)
+        # What comes next is refused for sure, so that nothing is done; the option itself was read.
+        "$SHELTER" "${v[@]}" "${args[@]}" --no-such-option </dev/null >"$T/out" 2>"$T/err"
+        [ $? -eq 125 ] && [ "$(wc -l <"$T/err")" -eq 1 ] || unread+=" [$verb $o: $(cat "$T/err")]"
+        grep -qE -- "no option $o\b|$o needs a value|takes no value" "$T/err" && unread+=" [$verb $o: $(cat "$T/err")]"
+    done
+    "$SHELTER" "${v[@]}" --no-such-option </dev/null >"$T/out" 2>"$T/err"
+    [ $? -eq 125 ] && [ "$(wc -l <"$T/err")" -eq 1 ] && grep -q -- "no option --no-such-option; see 'shelter $verb --help'" "$T/err" ||
+        unknown+=" [$verb: $(cat "$T/err")]"
+    case $verb in
+    version | images | ps | clean | doctor | tcb | 'broker list' | 'broker key' | 'broker log' | 'broker serve') set -- surplus ;;
+    load | build | save | verify | measure | attest | attach | logs | trace | 'broker remove-reference' | 'broker remove-resource' | 'broker add-reference') set -- one surplus ;;
+    tag | cp | 'broker add-resource' | 'broker policy') set -- one two surplus ;;
+    *) continue ;;
+    esac
+    "$SHELTER" "${v[@]}" "$@" </dev/null >"$T/out" 2>"$T/err"
+    [ $? -eq 125 ] && [ "$(wc -l <"$T/err")" -eq 1 ] && grep -q 'is too much' "$T/err" || loose+=" [$verb $*: $(cat "$T/err")]"
+done <<<"$_shelter_verbs"
+same "options: help, manual and completion name the same" "$lost" ""
+same "options: each one is parsed" "$unread" ""
+same "an unknown option is refused in one line by every verb" "$unknown" ""
+same "a surplus argument too" "$loose" ""
+tab() { # WORD…: what Tab offers for the last
+    PATH=$ROOT:$PATH bash -c '. build/completions/shelter.bash
+        COMP_WORDS=(shelter "$@") COMP_CWORD=$#
+        _shelter; echo "${COMPREPLY[@]}"' tab "$@"
+}
+same "Tab: a verb" "$(tab doc)" "doctor"
+same "Tab: an option" "$(tab run --env)" "--env --env-file"
+same "Tab: its words" "$(tab run --boot '')" "pvh bzimage"
+same "Tab: start has run's" "$(tab start --boot '')" "pvh bzimage"
+same "Tab: the broker's verbs" "$(tab broker remove-ref)" "remove-reference"
+same "Tab: their options" "$(tab broker key --j)" "--jwks"
