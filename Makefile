@@ -28,6 +28,14 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARDEN) $(REPRO)
 DEPFLAGS = -MMD -MP -MF $(@:.o=.d)
 
+# Root without a terminal (a container, a fresh machine) has nobody to ask: plain `make` then installs what
+# building needs, before the packages are looked for below. `make demo` and `make test` have `deps`.
+ifeq ($(MAKELEVEL)$(findstring n,$(firstword -$(MAKEFLAGS))),0)
+ifneq ($(filter all,$(or $(MAKECMDGOALS),all)),)
+$(shell [ "$$(id -u)" -ne 0 ] || [ -t 0 ] || tools/install-deps --build-only >&2)
+endif
+endif
+
 # Debian packages of the host side; `tools/install-deps` installs them.
 PKGS := libarchive libcrypto libssl libcurl libcjson libmicrohttpd sqlite3
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

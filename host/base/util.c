@@ -205,6 +205,18 @@ int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, m
     return 0;
 }
 
+DIR *sh_open_folder(int dir_fd, const char *name, int flags)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !dir) {
+        int code = errno;
+        close(fd);
+        errno = code;
+    }
+    return dir;
+}
+
 int sh_make_dirs(const char *path, mode_t mode, struct sh_error *err)
 {
     cleanup_free char *copy = sh_strdup(path);
@@ -227,18 +239,13 @@ int sh_remove_tree(int dir_fd, const char *name)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    cleanup_closedir DIR *dir = sh_open_folder(dir_fd, name, O_NOFOLLOW);
+    if (!dir)
         return -errno;
-    cleanup_closedir DIR *dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
-    }
     for (struct dirent *e; (e = readdir(dir));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
-        int r = sh_remove_tree(fd, e->d_name);
+        int r = sh_remove_tree(dirfd(dir), e->d_name);
         if (r)
             return r;
     }

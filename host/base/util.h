@@ -91,6 +91,10 @@ int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_
 int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
                   struct sh_error *err);
 
+/* A folder to read; its descriptor is dirfd()'s and closed by closedir(). `flags`: O_NOFOLLOW or 0. NULL
+ * with errno set, and then nothing stays open. */
+DIR *sh_open_folder(int dir_fd, const char *name, int flags);
+
 /* mkdir -p; existing directories are fine. */
 int sh_make_dirs(const char *path, mode_t mode, struct sh_error *err);
 

@@ -7,6 +7,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
 #include "host/run/ports.h"
+#include "lib/launch.h"
 
 #define MEMORY_UNIT (1ull << 20)
 
@@ -120,8 +121,10 @@ static int check(const struct sh_run_options *o, struct sh_error *err)
         return sh_fail(err, -EINVAL, "-w %s: the working directory is an absolute path", o->workdir);
     if (o->user && !*o->user)
         return sh_fail(err, -EINVAL, "-u: the user is empty");
-    if (o->hostname && (!*o->hostname || strlen(o->hostname) > 64))
-        return sh_fail(err, -EINVAL, "--hostname %s: use 1 to 64 characters", o->hostname);
+    if (o->hostname && !sh_hostname_ok(o->hostname))
+        return sh_fail(err, -EINVAL,
+                       "--hostname '%s': use 1 to 64 letters, digits and - . _, the first none of - and .",
+                       o->hostname);
     if (o->detach && o->tty == SH_TTY_YES)
         return sh_fail(err, -EINVAL, "--tty needs a foreground run; leave out -d");
     if (o->port_count && o->network && !strcmp(o->network, "none"))

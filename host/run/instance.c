@@ -109,10 +109,7 @@ static int read_config(int folder_fd, const char *id, struct sh_instance_config 
 
 static int list_folder(int folder_fd, struct sh_strings *ids, struct sh_error *err)
 {
-    cleanup_closedir DIR *dir = NULL;
-    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && !(dir = fdopendir(fd)))
-        close(fd);
+    cleanup_closedir DIR *dir = sh_open_folder(folder_fd, ".", 0);
     if (!dir)
         return sh_fail_errno(err, -errno, "cannot read the folder of instances");
     for (struct dirent *e; (e = readdir(dir));)
@@ -391,7 +388,7 @@ size_t sh_instance_clean_leftovers(struct sh_store *store)
         return 0;
     /* Whoever makes or removes one holds .lock: what has the name now is nobody's. */
     size_t count = 0;
-    cleanup_closedir DIR *dir = fdopendir(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    cleanup_closedir DIR *dir = sh_open_folder(folder, ".", 0);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (!strncmp(e->d_name, HALF_MADE, strlen(HALF_MADE)))
             count += !sh_remove_tree(folder, e->d_name);

@@ -14,16 +14,41 @@
 
 #define ID_DIGITS (SH_ID_TEXT_SIZE - 1)
 
+#define ROOT_STORE "/var/lib/shelter"
+
+/* A name that is relative to the current folder. */
+static char *absolute_path(const char *name, struct sh_error *err)
+{
+    cleanup_free char *here = realpath(".", NULL);
+    if (here)
+        return sh_format("%s/%s", here, name);
+    sh_fail_errno(err, -errno,
+                  "SHELTER_STORE=%s is relative, and the current folder cannot be named; go to another "
+                  "folder or give an absolute path",
+                  name);
+    return NULL;
+}
+
+/* Root's store is the system's, wherever XDG_DATA_HOME points: under `sudo -E` that is the user's own
+ * folder, where root's files would shut him out. Podman does the same. */
+static char *root_store(const char *data_home)
+{
+    if (data_home && *data_home == '/' && strcmp(data_home, "/var/lib"))
+        fprintf(stderr,
+                "shelter: note: root's store is " ROOT_STORE ", XDG_DATA_HOME does not move it; "
+                "SHELTER_STORE does\n");
+    return sh_strdup(ROOT_STORE);
+}
+
 static char *store_path(struct sh_error *err)
 {
-    const char *s = getenv("SHELTER_STORE");
+    const char *s = getenv("SHELTER_STORE"), *data_home = getenv("XDG_DATA_HOME");
     if (s && *s)
-        return *s == '/' ? sh_strdup(s) : realpath(".", NULL);
+        return *s == '/' ? sh_strdup(s) : absolute_path(s, err);
     if (geteuid() == 0)
-        return sh_strdup("/var/lib/shelter");
-    s = getenv("XDG_DATA_HOME");
-    if (s && *s == '/')
-        return sh_format("%s/shelter", s);
+        return root_store(data_home);
+    if (data_home && *data_home == '/')
+        return sh_format("%s/shelter", data_home);
     s = getenv("HOME");
     if (s && *s == '/')
         return sh_format("%s/.local/share/shelter", s);
@@ -37,12 +62,6 @@ int sh_store_open(struct sh_store *store, struct sh_error *err)
     store->path = store_path(err);
     if (!store->path)
         return -ENOENT;
-    const char *given = getenv("SHELTER_STORE");
-    if (given && *given && *given != '/') { /* relative to the current folder */
-        char *absolute = sh_format("%s/%s", store->path, given);
-        free(store->path);
-        store->path = absolute;
-    }
     int r = sh_make_dirs(store->path, 0700, err);
     if (!r) {
         store->dir_fd = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -66,12 +85,6 @@ void sh_store_close(struct sh_store *store)
     *store = (struct sh_store){.dir_fd = -1};
 }
 
-bool sh_is_id(const char *text, size_t digits_min)
-{
-    size_t n = strspn(text, "0123456789abcdef");
-    return !text[n] && n >= digits_min && n <= ID_DIGITS;
-}
-
 /* --- finding --- */
 
 struct found {
@@ -93,8 +106,7 @@ static int list_images(struct sh_store *store, const char *prefix, struct found 
 {
     *list = NULL;
     *count = 0;
-    int fd = openat(store->dir_fd, "images", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    cleanup_closedir DIR *dir = sh_open_folder(store->dir_fd, "images", 0);
     if (!dir)
         return sh_fail_errno(err, -errno, "cannot read the store %s", store->path);
     for (struct dirent *e; (e = readdir(dir));) {
@@ -103,7 +115,7 @@ static int list_images(struct sh_store *store, const char *prefix, struct found 
             strncmp(e->d_name, prefix, strlen(prefix)))
             continue;
         cleanup_free char *path = sh_format("%s/manifest", e->d_name);
-        if (fstatat(fd, path, &st, 0))
+        if (fstatat(dirfd(dir), path, &st, 0))
             continue; /* just being removed */
         *list = sh_realloc_array(*list, *count + 1, sizeof(**list));
         struct found *f = &(*list)[(*count)++];

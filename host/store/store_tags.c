@@ -8,6 +8,12 @@
 #include <string.h>
 #include <sys/file.h>
 
+bool sh_is_id(const char *text, size_t digits_min)
+{
+    size_t n = strspn(text, "0123456789abcdef");
+    return !text[n] && n >= digits_min && n < SH_ID_TEXT_SIZE;
+}
+
 /* One component of a repository name: lower-case letters and digits, joined by '.', '_', '__' or
  * any number of '-'. */
 static bool component_ok(const char *s, size_t n)
@@ -154,8 +160,7 @@ static int by_name(const void *a, const void *b)
 int sh_store_all_tags(struct sh_store *store, struct sh_tags *tags, struct sh_error *err)
 {
     *tags = (struct sh_tags){0};
-    int fd = openat(store->dir_fd, "tags", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    cleanup_closedir DIR *dir = sh_open_folder(store->dir_fd, "tags", 0);
     if (!dir)
         return sh_fail_errno(err, -errno, "cannot read the store %s", store->path);
     for (struct dirent *e; (e = readdir(dir));) {

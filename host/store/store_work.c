@@ -15,10 +15,10 @@
 /* Removes what killed builds left. The store is locked, so no folder is between mkdir and flock. */
 static void remove_leftovers(struct sh_store *store)
 {
-    int fd = openat(store->dir_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    cleanup_closedir DIR *dir = sh_open_folder(store->dir_fd, "tmp", 0);
     if (!dir)
         return;
+    int fd = dirfd(dir);
     for (struct dirent *e; (e = readdir(dir));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;

@@ -26,6 +26,19 @@ SHELTER_SGX_LOADER=$T/none SHELTER_QEMU=$T/none status "without QEMU and loader"
 check "without QEMU: says what to do" grep -q 'install qemu-system-x86' "$T/out"
 SHELTER_STORE=/proc/nothing status "store that cannot be" 0 "$SHELTER" doctor
 check "store that cannot be: says so" grep -qE -- '-- store +.*/proc/nothing' "$T/out"
+# Root's store is the system's, and who points elsewhere is told so, once.
+as_root='mount -t tmpfs none /var/lib && unset SHELTER_STORE && exec "$@"'
+if unshare -rm sh -c "$as_root" sh true 2>/dev/null; then
+    XDG_DATA_HOME=$T/data status "XDG_DATA_HOME as root" 0 unshare -rm sh -c "$as_root" sh "$SHELTER" images
+    one_line "XDG_DATA_HOME as root: told" '^shelter: note: .*/var/lib/shelter.*XDG_DATA_HOME.*SHELTER_STORE'
+    check "XDG_DATA_HOME as root: nothing is made there" [ ! -e "$T/data" ]
+    XDG_DATA_HOME=$T/data SHELTER_STORE=$T/mine status "SHELTER_STORE as root" 0 unshare -r "$SHELTER" images
+    same "SHELTER_STORE as root: no word" "$(cat "$T/err")" ""
+else
+    skip "XDG_DATA_HOME as root: no user namespaces here"
+fi
+(cd "$(mktemp -d "$T/gone.XXXX")" && rmdir "$PWD" && SHELTER_STORE=rel status "a relative store in a folder that is gone" 125 "$SHELTER" images
+    one_line "... is told" 'SHELTER_STORE=rel is relative')
 # A QEMU that is none must neither hang nor crash it.
 printf '#!/bin/sh\necho nonsense\n' >"$T/qemu" && chmod +x "$T/qemu"
 SHELTER_QEMU=$T/qemu status "a QEMU that is none" 0 "$SHELTER" doctor

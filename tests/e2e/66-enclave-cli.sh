@@ -31,6 +31,32 @@ if [ ! -e /dev/sgx_enclave ] && ! grep -qE '\b(sev_snp|tdx)' /proc/cpuinfo; then
     same "--tee auto: a machine before an enclave, an enclave where there is no QEMU" "$(tee_of)" "\"$want\""
 fi
 
+# --- its end in the words of what died: no QEMU, no guest ---
+status "--hostname that is no name" 125 "${run[@]}" --hostname 'a b' shut /bin/busybox true
+one_line "--hostname that is no name: told" "^shelter: --hostname 'a b': "
+pid_of() { "$SHELTER" inspect --json "$1" | json 'd["pid"]'; }
+killed() { # SIGNAL PATTERN
+    "${run[@]}" -d --name victim shut /bin/busybox sleep 1000 >/dev/null 2>&1
+    kill "-$1" "$(pid_of victim)"
+    same "loader killed by $1" "$("$SHELTER" wait victim)" 125
+    "$SHELTER" inspect --json victim | json 'd["error"]' >"$T/error"
+    check "loader killed by $1: told" grep -qE "$2" "$T/error"
+    check "loader killed by $1: no word of QEMU" sh -c "! grep -qiE 'qemu|guest|console' '$T/error'"
+    "$SHELTER" rm -f victim >/dev/null
+}
+killed KILL 'enclave loader was killed by signal 9 .*out of memory'
+printf '#!/nonexistent/interpreter\n' >"$T/loader" && chmod +x "$T/loader"
+SHELTER_SGX_LOADER=$T/loader status "a loader that cannot be executed" 125 "${run[@]}" shut /bin/busybox true
+one_line "... told" "enclave loader $T/loader is not there"
+printf '#!/bin/sh\necho "no luck" >&2\nexit 7\n' >"$T/loader"
+SHELTER_SGX_LOADER=$T/loader status "a loader that fails" 125 "${run[@]}" shut /bin/busybox true
+one_line "... told" 'enclave loader failed with status 7: no luck'
+printf '#!/bin/sh\nexit 0\n' >"$T/loader"
+SHELTER_SGX_LOADER=$T/loader status "a loader that ends" 125 "${run[@]}" shut /bin/busybox true
+one_line "... told" 'enclave loader ended before the enclave ran'
+(cd "$T" && SHELTER_SGX_LOADER=./loader status "a relative loader" 125 "${run[@]}" shut /bin/busybox true
+    one_line "... is found" 'enclave loader ended')
+
 # --- counts ---
 status "run --stats" 0 "${run[@]}" --rm --stats "$T/stats" open /bin/busybox echo hello
 same "run --stats: the program's output" "$(cat "$T/out")" hello

@@ -13,6 +13,27 @@ for f in bin/shelter bin/attestation-agent lib/shelter/base/vmlinux lib/shelter/
     share/man/man1/shelter-run.1 share/bash-completion/completions/shelter; do
     check "installed: $f" test -s "$T/root/usr/local/$f"
 done
+# What is missing is installed: asked at a terminal, told to others, done for root where nobody can be asked.
+mkdir -p "$T/fake"
+printf '#!/bin/sh\nexit 0\n' >"$T/fake/dpkg-query"
+printf '#!/bin/sh\necho "$*" >>"%s/apt"\n' "$T" >"$T/fake/apt-get"
+chmod +x "$T/fake"/*
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else unshare -r "$@"; fi; }
+fake_deps() { PATH=$T/fake:$PATH LC_ALL=C as_root env -u CI "$@" </dev/null >"$T/out" 2>&1; }
+if as_root true 2>/dev/null; then
+    check "root without a terminal: install-deps installs" fake_deps tools/install-deps
+    check "... all of it" grep -q 'install -y .*gcc.*qemu-system-x86' "$T/apt"
+    rm -f "$T/apt"
+    fake_deps make -q all
+    check "root without a terminal: so does plain make" grep -q 'install -y .*gcc' "$T/apt"
+    check "... only what building needs" sh -c "! grep -q redis-server '$T/apt'"
+    rm -f "$T/apt"
+    fake_deps make -n all
+    fake_deps make -q shelter
+    check "... and a dry run or another goal nothing" [ ! -e "$T/apt" ]
+else
+    skip "root without a terminal: no user namespace here"
+fi
 # Away from the checkout it finds its base files beside itself.
 cp tests/md5 "$T/md5"
 check "the installed shelter builds" sh -c "cd / && '$T/root/usr/local/bin/shelter' build -q -t md5 -f '$T/md5'"

@@ -169,6 +169,7 @@ static void test_options(void **state)
         "--cpus|0|img", "--cpus|1.5|img", "--cpus|-1|img", "--boot|uefi|img", "--network|host|img",
         "--name|a/b|img", "--name||img", "-w|rel|img", "-d|--tty|img", "-p|80|--network|none|img",
         "-i|x|--network|none|img", "-d", "-e|=x|img", "-c|'open|img", "-t||",
+        "--hostname|a b|img", "--hostname|-a|img", "--hostname|a/b|img", "--hostname|a\nb|img",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         if (!strcmp(bad[i], "img2|") || !strcmp(bad[i], "-t||") || !strcmp(bad[i], "--name||img"))

@@ -174,10 +174,10 @@ int sh_base_share(int store_fd, int dir_fd, struct sh_error *err)
 
 void sh_base_clean(int store_fd)
 {
-    int fd = openat(store_fd, "base", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    cleanup_closedir DIR *dir = sh_open_folder(store_fd, "base", 0);
     if (!dir)
         return;
+    int fd = dirfd(dir);
     for (struct dirent *e; (e = readdir(dir));) {
         struct stat st;
         if (!fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) &&

@@ -19,7 +19,7 @@ static char *find_loader(struct sh_error *err)
     char exe[4096];
     const char *given = getenv("SHELTER_SGX_LOADER");
     if (given && *given) {
-        /* Absolute: the supervisor changes its folder. */
+        /* Absolute: the supervisor goes to another folder. */
         char *path = realpath(given, NULL);
         if (path && !access(path, X_OK))
             return path;
@@ -64,10 +64,9 @@ static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv
 static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, struct sh_error *err)
 {
     const char *image = spec->image->path;
-    cleanup_free char *loader = find_loader(err);
-    if (!loader)
-        return -ENOENT;
-    sh_strings_add(argv, loader);
+    if (!spec->own)
+        return sh_fail(err, -EINVAL, "internal error: the enclave was not prepared");
+    sh_strings_add(argv, spec->own);
     sh_strings_add(argv, "--tee");
     sh_strings_add(argv, spec->backend->name);
     add_option(argv, "--signature", image, spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE);
@@ -142,13 +141,15 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
     cleanup_free char *sim_tee = sh_format("%s/" SH_STORE_SIM_TEE, spec->store_path);
     if (spec->backend->simulated && sh_sim_tee_make(sim_tee, err))
         return -EIO;
-    cleanup_free char *loader = find_loader(err);
-    return loader ? 0 : -ENOENT;
+    /* Ours in the spec: the loader's path, found while the user's folder is still the current one. */
+    spec->own = find_loader(err);
+    return spec->own ? 0 : -ENOENT;
 }
 
-/* Nothing of ours hangs in the spec. */
 static void release(struct sh_launch_spec *spec)
 {
+    free(spec->own);
+    spec->own = NULL;
 }
 
 static bool leaf(unsigned number, unsigned sub, unsigned out[4])
