@@ -23,7 +23,7 @@
 #include "trusted/libos/port_unit/unit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int stdio_init(bool input, bool output); /* fs/file.h, which has the kernel's fcntl.h */
+int stdio_init(void); /* fs/file.h, which has the kernel's fcntl.h */
 
 /* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
 const char *__asan_default_options(void);
@@ -67,7 +67,7 @@ static void prepare(void)
     if (unit_start(root, built.image_size, built.root_size, built.root_hash))
         abort();
     los_lock();
-    if (stdio_init(true, true))
+    if (stdio_init())
         abort();
     los_unlock();
     memory = (uint8_t *)unit_memory(4 * ROOM);

@@ -403,8 +403,7 @@ static void judge_whole(struct maker *k)
         refuse(k, -EBADMSG, "ports are published, and there is no network");
     s->output = !(policy & SH_POLICY_NO_OUTPUT);
     s->input = s->input && !(policy & SH_POLICY_NO_INPUT);
-    /* A terminal is one thing, both ways. */
-    s->terminal = s->terminal && !(policy & (SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT));
+    s->terminal = s->terminal && s->input && s->output; /* it is one thing, both ways */
     s->requests = policy & (SH_POLICY_EXEC | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG);
     s->signals =
         SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(s->stop_signal);

@@ -78,7 +78,7 @@ struct sh_settings {
     bool outside;                               /* is there a network besides loopback? */
     bool input;                                 /* the host feeds stdin; else it is empty */
     bool output;   /* stdout and stderr reach the host; else they are dropped */
-    bool terminal; /* the streams are a terminal (only where input and output may be) */
+    bool terminal; /* the streams are a terminal (only where there are input and output) */
     bool locked;
     bool debug;           /* the host asked for it, and may */
     uint64_t requests;    /* SH_POLICY_EXEC, _TRACE, _STATS, _DEBUG: what the host may ask for */

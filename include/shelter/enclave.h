@@ -86,7 +86,7 @@ struct sh_cpuid {
 #define SH_CPUID_MAX 64u
 
 /* In buffer A at the first entry. Addresses are the host's. */
-#define SH_START_VERSION 2u
+#define SH_START_VERSION 3u
 #define SH_START_TRACE 1u
 #define SH_START_STATS 2u
 #define SH_START_SHA 4u       /* the processor has SHA-NI */
@@ -95,8 +95,7 @@ struct sh_start {
     uint64_t version;
     uint64_t root, root_size;         /* root.img, mapped */
     uint64_t manifest, manifest_size; /* the image's manifest */
-    uint64_t launch, launch_size;     /* launch config, or 0, 0 */
-    uint64_t memory_size;
+    uint64_t launch, launch_size;     /* launch config */
     uint64_t hwcap;
     uint64_t cpu_count;
     uint64_t flags;             /* SH_START_* */

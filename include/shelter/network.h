@@ -3,6 +3,7 @@
 #ifndef SHELTER_NETWORK_H
 #define SHELTER_NETWORK_H
 
+#define SH_NET_OWN 0x0a00020fu      /* 10.0.2.15 */
 #define SH_NET_HOST 0x0a000202u     /* 10.0.2.2: the host's loopback */
 #define SH_NET_HOST_TEXT "10.0.2.2"
 #define SH_NET_RESOLVER 0x0a000203u /* 10.0.2.3: its name server, port 53 */

@@ -57,7 +57,7 @@ static const char *const numbers[] = {
     "result",    "size_a",   "size_b", "signals",     "control",   "tsc",
     "monotonic", "realtime", "skip",   "delay",       "race",      "twice",
     "dirty",     "random",   "slot",   "version",     "root",      "root_size",
-    "manifest",  "launch",   "hwcap",  "memory_size", "cpu_count", "manifest_size",
+    "manifest",  "launch",   "hwcap",  "cpu_count", "manifest_size",
     "launch_size", "flags",  "tsc_hz", "sites",       "sites_size",
 };
 
@@ -350,7 +350,6 @@ static void change_start(struct sh_start *s, const struct field *f)
         {"manifest_size", offsetof(struct sh_start, manifest_size)},
         {"launch", offsetof(struct sh_start, launch)},
         {"launch_size", offsetof(struct sh_start, launch_size)},
-        {"memory_size", offsetof(struct sh_start, memory_size)},
         {"hwcap", offsetof(struct sh_start, hwcap)},
         {"cpu_count", offsetof(struct sh_start, cpu_count)},
         {"flags", offsetof(struct sh_start, flags)},

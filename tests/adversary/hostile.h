@@ -15,7 +15,7 @@
 //   twice=1       another thread enters the same TCS, again and again
 //   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE unmasked,
 //                 other rounding and full registers
-//   start only: root, root_size, manifest, manifest_size, launch, launch_size, memory_size, hwcap,
+//   start only: root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
 //                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's first entry);
 //                 swap=A.B (two blocks of root.img), flicker=A.B (they change places all the time)
 //   random=SEED   with WHERE `any`: one answer in eight is spoilt, by this seed

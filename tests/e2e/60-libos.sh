@@ -80,7 +80,7 @@ if [ -n "$PY" ]; then
     same "python: ssl loads" "$(run "$PY" -c 'import ssl; print(ssl.OPENSSL_VERSION)')" \
         "$("$PY" -c 'import ssl; print(ssl.OPENSSL_VERSION)')"
     port=$((20000 + RANDOM % 20000))
-    run "$PY" /data/outside.py $port >"$T/server.out" 2>&1 &
+    OPTIONS="-p $port" run "$PY" /data/outside.py $port >"$T/server.out" 2>&1 &
     got=$("$PY" - $port <<'END' 2>&1
 import socket, sys, time
 end = time.time() + 20
@@ -104,7 +104,7 @@ else
 fi
 if [ -x "$R/usr/bin/redis-server" ] && command -v redis-cli >/dev/null; then
     port=$((20000 + RANDOM % 20000))
-    run /usr/bin/redis-server --port $port --save "" --protected-mode no >"$T/redis.out" 2>&1 &
+    OPTIONS="-p $port" run /usr/bin/redis-server --port $port --save "" --protected-mode no >"$T/redis.out" 2>&1 &
     server=$!
     until_true 20 redis-cli -p $port ping
     for i in 1 2 3; do redis-cli -p $port lpush list $i; done >/dev/null 2>&1
@@ -124,8 +124,7 @@ b"
     same "busybox sha256sum" "$(b sha256sum /data/random | cut -d' ' -f1)" "$(sha256sum <"$R/data/random" | cut -d' ' -f1)"
     same "busybox sort, through a file" "$(b sh -c 'echo b >/tmp/x; echo a >>/tmp/x; exec busybox sort /tmp/x')" "a
 b"
-    same "busybox find" "$(b find /etc /proc/self/task)" "/etc
-/etc/passwd
+    same "busybox find" "$(b find /etc/passwd /proc/self/task)" "/etc/passwd
 /proc/self/task
 /proc/self/task/1
 /proc/self/task/1/stat

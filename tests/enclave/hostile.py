@@ -251,7 +251,6 @@ each('start:version=VALUE', [0, 1, 'umax'], 'read', 125, 'shelter: the loader an
 each('start:hwcap=VALUE,cpu_count=VALUE,tsc_hz=VALUE', [0, 'max', 'umax'], 'threads file', 0,
      'threads all whole; ' + FILE)
 row('start:flags=umax', 'threads file', 0, 'threads all whole; ' + FILE)
-row('start:memory_size=1', 'read', 125, '.*')
 each('start:slot=VALUE', WILD + [64, 0xffffffffc0, 0xfffffffff0, 0x7fffffffffc0, 0x10000000001], 'read', 125,
      INSIDE)
 

@@ -39,7 +39,7 @@
 
 static char *held;
 
-static struct sh_manifest no_manifest;
+static const struct sh_settings no_settings = {.broker = "", .agent = ""};
 static const struct sh_view nothing;
 
 static int parse(struct agent_request *r, const char *text, size_t size)
@@ -119,7 +119,7 @@ static void answer_is(const char *method, const char *target, const char *tee, i
                       const char *text)
 {
     struct agent_reply reply;
-    struct agent *a = agent_new(&no_manifest, nothing);
+    struct agent *a = agent_new(&no_settings, nothing);
     char path[128];
     snprintf(path, sizeof(path), "%s", target);
     char *query = strchr(path, '?');
@@ -800,7 +800,7 @@ static void test_serve(void **state)
     if (pid == 0) {
         alarm(20);
         agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1};
-        _exit(agent_serve(listen_fd, -1, agent_new(&no_manifest, nothing)) ? 1 : 0);
+        _exit(agent_serve(listen_fd, -1, agent_new(&no_settings, nothing)) ? 1 : 0);
     }
     /* Mute and torn clients take places; the others are answered all the same. */
     int mute[8];

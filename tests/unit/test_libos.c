@@ -16,6 +16,7 @@
 #include <asm/unistd_64.h>
 
 #include "host/image/write/erofs.h"
+#include "lib/settings.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/base/radix.h"
 #include "trusted/libos/entry/entry.h"
@@ -25,7 +26,7 @@
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/tsc.h"
 
-int stdio_init(bool input, bool output); /* fs/file.h, which has the kernel's fcntl.h */
+int stdio_init(void); /* fs/file.h, which has the kernel's fcntl.h */
 
 #define FDCWD ((uint64_t)-100)
 
@@ -331,11 +332,11 @@ static void test_memory_edges(void **state)
 static void test_memory_limit(void **state)
 {
     uint64_t before = stats.committed;
-    port_info.memory_size = before + (1 << 20);
+    settings.memory = before + (1 << 20);
     uint64_t p = unit_memory(8 << 20);
     assert_int_equal(mm_ready(p, 8 << 20, PORT_W), -EFAULT);
-    assert_true(stats.committed <= port_info.memory_size);
-    port_info.memory_size = 0;
+    assert_true(stats.committed <= settings.memory);
+    settings.memory = 0;
     call(__NR_munmap, p, 8 << 20);
     assert_int_equal(stats.committed, before);
 }
@@ -619,7 +620,7 @@ static void test_sockets_inside(void **state)
 static void test_streams(void **state)
 {
     los_lock();
-    assert_true(stdio_init(true, true) >= 0);
+    assert_true(stdio_init() >= 0);
     los_unlock();
     char text[100];
     unit_host.input = "some input";
@@ -649,6 +650,47 @@ static void test_streams(void **state)
     }
     for (int fd = 0; fd < 3; fd++)
         call(__NR_close, fd);
+}
+
+/* A stream that the settings do not have is not there, by whichever name; and should the LibOS ask for it
+ * all the same, the port does not. */
+static void test_sealed_streams(void **state)
+{
+    static const struct {
+        bool input, output, terminal;
+    } cases[] = {{false, false, false}, {true, false, false}, {false, true, false}, {true, true, false},
+                 {true, true, true}};
+    char byte = 'x';
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        settings.input = cases[i].input;
+        settings.output = cases[i].output;
+        settings.terminal = cases[i].terminal;
+        los_lock();
+        assert_true(stdio_init() >= 0);
+        los_unlock();
+        unit_host.input = "x";
+        unit_host.output_size = 0;
+        assert_int_equal(call(__NR_read, 0, scratch, 1), settings.input);
+        for (int fd = 1; fd < 3; fd++)
+            assert_int_equal(call(__NR_write, fd, scratch, 1), 1);
+        assert_int_equal(call(__NR_write, 0, scratch, 1), settings.terminal ? 1 : -EBADF);
+        assert_int_equal(unit_host.output_size, settings.terminal ? 3 : settings.output ? 2 : 0);
+        long tty = open_at("/dev/tty", O_RDWR);
+        assert_true(settings.terminal ? tty >= 0 : tty == -ENXIO);
+        unit_host.input = "y";
+        unit_host.output_size = 0;
+        for (int handle = -1; handle < 5; handle++) {
+            assert_int_equal(port_read(handle, &byte, 1) < 0, !(handle == 0 && settings.input));
+            assert_int_equal(port_write(handle, &byte, 1) < 0,
+                             !((handle == 1 || handle == 2) && settings.output));
+        }
+        for (int fd = 0; fd < 3; fd++)
+            call(__NR_close, fd);
+        if (tty >= 0)
+            call(__NR_close, tty);
+    }
+    settings.input = settings.output = true;
+    settings.terminal = false;
 }
 
 /* ---- threads ---- */
@@ -737,8 +779,9 @@ static void test_signal_queue(void **state)
     assert_false(sig_take(t, SIG_BIT(34), &item));
     assert_int_equal(call(__NR_kill, 2, 10), -ESRCH);
     assert_int_equal(call(__NR_kill, 1, 65), -EINVAL);
-    /* The host may send few; a forged fault or SIGKILL is nothing. */
-    static const int refused[] = {4, 7, 8, 9, 10, 11, 19, 31, 34, 64, 65, 0, -1};
+    /* The host may send what the settings say; a forged fault is nothing. */
+    static const int refused[] = {1, 3, 4, 7, 8, 9, 10, 11, 19, 31, 34, 64, 65, 0, -1};
+    settings.signals = SIG_BIT(2) | SIG_BIT(15);
     for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
         los_host_signal(refused[i]);
     sig_collect();
@@ -747,6 +790,7 @@ static void test_signal_queue(void **state)
     sig_collect();
     assert_true(sig_take(t, SIG_BIT(15), &item));
     sig_set_mask(t, 0);
+    settings.signals = UINT64_MAX;
     current()->handlers->actions[9].handler = current()->handlers->actions[33].handler = 0;
 }
 
@@ -1041,20 +1085,21 @@ static void test_user(void **state)
         {"nobody", -ENOENT, 0, 0, 0},
         {"ann:none", -ENOENT, 0, 0, 0},
         {"4294967295", -ENOENT, 0, 0, 0},
-        {"", -ENOENT, 0, 0, 0},
-        {"end", 0, 7, 8, 0},
-        {"55", 0, 55, 0, 0},
-        {"55:66", 0, 55, 66, 0},
-        {"1000", 0, 1000, 100, 1},
-        {"ann:staff", 0, 1000, 50, 0},
-        {"ann", 0, 1000, 100, 1},
+        {"", 0, 0, 0, 1},
+        {"end", 0, 7, 8, 1},
+        {"55", 0, 55, 0, 1},
+        {"55:66", 0, 55, 66, 1},
+        {"1000", 0, 1000, 100, 2},
+        {"ann:staff", 0, 1000, 50, 1},
+        {"ann", 0, 1000, 100, 2},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         current()->uid = current()->euid = current()->suid = 0;
         current()->gid = current()->egid = current()->sgid = 0;
         current()->group_count = 0;
         los_lock();
-        int r = user_set(cases[i].text);
+        struct sh_user u;
+        int r = user_set(cases[i].text, &u);
         los_unlock();
         assert_int_equal(r, cases[i].result);
         assert_int_equal(current()->euid, cases[i].uid);
@@ -1063,6 +1108,7 @@ static void test_user(void **state)
             assert_int_equal(current()->group_count, cases[i].group_count);
     }
     assert_int_equal(current()->groups[0], 50);
+    assert_int_equal(current()->groups[1], 100);
     /* Not root any more: what root made is closed to it. */
     assert_int_equal(open_at("/etc/new", O_WRONLY | O_CREAT), -EACCES);
     assert_int_equal(open_at("/etc/passwd", O_WRONLY), -EACCES);
@@ -1122,17 +1168,17 @@ static void test_zone(void **state)
     assert_int_equal(stats.committed - committed, (stats.zone_pages - zone) << PAGE_SHIFT);
     assert_in_range(stats.zone_pages - zone, 0, 4 * most + 1024);
     /* A limit that is nearly reached: what fits still does. */
-    uint64_t limit = port_info.memory_size;
+    uint64_t limit = settings.memory;
     void *held_pages[64];
     unsigned got = 0;
-    port_info.memory_size = stats.committed + 40 * PAGE_SIZE;
+    settings.memory = stats.committed + 40 * PAGE_SIZE;
     while (got < 64 && (held_pages[got] = pages_alloc(512)))
         got++;
     assert_true(got < 64);
-    assert_true(stats.committed <= port_info.memory_size);
+    assert_true(stats.committed <= settings.memory);
     while (got)
         pages_free(held_pages[--got], 512);
-    port_info.memory_size = limit;
+    settings.memory = limit;
 }
 
 /* As Linux's SYSCALL_DEFINE: what stands above a parameter's width is nothing. */
@@ -1315,7 +1361,7 @@ int main(void)
         cmocka_unit_test(test_pipe_and_poll),
         cmocka_unit_test(test_epoll_edges),
         cmocka_unit_test(test_sockets_inside),
-        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_streams),      cmocka_unit_test(test_sealed_streams),
         cmocka_unit_test(test_futex),
         cmocka_unit_test(test_signal_queue),
         cmocka_unit_test(test_signal_frame),

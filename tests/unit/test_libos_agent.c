@@ -149,9 +149,7 @@ static uint64_t inet(uint16_t port)
 /* Port unit starts no threads: the port is then refused as any other, and stays the program's. */
 static void test_port_without_thread(void **state)
 {
-    struct sh_manifest m = {0};
-    struct port_start start = {0};
-    agent_init(&start, &m);
+    agent_init(NULL, 0);
     long fd = call(__NR_socket, AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
     assert_int_equal(call(__NR_connect, fd, inet(8006), 16), -ECONNREFUSED);
@@ -172,12 +170,10 @@ static int no_env(void *env, const char *text)
 /* Nothing asked for, nothing done: not one call out. */
 static void test_nothing_to_do(void **state)
 {
-    struct sh_manifest m = {0};
-    struct port_start start = {0};
-    agent_init(&start, &m);
+    agent_init(NULL, 0);
     los_lock();
     uint64_t calls = unit_host.calls;
-    assert_int_equal(agent_before_program(&m, no_env, NULL), 0);
+    assert_int_equal(agent_before_program(no_env, NULL), 0);
     assert_int_equal(unit_host.calls, calls);
     los_unlock();
 }

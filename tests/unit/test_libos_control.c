@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_unit/unit.h"
 #include "trusted/libos/proc/proc.h"
@@ -23,8 +24,10 @@ static long judge(uint32_t kind, uint32_t size, uint32_t first)
 
 static void allow(uint64_t policy, bool debug, bool trace)
 {
-    struct port_start start = {.info.debug = debug, .trace = trace};
-    control_init(&start, policy, 0);
+    struct port_start start = {.trace = trace};
+    port_info.debug = debug;
+    settings.requests = policy;
+    control_init(&start);
 }
 
 static void test_policy_decides(void **state)

@@ -269,7 +269,7 @@ static void test_sealed(void **state)
     assert_int_equal(make(t, body), 0);
     assert_true(s.input && !s.output && !s.terminal);
     assert_int_equal(make(image(), "tty 1\n"), 0);
-    assert_true(s.terminal && !s.input);
+    assert_true(!s.terminal && !s.input);
 }
 
 static void test_requests(void **state)
@@ -288,7 +288,7 @@ static void test_requests(void **state)
     assert_false(sh_settings_signal(&s, SIGHUP) || sh_settings_signal(&s, SIGQUIT) ||
                  sh_settings_signal(&s, SIGUSR1) || sh_settings_signal(&s, 0) ||
                  sh_settings_signal(&s, 65));
-    assert_int_equal(make(image(), "tty 1\n"), 0);
+    assert_int_equal(make(image(), "tty 1\nstdin 1\n"), 0);
     assert_true(sh_settings_signal(&s, SIGHUP) && sh_settings_signal(&s, SIGQUIT));
     assert_false(sh_settings_signal(&s, SIGUSR1));
     t = image();

@@ -3,7 +3,6 @@
 #include <asm/errno.h>
 #include <string.h>
 
-#include "lib/launch.h"
 #include "trusted/agent/state.h"
 
 /* Attestation and all secrets: whoever starts us waits longer than this. */
@@ -11,27 +10,18 @@
 #define START_MS 120000u
 #endif
 
-struct agent *agent_new(const struct sh_manifest *manifest, struct sh_view launch)
+struct agent *agent_new(const struct sh_settings *settings, struct sh_view launch)
 {
     struct agent *a = agent_os_alloc(sizeof(*a));
-    char url[1024];
     if (!a)
         return NULL;
-    a->manifest = manifest;
+    a->settings = settings;
     a->launch = launch;
     a->client.stream = -1;
-    a->client.pin = sh_manifest_get(manifest, SH_TAG_BROKER_KEY, 0);
-    int n = -ENOENT;
-    if (launch.size)
-        n = sh_launch_get(launch.data, launch.size, SH_LAUNCH_BROKER, 0, url, sizeof(url));
-    struct sh_view built = sh_manifest_get(manifest, SH_TAG_BROKER, 0);
-    a->has_broker = n != -ENOENT || built.data;
-    if (n >= 0)
-        a->bad_url = agent_url_parse(&a->client.url, url, (size_t)n);
-    else if (n == -ENOENT && built.data)
-        a->bad_url = agent_url_parse(&a->client.url, (const char *)built.data, built.size);
-    else
-        a->bad_url = true;
+    a->client.pin = settings->broker_key;
+    a->has_broker = settings->broker[0];
+    a->bad_url = !a->has_broker ||
+                 agent_url_parse(&a->client.url, settings->broker, strlen(settings->broker));
     return a;
 }
 
@@ -58,15 +48,13 @@ static bool name_byte(char c, bool env)
 }
 
 /* NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env] */
-static int secret_parse(struct sh_view v, struct agent_secret *s, char path[257])
+static int secret_parse(const char *text, struct agent_secret *s, char path[257])
 {
     static const char scheme[] = "=kbs:///";
-    const char *text = (const char *)v.data;
-    size_t n = 0, end = v.size;
-    while (n < v.size && text[n] != '=')
+    size_t n = 0, end = strlen(text);
+    while (text[n] && text[n] != '=')
         n++;
-    if (!n || n > AGENT_NAME_MAX || v.size - n < sizeof(scheme) ||
-        memcmp(text + n, scheme, sizeof(scheme) - 1))
+    if (!n || n > AGENT_NAME_MAX || strncmp(text + n, scheme, sizeof(scheme) - 1))
         return -EINVAL;
     if (end > 4 && !memcmp(text + end - 4, ":env", 4)) {
         s->env = true;
@@ -97,7 +85,7 @@ static bool has_nul(const uint8_t *data, size_t size)
     return false;
 }
 
-static int fetch_one(struct agent *a, struct sh_view record,
+static int fetch_one(struct agent *a, const char *record,
                      int (*give)(void *arg, const struct agent_secret *secret), void *arg,
                      struct agent_error *e)
 {
@@ -125,7 +113,7 @@ static int fetch_one(struct agent *a, struct sh_view record,
 int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
                 void *arg, struct agent_error *e)
 {
-    size_t count = sh_manifest_count(a->manifest, SH_TAG_SECRET);
+    size_t count = a->settings->secrets.count;
     if (!a->has_broker && !count)
         return 0;
     if (!a->has_broker)
@@ -140,7 +128,7 @@ int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secre
     a->client.limit = agent_os_now_ms() + START_MS;
     int rc = agent_attest(a, e);
     for (size_t i = 0; !rc && i < count; i++)
-        rc = fetch_one(a, sh_manifest_get(a->manifest, SH_TAG_SECRET, i), give, arg, e);
+        rc = fetch_one(a, a->settings->secrets.items[i], give, arg, e);
     agent_client_close(&a->client);
     a->client.limit = 0;
     return rc;

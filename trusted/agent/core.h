@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "lib/bytes.h"
-#include "lib/manifest.h"
+#include "lib/settings.h"
 #include "trusted/agent/os.h"
 
 /* One sentence: what failed, why, what to do; no newline, never a secret. */
@@ -30,9 +30,9 @@ struct agent;
 #define AGENT_SECRETS 64u           /* of one image */
 #define AGENT_NAME_MAX 64u
 
-/* From a checked manifest and a launch config that was compared with the TEE's own field and
- * checked (sh_launch_check); both must outlive the agent. Does nothing yet. NULL: no memory. */
-struct agent *agent_new(const struct sh_manifest *manifest, struct sh_view launch);
+/* From the settings (lib/settings.h) and the launch config's bytes, which a broker gets as init-data
+ * (size 0: it gets none); both must outlive the agent. Does nothing yet. NULL: no memory. */
+struct agent *agent_new(const struct sh_settings *settings, struct sh_view launch);
 /* Wipes. NULL is taken. */
 void agent_free(struct agent *a);
 

@@ -14,12 +14,12 @@
 #include <shelter/agent.h>
 #include <shelter/boot.h>
 
-#include "lib/launch.h"
 #include "trusted/agent/linux.h"
 
 #define CONFIG_MAX (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
 
 static struct sh_manifest manifest;
+static struct sh_settings settings = {.broker = ""};
 
 static int listen_self(void)
 {
@@ -61,7 +61,13 @@ static int read_config(int fd, struct sh_view *launch)
     if (r.failed || memcmp(magic, SH_BOOT_CONFIG_MAGIC, 8))
         return -EBADMSG;
     rc = sh_manifest_parse(&manifest, m, manifest_size);
-    return rc ? rc : sh_launch_check(launch->data, launch->size);
+    if (rc)
+        return rc;
+    const char *why;
+    size_t room = sh_settings_size(&manifest, launch_size);
+    void *arena = malloc(room);
+    return sh_settings_make(&settings, &manifest, launch->data, launch_size, arena,
+                            arena ? room : 0, &why);
 }
 
 static bool given(char letter)
@@ -87,7 +93,7 @@ int main(void)
     }
     if (given('c') && read_config(SH_AGENT_CONFIG_FD, &launch))
         return 1;
-    struct agent *a = agent_new(&manifest, launch);
+    struct agent *a = agent_new(&settings, launch);
     if (!a)
         return 1;
     int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD

@@ -7,7 +7,7 @@
 #include "trusted/agent/key.h"
 
 struct agent {
-    const struct sh_manifest *manifest;
+    const struct sh_settings *settings;
     struct sh_view launch;
     bool has_broker, bad_url;
     struct agent_client client;

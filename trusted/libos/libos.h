@@ -141,6 +141,7 @@ struct fs_context {
 struct handlers;
 struct timer_set;
 
+struct sh_settings;
 struct process {
     struct space *space;
     struct fd_table *files;
@@ -150,7 +151,7 @@ struct process {
     struct sig_queue pending;
     int32_t pid, ppid, pgid, sid;
     uint32_t uid, euid, suid, gid, egid, sgid;
-    uint32_t groups[32];
+    uint32_t groups[65];
     uint32_t group_count;
     struct list node; /* of processes */
     struct list threads;
@@ -175,6 +176,8 @@ extern struct uts {
     char hostname[65], domainname[65];
 } uts;
 extern struct port_info port_info;
+/* What manifest and launch config say together (lib/settings.h); worked out once, at the start. */
+extern struct sh_settings settings;
 
 /* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host
  * can neither change it nor see it, unless the image's policy lets it ask. */

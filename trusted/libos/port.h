@@ -33,7 +33,6 @@
 struct port_info {
     uint64_t user_start, user_end; /* addresses for programs, nothing committed yet */
     uint64_t zone_start, zone_end; /* the LibOS's own pages, nothing committed yet */
-    uint64_t memory_size;          /* most bytes that may be committed; 0: no limit of ours */
     uint64_t hwcap, hwcap2;        /* AT_HWCAP (CPUID 1 EDX), AT_HWCAP2 (bit 1: FSGSBASE) */
     uint64_t xfrm;                 /* XSAVE components a program may use */
     uint32_t xsave_size;           /* bytes of XSAVE's area for them */
@@ -114,7 +113,11 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
 void port_wake(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------
- * Handles 0, 1 and 2 are the standard streams, others come from port_socket and port_accept. */
+ * Handles 0, 1 and 2 are the standard streams, of which the port lets pass what the settings say
+ * (port_stream_allowed), whoever asks; others come from port_socket and port_accept. */
+
+/* fs/stdio.c: may this standard stream be read, or written to? Also asked by every port. */
+bool port_stream_allowed(int32_t handle, bool write);
 
 /* Copies bytes of root.img into trusted memory. All `size` bytes or -EIO. */
 int port_root_read(uint64_t offset, void *buf, uint32_t size);
@@ -127,7 +130,6 @@ long port_read(int32_t handle, void *buf, uint32_t size);
 long port_write(int32_t handle, const void *buf, uint32_t size);
 
 enum port_tty {
-    PORT_TTY_IS,         /* 0, or -ENOTTY */
     PORT_TTY_GET,        /* struct termios of the kernel, 36 bytes */
     PORT_TTY_SET,        /* likewise; flags: 0 now, 1 drain, 2 flush */
     PORT_TTY_GET_WINDOW, /* struct winsize, 8 bytes */
@@ -212,10 +214,8 @@ struct port_start {
     struct port_info info;
     const void *manifest; /* trusted memory; its digest was compared by the port */
     size_t manifest_size;
-    const void *launch; /* launch config, digest compared; NULL: none */
+    const void *launch; /* launch config, digest compared; NULL: none, and nothing starts */
     size_t launch_size;
-    const char *const *args; /* NULL-terminated; used only without launch config (port test) */
-    const char *const *env;
     bool trace; /* the host wants it; the policy decides */
 };
 

@@ -73,7 +73,6 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     add_option(argv, "--fuse-key", spec->store_path, SH_STORE_FUSE_KEY);
     add_option(argv, "--sim-tee", spec->store_path, SH_STORE_SIM_TEE);
     add_option(argv, "--launch", spec->instance_path, "launch");
-    sh_strings_addf(argv, "--memory=%llu", (unsigned long long)spec->memory);
     sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
     sh_strings_add(argv, spec->network ? "--network=user" : "--network=none");
     add_ports(spec, argv);

@@ -63,16 +63,15 @@ int64_t call_write(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t what,
                  uint64_t flags, uint64_t size)
 {
-    static const uint64_t requests[] = {0x5401, 0x5401, 0x5402, 0x5413, 0x5414};
-    static const uint64_t sizes[] = {0, 36, 0, 8, 0}; /* of what comes back */
-    uint8_t scratch[64];
+    static const uint64_t requests[] = {0x5401, 0x5402, 0x5413, 0x5414};
+    static const uint64_t sizes[] = {36, 0, 8, 0}; /* of what comes back */
     int fd = loader_handle_fd(handle);
     if (fd < 0)
         return fd;
     if (what > PORT_TTY_SET_WINDOW || flags > 2)
         return -EINVAL;
     uint64_t request = requests[what] + (what == PORT_TTY_SET ? flags : 0);
-    long r = syscall(SYS_ioctl, fd, request, what == PORT_TTY_IS ? scratch : s->a);
+    long r = syscall(SYS_ioctl, fd, request, s->a);
     s->size_a = r < 0 ? 0 : sizes[what];
     return or_errno(r);
 }

@@ -189,7 +189,6 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .manifest_size = manifest.size,
         .launch = (uint64_t)launch.data,
         .launch_size = launch.size,
-        .memory_size = o->memory_size,
         .hwcap = getauxval(AT_HWCAP),
         .cpu_count = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
         .tsc_hz = hz,

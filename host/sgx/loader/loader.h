@@ -42,7 +42,7 @@ struct loader_options {
     bool strict, debug, trace, stats, verbose;
     bool no_notify;                      /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
-    uint64_t memory_size, epc_pages;     /* 0: no limit of ours */
+    uint64_t epc_pages;                  /* 0: no limit of ours */
     int channel;                         /* -1: the enclave's streams are ours */
     bool tty;
     uint16_t rows, columns; /* its size at the start */

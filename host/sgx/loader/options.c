@@ -105,7 +105,6 @@ static bool take_stats(const struct row *row, const char *text)
 #define TO(field) &loader.options.field
 static const struct row table[] = {
     {"tee", "sgx|sgx-sim", take_tee, NULL},
-    {"memory", "BYTES", take_number, TO(memory_size)},
     {"epc-pages", "N", take_number, TO(epc_pages)},
     {"key", "FILE", take_text, TO(key)},
     {"signature", "FILE", take_text, TO(signature)},

@@ -11,7 +11,6 @@
 #include <shelter/agent.h>
 #include <shelter/control.h>
 
-#include "lib/manifest.h"
 #include "trusted/libos/libos.h"
 
 /* call.c: runs run(arg) so. With the lock held, which is given up meanwhile. Waits while another
@@ -19,15 +18,14 @@
  * What is linked into the late part (module.mk) may be called by `run` alone. */
 long agent_call(long (*run)(void *arg), void *arg);
 
-/* secrets.c: remembers manifest and launch config, whose bytes stay. */
-void agent_init(const struct port_start *start, const struct sh_manifest *m);
+/* secrets.c: remembers the launch config, whose bytes stay, for brokers. */
+void agent_init(const void *launch, size_t size);
 /* Does the image bring its own server of the local API? */
 bool agent_replaced(void);
 /* Before the program is loaded, as its user: with a broker or secrets, attests and puts the secrets
  * in place, environment by set_env(env, "NAME=value"). 0, or the status to exit with, having said
  * why. Without either: 0, and nothing is done. */
-int agent_before_program(const struct sh_manifest *m, int (*set_env)(void *env, const char *text),
-                         void *env);
+int agent_before_program(int (*set_env)(void *env, const char *text), void *env);
 /* Signals of the host that are waiting and would end the program, as a set. */
 uint64_t agent_stop_signals(void);
 /* The core's state, made when first asked for; NULL: no memory. Inside agent_call only. */

@@ -10,6 +10,7 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 
+#include "lib/settings.h"
 #include "trusted/agent/os.h"
 #include "trusted/libos/agent/address.h"
 #include "trusted/libos/agent/agent.h"
@@ -135,7 +136,7 @@ int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
     struct port_address list[ADDRESSES_MAX] = {0};
     long count = agent_literal(host, list) ? 1 : 0;
     ahead.at = ahead.size = 0;
-    if (!net_outside)
+    if (!settings.outside)
         return -ENETUNREACH;
     if (!count)
         count = claim_count(port_resolve(host, list, ADDRESSES_MAX), ADDRESSES_MAX);

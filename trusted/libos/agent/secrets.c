@@ -3,7 +3,7 @@
 // whoever asks through the host.
 #include <asm/signal.h>
 
-#include "lib/launch.h"
+#include "lib/settings.h"
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/fs/file.h"
@@ -11,29 +11,26 @@
 
 #include <shelter/agent.h>
 #include <shelter/channel.h>
-#include <shelter/launch.h>
 
 static struct {
-    struct sh_manifest manifest;
     struct sh_view launch;
     struct agent *agent;
 } state;
 
-void agent_init(const struct port_start *start, const struct sh_manifest *m)
+void agent_init(const void *launch, size_t size)
 {
-    state.manifest = *m;
-    state.launch = (struct sh_view){start->launch, start->launch_size};
+    state.launch = (struct sh_view){launch, size};
 }
 
 bool agent_replaced(void)
 {
-    return sh_manifest_get(&state.manifest, SH_TAG_AGENT, 0).data;
+    return settings.agent[0];
 }
 
 struct agent *agent_state(void)
 {
     if (!state.agent)
-        state.agent = agent_new(&state.manifest, state.launch);
+        state.agent = agent_new(&settings, state.launch);
     return state.agent;
 }
 
@@ -96,19 +93,10 @@ static long fetch(void *arg)
     return -ENOMEM;
 }
 
-static bool has_work(const struct sh_manifest *m)
-{
-    char url[8]; /* a longer one does not fit, and is there */
-    return sh_manifest_get(m, SH_TAG_SECRET, 0).data || sh_manifest_get(m, SH_TAG_BROKER, 0).data ||
-           (state.launch.data && sh_launch_get(state.launch.data, state.launch.size,
-                                               SH_LAUNCH_BROKER, 0, url, sizeof(url)) != -ENOENT);
-}
-
-int agent_before_program(const struct sh_manifest *m, int (*set_env)(void *env, const char *text),
-                         void *env)
+int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
 {
     struct job j = {.set_env = set_env, .env = env};
-    if (!has_work(m))
+    if (!settings.secrets.count && !settings.broker[0])
         return 0;
     long r = agent_call(fetch, &j);
     if (!r)

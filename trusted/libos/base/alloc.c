@@ -3,6 +3,7 @@
 //
 // The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each page
 // what begins there; it lies in front of the zone's pages and grows with them.
+#include "lib/settings.h"
 #include "trusted/libos/libos.h"
 
 #ifdef LIBOS_UNIT
@@ -50,7 +51,7 @@ void page_init(uint64_t start, uint64_t end)
 int memory_charge(uint64_t pages)
 {
     uint64_t size = pages << PAGE_SHIFT;
-    if (port_info.memory_size && stats.committed + size > port_info.memory_size)
+    if (settings.memory && stats.committed + size > settings.memory)
         return -ENOMEM;
     stats.committed += size;
     stats.committed_peak = MAX(stats.committed_peak, stats.committed);

@@ -4,38 +4,25 @@
 // A thread of the LibOS serves them, started at the first one. It has one request and one answer at
 // a time, of fixed sizes: what a host repeats costs time only. It is no thread of the program: not
 // listed, not counted, and ended with it.
-#include <shelter/manifest.h>
-
-#include "lib/launch.h"
+#include "lib/settings.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
-static uint64_t allowed; /* SH_POLICY_* */
 static bool serving;
 static uint32_t requested; /* set at any moment, without the lock */
 static char *answer; /* SH_CONTROL_ANSWER_MAX bytes, once it is served */
 
 bool control_allows(uint64_t bit)
 {
-    return allowed & bit;
+    return (settings.requests & bit) ||
+           (port_info.debug && (bit & (SH_POLICY_TRACE | SH_POLICY_STATS)));
 }
 
-static bool has_terminal(const struct port_start *start)
+void control_init(const struct port_start *start)
 {
-    char value[8];
-    return !start->launch || sh_launch_get(start->launch, start->launch_size, SH_LAUNCH_TTY, 0, value,
-                                           sizeof(value)) > 0;
-}
-
-void control_init(const struct port_start *start, uint64_t policy, uint32_t stop_signal)
-{
-    allowed = policy;
-    sig_allow_host(policy & SH_POLICY_SIGNAL, has_terminal(start), stop_signal);
-    if (start->info.debug)
-        allowed |= SH_POLICY_TRACE | SH_POLICY_STATS;
     tracing = start->trace && control_allows(SH_POLICY_TRACE);
 }
 

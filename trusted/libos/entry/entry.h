@@ -29,7 +29,7 @@ void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result);
 void trace_enter(struct thread *t, int64_t nr, const uint64_t a[6]);
 
 /* entry/control.c: requests of the host, by the policy. */
-void control_init(const struct port_start *start, uint64_t policy, uint32_t stop_signal);
+void control_init(const struct port_start *start);
 bool control_allows(uint64_t bit); /* SH_POLICY_*; a debug enclave has no secrets from its host */
 void control_collect(void);        /* with the lock: starts the service when the host wants it */
 /* Judges a request: its answer's size, or -errno with a sentence in `out`. */

@@ -56,8 +56,6 @@ static const struct file_ops full_ops = {.read = zero_read, .write = full_write,
 static const struct file_ops random_ops = {
     .read = random_read, .write = null_write, .seek = no_seek};
 
-int stdio_open_tty(struct file *f);
-
 static const struct device {
     const char *name;
     uint32_t rdev, mode;

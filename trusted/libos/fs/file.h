@@ -162,6 +162,8 @@ bool dentry_empty(struct dentry *dir, int *error);
 bool dentry_below(struct dentry *d, struct dentry *top);
 int tree_mkdir(const char *path, uint32_t mode,
                struct dentry **out); /* at start-up, with parents */
+/* An empty directory there, whatever the image holds, as a memory file system mounted over it. */
+int tree_mount(const char *path, uint32_t mode);
 
 /* fs/path.c */
 #define WALK_FOLLOW 1    /* the last component, if a link */
@@ -215,7 +217,8 @@ int tree_put_file(const char *directory, const char *name, uint32_t mode, const 
 int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);
-int stdio_init(bool input, bool output);
+int stdio_init(void);
+int stdio_open_tty(struct file *f); /* /dev/tty: -ENXIO without a terminal */
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // /proc: what programs look up there about themselves and the machine. Text is made at open.
+#include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
@@ -36,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char
 
 static uint64_t total_memory(void)
 {
-    return port_info.memory_size ? port_info.memory_size : 4ull << 30;
+    return settings.memory ? settings.memory : 4ull << 30;
 }
 
 static void put_maps(struct text *t)

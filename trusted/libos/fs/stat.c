@@ -3,6 +3,7 @@
 #include <asm/stat.h>
 #include <asm/statfs.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 
@@ -201,7 +202,7 @@ long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
 
 static long put_statfs(uint64_t to, enum fs_kind fs)
 {
-    uint64_t total = port_info.memory_size ? port_info.memory_size : 1ull << 30;
+    uint64_t total = settings.memory ? settings.memory : 1ull << 30;
     struct statfs s = {
         .f_type = fs == FS_PROC ? 0x9fa0 : 0x01021994,
         .f_bsize = PAGE_SIZE,

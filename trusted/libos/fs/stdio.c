@@ -4,6 +4,7 @@
 #include <asm/poll.h>
 #include <asm/signal.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/signal/signal.h"
@@ -17,6 +18,11 @@ static struct {
     struct outside host;
     struct wait_queue wait;
 } streams[3];
+
+bool port_stream_allowed(int32_t handle, bool write)
+{
+    return write ? settings.output && (handle == 1 || handle == 2) : settings.input && handle == 0;
+}
 
 /* Until the host says that it is ready. Without time it is asked all the same. */
 static int wait_ready(struct file *f, uint32_t events)
@@ -119,6 +125,7 @@ static struct ahead *ahead_of_input(void)
 static long stream_write(struct file *f, struct io *io, uint64_t offset)
 {
     long done = 0;
+    int32_t handle = f->outside->handle ? f->outside->handle : 1; /* a terminal's other direction */
     uint64_t pages = MIN((io->left + PAGE_SIZE - 1) >> PAGE_SHIFT, 16);
     if (!pages)
         return 0;
@@ -137,7 +144,7 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
                 piece = MIN(piece, 4096u);
             }
             los_unlock();
-            n = claim_count(port_write(f->outside->handle, buf + at, piece), piece);
+            n = claim_count(port_write(handle, buf + at, piece), piece);
             los_lock();
             outside_used(f->outside, POLLOUT, n == -EAGAIN);
             if (n == 0)
@@ -165,6 +172,8 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
 static long get_tty(struct file *f, enum port_tty what, uint64_t to, uint32_t size)
 {
     uint8_t buf[TERMIOS_SIZE] = {0};
+    if (!settings.terminal)
+        return -ENOTTY;
     int r = claim_status(port_tty(f->outside->handle, what, 0, buf, size));
     return r ? r : user_write(to, buf, size);
 }
@@ -173,6 +182,8 @@ static long set_tty(struct file *f, enum port_tty what, uint32_t flags, uint64_t
                     uint32_t size)
 {
     uint8_t buf[TERMIOS_SIZE] = {0};
+    if (!settings.terminal)
+        return -ENOTTY;
     if (user_read(buf, from, size))
         return -EFAULT;
     return claim_status(port_tty(f->outside->handle, what, flags, buf, size));
@@ -198,13 +209,13 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
         return set_tty(f, PORT_TTY_SET_WINDOW, 0, arg, WINSIZE_SIZE);
     case TIOCGPGRP:
     case TIOCGSID:
-        if (port_tty(f->outside->handle, PORT_TTY_IS, 0, NULL, 0))
+        if (!settings.terminal)
             return -ENOTTY;
         group = request == TIOCGPGRP ? current()->pgid : current()->sid;
         return user_write(arg, &group, sizeof(group));
     case TIOCSPGRP:
     case TIOCSCTTY:
-        return port_tty(f->outside->handle, PORT_TTY_IS, 0, NULL, 0) ? -ENOTTY : 0;
+        return settings.terminal ? 0 : -ENOTTY;
     default:
         return -ENOTTY;
     }
@@ -233,43 +244,43 @@ static int attach(struct file *f, int stream)
     return outside_add(f->outside, stream, f->wait);
 }
 
-int stdio_open_tty(struct file *f);
 int stdio_open_tty(struct file *f)
 {
-    if (port_tty(0, PORT_TTY_IS, 0, NULL, 0))
+    if (!settings.terminal)
         return -ENXIO;
-    bool writes = (f->flags & O_ACCMODE) == O_WRONLY;
-    if (!writes && !(f->data = ahead_of_input()))
-        return -ENOMEM;
-    return attach(f, writes ? 1 : 0);
+    f->data = ahead_of_input();
+    return f->data ? attach(f, 0) : -ENOMEM;
 }
 
-/* Descriptors 0, 1 and 2: the host's streams, or /dev/null where the policy wants none. */
-int stdio_init(bool input, bool output)
+/* Descriptor fd, or with a terminal what all three share. */
+static int open_stream(int fd, struct file **out)
 {
-    for (int fd = 0; fd < 3; fd++) {
-        struct file *f;
-        int r;
-        if (fd == 0 ? input : output) {
-            f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
-            r = f ? attach(f, fd) : -ENOMEM;
-            if (f) {
-                f->data = fd ? NULL : ahead_of_input();
-                if (port_tty(fd, PORT_TTY_IS, 0, NULL, 0) == 0) {
-                    f->flags = O_RDWR;
-                    f->data = ahead_of_input();
-                    f->inode = inode_new(FS_NONE, S_IFCHR | 0620);
-                    if (f->inode)
-                        f->inode->rdev = 136u << 8;
-                }
-            }
-        } else {
-            r = file_open("/dev/null", fd ? O_WRONLY : O_RDONLY, 0, &f);
-        }
-        if (!r)
-            r = fd_install(f, false, fd);
-        if (r < 0)
-            return r;
-    }
+    struct file *f = file_new(&stream_ops, settings.terminal ? O_RDWR : fd ? O_WRONLY : O_RDONLY);
+    int r = f ? attach(f, fd) : -ENOMEM;
+    if (!r && !fd && !(f->data = ahead_of_input()))
+        r = -ENOMEM;
+    if (r)
+        return r;
+    if (settings.terminal && (f->inode = inode_new(FS_NONE, S_IFCHR | 0620)))
+        f->inode->rdev = 136u << 8;
+    *out = f;
     return 0;
+}
+
+/* The host's streams, or /dev/null where the settings want none. */
+int stdio_init(void)
+{
+    struct file *f = NULL;
+    int r = 0;
+    for (int fd = 0; !r && fd < 3; fd++) {
+        if (settings.terminal && fd)
+            file_get(f);
+        else if (fd ? settings.output : settings.input)
+            r = open_stream(fd, &f);
+        else
+            r = file_open("/dev/null", fd ? O_WRONLY : O_RDONLY, 0, &f);
+        if (!r)
+            r = MIN(fd_install(f, false, fd), 0);
+    }
+    return r;
 }

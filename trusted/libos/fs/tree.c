@@ -293,3 +293,18 @@ int tree_mkdir(const char *path, uint32_t mode, struct dentry **out)
     *out = d;
     return 0;
 }
+
+int tree_mount(const char *path, uint32_t mode)
+{
+    struct walk w;
+    struct dentry *d;
+    int r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
+    if (r == -ENOENT)
+        return tree_mkdir(path, mode, &d);
+    if (r)
+        return r;
+    d = w.dentry; /* stays: its name's new directory is its neighbour's */
+    r = d->root ? -EBUSY : dev_add(d->parent, d->name, inode_new(FS_ROOT, S_IFDIR | mode));
+    walk_end(&w);
+    return r;
+}

@@ -2,6 +2,7 @@
 // The system calls on memory.
 #include <linux/mman.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
@@ -33,8 +34,8 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
               (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
               (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0);
     /* What can never be committed is refused now, rather than ending the program later. */
-    if (port_info.memory_size && (r.prot & PROT_WRITE) && !(flags & MAP_NORESERVE) &&
-        size > port_info.memory_size)
+    if (settings.memory && (r.prot & PROT_WRITE) && !(flags & MAP_NORESERVE) &&
+        size > settings.memory)
         return -ENOMEM;
     struct file *f = NULL;
     if (!(flags & MAP_ANONYMOUS)) {
@@ -114,7 +115,7 @@ long sys_brk(uint64_t want)
 {
     uint64_t old = page_up(space()->brk);
     if (want < space()->brk_start || want > space()->brk_limit ||
-        (port_info.memory_size && want - space()->brk_start > port_info.memory_size))
+        (settings.memory && want - space()->brk_start > settings.memory))
         return (long)space()->brk;
     uint64_t top = page_up(want);
     if (top > old) {

@@ -2,6 +2,7 @@
 // What a program finds in /etc about names: its own, localhost, and whom to ask for others.
 #include <shelter/network.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/net/sock.h"
 
 static int put(const char *name, const char *text)
@@ -12,14 +13,14 @@ static int put(const char *name, const char *text)
 int net_files(void)
 {
     char text[512];
-    const char *own = net_outside ? SH_NET_OWN_TEXT : "127.0.1.1";
+    const char *own = settings.outside ? SH_NET_OWN_TEXT : "127.0.1.1";
     fmt(text, sizeof(text), "%s\n", uts.hostname);
     int r = put("hostname", text);
     fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, uts.hostname);
     if (!r)
         r = put("hosts", text);
     /* Answers are the network's word, as everywhere: keys say who somebody is. */
-    if (!r && net_outside)
+    if (!r && settings.outside)
         r = put("resolv.conf", "nameserver " SH_NET_RESOLVER_TEXT "\n");
     return r;
 }

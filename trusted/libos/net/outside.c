@@ -7,6 +7,7 @@
 #include <linux/in6.h>
 #include <linux/net.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/epoll.h"
 #include "trusted/libos/net/sock.h"
@@ -31,7 +32,7 @@ int outside_open(struct sock *s)
 {
     if (s->host.handle >= 0)
         return 0;
-    if (s->family == AF_UNIX || !net_outside)
+    if (s->family == AF_UNIX || !settings.outside)
         return -ENETUNREACH;
     long h = claim_handle(port_socket(s->family, s->type));
     int r = h < 0 ? (int)h : outside_add(&s->host, (int32_t)h, &s->wait);
@@ -111,8 +112,7 @@ long outside_accept(struct sock *s, struct sock **out)
     n->state = SOCK_CONNECTED;
     n->other = peer;
     n->own = s->own;
-    if (!net_own_address(&n->own))
-        learn_name(n);
+    net_own_address(&n->own);
     *out = n;
     return 0;
 }

@@ -1,84 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which ports the outside may reach, and whether there is an outside: as manifest and launch config
-// say. All other sockets that listen are inside only.
+// Which ports the outside may reach, and by what addresses we and it go. Sockets that listen on other
+// ports are inside only.
 #include <linux/in.h>
 #include <linux/in6.h>
 
-#include <shelter/agent.h>
+#include <shelter/network.h>
 
-#include "lib/launch.h"
-#include "lib/manifest.h"
+#include "lib/settings.h"
 #include "trusted/libos/net/sock.h"
-
-bool net_outside = true;
-static const void *launch; /* NULL: whoever runs this says nothing, and every port is public */
-static size_t launch_size;
-
-static bool is_none(const void *text, size_t size)
-{
-    return size == 4 && !memcmp(text, "none", 4);
-}
-
-void net_init(const struct port_start *start, const struct sh_manifest *m)
-{
-    char value[256];
-    struct sh_view v = sh_manifest_get(m, SH_TAG_NETWORK, 0);
-    launch = start->launch;
-    launch_size = start->launch_size;
-    net_outside = !(v.data && is_none(v.data, v.size));
-    if (!launch)
-        return;
-    int n = sh_launch_get(launch, launch_size, SH_LAUNCH_NETWORK, 0, value, sizeof(value));
-    if (n >= 0 && (is_none(value, (size_t)n) || !(m->policy & SH_POLICY_LOCK)))
-        net_outside = !is_none(value, (size_t)n);
-}
 
 bool net_published(const struct sock *s)
 {
-    char value[32], wanted[32];
-    int type = s->type;
-    uint16_t port = addr_port(&s->own);
-    if (!net_outside)
+    if (!settings.outside || name_is_outside(s)) /* one address is published: who came first has it */
         return false;
-    if (!launch)
-        return true;
-    if (name_is_outside(s)) /* one address is published; whoever came first has it */
-        return false;
-    if (type == SOCK_STREAM && port == SH_AGENT_PORT)
-        return false;
-    fmt(wanted, sizeof(wanted), "%s %u", type == SOCK_STREAM ? "tcp" : "udp", port);
-    for (size_t i = 0;; i++) {
-        int n = sh_launch_get(launch, launch_size, SH_LAUNCH_PORT, i, value, sizeof(value));
-        if (n == -ENOENT)
-            return false;
-        if (n >= 0 && !strcmp(value, wanted))
-            return true;
-    }
+    return sh_settings_published(&settings, s->type == SOCK_STREAM ? 6 : 17, addr_port(&s->own));
 }
 
-/* Addresses as in a guest of the user-mode network: ours, and what of the host can be reached. */
-static const uint8_t own4[4] = {10, 0, 2, 15}, host4[4] = {10, 0, 2, 2};
-
-static void set(struct addr *a, const uint8_t ip[4])
+/* As in a guest of the user-mode network: our own address, and what of the host can be reached. */
+static void set_address(struct addr *a, uint32_t ip)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t bytes[4] = {(uint8_t)(ip >> 24), (uint8_t)(ip >> 16), (uint8_t)(ip >> 8), (uint8_t)ip};
     if (a->family == AF_INET) {
-        memcpy(a->bytes + 4, ip, 4);
+        memcpy(a->bytes + 4, bytes, 4);
     } else {
         memcpy(a->bytes + 8, mapped, 12);
-        memcpy(a->bytes + 20, ip, 4);
+        memcpy(a->bytes + 20, bytes, 4);
     }
 }
 
-bool net_own_address(struct addr *a)
+void net_own_address(struct addr *a)
 {
-    if (launch && addr_is_any(a))
-        set(a, own4);
-    return launch;
+    if (addr_is_any(a))
+        set_address(a, SH_NET_OWN);
 }
 
 void net_foreign(struct addr *a)
 {
-    if (launch && addr_is_loopback(a))
-        set(a, host4);
+    if (addr_is_loopback(a))
+        set_address(a, SH_NET_HOST);
 }

@@ -72,15 +72,12 @@ struct sock {
 #define QUEUE_SIZE (256u << 10)
 
 /* net/publish.c */
-extern bool net_outside; /* there is a network */
-struct sh_manifest;
-void net_init(const struct port_start *start, const struct sh_manifest *m);
 /* Whether a bound socket is to be reached from outside. */
 bool net_published(const struct sock *s);
 /* files.c: /etc/hostname, hosts and resolv.conf. 0 or -errno. */
 int net_files(void);
-/* Makes "any" the address that we have. False: there is none of our own, ask the host. */
-bool net_own_address(struct addr *a);
+/* Makes "any" the address that we have. */
+void net_own_address(struct addr *a);
 /* An address that the host claims for somebody outside: never loopback, which programs trust. */
 void net_foreign(struct addr *a);
 

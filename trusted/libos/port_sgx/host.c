@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Port `sgx`: streams, sockets and words for the user, each a call out.
+#include "lib/settings.h"
 #include "trusted/libos/port_sgx/sgx.h"
 
 /* A count that the host gives for bytes it also delivered: both must agree. */
@@ -12,6 +13,8 @@ static long received(const struct sgx_call *c, int64_t result, uint32_t size)
 
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
+    if (!port_stream_allowed(handle, false))
+        return -EBADF;
     struct sgx_call c = {
         .nr = SH_CALL_READ, .args = {(uint32_t)handle, size}, .in_a = buf, .in_size_a = size};
     return received(&c, sgx_call(&c), size);
@@ -19,12 +22,16 @@ long port_read(int32_t handle, void *buf, uint32_t size)
 
 long port_write(int32_t handle, const void *buf, uint32_t size)
 {
+    if (!port_stream_allowed(handle, true))
+        return -EBADF;
     int64_t r = SGX_CALL(.nr = SH_CALL_WRITE, .args = {(uint32_t)handle}, .a = buf, .size_a = size);
     return r > (int64_t)size ? -EIO : (long)r;
 }
 
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
 {
+    if (!settings.terminal || handle < 0 || handle > 2)
+        return -ENOTTY;
     bool in = what == PORT_TTY_GET || what == PORT_TTY_GET_WINDOW;
     bool out = what == PORT_TTY_SET || what == PORT_TTY_SET_WINDOW;
     struct sgx_call c = {.nr = SH_CALL_TTY,

@@ -4,6 +4,7 @@
 #include "lib/launch.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"
+#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_sgx/sgx.h"
 
 #define EXC_STACK_SIZE 8192u
@@ -38,7 +39,9 @@ static char *last_stats; /* room for the counters at exit, if they may be told *
 
 _Noreturn void port_exit(int status)
 {
-    int n = last_stats ? los_stats_json(last_stats, STATS_JSON_MAX) : 0;
+    int n = last_stats && control_allows(SH_POLICY_STATS)
+                ? los_stats_json(last_stats, STATS_JSON_MAX)
+                : 0;
     for (;;)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {(uint32_t)status}, .a = last_stats,
                  .size_a = n > 0 ? (uint32_t)n : 0);
@@ -71,10 +74,9 @@ static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what
     return to;
 }
 
-static void take_manifest(const struct sh_start *s, uint64_t *policy)
+static void take_manifest(const struct sh_start *s)
 {
     uint8_t digest[SH_ID_SIZE], expected[SH_ID_SIZE];
-    struct sh_manifest m;
     const void *data =
         take(s->manifest, s->manifest_size, SH_MANIFEST_SIZE_MAX, "the host gave no manifest");
     sh_sha384(digest, data, s->manifest_size);
@@ -82,27 +84,18 @@ static void take_manifest(const struct sh_start *s, uint64_t *policy)
         expected[i] = sgx_identity.manifest_digest[i];
     if (memcmp(digest, expected, SH_ID_SIZE))
         refuse("the manifest is not the one that was measured; build the image again");
-    if (sh_manifest_parse(&m, data, s->manifest_size))
-        refuse("the image's manifest is malformed; build the image again");
-    *policy = m.policy;
     start.manifest = data;
     start.manifest_size = s->manifest_size;
 }
 
-/* All zero, CONFIGID says that there is none. */
-static void take_launch(const struct sh_start *s, const struct sgx_report *own)
+static void take_launch(const struct sh_start *s, const struct sgx_report *report)
 {
     uint8_t digest[64] = {0};
-    if (s->launch || s->launch_size) {
-        const void *data = take(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
-                                "the launch config is not readable");
-        sh_sha384(digest, data, s->launch_size);
-        start.launch = data;
-        start.launch_size = s->launch_size;
-        if (sh_launch_check(data, s->launch_size))
-            refuse("the launch config is malformed");
-    }
-    if (memcmp(digest, own->configid, sizeof(digest)))
+    start.launch = take(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
+                        "the host gave no launch config, and without one nothing starts");
+    start.launch_size = s->launch_size;
+    sh_sha384(digest, start.launch, start.launch_size);
+    if (memcmp(digest, report->configid, sizeof(digest)))
         refuse("the launch config is not the one that CONFIGID binds");
 }
 
@@ -146,7 +139,6 @@ static void fill_info(const struct sh_start *s, const struct sgx_report *own)
     i->user_end = SH_ENCLAVE_IMAGE;
     i->zone_start = ((uint64_t)sgx_image_end + ZONE_ALIGN - 1) & ~(ZONE_ALIGN - 1);
     i->zone_end = SH_ENCLAVE_SIZE - 0x10000;
-    i->memory_size = s->memory_size;
     i->hwcap = s->hwcap;
     i->hwcap2 = 2; /* FSGSBASE: without it we would not be here */
     i->xfrm = own->attributes.xfrm;
@@ -189,14 +181,11 @@ static _Noreturn void move_first(struct port_thread *p, struct thread *t)
 
 static _Noreturn void bring_up(void)
 {
-    uint64_t policy;
     take_claims(&given);
-    take_manifest(&given, &policy);
+    take_manifest(&given);
     take_launch(&given, &own);
-    if (own.attributes.flags & SGX_ATTR_DEBUG) /* whose memory the host can read anyway */
-        policy |= SH_POLICY_TRACE | SH_POLICY_STATS;
-    start.trace = (given.flags & SH_START_TRACE) && (policy & SH_POLICY_TRACE);
-    if ((given.flags & SH_START_STATS) && (policy & SH_POLICY_STATS))
+    start.trace = given.flags & SH_START_TRACE;
+    if (given.flags & SH_START_STATS) /* the policy decides whether they may be told */
         last_stats = early_pages(STATS_JSON_MAX);
     int status = los_start(&start);
     for (;;)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Port `test`: pages, threads, waiting, time and calls out as an ordinary Linux process makes them.
+#include "lib/settings.h"
 #include "trusted/libos/base/processor.h"
 #include "trusted/libos/port_test/host.h"
 
@@ -252,20 +253,19 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size)
 
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
-    return call_out(__NR_read, handle, buf, size);
+    return port_stream_allowed(handle, false) ? call_out(__NR_read, handle, buf, size) : -EBADF;
 }
 
 long port_write(int32_t handle, const void *buf, uint32_t size)
 {
-    return call_out(__NR_write, handle, buf, size);
+    return port_stream_allowed(handle, true) ? call_out(__NR_write, handle, buf, size) : -EBADF;
 }
 
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
 {
-    uint8_t buf[64];
+    if (!settings.terminal)
+        return -ENOTTY;
     switch (what) {
-    case PORT_TTY_IS:
-        return (int)call_out(__NR_ioctl, handle, 0x5401 /* TCGETS */, buf);
     case PORT_TTY_GET:
         return (int)call_out(__NR_ioctl, handle, 0x5401, arg);
     case PORT_TTY_SET:

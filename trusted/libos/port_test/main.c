@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // libos-test: runs a program of an image on the LibOS, as an ordinary process without a libc.
 //
-//   libos-test [--trace] [--stats] [--sites SITES.bin] [-m BYTES] [-e NAME=VALUE]... ROOT.img MANIFEST
-//              [-- ARG...]
+//   libos-test [--trace] [--stats] [--sites SITES.bin] [-m BYTES] [-e NAME=VALUE]... [-p PORT]...
+//              ROOT.img MANIFEST [-- ARG...]
+//
+// It writes itself the launch config that says so; a terminal is one if stdin and stdout are.
 #include <linux/auxvec.h>
 
 #include "trusted/libos/base/processor.h"
+#include <shelter/launch.h>
+
 #include "lib/cpuid.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/port_test/host.h"
 
 #define MANIFEST_MAX 65536u
-#define ENV_MAX 64u
+#define OPTION_MAX 64u
 
 static struct port_start start;
 static uint8_t manifest[MANIFEST_MAX + 1];
-static const char *env[ENV_MAX + 1];
+static const char *env[OPTION_MAX + 1], *ports[OPTION_MAX + 1], *memory;
+static char launch[SH_LAUNCH_SIZE_MAX];
 static bool want_stats;
 
 void port_exit(int status)
@@ -34,7 +39,7 @@ __attribute__((noreturn)) static void usage(const char *why)
 {
     log_line("libos-test: %s", why);
     log_line("usage: libos-test [--trace] [--stats] [--sites SITES.bin] [-m BYTES] [-e NAME=VALUE] "
-             "ROOT.img MANIFEST [-- ARG...]");
+             "[-p PORT] ROOT.img MANIFEST [-- ARG...]");
     port_exit(125);
 }
 
@@ -55,10 +60,63 @@ static int open_file(const char *path)
     return (int)host_call(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, 100);
 }
 
+static void add(const char *text)
+{
+    size_t n = strlen(text);
+    if (start.launch_size + n > sizeof(launch))
+        usage("the arguments are too long");
+    memcpy(launch + start.launch_size, text, n);
+    start.launch_size += n;
+}
+
+/* A line of the launch config; its escapes are <shelter/launch.h>'s. */
+static void add_line(const char *key, const char *kind, const char *value)
+{
+    add(key);
+    add(" ");
+    for (add(kind); *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        bool plain = c >= 0x20 && c <= 0x7e && c != '%' && c != '\'';
+        char one[4] = {plain ? (char)c : '%'};
+        if (!plain) {
+            one[1] = "0123456789ABCDEF"[c >> 4];
+            one[2] = "0123456789ABCDEF"[c & 15];
+        }
+        add(one);
+    }
+    add("\n");
+}
+
+static bool is_terminal(int fd)
+{
+    uint8_t termios[64];
+    return !host_call(__NR_ioctl, fd, 0x5401 /* TCGETS */, termios);
+}
+
+static void write_launch(char **args)
+{
+    char bytes[24];
+    add(SH_LAUNCH_HEAD);
+    for (; *args; args++)
+        add_line("arg", "", *args);
+    for (unsigned i = 0; env[i]; i++)
+        add_line("env", "", env[i]);
+    if (is_terminal(0) && is_terminal(1))
+        add_line("tty", "", "1");
+    add_line("stdin", "", "1");
+    for (unsigned i = 0; ports[i]; i++)
+        add_line("port", "tcp ", ports[i]);
+    fmt(bytes, sizeof(bytes), "%lu", memory ? number(memory) : 0);
+    if (memory)
+        add_line("memory", "", bytes);
+    add(SH_LAUNCH_TAIL);
+    start.launch = launch;
+}
+
 static void parse(char **argv)
 {
     start.info.debug = true; /* an ordinary process: who runs it may see all of it */
-    unsigned env_count = 0;
+    unsigned env_count = 0, port_count = 0;
     char **a = argv + 1;
     for (; *a && a[0][0] == '-'; a++) {
         if (!strcmp(*a, "--trace"))
@@ -68,9 +126,11 @@ static void parse(char **argv)
         else if (!strcmp(*a, "--sites") && a[1])
             host_sites_fd = open_file(*++a);
         else if (!strcmp(*a, "-m") && a[1])
-            start.info.memory_size = number(*++a);
-        else if (!strcmp(*a, "-e") && a[1] && env_count < ENV_MAX)
+            memory = *++a;
+        else if (!strcmp(*a, "-e") && a[1] && env_count < OPTION_MAX)
             env[env_count++] = *++a;
+        else if (!strcmp(*a, "-p") && a[1] && port_count < OPTION_MAX)
+            ports[port_count++] = *++a;
         else
             usage("unknown option");
     }
@@ -90,8 +150,7 @@ static void parse(char **argv)
     a += 2;
     if (*a && !strcmp(*a, "--"))
         a++;
-    start.args = (const char *const *)a;
-    start.env = env;
+    write_launch(a);
 }
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/base/quote.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
@@ -81,6 +82,9 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         for (size_t i = 0; i < ARRAY_COUNT(first_process.limits); i++)
             first_process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
         first_process.limits[7].soft = 256;
+        settings.broker = settings.agent = "";
+        settings.input = settings.output = settings.outside = true;
+        settings.signals = UINT64_MAX;
         unit_thread(1);
         los_lock();
         mm_init();
@@ -301,6 +305,8 @@ static void fill_addr(void *addr, uint32_t *size)
 
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
+    if (!port_stream_allowed(handle, false))
+        return -EBADF;
     unit_host.calls++;
     decide(size);
     script_bytes(buf, size);
@@ -315,6 +321,8 @@ long port_read(int32_t handle, void *buf, uint32_t size)
 
 long port_write(int32_t handle, const void *buf, uint32_t size)
 {
+    if (!port_stream_allowed(handle, true))
+        return -EBADF;
     unit_host.calls++;
     decide(size);
     if (unit_host.lies)

@@ -3,6 +3,7 @@
 #ifndef LIBOS_PROC_H
 #define LIBOS_PROC_H
 
+#include "lib/users.h"
 #include "trusted/libos/libos.h"
 
 /* proc/table.c */
@@ -26,8 +27,9 @@ _Noreturn void process_exit(int status); /* 0..255, or 128+n */
 int futex_wake_at(uint64_t addr, int count);
 void futex_exit(struct thread *t); /* robust list and clear_tid */
 
-/* proc/user.c: makes the process run as "user[:group]". 0, or -ENOENT if there is none. */
-int user_set(const char *text);
+/* proc/user.c: makes the process run as "user[:group]", who is put into *u. 0, or -ENOENT if there
+ * is none. */
+int user_set(const char *text, struct sh_user *u);
 
 /* proc/exec.c: loads a program into empty memory and sets t's registers. */
 struct exec_args {

@@ -4,6 +4,7 @@
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
@@ -106,7 +107,7 @@ long sys_times(uint64_t to)
 
 long sys_sysinfo(uint64_t to)
 {
-    uint64_t total = port_info.memory_size ? port_info.memory_size : 4ull << 30;
+    uint64_t total = settings.memory ? settings.memory : 4ull << 30;
     struct sysinfo s = {
         .uptime = (long)((clock_now() - current()->start_time) / NS),
         .totalram = total,

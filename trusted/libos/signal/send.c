@@ -2,17 +2,13 @@
 // Sending signals and keeping those that wait.
 #include <asm/signal.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/signal/signal.h"
 
 #define QUEUE_MAX 1024u
 
-/* What a host may send: to stop the program, and what a terminal sends. */
-#define HOST_ALWAYS (SIG_BIT(SIGINT) | SIG_BIT(SIGTERM) | SIG_BIT(SIGWINCH))
-#define HOST_TERMINAL (SIG_BIT(SIGHUP) | SIG_BIT(SIGQUIT))
-
 static uint64_t from_host;
-static uint64_t host_allowed = HOST_ALWAYS | HOST_TERMINAL;
 
 void sig_queue_init(struct sig_queue *q)
 {
@@ -137,16 +133,9 @@ bool sig_take(struct thread *t, uint64_t set, struct sig_item *out)
     return take_from(&t->pending, set, out) || take_from(&t->process->pending, set, out);
 }
 
-void sig_allow_host(bool any, bool terminal, uint32_t stop_signal)
-{
-    host_allowed = any ? UINT64_MAX : HOST_ALWAYS | (terminal ? HOST_TERMINAL : 0);
-    if (stop_signal >= 1 && stop_signal <= SIG_COUNT)
-        host_allowed |= SIG_BIT(stop_signal);
-}
-
 void los_host_signal(int sig)
 {
-    if (sig >= 1 && sig <= SIG_COUNT && (host_allowed & SIG_BIT(sig)))
+    if (sig >= 1 && sig <= SIG_COUNT)
         __atomic_fetch_or(&from_host, SIG_BIT(sig), __ATOMIC_SEQ_CST);
 }
 
@@ -155,8 +144,7 @@ void sig_collect(void)
     control_collect();
     if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
         return;
-    /* Some may have come before it was known which. */
-    uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST) & host_allowed;
+    uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST) & settings.signals;
     for (int signo = 1; signo <= SIG_COUNT; signo++) {
         struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
         if (set & SIG_BIT(signo))

@@ -28,9 +28,8 @@ void sig_send_thread(struct thread *t, int signo, int code);
 int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item);
 bool sig_interrupts(struct thread *t); /* must a wait end because of a signal? */
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues one of set */
-/* What los_host_signal lets in: always to stop; a terminal's; any where the policy says so. */
-void sig_allow_host(bool any, bool terminal, uint32_t stop_signal);
-void sig_collect(void); /* signals that the host sent meanwhile */
+/* Takes the signals that came by los_host_signal meanwhile: those that the settings let in. */
+void sig_collect(void);
 void sig_wake_for_mask(struct thread *t);
 
 /* signal/signalfd.c: one of these signals is pending. */
