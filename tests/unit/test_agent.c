@@ -700,7 +700,7 @@ static int ask(const void *record, size_t size, uint8_t *out, size_t *out_size)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     assert_int_equal(write(pair[0], record, size), size);
     shutdown(pair[0], SHUT_WR);
-    struct agent *a = agent_new(&no_manifest, nothing);
+    struct agent *a = agent_new(&no_settings, nothing);
     int bytes = 1 << 20;
     setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     int rc = agent_control(pair[1], a);
