@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisor's side of the guest channel: sessions, credits, the simulated TD's port. The guest
-// may be hostile too: it can end its own instance, and nothing else.
+// The supervisor's side of the guest channel.
+#include "host/run/sup_guest.h"
+
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "host/run/sup.h"
-#include "lib/bytes.h"
-
+#define STOP_MS_MAX 86400000u
+#define POWER_MS 3000 /* from KILL to the end of a machine that does not obey */
 #define CHANNEL_OUT_MAX (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin */
 
-struct sup_session *sup_session_find(struct sup *s, uint16_t id)
-{
-    for (size_t i = 0; i < SH_SESSION_MAX; i++)
-        if (s->sessions[i].open && s->sessions[i].id == id)
-            return &s->sessions[i];
-    return NULL;
-}
-
-void sup_session_open(struct sup_session *session, uint16_t id)
+static void open_session(struct sup_session *session, uint16_t id)
 {
     *session = (struct sup_session){
         .open = true,
@@ -31,103 +21,124 @@ void sup_session_open(struct sup_session *session, uint16_t id)
     };
 }
 
-void sup_guest_grant(struct sup *s, struct sup_session *session)
+void sup_guest_init(struct sup_guest *g, struct sup_life *life, struct sup_clients *clients,
+                    struct sup_requests *requests)
 {
-    if (!s->hello || (session->id && !session->started))
+    *g = (struct sup_guest){.life = life, .clients = clients, .requests = requests, .fd = -1};
+    open_session(&g->sessions[0], 0);
+}
+
+struct sup_session *sup_guest_session(struct sup_guest *g, uint16_t id)
+{
+    for (size_t i = 0; i < SH_SESSION_MAX; i++)
+        if (g->sessions[i].open && g->sessions[i].id == id)
+            return &g->sessions[i];
+    return NULL;
+}
+
+/* As much credit as our clients' queues have room. */
+static void grant(struct sup_guest *g, struct sup_session *session)
+{
+    if (session->id && !session->started)
         return;
-    for (unsigned i = 0; i < 2; i++) {
-        size_t queued = 0;
-        for (size_t k = 0; k < SH_CONTROL_CLIENT_MAX; k++) {
-            const struct sup_client *c = &s->clients[k];
-            if (c->fd >= 0 && c->attached && c->session == session->id &&
-                c->stream[i].waiting.size > queued)
-                queued = c->stream[i].waiting.size;
+    for (unsigned i = 0; i < 2; i++)
+        sh_stream_grant(&session->output[i], sup_clients_queued(g->clients, session->id, i),
+                        &g->out);
+}
+
+void sup_guest_follow(struct sup_guest *g)
+{
+    for (size_t i = 0; g->hello && i < SH_SESSION_MAX; i++) {
+        struct sup_session *session = &g->sessions[i];
+        if (!session->open)
+            continue;
+        if (session->killed_with_client && !sup_clients_attached(g->clients, session->id)) {
+            session->killed_with_client = false;
+            sup_guest_signal(g, session, SIGKILL);
         }
-        sh_stream_grant(&session->output[i], queued, &s->channel_out);
+        grant(g, session);
     }
 }
 
-static void broken(struct sup *s, const char *what)
+static void broken(struct sup_guest *g, const char *what)
 {
-    sup_end_error(s, SH_EXIT_FAILURE,
+    sup_life_error(g->life, SH_EXIT_FAILURE,
                   "the guest broke the rules of its channel (%s) and was stopped; its kernel, init or "
                   "memory is damaged, or this is another version's image", what);
 }
 
-static void session_end(struct sup *s, struct sup_session *session,
+static void end_session(struct sup_guest *g, struct sup_session *session,
                         const struct sh_frame_view *frame)
 {
     struct sh_fifo last = {0};
     sh_frame_put(&last, frame->type, 0, 0, frame->data, frame->size);
     uint16_t id = session->id;
     session->open = false;
-    sup_clients_end(s, id, &last);
+    sup_clients_end(g->clients, id, &last);
     sh_fifo_free(&last);
 }
 
-static void take_data(struct sup *s, struct sup_session *session, const struct sh_frame_view *f)
+static void take_data(struct sup_guest *g, struct sup_session *session, const struct sh_frame_view *f)
 {
     unsigned i = f->stream - SH_STREAM_OUT;
     if (i > 1 || sh_stream_take(&session->output[i], f->size)) {
-        broken(s, "data beyond its credit");
+        broken(g, "data beyond its credit");
         return;
     }
     if (!session->id)
-        sh_log_add(&s->log, f->stream, f->data, f->size);
-    sup_clients_data(s, session, i, f->data, f->size);
-    sup_guest_grant(s, session);
+        sh_log_add(&g->life->log, f->stream, f->data, f->size);
+    sup_clients_data(g->clients, session->id, i, f->data, f->size);
 }
 
-static void take_end(struct sup *s, struct sup_session *session, const struct sh_frame_view *f)
+static void take_end(struct sup_guest *g, struct sup_session *session, const struct sh_frame_view *f)
 {
     if (session->id) {
-        session_end(s, session, f);
+        end_session(g, session, f);
         return;
     }
     if (f->type == SH_FRAME_EXIT) {
-        sup_end_exit(s, sh_frame_u32(f, 0), sh_frame_u32(f, 4));
+        sup_life_exit(g->life, sh_frame_u32(f, 0), sh_frame_u32(f, 4));
         return;
     }
     char text[1024];
     sh_frame_text(f, text, sizeof(text));
     uint32_t status = sh_frame_u32(f, 0);
     bool known = status == SH_EXIT_ATTESTATION || (status >= 125 && status <= 127);
-    sup_end_error(s, known ? (int)status : SH_EXIT_FAILURE, "%s",
+    sup_life_error(g->life, known ? (int)status : SH_EXIT_FAILURE, "%s",
                   text[0] ? text : "the guest could not start the workload and does not say why");
 }
 
-static void take_frame(struct sup *s, const struct sh_frame_view *f)
+static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
 {
     if (f->type == SH_FRAME_HELLO) {
-        if (s->hello || sh_frame_u32(f, 0) != SH_CHANNEL_VERSION) {
-            sup_end_error(s, SH_EXIT_FAILURE,
+        if (g->hello || sh_frame_u32(f, 0) != SH_CHANNEL_VERSION) {
+            sup_life_error(g->life, SH_EXIT_FAILURE,
                           "the image's init speaks version %u of the channel, this is version %u: "
                           "build the image again",
                           sh_frame_u32(f, 0), SH_CHANNEL_VERSION);
             return;
         }
-        s->hello = true;
-        sup_guest_grant(s, &s->sessions[0]);
+        g->hello = true;
         return;
     }
     /* Init may say why it cannot go on before it can say HELLO. */
-    if (!s->hello && f->type != SH_FRAME_ERROR) {
-        broken(s, "no hello");
+    if (!g->hello && f->type != SH_FRAME_ERROR) {
+        broken(g, "no hello");
         return;
     }
-    struct sup_session *session = sup_session_find(s, f->session);
+    struct sup_session *session = sup_guest_session(g, f->session);
     if (!session) {
-        broken(s, "an unknown session");
+        broken(g, "an unknown session");
         return;
     }
     switch (f->type) {
     case SH_FRAME_DATA:
-        take_data(s, session, f);
+        take_data(g, session, f);
         break;
     case SH_FRAME_EOF:
         if (f->stream == SH_STREAM_OUT || f->stream == SH_STREAM_ERR) {
             session->output[f->stream - SH_STREAM_OUT].ended = true;
-            sup_clients_eof(s, session, f->stream - SH_STREAM_OUT);
+            sup_clients_eof(g->clients, session->id, f->stream - SH_STREAM_OUT);
         }
         break;
     case SH_FRAME_CREDIT:
@@ -135,115 +146,141 @@ static void take_frame(struct sup *s, const struct sh_frame_view *f)
         break;
     case SH_FRAME_STARTED:
         session->started = true;
-        if (session->id) {
-            sup_guest_grant(s, session);
-            sup_clients_started(s, session->id);
-        } else if (s->state.state == SH_STATE_STARTING) {
-            s->state.state = SH_STATE_RUNNING;
-            s->state.started = sup_wall_ns();
-            sup_save_state(s);
-            sup_clients_started(s, 0);
-        }
+        if (!session->id)
+            sup_life_started(g->life);
+        sup_clients_started(g->clients, session->id);
         break;
     case SH_FRAME_EXIT:
     case SH_FRAME_ERROR:
-        take_end(s, session, f);
+        take_end(g, session, f);
         break;
     case SH_FRAME_REFUSED:
         /* An exec that is refused is over; what else the host tries, it checked before. */
         if (session->id && sh_frame_u32(f, 0) == SH_FRAME_EXEC)
-            session_end(s, session, f);
+            end_session(g, session, f);
         break;
     case SH_FRAME_ANSWER:
     case SH_FRAME_EVIDENCE:
-        sup_answer(s, f);
+        sup_requests_answer(g->requests, f);
         break;
     case SH_FRAME_TRACED:
-        sup_traced(s, f);
+        sup_requests_traced(g->requests, f);
         break;
     default:
-        broken(s, "an unknown frame");
+        broken(g, "an unknown frame");
     }
 }
 
-void sup_guest_readable(struct sup *s)
+void sup_guest_readable(struct sup_guest *g)
 {
     struct sh_frame_view f;
-    int r = sh_frames_receive(&s->channel_in, s->channel_fd);
+    int r = sh_frames_receive(&g->in, g->fd);
     if (r == -EAGAIN)
         return;
     if (r) {
-        close(s->channel_fd);
-        s->channel_fd = -1;
+        close(g->fd);
+        g->fd = -1;
         return;
     }
-    while (!s->ended && (r = sh_frames_next(&s->channel_in, &f)) == 1)
-        take_frame(s, &f);
-    if (!s->ended && r < 0)
-        broken(s, "a frame too large");
+    while (!g->life->ended && (r = sh_frames_next(&g->in, &f)) == 1)
+        take_frame(g, &f);
+    if (!g->life->ended && r < 0)
+        broken(g, "a frame too large");
 }
 
 /* Moves stdin of one session from the first client that has some; then its end. */
-static void pump_stdin(struct sup *s, struct sup_session *session)
+static void pump_stdin(struct sup_guest *g, struct sup_session *session)
 {
-    for (size_t k = 0; k < SH_CONTROL_CLIENT_MAX && !session->input.ended; k++) {
-        struct sup_client *c = &s->clients[k];
-        if (c->fd < 0 || !c->attached || !c->feeds || c->session != session->id)
+    FOR_SUP_CLIENTS(c, g->clients)
+    {
+        if (!c->attached || !c->feeds || c->session != session->id || session->input.ended)
             continue;
-        if (sh_stream_pump(&session->input, &c->input_waiting, &s->channel_out, CHANNEL_OUT_MAX) &&
+        if (sh_stream_pump(&session->input, &c->input_waiting, &g->out, CHANNEL_OUT_MAX) &&
             c->input.ended && session->started)
-            sh_stream_end(&session->input, &s->channel_out);
+            sh_stream_end(&session->input, &g->out);
     }
 }
 
-void sup_guest_pump(struct sup *s)
+void sup_guest_pump(struct sup_guest *g)
 {
-    if (!s->hello || s->channel_fd < 0)
+    if (!g->hello || g->fd < 0)
         return;
-    sup_requests_pump(s);
+    sup_requests_pump(g->requests, &g->out);
     /* Again while all of it goes out: a full queue left stdin waiting, and nothing else would wake us. */
     do {
         for (size_t i = 0; i < SH_SESSION_MAX; i++)
-            if (s->sessions[i].open)
-                pump_stdin(s, &s->sessions[i]);
-        if (!s->channel_out.size)
+            if (g->sessions[i].open)
+                pump_stdin(g, &g->sessions[i]);
+        if (!g->out.size)
             return;
-    } while (!sh_frames_send(&s->channel_out, s->channel_fd)); /* full; or gone, which reading tells */
+    } while (!sh_frames_send(&g->out, g->fd)); /* full; or gone, which reading tells */
 }
 
-void sup_guest_signal(struct sup *s, struct sup_session *session, uint32_t signal)
+void sup_guest_signal(struct sup_guest *g, struct sup_session *session, uint32_t signal)
 {
     /* Nothing runs yet that could take it: the machine takes its place. */
     if (!session->id && !session->started) {
         if (signal == SIGKILL || signal == SIGINT || signal == SIGTERM || signal == SIGHUP ||
             signal == SIGQUIT)
-            sup_end_exit(s, 0, signal);
+            sup_life_exit(g->life, 0, signal);
         return;
     }
-    sh_frame_put_u32(&s->channel_out, SH_FRAME_SIGNAL, 0, session->id, signal);
-    if (!session->id && signal == SIGKILL && !s->power_at)
-        s->power_at = sh_now_ms() + 3000;
+    sh_frame_put_u32(&g->out, SH_FRAME_SIGNAL, 0, session->id, signal);
+    if (!session->id && signal == SIGKILL && !g->power_at)
+        g->power_at = sh_now_ms() + POWER_MS;
 }
 
-void sup_guest_exec(struct sup *s, struct sup_client *c, const uint8_t *payload, size_t size)
+void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *payload, size_t size)
 {
     const char *why = NULL;
     struct sup_session *free_one = NULL;
     for (size_t i = 1; i < SH_SESSION_MAX && !free_one; i++)
-        if (!s->sessions[i].open)
-            free_one = &s->sessions[i];
-    if (!s->sessions[0].started)
+        if (!g->sessions[i].open)
+            free_one = &g->sessions[i];
+    if (!g->sessions[0].started)
         why = "the workload is not running yet; try again in a moment";
     else if (!free_one)
         why = "too many programs run in this instance; wait until one ends";
-    else if (s->last_session == UINT16_MAX)
+    else if (g->last_session == UINT16_MAX)
         why = "this instance has started all the programs it can; start it again";
     if (why) {
         sh_frame_put_text(&c->last, SH_FRAME_ERROR, 0, SH_EXIT_FAILURE, why);
         return;
     }
-    sup_session_open(free_one, ++s->last_session);
+    open_session(free_one, ++g->last_session);
     free_one->killed_with_client = size > 1 && payload[1] != SH_EXEC_PROGRAM;
     sup_client_attach(c, free_one->id, true);
-    sh_frame_put(&s->channel_out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
+    sh_frame_put(&g->out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
+}
+
+void sup_guest_stop(struct sup_guest *g, uint32_t after_ms)
+{
+    uint32_t signal = g->life->instance->config.stop_signal;
+    if (!g->sessions[0].started)
+        signal = SIGKILL;
+    sup_guest_signal(g, &g->sessions[0], signal ? signal : SIGTERM);
+    int64_t at = sh_now_ms() + (after_ms < STOP_MS_MAX ? after_ms : STOP_MS_MAX);
+    if (!g->kill_at || at < g->kill_at)
+        g->kill_at = at;
+}
+
+int64_t sup_guest_next_timer(const struct sup_guest *g)
+{
+    int64_t at = g->requests->asking ? g->requests->asking_by : 0;
+    if (g->kill_at && (!at || g->kill_at < at))
+        at = g->kill_at;
+    if (g->power_at && (!at || g->power_at < at))
+        at = g->power_at;
+    return at;
+}
+
+void sup_guest_timers(struct sup_guest *g)
+{
+    int64_t now = sh_now_ms();
+    if (g->kill_at && now >= g->kill_at) {
+        g->kill_at = 0;
+        sup_guest_signal(g, &g->sessions[0], SIGKILL);
+    }
+    if (g->power_at && now >= g->power_at)
+        sup_life_exit(g->life, 0, SIGKILL); /* the guest does not obey */
 }

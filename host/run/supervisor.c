@@ -15,50 +15,30 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "host/run/sup.h"
+#include "host/run/child.h"
+#include "host/run/sup_commands.h"
 
 #define BOOT_LIMIT_MS 180000
 #define STOP_MS 10000 /* from SIGTERM to the kill */
 #define CHILD_WORDS_MAX 4096u
 
-int64_t sup_wall_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-void sup_save_state(struct sup *s)
-{
-    /* Nobody hears us when it fails; the lock tells the truth all the same. */
-    (void)sh_instance_save_state(s->instance->dir_fd, &s->state);
-}
-
-void sup_end_exit(struct sup *s, uint32_t code, uint32_t signal)
-{
-    if (s->ended)
-        return;
-    s->ended = true;
-    s->exit_code = code;
-    s->exit_signal = signal;
-    s->state.exit_code = signal ? 128 + (int)(signal & 0x7f) : (int)(code & 0xff);
-}
-
-void sup_end_error(struct sup *s, int status, const char *format, ...)
-{
-    if (s->ended)
-        return;
-    s->ended = s->ended_by_error = true;
-    s->state.exit_code = status;
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(s->state.error, sizeof(s->state.error), format, ap);
-    va_end(ap);
-}
+struct supervisor {
+    struct sh_launch_plan *plan;
+    struct sh_child child; /* QEMU, or the enclave loader */
+    const char *program; /* as it was executed */
+    bool child_ended;
+    struct sh_buffer child_words; /* the end of what it wrote to stderr */
+    int service_fd; /* sh_backend.serve's; -1: none */
+    int64_t boot_by; /* HELLO must have come */
+    struct sup_life life;
+    struct sup_clients clients;
+    struct sup_requests requests;
+    struct sup_guest guest;
+};
 
 /* --- the child --- */
 
-static void child_words_readable(struct sup *s)
+static void child_words_readable(struct supervisor *s)
 {
     char bytes[4096];
     ssize_t n = read(s->child.stderr_fd, bytes, sizeof(bytes));
@@ -78,7 +58,7 @@ static void child_words_readable(struct sup *s)
 }
 
 /* The last line that it wrote, or "". */
-static void last_words(const struct sup *s, char *out, size_t size)
+static void last_words(const struct supervisor *s, char *out, size_t size)
 {
     const char *p = (const char *)s->child_words.data;
     size_t end = s->child_words.size, n = 0;
@@ -93,18 +73,19 @@ static void last_words(const struct sup *s, char *out, size_t size)
 }
 
 /* In the words of what died. */
-static void end_by_death(struct sup *s, enum sh_death_kind kind, int number)
+static void end_by_death(struct supervisor *s, enum sh_death_kind kind, int number)
 {
-    char words[512], text[sizeof(s->state.error)];
+    char words[512], text[sizeof(s->life.state.error)];
     last_words(s, words, sizeof(words));
     struct sh_death death = {.kind = kind, .number = number, .words = words,
                              .program = s->program ? s->program : "",
-                             .inside_spoke = s->hello, .workload_ran = s->sessions[0].started};
+                             .inside_spoke = s->guest.hello,
+                             .workload_ran = s->guest.sessions[0].started};
     s->plan->spec->backend->explain(&death, text, sizeof(text));
-    sup_end_error(s, SH_EXIT_FAILURE, "%s", text);
+    sup_life_error(&s->life, SH_EXIT_FAILURE, "%s", text);
 }
 
-static void child_gone(struct sup *s)
+static void child_gone(struct supervisor *s)
 {
     int status = 0;
     waitpid(s->child.pid, &status, 0);
@@ -118,13 +99,13 @@ static void child_gone(struct sup *s)
         child_words_readable(s);
     }
     /* What it still sent is in the socket; a closed one reads as its end. */
-    while (s->channel_fd >= 0 && !s->ended) {
-        struct pollfd p = {.fd = s->channel_fd, .events = POLLIN};
+    while (s->guest.fd >= 0 && !s->life.ended) {
+        struct pollfd p = {.fd = s->guest.fd, .events = POLLIN};
         if (poll(&p, 1, 0) <= 0)
             break;
-        sup_guest_readable(s);
+        sup_guest_readable(&s->guest);
     }
-    if (s->ended)
+    if (s->life.ended)
         return;
     if (WIFSIGNALED(status))
         end_by_death(s, SH_DEATH_KILLED, WTERMSIG(status));
@@ -132,7 +113,7 @@ static void child_gone(struct sup *s)
         end_by_death(s, SH_DEATH_EXITED, WEXITSTATUS(status));
 }
 
-static void stop_child(struct sup *s)
+static void stop_child(struct supervisor *s)
 {
     if (s->child_ended || !s->child.pid)
         return;
@@ -143,51 +124,55 @@ static void stop_child(struct sup *s)
 /* --- the end --- */
 
 /* It never ran, and whoever started it hears why: nothing is worth keeping. */
-static bool told_and_useless(const struct sup *s)
+static bool told_and_useless(struct supervisor *s)
 {
-    if (!s->plan->discard_failed || s->state.started || s->instance->config.debug)
+    if (!s->plan->discard_failed || s->life.state.started || s->plan->instance->config.debug)
         return false;
-    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
-        if (s->clients[i].fd >= 0 && s->clients[i].first)
+    FOR_SUP_CLIENTS(c, &s->clients)
+        if (c->first)
             return true;
     return false;
 }
 
-static void finish(struct sup *s)
+/* The last frame for everybody who waits for one; the others are sent away. */
+static void end_clients(struct supervisor *s)
+{
+    struct sh_fifo last = {0}, others = {0};
+    if (s->life.ended_by_error)
+        sh_frame_put_text(&last, SH_FRAME_ERROR, 0, (uint32_t)s->life.state.exit_code,
+                          s->life.state.error);
+    else
+        sh_frame_put_exit(&last, 0, s->life.exit_code, s->life.exit_signal);
+    sup_clients_end(&s->clients, 0, &last);
+    sh_frame_put_exit(&others, 0, 0, SIGKILL);
+    for (size_t i = 1; i < SH_SESSION_MAX; i++)
+        if (s->guest.sessions[i].open)
+            sup_clients_end(&s->clients, s->guest.sessions[i].id, &others);
+    FOR_SUP_CLIENTS(c, &s->clients) /* asked for nothing that still comes */
+        if (!c->last.size)
+            c->closing = true;
+    sh_fifo_free(&last);
+    sh_fifo_free(&others);
+}
+
+static void finish(struct supervisor *s)
 {
     struct sh_error ignored = {0};
+    const struct sh_instance *instance = s->plan->instance;
     stop_child(s);
-    sh_log_close(&s->log);
-    s->state.state = SH_STATE_EXITED;
-    s->state.finished = sup_wall_ns();
-    s->state.supervisor_pid = s->state.child_pid = 0;
-    sup_save_state(s);
-    if (s->listen_fd >= 0) {
-        unlinkat(s->instance->dir_fd, SH_CONTROL_SOCKET, 0);
-        close(s->listen_fd);
-        s->listen_fd = -1;
+    sup_life_finish(&s->life);
+    if (s->clients.listen_fd >= 0) {
+        unlinkat(instance->dir_fd, SH_CONTROL_SOCKET, 0);
+        close(s->clients.listen_fd);
+        s->clients.listen_fd = -1;
     }
-    if (s->instance->config.remove || told_and_useless(s))
-        sh_instance_remove(s->plan->store, s->instance->config.id, &ignored);
+    if (instance->config.remove || told_and_useless(s))
+        sh_instance_remove(s->plan->store, instance->config.id, &ignored);
     /* From here on nobody needs us but clients that have not read all output. */
     close(s->plan->lock_fd);
     if (s->plan->image_fd >= 0)
         close(s->plan->image_fd);
-    struct sh_fifo last = {0}, others = {0};
-    if (s->ended_by_error)
-        sh_frame_put_text(&last, SH_FRAME_ERROR, 0, (uint32_t)s->state.exit_code, s->state.error);
-    else
-        sh_frame_put_exit(&last, 0, s->exit_code, s->exit_signal);
-    sup_clients_end(s, 0, &last);
-    sh_frame_put_exit(&others, 0, 0, SIGKILL);
-    for (size_t i = 1; i < SH_SESSION_MAX; i++)
-        if (s->sessions[i].open)
-            sup_clients_end(s, s->sessions[i].id, &others);
-    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) /* asked for nothing that still comes */
-        if (s->clients[i].fd >= 0 && !s->clients[i].last.size)
-            s->clients[i].closing = true;
-    sh_fifo_free(&last);
-    sh_fifo_free(&others);
+    end_clients(s);
 }
 
 /* --- the loop --- */
@@ -200,32 +185,20 @@ static void on_terminate(int number)
     terminate = 1;
 }
 
-static int64_t next_timer(const struct sup *s)
+static int64_t next_timer(const struct supervisor *s)
 {
-    int64_t at = s->hello ? 0 : s->boot_by;
-    if (s->asking && (!at || s->asking_by < at))
-        at = s->asking_by;
-    if (s->kill_at && (!at || s->kill_at < at))
-        at = s->kill_at;
-    if (s->power_at && (!at || s->power_at < at))
-        at = s->power_at;
-    return at;
+    int64_t at = sup_guest_next_timer(&s->guest);
+    return !s->guest.hello && (!at || s->boot_by < at) ? s->boot_by : at;
 }
 
-static void run_timers(struct sup *s)
+static void run_timers(struct supervisor *s)
 {
-    int64_t now = sh_now_ms();
-    if (!s->hello && now >= s->boot_by)
+    if (!s->guest.hello && sh_now_ms() >= s->boot_by)
         end_by_death(s, SH_DEATH_LATE, BOOT_LIMIT_MS / 1000);
-    if (s->kill_at && now >= s->kill_at) {
-        s->kill_at = 0;
-        sup_guest_signal(s, &s->sessions[0], SIGKILL);
-    }
-    if (s->power_at && now >= s->power_at)
-        sup_end_exit(s, 0, SIGKILL); /* the guest does not obey */
+    sup_guest_timers(&s->guest);
 }
 
-static void service_readable(struct sup *s)
+static void service_readable(struct supervisor *s)
 {
     if (s->plan->spec->backend->serve(s->plan->spec, s->service_fd)) {
         close(s->service_fd);
@@ -235,27 +208,27 @@ static void service_readable(struct sup *s)
 
 enum { AT_CHANNEL, AT_SERVICE, AT_CHILD, AT_WORDS, AT_LISTEN, AT_CLIENTS };
 
-static void poll_once(struct sup *s)
+static void poll_once(struct supervisor *s)
 {
     struct pollfd p[AT_CLIENTS + SH_CONTROL_CLIENT_MAX];
-    bool room = s->channel_out.size < SH_CREDIT_WINDOW;
+    bool room = s->guest.out.size < SH_CREDIT_WINDOW, ended = s->life.ended;
     /* After the end only clients count: a closed channel would wake us for ever. */
     p[AT_CHANNEL] = (struct pollfd){
-        .fd = s->ended ? -1 : s->channel_fd,
-        .events = (short)(POLLIN | (s->hello && s->channel_out.size ? POLLOUT : 0)),
+        .fd = ended ? -1 : s->guest.fd,
+        .events = (short)(POLLIN | (s->guest.hello && s->guest.out.size ? POLLOUT : 0)),
     };
-    p[AT_SERVICE] = (struct pollfd){.fd = s->ended ? -1 : s->service_fd, .events = POLLIN};
-    p[AT_CHILD] = (struct pollfd){.fd = s->ended ? -1 : s->child.pid_fd, .events = POLLIN};
+    p[AT_SERVICE] = (struct pollfd){.fd = ended ? -1 : s->service_fd, .events = POLLIN};
+    p[AT_CHILD] = (struct pollfd){.fd = ended ? -1 : s->child.pid_fd, .events = POLLIN};
     p[AT_WORDS] = (struct pollfd){.fd = s->child.stderr_fd, .events = POLLIN};
-    p[AT_LISTEN] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
+    p[AT_LISTEN] = (struct pollfd){.fd = s->clients.listen_fd, .events = POLLIN};
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
-        const struct sup_client *c = &s->clients[i];
+        const struct sup_client *c = &s->clients.slot[i];
         p[AT_CLIENTS + i] = (struct pollfd){
             .fd = c->fd,
             .events = (short)((room && !c->closing ? POLLIN : 0) | (c->out.size ? POLLOUT : 0)),
         };
     }
-    int64_t at = s->ended ? 0 : next_timer(s), wait = at ? at - sh_now_ms() : -1;
+    int64_t at = ended ? 0 : next_timer(s), wait = at ? at - sh_now_ms() : -1;
     if (at && wait < 0)
         wait = 0;
     /* SIGTERM comes only here, so that none falls between a look at it and the sleep. */
@@ -265,45 +238,48 @@ static void poll_once(struct sup *s)
     if (ppoll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, wait < 0 ? NULL : &limit, &none) < 0)
         return;
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
-        if (s->clients[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
-            sup_client_readable(s, &s->clients[i]);
+        if (s->clients.slot[i].fd >= 0 &&
+            p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
+            sup_commands_readable(&s->guest, &s->clients.slot[i]);
     if (p[AT_WORDS].revents)
         child_words_readable(s);
-    if (!s->ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
-        sup_guest_readable(s);
-    if (!s->ended && p[AT_SERVICE].revents)
+    if (!s->life.ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
+        sup_guest_readable(&s->guest);
+    if (!s->life.ended && p[AT_SERVICE].revents)
         service_readable(s);
-    if (!s->ended && p[AT_CHILD].revents)
+    if (!s->life.ended && p[AT_CHILD].revents)
         child_gone(s);
     if (p[AT_LISTEN].revents)
-        sup_clients_accept(s);
-    if (!s->ended)
+        sup_clients_accept(&s->clients);
+    if (!s->life.ended)
         run_timers(s);
 }
 
-static void serve(struct sup *s)
+static void serve(struct supervisor *s)
 {
     bool finished = false;
     for (;;) {
-        if (s->ended && !finished) {
+        if (s->life.ended && !finished) {
             finish(s);
             finished = true;
         }
-        size_t clients = 0;
-        /* The guest first: what it takes of a client's stdin is credit for that client, and nothing
-         * else might wake us to grant it. */
+        /* Guest, clients, guest: what the guest takes of a client's stdin is credit for that client,
+         * and what a client takes is credit for the guest; nothing else might wake us to grant it. */
         if (!finished)
-            sup_guest_pump(s);
-        for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++) {
-            if (s->clients[i].fd >= 0)
-                sup_client_pump(s, &s->clients[i]);
-            clients += s->clients[i].fd >= 0;
+            sup_guest_pump(&s->guest);
+        size_t clients = 0;
+        FOR_SUP_CLIENTS(c, &s->clients)
+        {
+            sup_client_pump(c);
+            clients += c->fd >= 0;
         }
         if (finished && !clients)
             return;
-        if (terminate && !s->ended) {
+        if (!finished)
+            sup_guest_follow(&s->guest);
+        if (terminate && !s->life.ended) {
             terminate = 0;
-            sup_begin_stop(s, STOP_MS);
+            sup_guest_stop(&s->guest, STOP_MS);
         }
         poll_once(s);
     }
@@ -336,7 +312,7 @@ static int socket_pair(int *ours, int *theirs)
 }
 
 /* Executes it with its ends of the sockets. */
-static int execute(struct sup *s, struct sh_error *err)
+static int execute(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
     const int keep[] = {spec->channel_fd, spec->service_fd};
@@ -355,11 +331,11 @@ static int execute(struct sup *s, struct sh_error *err)
     return r;
 }
 
-static int start_child(struct sup *s, struct sh_error *err)
+static int start_child(struct supervisor *s, struct sh_error *err)
 {
     struct sh_launch_spec *spec = s->plan->spec;
     spec->service_fd = -1;
-    int r = socket_pair(&s->channel_fd, &spec->channel_fd);
+    int r = socket_pair(&s->guest.fd, &spec->channel_fd);
     if (!r && spec->backend->serve)
         r = socket_pair(&s->service_fd, &spec->service_fd);
     if (r)
@@ -371,12 +347,12 @@ static int start_child(struct sup *s, struct sh_error *err)
     if (r)
         return r;
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
-    s->state.state = SH_STATE_STARTING;
-    s->state.supervisor_pid = getpid();
-    s->state.child_pid = s->child.pid;
+    s->life.state.state = SH_STATE_STARTING;
+    s->life.state.supervisor_pid = getpid();
+    s->life.state.child_pid = s->child.pid;
     /* The child loads the same files meanwhile, and asks about them much later. */
-    r = spec->backend->measure(spec, &s->state.measurement, err);
-    if (!r && (r = sh_instance_save_state(s->instance->dir_fd, &s->state)))
+    r = spec->backend->measure(spec, &s->life.state.measurement, err);
+    if (!r && (r = sh_instance_save_state(s->plan->instance->dir_fd, &s->life.state)))
         sh_fail_errno(err, r, "cannot write the instance's state");
     return r;
 }
@@ -384,14 +360,14 @@ static int start_child(struct sup *s, struct sh_error *err)
 static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int first_fd,
                                                 bool attach, bool input)
 {
-    static struct sup s;
+    static struct supervisor s;
     struct sh_error err = {0};
-    s = (struct sup){.plan = plan, .instance = plan->instance, .channel_fd = -1, .service_fd = -1,
-                     .listen_fd = -1};
+    s = (struct supervisor){.plan = plan, .service_fd = -1, .life.instance = plan->instance};
     s.child.pid_fd = s.child.stderr_fd = -1;
-    for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
-        s.clients[i].fd = -1;
-    sup_session_open(&s.sessions[0], 0);
+    sup_clients_init(&s.clients);
+    s.requests.clients = &s.clients;
+    s.requests.debuggable = plan->spec->backend->debuggable;
+    sup_guest_init(&s.guest, &s.life, &s.clients, &s.requests);
 
     const int keep[] = {plan->lock_fd, plan->image_fd, plan->instance->dir_fd, plan->store->dir_fd,
                         first_fd};
@@ -416,11 +392,15 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     prctl(PR_SET_NAME, "shelter-superv");
     fcntl(first_fd, F_SETFL, O_NONBLOCK);
 
-    sh_log_open(&s.log, s.instance->dir_fd);
-    sup_client_add(&s, first_fd, true, attach, input);
-    s.listen_fd = sh_control_listen(s.instance->dir_fd, &err);
-    if (s.listen_fd < 0 || start_child(&s, &err))
-        sup_end_error(&s, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
+    sh_log_open(&s.life.log, plan->instance->dir_fd);
+    struct sup_client *first = sup_clients_add(&s.clients, first_fd);
+    first->first = true;
+    first->waits = !attach;
+    if (attach)
+        sup_client_attach(first, 0, input);
+    s.clients.listen_fd = sh_control_listen(plan->instance->dir_fd, &err);
+    if (s.clients.listen_fd < 0 || start_child(&s, &err))
+        sup_life_error(&s.life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
     serve(&s);
     _exit(0);
 }

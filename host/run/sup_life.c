@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is written down of an instance while it runs.
+#include "host/run/sup_life.h"
+
+#include <stdarg.h>
+#include <time.h>
+
+static int64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void save(struct sup_life *l)
+{
+    /* Nobody hears us when it fails; the lock tells the truth all the same. */
+    (void)sh_instance_save_state(l->instance->dir_fd, &l->state);
+}
+
+void sup_life_started(struct sup_life *l)
+{
+    if (l->state.state != SH_STATE_STARTING)
+        return;
+    l->state.state = SH_STATE_RUNNING;
+    l->state.started = wall_ns();
+    save(l);
+}
+
+void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
+{
+    if (l->ended)
+        return;
+    l->ended = true;
+    l->exit_code = code;
+    l->exit_signal = signal;
+    l->state.exit_code = signal ? 128 + (int)(signal & 0x7f) : (int)(code & 0xff);
+}
+
+void sup_life_error(struct sup_life *l, int status, const char *format, ...)
+{
+    if (l->ended)
+        return;
+    l->ended = l->ended_by_error = true;
+    l->state.exit_code = status;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(l->state.error, sizeof(l->state.error), format, ap);
+    va_end(ap);
+}
+
+void sup_life_finish(struct sup_life *l)
+{
+    sh_log_close(&l->log);
+    l->state.state = SH_STATE_EXITED;
+    l->state.finished = wall_ns();
+    l->state.supervisor_pid = l->state.child_pid = 0;
+    save(l);
+}
