@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         attestation(value);
         if (!sb_launch_rules_check(value, why, sizeof(why)))
-            sb_launch_judge(value, SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL,
+            sb_launch_judge(value, NULL, SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL,
                             strlen(SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL), why, sizeof(why));
         sb_policy_judge(text, value, why, sizeof(why));
         if (!sb_jwe_encrypt(value, "x", 1, &jwe))

@@ -29,7 +29,7 @@ $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
 FUZZ_LIBS_firmware := -lcrypto
 
-FUZZ_SRC_broker := $(FUZZ_VERIFY) $(wildcard verifier/broker/*.c) lib/launch.c lib/sha2.c
+FUZZ_SRC_broker := $(FUZZ_VERIFY) $(wildcard verifier/broker/*.c) lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c
 FUZZ_LIBS_broker := $(PKG_LIBS)
 
 FUZZ_SRC_sigstruct := verifier/measure/sgx_sigstruct.c $(LIB_SRC)

@@ -81,29 +81,14 @@ int cmd_broker_add_resource(int argc, char **argv)
 struct source {
     uint8_t *json;
     size_t size;
-    bool locked; /* the image's manifest says so */
 };
-
-/* A locked image runs its own command; whoever left its input open at build meant the host's. */
-static void read_manifest(struct source *s, const uint8_t *bytes, size_t size)
-{
-    struct sh_manifest m;
-    if (!sh_manifest_parse(&m, bytes, size))
-        s->locked = m.policy & SH_POLICY_LOCK;
-}
 
 static int read_folder(const char *path, struct source *s, struct sh_error *err)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot open %s", path);
-    int r = sh_read_file(fd, "reference.json", SB_JSON_SIZE_MAX, &s->json, &s->size, err);
-    struct sh_error ignored = {0};
-    cleanup_free uint8_t *manifest = NULL;
-    size_t size;
-    if (!r && !sh_read_file(fd, "manifest", SH_MANIFEST_SIZE_MAX, &manifest, &size, &ignored))
-        read_manifest(s, manifest, size);
-    return r;
+    return sh_read_file(fd, "reference.json", SB_JSON_SIZE_MAX, &s->json, &s->size, err);
 }
 
 static int read_stored(const char *name, struct source *s, struct sh_error *err)
@@ -187,6 +172,34 @@ static int allow(cJSON *rules, const char *text, struct sh_error *err)
     return 0;
 }
 
+/* What the manifest in the reference says of the launch. A locked image runs its own command; whoever left
+ * its input open at build meant the host's. */
+static int check_manifest(const struct source *s, const char *image, cJSON *rules,
+                          struct sh_error *err)
+{
+    struct sh_manifest m;
+    cleanup_free uint8_t *bytes = NULL;
+    int r = sb_launch_manifest((const char *)s->json, image, &m, &bytes);
+    if (r == -ENOENT && sb_launch_any(rules))
+        return 0;
+    if (r == -ENOENT)
+        return sh_fail(err, r,
+                       "it lacks the image's manifest, so nobody could tell what a host chose; name "
+                       "the image, or for guests that are not Shelter's add --insecure-any-launch");
+    if (r)
+        return sh_fail(err, r, "the manifest in it is not that of its image");
+    struct sh_settings settings;
+    const char *why;
+    size_t room = sh_settings_size(&m, strlen(SH_LAUNCH_EMPTY));
+    cleanup_free void *arena = sh_alloc(room);
+    r = sh_settings_make(&settings, &m, SH_LAUNCH_EMPTY, strlen(SH_LAUNCH_EMPTY), arena, room, &why);
+    if (r)
+        return sh_fail(err, r, "%s", why);
+    if (settings.locked && !cJSON_HasObjectItem(rules, "stdin"))
+        cJSON_AddTrueToObject(rules, "stdin");
+    return 0;
+}
+
 static int put_reference(const char *dir, const char *from, const char *name, cJSON *rules,
                          struct sh_error *err)
 {
@@ -201,8 +214,8 @@ static int put_reference(const char *dir, const char *from, const char *name, cJ
     int r = read_source(from, &s, err);
     if (!r)
         r = identity(&s, image, err);
-    if (!r && s.locked && !cJSON_HasObjectItem(rules, "stdin"))
-        cJSON_AddTrueToObject(rules, "stdin");
+    if (!r)
+        r = check_manifest(&s, image, rules, err);
     if (!r)
         r = sh_broker_open(dir, true, &st, err);
     if (!r) {

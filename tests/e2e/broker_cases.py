@@ -4,6 +4,7 @@
 broker_cases.py SHELTER QUOTER FOLDER
 """
 import concurrent.futures
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from rcar import Client, Key, Platform, jcs, launch, openssl, unb64u  # noqa: E402
+from rcar import Client, Key, Platform, jcs, launch, manifest, openssl, unb64u  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
 SECRET = b"the secret of this test\n\0\xff"
@@ -65,7 +66,9 @@ class Server:
 
 def reference(name, tee, measurement, *rules, folder="broker"):
     path = f"{T}/{name}.json"
-    json.dump({"references": [{"tee": tee, "measurement": measurement}]}, open(path, "w"))
+    image = manifest((17, b"/bin/app"), (31, (POLICY_DEBUG).to_bytes(8, "little")))
+    json.dump({"image": hashlib.sha384(image).hexdigest(), "manifest": image.hex(),
+               "references": [{"tee": tee, "measurement": measurement}]}, open(path, "w"))
     done = shelter("add-reference", path, "--name", name, *rules, folder=folder)
     assert done.returncode == 0, done.stderr
 
@@ -73,6 +76,7 @@ def reference(name, tee, measurement, *rules, folder="broker"):
 platform = Platform(QUOTER, f"{T}/platform")
 ROOTS = ["--collateral", f"tdx={T}/platform/tdx/collateral.json", "--collateral", f"sgx={T}/platform/sgx/collateral.json",
          "--ca", f"{T}/platform/tdx/root.pem", "--rate", "0"]
+POLICY_DEBUG = 1 << 5
 MRTD, MRENCLAVE = {"mrtd": "11" * 48}, {"mrenclave": "33" * 32}
 PLAIN = launch(network="dhcp", memory="134217728", cpus="2")
 
@@ -193,7 +197,7 @@ def attacks(server):
     body = c.attestation(init=PLAIN)
     del body["init-data"]
     refused("init-data left out", c.attest(body), 401, "init-data")
-    same("no init-data where nothing is bound", c.handshake()[0], 200)
+    refused("no init-data though nothing is bound", c.handshake(init=None), 401, "init-data")
     for field, value in {"arg": ["/bin/sh", "-c", "id"], "env": "LD_PRELOAD=/host/x.so", "workdir": "/tmp", "user": "0", "hostname": "x",
                          "stdin": "1", "mount": "share0 rw /data", "debug": "1"}.items():
         refused(f"the host chose {field}", c.handshake(init=launch(**{field: value})), 401, "launch-config")
@@ -365,6 +369,7 @@ def policies():
         refused("--insecure-any-launch: no secret for that", c.get("app/key/one"), 403, "policy")
         shelter("policy", "app/key/one", "-", data=b'{"launch": "any"}')
         same("--insecure-any-launch: unless the resource says so", c.get("app/key/one")[0], 200)
+        same("--insecure-any-launch: also a guest that shows no init-data", c.handshake(init=None)[0], 200)
         refused("--insecure-any-launch: never debug", c.handshake(init=launch(debug="1")), 401, "launch-config")
         shelter("policy", "app/key/one", "--remove")
         reference("good", "tdx", MRTD)

@@ -45,6 +45,16 @@ def launch(**values):
     return text + "'''\n"
 
 
+NOTHING_CHOSEN = launch()  # as of a host that gives no options
+
+
+def manifest(*records):
+    """An image's manifest (include/shelter/manifest.h) with these (tag, bytes), in order."""
+    root = [(1, b"\1" * 32), (2, (4096).to_bytes(8, "little"))]
+    body = b"".join(tag.to_bytes(2, "little") + b"\0\0" + len(data).to_bytes(4, "little") + data for tag, data in root + list(records))
+    return b"SHLTRMAN" + (1).to_bytes(4, "little") + (16 + len(body)).to_bytes(4, "little") + body
+
+
 class Key:
     """A TEE's key; everything secret is done by openssl commands."""
     CURVES = {"P-256": ("prime256v1", 32), "P-384": ("secp384r1", 48), "P-521": ("secp521r1", 66)}
@@ -171,7 +181,7 @@ class Client:
             self.nonce = data["nonce"]
         return status, data, head
 
-    def attestation(self, init=None, sent_init=None, nonce=None, bound_key=None, debug=False, additional="", as_text=False):
+    def attestation(self, init=NOTHING_CHOSEN, sent_init=None, nonce=None, bound_key=None, debug=False, additional="", as_text=False):
         """The body of /attest; what is bound may differ from what is sent."""
         nonce = nonce or self.nonce
         key = (bound_key or self.key).jwk

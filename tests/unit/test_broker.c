@@ -28,6 +28,7 @@
 #include "verifier/broker/store.h"
 
 #include "lib/hex.h"
+#include "lib/sha2.h"
 
 static void jcs_is(const char *in, const char *want)
 {
@@ -109,22 +110,73 @@ static void tokens(void **state)
     EVP_PKEY_free(other);
 }
 
-static void launch_is(const char *rules_text, const char *body, int want)
+// An image: /bin/x in /srv as user 5 with A=1 in its environment; folders of the host at /x, debug allowed.
+#define RECORD(tag, size) tag, 0, 0, 0, size, 0, 0, 0
+static const uint8_t image[] = {
+    'S', 'H', 'L', 'T', 'R', 'M', 'A', 'N', 1, 0, 0, 0, 148, 0, 0, 0,
+    RECORD(1, 32), [56] = RECORD(2, 8), 0, 16, 0, 0, 0, 0, 0, 0,
+    RECORD(17, 6), '/', 'b', 'i', 'n', '/', 'x', RECORD(18, 3), 'A', '=', '1',
+    RECORD(19, 4), '/', 's', 'r', 'v', RECORD(20, 1), '5', RECORD(31, 8), 0x20, 0, 0, 0, 0, 0, 0, 0,
+    RECORD(34, 6), 0, 0, 0, 0, '/', 'x'};
+
+static int judge_launch(const uint8_t *manifest, const char *rules_text, const char *body)
 {
     char text[512], why[200] = "";
+    struct sh_manifest m;
     cJSON *rules = cJSON_Parse(rules_text);
+    int r;
 
     snprintf(text, sizeof(text), "%s%s%s", SH_LAUNCH_HEAD, body, SH_LAUNCH_TAIL);
     assert_int_equal(sb_launch_rules_check(rules, why, sizeof(why)), 0);
-    assert_int_equal(sb_launch_judge(rules, text, strlen(text), why, sizeof(why)), want);
-    assert_true(!want == !why[0]);
+    if (manifest)
+        assert_int_equal(sh_manifest_parse(&m, manifest, sizeof(image)), 0);
+    r = sb_launch_judge(rules, manifest ? &m : NULL, text, strlen(text), why, sizeof(why));
+    assert_true(!r == !why[0]);
     cJSON_Delete(rules);
+    return r;
+}
+
+static void launch_is(const char *rules_text, const char *body, int want)
+{
+    assert_int_equal(judge_launch(image, rules_text, body), want);
+}
+
+// A reference without its image's manifest, as of others' guests.
+static void launch_without_manifest(void **state)
+{
+    assert_int_equal(judge_launch(NULL, "{}", ""), -ENOENT);
+    assert_int_equal(judge_launch(NULL, "{\"insecure_any\":true}", "arg x\nenv A=2\nstdin 1\n"), 0);
+    assert_int_equal(judge_launch(NULL, "{\"insecure_any\":true}", "debug 1\n"), -EPERM);
+    assert_int_equal(judge_launch(NULL, "{\"insecure_any\":true}", "mount share0 ro /x\n"), -EPERM);
+}
+
+// The manifest in a reference is believed only if it is that of its image.
+static void launch_manifest(void **state)
+{
+    char id[97], hex[2 * sizeof(image) + 1], text[1024];
+    uint8_t digest[48], *bytes;
+    struct sh_manifest m;
+
+    sh_sha384(digest, image, sizeof(image));
+    sh_hex(id, digest, sizeof(digest));
+    sh_hex(hex, image, sizeof(image));
+    snprintf(text, sizeof(text), "{\"manifest\": \"%s\"}", hex);
+    assert_int_equal(sb_launch_manifest(text, id, &m, &bytes), 0);
+    assert_int_equal(m.policy, SH_POLICY_DEBUG);
+    free(bytes);
+    assert_int_equal(sb_launch_manifest("{}", id, &m, &bytes), -ENOENT);
+    assert_int_equal(sb_launch_manifest("no JSON", id, &m, &bytes), -ENOENT);
+    assert_int_equal(sb_launch_manifest("{\"manifest\": \"0g\"}", id, &m, &bytes), -EBADMSG);
+    assert_int_equal(sb_launch_manifest("{\"manifest\": \"123\"}", id, &m, &bytes), -EBADMSG);
+    id[0] = id[0] == '0' ? '1' : '0';
+    assert_int_equal(sb_launch_manifest(text, id, &m, &bytes), -EBADMSG);
+    assert_int_equal(sb_launch_manifest(text, "", &m, &bytes), -EBADMSG);
 }
 
 static void launch_rules(void **state)
 {
     static const char *const chosen[] = {
-        "arg x\n",      "env A=1\n", "workdir /x\n",        "user 0\n",
+        "arg x\n",      "env B=1\n", "workdir /x\n",        "user 0\n",
         "hostname x\n", "stdin 1\n", "mount share0 rw /x\n"};
     char why[200];
 
@@ -143,6 +195,16 @@ static void launch_rules(void **state)
     launch_is("{\"arg\":[]}", "arg c\n", -EPERM);
     launch_is("{\"env\":[\"A=%\"]}", "env A=%25\n", 0);
     launch_is("{\"env\":[\"A=1\",\"B=1\"]}", "env B=1\nenv C=1\n", -EPERM);
+    // What the image says anyway is nobody's choice.
+    launch_is("{}", "arg /bin/x\nenv A=1\nworkdir /srv\nuser 5\nhostname shelter\n", 0);
+    launch_is("{}", "env A=2\n", -EPERM);
+    launch_is("{\"env\":[\"A=2\"]}", "env A=2\nenv HOSTNAME=x\n", -EPERM);
+    launch_is("{\"hostname\":[\"x\"]}", "hostname x\n", 0);
+    // What it refuses, no rule lets pass.
+    launch_is("{\"mount\":true}", "mount share0 rw /y\n", -EPERM);
+    launch_is("{\"mount\":[\"share0 ro /x\"]}", "mount share0 ro /x\n", 0);
+    launch_is("{\"mount\":[\"share0 ro /x\"]}", "mount share0 rw /x\n", -EPERM);
+    launch_is("{}", "port tcp 8006\n", -EPERM);
     launch_is("{}", "memory  1\nmemory 2\n", -EBADMSG);
     launch_is("{\"insecure_any\":true}", "colour red\n", -EBADMSG);
     static const char *const bad[] = {"[]",
@@ -370,6 +432,8 @@ int main(void)
         cmocka_unit_test(binding),
         cmocka_unit_test(tokens),
         cmocka_unit_test(launch_rules),
+        cmocka_unit_test(launch_without_manifest),
+        cmocka_unit_test(launch_manifest),
         cmocka_unit_test(policies),
         cmocka_unit_test(sessions),
         cmocka_unit_test(rate_limit),

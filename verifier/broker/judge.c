@@ -174,20 +174,35 @@ static bool bound(const struct shelter_verdict *v, const char *init_data)
            sh_equal_ct(want, have, fields[v->type].size);
 }
 
-static bool judge_launch(const struct sb_reference *r, const char *init_data,
-                         struct sb_judgement *out, bool *checked)
+// A TEE with a field for it shows its launch config, or nobody knows what the host chose; only a reference
+// that says insecure_any does without. CSV has none: the measurement covers it.
+static bool judge_launch(const struct sb_reference *r, const struct shelter_verdict *v,
+                         const char *init_data, struct sb_judgement *out, bool *checked)
 {
     cJSON *rules = cJSON_Parse(r->launch);
+    struct sh_manifest m;
+    uint8_t *bytes = NULL;
     char why[200] = "";
-    int rc = 0;
+    const char *code = "launch-config";
+    int rc = sb_launch_rules_check(rules, why, sizeof(why)) ? -EPERM : 0;
 
     *checked = !sb_launch_any(rules);
-    if (sb_launch_rules_check(rules, why, sizeof(why)))
+    if (!rc && !init_data && *checked && v->type != SHELTER_EVIDENCE_CSV) {
+        snprintf(why, sizeof(why), "init-data is missing: nobody knows what the host chose");
+        code = "init-data";
         rc = -EPERM;
-    else if (init_data)
-        rc = sb_launch_judge(rules, init_data, strlen(init_data), why, sizeof(why));
+    }
+    if (!rc && init_data) {
+        rc = sb_launch_manifest(r->json, r->image, &m, &bytes);
+        if (!rc || rc == -ENOENT)
+            rc = sb_launch_judge(rules, rc ? NULL : &m, init_data, strlen(init_data), why,
+                                 sizeof(why));
+        else
+            snprintf(why, sizeof(why), "the manifest in the reference is not its image's");
+    }
+    free(bytes);
     cJSON_Delete(rules);
-    return rc ? refuse(out, 401, "launch-config", "%s", why) : true;
+    return rc ? refuse(out, 401, code, "%s", why) : true;
 }
 
 static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
@@ -210,7 +225,7 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
         snprintf(out->image, sizeof(out->image), "%s", r->image);
         snprintf(out->reference, sizeof(out->reference), "%s", r->name);
         sb_reference_digest(r, out->reference_digest);
-        ok = judge_launch(r, init_data, out, checked);
+        ok = judge_launch(r, v, init_data, out, checked);
     }
     pthread_mutex_unlock(&j->lock);
     return measured ? ok

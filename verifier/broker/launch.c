@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/hex.h"
+#include "lib/sha2.h"
+
 #define FREE                                                                                       \
     (1u << SH_LAUNCH_MEMORY | 1u << SH_LAUNCH_CPUS | 1u << SH_LAUNCH_BROKER |                      \
      1u << SH_LAUNCH_NETWORK | 1u << SH_LAUNCH_PORT | 1u << SH_LAUNCH_TTY)
@@ -69,22 +72,129 @@ int sb_launch_rules_check(const cJSON *rules, char *why, size_t why_size)
     return 0;
 }
 
-// The values of one key, decoded. NULL when out of memory.
-static cJSON *values_of(const char *text, size_t size, enum sh_launch_key key)
+// An image that says nothing: for references to guests of others, which come without a manifest and only
+// with insecure_any. Debug and folders of the host are refused all the same.
+static const uint8_t nothing[] = {
+    'S', 'H', 'L', 'T', 'R', 'M', 'A', 'N', 1, 0, 0, 0, 72, 0, 0, 0,
+    1, 0, 0, 0, 32, 0, 0, 0, [56] = 2, 0, 0, 0, 8, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0};
+
+static int make_settings(struct sh_settings *s, const struct sh_manifest *m, const char *text,
+                         size_t size, void **arena, const char **why)
+{
+    size_t room = sh_settings_size(m, size);
+
+    *arena = malloc(room);
+    return sh_settings_make(s, m, text, size, *arena, *arena ? room : 0, why);
+}
+
+// What was chosen of one key: a list of strings, empty where the image says the same. NULL: out of memory.
+static cJSON *chosen_list(const struct sh_string_list *now, const struct sh_string_list *built)
+{
+    bool same = now->count == built->count;
+
+    for (size_t i = 0; same && i < now->count; i++)
+        same = !strcmp(now->items[i], built->items[i]);
+    return same ? cJSON_CreateArray() : cJSON_CreateStringArray(now->items, (int)now->count);
+}
+
+static bool add_text(cJSON *list, const char *text)
+{
+    cJSON *item = cJSON_CreateString(text);
+
+    return item && cJSON_AddItemToArray(list, item);
+}
+
+// HOSTNAME and TERM follow from other keys unless somebody says otherwise.
+static bool follows(const struct sh_settings *s, const char *entry)
+{
+    return (!strncmp(entry, "HOSTNAME=", 9) && !strcmp(entry + 9, s->hostname)) ||
+           (s->terminal && !strcmp(entry, "TERM=xterm"));
+}
+
+static cJSON *chosen_env(const struct sh_settings *s, const struct sh_settings *built)
 {
     cJSON *list = cJSON_CreateArray();
-    char *value = malloc(size + 1);
-    size_t count = sh_launch_count(text, size, key);
+    bool ok = list;
 
-    for (size_t i = 0; list && value && i < count; i++)
-        if (sh_launch_get(text, size, key, i, value, size + 1) >= 0)
-            cJSON_AddItemToArray(list, cJSON_CreateString(value));
-    free(value);
-    if (!list || (size_t)cJSON_GetArraySize(list) != count) {
-        cJSON_Delete(list);
-        return NULL;
+    for (size_t i = 0; ok && i < s->env.count; i++) {
+        bool same = follows(s, s->env.items[i]);
+
+        for (size_t k = 0; !same && k < built->env.count; k++)
+            same = !strcmp(s->env.items[i], built->env.items[k]);
+        ok = same || add_text(list, s->env.items[i]);
     }
-    return list;
+    if (ok)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
+static cJSON *chosen_shares(const struct sh_settings *s)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool ok = list;
+    char text[4200];
+
+    for (size_t i = 0; ok && i < s->share_count; i++) {
+        snprintf(text, sizeof(text), "%s %s %s", s->shares[i].tag,
+                 s->shares[i].read_only ? "ro" : "rw", s->shares[i].path);
+        ok = add_text(list, text);
+    }
+    if (ok)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
+static cJSON *chosen_ports(const struct sh_settings *s)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool ok = list;
+    char text[16];
+
+    for (size_t i = 0; ok && i < s->port_count; i++) {
+        snprintf(text, sizeof(text), "%s %u", s->ports[i].protocol == 6 ? "tcp" : "udp",
+                 s->ports[i].port);
+        ok = add_text(list, text);
+    }
+    if (ok)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
+static cJSON *chosen_text(const char *now, const char *built)
+{
+    return strcmp(now, built) ? cJSON_CreateStringArray(&now, 1) : cJSON_CreateArray();
+}
+
+static cJSON *chosen_number(uint64_t now, uint64_t built)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)now);
+    return chosen_text(now == built ? "" : text, "");
+}
+
+static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
+                     const struct sh_settings *built)
+{
+    switch (key) {
+    case SH_LAUNCH_ARG: return chosen_list(&s->args, &built->args);
+    case SH_LAUNCH_ENV: return chosen_env(s, built);
+    case SH_LAUNCH_WORKDIR: return chosen_text(s->workdir, built->workdir);
+    case SH_LAUNCH_USER: return chosen_text(s->user, built->user);
+    case SH_LAUNCH_HOSTNAME: return chosen_text(s->hostname, built->hostname);
+    case SH_LAUNCH_TTY: return chosen_text(s->terminal ? "1" : "", "");
+    case SH_LAUNCH_STDIN: return chosen_text(s->input ? "1" : "", "");
+    case SH_LAUNCH_MOUNT: return chosen_shares(s);
+    case SH_LAUNCH_NETWORK: return chosen_text(s->network, built->network);
+    case SH_LAUNCH_PORT: return chosen_ports(s);
+    case SH_LAUNCH_BROKER: return chosen_text(s->broker, built->broker);
+    case SH_LAUNCH_MEMORY: return chosen_number(s->memory, built->memory);
+    case SH_LAUNCH_CPUS: return chosen_number(s->cpus, built->cpus);
+    default: return chosen_text(s->debug ? "1" : "", "");
+    }
 }
 
 static bool among(const cJSON *value, const cJSON *list)
@@ -109,31 +219,76 @@ static bool holds(const cJSON *rule, enum sh_launch_key key, const cJSON *values
     return true;
 }
 
-int sb_launch_judge(const cJSON *rules, const char *text, size_t size, char *why, size_t why_size)
+static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh_settings *s,
+                     const struct sh_settings *built, char *why, size_t why_size)
 {
-    if (sh_launch_check(text, size)) {
-        snprintf(why, why_size, "init-data is no launch config in canonical form");
-        return -EBADMSG;
-    }
-    for (int k = 0; k < SH_LAUNCH_KEY_COUNT; k++) {
-        const char *word = sh_launch_words[k];
-        const cJSON *rule = get(rules, word);
-        cJSON *values;
-        bool ok;
+    const cJSON *rule = get(rules, sh_launch_words[key]);
+    cJSON *values = chosen(key, s, built);
+    bool ok = values && (!cJSON_GetArraySize(values) ||
+                         (key != SH_LAUNCH_DEBUG && ((!rule && FREE >> key & 1) ||
+                                                     sb_launch_any(rules) || holds(rule, key, values))));
 
-        if (!sh_launch_count(text, size, (enum sh_launch_key)k))
-            continue;
-        if (k != SH_LAUNCH_DEBUG && ((!rule && FREE >> k & 1) || sb_launch_any(rules)))
-            continue;
-        values = rule && k != SH_LAUNCH_DEBUG ? values_of(text, size, (enum sh_launch_key)k) : NULL;
-        ok = values && holds(rule, (enum sh_launch_key)k, values);
-        cJSON_Delete(values);
-        if (!ok) {
-            snprintf(why, why_size, "the host chose \"%s\"%s", word,
-                     rule ? ", which is none of the values that the reference allows"
-                          : ", which the reference does not allow");
-            return -EPERM;
-        }
+    cJSON_Delete(values);
+    if (ok)
+        return 0;
+    snprintf(why, why_size, "the host chose \"%s\"%s", sh_launch_words[key],
+             rule ? ", which is none of the values that the reference allows"
+                  : ", which the reference does not allow");
+    return -EPERM;
+}
+
+int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m, uint8_t **bytes)
+{
+    cJSON *top = cJSON_Parse(reference);
+    const char *hex = cJSON_GetStringValue(get(top, "manifest"));
+    size_t size = hex ? strlen(hex) / 2 : 0;
+    uint8_t digest[SH_SHA384_SIZE], want[SH_SHA384_SIZE];
+    int rc = hex ? 0 : -ENOENT;
+
+    *bytes = NULL;
+    if (!rc && (size > SH_MANIFEST_SIZE_MAX || !(*bytes = malloc(size + 1))))
+        rc = size > SH_MANIFEST_SIZE_MAX ? -EBADMSG : -ENOMEM;
+    if (!rc && sh_unhex(*bytes, size, hex))
+        rc = -EBADMSG;
+    if (!rc) {
+        sh_sha384(digest, *bytes, size);
+        if (sh_unhex(want, sizeof(want), image) || memcmp(digest, want, sizeof(want)) ||
+            sh_manifest_parse(m, *bytes, size))
+            rc = -EBADMSG;
     }
-    return 0;
+    cJSON_Delete(top);
+    if (rc) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return rc;
+}
+
+int sb_launch_judge(const cJSON *rules, const struct sh_manifest *manifest, const char *text,
+                    size_t size, char *why, size_t why_size)
+{
+    struct sh_manifest none;
+    struct sh_settings s, built;
+    const char *reason = "";
+    void *arena = NULL, *own = NULL;
+    int rc = 0;
+
+    if (!manifest && !sb_launch_any(rules)) {
+        snprintf(why, why_size, "the reference lacks its image's manifest; add it again from the image");
+        return -ENOENT;
+    }
+    if (!manifest) {
+        sh_manifest_parse(&none, nothing, sizeof(nothing));
+        manifest = &none;
+    }
+    rc = make_settings(&built, manifest, SH_LAUNCH_EMPTY, strlen(SH_LAUNCH_EMPTY), &own, &reason);
+    if (!rc)
+        rc = make_settings(&s, manifest, text, size, &arena, &reason);
+    if (rc)
+        snprintf(why, why_size, "%s", reason);
+    for (int k = 0; !rc && k < SH_LAUNCH_KEY_COUNT; k++)
+        rc = judge_key(rules, (enum sh_launch_key)k, &s, &built, why, why_size);
+    free(arena);
+    free(own);
+    return rc;
 }

@@ -170,6 +170,9 @@ int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firm
     if (!r && sh_manifest_parse(&image.manifest, image.manifest_bytes, image.manifest_size))
         r = sh_fail(err, -EBADMSG, "the manifest is damaged");
     if (!r) {
+        cleanup_free char *hex = sh_alloc(2 * image.manifest_size + 1);
+        sh_hex(hex, image.manifest_bytes, image.manifest_size);
+        cJSON_AddStringToObject(top, "manifest", hex); /* a broker works out what a host chose */
         snprintf(image.id, sizeof(image.id), "%s", id);
         image.path = sh_format("/proc/self/fd/%d", dir_fd);
         r = add_all(top, &image, firmware, err);
