@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/image/input/config.h"
-#include "host/image/input/oci.h"
+#include "host/image/input/oci_config.h"
 #include "lib/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

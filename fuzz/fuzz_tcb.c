@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signed JSON: the span of a member, TCB info, enclave identity, and a TCB evaluated by them.
+#include "verifier/base/json_span.h"
 #include "verifier/quote/tcb.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

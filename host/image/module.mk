@@ -7,8 +7,8 @@ FUZZ_SRC_sites_find := host/image/write/sites_find.c host/image/write/sites_code
 FUZZ_LIBS_sites_find := -lZydis
 FUZZ_SRC_layers := $(addprefix host/image/,input/tar.c tree.c input/acl.c write/erofs.c write/sink.c \
     progress.c) $(FUZZ_BASE)
-FUZZ_SRC_oci_config := $(addprefix host/image/,$(addprefix input/,oci.c docker.c blobs.c config.c tar.c acl.c) \
-    write/manifest_write.c tree.c progress.c) $(FUZZ_BASE)
+FUZZ_SRC_oci_config := $(addprefix host/image/,$(addprefix input/,oci_config.c config.c config_names.c) \
+    write/manifest_write.c) $(FUZZ_BASE)
 FUZZ_SRC_load := $(addprefix host/store/,load.c save.c store.c store_tags.c store_work.c) \
     $(addprefix host/image/,write/signature.c write/base.c write/sink.c interrupt.c progress.c) $(FUZZ_BASE) \
     $(wildcard verifier/measure/sgx*.c) host/sgx/sign.c host/sgx/image.c

@@ -32,6 +32,59 @@ try "include/ must not include lib/" include/shelter/x.h lib/a.h 1
 printf '  #  include   <host/launch/launch.h> // x\n' >"$T/tree/trusted/guest/x.c"
 tools/check-includes "$T/tree" >"$T/out" 2>&1
 same "blanks and angle brackets hide nothing" $? 1
+rm "$T/tree/trusted/guest/x.c"
+
+# Floors: from the ground up.
+mkdir -p "$T/tree/verifier"/{base,measure,judge} "$T/tree/host"/{base,run,cli,sgx/loader}
+touch "$T/tree/verifier"/{base/b.h,measure/m.h,judge/j.h} "$T/tree/host"/{base/b.h,run/r.h,cli/c.h}
+try "verifier: a floor uses those below" verifier/judge/x.c verifier/measure/m.h 0
+try "verifier: and none above" verifier/base/x.c verifier/quote/q.h 1
+try "verifier: measure knows no judge" verifier/measure/x.c verifier/judge/j.h 1
+try "host: cli uses run" host/cli/x.c host/run/r.h 0
+try "host: run knows no cli" host/run/x.c host/cli/c.h 1
+try "host: launch knows no run" host/launch/x.c host/run/r.h 1
+try "host: base stands on nothing" host/base/x.c host/launch/launch.h 1
+try "host: the loader speaks the supervisor's streams" host/sgx/loader/x.c host/run/r.h 0
+
+# Circles: of calls, from objects; of includes between headers; of what is listed, with a reason.
+circles() { # NAME WANT [PATTERN]
+    tools/check-circles "$T/ring" >"$T/out" 2>&1
+    same "$1" $? "$2"
+    [ -z "${3:-}" ] || check "$1: told" grep -qE "$3" "$T/out"
+}
+mkdir -p "$T/ring/host/x" "$T/ring/build/o/host/x" "$T/ring/tools"
+ring() { # NAME CODE
+    printf '%s\n' "$2" >"$T/ring/host/x/$1.c"
+    gcc -c -w -o "$T/ring/build/o/host/x/$1.o" "$T/ring/host/x/$1.c"
+}
+ring one 'void two(void); void one(void) { two(); }'
+ring two 'void two(void) {}'
+circles "circles: a call down is none" 0
+ring three 'extern int four; int three(void) { return four; }'
+ring four 'int three(void); void two(void); int four; int five(void) { two(); return three(); }'
+circles "circles: a call and a variable make one" 1 '^host/x: a circle of 2: four three$'
+echo 'host/x: three four # for the test' >"$T/ring/tools/circles"
+circles "circles: a listed one" 0
+echo 'host/x: three four' >"$T/ring/tools/circles"
+circles "circles: not without a reason" 1 'REASON'
+echo 'host/x: one two three # for the test' >"$T/ring/tools/circles"
+circles "circles: another listed" 1 'a circle of 2'
+echo 'host/x: three four # for the test' >"$T/ring/tools/circles"
+ring three 'int three(void) { return 3; }'
+circles "circles: a listed one that is gone" 1 'remove it'
+rm "$T/ring/tools/circles" "$T/ring/host/x/four.c"
+ring three 'extern int four; int three(void) { return four; }'
+circles "circles: an object without a source counts no more" 0
+printf '#include "host/x/b.h"\n' >"$T/ring/host/x/a.h"
+circles "circles: headers in a row" 0
+printf '  # include "host/x/a.h"\n' >"$T/ring/host/x/b.h"
+circles "circles: headers" 1 '^host/x: a circle of 2: a.h b.h$'
+looked=$(tools/check-circles --count | tail -n 1)
+if [ -f build/base/initramfs ] && [ -f build/base/enclave ]; then
+    check "circles: all of the tree was looked at ($looked)" test "${looked%% *}" -ge 350
+else
+    skip "circles: nothing built"
+fi
 
 # The count.
 tools/tcb --json >"$T/tcb.json"

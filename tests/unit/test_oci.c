@@ -13,6 +13,7 @@
 
 #include "host/image/input/blobs.h"
 #include "host/image/input/oci.h"
+#include "host/image/input/oci_config.h"
 
 static int config_of(const char *json, struct sh_config *c, struct sh_error *err)
 {

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "verifier/base/json_span.h"
 #include "verifier/base/der.h"
 #include "verifier/quote/tcb.h"
 

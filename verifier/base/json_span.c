@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a member's value lies in a JSON text: signatures are over these exact bytes.
-#include "verifier/quote/tcb.h"
+#include "verifier/base/json_span.h"
+
+#include <string.h>
 
 static size_t skip_space(const char *t, size_t size, size_t at)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints of the protocol: request, challenge, attestation, response (RCAR).
-#include "verifier/broker/http.h"
+#include "verifier/broker/rcar.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 

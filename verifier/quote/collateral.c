@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges collateral once: signing chains, signatures over exact bytes, CRL signatures.
+#include "verifier/base/json_span.h"
 #include "verifier/quote/collateral.h"
 
 #include <errno.h>

@@ -83,10 +83,6 @@ int sv_qe_identity_parse(const char *text, size_t size, struct sv_qe_identity *o
 void sv_tcb_info_free(struct sv_tcb_info *info);
 void sv_qe_identity_free(struct sv_qe_identity *id);
 
-// The span of the value of a member of the outermost object, as it stands in the text.
-bool sv_json_span(const char *text, size_t size, const char *name, const char **value,
-                  size_t *value_size);
-
 struct sv_tcb_result {
     enum sv_tcb_status status;   // converged
     enum sv_tcb_status platform; // the TCB level's own

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host/image/input/oci.h"
+#include "host/image/input/oci_config.h"
 
 #define LAYERS_MAX 1024
 

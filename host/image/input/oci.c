@@ -8,6 +8,7 @@
 
 #include "host/image/input/blobs.h"
 #include "host/image/input/docker.h"
+#include "host/image/input/oci_config.h"
 
 #define DEPTH_MAX 4
 #define LAYERS_MAX 1024
@@ -110,58 +111,6 @@ static int find_manifest(struct sh_blobs *b, const char *tag, cJSON **manifest,
         }
         cJSON_Delete(*manifest);
         *manifest = next;
-    }
-    return r;
-}
-
-/* --- configuration --- */
-
-static int take_words(const cJSON *config, const char *name, struct sh_strings *out)
-{
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(config, name), *word;
-    cJSON_ArrayForEach(word, list)
-    {
-        if (!cJSON_IsString(word))
-            return -EBADMSG;
-        sh_strings_add(out, word->valuestring);
-    }
-    return !list || cJSON_IsArray(list) || cJSON_IsNull(list) ? 0 : -EBADMSG;
-}
-
-int sh_oci_config(const cJSON *image, const char *name, struct sh_config *config,
-                  struct sh_error *err)
-{
-    const char *os = text_of(image, "os"), *machine = text_of(image, "architecture");
-    if ((os && strcmp(os, "linux")) || (machine && strcmp(machine, "amd64")))
-        return sh_fail(err, -EINVAL, "%s is for %.20s/%.20s; linux/amd64 is needed", name,
-                       os ? os : "linux", machine ? machine : "amd64");
-    const cJSON *c = cJSON_GetObjectItemCaseSensitive(image, "config"), *item;
-    struct sh_strings env = {0};
-    int r = take_words(c, "Entrypoint", &config->entrypoint);
-    r = r ? r : take_words(c, "Cmd", &config->command);
-    r = r ? r : take_words(c, "Env", &env);
-    if (r)
-        sh_fail(err, r, "%s: its command or environment is not a list of words", name);
-    for (size_t i = 0; !r && i < env.count; i++)
-        if (strchr(env.v[i], '='))
-            r = sh_config_env(config, env.v[i], err);
-    sh_strings_free(&env);
-    const char *s = text_of(c, "WorkingDir");
-    if (s && *s) {
-        cleanup_free char *absolute = sh_format("%s%s", *s == '/' ? "" : "/", s);
-        sh_config_set(&config->workdir, absolute);
-    }
-    s = text_of(c, "User");
-    if (s && *s)
-        sh_config_set(&config->user, s);
-    s = text_of(c, "StopSignal");
-    if (!r && s && *s)
-        r = sh_config_stop_signal(config, s, err);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(c, "ExposedPorts"))
-    {
-        struct sh_error ignored = {0}; /* ranges and SCTP: for documentation anyway */
-        if (item->string)
-            sh_config_port(config, item->string, &ignored);
     }
     return r;
 }

@@ -13,9 +13,4 @@ struct sh_progress;
 int sh_oci_read(const char *reference, struct sh_tree *tree, struct sh_config *config, int work_fd,
                 struct sh_progress *progress, struct sh_error *err);
 
-/* An image configuration's "config" part; for tests and fuzzing too. */
-struct cJSON;
-int sh_oci_config(const struct cJSON *image, const char *name, struct sh_config *config,
-                  struct sh_error *err);
-
 #endif
