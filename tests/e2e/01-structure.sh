@@ -69,6 +69,8 @@ echo 'host/x: three four' >"$T/ring/tools/circles"
 circles "circles: not without a reason" 1 'REASON'
 echo 'host/x: one two three # for the test' >"$T/ring/tools/circles"
 circles "circles: another listed" 1 'a circle of 2'
+echo 'host/x: * # for the test' >"$T/ring/tools/circles"
+circles "circles: all of a folder listed" 0
 echo 'host/x: three four # for the test' >"$T/ring/tools/circles"
 ring three 'int three(void) { return 3; }'
 circles "circles: a listed one that is gone" 1 'remove it'
