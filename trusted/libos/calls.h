@@ -20,7 +20,6 @@ struct io_vec;
 
 /* fs */
 long fd_fcntl(int fd, int command, uint64_t arg);
-void flock_release(struct file *f);
 int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io); /* vec: count */
 
 /* entry: dispatches one call as the program would, its arguments in the order of rdi, rsi, rdx, r10,

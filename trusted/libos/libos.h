@@ -181,7 +181,7 @@ extern struct sh_settings settings;
 
 /* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host
  * can neither change it nor see it, unless the image's policy lets it ask. */
-#define CALL_COUNT 462u
+#define CALL_COUNT 480u
 struct stats {
     uint64_t calls[CALL_COUNT];   /* system calls by number; atomic */
     uint64_t unknown_calls;       /* of these and of other numbers, those answered with ENOSYS */
@@ -275,6 +275,8 @@ char *los_strdup(const char *s);
 /* Counts pages about to be committed against the limit. 0 or -ENOMEM. */
 int memory_charge(uint64_t pages);
 void memory_uncharge(uint64_t pages);
+/* Pages that files may still take: what programs might need soon is left alone. */
+uint64_t memory_for_files(void);
 
 /* base/fmt.c */
 #include <stdarg.h>

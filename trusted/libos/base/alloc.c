@@ -26,6 +26,7 @@
 static uint8_t *meta;
 static uint64_t meta_used; /* bytes committed */
 static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
+static uint64_t zone_free; /* pages of free buddies */
 static struct list free_lists[ORDER_MAX + 1];
 
 static uint64_t page_index(const void *p)
@@ -61,6 +62,22 @@ int memory_charge(uint64_t pages)
 void memory_uncharge(uint64_t pages)
 {
     stats.committed -= pages << PAGE_SHIFT;
+}
+
+#define RESERVE_PART 16u
+#define RESERVE_MAX (64ul << 20)
+
+uint64_t memory_for_files(void)
+{
+    uint64_t room = zone_pages - MIN(zone_pages, zone_used), size = settings.memory, free = room;
+    if (size) {
+        uint64_t kept = MIN(size / RESERVE_PART, RESERVE_MAX);
+        uint64_t used = stats.committed + kept;
+        if (used > size) /* some of the reserve is in use: free pages of ours make up for it first */
+            return zone_free > (used - size) >> PAGE_SHIFT ? zone_free - ((used - size) >> PAGE_SHIFT) : 0;
+        free = MIN(room, (size - used) >> PAGE_SHIFT);
+    }
+    return free + zone_free;
 }
 
 static int commit(uint64_t addr, uint64_t count)
@@ -131,6 +148,7 @@ static int grow_for(unsigned order)
     }
     if (index < 0)
         return -ENOMEM;
+    zone_free += 1ul << by;
     buddy_free((uint64_t)index, by);
     return 0;
 }
@@ -151,6 +169,7 @@ static void *buddy_alloc(unsigned order)
         put_free(index + (1ul << o), o);
     }
     meta[index] = (uint8_t)(META_USED | order);
+    zone_free -= 1ul << order;
     return node;
 }
 
@@ -187,11 +206,13 @@ void pages_free(void *p, uint64_t count)
     if (meta[index] == META_LARGE && count > CHUNK_PAGES) {
         for (uint64_t i = 0; i < count; i += CHUNK_PAGES)
             put_free(index + i, ORDER_MAX);
+        zone_free += (count + CHUNK_PAGES - 1) & ~(CHUNK_PAGES - 1);
         return;
     }
     unsigned order = order_of(count);
     if (meta[index] != (META_USED | order))
         stop("pages_free: %p was not allocated so", p);
+    zone_free += 1ul << order;
     buddy_free(index, order);
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a number to its handler: all of it comes from the table, calls.def.
-#include <asm/unistd_64.h>
-
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/entry/numbers.h"
 
 /* As many of the registers in `a` as there are parameters. */
 #define ARGUMENTS(...)                                                                             \

@@ -2,34 +2,47 @@
 // Changing a file's attributes and size.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/inotify.h"
 
-/* The inode that a (dirfd, path) or descriptor names, counted. */
+/* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose mode and times
+ * nobody looks at. */
+static int inode_of_file(struct file *f, struct inode **out)
+{
+    *out = f->inode;
+    if (!f->inode)
+        return f->ops->name && !strncmp(f->ops->name, "anon_inode", 10) ? -EOPNOTSUPP : 0;
+    inode_get(f->inode);
+    return 0;
+}
+
+static int inode_of_fd(int fd, bool path_too, struct inode **out)
+{
+    struct file *f = path_too ? fd_any(fd) : fd_file(fd);
+    return f ? inode_of_file(f, out) : -EBADF;
+}
+
 static int inode_at(int dirfd, uint64_t path, int flags, struct inode **out)
 {
-    if (!path || (flags & AT_EMPTY_PATH)) {
-        char first = 0;
-        if (path && user_read(&first, path, 1))
-            return -EFAULT;
-        if (!first) {
-            struct file *f = fd_file(dirfd);
-            if (!f)
-                return -EBADF;
-            if (!f->inode)
-                return -EINVAL;
-            inode_get(f->inode);
-            *out = f->inode;
-            return 0;
-        }
-    }
     struct walk w;
-    int r = walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+    char first = 1;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    if ((flags & AT_EMPTY_PATH) && user_read(&first, path, 1))
+        return -EFAULT;
+    if (!first && dirfd != AT_FDCWD)
+        return inode_of_fd(dirfd, true, out);
+    int r = first ? walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w)
+                  : walk_path(AT_FDCWD, ".", 0, &w);
     if (r)
         return r;
-    *out = w.file ? w.file->inode : w.dentry->inode;
-    if (*out)
+    if (w.file) {
+        r = inode_of_file(w.file, out);
+    } else {
+        *out = w.dentry->inode;
         inode_get(*out);
+    }
     walk_end(&w);
-    return *out ? 0 : -EINVAL;
+    return r;
 }
 
 static bool owns(const struct inode *i)
@@ -37,77 +50,106 @@ static bool owns(const struct inode *i)
     return current()->euid == 0 || current()->euid == i->uid;
 }
 
-static long change_mode(int dirfd, uint64_t path, uint32_t mode, int flags)
+/* Takes the reference. */
+static long change_mode(struct inode *i, uint32_t mode)
 {
-    struct inode *i;
-    int r = inode_at(dirfd, path, flags, &i);
-    if (r)
-        return r;
-    if (i->fs == FS_PROC || !owns(i)) {
+    int r = 0;
+    if (!i)
+        return 0;
+    if ((i->mode & S_IFMT) == S_IFLNK) {
+        r = -EOPNOTSUPP;
+    } else if (i->fs == FS_PROC || !owns(i)) {
         r = -EPERM;
     } else {
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
+        if (current()->euid && !in_group(i->gid))
+            i->mode &= ~(uint32_t)02000;
         inode_touch(i, false);
+        notify_inode(i, NOTIFY_ATTRIB);
     }
     inode_put(i);
     return r;
+}
+
+static long change_mode_at(int dirfd, uint64_t path, uint32_t mode, int flags)
+{
+    struct inode *i;
+    int r = inode_at(dirfd, path, flags, &i);
+    return r ? r : change_mode(i, mode);
 }
 
 long sys_chmod(uint64_t path, uint32_t mode)
 {
-    return change_mode(AT_FDCWD, path, mode, 0);
+    return change_mode_at(AT_FDCWD, path, mode, 0);
 }
 
 long sys_fchmod(int fd, uint32_t mode)
 {
-    return change_mode(fd, 0, mode, 0);
+    struct inode *i;
+    int r = inode_of_fd(fd, false, &i);
+    return r ? r : change_mode(i, mode);
 }
 
 long sys_fchmodat(int dirfd, uint64_t path, uint32_t mode)
 {
-    return path ? change_mode(dirfd, path, mode, 0) : -EFAULT;
+    return change_mode_at(dirfd, path, mode, 0);
 }
 
-static long change_owner(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
+long sys_fchmodat2(int dirfd, uint64_t path, uint32_t mode, int flags)
 {
-    struct inode *i;
-    int r = inode_at(dirfd, path, flags, &i);
-    if (r)
-        return r;
-    bool gives = (uid != UINT32_MAX && uid != i->uid) || (gid != UINT32_MAX && gid != current()->egid);
-    if (i->fs == FS_PROC || (current()->euid && (gives || !owns(i)))) {
+    return change_mode_at(dirfd, path, mode, flags);
+}
+
+/* Takes the reference. */
+static long change_owner(struct inode *i, uint32_t uid, uint32_t gid)
+{
+    int r = 0;
+    if (!i)
+        return 0;
+    bool gives = (uid != UINT32_MAX && uid != i->uid) ||
+                 (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
+    bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
+    if (i->fs == FS_PROC || (current()->euid && asks && (gives || !owns(i)))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;
         i->gid = gid != UINT32_MAX ? gid : i->gid;
-        if ((i->mode & S_IFMT) == S_IFREG)
-            i->mode &= ~(uint32_t)06000;
+        if ((i->mode & S_IFMT) != S_IFDIR)
+            i->mode &= ~(i->mode & 010 ? (uint32_t)06000 : (uint32_t)04000);
         inode_touch(i, false);
+        notify_inode(i, NOTIFY_ATTRIB);
     }
     inode_put(i);
     return r;
 }
 
+static long change_owner_at(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
+{
+    struct inode *i;
+    int r = inode_at(dirfd, path, flags, &i);
+    return r ? r : change_owner(i, uid, gid);
+}
+
 long sys_chown(uint64_t path, uint32_t uid, uint32_t gid)
 {
-    return change_owner(AT_FDCWD, path, uid, gid, 0);
+    return change_owner_at(AT_FDCWD, path, uid, gid, 0);
 }
 
 long sys_lchown(uint64_t path, uint32_t uid, uint32_t gid)
 {
-    return change_owner(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+    return change_owner_at(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
 long sys_fchown(int fd, uint32_t uid, uint32_t gid)
 {
-    return change_owner(fd, 0, uid, gid, 0);
+    struct inode *i;
+    int r = inode_of_fd(fd, false, &i);
+    return r ? r : change_owner(i, uid, gid);
 }
 
 long sys_fchownat(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
 {
-    if (!path)
-        return -EFAULT;
-    return change_owner(dirfd, path, uid, gid, flags);
+    return change_owner_at(dirfd, path, uid, gid, flags);
 }
 
 #define UTIME_NOW_NS 0x3fffffff
@@ -127,22 +169,54 @@ static int set_time(struct time *t, int64_t s, int64_t ns)
     return 0;
 }
 
-static long change_times(int dirfd, uint64_t path, const int64_t t[4], int flags)
+/* Whoever may write may say "now"; only the owner may say when. Takes the reference. */
+static long change_times(struct inode *i, const int64_t t[4])
 {
-    struct inode *i;
-    int r = inode_at(dirfd, path, flags, &i);
-    if (r)
-        return r;
-    if (i->fs == FS_PROC || !owns(i))
-        r = -EPERM;
+    bool now = t[1] == UTIME_NOW_NS && t[3] == UTIME_NOW_NS;
+    bool nothing = t[1] == UTIME_OMIT_NS && t[3] == UTIME_OMIT_NS;
+    struct time a, m;
+    int r = 0;
+    if (!i)
+        return 0;
+    if (!nothing && (i->fs == FS_PROC || !owns(i)))
+        r = now && i->fs != FS_PROC ? (inode_allowed(i, 2) ? 0 : -EACCES) : -EPERM;
+    a = i->atime;
+    m = i->mtime;
     if (!r)
-        r = set_time(&i->atime, t[0], t[1]);
+        r = set_time(&a, t[0], t[1]);
     if (!r)
-        r = set_time(&i->mtime, t[2], t[3]);
-    if (!r)
+        r = set_time(&m, t[2], t[3]);
+    if (!r && !nothing) {
+        i->atime = a;
+        i->mtime = m;
         i->ctime = time_now();
+        notify_inode(i, NOTIFY_ATTRIB);
+    }
     inode_put(i);
     return r;
+}
+
+static bool times_valid(const int64_t t[4])
+{
+    for (int k = 1; k < 4; k += 2) {
+        if (t[k] != UTIME_NOW_NS && t[k] != UTIME_OMIT_NS && (t[k] < 0 || t[k] > 999999999))
+            return false;
+    }
+    return true;
+}
+
+static long change_times_at(int dirfd, uint64_t path, const int64_t t[4], int flags)
+{
+    struct inode *i;
+    if (!times_valid(t))
+        return -EINVAL;
+    if (t[1] == UTIME_OMIT_NS && t[3] == UTIME_OMIT_NS) /* Linux does not even look */
+        return 0;
+    if (!path && flags)
+        return -EINVAL;
+    int r = !path && dirfd != AT_FDCWD ? inode_of_fd(dirfd, false, &i)
+                                       : inode_at(dirfd, path, flags, &i);
+    return r ? r : change_times(i, t);
 }
 
 long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
@@ -150,7 +224,7 @@ long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
     int64_t t[4] = {0, UTIME_NOW_NS, 0, UTIME_NOW_NS};
     if (times && user_read(t, times, sizeof(t)))
         return -EFAULT;
-    return change_times(dirfd, path, t, flags);
+    return change_times_at(dirfd, path, t, flags);
 }
 
 /* utimes and futimesat: microseconds */
@@ -165,7 +239,7 @@ static long microseconds(int dirfd, uint64_t path, uint64_t times)
         t[1] *= 1000;
         t[3] *= 1000;
     }
-    return change_times(dirfd, path, t, 0);
+    return change_times_at(dirfd, path, t, 0);
 }
 
 long sys_utimes(uint64_t path, uint64_t times)
@@ -188,39 +262,48 @@ long sys_utime(uint64_t path, uint64_t times)
         t[2] = s[1];
         t[1] = t[3] = 0;
     }
-    return path ? change_times(AT_FDCWD, path, t, 0) : -EFAULT;
+    return path ? change_times_at(AT_FDCWD, path, t, 0) : -EFAULT;
 }
 
 static long set_size(struct inode *i, int64_t size)
 {
-    if (size < 0)
-        return -EINVAL;
     if ((i->mode & S_IFMT) == S_IFDIR)
         return -EISDIR;
     if ((i->mode & S_IFMT) != S_IFREG || i->file_ops != &regular_ops)
         return -EINVAL;
-    return data_truncate(i, (uint64_t)size);
+    int r = data_limit(i, (uint64_t)size);
+    if (!r)
+        r = data_truncate(i, (uint64_t)size);
+    if (!r)
+        notify_inode(i, NOTIFY_MODIFY);
+    return r;
 }
 
 long sys_truncate(uint64_t path, int64_t size)
 {
     struct walk w;
+    if (size < 0)
+        return -EINVAL;
     int r = walk_user(AT_FDCWD, path, WALK_FOLLOW, &w);
     if (r)
         return r;
+    struct inode *i = w.file ? w.file->inode : w.dentry->inode;
+    bool dir = i && (i->mode & S_IFMT) == S_IFDIR;
     long n = -EINVAL;
-    if (!w.file)
-        n = inode_allowed(w.dentry->inode, 2) ? set_size(w.dentry->inode, size) : -EACCES;
+    if (i)
+        n = dir || inode_allowed(i, 2) ? set_size(i, size) : -EACCES;
     walk_end(&w);
     return n;
 }
 
 long sys_ftruncate(int fd, int64_t size)
 {
+    if (size < 0)
+        return -EINVAL;
     struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
-    if (!f->inode || !file_can_write(f))
+    if (!f->inode || !file_can_write(f) || f->ops != &regular_ops)
         return -EINVAL;
     return set_size(f->inode, size);
 }
@@ -229,33 +312,64 @@ long sys_ftruncate(int fd, int64_t size)
 #define FALLOC_PUNCH_HOLE 2u
 #define FALLOC_ZERO_RANGE 16u
 
+/* As tmpfs: no ranges are moved; zeroing in place only on the root's overlay. */
+static bool fallocate_knows(const struct file *f, uint32_t mode)
+{
+    return !(mode & ~FALLOC_KEEP_SIZE) || mode == (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE) ||
+           ((mode & ~FALLOC_KEEP_SIZE) == FALLOC_ZERO_RANGE && f->inode && f->inode->fs == FS_ROOT);
+}
+
+static bool fallocate_exists(uint32_t mode)
+{
+    uint32_t what = mode & ~FALLOC_KEEP_SIZE;
+    return what == 0 || what == 64 || (what == FALLOC_PUNCH_HOLE && (mode & FALLOC_KEEP_SIZE)) ||
+           what == FALLOC_ZERO_RANGE || ((what == 8 || what == 32) && !(mode & FALLOC_KEEP_SIZE));
+}
+
 long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
 {
     struct file *f = fd_file(fd);
-    uint64_t start = (uint64_t)offset, end;
-    if (!f || !file_can_write(f))
+    uint64_t start = (uint64_t)offset, end = start + (uint64_t)size;
+    if (!f)
+        return -EBADF;
+    if (offset < 0 || size <= 0)
+        return -EINVAL;
+    if (!fallocate_exists(mode))
+        return -EOPNOTSUPP;
+    if (!file_can_write(f))
         return -EBADF;
     if (f->ops != &regular_ops)
-        return f->ops->stream ? -ESPIPE : -ENODEV;
-    if (offset < 0 || size <= 0 || __builtin_add_overflow(start, (uint64_t)size, &end))
-        return -EINVAL;
-    if (mode & ~(FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE))
+        return f->ops->name == pipe_name ? -ESPIPE : -ENODEV;
+    if (end > INT64_MAX)
+        return -EFBIG;
+    if (!fallocate_knows(f, mode))
         return -EOPNOTSUPP;
-    if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) {
-        int r = data_punch(f->inode, start, end);
-        if (r)
-            return r;
-    }
-    if (!(mode & FALLOC_KEEP_SIZE) && end > f->inode->size)
-        return data_truncate(f->inode, end);
-    return 0;
+    bool grows = !(mode & FALLOC_KEEP_SIZE) && end > f->inode->size;
+    int r = 0;
+    if (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE))
+        r = data_punch(f->inode, start, end);
+    if (!r && grows)
+        r = data_limit(f->inode, end);
+    if (!r && !(mode & FALLOC_PUNCH_HOLE))
+        r = data_allocate(f->inode, start, end);
+    if (!r && grows)
+        r = data_truncate(f->inode, end);
+    if (!r)
+        notify_file(f, NOTIFY_MODIFY);
+    return r;
+}
+
+static bool has_pages(const struct file *f)
+{
+    uint32_t type = f->inode ? f->inode->mode & S_IFMT : 0;
+    return f->ops == &regular_ops || (type == S_IFDIR && f->inode->fs != FS_PROC);
 }
 
 /* Files are memory: what was written is as safe as it will be. */
 long sys_fsync(int fd)
 {
     struct file *f = fd_file(fd);
-    return !f ? -EBADF : f->ops->stream ? -EINVAL : 0;
+    return !f ? -EBADF : has_pages(f) ? 0 : -EINVAL;
 }
 
 long sys_sync(void)
@@ -268,15 +382,36 @@ long sys_syncfs(int fd)
     return fd_file(fd) ? 0 : -EBADF;
 }
 
+#define SYNC_RANGE_ALL 7u
+
+long sys_sync_file_range(int fd, int64_t offset, int64_t size, uint32_t flags)
+{
+    struct file *f = fd_file(fd);
+    if (!f)
+        return -EBADF;
+    if ((flags & ~SYNC_RANGE_ALL) || offset < 0 || size < 0 || offset + (uint64_t)size > INT64_MAX)
+        return -EINVAL;
+    return f->ops->stream || !f->inode || (f->inode->mode & S_IFMT) == S_IFCHR ? -ESPIPE : 0;
+}
+
+#define ADVICE_MAX 5
+
 long sys_fadvise64(int fd, int64_t offset, int64_t size, int advice)
 {
     struct file *f = fd_file(fd);
-    return !f ? -EBADF : f->ops->stream ? -ESPIPE : 0;
+    if (!f)
+        return -EBADF;
+    if (f->ops->name == pipe_name)
+        return -ESPIPE;
+    return size < 0 || (unsigned)advice > ADVICE_MAX ? -EINVAL : 0;
 }
 
 long sys_readahead(int fd, int64_t offset, uint64_t size)
 {
-    return fd_file(fd) ? 0 : -EBADF;
+    struct file *f = fd_file(fd);
+    if (!f || !file_can_read(f))
+        return -EBADF;
+    return f->ops == &regular_ops ? 0 : -EINVAL;
 }
 
 long sys_umask(uint32_t mask)

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contents of regular files: pages written hide the image's blocks, holes are zeros.
+#include <asm/signal.h>
+
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
+#include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/signal/signal.h"
 
-#define FILE_SIZE_MAX (1ull << 46)
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
 /* The image's part of a page, zeros behind it. */
 static int lower_page(struct inode *i, uint64_t index, uint8_t *buf)
@@ -24,14 +28,15 @@ int data_page(struct inode *i, uint64_t index, void *buf)
     return 0;
 }
 
-/* The page to write to, filled from below unless all of it will be written. */
+/* The page to write to, filled from below unless all of it will be written. Files leave a rest of the
+ * memory to programs, which have no error for its end. */
 static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
 {
     void **slot = radix_slot(&i->pages, index);
     if (!slot)
         return -ENOSPC;
     if (!*slot) {
-        uint8_t *page = page_alloc();
+        uint8_t *page = memory_for_files() ? page_alloc() : NULL;
         if (!page)
             return -ENOSPC;
         int r = whole ? 0 : lower_page(i, index, page);
@@ -86,7 +91,13 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
     long done = 0;
     while (left) {
         uint64_t at = offset % PAGE_SIZE, n = MIN(left, PAGE_SIZE - at);
+        struct io before = *io;
         int r = put_part(i, offset >> PAGE_SHIFT, at, n, io);
+        if (r == -EFAULT) { /* as far as it goes */
+            *io = before;
+            n = left = io_usable(io, n, PORT_W);
+            r = n ? put_part(i, offset >> PAGE_SHIFT, at, n, io) : -EFAULT;
+        }
         if (r)
             return done ? done : r;
         done += (long)n;
@@ -96,81 +107,181 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
     return done;
 }
 
+int data_limit(const struct inode *i, uint64_t end)
+{
+    uint64_t limit = current()->limits[1].soft; /* RLIMIT_FSIZE */
+    if (end <= limit || end <= i->size)
+        return 0;
+    sig_send_thread(self(), SIGXFSZ, 0);
+    return -EFBIG;
+}
+
+/* What a write does to the bits that give rights away. */
+void data_drop_rights(struct inode *i)
+{
+    if (current()->euid == 0)
+        return;
+    i->mode &= ~(uint32_t)04000;
+    if (i->mode & 010)
+        i->mode &= ~(uint32_t)02000;
+}
+
 long data_write(struct inode *i, struct io *io, uint64_t offset)
 {
     long done = 0;
-    uint64_t limit = MIN(current()->limits[1].soft, FILE_SIZE_MAX); /* RLIMIT_FSIZE */
+    int r = 0;
     if (!io->left)
         return 0;
-    if (offset >= limit)
+    if (offset >= FILE_SIZE_MAX)
         return -EFBIG;
-    uint64_t left = MIN(io->left, limit - offset);
+    if (offset >= current()->limits[1].soft && (r = data_limit(i, offset + 1)))
+        return r;
+    uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
+    if ((i->seals & 24) || ((i->seals & 4) && offset + left > i->size)) /* WRITE, FUTURE; GROW */
+        return -EPERM;
     while (left) {
-        uint64_t at = offset % PAGE_SIZE, n = MIN(left, PAGE_SIZE - at);
+        uint64_t at = offset % PAGE_SIZE, want = MIN(left, PAGE_SIZE - at);
+        uint64_t n = io_usable(io, want, PORT_R);
         uint8_t *page;
-        int r = own_page(i, offset >> PAGE_SHIFT, n == PAGE_SIZE, &page);
+        r = n ? own_page(i, offset >> PAGE_SHIFT, n == PAGE_SIZE, &page) : -EFAULT;
         if (!r)
             r = io_get(io, page + at, n);
-        if (r) {
-            if (!done)
-                return r;
+        if (r)
             break;
-        }
         done += (long)n;
         offset += n;
         left -= n;
         i->size = MAX(i->size, offset);
     }
+    if (!done)
+        return r;
+    data_drop_rights(i);
     inode_touch(i, true);
     return done;
 }
 
-static void free_page(void *p)
+static void drop_page(struct inode *i, uint64_t index, void *page)
 {
-    page_free(p);
+    *radix_slot(&i->pages, index) = NULL; /* it is there: no memory is needed */
+    page_free(page);
+    i->page_count--;
+}
+
+static void drop_pages(struct inode *i, uint64_t from, uint64_t end)
+{
+    void *page;
+    uint64_t index = from;
+    while ((page = radix_next(&i->pages, index, &index)) && index < end)
+        drop_page(i, index++, page);
 }
 
 int data_truncate(struct inode *i, uint64_t size)
 {
     if (size > FILE_SIZE_MAX)
         return -EFBIG;
+    if (((i->seals & 2) && size < i->size) || ((i->seals & 4) && size > i->size))
+        return -EPERM;
     if (size < i->size) {
         uint64_t at = size % PAGE_SIZE, from = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
         uint8_t *page = at ? radix_get(&i->pages, size >> PAGE_SHIFT) : NULL;
         if (page)
             memset(page + at, 0, PAGE_SIZE - at);
-        radix_clear(&i->pages, from, free_page);
+        drop_pages(i, from, UINT64_MAX);
         i->lower_size = MIN(i->lower_size, size);
     }
     i->size = size;
+    data_drop_rights(i);
     inode_touch(i, true);
     return 0;
 }
 
 int data_punch(struct inode *i, uint64_t start, uint64_t end)
 {
-    end = MIN(end, i->size);
+    if (i->seals & 24)
+        return -EPERM;
+    end = MIN(end, page_up(i->size));
     while (start < end) {
         uint64_t at = start % PAGE_SIZE, n = MIN(end - start, PAGE_SIZE - at);
-        uint8_t *page;
-        int r = own_page(i, start >> PAGE_SHIFT, n == PAGE_SIZE, &page);
-        if (r)
-            return r;
-        memset(page + at, 0, n);
+        uint64_t index = start >> PAGE_SHIFT;
+        uint8_t *page = radix_get(&i->pages, index);
+        bool below = i->has_lower && (index << PAGE_SHIFT) < i->lower_size;
+        if (page && n == PAGE_SIZE && !below) {
+            drop_page(i, index, page);
+        } else if (page || below) {
+            int r = own_page(i, index, n == PAGE_SIZE, &page);
+            if (r)
+                return r;
+            memset(page + at, 0, n);
+        } else if (!radix_next(&i->pages, index, &index)) {
+            /* Nothing further of ours; what is below ends where it ends. */
+            if (!i->has_lower || start >= i->lower_size)
+                break;
+        } else if (!i->has_lower || (start >= i->lower_size)) {
+            n = (index << PAGE_SHIFT) - start;
+        }
         start += n;
     }
     inode_touch(i, true);
     return 0;
 }
 
+int data_allocate(struct inode *i, uint64_t start, uint64_t end)
+{
+    if ((i->seals & 4) && end > i->size)
+        return -EPERM;
+    if ((end - start) >> PAGE_SHIFT > memory_for_files())
+        return -ENOSPC;
+    for (uint64_t index = start >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
+        uint8_t *page;
+        bool below = i->has_lower && (index << PAGE_SHIFT) < i->lower_size;
+        int r = below ? 0 : own_page(i, index, false, &page);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+int64_t data_seek(const struct inode *i, uint64_t offset, bool hole)
+{
+    if (offset >= i->size)
+        return -ENXIO;
+    uint64_t lower = i->has_lower ? MIN(page_up(i->lower_size), i->size) : 0;
+    if (!hole) {
+        uint64_t index;
+        if (offset < lower)
+            return (int64_t)offset;
+        if (!radix_next(&i->pages, offset >> PAGE_SHIFT, &index))
+            return -ENXIO;
+        uint64_t at = MAX(offset, index << PAGE_SHIFT);
+        return at < i->size ? (int64_t)at : -ENXIO;
+    }
+    uint64_t at = MAX(offset, lower);
+    while (at < i->size && radix_get(&i->pages, at >> PAGE_SHIFT))
+        at = (at & ~(PAGE_SIZE - 1)) + PAGE_SIZE;
+    return (int64_t)MIN(at, i->size);
+}
+
+uint64_t data_blocks(const struct inode *i)
+{
+    if ((i->mode & S_IFMT) == S_IFREG && !i->has_lower)
+        return i->page_count * (PAGE_SIZE / 512);
+    return i->fs == FS_ROOT ? page_up(i->size) / 512 : 0;
+}
+
 static long regular_read(struct file *f, struct io *io, uint64_t offset)
 {
-    return data_read(f->inode, io, offset);
+    long r = data_read(f->inode, io, offset);
+    if (r > 0)
+        notify_file(f, NOTIFY_ACCESS);
+    return r;
 }
 
 static long regular_write(struct file *f, struct io *io, uint64_t offset)
 {
-    return data_write(f->inode, io, offset);
+    long r = data_write(f->inode, io, offset);
+    if (r > 0)
+        notify_file(f, NOTIFY_MODIFY);
+    return r;
 }
 
 const struct file_ops regular_ops = {.read = regular_read, .write = regular_write};

@@ -120,6 +120,8 @@ int dev_init(void)
                                            {"stderr", "/proc/self/fd/2"}};
     struct dentry *dev, *d;
     int r = tree_mkdir("/dev", 0755, &dev);
+    if (!r)
+        dev->inode->fs = FS_TMP;
     for (size_t i = 0; !r && i < ARRAY_COUNT(devices); i++) {
         struct inode *n = inode_new(FS_TMP, S_IFCHR | devices[i].mode);
         if (n)

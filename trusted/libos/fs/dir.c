@@ -4,6 +4,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/inotify.h"
 
 static bool is_dir(const struct inode *i)
 {
@@ -107,7 +108,7 @@ long sys_chdir(uint64_t path)
 
 long sys_fchdir(int fd)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
     return f->dentry ? change_cwd(f->dentry) : -ENOTDIR;
@@ -141,6 +142,10 @@ static int make(struct walk *w, struct inode *i)
     if (!r)
         dentry_put(there);
     r = !r ? -EEXIST : r == -ENOENT ? dentry_link(w->dentry, w->last, strlen(w->last), i) : r;
+    if (!r && !dentry_lookup(w->dentry, w->last, strlen(w->last), &there)) {
+        notify_name(there, NOTIFY_CREATE, 0);
+        dentry_put(there);
+    }
     inode_put(i);
     return r;
 }
@@ -156,7 +161,7 @@ static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
         walk_end(&w);
         return -ENOENT;
     }
-    struct inode *i = inode_new(w.dentry->inode->fs, type | (mode & 07777 & ~current()->fs->umask));
+    struct inode *i = inode_make(w.dentry->inode, type | (mode & 07777));
     if (i)
         i->rdev = rdev;
     r = make(&w, i);
@@ -177,7 +182,9 @@ long sys_mkdir(uint64_t path, uint32_t mode)
 static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 {
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
-    if (type == S_IFDIR || type == S_IFLNK)
+    if (type == S_IFDIR)
+        return -EPERM;
+    if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK)
         return -EINVAL;
     if ((type == S_IFCHR || type == S_IFBLK) && current()->euid)
         return -EPERM;
@@ -207,7 +214,7 @@ static long make_symlink(uint64_t target, int dirfd, uint64_t path)
     struct walk w;
     int r = parent_of(dirfd, path, &w, -EEXIST);
     if (!r) {
-        struct inode *i = inode_new(w.dentry->inode->fs, S_IFLNK | 0777);
+        struct inode *i = inode_make(w.dentry->inode, S_IFLNK | 0777);
         if (i) {
             i->target = los_strdup(text);
             i->size = (uint64_t)n;
@@ -234,14 +241,18 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
     struct walk old, w;
     struct inode *i = NULL;
     int r;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
     if (flags & AT_EMPTY_PATH) { /* of an open file, as those of O_TMPFILE */
-        struct file *f = fd_file(from_fd);
+        struct file *f = fd_any(from_fd);
         char first = 0;
         if (user_read(&first, from, 1))
             return -EFAULT;
         if (!first) {
-            if (!f || !f->inode)
+            if (!f && from_fd != AT_FDCWD)
                 return -EBADF;
+            if (!f || !f->inode)
+                return f ? -EXDEV : -EPERM;
             i = f->inode;
             inode_get(i);
         }
@@ -257,7 +268,11 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
         if (!i)
             return -EXDEV;
     }
-    r = is_dir(i) ? -EPERM : i->fs == FS_PROC ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
+    r = i->fs == FS_PROC ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
+    if (!r && (is_dir(i) || (!i->nlink && !i->linkable))) {
+        r = is_dir(i) ? -EPERM : -ENOENT;
+        walk_end(&w);
+    }
     if (!r) {
         inode_get(i);
         r = make(&w, i);
@@ -288,11 +303,27 @@ static int check_empty(struct dentry *d)
     return error ? error : empty ? 0 : -ENOTEMPTY;
 }
 
-static void unlink_dentry(struct dentry *d)
+static void unlink_dentry_quietly(struct dentry *d)
 {
     struct inode *i = d->inode;
     i->nlink -= is_dir(i) ? MIN(i->nlink, 2) : MIN(i->nlink, 1);
     dentry_unlink(d);
+}
+
+static void unlink_dentry(struct dentry *d)
+{
+    if (!is_dir(d->inode))
+        notify_inode(d->inode, NOTIFY_ATTRIB);
+    notify_name(d, NOTIFY_DELETE, 0);
+    unlink_dentry_quietly(d);
+}
+
+/* Who may take this name out of its directory? */
+static int removable(const struct dentry *d)
+{
+    const struct inode *dir = d->parent->inode;
+    uint32_t uid = current()->euid;
+    return (dir->mode & 01000) && uid && uid != d->inode->uid && uid != dir->uid ? -EPERM : 0;
 }
 
 static long remove_name(int dirfd, uint64_t path, bool directory)
@@ -304,7 +335,9 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
     struct dentry *d;
     r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
     if (!r) {
-        if (directory != is_dir(d->inode))
+        if ((r = removable(d)))
+            ;
+        else if (directory != is_dir(d->inode))
             r = directory ? -ENOTDIR : -EISDIR;
         else if (w.slash && !directory)
             r = -ENOTDIR;
@@ -336,40 +369,6 @@ long sys_unlinkat(int dirfd, uint64_t path, int flags)
     return remove_name(dirfd, path, flags & AT_REMOVEDIR);
 }
 
-/* A renamed directory keeps its dentry's children: the new dentry takes them over. */
-static void adopt(struct dentry *from, struct dentry *to)
-{
-    list_for_safe(it, nx, &from->children)
-    {
-        struct dentry *c = container_of(it, struct dentry, sibling);
-        dentry_get(c);
-        bool hidden = !c->inode;
-        struct inode *i = c->inode;
-        if (i)
-            inode_get(i);
-        list_remove(&c->hash);
-        list_remove(&c->sibling);
-        if (hidden) {
-            /* An empty name in the new directory hides the image's, as before. */
-            dentry_hide(to, c->name);
-        } else if (dentry_link(to, c->name, strlen(c->name), i) == 0) {
-            struct dentry *n;
-            if (is_dir(i)) {
-                to->inode->nlink--; /* dentry_link counted it again */
-                if (!dentry_lookup(to, c->name, strlen(c->name), &n)) {
-                    adopt(c, n);
-                    dentry_put(n);
-                }
-            }
-        }
-        if (i)
-            inode_put(i);
-        c->kept = false;
-        dentry_put(c);
-        dentry_put(c);
-    }
-}
-
 static int replaceable(struct dentry *from, struct dentry *to)
 {
     if (is_dir(from->inode))
@@ -377,43 +376,81 @@ static int replaceable(struct dentry *from, struct dentry *to)
     return is_dir(to->inode) ? -EISDIR : 0;
 }
 
-static int move(struct dentry *from, struct walk *w, unsigned flags)
+/* RENAME_EXCHANGE: both names stay, each with the other's inode. */
+static int exchange(struct dentry *a, struct walk *w)
+{
+    struct dentry *b;
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &b);
+    if (r)
+        return r;
+    r = removable(b);
+    if (!r && a != b && (dentry_below(a, b) || dentry_below(b, a)))
+        r = -EINVAL;
+    if (!r && a != b)
+        r = dentry_swap(a, b);
+    if (!r && a != b) {
+        uint32_t cookie = notify_cookie();
+        notify_name(a, NOTIFY_MOVED_FROM, cookie);
+        notify_name(b, NOTIFY_MOVED_TO, cookie);
+        cookie = notify_cookie();
+        notify_name(b, NOTIFY_MOVED_FROM, cookie);
+        notify_name(a, NOTIFY_MOVED_TO, cookie);
+    }
+    dentry_put(b);
+    return r;
+}
+
+static int whiteout(struct dentry *dir, const char *name)
+{
+    struct inode *i = inode_make(dir->inode, S_IFCHR);
+    int r = i ? dentry_link(dir, name, strlen(name), i) : -ENOMEM;
+    if (i)
+        inode_put(i);
+    return r;
+}
+
+static int move(struct dentry *from, struct walk *old, struct walk *w, unsigned flags)
 {
     struct dentry *to = NULL;
-    size_t size = strlen(w->last);
-    int r = dentry_lookup(w->dentry, w->last, size, &to);
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &to);
     if (!r) {
-        r = flags & RENAME_NOREPLACE ? -EEXIST : 0;
-        if (!r && to->inode == from->inode) {
+        if (flags & RENAME_NOREPLACE)
+            r = -EEXIST;
+        else if (to->inode == from->inode)
+            r = 1;
+        else if (!(r = removable(to)) && !(r = replaceable(from, to)))
+            unlink_dentry_quietly(to);
+        if (r)
             dentry_put(to);
-            return 0;
-        }
-        if (!r)
-            r = replaceable(from, to);
-        if (!r)
-            unlink_dentry(to);
-        dentry_put(to);
-    } else if (r == -ENOENT) {
-        r = 0;
-    }
-    struct inode *i = from->inode;
-    if (r || (r = dentry_link(w->dentry, w->last, size, i)))
+        if (r)
+            return r == 1 ? 0 : r;
+    } else if (r != -ENOENT) {
         return r;
-    struct dentry *now;
-    if (is_dir(i) && !dentry_lookup(w->dentry, w->last, size, &now)) {
-        adopt(from, now);
-        dentry_put(now);
     }
-    dentry_unlink(from);
-    return 0;
+    uint32_t cookie = notify_cookie();
+    notify_name(from, NOTIFY_MOVED_FROM, cookie);
+    r = dentry_move(from, w->dentry, w->last);
+    if (!r)
+        notify_name(from, NOTIFY_MOVED_TO, cookie);
+    if (to) {
+        notify_inode(to->inode, NOTIFY_ATTRIB);
+        dentry_put(to);
+    }
+    if (!r)
+        notify_inode(from->inode, NOTIFY_MOVE_SELF);
+    return !r && (flags & RENAME_WHITEOUT) ? whiteout(old->dentry, old->last) : r;
 }
 
 static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsigned flags)
 {
     struct walk a, b;
     struct dentry *from = NULL;
-    if (flags & ~(unsigned)RENAME_NOREPLACE)
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
         return -EINVAL;
+    if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
+        return -EINVAL;
+    if ((flags & RENAME_WHITEOUT) && current()->euid)
+        return -EPERM;
     int r = parent_of(old_fd, old, &a, -EBUSY);
     if (r)
         return r;
@@ -425,7 +462,11 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
         if (!r && is_dir(from->inode) && dentry_below(b.dentry, from))
             r = -EINVAL;
         if (!r)
-            r = move(from, &b, flags);
+            r = removable(from);
+        if (!r && a.dentry->inode->fs != b.dentry->inode->fs)
+            r = -EXDEV;
+        if (!r)
+            r = flags & RENAME_EXCHANGE ? exchange(from, &b) : move(from, &a, &b, flags);
         if (from)
             dentry_put(from);
         walk_end(&b);

@@ -207,17 +207,30 @@ long sys_timerfd_gettime(int fd, uint64_t to)
     return t ? itimerspec_write(to, &t->it) : r;
 }
 
-long sys_memfd_create(uint64_t name, uint32_t flags)
+#define MFD_KNOWN 31u /* CLOEXEC, ALLOW_SEALING, HUGETLB, NOEXEC_SEAL, EXEC */
+#define MFD_SEALING 2u
+#define MFD_HUGETLB_BIT 4u
+#define MFD_NOEXEC 8u
+#define MFD_EXEC_BIT 16u
+#define SEAL_EXEC 32u
+
+long sys_memfd_create(uint64_t from, uint32_t flags)
 {
-    char text[250];
-    long n = user_string(text, name, sizeof(text));
+    char name[256] = "memfd:";
+    if ((flags & ~MFD_KNOWN) || (flags & (MFD_NOEXEC | MFD_EXEC_BIT)) == (MFD_NOEXEC | MFD_EXEC_BIT))
+        return -EINVAL;
+    if (flags & MFD_HUGETLB_BIT)
+        return -ENOSYS;
+    long n = user_string(name + 6, from, 250);
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
-    struct inode *i = inode_new(FS_TMP, S_IFREG | 0777);
-    struct dentry *d = i ? dentry_new(root_dentry, text, (size_t)n, i) : NULL;
+    struct inode *i = inode_new(FS_TMP, S_IFREG | (flags & MFD_NOEXEC ? 0666 : 0777));
+    struct dentry *d = i ? dentry_new(root_dentry, name, (size_t)n + 6, i) : NULL;
     if (!d)
         return -ENOMEM;
     i->nlink = 0;
+    if (flags & (MFD_SEALING | MFD_NOEXEC))
+        i->seals = flags & MFD_NOEXEC ? SEAL_EXEC : 0;
     struct file *f;
     int r = file_open_dentry(d, O_RDWR, &f);
     dentry_put(d);

@@ -1,70 +1,133 @@
 // SPDX-License-Identifier: Apache-2.0
-// fcntl, ioctl, flock.
+// fcntl and ioctl.
 #include <asm/ioctls.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
 
 #define CHANGEABLE ((uint32_t)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
+#ifndef F_GETOWN_EX
+#define F_SETOWN_EX 15
+#define F_GETOWN_EX 16
+#endif
 
-struct posix_lock {
-    int16_t type, whence;
-    int32_t pad;
-    int64_t start, size;
-    int32_t pid, pad2;
-};
-
-/* Locks of fcntl belong to processes, so within one they never conflict. Those of open files (OFD)
- * are checked against each other as a whole file. */
-static long posix_lock(struct file *f, int command, uint64_t arg)
+/* F_SETOWN and its kin are remembered; no signal is ever sent for them (docs/syscalls.md). */
+static long set_owner(struct file *f, int type, int id)
 {
-    struct posix_lock l;
-    if (user_read(&l, arg, sizeof(l)))
-        return -EFAULT;
-    if (l.type != F_RDLCK && l.type != F_WRLCK && l.type != F_UNLCK)
+    if (type < 0 || type > 2)
         return -EINVAL;
-    if (command != F_GETLK) {
-        if ((l.type == F_RDLCK && !file_can_read(f)) || (l.type == F_WRLCK && !file_can_write(f)))
-            return -EBADF;
-        return 0;
+    int mine = type == 2 ? current()->pgid : current()->pid;
+    if (id && id != mine && !(type == 0 && thread_find_any(id)))
+        return -ESRCH;
+    f->owner_type = type;
+    f->owner = id;
+    return 0;
+}
+
+static long owner_call(struct file *f, int command, uint64_t arg)
+{
+    int32_t o[2];
+    switch (command) {
+    case F_SETOWN:
+        if ((int)arg == INT32_MIN)
+            return -EINVAL;
+        return (int)arg < 0 ? set_owner(f, 2, -(int)arg) : set_owner(f, 1, (int)arg);
+    case F_GETOWN:
+        return f->owner_type == 2 ? -f->owner : f->owner;
+    case F_SETOWN_EX:
+        return user_read(o, arg, sizeof(o)) ? -EFAULT : set_owner(f, o[0], o[1]);
+    default:
+        o[0] = f->owner ? f->owner_type : 0;
+        o[1] = f->owner;
+        return user_write(arg, o, sizeof(o));
     }
-    l.type = F_UNLCK;
-    return user_write(arg, &l, sizeof(l));
+}
+
+#define SEALS_ALL 63u
+#define SEAL_WRITE 8u
+
+static long add_seals(struct file *f, uint32_t seals)
+{
+    if (!file_can_write(f))
+        return -EPERM;
+    if (seals & ~SEALS_ALL)
+        return -EINVAL;
+    if (f->ops != &regular_ops || f->inode->fs != FS_TMP)
+        return -EINVAL;
+    if (f->inode->seals & 1)
+        return -EPERM;
+    if ((seals & SEAL_WRITE) && area_writes(f->inode))
+        return -EBUSY;
+    f->inode->seals |= seals;
+    return 0;
+}
+
+static long set_flags(struct file *f, uint32_t flags)
+{
+    if (((f->flags ^ flags) & flags & O_NOATIME) && f->inode && current()->euid &&
+        current()->euid != f->inode->uid)
+        return -EPERM;
+    bool direct = f->ops == &regular_ops || f->ops->name == pipe_name;
+    if ((flags & O_DIRECT) && !direct)
+        return -EINVAL;
+    f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+    return 0;
 }
 
 long sys_fcntl(int fd, int command, uint64_t arg)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
+    if (command == F_GETFL)
+        return (long)(f->flags | (f->dentry && !(f->flags & O_PATH) ? O_LARGEFILE_BIT : 0));
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC || command == F_GETFD || command == F_SETFD)
+        return fd_fcntl(fd, command, arg);
+    if (f->flags & O_PATH)
+        return -EBADF;
     switch (command) {
-    case F_GETFL:
-        return (long)(f->flags | (f->flags & O_PATH ? 0 : O_LARGEFILE_BIT));
     case F_SETFL:
-        f->flags = (f->flags & ~CHANGEABLE) | ((uint32_t)arg & CHANGEABLE);
-        return 0;
+        return set_flags(f, (uint32_t)arg);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
-        return posix_lock(f, command, arg);
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return -EINVAL;
+        return lock_fcntl(f, command, arg);
     case F_GETPIPE_SZ:
     case F_SETPIPE_SZ:
-        return f->ops->name && !strcmp(f->ops->name, "pipe") ? 65536 : -EBADF;
+        return pipe_fcntl(f, command, arg);
     case F_GETOWN:
     case F_SETOWN:
-    case F_SETSIG:
+    case F_GETOWN_EX:
+    case F_SETOWN_EX:
+        return owner_call(f, command, arg);
     case F_GETSIG:
+        return f->owner_signal;
+    case F_SETSIG:
+        if (arg > SIG_COUNT)
+            return -EINVAL;
+        f->owner_signal = (int32_t)arg;
         return 0;
+    case F_GETLEASE: /* nobody can have one: F_SETLEASE is refused */
+        return F_UNLCK;
+    case F_SETLEASE:
+        return arg == F_UNLCK ? -EAGAIN : -EINVAL;
     case F_ADD_SEALS:
-        return f->ops == &regular_ops ? 0 : -EINVAL;
+        return add_seals(f, (uint32_t)arg);
     case F_GET_SEALS:
-        return f->ops == &regular_ops ? 0 : -EINVAL;
+        return f->ops == &regular_ops && f->inode->fs == FS_TMP ? (long)f->inode->seals : -EINVAL;
+    case F_GET_RW_HINT: {
+        uint64_t none = 0;
+        return user_write(arg, &none, sizeof(none));
+    }
+    case F_NOTIFY:
+        return f->inode && (f->inode->mode & S_IFMT) == S_IFDIR ? -EINVAL : -ENOTDIR;
     default:
-        return fd_fcntl(fd, command, arg);
+        return -EINVAL;
     }
 }
 
@@ -72,7 +135,7 @@ long sys_ioctl(int fd, uint32_t request, uint64_t arg)
 {
     struct file *f = fd_file(fd);
     int value;
-    if (!f || (f->flags & O_PATH))
+    if (!f)
         return -EBADF;
     switch (request) {
     case FIONBIO:
@@ -83,6 +146,19 @@ long sys_ioctl(int fd, uint32_t request, uint64_t arg)
     case FIOCLEX:
     case FIONCLEX:
         return fd_fcntl(fd, F_SETFD, request == FIOCLEX ? FD_CLOEXEC : 0);
+    case FIOASYNC:
+        if (user_read(&value, arg, sizeof(value)))
+            return -EFAULT;
+        if (value && !f->ops->name)
+            return -ENOTTY;
+        f->flags = value ? f->flags | FASYNC : f->flags & ~(uint32_t)FASYNC;
+        return 0;
+    case FIOQSIZE: {
+        uint32_t type = f->inode ? f->inode->mode & S_IFMT : 0;
+        if (type != S_IFREG && type != S_IFDIR)
+            return -ENOTTY;
+        return user_write(arg, &f->inode->size, 8);
+    }
     case FIONREAD:
         if (f->ops == &regular_ops) {
             uint64_t left = f->inode->size - MIN(f->offset, f->inode->size);
@@ -92,84 +168,4 @@ long sys_ioctl(int fd, uint32_t request, uint64_t arg)
         break;
     }
     return f->ops->ioctl ? f->ops->ioctl(f, request, arg) : -ENOTTY;
-}
-
-/* flock: one entry an open file. */
-struct flock_entry {
-    struct list node;
-    struct file *file;
-    bool exclusive;
-};
-
-static struct flock_entry *flock_of(struct file *f)
-{
-    list_for(it, &f->inode->flocks)
-    {
-        struct flock_entry *e = container_of(it, struct flock_entry, node);
-        if (e->file == f)
-            return e;
-    }
-    return NULL;
-}
-
-static bool conflicts(struct file *f, bool exclusive)
-{
-    list_for(it, &f->inode->flocks)
-    {
-        struct flock_entry *e = container_of(it, struct flock_entry, node);
-        if (e->file != f && (exclusive || e->exclusive))
-            return true;
-    }
-    return false;
-}
-
-void flock_release(struct file *f)
-{
-    if (!f->locked)
-        return;
-    struct flock_entry *e = flock_of(f);
-    if (e) {
-        list_remove(&e->node);
-        los_free(e);
-    }
-    f->locked = false;
-    wait_wake_all(&f->inode->flock_wait);
-}
-
-#define LOCK_SHARED 1u
-#define LOCK_EXCLUSIVE 2u
-#define LOCK_NOBLOCK 4u
-#define LOCK_UNLOCK 8u
-
-long sys_flock(int fd, uint32_t operation)
-{
-    struct file *f = fd_file(fd);
-    uint32_t what = operation & ~LOCK_NOBLOCK;
-    if (!f)
-        return -EBADF;
-    if (what != LOCK_SHARED && what != LOCK_EXCLUSIVE && what != LOCK_UNLOCK)
-        return -EINVAL;
-    if (!f->inode)
-        return 0;
-    flock_release(f);
-    if (what == LOCK_UNLOCK)
-        return 0;
-    long r = 0;
-    file_get(f);
-    while (!r && conflicts(f, what == LOCK_EXCLUSIVE)) {
-        r = operation & LOCK_NOBLOCK ? -EAGAIN : wait_on(&f->inode->flock_wait, NO_DEADLINE);
-        if (r == -EINTR)
-            r = -ERESTARTSYS;
-    }
-    struct flock_entry *e = r ? NULL : los_alloc(sizeof(*e));
-    if (!r && !e)
-        r = -ENOLCK;
-    if (!r) {
-        e->file = f;
-        e->exclusive = what == LOCK_EXCLUSIVE;
-        list_append(&f->inode->flocks, &e->node);
-        f->locked = true;
-    }
-    file_put(f);
-    return r;
 }

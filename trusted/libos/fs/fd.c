@@ -59,10 +59,16 @@ static int limit(void)
     return soft < FD_MAX ? (int)soft : FD_MAX;
 }
 
-struct file *fd_file(int fd)
+struct file *fd_any(int fd)
 {
     const struct fd_table *t = mine();
     return fd >= 0 && fd < t->room ? t->fds[fd].file : NULL;
+}
+
+struct file *fd_file(int fd)
+{
+    struct file *f = fd_any(fd);
+    return f && !(f->flags & O_PATH) ? f : NULL;
 }
 
 static int grow(int fd)
@@ -98,10 +104,11 @@ int fd_install(struct file *f, bool cloexec, int lowest)
 
 int fd_close(int fd)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
     mine()->fds[fd].file = NULL;
+    lock_closed(f);
     file_put(f);
     return 0;
 }
@@ -164,7 +171,7 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 
 long sys_dup(int fd)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
     file_get(f);
@@ -173,7 +180,7 @@ long sys_dup(int fd)
 
 static long dup_to(int from, int to, bool cloexec)
 {
-    struct file *f = fd_file(from);
+    struct file *f = fd_any(from);
     if (!f || to < 0 || to >= limit())
         return -EBADF;
     int r = grow(to);
@@ -182,15 +189,17 @@ static long dup_to(int from, int to, bool cloexec)
     file_get(f);
     struct file *old = mine()->fds[to].file;
     mine()->fds[to] = (struct fd){f, cloexec};
-    if (old)
+    if (old) {
+        lock_closed(old);
         file_put(old);
+    }
     return to;
 }
 
 long sys_dup2(int from, int to)
 {
     if (from == to)
-        return fd_file(from) ? from : -EBADF;
+        return fd_any(from) ? from : -EBADF;
     return dup_to(from, to, false);
 }
 
@@ -204,7 +213,7 @@ long sys_dup3(int from, int to, uint32_t flags)
 /* fcntl's part that is about the descriptor, not the file. */
 long fd_fcntl(int fd, int command, uint64_t arg)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:

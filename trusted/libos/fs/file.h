@@ -40,6 +40,8 @@ struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
 int io_put(struct io *io, const void *from, size_t size); /* to the program */
 int io_get(struct io *io, void *to, size_t size);         /* from it */
 int io_zero(struct io *io, size_t size);
+/* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put). */
+size_t io_usable(const struct io *io, size_t size, int access);
 
 enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_NONE };
 
@@ -94,10 +96,15 @@ struct inode {
     struct radix pages;
     uint64_t page_count;
     char *target;
-    struct list flocks;
+    struct list flocks;      /* fs/lock.c */
+    struct list ranges;
     struct wait_queue flock_wait;
     struct wait_queue wait; /* of the object behind: pipe, socket name */
     void *data;             /* of the kind: proc entry, pipe, bound socket */
+    uint32_t seals;         /* F_SEAL_*; F_SEAL_SEAL where nobody asked for sealing */
+    struct list xattrs;     /* fs/xattr.c */
+    struct list watches;    /* fs/inotify.c */
+    bool linkable;          /* of O_TMPFILE: linkat may give it a name */
     uint64_t id;
 };
 
@@ -110,7 +117,7 @@ struct dentry {
     uint32_t refs;
     bool kept; /* in the tree: holds a reference of its own */
     bool root; /* .. stays here */
-    char name[];
+    char *name;
 };
 
 struct file {
@@ -125,11 +132,18 @@ struct file {
     struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
     struct list watchers;    /* epoll's entries for this file */
     bool locked;             /* holds a flock */
+    bool ranged;             /* locked a range as an open file (OFD) */
+    int32_t owner_type, owner, owner_signal; /* of fcntl: remembered, no signal is sent */
 };
 
 /* fs/inode.c */
 void inode_init(void);
 struct inode *inode_new(enum fs_kind fs, uint32_t mode);
+/* In a directory: with umask, and what setgid on the directory means. */
+struct inode *inode_make(const struct inode *dir, uint32_t mode);
+bool in_group(uint32_t gid);
+long inode_link_text(struct inode *i, char *buf, size_t size); /* NUL-terminated; its length or -errno */
+bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);
@@ -143,7 +157,13 @@ long data_read(struct inode *i, struct io *io, uint64_t offset);
 long data_write(struct inode *i, struct io *io, uint64_t offset);
 int data_truncate(struct inode *i, uint64_t size);
 int data_page(struct inode *i, uint64_t index, void *buf);
-int data_punch(struct inode *i, uint64_t start, uint64_t end); /* zeros, size unchanged */
+int data_punch(struct inode *i, uint64_t start, uint64_t end); /* a hole, size unchanged */
+int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and SIGXFSZ */
+void data_drop_rights(struct inode *i); /* setuid, setgid: somebody else wrote to it */
+int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size unchanged */
+/* The first data or hole at or behind offset; -ENXIO behind the end. */
+int64_t data_seek(const struct inode *i, uint64_t offset, bool hole);
+uint64_t data_blocks(const struct inode *i); /* of 512 bytes */
 extern const struct file_ops regular_ops;
 
 /* fs/tree.c */
@@ -155,6 +175,9 @@ void dentry_put(struct dentry *d);
 int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out);
 int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode *i);
 void dentry_unlink(struct dentry *d);
+/* To another name, which nothing has; whoever holds d (open files, children) sees the new one. */
+int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
+int dentry_swap(struct dentry *a, struct dentry *b); /* names and places */
 void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
 int dentry_list(struct dentry *dir, struct listing *l);
 int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
@@ -169,6 +192,12 @@ int tree_mount(const char *path, uint32_t mode);
 #define WALK_FOLLOW 1    /* the last component, if a link */
 #define WALK_PARENT 2    /* result is the directory; last name in .last */
 #define WALK_DIRECTORY 4 /* must be one */
+/* openat2's */
+#define WALK_NO_XDEV 8
+#define WALK_NO_MAGIC 16
+#define WALK_NO_LINKS 32
+#define WALK_BENEATH 64
+#define WALK_IN_ROOT 128
 struct walk {
     struct dentry *dentry;         /* result, counted; with WALK_PARENT the directory */
     char last[EROFS_NAME_MAX + 1]; /* WALK_PARENT: "" if the path ends in . or .. or / */
@@ -176,6 +205,9 @@ struct walk {
     struct file *file;             /* the link of /proc stood for this file, counted */
 };
 int walk_path(int dirfd, const char *path, int flags, struct walk *w);
+/* A relative path starts at `base`. */
+int walk_from(struct dentry *base, const char *path, int flags, struct walk *w);
+int walk_start(int dirfd, const char *path, struct dentry **out); /* counted */
 int walk_user(int dirfd, uint64_t path, int flags, struct walk *w);
 void walk_end(struct walk *w);
 struct dentry *cwd_dentry(void);
@@ -187,6 +219,9 @@ void file_get(struct file *f);
 void file_put(struct file *f);
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* With checks; *offset moves unless the file is a stream. */
+long file_read(struct file *f, struct io *io, uint64_t *offset);
+long file_write(struct file *f, struct io *io, uint64_t *offset);
 bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 bool file_can_map(const struct file *f);
@@ -198,8 +233,17 @@ void file_path(struct file *f, char *buf, size_t size);
 uint32_t file_poll(struct file *f);
 void file_woken(struct file *f); /* tell pollers */
 
+/* fs/lock.c: what ends with a descriptor, and with an open file. */
+long lock_fcntl(struct file *f, int command, uint64_t arg);
+void lock_closed(struct file *f);
+void lock_release(struct file *f);
+
+/* fs/xattr.c */
+void xattr_free(struct inode *i);
+
 /* fs/fd.c */
 struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */
+struct file *fd_any(int fd);  /* likewise, and also those that only name a place (O_PATH) */
 int fd_install(struct file *f, bool cloexec, int lowest); /* takes the reference, also on error */
 int fd_close(int fd);
 void fd_close_exec(void);
@@ -222,5 +266,13 @@ int stdio_open_tty(struct file *f); /* /dev/tty: -ENXIO without a terminal */
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);
+extern const char pipe_name[];
+/* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile. > 0, 0 at the
+ * end, -EAGAIN, -ERESTARTSYS. */
+long pipe_peek(struct file *f, void *buf, size_t size, bool wait);
+void pipe_consume(struct file *f, uint64_t size);
+long pipe_room(struct file *f, bool wait); /* bytes, or -EPIPE and SIGPIPE, -EAGAIN, -ERESTARTSYS */
+long pipe_put_all(struct file *f, struct io *io);
+long pipe_fcntl(struct file *f, int command, uint64_t arg); /* F_GETPIPE_SZ, F_SETPIPE_SZ */
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inodes: made new, or from the image.
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/inotify.h"
 
 static struct radix by_nid; /* those of the image, so that hard links share one */
 static uint64_t next_id = 1ull << 32;
@@ -42,6 +43,10 @@ static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
     i->mode = mode;
     i->nlink = (mode & S_IFMT) == S_IFDIR ? 2 : 1;
     list_init(&i->flocks);
+    list_init(&i->ranges);
+    list_init(&i->xattrs);
+    list_init(&i->watches);
+    i->seals = 1; /* F_SEAL_SEAL: only memfd_create takes it away */
     wait_queue_init(&i->flock_wait);
     wait_queue_init(&i->wait);
     if ((mode & S_IFMT) == S_IFREG)
@@ -59,6 +64,41 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode)
     i->gid = current()->egid;
     i->atime = i->mtime = i->ctime = time_now();
     return i;
+}
+
+bool in_group(uint32_t gid)
+{
+    for (uint32_t g = 0; g < current()->group_count; g++) {
+        if (current()->groups[g] == gid)
+            return true;
+    }
+    return gid == current()->egid;
+}
+
+struct inode *inode_make(const struct inode *dir, uint32_t mode)
+{
+    bool is_dir = (mode & S_IFMT) == S_IFDIR;
+    struct inode *i = inode_new(dir->fs, mode & ~((mode & S_IFMT) == S_IFLNK ? 0 : current()->fs->umask));
+    if (i && (dir->mode & 02000)) {
+        i->gid = dir->gid;
+        if (is_dir)
+            i->mode |= 02000;
+        else if ((mode & 02010) == 02010 && current()->euid && !in_group(i->gid))
+            i->mode &= ~(uint32_t)02000;
+    }
+    return i;
+}
+
+long inode_link_text(struct inode *i, char *buf, size_t size)
+{
+    if (i->target)
+        return fmt(buf, size, "%s", i->target);
+    if (!i->ops || !i->ops->readlink)
+        return -EINVAL;
+    long n = i->ops->readlink(i, buf, size - 1);
+    if (n >= 0)
+        buf[n] = 0;
+    return n;
 }
 
 static int image_lookup(struct dentry *dir, const char *name, struct inode **out, bool *keep)
@@ -140,24 +180,28 @@ void inode_put(struct inode *i)
     /* An inode of the image that still has a name keeps what was changed in it. */
     if (--i->refs || (i->has_lower && i->nlink))
         return;
+    notify_gone(i);
     if (i->has_lower)
         *radix_slot(&by_nid, i->lower.nid) = NULL;
     radix_clear(&i->pages, 0, free_page);
+    xattr_free(i);
     los_free(i->target);
     los_free(i);
 }
 
-bool inode_allowed(const struct inode *i, int mask)
+bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid)
 {
-    if (current()->euid == 0)
+    if (uid == 0)
         return !(mask & 1) || (i->mode & 0111) || (i->mode & S_IFMT) == S_IFDIR;
     unsigned bits = i->mode & 7;
-    bool in_group = i->gid == current()->egid;
-    for (uint32_t g = 0; !in_group && g < current()->group_count; g++)
-        in_group = current()->groups[g] == i->gid;
-    if (i->uid == current()->euid)
+    if (i->uid == uid)
         bits = i->mode >> 6 & 7;
-    else if (in_group)
+    else if (i->gid == gid || in_group(i->gid))
         bits = i->mode >> 3 & 7;
     return ((unsigned)mask & ~bits) == 0;
+}
+
+bool inode_allowed(const struct inode *i, int mask)
+{
+    return inode_allowed_as(i, mask, current()->euid, current()->egid);
 }

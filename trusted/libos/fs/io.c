@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a call's bytes come from and go to.
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
 
 struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside)
 {
@@ -43,6 +44,30 @@ static int move(struct io *io, enum direction d, void *buf, size_t size)
         size -= n;
     }
     return 0;
+}
+
+size_t io_usable(const struct io *io, size_t size, int access)
+{
+    const struct io_vec *v = io->vec;
+    uint64_t at = io->at;
+    size_t done = 0;
+    size = MIN(size, io->left);
+    if (io->inside)
+        return size;
+    while (done < size) {
+        if (at == v->size) {
+            v++;
+            at = 0;
+            continue;
+        }
+        uint64_t addr = v->addr + at;
+        size_t n = MIN(MIN(size - done, v->size - at), PAGE_SIZE - (addr & (PAGE_SIZE - 1)));
+        if (mm_ready(addr, n, access))
+            break;
+        at += n;
+        done += n;
+    }
+    return done;
 }
 
 int io_put(struct io *io, const void *from, size_t size)

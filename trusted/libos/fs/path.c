@@ -24,14 +24,14 @@ static bool is_dir(const struct dentry *d)
     return (d->inode->mode & S_IFMT) == S_IFDIR;
 }
 
-static int start_of(int dirfd, const char *path, struct dentry **out)
+int walk_start(int dirfd, const char *path, struct dentry **out)
 {
     if (*path == '/') {
         *out = root_dentry;
     } else if (dirfd == AT_FDCWD) {
         *out = cwd_dentry();
     } else {
-        struct file *f = fd_file(dirfd);
+        struct file *f = fd_any(dirfd);
         if (!f)
             return -EBADF;
         if (!f->dentry || !is_dir(f->dentry))
@@ -91,6 +91,12 @@ static struct dentry *up(struct dentry *d)
     return parent;
 }
 
+/* openat2: may a walk that began at `base` go to d? */
+static int confined(const struct dentry *base, const struct dentry *d, int flags)
+{
+    return (flags & WALK_NO_XDEV) && (d->inode->fs != base->inode->fs) ? -EXDEV : 0;
+}
+
 static int step(struct dentry *at, const char *name, size_t size, struct dentry **out)
 {
     if (!is_dir(at))
@@ -114,10 +120,27 @@ static bool dots(const char *name, size_t size)
     return name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.'));
 }
 
-static int walk(char *path, int flags, struct dentry **at, struct walk *w)
+/* Where a path that begins with / goes on. */
+static int to_root(struct dentry *base, int flags, struct dentry **at)
+{
+    struct dentry *root = flags & WALK_IN_ROOT ? base : root_dentry;
+    if (flags & WALK_BENEATH)
+        return -EXDEV;
+    dentry_get(root);
+    dentry_put(*at);
+    *at = root;
+    return confined(base, root, flags);
+}
+
+static int walk(char *path, int flags, struct dentry *base, struct dentry **at, struct walk *w)
 {
     const char *rest = path;
     int links = 0;
+    if (*rest == '/') {
+        int r = to_root(base, flags, at);
+        if (r)
+            return r;
+    }
     while (*rest == '/')
         rest++;
     while (*rest) {
@@ -139,14 +162,30 @@ static int walk(char *path, int flags, struct dentry **at, struct walk *w)
             return 0;
         }
         struct dentry *next;
+        bool parent = size == 2 && name[0] == '.' && name[1] == '.';
+        if (parent && *at == base && (flags & WALK_BENEATH))
+            return -EXDEV;
+        if (parent && *at == base && (flags & WALK_IN_ROOT))
+            continue;
         int r = step(*at, name, size, &next);
+        if (!r && (r = confined(base, next, flags)))
+            dentry_put(next);
         if (r)
             return r;
         bool link = (next->inode->mode & S_IFMT) == S_IFLNK;
         if (link && (!last || slash || (flags & WALK_FOLLOW))) {
             struct file *f = NULL;
+            if (flags & WALK_NO_LINKS) {
+                dentry_put(next);
+                return -ELOOP;
+            }
             if (next->inode->ops && next->inode->ops->follow)
                 f = next->inode->ops->follow(next->inode);
+            if (f && (flags & (WALK_NO_MAGIC | WALK_BENEATH | WALK_IN_ROOT))) {
+                file_put(f);
+                dentry_put(next);
+                return flags & WALK_NO_MAGIC ? -ELOOP : -EXDEV;
+            }
             if (f && f->dentry) {
                 dentry_put(next);
                 next = f->dentry;
@@ -163,9 +202,9 @@ static int walk(char *path, int flags, struct dentry **at, struct walk *w)
                     return r;
                 rest = path;
                 if (*rest == '/') {
-                    dentry_put(*at);
-                    *at = root_dentry;
-                    dentry_get(*at);
+                    r = to_root(base, flags, at);
+                    if (r)
+                        return r;
                     while (*rest == '/')
                         rest++;
                 }
@@ -180,7 +219,7 @@ static int walk(char *path, int flags, struct dentry **at, struct walk *w)
     return 0;
 }
 
-int walk_path(int dirfd, const char *path, int flags, struct walk *w)
+int walk_from(struct dentry *base, const char *path, int flags, struct walk *w)
 {
     *w = (struct walk){0};
     if (!*path)
@@ -188,19 +227,32 @@ int walk_path(int dirfd, const char *path, int flags, struct walk *w)
     size_t size = strlen(path) + 1;
     if (size > PATH_SIZE)
         return -ENAMETOOLONG;
-    int r = start_of(dirfd, path, &w->dentry);
-    if (r)
-        return r;
+    dentry_get(base);
+    w->dentry = base;
     char *buf = los_alloc(PATH_SIZE);
     if (!buf) {
         walk_end(w);
         return -ENOMEM;
     }
     memcpy(buf, path, size);
-    r = walk(buf, flags, &w->dentry, w);
+    int r = walk(buf, flags, base, &w->dentry, w);
     los_free(buf);
     if (r)
         walk_end(w);
+    return r;
+}
+
+int walk_path(int dirfd, const char *path, int flags, struct walk *w)
+{
+    struct dentry *base;
+    *w = (struct walk){0};
+    if (!*path)
+        return -ENOENT;
+    int r = walk_start(dirfd, path, &base);
+    if (r)
+        return r;
+    r = walk_from(base, path, flags, w);
+    dentry_put(base);
     return r;
 }
 

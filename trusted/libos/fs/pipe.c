@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pipes and FIFOs: a ring of 64 KiB.
+// Pipes and FIFOs: a ring, of 64 KiB if nobody asks for another size.
 #include <asm/ioctls.h>
 #include <asm/poll.h>
 #include <asm/signal.h>
@@ -9,12 +9,15 @@
 #include "trusted/libos/signal/signal.h"
 
 #define RING_SIZE 65536u
+#define RING_SIZE_MAX (1u << 20) /* /proc/sys/fs/pipe-max-size */
 #define ATOMIC_SIZE 4096u /* PIPE_BUF */
 
 struct pipe {
     uint8_t *ring;
     uint64_t head, tail; /* read at head, written at tail; both only grow */
+    uint32_t size;       /* of the ring */
     uint32_t readers, writers, refs;
+    bool busy; /* somebody peeked at the head and will say how much is gone */
     struct wait_queue wait;
 };
 
@@ -25,6 +28,7 @@ static struct pipe *pipe_new(void)
         los_free(p);
         return NULL;
     }
+    p->size = RING_SIZE;
     wait_queue_init(&p->wait);
     return p;
 }
@@ -33,18 +37,33 @@ static void pipe_put(struct pipe *p)
 {
     if (--p->refs)
         return;
-    pages_free(p->ring, RING_SIZE >> PAGE_SHIFT);
+    pages_free(p->ring, p->size >> PAGE_SHIFT);
     los_free(p);
 }
 
 static int ring_copy(struct pipe *p, struct io *io, uint64_t at, size_t size, bool in)
 {
-    size_t first = MIN(size, RING_SIZE - at % RING_SIZE);
-    uint8_t *a = p->ring + at % RING_SIZE;
+    size_t first = MIN(size, p->size - at % p->size);
+    uint8_t *a = p->ring + at % p->size;
     int r = in ? io_get(io, a, first) : io_put(io, a, first);
     if (!r && size > first)
         r = in ? io_get(io, p->ring, size - first) : io_put(io, p->ring, size - first);
     return r;
+}
+
+/* 1 when there is something to read, 0 at the end. */
+static int wait_data(struct pipe *p, bool wait)
+{
+    while (p->head == p->tail || p->busy) {
+        if (!p->writers && !p->busy)
+            return 0;
+        if (!wait)
+            return -EAGAIN;
+        int r = wait_on(&p->wait, NO_DEADLINE);
+        if (r)
+            return r == -EINTR ? -ERESTARTSYS : r;
+    }
+    return 1;
 }
 
 static long pipe_read(struct file *f, struct io *io, uint64_t offset)
@@ -52,17 +71,11 @@ static long pipe_read(struct file *f, struct io *io, uint64_t offset)
     struct pipe *p = f->data;
     if (!io->left)
         return 0;
-    while (p->head == p->tail) {
-        if (!p->writers)
-            return 0;
-        if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
-        int r = wait_on(&p->wait, NO_DEADLINE);
-        if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
-    }
-    size_t n = MIN(io->left, p->tail - p->head);
-    if (ring_copy(p, io, p->head, n, false))
+    int r = wait_data(p, !(f->flags & O_NONBLOCK));
+    if (r <= 0)
+        return r;
+    size_t n = io_usable(io, MIN(io->left, p->tail - p->head), PORT_W);
+    if (!n || ring_copy(p, io, p->head, n, false))
         return -EFAULT;
     p->head += n;
     wait_wake_events(&p->wait, POLLOUT);
@@ -79,7 +92,7 @@ static long pipe_write(struct file *f, struct io *io, uint64_t offset)
             sig_send_thread(self(), SIGPIPE, 0);
             return done ? done : -EPIPE;
         }
-        size_t space = RING_SIZE - (p->tail - p->head);
+        size_t space = p->size - (p->tail - p->head);
         if (space == 0 || (atomic && space < io->left)) {
             if (f->flags & O_NONBLOCK)
                 return done ? done : -EAGAIN;
@@ -88,14 +101,63 @@ static long pipe_write(struct file *f, struct io *io, uint64_t offset)
                 return done ? done : r == -EINTR ? -ERESTARTSYS : r;
             continue;
         }
-        size_t n = MIN(io->left, space);
-        if (ring_copy(p, io, p->tail, n, true))
+        size_t n = io_usable(io, MIN(io->left, space), PORT_R);
+        if (!n || ring_copy(p, io, p->tail, n, true))
             return done ? done : -EFAULT;
         p->tail += n;
         done += (long)n;
         wait_wake_all(&p->wait);
     }
     return done;
+}
+
+long pipe_peek(struct file *f, void *buf, size_t size, bool wait)
+{
+    struct pipe *p = f->data;
+    struct io_vec v;
+    int r = wait_data(p, wait);
+    if (r <= 0)
+        return r;
+    size = MIN(size, p->tail - p->head);
+    struct io io = io_one(&v, (uint64_t)buf, size, true);
+    ring_copy(p, &io, p->head, size, false); /* inside: it cannot fail */
+    p->busy = true;
+    return (long)size;
+}
+
+void pipe_consume(struct file *f, uint64_t size)
+{
+    struct pipe *p = f->data;
+    p->busy = false;
+    p->head += size;
+    wait_wake_all(&p->wait);
+}
+
+long pipe_room(struct file *f, bool wait)
+{
+    struct pipe *p = f->data;
+    for (;;) {
+        if (!p->readers) {
+            sig_send_thread(self(), SIGPIPE, 0);
+            return -EPIPE;
+        }
+        if (p->size > p->tail - p->head)
+            return (long)(p->size - (p->tail - p->head));
+        if (!wait)
+            return -EAGAIN;
+        int r = wait_on(&p->wait, NO_DEADLINE);
+        if (r)
+            return r == -EINTR ? -ERESTARTSYS : r;
+    }
+}
+
+long pipe_put_all(struct file *f, struct io *io)
+{
+    uint32_t kept = f->flags & O_NONBLOCK;
+    f->flags &= ~(uint32_t)O_NONBLOCK; /* another writer may have taken the room meanwhile */
+    long r = pipe_write(f, io, 0);
+    f->flags |= kept;
+    return r;
 }
 
 static uint32_t pipe_poll(struct file *f)
@@ -107,7 +169,7 @@ static uint32_t pipe_poll(struct file *f)
         r |= p->writers ? 0 : POLLHUP;
     }
     if (file_can_write(f)) {
-        r |= RING_SIZE - (p->tail - p->head) >= ATOMIC_SIZE ? POLLOUT | POLLWRNORM : 0;
+        r |= p->size - (p->tail - p->head) >= ATOMIC_SIZE ? POLLOUT | POLLWRNORM : 0;
         r |= p->readers ? 0 : POLLERR;
     }
     return r;
@@ -133,15 +195,54 @@ static void pipe_release(struct file *f)
     pipe_put(p);
 }
 
+const char pipe_name[] = "pipe";
+
 static const struct file_ops pipe_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
     .release = pipe_release,
-    .name = "pipe",
+    .name = pipe_name,
     .stream = true,
 };
+
+static long resize(struct pipe *p, uint64_t size)
+{
+    uint32_t want = PAGE_SIZE;
+    if (size > 1u << 31)
+        return -EINVAL;
+    while (want < size)
+        want *= 2;
+    if (want > RING_SIZE_MAX)
+        return -EPERM;
+    uint64_t used = p->tail - p->head;
+    if (used > want)
+        return -EBUSY;
+    uint8_t *ring = pages_alloc(want >> PAGE_SHIFT);
+    if (!ring)
+        return -ENOMEM;
+    struct io_vec v;
+    struct io io = io_one(&v, (uint64_t)ring, used, true);
+    ring_copy(p, &io, p->head, used, false); /* inside: it cannot fail */
+    pages_free(p->ring, p->size >> PAGE_SHIFT);
+    p->ring = ring;
+    p->size = want;
+    p->head = 0;
+    p->tail = used;
+    return want;
+}
+
+long pipe_fcntl(struct file *f, int command, uint64_t arg)
+{
+    if (f->ops != &pipe_ops)
+        return -EBADF;
+    struct pipe *p = f->data;
+    long r = command == F_GETPIPE_SZ ? (long)p->size : resize(p, (uint32_t)arg);
+    if (command == F_SETPIPE_SZ && r > 0)
+        wait_wake_all(&p->wait);
+    return r;
+}
 
 static void attach(struct file *f, struct pipe *p)
 {

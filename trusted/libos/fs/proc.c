@@ -381,7 +381,7 @@ static const char *child_of(const char *dir, const char *path)
 static int lookup_fd(const char *name, struct inode **out)
 {
     int fd = number(name);
-    if (fd < 0 || !fd_file(fd))
+    if (fd < 0 || !fd_any(fd))
         return -ENOENT;
     struct inode *i = node(NULL, S_IFLNK | 0700);
     if (!i)
@@ -459,7 +459,7 @@ static int proc_list(struct dentry *dir, struct listing *l)
 
 static struct file *fd_of(struct inode *i)
 {
-    return i->data ? NULL : fd_file((int)(i->ino - (1ull << 41)));
+    return i->data ? NULL   : fd_any((int)(i->ino - (1ull << 41)));
 }
 
 static long proc_readlink(struct inode *i, char *buf, size_t size)

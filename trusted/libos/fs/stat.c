@@ -37,7 +37,7 @@ static int put_stat(uint64_t to, const struct inode *i)
         .st_rdev = i->rdev,
         .st_size = (long)i->size,
         .st_blksize = PAGE_SIZE,
-        .st_blocks = (long)((i->size + 511) / 512),
+        .st_blocks = (long)data_blocks(i),
         .st_atime = (unsigned long)i->atime.s,
         .st_atime_nsec = i->atime.ns,
         .st_mtime = (unsigned long)i->mtime.s,
@@ -63,7 +63,7 @@ static int put_statx(uint64_t to, const struct inode *i)
         .stx_mode = (uint16_t)i->mode,
         .stx_ino = i->ino,
         .stx_size = i->size,
-        .stx_blocks = (i->size + 511) / 512,
+        .stx_blocks = data_blocks(i),
         .stx_atime = STAMP(i->atime),
         .stx_ctime = STAMP(i->ctime),
         .stx_mtime = STAMP(i->mtime),
@@ -78,7 +78,7 @@ typedef int put_fn(uint64_t to, const struct inode *i);
 
 static long of_fd(int fd, uint64_t to, put_fn *put)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
     if (f->inode)
@@ -125,25 +125,45 @@ long sys_fstat(int fd, uint64_t to)
     return of_fd(fd, to, put_stat);
 }
 
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
 long sys_newfstatat(int dirfd, uint64_t path, uint64_t to, int flags)
 {
-    return of_path(dirfd, path, flags, to, put_stat);
+    return flags & ~STAT_FLAGS ? -EINVAL : of_path(dirfd, path, flags, to, put_stat);
 }
 
 long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 {
+    if ((mask & STATX__RESERVED) || (flags & ~STAT_FLAGS) ||
+        (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+        return -EINVAL;
     return of_path(dirfd, path, flags, to, put_statx);
+}
+
+/* With the real ids, as access(2) has it, or the effective ones. */
+static bool allowed(const struct inode *i, int mask, int flags)
+{
+    const struct process *p = current();
+    return flags & AT_EACCESS ? inode_allowed(i, mask) : inode_allowed_as(i, mask, p->uid, p->gid);
 }
 
 static long access_path(int dirfd, uint64_t path, int mask, int flags)
 {
-    if (mask & ~7)
-        return -EINVAL;
     struct walk w;
-    int r = walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w);
+    char first = 1;
+    if ((mask & ~7) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
+        return -EINVAL;
+    if ((flags & AT_EMPTY_PATH) && user_read(&first, path, 1))
+        return -EFAULT;
+    if (!first && dirfd != AT_FDCWD) {
+        struct file *f = fd_any(dirfd);
+        return !f ? -EBADF : !f->inode || allowed(f->inode, mask, flags) ? 0 : -EACCES;
+    }
+    int r = first ? walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w)
+                  : walk_path(AT_FDCWD, ".", 0, &w);
     if (r)
         return r;
-    if (!w.file && !inode_allowed(w.dentry->inode, mask))
+    if (!w.file && !allowed(w.dentry->inode, mask, flags))
         r = -EACCES;
     walk_end(&w);
     return r;
@@ -168,11 +188,17 @@ static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
 {
     if (size <= 0)
         return -EINVAL;
-    struct walk w;
-    int r = walk_user(dirfd, path, 0, &w);
+    struct walk w = {0};
+    char first;
+    struct file *f = fd_any(dirfd);
+    if (user_read(&first, path, 1))
+        return -EFAULT;
+    bool of_fd_itself = !first && f && f->dentry && (f->flags & O_PATH) &&
+                        (f->inode->mode & S_IFMT) == S_IFLNK;
+    int r = of_fd_itself ? 0 : walk_user(dirfd, path, 0, &w);
     if (r)
         return r;
-    struct inode *i = w.dentry->inode;
+    struct inode *i = of_fd_itself ? f->inode : w.dentry->inode;
     char *buf = los_alloc(4096);
     long n = -EINVAL;
     if (!buf)
@@ -200,19 +226,23 @@ long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
     return readlink_path(dirfd, path, to, size);
 }
 
+/* Files take what programs leave: what is told to be free can be written. */
 static long put_statfs(uint64_t to, enum fs_kind fs)
 {
-    uint64_t total = settings.memory ? settings.memory : 1ull << 30;
+    uint64_t total = (settings.memory ? settings.memory : 1ull << 30) >> PAGE_SHIFT;
+    uint64_t left = MIN(memory_for_files(), total);
+    bool disk = fs == FS_ROOT || fs == FS_TMP;
     struct statfs s = {
-        .f_type = fs == FS_PROC ? 0x9fa0 : 0x01021994,
+        .f_type = fs == FS_PROC ? 0x9fa0 : fs == FS_ROOT ? 0x794c7630 : fs == FS_TMP ? 0x01021994 : 0x09041934,
         .f_bsize = PAGE_SIZE,
         .f_frsize = PAGE_SIZE,
-        .f_blocks = (long)(total >> PAGE_SHIFT),
-        .f_bfree = (long)((total - MIN(total, stats.committed)) >> PAGE_SHIFT),
-        .f_bavail = (long)((total - MIN(total, stats.committed)) >> PAGE_SHIFT),
-        .f_files = 1 << 20,
-        .f_ffree = 1 << 20,
+        .f_blocks = disk ? (long)total : 0,
+        .f_bfree = disk ? (long)left : 0,
+        .f_bavail = disk ? (long)left : 0,
+        .f_files = disk ? 1 << 20 : 0,
+        .f_ffree = disk ? 1 << 20 : 0,
         .f_namelen = EROFS_NAME_MAX,
+        .f_flags = 0x20, /* ST_VALID */
     };
     return user_write(to, &s, sizeof(s));
 }
@@ -230,6 +260,6 @@ long sys_statfs(uint64_t path, uint64_t to)
 
 long sys_fstatfs(int fd, uint64_t to)
 {
-    struct file *f = fd_file(fd);
+    struct file *f = fd_any(fd);
     return f ? put_statfs(to, f->inode ? f->inode->fs : FS_NONE) : -EBADF;
 }

@@ -17,9 +17,11 @@ static struct list *bucket(const struct dentry *dir, const char *name, size_t si
 
 struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, struct inode *i)
 {
-    struct dentry *d = los_alloc(sizeof(*d) + size + 1);
-    if (!d)
+    struct dentry *d = los_alloc(sizeof(*d));
+    if (!d || !(d->name = los_alloc(size + 1))) {
+        los_free(d);
         return NULL;
+    }
     memcpy(d->name, name, size);
     list_init(&d->hash);
     list_init(&d->sibling);
@@ -45,6 +47,7 @@ void dentry_put(struct dentry *d)
         list_remove(&d->hash);
         if (d->inode)
             inode_put(d->inode);
+        los_free(d->name);
         los_free(d);
         d = parent;
     }
@@ -147,6 +150,79 @@ void dentry_hide(struct dentry *dir, const char *name)
         stop("no memory to remove a name");
     keep(hide);
     dentry_put(hide);
+}
+
+static bool is_dir(const struct dentry *d)
+{
+    return (d->inode->mode & S_IFMT) == S_IFDIR;
+}
+
+static void enter(struct dentry *d)
+{
+    list_append(&d->parent->children, &d->sibling);
+    list_append(bucket(d->parent, d->name, strlen(d->name)), &d->hash);
+    if (is_dir(d))
+        d->parent->inode->nlink++;
+    inode_touch(d->parent->inode, true);
+}
+
+static void leave(struct dentry *d)
+{
+    list_remove(&d->hash);
+    list_remove(&d->sibling);
+    if (is_dir(d))
+        d->parent->inode->nlink--;
+    inode_touch(d->parent->inode, true);
+    inode_touch(d->inode, false);
+}
+
+int dentry_move(struct dentry *d, struct dentry *dir, const char *name)
+{
+    struct dentry *old = d->parent, *hidden = find(dir, name, strlen(name)), *hide = NULL;
+    char *copy = los_strdup(name);
+    if (old->inode->has_lower)
+        hide = dentry_new(old, d->name, strlen(d->name), NULL);
+    if (!d->kept || !copy || (old->inode->has_lower && !hide)) {
+        los_free(copy);
+        if (hide)
+            dentry_put(hide);
+        return d->kept ? -ENOMEM : -EXDEV;
+    }
+    leave(d);
+    if (hidden) {
+        list_remove(&hidden->hash);
+        list_remove(&hidden->sibling);
+        hidden->kept = false;
+        dentry_put(hidden);
+    }
+    los_free(d->name);
+    d->name = copy;
+    d->parent = dir;
+    dentry_get(dir);
+    enter(d);
+    if (hide) {
+        keep(hide);
+        dentry_put(hide);
+    }
+    dentry_put(old);
+    return 0;
+}
+
+int dentry_swap(struct dentry *a, struct dentry *b)
+{
+    struct dentry *parent = a->parent;
+    char *name = a->name;
+    if (!a->kept || !b->kept)
+        return -EXDEV;
+    leave(a);
+    leave(b);
+    a->name = b->name;
+    a->parent = b->parent;
+    b->name = name;
+    b->parent = parent;
+    enter(a);
+    enter(b);
+    return 0;
 }
 
 static bool is_child(struct dentry *dir, const char *name, size_t size)
@@ -275,7 +351,7 @@ int tree_mkdir(const char *path, uint32_t mode, struct dentry **out)
         struct dentry *next;
         int r = dentry_lookup(d, path, size, &next);
         if (r == -ENOENT) {
-            struct inode *i = inode_new(FS_ROOT, S_IFDIR | mode);
+            struct inode *i = inode_new(d->inode->fs, S_IFDIR | mode);
             r = i ? dentry_link(d, path, size, i) : -ENOMEM;
             if (i)
                 inode_put(i);

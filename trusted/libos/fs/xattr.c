@@ -1,18 +1,270 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extended attributes: none are kept, and programs are told so in the way they expect.
+// Extended attributes: kept with the inode, in memory. user., trusted. and security. as Linux gives rights to
+// them; of system. only what says that there are no ACLs.
 #include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/inotify.h"
+
+#define NAME_MAX_ 255u
+#define VALUE_MAX 65536u
+#define LIST_MAX 65536u
+#define CREATE_BIT 1
+#define REPLACE_BIT 2
+
+struct xattr {
+    struct list node;
+    size_t size;
+    uint8_t *value;
+    char name[];
+};
+
+void xattr_free(struct inode *i)
+{
+    list_for_safe(it, nx, &i->xattrs)
+    {
+        struct xattr *x = container_of(it, struct xattr, node);
+        list_remove(it);
+        los_free(x->value);
+        los_free(x);
+    }
+}
+
+static struct xattr *find(const struct inode *i, const char *name)
+{
+    list_for(it, &i->xattrs)
+    {
+        struct xattr *x = container_of(it, struct xattr, node);
+        if (!strcmp(x->name, name))
+            return x;
+    }
+    return NULL;
+}
+
+static bool starts(const char *s, const char *with)
+{
+    return !strncmp(s, with, strlen(with));
+}
+
+/* May it be written (or read)? -EOPNOTSUPP for a kind that nobody has. */
+static int permitted(const struct inode *i, const char *name, bool write)
+{
+    uint32_t type = i->mode & S_IFMT, uid = current()->euid;
+    if (starts(name, "trusted."))
+        return uid ? (write ? -EPERM : -ENODATA) : name[8] ? 0 : -EINVAL;
+    if (starts(name, "security."))
+        return write && uid ? -EPERM : name[9] ? 0 : -EINVAL;
+    if (!starts(name, "user."))
+        return -EOPNOTSUPP;
+    if (!name[5])
+        return -EINVAL;
+    if (type != S_IFREG && type != S_IFDIR)
+        return write ? -EPERM : -ENODATA;
+    if (write && type == S_IFDIR && (i->mode & 01000) && uid && uid != i->uid)
+        return -EPERM;
+    return inode_allowed(i, write ? 2 : 4) ? 0 : -EACCES;
+}
+
+static int read_name(uint64_t from, char name[NAME_MAX_ + 1])
+{
+    long n = user_string(name, from, NAME_MAX_ + 1);
+    return n == -EFAULT ? -EFAULT : n <= 0 ? -ERANGE : 0;
+}
+
+static long set(struct inode *i, const char *name, uint64_t from, uint64_t size, int flags)
+{
+    struct xattr *x = find(i, name);
+    if (x && (flags & CREATE_BIT))
+        return -EEXIST;
+    if (!x && (flags & REPLACE_BIT))
+        return -ENODATA;
+    uint8_t *value = los_alloc(size ? size : 1);
+    if (!value)
+        return -ENOSPC;
+    if (user_read(value, from, size)) {
+        los_free(value);
+        return -EFAULT;
+    }
+    if (!x) {
+        x = los_alloc(sizeof(*x) + strlen(name) + 1);
+        if (!x) {
+            los_free(value);
+            return -ENOSPC;
+        }
+        memcpy(x->name, name, strlen(name));
+        list_init(&x->node);
+        list_append(&i->xattrs, &x->node);
+    }
+    los_free(x->value);
+    x->value = value;
+    x->size = size;
+    i->ctime = time_now();
+    notify_inode(i, NOTIFY_ATTRIB);
+    return 0;
+}
+
+static long get(const struct inode *i, const char *name, uint64_t to, uint64_t size)
+{
+    const struct xattr *x = find(i, name);
+    if (!x)
+        return -ENODATA;
+    if (!size)
+        return (long)x->size;
+    if (x->size > size)
+        return -ERANGE;
+    return user_write(to, x->value, x->size) ? -EFAULT : (long)x->size;
+}
+
+static bool listed(const struct xattr *x)
+{
+    return !starts(x->name, "trusted.") || current()->euid == 0;
+}
+
+static long list(const struct inode *i, uint64_t to, uint64_t size)
+{
+    uint64_t done = 0;
+    list_for(it, &i->xattrs)
+    {
+        const struct xattr *x = container_of(it, struct xattr, node);
+        size_t n = strlen(x->name) + 1;
+        if (!listed(x))
+            continue;
+        if (size && done + n > size)
+            return -ERANGE;
+        if (size && user_write(to + done, x->name, n))
+            return -EFAULT;
+        done += n;
+    }
+    return (long)done;
+}
+
+static long drop(struct inode *i, const char *name)
+{
+    struct xattr *x = find(i, name);
+    if (!x)
+        return -ENODATA;
+    list_remove(&x->node);
+    los_free(x->value);
+    los_free(x);
+    i->ctime = time_now();
+    notify_inode(i, NOTIFY_ATTRIB);
+    return 0;
+}
+
+/* What all of them take: the file, then name and value. */
+struct request {
+    enum { SET, GET, LIST, REMOVE } kind;
+    uint64_t name, value, size;
+    int flags;
+};
+
+static long with_inode(struct inode *i, const struct request *q)
+{
+    char name[NAME_MAX_ + 1];
+    if (q->kind == LIST)
+        return list(i, q->value, MIN(q->size, LIST_MAX));
+    int r = read_name(q->name, name);
+    if (r)
+        return r;
+    r = permitted(i, name, q->kind != GET);
+    if (r)
+        return r;
+    if (q->kind == GET)
+        return get(i, name, q->value, MIN(q->size, VALUE_MAX));
+    if (i->fs == FS_PROC)
+        return -EOPNOTSUPP;
+    return q->kind == SET ? set(i, name, q->value, q->size, q->flags) : drop(i, name);
+}
+
+static long check(const struct request *q)
+{
+    if (q->kind != SET)
+        return 0;
+    if (q->flags & ~(CREATE_BIT | REPLACE_BIT))
+        return -EINVAL;
+    return q->size > VALUE_MAX ? -E2BIG : 0;
+}
+
+static long by_path(uint64_t path, int follow, struct request q)
+{
+    struct walk w;
+    long r = check(&q);
+    if (!r)
+        r = walk_user(AT_FDCWD, path, follow, &w);
+    if (r)
+        return r;
+    struct inode *i = w.file ? w.file->inode : w.dentry->inode;
+    r = i ? with_inode(i, &q) : -EOPNOTSUPP;
+    walk_end(&w);
+    return r;
+}
+
+static long by_fd(int fd, struct request q)
+{
+    struct file *f = fd_file(fd);
+    long r = check(&q);
+    if (r || !f)
+        return r ? r : -EBADF;
+    if (f->inode)
+        return with_inode(f->inode, &q);
+    return q.kind == LIST ? 0 : q.kind == GET ? -ENODATA : -EPERM;
+}
 
 long sys_setxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
 {
-    return -EOPNOTSUPP;
+    return by_path(path, WALK_FOLLOW, (struct request){SET, name, value, size, flags});
+}
+
+long sys_lsetxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size, int flags)
+{
+    return by_path(path, 0, (struct request){SET, name, value, size, flags});
+}
+
+long sys_fsetxattr(int fd, uint64_t name, uint64_t value, uint64_t size, int flags)
+{
+    return by_fd(fd, (struct request){SET, name, value, size, flags});
 }
 
 long sys_getxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size)
 {
-    return -EOPNOTSUPP;
+    return by_path(path, WALK_FOLLOW, (struct request){GET, name, value, size, 0});
 }
 
-long sys_listxattr(uint64_t path, uint64_t list, uint64_t size)
+long sys_lgetxattr(uint64_t path, uint64_t name, uint64_t value, uint64_t size)
 {
-    return 0;
+    return by_path(path, 0, (struct request){GET, name, value, size, 0});
+}
+
+long sys_fgetxattr(int fd, uint64_t name, uint64_t value, uint64_t size)
+{
+    return by_fd(fd, (struct request){GET, name, value, size, 0});
+}
+
+long sys_listxattr(uint64_t path, uint64_t to, uint64_t size)
+{
+    return by_path(path, WALK_FOLLOW, (struct request){LIST, 0, to, size, 0});
+}
+
+long sys_llistxattr(uint64_t path, uint64_t to, uint64_t size)
+{
+    return by_path(path, 0, (struct request){LIST, 0, to, size, 0});
+}
+
+long sys_flistxattr(int fd, uint64_t to, uint64_t size)
+{
+    return by_fd(fd, (struct request){LIST, 0, to, size, 0});
+}
+
+long sys_removexattr(uint64_t path, uint64_t name)
+{
+    return by_path(path, WALK_FOLLOW, (struct request){REMOVE, name, 0, 0, 0});
+}
+
+long sys_lremovexattr(uint64_t path, uint64_t name)
+{
+    return by_path(path, 0, (struct request){REMOVE, name, 0, 0, 0});
+}
+
+long sys_fremovexattr(int fd, uint64_t name)
+{
+    return by_fd(fd, (struct request){REMOVE, name, 0, 0, 0});
 }

@@ -140,3 +140,14 @@ void area_drop(uint64_t start, uint64_t end)
         drop(i);
     }
 }
+
+bool area_writes(const struct inode *i)
+{
+    const struct space *s = space();
+    for (size_t n = 0; n < s->count; n++) {
+        const struct area *a = s->areas[n];
+        if (a->shared && a->write_ok && a->file && a->file->inode == i)
+            return true;
+    }
+    return false;
+}

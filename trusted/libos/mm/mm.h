@@ -7,6 +7,7 @@
 #include "trusted/libos/libos.h"
 
 struct file;
+struct inode;
 
 /* One mapping. Areas do not overlap and stand in ascending order in space()->areas. */
 struct area {
@@ -55,6 +56,7 @@ size_t area_index(uint64_t addr);                   /* of the first area with en
 int area_add(struct area a);                        /* takes a reference of a.file */
 int area_split(uint64_t addr);                      /* makes addr a border */
 void area_merge(uint64_t start, uint64_t end);      /* joins what is alike in and around */
+bool area_writes(const struct inode *i);            /* a shared mapping of it may be written to */
 void area_drop(uint64_t start, uint64_t end);       /* whole areas; borders were made */
 bool area_free_range(uint64_t start, uint64_t end); /* nothing mapped there */
 uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high); /* topmost; 0: none */

@@ -83,7 +83,7 @@ static const struct file_ops signal_ops = {
 static long new_file(uint64_t set, uint32_t flags)
 {
     struct signal_file *s = los_alloc(sizeof(*s));
-    struct file *f = s ? file_new(&signal_ops, O_RDONLY | (flags & O_NONBLOCK)) : NULL;
+    struct file *f = s ? file_new(&signal_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
     if (!f) {
         los_free(s);
         return -ENOMEM;
