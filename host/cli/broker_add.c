@@ -11,8 +11,10 @@
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
-#include "host/store/store.h"
+#include "host/image/write/reference.h"
+#include "host/store/reference_read.h"
 #include "lib/hex.h"
+#include "lib/manifest.h"
 #include "lib/sha2.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
@@ -83,38 +85,16 @@ struct source {
     size_t size;
 };
 
-static int read_folder(const char *path, struct source *s, struct sh_error *err)
-{
-    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot open %s", path);
-    return sh_read_file(fd, "reference.json", SB_JSON_SIZE_MAX, &s->json, &s->size, err);
-}
-
-static int read_stored(const char *name, struct source *s, struct sh_error *err)
-{
-    struct sh_store store;
-    struct sh_image image;
-    int r = sh_store_open(&store, err);
-    if (r)
-        return r;
-    r = sh_image_open(&store, name, &image, err);
-    if (!r) {
-        r = read_folder(image.path, s, err);
-        sh_image_close(&image);
-    }
-    sh_store_close(&store);
-    return r;
-}
-
-static int read_source(const char *from, struct source *s, struct sh_error *err)
+/* An image's values are computed from its files; a file is believed, as whoever names it does. */
+static int read_source(const char *from, const struct sh_strings *firmware, struct source *s,
+                       struct sh_error *err)
 {
     struct stat st;
-    if (stat(from, &st))
-        return read_stored(from, s, err);
-    if (S_ISDIR(st.st_mode))
-        return read_folder(from, s, err);
-    return sh_read_file(AT_FDCWD, from, SB_JSON_SIZE_MAX, &s->json, &s->size, err);
+    if (!stat(from, &st) && !S_ISDIR(st.st_mode))
+        return sh_read_file(AT_FDCWD, from, SB_JSON_SIZE_MAX, &s->json, &s->size, err);
+    int r = sh_image_reference(from, firmware, (char **)&s->json, err);
+    s->size = r ? 0 : strlen((char *)s->json);
+    return r;
 }
 
 /* The image's identity, or where the file names none, its own digest. */
@@ -200,8 +180,8 @@ static int check_manifest(const struct source *s, const char *image, cJSON *rule
     return 0;
 }
 
-static int put_reference(const char *dir, const char *from, const char *name, cJSON *rules,
-                         struct sh_error *err)
+static int put_reference(const char *dir, const char *from, const struct sh_strings *firmware,
+                         const char *name, cJSON *rules, struct sh_error *err)
 {
     struct source s = {0};
     struct sb_store *st = NULL;
@@ -211,7 +191,7 @@ static int put_reference(const char *dir, const char *from, const char *name, cJ
                        "%s; keys are arg, env, workdir, user, hostname, tty, stdin, "
                        "mount, network, port, broker, memory, cpus",
                        why);
-    int r = read_source(from, &s, err);
+    int r = read_source(from, firmware, &s, err);
     if (!r)
         r = identity(&s, image, err);
     if (!r)
@@ -236,9 +216,13 @@ int cmd_broker_add_reference(int argc, char **argv)
     const char *dir_option = NULL, *name = NULL;
     struct sh_error err = {0};
     cJSON *rules = cJSON_CreateObject();
+    struct sh_strings firmware = {0};
     int status = -1;
     for (int o; status < 0 && (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_add_reference_option)o) {
+        case SH_broker_add_reference_firmware:
+            status = sh_reference_firmware(&firmware, c.value, &err) ? sh_error_report(&err) : -1;
+            break;
         case SH_broker_add_reference_dir: dir_option = c.value; break;
         case SH_broker_add_reference_name: name = c.value; break;
         case SH_broker_add_reference_allow:
@@ -259,9 +243,11 @@ int cmd_broker_add_reference(int argc, char **argv)
         const char *slash = strrchr(c.args[0], '/');
         const char *given = name ? name : slash && slash[1] ? slash + 1 : c.args[0];
         status = strlen(given) > 128 ? sh_cli_usage(c.shown, "the name is too long; use --name")
-                 : put_reference(dir, c.args[0], given, rules, &err) ? sh_error_report(&err)
-                                                                     : 0;
+                 : put_reference(dir, c.args[0], &firmware, given, rules, &err)
+                     ? sh_error_report(&err)
+                     : 0;
     }
     cJSON_Delete(rules);
+    sh_strings_free(&firmware);
     return status;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter build
 #include <errno.h>
-#include <string.h>
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
 #include "host/image/input/buildfile.h"
+#include "host/image/write/reference.h"
 
 static int set_command(struct sh_strings *slot, const char *text, struct sh_error *err)
 {
@@ -34,12 +34,7 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         sh_config_set(&b->base, value);
         return 0;
     case SH_build_firmware:
-        if (strncmp(value, "snp=", 4) && strncmp(value, "tdx=", 4) &&
-            strncmp(value, "tdx-sim=", 8))
-            return sh_fail(err, -EINVAL,
-                           "--firmware %s: write snp=FILE, tdx=FILE or tdx-sim=FILE", value);
-        sh_strings_add(&b->firmware, value);
-        return 0;
+        return sh_reference_firmware(&b->firmware, value, err);
     case SH_build_enclave_key:
         sh_config_set(&b->enclave_key, value);
         return 0;

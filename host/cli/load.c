@@ -6,6 +6,7 @@
 
 #include "host/cli/cli.h"
 #include "host/image/progress.h"
+#include "host/image/write/reference.h"
 #include "host/store/transfer.h"
 
 const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
@@ -22,9 +23,15 @@ int cmd_load(int argc, char **argv)
     struct sh_cli c = sh_cli_start(SH_VERB_load, argc, argv);
     const char *file = "-";
     bool quiet = false;
+    struct sh_strings firmware = {0};
+    struct sh_error err = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_load_option)o) {
         case SH_load_input: file = c.value; break;
+        case SH_load_firmware:
+            if (sh_reference_firmware(&firmware, c.value, &err))
+                return sh_cli_usage("load", "%s", err.text);
+            break;
         case SH_load_quiet: quiet = true; break;
         case SH_load_end: break;
         }
@@ -37,7 +44,6 @@ int cmd_load(int argc, char **argv)
         return sh_cli_usage("load", "an image does not come from a terminal; give -i FILE");
     struct sh_store store;
     struct sh_progress progress;
-    struct sh_error err = {0};
     char id[SH_ID_TEXT_SIZE];
     struct sh_strings tags = {0};
     cleanup_close int fd = standard ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
@@ -49,13 +55,14 @@ int cmd_load(int argc, char **argv)
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
     int r =
-        sh_image_load(&store, fd, standard ? "standard input" : file, &progress, id, &tags, &err);
+        sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &progress, id, &tags, &err);
     sh_progress_end(&progress);
     if (!r)
         puts(id);
     for (size_t i = 0; !r && !quiet && i < tags.count; i++)
         puts(tags.v[i]);
     sh_strings_free(&tags);
+    sh_strings_free(&firmware);
     sh_store_close(&store);
     return r ? sh_error_report(&err) : 0;
 }

@@ -2,7 +2,8 @@
 // shelter verify: judges evidence and says why. Exit 0 accept, 1 reject, 2 cannot judge.
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
-#include "host/store/store.h"
+#include "host/image/write/reference.h"
+#include "host/store/reference_read.h"
 #include "verifier/base/bytes.h"
 
 #include <shelter/verify.h>
@@ -18,6 +19,7 @@ enum { ACCEPT = 0, REJECT = 1, CANNOT_JUDGE = 2 };
 struct options {
     const char *evidence, *type, *collateral, *signer, *ca, *event_log, *reference, *image, *policy,
         *nonce, *report_data, *time, *pccs, *kds, *cache, *timeout, *certificate, *tls;
+    struct sh_strings firmware; // TEE=FILE
     long timeout_ms;
     bool json, online, allow_simulated;
 };
@@ -33,6 +35,7 @@ struct inputs {
 static int parse(int argc, char **argv, struct options *o)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_verify, argc, argv);
+    struct sh_error err = {0};
     uint64_t seconds;
 
     for (int i; (i = sh_cli_next(&c)) >= 0;)
@@ -58,6 +61,10 @@ static int parse(int argc, char **argv, struct options *o)
         case SH_verify_allow_simulated: o->allow_simulated = true; break;
         case SH_verify_pccs: o->pccs = c.value; o->online = true; break;
         case SH_verify_kds: o->kds = c.value; o->online = true; break;
+        case SH_verify_firmware:
+            if (sh_reference_firmware(&o->firmware, c.value, &err))
+                return sh_cli_usage("verify", "%s", err.text);
+            break;
         case SH_verify_end: break;
         }
     if (c.status >= 0)
@@ -140,28 +147,6 @@ static bool parse_type(const char *text, enum shelter_evidence_type *out)
     return !text;
 }
 
-// The image's reference.json: IMAGE is a folder, or an image of the store.
-static int reference_path(const char *image, char *out, size_t size, struct sh_error *err)
-{
-    struct sh_store store;
-    struct sh_image opened;
-    struct stat st;
-    int rc;
-
-    if (!stat(image, &st) && S_ISDIR(st.st_mode))
-        return snprintf(out, size, "%s/reference.json", image) < (int)size ? 0 : -ENAMETOOLONG;
-    rc = sh_store_open(&store, err);
-    if (rc)
-        return rc;
-    rc = sh_image_open(&store, image, &opened, err);
-    if (!rc) {
-        rc = snprintf(out, size, "%s/reference.json", opened.path) < (int)size ? 0 : -ENAMETOOLONG;
-        sh_image_close(&opened);
-    }
-    sh_store_close(&store);
-    return rc;
-}
-
 // The certificate, and the evidence in it, by which collateral is fetched.
 static int load_certificate(const struct options *o, struct inputs *in)
 {
@@ -187,18 +172,11 @@ static int load_certificate(const struct options *o, struct inputs *in)
 
 static int load_all(const struct options *o, struct inputs *in)
 {
-    char path[4096];
-    const char *reference = o->reference;
+    struct sh_error err = {0};
     int rc;
 
-    if (o->image) {
-        struct sh_error err = {0};
-
-        rc = reference_path(o->image, path, sizeof(path), &err);
-        if (rc)
-            return cannot(o, o->image, err.text[0] ? err.text : strerror(-rc));
-        reference = path;
-    }
+    if (o->image && sh_image_reference(o->image, &o->firmware, (char **)&in->reference, &err))
+        return cannot(o, o->image, err.text);
     rc = load_certificate(o, in);
     rc = rc ? rc
             : load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence,
@@ -208,7 +186,7 @@ static int load_all(const struct options *o, struct inputs *in)
     rc = rc ? rc
             : load(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
                    &in->event_log_size);
-    rc = rc ? rc : load(o, reference, 8 << 20, &in->reference, &in->reference_size);
+    rc = rc ? rc : load(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
     rc = rc ? rc : load(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);
     return rc ? rc
@@ -367,6 +345,7 @@ int cmd_verify(int argc, char **argv)
     if (rc >= 0)
         return rc;
     rc = verify(&o, &in);
+    sh_strings_free(&o.firmware);
     free(in.certificate);
     free(in.evidence);
     free(in.signer);

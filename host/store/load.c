@@ -10,9 +10,11 @@
 #include <cjson/cJSON.h>
 
 #include "host/image/write/base.h"
+#include "host/image/write/reference.h"
 #include "host/image/progress.h"
 #include "host/image/write/signature.h"
 #include "host/image/write/sink.h"
+#include "host/store/reference_read.h"
 #include "host/store/transfer.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
@@ -29,6 +31,7 @@ struct loader {
     struct sh_work *work;
     struct sh_progress *progress;
     struct sh_error *err;
+    const struct sh_strings *firmware;
     cJSON *head;
     uint8_t *manifest_bytes;
     struct sh_manifest manifest;
@@ -220,6 +223,22 @@ static int check_signer(struct loader *l, const char *want)
     return 0;
 }
 
+/* Only values that its files give get into the store. */
+static int write_reference(struct loader *l, const cJSON *claimed, const char *id)
+{
+    cJSON *reference;
+    size_t left_out;
+    struct sh_error why = {0};
+    int r = sh_reference_compute(l->work->dir_fd, id, l->firmware, claimed, &reference, &left_out,
+                                 &why);
+    if (r)
+        return refuse(l, why.text);
+    sh_reference_note(left_out);
+    cleanup_free char *text = cJSON_Print(reference);
+    cJSON_Delete(reference);
+    return sh_write_file(l->work->dir_fd, "reference.json", text, strlen(text), 0644, l->err);
+}
+
 static int read_base(struct loader *l, const char *id)
 {
     cleanup_free uint8_t *data = NULL;
@@ -246,8 +265,10 @@ static int read_base(struct loader *l, const char *id)
         r = check_signer(l, signer);
     if (!r)
         r = check_reference(l, reference, id);
+    if (!r)
+        r = write_reference(l, reference, id);
     cJSON_Delete(reference);
-    return r ? r : sh_write_file(l->work->dir_fd, "reference.json", data, size, 0644, l->err);
+    return r;
 }
 
 /* A file with its hash tree, every block of both checked. */
@@ -288,11 +309,12 @@ static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_string
     return r;
 }
 
-int sh_image_load(struct sh_store *store, int fd, const char *name, struct sh_progress *progress,
+int sh_image_load(struct sh_store *store, int fd, const char *name,
+                  const struct sh_strings *firmware, struct sh_progress *progress,
                   char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err)
 {
     struct sh_work work;
-    struct loader l = {.name = name, .work = &work, .progress = progress, .err = err};
+    struct loader l = {.name = name, .firmware = firmware, .work = &work, .progress = progress, .err = err};
     int r = sh_work_begin(store, &work, err);
     if (r)
         return r;

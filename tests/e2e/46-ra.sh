@@ -4,9 +4,8 @@
 . tests/e2e/lib.sh
 export SHELTER_BROKER=$T/broker
 cleanup_hooks+=('sh "$ROOT/ra/ra.sh" --stop >/dev/null 2>&1')
-mkdir -p "$SHELTER_STORE/tags" "$SHELTER_STORE/images/0123" "$T/elsewhere"
-echo 0123 >"$SHELTER_STORE/tags/team%app:latest"
-printf '{"references":[{"tee":"tdx","measurement":{"mrtd":"%096d"}}]}' 0 >"$SHELTER_STORE/images/0123/reference.json"
+mkdir -p "$T/elsewhere"
+status "an image" 0 "$SHELTER" build -q -t team/app -f tests/md5
 cd "$T/elsewhere" || exit 1
 status "it starts" 0 sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0
 address=$(sed -n 's/^attestation address: -i //p' "$T/out")

@@ -149,8 +149,9 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
     return r;
 }
 
-int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firmware,
-                       struct sh_error *err)
+/* *reference is NULL on failure. */
+static int make(int dir_fd, const char *id, const struct sh_strings *firmware, cJSON **reference,
+                struct sh_error *err)
 {
     struct sh_image image = {.dir_fd = dir_fd};
     cJSON *top = cJSON_CreateObject();
@@ -179,9 +180,91 @@ int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firm
         free(image.path);
     }
     free(image.manifest_bytes);
-    cleanup_free char *text = r ? NULL : cJSON_Print(top);
+    if (r)
+        cJSON_Delete(top);
+    *reference = r ? NULL : top;
+    return r;
+}
+
+int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firmware,
+                       struct sh_error *err)
+{
+    cJSON *top;
+    int r = make(dir_fd, id, firmware, &top, err);
+    if (r)
+        return r;
+    cleanup_free char *text = cJSON_Print(top);
     cJSON_Delete(top);
-    if (!r)
-        r = sh_write_file(dir_fd, "reference.json", text, strlen(text), 0644, err);
+    return sh_write_file(dir_fd, "reference.json", text, strlen(text), 0644, err);
+}
+
+int sh_reference_firmware(struct sh_strings *firmware, const char *text, struct sh_error *err)
+{
+    if (strncmp(text, "snp=", 4) && strncmp(text, "tdx=", 4) && strncmp(text, "tdx-sim=", 8))
+        return sh_fail(err, -EINVAL, "--firmware %s: write snp=FILE, tdx=FILE or tdx-sim=FILE", text);
+    sh_strings_add(firmware, text);
+    return 0;
+}
+
+/* --- what somebody else wrote --- */
+
+static const cJSON *member(const cJSON *o, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(o, name);
+}
+
+static bool same_member(const cJSON *a, const cJSON *b, const char *name)
+{
+    const cJSON *x = member(a, name), *y = member(b, name);
+    return (!x && !y) || cJSON_Compare(x, y, true);
+}
+
+/* Are both about the same launch, so that their measurements must be equal? A firmware's name is no
+ * matter, its bytes are. */
+static bool same_launch(const cJSON *a, const cJSON *b)
+{
+    return same_member(a, b, "tee") && same_member(a, b, "boot") && same_member(a, b, "cpu_model") &&
+           same_member(a, b, "memory") &&
+           same_member(member(a, "firmware"), member(b, "firmware"), "sha384");
+}
+
+/* Holds each claimed value against the computed ones. */
+static int compare(const cJSON *claimed, const cJSON *computed, size_t *left_out,
+                   struct sh_error *err)
+{
+    const cJSON *a, *b;
+    cJSON_ArrayForEach(a, member(claimed, "references"))
+    {
+        bool found = false;
+        cJSON_ArrayForEach(b, member(computed, "references"))
+        {
+            if (!same_launch(a, b))
+                continue;
+            found = true;
+            if (!same_member(a, b, "measurement") || !same_member(a, b, "cpus"))
+                return sh_fail(err, -EBADMSG,
+                               "its reference.json was changed: it says another measurement for %s "
+                               "than its files give",
+                               cJSON_IsString(member(a, "tee")) ? member(a, "tee")->valuestring
+                                                                : "a TEE");
+        }
+        *left_out += !found;
+    }
+    return 0;
+}
+
+int sh_reference_compute(int dir_fd, const char *id, const struct sh_strings *firmware,
+                         const cJSON *claimed, cJSON **reference, size_t *left_out,
+                         struct sh_error *err)
+{
+    static const struct sh_strings none;
+    *left_out = 0;
+    int r = make(dir_fd, id, firmware ? firmware : &none, reference, err);
+    if (!r && claimed)
+        r = compare(claimed, *reference, left_out, err);
+    if (r) {
+        cJSON_Delete(*reference);
+        *reference = NULL;
+    }
     return r;
 }

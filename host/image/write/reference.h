@@ -17,11 +17,25 @@
 #ifndef HOST_IMAGE_WRITE_REFERENCE_H
 #define HOST_IMAGE_WRITE_REFERENCE_H
 
+#include <cjson/cJSON.h>
+
 #include "host/base/util.h"
 
 /* Writes dir_fd/reference.json for the image with this id, from dir_fd/base and dir_fd/manifest.
  * `firmware`: "TEE=FILE", for TEEs whose firmware is not the distribution's. */
 int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firmware,
                        struct sh_error *err);
+
+/* What an image's files really give, whatever its reference.json says: computed again, for a folder that
+ * somebody else may have written. `claimed` is what it says (NULL: nothing). -EBADMSG with a sentence
+ * when one of its values is another than the files give. Values for a firmware that is not here (and
+ * not in `firmware`) cannot be computed: they are left out, and *left_out counts them. *reference is
+ * the caller's. */
+int sh_reference_compute(int dir_fd, const char *id, const struct sh_strings *firmware,
+                         const cJSON *claimed, cJSON **reference, size_t *left_out,
+                         struct sh_error *err);
+
+/* "TEE=FILE" of --firmware into the list. */
+int sh_reference_firmware(struct sh_strings *firmware, const char *text, struct sh_error *err);
 
 #endif
