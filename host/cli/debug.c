@@ -169,7 +169,10 @@ static int run_gdb(struct session *s, char **arguments, int count, struct sh_err
 static int check(const struct sh_instance *i, struct sh_error *err)
 {
     const struct sh_instance_config *c = &i->config;
-    if (strcmp(c->tee, "sgx-sim"))
+    const struct sh_backend *backend;
+    if (sh_backend_find(c->tee, -1, &backend, err))
+        return -ENOENT;
+    if (!backend->debuggable)
         return sh_fail(err, -ENOTSUP,
                        "instance %s runs in %s; a debugger can look into simulated enclaves only, use "
                        "run --debug --tee sgx-sim",

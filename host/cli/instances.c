@@ -70,7 +70,7 @@ int sh_instance_force_end(struct sh_instance *instance, struct sh_error *err)
     sh_frames_free(&in);
     if (ends_within(instance, fd < 0 ? 0 : 2000))
         return 0;
-    /* It holds the lock and does not answer: QEMU dies with it. */
+    /* It holds the lock and does not answer: its child dies with it. */
     pid_t pid = instance->state.supervisor_pid;
     if (pid > 1)
         kill(pid, SIGKILL);

@@ -6,8 +6,8 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-/* Adds {"what", "ok", "detail"[, "remedy"]} to a list of checks; returns ok. `remedy` is shown where
- * it is not ok; NULL: the detail says it. */
+/* Adds {"what", "ok", "detail"[, "remedy"]} to a list of checks; returns ok. `remedy` is shown
+ * where it is not ok; NULL: the detail says it. */
 bool sh_check_add(cJSON *checks, const char *what, bool ok, const char *remedy, const char *detail,
                   ...) __attribute__((format(printf, 5, 6)));
 

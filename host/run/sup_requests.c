@@ -46,7 +46,7 @@ void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct
     c->request_sent = false;
     memcpy(c->request, f->data, f->size);
     if (f->type == SH_FRAME_MAPS && !q->debuggable)
-        refuse(c, ENOTSUP, "a debugger can look into enclaves only");
+        refuse(c, ENOTSUP, "a debugger can look into simulated enclaves only");
     else if (!workload_runs)
         refuse(c, EAGAIN, "the workload is not running yet; try again in a moment");
 }

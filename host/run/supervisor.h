@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that owns one instance's child, QEMU or the enclave loader: starts it, carries its streams, keeps its state.
+// The process that owns an instance's child (QEMU, or the enclave loader): starts it, carries its
+// streams, keeps its state.
 #ifndef HOST_RUN_SUPERVISOR_H
 #define HOST_RUN_SUPERVISOR_H
 

@@ -146,12 +146,9 @@ static const char *measurement_of(const struct shelter_verdict *v)
 static bool matches(const struct sb_reference *r, const struct shelter_verdict *v)
 {
     // A trial of its own: a reference that does not match is no refusal while others are left.
-    struct shelter_verdict trial = {.type = v->type,
-                                    .simulated = v->simulated,
-                                    .judged = true,
-                                    .signatures_valid = true,
-                                    .claims = v->claims};
+    struct shelter_verdict trial = *v;
 
+    trial.refusal_count = 0;
     return sv_reference_judge(r->json, &trial);
 }
 
@@ -164,14 +161,13 @@ static bool bound(const struct shelter_verdict *v, const char *init_data)
         const char *claim;
         size_t size;
     } fields[] = {{NULL, 0}, {"configid", 64}, {"mrconfigid", 48}, {"host_data", 32}, {NULL, 0}};
-    uint8_t want[64] = {0}, have[64];
+    uint8_t want[64] = {0};
 
     if (!fields[v->type].claim) // CSV has no field: there it is part of the measurement
         return !init_data;
     if (init_data)
         sh_sha384(want, init_data, strlen(init_data));
-    return !sh_unhex(have, fields[v->type].size, text_of(v->claims, fields[v->type].claim)) &&
-           sh_equal_ct(want, have, fields[v->type].size);
+    return sv_field_is(v, fields[v->type].claim, want, fields[v->type].size);
 }
 
 // A TEE with a field for it shows its launch config, or nobody knows what the host chose; only a reference

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Applies a policy: debug, migration, VMPL, TCB status and floors, demanded claims.
 #include "verifier/judge/policy.h"
-
-#include <strings.h>
+#include "verifier/judge/claim.h"
 
 #define TD_DEBUG_BITS 0xffull // "TUD" byte: any bit makes the TD untrusted
 #define TD_SEPT_VE_DISABLE (1ull << 28)
@@ -97,26 +96,17 @@ void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct s
         sv_refuse(v, SHELTER_R_CSV_POLICY, "NOSEND");
 }
 
-static bool value_equal(const cJSON *have, const cJSON *want)
+static bool claim_holds(const struct shelter_verdict *v, const cJSON *want)
 {
-    if (cJSON_IsString(have) && cJSON_IsString(want))
-        return !strcasecmp(have->valuestring, want->valuestring);
-    return cJSON_Compare(have, want, true);
-}
-
-static bool claim_holds(const cJSON *have, const cJSON *want)
-{
+    const char *name = want->string;
     const cJSON *item,
         *min = cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(want, "min") : NULL;
 
-    if (!have)
-        return false;
     if (min)
-        return cJSON_IsNumber(have) && cJSON_IsNumber(min) && cJSON_GetArraySize(want) == 1 &&
-               have->valuedouble >= min->valuedouble;
+        return cJSON_GetArraySize(want) == 1 && sv_claim_at_least(v, name, min);
     if (!cJSON_IsArray(want))
-        return value_equal(have, want);
-    cJSON_ArrayForEach(item, want) if (value_equal(have, item)) return true;
+        return sv_claim_is(v, name, want);
+    cJSON_ArrayForEach(item, want) if (sv_claim_is(v, name, item)) return true;
     return false;
 }
 
@@ -124,7 +114,6 @@ void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v)
 {
     const cJSON *want;
 
-    cJSON_ArrayForEach(
-        want, p->claims) if (!claim_holds(cJSON_GetObjectItemCaseSensitive(v->claims, want->string),
-                                          want)) sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
+    cJSON_ArrayForEach(want, p->claims) if (!claim_holds(v, want))
+        sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares measurements with reference values.
+#include "verifier/judge/claim.h"
 #include "verifier/judge/policy.h"
 
-#include <strings.h>
+#include <string.h>
 
 // What alone identifies the code; an entry without one of these references nothing.
 static const char *const strong[] = {"mrenclave", "mrtd", "launch_digest", "measurement",
@@ -24,33 +25,25 @@ static bool tee_matches(const char *tee, const struct shelter_verdict *v)
     }
 }
 
-static bool text_equal(const cJSON *have, const cJSON *want)
-{
-    if (cJSON_IsNumber(have) && cJSON_IsNumber(want))
-        return have->valuedouble == want->valuedouble;
-    return cJSON_IsString(have) && cJSON_IsString(want) && want->valuestring[0] &&
-           !strcasecmp(have->valuestring, want->valuestring);
-}
-
 // "rtmr": [..] goes register by register, where null leaves one out (RTMR0 depends on memory and
 // devices, RTMR3 on what the guest extends). Any other array lists alternatives.
-static bool array_holds(const cJSON *have, const cJSON *want, const char *name)
+static bool array_holds(const struct shelter_verdict *v, const cJSON *want, const char *name)
 {
     const cJSON *item;
-    int i = 0;
+    char number[8] = "rtmr0";
 
     if (!strcmp(name, "rtmr")) {
-        if (!cJSON_IsArray(have) || cJSON_GetArraySize(want) > 4)
+        if (v->type != SHELTER_EVIDENCE_TDX || cJSON_GetArraySize(want) > 4)
             return false;
         cJSON_ArrayForEach(item, want)
         {
-            if (!cJSON_IsNull(item) && !text_equal(cJSON_GetArrayItem(have, i), item))
+            if (!cJSON_IsNull(item) && !sv_claim_is(v, number, item))
                 return false;
-            i++;
+            number[4]++;
         }
         return true;
     }
-    cJSON_ArrayForEach(item, want) if (text_equal(have, item)) return true;
+    cJSON_ArrayForEach(item, want) if (sv_claim_is(v, name, item)) return true;
     return false;
 }
 
@@ -67,11 +60,9 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
 
     cJSON_ArrayForEach(want, measurement)
     {
-        const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, claim_name(want->string));
+        const char *name = claim_name(want->string);
 
-        if (!have || cJSON_IsNull(want))
-            return false;
-        if (cJSON_IsArray(want) ? !array_holds(have, want, want->string) : !text_equal(have, want))
+        if (cJSON_IsArray(want) ? !array_holds(v, want, name) : !sv_claim_is(v, name, want))
             return false;
         for (size_t i = 0; i < sizeof(strong) / sizeof(strong[0]); i++)
             identifies |= !strcmp(want->string, strong[i]);

@@ -138,9 +138,8 @@ static void judge_event_log(struct job *job)
 {
     const void *log = job->rq->event_log ? job->rq->event_log : job->ev.event_log;
     size_t size = job->rq->event_log ? job->rq->event_log_size : job->ev.event_log_size;
-    const cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(job->v->claims, "rtmr");
     uint8_t replayed[4][48];
-    char why[120] = "", hex[97];
+    char why[120] = "", name[8] = "rtmr0";
     int rc;
 
     if (!log || job->v->type != SHELTER_EVIDENCE_TDX)
@@ -153,10 +152,8 @@ static void judge_event_log(struct job *job)
         return;
     }
     for (int i = 0; i < 4; i++) {
-        const cJSON *item = cJSON_GetArrayItem(rtmr, i);
-
-        sh_hex(hex, replayed[i], 48);
-        if (!cJSON_IsString(item) || strcmp(item->valuestring, hex)) {
+        name[4] = (char)('0' + i);
+        if (!sv_field_is(job->v, name, replayed[i], 48)) {
             sv_refuse(job->v, SHELTER_R_EVENT_LOG_MISMATCH, "RTMR%d", i);
             return;
         }

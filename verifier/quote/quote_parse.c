@@ -141,7 +141,7 @@ static void tdx_claims(const struct sv_quote *q, struct shelter_verdict *v)
 
         name[4] = (char)('0' + i);
         sh_hex(hex, b + SV_TD_RTMR0 + 48 * i, 48);
-        sv_claim_text(v, name, hex);
+        sv_claim_hex(v, name, b + SV_TD_RTMR0 + 48 * i, 48);
         cJSON_AddItemToArray(rtmr, cJSON_CreateString(hex));
     }
     sv_claim_hex(v, "mrconfigid", b + SV_TD_MRCONFIGID, 48);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum kind { NONE, FORM, SIG, TIME, TCB, POLICY, LACK };
 
@@ -56,12 +57,32 @@ int sv_refuse(struct shelter_verdict *v, enum shelter_reason reason, const char 
     return -1;
 }
 
+const struct sv_field *sv_field_find(const struct shelter_verdict *v, const char *name)
+{
+    for (size_t i = 0; i < v->field_count; i++)
+        if (!strcmp(v->field[i].name, name))
+            return &v->field[i];
+    return NULL;
+}
+
+bool sv_field_is(const struct shelter_verdict *v, const char *name, const void *data, size_t size)
+{
+    const struct sv_field *f = sv_field_find(v, name);
+
+    return f && f->size == size && !memcmp(f->data, data, size);
+}
+
 void sv_claim_hex(struct shelter_verdict *v, const char *name, const void *data, size_t size)
 {
-    char text[2 * 256 + 1];
+    char text[2 * sizeof(v->field[0].data) + 1];
+    struct sv_field *f = &v->field[v->field_count];
 
-    if (size > 256)
+    if (size > sizeof(f->data) || strlen(name) >= sizeof(f->name) || v->field_count == SV_FIELD_MAX)
         return;
+    v->field_count++;
+    strcpy(f->name, name);
+    f->size = (uint8_t)size;
+    memcpy(f->data, data, size);
     sh_hex(text, data, size);
     cJSON_AddStringToObject(v->claims, name, text);
 }

@@ -14,6 +14,13 @@ struct sv_refusal {
     char sentence[240];
 };
 
+// A field of the report as it stands there; what is compared are these bytes.
+#define SV_FIELD_MAX 48
+struct sv_field {
+    char name[24];
+    uint8_t size, data[64];
+};
+
 struct shelter_verdict {
     enum shelter_evidence_type type;
     bool judged;           // everything needed was there
@@ -25,7 +32,9 @@ struct shelter_verdict {
     char tcb_status[48];
     char root[24]; // "pinned", "named by the caller"
     int64_t time;
-    cJSON *claims;     // object: every field of the report
+    cJSON *claims;     // object: every field of the report, to be shown
+    size_t field_count;
+    struct sv_field field[SV_FIELD_MAX]; // those of them that are bytes
     cJSON *advisories; // array of strings
     size_t refusal_count;
     struct sv_refusal refusal[SV_REFUSAL_MAX];
@@ -36,12 +45,15 @@ struct shelter_verdict {
 int sv_refuse(struct shelter_verdict *v, enum shelter_reason reason, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Claims. Out of memory shows as a missing claim; the verdict itself does not depend on them
-// except where references are compared, and there a missing claim refuses.
+// Claims. Out of memory shows as a missing claim; what is compared with references, and is missing,
+// refuses. sv_claim_hex also keeps the bytes (64 at most).
 void sv_claim_hex(struct shelter_verdict *v, const char *name, const void *data, size_t size);
 void sv_claim_number(struct shelter_verdict *v, const char *name, uint64_t value);
 void sv_claim_text(struct shelter_verdict *v, const char *name, const char *value);
 void sv_claim_bool(struct shelter_verdict *v, const char *name, bool value);
+// Is this field of the report these bytes? False where the report has no such field.
+bool sv_field_is(const struct shelter_verdict *v, const char *name, const void *data, size_t size);
+const struct sv_field *sv_field_find(const struct shelter_verdict *v, const char *name); // or NULL
 void sv_advisory_add(struct shelter_verdict *v, const cJSON *ids);
 
 #endif

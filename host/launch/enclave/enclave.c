@@ -56,7 +56,8 @@ static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv
     for (size_t i = 0; i < spec->port_count; i++) {
         const struct sh_port *p = &spec->ports[i];
         sh_strings_addf(argv, "--publish=%s%s%u:%u%s", p->host_address,
-                        p->host_address[0] ? ":" : "", p->host_port, p->guest_port, p->udp ? "/udp" : "");
+                        p->host_address[0] ? ":" : "", p->host_port, p->guest_port,
+                        p->udp ? "/udp" : "");
     }
 }
 
@@ -129,18 +130,21 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
     const char *signature = spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE;
     int r = spec->backend->simulated ? 0 : probe_hw(&why);
     if (r)
-        return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs", why.text);
+        return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs",
+                       why.text);
     if (spec->mount_count)
-        return sh_fail(err, -ENOTSUP,
-                       "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
-                       "files into the image");
+        return sh_fail(
+            err, -ENOTSUP,
+            "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
+            "files into the image");
     if (faccessat(spec->image->dir_fd, signature, R_OK, 0))
         return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
     /* Now if need be: the loader only reads it. */
     cleanup_free char *sim_tee = sh_format("%s/" SH_STORE_SIM_TEE, spec->store_path);
     if (spec->backend->simulated && sh_sim_tee_make(sim_tee, err))
         return -EIO;
-    /* Ours in the spec: the loader's path, found while the user's folder is still the current one. */
+    /* Ours in the spec: the loader's path, found while the user's folder is still the current one.
+     */
     spec->own = find_loader(err);
     return spec->own ? 0 : -ENOENT;
 }
@@ -211,7 +215,9 @@ static bool check_host(cJSON *checks)
     cleanup_free char *enclave = dir ? sh_format("%s/enclave", dir) : NULL;
     bool there = enclave && !access(enclave, R_OK);
     ok &= sh_check_add(checks, "enclave", there, "run 'make' in Shelter's folder", "%s",
-                       there ? enclave : dir ? "the base files have none" : no_base.text);
+                       there ? enclave
+                       : dir ? "the base files have none"
+                             : no_base.text);
     return ok;
 }
 
@@ -219,7 +225,7 @@ static bool check_host(cJSON *checks)
 static const struct sh_reference_kind kinds[] = {{.name = NULL}};
 
 #define FUNCTIONS                                                                                  \
-    .debuggable = true, .check_image = check_image, .prepare = prepare, .command = command,        \
+    .check_image = check_image, .prepare = prepare, .command = command,                            \
     .measure = sh_enclave_measure, .explain = sh_enclave_explain, .release = release,              \
     .predict = sh_enclave_predict, .kinds = kinds, .kind_count = 1
 
@@ -231,9 +237,6 @@ const struct sh_backend sh_enclave_sgx = {
 };
 
 const struct sh_backend sh_enclave_sgx_sim = {
-    FUNCTIONS,
-    .name = "sgx-sim",
-    .simulated = true,
-    .probe = probe,
-    .check_host = check_host,
+    FUNCTIONS,          .name = "sgx-sim", .simulated = true,
+    .debuggable = true, .probe = probe,    .check_host = check_host,
 };

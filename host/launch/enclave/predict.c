@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an enclave's evidence must say: MRENCLAVE measured from the file, the rest from its signature.
+// What an enclave's evidence must say: MRENCLAVE measured from the file, the rest from its
+// signature.
 #include <errno.h>
 #include <fcntl.h>
 
@@ -29,8 +30,8 @@ static cJSON *as_json(const struct sgx_sigstruct *css, const uint8_t mrenclave[3
 int sh_enclave_measure(struct sh_launch_spec *spec, cJSON **result, struct sh_error *err)
 {
     struct sgx_sigstruct css;
-    int r = sh_signature_read(spec->image->dir_fd,
-                              spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE, &css, err);
+    int r = sh_signature_read(spec->image->dir_fd, spec->debug ? SH_SIGNATURE_DEBUG : SH_SIGNATURE,
+                              &css, err);
     *result = r ? NULL : as_json(&css, css.enclave_hash);
     return r;
 }

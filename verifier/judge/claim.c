@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compares one claim with what somebody demands.
+#include "verifier/judge/claim.h"
+#include "verifier/base/bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+// A whole number: JSON's own, exact or not written by us, or the text that sv_claim_number writes.
+static bool number_of(const cJSON *item, uint64_t *out)
+{
+    char *end;
+
+    if (cJSON_IsNumber(item)) {
+        if (!(item->valuedouble >= 0 && item->valuedouble < 18446744073709551616.0))
+            return false;
+        *out = (uint64_t)item->valuedouble;
+        return (double)*out == item->valuedouble;
+    }
+    if (!cJSON_IsString(item) || strncmp(item->valuestring, "0x", 2) || !item->valuestring[2] ||
+        strspn(item->valuestring + 2, "0123456789abcdefABCDEF") != strlen(item->valuestring + 2))
+        return false;
+    errno = 0;
+    *out = strtoull(item->valuestring + 2, &end, 16);
+    return !errno && !*end;
+}
+
+static bool is_hex(const char *text)
+{
+    size_t n = strlen(text);
+
+    return n && n % 2 == 0 && strspn(text, "0123456789abcdefABCDEF") == n;
+}
+
+static bool text_is(const char *have, const char *want)
+{
+    return is_hex(have) && is_hex(want) ? !strcasecmp(have, want) : !strcmp(have, want);
+}
+
+bool sv_claim_is(const struct shelter_verdict *v, const char *name, const cJSON *want)
+{
+    const struct sv_field *field = sv_field_find(v, name);
+    const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+    uint8_t bytes[sizeof(field->data)];
+    uint64_t a, b;
+
+    if (field)
+        return cJSON_IsString(want) && !sh_unhex(bytes, field->size, want->valuestring) &&
+               !memcmp(bytes, field->data, field->size);
+    if (number_of(have, &a) && number_of(want, &b))
+        return a == b;
+    if (cJSON_IsString(have) && cJSON_IsString(want))
+        return text_is(have->valuestring, want->valuestring);
+    return have && !cJSON_IsNull(want) && cJSON_Compare(have, want, true);
+}
+
+bool sv_claim_at_least(const struct shelter_verdict *v, const char *name, const cJSON *min)
+{
+    const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+    uint64_t a, b;
+
+    return !sv_field_find(v, name) && number_of(have, &a) && number_of(min, &b) && a >= b;
+}
