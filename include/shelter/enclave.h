@@ -34,7 +34,8 @@ enum sh_out {
     SH_OUT_CALL = 1,    /* serve slot->call, then EENTER */
     SH_OUT_RESUME = 2,  /* ERESUME */
     SH_OUT_END = 3,     /* the thread has ended */
-    SH_OUT_BROKEN = 4,  /* the enclave faulted by itself: slot->args has vector, rip, address */
+    SH_OUT_BROKEN = 4,  /* the enclave faulted by itself: slot->args has vector, rip, address, and 1
+                           if its stack was too small */
 };
 
 /* Calls out, by number; 0 is none. */

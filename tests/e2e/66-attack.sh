@@ -32,7 +32,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"
 }
-python3 tests/enclave/door.py rules build/base/enclave
+python3 tests/enclave/door.py rules build/base/enclave build/enclave.debug
 same "each error of each leaf of the simulated processor has its test" "$(python3 tests/sgx/leaves.py)" all
 part=10 rounds=20
 [ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200

@@ -54,6 +54,31 @@ PY
 same "inside: no debug enclave" "$(ask plain 39)" "1 this is no debug enclave; run the image with --debug"
 check "remove it" "$SHELTER" rm -f plain
 
+# What is broken inside ends the enclave, with a reason: a canary, by whoever may write a debug enclave's memory.
+"${run[@]:0:4}" --debug --name canary open /bin/pie >"$T/out" 2>"$T/err" &
+shell=$!
+tries=0
+until "$SHELTER" ps | grep -q 'canary .*running' || [ $((tries += 1)) -gt 100 ]; do sleep 0.1; done
+python3 - "$SHELTER" "$(nm build/enclave.debug | awk '$3 == "first" { print $1 }')" <<'PY' >"$T/written" 2>&1
+import json, os, re, subprocess, sys
+text = subprocess.run([sys.argv[1], 'debug', '--print', 'canary'], capture_output=True, text=True).stdout
+pid = re.search(r'^attach (\d+)', text, re.M)[1]
+f = os.open(f'/proc/{pid}/mem', os.O_RDWR)
+at = int(sys.argv[2], 16) + 8
+was = os.pread(f, 8, at)
+assert was != bytes(8), 'a canary of zero'
+os.pwrite(f, bytes(b ^ 255 for b in was), at)
+PY
+if grep -q PermissionError "$T/written"; then
+    skip "canary: the memory of another process may not be written here"
+    "$SHELTER" rm -f canary
+else
+    wait $shell
+    same "canary: the end's status" $? 125
+    check "canary: told" grep -q '^shelter: .*a stack canary is broken' "$T/err"
+    "$SHELTER" rm -f canary >/dev/null 2>&1
+fi
+
 if ! command -v gdb >/dev/null; then
     skip "gdb: not installed"
     exit 0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The enclave's door, by its disassembly: door.py attacked ENCLAVE PLACES; door.py rules ENCLAVE."""
+"""The enclave's door, by its disassembly: door.py attacked ENCLAVE PLACES; door.py rules ENCLAVE DEBUG
+(DEBUG: the same enclave with what debuggers want)."""
 import re
+import struct
 import subprocess
 import sys
 
@@ -72,17 +74,82 @@ def judge(name, good, detail=''):
         print(f'#   {detail}')
 
 
-def rules(enclave):
+P = {name: int(value) for name, value in re.findall(
+    r'#define (\w+) (\d+)', open('trusted/libos/port_sgx/offsets.h').read())}
+
+
+def gs(field):
+    return f'%gs:{P[field]:#x}'
+
+
+def symbols(enclave):
+    """name -> address"""
+    text = subprocess.run(['nm', enclave], check=True, capture_output=True, text=True).stdout
+    return {line.split()[2]: int(line.split()[0], 16) for line in text.splitlines()}
+
+
+TCS, LATE = 0x100000, 0x400000
+
+
+def segments(data):
+    """(flags, address, size in memory, its bytes in the file)"""
+    at, = struct.unpack_from('<Q', data, 32)
+    count, = struct.unpack_from('<H', data, 56)
+    for i in range(count):
+        kind, flags, offset, address, _, size, memory, _ = struct.unpack_from('<IIQQQQQQ', data, at + 56 * i)
+        if kind == 1:
+            yield flags, address, memory, data[offset:offset + size]
+
+
+def memory_rules(enclave):
+    """What no disassembly shows: what may be written, what lies below a stack."""
+    parts = list(segments(open(enclave, 'rb').read()))
+    names = symbols(enclave)
+    text = [(address, address + size) for flags, address, size, _ in parts if flags & 1]
+    bad = [f'{word:#x} at {address + 8 * i:#x}' for flags, address, _, data in parts
+           if flags & 2 and not flags & TCS
+           for i, (word,) in enumerate(struct.iter_unpack('<Q', data[:len(data) // 8 * 8]))
+           if any(start <= word < end for start, end in text)]
+    judge('no function pointer in memory that can be written', not bad, bad)
+    # Nor one that is filled in when the enclave runs.
+    tables = {name: address for name, address in names.items() if name.endswith('_ops')}
+    bad = [name for name, at in tables.items() if not any(
+        address <= at < address + size for flags, address, size, _ in parts if not flags & 2 and not flags & LATE)]
+    judge('every table of functions is in measured, read-only pages', len(tables) > 10 and not bad, bad)
+    for name in ['exc_stack', 'first_stack']:
+        below = names[name] - 4096
+        there = [f'{address:#x}' for _, address, size, _ in parts if address < names[name] and address + size > below]
+        whole = any(address == names[name] and flags & 7 == 6 for flags, address, _, _ in parts)
+        judge(f'{name}: below it there is no page', whole and not there, f'{names[name]:#x} {there}')
+
+
+def canary_rules(code, debug):
+    checks = {name for name, body in code.items() if any('<__stack_chk_fail>' in t for _, t in body)}
+    for name in ['walk_path', 'sys_getdents64', 'sys_recvmsg', 'trace_call', 'frame_push']:
+        judge(f'{name} checks its canary', name in checks)
+    broken = [n for n in checks if not any('%gs:0x8' in t or '%fs:0x28' in t for _, t in code[n])]
+    judge('whoever checks a canary has its own in GS (mbedTLS: FS)', len(checks) > 100 and not broken, broken)
+    text = subprocess.run(['readelf', '--debug-dump=info', '--dwarf-depth=1', debug], check=True,
+                          capture_output=True, text=True).stdout
+    made = [line for line in text.splitlines() if 'DW_AT_producer' in line and 'GNU C' in line]
+    for flag in ['-fstack-protector-strong', '-mstack-protector-guard-reg=gs', '-ftrivial-auto-var-init=zero']:
+        judge(f'all of it was compiled with {flag}', len(made) > 80 and all(flag in m for m in made),
+              [m for m in made if flag not in m][:1])
+
+
+def rules(enclave, debug):
+    memory_rules(enclave)
     code = functions(enclave)
+    canary_rules(code, debug)
     entry = code['sgx_entry']
     text = [t for _, t in entry]
     calls = [i for i, t in enumerate(text) if t.startswith('call')]
     judge('DF is cleared by the first instruction', text[0] == 'cld', text[0])
     judge('an entry at CSSA 0 takes the state that lets it in, at once', any(
-        re.match(r'xchg\s+%rax,%gs:0x8', t) for t in text[:5]), text[:5])
-    new = path(entry, r'%gs:0x10$', r'^call')
-    back = path(entry[calls[0]:], r'%gs:0x10$', r'^ret')
-    again = path(entry[calls[0]:], r'%gs:0x40$', r'^call')
+        re.match(rf'xchg\s+%rax,{gs("P_STATE")}$', t) for t in text[:5]), text[:5])
+    new = path(entry, gs('P_HOST_RSP') + '$', r'^call')
+    back = path(entry[calls[0]:], gs('P_HOST_RSP') + '$', r'^ret')
+    again = path(entry[calls[0]:], gs('P_EXC_RSP') + '$', r'^call')
     for what, way in [('a thread starts', new), ('a call returns', back), ('an exception comes', again)]:
         stack = next(i for i, t in enumerate(way) if re.match(r'mov\s+%gs:0x\w+,%rsp', t))
         flags = next((i for i, t in enumerate(way) if t.startswith('popf')), 99)
@@ -96,7 +163,8 @@ def rules(enclave):
         judge(f"{what}: no register of the host's is left", not kept, f'{sorted(kept)} in {way}')
     for what, way in [('a thread starts', new), ('a call returns', back)]:
         judge(f'{what}: XRSTOR with the whole mask', any(t.startswith('xrstor64') for t in way) and
-              sum('0x58(%rdi),%eax' in t or '0x5c(%rdi),%edx' in t for t in way) == 2, way)
+              sum(f'{P["P_XFRM"]:#x}(%rdi),%eax' in t or f'{P["P_XFRM"] + 4:#x}(%rdi),%edx' in t
+                  for t in way) == 2, way)
     for name in ['sgx_call_out', 'sgx_thread_end']:
         out = [t for _, t in code[name]]
         judge(f'{name}: the initial state before the exit', any(t.startswith('xrstor64') for t in out) and

@@ -83,6 +83,7 @@ struct alt_stack {
 struct thread {
     /* Known to entry.S (entry/offsets.h); `fast` to patched call sites. */
     struct thread *self;
+    uint64_t canary;    /* random: what every function of the LibOS checks before it returns */
     uint64_t stack_top; /* of this thread's stack inside the LibOS */
     uint64_t kicked;    /* set by anyone: look at signals before going back to the program */
     struct regs regs;
@@ -99,7 +100,6 @@ struct thread {
     bool dead, started;
     bool fixed;       /* not allocated: the first thread */
     uint64_t fs_base; /* start value of a new thread */
-    void *stack;
 
     /* signals */
     uint64_t sig_mask, sig_saved_mask;
@@ -164,10 +164,6 @@ struct process {
     uint64_t arg_start, arg_end, env_start, env_end;
     uint64_t start_time;
 };
-/* Of the first thread; a port that has no other may run on it until the program starts. */
-extern uint8_t los_first_stack[KSTACK_SIZE];
-
-
 /* The workload, PID 1; threads of the LibOS itself count as its. */
 extern struct process first_process;
 
@@ -261,12 +257,17 @@ int wait_sleep(uint64_t deadline);
 /* One queue, once: begin, sleep, end. */
 int wait_on(struct wait_queue *q, uint64_t deadline);
 
+/* base/canary.c: a random one. The running thread's is only changed by who never returns. */
+uint64_t canary_new(void);
+
 /* base/alloc.c: memory of the LibOS itself. */
 void page_init(uint64_t start, uint64_t end);
 void *page_alloc(void); /* zeroed */
 void page_free(void *page);
 void *pages_alloc(uint64_t count); /* zeroed, contiguous; freed with the same count */
 void pages_free(void *pages, uint64_t count);
+/* For a stack: zeroed, and below them one page that is never there. Never given back. */
+void *pages_guarded(uint64_t count);
 void *los_alloc(size_t size); /* zeroed; NULL when there is none */
 void *los_realloc(void *p, size_t size);
 void los_free(void *p);

@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-# The LibOS: freestanding objects (general registers only, no stack protector: fs is the program's),
-# the runner of port `test`, and a sanitized archive for unit tests.
+# The LibOS: freestanding objects (general registers only; canaries at gs, CANARY of entry/offsets.h,
+# as fs is the program's), the runner of port `test`, and a sanitized archive for unit tests.
 
 LIBOS_SRC := $(wildcard trusted/libos/*/*.c)
 LIBOS_PORT_TEST := $(wildcard trusted/libos/port_test/*.c)
 LIBOS_PORT_UNIT := $(wildcard trusted/libos/port_unit/*.c)
 LIBOS_CORE := $(filter-out $(LIBOS_PORT_TEST) $(LIBOS_PORT_UNIT) trusted/libos/port_sgx/%,$(LIBOS_SRC))
 LIBOS_LIB := lib/manifest.c lib/sites.c lib/cpuid.c lib/launch.c lib/settings.c lib/users.c lib/sha2.c lib/hex.c
-LIBOS_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -fno-stack-protector -fPIE \
+LIBOS_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -fPIE \
     -fvisibility=hidden -mgeneral-regs-only -fno-strict-aliasing -fcf-protection=none \
-    -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -mno-red-zone
+    -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -mno-red-zone \
+    -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
+    -mstack-protector-guard-offset=8 -ftrivial-auto-var-init=zero
 LIBOS_CPPFLAGS := -Iinclude -I.
 
-$(B)/libos/%.o: %.c
+$(B)/libos/%.o: %.c trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,LIBOS,$<)
 	$(Q)$(CC) $(LIBOS_CFLAGS) $(LIBOS_CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
-$(B)/libos/%.o: %.S
+$(B)/libos/%.o: %.S trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,LIBOS,$<)
-	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) -o $@ $<
+	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) $(DEPFLAGS) -o $@ $<
 
 # The agent's late part: what runs only inside agent_call. One object, in sections of its own: the core of
 # trusted/agent, its surroundings here, and those parts of Debian's mbedTLS that they call.

@@ -174,6 +174,8 @@ void port_log(const char *text, uint32_t size);
 
 /* Ends everything. status: exit code, or 128+n. */
 _Noreturn void port_exit(int status);
+/* Likewise, but it is the LibOS that ends, status 125: what it logged last is the reason. */
+_Noreturn void port_stop(void);
 
 /* ---- time -------------------------------------------------------------------------------------
  */
@@ -219,9 +221,9 @@ struct port_start {
     bool trace; /* the host wants it; the policy decides */
 };
 
-/* The first thread: the port makes gs point to it before los_start, whose caller's stack is only
- * used until the program's first instruction. */
-struct thread *los_first_thread(void);
+/* The first thread, on a stack of KSTACK_SIZE bytes that ends at stack_top: the port makes gs point to
+ * it before los_start, whose caller may run on that stack until the program's first instruction. */
+struct thread *los_first_thread(uint64_t stack_top);
 
 /* Brings the LibOS up and runs the program named by manifest and launch config. The first thread;
  * returns only with an error before the program's first instruction: a status for port_exit. */

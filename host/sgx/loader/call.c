@@ -31,12 +31,12 @@ static socklen_t cap_b(uint64_t size)
     return (socklen_t)(size < SH_SLOT_B_SIZE ? size : SH_SLOT_B_SIZE);
 }
 
-int64_t call_exit(struct loader_thread *t, struct sh_slot *s, int status, uint64_t unstarted)
+int64_t call_exit(struct loader_thread *t, struct sh_slot *s, int status, uint64_t own)
 {
     uint64_t n = cap_a(s->size_a);
     memcpy(loader.last_stats, s->a, n);
     loader.last_stats[n] = 0;
-    loader_exit(status & 0xff, unstarted == 1);
+    loader_exit(status & 0xff, own == 1);
 }
 
 int64_t call_log(struct loader_thread *t, struct sh_slot *s)

@@ -35,12 +35,12 @@ void loader_fail(const struct sh_error *err)
     _exit(status);
 }
 
-void loader_exit(int status, bool never_ran)
+void loader_exit(int status, bool own)
 {
     print_stats();
     if (loader.options.channel < 0)
         _exit(status);
-    if (!never_ran) {
+    if (!own) {
         loader_has_started();
         channel_exit(status, NULL);
     }

@@ -57,7 +57,7 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
         t->running = false; /* the TCS is free */
         return 0;
     case SH_OUT_BROKEN:
-        fail_broken(t, "failed inside itself");
+        fail_broken(t, t->slot->args[3] ? "overran its own stack" : "failed inside itself");
     default:
         fail_broken(t, "refused to be entered");
     }

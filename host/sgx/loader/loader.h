@@ -192,7 +192,7 @@ int64_t loader_log(const void *text, size_t size);
 
 /* --- end.c ------------------------------------------------------------------------------------- */
 int loader_stats_open(struct sh_error *err); /* the file of --stats */
-_Noreturn void loader_exit(int status, bool never_ran); /* the workload's end */
+_Noreturn void loader_exit(int status, bool own); /* the workload's end, or the enclave OS's own */
 _Noreturn void loader_fail(const struct sh_error *err); /* ours */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 

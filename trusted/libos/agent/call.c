@@ -3,8 +3,7 @@
 // whoever was there before. Made for the call, wiped after it.
 #include "trusted/libos/agent/agent.h"
 
-#define STACK_PAGES 32ul /* the lowest page is the guard: its pattern must be whole afterwards */
-#define GUARD 0x5a
+#define STACK_PAGES 32ul
 
 /* As %fs points to it (the x86-64 psABI's thread control block): self 0, canary 0x28. */
 struct agent_tcb {
@@ -36,14 +35,6 @@ long agent_enter(struct agent_frame *frame, long (*run)(void *), void *arg);
 static bool busy;
 static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};
 
-static bool guard_whole(const uint8_t *block)
-{
-    uint8_t all = 0;
-    for (size_t i = 0; i < PAGE_SIZE; i++)
-        all |= block[i] ^ GUARD;
-    return !all;
-}
-
 static int bring_code(void)
 {
     static bool there;
@@ -59,6 +50,7 @@ static int bring_code(void)
 
 long agent_call(long (*run)(void *arg), void *arg)
 {
+    static uint8_t *block; /* stack, above a page that is never there | state | struct agent_tcb */
     uint64_t extra = page_up(port_info.xsave_size + 64 + sizeof(struct agent_tcb)) >> PAGE_SHIFT;
     uint64_t pages = STACK_PAGES + extra;
     while (busy)
@@ -66,8 +58,7 @@ long agent_call(long (*run)(void *arg), void *arg)
     int r = bring_code();
     if (r)
         return r;
-    uint8_t *block = pages_alloc(pages);
-    if (!block) {
+    if (!block && !(block = pages_guarded(pages))) {
         log_line("shelter: no memory for the agent");
         return -ENOMEM;
     }
@@ -78,15 +69,11 @@ long agent_call(long (*run)(void *arg), void *arg)
     tcb->self = tcb;
     if (port_random(&tcb->canary, sizeof(tcb->canary)))
         stop("the processor gives no random numbers");
-    memset(block, GUARD, PAGE_SIZE);
     busy = true;
     los_unlock();
     long result = agent_enter(&frame, run, arg);
     los_lock();
-    if (!guard_whole(block))
-        stop("the agent's stack was too small");
     memset(block, 0, pages << PAGE_SHIFT);
-    pages_free(block, pages);
     busy = false;
     wait_wake_all(&idle);
     return result;

@@ -10,7 +10,6 @@
 /* What the headers would declare is not wanted here: these are for the linker. */
 void *calloc(size_t count, size_t size);
 void free(void *p);
-void __stack_chk_fail(void) __attribute__((noreturn));
 void *__memcpy_chk(void *to, const void *from, size_t size, size_t room);
 void *__memset_chk(void *to, int value, size_t size, size_t room);
 void *__memmove_chk(void *to, const void *from, size_t size, size_t room);
@@ -29,11 +28,6 @@ void *calloc(size_t count, size_t size)
 void free(void *p)
 {
     agent_os_free(p);
-}
-
-void __stack_chk_fail(void)
-{
-    stop("a stack canary of the crypto library is broken");
 }
 
 void agent_absent(void)

@@ -16,10 +16,12 @@ static int nothing(mbedtls_threading_mutex_t *m)
     return 0;
 }
 
-void (*mbedtls_mutex_init)(mbedtls_threading_mutex_t *) = init;
-void (*mbedtls_mutex_free)(mbedtls_threading_mutex_t *) = init;
-int (*mbedtls_mutex_lock)(mbedtls_threading_mutex_t *) = nothing;
-int (*mbedtls_mutex_unlock)(mbedtls_threading_mutex_t *) = nothing;
+/* Not const for mbedTLS, but nobody sets them. */
+#define READ_ONLY __attribute__((section(".data.rel.ro")))
+READ_ONLY void (*mbedtls_mutex_init)(mbedtls_threading_mutex_t *) = init;
+READ_ONLY void (*mbedtls_mutex_free)(mbedtls_threading_mutex_t *) = init;
+READ_ONLY int (*mbedtls_mutex_lock)(mbedtls_threading_mutex_t *) = nothing;
+READ_ONLY int (*mbedtls_mutex_unlock)(mbedtls_threading_mutex_t *) = nothing;
 mbedtls_threading_mutex_t mbedtls_threading_gmtime_mutex;
 
 /* AES-NI and PCLMULQDQ: every processor with SGX2 has both. Constant time, unlike its tables. */

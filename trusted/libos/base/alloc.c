@@ -216,6 +216,18 @@ void pages_free(void *p, uint64_t count)
     buddy_free(index, order);
 }
 
+/* From the zone's end down. */
+void *pages_guarded(uint64_t count)
+{
+    if (zone_pages - zone_used <= count)
+        return NULL;
+    uint64_t index = zone_pages - count;
+    if (commit((uint64_t)page_at(index), count))
+        return NULL;
+    zone_pages = index - 1;
+    return page_at(index);
+}
+
 void *page_alloc(void)
 {
     return pages_alloc(1);

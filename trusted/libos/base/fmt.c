@@ -158,5 +158,15 @@ void stop(const char *format, ...)
     va_start(args, format);
     log_args("shelter: ", format, args);
     va_end(args);
-    port_exit(125);
+    port_stop();
 }
+
+#ifndef LIBOS_UNIT
+/* Called by compiled code, and by Debian's mbedTLS, whose canaries are at FS (agent/call.c). */
+void __stack_chk_fail(void);
+void __stack_chk_fail(void)
+{
+    stop("a stack canary is broken: something wrote beyond an object on the stack, before 0x%lx",
+         (uint64_t)__builtin_return_address(0));
+}
+#endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way back to the program, and the first instructions of threads.
 //
-// gs points at struct thread: self 0, stack 8, kicked 16, regs 24 (struct regs: r15 ... rax, flags,
-// rsp, rip). Anything asynchronous that hits between los_resume_start and los_resume_end must begin
+// gs points at struct thread: self, canary, stack, kicked, regs (struct regs: r15 ... rax, flags, rsp,
+// rip). Anything asynchronous that hits between los_resume_start and los_resume_end must begin
 // again at los_trap with TRAP_KICK: thread.regs is still whole there, the registers are not.
 //
 // A port whose processor tells of every exit (AEX-Notify) gives thread.notify. After an interruption

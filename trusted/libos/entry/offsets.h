@@ -3,9 +3,10 @@
 #ifndef LIBOS_ENTRY_OFFSETS_H
 #define LIBOS_ENTRY_OFFSETS_H
 
-#define STACK 8
-#define KICKED 16
-#define REGS 24
+#define CANARY 8 /* also in the ports' own structs that GS may point to; module.mk tells the compiler */
+#define STACK 16
+#define KICKED 24
+#define REGS 32
 #define REGS_FLAGS (REGS + 15 * 8)
 #define REGS_RSP (REGS + 16 * 8)
 #define REGS_RIP (REGS + 17 * 8)

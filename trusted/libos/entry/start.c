@@ -26,7 +26,6 @@ struct sh_settings settings;
 struct stats stats;
 bool tracing;
 static struct thread first;
-_Alignas(4096) uint8_t los_first_stack[KSTACK_SIZE];
 
 /* What cannot be is refused, whoever said it. */
 static int check_info(const struct port_info *i)
@@ -263,19 +262,11 @@ static int start_inside(const struct port_start *start, struct thread *t)
     return status ? status : run_program(t, &env);
 }
 
-struct thread *los_first_thread(void)
+struct thread *los_first_thread(uint64_t stack_top)
 {
-    first.self = &first;
+    thread_init(&first, stack_top);
     first.fixed = true;
     first.process = &first_process;
-    first.stack = los_first_stack;
-    first.stack_top = (uint64_t)los_first_stack + KSTACK_SIZE;
-    first.fast = los_fast;
-    first.call_nr = -1;
-    list_init(&first.node);
-    list_init(&first.lock_node);
-    list_init(&first.wake_node);
-    sig_queue_init(&first.pending);
     return &first;
 }
 

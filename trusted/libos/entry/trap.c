@@ -19,6 +19,7 @@
 #define ILL_ILLOPN_CODE 2
 #define BUS_ADRALN_CODE 1
 
+_Static_assert(offsetof(struct thread, canary) == CANARY, "CANARY");
 _Static_assert(offsetof(struct thread, stack_top) == STACK, "STACK");
 _Static_assert(offsetof(struct thread, kicked) == KICKED, "KICKED");
 _Static_assert(offsetof(struct thread, regs) == REGS, "REGS");

@@ -17,7 +17,9 @@ struct identity {
 };
 __attribute__((section(".identity"), aligned(4096))) const volatile struct identity sgx_identity;
 
+/* Each on pages of its own, below which there is none (enclave.lds). */
 static _Alignas(4096) uint8_t exc_stack[EXC_STACK_SIZE];
+static _Alignas(4096) uint8_t first_stack[KSTACK_SIZE];
 static _Alignas(4096) uint8_t boot_xsave[XSAVE_SIZE];
 _Alignas(4096) uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
 
@@ -29,7 +31,7 @@ __attribute__((section(".boot"), aligned(4096))) struct port_thread sgx_boot = {
     .exc_stack = (uint64_t)exc_stack + EXC_STACK_SIZE,
     .xfrm = SGX_XFRM_LEGACY,
     .xsave = boot_xsave,
-    .entry_stack = (uint64_t)los_first_stack + KSTACK_SIZE,
+    .entry_stack = (uint64_t)first_stack + KSTACK_SIZE,
     .ssa = sgx_boot_ssa,
 };
 
@@ -47,11 +49,16 @@ _Noreturn void port_exit(int status)
                  .size_a = n > 0 ? (uint32_t)n : 0);
 }
 
+_Noreturn void port_stop(void)
+{
+    for (;;)
+        SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
+}
+
 static _Noreturn void refuse(const char *why)
 {
     log_line("shelter: %s", why);
-    for (;;)
-        SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
+    port_stop();
 }
 
 /* Fresh pages at the end of the zone. */
@@ -62,6 +69,14 @@ static void *early_pages(uint64_t size)
     if (port_pages_add(start.info.zone_end, pages, PORT_R | PORT_W))
         refuse("the host gives no memory");
     return (void *)start.info.zone_end;
+}
+
+/* Likewise, above a page that is never there. */
+static void *early_guarded(uint64_t size)
+{
+    void *p = early_pages(size);
+    start.info.zone_end -= PAGE_SIZE;
+    return p;
 }
 
 /* Copies `size` bytes of the host's there. */
@@ -160,18 +175,18 @@ struct port_thread *sgx_first;
 static _Noreturn void move_first(struct port_thread *p, struct thread *t)
 {
     static struct thread boot;
-    uint64_t size = (SGX_BLOCK_PAGES << PAGE_SHIFT) + KSTACK_SIZE;
     boot.self = &boot;
+    boot.canary = p->canary;
     boot.port = p;
     p->thread = &boot;
     __asm__ volatile("wrgsbase %0" : : "r"(&boot) : "memory");
-    uint8_t *base = early_pages(size);
     sgx_notify = true;
-    struct port_thread *first = sgx_block_make(base);
+    struct port_thread *first = sgx_block_make(early_guarded(SGX_BLOCK_PAGES << PAGE_SHIFT));
     if (!first)
         refuse("the host makes no thread for the program");
     sgx_thread_bind(first, t);
-    first->entry_stack = (uint64_t)base + size; /* the boot thread is still on t's */
+    /* The boot thread is still on t's. */
+    first->entry_stack = (uint64_t)early_guarded(KSTACK_SIZE) + KSTACK_SIZE;
     sgx_first = first;
     __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
     if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
@@ -204,11 +219,13 @@ void sgx_boot_main(struct port_thread *p)
 {
     static const struct sgx_targetinfo nobody;
     static const uint8_t nothing[64];
-    struct thread *t = los_first_thread();
+    struct thread *t = los_first_thread((uint64_t)first_stack + KSTACK_SIZE);
     t->port = p;
     p->thread = t;
     p->tcs = (uint64_t)sgx_boot_tcs;
     __asm__ volatile("wrgsbase %0" : : "r"(t) : "memory");
+    p->canary = canary_new();
+    t->canary = canary_new();
     sgx_copy_in(&given, (uint64_t)p->slot->a, sizeof(given));
     if (sgx_report(&nobody, nothing, &own))
         refuse("the processor gives no report");

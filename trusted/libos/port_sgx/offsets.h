@@ -4,20 +4,20 @@
 #define PORT_SGX_OFFSETS_H
 
 #define P_SELF 0
-#define P_STATE 8
-#define P_HOST_RSP 16
-#define P_HOST_RBP 24
-#define P_HOST_RET 32
-#define P_THREAD 40
-#define P_CALL_RSP 48
-#define P_EXC_STACK 56
-#define P_EXC_RSP 64
-#define P_EXC_RBP 72
-#define P_EXC_RET 80
-#define P_XFRM 88
-#define P_XSAVE 96
-#define P_FS 104
-#define P_ENTRY_STACK 112
+#define P_STATE 16 /* 8: CANARY of struct thread, too */
+#define P_HOST_RSP 24
+#define P_HOST_RBP 32
+#define P_HOST_RET 40
+#define P_THREAD 48
+#define P_CALL_RSP 56
+#define P_EXC_STACK 64
+#define P_EXC_RSP 72
+#define P_EXC_RBP 80
+#define P_EXC_RET 88
+#define P_XFRM 96
+#define P_XSAVE 104
+#define P_FS 112
+#define P_ENTRY_STACK 120
 
 /* State of a TCS: what an entry at CSSA 0 may be. */
 #define STATE_NEW 0     /* the thread's start, once */

@@ -4,6 +4,7 @@
 #define PORT_SGX_SGX_H
 
 #include "trusted/libos/base/processor.h"
+#include "trusted/libos/entry/offsets.h"
 #include "trusted/libos/libos.h"
 #include "trusted/libos/port_sgx/offsets.h"
 #include <shelter/enclave.h>
@@ -12,7 +13,8 @@
 /* One a TCS; the base of FS and GS at entry. */
 struct port_thread {
     struct port_thread *self;
-    uint64_t state; /* STATE_* */
+    uint64_t canary; /* of the code that runs before the thread is known, and of exceptions */
+    uint64_t state;  /* STATE_* */
     uint64_t host_rsp, host_rbp, host_ret;
     struct thread *thread; /* NULL: none yet, or ended */
     uint64_t call_rsp;
@@ -33,6 +35,7 @@ struct port_thread {
     } missed; /* the last fault outside the program's memory that may have been the host's alone */
     struct port_thread *next;
 };
+_Static_assert(offsetof(struct port_thread, canary) == CANARY, "CANARY");
 _Static_assert(offsetof(struct port_thread, state) == P_STATE, "P_STATE");
 _Static_assert(offsetof(struct port_thread, host_ret) == P_HOST_RET, "P_HOST_RET");
 _Static_assert(offsetof(struct port_thread, thread) == P_THREAD, "P_THREAD");
@@ -63,8 +66,8 @@ _Noreturn void sgx_boot_main(struct port_thread *p);
 extern struct port_thread *sgx_first; /* where the program starts, if not on sgx_boot */
 _Noreturn void sgx_first_main(void);
 
-/* thread.c: a TCS and all that belongs to it in SGX_BLOCK_PAGES zeroed pages. NULL: the host did
- * not make it one. */
+/* thread.c: a TCS and all that belongs to it in SGX_BLOCK_PAGES zeroed pages, with none below them.
+ * NULL: the host did not make it one. */
 #define SGX_BLOCK_PAGES (5u + 2 * SH_ENCLAVE_SSA_PAGES)
 struct port_thread *sgx_block_make(uint8_t *base);
 void sgx_thread_bind(struct port_thread *p, struct thread *t); /* t will run on p */

@@ -4,13 +4,13 @@
 #include "trusted/libos/port_sgx/sgx.h"
 #include "trusted/libos/time/tsc.h"
 
-/* One allocation a thread: TCS | struct port_thread | XSAVE area | stack for exceptions | SSA. */
-#define AT_TCS 0u
-#define AT_SELF 1u
-#define AT_XSAVE 2u
-#define AT_STACK 3u
+/* One allocation a thread, above a page that is never there: stack for exceptions | TCS |
+ * struct port_thread | XSAVE area | SSA. */
 #define STACK_PAGES 2u
-#define AT_SSA (AT_STACK + STACK_PAGES)
+#define AT_TCS STACK_PAGES
+#define AT_SELF (AT_TCS + 1)
+#define AT_XSAVE (AT_SELF + 1)
+#define AT_SSA (AT_XSAVE + 1)
 #define ALL_PAGES (AT_SSA + 2 * SH_ENCLAVE_SSA_PAGES)
 _Static_assert(ALL_PAGES == SGX_BLOCK_PAGES, "SGX_BLOCK_PAGES");
 
@@ -43,8 +43,9 @@ struct port_thread *sgx_block_make(uint8_t *base)
     p->state = STATE_FREE;
     p->xfrm = sgx_boot.xfrm;
     p->xsave = page(base, AT_XSAVE);
-    p->exc_stack = (uint64_t)page(base, AT_STACK + STACK_PAGES);
+    p->exc_stack = (uint64_t)page(base, STACK_PAGES);
     p->ssa = page(base, AT_SSA);
+    p->canary = canary_new();
     return make_tcs(p, base) ? NULL : p;
 }
 
@@ -64,14 +65,10 @@ static struct port_thread *new_block(void)
         if (__atomic_load_n(&b->state, __ATOMIC_ACQUIRE) == STATE_FREE)
             return b;
     }
-    uint8_t *base = pages_alloc(ALL_PAGES);
-    if (!base)
+    uint8_t *base = pages_guarded(ALL_PAGES);
+    struct port_thread *p = base ? sgx_block_make(base) : NULL;
+    if (!p)
         return NULL;
-    struct port_thread *p = sgx_block_make(base);
-    if (!p) {
-        pages_free(base, ALL_PAGES);
-        return NULL;
-    }
     p->next = blocks;
     blocks = p;
     return p;

@@ -61,7 +61,9 @@ static bool in_resume(uint64_t rip)
 static uint32_t broken(struct port_thread *p, const struct sgx_gprsgx *g)
 {
     const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
+    uint64_t stack = p->thread ? p->thread->stack_top - KSTACK_SIZE : 0;
     if (p->slot) {
+        p->slot->args[3] = ex->maddr < stack && ex->maddr >= stack - PAGE_SIZE;
         p->slot->args[0] = SGX_EXIT_VECTOR(g->exitinfo);
         p->slot->args[1] = g->rip;
         p->slot->args[2] = ex->maddr;

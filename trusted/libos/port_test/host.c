@@ -62,6 +62,14 @@ void port_pages_remove(uint64_t addr, uint64_t count)
     host_call(__NR_mmap, addr, count << PAGE_SHIFT, PROT_NONE, RESERVE | MAP_FIXED, -1, 0);
 }
 
+uint64_t host_guarded(uint64_t size)
+{
+    long r = host_call(__NR_mmap, 0, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (failed(r) || port_pages_add((uint64_t)r + PAGE_SIZE, size >> PAGE_SHIFT, PROT_READ | PROT_WRITE))
+        return 0;
+    return (uint64_t)r + PAGE_SIZE;
+}
+
 static struct port_thread *blocks;
 
 struct port_thread *host_thread_new(void)

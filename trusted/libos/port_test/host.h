@@ -38,6 +38,8 @@ struct port_thread {
 
 struct port_thread *host_thread_new(void);
 int host_reserve(struct port_info *info);
+/* Memory above a page that is not there; 0: none. */
+uint64_t host_guarded(uint64_t size);
 extern int host_root_fd, host_sites_fd;
 /* port_test/trap.c: signal handlers, once; alternate stack and dispatch of this thread. */
 void host_traps_init(void);

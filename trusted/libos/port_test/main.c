@@ -6,6 +6,7 @@
 //
 // It writes itself the launch config that says so; a terminal is one if stdin and stdout are.
 #include <linux/auxvec.h>
+#include <linux/elf.h>
 
 #include "trusted/libos/base/processor.h"
 #include <shelter/launch.h>
@@ -33,6 +34,11 @@ void port_exit(int status)
     }
     for (;;)
         host_call(__NR_exit_group, status);
+}
+
+void port_stop(void)
+{
+    port_exit(125);
 }
 
 __attribute__((noreturn)) static void usage(const char *why)
@@ -186,12 +192,11 @@ static uint64_t auxv(const uint64_t *v, uint64_t key)
     return 0;
 }
 
-void runner_main(uint64_t *stack) __attribute__((used, noreturn));
-void runner_main(uint64_t *stack)
+void runner_main(uint64_t *top) __attribute__((used, noreturn));
+void runner_main(uint64_t *top)
 {
-    char **argv = (char **)(stack + 1);
-    uint64_t *v = stack + 1 + stack[0] + 1;
-    struct thread *t = los_first_thread();
+    char **argv = (char **)(top + 1);
+    uint64_t *v = top + 1 + top[0] + 1;
     uint8_t cpus[128];
     while (*v)
         v++;
@@ -211,26 +216,47 @@ void runner_main(uint64_t *stack)
     if (host_reserve(&start.info))
         usage("addresses below 1 TiB are taken");
     struct port_thread *p = host_thread_new();
-    if (!p)
+    uint64_t stack = host_guarded(KSTACK_SIZE);
+    if (!p || !stack)
         usage("no memory");
+    struct thread *t = los_first_thread(stack + KSTACK_SIZE);
     p->tid = (int32_t)host_call(__NR_gettid);
     t->port = p;
     host_traps_init();
     host_thread_init(t);
+    t->canary = canary_new();
     port_exit(los_start(&start));
 }
 
-/* Static PIE without a libc: relocations first, all of the kind base + addend. */
+/* Static PIE without a libc: relocations first, all of the kind base + addend; then what they were
+ * for becomes read-only. */
 struct rela {
     uint64_t offset, info, addend;
 };
+
+uint64_t runner_gs[2];
+
+static void protect(const Elf64_Ehdr *h)
+{
+    const Elf64_Phdr *p = (const Elf64_Phdr *)((const char *)h + h->e_phoff);
+    for (unsigned i = 0; i < h->e_phnum; i++, p++) {
+        uint64_t at = page_down((uint64_t)h + p->p_vaddr);
+        if (p->p_type == PT_GNU_RELRO)
+            host_call(__NR_mprotect, at, page_down((uint64_t)h + p->p_vaddr + p->p_memsz) - at, 1);
+    }
+}
 
 __asm__(".text\n"
         ".globl _start\n"
         "_start:\n"
         "xor %ebp, %ebp\n"
-        "mov %rsp, %rdi\n"
+        "mov %rsp, %rbx\n"
         "and $-16, %rsp\n"
+        "mov $158, %eax\n" /* arch_prctl(ARCH_SET_GS): a canary of zero until there is a thread */
+        "mov $0x1001, %edi\n"
+        "lea runner_gs(%rip), %rsi\n"
+        "syscall\n"
+        "mov %rbx, %rdi\n"
         "lea _DYNAMIC(%rip), %rsi\n"
         "lea __ehdr_start(%rip), %rdx\n"
         "call runner_relocate\n"
@@ -250,5 +276,6 @@ void runner_relocate(uint64_t *stack, const uint64_t *dynamic, uint64_t base)
     for (const struct rela *r = (const struct rela *)rela; size >= sizeof(*r);
          r++, size -= sizeof(*r))
         *(uint64_t *)(base + r->offset) = base + r->addend;
+    protect((const Elf64_Ehdr *)base);
     runner_main(stack);
 }

@@ -138,7 +138,8 @@ void host_traps_init(void)
     host_call(__NR_rt_sigaction, SIGPIPE, &ignore, NULL, 8);
 }
 
-void host_thread_init(struct thread *t)
+/* GS changes on the way, and the canary with it. */
+__attribute__((no_stack_protector)) void host_thread_init(struct thread *t)
 {
     struct port_thread *p = t->port;
     stack_t s = {.ss_sp = p->alt_stack, .ss_size = ALT_STACK_SIZE};

@@ -430,6 +430,11 @@ void port_exit(int status)
     _exit(status);
 }
 
+void port_stop(void)
+{
+    port_exit(125);
+}
+
 uint64_t port_clock(enum port_clock which)
 {
     static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,

@@ -14,7 +14,8 @@ struct thread *thread_find_any(int tid); /* of whatever process */
 int32_t id_next(void);                   /* a number that nothing has */
 
 /* proc/thread.c */
-struct thread *thread_new(void);
+void thread_init(struct thread *t, uint64_t stack_top); /* zeroed before */
+struct thread *thread_new(void);                        /* on a stack of its own; NULL */
 struct thread *thread_find(const struct process *p, int tid); /* one of p, or NULL */
 /* t is the calling thread. */
 void thread_set_fs(struct thread *t, uint64_t base);

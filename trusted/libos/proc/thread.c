@@ -10,6 +10,28 @@
 
 static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
 
+/* Below each stack one page is never there: what runs over it faults, and ends everything. */
+static struct list stacks = {&stacks, &stacks}; /* not in use; their lowest bytes are the node */
+
+static uint64_t stack_new(void)
+{
+    if (list_empty(&stacks)) {
+        uint8_t *p = pages_guarded(KSTACK_SIZE >> PAGE_SHIFT);
+        return p ? (uint64_t)p + KSTACK_SIZE : 0;
+    }
+    struct list *node = stacks.next;
+    list_remove(node);
+    return (uint64_t)node + KSTACK_SIZE;
+}
+
+static void thread_free(struct thread *t)
+{
+    void *stack = (void *)(t->stack_top - KSTACK_SIZE);
+    memset(stack, 0, KSTACK_SIZE);
+    list_append(&stacks, stack);
+    los_free(t);
+}
+
 static void reap(void)
 {
     list_for_safe(it, nx, &zombies)
@@ -19,40 +41,35 @@ static void reap(void)
             __atomic_load_n(&t->pins, __ATOMIC_ACQUIRE))
             continue;
         list_remove(it);
-        if (t->fixed)
-            continue;
-        pages_free(t->stack, KSTACK_SIZE >> PAGE_SHIFT);
-        los_free(t);
+        if (!t->fixed)
+            thread_free(t);
     }
 }
 
-struct thread *thread_new(void)
+void thread_init(struct thread *t, uint64_t stack_top)
 {
-    reap();
-    struct thread *t = los_alloc(sizeof(*t));
-    void *stack = pages_alloc(KSTACK_SIZE >> PAGE_SHIFT);
-    if (!t || !stack) {
-        if (stack)
-            pages_free(stack, KSTACK_SIZE >> PAGE_SHIFT);
-        los_free(t);
-        return NULL;
-    }
     t->self = t;
-    t->stack = stack;
-    t->stack_top = (uint64_t)stack + KSTACK_SIZE;
+    t->stack_top = stack_top;
     t->fast = los_fast;
     t->call_nr = -1;
     list_init(&t->node);
     list_init(&t->lock_node);
     list_init(&t->wake_node);
     sig_queue_init(&t->pending);
-    return t;
 }
 
-static void thread_free(struct thread *t)
+struct thread *thread_new(void)
 {
-    pages_free(t->stack, KSTACK_SIZE >> PAGE_SHIFT);
-    los_free(t);
+    reap();
+    struct thread *t = los_alloc(sizeof(*t));
+    uint64_t stack_top = t ? stack_new() : 0;
+    if (!stack_top) {
+        los_free(t);
+        return NULL;
+    }
+    thread_init(t, stack_top);
+    t->canary = canary_new();
+    return t;
 }
 
 struct thread *thread_find(const struct process *p, int tid)
