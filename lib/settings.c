@@ -137,14 +137,14 @@ static void set_text(struct maker *k, const char **slot, const char *text, size_
 /* "tcp 80" */
 static void add_port(struct maker *k, const char *text)
 {
-    struct sh_port *p = &k->s->ports[k->s->port_count];
+    struct sh_published_port *p = &k->s->ports[k->s->port_count];
     uint64_t number = 0;
     bool udp = !strncmp(text, "udp ", 4);
     if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
         return refuse(k, -EBADMSG, "a port of the launch config is malformed");
     if (number == AGENT_PORT && !udp)
         return refuse(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
-    *p = (struct sh_port){(uint16_t)number, udp ? 17 : 6};
+    *p = (struct sh_published_port){(uint16_t)number, udp ? 17 : 6};
     k->s->port_count++;
 }
 
@@ -208,8 +208,10 @@ static void take_record(struct maker *k, const struct sh_record *r, bool own_com
     switch (r->tag) {
     case SH_TAG_ENTRYPOINT:
     case SH_TAG_COMMAND:
-        if (own_command)
+        if (own_command) {
             list_add(k, &s->args, take_string(k, v, size));
+            s->entrypoint_count += r->tag == SH_TAG_ENTRYPOINT;
+        }
         break;
     case SH_TAG_WORKDIR:
         s->workdir = take_string(k, v, size);
@@ -408,7 +410,7 @@ static void judge_whole(struct maker *k)
     s->signals =
         SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(s->stop_signal);
     if (s->terminal) /* what a key or a window does there anyway */
-        s->signals |= SIGNAL_BIT(SIGHUP) | SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGWINCH);
+        s->signals |= SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGWINCH);
     if (policy & SH_POLICY_SIGNAL)
         s->signals = UINT64_MAX;
 }

@@ -34,7 +34,7 @@ struct sh_limit {
 };
 
 /* A port that the outside may reach. All others are refused inside. */
-struct sh_port {
+struct sh_published_port {
     uint16_t port;
     uint8_t protocol; /* 6: TCP, 17: UDP */
 };
@@ -57,6 +57,7 @@ struct sh_share {
 /* Every string ends with a NUL and stands in the caller's arena; none is NULL. */
 struct sh_settings {
     struct sh_string_list args; /* argv; empty: nobody named a command, and nothing can start */
+    size_t entrypoint_count;    /* how many of them are the image's entry point */
     /* NAME=VALUE, each name once: PATH, HOSTNAME and (with a terminal) TERM as docker sets them,
      * unless the image or the host says otherwise. HOME is whose who reads /etc/passwd. */
     struct sh_string_list env;
@@ -68,7 +69,7 @@ struct sh_settings {
     const char *agent;    /* API server of the image's own; "": ours */
     struct sh_string_list secrets; /* NAME=kbs:///...; not empty only in locked images */
     struct sh_view broker_key;     /* DER, in the manifest's bytes; size 0: none */
-    struct sh_port *ports;
+    struct sh_published_port *ports;
     size_t port_count;
     struct sh_tmpfs *tmpfs;
     size_t tmpfs_count;

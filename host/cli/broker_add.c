@@ -11,6 +11,7 @@
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
+#include "host/image/settings.h"
 #include "host/image/write/reference.h"
 #include "host/store/reference_read.h"
 #include "lib/hex.h"
@@ -169,12 +170,10 @@ static int check_manifest(const struct source *s, const char *image, cJSON *rule
     if (r)
         return sh_fail(err, r, "the manifest in it is not that of its image");
     struct sh_settings settings;
-    const char *why;
-    size_t room = sh_settings_size(&m, strlen(SH_LAUNCH_EMPTY));
-    cleanup_free void *arena = sh_alloc(room);
-    r = sh_settings_make(&settings, &m, SH_LAUNCH_EMPTY, strlen(SH_LAUNCH_EMPTY), arena, room, &why);
+    cleanup_free void *arena = NULL;
+    r = sh_settings_read(&m, NULL, 0, &settings, &arena, err);
     if (r)
-        return sh_fail(err, r, "%s", why);
+        return r;
     if (settings.locked && !cJSON_HasObjectItem(rules, "stdin"))
         cJSON_AddTrueToObject(rules, "stdin");
     return 0;

@@ -141,7 +141,7 @@ static int copy(const char *from, const char *to)
         return sh_error_report(&err);
     int r = sh_instance_open(&store, source ? source : target, &instance, &err);
     if (!r) {
-        r = sh_policy_need(instance.config.policy, SH_POLICY_EXEC, "cp", &err);
+        r = sh_request_need(instance.config.requests, SH_POLICY_EXEC, "cp", &err);
         if (r)
             err.status = SH_EXIT_NOT_RUN;
         else

@@ -20,7 +20,7 @@ static int run(const char *reference, const struct sh_exec_request *request)
         return sh_error_report(&err);
     int r = sh_instance_open(&store, reference, &instance, &err);
     bool opened = !r;
-    if (!r && sh_policy_need(instance.config.policy, SH_POLICY_EXEC, "exec", &err)) {
+    if (!r && sh_request_need(instance.config.requests, SH_POLICY_EXEC, "exec", &err)) {
         err.status = SH_EXIT_NOT_RUN;
         r = -EPERM;
     }

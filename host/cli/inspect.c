@@ -6,6 +6,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 #include "host/image/inspect.h"
+#include "host/image/settings.h"
 #include "lib/hex.h"
 
 static void print_measurement(const cJSON *measurement)
@@ -24,6 +25,22 @@ static void print_measurement(const cJSON *measurement)
                    cJSON_IsString(item) ? item->valuestring : "-");
         }
     }
+}
+
+/* What runs, or will: by the image's manifest and the instance's launch config. NULL where one is gone. */
+static cJSON *read_settings(struct sh_store *store, const struct sh_instance *i)
+{
+    cJSON *settings = NULL;
+    struct sh_image image;
+    struct sh_error ignored = {0};
+    cleanup_free uint8_t *launch = NULL;
+    size_t size;
+    if (sh_image_open(store, i->config.image, &image, &ignored))
+        return NULL;
+    if (!sh_read_file(i->dir_fd, "launch", SH_LAUNCH_SIZE_MAX, &launch, &size, &ignored))
+        settings = sh_settings_json(&image.manifest, launch, size);
+    sh_image_close(&image);
+    return settings;
 }
 
 static void print_instance(struct sh_store *store, const struct sh_instance *i)
@@ -52,6 +69,12 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     if (i->state.child_pid)
         printf("process       %d, supervised by %d\n", i->state.child_pid, i->state.supervisor_pid);
     printf("folder        %s/instances/%s\n", store->path, c->id);
+    cJSON *settings = read_settings(store, i);
+    if (settings) {
+        puts("\nSettings: what image and launch config say together");
+        sh_print_lines(settings);
+    }
+    cJSON_Delete(settings);
 }
 
 static int inspect_one(struct sh_store *store, const char *name, bool json, char type)
@@ -62,6 +85,9 @@ static int inspect_one(struct sh_store *store, const char *name, bool json, char
     if (!r) {
         if (json) {
             cJSON *root = sh_instance_json(store, &instance);
+            cJSON *settings = read_settings(store, &instance);
+            if (settings)
+                cJSON_AddItemToObject(root, "settings", settings);
             cleanup_free char *text = cJSON_Print(root);
             puts(text);
             cJSON_Delete(root);

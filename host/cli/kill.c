@@ -16,7 +16,7 @@ static int kill_one(struct sh_store *store, struct sh_instance *instance, void *
     int status;
     if (!sh_instance_alive(instance))
         return sh_fail(err, -ESRCH, "instance %s is not running", instance->config.name);
-    int r = sh_policy_signal(&instance->config, signal, err);
+    int r = sh_signal_need(&instance->config, signal, err);
     if (!r)
         r = sh_control_signal(instance, signal, err);
     /* It may be gone, and with --rm its folder, before we can ask. */

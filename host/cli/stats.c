@@ -33,7 +33,7 @@ static int stats_one(struct sh_store *store, struct sh_instance *instance, void 
     cleanup_free char *answer = NULL;
     if (!sh_instance_alive(instance))
         return sh_fail(err, -ESRCH, "instance %s is not running", c->name);
-    int r = c->debug ? 0 : sh_policy_need(c->policy, SH_POLICY_STATS, "stats", err);
+    int r = c->debug ? 0 : sh_request_need(c->requests, SH_POLICY_STATS, "stats", err);
     if (!r)
         r = sh_control_request(instance, SH_FRAME_STATS, NULL, 0, &answer, err);
     if (r)

@@ -35,7 +35,7 @@ static int trace(const char *reference, const char *file, struct sh_error *err)
     if (!sh_instance_alive(&instance))
         r = sh_fail(err, -ESRCH, "instance %s is not running", c->name);
     else if (!c->debug)
-        r = sh_policy_need(c->policy, SH_POLICY_TRACE, "traces", err);
+        r = sh_request_need(c->requests, SH_POLICY_TRACE, "traces", err);
     cleanup_close int to = r || !file ? -1 : open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (!r && file && to < 0)
         r = sh_fail_errno(err, -errno, "cannot write %s", file);

@@ -123,12 +123,41 @@ static int merge_config(struct sh_config *to, const struct sh_config *from, stru
         to->mounts[to->mount_count] = from->mounts[i];
         to->mounts[to->mount_count++].path = sh_strdup(from->mounts[i].path);
     }
+    for (size_t i = 0; !r && i < from->host_mount_count; i++) {
+        cleanup_free char *place = sh_format("%s%s", from->host_mounts[i].path,
+                                             from->host_mounts[i].cover ? ":cover" : "");
+        r = sh_config_host_mount(to, place, err);
+    }
     for (size_t i = 0; !r && i < from->port_count; i++) {
         cleanup_free char *port =
             sh_format("%u/%s", from->ports[i].port, from->ports[i].protocol == 17 ? "udp" : "tcp");
         r = sh_config_port(to, port, err);
     }
     return r;
+}
+
+/* A folder of the host hides what is below it; through a symbolic link it would do so elsewhere. */
+static int check_host_mount(const struct sh_tree *tree, const struct sh_config_host_mount *m,
+                            struct sh_error *err)
+{
+    const struct sh_inode *at = tree->root;
+    for (const char *p = m->path; *p;) {
+        size_t n = strcspn(++p, "/");
+        cleanup_free char *name = sh_format("%.*s", (int)n, p);
+        struct sh_entry *e = sh_tree_entry((struct sh_inode *)at, name);
+        if (!e)
+            return 0;
+        if (!S_ISDIR(e->inode->mode))
+            return sh_fail(err, -ENOTDIR, "--mount %s: %.*s is no folder in the image", m->path,
+                           (int)(p + n - m->path), m->path);
+        at = e->inode;
+        p += n;
+    }
+    if (at->entry_count && !m->cover)
+        return sh_fail(err, -ENOTEMPTY,
+                       "--mount %s: a folder of the host would hide what the image has there; if it "
+                       "may, write --mount %s:cover", m->path, m->path);
+    return 0;
 }
 
 /* A host that may choose the broker or LD_PRELOAD would own the secrets. */
@@ -193,6 +222,8 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
         r = merge_config(&config, &b->config, err);
     if (!r)
         r = check_secrets(&config, err);
+    for (size_t i = 0; !r && i < config.host_mount_count; i++)
+        r = check_host_mount(&tree, &config.host_mounts[i], err);
     if (!r)
         r = write_root(&tree, work->dir_fd, progress, &files, err);
     if (!r)

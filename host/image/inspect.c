@@ -12,6 +12,7 @@
 
 #include "host/base/utf8.h"
 #include "host/image/input/config.h"
+#include "host/image/settings.h"
 #include "lib/hex.h"
 
 /* --- values --- */
@@ -147,6 +148,21 @@ static cJSON *json_mounts(const struct sh_manifest *m)
     return list;
 }
 
+static cJSON *json_host_mounts(const struct sh_manifest *m)
+{
+    cJSON *list = cJSON_CreateArray();
+    size_t count = sh_manifest_count(m, SH_TAG_HOST_MOUNT);
+    for (size_t i = 0; i < count; i++) {
+        struct sh_view v = sh_manifest_get(m, SH_TAG_HOST_MOUNT, i);
+        cleanup_free char *path = text_of((struct sh_view){v.data + 4, v.size - 4});
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "path", path);
+        cJSON_AddBoolToObject(o, "cover", sh_le32(v.data) & SH_HOST_MOUNT_COVER);
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
 static cJSON *json_ports(const struct sh_manifest *m)
 {
     cJSON *list = cJSON_CreateArray();
@@ -202,6 +218,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
         cJSON_AddNumberToObject(o, "stop_signal", m->stop_signal);
     cJSON_AddItemToObject(o, "limits", json_limits(m));
     cJSON_AddItemToObject(o, "mounts", json_mounts(m));
+    cJSON_AddItemToObject(o, "host_mounts", json_host_mounts(m));
     cJSON_AddItemToObject(o, "ports", json_ports(m));
     add_text(o, "network", m, SH_TAG_NETWORK);
     add_text(o, "agent", m, SH_TAG_AGENT);
@@ -215,6 +232,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
         cJSON_AddNumberToObject(o, "memory", (double)m->memory);
     if (m->cpus)
         cJSON_AddNumberToObject(o, "cpus", m->cpus);
+    cJSON_AddItemToObject(o, "settings", sh_settings_json(m, NULL, 0));
     sh_strings_free(&policy);
     return o;
 }
@@ -256,7 +274,7 @@ static void print_item(const cJSON *item)
     print_clean(text);
 }
 
-static void print_lines(const cJSON *o)
+void sh_print_lines(const cJSON *o)
 {
     const cJSON *item;
     cJSON_ArrayForEach(item, o)
@@ -303,7 +321,7 @@ int sh_inspect_image(struct sh_store *store, const char *reference, bool json)
             cleanup_free char *text = cJSON_Print(o);
             puts(text);
         } else if (!r) {
-            print_lines(o);
+            sh_print_lines(o);
         }
         cJSON_Delete(o);
     }

@@ -11,6 +11,9 @@
  * What went wrong was said on stderr. */
 int sh_inspect_image(struct sh_store *store, const char *reference, bool json);
 
+/* An object's members for people, a line a value; empty lists are left out. */
+void sh_print_lines(const cJSON *object);
+
 /* Bytes of all its files, and when it came into the store (seconds since 1970). */
 int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created,
                   struct sh_error *err);

@@ -11,13 +11,13 @@ static const struct {
     uint64_t bit;
     const char *word;
 } words[] = {
-    {SH_POLICY_EXEC, "exec"},   {SH_POLICY_MOUNT, "mount"}, {SH_POLICY_SIGNAL, "signal"},
-    {SH_POLICY_TRACE, "trace"}, {SH_POLICY_STATS, "stats"}, {SH_POLICY_DEBUG, "debug"},
+    {SH_POLICY_EXEC, "exec"},   {SH_POLICY_SIGNAL, "signal"}, {SH_POLICY_TRACE, "trace"},
+    {SH_POLICY_STATS, "stats"}, {SH_POLICY_DEBUG, "debug"},
 };
 
-int sh_policy_need(uint64_t policy, uint64_t bit, const char *what, struct sh_error *err)
+int sh_request_need(uint64_t requests, uint64_t bit, const char *what, struct sh_error *err)
 {
-    if (policy & bit)
+    if (requests & bit)
         return 0;
     const char *word = "?";
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
@@ -27,16 +27,16 @@ int sh_policy_need(uint64_t policy, uint64_t bit, const char *what, struct sh_er
                    word);
 }
 
-int sh_policy_signal(const struct sh_instance_config *config, uint32_t signal,
+int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
                      struct sh_error *err)
 {
     if (!signal || signal > 64)
         return sh_fail(err, -EINVAL, "there is no signal %u", signal);
-    if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL || signal == config->stop_signal)
+    if (config->signals >> (signal - 1) & 1)
         return 0;
     const char *name = sigabbrev_np((int)signal);
     cleanup_free char *what = name ? sh_format("signal %s", name) : sh_format("signal %u", signal);
-    return sh_policy_need(config->policy, SH_POLICY_SIGNAL, what, err);
+    return sh_request_need(0, SH_POLICY_SIGNAL, what, err);
 }
 
 int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err)

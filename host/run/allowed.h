@@ -7,12 +7,12 @@
 #include "host/run/instance.h"
 
 /* May this signal be sent to the workload? 0, or -EPERM with the sentence. */
-int sh_policy_signal(const struct sh_instance_config *config, uint32_t signal,
+int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
                      struct sh_error *err);
 
 /* Is this bit (SH_POLICY_EXEC, ...) set? 0, or -EPERM: "the image does not allow <what>: build it
  * with --allow <word>". */
-int sh_policy_need(uint64_t policy, uint64_t bit, const char *what, struct sh_error *err);
+int sh_request_need(uint64_t requests, uint64_t bit, const char *what, struct sh_error *err);
 
 /* "TERM", "SIGTERM", "15" -> 15; -EINVAL with the sentence. */
 int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err);

@@ -42,7 +42,8 @@ struct sh_instance_config {
     bool stdin_open; /* the launch config lets the host feed stdin */
     bool remove;     /* --rm */
     uint32_t stop_signal;
-    uint64_t policy;
+    uint64_t requests; /* SH_POLICY_*: what may be asked of it (lib/settings.h) */
+    uint64_t signals;  /* bit n - 1: it takes signal n */
     int64_t created; /* seconds since 1970 */
     struct sh_strings command; /* what runs, for people */
     struct sh_port *ports;

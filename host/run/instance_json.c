@@ -53,7 +53,10 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddBoolToObject(root, "stdin", c->stdin_open);
     cJSON_AddBoolToObject(root, "remove", c->remove);
     cJSON_AddNumberToObject(root, "stop_signal", c->stop_signal);
-    cJSON_AddNumberToObject(root, "policy", (double)c->policy);
+    cJSON_AddNumberToObject(root, "requests", (double)c->requests);
+    char signals[20];
+    snprintf(signals, sizeof(signals), "%llx", (unsigned long long)c->signals);
+    cJSON_AddStringToObject(root, "signals", signals);
     cJSON_AddNumberToObject(root, "created", (double)c->created);
     cJSON_AddStringToObject(root, "launch_digest", c->launch_digest);
     cJSON *list = cJSON_AddArrayToObject(root, "command");
@@ -186,7 +189,8 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->stdin_open = get_bool(&r, "stdin");
     c->remove = get_bool(&r, "remove");
     c->stop_signal = (uint32_t)get_number(&r, "stop_signal", 64);
-    c->policy = (uint64_t)get_number(&r, "policy", 9e15);
+    c->requests = (uint64_t)get_number(&r, "requests", 9e15);
+    c->signals = strtoull(get_text(&r, "signals"), NULL, 16);
     c->created = (int64_t)get_number(&r, "created", 9e15);
     parse_lists(&r, c);
     cJSON_Delete(root);

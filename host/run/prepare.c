@@ -10,6 +10,7 @@
 #include <shelter/boot.h>
 
 #include "host/base/utf8.h"
+#include "host/image/settings.h"
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
@@ -23,23 +24,12 @@ void sh_warn_simulated(const struct sh_instance_config *config)
         sh_tee_warn_simulated(config->tee);
 }
 
-/* What the policy forbids, said before anything starts. */
-static int check_policy(const struct sh_run_options *o, uint64_t policy, struct sh_error *err)
+/* The counts and traces of an enclave that the image keeps to itself. */
+static int check_outputs(const struct sh_run_options *o, uint64_t requests, struct sh_error *err)
 {
-    const char *what = o->command.count || o->entrypoint ? "its command"
-                       : o->env.count                    ? "its environment"
-                       : o->workdir                      ? "its working directory"
-                       : o->user                         ? "its user"
-                                                         : NULL;
-    if (what && policy & SH_POLICY_LOCK)
-        return sh_fail(err, -EPERM, "the image is locked: %s stays as built", what);
-    if (o->mount_count && sh_policy_need(policy, SH_POLICY_MOUNT, "folders of the host (-v)", err))
+    if (o->stats && !o->debug && sh_request_need(requests, SH_POLICY_STATS, "--stats", err))
         return -EPERM;
-    if (o->debug && sh_policy_need(policy, SH_POLICY_DEBUG, "--debug", err))
-        return -EPERM;
-    if (o->stats && !o->debug && sh_policy_need(policy, SH_POLICY_STATS, "--stats", err))
-        return -EPERM;
-    if (o->trace && !o->debug && sh_policy_need(policy, SH_POLICY_TRACE, "--trace", err))
+    if (o->trace && !o->debug && sh_request_need(requests, SH_POLICY_TRACE, "--trace", err))
         return -EPERM;
     return 0;
 }
@@ -68,106 +58,97 @@ static int make_outputs(struct sh_prepared *p, const struct sh_run_options *o, s
     return r;
 }
 
-static void add_records(const struct sh_manifest *m, enum sh_manifest_tag tag,
-                        struct sh_strings *list)
+/* What the launch config must say of the argv: nothing where it is the image's own. -c replaces the whole
+ * command; plain arguments replace the image's command and keep its entrypoint; --entrypoint replaces
+ * the entrypoint and drops the command. */
+static void choose_command(const struct sh_run_options *o, const struct sh_settings *built,
+                           struct sh_strings *args)
 {
-    size_t count = sh_manifest_count(m, tag);
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, tag, i);
-        sh_strings_addf(list, "%.*s", (int)v.size, (const char *)v.data);
-    }
-}
-
-/* The argv that will run (`all`), and what of it the launch config must say (`args`): nothing where it
- * is the image's own. -c replaces the whole command; plain arguments replace the image's command and
- * keep its entrypoint; --entrypoint replaces the entrypoint and drops the command. */
-static int choose_command(const struct sh_run_options *o, const struct sh_manifest *m,
-                          struct sh_strings *args, struct sh_strings *all, struct sh_error *err)
-{
+    if (!o->entrypoint && !o->command.count)
+        return;
     if (o->entrypoint && *o->entrypoint)
-        sh_strings_add(all, o->entrypoint);
-    else if (!o->entrypoint && !o->has_command_text)
-        add_records(m, SH_TAG_ENTRYPOINT, all);
+        sh_strings_add(args, o->entrypoint);
+    for (size_t i = 0; !o->entrypoint && !o->has_command_text && i < built->entrypoint_count; i++)
+        sh_strings_add(args, built->args.items[i]);
     for (size_t i = 0; i < o->command.count; i++)
-        sh_strings_add(all, o->command.v[i]);
-    bool own = !o->entrypoint && !o->command.count;
-    if (own) {
-        sh_strings_free(all);
-        add_records(m, SH_TAG_ENTRYPOINT, all);
-        add_records(m, SH_TAG_COMMAND, all);
-    }
-    if (!all->count)
-        return sh_fail(err, -EINVAL, "the image has no command; give one: shelter run %s COMMAND",
-                       o->image);
-    for (size_t i = 0; !own && i < all->count; i++)
-        sh_strings_add(args, all->v[i]);
-    return 0;
+        sh_strings_add(args, o->command.v[i]);
 }
 
-static bool manifest_network_is(const struct sh_manifest *m, const char *text)
+/* Fills the config of a new instance with what is not in the launch config. */
+static int describe_instance(const struct sh_run_options *o, struct sh_instance_config *c,
+                             struct sh_error *err)
 {
-    struct sh_view v = sh_manifest_get(m, SH_TAG_NETWORK, 0);
-    return v.data && v.size == strlen(text) && !memcmp(v.data, text, v.size);
-}
-
-/* Fills the config of a new instance, and the launch config. */
-static int describe(const struct sh_run_options *o, const struct sh_manifest *m,
-                    struct sh_instance_config *c, struct sh_launch *l, struct sh_error *err)
-{
-    int r = choose_command(o, m, &l->args, &c->command, err);
-    if (r)
-        return r;
-    for (size_t i = 0; i < c->command.count; i++) { /* for people, and for JSON */
-        char *raw = c->command.v[i];
-        c->command.v[i] = sh_utf8_clean(raw, strlen(raw));
-        free(raw);
-    }
     c->name = o->name ? sh_strdup(o->name) : NULL;
     c->reference = sh_strdup(o->image);
     c->boot = o->boot;
     if (o->firmware && !(c->firmware = realpath(o->firmware, NULL)))
         return sh_fail_errno(err, -errno, "cannot read the firmware %s", o->firmware);
-    c->memory = o->memory ? o->memory : m->memory ? m->memory : SH_LAUNCH_MEMORY_DEFAULT;
-    c->memory = (c->memory + (1 << 20) - 1) >> 20 << 20;
-    c->cpus = o->cpus ? o->cpus : m->cpus ? m->cpus : SH_LAUNCH_CPUS_DEFAULT;
-    c->network = o->network ? strcmp(o->network, "none") : !manifest_network_is(m, "none");
-    c->debug = o->debug;
-    c->tty = !o->detach && sh_run_tty(o);
-    c->stdin_open = !o->detach && !(m->policy & SH_POLICY_NO_INPUT);
     c->remove = o->remove;
-    c->stop_signal = m->stop_signal;
-    c->policy = m->policy;
-    if (c->memory < SH_LAUNCH_MEMORY_MIN)
-        return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
-                       SH_LAUNCH_MEMORY_MIN >> 20);
-    if (!c->network && o->port_count)
-        return sh_fail(err, -EINVAL, "-p needs a network, and the image says it has none; add "
-                                     "--network user");
+    c->ports = sh_alloc((o->port_count + 1) * sizeof(*c->ports));
+    c->mounts = sh_alloc((o->mount_count + 1) * sizeof(*c->mounts));
+    for (size_t i = 0; i < o->port_count; i++)
+        c->ports[c->port_count++] = o->ports[i];
+    for (size_t i = 0; i < o->mount_count; i++) {
+        const struct sh_mount *from = &o->mounts[i];
+        c->mounts[c->mount_count++] = (struct sh_mount){
+            sh_strdup(from->source), sh_strdup(from->target), from->read_only};
+    }
+    return sh_ports_check(c->ports, c->port_count, err);
+}
+
+/* What the options ask for, where the image does not say it already. Strings are the options'. */
+static int describe_launch(const struct sh_run_options *o, const struct sh_settings *built,
+                           struct sh_launch *l, struct sh_error *err)
+{
+    bool network = o->network ? strcmp(o->network, "none") : built->outside;
+    if (!network && (o->port_count || o->broker))
+        return sh_fail(err, -EINVAL, "%s needs a network, and the image says it has none; add "
+                                     "--network user", o->port_count ? "-p" : "-i");
+    choose_command(o, built, &l->args);
     for (size_t i = 0; i < o->env.count; i++)
         sh_strings_add(&l->env, o->env.v[i]);
     l->workdir = o->workdir;
     l->user = o->user;
     l->hostname = o->hostname;
-    l->tty = c->tty;
-    l->has_stdin = c->stdin_open;
-    l->network = !o->network ? NULL : c->network ? "dhcp" : "none";
-    l->memory = c->memory;
-    l->cpus = c->cpus;
-    l->debug = c->debug;
-    c->ports = sh_alloc((o->port_count + 1) * sizeof(*c->ports));
-    c->mounts = sh_alloc((o->mount_count + 1) * sizeof(*c->mounts));
-    for (size_t i = 0; i < o->port_count; i++) {
-        c->ports[c->port_count++] = o->ports[i];
+    l->has_stdin = !o->detach;
+    l->tty = !o->detach && sh_run_tty(o);
+    l->network = !o->network ? NULL : network ? "dhcp" : "none";
+    l->memory = o->memory ? o->memory : built->memory ? built->memory : SH_LAUNCH_MEMORY_DEFAULT;
+    l->memory = (l->memory + (1 << 20) - 1) >> 20 << 20;
+    l->cpus = o->cpus ? o->cpus : built->cpus ? built->cpus : SH_LAUNCH_CPUS_DEFAULT;
+    l->debug = o->debug;
+    if (l->memory < SH_LAUNCH_MEMORY_MIN)
+        return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
+                       SH_LAUNCH_MEMORY_MIN >> 20);
+    for (size_t i = 0; i < o->port_count; i++)
         sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp", o->ports[i].guest_port);
-    }
-    for (size_t i = 0; i < o->mount_count; i++) {
-        const struct sh_mount *from = &o->mounts[i];
-        c->mounts[c->mount_count++] = (struct sh_mount){
-            sh_strdup(from->source), sh_strdup(from->target), from->read_only};
+    for (size_t i = 0; i < o->mount_count; i++)
         sh_strings_addf(&l->mounts, SH_BOOT_SHARE_TAG "%zu %s %s", i,
-                        from->read_only ? "ro" : "rw", from->target);
+                        o->mounts[i].read_only ? "ro" : "rw", o->mounts[i].target);
+    return 0;
+}
+
+/* The rest of the instance's config: as it will be inside. */
+static int describe_effect(const struct sh_run_options *o, const struct sh_settings *s,
+                           struct sh_instance_config *c, struct sh_error *err)
+{
+    if (!s->args.count)
+        return sh_fail(err, -EINVAL, "the image has no command; give one: shelter run %s COMMAND",
+                       o->image);
+    for (size_t i = 0; i < s->args.count; i++) { /* for people, and for JSON */
+        cleanup_free char *clean = sh_utf8_clean(s->args.items[i], strlen(s->args.items[i]));
+        sh_strings_add(&c->command, clean);
     }
-    return sh_ports_check(c->ports, c->port_count, err);
+    c->memory = s->memory;
+    c->cpus = s->cpus;
+    c->network = s->outside;
+    c->debug = s->debug;
+    c->tty = s->terminal;
+    c->stdin_open = s->input;
+    c->stop_signal = s->stop_signal;
+    c->requests = s->requests;
+    c->signals = s->signals;
+    return check_outputs(o, s->requests, err);
 }
 
 /* What `c` says, as a back end reads it. */
@@ -222,16 +203,24 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
                         struct sh_buffer *launch, struct sh_error *err)
 {
     struct sh_launch l = {0};
+    struct sh_settings built, s;
     uint8_t digest[48];
+    const struct sh_manifest *m = &p->image.manifest;
     cleanup_free char *broker = NULL;
-    int r = describe(o, &p->image.manifest, c, &l, err);
-    if (!r && o->broker && !c->network)
-        r = sh_fail(err, -EINVAL, "-i needs a network, and the image says it has none; add --network "
-                                  "user");
+    cleanup_free void *own = NULL, *arena = NULL;
+    int r = sh_settings_read(m, NULL, 0, &built, &own, err);
+    if (!r)
+        r = describe_launch(o, &built, &l, err);
     if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, true, err)))
         r = -EINVAL;
     if (!r)
         r = sh_launch_write(&l, launch, digest, err);
+    if (!r)
+        r = sh_settings_read(m, launch->data, launch->size, &s, &arena, err);
+    if (!r)
+        r = describe_instance(o, c, err);
+    if (!r)
+        r = describe_effect(o, &s, c, err);
     sh_launch_free(&l);
     if (r)
         return r;
@@ -249,8 +238,6 @@ static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh
     struct sh_instance_config c = {0};
     struct sh_buffer launch = {0};
     int r = sh_backend_find(o->tee ? o->tee : "auto", p->image.dir_fd, &backend, err);
-    if (!r)
-        r = check_policy(o, p->image.manifest.policy, err);
     if (!r)
         r = describe_all(p, o, backend, &c, &launch, err);
     if (!r)

@@ -9,7 +9,7 @@
 static void take_signal(struct sup_guest *g, struct sup_client *c, uint32_t signal)
 {
     struct sh_error why = {0};
-    if (sh_policy_signal(&g->life->instance->config, signal, &why)) {
+    if (sh_signal_need(&g->life->instance->config, signal, &why)) {
         sh_frame_put_text(&c->out, SH_FRAME_REFUSED, 0, SH_FRAME_SIGNAL, why.text);
         return;
     }

@@ -142,13 +142,33 @@ fi
 
 # --- settings ---
 status "all settings" 0 "$SHELTER" build -q -t set -f "$true:/opt/t" -f "$(command -v md5sum)" -c '/opt/t "a b"' \
-    --entrypoint '/bin/md5sum' -e A=1 -e A=2 -w /tmp -u 5:6 --hostname h --allow exec,mount --allow debug --no-input \
+    --entrypoint '/bin/md5sum' -e A=1 -e A=2 -w /tmp -u 5:6 --hostname h --allow exec,signal --allow debug --no-input \
     -m 64M --cpus 2 -p 80 -p 53/udp --network none --tmpfs /x:size=1M,mode=700 --ulimit nofile=10:20 --stop-signal INT
 "$SHELTER" inspect --json set >"$T/inspect" 2>/dev/null
 same "as they were given" "$(json '[d["entrypoint"], d["command"], d["env"], d["workdir"], d["user"], d["hostname"], d["policy"], d["memory"], d["cpus"], d["ports"], d["network"], d["stop_signal"]]' <"$T/inspect")" \
-    '[["/bin/md5sum"], ["/opt/t", "a b"], ["A=2"], "/tmp", "5:6", "h", ["exec", "mount", "debug", "no-input"], 67108864, 2, ["80/tcp", "53/udp"], "none", 2]'
+    '[["/bin/md5sum"], ["/opt/t", "a b"], ["A=2"], "/tmp", "5:6", "h", ["exec", "signal", "debug", "no-input"], 67108864, 2, ["80/tcp", "53/udp"], "none", 2]'
+# --- folders of the host ---
+mkdir -p "$T/full"
+echo x >"$T/full/file"
+status "places for folders of the host" 0 "$SHELTER" build -q -t places -f "$true" -f "$T/full/file:/etc/app/file" --mount /data --mount /srv/new/place --mount /etc/app:cover
+same "places: are measured" "$("$SHELTER" inspect --json places 2>/dev/null | json 'd["host_mounts"]')" \
+    '[{"path": "/data", "cover": false}, {"path": "/srv/new/place", "cover": false}, {"path": "/etc/app", "cover": true}]'
+status "a place that hides files" 125 "$SHELTER" build -q -f "$true" -f "$T/full/file:/etc/app/file" --mount /etc/app
+one_line "a place that hides files: told" "mount /etc/app:cover"
+status "a place below a file" 125 "$SHELTER" build -q -f "$true" -f "$T/full/file:/etc/app" --mount /etc/app/x
+for bad in relative / /a/../b /a//b /proc /dev/shm /run/secrets/x /run /a: /a:hide; do
+    status "--mount $bad" 125 "$SHELTER" build -q -f "$true" --mount "$bad"
+    one_line "--mount $bad: told" "^shelter: --mount"
+done
+status "--mount twice" 125 "$SHELTER" build -q -f "$true" --mount /a --mount /a:cover
+status "--allow mount" 125 "$SHELTER" build -q -f "$true" --allow mount
+one_line "--allow mount: told" "[-]-mount PATH"
 openssl genpkey -algorithm ED25519 2>/dev/null | openssl pkey -pubout >"$T/key.pem" 2>/dev/null
 status "secrets" 0 "$SHELTER" build -q -t sec -f "$true" --broker https://b --broker-key "$T/key.pem" --secret k=kbs:///a/b/c
+for other in "--allow exec" "--mount /data"; do
+    status "secrets with $other" 125 "$SHELTER" build -q -f "$true" --broker https://b --broker-key "$T/key.pem" --secret k=kbs:///a/b/c $other
+    one_line "secrets with $other: told" "secrets and lets the host"
+done
 same "imply lock" "$("$SHELTER" inspect --json sec 2>/dev/null | json '[d["policy"], d["secrets"], len(d["broker_key"])]')" '[["lock"], ["k=kbs:///a/b/c"], 88]'
 images=$(ls "$SHELTER_STORE/images" | wc -l)
 for bad in 1a=kbs:///a/b/c:env a.b=kbs:///a/b/c:env k=kbs:///a/../c k=kbs:///a/./c "$(printf %065d 0)=kbs:///a/b/c"; do

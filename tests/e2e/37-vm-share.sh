@@ -4,7 +4,7 @@
 # the guest does, and no way out of the folder.
 . tests/e2e/lib.sh
 busybox=$(command -v busybox) || { skip "shares: no busybox here"; exit 0; }
-check "build" "$SHELTER" build -t m --allow mount -f "$busybox"
+check "build" "$SHELTER" build -t m --mount /data --mount /more -f "$busybox"
 check "build without the policy" "$SHELTER" build -t locked -f "$busybox"
 src="$T/a,b c"
 mkdir "$src" "$T/outside"
@@ -31,6 +31,10 @@ check "read-only: nothing was written" test ! -e "$src/x"
 run 0 "two folders" '/bin/busybox cat /data/file /more/secret' -v "$src:/data" -v "$T/outside:/more:ro"
 same "two folders: both are there" "$(tr '\n' ' ' <"$T/out")" "hello secret "
 status "policy without mount" 125 "$SHELTER" run --rm -v "$src:/data" locked /bin/busybox true
-one_line "policy without mount: in one line" "mount"
+one_line "policy without mount: in one line" "[-]-mount PATH"
+status "a place that the image does not name" 125 "$SHELTER" run --rm -v "$src:/bin" m /bin/busybox true
+one_line "a place that the image does not name: in one line" "[-]-mount PATH"
+cp "$busybox" "$src/program"
+run 126 "nothing in it can be executed" 'exec /data/program true' -v "$src:/data"
 status "a folder that is not there" 125 "$SHELTER" run --rm -v "$T/none:/data" m /bin/busybox true
 one_line "a folder that is not there: in one line" "none"

@@ -192,7 +192,7 @@ status "too little memory" 125 "$SHELTER" run -m 20M plain; one_line "told" 'at 
 status "no such option" 125 "$SHELTER" run --nonsense plain; one_line "told" 'nonsense'
 status "a locked command" 125 "$SHELTER" run locked other; one_line "told" 'locked'
 status "a locked environment" 125 "$SHELTER" run -e A=b locked; one_line "told" 'locked'
-status "-v without policy" 125 "$SHELTER" run -v /tmp:/data plain; one_line "told" '[-]-allow mount'
+status "-v without policy" 125 "$SHELTER" run -v /tmp:/data plain; one_line "told" '[-]-mount PATH'
 status "--debug without policy" 125 "$SHELTER" run --debug plain; one_line "told" '[-]-allow debug'
 [ -e /dev/sgx_enclave ] || { status "--tee sgx" 125 "$SHELTER" run --tee sgx plain; one_line "told" '^shelter: --tee sgx: .*shelter doctor'; }
 status "-p with --network none" 125 "$SHELTER" run --network none -p 80 plain; one_line "told" 'network'

@@ -7,7 +7,7 @@ command -v qemu-system-x86_64 >/dev/null || { skip "run-vm: no QEMU"; exit 0; }
 [ -x /bin/busybox ] || { skip "run-vm: no busybox"; exit 0; }
 LIMIT=60
 gcc -static -O1 -o "$T/net_server" tests/net_server.c
-"$SHELTER" build -t box -f /bin/busybox -f "$T/net_server" --allow exec --allow signal --allow mount --allow debug --allow stats -c '/bin/busybox sh' >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
+"$SHELTER" build -t box -f /bin/busybox -f "$T/net_server" --allow exec --allow signal --mount /data --allow debug --allow stats -c '/bin/busybox sh' >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
 "$SHELTER" build -t shut -f /bin/busybox -c '/bin/busybox sh' >/dev/null 2>&1
 B=/bin/busybox
 field() { "$SHELTER" inspect --json "$1" | python3 -c "import json,sys; print(json.load(sys.stdin)['$2'])"; }

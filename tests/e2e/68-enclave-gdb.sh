@@ -28,7 +28,7 @@ check "build, shut" "$SHELTER" build -q -t shut -f "$T/pie"
 run=("$SHELTER" run --tee sgx-sim -d)
 
 status "--debug is refused by policy" 125 "${run[@]}" --debug shut /bin/pie
-one_line "--debug: told" "does not allow --debug.*--allow debug"
+one_line "--debug: told" "does not allow debugging.*--allow debug"
 check "an instance without --debug" "${run[@]}" --name plain open /bin/pie
 status "debug of it is refused" 125 "$SHELTER" debug --print plain
 one_line "debug: told" "started without --debug"

@@ -220,15 +220,15 @@ static void test_signals(void **state)
     assert_int_equal(sh_signal_parse("0", &n, &err), -EINVAL);
     assert_int_equal(sh_signal_parse("", &n, &err), -EINVAL);
     assert_int_equal(sh_signal_parse("SIG", &n, &err), -EINVAL);
-    struct sh_instance_config c = {.stop_signal = 3};
-    assert_int_equal(sh_policy_signal(&c, 2, &err), 0);
-    assert_int_equal(sh_policy_signal(&c, 3, &err), 0);
-    assert_int_equal(sh_policy_signal(&c, 9, &err), 0);
-    assert_int_equal(sh_policy_signal(&c, 1, &err), -EPERM);
-    assert_int_equal(sh_policy_signal(&c, 0, &err), -EINVAL);
-    c.policy = SH_POLICY_SIGNAL;
-    assert_int_equal(sh_policy_signal(&c, 1, &err), 0);
-    assert_int_equal(sh_policy_signal(&c, 65, &err), -EINVAL);
+    struct sh_instance_config c = {.signals = 1 << 1 | 1 << 2 | 1 << 8};
+    assert_int_equal(sh_signal_need(&c, 2, &err), 0);
+    assert_int_equal(sh_signal_need(&c, 3, &err), 0);
+    assert_int_equal(sh_signal_need(&c, 9, &err), 0);
+    assert_int_equal(sh_signal_need(&c, 1, &err), -EPERM);
+    assert_int_equal(sh_signal_need(&c, 0, &err), -EINVAL);
+    c.signals = UINT64_MAX;
+    assert_int_equal(sh_signal_need(&c, 1, &err), 0);
+    assert_int_equal(sh_signal_need(&c, 65, &err), -EINVAL);
 }
 
 static void test_fifo(void **state)
@@ -452,7 +452,8 @@ static struct sh_instance_config sample(void)
 {
     struct sh_instance_config c = {.boot = SH_QEMU_BOOT_BZIMAGE, .memory = 1ull << 40, .cpus = 3,
                                    .network = true, .tty = true, .stop_signal = 15,
-                                   .policy = SH_POLICY_ALL, .created = 1790000000};
+                                   .requests = SH_POLICY_EXEC, .signals = UINT64_MAX,
+                                   .created = 1790000000};
     strcpy(c.id, "0123456789abcdef0123456789abcdef");
     memset(c.image, 'a', 96);
     memset(c.launch_digest, 'b', 96);
@@ -479,7 +480,7 @@ static void test_config(void **state)
     assert_int_equal(sh_instance_config_parse(text, &d), 0);
     char *again = sh_instance_config_text(&d);
     assert_string_equal(text, again);
-    assert_true(d.policy == SH_POLICY_ALL && d.memory == 1ull << 40);
+    assert_true(d.requests == SH_POLICY_EXEC && d.signals == UINT64_MAX && d.memory == 1ull << 40);
     sh_instance_config_free(&d);
     /* Torn anywhere, it is refused. */
     size_t size = strlen(text);

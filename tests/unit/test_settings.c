@@ -145,6 +145,7 @@ static void test_image(void **state)
     put_text(t, SH_TAG_BROKER_KEY, "key");
     assert_int_equal(make(t, ""), 0);
     list_is(&s.args, "/bin/e||");
+    assert_int_equal(s.entrypoint_count, 1);
     list_is(&s.env, "PATH=/bin|HOSTNAME=box|A=2|");
     assert_string_equal(s.workdir, "/srv");
     assert_string_equal(s.user, "www:web");
@@ -289,8 +290,8 @@ static void test_requests(void **state)
                  sh_settings_signal(&s, SIGUSR1) || sh_settings_signal(&s, 0) ||
                  sh_settings_signal(&s, 65));
     assert_int_equal(make(image(), "tty 1\nstdin 1\n"), 0);
-    assert_true(sh_settings_signal(&s, SIGHUP) && sh_settings_signal(&s, SIGQUIT));
-    assert_false(sh_settings_signal(&s, SIGUSR1));
+    assert_true(sh_settings_signal(&s, SIGQUIT) && sh_settings_signal(&s, SIGWINCH));
+    assert_false(sh_settings_signal(&s, SIGUSR1) || sh_settings_signal(&s, SIGHUP));
     t = image();
     put_policy(t, SH_POLICY_SIGNAL);
     assert_int_equal(make(t, ""), 0);

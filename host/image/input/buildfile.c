@@ -100,6 +100,11 @@ static int take_mount(const struct file *f, const char *s)
     return sh_config_mount(&f->build->config, s, f->err);
 }
 
+static int take_host_mount(const struct file *f, const char *s)
+{
+    return sh_config_host_mount(&f->build->config, s, f->err);
+}
+
 static int take_port(const struct file *f, const char *s)
 {
     return sh_config_port(&f->build->config, s, f->err);
@@ -171,6 +176,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "policy", .each = take_policy},
         {.key = "limits", .each = take_limit},
         {.key = "mounts", .each = take_mount},
+        {.key = "host_mounts", .each = take_host_mount},
         {.key = "ports", .each = take_port},
         {.key = "network", .each = take_network},
         {.key = "broker", .each = take_broker},

@@ -29,6 +29,9 @@ void sh_config_free(struct sh_config *c)
     for (size_t i = 0; i < c->mount_count; i++)
         free(c->mounts[i].path);
     free(c->mounts);
+    for (size_t i = 0; i < c->host_mount_count; i++)
+        free(c->host_mounts[i].path);
+    free(c->host_mounts);
     free(c->ports);
     *c = (struct sh_config){0};
 }
@@ -69,7 +72,6 @@ static const struct {
     bool allow; /* a word of --allow */
 } policies[] = {
     {"exec", SH_POLICY_EXEC, true},
-    {"mount", SH_POLICY_MOUNT, true},
     {"signal", SH_POLICY_SIGNAL, true},
     {"trace", SH_POLICY_TRACE, true},
     {"stats", SH_POLICY_STATS, true},
@@ -87,10 +89,12 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
         while (i < POLICY_COUNT &&
                (strlen(policies[i].word) != n || strncmp(words, policies[i].word, n)))
             i++;
+        if (n == 5 && !strncmp(words, "mount", 5))
+            return sh_fail(err, -EINVAL, "say where the host may mount a folder: --mount PATH");
         if (i == POLICY_COUNT)
             return sh_fail(
                 err, -EINVAL,
-                "'%.40s' is not a policy: exec, mount, signal, trace, stats, debug, lock, "
+                "'%.40s' is not a policy: exec, signal, trace, stats, debug, lock, "
                 "no-input or no-output",
                 words);
         c->policy |= policies[i].bit;

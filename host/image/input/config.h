@@ -14,6 +14,12 @@ struct sh_config_mount {
     uint32_t mode;
 };
 
+/* Where the host may mount a folder of its own. */
+struct sh_config_host_mount {
+    char *path;
+    bool cover; /* what the image has there may be hidden by it */
+};
+
 struct sh_config_port {
     uint16_t port;
     uint8_t protocol;
@@ -29,6 +35,8 @@ struct sh_config {
     size_t limit_count;
     struct sh_config_mount *mounts;
     size_t mount_count;
+    struct sh_config_host_mount *host_mounts;
+    size_t host_mount_count;
     struct sh_config_port *ports;
     size_t port_count;
 };
@@ -62,6 +70,9 @@ int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err)
 
 /* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]". */
 int sh_config_network(struct sh_config *c, const char *text, struct sh_error *err);
+
+/* "/path", "/path:cover": a folder of the host may be mounted there. */
+int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error *err);
 
 /* Letters, digits, '-' and '.', at most 64. */
 int sh_config_hostname(struct sh_config *c, const char *text, struct sh_error *err);

@@ -9,6 +9,7 @@
 #include <shelter/agent.h>
 
 #include "host/image/input/config.h"
+#include "lib/manifest.h"
 
 #define SECRETS_MAX 64u
 #define SECRET_PATH_MAX 256u
@@ -134,5 +135,24 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
     if (c->secrets.count == SECRETS_MAX)
         return sh_fail(err, -E2BIG, "an image has at most %u secrets", SECRETS_MAX);
     sh_strings_add(&c->secrets, text);
+    return 0;
+}
+
+int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    static const char cover[] = ":cover";
+    size_t n = strlen(text), tail = sizeof(cover) - 1;
+    struct sh_config_host_mount m = {.cover = n > tail && !strcmp(text + n - tail, cover)};
+    n -= m.cover ? tail : 0;
+    if (!sh_host_mount_ok(text, n) || memchr(text, ':', n))
+        return sh_fail(err, -EINVAL,
+                       "--mount %.60s: write /PATH[:cover], a plain absolute path, not in or above /dev, "
+                       "/proc, /sys, " SH_SECRETS_DIR, text);
+    for (size_t i = 0; i < c->host_mount_count; i++)
+        if (strlen(c->host_mounts[i].path) == n && !strncmp(c->host_mounts[i].path, text, n))
+            return sh_fail(err, -EEXIST, "--mount %.60s: it is there twice", text);
+    m.path = sh_format("%.*s", (int)n, text);
+    c->host_mounts = sh_realloc_array(c->host_mounts, c->host_mount_count + 1, sizeof(m));
+    c->host_mounts[c->host_mount_count++] = m;
     return 0;
 }

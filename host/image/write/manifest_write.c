@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "host/image/input/config.h"
+#include "host/image/settings.h"
 #include "lib/bytes.h"
-#include "lib/manifest.h"
 
 static void add_record(struct sh_buffer *b, uint16_t tag, const void *data, size_t size)
 {
@@ -67,6 +67,19 @@ static void add_mounts(struct sh_buffer *b, const struct sh_config *c)
     }
 }
 
+static void add_host_mounts(struct sh_buffer *b, const struct sh_config *c)
+{
+    for (size_t i = 0; i < c->host_mount_count; i++) {
+        struct sh_buffer d = {0};
+        uint8_t flags[4];
+        sh_put_le32(flags, c->host_mounts[i].cover ? SH_HOST_MOUNT_COVER : 0);
+        sh_buffer_add(&d, flags, sizeof(flags));
+        sh_buffer_add(&d, c->host_mounts[i].path, strlen(c->host_mounts[i].path));
+        add_record(b, SH_TAG_HOST_MOUNT, d.data, d.size);
+        sh_buffer_free(&d);
+    }
+}
+
 static void add_ports(struct sh_buffer *b, const struct sh_config *c)
 {
     for (size_t i = 0; i < c->port_count; i++) {
@@ -111,6 +124,7 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
         add_u64(out, SH_TAG_MEMORY, c->memory);
     if (c->cpus)
         add_u32(out, SH_TAG_CPUS, c->cpus);
+    add_host_mounts(out, c);
     if (out->size > SH_MANIFEST_SIZE_MAX)
         return sh_fail(err, -E2BIG,
                        "command, environment and settings take %zu bytes; a manifest holds %u",
@@ -120,5 +134,7 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
         return sh_fail(err, -EINVAL,
                        "a setting is too long, empty or not of its form (directories begin with "
                        "'/', a host name has at most 64 bytes, a user 255, a URL 1023)");
-    return 0;
+    struct sh_settings settings;
+    cleanup_free void *arena = NULL;
+    return sh_settings_read(&check, NULL, 0, &settings, &arena, err); /* what a TEE would refuse */
 }
