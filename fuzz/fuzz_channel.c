@@ -21,6 +21,9 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
     return 0;
 }
 
+void guest_publish_take(const struct guest *g)
+{
+}
 void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *payload)
 {
     if (frame->size < 5 || frame->size > 4 + SH_ATTEST_NONCE_MAX)
@@ -51,8 +54,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     memset(&g, 0, sizeof(g));
-    g.root = g.signal_fd = g.agent_listen = g.agent_fd = g.agent = -1;
+    g.root = g.signal_fd = g.agent_listen = g.notify_fd = g.agent_fd = g.agent = -1;
     g.config.manifest.policy = sh_le16(data) & SH_POLICY_ALL;
+    g.config.settings = (struct sh_settings){.requests = g.config.manifest.policy,
+                                             .output = data[1] & 1,
+                                             .signals = data[0],
+                                             .stop_signal = SIGTERM,
+                                             .workdir = "/"};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s) || pipe2(in, O_NONBLOCK) ||
         pipe2(out, O_NONBLOCK))
         abort();

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct guest_cmdline line;
     struct guest_network network;
     struct guest_config config;
-    struct guest_user user;
+    struct sh_user user;
     if (size < 2)
         return 0;
     uint8_t which = *data++;
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         break;
     case 3:
-        guest_user_resolve(&user, "app:media", text, size / 2, text + size / 2, size - size / 2);
+        sh_user_resolve(&user, "app:media", text, size / 2, text + size / 2, size - size / 2);
         break;
     case 4:
         tar(data, size);

@@ -11,8 +11,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import struct
+import subprocess
 import sys
 import tarfile
 import time
@@ -27,6 +29,39 @@ APPLETS = ("sh cat ls echo id ps sleep env stat dd sha256sum grep head tail wc t
            "find chmod yes pidof awk mount df date test [ sync").split()
 VICTIM = b"block that the host will flip\n"
 CASES = []
+# helper PORT: prints what comes by UDP; helper PORT TEXT: sends it there; helper PROGRAM...: asks to be traced, and runs it.
+HELPER = r"""
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(int n, char **v)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(v[1]))};
+    char text[100];
+    if (n == 2) {
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        if (bind(fd, (void *)&a, sizeof(a)))
+            return 1;
+        for (ssize_t size; (size = recv(fd, text, sizeof(text), 0)) > 0;)
+            if (write(1, text, (size_t)size) != size)
+                return 1;
+    }
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (n == 3)
+        return sendto(socket(AF_INET, SOCK_DGRAM, 0), v[2], strlen(v[2]), 0, (void *)&a, sizeof(a)) < 0;
+    ptrace(PTRACE_TRACEME, 0, 0, 0);
+    raise(SIGSTOP);
+    puts("before");
+    fflush(stdout);
+    execv(v[1], v + 1);
+    return 9;
+}
+"""
 
 
 def case(function):
@@ -35,7 +70,7 @@ def case(function):
 
 
 def tap(name, good, why=""):
-    print(("ok " if good else "not ok ") + name + ("" if good else f": {why}"[:1500]), flush=True)
+    print(("ok " if good else "not ok ") + name + ("" if good else f": {why}"[:4000]), flush=True)
 
 
 def same(name, got, want):
@@ -56,7 +91,7 @@ def lacks(name, text, pattern):
 # --- the image ---
 
 def make_tree(tree):
-    for d in ("bin", "etc", "opt/dir", "home/app", "data", "usr/sbin"):
+    for d in ("bin", "etc", "opt/dir", "home/app", "data", "run", "usr/sbin"):
         os.makedirs(f"{tree}/{d}")
     shutil.copy(os.environ.get("BUSYBOX", "/bin/busybox"), f"{tree}/bin/busybox")
     os.chmod(f"{tree}/bin/busybox", 0o755)
@@ -66,7 +101,7 @@ def make_tree(tree):
         "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n",
         "etc/group": "root:x:0:\napp:x:1001:\nmedia:x:44:other,app\nwheel:x:10:app\n",
         "opt/noexec": "#!/bin/sh\n", "opt/badinterp": "#!/no/such\n", "opt/plain": "echo hi\n",
-        "opt/script": "#!/bin/sh\necho script $0 \"$@\"\n",
+        "run/kept": "kept\n", "opt/script": "#!/bin/sh\necho script $0 \"$@\"\n",
         "opt/agent": "#!/bin/sh\necho \"agent $SHELTER_TEE ${HOSTENV:-none}\" >/data/agent\n"
                      "while :; do echo mine | nc -l -p 8006; done\n",
     }
@@ -78,6 +113,8 @@ def make_tree(tree):
     with open(f"{tree}/data/victim", "wb") as f:
         f.write(b"x" * (2 << 20))
         f.write(VICTIM + b"y" * (8192 - len(VICTIM)))
+    subprocess.run(["gcc", "-static", "-O1", "-xc", "-", "-o", f"{tree}/opt/helper"], check=True,
+                   input=HELPER, text=True)
     own = os.path.join(os.path.dirname(os.environ["GUEST_INITRAMFS"]), "../guest/agent")
     shutil.copy(os.environ.get("GUEST_AGENT", own), f"{tree}/opt/our-agent")
     os.chmod(f"{tree}/opt/our-agent", 0o755)
@@ -196,8 +233,8 @@ def world():
     end, out, _ = run("ls /dev; echo ==; ls -l /dev/null /dev/ptmx; cat /proc/self/status; echo ==;"
                       "mknod /dev/x b 254 0; mknod /opt/x c 1 3; ls /dev/vda /dev/vport0p1;"
                       "echo w >/opt/noexec && cat /opt/noexec; touch /sys/x; umask; ulimit -n;"
-                      "ls -ld /tmp; echo t >/tmp/t; echo s >/dev/shm/s; echo r >/run/r; mount;"
-                      "readlink /proc/self/ns/mnt; cat /proc/1/oom_score_adj /proc/self/oom_score_adj;"
+                      "ls -ld /tmp; echo t >/tmp/t; echo s >/dev/shm/s; cat /run/kept; echo r >/run/r; mount;"
+                      "echo pid $$; echo mine >/proc/1/fd/1; ls -d /proc/[0-9]*; cat /proc/1/oom_score_adj;"
                       "ls /proc/1/root/ ; ls -d /etc/resolv.conf; echo fds; ls /proc/self/fd; echo end",
                       cpus=2, fields=dict(
                           mount=[struct.pack("<QI", 1 << 20, 0o700) + b"/cache"],
@@ -214,10 +251,11 @@ def world():
     has("/tmp is made", out, "^drwxrwxrwt.* /tmp$")
     has("a tmpfs of the manifest", out, r"^tmpfs on /cache type tmpfs \(rw,nosuid,nodev,.*size=1024k,mode=700")
     has("/sys is read-only", out, r"^sysfs on /sys type sysfs \(ro,")
-    has("the OOM killer spares PID 1", out, "^-1000\n0$")
+    has("the workload is PID 1", out, r"^pid 1\nmine\n/proc/1\n(/proc/\d+\n)*0$")
+    has("the image's /run is kept", out, "^kept$")
     has("no descriptor of PID 1 is left open", out, "^fds\n0\n1\n2\n3\nend$")
     lacks("no disk in /dev", out, "/dev/vda$")
-    lacks("PID 1's root is shut", out, r"^lower$")
+    lacks("the VM's own root is not to be seen", out, r"^lower$")
 
 
 @case
@@ -270,13 +308,19 @@ def back_pressure():
 
 @case
 def signals():
-    for number, script, want in ((signal.SIGTERM, "sleep 100", (143, 15)),
-                                 (signal.SIGKILL, "sleep 100", (137, 9)),
+    for number, script, want in ((signal.SIGTERM, "while :; do sleep 0.1; done", (8, 0)),
+                                 (signal.SIGKILL, "exec sleep 100", (137, 9)),
                                  (signal.SIGINT, "while :; do sleep 0.1; done", (7, 0))):
-        with IMAGE.sh("trap 'exit 7' INT; echo up; " + script) as vm:
+        with IMAGE.sh("trap 'exit 7' INT; trap 'exit 8' TERM; echo up; " + script) as vm:
             vm.wait_output(b"up")
             vm.send(h.SIGNAL, struct.pack("<I", number))
             same(f"{number.name} ends the workload", vm.end(20), want)
+    with IMAGE.sh("echo up; sleep 3; kill -TERM $$; kill -KILL $$; echo lives; exit 6") as vm:
+        vm.wait_output(b"up")
+        for _ in range(3):
+            vm.send(h.SIGNAL, struct.pack("<I", signal.SIGTERM))
+        same("what a first process does not handle it does not get, as with docker",
+             (vm.end(20), vm.output()), ((6, 0), b"up\nlives\n"))
     with IMAGE.sh("trap 'echo usr1' USR1; trap 'exit 9' QUIT; echo up; while :; do sleep 0.1; done",
                   dict(stop_signal=signal.SIGQUIT)) as vm:
         vm.wait_output(b"up")
@@ -296,7 +340,7 @@ def signals():
 
 @case
 def terminal():
-    with IMAGE.sh("tty; stty size; echo $TERM; trap 'stty size' WINCH; ls -l /dev/console; read x;"
+    with IMAGE.sh("tty; stty size; echo $TERM; trap 'stty size' WINCH; ls -l /dev/console; until read x; do :; done;"
                   " echo got $x; read y; read z; echo end $?", given=dict(tty="1", stdin="1")) as vm:
         vm.send(h.WINSIZE, struct.pack("<HH", 33, 101))
         vm.wait_output(b"/dev/console")
@@ -317,7 +361,7 @@ def terminal():
         vm.stdin(b"\x03", eof=False)
         same("^C through the terminal", vm.end(20), (6, 0))
     with IMAGE.sh("echo typed >/dev/tty; head -c 300000 /dev/zero | tr '\\0' a",
-                  given=dict(tty="1", user="app")) as vm:
+                  given=dict(tty="1", stdin="1", user="app")) as vm:
         same("a big output through a terminal", (vm.end(), vm.output().count(b"a")),
              ((0, 0), 300000))
         has("/dev/tty for another user", vm.output(), "^typed")
@@ -341,9 +385,9 @@ def memory():
     has("too little memory for a program: it is killed, PID 1 is not", out, "^start$")
     with IMAGE.sh("exec awk 'BEGIN{while(1){a[n++]=sprintf(\"%1000000s\",\"x\")}}'", memory="96M") as vm:
         same("a workload out of memory ends with 137", vm.end(60), (137, 9))
-    end, out, _ = run("for f in /big /dev/shm/big /run/big; do dd if=/dev/zero of=$f bs=1M 2>/dev/null;"
+    end, out, _ = run("for f in /big /dev/shm/big; do dd if=/dev/zero of=$f bs=1M 2>/dev/null;"
                       "echo $?; done; echo alive", memory="96M")
-    same("files in memory leave some of it for programs", out, b"1\n1\n1\nalive\n")
+    same("files in memory leave some of it for programs", out, b"1\n1\nalive\n")
 
 
 @case
@@ -369,6 +413,9 @@ def exec_sessions():
         vm.wait_output(b"50 60", 5)
         vm.stdin(b"\x03", 5, eof=False)
         same("exec: ^C on its terminal", struct.unpack("<II", vm.wait_frame(h.EXIT, 5)), (130, 2))
+        vm.exec(8, ["sh", "-c", "cat /proc/1/cmdline; echo; kill -9 1; echo $$; kill -9 $$"])
+        same("exec: its status is its own", struct.unpack("<II", vm.wait_frame(h.EXIT, 8)), (137, 9))
+        has("exec: in the workload's PID namespace", vm.output(8), r"^/bin/sh\0-c\0trap.*\n\d+$")
         vm.exec(6, ["sh", "-c", "echo started; sleep 1000 & echo left"])
         same("exec: children left behind", struct.unpack("<II", vm.wait_frame(h.EXIT, 6)), (0, 0))
         same("exec: and their output", vm.output(6), b"started\nleft\n")
@@ -487,33 +534,93 @@ def network():
 
 
 @case
+def published():
+    """The host forwards to what it likes; inside only published ports answer it."""
+    free = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_DGRAM):
+        free.append(socket.socket(socket.AF_INET, kind))
+        free[-1].bind(("127.0.0.1", 0))
+    there, shut, udp, udp_shut = (s.getsockname()[1] for s in free)
+    for s in free:
+        s.close()
+    forward = "".join(f",hostfwd={kind}:127.0.0.1:{at}-:{to}" for kind, at, to in (
+        ("tcp", there, 80), ("tcp", shut, 81), ("udp", udp, 53), ("udp", udp_shut, 54)))
+
+    def ask(port):
+        with socket.create_connection(("127.0.0.1", port), 10) as s:
+            s.settimeout(4)
+            try:
+                return s.recv(100)
+            except OSError:
+                return b""
+    with IMAGE.sh("echo one | nc -l -p 80 & echo two | nc -l -p 81 & echo three | nc -l -p 82 &"
+                  "/opt/helper 53 >/tmp/53 & /opt/helper 54 >/tmp/54 & sleep 0.5; echo up; read x;"
+                  "nc 127.0.0.1 81; nc 10.0.2.15 82; /opt/helper 54 inside; sleep 0.2; cat /tmp/53;"
+                  "echo =; cat /tmp/54; kill -9 -1", given=dict(stdin="1", port=["tcp 80", "udp 53"]),
+                  qemu=("-netdev", "user,id=n" + forward, "-device", "virtio-net-pci,netdev=n,romfile=")) as vm:
+        vm.wait_output(b"up")
+        same("a published port", ask(there), b"one\n")
+        same("another hears nothing of the outside", ask(shut), b"")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            for _ in range(3):
+                s.sendto(b"outside\n", ("127.0.0.1", udp))
+                s.sendto(b"outside\n", ("127.0.0.1", udp_shut))
+            time.sleep(0.2)
+        time.sleep(0.5)
+        vm.stdin(b"go\n")
+        vm.end(30)
+        has("the inside reaches all; UDP: published, and not", vm.output(),
+            r"^up\ntwo\nthree\n(outside\n)+=\ninside$")
+
+
+@case
+def traced():
+    """PTRACE_TRACEME makes PID 1 the tracer: a stop is no end."""
+    with IMAGE.vm(dict(command=["/opt/helper", "/bin/sh", "-c", "echo after; exit 4"])) as vm:
+        same("a program that asks to be traced runs on", (vm.end(20), vm.output()),
+             ((4, 0), b"before\nafter\n"))
+
+
+@case
 def shares():
     one, two = os.path.join(FOLDER, "one"), os.path.join(FOLDER, "two")
     os.makedirs(one)
     os.makedirs(two)
+    def place(path, cover=0):
+        return struct.pack("<I", cover) + path.encode()
+
     with open(f"{one}/file", "w") as f:
         f.write("from the host\n")
+    with open(f"{one}/run", "w") as f:
+        f.write("#!/bin/sh\necho pwned\n")
+    os.chmod(f"{one}/run", 0o755)
     os.symlink("/etc/passwd", f"{one}/passwd")
     end, out, err = run("cat /mnt/a/file; cat /mnt/a/passwd; echo x >/mnt/a/new; echo y >/in/root/new;"
-                        "mount | grep 9p; ls /in/root", dict(policy=h.P_MOUNT),
+                        "mount | grep 9p; ls /in/root; /mnt/a/run", dict(host_mount=[place("/mnt/a"), place("/in/root")]),
                         dict(mount=["share0 ro /mnt/a", "share1 rw /in/root"]),
                         shares=((one, "ro"), (two, "rw")))
     has("a shared folder", out, "^from the host$")
     has("its links lead into the guest's root", out, "^app:x:1000")
     has("read-only", err, "Read-only file system")
-    has("nosuid and nodev", out, r"share0 on /mnt/a type 9p \(ro,nosuid,nodev")
+    has("nosuid, nodev, noexec", out, r"share0 on /mnt/a type 9p \(ro,nosuid,nodev,noexec")
+    has("nothing of the host is executed", err, "run: Permission denied")
     same("writable", open(f"{two}/new").read(), "y\n")
-    end, out, _ = run("ls /etc/deep/x/file; ls -d /climb /escape", dict(policy=h.P_MOUNT),
+    end, out, _ = run("ls /etc/deep/x/file; ls -d /climb /escape", dict(host_mount=[place("/climb/deep/x")]),
                       dict(mount=["share0 ro /climb/deep/x"]), shares=((one, "ro"),))
     has("a mount through a climbing link stays inside", out, "^/etc/deep/x/file$")
-    refused("mount without policy", "does not allow folders of the host", given=dict(
+    refused("a place that the image does not name", "names no such place", given=dict(
         mount=["share0 ro /mnt"]), shares=((one, "ro"),))
+    refused("a place where the image has files", "the image has files at /etc", fields=dict(
+        host_mount=[place("/etc")]), given=dict(mount=["share0 ro /etc"]), shares=((one, "ro"),))
+    end, out, _ = run("cat /etc/file", dict(host_mount=[place("/etc", 1)]),
+                      dict(mount=["share0 ro /etc"]), shares=((one, "ro"),))
+    same("but where its owner said so", out, b"from the host\n")
     for bad in ("share0 ro mnt", "share0 rx /mnt", "evil ro /mnt", "share0,trans=fd ro /mnt",
                 "share ro /mnt", "share0"):
-        refused(f"bad mount '{bad}'", "malformed", fields=dict(policy=h.P_MOUNT),
+        refused(f"bad mount '{bad}'", "malformed", fields=dict(host_mount=[place("/mnt")]),
                 given=dict(mount=[bad]), shares=((one, "ro"),))
     refused("a share that is not there", "cannot mount the host's folder",
-            fields=dict(policy=h.P_MOUNT), given=dict(mount=["share5 ro /mnt"]))
+            fields=dict(host_mount=[place("/mnt")]), given=dict(mount=["share5 ro /mnt"]))
 
 
 @case
@@ -521,15 +628,15 @@ def agent():
     end, out, err = run(
         "for u in 'aa/evidence?runtime_data=abc' 'aa/evidence' nothing; do "
         "printf 'GET /%s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' \"$u\" | nc 127.0.0.1 8006; echo; done;"
-        "cat /proc/$(pidof agent)/status | grep -E 'Uid|CapPrm'; ls -l /proc/$(pidof agent)/fd")
+        "pidof agent || echo not to be seen")
     quote = base64.b64encode(bytes(568) + b"abc".ljust(64, b"\0") + bytes(368)).decode()
     has("evidence: the simulated TD module's quote over the data", out, "200 OK.*" + re.escape(f'{{"quote":"{quote}"}}'))
     has("evidence without runtime_data", out, "400 Bad Request.*runtime_data is missing")
     has("another path", out, "404 Not Found")
-    has("the agent is nobody's user", out, r"Uid:\s+65533\s+65533")
-    has("without capabilities", out, r"CapPrm:\s+0000000000000000")
-    end, out, _ = run("sleep 1; cat /data/agent; printf '\\n' | nc 127.0.0.1 8006", dict(
+    has("the agent is out of sight", out, "not to be seen$")
+    end, out, _ = run("sleep 1; readlink /proc/$(pidof nc)/fd/0; cat /data/agent; printf '\\n' | nc 127.0.0.1 8006", dict(
         agent="/opt/agent"), dict(env=["HOSTENV=evil"]))
+    has("the image's agent is beside the workload", out, "^/dev/null$|^pipe:")
     has("the image's agent, with nothing of the host's environment", out, "^agent tdx-sim none$")
     has("it serves", out, "^mine$")
     end, out, _ = run("sleep 1; printf 'GET /aa/evidence?runtime_data=x HTTP/1.1\\r\\n\\r\\n' |"
@@ -633,15 +740,18 @@ def lies_cmdline():
 
 @case
 def lies_policy():
-    for name, given, text in (("command", dict(arg=["/bin/sh"]), "command cannot be replaced"),
-                              ("environment", dict(env=["LD_PRELOAD=x"]), "environment stays"),
-                              ("directory", dict(workdir="/"), "directory stays"),
-                              ("user", dict(user="0"), "user stays")):
-        refused(f"locked image: {name}", text, fields=dict(policy=h.P_LOCK), given=given)
-    end, out, _ = run("echo locked", dict(policy=h.P_LOCK), dict(hostname="free", tty="1"))
+    for name, given in (("command", dict(arg=["/bin/sh"])), ("environment", dict(env=["LD_PRELOAD=x"])),
+                        ("directory", dict(workdir="/")), ("user", dict(user="0")),
+                        ("host name", dict(hostname="free")), ("network", dict(network="1.2.3.4/8"))):
+        refused(f"locked image: {name}", "the image is locked", fields=dict(policy=h.P_LOCK), given=given)
+    refused("locked image: a network that it was built without", "the image is locked", net=True,
+            fields=dict(policy=h.P_LOCK, network="none"), given=dict(network="dhcp"))
+    end, out, _ = run("echo locked", dict(policy=h.P_LOCK), dict(tty="1"))
     same("a locked image runs as built", end, (0, 0))
     for name in ("-x", "a b", "a\nb", "x" * 65, "\u00e9"):
         refused(f"host name {name!r:.20}", "host name", given=dict(hostname=name))
+    refused("ports without a network", "there is no network", given=dict(network="none", port=["tcp 80"]))
+    refused("the agent's port published", "port 8006", given=dict(port=["tcp 8006"]))
     refused("a working directory that is not absolute", "working directory",
             given=dict(workdir="relative"))
     refused("an environment entry without =", "not NAME=VALUE", given=dict(env=["NOVALUE"]))

@@ -23,7 +23,7 @@ NAMES = {v: k for k, v in list(globals().items()) if isinstance(v, int) and k.is
 
 TAGS = dict(root_hash=1, root_size=2, entrypoint=16, command=17, env=18, workdir=19, user=20,
             hostname=21, stop_signal=22, limit=23, mount=24, port=25, network=26, agent=27,
-            broker=28, broker_key=29, secret=30, policy=31)
+            broker=28, broker_key=29, secret=30, policy=31, host_mount=34)
 LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broker memory cpus "
                "debug").split()
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32

@@ -19,7 +19,7 @@ same "stderr" "$(grep -v simulated "$T/err")" err
 same "one warning of simulation" "$(grep -c simulated "$T/err")" 1
 status "not found is 127" 127 "$SHELTER" run box /bin/nothere; one_line "told" nothere
 status "not executable is 126" 126 "$SHELTER" run box /etc; one_line "told" '/etc'
-status "killed by a signal" 139 "$SHELTER" run --rm box $B sh -c 'kill -SEGV $$'
+status "killed by a signal" 139 "$SHELTER" run --rm box $B sh -c '/bin/busybox sh -c "kill -SEGV \$\$"; exit $?'
 status "the original's form, options in any order" 3 "$SHELTER" run --rm -c "$B sh -c 'exit 3'" -m 128M -t box
 status "a broker that is not there: the workload does not start" 123 "$SHELTER" run --rm -i https://127.0.0.1:9 -t box -c "$B echo started"
 one_line "told" 'no connection to the key broker at https://10.0.2.2:9'
@@ -42,12 +42,12 @@ tests/pty_run.py 60 'expect:#' 'send:\x10\x11' -- "$SHELTER" run --name term box
 same "^P ^Q detaches" "$?/$(tr -d '\r' <"$T/o" | grep -cE '^(status 0|terminal same)$')" "0/2"
 tests/pty_run.py 60 'send:echo again$((1+1))\r' 'expect:again2' 'send:exit 4\r' -- "$SHELTER" attach term >"$T/o" 2>&1
 same "attach goes on" "$?/$(tr -d '\r' <"$T/o" | grep -cE '^(status 4|terminal same)$')" "0/2"
-tests/pty_run.py 60 'expect:ready' 'signal:15' -- "$SHELTER" run --rm --name gone box $B sh -c 'echo ready; exec /bin/busybox sleep 100' >"$T/o" 2>&1
+tests/pty_run.py 60 'expect:ready' 'signal:15' -- "$SHELTER" run --rm --name gone box $B sh -c 'trap "exit 3" TERM; echo ready; while :; do /bin/busybox sleep 0.1; done' >"$T/o" 2>&1
 tr -d '\r' <"$T/o" | grep -q '^terminal same$' && ok "TERM leaves the terminal as it was" || not_ok "TERM leaves the terminal as it was"
 "$SHELTER" rm -f term gone >/dev/null 2>&1
 
 # --- a running instance ---
-check "run -d" "$SHELTER" run -d --name life box $B sh -c 'echo started; exec /bin/busybox sleep 1000'
+check "run -d" "$SHELTER" run -d --name life box $B sh -c 'trap "exit 138" USR1; echo started; while :; do /bin/busybox sleep 0.1; done'
 status "stats of a VM" 0 "$SHELTER" stats --json life; check "stats of a VM: memory and time" grep -q '"memory_bytes"' "$T/out"
 status "trace of a VM" 125 "$SHELTER" trace life; one_line "told" 'trace'
 status "debug of a VM" 125 "$SHELTER" debug life; check "debug of a VM: told" grep -q 'simulated enclaves only' "$T/err"

@@ -132,8 +132,14 @@ static struct host begin(uint64_t policy)
 {
     struct host h = {.g = calloc(1, sizeof(*h.g))};
     int s[2], p[2];
-    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->agent_fd = h.g->agent = -1;
+    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->notify_fd = h.g->agent_fd = h.g->agent = -1;
+    struct sh_settings *set = &h.g->config.settings;
     h.g->config.manifest.policy = policy;
+    set->requests = policy & SH_POLICY_ALL;
+    set->output = !(policy & SH_POLICY_NO_OUTPUT);
+    set->signals = 1ull << (SIGINT - 1) | 1ull << (SIGTERM - 1) | 1ull << (SIGKILL - 1);
+    set->stop_signal = SIGTERM;
+    set->workdir = "/";
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s), 0);
     h.g->channel.fd = s[0];
     h.fd = s[1];

@@ -40,26 +40,21 @@ static int listen_local(void)
     return fd;
 }
 
-/* The image's own API server: in the workload's root, as root there, with the image's environment
- * (nothing of the host's) and SHELTER_TEE. It binds 127.0.0.1:8006 itself. */
-static int start_replacement(struct guest *g, struct sh_view path, struct guest_error *e)
+/* In the workload's root and PID namespace, as root there, with the image's environment (nothing of
+ * the host's) and SHELTER_TEE. It binds 127.0.0.1:8006 itself. */
+int guest_agent_replace(struct guest *g, struct guest_error *e)
 {
-    char file[4096], tee[48], *argv[] = {file, NULL};
-    struct guest_user root = {.home = "/"};
+    char *file = (char *)(uintptr_t)g->config.settings.agent, tee[48], *argv[] = {file, NULL};
+    struct sh_user root = {.group_count = 1};
     struct guest_strings env = {0};
     struct sh_view v;
-    int rc;
-    if (path.size >= sizeof(file))
-        return guest_fail(e, -ENAMETOOLONG, "the agent's path is too long");
-    memcpy(file, path.data, path.size);
-    file[path.size] = 0;
     snprintf(tee, sizeof(tee), "SHELTER_TEE=%s", g->cmdline.tee);
-    rc = guest_strings_add(&env, tee, strlen(tee));
+    int rc = guest_strings_add(&env, tee, strlen(tee));
     for (size_t i = 0; !rc && (v = sh_manifest_get(&g->config.manifest, SH_TAG_ENV, i)).data; i++)
         rc = guest_env_set(&env, (const char *)v.data, v.size);
     if (!rc)
         rc = guest_mount_configfs(g->root, g->cmdline.tee);
-    pid_t pid = rc ? -1 : fork();
+    pid_t pid = rc ? -1 : guest_fork_inside(g);
     if (pid == 0) {
         guest_child_reset("0");
         setsid();
@@ -76,9 +71,8 @@ static int start_replacement(struct guest *g, struct sh_view path, struct guest_
 
 int guest_agent_prepare(struct guest *g, struct guest_error *e)
 {
-    struct sh_view path = sh_manifest_get(&g->config.manifest, SH_TAG_AGENT, 0);
-    if (path.data)
-        return start_replacement(g, path, e);
+    if (*g->config.settings.agent)
+        return 0;
     g->agent_listen = listen_local();
     return g->agent_listen < 0 ? guest_fail(e, g->agent_listen, "cannot listen for the agent: %s",
                                             strerror(-g->agent_listen))

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The config disk: manifest and launch config, each compared with its digest before it is read.
+// The config disk: manifest and launch config, each compared with its digest before it is read; the
+// settings that follow from both.
 #include "trusted/guest/guest.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/sha2.h"
@@ -46,28 +48,11 @@ int guest_config_launch(struct guest_config *c, const uint8_t *digest, size_t si
     sh_sha384(got, c->launch.data, c->launch.size);
     if (size < 32 || size > sizeof(got) || !sh_equal_ct(got, digest, size))
         return guest_fail(e, -EBADMSG, "the launch config is not the one bound to this TEE");
-    int rc = sh_launch_check(c->launch.data, c->launch.size);
-    return rc ? guest_fail(e, rc, "the launch config is malformed") : 0;
-}
-
-int guest_config_text(const struct guest_config *c, enum sh_launch_key key,
-                      enum sh_manifest_tag tag, char *out, size_t out_size)
-{
-    int n = sh_launch_get(c->launch.data, c->launch.size, key, 0, out, out_size);
-    if (n != -ENOENT)
-        return n < 0 ? n : 0;
-    struct sh_view v = sh_manifest_get(&c->manifest, tag, 0);
-    if (v.size >= out_size)
-        return -ENAMETOOLONG;
-    if (v.size)
-        memcpy(out, v.data, v.size);
-    out[v.size] = 0;
-    return 0;
-}
-
-bool guest_config_flag(const struct guest_config *c, enum sh_launch_key key)
-{
-    char value[2];
-    int n = sh_launch_get(c->launch.data, c->launch.size, key, 0, value, sizeof(value));
-    return n == 1 && value[0] == '1';
+    const char *why = "no memory for the settings";
+    size_t arena_size = sh_settings_size(&c->manifest, c->launch.size);
+    c->arena = malloc(arena_size);
+    int rc = c->arena ? sh_settings_make(&c->settings, &c->manifest, c->launch.data,
+                                         c->launch.size, c->arena, arena_size, &why)
+                      : -ENOMEM;
+    return rc ? guest_fail(e, rc, "%s", why) : 0;
 }

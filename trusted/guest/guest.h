@@ -16,8 +16,8 @@
 #include <shelter/agent.h>
 #include <shelter/boot.h>
 
-#include "lib/launch.h"
-#include "lib/manifest.h"
+#include "lib/settings.h"
+#include "lib/users.h"
 
 #define GUEST_EXIT_OWN 125 /* our own failure; 126 and 127 are exec's */
 
@@ -54,7 +54,7 @@ struct guest_cmdline {
 /* 0; -EEXIST for a key given twice, -EINVAL for a missing or malformed one. */
 int guest_cmdline_parse(struct guest_cmdline *c, const char *text, struct guest_error *e);
 
-/* --- config.c (pure) --- */
+/* --- config.c --- */
 
 #define GUEST_CONFIG_SIZE_MAX                                                                      \
     (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
@@ -62,6 +62,8 @@ int guest_cmdline_parse(struct guest_cmdline *c, const char *text, struct guest_
 struct guest_config {
     struct sh_view manifest_bytes, launch; /* in the caller's buffer; unchecked until checked */
     struct sh_manifest manifest;
+    struct sh_settings settings; /* what both say, and all that is used of the launch config here */
+    void *arena;                  /* of the settings */
 };
 
 /* Splits the config disk's bytes. Nothing inside the parts is looked at. */
@@ -70,23 +72,10 @@ int guest_config_split(struct guest_config *c, const void *data, size_t size,
 /* Compares the manifest with its measured digest, then parses it. */
 int guest_config_manifest(struct guest_config *c, const uint8_t digest[SH_ID_SIZE],
                           struct guest_error *e);
-/* Compares the launch config with the first `size` bytes of its bound digest, then checks it. */
+/* Compares the launch config with the first `size` bytes of its bound digest, then makes the
+ * settings. */
 int guest_config_launch(struct guest_config *c, const uint8_t *digest, size_t size,
                         struct guest_error *e);
-
-/* The value of a text key: the launch config's, else the manifest's, else "". -ENAMETOOLONG. */
-int guest_config_text(const struct guest_config *c, enum sh_launch_key key,
-                      enum sh_manifest_tag tag, char *out, size_t out_size);
-bool guest_config_flag(const struct guest_config *c, enum sh_launch_key key);
-
-/* --- policy.c (pure) --- */
-
-/* May this launch config be used with this manifest and command line? */
-int guest_policy_launch(const struct guest_config *c, const struct guest_cmdline *cmdline,
-                        struct guest_error *e);
-/* May the host send this signal? */
-bool guest_policy_signal(const struct sh_manifest *m, uint32_t signal);
-int guest_stop_signal(const struct sh_manifest *m);
 
 /* --- tee.c --- */
 
@@ -125,15 +114,17 @@ int guest_write_in(int root, const char *directory, const char *name, const char
 int guest_mount_own(struct guest_error *e);
 /* The overlay of the checked root image and memory. Returns an O_PATH descriptor or -errno. */
 int guest_mount_root(const char *device, struct guest_error *e);
-/* /dev, /proc, /sys, /run, /tmp and the manifest's tmpfs mounts. */
-int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e);
+/* Shows the processes of the caller's PID namespace: for the workload's first. */
+int guest_mount_proc(int root);
+/* /dev, /sys, /tmp and the image's tmpfs mounts. */
+int guest_mount_workload(int root, const struct sh_settings *s, struct guest_error *e);
 /* configfs, where this TEE has it: inside this root, or PID 1's own (root -1). 0 if there is none.
  */
 int guest_mount_configfs(int root, const char *tee);
 /* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
 int guest_mount_secrets(int root);
-/* The host's folders that policy let into the launch config. */
-int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e);
+/* The host's folders, at places that the image names. */
+int guest_mount_shares(int root, const struct sh_settings *s, struct guest_error *e);
 
 /* --- netconf.c (pure) --- */
 
@@ -157,32 +148,20 @@ int guest_network_parse(struct guest_network *n, const char *text);
 
 /* --- network.c --- */
 
-int guest_network_up(const struct guest_config *c, struct guest_network *n, struct guest_error *e);
+int guest_network_up(const char *text, struct guest_network *n, struct guest_error *e);
 /* /etc/hostname, /etc/hosts, /etc/resolv.conf in the overlay. */
 int guest_network_files(int root, const char *hostname, const struct guest_network *n,
                         struct guest_error *e);
 /* The DNS servers alone, for our agent's root. */
 int guest_network_resolver(int root, const struct guest_network *n);
 
-/* --- users.c (pure but for guest_user_find) --- */
+/* --- users.c --- */
 
-#define GUEST_GROUPS_MAX 64
 #define GUEST_ETC_SIZE_MAX 1048576u /* of /etc/passwd and /etc/group */
 
-struct guest_user {
-    uint32_t uid, gid;
-    uint32_t groups[GUEST_GROUPS_MAX];
-    size_t group_count;
-    char home[1024];
-};
+int guest_user_find(struct sh_user *u, int root, const char *spec, struct guest_error *e);
 
-/* Resolves user[:group] by the text of /etc/passwd and /etc/group, as docker does.
- * 0 or -ENOENT: a name that is not there. */
-int guest_user_resolve(struct guest_user *u, const char *spec, const char *passwd,
-                       size_t passwd_size, const char *group, size_t group_size);
-int guest_user_find(struct guest_user *u, int root, const char *spec, struct guest_error *e);
-
-/* --- program.c (pure): argv and environment --- */
+/* --- strings.c (pure): argv and environment --- */
 
 #define GUEST_STRINGS_MAX 8192u /* of one list */
 
@@ -196,8 +175,5 @@ int guest_strings_add(struct guest_strings *s, const char *text, size_t size);
 int guest_env_set(struct guest_strings *env, const char *text, size_t size);
 const char *guest_env_get(const struct guest_strings *env, const char *name);
 void guest_strings_free(struct guest_strings *s);
-/* argv and environment from manifest and launch config (HOME, HOSTNAME... are the caller's). */
-int guest_program(const struct guest_config *c, struct guest_strings *argv,
-                  struct guest_strings *env, struct guest_error *e);
 
 #endif

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,6 +22,13 @@ long guest_now_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* A program that asked to be traced has made PID 1 its tracer. Nobody traces it, so it goes on, and
+ * the stops that are for a tracer are nothing. */
+static void let_go(pid_t pid, int signal)
+{
+    ptrace(PTRACE_DETACH, pid, 0, signal == SIGTRAP || signal == SIGSTOP ? 0 : signal);
+}
+
 static void reap(struct guest *g)
 {
     struct signalfd_siginfo info;
@@ -29,7 +37,10 @@ static void reap(struct guest *g)
     while (read(g->signal_fd, &info, sizeof(info)) > 0)
         ;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        guest_session_reaped(g, pid, status);
+        if (WIFSTOPPED(status))
+            let_go(pid, WSTOPSIG(status));
+        else
+            guest_session_reaped(g, pid, status);
     g->alone = pid < 0 && errno == ECHILD;
 }
 
@@ -54,15 +65,15 @@ static void lost_channel(struct guest *g)
     if (!g->deadline) {
         g->deadline = guest_now_ms() + STOP_MS;
         for (size_t i = 0; i < SH_SESSION_MAX; i++)
-            if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].pid > 0)
-                kill(-g->sessions[i].pid, guest_stop_signal(&g->config.manifest));
+            if (g->sessions[i].state != GUEST_UNUSED)
+                guest_session_signal(&g->sessions[i], g->config.settings.stop_signal);
     } else if (guest_now_ms() >= g->deadline) {
         g->stopping = true; /* from here on the loop's own rhythm is enough */
     }
 }
 
 struct polled {
-    struct pollfd fds[4 + 4 * SH_SESSION_MAX];
+    struct pollfd fds[5 + 4 * SH_SESSION_MAX];
     nfds_t count;
 };
 
@@ -92,7 +103,7 @@ static bool wants_output(const struct guest *g, const struct guest_session *s, u
                 SH_FRAME_SIZE_MAX + 2 * GUEST_FRAME_HEAD + GUEST_TX_RESERVE;
     return s->state >= GUEST_RUNNING && room &&
            (s->out[i].credit || g->channel.ended ||
-            g->config.manifest.policy & SH_POLICY_NO_OUTPUT);
+            !g->config.settings.output);
 }
 
 static void one_round(struct guest *g)
@@ -111,6 +122,7 @@ static void one_round(struct guest *g)
             events |= POLLIN;
     }
     int port = add(&p, c->ended ? -1 : c->fd, events);
+    int notify = add(&p, g->notify_fd, POLLIN);
     int attest = add(&p, g->agent_fd, guest_attest_waits(g) ? POLLIN : 0);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
@@ -157,6 +169,8 @@ static void one_round(struct guest *g)
         if (g->sessions[i].state != GUEST_UNUSED)
             guest_session_pump(g, &g->sessions[i], ready(&p, in[i]), out_ready);
     }
+    if (notify >= 0 && p.fds[notify].revents & POLLIN)
+        guest_publish_take(g);
     if (ready(&p, agent))
         guest_agent_start(g);
     guest_attest_pump(g, ready(&p, attest));

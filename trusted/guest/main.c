@@ -115,8 +115,10 @@ static int check_config(struct guest *g, struct guest_error *e)
         rc = guest_tee_launch_digest(&g->cmdline, digest, &size, e);
     if (!rc)
         rc = guest_config_launch(&g->config, digest, size, e);
-    if (!rc)
-        rc = guest_policy_launch(&g->config, &g->cmdline, e);
+    /* A console shows kernel messages to the host: the image's owner decides, not the host. */
+    if (!rc && g->cmdline.console && !(g->config.settings.requests & SH_POLICY_DEBUG))
+        rc = guest_fail(e, -EPERM,
+                        "the image does not allow a console; build it with --allow debug");
     return rc;
 }
 
@@ -131,78 +133,56 @@ static int open_root(struct guest *g, struct guest_error *e)
     g->root = guest_mount_root(device, e);
     if (g->root < 0)
         return g->root;
-    rc = guest_mount_workload(g->root, &g->config.manifest, e);
-    return rc ? rc : guest_mount_shares(g->root, &g->config, e);
+    return guest_mount_workload(g->root, &g->config.settings, e);
 }
 
-static int set_network(struct guest *g, char *hostname, size_t hostname_size, struct guest_error *e)
+static int set_network(struct guest *g, struct guest_error *e)
 {
+    const struct sh_settings *s = &g->config.settings;
     struct guest_network network;
-    int rc =
-        guest_config_text(&g->config, SH_LAUNCH_HOSTNAME, SH_TAG_HOSTNAME, hostname, hostname_size);
-    if (!rc && !hostname[0])
-        strcpy(hostname, "shelter");
-    if (rc || !sh_hostname_ok(hostname))
-        return guest_fail(e, -EINVAL,
-                          "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
-    if (sethostname(hostname, strlen(hostname)))
+    if (sethostname(s->hostname, strlen(s->hostname)))
         return guest_fail(e, -errno, "cannot set the host name: %s", strerror(errno));
-    rc = guest_network_up(&g->config, &network, e);
+    int rc = guest_network_up(s->network, &network, e);
     if (!rc)
-        rc = guest_network_files(g->root, hostname, &network, e);
+        rc = guest_network_files(g->root, s->hostname, &network, e);
     GUEST_AUTOCLOSE int own = rc ? -1 : open("/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (!rc && (own < 0 || guest_network_resolver(own, &network)))
         rc = guest_fail(e, -EIO, "cannot write the agent's resolv.conf");
     return rc;
 }
 
-static int set_environment(struct guest *g, const char *hostname, bool tty, struct guest_error *e)
+/* Who the workload is, and what only the image's /etc/passwd can add to its environment. */
+static int set_user(struct guest *g, struct guest_error *e)
 {
+    const struct sh_settings *s = &g->config.settings;
     char text[1100];
-    static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    /* Defaults first, so that image and host may override them. */
-    int rc = guest_strings_add(&g->env, path, sizeof(path) - 1);
-    snprintf(text, sizeof(text), "HOSTNAME=%s", hostname);
-    if (!rc)
-        rc = guest_env_set(&g->env, text, strlen(text));
-    if (!rc && tty)
-        rc = guest_env_set(&g->env, "TERM=xterm", 10);
+    int rc = guest_user_find(&g->user, g->root, s->user, e);
     if (rc)
-        return guest_fail(e, rc, "no memory for the environment");
-    rc = guest_program(&g->config, &g->argv, &g->env, e);
-    if (rc || guest_env_get(&g->env, "HOME"))
         return rc;
+    for (size_t i = 0; !rc && i < s->env.count; i++)
+        rc = guest_strings_add(&g->env, s->env.items[i], strlen(s->env.items[i]));
     snprintf(text, sizeof(text), "HOME=%s", g->user.home);
-    rc = guest_env_set(&g->env, text, strlen(text));
+    if (!rc && !guest_env_get(&g->env, "HOME"))
+        rc = guest_env_set(&g->env, text, strlen(text));
     return rc ? guest_fail(e, rc, "no memory for the environment") : 0;
 }
 
-static int start_workload(struct guest *g, const char *hostname, struct guest_error *e)
+static int start_workload(struct guest *g, struct guest_error *e)
 {
-    char user[512];
-    bool tty = guest_config_flag(&g->config, SH_LAUNCH_TTY);
-    bool input = guest_config_flag(&g->config, SH_LAUNCH_STDIN);
-    int rc = guest_config_text(&g->config, SH_LAUNCH_USER, SH_TAG_USER, user, sizeof(user));
-    if (rc)
-        return guest_fail(e, rc, "the user's name is too long");
-    rc = guest_user_find(&g->user, g->root, user, e);
-    if (!rc)
-        rc = set_environment(g, hostname, tty, e);
-    if (rc)
-        return rc;
-    rc = guest_config_text(&g->config, SH_LAUNCH_WORKDIR, SH_TAG_WORKDIR, g->workdir,
-                           sizeof(g->workdir));
-    if (!rc && !g->workdir[0])
-        strcpy(g->workdir, "/");
-    if (!rc && g->workdir[0] != '/')
-        rc = -EINVAL;
-    GUEST_AUTOCLOSE int dir = rc ? rc : guest_mkdir_in(g->root, g->workdir);
+    const struct sh_settings *s = &g->config.settings;
+    if (!s->args.count)
+        return guest_fail(e, -EINVAL, "the image names no command; give one");
+    GUEST_AUTOCLOSE int dir = guest_mkdir_in(g->root, s->workdir);
     if (dir < 0)
-        return guest_fail(e, dir, "cannot make the working directory '%.100s': %s", g->workdir,
+        return guest_fail(e, dir, "cannot make the working directory '%.100s': %s", s->workdir,
                           strerror(-dir));
-    rc = guest_agent_prepare(g, e);
+    int rc = guest_agent_prepare(g, e);
     if (!rc)
         rc = guest_secrets(g, e);
+    if (!rc && s->outside) {
+        g->notify_fd = guest_publish_begin(e);
+        rc = g->notify_fd < 0 ? g->notify_fd : 0;
+    }
     if (rc)
         return rc;
     /* The terminal's size and an early ^C came while we were busy. */
@@ -211,12 +191,12 @@ static int start_workload(struct guest *g, const char *hostname, struct guest_er
     struct guest_session *workload = guest_session_find(g, 0);
     struct guest_run run = {
         .kind = SH_EXEC_PROGRAM,
-        .tty = tty,
-        .input = input && !(g->config.manifest.policy & SH_POLICY_NO_INPUT),
-        .output = !(g->config.manifest.policy & SH_POLICY_NO_OUTPUT),
-        .argv = g->argv.items,
+        .tty = s->terminal,
+        .input = s->input,
+        .output = s->output,
+        .argv = (char **)(uintptr_t)s->args.items,
         .env = g->env.items,
-        .workdir = g->workdir,
+        .workdir = s->workdir,
         .user = &g->user,
         .rows = workload->rows,
         .columns = workload->columns,
@@ -228,7 +208,6 @@ static int start_workload(struct guest *g, const char *hostname, struct guest_er
 /* Each step may use what the steps before it checked. */
 static int start(struct guest *g, struct guest_error *e)
 {
-    char hostname[66];
     int rc = open_channel(g, e);
     if (!rc)
         rc = guest_tee_check(g->cmdline.tee, e);
@@ -239,9 +218,13 @@ static int start(struct guest *g, struct guest_error *e)
     if (!rc)
         rc = open_root(g, e);
     if (!rc)
-        rc = set_network(g, hostname, sizeof(hostname), e);
+        rc = set_network(g, e);
+    if (!rc) /* after the last file that is written into the root, so that none goes to the host */
+        rc = guest_mount_shares(g->root, &g->config.settings, e);
     if (!rc)
-        rc = start_workload(g, hostname, e);
+        rc = set_user(g, e);
+    if (!rc)
+        rc = start_workload(g, e);
     return rc;
 }
 
@@ -251,7 +234,7 @@ int main(void)
     struct guest_error e;
     if (getpid() != 1)
         return GUEST_EXIT_OWN;
-    g->root = g->signal_fd = g->agent_listen = g->agent_fd = g->agent = g->channel.fd = -1;
+    g->root = g->pid_ns = g->notify_fd = g->signal_fd = g->agent_listen = g->agent_fd = g->agent = g->channel.fd = -1;
     int rc = guest_mount_own(&e);
     quiet_descriptors();
     if (!rc)

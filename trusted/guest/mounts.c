@@ -2,6 +2,7 @@
 // File systems: PID 1's own, the workload's root, and what a container expects to find in it.
 #include "trusted/guest/guest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -69,15 +70,18 @@ static const struct {
     const char *options;
     bool optional;
 } mounts[] = {
-    {"/proc", "proc", SAFER, NULL, false},
     {"/sys", "sysfs", SAFER | MS_RDONLY, NULL, false},
     {"/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m", false},
     {"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5",
      false},
     {"/dev/shm", "tmpfs", SAFER, "mode=1777,size=10%", false},
     {"/dev/mqueue", "mqueue", SAFER, NULL, true},
-    {"/run", "tmpfs", SAFE, "mode=755,size=5%", false},
 };
+
+int guest_mount_proc(int root)
+{
+    return mount_in(root, "/proc", "proc", "proc", SAFER, NULL);
+}
 
 static const struct {
     const char *name;
@@ -109,25 +113,16 @@ static int fill_dev(int root)
     return 0;
 }
 
-/* A tmpfs that the manifest asks for: u64 size, u32 mode, path. */
-static int mount_record(int root, struct sh_view v)
+static int mount_tmpfs(int root, const struct sh_tmpfs *t)
 {
-    char path[4096], options[64];
-    size_t size = v.size - 12;
-    if (size >= sizeof(path))
-        return -ENAMETOOLONG;
-    memcpy(path, v.data + 12, size);
-    path[size] = 0;
-    unsigned long long bytes = sh_le64(v.data);
-    unsigned mode = sh_le32(v.data + 8) & 07777;
-    if (bytes)
-        snprintf(options, sizeof(options), "mode=%o,size=%llu", mode, bytes);
-    else
-        snprintf(options, sizeof(options), "mode=%o", mode);
-    return mount_in(root, path, "tmpfs", "tmpfs", SAFE, options);
+    char options[64];
+    int n = snprintf(options, sizeof(options), "mode=%o", t->mode);
+    if (t->size)
+        snprintf(options + n, sizeof(options) - (size_t)n, ",size=%llu", (unsigned long long)t->size);
+    return mount_in(root, t->path, "tmpfs", "tmpfs", SAFE, options);
 }
 
-int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_error *e)
+int guest_mount_workload(int root, const struct sh_settings *s, struct guest_error *e)
 {
     for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
         int rc = mount_in(root, mounts[i].path, mounts[i].type, mounts[i].type, mounts[i].flags,
@@ -144,12 +139,10 @@ int guest_mount_workload(int root, const struct sh_manifest *m, struct guest_err
         if (dir < 0 || fchmod(dir, 01777))
             return guest_fail(e, -errno, "cannot make /tmp: %s", strerror(errno));
     }
-    struct sh_view v;
-    for (size_t i = 0; (v = sh_manifest_get(m, SH_TAG_MOUNT, i)).data; i++) {
-        int rc = mount_record(root, v);
+    for (size_t i = 0; i < s->tmpfs_count; i++) {
+        int rc = mount_tmpfs(root, &s->tmpfs[i]);
         if (rc)
-            return guest_fail(e, rc, "cannot mount a tmpfs at %.*s: %s",
-                              (int)(v.size - 12 > 100 ? 100 : v.size - 12), v.data + 12,
+            return guest_fail(e, rc, "cannot mount a tmpfs at %.100s: %s", s->tmpfs[i].path,
                               strerror(-rc));
     }
     return 0;
@@ -172,38 +165,32 @@ int guest_mount_configfs(int root, const char *tee)
     return rc && errno != EBUSY ? -errno : 0;
 }
 
-/* "TAG ro|rw /path" */
-static int mount_share(int root, const char *text, struct guest_error *e)
+/* May a folder of the host stand here? Not over files of the image, unless its owner said so. */
+static bool is_free(int root, const char *path)
 {
-    char tag[32];
-    size_t size = strcspn(text, " ");
-    size_t prefix = strlen(SH_BOOT_SHARE_TAG);
-    const char *mode = text[size] ? text + size + 1 : "";
-    bool read_only = !strncmp(mode, "ro /", 4);
-    if (size <= prefix || size >= sizeof(tag) || strncmp(text, SH_BOOT_SHARE_TAG, prefix) ||
-        strspn(text + prefix, "0123456789") != size - prefix ||
-        (!read_only && strncmp(mode, "rw /", 4)))
-        return guest_fail(e, -EINVAL, "a mount of the launch config is malformed");
-    memcpy(tag, text, size);
-    tag[size] = 0;
-    int rc = mount_in(root, mode + 3, tag, "9p", SAFE | (read_only ? MS_RDONLY : 0),
-                      "trans=virtio,version=9p2000.L,access=any,cache=mmap,msize=262144");
-    return rc ? guest_fail(e, rc, "cannot mount the host's folder at %.100s: %s", mode + 3,
-                           strerror(-rc))
-              : 0;
+    size_t count = 0;
+    int fd = guest_open_in(root, path, O_RDONLY | O_DIRECTORY);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return fd == -ENOENT;
+    while (count < 3 && readdir(dir))
+        count++;
+    closedir(dir);
+    return count < 3; /* "." and ".." */
 }
 
-int guest_mount_shares(int root, const struct guest_config *c, struct guest_error *e)
+int guest_mount_shares(int root, const struct sh_settings *s, struct guest_error *e)
 {
-    for (size_t i = 0;; i++) {
-        char text[4200];
-        int n =
-            sh_launch_get(c->launch.data, c->launch.size, SH_LAUNCH_MOUNT, i, text, sizeof(text));
-        if (n == -ENOENT)
-            return 0;
-        int rc = n < 0 ? guest_fail(e, n, "a mount of the launch config is too long")
-                       : mount_share(root, text, e);
+    for (size_t i = 0; i < s->share_count; i++) {
+        const struct sh_share *h = &s->shares[i];
+        if (!h->cover && !is_free(root, h->path))
+            return guest_fail(e, -EPERM, "the image has files at %.100s that a folder of the host would "
+                              "cover", h->path);
+        int rc = mount_in(root, h->path, h->tag, "9p", SAFER | (h->read_only ? MS_RDONLY : 0),
+                          "trans=virtio,version=9p2000.L,access=any,cache=mmap,msize=262144");
         if (rc)
-            return rc;
+            return guest_fail(e, rc, "cannot mount the host's folder at %.100s: %s", h->path,
+                              strerror(-rc));
     }
+    return 0;
 }

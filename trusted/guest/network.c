@@ -104,24 +104,22 @@ static int configure6(const char *name, const struct guest_network *n)
     return ioctl(fd, SIOCADDRT, &route) ? -errno : 0;
 }
 
-int guest_network_up(const struct guest_config *c, struct guest_network *n, struct guest_error *e)
+int guest_network_up(const char *text, struct guest_network *n, struct guest_error *e)
 {
-    char text[256], name[IFNAMSIZ];
-    int rc = guest_config_text(c, SH_LAUNCH_NETWORK, SH_TAG_NETWORK, text, sizeof(text));
-    bool given = !rc && text[0];
-    if (rc || guest_network_parse(n, given ? text : "dhcp"))
+    char name[IFNAMSIZ];
+    if (guest_network_parse(n, *text ? text : "dhcp"))
         return guest_fail(e, -EINVAL,
                           "network '%.64s' is not none, dhcp or "
                           "ADDRESS/LENGTH[,GATEWAY[,DNS...]]",
-                          rc ? "" : text);
+                          text);
     GUEST_AUTOCLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    rc = fd < 0 ? -errno : set_up(fd, "lo");
+    int rc = fd < 0 ? -errno : set_up(fd, "lo");
     if (rc)
         return guest_fail(e, rc, "cannot set up loopback: %s", strerror(-rc));
     if (n->none)
         return 0;
     rc = find_interface(name);
-    if (rc && !given) {
+    if (rc && !*text) {
         *n = (struct guest_network){.none = true}; /* nobody asked for a network, and there is none */
         return 0;
     }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -58,33 +60,24 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &head, data) ? -errno : 0;
 }
 
-int guest_child_enter(int root, const struct guest_user *user)
+int guest_child_enter(int root, const struct sh_user *user)
 {
-    gid_t groups[GUEST_GROUPS_MAX + 1];
-    size_t count = 0;
     if (fchdir(root) || chroot(".") || chdir("/"))
         return -errno;
     int rc = drop_capabilities();
     if (rc)
         return rc;
-    groups[count++] = user->gid;
-    for (size_t i = 0; i < user->group_count; i++)
-        groups[count++] = user->groups[i];
-    if (setgroups(count, groups) || setresgid(user->gid, user->gid, user->gid) ||
+    if (setgroups(user->group_count, user->groups) || setresgid(user->gid, user->gid, user->gid) ||
         setresuid(user->uid, user->uid, user->uid))
         return -errno;
     return 0;
 }
 
-static int set_limits(const struct sh_manifest *m)
+static int set_limits(const struct sh_settings *s)
 {
-    struct rlimit files = {1024, 1048576}, core = {0, RLIM_INFINITY};
-    setrlimit(RLIMIT_NOFILE, &files);
-    setrlimit(RLIMIT_CORE, &core);
-    struct sh_view v;
-    for (size_t i = 0; (v = sh_manifest_get(m, SH_TAG_LIMIT, i)).data; i++) {
-        struct rlimit limit = {sh_le64(v.data + 8), sh_le64(v.data + 16)};
-        if (setrlimit((int)sh_le32(v.data), &limit))
+    for (int i = 0; i < (int)SH_SETTINGS_LIMITS; i++) {
+        struct rlimit limit = {s->limits[i].soft, s->limits[i].hard};
+        if (setrlimit(i, &limit))
             return -errno;
     }
     return 0;
@@ -146,7 +139,7 @@ static void run_copy(struct guest *g, const struct guest_run *run, int status_fd
 {
     char *way = run->kind == SH_EXEC_COPY_OUT ? "out" : "in", *none = NULL;
     char *argv[] = {"copy", way, run->argv[0], NULL};
-    struct guest_user root = {.home = "/"};
+    struct sh_user root = {.group_count = 1};
     int program = open("/copy", O_PATH | O_CLOEXEC);
     int rc = guest_child_enter(g->root, &root);
     if (!rc) {
@@ -159,14 +152,20 @@ static void run_copy(struct guest *g, const struct guest_run *run, int status_fd
 struct ends {
     int child[3], ours[3]; /* stdin, stdout, stderr */
     int slave;
+    int gate[2]; /* the workload waits here until the image's API server is started */
 };
 
-static void child(struct guest *g, const struct guest_run *run, const struct ends *ends,
-                  int status_fd)
+static void child(struct guest *g, const struct guest_session *s, const struct guest_run *run,
+                  const struct ends *ends, int status_fd)
 {
-    int rc;
     guest_child_reset("0");
     setsid();
+    int rc = s->id ? 0 : guest_mount_proc(g->root);
+    if (rc)
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot mount", "/proc", rc);
+    char byte = 0;
+    if (ends->gate[1] >= 0 && (write(ends->gate[1], &byte, 1) != 1 || read(ends->gate[1], &byte, 1)))
+        give_up(status_fd, GUEST_EXIT_OWN, "cannot wait for", "the image's agent", -errno);
     for (int i = 0; i < 3; i++) {
         struct stat st;
         if (dup2(ends->child[i], i) < 0)
@@ -178,7 +177,7 @@ static void child(struct guest *g, const struct guest_run *run, const struct end
     }
     if (run->tty && ioctl(0, TIOCSCTTY, 0))
         give_up(status_fd, GUEST_EXIT_OWN, "cannot take", "the terminal", -errno);
-    rc = set_limits(&g->config.manifest);
+    rc = set_limits(&g->config.settings);
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot set", "the image's limits", rc);
     if (run->kind != SH_EXEC_PROGRAM)
@@ -249,21 +248,58 @@ static void bind_console(struct guest *g, int slave)
     mount(from, to, NULL, MS_BIND, NULL);
 }
 
+/* PID 1 itself stays in its own namespace, where nobody of the image sees it. */
+pid_t guest_fork_inside(struct guest *g)
+{
+    GUEST_AUTOCLOSE int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (own < 0 || (g->pid_ns < 0 ? unshare(CLONE_NEWPID) : setns(g->pid_ns, CLONE_NEWPID)))
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        return 0;
+    int code = errno;
+    if (pid > 0 && g->pid_ns < 0)
+        g->pid_ns = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
+    if (setns(own, CLONE_NEWPID) || (pid > 0 && g->pid_ns < 0)) {
+        code = errno;
+        if (pid > 0)
+            kill(pid, SIGKILL);
+        pid = -1;
+    }
+    errno = code;
+    return pid;
+}
+
+/* The workload's namespace and /proc stand: the image's API server starts before the workload. */
+static int start_beside(struct guest *g, struct ends *ends, struct guest_error *e)
+{
+    char byte;
+    guest_close(&ends->gate[1]);
+    bool there = read(ends->gate[0], &byte, 1) == 1; /* else the child tells why by itself */
+    int rc = there ? guest_agent_replace(g, e) : 0;
+    shutdown(ends->gate[0], SHUT_WR);
+    guest_close(&ends->gate[0]);
+    return rc;
+}
+
 int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
                 struct guest_error *e)
 {
-    struct ends ends = {{-1, -1, -1}, {-1, -1, -1}, -1};
+    struct ends ends = {{-1, -1, -1}, {-1, -1, -1}, -1, {-1, -1}};
     int status[2] = {-1, -1};
+    bool beside = !s->id && *g->config.settings.agent;
     int rc = run->tty ? open_terminal(g, run, &ends) : open_pipes(run, &ends);
+    if (!rc && beside && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.gate))
+        rc = -errno;
     if (!rc && pipe2(status, O_CLOEXEC | O_NONBLOCK))
         rc = -errno;
     if (!rc && run->tty && s->id == 0)
         bind_console(g, ends.slave);
     if (!rc && ends.ours[0] >= 0 && !(s->in = malloc(GUEST_IN_WINDOW)))
         rc = -ENOMEM;
-    pid_t pid = rc ? -1 : fork();
+    pid_t pid = rc ? -1 : guest_fork_inside(g);
     if (pid == 0)
-        child(g, run, &ends, status[1]);
+        child(g, s, run, &ends, status[1]);
     if (!rc && pid < 0)
         rc = -errno;
     for (int i = 0; i < 3; i++)
@@ -277,6 +313,9 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
         guest_close(&status[0]);
         return guest_fail(e, rc, "cannot start a process: %s", strerror(-rc));
     }
+    rc = beside ? start_beside(g, &ends, e) : 0;
+    if (rc)
+        return rc; /* and power-off */
     s->pid = pid;
     s->tty = run->tty;
     s->state = GUEST_STARTING;

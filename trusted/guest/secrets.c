@@ -49,7 +49,7 @@ static int look_at_host(struct secrets *s)
     if (s->g->channel.ended)
         return fail(s, -EPIPE, "the host is gone");
     if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL ||
-        signal == (uint32_t)guest_stop_signal(&s->g->config.manifest))
+        signal == s->g->config.settings.stop_signal)
         return fail(s, -EINTR, "stopped while it waited for the key broker");
     return 0;
 }
@@ -196,9 +196,7 @@ static int take_report(struct secrets *s)
 int guest_secrets(struct guest *g, struct guest_error *e)
 {
     struct secrets s = {.g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
-    bool broker = sh_launch_count(g->config.launch.data, g->config.launch.size, SH_LAUNCH_BROKER) ||
-                  sh_manifest_count(&g->config.manifest, SH_TAG_BROKER);
-    if (!broker && !sh_manifest_count(&g->config.manifest, SH_TAG_SECRET))
+    if (!*g->config.settings.broker && !g->config.settings.secrets.count)
         return 0;
     int rc = guest_agent_start(g);
     if (!rc)

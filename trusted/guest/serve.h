@@ -13,7 +13,7 @@ struct guest_run {
     bool tty, input, output;
     char **argv, **env;
     const char *workdir;
-    const struct guest_user *user;
+    const struct sh_user *user;
     uint16_t rows, columns;
 };
 
@@ -50,14 +50,15 @@ struct guest_session {
 struct guest {
     struct guest_config config;
     struct guest_cmdline cmdline;
-    int root; /* O_PATH: the workload's root */
-    struct guest_user user;
-    struct guest_strings argv, env;
-    char workdir[4096];
+    int root;   /* O_PATH: the workload's root */
+    int pid_ns; /* its PID namespace; -1 before its start */
+    struct sh_user user;
+    struct guest_strings env; /* the workload's */
     struct guest_channel channel;
     struct guest_session sessions[SH_SESSION_MAX];
     uint8_t ids_seen[65536 / 8]; /* a session's number is used once */
     int signal_fd;
+    int notify_fd;    /* binds and listens of the image's programs; -1: there is no network */
     int agent_listen; /* our agent is started when somebody connects */
     int agent_fd;     /* its records (<shelter/agent.h>); -1: it does not run */
     pid_t agent;
@@ -69,15 +70,25 @@ struct guest {
     long deadline; /* of what is waited for last, in ms; 0: none */
 };
 
+/* --- publish.c --- */
+
+/* From now on each bind and listen of this process and its children waits for guest_publish_take.
+ * The descriptor that tells of them, or -errno. */
+int guest_publish_begin(struct guest_error *e);
+/* One such call: lets it go on, or fail. */
+void guest_publish_take(const struct guest *g);
+
 /* --- process.c --- */
 
 /* Forks and execs `run` for a session; the session's descriptors are filled in. */
 int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
                 struct guest_error *e);
+/* A child in the workload's PID namespace, whose first process is the workload. */
+pid_t guest_fork_inside(struct guest *g);
 /* In a fresh child: what any program of the workload gets and may not keep. */
 void guest_child_reset(const char *oom_score_adj);
 /* In a child: into the root, as the user, with a container's capabilities. 0 or -errno. */
-int guest_child_enter(int root, const struct guest_user *user);
+int guest_child_enter(int root, const struct sh_user *user);
 
 /* --- session.c --- */
 
@@ -85,6 +96,7 @@ struct guest_session *guest_session_find(struct guest *g, uint16_t id);
 struct guest_session *guest_session_new(struct guest *g, uint16_t id);
 bool guest_session_seen(const struct guest *g, uint16_t id);
 void guest_session_free(struct guest_session *s);
+void guest_session_signal(struct guest_session *s, uint32_t number);
 /* One frame of the host for sessions and their streams. 0 or -EBADMSG: end the channel. */
 int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
 /* Moves what can be moved now. */
@@ -111,8 +123,10 @@ long guest_attest_left(void);
 
 /* --- agent.c --- */
 
-/* Ours listens (and is started on the first connection); the image's own is started now. */
+/* Ours listens (and is started on the first connection), unless the image has its own server. */
 int guest_agent_prepare(struct guest *g, struct guest_error *e);
+/* Starts the image's own. */
+int guest_agent_replace(struct guest *g, struct guest_error *e);
 /* Starts ours, if it does not run: 0 with g->agent_fd, or -errno. */
 int guest_agent_start(struct guest *g);
 /* A record to it. Does not wait: a few small ones always fit. */

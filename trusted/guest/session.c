@@ -78,10 +78,11 @@ static void set_size(struct guest_session *s)
         ioctl(s->out[0].fd, TIOCSWINSZ, &size);
 }
 
-static void send_signal(struct guest_session *s, uint32_t number)
+/* To the workload alone, which as the first of its PID namespace gets only what it handles (and
+ * KILL), as with docker; to an exec'd program's process group, which it makes for itself. */
+void guest_session_signal(struct guest_session *s, uint32_t number)
 {
-    /* The child makes its own process group; until then only it is there. */
-    if (s->pid > 0 && kill(-s->pid, (int)number))
+    if (s->pid > 0 && (!s->id || kill(-s->pid, (int)number)))
         kill(s->pid, (int)number);
 }
 
@@ -123,7 +124,7 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct guest
                     struct guest_error *e)
 {
     struct guest_strings argv = {0}, env = {0};
-    struct guest_user user = g->user;
+    struct sh_user user = g->user;
     int rc = take_strings(&argv, x->args, x->head.arg_count, false);
     for (size_t i = 0; !rc && i < g->env.count; i++)
         rc = guest_strings_add(&env, g->env.items[i], strlen(g->env.items[i]));
@@ -140,10 +141,10 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct guest
             .kind = x->head.kind,
             .tty = x->head.tty && x->head.kind == SH_EXEC_PROGRAM,
             .input = !(g->config.manifest.policy & SH_POLICY_NO_INPUT),
-            .output = !(g->config.manifest.policy & SH_POLICY_NO_OUTPUT),
+            .output = g->config.settings.output,
             .argv = argv.items,
             .env = env.items,
-            .workdir = *x->workdir ? x->workdir : g->workdir,
+            .workdir = *x->workdir ? x->workdir : g->config.settings.workdir,
             .user = &user,
             .rows = x->head.rows,
             .columns = x->head.columns,
@@ -163,7 +164,7 @@ static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_
     if (guest_session_seen(g, frame->session) || guest_exec_parse(&x, data, frame->size))
         return -EBADMSG;
     mark_seen(g, frame->session);
-    if (!(g->config.manifest.policy & SH_POLICY_EXEC)) {
+    if (!(g->config.settings.requests & SH_POLICY_EXEC)) {
         refuse(g, frame, "the image does not allow exec; build it with --allow exec");
         return 0;
     }
@@ -220,12 +221,12 @@ int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *pa
         set_size(s);
         return 0;
     case SH_FRAME_SIGNAL:
-        if (!guest_policy_signal(&g->config.manifest, sh_le32(payload)))
+        if (!sh_settings_signal(&g->config.settings, sh_le32(payload)))
             refuse(g, frame, "the image does not allow this signal; build it with --allow signal");
         else if (s->state == GUEST_NEW || s->state == GUEST_STARTING)
             s->signal_due = sh_le32(payload);
         else if (s->state == GUEST_RUNNING)
-            send_signal(s, sh_le32(payload));
+            guest_session_signal(s, sh_le32(payload));
         return 0;
     default:
         return -EBADMSG;
@@ -291,7 +292,7 @@ static void pump_out(struct guest *g, struct guest_session *s, unsigned i, bool 
     uint8_t stream = (uint8_t)(SH_STREAM_OUT + i);
     bool over = false;
     /* Sealed output, or nobody to send it to: read, and dropped. */
-    bool drop = g->channel.ended || g->config.manifest.policy & SH_POLICY_NO_OUTPUT;
+    bool drop = g->channel.ended || !g->config.settings.output;
     if (o->fd < 0 || !room_for_data(&g->channel))
         return;
     if ((o->credit || drop) && (ready || s->state == GUEST_ENDED)) {
@@ -388,7 +389,7 @@ void guest_session_started(struct guest *g, struct guest_session *s)
     }
     guest_channel_send(&g->channel, SH_FRAME_STARTED, 0, s->id, NULL, 0);
     if (s->signal_due)
-        send_signal(s, s->signal_due);
+        guest_session_signal(s, s->signal_due);
     s->signal_due = 0;
 }
 

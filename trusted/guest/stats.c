@@ -34,7 +34,7 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
         answer(g, id, ENOTSUP, "a VM has no trace of system calls; run it with --tee sgx-sim");
         return;
     }
-    if (!(g->config.manifest.policy & SH_POLICY_STATS)) {
+    if (!(g->config.settings.requests & SH_POLICY_STATS)) {
         answer(g, id, EPERM, "the image does not allow stats; build it with --allow stats");
         return;
     }
