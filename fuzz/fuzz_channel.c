@@ -66,9 +66,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     g.channel.fd = s[0];
     struct guest_session *w = guest_session_new(&g, 0);
-    w->in_fd = in[1];
-    w->in = malloc(GUEST_IN_WINDOW);
-    w->in_credit = GUEST_IN_WINDOW;
+    w->in.fd = in[1];
+    guest_in_open(&w->in);
+    w->in.credit = GUEST_IN_WINDOW;
     w->out[0].fd = out[0];
     w->state = GUEST_RUNNING;
     w->pid = -1;
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (x->state != GUEST_UNUSED)
                 guest_session_pump(&g, x, true, ready);
             if (x->state == GUEST_RUNNING &&
-                x->in_credit + x->in_held + x->in_freed != GUEST_IN_WINDOW)
+                x->in.credit + x->in.held + x->in.freed != GUEST_IN_WINDOW)
                 abort();
         }
         guest_channel_flush(&g.channel);

@@ -8,8 +8,8 @@ FUZZ_CC ?= clang
 FUZZ_SRC_launch := lib/launch.c lib/hex.c
 FUZZ_SRC_manifest := lib/manifest.c
 FUZZ_SRC_settings := lib/settings.c lib/manifest.c lib/launch.c lib/hex.c
-FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c loop.c error.c strings.c \
-    config.c users.c path.c stats.c) $(LIB_SRC)
+FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c stream.c frames.c loop.c clock.c \
+    error.c strings.c config.c users.c path.c stats.c) $(LIB_SRC)
 FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c config.c error.c \

@@ -146,9 +146,9 @@ static struct host begin(uint64_t policy)
     struct guest_session *w = guest_session_new(h.g, 0);
     assert_int_equal(pipe2(p, O_NONBLOCK), 0);
     h.program = p[0];
-    w->in_fd = p[1];
-    w->in = malloc(GUEST_IN_WINDOW);
-    w->in_credit = GUEST_IN_WINDOW;
+    w->in.fd = p[1];
+    guest_in_open(&w->in);
+    w->in.credit = GUEST_IN_WINDOW;
     assert_int_equal(pipe2(p, O_NONBLOCK), 0);
     w->out[0].fd = p[0];
     h.out = p[1];
@@ -235,14 +235,14 @@ static void test_stdin(void **state)
     while (received < 3 * GUEST_IN_WINDOW) {
         struct guest_session *w = guest_session_find(h.g, 0);
         uint32_t n = 1 + (uint32_t)(sent * 7 % 60000);
-        if (n <= w->in_credit) {
+        if (n <= w->in.credit) {
             for (uint32_t i = 0; i < n; i++)
                 data[i] = next++;
             assert_true(send_frame(&h, SH_FRAME_DATA, 0, 0, data, n));
             sent += n;
         }
         pump(&h);
-        assert_int_equal(w->in_credit + w->in_held + w->in_freed, GUEST_IN_WINDOW);
+        assert_int_equal(w->in.credit + w->in.held + w->in.freed, GUEST_IN_WINDOW);
         ssize_t r = read(h.program, got, sizeof(got));
         for (ssize_t i = 0; i < r; i++)
             assert_int_equal(got[i], want++);
@@ -280,8 +280,8 @@ static void test_stdin_lies(void **state)
         struct guest_session *w = guest_session_find(h.g, 0);
         assert_true(send_frame(&h, SH_FRAME_DATA, 0, 0, data, 20000));
         pump(&h);
-        assert_int_equal(w->in_credit + w->in_held + w->in_freed, GUEST_IN_WINDOW);
-        assert_int_equal(w->in_held, 0);
+        assert_int_equal(w->in.credit + w->in.held + w->in.freed, GUEST_IN_WINDOW);
+        assert_int_equal(w->in.held, 0);
     }
     h.program = open("/dev/null", O_RDONLY);
     finish(&h);
@@ -417,8 +417,8 @@ static void test_fragments(void **state)
         struct host h = begin(0);
         assert_true(send_bytes(&h, talk, size, step));
         struct guest_session *w = guest_session_find(h.g, 0);
-        assert_int_equal(w->in_held, 70);
-        assert_true(w->in_eof && w->rows == 9 && w->columns == 80);
+        assert_int_equal(w->in.held, 70);
+        assert_true(w->in.eof && w->rows == 9 && w->columns == 80);
         finish(&h);
     }
 }

@@ -5,24 +5,6 @@
 #include <asm/errno.h>
 #include <string.h>
 
-void agent_client_name(const struct agent_client *c, char out[300])
-{
-    char port[21];
-    const char *parts[] = {c->url.tls ? "https://" : "http://",
-                           c->url.literal6 ? "[" : "",
-                           c->url.host,
-                           c->url.literal6 ? "]" : "",
-                           ":",
-                           agent_number(port, c->url.port)};
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        size_t n = strlen(parts[i]);
-        memcpy(out + at, parts[i], n);
-        at += n;
-    }
-    out[at] = 0;
-}
-
 void agent_client_close(struct agent_client *c)
 {
     agent_tls_close(c);

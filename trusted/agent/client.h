@@ -37,7 +37,7 @@ void agent_client_close(struct agent_client *c);
 /* Is there time for another try after this pause? Then it has been slept. */
 bool agent_client_pause(const struct agent_client *c, uint32_t ms);
 
-/* "https://host:port" for sentences and logs. */
+/* "https://host:port" for sentences and logs (url.c). */
 void agent_client_name(const struct agent_client *c, char out[300]);
 
 /* --- tls.c: over the client's stream --- */

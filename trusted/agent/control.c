@@ -10,8 +10,6 @@
 
 #include "trusted/agent/linux.h"
 
-static int log_fd = -1; /* where a line of the start goes */
-
 static int read_all(int fd, void *out, size_t size)
 {
     for (size_t at = 0; at < size;) {
@@ -25,48 +23,20 @@ static int read_all(int fd, void *out, size_t size)
     return 0;
 }
 
-static int write_all(int fd, const void *data, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, (const char *)data + at, size - at);
-        if (n <= 0 && errno != EINTR)
-            return -EPIPE;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
-static int report(int fd, uint8_t kind, const char *name, const void *data, size_t size)
-{
-    uint8_t head[SH_AGENT_HEAD_SIZE] = {kind};
-    size_t name_size = strlen(name);
-    sh_put_le16(head + 2, (uint16_t)name_size);
-    sh_put_le32(head + 4, (uint32_t)size);
-    int rc = write_all(fd, head, sizeof(head));
-    if (!rc)
-        rc = write_all(fd, name, name_size);
-    return rc ? rc : write_all(fd, data, size);
-}
-
-void agent_os_log(const char *line)
-{
-    if (log_fd >= 0)
-        report(log_fd, SH_AGENT_LOG, "", line, strlen(line));
-}
-
 static int give(void *fd, const struct agent_secret *s)
 {
-    return report(*(int *)fd, s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name, s->data,
-                  s->size);
+    return agent_report(*(int *)fd, s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name,
+                        s->data, s->size);
 }
 
 static int start(int fd, struct agent *a)
 {
     struct agent_error e;
-    log_fd = fd;
+    agent_log_to(fd);
     int rc = agent_start(a, give, &fd, &e);
-    log_fd = -1;
-    int sent = report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
+    agent_log_to(-1);
+    int sent =
+        agent_report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
     return rc ? rc : sent;
 }
 
@@ -106,7 +76,7 @@ static int attest(int fd, const uint8_t *data, size_t size)
     sh_put_le32(answer + 4, rc ? (uint32_t)-rc : 0);
     memcpy(answer + 8, text, text_size);
     agent_os_free(json);
-    return report(fd, SH_AGENT_EVIDENCE, "", answer, 8 + text_size);
+    return agent_report(fd, SH_AGENT_EVIDENCE, "", answer, 8 + text_size);
 }
 
 int agent_control(int fd, struct agent *a)

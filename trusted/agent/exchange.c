@@ -12,8 +12,12 @@ static const char *reason(int status)
     static const struct {
         int status;
         const char *text;
-    } reasons[] = {{200, "OK"},           {400, "Bad Request"},        {403, "Forbidden"},
-                   {404, "Not Found"},    {405, "Method Not Allowed"}, {413, "Content Too Large"},
+    } reasons[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {413, "Content Too Large"},
                    {501, "Not Implemented"}};
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
         if (reasons[i].status == status)

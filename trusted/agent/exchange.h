@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One exchange of the local API: an HTTP/1.x request comes in pieces, its answer goes in pieces.
 //
-// Whoever has the connection (serve.c in the VM, the LibOS's serve.c in the enclave) moves the bytes
-// and keeps the time:
+// Whoever has the connection (serve.c in the VM, the LibOS's serve.c in the enclave) moves the
+// bytes and keeps the time:
 //
-//   read into in + have -> agent_exchange_take -> agent_exchange_answer -> write agent_exchange_rest
+//   read into in + have -> agent_exchange_take -> agent_exchange_answer -> write
+//   agent_exchange_rest
 //
 // request.c needs nothing of the core; exchange.c is part of it.
 #ifndef AGENT_EXCHANGE_H

@@ -28,6 +28,13 @@ int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent
 int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
                            const char **why);
 
+/* --- report.c --- */
+
+/* 0 or -EPIPE. */
+int agent_report(int fd, uint8_t kind, const char *name, const void *data, size_t size);
+/* Lines of the log go there; -1: nowhere. */
+void agent_log_to(int fd);
+
 /* --- control.c --- */
 
 /* Answers one record of PID 1. 0; -EPIPE when it is gone, another -errno: this program ends. */

@@ -23,8 +23,9 @@ static struct sh_settings settings = {.broker = ""};
 
 static int listen_self(void)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(SH_AGENT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(SH_AGENT_PORT),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of an HTTP/1.x request (RFC 9112), as far as the local API needs it; an exchange's bytes.
+// The head of an HTTP/1.x request (RFC 9112), as far as the local API needs it; an exchange's
+// bytes.
 #include "trusted/agent/exchange.h"
 
 #include <asm/errno.h>
@@ -115,8 +116,7 @@ bool agent_exchange_take(struct agent_exchange *x, size_t size)
 {
     x->have += size;
     x->parsed = agent_request_parse(&x->request, x->in, x->have);
-    return x->parsed < 0 ||
-           (x->parsed && x->have >= (size_t)x->parsed + x->request.body_size);
+    return x->parsed < 0 || (x->parsed && x->have >= (size_t)x->parsed + x->request.body_size);
 }
 
 struct sh_view agent_exchange_rest(const struct agent_exchange *x)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Local connections, a bounded number, each with one exchange and a time limit; and PID 1's requests.
+// Local connections, a bounded number, each with one exchange and a time limit; and PID 1's
+// requests.
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>

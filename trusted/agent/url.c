@@ -3,7 +3,7 @@
 #include <asm/errno.h>
 #include <string.h>
 
-#include "trusted/agent/response.h"
+#include "trusted/agent/client.h"
 
 static bool host_byte(char c, bool literal6)
 {
@@ -75,4 +75,22 @@ int agent_url_parse(struct agent_url *u, const char *text, size_t size)
         n++;
     int rc = take_port(u, text + at, n);
     return rc ? rc : take_path(u, text + at + n, size - at - n);
+}
+
+void agent_client_name(const struct agent_client *c, char out[300])
+{
+    char port[21];
+    const char *parts[] = {c->url.tls ? "https://" : "http://",
+                           c->url.literal6 ? "[" : "",
+                           c->url.host,
+                           c->url.literal6 ? "]" : "",
+                           ":",
+                           agent_number(port, c->url.port)};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        size_t n = strlen(parts[i]);
+        memcpy(out + at, parts[i], n);
+        at += n;
+    }
+    out[at] = 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies between the workload's root and the host, as tar archives: what `shelter cp` runs in the VM.
+// Copies between the workload's root and the host, as tar archives: what `shelter cp` runs in the
+// VM.
 //
 //   copy out PATH        an archive of PATH to stdout
 //   copy in DIRECTORY    unpacks the archive on stdin there
@@ -127,12 +128,12 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
         return 0;
     }
     e = (struct tar_entry){.type = tar_type(st.st_mode),
-                                 .mode = st.st_mode & 07777,
-                                 .uid = st.st_uid,
-                                 .gid = st.st_gid,
-                                 .major = major(st.st_rdev),
-                                 .minor = minor(st.st_rdev),
-                                 .mtime = st.st_mtime};
+                           .mode = st.st_mode & 07777,
+                           .uid = st.st_uid,
+                           .gid = st.st_gid,
+                           .major = major(st.st_rdev),
+                           .minor = minor(st.st_rdev),
+                           .mtime = st.st_mtime};
     strcpy(e.name, name);
     if (!e.type)
         return 0;

@@ -214,8 +214,8 @@ static bool is(const char *key, size_t size, const char *want)
     return strlen(want) == size && !memcmp(key, want, size);
 }
 
-static int take_record(struct tar_extra *x, const char *key, size_t key_size,
-                       const char *value, size_t size)
+static int take_record(struct tar_extra *x, const char *key, size_t key_size, const char *value,
+                       size_t size)
 {
     int64_t v;
     if (is(key, key_size, "path"))

@@ -21,12 +21,13 @@
 #include <shelter/simtd.h>
 
 #define AGENT_ID 65533 /* user and group that own nothing */
-#define AGAIN_MS 1000 /* an agent that ended is not started again sooner */
+#define AGAIN_MS 1000  /* an agent that ended is not started again sooner */
 
 static int listen_local(void)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(SH_AGENT_PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(SH_AGENT_PORT),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)

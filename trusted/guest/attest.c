@@ -91,8 +91,9 @@ void guest_attest_pump(struct guest *g, bool ready)
     if (rc < 0) {
         guest_agent_end(g);
         state.have = 0;
-        give_up(g, EIO, rc == -EPIPE ? "the attestation agent ended"
-                                     : "the attestation agent's answer cannot be understood");
+        give_up(g, EIO,
+                rc == -EPIPE ? "the attestation agent ended"
+                             : "the attestation agent's answer cannot be understood");
     }
     if (rc > 0) {
         const uint8_t *data = state.record + SH_AGENT_HEAD_SIZE;

@@ -51,8 +51,8 @@ int guest_config_launch(struct guest_config *c, const uint8_t *digest, size_t si
     const char *why = "no memory for the settings";
     size_t arena_size = sh_settings_size(&c->manifest, c->launch.size);
     c->arena = malloc(arena_size);
-    int rc = c->arena ? sh_settings_make(&c->settings, &c->manifest, c->launch.data,
-                                         c->launch.size, c->arena, arena_size, &why)
+    int rc = c->arena ? sh_settings_make(&c->settings, &c->manifest, c->launch.data, c->launch.size,
+                                         c->arena, arena_size, &why)
                       : -ENOMEM;
     return rc ? guest_fail(e, rc, "%s", why) : 0;
 }

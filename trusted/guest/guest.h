@@ -63,7 +63,7 @@ struct guest_config {
     struct sh_view manifest_bytes, launch; /* in the caller's buffer; unchecked until checked */
     struct sh_manifest manifest;
     struct sh_settings settings; /* what both say, and all that is used of the launch config here */
-    void *arena;                  /* of the settings */
+    void *arena;                 /* of the settings */
 };
 
 /* Splits the config disk's bytes. Nothing inside the parts is looked at. */

@@ -9,18 +9,10 @@
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BYE_MS 2000   /* for the host to say that it has the exit status */
 #define STOP_MS 10000 /* for the workload to stop when the host is gone */
-
-long guest_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A program that asked to be traced has made PID 1 its tracer. Nobody traces it, so it goes on, and
  * the stops that are for a tracer are nothing. */
@@ -42,21 +34,6 @@ static void reap(struct guest *g)
         else
             guest_session_reaped(g, pid, status);
     g->alone = pid < 0 && errno == ECHILD;
-}
-
-void guest_take_frames(struct guest *g)
-{
-    struct guest_channel *c = &g->channel;
-    struct sh_frame frame;
-    const uint8_t *payload;
-    int rc = 0;
-    /* An answer needs room: without it the host has to wait. */
-    while (!c->ended && guest_channel_room(c) > GUEST_TX_RESERVE / 2 &&
-           (rc = guest_channel_next(c, &frame, &payload)) > 0)
-        if ((rc = guest_frame(g, &frame, payload)) < 0)
-            break;
-    if (rc < 0)
-        c->ended = true;
 }
 
 /* The host is gone or broke the protocol: the workload is asked to stop, later it is made to. */
@@ -99,11 +76,8 @@ static bool ready(const struct polled *p, int place)
 
 static bool wants_output(const struct guest *g, const struct guest_session *s, unsigned i)
 {
-    bool room = guest_channel_room(&g->channel) >=
-                SH_FRAME_SIZE_MAX + 2 * GUEST_FRAME_HEAD + GUEST_TX_RESERVE;
-    return s->state >= GUEST_RUNNING && room &&
-           (s->out[i].credit || g->channel.ended ||
-            !g->config.settings.output);
+    return s->state >= GUEST_RUNNING && guest_out_has_room(&g->channel) &&
+           (s->out[i].credit || g->channel.ended || !g->config.settings.output);
 }
 
 static void one_round(struct guest *g)
@@ -140,7 +114,7 @@ static void one_round(struct guest *g)
             continue;
         if (s->state == GUEST_STARTING)
             status[i] = add(&p, s->status_fd, POLLIN);
-        in[i] = add(&p, s->in_held ? s->in_fd : -1, POLLOUT);
+        in[i] = add(&p, s->in.held ? s->in.fd : -1, POLLOUT);
         for (unsigned k = 0; k < 2; k++)
             out[i][k] = add(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
         /* What is only waiting for its descriptors to run dry has nothing to be woken by. */

@@ -234,7 +234,8 @@ int main(void)
     struct guest_error e;
     if (getpid() != 1)
         return GUEST_EXIT_OWN;
-    g->root = g->pid_ns = g->notify_fd = g->signal_fd = g->agent_listen = g->agent_fd = g->agent = g->channel.fd = -1;
+    g->root = g->pid_ns = g->notify_fd = g->signal_fd = g->agent_listen = g->agent_fd = g->agent =
+        g->channel.fd = -1;
     int rc = guest_mount_own(&e);
     quiet_descriptors();
     if (!rc)

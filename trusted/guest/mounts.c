@@ -118,7 +118,8 @@ static int mount_tmpfs(int root, const struct sh_tmpfs *t)
     char options[64];
     int n = snprintf(options, sizeof(options), "mode=%o", t->mode);
     if (t->size)
-        snprintf(options + n, sizeof(options) - (size_t)n, ",size=%llu", (unsigned long long)t->size);
+        snprintf(options + n, sizeof(options) - (size_t)n, ",size=%llu",
+                 (unsigned long long)t->size);
     return mount_in(root, t->path, "tmpfs", "tmpfs", SAFE, options);
 }
 
@@ -184,8 +185,10 @@ int guest_mount_shares(int root, const struct sh_settings *s, struct guest_error
     for (size_t i = 0; i < s->share_count; i++) {
         const struct sh_share *h = &s->shares[i];
         if (!h->cover && !is_free(root, h->path))
-            return guest_fail(e, -EPERM, "the image has files at %.100s that a folder of the host would "
-                              "cover", h->path);
+            return guest_fail(e, -EPERM,
+                              "the image has files at %.100s that a folder of the host would "
+                              "cover",
+                              h->path);
         int rc = mount_in(root, h->path, h->tag, "9p", SAFER | (h->read_only ? MS_RDONLY : 0),
                           "trans=virtio,version=9p2000.L,access=any,cache=mmap,msize=262144");
         if (rc)

@@ -120,7 +120,8 @@ int guest_network_up(const char *text, struct guest_network *n, struct guest_err
         return 0;
     rc = find_interface(name);
     if (rc && !*text) {
-        *n = (struct guest_network){.none = true}; /* nobody asked for a network, and there is none */
+        *n = (struct guest_network){.none =
+                                        true}; /* nobody asked for a network, and there is none */
         return 0;
     }
     if (rc)
@@ -161,8 +162,7 @@ int guest_network_files(int root, const char *hostname, const struct guest_netwo
     int rc = guest_write_in(root, "/etc", "hostname", text);
     if (n->address.family)
         address_text(&n->address, address);
-    snprintf(text, sizeof(text),
-             SH_NET_HOSTS "%s\t%s\n", address, hostname);
+    snprintf(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", address, hostname);
     if (!rc)
         rc = guest_write_in(root, "/etc", "hosts", text);
     if (!rc)

@@ -4,15 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,58 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <linux/capability.h>
-
 #define TTY_GROUP 5 /* as devpts is mounted */
-
-/* What docker leaves a container's root, without making device nodes. */
-#define KEEP(cap) (1ull << (cap))
-#define KEPT_CAPABILITIES                                                                          \
-    (KEEP(CAP_CHOWN) | KEEP(CAP_DAC_OVERRIDE) | KEEP(CAP_FSETID) | KEEP(CAP_FOWNER) |              \
-     KEEP(CAP_NET_RAW) | KEEP(CAP_SETGID) | KEEP(CAP_SETUID) | KEEP(CAP_SETFCAP) |                 \
-     KEEP(CAP_SETPCAP) | KEEP(CAP_NET_BIND_SERVICE) | KEEP(CAP_SYS_CHROOT) | KEEP(CAP_KILL) |      \
-     KEEP(CAP_AUDIT_WRITE))
-
-void guest_child_reset(const char *oom_score_adj)
-{
-    sigset_t none;
-    for (int i = 1; i < 65; i++)
-        if (i != SIGKILL && i != SIGSTOP)
-            signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, oom_score_adj, strlen(oom_score_adj)) < 0)
-        _exit(GUEST_EXIT_OWN);
-    close(fd);
-    umask(022);
-}
-
-/* The bounding set is for what is exec'd; a child that is not needs this. */
-static int drop_capabilities(void)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
-    for (int i = 0; i < 2; i++)
-        data[i].effective = data[i].permitted = (uint32_t)(KEPT_CAPABILITIES >> 32 * i);
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-        if (!(KEPT_CAPABILITIES >> cap & 1) && prctl(PR_CAPBSET_DROP, cap))
-            return -errno;
-    return syscall(SYS_capset, &head, data) ? -errno : 0;
-}
-
-int guest_child_enter(int root, const struct sh_user *user)
-{
-    if (fchdir(root) || chroot(".") || chdir("/"))
-        return -errno;
-    int rc = drop_capabilities();
-    if (rc)
-        return rc;
-    if (setgroups(user->group_count, user->groups) || setresgid(user->gid, user->gid, user->gid) ||
-        setresuid(user->uid, user->uid, user->uid))
-        return -errno;
-    return 0;
-}
 
 static int set_limits(const struct sh_settings *s)
 {
@@ -164,7 +110,8 @@ static void child(struct guest *g, const struct guest_session *s, const struct g
     if (rc)
         give_up(status_fd, GUEST_EXIT_OWN, "cannot mount", "/proc", rc);
     char byte = 0;
-    if (ends->gate[1] >= 0 && (write(ends->gate[1], &byte, 1) != 1 || read(ends->gate[1], &byte, 1)))
+    if (ends->gate[1] >= 0 &&
+        (write(ends->gate[1], &byte, 1) != 1 || read(ends->gate[1], &byte, 1)))
         give_up(status_fd, GUEST_EXIT_OWN, "cannot wait for", "the image's agent", -errno);
     for (int i = 0; i < 3; i++) {
         struct stat st;
@@ -248,28 +195,6 @@ static void bind_console(struct guest *g, int slave)
     mount(from, to, NULL, MS_BIND, NULL);
 }
 
-/* PID 1 itself stays in its own namespace, where nobody of the image sees it. */
-pid_t guest_fork_inside(struct guest *g)
-{
-    GUEST_AUTOCLOSE int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    if (own < 0 || (g->pid_ns < 0 ? unshare(CLONE_NEWPID) : setns(g->pid_ns, CLONE_NEWPID)))
-        return -1;
-    pid_t pid = fork();
-    if (pid == 0)
-        return 0;
-    int code = errno;
-    if (pid > 0 && g->pid_ns < 0)
-        g->pid_ns = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-    if (setns(own, CLONE_NEWPID) || (pid > 0 && g->pid_ns < 0)) {
-        code = errno;
-        if (pid > 0)
-            kill(pid, SIGKILL);
-        pid = -1;
-    }
-    errno = code;
-    return pid;
-}
-
 /* The workload's namespace and /proc stand: the image's API server starts before the workload. */
 static int start_beside(struct guest *g, struct ends *ends, struct guest_error *e)
 {
@@ -295,8 +220,8 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
         rc = -errno;
     if (!rc && run->tty && s->id == 0)
         bind_console(g, ends.slave);
-    if (!rc && ends.ours[0] >= 0 && !(s->in = malloc(GUEST_IN_WINDOW)))
-        rc = -ENOMEM;
+    if (!rc && ends.ours[0] >= 0)
+        rc = guest_in_open(&s->in);
     pid_t pid = rc ? -1 : guest_fork_inside(g);
     if (pid == 0)
         child(g, s, run, &ends, status[1]);
@@ -320,7 +245,7 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
     s->tty = run->tty;
     s->state = GUEST_STARTING;
     s->status_fd = status[0];
-    s->in_fd = ends.ours[0];
+    s->in.fd = ends.ours[0];
     s->out[0].fd = ends.ours[1];
     s->out[1].fd = ends.ours[2];
     g->alone = false;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Only published ports can be reached from outside: the filter of the guest.
 //
-// The kernel has no packet filter. Instead every bind and listen of a program that PID 1 starts comes
-// here first (seccomp user notification), and a socket that would serve an unpublished port gets a
-// filter that drops what did not come by loopback: TCP at listen, UDP at bind, where it is to a port
-// below the ephemeral ones (answers of the outside come to those).
+// The kernel has no packet filter. Instead every bind and listen of a program that PID 1 starts
+// comes here first (seccomp user notification), and a socket that would serve an unpublished port
+// gets a filter that drops what did not come by loopback: TCP at listen, UDP at bind, where it is
+// to a port below the ephemeral ones (answers of the outside come to those).
 //
 // The workload is not held by this and may undo it: it protects the workload from the host, whose
 // packets reach every socket otherwise. The host has no part in it.
@@ -28,7 +28,10 @@
 #define FIRST_EPHEMERAL 32768  /* Linux's net.ipv4.ip_local_port_range */
 #define PIDFD_OF_THREAD O_EXCL /* PIDFD_THREAD, Linux 6.9 */
 
-#define STATEMENT(code, k) {(code), 0, 0, (k)}
+#define STATEMENT(code, k)                                                                         \
+    {                                                                                              \
+        (code), 0, 0, (k)                                                                          \
+    }
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
 int guest_publish_begin(struct guest_error *e)
@@ -43,8 +46,8 @@ int guest_publish_begin(struct guest_error *e)
         STATEMENT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
     };
     struct sock_fprog program = {LENGTH(code), code};
-    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
-                      &program);
+    long fd =
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
     return fd < 0 ? guest_fail(e, -errno, "cannot set the filter of ports: %s", strerror(errno))
                   : (int)fd;
 }

@@ -3,9 +3,7 @@
 #ifndef GUEST_SERVE_H
 #define GUEST_SERVE_H
 
-#include "trusted/guest/channel.h"
-
-#define GUEST_IN_WINDOW 131072u /* credit for a session's stdin; SH_CREDIT_WINDOW at most */
+#include "trusted/guest/stream.h"
 
 /* What is run in the workload's root, and as whom. */
 struct guest_run {
@@ -25,12 +23,6 @@ enum guest_state {
     GUEST_ENDED, /* the leader is gone; output is being drained */
 };
 
-struct guest_out {
-    int fd;
-    uint64_t credit;
-    size_t taken; /* since the leader ended: what was in the pipe is sent, not more */
-};
-
 struct guest_session {
     enum guest_state state;
     uint16_t id;
@@ -40,10 +32,7 @@ struct guest_session {
     int status_fd;       /* carries the child's struct guest_error when exec fails */
     uint32_t signal_due; /* came before the start */
     uint16_t rows, columns;
-    int in_fd;
-    uint8_t *in; /* ring of GUEST_IN_WINDOW bytes: credit + held + freed = the window, always */
-    uint32_t in_at, in_held, in_credit, in_freed;
-    bool in_eof;
+    struct guest_in in;
     struct guest_out out[2]; /* stdout, stderr */
 };
 
@@ -83,6 +72,9 @@ void guest_publish_take(const struct guest *g);
 /* Forks and execs `run` for a session; the session's descriptors are filled in. */
 int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run *run,
                 struct guest_error *e);
+
+/* --- child.c --- */
+
 /* A child in the workload's PID namespace, whose first process is the workload. */
 pid_t guest_fork_inside(struct guest *g);
 /* In a fresh child: what any program of the workload gets and may not keep. */
@@ -97,8 +89,10 @@ struct guest_session *guest_session_new(struct guest *g, uint16_t id);
 bool guest_session_seen(const struct guest *g, uint16_t id);
 void guest_session_free(struct guest_session *s);
 void guest_session_signal(struct guest_session *s, uint32_t number);
-/* One frame of the host for sessions and their streams. 0 or -EBADMSG: end the channel. */
-int guest_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
+/* Its number is used from now on. */
+void guest_session_mark(struct guest *g, uint16_t id);
+/* It was not started, because of e. */
+void guest_session_error(struct guest *g, uint16_t id, const struct guest_error *e);
 /* Moves what can be moved now. */
 void guest_session_pump(struct guest *g, struct guest_session *s, bool in_ready, bool out_ready[2]);
 /* Did the start succeed? Called when status_fd is readable. */
@@ -140,11 +134,17 @@ void guest_agent_end(struct guest *g);
  * SH_SECRETS_DIR. What fails here has the status SH_EXIT_ATTESTATION. */
 int guest_secrets(struct guest *g, struct guest_error *e);
 
-/* --- loop.c --- */
+/* --- frames.c --- */
+
+/* Takes the host's frames that came so far; one that no honest host sends ends the channel. */
+void guest_take_frames(struct guest *g);
+
+/* --- clock.c --- */
 
 long guest_now_ms(void);
-/* Takes the frames that came so far. */
-void guest_take_frames(struct guest *g);
+
+/* --- loop.c --- */
+
 /* Until the workload has ended and the host knows. */
 void guest_loop(struct guest *g);
 

@@ -28,8 +28,8 @@ int guest_user_find(struct sh_user *u, int root, const char *spec, struct guest_
     size_t passwd_size, group_size;
     char *passwd = read_etc(root, "/etc/passwd", &passwd_size);
     char *group = read_etc(root, "/etc/group", &group_size);
-    int rc = sh_user_resolve(u, spec, passwd ? passwd : "", passwd_size, group ? group : "",
-                                group_size);
+    int rc =
+        sh_user_resolve(u, spec, passwd ? passwd : "", passwd_size, group ? group : "", group_size);
     free(passwd);
     free(group);
     if (rc)

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host may ask: each frame, judged by the image's settings.
+#include "trusted/guest/serve.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+static void refuse(struct guest *g, const struct sh_frame *frame, const char *why)
+{
+    uint32_t type = frame->type;
+    guest_channel_numbers(&g->channel, SH_FRAME_REFUSED, frame->session, 0, &type, 1, why);
+}
+
+static void set_size(struct guest_session *s)
+{
+    struct winsize size = {.ws_row = s->rows, .ws_col = s->columns};
+    if (s->tty && s->out[0].fd >= 0)
+        ioctl(s->out[0].fd, TIOCSWINSZ, &size);
+}
+
+static int take_data(struct guest *g, struct guest_session *s, const struct sh_frame *frame,
+                     const uint8_t *data)
+{
+    if (g->config.manifest.policy & SH_POLICY_NO_INPUT) {
+        refuse(g, frame, "the image takes no input from the host");
+        return 0;
+    }
+    return guest_in_take(&s->in, data, frame->size);
+}
+
+/* Turns strings of an EXEC frame into a list. */
+static int take_strings(struct guest_strings *list, const char *text, size_t count, bool env)
+{
+    int rc = 0;
+    for (; !rc && count > 0; count--, text += strlen(text) + 1)
+        rc = env ? guest_env_set(list, text, strlen(text))
+                 : guest_strings_add(list, text, strlen(text));
+    return rc;
+}
+
+static int run_exec(struct guest *g, struct guest_session *s, const struct guest_exec *x,
+                    struct guest_error *e)
+{
+    struct guest_strings argv = {0}, env = {0};
+    struct sh_user user = g->user;
+    int rc = take_strings(&argv, x->args, x->head.arg_count, false);
+    for (size_t i = 0; !rc && i < g->env.count; i++)
+        rc = guest_strings_add(&env, g->env.items[i], strlen(g->env.items[i]));
+    if (!rc)
+        rc = take_strings(&env, x->env, x->head.env_count, true);
+    if (!rc && x->head.tty && !guest_env_get(&env, "TERM"))
+        rc = guest_env_set(&env, "TERM=xterm", 10);
+    if (rc)
+        rc = guest_fail(e, rc, "arguments or environment cannot be used: %s", strerror(-rc));
+    if (!rc && *x->user)
+        rc = guest_user_find(&user, g->root, x->user, e);
+    if (!rc) {
+        struct guest_run run = {
+            .kind = x->head.kind,
+            .tty = x->head.tty && x->head.kind == SH_EXEC_PROGRAM,
+            .input = !(g->config.manifest.policy & SH_POLICY_NO_INPUT),
+            .output = g->config.settings.output,
+            .argv = argv.items,
+            .env = env.items,
+            .workdir = *x->workdir ? x->workdir : g->config.settings.workdir,
+            .user = &user,
+            .rows = x->head.rows,
+            .columns = x->head.columns,
+        };
+        rc = guest_spawn(g, s, &run, e);
+    }
+    guest_strings_free(&argv);
+    guest_strings_free(&env);
+    return rc;
+}
+
+static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_t *data)
+{
+    struct guest_exec x;
+    struct guest_error e;
+    struct guest_session *workload = guest_session_find(g, 0);
+    if (guest_session_seen(g, frame->session) || guest_exec_parse(&x, data, frame->size))
+        return -EBADMSG;
+    guest_session_mark(g, frame->session);
+    if (!(g->config.settings.requests & SH_POLICY_EXEC)) {
+        refuse(g, frame, "the image does not allow exec; build it with --allow exec");
+        return 0;
+    }
+    if (!workload || workload->state != GUEST_RUNNING) {
+        refuse(g, frame, "the workload is not running");
+        return 0;
+    }
+    struct guest_session *s = guest_session_new(g, frame->session);
+    if (!s) {
+        refuse(g, frame, "too many sessions are open");
+        return 0;
+    }
+    if (run_exec(g, s, &x, &e)) {
+        guest_session_error(g, s->id, &e);
+        guest_session_free(s);
+    }
+    return 0;
+}
+
+static int take_frame(struct guest *g, const struct sh_frame *frame, const uint8_t *payload)
+{
+    if (frame->type == SH_FRAME_BYE) {
+        g->bye = g->exit_sent;
+        return g->exit_sent && !frame->session ? 0 : -EBADMSG;
+    }
+    if (frame->type == SH_FRAME_EXEC)
+        return take_exec(g, frame, payload);
+    if (frame->type == SH_FRAME_STATS || frame->type == SH_FRAME_TRACE) {
+        guest_stats(g, frame, payload);
+        return 0;
+    }
+    if (frame->type == SH_FRAME_ATTEST) {
+        guest_attest(g, frame, payload);
+        return 0;
+    }
+    if (!guest_session_seen(g, frame->session))
+        return -EBADMSG;
+    struct guest_session *s = guest_session_find(g, frame->session);
+    if (!s) /* it ended, and the host does not know yet */
+        return 0;
+    switch (frame->type) {
+    case SH_FRAME_DATA:
+        return take_data(g, s, frame, payload);
+    case SH_FRAME_EOF:
+        s->in.eof = true;
+        return 0;
+    case SH_FRAME_CREDIT:
+        /* Only the host's own memory is at stake: no bound but that of the counter. */
+        s->out[frame->stream - SH_STREAM_OUT].credit += sh_le32(payload);
+        return 0;
+    case SH_FRAME_WINSIZE:
+        s->rows = sh_le16(payload);
+        s->columns = sh_le16(payload + 2);
+        set_size(s);
+        return 0;
+    case SH_FRAME_SIGNAL:
+        if (!sh_settings_signal(&g->config.settings, sh_le32(payload)))
+            refuse(g, frame, "the image does not allow this signal; build it with --allow signal");
+        else if (s->state == GUEST_NEW || s->state == GUEST_STARTING)
+            s->signal_due = sh_le32(payload);
+        else if (s->state == GUEST_RUNNING)
+            guest_session_signal(s, sh_le32(payload));
+        return 0;
+    default:
+        return -EBADMSG;
+    }
+}
+
+void guest_take_frames(struct guest *g)
+{
+    struct guest_channel *c = &g->channel;
+    struct sh_frame frame;
+    const uint8_t *payload;
+    int rc = 0;
+    /* An answer needs room: without it the host has to wait. */
+    while (!c->ended && guest_channel_room(c) > GUEST_TX_RESERVE / 2 &&
+           (rc = guest_channel_next(c, &frame, &payload)) > 0)
+        if ((rc = take_frame(g, &frame, payload)) < 0)
+            break;
+    if (rc < 0)
+        c->ended = true;
+}

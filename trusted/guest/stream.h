@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// One stream of a session between the channel and a pipe or terminal, within credit
+// (<shelter/channel.h>). Both kinds read and write what goes without waiting.
+//
+// Attacks expected here: the host sends beyond its credit (the channel ends), takes nothing (the
+// pipe fills, and the program waits), grants as much as can be said (a number, no memory).
+#ifndef GUEST_STREAM_H
+#define GUEST_STREAM_H
+
+#include "trusted/guest/channel.h"
+
+#define GUEST_IN_WINDOW 131072u /* credit for a session's stdin; SH_CREDIT_WINDOW at most */
+
+/* From the host: a ring. credit + held + freed = the window, always. */
+struct guest_in {
+    int fd;        /* -1: nobody reads; what comes is dropped */
+    uint8_t *ring; /* GUEST_IN_WINDOW bytes */
+    uint32_t at, held, credit, freed;
+    bool eof; /* the host said so */
+};
+
+/* To the host. */
+struct guest_out {
+    int fd; /* -1: over */
+    uint64_t credit;
+    size_t taken; /* since the leader ended */
+};
+
+enum guest_out_mode {
+    GUEST_OUT_RUNNING,
+    GUEST_OUT_LAST, /* the leader ended: over when nothing is in it now */
+    GUEST_OUT_LEFT  /* likewise, and who was left behind may write for ever: a pipe's worth is sent
+                     */
+};
+
+/* Makes the ring. 0 or -ENOMEM. */
+int guest_in_open(struct guest_in *in);
+/* Grants the window: the program runs. */
+void guest_in_begin(struct guest_in *in, struct guest_channel *c, uint16_t session);
+/* Bytes of the host. 0, or -EBADMSG beyond the credit. */
+int guest_in_take(struct guest_in *in, const uint8_t *data, uint32_t size);
+/* Writes what the program takes now; closes at the end (a terminal gets its EOF character); grants
+ * again what was taken. */
+void guest_in_pump(struct guest_in *in, struct guest_channel *c, uint16_t session, bool tty);
+void guest_in_close(struct guest_in *in);
+
+/* Reads what there is, to the channel or (drop: sealed, or nobody is there) to nowhere. At the end
+ * sends EOF and closes. Does nothing while the channel has no room. */
+void guest_out_pump(struct guest_out *out, struct guest_channel *c, uint16_t session,
+                    uint8_t stream, enum guest_out_mode mode, bool ready, bool drop);
+bool guest_out_has_room(const struct guest_channel *c);
+
+#endif
