@@ -88,6 +88,15 @@ else
     skip "circles: nothing built"
 fi
 
+# The walks of docs/architecture.md: each function is where they say.
+sed -n '/^## Three walks/,/^## An instance/p' docs/architecture.md |
+    grep -oE '[a-z_]+(/[a-z_]+)+\.[chS] +[a-z_0-9]+' >"$T/steps"
+wrong=$(while read -r file name; do
+    grep -qE "(^|[ *])$name(\(|:)" "$file" 2>/dev/null || echo "$file $name"
+done <"$T/steps")
+same "the walks name what is there" "$wrong" ""
+same "the walks have their steps" "$(($(wc -l <"$T/steps") >= 40))" 1
+
 # The count.
 tools/tcb --json >"$T/tcb.json"
 ask() { python3 -c "
