@@ -77,6 +77,7 @@ static void prepare(void)
     save("reference.json", reference, strlen(reference));
     free(json);
     gen_intel_free(&g);
+    run("%s broker init --dir %s/b", shelter, folder);
     run("%s broker add-reference %s/reference.json --insecure-any-launch --dir %s/b", shelter, folder, folder);
     run("echo secret | %s broker add-resource a/b/c --dir %s/b", shelter, folder);
 }

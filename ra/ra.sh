@@ -88,7 +88,8 @@ add() {
         fi
     done
 }
-"$shelter" broker key >/dev/null || exit 125
+# A new broker only where there is none, and nothing left of one.
+[ -e "$dir/broker.db" ] || "$shelter" broker init || exit 125
 user=${SUDO_USER:-}
 user_home=$HOME
 [ -z "$user" ] || user_home=$(getent passwd "$user" | cut -d: -f6)

@@ -29,22 +29,16 @@ char *sh_broker_dir(const char *option)
     return sh_format("%s/.local/share/shelter-broker", home ? home : "");
 }
 
-int sh_broker_open(const char *dir, bool create, struct sb_store **st, struct sh_error *err)
+int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err)
 {
     char why[300] = "";
-    char *slash = strrchr(dir, '/');
-    if (create && slash && slash != dir) {
-        cleanup_free char *parent = strndup(dir, (size_t)(slash - dir));
-        int r = sh_make_dirs(parent, 0755, err);
-        if (r)
-            return r;
-    }
-    int r = sb_store_open(dir, create, st, why, sizeof(why));
+    int r = sb_store_open(dir, false, st, why, sizeof(why));
     if (r == -ENOENT)
-        return sh_fail(err, r,
-                       "%s; start it with 'shelter broker serve --dir %s', or name another "
-                       "folder by --dir",
-                       why, dir);
+        return sh_fail(err, r, "%s; make it with 'shelter broker init --dir %s', or name another folder "
+                               "by --dir", why, dir);
+    if (r == -EBADMSG)
+        return sh_fail(err, r, "%s; put back a copy of %s/broker.db, or move it away and make a new broker "
+                               "with 'shelter broker init'", why, dir);
     return r ? sh_fail(err, r, "%s", why[0] ? why : strerror(-r)) : 0;
 }
 
@@ -182,12 +176,12 @@ static int remove_reference(struct sb_store *st, const char *name, struct sh_err
 }
 
 /* Opens the store for one of the small verbs; NULL: it was said why not. */
-static struct sb_store *open_for(const char *dir_option, bool create)
+static struct sb_store *open_for(const char *dir_option)
 {
     struct sh_error err = {0};
     struct sb_store *st = NULL;
     cleanup_free char *dir = sh_broker_dir(dir_option);
-    if (sh_broker_open(dir, create, &st, &err)) {
+    if (sh_broker_open(dir, &st, &err)) {
         sh_error_report(&err);
         return NULL;
     }
@@ -198,6 +192,36 @@ static int done(struct sb_store *st, int r, const struct sh_error *err)
 {
     sb_store_close(st);
     return r ? sh_error_report(err) : 0;
+}
+
+static int init(const char *dir, struct sh_error *err)
+{
+    char why[300] = "";
+    struct sb_store *st = NULL;
+    const char *slash = strrchr(dir, '/');
+    cleanup_free char *parent = slash && slash != dir ? strndup(dir, (size_t)(slash - dir)) : NULL;
+    int r = parent ? sh_make_dirs(parent, 0755, err) : 0;
+    if (r)
+        return r;
+    r = sb_store_open(dir, true, &st, why, sizeof(why));
+    if (r)
+        return sh_fail(err, r, "%s", why[0] ? why : strerror(-r));
+    r = sh_broker_log_change(st, "init", NULL, NULL, NULL, err);
+    sb_store_close(st);
+    return r;
+}
+
+int cmd_broker_init(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_init, argc, argv);
+    struct sh_error err = {0};
+    const char *dir_option = NULL;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        dir_option = c.value;
+    if (c.status >= 0)
+        return c.status;
+    cleanup_free char *dir = sh_broker_dir(dir_option);
+    return init(dir, &err) ? sh_error_report(&err) : 0;
 }
 
 int cmd_broker_policy(int argc, char **argv)
@@ -214,7 +238,7 @@ int cmd_broker_policy(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir, true);
+    struct sb_store *st = open_for(dir);
     return st ? done(st, policy(st, c.count, c.args, removes, &err), &err) : SH_EXIT_FAILURE;
 }
 
@@ -232,7 +256,7 @@ int cmd_broker_key(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir, true);
+    struct sb_store *st = open_for(dir);
     return st ? done(st, print_key(st, jwks, &err), &err) : SH_EXIT_FAILURE;
 }
 
@@ -250,7 +274,7 @@ int cmd_broker_list(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir, false);
+    struct sb_store *st = open_for(dir);
     return st ? done(st, list(st, json, &err), &err) : SH_EXIT_FAILURE;
 }
 
@@ -263,7 +287,7 @@ int cmd_broker_remove_resource(int argc, char **argv)
         dir = c.value;
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir, false);
+    struct sb_store *st = open_for(dir);
     return st ? done(st, remove_resource(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
 }
 
@@ -276,7 +300,7 @@ int cmd_broker_remove_reference(int argc, char **argv)
         dir = c.value;
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir, false);
+    struct sb_store *st = open_for(dir);
     return st ? done(st, remove_reference(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
 }
 

@@ -9,8 +9,8 @@
 /* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller.
  */
 char *sh_broker_dir(const char *option);
-/* Opens the store; with `create` makes it. */
-int sh_broker_open(const char *dir, bool create, struct sb_store **st, struct sh_error *err);
+/* Opens the store that `broker init` made. */
+int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err);
 /* Writes down who changed what at this machine. */
 int sh_broker_log_change(struct sb_store *st, const char *code, const char *resource,
                          const char *reference, const char *image, struct sh_error *err);

@@ -69,7 +69,7 @@ int cmd_broker_add_resource(int argc, char **argv)
         cleanup_free char *dir = sh_broker_dir(dir_option);
         struct sb_store *st = NULL;
         const char *file = c.count > 1 && strcmp(c.args[1], "-") ? c.args[1] : "/dev/stdin";
-        int r = sh_broker_open(dir, true, &st, &err);
+        int r = sh_broker_open(dir, &st, &err);
         if (!r)
             r = put_resource(st, c.args[0], file, images, &err);
         sb_store_close(st);
@@ -196,7 +196,7 @@ static int put_reference(const char *dir, const char *from, const struct sh_stri
     if (!r)
         r = check_manifest(&s, image, rules, err);
     if (!r)
-        r = sh_broker_open(dir, true, &st, err);
+        r = sh_broker_open(dir, &st, err);
     if (!r) {
         cleanup_free char *text = cJSON_PrintUnformatted(rules);
         r = sh_broker_store_error(sb_reference_put(st, name, image, (const char *)s.json, text),

@@ -120,7 +120,7 @@ int cmd_broker_log(int argc, char **argv)
         return c.status;
     cleanup_free char *dir = sh_broker_dir(dir_option);
     struct sb_store *st = NULL;
-    int r = sh_broker_open(dir, false, &st, &err);
+    int r = sh_broker_open(dir, &st, &err);
     if (!r)
         r = show(st, follow, count, json, &err);
     sb_store_close(st);

@@ -250,7 +250,7 @@ int cmd_broker_serve(int argc, char **argv)
     cleanup_free char *dir = sh_broker_dir(o.dir);
     int r = load(&o, &in, &err);
     if (!r)
-        r = sh_broker_open(dir, true, &st, &err);
+        r = sh_broker_open(dir, &st, &err);
     if (!r)
         r = serve(&o, &in, st, &err);
     sb_store_close(st);

@@ -37,7 +37,7 @@ while read -r verb; do
     [ $? -eq 125 ] && [ "$(wc -l <"$T/err")" -eq 1 ] && grep -q -- "no option --no-such-option; see 'shelter $verb --help'" "$T/err" ||
         unknown+=" [$verb: $(cat "$T/err")]"
     case $verb in
-    version | images | ps | clean | doctor | tcb | 'broker list' | 'broker key' | 'broker log' | 'broker serve') set -- surplus ;;
+    version | images | ps | clean | doctor | tcb | 'broker list' | 'broker key' | 'broker log' | 'broker serve' | 'broker init') set -- surplus ;;
     load | build | save | verify | measure | attest | attach | logs | trace | 'broker remove-reference' | 'broker remove-resource' | 'broker add-reference') set -- one surplus ;;
     tag | cp | 'broker add-resource' | 'broker policy') set -- one two surplus ;;
     *) continue ;;

@@ -15,6 +15,7 @@ check "names itself" sh -c 'openssl x509 -in "$1" -noout -subject | grep -q "She
 same "its keys are their owner's" "$(stat -c %a "$SHELTER_STORE"/sim-tee/quoting.pem "$SHELTER_STORE"/sim-tee/authority.pem | tr '\n' ' ')" "600 600 "
 status "and stays" 0 sh -c '"$1" attest --simulated-root | cmp - "$2"' sh "$SHELTER" "$T/root.pem"
 field() { python3 -c "import json,sys; d=json.load(open(sys.argv[1])); print($2)" "$1"; }
+"$SHELTER" broker init
 "$SHELTER" broker serve --listen 127.0.0.1:0 --url-file "$T/url" --allow-simulated "$T/root.pem" --rate 0 >/dev/null 2>&1 &
 broker=$!
 cleanup_hooks+=("kill $broker 2>/dev/null")

@@ -5,6 +5,7 @@
 . tests/e2e/lib.sh
 [ -f build/base/vmlinux ] && [ -f build/base/enclave ] || { skip "reference: no build/base (make tools)"; exit 0; }
 export SHELTER_BROKER=$T/broker
+"$SHELTER" broker init
 id=$("$SHELTER" build -q -t mine -f tests/md5)
 other=$("$SHELTER" build -q -t theirs -f tests/md5 -e OTHER=1)
 dir=$SHELTER_STORE/images

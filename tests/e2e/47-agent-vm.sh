@@ -32,6 +32,7 @@ build() { # TAG SCRIPT OPTION…
 run=("$SHELTER" run --rm -m 256M --tee tdx-sim)
 
 check "the simulated root" "$SHELTER" attest --simulated-root -o "$T/root.pem"
+"$SHELTER" broker init
 "$SHELTER" broker key >"$T/key.pem"
 secret app/db/password hunter2
 secret app/api/token tok-123
@@ -81,7 +82,7 @@ refused "secrets without -i" "no key broker was named" known
 refused "http:// where a key is pinned" "http:// cannot show one" -i "http://127.0.0.1:$good" known
 refused "nobody at the address" "no connection to the key broker" -i 127.0.0.1:9 known
 mkdir "$T/other"
-SHELTER_BROKER=$T/other "$SHELTER" broker key >/dev/null
+SHELTER_BROKER=$T/other "$SHELTER" broker init
 SHELTER_BROKER=$T/other "$SHELTER" broker add-reference "$SHELTER_STORE/images/$id" --name known
 for r in app/db/password app/api/token; do
     printf evil | SHELTER_BROKER=$T/other "$SHELTER" broker add-resource $r >/dev/null

@@ -77,6 +77,7 @@ status "attest: never as plain report data" 1 "${verify[@]}" --evidence "$T/aske
 check "stop it" "$SHELTER" kill asked
 
 # --- secrets from the broker ---
+"$SHELTER" broker init
 "$SHELTER" broker key >"$T/key.pem"
 timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" \
     --url-file "$T/url" >"$T/broker.log" 2>&1 &
@@ -120,6 +121,7 @@ refused "nobody there" "refused" -i https://127.0.0.1:1 file
 refused "no such name" "broker.invalid" -i https://broker.invalid:1 file
 check "one thing changed in the image" "$SHELTER" build -q -t changed "${secret[@]}" -e A=B -c "/bin/busybox cat /run/secrets/one" -f "$B"
 refused "a changed image" "refuse" -i "$url" changed
+SHELTER_BROKER=$T/other "$SHELTER" broker init
 SHELTER_BROKER=$T/other "$SHELTER" broker key >"$T/other.pem"
 check "another broker's key" "$SHELTER" build -q -t pinned --broker-key "$T/other.pem" --secret one=kbs:///default/key/one -c /bin/clean -f "$T/clean"
 refused "another broker's key" "public key" -i "$url" pinned

@@ -263,6 +263,7 @@ def relays(server):
 def clocks_and_keys():
     old = Platform(QUOTER, f"{T}/old", 7200)  # its TCB info and identity were good for an hour
     roots = ["--collateral", f"tdx={T}/old/tdx/collateral.json", "--ca", f"{T}/old/tdx/root.pem", "--rate", "0"]
+    shelter("init", folder="clock")
     reference("good", "tdx", MRTD, folder="clock")
     with Server(*roots, folder="clock") as server:
         refused("expired collateral", Client(server.url, old).handshake(init=PLAIN), 401, "tcb-info-expired")
@@ -282,6 +283,7 @@ def clocks_and_keys():
         c.url = Client(server.url).url
         refused("nor a token", c.get("app/key/one", bearer=True), 401, "unauthenticated")
     # Another broker in its place: another database, so another key.
+    shelter("init", folder="changed")
     reference("good", "tdx", MRTD, folder="changed")
     shelter("add-resource", "app/key/one", folder="changed", data=b"not the owner's")
     with Server(*roots, folder="changed") as server:
@@ -506,7 +508,7 @@ def log_and_store():
         same(f"store: {mode} is its owner's", oct(os.stat(f"{T}/{mode}").st_mode & 0o077), "0o0")
     done = shelter("list", folder="nothing")
     same("store: none there", (done.returncode, done.stderr.count(b"\n"), os.path.exists(f"{T}/nothing")), (125, 1, False))
-    shelter("key", folder="newer")
+    shelter("init", folder="newer")
     db = sqlite3.connect(f"{T}/newer/broker.db")
     db.execute("PRAGMA user_version = 99")
     db.commit()
@@ -527,7 +529,96 @@ def log_and_store():
         same(f"usage: {name}", (done.returncode, done.stderr.count(b"\n")), (125, 1))
 
 
+def edited(folder, change):
+    """A copy of the broker's file, changed: what `list` and `serve` say."""
+    os.makedirs(f"{T}/{folder}", mode=0o700, exist_ok=True)
+    for left in os.listdir(f"{T}/{folder}"):
+        os.remove(f"{T}/{folder}/{left}")
+    change(f"{T}/{folder}/broker.db")
+    done = shelter("list", folder=folder)
+    server = subprocess.run([SHELTER, "broker", "serve", "--dir", f"{T}/{folder}", "--listen", "127.0.0.1:0"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60) if done.returncode else None
+    return done, server
+
+
+def damage():
+    shelter("init", folder="sound")
+    shelter("add-resource", "d/a/one", folder="sound", data=b"the first secret of all")
+    shelter("add-resource", "d/a/two", folder="sound", data=b"the second one")
+    reference("sound", "tdx", MRTD, folder="sound")
+    db = sqlite3.connect(f"{T}/sound/broker.db")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    whole = open(f"{T}/sound/broker.db", "rb").read()
+
+    def refused_store(name, words, change):
+        done, server = edited("hurt", change)
+        same(f"damage: {name}", (done.returncode, done.stderr.count(b"\n"), words in done.stderr.decode(), server and server.returncode),
+             (125, 1, True, 125))
+
+    def bytes_of(data):
+        return lambda path: open(path, "wb").write(data)
+
+    def sql_of(sql):
+        def change(path):
+            open(path, "wb").write(whole)
+            one = sqlite3.connect(path)
+            one.executescript(sql)
+            one.commit()
+            one.close()
+        return change
+
+    refused_store("an empty file is no broker", "broker init", bytes_of(b""))
+    same("damage: and stays as it is", os.path.getsize(f"{T}/hurt/broker.db"), 0)
+    done = shelter("init", folder="hurt")
+    same("damage: init writes over nothing", (done.returncode, b"is there already" in done.stderr, os.path.getsize(f"{T}/hurt/broker.db")),
+         (125, True, 0))
+    os.remove(f"{T}/hurt/broker.db")
+    open(f"{T}/hurt/broker.db-wal", "wb").write(b"x")
+    done = shelter("init", folder="hurt")
+    same("damage: nor over the log of one", (done.returncode, b"broker.db-wal is there" in done.stderr), (125, True))
+    at = whole.index(b"the first secret")
+    refused_store("a flipped bit in a secret", "resource d/a/one was changed", bytes_of(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:]))
+    refused_store("one secret under another's name", "was changed",
+                  sql_of("UPDATE resource SET value = (SELECT value FROM resource WHERE path = 'd/a/two') WHERE path = 'd/a/one'"))
+    refused_store("a row without its MAC", "was changed", sql_of("UPDATE resource SET mac = NULL WHERE path = 'd/a/two'"))
+    refused_store("a reference that allows more", "reference sound was changed",
+                  sql_of("UPDATE reference SET launch = '{\"insecure_any\":true}'"))
+    refused_store("no key", "key cannot be read", sql_of("DELETE FROM meta"))
+    bad = []
+    for page in range(1, len(whole) // 4096):  # each that holds a tree
+        if whole[page * 4096] in (2, 5, 10, 13):
+            done, _ = edited("hurt", bytes_of(whole[:page * 4096] + b"\xff" * 8 + whole[page * 4096 + 8:]))
+            if done.returncode != 125 or done.stderr.count(b"\n") != 1:
+                bad.append(page)
+    same("damage: any page", bad, [])
+    bad = [pages for pages in range(1, len(whole) // 4096) if edited("hurt", bytes_of(whole[:pages * 4096]))[0].returncode != 125]
+    same("damage: a file cut at any page", bad, [])
+    key = bytearray(whole)
+    at = whole.index(b"\x02\x01\x01\x04\x20") + 10  # inside the private number
+    key[at] ^= 1
+    refused_store("a flipped bit in the key", "key cannot be read", bytes_of(bytes(key)))
+    # Layout 1 had no MACs: it gets them once, and then they count.
+    old = "".join(f"ALTER TABLE {t} DROP COLUMN mac;" for t in ("resource", "reference", "policy", "log")) + "PRAGMA user_version = 1;"
+    done, _ = edited("layout1", sql_of(old))
+    db = sqlite3.connect(f"{T}/layout1/broker.db")
+    same("layout 1 is taken over", (done.returncode, db.execute("PRAGMA user_version").fetchone()[0],
+                                    db.execute("SELECT count(*) FROM resource WHERE length(mac) = 32").fetchone()[0]), (0, 3, 2))
+    db.execute("UPDATE resource SET value = x'00' WHERE path = 'd/a/one'")
+    db.commit()
+    db.execute("UPDATE log SET code = 'nothing'")
+    db.commit()
+    db.close()
+    same("and is checked from then on", shelter("list", folder="layout1").returncode, 125)
+    log = sql_of("UPDATE log SET code = 'nothing'")
+    edited("changedlog", log)
+    done = shelter("log", folder="changedlog")
+    same("damage: a changed entry of the log is no entry", (done.returncode, b"nothing" in done.stdout), (125, False))
+
+
 def main():
+    same("serve makes no broker", (shelter("serve").returncode, b"broker init" in shelter("key").stderr), (125, True))
+    same("init", shelter("init").returncode, 0)
     reference("good", "tdx", MRTD)
     reference("good-sgx", "sgx", MRENCLAVE)
     reference("good-sim", "tdx-sim", MRTD)
@@ -546,6 +637,7 @@ def main():
     clocks_and_keys()
     durability()
     log_and_store()
+    damage()
 
 
 try:

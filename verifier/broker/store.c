@@ -26,7 +26,12 @@ static const char *const steps[] = {
     " peer TEXT NOT NULL, session TEXT NOT NULL, tee TEXT NOT NULL, image TEXT NOT NULL,"
     " reference TEXT NOT NULL, measurement TEXT NOT NULL, evidence TEXT NOT NULL,"
     " resource TEXT NOT NULL) STRICT;",
+    // Layout 2 is a step on the way to 3: seal_rows fills the columns.
+    "ALTER TABLE resource ADD COLUMN mac BLOB; ALTER TABLE reference ADD COLUMN mac BLOB;"
+    "ALTER TABLE policy ADD COLUMN mac BLOB; ALTER TABLE log ADD COLUMN mac BLOB;",
 };
+#define LAYOUT 3
+#define HEADER_MIN 512
 #define STEP_COUNT ((int)(sizeof(steps) / sizeof(steps[0])))
 
 int sb_errno(int code)
@@ -151,13 +156,71 @@ static int migrate(struct sb_store *st, bool fresh, char *why, size_t why_size)
     }
     if (rc) {
         snprintf(why, why_size, "the broker's database cannot be used: %s", sqlite3_errmsg(st->db));
-    } else if (version > STEP_COUNT) {
+    } else if (version > LAYOUT) {
         snprintf(why, why_size,
                  "the broker's database has layout %d, this program knows %d: use a newer one",
-                 version, STEP_COUNT);
+                 version, LAYOUT);
         rc = -EPROTO;
     }
     return rc;
+}
+
+// Layout 2 to 3: every row gets its MAC, once.
+static int seal_rows(struct sb_store *st)
+{
+    int version = 0, rc = sb_errno(sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+
+    if (!rc)
+        rc = user_version(st->db, &version);
+    if (!rc && version == STEP_COUNT)
+        rc = sb_errno(sqlite3_exec(st->db,
+                                   "UPDATE resource SET mac = " SB_MAC_RESOURCE ";"
+                                   "UPDATE reference SET mac = " SB_MAC_REFERENCE ";"
+                                   "UPDATE policy SET mac = " SB_MAC_POLICY ";"
+                                   "UPDATE log SET mac = " SB_MAC_LOG ";"
+                                   "PRAGMA user_version = 3",
+                                   NULL, NULL, NULL));
+    return rc ? rc : sb_errno(sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL));
+}
+
+// Is the whole file as it was written? Pages by SQLite's own check, rows by their MACs. Entries of the
+// log are checked when they are read.
+static int check_all(struct sb_store *st, char *why, size_t why_size)
+{
+    static const char *const rows[] = {
+        "SELECT 'resource ' || path FROM resource WHERE mac IS NOT " SB_MAC_RESOURCE " LIMIT 1",
+        "SELECT 'reference ' || name FROM reference WHERE mac IS NOT " SB_MAC_REFERENCE " LIMIT 1",
+        "SELECT 'policy of ' || path FROM policy WHERE mac IS NOT " SB_MAC_POLICY " LIMIT 1",
+    };
+    char *text = NULL;
+    size_t size;
+    int rc = sb_fetch(st, "PRAGMA integrity_check(1)", NULL, (uint8_t **)&text, &size);
+
+    if (!rc && strcmp(text, "ok"))
+        rc = -EBADMSG;
+    if (rc)
+        snprintf(why, why_size, "the broker's database is damaged%s%.150s", text ? ": " : "",
+                 text ? text : "");
+    free(text);
+    for (size_t i = 0; !rc && i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int found = sb_fetch(st, rows[i], NULL, (uint8_t **)&text, &size);
+
+        if (!found)
+            snprintf(why, why_size, "the broker's database is damaged: the %.150s was changed", text);
+        free(text);
+        rc = !found ? -EBADMSG : found == -ENOENT ? 0 : found;
+    }
+    return rc;
+}
+
+// A flipped bit of the private half would make another key than clients pinned.
+static bool is_pair(EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    bool good = ctx && EVP_PKEY_pairwise_check(ctx) == 1;
+
+    EVP_PKEY_CTX_free(ctx);
+    return good;
 }
 
 static int load_key(struct sb_store *st)
@@ -171,13 +234,14 @@ static int load_key(struct sb_store *st)
         at = der;
         st->key = d2i_AutoPrivateKey(NULL, &at, (long)size);
         OPENSSL_cleanse(der, size);
-        rc = st->key && EVP_PKEY_is_a(st->key, "EC") ? 0 : -EBADMSG;
+        rc = st->key && EVP_PKEY_is_a(st->key, "EC") && is_pair(st->key) ? 0 : -EBADMSG;
+        if (!rc)
+            rc = sb_errno(sb_mac_init(st));
     }
     free(der);
     return rc;
 }
 
-// Makes a key unless another process was faster.
 static int make_key(struct sb_store *st)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -186,7 +250,7 @@ static int make_key(struct sb_store *st)
     sqlite3_stmt *stmt = NULL;
     int rc = size > 0
                  ? sqlite3_prepare_v2(st->db,
-                                      "INSERT OR IGNORE INTO meta(name, value) VALUES ('key', ?1)",
+                                      "INSERT INTO meta(name, value) VALUES ('key', ?1)",
                                       -1, &stmt, NULL)
                  : SQLITE_NOMEM;
 
@@ -201,28 +265,51 @@ static int make_key(struct sb_store *st)
     return sb_errno(rc);
 }
 
+// The folder of a new store. What is left of an old one (its write-ahead log too) is not written over.
+static int make_place(const char *dir, const char *path, char *why, size_t why_size)
+{
+    static const char *const endings[] = {"", "-wal", "-journal"};
+    char left[4200];
+
+    if (mkdir(dir, 0700) && errno != EEXIST) {
+        int rc = -errno;
+
+        snprintf(why, why_size, "cannot make the folder %s: %s", dir, strerror(-rc));
+        return rc;
+    }
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        snprintf(left, sizeof(left), "%s%s", path, endings[i]);
+        if (!access(left, F_OK)) {
+            snprintf(why, why_size, "%s is there already: a broker's database, or what is left of one",
+                     left);
+            return -EEXIST;
+        }
+    }
+    return 0;
+}
+
 static int open_file(struct sb_store *st, const char *dir, bool create, char *why, size_t why_size)
 {
     char path[4096];
-    struct stat stat_before;
-    bool fresh;
+    struct stat st_file;
     mode_t mask;
     int rc;
 
     if (snprintf(path, sizeof(path), "%s/broker.db", dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
-    if (!create && access(path, F_OK)) {
+    if (!create && stat(path, &st_file)) {
         snprintf(why, why_size, "there is no broker in %s", dir);
         return -ENOENT;
     }
-    if (create && mkdir(dir, 0700) && errno != EEXIST) {
-        rc = -errno;
-        snprintf(why, why_size, "cannot make the folder %s: %s", dir, strerror(-rc));
-        return rc;
+    // SQLite would take less than a header for nothing at all, and write one.
+    if (!create && st_file.st_size < HEADER_MIN) {
+        snprintf(why, why_size, "the broker's database is damaged: %s has %lld bytes", path,
+                 (long long)st_file.st_size);
+        return -EBADMSG;
     }
-    // SQLite takes less than a header for nothing at all.
-    fresh =
-        create && (stat(path, &stat_before) || !stat_before.st_size || stat_before.st_size >= 512);
+    rc = create ? make_place(dir, path, why, why_size) : 0;
+    if (rc)
+        return rc;
     mask = umask(077);
     rc = sb_errno(sqlite3_open_v2(path, &st->db,
                                   SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) |
@@ -238,7 +325,7 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
     if (rc)
         snprintf(why, why_size, "cannot open %s: %s", path, sqlite3_errmsg(st->db));
     else
-        rc = migrate(st, fresh, why, why_size);
+        rc = migrate(st, create, why, why_size);
     umask(mask);
     return rc;
 }
@@ -257,14 +344,17 @@ int sb_store_open(const char *dir, bool create, struct sb_store **out, char *why
     st->pending_end = &st->pending;
     rc = open_file(st, dir, create, why, why_size);
     if (!rc) {
-        rc = load_key(st);
-        if (rc == -ENOENT) {
-            rc = make_key(st);
-            rc = rc ? rc : load_key(st);
-        }
+        rc = create ? make_key(st) : 0;
+        rc = rc ? rc : load_key(st);
         if (rc)
-            snprintf(why, why_size, "the broker's key cannot be read: %s", strerror(-rc));
+            snprintf(why, why_size, "the broker's key cannot be read: %s",
+                     rc == -ENOENT || rc == -EBADMSG ? "it is damaged" : strerror(-rc));
+        rc = rc == -ENOENT ? -EBADMSG : rc;
     }
+    if (!rc && (rc = seal_rows(st)))
+        snprintf(why, why_size, "the broker's database cannot be used: %s", sqlite3_errmsg(st->db));
+    if (!rc)
+        rc = check_all(st, why, why_size);
     if (rc) {
         sb_store_close(st);
         return rc;

@@ -13,10 +13,6 @@ struct sb_pending {
     int rc;
 };
 
-static const char *const columns =
-    "event, outcome, code, detail, peer, session, tee, image, reference, measurement, evidence,"
-    " resource";
-
 static void texts_of(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS])
 {
     const char *list[SB_ENTRY_TEXTS] = {e->event,     e->outcome,     e->code,     e->detail,
@@ -42,14 +38,12 @@ static int insert(sqlite3_stmt *stmt, const struct sb_entry *e)
 
 static int commit(struct sb_store *st, const struct sb_pending *list)
 {
-    char sql[320];
+    static const char sql[] =
+        "INSERT INTO log(time_ms, " SB_LOG_COLUMNS ", mac) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
+        "?11,?12,?13, sb_mac('log',?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13))";
     sqlite3_stmt *stmt = NULL;
     int rc;
 
-    sqlite3_snprintf(sizeof(sql), sql,
-                     "INSERT INTO log(time_ms, %s) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-                     "?13)",
-                     columns);
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
@@ -101,12 +95,12 @@ int sb_log_add(struct sb_store *st, const struct sb_entry *e)
 int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb_entry *, void *),
                 void *arg)
 {
-    char sql[320];
+    static const char sql[] =
+        "SELECT id, time_ms, " SB_LOG_COLUMNS ", sb_checked(mac, 'log', time_ms, " SB_LOG_COLUMNS ")"
+        " FROM log WHERE id > ?1 ORDER BY id";
     sqlite3_stmt *stmt = NULL;
     int rc;
 
-    sqlite3_snprintf(sizeof(sql), sql, "SELECT id, time_ms, %s FROM log WHERE id > ?1 ORDER BY id",
-                     columns);
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
     if (rc == SQLITE_OK)

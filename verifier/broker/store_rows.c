@@ -10,6 +10,8 @@
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
+#define CHECKED_JSON "sb_checked(mac, 'reference', name, image, launch, changed, json)"
+
 bool sb_path_ok(const char *path)
 {
     int parts = 1;
@@ -40,8 +42,9 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
     pthread_mutex_lock(&st->lock);
     rc =
         sqlite3_prepare_v2(st->db,
-                           "INSERT INTO resource(path, value, changed) VALUES (?1, ?2, unixepoch())"
-                           " ON CONFLICT(path) DO UPDATE SET value = ?2, changed = unixepoch()",
+                           "INSERT OR REPLACE INTO resource(path, value, changed, mac)"
+                           " SELECT path, value, changed, " SB_MAC_RESOURCE
+                           " FROM (SELECT ?1 AS path, ?2 AS value, unixepoch() AS changed)",
                            -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
@@ -57,7 +60,8 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
 
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
 {
-    return sb_fetch(st, "SELECT value FROM resource WHERE path = ?1", path, data, size);
+    return sb_fetch(st, "SELECT sb_checked(mac, 'resource', path, changed, value) FROM resource WHERE path = ?1",
+                    path, data, size);
 }
 
 static int delete_row(struct sb_store *st, const char *sql, const char *key)
@@ -76,9 +80,10 @@ int sb_reference_put(struct sb_store *st, const char *name, const char *image, c
                      const char *launch)
 {
     return sb_run(st, NULL,
-                  "INSERT INTO reference(name, image, json, launch, changed)"
-                  " VALUES (?1, ?2, ?3, ?4, unixepoch()) ON CONFLICT(name) DO UPDATE"
-                  " SET image = ?2, json = ?3, launch = ?4, changed = unixepoch()",
+                  "INSERT OR REPLACE INTO reference(name, image, json, launch, changed, mac)"
+                  " SELECT name, image, json, launch, changed, " SB_MAC_REFERENCE
+                  " FROM (SELECT ?1 AS name, ?2 AS image, ?3 AS json, ?4 AS launch,"
+                  " unixepoch() AS changed)",
                   name, image, json, launch, NULL);
 }
 
@@ -101,7 +106,7 @@ int sb_reference_all(struct sb_store *st, struct sb_references *out)
 
     *out = (struct sb_references){0};
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, "SELECT name, image, json, launch FROM reference ORDER BY name",
+    rc = sqlite3_prepare_v2(st->db, "SELECT name, image, " CHECKED_JSON ", launch FROM reference ORDER BY name",
                             -1, &stmt, NULL);
     while (rc == SQLITE_OK && !error && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct sb_reference *grown = realloc(out->v, (out->count + 1) * sizeof(*out->v)), *r;
@@ -164,7 +169,7 @@ void sb_reference_digest(const struct sb_reference *r, char out[97])
 bool sb_reference_known(struct sb_store *st, const char *name, const char *digest)
 {
     static const char sql[] =
-        "SELECT image || char(10) || launch || char(10) || json FROM reference"
+        "SELECT image || char(10) || launch || char(10) || " CHECKED_JSON " FROM reference"
         " WHERE name = ?1";
     uint8_t *have = NULL;
     size_t size;
@@ -197,8 +202,9 @@ int64_t sb_store_version(struct sb_store *st)
 int sb_policy_put(struct sb_store *st, const char *path, const char *json)
 {
     return sb_run(st, NULL,
-                  "INSERT INTO policy(path, json, changed) VALUES (?1, ?2, unixepoch())"
-                  " ON CONFLICT(path) DO UPDATE SET json = ?2, changed = unixepoch()",
+                  "INSERT OR REPLACE INTO policy(path, json, changed, mac)"
+                  " SELECT path, json, changed, " SB_MAC_POLICY
+                  " FROM (SELECT ?1 AS path, ?2 AS json, unixepoch() AS changed)",
                   path, json, NULL);
 }
 
@@ -206,7 +212,8 @@ int sb_policy_get(struct sb_store *st, const char *path, char **text)
 {
     size_t size;
 
-    return sb_fetch(st, "SELECT json FROM policy WHERE path = ?1", path, (uint8_t **)text, &size);
+    return sb_fetch(st, "SELECT sb_checked(mac, 'policy', path, changed, json) FROM policy WHERE path = ?1",
+                    path, (uint8_t **)text, &size);
 }
 
 int sb_policy_delete(struct sb_store *st, const char *path)
