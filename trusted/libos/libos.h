@@ -94,6 +94,10 @@ struct thread {
     struct trap trap;
     void *port;       /* the port's own */
     struct process *process;
+    bool in_user;     /* it runs program code, as far as was seen */
+    bool vforking;    /* until its child has its own memory */
+    void *xsave;      /* first extended state of a fork's child; NULL: a clean one */
+    uint64_t set_tid; /* where the child writes its number at its start, or 0 */
     struct list node; /* of current()->threads */
     int32_t tid;
     uint32_t gone; /* the port set it: stack and this struct may be freed */
@@ -133,6 +137,18 @@ struct limit {
     uint64_t soft, hard;
 };
 
+/* base/wait.c: a queue of those who wait for something: threads, and who wants to be called. */
+struct wait_queue {
+    struct list waiters;
+};
+struct waiter {
+    struct list node;
+    struct thread *thread; /* NULL: woken is called, with the lock held; it must not wait */
+    void (*woken)(struct waiter *w, uint32_t events);
+    uint64_t key; /* whoever wakes may choose by it */
+    bool one;     /* of all these on a queue one is enough */
+};
+
 /* What clone shares or copies as a whole. Counted. */
 struct fs_context {
     uint32_t refs, umask;
@@ -149,15 +165,26 @@ struct process {
     struct handlers *handlers;
     struct timer_set *timers; /* NULL: none was ever set */
     struct sig_queue pending;
-    int32_t pid, ppid, pgid, sid;
+    int32_t pid, pgid, sid;
     uint32_t uid, euid, suid, gid, egid, sgid;
     uint32_t groups[65];
     uint32_t group_count;
     struct list node; /* of processes */
+    struct process *parent;
+    struct list children, sibling;
+    struct wait_queue child_wait; /* woken when a child changes */
+    int32_t exit_signal;          /* to the parent; 0: none */
+    bool zombie, stopped, continued, reported_stop; /* as wait4 tells */
+    int stop_signal;
+    struct wait_queue resume; /* of stopped threads */
+    struct thread *vfork_waiter, *exec_thread;
+    uint64_t cpu, children_cpu; /* ns */
+    bool execed, subreaper;
+    int death_signal; /* PR_SET_PDEATHSIG */
     struct list threads;
     uint32_t thread_count;
     bool exiting;
-    int exit_status;
+    int wait_status; /* as wait4 gives it */
     struct limit limits[16];
     char name[16];
     char exe[4096];
@@ -187,6 +214,7 @@ struct stats {
     uint64_t committed, committed_peak; /* bytes, of programs and LibOS */
     uint64_t zone_pages;
     /* By the port; atomic. */
+    uint64_t switches;                   /* of residence */
     uint64_t calls_out;                    /* times the host was asked for something and answered */
     uint64_t eaccept, eacceptcopy, emodpe; /* leaves that succeeded; 0 where there are none */
     uint64_t notifications;                /* interrupts heard of by AEX-Notify */
@@ -230,17 +258,6 @@ void los_unlock(void);
 /* With the lock held: wakes t, which sleeps, once the lock is free (it would only wait for it). */
 void los_wake_later(struct thread *t);
 
-/* base/wait.c: a queue of those who wait for something: threads, and who wants to be called. */
-struct wait_queue {
-    struct list waiters;
-};
-struct waiter {
-    struct list node;
-    struct thread *thread; /* NULL: woken is called, with the lock held; it must not wait */
-    void (*woken)(struct waiter *w, uint32_t events);
-    uint64_t key; /* whoever wakes may choose by it */
-    bool one;     /* of all these on a queue one is enough */
-};
 void wait_queue_init(struct wait_queue *q);
 void wait_begin(struct waiter *w, struct wait_queue *q);
 void wait_end(struct waiter *w);
@@ -254,6 +271,8 @@ void wait_wake_thread(struct thread *t);
  * (outside_apply), and wakes as it should. Or what the host has against it. */
 int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
 int wait_sleep(uint64_t deadline);
+/* Gives up the lock until woken, whatever signals there are; the caller looks again. */
+void wait_nap(uint64_t deadline);
 /* One queue, once: begin, sleep, end. */
 int wait_on(struct wait_queue *q, uint64_t deadline);
 

@@ -50,3 +50,25 @@ uint32_t processor_xsave_size(uint64_t xfrm)
     }
     return (extent + 63) & ~63u;
 }
+
+#define MXCSR_AT 24u
+#define MXCSR_START 0x1f80u
+
+void xstate_save(void *area, uint64_t xfrm)
+{
+    __asm__ volatile("xsave64 (%0)"
+                     :
+                     : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
+                     : "memory");
+}
+
+void xstate_load(void *area, uint64_t xfrm)
+{
+    uint32_t *mxcsr = (uint32_t *)((uint8_t *)area + MXCSR_AT);
+    if (!*mxcsr)
+        *mxcsr = MXCSR_START;
+    __asm__ volatile("xrstor64 (%0)"
+                     :
+                     : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
+                     : "memory");
+}

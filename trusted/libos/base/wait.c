@@ -2,7 +2,7 @@
 // Waiting. What ends a wait is trusted state under the lock; the host's wake-ups are hints.
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/outside.h"
-#include "trusted/libos/libos.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
 
 void wait_queue_init(struct wait_queue *q)
@@ -70,7 +70,7 @@ bool wait_wake_one(struct wait_queue *q)
     return false;
 }
 
-int wait_sleep_outside(struct port_wait *w, uint64_t deadline)
+static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
     for (bool ask = w;; ask = false) {
@@ -83,6 +83,7 @@ int wait_sleep_outside(struct port_wait *w, uint64_t deadline)
             return -ETIMEDOUT;
         uint64_t until = late || t->woken ? 0 : deadline;
         t->sleeping = true;
+        residence_idle();
         los_unlock();
         int r = port_wait(t, w, until);
         los_lock();
@@ -99,9 +100,26 @@ int wait_sleep_outside(struct port_wait *w, uint64_t deadline)
     }
 }
 
+int wait_sleep_outside(struct port_wait *w, uint64_t deadline)
+{
+    int r = sleep_until_woken(w, deadline);
+    return residence_take() ? -EINTR : r;
+}
+
 int wait_sleep(uint64_t deadline)
 {
     return wait_sleep_outside(NULL, deadline);
+}
+
+void wait_nap(uint64_t deadline)
+{
+    struct thread *t = self();
+    t->sleeping = true;
+    residence_idle();
+    los_unlock();
+    port_wait(t, NULL, deadline);
+    los_lock();
+    t->sleeping = false;
 }
 
 int wait_on(struct wait_queue *q, uint64_t deadline)

@@ -196,7 +196,6 @@ static int open_files(const struct sh_manifest *m)
     int r = image_open(m->root_size, m->root_hash, cache >> PAGE_SHIFT);
     if (!r)
         r = mount_all();
-    mm_init();
     if (!r)
         r = stdio_init();
     if (r < 0) {

@@ -8,6 +8,7 @@
 #include "trusted/libos/entry/offsets.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
+#include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
 #define CODE_KERNEL 0x80
@@ -47,8 +48,16 @@ static void prepare_touch(struct thread *t)
 
 void los_return(struct thread *t)
 {
-    __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
-    sig_deliver(t);
+    do {
+        __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
+        if (t->process->exiting || (t->process->exec_thread && t->process->exec_thread != t))
+            thread_exit(t, 0);
+        if (residence_take())
+            process_exit(SIGKILL); /* there is no memory for what it has */
+        sig_deliver(t);
+        if (t->process->stopped)
+            process_wait_stopped(t->process);
+    } while (t->kicked || !residence_leave());
     if (t->rip_virtual) {
         t->rip_virtual = false;
         t->regs.rip = sites_real(t->regs.rip);
@@ -63,6 +72,7 @@ void los_return(struct thread *t)
 void los_kicked(struct thread *t)
 {
     los_lock();
+    residence_enter();
     los_return(t);
 }
 
@@ -79,6 +89,9 @@ static void system_call(struct thread *t)
         los_resume(t);
     }
     los_lock();
+    residence_enter();
+    if (residence_take())
+        process_exit(SIGKILL);
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
     if (tracing)
@@ -155,6 +168,9 @@ void los_fast_stepped(struct thread *t)
 static void interrupted(struct thread *t)
 {
     los_lock();
+    residence_enter();
+    if (residence_take())
+        process_exit(SIGKILL);
     t->touch_code = t->notify != NULL;
     t->regs.rip = sites_virtual(t->regs.rip);
     t->rip_virtual = true;

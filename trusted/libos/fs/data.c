@@ -6,6 +6,7 @@
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/fs/inotify.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/mm/mm.h"
 
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
@@ -29,7 +30,9 @@ int data_page(struct inode *i, uint64_t index, void *buf)
 }
 
 /* The page to write to, filled from below unless all of it will be written. Files leave a rest of the
- * memory to programs, which have no error for its end. */
+ * memory to programs, which have no error for its end.
+ * `i->pages` may hold one that is mapped: from object_begin_write to object_end_write it can be written, and
+ * must not fault. */
 static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
 {
     void **slot = radix_slot(&i->pages, index);
@@ -51,8 +54,15 @@ static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
     return 0;
 }
 
+/* How many bytes of `size` can be moved without a fault, which could take the file's page away. */
+static int without_fault(const struct inode *i, struct io *io, uint64_t size, int access, uint64_t *n)
+{
+    *n = size;
+    return list_empty(&i->maps) ? 0 : io_ready(io, access, n);
+}
+
 /* Bytes of one page to the program: from the checked block itself where there is one. */
-static int put_part(struct inode *i, uint64_t index, uint64_t at, uint64_t size, struct io *io)
+static int put_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size, struct io *io)
 {
     uint64_t offset = (index << PAGE_SHIFT) + at;
     const uint8_t *page = radix_get(&i->pages, index);
@@ -81,6 +91,35 @@ static int put_part(struct inode *i, uint64_t index, uint64_t at, uint64_t size,
         }
     }
     return !r && n < size ? io_zero(io, size - n) : r;
+}
+
+static int put_part(struct inode *i, uint64_t index, uint64_t at, uint64_t size, struct io *io)
+{
+    for (uint64_t n; size; at += n, size -= n) {
+        int r = without_fault(i, io, size, PORT_W, &n);
+        if (!r)
+            r = put_bytes(i, index, at, n, io);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int get_part(struct inode *i, uint64_t index, uint64_t at, uint64_t size, struct io *io)
+{
+    for (uint64_t n; size; at += n, size -= n) {
+        uint8_t *page;
+        int r = without_fault(i, io, size, PORT_R, &n);
+        if (!r)
+            r = own_page(i, index, !at && n == PAGE_SIZE, &page);
+        if (!r && !(r = object_begin_write(i, index))) {
+            r = io_get(io, page + at, n);
+            object_end_write(i, index);
+        }
+        if (r)
+            return r;
+    }
+    return 0;
 }
 
 long data_read(struct inode *i, struct io *io, uint64_t offset)
@@ -142,10 +181,7 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
     while (left) {
         uint64_t at = offset % PAGE_SIZE, want = MIN(left, PAGE_SIZE - at);
         uint64_t n = io_usable(io, want, PORT_R);
-        uint8_t *page;
-        r = n ? own_page(i, offset >> PAGE_SHIFT, n == PAGE_SIZE, &page) : -EFAULT;
-        if (!r)
-            r = io_get(io, page + at, n);
+        r = n ? get_part(i, offset >> PAGE_SHIFT, at, n, io) : -EFAULT;
         if (r)
             break;
         done += (long)n;
@@ -160,19 +196,9 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
     return done;
 }
 
-static void drop_page(struct inode *i, uint64_t index, void *page)
+static void drop_page(struct inode *i, uint64_t index)
 {
-    *radix_slot(&i->pages, index) = NULL; /* it is there: no memory is needed */
-    page_free(page);
-    i->page_count--;
-}
-
-static void drop_pages(struct inode *i, uint64_t from, uint64_t end)
-{
-    void *page;
-    uint64_t index = from;
-    while ((page = radix_next(&i->pages, index, &index)) && index < end)
-        drop_page(i, index++, page);
+    object_drop(i, index, index + 1);
 }
 
 int data_truncate(struct inode *i, uint64_t size)
@@ -184,9 +210,11 @@ int data_truncate(struct inode *i, uint64_t size)
     if (size < i->size) {
         uint64_t at = size % PAGE_SIZE, from = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
         uint8_t *page = at ? radix_get(&i->pages, size >> PAGE_SHIFT) : NULL;
-        if (page)
+        if (page && !object_begin_write(i, size >> PAGE_SHIFT)) {
             memset(page + at, 0, PAGE_SIZE - at);
-        drop_pages(i, from, UINT64_MAX);
+            object_end_write(i, size >> PAGE_SHIFT);
+        }
+        object_drop(i, from, UINT64_MAX);
         i->lower_size = MIN(i->lower_size, size);
     }
     i->size = size;
@@ -206,12 +234,15 @@ int data_punch(struct inode *i, uint64_t start, uint64_t end)
         uint8_t *page = radix_get(&i->pages, index);
         bool below = i->has_lower && (index << PAGE_SHIFT) < i->lower_size;
         if (page && n == PAGE_SIZE && !below) {
-            drop_page(i, index, page);
+            drop_page(i, index);
         } else if (page || below) {
             int r = own_page(i, index, n == PAGE_SIZE, &page);
+            if (!r)
+                r = object_begin_write(i, index);
             if (r)
                 return r;
             memset(page + at, 0, n);
+            object_end_write(i, index);
         } else if (!radix_next(&i->pages, index, &index)) {
             /* Nothing further of ours; what is below ends where it ends. */
             if (!i->has_lower || start >= i->lower_size)

@@ -214,6 +214,18 @@ long sys_timerfd_gettime(int fd, uint64_t to)
 #define MFD_EXEC_BIT 16u
 #define SEAL_EXEC 32u
 
+int file_new_memory(const char *name, size_t size, struct file **out)
+{
+    struct inode *i = inode_new(FS_TMP, S_IFREG | 0777);
+    struct dentry *d = i ? dentry_new(root_dentry, name, size, i) : NULL;
+    if (!d)
+        return -ENOMEM;
+    i->nlink = 0;
+    int r = file_open_dentry(d, O_RDWR, out);
+    dentry_put(d);
+    return r;
+}
+
 long sys_memfd_create(uint64_t from, uint32_t flags)
 {
     char name[256] = "memfd:";
@@ -224,15 +236,13 @@ long sys_memfd_create(uint64_t from, uint32_t flags)
     long n = user_string(name + 6, from, 250);
     if (n < 0)
         return n == -ENAMETOOLONG ? -EINVAL : n;
-    struct inode *i = inode_new(FS_TMP, S_IFREG | (flags & MFD_NOEXEC ? 0666 : 0777));
-    struct dentry *d = i ? dentry_new(root_dentry, name, (size_t)n + 6, i) : NULL;
-    if (!d)
-        return -ENOMEM;
-    i->nlink = 0;
-    if (flags & (MFD_SEALING | MFD_NOEXEC))
-        i->seals = flags & MFD_NOEXEC ? SEAL_EXEC : 0;
     struct file *f;
-    int r = file_open_dentry(d, O_RDWR, &f);
-    dentry_put(d);
-    return r ? r : fd_install(f, flags & 1, 0);
+    int r = file_new_memory(name, (size_t)n + 6, &f);
+    if (r)
+        return r;
+    if (flags & MFD_NOEXEC)
+        f->inode->mode &= ~0111u;
+    if (flags & (MFD_SEALING | MFD_NOEXEC))
+        f->inode->seals = flags & MFD_NOEXEC ? SEAL_EXEC : 0;
+    return fd_install(f, flags & 1, 0);
 }

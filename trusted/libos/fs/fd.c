@@ -47,6 +47,14 @@ struct fd_table *fd_table_copy(const struct fd_table *from)
     return t;
 }
 
+struct fd_table *fd_table_own(struct fd_table *t)
+{
+    struct fd_table *copy = t->refs > 1 ? fd_table_copy(t) : t;
+    if (copy && copy != t)
+        t->refs--;
+    return copy;
+}
+
 struct fd_table *fd_table_get(struct fd_table *t)
 {
     t->refs++;
@@ -59,10 +67,14 @@ static int limit(void)
     return soft < FD_MAX ? (int)soft : FD_MAX;
 }
 
+struct file *fd_file_of(const struct fd_table *t, int fd)
+{
+    return fd >= 0 && fd < t->room ? t->fds[fd].file : NULL;
+}
+
 struct file *fd_any(int fd)
 {
-    const struct fd_table *t = mine();
-    return fd >= 0 && fd < t->room ? t->fds[fd].file : NULL;
+    return fd_file_of(mine(), fd);
 }
 
 struct file *fd_file(int fd)

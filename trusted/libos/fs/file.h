@@ -42,6 +42,8 @@ int io_get(struct io *io, void *to, size_t size);         /* from it */
 int io_zero(struct io *io, size_t size);
 /* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put). */
 size_t io_usable(const struct io *io, size_t size, int access);
+/* Makes the next bytes usable for access, at most *size and within a page; *size becomes how many. */
+int io_ready(struct io *io, int access, uint64_t *size);
 
 enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_NONE };
 
@@ -93,7 +95,9 @@ struct inode {
     struct erofs_node lower;
     uint64_t lower_size; /* bytes of the image's data still visible */
     /* tree */
-    struct radix pages;
+    struct radix pages; /* where each is that was written or mapped shared: mm/object.c */
+    struct list maps;   /* struct area.mapped */
+    bool written;       /* it is no longer as the image has it, or may not be */
     uint64_t page_count;
     char *target;
     struct list flocks;      /* fs/lock.c */
@@ -222,12 +226,13 @@ int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out
 /* With checks; *offset moves unless the file is a stream. */
 long file_read(struct file *f, struct io *io, uint64_t *offset);
 long file_write(struct file *f, struct io *io, uint64_t *offset);
+/* A file of size 0 that no directory has; 0 or -errno. */
+int file_new_memory(const char *name, size_t size, struct file **out);
 bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 bool file_can_map(const struct file *f);
 bool file_map_source(struct file *f, int prot);                 /* false: as good as anonymous */
 int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
-int file_write_page(struct file *f, uint64_t offset, const void *buf);
 long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */
 void file_path(struct file *f, char *buf, size_t size);
 uint32_t file_poll(struct file *f);
@@ -244,12 +249,15 @@ void xattr_free(struct inode *i);
 /* fs/fd.c */
 struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */
 struct file *fd_any(int fd);  /* likewise, and also those that only name a place (O_PATH) */
+struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of another process */
 int fd_install(struct file *f, bool cloexec, int lowest); /* takes the reference, also on error */
 int fd_close(int fd);
 void fd_close_exec(void);
 int fd_next(int from); /* the first open descriptor >= from, or -1 */
 struct fd_table *fd_table_new(void);                         /* empty; NULL: no memory */
 struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; likewise */
+/* t if nobody shares it, else a copy in its place; NULL: no memory, and t is as it was. */
+struct fd_table *fd_table_own(struct fd_table *t);
 struct fd_table *fd_table_get(struct fd_table *t);
 void fd_table_put(struct fd_table *t); /* the last one closes them */
 

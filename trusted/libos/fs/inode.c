@@ -3,6 +3,8 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
 
+#include "trusted/libos/mm/mm.h"
+
 static struct radix by_nid; /* those of the image, so that hard links share one */
 static uint64_t next_id = 1ull << 32;
 
@@ -42,6 +44,7 @@ static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
     i->refs = 1;
     i->mode = mode;
     i->nlink = (mode & S_IFMT) == S_IFDIR ? 2 : 1;
+    list_init(&i->maps);
     list_init(&i->flocks);
     list_init(&i->ranges);
     list_init(&i->xattrs);
@@ -170,11 +173,6 @@ void inode_get(struct inode *i)
     i->refs++;
 }
 
-static void free_page(void *p)
-{
-    page_free(p);
-}
-
 void inode_put(struct inode *i)
 {
     /* An inode of the image that still has a name keeps what was changed in it. */
@@ -183,7 +181,7 @@ void inode_put(struct inode *i)
     notify_gone(i);
     if (i->has_lower)
         *radix_slot(&by_nid, i->lower.nid) = NULL;
-    radix_clear(&i->pages, 0, free_page);
+    object_drop(i, 0, UINT64_MAX);
     xattr_free(i);
     los_free(i->target);
     los_free(i);

@@ -9,6 +9,27 @@ struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside)
     return (struct io){.vec = v, .left = size, .inside = inside};
 }
 
+static void skip_empty(struct io *io)
+{
+    while (io->at == io->vec->size) {
+        io->vec++;
+        io->at = 0;
+    }
+}
+
+int io_ready(struct io *io, int access, uint64_t *size)
+{
+    if (!*size || *size > io->left)
+        return -EFAULT;
+    skip_empty(io);
+    uint64_t addr = io->vec->addr + io->at;
+    *size = MIN(*size, io->vec->size - io->at);
+    if (io->inside)
+        return 0;
+    *size = MIN(*size, PAGE_SIZE - (addr & (PAGE_SIZE - 1)));
+    return mm_ready(addr, *size, access);
+}
+
 enum direction { PUT, GET, ZERO };
 
 static int move(struct io *io, enum direction d, void *buf, size_t size)
@@ -16,10 +37,7 @@ static int move(struct io *io, enum direction d, void *buf, size_t size)
     if (size > io->left)
         return -EFAULT;
     while (size) {
-        while (io->at == io->vec->size) {
-            io->vec++;
-            io->at = 0;
-        }
+        skip_empty(io);
         size_t n = MIN(size, io->vec->size - io->at);
         uint64_t addr = io->vec->addr + io->at;
         int r = 0;

@@ -80,16 +80,6 @@ int file_read_page(struct file *f, uint64_t offset, void *buf)
     return r;
 }
 
-int file_write_page(struct file *f, uint64_t offset, const void *buf)
-{
-    if (offset >= f->inode->size)
-        return 0; /* truncated meanwhile */
-    struct io_vec v;
-    struct io io = io_one(&v, (uint64_t)buf, MIN(PAGE_SIZE, f->inode->size - offset), true);
-    long r = data_write(f->inode, &io, offset);
-    return r < 0 ? (int)r : 0;
-}
-
 long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size)
 {
     struct io_vec v;

@@ -71,7 +71,7 @@ long proc_maps(char *out, size_t size)
 static void put_status(struct text *t)
 {
     put(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n",
-        current()->name, current()->fs->umask, current()->pid, current()->pid, current()->ppid);
+        current()->name, current()->fs->umask, current()->pid, current()->pid, process_parent(current()));
     put(t, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\n", current()->uid,
         current()->euid, current()->suid, current()->euid, current()->gid, current()->egid, current()->sgid,
         current()->egid);
@@ -86,7 +86,7 @@ static void put_stat(struct text *t)
 {
     uint64_t cpu = port_clock(PORT_CLOCK_CPU) / (NS / 100);
     put(t, "%d (%s) R %d %d %d 0 -1 0 %lu 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", current()->pid,
-        current()->name, current()->ppid, current()->pgid, current()->sid, stats.faults, cpu,
+        current()->name, process_parent(current()), current()->pgid, current()->sid, stats.faults, cpu,
         current()->thread_count, current()->start_time / (NS / 100), space()->mapped_size,
         stats.committed >> PAGE_SHIFT);
     put(t, " 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");

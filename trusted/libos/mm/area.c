@@ -50,6 +50,7 @@ int area_add(struct area a)
     if (!copy)
         return -ENOMEM;
     *copy = a;
+    copy->space = space();
     int r = insert(area_index(a.start), copy);
     if (r) {
         los_free(copy);
@@ -57,6 +58,7 @@ int area_add(struct area a)
     }
     if (a.file)
         file_get(a.file);
+    object_map_add(copy);
     space()->mapped_size += a.end - a.start;
     return 0;
 }
@@ -80,6 +82,7 @@ int area_split(uint64_t addr)
     a->end = addr;
     if (a->file)
         file_get(a->file);
+    object_map_add(rest);
     return 0;
 }
 
@@ -90,14 +93,20 @@ static bool alike(const struct area *a, const struct area *b)
            (!a->file || a->offset + (a->end - a->start) == b->offset);
 }
 
+static void area_free(struct area *a)
+{
+    object_map_remove(a);
+    if (a->file)
+        file_put(a->file);
+    los_free(a);
+}
+
 static void drop(size_t at)
 {
     struct area *a = space()->areas[at];
     memmove(space()->areas + at, space()->areas + at + 1, (space()->count - at - 1) * sizeof(*space()->areas));
     space()->count--;
-    if (a->file)
-        file_put(a->file);
-    los_free(a);
+    area_free(a);
 }
 
 void area_merge(uint64_t start, uint64_t end)
@@ -143,11 +152,41 @@ void area_drop(uint64_t start, uint64_t end)
 
 bool area_writes(const struct inode *i)
 {
-    const struct space *s = space();
-    for (size_t n = 0; n < s->count; n++) {
-        const struct area *a = s->areas[n];
-        if (a->shared && a->write_ok && a->file && a->file->inode == i)
+    list_for(it, &i->maps)
+    {
+        const struct area *a = container_of(it, struct area, mapped);
+        if (a->shared && a->write_ok)
             return true;
     }
     return false;
+}
+
+int area_copy_all(struct space *to, const struct space *from)
+{
+    to->areas = los_alloc(MAX(from->count, 1) * sizeof(*to->areas));
+    if (!to->areas)
+        return -ENOMEM;
+    to->room = MAX(from->count, 1);
+    for (; to->count < from->count; to->count++) {
+        struct area *a = los_alloc(sizeof(*a));
+        if (!a)
+            return -ENOMEM;
+        *a = *from->areas[to->count];
+        a->space = to;
+        if (a->file)
+            file_get(a->file);
+        object_map_add(a);
+        to->areas[to->count] = a;
+    }
+    to->mapped_size = from->mapped_size;
+    return 0;
+}
+
+void area_drop_all(struct space *s)
+{
+    while (s->count)
+        area_free(s->areas[--s->count]);
+    los_free(s->areas);
+    s->areas = NULL;
+    s->room = 0;
 }

@@ -48,7 +48,21 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
         r.file = file_map_source(f, r.prot) ? f : NULL;
         r.offset = offset;
     }
+    bool own = !f && (r.flags & MM_SHARED); /* what forks share is a file without a name */
+    if (own) {
+        int e = file_new_memory("dev/zero (deleted)", 18, &f);
+        if (!e && page_up(size) < size)
+            e = -ENOMEM;
+        if (!e)
+            e = data_truncate(f->inode, page_up(size));
+        if (e)
+            return e;
+        r.file = f;
+        r.offset = 0;
+    }
     int64_t at = mm_map(&r);
+    if (own)
+        file_put(f);
     if (at > 0 && (flags & MAP_POPULATE)) {
         struct area *area = area_find((uint64_t)at);
         if (area && area->prot)
@@ -100,10 +114,10 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
         struct area *area = space()->areas[i];
         if (area->shared && (prot & PROT_WRITE) && !area->write_ok)
             return -EACCES;
-        if (area->shared && !(prot & PROT_WRITE))
-            area_write_back(area, area->start, area->end);
+        if (area->shared)
+            area_clear(area); /* they come back with the new rights */
         area->prot = prot;
-        r = page_protect(area->start, area->end, area->shared ? prot & ~PROT_WRITE : prot);
+        r = page_protect(area->start, area->end, prot);
         if (r)
             return r;
     }
@@ -213,6 +227,9 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
             if (area->shared)
                 continue; /* the file has it */
             page_remove(MAX(addr, area->start), MIN(end, area->end));
+            r = residence_settle(space(), MAX(addr, area->start), MIN(end, area->end));
+            if (r)
+                return r;
         }
         return covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
@@ -234,11 +251,7 @@ long sys_msync(uint64_t addr, uint64_t size, int flags)
     int r = range(addr, size, &end);
     if (r)
         return r;
-    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
-        if ((r = area_write_back(space()->areas[i], addr, end)))
-            return r;
-    }
-    return covered(addr, end) ? 0 : -ENOMEM;
+    return covered(addr, end) ? 0 : -ENOMEM; /* the pages are the file's own */
 }
 
 long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)

@@ -57,8 +57,8 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     if (!state)
         r = populate_around(a, addr);
     state = page_state(addr);
-    if (state && !(state & access)) {
-        r = page_protect(addr, addr + PAGE_SIZE, a->prot); /* a first write to a shared page */
+    if (state && !(state & access)) { /* a first write */
+        r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);
         state = page_state(addr);
     }
     if (!(state & access))
@@ -71,6 +71,8 @@ int mm_ready(uint64_t addr, uint64_t size, int access)
     struct mm_fault f;
     if (!size)
         return 0;
+    if (!residence_has())
+        return -EFAULT;
     if (addr < port_info.user_start || addr >= port_info.user_end ||
         size > port_info.user_end - addr)
         return -EFAULT;

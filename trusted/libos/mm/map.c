@@ -4,42 +4,32 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 
-#define CODE_WINDOW (1ul << 30) /* mappings of files; rel32 reaches across it */
 #define LOW_END (1ul << 31)
 
-static uint64_t random_below(uint64_t limit)
+static uint64_t find_gap(uint64_t size, uint64_t low, uint64_t high)
 {
-    uint64_t v;
-    if (port_random(&v, sizeof(v)))
-        stop("no entropy from the processor");
-    return v % limit;
+    uint64_t addr = high > low ? area_find_gap(size, low, high) : 0;
+    return addr && place_is_free(addr, addr + size) ? addr : 0;
 }
 
-/* Code window in the third quarter, other mappings grow down from the top, both at random. */
-void mm_init(void)
+/* Where the caller did not insist: where it would like, or by kind. */
+static uint64_t choose_place(const struct map_request *r, uint64_t size)
 {
-    uint64_t start = port_info.user_start, size = port_info.user_end - start;
-    space()->code_start = page_down(start + size / 2 + random_below(size / 4 - CODE_WINDOW));
-    space()->code_end = space()->code_start + CODE_WINDOW;
-    space()->map_top = page_down(port_info.user_end - random_below(size / 16));
-    space()->brk_start = space()->brk = space()->brk_limit = 0;
-}
-
-static uint64_t choose(const struct map_request *r, uint64_t size)
-{
+    const struct space *s = space();
     uint64_t addr = page_down(r->addr);
     if (addr >= port_info.user_start && addr < port_info.user_end &&
-        size <= port_info.user_end - addr && area_free_range(addr, addr + size))
+        size <= port_info.user_end - addr && area_free_range(addr, addr + size) &&
+        place_is_free(addr, addr + size))
         return addr;
     if (r->flags & MM_LOW)
-        return area_find_gap(size, port_info.user_start, LOW_END);
+        return find_gap(size, port_info.user_start, LOW_END);
     addr = 0;
     if (r->file && !(r->flags & MM_SHARED))
-        addr = area_find_gap(size, space()->code_start, space()->code_end);
-    if (!addr)
-        addr = area_find_gap(size, space()->code_end, space()->map_top);
-    if (!addr)
-        addr = area_find_gap(size, port_info.user_start + (1ul << 32), space()->code_start);
+        addr = find_gap(size, s->code_start, s->code_end);
+    for (uint32_t n = s->slab_count; !addr && n-- > 0;)
+        addr = find_gap(size, s->slabs[n].low, s->slabs[n].high);
+    if (!addr && place_more(size))
+        addr = find_gap(size, s->slabs[s->slab_count - 1].low, s->slabs[s->slab_count - 1].high);
     return addr;
 }
 
@@ -63,10 +53,13 @@ int64_t mm_map(const struct map_request *r)
                 return e;
         }
     } else {
-        addr = choose(r, size);
+        addr = choose_place(r, size);
         if (!addr)
             return -ENOMEM;
     }
+    int e = place_take(addr, addr + size, r->flags & (MM_FIXED | MM_JOIN));
+    if (e)
+        return e;
     struct area a = {
         .start = addr,
         .end = addr + size,
@@ -77,11 +70,21 @@ int64_t mm_map(const struct map_request *r)
         .name = r->name,
         .write_ok = r->file && file_can_write(r->file),
     };
-    int e = area_add(a);
+    e = area_add(a);
     if (e)
         return e;
     area_merge(addr, addr + size);
-    return (int64_t)addr;
+    e = residence_settle(space(), addr, addr + size);
+    return e ? e : (int64_t)addr;
+}
+
+/* All its pages go; a file's own may live on. */
+void area_clear(struct area *a)
+{
+    for (uint64_t at = a->start;
+         a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end; at += PAGE_SIZE)
+        object_unmap(a, at);
+    page_remove(a->start, a->end);
 }
 
 int mm_unmap(uint64_t addr, uint64_t size)
@@ -95,19 +98,8 @@ int mm_unmap(uint64_t addr, uint64_t size)
         r = area_split(end);
     if (r)
         return r;
-    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
-        area_write_back(space()->areas[i], addr, end);
-        page_remove(space()->areas[i]->start, space()->areas[i]->end);
-    }
+    for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++)
+        area_clear(space()->areas[i]);
     area_drop(addr, end);
     return 0;
-}
-
-void mm_reset(void)
-{
-    while (space()->count)
-        mm_unmap(space()->areas[0]->start, space()->areas[0]->end - space()->areas[0]->start);
-    radix_clear(&space()->leaves, 0, los_free);
-    sites_reset();
-    mm_init();
 }

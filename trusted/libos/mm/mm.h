@@ -1,5 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program's memory: areas (what may be there) and pages (what is there).
+// Memory of programs: spaces, areas (what may be there), pages (what is there).
+//
+// An enclave has one map of addresses and no page tables of its own. So processes live side by side at
+// different addresses; those that need the same ones (a fork, two programs that are not position
+// independent) share them by time:
+//
+//   struct space    the addresses of a process, or of several (vfork, CLONE_VM)
+//   struct family   spaces that have addresses in common; at most one of them is resident
+//   frame           a page that is committed at an address, and whose content it has now
+//   aside           a page of a space that is not resident, kept in the LibOS's zone
+//
+// A page of a shared mapping is the file's own page: struct inode.pages points to where it is, in the zone
+// or at the address of one mapping. At another address it is taken away and faults there.
+//
+// All of this is guarded by los_lock.
 #ifndef LIBOS_MM_H
 #define LIBOS_MM_H
 
@@ -8,30 +22,52 @@
 
 struct file;
 struct inode;
+struct site_set;
 
-/* One mapping. Areas do not overlap and stand in ascending order in space()->areas. */
+/* One mapping. Areas do not overlap and stand in ascending order in space.areas. */
 struct area {
     uint64_t start, end;
     int prot;            /* PROT_* the program asked for */
-    bool shared;         /* MAP_SHARED of a file: writes go back to it */
+    bool shared;         /* MAP_SHARED: its pages are the file's own */
+    bool write_ok;       /* shared: the file was opened for writing */
     struct file *file;   /* NULL: anonymous */
     uint64_t offset;     /* in the file, of start */
     const char *name;    /* "[heap]", "[stack]" or NULL */
     uint64_t next_fault; /* where the last batch ended, and its pages: batches grow in a row */
     uint32_t batch;
-    bool write_ok; /* shared: the file was opened for writing */
+    struct space *space;
+    struct list mapped; /* of the inode's `maps`, or of itself */
 };
 
-/* A program's addresses. */
+#define SLABS_MAX 16u
+
 struct space {
     uint32_t refs;
+    uint16_t id; /* owner of frames */
+    struct family *family;
+    struct list member; /* of family.members */
     struct area **areas;
     size_t count, room;
     struct radix leaves; /* by addr >> 21: struct leaf */
     uint64_t brk_start, brk, brk_limit;
-    uint64_t map_top;              /* search for free addresses goes down from here */
     uint64_t code_start, code_end; /* window for mappings of files */
+    struct slab {
+        uint64_t low, high;
+    } slabs[SLABS_MAX]; /* where other mappings go; the last first */
+    uint32_t slab_count;
     uint64_t mapped_size;
+    struct site_set *sites;
+    uint32_t user_threads; /* threads that run program code */
+};
+
+struct family {
+    uint32_t count;
+    struct list members;
+    struct space *resident; /* NULL: the last one is gone */
+    struct list waiting;    /* struct residence_wait: threads of the others, first come first */
+    struct thread *holder;  /* nobody else becomes resident now; NULL: free */
+    bool wanted;            /* threads were kicked out: the last one wakes who waits */
+    uint64_t until;         /* the resident's time is its own until then */
 };
 
 static inline struct space *space(void)
@@ -39,18 +75,17 @@ static inline struct space *space(void)
     return current()->space;
 }
 
-/* What is there, a byte a page: PAGE_THERE | rights (PORT_*). */
+/* What is there, a byte a page: PAGE_THERE | rights (PORT_*) | the others. */
 #define PAGE_THERE 8u
+#define PAGE_COMMON 16u /* read-only, the same for all members of the family that have this bit */
+#define PAGE_OBJECT 32u /* the file's own page */
+#define PAGE_CLEAN 64u  /* private copy of a file's page, unchanged since */
 struct leaf {
     uint8_t page[512];
+    void **aside; /* 512 of them or NULL: the content, where the frame has another's */
 };
 
-/* mm/space.c */
-struct space *space_new(void); /* empty, without a place; NULL: no memory */
-
-void mm_init(void);
-
-/* mm/area.c */
+/* ---- mm/area.c: of the calling process ---- */
 struct area *area_find(uint64_t addr);              /* holding addr, or NULL */
 size_t area_index(uint64_t addr);                   /* of the first area with end > addr */
 int area_add(struct area a);                        /* takes a reference of a.file */
@@ -60,18 +95,69 @@ bool area_writes(const struct inode *i);            /* a shared mapping of it ma
 void area_drop(uint64_t start, uint64_t end);       /* whole areas; borders were made */
 bool area_free_range(uint64_t start, uint64_t end); /* nothing mapped there */
 uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high); /* topmost; 0: none */
+int area_copy_all(struct space *to, const struct space *from);      /* for fork; 0 or -ENOMEM */
+void area_drop_all(struct space *s);
 
-/* mm/pages.c */
+/* ---- mm/frame.c: committed pages. Ranges are whole pages. ---- */
+#define OWNER_NONE 0u
+#define OWNER_OBJECT 0xfffeu /* a file's page */
+#define OWNER_COMMON 0xffffu /* what all with PAGE_COMMON have */
+#define OWNER_MAX 0xfff0u
+int frame_rights(uint64_t addr); /* PORT_*, or -1: there is no frame */
+uint16_t frame_owner(uint64_t addr);
+void frame_own(uint64_t addr, uint64_t count, uint16_t owner);
+int frame_add(uint64_t addr, uint64_t count, int prot, uint16_t owner); /* zeroed; charges */
+/* New ones with these contents; charges. */
+int frame_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot, uint16_t owner);
+/* Content of a frame that is there or is made. */
+int frame_put(uint64_t addr, const void *content, int prot, uint16_t owner);
+int frame_protect(uint64_t addr, uint64_t count, int prot);
+void frame_remove(uint64_t addr, uint64_t count);
+void frame_forget(uint64_t start, uint64_t end); /* their book-keeping; no frame is left there */
+/* The first address >= addr and < end where there is a frame; end: none. */
+uint64_t frame_next(uint64_t addr, uint64_t end);
+
+/* ---- mm/pages.c: of the calling process, which is resident ---- */
 uint8_t page_state(uint64_t addr);
+uint8_t page_state_of(const struct space *s, uint64_t addr);
+int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state); /* 0, -ENOMEM */
+struct leaf *page_leaf(const struct space *s, uint64_t addr);                      /* or NULL */
+/* The first address >= addr, < end, about which something is known; end: none. */
+uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end);
+void **page_aside(struct space *s, uint64_t addr); /* where its content is kept; NULL: no memory */
+void page_aside_drop(struct space *s, uint64_t addr);
 int page_populate(struct area *a, uint64_t addr, uint64_t count); /* count pages, where missing */
 int page_fill(uint64_t addr, const void *page, int prot);         /* one, where there is none */
 int page_protect(uint64_t start, uint64_t end, int prot);         /* those that are there */
+int page_own(struct area *a, uint64_t addr); /* may be written from now on, if the area may */
 void page_remove(uint64_t start, uint64_t end);
+/* The same of any space, resident or not. */
+void page_drop(struct space *s, uint64_t addr);
 int page_move(uint64_t from, uint64_t to, uint64_t size);
 uint64_t page_count(uint64_t start, uint64_t end); /* those that are there */
-int area_write_back(struct area *a, uint64_t start, uint64_t end);
+/* The processor knows no write-only or execute-only pages. */
+static inline int page_rights(int prot)
+{
+    return prot ? prot | PORT_R : 0;
+}
 
-/* mm/fault.c */
+/* ---- mm/object.c: a file's own pages, mapped or not ---- */
+/* Does the page lie at a mapping's address? */
+static inline bool object_is_mapped(const void *page)
+{
+    return (uint64_t)page >= port_info.user_start && (uint64_t)page < port_info.user_end;
+}
+int object_map(struct area *a, uint64_t addr, bool write); /* 0, -EIO behind the end, -ENOMEM */
+void object_unmap(struct area *a, uint64_t addr);          /* a's page there; it may live on */
+int object_home(struct inode *i, uint64_t index);          /* takes it back from its address */
+/* The page will be written by the LibOS; then it was. Between them nothing may fault. */
+int object_begin_write(struct inode *i, uint64_t index);
+void object_end_write(struct inode *i, uint64_t index);
+void object_drop(struct inode *i, uint64_t from, uint64_t end); /* these pages, mapped or not */
+void object_map_add(struct area *a);              /* the file knows the area from now on */
+void object_map_remove(struct area *a);
+
+/* ---- mm/fault.c ---- */
 struct mm_fault {
     int signo, code; /* SIGSEGV or SIGBUS and its si_code when the result is not 0 */
 };
@@ -80,11 +166,40 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f);
 /* The same for a range, for the LibOS's own accesses. 0 or -EFAULT. */
 int mm_ready(uint64_t addr, uint64_t size, int access);
 
-/* mm/map.c: the calls' insides, also used by the loader. */
+/* ---- mm/space.c ---- */
+struct space *space_new(void); /* empty, a family of its own; NULL: no memory or no addresses */
+struct space *space_fork(void); /* a copy of the caller's, which is resident then; NULL: no memory */
+void space_put(struct space *s);
+/* Addresses are given by the GiB, each to one family. May the caller's have these? */
+bool place_is_free(uint64_t start, uint64_t end);
+/* Takes them; from another family by becoming one with it, if `join` (sleeps then). 0, -ENOMEM,
+ * -EEXIST. */
+int place_take(uint64_t start, uint64_t end, bool join);
+/* A further run of addresses of at least this size for the caller. False: there are no more. */
+bool place_more(uint64_t size);
+
+/* ---- mm/residence.c ---- */
+/* Waits until the caller's space is resident. Whoever gave up los_lock calls this before it touches the
+ * program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
+int residence_take(void);
+/* What a frame holds goes aside for whoever needs it; then it is nobody's, or gone. 0, -ENOMEM. */
+int residence_evict(struct family *f, uint64_t addr);
+bool residence_has(void);    /* the caller's space is resident */
+void residence_enter(void);  /* the calling thread came from program code */
+bool residence_leave(void);  /* it goes there; false: the time is over, call residence_take again */
+void residence_idle(void);   /* it is about to sleep */
+void residence_wake(struct family *f); /* whoever has waited longest */
+int residence_hold(struct space *next); /* alone in the family; `next` counts as resident. Sleeps */
+void residence_release(void);
+/* Where a range of the resident space meets frames that have others' contents: sets them right. */
+int residence_settle(struct space *s, uint64_t start, uint64_t end);
+
+/* ---- mm/map.c: the calls' insides, also used by the loader. ---- */
 #define MM_FIXED 1
 #define MM_SHARED 2
 #define MM_NOREPLACE 4
-#define MM_LOW 8 /* below 2 GiB */
+#define MM_LOW 8   /* below 2 GiB */
+#define MM_JOIN 16 /* with MM_NOREPLACE: from another family, if it must be */
 struct map_request {
     uint64_t addr, size;
     int prot, flags; /* MM_* */
@@ -94,6 +209,6 @@ struct map_request {
 };
 int64_t mm_map(const struct map_request *r); /* the address or -errno */
 int mm_unmap(uint64_t addr, uint64_t size);
-void mm_reset(void); /* everything, for exec */
+void area_clear(struct area *a); /* its pages go; a file's own may live on */
 
 #endif

@@ -1,54 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pages of a program are there, and with which rights.
+// Which pages of a space are there, and with which rights.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 
 #define FILL_MAX 32u /* pages copied in by one request to the port */
+#define RIGHTS (PORT_R | PORT_W | PORT_X)
 
-static uint8_t *state_of(uint64_t addr)
+static unsigned slot_of(uint64_t addr)
 {
-    struct leaf *leaf = radix_get(&space()->leaves, addr >> 21);
-    return leaf ? &leaf->page[(addr >> PAGE_SHIFT) & 511] : NULL;
+    return (addr >> PAGE_SHIFT) & 511;
+}
+
+struct leaf *page_leaf(const struct space *s, uint64_t addr)
+{
+    return radix_get(&s->leaves, addr >> 21);
+}
+
+uint8_t page_state_of(const struct space *s, uint64_t addr)
+{
+    const struct leaf *leaf = page_leaf(s, addr);
+    return leaf ? leaf->page[slot_of(addr)] : 0;
 }
 
 uint8_t page_state(uint64_t addr)
 {
-    uint8_t *s = state_of(addr);
-    return s ? *s : 0;
+    return page_state_of(space(), addr);
 }
 
-static int state_set(uint64_t addr, uint64_t count, uint8_t state)
+int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state)
 {
     for (; count; count--, addr += PAGE_SIZE) {
-        void **slot = radix_slot(&space()->leaves, addr >> 21);
+        void **slot = radix_slot(&s->leaves, addr >> 21);
         if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct leaf)))))
             return -ENOMEM;
-        ((struct leaf *)*slot)->page[(addr >> PAGE_SHIFT) & 511] = state;
+        ((struct leaf *)*slot)->page[slot_of(addr)] = state;
     }
     return 0;
 }
 
-/* The processor knows no write-only or execute-only pages. */
-static int rights(int prot)
+void **page_aside(struct space *s, uint64_t addr)
 {
-    return prot ? prot | PORT_R : 0;
+    struct leaf *leaf = page_leaf(s, addr);
+    if (leaf && !leaf->aside)
+        leaf->aside = los_alloc(512 * sizeof(*leaf->aside));
+    return leaf && leaf->aside ? &leaf->aside[slot_of(addr)] : NULL;
+}
+
+void page_aside_drop(struct space *s, uint64_t addr)
+{
+    struct leaf *leaf = page_leaf(s, addr);
+    if (!leaf || !leaf->aside || !leaf->aside[slot_of(addr)])
+        return;
+    page_free(leaf->aside[slot_of(addr)]);
+    leaf->aside[slot_of(addr)] = NULL;
+}
+
+uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end)
+{
+    uint64_t index;
+    if (page_leaf(s, addr))
+        return addr;
+    return radix_next(&s->leaves, addr >> 21, &index) ? MIN(MAX(index << 21, addr), end) : end;
 }
 
 /* The length in pages of the run from addr to end whose pages all have the same state. */
-static uint64_t run(uint64_t addr, uint64_t end, uint8_t *state)
+static uint64_t run_length(uint64_t addr, uint64_t end, uint8_t *state)
 {
     uint64_t at = addr;
     *state = page_state(addr);
     while (at < end) {
-        struct leaf *leaf = radix_get(&space()->leaves, at >> 21);
+        const struct leaf *leaf = page_leaf(space(), at);
         if (!leaf) {
             if (*state)
                 break;
-            at = MIN((at | ((1ul << 21) - 1)) + 1, end);
+            at = page_next_leaf(space(), at, end);
             continue;
         }
-        if (leaf->page[(at >> PAGE_SHIFT) & 511] != *state)
+        if (leaf->page[slot_of(at)] != *state)
             break;
         at += PAGE_SIZE;
     }
@@ -60,7 +89,7 @@ uint64_t page_count(uint64_t start, uint64_t end)
     uint64_t total = 0, count;
     uint8_t state;
     for (uint64_t at = start; at < end; at += count << PAGE_SHIFT) {
-        count = run(at, end, &state);
+        count = run_length(at, end, &state);
         total += state ? count : 0;
     }
     return total;
@@ -68,19 +97,31 @@ uint64_t page_count(uint64_t start, uint64_t end)
 
 static int add_zeroed(uint64_t addr, uint64_t count, int prot)
 {
-    int r = port_pages_add(addr, count, prot);
-    return r ? r : state_set(addr, count, (uint8_t)(PAGE_THERE | prot));
+    int r = page_state_set(space(), addr, count, 0); /* room for the state first */
+    if (!r)
+        r = frame_add(addr, count, prot, space()->id);
+    return r ? r : page_state_set(space(), addr, count, (uint8_t)(PAGE_THERE | prot));
+}
+
+/* A private page that can be written is a copy from the start where nobody else writes to the file, which
+ * saves a fault; elsewhere it follows the file until it is written. */
+static uint8_t private_state(const struct area *a)
+{
+    int prot = page_rights(a->prot);
+    if (!a->file->inode->written)
+        return (uint8_t)(PAGE_THERE | prot | (prot & PORT_W ? 0 : PAGE_CLEAN));
+    return (uint8_t)(PAGE_THERE | (prot & ~PORT_W) | PAGE_CLEAN);
 }
 
 /* Copies pages of the area's file in; a page wholly behind the file's end is -EIO if it is the
- * first, else it is left out. Shared pages come without the right to write: a first write marks
- * them as changed. */
-static int add_from_file(struct area *a, uint64_t addr, uint64_t count, int prot)
+ * first, else it is left out. */
+static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
 {
     void *buf[FILL_MAX];
     uint64_t n = 0;
-    int r = 0;
-    for (; n < count; n++) {
+    uint8_t state = private_state(a);
+    int r = page_state_set(space(), addr, count, 0);
+    for (; !r && n < count; n++) {
         buf[n] = page_alloc();
         r = buf[n]
                 ? file_read_page(a->file, a->offset + (addr - a->start) + (n << PAGE_SHIFT), buf[n])
@@ -93,37 +134,33 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count, int prot
         sites_patch(a, addr + (n << PAGE_SHIFT), buf[n]);
     }
     if (n) {
-        r = port_pages_fill(addr, (const void *const *)buf, n, prot);
+        r = frame_fill(addr, (const void *const *)buf, n, state & RIGHTS, space()->id);
         if (!r)
-            r = state_set(addr, n, (uint8_t)(PAGE_THERE | prot));
+            page_state_set(space(), addr, n, state);
     }
     for (uint64_t i = 0; i < n; i++)
         page_free(buf[i]);
-    memory_uncharge(r ? count : count - n);
     return r;
+}
+
+static int add_pages(struct area *a, uint64_t addr, uint64_t count)
+{
+    if (a->shared)
+        return object_map(a, addr, false);
+    return a->file ? add_from_file(a, addr, count) : add_zeroed(addr, count, page_rights(a->prot));
 }
 
 int page_populate(struct area *a, uint64_t addr, uint64_t count)
 {
     uint64_t end = MIN(addr + (count << PAGE_SHIFT), a->end);
-    int prot = rights(a->prot);
     while (addr < end) {
         uint8_t state;
-        uint64_t n = run(addr, end, &state);
+        uint64_t n = run_length(addr, end, &state);
         if (!state) {
-            if (a->file)
-                n = MIN(n, FILL_MAX);
-            int r = memory_charge(n);
-            if (r && n > 1 && !memory_charge(1)) {
-                n = 1;
-                r = 0;
-            }
-            if (r)
-                return r;
-            if (a->file)
-                r = add_from_file(a, addr, n, a->shared ? prot & ~PORT_W : prot);
-            else
-                r = add_zeroed(addr, n, prot);
+            n = a->shared ? 1 : a->file ? MIN(n, FILL_MAX) : n;
+            int r = add_pages(a, addr, n);
+            if (r == -ENOMEM && n > 1) /* it may be enough for one */
+                r = add_pages(a, addr, n = 1);
             if (r)
                 return r;
         }
@@ -132,50 +169,129 @@ int page_populate(struct area *a, uint64_t addr, uint64_t count)
     return 0;
 }
 
+/* Is the page at addr some other member's too? */
+static bool others_have(const struct space *s, uint64_t addr, uint8_t bits)
+{
+    if (s->family->count < 2)
+        return false;
+    list_for(it, &s->family->members)
+    {
+        const struct space *o = container_of(it, struct space, member);
+        if (o != s && (page_state_of(o, addr) & bits) == bits)
+            return true;
+    }
+    return false;
+}
+
+/* The others that have it in common get copies; then it is the caller's alone. */
+static int page_unshare(struct space *s, uint64_t addr)
+{
+    list_for(it, &s->family->members)
+    {
+        struct space *o = container_of(it, struct space, member);
+        uint8_t state = page_state_of(o, addr);
+        if (o == s || !(state & PAGE_COMMON))
+            continue;
+        void **aside = page_aside(o, addr), *copy = aside ? page_alloc() : NULL;
+        if (!copy)
+            return -ENOMEM;
+        if (frame_rights(addr) == 0)
+            frame_protect(addr, 1, PORT_R);
+        memcpy(copy, (const void *)addr, PAGE_SIZE);
+        *aside = copy;
+        page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);
+    }
+    frame_own(addr, 1, s->id);
+    return page_state_set(s, addr, 1, page_state_of(s, addr) & (uint8_t)~PAGE_COMMON);
+}
+
+int page_own(struct area *a, uint64_t addr)
+{
+    uint8_t state = page_state(addr);
+    int r = state & PAGE_COMMON ? page_unshare(space(), addr) : 0;
+    if (!r)
+        r = frame_protect(addr, 1, page_rights(a->prot));
+    return r ? r : page_state_set(space(), addr, 1, (uint8_t)(PAGE_THERE | page_rights(a->prot)));
+}
+
+/* New rights of a run of pages with the same state. */
+static int protect_run(uint64_t addr, uint64_t count, uint8_t state, int prot)
+{
+    /* The first write to a page that follows its file makes it a copy. */
+    if (state & PAGE_CLEAN)
+        prot &= ~PORT_W;
+    if (state & PAGE_COMMON) {
+        for (uint64_t i = 0; i < count; i++) {
+            int r = page_unshare(space(), addr + (i << PAGE_SHIFT));
+            if (r)
+                return r;
+        }
+        state &= (uint8_t)~PAGE_COMMON;
+    }
+    int r = frame_protect(addr, count, prot);
+    return r ? r : page_state_set(space(), addr, count, (uint8_t)((state & ~RIGHTS) | prot));
+}
+
 int page_protect(uint64_t start, uint64_t end, int prot)
 {
     uint64_t count;
     uint8_t state;
-    prot = rights(prot);
+    prot = page_rights(prot);
     for (uint64_t at = start; at < end; at += count << PAGE_SHIFT) {
-        count = run(at, end, &state);
-        int old = state & (PORT_R | PORT_W | PORT_X);
-        if (!state || old == prot)
+        count = run_length(at, end, &state);
+        if (!state || (state & RIGHTS) == prot)
             continue;
-        int r = port_pages_protect(at, count, old, prot);
-        if (!r)
-            r = state_set(at, count, (uint8_t)(PAGE_THERE | prot));
+        int r = protect_run(at, count, state, prot);
         if (r)
             return r;
     }
     return 0;
 }
 
+void page_drop(struct space *s, uint64_t addr)
+{
+    uint8_t state = page_state_of(s, addr);
+    uint16_t owner = frame_owner(addr);
+    if (!state)
+        return;
+    page_state_set(s, addr, 1, 0); /* cannot fail: the leaf is there */
+    page_aside_drop(s, addr);
+    if (others_have(s, addr, PAGE_THERE)) {
+        if (owner == s->id)
+            frame_own(addr, 1, OWNER_NONE); /* the next resident brings its own */
+        return;
+    }
+    if (owner != OWNER_OBJECT && frame_rights(addr) >= 0)
+        frame_remove(addr, 1);
+}
+
 void page_remove(uint64_t start, uint64_t end)
 {
+    struct space *s = space();
     uint64_t count;
     uint8_t state;
     for (uint64_t at = start; at < end; at += count << PAGE_SHIFT) {
-        count = run(at, end, &state);
+        count = run_length(at, end, &state);
         if (!state)
             continue;
-        port_pages_remove(at, count);
-        memory_uncharge(count);
-        state_set(at, count, 0); /* cannot fail: the leaves are there */
+        if (s->family->count == 1 && !(state & PAGE_OBJECT)) {
+            frame_remove(at, count);
+            page_state_set(s, at, count, 0);
+            continue;
+        }
+        for (uint64_t i = 0; i < count; i++)
+            page_drop(s, at + (i << PAGE_SHIFT));
     }
 }
 
 int page_fill(uint64_t addr, const void *page, int prot)
 {
-    int r = memory_charge(1);
-    if (r)
-        return r;
-    r = port_pages_fill(addr, &page, 1, prot);
+    int r = page_state_set(space(), addr, 1, 0);
     if (!r)
-        r = state_set(addr, 1, (uint8_t)(PAGE_THERE | prot));
-    if (r)
-        memory_uncharge(1);
-    return r;
+        r = residence_evict(space()->family, addr);
+    if (!r)
+        r = frame_put(addr, page, prot, space()->id);
+    return r ? r : page_state_set(space(), addr, 1, (uint8_t)(PAGE_THERE | prot));
 }
 
 /* Patched text jumps by distance, so that a copy elsewhere would go astray. */
@@ -187,8 +303,7 @@ static int move_page(uint64_t from, uint64_t to, int prot)
         memcpy(copy, (const void *)from, PAGE_SIZE);
         sites_restore(a, from, copy);
     }
-    const void *source = copy ? copy : (const void *)from;
-    int r = port_pages_fill(to, &source, 1, prot);
+    int r = frame_put(to, copy ? copy : (const void *)from, prot, space()->id);
     if (copy)
         page_free(copy);
     return r;
@@ -198,35 +313,18 @@ int page_move(uint64_t from, uint64_t to, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PAGE_SIZE) {
         uint8_t state = page_state(from + at);
-        int prot = state & (PORT_R | PORT_W | PORT_X);
-        if (!state)
+        int prot = state & RIGHTS;
+        if (!state || (state & PAGE_OBJECT)) /* the file's own page is found at its new place */
             continue;
+        int r = 0;
         if (!prot) /* must be readable to be copied */
-            port_pages_protect(from + at, 1, 0, PORT_R);
-        int r = memory_charge(1);
+            r = protect_run(from + at, 1, state, PORT_R);
+        if (!r)
+            r = page_state_set(space(), to + at, 1, 0);
         if (!r)
             r = move_page(from + at, to + at, prot);
         if (!r)
-            r = state_set(to + at, 1, state);
-        if (r)
-            return r;
-    }
-    page_remove(from, from + size);
-    return 0;
-}
-
-int area_write_back(struct area *a, uint64_t start, uint64_t end)
-{
-    if (!a->shared || !a->file)
-        return 0;
-    for (uint64_t at = MAX(start, a->start); at < MIN(end, a->end); at += PAGE_SIZE) {
-        if (!(page_state(at) & PORT_W))
-            continue;
-        int r = file_write_page(a->file, a->offset + (at - a->start), (const void *)at);
-        if (r)
-            return r;
-        /* Changes after this mark it again. */
-        r = page_protect(at, at + PAGE_SIZE, a->prot & ~PORT_W);
+            r = page_state_set(space(), to + at, 1, state & (uint8_t)~PAGE_COMMON);
         if (r)
             return r;
     }

@@ -34,8 +34,12 @@ struct site_place {
 
 static struct sh_sites sites;
 static struct radix lists; /* by nid */
-static struct site_place *places[PLACES_MAX];
-static uint32_t place_count, slot_pages;
+
+/* Of a space. */
+struct site_set {
+    struct site_place *places[PLACES_MAX];
+    uint32_t place_count, slot_pages;
+};
 static const char slots_name[] = "[sites]";
 
 static int read_sites(void *arg, uint64_t offset, void *buf, size_t size)
@@ -101,7 +105,7 @@ static const struct inode *pristine(const struct area *a)
     if (!sites.file_count || !a->file || a->shared || a->file->ops != &regular_ops)
         return NULL;
     const struct inode *i = a->file->inode;
-    bool same = i && i->fs == FS_ROOT && i->has_lower && !i->page_count &&
+    bool same = i && i->fs == FS_ROOT && i->has_lower && !i->written &&
                 i->lower_size == i->lower.size;
     return same ? i : NULL;
 }
@@ -110,9 +114,10 @@ static const struct inode *pristine(const struct area *a)
 
 static struct site_place *place_find(uint64_t nid, uint64_t base)
 {
-    for (uint32_t n = 0; n < place_count; n++) {
-        if (places[n]->nid == nid && places[n]->base == base)
-            return places[n];
+    const struct site_set *set = space()->sites;
+    for (uint32_t n = 0; set && n < set->place_count; n++) {
+        if (set->places[n]->nid == nid && set->places[n]->base == base)
+            return set->places[n];
     }
     return NULL;
 }
@@ -126,15 +131,23 @@ static uint64_t find_room(const struct area *a, uint64_t size)
     return at || a->end - a->start > REACH ? at : area_find_gap(size, a->end, high);
 }
 
-static uint64_t new_slots(const struct area *a, uint32_t count)
+static uint64_t new_slots(struct site_set *set, const struct area *a, uint32_t count)
 {
     uint64_t size = page_up((uint64_t)count * SLOT), at = find_room(a, size);
     struct area slots = {
         .start = at, .end = at + size, .prot = PORT_R | PORT_X, .name = slots_name};
-    if (!at || slot_pages + (size >> PAGE_SHIFT) > SLOT_PAGES_MAX || area_add(slots))
+    if (!at || set->slot_pages + (size >> PAGE_SHIFT) > SLOT_PAGES_MAX ||
+        place_take(at, at + size, false) || area_add(slots))
         return 0;
-    slot_pages += (uint32_t)(size >> PAGE_SHIFT);
+    set->slot_pages += (uint32_t)(size >> PAGE_SHIFT);
     return at;
+}
+
+static struct site_set *set_of(struct space *s)
+{
+    if (!s->sites)
+        s->sites = los_alloc(sizeof(*s->sites));
+    return s->sites;
 }
 
 static struct site_place *place_of(const struct inode *i, const struct area *a)
@@ -142,11 +155,12 @@ static struct site_place *place_of(const struct inode *i, const struct area *a)
     uint64_t base = a->start - a->offset;
     struct site_place *p = place_find(i->lower.nid, base);
     const struct site_list *l = p ? NULL : list_of(i->lower.nid);
-    if (p || !l || !l->count || place_count == PLACES_MAX || !(p = los_alloc(sizeof(*p))))
+    struct site_set *set = l && l->count ? set_of(space()) : NULL;
+    if (p || !set || set->place_count == PLACES_MAX || !(p = los_alloc(sizeof(*p))))
         return p;
     *p = (struct site_place){.nid = i->lower.nid, .base = base, .list = l};
-    p->slots = l->calls ? new_slots(a, l->count) : 0;
-    places[place_count++] = p;
+    p->slots = l->calls ? new_slots(set, a, l->count) : 0;
+    set->places[set->place_count++] = p;
     return p;
 }
 
@@ -280,8 +294,9 @@ void sites_restore(const struct area *a, uint64_t addr, uint8_t *page)
 
 uint64_t sites_virtual(uint64_t rip)
 {
-    for (uint32_t n = 0; n < place_count; n++) {
-        const struct site_place *p = places[n];
+    const struct site_set *set = space()->sites;
+    for (uint32_t n = 0; set && n < set->place_count; n++) {
+        const struct site_place *p = set->places[n];
         if (!p->slots || rip - p->slots >= (uint64_t)p->list->count * SLOT)
             continue;
         const struct sh_site *s = &p->list->sites[(rip - p->slots) / SLOT];
@@ -299,8 +314,9 @@ uint64_t sites_virtual(uint64_t rip)
 
 uint64_t sites_real(uint64_t rip)
 {
-    for (uint32_t n = 0; n < place_count; n++) {
-        const struct site_place *p = places[n];
+    const struct site_set *set = space()->sites;
+    for (uint32_t n = 0; set && n < set->place_count; n++) {
+        const struct site_place *p = set->places[n];
         uint64_t offset = rip - p->base;
         uint32_t index = p->slots ? site_index(p->list, offset) : p->list->count;
         if (index == p->list->count)
@@ -329,9 +345,26 @@ bool sites_is_cpuid(uint64_t rip)
     return l && n < l->count && l->sites[n].offset == offset && l->sites[n].kind == SH_SITE_CPUID;
 }
 
-void sites_reset(void)
+int sites_copy(struct space *to, const struct space *from)
 {
-    while (place_count)
-        los_free(places[--place_count]);
-    slot_pages = 0;
+    struct site_set *set = from->sites ? set_of(to) : NULL;
+    if (!set)
+        return from->sites ? -ENOMEM : 0;
+    set->slot_pages = from->sites->slot_pages;
+    for (; set->place_count < from->sites->place_count; set->place_count++) {
+        struct site_place *p = los_alloc(sizeof(*p));
+        if (!p)
+            return -ENOMEM;
+        *p = *from->sites->places[set->place_count];
+        set->places[set->place_count] = p;
+    }
+    return 0;
+}
+
+void sites_free(struct space *s)
+{
+    while (s->sites && s->sites->place_count)
+        los_free(s->sites->places[--s->sites->place_count]);
+    los_free(s->sites);
+    s->sites = NULL;
 }

@@ -34,7 +34,8 @@ uint64_t sites_real(uint64_t rip);
 /* Is there a listed cpuid at rip that was replaced by UD2? */
 bool sites_is_cpuid(uint64_t rip);
 
-/* The address space is gone. */
-void sites_reset(void);
+/* A fork has the same; a space that is gone has none. 0 or -ENOMEM. */
+int sites_copy(struct space *to, const struct space *from);
+void sites_free(struct space *s);
 
 #endif

@@ -1,11 +1,349 @@
 // SPDX-License-Identifier: Apache-2.0
-// Address spaces: made, shared and given up.
+// Spaces: where they lie, how they are copied, shared and given up.
+//
+// Addresses are given by the GiB, and belong to a family until its last member is gone. A new space gets
+// a run of them at a random place: mappings of files in the first GiB (rel32 reaches across it), the
+// heap behind, others from the top down.
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
+#include "trusted/libos/proc/proc.h"
+
+#define GIB (1ul << 30)
+#define RIGHTS (PORT_R | PORT_W | PORT_X)
+#define TRIES 64
+
+static struct radix places; /* by GiB of the user's addresses: struct family */
+static uint16_t last_id;
+
+/* ---- addresses ---- */
+
+static uint64_t random_below(uint64_t limit)
+{
+    uint64_t v;
+    if (port_random(&v, sizeof(v)))
+        stop("no entropy from the processor");
+    return v % limit;
+}
+
+static uint64_t gib_of(uint64_t addr)
+{
+    return (addr - port_info.user_start) / GIB;
+}
+
+static uint64_t gib_count(void)
+{
+    return (port_info.user_end - port_info.user_start) / GIB;
+}
+
+static bool free_for(const struct family *f, uint64_t first, uint64_t last)
+{
+    uint64_t index;
+    for (uint64_t i = first; i <= last; i = index + 1) {
+        const struct family *owner = radix_next(&places, i, &index);
+        if (!owner || index > last)
+            return true;
+        if (owner != f)
+            return false;
+    }
+    return true;
+}
+
+bool place_is_free(uint64_t start, uint64_t end)
+{
+    return free_for(space()->family, gib_of(start), gib_of(end - 1));
+}
+
+static void become_one(struct family *into, struct family *from)
+{
+    uint64_t index;
+    for (uint64_t i = 0; radix_next(&places, i, &index); i = index + 1) {
+        void **slot = radix_slot(&places, index);
+        *slot = *slot == from ? into : *slot;
+    }
+    list_for_safe(it, nx, &from->members)
+    {
+        list_remove(it);
+        list_append(&into->members, it);
+        container_of(it, struct space, member)->family = into;
+        into->count++;
+    }
+    list_for_safe(jt, ny, &from->waiting)
+    {
+        list_remove(jt);
+        list_append(&into->waiting, jt);
+    }
+    los_free(from);
+}
+
+int place_take(uint64_t start, uint64_t end, bool join)
+{
+    struct family *f = space()->family;
+    uint64_t last = gib_of(end - 1);
+    for (uint64_t i = gib_of(start); i <= last; i++) {
+        void **slot = radix_slot(&places, i);
+        if (!slot)
+            return -ENOMEM;
+        struct family *other = *slot;
+        if (other && other != f && !join)
+            return -EEXIST;
+        if (other && other != f) {
+            if (other->holder || f->holder)
+                return -EAGAIN;
+            become_one(f, other);
+            residence_hold(space());
+            residence_release();
+            i = gib_of(start) - 1; /* others may have come meanwhile */
+            continue;
+        }
+        *slot = f;
+    }
+    return 0;
+}
+
+/* `count` GiB in a row that nobody has, at a random place; their first, or -1. */
+static int64_t find_run(uint64_t count)
+{
+    uint64_t total = gib_count();
+    if (count > total - 1)
+        return -1;
+    uint64_t room = total - count; /* the first is for programs that are not position independent */
+    for (int i = 0; room && i < TRIES; i++) {
+        uint64_t first = 1 + random_below(room);
+        if (free_for(NULL, first, first + count - 1))
+            return (int64_t)first;
+    }
+    for (uint64_t first = 1; first + count <= total; first++) {
+        if (free_for(NULL, first, first + count - 1))
+            return (int64_t)first;
+    }
+    return -1;
+}
+
+/* What a space begins with: a 1024th of all addresses, 2 to 64 GiB. */
+static uint64_t slab_gibs(void)
+{
+    return MIN(MAX(gib_count() / 1024, 2), 64);
+}
+
+static bool take_slab(struct space *s, uint64_t gibs)
+{
+    int64_t first = find_run(gibs);
+    if (first < 0)
+        return false;
+    for (uint64_t i = 0; i < gibs; i++) {
+        void **slot = radix_slot(&places, (uint64_t)first + i);
+        if (!slot)
+            return false;
+        *slot = s->family;
+    }
+    uint64_t low = port_info.user_start + (uint64_t)first * GIB;
+    s->slabs[s->slab_count++] = (struct slab){low, low + gibs * GIB};
+    return true;
+}
+
+bool place_more(uint64_t size)
+{
+    struct space *s = space();
+    uint64_t gibs = size / GIB + 1;
+    if (s->slab_count == SLABS_MAX)
+        return false;
+    return take_slab(s, MAX(gibs, slab_gibs() << s->slab_count)) || take_slab(s, gibs);
+}
+
+/* ---- spaces ---- */
+
+static bool id_in_use(uint16_t id)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        if (p->space && p->space->id == id)
+            return true;
+    }
+    return false;
+}
+
+static uint16_t next_id(void)
+{
+    do
+        last_id = last_id + 1u < OWNER_MAX ? last_id + 1 : 1;
+    while (id_in_use(last_id));
+    return last_id;
+}
+
+static struct space *blank(struct family *f)
+{
+    struct space *s = los_alloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->refs = 1;
+    s->id = next_id();
+    s->family = f;
+    list_append(&f->members, &s->member);
+    f->count++;
+    return s;
+}
+
+static void forget_family(struct family *f)
+{
+    uint64_t index;
+    for (uint64_t i = 0; radix_next(&places, i, &index); i = index + 1) {
+        void **slot = radix_slot(&places, index);
+        if (*slot != f)
+            continue;
+        *slot = NULL;
+        uint64_t low = port_info.user_start + index * GIB;
+        frame_forget(low, low + GIB);
+    }
+    los_free(f);
+}
+
+static void leave_family(struct space *s)
+{
+    struct family *f = s->family;
+    list_remove(&s->member);
+    if (f->resident == s)
+        f->resident = NULL;
+    if (--f->count == 0)
+        forget_family(f);
+    else if (!list_empty(&f->waiting))
+        residence_wake(f);
+}
 
 struct space *space_new(void)
 {
-    struct space *s = los_alloc(sizeof(*s));
-    if (s)
-        s->refs = 1;
+    struct family *f = los_alloc(sizeof(*f));
+    if (!f)
+        return NULL;
+    list_init(&f->members);
+    list_init(&f->waiting);
+    struct space *s = blank(f);
+    if (!s) {
+        los_free(f);
+        return NULL;
+    }
+    f->resident = s;
+    if (!take_slab(s, slab_gibs())) {
+        leave_family(s);
+        los_free(s);
+        return NULL;
+    }
+    s->code_start = s->slabs[0].low;
+    s->code_end = s->code_start + GIB;
+    /* Where the first mapping comes is chance within the run. */
+    s->slabs[0].low = s->code_end;
+    s->slabs[0].high -= random_below((s->slabs[0].high - s->slabs[0].low) / 8) & ~(PAGE_SIZE - 1);
     return s;
+}
+
+static void free_leaf(void *p)
+{
+    struct leaf *leaf = p;
+    for (unsigned i = 0; leaf->aside && i < 512; i++) {
+        if (leaf->aside[i])
+            page_free(leaf->aside[i]);
+    }
+    los_free(leaf->aside);
+    los_free(leaf);
+}
+
+/* Areas go page by page where others may have the same addresses, else in runs. */
+static void clear(struct space *s)
+{
+    for (size_t n = 0; n < s->count; n++) {
+        struct area *a = s->areas[n];
+        for (uint64_t at = a->start; (at = page_next_leaf(s, at, a->end)) < a->end;
+             at += PAGE_SIZE) {
+            uint8_t state = page_state_of(s, at);
+            if (state & PAGE_OBJECT) {
+                object_unmap(a, at);
+            } else if (state && s->family->count > 1) {
+                page_drop(s, at);
+            } else if (state) {
+                uint64_t from = at;
+                while (at + PAGE_SIZE < a->end &&
+                       (page_state_of(s, at + PAGE_SIZE) & (PAGE_THERE | PAGE_OBJECT)) == PAGE_THERE)
+                    at += PAGE_SIZE;
+                frame_remove(from, ((at - from) >> PAGE_SHIFT) + 1);
+            }
+        }
+    }
+    radix_clear(&s->leaves, 0, free_leaf);
+    area_drop_all(s);
+}
+
+void space_put(struct space *s)
+{
+    if (--s->refs)
+        return;
+    clear(s);
+    sites_free(s);
+    leave_family(s);
+    los_free(s);
+}
+
+/* ---- fork ---- */
+
+/* The content of parent's page goes aside for it; the child has the frame. */
+static int split_page(struct space *parent, struct space *child, uint64_t addr, uint8_t state)
+{
+    if (state & PAGE_OBJECT)
+        return page_state_set(child, addr, 1, state);
+    if (!(state & PORT_W)) {
+        frame_own(addr, 1, OWNER_COMMON);
+        page_state_set(parent, addr, 1, state | PAGE_COMMON);
+        return page_state_set(child, addr, 1, state | PAGE_COMMON);
+    }
+    void **aside = page_aside(parent, addr);
+    if (!aside || !(*aside = page_alloc()))
+        return -ENOMEM;
+    memcpy(*aside, (const void *)addr, PAGE_SIZE);
+    frame_own(addr, 1, child->id);
+    return page_state_set(child, addr, 1, state);
+}
+
+static int split_pages(struct space *parent, struct space *child)
+{
+    uint64_t index;
+    struct leaf *leaf;
+    for (uint64_t i = 0; (leaf = radix_next(&parent->leaves, i, &index)); i = index + 1) {
+        for (unsigned n = 0; n < 512; n++) {
+            uint8_t state = leaf->page[n];
+            if (!state)
+                continue;
+            int r = split_page(parent, child, (index << 21) + ((uint64_t)n << PAGE_SHIFT), state);
+            if (r)
+                return r;
+        }
+    }
+    return 0;
+}
+
+struct space *space_fork(void)
+{
+    struct space *parent = space(), *child = blank(parent->family);
+    if (!child)
+        return NULL;
+    int r = residence_hold(child);
+    child->brk_start = parent->brk_start;
+    child->brk = parent->brk;
+    child->brk_limit = parent->brk_limit;
+    child->code_start = parent->code_start;
+    child->code_end = parent->code_end;
+    child->slabs[child->slab_count++] = parent->slabs[parent->slab_count - 1];
+    if (!r)
+        r = area_copy_all(child, parent);
+    if (!r)
+        r = sites_copy(child, parent);
+    if (!r)
+        r = split_pages(parent, child);
+    /* Its own addresses for what it maps from now on: what both had at one place would be swapped. */
+    take_slab(child, slab_gibs());
+    residence_release();
+    if (!r)
+        return child;
+    space_put(child);
+    residence_take();
+    return NULL;
 }

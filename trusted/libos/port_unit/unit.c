@@ -86,9 +86,6 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         settings.input = settings.output = settings.outside = true;
         settings.signals = UINT64_MAX;
         unit_thread(1);
-        los_lock();
-        mm_init();
-        los_unlock();
     }
     los_lock();
     int r = image_open(erofs_size, hash, 1024);

@@ -39,7 +39,7 @@ static int map_segment(struct file *f, const struct elf_segment *s, uint64_t bas
 static int place(const struct elf_plan *p, struct file *f, uint64_t *base)
 {
     struct map_request r = {
-        .addr = p->low, .size = p->high - p->low, .flags = MM_NOREPLACE, .file = NULL};
+        .addr = p->low, .size = p->high - p->low, .flags = MM_NOREPLACE | MM_JOIN, .file = NULL};
     *base = 0;
     if (!p->fixed) {
         r.flags = 0;

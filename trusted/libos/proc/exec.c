@@ -2,6 +2,7 @@
 // Starting a program: its segments, its interpreter, its stack; #! scripts.
 #include <linux/auxvec.h>
 
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
@@ -293,40 +294,127 @@ static void free_strings(char **list)
     los_free(list);
 }
 
-/* In place: other threads must be gone, since their memory goes. */
+/* The others of the process end; the caller takes the process's number. */
+static void end_other_threads(struct thread *t)
+{
+    struct process *p = t->process;
+    p->exec_thread = t;
+    process_kick(p);
+    while (p->thread_count > 1)
+        wait_nap(NO_DEADLINE);
+    p->exec_thread = NULL;
+    t->tid = p->pid;
+}
+
+/* Set-user-ID and set-group-ID of the program's file. */
+static void take_rights(struct process *p, const struct inode *i)
+{
+    if (i->mode & S_ISUID)
+        p->euid = i->uid;
+    if ((i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
+        p->egid = i->gid;
+    p->suid = p->euid;
+    p->sgid = p->egid;
+}
+
+/* What does not outlive the old program. */
+static int leave_program(struct thread *t)
+{
+    struct process *p = t->process;
+    struct handlers *h = los_alloc(sizeof(*h));
+    struct fd_table *files = fd_table_own(p->files);
+    if (!h || !files) {
+        los_free(h);
+        return -ENOMEM;
+    }
+    p->files = files;
+    h->refs = 1;
+    for (int i = 0; i < SIG_COUNT; i++) {
+        if (p->handlers->actions[i].handler == SIG_IGNORE)
+            h->actions[i].handler = SIG_IGNORE;
+    }
+    handlers_put(p->handlers);
+    p->handlers = h;
+    fd_close_exec();
+    timers_reset();
+    return 0;
+}
+
+/* A new space beside the old one, which goes only when the new program stands. */
+static int replace_program(struct thread *t, const char *path, const struct exec_args *x)
+{
+    struct process *p = t->process;
+    struct space *old = p->space, *new = space_new();
+    uint64_t marks[4] = {p->arg_start, p->arg_end, p->env_start, p->env_end};
+    struct regs regs = t->regs;
+    uint64_t fs_base = t->fs_base;
+    bool tell = futex_has_duty(t);
+    if (!new)
+        return -ENOMEM;
+    p->space = new;
+    int r = exec_load(t, path, x);
+    if (!r)
+        r = leave_program(t);
+    if (r) {
+        p->space = old;
+        space_put(new);
+        t->regs = regs;
+        thread_set_fs(t, fs_base);
+        p->arg_start = marks[0];
+        p->arg_end = marks[1];
+        p->env_start = marks[2];
+        p->env_end = marks[3];
+        return residence_take() ? -ENOMEM : r;
+    }
+    p->space = old;
+    if (tell && !residence_take())
+        futex_exit(t);
+    p->space = new;
+    space_put(old);
+    vfork_release(p);
+    return residence_take();
+}
+
+static int exec_program(struct thread *t, const char *path, const struct exec_args *x)
+{
+    struct file *f;
+    int r = open_program(path, &f);
+    if (r)
+        return r;
+    if (t->process->thread_count > 1)
+        end_other_threads(t);
+    r = replace_program(t, path, x);
+    if (!r) {
+        take_rights(t->process, f->inode);
+        t->alt = (struct alt_stack){0};
+        t->robust_list = t->clear_tid = 0;
+        t->call_nr = -1;
+        t->process->execed = true;
+        t->process->death_signal = 0;
+#ifndef LIBOS_UNIT
+        void *clean = pages_alloc(XSTATE_PAGES);
+        if (clean) {
+            xstate_load(clean, port_info.xfrm);
+            pages_free(clean, XSTATE_PAGES);
+        }
+#endif
+    }
+    file_put(f);
+    return r;
+}
+
 long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
 {
-    struct thread *t = self();
     char **args = NULL, **env = NULL, *path = los_alloc(4096);
     size_t total = 0;
-    struct file *f = NULL;
     long r = path ? user_string(path, name, 4096) : -ENOMEM;
     if (r >= 0)
         r = copy_strings(argv, &args, &total);
     if (!r)
         r = copy_strings(envp, &env, &total);
+    struct exec_args x = {(const char *const *)args, (const char *const *)env};
     if (!r)
-        r = open_program(path, &f);
-    if (f)
-        file_put(f);
-    if (!r && current()->thread_count > 1)
-        r = -EAGAIN;
-    if (!r) {
-        struct exec_args x = {(const char *const *)args, (const char *const *)env};
-        mm_reset();
-        fd_close_exec();
-        timers_reset();
-        for (int i = 0; i < SIG_COUNT; i++) {
-            if (current()->handlers->actions[i].handler != SIG_IGNORE)
-                current()->handlers->actions[i] = (struct sig_action){0};
-        }
-        t->alt = (struct alt_stack){0};
-        t->robust_list = t->clear_tid = 0;
-        t->call_nr = -1;
-        r = exec_load(t, path, &x);
-        if (r) /* there is no way back */
-            stop("exec of %s failed after its memory was gone: errno %ld", path, -r);
-    }
+        r = exec_program(self(), path, &x);
     free_strings(args);
     free_strings(env);
     los_free(path);

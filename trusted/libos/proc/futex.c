@@ -3,23 +3,46 @@
 #include <linux/futex.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
 #define BUCKETS 256u
 #define ROBUST_MAX 2048u
 
+/* What a futex is: a word of a file's page, or of a space. */
+struct key {
+    const void *of;
+    uint64_t at;
+};
+
 struct futex_waiter {
-    struct waiter w; /* key: the address */
+    struct waiter w;
+    struct key key;
     uint32_t bits;
     bool done;
 };
 
 static struct wait_queue buckets[BUCKETS];
 
-static struct wait_queue *bucket(uint64_t addr)
+static struct key key_of(uint64_t addr)
 {
-    struct wait_queue *q = &buckets[(addr >> 2) * 0x9e3779b97f4a7c15ull >> 56];
+    const struct area *a = area_find(addr);
+    if (a && a->shared)
+        return (struct key){a->file->inode, a->offset + (addr - a->start)};
+    return (struct key){space(), addr};
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+    return a->of == b->of && a->at == b->at;
+}
+
+static struct wait_queue *bucket(const struct key *k)
+{
+    uint64_t hash = (k->at >> 2 ^ (uint64_t)k->of >> 6) * 0x9e3779b97f4a7c15ull;
+    struct wait_queue *q = &buckets[hash >> 56];
     if (!q->waiters.next)
         wait_queue_init(q);
     return q;
@@ -28,11 +51,12 @@ static struct wait_queue *bucket(uint64_t addr)
 static int wake(uint64_t addr, int64_t count, uint32_t bits)
 {
     int woken = 0;
-    struct wait_queue *q = bucket(addr);
+    struct key key = key_of(addr);
+    struct wait_queue *q = bucket(&key);
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
-        if (f->w.key != addr || !(f->bits & bits) || woken >= count)
+        if (!same_key(&f->key, &key) || !(f->bits & bits) || woken >= count)
             continue;
         list_remove(it);
         f->done = true;
@@ -57,9 +81,8 @@ static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t de
         return r;
     if (now != value)
         return -EAGAIN;
-    struct futex_waiter f = {.bits = bits};
-    f.w.key = addr;
-    wait_begin(&f.w, bucket(addr));
+    struct futex_waiter f = {.bits = bits, .key = key_of(addr)};
+    wait_begin(&f.w, bucket(&f.key));
     do
         r = wait_sleep(deadline);
     while (!r && !f.done && (f.w.thread->woken = false, true));
@@ -82,14 +105,15 @@ static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move
         return -EAGAIN;
     int woken = wake(from, wake_count, FUTEX_BITSET_MATCH_ANY);
     int64_t moved = 0;
-    struct wait_queue *q = bucket(from), *other = bucket(to);
+    struct key key = key_of(from), target = key_of(to);
+    struct wait_queue *q = bucket(&key), *other = bucket(&target);
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
-        if (f->w.key != from || moved >= move_count)
+        if (!same_key(&f->key, &key) || moved >= move_count)
             continue;
         list_remove(it);
-        f->w.key = to;
+        f->key = target;
         list_append(&other->waiters, it);
         moved++;
     }
@@ -222,6 +246,14 @@ static void robust_exit(struct thread *t)
     }
     if (head[2])
         owner_died((head[2] & ~1ull) + head[1], t->tid);
+}
+
+bool futex_has_duty(struct thread *t)
+{
+    uint64_t first;
+    return t->clear_tid ||
+           (t->robust_list && !user_read(&first, t->robust_list, sizeof(first)) &&
+            first != t->robust_list);
 }
 
 void futex_exit(struct thread *t)

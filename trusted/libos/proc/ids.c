@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who the process is: pids, users, groups, capabilities. One process, so most of it stands still.
+// Who a process is: numbers, groups and sessions, users, capabilities.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 
@@ -11,7 +11,7 @@ long sys_getpid(void)
 }
 long sys_getppid(void)
 {
-    return current()->ppid;
+    return process_parent(current());
 }
 long sys_getpgrp(void)
 {
@@ -34,30 +34,61 @@ long sys_getegid(void)
     return current()->egid;
 }
 
-static bool me(int pid)
+static struct process *named(int pid)
 {
-    return pid == 0 || pid == current()->pid;
+    return pid ? process_find(pid) : current();
 }
 
 long sys_getpgid(int pid)
 {
-    return me(pid) ? current()->pgid : -ESRCH;
+    const struct process *p = named(pid);
+    return p ? p->pgid : -ESRCH;
 }
 long sys_getsid(int pid)
 {
-    return me(pid) ? current()->sid : -ESRCH;
+    const struct process *p = named(pid);
+    return p ? p->sid : -ESRCH;
+}
+
+static bool group_exists(int pgid, int sid)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        if (p->pgid == pgid && p->sid == sid)
+            return true;
+    }
+    return false;
 }
 
 long sys_setpgid(int pid, int pgid)
 {
-    if (!me(pid))
+    struct process *p = named(pid);
+    if (pgid < 0)
+        return -EINVAL;
+    if (!p || (p != current() && p->parent != current()))
         return -ESRCH;
-    return me(pgid) ? 0 : -EPERM;
+    if (p != current() && p->execed)
+        return -EACCES;
+    if (p->sid == p->pid || p->sid != current()->sid)
+        return -EPERM;
+    pgid = pgid ? pgid : p->pid;
+    if (pgid != p->pid && !group_exists(pgid, p->sid))
+        return -EPERM;
+    p->pgid = pgid;
+    return 0;
 }
 
 long sys_setsid(void)
 {
-    return -EPERM; /* it leads its group already */
+    struct process *me = current();
+    list_for(it, &processes)
+    {
+        if (container_of(it, struct process, node)->pgid == me->pid)
+            return -EPERM; /* it leads a group, or led one that is still there */
+    }
+    me->sid = me->pgid = me->pid;
+    return me->sid;
 }
 
 /* May this process take that id? Root any, others one they have. */
@@ -171,9 +202,4 @@ long sys_capget(uint64_t header, uint64_t to)
 long sys_capset(uint64_t header, uint64_t from)
 {
     return current()->euid ? -EPERM : 0;
-}
-
-long sys_wait4(int pid, uint64_t status, int options, uint64_t usage)
-{
-    return -ECHILD;
 }

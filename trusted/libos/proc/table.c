@@ -33,6 +33,11 @@ struct thread *thread_find_any(int tid)
     return NULL;
 }
 
+int process_parent(const struct process *p)
+{
+    return p->parent ? p->parent->pid : 0;
+}
+
 static bool id_in_use(int32_t id)
 {
     list_for(it, &processes)
@@ -60,6 +65,10 @@ int process_init_first(void)
     struct process *p = &first_process;
     list_init(&p->threads);
     list_init(&p->node);
+    list_init(&p->children);
+    list_init(&p->sibling);
+    wait_queue_init(&p->child_wait);
+    wait_queue_init(&p->resume);
     sig_queue_init(&p->pending);
     p->files = fd_table_new();
     p->fs = los_alloc(sizeof(*p->fs));

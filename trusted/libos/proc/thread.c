@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads: made by clone, ended by exit.
-#include <linux/sched.h>
-
+// Threads: their stacks, their first and last steps.
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/mm/mm.h"
@@ -24,8 +23,10 @@ static uint64_t stack_new(void)
     return (uint64_t)node + KSTACK_SIZE;
 }
 
-static void thread_free(struct thread *t)
+void thread_free(struct thread *t)
 {
+    if (t->xsave)
+        pages_free(t->xsave, XSTATE_PAGES);
     void *stack = (void *)(t->stack_top - KSTACK_SIZE);
     memset(stack, 0, KSTACK_SIZE);
     list_append(&stacks, stack);
@@ -120,86 +121,23 @@ void los_thread_main(struct thread *t)
         stop("a service thread ended");
     }
     thread_set_fs(t, t->fs_base);
+    if (t->xsave)
+        xstate_load(t->xsave, port_info.xfrm);
     los_lock();
+    if (t->xsave)
+        pages_free(t->xsave, XSTATE_PAGES);
+    t->xsave = NULL;
+    if (t->set_tid && !residence_take())
+        user_write(t->set_tid, &t->tid, sizeof(t->tid));
     los_return(t);
 }
 #endif
 
-void process_exit(int status)
+void thread_bury(struct thread *t)
 {
-    current()->exiting = true;
-    if (tracing)
-        log_line("[%d] +++ exited with %d +++", self()->tid, status);
-    port_exit(status);
-}
-
-void thread_exit(struct thread *t, int status)
-{
-    if (current()->thread_count == 1)
-        process_exit(status);
-    futex_exit(t);
-    list_remove(&t->node);
-    current()->thread_count--;
-    t->dead = true;
-    sig_queue_clear(&t->pending);
     list_append(&zombies, &t->node);
     los_unlock();
     port_thread_exit(&t->gone);
-}
-
-#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
-#define KNOWN_FLAGS                                                                                \
-    (THREAD_FLAGS | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |    \
-     CLONE_CHILD_SETTID | CLONE_DETACHED | CSIGNAL)
-
-/* clone(flags, stack, parent_tid, child_tid, tls) */
-long sys_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid,
-               uint64_t tls)
-{
-    struct thread *t = self();
-    if ((flags & THREAD_FLAGS) != THREAD_FLAGS)
-        return -ENOSYS; /* a process of its own needs an enclave of its own */
-    if (flags & ~(uint64_t)KNOWN_FLAGS)
-        return -EINVAL;
-    struct thread *n = thread_new();
-    if (!n)
-        return -EAGAIN;
-    int32_t tid = id_next();
-    n->process = t->process;
-    n->tid = tid;
-    n->regs = t->regs;
-    n->regs.rax = 0;
-    if (stack)
-        n->regs.rsp = stack;
-    n->sig_mask = t->sig_mask;
-    n->fs_base = flags & CLONE_SETTLS ? tls : t->fs_base;
-    n->clear_tid = flags & CLONE_CHILD_CLEARTID ? child_tid : 0;
-    memcpy(n->name, t->name, sizeof(n->name));
-    if ((flags & CLONE_PARENT_SETTID) && user_write(parent_tid, &tid, sizeof(tid))) {
-        thread_free(n);
-        return -EFAULT;
-    }
-    if (flags & CLONE_CHILD_SETTID)
-        user_write(child_tid, &tid, sizeof(tid));
-    list_append(&current()->threads, &n->node);
-    current()->thread_count++;
-    if (port_thread_start(n)) {
-        list_remove(&n->node);
-        current()->thread_count--;
-        thread_free(n);
-        return -EAGAIN;
-    }
-    return tid;
-}
-
-long sys_exit(int status)
-{
-    thread_exit(self(), status & 255);
-}
-
-long sys_exit_group(int status)
-{
-    process_exit(status & 255);
 }
 
 long sys_set_tid_address(uint64_t addr)

@@ -169,22 +169,75 @@ static struct sig_item from_self(int signo, int code)
     return (struct sig_item){.signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
 }
 
+/* May the caller signal p? Its user must be ours, or we root; a session may be woken by its own. */
+static bool may_signal(const struct process *p, int signo)
+{
+    const struct process *me = current();
+    return !me->euid || me->euid == p->suid || me->euid == p->uid || me->uid == p->suid ||
+           me->uid == p->uid || (signo == SIGCONT && me->sid == p->sid);
+}
+
+static long send_to(struct process *p, const struct sig_item *item)
+{
+    if (!may_signal(p, item->signo))
+        return -EPERM;
+    return item->signo && !p->zombie ? sig_send_item(p, NULL, item) : 0;
+}
+
+long signal_kill(struct process *p, int signo)
+{
+    struct sig_item item = from_self(signo, SI_USER_CODE);
+    return send_to(p, &item);
+}
+
+/* kill(0), kill(-1), kill(-group): 0 if one got it. */
+static long kill_many(int pid, const struct sig_item *item)
+{
+    int group = pid == 0 ? current()->pgid : -pid;
+    long result = -ESRCH;
+    list_for_safe(it, nx, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        bool meant = pid == -1 ? p != current() && p != &first_process : p->pgid == group;
+        if (!meant)
+            continue;
+        long r = send_to(p, item);
+        if (!r || result == -ESRCH)
+            result = r;
+    }
+    return result;
+}
+
 long sys_kill(int pid, int signo)
 {
     if (signo < 0 || signo > SIG_COUNT)
         return -EINVAL;
-    if (pid != current()->pid && pid != 0 && pid != -1 && pid != -current()->pgid)
+    if (pid == INT32_MIN)
         return -ESRCH;
     struct sig_item item = from_self(signo, SI_USER_CODE);
-    return signo ? sig_send_item(current(), NULL, &item) : 0;
+    if (pid <= 0)
+        return kill_many(pid, &item);
+    struct process *p = process_find(pid);
+    if (!p) {
+        struct thread *t = thread_find_any(pid);
+        p = t ? t->process : NULL;
+    }
+    return p ? send_to(p, &item) : -ESRCH;
 }
 
-static long to_thread(int tid, const struct sig_item *item)
+static long to_thread(struct thread *t, const struct sig_item *item)
 {
-    struct thread *t = thread_find(current(), tid);
     if (!t)
         return -ESRCH;
+    if (!may_signal(t->process, item->signo))
+        return -EPERM;
     return item->signo ? sig_send_item(t->process, t, item) : 0;
+}
+
+static struct thread *thread_in(int pid, int tid)
+{
+    const struct process *p = process_find(pid);
+    return p ? thread_find(p, tid) : NULL;
 }
 
 long sys_tgkill(int pid, int tid, int signo)
@@ -192,7 +245,7 @@ long sys_tgkill(int pid, int tid, int signo)
     struct sig_item item = from_self(signo, SI_TKILL_CODE);
     if (item.signo < 0 || item.signo > SIG_COUNT || pid <= 0 || tid <= 0)
         return -EINVAL;
-    return pid == current()->pid ? to_thread(tid, &item) : -ESRCH;
+    return to_thread(thread_in(pid, tid), &item);
 }
 
 long sys_tkill(int tid, int signo)
@@ -200,7 +253,7 @@ long sys_tkill(int tid, int signo)
     struct sig_item item = from_self(signo, SI_TKILL_CODE);
     if (item.signo < 0 || item.signo > SIG_COUNT || tid <= 0)
         return -EINVAL;
-    return to_thread(tid, &item);
+    return to_thread(thread_find_any(tid), &item);
 }
 
 static long queue_info(uint64_t info, int signo, struct sig_item *item)
@@ -215,20 +268,37 @@ static long queue_info(uint64_t info, int signo, struct sig_item *item)
     return 0;
 }
 
-long sys_rt_sigqueueinfo(int pid, int signo, uint64_t info)
+/* Only to itself may a process say that the kernel, or kill, had sent it. */
+static bool is_honest(const struct process *p, const struct sig_item *item)
+{
+    return p == current() || (item->code < 0 && item->code != SI_TKILL_CODE);
+}
+
+long signal_queue_to(struct process *p, int signo, uint64_t info)
 {
     struct sig_item item = {0};
     long r = queue_info(info, signo, &item);
     if (r)
         return r;
-    return pid == current()->pid ? sig_send_item(current(), NULL, &item) : -ESRCH;
+    return is_honest(p, &item) ? send_to(p, &item) : -EPERM;
+}
+
+long sys_rt_sigqueueinfo(int pid, int signo, uint64_t info)
+{
+    struct process *p = process_find(pid);
+    struct sig_item item = {0};
+    long r = queue_info(info, signo, &item);
+    return r ? r : p ? signal_queue_to(p, signo, info) : -ESRCH;
 }
 
 long sys_rt_tgsigqueueinfo(int pid, int tid, int signo, uint64_t info)
 {
     struct sig_item item = {0};
     long r = queue_info(info, signo, &item);
+    struct thread *t = thread_in(pid, tid);
     if (r)
         return r;
-    return pid == current()->pid ? to_thread(tid, &item) : -ESRCH;
+    if (t && !is_honest(t->process, &item))
+        return -EPERM;
+    return to_thread(t, &item);
 }

@@ -23,23 +23,26 @@ void sig_temporary_mask(struct thread *t, uint64_t mask)
 
 void sig_die(int signo)
 {
-    process_exit(128 + signo);
+    process_exit(signo);
 }
 
-static bool fatal(int signo)
+static void act_by_default(struct thread *t, int signo)
 {
     switch (signo) {
     case SIGCHLD:
     case SIGURG:
     case SIGWINCH:
     case SIGCONT:
+        return;
     case SIGSTOP:
     case SIGTSTP:
     case SIGTTIN:
     case SIGTTOU:
-        return false;
+        if (t->process != &first_process) /* nobody would make it go on */
+            process_stop(signo);
+        return;
     default:
-        return true;
+        sig_die(signo);
     }
 }
 
@@ -67,8 +70,7 @@ static bool run(struct thread *t, const struct sig_item *item)
     if (a->handler == SIG_IGNORE)
         return false;
     if (a->handler == SIG_DEFAULT) {
-        if (fatal(item->signo))
-            sig_die(item->signo);
+        act_by_default(t, item->signo);
         return false;
     }
     struct sig_action action = *a;

@@ -4,6 +4,7 @@
 
 #include "lib/settings.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
 #define QUEUE_MAX 1024u
@@ -29,8 +30,7 @@ void sig_queue_clear(struct sig_queue *q)
 
 static bool ignored_by_default(int signo)
 {
-    return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT ||
-           signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU || signo == SIGSTOP;
+    return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT;
 }
 
 static bool dropped(const struct process *p, int signo, uint64_t blocked)
@@ -64,6 +64,36 @@ static struct thread *who_takes(struct process *p, int signo)
     return first;
 }
 
+static void forget_signal(struct sig_queue *q, uint64_t set)
+{
+    list_for_safe(it, nx, &q->items)
+    {
+        struct sig_item *i = container_of(it, struct sig_item, node);
+        if (!(set & SIG_BIT(i->signo)))
+            continue;
+        list_remove(it);
+        los_free(i);
+        q->count--;
+    }
+    q->set &= ~set;
+}
+
+/* Going on takes back what would stop, and the other way round (signal(7)); the end needs it to go on. */
+static void before_send(struct process *p, int signo)
+{
+    uint64_t stops = SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU);
+    uint64_t forget = signo == SIGCONT               ? stops
+                      : signo < 32 && (stops & SIG_BIT(signo)) ? SIG_BIT(SIGCONT)
+                                                     : 0;
+    if (forget) {
+        forget_signal(&p->pending, forget);
+        list_for(it, &p->threads)
+            forget_signal(&container_of(it, struct thread, node)->pending, forget);
+    }
+    if (signo == SIGCONT || signo == SIGKILL)
+        process_continue(p);
+}
+
 int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item)
 {
     int signo = item->signo;
@@ -71,6 +101,9 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     struct thread *target = t ? t : who_takes(p, signo);
     uint64_t blocked = target ? target->sig_mask | target->wait_set : UINT64_MAX;
     stats.signals++;
+    if (p->zombie || !p->handlers)
+        return 0;
+    before_send(p, signo);
     if (dropped(p, signo, blocked))
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
@@ -158,5 +191,7 @@ bool sig_interrupts(struct thread *t)
         return false;
     sig_collect();
     uint64_t pending = t->pending.set | t->process->pending.set;
+    if (t->process->exec_thread && t->process->exec_thread != t)
+        return true;
     return t->process->exiting || t->dead || (pending & (~t->sig_mask | t->wait_set));
 }

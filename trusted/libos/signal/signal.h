@@ -32,6 +32,10 @@ bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues
 void sig_collect(void);
 void sig_wake_for_mask(struct thread *t);
 
+/* signal/calls.c: to a process, as the caller may. 0 or -errno */
+long signal_kill(struct process *p, int signo);
+long signal_queue_to(struct process *p, int signo, uint64_t info); /* siginfo_t of the program */
+
 /* signal/signalfd.c: one of these signals is pending. */
 void signalfd_wake(int signo);
 

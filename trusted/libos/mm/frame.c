@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Committed pages of all spaces: with which rights, and whose content they have now.
+#include "trusted/libos/mm/mm.h"
+
+struct frames {
+    uint8_t rights[512]; /* PAGE_THERE | PORT_*; 0: none */
+    uint16_t owner[512];
+};
+
+static struct radix all; /* by addr >> 21 */
+
+static unsigned slot_of(uint64_t addr)
+{
+    return (addr >> PAGE_SHIFT) & 511;
+}
+
+static struct frames *frames_of(uint64_t addr)
+{
+    return radix_get(&all, addr >> 21);
+}
+
+int frame_rights(uint64_t addr)
+{
+    const struct frames *f = frames_of(addr);
+    uint8_t r = f ? f->rights[slot_of(addr)] : 0;
+    return r ? r & (PORT_R | PORT_W | PORT_X) : -1;
+}
+
+uint16_t frame_owner(uint64_t addr)
+{
+    const struct frames *f = frames_of(addr);
+    return f ? f->owner[slot_of(addr)] : OWNER_NONE;
+}
+
+void frame_own(uint64_t addr, uint64_t count, uint16_t owner)
+{
+    for (; count; count--, addr += PAGE_SIZE)
+        frames_of(addr)->owner[slot_of(addr)] = owner;
+}
+
+static int make_room(uint64_t addr, uint64_t count)
+{
+    for (uint64_t i = addr >> 21; i <= (addr + (count << PAGE_SHIFT) - 1) >> 21; i++) {
+        void **slot = radix_slot(&all, i);
+        if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct frames)))))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void set(uint64_t addr, uint64_t count, uint8_t rights, uint16_t owner)
+{
+    for (; count; count--, addr += PAGE_SIZE) {
+        struct frames *f = frames_of(addr);
+        f->rights[slot_of(addr)] = rights;
+        f->owner[slot_of(addr)] = owner;
+    }
+}
+
+int frame_add(uint64_t addr, uint64_t count, int prot, uint16_t owner)
+{
+    int r = make_room(addr, count);
+    if (!r && (r = memory_charge(count)) == 0) {
+        r = port_pages_add(addr, count, prot);
+        if (r)
+            memory_uncharge(count);
+        else
+            set(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
+    }
+    return r;
+}
+
+int frame_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot, uint16_t owner)
+{
+    int r = make_room(addr, count);
+    if (!r && (r = memory_charge(count)) == 0) {
+        r = port_pages_fill(addr, sources, count, prot);
+        if (r)
+            memory_uncharge(count);
+        else
+            set(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
+    }
+    return r;
+}
+
+int frame_protect(uint64_t addr, uint64_t count, int prot)
+{
+    while (count) {
+        int old = frame_rights(addr);
+        uint64_t n = 1;
+        while (n < count && frame_rights(addr + (n << PAGE_SHIFT)) == old)
+            n++;
+        if (old >= 0 && old != prot) {
+            int r = port_pages_protect(addr, n, old, prot);
+            if (r)
+                return r;
+            for (uint64_t i = 0; i < n; i++)
+                frames_of(addr + (i << PAGE_SHIFT))->rights[slot_of(addr + (i << PAGE_SHIFT))] =
+                    (uint8_t)(PAGE_THERE | prot);
+        }
+        addr += n << PAGE_SHIFT;
+        count -= n;
+    }
+    return 0;
+}
+
+int frame_put(uint64_t addr, const void *content, int prot, uint16_t owner)
+{
+    int old = frame_rights(addr);
+    if (old < 0)
+        return frame_fill(addr, &content, 1, prot, owner);
+    int r = old & PORT_W ? 0 : frame_protect(addr, 1, PORT_R | PORT_W);
+    if (r)
+        return r;
+    memcpy((void *)addr, content, PAGE_SIZE);
+    frame_own(addr, 1, owner);
+    return frame_protect(addr, 1, prot);
+}
+
+void frame_remove(uint64_t addr, uint64_t count)
+{
+    port_pages_remove(addr, count);
+    memory_uncharge(count);
+    set(addr, count, 0, OWNER_NONE);
+}
+
+uint64_t frame_next(uint64_t addr, uint64_t end)
+{
+    while (addr < end) {
+        uint64_t index;
+        const struct frames *f = radix_next(&all, addr >> 21, &index);
+        if (!f)
+            return end;
+        if (index != addr >> 21)
+            addr = index << 21;
+        for (; addr < end && addr >> 21 == index; addr += PAGE_SIZE) {
+            if (f->rights[slot_of(addr)])
+                return addr;
+        }
+    }
+    return end;
+}
+
+void frame_forget(uint64_t start, uint64_t end)
+{
+    uint64_t index;
+    struct frames *f;
+    for (uint64_t at = start >> 21; (f = radix_next(&all, at, &index)) && index < end >> 21;
+         at = index + 1) {
+        *radix_slot(&all, index) = NULL;
+        los_free(f);
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// pidfd: a descriptor that stands for a process, readable when that has ended (pidfd_open(2)).
+#include <asm/poll.h>
+#include <linux/pidfd.h>
+
+#include "trusted/libos/calls.h"
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+/* The numbers of processes come again only after four million others; still the start tells them apart. */
+struct pidfd {
+    int32_t pid;
+    uint64_t start_time;
+    struct list node;
+    struct wait_queue wait;
+};
+
+static struct list all = {&all, &all};
+
+static struct process *process_of(const struct file *f)
+{
+    const struct pidfd *d = f->data;
+    struct process *p = process_find(d->pid);
+    return p && p->start_time == d->start_time ? p : NULL;
+}
+
+static uint32_t pidfd_poll(struct file *f)
+{
+    const struct process *p = process_of(f);
+    return p && !p->zombie ? 0 : POLLIN | POLLRDNORM | (p ? 0 : POLLHUP);
+}
+
+static void pidfd_release(struct file *f)
+{
+    struct pidfd *d = f->data;
+    list_remove(&d->node);
+    los_free(d);
+}
+
+static const struct file_ops pidfd_ops = {
+    .poll = pidfd_poll,
+    .release = pidfd_release,
+    .name = "anon_inode:[pidfd]",
+    .stream = true,
+};
+
+int pidfd_new(struct process *p, uint32_t flags)
+{
+    struct pidfd *d = los_alloc(sizeof(*d));
+    struct file *f = d ? file_new(&pidfd_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
+    if (!f) {
+        los_free(d);
+        return -ENOMEM;
+    }
+    d->pid = p->pid;
+    d->start_time = p->start_time;
+    wait_queue_init(&d->wait);
+    list_append(&all, &d->node);
+    f->data = d;
+    f->wait = &d->wait;
+    return fd_install(f, true, 0);
+}
+
+static struct file *pidfd_file(int fd)
+{
+    struct file *f = fd_file(fd);
+    return f && f->ops == &pidfd_ops ? f : NULL;
+}
+
+struct process *pidfd_process(int fd)
+{
+    const struct file *f = pidfd_file(fd);
+    return f ? process_of(f) : NULL;
+}
+
+void pidfd_ended(struct process *p)
+{
+    list_for(it, &all)
+    {
+        struct pidfd *d = container_of(it, struct pidfd, node);
+        if (d->pid == p->pid && d->start_time == p->start_time)
+            wait_wake_events(&d->wait, POLLIN);
+    }
+}
+
+long sys_pidfd_open(int pid, uint32_t flags)
+{
+    struct process *p = pid > 0 ? process_find(pid) : NULL;
+    if ((flags & ~(uint32_t)PIDFD_NONBLOCK) || pid <= 0)
+        return -EINVAL;
+    if (!p)
+        return thread_find_any(pid) ? -EINVAL : -ESRCH;
+    return pidfd_new(p, flags);
+}
+
+long sys_pidfd_send_signal(int fd, int signo, uint64_t info, uint32_t flags)
+{
+    if (!pidfd_file(fd))
+        return -EBADF;
+    if (flags || signo < 0 || signo > SIG_COUNT)
+        return -EINVAL;
+    struct process *p = pidfd_process(fd);
+    if (!p)
+        return -ESRCH;
+    return info ? signal_queue_to(p, signo, info) : signal_kill(p, signo);
+}
+
+long sys_pidfd_getfd(int fd, int other, uint32_t flags)
+{
+    struct process *p = pidfd_process(fd);
+    if (flags)
+        return -EINVAL;
+    if (!pidfd_file(fd))
+        return -EBADF;
+    if (!p || p->zombie)
+        return -ESRCH;
+    struct file *f = fd_file_of(p->files, other);
+    if (!f)
+        return -EBADF;
+    file_get(f);
+    return fd_install(f, true, 0);
+}
