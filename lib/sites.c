@@ -7,14 +7,14 @@
 
 #include "lib/bytes.h"
 
-int sh_sites_open(struct sh_sites *s, uint64_t size, sh_sites_read *read, void *arg)
+int sh_sites_open(struct sh_sites *s, uint64_t size, sh_sites_read *source, void *arg)
 {
     uint8_t head[SH_SITES_HEAD_SIZE];
     static const uint8_t zeros[12];
-    *s = (struct sh_sites){.read = read, .arg = arg};
+    *s = (struct sh_sites){.source = source, .arg = arg};
     if (size < sizeof(head) || size > SH_SITES_SIZE_MAX)
         return -EBADMSG;
-    int r = read(arg, 0, head, sizeof(head));
+    int r = source(arg, 0, head, sizeof(head));
     if (r)
         return r;
     if (memcmp(head, SH_SITES_MAGIC, 8) || sh_le32(head + 8) != SH_SITES_VERSION ||
@@ -34,7 +34,7 @@ int sh_sites_find(const struct sh_sites *s, uint64_t nid, uint32_t *first, uint3
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         int r =
-            s->read(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file, sizeof(file));
+            s->source(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file, sizeof(file));
         if (r)
             return r;
         uint64_t here = sh_le64(file);
@@ -77,7 +77,7 @@ int sh_sites_get(const struct sh_sites *s, uint32_t first, uint32_t count, struc
     uint64_t free_from = 0;
     if (first > s->site_count || count > s->site_count - first)
         return -EBADMSG;
-    int r = s->read(s->arg, at, out, count * sizeof(*out));
+    int r = s->source(s->arg, at, out, count * sizeof(*out));
     for (uint32_t i = 0; !r && i < count; i++) {
         out[i].offset = sh_le32((const uint8_t *)&out[i].offset);
         if (!is_site_valid(&out[i]) || out[i].offset < free_from)

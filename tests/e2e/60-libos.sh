@@ -38,6 +38,7 @@ cp "$R/bin/hello-dynamic" "$T/hello" && add "$T/hello" /bin/hello-dynamic
 gcc -O1 -pthread -o "$R/bin/threads" tests/libos/threads.c
 gcc -O1 -pthread -o "$R/bin/signals" tests/libos/signals.c 2>/dev/null
 gcc -O1 -pthread -o "$R/bin/storm" tests/libos/storm.c
+gcc -O1 -D_GNU_SOURCE -o "$R/bin/deep" tests/libos/deep.c
 gcc -D_GNU_SOURCE -O1 -static -pthread -o "$R/bin/abi" tests/libos/abi.c
 gcc -O1 -o "$T/step" tests/libos/step.c
 gcc -O2 -static -o "$R/bin/md5" tests/md5.c 2>/dev/null
@@ -68,6 +69,9 @@ mkdir "$R/tmp"
 same "what programs rely on, line by line" "$(run /bin/abi /tmp/abi.$$ 2>&1)" "$("$R/bin/abi" /tmp/abi.$$ 2>&1)"
 rm -rf /tmp/abi.$$
 same "a storm of signals changes no register" "$(run /bin/storm | cut -d, -f1)" "0 wrong"
+# Before 6.10 Linux let sockets be queued in sockets four deep only.
+same "deep trees, chains of links and of sockets, messages full of files" "$(run /bin/deep 2>&1)" \
+    "$("$R/bin/deep" | sed 's/^sockets in sockets: -1 .*/sockets in sockets: 1 /')"
 if [ -x "$R/bin/md5" ]; then
     same "md5 of a file of the image" "$(run /bin/md5 /data/random)" "$(cd "$R" && ./bin/md5 data/random | sed 's#data/random#/data/random#')"
 fi

@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -1129,6 +1131,104 @@ static void test_unknown_calls(void **state)
 }
 
 /* The LibOS's own pages: zeroed, nobody else's, of every size; the zone grows by what is needed. */
+/* One message: a byte with `count` files. */
+static long send_files(int to, const int *files, uint32_t count)
+{
+    struct control {
+        uint64_t size;
+        int32_t level, type;
+        int32_t files[32];
+    } *c = (struct control *)(scratch + 256);
+    struct io {
+        uint64_t at, size;
+    } *v = (struct io *)(scratch + 128);
+    uint64_t *m = (uint64_t *)(scratch + 512);
+    memset((void *)scratch, 0, 1024);
+    *c = (struct control){16 + 4ul * count, SOL_SOCKET, SCM_RIGHTS, {0}};
+    memcpy(c->files, files, count * sizeof(*files));
+    *v = (struct io){scratch + 1000, 1};
+    m[2] = (uint64_t)v;
+    m[3] = 1;
+    m[4] = (uint64_t)c;
+    m[5] = c->size;
+    return call(__NR_sendmsg, to, m, 0);
+}
+
+/* Files in messages: whole ones, however many are asked for at once; and what they hold goes with them. */
+static void test_files_in_messages(void **state)
+{
+    int files[32], *s = (int *)(scratch + 2048);
+    for (int i = 0; i < 32; i++)
+        files[i] = (int)open_at("/d/b", O_RDONLY);
+    assert_int_equal(call(__NR_socketpair, AF_UNIX, SOCK_STREAM, 0, s), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(send_files(s[0], files, 32), 1);
+    for (int i = 0; i < 32; i++)
+        call(__NR_close, files[i]);
+    for (int left = 3; left > 0; left--) {
+        uint64_t *m = (uint64_t *)(scratch + 512), *v = (uint64_t *)(scratch + 128);
+        memset((void *)scratch, 0, 1024);
+        v[0] = scratch + 256;
+        v[1] = 8;
+        m[2] = (uint64_t)v;
+        m[3] = 1;
+        m[4] = scratch + 4096 - 1024;
+        m[5] = 1024;
+        assert_int_equal(call(__NR_recvmsg, s[1], m, MSG_WAITALL), 1);
+        assert_int_equal(m[5], 16 + 32 * 4);
+        for (int i = 0; i < 32; i++)
+            assert_int_equal(call(__NR_close, ((int *)(m[4] + 16))[i]), 0);
+    }
+    call(__NR_close, s[0]);
+    call(__NR_close, s[1]);
+    int before = -1;
+    for (int i = 0; i < 20000; i++) { /* each queue holds the end before it */
+        assert_int_equal(call(__NR_socketpair, AF_UNIX, SOCK_STREAM, 0, s), 0);
+        if (before >= 0)
+            assert_int_equal(send_files(s[0], &before, 1), 1);
+        call(__NR_close, before);
+        call(__NR_close, s[0]);
+        before = s[1];
+    }
+    assert_int_equal(call(__NR_close, before), 0);
+}
+
+static sigjmp_buf missed;
+static void on_miss(int sig)
+{
+    siglongjmp(missed, 1);
+}
+
+static bool is_missing(volatile uint8_t *p)
+{
+    if (sigsetjmp(missed, 1))
+        return true;
+    *p = 1;
+    return false;
+}
+
+/* Stacks: the page below is not there, and nothing else is in it later. */
+static void test_guarded_pages(void **state)
+{
+    struct sigaction a = {.sa_handler = on_miss, .sa_flags = SA_NODEFER}, old[2];
+    sigaction(SIGSEGV, &a, &old[0]);
+    sigaction(SIGBUS, &a, &old[1]);
+    uint64_t last = port_info.zone_end;
+    for (int i = 0; i < 20; i++) {
+        volatile uint8_t *p = pages_guarded(8);
+        assert_non_null(p);
+        assert_true((uint64_t)p + 8 * PAGE_SIZE <= last);
+        last = (uint64_t)p - PAGE_SIZE;
+        for (int n = 0; n < 8; n++)
+            assert_int_equal(p[n * (int)PAGE_SIZE], 0);
+        p[0] = p[8 * PAGE_SIZE - 1] = 1;
+        assert_true(is_missing(p - 1) && is_missing(p - PAGE_SIZE));
+        page_free(page_alloc());
+    }
+    sigaction(SIGSEGV, &old[0], NULL);
+    sigaction(SIGBUS, &old[1], NULL);
+}
+
 static void test_zone(void **state)
 {
     enum { SLOTS = 64 };
@@ -1381,6 +1481,8 @@ int main(void)
         cmocka_unit_test(test_narrow_arguments),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_files_in_messages),
+        cmocka_unit_test(test_guarded_pages),
         cmocka_unit_test(test_zone),
         cmocka_unit_test(test_wild_arguments),
     };

@@ -135,6 +135,7 @@ struct file {
     struct listing *listing;
     struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
     struct list watchers;    /* epoll's entries for this file */
+    struct list ending;      /* of those that nobody refers to any more */
     bool locked;             /* holds a flock */
     bool ranged;             /* locked a range as an open file (OFD) */
     int32_t owner_type, owner, owner_signal; /* of fcntl: remembered, no signal is sent */

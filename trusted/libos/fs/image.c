@@ -10,7 +10,7 @@
 #define LEVELS_MAX 10u
 
 static struct image {
-    int (*read)(uint64_t offset, void *buf, uint32_t size); /* the port's */
+    int (*port_read)(uint64_t offset, void *buf, uint32_t size); /* the port's */
     uint64_t size, blocks;
     unsigned levels;
     uint64_t level_start[LEVELS_MAX]; /* block number; 0 is the level nearest the data */
@@ -47,14 +47,14 @@ static int open_one(struct image *m, uint64_t size, const uint8_t root_hash[32],
 int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages)
 {
     int r = open_one(&root, root_size, root_hash, cache_pages);
-    root.read = port_root_read;
+    root.port_read = port_root_read;
     return r;
 }
 
 int image_sites_open(uint64_t size, const uint8_t root_hash[32])
 {
     int r = open_one(&sites, size, root_hash, 0);
-    sites.read = port_sites_read;
+    sites.port_read = port_sites_read;
     return r;
 }
 
@@ -108,7 +108,7 @@ static int fetch(struct image *m, uint64_t index, unsigned level, uint8_t *data)
     if (r)
         return r;
     stats.root_blocks++;
-    if (m->read(index << PAGE_SHIFT, data, PAGE_SIZE))
+    if (m->port_read(index << PAGE_SHIFT, data, PAGE_SIZE))
         return -EIO;
     digest_sha256(have, data, PAGE_SIZE);
     if (sh_equal_ct(want, have, 32))

@@ -23,10 +23,8 @@ void file_get(struct file *f)
     f->refs++;
 }
 
-void file_put(struct file *f)
+static void file_end(struct file *f)
 {
-    if (--f->refs)
-        return;
     if (f->inode && !(f->flags & O_PATH))
         notify_file(f, file_can_write(f) ? NOTIFY_CLOSE_WRITE : NOTIFY_CLOSE);
     epoll_forget(f);
@@ -42,6 +40,26 @@ void file_put(struct file *f)
     else if (f->inode)
         inode_put(f->inode);
     los_free(f);
+}
+
+/* A file that ends may be the last to hold others (sockets in the queue of a socket), and those others:
+ * as many as there are, one after another and none within another. */
+void file_put(struct file *f)
+{
+    static struct list ending = {&ending, &ending};
+    static bool busy;
+    if (--f->refs)
+        return;
+    list_append(&ending, &f->ending);
+    if (busy)
+        return;
+    busy = true;
+    while (!list_empty(&ending)) {
+        struct list *node = ending.next;
+        list_remove(node);
+        file_end(container_of(node, struct file, ending));
+    }
+    busy = false;
 }
 
 bool file_can_read(const struct file *f)

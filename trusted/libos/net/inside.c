@@ -203,16 +203,16 @@ static long receive_message(struct sock *s, struct io *io, int flags, struct add
     return r;
 }
 
+/* Nothing is read beyond a piece that came with files: *barrier. */
 static long receive_stream(struct sock *s, struct io *io, int flags, struct file **files,
-                           uint32_t *file_count)
+                           uint32_t *file_count, bool *barrier)
 {
     long done = 0;
     list_for_safe(it, nx, &s->chunks)
     {
         struct chunk *c = container_of(it, struct chunk, node);
-        if (done && c->file_count)
-            break; /* files come with the first byte they were sent with */
         uint64_t n = MIN(io->left, c->size - c->at);
+        *barrier = c->file_count > 0;
         if (io_put(io, c->data + c->at, n))
             return done ? done : -EFAULT;
         done += (long)n;
@@ -223,7 +223,7 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct file
             if (c->at == c->size)
                 chunk_drop(s, c);
         }
-        if (!io->left || (files && *file_count))
+        if (!io->left || *barrier)
             break;
     }
     if (!(flags & MSG_PEEK_))
@@ -257,11 +257,12 @@ long inside_receive(struct file *f, struct sock *s, struct io *io, int flags, st
         }
         if (!is_stream(s))
             return receive_message(s, io, flags, from, files, file_count, truncated);
-        long n = receive_stream(s, io, flags, files, file_count);
+        bool barrier = false;
+        long n = receive_stream(s, io, flags, files, file_count, &barrier);
         if (n < 0)
             return done ? done : n;
         done += n;
-        if (!(flags & MSG_WAITALL_) || !io->left || (flags & MSG_PEEK_))
+        if (!(flags & MSG_WAITALL_) || !io->left || (flags & MSG_PEEK_) || barrier)
             return done;
     }
 }
