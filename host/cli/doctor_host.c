@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 
+#include "host/base/walls.h"
 #include "host/cli/doctor.h"
 #include "host/image/write/base.h"
 #include "host/store/store.h"
@@ -53,6 +54,24 @@ static void check_store(cJSON *checks)
     sh_store_close(&store);
 }
 
+/* Around an enclave's loader. */
+static void check_walls(cJSON *checks)
+{
+    static const char namespaces[] = "allow user namespaces (user.max_user_namespaces, "
+                                     "kernel.apparmor_restrict_unprivileged_userns), or start as root";
+    static const char *const remedies[SH_WALL_COUNT] = {
+        [SH_WALL_PIDS] = namespaces,
+        [SH_WALL_FILES] = namespaces,
+        [SH_WALL_LANDLOCK] = "use Linux 5.13 or later with landlock in CONFIG_LSM",
+        [SH_WALL_SECCOMP] = "use a kernel with CONFIG_SECCOMP_FILTER",
+    };
+    unsigned walls = sh_walls_probe();
+    for (unsigned i = 0; i < SH_WALL_COUNT; i++) {
+        bool ok = walls >> i & 1;
+        sh_check_add(checks, "wall", ok, remedies[i], "%s%s", sh_wall_name(i), ok ? "" : ": cannot be raised");
+    }
+}
+
 cJSON *sh_doctor_host(void)
 {
     cJSON *checks = cJSON_CreateArray();
@@ -62,5 +81,6 @@ cJSON *sh_doctor_host(void)
     sh_qemu_check(checks);
     check_base(checks);
     check_store(checks);
+    check_walls(checks);
     return checks;
 }

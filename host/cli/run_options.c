@@ -103,6 +103,7 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     case SH_run_boot: return set_boot(o, value, err);
     case SH_run_firmware: o->firmware = value; return 0;
     case SH_run_debug: o->debug = true; return 0;
+    case SH_run_require_confinement: o->require_confinement = true; return 0;
     case SH_run_stats: o->stats = value; return 0;
     case SH_run_trace:
         o->trace = true;

@@ -60,6 +60,7 @@ struct sh_launch_spec {
     unsigned cpus;
     bool network;                   /* false: none at all */
     bool debug;                     /* the policy allows it (checked above, and again inside) */
+    bool require_confinement;       /* a wall around the child that cannot be raised is an error */
     bool tty;                       /* the workload has a terminal, */
     uint16_t rows, columns;         /* of this size at the start: a program may look at once */
     const struct sh_port *ports;

@@ -38,6 +38,7 @@ struct sh_instance_config {
     uint32_t cpus;
     bool network;
     bool debug;
+    bool require_confinement; /* no walls, no start */
     bool tty;
     bool stdin_open; /* the launch config lets the host feed stdin */
     bool remove;     /* --rm */

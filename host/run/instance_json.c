@@ -49,6 +49,7 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddNumberToObject(root, "cpus", c->cpus);
     cJSON_AddBoolToObject(root, "network", c->network);
     cJSON_AddBoolToObject(root, "debug", c->debug);
+    cJSON_AddBoolToObject(root, "require_confinement", c->require_confinement);
     cJSON_AddBoolToObject(root, "tty", c->tty);
     cJSON_AddBoolToObject(root, "stdin", c->stdin_open);
     cJSON_AddBoolToObject(root, "remove", c->remove);
@@ -185,6 +186,7 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->cpus = (uint32_t)get_number(&r, "cpus", 65535);
     c->network = get_bool(&r, "network");
     c->debug = get_bool(&r, "debug");
+    c->require_confinement = get_bool(&r, "require_confinement");
     c->tty = get_bool(&r, "tty");
     c->stdin_open = get_bool(&r, "stdin");
     c->remove = get_bool(&r, "remove");

@@ -84,6 +84,7 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
     if (o->firmware && !(c->firmware = realpath(o->firmware, NULL)))
         return sh_fail_errno(err, -errno, "cannot read the firmware %s", o->firmware);
     c->remove = o->remove;
+    c->require_confinement = o->require_confinement;
     c->ports = sh_alloc((o->port_count + 1) * sizeof(*c->ports));
     c->mounts = sh_alloc((o->mount_count + 1) * sizeof(*c->mounts));
     for (size_t i = 0; i < o->port_count; i++)
@@ -158,6 +159,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
     p->spec = (struct sh_launch_spec){
         .backend = backend, .image = &p->image, .store_path = p->store->path, .name = c->name,
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
+        .require_confinement = c->require_confinement,
         .tty = c->tty, .ports = c->ports, .port_count = c->port_count,
         .mounts = c->mounts, .mount_count = c->mount_count,
         .boot = c->boot, .firmware = c->firmware, .channel_fd = -1, .service_fd = -1,

@@ -30,7 +30,7 @@ struct sh_run_options {
     bool trace;
     const char *trace_file; /* NULL: the workload's stderr */
     enum sh_tty_choice tty;
-    bool detach, remove, debug, attach;
+    bool detach, remove, debug, attach, require_confinement;
 };
 
 void sh_run_options_free(struct sh_run_options *o);

@@ -55,6 +55,10 @@ static int refuse(const struct sh_launch_spec *spec, struct sh_error *err)
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
     int r = refuse(spec, err);
+    if (!r && spec->require_confinement)
+        r = sh_fail(err, -ENOTSUP,
+                    "QEMU is not confined yet, and --require-confinement asks for it; only an enclave's "
+                    "loader is (--tee sgx, sgx-sim)");
     if (r)
         return r;
     struct sh_qemu_config *c = spec->own = sh_alloc(sizeof(*c));

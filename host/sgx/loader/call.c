@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls out of the enclave, one function each; <shelter/calls_out.def> is all there is.
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
@@ -272,28 +271,12 @@ int64_t call_close(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 /* Names are the host's business: who answers there, the enclave finds out by keys. */
 int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
-    char name[256];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *i;
-    uint64_t n = cap_a(s->size_a), count = 0;
-    if (n >= sizeof(name))
-        return -ENAMETOOLONG;
-    memcpy(name, s->a, n);
-    name[n] = 0;
-    if (getaddrinfo(name, NULL, &hints, &list))
-        return -ENOENT;
-    for (i = list; i && count < most && count < 16; i = i->ai_next) {
-        struct sh_address a = {.family = (uint16_t)i->ai_family};
-        if (i->ai_family == AF_INET)
-            memcpy(a.bytes, &((struct sockaddr_in *)i->ai_addr)->sin_addr, 4);
-        else if (i->ai_family == AF_INET6)
-            memcpy(a.bytes, &((struct sockaddr_in6 *)i->ai_addr)->sin6_addr, 16);
-        else
-            continue;
-        memcpy(s->a + count++ * sizeof(a), &a, sizeof(a));
-    }
-    freeaddrinfo(list);
-    s->size_a = count * sizeof(struct sh_address);
-    return count ? (int64_t)count : -ENOENT;
+    const uint64_t one = sizeof(struct sh_address);
+    int64_t r = s->size_a > 255 ? -ENAMETOOLONG
+                                : loader_help(LOADER_HELP_RESOLVE, s->a, s->size_a, s->a, SH_SLOT_A_SIZE);
+    uint64_t count = r < 0 ? 0 : (uint64_t)r / one;
+    s->size_a = (count < most ? count : most) * one;
+    return r < 0 ? r : (int64_t)(s->size_a / one);
 }
 
 /* The rest of the enclave's file, for an enclave that needs it. */

@@ -40,6 +40,7 @@ struct loader_options {
     const char *resolver; /* "IP[:PORT]"; NULL: the host's */
     const struct sgx_driver *driver;
     bool strict, debug, trace, stats, verbose;
+    bool require_confinement;            /* a wall that cannot be raised is an error, not a warning */
     bool no_notify;                      /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t epc_pages;                  /* 0: no limit of ours */
@@ -108,6 +109,20 @@ extern struct loader loader;
 /* Fills loader.options. What it does not understand ends the process with one line on stderr. */
 void loader_parse(int argc, char **argv);
 
+/* --- helper.c: what needs the host's files, services and keys, in a process of its own. ----------- */
+enum loader_help {
+    LOADER_HELP_TARGET,  /* answer: struct sgx_targetinfo of the quoting enclave */
+    LOADER_HELP_QUOTE,   /* struct sgx_report; answer: a quote, at most SH_QUOTE_SIZE_MAX bytes */
+    LOADER_HELP_RESOLVE, /* a host name; answer: struct sh_address[], at most 16 */
+};
+/* Forks; returns in the process that is to run the enclave, with nothing of this process's changed but its id.
+ * The helper is the parent or the child. Before there are threads. */
+int loader_helper_start(bool parent_helps, struct sh_error *err);
+/* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is final. */
+int loader_helper_follow(void);
+/* One question at a time; waits for its answer. Its bytes, or -errno; -ENOSPC if they do not fit. */
+int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out, size_t out_size);
+
 /* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------ */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
 int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
@@ -137,6 +152,12 @@ void loader_seen_address(void *address, socklen_t size);
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
 #include <shelter/calls_out.def>
 #undef CALL_OUT
+
+/* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave. ---------- */
+/* First of all; forks as loader_helper_start does. */
+int loader_confine_begin(struct sh_error *err);
+/* Once everything is open and before there are threads; nothing can be opened afterwards but sockets. */
+int loader_confine(struct sh_error *err);
 
 /* --- load.c -------------------------------------------------------------------------------------- */
 /* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
@@ -203,7 +224,9 @@ void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint
 int control_poll(void);
 
 /* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2. -------------------- */
-int loader_pump_start(struct sh_error *err); /* only with --channel */
+/* Only with --channel: its streams, and once there may be threads, its thread, which also sends errors. */
+int loader_pump_open(struct sh_error *err);
+void loader_pump_start(void);
 
 /* --- enter.c ------------------------------------------------------------------------------------- */
 /* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process. */

@@ -121,6 +121,7 @@ static const struct row table[] = {
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},
     {"stats", "[=FILE]", take_stats, NULL},
+    {"require-confinement", NULL, take_flag, TO(require_confinement)},
     {"strict", NULL, take_flag, TO(strict)},
     {"debug", NULL, take_flag, TO(debug)},
     {"verbose", NULL, take_flag, TO(verbose)},

@@ -3,6 +3,7 @@
 // Addresses are as in a guest of QEMU's user-mode network (<shelter/network.h>).
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,54 +16,74 @@
 #include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
-static int *reserved; /* a socket a port, which holds the address until the program binds there, or -1 */
+#define PRIVILEGED 1024u /* ports below are root's, which the loader is no more when the program binds */
 
-static struct sockaddr_in outside(const struct sh_port *p)
+/* Sockets that hold the address of each port until the program binds there: IPv4's, and for a privileged port
+ * IPv6's too, which then become the program's own. -1: none. */
+static int (*held)[2];
+
+/* Where port `i` is outside, as an address of that family. */
+static socklen_t outside(unsigned i, sa_family_t family, struct sockaddr_in6 *out)
 {
+    const struct sh_port *p = &loader.options.ports[i];
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
     inet_pton(AF_INET, p->host_address[0] ? p->host_address : "0.0.0.0", &a.sin_addr);
-    return a;
+    *out = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = a.sin_port};
+    out->sin6_addr.s6_addr[10] = out->sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&out->sin6_addr.s6_addr[12], &a.sin_addr, 4);
+    if (family == AF_INET6)
+        return sizeof(*out);
+    memcpy(out, &a, sizeof(a));
+    return sizeof(a);
 }
 
-static int reserve(const struct sh_port *p, struct sh_error *err)
+static int bind_outside(int fd, unsigned i, sa_family_t family)
 {
-    struct sockaddr_in at = outside(p);
-    int one = 1, fd = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot make a socket");
+    struct sockaddr_in6 at;
+    socklen_t size = outside(i, family, &at);
+    int one = 1, off = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (!bind(fd, (const struct sockaddr *)&at, sizeof(at)))
-        return fd;
-    int e = -errno;
-    close(fd);
-    return sh_fail_errno(err, e, "cannot publish port %u", p->host_port);
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    return bind(fd, (const struct sockaddr *)&at, size) ? -errno : 0;
+}
+
+static int hold(unsigned i, sa_family_t family)
+{
+    int type = loader.options.ports[i].udp ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = fd < 0 ? -errno : bind_outside(fd, i, family);
+    if (r && fd >= 0)
+        close(fd);
+    return r ? r : fd;
 }
 
 static int publish(struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
-    int r = 0;
-    reserved = sh_alloc((o->port_count + 1) * sizeof(*reserved));
-    for (unsigned i = 0; r >= 0 && i < o->port_count; i++)
-        r = reserved[i] = reserve(&o->ports[i], err);
-    return r < 0 ? r : 0;
+    held = sh_alloc((o->port_count + 1) * sizeof(*held));
+    for (unsigned i = 0; i < o->port_count; i++) {
+        held[i][0] = hold(i, AF_INET);
+        if (held[i][0] < 0)
+            return sh_fail_errno(err, held[i][0], "cannot publish port %u", o->ports[i].host_port);
+        held[i][1] = o->ports[i].host_port < PRIVILEGED ? hold(i, AF_INET6) : -1;
+    }
+    return 0;
 }
 
 static int bind_as(int fd, unsigned i, sa_family_t family)
 {
-    int one = 1, off = 0;
-    struct sockaddr_in at = outside(&loader.options.ports[i]);
-    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = at.sin_port};
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    int held = __atomic_exchange_n(&reserved[i], -1, __ATOMIC_SEQ_CST);
-    if (held >= 0)
-        close(held);
-    if (family == AF_INET)
-        return bind(fd, (const struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    a.sin6_addr.s6_addr[10] = a.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&a.sin6_addr.s6_addr[12], &at.sin_addr, 4);
-    return bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
+    int one[2], r = -EADDRINUSE;
+    for (unsigned k = 0; k < 2; k++)
+        one[k] = __atomic_exchange_n(&held[i][k], -1, __ATOMIC_SEQ_CST);
+    int own = one[family == AF_INET6];
+    bool privileged = loader.options.ports[i].host_port < PRIVILEGED;
+    if (privileged && own >= 0)
+        r = dup3(own, fd, O_CLOEXEC) < 0 ? -errno : 0;
+    for (unsigned k = 0; k < 2; k++)
+        if (one[k] >= 0)
+            close(one[k]);
+    return privileged && !r ? 0 : bind_outside(fd, i, family);
 }
 
 int loader_bind(int fd, const void *address, socklen_t size)

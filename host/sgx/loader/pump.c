@@ -288,25 +288,28 @@ static int open_terminal(void)
     return 0;
 }
 
-int loader_pump_start(struct sh_error *err)
+int loader_pump_open(struct sh_error *err)
 {
-    sigset_t all, before;
-    pthread_t id;
     pump.fd = loader.options.channel;
     fcntl(pump.fd, F_SETFD, FD_CLOEXEC);
     pump.event = channel_open(err);
     if (pump.event < 0)
         return pump.event;
     int r = loader.options.tty ? open_terminal() : open_pipes();
-    if (r)
-        return sh_fail_errno(err, r, "cannot open the workload's streams");
+    return r ? sh_fail_errno(err, r, "cannot open the workload's streams") : 0;
+}
+
+void loader_pump_start(void)
+{
+    sigset_t all, before;
+    pthread_t id;
     sh_frame_put_u32(channel_lock(), SH_FRAME_HELLO, 0, 0, SH_CHANNEL_VERSION);
     channel_unlock();
     grant_input();
     /* Signals are for the threads that enter the enclave. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = -pthread_create(&id, NULL, pump_main, NULL);
+    if (pthread_create(&id, NULL, pump_main, NULL))
+        _exit(SH_EXIT_FAILURE); /* nobody can be told */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r ? sh_fail_errno(err, r, "cannot start a thread") : 0;
 }

@@ -2,7 +2,7 @@
 // A run from the command line to the first entry.
 #include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -23,23 +23,26 @@ static void forward_signals(void)
         loader.options.driver->sigaction(list[i], &act, NULL);
 }
 
+/* Everything that must be open before the walls are up. */
 static int prepare(struct loader_thread **first, struct sh_error *err)
 {
     *first = loader_thread_new(0);
     int r = *first ? 0 : sh_fail(err, -ENOMEM, "no memory");
-    for (int i = 0; i < 3; i++)
-        loader_handle_set(i, i);
-    if (!r && loader.options.channel >= 0)
-        r = loader_pump_start(err);
     if (!r)
         r = loader_log_open(err);
     if (!r)
         r = loader_stats_open(err);
     if (!r)
         r = loader_network_open(err);
-    if (!r)
-        r = loader_build(*first, err);
-    return r ? r : loader_kicks_init();
+    return r ? r : loader_build(*first, err);
+}
+
+/* What the user's environment says is nobody's business in here, and lies in this process's memory. */
+static void forget_environment(void)
+{
+    for (char **e = environ; *e; e++)
+        explicit_bzero(*e, strlen(*e));
+    environ[0] = NULL;
 }
 
 void loader_main(int argc, char **argv)
@@ -47,14 +50,27 @@ void loader_main(int argc, char **argv)
     struct sh_error err = {0};
     struct loader_thread *first;
     loader_parse(argc, argv);
+    forget_environment();
     /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of them. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
                             OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
                         NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (loader.options.debug) /* `shelter debug` is no ancestor of ours */
-        prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    if (prepare(&first, &err))
+    for (int i = 0; i < 3; i++)
+        loader_handle_set(i, i);
+    bool channel = loader.options.channel >= 0;
+    if (loader_confine_begin(&err) || (channel && loader_pump_open(&err))) {
+        sh_error_report(&err); /* nothing sends frames yet */
+        _exit(SH_EXIT_FAILURE);
+    }
+    int r = prepare(&first, &err);
+    if (!r)
+        r = loader_confine(&err);
+    if (channel)
+        loader_pump_start();
+    if (!r)
+        r = loader_kicks_init();
+    if (r)
         loader_fail(&err);
     forward_signals();
     first->running = true;

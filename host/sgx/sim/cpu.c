@@ -128,6 +128,11 @@ int sim_cpu_init(const char *key_file)
     return 0;
 }
 
+int sgxsim_power_on(const char *key_file)
+{
+    return sim_cpu_init(key_file);
+}
+
 void sgxsim_caps(struct sgxsim_caps *caps)
 {
     if (sim_cpu.xfrm == 0)

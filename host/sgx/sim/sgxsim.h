@@ -29,6 +29,10 @@ struct sgxsim_options {
                              NULL: a key of this process only */
 };
 
+/* The processor's keys, as sgxsim_open takes them: before a fork, so that both processes have the same one.
+ * 0 or -errno. */
+int sgxsim_power_on(const char *key_file);
+
 /* What the simulated processor enumerates in CPUID.12H. */
 struct sgxsim_caps {
     struct sgx_attributes attributes; /* bits that may be set */

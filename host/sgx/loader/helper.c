@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two processes: one runs the enclave and will be behind walls; the other stays outside as its helper. It
+// looks up names and gets quotes, which need files, sockets and keys of the host, and answers nothing else.
+//
+// With a PID namespace the helper is the parent, whom the supervisor knows: it hands on signals and ends as
+// its child ends. A debugger wants to find the enclave in the process it knows of; then they change places.
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/attest/aesm.h"
+#include "host/attest/sim_tee.h"
+#include "host/sgx/loader/loader.h"
+
+#define ASK_MAX 512u /* bytes of a question */
+#define ADDRESSES_MAX 16u
+
+_Static_assert(SH_QUOTE_MAX == SH_QUOTE_SIZE_MAX, "what is made fits what is asked for");
+
+struct question {
+    uint32_t kind; /* enum loader_help */
+    uint8_t data[ASK_MAX];
+};
+
+struct answer {
+    int64_t result; /* bytes in data, or -errno */
+    uint8_t data[SH_QUOTE_MAX];
+};
+
+static int helper_fd = -1; /* our end of it */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- the helper --------------------------------------------------------------------------------- */
+
+/* The enclave gets a number only; the sentence is for whoever runs the machine. */
+static int64_t say_why(int r, const struct sh_error *err)
+{
+    if (r < 0 && loader.options.verbose)
+        sh_error_report(err);
+    return r;
+}
+
+static int64_t find_target(void *out)
+{
+    struct sgx_targetinfo target;
+    struct sh_error err = {0};
+    int r = 0;
+    if (loader.options.driver->simulated)
+        sh_sim_qe_target(&target);
+    else
+        r = sh_aesm_target(loader.options.aesm, &target, &err);
+    memcpy(out, &target, sizeof(target));
+    return r ? say_why(r, &err) : (int64_t)sizeof(target);
+}
+
+static int64_t make_quote(const void *data, size_t size, void *out)
+{
+    struct sgx_report report;
+    struct sh_error err = {0};
+    int r = -ENODEV;
+    if (size != sizeof(report))
+        return -EINVAL;
+    memcpy(&report, data, sizeof(report));
+    if (!loader.options.driver->simulated)
+        r = sh_aesm_quote(loader.options.aesm, &report, out, &err);
+    else if (loader.options.sim_tee)
+        r = sh_sim_qe_quote_sgx(loader.options.sim_tee, &report, out, &err);
+    return say_why(r, &err);
+}
+
+/* `data` has a NUL behind it. */
+static int64_t resolve(const char *name, struct sh_address *out)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    unsigned count = 0;
+    if (getaddrinfo(name, NULL, &hints, &list))
+        return -ENOENT;
+    for (const struct addrinfo *i = list; i && count < ADDRESSES_MAX; i = i->ai_next) {
+        struct sh_address a = {.family = (uint16_t)i->ai_family};
+        if (i->ai_family == AF_INET)
+            memcpy(a.bytes, &((struct sockaddr_in *)i->ai_addr)->sin_addr, 4);
+        else if (i->ai_family == AF_INET6)
+            memcpy(a.bytes, &((struct sockaddr_in6 *)i->ai_addr)->sin6_addr, 16);
+        else
+            continue;
+        memcpy(&out[count++], &a, sizeof(a));
+    }
+    freeaddrinfo(list);
+    return count ? (int64_t)(count * sizeof(struct sh_address)) : -ENOENT;
+}
+
+/* One question. False: nobody will ask any more. */
+static bool serve_one(int fd)
+{
+    static struct answer a;
+    struct question q = {0};
+    ssize_t n = recv(fd, &q, sizeof(q) - 1, 0);
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    size_t size = (size_t)n < sizeof(q.kind) ? 0 : (size_t)n - sizeof(q.kind);
+    a.result = q.kind == LOADER_HELP_TARGET    ? find_target(a.data)
+               : q.kind == LOADER_HELP_QUOTE   ? make_quote(q.data, size, a.data)
+               : q.kind == LOADER_HELP_RESOLVE ? resolve((char *)q.data, (void *)a.data)
+                                               : -EINVAL;
+    n = send(fd, &a, sizeof(a.result) + (a.result > 0 ? (size_t)a.result : 0), MSG_NOSIGNAL);
+    return n > 0;
+}
+
+/* As the child ended, so that whoever started us sees what there is to see. */
+static _Noreturn void end_as(int status)
+{
+    if (WIFEXITED(status))
+        _exit(WEXITSTATUS(status));
+    struct sigaction act = {.sa_handler = SIG_DFL};
+    struct rlimit none = {0};
+    sigset_t set;
+    setrlimit(RLIMIT_CORE, &none);
+    sigaction(WTERMSIG(status), &act, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, WTERMSIG(status));
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(WTERMSIG(status));
+    _exit(128 + WTERMSIG(status));
+}
+
+/* A terminal signals both of us itself. */
+static void take_signals(int fd, pid_t child)
+{
+    struct signalfd_siginfo info;
+    int status;
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGCHLD && info.ssi_code != SI_KERNEL)
+            kill(child, (int)info.ssi_signo);
+    }
+    if (waitpid(child, &status, WNOHANG) == child)
+        end_as(status);
+}
+
+static _Noreturn void serve_parent(int fd, const sigset_t *signals, pid_t child)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+                         {.fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC), .events = POLLIN}};
+    for (;;) {
+        if (poll(p, 2, -1) < 0)
+            continue;
+        if (p[1].revents)
+            take_signals(p[1].fd, child);
+        if (p[0].revents && !serve_one(fd))
+            p[0].fd = -1; /* it is ending */
+    }
+}
+
+/* The streams and the channel are the enclave's alone; stderr has what --verbose says. */
+static void leave_streams(void)
+{
+    static const char name[] = "shelter-helper";
+    close(0);
+    close(1);
+    if (loader.options.channel >= 0)
+        close(loader.options.channel);
+    prctl(PR_SET_NAME, name);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* --- the two ------------------------------------------------------------------------------------ */
+
+static void signals_of_parent(sigset_t *set)
+{
+    static const int list[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        sigaddset(set, list[i]);
+}
+
+int loader_helper_start(bool parent_helps, struct sh_error *err)
+{
+    int fd[2];
+    sigset_t signals, before;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
+        return sh_fail_errno(err, -errno, "cannot make a socket");
+    if (loader.options.driver->simulated)
+        (void)sgxsim_power_on(loader.options.fuse_key); /* what fails is said when the enclave is built */
+    signals_of_parent(&signals);
+    if (parent_helps)
+        sigprocmask(SIG_BLOCK, &signals, &before);
+    pid_t pid = fork();
+    if (pid < 0)
+        return sh_fail_errno(err, -errno, "cannot start a process");
+    bool helps = parent_helps == (pid > 0);
+    close(fd[!helps]);
+    helper_fd = fd[helps];
+    if (helps)
+        leave_streams();
+    if (helps && pid > 0)
+        serve_parent(helper_fd, &signals, pid);
+    while (helps && serve_one(helper_fd))
+        ;
+    if (helps)
+        _exit(0);
+    if (parent_helps)
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    return 0;
+}
+
+int loader_helper_follow(void)
+{
+    char byte;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+        return -errno;
+    return recv(helper_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -ECHILD : 0;
+}
+
+int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out, size_t out_size)
+{
+    static struct answer a; /* under the lock */
+    struct question q = {.kind = kind};
+    if (size > sizeof(q.data) - 1)
+        return -EINVAL;
+    memcpy(q.data, data, size);
+    pthread_mutex_lock(&lock);
+    ssize_t n = send(helper_fd, &q, sizeof(q.kind) + size, MSG_NOSIGNAL);
+    while (n > 0 && (n = recv(helper_fd, &a, sizeof(a), 0)) < 0 && errno == EINTR)
+        n = 1;
+    int64_t r = n < (ssize_t)sizeof(a.result) ? -EIO : a.result;
+    if (r > 0 && (uint64_t)r > out_size)
+        r = -ENOSPC;
+    if (r > 0)
+        memcpy(out, a.data, (size_t)r);
+    pthread_mutex_unlock(&lock);
+    return r;
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A program of an image that wants out of the loader: by the host's system calls themselves, which in the
+# simulator it can reach. As root and as an ordinary user: nothing is let through, and the process has no
+# rights, no files, no processes and no environment to begin with.
+. tests/e2e/lib.sh
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "escape: not built (make)"; exit 0; }
+mkdir -p "$T/base"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+export SHELTER_BASE=$T/base
+check "the program" gcc -Wall -Wextra -Wno-unused-parameter -O2 -static -o "$T/escape" tests/adversary/escape.c
+status "build" 0 "$SHELTER" build -q -t escape -f "$T/escape"
+image=$SHELTER_STORE/images/$(cat "$T/out")
+cp build/sgx-loader "$T/loader"
+cp -r "$image" "$T/image"
+chmod -R a+rX "$T"
+image=$T/image
+status "doctor" 0 "$SHELTER" doctor
+grep -qE '^  ok wall +a PID namespace$' "$T/out" && namespaces=1 || namespaces=
+launch() { # WORD…: a launch config
+    printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
+    printf 'arg %s\n' "$@"
+    printf "'''\n"
+}
+# set_up USER OPTION…: ${load[@]} runs ${words[@]} as that user
+set_up() {
+    local user=$1 who=()
+    shift
+    [ "$user" = "$(id -u)" ] || who=(setpriv --reuid "$user" --regid "$user" --clear-groups)
+    launch "${words[@]}" >"$T/launch"
+    load=(${who[@]+"${who[@]}"} env SHELTER_ESCAPE=nobody-may-know "$T/loader" \
+        --signature "$image/base/enclave.sig" --launch "$T/launch" --sites "$image/sites.bin" "$@" \
+        "$image/base/enclave" "$image/root.img" "$image/manifest")
+}
+# Sets $helper, which is what was started, and $child, which runs the enclave.
+start() {
+    "${load[@]}" >"$T/stay" 2>"$T/err" &
+    helper=$!
+    until_true 20 grep -qx ready "$T/stay"
+    child=$(pgrep -P "$helper")
+}
+field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+
+users=("$(id -u)")
+[ "$(id -u)" != 0 ] || users+=(54321)
+for user in "${users[@]}"; do
+    # Whatever is tried is not allowed; a thread is made by clone, which clone3's EPERM would hide.
+    for speed in --network=user --network=none; do
+        words=(/bin/escape)
+        set_up "$user" "$speed"
+        status "user $user, $speed: it runs" 0 "${load[@]}"
+        check "user $user, $speed: it finds a way to call the host" grep -qx "gadget found" "$T/out"
+        same "user $user, $speed: all that gets through" \
+            "$(grep -vE ' EPERM$|^gadget|^end$' "$T/out" | tr '\n' ' ')" \
+            "$([ $speed = --network=none ] && echo "clone3 ENOSYS " || echo "clone3 ENOSYS inet done ")"
+        check "user $user, $speed: it tried all" [ "$(grep -c ' EPERM$' "$T/out")" -ge 55 ]
+    done
+    words=(/bin/escape helper)
+    set_up "$user" --network=user
+    status "user $user: nonsense for the helper changes nothing" 0 "${load[@]}"
+
+    # The process from outside.
+    words=(/bin/escape stay)
+    set_up "$user" --network=none
+    start
+    check "user $user: a helper and a process for the enclave" [ -d "/proc/$child" -a -d "/proc/$helper" ]
+    same "user $user: it has no capability, no new rights, a filter" \
+        "$(field "$child" CapEff) $(field "$child" CapPrm) $(field "$child" NoNewPrivs) $(field "$child" Seccomp)" \
+        "0000000000000000 0000000000000000 1 2"
+    uid=$(field "$child" Uid | cut -f1)
+    if [ "$user" = 0 ]; then
+        check "root's is nobody's ($uid)" [ "$uid" -ge $((0x70000000)) ]
+        same "root's is in no group" "$(field "$child" Groups)" ""
+    else
+        same "user $user's stays so" "$uid" "$user"
+    fi
+    same "user $user: no environment" \
+        "$(tr -d '\0' <"/proc/$helper/environ" | wc -c) $(tr -d '\0' <"/proc/$child/environ" | wc -c)" "0 0"
+    if [ -n "$namespaces" ]; then
+        same "user $user: process 1 among its own" "$(field "$child" NSpid | awk '{ print $NF }')" 1
+        for n in mnt ipc uts pid net; do
+            check "user $user: its own $n namespace" \
+                [ "$(readlink "/proc/$child/ns/$n")" != "$(readlink "/proc/self/ns/$n")" ]
+        done
+        same "user $user: an empty root" "$(ls -A "/proc/$child/root/" 2>&1)" ""
+    fi
+    same "user $user: no file of the host's is open" \
+        "$(find "/proc/$child/fd" -type l -printf '%l\n' | grep -vE '^(/dev/null|pipe:|socket:|anon_inode:|/memfd:)' |
+            grep -v "^$T/")" ""
+    kill -KILL "$helper"
+    wait "$helper" 2>/dev/null
+    check "user $user: it dies with its helper" until_true 5 test ! -d "/proc/$child"
+
+    set_up "$user" --network=none
+    start
+    kill -TERM "$helper"
+    wait "$helper" 2>/dev/null
+    same "user $user: signals reach the program" $? 143
+done
+
+# A host that lacks walls: told, or refused.
+if [ "$(id -u)" = 0 ] && [ -n "$namespaces" ]; then
+    words=(/bin/escape)
+    set_up 54321 --network=user
+    few=(unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"' -)
+    few+=(setpriv --bounding-set -all --inh-caps -all "${load[@]:6}")
+    status "without namespaces: it runs" 0 "${few[@]}"
+    check "without namespaces: told" grep -q "^shelter: warning: the enclave's loader runs without .*PID namespace" "$T/err"
+    same "without namespaces: all that gets through" \
+        "$(grep -vE ' EPERM$|^gadget|^end$' "$T/out" | tr '\n' ' ')" "clone3 ENOSYS inet done "
+    status "without namespaces: refused if asked for" 125 "${few[@]::${#few[@]}-3}" --require-confinement "${few[@]: -3}"
+    check "without namespaces: why" grep -q "cannot confine the enclave's loader" "$T/err"
+    set_up 54321 --network=user --require-confinement
+    status "with all walls: not refused" 0 "${load[@]}"
+fi
+
+# Where the loader is looked for: nobody else may have put it there.
+mkdir -p "$T/tree/build" "$T/local/bin/build" "$T/local/lib/shelter"
+cp "$SHELTER" "$T/tree/shelter"
+cp "$SHELTER" "$T/local/bin/shelter"
+printf '#!/bin/sh\ntouch %s/trapped\nexit 3\n' "$T" >"$T/trap"
+chmod 755 "$T/trap" "$T/tree" "$T/tree/build"
+run=(run --rm --tee sgx-sim escape /bin/escape)
+cp "$T/trap" "$T/tree/build/sgx-loader"
+cp build/sgx-loader "$T/local/lib/shelter/"
+cp "$T/trap" "$T/local/bin/build/sgx-loader"
+status "an installed program runs the installed loader" 0 "$T/local/bin/shelter" "${run[@]}"
+chmod 777 "$T/tree/build"
+status "a loader in a folder where all may write" 125 "$T/tree/shelter" "${run[@]}"
+one_line "told" "will not be run"
+chmod 755 "$T/tree/build"
+ln -sf "$T/trap" "$T/tree/build/sgx-loader"
+status "a loader that is a link" 125 "$T/tree/shelter" "${run[@]}"
+if [ "$(id -u)" = 0 ]; then
+    rm "$T/tree/build/sgx-loader"
+    cp "$T/trap" "$T/tree/build/sgx-loader"
+    chown 54321 "$T/tree/build/sgx-loader"
+    status "somebody else's loader" 125 "$T/tree/shelter" "${run[@]}"
+    cp "$T/loader" "$T/tree/build/sgx-loader"
+    chown -R 0:0 "$T/tree"
+fi
+check "no trap was run" [ ! -e "$T/trapped" ]
+cp build/sgx-loader "$T/tree/build/sgx-loader.new"
+mv "$T/tree/build/sgx-loader.new" "$T/tree/build/sgx-loader"
+status "one's own in a tree runs" 0 "$T/tree/shelter" "${run[@]}"
