@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <signal.h>
 
+#include <shelter/agent.h>
 #include <shelter/boot.h>
 
-#define AGENT_PORT 8006u /* the agent's local API: for the inside only */
+#include "lib/number.h"
+
 #define SPARE 1024u      /* defaults: PATH, HOSTNAME, TERM, "/" and alignment */
 #define SIGNAL_BIT(n) (1ull << ((n)-1))
 
@@ -108,17 +110,8 @@ static void env_set(struct maker *k, const char *text)
 /* Decimal without leading zeros, at most `max`. */
 static bool read_number(const char *text, uint64_t max, uint64_t *out)
 {
-    uint64_t v = 0;
-    if (!*text || (*text == '0' && text[1]))
-        return false;
-    for (; *text; text++) {
-        uint64_t digit = (uint64_t)*text - '0';
-        if (*text < '0' || *text > '9' || v > (max - digit) / 10)
-            return false;
-        v = v * 10 + digit;
-    }
-    *out = v;
-    return v <= max;
+    bool canonical = *text != '0' || !text[1]; /* one way to write each */
+    return canonical && !sh_parse_number(text, 0, max, out);
 }
 
 static bool is_one(const char *text)
@@ -142,7 +135,7 @@ static void add_port(struct maker *k, const char *text)
     bool udp = !strncmp(text, "udp ", 4);
     if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
         return refuse(k, -EBADMSG, "a port of the launch config is malformed");
-    if (number == AGENT_PORT && !udp)
+    if (number == SH_AGENT_PORT && !udp)
         return refuse(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
     *p = (struct sh_published_port){(uint16_t)number, udp ? 17 : 6};
     k->s->port_count++;

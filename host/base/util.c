@@ -252,23 +252,6 @@ int sh_remove_tree(int dir_fd, const char *name)
     return unlinkat(dir_fd, name, AT_REMOVEDIR) && errno != ENOENT ? -errno : 0;
 }
 
-int sh_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-    uint64_t n = 0;
-    if (!*text)
-        return -EINVAL;
-    for (; *text; text++) {
-        if (*text < '0' || *text > '9')
-            return -EINVAL;
-        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *text - '0', &n))
-            return -ERANGE;
-    }
-    if (n < min || n > max)
-        return -ERANGE;
-    *value = n;
-    return 0;
-}
-
 int sh_parse_size(const char *text, uint64_t *bytes)
 {
     char *end;

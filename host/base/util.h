@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/base/error.h"
+#include "lib/number.h"
 
 static inline void sh_cleanup_free(void *p)
 {
@@ -103,9 +104,6 @@ int sh_remove_tree(int dir_fd, const char *name);
 
 /* "512", "64k", "2G", "1.5g", "256MiB" -> bytes. 0 or -EINVAL. */
 int sh_parse_size(const char *text, uint64_t *bytes);
-
-/* Decimal digits and nothing else, from min to max. 0; -EINVAL: no number, -ERANGE: another one. */
-int sh_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
 /* "3.0 MB" style for people; out holds at least 16 bytes. */
 void sh_format_size(char *out, size_t out_size, uint64_t bytes);

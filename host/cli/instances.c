@@ -155,17 +155,7 @@ static void add_lists(cJSON *root, const struct sh_instance_config *c)
     cJSON *list = cJSON_AddArrayToObject(root, "command");
     for (size_t i = 0; i < c->command.count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
-    list = cJSON_AddArrayToObject(root, "ports");
-    for (size_t i = 0; i < c->port_count; i++) {
-        const struct sh_port *p = &c->ports[i];
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "protocol", p->udp ? "udp" : "tcp");
-        cJSON_AddStringToObject(o, "host_address",
-                                p->host_address[0] ? p->host_address : "0.0.0.0");
-        cJSON_AddNumberToObject(o, "host_port", p->host_port);
-        cJSON_AddNumberToObject(o, "guest_port", p->guest_port);
-        cJSON_AddItemToArray(list, o);
-    }
+    cJSON_AddItemToObject(root, "ports", sh_instance_ports_json(c));
     list = cJSON_AddArrayToObject(root, "mounts");
     for (size_t i = 0; i < c->mount_count; i++) {
         cJSON *o = cJSON_CreateObject();

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "host/base/signal_name.h"
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 #include "host/run/allowed.h"

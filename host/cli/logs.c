@@ -138,17 +138,19 @@ static int print_log(struct sh_instance *instance, struct view *v, struct sh_err
 
 static int parse_since(const char *text, uint64_t *since)
 {
-    char *end;
-    time_t now = time(NULL), at;
-    unsigned long n = strtoul(text, &end, 10);
     static const char units[] = "smhd";
     static const unsigned seconds[] = {1, 60, 3600, 86400};
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (end != text && !*end) {
+    time_t now = time(NULL), at;
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text[digits] && !text[digits + 1] ? strchr(units, text[digits]) : NULL;
+    cleanup_free char *number = sh_format("%.*s", (int)digits, text);
+    uint64_t n;
+    if (!text[digits] && !sh_parse_number(text, 0, INT64_MAX, &n)) {
         at = (time_t)n;
-    } else if (end != text && unit && !end[1] && n < 1000000) {
+    } else if (unit && !sh_parse_number(number, 0, 999999, &n)) {
         at = now - (time_t)(n * seconds[unit - units]);
     } else {
+        const char *end;
         struct tm tm = {0};
         end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
         if (!end || (*end && strcmp(end, "Z")))

@@ -121,17 +121,15 @@ static int load_hex(const struct options *o, const char *what, const char *text,
 
 static bool parse_time(const char *text, int64_t *out)
 {
-    char *end;
+    uint64_t seconds;
 
-    if (!text) {
+    if (!text)
         *out = (int64_t)time(NULL);
-        return true;
-    }
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    if (!errno && end != text && !*end && *out >= 0)
-        return true;
-    return sv_time_parse(text, out);
+    else if (!sh_parse_number(text, 0, INT64_MAX, &seconds))
+        *out = (int64_t)seconds;
+    else
+        return sv_time_parse(text, out);
+    return true;
 }
 
 static bool parse_type(const char *text, enum shelter_evidence_type *out)

@@ -38,22 +38,3 @@ int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
     cleanup_free char *what = name ? sh_format("signal %s", name) : sh_format("signal %u", signal);
     return sh_request_need(0, SH_POLICY_SIGNAL, what, err);
 }
-
-int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (*text && !*end && number > 0 && number <= 64) {
-        *signal = (uint32_t)number;
-        return 0;
-    }
-    const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
-    for (int i = 1; i <= 31; i++) {
-        const char *known = sigabbrev_np(i);
-        if (known && !strcasecmp(known, name)) {
-            *signal = (uint32_t)i;
-            return 0;
-        }
-    }
-    return sh_fail(err, -EINVAL, "there is no signal '%s'; use a name such as TERM, or a number", text);
-}

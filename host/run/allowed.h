@@ -14,7 +14,4 @@ int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
  * with --allow <word>". */
 int sh_request_need(uint64_t requests, uint64_t bit, const char *what, struct sh_error *err);
 
-/* "TERM", "SIGTERM", "15" -> 15; -EINVAL with the sentence. */
-int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err);
-
 #endif

@@ -46,13 +46,6 @@ static bool host_ok(const char *host)
     return true;
 }
 
-static bool port_ok(const char *port)
-{
-    char *end;
-    unsigned long n = strtoul(port, &end, 10);
-    return isdigit((unsigned char)*port) && !*end && n > 0 && n <= 65535;
-}
-
 char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
 {
     const char *scheme = "https", *rest = strstr(text, "://"), *path;
@@ -92,16 +85,15 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
     }
     if (!v6 && !host_ok(host))
         return wrong(text, "it has no valid host name", err);
-    if (port && !port_ok(port))
+    uint16_t number = SH_BROKER_PORT;
+    if (port && sh_parse_port(port, 1, &number))
         return wrong(text, "its port is not a number from 1 to 65535", err);
     if (from_vm && is_loopback(host)) {
         host = (char *)(uintptr_t)SH_NET_HOST_TEXT;
         v6 = false;
     }
-    char number[8] = "";
-    if (port)
-        snprintf(number, sizeof(number), ":%lu", strtoul(port, NULL, 10));
-    else if (!is_url)
-        snprintf(number, sizeof(number), ":%u", SH_BROKER_PORT);
-    return sh_format("%s://%s%s%s%s%s", scheme, v6 ? "[" : "", host, v6 ? "]" : "", number, path);
+    char behind[8] = "";
+    if (port || !is_url)
+        snprintf(behind, sizeof(behind), ":%u", number);
+    return sh_format("%s://%s%s%s%s%s", scheme, v6 ? "[" : "", host, v6 ? "]" : "", behind, path);
 }

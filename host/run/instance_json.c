@@ -33,6 +33,21 @@ static char *print_and_delete(cJSON *root)
     return text;
 }
 
+cJSON *sh_instance_ports_json(const struct sh_instance_config *c)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < c->port_count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "protocol", c->ports[i].udp ? "udp" : "tcp");
+        cJSON_AddStringToObject(o, "host_address",
+                                c->ports[i].host_address[0] ? c->ports[i].host_address : "0.0.0.0");
+        cJSON_AddNumberToObject(o, "host_port", c->ports[i].host_port);
+        cJSON_AddNumberToObject(o, "guest_port", c->ports[i].guest_port);
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
 char *sh_instance_config_text(const struct sh_instance_config *c)
 {
     cJSON *root = cJSON_CreateObject();
@@ -63,15 +78,7 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON *list = cJSON_AddArrayToObject(root, "command");
     for (size_t i = 0; i < c->command.count; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
-    list = cJSON_AddArrayToObject(root, "ports");
-    for (size_t i = 0; i < c->port_count; i++) {
-        cJSON *port = cJSON_CreateObject();
-        cJSON_AddStringToObject(port, "protocol", c->ports[i].udp ? "udp" : "tcp");
-        cJSON_AddStringToObject(port, "host_address", c->ports[i].host_address);
-        cJSON_AddNumberToObject(port, "host_port", c->ports[i].host_port);
-        cJSON_AddNumberToObject(port, "guest_port", c->ports[i].guest_port);
-        cJSON_AddItemToArray(list, port);
-    }
+    cJSON_AddItemToObject(root, "ports", sh_instance_ports_json(c));
     list = cJSON_AddArrayToObject(root, "mounts");
     for (size_t i = 0; i < c->mount_count; i++) {
         cJSON *mount = cJSON_CreateObject();

@@ -3,7 +3,6 @@
 #include "host/run/ports.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -11,16 +10,6 @@
 #include <sys/stat.h>
 
 #include <shelter/agent.h>
-
-static bool parse_number(const char *text, bool zero_ok, uint16_t *port)
-{
-    char *end;
-    if (!isdigit((unsigned char)*text))
-        return false;
-    unsigned long n = strtoul(text, &end, 10);
-    *port = (uint16_t)n;
-    return !*end && n <= 65535 && (n || zero_ok);
-}
 
 int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
 {
@@ -57,8 +46,8 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
             return sh_fail(err, -EINVAL, "-p %s: '%s' is no IPv4 address", text, address);
         memcpy(port->host_address, address, strlen(address));
     }
-    if ((host && *host && !parse_number(host, true, &port->host_port)) ||
-        !parse_number(guest, false, &port->guest_port))
+    if ((host && *host && sh_parse_port(host, 0, &port->host_port)) ||
+        sh_parse_port(guest, 1, &port->guest_port))
         return sh_fail(err, -EINVAL, "-p %s: write [IP:]HOSTPORT:GUESTPORT[/udp], ports from 1 to 65535",
                        text);
     if (port->guest_port == SH_AGENT_PORT && !port->udp)

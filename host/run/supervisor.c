@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -291,8 +292,11 @@ static void close_others(const int *keep, size_t keep_count)
 {
     cleanup_closedir DIR *dir = opendir("/proc/self/fd");
     for (struct dirent *e; dir && (e = readdir(dir));) {
-        int fd = atoi(e->d_name);
-        bool kept = fd <= 2 || fd == dirfd(dir);
+        uint64_t number;
+        if (sh_parse_number(e->d_name, 3, INT_MAX, &number))
+            continue;
+        int fd = (int)number;
+        bool kept = fd == dirfd(dir);
         for (size_t i = 0; i < keep_count; i++)
             kept |= fd == keep[i];
         if (!kept)

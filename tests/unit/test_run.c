@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/base/signal_name.h"
 #include "host/cli/foreground.h"
 #include "host/cli/options.h"
 #include "host/run/allowed.h"

@@ -3,6 +3,7 @@
 #include "verifier/broker/http.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/rcar.h"
+#include "lib/number.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -108,7 +109,7 @@ static enum MHD_Result begin(struct sb_server *s, struct MHD_Connection *c, cons
         sb_problem(r, 429, "rate", "this peer asks too often");
         return send_answer(r);
     }
-    if (length && strtoull(length, NULL, 10) > s->body_max) {
+    if (length && sh_parse_number(length, 0, s->body_max, &(uint64_t){0}) == -ERANGE) {
         sb_problem(r, 413, "too-large", "the request's body is too large");
         return send_answer(r);
     }

@@ -3,6 +3,8 @@
 #include "verifier/broker/server.h"
 #include "verifier/broker/http.h"
 
+#include "lib/number.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,27 +22,26 @@ static bool parse_address(const char *text, struct sockaddr_storage *out)
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
     const char *colon = strrchr(text, ':');
-    char host[64], *end;
-    unsigned long port;
+    char host[64];
+    uint16_t port;
     size_t n;
 
     memset(out, 0, sizeof(*out));
-    if (!colon || colon == text || !(colon[1] >= '0' && colon[1] <= '9'))
+    if (!colon || colon == text || sh_parse_port(colon + 1, 0, &port))
         return false;
-    port = strtoul(colon + 1, &end, 10);
     n = (size_t)(colon - text);
-    if (*end || port > 65535 || n >= sizeof(host))
+    if (n >= sizeof(host))
         return false;
     memcpy(host, text, n);
     host[n] = 0;
     if (host[0] == '[' && host[n - 1] == ']') {
         host[n - 1] = 0;
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
+        v6->sin6_port = htons(port);
         return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1;
     }
     v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
+    v4->sin_port = htons(port);
     return inet_pton(AF_INET, strcmp(host, "localhost") ? host : "127.0.0.1", &v4->sin_addr) == 1;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings of an image: the words of options and build files, checked.
+#include "host/base/signal_name.h"
 #include "host/image/input/config.h"
 
 #include <ctype.h>
@@ -113,39 +114,23 @@ void sh_policy_words(uint64_t policy, struct sh_strings *words)
 
 int sh_config_port(struct sh_config *c, const char *text, struct sh_error *err)
 {
-    char *end;
-    unsigned long port = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
-    uint8_t protocol = 6;
-    if (port && !strcmp(end, "/udp"))
-        protocol = 17;
-    else if (!port || port > 65535 || (*end && strcmp(end, "/tcp")))
+    const char *slash = strchr(text, '/');
+    cleanup_free char *number = sh_format("%.*s", (int)strcspn(text, "/"), text);
+    uint8_t protocol = slash && !strcmp(slash, "/udp") ? 17 : 6;
+    uint16_t port;
+    if (sh_parse_port(number, 1, &port) || (slash && protocol == 6 && strcmp(slash, "/tcp")))
         return sh_fail(err, -EINVAL, "'%.40s' is not a port: 1 to 65535, with /tcp or /udp", text);
     for (size_t i = 0; i < c->port_count; i++)
         if (c->ports[i].port == port && c->ports[i].protocol == protocol)
             return 0;
     c->ports = sh_realloc_array(c->ports, c->port_count + 1, sizeof(*c->ports));
-    c->ports[c->port_count++] = (struct sh_config_port){(uint16_t)port, protocol};
+    c->ports[c->port_count++] = (struct sh_config_port){port, protocol};
     return 0;
 }
 
 int sh_config_stop_signal(struct sh_config *c, const char *text, struct sh_error *err)
 {
-    const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
-    char *end;
-    unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
-    if (n && (*end || n > 64))
-        n = 0;
-    for (int s = 1; !n && s < 32; s++) {
-        const char *abbreviation = sigabbrev_np(s);
-        if (abbreviation && !strcasecmp(name, abbreviation))
-            n = (unsigned long)s;
-    }
-    if (!n && !strncasecmp(name, "RTMIN+", 6) && isdigit((unsigned char)name[6]))
-        n = 34 + strtoul(name + 6, NULL, 10);
-    if (!n || n > 64)
-        return sh_fail(err, -EINVAL, "'%.40s' is not a signal", text);
-    c->stop_signal = (uint32_t)n;
-    return 0;
+    return sh_signal_parse(text, &c->stop_signal, err);
 }
 
 static int limit_value(const char *text, size_t n, uint64_t *value)
@@ -230,9 +215,8 @@ int sh_config_memory(struct sh_config *c, const char *text, struct sh_error *err
 
 int sh_config_cpus(struct sh_config *c, const char *text, struct sh_error *err)
 {
-    char *end;
-    unsigned long n = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
-    if (!n || *end || n > 64)
+    uint64_t n;
+    if (sh_parse_number(text, 1, 64, &n))
         return sh_fail(err, -EINVAL, "'%.40s' is not a number of processors (1 to 64)", text);
     c->cpus = (uint32_t)n;
     return 0;

@@ -30,15 +30,14 @@ static bool network_ok(const char *text)
     for (bool first = true;; first = false) {
         size_t n = strcspn(text, ",");
         cleanup_free char *word = sh_format("%.*s", (int)n, text);
-        char *slash = strchr(word, '/'), *end = NULL;
+        char *slash = strchr(word, '/');
+        uint64_t bits;
         if (first != (slash != NULL))
             return false;
         if (slash)
             *slash = 0;
         int family = family_of(word);
-        unsigned long bits =
-            slash && isdigit((unsigned char)slash[1]) ? strtoul(slash + 1, &end, 10) : 999;
-        if (!family || (first && (bits > (family == 4 ? 32 : 128) || *end)))
+        if (!family || (first && sh_parse_number(slash + 1, 0, family == 4 ? 32 : 128, &bits)))
             return false;
         if (!text[n])
             return true;
