@@ -119,7 +119,7 @@ class VM:
         for end in (channel_end, td_end):
             end.set_inheritable(True)
         args = ["qemu-system-x86_64", "-M", "q35,usb=off,sata=off,smbus=off,hpet=off",
-                "-accel", "tcg", "-cpu", "max,avx2=off", "-m", memory, "-smp", str(cpus),
+                "-accel", "tcg", "-cpu", "max,avx2=off,bmi1=off,bmi2=off,fma=off,vaes=off", "-m", memory, "-smp", str(cpus),
                 "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot", "-bios", "qboot.rom", "-kernel",
                 kernel or os.environ["GUEST_KERNEL"], "-initrd",

@@ -34,6 +34,9 @@ same "yes | head ends" "$(cat "$T/o")" y
 status "64 MB of memory are enough for a small program" 0 "$SHELTER" run --rm -m 64M box $B true
 status "a workload that eats all memory" 137 "$SHELTER" run --rm -m 64M box $B sh -c 'exec /bin/busybox tail /dev/zero'
 
+status "what the processor names" 0 "$SHELTER" run --rm box $B grep -m1 flags /proc/cpuinfo
+check "no extension without what it came with" python3 -c "f = set(open('$T/out').read().split()); assert 'avx' in f and ('avx2' in f or not f & {'bmi1', 'bmi2', 'fma', 'vaes', 'vpclmulqdq'})"
+
 # --- a terminal ---
 tests/pty_run.py 60 'expect:#' 'send:/bin/busybox stty size\r' 'expect:33 101' 'resize:20,70' 'send:/bin/busybox stty size\r' 'expect:20 70' \
     'send:/bin/busybox sleep 100\r' 'expect:100' 'pause:1' 'send:\x03' 'expect:#' 'send:exit 9\r' -- "$SHELTER" run --rm box >"$T/o" 2>&1
