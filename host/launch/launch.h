@@ -7,6 +7,7 @@
 //
 //   sh_backend_find -> prepare -> [write_files] -> command -> (the child starts) -> measure
 //                                                          -> serve, as often as it asks
+//                                                          -> child_listens, once
 //                                                          -> explain, if it dies        -> release
 //
 // Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec; functions
@@ -149,6 +150,10 @@ struct sh_backend {
      * child is not trusted to read. -EPIPE when the child closed it. NULL: there is no such socket.
      * What is answered: the simulated TD module of <shelter/simtd.h>. */
     int (*serve)(struct sh_launch_spec *spec, int fd);
+
+    /* The inside has said HELLO, so the child listens on the published ports: whatever they need to
+     * serve many clients at once. `pid_fd` is the child's. NULL: nothing. */
+    void (*child_listens)(const struct sh_launch_spec *spec, pid_t pid, int pid_fd);
 
     /* The sentence for the user about the child's end, without a newline. */
     void (*explain)(const struct sh_death *death, char *out, size_t size);

@@ -31,6 +31,7 @@ struct supervisor {
     struct sh_buffer child_words; /* the end of what it wrote to stderr */
     int service_fd; /* sh_backend.serve's; -1: none */
     int64_t boot_by; /* HELLO must have come */
+    bool listens; /* the back end was told that it has */
     struct sup_life life;
     struct sup_clients clients;
     struct sup_requests requests;
@@ -246,6 +247,12 @@ static void poll_once(struct supervisor *s)
         child_words_readable(s);
     if (!s->life.ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
         sup_guest_readable(&s->guest);
+    if (s->guest.hello && !s->listens && !s->child_ended) {
+        const struct sh_backend *b = s->plan->spec->backend;
+        s->listens = true;
+        if (b->child_listens)
+            b->child_listens(s->plan->spec, s->child.pid, s->child.pid_fd);
+    }
     if (!s->life.ended && p[AT_SERVICE].revents)
         service_readable(s);
     if (!s->life.ended && p[AT_CHILD].revents)

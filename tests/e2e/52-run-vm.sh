@@ -96,6 +96,22 @@ for _ in range(40):
 P
 same "a published TCP port" "$(timeout 60 python3 "$T/net.py" tcp $port)" tcp-answer
 same "a published UDP port" "$(timeout 60 python3 "$T/net.py" udp $port)" question
+cat >"$T/many.py" <<'P'
+import socket, sys, threading, time
+took, start = [], threading.Barrier(60)
+def client():
+    start.wait()
+    at = time.monotonic()
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30) as s:
+        s.settimeout(30)
+        if s.recv(100):
+            took.append(time.monotonic() - at)
+threads = [threading.Thread(target=client) for _ in range(60)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(len(took), "quick" if max(took) < 10 else max(took))
+P
+same "sixty clients at once" "$(timeout 100 python3 "$T/many.py" $port)" "60 quick"
 status "the same port again" 125 "$SHELTER" run -p 127.0.0.1:$port:80 box $B true; one_line "told" 'in use'
 "$SHELTER" rm -f web >/dev/null
 mkdir "$T/share"; echo shared >"$T/share/file"
