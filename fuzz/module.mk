@@ -51,7 +51,7 @@ FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/addres
 
 # The host's answers to the whole LibOS behind port `unit`; host/image makes its root image.
 FUZZ_SRC_callouts = $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
-    $(wildcard host/image/write/erofs*.c host/image/tree*.c) host/image/write/sink.c host/image/progress.c host/base/error.c \
+    $(wildcard host/image/write/erofs*.c host/image/tree*.c) host/store/sink.c host/base/progress.c host/base/error.c \
     host/base/util.c
 FUZZ_LIBS_callouts = $(MBEDTLS_A) $(PKG_LIBS) -lpthread
 $(B)/fuzz/callouts: CPPFLAGS += -DLIBOS_UNIT

@@ -13,7 +13,7 @@
 #include "host/cli/cli.h"
 #include "host/image/settings.h"
 #include "host/image/write/reference.h"
-#include "host/store/reference_read.h"
+#include "host/image/write/reference_read.h"
 #include "lib/hex.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"

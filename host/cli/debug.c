@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "host/cli/cli.h"
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/image/extract.h"
 #include "host/store/store.h"
 #include "host/run/control.h"

@@ -7,7 +7,7 @@
 
 #include "host/base/walls.h"
 #include "host/cli/doctor.h"
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/store/store.h"
 #include "host/launch/check.h"
 #include "host/launch/launch.h"

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 #include "host/image/write/reference.h"
-#include "host/store/transfer.h"
+#include "host/image/transfer.h"
 
 const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
                              "\n"

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include "host/cli/cli.h"
-#include "host/image/interrupt.h"
-#include "host/image/progress.h"
-#include "host/store/transfer.h"
+#include "host/base/interrupt.h"
+#include "host/base/progress.h"
+#include "host/image/transfer.h"
 
 /* To a file: a name appears only when all is written. */
 static int save_to(struct sh_store *store, const char *reference, const char *file,

@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/cli/cli.h"
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 
 static bool belongs(const cJSON *part, const char *tee)
 {

@@ -3,7 +3,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/verify.h"
 #include "host/image/write/reference.h"
-#include "host/store/reference_read.h"
+#include "host/image/write/reference_read.h"
 #include "verifier/base/bytes.h"
 
 #include <shelter/verify.h>

@@ -6,13 +6,13 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/image/write/erofs.h"
 #include "host/image/input/files.h"
 #include "host/image/input/oci.h"
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 #include "host/image/write/reference.h"
-#include "host/image/write/signature.h"
+#include "host/store/signature.h"
 #include "host/image/write/sites.h"
 #include "host/image/input/tar.h"
 #include "lib/hex.h"

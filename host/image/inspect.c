@@ -2,7 +2,7 @@
 // Shows an image: its manifest as JSON or as lines.
 #include "host/image/inspect.h"
 
-#include "host/image/write/signature.h"
+#include "host/store/signature.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,9 +7,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#include "host/image/write/base.h"
-#include "host/image/write/signature.h"
-#include "host/image/interrupt.h"
+#include "host/store/base_files.h"
+#include "host/store/signature.h"
+#include "host/base/interrupt.h"
 #include "host/store/store_tags.h"
 
 /* Removes what killed builds left. The store is locked, so no folder is between mkdir and flock. */

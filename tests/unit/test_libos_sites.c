@@ -18,7 +18,7 @@
 #include <shelter/sites.h>
 
 #include "host/image/write/erofs.h"
-#include "host/image/write/sink.h"
+#include "host/store/sink.h"
 #include "lib/bytes.h"
 #include "lib/sha2.h"
 #include "trusted/libos/base/digest.h"

@@ -16,7 +16,7 @@
 
 #include "host/image/build.h"
 #include "host/image/inspect.h"
-#include "host/store/transfer.h"
+#include "host/image/transfer.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 

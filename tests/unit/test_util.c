@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/run/instance.h"
 #include "host/store/store.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "host/image/write/sink.h"
+#include "host/store/sink.h"
 #include "lib/bytes.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"

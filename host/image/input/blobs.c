@@ -10,7 +10,7 @@
 
 #include <openssl/evp.h>
 
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 #include "lib/hex.h"
 
 int sh_blobs_open(struct sh_blobs *b, const char *path, bool folder, int work_fd,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "host/image/input/acl.h"
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 
 #define READ_SIZE (1u << 17)
 

@@ -7,7 +7,7 @@
 
 #include <shelter/erofs.h>
 
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 #include "lib/bytes.h"
 
 #define BLOCK SH_EROFS_BLOCK

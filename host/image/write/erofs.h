@@ -3,7 +3,7 @@
 #ifndef HOST_IMAGE_WRITE_EROFS_H
 #define HOST_IMAGE_WRITE_EROFS_H
 
-#include "host/image/write/sink.h"
+#include "host/store/sink.h"
 #include "host/image/tree.h"
 
 struct sh_erofs_result {
@@ -13,7 +13,7 @@ struct sh_erofs_result {
     uint64_t inode_count;
 };
 
-struct sh_progress; /* host/image/progress.h */
+struct sh_progress; /* host/base/progress.h */
 
 /* The result depends on the tree alone. Writes the inodes' writer fields. fd is an empty file. */
 int sh_erofs_write(struct sh_tree *tree, int fd, struct sh_progress *progress,

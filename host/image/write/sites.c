@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host/image/write/sink.h"
+#include "host/store/sink.h"
 #include "lib/bytes.h"
 
 #define ELF_MAGIC "\177ELF"

@@ -5,7 +5,7 @@
 
 #include <shelter/sites.h>
 
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 #include "host/image/tree.h"
 
 /* What is known of an ELF file's code. Addresses are the file's own (p_vaddr). */

@@ -9,8 +9,8 @@
 #include <sys/utsname.h>
 
 #include "host/attest/sim_tee.h"
-#include "host/image/write/base.h"
-#include "host/image/write/signature.h"
+#include "host/store/base_files.h"
+#include "host/store/signature.h"
 #include "host/launch/check.h"
 #include "host/sgx/driver.h"
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "host/image/write/signature.h"
+#include "host/store/signature.h"
 #include "host/launch/enclave/enclave.h"
 #include "host/sgx/image.h"
 #include "lib/hex.h"

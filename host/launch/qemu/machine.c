@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "host/attest/sim_tee.h"
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/launch/qemu/parts.h"
 
 int sh_qemu_check_image(int image_fd, struct sh_error *err)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds and copies the base files.
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One line on stderr that says how far a long job is; nothing where stderr is not a terminal.
-#ifndef HOST_IMAGE_PROGRESS_H
-#define HOST_IMAGE_PROGRESS_H
+#ifndef HOST_BASE_PROGRESS_H
+#define HOST_BASE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

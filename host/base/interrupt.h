@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unfinished files go away when the program is ended by a signal.
-#ifndef HOST_IMAGE_INTERRUPT_H
-#define HOST_IMAGE_INTERRUPT_H
+#ifndef HOST_BASE_INTERRUPT_H
+#define HOST_BASE_INTERRUPT_H
 
 /* From now on SIGINT, SIGTERM and SIGHUP unlink these names (below dir_fd; one that ends in '/' is
  * a folder), then end the program as they would. The list ends with NULL; it and dir_fd must stay.

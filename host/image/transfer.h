@@ -5,8 +5,8 @@
 //
 //   shelter.json    {"version": 1, "id": ..., "tags": [...]}
 //   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave  base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]
-#ifndef HOST_STORE_TRANSFER_H
-#define HOST_STORE_TRANSFER_H
+#ifndef HOST_IMAGE_TRANSFER_H
+#define HOST_IMAGE_TRANSFER_H
 
 #include "host/store/store.h"
 

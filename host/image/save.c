@@ -9,10 +9,10 @@
 
 #include <cjson/cJSON.h>
 
-#include "host/image/write/base.h"
-#include "host/image/progress.h"
-#include "host/image/write/signature.h"
-#include "host/store/transfer.h"
+#include "host/store/base_files.h"
+#include "host/base/progress.h"
+#include "host/store/signature.h"
+#include "host/image/transfer.h"
 
 struct saver {
     struct archive *archive;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams a root image to its file and grows the dm-verity tree beside it.
-#include "host/image/write/sink.h"
+#include "host/store/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signs an image's enclave when it is built; reads the signatures when it runs.
-#include "host/image/write/signature.h"
+#include "host/store/signature.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/sgx/image.h"
 #include "lib/hex.h"
 #include "verifier/measure/sgx.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Base files: the guest kernel, the initramfs and the enclave that every image keeps a copy of.
-#ifndef HOST_IMAGE_WRITE_BASE_H
-#define HOST_IMAGE_WRITE_BASE_H
+#ifndef HOST_STORE_BASE_FILES_H
+#define HOST_STORE_BASE_FILES_H
 
 #include "host/base/util.h"
 

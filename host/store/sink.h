@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes a root image front to back and its dm-verity tree behind it, hashing on the way.
-#ifndef HOST_IMAGE_WRITE_SINK_H
-#define HOST_IMAGE_WRITE_SINK_H
+#ifndef HOST_STORE_SINK_H
+#define HOST_STORE_SINK_H
 
 #include <openssl/evp.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference values of an image, for whoever is going to trust them.
-#ifndef HOST_STORE_REFERENCE_READ_H
-#define HOST_STORE_REFERENCE_READ_H
+#ifndef HOST_IMAGE_WRITE_REFERENCE_READ_H
+#define HOST_IMAGE_WRITE_REFERENCE_READ_H
 
 #include "host/base/util.h"
 

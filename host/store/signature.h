@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The enclave's signatures, kept beside it in the image and outside its identity.
-#ifndef HOST_IMAGE_WRITE_SIGNATURE_H
-#define HOST_IMAGE_WRITE_SIGNATURE_H
+#ifndef HOST_STORE_SIGNATURE_H
+#define HOST_STORE_SIGNATURE_H
 
 #include "host/store/store.h"
 

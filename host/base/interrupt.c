@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Removes unfinished files when a signal ends the program.
-#include "host/image/interrupt.h"
+#include "host/base/interrupt.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -9,13 +9,13 @@
 
 #include <cjson/cJSON.h>
 
-#include "host/image/write/base.h"
+#include "host/store/base_files.h"
 #include "host/image/write/reference.h"
-#include "host/image/progress.h"
-#include "host/image/write/signature.h"
-#include "host/image/write/sink.h"
-#include "host/store/reference_read.h"
-#include "host/store/transfer.h"
+#include "host/base/progress.h"
+#include "host/store/signature.h"
+#include "host/store/sink.h"
+#include "host/image/write/reference_read.h"
+#include "host/image/transfer.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 #include "verifier/measure/sgx.h"

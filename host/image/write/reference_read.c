@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference values of an image, for whoever is going to trust them.
-#include "host/store/reference_read.h"
+#include "host/image/write/reference_read.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The progress line of builds, saves and loads.
-#include "host/image/progress.h"
+#include "host/base/progress.h"
 
 #include "host/base/util.h"
 
