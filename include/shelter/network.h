@@ -9,6 +9,8 @@
 #define SH_NET_RESOLVER 0x0a000203u /* 10.0.2.3: its name server, port 53 */
 #define SH_NET_RESOLVER_TEXT "10.0.2.3"
 #define SH_NET_OWN_TEXT "10.0.2.15"
+#define SH_NET_OWN_BYTES 10, 0, 2, 15
+#define SH_NET_HOST_BYTES 10, 0, 2, 2
 /* Own address, gateway, name server: what "dhcp" stands for. Fixed, so nobody asks a DHCP server. */
 #define SH_NET_ADDRESSES SH_NET_OWN_TEXT "/24," SH_NET_HOST_TEXT "," SH_NET_RESOLVER_TEXT
 

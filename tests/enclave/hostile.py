@@ -105,7 +105,7 @@ each(IN_SET + 'POLL:skip=1,delay=1000,result=VALUE', NONSENSE + [-22], 'epoll', 
      'connect 0; add 0; epoll E[A-Z]+; epoll E[A-Z]+')
 EVENT = 'POLL:skip=1,delay=1000,result=1,size_a=12,a='
 row(IN_SET + EVENT + '050000000000010004000000', 'epoll', 0, 'connect 0; add 0; epoll 1; epoll 1')
-row(IN_SET + EVENT.replace('POLL', 'POLL#1') + '050000000000010004000000;POLL#2+:skip=1,delay=1000,result=0,size_a=0',
+row(IN_SET + EVENT.replace('POLL', 'POLL#1') + '050000000000010004000000;POLL:skip=1,delay=1000,result=0,size_a=0',
     'epoll', 0, 'connect 0; add 0; epoll 1; epoll 0')
 row(IN_SET + EVENT + '05000000ffffffff04000000', 'epoll', 0, 'connect 0; add 0; epoll 1; epoll 1')
 for lie in ['050000000000010005000000', '070000000000010004000000', 'ffffffff0000010004000000',
@@ -115,6 +115,11 @@ each(IN_SET + 'POLL:skip=1,delay=1000,result=VALUE,size_a=umax,a=050000000000010
      'epoll', 0, 'connect 0; add 0; epoll (1|EIO); epoll (1|EIO)')
 each(IN_SET + 'POLL:skip=1,delay=1000,result=2,size_a=VALUE,a=ff', [0, 11, 12, 23, 25, 'umax'], 'epoll', 0,
      'connect 0; add 0; epoll EIO; epoll EIO')
+
+# --- AVAILABLE
+each(CONNECTED + ';AVAILABLE:skip=1,result=VALUE', NONSENSE + [1 << 31, 'max'], 'available', 0,
+     'connect 0; available EIO')
+row(CONNECTED + ';AVAILABLE:skip=1,result=9,size_a=umax,a=ff', 'available', 0, 'connect 0; available 9')
 
 # --- WAKE, YIELD, KICK, FLUSH: their results mean nothing
 for call in ['WAKE', 'YIELD', 'KICK', 'FLUSH']:

@@ -217,6 +217,17 @@ static void probe_socket(void)
     say("close", close(s), 0);
 }
 
+static void probe_available(void)
+{
+    struct sockaddr_in far = {.sin_family = AF_INET, .sin_port = htons(9)};
+    inet_pton(AF_INET, "192.0.2.1", &far.sin_addr);
+    guard();
+    int s = socket(AF_INET, SOCK_STREAM, 0), n = 0;
+    say("connect", connect(s, (struct sockaddr *)&far, sizeof(far)), 0);
+    long r = ioctl(s, FIONREAD, &n);
+    say("available", r ? r : n, 0);
+}
+
 /* What an interest set tells of a connection: once; then what is left of it. */
 static void probe_epoll(void)
 {
@@ -373,6 +384,7 @@ int main(int argc, char **argv)
         {"signals", probe_signals}, {"file", probe_file},       {"state", probe_state},
         {"attestation", probe_attestation},                     {"exit", probe_exit},
         {"agent", probe_agent},     {"epoll", probe_epoll},
+        {"available", probe_available},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {

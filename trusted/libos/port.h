@@ -145,8 +145,10 @@ long port_bind(int32_t handle, const void *addr, uint32_t size);
 long port_listen(int32_t handle, uint32_t backlog);
 long port_accept(int32_t handle, void *addr, uint32_t *size);       /* never blocks */
 long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
+/* more: what follows may go out with it (MSG_MORE). */
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr,
-               uint32_t addr_size);
+               uint32_t addr_size, bool more);
+long port_available(int32_t handle); /* bytes that could be received now (FIONREAD) */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
 long port_shutdown(int32_t handle, int how);

@@ -198,13 +198,13 @@ int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle
     return fd < 0 ? fd : or_errno(connect(fd, (void *)s->b, cap_b(s->size_b)));
 }
 
-int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
+int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t more)
 {
     int fd = socket_of(handle);
     if (fd < 0)
         return fd;
     loader_map_address(s->b, cap_b(s->size_b));
-    return or_errno(sendto(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL,
+    return or_errno(sendto(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0),
                            s->size_b ? (void *)s->b : NULL, cap_b(s->size_b)));
 }
 
@@ -221,6 +221,12 @@ int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     s->size_b = r < 0 ? 0 : cap_b(addr_size);
     loader_seen_address(s->b, (socklen_t)s->size_b);
     return r;
+}
+
+int64_t call_available(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
+{
+    int n = 0, fd = socket_of(handle);
+    return fd < 0 ? fd : ioctl(fd, FIONREAD, &n) ? -errno : n;
 }
 
 int64_t call_shutdown(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int how)

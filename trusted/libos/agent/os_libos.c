@@ -182,7 +182,7 @@ long agent_os_write(int stream, const void *data, size_t size, uint64_t deadline
 {
     uint32_t room = (uint32_t)MIN(size, PORT_IO_MAX);
     for (;;) {
-        long n = claim_count(port_send(stream, data, room, NULL, 0), room);
+        long n = claim_count(port_send(stream, data, room, NULL, 0, false), room);
         if (n > 0 || (n < 0 && n != -EAGAIN && n != -EINTR))
             return n;
         n = wait_handle(stream, POLLOUT, deadline_ms);

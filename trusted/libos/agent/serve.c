@@ -44,11 +44,11 @@ static long take(struct exchange *e)
     struct io_vec v;
     struct io io =
         io_one(&v, (uint64_t)e->x.in + e->x.have, sizeof(e->x.in) - e->x.have, true);
-    struct addr from;
-    uint32_t files = 0;
-    bool cut;
+    struct letter l;
     int r = set_timeout(&e->sock->receive_timeout, e->until);
-    return r ? r : inside_receive(e->file, e->sock, &io, 0, &from, NULL, &files, &cut);
+    return r ? r
+             : sock_receive(e->file, e->sock, &io, 0, &l, false,
+                            sock_deadline(e->sock->receive_timeout));
 }
 
 /* Some of what is left to be sent. */
@@ -58,8 +58,8 @@ static long give(struct exchange *e)
     struct io_vec v;
     struct io io = io_one(&v, (uint64_t)rest.data, rest.size, true);
     int r = set_timeout(&e->sock->send_timeout, e->until);
-    return r ? r
-             : inside_send(e->file, e->sock, e->sock->peer, &io, MSG_NOSIGNAL_, NULL, 0);
+    struct letter l = {0};
+    return r ? r : sock_send(e->file, e->sock, &io, MSG_NOSIGNAL_, NULL, &l);
 }
 
 static long answer(void *arg)
@@ -174,7 +174,7 @@ static struct sock *make_listener(uint16_t family)
         a.bytes[7] = 1;
     } else {
         a.bytes[23] = 1;
-        s->v6_only = true;
+        s->options[OPT_V6ONLY] = 1;
     }
     if (name_bind(s, &a)) {
         sock_put(s);

@@ -40,12 +40,21 @@ int addr_write(const struct addr *a, uint64_t to, uint64_t size_at)
     return user_write(size_at, &a->size, sizeof(a->size));
 }
 
+static bool is_inet(const struct sock *s)
+{
+    return s->family == AF_INET || s->family == AF_INET6;
+}
+
 static int check_kind(int family, int type, int protocol)
 {
     if (family == AF_UNIX)
         return type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_SEQPACKET
                    ? 0
                    : -ESOCKTNOSUPPORT;
+    if (family == AF_NETLINK)
+        return type != SOCK_RAW && type != SOCK_DGRAM ? -ESOCKTNOSUPPORT
+               : protocol != 0 /* NETLINK_ROUTE */   ? -EPROTONOSUPPORT
+                                                     : 0;
     if (family != AF_INET && family != AF_INET6)
         return -EAFNOSUPPORT;
     if (type == SOCK_STREAM)
@@ -57,10 +66,12 @@ static int check_kind(int family, int type, int protocol)
 
 long sys_socket(int family, int type, int protocol)
 {
-    int r = check_kind(family, type & TYPE_MASK, protocol);
+    int kind = type & TYPE_MASK, r = check_kind(family, kind, protocol);
+    if (type & ~(TYPE_MASK | SOCK_CLOEXEC_BIT | SOCK_NONBLOCK_BIT))
+        return -EINVAL;
     if (r)
         return r;
-    struct sock *s = sock_new(family, type & TYPE_MASK);
+    struct sock *s = sock_new(family, family == AF_NETLINK ? SOCK_DGRAM : kind);
     struct file *f = s ? sock_file(s, (uint32_t)type & SOCK_NONBLOCK_BIT) : NULL;
     return f ? fd_install(f, type & SOCK_CLOEXEC_BIT, 0) : -ENOMEM;
 }
@@ -68,11 +79,13 @@ long sys_socket(int family, int type, int protocol)
 long sys_socketpair(int family, int type, int protocol, uint64_t to)
 {
     int kind = type & TYPE_MASK, fd[2] = {-1, -1};
-    if (family != AF_UNIX)
-        return -EOPNOTSUPP;
-    int r = check_kind(AF_UNIX, kind, 0);
-    if (r)
-        return r;
+    int r = check_kind(family, kind, protocol);
+    if (type & ~(TYPE_MASK | SOCK_CLOEXEC_BIT | SOCK_NONBLOCK_BIT))
+        return -EINVAL;
+    if (r || family != AF_UNIX)
+        return r ? r : -EOPNOTSUPP;
+    if (protocol != 0 && protocol != AF_UNIX)
+        return -EPROTONOSUPPORT;
     struct sock *s[2] = {sock_new(AF_UNIX, kind), sock_new(AF_UNIX, kind)};
     if (!s[0] || !s[1])
         return -ENOMEM;
@@ -87,12 +100,6 @@ long sys_socketpair(int family, int type, int protocol, uint64_t to)
     return r;
 }
 
-/* An address of the outside: neither loopback nor any. */
-static bool outside(const struct sock *s, const struct addr *a)
-{
-    return s->family != AF_UNIX && !addr_is_loopback(a);
-}
-
 long sys_bind(int fd, uint64_t from, uint32_t size)
 {
     int r;
@@ -103,16 +110,16 @@ long sys_bind(int fd, uint64_t from, uint32_t size)
         return r;
     if ((r = addr_read(from, size, &addr)) || (r = addr_check(s, &addr)))
         return r;
-    if (s->type == SOCK_STREAM && s->family != AF_UNIX)
+    if (s->family == AF_NETLINK)
+        return netlink_bind(s, &addr);
+    if (s->type == SOCK_STREAM && is_inet(s))
         agent_give_way(addr_port(&addr));
     r = name_bind(s, &addr);
     /* Datagrams for the outside must arrive from now on; streams wait for listen. */
-    if (!r && s->type == SOCK_DGRAM && outside(s, &addr) && net_published(s))
-        r = outside_listen(f, s, 0);
-    if (r && s->family != AF_UNIX && s->own.size) {
-        list_remove(&s->names);
-        s->own = (struct addr){0};
-    }
+    if (!r && s->type == SOCK_DGRAM && is_inet(s) && addr_kind(&s->own) != ADDR_LOOPBACK && net_published(s))
+        r = outside_listen(s, 0);
+    if (r && is_inet(s) && s->own.size && r != -EINVAL)
+        name_forget(s);
     return r;
 }
 
@@ -127,24 +134,40 @@ long sys_listen(int fd, int backlog)
         return -EOPNOTSUPP;
     if (s->state == SOCK_CONNECTED || s->state == SOCK_CONNECTING)
         return -EINVAL;
-    uint32_t limit = (uint32_t)MIN(MAX(backlog, 1), 4096);
-    if (!s->own.size) {
-        if (s->family == AF_UNIX)
-            return -EINVAL;
-        s->own.size =
-            s->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-        s->own.family = s->family;
-        if ((r = name_ephemeral(s)))
-            return r;
-    }
-    if (s->state != SOCK_LISTENING && outside(s, &s->own) && net_published(s)) {
-        r = outside_listen(f, s, limit);
-        if (r)
-            return r;
-    }
-    s->backlog = limit;
+    if (!s->own.size && (s->family == AF_UNIX || (r = name_auto(s))))
+        return r ? r : -EINVAL;
+    enum sock_state before = s->state;
+    uint32_t limit = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
     s->state = SOCK_LISTENING;
+    s->read_shut = s->write_shut = false;
+    r = 0;
+    if (is_inet(s) && before != SOCK_LISTENING) {
+        if (name_in_conflict(s))
+            r = -EADDRINUSE;
+        else if (addr_kind(&s->own) != ADDR_LOOPBACK && net_published(s))
+            r = outside_listen(s, MAX(limit, 1));
+        if (r) {
+            s->state = before;
+            return r;
+        }
+    }
+    s->cred = cred_own();
+    s->backlog = limit;
     wait_wake_all(&s->wait);
+    return 0;
+}
+
+/* The next connection, from inside or outside, or -EAGAIN. */
+static long next_connection(struct sock *s, struct sock **n)
+{
+    if (s->state != SOCK_LISTENING || s->read_shut)
+        return -EINVAL;
+    if (!s->pending_count)
+        return s->host.handle >= 0 ? outside_accept(s, n) : -EAGAIN;
+    *n = container_of(s->pending.next, struct sock, pend_node);
+    list_remove(&(*n)->pend_node);
+    s->pending_count--;
+    wait_wake_all(&s->room);
     return 0;
 }
 
@@ -155,22 +178,17 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
     struct sock *n = NULL, *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (s->state != SOCK_LISTENING)
+    if (flags & ~(uint32_t)(SOCK_CLOEXEC_BIT | SOCK_NONBLOCK_BIT))
         return -EINVAL;
+    if (s->type == SOCK_DGRAM)
+        return -EOPNOTSUPP;
     file_get(f);
     uint64_t deadline = sock_deadline(s->receive_timeout);
-    long e = 0;
-    while (!n && !e) {
-        if (s->pending_count) {
-            n = container_of(s->pending.next, struct sock, pend_node);
-            list_remove(&n->pend_node);
-            s->pending_count--;
+    long e;
+    while ((e = next_connection(s, &n)) == -EAGAIN) {
+        e = sock_sleep(f, s, POLLIN, deadline);
+        if (e)
             break;
-        }
-        e = s->host.handle >= 0 ? outside_accept(s, &n) : -EAGAIN;
-        if (e == -EAGAIN) {
-            e = sock_sleep(f, s, POLLIN, deadline);
-        }
     }
     file_put(f);
     if (e)
@@ -180,6 +198,10 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
     if (!nf)
         return -ENOMEM;
     int got = fd_install(nf, flags & SOCK_CLOEXEC_BIT, 0);
+    if (other.size == 0) { /* of a unix socket without a name */
+        other.size = 2;
+        other.family = AF_UNIX;
+    }
     if (got >= 0 && addr && (r = addr_write(&other, addr, size_at))) {
         fd_close(got);
         return r;
@@ -197,13 +219,102 @@ long sys_accept4(int fd, uint64_t to, uint64_t size_at, uint32_t flags)
     return do_accept(fd, to, size_at, flags);
 }
 
-/* The own address of a socket that connects inside without having been bound. */
-static int name_self(struct sock *s, const struct addr *to)
+/* A stream to somebody inside. Without waiting it says that it is under way, as on Linux. */
+static int connect_inside(struct file *f, struct sock *s, struct addr *to)
 {
-    if (s->own.size || s->family == AF_UNIX)
-        return 0;
-    s->own = *to;
-    return name_ephemeral(s);
+    int r;
+    addr_resolve_any(to);
+    struct sock *listener = name_find(s, to, &r);
+    if (!listener && is_inet(s)) {
+        agent_wanted(s->family, addr_port(to));
+        listener = name_find(s, to, &r);
+    }
+    bool quiet = is_inet(s) && f->flags & O_NONBLOCK;
+    if (is_inet(s)) {
+        if ((r = name_auto(s)))
+            return r;
+        s->own = addr_source(&s->own, to);
+    }
+    s->other = *to;
+    r = listener ? inside_connect(f, s, listener) : r ? r : -ECONNREFUSED;
+    if (r) {
+        s->other = (struct addr){0};
+        if (!quiet || r != -ECONNREFUSED)
+            return r;
+        s->error = r;
+    }
+    s->fresh = quiet && !r;
+    if (quiet)
+        wait_wake_all(&s->wait);
+    return quiet ? -EINPROGRESS : 0;
+}
+
+/* Where datagrams go, and from whom alone they are taken from now on. */
+static int connect_datagrams(struct file *f, struct sock *s, struct addr *to)
+{
+    int r = 0;
+    outside_disconnect(s);
+    if (s->family == AF_UNIX) {
+        struct sock *peer = name_find(s, to, &r);
+        if (!peer)
+            return r;
+        sock_get(peer);
+        if (s->peer)
+            sock_put(s->peer);
+        s->peer = peer;
+        s->peer_gone = false;
+    } else if (!addr_is_inside(to)) {
+        return outside_connect(f, s, to);
+    } else {
+        addr_resolve_any(to);
+        if ((r = name_auto(s)))
+            return r;
+        s->own = addr_source(&s->own, to);
+    }
+    s->other = *to;
+    s->state = SOCK_CONNECTED;
+    return 0;
+}
+
+static int disconnect(struct sock *s)
+{
+    if (s->type != SOCK_DGRAM) {
+        if (s->state != SOCK_CONNECTED)
+            return 0;
+        return -EOPNOTSUPP; /* Linux would break the connection; nobody wants it */
+    }
+    outside_disconnect(s);
+    if (s->peer)
+        sock_put(s->peer);
+    s->peer = NULL;
+    s->other = (struct addr){0};
+    s->state = SOCK_NEW;
+    return 0;
+}
+
+static int connect_stream(struct file *f, struct sock *s, struct addr *to)
+{
+    if (s->state == SOCK_CONNECTING) {
+        outside_settle(s);
+        int r = s->error;
+        s->error = 0;
+        return r ? r : s->state == SOCK_CONNECTED ? 0 : -EALREADY;
+    }
+    if (s->state == SOCK_CONNECTED) {
+        bool fresh = s->fresh;
+        s->fresh = false;
+        return fresh ? 0 : -EISCONN;
+    }
+    if (s->state == SOCK_LISTENING)
+        return s->family == AF_UNIX ? -EINVAL : -EISCONN;
+    if (s->error) {
+        int r = s->error;
+        s->error = 0;
+        return r;
+    }
+    if (is_inet(s) && !addr_is_inside(to))
+        return outside_connect(f, s, to);
+    return connect_inside(f, s, to);
 }
 
 long sys_connect(int fd, uint64_t from, uint32_t size)
@@ -216,48 +327,34 @@ long sys_connect(int fd, uint64_t from, uint32_t size)
         return r;
     if ((r = addr_read(from, size, &addr)))
         return r;
-    if (s->type == SOCK_DGRAM && addr.size >= 2 && addr.family == AF_UNSPEC) {
-        if (s->peer)
-            sock_put(s->peer);
-        s->peer = NULL;
-        s->other = (struct addr){0};
-        return 0;
-    }
+    if (addr.size >= 2 && addr.family == AF_UNSPEC)
+        return disconnect(s);
     if ((r = addr_check(s, &addr)))
         return r;
-    if (s->state == SOCK_CONNECTED && s->type != SOCK_DGRAM)
-        return -EISCONN;
-    if (s->state == SOCK_CONNECTING)
-        return -EALREADY;
-    if (s->state == SOCK_LISTENING)
-        return -EINVAL;
-    if (outside(s, &addr) && !addr_is_any(&addr)) {
-        file_get(f); /* it may wait */
-        r = outside_connect(f, s, &addr);
-        file_put(f);
-        return r;
-    }
-    struct sock *to = name_find(s, &addr, &r);
-    if (!to && s->type == SOCK_STREAM && s->family != AF_UNIX) {
-        agent_wanted(s->family, addr_port(&addr));
-        to = name_find(s, &addr, &r);
-    }
-    if (!to)
-        return r;
-    s->other = addr;
-    if ((r = name_self(s, &addr)))
-        return r;
-    if (s->type != SOCK_DGRAM)
-        return inside_connect(s, to);
-    if (s->peer)
-        sock_put(s->peer);
-    sock_get(to);
-    s->peer = to;
-    s->state = SOCK_CONNECTED;
-    return 0;
+    if (s->family == AF_NETLINK)
+        return 0; /* the kernel is the only one there */
+    if (is_inet(s))
+        addr.size = addr_make(s->family, 0).size;
+    file_get(f); /* it may wait */
+    s->cred = cred_own();
+    r = s->type == SOCK_DGRAM ? connect_datagrams(f, s, &addr) : connect_stream(f, s, &addr);
+    file_put(f);
+    return r;
 }
 
 #define SHUT_BOTH 2
+
+static long shutdown_listener(struct sock *s, int how)
+{
+    if (how == 1)
+        return 0;
+    if (s->family == AF_UNIX)
+        s->read_shut = true;
+    else
+        s->state = SOCK_NEW; /* it may listen again */
+    inside_unlisten(s);
+    return 0;
+}
 
 long sys_shutdown(int fd, int how)
 {
@@ -268,26 +365,28 @@ long sys_shutdown(int fd, int how)
         return r;
     if (how < 0 || how > SHUT_BOTH)
         return -EINVAL;
-    if (s->state != SOCK_CONNECTED && s->state != SOCK_LISTENING)
+    outside_settle(s);
+    if (s->state == SOCK_LISTENING)
+        r = (int)shutdown_listener(s, how);
+    else if (s->state != SOCK_CONNECTED && s->family != AF_UNIX)
         return -ENOTCONN;
-    s->read_shut |= how != 1;
-    s->write_shut |= how != 0;
+    else if (s->type == SOCK_STREAM && s->peer_gone && s->family != AF_UNIX && s->write_shut)
+        return -ENOTCONN;
+    else
+        r = 0, s->read_shut |= how != 1, s->write_shut |= how != 0;
     wait_wake_all(&s->wait);
+    wait_wake_all(&s->room);
     if (s->peer)
         wait_wake_all(&s->peer->wait);
-    if (s->host.handle >= 0)
-        return claim_status(port_shutdown(s->host.handle, how));
-    return 0;
+    return s->host.handle >= 0 ? claim_status(port_shutdown(s->host.handle, how)) : r;
 }
 
 static long put_name(const struct sock *s, const struct addr *a, uint64_t to, uint64_t size_at)
 {
     struct addr empty = {.size = 2};
     empty.family = s->family;
-    if (!a->size && s->family == AF_INET)
-        empty.size = sizeof(struct sockaddr_in);
-    if (!a->size && s->family == AF_INET6)
-        empty.size = sizeof(struct sockaddr_in6);
+    if (!a->size && is_inet(s))
+        empty = addr_make(s->family, 0);
     return addr_write(a->size ? a : &empty, to, size_at);
 }
 
@@ -306,5 +405,8 @@ long sys_getpeername(int fd, uint64_t to, uint64_t size_at)
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    return s->state == SOCK_CONNECTED ? put_name(s, &s->other, to, size_at) : -ENOTCONN;
+    outside_settle(s);
+    if (s->state != SOCK_CONNECTED || (s->type == SOCK_STREAM && is_inet(s) && s->peer_gone && s->write_shut))
+        return -ENOTCONN;
+    return put_name(s, &s->other, to, size_at);
 }

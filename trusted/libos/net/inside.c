@@ -15,6 +15,7 @@
 #define MSG_TRUNC_ 0x20
 #define PIECE_MAX 65536u
 #define DATAGRAM_MAX 212992u
+#define BACKLOG_MAX 4096u
 
 static bool is_stream(const struct sock *s)
 {
@@ -23,8 +24,8 @@ static bool is_stream(const struct sock *s)
 
 static void chunk_free(struct chunk *c)
 {
-    for (uint32_t i = 0; i < c->file_count; i++)
-        file_put(c->files[i]);
+    for (uint32_t i = 0; i < c->letter.file_count; i++)
+        file_put(c->letter.files[i]);
     los_free(c);
 }
 
@@ -41,32 +42,64 @@ int inside_pair(struct sock *a, struct sock *b)
     sock_get(b);
     a->peer = b;
     b->peer = a;
+    a->peer_cred = b->cred;
+    b->peer_cred = a->cred;
     a->state = b->state = SOCK_CONNECTED;
     a->peer_gone = b->peer_gone = false;
     return 0;
 }
 
-/* The other end is made at once and waits to be accepted. */
-int inside_connect(struct sock *s, struct sock *listener)
+/* Waits until there is room in the queue of who listens; TCP's is long enough. */
+static int wait_backlog(struct file *f, struct sock *s, struct sock *listener)
 {
-    if (listener->state != SOCK_LISTENING || listener->type != s->type)
+    uint64_t deadline = sock_deadline(s->send_timeout);
+    int r = 0;
+    sock_get(listener);
+    while (!r && listener->state == SOCK_LISTENING && listener->pending_count > listener->backlog) {
+        struct waiter w;
+        if (f->flags & O_NONBLOCK) {
+            r = -EAGAIN;
+            break;
+        }
+        wait_begin(&w, &listener->room);
+        r = wait_sleep(deadline);
+        wait_end(&w);
+        r = r == -EINTR ? -ERESTARTSYS : r == -ETIMEDOUT ? -EAGAIN : r;
+    }
+    if (!r && listener->state != SOCK_LISTENING)
+        r = -ECONNREFUSED;
+    sock_put(listener);
+    return r;
+}
+
+/* The other end is made at once and waits to be accepted. */
+int inside_connect(struct file *f, struct sock *s, struct sock *listener)
+{
+    if (listener->state != SOCK_LISTENING || listener->type != s->type || listener->read_shut)
         return -ECONNREFUSED;
-    if (listener->pending_count > listener->backlog)
-        return -EAGAIN;
-    struct sock *end = sock_new(s->family, s->type);
+    if (s->family == AF_UNIX) {
+        int r = wait_backlog(f, s, listener);
+        if (r)
+            return r;
+    } else if (listener->pending_count >= BACKLOG_MAX) {
+        return -ECONNREFUSED;
+    }
+    struct sock *end = sock_new(listener->family, s->type);
     if (!end)
         return -ENOMEM;
-    end->own = s->family == AF_UNIX ? listener->own : s->other;
-    end->other = s->own;
+    options_inherit(end, listener);
+    end->own = s->family == AF_UNIX ? listener->own : addr_as(&s->other, listener->family);
+    end->other = addr_as(&s->own, listener->family);
+    end->cred = listener->cred;
     inside_pair(s, end);
     list_append(&listener->pending, &end->pend_node);
     listener->pending_count++;
-    wait_wake_all(&listener->wait);
+    wait_wake_events(&listener->wait, POLLIN);
     return 0;
 }
 
-static int queue(struct sock *from, struct sock *to, struct io *io, uint32_t size,
-                 struct file **files, uint32_t file_count)
+static int queue(struct sock *to, struct io *io, uint32_t size,
+                 const struct letter *l, bool files)
 {
     struct chunk *c = los_alloc(sizeof(*c) + size);
     if (!c)
@@ -76,16 +109,22 @@ static int queue(struct sock *from, struct sock *to, struct io *io, uint32_t siz
         return -EFAULT;
     }
     c->size = size;
-    c->from = from->own;
-    for (uint32_t i = 0; i < file_count; i++) {
-        c->files[i] = files[i];
-        file_get(files[i]);
-    }
-    c->file_count = file_count;
+    c->letter = *l;
+    if (!files)
+        c->letter.file_count = 0;
+    for (uint32_t i = 0; i < c->letter.file_count; i++)
+        file_get(l->files[i]);
     list_append(&to->chunks, &c->node);
     to->queued += size;
     wait_wake_events(&to->wait, POLLIN);
     return 0;
+}
+
+int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l)
+{
+    struct io_vec v;
+    struct io io = io_one(&v, (uint64_t)data, size, true);
+    return queue(to, &io, size, l, false);
 }
 
 static long broken_pipe(int flags)
@@ -102,14 +141,20 @@ static int wait_room(struct file *f, struct sock *s, int flags, uint64_t deadlin
 }
 
 static long send_stream(struct file *f, struct sock *s, struct io *io, int flags,
-                        struct file **files, uint32_t file_count)
+                        const struct letter *l)
 {
     long done = 0;
     uint64_t deadline = sock_deadline(s->send_timeout);
-    if (!s->peer)
-        return -ENOTCONN;
-    while (io->left || (file_count && !done)) {
-        if (s->write_shut || s->peer_gone || s->peer->read_shut)
+    bool files = l->file_count;
+    if (s->error) {
+        int r = s->error;
+        s->error = 0;
+        return r;
+    }
+    if (!s->peer && s->state != SOCK_CONNECTED)
+        return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
+    while (io->left) {
+        if (s->write_shut || s->peer_gone || !s->peer || s->peer->read_shut)
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
         if (to->queued >= QUEUE_SIZE) {
@@ -119,51 +164,57 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
             continue;
         }
         uint32_t n = (uint32_t)MIN(MIN(io->left, PIECE_MAX), QUEUE_SIZE - to->queued);
-        int r = queue(s, to, io, n, files, file_count);
+        int r = queue(to, io, n, l, files);
         if (r)
             return done ? done : r;
-        file_count = 0;
+        files = false;
         done += n;
     }
     return done;
 }
 
+/* Waits until a datagram of that size fits. UDP's are dropped instead: 1. */
+static int wait_fit(struct file *f, struct sock *s, struct sock *to, uint64_t size, int flags)
+{
+    uint64_t deadline = sock_deadline(s->send_timeout);
+    for (;;) {
+        if (to->read_shut || (to == s->peer && s->peer_gone))
+            return s->type == SOCK_SEQPACKET ? (int)broken_pipe(flags) : -ECONNREFUSED;
+        if (to->queued + size <= QUEUE_SIZE || list_empty(&to->chunks))
+            return 0;
+        if (s->family != AF_UNIX)
+            return 1;
+        if (flags & MSG_DONTWAIT_ || f->flags & O_NONBLOCK)
+            return -EAGAIN;
+        struct waiter w;
+        wait_begin(&w, &to->room);
+        int r = wait_sleep(deadline);
+        wait_end(&w);
+        if (r)
+            return r == -EINTR ? -ERESTARTSYS : r == -ETIMEDOUT ? -EAGAIN : r;
+    }
+}
+
 long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io, int flags,
-                 struct file **files, uint32_t file_count)
+                 const struct letter *l)
 {
     if (is_stream(s))
-        return send_stream(f, s, io, flags, files, file_count);
-    uint64_t deadline = sock_deadline(s->send_timeout);
+        return send_stream(f, s, io, flags, l);
     uint64_t size = io->left;
     if (!to)
-        return s->family == AF_UNIX && s->state == SOCK_CONNECTED ? -ECONNREFUSED : -EDESTADDRREQ;
+        return s->state != SOCK_CONNECTED ? -ENOTCONN
+               : s->type == SOCK_SEQPACKET ? broken_pipe(flags)
+                                           : -ECONNREFUSED;
     if (s->write_shut)
         return broken_pipe(flags);
     if (size > DATAGRAM_MAX || (s->family != AF_UNIX && size > 65507))
         return -EMSGSIZE;
     sock_get(to);
-    long r = 0;
-    while (!r) {
-        if (to->read_shut || (to == s->peer && s->peer_gone)) {
-            r = s->type == SOCK_SEQPACKET ? broken_pipe(flags) : -ECONNREFUSED;
-            break;
-        }
-        if (to->queued + size <= QUEUE_SIZE || list_empty(&to->chunks))
-            break;
-        if (s->family != AF_UNIX) { /* UDP is dropped, not waited for */
-            sock_put(to);
-            return (long)size;
-        }
-        struct waiter w;
-        wait_begin(&w, &to->room);
-        r = flags & MSG_DONTWAIT_ || f->flags & O_NONBLOCK ? -EAGAIN : wait_sleep(deadline);
-        wait_end(&w);
-        r = r == -EINTR ? -ERESTARTSYS : r == -ETIMEDOUT ? -EAGAIN : r;
-    }
+    int r = wait_fit(f, s, to, size, flags);
     if (!r)
-        r = queue(s, to, io, (uint32_t)size, files, file_count);
+        r = queue(to, io, (uint32_t)size, l, true);
     sock_put(to);
-    return r ? r : (long)size;
+    return r < 0 ? r : (long)size;
 }
 
 /* Somebody who waits for room: the peer of a stream, any sender of datagrams. */
@@ -174,56 +225,56 @@ static void room_made(struct sock *s)
         wait_wake_events(&s->peer->wait, POLLOUT);
 }
 
-static void take_files(struct chunk *c, struct file **files, uint32_t *count)
+/* What came with it; its files only to one who wants them, else they go. */
+static void open_letter(struct chunk *c, int flags, struct letter *l, bool files)
 {
-    for (uint32_t i = 0; i < c->file_count; i++) {
-        if (files)
-            files[(*count)++] = c->files[i];
-        else
-            file_put(c->files[i]);
-    }
-    c->file_count = 0;
+    *l = c->letter;
+    if (flags & MSG_PEEK_ || !files)
+        l->file_count = 0;
+    for (uint32_t i = 0; !files && !(flags & MSG_PEEK_) && i < c->letter.file_count; i++)
+        file_put(c->letter.files[i]);
+    if (!(flags & MSG_PEEK_))
+        c->letter.file_count = 0;
 }
 
-static long receive_message(struct sock *s, struct io *io, int flags, struct addr *from,
-                            struct file **files, uint32_t *file_count, bool *truncated)
+static long receive_message(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
     struct chunk *c = container_of(s->chunks.next, struct chunk, node);
     uint64_t n = MIN(io->left, c->size);
     long r = flags & MSG_TRUNC_ ? (long)c->size : (long)n;
-    *truncated = n < c->size;
-    *from = c->from;
     if (io_put(io, c->data, n))
         return -EFAULT;
+    open_letter(c, flags, l, files);
+    l->truncated = n < c->size;
     if (!(flags & MSG_PEEK_)) {
-        take_files(c, files, file_count);
         chunk_drop(s, c);
         room_made(s);
     }
     return r;
 }
 
-/* Nothing is read beyond a piece that came with files: *barrier. */
-static long receive_stream(struct sock *s, struct io *io, int flags, struct file **files,
-                           uint32_t *file_count, bool *barrier)
+/* Nothing is read beyond a piece that came with files. */
+static long receive_stream(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
     long done = 0;
     list_for_safe(it, nx, &s->chunks)
     {
         struct chunk *c = container_of(it, struct chunk, node);
         uint64_t n = MIN(io->left, c->size - c->at);
-        *barrier = c->file_count > 0;
+        bool barrier = c->letter.file_count > 0;
         if (io_put(io, c->data + c->at, n))
             return done ? done : -EFAULT;
+        if (!done || barrier)
+            open_letter(c, flags, l, files);
+        l->barrier = barrier;
         done += (long)n;
         if (!(flags & MSG_PEEK_)) {
-            take_files(c, files, file_count);
             c->at += (uint32_t)n;
             s->queued -= n;
             if (c->at == c->size)
                 chunk_drop(s, c);
         }
-        if (!io->left || *barrier)
+        if (!io->left || barrier)
             break;
     }
     if (!(flags & MSG_PEEK_))
@@ -231,61 +282,62 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct file
     return done;
 }
 
-long inside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
-                    struct file **files, uint32_t *file_count, bool *truncated)
+long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
-    uint64_t deadline = sock_deadline(s->receive_timeout);
-    long done = 0;
-    *truncated = false;
-    *from = is_stream(s) ? (struct addr){0} : s->other;
+    *l = (struct letter){0};
     if (s->state == SOCK_LISTENING)
-        return -EINVAL;
-    if (is_stream(s) && !s->peer)
-        return s->error ? s->error : -ENOTCONN;
-    for (;;) {
-        while (list_empty(&s->chunks)) {
-            bool ended = s->read_shut || s->peer_gone || (s->peer && s->peer->write_shut);
-            if (ended && s->type != SOCK_DGRAM)
-                return done;
-            if (s->read_shut)
-                return 0;
-            int r = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
-            if (r)
-                return done ? done : r;
-            if (s->host.handle >= 0 && list_empty(&s->chunks))
-                return outside_receive(f, s, io, flags, from, truncated);
-        }
-        if (!is_stream(s))
-            return receive_message(s, io, flags, from, files, file_count, truncated);
-        bool barrier = false;
-        long n = receive_stream(s, io, flags, files, file_count, &barrier);
-        if (n < 0)
-            return done ? done : n;
-        done += n;
-        if (!(flags & MSG_WAITALL_) || !io->left || (flags & MSG_PEEK_) || barrier)
-            return done;
+        return s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
+    if (!list_empty(&s->chunks))
+        return is_stream(s) ? receive_stream(s, io, flags, l, files)
+                            : receive_message(s, io, flags, l, files);
+    if (s->error) {
+        int r = s->error;
+        s->error = 0;
+        return r;
     }
+    if (s->type != SOCK_DGRAM && s->state != SOCK_CONNECTED)
+        return s->family == AF_UNIX && is_stream(s) ? -EINVAL : -ENOTCONN;
+    bool ended = s->read_shut || (s->type != SOCK_DGRAM &&
+                                  (s->peer_gone || !s->peer || s->peer->write_shut));
+    return ended ? 0 : -EAGAIN;
 }
 
 uint32_t inside_poll(struct sock *s)
 {
-    uint32_t r = 0;
+    uint32_t r = s->error ? POLLERR : 0;
     if (s->state == SOCK_LISTENING)
-        return s->pending_count ? POLLIN | POLLRDNORM : 0;
-    bool ended = s->read_shut || s->peer_gone || (s->peer && s->peer->write_shut);
-    if (!list_empty(&s->chunks))
+        return r | (s->pending_count ? POLLIN | POLLRDNORM : 0);
+    if (!list_empty(&s->chunks) || s->error)
         r |= POLLIN | POLLRDNORM;
+    if (s->read_shut)
+        r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->type == SOCK_DGRAM)
         return r | POLLOUT | POLLWRNORM;
     if (!s->peer)
-        return r | POLLOUT | POLLHUP;
-    if (ended)
-        r |= POLLIN | POLLRDNORM | 0x2000 /* POLLRDHUP */;
-    if (s->peer_gone)
+        return r | POLLOUT | POLLWRNORM | POLLHUP | (s->error ? POLLRDHUP : 0);
+    if (s->peer_gone || s->peer->write_shut)
+        r |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if ((s->peer_gone && (s->family == AF_UNIX || s->error)) || (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
         r |= POLLHUP;
-    if (s->peer_gone || s->peer->queued < QUEUE_SIZE)
+    if (s->peer_gone || s->write_shut || s->peer->queued < QUEUE_SIZE)
         r |= POLLOUT | POLLWRNORM;
     return r;
+}
+
+void inside_unlisten(struct sock *s)
+{
+    list_for_safe(pt, pn, &s->pending)
+    {
+        struct sock *end = container_of(pt, struct sock, pend_node);
+        list_remove(pt);
+        if (end->family != AF_UNIX && end->peer)
+            end->peer->error = -ECONNRESET;
+        inside_close(end);
+        sock_put(end);
+    }
+    s->pending_count = 0;
+    wait_wake_all(&s->wait);
+    wait_wake_all(&s->room);
 }
 
 void inside_close(struct sock *s)
@@ -296,20 +348,20 @@ void inside_close(struct sock *s)
         inode_put(s->path);
         s->path = NULL;
     }
-    list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
-    list_for_safe(pt, pn, &s->pending)
-    {
-        struct sock *end = container_of(pt, struct sock, pend_node);
-        list_remove(pt);
-        inside_close(end);
-        sock_put(end);
-    }
     struct sock *peer = s->peer;
+    /* Who closes with something unread, or without wishing to linger, resets. */
+    bool reset = (!list_empty(&s->chunks) && s->type != SOCK_DGRAM) ||
+                 (s->family != AF_UNIX && s->linger.on && !s->linger.seconds);
+    list_for_safe(it, nx, &s->chunks) chunk_drop(s, container_of(it, struct chunk, node));
+    if (s->state == SOCK_LISTENING)
+        inside_unlisten(s);
     s->read_shut = s->write_shut = true;
     if (peer) {
         s->peer = NULL;
         if (peer->peer == s) {
             peer->peer_gone = true;
+            if (reset)
+                peer->error = -ECONNRESET;
             wait_wake_all(&peer->wait);
         }
         sock_put(peer);

@@ -1,287 +1,170 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sending and receiving: sendto, sendmsg and their kin, with files in messages (SCM_RIGHTS).
+// Sending and receiving, whichever side the other end is on: where a message goes, and waiting.
+#include <asm/poll.h>
+#include <asm/signal.h>
 #include <asm/socket.h>
 #include <linux/net.h>
 
-#include "trusted/libos/calls.h"
 #include "trusted/libos/net/sock.h"
+#include "trusted/libos/signal/signal.h"
 
-#define MSG_CTRUNC_ 8
-#define MSG_TRUNC_ 0x20
-#define MSG_CLOEXEC_ 0x40000000
-#define SCM_RIGHTS_ 1
-#define CONTROL_MAX 4096u
-#define IOV_MAX 1024u
+#define MSG_OOB_ 1
+#define MSG_PEEK_ 2
+#define MSG_DONTWAIT_ 0x40
+#define MSG_WAITALL_ 0x100
+#define MSG_ERRQUEUE_ 0x2000
 
-int addr_read(uint64_t from, uint32_t size, struct addr *a);
-int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
-
-struct user_msghdr {
-    uint64_t name;
-    uint32_t name_size, pad;
-    uint64_t iov, iov_count;
-    uint64_t control, control_size;
-    int32_t flags, pad2;
-};
-
-struct control_head {
-    uint64_t size;
-    int32_t level, type;
-};
-
-static long send_to(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
-                    struct file **files, uint32_t file_count)
+static long take_pending_error(struct sock *s)
 {
+    int r = s->error;
+    s->error = 0;
+    return r;
+}
+
+/* A datagram to somebody inside, or to nobody there. */
+static long send_inside(struct file *f, struct sock *s, struct io *io, int flags,
+                        const struct addr *to, struct letter *l)
+{
+    int r = name_auto(s);
+    if (r)
+        return r;
+    struct addr from = addr_source(&s->own, to);
+    struct sock *target = name_receiver(SOCK_DGRAM, to, &from);
+    if (!target) {
+        if (s->other.size) { /* as if ICMP had said that nobody is there */
+            s->error = -ECONNREFUSED;
+            wait_wake_all(&s->wait);
+        }
+        return (long)io->left;
+    }
+    l->from = addr_as(&from, target->family);
+    l->to = addr_as(to, target->family);
+    return inside_send(f, s, target, io, flags, l);
+}
+
+static long send_datagram(struct file *f, struct sock *s, struct io *io, int flags,
+                          const struct addr *given, struct letter *l)
+{
+    struct addr to = given ? *given : s->other;
+    if (s->error)
+        return take_pending_error(s);
+    if (!to.size)
+        return -EDESTADDRREQ;
+    enum addr_kind kind = addr_kind(&to);
+    if (kind == ADDR_ANY)
+        addr_resolve_any(&to);
+    if (s->write_shut)
+        return inside_send(f, s, s, io, flags, l); /* says what is right */
+    if (kind < ADDR_GROUP)
+        return send_inside(f, s, io, flags, &to, l);
+    if (kind == ADDR_GROUP)
+        return to.family == AF_INET && to.bytes[4] >= 240 && !s->options[OPT_BROADCAST] ? -EACCES
+                                                                                        : -ENETUNREACH;
+    int r = outside_open(s);
+    return r ? r : outside_send(f, s, io, flags, given ? &to : NULL);
+}
+
+static long send_unix_datagram(struct file *f, struct sock *s, struct io *io, int flags,
+                               const struct addr *to, struct letter *l)
+{
+    int r;
     struct sock *target = s->peer;
-    if (to && to->size && s->type == SOCK_DGRAM) {
-        int r = addr_check(s, to);
+    l->from = s->own;
+    if (!to)
+        return inside_send(f, s, target, io, flags, l);
+    target = name_find(s, to, &r);
+    return target ? inside_send(f, s, target, io, flags, l) : r;
+}
+
+/* A connect that is still under way holds senders up. */
+static long wait_connected(struct file *f, struct sock *s, int flags, uint64_t deadline)
+{
+    for (;;) {
+        outside_settle(s);
+        if (s->error)
+            return take_pending_error(s);
+        if (s->state != SOCK_CONNECTING)
+            return 0;
+        outside_used(&s->host, POLLOUT, false);
+        int r = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
         if (r)
             return r;
-        if (s->family != AF_UNIX && !addr_is_loopback(to)) {
-            r = outside_open(s);
-            return r ? r : outside_send(f, s, io, flags, to);
-        }
-        target = name_find(s, to, &r);
-        if (!target) /* a datagram to nobody is lost */
-            return s->family == AF_UNIX ? r : (long)io->left;
-        if (!s->own.size && s->family != AF_UNIX) {
-            s->own = *to;
-            if ((r = name_ephemeral(s)))
-                return r;
-        }
-    } else if (!target && s->host.handle >= 0) {
+    }
+}
+
+long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
+               struct letter *l)
+{
+    if (to && !to->size)
+        to = NULL;
+    int r = to ? addr_check(s, to) : 0;
+    if (r)
+        return r;
+    if (flags & MSG_OOB_)
+        return -EOPNOTSUPP;
+    if (s->family == AF_NETLINK)
+        return netlink_send(s, io);
+    if (!l->cred.pid)
+        l->cred = cred_own();
+    if (s->type == SOCK_DGRAM)
+        return s->family == AF_UNIX ? send_unix_datagram(f, s, io, flags, to, l)
+                                    : send_datagram(f, s, io, flags, to, l);
+    if (to && s->family == AF_UNIX)
+        return s->state == SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (s->state == SOCK_CONNECTING && (r = (int)wait_connected(f, s, flags, sock_deadline(s->send_timeout))))
+        return r;
+    if (s->host.handle >= 0 && s->state == SOCK_CONNECTED)
         return outside_send(f, s, io, flags, NULL);
-    }
-    return inside_send(f, s, target, io, flags, files, file_count);
+    l->from = s->family == AF_UNIX ? s->own : (struct addr){0};
+    return inside_send(f, s, s->peer, io, flags, l);
 }
 
-long sys_sendto(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr, uint32_t addr_size)
+static long receive_once(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
-    int r;
-    struct file *f;
-    struct addr to = {0};
-    struct sock *s = sock_of(fd, &r, &f);
-    if (!s)
-        return r;
-    if (addr && (r = addr_read(addr, addr_size, &to)))
-        return r;
-    struct io_vec v;
-    struct io io = io_one(&v, buf, MIN(size, 0x7ffff000u), false);
-    file_get(f);
-    long n = send_to(f, s, &io, flags, &to, NULL, 0);
-    file_put(f);
-    return n;
+    bool outside = s->host.handle >= 0 && s->state != SOCK_LISTENING && s->state != SOCK_NEW;
+    if (s->type == SOCK_DGRAM)
+        outside = s->host.handle >= 0;
+    if (!outside || !list_empty(&s->chunks) || s->error)
+        return inside_receive(s, io, flags, l, files);
+    long n = outside_receive(s, io, flags, l);
+    return n == -EAGAIN && s->read_shut ? 0 : n;
 }
 
-static long receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
-                    struct file **files, uint32_t *file_count, bool *cut)
+/* Is what comes next with files? They begin another message. */
+static bool next_has_files(struct sock *s)
 {
-    *file_count = 0;
-    file_get(f);
-    long n;
-    if (s->host.handle >= 0 && list_empty(&s->chunks) && !s->peer)
-        n = outside_receive(f, s, io, flags, from, cut);
-    else
-        n = inside_receive(f, s, io, flags, from, files, file_count, cut);
-    file_put(f);
-    return n;
+    return !list_empty(&s->chunks) &&
+           container_of(s->chunks.next, struct chunk, node)->letter.file_count;
 }
 
-long sys_recvfrom(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr,
-                  uint64_t size_at)
+long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
+                  bool files, uint64_t deadline)
 {
-    int r;
-    struct file *f;
-    struct addr from;
-    uint32_t files;
-    bool cut;
-    struct sock *s = sock_of(fd, &r, &f);
-    if (!s)
-        return r;
-    struct io_vec v;
-    struct io io = io_one(&v, buf, MIN(size, 0x7ffff000u), false);
-    long n = receive(f, s, &io, flags, &from, NULL, &files, &cut);
-    if (n >= 0 && addr && (r = addr_write(&from, addr, size_at)))
-        return r;
-    return n;
-}
-
-/* Files named by SCM_RIGHTS, not counted. */
-static int read_rights(const struct user_msghdr *m, struct file **files, uint32_t *count)
-{
-    uint64_t at = 0;
-    *count = 0;
-    if (m->control_size > CONTROL_MAX)
-        return -ENOBUFS;
-    while (m->control && m->control_size - at >= sizeof(struct control_head)) {
-        struct control_head h;
-        if (user_read(&h, m->control + at, sizeof(h)))
-            return -EFAULT;
-        if (h.size < sizeof(h) || h.size > m->control_size - at)
-            return -EINVAL;
-        if (h.level == SOL_SOCKET && h.type == SCM_RIGHTS_) {
-            uint64_t n = (h.size - sizeof(h)) / 4;
-            for (uint64_t i = 0; i < n; i++) {
-                int fd;
-                if (*count == RIGHTS_MAX)
-                    return -EINVAL;
-                if (user_read(&fd, m->control + at + sizeof(h) + i * 4, 4))
-                    return -EFAULT;
-                if (!(files[*count] = fd_file(fd)))
-                    return -EBADF;
-                (*count)++;
-            }
-        }
-        uint64_t step = (h.size + 7) & ~7ull;
-        if (step > m->control_size - at)
-            break;
-        at += step;
-    }
-    return 0;
-}
-
-static int read_vectors(const struct user_msghdr *m, struct io_vec few[8], struct io_vec **vec,
-                        struct io *io)
-{
-    *vec = few;
-    if (m->iov_count > IOV_MAX)
-        return -EMSGSIZE;
-    if (m->iov_count > 8 && !(*vec = los_alloc(m->iov_count * sizeof(**vec))))
-        return -ENOMEM;
-    return iov_read(m->iov, m->iov_count, *vec, io);
-}
-
-long sys_sendmsg(int fd, uint64_t message, int flags)
-{
-    int r;
-    struct file *f, *files[RIGHTS_MAX];
-    struct user_msghdr m;
-    struct addr to = {0};
-    struct io_vec few[8], *vec;
-    struct io io;
-    uint32_t count = 0;
-    struct sock *s = sock_of(fd, &r, &f);
-    if (!s)
-        return r;
-    if (user_read(&m, message, sizeof(m)))
-        return -EFAULT;
-    if (m.name && m.name_size && (r = addr_read(m.name, m.name_size, &to)))
-        return r;
-    if (s->family == AF_UNIX && (r = read_rights(&m, files, &count)))
-        return r;
-    r = read_vectors(&m, few, &vec, &io);
-    long n = r;
-    if (!r) {
-        /* It may wait, and another thread close any of them. */
-        file_get(f);
-        for (uint32_t i = 0; i < count; i++)
-            file_get(files[i]);
-        n = send_to(f, s, &io, flags, &to, files, count);
-        for (uint32_t i = 0; i < count; i++)
-            file_put(files[i]);
-        file_put(f);
-    }
-    if (vec != few)
-        los_free(vec);
-    return n;
-}
-
-/* Installs what came and describes it in the control buffer. */
-static int write_rights(struct user_msghdr *m, struct file **files, uint32_t count, bool cloexec)
-{
-    uint64_t head = sizeof(struct control_head), used = 0;
-    uint64_t room = m->control && m->control_size >= head ? (m->control_size - head) / 4 : 0;
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        int fd = -1;
-        if (i < room)
-            fd = fd_install(files[i], cloexec, 0);
-        else
-            file_put(files[i]);
-        if (fd < 0)
-            continue;
-        if (user_write(m->control + head + done * 4ul, &fd, 4))
-            return -EFAULT;
-        done++;
-    }
-    if (done < count)
-        m->flags |= MSG_CTRUNC_;
-    if (done) {
-        struct control_head h = {head + done * 4ul, SOL_SOCKET, SCM_RIGHTS_};
-        if (user_write(m->control, &h, sizeof(h)))
-            return -EFAULT;
-        used = MIN((h.size + 7) & ~7ull, m->control_size);
-    }
-    m->control_size = used;
-    return 0;
-}
-
-long sys_recvmsg(int fd, uint64_t message, int flags)
-{
-    int r;
-    struct file *f, *files[RIGHTS_MAX];
-    struct user_msghdr m;
-    struct addr from = {0};
-    struct io_vec few[8], *vec;
-    struct io io;
-    uint32_t count = 0;
-    bool cut = false;
-    struct sock *s = sock_of(fd, &r, &f);
-    if (!s)
-        return r;
-    if (user_read(&m, message, sizeof(m)))
-        return -EFAULT;
-    r = read_vectors(&m, few, &vec, &io);
-    long n = r ? r : receive(f, s, &io, flags, &from, files, &count, &cut);
-    if (vec != few)
-        los_free(vec);
-    if (n < 0)
+    bool stream = s->type == SOCK_STREAM, all = flags & MSG_WAITALL_ && stream && !(flags & MSG_PEEK_);
+    struct letter more, *now = l;
+    long done = 0, n;
+    *l = (struct letter){0};
+    if (flags & MSG_OOB_)
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -EINVAL;
+    if (flags & MSG_ERRQUEUE_)
+        return -EAGAIN;
+    if (s->state == SOCK_CONNECTING && (n = wait_connected(f, s, flags, deadline)))
         return n;
-    m.flags = cut ? MSG_TRUNC_ : 0;
-    r = write_rights(&m, files, count, flags & MSG_CLOEXEC_);
-    if (!r && m.name) {
-        if (user_write(m.name, from.bytes, MIN(m.name_size, from.size)))
-            r = -EFAULT;
-        m.name_size = from.size;
-    }
-    if (!r)
-        r = user_write(message, &m, sizeof(m));
-    return r ? r : n;
-}
-
-#define MMSG_SIZE 64u /* struct msghdr and the result, padded */
-#define MMSG_MAX 1024u
-#define MSG_DONTWAIT_ 0x40
-#define MSG_WAITFORONE_ 0x10000
-
-/* Several messages; an error after the first is for the next call to find. */
-static long several(int fd, uint64_t messages, uint32_t count, int flags,
-                    long (*one)(int fd, uint64_t message, int flags))
-{
-    bool one_waits = flags & MSG_WAITFORONE_;
-    count = MIN(count, MMSG_MAX);
-    flags &= ~MSG_WAITFORONE_;
-    long done = 0;
-    for (; done < count; done++) {
-        uint64_t message = messages + (uint64_t)done * MMSG_SIZE;
-        long n = one(fd, message, flags);
+    for (;;) {
+        n = receive_once(s, io, flags, now, files);
+        if (n == -EAGAIN && stream && !io->left)
+            return done;
+        if (n == -EAGAIN) {
+            n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
+            if (n)
+                return done ? done : n;
+            continue;
+        }
         if (n < 0)
             return done ? done : n;
-        uint32_t size = (uint32_t)n;
-        if (user_write(message + sizeof(struct user_msghdr), &size, sizeof(size)))
-            return done ? done : -EFAULT;
-        if (one_waits)
-            flags |= MSG_DONTWAIT_;
+        done += n;
+        if (!all || !n || !io->left || l->file_count || next_has_files(s))
+            return done;
+        now = &more;
     }
-    return done;
-}
-
-long sys_sendmmsg(int fd, uint64_t messages, uint32_t count, int flags)
-{
-    return several(fd, messages, count, flags, sys_sendmsg);
-}
-
-long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t timeout)
-{
-    return several(fd, messages, count, flags, sys_recvmsg);
 }

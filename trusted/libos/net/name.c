@@ -10,108 +10,151 @@
 
 #define PORT_FIRST 32768u
 #define PORT_COUNT 28232u
+#define PORT_PRIVILEGED 1024u
+#define BUCKETS 256u
 
-static struct list bound = {&bound, &bound};
+static struct list by_port[BUCKETS], abstract;
 
-static const struct sockaddr_in *in4(const struct addr *a)
+static struct list *bucket(uint16_t port)
 {
-    return (const void *)a->bytes;
-}
-
-static const struct sockaddr_in6 *in6(const struct addr *a)
-{
-    return (const void *)a->bytes;
-}
-
-static bool mapped(const uint8_t *p)
-{
-    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-    return !memcmp(p, prefix, 12);
-}
-
-bool addr_is_loopback(const struct addr *a)
-{
-    static const uint8_t one[16] = {[15] = 1};
-    if (a->family == AF_INET)
-        return (a->bytes[4]) == 127;
-    if (a->family != AF_INET6)
-        return a->family == AF_UNIX;
-    const uint8_t *p = (const uint8_t *)&in6(a)->sin6_addr;
-    return !memcmp(p, one, 16) || (mapped(p) && p[12] == 127);
-}
-
-bool addr_is_any(const struct addr *a)
-{
-    static const uint8_t zero[16];
-    if (a->family == AF_INET)
-        return !memcmp(&in4(a)->sin_addr, zero, 4);
-    const uint8_t *p = (const uint8_t *)&in6(a)->sin6_addr;
-    return a->family == AF_INET6 &&
-           (!memcmp(p, zero, 16) || (mapped(p) && !memcmp(p + 12, zero, 4)));
-}
-
-uint16_t addr_port(const struct addr *a)
-{
-    return (uint16_t)(a->bytes[2] << 8 | a->bytes[3]);
-}
-
-void addr_set_port(struct addr *a, uint16_t port)
-{
-    a->bytes[2] = (uint8_t)(port >> 8);
-    a->bytes[3] = (uint8_t)port;
+    if (!abstract.next) {
+        list_init(&abstract);
+        for (unsigned i = 0; i < BUCKETS; i++)
+            list_init(&by_port[i]);
+    }
+    return &by_port[port % BUCKETS];
 }
 
 int addr_check(const struct sock *s, const struct addr *a)
 {
     if (a->size < 2)
         return -EINVAL;
-    if (a->family != s->family)
-        return -EAFNOSUPPORT;
-    if (s->family == AF_INET)
-        return a->size >= sizeof(struct sockaddr_in) ? 0 : -EINVAL;
+    if (s->family == AF_NETLINK)
+        return a->family != AF_NETLINK || a->size < 12 ? -EINVAL : 0;
+    if (s->family == AF_INET && a->size < sizeof(struct sockaddr_in))
+        return -EINVAL;
+    if (a->family != s->family) {
+        /* Old programs bind so; see inet_bind. */
+        bool old = s->family == AF_INET && a->family == AF_UNSPEC && addr_is_any(a);
+        return old ? 0 : s->family == AF_UNIX ? -EINVAL : -EAFNOSUPPORT;
+    }
     if (s->family == AF_INET6)
         return a->size >= 24 ? 0 : -EINVAL;
+    if (s->family == AF_INET)
+        return 0;
     return a->size > 2 && a->size <= sizeof(struct sockaddr_un) ? 0 : -EINVAL;
 }
 
-static struct sock *find_port(uint16_t family, int type, uint16_t port)
+/* Does a socket bound so take what goes to b? */
+static bool covers(const struct sock *s, const struct addr *to)
 {
-    list_for(it, &bound)
+    uint8_t v4[4];
+    bool is4 = addr_v4(to, v4);
+    if (s->family == AF_INET6 && is4 && s->options[OPT_V6ONLY])
+        return false;
+    if (s->family == AF_INET && !is4)
+        return false;
+    if (!addr_is_any(&s->own))
+        return addr_same_host(&s->own, to);
+    return true;
+}
+
+/* Is there an address that reaches both? */
+static bool overlap(const struct sock *a, const struct sock *b)
+{
+    if (!addr_is_any(&a->own))
+        return covers(b, &a->own);
+    if (!addr_is_any(&b->own))
+        return covers(a, &b->own);
+    return a->family == b->family || !(a->family == AF_INET6 ? a : b)->options[OPT_V6ONLY];
+}
+
+static bool conflict(const struct sock *a, const struct sock *b)
+{
+    if (a == b || a->type != b->type || addr_port(&a->own) != addr_port(&b->own))
+        return false;
+    if (a->options[OPT_REUSEPORT] && b->options[OPT_REUSEPORT] && a->cred.uid == b->cred.uid)
+        return false;
+    bool listens = a->state == SOCK_LISTENING || b->state == SOCK_LISTENING;
+    if (a->options[OPT_REUSEADDR] && b->options[OPT_REUSEADDR] && (!listens || a->type != SOCK_STREAM))
+        return false;
+    return overlap(a, b);
+}
+
+bool name_in_conflict(const struct sock *s)
+{
+    list_for(it, bucket(addr_port(&s->own)))
     {
-        struct sock *s = container_of(it, struct sock, names);
-        if (s->family == family && s->type == type && addr_port(&s->own) == port)
-            return s;
+        if (conflict(s, container_of(it, struct sock, names)))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-/* Who takes what is sent to this port: IPv4 may end at an IPv6 socket that takes both. */
-static struct sock *find_receiver(uint16_t family, int type, uint16_t port)
+/* How well s fits for what goes from `from` to `to`; 0: not at all. */
+static int fit(const struct sock *s, int type, const struct addr *to, const struct addr *from)
 {
-    struct sock *s = find_port(family, type, port);
-    if (s || family == AF_INET6)
-        return s;
-    s = find_port(AF_INET6, type, port);
-    return s && !s->v6_only ? s : NULL;
+    if (s->type != type || addr_port(&s->own) != addr_port(to) || !covers(s, to))
+        return 0;
+    if (type == SOCK_STREAM && s->state != SOCK_LISTENING)
+        return 0;
+    int score = 1 + (s->family == AF_INET) + 2 * !addr_is_any(&s->own);
+    if (type == SOCK_DGRAM && s->other.size) {
+        if (!from || addr_port(&s->other) != addr_port(from) || !addr_same_host(&s->other, from))
+            return 0;
+        score += 4;
+    }
+    return score;
 }
 
-bool name_is_outside(const struct sock *s)
+struct sock *name_receiver(int type, const struct addr *to, const struct addr *from)
 {
-    struct sock *other =
-        find_port(s->family == AF_INET ? AF_INET6 : AF_INET, s->type, addr_port(&s->own));
-    return other && other->host.handle >= 0;
+    static uint32_t turn;
+    struct sock *best = NULL;
+    int score = 0;
+    uint32_t equal = 0, pick = turn++;
+    /* Of those of one port (SO_REUSEPORT) each in its turn. */
+    for (int pass = 0; pass < 2 && (!pass || equal); pass++) {
+        uint32_t n = 0;
+        list_for(it, bucket(addr_port(to)))
+        {
+            struct sock *s = container_of(it, struct sock, names);
+            int f = fit(s, type, to, from);
+            if (!pass && f > score) {
+                score = f;
+                equal = 0;
+            }
+            if (!f || f != score)
+                continue;
+            equal += !pass;
+            if (pass && n++ == pick % equal)
+                best = s;
+        }
+    }
+    return best;
 }
 
 static struct sock *find_abstract(const struct addr *a)
 {
-    list_for(it, &bound)
+    bucket(0);
+    list_for(it, &abstract)
     {
         struct sock *s = container_of(it, struct sock, names);
-        if (s->family == AF_UNIX && s->own.size == a->size &&
-            !memcmp(s->own.bytes, a->bytes, a->size))
+        if (s->own.size == a->size && !memcmp(s->own.bytes, a->bytes, a->size))
             return s;
     }
     return NULL;
+}
+
+static bool port_is_used(const struct sock *s, uint16_t port)
+{
+    list_for(it, bucket(port))
+    {
+        struct sock *o = container_of(it, struct sock, names);
+        if (o->type == s->type && addr_port(&o->own) == port)
+            return true;
+    }
+    return false;
 }
 
 int name_ephemeral(struct sock *s)
@@ -121,13 +164,24 @@ int name_ephemeral(struct sock *s)
         return -EIO;
     for (uint32_t i = 0; i < PORT_COUNT; i++) {
         uint16_t port = (uint16_t)(PORT_FIRST + (start + i) % PORT_COUNT);
-        if (find_port(AF_INET, s->type, port) || find_port(AF_INET6, s->type, port))
+        if (port_is_used(s, port))
             continue;
         addr_set_port(&s->own, port);
-        list_append(&bound, &s->names);
+        list_append(bucket(port), &s->names);
         return 0;
     }
     return -EADDRINUSE;
+}
+
+int name_auto(struct sock *s)
+{
+    if (s->own.size)
+        return 0;
+    s->own = addr_make(s->family, 0);
+    int r = name_ephemeral(s);
+    if (r)
+        s->own = (struct addr){0};
+    return r;
 }
 
 static int bind_path(struct sock *s, const struct addr *a)
@@ -159,36 +213,59 @@ static int bind_path(struct sock *s, const struct addr *a)
     return r;
 }
 
+static int bind_unix(struct sock *s, const struct addr *a)
+{
+    bool is_path = a->bytes[2];
+    int r = is_path ? bind_path(s, a) : find_abstract(a) ? -EADDRINUSE : 0;
+    if (r)
+        return r;
+    s->own = *a;
+    if (!is_path)
+        list_append(&abstract, &s->names);
+    return 0;
+}
+
 int name_bind(struct sock *s, const struct addr *a)
 {
+    uint16_t port = addr_port(a);
     if (s->own.size)
         return -EINVAL;
-    if (s->family == AF_UNIX) {
-        int r = 0;
-        if (a->bytes[2])
-            r = bind_path(s, a);
-        else if (find_abstract(a))
-            r = -EADDRINUSE;
-        if (!r) {
-            s->own = *a;
-            list_append(&bound, &s->names);
-        }
+    if (s->family == AF_UNIX)
+        return bind_unix(s, a);
+    enum addr_kind kind = addr_kind(a);
+    bool group = kind == ADDR_GROUP && s->type == SOCK_DGRAM;
+    if (!group && !addr_is_inside(a))
+        return s->options[OPT_FREEBIND] ? 0 : -EADDRNOTAVAIL;
+    if (port && port < PORT_PRIVILEGED && current()->euid)
+        return -EACCES;
+    s->own = *a;
+    s->own.family = s->family;
+    s->own.size = addr_make(s->family, 0).size;
+    if (!port) {
+        int r = name_ephemeral(s);
+        if (r)
+            s->own = (struct addr){0};
         return r;
     }
-    if (addr_port(a) && find_port(s->family, s->type, addr_port(a)))
+    if (name_in_conflict(s)) {
+        s->own = (struct addr){0};
         return -EADDRINUSE;
-    s->own = *a;
-    if (!addr_port(a))
-        return name_ephemeral(s);
-    list_append(&bound, &s->names);
+    }
+    list_append(bucket(port), &s->names);
     return 0;
+}
+
+void name_forget(struct sock *s)
+{
+    list_remove(&s->names);
+    s->own = (struct addr){0};
 }
 
 struct sock *name_find(const struct sock *from, const struct addr *a, int *error)
 {
     *error = -ECONNREFUSED;
     if (a->family != AF_UNIX)
-        return find_receiver(a->family, from->type, addr_port(a));
+        return name_receiver(from->type, a, NULL);
     if (!a->bytes[2])
         return find_abstract(a);
     char path[110] = {0};

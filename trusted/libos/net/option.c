@@ -1,51 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
-// Socket options: remembered inside; the few that matter outside are passed on.
+// Socket options: a table of those there are. Remembered inside; the few that matter outside are
+// passed on, when they are set or when the socket goes outside. What is not in the table is refused:
+// an option that does nothing would be a promise.
+#include <asm/poll.h>
 #include <asm/socket.h>
 #include <linux/net.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/time/time.h"
 
-#define LEVEL_TCP 6
-#define LEVEL_IP 0
-#define LEVEL_IPV6 41
-#define IPV6_V6ONLY_ 26
+#define SOL_IP_ 0
+#define SOL_TCP_ 6
+#define SOL_UDP_ 17
+#define SOL_IPV6_ 41
 
-/* What a program may set on the host's socket. */
-static bool passes(int level, int name)
+#define BOOL 1  /* any value but 0 is 1 */
+#define PASS 2  /* the host's socket has it too */
+#define ROOT 4  /* for user 0 */
+#define BYTE 8  /* a value of one byte will do */
+
+static const struct option {
+    int16_t level, name;
+    uint16_t flags;
+    int32_t initial;
+} table[OPT_COUNT] = {
+    [OPT_REUSEADDR] = {SOL_SOCKET, SO_REUSEADDR, BOOL | PASS, 0},
+    [OPT_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, BOOL | PASS, 0},
+    [OPT_BROADCAST] = {SOL_SOCKET, SO_BROADCAST, BOOL, 0},
+    [OPT_SNDBUF] = {SOL_SOCKET, SO_SNDBUF, 0, 212992},
+    [OPT_RCVBUF] = {SOL_SOCKET, SO_RCVBUF, 0, 212992},
+    [OPT_SNDBUFFORCE] = {SOL_SOCKET, SO_SNDBUFFORCE, ROOT, 0},
+    [OPT_RCVBUFFORCE] = {SOL_SOCKET, SO_RCVBUFFORCE, ROOT, 0},
+    [OPT_REUSEPORT] = {SOL_SOCKET, SO_REUSEPORT, BOOL | PASS, 0},
+    [OPT_PASSCRED] = {SOL_SOCKET, SO_PASSCRED, BOOL, 0},
+    [OPT_OOBINLINE] = {SOL_SOCKET, SO_OOBINLINE, BOOL | PASS, 0},
+    [OPT_PRIORITY] = {SOL_SOCKET, SO_PRIORITY, 0, 0},
+    [OPT_RCVLOWAT] = {SOL_SOCKET, SO_RCVLOWAT, 0, 1},
+    [OPT_DONTROUTE] = {SOL_SOCKET, SO_DONTROUTE, BOOL, 0},
+    [OPT_TIMESTAMP] = {SOL_SOCKET, SO_TIMESTAMP_OLD, BOOL, 0},
+    [OPT_TIMESTAMPNS] = {SOL_SOCKET, SO_TIMESTAMPNS_OLD, BOOL, 0},
+    [OPT_NO_CHECK] = {SOL_SOCKET, SO_NO_CHECK, BOOL, 0},
+    [OPT_RXQ_OVFL] = {SOL_SOCKET, SO_RXQ_OVFL, BOOL, 0},
+    [OPT_MARK] = {SOL_SOCKET, SO_MARK, ROOT, 0},
+    [OPT_BUSY_POLL] = {SOL_SOCKET, SO_BUSY_POLL, 0, 0},
+    [OPT_INCOMING_CPU] = {SOL_SOCKET, SO_INCOMING_CPU, 0, 0},
+    [OPT_NODELAY] = {SOL_TCP_, 1, BOOL | PASS, 0},
+    [OPT_MAXSEG] = {SOL_TCP_, 2, PASS, 536},
+    [OPT_CORK] = {SOL_TCP_, 3, BOOL | PASS, 0},
+    [OPT_KEEPIDLE] = {SOL_TCP_, 4, PASS, 7200},
+    [OPT_KEEPINTVL] = {SOL_TCP_, 5, PASS, 75},
+    [OPT_KEEPCNT] = {SOL_TCP_, 6, PASS, 9},
+    [OPT_SYNCNT] = {SOL_TCP_, 7, PASS, 6},
+    [OPT_LINGER2] = {SOL_TCP_, 8, PASS, 60},
+    [OPT_DEFER_ACCEPT] = {SOL_TCP_, 9, PASS, 0},
+    [OPT_WINDOW_CLAMP] = {SOL_TCP_, 10, PASS, 0},
+    [OPT_QUICKACK] = {SOL_TCP_, 12, BOOL | PASS, 1},
+    [OPT_USER_TIMEOUT] = {SOL_TCP_, 18, PASS, 0},
+    [OPT_FASTOPEN] = {SOL_TCP_, 23, 0, 0},
+    [OPT_NOTSENT_LOWAT] = {SOL_TCP_, 25, PASS, 0},
+    [OPT_TOS] = {SOL_IP_, 1, BYTE | PASS, 0},
+    [OPT_TTL] = {SOL_IP_, 2, BYTE, 64},
+    [OPT_PKTINFO] = {SOL_IP_, 8, BYTE | BOOL, 0},
+    [OPT_MTU_DISCOVER] = {SOL_IP_, 10, BYTE, 1},
+    [OPT_RECVERR] = {SOL_IP_, 11, BYTE | BOOL, 0},
+    [OPT_RECVTTL] = {SOL_IP_, 12, BYTE | BOOL, 0},
+    [OPT_RECVTOS] = {SOL_IP_, 13, BYTE | BOOL, 0},
+    [OPT_FREEBIND] = {SOL_IP_, 15, BYTE | BOOL, 0},
+    [OPT_MINTTL] = {SOL_IP_, 21, BYTE, 0},
+    [OPT_BIND_NO_PORT] = {SOL_IP_, 24, BYTE | BOOL, 0},
+    [OPT_MULTICAST_TTL] = {SOL_IP_, 33, BYTE, 1},
+    [OPT_MULTICAST_LOOP] = {SOL_IP_, 34, BYTE | BOOL, 1},
+    [OPT_MULTICAST_ALL] = {SOL_IP_, 49, BYTE | BOOL, 1},
+    [OPT_UNICAST_HOPS] = {SOL_IPV6_, 16, 0, 64},
+    [OPT_MULTICAST_HOPS6] = {SOL_IPV6_, 18, 0, 1},
+    [OPT_MULTICAST_LOOP6] = {SOL_IPV6_, 19, BOOL, 1},
+    [OPT_MTU_DISCOVER6] = {SOL_IPV6_, 23, 0, 1},
+    [OPT_RECVERR6] = {SOL_IPV6_, 25, BOOL, 0},
+    [OPT_V6ONLY] = {SOL_IPV6_, 26, BOOL | PASS, 0},
+    [OPT_MULTICAST_ALL6] = {SOL_IPV6_, 29, BOOL, 1},
+    [OPT_RECVPKTINFO6] = {SOL_IPV6_, 49, BOOL, 0},
+    [OPT_RECVHOPLIMIT6] = {SOL_IPV6_, 51, BOOL, 0},
+    [OPT_DONTFRAG6] = {SOL_IPV6_, 62, BOOL, 0},
+    [OPT_RECVTCLASS6] = {SOL_IPV6_, 66, BOOL, 0},
+    [OPT_TCLASS6] = {SOL_IPV6_, 67, PASS, 0},
+    [OPT_AUTOFLOWLABEL6] = {SOL_IPV6_, 70, BOOL, 1},
+    [OPT_FREEBIND6] = {SOL_IPV6_, 78, BOOL, 0},
+};
+
+void options_init(struct sock *s)
 {
-    if (level == SOL_SOCKET)
-        return name == SO_REUSEADDR || name == SO_KEEPALIVE || name == SO_BROADCAST ||
-               name == SO_LINGER || name == SO_REUSEPORT || name == SO_OOBINLINE;
-    if (level == LEVEL_TCP)
-        return name >= 1 && name <= 6; /* NODELAY ... KEEPCNT */
-    return level == LEVEL_IPV6 && name == IPV6_V6ONLY_;
+    for (int i = 0; i < OPT_COUNT; i++)
+        s->options[i] = table[i].initial;
+    if (s->type == SOCK_STREAM && s->family != AF_UNIX) {
+        s->options[OPT_SNDBUF] = 16384;
+        s->options[OPT_RCVBUF] = 131072;
+    }
 }
 
-static int slot_of(int name)
+void options_inherit(struct sock *s, const struct sock *from)
 {
-    switch (name) {
-    case SO_REUSEADDR:
-        return 0;
-    case SO_KEEPALIVE:
-        return 1;
-    case SO_BROADCAST:
-        return 2;
-    case SO_SNDBUF:
-        return 3;
-    case SO_RCVBUF:
-        return 4;
-    case SO_REUSEPORT:
-        return 5;
-    case SO_PASSCRED:
-        return 6;
-    case SO_OOBINLINE:
-        return 7;
-    default:
-        return -1;
+    memcpy(s->options, from->options, sizeof(s->options));
+    memcpy(s->changed, from->changed, sizeof(s->changed));
+    s->linger = from->linger;
+    s->receive_timeout = from->receive_timeout;
+    s->send_timeout = from->send_timeout;
+}
+
+static bool is_changed(const struct sock *s, int i)
+{
+    return s->changed[i / 64] >> i % 64 & 1;
+}
+
+static int pass(struct sock *s, int i)
+{
+    int32_t v = s->options[i];
+    return claim_status(port_sockopt_set(s->host.handle, table[i].level, table[i].name, &v, sizeof(v)));
+}
+
+static int pass_linger(struct sock *s)
+{
+    return claim_status(
+        port_sockopt_set(s->host.handle, SOL_SOCKET, SO_LINGER, &s->linger, sizeof(s->linger)));
+}
+
+void options_pass(struct sock *s)
+{
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (is_changed(s, i) && table[i].flags & PASS)
+            pass(s, i);
     }
+    if (s->linger.on)
+        pass_linger(s);
+}
+
+static int slot_of(const struct sock *s, int level, int name)
+{
+    bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;
+    if ((level == SOL_TCP_ && !tcp) || (level == SOL_IPV6_ && s->family != AF_INET6))
+        return -1;
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (table[i].level == level && table[i].name == name)
+            return i;
+    }
+    return -1;
 }
 
 static long set_timeout(uint64_t *to, uint64_t from, uint64_t size)
@@ -61,57 +161,197 @@ static long set_timeout(uint64_t *to, uint64_t from, uint64_t size)
     return 0;
 }
 
+static long set_linger(struct sock *s, uint64_t from, uint32_t size)
+{
+    struct sock_linger l;
+    if (size < sizeof(l))
+        return -EINVAL;
+    if (user_read(&l, from, sizeof(l)))
+        return -EFAULT;
+    l.on = l.on != 0;
+    s->linger = l;
+    return s->host.handle >= 0 ? pass_linger(s) : 0;
+}
+
+/* Twice what was asked for, as Linux keeps it, within its bounds. */
+static int32_t buffer_size(int32_t v, int32_t least)
+{
+    v = v < 0 || v > 212992 ? 212992 : v;
+    return MAX(v * 2, least);
+}
+
+static long set_value(struct sock *s, int i, int32_t v)
+{
+    if (table[i].flags & ROOT && current()->euid)
+        return -EPERM;
+    if (table[i].flags & BOOL)
+        v = v != 0;
+    if ((i == OPT_TTL && v != -1 && (v < 1 || v > 255)) || (i == OPT_V6ONLY && s->own.size))
+        return -EINVAL;
+    if ((i == OPT_KEEPIDLE || i == OPT_KEEPINTVL) && (v < 1 || v > 32767))
+        return -EINVAL;
+    if ((i == OPT_KEEPCNT || i == OPT_SYNCNT) && (v < 1 || v > 127))
+        return -EINVAL;
+    if (i == OPT_SNDBUF || i == OPT_SNDBUFFORCE)
+        v = buffer_size(v, 4608), i = OPT_SNDBUF;
+    if (i == OPT_RCVBUF || i == OPT_RCVBUFFORCE)
+        v = buffer_size(v, 2304), i = OPT_RCVBUF;
+    if (i == OPT_TTL && v == -1)
+        v = 64;
+    s->options[i] = v;
+    s->changed[i / 64] |= 1ull << i % 64;
+    return s->host.handle >= 0 && table[i].flags & PASS ? pass(s, i) : 0;
+}
+
+/* Options that are no number. */
+static long set_other(struct sock *s, int level, int name, uint64_t from, uint32_t size)
+{
+    char text[16] = "";
+    bool is4 = level == SOL_IP_, is6 = level == SOL_IPV6_ && s->family == AF_INET6;
+    if (user_read(text, from, MIN(size, sizeof(text) - 1)))
+        return -EFAULT;
+    if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+        return !text[0] || !strcmp(text, "lo") || (settings.outside && !strcmp(text, "eth0")) ? 0 : -ENODEV;
+    if (level == SOL_TCP_ && name == 13 /* TCP_CONGESTION */ && s->type == SOCK_STREAM)
+        return strcmp(text, "cubic") && strcmp(text, "reno") ? -ENOENT : 0;
+    if (level == SOL_TCP_ && name == 31 /* TCP_ULP */ && s->type == SOCK_STREAM)
+        return -ENOENT;
+    if (is4 && name == 19 /* IP_TRANSPARENT */)
+        return -EPERM;
+    if (is4 && (name == 32 || name == 50) /* IP_MULTICAST_IF, IP_UNICAST_IF */)
+        return 0;
+    if (is6 && (name == 17 || name == 76))
+        return 0;
+    /* No groups: nothing that is sent to one arrives or leaves. */
+    if ((is4 && (name == 35 || name == 39)) || (is6 && name == 20) || ((is4 || is6) && (name == 42 || name == 46)))
+        return -ENODEV;
+    if ((is4 && (name == 36 || name == 40)) || (is6 && name == 21) || ((is4 || is6) && (name == 45 || name == 47)))
+        return -EADDRNOTAVAIL;
+    return s->family == AF_UNIX && level != SOL_SOCKET ? -EOPNOTSUPP : -ENOPROTOOPT;
+}
+
 long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
 {
     int r;
-    uint8_t value[16] = {0};
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
-        return set_timeout(name == SO_RCVTIMEO ? &s->receive_timeout : &s->send_timeout, from,
-                           size);
-    if (size < 4)
+    if ((int32_t)size < 0)
         return -EINVAL;
-    if (user_read(value, from, MIN(size, sizeof(value))))
+    if (level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_SNDTIMEO_OLD))
+        return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from, size);
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return set_linger(s, from, size);
+    int i = slot_of(s, level, name);
+    if (i < 0)
+        return set_other(s, level, name, from, size);
+    int32_t v = 0;
+    if (size < sizeof(v) && !(table[i].flags & BYTE && size))
+        return -EINVAL;
+    if (user_read(&v, from, MIN(size, sizeof(v))))
         return -EFAULT;
-    if (level == LEVEL_IPV6 && name == IPV6_V6ONLY_)
-        s->v6_only = value[0];
-    int slot = level == SOL_SOCKET ? slot_of(name) : -1;
-    if (slot >= 0)
-        memcpy(&s->options[slot], value, 4);
-    if (level == LEVEL_TCP && passes(level, name))
-        memcpy(&s->tcp_options[name], value, 4);
-    if (s->host.handle >= 0 && passes(level, name)) {
-        return claim_status(
-            port_sockopt_set(s->host.handle, level, name, value, MIN(size, (uint32_t)sizeof(value))));
-    }
-    bool known = slot >= 0 || passes(level, name) || level == LEVEL_TCP || level == LEVEL_IP ||
-                 level == LEVEL_IPV6 || (level == SOL_SOCKET && name == SO_PRIORITY);
-    return known ? 0 : -ENOPROTOOPT;
+    return set_value(s, i, v);
 }
 
-static int32_t take_error(struct sock *s)
+int32_t sock_take_error(struct sock *s)
 {
     int32_t error = -s->error;
     uint32_t size = sizeof(error);
     s->error = 0;
-    if (s->host.handle < 0 || s->state == SOCK_LISTENING)
+    if (error || s->host.handle < 0 || s->state == SOCK_LISTENING)
         return error;
+    if (s->state == SOCK_CONNECTING) {
+        outside_settle(s);
+        error = -s->error;
+        s->error = 0;
+        return error;
+    }
     if (port_sockopt_get(s->host.handle, SOL_SOCKET, SO_ERROR, &error, &size))
         return 5; /* EIO */
-    error = -claim_status(-(long)error);
-    if (s->state == SOCK_CONNECTING)
-        s->state = error ? SOCK_NEW : SOCK_CONNECTED;
-    return error;
+    s->host.ready &= ~(uint32_t)POLLERR;
+    return -claim_status(-(long)error);
+}
+
+/* struct tcp_info: our own word on the state; of what is outside, the host's on the rest. */
+static uint32_t tcp_info(struct sock *s, uint8_t *out, uint32_t size)
+{
+    uint32_t n = size;
+    if (s->host.handle < 0 || s->state == SOCK_LISTENING ||
+        claim_status(port_sockopt_get(s->host.handle, SOL_TCP_, 11, out, &n)) || n > size) {
+        memset(out, 0, size);
+        n = size;
+    }
+    out[0] = s->state == SOCK_LISTENING   ? 10
+             : s->state == SOCK_CONNECTING ? 2
+             : s->state == SOCK_CONNECTED  ? (s->peer_gone ? 8 : 1)
+                                           : 7;
+    return n;
+}
+
+#define INFO_SIZE 232u
+
+/* Those that can only be asked, or are no number. Their size, or -ENOPROTOOPT. */
+static long get_other(struct sock *s, int level, int name, uint8_t out[INFO_SIZE])
+{
+    int32_t *v = (int32_t *)out;
+    bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;
+    if (level == SOL_TCP_ && tcp && name == 11)
+        return tcp_info(s, out, INFO_SIZE);
+    if (level == SOL_TCP_ && tcp && name == 13) {
+        memcpy(out, "cubic", 6);
+        return 16;
+    }
+    if (s->family != AF_UNIX && ((level == SOL_IP_ && name == 14) || (level == SOL_IPV6_ && name == 24))) {
+        v[0] = s->host.handle >= 0 ? 1500 : 65536; /* IP_MTU */
+        return s->other.size ? 4 : -ENOTCONN;
+    }
+    if (level == SOL_IP_ && (name == 32 || name == 4) && s->family != AF_UNIX)
+        return name == 4 ? 0 : 4;
+    if (level != SOL_SOCKET)
+        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
+    uint64_t timeout = name == SO_RCVTIMEO_OLD ? s->receive_timeout : s->send_timeout;
+    int64_t tv[2] = {(int64_t)(timeout / NS), (int64_t)(timeout % NS / 1000)};
+    switch (name) {
+    case SO_ERROR:
+        v[0] = sock_take_error(s);
+        return 4;
+    case SO_TYPE:
+        v[0] = s->type;
+        return 4;
+    case SO_DOMAIN:
+        v[0] = s->family;
+        return 4;
+    case SO_PROTOCOL:
+        v[0] = s->family == AF_UNIX ? 0 : s->type == SOCK_STREAM ? 6 : 17;
+        return 4;
+    case SO_ACCEPTCONN:
+        v[0] = s->state == SOCK_LISTENING;
+        return 4;
+    case SO_LINGER:
+        memcpy(out, &s->linger, sizeof(s->linger));
+        return sizeof(s->linger);
+    case SO_PEERCRED:
+        memcpy(out, &s->peer_cred, sizeof(s->peer_cred));
+        return sizeof(s->peer_cred);
+    case SO_RCVTIMEO_OLD:
+    case SO_SNDTIMEO_OLD:
+        memcpy(out, tv, sizeof(tv));
+        return sizeof(tv);
+    case SO_BINDTODEVICE:
+    case SO_SNDLOWAT:
+        v[0] = name == SO_SNDLOWAT;
+        return name == SO_SNDLOWAT ? 4 : 0;
+    default:
+        return -ENOPROTOOPT;
+    }
 }
 
 long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
 {
     int r;
-    uint32_t size, n = 4;
-    int32_t value[4] = {0};
+    uint32_t size;
+    uint8_t out[INFO_SIZE] = {0};
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
@@ -120,59 +360,16 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
         return -EFAULT;
     if ((int32_t)size < 0)
         return -EINVAL;
-    int slot = level == SOL_SOCKET ? slot_of(name) : -1;
-    uint64_t timeout = name == SO_RCVTIMEO ? s->receive_timeout : s->send_timeout;
-    if (slot >= 0) {
-        value[0] = s->options[slot];
-        if (!value[0] && (name == SO_SNDBUF || name == SO_RCVBUF))
-            value[0] = (int32_t)QUEUE_SIZE;
-    } else if (level == SOL_SOCKET) {
-        switch (name) {
-        case SO_ERROR:
-            value[0] = take_error(s);
-            break;
-        case SO_TYPE:
-            value[0] = s->type;
-            break;
-        case SO_DOMAIN:
-            value[0] = s->family;
-            break;
-        case SO_PROTOCOL:
-            value[0] = s->family == AF_UNIX ? 0 : s->type == SOCK_STREAM ? 6 : 17;
-            break;
-        case SO_ACCEPTCONN:
-            value[0] = s->state == SOCK_LISTENING;
-            break;
-        case SO_LINGER:
-            n = 8;
-            break;
-        case SO_PEERCRED:
-            value[0] = current()->pid;
-            value[1] = (int32_t)current()->euid;
-            value[2] = (int32_t)current()->egid;
-            n = 12;
-            break;
-        case SO_RCVTIMEO:
-        case SO_SNDTIMEO: {
-            int64_t tv[2] = {(int64_t)(timeout / NS), (int64_t)(timeout % NS / 1000)};
-            memcpy(value, tv, sizeof(tv));
-            n = sizeof(tv);
-            break;
-        }
-        default:
-            return -ENOPROTOOPT;
-        }
-    } else if (s->host.handle >= 0 && passes(level, name)) {
-        r = claim_status(port_sockopt_get(s->host.handle, level, name, value, &n));
-        if (r || n > sizeof(value))
-            return r ? r : -EIO;
-    } else if (level == LEVEL_TCP && passes(level, name)) {
-        value[0] = s->tcp_options[name];
-    } else if (level != LEVEL_TCP && level != LEVEL_IP && level != LEVEL_IPV6) {
-        return -ENOPROTOOPT;
-    }
-    n = MIN(n, size);
-    if (user_write(to, value, n))
+    int i = slot_of(s, level, name);
+    long n = 4;
+    if (i >= 0)
+        memcpy(out, &s->options[i], 4);
+    else
+        n = get_other(s, level, name, out);
+    if (n < 0)
+        return n;
+    uint32_t count = MIN((uint32_t)n, size);
+    if (user_write(to, out, count))
         return -EFAULT;
-    return user_write(size_at, &n, sizeof(n));
+    return user_write(size_at, &count, sizeof(count));
 }

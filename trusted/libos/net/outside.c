@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a socket that the host holds. What goes through it is public; what comes is claims.
+// No address of ours leaves: outside_connect and outside_send refuse them, whoever asks.
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/socket.h>
@@ -14,13 +15,15 @@
 #include "trusted/libos/signal/signal.h"
 
 #define MSG_PEEK_ 2
+#define MSG_TRUNC_ 0x20
 #define MSG_DONTWAIT_ 0x40
 #define MSG_NOSIGNAL_ 0x4000
-#define MSG_WAITALL_ 0x100
+#define MSG_MORE_ 0x8000
+#define BUFFER_PAGES 16u /* PORT_IO_MAX */
 
 int claim_addr(struct addr *a, uint16_t family)
 {
-    uint32_t want = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    uint32_t want = addr_make(family, 0).size;
     if (a->size < want || a->family != family)
         return -EIO;
     a->size = want;
@@ -38,58 +41,101 @@ int outside_open(struct sock *s)
     int r = h < 0 ? (int)h : outside_add(&s->host, (int32_t)h, &s->wait);
     if (r)
         return r;
+    options_pass(s);
     if (s->file)
         epoll_opened(s->file);
     wait_wake_events(&s->wait, 0); /* who sleeps on it asks again */
     return 0;
 }
 
+/* Our own address, once there is a connection: the port is the host's, the address is ours. */
 static void learn_name(struct sock *s)
 {
     struct addr a = {.size = PORT_ADDR_MAX};
-    if (!claim_status(port_name(s->host.handle, 0, a.bytes, &a.size)) && !claim_addr(&a, s->family))
-        s->own = a;
+    uint16_t port = s->own.size ? addr_port(&s->own) : 0;
+    if (!port && !claim_status(port_name(s->host.handle, 0, a.bytes, &a.size)) && a.size >= 4)
+        port = addr_port(&a);
+    s->own = addr_source(&s->own, &s->other);
+    addr_set_port(&s->own, port);
 }
 
-int outside_connect(struct file *f, struct sock *s, const struct addr *a)
+/* How a connect went that began before. */
+static int settle(struct sock *s, int r)
+{
+    if (r == -EISCONN || r == 0) {
+        s->state = SOCK_CONNECTED;
+        return 0;
+    }
+    if (r != -EALREADY && r != -EINPROGRESS && r != -EINTR) {
+        s->state = SOCK_NEW;
+        s->other = (struct addr){0};
+        return r;
+    }
+    return -EALREADY;
+}
+
+void outside_settle(struct sock *s)
+{
+    if (s->state != SOCK_CONNECTING)
+        return;
+    int r = settle(s, claim_status(port_connect(s->host.handle, s->other.bytes, MIN(s->other.size, PORT_ADDR_MAX))));
+    if (r && r != -EALREADY)
+        s->error = r;
+}
+
+static int start_connect(struct sock *s, const struct addr *a)
 {
     int r = outside_open(s);
     if (r)
         return r;
+    if (s->read_shut || s->write_shut)
+        s->read_shut = s->write_shut = false;
     r = claim_status(port_connect(s->host.handle, a->bytes, MIN(a->size, PORT_ADDR_MAX)));
     if (r && r != -EINPROGRESS)
         return r;
     s->other = *a;
-    if (r == -EINPROGRESS) {
-        s->state = SOCK_CONNECTING;
-        if (f->flags & O_NONBLOCK)
-            return r;
-        r = sock_sleep(f, s, POLLOUT, sock_deadline(s->send_timeout));
-        if (r)
-            return r;
-        int32_t error = 0;
-        uint32_t size = sizeof(error);
-        r = claim_status(port_sockopt_get(s->host.handle, SOL_SOCKET, SO_ERROR, &error, &size));
-        if (r || error) {
-            s->state = SOCK_NEW;
-            return r ? r : claim_status(-(long)error);
-        }
-    }
-    s->state = SOCK_CONNECTED;
+    s->state = r ? SOCK_CONNECTING : SOCK_CONNECTED;
     learn_name(s);
-    return 0;
+    return r;
 }
 
-int outside_listen(struct file *f, struct sock *s, uint32_t backlog)
+int outside_connect(struct file *f, struct sock *s, const struct addr *a)
+{
+    if (addr_kind(a) != ADDR_FOREIGN)
+        return -ENETUNREACH;
+    int r = start_connect(s, a);
+    if (r != -EINPROGRESS || f->flags & O_NONBLOCK)
+        return r;
+    uint64_t deadline = sock_deadline(s->send_timeout);
+    while (s->state == SOCK_CONNECTING) {
+        outside_used(&s->host, POLLOUT, false);
+        r = sock_sleep(f, s, POLLOUT, deadline);
+        if (r)
+            return r == -EAGAIN ? -EINPROGRESS : r;
+        outside_settle(s);
+    }
+    r = s->error;
+    s->error = 0;
+    return r;
+}
+
+void outside_disconnect(struct sock *s)
+{
+    static const uint8_t unspec[16];
+    if (s->host.handle >= 0 && s->other.size && !addr_is_inside(&s->other))
+        port_connect(s->host.handle, unspec, sizeof(unspec));
+}
+
+int outside_listen(struct sock *s, uint32_t backlog)
 {
     int32_t one = 1;
     int r = outside_open(s);
     if (r)
         return r;
-    if (s->family == AF_INET6 && s->v6_only)
-        port_sockopt_set(s->host.handle, 41, 26, &one, sizeof(one));
     port_sockopt_set(s->host.handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    r = claim_status(port_bind(s->host.handle, s->own.bytes, MIN(s->own.size, PORT_ADDR_MAX)));
+    /* Where we are is the host's business: of ours it hears the port. */
+    struct addr any = addr_make(s->family, addr_port(&s->own));
+    r = claim_status(port_bind(s->host.handle, any.bytes, MIN(any.size, PORT_ADDR_MAX)));
     if (!r && s->type == SOCK_STREAM)
         r = claim_status(port_listen(s->host.handle, backlog));
     return r;
@@ -109,49 +155,65 @@ long outside_accept(struct sock *s, struct sock **out)
             sock_put(n);
         return -ECONNABORTED;
     }
+    options_inherit(n, s);
     n->state = SOCK_CONNECTED;
     n->other = peer;
-    n->own = s->own;
-    net_own_address(&n->own);
+    n->own = addr_source(&s->own, &peer);
     *out = n;
     return 0;
 }
 
-long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to)
+static long send_piece(struct file *f, struct sock *s, const uint8_t *buf, uint32_t size, int flags,
+                       const struct addr *to)
+{
+    uint64_t deadline = sock_deadline(s->send_timeout);
+    for (;;) {
+        long n = claim_count(port_send(s->host.handle, buf, size, to ? to->bytes : NULL,
+                                       to ? MIN(to->size, PORT_ADDR_MAX) : 0, flags & MSG_MORE_),
+                             size);
+        outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size));
+        if (n == -EAGAIN)
+            n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
+        else
+            return n;
+        if (n)
+            return n;
+    }
+}
+
+static long send_all(struct file *f, struct sock *s, struct io *io, uint8_t *buf, int flags,
+                     const struct addr *to)
 {
     long done = 0;
-    uint64_t pages = 16;
-    uint8_t *buf = pages_alloc(pages);
+    do {
+        uint32_t size = (uint32_t)MIN(io->left, BUFFER_PAGES << PAGE_SHIFT), at = 0;
+        if (io_get(io, buf, size))
+            return done ? done : -EFAULT;
+        do {
+            long n = send_piece(f, s, buf + at, size - at, flags | (io->left ? MSG_MORE_ : 0), to);
+            if (n < 0)
+                return done ? done : n;
+            at += (uint32_t)n;
+            done += n;
+        } while (at < size && s->type == SOCK_STREAM);
+    } while (io->left && s->type == SOCK_STREAM);
+    return done;
+}
+
+long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to)
+{
+    if (to && addr_kind(to) != ADDR_FOREIGN)
+        return -ENETUNREACH;
+    if (s->type == SOCK_DGRAM && io->left > 65507)
+        return -EMSGSIZE;
+    uint8_t *buf = pages_alloc(BUFFER_PAGES);
     if (!buf)
         return -ENOBUFS;
-    uint64_t deadline = sock_deadline(s->send_timeout);
-    do {
-        uint32_t size = (uint32_t)MIN(io->left, pages << PAGE_SHIFT), at = 0;
-        long n = io_get(io, buf, size);
-        while (!n) {
-            n = claim_count(port_send(s->host.handle, buf + at, size - at, to ? to->bytes : NULL,
-                                      to ? MIN(to->size, PORT_ADDR_MAX) : 0),
-                            size - at);
-            outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size - at));
-            if (n >= 0) {
-                at += (uint32_t)n;
-                done += n;
-                n = 0;
-                if (at == size || s->type != SOCK_STREAM)
-                    break;
-            } else if (n == -EAGAIN) {
-                n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
-            }
-        }
-        if (n) {
-            if (n == -EPIPE && !(flags & MSG_NOSIGNAL_) && !done)
-                sig_send_thread(self(), SIGPIPE, 0);
-            done = done ? done : n;
-            break;
-        }
-    } while (io->left && s->type == SOCK_STREAM);
-    pages_free(buf, pages);
-    return done;
+    long n = send_all(f, s, io, buf, flags, to);
+    pages_free(buf, BUFFER_PAGES);
+    if (n == -EPIPE && !(flags & MSG_NOSIGNAL_) && s->type == SOCK_STREAM)
+        sig_send_thread(self(), SIGPIPE, 0);
+    return n;
 }
 
 /* A short read of a stream leaves nothing; its end stays. */
@@ -164,43 +226,37 @@ static void received(struct sock *s, long n, uint64_t size)
         outside_used(&s->host, POLLIN, n == -EAGAIN || (stream && n > 0 && (uint64_t)n < size));
 }
 
-long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
-                     bool *truncated)
+static long receive_into(struct sock *s, struct io *io, uint8_t *buf, int flags, struct letter *l)
 {
-    uint64_t pages = 16, deadline = sock_deadline(s->receive_timeout);
-    uint8_t *buf = pages_alloc(pages);
-    long done = 0;
-    *truncated = false;
-    *from = (struct addr){0};
+    uint64_t room = BUFFER_PAGES << PAGE_SHIFT;
+    /* Of a datagram all is read, to know how long it is. */
+    uint64_t size = s->type == SOCK_STREAM ? MIN(io->left, room) : room;
+    struct addr a = {.size = PORT_ADDR_MAX};
+    long n = claim_count(
+        port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
+    if (!(flags & MSG_PEEK_) || n == -EAGAIN)
+        received(s, n, size);
+    if (n < 0)
+        return n;
+    uint64_t given = MIN((uint64_t)n, io->left);
+    if (io_put(io, buf, given))
+        return -EFAULT;
+    if (s->type != SOCK_DGRAM)
+        return n;
+    if (!claim_addr(&a, s->family))
+        l->from = a;
+    l->to = addr_source(&s->own, &l->from);
+    l->truncated = given < (uint64_t)n;
+    return flags & MSG_TRUNC_ ? n : (long)given;
+}
+
+long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l)
+{
+    uint8_t *buf = pages_alloc(BUFFER_PAGES);
+    *l = (struct letter){0};
     if (!buf)
         return -ENOBUFS;
-    for (;;) {
-        struct addr a = {.size = PORT_ADDR_MAX};
-        uint64_t size = MIN(io->left, pages << PAGE_SHIFT);
-        long n = claim_count(
-            port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
-        if (!(flags & MSG_PEEK_) || n == -EAGAIN)
-            received(s, n, size);
-        if (n == -EAGAIN) {
-            n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
-            if (!n && list_empty(&s->chunks))
-                continue;
-            done = done ? done : n ? n : -EAGAIN;
-            break;
-        }
-        if (n > 0 && io_put(io, buf, (size_t)n))
-            n = -EFAULT;
-        if (n < 0) {
-            done = done ? done : n;
-            break;
-        }
-        if (s->type == SOCK_DGRAM && !claim_addr(&a, s->family))
-            *from = a;
-        done += n;
-        if (!n || !(flags & MSG_WAITALL_) || (flags & MSG_PEEK_) || !io->left ||
-            s->type != SOCK_STREAM)
-            break;
-    }
-    pages_free(buf, pages);
-    return done;
+    long n = receive_into(s, io, buf, flags, l);
+    pages_free(buf, BUFFER_PAGES);
+    return n;
 }

@@ -4,9 +4,10 @@
 
 #include <asm/ioctls.h>
 #include <asm/poll.h>
+#include <linux/sockios.h>
 #include <linux/net.h>
 
-#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/base/claim.h"
 #include "trusted/libos/time/time.h"
 
 struct sock *sock_new(int family, int type)
@@ -20,11 +21,19 @@ struct sock *sock_new(int family, int type)
     s->host.handle = -1;
     wait_queue_init(&s->wait);
     wait_queue_init(&s->room);
+    options_init(s);
+    s->cred = cred_own();
+    s->peer_cred = (struct cred){0, UINT32_MAX, UINT32_MAX};
     list_init(&s->names);
     list_init(&s->chunks);
     list_init(&s->pending);
     list_init(&s->pend_node);
     return s;
+}
+
+struct cred cred_own(void)
+{
+    return (struct cred){current()->pid, current()->euid, current()->egid};
 }
 
 void sock_get(struct sock *s)
@@ -63,20 +72,14 @@ uint64_t sock_deadline(uint64_t timeout)
 static long sock_read(struct file *f, struct io *io, uint64_t offset)
 {
     struct sock *s = f->data;
-    struct addr from;
-    uint32_t files = 0;
-    bool cut;
-    if (s->host.handle >= 0 && s->state != SOCK_LISTENING && list_empty(&s->chunks))
-        return outside_receive(f, s, io, 0, &from, &cut);
-    return inside_receive(f, s, io, 0, &from, NULL, &files, &cut);
+    struct letter l;
+    return sock_receive(f, s, io, 0, &l, false, sock_deadline(s->receive_timeout));
 }
 
 static long sock_write(struct file *f, struct io *io, uint64_t offset)
 {
-    struct sock *s = f->data;
-    if (s->peer || s->host.handle < 0)
-        return inside_send(f, s, s->peer, io, 0, NULL, 0);
-    return outside_send(f, s, io, 0, NULL);
+    struct letter l = {0};
+    return sock_send(f, f->data, io, 0, NULL, &l);
 }
 
 static uint32_t sock_poll(struct file *f)
@@ -84,16 +87,40 @@ static uint32_t sock_poll(struct file *f)
     struct sock *s = f->data;
     /* With a handle, the host's word on writing counts, not ours. */
     return s->host.handle >= 0 ? inside_poll(s) & ~(uint32_t)(POLLOUT | POLLWRNORM | POLLHUP)
-                          : inside_poll(s);
+                               : inside_poll(s);
+}
+
+/* Bytes of the next message, or of the stream. */
+static long bytes_to_read(struct sock *s)
+{
+    if (s->state == SOCK_LISTENING)
+        return -EINVAL;
+    if (!list_empty(&s->chunks) && s->type == SOCK_DGRAM)
+        return container_of(s->chunks.next, struct chunk, node)->size;
+    if (s->host.handle >= 0 && !s->queued)
+        return claim_count(port_available(s->host.handle), INT32_MAX);
+    return (long)MIN(s->queued, (uint64_t)INT32_MAX);
 }
 
 static long sock_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
     struct sock *s = f->data;
-    int n = (int)s->queued;
-    if (request != FIONREAD)
-        return request == 0x8912 /* SIOCGIFCONF */ ? -EINVAL : -ENOTTY;
-    return user_write(arg, &n, sizeof(n));
+    long n = 0;
+    switch (request) {
+    case FIONREAD:
+        n = bytes_to_read(s);
+        break;
+    case TIOCOUTQ:
+        n = s->peer ? (long)s->peer->queued : 0;
+        break;
+    case SIOCATMARK:
+        n = 0;
+        break;
+    default:
+        return interface_ioctl((uint32_t)request, arg);
+    }
+    int value = (int)n;
+    return n < 0 ? n : user_write(arg, &value, sizeof(value));
 }
 
 static void sock_release(struct file *f)

@@ -4,6 +4,8 @@
 #ifndef LIBOS_SOCK_H
 #define LIBOS_SOCK_H
 
+#include <shelter/network.h>
+
 #include "trusted/libos/fs/file.h"
 
 #ifndef AF_UNIX /* the kernel's headers leave them to a libc */
@@ -16,6 +18,7 @@
 #define SOCK_RAW 3
 #define SOCK_SEQPACKET 5
 #endif
+#define AF_NETLINK 16
 
 #define ADDR_SIZE_MAX 112u /* of struct sockaddr_un with room for a NUL */
 #define RIGHTS_MAX 32u     /* files in one message */
@@ -28,15 +31,50 @@ struct addr {
     };
 };
 
+/* Whose an address is. What is below ADDR_GROUP is ours, and never reaches the host. */
+enum addr_kind { ADDR_ANY, ADDR_LOOPBACK, ADDR_OWN, ADDR_GROUP, ADDR_FOREIGN };
+
 enum sock_state { SOCK_NEW, SOCK_LISTENING, SOCK_CONNECTING, SOCK_CONNECTED };
+
+/* Options that are numbers; net/option.c has their table. */
+enum sock_option {
+    OPT_REUSEADDR, OPT_KEEPALIVE, OPT_BROADCAST, OPT_SNDBUF, OPT_RCVBUF, OPT_SNDBUFFORCE, OPT_RCVBUFFORCE,
+    OPT_REUSEPORT, OPT_PASSCRED, OPT_OOBINLINE, OPT_PRIORITY, OPT_RCVLOWAT, OPT_DONTROUTE, OPT_TIMESTAMP,
+    OPT_TIMESTAMPNS, OPT_NO_CHECK, OPT_RXQ_OVFL, OPT_MARK, OPT_BUSY_POLL, OPT_INCOMING_CPU,
+    OPT_NODELAY, OPT_MAXSEG, OPT_CORK, OPT_KEEPIDLE, OPT_KEEPINTVL, OPT_KEEPCNT, OPT_SYNCNT, OPT_LINGER2,
+    OPT_DEFER_ACCEPT, OPT_WINDOW_CLAMP, OPT_QUICKACK, OPT_USER_TIMEOUT, OPT_FASTOPEN, OPT_NOTSENT_LOWAT,
+    OPT_TOS, OPT_TTL, OPT_PKTINFO, OPT_MTU_DISCOVER, OPT_RECVERR, OPT_RECVTTL, OPT_RECVTOS, OPT_FREEBIND,
+    OPT_MINTTL, OPT_BIND_NO_PORT, OPT_MULTICAST_TTL, OPT_MULTICAST_LOOP, OPT_MULTICAST_ALL,
+    OPT_UNICAST_HOPS, OPT_MULTICAST_HOPS6, OPT_MULTICAST_LOOP6, OPT_MTU_DISCOVER6, OPT_RECVERR6, OPT_V6ONLY,
+    OPT_MULTICAST_ALL6, OPT_RECVPKTINFO6, OPT_RECVHOPLIMIT6, OPT_DONTFRAG6, OPT_RECVTCLASS6, OPT_TCLASS6,
+    OPT_AUTOFLOWLABEL6, OPT_FREEBIND6,
+    OPT_COUNT,
+};
+
+struct sock_linger {
+    int32_t on, seconds;
+};
+
+struct cred { /* struct ucred */
+    int32_t pid;
+    uint32_t uid, gid;
+};
+
+/* What comes with a message. */
+struct letter {
+    struct addr from, to; /* to: where it was sent; datagrams of the internet */
+    struct cred cred;     /* the sender's */
+    struct file *files[RIGHTS_MAX];
+    uint32_t file_count;
+    bool truncated;
+    bool barrier; /* it came with files: a read ends here */
+};
 
 /* What was sent and not yet received: a message, or a piece of a stream. */
 struct chunk {
     struct list node;
     uint32_t size, at;
-    struct addr from;
-    struct file *files[RIGHTS_MAX];
-    uint32_t file_count;
+    struct letter letter; /* files counted */
     uint8_t data[];
 };
 
@@ -49,24 +87,26 @@ struct sock {
     struct addr own, other;
     struct list names;  /* in the table of bound sockets */
     struct inode *path; /* bound unix path */
+    struct cred cred, peer_cred;
 
     /* inside */
-    struct wait_queue room; /* senders of datagrams who wait for room */
-    struct sock *peer; /* counted; connected stream or default destination of datagrams */
+    struct wait_queue room; /* senders of datagrams, and who connects, wait for room */
+    struct sock *peer;      /* counted; connected stream, or a unix datagram's destination */
     bool peer_gone, read_shut, write_shut;
+    bool fresh; /* connect answered EINPROGRESS though it was done */
     struct list chunks;
     uint64_t queued;     /* bytes in chunks */
     struct list pending; /* listening: connections not yet accepted */
     struct list pend_node;
     uint32_t pending_count, backlog;
 
-    struct outside host;                    /* what the host holds of it */
-    struct file *file;                      /* not counted; while it is open */
-    int error;                              /* SO_ERROR */
+    struct outside host; /* what the host holds of it */
+    struct file *file;   /* not counted; while it is open */
+    int error;           /* SO_ERROR, negative */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
-    int32_t options[8];
-    int32_t tcp_options[8]; /* by name, TCP_NODELAY to TCP_KEEPCNT */
-    bool v6_only; /* IPV6_V6ONLY: does not also take IPv4 */
+    struct sock_linger linger;
+    int32_t options[OPT_COUNT];
+    uint64_t changed[(OPT_COUNT + 63) / 64]; /* options that the program set */
 };
 
 #define QUEUE_SIZE (256u << 10)
@@ -76,9 +116,22 @@ struct sock {
 bool net_published(const struct sock *s);
 /* files.c: /etc/hostname, hosts and resolv.conf. 0 or -errno. */
 int net_files(void);
-/* Makes "any" the address that we have. */
-void net_own_address(struct addr *a);
-/* An address that the host claims for somebody outside: never loopback, which programs trust. */
+
+/* net/address.c */
+enum addr_kind addr_kind(const struct addr *a);
+/* Loopback, any (which means ourselves) or our own address, in whatever form. */
+bool addr_is_inside(const struct addr *a);
+bool addr_is_any(const struct addr *a);
+bool addr_v4(const struct addr *a, uint8_t out[4]); /* IPv4, mapped or not; false: it is none */
+uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
+struct addr addr_make(uint16_t family, uint16_t port); /* any */
+struct addr addr_as(const struct addr *a, uint16_t family); /* the same in the other family's form */
+void addr_resolve_any(struct addr *a);                 /* any as a destination is loopback */
+/* Where what goes from a socket bound to `own` (or to nothing) to `to` comes from. */
+struct addr addr_source(const struct addr *own, const struct addr *to);
+bool addr_same_host(const struct addr *a, const struct addr *b);
+/* An address that the host claims for somebody outside: never one of ours, which programs trust. */
 void net_foreign(struct addr *a);
 
 /* net/sock.c */
@@ -89,36 +142,61 @@ struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference *
 struct sock *sock_of(int fd, int *error, struct file **f);
 int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
 uint64_t sock_deadline(uint64_t timeout);
+struct cred cred_own(void);
+
+/* net/option.c */
+void options_init(struct sock *s);
+void options_inherit(struct sock *s, const struct sock *from);
+void options_pass(struct sock *s);         /* to the host's socket, which is new */
+int32_t sock_take_error(struct sock *s);   /* SO_ERROR, a positive errno or 0 */
 
 /* net/inside.c */
 int inside_pair(struct sock *a, struct sock *b);
-int inside_connect(struct sock *s, struct sock *listener);
+int inside_connect(struct file *f, struct sock *s, struct sock *listener);
+/* Sends to `to` (NULL: nobody); `l` is what goes with it, its files not yet counted. */
 long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io, int flags,
-                 struct file **files, uint32_t file_count);
-long inside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
-                    struct file **files, uint32_t *file_count, bool *truncated);
+                 const struct letter *l);
+/* What is there, without waiting: -EAGAIN. Files in *l are then the caller's, if `files`. */
+long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, bool files);
+/* A message made here. 0, -ENOBUFS. */
+int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l);
 uint32_t inside_poll(struct sock *s);
 void inside_close(struct sock *s);
+void inside_unlisten(struct sock *s); /* who waits to be accepted is turned away */
+
+/* net/message.c: one message or piece, waiting as the socket does. */
+long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
+               struct letter *l);
+long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
+                  bool files, uint64_t deadline);
 
 /* net/name.c: bound addresses */
-bool addr_is_loopback(const struct addr *a);
-bool addr_is_any(const struct addr *a);
-uint16_t addr_port(const struct addr *a);
-void addr_set_port(struct addr *a, uint16_t port);
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
 int name_bind(struct sock *s, const struct addr *a);
+int name_auto(struct sock *s); /* a port of our own for a socket that has none */
+int name_ephemeral(struct sock *s); /* a port for s->own */
+void name_forget(struct sock *s);
+bool name_in_conflict(const struct sock *s);
 struct sock *name_find(const struct sock *from, const struct addr *a, int *error); /* not counted */
-bool name_is_outside(const struct sock *s); /* its port is reached from outside by the other family */
-int name_ephemeral(struct sock *s); /* a port of our own for a socket that has none */
+/* Who takes what goes from `from` (NULL: from anybody) to `to`; not counted. */
+struct sock *name_receiver(int type, const struct addr *to, const struct addr *from);
 
 /* net/outside.c */
 int outside_open(struct sock *s);
 int outside_connect(struct file *f, struct sock *s, const struct addr *a);
+void outside_disconnect(struct sock *s); /* datagrams: no default destination any more */
+void outside_settle(struct sock *s); /* a connect that was under way: has it ended, and how? */
 long outside_accept(struct sock *s, struct sock **out);
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
-long outside_receive(struct file *f, struct sock *s, struct io *io, int flags, struct addr *from,
-                     bool *truncated);
-int outside_listen(struct file *f, struct sock *s, uint32_t backlog);
+long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l);
+int outside_listen(struct sock *s, uint32_t backlog);
 int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
+
+/* net/interface.c: SIOCGIF* */
+long interface_ioctl(uint32_t request, uint64_t arg);
+
+/* net/netlink.c */
+int netlink_bind(struct sock *s, const struct addr *a);
+long netlink_send(struct sock *s, struct io *io); /* the answers are then there to be received */
 
 #endif

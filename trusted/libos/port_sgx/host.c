@@ -83,9 +83,15 @@ long port_connect(int32_t handle, const void *addr, uint32_t size)
     return SGX_CALL(.nr = SH_CALL_CONNECT, .args = {(uint32_t)handle}, .b = addr, .size_b = size);
 }
 
-long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
+long port_available(int32_t handle)
 {
-    int64_t r = SGX_CALL(.nr = SH_CALL_SEND, .args = {(uint32_t)handle}, .a = buf, .size_a = size,
+    return SGX_CALL(.nr = SH_CALL_AVAILABLE, .args = {(uint32_t)handle});
+}
+
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
+               bool more)
+{
+    int64_t r = SGX_CALL(.nr = SH_CALL_SEND, .args = {(uint32_t)handle, more}, .a = buf, .size_a = size,
                          .b = addr, .size_b = addr ? addr_size : 0);
     return r > (int64_t)size ? -EIO : (long)r;
 }

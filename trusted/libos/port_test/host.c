@@ -307,9 +307,17 @@ long port_connect(int32_t handle, const void *addr, uint32_t size)
 {
     return call_out(__NR_connect, handle, addr, size);
 }
-long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
+long port_available(int32_t handle)
 {
-    return call_out(__NR_sendto, handle, buf, size, 0x4000 /* NOSIGNAL */, addr, addr_size);
+    int32_t n = 0;
+    long r = call_out(__NR_ioctl, handle, 0x541b /* FIONREAD */, &n);
+    return r < 0 ? r : n;
+}
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
+               bool more)
+{
+    int flags = 0x4000 /* MSG_NOSIGNAL */ | (more ? 0x8000 /* MSG_MORE */ : 0);
+    return call_out(__NR_sendto, handle, buf, size, flags, addr, addr_size);
 }
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
 {

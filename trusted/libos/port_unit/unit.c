@@ -363,7 +363,13 @@ long port_connect(int32_t handle, const void *addr, uint32_t size)
     decide(0);
     return answer();
 }
-long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size)
+long port_available(int32_t handle)
+{
+    decide(9);
+    return answer();
+}
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
+               bool more)
 {
     decide(size);
     return answer();

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the tests of real servers with their real clients: a root folder of Debian's own files, an image of
+# it, an instance in sgx-sim with published ports. Source it from the repository's root.
+. tests/e2e/lib.sh
+LIMIT=${LIMIT:-60}
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "apps: not built (make)"; exit 0; }
+mkdir -p "$T/base" "$T/root"/{bin,etc,tmp,run,var/log,var/run,data,dev,proc}
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+export SHELTER_BASE=$T/base SHELTER
+R=$T/root
+chmod 1777 "$R/tmp"
+printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww-data:x:33:33::/:/bin/false\n' >"$R/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\nwww-data:x:33:\n' >"$R/etc/group"
+echo 'hosts: files dns' >"$R/etc/nsswitch.conf"
+
+# need PROGRAM…: all of them, or the test is skipped.
+need() {
+    local p
+    for p; do
+        command -v "$p" >/dev/null && continue
+        skip "apps: $p is not installed (tools/install-deps --apps)"
+        exit 0
+    done
+}
+# add FILE [AS]: into the root, with the libraries it needs.
+add() {
+    local to=$R${2:-$1} l
+    mkdir -p "$(dirname "$to")"
+    cp -L "$1" "$to"
+    { ldd "$1" 2>/dev/null | grep -oE '/[^ ]+'; } | while read -r l; do
+        [ -e "$R$l" ] || { mkdir -p "$R$(dirname "$l")" && cp -L "$l" "$R$l"; }
+    done
+}
+# add_all FOLDER: as it stands, libraries of what is an object too.
+add_all() {
+    local f
+    mkdir -p "$R$1"
+    cp -rL "$1/." "$R$1/" 2>/dev/null
+    find "$1" -name '*.so*' -type f | while read -r f; do add "$f"; done
+}
+add_dns() { # what glibc's getaddrinfo loads
+    local f
+    for f in /lib/x86_64-linux-gnu/libnss_{dns,files}.so.2 /lib/x86_64-linux-gnu/libresolv.so.2; do
+        [ -e "$f" ] && add "$f"
+    done
+}
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+# image TAG: of the root folder.
+image() {
+    tar -C "$R" --owner=0 --group=0 -cf "$T/root.tar" .
+    check "$1: build" "$SHELTER" build -q -t "$1" -r "$T/root.tar" ${BUILD_OPTIONS:-}
+}
+# start NAME INSIDE[/udp][,INSIDE…] COMMAND…: detached, ports published; the outside ones in $port, ${ports[@]}.
+start() {
+    local name=$1 inside=$2 publish=() p
+    shift 2
+    ports=()
+    for p in ${inside//,/ }; do
+        ports+=("$(free_port)")
+        publish+=(-p "127.0.0.1:${ports[-1]}:$p")
+    done
+    port=${ports[0]}
+    check "$name: start" timeout 60 "$SHELTER" run -d --tee sgx-sim --name "$name" -m "${MEMORY:-1G}" "${publish[@]}" \
+        ${RUN_OPTIONS:-} "$name" "$@"
+}
+# loader_pid: of the one instance of this test.
+loader_pid() {
+    local d
+    for d in /proc/[0-9]*; do
+        if [ "$(readlink "$d/exe" 2>/dev/null)" = "$ROOT/build/sgx-loader" ] && grep -qa "$T/" "$d/cmdline" 2>/dev/null; then
+            echo "${d#/proc/}"
+            return
+        fi
+    done
+}
+cpu_ticks() { # of a process, user and system
+    awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
+}
+# idle NAME: less than 1 % of a processor while nobody asks for anything.
+idle() {
+    local pid before after
+    pid=$(loader_pid)
+    [ -n "$pid" ] || { not_ok "$1: is not running"; return; }
+    sleep 1
+    before=$(cpu_ticks "$pid")
+    sleep 4
+    after=$(cpu_ticks "$pid")
+    if [ $((after - before)) -le 4 ]; then ok "$1: idle ($((after - before)) ticks in 4 s)"; else
+        not_ok "$1: $((after - before)) ticks of 10 ms in 4 s of idleness"
+    fi
+}
+# descriptors: how many the loader has.
+descriptors() { find "/proc/$(loader_pid)/fd" -mindepth 1 2>/dev/null | wc -l; }
+# finish_app NAME STATUS: SIGTERM ends it so.
+finish_app() {
+    check "$1: stop" timeout 60 "$SHELTER" stop "$1"
+    status "$1: wait" 0 "$SHELTER" wait "$1"
+    same "$1: its exit status" "$(cat "$T/out")" "$2"
+    if [ "$(cat "$T/out")" != "$2" ]; then "$SHELTER" logs "$1" 2>&1 | tail -n 20 | sed 's/^/#   /'; fi
+    "$SHELTER" rm -f "$1" >/dev/null 2>&1
+}
+# wrk_ok NAME URL SECONDS CONNECTIONS: requests, none failed.
+wrk_ok() {
+    wrk -t1 -c"$4" -d"$3s" ${5:+-s "$5"} "$2" >"$T/wrk" 2>&1
+    local n
+    n=$(awk '/requests in/ { print $1 }' "$T/wrk")
+    if [ "${n:-0}" -gt 100 ] && ! grep -qE 'Socket errors: (connect [1-9]|.*(read|write) [1-9])|Non-2xx' "$T/wrk"; then
+        ok "$1 ($(awk '/Requests\/sec/ { print $2 }' "$T/wrk") requests a second)"
+    else
+        not_ok "$1"
+        sed 's/^/#   /' "$T/wrk"
+    fi
+}
