@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "host/image/write/erofs.h"
+#include "lib/settings.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/port_unit/unit.h"
@@ -66,6 +67,9 @@ static void prepare(void)
     digest_init(false);
     if (unit_start(root, built.image_size, built.root_size, built.root_hash))
         abort();
+    static struct sh_port ports[] = {{80, 6}, {80, 17}};
+    settings.ports = ports;
+    settings.port_count = 2;
     los_lock();
     if (stdio_init())
         abort();
@@ -90,7 +94,7 @@ static long one(const uint8_t **at, const uint8_t *end)
     struct sockaddr_in *in = (struct sockaddr_in *)arg;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)arg;
     struct pollfd *p = (struct pollfd *)arg;
-    uint64_t what = pick(at, end) % 28, x = pick(at, end), fd = x % 8;
+    uint64_t what = pick(at, end) % 31, x = pick(at, end), fd = x % 8;
     bool six = x & 0x80;
     memset(arg, 0, 256);
     *(uint32_t *)(arg + 512) = ROOM; /* a length, in and out */
@@ -115,6 +119,7 @@ static long one(const uint8_t **at, const uint8_t *end)
     case 3:
         return call(__NR_listen, fd, 5);
     case 4:
+        call(__NR_fcntl, fd, F_SETFL, O_NONBLOCK); /* of a port that is inside only nobody would ever hear */
         return call(__NR_accept4, fd, arg + 256, address, SOCK_NONBLOCK);
     case 5:
         return call(__NR_sendto, fd, buf, x * 16, 0x4040 /* NOSIGNAL, DONTWAIT */, x & 8 ? arg : NULL, size);
@@ -171,6 +176,25 @@ static long one(const uint8_t **at, const uint8_t *end)
         return call(__NR_dup, fd);
     case 26:
         return call(__NR_mmap, 0, ROOM * (1 + x % 8), PROT_READ, MAP_PRIVATE, fd, 0);
+    case 27: { /* interfaces, addresses, routes; and what is none */
+        uint32_t *h = (uint32_t *)arg;
+        long s = call(__NR_socket, AF_NETLINK, SOCK_RAW, 0);
+        h[0] = 32 + (x & 15);
+        h[1] = (18 + x % 16) | (x & 0x40 ? 0x301u : 1u) << 16;
+        call(__NR_sendto, s, arg, 32 + x % 64, 0x40, NULL, 0);
+        call(__NR_recvfrom, s, buf, x * 16, 0x40, NULL, 0);
+        return call(__NR_close, s);
+    }
+    case 28:
+        return call(__NR_ioctl, fd, x & 1 ? 0x541b /* FIONREAD */ : 0x8910 + x / 2 % 64, arg);
+    case 29: {
+        struct iovec *iov = (struct iovec *)(arg + 1024);
+        struct mmsghdr *m = (struct mmsghdr *)(arg + 2048);
+        *iov = (struct iovec){buf, 100};
+        m[0] = m[1] = (struct mmsghdr){.msg_hdr = {.msg_iov = iov, .msg_iovlen = 1, .msg_control = arg + 1100,
+                                                   .msg_controllen = x}};
+        return call(x & 1 ? __NR_recvmmsg : __NR_sendmmsg, fd, m, 2, 0x4040, 0);
+    }
     default:
         return call(__NR_close, 3 + x % 8);
     }
