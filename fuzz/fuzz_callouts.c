@@ -67,7 +67,7 @@ static void prepare(void)
     digest_init(false);
     if (unit_start(root, built.image_size, built.root_size, built.root_hash))
         abort();
-    static struct sh_port ports[] = {{80, 6}, {80, 17}};
+    static struct sh_published_port ports[] = {{80, 6}, {80, 17}};
     settings.ports = ports;
     settings.port_count = 2;
     los_lock();
