@@ -36,7 +36,7 @@ enum addr_kind { ADDR_ANY, ADDR_LOOPBACK, ADDR_OWN, ADDR_GROUP, ADDR_FOREIGN };
 
 enum sock_state { SOCK_NEW, SOCK_LISTENING, SOCK_CONNECTING, SOCK_CONNECTED };
 
-/* Options that are numbers; net/option.c has their table. */
+/* Options that are numbers; net/option_table.c has them. */
 enum sock_option {
     OPT_REUSEADDR, OPT_KEEPALIVE, OPT_BROADCAST, OPT_SNDBUF, OPT_RCVBUF, OPT_SNDBUFFORCE, OPT_RCVBUFFORCE,
     OPT_REUSEPORT, OPT_PASSCRED, OPT_OOBINLINE, OPT_PRIORITY, OPT_RCVLOWAT, OPT_DONTROUTE, OPT_TIMESTAMP,
@@ -138,17 +138,31 @@ void net_foreign(struct addr *a);
 struct sock *sock_new(int family, int type);
 void sock_get(struct sock *s);
 void sock_put(struct sock *s);
-struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference */
-struct sock *sock_of(int fd, int *error, struct file **f);
 int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
 uint64_t sock_deadline(uint64_t timeout);
 struct cred cred_own(void);
 
-/* net/option.c */
+/* net/socket.c */
+struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference */
+/* The socket and its file, not counted; NULL: *error says why. */
+struct sock *sock_of(int fd, int *error, struct file **f);
+
+/* net/option_table.c */
+#define OPTION_BOOL 1 /* any value but 0 is 1 */
+#define OPTION_PASS 2 /* the host's socket has it too */
+#define OPTION_ROOT 4 /* for user 0 */
+#define OPTION_BYTE 8 /* a value of one byte will do */
+struct option {
+    int16_t level, name;
+    uint16_t flags;
+    int32_t initial;
+};
+const struct option *option_get(int i);
+int option_pass(struct sock *s, int i); /* to the host's socket. 0 or -errno */
+int option_pass_linger(struct sock *s);
 void options_init(struct sock *s);
 void options_inherit(struct sock *s, const struct sock *from);
 void options_pass(struct sock *s);         /* to the host's socket, which is new */
-int32_t sock_take_error(struct sock *s);   /* SO_ERROR, a positive errno or 0 */
 
 /* net/inside.c */
 int inside_pair(struct sock *a, struct sock *b);
