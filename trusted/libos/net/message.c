@@ -130,13 +130,6 @@ static long receive_once(struct sock *s, struct io *io, int flags, struct letter
     return n == -EAGAIN && s->read_shut ? 0 : n;
 }
 
-/* Is what comes next with files? They begin another message. */
-static bool next_has_files(struct sock *s)
-{
-    return !list_empty(&s->chunks) &&
-           container_of(s->chunks.next, struct chunk, node)->letter.file_count;
-}
-
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline)
 {
@@ -163,7 +156,11 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
         if (n < 0)
             return done ? done : n;
         done += n;
-        if (!all || !n || !io->left || l->file_count || next_has_files(s))
+        if (now->barrier && now != l) { /* the files came late */
+            more.from = l->from;
+            *l = more;
+        }
+        if (!all || !n || !io->left || now->barrier)
             return done;
         now = &more;
     }
