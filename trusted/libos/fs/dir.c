@@ -114,6 +114,16 @@ long sys_fchdir(int fd)
     return f->dentry ? change_cwd(f->dentry) : -ENOTDIR;
 }
 
+/* Whether the name is there is said before that the directory may not be changed. */
+static int refuse_change(struct walk *w, bool new)
+{
+    struct dentry *there;
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
+    if (!r)
+        dentry_put(there);
+    return !r && new ? -EEXIST : r == -ENOENT && !new ? r : -EACCES;
+}
+
 /* The directory of a name to be changed, which must not be / . or .. */
 static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
 {
@@ -125,7 +135,7 @@ static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
     else if (w->dentry->inode->fs == FS_PROC)
         r = -EPERM;
     else if (!inode_allowed(w->dentry->inode, 3))
-        r = -EACCES;
+        r = refuse_change(w, dots == -EEXIST);
     else if (!w->dentry->inode->nlink || (!w->dentry->kept && !w->dentry->root))
         r = -ENOENT;
     if (r)

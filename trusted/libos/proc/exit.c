@@ -132,6 +132,7 @@ static void process_end(struct process *p)
     struct fd_table *files = p->files;
     struct space *space = p->space;
     timers_free(p);
+    sem_exit(p);
     fd_table_put(files);
     space_put(space);
     p->space = NULL;

@@ -36,6 +36,9 @@ void handlers_put(struct handlers *h);
 void fs_context_put(struct fs_context *fs);
 void vfork_release(struct process *p); /* who waits for p to have its own memory */
 
+/* proc/sem.c: what the process would undo */
+void sem_exit(struct process *p);
+
 /* proc/pidfd.c */
 int pidfd_new(struct process *p, uint32_t flags); /* a descriptor, or -errno */
 struct process *pidfd_process(int fd);            /* NULL: it is none, or the process is gone */

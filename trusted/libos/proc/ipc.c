@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// System V objects: keys, ids, owners, permission.
+#include "trusted/libos/proc/ipc.h"
+
+#include "lib/bytes.h"
+
+static bool is_member(uint32_t gid)
+{
+    const struct process *p = current();
+    bool in = p->egid == gid;
+    for (uint32_t i = 0; i < p->group_count; i++)
+        in = in || p->groups[i] == gid;
+    return in;
+}
+
+bool ipc_allowed(const struct ipc *i, uint32_t want)
+{
+    uint32_t uid = current()->euid;
+    uint32_t bits = uid == i->uid || uid == i->cuid         ? i->mode >> 6
+                    : is_member(i->gid) || is_member(i->cgid) ? i->mode >> 3
+                                                              : i->mode;
+    return !uid || !(want & ~(bits & 7));
+}
+
+bool ipc_is_owner(const struct ipc *i)
+{
+    uint32_t uid = current()->euid;
+    return !uid || uid == i->uid || uid == i->cuid;
+}
+
+struct ipc *ipc_find(const struct ipc_table *t, int id)
+{
+    struct ipc *i = id < 0 ? NULL : t->items[(unsigned)id % IPC_IDS_MAX];
+    return i && i->id == id ? i : NULL;
+}
+
+int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out)
+{
+    *out = NULL;
+    for (unsigned n = 0; key != IPC_PRIVATE && n < IPC_IDS_MAX; n++) {
+        struct ipc *i = t->items[n];
+        if (!i || i->key != key)
+            continue;
+        if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
+            return -EEXIST;
+        *out = i;
+        return ipc_allowed(i, (uint32_t)(flags >> 6 | flags >> 3 | flags) & 7) ? 0 : -EACCES;
+    }
+    return key == IPC_PRIVATE || (flags & IPC_CREAT) ? 0 : -ENOENT;
+}
+
+int ipc_add(struct ipc_table *t, struct ipc *i, int key, int flags)
+{
+    unsigned at = 0;
+    while (at < IPC_IDS_MAX && t->items[at])
+        at++;
+    if (at == IPC_IDS_MAX)
+        return -ENOSPC;
+    i->key = key;
+    i->mode = (uint32_t)flags & 0777;
+    i->uid = i->cuid = current()->euid;
+    i->gid = i->cgid = current()->egid;
+    i->id = (int)(t->generation++ % (INT32_MAX / IPC_IDS_MAX) * IPC_IDS_MAX + at);
+    t->items[at] = i;
+    return i->id;
+}
+
+void ipc_remove(struct ipc_table *t, struct ipc *i)
+{
+    t->items[(unsigned)i->id % IPC_IDS_MAX] = NULL;
+}
+
+void ipc_put(uint8_t out[48], const struct ipc *i)
+{
+    memset(out, 0, 48);
+    const uint32_t fields[] = {(uint32_t)i->key, i->uid, i->gid, i->cuid, i->cgid, i->mode};
+    for (unsigned n = 0; n < ARRAY_COUNT(fields); n++)
+        sh_put_le32(out + 4 * n, fields[n]);
+}
+
+void ipc_set(struct ipc *i, const uint8_t in[48])
+{
+    i->uid = sh_le32(in + 4);
+    i->gid = sh_le32(in + 8);
+    i->mode = (i->mode & ~0777u) | (sh_le32(in + 20) & 0777);
+}

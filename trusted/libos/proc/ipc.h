@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What System V's shared memory, semaphores and queues have in common: keys, ids, owners, permission.
+#ifndef LIBOS_IPC_H
+#define LIBOS_IPC_H
+
+#include <linux/ipc.h>
+
+#include "trusted/libos/libos.h"
+
+#define IPC_IDS_MAX 4096u /* of a kind */
+
+struct ipc {
+    int key, id;
+    uint32_t uid, gid, cuid, cgid, mode;
+};
+
+/* Objects of one kind; an id is never that of an object that is gone. */
+struct ipc_table {
+    struct ipc *items[IPC_IDS_MAX];
+    unsigned generation;
+};
+
+/* The table's object of this id, or NULL. */
+struct ipc *ipc_find(const struct ipc_table *t, int id);
+/* What ...get does with a key that exists: its object in *out, or NULL there: make one. 0, -EEXIST,
+ * -EACCES, -ENOENT. */
+int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out);
+int ipc_add(struct ipc_table *t, struct ipc *i, int key, int flags); /* the id, or -ENOSPC */
+void ipc_remove(struct ipc_table *t, struct ipc *i);
+bool ipc_allowed(const struct ipc *i, uint32_t want); /* 4 read, 2 write */
+bool ipc_is_owner(const struct ipc *i);
+/* struct ipc64_perm, 48 bytes, as Linux gives it; and IPC_SET's part of it. */
+void ipc_put(uint8_t out[48], const struct ipc *i);
+void ipc_set(struct ipc *i, const uint8_t in[48]);
+
+#endif
