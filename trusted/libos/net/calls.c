@@ -194,6 +194,10 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
     if (e)
         return e;
     struct addr other = n->other;
+    if (!other.size) { /* a client without a name */
+        other.size = 2;
+        other.family = s->family;
+    }
     struct file *nf = sock_file(n, flags & SOCK_NONBLOCK_BIT);
     if (!nf)
         return -ENOMEM;
