@@ -10,6 +10,8 @@
 #include "host/sgx/loader/loader.h"
 
 #define SPAN_MIN_NS 2000000ull /* over which a frequency is measured */
+#define SPAN_MAX_NS 50000000ull
+#define WIDTHS 1024u
 
 static uint64_t ns(clockid_t id)
 {
@@ -24,11 +26,30 @@ static uint64_t counter(void)
     return __builtin_ia32_rdtsc();
 }
 
+#define TRIES_MAX 8u
+#define TIGHT 20000u /* counts between which the clocks were read: good enough */
+
+/* The clocks between two readings of the counter, as close together as a few tries bring them: whoever is
+ * interrupted in between would tell a moment that never was. How far apart they were. */
+static uint64_t tell(struct sh_slot *s)
+{
+    uint64_t best = UINT64_MAX;
+    for (unsigned i = 0; i < TRIES_MAX && best > TIGHT; i++) {
+        uint64_t before = counter(), monotonic = ns(CLOCK_MONOTONIC), realtime = ns(CLOCK_REALTIME);
+        uint64_t width = counter() - before;
+        if (width >= best)
+            continue;
+        best = width;
+        s->tsc = before + width / 2;
+        s->monotonic = monotonic;
+        s->realtime = realtime;
+    }
+    return best;
+}
+
 void loader_clock_tell(struct sh_slot *s)
 {
-    s->tsc = counter();
-    s->monotonic = ns(CLOCK_MONOTONIC);
-    s->realtime = ns(CLOCK_REALTIME);
+    tell(s);
 }
 
 /* The kernel itself takes its time from it, or the processor says that it never varies. */
@@ -51,11 +72,14 @@ static bool is_clock(void)
 uint64_t loader_clock_hz(const struct sh_slot *first)
 {
     struct sh_slot now;
+    uint64_t width;
     if (!is_clock())
         return 0;
+    /* Longer where the readings are loose: the frequency is good to a part of WIDTHS. */
     do
-        loader_clock_tell(&now);
-    while (now.monotonic - first->monotonic < SPAN_MIN_NS);
+        width = tell(&now);
+    while (now.monotonic - first->monotonic < SPAN_MIN_NS ||
+           ((now.tsc - first->tsc) / WIDTHS < width && now.monotonic - first->monotonic < SPAN_MAX_NS));
     unsigned __int128 counts = now.tsc - first->tsc;
     return (uint64_t)(counts * 1000000000u / (now.monotonic - first->monotonic));
 }

@@ -4,6 +4,7 @@
 #include <linux/time.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
 /* The largest value given out so far; wait-free, since the lock may or may not be held. */
@@ -51,13 +52,15 @@ int clock_read(int id, uint64_t *ns)
     case CLOCK_THREAD_CPUTIME_ID:
         *ns = port_clock(PORT_CLOCK_THREAD);
         return 0;
-    default:
-        /* Clocks of other threads (pthread_getcpuclockid): the process's is near enough. */
-        if (id < 0) {
-            *ns = port_clock(id & 4 ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
-            return 0;
-        }
-        return -EINVAL;
+    default: {
+        /* Of a process or thread by its number (pthread_getcpuclockid); of another thread the process's is near
+         * enough. */
+        int who = ~(id >> 3);
+        if (id >= 0 || (id & 3) == 3 || (who && !thread_find_any(who)))
+            return -EINVAL;
+        *ns = port_clock(id & 4 && (!who || who == self()->tid) ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
+        return 0;
+    }
     }
 }
 
@@ -111,16 +114,25 @@ long sys_clock_gettime(int clock, uint64_t to)
     return r ? r : put_time(to, ns);
 }
 
+#define COARSE_NS 4000000 /* a tick at 250 Hz, as kernels say */
+
 long sys_clock_getres(int clock, uint64_t to)
 {
     uint64_t ns;
     int r = clock_read(clock, &ns);
-    return r || !to ? r : put_time(to, 1);
+    bool coarse = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
+    return r || !to ? r : put_time(to, coarse ? COARSE_NS : 1);
 }
 
 long sys_clock_settime(int clock, uint64_t from)
 {
-    return -EPERM;
+    struct timespec64 ts;
+    uint64_t ns;
+    if (clock != CLOCK_REALTIME)
+        return -EINVAL;
+    if (user_read(&ts, from, sizeof(ts)))
+        return -EFAULT;
+    return timespec_ns(&ts, &ns) ? -EINVAL : -EPERM;
 }
 
 long sys_gettimeofday(uint64_t to, uint64_t zone_to)
@@ -167,6 +179,10 @@ long sys_clock_nanosleep(int clock, int flags, uint64_t timeout, uint64_t remain
     int r = clock_read(clock, &now);
     if (r)
         return r;
+    bool sleeps = clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
+                  clock == CLOCK_TAI || clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0;
+    if (!sleeps)
+        return clock == CLOCK_THREAD_CPUTIME_ID ? -EINVAL : -EOPNOTSUPP;
     if (user_read(&ts, timeout, sizeof(ts)))
         return -EFAULT;
     if ((r = timespec_ns(&ts, &ns)))

@@ -10,6 +10,7 @@
 #define TIMER_COUNT 64
 #define SIGEV_SIGNAL_ 0
 #define SIGEV_NONE_ 1
+#define SIGEV_THREAD_ 2 /* the libc makes the thread: a signal, for us */
 #define SIGEV_THREAD_ID_ 4
 #define SI_TIMER_CODE (-2)
 
@@ -25,7 +26,7 @@ struct posix_timer {
 /* Of one process; made when the first is set. */
 struct timer_set {
     struct process *process;
-    struct interval_timer real;
+    struct interval_timer interval[3]; /* ITIMER_REAL, _VIRTUAL, _PROF */
     struct posix_timer posix[TIMER_COUNT];
 };
 
@@ -40,12 +41,39 @@ static struct timer_set *timers_make(void)
     return p->timers;
 }
 
-static void fire_alarm(struct timer *t)
+static const int interval_signals[3] = {SIGALRM, SIGVTALRM, SIGPROF};
+
+static void fire_interval(struct timer_set *s, int which)
 {
-    struct sig_item item = {.signo = SIGALRM, .code = 0x80};
-    struct timer_set *s = container_of(t, struct timer_set, real.timer);
-    interval_advance(&s->real);
+    struct sig_item item = {.signo = interval_signals[which], .code = 0x80};
+    if (!interval_due(&s->interval[which]))
+        return;
+    interval_advance(&s->interval[which]);
     sig_send_item(s->process, NULL, &item);
+}
+
+static void fire_real(struct timer *t)
+{
+    fire_interval(container_of(t, struct timer_set, interval[0].timer), 0);
+}
+
+static void fire_virtual(struct timer *t)
+{
+    fire_interval(container_of(t, struct timer_set, interval[1].timer), 1);
+}
+
+static void fire_prof(struct timer *t)
+{
+    fire_interval(container_of(t, struct timer_set, interval[2].timer), 2);
+}
+
+/* Time in the LibOS is not told from the program's own: ITIMER_VIRTUAL counts both, as ITIMER_PROF. */
+static void arm(struct timer_set *s, int which, uint64_t left, uint64_t interval)
+{
+    static void (*const fire[3])(struct timer *t) = {fire_real, fire_virtual, fire_prof};
+    s->interval[which].timer.fire = fire[which];
+    s->interval[which].cpu = which != 0;
+    interval_set(&s->interval[which], left ? deadline_in(left) : NO_DEADLINE, interval);
 }
 
 static uint64_t usec(const int64_t tv[2])
@@ -53,13 +81,13 @@ static uint64_t usec(const int64_t tv[2])
     return (uint64_t)tv[0] * NS + (uint64_t)tv[1] * 1000;
 }
 
-static long put_itimer(uint64_t to)
+static long put_itimer(int which, uint64_t to)
 {
     uint64_t left, interval;
     const struct timer_set *s = timers_make();
     if (!s)
         return -ENOMEM;
-    interval_left(&s->real, &left, &interval);
+    interval_left(&s->interval[which], &left, &interval);
     uint64_t v[4] = {interval / NS, interval % NS / 1000, left / NS, left % NS / 1000};
     if (left && !v[2] && !v[3])
         v[3] = 1;
@@ -69,8 +97,8 @@ static long put_itimer(uint64_t to)
 long sys_setitimer(int which, uint64_t new, uint64_t old)
 {
     int64_t v[4] = {0};
-    if (which != 0)
-        return which == 1 || which == 2 ? -ENOSYS : -EINVAL; /* CPU time is not ours to measure */
+    if (which < 0 || which > 2)
+        return -EINVAL;
     if (new && user_read(v, new, sizeof(v)))
         return -EFAULT;
     for (int i = 0; i < 4; i++) {
@@ -78,24 +106,20 @@ long sys_setitimer(int which, uint64_t new, uint64_t old)
             return -EINVAL;
     }
     if (old) {
-        long r = put_itimer(old);
+        long r = put_itimer(which, old);
         if (r)
             return r;
     }
     struct timer_set *s = timers_make();
     if (!s)
         return -ENOMEM;
-    s->real.timer.fire = fire_alarm;
-    uint64_t first = usec(v + 2);
-    interval_set(&s->real, first ? deadline_in(first) : NO_DEADLINE, usec(v));
+    arm(s, which, usec(v + 2), usec(v));
     return 0;
 }
 
 long sys_getitimer(int which, uint64_t to)
 {
-    if (which != 0)
-        return which == 1 || which == 2 ? -ENOSYS : -EINVAL;
-    return put_itimer(to);
+    return which < 0 || which > 2 ? -EINVAL : put_itimer(which, to);
 }
 
 long sys_alarm(uint32_t seconds)
@@ -104,15 +128,16 @@ long sys_alarm(uint32_t seconds)
     struct timer_set *set = timers_make();
     if (!set)
         return 0;
-    interval_left(&set->real, &left, &interval);
-    set->real.timer.fire = fire_alarm;
-    interval_set(&set->real, s ? deadline_in(s * NS) : NO_DEADLINE, 0);
+    interval_left(&set->interval[0], &left, &interval);
+    arm(set, 0, s * NS, 0);
     return (long)((left + NS - 1) / NS);
 }
 
 static void fire_posix(struct timer *timer)
 {
     struct posix_timer *p = container_of(timer, struct posix_timer, it.timer);
+    if (!interval_due(&p->it))
+        return;
     interval_advance(&p->it);
     p->overrun = (uint32_t)MIN(p->it.expirations - 1, INT32_MAX);
     p->it.expirations = 0;
@@ -140,6 +165,8 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
     int id = 0;
     if (clock_read(clock, &now))
         return -EINVAL;
+    if (clock >= 4 && clock <= 6) /* raw and coarse clocks have none */
+        return -EOPNOTSUPP;
     struct timer_set *s = timers_make();
     if (!s)
         return -EAGAIN;
@@ -152,11 +179,13 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
         return -EFAULT;
     if (e.notify != SIGEV_NONE_ && (e.signo < 1 || e.signo > SIG_COUNT))
         return -EINVAL;
-    if (e.notify != SIGEV_SIGNAL_ && e.notify != SIGEV_NONE_ && e.notify != SIGEV_THREAD_ID_)
+    if (e.notify != SIGEV_SIGNAL_ && e.notify != SIGEV_NONE_ && e.notify != SIGEV_THREAD_ &&
+        (e.notify != SIGEV_THREAD_ID_ || !thread_find(current(), e.tid)))
         return -EINVAL;
     if (user_write(id_to, &id, sizeof(id)))
         return -EFAULT;
     s->posix[id] = (struct posix_timer){.it.timer.fire = fire_posix,
+                                            .it.cpu = clock == 2 || clock == 3 || clock < 0,
                                             .set = s,
                                             .used = true,
                                             .id = id,
@@ -250,7 +279,8 @@ void timers_free(struct process *p)
         return;
     for (int i = 0; i < TIMER_COUNT; i++)
         timer_cancel(&s->posix[i].it.timer);
-    timer_cancel(&s->real.timer);
+    for (int i = 0; i < 3; i++)
+        timer_cancel(&s->interval[i].timer);
     p->timers = NULL;
     los_free(s);
 }

@@ -36,9 +36,13 @@ struct interval_timer {
     struct timer timer;
     uint64_t interval;
     uint64_t expirations; /* not yet reported */
+    bool cpu;             /* of processor time: `due` and `seen` are the clock's, the timer only looks */
+    uint64_t due, seen;
 };
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */
 void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval);
+/* From `fire`: has its time come? If not (processor time passes slower), it looks again later. */
+bool interval_due(struct interval_timer *t);
 /* From `fire`: counts what is due and arms for the next one. */
 void interval_advance(struct interval_timer *t);
 int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);

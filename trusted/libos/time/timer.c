@@ -63,33 +63,68 @@ void timer_set(struct timer *t, uint64_t deadline)
         wait_wake_all(&changed);
 }
 
+#define LOOK_MIN 1000000ul  /* ns: how often processor time is looked at, at most */
+#define LOOK_IDLE 50000000ul /* ... of a program that does nothing */
+#define IDLE_PART 20u
+
+static void look_in(struct interval_timer *t, uint64_t left)
+{
+    timer_set(&t->timer, deadline_in(MAX(left, LOOK_MIN)));
+}
+
+bool interval_due(struct interval_timer *t)
+{
+    if (!t->cpu)
+        return true;
+    uint64_t now = port_clock(PORT_CLOCK_CPU), left = t->due - MIN(t->due, now);
+    if (!left)
+        return true;
+    bool idle = now - MIN(now, t->seen) < LOOK_MIN / IDLE_PART;
+    t->seen = now;
+    look_in(t, idle ? MAX(left, LOOK_IDLE) : left);
+    return false;
+}
+
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
 {
     t->interval = interval;
     t->expirations = 0;
-    if (first == NO_DEADLINE)
+    if (first == NO_DEADLINE) {
         timer_cancel(&t->timer);
-    else
-        timer_set(&t->timer, first);
+        return;
+    }
+    if (t->cpu) {
+        uint64_t now = clock_now();
+        t->seen = port_clock(PORT_CLOCK_CPU);
+        t->due = t->seen + (first - MIN(now, first));
+    }
+    timer_set(&t->timer, first);
 }
 
 void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval)
 {
-    uint64_t now = clock_now();
-    *left = t->timer.armed ? (t->timer.deadline > now ? t->timer.deadline - now : 1) : 0;
+    uint64_t now = t->cpu ? port_clock(PORT_CLOCK_CPU) : clock_now();
+    uint64_t at = t->cpu ? t->due : t->timer.deadline;
+    *left = t->timer.armed ? (at > now ? at - now : 1) : 0;
     *interval = t->interval;
 }
 
 void interval_advance(struct interval_timer *t)
 {
+    uint64_t *at = t->cpu ? &t->due : &t->timer.deadline;
     t->expirations++;
     if (!t->interval)
         return;
-    uint64_t now = clock_now(), next = t->timer.deadline + t->interval;
+    uint64_t now = t->cpu ? port_clock(PORT_CLOCK_CPU) : clock_now(), next = *at + t->interval;
     if (next <= now) {
-        uint64_t missed = (now - t->timer.deadline) / t->interval;
+        uint64_t missed = (now - *at) / t->interval;
         t->expirations += missed - (missed > 0);
-        next = t->timer.deadline + (missed + 1) * t->interval;
+        next = *at + (missed + 1) * t->interval;
     }
-    timer_set(&t->timer, next);
+    if (t->cpu) {
+        t->due = next;
+        look_in(t, next - now);
+    } else {
+        timer_set(&t->timer, next);
+    }
 }

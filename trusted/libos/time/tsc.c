@@ -12,6 +12,7 @@
 #define RATE_TOLERANCE 256u /* of a part */
 #define SPAN_FIRST 16u      /* of a second: the first anchor is soon followed by another */
 #define BASE_MIN 32u        /* of a second: what a rate is measured over, up to a second */
+#define DOUBTS_MAX 3u
 #define CATCH_UP 512u       /* the part by which we slow down to let the host's clock catch up */
 
 /* At counter value `tsc` our clock stood at `monotonic`, the host's at `host`. */
@@ -22,6 +23,9 @@ struct anchor {
     struct {
         uint64_t tsc, host, rate; /* where the rate is measured from, and what came out last */
     } base;
+    /* A rate that the first one does not allow: followed when it was claimed so often in a row. */
+    uint64_t doubtful;
+    unsigned doubts;
 };
 
 /* Two copies, so that nobody waits for a writer that was interrupted: the one that `sequence`'s low
@@ -93,16 +97,35 @@ bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime)
     return true;
 }
 
-/* ns over counts; 0 if it is nothing to go by. */
-static uint64_t rate_of(uint64_t ns, uint64_t counts)
+static bool near(uint64_t rate, uint64_t to)
 {
-    uint64_t slack = first_rate / RATE_TOLERANCE;
+    uint64_t slack = to / RATE_TOLERANCE;
+    return rate >= to - slack && rate <= to + slack;
+}
+
+/* ns over counts; 0 if it is nothing to go by. */
+static uint64_t rate_of(struct anchor *a, uint64_t ns, uint64_t counts)
+{
     while (ns >> 31) {
         ns >>= 1;
         counts >>= 1;
     }
     uint64_t rate = counts ? (ns << RATE_SHIFT) / counts : 0;
-    return rate >= first_rate - slack && rate <= first_rate + slack ? rate : 0;
+    if (rate < (NS << RATE_SHIFT) / HZ_MAX || rate > (NS << RATE_SHIFT) / HZ_MIN)
+        return 0;
+    if (near(rate, first_rate)) {
+        a->doubts = 0;
+        return rate;
+    }
+    /* One interruption of the host between two readings must not spoil the run: neither the first time nor later. */
+    a->doubts = a->doubts && near(rate, a->doubtful) ? a->doubts + 1 : 1;
+    a->doubtful = rate;
+    if (a->doubts < DOUBTS_MAX)
+        return 0;
+    a->doubts = 0;
+    first_rate = rate;
+    second = (NS << RATE_SHIFT) / rate;
+    return rate;
 }
 
 static void measure_rate(struct anchor *a)
@@ -111,11 +134,11 @@ static void measure_rate(struct anchor *a)
     if (a->tsc < a->base.tsc || a->host < a->base.host || counts > 16 * second) {
         counts = UINT64_MAX; /* nothing to measure: from here on */
     } else if (counts >= second / BASE_MIN) {
-        uint64_t rate = rate_of(a->host - a->base.host, counts);
+        uint64_t rate = rate_of(a, a->host - a->base.host, counts);
         a->base.rate = rate ? rate : a->base.rate;
-        a->span = second;
+        a->span = a->doubts ? second / SPAN_FIRST : second;
     }
-    if (counts >= second) {
+    if (counts >= second || a->doubts) {
         a->base.tsc = a->tsc;
         a->base.host = a->host;
     }
