@@ -2,8 +2,10 @@
 // Brings pages in when they are touched: in batches, since each one costs the enclave an exit.
 #include <asm/signal.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
 
 #define SEGV_MAPERR 1
 #define SEGV_ACCERR 2
@@ -43,6 +45,23 @@ static int populate_around(struct area *a, uint64_t addr)
     return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 
+/* Wholly behind the end of its file: the one reason for a SIGBUS. */
+static bool behind_end(const struct area *a, uint64_t addr)
+{
+    return a->file && a->file->inode && a->offset + (addr - a->start) >= page_up(a->file->inode->size);
+}
+
+/* A handler must not run for what the host could bring about: a little memory, a block that is not what was built. */
+static _Noreturn void cannot_give(int r)
+{
+    if (r == -ENOMEM)
+        log_line("shelter: the program needs more memory than the %lu MiB that it has (-m); it is ended",
+                 settings.memory >> 20);
+    else
+        log_line("shelter: a page of the program cannot be brought (errno %d); it is ended", -r);
+    process_exit(r == -ENOMEM ? 128 + SIGKILL : 128 + SIGBUS);
+}
+
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)
 {
     addr = page_down(addr);
@@ -61,9 +80,11 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
         r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);
         state = page_state(addr);
     }
-    if (!(state & access))
-        return refuse(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
-    return 0;
+    if (state & access)
+        return 0;
+    if (!behind_end(a, addr))
+        cannot_give(r);
+    return refuse(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
 }
 
 int mm_ready(uint64_t addr, uint64_t size, int access)

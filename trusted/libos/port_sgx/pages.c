@@ -44,9 +44,7 @@ int port_pages_add(uint64_t addr, uint64_t count, int prot)
     announce(addr, count);
     for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
         uint64_t r = leaf(SGX_EACCEPT, fresh, at, 0);
-        if (r == GONE && at == addr)
-            return -ENOMEM;
-        if (r)
+        if (r) /* an error that a program would see is one that the host could choose */
             stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
     }
     return prot == (PORT_R | PORT_W) ? 0 : port_pages_protect(addr, count, PORT_R | PORT_W, prot);
@@ -57,35 +55,35 @@ int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, i
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = addr + (i << PAGE_SHIFT);
         uint64_t r = leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
-        if (r == GONE && !i)
-            return -ENOMEM;
         if (r)
             stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
     }
     return 0;
 }
 
+/* What goes is taken first: no page is ever writable and executable on its way. A host that does not do it, or says
+ * that it cannot, ends the enclave: which rights a page has is no error that a program could handle. */
+static void restrict_pages(uint64_t addr, uint64_t end, int prot)
+{
+    SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});
+    for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
+        /* Whatever the host says of it: EACCEPT knows whether it was done. */
+        uint64_t e = accept(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
+        if (e)
+            stop("the host did not restrict page 0x%lx (%lu)", at, e);
+    }
+}
+
 int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
 {
     uint64_t end = addr + (count << PAGE_SHIFT);
-    if (prot & ~old) {
-        for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
-            /* EMODPE wants to see R with W; it only ever adds. */
-            if (leaf(SGX_EMODPE, REG | (uint64_t)(prot | old), at, 0) == GONE)
-                stop("page 0x%lx is not there any more", at);
-        }
-        old |= prot;
-    }
-    if (old == prot)
-        return 0;
-    /* Whatever the host says of it: EACCEPT knows whether it was done. */
-    int64_t r = SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});
-    for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
-        uint64_t e = accept(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
-        if (e && r && at == addr)
-            return -ENOMEM;
-        if (e)
-            stop("the host did not restrict page 0x%lx (%lu)", at, e);
+    int kept = old & prot;
+    if (kept != old)
+        restrict_pages(addr, end, kept);
+    for (uint64_t at = addr; kept != prot && at < end; at += PAGE_SIZE) {
+        /* EMODPE wants to see R with W; it only ever adds. */
+        if (leaf(SGX_EMODPE, REG | (uint64_t)prot, at, 0) == GONE)
+            stop("page 0x%lx is not there any more", at);
     }
     return 0;
 }
