@@ -84,6 +84,7 @@ static void test_maps_of_debug_enclaves(void **state)
     port_info.user_start = 1ul << 30; /* nothing is mapped there */
     port_info.user_end = 65ul << 30;
     assert_int_equal(process_init_first(), 0);
+    caps_start(&first_process);
     unit_thread(1);
     port_info.debug = true;
     assert_true(judge(SH_CONTROL_MAPS, 0, 0) >= 0);

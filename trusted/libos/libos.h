@@ -127,6 +127,9 @@ struct thread {
     uint64_t robust_list; /* user address, or 0 */
     char name[16];
     uint64_t syscalls;
+    int32_t policy;         /* SCHED_*, and only remembered */
+    uint64_t affinity;      /* bit n: processor n; 0: all */
+    uint64_t timer_slack;   /* ns; 0: the default */
 };
 
 struct fd_table;
@@ -157,6 +160,28 @@ struct fs_context {
 struct handlers;
 struct timer_set;
 
+/* Bit n: capability n. */
+struct caps {
+    uint64_t effective, permitted, inheritable, bounding, ambient;
+    bool keep; /* PR_SET_KEEPCAPS */
+};
+#define CAP_CHOWN 0
+#define CAP_DAC_OVERRIDE 1
+#define CAP_FOWNER 3
+#define CAP_FSETID 4
+#define CAP_KILL 5
+#define CAP_SETGID 6
+#define CAP_SETUID 7
+#define CAP_SETPCAP 8
+#define CAP_NET_BIND_SERVICE 10
+#define CAP_IPC_LOCK 14
+#define CAP_SYS_ADMIN 21
+#define CAP_SYS_NICE 23
+#define CAP_SYS_RESOURCE 24
+#define CAP_MKNOD 27
+#define CAP_SETFCAP 31
+#define CAP_LAST 40
+
 struct sh_settings;
 struct process {
     struct space *space;
@@ -169,6 +194,9 @@ struct process {
     uint32_t uid, euid, suid, gid, egid, sgid;
     uint32_t groups[65];
     uint32_t group_count;
+    struct caps caps;
+    bool no_new_privs, dumpable;
+    int32_t nice;
     struct list node; /* of processes */
     struct process *parent;
     struct list children, sibling;
@@ -251,6 +279,7 @@ static inline struct process *current(void)
 {
     return self()->process;
 }
+bool capable(int capability); /* proc/caps.c: is it effective in the calling process? */
 
 /* base/lock.c */
 void los_lock(void);

@@ -36,6 +36,10 @@ long call_handle(int64_t nr, const uint64_t a[6])
 #define SAME(name, format, handler)                                                                \
     case __NR_##name:                                                                              \
         return call_##handler(a);
+#define REFUSE(name, error)                                                                        \
+    case __NR_##name:                                                                              \
+        return -(error);
+#define MISSING(name)
 #include "trusted/libos/entry/calls.def"
 #undef CALL
 #undef SAME
@@ -47,6 +51,8 @@ long call_handle(int64_t nr, const uint64_t a[6])
 static const struct call_entry table[CALL_COUNT] = {
 #define CALL(name, format, ...) [__NR_##name] = {#name, format},
 #define SAME(name, format, handler) [__NR_##name] = {#name, format},
+#define REFUSE(name, error) [__NR_##name] = {#name, "xxxxxx"},
+#define MISSING(name) [__NR_##name] = {#name, "xxxxxx", true},
 #include "trusted/libos/entry/calls.def"
 };
 
@@ -59,8 +65,32 @@ void call_count(int64_t nr, const struct call_entry *e)
 {
     if (nr >= 0 && (uint64_t)nr < CALL_COUNT)
         stats_count(&stats.calls[nr]);
-    if (!e)
+    if (!e || e->missing)
         stats_count(&stats.unknown_calls);
+}
+
+#define TELL_MAX 8u
+
+/* For whoever wonders why a program failed. */
+void call_tell_missing(void)
+{
+    char names[256] = "";
+    size_t at = 0, told = 0, more = 0;
+    for (size_t nr = 0; nr < CALL_COUNT; nr++) {
+        const struct call_entry *e = call_entry((int64_t)nr);
+        if (!stats.calls[nr] || (e && !e->missing))
+            continue;
+        if (told == TELL_MAX) {
+            more++;
+            continue;
+        }
+        const char *comma = told++ ? ", " : "";
+        at += (size_t)(e ? fmt(names + at, sizeof(names) - at, "%s%s", comma, e->name)
+                         : fmt(names + at, sizeof(names) - at, "%ssyscall_%lu", comma, nr));
+    }
+    if (told)
+        log_line("shelter: the program asked for system calls that an enclave does not have: %s%s; if that is why it "
+                 "failed, run it in a VM (--tee tdx, snp or tdx-sim)", names, more ? ", ..." : "");
 }
 
 long los_call(int64_t nr, const uint64_t a[6])

@@ -45,9 +45,11 @@ int los_stats_json(char *out, size_t size)
     const char *format = "\"%s\": %lu";
     for (size_t i = 0; i < CALL_COUNT; i++) {
         const struct call_entry *e = call_entry((int64_t)i);
+        char number[24];
         if (!stats.calls[i])
             continue;
-        put(&t, format, e ? e->name : "unknown", stats.calls[i]);
+        fmt(number, sizeof(number), "syscall_%lu", i);
+        put(&t, format, e ? e->name : number, stats.calls[i]);
         format = ", \"%s\": %lu";
     }
     put(&t, "}}", "", 0);

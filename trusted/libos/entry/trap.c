@@ -57,6 +57,9 @@ void los_return(struct thread *t)
         sig_deliver(t);
         if (t->process->stopped)
             process_wait_stopped(t->process);
+        /* A handler or a frame may name any address; the way back can only go to one that exists. */
+        while (t->regs.rip >> 47)
+            sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
     } while (t->kicked || !residence_leave());
     if (t->rip_virtual) {
         t->rip_virtual = false;

@@ -47,7 +47,7 @@ static int inode_at(int dirfd, uint64_t path, int flags, struct inode **out)
 
 static bool owns(const struct inode *i)
 {
-    return current()->euid == 0 || current()->euid == i->uid;
+    return capable(CAP_FOWNER) || current()->euid == i->uid;
 }
 
 /* Takes the reference. */
@@ -62,7 +62,7 @@ static long change_mode(struct inode *i, uint32_t mode)
         r = -EPERM;
     } else {
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
-        if (current()->euid && !in_group(i->gid))
+        if (!capable(CAP_FSETID) && !in_group(i->gid))
             i->mode &= ~(uint32_t)02000;
         inode_touch(i, false);
         notify_inode(i, NOTIFY_ATTRIB);
@@ -109,7 +109,7 @@ static long change_owner(struct inode *i, uint32_t uid, uint32_t gid)
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
                  (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
     bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
-    if (i->fs == FS_PROC || (current()->euid && asks && (gives || !owns(i)))) {
+    if (i->fs == FS_PROC || (!capable(CAP_CHOWN) && asks && (gives || current()->euid != i->uid))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;

@@ -158,7 +158,7 @@ int data_limit(const struct inode *i, uint64_t end)
 /* What a write does to the bits that give rights away. */
 void data_drop_rights(struct inode *i)
 {
-    if (current()->euid == 0)
+    if (capable(CAP_FSETID))
         return;
     i->mode &= ~(uint32_t)04000;
     if (i->mode & 010)

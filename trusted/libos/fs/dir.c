@@ -196,7 +196,7 @@ static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
         return -EPERM;
     if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK)
         return -EINVAL;
-    if ((type == S_IFCHR || type == S_IFBLK) && current()->euid)
+    if ((type == S_IFCHR || type == S_IFBLK) && !capable(CAP_MKNOD))
         return -EPERM;
     return make_node(dirfd, path, type | (mode & 07777), rdev);
 }
@@ -333,7 +333,7 @@ static int removable(const struct dentry *d)
 {
     const struct inode *dir = d->parent->inode;
     uint32_t uid = current()->euid;
-    return (dir->mode & 01000) && uid && uid != d->inode->uid && uid != dir->uid ? -EPERM : 0;
+    return (dir->mode & 01000) && !capable(CAP_FOWNER) && uid != d->inode->uid && uid != dir->uid ? -EPERM : 0;
 }
 
 static long remove_name(int dirfd, uint64_t path, bool directory)
@@ -459,7 +459,7 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
         return -EINVAL;
     if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
         return -EINVAL;
-    if ((flags & RENAME_WHITEOUT) && current()->euid)
+    if ((flags & RENAME_WHITEOUT) && !capable(CAP_MKNOD))
         return -EPERM;
     int r = parent_of(old_fd, old, &a, -EBUSY);
     if (r)

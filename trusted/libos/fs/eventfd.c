@@ -162,7 +162,8 @@ static const struct file_ops timer_ops = {
 long sys_timerfd_create(int clock, uint32_t flags)
 {
     uint64_t now;
-    if (clock_read(clock, &now) || (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK)))
+    bool known = clock == 0 || clock == 1 || clock == 7; /* REALTIME, MONOTONIC, BOOTTIME */
+    if (!known || clock_read(clock, &now) || (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK)))
         return -EINVAL;
     struct timer_file *t = los_alloc(sizeof(*t));
     struct file *f = t ? file_new(&timer_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
@@ -192,6 +193,8 @@ long sys_timerfd_settime(int fd, uint32_t flags, uint64_t new, uint64_t old)
     struct timer_file *t = timer_of(fd, &r);
     if (!t)
         return r;
+    if (flags & ~3)
+        return -EINVAL;
     r = itimerspec_read(new, t->clock, flags & 1, &first, &interval);
     if (!r && old)
         r = itimerspec_write(old, &t->it);

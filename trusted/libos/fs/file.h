@@ -148,7 +148,7 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode);
 struct inode *inode_make(const struct inode *dir, uint32_t mode);
 bool in_group(uint32_t gid);
 long inode_link_text(struct inode *i, char *buf, size_t size); /* NUL-terminated; its length or -errno */
-bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid);
+bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid, uint64_t caps);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);

@@ -86,7 +86,7 @@ struct inode *inode_make(const struct inode *dir, uint32_t mode)
         i->gid = dir->gid;
         if (is_dir)
             i->mode |= 02000;
-        else if ((mode & 02010) == 02010 && current()->euid && !in_group(i->gid))
+        else if ((mode & 02010) == 02010 && !capable(CAP_FSETID) && !in_group(i->gid))
             i->mode &= ~(uint32_t)02000;
     }
     return i;
@@ -187,9 +187,9 @@ void inode_put(struct inode *i)
     los_free(i);
 }
 
-bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid)
+bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid, uint64_t caps)
 {
-    if (uid == 0)
+    if (caps >> CAP_DAC_OVERRIDE & 1)
         return !(mask & 1) || (i->mode & 0111) || (i->mode & S_IFMT) == S_IFDIR;
     unsigned bits = i->mode & 7;
     if (i->uid == uid)
@@ -201,5 +201,5 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
 
 bool inode_allowed(const struct inode *i, int mask)
 {
-    return inode_allowed_as(i, mask, current()->euid, current()->egid);
+    return inode_allowed_as(i, mask, current()->euid, current()->egid, current()->caps.effective);
 }

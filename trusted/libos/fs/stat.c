@@ -144,7 +144,7 @@ long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 static bool allowed(const struct inode *i, int mask, int flags)
 {
     const struct process *p = current();
-    return flags & AT_EACCESS ? inode_allowed(i, mask) : inode_allowed_as(i, mask, p->uid, p->gid);
+    return flags & AT_EACCESS ? inode_allowed(i, mask) : inode_allowed_as(i, mask, p->uid, p->gid, p->uid ? 0 : p->caps.permitted);
 }
 
 static long access_path(int dirfd, uint64_t path, int mask, int flags)

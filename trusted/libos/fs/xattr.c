@@ -50,16 +50,18 @@ static int permitted(const struct inode *i, const char *name, bool write)
 {
     uint32_t type = i->mode & S_IFMT, uid = current()->euid;
     if (starts(name, "trusted."))
-        return uid ? (write ? -EPERM : -ENODATA) : name[8] ? 0 : -EINVAL;
+        return !capable(CAP_SYS_ADMIN) ? (write ? -EPERM : -ENODATA) : name[8] ? 0 : -EINVAL;
     if (starts(name, "security."))
-        return write && uid ? -EPERM : name[9] ? 0 : -EINVAL;
+        return write && !capable(strcmp(name, "security.capability") ? CAP_SYS_ADMIN : CAP_SETFCAP)
+                   ? -EPERM
+                   : name[9] ? 0 : -EINVAL;
     if (!starts(name, "user."))
         return -EOPNOTSUPP;
     if (!name[5])
         return -EINVAL;
     if (type != S_IFREG && type != S_IFDIR)
         return write ? -EPERM : -ENODATA;
-    if (write && type == S_IFDIR && (i->mode & 01000) && uid && uid != i->uid)
+    if (write && type == S_IFDIR && (i->mode & 01000) && !capable(CAP_FOWNER) && uid != i->uid)
         return -EPERM;
     return inode_allowed(i, write ? 2 : 4) ? 0 : -EACCES;
 }
@@ -116,7 +118,7 @@ static long get(const struct inode *i, const char *name, uint64_t to, uint64_t s
 
 static bool listed(const struct xattr *x)
 {
-    return !starts(x->name, "trusted.") || current()->euid == 0;
+    return !starts(x->name, "trusted.") || capable(CAP_SYS_ADMIN);
 }
 
 static long list(const struct inode *i, uint64_t to, uint64_t size)

@@ -11,10 +11,19 @@
 #define MAP_32BIT_BIT 0x40
 #define MAP_DROPPABLE_TYPE 0x08
 
+/* What MAP_SHARED_VALIDATE takes: flags that all kernels knew. */
+#define KNOWN_BY_ALL                                                                               \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |        \
+     MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |           \
+     MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |           \
+     (63u << MAP_HUGE_SHIFT))
+
 static int check_file(struct file *f, int prot, bool shared)
 {
     if (!file_can_read(f))
         return -EACCES;
+    if (shared && (prot & PROT_WRITE) && f->inode && (f->inode->seals & 24)) /* F_SEAL_WRITE, FUTURE */
+        return -EPERM;
     if (shared && (prot & PROT_WRITE) && !file_can_write(f))
         return -EACCES;
     return file_can_map(f) ? 0 : -ENODEV;
@@ -28,6 +37,12 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
         return -EINVAL;
     if (offset & (PAGE_SIZE - 1))
         return -EINVAL;
+    if ((flags & MAP_ANONYMOUS) && type == MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (!size && ((flags & MAP_ANONYMOUS) || fd_file(fd)))
+        return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && (flags & ~(uint64_t)KNOWN_BY_ALL))
+        return -EOPNOTSUPP;
     if (flags & MAP_HUGETLB)
         return -ENOMEM;
     r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
@@ -213,9 +228,22 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
     return grow_or_move(area, addr, old, size, to, flags & MREMAP_MAYMOVE, flags & MREMAP_FIXED);
 }
 
+/* MADV_WIPEONFORK is a promise: refused, as by kernels that do not have it. */
+static bool advice_known(int advice)
+{
+    static const uint8_t known[] = {0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (known[i] == advice)
+            return true;
+    }
+    return false;
+}
+
 long sys_madvise(uint64_t addr, uint64_t size, int advice)
 {
     uint64_t end;
+    if (!advice_known(advice))
+        return -EINVAL;
     int r = range(addr, size, &end);
     if (r)
         return r;
@@ -224,8 +252,11 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     case MADV_FREE:
         for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
             struct area *area = space()->areas[i];
-            if (area->shared)
+            if (area->shared) {
+                if (advice == MADV_FREE)
+                    return -EINVAL;
                 continue; /* the file has it */
+            }
             page_remove(MAX(addr, area->start), MIN(end, area->end));
             r = residence_settle(space(), MAX(addr, area->start), MIN(end, area->end));
             if (r)
@@ -247,6 +278,8 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
 
 long sys_msync(uint64_t addr, uint64_t size, int flags)
 {
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+        return -EINVAL;
     uint64_t end;
     int r = range(addr, size, &end);
     if (r)
@@ -270,8 +303,43 @@ long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
     return 0;
 }
 
-/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. */
+/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. So locking is only checked. */
+static long lock_range(uint64_t addr, uint64_t size, bool charge)
+{
+    uint64_t start = page_down(addr), end = page_up(addr + size), limit = current()->limits[8].soft;
+    if (end < start || addr + size < addr)
+        return -EINVAL;
+    if (charge && !capable(CAP_IPC_LOCK) && end - start > limit) /* RLIMIT_MEMLOCK */
+        return limit ? -ENOMEM : -EPERM;
+    return covered(start, end) ? 0 : -ENOMEM;
+}
+
 long sys_mlock(uint64_t addr, uint64_t size)
+{
+    return lock_range(addr, size, true);
+}
+
+long sys_mlock2(uint64_t addr, uint64_t size, uint32_t flags)
+{
+    return flags & ~(uint32_t)MLOCK_ONFAULT ? -EINVAL : lock_range(addr, size, true);
+}
+
+long sys_munlock(uint64_t addr, uint64_t size)
+{
+    return lock_range(addr, size, false);
+}
+
+long sys_mlockall(uint32_t flags)
+{
+    if (!flags || (flags & ~(uint32_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+        return -EINVAL;
+    uint64_t limit = current()->limits[8].soft;
+    if (!capable(CAP_IPC_LOCK) && !limit)
+        return -EPERM;
+    return !capable(CAP_IPC_LOCK) && (flags & MCL_CURRENT) && space()->mapped_size > limit ? -ENOMEM : 0;
+}
+
+long sys_munlockall(void)
 {
     return 0;
 }

@@ -59,7 +59,7 @@ static _Noreturn void cannot_give(int r)
                  settings.memory >> 20);
     else
         log_line("shelter: a page of the program cannot be brought (errno %d); it is ended", -r);
-    process_exit(r == -ENOMEM ? 128 + SIGKILL : 128 + SIGBUS);
+    process_exit(r == -ENOMEM ? SIGKILL : SIGBUS);
 }
 
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)

@@ -79,6 +79,7 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         port_info.xsave_size = 576;
         page_init(port_info.zone_start, port_info.zone_end);
         process_init_first();
+        caps_start(&first_process);
         for (size_t i = 0; i < ARRAY_COUNT(first_process.limits); i++)
             first_process.limits[i] = (struct limit){UINT64_MAX, UINT64_MAX};
         first_process.limits[7].soft = 256;

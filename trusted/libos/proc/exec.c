@@ -15,6 +15,7 @@
 #define ARG_SIZE_MAX (2ul << 20)
 #define ARGS_MAX 65536u
 #define SCRIPT_DEPTH 4
+#define SCRIPT_LINE 256
 
 static uint64_t random_word(void)
 {
@@ -185,6 +186,7 @@ static int load_elf(struct thread *t, struct file *f, const char *path, const st
     memcpy(t->name, current()->name, sizeof(t->name));
     t->regs = (struct regs){.rip = entry, .rsp = s.at, .rflags = 0x202};
     thread_set_fs(t, 0);
+    caps_exec(current());
     return 0;
 }
 
@@ -193,8 +195,10 @@ static bool parse_script(char *line, char **interpreter, char **argument)
 {
     char *p = line + 2;
     char *end = strchr(line, '\n');
+    if (!end && strlen(line) == SCRIPT_LINE - 1)
+        return false; /* cut off: who knows what it names */
     if (!end)
-        return false;
+        end = line + strlen(line);
     *end = 0;
     while (end > p && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
         *--end = 0;
@@ -216,7 +220,7 @@ static bool parse_script(char *line, char **interpreter, char **argument)
 static int load(struct thread *t, const char *path, const struct exec_args *x, int depth)
 {
     struct file *f;
-    char line[256] = {0};
+    char line[SCRIPT_LINE] = {0};
     int r = open_program(path, &f);
     if (r)
         return r;

@@ -4,6 +4,7 @@
 #include <linux/wait.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
@@ -177,8 +178,11 @@ void process_exit(int wait_status)
         p->wait_status = wait_status;
         if (tracing)
             log_line("[%d] +++ exited with %d +++", self()->tid, exit_code_of(wait_status));
-        if (p == &first_process)
+        if (p == &first_process) {
+            if (wait_status)
+                call_tell_missing();
             port_exit(exit_code_of(wait_status));
+        }
         process_kick(p);
     }
     thread_exit(self(), wait_status);

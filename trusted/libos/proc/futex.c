@@ -97,8 +97,8 @@ static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move
 {
     if (from & 3 || to & 3 || wake_count < 0 || move_count < 0)
         return -EINVAL;
-    uint32_t now;
-    int r = user_read_u32(&now, from);
+    uint32_t now = 0;
+    int r = expected ? user_read_u32(&now, from) : 0;
     if (r)
         return r;
     if (expected && now != *expected)
@@ -188,8 +188,8 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
     int64_t count = (int32_t)value, count2 = (int32_t)timeout;
     uint64_t deadline;
     int r;
-    if (addr & 3)
-        return -EINVAL;
+    if ((op & FUTEX_CLOCK_REALTIME) && (op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
+        return -ENOSYS;
     switch (op & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
@@ -199,18 +199,100 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
         return futex_wait(addr, value, (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? UINT32_MAX : value3,
                           deadline);
     case FUTEX_WAKE:
+        if (addr & 3)
+            return -EINVAL;
         return wake(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return value3 ? wake(addr, MAX(count, 1), value3) : -EINVAL;
+        return value3 && !(addr & 3) ? wake(addr, MAX(count, 1), value3) : -EINVAL;
     case FUTEX_REQUEUE:
         return requeue(addr, addr2, count, count2, NULL);
     case FUTEX_CMP_REQUEUE:
         return requeue(addr, addr2, count, count2, &value3);
     case FUTEX_WAKE_OP:
+        if (addr & 3)
+            return -EINVAL;
         return wake_op(addr, addr2, count, count2, value3);
     default:
         return -ENOSYS;
     }
+}
+
+#define WAITV_MAX 128u
+#define WAITV_U32 2u
+#define WAITV_PRIVATE 128u
+
+static int waitv_deadline(uint64_t timeout, int clock, uint64_t *deadline)
+{
+    struct timespec64 ts;
+    uint64_t ns;
+    *deadline = NO_DEADLINE;
+    if (!timeout)
+        return 0;
+    if (clock != 0 && clock != 1)
+        return -EINVAL;
+    if (user_read(&ts, timeout, sizeof(ts)))
+        return -EFAULT;
+    int r = timespec_ns(&ts, &ns);
+    if (!r)
+        *deadline = clock_deadline(clock, ns);
+    return r;
+}
+
+static long waitv_result(const struct futex_waiter *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (f[i].done)
+            return i;
+    }
+    return -1;
+}
+
+/* Reads what is waited for; all words must hold their values. */
+static int waitv_check(uint64_t from, uint32_t count, struct futex_waiter *f)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct futex_waitv v;
+        uint32_t now;
+        if (user_read(&v, from + i * sizeof(v), sizeof(v)))
+            return -EFAULT;
+        if (v.__reserved || (v.flags & ~(WAITV_U32 | WAITV_PRIVATE)) || !(v.flags & WAITV_U32) ||
+            v.val >> 32)
+            return -EINVAL;
+        int r = user_read_u32(&now, v.uaddr);
+        if (r)
+            return r;
+        if (now != (uint32_t)v.val)
+            return -EAGAIN;
+        f[i] = (struct futex_waiter){.bits = FUTEX_BITSET_MATCH_ANY, .key = key_of(v.uaddr)};
+    }
+    return 0;
+}
+
+long sys_futex_waitv(uint64_t waiters, uint32_t count, uint32_t flags, uint64_t timeout, int clock)
+{
+    uint64_t deadline;
+    if (flags || !count || count > WAITV_MAX || !waiters)
+        return -EINVAL;
+    int r = waitv_deadline(timeout, clock, &deadline);
+    if (r)
+        return r;
+    struct futex_waiter *f = los_alloc(count * sizeof(*f));
+    if (!f)
+        return -ENOMEM;
+    r = waitv_check(waiters, count, f);
+    for (uint32_t i = 0; !r && i < count; i++)
+        wait_begin(&f[i].w, bucket(&f[i].key));
+    long result = -1;
+    while (!r && (result = waitv_result(f, count)) < 0) {
+        self()->woken = false;
+        r = wait_sleep(deadline);
+    }
+    for (uint32_t i = 0; i < count && f[i].w.node.next; i++)
+        wait_end(&f[i].w);
+    if (r && f[0].w.node.next)
+        result = waitv_result(f, count);
+    los_free(f);
+    return result >= 0 ? result : r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
 }
 
 /* A lock that its owner will never release: marked, and one waiter told. */

@@ -91,17 +91,18 @@ long sys_setsid(void)
     return me->sid;
 }
 
-/* May this process take that id? Root any, others one they have. */
-static bool may(uint32_t id, uint32_t a, uint32_t b, uint32_t c)
+/* May this process take that id? With the capability any, others one they have. */
+static bool may(uint32_t id, uint32_t a, uint32_t b, uint32_t c, int capability)
 {
-    return id == KEEP || current()->euid == 0 || id == a || id == b || id == c;
+    return id == KEEP || capable(capability) || id == a || id == b || id == c;
 }
 
 static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint32_t r, uint32_t e,
-                      uint32_t s)
+                      uint32_t s, int capability)
 {
-    if (!may(r, *real, *effective, *saved) || !may(e, *real, *effective, *saved) ||
-        !may(s, *real, *effective, *saved))
+    if (!may(r, *real, *effective, *saved, capability) ||
+        !may(e, *real, *effective, *saved, capability) ||
+        !may(s, *real, *effective, *saved, capability))
         return -EPERM;
     *real = r == KEEP ? *real : r;
     *effective = e == KEEP ? *effective : e;
@@ -111,31 +112,48 @@ static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint
 
 static long set_user(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(&current()->uid, &current()->euid, &current()->suid, r, e, s);
+    struct process *p = current();
+    bool was_root = !p->uid || !p->euid || !p->suid, was_effective = !p->euid;
+    long result = set_three(&p->uid, &p->euid, &p->suid, r, e, s, CAP_SETUID);
+    if (!result)
+        caps_new_ids(p, was_root, was_effective);
+    return result;
 }
 
 static long set_group(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(&current()->gid, &current()->egid, &current()->sgid, r, e, s);
+    return set_three(&current()->gid, &current()->egid, &current()->sgid, r, e, s, CAP_SETGID);
 }
 
 long sys_setuid(uint32_t uid)
 {
     uint32_t id = uid;
-    return current()->euid == 0 ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
+    if (id == KEEP)
+        return -EINVAL;
+    return capable(CAP_SETUID) ? set_user(id, id, id) : set_user(KEEP, id, KEEP);
 }
 long sys_setgid(uint32_t gid)
 {
     uint32_t id = gid;
-    return current()->euid == 0 ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
+    if (id == KEEP)
+        return -EINVAL;
+    return capable(CAP_SETGID) ? set_group(id, id, id) : set_group(KEEP, id, KEEP);
 }
 long sys_setreuid(uint32_t real, uint32_t effective)
 {
-    return set_user(real, effective, effective);
+    const struct process *p = current();
+    bool moves = real != KEEP || (effective != KEEP && effective != p->uid);
+    if (!capable(CAP_SETUID) && real != KEEP && real != p->uid && real != p->euid)
+        return -EPERM;
+    return set_user(real, effective, moves ? (effective != KEEP ? effective : p->euid) : KEEP);
 }
 long sys_setregid(uint32_t real, uint32_t effective)
 {
-    return set_group(real, effective, effective);
+    const struct process *p = current();
+    bool moves = real != KEEP || (effective != KEEP && effective != p->gid);
+    if (!capable(CAP_SETGID) && real != KEEP && real != p->gid && real != p->egid)
+        return -EPERM;
+    return set_group(real, effective, moves ? (effective != KEEP ? effective : p->egid) : KEEP);
 }
 long sys_setresuid(uint32_t real, uint32_t effective, uint32_t saved)
 {
@@ -165,14 +183,14 @@ long sys_getgroups(int count, uint64_t to)
     uint32_t n = current()->group_count;
     if (!count)
         return n;
-    if (count < (int)n)
+    if (count < 0 || count < (int)n)
         return -EINVAL;
     return user_write(to, current()->groups, n * 4) ? -EFAULT : (long)n;
 }
 
 long sys_setgroups(uint32_t count, uint64_t from)
 {
-    if (current()->euid)
+    if (!capable(CAP_SETGID))
         return -EPERM;
     if (count > ARRAY_COUNT(current()->groups))
         return -EINVAL;
@@ -182,24 +200,12 @@ long sys_setgroups(uint32_t count, uint64_t from)
     return 0;
 }
 
-#define CAPABILITY_VERSION_3 0x20080522u
-
-long sys_capget(uint64_t header, uint64_t to)
+/* There is one id for files and for the rest: the old one is told, as Linux tells of a refusal. */
+long sys_setfsuid(uint32_t uid)
 {
-    uint32_t head[2];
-    if (user_read(head, header, sizeof(head)))
-        return -EFAULT;
-    if (head[0] != CAPABILITY_VERSION_3) {
-        head[0] = CAPABILITY_VERSION_3;
-        return user_write(header, head, 4) ? -EFAULT : to ? -EINVAL : 0;
-    }
-    uint32_t data[6] = {0};
-    if (!to)
-        return 0;
-    return user_write(to, data, sizeof(data)) ? -EFAULT : 0;
+    return current()->euid;
 }
-
-long sys_capset(uint64_t header, uint64_t from)
+long sys_setfsgid(uint32_t gid)
 {
-    return current()->euid ? -EPERM : 0;
+    return current()->egid;
 }

@@ -44,6 +44,16 @@ int pidfd_new(struct process *p, uint32_t flags); /* a descriptor, or -errno */
 struct process *pidfd_process(int fd);            /* NULL: it is none, or the process is gone */
 void pidfd_ended(struct process *p);              /* tells who polls */
 
+/* proc/caps.c */
+void caps_start(struct process *p);
+void caps_exec(struct process *p);
+/* After ids changed: was any of them root, was the effective one? */
+void caps_new_ids(struct process *p, bool was_root, bool was_effective);
+#define PRCTL_BOUNDING_READ 23
+#define PRCTL_BOUNDING_DROP 24
+#define PRCTL_AMBIENT 47
+long caps_prctl(int option, uint64_t arg, uint64_t arg2);
+
 /* proc/futex.c */
 int futex_wake_at(uint64_t addr, int count);
 bool futex_has_duty(struct thread *t); /* would futex_exit do anything? */

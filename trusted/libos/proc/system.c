@@ -21,35 +21,15 @@ long sys_uname(uint64_t to)
     return user_write(to, &u, sizeof(u));
 }
 
-static long set_name(char *to, uint64_t from, uint64_t size)
-{
-    char name[65] = {0};
-    if (current()->euid)
-        return -EPERM;
-    if (size > 64)
-        return -EINVAL;
-    if (user_read(name, from, size))
-        return -EFAULT;
-    memcpy(to, name, sizeof(name));
-    return 0;
-}
-
-long sys_sethostname(uint64_t name, int size)
-{
-    return set_name(uts.hostname, name, size);
-}
-
-long sys_setdomainname(uint64_t name, int size)
-{
-    return set_name(uts.domainname, name, size);
-}
-
 long sys_getrlimit(uint32_t resource, uint64_t to)
 {
     if (resource >= ARRAY_COUNT(current()->limits))
         return -EINVAL;
     return user_write(to, &current()->limits[resource], sizeof(struct limit));
 }
+
+#define NOFILE 7
+#define NOFILE_MAX (1u << 20) /* /proc/sys/fs/nr_open */
 
 static long set_limit(uint64_t resource, uint64_t from)
 {
@@ -58,7 +38,9 @@ static long set_limit(uint64_t resource, uint64_t from)
         return -EFAULT;
     if (l.soft > l.hard)
         return -EINVAL;
-    if (l.hard > current()->limits[resource].hard && current()->euid)
+    if (resource == NOFILE && l.hard > NOFILE_MAX)
+        return -EPERM;
+    if (l.hard > current()->limits[resource].hard && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
     current()->limits[resource] = l;
     return 0;
@@ -124,128 +106,96 @@ long sys_sched_yield(void)
     return 0;
 }
 
-static bool known(int pid)
-{
-    return pid == 0 || pid == current()->pid || thread_find(current(), pid);
-}
-
-long sys_sched_setparam(int pid, uint64_t param)
-{
-    return known(pid) ? 0 : -ESRCH;
-}
-
-long sys_sched_getparam(int pid, uint64_t to)
-{
-    int priority = 0;
-    return known(pid) ? user_write(to, &priority, sizeof(priority)) : -ESRCH;
-}
-
-long sys_sched_setscheduler(int pid, int policy, uint64_t param)
-{
-    return !known(pid) ? -ESRCH : policy == 0 ? 0 : -EPERM;
-}
-
-long sys_sched_getscheduler(int pid)
-{
-    return known(pid) ? 0 : -ESRCH;
-}
-
-long sys_sched_get_priority_max(int policy)
-{
-    return policy == 1 || policy == 2 ? 99 : (uint32_t)policy <= 6 ? 0 : -EINVAL;
-}
-
-long sys_sched_get_priority_min(int policy)
-{
-    return policy == 1 || policy == 2 ? 1 : (uint32_t)policy <= 6 ? 0 : -EINVAL;
-}
-
-long sys_sched_setaffinity(int pid, uint32_t size, uint64_t from)
-{
-    return known(pid) ? 0 : -ESRCH;
-}
-
-long sys_sched_getaffinity(int pid, uint32_t size, uint64_t to)
-{
-    uint64_t mask[16] = {0};
-    if (!known(pid))
-        return -ESRCH;
-    if (size < 8 || size % 8)
-        return -EINVAL;
-    for (uint32_t i = 0; i < port_info.cpu_count; i++)
-        mask[i / 64] |= 1ull << i % 64;
-    size = MIN(size, (uint32_t)sizeof(mask));
-    size = MIN(size, (port_info.cpu_count + 63) / 64 * 8);
-    return user_write(to, mask, size) ? -EFAULT : (long)size;
-}
-
-long sys_getcpu(uint64_t cpu, uint64_t node)
-{
-    uint32_t zero = 0;
-    if ((cpu && user_write(cpu, &zero, 4)) || (node && user_write(node, &zero, 4)))
-        return -EFAULT;
-    return 0;
-}
-
-long sys_getpriority(int which, int who)
-{
-    return 20;
-}
-
-long sys_setpriority(int which, int who, int priority)
-{
-    return 0;
-}
-
 long sys_personality(uint32_t persona)
 {
-    return persona == 0xffffffff || persona == 0 ? 0 : -EINVAL;
+    return persona == 0xffffffff || persona == 0 ? 0 : -EPERM;
+}
+
+static long set_thread_name(struct thread *t, uint64_t from)
+{
+    char name[16] = {0};
+    if (user_string(name, from, sizeof(name)) == -EFAULT)
+        return -EFAULT;
+    name[15] = 0;
+    memcpy(t->name, name, sizeof(name));
+    if (t->tid == current()->pid)
+        memcpy(current()->name, name, sizeof(name));
+    return 0;
+}
+
+#define SLACK_DEFAULT 50000
+
+static long set_flag(bool *flag, uint64_t value)
+{
+    if (value > 1)
+        return -EINVAL;
+    *flag = value;
+    return 0;
 }
 
 long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5)
 {
     struct thread *t = self();
+    bool rest = arg3 || arg4 || arg5;
     switch (option) {
-    case PR_SET_NAME: {
-        char name[16] = {0};
-        if (user_string(name, arg2, sizeof(name)) == -EFAULT)
-            return -EFAULT;
-        name[15] = 0;
-        memcpy(t->name, name, sizeof(name));
-        return 0;
-    }
+    case PR_SET_NAME:
+        return set_thread_name(t, arg2);
     case PR_GET_NAME:
         return user_write(arg2, t->name, sizeof(t->name));
     case PR_SET_DUMPABLE:
-    case PR_SET_KEEPCAPS:
-    case PR_SET_TIMERSLACK:
-    case PR_SET_NO_NEW_PRIVS:
-    case PR_SET_PDEATHSIG:
-        return 0;
-    case PR_SET_VMA:
-        return -EINVAL;
+        return set_flag(&current()->dumpable, arg2);
     case PR_GET_DUMPABLE:
+        return current()->dumpable;
+    case PR_SET_KEEPCAPS:
+        return set_flag(&current()->caps.keep, arg2);
     case PR_GET_KEEPCAPS:
+        return current()->caps.keep;
+    case PR_SET_NO_NEW_PRIVS:
+        if (arg2 != 1 || rest)
+            return -EINVAL;
+        current()->no_new_privs = true;
         return 0;
     case PR_GET_NO_NEW_PRIVS:
-        return 1;
+        return arg2 || rest ? -EINVAL : current()->no_new_privs;
+    case PR_SET_TIMERSLACK:
+        t->timer_slack = (int64_t)arg2 > 0 ? arg2 : 0;
+        return 0;
     case PR_GET_TIMERSLACK:
-        return 50000;
-    case PR_CAPBSET_READ:
-        return arg2 <= 40 ? 0 : -EINVAL;
+        return t->timer_slack ? (long)t->timer_slack : SLACK_DEFAULT;
+    case PR_SET_PDEATHSIG:
+        return arg2 > SIG_COUNT ? -EINVAL : 0;
+    case PR_GET_PDEATHSIG: {
+        int none = 0;
+        return user_write(arg2, &none, sizeof(none));
+    }
+    case PR_GET_TIMING:
+    case PR_GET_SECCOMP:
+    case PR_GET_SECUREBITS:
+        return 0;
+    case PR_SET_TIMING:
+        return arg2 ? -EINVAL : 0;
+    case PR_SET_THP_DISABLE: /* there are none */
+        return rest ? -EINVAL : 0;
+    case PR_GET_THP_DISABLE:
+        return arg2 || rest ? -EINVAL : 0;
+    case PRCTL_BOUNDING_READ:
+    case PRCTL_BOUNDING_DROP:
+    case PRCTL_AMBIENT:
+        return caps_prctl(option, arg2, arg3);
     default:
         return -EINVAL;
     }
 }
 
 #define GRND_ALL 7u
+#define GRND_SOURCES 6u /* RANDOM, INSECURE: one of them */
 
 long sys_getrandom(uint64_t to, uint64_t size, uint32_t flags)
 {
     uint8_t buf[256];
     uint64_t done = 0;
     size = MIN(size, 32ul << 20);
-    if (flags & ~(uint32_t)GRND_ALL)
+    if ((flags & ~(uint32_t)GRND_ALL) || (flags & GRND_SOURCES) == GRND_SOURCES)
         return -EINVAL;
     while (done < size) {
         size_t n = MIN(size - done, sizeof(buf));
@@ -262,5 +212,5 @@ long sys_getrandom(uint64_t to, uint64_t size, uint32_t flags)
 /* Threads of an enclave cannot be made to pass a barrier from here. */
 long sys_membarrier(int command, uint32_t flags, int cpu)
 {
-    return command == 0 ? 0 : -EINVAL;
+    return command == 0 && !flags ? 0 : -EINVAL;
 }

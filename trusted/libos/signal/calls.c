@@ -55,6 +55,8 @@ long sys_rt_sigprocmask(int how, uint64_t set, uint64_t old_set, uint64_t set_si
 
 long sys_rt_sigpending(uint64_t to, uint64_t set_size)
 {
+    if (set_size > SET_SIZE)
+        return -EINVAL;
     uint64_t set = (self()->pending.set | current()->pending.set) & self()->sig_mask;
     return user_write(to, &set, MIN(set_size, SET_SIZE));
 }
@@ -63,8 +65,8 @@ long sys_rt_sigreturn(void)
 {
     struct thread *t = self();
     t->call_nr = -1;
-    if (frame_pop(t))
-        sig_die(SIGSEGV);
+    if (frame_pop(t)) /* a frame that is none: as a fault of the program */
+        sig_fault(t, SIGSEGV, 0x80, 0);
     return (long)t->regs.rax;
 }
 

@@ -63,6 +63,17 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
     t->call_nr = -1;
 }
 
+static bool run(struct thread *t, const struct sig_item *item);
+
+/* There is no room for a handler's frame: a fault, which may have a handler on another stack. */
+static bool bad_stack(struct thread *t, int signo)
+{
+    struct sig_item item = {.signo = SIGSEGV, .code = 0x80};
+    if (signo == SIGSEGV || (t->sig_mask & SIG_BIT(SIGSEGV)) || !run(t, &item))
+        sig_die(SIGSEGV);
+    return true;
+}
+
 /* Runs one handler; false if the signal had none. */
 static bool run(struct thread *t, const struct sig_item *item)
 {
@@ -81,7 +92,7 @@ static bool run(struct thread *t, const struct sig_item *item)
     uint64_t mask = t->restore_mask ? t->sig_saved_mask : t->sig_mask;
     t->restore_mask = false;
     if (frame_push(t, &action, item, mask))
-        sig_die(SIGSEGV);
+        return bad_stack(t, item->signo);
     mask = t->sig_mask | action.mask;
     sig_set_mask(t, action.flags & SA_NODEFER ? mask : mask | SIG_BIT(item->signo));
     return true;

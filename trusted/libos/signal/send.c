@@ -108,7 +108,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */
-    if (q->count >= QUEUE_MAX)
+    if (q->count >= MIN(QUEUE_MAX, current()->limits[11].soft) && signo >= 32) /* SIGPENDING */
         return -EAGAIN;
     struct sig_item *copy = los_alloc(sizeof(*copy));
     if (!copy)
