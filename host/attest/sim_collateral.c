@@ -10,6 +10,7 @@
 
 #include "host/attest/authority.h"
 #include "host/attest/sim_tee.h"
+#include "host/base/temp.h"
 #include "host/base/util.h"
 #include "lib/hex.h"
 #include "verifier/base/bytes.h"

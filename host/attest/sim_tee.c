@@ -14,6 +14,7 @@
 
 #include "host/attest/authority.h"
 #include "host/attest/intel.h"
+#include "host/base/temp.h"
 #include "host/base/util.h"
 
 #define YEARS 20

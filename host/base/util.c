@@ -188,23 +188,6 @@ int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_
     return 0;
 }
 
-int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
-                  struct sh_error *err)
-{
-    cleanup_free char *temp = sh_format("%s.%d.tmp", path, (int)getpid());
-    cleanup_close int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    int r = fd < 0 ? -errno : sh_write_all(fd, data, size);
-    if (!r && fsync(fd))
-        r = -errno;
-    if (!r && renameat(dir_fd, temp, dir_fd, path))
-        r = -errno;
-    if (r) {
-        unlinkat(dir_fd, temp, 0);
-        return sh_fail_errno(err, r, "cannot write %s", path);
-    }
-    return 0;
-}
-
 DIR *sh_open_folder(int dir_fd, const char *name, int flags)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);

@@ -88,10 +88,6 @@ int sh_pwrite_all(int fd, const void *data, size_t size, off_t offset);
 int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_t *size,
                  struct sh_error *err);
 
-/* Replaces a file by temporary file, fsync and rename: a reader sees the old or the new one. */
-int sh_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode,
-                  struct sh_error *err);
-
 /* A folder to read; its descriptor is dirfd()'s and closed by closedir(). `flags`: O_NOFOLLOW or 0. NULL
  * with errno set, and then nothing stays open. */
 DIR *sh_open_folder(int dir_fd, const char *name, int flags);

@@ -8,6 +8,7 @@
 #include <openssl/rand.h>
 
 #include "host/attest/sim_tee.h"
+#include "host/base/temp.h"
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 #include "host/cli/verify.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter broker serve: reads what the operator named, serves until it is told to stop.
+#include "host/base/temp.h"
 #include "host/cli/broker.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/base/temp.h"
 #include "host/cli/cli.h"
 #include "host/store/base_files.h"
 #include "host/image/extract.h"

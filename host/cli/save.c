@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/base/temp.h"
 #include "host/cli/cli.h"
 #include "host/base/interrupt.h"
 #include "host/base/progress.h"
@@ -19,22 +20,23 @@ static int save_to(struct sh_store *store, const char *reference, const char *fi
             return sh_fail(err, -EINVAL, "an image does not go to a terminal; give -o FILE");
         return sh_image_save(store, reference, STDOUT_FILENO, progress, err);
     }
-    cleanup_free char *temp = sh_format("%s.%d.tmp", file, (int)getpid());
     struct stat st;
-    /* A pipe or device is written as it is. */
-    bool direct = !stat(file, &st) && !S_ISREG(st.st_mode);
-    cleanup_close int fd = direct ? open(file, O_WRONLY | O_CLOEXEC)
-                                  : open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return sh_fail_errno(err, -errno, "cannot write %s", file);
-    const char *const names[] = {direct ? NULL : temp, NULL};
+    struct sh_temp temp;
+    if (!stat(file, &st) && !S_ISREG(st.st_mode)) { /* a pipe or device */
+        cleanup_close int fd = open(file, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? sh_fail_errno(err, -errno, "cannot write %s", file)
+                      : sh_image_save(store, reference, fd, progress, err);
+    }
+    int r = sh_temp_open(&temp, AT_FDCWD, file, 0644);
+    if (r)
+        return sh_fail_errno(err, r, "cannot write %s", file);
+    const char *const names[] = {temp.name, NULL};
     sh_interrupt_remove(AT_FDCWD, names);
-    int r = sh_image_save(store, reference, fd, progress, err);
+    r = sh_image_save(store, reference, temp.fd, progress, err);
     sh_interrupt_done();
-    if (!r && !direct && (fsync(fd) || rename(temp, file)))
-        r = sh_fail_errno(err, -errno, "cannot write %s", file);
-    if (r && !direct)
-        unlink(temp);
+    if (!r && (r = sh_temp_commit(&temp, true)))
+        return sh_fail_errno(err, r, "cannot write %s", file);
+    sh_temp_drop(&temp);
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/image/write/erofs.h"
 #include "host/image/input/files.h"

@@ -9,6 +9,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/image/write/reference.h"
 #include "host/base/progress.h"

@@ -70,8 +70,9 @@ struct sh_launch_spec {
     size_t mount_count;
     enum sh_qemu_boot boot;         /* --boot; only simulated machines have a choice */
     const char *firmware;           /* --firmware, absolute; NULL: the back end's default */
-    const char *stats_file;         /* --stats, absolute; NULL: none */
-    const char *trace_file;         /* --trace, absolute; "": into the workload's stderr; NULL: none */
+    const char *stats_file;         /* --stats, by a name that the child can open; NULL: none */
+    const char *trace_file;         /* --trace, likewise; "": into the workload's stderr; NULL: none */
+    int output_fds[2];              /* what these two names are about; the child inherits them; -1: none */
     /* Filled in by the supervisor, before `command`: connected stream sockets that the child inherits
      * under these numbers (no close-on-exec). */
     int channel_fd;                 /* the guest channel (<shelter/channel.h>) */

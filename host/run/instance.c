@@ -13,6 +13,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/base/temp.h"
 #include "lib/hex.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
@@ -239,14 +240,14 @@ int sh_instance_save_state(int dir_fd, const struct sh_instance_state *state)
     memcpy(padded, text, n);
     memset(padded + n, ' ', sizeof(padded) - n);
     padded[sizeof(padded) - 1] = '\n';
-    cleanup_close int fd = openat(dir_fd, "state.tmp",
-                                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : sh_write_all(fd, padded, sizeof(padded));
-    if (!r && renameat(dir_fd, "state.tmp", dir_fd, "state.json"))
-        r = -errno;
+    struct sh_temp temp;
+    int r = sh_temp_open(&temp, dir_fd, "state.json", 0600);
+    if (!r && (r = sh_write_all(temp.fd, padded, sizeof(padded))))
+        sh_temp_drop(&temp);
+    else if (!r)
+        r = sh_temp_commit(&temp, false);
     if (!r)
         return 0;
-    unlinkat(dir_fd, "state.tmp", 0);
     /* No space for a second file: write over the first, whose blocks are there. */
     cleanup_close int old = openat(dir_fd, "state.json", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return old < 0 ? r : sh_pwrite_all(old, padded, sizeof(padded), 0);

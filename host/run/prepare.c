@@ -34,12 +34,15 @@ static int check_outputs(const struct sh_run_options *o, uint64_t requests, stru
     return 0;
 }
 
-/* A file that the loader will write to, made here as the user who names it. Its absolute name. */
-static int output_file(const char *path, char **out, struct sh_error *err)
+/* A file that the child will write to, opened here as the user who names it: the child gets it as a
+ * descriptor, whatever the name comes to mean. Its name there. */
+static int open_output(const char *path, int *fd, char **name, struct sh_error *err)
 {
-    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || !(*out = realpath(path, NULL)))
+    cleanup_close int first = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    *fd = first < 0 ? -1 : fcntl(first, F_DUPFD_CLOEXEC, 3); /* none that a supervisor gives away */
+    if (*fd < 0)
         return sh_fail_errno(err, -errno, "cannot write %s", path);
+    *name = sh_format("/proc/self/fd/%d", *fd);
     return 0;
 }
 
@@ -48,9 +51,9 @@ static int make_outputs(struct sh_prepared *p, const struct sh_run_options *o, s
 {
     int r = 0;
     if (o->stats)
-        r = output_file(o->stats, &p->stats_file, err);
+        r = open_output(o->stats, &p->spec.output_fds[0], &p->stats_file, err);
     if (!r && o->trace_file)
-        r = output_file(o->trace_file, &p->trace_file, err);
+        r = open_output(o->trace_file, &p->spec.output_fds[1], &p->trace_file, err);
     if (o->stats)
         p->spec.stats_file = p->stats_file;
     if (o->trace_file)
@@ -163,6 +166,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .tty = c->tty, .ports = c->ports, .port_count = c->port_count,
         .mounts = c->mounts, .mount_count = c->mount_count,
         .boot = c->boot, .firmware = c->firmware, .channel_fd = -1, .service_fd = -1,
+        .output_fds = {-1, -1},
     };
     if (c->tty)
         sh_terminal_size(&p->spec.rows, &p->spec.columns);
@@ -328,6 +332,10 @@ void sh_prepared_free(struct sh_prepared *p)
         sh_image_close(&p->image);
     if (p->spec.backend)
         p->spec.backend->release(&p->spec);
+    for (size_t i = 0; i < 2; i++) {
+        if (p->spec.output_fds[i] > 2)
+            close(p->spec.output_fds[i]);
+    }
     free(p->instance_path);
     free(p->stats_file);
     free(p->trace_file);

@@ -326,13 +326,13 @@ static int socket_pair(int *ours, int *theirs)
 static int execute(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
-    const int keep[] = {spec->channel_fd, spec->service_fd};
+    const int keep[] = {spec->channel_fd, spec->service_fd, spec->output_fds[0], spec->output_fds[1]};
     struct sh_strings argv = {0};
     struct sh_error why = {0};
     int r = spec->backend->command(spec, &argv, err);
     if (!r) {
         s->program = sh_strdup(argv.v[0]);
-        r = sh_child_start(argv.v, keep, 2, &s->child, &why);
+        r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), &s->child, &why);
         if (r && s->child.exec_errno)
             end_by_death(s, SH_DEATH_UNBORN, s->child.exec_errno);
         else if (r)
@@ -381,7 +381,7 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     sup_guest_init(&s.guest, &s.life, &s.clients, &s.requests);
 
     const int keep[] = {plan->lock_fd, plan->image_fd, plan->instance->dir_fd, plan->store->dir_fd,
-                        first_fd};
+                        first_fd, plan->spec->output_fds[0], plan->spec->output_fds[1]};
     close_others(keep, sizeof(keep) / sizeof(*keep));
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)

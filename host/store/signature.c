@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/sgx/image.h"
 #include "lib/hex.h"

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "host/base/temp.h"
+
 bool sh_is_id(const char *text, size_t digits_min)
 {
     size_t n = strspn(text, "0123456789abcdef");

@@ -30,8 +30,8 @@ static void remove_leftovers(struct sh_store *store)
     sh_base_clean(store->dir_fd);
 }
 
-/* All that may come to stand in the folder; what else there is (after SIGKILL) the next build
- * finds. */
+/* All that may come to stand in the folder, but for temporary names; what else there is (after SIGKILL, too) the
+ * next build finds. */
 static void list_names(struct sh_work *work)
 {
     static const char *const names[] = {"spool", "root.img", "sites.bin"};
@@ -40,7 +40,6 @@ static void list_names(struct sh_work *work)
         sh_strings_addf(&work->names, "%s/%s", work->name, names[i]);
     for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
         sh_strings_addf(&work->names, "%s/%s", work->name, written[i]);
-        sh_strings_addf(&work->names, "%s/%s.%d.tmp", work->name, written[i], (int)getpid());
     }
     for (size_t i = 0; i < SH_BASE_COUNT; i++) {
         sh_strings_addf(&work->names, "%s/base/%s", work->name, sh_base_names[i]);
@@ -49,7 +48,6 @@ static void list_names(struct sh_work *work)
     static const char *const signatures[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
     for (size_t i = 0; i < 2; i++) {
         sh_strings_addf(&work->names, "%s/%s", work->name, signatures[i]);
-        sh_strings_addf(&work->names, "%s/%s.%d.tmp", work->name, signatures[i], (int)getpid());
     }
     sh_strings_addf(&work->names, "%s/base/", work->name);
     sh_strings_addf(&work->names, "%s/", work->name);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host/base/temp.h"
 #include "host/launch/launch.h"
 
 static const struct sh_backend *find(const char *name)

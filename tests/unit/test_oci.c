@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "host/base/temp.h"
 #include "host/image/input/blobs.h"
 #include "host/image/input/oci.h"
 #include "host/image/input/oci_config.h"

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "host/base/temp.h"
 #include "host/launch/qemu/parts.h"
 
 static char dir[] = "/tmp/shelter-unit.XXXXXX";

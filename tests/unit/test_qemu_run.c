@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "host/base/temp.h"
 #include "host/launch/qemu/parts.h"
 
 #define LIMIT_MS 20000

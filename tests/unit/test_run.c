@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "host/base/signal_name.h"
+#include "host/base/temp.h"
 #include "host/cli/foreground.h"
 #include "host/cli/options.h"
 #include "host/run/allowed.h"
@@ -560,6 +561,43 @@ static void test_names(void **state)
     assert_true(sh_instance_name_ok(name));
 }
 
+/* Who can write to the folder foresees no name, and no link of theirs is followed. */
+static void test_temp(void **state)
+{
+    struct sh_error err = {0};
+    struct sh_temp t, other;
+    char folder[] = "/tmp/shelter-temp.XXXXXX", trap[64];
+    assert_non_null(mkdtemp(folder));
+    cleanup_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(sh_write_file(dir, "victim", "mine", 4, 0600, &err), 0);
+    snprintf(trap, sizeof(trap), "f.%d.tmp", (int)getpid());
+    assert_int_equal(symlinkat("victim", dir, trap), 0);
+    assert_int_equal(symlinkat("victim", dir, "f"), 0);
+    assert_int_equal(sh_write_file(dir, "f", "new", 3, 0600, &err), 0);
+    char text[8] = "";
+    cleanup_close int victim = openat(dir, "victim", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(victim, text, sizeof(text)), 4);
+    cleanup_close int file = openat(dir, "f", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    assert_int_equal(read(file, text, sizeof(text)), 3);
+
+    assert_int_equal(sh_temp_open(&t, dir, "g", 0600), 0);
+    assert_int_equal(sh_temp_open(&other, dir, "g", 0600), 0);
+    assert_string_not_equal(t.name, other.name);
+    assert_int_equal(faccessat(dir, "g", F_OK, 0), -1);
+    sh_temp_drop(&other);
+    assert_int_equal(sh_temp_commit(&t, true), 0);
+    assert_int_equal(faccessat(dir, "g", F_OK, 0), 0);
+    assert_int_equal(mkdirat(dir, "h", 0700), 0); /* cannot be replaced: nothing stays */
+    assert_true(sh_write_file(dir, "h", "x", 1, 0600, &err) < 0);
+    assert_int_equal(unlinkat(dir, trap, 0), 0);
+    unsigned count = 0;
+    cleanup_closedir DIR *list = fdopendir(dup(dir));
+    for (struct dirent *e; (e = readdir(list));)
+        count += e->d_name[0] != '.';
+    assert_int_equal(count, 4); /* f, g, h, victim */
+    assert_int_equal(sh_remove_tree(AT_FDCWD, folder), 0);
+}
+
 static void test_number(void **state)
 {
     static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x1", "1k", "1.0"};
@@ -583,7 +621,7 @@ int main(void)
         cmocka_unit_test(test_mounts),  cmocka_unit_test(test_options),
         cmocka_unit_test(test_env_file), cmocka_unit_test(test_signals),
         cmocka_unit_test(test_fifo),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_stream),  cmocka_unit_test(test_number),
+        cmocka_unit_test(test_stream),  cmocka_unit_test(test_number),  cmocka_unit_test(test_temp),
         cmocka_unit_test(test_exec_request), cmocka_unit_test(test_log),
         cmocka_unit_test(test_config),  cmocka_unit_test(test_state),
         cmocka_unit_test(test_names),

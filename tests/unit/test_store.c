@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "host/base/temp.h"
 #include "host/image/build.h"
 #include "host/image/inspect.h"
 #include "host/image/transfer.h"

@@ -7,6 +7,7 @@
 #include <shelter/launch.h>
 #include <shelter/manifest.h>
 
+#include "host/base/temp.h"
 #include "host/launch/qemu/parts.h"
 #include "lib/bytes.h"
 

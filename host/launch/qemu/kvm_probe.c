@@ -15,6 +15,7 @@
 
 #include <shelter/boot.h>
 
+#include "host/base/temp.h"
 #include "host/launch/qemu/parts.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"

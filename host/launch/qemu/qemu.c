@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "host/base/temp.h"
 #include "host/launch/check.h"
 #include "host/launch/qemu/parts.h"
 
