@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What crypto code needs around it: that it is there, a stack, a thread block with a canary, a place for the state of
 // whoever was there before. Made for the call, wiped after it.
+#include <asm/signal.h>
+
 #include "trusted/libos/agent/agent.h"
+#include "trusted/libos/signal/signal.h"
 
 #define STACK_PAGES 32ul
 
@@ -31,6 +34,13 @@ static long agent_enter(struct agent_frame *frame, long (*run)(void *), void *ar
 #else
 long agent_enter(struct agent_frame *frame, long (*run)(void *), void *arg);
 #endif
+
+uint64_t agent_stop_signals(void)
+{
+    sig_collect();
+    return (current()->pending.set | self()->pending.set) &
+           (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM));
+}
 
 static bool busy;
 static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the agent's core does for the workload: secrets before its first instruction, evidence for
 // whoever asks through the host.
-#include <asm/signal.h>
-
 #include "lib/settings.h"
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/signal/signal.h"
 
 #include <shelter/agent.h>
 #include <shelter/channel.h>
@@ -32,13 +29,6 @@ struct agent *agent_state(void)
     if (!state.agent)
         state.agent = agent_new(&settings, state.launch);
     return state.agent;
-}
-
-uint64_t agent_stop_signals(void)
-{
-    sig_collect();
-    return (current()->pending.set | self()->pending.set) &
-           (SIG_BIT(SIGHUP) | SIG_BIT(SIGINT) | SIG_BIT(SIGQUIT) | SIG_BIT(SIGTERM));
 }
 
 /* ---- secrets ---- */

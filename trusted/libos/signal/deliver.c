@@ -6,13 +6,6 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
-#define UNMASKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
-
-void sig_set_mask(struct thread *t, uint64_t mask)
-{
-    t->sig_mask = mask & ~UNMASKABLE;
-}
-
 void sig_temporary_mask(struct thread *t, uint64_t mask)
 {
     if (!t->restore_mask)

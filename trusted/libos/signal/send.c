@@ -8,8 +8,14 @@
 #include "trusted/libos/signal/signal.h"
 
 #define QUEUE_MAX 1024u
+#define UNMASKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
 
 static uint64_t from_host;
+
+void sig_set_mask(struct thread *t, uint64_t mask)
+{
+    t->sig_mask = mask & ~UNMASKABLE;
+}
 
 void sig_queue_init(struct sig_queue *q)
 {
