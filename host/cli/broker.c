@@ -13,6 +13,7 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/broker/server.h"
+#include "verifier/base/json.h"
 
 char *sh_broker_dir(const char *option)
 {
@@ -126,12 +127,6 @@ static int print_key(struct sb_store *st, bool jwks, struct sh_error *err)
     return show(text, "the key", err);
 }
 
-static const char *text_of(const cJSON *o, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-    return text ? text : "";
-}
-
 static int list(struct sb_store *st, bool json, struct sh_error *err)
 {
     char *text = NULL;
@@ -143,21 +138,21 @@ static int list(struct sb_store *st, bool json, struct sh_error *err)
     cJSON *all = cJSON_Parse(text);
     const cJSON *o;
     free(text);
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "resources"))
-        printf("resource   %s  %d bytes\n", text_of(o, "path"),
+    cJSON_ArrayForEach(o, sv_json_get(all, "resources"))
+        printf("resource   %s  %d bytes\n", sv_json_text(o, "path"),
                cJSON_GetObjectItemCaseSensitive(o, "size")->valueint);
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "references"))
+    cJSON_ArrayForEach(o, sv_json_get(all, "references"))
     {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "launch"));
-        printf("reference  %s  image %.12s  launch %s\n", text_of(o, "name"), text_of(o, "image"),
+        printf("reference  %s  image %.12s  launch %s\n", sv_json_text(o, "name"), sv_json_text(o, "image"),
                rules);
     }
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(all, "policies"))
+    cJSON_ArrayForEach(o, sv_json_get(all, "policies"))
     {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "policy"));
-        printf("policy     %s  %s\n", text_of(o, "path"), rules);
+        printf("policy     %s  %s\n", sv_json_text(o, "path"), rules);
     }
     cJSON_Delete(all);
     return 0;

@@ -19,6 +19,7 @@
 #include "lib/sha2.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
+#include "verifier/base/json.h"
 
 /* --- add-resource --- */
 
@@ -102,8 +103,8 @@ static int read_source(const char *from, const struct sh_strings *firmware, stru
 static int identity(const struct source *s, char out[104], struct sh_error *err)
 {
     cJSON *top = cJSON_Parse((const char *)s->json);
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(top, "references");
-    const char *image = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(top, "image"));
+    const cJSON *list = sv_json_get(top, "references");
+    const char *image = sv_json_string(top, "image");
     uint8_t digest[48];
     int r = 0;
     if (!cJSON_IsArray(list) || !cJSON_GetArraySize(list)) {

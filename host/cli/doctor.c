@@ -5,6 +5,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/doctor.h"
 #include "host/launch/launch.h"
+#include "verifier/base/json.h"
 
 
 static void print_checks(const cJSON *checks)
@@ -12,8 +13,8 @@ static void print_checks(const cJSON *checks)
     const cJSON *c;
     cJSON_ArrayForEach(c, checks)
     {
-        const cJSON *remedy = cJSON_GetObjectItem(c, "remedy");
-        printf("  %s %-16s %s\n", cJSON_IsTrue(cJSON_GetObjectItem(c, "ok")) ? "ok" : "--",
+        const cJSON *remedy = sv_json_get(c, "remedy");
+        printf("  %s %-16s %s\n", cJSON_IsTrue(sv_json_get(c, "ok")) ? "ok" : "--",
                cJSON_GetObjectItem(c, "what")->valuestring,
                cJSON_GetObjectItem(c, "detail")->valuestring);
         if (remedy)
@@ -26,10 +27,10 @@ static void print_plain(const cJSON *root)
     const cJSON *t;
     puts("host");
     print_checks(cJSON_GetObjectItem(root, "host"));
-    cJSON_ArrayForEach(t, cJSON_GetObjectItem(root, "tees"))
+    cJSON_ArrayForEach(t, sv_json_get(root, "tees"))
     {
-        bool usable = cJSON_IsTrue(cJSON_GetObjectItem(t, "usable"));
-        bool simulated = cJSON_IsTrue(cJSON_GetObjectItem(t, "simulated"));
+        bool usable = cJSON_IsTrue(sv_json_get(t, "usable"));
+        bool simulated = cJSON_IsTrue(sv_json_get(t, "simulated"));
         printf("%s: %s%s\n", cJSON_GetObjectItem(t, "tee")->valuestring,
                usable ? "usable" : "not usable", simulated ? " (simulated: protects nothing)" : "");
         print_checks(cJSON_GetObjectItem(t, "checks"));

@@ -6,12 +6,13 @@
 #include "host/cli/cli.h"
 #include "host/cli/measure.h"
 #include "host/launch/launch.h"
+#include "verifier/base/json.h"
 
 /* For people: one register a line. */
 static void print_plain(const cJSON *result)
 {
     const cJSON *field, *item;
-    cJSON_ArrayForEach(field, cJSON_GetObjectItem(result, "measurement"))
+    cJSON_ArrayForEach(field, sv_json_get(result, "measurement"))
     {
         int i = 0;
         if (cJSON_IsNumber(field))
@@ -41,7 +42,7 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
     sh_store_close(&store);
     if (r)
         return r;
-    if (cJSON_IsTrue(cJSON_GetObjectItem(result, "simulated")))
+    if (cJSON_IsTrue(sv_json_get(result, "simulated")))
         sh_tee_warn_simulated(cJSON_GetObjectItem(result, "tee")->valuestring);
     if (json) {
         char *text = cJSON_Print(result);

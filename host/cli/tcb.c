@@ -7,6 +7,7 @@
 
 #include "host/cli/cli.h"
 #include "host/store/base_files.h"
+#include "verifier/base/json.h"
 
 static bool belongs(const cJSON *part, const char *tee)
 {
@@ -20,7 +21,7 @@ static bool belongs(const cJSON *part, const char *tee)
 /* A number or "-"; adds it to the sum. False when it is not known. */
 static bool print_number(const cJSON *part, const char *name, int width, double *sum)
 {
-    const cJSON *n = cJSON_GetObjectItem(part, name);
+    const cJSON *n = sv_json_get(part, name);
     if (!cJSON_IsNumber(n)) {
         printf(" %*s", width, "-");
         return false;
@@ -29,12 +30,6 @@ static bool print_number(const cJSON *part, const char *name, int width, double 
     if (sum)
         *sum += n->valuedouble;
     return true;
-}
-
-static const char *text_of(const cJSON *part, const char *name)
-{
-    const cJSON *t = cJSON_GetObjectItem(part, name);
-    return cJSON_IsString(t) ? t->valuestring : "";
 }
 
 static void print_tee(const cJSON *parts, const char *tee)
@@ -49,11 +44,11 @@ static void print_tee(const cJSON *parts, const char *tee)
         if (!any)
             printf("%s\n  %-16s %7s %9s %10s\n", tee, "part", "files", "lines", "bytes");
         any = true;
-        printf("  %-16s", text_of(p, "part"));
+        printf("  %-16s", sv_json_text(p, "part"));
         print_number(p, "files", 7, NULL);
         known &= print_number(p, "lines", 9, &lines);
         print_number(p, "bytes", 10, &bytes);
-        printf("  %s\n", text_of(p, "what"));
+        printf("  %s\n", sv_json_text(p, "what"));
     }
     if (any)
         printf("  %-16s %7s %9.0f %10.0f%s\n", "total", "", lines, bytes,

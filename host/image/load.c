@@ -20,6 +20,7 @@
 #include "lib/hex.h"
 #include "lib/sha2.h"
 #include "verifier/measure/sgx.h"
+#include "verifier/base/json.h"
 
 #define HEAD_MAX (64u << 10)
 #define REFERENCE_MAX (1u << 20)
@@ -128,15 +129,15 @@ static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strin
     if (r)
         return r;
     l->head = cJSON_ParseWithLength((char *)data, size);
-    const cJSON *version = cJSON_GetObjectItemCaseSensitive(l->head, "version"), *tag;
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l->head, "id"));
+    const cJSON *version = sv_json_get(l->head, "version"), *tag;
+    const char *text = sv_json_string(l->head, "id");
     uint8_t raw[SH_ID_SIZE];
     if (!cJSON_IsNumber(version) || version->valuedouble != 1)
         return refuse(l, "it is of a version that this Shelter does not know");
     if (!text || sh_unhex(raw, sizeof(raw), text))
         return refuse(l, "it has no image id");
     sh_hex(id, raw, sizeof(raw));
-    cJSON_ArrayForEach(tag, cJSON_GetObjectItemCaseSensitive(l->head, "tags"))
+    cJSON_ArrayForEach(tag, sv_json_get(l->head, "tags"))
     {
         struct sh_error ignored = {0};
         const char *name = cJSON_GetStringValue(tag);
@@ -168,8 +169,8 @@ static int read_manifest(struct loader *l, const char *id)
 /* reference.json must be about this image and these base files. */
 static int check_reference(struct loader *l, const cJSON *reference, const char *id)
 {
-    const char *image = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reference, "image"));
-    const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
+    const char *image = sv_json_string(reference, "image");
+    const cJSON *base = sv_json_get(reference, "base");
     if (!image || strcmp(image, id))
         return refuse(l, "its reference values are of another image");
     for (size_t i = 0; i < SH_BASE_COUNT; i++) {
@@ -177,7 +178,7 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
         char text[97];
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
         const char *want =
-            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(base, sh_base_names[i]));
+            sv_json_string(base, sh_base_names[i]);
         if (!sh_base_has(l->work->dir_fd, i))
             continue; /* read_base took it if the reference values name one */
         int r = sh_digest_file(l->work->dir_fd, path, digest, l->err);
@@ -194,10 +195,10 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
 static const char *signer_of(const cJSON *reference)
 {
     const cJSON *o;
-    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(reference, "references"))
+    cJSON_ArrayForEach(o, sv_json_get(reference, "references"))
     {
-        const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, "measurement");
-        const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "mrsigner"));
+        const cJSON *m = sv_json_get(o, "measurement");
+        const char *s = sv_json_string(m, "mrsigner");
         if (s)
             return s;
     }
@@ -248,7 +249,7 @@ static int read_base(struct loader *l, const char *id)
     if (r)
         return r;
     cJSON *reference = cJSON_ParseWithLength((char *)data, size);
-    const cJSON *base = cJSON_GetObjectItemCaseSensitive(reference, "base");
+    const cJSON *base = sv_json_get(reference, "base");
     if (mkdirat(l->work->dir_fd, "base", 0755))
         r = sh_fail_errno(l->err, -errno, "cannot write into the store");
     for (size_t i = 0; !r && i < SH_BASE_COUNT; i++) {

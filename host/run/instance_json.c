@@ -5,6 +5,9 @@
 
 #include "host/run/instance.h"
 #include "lib/hex.h"
+#include "verifier/base/json.h"
+
+#define NUMBER_MAX (1ull << 53) /* what a double holds exactly */
 
 const char *const sh_state_words[] = {"created", "starting", "running", "exited", "dead"};
 
@@ -98,7 +101,7 @@ struct reader {
 
 static const char *get_text(struct reader *r, const char *key)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(r->object, key);
+    const cJSON *item = sv_json_get(r->object, key);
     if (!cJSON_IsString(item)) {
         r->failed = true;
         return "";
@@ -106,19 +109,16 @@ static const char *get_text(struct reader *r, const char *key)
     return item->valuestring;
 }
 
-static double get_number(struct reader *r, const char *key, double max)
+static uint64_t get_number(struct reader *r, const char *key, uint64_t max)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(r->object, key);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > max) {
-        r->failed = true;
-        return 0;
-    }
-    return item->valuedouble;
+    uint64_t n = 0;
+    r->failed |= !sv_json_number(r->object, key, max, &n);
+    return n;
 }
 
 static bool get_bool(struct reader *r, const char *key)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(r->object, key);
+    const cJSON *item = sv_json_get(r->object, key);
     if (!cJSON_IsBool(item))
         r->failed = true;
     return cJSON_IsTrue(item);
@@ -137,7 +137,7 @@ static void copy_text(struct reader *r, char *out, size_t out_size, const char *
 
 static void parse_lists(struct reader *r, struct sh_instance_config *c)
 {
-    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(r->object, "command");
+    const cJSON *item, *list = sv_json_get(r->object, "command");
     cJSON_ArrayForEach(item, list)
     {
         if (cJSON_IsString(item))
@@ -189,7 +189,7 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->boot = strcmp(get_text(&r, "boot"), "bzimage") ? SH_QEMU_BOOT_PVH : SH_QEMU_BOOT_BZIMAGE;
     if (cJSON_GetObjectItemCaseSensitive(root, "firmware"))
         c->firmware = sh_strdup(get_text(&r, "firmware"));
-    c->memory = (uint64_t)get_number(&r, "memory", 9e15);
+    c->memory = (uint64_t)get_number(&r, "memory", NUMBER_MAX);
     c->cpus = (uint32_t)get_number(&r, "cpus", 65535);
     c->network = get_bool(&r, "network");
     c->debug = get_bool(&r, "debug");
@@ -198,9 +198,9 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->stdin_open = get_bool(&r, "stdin");
     c->remove = get_bool(&r, "remove");
     c->stop_signal = (uint32_t)get_number(&r, "stop_signal", 64);
-    c->requests = (uint64_t)get_number(&r, "requests", 9e15);
+    c->requests = (uint64_t)get_number(&r, "requests", NUMBER_MAX);
     c->signals = strtoull(get_text(&r, "signals"), NULL, 16);
-    c->created = (int64_t)get_number(&r, "created", 9e15);
+    c->created = (int64_t)get_number(&r, "created", NUMBER_MAX);
     parse_lists(&r, c);
     cJSON_Delete(root);
     if (r.failed) {

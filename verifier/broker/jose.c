@@ -2,6 +2,7 @@
 // JWK and JWS: keys in, tokens out and in again.
 #include "verifier/broker/jose.h"
 #include "verifier/base/bytes.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,17 +38,10 @@ char *sb_base64url(const void *data, size_t size)
     return out;
 }
 
-static const char *text_of(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-
-    return cJSON_IsString(item) ? item->valuestring : "";
-}
-
 // Base64url of exactly or at most `size_max` bytes.
 static uint8_t *bytes_of(const cJSON *object, const char *name, size_t size_max, size_t *size)
 {
-    const char *text = text_of(object, name);
+    const char *text = sv_json_text(object, name);
     uint8_t *data;
 
     if (!*text || strlen(text) > size_max * 4 / 3 + 3)
@@ -84,9 +78,9 @@ static EVP_PKEY *ec_key(const cJSON *jwk)
     size_t i = 0, n = 0, m = 0;
     EVP_PKEY *key = NULL;
 
-    while (i < 3 && strcmp(text_of(jwk, "crv"), curves[i].crv))
+    while (i < 3 && strcmp(sv_json_text(jwk, "crv"), curves[i].crv))
         i++;
-    if (i == 3 || strcmp(text_of(jwk, "alg"), "ECDH-ES+A256KW"))
+    if (i == 3 || strcmp(sv_json_text(jwk, "alg"), "ECDH-ES+A256KW"))
         return NULL;
     x = bytes_of(jwk, "x", curves[i].size, &n);
     y = bytes_of(jwk, "y", curves[i].size, &m);
@@ -114,7 +108,7 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;
 
-    if (strcmp(text_of(jwk, "alg"), "RSA-OAEP-256")) {
+    if (strcmp(sv_json_text(jwk, "alg"), "RSA-OAEP-256")) {
         OSSL_PARAM_BLD_free(bld);
         return NULL;
     }
@@ -136,7 +130,7 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
 
 EVP_PKEY *sb_jwk_parse(const cJSON *jwk)
 {
-    const char *kty = text_of(jwk, "kty");
+    const char *kty = sv_json_text(jwk, "kty");
 
     if (!strcmp(kty, "EC"))
         return ec_key(jwk);
@@ -225,7 +219,7 @@ static char *header_of(EVP_PKEY *key)
     char text[160], *out;
 
     snprintf(text, sizeof(text), "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"JWT\"}",
-             text_of(jwk, "kid"));
+             sv_json_text(jwk, "kid"));
     out = sb_base64url(text, strlen(text));
     cJSON_Delete(jwk);
     return out;

@@ -4,6 +4,7 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/launch.h"
 #include "verifier/judge/policy.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -15,18 +16,6 @@
 
 #include "lib/hex.h"
 #include "lib/sha2.h"
-
-static const cJSON *get(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static const char *text_of(const cJSON *object, const char *name)
-{
-    const char *text = cJSON_GetStringValue(get(object, name));
-
-    return text ? text : "";
-}
 
 static bool refuse(struct sb_judgement *out, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -87,25 +76,25 @@ static char *evidence_text(const cJSON *item)
 
 static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct parts *p)
 {
-    const cJSON *runtime = get(body, "runtime-data"), *evidence = get(body, "tee-evidence");
-    const cJSON *init = get(body, "init-data"), *additional;
+    const cJSON *runtime = sv_json_get(body, "runtime-data"), *evidence = sv_json_get(body, "tee-evidence");
+    const cJSON *init = sv_json_get(body, "init-data"), *additional;
 
     *p = (struct parts){.additional = ""};
     if (protocol == SB_0_4_0) {
-        p->nonce = cJSON_GetStringValue(get(runtime, "nonce"));
-        p->jwk = get(runtime, "tee-pubkey");
-        additional = get(evidence, "additional_evidence");
+        p->nonce = cJSON_GetStringValue(sv_json_get(runtime, "nonce"));
+        p->jwk = sv_json_get(runtime, "tee-pubkey");
+        additional = sv_json_get(evidence, "additional_evidence");
         if (additional && !cJSON_IsNull(additional))
             p->additional = cJSON_GetStringValue(additional);
-        p->evidence = evidence_text(get(evidence, "primary_evidence"));
+        p->evidence = evidence_text(sv_json_get(evidence, "primary_evidence"));
         if (!p->nonce || !p->additional)
             return false;
     } else {
-        p->jwk = get(body, "tee-pubkey");
+        p->jwk = sv_json_get(body, "tee-pubkey");
         p->evidence = evidence_text(evidence);
     }
     if (init && !cJSON_IsNull(init)) {
-        p->init_data = cJSON_GetStringValue(get(init, "body"));
+        p->init_data = cJSON_GetStringValue(sv_json_get(init, "body"));
         if (!p->init_data)
             return false;
     }
@@ -138,8 +127,8 @@ static const char *measurement_of(const struct shelter_verdict *v)
     static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (*text_of(v->claims, names[i]))
-            return text_of(v->claims, names[i]);
+        if (*sv_json_text(v->claims, names[i]))
+            return sv_json_text(v->claims, names[i]);
     return "";
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JWE, flattened: a fresh content key a message, wrapped for the TEE's public key.
 #include "verifier/broker/jose.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -141,7 +142,7 @@ static void add(cJSON *jwe, const char *name, const void *data, size_t size)
 
 int sb_jwe_encrypt(const cJSON *jwk, const void *data, size_t size, char **out)
 {
-    const char *crv = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(jwk, "crv"));
+    const char *crv = sv_json_string(jwk, "crv");
     EVP_PKEY *key = sb_jwk_parse(jwk);
     struct wrapped w = {.key_size = 0};
     uint8_t cek[CEK_SIZE], iv[IV_SIZE], tag[TAG_SIZE], *sealed = malloc(size + 1);

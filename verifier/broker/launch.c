@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges a launch config by a reference's rules.
 #include "verifier/broker/launch.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,14 +15,9 @@
     (1u << SH_LAUNCH_MEMORY | 1u << SH_LAUNCH_CPUS | 1u << SH_LAUNCH_BROKER |                      \
      1u << SH_LAUNCH_NETWORK | 1u << SH_LAUNCH_PORT | 1u << SH_LAUNCH_TTY)
 
-static const cJSON *get(const cJSON *rules, const char *key)
-{
-    return cJSON_GetObjectItemCaseSensitive(rules, key);
-}
-
 bool sb_launch_any(const cJSON *rules)
 {
-    return cJSON_IsTrue(get(rules, "insecure_any"));
+    return cJSON_IsTrue(sv_json_get(rules, "insecure_any"));
 }
 
 static bool all_strings(const cJSON *list)
@@ -222,7 +218,7 @@ static bool holds(const cJSON *rule, enum sh_launch_key key, const cJSON *values
 static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh_settings *s,
                      const struct sh_settings *built, char *why, size_t why_size)
 {
-    const cJSON *rule = get(rules, sh_launch_words[key]);
+    const cJSON *rule = sv_json_get(rules, sh_launch_words[key]);
     cJSON *values = chosen(key, s, built);
     bool ok = values && (!cJSON_GetArraySize(values) ||
                          (key != SH_LAUNCH_DEBUG && ((!rule && FREE >> key & 1) ||
@@ -240,7 +236,7 @@ static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh
 int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m, uint8_t **bytes)
 {
     cJSON *top = cJSON_Parse(reference);
-    const char *hex = cJSON_GetStringValue(get(top, "manifest"));
+    const char *hex = cJSON_GetStringValue(sv_json_get(top, "manifest"));
     size_t size = hex ? strlen(hex) / 2 : 0;
     uint8_t digest[SH_SHA384_SIZE], want[SH_SHA384_SIZE];
     int rc = hex ? 0 : -ENOENT;

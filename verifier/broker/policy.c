@@ -2,16 +2,12 @@
 // Judges a token by a resource's policy.
 #include "verifier/broker/policy.h"
 #include "verifier/judge/policy.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const cJSON *get(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
 
 static bool strings(const cJSON *list)
 {
@@ -57,7 +53,7 @@ static cJSON *parse(const char *text, char *why, size_t why_size)
     }
     cJSON_ArrayForEach(item, policy)
     {
-        if (member_ok(item) && get(policy, item->string) == item)
+        if (member_ok(item) && sv_json_get(policy, item->string) == item)
             continue;
         snprintf(why, why_size, "policy member \"%.40s\" is unknown, repeated or malformed",
                  item->string);
@@ -81,7 +77,7 @@ static bool claims_hold(const cJSON *want, const cJSON *payload, char *why, size
 {
     struct shelter_verdict trial = {.judged = true,
                                     .signatures_valid = true,
-                                    .claims = (cJSON *)(uintptr_t)get(payload, "claims")};
+                                    .claims = (cJSON *)(uintptr_t)sv_json_get(payload, "claims")};
     struct sv_policy policy;
     bool ok;
 
@@ -101,7 +97,7 @@ static bool claims_hold(const cJSON *want, const cJSON *payload, char *why, size
 static bool listed(const cJSON *list, const cJSON *payload, const char *name, char *why,
                    size_t why_size)
 {
-    const char *have = cJSON_GetStringValue(get(payload, name));
+    const char *have = cJSON_GetStringValue(sv_json_get(payload, name));
 
     if (!list || among(list, have))
         return true;
@@ -118,22 +114,22 @@ int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t wh
 
     if (!policy)
         return -EPERM;
-    images = get(policy, "images");
-    launch = get(policy, "launch");
-    claims = get(policy, "claims");
-    if (cJSON_IsFalse(get(policy, "allow")))
+    images = sv_json_get(policy, "images");
+    launch = sv_json_get(policy, "launch");
+    claims = sv_json_get(policy, "claims");
+    if (cJSON_IsFalse(sv_json_get(policy, "allow")))
         snprintf(why, why_size, "the resource's policy allows nobody");
-    else if (!cJSON_IsFalse(get(payload, "simulated")) && cJSON_IsFalse(get(policy, "simulated")))
+    else if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) && cJSON_IsFalse(sv_json_get(policy, "simulated")))
         snprintf(why, why_size, "the resource's policy refuses simulated TEEs");
     else if (!(launch && !strcmp(launch->valuestring, "any")) &&
-             !cJSON_IsTrue(get(payload, "launch_checked")))
+             !cJSON_IsTrue(sv_json_get(payload, "launch_checked")))
         snprintf(why, why_size, "the launch config was not judged, and the policy demands it");
-    else if (images && !among(images, cJSON_GetStringValue(get(payload, "image"))) &&
-             !among(images, cJSON_GetStringValue(get(payload, "reference"))))
+    else if (images && !among(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
+             !among(images, cJSON_GetStringValue(sv_json_get(payload, "reference"))))
         snprintf(why, why_size, "the resource's policy does not list this image");
     else
-        ok = listed(get(policy, "tee"), payload, "tee", why, why_size) &&
-             listed(get(policy, "tcb_status"), payload, "tcb-status", why, why_size) &&
+        ok = listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
+             listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why, why_size) &&
              (!claims || claims_hold(claims, payload, why, why_size));
     cJSON_Delete(policy);
     return ok ? 0 : -EPERM;

@@ -3,6 +3,7 @@
 #include "verifier/broker/rcar.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,13 +11,6 @@
 #include <string.h>
 
 #define COOKIE "kbs-session-id"
-
-static const char *text_of(const cJSON *object, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-
-    return text ? text : "";
-}
 
 // The body as a JSON object and nothing behind it, or NULL with a problem set.
 static cJSON *body_json(struct sb_request *r)
@@ -89,7 +83,7 @@ static void challenge(struct sb_request *r, const struct sb_session *s, const cJ
 
 static void start_session(struct sb_request *r, const cJSON *body)
 {
-    const char *version = text_of(body, "version");
+    const char *version = sv_json_text(body, "version");
     enum sb_protocol protocol = SB_0_4_0;
     enum shelter_evidence_type tee;
     struct sb_session s;
@@ -101,7 +95,7 @@ static void start_session(struct sb_request *r, const cJSON *body)
         sb_problem(r, 401, "version", "this broker speaks versions 0.4.0 and 0.1.1");
         return;
     }
-    if (!tee_of(text_of(body, "tee"), &tee)) {
+    if (!tee_of(sv_json_text(body, "tee"), &tee)) {
         sb_problem(r, 401, "tee", "this broker judges sgx, tdx, snp and csv");
         return;
     }
@@ -212,7 +206,7 @@ static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
                                : "there is no valid token and no attested session");
     }
     if (payload) {
-        const cJSON *exp = cJSON_GetObjectItemCaseSensitive(payload, "exp");
+        const cJSON *exp = sv_json_get(payload, "exp");
 
         if (!cJSON_IsNumber(exp) || exp->valuedouble <= (double)now) {
             cJSON_Delete(payload);
@@ -226,16 +220,16 @@ static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
 static void describe(struct sb_judgement *out, const cJSON *payload)
 {
     static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
-    const cJSON *claims = cJSON_GetObjectItemCaseSensitive(payload, "claims");
+    const cJSON *claims = sv_json_get(payload, "claims");
 
-    snprintf(out->tee, sizeof(out->tee), "%s", text_of(payload, "tee"));
-    snprintf(out->image, sizeof(out->image), "%s", text_of(payload, "image"));
-    snprintf(out->reference, sizeof(out->reference), "%s", text_of(payload, "reference"));
+    snprintf(out->tee, sizeof(out->tee), "%s", sv_json_text(payload, "tee"));
+    snprintf(out->image, sizeof(out->image), "%s", sv_json_text(payload, "image"));
+    snprintf(out->reference, sizeof(out->reference), "%s", sv_json_text(payload, "reference"));
     snprintf(out->reference_digest, sizeof(out->reference_digest), "%s",
-             text_of(payload, "reference-sha384"));
-    snprintf(out->evidence, sizeof(out->evidence), "%s", text_of(payload, "evidence-sha384"));
+             sv_json_text(payload, "reference-sha384"));
+    snprintf(out->evidence, sizeof(out->evidence), "%s", sv_json_text(payload, "evidence-sha384"));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out->measurement[0]; i++)
-        snprintf(out->measurement, sizeof(out->measurement), "%s", text_of(claims, names[i]));
+        snprintf(out->measurement, sizeof(out->measurement), "%s", sv_json_text(claims, names[i]));
 }
 
 // Whether this payload may have this resource. Fills out.
@@ -270,7 +264,7 @@ static bool permitted(struct sb_request *r, const char *path, const cJSON *paylo
 static void give(struct sb_request *r, const char *path, const cJSON *payload,
                  struct sb_judgement *out)
 {
-    const cJSON *jwk = cJSON_GetObjectItemCaseSensitive(payload, "tee-pubkey");
+    const cJSON *jwk = sv_json_get(payload, "tee-pubkey");
     uint8_t *data = NULL;
     size_t size = 0;
     char *jwe = NULL;

@@ -2,6 +2,7 @@
 // Compares one claim with what somebody demands.
 #include "verifier/judge/claim.h"
 #include "verifier/base/bytes.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static bool text_is(const char *have, const char *want)
 bool sv_claim_is(const struct shelter_verdict *v, const char *name, const cJSON *want)
 {
     const struct sv_field *field = sv_field_find(v, name);
-    const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+    const cJSON *have = sv_json_get(v->claims, name);
     uint8_t bytes[sizeof(field->data)];
     uint64_t a, b;
 
@@ -58,7 +59,7 @@ bool sv_claim_is(const struct shelter_verdict *v, const char *name, const cJSON 
 
 bool sv_claim_at_least(const struct shelter_verdict *v, const char *name, const cJSON *min)
 {
-    const cJSON *have = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+    const cJSON *have = sv_json_get(v->claims, name);
     uint64_t a, b;
 
     return !sv_field_find(v, name) && number_of(have, &a) && number_of(min, &b) && a >= b;

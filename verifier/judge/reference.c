@@ -2,6 +2,7 @@
 // Compares measurements with reference values.
 #include "verifier/judge/claim.h"
 #include "verifier/judge/policy.h"
+#include "verifier/base/json.h"
 
 #include <string.h>
 
@@ -73,7 +74,7 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
 bool sv_reference_judge(const char *text, struct shelter_verdict *v)
 {
     cJSON *root = cJSON_Parse(text);
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "references"), *entry;
+    const cJSON *list = sv_json_get(root, "references"), *entry;
     bool found = false;
     int candidates = 0;
 
@@ -84,8 +85,8 @@ bool sv_reference_judge(const char *text, struct shelter_verdict *v)
     }
     cJSON_ArrayForEach(entry, list)
     {
-        const cJSON *tee = cJSON_GetObjectItemCaseSensitive(entry, "tee");
-        const cJSON *measurement = cJSON_GetObjectItemCaseSensitive(entry, "measurement");
+        const cJSON *tee = sv_json_get(entry, "tee");
+        const cJSON *measurement = sv_json_get(entry, "measurement");
 
         if (!cJSON_IsString(tee) || !cJSON_IsObject(measurement) ||
             !tee_matches(tee->valuestring, v))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collateral from a folder or from one collateral.json.
 #include "verifier/quote/collateral.h"
+#include "verifier/base/json.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -109,7 +110,7 @@ int shelter_collateral_parse(const void *json, size_t size, const void *ca, size
     else
         col = sv_collateral_new(ca, ca_size, why, why_size, &rc);
     for (size_t i = 0; col && i < KNOWN_COUNT; i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, known[i].key);
+        const cJSON *item = sv_json_get(root, known[i].key);
 
         if (!item || cJSON_IsNull(item))
             continue;

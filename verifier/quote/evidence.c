@@ -2,6 +2,7 @@
 // Tells one kind of evidence from another and unwraps it.
 #include "verifier/quote/evidence.h"
 #include "verifier/quote/snp.h"
+#include "verifier/base/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +40,6 @@ static uint8_t *decode_value(const cJSON *item, size_t *size)
     return out;
 }
 
-static const cJSON *get_member(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 static void take_data(struct sv_evidence *ev, uint8_t *data, size_t size)
 {
     free(ev->owned);
@@ -54,10 +50,10 @@ static void take_data(struct sv_evidence *ev, uint8_t *data, size_t size)
 
 static void take_event_log(const cJSON *root, struct sv_evidence *ev)
 {
-    const cJSON *log = get_member(root, "cc_eventlog");
+    const cJSON *log = sv_json_get(root, "cc_eventlog");
 
     if (!log)
-        log = get_member(root, "event_log");
+        log = sv_json_get(root, "event_log");
     if (cJSON_IsString(log) && log->valuestring[0])
         ev->event_log = sv_unbase64_new(log->valuestring, &ev->event_log_size);
 }
@@ -73,7 +69,7 @@ static void take_cert_chain(const cJSON *chain, struct sv_evidence *ev)
     }
     cJSON_ArrayForEach(item, chain)
     {
-        const cJSON *data = cJSON_IsObject(item) ? get_member(item, "data") : item;
+        const cJSON *data = cJSON_IsObject(item) ? sv_json_get(item, "data") : item;
         size_t size;
         uint8_t *bytes;
 
@@ -114,7 +110,7 @@ static void put_le(uint8_t *out, size_t size, double value)
 static bool put_field(uint8_t *report, const cJSON *object, const char *name, size_t at,
                       size_t size)
 {
-    const cJSON *item = get_member(object, name);
+    const cJSON *item = sv_json_get(object, name);
     size_t got = 0;
     uint8_t *bytes;
     bool ok;
@@ -133,7 +129,7 @@ static bool put_field(uint8_t *report, const cJSON *object, const char *name, si
 
 static bool put_tcb(uint8_t *report, const cJSON *object, const char *name, size_t at, bool turin)
 {
-    const cJSON *tcb = get_member(object, name);
+    const cJSON *tcb = sv_json_get(object, name);
     uint8_t *p = report + at;
 
     if (!cJSON_IsObject(tcb))
@@ -147,7 +143,7 @@ static bool put_tcb(uint8_t *report, const cJSON *object, const char *name, size
 static bool put_build(uint8_t *report, const cJSON *object, const char *prefix, size_t at)
 {
     static const char *const part[] = {"build", "minor", "major"};
-    const cJSON *version = get_member(object, prefix);
+    const cJSON *version = sv_json_get(object, prefix);
     char name[32];
 
     for (size_t i = 0; i < 3; i++) {
@@ -184,7 +180,7 @@ static uint8_t *snp_from_members(const cJSON *o)
         {"chip_id", SV_SNP_CHIP_ID, 64},
     };
     uint8_t *r = calloc(1, SV_SNP_REPORT_SIZE);
-    const cJSON *sig = get_member(o, "signature");
+    const cJSON *sig = sv_json_get(o, "signature");
     bool ok = r, turin;
 
     for (size_t i = 0; ok && i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -227,9 +223,9 @@ static uint8_t *snp_from_members(const cJSON *o)
 static int open_csv_json(const cJSON *root, const cJSON *report, struct sv_evidence *ev)
 {
     size_t size, magic_size = 0;
-    uint8_t *data = decode_value(get_member(report, "data"), &size);
-    uint8_t *magic = decode_value(get_member(report, "magic"), &magic_size);
-    const cJSON *flags = get_member(report, "flags");
+    uint8_t *data = decode_value(sv_json_get(report, "data"), &size);
+    uint8_t *magic = decode_value(sv_json_get(report, "magic"), &magic_size);
+    const cJSON *flags = sv_json_get(report, "flags");
 
     if (data)
         take_data(ev, data, size);
@@ -239,47 +235,47 @@ static int open_csv_json(const cJSON *root, const cJSON *report, struct sv_evide
                           : 1;
     free(magic);
     ev->hygon =
-        decode_value(get_member(get_member(root, "cert_chain"), "hsk_cek"), &ev->hygon_size);
+        decode_value(sv_json_get(sv_json_get(root, "cert_chain"), "hsk_cek"), &ev->hygon_size);
     ev->type = SHELTER_EVIDENCE_CSV;
     return data ? 0 : -1;
 }
 
 static int open_json(const cJSON *root, struct sv_evidence *ev)
 {
-    const cJSON *item = get_member(root, "attestation_report");
-    const cJSON *inner = get_member(root, "primary_evidence");
+    const cJSON *item = sv_json_get(root, "attestation_report");
+    const cJSON *inner = sv_json_get(root, "primary_evidence");
     size_t size;
     uint8_t *data;
 
     if (cJSON_IsObject(inner))
         return open_json(inner, ev);
     take_event_log(root, ev);
-    if (cJSON_IsObject(item) && get_member(item, "data"))
+    if (cJSON_IsObject(item) && sv_json_get(item, "data"))
         return open_csv_json(root, item, ev);
     if (cJSON_IsObject(item)) {
         data = snp_from_members(item);
         if (data)
             take_data(ev, data, SV_SNP_REPORT_SIZE);
-        take_cert_chain(get_member(root, "cert_chain"), ev);
+        take_cert_chain(sv_json_get(root, "cert_chain"), ev);
         return data ? 0 : -1;
     }
     if (!item)
-        item = get_member(root, "quote");
+        item = sv_json_get(root, "quote");
     if (!item)
-        item = get_member(root, "hcl_report");
+        item = sv_json_get(root, "hcl_report");
     if (!item)
-        item = get_member(root, "outblob"); // configfs-tsm
+        item = sv_json_get(root, "outblob"); // configfs-tsm
     data = decode_value(item, &size);
     if (!data)
         return -1;
     take_data(ev, data, size);
-    take_cert_chain(get_member(root, "cert_chain"), ev);
-    item = get_member(root, "vcek");
+    take_cert_chain(sv_json_get(root, "cert_chain"), ev);
+    item = sv_json_get(root, "vcek");
     data = cJSON_IsString(item) ? sv_unbase64_new(item->valuestring, &size) : NULL;
     if (data)
         sv_certs_add(&ev->certs, data, size);
     free(data);
-    item = get_member(root, "auxblob");
+    item = sv_json_get(root, "auxblob");
     data = cJSON_IsString(item) ? sv_unbase64_new(item->valuestring, &size) : NULL;
     if (data)
         take_cert_table(data, size, ev);

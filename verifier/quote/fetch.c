@@ -3,6 +3,7 @@
 #include "verifier/quote/evidence.h"
 #include "verifier/base/http.h"
 #include "verifier/quote/snp.h"
+#include "verifier/base/json.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ struct fetch {
 static int64_t json_expiry(const struct fetch *f, const struct sv_reply *reply, const char *member)
 {
     cJSON *root = cJSON_ParseWithLength((char *)reply->body, reply->size);
-    const cJSON *next = cJSON_GetObjectItemCaseSensitive(
+    const cJSON *next = sv_json_get(
         cJSON_GetObjectItemCaseSensitive(root, member), "nextUpdate");
     int64_t expiry = 0;
 

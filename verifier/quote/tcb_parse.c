@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TCB info v3 and enclave identity v2 from JSON. Members that judgement needs must all be there.
 #include "verifier/quote/tcb.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct parse {
 
 static const cJSON *get_member(struct parse *p, const cJSON *object, const char *name)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    const cJSON *item = sv_json_get(object, name);
 
     if (!item && !p->bad)
         p->bad = name;
@@ -36,14 +37,11 @@ static const char *text_member(struct parse *p, const cJSON *object, const char 
 
 static uint32_t number_member(struct parse *p, const cJSON *object, const char *name, uint32_t max)
 {
-    const cJSON *item = get_member(p, object, name);
+    uint64_t n = 0;
 
-    if (item && cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= max &&
-        item->valuedouble == (double)(uint32_t)item->valuedouble)
-        return (uint32_t)item->valuedouble;
-    if (!p->bad)
+    if (!sv_json_number(object, name, max, &n) && !p->bad)
         p->bad = name;
-    return 0;
+    return (uint32_t)n;
 }
 
 static void hex_member(struct parse *p, const cJSON *object, const char *name, void *out,
@@ -76,7 +74,7 @@ static enum sv_tcb_status status_member(struct parse *p, const cJSON *level)
 
 static const cJSON *get_advisories(struct parse *p, const cJSON *level)
 {
-    const cJSON *ids = cJSON_GetObjectItemCaseSensitive(level, "advisoryIDs");
+    const cJSON *ids = sv_json_get(level, "advisoryIDs");
 
     if (ids && !cJSON_IsArray(ids) && !p->bad)
         p->bad = "advisoryIDs";
@@ -150,7 +148,7 @@ static void tdx_module(struct parse *p, const cJSON *item, struct sv_tdx_module 
 
 static void tdx_modules(struct parse *p, struct sv_tcb_info *out)
 {
-    const cJSON *one = cJSON_GetObjectItemCaseSensitive(out->json, "tdxModule"), *array, *item;
+    const cJSON *one = sv_json_get(out->json, "tdxModule"), *array, *item;
     size_t i = 0;
 
     if (one) {

@@ -2,6 +2,7 @@
 // The verdict object: refusals in order, claims, and what callers may ask of it.
 #include "verifier/quote/verdict.h"
 #include "verifier/base/bytes.h"
+#include "verifier/base/json.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -198,7 +199,7 @@ const uint8_t *shelter_verdict_report_data(const struct shelter_verdict *v)
 
 char *shelter_verdict_claim(const struct shelter_verdict *v, const char *name)
 {
-    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(v->claims, name);
+    const cJSON *claim = sv_json_get(v->claims, name);
 
     if (cJSON_IsString(claim))
         return strdup(claim->valuestring);

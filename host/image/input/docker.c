@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/image/input/oci_config.h"
+#include "verifier/base/json.h"
 
 #define LAYERS_MAX 1024
 
@@ -16,7 +17,7 @@ static bool names_it(const cJSON *image, const char *tag)
 {
     const cJSON *name;
     size_t size = strlen(tag);
-    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(image, "RepoTags"))
+    cJSON_ArrayForEach(name, sv_json_get(image, "RepoTags"))
     {
         const char *full = cJSON_GetStringValue(name);
         const char *colon = full ? strrchr(full, ':') : NULL;
@@ -69,8 +70,8 @@ int sh_docker_read(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
     cJSON *list = NULL, *image = NULL;
     int r = sh_blobs_json(b, "manifest.json", NULL, &list, err);
     const cJSON *entry = r ? NULL : choose_image(b, list, tag, err);
-    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "Config"));
-    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(entry, "Layers");
+    const char *path = sv_json_string(entry, "Config");
+    const cJSON *layers = sv_json_get(entry, "Layers");
     if (!r && !entry)
         r = -ENOENT;
     if (!r && (!path || !cJSON_IsArray(layers)))
@@ -81,7 +82,7 @@ int sh_docker_read(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
     }
     if (!r)
         r = sh_oci_config(image, b->name, config, err);
-    const cJSON *ids = cJSON_GetObjectItemCaseSensitive(
+    const cJSON *ids = sv_json_get(
         cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
     int count = cJSON_GetArraySize(layers);
     if (!r && (count < 1 || count > LAYERS_MAX || cJSON_GetArraySize(ids) != count))

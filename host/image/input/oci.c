@@ -9,20 +9,16 @@
 #include "host/image/input/blobs.h"
 #include "host/image/input/docker.h"
 #include "host/image/input/oci_config.h"
+#include "verifier/base/json.h"
 
 #define DEPTH_MAX 4
 #define LAYERS_MAX 1024
-
-static const char *text_of(const cJSON *o, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
-}
 
 /* --- choosing --- */
 
 static const char *tag_of(const cJSON *descriptor)
 {
-    return text_of(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
+    return sv_json_string(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
                    "org.opencontainers.image.ref.name");
 }
 
@@ -31,7 +27,7 @@ static bool has_tag(const cJSON *descriptor, const char *tag)
     const char *name = tag_of(descriptor);
     if (name && !strcmp(name, tag))
         return true;
-    name = text_of(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
+    name = sv_json_string(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
                    "io.containerd.image.name");
     return name && !strcmp(name, tag);
 }
@@ -39,8 +35,8 @@ static bool has_tag(const cJSON *descriptor, const char *tag)
 /* 1: for linux/amd64, 0: does not say, -1: for another machine. */
 static int platform_fit(const cJSON *descriptor)
 {
-    const cJSON *p = cJSON_GetObjectItemCaseSensitive(descriptor, "platform");
-    const char *os = text_of(p, "os"), *machine = text_of(p, "architecture");
+    const cJSON *p = sv_json_get(descriptor, "platform");
+    const char *os = sv_json_string(p, "os"), *machine = sv_json_string(p, "architecture");
     if (!p || !os || !machine)
         return 0;
     return !strcmp(os, "linux") && !strcmp(machine, "amd64") ? 1 : -1;
@@ -70,7 +66,7 @@ static int no_choice(const struct sh_blobs *b, const cJSON *list, const char *ta
 static const cJSON *choose_manifest(const struct sh_blobs *b, const cJSON *index, const char *tag,
                                     struct sh_error *err)
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(index, "manifests"), *d, *best = NULL;
+    const cJSON *list = sv_json_get(index, "manifests"), *d, *best = NULL;
     int best_fit = -1, count = 0;
     cJSON_ArrayForEach(d, list)
     {
@@ -95,11 +91,11 @@ static int find_manifest(struct sh_blobs *b, const char *tag, cJSON **manifest,
 {
     int r = sh_blobs_json(b, "index.json", NULL, manifest, err);
     for (int depth = 0; !r; depth++) {
-        if (cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(*manifest, "layers")))
+        if (cJSON_IsArray(sv_json_get(*manifest, "layers")))
             return 0;
         const cJSON *d =
             depth < DEPTH_MAX ? choose_manifest(b, *manifest, depth ? NULL : tag, err) : NULL;
-        const char *digest = d ? text_of(d, "digest") : NULL;
+        const char *digest = d ? sv_json_string(d, "digest") : NULL;
         cJSON *next = NULL;
         if (!d) {
             r = sh_fail(err, -EBADMSG, "%s has indexes in indexes, too many", b->name);
@@ -120,8 +116,8 @@ static int find_manifest(struct sh_blobs *b, const char *tag, cJSON **manifest,
 static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *image,
                        struct sh_tree *tree, struct sh_progress *progress, struct sh_error *err)
 {
-    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(manifest, "layers"), *layer;
-    const cJSON *ids = cJSON_GetObjectItemCaseSensitive(
+    const cJSON *layers = sv_json_get(manifest, "layers"), *layer;
+    const cJSON *ids = sv_json_get(
         cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
     int count = cJSON_GetArraySize(layers), k = 0;
     if (count < 1 || count > LAYERS_MAX || (ids && cJSON_GetArraySize(ids) != count))
@@ -130,9 +126,9 @@ static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *i
     const cJSON *id = ids ? ids->child : NULL;
     cJSON_ArrayForEach(layer, layers)
     {
-        const char *digest = text_of(layer, "digest"), *type = text_of(layer, "mediaType");
+        const char *digest = sv_json_string(layer, "digest"), *type = sv_json_string(layer, "mediaType");
         const char *diff_id = id ? cJSON_GetStringValue(id) : NULL;
-        const cJSON *size = cJSON_GetObjectItemCaseSensitive(layer, "size");
+        const cJSON *size = sv_json_get(layer, "size");
         if (!digest || !sh_digest_ok(digest) || !cJSON_IsNumber(size) || size->valuedouble < 0 ||
             (ids && (!diff_id || !sh_digest_ok(diff_id))))
             return sh_fail(err, -EBADMSG, "%s: layer %d has no good digest or size", b->name, k);
@@ -155,8 +151,8 @@ static int read_layout(struct sh_blobs *b, const char *tag, struct sh_tree *tree
 {
     cJSON *manifest = NULL, *image = NULL;
     int r = find_manifest(b, tag, &manifest, err);
-    const cJSON *d = cJSON_GetObjectItemCaseSensitive(manifest, "config");
-    const char *digest = text_of(d, "digest");
+    const cJSON *d = sv_json_get(manifest, "config");
+    const char *digest = sv_json_string(d, "digest");
     if (!r && (!digest || !sh_digest_ok(digest)))
         r = sh_fail(err, -EBADMSG, "%s: the manifest names no configuration", b->name);
     if (!r) {

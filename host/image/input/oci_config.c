@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads an image configuration: OCI layouts and docker archives have the same.
 #include "host/image/input/oci_config.h"
+#include "verifier/base/json.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const char *text_of(const cJSON *o, const char *name)
 {
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+    return sv_json_string(o, name);
 }
 
 static int take_words(const cJSON *config, const char *name, struct sh_strings *out)
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(config, name), *word;
+    const cJSON *list = sv_json_get(config, name), *word;
     cJSON_ArrayForEach(word, list)
     {
         if (!cJSON_IsString(word))
@@ -29,7 +30,7 @@ int sh_oci_config(const cJSON *image, const char *name, struct sh_config *config
     if ((os && strcmp(os, "linux")) || (machine && strcmp(machine, "amd64")))
         return sh_fail(err, -EINVAL, "%s is for %.20s/%.20s; linux/amd64 is needed", name,
                        os ? os : "linux", machine ? machine : "amd64");
-    const cJSON *c = cJSON_GetObjectItemCaseSensitive(image, "config"), *item;
+    const cJSON *c = sv_json_get(image, "config"), *item;
     struct sh_strings env = {0};
     int r = take_words(c, "Entrypoint", &config->entrypoint);
     r = r ? r : take_words(c, "Cmd", &config->command);
@@ -51,7 +52,7 @@ int sh_oci_config(const cJSON *image, const char *name, struct sh_config *config
     s = text_of(c, "StopSignal");
     if (!r && s && *s)
         r = sh_config_stop_signal(config, s, err);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(c, "ExposedPorts"))
+    cJSON_ArrayForEach(item, sv_json_get(c, "ExposedPorts"))
     {
         struct sh_error ignored = {0}; /* ranges and SCTP: for documentation anyway */
         if (item->string)

@@ -10,6 +10,7 @@
 #include "host/store/base_files.h"
 #include "host/launch/launch.h"
 #include "lib/hex.h"
+#include "verifier/base/json.h"
 
 static int add_digest(cJSON *o, const char *name, int dir_fd, const char *path,
                       struct sh_error *err)
@@ -45,7 +46,7 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     cJSON *m = cJSON_DetachItemFromObjectCaseSensitive(prediction, "measurement");
     cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
     const char *firmware =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(prediction, "firmware"));
+        sv_json_string(prediction, "firmware");
     static const char *const names[] = {"tee", "boot", "cpu_model"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         cJSON_AddItemToObject(o, names[i],
@@ -209,14 +210,9 @@ int sh_reference_firmware(struct sh_strings *firmware, const char *text, struct 
 
 /* --- what somebody else wrote --- */
 
-static const cJSON *member(const cJSON *o, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(o, name);
-}
-
 static bool same_member(const cJSON *a, const cJSON *b, const char *name)
 {
-    const cJSON *x = member(a, name), *y = member(b, name);
+    const cJSON *x = sv_json_get(a, name), *y = sv_json_get(b, name);
     return (!x && !y) || cJSON_Compare(x, y, true);
 }
 
@@ -226,7 +222,7 @@ static bool same_launch(const cJSON *a, const cJSON *b)
 {
     return same_member(a, b, "tee") && same_member(a, b, "boot") && same_member(a, b, "cpu_model") &&
            same_member(a, b, "memory") &&
-           same_member(member(a, "firmware"), member(b, "firmware"), "sha384");
+           same_member(sv_json_get(a, "firmware"), sv_json_get(b, "firmware"), "sha384");
 }
 
 /* Holds each claimed value against the computed ones. */
@@ -234,10 +230,10 @@ static int compare(const cJSON *claimed, const cJSON *computed, size_t *left_out
                    struct sh_error *err)
 {
     const cJSON *a, *b;
-    cJSON_ArrayForEach(a, member(claimed, "references"))
+    cJSON_ArrayForEach(a, sv_json_get(claimed, "references"))
     {
         bool found = false;
-        cJSON_ArrayForEach(b, member(computed, "references"))
+        cJSON_ArrayForEach(b, sv_json_get(computed, "references"))
         {
             if (!same_launch(a, b))
                 continue;
@@ -246,7 +242,7 @@ static int compare(const cJSON *claimed, const cJSON *computed, size_t *left_out
                 return sh_fail(err, -EBADMSG,
                                "its reference.json was changed: it says another measurement for %s "
                                "than its files give",
-                               cJSON_IsString(member(a, "tee")) ? member(a, "tee")->valuestring
+                               cJSON_IsString(sv_json_get(a, "tee")) ? sv_json_get(a, "tee")->valuestring
                                                                 : "a TEE");
         }
         *left_out += !found;
