@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter broker: what its verbs share; policies, keys, lists and removals.
+#include "host/base/data_folder.h"
 #include "host/cli/broker.h"
 
 #include <errno.h>
@@ -17,17 +18,11 @@
 
 char *sh_broker_dir(const char *option)
 {
-    const char *env = getenv("SHELTER_BROKER"), *home = getenv("HOME"), *data;
-    if (option)
-        return sh_strdup(option);
-    if (env && *env)
-        return sh_strdup(env);
-    if (!geteuid())
-        return sh_strdup("/var/lib/shelter-broker");
-    data = getenv("XDG_DATA_HOME");
-    if (data && *data == '/')
-        return sh_format("%s/shelter-broker", data);
-    return sh_format("%s/.local/share/shelter-broker", home ? home : "");
+    struct sh_error err = {0};
+    char *dir = option ? sh_strdup(option) : sh_data_folder("SHELTER_BROKER", "shelter-broker", &err);
+    if (!dir)
+        exit(sh_error_report(&err));
+    return dir;
 }
 
 int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err)

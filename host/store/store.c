@@ -8,58 +8,17 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "host/base/data_folder.h"
 #include "host/store/store_tags.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
 #define ID_DIGITS (SH_ID_TEXT_SIZE - 1)
 
-#define ROOT_STORE "/var/lib/shelter"
-
-/* A name that is relative to the current folder. */
-static char *absolute_path(const char *name, struct sh_error *err)
-{
-    cleanup_free char *here = realpath(".", NULL);
-    if (here)
-        return sh_format("%s/%s", here, name);
-    sh_fail_errno(err, -errno,
-                  "SHELTER_STORE=%s is relative, and the current folder cannot be named; go to another "
-                  "folder or give an absolute path",
-                  name);
-    return NULL;
-}
-
-/* Root's store is the system's, wherever XDG_DATA_HOME points: under `sudo -E` that is the user's own
- * folder, where root's files would shut him out. Podman does the same. */
-static char *root_store(const char *data_home)
-{
-    if (data_home && *data_home == '/' && strcmp(data_home, "/var/lib"))
-        fprintf(stderr,
-                "shelter: note: root's store is " ROOT_STORE ", XDG_DATA_HOME does not move it; "
-                "SHELTER_STORE does\n");
-    return sh_strdup(ROOT_STORE);
-}
-
-static char *store_path(struct sh_error *err)
-{
-    const char *s = getenv("SHELTER_STORE"), *data_home = getenv("XDG_DATA_HOME");
-    if (s && *s)
-        return *s == '/' ? sh_strdup(s) : absolute_path(s, err);
-    if (geteuid() == 0)
-        return root_store(data_home);
-    if (data_home && *data_home == '/')
-        return sh_format("%s/shelter", data_home);
-    s = getenv("HOME");
-    if (s && *s == '/')
-        return sh_format("%s/.local/share/shelter", s);
-    sh_fail(err, -ENOENT, "no place for the store: set HOME or SHELTER_STORE");
-    return NULL;
-}
-
 int sh_store_open(struct sh_store *store, struct sh_error *err)
 {
     *store = (struct sh_store){.dir_fd = -1};
-    store->path = store_path(err);
+    store->path = sh_data_folder("SHELTER_STORE", "shelter", err);
     if (!store->path)
         return -ENOENT;
     int r = sh_make_dirs(store->path, 0700, err);

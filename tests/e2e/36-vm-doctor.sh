@@ -31,6 +31,8 @@ as_root='mount -t tmpfs none /var/lib && unset SHELTER_STORE && exec "$@"'
 if unshare -rm sh -c "$as_root" sh true 2>/dev/null; then
     XDG_DATA_HOME=$T/data status "XDG_DATA_HOME as root" 0 unshare -rm sh -c "$as_root" sh "$SHELTER" images
     one_line "XDG_DATA_HOME as root: told" '^shelter: note: .*/var/lib/shelter.*XDG_DATA_HOME.*SHELTER_STORE'
+    XDG_DATA_HOME=$T/data status "XDG_DATA_HOME as root: the broker" 125 unshare -rm sh -c "$as_root" sh "$SHELTER" broker list
+    check "XDG_DATA_HOME as root: the broker tells" grep -q '^shelter: note: .*/var/lib/shelter-broker.*SHELTER_BROKER' "$T/err"
     check "XDG_DATA_HOME as root: nothing is made there" [ ! -e "$T/data" ]
     XDG_DATA_HOME=$T/data SHELTER_STORE=$T/mine status "SHELTER_STORE as root" 0 unshare -r "$SHELTER" images
     same "SHELTER_STORE as root: no word" "$(cat "$T/err")" ""
