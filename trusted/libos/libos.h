@@ -293,7 +293,6 @@ void wait_end(struct waiter *w);
 void wait_wake_all(struct wait_queue *q);
 /* Likewise, when it is known what became ready: POLL*. */
 void wait_wake_events(struct wait_queue *q, uint32_t events);
-bool wait_wake_one(struct wait_queue *q);
 void wait_wake_thread(struct thread *t);
 /* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be NULL;
  * else the host is asked at least once, also when there is no time; what it says is taken over
@@ -304,6 +303,8 @@ int wait_sleep(uint64_t deadline);
 void wait_nap(uint64_t deadline);
 /* One queue, once: begin, sleep, end. */
 int wait_on(struct wait_queue *q, uint64_t deadline);
+/* Likewise for a call that a signal begins anew: 0, -ERESTARTSYS; -EAGAIN if it may not wait. */
+int wait_for(struct wait_queue *q, bool may_wait);
 
 /* base/canary.c: a random one. The running thread's is only changed by who never returns. */
 uint64_t canary_new(void);

@@ -196,8 +196,6 @@ int port_random(void *buf, size_t size);
 /* A report about this TEE over 64 bytes, for a verifier on the same machine (SGX: target is a
  * TARGETINFO of 512 bytes; NULL: for nobody). Its size, or -ENODEV without a TEE. [inside] */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
-/* The quoting enclave's TARGETINFO, 512 bytes. Its size, or -ENODEV. [outside] */
-long port_quote_target(void *target, uint32_t size);
 /* A quote over 64 bytes, at most `size` (<= PORT_QUOTE_MAX). Its size; -ENODEV where the host has no
  * quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
  * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */
@@ -236,9 +234,6 @@ _Noreturn void los_thread_main(struct thread *t);
 
 /* Program code was interrupted; t->regs and t->trap are filled and we are on t's stack. */
 _Noreturn void los_trap(struct thread *t);
-
-/* Where to go on when LibOS code itself faulted at rip: the landing of a user copy, or 0: stop. */
-uint64_t los_fixup(uint64_t rip);
 
 /* A signal arrived from the host, at any moment, also inside the LibOS (no locks are taken).
  * Ignored unless on the list of those a host may send. */

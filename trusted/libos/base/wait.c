@@ -57,19 +57,6 @@ void wait_wake_all(struct wait_queue *q)
     wait_wake_events(q, UINT32_MAX);
 }
 
-bool wait_wake_one(struct wait_queue *q)
-{
-    list_for(it, &q->waiters)
-    {
-        struct thread *t = container_of(it, struct waiter, node)->thread;
-        if (!t || t->woken)
-            continue;
-        wait_wake_thread(t);
-        return true;
-    }
-    return false;
-}
-
 static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
@@ -129,4 +116,10 @@ int wait_on(struct wait_queue *q, uint64_t deadline)
     int r = wait_sleep(deadline);
     wait_end(&w);
     return r;
+}
+
+int wait_for(struct wait_queue *q, bool may_wait)
+{
+    int r = may_wait ? wait_on(q, NO_DEADLINE) : -EAGAIN;
+    return r == -EINTR ? -ERESTARTSYS : r;
 }

@@ -198,8 +198,3 @@ void los_trap(struct thread *t)
     }
     los_return(t);
 }
-
-uint64_t los_fixup(uint64_t rip)
-{
-    return 0; /* LibOS code never faults: see mm/user.c */
-}

@@ -14,21 +14,13 @@ struct event {
     struct wait_queue wait;
 };
 
-static int wait_for(struct file *f, struct wait_queue *q)
-{
-    if (f->flags & O_NONBLOCK)
-        return -EAGAIN;
-    int r = wait_on(q, NO_DEADLINE);
-    return r == -EINTR ? -ERESTARTSYS : r;
-}
-
 static long event_read(struct file *f, struct io *io, uint64_t offset)
 {
     struct event *e = f->data;
     if (io->left < 8)
         return -EINVAL;
     while (!e->value) {
-        int r = wait_for(f, &e->wait);
+        int r = wait_for(&e->wait, !(f->flags & O_NONBLOCK));
         if (r)
             return r;
     }
@@ -51,7 +43,7 @@ static long event_write(struct file *f, struct io *io, uint64_t offset)
     if (v == UINT64_MAX)
         return -EINVAL;
     while (UINT64_MAX - 1 - e->value < v) {
-        int r = wait_for(f, &e->wait);
+        int r = wait_for(&e->wait, !(f->flags & O_NONBLOCK));
         if (r)
             return r;
     }
@@ -128,7 +120,7 @@ static long timer_read(struct file *f, struct io *io, uint64_t offset)
     if (io->left < 8)
         return -EINVAL;
     while (!t->it.expirations) {
-        int r = wait_for(f, &t->wait);
+        int r = wait_for(&t->wait, !(f->flags & O_NONBLOCK));
         if (r)
             return r;
     }

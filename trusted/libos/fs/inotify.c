@@ -137,11 +137,9 @@ static long inotify_read(struct file *f, struct io *io, uint64_t offset)
     struct instance *in = f->data;
     long done = 0;
     while (list_empty(&in->events)) {
-        if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
-        int r = wait_on(&in->wait, NO_DEADLINE);
+        int r = wait_for(&in->wait, !(f->flags & O_NONBLOCK));
         if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
     }
     while (!list_empty(&in->events)) {
         struct event *e = container_of(in->events.next, struct event, node);

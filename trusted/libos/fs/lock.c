@@ -65,11 +65,8 @@ long sys_flock(int fd, uint32_t operation)
         return 0;
     long r = 0;
     file_get(f);
-    while (!r && flock_conflicts(f, what == LOCK_EXCLUSIVE)) {
-        r = operation & LOCK_NOBLOCK ? -EAGAIN : wait_on(&f->inode->flock_wait, NO_DEADLINE);
-        if (r == -EINTR)
-            r = -ERESTARTSYS;
-    }
+    while (!r && flock_conflicts(f, what == LOCK_EXCLUSIVE))
+        r = wait_for(&f->inode->flock_wait, !(operation & LOCK_NOBLOCK));
     struct flock_entry *e = r ? NULL : los_alloc(sizeof(*e));
     if (!r && !e)
         r = -ENOLCK;
@@ -177,14 +174,10 @@ static void range_cut(struct inode *i, const struct range *r, struct range **spa
 static long range_set(struct file *f, const struct range *want, bool unlock, bool wait)
 {
     struct inode *i = f->inode;
-    struct range *conflict;
     file_get(f);
     long r = 0;
-    while (!r && !unlock && (conflict = range_conflict(i, want))) {
-        r = wait ? wait_on(&i->flock_wait, NO_DEADLINE) : -EAGAIN;
-        if (r == -EINTR)
-            r = -ERESTARTSYS;
-    }
+    while (!r && !unlock && range_conflict(i, want))
+        r = wait_for(&i->flock_wait, wait);
     struct range *held = r ? NULL : los_alloc(sizeof(*held));
     struct range *spare = held ? los_alloc(sizeof(*spare)) : NULL;
     if (!r && !spare)

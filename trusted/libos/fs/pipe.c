@@ -57,11 +57,9 @@ static int wait_data(struct pipe *p, bool wait)
     while (p->head == p->tail || p->busy) {
         if (!p->writers && !p->busy)
             return 0;
-        if (!wait)
-            return -EAGAIN;
-        int r = wait_on(&p->wait, NO_DEADLINE);
+        int r = wait_for(&p->wait, wait);
         if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
     }
     return 1;
 }
@@ -94,11 +92,9 @@ static long pipe_write(struct file *f, struct io *io, uint64_t offset)
         }
         size_t space = p->size - (p->tail - p->head);
         if (space == 0 || (atomic && space < io->left)) {
-            if (f->flags & O_NONBLOCK)
-                return done ? done : -EAGAIN;
-            int r = wait_on(&p->wait, NO_DEADLINE);
+            int r = wait_for(&p->wait, !(f->flags & O_NONBLOCK));
             if (r)
-                return done ? done : r == -EINTR ? -ERESTARTSYS : r;
+                return done ? done : r;
             continue;
         }
         size_t n = io_usable(io, MIN(io->left, space), PORT_R);
@@ -143,11 +139,9 @@ long pipe_room(struct file *f, bool wait)
         }
         if (p->size > p->tail - p->head)
             return (long)(p->size - (p->tail - p->head));
-        if (!wait)
-            return -EAGAIN;
-        int r = wait_on(&p->wait, NO_DEADLINE);
+        int r = wait_for(&p->wait, wait);
         if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
     }
 }
 
@@ -265,10 +259,10 @@ int fifo_open(struct file *f)
     attach(f, p);
     wait_wake_all(&p->wait);
     while (!(f->flags & O_NONBLOCK) && !(reads ? p->writers : p->readers)) {
-        int r = wait_on(&p->wait, NO_DEADLINE);
+        int r = wait_for(&p->wait, true);
         if (r) {
             pipe_release(f);
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
         }
     }
     return 0;

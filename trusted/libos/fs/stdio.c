@@ -55,9 +55,9 @@ static long fill(struct file *f, struct ahead *a)
     while (a->at == a->size) {
         int r;
         if (a->filling) {
-            r = f->flags & O_NONBLOCK ? -EAGAIN : wait_on(&a->wait, NO_DEADLINE);
+            r = wait_for(&a->wait, !(f->flags & O_NONBLOCK));
             if (r)
-                return r == -EINTR ? -ERESTARTSYS : r;
+                return r;
             continue;
         }
         if ((r = wait_ready(f, POLLIN)))

@@ -134,7 +134,6 @@ void page_remove(uint64_t start, uint64_t end);
 /* The same of any space, resident or not. */
 void page_drop(struct space *s, uint64_t addr);
 int page_move(uint64_t from, uint64_t to, uint64_t size);
-uint64_t page_count(uint64_t start, uint64_t end); /* those that are there */
 /* The processor knows no write-only or execute-only pages. */
 static inline int page_rights(int prot)
 {

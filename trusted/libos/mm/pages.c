@@ -84,17 +84,6 @@ static uint64_t run_length(uint64_t addr, uint64_t end, uint8_t *state)
     return (at - addr) >> PAGE_SHIFT;
 }
 
-uint64_t page_count(uint64_t start, uint64_t end)
-{
-    uint64_t total = 0, count;
-    uint8_t state;
-    for (uint64_t at = start; at < end; at += count << PAGE_SHIFT) {
-        count = run_length(at, end, &state);
-        total += state ? count : 0;
-    }
-    return total;
-}
-
 static int add_zeroed(uint64_t addr, uint64_t count, int prot)
 {
     int r = page_state_set(space(), addr, count, 0); /* room for the state first */

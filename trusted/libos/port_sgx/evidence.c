@@ -29,15 +29,14 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
     return SGX_REPORT_SIZE;
 }
 
-long port_quote_target(void *target, uint32_t size)
+/* The quoting enclave's, as the host says. */
+static int quote_target(struct sgx_targetinfo *target)
 {
-    struct sgx_call c = {.nr = SH_CALL_QE_TARGET, .in_a = target, .in_size_a = 512};
-    if (size < 512)
-        return -EINVAL;
+    struct sgx_call c = {.nr = SH_CALL_QE_TARGET, .in_a = target, .in_size_a = sizeof(*target)};
     int64_t r = sgx_call(&c);
     if (r < 0)
-        return r;
-    return r == 512 && c.in_size_a == 512 ? 512 : -EPROTO;
+        return (int)r;
+    return r == sizeof(*target) && c.in_size_a == sizeof(*target) ? 0 : -EPROTO;
 }
 
 /* The host may name any target: a report for another enclave tells that one no more than a quote
@@ -46,9 +45,9 @@ long port_quote(const uint8_t data[64], void *quote, uint32_t size)
 {
     struct sgx_targetinfo target;
     struct sgx_report r;
-    long n = port_quote_target(&target, sizeof(target));
-    if (n < 0)
-        return n;
+    int e = quote_target(&target);
+    if (e)
+        return e;
     if (sgx_report(&target, data, &r))
         return -EPROTO;
     size = MIN(size, SH_QUOTE_SIZE_MAX);

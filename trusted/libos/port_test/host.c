@@ -383,10 +383,6 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
 {
     return -ENODEV;
 }
-long port_quote_target(void *target, uint32_t size)
-{
-    return -ENODEV;
-}
 long port_quote(const uint8_t data[64], void *quote, uint32_t size)
 {
     return -ENODEV;

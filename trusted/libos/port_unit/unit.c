@@ -476,13 +476,6 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
     return 432;
 }
 
-long port_quote_target(void *target, uint32_t size)
-{
-    memset(target, 0x7a, size);
-    decide(512);
-    return unit_host.lies ? answer() : (unit_host.calls++, 512);
-}
-
 /* unit_host.quote as it stands, or a well-formed one of version 3. */
 long port_quote(const uint8_t data[64], void *quote, uint32_t size)
 {

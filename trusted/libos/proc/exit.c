@@ -311,9 +311,9 @@ static int wait_for_news(int type, int id, int options, struct news *n)
         int r = look(type, id, options, n);
         if (r || (options & WNOHANG))
             return r;
-        r = wait_on(&current()->child_wait, NO_DEADLINE);
+        r = wait_for(&current()->child_wait, true);
         if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
     }
 }
 

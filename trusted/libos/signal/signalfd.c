@@ -50,11 +50,9 @@ static long signal_read(struct file *f, struct io *io, uint64_t offset)
         }
         if (done)
             return done;
-        if (f->flags & O_NONBLOCK)
-            return -EAGAIN;
-        int r = wait_on(&s->wait, NO_DEADLINE);
+        int r = wait_for(&s->wait, !(f->flags & O_NONBLOCK));
         if (r)
-            return r == -EINTR ? -ERESTARTSYS : r;
+            return r;
     }
 }
 
