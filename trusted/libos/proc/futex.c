@@ -312,22 +312,22 @@ static void owner_died(uint64_t addr, int32_t tid)
     }
 }
 
-static void robust_exit(struct thread *t)
+static void robust_exit(uint64_t list, int32_t tid)
 {
     uint64_t head[3]; /* first entry, offset of the word, entry being locked */
-    if (!t->robust_list || user_read(head, t->robust_list, sizeof(head)))
+    if (!list || user_read(head, list, sizeof(head)))
         return;
     uint64_t at = head[0];
-    for (unsigned i = 0; i < ROBUST_MAX && at != t->robust_list; i++) {
+    for (unsigned i = 0; i < ROBUST_MAX && at != list; i++) {
         uint64_t next;
         if (user_read(&next, at & ~1ull, sizeof(next)))
             break;
         if ((at & ~1ull) != (head[2] & ~1ull))
-            owner_died((at & ~1ull) + head[1], t->tid);
+            owner_died((at & ~1ull) + head[1], tid);
         at = next & ~1ull;
     }
     if (head[2])
-        owner_died((head[2] & ~1ull) + head[1], t->tid);
+        owner_died((head[2] & ~1ull) + head[1], tid);
 }
 
 bool futex_has_duty(struct thread *t)
@@ -340,8 +340,11 @@ bool futex_has_duty(struct thread *t)
 
 void futex_exit(struct thread *t)
 {
+    uint64_t list = t->robust_list, word = t->clear_tid;
     uint32_t zero = 0;
-    robust_exit(t);
-    if (t->clear_tid && user_write(t->clear_tid, &zero, sizeof(zero)) == 0)
-        futex_wake_at(t->clear_tid, 1);
+    /* Once: where memory cannot be given for it, the program ends, and comes here again. */
+    t->robust_list = t->clear_tid = 0;
+    robust_exit(list, t->tid);
+    if (word && user_write(word, &zero, sizeof(zero)) == 0)
+        futex_wake_at(word, 1);
 }
