@@ -118,8 +118,9 @@ char *sh_instance_ports_text(const struct sh_instance_config *c)
     for (size_t i = 0; i < c->port_count; i++) {
         const struct sh_port *p = &c->ports[i];
         cleanup_free char *one =
-            sh_format("%s%s:%u->%u/%s", i ? ", " : "", p->host_address[0] ? p->host_address : "0.0.0.0",
-                      p->host_port, p->guest_port, p->udp ? "udp" : "tcp");
+            sh_format("%s%s%s%s:%u->%u/%s", i ? ", " : "", strchr(p->host_address, ':') ? "[" : "",
+                      p->host_address[0] ? p->host_address : "0.0.0.0",
+                      strchr(p->host_address, ':') ? "]" : "", p->host_port, p->guest_port, p->udp ? "udp" : "tcp");
         sh_buffer_add(&b, one, strlen(one));
     }
     sh_buffer_add(&b, "", 1);

@@ -33,7 +33,7 @@ enum sh_qemu_boot { SH_QEMU_BOOT_PVH, SH_QEMU_BOOT_BZIMAGE };
 /* A published port. */
 struct sh_port {
     bool udp;
-    char host_address[64]; /* numeric IPv4; empty: 0.0.0.0, as -p without an address */
+    char host_address[64]; /* numeric; empty: all, as -p without one. A back end sees IPv4 only */
     uint16_t host_port;    /* 0 was replaced by a free one before a back end sees it */
     uint16_t guest_port;
 };

@@ -11,6 +11,15 @@
 
 #include <shelter/agent.h>
 
+static int set_address(struct sh_port *port, int family, const char *text)
+{
+    struct in6_addr ignored;
+    if (inet_pton(family, text, &ignored) != 1 || strlen(text) >= sizeof(port->host_address))
+        return -EINVAL;
+    strcpy(port->host_address, text);
+    return 0;
+}
+
 int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
 {
     *port = (struct sh_port){0};
@@ -22,10 +31,11 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
         if (!port->udp && strcmp(protocol, "tcp"))
             return sh_fail(err, -EINVAL, "-p %s: the protocol is tcp or udp", text);
     }
-    if (copy[0] == '[')
-        return sh_fail(err, -EINVAL,
-                       "-p %s: user-mode networking publishes on IPv4 addresses only; leave the "
-                       "address out or give one such as 127.0.0.1", text);
+    char *bracket = copy[0] == '[' ? strchr(copy, ']') : NULL;
+    if (bracket && port->udp)
+        return sh_fail(err, -EINVAL, "-p %s: UDP ports are published on IPv4 addresses only", text);
+    if (bracket) /* so that the colons in it are not taken for others */
+        memset(copy, '.', (size_t)(bracket - copy) + 1);
     char *guest = strrchr(copy, ':'), *host = NULL, *address = NULL;
     if (guest) {
         *guest++ = 0;
@@ -39,12 +49,13 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
     } else {
         guest = copy;
     }
-    struct in_addr ignored;
-    if (address && *address) {
-        if (inet_pton(AF_INET, address, &ignored) != 1 ||
-            strlen(address) >= sizeof(port->host_address))
-            return sh_fail(err, -EINVAL, "-p %s: '%s' is no IPv4 address", text, address);
-        memcpy(port->host_address, address, strlen(address));
+    if (bracket) {
+        *bracket = 0;
+        memmove(copy, text, (size_t)(bracket - copy));
+        if (!address || bracket[1] || set_address(port, AF_INET6, copy + 1))
+            return sh_fail(err, -EINVAL, "-p %s: write [IPv6]:[HOSTPORT]:GUESTPORT", text);
+    } else if (address && *address && set_address(port, AF_INET, address)) {
+        return sh_fail(err, -EINVAL, "-p %s: '%s' is no IPv4 address", text, address);
     }
     if ((host && *host && sh_parse_port(host, 0, &port->host_port)) ||
         sh_parse_port(guest, 1, &port->guest_port))
@@ -57,19 +68,23 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
     return 0;
 }
 
-/* Binds as QEMU will; the socket stays open until all are checked. */
+/* Binds as the back end (or host/run/relay.c) will; the socket stays open until all are checked. */
 static int check_one(struct sh_port *p, struct sh_error *err)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
     const char *shown = p->host_address[0] ? p->host_address : "0.0.0.0";
-    inet_pton(AF_INET, shown, &a.sin_addr);
-    cleanup_close int fd = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    bool six = strchr(shown, ':');
+    struct sockaddr_in6 a = {.sin6_family = six ? AF_INET6 : AF_INET, .sin6_port = htons(p->host_port)};
+    inet_pton(a.sin6_family, shown,
+              six ? (void *)&a.sin6_addr : &((struct sockaddr_in *)(void *)&a)->sin_addr);
+    cleanup_close int fd =
+        socket(a.sin6_family, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot make a socket");
     int one = 1;
     if (!p->udp)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || (!p->udp && listen(fd, 1))) {
+    socklen_t size = six ? sizeof(a) : sizeof(struct sockaddr_in);
+    if (bind(fd, (struct sockaddr *)&a, size) || (!p->udp && listen(fd, 1))) {
         const char *what = p->udp ? "UDP" : "TCP";
         if (errno == EADDRINUSE)
             return sh_fail(err, -errno,
@@ -81,9 +96,8 @@ static int check_one(struct sh_port *p, struct sh_error *err)
                            p->host_port, shown);
         return sh_fail_errno(err, -errno, "cannot publish %s port %u of %s", what, p->host_port, shown);
     }
-    socklen_t size = sizeof(a);
     if (!p->host_port && !getsockname(fd, (struct sockaddr *)&a, &size))
-        p->host_port = ntohs(a.sin_port);
+        p->host_port = ntohs(a.sin6_port); /* at the same place in sockaddr_in */
     return sh_take_fd(&fd);
 }
 

@@ -14,6 +14,7 @@
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
+#include "host/run/relay.h"
 #include "host/run/terminal.h"
 #include "host/launch/launch_write.h"
 #include "lib/hex.h"
@@ -163,11 +164,16 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .backend = backend, .image = &p->image, .store_path = p->store->path, .name = c->name,
         .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
         .require_confinement = c->require_confinement,
-        .tty = c->tty, .ports = c->ports, .port_count = c->port_count,
+        .tty = c->tty, .port_count = c->port_count,
         .mounts = c->mounts, .mount_count = c->mount_count,
         .boot = c->boot, .firmware = c->firmware, .channel_fd = -1, .service_fd = -1,
         .output_fds = {-1, -1},
     };
+    free(p->inner_ports);
+    p->spec.ports = p->inner_ports = sh_alloc((c->port_count + 1) * sizeof(*p->inner_ports));
+    int r = sh_relay_inner(c->ports, c->port_count, p->inner_ports, err);
+    if (r)
+        return r;
     if (c->tty)
         sh_terminal_size(&p->spec.rows, &p->spec.columns);
     if (sh_unhex(p->spec.manifest_digest, 48, p->image.id))
@@ -183,7 +189,6 @@ static void name_instance(struct sh_prepared *p)
     p->instance_path = sh_format("%s/instances/%s", p->store->path, c->id);
     p->spec.instance_path = p->instance_path;
     p->spec.name = c->name;
-    p->spec.ports = c->ports;
     p->spec.mounts = c->mounts;
     p->spec.firmware = c->firmware;
 }
@@ -336,6 +341,7 @@ void sh_prepared_free(struct sh_prepared *p)
         if (p->spec.output_fds[i] > 2)
             close(p->spec.output_fds[i]);
     }
+    free(p->inner_ports);
     free(p->instance_path);
     free(p->stats_file);
     free(p->trace_file);

@@ -15,6 +15,7 @@ struct sh_prepared {
     int lock_fd;
     bool is_new;
     struct sh_launch_spec spec;
+    struct sh_port *inner_ports; /* what the spec publishes (host/run/relay.h); owned */
     char *instance_path, *stats_file, *trace_file; /* what the spec's strings point to; owned */
 };
 

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "host/run/child.h"
+#include "host/run/relay.h"
 #include "host/run/sup_commands.h"
 
 #define BOOT_LIMIT_MS 180000
@@ -31,6 +32,7 @@ struct supervisor {
     struct sh_buffer child_words; /* the end of what it wrote to stderr */
     int service_fd; /* sh_backend.serve's; -1: none */
     int64_t boot_by; /* HELLO must have come */
+    pid_t relay; /* IPv6 in front of published ports; 0: there is none */
     bool listens; /* the back end was told that it has */
     struct sup_life life;
     struct sup_clients clients;
@@ -117,6 +119,11 @@ static void child_gone(struct supervisor *s)
 
 static void stop_child(struct supervisor *s)
 {
+    if (s->relay > 0) {
+        kill(s->relay, SIGKILL);
+        waitpid(s->relay, NULL, 0);
+        s->relay = 0;
+    }
     if (s->child_ended || !s->child.pid)
         return;
     kill(s->child.pid, SIGKILL);
@@ -357,6 +364,8 @@ static int start_child(struct supervisor *s, struct sh_error *err)
         close(spec->service_fd);
     if (r)
         return r;
+    const struct sh_instance_config *c = &s->plan->instance->config;
+    s->relay = sh_relay_start(c->ports, spec->ports, spec->port_count);
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
     s->life.state.state = SH_STATE_STARTING;
     s->life.state.supervisor_pid = getpid();

@@ -114,6 +114,19 @@ P
 same "sixty clients at once" "$(timeout 100 python3 "$T/many.py" $port)" "60 quick"
 status "the same port again" 125 "$SHELTER" run -p 127.0.0.1:$port:80 box $B true; one_line "told" 'in use'
 "$SHELTER" rm -f web >/dev/null
+if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" = 0 ]; then
+    "$SHELTER" run -d --name six -p "[::1]:$port:80" -p 8080 -p 80 box /bin/net_server >/dev/null 2>&1
+    sed -i 's/"127.0.0.1", int/sys.argv[2], int/' "$T/many.py"
+    same "an IPv6 address: sixty clients at once" "$(timeout 100 python3 "$T/many.py" $port ::1)" "60 quick"
+    any=$("$SHELTER" inspect --json six | python3 -c 'import json,sys; print([p["host_port"] for p in json.load(sys.stdin)["ports"] if p["host_address"] == "0.0.0.0" and p["guest_port"] == 80][0])')
+    same "without an address IPv6 too" "$(timeout 100 python3 "$T/many.py" $any ::1)" "60 quick"
+    check "ps shows it" sh -c "'$SHELTER' ps | grep -qF '[::1]:$port->80/tcp'"
+    status "the same IPv6 port again" 125 "$SHELTER" run -p "[::1]:$port:80" box $B true; one_line "told" 'in use'
+    "$SHELTER" rm -f six >/dev/null
+    check "the relay ends with it" sh -c "! python3 '$T/many.py' $port ::1 2>/dev/null"
+else
+    skip "published IPv6 ports: this machine has no IPv6"
+fi
 mkdir "$T/share"; echo shared >"$T/share/file"
 status "-v" 0 "$SHELTER" run --rm -v "$T/share:/data" box $B sh -c 'cat() { /bin/busybox cat "$@"; }; cat /data/file; echo back >/data/new; /bin/busybox grep " /data " /proc/mounts >&2'
 same "the guest reads" "$(cat "$T/out")" shared

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// The relay of IPv6 connections: one process, one loop, two bounded buffers a connection.
+#include "host/run/relay.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "host/run/ports.h"
+
+#define BACKLOG 4096
+#define FLOW_SIZE 16384u
+#define EVENTS 64
+
+static bool is_ipv6(const struct sh_port *p)
+{
+    return strchr(p->host_address, ':');
+}
+
+static bool is_everywhere(const struct sh_port *p)
+{
+    return !p->host_address[0] || !strcmp(p->host_address, "0.0.0.0");
+}
+
+int sh_relay_inner(const struct sh_port *ports, size_t count, struct sh_port *inner,
+                   struct sh_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < count; i++) {
+        inner[i] = ports[i];
+        if (!is_ipv6(&ports[i]))
+            continue;
+        strcpy(inner[i].host_address, "127.0.0.1");
+        inner[i].host_port = 0;
+        r = sh_ports_check(&inner[i], 1, err);
+    }
+    return r;
+}
+
+/* --- one connection --- */
+
+struct flow { /* from one side to the other */
+    char data[FLOW_SIZE];
+    size_t at, end;
+    bool eof, shut; /* the end was read; it was passed on */
+};
+
+struct link;
+struct side { /* what epoll tells of */
+    struct link *link; /* NULL: a listener */
+    int fd;
+    uint16_t to; /* a listener's: the port of 127.0.0.1 */
+    bool watched;
+};
+
+struct link {
+    struct side side[2];
+    struct flow flow[2]; /* [i]: read from side i */
+};
+
+static void drop(struct link *l)
+{
+    close(l->side[0].fd);
+    close(l->side[1].fd);
+    free(l);
+}
+
+/* One read and one write at most, so that no connection holds up others. False: it is over. */
+static bool move(struct flow *f, int from, int to)
+{
+    if (f->at == f->end && !f->eof) {
+        ssize_t n = read(from, f->data, sizeof(f->data));
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        f->at = 0;
+        f->end = n > 0 ? (size_t)n : 0;
+        f->eof = !n;
+    }
+    if (f->at < f->end) {
+        ssize_t n = write(to, f->data + f->at, f->end - f->at);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        f->at += n > 0 ? (size_t)n : 0;
+    }
+    if (f->eof && f->at == f->end && !f->shut) {
+        shutdown(to, SHUT_WR);
+        f->shut = true;
+    }
+    return true;
+}
+
+/* A side of which nothing is wanted now is not watched: its hang-up would be told for ever. */
+static void watch(int poll_fd, struct link *l, int i)
+{
+    struct side *s = &l->side[i];
+    const struct flow *from = &l->flow[i], *to = &l->flow[!i];
+    struct epoll_event e = {.data.ptr = s};
+    e.events = (from->at == from->end && !from->eof ? EPOLLIN : 0u) |
+               (to->at < to->end ? EPOLLOUT : 0u);
+    if (e.events)
+        epoll_ctl(poll_fd, s->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &e);
+    else if (s->watched)
+        epoll_ctl(poll_fd, EPOLL_CTL_DEL, s->fd, NULL);
+    s->watched = e.events;
+}
+
+static void serve(int poll_fd, struct link *l, uint32_t events)
+{
+    if (events & EPOLLERR || !move(&l->flow[0], l->side[0].fd, l->side[1].fd) ||
+        !move(&l->flow[1], l->side[1].fd, l->side[0].fd) || (l->flow[0].shut && l->flow[1].shut)) {
+        drop(l);
+        return;
+    }
+    watch(poll_fd, l, 0);
+    watch(poll_fd, l, 1);
+}
+
+static void take(int poll_fd, const struct side *listener)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(listener->to),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct link *l = calloc(1, sizeof(*l));
+    int from = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (!l || from < 0 || to < 0 ||
+        (connect(to, (struct sockaddr *)&a, sizeof(a)) && errno != EINPROGRESS)) {
+        close(from);
+        close(to);
+        free(l);
+        usleep(from < 0 ? 10000 : 0); /* out of descriptors: until one is free */
+        return;
+    }
+    l->side[0] = (struct side){.link = l, .fd = from};
+    l->side[1] = (struct side){.link = l, .fd = to};
+    watch(poll_fd, l, 0);
+    watch(poll_fd, l, 1);
+}
+
+/* --- the process --- */
+
+static bool add_listener(int poll_fd, const struct sh_port *p, uint16_t to)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(p->host_port)};
+    int one = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (is_ipv6(p))
+        inet_pton(AF_INET6, p->host_address, &a.sin6_addr);
+    struct side *s = sh_alloc(sizeof(*s));
+    *s = (struct side){.fd = fd, .to = to};
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
+    if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
+        !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) &&
+        !bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, BACKLOG) &&
+        !epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &e))
+        return true;
+    close(fd);
+    free(s);
+    return false;
+}
+
+static __attribute__((noreturn)) void run(const struct sh_port *ports, const struct sh_port *inner,
+                                          size_t count, pid_t parent)
+{
+    struct epoll_event events[EVENTS];
+    const struct link *links[EVENTS];
+    struct rlimit files;
+    bool any = false;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || syscall(SYS_close_range, 3, ~0u, 0))
+        _exit(1);
+    signal(SIGTERM, SIG_DFL);
+    prctl(PR_SET_NAME, "shelter-relay");
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    int poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    for (size_t i = 0; i < count; i++)
+        if (!ports[i].udp && (is_ipv6(&ports[i]) || is_everywhere(&ports[i])))
+            any |= add_listener(poll_fd, &ports[i], inner[i].host_port);
+    while (any) {
+        int n = epoll_wait(poll_fd, events, EVENTS, -1);
+        for (int i = 0; i < n; i++)
+            links[i] = ((struct side *)events[i].data.ptr)->link;
+        /* Both sides of a connection may be told of at once, and the first may end it: one of them. */
+        for (int i = 0; i < n; i++) {
+            int k = 0;
+            while (k < i && (!links[i] || links[k] != links[i]))
+                k++;
+            if (k < i)
+                continue;
+            if (links[i])
+                serve(poll_fd, ((struct side *)events[i].data.ptr)->link, events[i].events);
+            else
+                take(poll_fd, events[i].data.ptr);
+        }
+    }
+    _exit(0);
+}
+
+pid_t sh_relay_start(const struct sh_port *ports, const struct sh_port *inner, size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any |= !ports[i].udp && (is_ipv6(&ports[i]) || is_everywhere(&ports[i]));
+    pid_t parent = getpid(), pid = any ? fork() : 0;
+    if (any && pid == 0)
+        run(ports, inner, count, parent);
+    return pid < 0 ? -errno : pid;
+}
