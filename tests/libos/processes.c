@@ -339,8 +339,9 @@ static void spawns(void)
     posix_spawn_file_actions_t fa;
     posix_spawn_file_actions_init(&fa);
     posix_spawn_file_actions_adddup2(&fa, 1, 20);
-    fact("posix_spawn: %d", posix_spawn(&c, own, &fa, NULL, args, environ));
-    fact("ended: %s", wait_for(c));
+    int r = posix_spawn(&c, own, &fa, NULL, args, environ);
+    const char *s = wait_for(c);
+    fact("posix_spawn: %d, %s", r, s);
     char *const none[] = {"x", NULL};
     fact("of nothing: %s", strerrorname_np(posix_spawn(&c, "/nonexistent", NULL, NULL, none, environ)));
     volatile int seen = 0;
@@ -411,16 +412,20 @@ static void orphans(void)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     pipe(p);
     c = CHILD({
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(p[1]);
-        if (!fork())
+        char x;
+        if (!fork()) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            write(p[1], "x", 1);
             for (;;)
                 pause();
-        _exit(0);
+        }
+        read(p[0], &x, 1);
     });
     fact("parent of an endless one: %s", wait_for(c));
-    close(p[0]);
+    char x;
     close(p[1]);
+    fact("which ended with it: %d", (int)read(p[0], &x, 1));
+    close(p[0]);
 }
 
 static void pipes(void)
@@ -614,7 +619,8 @@ static void system_v(void)
     shmctl(id, IPC_STAT, &ds);
     fact("shm: size %d attached %d", (int)ds.shm_segsz, (int)ds.shm_nattch);
     fact("shm removed: %s", err(shmctl(id, IPC_RMID, NULL)));
-    fact("shm still: '%s' %s", m, err(shmdt(m)));
+    fact("shm still: '%s'", m);
+    fact("shm detached: %s", err(shmdt(m)));
     fact("shm gone: %s", err(shmctl(id, IPC_STAT, &ds)));
     fact("shm no key: %s", err(shmget(0x1234567, 100, 0)));
     int sem = semget(IPC_PRIVATE, 2, IPC_CREAT | 0600);
@@ -662,7 +668,8 @@ static void descriptors(void)
     char room[CMSG_SPACE(sizeof(int))];
     struct iovec v = {&data, 1};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
-    fact("message: %d %c", (int)recvmsg(s[0], &m, 0), data);
+    int got = (int)recvmsg(s[0], &m, 0);
+    fact("message: %d %c", got, data);
     int fd;
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
     write(fd, "through", 8);

@@ -143,6 +143,14 @@ void fd_close_exec(void)
     }
 }
 
+void fd_close_all(void)
+{
+    if (mine()->refs > 1)
+        return;
+    for (int fd = -1; (fd = fd_next(fd + 1)) >= 0;)
+        fd_close(fd);
+}
+
 void fd_table_put(struct fd_table *t)
 {
     if (--t->refs)

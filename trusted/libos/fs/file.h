@@ -260,6 +260,8 @@ struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; 
 /* t if nobody shares it, else a copy in its place; NULL: no memory, and t is as it was. */
 struct fd_table *fd_table_own(struct fd_table *t);
 struct fd_table *fd_table_get(struct fd_table *t);
+/* At the end of the calling process: its descriptors, unless another shares them, and its locks. */
+void fd_close_all(void);
 void fd_table_put(struct fd_table *t); /* the last one closes them */
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */

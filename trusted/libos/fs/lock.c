@@ -2,6 +2,7 @@
 // Locks of files: flock's, one an open file; and fcntl's ranges, of the process or of an open file (OFD).
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/proc/proc.h"
 
 struct flock_entry {
     struct list node;
@@ -200,6 +201,18 @@ static long range_set(struct file *f, const struct range *want, bool unlock, boo
     return r;
 }
 
+/* Of a lock that belongs to an open file: -1 (fcntl(2)). */
+static int owner_pid(const void *owner)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        if (p == owner)
+            return p->pid;
+    }
+    return -1;
+}
+
 long lock_fcntl(struct file *f, int command, uint64_t arg)
 {
     struct user_range u;
@@ -222,7 +235,7 @@ long lock_fcntl(struct file *f, int command, uint64_t arg)
             u = (struct user_range){.type = o->exclusive ? F_WRLCK : F_RDLCK,
                                     .start = (int64_t)o->start,
                                     .size = o->last == INT64_MAX ? 0 : (int64_t)(o->last - o->start + 1),
-                                    .pid = o->owner == current() ? current()->pid : -1};
+                                    .pid = owner_pid(o->owner)};
         return user_write(arg, &u, sizeof(u));
     }
     if ((u.type == F_RDLCK && !file_can_read(f)) || (u.type == F_WRLCK && !file_can_write(f)))

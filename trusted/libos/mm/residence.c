@@ -245,6 +245,19 @@ bool residence_has(void)
     return s && s->family->resident == s;
 }
 
+/* Whose space is resident goes on; the first of the others sees to its turn. */
+static void wake_ready(const struct family *f)
+{
+    bool first = true;
+    list_for(it, &f->waiting)
+    {
+        struct residence_wait *w = container_of(it, struct residence_wait, node);
+        if (w->space == f->resident || first)
+            los_wake_later(w->thread);
+        first = first && w->space == f->resident;
+    }
+}
+
 int residence_take(void)
 {
     struct thread *t = self();
@@ -273,6 +286,7 @@ int residence_take(void)
         wait_nap(next);
     }
     list_remove(&w.node);
+    wake_ready(w.space->family);
     return r;
 }
 

@@ -313,6 +313,8 @@ static void end_other_threads(struct thread *t)
 /* Set-user-ID and set-group-ID of the program's file. */
 static void take_rights(struct process *p, const struct inode *i)
 {
+    if (p->no_new_privs)
+        return;
     if (i->mode & S_ISUID)
         p->euid = i->uid;
     if ((i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))

@@ -134,6 +134,7 @@ static void process_end(struct process *p)
     struct space *space = p->space;
     timers_free(p);
     sem_exit(p);
+    fd_close_all();
     fd_table_put(files);
     space_put(space);
     p->space = NULL;

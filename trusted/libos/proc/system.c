@@ -163,10 +163,18 @@ long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t
     case PR_GET_TIMERSLACK:
         return t->timer_slack ? (long)t->timer_slack : SLACK_DEFAULT;
     case PR_SET_PDEATHSIG:
-        return arg2 > SIG_COUNT ? -EINVAL : 0;
-    case PR_GET_PDEATHSIG: {
-        int none = 0;
-        return user_write(arg2, &none, sizeof(none));
+        if (arg2 > SIG_COUNT)
+            return -EINVAL;
+        current()->death_signal = (int)arg2;
+        return 0;
+    case PR_GET_PDEATHSIG:
+        return user_write(arg2, &current()->death_signal, sizeof(int));
+    case PR_SET_CHILD_SUBREAPER:
+        current()->subreaper = arg2;
+        return 0;
+    case PR_GET_CHILD_SUBREAPER: {
+        int is = current()->subreaper;
+        return user_write(arg2, &is, sizeof(is));
     }
     case PR_GET_TIMING:
     case PR_GET_SECCOMP:

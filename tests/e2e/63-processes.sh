@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Processes and shared memory in one enclave: the same programs print the same natively, behind port `test` and in
+# the enclave, patched and strict; position independent or not.
+. tests/e2e/lib.sh
+for tool in mkfs.erofs veritysetup gcc busybox; do
+    command -v $tool >/dev/null || { skip "processes: $tool is not installed"; exit 0; }
+done
+[ -x build/libos-test ] || { skip "processes: build/libos-test is not built"; exit 0; }
+R=$T/root
+mkdir -p "$R/bin" "$R/tmp" "$R/etc"
+build() { # NAME OPTIONS...
+    local name=$1
+    shift
+    gcc -O1 -pthread -D_GNU_SOURCE -o "$R/bin/$name" tests/libos/processes.c "$@" 2>"$T/gcc" || cat "$T/gcc"
+}
+build facts -static
+build facts-pie -static-pie
+cp "$(command -v busybox)" "$R/bin/busybox"
+for a in sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
+cat >"$R/bin/script" <<'SCRIPT'
+#!/bin/sh
+echo one | cat
+for i in 1 2 3 4 5; do echo $i; done | grep -v 3 | wc -l
+x=$(seq 1 10 | tr '\n' ' ')
+echo "got $x"
+(exit 3); echo "status $?"
+sleep 0.1 & wait $!; echo "waited $?"
+cat <<END | sort
+here
+are
+lines
+END
+trap 'echo trapped' USR1; kill -USR1 $$; echo after
+f() { local n=$1; [ "$n" -eq 0 ] || { echo $n; f $((n - 1)); }; }
+f 3
+i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i + 1)); done; echo "$i programs"
+echo text >/tmp/x; cat </tmp/x >>/tmp/y; cat /tmp/x /tmp/y | wc -c
+SCRIPT
+chmod +x "$R/bin/script"
+check "image" tests/libos/mkimage.sh "$R" "$T/i"
+mkdir -p "$T/native"
+for program in facts facts-pie; do
+    (cd "$T/native" && timeout 120 "$R/bin/$program" "$R/bin/$program" >"$T/$program.native" 2>"$T/err")
+    same "$program natively" $? 0
+    timeout 120 build/libos-test "$T/i.img" "$T/i.manifest" -- "/bin/$program" "/bin/$program" >"$T/$program.test" 2>"$T/err"
+    same "$program in port test" $? 0
+    check "$program in port test: the same as natively" diff "$T/$program.native" "$T/$program.test"
+done
+facts=$(wc -l <"$T/facts.native")
+check "more than 180 facts ($facts)" test "$facts" -gt 180
+PATH=$R/bin:$PATH "$R/bin/busybox" sh "$R/bin/script" >"$T/script.native" 2>&1
+timeout 60 build/libos-test -e PATH=/bin "$T/i.img" "$T/i.manifest" -- /bin/script >"$T/script.test" 2>&1
+check "a shell's script in port test: the same as natively" diff "$T/script.native" "$T/script.test"
+
+# In the enclave.
+export SHELTER_STORE=$T/store
+(cd "$R" && tar c .) >"$T/r.tar"
+status "build" 0 "$SHELTER" build -t processes -r "$T/r.tar"
+for program in facts facts-pie; do
+    timeout 120 "$SHELTER" run --rm --tee sgx-sim processes "/bin/$program" "/bin/$program" >"$T/$program.sgx" 2>"$T/err"
+    same "$program in the enclave" $? 0
+    check "$program in the enclave: the same as natively" diff "$T/$program.native" "$T/$program.sgx"
+done
+timeout 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/script >"$T/script.sgx" 2>"$T/err"
+check "a shell's script in the enclave: the same as natively" diff "$T/script.native" "$T/script.sgx"
