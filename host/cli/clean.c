@@ -28,10 +28,12 @@ int cmd_clean(int argc, char **argv)
         struct sh_instance instance;
         struct sh_error one = {0};
         int r = sh_instance_open_id(&store, ids.v[i], &instance, &one);
-        bool useless = r == -EBADMSG;
+        bool damaged = r == -EBADMSG, useless = false;
         cleanup_close int lock = -1; /* until it is gone: nobody starts it meanwhile */
+        if (damaged)
+            r = sh_instance_open_damaged(&store, ids.v[i], &instance, &one);
         if (!r) {
-            bool stopped = instance.state.state == SH_STATE_DEAD ||
+            bool stopped = damaged || instance.state.state == SH_STATE_DEAD ||
                            (all && instance.state.state == SH_STATE_EXITED);
             useless = stopped && !sh_instance_lock(&instance, &lock);
             sh_instance_close(&instance);

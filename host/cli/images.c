@@ -6,14 +6,6 @@
 #include "host/cli/cli.h"
 #include "host/image/inspect.h"
 
-const char sh_usage_images[] = "Usage: shelter images [OPTION...]\n"
-                               "\n"
-                               "Lists the images in the store, newest first.\n"
-                               "\n"
-                               "      --json      as JSON: id, tags, size, created, command\n"
-                               "  -q, --quiet     ids only\n"
-                               "      --no-trunc  whole ids and commands\n";
-
 static void age(char *out, size_t out_size, int64_t created)
 {
     int64_t s = (int64_t)time(NULL) - created;

@@ -71,12 +71,14 @@ int sh_instance_force_end(struct sh_instance *instance, struct sh_error *err)
     if (ends_within(instance, fd < 0 ? 0 : 2000))
         return 0;
     /* It holds the lock and does not answer: its child dies with it. */
-    pid_t pid = instance->state.supervisor_pid;
-    if (pid > 1)
+    pid_t pid = sh_instance_holder(instance);
+    if (pid)
         kill(pid, SIGKILL);
-    if (pid > 1 && ends_within(instance, 5000))
+    if (ends_within(instance, 5000))
         return 0;
-    return sh_fail(err, -EBUSY, "instance %s cannot be ended; its supervisor is process %d",
+    return sh_fail(err, -EBUSY,
+                   pid ? "instance %s cannot be ended; its supervisor is process %d"
+                       : "instance %s cannot be ended: its supervisor is a process of somebody else",
                    instance->config.name, (int)pid);
 }
 

@@ -9,15 +9,6 @@
 #include "host/image/write/reference.h"
 #include "host/image/transfer.h"
 
-const char sh_usage_load[] = "Usage: shelter load [-i FILE]\n"
-                             "\n"
-                             "Reads an image that `shelter save` wrote, plain or compressed, "
-                             "checks every byte of it against\n"
-                             "its identity, and prints its id and tags.\n"
-                             "\n"
-                             "  -i, --input FILE  where from; - or nothing is standard input\n"
-                             "  -q, --quiet       no progress; the id only\n";
-
 int cmd_load(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_load, argc, argv);

@@ -6,16 +6,6 @@
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 
-const char sh_usage_ps[] = "Usage: shelter ps [-a] [-q] [--no-trunc] [--json]\n"
-                           "\n"
-                           "Lists instances that run, newest first.\n"
-                           "\n"
-                           "  -a, --all              also those that ended; 'dead' is one whose\n"
-                           "                         supervisor was killed, and its VM with it\n"
-                           "  -q, --quiet            ids only\n"
-                           "      --no-trunc         whole ids and commands\n"
-                           "      --json             everything, as a JSON list\n";
-
 struct view {
     bool all, quiet, whole, json;
     cJSON *list;

@@ -22,7 +22,20 @@ static int remove_one(struct sh_store *store, struct sh_instance *instance, void
     return sh_instance_remove(store, instance->config.id, err);
 }
 
-/* An id, or its unique beginning, whose config cannot be read any more. */
+/* One whose config cannot be read any more: whoever holds its lock is ended first. */
+static int remove_unreadable(struct sh_store *store, const char *id, struct sh_error *err)
+{
+    struct sh_instance instance;
+    bool force = true;
+    int r = sh_instance_open_damaged(store, id, &instance, err);
+    if (r)
+        return r == -ENOENT ? 0 : r;
+    r = remove_one(store, &instance, &force, err);
+    sh_instance_close(&instance);
+    return r;
+}
+
+/* An id, or its unique beginning, of such a one. */
 static int remove_damaged(struct sh_store *store, const char *name, struct sh_error *err)
 {
     struct sh_strings ids = {0};
@@ -41,7 +54,7 @@ static int remove_damaged(struct sh_store *store, const char *name, struct sh_er
         if (!code)
             sh_instance_close(&instance);
         else if (code == -EBADMSG)
-            r = sh_instance_remove(store, found, err);
+            r = remove_unreadable(store, found, err);
     }
     sh_strings_free(&ids);
     return r;
@@ -78,10 +91,13 @@ static int remove_all(struct sh_store *store, bool force)
         int r = sh_instance_open_id(store, ids.v[i], &instance, &one);
         if (r == -EBADMSG && force) {
             one = (struct sh_error){0};
-            r = sh_instance_remove(store, ids.v[i], &one);
+            r = remove_unreadable(store, ids.v[i], &one);
         } else if (!r) {
-            if (force || !sh_instance_alive(&instance))
+            if (force || !sh_instance_alive(&instance)) {
                 r = remove_one(store, &instance, &force, &one);
+                if (!r)
+                    puts(instance.config.name);
+            }
             sh_instance_close(&instance);
         } else if (r == -ENOENT) {
             r = 0; /* somebody else removed it meanwhile */

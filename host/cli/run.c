@@ -10,6 +10,8 @@
 #include "host/run/attached.h"
 #include "host/run/prepare.h"
 
+#define START_MS 240000 /* the supervisor itself gives up before */
+
 int sh_foreground_end(enum sh_attached_end end, int status, const char *name,
                       const struct sh_error *err)
 {
@@ -32,13 +34,16 @@ static int wait_started(int fd, const struct sh_instance_config *config)
     struct sh_error err = {0};
     int status = 0, r;
     bool ended = false;
-    while ((r = sh_control_receive(fd, &in, &frame, -1)) == 1 && !ended) {
+    while ((r = sh_control_receive(fd, &in, &frame, START_MS)) == 1 && !ended) {
         if (frame.type == SH_FRAME_STARTED)
             break;
         ended = sh_control_ended(&frame, &status, &err);
     }
     sh_frames_free(&in);
-    if (r != 1)
+    if (r == -ETIMEDOUT)
+        sh_fail(&err, r, "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it",
+                config->name, config->name);
+    else if (r != 1)
         sh_fail(&err, -EIO, "the supervisor of instance %s died, and its VM with it", config->name);
     if (err.text[0]) {
         err.status = status;

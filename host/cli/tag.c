@@ -5,10 +5,6 @@
 #include "host/cli/cli.h"
 #include "host/store/store.h"
 
-const char sh_usage_tag[] = "Usage: shelter tag IMAGE NAME[:TAG]\n"
-                            "\n"
-                            "Gives an image one more tag; an image that had it loses it.\n";
-
 int cmd_tag(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_plain(SH_VERB_tag, argc, argv);

@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-const char sh_usage_wait[] = "Usage: shelter wait INSTANCE...\n"
-                             "\n"
-                             "Waits until each workload has ended and prints its exit status.\n";
-
 static int wait_one(struct sh_store *store, struct sh_instance *instance, void *context,
                     struct sh_error *err)
 {

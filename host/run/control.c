@@ -13,12 +13,28 @@
 #include "lib/bytes.h"
 
 #define REQUEST_MS 120000
+#define PING_MS 10000
+#define STOP_SPARE_MS 20000 /* beyond the time that a stop may take */
 
 /* A path of any length fits into sun_path by way of the folder's descriptor. */
 static void address_of(int dir_fd, struct sockaddr_un *a)
 {
     *a = (struct sockaddr_un){.sun_family = AF_UNIX};
     snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" SH_CONTROL_SOCKET, dir_fd);
+}
+
+/* Does it answer? The reply is a head alone, so nothing behind it is read. */
+static int ping(int fd)
+{
+    struct sh_fifo out = {0};
+    uint8_t head[8];
+    sh_frame_put(&out, SH_CONTROL_PING, 0, 0, NULL, 0);
+    int r = sh_control_send(fd, &out);
+    sh_fifo_free(&out);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (!r && poll(&p, 1, PING_MS) <= 0)
+        r = -ETIMEDOUT;
+    return r ? r : sh_read_all(fd, head, sizeof(head));
 }
 
 int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
@@ -44,6 +60,11 @@ int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
         return sh_fail(err, -ESRCH, "instance %s is not running; 'shelter start %s' starts it",
                        instance->config.name, instance->config.name);
     }
+    int r = ping(fd);
+    if (r)
+        return sh_fail(err, r,
+                       "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it",
+                       instance->config.name, instance->config.name);
     return sh_take_fd(&fd);
 }
 
@@ -220,25 +241,34 @@ int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader 
 int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop_ms, int *status,
                     struct sh_error *err)
 {
-    struct sh_error ignored = {0};
+    struct sh_error why = {0};
+    int r = 0;
     struct sh_fifo out = {0};
     struct sh_frame_reader in = {0};
     struct sh_frame_view frame;
     bool ended = false;
-    cleanup_close int fd = sh_control_connect(instance, &ignored);
+    cleanup_close int fd = sh_control_connect(instance, &why);
     if (fd >= 0) {
         if (request == SH_CONTROL_STOP)
             sh_frame_put_u32(&out, request, 0, 0, stop_ms);
         else
             sh_frame_put(&out, request, 0, 0, NULL, 0);
-        if (!sh_control_send(fd, &out))
-            while (!ended && sh_control_receive(fd, &in, &frame, -1) == 1)
-                ended = sh_control_ended(&frame, status, NULL);
+        int limit = request == SH_CONTROL_STOP ? (int)stop_ms + STOP_SPARE_MS : -1;
+        r = sh_control_send(fd, &out);
+        while (!r && !ended && (r = sh_control_receive(fd, &in, &frame, limit)) == 1) {
+            ended = sh_control_ended(&frame, status, NULL);
+            r = 0;
+        }
     }
     sh_fifo_free(&out);
     sh_frames_free(&in);
     if (ended)
         return 0;
+    if (fd == -ETIMEDOUT)
+        return sh_fail(err, fd, "%s", why.text);
+    if (r == -ETIMEDOUT)
+        return sh_fail(err, r, "instance %s does not end; 'shelter rm -f %s' kills it",
+                       instance->config.name, instance->config.name);
     sh_instance_refresh(instance);
     *status = instance->state.exit_code;
     if (instance->state.state == SH_STATE_EXITED)

@@ -14,6 +14,7 @@
 //   STATS, TRACE(u32 on), ATTEST(nonce), MAPS
 //                     the payload as in channel.h, its id 0. ANSWER or EVIDENCE; after that of a
 //                     TRACE that began: TRACED until the client goes or the workload ends.
+//   PING              DONE; then another request may follow on the same connection.
 //   STOP(u32 ms)      stop signal, after that time KILL. EXIT or ERROR when it ended.
 //
 // The session number in these frames is always 0: a connection serves one session. The first client
@@ -36,9 +37,11 @@ enum sh_control_type {
     SH_CONTROL_WAIT = 65,
     SH_CONTROL_STOP = 66,
     SH_CONTROL_DONE = 67,
+    SH_CONTROL_PING = 68,
 };
 
-/* Connects to an instance's supervisor. -ESRCH with a sentence when there is none. */
+/* Connects to an instance's supervisor and hears that it answers. With a sentence: -ESRCH when there is
+ * none, -ETIMEDOUT when it does not answer within ten seconds (it is stopped, or the host is). */
 int sh_control_connect(const struct sh_instance *instance, struct sh_error *err);
 
 /* The listening socket of the instance whose folder this is. */
@@ -64,7 +67,8 @@ int sh_control_request(const struct sh_instance *instance, uint8_t type, const v
 int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader *in,
                      struct sh_error *err);
 
-/* Waits until the workload ended; its exit status is in *status. A supervisor that dies while we wait
+/* Waits until the workload ended (a STOP: at most some seconds longer than it may take, else
+ * -ETIMEDOUT); its exit status is in *status. A supervisor that dies while we wait
  * gives what state.json says afterwards. */
 int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop_ms, int *status,
                     struct sh_error *err);

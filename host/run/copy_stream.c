@@ -7,6 +7,8 @@
 
 #include "host/run/exec_request.h"
 
+#define ANSWER_MS 120000 /* without a byte of the guest */
+
 int sh_copy_open(struct sh_copy_stream *s, const struct sh_instance *instance,
                  enum sh_exec_kind kind, const char *path, struct sh_error *err)
 {
@@ -43,7 +45,7 @@ static void keep_words(struct sh_copy_stream *s, const struct sh_frame_view *f)
 /* Takes one frame from the guest; DATA of stdout is given to the caller. 1, 0 at the end, -errno. */
 static int take_frame(struct sh_copy_stream *s, struct sh_frame_view *f)
 {
-    int r = sh_control_receive(s->fd, &s->in, f, -1);
+    int r = sh_control_receive(s->fd, &s->in, f, ANSWER_MS);
     if (r != 1)
         return r ? r : -ECONNRESET;
     if (f->type == SH_FRAME_DATA) {
@@ -114,6 +116,8 @@ int sh_copy_finish(struct sh_copy_stream *s, struct sh_error *err)
         ssize_t n = sh_copy_read(s, &ignored);
         r = n < 0 ? (int)n : 0;
     }
+    if (r == -ETIMEDOUT)
+        return sh_fail(err, r, "the instance does not answer");
     if (r)
         return sh_fail_errno(err, r, "the instance's supervisor went away");
     if (s->refusal.text[0]) {

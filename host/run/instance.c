@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -17,6 +18,7 @@
 #include "lib/hex.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
+#define LET_GO_TRIES 40 /* of 5 ms */
 #define STATE_SIZE 4096u
 #define HALF_MADE ".new-" /* in front of the id while the folder is being filled */
 
@@ -260,23 +262,65 @@ static bool lock_held(int dir_fd)
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
 }
 
-void sh_instance_refresh(struct sh_instance *i)
+static void read_state(struct sh_instance *i)
 {
     struct sh_error ignored = {0};
-    /* The lock first: a supervisor writes its last state before it lets go. */
-    bool held = lock_held(i->dir_fd);
     cleanup_free uint8_t *text = NULL;
     size_t size;
     cJSON_Delete(i->state.measurement);
     i->state = (struct sh_instance_state){.state = SH_STATE_DEAD};
     if (!sh_read_file(i->dir_fd, "state.json", 2 * STATE_SIZE, &text, &size, &ignored))
         sh_instance_state_parse((char *)text, &i->state);
+}
+
+void sh_instance_refresh(struct sh_instance *i)
+{
+    /* The lock first: a supervisor writes its last state before it lets go, which takes a moment. */
+    bool held = lock_held(i->dir_fd);
+    read_state(i);
+    for (int attempt = 0; held && i->state.state >= SH_STATE_EXITED && attempt < LET_GO_TRIES; attempt++) {
+        usleep(5000);
+        held = lock_held(i->dir_fd);
+        read_state(i);
+    }
+    /* The lock is the truth, whatever the file says: somebody may have damaged it. */
     if (held && i->state.state == SH_STATE_CREATED)
         i->state.state = SH_STATE_STARTING;
+    else if (held && !sh_instance_alive(i))
+        i->state.state = SH_STATE_RUNNING;
     if (!held && (sh_instance_alive(i) || i->state.state == SH_STATE_CREATED))
         i->state.state = SH_STATE_DEAD;
     if (!sh_instance_alive(i))
         i->state.supervisor_pid = i->state.child_pid = 0;
+}
+
+/* Has this process the lock's file open? */
+static bool has_open(const char *pid, const struct stat *lock)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+    cleanup_closedir DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct stat st;
+        if (!fstatat(dirfd(dir), e->d_name, &st, 0) && st.st_dev == lock->st_dev &&
+            st.st_ino == lock->st_ino)
+            return true;
+    }
+    return false;
+}
+
+pid_t sh_instance_holder(const struct sh_instance *i)
+{
+    struct stat lock;
+    uint64_t pid;
+    if (!lock_held(i->dir_fd) || fstatat(i->dir_fd, "lock", &lock, AT_SYMLINK_NOFOLLOW))
+        return 0;
+    cleanup_closedir DIR *dir = opendir("/proc");
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (!sh_parse_number(e->d_name, 2, INT_MAX, &pid) && (pid_t)pid != getpid() &&
+            has_open(e->d_name, &lock))
+            return (pid_t)pid;
+    return 0;
 }
 
 static int open_in(int folder_fd, const char *id, struct sh_instance *i, struct sh_error *err)
@@ -289,8 +333,8 @@ static int open_in(int folder_fd, const char *id, struct sh_instance *i, struct 
     if (r || strcmp(i->config.id, id)) {
         sh_instance_close(i);
         return sh_fail(err, -EBADMSG,
-                       "the config of instance %.12s is damaged; 'shelter rm -f %.12s' removes it", id,
-                       id);
+                       "the config of instance %.12s is damaged; 'shelter rm -f %.12s' ends and removes it",
+                       id, id);
     }
     sh_instance_refresh(i);
     return 0;
@@ -301,6 +345,22 @@ int sh_instance_open_id(struct sh_store *store, const char *id, struct sh_instan
 {
     cleanup_close int folder = open_folder(store, false, NULL, err);
     return folder < 0 ? folder : open_in(folder, id, instance, err);
+}
+
+int sh_instance_open_damaged(struct sh_store *store, const char *id, struct sh_instance *i,
+                             struct sh_error *err)
+{
+    *i = (struct sh_instance){.dir_fd = -1};
+    cleanup_close int folder = open_folder(store, false, NULL, err);
+    if (folder < 0)
+        return folder;
+    i->dir_fd = openat(folder, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (i->dir_fd < 0)
+        return sh_fail(err, -errno, "there is no instance %.12s any more", id);
+    snprintf(i->config.id, sizeof(i->config.id), "%s", id);
+    i->config.name = sh_format("%.12s", id);
+    sh_instance_refresh(i);
+    return 0;
 }
 
 int sh_instance_open(struct sh_store *store, const char *reference, struct sh_instance *instance,

@@ -97,8 +97,17 @@ int sh_instance_list(struct sh_store *store, struct sh_strings *ids, struct sh_e
 int sh_instance_open_id(struct sh_store *store, const char *id, struct sh_instance *instance,
                         struct sh_error *err);
 
-/* Reads state.json again and corrects it by the lock. */
+/* One whose config cannot be read: its id (as its name, too) and its folder, to end and remove it. */
+int sh_instance_open_damaged(struct sh_store *store, const char *id, struct sh_instance *instance,
+                             struct sh_error *err);
+
+/* Reads state.json again and corrects it by the lock: while that is held the instance runs, whatever the
+ * file says. */
 void sh_instance_refresh(struct sh_instance *instance);
+
+/* The process that holds the lock, found by looking and not by what a file says; 0: nobody, or a process
+ * of somebody else. */
+pid_t sh_instance_holder(const struct sh_instance *instance);
 
 /* Takes the lock; -EBUSY while a supervisor holds it. */
 int sh_instance_lock(const struct sh_instance *instance, int *lock_fd);

@@ -72,6 +72,9 @@ static void take_frame(struct sup_guest *g, struct sup_client *c, const struct s
         if (!c->attached && !c->waits)
             sup_client_attach(c, 0, f->size && f->data[0]);
         break;
+    case SH_CONTROL_PING:
+        sh_frame_put(&c->out, SH_CONTROL_DONE, 0, 0, NULL, 0);
+        break;
     case SH_CONTROL_WAIT:
         c->waits = true;
         break;

@@ -8,6 +8,7 @@ printf '\177ELF' >"$T/nothing"
 cp /bin/busybox "$T/prog" 2>/dev/null || cp "$(command -v true)" "$T/prog"
 "$SHELTER" build -t plain -f "$T/prog" >/dev/null 2>"$T/err" || { not_ok "build: $(cat "$T/err")"; exit 1; }
 "$SHELTER" build -t open -f "$T/prog" --allow exec --allow signal >/dev/null 2>&1
+"$SHELTER" build -t all -f "$T/prog" --allow exec,stats,trace >/dev/null 2>&1
 "$SHELTER" build -t locked -f "$T/prog" --lock >/dev/null 2>&1
 LIMIT=30
 fake() { FAKE_GUEST=$1; export FAKE_GUEST; }
@@ -111,9 +112,62 @@ same "its state is dead" "$(state deaf)" "dead None"
 wait $pid; same "who waited is told" "$?/$(grep -c 'is dead' "$T/err")" "125/1"
 "$SHELTER" clean >/dev/null
 check "clean removes the dead" nothing_left
-"$SHELTER" run -d --name frozen plain >/dev/null 2>&1
+"$SHELTER" run -d --name frozen all >/dev/null 2>&1
 kill -STOP "$(field frozen supervisor_pid)"
+# Every verb that asks it something says that it does not answer, within its bound; all at once here.
+say_so() { # NAME VERB…
+    local name=$1 begin=$SECONDS
+    shift
+    timeout -k 5 40 "$SHELTER" "$@" </dev/null >/dev/null 2>"$T/mute.$name"
+    echo "$? $(grep -c 'frozen does not answer.*rm -f' "$T/mute.$name") $(wc -l <"$T/mute.$name") $((SECONDS - begin < 30))" >"$T/said.$name"
+}
+mute=()
+for verb in "stop -t 0 frozen" "kill frozen" "attach frozen" "stats frozen" "attest --nonce 00 frozen" "trace frozen" "wait frozen" "cp frozen:/x $T/copied"; do
+    say_so "${verb%% *}" $verb &
+    mute+=($!)
+done
+wait "${mute[@]}"
+for verb in stop kill attach stats attest trace wait cp; do
+    same "$verb of a supervisor that hangs: told in time" "$(cat "$T/said.$verb")" "125 1 1 1"
+done
+same "it is shown as running" "$(state frozen)" "running None"
 status "rm -f also ends a supervisor that hangs" 0 "$SHELTER" rm -f frozen
+check "and leaves nothing" nothing_left
+
+# Damaged files of an instance that runs: its lock tells the truth, and whoever holds it.
+hurt() { # FILE TEXT: an instance with this in its file; its folder, supervisor and VM in $dir, $sup, $qemu
+    "$SHELTER" run -d --name hurt plain >/dev/null 2>&1
+    dir=$SHELTER_STORE/instances/$(field hurt id) sup=$(field hurt supervisor_pid) qemu=$(field hurt pid)
+    printf '%s' "$2" >"$dir/$1"
+}
+ended() { until_true 8 sh -c "! kill -0 $sup 2>/dev/null && ! kill -0 $qemu 2>/dev/null"; }
+for text in '' garbage '{"state":"exited","supervisor_pid":0,"vm_pid":0,"started":0,"started_ns":0,"finished":0,"finished_ns":0,"exit_code":0,"error":""}'; do
+    hurt state.json "$text"
+    same "state.json is '${text:0:10}': it runs" "$(state hurt)" "running None"
+    status "rm does not take it" 125 "$SHELTER" rm hurt
+    status "start neither" 125 "$SHELTER" start hurt
+    status "stop" 0 "$SHELTER" stop -t 0 hurt
+    check "ends it" ended
+    "$SHELTER" rm hurt >/dev/null
+done
+# A process of somebody else in the file is not killed.
+sleep 100 & innocent=$!
+hurt state.json "{\"state\":\"running\",\"supervisor_pid\":$innocent,\"vm_pid\":$innocent,\"started\":0,\"started_ns\":0,\"finished\":0,\"finished_ns\":0,\"exit_code\":0,\"error\":\"\"}"
+kill -STOP "$sup"
+status "rm -f ends who holds the lock" 0 "$SHELTER" rm -f hurt
+check "that is the supervisor" ended
+check "and nobody else" kill -0 $innocent
+kill $innocent
+hurt config.json garbage
+id=${dir##*/}
+status "clean leaves a damaged instance that runs" 0 "$SHELTER" clean
+check "it runs" kill -0 "$qemu"
+status "rm -f of a damaged instance" 0 "$SHELTER" rm -f "${id:0:12}"
+check "ends it" ended
+check "and leaves nothing" nothing_left
+hurt config.json garbage
+status "rm -f --all too" 0 "$SHELTER" rm -f --all
+check "ends it" ended
 check "and leaves nothing" nothing_left
 
 fake obey
