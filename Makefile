@@ -46,7 +46,7 @@ ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-.PHONY: all tools demo test deps man install uninstall clean tcb fuzz
+.PHONY: all tools demo test test-apps deps man install uninstall clean tcb fuzz
 all: shelter tests/md5 $(B)/base/initramfs
 
 # What demo and test do first, on a machine with nothing but git and make.
@@ -62,6 +62,12 @@ demo:
 test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run
+
+# Real servers with their real clients; what is not installed is skipped, and said.
+test-apps:
+	@tools/install-deps --apps || echo "test-apps: goes on without"
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
+	@tests/apps/run
 
 # The guest kernel (built once, cached in the user's cache folder) and what boots with it.
 tools: $(B)/base/vmlinux $(B)/base/bzImage $(B)/base/initramfs

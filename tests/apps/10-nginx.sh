@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# nginx: keep-alive and PUT under wrk, 20,000 short connections, 1,000 idle ones beside busy ones.
+# nginx: keep-alive and PUT under wrk, 20,000 short connections, 10,000 idle ones beside 100 busy ones.
 . tests/apps/lib.sh
-need nginx wrk curl
+need nginx wrk curl busybox
 add "$(command -v nginx)" /usr/sbin/nginx
+add "$(command -v busybox)" /bin/busybox
 mkdir -p "$R/etc/nginx" "$R/www" "$R/var/lib/nginx" "$R/var/log/nginx"
 cp /etc/nginx/mime.types "$R/etc/nginx/"
 head -c 100000 /dev/urandom >"$R/www/big"
@@ -29,7 +30,7 @@ http {
 }
 END
 image nginx
-start nginx 8080 /usr/sbin/nginx -c /etc/nginx/nginx.conf
+start nginx 8080 /bin/busybox sh -c 'ulimit -n 20000; exec nginx -c /etc/nginx/nginx.conf'
 url=http://127.0.0.1:$port
 check "nginx: answers" until_true 20 curl -sf "$url/"
 same "nginx: the client's address and its own" "$(curl -s "$url/whoami")" "10.0.2.2 10.0.2.15"
@@ -47,11 +48,11 @@ check "nginx: PUT" curl -sf -T "$T/body" "$url/put/a/body"
 check "nginx: what was PUT" bash -c "curl -s '$url/put/a/body' | cmp - '$T/body'"
 printf 'wrk.method = "PUT"\nwrk.body = string.rep("x", 20000)\nlocal n = 0\nrequest = function() n = n + 1 return wrk.format(nil, "/put/" .. (n %% 50)) end\n' >"$T/put.lua"
 wrk_ok "nginx: PUT of 20 kB, 32 connections" "$url/put/x" 4 32 "$T/put.lua"
-python3 tests/apps/clients.py idle "$port" 1000 4 >"$T/out" 2>&1 &
+python3 tests/apps/clients.py idle "$port" 9900 6 >"$T/out" 2>&1 &
 clients=$!
-sleep 1
-wrk_ok "nginx: busy beside 1,000 idle connections" "$url/" 2 32
+until_true 20 bash -c "[ \$(ls /proc/$(loader_pid)/fd | wc -l) -gt 9000 ]"
+wrk_ok "nginx: 100 busy connections beside 9,900 idle ones" "$url/" 3 100
 wait $clients
-same "nginx: the idle ones are answered at last" "$(cat "$T/out")" "1000 answered"
+same "nginx: the idle ones are answered at last" "$(cat "$T/out")" "9900 answered"
 idle nginx
 finish_app nginx 0

@@ -14,6 +14,10 @@ printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww-d
 printf 'root:x:0:\nnogroup:x:65534:\nwww-data:x:33:\n' >"$R/etc/group"
 echo 'hosts: files dns' >"$R/etc/nsswitch.conf"
 
+for l in /lib/x86_64-linux-gnu/libgcc_s.so.1; do # what pthread_exit loads
+    [ -e "$l" ] && mkdir -p "$R$(dirname "$l")" && cp -L "$l" "$R$l"
+done
+
 # need PROGRAM…: all of them, or the test is skipped.
 need() {
     local p

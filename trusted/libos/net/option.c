@@ -100,7 +100,7 @@ static long set_other(struct sock *s, int level, int name, uint64_t from, uint32
         return -EPERM;
     if (is4 && (name == 32 || name == 50) /* IP_MULTICAST_IF, IP_UNICAST_IF */)
         return 0;
-    if (is6 && (name == 17 || name == 76))
+    if (is6 && (name == 17 || name == 24 || name == 76)) /* IPV6_MULTICAST_IF, IPV6_MTU, IPV6_UNICAST_IF */
         return 0;
     /* No groups: nothing that is sent to one arrives or leaves. */
     if ((is4 && (name == 35 || name == 39)) || (is6 && name == 20) || ((is4 || is6) && (name == 42 || name == 46)))
