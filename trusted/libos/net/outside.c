@@ -172,6 +172,8 @@ static long send_piece(struct file *f, struct sock *s, const uint8_t *buf, uint3
                                        to ? MIN(to->size, PORT_ADDR_MAX) : 0, flags & MSG_MORE_),
                              size);
         outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size));
+        if (n == 0 && size)
+            return -EIO; /* a host that takes nothing would keep us here for ever */
         if (n == -EAGAIN)
             n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
         else

@@ -289,6 +289,12 @@ void los_fast(void)
 {
 }
 
+static void hear(const void *addr, uint32_t size, bool bind)
+{
+    if (addr && size && unit_host.on_address)
+        unit_host.on_address(addr, size, bind);
+}
+
 static void fill_addr(void *addr, uint32_t *size)
 {
     if (!unit_host.lies || !addr || !size)
@@ -341,10 +347,13 @@ int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint
 long port_socket(int family, int type)
 {
     decide(5);
+    if (unit_host.next_handle)
+        return unit_host.next_handle;
     return answer();
 }
 long port_bind(int32_t handle, const void *addr, uint32_t size)
 {
+    hear(addr, size, true);
     decide(0);
     return answer();
 }
@@ -361,6 +370,7 @@ long port_accept(int32_t handle, void *addr, uint32_t *size)
 }
 long port_connect(int32_t handle, const void *addr, uint32_t size)
 {
+    hear(addr, size, false);
     decide(0);
     return answer();
 }
@@ -372,6 +382,7 @@ long port_available(int32_t handle)
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more)
 {
+    hear(addr, addr_size, false);
     decide(size);
     return answer();
 }

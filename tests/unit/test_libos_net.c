@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of sockets the host sees and what it may say: no address of ours ever reaches it, whatever a
+// program asks for; and what it tells of readiness is bounded, checked and remembered as it should be.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <asm/unistd_64.h>
+#include <netinet/in.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "host/image/write/erofs.h"
+#include "lib/settings.h"
+#include "trusted/libos/base/digest.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/port_unit/unit.h"
+
+#define NONBLOCK 04000
+
+static uint64_t scratch;
+static unsigned seen, wrong;
+
+/* Judged apart from the LibOS's own judgement: does it mean the enclave itself, or everybody? */
+static bool is_own4(const uint8_t *p)
+{
+    return p[0] == 127 || p[0] == 0 || (p[0] == 10 && p[1] == 0 && p[2] == 2 && p[3] == 15) || p[0] >= 224;
+}
+
+static bool is_own(const uint8_t *addr, uint32_t size)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zero[16];
+    const uint8_t *p = addr + 8;
+    if (size < 16 || addr[0] != AF_INET6)
+        return size >= 8 && addr[0] == AF_INET && is_own4(addr + 4);
+    if (size < 24)
+        return false;
+    if (!memcmp(p, mapped, 12) || !memcmp(p, zero, 12))
+        return is_own4(p + 12);
+    if (p[0] == 0x20 && p[1] == 0x02) /* 6to4 */
+        return is_own4(p + 2);
+    if (p[0] == 0 && p[1] == 0x64 && p[2] == 0xff && p[3] == 0x9b && !memcmp(p + 4, zero, 8)) /* NAT64 */
+        return is_own4(p + 12);
+    return p[0] == 0xff;
+}
+
+static bool is_any(const uint8_t *addr, uint32_t size)
+{
+    static const uint8_t zero[16];
+    return !memcmp(addr + (addr[0] == AF_INET ? 4 : 8), zero, addr[0] == AF_INET ? 4 : 16);
+}
+
+/* Of a bind the host hears the port; of everything else, addresses of others alone. */
+static void on_address(const void *addr, uint32_t size, bool bind)
+{
+    const uint8_t *a = addr;
+    if (size == 16 && a[0] == AF_UNSPEC && a[1] == 0) /* no destination any more */
+        return;
+    seen++;
+    if (bind ? !is_any(a, size) : is_own(a, size))
+        wrong++;
+}
+
+static uint32_t state = 1;
+static uint32_t next(uint32_t below)
+{
+    state = state * 1664525u + 1013904223u;
+    return (state >> 8) % below;
+}
+
+/* Ours in all its forms, neighbours of them, and others. */
+static uint32_t some_address(uint8_t out[28], bool six)
+{
+    static const uint8_t list[][4] = {{127, 0, 0, 1}, {127, 9, 8, 7}, {0, 0, 0, 0}, {0, 0, 0, 1}, {10, 0, 2, 15},
+                                      {10, 0, 2, 2}, {10, 0, 2, 16}, {10, 0, 2, 255}, {224, 0, 0, 1},
+                                      {255, 255, 255, 255}, {192, 0, 2, 1}, {10, 0, 3, 15}, {239, 255, 255, 250}};
+    static const uint8_t prefixes[][12] = {{[10] = 0xff, [11] = 0xff}, {0}, {0x00, 0x64, 0xff, 0x9b}};
+    uint8_t v4[4];
+    memcpy(v4, list[next(sizeof(list) / 4)], 4);
+    if (next(4) == 0)
+        v4[next(4)] ^= (uint8_t)(1u << next(8));
+    memset(out, 0, 28);
+    out[0] = six ? AF_INET6 : AF_INET;
+    out[2] = 0x1f;
+    out[3] = (uint8_t)next(4);
+    if (!six) {
+        memcpy(out + 4, v4, 4);
+        return 16;
+    }
+    switch (next(6)) {
+    case 0:
+        out[23] = (uint8_t)next(3); /* ::, ::1, ::2 */
+        break;
+    case 1:
+        out[8] = 0x20;
+        out[9] = 0x02;
+        memcpy(out + 10, v4, 4);
+        break;
+    case 2:
+        out[8] = 0x20;
+        out[9] = 0x01;
+        out[23] = (uint8_t)next(256);
+        break;
+    default:
+        memcpy(out + 8, prefixes[next(3)], 12);
+        memcpy(out + 20, v4, 4);
+    }
+    return 28;
+}
+
+static void one_round(void)
+{
+    bool six = next(2);
+    uint8_t addr[28];
+    uint32_t size = some_address(addr, six);
+    long s = call(__NR_socket, six ? AF_INET6 : AF_INET, (next(2) ? SOCK_STREAM : SOCK_DGRAM) | NONBLOCK, 0);
+    assert_true(s >= 0);
+    memcpy((void *)scratch, addr, size);
+    for (unsigned i = next(4) + 1; i; i--) {
+        struct iovec *iov = (struct iovec *)(scratch + 256);
+        struct msghdr *m = (struct msghdr *)(scratch + 512);
+        *iov = (struct iovec){(void *)(scratch + 1024), 10};
+        *m = (struct msghdr){.msg_iov = iov, .msg_iovlen = 1, .msg_name = (void *)scratch, .msg_namelen = size};
+        switch (next(7)) {
+        case 0:
+        case 1:
+            call(__NR_connect, s, scratch, size);
+            break;
+        case 2:
+            call(__NR_sendto, s, scratch + 1024, 10, 0x4000, scratch, size);
+            break;
+        case 3:
+            call(__NR_sendmsg, s, m, 0x4000);
+            break;
+        case 4:
+            call(__NR_bind, s, scratch, size);
+            break;
+        case 5:
+            call(__NR_listen, s, 5);
+            break;
+        default:
+            call(__NR_getpeername, s, scratch + 1024, scratch + 2048);
+        }
+        size = some_address(addr, six);
+        memcpy((void *)scratch, addr, size);
+    }
+    call(__NR_close, s);
+}
+
+static void test_own_addresses_stay(void **unused)
+{
+    static struct sh_published_port ports[] = {{0x1f00, 6}, {0x1f00, 17}, {0x1f01, 6}, {0x1f02, 17}};
+    settings.ports = ports;
+    settings.port_count = 4;
+    unit_host.on_address = on_address;
+    unit_host.lies = true;
+    for (unsigned i = 0; i < 20000; i++) {
+        static const long answers[] = {0, -EINPROGRESS, -EALREADY, -EISCONN, -ECONNREFUSED};
+        unit_host.next_handle = 100 + i % 50;
+        unit_host.lie = answers[next(5)];
+        one_round();
+    }
+    unit_host.lies = false;
+    unit_host.on_address = NULL;
+    unit_host.next_handle = 0;
+    settings.port_count = 0;
+    assert_int_equal(wrong, 0);
+    assert_true(seen > 1000);
+}
+
+/* ---- readiness ----------------------------------------------------------------------------------
+ */
+
+/* A connection that the host holds, as handle h. */
+static long connected(int32_t h)
+{
+    static const uint8_t far[16] = {AF_INET, 0, 0, 9, 192, 0, 2, 1};
+    unit_host.next_handle = h;
+    long s = call(__NR_socket, AF_INET, SOCK_STREAM | NONBLOCK, 0);
+    memcpy((void *)scratch, far, sizeof(far));
+    unit_host.lies = true;
+    unit_host.lie = 0;
+    assert_int_equal(call(__NR_connect, s, scratch, 16), 0);
+    unit_host.lies = false;
+    unit_host.next_handle = 0;
+    return s;
+}
+
+static long watch(long e, long s, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.u64 = 7};
+    memcpy((void *)scratch, &ev, sizeof(ev));
+    return call(__NR_epoll_ctl, e, EPOLL_CTL_ADD, s, scratch);
+}
+
+static uint32_t tag_of(int32_t handle)
+{
+    for (uint32_t i = unit_host.change_count; i--;) {
+        if (unit_host.changes[i % 64].handle == handle)
+            return unit_host.changes[i % 64].tag;
+    }
+    return 0;
+}
+
+static long wait_for(long e, struct port_event found)
+{
+    unit_host.found[0] = found;
+    unit_host.found_count = found.ready || found.tag;
+    long n = call(__NR_epoll_wait, e, scratch + 64, 8, 0);
+    if (n > 0)
+        assert_int_equal(((struct epoll_event *)(scratch + 64))->data.u64, 7);
+    return n;
+}
+
+static long receive(long s, long size, long host_gives)
+{
+    unit_host.lies = true;
+    unit_host.lie = host_gives;
+    long r = call(__NR_recvfrom, s, scratch + 4096, size, 0, 0, 0);
+    unit_host.lies = false;
+    return r;
+}
+
+static const struct port_event nothing;
+
+static void test_edges(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    long s = connected(80), e = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(e, s, EPOLLIN | EPOLLET), 0);
+    assert_int_equal(wait_for(e, nothing), 0);
+    struct port_event in = {.handle = 80, .ready = POLLIN, .tag = tag_of(80)};
+    assert_int_not_equal(in.tag, 0);
+    /* One event is one edge. */
+    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(wait_for(e, in), 1);
+    /* After a short read the next event is an edge again; a full read leaves it unsure, and the host is
+     * asked, which says no. */
+    assert_int_equal(receive(s, 100, 5), 5);
+    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(receive(s, 100, 100), 100);
+    assert_int_equal(wait_for(e, nothing), 0);
+    call(__NR_close, e);
+    call(__NR_close, s);
+}
+
+static void test_levels(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    long s = connected(80), e = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(e, s, EPOLLIN), 0);
+    assert_int_equal(wait_for(e, nothing), 0);
+    struct port_event in = {.handle = 80, .ready = POLLIN, .tag = tag_of(80)};
+    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(wait_for(e, nothing), 1); /* still */
+    assert_int_equal(receive(s, 100, 5), 5);
+    assert_int_equal(wait_for(e, nothing), 0);
+    /* A full read: more may be there, so the host is asked, and says yes. */
+    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(receive(s, 100, 100), 100);
+    unit_host.quiet = false;
+    assert_int_equal(wait_for(e, nothing), 1);
+    unit_host.quiet = true;
+    assert_int_equal(receive(s, 100, -EAGAIN), -EAGAIN);
+    assert_int_equal(wait_for(e, nothing), 0);
+    call(__NR_close, e);
+    call(__NR_close, s);
+}
+
+/* The host makes up events: of handles that nobody has, of those that were closed, of our streams. */
+static void test_made_up_events(void **unused)
+{
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    long s = connected(80), e = call(__NR_epoll_create1, 0);
+    assert_int_equal(watch(e, s, EPOLLIN | EPOLLOUT), 0);
+    assert_int_equal(wait_for(e, nothing), 0);
+    uint32_t tag = tag_of(80);
+    const struct port_event lies[] = {
+        {.handle = 80, .ready = POLLIN, .tag = tag + 1},    {.handle = 81, .ready = POLLIN, .tag = tag},
+        {.handle = -1, .ready = 0xffff, .tag = tag},        {.handle = INT32_MIN, .ready = 0xffff, .tag = 1},
+        {.handle = INT32_MAX, .ready = 0xffff, .tag = tag}, {.handle = 0, .ready = 0xffff, .tag = 0},
+        {.handle = 90, .ready = 0xffff, .tag = tag},        {.handle = 80, .ready = 0, .tag = tag},
+        {.handle = 80, .ready = (uint16_t)~0x201f, .tag = tag}};
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+        assert_int_equal(wait_for(e, lies[i]), 0);
+    /* Closed and come again: what was said of the first means nothing for the second. */
+    call(__NR_close, s);
+    s = connected(80);
+    assert_int_equal(watch(e, s, EPOLLIN), 0);
+    assert_int_equal(wait_for(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag}), 0);
+    assert_int_equal(wait_for(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)}), 1);
+    /* A handle that is given twice is a lie. */
+    static const uint8_t far[16] = {AF_INET, 0, 0, 9, 192, 0, 2, 1};
+    long t = call(__NR_socket, AF_INET, SOCK_STREAM, 0);
+    memcpy((void *)scratch, far, sizeof(far));
+    unit_host.next_handle = 80;
+    unit_host.lies = true;
+    unit_host.lie = 0;
+    assert_int_equal(call(__NR_connect, t, scratch, 16), -EIO);
+    unit_host.lies = false;
+    unit_host.next_handle = 0;
+    call(__NR_close, t);
+    call(__NR_close, e);
+    call(__NR_close, s);
+}
+
+/* A timeout of 0 asks the host, once a call. */
+static void test_no_time(void **unused)
+{
+    unit_host.quiet = false;
+    long s = connected(80);
+    struct pollfd p = {.fd = (int)s, .events = POLLIN};
+    memcpy((void *)scratch, &p, sizeof(p));
+    uint64_t calls = unit_host.calls;
+    assert_int_equal(call(__NR_poll, scratch, 1, 0), 1);
+    assert_int_equal(unit_host.calls, calls + 1);
+    unit_host.quiet = true;
+    assert_int_equal(receive(s, 100, 5), 5);
+    calls = unit_host.calls;
+    assert_int_equal(call(__NR_poll, scratch, 1, 0), 0);
+    assert_int_equal(unit_host.calls, calls + 1);
+    call(__NR_close, s);
+}
+
+/* Ten thousand idle ones cost a turn nothing: one call out, one question at most. */
+static void test_many(void **unused)
+{
+    enum { MANY = 10000 };
+    static long fds[MANY];
+    unit_host.quiet = true;
+    unit_host.set = 90;
+    current()->limits[7].soft = MANY + 100;
+    long e = call(__NR_epoll_create1, 0);
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = connected(1000 + i);
+        assert_int_equal(watch(e, fds[i], EPOLLIN), 0);
+    }
+    assert_int_equal(wait_for(e, nothing), 0);
+    uint64_t calls = unit_host.calls;
+    uint32_t changes = unit_host.change_count;
+    assert_true(changes >= MANY);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(unit_host.calls, calls + 100);
+    assert_int_equal(unit_host.change_count, changes);
+    for (int i = 0; i < MANY; i++)
+        call(__NR_close, fds[i]);
+    call(__NR_close, e);
+}
+
+static int setup(void **unused)
+{
+    char path[] = "/tmp/shelter-net.XXXXXX";
+    struct sh_error err = {0};
+    struct sh_tree t;
+    struct sh_erofs_result built;
+    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
+    unlink(path);
+    if (fd < 0 || sh_tree_init(&t, dir, &err) || sh_erofs_write(&t, fd, NULL, &built, &err))
+        return -1;
+    uint8_t *root = malloc(built.image_size);
+    if (pread(fd, root, built.image_size, 0) != (ssize_t)built.image_size)
+        return -1;
+    sh_tree_free(&t);
+    close(fd);
+    close(dir);
+    digest_init(false);
+    if (unit_start(root, built.image_size, built.root_size, built.root_hash))
+        return -1;
+    scratch = unit_memory(1 << 16);
+    los_lock(); /* there is nobody to take faults */
+    int r = mm_ready(scratch, 1 << 16, PORT_W);
+    los_unlock();
+    return r;
+}
+
+/* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own_addresses_stay), cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_levels),             cmocka_unit_test(test_made_up_events),
+        cmocka_unit_test(test_no_time),            cmocka_unit_test(test_many),
+    };
+    return cmocka_run_group_tests_name("libos_net", tests, setup, NULL);
+}
