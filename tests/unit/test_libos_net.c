@@ -211,7 +211,7 @@ static uint32_t tag_of(int32_t handle)
     return 0;
 }
 
-static long wait_for(long e, struct port_event found)
+static long told(long e, struct port_event found)
 {
     unit_host.found[0] = found;
     unit_host.found_count = found.ready || found.tag;
@@ -238,20 +238,20 @@ static void test_edges(void **unused)
     unit_host.set = 90;
     long s = connected(80), e = call(__NR_epoll_create1, 0);
     assert_int_equal(watch(e, s, EPOLLIN | EPOLLET), 0);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     struct port_event in = {.handle = 80, .ready = POLLIN, .tag = tag_of(80)};
     assert_int_not_equal(in.tag, 0);
     /* One event is one edge. */
-    assert_int_equal(wait_for(e, in), 1);
-    assert_int_equal(wait_for(e, nothing), 0);
-    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(told(e, in), 1);
+    assert_int_equal(told(e, nothing), 0);
+    assert_int_equal(told(e, in), 1);
     /* After a short read the next event is an edge again; a full read leaves it unsure, and the host is
      * asked, which says no. */
     assert_int_equal(receive(s, 100, 5), 5);
-    assert_int_equal(wait_for(e, nothing), 0);
-    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(told(e, nothing), 0);
+    assert_int_equal(told(e, in), 1);
     assert_int_equal(receive(s, 100, 100), 100);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     call(__NR_close, e);
     call(__NR_close, s);
 }
@@ -262,20 +262,20 @@ static void test_levels(void **unused)
     unit_host.set = 90;
     long s = connected(80), e = call(__NR_epoll_create1, 0);
     assert_int_equal(watch(e, s, EPOLLIN), 0);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     struct port_event in = {.handle = 80, .ready = POLLIN, .tag = tag_of(80)};
-    assert_int_equal(wait_for(e, in), 1);
-    assert_int_equal(wait_for(e, nothing), 1); /* still */
+    assert_int_equal(told(e, in), 1);
+    assert_int_equal(told(e, nothing), 1); /* still */
     assert_int_equal(receive(s, 100, 5), 5);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     /* A full read: more may be there, so the host is asked, and says yes. */
-    assert_int_equal(wait_for(e, in), 1);
+    assert_int_equal(told(e, in), 1);
     assert_int_equal(receive(s, 100, 100), 100);
     unit_host.quiet = false;
-    assert_int_equal(wait_for(e, nothing), 1);
+    assert_int_equal(told(e, nothing), 1);
     unit_host.quiet = true;
     assert_int_equal(receive(s, 100, -EAGAIN), -EAGAIN);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     call(__NR_close, e);
     call(__NR_close, s);
 }
@@ -287,7 +287,7 @@ static void test_made_up_events(void **unused)
     unit_host.set = 90;
     long s = connected(80), e = call(__NR_epoll_create1, 0);
     assert_int_equal(watch(e, s, EPOLLIN | EPOLLOUT), 0);
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     uint32_t tag = tag_of(80);
     const struct port_event lies[] = {
         {.handle = 80, .ready = POLLIN, .tag = tag + 1},    {.handle = 81, .ready = POLLIN, .tag = tag},
@@ -296,13 +296,13 @@ static void test_made_up_events(void **unused)
         {.handle = 90, .ready = 0xffff, .tag = tag},        {.handle = 80, .ready = 0, .tag = tag},
         {.handle = 80, .ready = (uint16_t)~0x201f, .tag = tag}};
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
-        assert_int_equal(wait_for(e, lies[i]), 0);
+        assert_int_equal(told(e, lies[i]), 0);
     /* Closed and come again: what was said of the first means nothing for the second. */
     call(__NR_close, s);
     s = connected(80);
     assert_int_equal(watch(e, s, EPOLLIN), 0);
-    assert_int_equal(wait_for(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag}), 0);
-    assert_int_equal(wait_for(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)}), 1);
+    assert_int_equal(told(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag}), 0);
+    assert_int_equal(told(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)}), 1);
     /* A handle that is given twice is a lie. */
     static const uint8_t far[16] = {AF_INET, 0, 0, 9, 192, 0, 2, 1};
     long t = call(__NR_socket, AF_INET, SOCK_STREAM, 0);
@@ -349,12 +349,12 @@ static void test_many(void **unused)
         fds[i] = connected(1000 + i);
         assert_int_equal(watch(e, fds[i], EPOLLIN), 0);
     }
-    assert_int_equal(wait_for(e, nothing), 0);
+    assert_int_equal(told(e, nothing), 0);
     uint64_t calls = unit_host.calls;
     uint32_t changes = unit_host.change_count;
     assert_true(changes >= MANY);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(wait_for(e, nothing), 0);
+        assert_int_equal(told(e, nothing), 0);
     assert_int_equal(unit_host.calls, calls + 100);
     assert_int_equal(unit_host.change_count, changes);
     for (int i = 0; i < MANY; i++)

@@ -47,6 +47,8 @@ static bool is_inet(const struct sock *s)
 
 static int check_kind(int family, int type, int protocol)
 {
+    if (family == AF_UNIX && protocol != 0 && protocol != AF_UNIX)
+        return -EPROTONOSUPPORT;
     if (family == AF_UNIX)
         return type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_SEQPACKET
                    ? 0
@@ -84,8 +86,6 @@ long sys_socketpair(int family, int type, int protocol, uint64_t to)
         return -EINVAL;
     if (r || family != AF_UNIX)
         return r ? r : -EOPNOTSUPP;
-    if (protocol != 0 && protocol != AF_UNIX)
-        return -EPROTONOSUPPORT;
     struct sock *s[2] = {sock_new(AF_UNIX, kind), sock_new(AF_UNIX, kind)};
     if (!s[0] || !s[1])
         return -ENOMEM;
@@ -134,13 +134,14 @@ long sys_listen(int fd, int backlog)
         return -EOPNOTSUPP;
     if (s->state == SOCK_CONNECTED || s->state == SOCK_CONNECTING)
         return -EINVAL;
-    if (!s->own.size && (s->family == AF_UNIX || (r = name_auto(s))))
-        return r ? r : -EINVAL;
+    if (!s->own.size && s->family == AF_UNIX)
+        return -EINVAL;
+    if ((r = name_auto(s)))
+        return r;
     enum sock_state before = s->state;
     uint32_t limit = backlog < 0 || backlog > 4096 ? 4096 : (uint32_t)backlog;
     s->state = SOCK_LISTENING;
     s->read_shut = s->write_shut = false;
-    r = 0;
     if (is_inet(s) && before != SOCK_LISTENING) {
         if (name_in_conflict(s))
             r = -EADDRINUSE;
@@ -247,7 +248,7 @@ static int connect_inside(struct file *f, struct sock *s, struct addr *to)
             return r;
         s->error = r;
     }
-    s->fresh = quiet && !r;
+    s->fresh = quiet;
     if (quiet)
         wait_wake_all(&s->wait);
     return quiet ? -EINPROGRESS : 0;
@@ -311,9 +312,10 @@ static int connect_stream(struct file *f, struct sock *s, struct addr *to)
     }
     if (s->state == SOCK_LISTENING)
         return s->family == AF_UNIX ? -EINVAL : -EISCONN;
-    if (s->error) {
-        int r = s->error;
+    if (s->error || s->fresh) { /* of the last try, whether it was asked for or not */
+        int r = s->error ? s->error : -ECONNABORTED;
         s->error = 0;
+        s->fresh = false;
         return r;
     }
     if (is_inet(s) && !addr_is_inside(to))
@@ -353,7 +355,7 @@ static long shutdown_listener(struct sock *s, int how)
     if (how == 1)
         return 0;
     if (s->family == AF_UNIX)
-        s->read_shut = true;
+        s->read_shut = true, s->write_shut |= how == SHUT_BOTH;
     else
         s->state = SOCK_NEW; /* it may listen again */
     inside_unlisten(s);

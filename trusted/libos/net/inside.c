@@ -140,6 +140,20 @@ static int wait_room(struct file *f, struct sock *s, int flags, uint64_t deadlin
     return flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, 0, deadline);
 }
 
+/* What is first sent to a TCP end that takes no more is taken, and answered with a reset. */
+static bool is_reset(struct sock *s)
+{
+    struct sock *p = s->peer;
+    bool deaf = s->peer_gone || (p && p->read_shut && p->write_shut);
+    if (s->family == AF_UNIX || s->write_shut || s->was_reset || !deaf)
+        return false;
+    s->was_reset = true;
+    if (p && !s->peer_gone)
+        p->error = -ECONNRESET;
+    s->peer_gone = true;
+    return true;
+}
+
 static long send_stream(struct file *f, struct sock *s, struct io *io, int flags,
                         const struct letter *l)
 {
@@ -154,7 +168,9 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
     while (io->left) {
-        if (s->write_shut || s->peer_gone || !s->peer || s->peer->read_shut)
+        if (is_reset(s))
+            return (long)io->left;
+        if (s->write_shut || s->peer_gone || !s->peer || (s->family == AF_UNIX && s->peer->read_shut))
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
         if (to->queued >= QUEUE_SIZE) {
@@ -178,8 +194,10 @@ static int wait_fit(struct file *f, struct sock *s, struct sock *to, uint64_t si
 {
     uint64_t deadline = sock_deadline(s->send_timeout);
     for (;;) {
+        if (to->read_shut && s->family != AF_UNIX)
+            return 1; /* nobody will read it */
         if (to->read_shut || (to == s->peer && s->peer_gone))
-            return s->type == SOCK_SEQPACKET ? (int)broken_pipe(flags) : -ECONNREFUSED;
+            return s->type == SOCK_SEQPACKET || to->read_shut ? (int)broken_pipe(flags) : -ECONNREFUSED;
         if (to->queued + size <= QUEUE_SIZE || list_empty(&to->chunks))
             return 0;
         if (s->family != AF_UNIX)
@@ -305,14 +323,20 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 uint32_t inside_poll(struct sock *s)
 {
     uint32_t r = s->error ? POLLERR : 0;
+    if (s->state == SOCK_LISTENING && s->read_shut)
+        return r | POLLIN | POLLRDNORM | POLLRDHUP | (s->write_shut ? POLLHUP : 0);
     if (s->state == SOCK_LISTENING)
         return r | (s->pending_count ? POLLIN | POLLRDNORM : 0);
-    if (!list_empty(&s->chunks) || s->error)
+    if (!list_empty(&s->chunks) || (s->error && s->type != SOCK_DGRAM))
         r |= POLLIN | POLLRDNORM;
+    if (s->read_shut && s->write_shut)
+        r |= POLLHUP;
     if (s->read_shut)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->type == SOCK_DGRAM)
         return r | POLLOUT | POLLWRNORM;
+    if (s->peer && s->family == AF_UNIX && s->peer->read_shut && s->peer->write_shut)
+        r |= POLLHUP;
     if (!s->peer)
         return r | POLLOUT | POLLWRNORM | POLLHUP | (s->error ? POLLRDHUP : 0);
     if (s->peer_gone || s->peer->write_shut)
@@ -360,6 +384,7 @@ void inside_close(struct sock *s)
         s->peer = NULL;
         if (peer->peer == s) {
             peer->peer_gone = true;
+            peer->was_reset = reset;
             if (reset)
                 peer->error = -ECONNRESET;
             wait_wake_all(&peer->wait);

@@ -137,8 +137,8 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
     struct letter more, *now = l;
     long done = 0, n;
     *l = (struct letter){0};
-    if (flags & MSG_OOB_)
-        return s->family == AF_UNIX ? -EOPNOTSUPP : -EINVAL;
+    if (flags & MSG_OOB_ && (stream || (s->family == AF_UNIX && s->type == SOCK_DGRAM)))
+        return stream ? -EINVAL : -EOPNOTSUPP;
     if (flags & MSG_ERRQUEUE_)
         return -EAGAIN;
     if (s->state == SOCK_CONNECTING && (n = wait_connected(f, s, flags, deadline)))

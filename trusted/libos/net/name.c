@@ -56,7 +56,7 @@ static bool covers(const struct sock *s, const struct addr *to)
         return false;
     if (!addr_is_any(&s->own))
         return addr_same_host(&s->own, to);
-    return true;
+    return is4 || !addr_v4(&s->own, v4); /* any of IPv4, mapped, takes IPv4 alone */
 }
 
 /* Is there an address that reaches both? */
@@ -66,7 +66,9 @@ static bool overlap(const struct sock *a, const struct sock *b)
         return covers(b, &a->own);
     if (!addr_is_any(&b->own))
         return covers(a, &b->own);
-    return a->family == b->family || !(a->family == AF_INET6 ? a : b)->options[OPT_V6ONLY];
+    uint8_t v4[4];
+    bool a4 = addr_v4(&a->own, v4), b4 = addr_v4(&b->own, v4);
+    return a4 == b4 || !(a4 ? b : a)->options[OPT_V6ONLY];
 }
 
 static bool conflict(const struct sock *a, const struct sock *b)
@@ -232,7 +234,10 @@ int name_bind(struct sock *s, const struct addr *a)
         return -EINVAL;
     if (s->family == AF_UNIX)
         return bind_unix(s, a);
+    uint8_t v4[4];
     enum addr_kind kind = addr_kind(a);
+    if (s->family == AF_INET6 && s->options[OPT_V6ONLY] && addr_v4(a, v4))
+        return -EINVAL;
     bool group = kind == ADDR_GROUP && s->type == SOCK_DGRAM;
     if (!group && !addr_is_inside(a))
         return s->options[OPT_FREEBIND] ? 0 : -EADDRNOTAVAIL;

@@ -18,7 +18,7 @@
 static int slot_of(const struct sock *s, int level, int name)
 {
     bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;
-    if ((level == SOL_TCP_ && !tcp) || (level == SOL_IPV6_ && s->family != AF_INET6))
+    if ((level != SOL_SOCKET && s->family == AF_UNIX) || (level == SOL_TCP_ && !tcp) || (level == SOL_IPV6_ && s->family != AF_INET6))
         return -1;
     for (int i = 0; i < OPT_COUNT; i++) {
         if (option_get(i)->level == level && option_get(i)->name == name)
@@ -59,9 +59,19 @@ static int32_t buffer_size(int32_t v, int32_t least)
     return MAX(v * 2, least);
 }
 
+/* TCP_DEFER_ACCEPT is kept as a number of tries: seconds up to the end of one. */
+static int32_t whole_tries(int32_t seconds)
+{
+    int32_t at = 0;
+    for (int32_t wait = 1; at < seconds && wait < 64; wait *= 2)
+        at += wait;
+    return seconds > 0 ? at : 0;
+}
+
 static long set_value(struct sock *s, int i, int32_t v)
 {
     uint16_t flags = option_get(i)->flags;
+    int32_t given = v;
     if (flags & OPTION_ROOT && current()->euid)
         return -EPERM;
     if (flags & OPTION_BOOL)
@@ -72,6 +82,19 @@ static long set_value(struct sock *s, int i, int32_t v)
         return -EINVAL;
     if ((i == OPT_KEEPCNT || i == OPT_SYNCNT) && (v < 1 || v > 127))
         return -EINVAL;
+    bool stream = s->type == SOCK_STREAM;
+    if (i == OPT_PASSCRED && s->family != AF_UNIX && s->family != AF_NETLINK)
+        return -EOPNOTSUPP;
+    if (stream && (i == OPT_MULTICAST_TTL || i == OPT_MULTICAST_HOPS6))
+        return i == OPT_MULTICAST_TTL ? -EINVAL : -ENOPROTOOPT;
+    if (i == OPT_MULTICAST_LOOP6 && (given < 0 || given > 1))
+        return -EINVAL;
+    if (stream && (i == OPT_TOS || i == OPT_TCLASS6))
+        v &= ~3; /* ECN is TCP's own */
+    if (i == OPT_RCVLOWAT && !v)
+        v = 1;
+    if (i == OPT_DEFER_ACCEPT)
+        v = whole_tries(v);
     if (i == OPT_SNDBUF || i == OPT_SNDBUFFORCE)
         v = buffer_size(v, 4608), i = OPT_SNDBUF;
     if (i == OPT_RCVBUF || i == OPT_RCVBUFFORCE)
@@ -83,22 +106,33 @@ static long set_value(struct sock *s, int i, int32_t v)
     return s->host.handle >= 0 && option_get(i)->flags & OPTION_PASS ? option_pass(s, i) : 0;
 }
 
-/* Options that are no number. */
-static long set_other(struct sock *s, int level, int name, uint64_t from, uint32_t size)
+/* Names of congestion controls and the like; of devices. */
+static long set_text(struct sock *s, int level, int name, uint64_t from, uint32_t size)
 {
     char text[16] = "";
-    bool is4 = level == SOL_IP_, is6 = level == SOL_IPV6_ && s->family == AF_INET6;
     if (user_read(text, from, MIN(size, sizeof(text) - 1)))
         return -EFAULT;
-    if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+    if (level == SOL_SOCKET) /* SO_BINDTODEVICE */
         return !text[0] || !strcmp(text, "lo") || (settings.outside && !strcmp(text, "eth0")) ? 0 : -ENODEV;
-    if (level == SOL_TCP_ && name == 13 /* TCP_CONGESTION */ && s->type == SOCK_STREAM)
-        return strcmp(text, "cubic") && strcmp(text, "reno") ? -ENOENT : 0;
-    if (level == SOL_TCP_ && name == 31 /* TCP_ULP */ && s->type == SOCK_STREAM)
-        return -ENOENT;
+    /* TCP_CONGESTION; TCP_ULP: no TLS in here */
+    return name == 13 && (!strcmp(text, "cubic") || !strcmp(text, "reno")) ? 0 : -ENOENT;
+}
+
+/* Options that are no number, or whose number means nothing here. */
+static long set_other(struct sock *s, int level, int name, uint64_t from, uint32_t size)
+{
+    bool is4 = level == SOL_IP_, is6 = level == SOL_IPV6_ && s->family == AF_INET6;
+    bool tcp = level == SOL_TCP_ && s->type == SOCK_STREAM && s->family != AF_UNIX;
+    int32_t v;
+    if (s->family == AF_UNIX && level != SOL_SOCKET)
+        return -EOPNOTSUPP;
+    if ((level == SOL_SOCKET && name == SO_BINDTODEVICE) || (tcp && (name == 13 || name == 31)))
+        return set_text(s, level, name, from, size);
+    if (level == SOL_SOCKET || tcp)
+        return size < sizeof(v) ? -EINVAL : user_read(&v, from, sizeof(v)) ? -EFAULT : -ENOPROTOOPT;
     if (is4 && name == 19 /* IP_TRANSPARENT */)
         return -EPERM;
-    if (is4 && (name == 32 || name == 50) /* IP_MULTICAST_IF, IP_UNICAST_IF */)
+    if (is4 && (name == 32 || name == 50)) /* IP_MULTICAST_IF, IP_UNICAST_IF */
         return 0;
     if (is6 && (name == 17 || name == 24 || name == 76)) /* IPV6_MULTICAST_IF, IPV6_MTU, IPV6_UNICAST_IF */
         return 0;
@@ -107,31 +141,36 @@ static long set_other(struct sock *s, int level, int name, uint64_t from, uint32
         return -ENODEV;
     if ((is4 && (name == 36 || name == 40)) || (is6 && name == 21) || ((is4 || is6) && (name == 45 || name == 47)))
         return -EADDRNOTAVAIL;
-    return s->family == AF_UNIX && level != SOL_SOCKET ? -EOPNOTSUPP : -ENOPROTOOPT;
+    return -ENOPROTOOPT;
 }
 
+/* Linux's order: what there is of a value, the value, then whether there is such an option. */
 long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
 {
     int r;
+    int32_t v = 0;
     struct file *f;
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
     if ((int32_t)size < 0)
         return -EINVAL;
-    if (level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_SNDTIMEO_OLD))
-        return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from, size);
-    if (level == SOL_SOCKET && name == SO_LINGER)
-        return set_linger(s, from, size);
     int i = slot_of(s, level, name);
-    if (i < 0)
+    bool is_time = level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_SNDTIMEO_OLD);
+    bool is_linger = level == SOL_SOCKET && name == SO_LINGER;
+    if (i < 0 && !is_time && !is_linger)
         return set_other(s, level, name, from, size);
-    int32_t v = 0;
-    if (size < sizeof(v) && !(option_get(i)->flags & OPTION_BYTE && size))
+    if (i == OPT_MULTICAST_HOPS6 && s->type == SOCK_STREAM && size < sizeof(v))
+        return -ENOPROTOOPT;
+    if (size < sizeof(v) && (i < 0 || !(option_get(i)->flags & OPTION_BYTE)))
         return -EINVAL;
-    if (user_read(&v, from, MIN(size, sizeof(v))))
+    if (!size && !(option_get(i)->flags & OPTION_EMPTY))
+        return -EINVAL;
+    if (size && user_read(&v, from, MIN(size, sizeof(v))))
         return -EFAULT;
-    return set_value(s, i, v);
+    if (is_time)
+        return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from, size);
+    return is_linger ? set_linger(s, from, size) : set_value(s, i, v);
 }
 
 static int32_t take_error(struct sock *s)
@@ -188,8 +227,10 @@ static long get_other(struct sock *s, int level, int name, uint8_t out[INFO_SIZE
     }
     if (level == SOL_IP_ && (name == 32 || name == 4) && s->family != AF_UNIX)
         return name == 4 ? 0 : 4;
-    if (level != SOL_SOCKET)
-        return s->family == AF_UNIX ? -EOPNOTSUPP : -ENOPROTOOPT;
+    if (level != SOL_SOCKET) {
+        bool known = level == SOL_IP_ || (level == SOL_IPV6_ && s->family == AF_INET6) || (level == SOL_TCP_ && tcp);
+        return s->family == AF_UNIX || (s->family == AF_INET && !known) ? -EOPNOTSUPP : -ENOPROTOOPT;
+    }
     uint64_t timeout = name == SO_RCVTIMEO_OLD ? s->receive_timeout : s->send_timeout;
     int64_t tv[2] = {(int64_t)(timeout / NS), (int64_t)(timeout % NS / 1000)};
     switch (name) {
@@ -242,6 +283,8 @@ long sys_getsockopt(int fd, int level, int name, uint64_t to, uint64_t size_at)
         return -EINVAL;
     int i = slot_of(s, level, name);
     long n = 4;
+    if (i == OPT_PASSCRED && s->family != AF_UNIX && s->family != AF_NETLINK)
+        return -EOPNOTSUPP;
     if (i >= 0)
         memcpy(out, &s->options[i], 4);
     else

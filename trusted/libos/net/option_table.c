@@ -14,6 +14,7 @@
 #define PASS OPTION_PASS
 #define ROOT OPTION_ROOT
 #define BYTE OPTION_BYTE
+#define EMPTY OPTION_EMPTY
 
 static const struct option table[OPT_COUNT] = {
     [OPT_REUSEADDR] = {SOL_SOCKET, SO_REUSEADDR, BOOL | PASS, 0},
@@ -50,16 +51,16 @@ static const struct option table[OPT_COUNT] = {
     [OPT_USER_TIMEOUT] = {SOL_TCP_, 18, PASS, 0},
     [OPT_FASTOPEN] = {SOL_TCP_, 23, 0, 0},
     [OPT_NOTSENT_LOWAT] = {SOL_TCP_, 25, PASS, 0},
-    [OPT_TOS] = {SOL_IP_, 1, BYTE | PASS, 0},
+    [OPT_TOS] = {SOL_IP_, 1, EMPTY | BYTE | PASS, 0},
     [OPT_TTL] = {SOL_IP_, 2, BYTE, 64},
-    [OPT_PKTINFO] = {SOL_IP_, 8, BYTE | BOOL, 0},
-    [OPT_MTU_DISCOVER] = {SOL_IP_, 10, BYTE, 1},
-    [OPT_RECVERR] = {SOL_IP_, 11, BYTE | BOOL, 0},
-    [OPT_RECVTTL] = {SOL_IP_, 12, BYTE | BOOL, 0},
-    [OPT_RECVTOS] = {SOL_IP_, 13, BYTE | BOOL, 0},
+    [OPT_PKTINFO] = {SOL_IP_, 8, EMPTY | BYTE | BOOL, 0},
+    [OPT_MTU_DISCOVER] = {SOL_IP_, 10, EMPTY | BYTE, 1},
+    [OPT_RECVERR] = {SOL_IP_, 11, EMPTY | BYTE | BOOL, 0},
+    [OPT_RECVTTL] = {SOL_IP_, 12, EMPTY | BYTE | BOOL, 0},
+    [OPT_RECVTOS] = {SOL_IP_, 13, EMPTY | BYTE | BOOL, 0},
     [OPT_FREEBIND] = {SOL_IP_, 15, BYTE | BOOL, 0},
     [OPT_MINTTL] = {SOL_IP_, 21, BYTE, 0},
-    [OPT_BIND_NO_PORT] = {SOL_IP_, 24, BYTE | BOOL, 0},
+    [OPT_BIND_NO_PORT] = {SOL_IP_, 24, EMPTY | BYTE | BOOL, 0},
     [OPT_MULTICAST_TTL] = {SOL_IP_, 33, BYTE, 1},
     [OPT_MULTICAST_LOOP] = {SOL_IP_, 34, BYTE | BOOL, 1},
     [OPT_MULTICAST_ALL] = {SOL_IP_, 49, BYTE | BOOL, 1},

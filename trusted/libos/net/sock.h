@@ -93,7 +93,8 @@ struct sock {
     struct wait_queue room; /* senders of datagrams, and who connects, wait for room */
     struct sock *peer;      /* counted; connected stream, or a unix datagram's destination */
     bool peer_gone, read_shut, write_shut;
-    bool fresh; /* connect answered EINPROGRESS though it was done */
+    bool fresh; /* connect answered EINPROGRESS though it was done, or had failed */
+    bool was_reset; /* by what was sent to an end that was gone */
     struct list chunks;
     uint64_t queued;     /* bytes in chunks */
     struct list pending; /* listening: connections not yet accepted */
@@ -152,6 +153,7 @@ struct sock *sock_of(int fd, int *error, struct file **f);
 #define OPTION_PASS 2 /* the host's socket has it too */
 #define OPTION_ROOT 4 /* for user 0 */
 #define OPTION_BYTE 8 /* a value of one byte will do */
+#define OPTION_EMPTY 16 /* no value is 0 */
 struct option {
     int16_t level, name;
     uint16_t flags;
