@@ -74,7 +74,7 @@ fuzz: | fuzz-seed-evidence
 .PHONY: fuzz-seed-evidence
 fuzz-seed-evidence: $(B)/tests/make_evidence
 	@cd $(B)/fuzz && mkdir -p $(FUZZ_VERIFY_NAMES:%=%.corpus) && \
-	for k in sgx3 sgx5 tdx4 tdx5 tdx15 snp vlek csv1 csv2 log ra-tls; do \
+	for k in sgx3 sgx5 tdx4 tdx5 tdx15 tdx15ex snp vlek csv1 csv2 log ra-tls; do \
 	    mkdir -p evidence/$$k && $(CURDIR)/$< $$k evidence/$$k || exit; \
 	    seed() { for f in $$2; do [ ! -f $$f ] || cp $$f $$1.corpus/$$k-$${f##*/}; done; }; \
 	    seed quote "evidence/$$k/quote.bin evidence/$$k/report.bin"; \

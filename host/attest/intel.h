@@ -28,8 +28,8 @@ size_t sh_sgx_extension(uint8_t *out, const struct sh_pck_values *v);
 
 struct sh_quote_parts {
     uint16_t version;   /* 3, 4, 5 */
-    uint16_t body_type; /* 1 SGX, 2 TD 1.0, 3 TD 1.5 */
-    const uint8_t *body; /* of 384, 584 or 648 bytes */
+    uint16_t body_type; /* 1 SGX, 2 TD 1.0, 3 TD 1.5, 4 TD 1.5 extended */
+    const uint8_t *body; /* of 384, 584, 648 or 885 bytes */
     EVP_PKEY *attestation_key;
     /* Its REPORTDATA is overwritten with SHA-256(attestation key || auth). */
     uint8_t qe_report[SH_QE_REPORT_SIZE];

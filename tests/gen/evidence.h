@@ -24,13 +24,14 @@ struct gen_blob {
 struct gen_intel_options {
     int version;   // 3, 4, 5
     bool tdx;      // else SGX
-    int body_type; // version 5: 1, 2, 3; 0: by tdx
+    int body_type; // version 5: 1 to 4; 0: by tdx
     bool simulated_root;
     // Quote
     uint16_t isvsvn_qe; // 0: 8
     bool debug, no_sept_ve, migratable, servtd, seam_attributes, wrong_mrsignerseam;
     uint8_t tee_tcb_svn[3]; // 0: {5, 1, 2} on TDX
     bool have_tee_tcb_svn;
+    bool servtd_ext, init_servtd, late_servtd, icssd, unknown_attribute;
     uint8_t tee_tcb_svn_2[3];
     bool have_tee_tcb_svn_2;
     uint8_t report_data[64];

@@ -70,7 +70,7 @@ static void free_pki(struct pki *p)
         X509_free(certs[i]);
 }
 
-static void td_body(const struct gen_intel_options *o, uint8_t *b, bool td15)
+static void td_body(const struct gen_intel_options *o, uint8_t *b, int type)
 {
     static const uint8_t svn[3] = {5, 1, 2};
 
@@ -78,7 +78,10 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, bool td15)
     b[SV_TD_MRSIGNERSEAM] = o->wrong_mrsignerseam;
     b[SV_TD_SEAMATTRIBUTES] = o->seam_attributes;
     sh_put_le64(b + SV_TD_ATTRIBUTES, (o->debug ? 1 : 0) | (o->no_sept_ve ? 0 : 1ull << 28) |
-                                          (o->migratable ? 1ull << 29 : 0));
+                                          (o->migratable ? 1ull << 29 : 0) |
+                                          (o->servtd_ext ? 1ull << 17 : 0) |
+                                          (o->icssd ? 1ull << 16 : 0) |
+                                          (o->unknown_attribute ? 1ull << 24 : 0));
     sh_put_le64(b + SV_TD_XFAM, 0x61ae7);
     memset(b + SV_TD_MRTD, 0x11, 48);
     memset(b + SV_TD_MRCONFIGID, 0x22, 48);
@@ -86,12 +89,24 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, bool td15)
         memcpy(b + SV_TD_MRCONFIGID, o->config_id, 48);
     memcpy(b + SV_TD_RTMR0, o->rtmr, 4 * 48);
     memcpy(b + SV_TD_REPORT_DATA, o->report_data, 64);
-    if (td15) {
+    if (type >= 3) {
         memcpy(b + SV_TD_TEE_TCB_SVN_2,
                o->have_tee_tcb_svn_2 ? o->tee_tcb_svn_2
                                      : (o->have_tee_tcb_svn ? o->tee_tcb_svn : svn),
                3);
         b[SV_TD_MRSERVICETD] = o->servtd;
+    }
+    if (type == 4) {
+        b[SV_TD_VMID] = 2;
+        memset(b + SV_TD_TD_ID, 0x66, 32);
+        memset(b + SV_TD_DEV_INFO, 0x77, 48);
+        b[SV_TD_INIT_SERVTD_HASH + 47] = o->init_servtd;
+        memset(b + SV_TD_INIT_SERVTD_ATTRIBUTES, 0x88, 8);
+        memset(b + SV_TD_INIT_CPU_SVN, 0x99, 16);
+        memset(b + SV_TD_INIT_TEE_TCB_SVN, 0xaa, 16);
+        memset(b + SV_TD_INIT_FMSPC, 0xbb, 12);
+        b[SV_TD_SERVTD_HASH + 47] = o->late_servtd;
+        memset(b + SV_TD_SERVTD_ATTRIBUTES, 0xcc, 8);
     }
 }
 
@@ -118,7 +133,7 @@ static void qe_report(const struct gen_intel_options *o, uint8_t *at)
 static void make_quote(const struct gen_intel_options *o, const struct pki *p,
                        const struct gen_blob *chain, struct gen_blob *out)
 {
-    uint8_t body[SV_TD15_SIZE] = {0}, identifier[100], *q = malloc(32768);
+    uint8_t body[SV_TD15EX_SIZE] = {0}, identifier[100], *q = malloc(32768);
     struct sh_quote_parts parts = {
         .version = (uint16_t)o->version,
         .body_type = (uint16_t)(o->body_type ? o->body_type : o->tdx ? 2 : 1),
@@ -133,7 +148,7 @@ static void make_quote(const struct gen_intel_options *o, const struct pki *p,
 
     GEN_MUST(q);
     if (o->tdx)
-        td_body(o, body, parts.body_type == 3);
+        td_body(o, body, parts.body_type);
     else
         sgx_body(o, body);
     qe_report(o, parts.qe_report);

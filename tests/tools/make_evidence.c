@@ -120,6 +120,8 @@ int main(int argc, char **argv)
         intel((struct gen_intel_options){.version = 5, .tdx = true});
     else if (!strcmp(kind, "tdx15"))
         intel((struct gen_intel_options){.version = 5, .tdx = true, .body_type = 3});
+    else if (!strcmp(kind, "tdx15ex"))
+        intel((struct gen_intel_options){.version = 5, .tdx = true, .body_type = 4});
     else if (!strcmp(kind, "sim"))
         intel((struct gen_intel_options){.version = 4, .tdx = true, .simulated_root = true});
     else if (!strcmp(kind, "snp"))

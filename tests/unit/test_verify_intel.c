@@ -11,6 +11,7 @@
 
 #include "tests/gen/evidence.h"
 #include "lib/bytes.h"
+#include "verifier/quote/quote.h"
 #include <shelter/verify.h>
 
 struct judged {
@@ -96,6 +97,7 @@ static const struct gen_intel_options shapes[] = {
     {.version = 4, .tdx = true},
     {.version = 5, .tdx = true},
     {.version = 5, .tdx = true, .body_type = 3},
+    {.version = 5, .tdx = true, .body_type = 4},
     {.version = 4, .tdx = true, .reverse_chain = true},
     {.version = 4, .tdx = true, .cert_type = 4},
 };
@@ -107,7 +109,7 @@ static void test_good(void **state)
         expect("good", &shapes[i], &plain, SHELTER_R_OK, "UpToDate");
 }
 
-// One thing wrong at a time, in SGX v3, TDX v4 and TDX v5 evidence.
+// One thing wrong at a time, in SGX v3, TDX v4 and both longer bodies of TDX v5.
 static void test_reasons(void **state)
 {
 #define CASE(member, reason)                                                                       \
@@ -158,12 +160,12 @@ static void test_reasons(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < 4; kind++) {
             struct gen_intel_options o = cases[i].o;
 
-            o.version = 3 + kind;
+            o.version = kind < 2 ? 3 + kind : 5;
             o.tdx = kind > 0;
-            o.body_type = kind == 2 ? 3 : 0;
+            o.body_type = kind < 2 ? 0 : kind + 1;
             expect(cases[i].name, &o, &plain, cases[i].want, NULL);
         }
 }
@@ -177,6 +179,9 @@ static void test_td(void **state)
         {{.no_sept_ve = true}, SHELTER_R_SEPT_VE},
         {{.migratable = true}, SHELTER_R_TD_ATTRIBUTES},
         {{.servtd = true}, SHELTER_R_SERVTD},
+        {{.servtd_ext = true}, SHELTER_R_SERVTD},
+        {{.unknown_attribute = true}, SHELTER_R_TD_ATTRIBUTES},
+        {{.icssd = true}, SHELTER_R_OK},
         {{.wrong_mrsignerseam = true}, SHELTER_R_TDX_MODULE},
         {{.seam_attributes = true}, SHELTER_R_TDX_MODULE},
         {{.no_modules = true}, SHELTER_R_TDX_MODULE},
@@ -199,8 +204,61 @@ static void test_td(void **state)
         o.tdx = true;
         o.body_type = 3;
         expect("td", &o, &plain, cases[i].want, NULL);
+        o.body_type = 4;
+        expect("td, extended", &o, &plain, cases[i].want, NULL);
     }
     expect("lax", &all, &lax, SHELTER_R_OK, "UpToDate");
+    all.body_type = 4;
+    all.servtd_ext = all.init_servtd = all.late_servtd = true;
+    expect("lax, extended", &all, &lax, SHELTER_R_OK, "UpToDate");
+}
+
+static void expect_field(const struct shelter_verdict *v, const char *name, uint8_t byte,
+                         size_t size)
+{
+    uint8_t want[48];
+
+    memset(want, byte, size);
+    if (!sv_field_is(v, name, want, size))
+        print_message("# %s\n", name);
+    assert_true(sv_field_is(v, name, want, size));
+}
+
+// The extended body: every field at its place, a service TD that was bound later, wrong sizes.
+static void test_td15ex(void **state)
+{
+    struct gen_intel_options o = {.version = 5, .tdx = true, .body_type = 4, .late_servtd = true};
+    struct gen_intel g;
+    struct judged j;
+
+    expect("bound later", &o, &plain, SHELTER_R_SERVTD, "UpToDate");
+    o.late_servtd = false;
+    o.init_servtd = true;
+    expect("bound at first", &o, &plain, SHELTER_R_SERVTD, "UpToDate");
+    o.init_servtd = false;
+    gen_intel(&o, &g);
+    j = judge_with(&g, &plain);
+    expect_field(j.v, "td_id", 0x66, 32);
+    expect_field(j.v, "dev_info", 0x77, 48);
+    expect_field(j.v, "init_servtd_hash", 0, 48);
+    expect_field(j.v, "init_servtd_attributes", 0x88, 8);
+    expect_field(j.v, "init_cpu_svn", 0x99, 16);
+    expect_field(j.v, "init_tee_tcb_svn", 0xaa, 16);
+    expect_field(j.v, "init_fmspc", 0xbb, 12);
+    expect_field(j.v, "servtd_hash", 0, 48);
+    expect_field(j.v, "servtd_attributes", 0xcc, 8);
+    expect_field(j.v, "mrservicetd", 0, 48);
+    done(&j);
+    for (int i = 0; i < 3; i++) {
+        static const uint8_t wrong[][6] = {
+            {4, 0, 0x74, 3, 0, 0}, {4, 0, 0x88, 2, 0, 0}, {5, 0, 0x75, 3, 0, 0}};
+
+        memcpy(g.quote.data + SV_QUOTE_HEADER_SIZE, wrong[i], 6);
+        j = judge_with(&g, &plain);
+        assert_int_equal(shelter_verdict_reason(j.v), SHELTER_R_BODY_TYPE);
+        done(&j);
+    }
+    gen_intel_free(&g);
 }
 
 // Every status Intel's JSON can say, alone and with a quoting enclave or module that is behind.
@@ -293,11 +351,11 @@ static void test_levels(void **state)
     expect("module of unknown version", &o, &plain, SHELTER_R_TDX_MODULE, NULL);
 }
 
-static void test_relaunch(void **state)
+static void relaunch(int body_type)
 {
     struct gen_intel_options o = {.version = 5,
                                   .tdx = true,
-                                  .body_type = 3,
+                                  .body_type = body_type,
                                   .have_tee_tcb_svn = true,
                                   .tee_tcb_svn = {2, 1, 2},
                                   .have_tee_tcb_svn_2 = true,
@@ -313,10 +371,21 @@ static void test_relaunch(void **state)
     expect("still old", &o, &plain, SHELTER_R_TCB_STATUS, "OutOfDate");
     o.tee_tcb_svn_2[0] = 1;
     expect("current is below all", &o, &plain, SHELTER_R_TCB_NOT_SUPPORTED, "NOT-SUPPORTED");
+    // What the platform runs now is revoked: no launch under better times mends that.
+    o.module_status = "Revoked";
+    o.tee_tcb_svn_2[0] = 5;
+    expect("revoked since", &o, &plain, SHELTER_R_TCB_REVOKED, "Revoked");
+    o.module_status = NULL;
     // A TD launched well stays well, whatever the platform did since.
     o.tee_tcb_svn[0] = 5;
     o.tee_tcb_svn_2[0] = 2;
     expect("launched well", &o, &plain, SHELTER_R_OK, "UpToDate");
+}
+
+static void test_relaunch(void **state)
+{
+    relaunch(3);
+    relaunch(4);
 }
 
 // A root that nobody named is never trusted; a simulated one needs the flag too.
@@ -641,7 +710,8 @@ int main(void)
         cmocka_unit_test(test_good),      cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_td),        cmocka_unit_test(test_status),
         cmocka_unit_test(test_levels),    cmocka_unit_test(test_relaunch),
-        cmocka_unit_test(test_roots),     cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_td15ex),    cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_missing),
         cmocka_unit_test(test_named_pck), cmocka_unit_test(test_nonce),
         cmocka_unit_test(test_policy),    cmocka_unit_test(test_reference),
         cmocka_unit_test(test_event_log), cmocka_unit_test(test_lengths),

@@ -6,13 +6,25 @@
 #define TD_DEBUG_BITS 0xffull // "TUD" byte: any bit makes the TD untrusted
 #define TD_SEPT_VE_DISABLE (1ull << 28)
 #define TD_MIGRATABLE (1ull << 29)
-// Also LASS, PKS, KL, TPA, PERFMON
-#define TD_KNOWN (TD_DEBUG_BITS | 0x1full << 27 | 3ull << 62)
+#define TD_SERVTD_EXT (1ull << 17)
+// Also ICSSD, LASS, PKS, KL, TPA, PERFMON
+#define TD_KNOWN (TD_DEBUG_BITS | 3ull << 16 | 0x1full << 27 | 3ull << 62)
 
 static void judge_debug(const struct sv_policy *p, struct shelter_verdict *v)
 {
     if (v->debug && !p->allow_debug)
         sv_refuse(v, SHELTER_R_DEBUG, NULL);
+}
+
+// Bound when the TD was built (MRSERVICETD) or, which only the extended body shows, since.
+static bool has_service_td(const struct sv_quote *q)
+{
+    if (sh_le64(q->body + SV_TD_ATTRIBUTES) & TD_SERVTD_EXT)
+        return true;
+    if (q->body_type >= 3 && !sv_all_zero(q->body + SV_TD_MRSERVICETD, 48))
+        return true;
+    return q->body_type == 4 && !(sv_all_zero(q->body + SV_TD_INIT_SERVTD_HASH, 48) &&
+                                  sv_all_zero(q->body + SV_TD_SERVTD_HASH, 48));
 }
 
 static void judge_td(const struct sv_policy *p, const struct sv_quote *q, struct shelter_verdict *v)
@@ -27,7 +39,7 @@ static void judge_td(const struct sv_policy *p, const struct sv_quote *q, struct
         sv_refuse(v, SHELTER_R_SEPT_VE, NULL);
     if (!p->allow_migration && attributes & TD_MIGRATABLE)
         sv_refuse(v, SHELTER_R_TD_ATTRIBUTES, "MIGRATABLE");
-    if (!p->allow_migration && q->body_type == 3 && !sv_all_zero(q->body + SV_TD_MRSERVICETD, 48))
+    if (!p->allow_migration && has_service_td(q))
         sv_refuse(v, SHELTER_R_SERVTD, NULL);
 }
 

@@ -301,7 +301,7 @@ static void judge_status(struct judge *j)
 
     sv_tcb_evaluate(&j->col->tcb, &j->col->qe, &j->pck, qe_isvsvn, svn, &in->tcb);
     in->status = in->tcb.status;
-    if (q->body_type == 3 && in->status != SV_TCB_NOT_SUPPORTED) {
+    if (q->body_type >= 3 && in->status != SV_TCB_NOT_SUPPORTED) {
         struct sv_tcb_result now;
 
         sv_tcb_evaluate(&j->col->tcb, &j->col->qe, &j->pck, qe_isvsvn,

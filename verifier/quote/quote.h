@@ -3,7 +3,7 @@
 //
 //  v3, v4:  header 48 | body 384 (SGX) or 584 (TD 1.0) | u32 size | signature data
 //  v5:      header 48 | u16 body type | u32 body size | body | u32 size | signature data
-//           body types 1 SGX (384), 2 TD 1.0 (584), 3 TD 1.5 (648)
+//           body types 1 SGX (384), 2 TD 1.0 (584), 3 TD 1.5 (648), 4 TD 1.5 extended (885)
 //
 //  signature data, v3:      sig 64 | attestation key 64 | QE report 384 | QE report sig 64 |
 //                           u16 size, authentication data | u16 type, u32 size, certification data
@@ -20,6 +20,7 @@
 #define SV_SGX_REPORT_SIZE 384
 #define SV_TD10_SIZE 584
 #define SV_TD15_SIZE 648
+#define SV_TD15EX_SIZE 885
 
 #define SV_TEE_SGX 0x00u
 #define SV_TEE_TDX 0x81u
@@ -28,7 +29,7 @@
 struct sv_quote {
     uint16_t version;
     uint32_t tee;
-    uint16_t body_type; // 1 SGX, 2 TD 1.0, 3 TD 1.5
+    uint16_t body_type; // 1 SGX, 2 TD 1.0, 3 TD 1.5, 4 TD 1.5 extended
     const uint8_t *header;
     const uint8_t *body;
     size_t body_size;
@@ -58,7 +59,7 @@ enum {
     SV_SGX_REPORT_DATA = 320,
 };
 
-// Offsets in a TD report body.
+// Offsets in a TD report body; each longer body begins with the shorter one.
 enum {
     SV_TD_TEE_TCB_SVN = 0,
     SV_TD_MRSEAM = 16,
@@ -74,6 +75,16 @@ enum {
     SV_TD_REPORT_DATA = 520,
     SV_TD_TEE_TCB_SVN_2 = 584,
     SV_TD_MRSERVICETD = 600,
+    SV_TD_VMID = 648,
+    SV_TD_TD_ID = 649,
+    SV_TD_DEV_INFO = 681,
+    SV_TD_INIT_SERVTD_HASH = 729,
+    SV_TD_INIT_SERVTD_ATTRIBUTES = 777,
+    SV_TD_INIT_CPU_SVN = 785,
+    SV_TD_INIT_TEE_TCB_SVN = 801,
+    SV_TD_INIT_FMSPC = 817,
+    SV_TD_SERVTD_HASH = 829,
+    SV_TD_SERVTD_ATTRIBUTES = 877,
 };
 
 // Parses. On failure a refusal is in the verdict and -1 is returned.

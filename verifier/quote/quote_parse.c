@@ -27,7 +27,8 @@ static int parse_header(const uint8_t *h, struct sv_quote *q, struct shelter_ver
 
 static int parse_body(struct sv_bytes *in, struct sv_quote *q, struct shelter_verdict *v)
 {
-    static const size_t sizes[] = {0, SV_SGX_REPORT_SIZE, SV_TD10_SIZE, SV_TD15_SIZE};
+    static const size_t sizes[] = {0, SV_SGX_REPORT_SIZE, SV_TD10_SIZE, SV_TD15_SIZE,
+                                   SV_TD15EX_SIZE};
 
     q->body_type = q->tee == SV_TEE_SGX ? 1 : 2;
     q->body_size = sizes[q->body_type];
@@ -38,7 +39,7 @@ static int parse_body(struct sv_bytes *in, struct sv_quote *q, struct shelter_ve
             return sv_refuse(v, SHELTER_R_TRUNCATED, "in the body's descriptor");
         q->body_type = sh_le16(d);
         q->body_size = sh_le32(d + 2);
-        if (q->body_type < 1 || q->body_type > 3 || q->body_size != sizes[q->body_type] ||
+        if (q->body_type < 1 || q->body_type > 4 || q->body_size != sizes[q->body_type] ||
             (q->body_type == 1) != (q->tee == SV_TEE_SGX))
             return sv_refuse(v, SHELTER_R_BODY_TYPE, "type %u, %zu bytes", q->body_type,
                              q->body_size);
@@ -130,6 +131,20 @@ static void sgx_claims(const uint8_t *b, struct shelter_verdict *v)
     v->debug = b[SV_SGX_ATTRIBUTES] & 0x02;
 }
 
+static void td15ex_claims(const uint8_t *b, struct shelter_verdict *v)
+{
+    sv_claim_number(v, "vmid", b[SV_TD_VMID]);
+    sv_claim_hex(v, "td_id", b + SV_TD_TD_ID, 32);
+    sv_claim_hex(v, "dev_info", b + SV_TD_DEV_INFO, 48);
+    sv_claim_hex(v, "init_servtd_hash", b + SV_TD_INIT_SERVTD_HASH, 48);
+    sv_claim_hex(v, "init_servtd_attributes", b + SV_TD_INIT_SERVTD_ATTRIBUTES, 8);
+    sv_claim_hex(v, "init_cpu_svn", b + SV_TD_INIT_CPU_SVN, 16);
+    sv_claim_hex(v, "init_tee_tcb_svn", b + SV_TD_INIT_TEE_TCB_SVN, 16);
+    sv_claim_hex(v, "init_fmspc", b + SV_TD_INIT_FMSPC, 12);
+    sv_claim_hex(v, "servtd_hash", b + SV_TD_SERVTD_HASH, 48);
+    sv_claim_hex(v, "servtd_attributes", b + SV_TD_SERVTD_ATTRIBUTES, 8);
+}
+
 static void tdx_claims(const struct sv_quote *q, struct shelter_verdict *v)
 {
     const uint8_t *b = q->body;
@@ -153,10 +168,12 @@ static void tdx_claims(const struct sv_quote *q, struct shelter_verdict *v)
     sv_claim_hex(v, "mrseam", b + SV_TD_MRSEAM, 48);
     sv_claim_hex(v, "mrsignerseam", b + SV_TD_MRSIGNERSEAM, 48);
     sv_claim_hex(v, "seamattributes", b + SV_TD_SEAMATTRIBUTES, 8);
-    if (q->body_type == 3) {
+    if (q->body_type >= 3) {
         sv_claim_hex(v, "tee_tcb_svn_2", b + SV_TD_TEE_TCB_SVN_2, 16);
         sv_claim_hex(v, "mrservicetd", b + SV_TD_MRSERVICETD, 48);
     }
+    if (q->body_type == 4)
+        td15ex_claims(b, v);
     memcpy(v->report_data, b + SV_TD_REPORT_DATA, 64);
     v->debug = b[SV_TD_ATTRIBUTES] & 0x01;
 }

@@ -128,6 +128,8 @@ enum sv_tcb_status sv_tcb_relaunch(enum sv_tcb_status launch, enum sv_tcb_status
     bool config = launch == SV_TCB_OUT_OF_DATE_CONFIG || current == SV_TCB_CONFIG ||
                   current == SV_TCB_CONFIG_AND_SW_HARDENING;
 
+    if (current == SV_TCB_REVOKED)
+        return SV_TCB_REVOKED;
     if (launch != SV_TCB_OUT_OF_DATE && launch != SV_TCB_OUT_OF_DATE_CONFIG)
         return launch;
     if (current == SV_TCB_UP_TO_DATE || current == SV_TCB_SW_HARDENING ||
