@@ -73,7 +73,7 @@ static int empty_root(void)
 
 int sh_wall_files(bool network)
 {
-    int own = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (network ? 0 : CLONE_NEWNET);
+    int own = CLONE_NEWNS | CLONE_NEWIPC | (network ? 0 : CLONE_NEWNET);
     return unshare(own) ? -errno : empty_root();
 }
 

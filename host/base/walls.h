@@ -13,7 +13,7 @@
 /* In the order in which they are to be raised. */
 enum sh_wall {
     SH_WALL_PIDS,     /* processes outside have no number in it */
-    SH_WALL_FILES,    /* an empty root in a mount namespace of its own; System V IPC and names likewise */
+    SH_WALL_FILES,    /* an empty root in a mount namespace of its own; System V IPC likewise */
     SH_WALL_USER,     /* no user that owns anything, or at least no capability */
     SH_WALL_LANDLOCK, /* no file can be opened, nobody outside be signalled */
     SH_WALL_SECCOMP,  /* the system calls on a list (each program has its own) */

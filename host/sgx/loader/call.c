@@ -156,10 +156,8 @@ int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int 
 {
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
         return -EAFNOSUPPORT;
-    if (loader.options.network == LOADER_NETWORK_NONE)
-        return -ENETUNREACH;
-    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd < 0 ? -errno : loader_handle_add(fd);
+    int fd = loader_socket(family, type);
+    return fd < 0 ? fd : loader_handle_add(fd);
 }
 
 /* Sockets are handles from 3 on. */
@@ -177,7 +175,7 @@ int64_t call_bind(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 int64_t call_listen(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int backlog)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : or_errno(listen(fd, backlog));
+    return fd < 0 ? fd : loader_listen(fd, backlog);
 }
 
 int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
@@ -194,8 +192,7 @@ int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     int fd = socket_of(handle);
-    loader_map_address(s->b, cap_b(s->size_b));
-    return fd < 0 ? fd : or_errno(connect(fd, (void *)s->b, cap_b(s->size_b)));
+    return fd < 0 ? fd : loader_connect(fd, s->b, cap_b(s->size_b));
 }
 
 int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t more)
@@ -203,9 +200,9 @@ int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    loader_map_address(s->b, cap_b(s->size_b));
-    return or_errno(sendto(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0),
-                           s->size_b ? (void *)s->b : NULL, cap_b(s->size_b)));
+    if (s->size_b)
+        return loader_send_to(fd, s->a, cap_a(s->size_a), s->b, cap_b(s->size_b));
+    return or_errno(send(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0)));
 }
 
 int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t size,

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,7 +38,7 @@ struct call {
 
 /* Calls out, threads and memory of the loader. */
 static const struct call common[] = {
-    ANY(read), ANY(write), ANY(futex), ANY(ppoll), ANY(poll), ANY(sendto), ANY(recvfrom), ANY(close),
+    ANY(read), ANY(write), ANY(futex), ANY(ppoll), ANY(poll), ANY(recvfrom), ANY(close),
     ANY(clock_gettime), ANY(clock_nanosleep), ANY(nanosleep), ANY(sched_yield), ANY(pause), ANY(eventfd2),
     ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(restart_syscall), ANY(lseek), /* dprintf asks */
     ANY(munmap), ANY(madvise), ANY(mremap), ANY(brk), ANY(getrandom), ANY(sched_getaffinity),
@@ -55,10 +54,10 @@ static const struct call common[] = {
     ONLY(ioctl, 1, TIOCGWINSZ), ONLY(ioctl, 1, TIOCSWINSZ), ONLY(ioctl, 1, FIONREAD),
 };
 
+/* Sockets that the process outside made; recvmsg brings them. */
 static const struct call sockets[] = {
-    ONLY(socket, 0, AF_INET), ONLY(socket, 0, AF_INET6), ANY(bind), ANY(listen), ANY(accept4),
-    ANY(connect), ANY(shutdown), ANY(getsockname), ANY(getpeername), ANY(getsockopt), ANY(setsockopt),
-    ANY(dup3),
+    ANY(recvmsg), ANY(accept4), ANY(shutdown), ANY(getsockname), ANY(getpeername), ANY(getsockopt),
+    ANY(setsockopt),
 };
 
 /* Changing the enclave; memfd_create is how many pages are added at once. */
@@ -121,6 +120,19 @@ static void put_enclave_rights(struct filter *f)
     load(f, offsetof(struct seccomp_data, nr));
 }
 
+/* send(), which is sendto() without an address: to where the socket is connected. */
+static void put_send(struct filter *f)
+{
+    const size_t address = offsetof(struct seccomp_data, args) + 8 * 4;
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 6);
+    load(f, address);
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+    load(f, address + 4);
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+    put_return(f, SECCOMP_RET_ALLOW);
+    load(f, offsetof(struct seccomp_data, nr));
+}
+
 #define PUT_CALLS(f, list)                                                                         \
     for (size_t i_ = 0; i_ < sizeof(list) / sizeof((list)[0]); i_++)                               \
     put_call(f, &(list)[i_])
@@ -139,6 +151,7 @@ static int filter_calls(void)
         PUT_CALLS(&f, simulator);
     else
         PUT_CALLS(&f, hardware);
+    put_send(&f);
     put_enclave_rights(&f);
     /* glibc starts threads by clone, whose flags can be seen, where there is no clone3. */
     put(&f, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
@@ -152,7 +165,6 @@ static int filter_calls(void)
 }
 
 static unsigned missing; /* bit n: wall n could not be raised */
-static unsigned number;  /* of this run, among all that run now */
 
 static void note(enum sh_wall wall, int r)
 {
@@ -162,7 +174,6 @@ static void note(enum sh_wall wall, int r)
 int loader_confine_begin(struct sh_error *err)
 {
     bool debug = loader.options.debug;
-    number = (unsigned)getpid();
     if (!debug)
         note(SH_WALL_PIDS, sh_wall_pids());
     return loader_helper_start(!debug, err);
@@ -189,16 +200,16 @@ static int report_missing(struct sh_error *err)
 
 int loader_confine(struct sh_error *err)
 {
-    bool debug = loader.options.debug, network = loader.options.network != LOADER_NETWORK_NONE;
+    bool debug = loader.options.debug;
     if (!debug) /* a debugger looks for the program's files at their places */
-        note(SH_WALL_FILES, sh_wall_files(network));
-    note(SH_WALL_USER, sh_wall_user(number));
+        note(SH_WALL_FILES, sh_wall_files(false));
+    note(SH_WALL_USER, sh_wall_user(loader.number));
     prctl(PR_SET_DUMPABLE, debug);
     if (debug) /* `shelter debug` is no ancestor of ours */
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     else if (loader_helper_follow())
         _exit(SH_EXIT_FAILURE); /* whoever started us is gone */
-    note(SH_WALL_LANDLOCK, sh_wall_landlock(network));
+    note(SH_WALL_LANDLOCK, sh_wall_landlock(false));
     note(SH_WALL_SECCOMP, filter_calls());
     return report_missing(err);
 }

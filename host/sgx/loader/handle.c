@@ -37,7 +37,7 @@ int loader_handle_add(int fd)
     pthread_mutex_unlock(&lock);
     if (h < HANDLE_MAX)
         return (int)h;
-    close(fd);
+    loader_socket_close(fd);
     return -EMFILE;
 }
 
@@ -52,5 +52,5 @@ void loader_handle_close(uint64_t handle)
         first_free = (unsigned)handle;
     pthread_mutex_unlock(&lock);
     if (fd)
-        close(fd - 1);
+        loader_socket_close(fd - 1);
 }

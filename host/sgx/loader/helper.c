@@ -161,14 +161,15 @@ static _Noreturn void serve_parent(int fd, const sigset_t *signals, pid_t child)
     }
 }
 
-/* The streams and the channel are the enclave's alone; stderr has what --verbose says. */
-static void leave_streams(void)
+/* stderr has what --verbose says. */
+void loader_leave_streams(const char *name)
 {
-    static const char name[] = "shelter-helper";
     close(0);
     close(1);
     if (loader.options.channel >= 0)
         close(loader.options.channel);
+    if (helper_fd >= 0)
+        close(helper_fd);
     prctl(PR_SET_NAME, name);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -199,15 +200,15 @@ int loader_helper_start(bool parent_helps, struct sh_error *err)
         return sh_fail_errno(err, -errno, "cannot start a process");
     bool helps = parent_helps == (pid > 0);
     close(fd[!helps]);
-    helper_fd = fd[helps];
     if (helps)
-        leave_streams();
+        loader_leave_streams("shelter-helper");
     if (helps && pid > 0)
-        serve_parent(helper_fd, &signals, pid);
-    while (helps && serve_one(helper_fd))
+        serve_parent(fd[1], &signals, pid);
+    while (helps && serve_one(fd[1]))
         ;
     if (helps)
         _exit(0);
+    helper_fd = fd[0];
     if (parent_helps)
         sigprocmask(SIG_SETMASK, &before, NULL);
     return 0;

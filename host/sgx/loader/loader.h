@@ -77,6 +77,7 @@ struct loader_counts {
 /* Of the process: it has one enclave. */
 struct loader {
     struct loader_options options; /* constant once parsed */
+    unsigned number;               /* of the process that was started: no other run has it now */
     struct sgx_enclave enclave;    /* constant once built, as is the next */
     struct sgx_image image;
     struct loader_thread *_Atomic threads; /* none is ever removed */
@@ -118,10 +119,29 @@ enum loader_help {
 /* Forks; returns in the process that is to run the enclave, with nothing of this process's changed but its id.
  * The helper is the parent or the child. Before there are threads. */
 int loader_helper_start(bool parent_helps, struct sh_error *err);
+/* For a process beside the enclave's: no new rights, nothing of the enclave's open, and a name. */
+void loader_leave_streams(const char *name);
 /* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is final. */
 int loader_helper_follow(void);
 /* One question at a time; waits for its answer. Its bytes, or -errno; -ENOSPC if they do not fit. */
 int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out, size_t out_size);
+
+/* --- network.c: the enclave's network; addresses are those of <shelter/network.h>. ----------------
+ * What names an address is done by a process outside the walls, one question at a time; none waits for the network. */
+/* Before there are threads: takes the published ports, so that nobody else does, reads --resolver, forks. */
+int loader_network_open(struct sh_error *err);
+/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno. */
+int loader_socket(int family, int type);
+/* Closes any descriptor of the enclave's, a socket at both ends. */
+void loader_socket_close(int fd);
+/* As the enclave means it: to the published port's address outside; -EACCES: not published. */
+int64_t loader_bind(int fd, const void *address, socklen_t size);
+/* The host's loopback by its own address is -EACCES; by the address that stands for it, it is the host's. */
+int64_t loader_connect(int fd, const void *address, socklen_t size);
+int64_t loader_listen(int fd, int backlog); /* -EACCES: not bound */
+int64_t loader_send_to(int fd, const void *data, size_t size, const void *address, socklen_t address_size);
+/* The address that a datagram came from, made the enclave's. */
+void loader_seen_address(void *address, socklen_t size);
 
 /* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------ */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
@@ -134,16 +154,6 @@ void loader_handle_close(uint64_t handle);  /* from 3 on; others are ignored */
 void loader_clock_tell(struct sh_slot *s);
 /* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here. */
 uint64_t loader_clock_hz(const struct sh_slot *first);
-
-/* --- publish.c: the enclave's network; addresses are those of <shelter/network.h>. ---------------- */
-/* Before the enclave runs: takes the published ports, so that nobody else does, and reads --resolver. */
-int loader_network_open(struct sh_error *err);
-/* bind() as the enclave means it: to the published port's address outside; -EACCES: not published. */
-int loader_bind(int fd, const void *address, socklen_t size);
-/* The address that the enclave sends or connects to, made the host's, in place; and one that a
- * datagram came from, made the enclave's. Addresses of other kinds stay. */
-void loader_map_address(void *address, socklen_t size);
-void loader_seen_address(void *address, socklen_t size);
 
 /* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER) and quote.c
  * (QE_TARGET, QUOTE) ------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ void loader_parse(int argc, char **argv)
     }
     if (argc - optind != 3 || (!o->key && !o->signature))
         fail_usage();
+    loader.number = (unsigned)getpid();
     o->enclave = argv[optind];
     o->root = argv[optind + 1];
     o->manifest = argv[optind + 2];

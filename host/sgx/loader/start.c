@@ -32,8 +32,6 @@ static int prepare(struct loader_thread **first, struct sh_error *err)
         r = loader_log_open(err);
     if (!r)
         r = loader_stats_open(err);
-    if (!r)
-        r = loader_network_open(err);
     return r ? r : loader_build(*first, err);
 }
 
@@ -59,7 +57,7 @@ void loader_main(int argc, char **argv)
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, i);
     bool channel = loader.options.channel >= 0;
-    if (loader_confine_begin(&err) || (channel && loader_pump_open(&err))) {
+    if (loader_confine_begin(&err) || loader_network_open(&err) || (channel && loader_pump_open(&err))) {
         sh_error_report(&err); /* nothing sends frames yet */
         _exit(SH_EXIT_FAILURE);
     }

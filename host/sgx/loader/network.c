@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+// The enclave's network as the user chose it: none, or published ports and connections outwards.
+// Addresses are as in a guest of QEMU's user-mode network (<shelter/network.h>).
+//
+// The process that runs the enclave is behind walls and in an empty network namespace: it can make no socket,
+// and send to no address. A process outside does that: it makes sockets and hands them over, keeps each beside its
+// number until told to close it, and does what names an address: bind, connect, listen, send to. What is
+// connected or was accepted needs it no more.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <shelter/network.h>
+
+#include "host/base/util.h"
+#include "host/base/walls.h"
+#include "host/sgx/loader/loader.h"
+
+#define ADDRESS_MAX 128u
+#define SOCKETS_MAX 65536u
+
+enum kind { SOCKET, BIND, CONNECT, LISTEN, SEND, CLOSE };
+
+struct question {
+    uint32_t kind;
+    uint32_t number; /* of the socket; SOCKET: family */
+    int32_t value;   /* SOCKET: type, LISTEN: backlog */
+    uint32_t address_size;
+    uint8_t address[ADDRESS_MAX];
+};
+
+/* --- what is published ---------------------------------------------------------------------------- */
+
+static int *held; /* a socket a port, which holds its address until the program binds there; -1: no more */
+
+static int bind_outside(int fd, unsigned i, int family)
+{
+    const struct sh_port *p = &loader.options.ports[i];
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
+    struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_port = a.sin_port};
+    int one = 1, off = 0;
+    inet_pton(AF_INET, p->host_address[0] ? p->host_address : "0.0.0.0", &a.sin_addr);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (family == AF_INET)
+        return bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    b.sin6_addr.s6_addr[10] = b.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&b.sin6_addr.s6_addr[12], &a.sin_addr, 4);
+    return bind(fd, (const struct sockaddr *)&b, sizeof(b)) ? -errno : 0;
+}
+
+static int publish(struct sh_error *err)
+{
+    const struct loader_options *o = &loader.options;
+    held = sh_alloc((o->port_count + 1) * sizeof(*held));
+    for (unsigned i = 0; i < o->port_count; i++) {
+        held[i] = socket(AF_INET, (o->ports[i].udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+        int r = held[i] < 0 ? -errno : bind_outside(held[i], i, AF_INET);
+        if (r)
+            return sh_fail_errno(err, r, "cannot publish port %u", o->ports[i].host_port);
+    }
+    return 0;
+}
+
+static int bind_published(int fd, int family, int type, const struct sockaddr_in *a)
+{
+    for (unsigned i = 0; i < loader.options.port_count; i++) {
+        const struct sh_port *p = &loader.options.ports[i];
+        if (p->udp != (type == SOCK_DGRAM) || p->guest_port != ntohs(a->sin_port))
+            continue;
+        if (held[i] >= 0)
+            close(held[i]);
+        held[i] = -1;
+        return bind_outside(fd, i, family);
+    }
+    return -EACCES;
+}
+
+/* --- what addresses mean -------------------------------------------------------------------------- */
+
+/* Whom the name server's address means: as --resolver says, else the first IPv4 one of this host,
+ * else whoever listens on its loopback. */
+static struct sockaddr_in resolver = {.sin_family = AF_INET};
+
+static bool resolver_is(const char *text)
+{
+    char ip[64];
+    unsigned port = 53;
+    int n = sscanf(text, "%63[0-9.]:%u", ip, &port);
+    if (n < 1 || port > 65535 || inet_pton(AF_INET, ip, &resolver.sin_addr) != 1)
+        return false;
+    resolver.sin_port = htons((uint16_t)port);
+    return true;
+}
+
+static void find_resolver(void)
+{
+    char line[256], ip[64];
+    FILE *f = fopen("/etc/resolv.conf", "re");
+    while (f && !resolver.sin_port && fgets(line, sizeof(line), f))
+        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1)
+            resolver_is(ip);
+    if (f)
+        fclose(f);
+    if (!resolver.sin_port)
+        resolver_is("127.0.0.1");
+}
+
+static void map(uint8_t ip[4], in_port_t *port)
+{
+    uint32_t a;
+    memcpy(&a, ip, 4);
+    if (a == htonl(SH_NET_HOST)) {
+        a = htonl(INADDR_LOOPBACK);
+    } else if (a == htonl(SH_NET_RESOLVER) && *port == htons(53)) {
+        a = resolver.sin_addr.s_addr;
+        *port = resolver.sin_port;
+    }
+    memcpy(ip, &a, 4);
+}
+
+static void map_address(void *address, socklen_t size)
+{
+    struct sockaddr_in *a = address;
+    struct sockaddr_in6 *b = address;
+    if (a->sin_family == AF_INET && size >= sizeof(*a))
+        map((uint8_t *)&a->sin_addr, &a->sin_port);
+    else if (a->sin_family == AF_INET6 && size >= sizeof(*b) && IN6_IS_ADDR_V4MAPPED(&b->sin6_addr))
+        map(&b->sin6_addr.s6_addr[12], &b->sin6_port);
+}
+
+/* The enclave's loopback is inside, so who asks for the host's by its own address is up to something. */
+static bool is_loopback(const void *address, socklen_t size)
+{
+    const struct sockaddr_in *a = address;
+    const struct sockaddr_in6 *b = address;
+    if (a->sin_family == AF_INET)
+        return !a->sin_addr.s_addr || ntohl(a->sin_addr.s_addr) >> 24 == 127;
+    return a->sin_family == AF_INET6 && size >= sizeof(*b) &&
+           (IN6_IS_ADDR_LOOPBACK(&b->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&b->sin6_addr) ||
+            (IN6_IS_ADDR_V4MAPPED(&b->sin6_addr) &&
+             (b->sin6_addr.s6_addr[12] == 127 || !b->sin6_addr.s6_addr[12])));
+}
+
+void loader_seen_address(void *address, socklen_t size)
+{
+    struct sockaddr_in *a = address;
+    if (loader.options.network == LOADER_NETWORK_HOST || size < sizeof(*a) ||
+        a->sin_family != AF_INET)
+        return;
+    if (a->sin_addr.s_addr != resolver.sin_addr.s_addr || a->sin_port != resolver.sin_port)
+        return;
+    a->sin_addr.s_addr = htonl(SH_NET_RESOLVER);
+    a->sin_port = htons(53);
+}
+
+/* --- the process outside -------------------------------------------------------------------------- */
+
+static int sockets[SOCKETS_MAX]; /* descriptor + 1; 0: free */
+
+/* A new one goes into *made; its number, or -errno. */
+static int64_t make_socket(const struct question *q, int *made)
+{
+    static unsigned last;
+    int family = (int)q->number, type = q->value;
+    if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
+        return -EAFNOSUPPORT;
+    for (unsigned i = 0; i < SOCKETS_MAX; i++) {
+        unsigned n = (last + i) % SOCKETS_MAX;
+        if (sockets[n])
+            continue;
+        *made = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (*made < 0)
+            return -errno;
+        sockets[n] = *made + 1;
+        last = n + 1;
+        return n;
+    }
+    return -EMFILE;
+}
+
+static int64_t act(struct question *q, const void *data, size_t size)
+{
+    struct sockaddr_in6 own;
+    socklen_t own_size = sizeof(own), option_size = sizeof(int);
+    int family = 0, type = 0, fd = q->number < SOCKETS_MAX ? sockets[q->number] - 1 : -1;
+    bool host = loader.options.network == LOADER_NETWORK_HOST;
+    struct sockaddr *to = (struct sockaddr *)q->address;
+    if (fd < 0 || q->address_size > ADDRESS_MAX)
+        return -EBADF;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &option_size);
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &option_size);
+    if (!host && (q->kind == CONNECT || q->kind == SEND)) {
+        if (is_loopback(to, q->address_size))
+            return -EACCES;
+        map_address(to, q->address_size);
+    }
+    switch (q->kind) {
+    case BIND:
+        if (!host)
+            return bind_published(fd, family, type, (struct sockaddr_in *)to);
+        return bind(fd, to, q->address_size) ? -errno : 0;
+    case CONNECT:
+        return connect(fd, to, q->address_size) ? -errno : 0;
+    case LISTEN: /* a socket without a port would get one that was not published */
+        if (getsockname(fd, (struct sockaddr *)&own, &own_size) || (!host && !own.sin6_port))
+            return -EACCES;
+        return listen(fd, q->value) ? -errno : 0;
+    case SEND: {
+        ssize_t n = sendto(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, to, q->address_size);
+        return n < 0 ? -errno : n;
+    }
+    default:
+        return -EINVAL;
+    }
+}
+
+static bool give_answer(int fd, int64_t result, int made)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr head;
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec v = {&result, sizeof(result)};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    memcpy(CMSG_DATA(&control.head), &made, sizeof(made));
+    if (made >= 0)
+        m.msg_control = control.bytes, m.msg_controllen = sizeof(control.bytes);
+    return sendmsg(fd, &m, MSG_NOSIGNAL) >= 0;
+}
+
+/* One question. False: nobody will ask any more. */
+static bool serve_one(int fd)
+{
+    static uint8_t message[sizeof(struct question) + SH_SLOT_A_SIZE];
+    struct question q;
+    int made = -1;
+    ssize_t n = recv(fd, message, sizeof(message), 0);
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n < (ssize_t)sizeof(q))
+        return false;
+    memcpy(&q, message, sizeof(q));
+    if (q.kind == CLOSE) { /* no answer */
+        if (q.number < SOCKETS_MAX && sockets[q.number])
+            close(sockets[q.number] - 1);
+        if (q.number < SOCKETS_MAX)
+            sockets[q.number] = 0;
+        return true;
+    }
+    int64_t r = q.kind == SOCKET ? make_socket(&q, &made)
+                                 : act(&q, message + sizeof(q), (size_t)n - sizeof(q));
+    return give_answer(fd, r, made);
+}
+
+/* From 3 on, all but `fd` and what is held. */
+static void close_others(unsigned fd)
+{
+    for (unsigned from = 3, keep; from; from = keep + 1) {
+        keep = fd >= from ? fd : UINT_MAX;
+        for (unsigned i = 0; i < loader.options.port_count; i++) {
+            if ((unsigned)held[i] >= from && (unsigned)held[i] < keep)
+                keep = (unsigned)held[i];
+        }
+        if (keep > from)
+            syscall(SYS_close_range, from, keep == UINT_MAX ? keep : keep - 1, 0);
+    }
+}
+
+/* Sockets are all that it needs; and root's ports, where some are published. */
+static _Noreturn void serve(int fd)
+{
+    bool root_ports = false;
+    for (unsigned i = 0; i < loader.options.port_count; i++)
+        root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
+    loader_leave_streams("shelter-network");
+    close_others((unsigned)fd);
+    if (!loader.options.debug)
+        (void)sh_wall_files(true);
+    if (!root_ports)
+        (void)sh_wall_user(loader.number);
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)sh_wall_landlock(true);
+    while (serve_one(fd))
+        ;
+    _exit(0);
+}
+
+/* --- the enclave's side --------------------------------------------------------------------------- */
+
+static int network_fd = -1;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t numbers[SOCKETS_MAX]; /* of a descriptor's socket outside, + 1; 0: it has none */
+
+int loader_network_open(struct sh_error *err)
+{
+    const struct loader_options *o = &loader.options;
+    int fd[2];
+    if (o->resolver && !resolver_is(o->resolver))
+        return sh_fail(err, -EINVAL, "--resolver %s: write ADDRESS[:PORT]", o->resolver);
+    if (o->network == LOADER_NETWORK_NONE)
+        return 0;
+    if (o->network == LOADER_NETWORK_USER)
+        find_resolver();
+    int r = publish(err);
+    if (r)
+        return r;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
+        return sh_fail_errno(err, -errno, "cannot make a socket");
+    pid_t pid = fork();
+    if (pid < 0)
+        return sh_fail_errno(err, -errno, "cannot start a process");
+    close(fd[pid != 0]);
+    if (pid == 0)
+        serve(fd[1]);
+    network_fd = fd[0];
+    for (unsigned i = 0; i < o->port_count; i++)
+        close(held[i]);
+    return 0;
+}
+
+/* The answer; *made: the descriptor that came with it, or -1. */
+static int64_t take_answer(int *made)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr head;
+    } control;
+    int64_t result;
+    struct iovec v = {&result, sizeof(result)};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes,
+                       .msg_controllen = sizeof(control.bytes)};
+    ssize_t n;
+    do
+        n = recvmsg(network_fd, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    *made = -1;
+    if (n != sizeof(result))
+        return -EIO;
+    if (CMSG_FIRSTHDR(&m))
+        memcpy(made, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(*made));
+    return result;
+}
+
+static int64_t ask(const struct question *q, const void *data, size_t size, int *made)
+{
+    static uint8_t message[sizeof(*q) + SH_SLOT_A_SIZE]; /* under the lock */
+    int64_t r = 0;
+    if (network_fd < 0)
+        return -ENETUNREACH;
+    pthread_mutex_lock(&lock);
+    memcpy(message, q, sizeof(*q));
+    if (size)
+        memcpy(message + sizeof(*q), data, size);
+    if (send(network_fd, message, sizeof(*q) + size, MSG_NOSIGNAL) < 0)
+        r = -EIO;
+    else if (q->kind != CLOSE)
+        r = take_answer(made);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+int loader_socket(int family, int type)
+{
+    struct question q = {.kind = SOCKET, .number = (uint32_t)family, .value = type};
+    int fd = -1;
+    int64_t r = ask(&q, NULL, 0, &fd);
+    if (r < 0)
+        return (int)r;
+    if (fd >= 0 && fd < (int)SOCKETS_MAX) {
+        __atomic_store_n(&numbers[fd], (uint32_t)r + 1, __ATOMIC_RELEASE);
+        return fd;
+    }
+    q = (struct question){.kind = CLOSE, .number = (uint32_t)r};
+    ask(&q, NULL, 0, &fd);
+    if (fd >= 0)
+        close(fd);
+    return -EMFILE;
+}
+
+void loader_socket_close(int fd)
+{
+    uint32_t number = (unsigned)fd < SOCKETS_MAX ? __atomic_exchange_n(&numbers[fd], 0, __ATOMIC_ACQ_REL) : 0;
+    struct question q = {.kind = CLOSE, .number = number - 1};
+    if (number)
+        ask(&q, NULL, 0, NULL);
+    close(fd);
+}
+
+/* Fills in the socket's number and the address. */
+static int64_t ask_about(int fd, struct question q, const void *address, socklen_t address_size,
+                         const void *data, size_t size)
+{
+    int none;
+    uint32_t number = (unsigned)fd < SOCKETS_MAX ? __atomic_load_n(&numbers[fd], __ATOMIC_ACQUIRE) : 0;
+    if (!number)
+        return -EINVAL; /* accepted: it is connected, and bound */
+    if (address_size > ADDRESS_MAX)
+        return -EINVAL;
+    q.number = number - 1;
+    q.address_size = address_size;
+    if (address_size)
+        memcpy(q.address, address, address_size);
+    return ask(&q, data, size, &none);
+}
+
+int64_t loader_bind(int fd, const void *address, socklen_t size)
+{
+    return ask_about(fd, (struct question){.kind = BIND}, address, size, NULL, 0);
+}
+
+int64_t loader_connect(int fd, const void *address, socklen_t size)
+{
+    return ask_about(fd, (struct question){.kind = CONNECT}, address, size, NULL, 0);
+}
+
+int64_t loader_listen(int fd, int backlog)
+{
+    return ask_about(fd, (struct question){.kind = LISTEN, .value = backlog}, NULL, 0, NULL, 0);
+}
+
+int64_t loader_send_to(int fd, const void *data, size_t size, const void *address, socklen_t address_size)
+{
+    return ask_about(fd, (struct question){.kind = SEND}, address, address_size, data, size);
+}
