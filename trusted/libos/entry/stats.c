@@ -14,7 +14,7 @@ static const struct {
     MEMBER("kicks", kicks),                 MEMBER("signals", signals),
     MEMBER("eaccept", eaccept),             MEMBER("eacceptcopy", eacceptcopy),
     MEMBER("emodpe", emodpe),               MEMBER("notifications", notifications),
-    MEMBER("root_blocks", root_blocks),
+    MEMBER("root_blocks", root_blocks), MEMBER("residence_switches", switches),
     MEMBER("cache_hits", cache_hits),       MEMBER("committed_bytes", committed),
     MEMBER("peak_bytes", committed_peak),
 #undef MEMBER

@@ -3,6 +3,7 @@
 #include "trusted/libos/mm/mm.h"
 
 struct frames {
+    uint64_t changes;    /* so far */
     uint8_t rights[512]; /* PAGE_THERE | PORT_*; 0: none */
     uint16_t owner[512];
 };
@@ -34,8 +35,17 @@ uint16_t frame_owner(uint64_t addr)
 
 void frame_own(uint64_t addr, uint64_t count, uint16_t owner)
 {
-    for (; count; count--, addr += PAGE_SIZE)
-        frames_of(addr)->owner[slot_of(addr)] = owner;
+    for (; count; count--, addr += PAGE_SIZE) {
+        struct frames *f = frames_of(addr);
+        f->owner[slot_of(addr)] = owner;
+        f->changes++;
+    }
+}
+
+uint64_t frame_changes(uint64_t addr)
+{
+    const struct frames *f = frames_of(addr);
+    return f ? f->changes : 0;
 }
 
 static int make_room(uint64_t addr, uint64_t count)
@@ -54,6 +64,7 @@ static void set(uint64_t addr, uint64_t count, uint8_t rights, uint16_t owner)
         struct frames *f = frames_of(addr);
         f->rights[slot_of(addr)] = rights;
         f->owner[slot_of(addr)] = owner;
+        f->changes++;
     }
 }
 
@@ -94,9 +105,11 @@ int frame_protect(uint64_t addr, uint64_t count, int prot)
             int r = port_pages_protect(addr, n, old, prot);
             if (r)
                 return r;
-            for (uint64_t i = 0; i < n; i++)
-                frames_of(addr + (i << PAGE_SHIFT))->rights[slot_of(addr + (i << PAGE_SHIFT))] =
-                    (uint8_t)(PAGE_THERE | prot);
+            for (uint64_t i = 0; i < n; i++) {
+                struct frames *f = frames_of(addr + (i << PAGE_SHIFT));
+                f->rights[slot_of(addr + (i << PAGE_SHIFT))] = (uint8_t)(PAGE_THERE | prot);
+                f->changes++;
+            }
         }
         addr += n << PAGE_SHIFT;
         count -= n;

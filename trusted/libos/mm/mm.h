@@ -81,6 +81,7 @@ static inline struct space *space(void)
 #define PAGE_OBJECT 32u /* the file's own page */
 #define PAGE_CLEAN 64u  /* private copy of a file's page, unchanged since */
 struct leaf {
+    uint64_t settled; /* frame_changes when all of it was as its space wants it */
     uint8_t page[512];
     void **aside; /* 512 of them or NULL: the content, where the frame has another's */
 };
@@ -105,6 +106,8 @@ void area_drop_all(struct space *s);
 #define OWNER_MAX 0xfff0u
 int frame_rights(uint64_t addr); /* PORT_*, or -1: there is no frame */
 uint16_t frame_owner(uint64_t addr);
+/* Counts what changes in the 2 MiB that hold addr; 0: there was never a frame. */
+uint64_t frame_changes(uint64_t addr);
 void frame_own(uint64_t addr, uint64_t count, uint16_t owner);
 int frame_add(uint64_t addr, uint64_t count, int prot, uint16_t owner); /* zeroed; charges */
 /* New ones with these contents; charges. */

@@ -181,22 +181,44 @@ static int settle_page(struct space *s, struct area *a, uint64_t addr)
     return frame_rights(addr) == (state & RIGHTS) ? 0 : frame_protect(addr, 1, state & RIGHTS);
 }
 
-static int settle(struct space *s, uint64_t start, uint64_t end)
+/* Is all in these 2 MiB as s left it? */
+static bool is_settled(const struct space *s, uint64_t addr)
 {
+    const struct leaf *leaf = page_leaf(s, addr);
+    return leaf && leaf->settled == frame_changes(addr);
+}
+
+/* `changed`: only where something did since s was resident. */
+static int settle(struct space *s, uint64_t start, uint64_t end, bool changed)
+{
+    const uint64_t big = 1ul << 21;
     int r = 0;
     for (size_t i = 0; !r && i < s->count; i++) {
         struct area *a = s->areas[i];
         uint64_t to = MIN(a->end, end);
-        for (uint64_t at = MAX(a->start, start); !r && (at = frame_next(at, to)) < to;
-             at += PAGE_SIZE)
+        for (uint64_t at = MAX(a->start, start); !r && (at = frame_next(at, to)) < to;) {
+            if (changed && is_settled(s, at)) {
+                at = (at | (big - 1)) + 1;
+                continue;
+            }
             r = settle_page(s, a, at);
+            at += PAGE_SIZE;
+        }
     }
     return r;
 }
 
+static void note_settled(struct space *s)
+{
+    uint64_t index;
+    struct leaf *leaf;
+    for (uint64_t i = 0; (leaf = radix_next(&s->leaves, i, &index)); i = index + 1)
+        leaf->settled = frame_changes(index << 21);
+}
+
 int residence_settle(struct space *s, uint64_t start, uint64_t end)
 {
-    return s->family->count > 1 ? settle(s, start, end) : 0;
+    return s->family->count > 1 ? settle(s, start, end, false) : 0;
 }
 
 /* ---- turns ---- */
@@ -232,7 +254,9 @@ static int make_resident(struct family *f, struct space *s)
 {
     uint64_t before = clock_now();
     f->resident = s;
-    int r = settle(s, 0, UINT64_MAX);
+    int r = settle(s, 0, UINT64_MAX, true);
+    if (!r)
+        note_settled(s);
     uint64_t now = clock_now();
     f->until = now + MAX(SLICE_MIN, SLICE_COST * (now - before));
     stats.switches++;
