@@ -9,7 +9,9 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdbool.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -136,6 +138,7 @@ static inline void facts_begin(void)
     setvbuf(stdout, NULL, _IOLBF, 65536);
     alarm(120); /* whatever waits for ever */
     umask(022);
+    setgroups(0, NULL);
     setsid();
     setrlimit(RLIMIT_NOFILE, &files);
     setrlimit(RLIMIT_CORE, &none);
