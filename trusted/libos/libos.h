@@ -216,7 +216,7 @@ struct process {
     struct limit limits[16];
     char name[16];
     char exe[4096];
-    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end;
     uint64_t start_time;
 };
 /* The workload, PID 1; threads of the LibOS itself count as its. */

@@ -6,22 +6,48 @@
 
 /* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose mode and times
  * nobody looks at. */
-static int inode_of_file(struct file *f, struct inode **out)
+struct place {
+    struct inode *inode;
+    struct dentry *dentry; /* by which it was found, or NULL */
+};
+
+static void place_set(struct place *p, struct inode *i, struct dentry *d)
 {
-    *out = f->inode;
-    if (!f->inode)
-        return f->ops->name && !strncmp(f->ops->name, "anon_inode", 10) ? -EOPNOTSUPP : 0;
-    inode_get(f->inode);
-    return 0;
+    *p = (struct place){i, d};
+    if (i)
+        inode_get(i);
+    if (d)
+        dentry_get(d);
 }
 
-static int inode_of_fd(int fd, bool path_too, struct inode **out)
+static void place_put(struct place *p)
+{
+    inode_put(p->inode);
+    if (p->dentry)
+        dentry_put(p->dentry);
+}
+
+static void place_notify(const struct place *p, uint32_t what)
+{
+    if (p->dentry)
+        notify_dentry(p->dentry, what);
+    else
+        notify_inode(p->inode, what);
+}
+
+static int place_of_file(struct file *f, struct place *out)
+{
+    place_set(out, f->inode, f->dentry);
+    return !f->inode && f->ops->name && !strncmp(f->ops->name, "anon_inode", 10) ? -EOPNOTSUPP : 0;
+}
+
+static int place_of_fd(int fd, bool path_too, struct place *out)
 {
     struct file *f = path_too ? fd_any(fd) : fd_file(fd);
-    return f ? inode_of_file(f, out) : -EBADF;
+    return f ? place_of_file(f, out) : -EBADF;
 }
 
-static int inode_at(int dirfd, uint64_t path, int flags, struct inode **out)
+static int place_at(int dirfd, uint64_t path, int flags, struct place *out)
 {
     struct walk w;
     char first = 1;
@@ -30,16 +56,15 @@ static int inode_at(int dirfd, uint64_t path, int flags, struct inode **out)
     if ((flags & AT_EMPTY_PATH) && user_read(&first, path, 1))
         return -EFAULT;
     if (!first && dirfd != AT_FDCWD)
-        return inode_of_fd(dirfd, true, out);
+        return place_of_fd(dirfd, true, out);
     int r = first ? walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w)
                   : walk_path(AT_FDCWD, ".", 0, &w);
     if (r)
         return r;
     if (w.file) {
-        r = inode_of_file(w.file, out);
+        r = place_of_file(w.file, out);
     } else {
-        *out = w.dentry->inode;
-        inode_get(*out);
+        place_set(out, w.dentry->inode, w.dentry);
     }
     walk_end(&w);
     return r;
@@ -51,9 +76,10 @@ static bool owns(const struct inode *i)
 }
 
 /* Takes the reference. */
-static long change_mode(struct inode *i, uint32_t mode)
+static long change_mode(struct place *p, uint32_t mode)
 {
     int r = 0;
+    struct inode *i = p->inode;
     if (!i)
         return 0;
     if ((i->mode & S_IFMT) == S_IFLNK) {
@@ -65,17 +91,17 @@ static long change_mode(struct inode *i, uint32_t mode)
         if (!capable(CAP_FSETID) && !in_group(i->gid))
             i->mode &= ~(uint32_t)02000;
         inode_touch(i, false);
-        notify_inode(i, NOTIFY_ATTRIB);
+        place_notify(p, NOTIFY_ATTRIB);
     }
-    inode_put(i);
+    place_put(p);
     return r;
 }
 
 static long change_mode_at(int dirfd, uint64_t path, uint32_t mode, int flags)
 {
-    struct inode *i;
-    int r = inode_at(dirfd, path, flags, &i);
-    return r ? r : change_mode(i, mode);
+    struct place p;
+    int r = place_at(dirfd, path, flags, &p);
+    return r ? r : change_mode(&p, mode);
 }
 
 long sys_chmod(uint64_t path, uint32_t mode)
@@ -85,9 +111,9 @@ long sys_chmod(uint64_t path, uint32_t mode)
 
 long sys_fchmod(int fd, uint32_t mode)
 {
-    struct inode *i;
-    int r = inode_of_fd(fd, false, &i);
-    return r ? r : change_mode(i, mode);
+    struct place p;
+    int r = place_of_fd(fd, false, &p);
+    return r ? r : change_mode(&p, mode);
 }
 
 long sys_fchmodat(int dirfd, uint64_t path, uint32_t mode)
@@ -101,9 +127,10 @@ long sys_fchmodat2(int dirfd, uint64_t path, uint32_t mode, int flags)
 }
 
 /* Takes the reference. */
-static long change_owner(struct inode *i, uint32_t uid, uint32_t gid)
+static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
 {
     int r = 0;
+    struct inode *i = p->inode;
     if (!i)
         return 0;
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
@@ -117,17 +144,17 @@ static long change_owner(struct inode *i, uint32_t uid, uint32_t gid)
         if ((i->mode & S_IFMT) != S_IFDIR)
             i->mode &= ~(i->mode & 010 ? (uint32_t)06000 : (uint32_t)04000);
         inode_touch(i, false);
-        notify_inode(i, NOTIFY_ATTRIB);
+        place_notify(p, NOTIFY_ATTRIB);
     }
-    inode_put(i);
+    place_put(p);
     return r;
 }
 
 static long change_owner_at(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
 {
-    struct inode *i;
-    int r = inode_at(dirfd, path, flags, &i);
-    return r ? r : change_owner(i, uid, gid);
+    struct place p;
+    int r = place_at(dirfd, path, flags, &p);
+    return r ? r : change_owner(&p, uid, gid);
 }
 
 long sys_chown(uint64_t path, uint32_t uid, uint32_t gid)
@@ -142,9 +169,9 @@ long sys_lchown(uint64_t path, uint32_t uid, uint32_t gid)
 
 long sys_fchown(int fd, uint32_t uid, uint32_t gid)
 {
-    struct inode *i;
-    int r = inode_of_fd(fd, false, &i);
-    return r ? r : change_owner(i, uid, gid);
+    struct place p;
+    int r = place_of_fd(fd, false, &p);
+    return r ? r : change_owner(&p, uid, gid);
 }
 
 long sys_fchownat(int dirfd, uint64_t path, uint32_t uid, uint32_t gid, int flags)
@@ -170,11 +197,12 @@ static int set_time(struct time *t, int64_t s, int64_t ns)
 }
 
 /* Whoever may write may say "now"; only the owner may say when. Takes the reference. */
-static long change_times(struct inode *i, const int64_t t[4])
+static long change_times(struct place *p, const int64_t t[4])
 {
     bool now = t[1] == UTIME_NOW_NS && t[3] == UTIME_NOW_NS;
     bool nothing = t[1] == UTIME_OMIT_NS && t[3] == UTIME_OMIT_NS;
     struct time a, m;
+    struct inode *i = p->inode;
     int r = 0;
     if (!i)
         return 0;
@@ -190,9 +218,9 @@ static long change_times(struct inode *i, const int64_t t[4])
         i->atime = a;
         i->mtime = m;
         i->ctime = time_now();
-        notify_inode(i, NOTIFY_ATTRIB);
+        place_notify(p, NOTIFY_ATTRIB);
     }
-    inode_put(i);
+    place_put(p);
     return r;
 }
 
@@ -207,16 +235,16 @@ static bool times_valid(const int64_t t[4])
 
 static long change_times_at(int dirfd, uint64_t path, const int64_t t[4], int flags)
 {
-    struct inode *i;
+    struct place p;
     if (!times_valid(t))
         return -EINVAL;
     if (t[1] == UTIME_OMIT_NS && t[3] == UTIME_OMIT_NS) /* Linux does not even look */
         return 0;
     if (!path && flags)
         return -EINVAL;
-    int r = !path && dirfd != AT_FDCWD ? inode_of_fd(dirfd, false, &i)
-                                       : inode_at(dirfd, path, flags, &i);
-    return r ? r : change_times(i, t);
+    int r = !path && dirfd != AT_FDCWD ? place_of_fd(dirfd, false, &p)
+                                       : place_at(dirfd, path, flags, &p);
+    return r ? r : change_times(&p, t);
 }
 
 long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
@@ -274,8 +302,6 @@ static long set_size(struct inode *i, int64_t size)
     int r = data_limit(i, (uint64_t)size);
     if (!r)
         r = data_truncate(i, (uint64_t)size);
-    if (!r)
-        notify_inode(i, NOTIFY_MODIFY);
     return r;
 }
 
@@ -292,6 +318,8 @@ long sys_truncate(uint64_t path, int64_t size)
     long n = -EINVAL;
     if (i)
         n = dir || inode_allowed(i, 2) ? set_size(i, size) : -EACCES;
+    if (!n && w.dentry)
+        notify_dentry(w.dentry, NOTIFY_MODIFY);
     walk_end(&w);
     return n;
 }
@@ -305,7 +333,10 @@ long sys_ftruncate(int fd, int64_t size)
         return -EBADF;
     if (!f->inode || !file_can_write(f) || f->ops != &regular_ops)
         return -EINVAL;
-    return set_size(f->inode, size);
+    long r = set_size(f->inode, size);
+    if (!r)
+        notify_file(f, NOTIFY_MODIFY);
+    return r;
 }
 
 #define FALLOC_KEEP_SIZE 1u

@@ -176,10 +176,14 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
     if (offset >= current()->limits[1].soft && (r = data_limit(i, offset + 1)))
         return r;
     uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
-    if ((i->seals & 24) || ((i->seals & 4) && offset + left > i->size)) /* WRITE, FUTURE; GROW */
+    if (i->seals & 24) /* WRITE, FUTURE_WRITE */
         return -EPERM;
     while (left) {
         uint64_t at = offset % PAGE_SIZE, want = MIN(left, PAGE_SIZE - at);
+        if ((i->seals & 4) && offset + want > i->size) { /* GROW */
+            r = -EPERM;
+            break;
+        }
         uint64_t n = io_usable(io, want, PORT_R);
         r = n ? get_part(i, offset >> PAGE_SHIFT, at, n, io) : -EFAULT;
         if (r)

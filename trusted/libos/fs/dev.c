@@ -141,6 +141,8 @@ int dev_init(void)
     if (!r)
         r = tree_mkdir("/dev/pts", 0755, &d);
     if (!r)
+        r = tree_mkdir("/dev/mqueue", 01777, &d);
+    if (!r)
         r = tree_mkdir("/tmp", 01777, &d);
     if (!r)
         r = attestation_init(dev);

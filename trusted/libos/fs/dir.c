@@ -125,6 +125,16 @@ static int refuse_change(struct walk *w, bool new)
 }
 
 /* The directory of a name to be changed, which must not be / . or .. */
+static int refuse_proc(const struct walk *w, bool makes)
+{
+    struct dentry *d;
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &d);
+    if (r)
+        return r;
+    dentry_put(d);
+    return makes ? -EEXIST : -EPERM;
+}
+
 static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
 {
     int r = walk_user(dirfd, path, WALK_PARENT, w);
@@ -133,7 +143,7 @@ static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
     if (!w->last[0])
         r = dots;
     else if (w->dentry->inode->fs == FS_PROC)
-        r = -EPERM;
+        r = refuse_proc(w, dots == -EEXIST);
     else if (!inode_allowed(w->dentry->inode, 3))
         r = refuse_change(w, dots == -EEXIST);
     else if (!w->dentry->inode->nlink || (!w->dentry->kept && !w->dentry->root))
@@ -152,6 +162,8 @@ static int make(struct walk *w, struct inode *i)
     if (!r)
         dentry_put(there);
     r = !r ? -EEXIST : r == -ENOENT ? dentry_link(w->dentry, w->last, strlen(w->last), i) : r;
+    if (!r && i->refs > 2) /* it had names before */
+        notify_inode(i, NOTIFY_ATTRIB);
     if (!r && !dentry_lookup(w->dentry, w->last, strlen(w->last), &there)) {
         notify_name(there, NOTIFY_CREATE, 0);
         dentry_put(there);
@@ -322,8 +334,11 @@ static void unlink_dentry_quietly(struct dentry *d)
 
 static void unlink_dentry(struct dentry *d)
 {
+    bool last = d->refs == 2 && d->inode->refs == 1; /* the tree's and the caller's, and nobody has it open */
     if (!is_dir(d->inode))
         notify_inode(d->inode, NOTIFY_ATTRIB);
+    if (last && d->inode->nlink <= (is_dir(d->inode) ? 2u : 1u))
+        notify_gone(d->inode);
     notify_name(d, NOTIFY_DELETE, 0);
     unlink_dentry_quietly(d);
 }

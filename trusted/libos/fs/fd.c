@@ -103,7 +103,7 @@ static int grow(int fd)
 int fd_install(struct file *f, bool cloexec, int lowest)
 {
     int fd = lowest;
-    while (fd_file(fd))
+    while (fd_any(fd)) /* those of O_PATH have their place too */
         fd++;
     int r = fd >= limit() ? -EMFILE : grow(fd);
     if (r) {
@@ -128,7 +128,7 @@ int fd_close(int fd)
 int fd_next(int from)
 {
     for (int fd = from; fd < mine()->room; fd++) {
-        if (fd_file(fd))
+        if (fd_any(fd))
             return fd;
     }
     return -1;

@@ -159,7 +159,7 @@ static void range_cut(struct inode *i, const struct range *r, struct range **spa
             *rest = (struct range){.owner = o->owner, .start = r->last + 1, .last = o->last,
                                    .exclusive = o->exclusive};
             list_init(&rest->node);
-            list_append(it, &rest->node);
+            list_append(it->next, &rest->node); /* behind it */
             o->last = r->start - 1;
         } else if (head) {
             o->last = r->start - 1;
@@ -169,6 +169,45 @@ static void range_cut(struct inode *i, const struct range *r, struct range **spa
             list_remove(it);
             los_free(o);
         }
+    }
+}
+
+/* Owners in the order in which they came, each one's ranges by their start; alike neighbours become one. So F_GETLK
+ * names the lock that Linux names. */
+static void range_insert(struct inode *i, struct range *r)
+{
+    struct list *at = &i->ranges;
+    bool mine = false;
+    list_for(it, &i->ranges)
+    {
+        const struct range *o = container_of(it, struct range, node);
+        if (o->owner == r->owner) {
+            mine = true;
+            if (o->start > r->start) {
+                at = it;
+                break;
+            }
+        } else if (mine) {
+            at = it;
+            break;
+        }
+    }
+    list_append(at, &r->node); /* before it */
+}
+
+static void range_join(struct inode *i, struct range *r)
+{
+    list_for_safe(it, nx, &i->ranges)
+    {
+        struct range *o = container_of(it, struct range, node);
+        if (o == r || o->owner != r->owner || o->exclusive != r->exclusive)
+            continue;
+        if (o->last + 1 != r->start && r->last + 1 != o->start)
+            continue;
+        r->start = MIN(r->start, o->start);
+        r->last = MAX(r->last, o->last);
+        list_remove(it);
+        los_free(o);
     }
 }
 
@@ -188,7 +227,8 @@ static long range_set(struct file *f, const struct range *want, bool unlock, boo
         if (!unlock) {
             *held = *want;
             list_init(&held->node);
-            list_append(&i->ranges, &held->node);
+            range_insert(i, held);
+            range_join(i, held);
             held = NULL;
         }
         if (want->owner == f)
@@ -223,13 +263,13 @@ long lock_fcntl(struct file *f, int command, uint64_t arg)
         return -EFAULT;
     if (ofd && u.pid)
         return -EINVAL;
-    if (get && u.type != F_RDLCK && u.type != F_WRLCK && !(ofd && u.type == F_UNLCK))
+    if (get && u.type != F_RDLCK && u.type != F_WRLCK)
         return -EINVAL;
     int e = range_parse(f, &u, &r);
     if (e)
         return e;
     if (get) {
-        struct range *o = f->inode && u.type != F_UNLCK ? range_conflict(f->inode, &r) : NULL;
+        struct range *o = f->inode ? range_conflict(f->inode, &r) : NULL;
         u.type = F_UNLCK;
         if (o)
             u = (struct user_range){.type = o->exclusive ? F_WRLCK : F_RDLCK,

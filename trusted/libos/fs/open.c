@@ -171,10 +171,11 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
     f->dentry = d;
     dentry_get(d);
     if (!(flags & O_PATH)) {
-        r = i->ops && i->ops->open ? i->ops->open(f) : open_special(f);
-        bool direct = f->ops == &regular_ops || (i->mode & S_IFMT) == S_IFCHR;
-        if (!r && (flags & O_DIRECT) && !direct)
+        uint32_t type = i->mode & S_IFMT;
+        if ((flags & O_DIRECT) && type != S_IFREG && type != S_IFCHR)
             r = -EINVAL;
+        else
+            r = i->ops && i->ops->open ? i->ops->open(f) : open_special(f);
         if (!r && (flags & O_TRUNC) && f->ops == &regular_ops)
             r = data_truncate(i, 0);
         if (r) {
@@ -184,9 +185,9 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
         }
     }
     if (!(flags & O_PATH)) {
+        notify_file(f, NOTIFY_OPEN);
         if (flags & O_TRUNC)
             notify_file(f, NOTIFY_MODIFY);
-        notify_file(f, NOTIFY_OPEN);
     }
     *out = f;
     return 0;

@@ -51,6 +51,13 @@ static int ring_copy(struct pipe *p, struct io *io, uint64_t at, size_t size, bo
     return r;
 }
 
+/* A chunk that does not go whole does not go at all. */
+static size_t usable_chunks(const struct io *io, size_t size, int access)
+{
+    size_t n = io_usable(io, size, access);
+    return n < size ? n & ~(size_t)(ATOMIC_SIZE - 1) : n;
+}
+
 /* 1 when there is something to read, 0 at the end. */
 static int wait_data(struct pipe *p, bool wait)
 {
@@ -72,7 +79,7 @@ static long pipe_read(struct file *f, struct io *io, uint64_t offset)
     int r = wait_data(p, !(f->flags & O_NONBLOCK));
     if (r <= 0)
         return r;
-    size_t n = io_usable(io, MIN(io->left, p->tail - p->head), PORT_W);
+    size_t n = usable_chunks(io, MIN(io->left, p->tail - p->head), PORT_W);
     if (!n || ring_copy(p, io, p->head, n, false))
         return -EFAULT;
     p->head += n;
@@ -97,7 +104,7 @@ static long pipe_write(struct file *f, struct io *io, uint64_t offset)
                 return done ? done : r;
             continue;
         }
-        size_t n = io_usable(io, MIN(io->left, space), PORT_R);
+        size_t n = usable_chunks(io, MIN(io->left, space), PORT_R);
         if (!n || ring_copy(p, io, p->tail, n, true))
             return done ? done : -EFAULT;
         p->tail += n;
@@ -254,6 +261,8 @@ int fifo_open(struct file *f)
     if (!p && !(p = f->inode->data = pipe_new()))
         return -ENOMEM;
     bool reads = file_can_read(f), writes = file_can_write(f);
+    if ((f->flags & O_ACCMODE) == O_ACCMODE)
+        return -EINVAL;
     if (!reads && writes && (f->flags & O_NONBLOCK) && !p->readers)
         return -ENXIO;
     attach(f, p);

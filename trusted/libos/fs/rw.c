@@ -30,12 +30,11 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
         return -EINVAL;
     if (io->left > RW_MAX)
         io->left = RW_MAX;
-    if ((f->flags & O_APPEND) && f->inode && !f->ops->stream)
-        *offset = f->inode->size;
+    uint64_t at = (f->flags & O_APPEND) && f->inode && !f->ops->stream ? f->inode->size : *offset;
     file_get(f);
-    long r = f->ops->write(f, io, *offset);
+    long r = f->ops->write(f, io, at);
     if (r > 0 && !f->ops->stream)
-        *offset += (uint64_t)r;
+        *offset = at + (uint64_t)r;
     file_put(f);
     return r;
 }

@@ -57,10 +57,10 @@ static int permitted(const struct inode *i, const char *name, bool write)
                    : name[9] ? 0 : -EINVAL;
     if (!starts(name, "user."))
         return -EOPNOTSUPP;
-    if (!name[5])
-        return -EINVAL;
     if (type != S_IFREG && type != S_IFDIR)
         return write ? -EPERM : -ENODATA;
+    if (!name[5])
+        return -EINVAL;
     if (write && type == S_IFDIR && (i->mode & 01000) && !capable(CAP_FOWNER) && uid != i->uid)
         return -EPERM;
     return inode_allowed(i, write ? 2 : 4) ? 0 : -EACCES;
@@ -159,15 +159,11 @@ struct request {
     int flags;
 };
 
-static long with_inode(struct inode *i, const struct request *q)
+static long with_inode(struct inode *i, const struct request *q, const char *name)
 {
-    char name[NAME_MAX_ + 1];
     if (q->kind == LIST)
         return list(i, q->value, MIN(q->size, LIST_MAX));
-    int r = read_name(q->name, name);
-    if (r)
-        return r;
-    r = permitted(i, name, q->kind != GET);
+    int r = permitted(i, name, q->kind != GET);
     if (r)
         return r;
     if (q->kind == GET)
@@ -177,25 +173,27 @@ static long with_inode(struct inode *i, const struct request *q)
     return q->kind == SET ? set(i, name, q->value, q->size, q->flags) : drop(i, name);
 }
 
-static long check(const struct request *q)
+static long check(const struct request *q, char name[NAME_MAX_ + 1])
 {
-    if (q->kind != SET)
+    if (q->kind == LIST)
         return 0;
-    if (q->flags & ~(CREATE_BIT | REPLACE_BIT))
+    if (q->kind == SET && (q->flags & ~(CREATE_BIT | REPLACE_BIT)))
         return -EINVAL;
-    return q->size > VALUE_MAX ? -E2BIG : 0;
+    int r = read_name(q->name, name);
+    return r ? r : q->kind == SET && q->size > VALUE_MAX ? -E2BIG : 0;
 }
 
 static long by_path(uint64_t path, int follow, struct request q)
 {
     struct walk w;
-    long r = check(&q);
+    char name[NAME_MAX_ + 1];
+    long r = check(&q, name);
     if (!r)
         r = walk_user(AT_FDCWD, path, follow, &w);
     if (r)
         return r;
     struct inode *i = w.file ? w.file->inode : w.dentry->inode;
-    r = i ? with_inode(i, &q) : -EOPNOTSUPP;
+    r = i ? with_inode(i, &q, name) : -EOPNOTSUPP;
     walk_end(&w);
     return r;
 }
@@ -203,11 +201,14 @@ static long by_path(uint64_t path, int follow, struct request q)
 static long by_fd(int fd, struct request q)
 {
     struct file *f = fd_file(fd);
-    long r = check(&q);
-    if (r || !f)
-        return r ? r : -EBADF;
+    char name[NAME_MAX_ + 1];
+    if (!f)
+        return -EBADF;
+    long r = check(&q, name);
+    if (r)
+        return r;
     if (f->inode)
-        return with_inode(f->inode, &q);
+        return with_inode(f->inode, &q, name);
     return q.kind == LIST ? 0 : q.kind == GET ? -ENODATA : -EPERM;
 }
 

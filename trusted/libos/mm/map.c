@@ -68,7 +68,7 @@ int64_t mm_map(const struct map_request *r)
         .file = r->file,
         .offset = r->offset,
         .name = r->name,
-        .write_ok = r->file && file_can_write(r->file),
+        .write_ok = r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
     };
     e = area_add(a);
     if (e)

@@ -124,6 +124,8 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     s->at = ((s->at - size) & ~15ul) + size;
     if (!r)
         r = push(s, v, size);
+    current()->auxv_start = s->at + count * 8;
+    current()->auxv_end = current()->auxv_start + sizeof(aux);
     los_free(v);
     return r;
 }

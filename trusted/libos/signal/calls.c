@@ -153,7 +153,8 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
             return -EFAULT;
         if (inside)
             return -EPERM;
-        if ((uint32_t)s.flags & ~0x80000003u)
+        uint32_t mode = (uint32_t)s.flags & ~0x80000000u; /* SS_AUTODISARM */
+        if (mode > SS_DISABLE_BIT) /* 0, SS_ONSTACK, SS_DISABLE */
             return -EINVAL;
         if (s.flags & SS_DISABLE_BIT) {
             t->alt = (struct alt_stack){0};
@@ -261,7 +262,7 @@ long sys_tkill(int tid, int signo)
 static long queue_info(uint64_t info, int signo, struct sig_item *item)
 {
     uint8_t raw[128];
-    if (signo < 1 || signo > SIG_COUNT)
+    if (signo < 0 || signo > SIG_COUNT)
         return -EINVAL;
     if (user_read(raw, info, sizeof(raw)))
         return -EFAULT;
