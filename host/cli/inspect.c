@@ -99,6 +99,8 @@ static int inspect_one(struct sh_store *store, const char *name, bool json, char
     }
     if (r != -ENOENT || type == 'n')
         return sh_error_report(&err);
+    if (!type && sh_no_such_name(store, name, &err))
+        return sh_error_report(&err);
     return sh_inspect_image(store, name, json);
 }
 

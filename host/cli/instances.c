@@ -38,6 +38,21 @@ int sh_each_instance(char **names, size_t count,
     return status;
 }
 
+bool sh_no_such_name(struct sh_store *store, const char *name, struct sh_error *err)
+{
+    struct sh_image image;
+    struct sh_error why = {0};
+    int r = sh_image_open(store, name, &image, &why);
+    if (!r)
+        sh_image_close(&image);
+    if (r != -ENOENT)
+        return false;
+    *err = (struct sh_error){0};
+    sh_fail(err, r, "there is no instance and no image '%s'; 'shelter ps -a' and 'shelter images' list "
+                    "those there are", name);
+    return true;
+}
+
 static bool ends_within(struct sh_instance *instance, int64_t ms)
 {
     int64_t end = sh_now_ms() + ms;

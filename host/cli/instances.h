@@ -12,6 +12,9 @@ int sh_each_instance(char **names, size_t count,
                                  struct sh_error *err),
                      void *context);
 
+/* For a name that is no instance: is it no image either? Then with the sentence. */
+bool sh_no_such_name(struct sh_store *store, const char *name, struct sh_error *err);
+
 /* Ends a running instance at once, if need be by killing its supervisor. 0, or -errno with the
  * sentence. */
 int sh_instance_force_end(struct sh_instance *instance, struct sh_error *err);

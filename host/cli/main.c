@@ -11,6 +11,29 @@ static int (*const run[SH_VERB_COUNT])(int argc, char **argv) = {
 #include "host/cli/verbs.def"
 };
 
+/* What other tools call otherwise, and what there is not. */
+static const char *hint_of(const char *name)
+{
+    static const char *const hints[][2] = {
+        {"restart", "'shelter stop NAME', then 'shelter start NAME'"},
+        {"top", "'shelter stats NAME' shows counts; 'shelter exec NAME ps' where the image allows exec"},
+        {"port", "'shelter ps' shows published ports"},
+        {"pull", "skopeo copies an image from a registry: 'skopeo copy docker://IMAGE oci:DIR', then "
+                 "'shelter build oci:DIR'"},
+        {"push", "'shelter save' writes an image to a file"},
+        {"create", "'shelter run -d' makes and starts an instance"},
+        {"pause", "an instance can be stopped and started, not paused"},
+        {"unpause", "an instance can be stopped and started, not paused"},
+        {"prune", "'shelter clean' removes dead instances, 'shelter rm --all' stopped ones, 'shelter rmi' "
+                  "images"},
+        {"list", "'shelter ps' lists instances, 'shelter images' images"},
+    };
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (!strcmp(hints[i][0], name))
+            return hints[i][1];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -24,6 +47,8 @@ int main(int argc, char **argv)
     if (!strcmp(name, "--version") || !strcmp(name, "-V"))
         name = "version";
     const struct sh_verb *v = sh_verb_find(name, argc > 2 ? argv[2] : NULL);
+    if (!v && hint_of(name))
+        return sh_cli_usage("", "there is no verb '%s': %s", name, hint_of(name));
     if (!v)
         return sh_cli_usage("", "there is no verb '%s'", name);
     int words = strchr(v->name, ' ') ? 2 : 1;

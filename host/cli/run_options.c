@@ -32,9 +32,8 @@ static int set_memory(struct sh_run_options *o, const char *text, struct sh_erro
                        SH_LAUNCH_MEMORY_MIN >> 20);
     uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (o->memory > host) {
-        char shown[16];
-        sh_format_size(shown, sizeof(shown), host);
-        return sh_fail(err, -EINVAL, "-m %s: this machine has %s only", text, shown);
+        return sh_fail(err, -EINVAL, "-m %s: this machine has %lluM only", text,
+                       (unsigned long long)(host >> 20)); /* in the unit of -m */
     }
     o->memory = (o->memory + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
     return 0;

@@ -4,6 +4,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
+#include "host/cli/instances.h"
 
 /* Were options given that only a new instance can have? */
 static bool for_new_instance(const struct sh_run_options *o)
@@ -43,6 +44,8 @@ static int start(struct sh_run_options *o)
     if (!r)
         status = start_instance(&store, &instance, o);
     else if (r != -ENOENT)
+        status = sh_error_report(&err);
+    else if (!o->image_by_tag_option && sh_no_such_name(&store, o->image, &err))
         status = sh_error_report(&err);
     else {
         o->detach = !o->attach;

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include <shelter/network.h>
+
 #define STOP_MS_MAX 86400000u
 #define POWER_MS 3000 /* from KILL to the end of a machine that does not obey */
 #define CHANNEL_OUT_MAX (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin */
@@ -90,6 +92,18 @@ static void take_data(struct sup_guest *g, struct sup_session *session, const st
     sup_clients_data(g->clients, session->id, i, f->data, f->size);
 }
 
+/* What is 10.0.2.2 inside is this host's loopback, and was given as that. */
+static void name_host(char *text, size_t text_size)
+{
+    char behind[1024];
+    char *at = strstr(text, SH_NET_HOST_TEXT);
+    size_t n = strlen(SH_NET_HOST_TEXT);
+    if (!at || (at[n] >= '0' && at[n] <= '9')) /* 10.0.2.20 */
+        return;
+    snprintf(behind, sizeof(behind), "%s", at + n);
+    snprintf(at, text_size - (size_t)(at - text), "127.0.0.1%.900s", behind);
+}
+
 static void take_end(struct sup_guest *g, struct sup_session *session, const struct sh_frame_view *f)
 {
     if (session->id) {
@@ -102,6 +116,7 @@ static void take_end(struct sup_guest *g, struct sup_session *session, const str
     }
     char text[1024];
     sh_frame_text(f, text, sizeof(text));
+    name_host(text, sizeof(text));
     uint32_t status = sh_frame_u32(f, 0);
     bool known = status == SH_EXIT_ATTESTATION || (status >= 125 && status <= 127);
     sup_life_error(g->life, known ? (int)status : SH_EXIT_FAILURE, "%s",

@@ -3,6 +3,7 @@
 #include "host/run/sup_life.h"
 
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t wall_ns(void)
@@ -27,6 +28,17 @@ void sup_life_started(struct sup_life *l)
     save(l);
 }
 
+/* Why it ended, where the status alone does not say: for `status` and `inspect`. */
+static void say_signal(struct sup_life *l, uint32_t signal, uint32_t code)
+{
+    uint32_t number = signal ? signal : code > 128 && code < 128 + 32 ? code - 128 : 0;
+    const char *name = sigabbrev_np((int)number), *why = sigdescr_np((int)number);
+    if (number)
+        snprintf(l->state.error, sizeof(l->state.error), "%s signal %u (%s%s%s)",
+                 signal ? "the workload was ended by" : "its exit status means", number,
+                 name ? name : "?", why ? ": " : "", why ? why : "");
+}
+
 void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
 {
     if (l->ended)
@@ -35,6 +47,7 @@ void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
     l->exit_code = code;
     l->exit_signal = signal;
     l->state.exit_code = signal ? 128 + (int)(signal & 0x7f) : (int)(code & 0xff);
+    say_signal(l, signal & 0x7f, code & 0xff);
 }
 
 void sup_life_error(struct sup_life *l, int status, const char *format, ...)

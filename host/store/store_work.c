@@ -193,6 +193,13 @@ int sh_work_install(struct sh_work *work, const char *id, bool replace, struct s
 
 /* --- removing --- */
 
+/* A tag may be left of an image that somebody removed by hand. */
+static bool has_image(struct sh_store *store, const char *id)
+{
+    cleanup_free char *path = sh_format("images/%s", id);
+    return !faccessat(store->dir_fd, path, F_OK, 0);
+}
+
 static int remove_image(struct sh_store *store, const char *id, bool force, struct sh_error *err)
 {
     cleanup_free char *path = sh_format("images/%s", id);
@@ -234,6 +241,7 @@ int sh_store_remove(struct sh_store *store, const char *reference, bool force,
         r = sh_fail(err, -EBUSY, "image %.12s has %zu tags; remove them one by one or give -f", id,
                     others);
     } else if (!r) {
+        bool there = has_image(store, id);
         r = remove_image(store, id, force, err);
         for (size_t i = 0; !r && i < all.count; i++) {
             if (strcmp(all.v[i].id, id))
@@ -241,7 +249,7 @@ int sh_store_remove(struct sh_store *store, const char *reference, bool force,
             sh_store_drop_tag(store, all.v[i].name);
             sh_strings_addf(report, "untagged %s", all.v[i].name);
         }
-        if (!r)
+        if (!r && there)
             sh_strings_addf(report, "removed %s", id);
     }
     sh_tags_free(&all);

@@ -21,6 +21,13 @@ fake exit:0; status "exit status 0" 0 "$SHELTER" run --rm plain
 fake exit:7; status "exit status 7" 7 "$SHELTER" run --rm plain
 fake exit:300; status "an exit status too large is cut" 44 "$SHELTER" run --rm plain
 fake signal:9; status "killed by signal 9 is 137" 137 "$SHELTER" run --rm plain
+fake signal:7; status "killed by signal 7 is 135" 135 "$SHELTER" run --name bus plain
+status "who comes later" 3 "$SHELTER" status bus
+check "is told why" grep -q 'bus: exited (135) .*: the workload was ended by signal 7 (BUS: Bus error)' "$T/out"
+"$SHELTER" rm bus >/dev/null
+fake "error:123:no connection to the key broker at https://10.0.2.2:9"; status "an error that names the host" 123 "$SHELTER" run plain
+one_line "names it as the user did" 'broker at https://127.0.0.1:9'
+fake "error:123:no route to 10.0.2.20"; status "another address" 123 "$SHELTER" run plain; one_line "stays" 'route to 10.0.2.20'
 fake error:127:'no such command'; status "not found is 127" 127 "$SHELTER" run plain; one_line "its reason is one line" 'no such command'
 check "a workload that never ran leaves nothing" nothing_left
 fake "early-error:125:$(printf 'bad\033[2Jdisk')"; status "an error before hello" 125 "$SHELTER" run plain; one_line "control characters are not printed" 'bad\?\[2Jdisk'
@@ -45,6 +52,12 @@ same "before hello it is starting" "$(state quiet)" "starting None"
 kill -INT $pid; wait $pid
 same "^C while it boots ends it" $? 130
 check "and leaves nothing" nothing_left
+status "start of a name that there is not" 125 "$SHELTER" start nosuch; one_line "speaks of both" "no instance and no image 'nosuch'"
+status "inspect too" 125 "$SHELTER" inspect nosuch; one_line "speaks of both" "no instance and no image 'nosuch'"
+status "more memory than there is" 125 "$SHELTER" run -m 999999G plain; one_line "is told in the unit of -m" 'this machine has [0-9]*M only'
+printf '%096d\n' 0 >"$SHELTER_STORE/tags/gone:latest"
+status "rmi of a tag without its image" 0 "$SHELTER" rmi gone
+same "says what it did" "$(cat "$T/out")" "untagged gone:latest"
 SHELTER_QEMU=/nonexistent/qemu status "missing QEMU is 125" 125 "$SHELTER" run plain; one_line "missing QEMU is told" 'install|no such|is not there'
 check "missing QEMU leaves nothing" nothing_left
 

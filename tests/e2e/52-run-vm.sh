@@ -22,7 +22,7 @@ status "not executable is 126" 126 "$SHELTER" run box /etc; one_line "told" '/et
 status "killed by a signal" 139 "$SHELTER" run --rm box $B sh -c '/bin/busybox sh -c "kill -SEGV \$\$"; exit $?'
 status "the original's form, options in any order" 3 "$SHELTER" run --rm -c "$B sh -c 'exit 3'" -m 128M -t box
 status "a broker that is not there: the workload does not start" 123 "$SHELTER" run --rm -i https://127.0.0.1:9 -t box -c "$B echo started"
-one_line "told" 'no connection to the key broker at https://10.0.2.2:9'
+one_line "told" 'no connection to the key broker at https://127.0.0.1:9'
 check "nothing ran" test ! -s "$T/out"
 status "environment, directory, hostname" 0 env FROM_HOST=h "$SHELTER" run --rm -e A='1 2' -e FROM_HOST -w /tmp --hostname inner box $B sh -c 'echo "$A $FROM_HOST $(/bin/busybox pwd) $(/bin/busybox hostname)"'
 same "as asked for" "$(cat "$T/out")" "1 2 h /tmp inner"
