@@ -132,7 +132,7 @@ def canary_rules(code, debug):
     text = subprocess.run(['readelf', '--debug-dump=info', '--dwarf-depth=1', debug], check=True,
                           capture_output=True, text=True).stdout
     made = [line for line in text.splitlines() if 'DW_AT_producer' in line and 'GNU C' in line]
-    for flag in ['-fstack-protector-strong', '-mstack-protector-guard-reg=gs', '-ftrivial-auto-var-init=zero']:
+    for flag in ['-fstack-clash-protection', '-fstack-protector-strong', '-mstack-protector-guard-reg=gs', '-ftrivial-auto-var-init=zero']:
         judge(f'all of it was compiled with {flag}', len(made) > 80 and all(flag in m for m in made),
               [m for m in made if flag not in m][:1])
 

@@ -10,7 +10,7 @@ LIBOS_LIB := lib/manifest.c lib/sites.c lib/cpuid.c lib/launch.c lib/settings.c 
 LIBOS_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -fPIE \
     -fvisibility=hidden -mgeneral-regs-only -fno-strict-aliasing -fcf-protection=none \
     -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -mno-red-zone \
-    -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
+    -fstack-clash-protection -fstack-protector-strong -mstack-protector-guard=tls -mstack-protector-guard-reg=gs \
     -mstack-protector-guard-offset=8 -ftrivial-auto-var-init=zero
 LIBOS_CPPFLAGS := -Iinclude -I.
 
@@ -89,7 +89,7 @@ $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.l
 all: $(B)/base/enclave
 
 # How deep its stacks get: the compiler's call graphs, made beside the objects, since ccache keeps none.
-LIBOS_STACK_SRC := $(LIBOS_CORE) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c
+LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LATE_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c
 $(B)/stack/%.ci: %.c trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,STACK,$<)

@@ -157,7 +157,8 @@ static int open_program(const char *path, struct file **out)
     return 0;
 }
 
-static int load_elf(struct thread *t, struct file *f, const char *path, const struct exec_args *x)
+/* Not within load, whose frame there is one of for each script. */
+__attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, const char *path, const struct exec_args *x)
 {
     struct elf_image image, interp = {0};
     struct stack s;
