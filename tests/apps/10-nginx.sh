@@ -42,6 +42,13 @@ before=$(descriptors)
 python3 tests/apps/clients.py short "$port" 20000 >"$T/out" 2>&1
 same "nginx: 20,000 short connections" "$(cat "$T/out")" "20000 answered"
 sleep 1
+python3 tests/apps/clients.py odd "$port" 100 100000 >"$T/out" 2>&1
+same "nginx: slow readers, half-closed, resets, silent ones" "$(cat "$T/out")" "100 of each"
+memory() { awk '/VmRSS/ { print int($2 / 1024) }' "/proc/$(loader_pid)/status"; }
+grown=$(memory)
+python3 tests/apps/clients.py short "$port" 5000 >/dev/null 2>&1
+sleep 1
+check "nginx: 5,000 more cost no memory" [ $(($(memory) - grown)) -le 4 ]
 check "nginx: and no descriptor is left" [ "$(descriptors)" -le $((before + 8)) ]
 head -c 3000000 /dev/urandom >"$T/body"
 check "nginx: PUT" curl -sf -T "$T/body" "$url/put/a/body"

@@ -3,9 +3,12 @@
 
 clients.py short PORT COUNT          COUNT connections one after another (8 at a time), a GET each
 clients.py idle PORT COUNT SECONDS   COUNT connections at once, idle for so long, then a GET each
+clients.py odd PORT COUNT SIZE       COUNT times: one that reads /big (SIZE bytes) slowly, one that shuts its
+                                     sending side after its request, one that resets, one that says nothing
 """
 import resource
 import socket
+import struct
 import sys
 import threading
 import time
@@ -64,5 +67,52 @@ def idle(port, count, seconds):
     print(f'{answered} answered')
 
 
+def read_all(s, piece, pause=0.0):
+    data = b''
+    while True:
+        more = s.recv(piece)
+        if not more:
+            return data
+        data += more
+        time.sleep(pause)
+
+
+def odd(port, count, size):
+    lost = []
+
+    def slow():
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(30)
+        s.connect(('127.0.0.1', port))
+        s.sendall(GET.replace(b'GET /', b'GET /big'))
+        if len(read_all(s, 2000, 0.02).split(b'\r\n\r\n', 1)[1]) != size:
+            lost.append('slow')
+
+    def half():
+        s = connect(port)
+        s.sendall(GET)
+        s.shutdown(socket.SHUT_WR)
+        if not read_all(s, 65536).startswith(b'HTTP/1.1 200'):
+            lost.append('half')
+
+    def reset():
+        s = connect(port)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        s.sendall(GET.replace(b'GET /', b'GET /big'))
+        s.close()
+
+    def silent():
+        s = connect(port)
+        time.sleep(1)
+        s.close()
+    threads = [threading.Thread(target=t) for t in (slow, half, reset, silent) for _ in range(count)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    print(lost if lost else f'{count} of each')
+
+
 if __name__ == '__main__':
-    {'short': short, 'idle': idle}[sys.argv[1]](*map(int, sys.argv[2:]))
+    {'short': short, 'idle': idle, 'odd': odd}[sys.argv[1]](*map(int, sys.argv[2:]))
