@@ -222,7 +222,7 @@ static void spoil(struct sh_slot *s, uint64_t call)
             s->size_b = some_number(s->size_b);
             break;
         case 2: { /* not those that end the program by right */
-            const uint64_t deadly = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14;
+            const uint64_t deadly = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 8 | 1 << 14;
             __atomic_fetch_or(&s->signals, chance(0) & ~deadly, __ATOMIC_SEQ_CST);
             break;
         }

@@ -52,9 +52,8 @@ static long take(struct exchange *e)
 }
 
 /* Some of what is left to be sent. */
-static long give(struct exchange *e)
+static long give(struct exchange *e, struct sh_view rest)
 {
-    struct sh_view rest = agent_exchange_rest(&e->x);
     struct io_vec v;
     struct io io = io_one(&v, (uint64_t)rest.data, rest.size, true);
     int r = set_timeout(&e->sock->send_timeout, e->until);
@@ -86,10 +85,16 @@ static void exchange(struct exchange *e)
     do {
         n = take(e);
     } while (n > 0 && !agent_exchange_take(&e->x, (size_t)n));
-    if (n <= 0 || agent_call(answer, e))
+    if (n <= 0)
         return;
+    if (agent_call(answer, e)) { /* its code did not come */
+        static const char none[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                   "Content-Length: 0\r\nConnection: close\r\n\r\n";
+        give(e, (struct sh_view){(const uint8_t *)none, sizeof(none) - 1});
+        return;
+    }
     e->until = clock_now() + PATIENCE_NS; /* the broker may have taken its time */
-    while (agent_exchange_rest(&e->x).size && (n = give(e)) > 0)
+    while (agent_exchange_rest(&e->x).size && (n = give(e, agent_exchange_rest(&e->x))) > 0)
         e->x.sent += (size_t)n;
     agent_call(wipe, e);
 }
