@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include <cjson/cJSON.h>
+
 #include "lib/hex.h"
 #include "trusted/agent/json.h"
 #include "trusted/agent/key.h"
@@ -521,7 +523,7 @@ static void test_simulated(void **state)
 }
 
 /* A report with something in every field that has a name, and zeros elsewhere. */
-static void snp_report(uint8_t r[1184], bool turin)
+static void snp_report(uint8_t r[1184], uint8_t version, bool turin)
 {
     static const struct {
         uint16_t at, size;
@@ -536,8 +538,14 @@ static void snp_report(uint8_t r[1184], bool turin)
         for (size_t k = 0; k < 8; k++)
             if (turin ? k < 4 || k == 7 : k < 2 || k > 5)
                 r[tcbs[i] + k] = (uint8_t)(17 * i + k + 1);
-    r[0] = 3;
+    r[0] = version;
     r[0x34] = 1;
+    if (turin)
+        memset(r + 0x1a8, 0, 56);
+    if (version >= 5)
+        memset(r + 0x1f8, 0x11, 6), memset(r + 0x200, 0x12, 6);
+    if (version < 3)
+        return;
     r[0x188] = turin ? 0x1a : 0x19;
     r[0x189] = turin ? 0x02 : 0x11;
     r[0x18a] = 1;
@@ -560,8 +568,92 @@ static void certificate_table(uint8_t table[256])
     memset(table + 128, 0xab, 20);
 }
 
+/* --- The published shape of evidence: types of the crates by which others read it --- */
+
+/* "u8" to "u64": a whole number; "[N]": N bytes; objects: these members and no others. */
+#define TCB "{\"bootloader\":\"u8\",\"tee\":\"u8\",\"snp\":\"u8\",\"microcode\":\"u8\"}"
+#define TCB_TURIN                                                                                  \
+    "{\"fmc\":\"u8\",\"bootloader\":\"u8\",\"tee\":\"u8\",\"snp\":\"u8\",\"microcode\":\"u8\"}"
+#define FIRMWARE "{\"major\":\"u8\",\"minor\":\"u8\",\"build\":\"u8\"}"
+/* AttestationReport of crate sev 6.2 to 6.3 (Apache-2.0, virtee/sev). */
+#define SNP_SHAPE(tcb, cpuid, mit)                                                                 \
+    "{\"attestation_report\":{\"version\":\"u32\",\"guest_svn\":\"u32\",\"policy\":\"u64\","       \
+    "\"family_id\":\"[16]\",\"image_id\":\"[16]\",\"vmpl\":\"u32\",\"sig_algo\":\"u32\","          \
+    "\"current_tcb\":" tcb ",\"plat_info\":\"u64\",\"key_info\":\"u32\",\"report_data\":\"[64]\"," \
+    "\"measurement\":\"[48]\",\"host_data\":\"[32]\",\"id_key_digest\":\"[48]\","                  \
+    "\"author_key_digest\":\"[48]\",\"report_id\":\"[32]\",\"report_id_ma\":\"[32]\","             \
+    "\"reported_tcb\":" tcb "," cpuid "\"chip_id\":\"[64]\",\"committed_tcb\":" tcb ","            \
+    "\"current\":" FIRMWARE ",\"committed\":" FIRMWARE ",\"launch_tcb\":" tcb "," mit              \
+    "\"signature\":{\"r\":\"[72]\",\"s\":\"[72]\"}}"
+#define SNP_CPUID "\"cpuid_fam_id\":\"u8\",\"cpuid_mod_id\":\"u8\",\"cpuid_step\":\"u8\","
+#define SNP_MIT "\"launch_mit_vector\":\"u64\",\"current_mit_vector\":\"u64\","
+#define SNP_CHAIN ",\"cert_chain\":[{\"cert_type\":\"text\",\"data\":\"[20]\"}]}"
+/* AttestationReportWrapper and csv::Certificate of crate csv-rs 0.1 (Apache-2.0), and CoCo's frame.
+ */
+#define CSV_SIGNATURE                                                                              \
+    "{\"usage\":\"u32\",\"algo\":\"u32\",\"signature\":{\"r\":\"[72]\",\"s\":\"[72]\"},"           \
+    "\"_reserved\":\"[368]\"}"
+#define CSV_SHAPE                                                                                  \
+    "{\"attestation_report\":{\"magic\":\"[16]\",\"flags\":\"u32\",\"data\":\"[4096]\"},"          \
+    "\"cert_chain\":{\"pek\":{\"body\":{\"ver\":\"u32\",\"data\":{\"firmware\":{\"major\":\"u8\"," \
+    "\"minor\":\"u8\"},\"reserved1\":\"u16\",\"pubkey\":{\"usage\":\"u32\",\"algo\":\"u32\","      \
+    "\"key\":{\"g\":\"u32\",\"x\":\"[72]\",\"y\":\"[72]\"}},\"uid_size\":\"u16\","                 \
+    "\"user_id\":\"[254]\",\"sid\":\"[16]\",\"reserved2\":\"[608]\"}},"                            \
+    "\"sigs\":[" CSV_SIGNATURE "," CSV_SIGNATURE "]}},\"serial_number\":\"[64]\"}"
+
+static bool is_number(const cJSON *o, double limit)
+{
+    return cJSON_IsNumber(o) && o->valuedouble >= 0 && o->valuedouble < limit;
+}
+
+static bool is_shaped(const cJSON *o, const cJSON *shape)
+{
+    const cJSON *item;
+    int i = 0;
+    if (!o)
+        return false;
+    if (cJSON_IsString(shape)) {
+        const char *word = shape->valuestring;
+        if (!strcmp(word, "text"))
+            return cJSON_IsString(o);
+        if (word[0] == 'u')
+            return is_number(o, 2.0 * (double)(1ull << (atoi(word + 1) - 1)));
+        if (!cJSON_IsArray(o) || cJSON_GetArraySize(o) != atoi(word + 1))
+            return false;
+        cJSON_ArrayForEach(item, o) if (!is_number(item, 256)) return false;
+        return true;
+    }
+    if (o->type != shape->type)
+        return false;
+    if (cJSON_IsArray(shape) && cJSON_GetArraySize(shape) == 1) { /* one or more of them */
+        cJSON_ArrayForEach(item, o) if (!is_shaped(item, shape->child)) return false;
+        return cJSON_GetArraySize(o) > 0;
+    }
+    if (cJSON_GetArraySize(o) != cJSON_GetArraySize(shape))
+        return false;
+    cJSON_ArrayForEach(item, shape)
+    {
+        const cJSON *have = cJSON_IsArray(o) ? cJSON_GetArrayItem(o, i++)
+                                             : cJSON_GetObjectItemCaseSensitive(o, item->string);
+        if (!is_shaped(have, item)) {
+            print_message("# %s\n", item->string ? item->string : "item");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void has_shape(const char *text, size_t size, const char *shape)
+{
+    cJSON *o = cJSON_ParseWithLength(text, size), *s = cJSON_Parse(shape);
+    assert_non_null(s);
+    assert_true(is_shaped(o, s));
+    cJSON_Delete(o);
+    cJSON_Delete(s);
+}
+
 /* What the agent writes, the verifier puts together again, byte by byte. */
-static void reads_back(const uint8_t report[1184], const uint8_t data[64])
+static void reads_back(const uint8_t report[1184], const uint8_t data[64], const char *shape)
 {
     struct agent_error e;
     struct sv_evidence ev = {0};
@@ -570,6 +662,7 @@ static void reads_back(const uint8_t report[1184], const uint8_t data[64])
     size_t size;
     if (agent_evidence_json(data, &out, &size, &e))
         fail_msg("%s", e.text);
+    has_shape(out, size, shape);
     assert_int_equal(sv_evidence_open(out, size, SHELTER_EVIDENCE_AUTO, &ev, &v), 0);
     assert_int_equal(ev.type, SHELTER_EVIDENCE_SNP);
     assert_int_equal(ev.size, 1184);
@@ -591,13 +684,19 @@ static void test_snp(void **state)
     agent_sources = (struct agent_sources){"snp", dir, -1, -1};
     folder_file(dir, "generation", 0, "1\n");
     certificate_table(table);
-    for (int turin = 0; turin < 2; turin++) {
-        snp_report(report, turin);
-        folder_file(dir, "inblob", 0, NULL);
-        folder_bytes(dir, "outblob", report, sizeof(report));
-        folder_bytes(dir, "auxblob", table, sizeof(table));
-        reads_back(report, data);
-    }
+    static const char *const shapes[][2] = {
+        {SNP_SHAPE(TCB, "", "") SNP_CHAIN, SNP_SHAPE(TCB_TURIN, "", "") SNP_CHAIN},
+        {SNP_SHAPE(TCB, SNP_CPUID, "") SNP_CHAIN, SNP_SHAPE(TCB_TURIN, SNP_CPUID, "") SNP_CHAIN},
+        {SNP_SHAPE(TCB, SNP_CPUID, SNP_MIT) SNP_CHAIN,
+         SNP_SHAPE(TCB_TURIN, SNP_CPUID, SNP_MIT) SNP_CHAIN}};
+    for (int turin = 0; turin < 2; turin++)
+        for (uint8_t version = 2; version <= 5; version++) {
+            snp_report(report, version, turin);
+            folder_file(dir, "inblob", 0, NULL);
+            folder_bytes(dir, "outblob", report, sizeof(report));
+            folder_bytes(dir, "auxblob", table, sizeof(table));
+            reads_back(report, data, shapes[(version - 1) / 2][turin]);
+        }
     static const char *const names[] = {"inblob", "outblob", "auxblob", "generation"};
     for (size_t i = 0; i < 4; i++)
         unlinkat(dir, names[i], 0);
@@ -631,7 +730,7 @@ int ioctl(int fd, unsigned long request, ...)
         struct snp_report_resp *out = (void *)(uintptr_t)r->resp_data;
         assert_int_equal(ext->data.user_data[0], 9);
         sh_put_le32(out->data + 4, device.size);
-        snp_report(out->data + 32, false);
+        snp_report(out->data + 32, 3, false);
         if (request == SNP_GET_EXT_REPORT)
             certificate_table((uint8_t *)(uintptr_t)ext->certs_address);
         return 0;
@@ -641,7 +740,11 @@ int ioctl(int fd, unsigned long request, ...)
         assert_int_equal(page[0], 9);
         agent_sm3(digest, page, 80);
         assert_memory_equal(digest, page + 80, 32);
-        memset(page, 0x77, 4096);
+        memset(page, 0x77, 2548);
+        memset(page + 2548, 0, 4096 - 2548);
+        sh_put_le32(page + 188, 0x04030201); /* masks what is behind the signature */
+        page[336] ^= 9;
+        page[336 + 2084] ^= 8;
         return 0;
     }
     if (request == _IOWR('T', 1, uint8_t[1088])) {
@@ -672,13 +775,39 @@ static int ask_device(const char *tee, int fail, uint32_t size)
     return rc;
 }
 
+/* The older report, masked: the PEK and the serial number are in clear beside it. */
+static void test_csv(void **state)
+{
+    struct agent_error e;
+    struct sv_evidence ev = {0};
+    struct shelter_verdict v = {0};
+    uint8_t data[64] = {9};
+    char *out;
+    size_t size;
+    agent_sources = (struct agent_sources){"csv", -1, DEVICE, -1};
+    device.fail = 0;
+    device.asked = 0;
+    assert_int_equal(agent_evidence_json(data, &out, &size, &e), 0);
+    has_shape(out, size, CSV_SHAPE);
+    assert_int_equal(sv_evidence_open(out, size, SHELTER_EVIDENCE_AUTO, &ev, &v), 0);
+    assert_int_equal(ev.type, SHELTER_EVIDENCE_CSV);
+    assert_int_equal(ev.csv_version, 1);
+    assert_int_equal(ev.size, 4096);
+    assert_int_equal(ev.data[2547], 0x77);
+    assert_non_null(strstr(out, "\"ver\":1937012095,\"data\":{\"firmware\":{\"major\":118,"
+                                "\"minor\":117},\"reserved1\":29556,"));
+    assert_non_null(strstr(out, "\"serial_number\":[126,117,116,115,118,117,116,115,"));
+    sv_evidence_free(&ev);
+    agent_os_free(out);
+}
+
 static void test_devices(void **state)
 {
     uint8_t report[1184], data[64] = {9};
-    snp_report(report, false);
+    snp_report(report, 3, false);
     agent_sources = (struct agent_sources){"snp", -1, DEVICE, -1};
     device.size = 1184;
-    reads_back(report, data);
+    reads_back(report, data, SNP_SHAPE(TCB, SNP_CPUID, "") SNP_CHAIN);
     assert_int_equal(ask_device("snp", EIO, 1184), 0); /* without certificates */
     assert_int_equal(device.asked, 2);
     assert_int_equal(ask_device("snp", 0, 1183), -EPROTO);
@@ -839,9 +968,9 @@ int main(void)
         cmocka_unit_test(test_json_text), cmocka_unit_test(test_response),
         cmocka_unit_test(test_url),       cmocka_unit_test(test_unwrap),
         cmocka_unit_test(test_sm3),       cmocka_unit_test(test_tsm),
-        cmocka_unit_test(test_snp),       cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_simulated), cmocka_unit_test(test_control),
-        cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_snp),       cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_devices),   cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_control),   cmocka_unit_test(test_serve),
     };
     int rc = cmocka_run_group_tests_name("agent", tests, NULL, NULL);
     free(held);

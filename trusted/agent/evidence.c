@@ -8,7 +8,14 @@
 
 #define DOMAIN "shelter-attest-v1"
 #define SNP_REPORT_SIZE 1184u
-#define CSV_PAGE 4096u /* what the device gives: magic 16, flags u32 behind the report */
+#define CSV_PAGE                                                                                   \
+    4096u /* what the device gives; the report (verifier/quote/csv.h draws it) and zeros */
+#define CSV_ANONCE 188u
+#define CSV_SIGNER 336u /* PEK certificate, serial number */
+#define CSV_PEK_SIZE 2084u
+#define CSV_SERIAL_SIZE 64u
+#define CSV_SIGNED 1044u   /* of a certificate, */
+#define CSV_SIGNATURE 520u /* then two of these */
 #define CERTIFICATES 16u
 
 void agent_tee_word(char out[8])
@@ -45,49 +52,86 @@ static int quote_json(struct agent_text *t, const struct agent_raw *raw)
     return 0;
 }
 
-/* --- SNP: the report member by member (AMD 56860, table 23), as the sev crate serialises it --- */
+/* --- Structures member by member, in the names and the order in which others write them --- */
 
-enum shape { NUMBER, BYTES, TCB };
+enum shape { NUMBER, BYTES, TCB, VERSION, OPEN, CLOSE };
 
-static const struct {
+struct member {
     const char *name;
-    uint16_t at;
-    uint8_t size, shape;
-} snp_members[] = {
-    {"version", 0x00, 4, NUMBER},
-    {"guest_svn", 0x04, 4, NUMBER},
-    {"policy", 0x08, 8, NUMBER},
-    {"family_id", 0x10, 16, BYTES},
-    {"image_id", 0x20, 16, BYTES},
-    {"vmpl", 0x30, 4, NUMBER},
-    {"sig_algo", 0x34, 4, NUMBER},
-    {"current_tcb", 0x38, 8, TCB},
-    {"plat_info", 0x40, 8, NUMBER},
-    {"_author_key_en", 0x48, 4, NUMBER},
-    {"_reserved_0", 0x4c, 4, NUMBER},
-    {"report_data", 0x50, 64, BYTES},
-    {"measurement", 0x90, 48, BYTES},
-    {"host_data", 0xc0, 32, BYTES},
-    {"id_key_digest", 0xe0, 48, BYTES},
-    {"author_key_digest", 0x110, 48, BYTES},
-    {"report_id", 0x140, 32, BYTES},
-    {"report_id_ma", 0x160, 32, BYTES},
-    {"reported_tcb", 0x180, 8, TCB},
-    {"cpuid_fam_id", 0x188, 1, NUMBER},
-    {"cpuid_mod_id", 0x189, 1, NUMBER},
-    {"cpuid_step", 0x18a, 1, NUMBER},
-    {"chip_id", 0x1a0, 64, BYTES},
-    {"committed_tcb", 0x1e0, 8, TCB},
-    {"current_build", 0x1e8, 1, NUMBER},
-    {"current_minor", 0x1e9, 1, NUMBER},
-    {"current_major", 0x1ea, 1, NUMBER},
-    {"committed_build", 0x1ec, 1, NUMBER},
-    {"committed_minor", 0x1ed, 1, NUMBER},
-    {"committed_major", 0x1ee, 1, NUMBER},
-    {"launch_tcb", 0x1f0, 8, TCB},
-    {"launch_mit_vector", 0x1f8, 8, NUMBER},
-    {"current_mit_vector", 0x200, 8, NUMBER},
+    uint16_t at, size;
+    uint8_t shape, since; /* the report's version that brought it */
 };
+
+/* AMD 56860, table 23, as crate sev (from 6.2 on) serialises it. */
+static const struct member snp_members[] = {
+    {"version", 0x00, 4, NUMBER, 0},
+    {"guest_svn", 0x04, 4, NUMBER, 0},
+    {"policy", 0x08, 8, NUMBER, 0},
+    {"family_id", 0x10, 16, BYTES, 0},
+    {"image_id", 0x20, 16, BYTES, 0},
+    {"vmpl", 0x30, 4, NUMBER, 0},
+    {"sig_algo", 0x34, 4, NUMBER, 0},
+    {"current_tcb", 0x38, 8, TCB, 0},
+    {"plat_info", 0x40, 8, NUMBER, 0},
+    {"key_info", 0x48, 4, NUMBER, 0},
+    {"report_data", 0x50, 64, BYTES, 0},
+    {"measurement", 0x90, 48, BYTES, 0},
+    {"host_data", 0xc0, 32, BYTES, 0},
+    {"id_key_digest", 0xe0, 48, BYTES, 0},
+    {"author_key_digest", 0x110, 48, BYTES, 0},
+    {"report_id", 0x140, 32, BYTES, 0},
+    {"report_id_ma", 0x160, 32, BYTES, 0},
+    {"reported_tcb", 0x180, 8, TCB, 0},
+    {"cpuid_fam_id", 0x188, 1, NUMBER, 3},
+    {"cpuid_mod_id", 0x189, 1, NUMBER, 3},
+    {"cpuid_step", 0x18a, 1, NUMBER, 3},
+    {"chip_id", 0x1a0, 64, BYTES, 0},
+    {"committed_tcb", 0x1e0, 8, TCB, 0},
+    {"current", 0x1e8, 3, VERSION, 0},
+    {"committed", 0x1ec, 3, VERSION, 0},
+    {"launch_tcb", 0x1f0, 8, TCB, 0},
+    {"launch_mit_vector", 0x1f8, 8, NUMBER, 5},
+    {"current_mit_vector", 0x200, 8, NUMBER, 5},
+    {"signature", 0, 0, OPEN, 0},
+    {"r", 0x2a0, 72, BYTES, 0},
+    {"s", 0x2e8, 72, BYTES, 0},
+    {NULL, 0, 0, CLOSE, 0},
+};
+
+/* Hygon's certificates: what is signed, then two signatures of 520 bytes. As crate csv-rs has them.
+ */
+static const struct member pek_members[] = {
+    {"body", 0, 0, OPEN, 0},
+    {"ver", 0, 4, NUMBER, 0},
+    {"data", 0, 0, OPEN, 0},
+    {"firmware", 0, 0, OPEN, 0},
+    {"major", 4, 1, NUMBER, 0},
+    {"minor", 5, 1, NUMBER, 0},
+    {NULL, 0, 0, CLOSE, 0},
+    {"reserved1", 6, 2, NUMBER, 0},
+    {"pubkey", 0, 0, OPEN, 0},
+    {"usage", 8, 4, NUMBER, 0},
+    {"algo", 12, 4, NUMBER, 0},
+    {"key", 0, 0, OPEN, 0},
+    {"g", 16, 4, NUMBER, 0},
+    {"x", 20, 72, BYTES, 0},
+    {"y", 92, 72, BYTES, 0},
+    {NULL, 0, 0, CLOSE, 0},
+    {NULL, 0, 0, CLOSE, 0},
+    {"uid_size", 164, 2, NUMBER, 0},
+    {"user_id", 166, 254, BYTES, 0},
+    {"sid", 420, 16, BYTES, 0},
+    {"reserved2", 436, 608, BYTES, 0},
+    {NULL, 0, 0, CLOSE, 0},
+    {NULL, 0, 0, CLOSE, 0},
+};
+static const struct member signature_members[] = {
+    {"usage", 0, 4, NUMBER, 0},        {"algo", 4, 4, NUMBER, 0},
+    {"signature", 0, 0, OPEN, 0},      {"r", 8, 72, BYTES, 0},
+    {"s", 80, 72, BYTES, 0},           {NULL, 0, 0, CLOSE, 0},
+    {"_reserved", 152, 368, BYTES, 0},
+};
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static void name(struct agent_text *t, const char *text)
 {
@@ -96,27 +140,82 @@ static void name(struct agent_text *t, const char *text)
     agent_text_str(t, "\":");
 }
 
+static void number(struct agent_text *t, const char *text, uint64_t value, const char *end)
+{
+    name(t, text);
+    agent_text_number(t, value);
+    agent_text_str(t, end);
+}
+
 /* Turin (family 0x1a) has another order of components. */
 static void tcb(struct agent_text *t, const uint8_t *p, bool turin)
 {
     agent_text_str(t, "{");
-    if (turin) {
-        name(t, "fmc");
-        agent_text_number(t, p[0]);
-        agent_text_str(t, ",");
+    if (turin)
+        number(t, "fmc", p[0], ",");
+    number(t, "bootloader", p[turin], ",");
+    number(t, "tee", p[1 + turin], ",");
+    number(t, "snp", p[turin ? 3 : 6], ",");
+    number(t, "microcode", p[7], "}");
+}
+
+static void version(struct agent_text *t, const uint8_t *p)
+{
+    agent_text_str(t, "{");
+    number(t, "major", p[2], ",");
+    number(t, "minor", p[1], ",");
+    number(t, "build", p[0], "}");
+}
+
+struct structure {
+    const uint8_t *at;
+    uint32_t version; /* members since later ones are left out */
+    bool turin;
+};
+
+static void value(struct agent_text *t, const struct member *m, const struct structure *s)
+{
+    const uint8_t *p = s->at + m->at;
+    uint64_t v = 0;
+    switch (m->shape) {
+    case BYTES:
+        bytes(t, p, m->size);
+        break;
+    case TCB:
+        tcb(t, p, s->turin);
+        break;
+    case VERSION:
+        version(t, p);
+        break;
+    default:
+        for (size_t k = m->size; k--;)
+            v = v << 8 | p[k];
+        agent_text_number(t, v);
     }
-    name(t, "bootloader");
-    agent_text_number(t, p[turin]);
-    agent_text_str(t, ",");
-    name(t, "tee");
-    agent_text_number(t, p[1 + turin]);
-    agent_text_str(t, ",");
-    name(t, "snp");
-    agent_text_number(t, p[turin ? 3 : 6]);
-    agent_text_str(t, ",");
-    name(t, "microcode");
-    agent_text_number(t, p[7]);
-    agent_text_str(t, "}");
+}
+
+/* The members between two braces that the caller writes. */
+static void members(struct agent_text *t, const struct member *m, size_t count,
+                    const struct structure *s)
+{
+    bool first = true;
+    for (size_t i = 0; i < count; i++) {
+        if (m[i].since > s->version)
+            continue;
+        if (m[i].shape == CLOSE) {
+            agent_text_str(t, "}");
+            first = false;
+            continue;
+        }
+        if (!first)
+            agent_text_str(t, ",");
+        name(t, m[i].name);
+        first = m[i].shape == OPEN;
+        if (first)
+            agent_text_str(t, "{");
+        else
+            value(t, &m[i], s);
+    }
 }
 
 /* The certificate table (GHCB specification, 4.1.8.1): { GUID 16, offset u32, size u32 }. */
@@ -151,45 +250,55 @@ static void certificates(struct agent_text *t, const uint8_t *table, size_t size
         agent_text_str(t, "]");
 }
 
+/* Before version 3 only the chip's id tells: Turin's has 8 bytes. */
+static bool is_turin(const uint8_t *r)
+{
+    static const uint8_t zero[56];
+    const uint8_t *chip = r + 0x1a0;
+    if (sh_le32(r) >= 3)
+        return r[0x188] == 0x1a;
+    return !memcmp(chip + 8, zero, 56) && memcmp(chip, zero, 8);
+}
+
 static int snp_json(struct agent_text *t, const struct agent_raw *raw)
 {
     const uint8_t *r = raw->quote;
     if (raw->quote_size != SNP_REPORT_SIZE)
         return -EPROTO;
+    struct structure s = {r, sh_le32(r), is_turin(r)};
     agent_text_str(t, "{\"attestation_report\":{");
-    for (size_t i = 0; i < sizeof(snp_members) / sizeof(snp_members[0]); i++) {
-        const uint8_t *p = r + snp_members[i].at;
-        uint64_t v = 0;
-        for (size_t k = snp_members[i].size < 8 ? snp_members[i].size : 8; k--;)
-            v = v << 8 | p[k];
-        name(t, snp_members[i].name);
-        if (snp_members[i].shape == NUMBER)
-            agent_text_number(t, v);
-        else if (snp_members[i].shape == BYTES)
-            bytes(t, p, snp_members[i].size);
-        else
-            tcb(t, p, sh_le32(r) >= 3 && r[0x188] == 0x1a);
-        agent_text_str(t, ",");
-    }
-    agent_text_str(t, "\"signature\":{\"r\":");
-    bytes(t, r + 0x2a0, 72);
-    agent_text_str(t, ",\"s\":");
-    bytes(t, r + 0x2e8, 72);
-    agent_text_str(t, "}}");
+    members(t, snp_members, COUNT(snp_members), &s);
+    agent_text_str(t, "}");
     certificates(t, raw->more, raw->more_size);
     agent_text_str(t, "}");
     return 0;
 }
 
-/* CSV: the page as the device gave it. The verifier fetches HSK and CEK by the serial number in it.
- */
+/* CSV: the page as the device gave it, and what stands masked in it in clear: the PEK and the
+ * chip's serial number, by which the verifier fetches HSK and CEK. We ask for the older report, so
+ * there is no magic. */
 static int csv_json(struct agent_text *t, const struct agent_raw *raw)
 {
+    uint8_t signer[CSV_PEK_SIZE + CSV_SERIAL_SIZE];
     if (raw->quote_size != CSV_PAGE)
         return -EPROTO;
-    agent_text_str(t, "{\"attestation_report\":{\"data\":");
+    for (size_t i = 0; i < sizeof(signer); i++)
+        signer[i] = raw->quote[CSV_SIGNER + i] ^ raw->quote[CSV_ANONCE + i % 4];
+    agent_text_str(t, "{\"attestation_report\":{\"magic\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"
+                      "\"flags\":0,\"data\":");
     bytes(t, raw->quote, CSV_PAGE);
-    agent_text_str(t, "},\"cert_chain\":{}}");
+    agent_text_str(t, "},\"cert_chain\":{\"pek\":{");
+    members(t, pek_members, COUNT(pek_members), &(struct structure){signer, 0, false});
+    agent_text_str(t, ",\"sigs\":[{");
+    for (size_t i = 0; i < 2; i++) {
+        if (i)
+            agent_text_str(t, "},{");
+        members(t, signature_members, COUNT(signature_members),
+                &(struct structure){signer + CSV_SIGNED + i * CSV_SIGNATURE, 0, false});
+    }
+    agent_text_str(t, "}]}},\"serial_number\":");
+    bytes(t, signer + CSV_PEK_SIZE, CSV_SERIAL_SIZE);
+    agent_text_str(t, "}");
     return 0;
 }
 

@@ -134,6 +134,7 @@ static bool put_tcb(uint8_t *report, const cJSON *object, const char *name, size
 
     if (!cJSON_IsObject(tcb))
         return put_field(report, object, name, at, 8);
+    turin |= cJSON_IsNumber(sv_json_get(tcb, "fmc")); // reports before version 3 name no CPU
     return (!turin || put_field(p, tcb, "fmc", 0, 1)) &&
            put_field(p, tcb, "bootloader", turin ? 1 : 0, 1) &&
            put_field(p, tcb, "tee", turin ? 2 : 1, 1) &&
