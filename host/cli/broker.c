@@ -14,6 +14,11 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/broker/server.h"
+
+#define FIRST_OPTION 0
+_Static_assert(SH_broker_policy_dir == FIRST_OPTION && SH_broker_key_dir == FIRST_OPTION &&
+                   SH_broker_list_dir == FIRST_OPTION,
+               "--dir stands first in the table");
 #include "verifier/base/json.h"
 
 char *sh_broker_dir(const char *option)
@@ -92,15 +97,15 @@ static int set_policy(struct sb_store *st, const char *path, const char *file, s
     return r ? r : sh_broker_log_change(st, "policy-set", path, NULL, NULL, err);
 }
 
-static int policy(struct sb_store *st, int argc, char **argv, bool removes, struct sh_error *err)
+static int policy(struct sb_store *st, const struct sh_cli *c, bool removes, struct sh_error *err)
 {
-    const char *path = argv[0];
-    if (removes && argc > 1)
+    const char *path = c->args[0];
+    if (removes && c->count > 1)
         return sh_fail(err, -EINVAL, "policy takes a FILE or --remove, not both");
     if (strcmp(path, "*") && !sb_path_ok(path))
         return sh_fail(err, -EINVAL, "'%s' is no resource; give REPOSITORY/TYPE/TAG or '*'", path);
-    if (argc == 2)
-        return set_policy(st, path, argv[1], err);
+    if (c->count == 2)
+        return set_policy(st, path, c->args[1], err);
     if (removes) {
         int r = sh_broker_store_error(sb_policy_delete(st, path), "policy", path, err);
         return r ? r : sh_broker_log_change(st, "policy-removed", path, NULL, NULL, err);
@@ -111,7 +116,7 @@ static int policy(struct sb_store *st, int argc, char **argv, bool removes, stru
              : show(text, "the policy", err);
 }
 
-static int print_key(struct sb_store *st, bool jwks, struct sh_error *err)
+static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, struct sh_error *err)
 {
     if (!jwks)
         return show(sb_key_pem(sb_store_key(st), false), "the key", err);
@@ -122,7 +127,7 @@ static int print_key(struct sb_store *st, bool jwks, struct sh_error *err)
     return show(text, "the key", err);
 }
 
-static int list(struct sb_store *st, bool json, struct sh_error *err)
+static int list(struct sb_store *st, const struct sh_cli *c, bool json, struct sh_error *err)
 {
     char *text = NULL;
     int r = sb_store_list(st, &text);
@@ -153,35 +158,20 @@ static int list(struct sb_store *st, bool json, struct sh_error *err)
     return 0;
 }
 
-static int remove_resource(struct sb_store *st, const char *name, struct sh_error *err)
+static int remove_resource(struct sb_store *st, const struct sh_cli *c, bool flag,
+                           struct sh_error *err)
 {
+    const char *name = c->args[0];
     int r = sh_broker_store_error(sb_resource_delete(st, name), "resource", name, err);
     return r ? r : sh_broker_log_change(st, "resource-removed", name, NULL, NULL, err);
 }
 
-static int remove_reference(struct sb_store *st, const char *name, struct sh_error *err)
+static int remove_reference(struct sb_store *st, const struct sh_cli *c, bool flag,
+                           struct sh_error *err)
 {
+    const char *name = c->args[0];
     int r = sh_broker_store_error(sb_reference_delete(st, name), "reference", name, err);
     return r ? r : sh_broker_log_change(st, "reference-removed", NULL, name, NULL, err);
-}
-
-/* Opens the store for one of the small verbs; NULL: it was said why not. */
-static struct sb_store *open_for(const char *dir_option)
-{
-    struct sh_error err = {0};
-    struct sb_store *st = NULL;
-    cleanup_free char *dir = sh_broker_dir(dir_option);
-    if (sh_broker_open(dir, &st, &err)) {
-        sh_error_report(&err);
-        return NULL;
-    }
-    return st;
-}
-
-static int done(struct sb_store *st, int r, const struct sh_error *err)
-{
-    sb_store_close(st);
-    return r ? sh_error_report(err) : 0;
 }
 
 static int init(const char *dir, struct sh_error *err)
@@ -214,84 +204,54 @@ int cmd_broker_init(int argc, char **argv)
     return init(dir, &err) ? sh_error_report(&err) : 0;
 }
 
-int cmd_broker_policy(int argc, char **argv)
+/* The small verbs: --dir comes first, and one flag at most behind it. */
+static int small_verb(enum sh_verb_id verb, int argc, char **argv,
+                      int (*act)(struct sb_store *st, const struct sh_cli *c, bool flag,
+                                 struct sh_error *err))
 {
-    struct sh_cli c = sh_cli_start(SH_VERB_broker_policy, argc, argv);
+    struct sh_cli c = sh_cli_start(verb, argc, argv);
     struct sh_error err = {0};
-    const char *dir = NULL;
-    bool removes = false;
+    struct sb_store *st = NULL;
+    const char *dir_option = NULL;
+    bool flag = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
-        switch ((enum sh_broker_policy_option)o) {
-        case SH_broker_policy_dir: dir = c.value; break;
-        case SH_broker_policy_remove: removes = true; break;
-        case SH_broker_policy_end: break;
-        }
+        if (o == FIRST_OPTION)
+            dir_option = c.value;
+        else
+            flag = true;
     if (c.status >= 0)
         return c.status;
-    struct sb_store *st = open_for(dir);
-    return st ? done(st, policy(st, c.count, c.args, removes, &err), &err) : SH_EXIT_FAILURE;
+    cleanup_free char *dir = sh_broker_dir(dir_option);
+    int r = sh_broker_open(dir, &st, &err);
+    if (!r)
+        r = act(st, &c, flag, &err);
+    sb_store_close(st);
+    return r ? sh_error_report(&err) : 0;
+}
+
+int cmd_broker_policy(int argc, char **argv)
+{
+    return small_verb(SH_VERB_broker_policy, argc, argv, policy);
 }
 
 int cmd_broker_key(int argc, char **argv)
 {
-    struct sh_cli c = sh_cli_start(SH_VERB_broker_key, argc, argv);
-    struct sh_error err = {0};
-    const char *dir = NULL;
-    bool jwks = false;
-    for (int o; (o = sh_cli_next(&c)) >= 0;)
-        switch ((enum sh_broker_key_option)o) {
-        case SH_broker_key_dir: dir = c.value; break;
-        case SH_broker_key_jwks: jwks = true; break;
-        case SH_broker_key_end: break;
-        }
-    if (c.status >= 0)
-        return c.status;
-    struct sb_store *st = open_for(dir);
-    return st ? done(st, print_key(st, jwks, &err), &err) : SH_EXIT_FAILURE;
+    return small_verb(SH_VERB_broker_key, argc, argv, print_key);
 }
 
 int cmd_broker_list(int argc, char **argv)
 {
-    struct sh_cli c = sh_cli_start(SH_VERB_broker_list, argc, argv);
-    struct sh_error err = {0};
-    const char *dir = NULL;
-    bool json = false;
-    for (int o; (o = sh_cli_next(&c)) >= 0;)
-        switch ((enum sh_broker_list_option)o) {
-        case SH_broker_list_dir: dir = c.value; break;
-        case SH_broker_list_json: json = true; break;
-        case SH_broker_list_end: break;
-        }
-    if (c.status >= 0)
-        return c.status;
-    struct sb_store *st = open_for(dir);
-    return st ? done(st, list(st, json, &err), &err) : SH_EXIT_FAILURE;
+    return small_verb(SH_VERB_broker_list, argc, argv, list);
 }
 
 int cmd_broker_remove_resource(int argc, char **argv)
 {
-    struct sh_cli c = sh_cli_start(SH_VERB_broker_remove_resource, argc, argv);
-    struct sh_error err = {0};
-    const char *dir = NULL;
-    for (int o; (o = sh_cli_next(&c)) >= 0;)
-        dir = c.value;
-    if (c.status >= 0)
-        return c.status;
-    struct sb_store *st = open_for(dir);
-    return st ? done(st, remove_resource(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
+    return small_verb(SH_VERB_broker_remove_resource, argc, argv, remove_resource);
 }
 
 int cmd_broker_remove_reference(int argc, char **argv)
 {
-    struct sh_cli c = sh_cli_start(SH_VERB_broker_remove_reference, argc, argv);
-    struct sh_error err = {0};
-    const char *dir = NULL;
-    for (int o; (o = sh_cli_next(&c)) >= 0;)
-        dir = c.value;
-    if (c.status >= 0)
-        return c.status;
-    struct sb_store *st = open_for(dir);
-    return st ? done(st, remove_reference(st, c.args[0], &err), &err) : SH_EXIT_FAILURE;
+    return small_verb(SH_VERB_broker_remove_reference, argc, argv, remove_reference);
 }
 
 /* Its verbs of two words were found before. */

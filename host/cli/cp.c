@@ -58,6 +58,17 @@ static int read_raw(struct sh_copy_stream *s, struct sh_error *err)
     return r == -EPIPE ? 0 : r ? sh_fail_errno(err, r, "cannot send the archive") : 0;
 }
 
+/* The guest's verdict, and what went wrong here where it has none. */
+static int finish_copy(struct sh_copy_stream *s, int r, const struct sh_error *local,
+                       struct sh_error *err)
+{
+    if (!r || s->ended)
+        r = sh_copy_finish(s, err) ? -EIO : r;
+    if (r)
+        sh_fail(err, r, "%s", local->text);
+    return r;
+}
+
 static int copy_out(struct sh_instance *i, const char *path, const char *target,
                     struct sh_error *err)
 {
@@ -79,10 +90,7 @@ static int copy_out(struct sh_instance *i, const char *path, const char *target,
     int r = sh_copy_open(&s, i, SH_EXEC_COPY_OUT, path, err);
     if (!r) {
         r = raw ? write_raw(&s, &local) : sh_copy_unpack(&s, name, &local);
-        if (!r || s.ended)
-            r = sh_copy_finish(&s, err) ? -EIO : r;
-        if (r)
-            sh_fail(err, r, "%s", local.text);
+        r = finish_copy(&s, r, &local, err);
     }
     sh_copy_close(&s);
     return r;
@@ -115,10 +123,7 @@ static int copy_in(struct sh_instance *i, const char *source, const char *path,
     int r = sh_copy_open(&s, i, SH_EXEC_COPY_IN, folder, err);
     if (!r) {
         r = raw ? read_raw(&s, &local) : sh_copy_pack(&s, source, name, &local);
-        if (!r || s.ended)
-            r = sh_copy_finish(&s, err) ? -EIO : r;
-        if (r)
-            sh_fail(err, r, "%s", local.text);
+        r = finish_copy(&s, r, &local, err);
     }
     sh_copy_close(&s);
     return r;

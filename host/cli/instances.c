@@ -168,23 +168,6 @@ static void add_time(cJSON *root, const char *key, int64_t ns)
     cJSON_AddStringToObject(root, key, text);
 }
 
-static void add_lists(cJSON *root, const struct sh_instance_config *c)
-{
-    cJSON *list = cJSON_AddArrayToObject(root, "command");
-    for (size_t i = 0; i < c->command.count; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
-    cJSON_AddItemToObject(root, "ports", sh_instance_ports_json(c));
-    list = cJSON_AddArrayToObject(root, "mounts");
-    for (size_t i = 0; i < c->mount_count; i++) {
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "source", c->mounts[i].source);
-        cJSON_AddStringToObject(o, "target", c->mounts[i].target);
-        cJSON_AddBoolToObject(o, "read_only", c->mounts[i].read_only);
-        cJSON_AddBoolToObject(o, "untrusted", true); /* the host reads and changes it at will */
-        cJSON_AddItemToArray(list, o);
-    }
-}
-
 cJSON *sh_instance_json(struct sh_store *store, const struct sh_instance *i)
 {
     const struct sh_instance_config *c = &i->config;
@@ -216,7 +199,7 @@ cJSON *sh_instance_json(struct sh_store *store, const struct sh_instance *i)
     cJSON_AddBoolToObject(root, "tty", c->tty);
     cJSON_AddBoolToObject(root, "debug", c->debug);
     cJSON_AddBoolToObject(root, "remove", c->remove);
-    add_lists(root, c);
+    sh_instance_add_lists(root, c);
     cleanup_free char *folder = sh_format("%s/instances/%s", store->path, c->id);
     cJSON_AddStringToObject(root, "folder", folder);
     return root;

@@ -129,7 +129,8 @@ static inline bool sh_instance_alive(const struct sh_instance *i)
 /* Is it a name that an instance may have ([a-zA-Z0-9][a-zA-Z0-9_.-]{0,62})? */
 bool sh_instance_name_ok(const char *name);
 
-/* Its published ports, as config.json and `inspect` have them; owned by the caller. */
+/* command, ports and mounts, as config.json and `inspect` have them. */
+void sh_instance_add_lists(cJSON *root, const struct sh_instance_config *config);
 cJSON *sh_instance_ports_json(const struct sh_instance_config *config);
 
 /* config.json and state.json as text; parse returns 0 or -EBADMSG. */

@@ -36,7 +36,7 @@ static char *print_and_delete(cJSON *root)
     return text;
 }
 
-cJSON *sh_instance_ports_json(const struct sh_instance_config *c)
+static cJSON *ports_json(const struct sh_instance_config *c)
 {
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < c->port_count; i++) {
@@ -49,6 +49,23 @@ cJSON *sh_instance_ports_json(const struct sh_instance_config *c)
         cJSON_AddItemToArray(list, o);
     }
     return list;
+}
+
+void sh_instance_add_lists(cJSON *root, const struct sh_instance_config *c)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "command");
+    for (size_t i = 0; i < c->command.count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
+    cJSON_AddItemToObject(root, "ports", ports_json(c));
+    list = cJSON_AddArrayToObject(root, "mounts");
+    for (size_t i = 0; i < c->mount_count; i++) {
+        cJSON *mount = cJSON_CreateObject();
+        cJSON_AddStringToObject(mount, "source", c->mounts[i].source);
+        cJSON_AddStringToObject(mount, "target", c->mounts[i].target);
+        cJSON_AddBoolToObject(mount, "read_only", c->mounts[i].read_only);
+        cJSON_AddBoolToObject(mount, "untrusted", true); /* the host reads and changes it at will */
+        cJSON_AddItemToArray(list, mount);
+    }
 }
 
 char *sh_instance_config_text(const struct sh_instance_config *c)
@@ -78,18 +95,7 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddStringToObject(root, "signals", signals);
     cJSON_AddNumberToObject(root, "created", (double)c->created);
     cJSON_AddStringToObject(root, "launch_digest", c->launch_digest);
-    cJSON *list = cJSON_AddArrayToObject(root, "command");
-    for (size_t i = 0; i < c->command.count; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(c->command.v[i]));
-    cJSON_AddItemToObject(root, "ports", sh_instance_ports_json(c));
-    list = cJSON_AddArrayToObject(root, "mounts");
-    for (size_t i = 0; i < c->mount_count; i++) {
-        cJSON *mount = cJSON_CreateObject();
-        cJSON_AddStringToObject(mount, "source", c->mounts[i].source);
-        cJSON_AddStringToObject(mount, "target", c->mounts[i].target);
-        cJSON_AddBoolToObject(mount, "read_only", c->mounts[i].read_only);
-        cJSON_AddItemToArray(list, mount);
-    }
+    sh_instance_add_lists(root, c);
     return print_and_delete(root);
 }
 

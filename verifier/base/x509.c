@@ -319,24 +319,36 @@ const ASN1_OCTET_STRING *sv_extension(X509 *cert, const void *oid, size_t oid_si
     return NULL;
 }
 
-EVP_PKEY *sv_p256_key(const uint8_t xy[64])
+EVP_PKEY *sv_public_key(const char *type, OSSL_PARAM *params)
 {
-    uint8_t point[65] = {4};
-    char group[] = "prime256v1";
-    OSSL_PARAM params[3];
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     EVP_PKEY *key = NULL;
 
-    memcpy(point + 1, xy, 64);
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point));
-    params[2] = OSSL_PARAM_construct_end();
     if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
         EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
         key = NULL;
     EVP_PKEY_CTX_free(ctx);
     ERR_clear_error();
     return key;
+}
+
+EVP_PKEY *sv_ec_key(const char *type, const char *group, const uint8_t xy[64])
+{
+    uint8_t point[65] = {4};
+    char name[16];
+    OSSL_PARAM params[3];
+
+    memcpy(point + 1, xy, 64);
+    snprintf(name, sizeof(name), "%s", group);
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point));
+    params[2] = OSSL_PARAM_construct_end();
+    return sv_public_key(type, params);
+}
+
+EVP_PKEY *sv_p256_key(const uint8_t xy[64])
+{
+    return sv_ec_key("EC", "prime256v1", xy);
 }
 
 bool sv_ecdsa_verify(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s,

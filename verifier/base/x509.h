@@ -66,6 +66,10 @@ void sv_name_cn(const X509_NAME *name, char *out, size_t size);
 // The value of the extension with this DER-encoded OID body; NULL if absent.
 const ASN1_OCTET_STRING *sv_extension(X509 *cert, const void *oid, size_t oid_size);
 
+// A public key from OpenSSL's parameters, or NULL. The caller's.
+EVP_PKEY *sv_public_key(const char *type, OSSL_PARAM *params);
+// A point of a curve of 256 bits, big-endian; type "EC" or "SM2", group by OpenSSL's name. NULL if it is none.
+EVP_PKEY *sv_ec_key(const char *type, const char *group, const uint8_t xy[64]);
 // ECDSA with raw signatures r || s, big-endian.
 EVP_PKEY *sv_p256_key(const uint8_t xy[64]); // NULL if it is no point of the curve
 bool sv_ecdsa_verify(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s,

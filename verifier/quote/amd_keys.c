@@ -3,6 +3,7 @@
 // VCEK or VLEK can be judged offline. Each was signed by the ARK of its product.
 #include "verifier/quote/amd_keys.h"
 #include "verifier/base/bytes.h"
+#include "verifier/base/x509.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -98,8 +99,6 @@ EVP_PKEY *sv_amd_key(const char *cn)
     uint8_t modulus[MODULUS_SIZE], reversed[MODULUS_SIZE];
     unsigned exponent = 65537;
     OSSL_PARAM params[3];
-    EVP_PKEY_CTX *ctx;
-    EVP_PKEY *key = NULL;
     size_t at = 0, count = sizeof(keys) / sizeof(keys[0]);
 
     while (at < count && strcmp(keys[at].cn, cn))
@@ -111,11 +110,5 @@ EVP_PKEY *sv_amd_key(const char *cn)
     params[0] = OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, reversed, sizeof(reversed));
     params[1] = OSSL_PARAM_construct_uint(OSSL_PKEY_PARAM_RSA_E, &exponent);
     params[2] = OSSL_PARAM_construct_end();
-    ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        key = NULL;
-    EVP_PKEY_CTX_free(ctx);
-    ERR_clear_error();
-    return key;
+    return sv_public_key("RSA", params);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SM2 signatures (GB/T 32918.2) in Hygon's little-endian fields, by OpenSSL.
 #include "verifier/quote/csv.h"
+#include "verifier/base/x509.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -14,22 +15,11 @@ static void reverse_bytes(uint8_t *out, const uint8_t *in, size_t size)
 
 static EVP_PKEY *sm2_key(const uint8_t *x, const uint8_t *y)
 {
-    uint8_t point[65] = {4};
-    char group[] = "SM2";
-    OSSL_PARAM params[3];
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "SM2", NULL);
-    EVP_PKEY *key = NULL;
+    uint8_t xy[64];
 
-    reverse_bytes(point + 1, x, 32);
-    reverse_bytes(point + 33, y, 32);
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point));
-    params[2] = OSSL_PARAM_construct_end();
-    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        key = NULL;
-    EVP_PKEY_CTX_free(ctx);
-    return key;
+    reverse_bytes(xy, x, 32);
+    reverse_bytes(xy + 32, y, 32);
+    return sv_ec_key("SM2", "SM2", xy);
 }
 
 bool sv_sm2_verify(const uint8_t *x, const uint8_t *y, const uint8_t *id, size_t id_size,
