@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(__file__)) + "/.."]
-from guest_host import config_disk, launch, manifest  # noqa: E402
+from guest_host import P_LOCK, config_disk, launch, manifest  # noqa: E402
 from scripted_broker import Broker, Identity  # noqa: E402
 
 AGENT, FOLDER = sys.argv[1:3]
@@ -38,7 +38,8 @@ class Agent:
     """One run of the program. .records is what it reported, .error its last word or None."""
 
     def __init__(self, url, secrets=(), key=None, tee="tdx-sim", serve=False, td=None):
-        fields = dict(secret=list(secrets), broker_key=key)
+        # An image with secrets is locked, or refused.
+        fields = dict(secret=list(secrets), broker_key=key, policy=P_LOCK)
         man = manifest(bytes(32), 4096, **{k: v for k, v in fields.items() if v})
         self.launch = launch(**({"broker": url} if url else {}))
         self.config = tempfile.TemporaryFile()
