@@ -58,15 +58,15 @@ status "signals" 0 "${run[@]}" /bin/signals
 same "signals: delivered, registers whole, the fault's address" "$(cat "$T/out")" "kicked whole 0x123456789008"
 status "no such program" 127 "${run[@]}" /bin/nope
 one_line "no such program: told" "no such file"
-status "killed by itself" 139 "${run[@]}" /bin/busybox sh -c 'kill -SEGV $$'
+status "PID 1 is spared what has no handler" 4 "${run[@]}" /bin/busybox sh -c 'kill -SEGV $$; kill -TERM $$; exit 4'
 
 # --- its life under the supervisor ---
 status "detached" 0 "$SHELTER" run -d --tee sgx-sim --name long all /bin/busybox sleep 1000
 check "it runs" until_true 10 bash -c '"$SHELTER" ps | grep -q "long.*running"'
 inspect=$("$SHELTER" inspect --json long | json '(d[0] if isinstance(d, list) else d)["measurement"]')
-status "stop" 0 "$SHELTER" stop long
+status "stop" 0 "$SHELTER" stop -t 1 long
 status "wait" 0 "$SHELTER" wait long
-same "wait: SIGTERM ended it" "$(cat "$T/out")" 143
+same "wait: it had no handler, so that it was killed" "$(cat "$T/out")" 137
 
 # --- one measurement ---
 measure=$("$SHELTER" measure --tee sgx --json all | json 'd["measurement"]')

@@ -109,7 +109,7 @@ for user in "${users[@]}"; do
         "$(find "/proc/$network/fd" -type l -printf '%l\n' | grep -vE '^(socket:|'"$T"'/err)')" ""
     kill -TERM "$helper"
     wait "$helper" 2>/dev/null
-    same "user $user: signals reach the program" $? 143
+    same "user $user: signals reach the program" $? 7
 done
 
 # A host that lacks walls: told, or refused.

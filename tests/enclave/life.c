@@ -23,11 +23,13 @@ static void on_signal(int sig)
         say("signal", sig);
     if (sig == SIGTERM)
         _exit(7);
+    if (sig == SIGINT)
+        _exit(130);
 }
 
 int main(void)
 {
-    static const int list[] = {SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH, SIGALRM};
+    static const int list[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH, SIGALRM};
     char line[256];
     struct winsize w = {0};
     for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++)

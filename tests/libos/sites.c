@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls by sites of every form, each with known values in what a call must keep: registers, red
-// zone, vector registers. A handler (SIGWINCH, SIGALRM) checks that what it is shown of the program
+// zone, vector registers. A handler (SIGINT, SIGALRM) checks that what it is shown of the program
 // lies in the program's text, and moves on; so do restarted calls. Says which sites were patched.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     const uint8_t *sites[] = {site_seven, site_nine, site_leading,
                               site_trailing, site_both, site_short};
     struct itimerval t = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
-    sigaction(SIGWINCH, &a, NULL);
+    sigaction(SIGINT, &a, NULL);
     sigaction(SIGALRM, &a, NULL);
     call_seven(0, 0);
     find_slots();

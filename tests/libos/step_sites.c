@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // step_sites ENTRY SITE... -- COMMAND...: runs libos-test under ptrace and interrupts it at each
 // instruction on the way from patched sites (addresses in the program) through their trampolines
-// and the LibOS's fast entry (offset in the file): once with a kick, once with SIGWINCH, for which
+// and the LibOS's fast entry (offset in the file): once with a kick, once with SIGINT, for which
 // the program has a handler. Prints how many places were hit; exits as the command did.
 #define _GNU_SOURCE
 #include <signal.h>
@@ -129,9 +129,9 @@ int main(int argc, char **argv)
     for (int i = 2; i < first; i++)
         walk(strtoul(argv[i], NULL, 16), entry);
     for (unsigned i = 0; i < place_count; i++) {
-        for (int winch = 0; winch < 2; winch++) {
+        for (int interrupt = 0; interrupt < 2; interrupt++) {
             run_to(places[i]);
-            syscall(SYS_tgkill, pid, pid, winch ? SIGWINCH : KICK);
+            syscall(SYS_tgkill, pid, pid, interrupt ? SIGINT : KICK);
             hits++;
         }
     }

@@ -580,9 +580,13 @@ static void test_pipe_and_poll(void **state)
     assert_int_equal(call(__NR_pipe2, scratch, 0), 0);
     user_read(fd, scratch, sizeof(fd));
     call(__NR_close, fd[0]);
-    assert_int_equal(call(__NR_write, fd[1], scratch, 1), -EPIPE);
     struct sig_item item;
+    assert_int_equal(call(__NR_write, fd[1], scratch, 1), -EPIPE);
+    assert_false(sig_take(self(), SIG_BIT(13), &item)); /* PID 1 without a handler is spared */
+    current()->handlers->actions[12].handler = 0x1000;
+    assert_int_equal(call(__NR_write, fd[1], scratch, 1), -EPIPE);
     assert_true(sig_take(self(), SIG_BIT(13), &item));
+    current()->handlers->actions[12].handler = 0;
     call(__NR_close, fd[1]);
 }
 

@@ -48,6 +48,12 @@ static int find_interface(char name[IFNAMSIZ])
     return rc;
 }
 
+static int set_switch(const char *path, const char *digit)
+{
+    GUEST_AUTOCLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, digit, 1) != 1 ? -errno : 0;
+}
+
 /* No address and no route by the host's router advertisements; no IPv6 at all where none is asked
  * for. */
 static int still_ipv6(const char *name, bool off)
@@ -55,8 +61,7 @@ static int still_ipv6(const char *name, bool off)
     char path[80];
     snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", name,
              off ? "disable_ipv6" : "accept_ra");
-    GUEST_AUTOCLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 || write(fd, off ? "1" : "0", 1) != 1 ? -errno : 0;
+    return set_switch(path, off ? "1" : "0");
 }
 
 static void set_sockaddr(struct sockaddr *a, const uint8_t bytes[4])
@@ -114,6 +119,8 @@ int guest_network_up(const char *text, struct guest_network *n, struct guest_err
                           text);
     GUEST_AUTOCLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int rc = fd < 0 ? -errno : set_up(fd, "lo");
+    if (!rc) /* as in docker's containers and in the enclave: port 80 is nobody else's */
+        rc = set_switch("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     if (rc)
         return guest_fail(e, rc, "cannot set up loopback: %s", strerror(-rc));
     if (n->none)

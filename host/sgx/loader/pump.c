@@ -24,12 +24,13 @@ static struct {
     struct sh_fifo waiting; /* stdin that did not fit */
     int output[2];          /* from its stdout and stderr; -1: ended */
     struct sh_stream_out out[2];
-    int tty; /* our end of the terminal, or -1 */
+    int tty, workload_tty;  /* both ends of the terminal, or -1 */
 } pump = {.input = -1,
           .in = {.stream = SH_STREAM_IN, .window = SH_CREDIT_WINDOW},
           .output = {-1, -1},
           .out = {{.stream = SH_STREAM_OUT}, {.stream = SH_STREAM_ERR}},
-          .tty = -1};
+          .tty = -1,
+          .workload_tty = -1};
 
 /* --- from the supervisor ---------------------------------------------------------------------- */
 
@@ -210,9 +211,16 @@ static void feed_input(void)
     }
 }
 
-/* True when what the workload wrote has been read; it writes no more by now. */
+/* True when what the workload wrote has been read; it writes no more by now. A terminal hands its bytes on when
+ * it likes, so that none to be read proves nothing: the workload's end is closed, and ours read to the end. */
 static bool is_drained(void)
 {
+    if (pump.tty >= 0) {
+        if (pump.workload_tty >= 0)
+            close(pump.workload_tty);
+        pump.workload_tty = -1;
+        return pump.output[0] < 0;
+    }
     for (unsigned i = 0; i < 2; i++) {
         int n = 0;
         if (pump.output[i] >= 0 && !ioctl(pump.output[i], FIONREAD, &n) && n > 0)
@@ -285,6 +293,7 @@ static int open_terminal(void)
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, theirs);
     pump.input = pump.output[0] = pump.tty = ours;
+    pump.workload_tty = theirs;
     return 0;
 }
 

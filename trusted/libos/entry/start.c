@@ -145,8 +145,10 @@ static int find_program(const char *name, const char *path, char *out, size_t si
 static int become_user(struct sh_user *u)
 {
     int r = user_set(settings.user, u);
-    if (!r)
+    if (!r) {
         caps_start(current());
+        stdio_give(u->uid);
+    }
     if (r)
         log_line("shelter: there is no user %s in the image; give a number or one of /etc/passwd",
                  settings.user);

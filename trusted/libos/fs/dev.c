@@ -4,6 +4,7 @@
 
 #include "trusted/libos/fs/file.h"
 
+#define TERMINAL RDEV(136, 0) /* /dev/pts/0, where there is one */
 #define RDEV(major, minor) ((uint32_t)(major) << 8 | (uint32_t)(minor))
 
 static long null_read(struct file *f, struct io *io, uint64_t offset)
@@ -66,8 +67,22 @@ static const struct device {
     {"urandom", RDEV(1, 9), 0666, &random_ops}, {"tty", RDEV(5, 0), 0666, NULL},
 };
 
+int dev_add_terminal(void)
+{
+    struct dentry *pts;
+    int r = tree_mkdir("/dev/pts", 0755, &pts);
+    struct inode *i = r ? NULL : inode_new(FS_TMP, S_IFCHR | 0620);
+    if (i) {
+        i->rdev = TERMINAL;
+        i->gid = 5; /* tty, as devpts is mounted */
+    }
+    return r ? r : dev_add(pts, "0", i);
+}
+
 int dev_open(struct file *f)
 {
+    if (f->inode->rdev == TERMINAL)
+        return stdio_open_tty(f);
     for (size_t i = 0; i < ARRAY_COUNT(devices); i++) {
         if (devices[i].rdev != f->inode->rdev)
             continue;
@@ -119,7 +134,9 @@ int dev_init(void)
                                            {"stdout", "/proc/self/fd/1"},
                                            {"stderr", "/proc/self/fd/2"}};
     struct dentry *dev, *d;
-    int r = tree_mkdir("/dev", 0755, &dev);
+    int r = tree_mount("/dev", 0755); /* nothing of the image's */
+    if (!r)
+        r = tree_mkdir("/dev", 0755, &dev);
     if (!r)
         dev->inode->fs = FS_TMP;
     for (size_t i = 0; !r && i < ARRAY_COUNT(devices); i++) {

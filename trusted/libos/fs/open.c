@@ -108,8 +108,7 @@ long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size)
 void file_path(struct file *f, char *buf, size_t size)
 {
     if (!f->dentry)
-        fmt(buf, size, f->ops->stream && !f->inode ? "%s" : "%s:[%lu]",
-            f->ops->name ? f->ops->name : "anon", f->inode ? f->inode->ino : 0);
+        fmt(buf, size, "%s:[%lu]", f->ops->name ? f->ops->name : "anon", f->inode ? f->inode->ino : 0);
     else if (dentry_path(f->dentry, buf, size) < 0)
         fmt(buf, size, "?");
 }

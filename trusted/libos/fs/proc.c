@@ -259,7 +259,7 @@ static void put_limits(struct text *t)
                 fmt(text, sizeof(text), "%lu", values[k]);
             put(t, "%-21s", text);
         }
-        put(t, "%-10s\n", names[i][1]);
+        put(t, names[i][1][0] ? "%-10s\n" : "\n", names[i][1]);
     }
 }
 
@@ -507,7 +507,7 @@ static const struct entry {
     {"sys/net/core/optmem_max", TEXT, NULL, "131072\n"},
     {"sys/net/ipv4", DIR, NULL, NULL},
     {"sys/net/ipv4/ip_local_port_range", TEXT, NULL, "32768\t60999\n"},
-    {"sys/net/ipv4/ip_unprivileged_port_start", TEXT, NULL, "1024\n"},
+    {"sys/net/ipv4/ip_unprivileged_port_start", TEXT, NULL, "0\n"},
     {"sys/net/ipv4/ip_nonlocal_bind", TEXT, NULL, "0\n"},
     {"sys/net/ipv4/ip_forward", TEXT, NULL, "0\n"},
     {"sys/net/ipv4/tcp_keepalive_time", TEXT, NULL, "7200\n"},
@@ -654,8 +654,12 @@ static struct inode *node_of(const struct entry *e)
 {
     switch (e->kind) {
     case FILE_:
-    case TEXT:
-        return node(e, S_IFREG | 0444);
+    case TEXT: {
+        struct inode *i = node(e, S_IFREG | 0444);
+        if (i && strncmp(e->path, "PID/", 4) && strncmp(e->path, "TID/", 4))
+            i->uid = i->gid = 0;
+        return i;
+    }
     case LINK:
         return node(e, S_IFLNK | 0777);
     default:

@@ -12,7 +12,8 @@
 /* What stat says of a file without inode: a pipe, a socket, an event. */
 static struct inode nameless(const struct file *f)
 {
-    struct inode i = {.ino = (uint64_t)f >> 4, .nlink = 1, .uid = current()->euid};
+    struct inode i = {.ino = (uint64_t)f >> 4, .nlink = 1, .uid = current()->euid,
+                      .gid = current()->egid};
     const char *name = f->ops->name ? f->ops->name : "";
     i.mode = !strcmp(name, "pipe")     ? S_IFIFO | 0600
              : !strcmp(name, "socket") ? S_IFSOCK | 0777

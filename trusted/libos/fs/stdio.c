@@ -252,17 +252,14 @@ int stdio_open_tty(struct file *f)
     return f->data ? attach(f, 0) : -ENOMEM;
 }
 
-/* Descriptor fd, or with a terminal what all three share. */
 static int open_stream(int fd, struct file **out)
 {
-    struct file *f = file_new(&stream_ops, settings.terminal ? O_RDWR : fd ? O_WRONLY : O_RDONLY);
+    struct file *f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
     int r = f ? attach(f, fd) : -ENOMEM;
     if (!r && !fd && !(f->data = ahead_of_input()))
         r = -ENOMEM;
     if (r)
         return r;
-    if (settings.terminal && (f->inode = inode_new(FS_NONE, S_IFCHR | 0620)))
-        f->inode->rdev = 136u << 8;
     *out = f;
     return 0;
 }
@@ -271,10 +268,12 @@ static int open_stream(int fd, struct file **out)
 int stdio_init(void)
 {
     struct file *f = NULL;
-    int r = 0;
+    int r = settings.terminal ? dev_add_terminal() : 0;
     for (int fd = 0; !r && fd < 3; fd++) {
         if (settings.terminal && fd)
-            file_get(f);
+            file_get(f); /* all three are one */
+        else if (settings.terminal)
+            r = file_open("/dev/pts/0", O_RDWR, 0, &f);
         else if (fd ? settings.output : settings.input)
             r = open_stream(fd, &f);
         else
@@ -283,4 +282,11 @@ int stdio_init(void)
             r = MIN(fd_install(f, false, fd), 0);
     }
     return r;
+}
+
+void stdio_give(uint32_t uid)
+{
+    struct file *f = settings.terminal ? fd_file(0) : NULL;
+    if (f && f->inode)
+        f->inode->uid = uid;
 }

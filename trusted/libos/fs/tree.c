@@ -380,7 +380,7 @@ int tree_mount(const char *path, uint32_t mode)
     if (r)
         return r;
     d = w.dentry; /* stays: its name's new directory is its neighbour's */
-    r = d->root ? -EBUSY : dev_add(d->parent, d->name, inode_new(FS_ROOT, S_IFDIR | mode));
+    r = d->root ? -EBUSY : dev_add(d->parent, d->name, inode_new(FS_TMP, S_IFDIR | mode));
     walk_end(&w);
     return r;
 }

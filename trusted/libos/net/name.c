@@ -10,7 +10,6 @@
 
 #define PORT_FIRST 32768u
 #define PORT_COUNT 28232u
-#define PORT_PRIVILEGED 1024u
 #define BUCKETS 256u
 
 static struct list by_port[BUCKETS], abstract;
@@ -241,8 +240,6 @@ int name_bind(struct sock *s, const struct addr *a)
     bool group = kind == ADDR_GROUP && s->type == SOCK_DGRAM;
     if (!group && !addr_is_inside(a))
         return s->options[OPT_FREEBIND] ? 0 : -EADDRNOTAVAIL;
-    if (port && port < PORT_PRIVILEGED && current()->euid)
-        return -EACCES;
     s->own = *a;
     s->own.family = s->family;
     s->own.size = addr_make(s->family, 0).size;

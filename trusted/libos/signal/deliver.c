@@ -96,13 +96,15 @@ void sig_deliver(struct thread *t)
     struct sig_item item;
     sig_collect();
     while (sig_take(t, ~t->sig_mask, &item))
-        run(t, &item);
+        if (!sig_spares_first(current(), &item))
+            run(t, &item);
     settle_call(t, NULL);
     if (t->restore_mask) {
         t->restore_mask = false;
         sig_set_mask(t, t->sig_saved_mask);
         while (sig_take(t, ~t->sig_mask, &item))
-            run(t, &item);
+            if (!sig_spares_first(current(), &item))
+                run(t, &item);
     }
 }
 

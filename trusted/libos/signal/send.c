@@ -39,10 +39,17 @@ static bool ignored_by_default(int signo)
     return signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT;
 }
 
-static bool dropped(const struct process *p, int signo, uint64_t blocked)
+bool sig_spares_first(const struct process *p, const struct sig_item *item)
 {
+    return p->pid == 1 && p->handlers->actions[item->signo - 1].handler == SIG_DEFAULT;
+}
+
+static bool dropped(const struct process *p, const struct sig_item *item, uint64_t blocked)
+{
+    int signo = item->signo;
     uint64_t h = p->handlers->actions[signo - 1].handler;
-    bool ignored = h == SIG_IGNORE || (h == SIG_DEFAULT && ignored_by_default(signo));
+    bool ignored = h == SIG_IGNORE || (h == SIG_DEFAULT && ignored_by_default(signo)) ||
+                   sig_spares_first(p, item);
     return ignored && !(blocked & SIG_BIT(signo));
 }
 
@@ -110,7 +117,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     if (p->zombie || !p->handlers)
         return 0;
     before_send(p, signo);
-    if (dropped(p, signo, blocked))
+    if (dropped(p, item, blocked))
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */
@@ -184,6 +191,7 @@ void sig_collect(void)
     if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
         return;
     uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST) & settings.signals;
+    set &= ~SIG_BIT(SIGKILL); /* a host that wants an end makes it */
     for (int signo = 1; signo <= SIG_COUNT; signo++) {
         struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
         if (set & SIG_BIT(signo))
