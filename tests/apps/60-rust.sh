@@ -34,7 +34,7 @@ async fn main() {
     axum::serve(plain, app.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
 }
 END
-(cd "$T/rust" && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$T/rust/target} timeout 400 cargo build -q --release && cp "${CARGO_TARGET_DIR:-$T/rust/target}/release/server" "$T/server") >"$T/err" 2>&1 ||
+(cd "$T/rust" && CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$T/rust/target} timeout 200 cargo build -q --release && cp "${CARGO_TARGET_DIR:-$T/rust/target}/release/server" "$T/server") >"$T/err" 2>&1 ||
     { skip "apps: the crates for axum and rustls cannot be had: $(tail -n 1 "$T/err" | cut -c1-100)"; exit 0; }
 add "$T/server" /bin/server
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$R/etc/key.pem" -out "$R/etc/cert.pem" 2>/dev/null
