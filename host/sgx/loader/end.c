@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
 static int stats_fd = 2;
@@ -40,11 +41,13 @@ void loader_exit(int status, bool own)
     print_stats();
     if (loader.options.channel < 0)
         _exit(status);
-    if (!own) {
+    char *text = loader.last_words;
+    if (!own) { /* what the enclave OS said of the end (memory, missing calls) stands behind the program's own words */
         loader_has_started();
+        if (text[0])
+            (void)!sh_write_all(loader_handle_fd(2), text, strlen(text));
         channel_exit(status, NULL);
     }
-    char *text = loader.last_words;
     if (!strncmp(text, "shelter: ", 9))
         text += 9;
     text[strcspn(text, "\n")] = 0;

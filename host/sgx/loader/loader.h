@@ -81,7 +81,7 @@ struct loader {
     struct sgx_enclave enclave;    /* constant once built, as is the next */
     struct sgx_image image;
     struct loader_thread *_Atomic threads; /* none is ever removed */
-    char last_words[1024];                 /* of the LibOS, before the program ran */
+    char last_words[1024];                 /* of the LibOS, when nothing ran yet or at the end */
     _Atomic bool started;                  /* the program runs */
     struct loader_counts counts;
     /* The enclave's counters at its exit, JSON; empty: not asked for, or not allowed. */

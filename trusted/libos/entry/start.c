@@ -190,6 +190,8 @@ static int take_settings(const struct port_start *start, struct sh_manifest *m)
     }
     if (r)
         log_line("shelter: %s", why);
+    else if (settings.cpus) /* --cpus: what programs size themselves by */
+        port_info.cpu_count = MIN(port_info.cpu_count, settings.cpus);
     return r;
 }
 

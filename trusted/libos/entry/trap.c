@@ -58,6 +58,8 @@ void los_return(struct thread *t)
         if (t->process->stopped)
             process_wait_stopped(t->process);
         /* A handler or a frame may name any address; the way back can only go to one that exists. */
+        if (t->regs.rsp >> 47)
+            sig_fault(t, SIGBUS, CODE_KERNEL, 0);
         while (t->regs.rip >> 47)
             sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
     } while (t->kicked || !residence_leave());

@@ -417,7 +417,10 @@ long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
     char **args = NULL, **env = NULL, *path = los_alloc(4096);
     size_t total = 0;
     long r = path ? user_string(path, name, 4096) : -ENOMEM;
-    if (r >= 0)
+    struct file *f;
+    if (r >= 0 && !(r = open_program(path, &f))) /* what is not there is told before what is too much */
+        file_put(f);
+    if (!r)
         r = copy_strings(argv, &args, &total);
     if (!r)
         r = copy_strings(envp, &env, &total);
