@@ -266,7 +266,8 @@ row('start:swap=0.1', 'file', 125, f'{REFUSED}; {UNREADABLE}')
 row('start:swap=BLOCK0.BLOCK1', 'file', 0, f'{REFUSED}; file EIO')
 row('start:swap=BLOCK0.0', 'file', 125, f'{REFUSED}; {UNREADABLE}')
 each('start:flicker=BLOCKVALUE.BLOCK9', [0, 1, 2, 3], 'file', 0, f'(({REFUSED}; )+file EIO|{FILE})')
-row('start:flicker=TREE0.TREE1', 'file', '0|125|126|127', f'({REFUSED}; )*({UNREADABLE}|file EIO|{FILE}|.*cannot be run.*)')
+row('start:flicker=TREE0.TREE1', 'file', '0|125|126|127|135',
+    f'({REFUSED}; )*({UNREADABLE}|file EIO|{FILE}|.*cannot be run.*|.*page of the program cannot be brought.*)')
 
 # --- the door: entered with DF, AC, unmasked exceptions, other rounding, full registers
 row('start:dirty=1', 'state pipe threads file memory', 0,
@@ -323,6 +324,10 @@ def table(image, key):
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda case: host.run(case[0], case[1]), TABLE))
     for (rules, probes, status, says), (got, said) in zip(TABLE, results):
+        if got in (124, -9):
+            # Threads make no two runs the same: told, and a failure only if it hangs again.
+            print(f'# {rules} did not end in time: {said[-200:]}')
+            got, said = host.run(rules, probes)
         if got not in [int(s) for s in str(status).split('|')] or not re.fullmatch(says, said) or 'spoilt' in said:
             failed.setdefault(rules, f'{rules} | {probes}: got {got} {said[:300]!r}, want {status} {says!r}')
     groups = {}
