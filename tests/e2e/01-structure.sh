@@ -29,6 +29,9 @@ try "verifier/ must not include host/" verifier/quote/x.c host/launch/launch.h 1
 try "lib/ must not include host/" lib/x.c host/launch/launch.h 1
 try "lib/ must not include trusted/" lib/x.c trusted/guest/g.h 1
 try "include/ must not include lib/" include/shelter/x.h lib/a.h 1
+echo 'int f(void) { return sh_launch_get(0, 0, 0, 0, 0, 0); }' >"$T/tree/trusted/guest/x.c"
+tools/check-includes "$T/tree" >"$T/out" 2>&1
+same "nobody judges a raw field of the launch config" $? 1
 printf '  #  include   <host/launch/launch.h> // x\n' >"$T/tree/trusted/guest/x.c"
 tools/check-includes "$T/tree" >"$T/out" 2>&1
 same "blanks and angle brackets hide nothing" $? 1
