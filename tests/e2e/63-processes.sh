@@ -17,7 +17,7 @@ build() { # NAME OPTIONS...
 build facts -static
 build facts-pie -static-pie
 cp "$(command -v busybox)" "$R/bin/busybox"
-for a in sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
+for a in mkdir rm sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
 cat >"$R/bin/script" <<'SCRIPT'
 #!/bin/sh
 echo one | cat
@@ -35,7 +35,9 @@ trap 'echo trapped' USR1; kill -USR1 $$; echo after
 f() { local n=$1; [ "$n" -eq 0 ] || { echo $n; f $((n - 1)); }; }
 f 3
 i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i + 1)); done; echo "$i programs"
-echo text >/tmp/x; cat </tmp/x >>/tmp/y; cat /tmp/x /tmp/y | wc -c
+d=/tmp/script.$$; mkdir $d
+echo text >$d/x; cat <$d/x >>$d/y; cat $d/x $d/y | wc -c
+rm -r $d
 SCRIPT
 chmod +x "$R/bin/script"
 check "image" tests/libos/mkimage.sh "$R" "$T/i"

@@ -846,5 +846,10 @@ int main(int argc, char **argv)
     threads();
     clones();
     tree();
+    static const char *const made[] = {"inherit", "empty",    "garbage", "cut",  "nox",
+                                       "nointerp", "script",  "coherent", "lock"};
+    chdir("/tmp");
+    for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        unlink(made[i]);
     return 0;
 }
