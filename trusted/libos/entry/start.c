@@ -225,7 +225,7 @@ static int run_program(struct thread *t, const struct environment *env)
 {
     char *path = pages_alloc(2);
     const char *name = settings.args.items[0];
-    struct exec_args x = {settings.args.items, env->list};
+    struct exec_args x = {settings.args.items, env->list, NULL};
     int r = path ? find_program(name, get_env(env, "PATH"), path, 2 * PAGE_SIZE) : -ENOMEM;
     if (!r)
         r = exec_load(t, path, &x);

@@ -15,6 +15,7 @@
 #define ARG_SIZE_MAX (2ul << 20)
 #define ARGS_MAX 65536u
 #define SCRIPT_DEPTH 4
+#define PATH_SIZE 4096u
 #define SCRIPT_LINE 256
 
 static uint64_t random_word(void)
@@ -143,18 +144,18 @@ static void set_brk(const struct elf_image *image)
     space()->brk_limit = limit;
 }
 
+static bool is_program(const struct file *f)
+{
+    return f->ops == &regular_ops && inode_allowed(f->inode, 1);
+}
+
 static int open_program(const char *path, struct file **out)
 {
-    struct file *f;
-    int r = file_open(path, O_RDONLY, 0, &f);
-    if (r)
+    int r = file_open(path, O_RDONLY, 0, out);
+    if (r || is_program(*out))
         return r;
-    if (f->ops != &regular_ops || !inode_allowed(f->inode, 1)) {
-        file_put(f);
-        return -EACCES;
-    }
-    *out = f;
-    return 0;
+    file_put(*out);
+    return -EACCES;
 }
 
 /* Not within load, whose frame there is one of for each script. */
@@ -224,7 +225,11 @@ static int load(struct thread *t, const char *path, const struct exec_args *x, i
 {
     struct file *f;
     char line[SCRIPT_LINE] = {0};
-    int r = open_program(path, &f);
+    int r = 0;
+    if (x->file)
+        file_get(f = x->file);
+    else
+        r = open_program(path, &f);
     if (r)
         return r;
     long n = file_read_at(f, 0, line, sizeof(line) - 1);
@@ -247,7 +252,7 @@ static int load(struct thread *t, const char *path, const struct exec_args *x, i
     args[at++] = path;
     for (size_t i = 1; i < argc; i++)
         args[at++] = x->args[i];
-    struct exec_args inner = {args, x->env};
+    struct exec_args inner = {args, x->env, NULL};
     r = load(t, interpreter, &inner, depth + 1);
     los_free(args);
     return r;
@@ -386,15 +391,11 @@ static int replace_program(struct thread *t, const char *path, const struct exec
 
 static int exec_program(struct thread *t, const char *path, const struct exec_args *x)
 {
-    struct file *f;
-    int r = open_program(path, &f);
-    if (r)
-        return r;
     if (t->process->thread_count > 1)
         end_other_threads(t);
-    r = replace_program(t, path, x);
+    int r = replace_program(t, path, x);
     if (!r) {
-        take_rights(t->process, f->inode);
+        take_rights(t->process, x->file->inode);
         t->alt = (struct alt_stack){0};
         t->robust_list = t->clear_tid = 0;
         t->call_nr = -1;
@@ -408,27 +409,84 @@ static int exec_program(struct thread *t, const char *path, const struct exec_ar
         }
 #endif
     }
-    file_put(f);
     return r;
 }
 
-long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
+/* What stands at name below dirfd, or is dirfd itself if there is no name. */
+static int walk_program(int dirfd, const char *name, int flags, struct walk *w)
 {
-    char **args = NULL, **env = NULL, *path = los_alloc(4096);
+    const struct file *f = fd_any(dirfd);
+    if (name[0])
+        return walk_path(dirfd, name, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, w);
+    if (!(flags & AT_EMPTY_PATH))
+        return -ENOENT;
+    if (!f)
+        return -EBADF;
+    if (!f->dentry)
+        return -EACCES;
+    *w = (struct walk){.dentry = f->dentry};
+    dentry_get(w->dentry);
+    return 0;
+}
+
+/* The program, and the text that scripts and AT_EXECFN have for it (execveat(2)). */
+static int find_program_at(int dirfd, char path[PATH_SIZE], int flags, struct file **out)
+{
+    struct walk w;
+    int r = walk_program(dirfd, path, flags, &w);
+    if (r)
+        return r;
+    uint32_t type = w.dentry ? w.dentry->inode->mode & S_IFMT : 0;
+    r = type == S_IFLNK ? -ELOOP : type != S_IFREG ? -EACCES : file_open_dentry(w.dentry, O_RDONLY, out);
+    walk_end(&w);
+    if (!r && !is_program(*out)) {
+        file_put(*out);
+        r = -EACCES;
+    }
+    if (r || path[0] == '/' || dirfd == AT_FDCWD)
+        return r;
+    char *name = los_strdup(path);
+    if (name)
+        fmt(path, PATH_SIZE, name[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, name);
+    else
+        file_put(*out);
+    los_free(name);
+    return name ? 0 : -ENOMEM;
+}
+
+static long do_exec(int dirfd, uint64_t name, uint64_t argv, uint64_t envp, int flags)
+{
+    char **args = NULL, **env = NULL, *path = los_alloc(PATH_SIZE);
     size_t total = 0;
-    long r = path ? user_string(path, name, 4096) : -ENOMEM;
-    struct file *f;
-    if (r >= 0 && !(r = open_program(path, &f))) /* what is not there is told before what is too much */
-        file_put(f);
+    struct exec_args x = {0};
+    long r = path ? user_string(path, name, PATH_SIZE) : -ENOMEM;
+    if (r >= 0) /* what is not there is told before what is too much */
+        r = find_program_at(dirfd, path, flags, &x.file);
     if (!r)
         r = copy_strings(argv, &args, &total);
     if (!r)
         r = copy_strings(envp, &env, &total);
-    struct exec_args x = {(const char *const *)args, (const char *const *)env};
-    if (!r)
+    if (!r) {
+        x.args = (const char *const *)args;
+        x.env = (const char *const *)env;
         r = exec_program(self(), path, &x);
+    }
+    if (x.file)
+        file_put(x.file);
     free_strings(args);
     free_strings(env);
     los_free(path);
     return r;
+}
+
+long sys_execveat(int dirfd, uint64_t name, uint64_t argv, uint64_t envp, int flags)
+{
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    return do_exec(dirfd, name, argv, envp, flags);
+}
+
+long sys_execve(uint64_t name, uint64_t argv, uint64_t envp)
+{
+    return do_exec(AT_FDCWD, name, argv, envp, 0);
 }

@@ -67,6 +67,7 @@ int user_set(const char *text, struct sh_user *u);
 struct exec_args {
     const char *const *args; /* NULL-terminated */
     const char *const *env;
+    struct file *file; /* the program, if it is open already; else NULL, and its path counts */
 };
 int exec_load(struct thread *t, const char *path, const struct exec_args *x);
 
