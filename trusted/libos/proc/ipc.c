@@ -30,7 +30,7 @@ bool ipc_is_owner(const struct ipc *i)
 
 struct ipc *ipc_find(const struct ipc_table *t, int id)
 {
-    struct ipc *i = id < 0 ? NULL : t->items[(unsigned)id % IPC_IDS_MAX];
+    struct ipc *i = id < 0 ? NULL : ipc_at(t, (unsigned)id % IPC_IDS_MAX);
     return i && i->id == id ? i : NULL;
 }
 
@@ -38,7 +38,7 @@ int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out)
 {
     *out = NULL;
     for (unsigned n = 0; key != IPC_PRIVATE && n < IPC_IDS_MAX; n++) {
-        struct ipc *i = t->items[n];
+        struct ipc *i = ipc_at(t, n);
         if (!i || i->key != key)
             continue;
         if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
@@ -52,6 +52,8 @@ int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out)
 int ipc_add(struct ipc_table *t, struct ipc *i, int key, int flags)
 {
     unsigned at = 0;
+    if (!t->items && !(t->items = los_alloc(IPC_IDS_MAX * sizeof(*t->items))))
+        return -ENOMEM;
     while (at < IPC_IDS_MAX && t->items[at])
         at++;
     if (at == IPC_IDS_MAX)

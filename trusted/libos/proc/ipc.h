@@ -16,16 +16,20 @@ struct ipc {
 
 /* Objects of one kind; an id is never that of an object that is gone. */
 struct ipc_table {
-    struct ipc *items[IPC_IDS_MAX];
+    struct ipc **items; /* IPC_IDS_MAX, made with the first; a table in the image would be measured */
     unsigned generation;
 };
 
+static inline struct ipc *ipc_at(const struct ipc_table *t, unsigned index)
+{
+    return t->items && index < IPC_IDS_MAX ? t->items[index] : NULL;
+}
 /* The table's object of this id, or NULL. */
 struct ipc *ipc_find(const struct ipc_table *t, int id);
 /* What ...get does with a key that exists: its object in *out, or NULL there: make one. 0, -EEXIST,
  * -EACCES, -ENOENT. */
 int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out);
-int ipc_add(struct ipc_table *t, struct ipc *i, int key, int flags); /* the id, or -ENOSPC */
+int ipc_add(struct ipc_table *t, struct ipc *i, int key, int flags); /* the id, -ENOSPC, -ENOMEM */
 void ipc_remove(struct ipc_table *t, struct ipc *i);
 bool ipc_allowed(const struct ipc *i, uint32_t want); /* 4 read, 2 write */
 bool ipc_is_owner(const struct ipc *i);

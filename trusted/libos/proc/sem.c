@@ -204,7 +204,7 @@ static void forget_undo(struct set *s, uint32_t n)
 void sem_exit(struct process *p)
 {
     for (unsigned i = 0; i < IPC_IDS_MAX; i++) {
-        struct set *s = (struct set *)table.items[i];
+        struct set *s = (struct set *)ipc_at(&table, i);
         struct undo *u = s ? undo_of(s, p->pid, false) : NULL;
         if (!u)
             continue;
@@ -347,7 +347,7 @@ static long put_limits(int command, uint64_t to)
     int used = 0, sems = 0;
     long highest = 0;
     for (unsigned i = 0; i < IPC_IDS_MAX; i++) {
-        const struct set *s = (const struct set *)table.items[i];
+        const struct set *s = (const struct set *)ipc_at(&table, i);
         used += s != NULL;
         sems += s ? (int)s->count : 0;
         highest = s ? i : highest;
@@ -369,6 +369,6 @@ long sys_semctl(int id, int number, int command, uint64_t arg)
     if (command == IPC_INFO || command == SEM_INFO)
         return put_limits(command, arg);
     bool by_index = command == SEM_STAT || command == SEM_STAT_ANY_;
-    struct set *s = by_index ? (struct set *)(id < (int)IPC_IDS_MAX ? table.items[id] : NULL) : find(id);
+    struct set *s = by_index ? (struct set *)ipc_at(&table, (unsigned)id) : find(id);
     return s ? control(s, number, command, arg) : -EINVAL;
 }

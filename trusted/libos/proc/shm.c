@@ -42,7 +42,7 @@ static uint64_t attach_count(const struct segment *s)
 static void sweep(void)
 {
     for (unsigned i = 0; i < IPC_IDS_MAX; i++) {
-        struct segment *s = (struct segment *)table.items[i];
+        struct segment *s = (struct segment *)ipc_at(&table, i);
         if (!s || !s->removed || attach_count(s))
             continue;
         ipc_remove(&table, &s->ipc);
@@ -123,7 +123,7 @@ long sys_shmat(int id, uint64_t addr, int flags)
 static struct segment *segment_of(const struct inode *i)
 {
     for (unsigned n = 0; n < IPC_IDS_MAX; n++) {
-        struct segment *s = (struct segment *)table.items[n];
+        struct segment *s = (struct segment *)ipc_at(&table, n);
         if (s && s->file->inode == i)
             return s;
     }
@@ -198,7 +198,7 @@ static long put_limits(int command, uint64_t to)
     uint64_t used[6] = {0};
     long highest = 0;
     for (unsigned n = 0; n < IPC_IDS_MAX; n++) {
-        const struct segment *s = (const struct segment *)table.items[n];
+        const struct segment *s = (const struct segment *)ipc_at(&table, n);
         used[0] += s != NULL;
         used[1] += s ? page_up(s->size) >> PAGE_SHIFT : 0;
         highest = s ? n : highest;
@@ -217,7 +217,7 @@ long sys_shmctl(int id, int command, uint64_t arg)
     if (command == IPC_INFO || command == SHM_INFO)
         return put_limits(command, arg);
     bool by_index = command == SHM_STAT || command == SHM_STAT_ANY_;
-    struct segment *s = by_index ? (struct segment *)(id < (int)IPC_IDS_MAX ? table.items[id] : NULL)
+    struct segment *s = by_index ? (struct segment *)ipc_at(&table, (unsigned)id)
                                  : find(id);
     if (!s)
         return -EINVAL;
