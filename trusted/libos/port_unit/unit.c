@@ -219,7 +219,8 @@ static void found(struct port_wait *w)
     w->count = MIN(unit_host.found_count, w->room);
     memcpy(to, unit_host.found, w->count * sizeof(*to));
     unit_host.found_count = 0;
-    for (; unit_host.script && w->count < MIN(w->room, script_byte() % 8u); w->count++)
+    uint32_t most = unit_host.script ? script_byte() % 8u : 0; /* MIN would read the script twice */
+    for (; w->count < MIN(w->room, most); w->count++)
         to[w->count] = (struct port_event){.handle = (int8_t)script_byte(),
                                            .ready = (uint16_t)(script_byte() * 257u),
                                            .tag = script_byte()};
