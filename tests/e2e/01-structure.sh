@@ -101,6 +101,26 @@ done <"$T/steps")
 same "the walks name what is there" "$wrong" ""
 same "the walks have their steps" "$(($(wc -l <"$T/steps") >= 40))" 1
 
+# README and its translation: the same commands in the same order (comments may differ), each linked from the other.
+# Every page is reached from both.
+commands() { # FILE
+    awk '/^```/ { inside = !inside; next } inside' "$1" | sed -E 's/(^|[[:space:]]+)#.*$//; s/[[:space:]]+$//' | grep -v '^$'
+}
+commands README.md >"$T/commands"
+commands README.zh-CN.md >"$T/commands.zh"
+check "README.zh-CN.md has README's commands" diff "$T/commands" "$T/commands.zh"
+same "README's commands were found" "$(($(wc -l <"$T/commands") >= 35))" 1
+check "README.md: a link to the Chinese one" sh -c 'head -n 5 README.md | grep -qF "(README.zh-CN.md)"'
+check "README.zh-CN.md: a link to the English one" sh -c 'head -n 5 README.zh-CN.md | grep -qF "(README.md)"'
+same "README.md, README.zh-CN.md: a link to each page" "$(for page in docs/*.md; do
+    for readme in README.md README.zh-CN.md; do grep -qF "($page)" "$readme" || echo "$readme: $page"; done
+done)" ""
+same "pages: links lead to files" "$(for page in README.md README.zh-CN.md docs/*.md; do
+    grep -oE '\]\([^)#:]+' "$page" | cut -c3- | while read -r to; do
+        [ -e "$(dirname "$page")/$to" ] || echo "$page: $to"
+    done
+done)" ""
+
 # The count.
 tools/tcb --json >"$T/tcb.json"
 ask() { python3 -c "

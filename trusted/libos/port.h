@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The door: everything the LibOS asks of the outside, and everything the outside may ask of it.
+// The port interface: all that the LibOS asks of the outside, all that the outside may ask of it.
 //
-// Behind the door nothing knows where it runs. Port `test` is an ordinary Linux process (also under
-// sanitizers and fuzzers); port `sgx` is the enclave; port `vm` comes later.
+// Nothing above this interface knows where it runs. Port `test` is an ordinary Linux process (also
+// under sanitizers and fuzzers); port `sgx` is the enclave; port `vm` comes later.
 //
 // A port has two halves. What is marked [inside] belongs to the TEE and is believed: pages,
 // entropy, traps, evidence. What is marked [outside] is a call out: its answer comes from the host

@@ -151,7 +151,7 @@ int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)
     return 0;
 }
 
-/* Only what the door promises: TCP and UDP. */
+/* Only what the port interface promises: TCP and UDP. */
 int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int type)
 {
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the door to the program's first instruction.
+// From the first entry to the program's first instruction.
 #include <asm/signal.h>
 
 #include "lib/settings.h"
