@@ -22,7 +22,7 @@ FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c
 FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
-FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) verifier/measure/tdx_eventlog.c lib/hex.c
+FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/hex.c
 FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy ra_tls
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
@@ -81,6 +81,6 @@ fuzz-seed-evidence: $(B)/tests/make_evidence
 	    seed collateral evidence/$$k/collateral.json; \
 	    seed tcb "evidence/$$k/tcb_info.json evidence/$$k/qe_identity.json"; \
 	    seed cert "evidence/$$k/pck_chain.pem evidence/$$k/signer.der evidence/$$k/pck_crl.der"; \
-	    seed eventlog evidence/$$k/log.bin; \
+	    seed eventlog "evidence/$$k/log.bin evidence/$$k/aael.bin evidence/$$k/log.json"; \
 	    seed ra_tls evidence/$$k/cert.der; \
 	done

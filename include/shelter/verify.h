@@ -194,8 +194,9 @@ SHELTER_API int shelter_ra_tls_callback(struct x509_store_ctx_st *ctx, void *arg
 
 // --- RTMR replay ------------------------------------------------------------------------------
 
-// Replays a CCEL event log: each event's digest is extended into its register; where the digest is
-// one of the event's data, it is recomputed and must agree.
+// Replays an event log (CCEL, CoCo's run-time events behind it or alone, or dstack's JSON array):
+// each event's digest is extended into its register; where the digest is one of the event's data,
+// it is recomputed and must agree. A register that no event extends stays zero.
 // Returns 0, -EBADMSG (malformed), -EKEYREJECTED (a digest is not of its event).
 SHELTER_API int shelter_event_log_replay(const void *log, size_t size, uint8_t rtmr[4][48],
                                          char *why, size_t why_size);

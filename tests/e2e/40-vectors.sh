@@ -147,6 +147,31 @@ run "event log, data changed" --evidence "$V/dcap/$q/quote.bin" --collateral "$V
     --time "$t" --event-log "$T/ccel.bin"
 same "event log whose digest is not its event's" "$rc $code" "1 event-log-digest"
 
+# dstack: the quote with its own log in JSON, which extends RTMR3 at run time.
+D=$V/dcap/tdx4-90c06f000000-cbdb5b-20260127-UpToDate
+td=$(json "$D/expected.json" "d['verify_time']")
+dstack() { # FILE
+    run "dstack's evidence" --evidence "$1" --collateral "$D/collateral" --time "$td"
+}
+dstack "$M/dstack-quote-report.json"
+same "dstack's evidence replays, RTMR3 too" \
+    "$verdict $(json "$T/v.json" "'%s %s' % (d['claims'].get('event_log_verified'), d['claims'].get('rtmr3_event_log'))")" \
+    "accept True replayed"
+sed 's/compose-hash/compose-hush/' "$M/dstack-quote-report.json" >"$T/dstack.json"
+dstack "$T/dstack.json"
+same "dstack's evidence with another event's name" "$rc $code" "1 event-log-digest"
+python3 - "$M/dstack-quote-report.json" "$T/dstack.json" <<'EOF'
+import json, sys
+e = json.load(open(sys.argv[1]))
+log = json.loads(e["event_log"])
+e["event_log"] = [x for x in log if x["imr"] != 3]
+json.dump(e, open(sys.argv[2], "w"))
+EOF
+dstack "$T/dstack.json"
+same "dstack's evidence without its run-time events: accepted, and said" \
+    "$verdict $(json "$T/v.json" "'%s %s' % (d['claims'].get('event_log_verified'), d['claims'].get('rtmr3_event_log'))")" \
+    "accept False not covered"
+
 # Wrong kind, wrong nonce, wrong reference, unreadable files.
 run "asked for snp" --evidence "$V/dcap/$q/quote.bin" --type snp
 same "a TDX quote is no SNP report" "$rc $code" "1 type-mismatch"

@@ -136,5 +136,11 @@ void gen_csv_free(struct gen_csv *g);
 
 // A CCEL event log over three events of RTMR0..2, and the registers it replays to.
 struct gen_blob gen_event_log(uint8_t rtmr[4][48]);
+// The same with EV_NO_ACTION events of register 0 and -1 and without digests among them.
+struct gen_blob gen_event_log_informed(uint8_t rtmr[4][48]);
+// One of CoCo's run-time events in RTMR3 under CoCo's own header, no CCEL; and likewise in dstack's
+// JSON, boot events first.
+struct gen_blob gen_event_log_aael(uint8_t rtmr[4][48]);
+struct gen_blob gen_event_log_dstack(uint8_t rtmr[4][48]);
 
 #endif

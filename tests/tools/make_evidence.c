@@ -133,8 +133,14 @@ int main(int argc, char **argv)
     else if (!strcmp(kind, "ra-tls"))
         ra_tls();
     else if (!strcmp(kind, "log")) {
-        log = gen_event_log(rtmr);
+        log = gen_event_log_informed(rtmr);
         save_blob("log.bin", &log);
+        free(log.data);
+        log = gen_event_log_aael(rtmr);
+        save_blob("aael.bin", &log);
+        free(log.data);
+        log = gen_event_log_dstack(rtmr);
+        save_blob("log.json", &log);
         free(log.data);
     } else {
         fprintf(stderr, "usage: make_evidence KIND FOLDER\n");

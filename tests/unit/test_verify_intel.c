@@ -583,6 +583,81 @@ static void test_event_log(void **state)
     free(log.data);
 }
 
+// A register that the log extends is enforced, another one only reported.
+static void expect_log(struct gen_blob log, struct gen_intel_options *o, const char *rtmr3,
+                       bool verified)
+{
+    static const char format[] = "{\"claims\":{\"rtmr3_event_log\":\"%s\","
+                                 "\"event_log_verified\":%s}}";
+    struct ask a = {.log = log.data, .log_size = log.size};
+    char policy[128];
+
+    snprintf(policy, sizeof(policy), format, rtmr3, verified ? "true" : "false");
+    a.policy = policy;
+    expect(rtmr3, o, &a, SHELTER_R_OK, NULL);
+    snprintf(policy, sizeof(policy), format, rtmr3, verified ? "false" : "true");
+    expect(rtmr3, o, &a, SHELTER_R_CLAIM, NULL);
+}
+
+static void test_runtime_events(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct gen_blob log = gen_event_log(o.rtmr);
+    struct ask a = {.log = log.data, .log_size = log.size};
+
+    expect_log(log, &o, "unused", true);
+    o.rtmr[3][7] = 1;
+    expect_log(log, &o, "not covered", false);
+    free(log.data);
+    log = gen_event_log_informed(o.rtmr);
+    expect_log(log, &o, "unused", true);
+    free(log.data);
+    log = gen_event_log_aael(o.rtmr);
+    expect_log(log, &o, "replayed", true);
+    a = (struct ask){.log = log.data, .log_size = log.size};
+    o.rtmr[0][0] = 1; // a boot log that nobody handed on
+    expect_log(log, &o, "replayed", false);
+    o.rtmr[3][0] ^= 1;
+    expect("other RTMR3", &o, &a, SHELTER_R_EVENT_LOG_MISMATCH, NULL);
+    log.data[log.size - 9] ^= 1; // the event's last letter
+    expect("AAEL changed", &o, &a, SHELTER_R_EVENT_LOG_DIGEST, NULL);
+    free(log.data);
+}
+
+static void test_dstack_log(void **state)
+{
+    struct gen_intel_options o = {.version = 4, .tdx = true};
+    struct gen_blob log = gen_event_log_dstack(o.rtmr);
+    struct ask a = {.log = log.data, .log_size = log.size};
+    static const char *const bad[] = {"[1]",
+                                      "[",
+                                      "[{}]",
+                                      "[{\"imr\":4,\"event_type\":4}]",
+                                      "[{\"imr\":0,\"event_type\":4,\"digest\":\"00\"}]",
+                                      "[{\"imr\":-1,\"event_type\":4}]",
+                                      "{}",
+                                      "text"};
+    char *at;
+
+    expect_log(log, &o, "replayed", true);
+    at = strstr((char *)log.data, "app-id");
+    assert_non_null(at);
+    at[0] = 'A';
+    expect("name changed", &o, &a, SHELTER_R_EVENT_LOG_DIGEST, NULL);
+    at[0] = 'a';
+    at = strstr((char *)log.data, "00000000\"");
+    at[0] = '1';
+    expect("boot data changed", &o, &a, SHELTER_R_EVENT_LOG_DIGEST, NULL);
+    at[0] = '0';
+    o.rtmr[3][0] ^= 1;
+    expect("other RTMR3", &o, &a, SHELTER_R_EVENT_LOG_MISMATCH, NULL);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        a = (struct ask){.log = bad[i], .log_size = strlen(bad[i])};
+        expect(bad[i], &o, &a, SHELTER_R_EVENT_LOG_PARSE, NULL);
+    }
+    free(log.data);
+}
+
 // One bit of every byte, from the header to the end of the certification data's header: no flip
 // may be accepted. (In the PEM text that follows, line ends carry no meaning.)
 static void flip(const struct gen_intel_options *o)
@@ -707,15 +782,25 @@ static void test_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),      cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_td),        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_levels),    cmocka_unit_test(test_relaunch),
-        cmocka_unit_test(test_td15ex),    cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_td),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_relaunch),
+        cmocka_unit_test(test_td15ex),
+        cmocka_unit_test(test_roots),
         cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_named_pck), cmocka_unit_test(test_nonce),
-        cmocka_unit_test(test_policy),    cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_event_log), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_flips),     cmocka_unit_test(test_collateral_flips),
+        cmocka_unit_test(test_named_pck),
+        cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_event_log),
+        cmocka_unit_test(test_runtime_events),
+        cmocka_unit_test(test_dstack_log),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_collateral_flips),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

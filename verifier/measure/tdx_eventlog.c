@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads and replays CCEL event logs. What a log says of itself is not believed: digests of data
+// Reads CCEL event logs. What a log says of itself is not believed: digests of data
 // that stands in the log are recomputed, and the replay is compared with the quote by the caller.
 #include "verifier/measure/tdx_eventlog.h"
 
-#include <shelter/verify.h>
-
 #include <errno.h>
-#include <stdio.h>
 
 #include <openssl/sha.h>
 
 #define ALG_SHA384 0x000c
-#define EV_NO_ACTION 3u
+#define EV_EVENT_TAG 6u
+#define TAG_AAEL 0x4141454cu // CoCo's run-time events
 
 static const struct {
     uint32_t type;
@@ -47,14 +45,14 @@ const char *sv_event_type_name(uint32_t type)
     return "?";
 }
 
-// "Spec ID Event03": signature 16, class u32, version 3 bytes, uintn u8, count u32,
-// { alg u16, digest size u16 } * count, vendor size u8, vendor data
+// "Spec ID Event03" (CoCo writes zeros where there is no CCEL): signature 16, class u32, version 3
+// bytes, uintn u8, count u32, { alg u16, digest size u16 } * count, vendor size u8, vendor data
 static int parse_spec_id(struct sv_bytes in, struct sv_event_log *out)
 {
     const uint8_t *head = sv_take(&in, 28);
     uint32_t count;
 
-    if (!head || memcmp(head, "Spec ID Event03", 16))
+    if (!head || (memcmp(head, "Spec ID Event03", 16) && !sv_all_zero(head, 16)))
         return -EBADMSG;
     count = sh_le32(head + 24);
     if (count < 1 || count > 8)
@@ -99,19 +97,20 @@ static int digest_size(const struct sv_event_log *log, uint16_t id)
 
 int sv_event_log_next(struct sv_event_log *log, struct sv_event *out)
 {
+    static const uint8_t end[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     const uint8_t *head, *p;
     uint32_t count;
 
     *out = (struct sv_event){0};
     // The table is larger than its events: the rest is FFh or zero.
-    if (log->rest.size < 12 || sh_le32(log->rest.data) == 0xffffffff ||
-        sv_all_zero(log->rest.data, 12))
+    if (log->rest.size < 12 || !memcmp(log->rest.data, end, sizeof(end)) ||
+        sv_all_zero(log->rest.data, sizeof(end)))
         return 0;
     head = sv_take(&log->rest, 12);
     out->mr = sh_le32(head);
     out->type = sh_le32(head + 4);
     count = sh_le32(head + 8);
-    if (count < 1 || count > 8)
+    if (count > 8)
         return -EBADMSG;
     for (uint32_t i = 0; i < count; i++) {
         int size;
@@ -128,60 +127,39 @@ int sv_event_log_next(struct sv_event_log *log, struct sv_event *out)
             return -EBADMSG;
     }
     p = sv_take(&log->rest, 4);
-    if (!p || !out->digest)
+    if (!p || (!out->digest && out->type != EV_NO_ACTION))
         return -EBADMSG;
     out->data.size = sh_le32(p);
     out->data.data = sv_take(&log->rest, out->data.size);
     return out->data.data ? 1 : -EBADMSG;
 }
 
+// Tagged events are of what they name, but CoCo's of themselves.
+static bool is_of_data(const struct sv_event *event)
+{
+    if (event->type == EV_EVENT_TAG)
+        return event->data.size >= 8 && sh_le32(event->data.data) == TAG_AAEL;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i].type == event->type)
+            return types[i].of_data;
+    return false;
+}
+
 enum sv_event_digest sv_event_digest_check(const struct sv_event *event)
 {
     uint8_t digest[48];
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (types[i].type != event->type || !types[i].of_data)
-            continue;
-        SHA384(event->data.data, event->data.size, digest);
-        return memcmp(digest, event->digest, 48) ? SV_DIGEST_FALSE : SV_DIGEST_HOLDS;
-    }
-    return SV_DIGEST_OPAQUE;
+    if (!is_of_data(event))
+        return SV_DIGEST_OPAQUE;
+    SHA384(event->data.data, event->data.size, digest);
+    return memcmp(digest, event->digest, 48) ? SV_DIGEST_FALSE : SV_DIGEST_HOLDS;
 }
 
-int shelter_event_log_replay(const void *data, size_t size, uint8_t rtmr[4][48], char *why,
-                             size_t why_size)
+void sv_event_extend(const struct sv_event *event, uint8_t rtmr[4][48])
 {
-    struct sv_event_log log;
-    struct sv_event event;
-    int rc, number = 0;
+    uint8_t both[96];
 
-    memset(rtmr, 0, 4 * 48);
-    if (size > SHELTER_EVENT_LOG_SIZE_MAX || sv_event_log_open(data, size, &log)) {
-        snprintf(why, why_size, "it does not start with a specification event");
-        return -EBADMSG;
-    }
-    while ((rc = sv_event_log_next(&log, &event)) == 1) {
-        uint8_t both[96];
-
-        if (++number > SV_EVENTS_MAX) {
-            rc = -EBADMSG;
-            break;
-        }
-        if (event.type == EV_NO_ACTION)
-            continue;
-        if (event.mr < 1 || event.mr > 4) {
-            snprintf(why, why_size, "event %d extends register %u", number, event.mr);
-            return -EBADMSG;
-        }
-        if (sv_event_digest_check(&event) == SV_DIGEST_FALSE) {
-            snprintf(why, why_size, "event %d, %s", number, sv_event_type_name(event.type));
-            return -EKEYREJECTED;
-        }
-        memcpy(both, rtmr[event.mr - 1], 48);
-        memcpy(both + 48, event.digest, 48);
-        SHA384(both, sizeof(both), rtmr[event.mr - 1]);
-    }
-    if (rc)
-        snprintf(why, why_size, "event %d is torn", number + 1);
-    return rc;
+    memcpy(both, rtmr[event->mr - 1], 48);
+    memcpy(both + 48, event->digest, 48);
+    SHA384(both, sizeof(both), rtmr[event->mr - 1]);
 }

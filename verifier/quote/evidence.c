@@ -54,8 +54,17 @@ static void take_event_log(const cJSON *root, struct sv_evidence *ev)
 
     if (!log)
         log = sv_json_get(root, "event_log");
-    if (cJSON_IsString(log) && log->valuestring[0])
-        ev->event_log = sv_unbase64_new(log->valuestring, &ev->event_log_size);
+    if (cJSON_IsArray(log)) {
+        ev->event_log = (uint8_t *)cJSON_PrintUnformatted(log);
+        ev->event_log_size = ev->event_log ? strlen((char *)ev->event_log) : 0;
+    }
+    if (!cJSON_IsString(log) || !log->valuestring[0])
+        return;
+    ev->event_log = sv_unbase64_new(log->valuestring, &ev->event_log_size);
+    if (!ev->event_log) { // dstack's array, or what the replay will refuse
+        ev->event_log = (uint8_t *)strdup(log->valuestring);
+        ev->event_log_size = ev->event_log ? strlen(log->valuestring) : 0;
+    }
 }
 
 // CoCo: [{"cert_type": "VCEK", "data": [..]}, ..]; also plain strings (PEM or base64).
