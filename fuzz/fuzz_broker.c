@@ -20,7 +20,7 @@ static void attestation(const cJSON *body)
     struct sb_judgement out;
 
     for (int i = 0; i < 4; i++) {
-        s.protocol = i % 2 ? SB_0_4_0 : SB_0_1_1;
+        s.protocol = i % 2 ? SB_0_4_0 : SB_0_2_0;
         s.tee = i < 2 ? SHELTER_EVIDENCE_TDX : SHELTER_EVIDENCE_SNP;
         if (sb_judge_attestation(&judge, &s, body, 1750000000, &out))
             abort();

@@ -164,8 +164,8 @@ def main():
     ok(b.asked == ["POST /kbs/v0/auth", "POST /kbs/v0/attest", "GET /kbs/v0/resource/repo/key/one"],
        "three requests", b.asked)
     b = broker(old=True)
-    a = succeeds("0.1.1, when the broker knows no other", b)
-    ok(a.log and a.log[0].endswith("protocol 0.1.1"), "and says so", a.log)
+    a = succeeds("0.2.0, when the broker knows no other", b)
+    ok(a.log and a.log[0].endswith("protocol 0.2.0"), "and says so", a.log)
     succeeds("an RSA key, where the broker wants one", broker("rsa-only", old=True))
     b = broker()
     a = run(b, secrets=("one=kbs:///repo/key/one:file", "TWO=kbs:///repo/key/two:env",

@@ -37,7 +37,7 @@ domain = b"shelter-attest-v1"
 forms = {"the binding": lambda d: d, "the binding, padded": lambda d: d.ljust(64, b"\0"),
          "the domain before it": lambda d: (domain + d)[:64], "its digest": lambda d: hashlib.sha512(d).digest()}
 for name, form in forms.items():
-    for version in ("0.4.0", "0.1.1"):
+    for version in ("0.4.0", "0.2.0"):
         c = Client(URL, Oracle(), kind="sgx" if TEE == "sgx-sim" else "sim", version=version)
         c.platform.form = form
         status, problem, _ = c.handshake()

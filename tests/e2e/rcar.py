@@ -176,7 +176,7 @@ class Client:
         return "sgx" if self.kind == "sgx" else "tdx"
 
     def auth(self):
-        status, data, head = self.ask("POST", "/kbs/v0/auth", {"version": self.version, "tee": self.tee(), "extra-params": {} if self.version == "0.4.0" else ""}, cookie=False)
+        status, data, head = self.ask("POST", "/kbs/v0/auth", {"version": self.version, "tee": self.tee(), "extra-params": {}}, cookie=False)
         if status == 200:
             self.nonce = data["nonce"]
         return status, data, head

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A key broker that follows RCAR (0.4.0 and 0.1.1) to the letter, or departs from it in one way.
+"""A key broker that follows RCAR (0.4.0 and 0.2.0) to the letter, or departs from it in one way.
 
 Python's standard library and openssl commands; nothing of Shelter's. Broker(...).url is where it
 listens; what it saw is in .asked (request lines) and .problems (what a client did wrong).
@@ -317,14 +317,14 @@ class Broker:
     def _auth(self, o):
         if set(o) != {"version", "tee", "extra-params"} or o["tee"] not in ("tdx", "sgx", "snp"):
             raise Refusal("malformed request")
-        if o["version"] != ("0.1.1" if self.old else "0.4.0"):
+        if o["version"] != ("0.2.0" if self.old else "0.4.0"):
             return 401, {"type": "x/ProtocolVersion", "detail": "protocol version not supported"}, []
-        if (o["extra-params"] != "") if self.old else not isinstance(o["extra-params"], dict):
+        if o["extra-params"] != {"supported-hash-algorithms": ["sha384"]}:
             raise Refusal("extra-params")
         nonce = base64.b64encode(os.urandom(32)).decode()
         id = f"{COOKIE}={os.urandom(16).hex()}"
         self.sessions[id] = {"nonce": nonce}
-        answer = {"nonce": nonce, "extra-params": "" if self.old else {"selected-hash-algorithm": "sha384"}}
+        answer = {"nonce": nonce, "extra-params": {"selected-hash-algorithm": "sha384"}}
         if self._now("nonce-missing"):
             del answer["nonce"]
         if self._now("nonce-number"):

@@ -75,7 +75,7 @@ static void binding(void **state)
     assert_true(sb_binding(SB_0_4_0, "N", jwk, "{}", got));
     EVP_Digest(v4, strlen(v4), want, NULL, EVP_sha384(), NULL);
     assert_memory_equal(got, want, 48);
-    assert_true(sb_binding(SB_0_1_1, "N", jwk, "ignored", got));
+    assert_true(sb_binding(SB_0_2_0, "N", jwk, "ignored", got));
     EVP_Digest(v1, strlen(v1), want, NULL, EVP_sha384(), NULL);
     assert_memory_equal(got, want, 48);
     cJSON_Delete(jwk);
@@ -281,14 +281,14 @@ static void sessions(void **state)
     assert_int_equal(error, -ENOENT);
     // One peer's share, then all; an attested one gives way, an open one does not.
     for (int i = 0; i < 3; i++)
-        assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 7, 6000, &more[i]), 0);
-    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 7, 6000, &copy), -EAGAIN);
+        assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 7, 6000, &more[i]), 0);
+    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 7, 6000, &copy), -EAGAIN);
     assert_int_equal(sb_session_begin(&s, more[0].id, 6001, &copy), 0);
     sb_session_end(&s, more[0].id, "x", 6001);
-    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 8, 6001, &more[3]), 0);
-    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 9, 6001, &more[4]), 0);
+    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 8, 6001, &more[3]), 0);
+    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 9, 6001, &more[4]), 0);
     assert_null(sb_session_payload(&s, more[0].id, 6001, &error));
-    assert_int_equal(sb_session_new(&s, SB_0_1_1, SHELTER_EVIDENCE_SGX, 10, 6001, &copy), -ENOSPC);
+    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 10, 6001, &copy), -ENOSPC);
     // A refused one is gone; an expired one too.
     assert_int_equal(sb_session_begin(&s, more[1].id, 6001, &copy), 0);
     sb_session_end(&s, more[1].id, NULL, 6001);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RCAR, the key broker protocol of the Confidential Containers project: 0.4.0, and 0.1.1 where the
+// RCAR, the key broker protocol of the Confidential Containers project: 0.4.0, and 0.2.0 where the
 // broker knows no better. docs/broker.md has the messages.
 #include <asm/errno.h>
 #include <string.h>
@@ -123,11 +123,9 @@ static int ask_challenge(struct agent *a, char nonce[NONCE_TEXT_MAX], struct age
     struct agent_response r;
     char tee[8];
     agent_tee_word(tee);
-    agent_text_str(&t, a->old ? "{\"extra-params\":\"\",\"tee\":\""
-                              : "{\"extra-params\":{\"supported-hash-algorithms\":[\"sha384\"]},"
-                                "\"tee\":\"");
+    agent_text_str(&t, "{\"extra-params\":{\"supported-hash-algorithms\":[\"sha384\"]},\"tee\":\"");
     agent_text_str(&t, tee);
-    agent_text_str(&t, a->old ? "\",\"version\":\"0.1.1\"}" : "\",\"version\":\"0.4.0\"}");
+    agent_text_str(&t, a->old ? "\",\"version\":\"0.2.0\"}" : "\",\"version\":\"0.4.0\"}");
     struct agent_call call = {
         .method = "POST", .path = "/kbs/v0/auth", .body = t.data, .body_size = t.size};
     int rc = t.failed ? agent_fail(e, -ENOMEM, "no memory to attest", NULL)
@@ -293,7 +291,7 @@ static int handshake(struct agent *a, struct agent_error *e)
 static void log_success(struct agent *a)
 {
     char name[300], line[400];
-    const char *parts[] = {"attested to ", name, ", protocol ", a->old ? "0.1.1" : "0.4.0"};
+    const char *parts[] = {"attested to ", name, ", protocol ", a->old ? "0.2.0" : "0.4.0"};
     size_t at = 0;
     agent_client_name(&a->client, name);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

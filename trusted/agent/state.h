@@ -14,7 +14,7 @@ struct agent {
     struct agent_key *key; /* of the last handshake */
     char cookie[AGENT_COOKIE_MAX + 1];
     struct agent_text token; /* size 0: not attested */
-    bool old;                /* the broker speaks 0.1.1 only */
+    bool old;                /* the broker speaks 0.2.0 only */
     bool rsa;                /* ... and wants an RSA key */
 };
 

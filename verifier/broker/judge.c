@@ -60,17 +60,14 @@ bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
 
 struct parts {
     const cJSON *jwk;
-    const char *nonce;      // NULL in 0.1.1, where only the binding carries it
+    const char *nonce;      // NULL in 0.2.0, where only the binding carries it
     const char *additional; // 0.4.0
     char *evidence;         // JSON text, owned
     const char *init_data;  // NULL: none
 };
 
-// Evidence is an object, or (0.1.1) that object as a string.
 static char *evidence_text(const cJSON *item)
 {
-    if (cJSON_IsString(item) && item->valuestring[0] == '{')
-        return strdup(item->valuestring);
     return cJSON_IsObject(item) ? cJSON_PrintUnformatted(item) : NULL;
 }
 

@@ -63,19 +63,15 @@ static void set_cookie(struct sb_request *r, const char *id)
              r->server->tls ? "; Secure" : "");
 }
 
-// 0.4.0 tells the hash when the client asked which one.
+// Tells the hash when the client asked which one.
 static void challenge(struct sb_request *r, const struct sb_session *s, const cJSON *extra)
 {
     cJSON *o = cJSON_CreateObject(), *params;
 
     cJSON_AddStringToObject(o, "nonce", s->nonce);
-    if (s->protocol == SB_0_1_1) {
-        cJSON_AddStringToObject(o, "extra-params", "");
-    } else {
-        params = cJSON_AddObjectToObject(o, "extra-params");
-        if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
-            cJSON_AddStringToObject(params, "selected-hash-algorithm", "sha384");
-    }
+    params = cJSON_AddObjectToObject(o, "extra-params");
+    if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
+        cJSON_AddStringToObject(params, "selected-hash-algorithm", "sha384");
     set_cookie(r, s->id);
     sb_answer_json(r, cJSON_PrintUnformatted(o));
     cJSON_Delete(o);
@@ -89,10 +85,10 @@ static void start_session(struct sb_request *r, const cJSON *body)
     struct sb_session s;
     int rc;
 
-    if (!strcmp(version, "0.1.1")) {
-        protocol = SB_0_1_1;
+    if (!strcmp(version, "0.2.0")) {
+        protocol = SB_0_2_0;
     } else if (strcmp(version, "0.4.0")) {
-        sb_problem(r, 401, "version", "this broker speaks versions 0.4.0 and 0.1.1");
+        sb_problem(r, 401, "version", "this broker speaks versions 0.4.0 and 0.2.0");
         return;
     }
     if (!tee_of(sv_json_text(body, "tee"), &tee)) {

@@ -19,7 +19,7 @@
 #define SB_NONCE_SIZE 48      // base64 of 32 bytes and NUL
 #define SB_SESSION_BUCKETS 1024
 
-enum sb_protocol { SB_0_1_1, SB_0_4_0 };
+enum sb_protocol { SB_0_2_0, SB_0_4_0 };
 
 enum sb_session_state { SB_NEW, SB_BUSY, SB_ATTESTED };
 
