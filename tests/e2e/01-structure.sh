@@ -121,6 +121,19 @@ same "pages: links lead to files" "$(for page in README.md README.zh-CN.md docs/
     done
 done)" ""
 
+# The terms are those of docs/glossary.md: words of our own for them do not come back into pages (code spans aside).
+same "pages: the field's words" "$(for page in README.md kernel/README.md docs/*.md man/*.adoc; do
+    sed 's/`[^`]*`//g' "$page" | grep -nwiE 'doors?|told|late' | sed "s|^|$page:|"
+done)" ""
+
+# The tests that the threat model names are there.
+grep '^|' docs/threat-model.md | grep -oE '`([0-9]{2}-[^` ]+|(test|fuzz)_[^` ]+)`' | tr -d '`' | sort -u >"$T/named"
+same "threat model: its tests are there" "$(while read -r name; do
+    compgen -G "tests/e2e/$name.sh" >"$T/found" || compgen -G "tests/unit/$name.c" >"$T/found" ||
+        compgen -G "fuzz/$name.c" >"$T/found" || echo "$name"
+done <"$T/named")" ""
+same "threat model: it names tests" "$(($(wc -l <"$T/named") >= 15))" 1
+
 # The count.
 tools/tcb --json >"$T/tcb.json"
 ask() { python3 -c "

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent needs of its surroundings: the one interface between its core and the system below.
+// What the agent needs of its surroundings: the interface between its core and the system.
 //
 // os_linux.c is the confidential VM's side; the enclave's stands in the LibOS; tests bring their
 // own. The core calls nothing else but <string.h>, mbedTLS and lib/, so that it links freestanding.
