@@ -24,7 +24,7 @@ struct maker {
     const char *why;
 };
 
-static void refuse(struct maker *k, int error, const char *why)
+static void refuse_settings(struct maker *k, int error, const char *why)
 {
     if (k->error)
         return;
@@ -32,11 +32,11 @@ static void refuse(struct maker *k, int error, const char *why)
     k->why = why;
 }
 
-static void *take(struct maker *k, size_t size)
+static void *take_room(struct maker *k, size_t size)
 {
     size_t at = (k->at + 7) & ~(size_t)7;
     if (at > k->size || size > k->size - at) {
-        refuse(k, -ENOMEM, "no room for the settings");
+        refuse_settings(k, -ENOMEM, "no room for the settings");
         return NULL;
     }
     k->at = at + size;
@@ -48,7 +48,7 @@ static char *take_string(struct maker *k, const void *data, size_t size)
 {
     static char nothing[1];
     if (k->error || k->at > k->size || size >= k->size - k->at) {
-        refuse(k, -ENOMEM, "no room for the settings");
+        refuse_settings(k, -ENOMEM, "no room for the settings");
         return nothing;
     }
     char *s = (char *)k->arena + k->at;
@@ -72,9 +72,9 @@ static char *take_line(struct maker *k, const struct sh_launch_line *line)
 static void list_begin(struct maker *k, struct sh_string_list *l, size_t room)
 {
     if (room > SH_SETTINGS_STRINGS_MAX)
-        refuse(k, -E2BIG, "arguments or environment have more than 8192 entries");
+        refuse_settings(k, -E2BIG, "arguments or environment have more than 8192 entries");
     l->count = 0;
-    l->items = k->error ? NULL : take(k, (room + 1) * sizeof(*l->items));
+    l->items = k->error ? NULL : take_room(k, (room + 1) * sizeof(*l->items));
     if (l->items)
         l->items[0] = NULL;
 }
@@ -95,7 +95,7 @@ static void env_set(struct maker *k, const char *text)
     while (text[name] && text[name] != '=')
         name++;
     if (!name || text[name] != '=')
-        refuse(k, -EBADMSG, "an environment entry is not NAME=VALUE");
+        refuse_settings(k, -EBADMSG, "an environment entry is not NAME=VALUE");
     for (size_t i = 0; !k->error && i < l->count; i++) {
         if (!strncmp(l->items[i], text, name + 1)) {
             l->items[i] = text;
@@ -123,7 +123,7 @@ static void set_text(struct maker *k, const char **slot, const char *text, size_
                      const char *why)
 {
     if (!*text || strlen(text) > max)
-        refuse(k, -EBADMSG, why);
+        refuse_settings(k, -EBADMSG, why);
     *slot = text;
 }
 
@@ -134,9 +134,9 @@ static void add_port(struct maker *k, const char *text)
     uint64_t number = 0;
     bool udp = !strncmp(text, "udp ", 4);
     if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
-        return refuse(k, -EBADMSG, "a port of the launch config is malformed");
+        return refuse_settings(k, -EBADMSG, "a port of the launch config is malformed");
     if (number == SH_AGENT_PORT && !udp)
-        return refuse(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
+        return refuse_settings(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
     *p = (struct sh_published_port){(uint16_t)number, udp ? 17 : 6};
     k->s->port_count++;
 }
@@ -165,14 +165,14 @@ static void add_share(struct maker *k, char *text)
         end++;
     bool read_only = !strncmp(text + end, " ro /", 5);
     if (end == tag || end > tag + 4 || (!read_only && strncmp(text + end, " rw /", 5)))
-        return refuse(k, -EBADMSG, "a mount of the launch config is malformed");
+        return refuse_settings(k, -EBADMSG, "a mount of the launch config is malformed");
     text[end] = 0;
     *s = (struct sh_share){.tag = text, .path = text + end + 4, .read_only = read_only};
     for (size_t i = 0; i < k->s->share_count; i++)
         if (!strcmp(k->s->shares[i].tag, s->tag) || !strcmp(k->s->shares[i].path, s->path))
-            return refuse(k, -EBADMSG, "two mounts of the launch config are one");
+            return refuse_settings(k, -EBADMSG, "two mounts of the launch config are one");
     if (!find_place(k->m, s->path, &s->cover))
-        return refuse(k, -EPERM,
+        return refuse_settings(k, -EPERM,
                       "the image names no such place for a folder of the host; build it with "
                       "--mount PATH");
     k->s->share_count++;
@@ -250,16 +250,16 @@ static void check_image(struct maker *k, bool places)
         return;
     /* A host that may choose LD_PRELOAD would own the secrets. */
     if (!(policy & SH_POLICY_LOCK))
-        refuse(k, -EPERM, "the image names secrets and is not locked; build it again");
+        refuse_settings(k, -EPERM, "the image names secrets and is not locked; build it again");
     if ((policy & SH_POLICY_EXEC) || places)
-        refuse(k, -EPERM,
+        refuse_settings(k, -EPERM,
                "the image names secrets and lets the host run programs or mount folders in it; "
                "build it without one or the other");
 }
 
 /* --- the host's choice --- */
 
-static bool frozen(const struct maker *k, int key, const char *value)
+static bool is_frozen(const struct maker *k, int key, const char *value)
 {
     if (!k->s->locked || !(SH_SETTINGS_LOCKED >> key & 1))
         return false;
@@ -270,7 +270,7 @@ static bool frozen(const struct maker *k, int key, const char *value)
 static void take_flag(struct maker *k, const char *value, bool *flag)
 {
     if (!is_one(value))
-        refuse(k, -EBADMSG, "a flag of the launch config is not 1");
+        refuse_settings(k, -EBADMSG, "a flag of the launch config is not 1");
     *flag = true;
 }
 
@@ -278,8 +278,8 @@ static void take_choice(struct maker *k, int key, char *value)
 {
     struct sh_settings *s = k->s;
     uint64_t number = 0;
-    if (frozen(k, key, value))
-        return refuse(k, -EPERM,
+    if (is_frozen(k, key, value))
+        return refuse_settings(k, -EPERM,
                       "the image is locked: command, environment, directory, user, host name and "
                       "network stay as built");
     switch (key) {
@@ -287,7 +287,7 @@ static void take_choice(struct maker *k, int key, char *value)
         return list_add(k, &s->args, value);
     case SH_LAUNCH_WORKDIR:
         if (value[0] != '/')
-            refuse(k, -EBADMSG, "the working directory is not an absolute path");
+            refuse_settings(k, -EBADMSG, "the working directory is not an absolute path");
         return set_text(k, &s->workdir, value, 4095, "the working directory is too long");
     case SH_LAUNCH_USER:
         return set_text(k, &s->user, value, 255, "the user is empty or too long");
@@ -309,7 +309,7 @@ static void take_choice(struct maker *k, int key, char *value)
     case SH_LAUNCH_MEMORY:
     case SH_LAUNCH_CPUS:
         if (!read_number(value, key == SH_LAUNCH_CPUS ? UINT32_MAX : UINT64_MAX, &number))
-            refuse(k, -EBADMSG, "memory or cpus of the launch config is not a number");
+            refuse_settings(k, -EBADMSG, "memory or cpus of the launch config is not a number");
         if (key == SH_LAUNCH_CPUS)
             s->cpus = (uint32_t)number;
         else
@@ -317,7 +317,7 @@ static void take_choice(struct maker *k, int key, char *value)
         return;
     case SH_LAUNCH_DEBUG:
         if (!(k->m->policy & SH_POLICY_DEBUG))
-            refuse(k, -EPERM, "the image does not allow debugging; build it with --allow debug");
+            refuse_settings(k, -EPERM, "the image does not allow debugging; build it with --allow debug");
         return take_flag(k, value, &s->debug);
     default:
         return;
@@ -330,7 +330,7 @@ struct counts {
     size_t tags[SH_TAG_COUNT], keys[SH_LAUNCH_KEY_COUNT];
 };
 
-static void count(struct counts *c, const struct sh_manifest *m, const void *launch, size_t size)
+static void count_values(struct counts *c, const struct sh_manifest *m, const void *launch, size_t size)
 {
     struct sh_record r;
     struct sh_launch_line line;
@@ -349,12 +349,12 @@ static void begin_lists(struct maker *k, const struct counts *c)
     list_begin(k, &s->env, 3 + c->tags[SH_TAG_ENV] + c->keys[SH_LAUNCH_ENV]);
     list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET]);
     if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX)
-        refuse(k, -E2BIG, "the launch config has too many mounts");
+        refuse_settings(k, -E2BIG, "the launch config has too many mounts");
     if (k->error)
         return;
-    s->ports = take(k, c->keys[SH_LAUNCH_PORT] * sizeof(*s->ports));
-    s->shares = take(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
-    s->tmpfs = take(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
+    s->ports = take_room(k, c->keys[SH_LAUNCH_PORT] * sizeof(*s->ports));
+    s->shares = take_room(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
+    s->tmpfs = take_room(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
 }
 
 static void take_image(struct maker *k, const struct counts *c)
@@ -392,10 +392,10 @@ static void judge_whole(struct maker *k)
     struct sh_settings *s = k->s;
     uint64_t policy = k->m->policy;
     if (!k->error && !sh_hostname_ok(s->hostname))
-        refuse(k, -EBADMSG, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
+        refuse_settings(k, -EBADMSG, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
     s->outside = !k->error && strcmp(s->network, "none");
     if (s->port_count && !s->outside)
-        refuse(k, -EBADMSG, "ports are published, and there is no network");
+        refuse_settings(k, -EBADMSG, "ports are published, and there is no network");
     s->output = !(policy & SH_POLICY_NO_OUTPUT);
     s->input = s->input && !(policy & SH_POLICY_NO_INPUT);
     s->terminal = s->terminal && s->input && s->output; /* it is one thing, both ways */
@@ -446,11 +446,11 @@ int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const v
     struct counts c;
     *s = (struct sh_settings){0};
     if (!launch)
-        refuse(&k, -ENOENT, "there is no launch config, and without one nothing starts");
+        refuse_settings(&k, -ENOENT, "there is no launch config, and without one nothing starts");
     else if (sh_launch_check(launch, launch_size))
-        refuse(&k, -EBADMSG, "the launch config is malformed");
+        refuse_settings(&k, -EBADMSG, "the launch config is malformed");
     if (!k.error) {
-        count(&c, m, launch, launch_size);
+        count_values(&c, m, launch, launch_size);
         begin_lists(&k, &c);
     }
     if (!k.error)

@@ -34,7 +34,7 @@ static bool next_entry(const char **at, const char *end, struct field f[FIELDS_M
     return true;
 }
 
-static bool equals(struct field f, const char *text, size_t size)
+static bool field_equals(struct field f, const char *text, size_t size)
 {
     return f.size == size && !memcmp(f.text, text, size);
 }
@@ -60,7 +60,7 @@ static bool has_member(struct field list, struct field name)
         const char *comma = memchr(p, ',', (size_t)(end - p));
         if (!comma)
             comma = end;
-        if (name.size && equals(name, p, (size_t)(comma - p)))
+        if (name.size && field_equals(name, p, (size_t)(comma - p)))
             return true;
         p = comma + 1;
     }
@@ -77,7 +77,7 @@ static int find_user(struct sh_user *u, struct field want, struct field *name,
     for (const char *at = passwd, *end = passwd + size; next_entry(&at, end, f, &count);) {
         if (count < 4 || !f[0].size || !read_id(f[2], &uid) || !read_id(f[3], &gid))
             continue;
-        if (!equals(f[0], want.text, want.size) && !(numeric && uid == id))
+        if (!field_equals(f[0], want.text, want.size) && !(numeric && uid == id))
             continue;
         u->uid = uid;
         u->gid = gid;
@@ -130,7 +130,7 @@ int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd,
         if (count < 3 || !f[0].size || !read_id(f[2], &gid))
             continue;
         if (want_group.size) {
-            if (!found && (equals(f[0], want_group.text, want_group.size) || (numeric && gid == id))) {
+            if (!found && (field_equals(f[0], want_group.text, want_group.size) || (numeric && gid == id))) {
                 u->gid = gid;
                 found = true;
             }

@@ -4,7 +4,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
 
-static int attach(const char *reference, bool input)
+static int attach_instance(const char *reference, bool input)
 {
     struct sh_error err = {0};
     struct sh_store store;
@@ -47,5 +47,5 @@ int cmd_attach(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    return attach(c.args[0], input);
+    return attach_instance(c.args[0], input);
 }

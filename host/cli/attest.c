@@ -41,7 +41,7 @@ static int take_nonce(const struct options *o, uint8_t nonce[SH_ATTEST_NONCE_MAX
     return 0;
 }
 
-static int give(const struct options *o, const char *text, struct sh_error *err)
+static int write_evidence(const struct options *o, const char *text, struct sh_error *err)
 {
     size_t size = strlen(text);
     if (o->output && strcmp(o->output, "-"))
@@ -52,7 +52,7 @@ static int give(const struct options *o, const char *text, struct sh_error *err)
     return fflush(stdout) ? sh_fail_errno(err, -errno, "cannot write the evidence") : 0;
 }
 
-static int attest(struct sh_store *store, const char *name, const struct options *o,
+static int attest_instance(struct sh_store *store, const char *name, const struct options *o,
                   struct sh_error *err)
 {
     struct sh_instance instance;
@@ -84,10 +84,10 @@ static int attest(struct sh_store *store, const char *name, const struct options
         r = sh_fail(err, -ENOMEM, "no memory for the evidence");
     cJSON_Delete(evidence);
     sh_instance_close(&instance);
-    return r ? r : give(o, text, err);
+    return r ? r : write_evidence(o, text, err);
 }
 
-static int simulated(struct sh_store *store, const struct options *o, struct sh_error *err)
+static int write_simulated(struct sh_store *store, const struct options *o, struct sh_error *err)
 {
     cleanup_free char *dir = sh_format("%s/" SH_STORE_SIM_TEE, store->path);
     cleanup_free char *path = sh_format("%s/" SH_SIM_ROOT, dir);
@@ -98,11 +98,11 @@ static int simulated(struct sh_store *store, const struct options *o, struct sh_
         return sh_sim_collateral_write(dir, o->collateral, !strcmp(o->tee, "tdx-sim"), err);
     if (!r)
         r = sh_read_file(AT_FDCWD, path, 65536, &text, &size, err);
-    return r ? r : give(o, (char *)text, err);
+    return r ? r : write_evidence(o, (char *)text, err);
 }
 
 /* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *o)
+static int parse_options(int argc, char **argv, struct options *o)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_attest, argc, argv);
     for (int i; (i = sh_cli_next(&c)) >= 0;)
@@ -140,14 +140,14 @@ int cmd_attest(int argc, char **argv)
     struct options o = {0};
     struct sh_error err = {0};
     struct sh_store store;
-    int status = parse(argc, argv, &o);
+    int status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
     int r = sh_store_open(&store, &err);
     if (r)
         return sh_error_report(&err);
-    r = o.root || o.collateral ? simulated(&store, &o, &err)
-                               : attest(&store, o.instance, &o, &err);
+    r = o.root || o.collateral ? write_simulated(&store, &o, &err)
+                               : attest_instance(&store, o.instance, &o, &err);
     sh_store_close(&store);
     return r ? sh_error_report(&err) : 0;
 }

@@ -71,7 +71,7 @@ int sh_broker_log_change(struct sb_store *st, const char *code, const char *reso
     return r ? sh_fail_errno(err, r, "cannot write the broker's audit log") : 0;
 }
 
-static int show(char *text, const char *what, struct sh_error *err)
+static int show_text(char *text, const char *what, struct sh_error *err)
 {
     if (!text)
         return sh_fail(err, -ENOMEM, "cannot print %s", what);
@@ -113,28 +113,28 @@ static int policy(struct sb_store *st, const struct sh_cli *c, bool removes, str
     char *text = NULL;
     int r = sb_policy_get(st, path, &text);
     return r ? sh_broker_store_error(r, "policy of its own for", path, err)
-             : show(text, "the policy", err);
+             : show_text(text, "the policy", err);
 }
 
 static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, struct sh_error *err)
 {
     if (!jwks)
-        return show(sb_key_pem(sb_store_key(st), false), "the key", err);
+        return show_text(sb_key_pem(sb_store_key(st), false), "the key", err);
     cJSON *set = cJSON_CreateObject();
     cJSON_AddItemToArray(cJSON_AddArrayToObject(set, "keys"), sb_jwk_public(sb_store_key(st)));
     char *text = cJSON_Print(set);
     cJSON_Delete(set);
-    return show(text, "the key", err);
+    return show_text(text, "the key", err);
 }
 
-static int list(struct sb_store *st, const struct sh_cli *c, bool json, struct sh_error *err)
+static int list_entries(struct sb_store *st, const struct sh_cli *c, bool json, struct sh_error *err)
 {
     char *text = NULL;
     int r = sb_store_list(st, &text);
     if (r)
         return sh_fail_errno(err, r, "cannot read the broker's database");
     if (json)
-        return show(text, "the list", err);
+        return show_text(text, "the list", err);
     cJSON *all = cJSON_Parse(text);
     const cJSON *o;
     free(text);
@@ -174,7 +174,7 @@ static int remove_reference(struct sb_store *st, const struct sh_cli *c, bool fl
     return r ? r : sh_broker_log_change(st, "reference-removed", NULL, name, NULL, err);
 }
 
-static int init(const char *dir, struct sh_error *err)
+static int init_broker(const char *dir, struct sh_error *err)
 {
     char why[300] = "";
     struct sb_store *st = NULL;
@@ -201,7 +201,7 @@ int cmd_broker_init(int argc, char **argv)
     if (c.status >= 0)
         return c.status;
     cleanup_free char *dir = sh_broker_dir(dir_option);
-    return init(dir, &err) ? sh_error_report(&err) : 0;
+    return init_broker(dir, &err) ? sh_error_report(&err) : 0;
 }
 
 /* The small verbs: --dir comes first, and one flag at most behind it. */
@@ -241,7 +241,7 @@ int cmd_broker_key(int argc, char **argv)
 
 int cmd_broker_list(int argc, char **argv)
 {
-    return small_verb(SH_VERB_broker_list, argc, argv, list);
+    return small_verb(SH_VERB_broker_list, argc, argv, list_entries);
 }
 
 int cmd_broker_remove_resource(int argc, char **argv)

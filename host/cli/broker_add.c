@@ -100,7 +100,7 @@ static int read_source(const char *from, const struct sh_strings *firmware, stru
 }
 
 /* The image's identity, or where the file names none, its own digest. */
-static int identity(const struct source *s, char out[104], struct sh_error *err)
+static int find_identity(const struct source *s, char out[104], struct sh_error *err)
 {
     cJSON *top = cJSON_Parse((const char *)s->json);
     const cJSON *list = sv_json_get(top, "references");
@@ -122,7 +122,7 @@ static int identity(const struct source *s, char out[104], struct sh_error *err)
 }
 
 /* "KEY" or "KEY=VALUE" into the rules; arg's value is a command line. */
-static int allow(cJSON *rules, const char *text, struct sh_error *err)
+static int add_rule(cJSON *rules, const char *text, struct sh_error *err)
 {
     const char *equals = strchr(text, '=');
     cleanup_free char *key = equals ? strndup(text, (size_t)(equals - text)) : sh_strdup(text);
@@ -193,7 +193,7 @@ static int put_reference(const char *dir, const char *from, const struct sh_stri
                        why);
     int r = read_source(from, firmware, &s, err);
     if (!r)
-        r = identity(&s, image, err);
+        r = find_identity(&s, image, err);
     if (!r)
         r = check_manifest(&s, image, rules, err);
     if (!r)
@@ -226,7 +226,7 @@ int cmd_broker_add_reference(int argc, char **argv)
         case SH_broker_add_reference_dir: dir_option = c.value; break;
         case SH_broker_add_reference_name: name = c.value; break;
         case SH_broker_add_reference_allow:
-            status = allow(rules, c.value, &err) ? sh_error_report(&err) : -1;
+            status = add_rule(rules, c.value, &err) ? sh_error_report(&err) : -1;
             break;
         case SH_broker_add_reference_insecure_any_launch:
             if (!cJSON_HasObjectItem(rules, "insecure_any"))

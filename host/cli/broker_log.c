@@ -82,7 +82,7 @@ static void print_entry(const struct sb_entry *e, void *arg)
     putchar('\n');
 }
 
-static int show(struct sb_store *st, bool follow, int64_t count, bool json, struct sh_error *err)
+static int show_log(struct sb_store *st, bool follow, int64_t count, bool json, struct sh_error *err)
 {
     struct printer p = {.json = json, .last = count >= 0 ? sb_log_tail(st, count) : 0};
     int r;
@@ -122,7 +122,7 @@ int cmd_broker_log(int argc, char **argv)
     struct sb_store *st = NULL;
     int r = sh_broker_open(dir, &st, &err);
     if (!r)
-        r = show(st, follow, count, json, &err);
+        r = show_log(st, follow, count, json, &err);
     sb_store_close(st);
     return r ? sh_error_report(&err) : 0;
 }

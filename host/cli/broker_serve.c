@@ -75,7 +75,7 @@ static bool has_collateral(const struct options *o)
 }
 
 /* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *o)
+static int parse_options(int argc, char **argv, struct options *o)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_serve, argc, argv);
     for (int i; (i = sh_cli_next(&c)) >= 0;)
@@ -147,7 +147,7 @@ static int add_roots(struct inputs *in, const char *path, bool simulated, struct
     return 0;
 }
 
-static int load(const struct options *o, struct inputs *in, struct sh_error *err)
+static int load_inputs(const struct options *o, struct inputs *in, struct sh_error *err)
 {
     char why[256] = "";
     int r = read_text(o->cert, &in->cert, err);
@@ -178,7 +178,7 @@ static int load(const struct options *o, struct inputs *in, struct sh_error *err
 }
 
 /* Says where it is, and what to pin. */
-static int announce(const struct options *o, const struct sb_server *s, struct sh_error *err)
+static int announce_server(const struct options *o, const struct sb_server *s, struct sh_error *err)
 {
     cleanup_free char *url = sh_format("http%s://%s", s->tls ? "s" : "", s->address);
     cleanup_free char *line = sh_format("%s\n", url);
@@ -195,7 +195,7 @@ static bool is_loopback_http(const char *url)
            (url[16] == ':' || url[16] == '/' || !url[16]);
 }
 
-static int serve(struct options *o, struct inputs *in, struct sb_store *st, struct sh_error *err)
+static int serve_requests(struct options *o, struct inputs *in, struct sb_store *st, struct sh_error *err)
 {
     char why[300] = "";
     sigset_t set;
@@ -230,7 +230,7 @@ static int serve(struct options *o, struct inputs *in, struct sb_store *st, stru
     if (r) {
         sh_fail(err, r, "%s", why);
     } else {
-        r = announce(o, s, err);
+        r = announce_server(o, s, err);
         if (!r)
             sigwait(&set, &sig);
         sb_server_stop(s);
@@ -245,15 +245,15 @@ int cmd_broker_serve(int argc, char **argv)
     struct inputs in = {0};
     struct sh_error err = {0};
     struct sb_store *st = NULL;
-    int status = parse(argc, argv, &o);
+    int status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
     cleanup_free char *dir = sh_broker_dir(o.dir);
-    int r = load(&o, &in, &err);
+    int r = load_inputs(&o, &in, &err);
     if (!r)
         r = sh_broker_open(dir, &st, &err);
     if (!r)
-        r = serve(&o, &in, st, &err);
+        r = serve_requests(&o, &in, st, &err);
     sb_store_close(st);
     for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
         shelter_collateral_free(in.collateral[tee]);

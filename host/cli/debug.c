@@ -32,7 +32,7 @@ struct session {
     struct sh_buffer script;
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct session *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void send_line(struct session *s, const char *format, ...)
 {
     char line[2048];
     va_list ap;
@@ -83,7 +83,7 @@ static int add_file(struct session *s, const char *path, uint64_t nid, uint64_t 
         return sh_fail_errno(err, -errno, "cannot write %s/%s", s->folder, name);
     int r = sh_extract(s->root_fd, s->image->manifest.root_size, nid, fd, err);
     if (!r && load_bias(fd, start, offset, &bias))
-        say(s, "add-symbol-file \"%s/%s\" -o %#llx\n", s->folder, name, (unsigned long long)bias);
+        send_line(s, "add-symbol-file \"%s/%s\" -o %#llx\n", s->folder, name, (unsigned long long)bias);
     return r;
 }
 
@@ -98,7 +98,7 @@ static int add_mapping(struct session *s, const char *line, struct sh_error *err
     if (n < 6)
         return sh_fail(err, -EBADMSG, "the enclave describes its memory in a way that cannot be read");
     if (perm[2] == 'x')
-        say(s, "mem %#llx %#llx ro\n", start, end);
+        send_line(s, "mem %#llx %#llx ro\n", start, end);
     if (n < 7 || path[0] != '/' || !nid || !strcmp(path, last))
         return 0;
     struct sh_error no_file = {0}; /* one that the program made is none of the image's */
@@ -124,20 +124,20 @@ static void add_enclave(struct session *s)
                 !sh_digest_file(s->image->dir_fd, "base/enclave", theirs, &ignored) &&
                 !memcmp(ours, theirs, sizeof(ours));
     if (same)
-        say(s, "add-symbol-file \"%s\"\n", debug);
+        send_line(s, "add-symbol-file \"%s\"\n", debug);
     else
-        say(s, "add-symbol-file \"%s/base/enclave\"\n", s->image->path);
-    say(s, "mem 0xffc0000000 0xffc1000000 ro\n");
+        send_line(s, "add-symbol-file \"%s/base/enclave\"\n", s->image->path);
+    send_line(s, "mem 0xffc0000000 0xffc1000000 ro\n");
 }
 
-static int describe(struct session *s, struct sh_error *err)
+static int describe_enclave(struct session *s, struct sh_error *err)
 {
     cleanup_free char *maps = NULL;
     int r = sh_control_request(s->instance, SH_FRAME_MAPS, NULL, 0, &maps, err);
     if (r)
         return r;
     sh_buffer_add(&s->script, script_head, strlen(script_head));
-    say(s, "attach %d\n", s->instance->state.child_pid);
+    send_line(s, "attach %d\n", s->instance->state.child_pid);
     add_enclave(s);
     for (char *line = maps, *next; !r && line && *line; line = next) {
         next = strchr(line, '\n');
@@ -167,7 +167,7 @@ static int run_gdb(struct session *s, char **arguments, int count, struct sh_err
                         : sh_fail_errno(err, r, "cannot start gdb");
 }
 
-static int check(const struct sh_instance *i, struct sh_error *err)
+static int check_instance(const struct sh_instance *i, struct sh_error *err)
 {
     const struct sh_instance_config *c = &i->config;
     const struct sh_backend *backend;
@@ -187,7 +187,7 @@ static int check(const struct sh_instance *i, struct sh_error *err)
     return 0;
 }
 
-static int debug(const char *reference, bool print, char **arguments, int count,
+static int debug_instance(const char *reference, bool print, char **arguments, int count,
                  struct sh_error *err)
 {
     struct sh_store store;
@@ -198,7 +198,7 @@ static int debug(const char *reference, bool print, char **arguments, int count,
     if (!r)
         r = sh_instance_open(&store, reference, &instance, err);
     if (!r)
-        r = check(&instance, err);
+        r = check_instance(&instance, err);
     if (!r)
         r = sh_image_open(&store, instance.config.image, &image, err);
     if (r)
@@ -209,7 +209,7 @@ static int debug(const char *reference, bool print, char **arguments, int count,
     s.root_fd = openat(image.dir_fd, "root.img", O_RDONLY | O_CLOEXEC);
     if (s.folder_fd < 0 || s.root_fd < 0)
         return sh_fail_errno(err, -errno, "cannot open the instance's folder or its root image");
-    r = describe(&s, err);
+    r = describe_enclave(&s, err);
     if (!r && print)
         fwrite(s.script.data, 1, s.script.size, stdout);
     else if (!r)
@@ -239,5 +239,5 @@ int cmd_debug(int argc, char **argv)
     } else if (count) {
         return sh_cli_usage("debug", "'%s' is too much; gdb's own arguments stand behind --", rest[0]);
     }
-    return debug(c.args[0], print, rest, count, &err) ? sh_error_report(&err) : 0;
+    return debug_instance(c.args[0], print, rest, count, &err) ? sh_error_report(&err) : 0;
 }

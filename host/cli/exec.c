@@ -9,7 +9,7 @@
 #include "host/run/exec_request.h"
 #include "host/run/terminal.h"
 
-static int run(const char *reference, const struct sh_exec_request *request)
+static int run_program(const char *reference, const struct sh_exec_request *request)
 {
     struct sh_error err = {0};
     struct sh_store store;
@@ -69,7 +69,7 @@ int cmd_exec(int argc, char **argv)
                             request.workdir);
     request.args = c.args + 1;
     request.arg_count = (size_t)c.count - 1;
-    int status = run(c.args[0], &request);
+    int status = run_program(c.args[0], &request);
     sh_strings_free(&request.env);
     return status;
 }

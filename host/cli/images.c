@@ -6,7 +6,7 @@
 #include "host/cli/cli.h"
 #include "host/image/inspect.h"
 
-static void age(char *out, size_t out_size, int64_t created)
+static void format_age(char *out, size_t out_size, int64_t created)
 {
     int64_t s = (int64_t)time(NULL) - created;
     static const struct {
@@ -53,7 +53,7 @@ static void print_row(const struct row *row, const struct sh_tags *tags, bool wh
     char size[16], when[32];
     cleanup_free char *command = sh_image_command_line(&row->image.manifest);
     sh_format_size(size, sizeof(size), row->size);
-    age(when, sizeof(when), row->created);
+    format_age(when, sizeof(when), row->created);
     if (!whole && strlen(command) > 40)
         strcpy(command + 37, "...");
     bool any = false;

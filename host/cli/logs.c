@@ -22,7 +22,7 @@ struct view {
     bool inside_line[2]; /* of stdout, stderr */
 };
 
-static bool shown(const struct view *v, const struct sh_log_record *r)
+static bool is_shown(const struct view *v, const struct sh_log_record *r)
 {
     return r->time >= v->since &&
            (r->stream == SH_STREAM_OUT || r->stream == SH_STREAM_ERR || r->stream == SH_LOG_LOST);
@@ -73,7 +73,7 @@ static uint64_t count_lines(struct sh_log_reader *reader, const struct view *v)
     uint64_t lines = 0;
     bool inside = false;
     while (sh_log_read_next(reader, &r) == 1) {
-        if (!shown(v, &r) || r.stream == SH_LOG_LOST)
+        if (!is_shown(v, &r) || r.stream == SH_LOG_LOST)
             continue;
         for (const uint8_t *p = r.data, *end = p + r.size; p < end;) {
             const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
@@ -123,7 +123,7 @@ static int print_log(struct sh_instance *instance, struct view *v, struct sh_err
             r = sh_log_read_open(&reader, instance->dir_fd);
         int more = 0;
         while (!r && (more = sh_log_read_next(&reader, &record)) == 1)
-            if (shown(v, &record))
+            if (is_shown(v, &record))
                 print_record(v, &record);
         if (fflush(stdout) || fflush(stderr) || more < 0 || !v->follow || !alive) {
             if (more < 0)

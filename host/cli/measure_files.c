@@ -17,7 +17,7 @@ struct files {
     size_t firmware_size, kernel_size, initrd_size;
 };
 
-static int check(const struct sh_measure_files *o)
+static int check_options(const struct sh_measure_files *o)
 {
     if (!o->tee || !o->firmware)
         return sh_cli_usage("measure", "--tee and --firmware are needed");
@@ -26,7 +26,7 @@ static int check(const struct sh_measure_files *o)
     return 0;
 }
 
-static int fail(const char *what, const char *why)
+static int report_failure(const char *what, const char *why)
 {
     struct sh_error err = {0};
 
@@ -34,11 +34,11 @@ static int fail(const char *what, const char *why)
     return sh_error_report(&err);
 }
 
-static int load(const char *path, uint8_t **data, size_t *size)
+static int load_file(const char *path, uint8_t **data, size_t *size)
 {
     int rc = path ? sv_read_file(path, 1u << 30, data, size) : 0;
 
-    return rc ? fail(path, strerror(-rc)) : 0;
+    return rc ? report_failure(path, strerror(-rc)) : 0;
 }
 
 static bool parse_hex(const char *text, uint64_t *out)
@@ -115,7 +115,7 @@ static int measure_sev(const struct sh_measure_files *o, const struct files *f)
     if (rc)
         return rc;
     if (sv_sev_measure(&p, out, why, sizeof(why)))
-        return fail(o->firmware, why);
+        return report_failure(o->firmware, why);
     if (o->json)
         printf("{\"tee\":\"%s\",\"measurement\":{", o->tee);
     print_field(o, "launch_digest", out, p.mode == SV_SEV_SNP ? 48 : 32, true, true);
@@ -138,7 +138,7 @@ static int measure_tdx(const struct sh_measure_files *o, const struct files *f)
     if (o->kernel && !o->memory && !o->unpatched)
         return sh_cli_usage("measure", "-m SIZE is needed: QEMU places the initrd by it");
     if (sv_tdx_measure(&p, &m, why, sizeof(why)))
-        return fail(o->firmware, why);
+        return report_failure(o->firmware, why);
     if (!o->json) {
         print_field(o, "mrtd", m.mrtd, 48, false, true);
         if (m.have_rtmr) {
@@ -160,13 +160,13 @@ static int measure_tdx(const struct sh_measure_files *o, const struct files *f)
 int sh_measure_files(const struct sh_measure_files *o)
 {
     struct files f = {0};
-    int rc = check(o);
+    int rc = check_options(o);
 
     if (rc)
         return rc;
-    rc = load(o->firmware, &f.firmware, &f.firmware_size);
-    rc = rc ? rc : load(o->kernel, &f.kernel, &f.kernel_size);
-    rc = rc ? rc : load(o->initrd, &f.initrd, &f.initrd_size);
+    rc = load_file(o->firmware, &f.firmware, &f.firmware_size);
+    rc = rc ? rc : load_file(o->kernel, &f.kernel, &f.kernel_size);
+    rc = rc ? rc : load_file(o->initrd, &f.initrd, &f.initrd_size);
     if (!rc && !strcmp(o->tee, "tdx"))
         rc = measure_tdx(o, &f);
     else if (!rc && (!strcmp(o->tee, "snp") || !strcmp(o->tee, "sev") || !strcmp(o->tee, "seves")))

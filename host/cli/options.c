@@ -76,7 +76,7 @@ static void take_plain(struct sh_cli *c)
 }
 
 /* The option that getopt stumbled over, as it was written. */
-static const char *culprit(const struct sh_cli *c, char letter[3])
+static const char *find_culprit(const struct sh_cli *c, char letter[3])
 {
     const char *word = c->argv[optind > 1 ? optind - 1 : 1];
     if (optopt <= 0 || optopt >= LONG_VALUE)
@@ -123,16 +123,16 @@ int sh_cli_next(struct sh_cli *c)
     if (o == 'h')
         return give_up(c, sh_cli_help(c->shown));
     if (o == ':')
-        return give_up(c, sh_cli_usage(c->shown, "%s needs a value", culprit(c, letter)));
+        return give_up(c, sh_cli_usage(c->shown, "%s needs a value", find_culprit(c, letter)));
     if (o == '?')
         return give_up(c, sh_cli_usage(c->shown,
                                        optopt >= LONG_VALUE ? "%s: it takes no value"
                                                             : "there is no option %s",
-                                       culprit(c, letter)));
+                                       find_culprit(c, letter)));
     for (size_t i = 0; i < t.count; i++)
         if (o == LONG_VALUE + (int)i || o == t.rows[i]->letter)
             return (int)i;
-    return give_up(c, sh_cli_usage(c->shown, "there is no option %s", culprit(c, letter)));
+    return give_up(c, sh_cli_usage(c->shown, "there is no option %s", find_culprit(c, letter)));
 }
 
 struct sh_cli sh_cli_plain(enum sh_verb_id verb, int argc, char **argv)

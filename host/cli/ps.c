@@ -33,7 +33,7 @@ static void print_one(struct sh_store *store, const struct sh_instance *instance
            c->tee, status, command, ports);
 }
 
-static int list(const struct view *v)
+static int list_instances(const struct view *v)
 {
     struct sh_store store;
     struct sh_error err = {0};
@@ -84,7 +84,7 @@ int cmd_ps(int argc, char **argv)
     if (c.status >= 0)
         return c.status;
     v.list = v.json ? cJSON_CreateArray() : NULL;
-    int status = list(&v);
+    int status = list_instances(&v);
     cJSON_Delete(v.list);
     return status;
 }

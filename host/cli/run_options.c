@@ -113,7 +113,7 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     return 0;
 }
 
-static int check(const struct sh_run_options *o, struct sh_error *err)
+static int check_options(const struct sh_run_options *o, struct sh_error *err)
 {
     if (o->name && !sh_instance_name_ok(o->name))
         return sh_fail(err, -EINVAL, "--name %s: use letters, digits and _ . -, at most 63", o->name);
@@ -151,7 +151,7 @@ static int read_options(struct sh_cli *c, struct sh_run_options *o, struct sh_er
         o->image = c->args[at++];
     while (at < c->count)
         sh_strings_add(&o->command, c->args[at++]);
-    return check(o, err);
+    return check_options(o, err);
 }
 
 int sh_run_options_parse(enum sh_verb_id verb, int argc, char **argv, struct sh_run_options *o)

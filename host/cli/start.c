@@ -32,7 +32,7 @@ static int start_instance(struct sh_store *store, struct sh_instance *instance,
     return status;
 }
 
-static int start(struct sh_run_options *o)
+static int start_image(struct sh_run_options *o)
 {
     struct sh_error err = {0};
     struct sh_store store;
@@ -60,7 +60,7 @@ int cmd_start(int argc, char **argv)
     struct sh_run_options o;
     int status = sh_run_options_parse(SH_VERB_start, argc, argv, &o);
     if (status < 0)
-        status = start(&o);
+        status = start_image(&o);
     sh_run_options_free(&o);
     return status;
 }

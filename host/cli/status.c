@@ -5,7 +5,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/instances.h"
 
-static int show(struct sh_store *store, struct sh_instance *instance, void *context,
+static int show_status(struct sh_store *store, struct sh_instance *instance, void *context,
                 struct sh_error *err)
 {
     const struct sh_instance_config *c = &instance->config;
@@ -22,6 +22,6 @@ int cmd_status(int argc, char **argv)
     bool running = true;
     if (c.status >= 0)
         return c.status;
-    int status = sh_each_instance(c.args, (size_t)c.count, show, &running);
+    int status = sh_each_instance(c.args, (size_t)c.count, show_status, &running);
     return status ? status : running ? 0 : 3;
 }

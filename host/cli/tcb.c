@@ -9,7 +9,7 @@
 #include "host/store/base_files.h"
 #include "verifier/base/json.h"
 
-static bool belongs(const cJSON *part, const char *tee)
+static bool part_belongs(const cJSON *part, const char *tee)
 {
     const cJSON *t;
     cJSON_ArrayForEach(
@@ -39,7 +39,7 @@ static void print_tee(const cJSON *parts, const char *tee)
     const cJSON *p;
     cJSON_ArrayForEach(p, parts)
     {
-        if (!belongs(p, tee))
+        if (!part_belongs(p, tee))
             continue;
         if (!any)
             printf("%s\n  %-16s %7s %9s %10s\n", tee, "part", "files", "lines", "bytes");

@@ -18,7 +18,7 @@ static int copy_lines(int from, struct sh_frame_reader *in, int to, struct sh_er
     return r == 0 || r == -EPIPE ? 0 : sh_fail_errno(err, r, "cannot write the trace");
 }
 
-static int trace(const char *reference, const char *file, struct sh_error *err)
+static int trace_instance(const char *reference, const char *file, struct sh_error *err)
 {
     struct sh_store store;
     struct sh_instance instance;
@@ -60,5 +60,5 @@ int cmd_trace(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    return trace(c.args[0], file, &err) ? sh_error_report(&err) : 0;
+    return trace_instance(c.args[0], file, &err) ? sh_error_report(&err) : 0;
 }

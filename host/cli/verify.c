@@ -32,7 +32,7 @@ struct inputs {
 };
 
 // -1 to go on, else the exit status.
-static int parse(int argc, char **argv, struct options *o)
+static int parse_options(int argc, char **argv, struct options *o)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_verify, argc, argv);
     struct sh_error err = {0};
@@ -88,7 +88,7 @@ static int parse(int argc, char **argv, struct options *o)
 }
 
 // One line on stderr, or the same as JSON: scripts get an answer in the form they asked for.
-static int cannot(const struct options *o, const char *what, const char *why)
+static int report_cannot(const struct options *o, const char *what, const char *why)
 {
     fprintf(stderr, "shelter: verify: %s: %s\n", what, why);
     if (o->json)
@@ -98,13 +98,13 @@ static int cannot(const struct options *o, const char *what, const char *why)
     return CANNOT_JUDGE;
 }
 
-static int load(const struct options *o, const char *path, size_t size_max, uint8_t **data,
+static int load_file(const struct options *o, const char *path, size_t size_max, uint8_t **data,
                 size_t *size)
 {
     int rc = path ? sv_read_file(path, size_max, data, size) : 0;
 
     if (rc)
-        return cannot(o, path, rc == -EFBIG ? "it is too large" : strerror(-rc));
+        return report_cannot(o, path, rc == -EFBIG ? "it is too large" : strerror(-rc));
     return 0;
 }
 
@@ -115,7 +115,7 @@ static int load_hex(const struct options *o, const char *what, const char *text,
         return 0;
     *data = sv_unhex_new(text, size);
     if (!*data || *size > size_max)
-        return cannot(o, what, "give an even number of hex digits, not too many");
+        return report_cannot(o, what, "give an even number of hex digits, not too many");
     return 0;
 }
 
@@ -159,7 +159,7 @@ static int load_certificate(const struct options *o, struct inputs *in)
                 : sh_file_certificate(o->certificate, &in->certificate, &in->certificate_size,
                                       &err);
     if (rc)
-        return cannot(o, o->tls ? o->tls : o->certificate, err.text);
+        return report_cannot(o, o->tls ? o->tls : o->certificate, err.text);
     if (!shelter_certificate_evidence(in->certificate, in->certificate_size, &evidence, &size)) {
         in->evidence = sh_alloc(size + 1);
         memcpy(in->evidence, evidence, size);
@@ -174,18 +174,18 @@ static int load_all(const struct options *o, struct inputs *in)
     int rc;
 
     if (o->image && sh_image_reference(o->image, &o->firmware, (char **)&in->reference, &err))
-        return cannot(o, o->image, err.text);
+        return report_cannot(o, o->image, err.text);
     rc = load_certificate(o, in);
     rc = rc ? rc
-            : load(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence,
+            : load_file(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence,
                    &in->evidence_size);
-    rc = rc ? rc : load(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
-    rc = rc ? rc : load(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
+    rc = rc ? rc : load_file(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
+    rc = rc ? rc : load_file(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
     rc = rc ? rc
-            : load(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
+            : load_file(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
                    &in->event_log_size);
-    rc = rc ? rc : load(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
-    rc = rc ? rc : load(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
+    rc = rc ? rc : load_file(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
+    rc = rc ? rc : load_file(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);
     return rc ? rc
               : load_hex(o, "--report-data", o->report_data, SHELTER_REPORT_DATA_SIZE,
@@ -221,7 +221,7 @@ static int load_collateral(const struct options *o, struct inputs *in,
         rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,
                                       &in->collateral, why, sizeof(why));
     }
-    return rc ? cannot(o, "collateral", why) : 0;
+    return rc ? report_cannot(o, "collateral", why) : 0;
 }
 
 static void print_text(const struct shelter_verdict *v)
@@ -259,13 +259,13 @@ static bool is_lack(enum shelter_reason r)
     return r >= SHELTER_R_NO_COLLATERAL && r <= SHELTER_R_INTERNAL;
 }
 
-static int report(const struct options *o, const struct shelter_verdict *v)
+static int report_verdict(const struct options *o, const struct shelter_verdict *v)
 {
     if (o->json) {
         char *text = shelter_verdict_json(v);
 
         if (!text)
-            return cannot(o, "verdict", strerror(ENOMEM));
+            return report_cannot(o, "verdict", strerror(ENOMEM));
         puts(text);
         free(text);
     } else {
@@ -292,16 +292,16 @@ static int report(const struct options *o, const struct shelter_verdict *v)
     return REJECT;
 }
 
-static int verify(const struct options *o, struct inputs *in)
+static int verify_inputs(const struct options *o, struct inputs *in)
 {
     struct shelter_verify_request rq = {0};
     struct shelter_verdict *v;
     int rc;
 
     if (!parse_type(o->type, &rq.type))
-        return cannot(o, "--type", "give sgx, tdx, snp or csv");
+        return report_cannot(o, "--type", "give sgx, tdx, snp or csv");
     if (!parse_time(o->time, &rq.time))
-        return cannot(o, "--time", "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
+        return report_cannot(o, "--time", "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
     rc = load_all(o, in);
     rc = rc ? rc : load_collateral(o, in, rq.type);
     if (rc)
@@ -326,10 +326,10 @@ static int verify(const struct options *o, struct inputs *in)
              ? shelter_verify_certificate(in->certificate, in->certificate_size, &rq, &v)
              : shelter_verify(&rq, &v);
     if (rc)
-        return cannot(o, "evidence", strerror(-rc));
+        return report_cannot(o, "evidence", strerror(-rc));
     if (shelter_verdict_simulated(v))
         fprintf(stderr, "shelter: warning: simulated evidence protects nothing\n");
-    rc = report(o, v);
+    rc = report_verdict(o, v);
     shelter_verdict_free(v);
     return rc;
 }
@@ -338,11 +338,11 @@ int cmd_verify(int argc, char **argv)
 {
     struct options o = {0};
     struct inputs in = {0};
-    int rc = parse(argc, argv, &o);
+    int rc = parse_options(argc, argv, &o);
 
     if (rc >= 0)
         return rc;
-    rc = verify(&o, &in);
+    rc = verify_inputs(&o, &in);
     sh_strings_free(&o.firmware);
     free(in.certificate);
     free(in.evidence);

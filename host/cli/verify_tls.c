@@ -18,7 +18,7 @@
 #define LIMIT_SECONDS 15
 
 /* "HOST:PORT" or "[IPv6]:PORT", in place. */
-static int split(char *address, char **host, char **port)
+static int split_address(char *address, char **host, char **port)
 {
     *port = strrchr(address, ':');
     *host = address;
@@ -50,7 +50,7 @@ static int dial_one(const struct addrinfo *a)
     return r;
 }
 
-static int dial(const char *host, const char *port, struct sh_error *err)
+static int connect_server(const char *host, const char *port, struct sh_error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     int fd = -ENOENT, why = getaddrinfo(host, port, &hints, &list);
@@ -68,7 +68,7 @@ static int accept_any(X509_STORE_CTX *ctx, void *arg)
     return 1;
 }
 
-static int handshake(int fd, const char *host, uint8_t **der, size_t *size, struct sh_error *err)
+static int shake_hands(int fd, const char *host, uint8_t **der, size_t *size, struct sh_error *err)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = NULL;
@@ -105,10 +105,10 @@ int sh_tls_certificate(const char *address, uint8_t **der, size_t *size, struct 
     cleanup_free char *copy = sh_strdup(address);
     char *host, *port;
     *der = NULL;
-    if (split(copy, &host, &port))
+    if (split_address(copy, &host, &port))
         return sh_fail(err, -EINVAL, "'%s' is no address; give HOST:PORT", address);
-    cleanup_close int fd = dial(host, port, err);
-    return fd < 0 ? fd : handshake(fd, host, der, size, err);
+    cleanup_close int fd = connect_server(host, port, err);
+    return fd < 0 ? fd : shake_hands(fd, host, der, size, err);
 }
 
 int sh_file_certificate(const char *path, uint8_t **der, size_t *size, struct sh_error *err)

@@ -39,7 +39,7 @@ struct loader {
     struct sh_manifest manifest;
 };
 
-static int refuse(struct loader *l, const char *why)
+static int refuse_image(struct loader *l, const char *why)
 {
     return sh_fail(l->err, -EBADMSG, "%s is refused: %s", l->name, why);
 }
@@ -133,9 +133,9 @@ static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strin
     const char *text = sv_json_string(l->head, "id");
     uint8_t raw[SH_ID_SIZE];
     if (!cJSON_IsNumber(version) || version->valuedouble != 1)
-        return refuse(l, "it is of a version that this Shelter does not know");
+        return refuse_image(l, "it is of a version that this Shelter does not know");
     if (!text || sh_unhex(raw, sizeof(raw), text))
-        return refuse(l, "it has no image id");
+        return refuse_image(l, "it has no image id");
     sh_hex(id, raw, sizeof(raw));
     cJSON_ArrayForEach(tag, sv_json_get(l->head, "tags"))
     {
@@ -143,7 +143,7 @@ static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strin
         const char *name = cJSON_GetStringValue(tag);
         cleanup_free char *full = name ? sh_tag_full(name, &ignored) : NULL;
         if (!full || strcmp(full, name) || tags->count == TAGS_MAX)
-            return refuse(l, "its tags are not good");
+            return refuse_image(l, "its tags are not good");
         sh_strings_add(tags, full);
     }
     return 0;
@@ -160,9 +160,9 @@ static int read_manifest(struct loader *l, const char *id)
     sh_sha384(digest, l->manifest_bytes, size);
     sh_hex(text, digest, sizeof(digest));
     if (strcmp(text, id))
-        return refuse(l, "its manifest does not have the image's digest; it was changed");
+        return refuse_image(l, "its manifest does not have the image's digest; it was changed");
     if (sh_manifest_parse(&l->manifest, l->manifest_bytes, size))
-        return refuse(l, "its manifest is not well formed");
+        return refuse_image(l, "its manifest is not well formed");
     return sh_write_file(l->work->dir_fd, "manifest", l->manifest_bytes, size, 0644, l->err);
 }
 
@@ -172,7 +172,7 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
     const char *image = sv_json_string(reference, "image");
     const cJSON *base = sv_json_get(reference, "base");
     if (!image || strcmp(image, id))
-        return refuse(l, "its reference values are of another image");
+        return refuse_image(l, "its reference values are of another image");
     for (size_t i = 0; i < SH_BASE_COUNT; i++) {
         uint8_t digest[48];
         char text[97];
@@ -186,7 +186,7 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
             return r;
         sh_hex(text, digest, sizeof(digest));
         if (!want || strcmp(want, text))
-            return refuse(l, "its kernel or initramfs is not the one its reference values are of");
+            return refuse_image(l, "its kernel or initramfs is not the one its reference values are of");
     }
     return 0;
 }
@@ -219,7 +219,7 @@ static int check_signer(struct loader *l, const char *want)
         sh_hex(text, mrsigner, sizeof(mrsigner));
         if (strcmp(text, want) || sgx_sigstruct_check_format(&css) ||
             sgx_sigstruct_check_signature(&css))
-            return refuse(l, "its enclave's signature is not good, or not by the key its reference "
+            return refuse_image(l, "its enclave's signature is not good, or not by the key its reference "
                              "values name");
     }
     return 0;
@@ -234,7 +234,7 @@ static int write_reference(struct loader *l, const cJSON *claimed, const char *i
     int r = sh_reference_compute(l->work->dir_fd, id, l->firmware, claimed, &reference, &left_out,
                                  &why);
     if (r)
-        return refuse(l, why.text);
+        return refuse_image(l, why.text);
     sh_reference_note(left_out);
     cleanup_free char *text = cJSON_Print(reference);
     cJSON_Delete(reference);
@@ -280,7 +280,7 @@ static int read_verity(struct loader *l, const char *name, uint64_t data_size,
     struct sh_verity v;
     uint8_t root[SH_VERITY_DIGEST];
     if (data_size % SH_VERITY_BLOCK || sh_verity_init(&v, data_size / SH_VERITY_BLOCK))
-        return refuse(l, "its manifest is not well formed");
+        return refuse_image(l, "its manifest is not well formed");
     int r = copy_member(l, name, v.total_blocks * SH_VERITY_BLOCK);
     if (r)
         return r;
@@ -307,7 +307,7 @@ static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_string
     if (!r && l->manifest.has_sites)
         r = read_verity(l, "sites.bin", l->manifest.sites_size, l->manifest.sites_hash);
     if (!r && archive_read_next_header(l->archive, &e) != ARCHIVE_EOF)
-        r = refuse(l, "there is more in it than one image");
+        r = refuse_image(l, "there is more in it than one image");
     return r;
 }
 

@@ -20,7 +20,7 @@ struct saver {
     struct sh_error *err;
 };
 
-static int failed(struct saver *s)
+static int report_failed(struct saver *s)
 {
     int code = archive_errno(s->archive);
     return sh_fail(s->err, code > 0 ? -code : -EIO, "cannot write the saved image: %s",
@@ -38,12 +38,12 @@ static int write_header(struct saver *s, const char *name, uint64_t size)
     archive_entry_set_mtime(e, 0, 0);
     int r = archive_write_header(s->archive, e);
     archive_entry_free(e);
-    return r < ARCHIVE_WARN ? failed(s) : 0;
+    return r < ARCHIVE_WARN ? report_failed(s) : 0;
 }
 
 static int write_bytes(struct saver *s, const void *data, size_t size)
 {
-    return archive_write_data(s->archive, data, size) == (la_ssize_t)size ? 0 : failed(s);
+    return archive_write_data(s->archive, data, size) == (la_ssize_t)size ? 0 : report_failed(s);
 }
 
 static int write_file(struct saver *s, const struct sh_image *image, const char *name)
@@ -100,7 +100,7 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
     archive_write_add_filter_none(s.archive);
     archive_write_set_bytes_in_last_block(s.archive, 1);
     if (archive_write_open_fd(s.archive, fd) < ARCHIVE_WARN)
-        r = failed(&s);
+        r = report_failed(&s);
     if (!r)
         r = write_head(&s, store, &image);
     for (size_t i = 0; !r && i < sizeof(names) / sizeof(names[0]); i++)
@@ -109,7 +109,7 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
     if (!r && image.manifest.has_sites)
         r = write_file(&s, &image, "sites.bin");
     if (!r && archive_write_close(s.archive) < ARCHIVE_WARN)
-        r = failed(&s);
+        r = report_failed(&s);
     archive_write_free(s.archive);
     sh_image_close(&image);
     return r;

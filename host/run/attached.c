@@ -85,7 +85,7 @@ static void session_started(struct pump *p)
 /* --- signals --- */
 
 /* The third INT or TERM within a few seconds kills, a fourth lets go of a supervisor that hangs. */
-static void forward(struct pump *p, int number)
+static void forward_signal(struct pump *p, int number)
 {
     if (number == SIGINT || number == SIGTERM) {
         int64_t now = sh_now_ms();
@@ -123,7 +123,7 @@ static void take_signals(struct pump *p)
                 sh_terminal_raw();
             send_size(p);
         } else if (p->a->signals) {
-            forward(p, number);
+            forward_signal(p, number);
         } else {
             *p->status = 128 + number;
             p->detached = true;
@@ -133,7 +133,7 @@ static void take_signals(struct pump *p)
 
 /* --- output --- */
 
-static void grant(struct pump *p, unsigned i)
+static void grant_output(struct pump *p, unsigned i)
 {
     sh_stream_grant(&p->output[i].stream, p->output[i].waiting.size, &p->out);
 }
@@ -142,7 +142,7 @@ static void output_failed(struct pump *p, struct output *o, int code)
 {
     o->broken = true;
     sh_fifo_free(&o->waiting);
-    grant(p, (unsigned)(o - p->output)); /* what still comes is dropped, but the end is behind it */
+    grant_output(p, (unsigned)(o - p->output)); /* what still comes is dropped, but the end is behind it */
     if (o != &p->output[0])
         return;
     if (code != EPIPE)
@@ -164,7 +164,7 @@ static void write_output(struct pump *p, unsigned i)
         sh_fifo_drop(&o->waiting, (size_t)done);
     else if (done < 0 && errno != EAGAIN && errno != EINTR)
         output_failed(p, o, errno);
-    grant(p, i);
+    grant_output(p, i);
 }
 
 static void open_output(struct output *o, uint8_t stream, int fd)
@@ -220,7 +220,7 @@ static void take_frame(struct pump *p, const struct sh_frame_view *f)
         }
         if (!p->output[i].broken)
             sh_fifo_add(&p->output[i].waiting, f->data, f->size);
-        grant(p, i);
+        grant_output(p, i);
         return;
     case SH_FRAME_CREDIT:
         sh_stream_credit(&p->input, f);
@@ -344,8 +344,8 @@ enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
         session_started(&p);
     else
         send_size(&p); /* so that the program finds it when it starts */
-    grant(&p, 0);
-    grant(&p, 1);
+    grant_output(&p, 0);
+    grant_output(&p, 1);
     while (!p.ended && !p.detached && !p.lost) {
         (void)sh_frames_send(&p.out, p.a->fd); /* full, or gone, which reading will tell */
         poll_once(&p);

@@ -10,7 +10,7 @@
 
 #include <shelter/network.h>
 
-static char *wrong(const char *text, const char *why, struct sh_error *err)
+static char *report_wrong(const char *text, const char *why, struct sh_error *err)
 {
     sh_fail(err, -EINVAL,
             "'%s' is no attestation address (%s); give host, host:port, [IPv6]:port or a URL%s", text,
@@ -56,12 +56,12 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
         else if (!strncasecmp(text, "http://", 7))
             scheme = "http";
         else
-            return wrong(text, "its scheme is neither http nor https", err);
+            return report_wrong(text, "its scheme is neither http nor https", err);
         rest += 3;
         path = rest + strcspn(rest, "/");
         for (const char *p = path; *p; p++)
             if (*p <= 0x20 || *p >= 0x7f || strchr("?#\"'<>\\", *p))
-                return wrong(text, "its path has a character that a broker's URL may not have", err);
+                return report_wrong(text, "its path has a character that a broker's URL may not have", err);
     } else {
         rest = text;
         path = rest + strlen(rest);
@@ -74,20 +74,20 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
     } else if (host[0] == '[') {
         char *close = strchr(++host, ']');
         if (!close || (close[1] && close[1] != ':'))
-            return wrong(text, "the bracket is not closed", err);
+            return report_wrong(text, "the bracket is not closed", err);
         *close = 0;
         port = close[1] ? close + 2 : NULL;
         v6 = true;
         if (!is_ipv6(host))
-            return wrong(text, "between the brackets is no IPv6 address", err);
+            return report_wrong(text, "between the brackets is no IPv6 address", err);
     } else if ((port = strchr(host, ':'))) {
         *port++ = 0;
     }
     if (!v6 && !host_ok(host))
-        return wrong(text, "it has no valid host name", err);
+        return report_wrong(text, "it has no valid host name", err);
     uint16_t number = SH_BROKER_PORT;
     if (port && sh_parse_port(port, 1, &number))
-        return wrong(text, "its port is not a number from 1 to 65535", err);
+        return report_wrong(text, "its port is not a number from 1 to 65535", err);
     if (from_vm && is_loopback(host)) {
         host = (char *)(uintptr_t)SH_NET_HOST_TEXT;
         v6 = false;

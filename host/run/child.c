@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 /* Between fork and exec; reports an errno through `report`. */
-static __attribute__((noreturn)) void become(char *const *argv, const char *program, const int *keep,
+static __attribute__((noreturn)) void become_program(char *const *argv, const char *program, const int *keep,
                                             size_t keep_count, int error_fd, int report,
                                             pid_t parent)
 {
@@ -57,7 +57,7 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct
     }
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become(argv, program, keep, keep_count, output[1], report[1], parent);
+        become_program(argv, program, keep, keep_count, output[1], report[1], parent);
     int fork_errno = errno;
     close(report[1]);
     close(output[1]);

@@ -24,7 +24,7 @@ static void address_of(int dir_fd, struct sockaddr_un *a)
 }
 
 /* Does it answer? The reply is a head alone, so nothing behind it is read. */
-static int ping(int fd)
+static int ping_supervisor(int fd)
 {
     struct sh_fifo out = {0};
     uint8_t head[8];
@@ -60,7 +60,7 @@ int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
         return sh_fail(err, -ESRCH, "instance %s is not running; 'shelter start %s' starts it",
                        instance->config.name, instance->config.name);
     }
-    int r = ping(fd);
+    int r = ping_supervisor(fd);
     if (r)
         return sh_fail(err, r,
                        "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it",
@@ -183,7 +183,7 @@ static int take_answer(const struct sh_frame_view *frame, char **answer, struct 
 }
 
 /* The connection, or -errno. */
-static int request(const struct sh_instance *instance, uint8_t type, const void *data,
+static int send_request(const struct sh_instance *instance, uint8_t type, const void *data,
                    size_t data_size, struct sh_frame_reader *in, char **answer,
                    struct sh_error *err)
 {
@@ -222,7 +222,7 @@ int sh_control_request(const struct sh_instance *instance, uint8_t type, const v
                        size_t data_size, char **answer, struct sh_error *err)
 {
     struct sh_frame_reader in = {0};
-    int r = request(instance, type, data, data_size, &in, answer, err);
+    int r = send_request(instance, type, data, data_size, &in, answer, err);
     sh_frames_free(&in);
     if (r < 0)
         return r;
@@ -235,7 +235,7 @@ int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader 
 {
     static const uint8_t on[4] = {1};
     cleanup_free char *answer = NULL;
-    return request(instance, SH_FRAME_TRACE, on, sizeof(on), in, &answer, err);
+    return send_request(instance, SH_FRAME_TRACE, on, sizeof(on), in, &answer, err);
 }
 
 int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop_ms, int *status,

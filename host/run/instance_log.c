@@ -66,7 +66,7 @@ void sh_log_open(struct sh_log *log, int dir_fd)
 }
 
 /* Appends one record whole or not at all. */
-static int append(struct sh_log *log, uint8_t stream, const void *data, size_t size)
+static int append_record(struct sh_log *log, uint8_t stream, const void *data, size_t size)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -109,12 +109,12 @@ void sh_log_add(struct sh_log *log, uint8_t stream, const void *data, size_t siz
     if (!r && log->lost) {
         uint8_t lost[8];
         sh_put_le64(lost, log->lost);
-        r = append(log, SH_LOG_LOST, lost, sizeof(lost));
+        r = append_record(log, SH_LOG_LOST, lost, sizeof(lost));
         if (!r)
             log->lost = 0;
     }
     if (!r)
-        r = append(log, stream, data, size);
+        r = append_record(log, stream, data, size);
     if (r) {
         log->lost += size;
         log->retry_at = sh_now_ms() + 1000;
@@ -149,7 +149,7 @@ int sh_log_read_open(struct sh_log_reader *r, int dir_fd)
 }
 
 /* True when the file that is read is no longer `log`: the writer began a new one. */
-static bool rotated(const struct sh_log_reader *r)
+static bool is_rotated(const struct sh_log_reader *r)
 {
     struct stat mine, now;
     return !fstat(r->fd, &mine) && !fstatat(r->dir_fd, "log", &now, AT_SYMLINK_NOFOLLOW) &&
@@ -166,7 +166,7 @@ int sh_log_read_next(struct sh_log_reader *r, struct sh_log_record *record)
                 return -EBADMSG;
             r->at = MAGIC_SIZE;
         }
-        bool replaced = rotated(r); /* asked first: what was written before it is then seen */
+        bool replaced = is_rotated(r); /* asked first: what was written before it is then seen */
         uint8_t head[HEAD_SIZE];
         if (!record_at(r->fd, r->at, size_of(r->fd), head)) {
             if ((!r->old && !replaced) || open_part(r, false))

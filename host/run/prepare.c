@@ -243,7 +243,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
 }
 
 /* Everything that can fail for want of something on this host fails before there is an instance. */
-static int make(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
+static int make_instance(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
 {
     const struct sh_backend *backend;
     struct sh_instance_config c = {0};
@@ -279,7 +279,7 @@ int sh_prepare_new(struct sh_store *store, const struct sh_run_options *o, struc
     *p = (struct sh_prepared){.store = store, .lock_fd = -1, .is_new = true};
     int r = sh_image_open(store, o->image, &p->image, err);
     p->image_open = !r;
-    return r ? r : make(p, o, err);
+    return r ? r : make_instance(p, o, err);
 }
 
 int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,

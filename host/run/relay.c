@@ -64,7 +64,7 @@ struct link {
     struct flow flow[2]; /* [i]: read from side i */
 };
 
-static void drop(struct link *l)
+static void drop_link(struct link *l)
 {
     close(l->side[0].fd);
     close(l->side[1].fd);
@@ -72,7 +72,7 @@ static void drop(struct link *l)
 }
 
 /* One read and one write at most, so that no connection holds up others. False: it is over. */
-static bool move(struct flow *f, int from, int to)
+static bool move_bytes(struct flow *f, int from, int to)
 {
     if (f->at == f->end && !f->eof) {
         ssize_t n = read(from, f->data, sizeof(f->data));
@@ -96,7 +96,7 @@ static bool move(struct flow *f, int from, int to)
 }
 
 /* A side of which nothing is wanted now is not watched: its hang-up would be told for ever. */
-static void watch(int poll_fd, struct link *l, int i)
+static void watch_link(int poll_fd, struct link *l, int i)
 {
     struct side *s = &l->side[i];
     const struct flow *from = &l->flow[i], *to = &l->flow[!i];
@@ -110,18 +110,18 @@ static void watch(int poll_fd, struct link *l, int i)
     s->watched = e.events;
 }
 
-static void serve(int poll_fd, struct link *l, uint32_t events)
+static void serve_link(int poll_fd, struct link *l, uint32_t events)
 {
-    if (events & EPOLLERR || !move(&l->flow[0], l->side[0].fd, l->side[1].fd) ||
-        !move(&l->flow[1], l->side[1].fd, l->side[0].fd) || (l->flow[0].shut && l->flow[1].shut)) {
-        drop(l);
+    if (events & EPOLLERR || !move_bytes(&l->flow[0], l->side[0].fd, l->side[1].fd) ||
+        !move_bytes(&l->flow[1], l->side[1].fd, l->side[0].fd) || (l->flow[0].shut && l->flow[1].shut)) {
+        drop_link(l);
         return;
     }
-    watch(poll_fd, l, 0);
-    watch(poll_fd, l, 1);
+    watch_link(poll_fd, l, 0);
+    watch_link(poll_fd, l, 1);
 }
 
-static void take(int poll_fd, const struct side *listener)
+static void take_connection(int poll_fd, const struct side *listener)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(listener->to),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -138,8 +138,8 @@ static void take(int poll_fd, const struct side *listener)
     }
     l->side[0] = (struct side){.link = l, .fd = from};
     l->side[1] = (struct side){.link = l, .fd = to};
-    watch(poll_fd, l, 0);
-    watch(poll_fd, l, 1);
+    watch_link(poll_fd, l, 0);
+    watch_link(poll_fd, l, 1);
 }
 
 /* --- the process --- */
@@ -163,7 +163,7 @@ static bool add_listener(int poll_fd, const struct sh_port *p, uint16_t to)
     return false;
 }
 
-static __attribute__((noreturn)) void run(const struct sh_port *ports, const struct sh_port *inner,
+static __attribute__((noreturn)) void run_relay(const struct sh_port *ports, const struct sh_port *inner,
                                           size_t count, pid_t parent)
 {
     struct epoll_event events[EVENTS];
@@ -194,9 +194,9 @@ static __attribute__((noreturn)) void run(const struct sh_port *ports, const str
             if (k < i)
                 continue;
             if (links[i])
-                serve(poll_fd, ((struct side *)events[i].data.ptr)->link, events[i].events);
+                serve_link(poll_fd, ((struct side *)events[i].data.ptr)->link, events[i].events);
             else
-                take(poll_fd, events[i].data.ptr);
+                take_connection(poll_fd, events[i].data.ptr);
         }
     }
     _exit(0);
@@ -209,6 +209,6 @@ pid_t sh_relay_start(const struct sh_port *ports, const struct sh_port *inner, s
         any |= !ports[i].udp && (is_ipv6(&ports[i]) || is_everywhere(&ports[i]));
     pid_t parent = getpid(), pid = any ? fork() : 0;
     if (any && pid == 0)
-        run(ports, inner, count, parent);
+        run_relay(ports, inner, count, parent);
     return pid < 0 ? -errno : pid;
 }

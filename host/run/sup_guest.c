@@ -39,7 +39,7 @@ struct sup_session *sup_guest_session(struct sup_guest *g, uint16_t id)
 }
 
 /* As much credit as our clients' queues have room. */
-static void grant(struct sup_guest *g, struct sup_session *session)
+static void grant_input(struct sup_guest *g, struct sup_session *session)
 {
     if (session->id && !session->started)
         return;
@@ -58,11 +58,11 @@ void sup_guest_follow(struct sup_guest *g)
             session->killed_with_client = false;
             sup_guest_signal(g, session, SIGKILL);
         }
-        grant(g, session);
+        grant_input(g, session);
     }
 }
 
-static void broken(struct sup_guest *g, const char *what)
+static void report_broken(struct sup_guest *g, const char *what)
 {
     sup_life_error(g->life, SH_EXIT_FAILURE,
                   "the guest broke the rules of its channel (%s) and was stopped; its kernel, init or "
@@ -84,7 +84,7 @@ static void take_data(struct sup_guest *g, struct sup_session *session, const st
 {
     unsigned i = f->stream - SH_STREAM_OUT;
     if (i > 1 || sh_stream_take(&session->output[i], f->size)) {
-        broken(g, "data beyond its credit");
+        report_broken(g, "data beyond its credit");
         return;
     }
     if (!session->id)
@@ -138,12 +138,12 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
     }
     /* Init may say why it cannot go on before it can say HELLO. */
     if (!g->hello && f->type != SH_FRAME_ERROR) {
-        broken(g, "no hello");
+        report_broken(g, "no hello");
         return;
     }
     struct sup_session *session = sup_guest_session(g, f->session);
     if (!session) {
-        broken(g, "an unknown session");
+        report_broken(g, "an unknown session");
         return;
     }
     switch (f->type) {
@@ -182,7 +182,7 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
         sup_requests_traced(g->requests, f);
         break;
     default:
-        broken(g, "an unknown frame");
+        report_broken(g, "an unknown frame");
     }
 }
 
@@ -200,7 +200,7 @@ void sup_guest_readable(struct sup_guest *g)
     while (!g->life->ended && (r = sh_frames_next(&g->in, &f)) == 1)
         take_frame(g, &f);
     if (!g->life->ended && r < 0)
-        broken(g, "a frame too large");
+        report_broken(g, "a frame too large");
 }
 
 /* Moves stdin of one session from the first client that has some; then its end. */

@@ -13,7 +13,7 @@ static int64_t wall_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void save(struct sup_life *l)
+static void save_state(struct sup_life *l)
 {
     /* Nobody hears us when it fails; the lock tells the truth all the same. */
     (void)sh_instance_save_state(l->instance->dir_fd, &l->state);
@@ -25,7 +25,7 @@ void sup_life_started(struct sup_life *l)
         return;
     l->state.state = SH_STATE_RUNNING;
     l->state.started = wall_ns();
-    save(l);
+    save_state(l);
 }
 
 /* Why it ended, where the status alone does not say: for `status` and `inspect`. */
@@ -68,5 +68,5 @@ void sup_life_finish(struct sup_life *l)
     l->state.state = SH_STATE_EXITED;
     l->state.finished = wall_ns();
     l->state.supervisor_pid = l->state.child_pid = 0;
-    save(l);
+    save_state(l);
 }

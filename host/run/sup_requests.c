@@ -26,7 +26,7 @@ static uint8_t answer_type(uint8_t request_type)
     return request_type == SH_FRAME_ATTEST ? SH_FRAME_EVIDENCE : SH_FRAME_ANSWER;
 }
 
-static void refuse(struct sup_client *c, uint32_t error, const char *why)
+static void refuse_request(struct sup_client *c, uint32_t error, const char *why)
 {
     put_answer(c, answer_type(c->request_type), error, why, strlen(why));
     c->request_type = 0;
@@ -46,9 +46,9 @@ void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct
     c->request_sent = false;
     memcpy(c->request, f->data, f->size);
     if (f->type == SH_FRAME_MAPS && !q->debuggable)
-        refuse(c, ENOTSUP, "a debugger can look into simulated enclaves only");
+        refuse_request(c, ENOTSUP, "a debugger can look into simulated enclaves only");
     else if (!workload_runs)
-        refuse(c, EAGAIN, "the workload is not running yet; try again in a moment");
+        refuse_request(c, EAGAIN, "the workload is not running yet; try again in a moment");
 }
 
 /* The trace stops when nobody looks at it any more. */
@@ -60,7 +60,7 @@ static bool trace_is_idle(const struct sup_requests *q)
     return q->traced;
 }
 
-static void ask(struct sup_requests *q, struct sh_fifo *to_guest, uint8_t type, const uint8_t *data,
+static void send_request(struct sup_requests *q, struct sh_fifo *to_guest, uint8_t type, const uint8_t *data,
                 size_t size)
 {
     uint8_t payload[sizeof(q->clients->slot[0].request)];
@@ -80,18 +80,18 @@ void sup_requests_pump(struct sup_requests *q, struct sh_fifo *to_guest)
         return;
     FOR_SUP_CLIENTS(c, q->clients)
         if (q->asking && c->request_type && c->request_sent)
-            refuse(c, ETIMEDOUT, "the guest does not answer");
+            refuse_request(c, ETIMEDOUT, "the guest does not answer");
     q->asking = 0;
     if (trace_is_idle(q)) {
         q->traced = false;
-        ask(q, to_guest, SH_FRAME_TRACE, off, sizeof(off));
+        send_request(q, to_guest, SH_FRAME_TRACE, off, sizeof(off));
         return;
     }
     FOR_SUP_CLIENTS(c, q->clients)
     {
         if (!c->request_type)
             continue;
-        ask(q, to_guest, c->request_type, c->request, c->request_size);
+        send_request(q, to_guest, c->request_type, c->request, c->request_size);
         c->request_sent = true;
         return;
     }

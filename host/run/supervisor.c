@@ -164,7 +164,7 @@ static void end_clients(struct supervisor *s)
     sh_fifo_free(&others);
 }
 
-static void finish(struct supervisor *s)
+static void finish_instance(struct supervisor *s)
 {
     struct sh_error ignored = {0};
     const struct sh_instance *instance = s->plan->instance;
@@ -270,12 +270,12 @@ static void poll_once(struct supervisor *s)
         run_timers(s);
 }
 
-static void serve(struct supervisor *s)
+static void serve_events(struct supervisor *s)
 {
     bool finished = false;
     for (;;) {
         if (s->life.ended && !finished) {
-            finish(s);
+            finish_instance(s);
             finished = true;
         }
         /* Guest, clients, guest: what the guest takes of a client's stdin is credit for that client,
@@ -330,7 +330,7 @@ static int socket_pair(int *ours, int *theirs)
 }
 
 /* Executes it with its ends of the sockets. */
-static int execute(struct supervisor *s, struct sh_error *err)
+static int execute_child(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
     const int keep[] = {spec->channel_fd, spec->service_fd, spec->output_fds[0], spec->output_fds[1]};
@@ -358,7 +358,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
         r = socket_pair(&s->service_fd, &spec->service_fd);
     if (r)
         return sh_fail_errno(err, r, "cannot make a socket pair");
-    r = execute(s, err);
+    r = execute_child(s, err);
     close(spec->channel_fd);
     if (spec->service_fd >= 0)
         close(spec->service_fd);
@@ -377,7 +377,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     return r;
 }
 
-static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int first_fd,
+static __attribute__((noreturn)) void supervise_child(struct sh_launch_plan *plan, int first_fd,
                                                 bool attach, bool input)
 {
     static struct supervisor s;
@@ -421,7 +421,7 @@ static __attribute__((noreturn)) void supervise(struct sh_launch_plan *plan, int
     s.clients.listen_fd = sh_control_listen(plan->instance->dir_fd, &err);
     if (s.clients.listen_fd < 0 || start_child(&s, &err))
         sup_life_error(&s.life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
-    serve(&s);
+    serve_events(&s);
     _exit(0);
 }
 
@@ -439,7 +439,7 @@ int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, in
             _exit(1);
         pid = fork();
         if (pid == 0)
-            supervise(plan, fds[1], attach, input);
+            supervise_child(plan, fds[1], attach, input);
         _exit(pid < 0);
     }
     int code = errno, status = 0;

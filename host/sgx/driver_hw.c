@@ -59,7 +59,7 @@ struct hw_device {
 
 static vdso_sgx_enter_enclave_t enter_function;
 
-static uint64_t pair(uint32_t low, uint32_t high)
+static uint64_t join_words(uint32_t low, uint32_t high)
 {
     return (uint64_t)high << 32 | low;
 }
@@ -92,7 +92,7 @@ static int hw_caps(struct sgx_driver_caps *caps, struct sh_error *err)
     if ((r[0] & 1) == 0)
         return sh_fail(err, -ENODEV, "SGX is disabled in this machine's firmware settings");
     *caps = (struct sgx_driver_caps){
-        .attributes = {pair(s[0], s[1]), pair(s[2], s[3])},
+        .attributes = {join_words(s[0], s[1]), join_words(s[2], s[3])},
         .miscselect = r[1],
         .sgx2 = (r[0] & 2) != 0,
         .edeccssa = (r[0] & (1u << 11)) != 0,

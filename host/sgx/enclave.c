@@ -11,14 +11,14 @@
 #define LOWEST 0x10000ull /* of what is mapped; Linux keeps the first pages for nobody */
 #define PATIENCE_NS 1000000000ll
 
-static int64_t now(void)
+static int64_t now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
-static bool passes(int code)
+static bool is_transient(int code)
 {
     return code == -EINTR || code == -EAGAIN || code == -EBUSY;
 }
@@ -26,29 +26,29 @@ static bool passes(int code)
 /* One ioctl, again while it says that it should be. */
 static int patient_ioctl(struct sgx_enclave *e, unsigned long request, void *arg)
 {
-    int64_t until = now() + PATIENCE_NS;
+    int64_t until = now_ms() + PATIENCE_NS;
     for (;;) {
         int ret = e->driver->ioctl(e->dev, request, arg);
-        if (!passes(ret) || now() > until)
+        if (!is_transient(ret) || now_ms() > until)
             return ret;
         usleep(50);
     }
 }
 
-static uint64_t lowest(const struct sgx_enclave *e)
+static uint64_t lowest_address(const struct sgx_enclave *e)
 {
     return e->base < LOWEST ? LOWEST : e->base;
 }
 
-static void unreserve(struct sgx_enclave *e)
+static void unreserve_range(struct sgx_enclave *e)
 {
-    uint64_t start = lowest(e);
+    uint64_t start = lowest_address(e);
     munmap((void *)start, e->base + e->size - start);
 }
 
-static int reserve(struct sgx_enclave *e, struct sh_error *err)
+static int reserve_range(struct sgx_enclave *e, struct sh_error *err)
 {
-    uint64_t start = lowest(e);
+    uint64_t start = lowest_address(e);
     if (e->size < 2 * SGX_PAGE_SIZE || e->base + e->size < e->base || start >= e->base + e->size)
         return sh_fail(err, -EINVAL, "the enclave has no address range");
     void *p = mmap((void *)start, e->base + e->size - start, PROT_NONE,
@@ -73,9 +73,9 @@ int sgx_enclave_create(struct sgx_enclave *e, const struct sgx_driver *driver,
     int ret = driver->open(options, &e->dev, err);
     if (ret != 0)
         return ret;
-    ret = reserve(e, err);
+    ret = reserve_range(e, err);
     if (ret == 0 && (ret = patient_ioctl(e, SGX_IOC_ENCLAVE_CREATE, &arg)) != 0) {
-        unreserve(e);
+        unreserve_range(e);
         sh_fail_errno(err, ret, "the processor refused to create the enclave (%s)",
                       ret == -EIO || ret == -EINVAL
                           ? "its size, attributes or XFRM are not supported here"
@@ -92,7 +92,7 @@ int sgx_enclave_add(struct sgx_enclave *e, uint64_t offset, const void *src, uin
                     uint64_t secinfo_flags, bool measure, struct sh_error *err)
 {
     struct sgx_secinfo secinfo = {.flags = secinfo_flags};
-    int64_t until = now() + PATIENCE_NS;
+    int64_t until = now_ms() + PATIENCE_NS;
     uint64_t done = 0;
     while (done < size) {
         struct sgx_enclave_add_pages arg = {.src = (uint64_t)src + done,
@@ -106,8 +106,8 @@ int sgx_enclave_add(struct sgx_enclave *e, uint64_t offset, const void *src, uin
             return sh_fail(err, -EIO, "the SGX driver reports a count that cannot be");
         done += arg.count;
         if (arg.count != 0)
-            until = now() + PATIENCE_NS;
-        if ((ret == 0 && arg.count != 0) || (passes(ret) && now() < until))
+            until = now_ms() + PATIENCE_NS;
+        if ((ret == 0 && arg.count != 0) || (is_transient(ret) && now_ms() < until))
             continue;
         if (ret == 0)
             ret = -EIO;
@@ -164,10 +164,10 @@ int sgx_enclave_map(struct sgx_enclave *e, uint64_t offset, uint64_t size, int p
 }
 
 /* The three SGX2 ioctls share a shape: offset, length, …, and a count in bytes. */
-static int change(struct sgx_enclave *e, unsigned long request, uint64_t offset, uint64_t size,
+static int change_pages(struct sgx_enclave *e, unsigned long request, uint64_t offset, uint64_t size,
                   uint64_t value, const char *what, struct sh_error *err)
 {
-    int64_t until = now() + PATIENCE_NS;
+    int64_t until = now_ms() + PATIENCE_NS;
     uint64_t done = 0;
     while (done < size) {
         union {
@@ -188,8 +188,8 @@ static int change(struct sgx_enclave *e, unsigned long request, uint64_t offset,
             return sh_fail(err, -EIO, "the SGX driver reports a count that cannot be");
         done += count;
         if (count != 0)
-            until = now() + PATIENCE_NS;
-        if ((ret == 0 && count != 0) || (passes(ret) && now() < until))
+            until = now_ms() + PATIENCE_NS;
+        if ((ret == 0 && count != 0) || (is_transient(ret) && now_ms() < until))
             continue;
         if (ret == 0)
             ret = -EIO;
@@ -207,19 +207,19 @@ _Static_assert(offsetof(struct sgx_enclave_restrict_permissions, permissions) ==
 int sgx_enclave_restrict(struct sgx_enclave *e, uint64_t offset, uint64_t size, uint64_t perm,
                          struct sh_error *err)
 {
-    return change(e, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, offset, size, perm,
+    return change_pages(e, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, offset, size, perm,
                   "restrict permissions", err);
 }
 
 int sgx_enclave_set_type(struct sgx_enclave *e, uint64_t offset, uint64_t size,
                          enum sgx_page_type type, struct sh_error *err)
 {
-    return change(e, SGX_IOC_ENCLAVE_MODIFY_TYPES, offset, size, type, "change page types", err);
+    return change_pages(e, SGX_IOC_ENCLAVE_MODIFY_TYPES, offset, size, type, "change page types", err);
 }
 
 int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size, struct sh_error *err)
 {
-    return change(e, SGX_IOC_ENCLAVE_REMOVE_PAGES, offset, size, 0, "remove pages", err);
+    return change_pages(e, SGX_IOC_ENCLAVE_REMOVE_PAGES, offset, size, 0, "remove pages", err);
 }
 
 int sgx_enclave_destroy(struct sgx_enclave *e)
@@ -228,6 +228,6 @@ int sgx_enclave_destroy(struct sgx_enclave *e)
     if (ret != 0)
         return ret;
     e->dev = NULL;
-    unreserve(e);
+    unreserve_range(e);
     return 0;
 }

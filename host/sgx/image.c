@@ -17,19 +17,19 @@
     (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
      SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS)
 
-static const Elf64_Ehdr *header(const struct sgx_image *image)
+static const Elf64_Ehdr *elf_header(const struct sgx_image *image)
 {
     return (const Elf64_Ehdr *)image->data;
 }
 
-static const Elf64_Phdr *segment(const struct sgx_image *image, unsigned i)
+static const Elf64_Phdr *elf_segment(const struct sgx_image *image, unsigned i)
 {
-    return (const Elf64_Phdr *)(image->data + header(image)->e_phoff) + i;
+    return (const Elf64_Phdr *)(image->data + elf_header(image)->e_phoff) + i;
 }
 
 static bool header_is_good(const struct sgx_image *image)
 {
-    const Elf64_Ehdr *h = header(image);
+    const Elf64_Ehdr *h = elf_header(image);
     return image->size >= sizeof(*h) && !memcmp(h->e_ident, ELFMAG, SELFMAG) &&
            h->e_ident[EI_CLASS] == ELFCLASS64 && h->e_machine == EM_X86_64 &&
            h->e_type == ET_EXEC && h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 &&
@@ -72,9 +72,9 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
     if (size > SGX_IMAGE_SIZE_MAX || (uint64_t)data % 8 || !header_is_good(image))
         return sh_fail(err, -EINVAL, "base/enclave is no enclave of Shelter's");
     uint64_t last = image->end = image->start;
-    image->entry = header(image)->e_entry;
-    for (unsigned i = 0; i < header(image)->e_phnum; i++) {
-        const Elf64_Phdr *p = segment(image, i);
+    image->entry = elf_header(image)->e_entry;
+    for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = elf_segment(image, i);
         if (p->p_type != PT_LOAD)
             continue;
         if (!segment_is_good(image, p) || p->p_vaddr < last || !take_late(image, p))
@@ -94,7 +94,7 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
     return 0;
 }
 
-static uint64_t secinfo(uint32_t flags)
+static uint64_t segment_secinfo(uint32_t flags)
 {
     if (flags & SH_SEGMENT_TCS)
         return SGX_SECINFO_PT(SGX_PT_TCS);
@@ -107,8 +107,8 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
 {
     uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     int r = 0;
-    for (unsigned i = 0; i < header(image)->e_phnum; i++) {
-        const Elf64_Phdr *p = segment(image, i);
+    for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = elf_segment(image, i);
         if (p->p_type != PT_LOAD || is_late(p))
             continue;
         for (uint64_t at = 0; !r && at < p->p_memsz; at += SGX_PAGE_SIZE) {
@@ -117,7 +117,7 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
             memcpy(page, image->data + p->p_offset + at, n < sizeof(page) ? n : sizeof(page));
             if (!at && (p->p_flags & SH_SEGMENT_IDENTITY))
                 memcpy(page, identity, SGX_IDENTITY_SIZE);
-            r = fn(arg, p->p_vaddr + at, page, secinfo(p->p_flags), err);
+            r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags), err);
         }
     }
     return r;
@@ -129,8 +129,8 @@ int sgx_image_segments(const struct sgx_image *image,
                        void *arg, struct sh_error *err)
 {
     int r = 0;
-    for (unsigned i = 0; !r && i < header(image)->e_phnum; i++) {
-        const Elf64_Phdr *p = segment(image, i);
+    for (unsigned i = 0; !r && i < elf_header(image)->e_phnum; i++) {
+        const Elf64_Phdr *p = elf_segment(image, i);
         int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
                    (p->p_flags & PF_X ? PROT_EXEC : 0);
         if (p->p_type == PT_LOAD && !is_late(p))

@@ -12,7 +12,7 @@ struct image {
 };
 
 /* `count` objects of `size` bytes at `at`, or NULL. */
-static const void *part(const struct image *v, uint64_t at, uint64_t count, uint64_t size)
+static const void *find_part(const struct image *v, uint64_t at, uint64_t count, uint64_t size)
 {
     if (at > v->size || size == 0 || at % (size < 8 ? size : 8) != 0 ||
         count > (v->size - at) / size)
@@ -33,7 +33,7 @@ static int read_dynamic(const struct image *v, const Elf64_Phdr *ph, uint64_t bi
                         struct dynamic *d)
 {
     uint64_t symbols = 0, names = 0, hash = 0;
-    const Elf64_Dyn *dyn = part(v, ph->p_offset, ph->p_filesz / sizeof(*dyn), sizeof(*dyn));
+    const Elf64_Dyn *dyn = find_part(v, ph->p_offset, ph->p_filesz / sizeof(*dyn), sizeof(*dyn));
     if (dyn == NULL)
         return -1;
     for (uint64_t i = 0; i < ph->p_filesz / sizeof(*dyn) && dyn[i].d_tag != DT_NULL; i++) {
@@ -46,13 +46,13 @@ static int read_dynamic(const struct image *v, const Elf64_Phdr *ph, uint64_t bi
         else if (dyn[i].d_tag == DT_HASH)
             hash = dyn[i].d_un.d_ptr - bias;
     }
-    const uint32_t *buckets = hash != 0 ? part(v, hash, 2, sizeof(*buckets)) : NULL;
+    const uint32_t *buckets = hash != 0 ? find_part(v, hash, 2, sizeof(*buckets)) : NULL;
     if (buckets != NULL)
         d->symbol_count = buckets[1];
     else if (names > symbols)
         d->symbol_count = (names - symbols) / sizeof(Elf64_Sym);
-    d->symbols = part(v, symbols, d->symbol_count, sizeof(Elf64_Sym));
-    d->names = part(v, names, d->names_size, 1);
+    d->symbols = find_part(v, symbols, d->symbol_count, sizeof(Elf64_Sym));
+    d->names = find_part(v, names, d->names_size, 1);
     return d->symbols != NULL && d->names != NULL ? 0 : -1;
 }
 
@@ -61,10 +61,10 @@ void *sgx_vdso_symbol(const void *base, size_t size, const char *name)
     struct image v = {base, size};
     struct dynamic d = {0};
     const Elf64_Phdr *dynamic = NULL, *ph;
-    const Elf64_Ehdr *eh = part(&v, 0, 1, sizeof(*eh));
+    const Elf64_Ehdr *eh = find_part(&v, 0, 1, sizeof(*eh));
     uint64_t bias = 0;
     if (eh == NULL || memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 || eh->e_phentsize != sizeof(*ph) ||
-        (ph = part(&v, eh->e_phoff, eh->e_phnum, sizeof(*ph))) == NULL)
+        (ph = find_part(&v, eh->e_phoff, eh->e_phnum, sizeof(*ph))) == NULL)
         return NULL;
     for (unsigned i = 0; i < eh->e_phnum; i++) {
         if (ph[i].p_type == PT_LOAD && ph[i].p_offset == 0)

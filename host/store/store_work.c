@@ -136,7 +136,7 @@ static int sync_folder(int dir_fd)
 
 /* Swaps two names; where the file system cannot do that at once, the store's lock hides the steps.
  */
-static int exchange(int dir_fd, const char *a, const char *b)
+static int exchange_names(int dir_fd, const char *a, const char *b)
 {
     cleanup_free char *spare = sh_format("%s-old", a);
     if (!renameat2(dir_fd, a, dir_fd, b, RENAME_EXCHANGE))
@@ -176,7 +176,7 @@ int sh_work_install(struct sh_work *work, const char *id, bool replace, struct s
                 "values; remove that first: shelter rmi %.12s",
                 id, id);
         /* The old folder takes our temporary name; it goes away when nobody uses it any more. */
-        r = exchange(store->dir_fd, work->name, path);
+        r = exchange_names(store->dir_fd, work->name, path);
         if (r)
             return sh_fail_errno(err, r, "cannot put the image into the store %s", store->path);
         if (!flock(old, LOCK_EX | LOCK_NB))

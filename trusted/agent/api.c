@@ -21,7 +21,7 @@ static void take_text(struct agent_reply *reply, int status, const char *type, s
     reply->size = t->size;
 }
 
-static void tell(struct agent_reply *reply, int status, const char *text)
+static void send_error(struct agent_reply *reply, int status, const char *text)
 {
     struct agent_text t = {0};
     agent_text_str(&t, "{\"error\":");
@@ -48,7 +48,7 @@ static int status_of(int rc)
 }
 
 /* A parameter of at most 64 bytes: its size, or -1 with reply filled. need: it must be there. */
-static int parameter(struct sh_view query, const char *name, bool need, uint8_t out[64],
+static int read_parameter(struct sh_view query, const char *name, bool need, uint8_t out[64],
                      struct agent_reply *reply)
 {
     struct agent_error e;
@@ -62,16 +62,16 @@ static int parameter(struct sh_view query, const char *name, bool need, uint8_t 
                : n == -E2BIG ? " is longer than 64 bytes"
                              : " is badly escaped",
                NULL);
-    tell(reply, 400, e.text);
+    send_error(reply, 400, e.text);
     return -1;
 }
 
-static void evidence(struct agent *a, struct sh_view query, struct agent_reply *reply)
+static void serve_evidence(struct agent *a, struct sh_view query, struct agent_reply *reply)
 {
     uint8_t report_data[64] = {0};
     struct agent_text t = {0};
     struct agent_error e;
-    if (parameter(query, "runtime_data", true, report_data, reply) < 0)
+    if (read_parameter(query, "runtime_data", true, report_data, reply) < 0)
         return;
     int rc = agent_evidence_text(&t, report_data, &e);
     if (!rc) {
@@ -80,25 +80,25 @@ static void evidence(struct agent *a, struct sh_view query, struct agent_reply *
         return;
     }
     agent_text_free(&t);
-    tell(reply, status_of(rc), e.text);
+    send_error(reply, status_of(rc), e.text);
 }
 
 /* {"token": JWT, "tee_keypair": PEM}, as CoCo's agent gives it for token_type=kbs. */
-static void token(struct agent *a, struct sh_view query, struct agent_reply *reply)
+static void serve_token(struct agent *a, struct sh_view query, struct agent_reply *reply)
 {
     uint8_t type[64];
     struct agent_text t = {0}, pem = {0};
     struct agent_error e;
-    int n = parameter(query, "token_type", true, type, reply);
+    int n = read_parameter(query, "token_type", true, type, reply);
     if (n < 0)
         return;
     if (!agent_same((char *)type, (size_t)n, "kbs")) {
-        tell(reply, 400, "token_type is not kbs, the only one there is");
+        send_error(reply, 400, "token_type is not kbs, the only one there is");
         return;
     }
     int rc = a->token.size ? 0 : agent_attest(a, &e);
     if (rc) {
-        tell(reply, status_of(rc), e.text);
+        send_error(reply, status_of(rc), e.text);
         return;
     }
     agent_key_pem(a->key, &pem);
@@ -112,14 +112,14 @@ static void token(struct agent *a, struct sh_view query, struct agent_reply *rep
     take_text(reply, 200, JSON, &t);
 }
 
-static void resource(struct agent *a, const char *path, struct agent_reply *reply)
+static void serve_resource(struct agent *a, const char *path, struct agent_reply *reply)
 {
     struct agent_error e;
     uint8_t *data = NULL;
     size_t size = 0;
     int rc = agent_resource(a, path, &data, &size, &e);
     if (rc)
-        tell(reply, status_of(rc), e.text);
+        send_error(reply, status_of(rc), e.text);
     else
         *reply = (struct agent_reply){200, "application/octet-stream", data, size};
 }
@@ -130,12 +130,12 @@ static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *re
     struct agent_error e;
     char *pem;
     size_t size;
-    int n = parameter(query, "nonce", false, nonce, reply);
+    int n = read_parameter(query, "nonce", false, nonce, reply);
     if (n < 0)
         return;
     int rc = agent_ra_tls(nonce, (size_t)n, &pem, &size, &e);
     if (rc)
-        tell(reply, status_of(rc), e.text);
+        send_error(reply, status_of(rc), e.text);
     else
         *reply = (struct agent_reply){200, "application/x-pem-file", (uint8_t *)pem, size};
 }
@@ -143,14 +143,14 @@ static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *re
 static const struct {
     const char *path;
     void (*answer)(struct agent *a, struct sh_view query, struct agent_reply *reply);
-} paths[] = {{"/aa/evidence", evidence}, {"/aa/token", token}, {"/aa/ra-tls", ra_tls}};
+} paths[] = {{"/aa/evidence", serve_evidence}, {"/aa/token", serve_token}, {"/aa/ra-tls", ra_tls}};
 
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
                   struct sh_view body, struct agent_reply *reply)
 {
     bool get = !strcmp(method, "GET");
     if (!strcmp(path, "/aa/aael")) {
-        tell(reply, strcmp(method, "POST") ? 405 : 501,
+        send_error(reply, strcmp(method, "POST") ? 405 : 501,
              strcmp(method, "POST") ? "only POST"
                                     : "this TEE's kernel has no way to extend a register");
         return;
@@ -161,19 +161,19 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
         if (get)
             paths[i].answer(a, query, reply);
         else
-            tell(reply, 405, "only GET");
+            send_error(reply, 405, "only GET");
         agent_client_close(&a->client);
         return;
     }
     if (strlen(path) > sizeof(RESOURCE) - 1 && !memcmp(path, RESOURCE, sizeof(RESOURCE) - 1)) {
         if (get)
-            resource(a, path + sizeof(RESOURCE) - 1, reply);
+            serve_resource(a, path + sizeof(RESOURCE) - 1, reply);
         else
-            tell(reply, 405, "only GET");
+            send_error(reply, 405, "only GET");
         agent_client_close(&a->client);
         return;
     }
-    tell(reply, 404,
+    send_error(reply, 404,
          "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls and /cdh/resource/");
 }
 

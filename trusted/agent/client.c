@@ -44,7 +44,7 @@ static int open_stream(struct agent_client *c, struct agent_error *e)
     return rc;
 }
 
-static long some(struct agent_client *c, bool write, void *data, size_t size)
+static long move_some(struct agent_client *c, bool write, void *data, size_t size)
 {
     if (c->url.tls)
         return write ? agent_tls_write(c, data, size) : agent_tls_read(c, data, size);
@@ -55,7 +55,7 @@ static long some(struct agent_client *c, bool write, void *data, size_t size)
 static int send_all(struct agent_client *c, const struct agent_text *t)
 {
     for (size_t at = 0; at < t->size;) {
-        long n = some(c, true, t->data + at, t->size - at);
+        long n = move_some(c, true, t->data + at, t->size - at);
         if (n <= 0)
             return n ? (int)n : -EPIPE;
         at += (size_t)n;
@@ -64,12 +64,12 @@ static int send_all(struct agent_client *c, const struct agent_text *t)
 }
 
 /* 0; -EPIPE when the connection ended before the first byte. */
-static int receive(struct agent_client *c, struct agent_response *r)
+static int receive_response(struct agent_client *c, struct agent_response *r)
 {
     char data[4096];
     bool any = false;
     while (!r->done) {
-        long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT : some(c, false, data, sizeof(data));
+        long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT : move_some(c, false, data, sizeof(data));
         int rc = n > 0 ? agent_response_feed(r, data, (size_t)n) : 0;
         agent_wipe(data, sizeof(data));
         if (n < 0)
@@ -115,7 +115,7 @@ static void request_text(const struct agent_client *c, const struct agent_call *
         agent_text_add(t, call->body, call->body_size);
 }
 
-static int told(const struct agent_client *c, int rc, struct agent_error *e)
+static int report_result(const struct agent_client *c, int rc, struct agent_error *e)
 {
     char name[300];
     agent_client_name(c, name);
@@ -144,7 +144,7 @@ int agent_client_call(struct agent_client *c, const struct agent_call *call,
     request_text(c, call, &t);
     if (t.failed) {
         agent_text_free(&t);
-        return told(c, -ENOMEM, e);
+        return report_result(c, -ENOMEM, e);
     }
     /* A kept connection may have been closed meanwhile: once more, on a new one. */
     for (bool kept = c->stream >= 0; rc == -EPIPE; kept = false) {
@@ -155,7 +155,7 @@ int agent_client_call(struct agent_client *c, const struct agent_call *call,
         }
         rc = send_all(c, &t);
         if (!rc || rc == -EPIPE || rc == -ECONNRESET)
-            rc = receive(c, r);
+            rc = receive_response(c, r);
         if (rc || r->close)
             agent_client_close(c);
         if (rc)
@@ -164,5 +164,5 @@ int agent_client_call(struct agent_client *c, const struct agent_call *call,
             break;
     }
     agent_text_free(&t);
-    return rc ? told(c, rc, e) : 0;
+    return rc ? report_result(c, rc, e) : 0;
 }

@@ -23,17 +23,17 @@ static int read_all(int fd, void *out, size_t size)
     return 0;
 }
 
-static int give(void *fd, const struct agent_secret *s)
+static int send_secret(void *fd, const struct agent_secret *s)
 {
     return agent_report(*(int *)fd, s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name,
                         s->data, s->size);
 }
 
-static int start(int fd, struct agent *a)
+static int start_agent(int fd, struct agent *a)
 {
     struct agent_error e;
     agent_log_to(fd);
-    int rc = agent_start(a, give, &fd, &e);
+    int rc = agent_start(a, send_secret, &fd, &e);
     agent_log_to(-1);
     int sent =
         agent_report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
@@ -61,7 +61,7 @@ static int make_evidence(const uint8_t *nonce, size_t nonce_size, char **json, s
 }
 
 /* u32 id, nonce: answered by u32 id, u32 error, evidence or a sentence. */
-static int attest(int fd, const uint8_t *data, size_t size)
+static int attest_now(int fd, const uint8_t *data, size_t size)
 {
     static uint8_t answer[8 + SH_CONTROL_ANSWER_MAX];
     struct agent_error e;
@@ -92,8 +92,8 @@ int agent_control(int fd, struct agent *a)
     if (rc)
         return rc;
     if (head[0] == SH_AGENT_START && !size)
-        return start(fd, a);
+        return start_agent(fd, a);
     if (head[0] == SH_AGENT_ATTEST && size > 4)
-        return attest(fd, data, size);
+        return attest_now(fd, data, size);
     return -EBADMSG;
 }

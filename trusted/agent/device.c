@@ -133,7 +133,7 @@ int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent
 
 /* --- tdx-sim: the launcher's simulated TD module and quoting enclave --- */
 
-static int move(int fd, void *data, size_t size, short events, uint64_t deadline)
+static int move_bytes(int fd, void *data, size_t size, short events, uint64_t deadline)
 {
     for (size_t at = 0; at < size;) {
         uint64_t now = agent_os_now_ms();
@@ -152,7 +152,7 @@ static int move(int fd, void *data, size_t size, short events, uint64_t deadline
 }
 
 /* An answer that came too late for its question would be read as the next one's. */
-static void drain(int fd)
+static void drain_device(int fd)
 {
     uint8_t old[512];
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -168,11 +168,11 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
     struct sh_simtd_quote_reply reply;
     uint64_t deadline = agent_os_now_ms() + SIMULATED_MS;
     *why = "the launcher's simulated quoting enclave does not answer";
-    drain(fd);
+    drain_device(fd);
     memcpy(request.report_data, report_data, 64);
-    int rc = move(fd, &request, sizeof(request), POLLOUT, deadline);
+    int rc = move_bytes(fd, &request, sizeof(request), POLLOUT, deadline);
     if (!rc)
-        rc = move(fd, &reply, sizeof(reply), POLLIN, deadline);
+        rc = move_bytes(fd, &reply, sizeof(reply), POLLIN, deadline);
     if (rc)
         return rc;
     *why = "the launcher's simulated quoting enclave gives no quote";
@@ -183,5 +183,5 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
     if (!raw->quote)
         return -ENOMEM;
     raw->quote_size = reply.size;
-    return move(fd, raw->quote, reply.size, POLLIN, deadline);
+    return move_bytes(fd, raw->quote, reply.size, POLLIN, deadline);
 }

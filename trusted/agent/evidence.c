@@ -307,7 +307,7 @@ static const struct {
     int (*json)(struct agent_text *t, const struct agent_raw *raw);
 } forms[] = {{"tdx", quote_json}, {"sgx", quote_json}, {"snp", snp_json}, {"csv", csv_json}};
 
-static int form(struct agent_text *t, const struct agent_raw *raw)
+static int form_evidence(struct agent_text *t, const struct agent_raw *raw)
 {
     char tee[8];
     agent_tee_word(tee);
@@ -326,7 +326,7 @@ int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64], str
         (!raw.quote_size || raw.quote_size > AGENT_QUOTE_MAX || raw.more_size > AGENT_MORE_MAX))
         rc = -EPROTO;
     if (!rc)
-        rc = form(t, &raw);
+        rc = form_evidence(t, &raw);
     agent_os_free(raw.quote);
     agent_os_free(raw.more);
     if (!rc && t->failed)

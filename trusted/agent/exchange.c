@@ -7,7 +7,7 @@
 
 #include "trusted/agent/text.h"
 
-static const char *reason(int status)
+static const char *status_reason(int status)
 {
     static const struct {
         int status;
@@ -32,7 +32,7 @@ static void write_head(struct agent_exchange *x)
     const char *parts[] = {"HTTP/1.1 ",
                            agent_number(status, (uint64_t)x->reply.status),
                            " ",
-                           reason(x->reply.status),
+                           status_reason(x->reply.status),
                            "\r\nContent-Type: ",
                            type,
                            "\r\nContent-Length: ",

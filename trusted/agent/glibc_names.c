@@ -19,7 +19,7 @@ int __snprintf_chk(char *to, size_t size, int flag, size_t room, const char *for
 int __vsnprintf_chk(char *to, size_t size, int flag, size_t room, const char *format, va_list args);
 int __printf_chk(int flag, const char *format, ...);
 
-static void check(size_t size, size_t room)
+static void check_room(size_t size, size_t room)
 {
     if (size > room)
         abort();
@@ -27,31 +27,31 @@ static void check(size_t size, size_t room)
 
 void *__memcpy_chk(void *to, const void *from, size_t size, size_t room)
 {
-    check(size, room);
+    check_room(size, room);
     return memcpy(to, from, size);
 }
 
 void *__memmove_chk(void *to, const void *from, size_t size, size_t room)
 {
-    check(size, room);
+    check_room(size, room);
     return memmove(to, from, size);
 }
 
 void *__memset_chk(void *to, int byte, size_t size, size_t room)
 {
-    check(size, room);
+    check_room(size, room);
     return memset(to, byte, size);
 }
 
 void __explicit_bzero_chk(void *to, size_t size, size_t room)
 {
-    check(size, room);
+    check_room(size, room);
     explicit_bzero(to, size);
 }
 
 int __vsnprintf_chk(char *to, size_t size, int flag, size_t room, const char *format, va_list args)
 {
-    check(size, room);
+    check_room(size, room);
     return vsnprintf(to, size, format, args);
 }
 

@@ -13,13 +13,13 @@ struct scan {
 
 static bool one_value(struct scan *s);
 
-static void space(struct scan *s)
+static void skip_space(struct scan *s)
 {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
         s->p++;
 }
 
-static bool take(struct scan *s, char c)
+static bool take_character(struct scan *s, char c)
 {
     if (s->p >= s->end || *s->p != c)
         return false;
@@ -27,7 +27,7 @@ static bool take(struct scan *s, char c)
     return true;
 }
 
-static int hex4(const char *p, const char *end)
+static int read_hex4(const char *p, const char *end)
 {
     int v = 0;
     if (end - p < 4)
@@ -46,7 +46,7 @@ static int hex4(const char *p, const char *end)
 }
 
 /* Bytes of one UTF-8 character (RFC 3629), 0 for what is none. */
-static size_t utf8(const uint8_t *p, size_t size)
+static size_t sequence_size(const uint8_t *p, size_t size)
 {
     size_t n = p[0] < 0x80   ? 1
                : p[0] < 0xc2 ? 0
@@ -66,14 +66,14 @@ static size_t utf8(const uint8_t *p, size_t size)
 }
 
 /* One character or escape behind the opening quote, as a code point; -1: not well formed. */
-static int32_t character(struct scan *s)
+static int32_t read_character(struct scan *s)
 {
     static const char plain[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
     uint8_t c = (uint8_t)*s->p;
     if (c < 0x20)
         return -1;
     if (c != '\\') {
-        size_t n = utf8((const uint8_t *)s->p, (size_t)(s->end - s->p));
+        size_t n = sequence_size((const uint8_t *)s->p, (size_t)(s->end - s->p));
         int32_t v = n == 1 ? c : c & (0x7f >> n);
         for (size_t i = 1; i < n; i++)
             v = v << 6 | (s->p[i] & 0x3f);
@@ -89,33 +89,33 @@ static int32_t character(struct scan *s)
                 return meaning[i];
         return -1;
     }
-    int v = hex4(s->p, s->end);
+    int v = read_hex4(s->p, s->end);
     if (v < 0 || (v >= 0xdc00 && v < 0xe000))
         return -1;
     s->p += 4;
     if (v < 0xd800 || v >= 0xdc00)
         return v;
-    int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? hex4(s->p + 2, s->end) : -1;
+    int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? read_hex4(s->p + 2, s->end) : -1;
     if (low < 0xdc00 || low >= 0xe000)
         return -1;
     s->p += 6;
     return 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
 }
 
-static bool string(struct scan *s)
+static bool skip_string(struct scan *s)
 {
-    if (!take(s, '"'))
+    if (!take_character(s, '"'))
         return false;
     while (s->p < s->end) {
-        if (take(s, '"'))
+        if (take_character(s, '"'))
             return true;
-        if (character(s) < 0)
+        if (read_character(s) < 0)
             return false;
     }
     return false;
 }
 
-static bool digits(struct scan *s)
+static bool skip_digits(struct scan *s)
 {
     const char *from = s->p;
     while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
@@ -125,20 +125,20 @@ static bool digits(struct scan *s)
 
 static bool number(struct scan *s)
 {
-    take(s, '-');
-    if (!take(s, '0') && !digits(s))
+    take_character(s, '-');
+    if (!take_character(s, '0') && !skip_digits(s))
         return false;
-    if (take(s, '.') && !digits(s))
+    if (take_character(s, '.') && !skip_digits(s))
         return false;
-    if (take(s, 'e') || take(s, 'E')) {
-        if (!take(s, '+'))
-            take(s, '-');
-        return digits(s);
+    if (take_character(s, 'e') || take_character(s, 'E')) {
+        if (!take_character(s, '+'))
+            take_character(s, '-');
+        return skip_digits(s);
     }
     return true;
 }
 
-static bool word(struct scan *s, const char *text)
+static bool take_word(struct scan *s, const char *text)
 {
     size_t n = strlen(text);
     if ((size_t)(s->end - s->p) < n || memcmp(s->p, text, n))
@@ -150,24 +150,24 @@ static bool word(struct scan *s, const char *text)
 /* A member's name and colon; the name's bytes are plain ones. */
 static bool name(struct scan *s, struct agent_json *found)
 {
-    space(s);
+    skip_space(s);
     const char *from = s->p + 1;
-    if (!string(s))
+    if (!skip_string(s))
         return false;
     *found = (struct agent_json){from, (size_t)(s->p - 1 - from)};
     for (size_t i = 0; i < found->size; i++)
         if (from[i] == '\\')
             return false;
-    space(s);
-    return take(s, ':');
+    skip_space(s);
+    return take_character(s, ':');
 }
 
-static bool object(struct scan *s)
+static bool skip_object(struct scan *s)
 {
     struct agent_json names[AGENT_JSON_MEMBERS];
     size_t count = 0;
-    space(s);
-    if (take(s, '}'))
+    skip_space(s);
+    if (take_character(s, '}'))
         return true;
     do {
         if (count == AGENT_JSON_MEMBERS || !name(s, &names[count]))
@@ -179,47 +179,47 @@ static bool object(struct scan *s)
         count++;
         if (!one_value(s))
             return false;
-    } while (take(s, ','));
-    return take(s, '}');
+    } while (take_character(s, ','));
+    return take_character(s, '}');
 }
 
-static bool array(struct scan *s)
+static bool skip_array(struct scan *s)
 {
-    space(s);
-    if (take(s, ']'))
+    skip_space(s);
+    if (take_character(s, ']'))
         return true;
     do
         if (!one_value(s))
             return false;
-    while (take(s, ','));
-    return take(s, ']');
+    while (take_character(s, ','));
+    return take_character(s, ']');
 }
 
 /* A value and the space around it. */
 static bool one_value(struct scan *s)
 {
     bool ok = false;
-    space(s);
+    skip_space(s);
     if (s->p >= s->end || s->depth >= AGENT_JSON_DEPTH)
         return false;
     s->depth++;
     if (*s->p == '"')
-        ok = string(s);
-    else if (take(s, '{'))
-        ok = object(s);
-    else if (take(s, '['))
-        ok = array(s);
+        ok = skip_string(s);
+    else if (take_character(s, '{'))
+        ok = skip_object(s);
+    else if (take_character(s, '['))
+        ok = skip_array(s);
     else
-        ok = word(s, "true") || word(s, "false") || word(s, "null") || number(s);
+        ok = take_word(s, "true") || take_word(s, "false") || take_word(s, "null") || number(s);
     s->depth--;
-    space(s);
+    skip_space(s);
     return ok;
 }
 
-static struct agent_json trim(const char *from, const char *to)
+static struct agent_json trim_space(const char *from, const char *to)
 {
     struct scan s = {from, to, 0};
-    space(&s);
+    skip_space(&s);
     while (to > s.p && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\n' || to[-1] == '\r'))
         to--;
     return (struct agent_json){s.p, (size_t)(to - s.p)};
@@ -231,7 +231,7 @@ int agent_json_check(struct agent_json *value, const char *text, size_t size)
     *value = (struct agent_json){text, 0};
     if (!size || !one_value(&s) || s.p != s.end)
         return -EBADMSG;
-    *value = trim(text, s.end);
+    *value = trim_space(text, s.end);
     return 0;
 }
 
@@ -240,7 +240,7 @@ bool agent_json_get(struct agent_json o, const char *wanted, struct agent_json *
     struct scan s = {o.at, o.at + o.size, 0};
     size_t size = strlen(wanted);
     struct agent_json found;
-    if (!take(&s, '{'))
+    if (!take_character(&s, '{'))
         return false;
     do {
         if (!name(&s, &found))
@@ -249,10 +249,10 @@ bool agent_json_get(struct agent_json o, const char *wanted, struct agent_json *
         if (!one_value(&s))
             return false;
         if (found.size == size && !memcmp(found.at, wanted, size)) {
-            *value = trim(from, s.p);
+            *value = trim_space(from, s.p);
             return true;
         }
-    } while (take(&s, ','));
+    } while (take_character(&s, ','));
     return false;
 }
 
@@ -273,11 +273,11 @@ long agent_json_string(struct agent_json value, char *out, size_t out_size)
 {
     struct scan s = {value.at, value.at + value.size, 0};
     size_t n = 0;
-    if (!take(&s, '"'))
+    if (!take_character(&s, '"'))
         return -EBADMSG;
     while (s.p < s.end && *s.p != '"') {
         char bytes[4];
-        int32_t v = character(&s);
+        int32_t v = read_character(&s);
         if (v <= 0)
             return -EBADMSG;
         size_t more = put_utf8(bytes, v);

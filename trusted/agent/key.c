@@ -127,7 +127,7 @@ static long bytes_of(struct agent_json o, const char *name, uint8_t *out, size_t
     return n;
 }
 
-static bool says(struct agent_json o, const char *name, const char *word)
+static bool member_says(struct agent_json o, const char *name, const char *word)
 {
     char text[32];
     return agent_json_member(o, name, text, sizeof(text)) >= 0 && !strcmp(text, word);
@@ -141,8 +141,8 @@ static int shared_secret(const struct agent_key *k, struct agent_json header, ui
     struct agent_json epk;
     mbedtls_ecp_point peer;
     mbedtls_mpi secret;
-    if (!agent_json_get(header, "epk", &epk) || !says(epk, "kty", "EC") ||
-        !says(epk, "crv", "P-256") || bytes_of(epk, "x", point + 1, 32) != 32 ||
+    if (!agent_json_get(header, "epk", &epk) || !member_says(epk, "kty", "EC") ||
+        !member_says(epk, "crv", "P-256") || bytes_of(epk, "x", point + 1, 32) != 32 ||
         bytes_of(epk, "y", point + 33, 32) != 32)
         return -EBADMSG;
     mbedtls_ecp_point_init(&peer);
@@ -160,7 +160,7 @@ static int shared_secret(const struct agent_key *k, struct agent_json header, ui
 }
 
 /* Concat KDF (NIST SP 800-56A) of one round, with empty PartyUInfo and PartyVInfo. */
-static void derive(const uint8_t z[32], uint8_t kek[32])
+static void derive_key(const uint8_t z[32], uint8_t kek[32])
 {
     static const uint8_t before[4] = {0, 0, 0, 1};
     static const uint8_t info[] = "\0\0\0\x0e" EC_ALG "\0\0\0\0\0\0\0\0\0\0\1"; /* and one zero */
@@ -188,7 +188,7 @@ static int content_key(const struct agent_key *k, struct agent_json header, stru
     }
     int rc = n == 40 ? shared_secret(k, header, z) : -EBADMSG;
     if (!rc) {
-        derive(z, kek);
+        derive_key(z, kek);
         rc = agent_unwrap(kek, wrapped, cek);
     }
     agent_wipe(z, sizeof(z));
@@ -212,7 +212,7 @@ static bool has_unknown(struct agent_json header, struct agent_json jwe)
 }
 
 /* Decodes the ciphertext in place and decrypts it. text: the member as it came. */
-static int decrypt(const uint8_t cek[32], struct agent_json jwe, const char *aad, size_t aad_size,
+static int decrypt_payload(const uint8_t cek[32], struct agent_json jwe, const char *aad, size_t aad_size,
                    uint8_t **out, size_t *size)
 {
     uint8_t iv[12], tag[16];
@@ -256,17 +256,17 @@ int agent_jwe_open(const struct agent_key *k, struct agent_json jwe, uint8_t **o
                  : agent_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
     if (n < 0 || agent_json_check(&header, (char *)bytes, (size_t)n))
         return agent_fail(e, -EBADMSG, "the broker's answer is no flattened JWE", NULL);
-    if (!says(header, "alg", k->rsa ? RSA_ALG : EC_ALG))
+    if (!member_says(header, "alg", k->rsa ? RSA_ALG : EC_ALG))
         return agent_fail(e, -EBADMSG, "the broker's JWE has another alg than the key asks for (",
                           k->rsa ? RSA_ALG : EC_ALG, ")", NULL);
-    if (!says(header, "enc", "A256GCM") || has_unknown(header, jwe))
+    if (!member_says(header, "enc", "A256GCM") || has_unknown(header, jwe))
         return agent_fail(e, -EBADMSG, "the broker's JWE is not plain A256GCM", NULL);
     int rc = content_key(k, header, jwe, cek);
     if (rc) {
         agent_wipe(cek, sizeof(cek));
         return agent_fail(e, -EBADMSG, "the broker's JWE was not made for this TEE's key", NULL);
     }
-    rc = decrypt(cek, jwe, protected_text, (size_t)aad_size, out, size);
+    rc = decrypt_payload(cek, jwe, protected_text, (size_t)aad_size, out, size);
     agent_wipe(cek, sizeof(cek));
     return rc == -ENOMEM  ? agent_fail(e, rc, "no memory for a secret", NULL)
            : rc == -E2BIG ? agent_fail(e, rc, "the broker's secret is larger than 1 MiB", NULL)

@@ -71,7 +71,7 @@ static int read_config(int fd, struct sh_view *launch)
                             arena ? room : 0, &why);
 }
 
-static bool given(char letter)
+static bool is_given(char letter)
 {
     const char *fds = getenv("SHELTER_FDS");
     return fds && strchr(fds, letter);
@@ -86,13 +86,13 @@ int main(void)
     if (tee)
         agent_sources.tee = tee;
     if (ours) {
-        agent_sources.tsm = given('t') ? SH_AGENT_TSM_FD : -1;
-        agent_sources.device = given('d') ? SH_AGENT_DEVICE_FD : -1;
-        agent_sources.log = given('l') ? SH_AGENT_LOG_FD : -1;
+        agent_sources.tsm = is_given('t') ? SH_AGENT_TSM_FD : -1;
+        agent_sources.device = is_given('d') ? SH_AGENT_DEVICE_FD : -1;
+        agent_sources.log = is_given('l') ? SH_AGENT_LOG_FD : -1;
     } else {
         open_own();
     }
-    if (given('c') && read_config(SH_AGENT_CONFIG_FD, &launch))
+    if (is_given('c') && read_config(SH_AGENT_CONFIG_FD, &launch))
         return 1;
     struct agent *a = agent_new(&settings, launch);
     if (!a)
@@ -100,7 +100,7 @@ int main(void)
     int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD
                     : ours                               ? -1
                                                          : listen_self();
-    int control_fd = given('s') ? SH_AGENT_CONTROL_FD : -1;
+    int control_fd = is_given('s') ? SH_AGENT_CONTROL_FD : -1;
     int rc = listen_fd < 0 && control_fd < 0 ? -ENOTCONN : agent_serve(listen_fd, control_fd, a);
     agent_free(a);
     return rc && rc != -EPIPE; /* PID 1 has gone: then all goes */

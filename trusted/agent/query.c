@@ -7,7 +7,7 @@
 
 #include "lib/hex.h"
 
-static int decode(const uint8_t *text, size_t size, uint8_t *out, size_t out_size)
+static int decode_base64(const uint8_t *text, size_t size, uint8_t *out, size_t out_size)
 {
     size_t n = 0;
     for (size_t i = 0; i < size; i++, n++) {
@@ -38,7 +38,7 @@ int agent_query_get(struct sh_view query, const char *name, uint8_t *out, size_t
         while (at + size < query.size && p[size] != '&')
             size++;
         if (size > name_size && !memcmp(p, name, name_size) && p[name_size] == '=')
-            return decode(p + name_size + 1, size - name_size - 1, out, out_size);
+            return decode_base64(p + name_size + 1, size - name_size - 1, out, out_size);
         at += size + 1;
     }
     return -ENOENT;

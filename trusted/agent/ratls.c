@@ -22,7 +22,7 @@
 static const char evidence_oid[] = {0x67, (char)0x81, 0x05, 0x05, 0x04, 0x09};
 
 /* Head of a CBOR item (RFC 8949), in the shortest form. */
-static void head(struct agent_text *t, unsigned major, uint32_t n)
+static void put_head(struct agent_text *t, unsigned major, uint32_t n)
 {
     uint8_t b[5] = {(uint8_t)(major << 5)};
     size_t size = n < 24 ? 0 : n < 256 ? 1 : n < 65536 ? 2 : 4;
@@ -34,13 +34,13 @@ static void head(struct agent_text *t, unsigned major, uint32_t n)
 
 static void byte_string(struct agent_text *t, const void *data, size_t size)
 {
-    head(t, 2, (uint32_t)size);
+    put_head(t, 2, (uint32_t)size);
     agent_text_add(t, data, size);
 }
 
 static void text_string(struct agent_text *t, const char *text)
 {
-    head(t, 3, (uint32_t)strlen(text));
+    put_head(t, 3, (uint32_t)strlen(text));
     agent_text_str(t, text);
 }
 
@@ -53,10 +53,10 @@ static int claims_of(struct agent_text *t, mbedtls_pk_context *pk, const uint8_t
     if (n <= 0)
         return -ENOMEM;
     sh_sha256(hash, der + sizeof(der) - n, (size_t)n);
-    head(&entry, 4, 2);
-    head(&entry, 0, HASH_SHA256);
+    put_head(&entry, 4, 2);
+    put_head(&entry, 0, HASH_SHA256);
     byte_string(&entry, hash, sizeof(hash));
-    head(t, 5, nonce_size ? 2 : 1);
+    put_head(t, 5, nonce_size ? 2 : 1);
     text_string(t, "pubkey-hash");
     byte_string(t, entry.data, entry.size);
     if (nonce_size) {
@@ -84,8 +84,8 @@ static int extension_of(struct agent_text *t, const struct agent_text *claims,
     if (!rc && (!raw.quote_size || raw.quote_size > AGENT_QUOTE_MAX))
         rc = -EPROTO;
     if (!rc) {
-        head(t, 6, strcmp(tee, "snp") ? TAG_INTEL_QUOTE : TAG_SNP_REPORT);
-        head(t, 4, 2);
+        put_head(t, 6, strcmp(tee, "snp") ? TAG_INTEL_QUOTE : TAG_SNP_REPORT);
+        put_head(t, 4, 2);
         byte_string(t, raw.quote, raw.quote_size);
         byte_string(t, claims->data, claims->size);
         rc = t->failed ? -ENOMEM : 0;
@@ -122,7 +122,7 @@ static int set_serial(mbedtls_x509write_cert *crt)
 }
 
 /* DER at the end of room: its size, or negative. */
-static int sign(mbedtls_pk_context *pk, const struct agent_text *extension, uint8_t *room)
+static int sign_certificate(mbedtls_pk_context *pk, const struct agent_text *extension, uint8_t *room)
 {
     mbedtls_x509write_cert crt;
     mbedtls_x509write_crt_init(&crt);
@@ -171,10 +171,10 @@ static int key_pem(struct agent_text *t, mbedtls_pk_context *pk)
     return rc;
 }
 
-static int make(mbedtls_pk_context *pk, const struct agent_text *extension, struct agent_text *out)
+static int make_certificate(mbedtls_pk_context *pk, const struct agent_text *extension, struct agent_text *out)
 {
     uint8_t *der = agent_os_alloc(CERTIFICATE_ROOM);
-    int n = der ? sign(pk, extension, der) : -1;
+    int n = der ? sign_certificate(pk, extension, der) : -1;
     int rc = n > 0 ? key_pem(out, pk) : -1;
     if (!rc)
         rc = add_pem(out, der + CERTIFICATE_ROOM - n, (size_t)n);
@@ -197,7 +197,7 @@ int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *si
         rc = claims_of(&claims, &pk, nonce, nonce_size);
     if (rc) {
         rc = agent_fail(e, -ENOMEM, "no key for a certificate", NULL);
-    } else if (!(rc = extension_of(&extension, &claims, e)) && make(&pk, &extension, &out)) {
+    } else if (!(rc = extension_of(&extension, &claims, e)) && make_certificate(&pk, &extension, &out)) {
         rc = agent_fail(e, -ENOMEM, "no memory for a certificate", NULL);
     }
     mbedtls_pk_free(&pk);

@@ -34,7 +34,7 @@ static void detail_of(const struct agent_response *r, char out[161])
 }
 
 /* Any other answer than 200. -EAGAIN where another try may help. */
-static int refused(struct agent *a, const struct agent_response *r, const char *what,
+static int report_refused(struct agent *a, const struct agent_response *r, const char *what,
                    struct agent_error *e)
 {
     char name[300], status[21], detail[161];
@@ -54,7 +54,7 @@ static int refused(struct agent *a, const struct agent_response *r, const char *
                       detail, NULL);
 }
 
-static bool mentions(const struct agent_text *t, const char *word)
+static bool text_mentions(const struct agent_text *t, const char *word)
 {
     size_t n = strlen(word);
     for (size_t i = 0; i + n <= t->size; i++)
@@ -136,16 +136,16 @@ static int ask_challenge(struct agent *a, char nonce[NONCE_TEXT_MAX], struct age
     if (r.status == 200)
         rc = take_challenge(a, &r, nonce, e);
     else if (!a->old && r.status >= 400 && r.status < 500 &&
-             (mentions(&r.body, "ersion") || mentions(&r.body, "extra-params")))
+             (text_mentions(&r.body, "ersion") || text_mentions(&r.body, "extra-params")))
         rc = -EPROTONOSUPPORT;
     else
-        rc = refused(a, &r, "to open a session", e);
+        rc = report_refused(a, &r, "to open a session", e);
     agent_response_free(&r);
     return rc;
 }
 
 /* report_data: SHA-384 of what is bound, in canonical form, and zeros. */
-static void bind(struct agent *a, const char *nonce, const struct agent_text *jwk,
+static void bind_key(struct agent *a, const char *nonce, const struct agent_text *jwk,
                  uint8_t report_data[64], struct agent_text *t)
 {
     agent_text_str(t, a->old ? "{\"nonce\":\"" : "{\"additional-evidence\":\"\",\"nonce\":\"");
@@ -237,11 +237,11 @@ static int send_attestation(struct agent *a, const struct agent_text *body, stru
     if (r.status == 200) {
         rc = take_token(a, &r, e);
     } else {
-        rc = refused(a, &r, "the attestation", e);
+        rc = report_refused(a, &r, "the attestation", e);
         if (r.status == 409) /* our own request that was sent again, or an expired session */
             rc = -EAGAIN;
         /* Brokers of old take RSA keys only, and say so. */
-        if (rc != -EAGAIN && !a->rsa && mentions(&r.body, "RSA")) {
+        if (rc != -EAGAIN && !a->rsa && text_mentions(&r.body, "RSA")) {
             a->rsa = true;
             rc = -EAGAIN;
         }
@@ -251,12 +251,12 @@ static int send_attestation(struct agent *a, const struct agent_text *body, stru
 }
 
 /* Evidence over nonce and key, and its delivery. */
-static int prove(struct agent *a, const char *nonce, struct agent_error *e)
+static int prove_identity(struct agent *a, const char *nonce, struct agent_error *e)
 {
     struct agent_text jwk = {0}, bound = {0}, evidence = {0}, body = {0};
     uint8_t report_data[64];
     agent_key_jwk(a->key, &jwk);
-    bind(a, nonce, &jwk, report_data, &bound);
+    bind_key(a, nonce, &jwk, report_data, &bound);
     int rc = bound.failed ? agent_fail(e, -ENOMEM, "no memory to attest", NULL)
                           : agent_evidence_text(&evidence, report_data, e);
     if (!rc) {
@@ -271,7 +271,7 @@ static int prove(struct agent *a, const char *nonce, struct agent_error *e)
     return rc;
 }
 
-static int handshake(struct agent *a, struct agent_error *e)
+static int shake_hands(struct agent *a, struct agent_error *e)
 {
     char nonce[NONCE_TEXT_MAX];
     agent_text_free(&a->token);
@@ -285,7 +285,7 @@ static int handshake(struct agent *a, struct agent_error *e)
         a->old = true;
         rc = ask_challenge(a, nonce, e);
     }
-    return rc ? rc : prove(a, nonce, e);
+    return rc ? rc : prove_identity(a, nonce, e);
 }
 
 static void log_success(struct agent *a)
@@ -323,7 +323,7 @@ int agent_attest(struct agent *a, struct agent_error *e)
 {
     int rc = check_broker(a, e);
     for (unsigned try = 0; !rc; try++) {
-        rc = handshake(a, e);
+        rc = shake_hands(a, e);
         if (!rc) {
             log_success(a);
             return 0;
@@ -378,7 +378,7 @@ static int get_resource(struct agent *a, const char *path, uint8_t **out, size_t
         return rc;
     *unauthorised = r.status == 401;
     if (r.status != 200)
-        rc = refused(a, &r, what, e);
+        rc = report_refused(a, &r, what, e);
     else
         rc = body_of(a, &r, &o, e);
     if (!rc)

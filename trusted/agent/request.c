@@ -20,7 +20,7 @@ static const char *head_end(const char *data, size_t size)
     return NULL;
 }
 
-static bool starts(const char *line, size_t size, const char *name)
+static bool line_starts(const char *line, size_t size, const char *name)
 {
     size_t n = strlen(name);
     if (size < n)
@@ -63,9 +63,9 @@ static int check_headers(struct agent_request *r, const char *at, const char *en
         size_t size = (size_t)(stop - at), name = sizeof(length) - 1;
         if (size && at[size - 1] == '\r')
             size--;
-        if (starts(at, size, "transfer-encoding:"))
+        if (line_starts(at, size, "transfer-encoding:"))
             return -EBADMSG;
-        int rc = starts(at, size, length) ? take_length(r, at + name, size - name, &seen) : 0;
+        int rc = line_starts(at, size, length) ? take_length(r, at + name, size - name, &seen) : 0;
         if (rc)
             return rc;
         if (size && !memchr(at, ':', size))

@@ -14,19 +14,19 @@ struct line {
     size_t size;
 };
 
-static char lower(char c)
+static char to_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
 /* Is this header's name `name` (lower case)? Then its value, without space around it. */
-static bool header(struct line l, const char *name, struct line *value)
+static bool match_header(struct line l, const char *name, struct line *value)
 {
     size_t n = strlen(name);
     if (l.size <= n || l.at[n] != ':')
         return false;
     for (size_t i = 0; i < n; i++)
-        if (lower(l.at[i]) != name[i])
+        if (to_lower(l.at[i]) != name[i])
             return false;
     *value = (struct line){l.at + n + 1, l.size - n - 1};
     while (value->size && (*value->at == ' ' || *value->at == '\t')) {
@@ -43,7 +43,7 @@ static bool same_word(struct line l, const char *word)
     if (l.size != strlen(word))
         return false;
     for (size_t i = 0; i < l.size; i++)
-        if (lower(l.at[i]) != word[i])
+        if (to_lower(l.at[i]) != word[i])
             return false;
     return true;
 }
@@ -87,15 +87,15 @@ static int take_cookie(struct agent_response *r, struct line value)
 static int take_header(struct agent_response *r, struct line l)
 {
     struct line value;
-    if (header(l, "content-length", &value))
+    if (match_header(l, "content-length", &value))
         return take_length(r, value);
-    if (header(l, "transfer-encoding", &value)) {
+    if (match_header(l, "transfer-encoding", &value)) {
         if (r->chunked || !same_word(value, "chunked"))
             return -EBADMSG;
         r->chunked = true;
-    } else if (header(l, "set-cookie", &value)) {
+    } else if (match_header(l, "set-cookie", &value)) {
         return take_cookie(r, value);
-    } else if (header(l, "connection", &value)) {
+    } else if (match_header(l, "connection", &value)) {
         r->close = r->close || same_word(value, "close");
     } else {
         for (size_t i = 0; i < l.size; i++)
@@ -147,7 +147,7 @@ static int take_chunk_size(struct agent_response *r, struct line l)
 {
     size_t n = 0, i = 0;
     for (; i < l.size && l.at[i] != ';' && l.at[i] != ' '; i++) {
-        char c = lower(l.at[i]);
+        char c = to_lower(l.at[i]);
         int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
         if (d < 0)
             return -EBADMSG;

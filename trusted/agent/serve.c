@@ -21,7 +21,7 @@ struct connection {
 
 static struct connection connections[CONNECTIONS];
 
-static void drop(struct connection *c)
+static void drop_connection(struct connection *c)
 {
     close(c->fd);
     c->fd = -1;
@@ -30,13 +30,13 @@ static void drop(struct connection *c)
 }
 
 /* Reads more of the request; makes the answer when it is whole. */
-static void take(struct connection *c, struct agent *a)
+static void take_bytes(struct connection *c, struct agent *a)
 {
     ssize_t n = recv(c->fd, c->x.in + c->x.have, sizeof(c->x.in) - c->x.have, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        drop(c);
+        drop_connection(c);
     } else if (agent_exchange_take(&c->x, (size_t)n)) {
         agent_exchange_answer(a, &c->x);
         c->answering = true;
@@ -44,7 +44,7 @@ static void take(struct connection *c, struct agent *a)
     }
 }
 
-static void give(struct connection *c)
+static void send_reply(struct connection *c)
 {
     struct sh_view v = agent_exchange_rest(&c->x);
     ssize_t n = v.size ? send(c->fd, v.data, v.size, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
@@ -53,7 +53,7 @@ static void give(struct connection *c)
     if (n > 0)
         c->x.sent += (size_t)n;
     if (n <= 0 || !agent_exchange_rest(&c->x).size)
-        drop(c);
+        drop_connection(c);
 }
 
 static void accept_one(int listen_fd)
@@ -78,7 +78,7 @@ int agent_serve(int listen_fd, int control_fd, struct agent *a)
         for (size_t i = 0; i < CONNECTIONS; i++) {
             struct connection *c = &connections[i];
             if (c->fd >= 0 && agent_os_now_ms() >= c->until)
-                drop(c);
+                drop_connection(c);
             p[i] = (struct pollfd){.fd = c->fd, .events = c->answering ? POLLOUT : POLLIN};
             open += c->fd >= 0;
         }
@@ -96,9 +96,9 @@ int agent_serve(int listen_fd, int control_fd, struct agent *a)
             if (p[i].fd < 0 || !p[i].revents)
                 continue;
             if (connections[i].answering)
-                give(&connections[i]);
+                send_reply(&connections[i]);
             else
-                take(&connections[i], a);
+                take_bytes(&connections[i], a);
         }
         if (p[CONNECTIONS].revents & (POLLERR | POLLNVAL))
             return -EIO;

@@ -13,7 +13,7 @@ void agent_wipe(void *data, size_t size)
         *p++ = 0;
 }
 
-static bool grow(struct agent_text *t, size_t size)
+static bool grow_text(struct agent_text *t, size_t size)
 {
     size_t room = t->room ? t->room : 256;
     while (room - t->size <= size)
@@ -34,7 +34,7 @@ static bool grow(struct agent_text *t, size_t size)
 void agent_text_add(struct agent_text *t, const void *data, size_t size)
 {
     if (t->failed || size > AGENT_TEXT_MAX || t->size > AGENT_TEXT_MAX - size ||
-        ((!t->room || t->room - t->size <= size) && !grow(t, size))) {
+        ((!t->room || t->room - t->size <= size) && !grow_text(t, size))) {
         t->failed = true;
         return;
     }
@@ -68,7 +68,7 @@ void agent_text_number(struct agent_text *t, uint64_t number)
     agent_text_str(t, agent_number(digits, number));
 }
 
-static void base64(struct agent_text *t, const uint8_t *data, size_t size, const char *last,
+static void add_base64(struct agent_text *t, const uint8_t *data, size_t size, const char *last,
                    bool padded)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -92,15 +92,15 @@ static void base64(struct agent_text *t, const uint8_t *data, size_t size, const
 
 void agent_text_base64(struct agent_text *t, const void *data, size_t size)
 {
-    base64(t, data, size, "+/", true);
+    add_base64(t, data, size, "+/", true);
 }
 
 void agent_text_base64url(struct agent_text *t, const void *data, size_t size)
 {
-    base64(t, data, size, "-_", false);
+    add_base64(t, data, size, "-_", false);
 }
 
-static int digit(int c)
+static int hex_digit(int c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -119,7 +119,7 @@ long agent_unbase64url(uint8_t *out, size_t out_size, const char *text, size_t s
     if (size % 4 == 1)
         return -EBADMSG;
     for (size_t i = 0; i < size; i++) {
-        int d = digit((uint8_t)text[i]);
+        int d = hex_digit((uint8_t)text[i]);
         if (d < 0)
             return -EBADMSG;
         bits = bits << 6 | (uint32_t)d;

@@ -21,25 +21,25 @@ static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 0};
 
-static int failed(struct agent_client *c, long rc)
+static int report_failed(struct agent_client *c, long rc)
 {
     c->io_error = (int)rc;
     return rc == -ETIMEDOUT ? MBEDTLS_ERR_SSL_TIMEOUT : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
-static int take(void *client, unsigned char *out, size_t size)
+static int receive_bytes(void *client, unsigned char *out, size_t size)
 {
     struct agent_client *c = client;
     long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT
                                               : agent_os_read(c->stream, out, size, c->deadline);
-    return n < 0 ? failed(c, n) : (int)n;
+    return n < 0 ? report_failed(c, n) : (int)n;
 }
 
-static int give(void *client, const unsigned char *data, size_t size)
+static int send_bytes(void *client, const unsigned char *data, size_t size)
 {
     struct agent_client *c = client;
     long n = agent_os_write(c->stream, data, size, c->deadline);
-    return n < 0 ? failed(c, n) : (int)n;
+    return n < 0 ? report_failed(c, n) : (int)n;
 }
 
 static bool is_pinned(struct agent_client *c)
@@ -82,7 +82,7 @@ static int set_up(struct agent_client *c)
     rc = mbedtls_ssl_setup(&t->ssl, &t->config);
     if (!rc && is_name(&c->url))
         rc = mbedtls_ssl_set_hostname(&t->ssl, c->url.host);
-    mbedtls_ssl_set_bio(&t->ssl, c, give, take, NULL);
+    mbedtls_ssl_set_bio(&t->ssl, c, send_bytes, receive_bytes, NULL);
     return rc;
 }
 
@@ -124,7 +124,7 @@ void agent_tls_close(struct agent_client *c)
     c->tls = NULL;
 }
 
-static long result(struct agent_client *c, int rc)
+static long tls_result(struct agent_client *c, int rc)
 {
     if (rc >= 0)
         return rc;
@@ -141,7 +141,7 @@ long agent_tls_read(struct agent_client *c, void *out, size_t size)
     do
         rc = mbedtls_ssl_read(&c->tls->ssl, out, size);
     while (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
-    return result(c, rc);
+    return tls_result(c, rc);
 }
 
 long agent_tls_write(struct agent_client *c, const void *data, size_t size)
@@ -150,5 +150,5 @@ long agent_tls_write(struct agent_client *c, const void *data, size_t size)
     do
         rc = mbedtls_ssl_write(&c->tls->ssl, data, size);
     while (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE);
-    return result(c, rc);
+    return tls_result(c, rc);
 }

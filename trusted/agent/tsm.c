@@ -41,7 +41,7 @@ static int read_attribute(int dir, const char *name, size_t max, uint8_t **out, 
     return rc;
 }
 
-static int generation(int dir, unsigned long *out)
+static int read_generation(int dir, unsigned long *out)
 {
     uint8_t *text;
     size_t size;
@@ -69,20 +69,20 @@ static int write_inblob(int dir, const uint8_t report_data[64])
     return code;
 }
 
-static int ask(int dir, const uint8_t report_data[64], struct agent_raw *raw, const char **why)
+static int ask_report(int dir, const uint8_t report_data[64], struct agent_raw *raw, const char **why)
 {
     unsigned long before, after;
     *why = "configfs-tsm takes no report data";
     int rc = write_inblob(dir, report_data);
     if (!rc)
-        rc = generation(dir, &before);
+        rc = read_generation(dir, &before);
     if (rc)
         return rc;
     *why = "configfs-tsm gives no report; is the host's quote service running?";
     rc = read_attribute(dir, "outblob", AGENT_QUOTE_MAX, &raw->quote, &raw->quote_size);
     if (!rc && read_attribute(dir, "auxblob", AGENT_MORE_MAX, &raw->more, &raw->more_size))
         raw->more_size = 0; /* a TEE without certificates has no such file, or an empty one */
-    if (!rc && ((rc = generation(dir, &after)) || before != after)) {
+    if (!rc && ((rc = read_generation(dir, &after)) || before != after)) {
         *why = "another program used this entry of configfs-tsm at the same time";
         rc = rc ? rc : -EBUSY;
     }
@@ -93,7 +93,7 @@ int agent_tsm_evidence(int dir, const uint8_t report_data[64], struct agent_raw 
                        const char **why)
 {
     for (unsigned try = 0;; try++) {
-        int rc = ask(dir, report_data, raw, why);
+        int rc = ask_report(dir, report_data, raw, why);
         if (!rc)
             return raw->quote_size ? 0 : -EPROTO;
         agent_os_free(raw->quote);

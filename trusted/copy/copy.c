@@ -29,7 +29,7 @@
 static uint8_t chunk[CHUNK];
 static int failures; /* files that could not be copied; told on stderr as they come */
 
-static void complain(const char *name, int code)
+static void report_error(const char *name, int code)
 {
     dprintf(2, "cp: %.3000s: %s\n", name, strerror(code));
     failures++;
@@ -58,7 +58,7 @@ static int write_contents(int out_fd, int fd, const struct tar_entry *e)
         size_t want = left < CHUNK ? (size_t)left : CHUNK;
         ssize_t n = real ? read(fd, chunk, real < want ? (size_t)real : want) : 0;
         if (n < 0)
-            complain(e->name, errno);
+            report_error(e->name, errno);
         if (n <= 0) {
             real = 0;
             n = (ssize_t)want;
@@ -104,7 +104,7 @@ static int write_children(int out_fd, int fd, const char *name, int depth)
         if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
             continue;
         if ((size_t)snprintf(path, sizeof(path), "%s/%s", name, d->d_name) >= sizeof(path))
-            complain(name, ENAMETOOLONG);
+            report_error(name, ENAMETOOLONG);
         else
             rc = write_tree(out_fd, dirfd(list), d->d_name, path, depth + 1);
     }
@@ -124,7 +124,7 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
     int fd = -1;
     memset(&e, 0, sizeof(e));
     if (depth > DEPTH_MAX || fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW)) {
-        complain(name, depth > DEPTH_MAX ? ELOOP : errno);
+        report_error(name, depth > DEPTH_MAX ? ELOOP : errno);
         return 0;
     }
     e = (struct tar_entry){.type = tar_type(st.st_mode),
@@ -140,7 +140,7 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
     if (e.type == '0' || e.type == '5') {
         fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) {
-            complain(name, errno);
+            report_error(name, errno);
             return 0;
         }
         e.size = e.type == '0' ? (uint64_t)st.st_size : 0;
@@ -179,7 +179,7 @@ static int copy_out(const char *path, int out_fd)
     if (!*name || !strcmp(name, ".."))
         name = ".";
     if (faccessat(AT_FDCWD, file, F_OK, AT_SYMLINK_NOFOLLOW)) {
-        complain(path, errno);
+        report_error(path, errno);
         return 1;
     }
     int rc = write_tree(out_fd, AT_FDCWD, file, name, 0);
@@ -245,7 +245,7 @@ static int open_parent(int top, char *name, const char **last)
 }
 
 /* Passes over contents that have no file. */
-static int skip(int in_fd, uint64_t size)
+static int skip_bytes(int in_fd, uint64_t size)
 {
     int rc = 0;
     for (; !rc && size; size -= size < CHUNK ? size : CHUNK)
@@ -253,7 +253,7 @@ static int skip(int in_fd, uint64_t size)
     return rc;
 }
 
-static uint64_t padding(uint64_t size)
+static uint64_t padding_of(uint64_t size)
 {
     return (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK;
 }
@@ -270,11 +270,11 @@ static int read_contents(int in_fd, int fd, uint64_t size, const char *name)
         rc = write_all(fd, chunk, n);
         left -= n;
         if (rc) {
-            complain(name, -rc);
-            return skip(in_fd, left + padding(size));
+            report_error(name, -rc);
+            return skip_bytes(in_fd, left + padding_of(size));
         }
     }
-    return skip(in_fd, padding(size));
+    return skip_bytes(in_fd, padding_of(size));
 }
 
 static void set_attributes(int fd, const struct tar_entry *e)
@@ -282,7 +282,7 @@ static void set_attributes(int fd, const struct tar_entry *e)
     struct timespec times[2] = {{e->mtime, 0}, {e->mtime, 0}};
     if (fchown(fd, e->uid, e->gid) || fchmod(fd, e->mode) || futimens(fd, times) ||
         (e->capability_size && fsetxattr(fd, CAPABILITY, e->capability, e->capability_size, 0)))
-        complain(e->name, errno);
+        report_error(e->name, errno);
 }
 
 static int make_link(int top, int parent, const char *last, struct tar_entry *e)
@@ -331,14 +331,14 @@ static int make_file(int parent, const char *last, const struct tar_entry *e)
 }
 
 /* One entry. Fails only when the archive cannot be read on. */
-static int unpack(int top, int in_fd, struct tar_entry *e)
+static int unpack_entry(int top, int in_fd, struct tar_entry *e)
 {
     const char *last;
     int rc, fd = -1;
     if (tar_clean(e->name))
         return -EBADMSG;
     if (!e->name[0])
-        return skip(in_fd, e->size + padding(e->size));
+        return skip_bytes(in_fd, e->size + padding_of(e->size));
     int parent = open_parent(top, e->name, &last);
     rc = parent < 0 ? parent : 0;
     if (!rc && e->type != '5' && unlinkat(parent, last, 0) && errno != ENOENT)
@@ -352,8 +352,8 @@ static int unpack(int top, int in_fd, struct tar_entry *e)
     if (parent >= 0)
         close(parent);
     if (rc) {
-        complain(e->name, -rc);
-        return skip(in_fd, e->size + padding(e->size));
+        report_error(e->name, -rc);
+        return skip_bytes(in_fd, e->size + padding_of(e->size));
     }
     if (e->type == '0')
         rc = read_contents(in_fd, fd, e->size, e->name);
@@ -370,7 +370,7 @@ static int take_extra(int in_fd, const struct tar_entry *e, struct tar_extra *x)
     static uint8_t data[TAR_EXTRA_MAX + TAR_BLOCK];
     if (e->size > TAR_EXTRA_MAX)
         return -EBADMSG;
-    int rc = read_all(in_fd, data, (size_t)(e->size + padding(e->size)));
+    int rc = read_all(in_fd, data, (size_t)(e->size + padding_of(e->size)));
     if (rc || e->type == 'g')
         return rc;
     if (e->type == 'x')
@@ -392,7 +392,7 @@ static int copy_in(const char *directory, int in_fd)
     int rc = 0;
     int top = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0 || directory[0] != '/') {
-        complain(directory, top < 0 ? errno : EINVAL);
+        report_error(directory, top < 0 ? errno : EINVAL);
         return 1;
     }
     umask(0);
@@ -407,7 +407,7 @@ static int copy_in(const char *directory, int in_fd)
         tar_apply(&e, &x);
         memset(&x, 0, sizeof(x));
         if (strchr("0123456", e.type))
-            rc = unpack(top, in_fd, &e);
+            rc = unpack_entry(top, in_fd, &e);
         else
             rc = -EBADMSG;
     }

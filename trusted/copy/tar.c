@@ -25,7 +25,7 @@ enum {
 
 static const char xattr_key[] = "SCHILY.xattr.security.capability";
 
-static uint32_t checksum(const uint8_t *block)
+static uint32_t block_checksum(const uint8_t *block)
 {
     uint32_t sum = 8 * ' ';
     for (size_t i = 0; i < TAR_BLOCK; i++)
@@ -34,36 +34,36 @@ static uint32_t checksum(const uint8_t *block)
     return sum;
 }
 
-static void octal(uint8_t *field, size_t width, uint64_t value)
+static void put_octal(uint8_t *field, size_t width, uint64_t value)
 {
     for (size_t i = width - 1; i-- > 0; value >>= 3)
         field[i] = (uint8_t)('0' + (value & 7));
     field[width - 1] = 0;
 }
 
-static void header(uint8_t *block, const struct tar_entry *e)
+static void put_header(uint8_t *block, const struct tar_entry *e)
 {
     memset(block, 0, TAR_BLOCK);
     memcpy(block + NAME, e->name, strnlen(e->name, 100));
     memcpy(block + LINK, e->link, strnlen(e->link, 100));
-    octal(block + MODE, 8, e->mode & 07777);
-    octal(block + UID, 8, e->uid < 1 << 21 ? e->uid : 0);
-    octal(block + GID, 8, e->gid < 1 << 21 ? e->gid : 0);
-    octal(block + SIZE, 12, e->size < 1ull << 33 ? e->size : 0);
-    octal(block + MTIME, 12, e->mtime >= 0 && e->mtime < 1ll << 33 ? (uint64_t)e->mtime : 0);
-    octal(block + MAJOR, 8, e->major);
-    octal(block + MINOR, 8, e->minor);
+    put_octal(block + MODE, 8, e->mode & 07777);
+    put_octal(block + UID, 8, e->uid < 1 << 21 ? e->uid : 0);
+    put_octal(block + GID, 8, e->gid < 1 << 21 ? e->gid : 0);
+    put_octal(block + SIZE, 12, e->size < 1ull << 33 ? e->size : 0);
+    put_octal(block + MTIME, 12, e->mtime >= 0 && e->mtime < 1ll << 33 ? (uint64_t)e->mtime : 0);
+    put_octal(block + MAJOR, 8, e->major);
+    put_octal(block + MINOR, 8, e->minor);
     block[TYPE] = (uint8_t)e->type;
     memcpy(block + MAGIC,
            "ustar\0"
            "00",
            8);
-    octal(block + SUM, 7, checksum(block));
+    put_octal(block + SUM, 7, block_checksum(block));
     block[SUM + 7] = ' ';
 }
 
 /* "LENGTH KEY=VALUE\n", where LENGTH counts itself. */
-static size_t record(uint8_t *out, const char *key, const void *value, size_t size)
+static size_t put_record(uint8_t *out, const char *key, const void *value, size_t size)
 {
     char head[80];
     size_t rest = strlen(key) + size + 3, digits = 1;
@@ -79,7 +79,7 @@ static size_t record(uint8_t *out, const char *key, const void *value, size_t si
 static size_t number_record(uint8_t *out, const char *key, int64_t value)
 {
     char text[24];
-    return record(out, key, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
+    return put_record(out, key, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
 }
 
 size_t tar_write(uint8_t *out, const struct tar_entry *e)
@@ -87,9 +87,9 @@ size_t tar_write(uint8_t *out, const struct tar_entry *e)
     uint8_t *records = out + TAR_BLOCK;
     size_t size = 0;
     if (strlen(e->name) > 100)
-        size += record(records + size, "path", e->name, strlen(e->name));
+        size += put_record(records + size, "path", e->name, strlen(e->name));
     if (strlen(e->link) > 100)
-        size += record(records + size, "linkpath", e->link, strlen(e->link));
+        size += put_record(records + size, "linkpath", e->link, strlen(e->link));
     if (e->size >= 1ull << 33)
         size += number_record(records + size, "size", (int64_t)e->size);
     if (e->uid >= 1 << 21)
@@ -99,21 +99,21 @@ size_t tar_write(uint8_t *out, const struct tar_entry *e)
     if (e->mtime < 0 || e->mtime >= 1ll << 33)
         size += number_record(records + size, "mtime", e->mtime);
     if (e->capability_size)
-        size += record(records + size, xattr_key, e->capability, e->capability_size);
+        size += put_record(records + size, xattr_key, e->capability, e->capability_size);
     if (!size) {
-        header(out, e);
+        put_header(out, e);
         return TAR_BLOCK;
     }
     struct tar_entry pax = {.type = 'x', .mode = 0644, .size = size, .name = "pax"};
-    header(out, &pax);
+    put_header(out, &pax);
     size_t padded = (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
     memset(records + size, 0, padded - size);
-    header(records + padded, e);
+    put_header(records + padded, e);
     return padded + 2 * TAR_BLOCK;
 }
 
 /* Octal with spaces or NULs around it, or GNU's base 256. */
-static int number(const uint8_t *field, size_t width, uint64_t *out)
+static int parse_number(const uint8_t *field, size_t width, uint64_t *out)
 {
     uint64_t v = 0;
     size_t i = 0;
@@ -149,16 +149,16 @@ int tar_read(struct tar_entry *e, const uint8_t block[TAR_BLOCK])
         zero = !block[i];
     if (zero)
         return 0;
-    if (number(block + SUM, 8, &sum) || sum != checksum(block) || number(block + MODE, 8, &mode) ||
-        number(block + UID, 8, &uid) || number(block + GID, 8, &gid) ||
-        number(block + SIZE, 12, &size) || number(block + MTIME, 12, &mtime) || size > 1ull << 50 ||
+    if (parse_number(block + SUM, 8, &sum) || sum != block_checksum(block) || parse_number(block + MODE, 8, &mode) ||
+        parse_number(block + UID, 8, &uid) || parse_number(block + GID, 8, &gid) ||
+        parse_number(block + SIZE, 12, &size) || parse_number(block + MTIME, 12, &mtime) || size > 1ull << 50 ||
         uid > UINT32_MAX || gid > UINT32_MAX || mtime > INT64_MAX)
         return -EBADMSG;
     e->type = block[TYPE] ? (char)block[TYPE] : '0';
     if (e->type == '7') /* contiguous file */
         e->type = '0';
     if (e->type == '3' || e->type == '4') {
-        if (number(block + MAJOR, 8, &major) || number(block + MINOR, 8, &minor))
+        if (parse_number(block + MAJOR, 8, &major) || parse_number(block + MINOR, 8, &minor))
             return -EBADMSG;
     }
     if (!memcmp(block + MAGIC, "ustar\0", 6) && block[PREFIX]) {
@@ -183,7 +183,7 @@ int tar_read(struct tar_entry *e, const uint8_t block[TAR_BLOCK])
     return 0;
 }
 
-static int decimal(const char *text, size_t size, int64_t *out)
+static int parse_decimal(const char *text, size_t size, int64_t *out)
 {
     int64_t v = 0;
     bool minus = size && text[0] == '-';
@@ -209,7 +209,7 @@ static int take_text(bool *has, char *out, const char *value, size_t size)
     return 0;
 }
 
-static bool is(const char *key, size_t size, const char *want)
+static bool is_key(const char *key, size_t size, const char *want)
 {
     return strlen(want) == size && !memcmp(key, want, size);
 }
@@ -218,25 +218,25 @@ static int take_record(struct tar_extra *x, const char *key, size_t key_size, co
                        size_t size)
 {
     int64_t v;
-    if (is(key, key_size, "path"))
+    if (is_key(key, key_size, "path"))
         return take_text(&x->has_name, x->e.name, value, size);
-    if (is(key, key_size, "linkpath"))
+    if (is_key(key, key_size, "linkpath"))
         return take_text(&x->has_link, x->e.link, value, size);
-    if (is(key, key_size, xattr_key)) {
+    if (is_key(key, key_size, xattr_key)) {
         if (size > sizeof(x->e.capability))
             return -EBADMSG;
         memcpy(x->e.capability, value, size);
         x->e.capability_size = size;
         return 0;
     }
-    if (is(key, key_size, "mtime")) {
+    if (is_key(key, key_size, "mtime")) {
         x->has_mtime = true;
-        return decimal(value, size, &x->e.mtime);
+        return parse_decimal(value, size, &x->e.mtime);
     }
-    bool is_size = is(key, key_size, "size"), is_uid = is(key, key_size, "uid");
-    if (!is_size && !is_uid && !is(key, key_size, "gid"))
+    bool is_size = is_key(key, key_size, "size"), is_uid = is_key(key, key_size, "uid");
+    if (!is_size && !is_uid && !is_key(key, key_size, "gid"))
         return 0;
-    if (decimal(value, size, &v) || v < 0 || (!is_size && v > UINT32_MAX))
+    if (parse_decimal(value, size, &v) || v < 0 || (!is_size && v > UINT32_MAX))
         return -EBADMSG;
     if (is_size) {
         x->has_size = true;

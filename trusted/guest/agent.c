@@ -111,7 +111,7 @@ static int open_device(const char *tee)
     return -1;
 }
 
-static bool put(int fd, const void *data, size_t size)
+static bool write_all(int fd, const void *data, size_t size)
 {
     return write(fd, data, size) == (ssize_t)size;
 }
@@ -123,9 +123,9 @@ static int config_file(const struct guest_config *c)
                                        .launch_size = (uint32_t)c->launch.size};
     memcpy(head.magic, SH_BOOT_CONFIG_MAGIC, sizeof(head.magic));
     int fd = memfd_create("config", MFD_CLOEXEC);
-    if (fd >= 0 && put(fd, &head, sizeof(head)) &&
-        put(fd, c->manifest_bytes.data, c->manifest_bytes.size) &&
-        put(fd, c->launch.data, c->launch.size) && !lseek(fd, 0, SEEK_SET))
+    if (fd >= 0 && write_all(fd, &head, sizeof(head)) &&
+        write_all(fd, c->manifest_bytes.data, c->manifest_bytes.size) &&
+        write_all(fd, c->launch.data, c->launch.size) && !lseek(fd, 0, SEEK_SET))
         return fd;
     return -1;
 }
@@ -137,7 +137,7 @@ struct handed {
 
 /* Puts each descriptor at its place, open across exec; their letters into fds. High numbers first:
  * the places may be in use by what is to be placed. */
-static int place(struct handed *h, size_t count, char *fds)
+static int place_descriptors(struct handed *h, size_t count, char *fds)
 {
     for (size_t i = 0; i < count; i++)
         h[i].fd = h[i].fd < 0 ? -1 : fcntl(h[i].fd, F_DUPFD_CLOEXEC, 16);
@@ -171,7 +171,7 @@ static void run_agent(struct guest *g, int control)
     if (g->agent_listen < 0)
         env[2] = NULL;
     program.fd = fcntl(program.fd, F_DUPFD_CLOEXEC, 64);
-    if (program.fd < 0 || place(h, sizeof(h) / sizeof(h[0]), fds + strlen(fds)))
+    if (program.fd < 0 || place_descriptors(h, sizeof(h) / sizeof(h[0]), fds + strlen(fds)))
         return;
     if (chroot("/empty") || chdir("/") || setgroups(0, NULL) ||
         setresgid(AGENT_ID, AGENT_ID, AGENT_ID) || setresuid(AGENT_ID, AGENT_ID, AGENT_ID) ||

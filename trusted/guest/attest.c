@@ -19,7 +19,7 @@ static struct {
     uint8_t record[SH_AGENT_HEAD_SIZE + 8 + SH_CONTROL_ANSWER_MAX];
 } state;
 
-static void answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
+static void send_answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
 {
     uint32_t numbers[2] = {id, error};
     guest_channel_numbers(&g->channel, SH_FRAME_EVIDENCE, 0, 0, numbers, 2, text);
@@ -29,14 +29,14 @@ void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *
 {
     uint32_t id = sh_le32(payload);
     if (state.deadline) {
-        answer(g, id, EBUSY, "evidence is being made for somebody else; try again");
+        send_answer(g, id, EBUSY, "evidence is being made for somebody else; try again");
         return;
     }
     int rc = guest_agent_start(g);
     if (!rc)
         rc = guest_agent_ask(g, SH_AGENT_ATTEST, payload, frame->size);
     if (rc) {
-        answer(g, id, (uint32_t)-rc, "the attestation agent does not run; try again");
+        send_answer(g, id, (uint32_t)-rc, "the attestation agent does not run; try again");
         return;
     }
     state.id = id;
@@ -47,7 +47,7 @@ void guest_attest(struct guest *g, const struct sh_frame *frame, const uint8_t *
 static void give_up(struct guest *g, uint32_t error, const char *why)
 {
     if (state.deadline)
-        answer(g, state.id, error, why);
+        send_answer(g, state.id, error, why);
     state.deadline = 0;
 }
 

@@ -53,7 +53,7 @@ int guest_frame_check(const uint8_t *data, size_t have, struct sh_frame *frame)
 }
 
 /* Passes over `count` strings. */
-static const char *strings(struct sh_reader *r, size_t count)
+static const char *read_strings(struct sh_reader *r, size_t count)
 {
     const char *first = (const char *)r->data + r->at;
     while (count-- > 0 && !r->failed) {
@@ -74,10 +74,10 @@ int guest_exec_parse(struct guest_exec *x, const uint8_t *data, size_t size)
         return -EBADMSG;
     x->head = (struct sh_exec_head){head[0],           head[1],           sh_le16(head + 2),
                                     sh_le16(head + 4), sh_le16(head + 6), sh_le16(head + 8)};
-    x->args = strings(&r, x->head.arg_count);
-    x->env = strings(&r, x->head.env_count);
-    x->workdir = strings(&r, 1);
-    x->user = strings(&r, 1);
+    x->args = read_strings(&r, x->head.arg_count);
+    x->env = read_strings(&r, x->head.env_count);
+    x->workdir = read_strings(&r, 1);
+    x->user = read_strings(&r, 1);
     if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_COPY_IN ||
         !x->head.arg_count || (x->head.kind != SH_EXEC_PROGRAM && x->head.arg_count != 1))
         return -EBADMSG;

@@ -19,7 +19,7 @@ static bool has_key(const char *word, size_t size, const char *key, const char *
     return true;
 }
 
-static int digest(uint8_t out[48], const char *value, size_t size)
+static int parse_digest(uint8_t out[48], const char *value, size_t size)
 {
     char text[97];
     if (size != 96)
@@ -44,10 +44,10 @@ int guest_cmdline_parse(struct guest_cmdline *c, const char *text, struct guest_
                 memcpy(c->tee, value, n);
             has_tee = true;
         } else if (has_key(at, size, SH_BOOT_KEY_MANIFEST, &value, &n)) {
-            rc = has_manifest ? -EEXIST : digest(c->manifest, value, n);
+            rc = has_manifest ? -EEXIST : parse_digest(c->manifest, value, n);
             has_manifest = true;
         } else if (has_key(at, size, SH_BOOT_KEY_LAUNCH, &value, &n)) {
-            rc = c->has_launch ? -EEXIST : digest(c->launch, value, n);
+            rc = c->has_launch ? -EEXIST : parse_digest(c->launch, value, n);
             c->has_launch = true;
         } else if (has_key(at, size, "console=", &value, &n)) {
             c->console = true;

@@ -34,7 +34,7 @@ ssize_t guest_read_file(const char *path, char *out, size_t out_size)
 }
 
 /* An entry of a /sys folder whose attribute has this value. 1 if found, 0 if not. */
-static int scan(const char *folder, const char *attribute, const char *value, char *name,
+static int scan_folder(const char *folder, const char *attribute, const char *value, char *name,
                 size_t name_size)
 {
     DIR *dir = opendir(folder);
@@ -59,12 +59,12 @@ static int scan(const char *folder, const char *attribute, const char *value, ch
     return found;
 }
 
-static int find(const char *folder, const char *attribute, const char *value, char *name,
+static int find_device(const char *folder, const char *attribute, const char *value, char *name,
                 size_t name_size)
 {
     struct timespec pause = {0, WAIT_NS};
     for (int i = 0; i < WAIT_TRIES; i++) {
-        if (scan(folder, attribute, value, name, name_size))
+        if (scan_folder(folder, attribute, value, name, name_size))
             return 0;
         nanosleep(&pause, NULL);
     }
@@ -74,7 +74,7 @@ static int find(const char *folder, const char *attribute, const char *value, ch
 int guest_disk_find(const char *serial, char *path, size_t path_size, struct guest_error *e)
 {
     char name[32];
-    int rc = find("/sys/block", "serial", serial, name, sizeof(name));
+    int rc = find_device("/sys/block", "serial", serial, name, sizeof(name));
     if (rc)
         return guest_fail(e, rc, "no disk with serial number %s", serial);
     snprintf(path, path_size, "/dev/%s", name);
@@ -84,7 +84,7 @@ int guest_disk_find(const char *serial, char *path, size_t path_size, struct gue
 int guest_port_open(const char *port, struct guest_error *e)
 {
     char name[32], path[48];
-    int rc = find("/sys/class/virtio-ports", "name", port, name, sizeof(name));
+    int rc = find_device("/sys/class/virtio-ports", "name", port, name, sizeof(name));
     if (rc)
         return guest_fail(e, rc, "no port named %s", port);
     snprintf(path, sizeof(path), "/dev/%s", name);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-static void refuse(struct guest *g, const struct sh_frame *frame, const char *why)
+static void refuse_frame(struct guest *g, const struct sh_frame *frame, const char *why)
 {
     uint32_t type = frame->type;
     guest_channel_numbers(&g->channel, SH_FRAME_REFUSED, frame->session, 0, &type, 1, why);
@@ -23,7 +23,7 @@ static int take_data(struct guest *g, struct guest_session *s, const struct sh_f
                      const uint8_t *data)
 {
     if (g->config.manifest.policy & SH_POLICY_NO_INPUT) {
-        refuse(g, frame, "the image takes no input from the host");
+        refuse_frame(g, frame, "the image takes no input from the host");
         return 0;
     }
     return guest_in_take(&s->in, data, frame->size);
@@ -84,16 +84,16 @@ static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_
         return -EBADMSG;
     guest_session_mark(g, frame->session);
     if (!(g->config.settings.requests & SH_POLICY_EXEC)) {
-        refuse(g, frame, "the image does not allow exec; build it with --allow exec");
+        refuse_frame(g, frame, "the image does not allow exec; build it with --allow exec");
         return 0;
     }
     if (!workload || workload->state != GUEST_RUNNING) {
-        refuse(g, frame, "the workload is not running");
+        refuse_frame(g, frame, "the workload is not running");
         return 0;
     }
     struct guest_session *s = guest_session_new(g, frame->session);
     if (!s) {
-        refuse(g, frame, "too many sessions are open");
+        refuse_frame(g, frame, "too many sessions are open");
         return 0;
     }
     if (run_exec(g, s, &x, &e)) {
@@ -141,7 +141,7 @@ static int take_frame(struct guest *g, const struct sh_frame *frame, const uint8
         return 0;
     case SH_FRAME_SIGNAL:
         if (!sh_settings_signal(&g->config.settings, sh_le32(payload)))
-            refuse(g, frame, "the image does not allow this signal; build it with --allow signal");
+            refuse_frame(g, frame, "the image does not allow this signal; build it with --allow signal");
         else if (s->state == GUEST_NEW || s->state == GUEST_STARTING)
             s->signal_due = sh_le32(payload);
         else if (s->state == GUEST_RUNNING)

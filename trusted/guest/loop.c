@@ -21,7 +21,7 @@ static void let_go(pid_t pid, int signal)
     ptrace(PTRACE_DETACH, pid, 0, signal == SIGTRAP || signal == SIGSTOP ? 0 : signal);
 }
 
-static void reap(struct guest *g)
+static void reap_children(struct guest *g)
 {
     struct signalfd_siginfo info;
     int status;
@@ -64,12 +64,12 @@ static int add(struct polled *p, int fd, short events)
 }
 
 /* The shorter time; -1: for ever. */
-static long sooner(long a, long b)
+static long sooner_of(long a, long b)
 {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static bool ready(const struct polled *p, int place)
+static bool is_ready(const struct polled *p, int place)
 {
     return place >= 0 && p->fds[place].revents;
 }
@@ -104,9 +104,9 @@ static void one_round(struct guest *g)
         if (left <= 0)
             agent = add(&p, g->agent_listen, POLLIN);
         else
-            wait = sooner(wait, left);
+            wait = sooner_of(wait, left);
     }
-    wait = sooner(wait, guest_attest_left());
+    wait = sooner_of(wait, guest_attest_left());
     for (size_t i = 0; i < SH_SESSION_MAX; i++) {
         struct guest_session *s = &g->sessions[i];
         in[i] = out[i][0] = out[i][1] = status[i] = -1;
@@ -119,35 +119,35 @@ static void one_round(struct guest *g)
             out[i][k] = add(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
         /* What is only waiting for its descriptors to run dry has nothing to be woken by. */
         if (s->state == GUEST_ENDED && (g->alone || s->id))
-            wait = sooner(wait, 20);
+            wait = sooner_of(wait, 20);
     }
     if (g->deadline && !(g->stopping && c->ended)) {
         long left = g->deadline - guest_now_ms();
-        wait = sooner(wait, left < 0 ? 0 : left);
+        wait = sooner_of(wait, left < 0 ? 0 : left);
     }
     if (g->stopping && !g->alone)
-        wait = sooner(wait, 100);
+        wait = sooner_of(wait, 100);
     if (poll(p.fds, p.count, (int)wait) < 0 && errno != EINTR)
         return;
 
-    if (ready(&p, port) && p.fds[port].revents & (POLLIN | POLLHUP | POLLERR))
+    if (is_ready(&p, port) && p.fds[port].revents & (POLLIN | POLLHUP | POLLERR))
         guest_channel_fill(c);
     guest_take_frames(g);
     for (size_t i = 0; i < SH_SESSION_MAX; i++)
-        if (ready(&p, status[i]) && g->sessions[i].state == GUEST_STARTING)
+        if (is_ready(&p, status[i]) && g->sessions[i].state == GUEST_STARTING)
             guest_session_started(g, &g->sessions[i]);
-    if (ready(&p, signals))
-        reap(g);
+    if (is_ready(&p, signals))
+        reap_children(g);
     for (size_t i = 0; i < SH_SESSION_MAX; i++) {
-        bool out_ready[2] = {ready(&p, out[i][0]), ready(&p, out[i][1])};
+        bool out_ready[2] = {is_ready(&p, out[i][0]), is_ready(&p, out[i][1])};
         if (g->sessions[i].state != GUEST_UNUSED)
-            guest_session_pump(g, &g->sessions[i], ready(&p, in[i]), out_ready);
+            guest_session_pump(g, &g->sessions[i], is_ready(&p, in[i]), out_ready);
     }
     if (notify >= 0 && p.fds[notify].revents & POLLIN)
         guest_publish_take(g);
-    if (ready(&p, agent))
+    if (is_ready(&p, agent))
         guest_agent_start(g);
-    guest_attest_pump(g, ready(&p, attest));
+    guest_attest_pump(g, is_ready(&p, attest));
     guest_channel_flush(c);
 }
 
@@ -158,7 +158,7 @@ void guest_loop(struct guest *g)
         /* The workload's leader ended: whatever it left behind goes too. */
         if (g->stopping && !g->alone) {
             kill(-1, SIGKILL);
-            reap(g);
+            reap_children(g);
         }
         if (g->channel.ended && !g->exit_sent)
             lost_channel(g);

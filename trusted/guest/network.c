@@ -71,7 +71,7 @@ static void set_sockaddr(struct sockaddr *a, const uint8_t bytes[4])
     memcpy(a, &in, sizeof(in));
 }
 
-static int configure4(int fd, const char *name, const struct guest_network *n)
+static int configure_ipv4(int fd, const char *name, const struct guest_network *n)
 {
     struct ifreq r = {0};
     uint32_t mask = htonl(n->prefix ? ~0u << (32 - n->prefix) : 0);
@@ -92,7 +92,7 @@ static int configure4(int fd, const char *name, const struct guest_network *n)
     return ioctl(fd, SIOCADDRT, &route) ? -errno : 0;
 }
 
-static int configure6(const char *name, const struct guest_network *n)
+static int configure_ipv6(const char *name, const struct guest_network *n)
 {
     GUEST_AUTOCLOSE int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct in6_ifreq r = {.prefix = n->prefix, .index = (int)if_nametoindex(name)};
@@ -138,7 +138,7 @@ int guest_network_up(const char *text, struct guest_network *n, struct guest_err
     if (!rc)
         rc = set_up(fd, name);
     if (!rc)
-        rc = n->address.family == AF_INET6 ? configure6(name, n) : configure4(fd, name, n);
+        rc = n->address.family == AF_INET6 ? configure_ipv6(name, n) : configure_ipv4(fd, name, n);
     return rc ? guest_fail(e, rc, "cannot set up the network: %s", strerror(-rc)) : 0;
 }
 

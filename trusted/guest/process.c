@@ -101,7 +101,7 @@ struct ends {
     int gate[2]; /* the workload waits here until the image's API server is started */
 };
 
-static void child(struct guest *g, const struct guest_session *s, const struct guest_run *run,
+static void run_child(struct guest *g, const struct guest_session *s, const struct guest_run *run,
                   const struct ends *ends, int status_fd)
 {
     guest_child_reset("0");
@@ -224,7 +224,7 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
         rc = guest_in_open(&s->in);
     pid_t pid = rc ? -1 : guest_fork_inside(g);
     if (pid == 0)
-        child(g, s, run, &ends, status[1]);
+        run_child(g, s, run, &ends, status[1]);
     if (!rc && pid < 0)
         rc = -errno;
     for (int i = 0; i < 3; i++)

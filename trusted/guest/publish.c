@@ -68,7 +68,7 @@ static int take_socket(pid_t thread, int fd)
     return got < 0 ? -errno : got;
 }
 
-static int option(int fd, int name)
+static int read_option(int fd, int name)
 {
     int value = -1;
     socklen_t size = sizeof(value);
@@ -104,7 +104,7 @@ static int hear_loopback(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
-static int judge(const struct sh_settings *s, const struct seccomp_notif *n)
+static int judge_call(const struct sh_settings *s, const struct seccomp_notif *n)
 {
     struct sockaddr_in6 own = {0};
     socklen_t size = sizeof(own);
@@ -114,7 +114,7 @@ static int judge(const struct sh_settings *s, const struct seccomp_notif *n)
         return 0; /* the call says so itself */
     if (fd < 0)
         return fd;
-    int family = option(fd, SO_DOMAIN), type = option(fd, SO_TYPE);
+    int family = read_option(fd, SO_DOMAIN), type = read_option(fd, SO_TYPE);
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM) ||
         (n->data.nr == SYS_listen) != (type == SOCK_STREAM))
         return 0;
@@ -138,7 +138,7 @@ void guest_publish_take(const struct guest *g)
     if (ioctl(g->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n))
         return; /* the caller is gone */
     struct seccomp_notif_resp r = {.id = n.id};
-    r.error = judge(&g->config.settings, &n);
+    r.error = judge_call(&g->config.settings, &n);
     if (!r.error)
         r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     if (ioctl(g->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &r))

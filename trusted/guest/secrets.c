@@ -31,7 +31,7 @@ struct secrets {
     size_t count, total;
 };
 
-static int fail(struct secrets *s, int code, const char *why)
+static int report_failure(struct secrets *s, int code, const char *why)
 {
     guest_fail(s->e, code, "%s", why);
     s->e->status = SH_EXIT_ATTESTATION;
@@ -47,23 +47,23 @@ static int look_at_host(struct secrets *s)
     guest_channel_flush(&s->g->channel);
     uint32_t signal = workload ? workload->signal_due : 0;
     if (s->g->channel.ended)
-        return fail(s, -EPIPE, "the host is gone");
+        return report_failure(s, -EPIPE, "the host is gone");
     if (signal == SIGINT || signal == SIGTERM || signal == SIGKILL ||
         signal == s->g->config.settings.stop_signal)
-        return fail(s, -EINTR, "stopped while it waited for the key broker");
+        return report_failure(s, -EINTR, "stopped while it waited for the key broker");
     return 0;
 }
 
-static int receive(struct secrets *s, void *out, size_t size)
+static int receive_bytes(struct secrets *s, void *out, size_t size)
 {
     for (size_t at = 0; at < size;) {
         struct pollfd p[2] = {{.fd = s->g->agent_fd, .events = POLLIN},
                               {.fd = s->g->channel.fd, .events = POLLIN}};
         long left = s->deadline - guest_now_ms();
         if (left <= 0)
-            return fail(s, -ETIMEDOUT, "the agent did not finish in time");
+            return report_failure(s, -ETIMEDOUT, "the agent did not finish in time");
         if (poll(p, 2, (int)left) < 0 && errno != EINTR)
-            return fail(s, -errno, "cannot wait for the agent");
+            return report_failure(s, -errno, "cannot wait for the agent");
         int rc = p[1].revents ? look_at_host(s) : 0;
         if (rc)
             return rc;
@@ -73,7 +73,7 @@ static int receive(struct secrets *s, void *out, size_t size)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (n <= 0)
-            return fail(s, -EPIPE, "the agent ended without a word");
+            return report_failure(s, -EPIPE, "the agent ended without a word");
         at += (size_t)n;
     }
     return 0;
@@ -127,12 +127,12 @@ static int take_secret(struct secrets *s, bool env, const char *name, const uint
     char text[200];
     s->total += size;
     if (++s->count > SECRETS_MAX || s->total > TOTAL_MAX)
-        return fail(s, -E2BIG, "the secrets are more than 64, or larger than 16 MiB together");
+        return report_failure(s, -E2BIG, "the secrets are more than 64, or larger than 16 MiB together");
     int rc = env ? set_secret(s, name, data, size) : write_secret(s, name, data, size);
     if (!rc)
         return 0;
     snprintf(text, sizeof(text), "secret '%s' cannot be put in place: %s", name, strerror(-rc));
-    return fail(s, rc, text);
+    return report_failure(s, rc, text);
 }
 
 /* Lines of the agent go to the kernel's log, which only a debug console shows. */
@@ -150,15 +150,15 @@ static int take_record(struct secrets *s, uint8_t *data)
 {
     uint8_t head[SH_AGENT_HEAD_SIZE];
     char name[SH_AGENT_NAME_MAX + 1] = "";
-    int rc = receive(s, head, sizeof(head));
+    int rc = receive_bytes(s, head, sizeof(head));
     if (rc)
         return rc;
     size_t name_size = sh_le16(head + 2), size = sh_le32(head + 4);
     if (name_size > SH_AGENT_NAME_MAX || size > SH_AGENT_DATA_MAX)
-        return fail(s, -EBADMSG, "the agent's report is malformed");
-    rc = receive(s, name, name_size);
+        return report_failure(s, -EBADMSG, "the agent's report is malformed");
+    rc = receive_bytes(s, name, name_size);
     if (!rc)
-        rc = receive(s, data, size);
+        rc = receive_bytes(s, data, size);
     if (rc)
         return rc;
     data[size] = 0;
@@ -170,19 +170,19 @@ static int take_record(struct secrets *s, uint8_t *data)
     case SH_AGENT_DONE:
         return 1;
     case SH_AGENT_ERROR:
-        return fail(s, -EPERM, (char *)data);
+        return report_failure(s, -EPERM, (char *)data);
     case SH_AGENT_SECRET_FILE:
     case SH_AGENT_SECRET_ENV:
         if (name_ok(name, name_size, env))
             return take_secret(s, env, name, data, size);
     }
-    return fail(s, -EBADMSG, "the agent's report is malformed");
+    return report_failure(s, -EBADMSG, "the agent's report is malformed");
 }
 
 static int take_report(struct secrets *s)
 {
     uint8_t *data = malloc(SH_AGENT_DATA_MAX + 1);
-    int rc = data ? 0 : fail(s, -ENOMEM, "no memory for secrets");
+    int rc = data ? 0 : report_failure(s, -ENOMEM, "no memory for secrets");
     while (!rc)
         rc = take_record(s, data);
     if (data)
@@ -201,7 +201,7 @@ int guest_secrets(struct guest *g, struct guest_error *e)
     int rc = guest_agent_start(g);
     if (!rc)
         rc = guest_agent_ask(g, SH_AGENT_START, NULL, 0);
-    rc = rc ? fail(&s, rc, "cannot start the agent") : take_report(&s);
+    rc = rc ? report_failure(&s, rc, "cannot start the agent") : take_report(&s);
     if (rc)
         guest_agent_end(g);
     return rc;

@@ -68,7 +68,7 @@ void guest_session_signal(struct guest_session *s, uint32_t number)
 
 /* --- its life --- */
 
-static void finish(struct guest *g, struct guest_session *s)
+static void finish_session(struct guest *g, struct guest_session *s)
 {
     uint32_t numbers[2] = {0, 0};
     if (s->out[0].fd >= 0 || s->out[1].fd >= 0 ||
@@ -113,7 +113,7 @@ void guest_session_pump(struct guest *g, struct guest_session *s, bool in_ready,
             guest_out_pump(&s->out[i], &g->channel, s->id, (uint8_t)(SH_STREAM_OUT + i), mode,
                            out_ready[i], drop);
     if (s->state == GUEST_ENDED && settled)
-        finish(g, s);
+        finish_session(g, s);
 }
 
 void guest_session_started(struct guest *g, struct guest_session *s)

@@ -8,7 +8,7 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-static void answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
+static void send_answer(struct guest *g, uint32_t id, uint32_t error, const char *text)
 {
     uint32_t numbers[2] = {id, error};
     guest_channel_numbers(&g->channel, SH_FRAME_ANSWER, 0, 0, numbers, 2, text);
@@ -31,15 +31,15 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
     struct sysinfo s;
     char text[256];
     if (frame->type == SH_FRAME_TRACE) {
-        answer(g, id, ENOTSUP, "a VM has no trace of system calls; run it with --tee sgx-sim");
+        send_answer(g, id, ENOTSUP, "a VM has no trace of system calls; run it with --tee sgx-sim");
         return;
     }
     if (!(g->config.settings.requests & SH_POLICY_STATS)) {
-        answer(g, id, EPERM, "the image does not allow stats; build it with --allow stats");
+        send_answer(g, id, EPERM, "the image does not allow stats; build it with --allow stats");
         return;
     }
     if (sysinfo(&s)) {
-        answer(g, id, EIO, "the guest cannot count");
+        send_answer(g, id, EIO, "the guest cannot count");
         return;
     }
     unsigned long long unit = s.mem_unit;
@@ -48,5 +48,5 @@ void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *p
              "\"cpu_ns\": %lld, \"uptime_seconds\": %ld}",
              (s.totalram - s.freeram) * unit, s.totalram * unit, (unsigned)s.procs, cpu_ns(g),
              s.uptime);
-    answer(g, id, 0, text);
+    send_answer(g, id, 0, text);
 }

@@ -105,7 +105,7 @@ static bool is_empty(int fd)
 }
 
 /* Moves one frame's worth. True when the stream is over. */
-static bool move(struct guest_out *out, struct guest_channel *c, uint16_t session, uint8_t stream,
+static bool move_bytes(struct guest_out *out, struct guest_channel *c, uint16_t session, uint8_t stream,
                  enum guest_out_mode mode, bool drop)
 {
     size_t max = drop || out->credit > SH_FRAME_SIZE_MAX ? SH_FRAME_SIZE_MAX : (size_t)out->credit;
@@ -130,7 +130,7 @@ void guest_out_pump(struct guest_out *out, struct guest_channel *c, uint16_t ses
     if (out->fd < 0 || !guest_out_has_room(c))
         return;
     if ((out->credit || drop) && (ready || mode != GUEST_OUT_RUNNING))
-        over = move(out, c, session, stream, mode, drop);
+        over = move_bytes(out, c, session, stream, mode, drop);
     else if (mode != GUEST_OUT_RUNNING && !out->credit)
         over = is_empty(out->fd);
     if (!over)

@@ -28,7 +28,7 @@ struct request {
     char params[PARAMS_SIZE];
 };
 
-static void prepare(struct request *r, uint32_t flags)
+static void prepare_request(struct request *r, uint32_t flags)
 {
     memset(r, 0, sizeof(*r));
     r->head.version[0] = DM_VERSION_MAJOR;
@@ -52,13 +52,13 @@ int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size
     sh_hex(hash, m->root_hash, sizeof(m->root_hash));
 
     step = "create";
-    prepare(&r, DM_READONLY_FLAG);
+    prepare_request(&r, DM_READONLY_FLAG);
     if (ioctl(fd, DM_DEV_CREATE, &r))
         goto fail;
     unsigned minor_number = minor(r.head.dev);
 
     step = "table";
-    prepare(&r, DM_READONLY_FLAG);
+    prepare_request(&r, DM_READONLY_FLAG);
     r.head.target_count = 1;
     r.spec.length = blocks * (BLOCK / 512);
     strcpy(r.spec.target_type, "verity");
@@ -69,7 +69,7 @@ int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size
         goto fail;
 
     step = "resume";
-    prepare(&r, DM_READONLY_FLAG);
+    prepare_request(&r, DM_READONLY_FLAG);
     if (ioctl(fd, DM_DEV_SUSPEND, &r))
         goto fail;
     snprintf(path, path_size, "/dev/dm-%u", minor_number);

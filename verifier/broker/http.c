@@ -14,7 +14,7 @@
 // A request that has not arrived whole after this long is given up, however it drips.
 #define WHOLE_MS 30000
 
-static void jwks(struct sb_request *r)
+static void serve_jwks(struct sb_request *r)
 {
     cJSON *set = cJSON_CreateObject(), *keys = cJSON_AddArrayToObject(set, "keys");
 
@@ -23,7 +23,7 @@ static void jwks(struct sb_request *r)
     cJSON_Delete(set);
 }
 
-static void route(struct sb_request *r, const char *method)
+static void route_request(struct sb_request *r, const char *method)
 {
     static const char resource[] = "/kbs/v0/resource/";
     bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
@@ -44,13 +44,13 @@ static void route(struct sb_request *r, const char *method)
     } else if (is_resource) {
         sb_resource(r, r->url + sizeof(resource) - 1);
     } else if (is_jwks) {
-        jwks(r);
+        serve_jwks(r);
     } else {
         sb_answer_json(r, strdup("{\"status\":\"ok\"}"));
     }
 }
 
-static void header(struct MHD_Response *m, const char *name, const char *value)
+static void add_header(struct MHD_Response *m, const char *name, const char *value)
 {
     if (value && *value)
         MHD_add_response_header(m, name, value);
@@ -65,13 +65,13 @@ static enum MHD_Result send_answer(struct sb_request *r)
 
     if (!m)
         return MHD_NO;
-    header(m, "Content-Type", r->type);
-    header(m, "Cache-Control", "no-store");
-    header(m, "X-Content-Type-Options", "nosniff");
-    header(m, "Set-Cookie", r->cookie);
-    header(m, "Allow", r->allow);
-    header(m, "WWW-Authenticate", r->www_authenticate);
-    header(m, "Retry-After", r->retry_after ? "1" : NULL);
+    add_header(m, "Content-Type", r->type);
+    add_header(m, "Cache-Control", "no-store");
+    add_header(m, "X-Content-Type-Options", "nosniff");
+    add_header(m, "Set-Cookie", r->cookie);
+    add_header(m, "Allow", r->allow);
+    add_header(m, "WWW-Authenticate", r->www_authenticate);
+    add_header(m, "Retry-After", r->retry_after ? "1" : NULL);
     sent = MHD_queue_response(r->connection, (unsigned)r->status, m);
     MHD_destroy_response(m);
     return sent;
@@ -91,7 +91,7 @@ static void name_peer(struct sb_request *r)
 }
 
 // Headers are there, the body is not: refuse now what needs no body.
-static enum MHD_Result begin(struct sb_server *s, struct MHD_Connection *c, const char *url,
+static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection *c, const char *url,
                              void **request)
 {
     struct sb_request *r = calloc(1, sizeof(*r));
@@ -117,7 +117,7 @@ static enum MHD_Result begin(struct sb_server *s, struct MHD_Connection *c, cons
 }
 
 // False when the request is hopeless.
-static bool take(struct sb_request *r, const char *data, size_t size)
+static bool take_body(struct sb_request *r, const char *data, size_t size)
 {
     if (sb_clock_ms() - r->started_ms > WHOLE_MS)
         return false;
@@ -147,10 +147,10 @@ enum MHD_Result sb_http_handle(void *cls, struct MHD_Connection *c, const char *
     struct sb_request *r = *request;
 
     if (!r)
-        return begin(cls, c, url, request);
+        return begin_request(cls, c, url, request);
     r->url = url;
     if (*upload_size) {
-        if (!r->status && !take(r, upload, *upload_size))
+        if (!r->status && !take_body(r, upload, *upload_size))
             return MHD_NO;
         // Chunked and endless: enough is enough.
         if (r->status && sb_clock_ms() - r->started_ms > WHOLE_MS)
@@ -161,7 +161,7 @@ enum MHD_Result sb_http_handle(void *cls, struct MHD_Connection *c, const char *
         return MHD_YES;
     }
     if (!r->status)
-        route(r, method);
+        route_request(r, method);
     return send_answer(r);
 }
 

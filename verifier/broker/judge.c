@@ -17,9 +17,9 @@
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
-static bool refuse(struct sb_judgement *out, int status, const char *code, const char *format, ...)
+static bool refuse_attestation(struct sb_judgement *out, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-static bool refuse(struct sb_judgement *out, int status, const char *code, const char *format, ...)
+static bool refuse_attestation(struct sb_judgement *out, int status, const char *code, const char *format, ...)
 {
     va_list ap;
 
@@ -101,7 +101,7 @@ static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct part
 // --- References ---
 
 // Keeps the references in memory until another process changes them. Call with the lock held.
-static int refresh(struct sb_judge *j)
+static int refresh_references(struct sb_judge *j)
 {
     int64_t version = sb_store_version(j->store);
     struct sb_references fresh;
@@ -129,7 +129,7 @@ static const char *measurement_of(const struct shelter_verdict *v)
     return "";
 }
 
-static bool matches(const struct sb_reference *r, const struct shelter_verdict *v)
+static bool reference_matches(const struct sb_reference *r, const struct shelter_verdict *v)
 {
     // A trial of its own: a reference that does not match is no refusal while others are left.
     struct shelter_verdict trial = *v;
@@ -141,7 +141,7 @@ static bool matches(const struct sb_reference *r, const struct shelter_verdict *
 // --- Launch config ---
 
 // The digest of init-data must stand in the TEE's own field; without init-data the field is zero.
-static bool bound(const struct shelter_verdict *v, const char *init_data)
+static bool is_init_data_bound(const struct shelter_verdict *v, const char *init_data)
 {
     static const struct {
         const char *claim;
@@ -184,7 +184,7 @@ static bool judge_launch(const struct sb_reference *r, const struct shelter_verd
     }
     free(bytes);
     cJSON_Delete(rules);
-    return rc ? refuse(out, 401, code, "%s", why) : true;
+    return rc ? refuse_attestation(out, 401, code, "%s", why) : true;
 }
 
 static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
@@ -193,15 +193,15 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
     bool ok = false, measured = false;
 
     pthread_mutex_lock(&j->lock);
-    if (refresh(j)) {
+    if (refresh_references(j)) {
         pthread_mutex_unlock(&j->lock);
-        return refuse(out, 500, "store", "the reference values cannot be read");
+        return refuse_attestation(out, 500, "store", "the reference values cannot be read");
     }
     // Two references may differ in their rules only.
     for (size_t i = 0; !ok && i < j->references.count; i++) {
         const struct sb_reference *r = &j->references.v[i];
 
-        if (!matches(r, v))
+        if (!reference_matches(r, v))
             continue;
         measured = true;
         snprintf(out->image, sizeof(out->image), "%s", r->image);
@@ -211,14 +211,14 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
     }
     pthread_mutex_unlock(&j->lock);
     return measured ? ok
-                    : refuse(out, 401, "reference-mismatch",
+                    : refuse_attestation(out, 401, "reference-mismatch",
                              "the measurement is none of the reference values");
 }
 
 // --- The whole ---
 
 // Collateral of the vendors says nothing of a simulated TEE, which is judged without.
-static int verify(struct sb_judge *j, struct shelter_verify_request *rq, struct shelter_verdict **v,
+static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq, struct shelter_verdict **v,
                   struct sb_judgement *out)
 {
     struct shelter_collateral *fetched = NULL;
@@ -237,7 +237,7 @@ static int verify(struct sb_judge *j, struct shelter_verify_request *rq, struct 
         rc = shelter_collateral_fetch(rq->evidence, rq->evidence_size, rq->type, &j->fetch, rq->ca,
                                       rq->ca_size, &fetched, why, sizeof(why));
         if (rc) {
-            refuse(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
+            refuse_attestation(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
             return rc;
         }
         rq->collateral = fetched;
@@ -262,18 +262,18 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const
                                         .time = now,
                                         .allow_simulated = j->allow_simulated};
     const char *sentence = "";
-    int rc = verify(j, &rq, v, out);
+    int rc = verify_evidence(j, &rq, v, out);
 
     if (rc)
         return out->status == 503 ? false
-                                  : refuse(out, 500, "internal",
+                                  : refuse_attestation(out, 500, "internal",
                                            "the evidence cannot be judged: %s", strerror(-rc));
     snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
     if (shelter_verdict_accepted(*v))
         return true;
     if (shelter_verdict_refusal_count(*v))
         shelter_verdict_refusal(*v, 0, &sentence);
-    return refuse(out, 401, shelter_reason_code(shelter_verdict_reason(*v)), "%s", sentence);
+    return refuse_attestation(out, 401, shelter_reason_code(shelter_verdict_reason(*v)), "%s", sentence);
 }
 
 static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
@@ -309,7 +309,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     return token;
 }
 
-static bool judge(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
+static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
                   int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
 {
     uint8_t report_data[48], digest[48];
@@ -319,29 +319,29 @@ static bool judge(struct sb_judge *j, const struct sb_session *s, const struct p
     sh_sha384(digest, p->evidence, strlen(p->evidence));
     sh_hex(out->evidence, digest, sizeof(digest));
     if (p->nonce && strcmp(p->nonce, s->nonce))
-        return refuse(out, 401, "nonce", "the nonce is not the one of this session");
+        return refuse_attestation(out, 401, "nonce", "the nonce is not the one of this session");
     key = sb_jwk_parse(p->jwk);
     if (!key)
-        return refuse(out, 400, "tee-pubkey",
+        return refuse_attestation(out, 400, "tee-pubkey",
                       "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
                       "(2048 bits or more) with RSA-OAEP-256");
     EVP_PKEY_free(key);
     if (!sb_binding(s->protocol, s->nonce, p->jwk, p->additional, report_data))
-        return refuse(out, 400, "malformed", "runtime-data has no canonical form");
+        return refuse_attestation(out, 400, "malformed", "runtime-data has no canonical form");
     if (!judge_evidence(j, s, p, report_data, now, v, out))
         return false;
     // No policy file can let debug in here.
     if (shelter_verdict_debug(*v))
-        return refuse(out, 401, "debug", "the TEE runs in debug mode");
-    if (!bound(*v, p->init_data))
-        return refuse(out, 401, "init-data",
+        return refuse_attestation(out, 401, "debug", "the TEE runs in debug mode");
+    if (!is_init_data_bound(*v, p->init_data))
+        return refuse_attestation(out, 401, "init-data",
                       p->init_data
                           ? "the digest of init-data is not the one in the evidence"
                           : "the evidence binds a launch config, and init-data is missing");
     if (!find_reference(j, *v, p->init_data, out, &checked))
         return false;
     out->payload = payload_of(j, p, *v, out, checked, now);
-    return out->payload ? true : refuse(out, 500, "internal", "out of memory");
+    return out->payload ? true : refuse_attestation(out, 500, "internal", "out of memory");
 }
 
 bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, const cJSON *body,
@@ -354,9 +354,9 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, 
     *out = (struct sb_judgement){.status = 200, .code = "ok"};
     snprintf(out->tee, sizeof(out->tee), "%s", sb_tee_name(session->tee));
     if (take_parts(session->protocol, body, &p))
-        ok = judge(j, session, &p, now, &v, out);
+        ok = judge_parts(j, session, &p, now, &v, out);
     else
-        ok = refuse(out, 400, "malformed",
+        ok = refuse_attestation(out, 400, "malformed",
                     "the attestation lacks runtime-data, tee-pubkey or tee-evidence");
     if (ok) { // what an earlier, narrower reference refused is no longer of interest
         out->status = 200;

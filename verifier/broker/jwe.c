@@ -76,7 +76,7 @@ static bool key_wrap(const uint8_t kek[32], const uint8_t cek[CEK_SIZE], struct 
     return ok;
 }
 
-static bool agree(EVP_PKEY *own, EVP_PKEY *peer, uint8_t *z, size_t *size)
+static bool derive_shared_secret(EVP_PKEY *own, EVP_PKEY *peer, uint8_t *z, size_t *size)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(own, NULL);
     bool ok = ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
@@ -95,7 +95,7 @@ static bool ec_wrap(EVP_PKEY *peer, const char *crv, const uint8_t cek[CEK_SIZE]
     bool ok = own &&
               EVP_PKEY_get_octet_string_param(own, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point),
                                               &size) == 1 &&
-              size % 2 && agree(own, peer, z, &z_size) && concat_kdf(z, z_size, kek) &&
+              size % 2 && derive_shared_secret(own, peer, z, &z_size) && concat_kdf(z, z_size, kek) &&
               key_wrap(kek, cek, w);
 
     if (ok) {
@@ -116,7 +116,7 @@ static bool ec_wrap(EVP_PKEY *peer, const char *crv, const uint8_t cek[CEK_SIZE]
     return ok;
 }
 
-static bool seal(const uint8_t cek[CEK_SIZE], const uint8_t iv[IV_SIZE], const char *aad,
+static bool seal_payload(const uint8_t cek[CEK_SIZE], const uint8_t iv[IV_SIZE], const char *aad,
                  const void *data, size_t size, uint8_t *out, uint8_t tag[TAG_SIZE])
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -131,7 +131,7 @@ static bool seal(const uint8_t cek[CEK_SIZE], const uint8_t iv[IV_SIZE], const c
     return ok;
 }
 
-static void add(cJSON *jwe, const char *name, const void *data, size_t size)
+static void add_base64url(cJSON *jwe, const char *name, const void *data, size_t size)
 {
     char *text = sb_base64url(data, size);
 
@@ -158,12 +158,12 @@ int sb_jwe_encrypt(const cJSON *jwk, const void *data, size_t size, char **out)
     ok = sealed && RAND_bytes(cek, sizeof(cek)) == 1 && RAND_bytes(iv, sizeof(iv)) == 1 &&
          (EVP_PKEY_is_a(key, "RSA") ? rsa_wrap(key, cek, &w) : ec_wrap(key, crv, cek, &w));
     aad = ok ? sb_base64url(w.header, strlen(w.header)) : NULL;
-    if (aad && seal(cek, iv, aad, data, size, sealed, tag) && (jwe = cJSON_CreateObject())) {
+    if (aad && seal_payload(cek, iv, aad, data, size, sealed, tag) && (jwe = cJSON_CreateObject())) {
         cJSON_AddStringToObject(jwe, "protected", aad);
-        add(jwe, "encrypted_key", w.key, w.key_size);
-        add(jwe, "iv", iv, sizeof(iv));
-        add(jwe, "ciphertext", sealed, size);
-        add(jwe, "tag", tag, sizeof(tag));
+        add_base64url(jwe, "encrypted_key", w.key, w.key_size);
+        add_base64url(jwe, "iv", iv, sizeof(iv));
+        add_base64url(jwe, "ciphertext", sealed, size);
+        add_base64url(jwe, "tag", tag, sizeof(tag));
         if (cJSON_GetArraySize(jwe) == 5)
             *out = cJSON_PrintUnformatted(jwe);
         cJSON_Delete(jwe);

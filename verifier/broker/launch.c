@@ -193,7 +193,7 @@ static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
     }
 }
 
-static bool among(const cJSON *value, const cJSON *list)
+static bool list_has_value(const cJSON *value, const cJSON *list)
 {
     const cJSON *item;
 
@@ -201,7 +201,7 @@ static bool among(const cJSON *value, const cJSON *list)
     return false;
 }
 
-static bool holds(const cJSON *rule, enum sh_launch_key key, const cJSON *values)
+static bool rule_holds(const cJSON *rule, enum sh_launch_key key, const cJSON *values)
 {
     const cJSON *value;
 
@@ -210,8 +210,8 @@ static bool holds(const cJSON *rule, enum sh_launch_key key, const cJSON *values
     if (!cJSON_IsArray(rule))
         return false;
     if (key == SH_LAUNCH_ARG)
-        return among(values, rule);
-    cJSON_ArrayForEach(value, values) if (!among(value, rule)) return false;
+        return list_has_value(values, rule);
+    cJSON_ArrayForEach(value, values) if (!list_has_value(value, rule)) return false;
     return true;
 }
 
@@ -222,7 +222,7 @@ static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh
     cJSON *values = chosen(key, s, built);
     bool ok = values && (!cJSON_GetArraySize(values) ||
                          (key != SH_LAUNCH_DEBUG && ((!rule && FREE >> key & 1) ||
-                                                     sb_launch_any(rules) || holds(rule, key, values))));
+                                                     sb_launch_any(rules) || rule_holds(rule, key, values))));
 
     cJSON_Delete(values);
     if (ok)

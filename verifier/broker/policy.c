@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool strings(const cJSON *list)
+static bool is_string_list(const cJSON *list)
 {
     const cJSON *item;
 
@@ -19,7 +19,7 @@ static bool strings(const cJSON *list)
     return true;
 }
 
-static bool among(const cJSON *list, const char *text)
+static bool list_has_text(const cJSON *list, const char *text)
 {
     const cJSON *item;
 
@@ -32,7 +32,7 @@ static bool member_ok(const cJSON *item)
     const char *name = item->string;
 
     if (!strcmp(name, "images") || !strcmp(name, "tee") || !strcmp(name, "tcb_status"))
-        return strings(item);
+        return is_string_list(item);
     if (!strcmp(name, "simulated") || !strcmp(name, "allow"))
         return cJSON_IsBool(item);
     if (!strcmp(name, "launch"))
@@ -41,7 +41,7 @@ static bool member_ok(const cJSON *item)
     return !strcmp(name, "claims") && cJSON_IsObject(item);
 }
 
-static cJSON *parse(const char *text, char *why, size_t why_size)
+static cJSON *parse_policy(const char *text, char *why, size_t why_size)
 {
     cJSON *policy = cJSON_Parse(text);
     const cJSON *item;
@@ -65,7 +65,7 @@ static cJSON *parse(const char *text, char *why, size_t why_size)
 
 int sb_policy_check(const char *text, char *why, size_t why_size)
 {
-    cJSON *policy = parse(text, why, why_size);
+    cJSON *policy = parse_policy(text, why, why_size);
 
     if (!policy)
         return -EINVAL;
@@ -94,12 +94,12 @@ static bool claims_hold(const cJSON *want, const cJSON *payload, char *why, size
     return ok;
 }
 
-static bool listed(const cJSON *list, const cJSON *payload, const char *name, char *why,
+static bool claim_is_listed(const cJSON *list, const cJSON *payload, const char *name, char *why,
                    size_t why_size)
 {
     const char *have = cJSON_GetStringValue(sv_json_get(payload, name));
 
-    if (!list || among(list, have))
+    if (!list || list_has_text(list, have))
         return true;
     snprintf(why, why_size, "the resource's policy does not list %s \"%s\"", name,
              have ? have : "");
@@ -108,7 +108,7 @@ static bool listed(const cJSON *list, const cJSON *payload, const char *name, ch
 
 int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t why_size)
 {
-    cJSON *policy = parse(text ? text : "{}", why, why_size);
+    cJSON *policy = parse_policy(text ? text : "{}", why, why_size);
     const cJSON *images, *launch, *claims;
     bool ok = false;
 
@@ -124,12 +124,12 @@ int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t wh
     else if (!(launch && !strcmp(launch->valuestring, "any")) &&
              !cJSON_IsTrue(sv_json_get(payload, "launch_checked")))
         snprintf(why, why_size, "the launch config was not judged, and the policy demands it");
-    else if (images && !among(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
-             !among(images, cJSON_GetStringValue(sv_json_get(payload, "reference"))))
+    else if (images && !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
+             !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "reference"))))
         snprintf(why, why_size, "the resource's policy does not list this image");
     else
-        ok = listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
-             listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why, why_size) &&
+        ok = claim_is_listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
+             claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why, why_size) &&
              (!claims || claims_hold(claims, payload, why, why_size));
     cJSON_Delete(policy);
     return ok ? 0 : -EPERM;

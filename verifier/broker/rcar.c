@@ -64,7 +64,7 @@ static void set_cookie(struct sb_request *r, const char *id)
 }
 
 // Tells the hash when the client asked which one.
-static void challenge(struct sb_request *r, const struct sb_session *s, const cJSON *extra)
+static void send_challenge(struct sb_request *r, const struct sb_session *s, const cJSON *extra)
 {
     cJSON *o = cJSON_CreateObject(), *params;
 
@@ -101,7 +101,7 @@ static void start_session(struct sb_request *r, const cJSON *body)
     else if (rc)
         sb_problem(r, 503, "sessions", "no further session can be opened now");
     else
-        challenge(r, &s, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
+        send_challenge(r, &s, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
 }
 
 void sb_auth(struct sb_request *r)
@@ -138,7 +138,7 @@ static void answer_token(struct sb_request *r, const struct sb_session *s,
     free(payload);
 }
 
-static void judge(struct sb_request *r, const struct sb_session *s, const cJSON *body)
+static void judge_attestation(struct sb_request *r, const struct sb_session *s, const cJSON *body)
 {
     struct sb_judgement out;
 
@@ -171,14 +171,14 @@ void sb_attest(struct sb_request *r)
     else if (rc)
         sb_problem(r, 409, "replayed", "this session's nonce was used");
     else
-        judge(r, &s, body);
+        judge_attestation(r, &s, body);
     cJSON_Delete(body);
 }
 
 // --- Resources ---
 
 // The payload of what the client shows: a bearer token or a session. NULL with a problem set.
-static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
+static cJSON *check_token(struct sb_request *r, struct sb_judgement *out)
 {
     static const char bearer[] = "Bearer ";
     const char *header =
@@ -213,7 +213,7 @@ static cJSON *authorisation(struct sb_request *r, struct sb_judgement *out)
     return payload;
 }
 
-static void describe(struct sb_judgement *out, const cJSON *payload)
+static void describe_attested(struct sb_judgement *out, const cJSON *payload)
 {
     static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
     const cJSON *claims = sv_json_get(payload, "claims");
@@ -229,7 +229,7 @@ static void describe(struct sb_judgement *out, const cJSON *payload)
 }
 
 // Whether this payload may have this resource. Fills out.
-static bool permitted(struct sb_request *r, const char *path, const cJSON *payload,
+static bool is_permitted(struct sb_request *r, const char *path, const cJSON *payload,
                       struct sb_judgement *out)
 {
     struct sb_store *st = r->server->store;
@@ -257,7 +257,7 @@ static bool permitted(struct sb_request *r, const char *path, const cJSON *paylo
     return out->status == 200;
 }
 
-static void give(struct sb_request *r, const char *path, const cJSON *payload,
+static void send_resource(struct sb_request *r, const char *path, const cJSON *payload,
                  struct sb_judgement *out)
 {
     const cJSON *jwk = sv_json_get(payload, "tee-pubkey");
@@ -291,11 +291,11 @@ void sb_resource(struct sb_request *r, const char *path)
         sb_problem(r, 400, "malformed", "a resource is REPOSITORY/TYPE/TAG");
         return;
     }
-    payload = authorisation(r, &out);
+    payload = check_token(r, &out);
     if (payload) {
-        describe(&out, payload);
-        if (permitted(r, path, payload, &out))
-            give(r, path, payload, &out);
+        describe_attested(&out, payload);
+        if (is_permitted(r, path, payload, &out))
+            send_resource(r, path, payload, &out);
     }
     if (out.status != 200)
         sb_problem(r, out.status, out.code, out.detail);

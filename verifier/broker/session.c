@@ -41,7 +41,7 @@ static unsigned *open_of(struct sb_sessions *s, uint64_t peer)
     return &s->open[(peer * 0x9e3779b97f4a7c15ull >> 40) % SB_SESSION_BUCKETS];
 }
 
-static void drop(struct sb_sessions *s, struct sb_session **at)
+static void drop_session(struct sb_sessions *s, struct sb_session **at)
 {
     struct sb_session *gone = *at;
 
@@ -57,12 +57,12 @@ void sb_sessions_free(struct sb_sessions *s)
 {
     for (size_t i = 0; i < SB_SESSION_BUCKETS; i++)
         while (s->bucket[i])
-            drop(s, &s->bucket[i]);
+            drop_session(s, &s->bucket[i]);
     pthread_mutex_destroy(&s->lock);
 }
 
 // Ids are compared in constant time: they are what a thief would guess.
-static struct sb_session **find(struct sb_sessions *s, const char *id, int64_t now_ms)
+static struct sb_session **find_session(struct sb_sessions *s, const char *id, int64_t now_ms)
 {
     struct sb_session **at;
 
@@ -74,18 +74,18 @@ static struct sb_session **find(struct sb_sessions *s, const char *id, int64_t n
     if (!*at)
         return NULL;
     if ((*at)->until_ms <= now_ms && (*at)->state != SB_BUSY) {
-        drop(s, at);
+        drop_session(s, at);
         return NULL;
     }
     return at;
 }
 
-static void sweep(struct sb_sessions *s, int64_t now_ms)
+static void drop_expired(struct sb_sessions *s, int64_t now_ms)
 {
     for (size_t i = 0; i < SB_SESSION_BUCKETS; i++)
         for (struct sb_session **at = &s->bucket[i]; *at;) {
             if ((*at)->until_ms <= now_ms && (*at)->state != SB_BUSY)
-                drop(s, at);
+                drop_session(s, at);
             else
                 at = &(*at)->next;
         }
@@ -93,7 +93,7 @@ static void sweep(struct sb_sessions *s, int64_t now_ms)
 }
 
 // The oldest of those that have attested; its client can do so again. False if there is none.
-static bool evict(struct sb_sessions *s)
+static bool evict_session(struct sb_sessions *s)
 {
     struct sb_session **oldest = NULL;
 
@@ -102,7 +102,7 @@ static bool evict(struct sb_sessions *s)
             if ((*at)->state == SB_ATTESTED && (!oldest || (*at)->until_ms < (*oldest)->until_ms))
                 oldest = at;
     if (oldest)
-        drop(s, oldest);
+        drop_session(s, oldest);
     return oldest;
 }
 
@@ -116,10 +116,10 @@ int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol, enum shelte
     if (!rc) {
         pthread_mutex_lock(&s->lock);
         if (now_ms - s->swept_ms >= SWEEP_MS || s->count >= s->max)
-            sweep(s, now_ms);
+            drop_expired(s, now_ms);
         if (*open_of(s, peer) >= s->peer_max)
             rc = -EAGAIN;
-        else if (s->count >= s->max && !evict(s))
+        else if (s->count >= s->max && !evict_session(s))
             rc = -ENOSPC;
     }
     if (rc) {
@@ -151,7 +151,7 @@ int sb_session_begin(struct sb_sessions *s, const char *id, int64_t now_ms, stru
     int rc = -ENOENT;
 
     pthread_mutex_lock(&s->lock);
-    at = find(s, id, now_ms);
+    at = find_session(s, id, now_ms);
     if (at) {
         rc = (*at)->state == SB_NEW ? 0 : -EALREADY;
         if (!rc) {
@@ -170,7 +170,7 @@ void sb_session_end(struct sb_sessions *s, const char *id, const char *payload, 
     struct sb_session **at;
 
     pthread_mutex_lock(&s->lock);
-    at = find(s, id, now_ms);
+    at = find_session(s, id, now_ms);
     if (at) {
         (*at)->payload = payload ? strdup(payload) : NULL;
         if ((*at)->payload) {
@@ -178,7 +178,7 @@ void sb_session_end(struct sb_sessions *s, const char *id, const char *payload, 
             (*at)->state = SB_ATTESTED;
             (*at)->until_ms = now_ms + s->session_ms;
         } else {
-            drop(s, at);
+            drop_session(s, at);
         }
     }
     pthread_mutex_unlock(&s->lock);
@@ -190,7 +190,7 @@ char *sb_session_payload(struct sb_sessions *s, const char *id, int64_t now_ms, 
     char *payload = NULL;
 
     pthread_mutex_lock(&s->lock);
-    at = find(s, id, now_ms);
+    at = find_session(s, id, now_ms);
     *error = !at ? -ENOENT : (*at)->state == SB_ATTESTED ? 0 : -EAGAIN;
     if (!*error) {
         payload = strdup((*at)->payload);

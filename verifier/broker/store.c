@@ -129,7 +129,7 @@ static int user_version(sqlite3 *db, int *version)
 
 // fresh: an empty file is a new store. Otherwise it is what is left of one, and must not become
 // one.
-static int migrate(struct sb_store *st, bool fresh, char *why, size_t why_size)
+static int migrate_schema(struct sb_store *st, bool fresh, char *why, size_t why_size)
 {
     char sql[64];
     int version = 0, rc = user_version(st->db, &version);
@@ -325,7 +325,7 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
     if (rc)
         snprintf(why, why_size, "cannot open %s: %s", path, sqlite3_errmsg(st->db));
     else
-        rc = migrate(st, create, why, why_size);
+        rc = migrate_schema(st, create, why, why_size);
     umask(mask);
     return rc;
 }

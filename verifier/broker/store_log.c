@@ -23,7 +23,7 @@ static void texts_of(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS])
         t[i] = list[i] ? list[i] : "";
 }
 
-static int insert(sqlite3_stmt *stmt, const struct sb_entry *e)
+static int insert_entry(sqlite3_stmt *stmt, const struct sb_entry *e)
 {
     const char *t[SB_ENTRY_TEXTS];
     int rc = sqlite3_reset(stmt);
@@ -36,7 +36,7 @@ static int insert(sqlite3_stmt *stmt, const struct sb_entry *e)
     return rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int commit(struct sb_store *st, const struct sb_pending *list)
+static int commit_entries(struct sb_store *st, const struct sb_pending *list)
 {
     static const char sql[] =
         "INSERT INTO log(time_ms, " SB_LOG_COLUMNS ", mac) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
@@ -49,7 +49,7 @@ static int commit(struct sb_store *st, const struct sb_pending *list)
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
     for (; rc == SQLITE_OK && list; list = list->next)
-        rc = insert(stmt, list->entry);
+        rc = insert_entry(stmt, list->entry);
     sqlite3_finalize(stmt);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
@@ -78,7 +78,7 @@ int sb_log_add(struct sb_store *st, const struct sb_entry *e)
         st->pending = NULL;
         st->pending_end = &st->pending;
         pthread_mutex_unlock(&st->log_lock);
-        rc = commit(st, list);
+        rc = commit_entries(st, list);
         pthread_mutex_lock(&st->log_lock);
         st->committing = false;
         for (; list; list = next) {

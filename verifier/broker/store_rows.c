@@ -92,7 +92,7 @@ int sb_reference_delete(struct sb_store *st, const char *name)
     return delete_row(st, "DELETE FROM reference WHERE name = ?1", name);
 }
 
-static char *column(sqlite3_stmt *stmt, int i)
+static char *column_text(sqlite3_stmt *stmt, int i)
 {
     const unsigned char *text = sqlite3_column_text(stmt, i);
 
@@ -118,8 +118,8 @@ int sb_reference_all(struct sb_store *st, struct sb_references *out)
         }
         out->v = grown;
         r = &out->v[out->count++];
-        *r = (struct sb_reference){column(stmt, 0), column(stmt, 1), column(stmt, 2),
-                                   column(stmt, 3)};
+        *r = (struct sb_reference){column_text(stmt, 0), column_text(stmt, 1), column_text(stmt, 2),
+                                   column_text(stmt, 3)};
         if (!r->name || !r->image || !r->json || !r->launch)
             error = -ENOMEM;
     }

@@ -152,7 +152,7 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
 }
 
 /* *reference is NULL on failure. */
-static int make(int dir_fd, const char *id, const struct sh_strings *firmware, cJSON **reference,
+static int make_reference(int dir_fd, const char *id, const struct sh_strings *firmware, cJSON **reference,
                 struct sh_error *err)
 {
     struct sh_image image = {.dir_fd = dir_fd};
@@ -192,7 +192,7 @@ int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firm
                        struct sh_error *err)
 {
     cJSON *top;
-    int r = make(dir_fd, id, firmware, &top, err);
+    int r = make_reference(dir_fd, id, firmware, &top, err);
     if (r)
         return r;
     cleanup_free char *text = cJSON_Print(top);
@@ -226,7 +226,7 @@ static bool same_launch(const cJSON *a, const cJSON *b)
 }
 
 /* Holds each claimed value against the computed ones. */
-static int compare(const cJSON *claimed, const cJSON *computed, size_t *left_out,
+static int compare_values(const cJSON *claimed, const cJSON *computed, size_t *left_out,
                    struct sh_error *err)
 {
     const cJSON *a, *b;
@@ -256,9 +256,9 @@ int sh_reference_compute(int dir_fd, const char *id, const struct sh_strings *fi
 {
     static const struct sh_strings none;
     *left_out = 0;
-    int r = make(dir_fd, id, firmware ? firmware : &none, reference, err);
+    int r = make_reference(dir_fd, id, firmware ? firmware : &none, reference, err);
     if (!r && claimed)
-        r = compare(claimed, *reference, left_out, err);
+        r = compare_values(claimed, *reference, left_out, err);
     if (r) {
         cJSON_Delete(*reference);
         *reference = NULL;

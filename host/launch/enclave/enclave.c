@@ -184,7 +184,7 @@ static void release(struct sh_launch_spec *spec)
     spec->own = NULL;
 }
 
-static bool leaf(unsigned number, unsigned sub, unsigned out[4])
+static bool read_leaf(unsigned number, unsigned sub, unsigned out[4])
 {
     return __get_cpuid_count(number, sub, &out[0], &out[1], &out[2], &out[3]);
 }
@@ -194,15 +194,15 @@ static bool leaf(unsigned number, unsigned sub, unsigned out[4])
 static bool check_cpu(cJSON *checks)
 {
     unsigned seven[4] = {0}, zero[4] = {0}, one[4] = {0};
-    bool sgx = leaf(7, 0, seven) && (seven[1] & 1u << 2);
+    bool sgx = read_leaf(7, 0, seven) && (seven[1] & 1u << 2);
     sh_check_add(checks, "CPU", sgx,
                  "use an Intel Xeon (Ice Lake or later) and enable SGX "
                  "in the BIOS",
                  sgx ? "has SGX" : "has no SGX, or the BIOS turned it off");
     if (!sgx)
         return false;
-    bool has2 = leaf(0x12, 0, zero) && (zero[0] & 2), exinfo = zero[1] & 1;
-    bool kss = leaf(0x12, 1, one) && (one[0] & 1u << 7), flc = seven[2] & 1u << 30;
+    bool has2 = read_leaf(0x12, 0, zero) && (zero[0] & 2), exinfo = zero[1] & 1;
+    bool kss = read_leaf(0x12, 1, one) && (one[0] & 1u << 7), flc = seven[2] & 1u << 30;
     return sh_check_add(checks, "CPU features", has2 && exinfo && kss && flc,
                         "use a CPU of the Xeon line, Ice Lake or later",
                         "SGX2 %s, EXINFO %s, KSS %s, FLC %s", has2 ? "yes" : "no",
@@ -234,7 +234,7 @@ static bool check_host(cJSON *checks)
 {
     struct sh_error err = {0}, no_base = {0};
     unsigned seven[4] = {0};
-    bool ok = leaf(7, 0, seven) && (seven[1] & 1);
+    bool ok = read_leaf(7, 0, seven) && (seven[1] & 1);
     ok = sh_check_add(checks, "CPU", ok, "use a CPU with FSGSBASE (Ivy Bridge or later)", "%s",
                       ok ? "has FSGSBASE" : "has no FSGSBASE");
     bool loader = !probe(&err);

@@ -159,7 +159,7 @@ static void add_shares(const struct sh_qemu_config *config, struct sh_strings *a
     }
 }
 
-static int check(const struct sh_qemu_config *c, struct sh_error *err)
+static int check_config(const struct sh_qemu_config *c, struct sh_error *err)
 {
     char size[16];
     if (!c->qemu || !c->firmware)
@@ -188,7 +188,7 @@ static int check(const struct sh_qemu_config *c, struct sh_error *err)
 int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv,
                     struct sh_error *err)
 {
-    int r = check(config, err);
+    int r = check_config(config, err);
     if (r)
         return r;
     cleanup_free char *name = sh_qemu_escape(config->spec->name ? config->spec->name : "shelter");

@@ -19,7 +19,7 @@ static bool is_tdvf(const struct sv_ovmf *o)
     return o->tdvf_offset && o->tdvf_offset <= o->size;
 }
 
-static int need(const char *path, bool (*has)(const struct sv_ovmf *), const char *what,
+static int need_entry(const char *path, bool (*has)(const struct sv_ovmf *), const char *what,
                 const char *package, struct sh_error *err)
 {
     struct sv_ovmf o;
@@ -38,7 +38,7 @@ static int need(const char *path, bool (*has)(const struct sv_ovmf *), const cha
 
 int sh_qemu_firmware_has_hash_table(const char *path, struct sh_error *err)
 {
-    return need(path, holds_hashes,
+    return need_entry(path, holds_hashes,
                 "has no place for kernel hashes, so kernel and command line would not be "
                 "measured",
                 "ovmf-amdsev", err);
@@ -46,7 +46,7 @@ int sh_qemu_firmware_has_hash_table(const char *path, struct sh_error *err)
 
 int sh_qemu_firmware_has_tdx(const char *path, struct sh_error *err)
 {
-    return need(path, is_tdvf, "is not made for TDX", "ovmf-inteltdx", err);
+    return need_entry(path, is_tdvf, "is not made for TDX", "ovmf-inteltdx", err);
 }
 
 int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths, const char *package,

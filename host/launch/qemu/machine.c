@@ -42,7 +42,7 @@ void sh_qemu_config_free(struct sh_qemu_config *c)
     free(c->sim_tee);
 }
 
-static int refuse(const struct sh_launch_spec *spec, struct sh_error *err)
+static int refuse_spec(const struct sh_launch_spec *spec, struct sh_error *err)
 {
     const char *what = spec->stats_file ? "--stats" : spec->trace_file ? "--trace" : NULL;
     if (!what)
@@ -54,7 +54,7 @@ static int refuse(const struct sh_launch_spec *spec, struct sh_error *err)
 
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
-    int r = refuse(spec, err);
+    int r = refuse_spec(spec, err);
     if (!r && spec->require_confinement)
         r = sh_fail(err, -ENOTSUP,
                     "QEMU is not confined yet, and --require-confinement asks for it; only an enclave's "

@@ -11,7 +11,7 @@
 #define FILE_SIZE_MAX (1u << 30)
 
 /* A whole file in memory that the caller owns. */
-static int load(const char *path, struct sh_view *view, struct sh_error *err)
+static int load_file(const char *path, struct sh_view *view, struct sh_error *err)
 {
     struct stat st;
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -33,11 +33,11 @@ int sh_qemu_load_files(const struct sh_qemu_config *config, struct sh_qemu_files
                      struct sh_error *err)
 {
     memset(files, 0, sizeof(*files));
-    int r = load(config->firmware, &files->firmware, err);
+    int r = load_file(config->firmware, &files->firmware, err);
     if (!r)
-        r = load(sh_qemu_kernel(config), &files->kernel, err);
+        r = load_file(sh_qemu_kernel(config), &files->kernel, err);
     if (!r)
-        r = load(config->initramfs, &files->initramfs, err);
+        r = load_file(config->initramfs, &files->initramfs, err);
     return r;
 }
 

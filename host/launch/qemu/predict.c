@@ -7,7 +7,7 @@
 #include "lib/hex.h"
 
 /* Firmware and QEMU only as far as the measurement depends on them: no accelerator, no probe. */
-static int fill(struct sh_qemu_config *config, struct sh_error *err)
+static int fill_config(struct sh_qemu_config *config, struct sh_error *err)
 {
     uint64_t memory = config->spec->memory;
     unsigned cpus = config->spec->cpus;
@@ -22,7 +22,7 @@ static int fill(struct sh_qemu_config *config, struct sh_error *err)
     return config->tee->firmware(config, err);
 }
 
-static int measure(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
+static int measure_config(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
                    struct sh_error *err)
 {
     if (!config->tee->predict)
@@ -33,7 +33,7 @@ static int measure(struct sh_qemu_config *config, bool every_cpu_count, cJSON *r
     return config->tee->predict(config, every_cpu_count, result, err);
 }
 
-static cJSON *describe(const struct sh_qemu_config *config)
+static cJSON *describe_config(const struct sh_qemu_config *config)
 {
     const struct sh_launch_spec *spec = config->spec;
     cJSON *o = cJSON_CreateObject();
@@ -68,10 +68,10 @@ int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *ima
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
     sh_qemu_config_init(&config, &spec);
     config.cpu_model = what->cpu_model;
-    int r = fill(&config, err);
-    cJSON *o = r ? NULL : describe(&config);
+    int r = fill_config(&config, err);
+    cJSON *o = r ? NULL : describe_config(&config);
     if (!r)
-        r = measure(&config, what->every_cpu_count, o, err);
+        r = measure_config(&config, what->every_cpu_count, o, err);
     if (r)
         cJSON_Delete(o);
     else

@@ -28,7 +28,7 @@ bool sh_qemu_read_line(const char *path, char *out, size_t size)
     return true;
 }
 
-static bool runnable(const char *path)
+static bool is_runnable(const char *path)
 {
     struct stat st;
     return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
@@ -42,7 +42,7 @@ const char *sh_qemu_find(void)
         /* Absolute, since the launcher may change its folder. */
         free(given);
         given = realpath(named, NULL);
-        return given && runnable(given) ? given : NULL;
+        return given && is_runnable(given) ? given : NULL;
     }
     if (found)
         return found;
@@ -55,7 +55,7 @@ const char *sh_qemu_find(void)
         if (dir[0] != '/')
             continue;
         char *candidate = sh_format("%s/qemu-system-x86_64", dir);
-        if (runnable(candidate))
+        if (is_runnable(candidate))
             return found = candidate;
         free(candidate);
     }
@@ -78,7 +78,7 @@ char *sh_qemu_cache_path(const char *name)
 
 /* Runs QEMU with one or two arguments and collects what it prints on stdout, at most size - 1
  * bytes. */
-static void ask(const char *qemu, const char *option, const char *value, char *out, size_t size)
+static void ask_qemu(const char *qemu, const char *option, const char *value, char *out, size_t size)
 {
     int fds[2];
     out[0] = 0;
@@ -108,7 +108,7 @@ static void ask(const char *qemu, const char *option, const char *value, char *o
 bool sh_qemu_lists(const char *qemu, const char *option, const char *word)
 {
     char text[65536], *save;
-    ask(qemu, option, "help", text, sizeof(text));
+    ask_qemu(qemu, option, "help", text, sizeof(text));
     for (char *w = strtok_r(text, " \n,\"", &save); w; w = strtok_r(NULL, " \n,\"", &save))
         if (!strcmp(w, word))
             return true;
@@ -128,7 +128,7 @@ int sh_qemu_version(const char *qemu, char out[32], struct sh_error *err)
     if (cache && sh_qemu_read_line(cache, line, sizeof(line)) && !strncmp(line, key, strlen(key)) &&
         sscanf(line + strlen(key), "%31[0-9.]", out) == 1)
         return 0;
-    ask(qemu, "--version", NULL, line, sizeof(line));
+    ask_qemu(qemu, "--version", NULL, line, sizeof(line));
     const char *said = strstr(line, "version ");
     if (!said || sscanf(said + 8, "%31[0-9.]", out) != 1)
         out[0] = 0;

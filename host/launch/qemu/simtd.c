@@ -94,7 +94,7 @@ size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
 }
 
 /* One whole request of the TD. */
-static void answer(const struct sh_qemu_config *c, const struct sh_simtd_request *request, int fd)
+static void answer_request(const struct sh_qemu_config *c, const struct sh_simtd_request *request, int fd)
 {
     static uint8_t out[sizeof(struct sh_simtd_reply) + sizeof(struct sh_simtd_quote_reply) +
                        SH_SIMTD_QUOTE_MAX];
@@ -129,6 +129,6 @@ int sh_simtd_serve(struct sh_launch_spec *spec, int fd)
     c->request_have = 0;
     struct sh_simtd_request request;
     memcpy(&request, c->request, sizeof(request));
-    answer(c, &request, fd);
+    answer_request(c, &request, fd);
     return 0;
 }

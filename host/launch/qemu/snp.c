@@ -77,7 +77,7 @@ static bool check_host(cJSON *checks)
 }
 
 /* Hashes what is loaded; digest[0], or one for each count of vCPUs. */
-static int measure(const struct sh_qemu_config *config, const char *model, bool every_count,
+static int measure_model(const struct sh_qemu_config *config, const char *model, bool every_count,
                    uint8_t digest[][48], struct sh_error *err)
 {
     struct sh_qemu_files files;
@@ -116,7 +116,7 @@ static int predict(struct sh_qemu_config *config, bool every_count, cJSON *resul
 {
     uint8_t digest[SH_LAUNCH_CPUS_MAX][48];
     const char *model = config->cpu_model ? config->cpu_model : SH_QEMU_SNP_CPU;
-    int r = measure(config, model, every_count, digest, err);
+    int r = measure_model(config, model, every_count, digest, err);
     if (r)
         return r;
     cJSON_AddStringToObject(result, "cpu_model", model);

@@ -303,7 +303,7 @@ int64_t call_late(struct loader_thread *t, struct sh_slot *s, uint64_t offset, u
 #define THREE TWO, s->args[2]
 #define FOUR THREE, s->args[3]
 
-static int64_t serve(struct loader_thread *t, struct sh_slot *s, uint64_t call)
+static int64_t serve_call(struct loader_thread *t, struct sh_slot *s, uint64_t call)
 {
     switch (call) {
 #define CALL_OUT(number, NAME, name, ...)                                                          \
@@ -322,5 +322,5 @@ void loader_serve_call(struct loader_thread *t)
     uint64_t call = s->call;
     atomic_fetch_add_explicit(&loader.counts.calls[call < SH_CALL_COUNT ? call : 0], 1,
                               memory_order_relaxed);
-    s->result = serve(t, s, call);
+    s->result = serve_call(t, s, call);
 }

@@ -13,14 +13,14 @@
 #define SPAN_MAX_NS 50000000ull
 #define WIDTHS 1024u
 
-static uint64_t ns(clockid_t id)
+static uint64_t clock_ns(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t counter(void)
+static uint64_t read_counter(void)
 {
     __builtin_ia32_lfence();
     return __builtin_ia32_rdtsc();
@@ -35,8 +35,8 @@ static uint64_t tell(struct sh_slot *s)
 {
     uint64_t best = UINT64_MAX;
     for (unsigned i = 0; i < TRIES_MAX && best > TIGHT; i++) {
-        uint64_t before = counter(), monotonic = ns(CLOCK_MONOTONIC), realtime = ns(CLOCK_REALTIME);
-        uint64_t width = counter() - before;
+        uint64_t before = read_counter(), monotonic = clock_ns(CLOCK_MONOTONIC), realtime = clock_ns(CLOCK_REALTIME);
+        uint64_t width = read_counter() - before;
         if (width >= best)
             continue;
         best = width;

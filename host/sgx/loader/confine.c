@@ -80,57 +80,57 @@ struct filter {
     unsigned short count;
 };
 
-static void put(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
+static void put_instruction(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
 {
     if (f->count < CODE_MAX)
         f->code[f->count++] = (struct sock_filter){code, yes, no, k};
 }
 
-static void load(struct filter *f, size_t at)
+static void load_word(struct filter *f, size_t at)
 {
-    put(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
+    put_instruction(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
 }
 
 static void put_return(struct filter *f, uint32_t action)
 {
-    put(f, BPF_RET | BPF_K, action, 0, 0);
+    put_instruction(f, BPF_RET | BPF_K, action, 0, 0);
 }
 
 /* The number is in the accumulator before and after. */
 static void put_call(struct filter *f, const struct call *c)
 {
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, c->nr, 0, c->mask ? 5 : 1);
+    put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, c->nr, 0, c->mask ? 5 : 1);
     if (c->mask) {
-        load(f, offsetof(struct seccomp_data, args) + 8 * c->arg);
-        put(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
-        put(f, BPF_JMP | BPF_JEQ | BPF_K, c->value == OWN ? (uint32_t)getpid() : c->value, 0, 1);
+        load_word(f, offsetof(struct seccomp_data, args) + 8 * c->arg);
+        put_instruction(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
+        put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, c->value == OWN ? (uint32_t)getpid() : c->value, 0, 1);
     }
     put_return(f, SECCOMP_RET_ALLOW);
     if (c->mask)
-        load(f, offsetof(struct seccomp_data, nr));
+        load_word(f, offsetof(struct seccomp_data, nr));
 }
 
 /* Writable code only in the enclave's addresses: the programs' business, and code of theirs anyway. */
 static void put_enclave_rights(struct filter *f)
 {
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 4);
-    load(f, offsetof(struct seccomp_data, args) + 4); /* upper half of the address */
-    put(f, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(SH_ENCLAVE_SIZE >> 32), 1, 0);
+    put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 4);
+    load_word(f, offsetof(struct seccomp_data, args) + 4); /* upper half of the address */
+    put_instruction(f, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)(SH_ENCLAVE_SIZE >> 32), 1, 0);
     put_return(f, SECCOMP_RET_ALLOW);
-    load(f, offsetof(struct seccomp_data, nr));
+    load_word(f, offsetof(struct seccomp_data, nr));
 }
 
 /* send(), which is sendto() without an address: to where the socket is connected. */
 static void put_send(struct filter *f)
 {
     const size_t address = offsetof(struct seccomp_data, args) + 8 * 4;
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 6);
-    load(f, address);
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
-    load(f, address + 4);
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+    put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 0, 6);
+    load_word(f, address);
+    put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+    load_word(f, address + 4);
+    put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
     put_return(f, SECCOMP_RET_ALLOW);
-    load(f, offsetof(struct seccomp_data, nr));
+    load_word(f, offsetof(struct seccomp_data, nr));
 }
 
 #define PUT_CALLS(f, list)                                                                         \
@@ -140,10 +140,10 @@ static void put_send(struct filter *f)
 static int filter_calls(void)
 {
     static struct filter f;
-    load(&f, offsetof(struct seccomp_data, arch));
-    put(&f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+    load_word(&f, offsetof(struct seccomp_data, arch));
+    put_instruction(&f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
     put_return(&f, SECCOMP_RET_KILL_PROCESS);
-    load(&f, offsetof(struct seccomp_data, nr));
+    load_word(&f, offsetof(struct seccomp_data, nr));
     PUT_CALLS(&f, common);
     if (loader.options.network != LOADER_NETWORK_NONE)
         PUT_CALLS(&f, sockets);
@@ -154,7 +154,7 @@ static int filter_calls(void)
     put_send(&f);
     put_enclave_rights(&f);
     /* glibc starts threads by clone, whose flags can be seen, where there is no clone3. */
-    put(&f, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
+    put_instruction(&f, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
     put_return(&f, SECCOMP_RET_ERRNO | ENOSYS);
     put_return(&f, SECCOMP_RET_ERRNO | EPERM);
     struct sock_fprog prog = {f.count, f.code};
@@ -166,7 +166,7 @@ static int filter_calls(void)
 
 static unsigned missing; /* bit n: wall n could not be raised */
 
-static void note(enum sh_wall wall, int r)
+static void note_wall(enum sh_wall wall, int r)
 {
     missing |= (unsigned)(r < 0) << wall;
 }
@@ -175,7 +175,7 @@ int loader_confine_begin(struct sh_error *err)
 {
     bool debug = loader.options.debug;
     if (!debug)
-        note(SH_WALL_PIDS, sh_wall_pids());
+        note_wall(SH_WALL_PIDS, sh_wall_pids());
     return loader_helper_start(!debug, err);
 }
 
@@ -202,14 +202,14 @@ int loader_confine(struct sh_error *err)
 {
     bool debug = loader.options.debug;
     if (!debug) /* a debugger looks for the program's files at their places */
-        note(SH_WALL_FILES, sh_wall_files(false));
-    note(SH_WALL_USER, sh_wall_user(loader.number));
+        note_wall(SH_WALL_FILES, sh_wall_files(false));
+    note_wall(SH_WALL_USER, sh_wall_user(loader.number));
     prctl(PR_SET_DUMPABLE, debug);
     if (debug) /* `shelter debug` is no ancestor of ours */
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     else if (loader_helper_follow())
         _exit(SH_EXIT_FAILURE); /* whoever started us is gone */
-    note(SH_WALL_LANDLOCK, sh_wall_landlock(false));
-    note(SH_WALL_SECCOMP, filter_calls());
+    note_wall(SH_WALL_LANDLOCK, sh_wall_landlock(false));
+    note_wall(SH_WALL_SECCOMP, filter_calls());
     return report_missing(err);
 }

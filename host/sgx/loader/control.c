@@ -20,7 +20,7 @@ static struct sh_control_request request;
 static uint8_t answer_type; /* of the frame */
 static int64_t give_up_at;
 
-static void answer(uint8_t type, uint32_t id, uint32_t error, const void *text, size_t size)
+static void send_answer(uint8_t type, uint32_t id, uint32_t error, const void *text, size_t size)
 {
     uint8_t payload[SH_FRAME_SIZE_MAX];
     if (size > SH_CONTROL_ANSWER_MAX)
@@ -32,9 +32,9 @@ static void answer(uint8_t type, uint32_t id, uint32_t error, const void *text, 
     channel_unlock();
 }
 
-static void fail(uint8_t type, uint32_t id, uint32_t error, const char *why)
+static void send_failure(uint8_t type, uint32_t id, uint32_t error, const char *why)
 {
-    answer(type, id, error, why, strlen(why));
+    send_answer(type, id, error, why, strlen(why));
 }
 
 void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type)
@@ -55,7 +55,7 @@ void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint
     }
     pthread_mutex_unlock(&lock);
     if (why)
-        fail(type, id, EBUSY, why);
+        send_failure(type, id, EBUSY, why);
 }
 
 int control_poll(void)
@@ -72,7 +72,7 @@ int control_poll(void)
     }
     pthread_mutex_unlock(&lock);
     if (late)
-        fail(type, late, ETIMEDOUT, "the enclave does not answer");
+        send_failure(type, late, ETIMEDOUT, "the enclave does not answer");
     else if (look)
         loader_control_here();
     return wait;
@@ -111,7 +111,7 @@ int64_t call_answer(struct loader_thread *t, struct sh_slot *s, uint64_t id, uin
             size = with_host_counts(counts, s, size);
             text = counts;
         }
-        answer(answer_type, request.id, error, text, size);
+        send_answer(answer_type, request.id, error, text, size);
         if (request.kind == SH_CONTROL_TRACE && !error)
             channel_traces(sh_le32(request.data));
         state = IDLE;

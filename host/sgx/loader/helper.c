@@ -80,7 +80,7 @@ static int64_t make_quote(const void *data, size_t size, void *out)
 }
 
 /* `data` has a NUL behind it. */
-static int64_t resolve(const char *name, struct sh_address *out)
+static int64_t resolve_name(const char *name, struct sh_address *out)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     unsigned count = 0;
@@ -111,7 +111,7 @@ static bool serve_one(int fd)
     size_t size = (size_t)n < sizeof(q.kind) ? 0 : (size_t)n - sizeof(q.kind);
     a.result = q.kind == LOADER_HELP_TARGET    ? find_target(a.data)
                : q.kind == LOADER_HELP_QUOTE   ? make_quote(q.data, size, a.data)
-               : q.kind == LOADER_HELP_RESOLVE ? resolve((char *)q.data, (void *)a.data)
+               : q.kind == LOADER_HELP_RESOLVE ? resolve_name((char *)q.data, (void *)a.data)
                                                : -EINVAL;
     n = send(fd, &a, sizeof(a.result) + (a.result > 0 ? (size_t)a.result : 0), MSG_NOSIGNAL);
     return n > 0;

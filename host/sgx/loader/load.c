@@ -93,7 +93,7 @@ static int take_signature(struct sgx_sigstruct *css, struct sh_error *err)
     return r;
 }
 
-static int sign(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
+static int sign_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
                 struct sh_error *err)
 {
     uint8_t mrenclave[32];
@@ -102,7 +102,7 @@ static int sign(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct 
 }
 
 /* EINIT says only that it refused; what differs can be seen from here. */
-static void explain(const uint8_t identity[SGX_IDENTITY_SIZE], const struct sgx_sigstruct *css,
+static void explain_mismatch(const uint8_t identity[SGX_IDENTITY_SIZE], const struct sgx_sigstruct *css,
                     struct sh_error *err)
 {
     struct sh_error ignored = {0};
@@ -123,7 +123,7 @@ static void explain(const uint8_t identity[SGX_IDENTITY_SIZE], const struct sgx_
             "the processor refused the enclave: %s; the image was changed, build or load it again", what);
 }
 
-static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
+static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
                  struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
@@ -141,7 +141,7 @@ static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *
     if (launch->size)
         sh_sha384(secs.configid, launch->data, launch->size);
     if (!r)
-        r = o->signature ? take_signature(&css, err) : sign(identity, &css, err);
+        r = o->signature ? take_signature(&css, err) : sign_enclave(identity, &css, err);
     if (!r)
         r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
     if (!r)
@@ -152,7 +152,7 @@ static int build(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *
         return r;
     r = sgx_enclave_init(&loader.enclave, &css, err);
     if (r == -EPERM || r == -EINVAL)
-        explain(identity, &css, err);
+        explain_mismatch(identity, &css, err);
     return r;
 }
 
@@ -177,7 +177,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         return r;
     sh_sha384(identity, manifest.data, manifest.size);
     first->tcs = loader.image.tcs;
-    r = build(identity, &launch, err);
+    r = build_enclave(identity, &launch, err);
     uint64_t hz = loader_clock_hz(first->slot);
     loader_clock_tell(first->slot);
     struct sh_start *s = (struct sh_start *)first->slot->a;

@@ -59,7 +59,7 @@ static int bind_outside(int fd, unsigned i, int family)
     return bind(fd, (const struct sockaddr *)&b, sizeof(b)) ? -errno : 0;
 }
 
-static int publish(struct sh_error *err)
+static int publish_ports(struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
     held = sh_alloc((o->port_count + 1) * sizeof(*held));
@@ -189,7 +189,7 @@ static int64_t make_socket(const struct question *q, int *made)
     return -EMFILE;
 }
 
-static int64_t act(struct question *q, const void *data, size_t size)
+static int64_t do_action(struct question *q, const void *data, size_t size)
 {
     struct sockaddr_in6 own;
     socklen_t own_size = sizeof(own), option_size = sizeof(int);
@@ -259,7 +259,7 @@ static bool serve_one(int fd)
         return true;
     }
     int64_t r = q.kind == SOCKET ? make_socket(&q, &made)
-                                 : act(&q, message + sizeof(q), (size_t)n - sizeof(q));
+                                 : do_action(&q, message + sizeof(q), (size_t)n - sizeof(q));
     return give_answer(fd, r, made);
 }
 
@@ -278,7 +278,7 @@ static void close_others(unsigned fd)
 }
 
 /* Sockets are all that it needs; and root's ports, where some are published. */
-static _Noreturn void serve(int fd)
+static _Noreturn void serve_questions(int fd)
 {
     bool root_ports = false;
     for (unsigned i = 0; i < loader.options.port_count; i++)
@@ -313,7 +313,7 @@ int loader_network_open(struct sh_error *err)
         return 0;
     if (o->network == LOADER_NETWORK_USER)
         find_resolver();
-    int r = publish(err);
+    int r = publish_ports(err);
     if (r)
         return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
@@ -323,7 +323,7 @@ int loader_network_open(struct sh_error *err)
         return sh_fail_errno(err, -errno, "cannot start a process");
     close(fd[pid != 0]);
     if (pid == 0)
-        serve(fd[1]);
+        serve_questions(fd[1]);
     network_fd = fd[0];
     for (unsigned i = 0; i < o->port_count; i++)
         close(held[i]);
@@ -353,7 +353,7 @@ static int64_t take_answer(int *made)
     return result;
 }
 
-static int64_t ask(const struct question *q, const void *data, size_t size, int *made)
+static int64_t ask_process(const struct question *q, const void *data, size_t size, int *made)
 {
     static uint8_t message[sizeof(*q) + SH_SLOT_A_SIZE]; /* under the lock */
     int64_t r = 0;
@@ -375,7 +375,7 @@ int loader_socket(int family, int type)
 {
     struct question q = {.kind = SOCKET, .number = (uint32_t)family, .value = type};
     int fd = -1;
-    int64_t r = ask(&q, NULL, 0, &fd);
+    int64_t r = ask_process(&q, NULL, 0, &fd);
     if (r < 0)
         return (int)r;
     if (fd >= 0 && fd < (int)SOCKETS_MAX) {
@@ -383,7 +383,7 @@ int loader_socket(int family, int type)
         return fd;
     }
     q = (struct question){.kind = CLOSE, .number = (uint32_t)r};
-    ask(&q, NULL, 0, &fd);
+    ask_process(&q, NULL, 0, &fd);
     if (fd >= 0)
         close(fd);
     return -EMFILE;
@@ -394,7 +394,7 @@ void loader_socket_close(int fd)
     uint32_t number = (unsigned)fd < SOCKETS_MAX ? __atomic_exchange_n(&numbers[fd], 0, __ATOMIC_ACQ_REL) : 0;
     struct question q = {.kind = CLOSE, .number = number - 1};
     if (number)
-        ask(&q, NULL, 0, NULL);
+        ask_process(&q, NULL, 0, NULL);
     close(fd);
 }
 
@@ -412,7 +412,7 @@ static int64_t ask_about(int fd, struct question q, const void *address, socklen
     q.address_size = address_size;
     if (address_size)
         memcpy(q.address, address, address_size);
-    return ask(&q, data, size, &none);
+    return ask_process(&q, data, size, &none);
 }
 
 int64_t loader_bind(int fd, const void *address, socklen_t size)

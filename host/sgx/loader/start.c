@@ -24,7 +24,7 @@ static void forward_signals(void)
 }
 
 /* Everything that must be open before the walls are up. */
-static int prepare(struct loader_thread **first, struct sh_error *err)
+static int prepare_enclave(struct loader_thread **first, struct sh_error *err)
 {
     *first = loader_thread_new(0);
     int r = *first ? 0 : sh_fail(err, -ENOMEM, "no memory");
@@ -61,7 +61,7 @@ void loader_main(int argc, char **argv)
         sh_error_report(&err); /* nothing sends frames yet */
         _exit(SH_EXIT_FAILURE);
     }
-    int r = prepare(&first, &err);
+    int r = prepare_enclave(&first, &err);
     if (!r)
         r = loader_confine(&err);
     if (channel)

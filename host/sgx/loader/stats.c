@@ -13,7 +13,7 @@ struct text {
     size_t size, at;
 };
 
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put_text(struct text *t, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -52,18 +52,18 @@ static void put_calls(struct text *t)
 #undef CALL_OUT
     };
     const char *comma = "";
-    put(t, ", \"by_call_out\": {");
+    put_text(t, ", \"by_call_out\": {");
     for (unsigned i = 0; i < SH_CALL_COUNT; i++) {
         unsigned long long n = loader.counts.calls[i];
         if (!n)
             continue;
         if (names[i])
-            put(t, "%s\"%s\": %llu", comma, names[i], n);
+            put_text(t, "%s\"%s\": %llu", comma, names[i], n);
         else
-            put(t, "%s\"call_%u\": %llu", comma, i, n);
+            put_text(t, "%s\"call_%u\": %llu", comma, i, n);
         comma = ", ";
     }
-    put(t, "}");
+    put_text(t, "}");
 }
 
 static void put_processor(struct text *t, const struct sgxsim_stats *s)
@@ -84,10 +84,10 @@ static void put_processor(struct text *t, const struct sgxsim_stats *s)
         {"eldu", s->eldu},           {"epc_peak_pages", s->epc_peak_pages},
         {"slots", s->slots},
     };
-    put(t, ", \"processor\": {");
+    put_text(t, ", \"processor\": {");
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        put(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name, (unsigned long long)list[i].value);
-    put(t, "}");
+        put_text(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name, (unsigned long long)list[i].value);
+    put_text(t, "}");
 }
 
 int loader_stats_json(char *out, size_t size, const char *inside)
@@ -96,16 +96,16 @@ int loader_stats_json(char *out, size_t size, const char *inside)
     struct sgxsim_stats s = {0};
     bool counted = loader.enclave.dev && !loader.enclave.driver->stats(loader.enclave.dev, &s);
     if (is_object(inside))
-        put(&t, "%.*s", (int)strlen(inside) - 1, inside);
+        put_text(&t, "%.*s", (int)strlen(inside) - 1, inside);
     else
-        put(&t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
-    put(&t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
+        put_text(&t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
+    put_text(&t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
         (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
         counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
         (unsigned long long)loader.counts.kicks);
     put_calls(&t);
     if (counted)
         put_processor(&t, &s);
-    put(&t, "}");
+    put_text(&t, "}");
     return t.at < size ? (int)t.at : -ENOSPC;
 }
