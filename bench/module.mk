@@ -18,3 +18,9 @@ bench-agent: deps
 .PHONY: bench-attest
 bench-attest: # one after another, since they share the cores
 	@for part in bench-verify bench-broker bench-agent; do $(MAKE) $$part || exit; done
+
+# Processes: fork, spawn, changes of residence.
+.PHONY: bench-proc
+bench-proc: deps
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
+	@bench/bench-proc

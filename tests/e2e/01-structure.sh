@@ -161,3 +161,14 @@ missing=$(git ls-files '*.c' '*.h' '*.S' '*.sh' '*.mk' 2>/dev/null | while read 
     head -n 2 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f"
 done)
 same "licence on each file" "$missing" ""
+
+# Sources are laid out by .clang-format (14, as Debian 12 has it: others differ in places), a line is at most 100 columns.
+version=$(clang-format --version 2>/dev/null | grep -oE 'version [0-9]+')
+if [ "$version" = "version 14" ]; then
+    same "each source is as clang-format lays it out" \
+        "$(git ls-files '*.c' '*.h' 2>/dev/null | xargs -r clang-format --dry-run 2>&1 | grep -oE '^[^:]+:[0-9]+' | head -n 5)" ""
+else
+    skip "layout: clang-format 14 is not installed (${version:-there is none})"
+fi
+same "no line of a source is longer than 100 columns" "$(git ls-files '*.c' '*.h' '*.S' 2>/dev/null | grep -v '^tests/diff/' |
+    xargs -r awk 'length > 100 { print FILENAME ":" FNR }' | head -n 5)" ""
