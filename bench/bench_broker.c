@@ -78,7 +78,8 @@ static void prepare(void)
     free(json);
     gen_intel_free(&g);
     run("%s broker init --dir %s/b", shelter, folder);
-    run("%s broker add-reference %s/reference.json --insecure-any-launch --dir %s/b", shelter, folder, folder);
+    run("%s broker add-reference %s/reference.json --insecure-any-launch --dir %s/b", shelter,
+        folder, folder);
     run("echo secret | %s broker add-resource a/b/c --dir %s/b", shelter, folder);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What processes cost: one figure a line, "name<TAB>microseconds". Run by bench/bench-proc natively and inside.
+// What processes cost: one figure a line, "name<TAB>microseconds". Run by bench/bench-proc natively
+// and inside.
 #define _GNU_SOURCE
 #include <spawn.h>
 #include <stdio.h>
@@ -47,11 +48,13 @@ static void spawn_self(const char *own, int rounds)
     printf("posix_spawn + exit + wait\t%.1f\n", (now_us() - start) / rounds);
 }
 
-/* A byte to and fro between parent and child, each of which changed `size` bytes: two changes of residence. */
+/* A byte to and fro between parent and child, each of which changed `size` bytes: two changes of
+ * residence. */
 static void ping_pong(const char *name, size_t size, int rounds)
 {
     int there[2], back[2];
-    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), byte = 0;
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+         byte = 0;
     memset(p, 1, size);
     if (pipe(there) || pipe(back))
         exit(1);

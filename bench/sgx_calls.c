@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench-sgx: one kind of system call many times. Prints nanoseconds a call, the least of seven rounds.
+// bench-sgx: one kind of system call many times. Prints nanoseconds a call, the least of seven
+// rounds.
 //
 //   sgx_calls KIND COUNT [FILE]
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The answers of the host to every call out of the LibOS, behind port `unit`: the first byte says how
-// many of the rest choose system calls; what is left are the host's lies.
+// The answers of the host to every call out of the LibOS, behind port `unit`: the first byte says
+// how many of the rest choose system calls; what is left are the host's lies.
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -54,8 +54,7 @@ static void prepare(void)
     file = sh_tree_inode(&t, S_IFREG | 0644);
     file->size = 100000;
     if (sh_tree_reserve(&t, file->size, &file->spool, &err) ||
-        sh_tree_link(&t, folder, name, file, &err) ||
-        sh_erofs_write(&t, fd, NULL, &built, &err))
+        sh_tree_link(&t, folder, name, file, &err) || sh_erofs_write(&t, fd, NULL, &built, &err))
         abort();
     free(name);
     root = malloc(built.image_size);
@@ -104,13 +103,14 @@ static long one(const uint8_t **at, const uint8_t *end)
         *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(80)};
         in6->sin6_addr.s6_addr[0] = 0x20;
     } else {
-        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(80),
-                                   .sin_addr = {htonl(0xc0000201)}};
+        *in = (struct sockaddr_in){
+            .sin_family = AF_INET, .sin_port = htons(80), .sin_addr = {htonl(0xc0000201)}};
     }
     uint32_t size = six ? sizeof(*in6) : sizeof(*in);
     switch (what) {
     case 0:
-        return call(__NR_socket, six ? AF_INET6 : AF_INET, x & 1 ? SOCK_STREAM : SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        return call(__NR_socket, six ? AF_INET6 : AF_INET,
+                    x & 1 ? SOCK_STREAM : SOCK_DGRAM | SOCK_NONBLOCK, 0);
     case 1:
         return call(__NR_connect, fd, arg, size);
     case 2:
@@ -119,10 +119,12 @@ static long one(const uint8_t **at, const uint8_t *end)
     case 3:
         return call(__NR_listen, fd, 5);
     case 4:
-        call(__NR_fcntl, fd, F_SETFL, O_NONBLOCK); /* of a port that is inside only nobody would ever hear */
+        call(__NR_fcntl, fd, F_SETFL,
+             O_NONBLOCK); /* of a port that is inside only nobody would ever hear */
         return call(__NR_accept4, fd, arg + 256, address, SOCK_NONBLOCK);
     case 5:
-        return call(__NR_sendto, fd, buf, x * 16, 0x4040 /* NOSIGNAL, DONTWAIT */, x & 8 ? arg : NULL, size);
+        return call(__NR_sendto, fd, buf, x * 16, 0x4040 /* NOSIGNAL, DONTWAIT */,
+                    x & 8 ? arg : NULL, size);
     case 6:
         return call(__NR_recvfrom, fd, buf, x * 16, 0x40, x & 8 ? arg + 256 : NULL, address);
     case 7:
@@ -169,7 +171,8 @@ static long one(const uint8_t **at, const uint8_t *end)
         struct iovec *iov = (struct iovec *)(arg + 1024);
         struct msghdr *m = (struct msghdr *)(arg + 2048);
         *iov = (struct iovec){buf, x * 8};
-        *m = (struct msghdr){.msg_iov = iov, .msg_iovlen = 1, .msg_name = arg + 256, .msg_namelen = (uint32_t)x};
+        *m = (struct msghdr){
+            .msg_iov = iov, .msg_iovlen = 1, .msg_name = arg + 256, .msg_namelen = (uint32_t)x};
         return call(x & 1 ? __NR_recvmsg : __NR_sendmsg, fd, m, 0x4040);
     }
     case 25:
@@ -191,8 +194,9 @@ static long one(const uint8_t **at, const uint8_t *end)
         struct iovec *iov = (struct iovec *)(arg + 1024);
         struct mmsghdr *m = (struct mmsghdr *)(arg + 2048);
         *iov = (struct iovec){buf, 100};
-        m[0] = m[1] = (struct mmsghdr){.msg_hdr = {.msg_iov = iov, .msg_iovlen = 1, .msg_control = arg + 1100,
-                                                   .msg_controllen = x}};
+        m[0] = m[1] = (struct mmsghdr){
+            .msg_hdr = {
+                .msg_iov = iov, .msg_iovlen = 1, .msg_control = arg + 1100, .msg_controllen = x}};
         return call(x & 1 ? __NR_recvmmsg : __NR_sendmmsg, fd, m, 2, 0x4040, 0);
     }
     default:

@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, guest) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, client))
         return 0;
-    life = (struct sup_life){.instance = &instance, .state = {.state = SH_STATE_STARTING},
+    life = (struct sup_life){.instance = &instance,
+                             .state = {.state = SH_STATE_STARTING},
                              .log = {.dir_fd = -1, .fd = -1, .size_max = 1000}};
     sup_clients_init(&clients);
     requests = (struct sup_requests){.clients = &clients};

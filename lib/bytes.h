@@ -90,7 +90,8 @@ static inline uint64_t sh_read_le64(struct sh_reader *r)
     return p ? sh_le64(p) : 0;
 }
 
-/* True if a and b hold the same `size` bytes; the time taken does not depend on where they differ. */
+/* True if a and b hold the same `size` bytes; the time taken does not depend on where they differ.
+ */
 static inline bool sh_equal_ct(const void *a, const void *b, size_t size)
 {
     const volatile uint8_t *x = a, *y = b;

@@ -32,8 +32,8 @@ struct sh_record {
 /* The record at *at (0: the first one), which moves on behind it. False at the end. */
 bool sh_manifest_next(const struct sh_manifest *m, size_t *at, struct sh_record *record);
 
-/* May a folder of the host be shown there? A plain absolute path (no empty part, no "." or ".."), which
- * is not "/", and neither inside nor above /dev, /proc, /sys and SH_SECRETS_DIR. */
+/* May a folder of the host be shown there? A plain absolute path (no empty part, no "." or ".."),
+ * which is not "/", and neither inside nor above /dev, /proc, /sys and SH_SECRETS_DIR. */
 bool sh_host_mount_ok(const void *path, size_t size);
 
 /* The `index`th record with this tag, or a view with NULL data when there is none. */

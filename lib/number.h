@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers as text, read in one way by everybody: decimal digits only, within bounds. No sign, no blank, no
-// prefix, nothing behind.
+// Numbers as text, read in one way by everybody: decimal digits only, within bounds. No sign, no
+// blank, no prefix, nothing behind.
 #ifndef LIB_NUMBER_H
 #define LIB_NUMBER_H
 

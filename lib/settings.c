@@ -11,7 +11,7 @@
 
 #include "lib/number.h"
 
-#define SPARE 1024u      /* defaults: PATH, HOSTNAME, TERM, "/" and alignment */
+#define SPARE 1024u /* defaults: PATH, HOSTNAME, TERM, "/" and alignment */
 #define SIGNAL_BIT(n) (1ull << ((n)-1))
 
 /* Everything a step needs. The first failure sets `error` and `why`, and the rest does nothing. */
@@ -136,7 +136,8 @@ static void add_port(struct maker *k, const char *text)
     if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
         return refuse_settings(k, -EBADMSG, "a port of the launch config is malformed");
     if (number == SH_AGENT_PORT && !udp)
-        return refuse_settings(k, -EPERM, "port 8006 is the agent's, for the inside only; publish another");
+        return refuse_settings(k, -EPERM,
+                               "port 8006 is the agent's, for the inside only; publish another");
     *p = (struct sh_published_port){(uint16_t)number, udp ? 17 : 6};
     k->s->port_count++;
 }
@@ -172,9 +173,10 @@ static void add_share(struct maker *k, char *text)
         if (!strcmp(k->s->shares[i].tag, s->tag) || !strcmp(k->s->shares[i].path, s->path))
             return refuse_settings(k, -EBADMSG, "two mounts of the launch config are one");
     if (!find_place(k->m, s->path, &s->cover))
-        return refuse_settings(k, -EPERM,
-                      "the image names no such place for a folder of the host; build it with "
-                      "--mount PATH");
+        return refuse_settings(
+            k, -EPERM,
+            "the image names no such place for a folder of the host; build it with "
+            "--mount PATH");
     k->s->share_count++;
 }
 
@@ -252,9 +254,10 @@ static void check_image(struct maker *k, bool places)
     if (!(policy & SH_POLICY_LOCK))
         refuse_settings(k, -EPERM, "the image names secrets and is not locked; build it again");
     if ((policy & SH_POLICY_EXEC) || places)
-        refuse_settings(k, -EPERM,
-               "the image names secrets and lets the host run programs or mount folders in it; "
-               "build it without one or the other");
+        refuse_settings(
+            k, -EPERM,
+            "the image names secrets and lets the host run programs or mount folders in it; "
+            "build it without one or the other");
 }
 
 /* --- the host's choice --- */
@@ -279,9 +282,10 @@ static void take_choice(struct maker *k, int key, char *value)
     struct sh_settings *s = k->s;
     uint64_t number = 0;
     if (is_frozen(k, key, value))
-        return refuse_settings(k, -EPERM,
-                      "the image is locked: command, environment, directory, user, host name and "
-                      "network stay as built");
+        return refuse_settings(
+            k, -EPERM,
+            "the image is locked: command, environment, directory, user, host name and "
+            "network stay as built");
     switch (key) {
     case SH_LAUNCH_ARG:
         return list_add(k, &s->args, value);
@@ -317,7 +321,8 @@ static void take_choice(struct maker *k, int key, char *value)
         return;
     case SH_LAUNCH_DEBUG:
         if (!(k->m->policy & SH_POLICY_DEBUG))
-            refuse_settings(k, -EPERM, "the image does not allow debugging; build it with --allow debug");
+            refuse_settings(k, -EPERM,
+                            "the image does not allow debugging; build it with --allow debug");
         return take_flag(k, value, &s->debug);
     default:
         return;
@@ -330,7 +335,8 @@ struct counts {
     size_t tags[SH_TAG_COUNT], keys[SH_LAUNCH_KEY_COUNT];
 };
 
-static void count_values(struct counts *c, const struct sh_manifest *m, const void *launch, size_t size)
+static void count_values(struct counts *c, const struct sh_manifest *m, const void *launch,
+                         size_t size)
 {
     struct sh_record r;
     struct sh_launch_line line;

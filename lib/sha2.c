@@ -46,8 +46,8 @@ static void sha256_block(uint32_t state[8], const uint8_t *p)
         /* The constants of SHA-256 are the high halves of the first 64 of SHA-512. */
         uint32_t t1 = s[7] + (ROR32(e, 6) ^ ROR32(e, 11) ^ ROR32(e, 25)) +
                       ((e & s[5]) ^ (~e & s[6])) + (uint32_t)(k512[i] >> 32) + w[i];
-        uint32_t t2 = (ROR32(a, 2) ^ ROR32(a, 13) ^ ROR32(a, 22)) +
-                      ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+        uint32_t t2 =
+            (ROR32(a, 2) ^ ROR32(a, 13) ^ ROR32(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
         memmove(s + 1, s, 7 * sizeof(s[0]));
         s[4] += t1;
         s[0] = t1 + t2;

@@ -33,8 +33,8 @@ int sh_sites_find(const struct sh_sites *s, uint64_t nid, uint32_t *first, uint3
     uint32_t low = 0, high = s->file_count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        int r =
-            s->source(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file, sizeof(file));
+        int r = s->source(s->arg, SH_SITES_HEAD_SIZE + (uint64_t)mid * sizeof(file), file,
+                          sizeof(file));
         if (r)
             return r;
         uint64_t here = sh_le64(file);

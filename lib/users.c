@@ -67,8 +67,8 @@ static bool has_member(struct field list, struct field name)
     return false;
 }
 
-static int find_user(struct sh_user *u, struct field want, struct field *name,
-                     const char *passwd, size_t size)
+static int find_user(struct sh_user *u, struct field want, struct field *name, const char *passwd,
+                     size_t size)
 {
     struct field f[FIELDS_MAX];
     size_t count;
@@ -110,8 +110,8 @@ static void add_group(struct sh_user *u, uint32_t gid)
     u->group_count++;
 }
 
-int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd,
-                       size_t passwd_size, const char *group, size_t group_size)
+int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, size_t passwd_size,
+                    const char *group, size_t group_size)
 {
     struct field f[FIELDS_MAX], name = {"", 0};
     size_t count;
@@ -130,7 +130,8 @@ int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd,
         if (count < 3 || !f[0].size || !read_id(f[2], &gid))
             continue;
         if (want_group.size) {
-            if (!found && (field_equals(f[0], want_group.text, want_group.size) || (numeric && gid == id))) {
+            if (!found &&
+                (field_equals(f[0], want_group.text, want_group.size) || (numeric && gid == id))) {
                 u->gid = gid;
                 found = true;
             }

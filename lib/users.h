@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Users and groups of an image, by the text of its /etc/passwd and /etc/group, as docker resolves them.
+// Users and groups of an image, by the text of its /etc/passwd and /etc/group, as docker resolves
+// them.
 #ifndef LIB_USERS_H
 #define LIB_USERS_H
 
@@ -15,8 +16,8 @@ struct sh_user {
     char home[1024]; /* "/" where /etc/passwd names none */
 };
 
-/* Resolves "user[:group]", names or numbers; "" is root. Without a group given: the user's first one, and
- * those that list him. The texts need no NUL. 0, or -ENOENT: a name that is not there. */
+/* Resolves "user[:group]", names or numbers; "" is root. Without a group given: the user's first
+ * one, and those that list him. The texts need no NUL. 0, or -ENOENT: a name that is not there. */
 int sh_user_resolve(struct sh_user *u, const char *spec, const char *passwd, size_t passwd_size,
                     const char *group, size_t group_size);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// md5: the digest of each FILE, or of stdin, as md5sum prints it. A workload for the tests and the demo.
+// md5: the digest of each FILE, or of stdin, as md5sum prints it. A workload for the tests and the
+// demo.
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static void fill_sines(void)
 
 static void md5_block(struct md5 *m, const uint8_t *p)
 {
-    static const uint8_t turns[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+    static const uint8_t turns[4][4] = {
+        {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
     uint32_t w[16], a = m->state[0], b = m->state[1], c = m->state[2], d = m->state[3];
     memcpy(w, p, sizeof(w));
     for (int i = 0; i < 64; i++) {

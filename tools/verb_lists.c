@@ -9,7 +9,8 @@
 
 #include "host/cli/options.h"
 
-#define FOR_ROWS(row, verb) for (const struct sh_row *row = (verb)->rows; row->kind != SH_ROW_END; row++)
+#define FOR_ROWS(row, verb)                                                                        \
+    for (const struct sh_row *row = (verb)->rows; row->kind != SH_ROW_END; row++)
 
 /* --- the manual --- */
 
@@ -47,7 +48,8 @@ static void write_options(FILE *f, const struct sh_verb *verb, bool headings)
     FOR_ROWS(row, verb)
     {
         if (row->kind == SH_ROW_HEADING && headings)
-            fprintf(f, "\n=== %.*s\n\n", (int)(strlen(row->help) - (row->help[strlen(row->help) - 1] == ':')),
+            fprintf(f, "\n=== %.*s\n\n",
+                    (int)(strlen(row->help) - (row->help[strlen(row->help) - 1] == ':')),
                     row->help);
         if ((row->kind == SH_ROW_OPTION && *row->help) || row->kind == SH_ROW_ITEM)
             write_option(f, row);
@@ -76,12 +78,12 @@ static void write_other(FILE *f, const struct sh_verb *verb)
 {
     fprintf(f, "=== %s\n\n", verb->name);
     FOR_ROWS(row, verb)
-        if (row->kind == SH_ROW_SYNOPSIS)
-            fprintf(f, " shelter %s %s\n", verb->name, row->help);
+    if (row->kind == SH_ROW_SYNOPSIS)
+        fprintf(f, " shelter %s %s\n", verb->name, row->help);
     fputs("\n", f);
     FOR_ROWS(row, verb)
-        if (row->kind == SH_ROW_ABOUT || row->kind == SH_ROW_NOTE)
-            fprintf(f, "%s\n\n", row->help);
+    if (row->kind == SH_ROW_ABOUT || row->kind == SH_ROW_NOTE)
+        fprintf(f, "%s\n\n", row->help);
     write_options(f, verb, false);
     fputs("\n", f);
 }
@@ -158,7 +160,8 @@ static int print_completion(void)
     puts("    esac\n}\n_shelter_plain() { # VERB\n    case $1 in");
     for (size_t i = 0; i < SH_VERB_COUNT; i++)
         printf("    '%s') echo '%s' ;;\n", sh_verbs[i].name, sh_verbs[i].plain);
-    puts("    esac\n}\n_shelter_values() { # 'VERB OPTION'; nothing where it takes no value\n    case $1 in");
+    puts("    esac\n}\n_shelter_values() { # 'VERB OPTION'; nothing where it takes no value\n    "
+         "case $1 in");
     for (size_t i = 0; i < SH_VERB_COUNT; i++)
         print_values(&sh_verbs[i], sh_verbs[i].name);
     puts("    esac\n}");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes what Intel's quoting infrastructure writes: the PCK certificate's SGX extension and quotes.
-// Used by the simulated TEEs and, with wrong parts, by made-up evidence in tests. Formats: Intel
-// "SGX PCK Certificate and CRL Profile", "SGX ECDSA QuoteLib API", "TDX DCAP Quoting Library API".
+// Writes what Intel's quoting infrastructure writes: the PCK certificate's SGX extension and
+// quotes. Used by the simulated TEEs and, with wrong parts, by made-up evidence in tests. Formats:
+// Intel "SGX PCK Certificate and CRL Profile", "SGX ECDSA QuoteLib API", "TDX DCAP Quoting Library
+// API".
 #ifndef HOST_ATTEST_INTEL_H
 #define HOST_ATTEST_INTEL_H
 
@@ -27,8 +28,8 @@ struct sh_pck_values {
 size_t sh_sgx_extension(uint8_t *out, const struct sh_pck_values *v);
 
 struct sh_quote_parts {
-    uint16_t version;   /* 3, 4, 5 */
-    uint16_t body_type; /* 1 SGX, 2 TD 1.0, 3 TD 1.5, 4 TD 1.5 extended */
+    uint16_t version;    /* 3, 4, 5 */
+    uint16_t body_type;  /* 1 SGX, 2 TD 1.0, 3 TD 1.5, 4 TD 1.5 extended */
     const uint8_t *body; /* of 384, 584, 648 or 885 bytes */
     EVP_PKEY *attestation_key;
     /* Its REPORTDATA is overwritten with SHA-256(attestation key || auth). */

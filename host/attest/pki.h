@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys, certificates and CRLs: what the simulated TEEs' authority and made-up evidence are built of.
-// Functions return NULL or -EIO when the crypto library fails; what they return is the caller's.
+// Keys, certificates and CRLs: what the simulated TEEs' authority and made-up evidence are built
+// of. Functions return NULL or -EIO when the crypto library fails; what they return is the
+// caller's.
 #ifndef HOST_ATTEST_PKI_H
 #define HOST_ATTEST_PKI_H
 

@@ -19,7 +19,8 @@ static const uint8_t vendor[16] = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa
 
 static size_t body_size(const struct sh_quote_parts *p)
 {
-    static const size_t sizes[] = {0, SV_SGX_REPORT_SIZE, SV_TD10_SIZE, SV_TD15_SIZE, SV_TD15EX_SIZE};
+    static const size_t sizes[] = {0, SV_SGX_REPORT_SIZE, SV_TD10_SIZE, SV_TD15_SIZE,
+                                   SV_TD15EX_SIZE};
 
     return sizes[p->body_type];
 }

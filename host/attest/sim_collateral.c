@@ -136,8 +136,8 @@ static int write_certs(int dir_fd, const char *name, X509 *leaf, X509 *root, str
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *text;
-    bool ok = bio && (!leaf || PEM_write_bio_X509(bio, leaf) == 1) &&
-              PEM_write_bio_X509(bio, root) == 1;
+    bool ok =
+        bio && (!leaf || PEM_write_bio_X509(bio, leaf) == 1) && PEM_write_bio_X509(bio, root) == 1;
     long size = ok ? BIO_get_mem_data(bio, &text) : 0;
     int r = ok ? sh_write_file(dir_fd, name, text, (size_t)size, 0644, err)
                : sh_fail(err, -EIO, "cannot write %s", name);

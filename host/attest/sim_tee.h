@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What simulated TEEs have instead of Intel's: a root of this machine's own, a quoting enclave, a TCB.
+// What simulated TEEs have instead of Intel's: a root of this machine's own, a quoting enclave, a
+// TCB.
 //
-//   $STORE/sim-tee/            made whole when first needed; whoever reads its keys can forge evidence
+//   $STORE/sim-tee/            made whole when first needed; whoever reads its keys can forge
+//   evidence
 //     root.pem                 the root certificate, OU = "Shelter simulated TEE": for --ca
-//     quoting.pem   0600       attestation key, PCK key, PCK certificate chain: the quoting enclave's
-//     authority.pem 0600       root, CA and TCB signing certificates and keys: for collateral
+//     quoting.pem   0600       attestation key, PCK key, PCK certificate chain: the quoting
+//     enclave's authority.pem 0600       root, CA and TCB signing certificates and keys: for
+//     collateral
 //
 // It protects nothing, and no verifier accepts its root unless told so by name.
 #ifndef HOST_ATTEST_SIM_TEE_H

@@ -15,10 +15,11 @@ static char *absolute_path(const char *variable, const char *path, struct sh_err
     cleanup_free char *here = realpath(".", NULL);
     if (here)
         return sh_format("%s/%s", here, path);
-    sh_fail_errno(err, -errno,
-                  "%s=%s is relative, and the current folder cannot be named; go to another folder or "
-                  "give an absolute path",
-                  variable, path);
+    sh_fail_errno(
+        err, -errno,
+        "%s=%s is relative, and the current folder cannot be named; go to another folder or "
+        "give an absolute path",
+        variable, path);
     return NULL;
 }
 
@@ -26,7 +27,8 @@ static char *root_folder(const char *variable, const char *name, const char *dat
 {
     if (data_home && *data_home == '/' && strcmp(data_home, ROOT_DATA))
         fprintf(stderr,
-                "shelter: note: root's folder is " ROOT_DATA "/%s, XDG_DATA_HOME does not move it; %s "
+                "shelter: note: root's folder is " ROOT_DATA
+                "/%s, XDG_DATA_HOME does not move it; %s "
                 "does\n",
                 name, variable);
     return sh_format(ROOT_DATA "/%s", name);
@@ -34,7 +36,8 @@ static char *root_folder(const char *variable, const char *name, const char *dat
 
 char *sh_data_folder(const char *variable, const char *name, struct sh_error *err)
 {
-    const char *given = getenv(variable), *data_home = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *given = getenv(variable), *data_home = getenv("XDG_DATA_HOME"),
+               *home = getenv("HOME");
     if (given && *given)
         return *given == '/' ? sh_strdup(given) : absolute_path(variable, given, err);
     if (geteuid() == 0)

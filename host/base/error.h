@@ -15,7 +15,8 @@ struct sh_error {
     char text[1024];
 };
 
-/* Sets the sentence (the first one stays: it is nearest to the cause) and returns `code`, a -errno. */
+/* Sets the sentence (the first one stays: it is nearest to the cause) and returns `code`, a -errno.
+ */
 int sh_fail(struct sh_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -23,7 +24,8 @@ int sh_fail(struct sh_error *err, int code, const char *format, ...)
 int sh_fail_errno(struct sh_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prints "shelter: <text>" to stderr as one line (control characters become ?), returns the status. */
+/* Prints "shelter: <text>" to stderr as one line (control characters become ?), returns the status.
+ */
 int sh_error_report(const struct sh_error *err);
 
 #endif

@@ -12,7 +12,8 @@ int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err)
 {
     const char *name = strncasecmp(text, "SIG", 3) ? text : text + 3;
     uint64_t number = 0;
-    if (!strncasecmp(name, "RTMIN+", 6) && !sh_parse_number(name + 6, 0, SIGNAL_MAX - RTMIN, &number))
+    if (!strncasecmp(name, "RTMIN+", 6) &&
+        !sh_parse_number(name + 6, 0, SIGNAL_MAX - RTMIN, &number))
         number += RTMIN;
     else if (sh_parse_number(text, 1, SIGNAL_MAX, &number))
         number = 0;
@@ -22,7 +23,8 @@ int sh_signal_parse(const char *text, uint32_t *signal, struct sh_error *err)
             number = i;
     }
     if (!number)
-        return sh_fail(err, -EINVAL, "there is no signal '%.40s'; use a name such as TERM, or a number", text);
+        return sh_fail(err, -EINVAL,
+                       "there is no signal '%.40s'; use a name such as TERM, or a number", text);
     *signal = (uint32_t)number;
     return 0;
 }

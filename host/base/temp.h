@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file that shows under its name only when all of it is there. Until then it stands beside it under a
-// name that nobody can foresee, made for us and never through a link that somebody left there.
+// A file that shows under its name only when all of it is there. Until then it stands beside it
+// under a name that nobody can foresee, made for us and never through a link that somebody left
+// there.
 #ifndef HOST_BASE_TEMP_H
 #define HOST_BASE_TEMP_H
 
@@ -17,11 +18,12 @@ struct sh_temp {
     char *name; /* what it is called now; for whoever must remove it after a signal */
 };
 
-/* 0 or -errno; then either sh_temp_commit or sh_temp_drop must follow. The mode is less the umask. */
+/* 0 or -errno; then either sh_temp_commit or sh_temp_drop must follow. The mode is less the umask.
+ */
 int sh_temp_open(struct sh_temp *t, int dir_fd, const char *path, mode_t mode);
 
-/* Gives it its name in place of what is there; `sync`: once it is on the disk. Closes it. 0, or -errno: then
- * it is removed. */
+/* Gives it its name in place of what is there; `sync`: once it is on the disk. Closes it. 0, or
+ * -errno: then it is removed. */
 int sh_temp_commit(struct sh_temp *t, bool sync);
 
 /* Removes and closes it; nothing where it is not open. */

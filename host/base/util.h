@@ -84,12 +84,13 @@ int sh_read_all(int fd, void *data, size_t size);
 int sh_pread_all(int fd, void *data, size_t size, off_t offset);
 int sh_pwrite_all(int fd, const void *data, size_t size, off_t offset);
 
-/* Reads a whole file of at most `max` bytes; *data is owned by the caller and has a NUL behind it. */
+/* Reads a whole file of at most `max` bytes; *data is owned by the caller and has a NUL behind it.
+ */
 int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_t *size,
                  struct sh_error *err);
 
-/* A folder to read; its descriptor is dirfd()'s and closed by closedir(). `flags`: O_NOFOLLOW or 0. NULL
- * with errno set, and then nothing stays open. */
+/* A folder to read; its descriptor is dirfd()'s and closed by closedir(). `flags`: O_NOFOLLOW or 0.
+ * NULL with errno set, and then nothing stays open. */
 DIR *sh_open_folder(int dir_fd, const char *name, int flags);
 
 /* mkdir -p; existing directories are fine. */

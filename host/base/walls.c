@@ -65,7 +65,10 @@ static int empty_root(void)
         return -errno;
     for (size_t i = 0; r && i < sizeof(places) / sizeof(places[0]); i++)
         r = mount("none", places[i], "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  "size=4k,mode=555") || chdir(places[i]) ? -errno : 0;
+                  "size=4k,mode=555") ||
+                    chdir(places[i])
+                ? -errno
+                : 0;
     if (!r && (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")))
         r = -errno;
     return r;
@@ -84,8 +87,9 @@ int sh_wall_user(unsigned number)
     uid_t id = SH_WALL_UID_FIRST + number;
     int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
     /* In a user namespace of ours there is nobody else to become. */
-    if (!r && !geteuid() && (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) &&
-        errno != EINVAL && errno != EPERM)
+    if (!r && !geteuid() &&
+        (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) && errno != EINVAL &&
+        errno != EPERM)
         r = -errno;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return !r && syscall(SYS_capset, &head, none) ? -errno : r;
@@ -108,7 +112,8 @@ int sh_wall_landlock(bool network)
         attr.scopes = 3; /* abstract unix sockets, signals */
     size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
     cleanup_close int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
-    if (fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, fd, 0))
+    if (fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        syscall(SYS_landlock_restrict_self, fd, 0))
         return -errno;
     return 0;
 }
@@ -119,7 +124,8 @@ static unsigned probe_inside(void)
     walls |= (unsigned)!sh_wall_files(true) << SH_WALL_FILES;
     walls |= (unsigned)!sh_wall_user(0) << SH_WALL_USER;
     walls |= (unsigned)!sh_wall_landlock(true) << SH_WALL_LANDLOCK;
-    walls |= (unsigned)!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) << SH_WALL_SECCOMP;
+    walls |= (unsigned)!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action)
+             << SH_WALL_SECCOMP;
     return walls;
 }
 

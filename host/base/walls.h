@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walls between this machine and a process that runs what a stranger wrote: namespaces, an empty root, no
-// rights, Landlock. Each is raised by the process itself, before it has a second thread, and can never be
-// taken down again. A call that fails has raised nothing; the process may go on behind the others.
+// Walls between this machine and a process that runs what a stranger wrote: namespaces, an empty
+// root, no rights, Landlock. Each is raised by the process itself, before it has a second thread,
+// and can never be taken down again. A call that fails has raised nothing; the process may go on
+// behind the others.
 #ifndef HOST_BASE_WALLS_H
 #define HOST_BASE_WALLS_H
 
@@ -23,16 +24,17 @@ enum sh_wall {
 /* "a PID namespace", ...: what a user reads. */
 const char *sh_wall_name(enum sh_wall wall);
 
-/* As the ordinary user: a user namespace that maps only this user; as root: none. Then children, from the
- * next fork on, are in a PID namespace. The caller can start no threads any more. 0 or -errno. */
+/* As the ordinary user: a user namespace that maps only this user; as root: none. Then children,
+ * from the next fork on, are in a PID namespace. The caller can start no threads any more. 0 or
+ * -errno. */
 int sh_wall_pids(void);
 
-/* Everything that is open stays so. For a caller with capabilities: root, or behind sh_wall_pids. Without
- * `network` also an empty network namespace. */
+/* Everything that is open stays so. For a caller with capabilities: root, or behind sh_wall_pids.
+ * Without `network` also an empty network namespace. */
 int sh_wall_files(bool network);
 
-/* Root becomes user and group SH_WALL_UID_FIRST + `number`, without any other group; the capabilities
- * of everybody go, and no program that is executed can bring them back. */
+/* Root becomes user and group SH_WALL_UID_FIRST + `number`, without any other group; the
+ * capabilities of everybody go, and no program that is executed can bring them back. */
 #define SH_WALL_UID_FIRST 0x70000000u
 int sh_wall_user(unsigned number);
 

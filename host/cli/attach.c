@@ -25,7 +25,12 @@ static int attach_instance(const char *reference, bool input)
         sh_fifo_free(&out);
         sh_attached_block_signals();
         struct sh_attached a = {
-            .fd = fd, .config = c, .input = input, .tty = c->tty, .signals = true, .started = true,
+            .fd = fd,
+            .config = c,
+            .input = input,
+            .tty = c->tty,
+            .signals = true,
+            .started = true,
         };
         enum sh_attached_end end = sh_attached_run(&a, &status, &err);
         status = sh_foreground_end(end, status, c->name, &err);
@@ -42,8 +47,11 @@ int cmd_attach(int argc, char **argv)
     bool input = true;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_attach_option)o) {
-        case SH_attach_no_stdin: input = false; break;
-        case SH_attach_end: break;
+        case SH_attach_no_stdin:
+            input = false;
+            break;
+        case SH_attach_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -53,7 +53,7 @@ static int write_evidence(const struct options *o, const char *text, struct sh_e
 }
 
 static int attest_instance(struct sh_store *store, const char *name, const struct options *o,
-                  struct sh_error *err)
+                           struct sh_error *err)
 {
     struct sh_instance instance;
     uint8_t nonce[SH_ATTEST_NONCE_MAX];
@@ -107,14 +107,27 @@ static int parse_options(int argc, char **argv, struct options *o)
     struct sh_cli c = sh_cli_start(SH_VERB_attest, argc, argv);
     for (int i; (i = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_attest_option)i) {
-        case SH_attest_nonce: o->nonce = c.value; break;
-        case SH_attest_output: o->output = c.value; break;
-        case SH_attest_collateral: o->collateral = c.value; break;
-        case SH_attest_tee: o->tee = c.value; break;
-        case SH_attest_json: o->json = true; break;
-        case SH_attest_simulated_root: o->root = true; break;
+        case SH_attest_nonce:
+            o->nonce = c.value;
+            break;
+        case SH_attest_output:
+            o->output = c.value;
+            break;
+        case SH_attest_collateral:
+            o->collateral = c.value;
+            break;
+        case SH_attest_tee:
+            o->tee = c.value;
+            break;
+        case SH_attest_json:
+            o->json = true;
+            break;
+        case SH_attest_simulated_root:
+            o->root = true;
+            break;
         case SH_attest_tls: /* cmd_attest saw it */
-        case SH_attest_end: break;
+        case SH_attest_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

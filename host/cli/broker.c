@@ -24,7 +24,8 @@ _Static_assert(SH_broker_policy_dir == FIRST_OPTION && SH_broker_key_dir == FIRS
 char *sh_broker_dir(const char *option)
 {
     struct sh_error err = {0};
-    char *dir = option ? sh_strdup(option) : sh_data_folder("SHELTER_BROKER", "shelter-broker", &err);
+    char *dir =
+        option ? sh_strdup(option) : sh_data_folder("SHELTER_BROKER", "shelter-broker", &err);
     if (!dir)
         exit(sh_error_report(&err));
     return dir;
@@ -35,11 +36,15 @@ int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err)
     char why[300] = "";
     int r = sb_store_open(dir, false, st, why, sizeof(why));
     if (r == -ENOENT)
-        return sh_fail(err, r, "%s; make it with 'shelter broker init --dir %s', or name another folder "
-                               "by --dir", why, dir);
+        return sh_fail(err, r,
+                       "%s; make it with 'shelter broker init --dir %s', or name another folder "
+                       "by --dir",
+                       why, dir);
     if (r == -EBADMSG)
-        return sh_fail(err, r, "%s; put back a copy of %s/broker.db, or move it away and make a new broker "
-                               "with 'shelter broker init'", why, dir);
+        return sh_fail(err, r,
+                       "%s; put back a copy of %s/broker.db, or move it away and make a new broker "
+                       "with 'shelter broker init'",
+                       why, dir);
     return r ? sh_fail(err, r, "%s", why[0] ? why : strerror(-r)) : 0;
 }
 
@@ -127,7 +132,8 @@ static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, str
     return show_text(text, "the key", err);
 }
 
-static int list_entries(struct sb_store *st, const struct sh_cli *c, bool json, struct sh_error *err)
+static int list_entries(struct sb_store *st, const struct sh_cli *c, bool json,
+                        struct sh_error *err)
 {
     char *text = NULL;
     int r = sb_store_list(st, &text);
@@ -145,8 +151,8 @@ static int list_entries(struct sb_store *st, const struct sh_cli *c, bool json, 
     {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "launch"));
-        printf("reference  %s  image %.12s  launch %s\n", sv_json_text(o, "name"), sv_json_text(o, "image"),
-               rules);
+        printf("reference  %s  image %.12s  launch %s\n", sv_json_text(o, "name"),
+               sv_json_text(o, "image"), rules);
     }
     cJSON_ArrayForEach(o, sv_json_get(all, "policies"))
     {
@@ -167,7 +173,7 @@ static int remove_resource(struct sb_store *st, const struct sh_cli *c, bool fla
 }
 
 static int remove_reference(struct sb_store *st, const struct sh_cli *c, bool flag,
-                           struct sh_error *err)
+                            struct sh_error *err)
 {
     const char *name = c->args[0];
     int r = sh_broker_store_error(sb_reference_delete(st, name), "reference", name, err);

@@ -54,11 +54,14 @@ int cmd_broker_add_resource(int argc, char **argv)
     cJSON *images = cJSON_CreateArray();
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_add_resource_option)o) {
-        case SH_broker_add_resource_dir: dir_option = c.value; break;
+        case SH_broker_add_resource_dir:
+            dir_option = c.value;
+            break;
         case SH_broker_add_resource_image:
             cJSON_AddItemToArray(images, cJSON_CreateString(c.value));
             break;
-        case SH_broker_add_resource_end: break;
+        case SH_broker_add_resource_end:
+            break;
         }
     int status = c.status;
     if (status < 0 && !sb_path_ok(c.args[0]))
@@ -154,8 +157,8 @@ static int add_rule(cJSON *rules, const char *text, struct sh_error *err)
     return 0;
 }
 
-/* What the manifest in the reference says of the launch. A locked image runs its own command; whoever left
- * its input open at build meant the host's. */
+/* What the manifest in the reference says of the launch. A locked image runs its own command;
+ * whoever left its input open at build meant the host's. */
 static int check_manifest(const struct source *s, const char *image, cJSON *rules,
                           struct sh_error *err)
 {
@@ -165,9 +168,10 @@ static int check_manifest(const struct source *s, const char *image, cJSON *rule
     if (r == -ENOENT && sb_launch_any(rules))
         return 0;
     if (r == -ENOENT)
-        return sh_fail(err, r,
-                       "it lacks the image's manifest, so nobody could tell what a host chose; name "
-                       "the image, or for guests that are not Shelter's add --insecure-any-launch");
+        return sh_fail(
+            err, r,
+            "it lacks the image's manifest, so nobody could tell what a host chose; name "
+            "the image, or for guests that are not Shelter's add --insecure-any-launch");
     if (r)
         return sh_fail(err, r, "the manifest in it is not that of its image");
     struct sh_settings settings;
@@ -223,8 +227,12 @@ int cmd_broker_add_reference(int argc, char **argv)
         case SH_broker_add_reference_firmware:
             status = sh_reference_firmware(&firmware, c.value, &err) ? sh_error_report(&err) : -1;
             break;
-        case SH_broker_add_reference_dir: dir_option = c.value; break;
-        case SH_broker_add_reference_name: name = c.value; break;
+        case SH_broker_add_reference_dir:
+            dir_option = c.value;
+            break;
+        case SH_broker_add_reference_name:
+            name = c.value;
+            break;
         case SH_broker_add_reference_allow:
             status = add_rule(rules, c.value, &err) ? sh_error_report(&err) : -1;
             break;
@@ -232,7 +240,8 @@ int cmd_broker_add_reference(int argc, char **argv)
             if (!cJSON_HasObjectItem(rules, "insecure_any"))
                 cJSON_AddTrueToObject(rules, "insecure_any");
             break;
-        case SH_broker_add_reference_end: break;
+        case SH_broker_add_reference_end:
+            break;
         }
     if (status < 0)
         status = c.status;

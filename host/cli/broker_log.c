@@ -82,7 +82,8 @@ static void print_entry(const struct sb_entry *e, void *arg)
     putchar('\n');
 }
 
-static int show_log(struct sb_store *st, bool follow, int64_t count, bool json, struct sh_error *err)
+static int show_log(struct sb_store *st, bool follow, int64_t count, bool json,
+                    struct sh_error *err)
 {
     struct printer p = {.json = json, .last = count >= 0 ? sb_log_tail(st, count) : 0};
     int r;
@@ -106,15 +107,22 @@ int cmd_broker_log(int argc, char **argv)
     struct sh_error err = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_log_option)o) {
-        case SH_broker_log_dir: dir_option = c.value; break;
-        case SH_broker_log_follow: follow = true; break;
-        case SH_broker_log_json: json = true; break;
+        case SH_broker_log_dir:
+            dir_option = c.value;
+            break;
+        case SH_broker_log_follow:
+            follow = true;
+            break;
+        case SH_broker_log_json:
+            json = true;
+            break;
         case SH_broker_log_lines:
             if (sh_parse_number(c.value, 0, INT64_MAX, &lines))
                 return sh_cli_usage(c.shown, "-n takes a number of entries");
             count = (int64_t)lines;
             break;
-        case SH_broker_log_end: break;
+        case SH_broker_log_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

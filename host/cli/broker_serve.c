@@ -80,20 +80,50 @@ static int parse_options(int argc, char **argv, struct options *o)
     struct sh_cli c = sh_cli_start(SH_VERB_broker_serve, argc, argv);
     for (int i; (i = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_serve_option)i) {
-        case SH_broker_serve_dir: o->dir = c.value; break;
-        case SH_broker_serve_listen: o->listen = c.value; break;
-        case SH_broker_serve_insecure_http: o->insecure_http = true; break;
-        case SH_broker_serve_tls_cert: o->cert = c.value; break;
-        case SH_broker_serve_tls_key: o->key = c.value; break;
-        case SH_broker_serve_collateral: take_collateral(o, c.value); break;
-        case SH_broker_serve_online: o->online = true; break;
-        case SH_broker_serve_pccs: o->pccs = c.value; o->online = true; break;
-        case SH_broker_serve_kds: o->kds = c.value; o->online = true; break;
-        case SH_broker_serve_cache: o->cache = c.value; break;
-        case SH_broker_serve_ca: o->ca = c.value; break;
-        case SH_broker_serve_allow_simulated: o->simulated = c.value; break;
-        case SH_broker_serve_policy: o->policy = c.value; break;
-        case SH_broker_serve_url_file: o->url_file = c.value; break;
+        case SH_broker_serve_dir:
+            o->dir = c.value;
+            break;
+        case SH_broker_serve_listen:
+            o->listen = c.value;
+            break;
+        case SH_broker_serve_insecure_http:
+            o->insecure_http = true;
+            break;
+        case SH_broker_serve_tls_cert:
+            o->cert = c.value;
+            break;
+        case SH_broker_serve_tls_key:
+            o->key = c.value;
+            break;
+        case SH_broker_serve_collateral:
+            take_collateral(o, c.value);
+            break;
+        case SH_broker_serve_online:
+            o->online = true;
+            break;
+        case SH_broker_serve_pccs:
+            o->pccs = c.value;
+            o->online = true;
+            break;
+        case SH_broker_serve_kds:
+            o->kds = c.value;
+            o->online = true;
+            break;
+        case SH_broker_serve_cache:
+            o->cache = c.value;
+            break;
+        case SH_broker_serve_ca:
+            o->ca = c.value;
+            break;
+        case SH_broker_serve_allow_simulated:
+            o->simulated = c.value;
+            break;
+        case SH_broker_serve_policy:
+            o->policy = c.value;
+            break;
+        case SH_broker_serve_url_file:
+            o->url_file = c.value;
+            break;
         case SH_broker_serve_rate:
         case SH_broker_serve_max_body:
         case SH_broker_serve_max_sessions:
@@ -102,7 +132,8 @@ static int parse_options(int argc, char **argv, struct options *o)
             if (!take_number(o, (enum sh_broker_serve_option)i, c.value))
                 return sh_cli_usage(c.shown, "'%s' is out of range", c.value);
             break;
-        case SH_broker_serve_end: break;
+        case SH_broker_serve_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;
@@ -195,7 +226,8 @@ static bool is_loopback_http(const char *url)
            (url[16] == ':' || url[16] == '/' || !url[16]);
 }
 
-static int serve_requests(struct options *o, struct inputs *in, struct sb_store *st, struct sh_error *err)
+static int serve_requests(struct options *o, struct inputs *in, struct sb_store *st,
+                          struct sh_error *err)
 {
     char why[300] = "";
     sigset_t set;

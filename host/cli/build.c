@@ -89,7 +89,8 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         b->quiet = true;
         return 0;
     case SH_build_config: /* was read before */
-    case SH_build_end: break;
+    case SH_build_end:
+        break;
     }
     return 0;
 }

@@ -12,8 +12,11 @@ int cmd_clean(int argc, char **argv)
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_clean_option)o) {
-        case SH_clean_all: all = true; break;
-        case SH_clean_end: break;
+        case SH_clean_all:
+            all = true;
+            break;
+        case SH_clean_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

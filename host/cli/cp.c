@@ -150,7 +150,8 @@ static int copy(const char *from, const char *to)
         if (r)
             err.status = SH_EXIT_NOT_RUN;
         else
-            r = source ? copy_out(&instance, path, to, &err) : copy_in(&instance, from, other, &err);
+            r = source ? copy_out(&instance, path, to, &err)
+                       : copy_in(&instance, from, other, &err);
         sh_instance_close(&instance);
     }
     sh_store_close(&store);

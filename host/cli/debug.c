@@ -16,13 +16,14 @@
 
 /* What gdb must know of the simulated processor: it lives on signals, the enclave's code cannot be
  * written to, and FS is not what libthread_db expects. */
-static const char script_head[] = "set pagination off\n"
-                                  "set confirm off\n"
-                                  "set auto-load libthread-db off\n"
-                                  "set auto-solib-add off\n"
-                                  "set mem inaccessible-by-default off\n"
-                                  "handle SIGSEGV SIGILL SIGBUS SIGFPE SIGSYS SIGUSR1 SIGUSR2 nostop "
-                                  "noprint pass\n";
+static const char script_head[] =
+    "set pagination off\n"
+    "set confirm off\n"
+    "set auto-load libthread-db off\n"
+    "set auto-solib-add off\n"
+    "set mem inaccessible-by-default off\n"
+    "handle SIGSEGV SIGILL SIGBUS SIGFPE SIGSYS SIGUSR1 SIGUSR2 nostop "
+    "noprint pass\n";
 
 struct session {
     struct sh_instance *instance;
@@ -32,7 +33,8 @@ struct session {
     struct sh_buffer script;
 };
 
-__attribute__((format(printf, 2, 3))) static void send_line(struct session *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void send_line(struct session *s, const char *format,
+                                                            ...)
 {
     char line[2048];
     va_list ap;
@@ -83,7 +85,8 @@ static int add_file(struct session *s, const char *path, uint64_t nid, uint64_t 
         return sh_fail_errno(err, -errno, "cannot write %s/%s", s->folder, name);
     int r = sh_extract(s->root_fd, s->image->manifest.root_size, nid, fd, err);
     if (!r && load_bias(fd, start, offset, &bias))
-        send_line(s, "add-symbol-file \"%s/%s\" -o %#llx\n", s->folder, name, (unsigned long long)bias);
+        send_line(s, "add-symbol-file \"%s/%s\" -o %#llx\n", s->folder, name,
+                  (unsigned long long)bias);
     return r;
 }
 
@@ -93,10 +96,11 @@ static int add_mapping(struct session *s, const char *line, struct sh_error *err
     unsigned long long start, end, offset, nid;
     char perm[5], dev[32], path[257] = "";
     static char last[257];
-    int n = sscanf(line, "%llx-%llx %4s %llx %31s %llu %256s", &start, &end, perm, &offset, dev, &nid,
-                   path);
+    int n = sscanf(line, "%llx-%llx %4s %llx %31s %llu %256s", &start, &end, perm, &offset, dev,
+                   &nid, path);
     if (n < 6)
-        return sh_fail(err, -EBADMSG, "the enclave describes its memory in a way that cannot be read");
+        return sh_fail(err, -EBADMSG,
+                       "the enclave describes its memory in a way that cannot be read");
     if (perm[2] == 'x')
         send_line(s, "mem %#llx %#llx ro\n", start, end);
     if (n < 7 || path[0] != '/' || !nid || !strcmp(path, last))
@@ -155,9 +159,9 @@ static int run_gdb(struct session *s, char **arguments, int count, struct sh_err
     if (r)
         return r;
     char **argv = sh_alloc(((size_t)count + 5) * sizeof(*argv));
-    argv[0] = (char *)(uintptr_t)"gdb";
-    argv[1] = (char *)(uintptr_t)"-q";
-    argv[2] = (char *)(uintptr_t)"-x";
+    argv[0] = (char *)(uintptr_t) "gdb";
+    argv[1] = (char *)(uintptr_t) "-q";
+    argv[2] = (char *)(uintptr_t) "-x";
     argv[3] = path;
     memcpy(argv + 4, arguments, (size_t)count * sizeof(*argv));
     execvp("gdb", argv);
@@ -174,21 +178,23 @@ static int check_instance(const struct sh_instance *i, struct sh_error *err)
     if (sh_backend_find(c->tee, -1, &backend, err))
         return -ENOENT;
     if (!backend->debuggable)
-        return sh_fail(err, -ENOTSUP,
-                       "instance %s runs in %s; a debugger can look into simulated enclaves only, use "
-                       "run --debug --tee sgx-sim",
-                       c->name, c->tee);
+        return sh_fail(
+            err, -ENOTSUP,
+            "instance %s runs in %s; a debugger can look into simulated enclaves only, use "
+            "run --debug --tee sgx-sim",
+            c->name, c->tee);
     if (!sh_instance_alive(i))
         return sh_fail(err, -ESRCH, "instance %s is not running", c->name);
     if (!c->debug)
-        return sh_fail(err, -EPERM,
-                       "instance %s was started without --debug; its image needs --allow debug for that",
-                       c->name);
+        return sh_fail(
+            err, -EPERM,
+            "instance %s was started without --debug; its image needs --allow debug for that",
+            c->name);
     return 0;
 }
 
 static int debug_instance(const char *reference, bool print, char **arguments, int count,
-                 struct sh_error *err)
+                          struct sh_error *err)
 {
     struct sh_store store;
     struct sh_instance instance;
@@ -226,8 +232,11 @@ int cmd_debug(int argc, char **argv)
     bool print = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_debug_option)o) {
-        case SH_debug_print: print = true; break;
-        case SH_debug_end: break;
+        case SH_debug_print:
+            print = true;
+            break;
+        case SH_debug_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;
@@ -237,7 +246,8 @@ int cmd_debug(int argc, char **argv)
         rest++;
         count--;
     } else if (count) {
-        return sh_cli_usage("debug", "'%s' is too much; gdb's own arguments stand behind --", rest[0]);
+        return sh_cli_usage("debug", "'%s' is too much; gdb's own arguments stand behind --",
+                            rest[0]);
     }
     return debug_instance(c.args[0], print, rest, count, &err) ? sh_error_report(&err) : 0;
 }

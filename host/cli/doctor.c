@@ -7,7 +7,6 @@
 #include "host/launch/launch.h"
 #include "verifier/base/json.h"
 
-
 static void print_checks(const cJSON *checks)
 {
     const cJSON *c;
@@ -61,8 +60,11 @@ int cmd_doctor(int argc, char **argv)
     bool json = false, usable = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_doctor_option)o) {
-        case SH_doctor_json: json = true; break;
-        case SH_doctor_end: break;
+        case SH_doctor_json:
+            json = true;
+            break;
+        case SH_doctor_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

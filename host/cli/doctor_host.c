@@ -26,9 +26,9 @@ static void check_base(cJSON *checks)
     }
     bool ok = dir && !err.text[0];
     sh_check_add(checks, "base files", ok,
-                    "run 'make tools' in Shelter's folder, or name one in "
-                    "SHELTER_BASE",
-                    "%s", ok ? dir : err.text);
+                 "run 'make tools' in Shelter's folder, or name one in "
+                 "SHELTER_BASE",
+                 "%s", ok ? dir : err.text);
 }
 
 static void check_store(cJSON *checks)
@@ -39,17 +39,17 @@ static void check_store(cJSON *checks)
     char size[16];
     bool ok = !sh_store_open(&store, &err);
     if (!sh_check_add(checks, "store", ok,
-                         "make the folder writable, or name another in "
-                         "SHELTER_STORE",
-                         "%s", ok ? store.path : err.text))
+                      "make the folder writable, or name another in "
+                      "SHELTER_STORE",
+                      "%s", ok ? store.path : err.text))
         return;
     if (!fstatvfs(store.dir_fd, &fs)) {
         uint64_t space = (uint64_t)fs.f_bavail * fs.f_frsize;
         sh_format_size(size, sizeof(size), space);
         sh_check_add(checks, "disk space", space >= SPACE_WANTED,
-                        "free some space, or name another "
-                        "folder in SHELTER_STORE",
-                        "%s free in the store", size);
+                     "free some space, or name another "
+                     "folder in SHELTER_STORE",
+                     "%s free in the store", size);
     }
     sh_store_close(&store);
 }
@@ -57,8 +57,9 @@ static void check_store(cJSON *checks)
 /* Around an enclave's loader. */
 static void check_walls(cJSON *checks)
 {
-    static const char namespaces[] = "allow user namespaces (user.max_user_namespaces, "
-                                     "kernel.apparmor_restrict_unprivileged_userns), or start as root";
+    static const char namespaces[] =
+        "allow user namespaces (user.max_user_namespaces, "
+        "kernel.apparmor_restrict_unprivileged_userns), or start as root";
     static const char *const remedies[SH_WALL_COUNT] = {
         [SH_WALL_PIDS] = namespaces,
         [SH_WALL_FILES] = namespaces,
@@ -68,7 +69,8 @@ static void check_walls(cJSON *checks)
     unsigned walls = sh_walls_probe();
     for (unsigned i = 0; i < SH_WALL_COUNT; i++) {
         bool ok = walls >> i & 1;
-        sh_check_add(checks, "wall", ok, remedies[i], "%s%s", sh_wall_name(i), ok ? "" : ": cannot be raised");
+        sh_check_add(checks, "wall", ok, remedies[i], "%s%s", sh_wall_name(i),
+                     ok ? "" : ": cannot be raised");
     }
 }
 

@@ -32,8 +32,11 @@ static int run_program(const char *reference, const struct sh_exec_request *requ
     } else {
         sh_attached_block_signals();
         sh_control_send(fd, &out);
-        struct sh_attached a = {.fd = fd, .config = &instance.config, .input = true,
-                                .tty = request->tty, .signals = true};
+        struct sh_attached a = {.fd = fd,
+                                .config = &instance.config,
+                                .input = true,
+                                .tty = request->tty,
+                                .signals = true};
         enum sh_attached_end end = sh_attached_run(&a, &status, &err);
         status = sh_foreground_end(end, status, instance.config.name, &err);
     }
@@ -49,18 +52,28 @@ int cmd_exec(int argc, char **argv)
     struct sh_cli c = sh_cli_start(SH_VERB_exec, argc, argv);
     struct sh_exec_request request = {.tty = sh_terminal_here(), .workdir = "", .user = ""};
     struct sh_error err = {0};
-    c.no_dash_it = "stdin is always forwarded, and a terminal is there when you have one (--tty forces it)";
+    c.no_dash_it =
+        "stdin is always forwarded, and a terminal is there when you have one (--tty forces it)";
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_exec_option)o) {
-        case SH_exec_tty: request.tty = true; break;
-        case SH_exec_no_tty: request.tty = false; break;
-        case SH_exec_workdir: request.workdir = c.value; break;
-        case SH_exec_user: request.user = c.value; break;
+        case SH_exec_tty:
+            request.tty = true;
+            break;
+        case SH_exec_no_tty:
+            request.tty = false;
+            break;
+        case SH_exec_workdir:
+            request.workdir = c.value;
+            break;
+        case SH_exec_user:
+            request.user = c.value;
+            break;
         case SH_exec_env:
             if (sh_env_option(&request.env, c.value, &err))
                 return sh_cli_usage("exec", "%s", err.text);
             break;
-        case SH_exec_end: break;
+        case SH_exec_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -73,10 +73,17 @@ int cmd_images(int argc, char **argv)
     bool json = false, quiet = false, whole = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_images_option)o) {
-        case SH_images_json: json = true; break;
-        case SH_images_quiet: quiet = true; break;
-        case SH_images_no_trunc: whole = true; break;
-        case SH_images_end: break;
+        case SH_images_json:
+            json = true;
+            break;
+        case SH_images_quiet:
+            quiet = true;
+            break;
+        case SH_images_no_trunc:
+            whole = true;
+            break;
+        case SH_images_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

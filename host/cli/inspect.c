@@ -27,7 +27,8 @@ static void print_measurement(const cJSON *measurement)
     }
 }
 
-/* What runs, or will: by the image's manifest and the instance's launch config. NULL where one is gone. */
+/* What runs, or will: by the image's manifest and the instance's launch config. NULL where one is
+ * gone. */
 static cJSON *read_settings(struct sh_store *store, const struct sh_instance *i)
 {
     cJSON *settings = NULL;
@@ -55,7 +56,8 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     printf("instance      %s\nname          %s\nstate         %s\n", c->id, c->name, status);
     if (i->state.error[0])
         printf("error         %s\n", i->state.error);
-    printf("image         %s\n              %s\ncommand       %s\n", c->reference, c->image, command);
+    printf("image         %s\n              %s\ncommand       %s\n", c->reference, c->image,
+           command);
     printf("created       %s\ntee           %s%s\n", time, c->tee,
            c->simulated ? " (simulated: it protects nothing)" : "");
     print_measurement(i->state.measurement);
@@ -112,13 +114,16 @@ int cmd_inspect(int argc, char **argv)
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_inspect_option)o) {
-        case SH_inspect_json: json = true; break;
+        case SH_inspect_json:
+            json = true;
+            break;
         case SH_inspect_type:
             if (strcmp(c.value, "instance") && strcmp(c.value, "image"))
                 return sh_cli_usage("inspect", "--type %s: write instance or image", c.value);
             type = c.value[1]; /* 'n' or 'm' */
             break;
-        case SH_inspect_end: break;
+        case SH_inspect_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

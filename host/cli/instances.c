@@ -48,8 +48,10 @@ bool sh_no_such_name(struct sh_store *store, const char *name, struct sh_error *
     if (r != -ENOENT)
         return false;
     *err = (struct sh_error){0};
-    sh_fail(err, r, "there is no instance and no image '%s'; 'shelter ps -a' and 'shelter images' list "
-                    "those there are", name);
+    sh_fail(err, r,
+            "there is no instance and no image '%s'; 'shelter ps -a' and 'shelter images' list "
+            "those there are",
+            name);
     return true;
 }
 
@@ -91,10 +93,11 @@ int sh_instance_force_end(struct sh_instance *instance, struct sh_error *err)
         kill(pid, SIGKILL);
     if (ends_within(instance, 5000))
         return 0;
-    return sh_fail(err, -EBUSY,
-                   pid ? "instance %s cannot be ended; its supervisor is process %d"
-                       : "instance %s cannot be ended: its supervisor is a process of somebody else",
-                   instance->config.name, (int)pid);
+    return sh_fail(
+        err, -EBUSY,
+        pid ? "instance %s cannot be ended; its supervisor is process %d"
+            : "instance %s cannot be ended: its supervisor is a process of somebody else",
+        instance->config.name, (int)pid);
 }
 
 void sh_format_span(char *out, size_t out_size, int64_t from, int64_t to)
@@ -137,7 +140,8 @@ char *sh_instance_ports_text(const struct sh_instance_config *c)
         cleanup_free char *one =
             sh_format("%s%s%s%s:%u->%u/%s", i ? ", " : "", strchr(p->host_address, ':') ? "[" : "",
                       p->host_address[0] ? p->host_address : "0.0.0.0",
-                      strchr(p->host_address, ':') ? "]" : "", p->host_port, p->guest_port, p->udp ? "udp" : "tcp");
+                      strchr(p->host_address, ':') ? "]" : "", p->host_port, p->guest_port,
+                      p->udp ? "udp" : "tcp");
         sh_buffer_add(&b, one, strlen(one));
     }
     sh_buffer_add(&b, "", 1);

@@ -6,10 +6,11 @@
 #include "host/run/instance.h"
 
 /* Calls `each` for every name, whatever became of the one before; an error is reported as one line.
- * Returns 0, or the status of the first that failed. `each` returns 0 or -errno with the sentence. */
+ * Returns 0, or the status of the first that failed. `each` returns 0 or -errno with the sentence.
+ */
 int sh_each_instance(char **names, size_t count,
-                     int (*each)(struct sh_store *store, struct sh_instance *instance, void *context,
-                                 struct sh_error *err),
+                     int (*each)(struct sh_store *store, struct sh_instance *instance,
+                                 void *context, struct sh_error *err),
                      void *context);
 
 /* For a name that is no instance: is it no image either? Then with the sentence. */

@@ -21,7 +21,8 @@ static int kill_one(struct sh_store *store, struct sh_instance *instance, void *
     if (!r)
         r = sh_control_signal(instance, signal, err);
     /* It may be gone, and with --rm its folder, before we can ask. */
-    if (!r && signal == SIGKILL && sh_control_wait(instance, SH_CONTROL_WAIT, 0, &status, &ignored) &&
+    if (!r && signal == SIGKILL &&
+        sh_control_wait(instance, SH_CONTROL_WAIT, 0, &status, &ignored) &&
         sh_instance_alive(instance))
         r = sh_fail(err, -EBUSY, "%s", ignored.text);
     if (!r)
@@ -40,7 +41,8 @@ int cmd_kill(int argc, char **argv)
             if (sh_signal_parse(c.value, &signal, &err))
                 return sh_cli_usage("kill", "%s", err.text);
             break;
-        case SH_kill_end: break;
+        case SH_kill_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

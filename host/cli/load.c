@@ -18,13 +18,18 @@ int cmd_load(int argc, char **argv)
     struct sh_error err = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_load_option)o) {
-        case SH_load_input: file = c.value; break;
+        case SH_load_input:
+            file = c.value;
+            break;
         case SH_load_firmware:
             if (sh_reference_firmware(&firmware, c.value, &err))
                 return sh_cli_usage("load", "%s", err.text);
             break;
-        case SH_load_quiet: quiet = true; break;
-        case SH_load_end: break;
+        case SH_load_quiet:
+            quiet = true;
+            break;
+        case SH_load_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;
@@ -45,8 +50,8 @@ int cmd_load(int argc, char **argv)
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
-    int r =
-        sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &progress, id, &tags, &err);
+    int r = sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &progress, id,
+                          &tags, &err);
     sh_progress_end(&progress);
     if (!r)
         puts(id);

@@ -174,8 +174,12 @@ int cmd_logs(int argc, char **argv)
     uint64_t lines;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_logs_option)o) {
-        case SH_logs_follow: v.follow = true; break;
-        case SH_logs_timestamps: v.stamps = true; break;
+        case SH_logs_follow:
+            v.follow = true;
+            break;
+        case SH_logs_timestamps:
+            v.stamps = true;
+            break;
         case SH_logs_tail:
             if (!strcmp(c.value, "all"))
                 break;
@@ -185,10 +189,13 @@ int cmd_logs(int argc, char **argv)
             break;
         case SH_logs_since:
             if (parse_since(c.value, &v.since))
-                return sh_cli_usage("logs", "--since %s: write 10m, 2h, seconds since 1970, or "
-                                            "2026-01-31T12:00:00Z", c.value);
+                return sh_cli_usage("logs",
+                                    "--since %s: write 10m, 2h, seconds since 1970, or "
+                                    "2026-01-31T12:00:00Z",
+                                    c.value);
             break;
-        case SH_logs_end: break;
+        case SH_logs_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -16,16 +16,19 @@ static const char *hint_of(const char *name)
 {
     static const char *const hints[][2] = {
         {"restart", "'shelter stop NAME', then 'shelter start NAME'"},
-        {"top", "'shelter stats NAME' shows counts; 'shelter exec NAME ps' where the image allows exec"},
+        {"top",
+         "'shelter stats NAME' shows counts; 'shelter exec NAME ps' where the image allows exec"},
         {"port", "'shelter ps' shows published ports"},
-        {"pull", "skopeo copies an image from a registry: 'skopeo copy docker://IMAGE oci:DIR', then "
-                 "'shelter build oci:DIR'"},
+        {"pull",
+         "skopeo copies an image from a registry: 'skopeo copy docker://IMAGE oci:DIR', then "
+         "'shelter build oci:DIR'"},
         {"push", "'shelter save' writes an image to a file"},
         {"create", "'shelter run -d' makes and starts an instance"},
         {"pause", "an instance can be stopped and started, not paused"},
         {"unpause", "an instance can be stopped and started, not paused"},
-        {"prune", "'shelter clean' removes dead instances, 'shelter rm --all' stopped ones, 'shelter rmi' "
-                  "images"},
+        {"prune",
+         "'shelter clean' removes dead instances, 'shelter rm --all' stopped ones, 'shelter rmi' "
+         "images"},
         {"list", "'shelter ps' lists instances, 'shelter images' images"},
     };
     for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)

@@ -95,28 +95,63 @@ static int take_option(struct options *o, enum sh_measure_option option, const c
 {
     struct sh_measure_files *f = &o->files;
     switch (option) {
-    case SH_measure_tee: o->image.tee = f->tee = value; return -1;
-    case SH_measure_firmware: o->image.firmware = f->firmware = value; return -1;
-    case SH_measure_json: o->json = f->json = true; return -1;
-    case SH_measure_memory: return take_memory(o, value);
-    case SH_measure_cpus: o->image_only = "--cpus"; return take_cpus(o, value);
-    case SH_measure_boot: o->image_only = "--boot"; return take_boot(o, value);
-    case SH_measure_debug: o->image_only = "--debug"; o->image.debug = true; return -1;
+    case SH_measure_tee:
+        o->image.tee = f->tee = value;
+        return -1;
+    case SH_measure_firmware:
+        o->image.firmware = f->firmware = value;
+        return -1;
+    case SH_measure_json:
+        o->json = f->json = true;
+        return -1;
+    case SH_measure_memory:
+        return take_memory(o, value);
+    case SH_measure_cpus:
+        o->image_only = "--cpus";
+        return take_cpus(o, value);
+    case SH_measure_boot:
+        o->image_only = "--boot";
+        return take_boot(o, value);
+    case SH_measure_debug:
+        o->image_only = "--debug";
+        o->image.debug = true;
+        return -1;
     case SH_measure_cpu_model:
         o->image_only = "--cpu-model";
         o->image.cpu_model = value;
         return -1;
-    case SH_measure_kernel: f->kernel = value; break;
-    case SH_measure_initrd: f->initrd = value; break;
-    case SH_measure_append: f->append = value; break;
-    case SH_measure_vcpus: f->vcpus = value; break;
-    case SH_measure_vcpu_type: f->vcpu_type = value; break;
-    case SH_measure_guest_features: f->features = value; break;
-    case SH_measure_vmm: f->vmm = value; break;
-    case SH_measure_ovmf_hash: f->ovmf_hash = value; break;
-    case SH_measure_two_pass: f->two_pass = true; break;
-    case SH_measure_unpatched_kernel: f->unpatched = true; break;
-    case SH_measure_end: break;
+    case SH_measure_kernel:
+        f->kernel = value;
+        break;
+    case SH_measure_initrd:
+        f->initrd = value;
+        break;
+    case SH_measure_append:
+        f->append = value;
+        break;
+    case SH_measure_vcpus:
+        f->vcpus = value;
+        break;
+    case SH_measure_vcpu_type:
+        f->vcpu_type = value;
+        break;
+    case SH_measure_guest_features:
+        f->features = value;
+        break;
+    case SH_measure_vmm:
+        f->vmm = value;
+        break;
+    case SH_measure_ovmf_hash:
+        f->ovmf_hash = value;
+        break;
+    case SH_measure_two_pass:
+        f->two_pass = true;
+        break;
+    case SH_measure_unpatched_kernel:
+        f->unpatched = true;
+        break;
+    case SH_measure_end:
+        break;
     }
     o->files_only = true;
     return -1;
@@ -136,7 +171,8 @@ int cmd_measure(int argc, char **argv)
         return status;
     if (o.files_only || (o.files.firmware && !c.count)) {
         if (c.count)
-            return sh_cli_usage("measure", "'%s' is too much: the options are about files, not an image",
+            return sh_cli_usage("measure",
+                                "'%s' is too much: the options are about files, not an image",
                                 c.args[0]);
         if (o.image_only)
             return sh_cli_usage("measure", "%s is for images, not for files", o.image_only);

@@ -64,8 +64,8 @@ static void print_field(const struct sh_measure_files *o, const char *name, cons
         printf("%-6s %s\n", name, hex);
 }
 
-static int sev_params(const struct sh_measure_files *o, const struct files *f, struct sv_sev_params *p,
-                      uint8_t ovmf_hash[48])
+static int sev_params(const struct sh_measure_files *o, const struct files *f,
+                      struct sv_sev_params *p, uint8_t ovmf_hash[48])
 {
     uint64_t value = 1;
 
@@ -127,10 +127,17 @@ static int measure_sev(const struct sh_measure_files *o, const struct files *f)
 static int measure_tdx(const struct sh_measure_files *o, const struct files *f)
 {
     struct sv_tdx_params p = {
-        .firmware = f->firmware, .firmware_size = f->firmware_size, .two_pass = o->two_pass,
+        .firmware = f->firmware,
+        .firmware_size = f->firmware_size,
+        .two_pass = o->two_pass,
         .kernel_unpatched = o->unpatched,
-        .have_kernel = o->kernel != NULL, .kernel = f->kernel, .kernel_size = f->kernel_size,
-        .initrd = f->initrd, .initrd_size = f->initrd_size, .cmdline = o->append, .memory_size = o->memory,
+        .have_kernel = o->kernel != NULL,
+        .kernel = f->kernel,
+        .kernel_size = f->kernel_size,
+        .initrd = f->initrd,
+        .initrd_size = f->initrd_size,
+        .cmdline = o->append,
+        .memory_size = o->memory,
     };
     struct sv_tdx_measurement m;
     char why[160] = "", hex1[97], hex2[97];

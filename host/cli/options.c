@@ -23,7 +23,7 @@ struct table {
 static void add_option(struct table *t, const struct sh_row *row)
 {
     size_t at = t->count++;
-    int argument = !*row->value ? no_argument
+    int argument = !*row->value                                 ? no_argument
                    : *row->value == '[' && row->value[1] == '=' ? optional_argument
                                                                 : required_argument;
     t->rows[at] = row;
@@ -40,9 +40,11 @@ static void add_option(struct table *t, const struct sh_row *row)
 static void fill_table(struct table *t, const struct sh_verb *verb)
 {
     *t = (struct table){0};
-    /* '+': options end at the first plain argument; ':' tells a missing value from an unknown option. */
+    /* '+': options end at the first plain argument; ':' tells a missing value from an unknown
+     * option. */
     strcpy(t->letters, verb->max == REST ? "+:h" : ":h");
-    for (const struct sh_row *row = verb->rows; row->kind != SH_ROW_END && t->count < OPTION_MAX; row++)
+    for (const struct sh_row *row = verb->rows; row->kind != SH_ROW_END && t->count < OPTION_MAX;
+         row++)
         if (row->kind == SH_ROW_OPTION)
             add_option(t, row);
     t->longs[t->count] = (struct option){"help", no_argument, NULL, 'h'};
@@ -53,8 +55,11 @@ struct sh_cli sh_cli_start(enum sh_verb_id verb, int argc, char **argv)
     optind = 0;
     opterr = 0;
     const struct sh_verb *v = &sh_verbs[verb];
-    return (struct sh_cli){.verb = v->also < 0 ? v : &sh_verbs[v->also], .shown = v->name,
-                           .status = -1, .argc = argc, .argv = argv};
+    return (struct sh_cli){.verb = v->also < 0 ? v : &sh_verbs[v->also],
+                           .shown = v->name,
+                           .status = -1,
+                           .argc = argc,
+                           .argv = argv};
 }
 
 bool sh_is_dash_it(const char *a)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of verbs and options (host/cli/verbs.def) as data, and the parser that reads a command line
-// by it.
+// The table of verbs and options (host/cli/verbs.def) as data, and the parser that reads a command
+// line by it.
 #ifndef HOST_CLI_OPTIONS_H
 #define HOST_CLI_OPTIONS_H
 
@@ -48,8 +48,13 @@ enum sh_verb_id {
 
 /* One enum a verb, enum sh_run_option: SH_run_tag, ... A switch over it without `default` makes the
  * compiler find an option that nobody honours. SH_run_end: there is none any more. */
-#define VERB(id, name, plain, min, max, missing, summary) enum sh_##id##_option { SH_##id##_end = -1,
-#define END(id) };
+#define VERB(id, name, plain, min, max, missing, summary)                                          \
+    enum sh_##id##_option                                                                          \
+    {                                                                                              \
+        SH_##id##_end = -1,
+#define END(id)                                                                                    \
+    }                                                                                              \
+    ;
 #define OPTION(verb, id, letter, value, values, help, manual) SH_##verb##_##id,
 #include "host/cli/verbs.def"
 
@@ -78,7 +83,8 @@ struct sh_cli {
 struct sh_cli sh_cli_start(enum sh_verb_id verb, int argc, char **argv);
 
 /* The next option, by its enum; its end is -1 (then look at `status`). Help, unknown
- * options, missing values and a wrong number of plain arguments are dealt with here. Not reentrant. */
+ * options, missing values and a wrong number of plain arguments are dealt with here. Not reentrant.
+ */
 int sh_cli_next(struct sh_cli *c);
 
 /* Both at once, for a verb without options of its own. */

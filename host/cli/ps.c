@@ -75,11 +75,20 @@ int cmd_ps(int argc, char **argv)
     struct view v = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_ps_option)o) {
-        case SH_ps_all: v.all = true; break;
-        case SH_ps_quiet: v.quiet = true; break;
-        case SH_ps_no_trunc: v.whole = true; break;
-        case SH_ps_json: v.json = true; break;
-        case SH_ps_end: break;
+        case SH_ps_all:
+            v.all = true;
+            break;
+        case SH_ps_quiet:
+            v.quiet = true;
+            break;
+        case SH_ps_no_trunc:
+            v.whole = true;
+            break;
+        case SH_ps_json:
+            v.json = true;
+            break;
+        case SH_ps_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -116,9 +116,14 @@ int cmd_rm(int argc, char **argv)
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_rm_option)o) {
-        case SH_rm_force: force = true; break;
-        case SH_rm_all: all = true; break;
-        case SH_rm_end: break;
+        case SH_rm_force:
+            force = true;
+            break;
+        case SH_rm_all:
+            all = true;
+            break;
+        case SH_rm_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -11,8 +11,11 @@ int cmd_rmi(int argc, char **argv)
     bool force = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_rmi_option)o) {
-        case SH_rmi_force: force = true; break;
-        case SH_rmi_end: break;
+        case SH_rmi_force:
+            force = true;
+            break;
+        case SH_rmi_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

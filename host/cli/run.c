@@ -41,7 +41,8 @@ static int wait_started(int fd, const struct sh_instance_config *config)
     }
     sh_frames_free(&in);
     if (r == -ETIMEDOUT)
-        sh_fail(&err, r, "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it",
+        sh_fail(&err, r,
+                "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it",
                 config->name, config->name);
     else if (r != 1)
         sh_fail(&err, -EIO, "the supervisor of instance %s died, and its VM with it", config->name);
@@ -68,7 +69,11 @@ int sh_foreground(struct sh_prepared *p, bool detach)
     if (detach)
         return wait_started(client_fd, c);
     struct sh_attached a = {
-        .fd = client_fd, .config = c, .input = c->stdin_open, .tty = c->tty, .signals = true,
+        .fd = client_fd,
+        .config = c,
+        .input = c->stdin_open,
+        .tty = c->tty,
+        .signals = true,
         .end_with_output = true,
     };
     enum sh_attached_end end = sh_attached_run(&a, &status, &err);

@@ -28,8 +28,8 @@ static int set_memory(struct sh_run_options *o, const char *text, struct sh_erro
     if (sh_parse_size(text, &o->memory))
         return sh_fail(err, -EINVAL, "-m %s: write a size such as 512M or 2G", text);
     if (o->memory < SH_LAUNCH_MEMORY_MIN)
-        return sh_fail(err, -EINVAL, "-m %s: too little memory; a shelter needs at least %lluM", text,
-                       SH_LAUNCH_MEMORY_MIN >> 20);
+        return sh_fail(err, -EINVAL, "-m %s: too little memory; a shelter needs at least %lluM",
+                       text, SH_LAUNCH_MEMORY_MIN >> 20);
     uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (o->memory > host) {
         return sh_fail(err, -EINVAL, "-m %s: this machine has %lluM only", text,
@@ -80,35 +80,74 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
         free(o->broker);
         o->broker = sh_strdup(value);
         return 0;
-    case SH_run_detach: o->detach = true; return 0;
-    case SH_run_attach: o->attach = true; return 0;
-    case SH_run_env: return sh_env_option(&o->env, value, err);
-    case SH_run_volume: return add_mount(o, value, err);
-    case SH_run_publish: return add_port(o, value, err);
-    case SH_run_workdir: o->workdir = value; return 0;
-    case SH_run_user: o->user = value; return 0;
-    case SH_run_memory: return set_memory(o, value, err);
-    case SH_run_tty: o->tty = SH_TTY_YES; return 0;
-    case SH_run_no_tty: o->tty = SH_TTY_NO; return 0;
-    case SH_run_rm: o->remove = true; return 0;
-    case SH_run_name: o->name = value; return 0;
-    case SH_run_env_file: return sh_env_file(&o->env, value, err);
-    case SH_run_entrypoint: o->entrypoint = value; return 0;
+    case SH_run_detach:
+        o->detach = true;
+        return 0;
+    case SH_run_attach:
+        o->attach = true;
+        return 0;
+    case SH_run_env:
+        return sh_env_option(&o->env, value, err);
+    case SH_run_volume:
+        return add_mount(o, value, err);
+    case SH_run_publish:
+        return add_port(o, value, err);
+    case SH_run_workdir:
+        o->workdir = value;
+        return 0;
+    case SH_run_user:
+        o->user = value;
+        return 0;
+    case SH_run_memory:
+        return set_memory(o, value, err);
+    case SH_run_tty:
+        o->tty = SH_TTY_YES;
+        return 0;
+    case SH_run_no_tty:
+        o->tty = SH_TTY_NO;
+        return 0;
+    case SH_run_rm:
+        o->remove = true;
+        return 0;
+    case SH_run_name:
+        o->name = value;
+        return 0;
+    case SH_run_env_file:
+        return sh_env_file(&o->env, value, err);
+    case SH_run_entrypoint:
+        o->entrypoint = value;
+        return 0;
     case SH_run_net:
-    case SH_run_network: return set_network(o, value, err);
-    case SH_run_hostname: o->hostname = value; return 0;
-    case SH_run_cpus: return set_cpus(o, value, err);
-    case SH_run_tee: o->tee = value; return 0;
-    case SH_run_boot: return set_boot(o, value, err);
-    case SH_run_firmware: o->firmware = value; return 0;
-    case SH_run_debug: o->debug = true; return 0;
-    case SH_run_require_confinement: o->require_confinement = true; return 0;
-    case SH_run_stats: o->stats = value; return 0;
+    case SH_run_network:
+        return set_network(o, value, err);
+    case SH_run_hostname:
+        o->hostname = value;
+        return 0;
+    case SH_run_cpus:
+        return set_cpus(o, value, err);
+    case SH_run_tee:
+        o->tee = value;
+        return 0;
+    case SH_run_boot:
+        return set_boot(o, value, err);
+    case SH_run_firmware:
+        o->firmware = value;
+        return 0;
+    case SH_run_debug:
+        o->debug = true;
+        return 0;
+    case SH_run_require_confinement:
+        o->require_confinement = true;
+        return 0;
+    case SH_run_stats:
+        o->stats = value;
+        return 0;
     case SH_run_trace:
         o->trace = true;
         o->trace_file = value;
         return 0;
-    case SH_run_end: break;
+    case SH_run_end:
+        break;
     }
     return 0;
 }
@@ -116,15 +155,18 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
 static int check_options(const struct sh_run_options *o, struct sh_error *err)
 {
     if (o->name && !sh_instance_name_ok(o->name))
-        return sh_fail(err, -EINVAL, "--name %s: use letters, digits and _ . -, at most 63", o->name);
+        return sh_fail(err, -EINVAL, "--name %s: use letters, digits and _ . -, at most 63",
+                       o->name);
     if (o->workdir && o->workdir[0] != '/')
-        return sh_fail(err, -EINVAL, "-w %s: the working directory is an absolute path", o->workdir);
+        return sh_fail(err, -EINVAL, "-w %s: the working directory is an absolute path",
+                       o->workdir);
     if (o->user && !*o->user)
         return sh_fail(err, -EINVAL, "-u: the user is empty");
     if (o->hostname && !sh_hostname_ok(o->hostname))
-        return sh_fail(err, -EINVAL,
-                       "--hostname '%s': use 1 to 64 letters, digits and - . _, the first none of - and .",
-                       o->hostname);
+        return sh_fail(
+            err, -EINVAL,
+            "--hostname '%s': use 1 to 64 letters, digits and - . _, the first none of - and .",
+            o->hostname);
     if (o->detach && o->tty == SH_TTY_YES)
         return sh_fail(err, -EINVAL, "--tty needs a foreground run; leave out -d");
     if (o->port_count && o->network && !strcmp(o->network, "none"))
@@ -158,8 +200,9 @@ int sh_run_options_parse(enum sh_verb_id verb, int argc, char **argv, struct sh_
 {
     struct sh_error err = {0};
     struct sh_cli c = sh_cli_start(verb, argc, argv);
-    c.no_dash_it = "a foreground run always forwards stdin and gets a terminal when it has one (--tty "
-                   "forces it); -t names the image and -i the attestation address";
+    c.no_dash_it =
+        "a foreground run always forwards stdin and gets a terminal when it has one (--tty "
+        "forces it); -t names the image and -i the attestation address";
     *o = (struct sh_run_options){0};
     return read_options(&c, o, &err) ? sh_cli_usage(c.shown, "%s", err.text) : c.status;
 }

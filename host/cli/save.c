@@ -47,9 +47,14 @@ int cmd_save(int argc, char **argv)
     bool quiet = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_save_option)o) {
-        case SH_save_output: file = c.value; break;
-        case SH_save_quiet: quiet = true; break;
-        case SH_save_end: break;
+        case SH_save_output:
+            file = c.value;
+            break;
+        case SH_save_quiet:
+            quiet = true;
+            break;
+        case SH_save_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -24,7 +24,8 @@ static int start_instance(struct sh_store *store, struct sh_instance *instance,
         sh_instance_close(instance);
         return sh_cli_usage("start",
                             "'%s' is an instance, and it keeps the options it was made with; -t %s "
-                            "means an image of that name", o->image, o->image);
+                            "means an image of that name",
+                            o->image, o->image);
     }
     int r = sh_prepare_again(store, instance, &p, &err);
     int status = r ? sh_error_report(&err) : sh_foreground(&p, !o->attach);

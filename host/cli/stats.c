@@ -60,8 +60,11 @@ int cmd_stats(int argc, char **argv)
     struct request q = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_stats_option)o) {
-        case SH_stats_json: q.json = true; break;
-        case SH_stats_end: break;
+        case SH_stats_json:
+            q.json = true;
+            break;
+        case SH_stats_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

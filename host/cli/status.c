@@ -6,7 +6,7 @@
 #include "host/cli/instances.h"
 
 static int show_status(struct sh_store *store, struct sh_instance *instance, void *context,
-                struct sh_error *err)
+                       struct sh_error *err)
 {
     const struct sh_instance_config *c = &instance->config;
     cleanup_free char *text = sh_instance_status_text(instance);

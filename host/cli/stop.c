@@ -29,7 +29,8 @@ int cmd_stop(int argc, char **argv)
             if (sh_parse_number(c.value, 0, 86400, &seconds))
                 return sh_cli_usage("stop", "-t %s: write seconds, 0 to 86400", c.value);
             break;
-        case SH_stop_end: break;
+        case SH_stop_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

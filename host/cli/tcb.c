@@ -85,8 +85,11 @@ int cmd_tcb(int argc, char **argv)
     bool json = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_tcb_option)o) {
-        case SH_tcb_json: json = true; break;
-        case SH_tcb_end: break;
+        case SH_tcb_json:
+            json = true;
+            break;
+        case SH_tcb_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

@@ -36,7 +36,8 @@ static int trace_instance(const char *reference, const char *file, struct sh_err
         r = sh_fail(err, -ESRCH, "instance %s is not running", c->name);
     else if (!c->debug)
         r = sh_request_need(c->requests, SH_POLICY_TRACE, "traces", err);
-    cleanup_close int to = r || !file ? -1 : open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    cleanup_close int to =
+        r || !file ? -1 : open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (!r && file && to < 0)
         r = sh_fail_errno(err, -errno, "cannot write %s", file);
     cleanup_close int fd = r ? -1 : sh_control_trace(&instance, &in, err);
@@ -55,8 +56,11 @@ int cmd_trace(int argc, char **argv)
     const char *file = NULL;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_trace_option)o) {
-        case SH_trace_output: file = c.value; break;
-        case SH_trace_end: break;
+        case SH_trace_output:
+            file = c.value;
+            break;
+        case SH_trace_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;

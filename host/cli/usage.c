@@ -107,8 +107,8 @@ void sh_verb_help(const struct sh_verb *verb)
     int column = column_of(verb);
     print_usage(verb, &first);
     for (const struct sh_row *row = verb->rows; row->kind != SH_ROW_END; row++) {
-        bool text = row->kind == SH_ROW_ABOUT || row->kind == SH_ROW_NOTE ||
-                    row->kind == SH_ROW_HEADING;
+        bool text =
+            row->kind == SH_ROW_ABOUT || row->kind == SH_ROW_NOTE || row->kind == SH_ROW_HEADING;
         if (text || (is_shown(row) && !options))
             putchar('\n');
         if (text)

@@ -22,7 +22,10 @@
 
 #define VERB(id, name, plain, min, max, missing, summary)                                          \
     [SH_VERB_##id] = {name, plain, min, max, missing, summary, rows_##id,
-#define END(id) -1},
+#define END(id)                                                                                    \
+    -1                                                                                             \
+    }                                                                                              \
+    ,
 #define ALSO(verb) 1 + SH_VERB_##verb +
 const struct sh_verb sh_verbs[SH_VERB_COUNT] = {
 #include "host/cli/verbs.def"

@@ -25,9 +25,10 @@ struct options {
 };
 
 struct inputs {
-    uint8_t *certificate, *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce, *report_data;
-    size_t certificate_size, evidence_size, signer_size, ca_size, event_log_size, reference_size, policy_size,
-        nonce_size, report_data_size;
+    uint8_t *certificate, *evidence, *signer, *ca, *event_log, *reference, *policy, *nonce,
+        *report_data;
+    size_t certificate_size, evidence_size, signer_size, ca_size, event_log_size, reference_size,
+        policy_size, nonce_size, report_data_size;
     struct shelter_collateral *collateral;
 };
 
@@ -40,32 +41,77 @@ static int parse_options(int argc, char **argv, struct options *o)
 
     for (int i; (i = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_verify_option)i) {
-        case SH_verify_evidence: o->evidence = c.value; break;
-        case SH_verify_type: o->type = c.value; break;
-        case SH_verify_collateral: o->collateral = c.value; break;
-        case SH_verify_signer: o->signer = c.value; break;
-        case SH_verify_ca: o->ca = c.value; break;
-        case SH_verify_event_log: o->event_log = c.value; break;
-        case SH_verify_reference: o->reference = c.value; break;
-        case SH_verify_image: o->image = c.value; break;
-        case SH_verify_policy: o->policy = c.value; break;
-        case SH_verify_nonce: o->nonce = c.value; break;
-        case SH_verify_report_data: o->report_data = c.value; break;
-        case SH_verify_time: o->time = c.value; break;
-        case SH_verify_cache: o->cache = c.value; break;
-        case SH_verify_timeout: o->timeout = c.value; break;
-        case SH_verify_certificate: o->certificate = c.value; break;
-        case SH_verify_tls: o->tls = c.value; break;
-        case SH_verify_json: o->json = true; break;
-        case SH_verify_online: o->online = true; break;
-        case SH_verify_allow_simulated: o->allow_simulated = true; break;
-        case SH_verify_pccs: o->pccs = c.value; o->online = true; break;
-        case SH_verify_kds: o->kds = c.value; o->online = true; break;
+        case SH_verify_evidence:
+            o->evidence = c.value;
+            break;
+        case SH_verify_type:
+            o->type = c.value;
+            break;
+        case SH_verify_collateral:
+            o->collateral = c.value;
+            break;
+        case SH_verify_signer:
+            o->signer = c.value;
+            break;
+        case SH_verify_ca:
+            o->ca = c.value;
+            break;
+        case SH_verify_event_log:
+            o->event_log = c.value;
+            break;
+        case SH_verify_reference:
+            o->reference = c.value;
+            break;
+        case SH_verify_image:
+            o->image = c.value;
+            break;
+        case SH_verify_policy:
+            o->policy = c.value;
+            break;
+        case SH_verify_nonce:
+            o->nonce = c.value;
+            break;
+        case SH_verify_report_data:
+            o->report_data = c.value;
+            break;
+        case SH_verify_time:
+            o->time = c.value;
+            break;
+        case SH_verify_cache:
+            o->cache = c.value;
+            break;
+        case SH_verify_timeout:
+            o->timeout = c.value;
+            break;
+        case SH_verify_certificate:
+            o->certificate = c.value;
+            break;
+        case SH_verify_tls:
+            o->tls = c.value;
+            break;
+        case SH_verify_json:
+            o->json = true;
+            break;
+        case SH_verify_online:
+            o->online = true;
+            break;
+        case SH_verify_allow_simulated:
+            o->allow_simulated = true;
+            break;
+        case SH_verify_pccs:
+            o->pccs = c.value;
+            o->online = true;
+            break;
+        case SH_verify_kds:
+            o->kds = c.value;
+            o->online = true;
+            break;
         case SH_verify_firmware:
             if (sh_reference_firmware(&o->firmware, c.value, &err))
                 return sh_cli_usage("verify", "%s", err.text);
             break;
-        case SH_verify_end: break;
+        case SH_verify_end:
+            break;
         }
     if (c.status >= 0)
         return c.status;
@@ -99,7 +145,7 @@ static int report_cannot(const struct options *o, const char *what, const char *
 }
 
 static int load_file(const struct options *o, const char *path, size_t size_max, uint8_t **data,
-                size_t *size)
+                     size_t *size)
 {
     int rc = path ? sv_read_file(path, size_max, data, size) : 0;
 
@@ -155,9 +201,9 @@ static int load_certificate(const struct options *o, struct inputs *in)
 
     if (!o->certificate && !o->tls)
         return 0;
-    rc = o->tls ? sh_tls_certificate(o->tls, &in->certificate, &in->certificate_size, &err)
-                : sh_file_certificate(o->certificate, &in->certificate, &in->certificate_size,
-                                      &err);
+    rc = o->tls
+             ? sh_tls_certificate(o->tls, &in->certificate, &in->certificate_size, &err)
+             : sh_file_certificate(o->certificate, &in->certificate, &in->certificate_size, &err);
     if (rc)
         return report_cannot(o, o->tls ? o->tls : o->certificate, err.text);
     if (!shelter_certificate_evidence(in->certificate, in->certificate_size, &evidence, &size)) {
@@ -178,12 +224,12 @@ static int load_all(const struct options *o, struct inputs *in)
     rc = load_certificate(o, in);
     rc = rc ? rc
             : load_file(o, o->evidence, SHELTER_EVIDENCE_SIZE_MAX + 1, &in->evidence,
-                   &in->evidence_size);
+                        &in->evidence_size);
     rc = rc ? rc : load_file(o, o->signer, 1 << 20, &in->signer, &in->signer_size);
     rc = rc ? rc : load_file(o, o->ca, 1 << 20, &in->ca, &in->ca_size);
     rc = rc ? rc
             : load_file(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
-                   &in->event_log_size);
+                        &in->event_log_size);
     rc = rc ? rc : load_file(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
     rc = rc ? rc : load_file(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);
@@ -213,10 +259,12 @@ static int load_collateral(const struct options *o, struct inputs *in,
     if (o->collateral) {
         rc = shelter_collateral_load(o->collateral, ca, ca_size, &in->collateral, why, sizeof(why));
     } else if (o->online && in->evidence) {
-        struct shelter_fetch_options fetch = {
-            .pcs_url = o->pccs, .kds_url = o->kds, .cache_dir = o->cache,
-            .timeout_ms = o->timeout_ms,
-            .insecure_http = is_loopback(o->pccs) || is_loopback(o->kds)};
+        struct shelter_fetch_options fetch = {.pcs_url = o->pccs,
+                                              .kds_url = o->kds,
+                                              .cache_dir = o->cache,
+                                              .timeout_ms = o->timeout_ms,
+                                              .insecure_http =
+                                                  is_loopback(o->pccs) || is_loopback(o->kds)};
 
         rc = shelter_collateral_fetch(in->evidence, in->evidence_size, type, &fetch, ca, ca_size,
                                       &in->collateral, why, sizeof(why));
@@ -226,8 +274,8 @@ static int load_collateral(const struct options *o, struct inputs *in,
 
 static void print_text(const struct shelter_verdict *v)
 {
-    static const char *const shown[] = {"mrenclave", "mrsigner", "isvprodid", "isvsvn",
-                                        "mrtd",      "rtmr0",    "rtmr1",     "rtmr2",
+    static const char *const shown[] = {"mrenclave", "mrsigner",   "isvprodid",   "isvsvn",
+                                        "mrtd",      "rtmr0",      "rtmr1",       "rtmr2",
                                         "rtmr3",     "mrconfigid", "measurement", "host_data",
                                         "measure",   "report_data"};
     const char *sentence, *status = shelter_verdict_tcb_status(v);
@@ -301,7 +349,8 @@ static int verify_inputs(const struct options *o, struct inputs *in)
     if (!parse_type(o->type, &rq.type))
         return report_cannot(o, "--type", "give sgx, tdx, snp or csv");
     if (!parse_time(o->time, &rq.time))
-        return report_cannot(o, "--time", "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
+        return report_cannot(o, "--time",
+                             "give RFC 3339 (2025-02-28T03:44:50Z) or seconds since 1970");
     rc = load_all(o, in);
     rc = rc ? rc : load_collateral(o, in, rq.type);
     if (rc)

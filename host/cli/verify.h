@@ -8,8 +8,8 @@
 
 #include "host/base/error.h"
 
-// The certificate of a running TLS server that has shown to hold its key, and of a file (PEM or DER);
-// as DER, the caller's to free. 0 or -errno with the sentence.
+// The certificate of a running TLS server that has shown to hold its key, and of a file (PEM or
+// DER); as DER, the caller's to free. 0 or -errno with the sentence.
 int sh_tls_certificate(const char *address, uint8_t **der, size_t *size, struct sh_error *err);
 int sh_file_certificate(const char *path, uint8_t **der, size_t *size, struct sh_error *err);
 

@@ -155,9 +155,11 @@ static int check_host_mount(const struct sh_tree *tree, const struct sh_config_h
         p += n;
     }
     if (at->entry_count && !m->cover)
-        return sh_fail(err, -ENOTEMPTY,
-                       "--mount %s: a folder of the host would hide what the image has there; if it "
-                       "may, write --mount %s:cover", m->path, m->path);
+        return sh_fail(
+            err, -ENOTEMPTY,
+            "--mount %s: a folder of the host would hide what the image has there; if it "
+            "may, write --mount %s:cover",
+            m->path, m->path);
     return 0;
 }
 

@@ -8,13 +8,13 @@
 
 /* What to build, from the build file and the command line. */
 struct sh_build {
-    char *tag;               /* as given, or NULL */
-    char *rootfs;            /* root file system tar, "-" for stdin, or NULL */
-    char *image;             /* oci:..., oci-archive:..., docker-archive:..., or NULL */
-    struct sh_strings files; /* SRC[:DST] */
-    char *agent;             /* file of an API server that replaces ours, or NULL */
-    char *base;              /* folder of base files, or NULL */
-    char *enclave_key;       /* file of the key that signs the enclave; NULL: the store's */
+    char *tag;                  /* as given, or NULL */
+    char *rootfs;               /* root file system tar, "-" for stdin, or NULL */
+    char *image;                /* oci:..., oci-archive:..., docker-archive:..., or NULL */
+    struct sh_strings files;    /* SRC[:DST] */
+    char *agent;                /* file of an API server that replaces ours, or NULL */
+    char *base;                 /* folder of base files, or NULL */
+    char *enclave_key;          /* file of the key that signs the enclave; NULL: the store's */
     struct sh_strings firmware; /* TEE=FILE: what reference values are computed for */
     bool quiet;
     struct sh_config config; /* what is set here wins over what the input says */

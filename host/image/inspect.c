@@ -86,10 +86,9 @@ void sh_format_time(char *out, size_t out_size, int64_t seconds)
 int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created,
                   struct sh_error *err)
 {
-    static const char *const names[] = {"root.img",     "manifest",     "reference.json",
-                                        "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "sites.bin",    "base/enclave",
-                                        SH_SIGNATURE,   SH_SIGNATURE_DEBUG};
+    static const char *const names[] = {
+        "root.img",       "manifest",  "reference.json", "base/vmlinux", "base/bzImage",
+        "base/initramfs", "sites.bin", "base/enclave",   SH_SIGNATURE,   SH_SIGNATURE_DEBUG};
     *size = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct stat st;

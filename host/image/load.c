@@ -177,8 +177,7 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
         uint8_t digest[48];
         char text[97];
         cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
-        const char *want =
-            sv_json_string(base, sh_base_names[i]);
+        const char *want = sv_json_string(base, sh_base_names[i]);
         if (!sh_base_has(l->work->dir_fd, i))
             continue; /* read_base took it if the reference values name one */
         int r = sh_digest_file(l->work->dir_fd, path, digest, l->err);
@@ -186,7 +185,8 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
             return r;
         sh_hex(text, digest, sizeof(digest));
         if (!want || strcmp(want, text))
-            return refuse_image(l, "its kernel or initramfs is not the one its reference values are of");
+            return refuse_image(
+                l, "its kernel or initramfs is not the one its reference values are of");
     }
     return 0;
 }
@@ -219,8 +219,9 @@ static int check_signer(struct loader *l, const char *want)
         sh_hex(text, mrsigner, sizeof(mrsigner));
         if (strcmp(text, want) || sgx_sigstruct_check_format(&css) ||
             sgx_sigstruct_check_signature(&css))
-            return refuse_image(l, "its enclave's signature is not good, or not by the key its reference "
-                             "values name");
+            return refuse_image(
+                l, "its enclave's signature is not good, or not by the key its reference "
+                   "values name");
     }
     return 0;
 }
@@ -316,7 +317,8 @@ int sh_image_load(struct sh_store *store, int fd, const char *name,
                   char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err)
 {
     struct sh_work work;
-    struct loader l = {.name = name, .firmware = firmware, .work = &work, .progress = progress, .err = err};
+    struct loader l = {
+        .name = name, .firmware = firmware, .work = &work, .progress = progress, .err = err};
     int r = sh_work_begin(store, &work, err);
     if (r)
         return r;

@@ -87,8 +87,8 @@ static int write_head(struct saver *s, struct sh_store *store, const struct sh_i
 int sh_image_save(struct sh_store *store, const char *reference, int fd,
                   struct sh_progress *progress, struct sh_error *err)
 {
-    static const char *const names[] = {"manifest",     "reference.json", "base/vmlinux",
-                                        "base/bzImage", "base/initramfs", "base/enclave",
+    static const char *const names[] = {"manifest",     "reference.json",   "base/vmlinux",
+                                        "base/bzImage", "base/initramfs",   "base/enclave",
                                         SH_SIGNATURE,   SH_SIGNATURE_DEBUG, "root.img"};
     struct sh_image image;
     struct saver s = {.progress = progress, .err = err};

@@ -9,7 +9,8 @@
 #include "lib/settings.h"
 
 /* The settings that a TEE will run with. launch NULL: of a host that chooses nothing. What they
- * point to is in *arena, which the caller frees, also after a failure. 0, or -errno with the TEE's own reason. */
+ * point to is in *arena, which the caller frees, also after a failure. 0, or -errno with the TEE's
+ * own reason. */
 int sh_settings_read(const struct sh_manifest *m, const void *launch, size_t launch_size,
                      struct sh_settings *settings, void **arena, struct sh_error *err);
 

@@ -4,7 +4,8 @@
 // A pax tar of these members, in this order, nothing else:
 //
 //   shelter.json    {"version": 1, "id": ..., "tags": [...]}
-//   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave  base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]
+//   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave
+//   base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]
 #ifndef HOST_IMAGE_TRANSFER_H
 #define HOST_IMAGE_TRANSFER_H
 
@@ -17,9 +18,10 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
                   struct sh_progress *progress, struct sh_error *err);
 
 /* Reads one from fd (it may be compressed), checks every byte of it against its identity, and puts
- * it into the store with its tags. Its reference values are computed again; `firmware` (or NULL) as for
- * sh_reference_compute. `name` is for sentences. */
+ * it into the store with its tags. Its reference values are computed again; `firmware` (or NULL) as
+ * for sh_reference_compute. `name` is for sentences. */
 int sh_image_load(struct sh_store *store, int fd, const char *name,
-                  const struct sh_strings *firmware, struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err);
+                  const struct sh_strings *firmware, struct sh_progress *progress,
+                  char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err);
 
 #endif

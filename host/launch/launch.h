@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract between whoever starts an instance and the ways to run it. There is one back end a TEE:
-// host/launch/qemu/ has the confidential VMs and their simulation, host/launch/enclave/ the enclaves.
-// Nothing above this header asks which one it holds: what differs is a function or a fact of the table.
+// The contract between whoever starts an instance and the ways to run it. There is one back end a
+// TEE: host/launch/qemu/ has the confidential VMs and their simulation, host/launch/enclave/ the
+// enclaves. Nothing above this header asks which one it holds: what differs is a function or a fact
+// of the table.
 //
 // The order of calls for one launch:
 //
@@ -10,10 +11,10 @@
 //                                                          -> child_listens, once
 //                                                          -> explain, if it dies        -> release
 //
-// Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec; functions
-// return 0 or -errno with the sentence for the user in err. Terms: the *launch config* is the measured
-// document of <shelter/launch.h> (host/launch/launch_write.h writes it); the *spec* below is what
-// this host is asked to start.
+// Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec;
+// functions return 0 or -errno with the sentence for the user in err. Terms: the *launch config* is
+// the measured document of <shelter/launch.h> (host/launch/launch_write.h writes it); the *spec*
+// below is what this host is asked to start.
 #ifndef HOST_LAUNCH_LAUNCH_H
 #define HOST_LAUNCH_LAUNCH_H
 
@@ -51,33 +52,33 @@ struct sh_backend;
  * `release`; back ends only read it, but for `own`. */
 struct sh_launch_spec {
     const struct sh_backend *backend;
-    const struct sh_image *image;   /* open; its folder has base/, root.img, manifest, ... */
-    const char *store_path;         /* absolute: keys of the simulated TEEs lie there */
-    const char *instance_path;      /* absolute; NULL until there is an instance (`prepare`) */
-    const char *name;               /* for the process list; NULL: "shelter" */
-    uint8_t manifest_digest[48];    /* the image's identity */
-    uint8_t launch_digest[48];      /* SHA-384 of the launch config, bound by the hardware's field */
-    uint64_t memory;                /* bytes */
+    const struct sh_image *image; /* open; its folder has base/, root.img, manifest, ... */
+    const char *store_path;       /* absolute: keys of the simulated TEEs lie there */
+    const char *instance_path;    /* absolute; NULL until there is an instance (`prepare`) */
+    const char *name;             /* for the process list; NULL: "shelter" */
+    uint8_t manifest_digest[48];  /* the image's identity */
+    uint8_t launch_digest[48];    /* SHA-384 of the launch config, bound by the hardware's field */
+    uint64_t memory;              /* bytes */
     unsigned cpus;
-    bool network;                   /* false: none at all */
-    bool debug;                     /* the policy allows it (checked above, and again inside) */
-    bool require_confinement;       /* a wall around the child that cannot be raised is an error */
-    bool tty;                       /* the workload has a terminal, */
-    uint16_t rows, columns;         /* of this size at the start: a program may look at once */
+    bool network;             /* false: none at all */
+    bool debug;               /* the policy allows it (checked above, and again inside) */
+    bool require_confinement; /* a wall around the child that cannot be raised is an error */
+    bool tty;                 /* the workload has a terminal, */
+    uint16_t rows, columns;   /* of this size at the start: a program may look at once */
     const struct sh_port *ports;
     size_t port_count;
-    const struct sh_mount *mounts;  /* the inside knows them as share0, share1, ... */
+    const struct sh_mount *mounts; /* the inside knows them as share0, share1, ... */
     size_t mount_count;
-    enum sh_qemu_boot boot;         /* --boot; only simulated machines have a choice */
-    const char *firmware;           /* --firmware, absolute; NULL: the back end's default */
-    const char *stats_file;         /* --stats, by a name that the child can open; NULL: none */
-    const char *trace_file;         /* --trace, likewise; "": into the workload's stderr; NULL: none */
-    int output_fds[2];              /* what these two names are about; the child inherits them; -1: none */
-    /* Filled in by the supervisor, before `command`: connected stream sockets that the child inherits
-     * under these numbers (no close-on-exec). */
-    int channel_fd;                 /* the guest channel (<shelter/channel.h>) */
-    int service_fd;                 /* the other end of what `serve` reads; -1 where there is none */
-    void *own;                      /* the back end's own: made by `prepare`, freed by `release` */
+    enum sh_qemu_boot boot; /* --boot; only simulated machines have a choice */
+    const char *firmware;   /* --firmware, absolute; NULL: the back end's default */
+    const char *stats_file; /* --stats, by a name that the child can open; NULL: none */
+    const char *trace_file; /* --trace, likewise; "": into the workload's stderr; NULL: none */
+    int output_fds[2];      /* what these two names are about; the child inherits them; -1: none */
+    /* Filled in by the supervisor, before `command`: connected stream sockets that the child
+     * inherits under these numbers (no close-on-exec). */
+    int channel_fd; /* the guest channel (<shelter/channel.h>) */
+    int service_fd; /* the other end of what `serve` reads; -1 where there is none */
+    void *own;      /* the back end's own: made by `prepare`, freed by `release` */
 };
 
 /* The end of the child process, as its parent saw it. */
@@ -100,12 +101,12 @@ struct sh_predict;
 
 /* What an image has reference values for (reference.json), where a TEE has several. */
 struct sh_reference_kind {
-    const char *name;       /* "boot" of the entry, where there are several ways to boot; else NULL */
+    const char *name; /* "boot" of the entry, where there are several ways to boot; else NULL */
     enum sh_qemu_boot boot;
-    const char *cpu_model;  /* NULL: it does not matter */
-    bool own_firmware;      /* `build --firmware` does not reach it */
-    bool by_memory;         /* the values depend on the size of memory */
-    bool every_cpu_count;   /* they depend on the count of vCPUs */
+    const char *cpu_model; /* NULL: it does not matter */
+    bool own_firmware;     /* `build --firmware` does not reach it */
+    bool by_memory;        /* the values depend on the size of memory */
+    bool every_cpu_count;  /* they depend on the count of vCPUs */
 };
 
 /* One back end. The table is in host/launch/backend.c, in the order in which `--tee auto` looks. */
@@ -125,22 +126,23 @@ struct sh_backend {
     /* Has this image (its folder) what the back end starts? -ENOENT with the remedy if not. */
     int (*check_image)(int image_fd, struct sh_error *err);
 
-    /* What this host has and lacks for it, as lines of host/launch/check.h; true: usable. May start a
-     * guest once to see whether KVM works (remembered; five seconds at most). */
+    /* What this host has and lacks for it, as lines of host/launch/check.h; true: usable. May start
+     * a guest once to see whether KVM works (remembered; five seconds at most). */
     bool (*check_host)(cJSON *checks);
 
-    /* Refuses what the back end cannot do (-ENOTSUP), finds the programs and files that it needs, and
-     * makes spec->own. Called before there is an instance, so that a failure leaves nothing behind;
-     * `release` is called after a failure too. */
+    /* Refuses what the back end cannot do (-ENOTSUP), finds the programs and files that it needs,
+     * and makes spec->own. Called before there is an instance, so that a failure leaves nothing
+     * behind; `release` is called after a failure too. */
     int (*prepare)(struct sh_launch_spec *spec, struct sh_error *err);
 
-    /* Writes what the child reads of manifest and launch config besides the instance's file `launch`,
-     * once, into a new instance's folder. NULL: nothing. */
+    /* Writes what the child reads of manifest and launch config besides the instance's file
+     * `launch`, once, into a new instance's folder. NULL: nothing. */
     int (*write_files)(int instance_fd, struct sh_view manifest, struct sh_view launch,
                        struct sh_error *err);
 
     /* The child's argv, argv[0] the program. Opens nothing, starts nothing. After `prepare`. */
-    int (*command)(const struct sh_launch_spec *spec, struct sh_strings *argv, struct sh_error *err);
+    int (*command)(const struct sh_launch_spec *spec, struct sh_strings *argv,
+                   struct sh_error *err);
 
     /* Measures what the child loads (simulation), or reads what was signed (enclaves), as `predict`
      * has it; *result is owned by the caller, and NULL where only the hardware knows. May run while
@@ -184,7 +186,7 @@ void sh_tee_warn_simulated(const char *name);
 /* --- prediction: the launch measurement of an image, without starting anything --- */
 
 struct sh_predict {
-    const char *tee;       /* "auto": what `run` would take */
+    const char *tee; /* "auto": what `run` would take */
     enum sh_qemu_boot boot;
     const char *firmware;  /* NULL: the back end's default */
     const char *cpu_model; /* SNP; NULL: the default */
@@ -195,10 +197,10 @@ struct sh_predict {
 };
 
 /* *result, owned by the caller: {"tee", "simulated", "image", "measurement"}, and for machines
- * "memory", "cpus", "boot", "firmware". `measurement` holds what the evidence's fields must be: mrtd
- * and rtmr (TDX, tdx-sim), launch_digest (SNP), mrenclave and the like (SGX). The launch config's
- * field is not in it: it is the host's choice. -ENODATA with a sentence where there can be no reference
- * value. */
+ * "memory", "cpus", "boot", "firmware". `measurement` holds what the evidence's fields must be:
+ * mrtd and rtmr (TDX, tdx-sim), launch_digest (SNP), mrenclave and the like (SGX). The launch
+ * config's field is not in it: it is the host's choice. -ENODATA with a sentence where there can be
+ * no reference value. */
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,
                      struct sh_error *err);
 

@@ -23,12 +23,11 @@ int sh_request_need(uint64_t requests, uint64_t bit, const char *what, struct sh
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (words[i].bit == bit)
             word = words[i].word;
-    return sh_fail(err, -EPERM, "the image's policy does not allow %s; build it with --allow %s", what,
-                   word);
+    return sh_fail(err, -EPERM, "the image's policy does not allow %s; build it with --allow %s",
+                   what, word);
 }
 
-int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
-                     struct sh_error *err)
+int sh_signal_need(const struct sh_instance_config *config, uint32_t signal, struct sh_error *err)
 {
     if (!signal || signal > 64)
         return sh_fail(err, -EINVAL, "there is no signal %u", signal);

@@ -7,8 +7,7 @@
 #include "host/run/instance.h"
 
 /* May this signal be sent to the workload? 0, or -EPERM with the sentence. */
-int sh_signal_need(const struct sh_instance_config *config, uint32_t signal,
-                     struct sh_error *err);
+int sh_signal_need(const struct sh_instance_config *config, uint32_t signal, struct sh_error *err);
 
 /* Is this bit (SH_POLICY_EXEC, ...) set? 0, or -EPERM: "the image does not allow <what>: build it
  * with --allow <word>". */

@@ -16,17 +16,17 @@
 #include "host/run/terminal.h"
 #include "lib/bytes.h"
 
-#define FORCE_COUNT 3       /* so many ^C ... */
+#define FORCE_COUNT 3        /* so many ^C ... */
 #define FORCE_WITHIN_MS 5000 /* ... within this time kill */
-#define DETACH_FIRST 0x10   /* ^P */
-#define DETACH_SECOND 0x11  /* ^Q */
+#define DETACH_FIRST 0x10    /* ^P */
+#define DETACH_SECOND 0x11   /* ^Q */
 
 struct output {
     int fd;
     struct sh_stream_in stream;
     struct sh_fifo waiting;
     size_t piece; /* what one write may take without blocking after POLLOUT */
-    bool broken;    /* nobody reads it; what comes is dropped */
+    bool broken;  /* nobody reads it; what comes is dropped */
 };
 
 struct pump {
@@ -142,7 +142,8 @@ static void output_failed(struct pump *p, struct output *o, int code)
 {
     o->broken = true;
     sh_fifo_free(&o->waiting);
-    grant_output(p, (unsigned)(o - p->output)); /* what still comes is dropped, but the end is behind it */
+    grant_output(
+        p, (unsigned)(o - p->output)); /* what still comes is dropped, but the end is behind it */
     if (o != &p->output[0])
         return;
     if (code != EPIPE)
@@ -329,10 +330,12 @@ static void poll_once(struct pump *p)
         socket_readable(p);
 }
 
-enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
-                                     struct sh_error *err)
+enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status, struct sh_error *err)
 {
-    struct pump p = {.a = a, .status = status, .err = err, .started = a->started,
+    struct pump p = {.a = a,
+                     .status = status,
+                     .err = err,
+                     .started = a->started,
                      .input = {.stream = SH_STREAM_IN}};
     sigset_t set;
     signal_set(&set);

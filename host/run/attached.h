@@ -6,14 +6,14 @@
 #include "host/run/control.h"
 
 struct sh_attached {
-    int fd;                  /* connection of an attached client; not owned */
+    int fd; /* connection of an attached client; not owned */
     const struct sh_instance_config *config;
-    bool input;              /* forward stdin */
-    bool tty;                /* raw terminal, window size, detach keys */
-    bool started;            /* runs already: attach */
-    bool signals;            /* pass on INT, TERM, HUP, QUIT, USR1, USR2; else they end us */
-    bool end_with_output;    /* a closed stdout ends the workload, as SIGPIPE ends a program */
-    const char *what;        /* "the workload", for messages */
+    bool input;           /* forward stdin */
+    bool tty;             /* raw terminal, window size, detach keys */
+    bool started;         /* runs already: attach */
+    bool signals;         /* pass on INT, TERM, HUP, QUIT, USR1, USR2; else they end us */
+    bool end_with_output; /* a closed stdout ends the workload, as SIGPIPE ends a program */
+    const char *what;     /* "the workload", for messages */
 };
 
 enum sh_attached_end { SH_ATTACHED_ENDED, SH_ATTACHED_DETACHED, SH_ATTACHED_LOST };

@@ -13,8 +13,8 @@
 static char *report_wrong(const char *text, const char *why, struct sh_error *err)
 {
     sh_fail(err, -EINVAL,
-            "'%s' is no attestation address (%s); give host, host:port, [IPv6]:port or a URL%s", text,
-            why, !strcmp(text, "t") ? " (there is no -it)" : "");
+            "'%s' is no attestation address (%s); give host, host:port, [IPv6]:port or a URL%s",
+            text, why, !strcmp(text, "t") ? " (there is no -it)" : "");
     return NULL;
 }
 
@@ -61,7 +61,8 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
         path = rest + strcspn(rest, "/");
         for (const char *p = path; *p; p++)
             if (*p <= 0x20 || *p >= 0x7f || strchr("?#\"'<>\\", *p))
-                return report_wrong(text, "its path has a character that a broker's URL may not have", err);
+                return report_wrong(
+                    text, "its path has a character that a broker's URL may not have", err);
     } else {
         rest = text;
         path = rest + strlen(rest);

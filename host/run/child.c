@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 
 /* Between fork and exec; reports an errno through `report`. */
-static __attribute__((noreturn)) void become_program(char *const *argv, const char *program, const int *keep,
-                                            size_t keep_count, int error_fd, int report,
-                                            pid_t parent)
+static __attribute__((noreturn)) void become_program(char *const *argv, const char *program,
+                                                     const int *keep, size_t keep_count,
+                                                     int error_fd, int report, pid_t parent)
 {
     /* The kernel kills us with our parent; unless it was gone before we asked. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
@@ -42,7 +42,7 @@ static __attribute__((noreturn)) void become_program(char *const *argv, const ch
 }
 
 int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *child,
-                  struct sh_error *err)
+                   struct sh_error *err)
 {
     const char *program = argv[0];
     int report[2] = {-1, -1}, output[2] = {-1, -1};

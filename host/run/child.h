@@ -6,16 +6,16 @@
 #include "host/base/util.h"
 
 struct sh_child {
-    pid_t pid;     /* 0: there is none */
-    int pid_fd;    /* readable when it ended */
-    int stderr_fd; /* what it says, non-blocking */
+    pid_t pid;      /* 0: there is none */
+    int pid_fd;     /* readable when it ended */
+    int stderr_fd;  /* what it says, non-blocking */
     int exec_errno; /* why it could not be executed; 0 otherwise */
 };
 
-/* Starts argv with exactly the descriptors `keep` besides stdio (0 and 1: /dev/null). Returns when it
- * has been executed, or could not be: -errno with the sentence, and exec_errno where the program is to
- * blame. The caller reaps the process and closes the descriptors. */
+/* Starts argv with exactly the descriptors `keep` besides stdio (0 and 1: /dev/null). Returns when
+ * it has been executed, or could not be: -errno with the sentence, and exec_errno where the program
+ * is to blame. The caller reaps the process and closes the descriptors. */
 int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *child,
-                  struct sh_error *err);
+                   struct sh_error *err);
 
 #endif

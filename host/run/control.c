@@ -128,8 +128,8 @@ bool sh_control_ended(const struct sh_frame_view *frame, int *status, struct sh_
     if (frame->type == SH_FRAME_ERROR || frame->type == SH_FRAME_REFUSED) {
         char text[1024];
         sh_frame_text(frame, text, sizeof(text));
-        *status = frame->type == SH_FRAME_ERROR ? (int)(sh_frame_u32(frame, 0) & 0xff)
-                                                : SH_EXIT_NOT_RUN;
+        *status =
+            frame->type == SH_FRAME_ERROR ? (int)(sh_frame_u32(frame, 0) & 0xff) : SH_EXIT_NOT_RUN;
         if (err)
             sh_fail(err, -EIO, "%s", text);
         return true;
@@ -184,8 +184,8 @@ static int take_answer(const struct sh_frame_view *frame, char **answer, struct 
 
 /* The connection, or -errno. */
 static int send_request(const struct sh_instance *instance, uint8_t type, const void *data,
-                   size_t data_size, struct sh_frame_reader *in, char **answer,
-                   struct sh_error *err)
+                        size_t data_size, struct sh_frame_reader *in, char **answer,
+                        struct sh_error *err)
 {
     uint8_t payload[4 + SH_CONTROL_DATA_MAX] = {0};
     struct sh_fifo out = {0};
@@ -273,6 +273,7 @@ int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop
     *status = instance->state.exit_code;
     if (instance->state.state == SH_STATE_EXITED)
         return 0;
-    return sh_fail(err, -ESRCH, "instance %s is dead: its supervisor was killed, and its VM with it",
+    return sh_fail(err, -ESRCH,
+                   "instance %s is dead: its supervisor was killed, and its VM with it",
                    instance->config.name);
 }

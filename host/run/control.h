@@ -40,8 +40,9 @@ enum sh_control_type {
     SH_CONTROL_PING = 68,
 };
 
-/* Connects to an instance's supervisor and hears that it answers. With a sentence: -ESRCH when there is
- * none, -ETIMEDOUT when it does not answer within ten seconds (it is stopped, or the host is). */
+/* Connects to an instance's supervisor and hears that it answers. With a sentence: -ESRCH when
+ * there is none, -ETIMEDOUT when it does not answer within ten seconds (it is stopped, or the host
+ * is). */
 int sh_control_connect(const struct sh_instance *instance, struct sh_error *err);
 
 /* The listening socket of the instance whose folder this is. */
@@ -73,7 +74,8 @@ int sh_control_trace(const struct sh_instance *instance, struct sh_frame_reader 
 int sh_control_wait(struct sh_instance *instance, uint8_t request, uint32_t stop_ms, int *status,
                     struct sh_error *err);
 
-/* The exit status that ends the session, when `frame` is EXIT or ERROR; the text of ERROR in err. */
+/* The exit status that ends the session, when `frame` is EXIT or ERROR; the text of ERROR in err.
+ */
 bool sh_control_ended(const struct sh_frame_view *frame, int *status, struct sh_error *err);
 
 #endif

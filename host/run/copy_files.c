@@ -92,10 +92,9 @@ int sh_copy_unpack(struct sh_copy_stream *s, const char *name, struct sh_error *
     struct archive_entry *entry;
     bool first = true, strip = true;
     int r = 0, code;
-    archive_write_disk_set_options(out, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM |
-                                            ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-                                            ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-                                            ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
+    archive_write_disk_set_options(
+        out, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+                 ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
     while (in && !r && (code = archive_read_next_header(in, &entry)) != ARCHIVE_EOF) {
         if (code < ARCHIVE_WARN) {
             r = archive_failed(in, err, "read what the instance sends");
@@ -158,7 +157,8 @@ static int pack_file(struct archive *disk, struct archive *out, struct archive_e
         if (r < ARCHIVE_WARN)
             return archive_failed(disk, err, "read the source");
         for (; at < offset;) { /* holes travel as zeros */
-            size_t n = offset - at < (la_int64_t)sizeof(zeros) ? (size_t)(offset - at) : sizeof(zeros);
+            size_t n =
+                offset - at < (la_int64_t)sizeof(zeros) ? (size_t)(offset - at) : sizeof(zeros);
             if (archive_write_data(out, zeros, n) < 0)
                 return archive_failed(out, err, "send the copy");
             at += (la_int64_t)n;

@@ -5,12 +5,13 @@
 
 #include "host/run/copy_stream.h"
 
-/* Unpacks what the guest sends into the current folder; the archive's first component becomes `name`
- * (NULL: is left out). Nothing is written outside, no device or set-id file is made, no owner taken. */
+/* Unpacks what the guest sends into the current folder; the archive's first component becomes
+ * `name` (NULL: is left out). Nothing is written outside, no device or set-id file is made, no
+ * owner taken. */
 int sh_copy_unpack(struct sh_copy_stream *s, const char *name, struct sh_error *err);
 
-/* Sends the file or tree `source` as an archive whose first component is `name` (NULL: the content of
- * a folder only). */
+/* Sends the file or tree `source` as an archive whose first component is `name` (NULL: the content
+ * of a folder only). */
 int sh_copy_pack(struct sh_copy_stream *s, const char *source, const char *name,
                  struct sh_error *err);
 

@@ -42,7 +42,8 @@ static void keep_words(struct sh_copy_stream *s, const struct sh_frame_view *f)
     s->why[n] = 0;
 }
 
-/* Takes one frame from the guest; DATA of stdout is given to the caller. 1, 0 at the end, -errno. */
+/* Takes one frame from the guest; DATA of stdout is given to the caller. 1, 0 at the end, -errno.
+ */
 static int take_frame(struct sh_copy_stream *s, struct sh_frame_view *f)
 {
     int r = sh_control_receive(s->fd, &s->in, f, ANSWER_MS);

@@ -16,8 +16,8 @@ struct sh_copy_stream {
     struct sh_stream_out data;         /* to the guest */
     struct sh_stream_in answer, words; /* its stdout and stderr */
     bool ended;
-    int status;        /* the guest's, when ended */
-    char why[512];     /* the last line it wrote to stderr */
+    int status;              /* the guest's, when ended */
+    char why[512];           /* the last line it wrote to stderr */
     struct sh_error refusal; /* ERROR or REFUSED */
 };
 
@@ -25,8 +25,8 @@ struct sh_copy_stream {
 int sh_copy_open(struct sh_copy_stream *s, const struct sh_instance *instance,
                  enum sh_exec_kind kind, const char *path, struct sh_error *err);
 
-/* The next bytes that the guest sends: their count, 0 at the end, -errno. *data lives until the next
- * call. */
+/* The next bytes that the guest sends: their count, 0 at the end, -errno. *data lives until the
+ * next call. */
 ssize_t sh_copy_read(struct sh_copy_stream *s, const void **data);
 
 /* Sends all of it. 0 or -errno (-EPIPE: the guest ended the session). */

@@ -56,7 +56,10 @@ int sh_frames_next(struct sh_frame_reader *r, struct sh_frame_view *frame)
     if (r->in.size - HEAD_SIZE < size)
         return 0;
     *frame = (struct sh_frame_view){
-        .type = p[0], .stream = p[1], .session = sh_le16(p + 2), .size = size,
+        .type = p[0],
+        .stream = p[1],
+        .session = sh_le16(p + 2),
+        .size = size,
         .data = p + HEAD_SIZE,
     };
     r->used = HEAD_SIZE + size;

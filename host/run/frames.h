@@ -25,8 +25,8 @@ struct sh_frame_reader {
 /* Where the next bytes are to be read: adds them. */
 void sh_frames_feed(struct sh_frame_reader *r, const void *data, size_t size);
 
-/* The same with what a non-blocking socket has now. 0, or -errno: -EAGAIN when it had nothing, -EPIPE
- * when it was closed. */
+/* The same with what a non-blocking socket has now. 0, or -errno: -EAGAIN when it had nothing,
+ * -EPIPE when it was closed. */
 int sh_frames_receive(struct sh_frame_reader *r, int fd);
 
 /* Sends what a non-blocking socket takes now. 0, or -errno: -EAGAIN when something is left. */

@@ -74,18 +74,20 @@ static int open_folder(struct sh_store *store, bool lock, int *lock_fd, struct s
 }
 
 static const char *const adjectives[] = {
-    "amber", "bold",  "brave", "bright", "calm",  "clear", "clever", "cosy",  "deep",  "eager", "early",
-    "fair",  "fine",  "firm",  "fond",   "frank", "fresh", "gentle", "glad",  "grand", "happy", "hardy",
-    "keen",  "kind",  "light", "lively", "loyal", "lucky", "mellow", "merry", "mild",  "neat",  "noble",
-    "plain", "proud", "quick", "quiet",  "rapid", "ready", "ripe",   "sharp", "smart", "snug",  "solid",
-    "sound", "still", "sunny", "swift",  "tidy",  "true",  "warm",   "wise",
+    "amber", "bold",   "brave", "bright", "calm",  "clear", "clever", "cosy",   "deep",
+    "eager", "early",  "fair",  "fine",   "firm",  "fond",  "frank",  "fresh",  "gentle",
+    "glad",  "grand",  "happy", "hardy",  "keen",  "kind",  "light",  "lively", "loyal",
+    "lucky", "mellow", "merry", "mild",   "neat",  "noble", "plain",  "proud",  "quick",
+    "quiet", "rapid",  "ready", "ripe",   "sharp", "smart", "snug",   "solid",  "sound",
+    "still", "sunny",  "swift", "tidy",   "true",  "warm",  "wise",
 };
 static const char *const nouns[] = {
-    "acorn", "alder", "badger", "beech",  "birch", "bison", "brook",  "cedar",  "cliff", "clover", "coral",
-    "crane", "dune",  "elm",    "falcon", "fern",  "finch", "fjord",  "glade",  "grove", "harbor", "hazel",
-    "heron", "holly", "island", "ivy",    "jay",   "juniper", "kelp", "lark",   "laurel", "linden", "lynx",
-    "maple", "marten", "meadow", "moss",  "oak",   "otter", "pebble", "pine",   "plover", "reed",  "ridge",
-    "robin", "rowan", "sparrow", "spruce", "stone", "swan", "thyme",  "willow",
+    "acorn",   "alder",   "badger", "beech",  "birch",  "bison",  "brook",  "cedar",  "cliff",
+    "clover",  "coral",   "crane",  "dune",   "elm",    "falcon", "fern",   "finch",  "fjord",
+    "glade",   "grove",   "harbor", "hazel",  "heron",  "holly",  "island", "ivy",    "jay",
+    "juniper", "kelp",    "lark",   "laurel", "linden", "lynx",   "maple",  "marten", "meadow",
+    "moss",    "oak",     "otter",  "pebble", "pine",   "plover", "reed",   "ridge",  "robin",
+    "rowan",   "sparrow", "spruce", "stone",  "swan",   "thyme",  "willow",
 };
 
 static char *make_name(unsigned attempt)
@@ -194,7 +196,8 @@ static int make_folder(int folder_fd, struct sh_instance_config *config, struct 
     int r = i->dir_fd < 0 ? -errno : sh_instance_lock(i, lock_fd);
     if (!r) {
         cleanup_free char *text = sh_instance_config_text(config);
-        cleanup_close int fd = openat(i->dir_fd, "config.json", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        cleanup_close int fd =
+            openat(i->dir_fd, "config.json", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         r = fd < 0 ? -errno : sh_write_all(fd, text, strlen(text));
     }
     if (!r)
@@ -275,10 +278,12 @@ static void read_state(struct sh_instance *i)
 
 void sh_instance_refresh(struct sh_instance *i)
 {
-    /* The lock first: a supervisor writes its last state before it lets go, which takes a moment. */
+    /* The lock first: a supervisor writes its last state before it lets go, which takes a moment.
+     */
     bool held = lock_held(i->dir_fd);
     read_state(i);
-    for (int attempt = 0; held && i->state.state >= SH_STATE_EXITED && attempt < LET_GO_TRIES; attempt++) {
+    for (int attempt = 0; held && i->state.state >= SH_STATE_EXITED && attempt < LET_GO_TRIES;
+         attempt++) {
         usleep(5000);
         held = lock_held(i->dir_fd);
         read_state(i);
@@ -332,9 +337,10 @@ static int open_in(int folder_fd, const char *id, struct sh_instance *i, struct 
     int r = read_config(folder_fd, id, &i->config);
     if (r || strcmp(i->config.id, id)) {
         sh_instance_close(i);
-        return sh_fail(err, -EBADMSG,
-                       "the config of instance %.12s is damaged; 'shelter rm -f %.12s' ends and removes it",
-                       id, id);
+        return sh_fail(
+            err, -EBADMSG,
+            "the config of instance %.12s is damaged; 'shelter rm -f %.12s' ends and removes it",
+            id, id);
     }
     sh_instance_refresh(i);
     return 0;
@@ -434,8 +440,7 @@ int sh_instance_remove(struct sh_store *store, const char *id, struct sh_error *
     char half[sizeof(HALF_MADE) + SH_INSTANCE_ID_SIZE];
     snprintf(half, sizeof(half), HALF_MADE "%s", id);
     if (renameat(folder, id, folder, half))
-        return errno == ENOENT ? 0
-                               : sh_fail_errno(err, -errno, "cannot remove instance %.12s", id);
+        return errno == ENOENT ? 0 : sh_fail_errno(err, -errno, "cannot remove instance %.12s", id);
     int r = sh_remove_tree(folder, half);
     return r ? sh_fail_errno(err, r, "cannot remove instance %.12s", id) : 0;
 }

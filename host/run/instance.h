@@ -3,7 +3,8 @@
 //
 //   $STORE/instances/<id>/     id: 32 hex digits, random; mode 0700
 //     config.json    written once, when the instance is made
-//     state.json     replaced by the supervisor at each change; padded with spaces to 4 KiB, so that
+//     state.json     replaced by the supervisor at each change; padded with spaces to 4 KiB, so
+//     that
 //                    a full disk cannot keep the last state from being written over it
 //     lock           the supervisor holds it (flock) for as long as the child may run
 //     ctl.sock       control socket (host/run/control.h) while the supervisor lives
@@ -43,9 +44,9 @@ struct sh_instance_config {
     bool stdin_open; /* the launch config lets the host feed stdin */
     bool remove;     /* --rm */
     uint32_t stop_signal;
-    uint64_t requests; /* SH_POLICY_*: what may be asked of it (lib/settings.h) */
-    uint64_t signals;  /* bit n - 1: it takes signal n */
-    int64_t created; /* seconds since 1970 */
+    uint64_t requests;         /* SH_POLICY_*: what may be asked of it (lib/settings.h) */
+    uint64_t signals;          /* bit n - 1: it takes signal n */
+    int64_t created;           /* seconds since 1970 */
     struct sh_strings command; /* what runs, for people */
     struct sh_port *ports;
     size_t port_count;
@@ -69,10 +70,10 @@ struct sh_instance_state {
     enum sh_run_state state;
     int supervisor_pid, child_pid; /* QEMU, or the enclave loader */
     /* 0: none */
-    int64_t started, finished;  /* nanoseconds since 1970; 0: not yet */
-    int exit_code;              /* valid when exited */
-    char error[1024];           /* why Shelter ended it; empty otherwise */
-    cJSON *measurement;         /* as `measure --json` has it; owned; NULL: not measured */
+    int64_t started, finished; /* nanoseconds since 1970; 0: not yet */
+    int exit_code;             /* valid when exited */
+    char error[1024];          /* why Shelter ended it; empty otherwise */
+    cJSON *measurement;        /* as `measure --json` has it; owned; NULL: not measured */
 };
 
 /* An instance opened for use. */
@@ -97,16 +98,17 @@ int sh_instance_list(struct sh_store *store, struct sh_strings *ids, struct sh_e
 int sh_instance_open_id(struct sh_store *store, const char *id, struct sh_instance *instance,
                         struct sh_error *err);
 
-/* One whose config cannot be read: its id (as its name, too) and its folder, to end and remove it. */
+/* One whose config cannot be read: its id (as its name, too) and its folder, to end and remove it.
+ */
 int sh_instance_open_damaged(struct sh_store *store, const char *id, struct sh_instance *instance,
                              struct sh_error *err);
 
-/* Reads state.json again and corrects it by the lock: while that is held the instance runs, whatever the
- * file says. */
+/* Reads state.json again and corrects it by the lock: while that is held the instance runs,
+ * whatever the file says. */
 void sh_instance_refresh(struct sh_instance *instance);
 
-/* The process that holds the lock, found by looking and not by what a file says; 0: nobody, or a process
- * of somebody else. */
+/* The process that holds the lock, found by looking and not by what a file says; 0: nobody, or a
+ * process of somebody else. */
 pid_t sh_instance_holder(const struct sh_instance *instance);
 
 /* Takes the lock; -EBUSY while a supervisor holds it. */

@@ -9,9 +9,10 @@
 //   +--------+--------+--------+---------------+-----------------
 //
 // stream is enum sh_stream (1 stdout, 2 stderr); time is nanoseconds since 1970. When `log` would
-// grow beyond SH_LOG_SIZE_MAX it becomes `log.1` (the older one goes) and a new one begins. A record
-// that ends behind the end of the file was torn by a kill: readers stop there, the writer cuts it
-// off. A full disk loses output, and a later record of stream SH_LOG_LOST says how many bytes.
+// grow beyond SH_LOG_SIZE_MAX it becomes `log.1` (the older one goes) and a new one begins. A
+// record that ends behind the end of the file was torn by a kill: readers stop there, the writer
+// cuts it off. A full disk loses output, and a later record of stream SH_LOG_LOST says how many
+// bytes.
 #ifndef HOST_RUN_INSTANCE_LOG_H
 #define HOST_RUN_INSTANCE_LOG_H
 

@@ -59,12 +59,12 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
     }
     if ((host && *host && sh_parse_port(host, 0, &port->host_port)) ||
         sh_parse_port(guest, 1, &port->guest_port))
-        return sh_fail(err, -EINVAL, "-p %s: write [IP:]HOSTPORT:GUESTPORT[/udp], ports from 1 to 65535",
-                       text);
+        return sh_fail(err, -EINVAL,
+                       "-p %s: write [IP:]HOSTPORT:GUESTPORT[/udp], ports from 1 to 65535", text);
     if (port->guest_port == SH_AGENT_PORT && !port->udp)
         return sh_fail(err, -EINVAL,
-                       "-p %s: port %u inside is the attestation agent's and cannot be published", text,
-                       SH_AGENT_PORT);
+                       "-p %s: port %u inside is the attestation agent's and cannot be published",
+                       text, SH_AGENT_PORT);
     return 0;
 }
 
@@ -73,7 +73,8 @@ static int check_one(struct sh_port *p, struct sh_error *err)
 {
     const char *shown = p->host_address[0] ? p->host_address : "0.0.0.0";
     bool six = strchr(shown, ':');
-    struct sockaddr_in6 a = {.sin6_family = six ? AF_INET6 : AF_INET, .sin6_port = htons(p->host_port)};
+    struct sockaddr_in6 a = {.sin6_family = six ? AF_INET6 : AF_INET,
+                             .sin6_port = htons(p->host_port)};
     inet_pton(a.sin6_family, shown,
               six ? (void *)&a.sin6_addr : &((struct sockaddr_in *)(void *)&a)->sin_addr);
     cleanup_close int fd =
@@ -87,14 +88,16 @@ static int check_one(struct sh_port *p, struct sh_error *err)
     if (bind(fd, (struct sockaddr *)&a, size) || (!p->udp && listen(fd, 1))) {
         const char *what = p->udp ? "UDP" : "TCP";
         if (errno == EADDRINUSE)
-            return sh_fail(err, -errno,
-                           "%s port %u of %s is in use; stop what uses it or publish another with -p",
-                           what, p->host_port, shown);
+            return sh_fail(
+                err, -errno,
+                "%s port %u of %s is in use; stop what uses it or publish another with -p", what,
+                p->host_port, shown);
         if (errno == EACCES)
             return sh_fail(err, -errno,
                            "you may not publish %s port %u of %s; choose one from 1024 on", what,
                            p->host_port, shown);
-        return sh_fail_errno(err, -errno, "cannot publish %s port %u of %s", what, p->host_port, shown);
+        return sh_fail_errno(err, -errno, "cannot publish %s port %u of %s", what, p->host_port,
+                             shown);
     }
     if (!p->host_port && !getsockname(fd, (struct sockaddr *)&a, &size))
         p->host_port = ntohs(a.sin6_port); /* at the same place in sockaddr_in */
@@ -122,8 +125,8 @@ int sh_mount_parse(const char *text, struct sh_mount *mount, struct sh_error *er
     cleanup_free char *copy = sh_strdup(text);
     char *target = strchr(copy, ':'), *mode = target ? strchr(target + 1, ':') : NULL;
     if (!target || target == copy || target[1] != '/')
-        return sh_fail(err, -EINVAL, "-v %s: write SOURCE:/TARGET[:ro]; the target is an absolute path",
-                       text);
+        return sh_fail(err, -EINVAL,
+                       "-v %s: write SOURCE:/TARGET[:ro]; the target is an absolute path", text);
     *target++ = 0;
     if (mode) {
         *mode++ = 0;
@@ -135,9 +138,11 @@ int sh_mount_parse(const char *text, struct sh_mount *mount, struct sh_error *er
         return sh_fail(err, -EINVAL, "-v %s: a folder cannot take the place of the root", text);
     struct stat st;
     if (!strchr(copy, '/'))
-        return sh_fail(err, -EINVAL,
-                       "-v %s: '%s' names a volume, and there are none yet; for a folder of the host "
-                       "write ./%s or its absolute path", text, copy, copy);
+        return sh_fail(
+            err, -EINVAL,
+            "-v %s: '%s' names a volume, and there are none yet; for a folder of the host "
+            "write ./%s or its absolute path",
+            text, copy, copy);
     char *source = realpath(copy, NULL);
     if (!source || stat(source, &st) || !S_ISDIR(st.st_mode)) {
         int code = source ? -ENOTDIR : -errno;

@@ -5,8 +5,8 @@
 
 #include "host/run/instance.h"
 
-/* "[IP:][HOST:]GUEST[/tcp|udp]", an IPv6 address (TCP only) in brackets; HOST may be empty or 0: a free
- * one is taken later. */
+/* "[IP:][HOST:]GUEST[/tcp|udp]", an IPv6 address (TCP only) in brackets; HOST may be empty or 0: a
+ * free one is taken later. */
 int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err);
 
 /* Finds out whether the host's ports are free, all at once, and fills in the free ones. -EADDRINUSE

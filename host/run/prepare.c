@@ -62,9 +62,9 @@ static int make_outputs(struct sh_prepared *p, const struct sh_run_options *o, s
     return r;
 }
 
-/* What the launch config must say of the argv: nothing where it is the image's own. -c replaces the whole
- * command; plain arguments replace the image's command and keep its entrypoint; --entrypoint replaces
- * the entrypoint and drops the command. */
+/* What the launch config must say of the argv: nothing where it is the image's own. -c replaces the
+ * whole command; plain arguments replace the image's command and keep its entrypoint; --entrypoint
+ * replaces the entrypoint and drops the command. */
 static void choose_command(const struct sh_run_options *o, const struct sh_settings *built,
                            struct sh_strings *args)
 {
@@ -95,8 +95,8 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
         c->ports[c->port_count++] = o->ports[i];
     for (size_t i = 0; i < o->mount_count; i++) {
         const struct sh_mount *from = &o->mounts[i];
-        c->mounts[c->mount_count++] = (struct sh_mount){
-            sh_strdup(from->source), sh_strdup(from->target), from->read_only};
+        c->mounts[c->mount_count++] =
+            (struct sh_mount){sh_strdup(from->source), sh_strdup(from->target), from->read_only};
     }
     return sh_ports_check(c->ports, c->port_count, err);
 }
@@ -107,8 +107,10 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
 {
     bool network = o->network ? strcmp(o->network, "none") : built->outside;
     if (!network && (o->port_count || o->broker))
-        return sh_fail(err, -EINVAL, "%s needs a network, and the image says it has none; add "
-                                     "--network user", o->port_count ? "-p" : "-i");
+        return sh_fail(err, -EINVAL,
+                       "%s needs a network, and the image says it has none; add "
+                       "--network user",
+                       o->port_count ? "-p" : "-i");
     choose_command(o, built, &l->args);
     for (size_t i = 0; i < o->env.count; i++)
         sh_strings_add(&l->env, o->env.v[i]);
@@ -126,7 +128,8 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
         return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
                        SH_LAUNCH_MEMORY_MIN >> 20);
     for (size_t i = 0; i < o->port_count; i++)
-        sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp", o->ports[i].guest_port);
+        sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp",
+                        o->ports[i].guest_port);
     for (size_t i = 0; i < o->mount_count; i++)
         sh_strings_addf(&l->mounts, SH_BOOT_SHARE_TAG "%zu %s %s", i,
                         o->mounts[i].read_only ? "ro" : "rw", o->mounts[i].target);
@@ -161,12 +164,23 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
                          const struct sh_instance_config *c, struct sh_error *err)
 {
     p->spec = (struct sh_launch_spec){
-        .backend = backend, .image = &p->image, .store_path = p->store->path, .name = c->name,
-        .memory = c->memory, .cpus = c->cpus, .network = c->network, .debug = c->debug,
+        .backend = backend,
+        .image = &p->image,
+        .store_path = p->store->path,
+        .name = c->name,
+        .memory = c->memory,
+        .cpus = c->cpus,
+        .network = c->network,
+        .debug = c->debug,
         .require_confinement = c->require_confinement,
-        .tty = c->tty, .port_count = c->port_count,
-        .mounts = c->mounts, .mount_count = c->mount_count,
-        .boot = c->boot, .firmware = c->firmware, .channel_fd = -1, .service_fd = -1,
+        .tty = c->tty,
+        .port_count = c->port_count,
+        .mounts = c->mounts,
+        .mount_count = c->mount_count,
+        .boot = c->boot,
+        .firmware = c->firmware,
+        .channel_fd = -1,
+        .service_fd = -1,
         .output_fds = {-1, -1},
     };
     free(p->inner_ports);
@@ -243,7 +257,8 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
 }
 
 /* Everything that can fail for want of something on this host fails before there is an instance. */
-static int make_instance(struct sh_prepared *p, const struct sh_run_options *o, struct sh_error *err)
+static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
+                         struct sh_error *err)
 {
     const struct sh_backend *backend;
     struct sh_instance_config c = {0};
@@ -285,8 +300,8 @@ int sh_prepare_new(struct sh_store *store, const struct sh_run_options *o, struc
 int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struct sh_prepared *p,
                      struct sh_error *err)
 {
-    *p = (struct sh_prepared){.store = store, .lock_fd = -1, .instance = *instance,
-                              .instance_open = true};
+    *p = (struct sh_prepared){
+        .store = store, .lock_fd = -1, .instance = *instance, .instance_open = true};
     *instance = (struct sh_instance){.dir_fd = -1};
     const struct sh_instance_config *c = &p->instance.config;
     const struct sh_backend *backend;
@@ -315,8 +330,11 @@ int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *clien
     int r = sh_instance_save_state(p->instance.dir_fd, &p->instance.state);
     if (r)
         return sh_fail_errno(err, r, "cannot write the instance's state");
-    struct sh_launch_plan plan = {.store = p->store, .instance = &p->instance,
-                                  .lock_fd = p->lock_fd, .image_fd = p->image.dir_fd, .spec = &p->spec,
+    struct sh_launch_plan plan = {.store = p->store,
+                                  .instance = &p->instance,
+                                  .lock_fd = p->lock_fd,
+                                  .image_fd = p->image.dir_fd,
+                                  .spec = &p->spec,
                                   .discard_failed = p->is_new};
     r = sh_supervisor_start(&plan, attach, input, client_fd, err);
     p->lock_fd = plan.lock_fd;

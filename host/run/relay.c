@@ -52,7 +52,7 @@ struct flow { /* from one side to the other */
 };
 
 struct link;
-struct side { /* what epoll tells of */
+struct side {          /* what epoll tells of */
     struct link *link; /* NULL: a listener */
     int fd;
     uint16_t to; /* a listener's: the port of 127.0.0.1 */
@@ -101,8 +101,8 @@ static void watch_link(int poll_fd, struct link *l, int i)
     struct side *s = &l->side[i];
     const struct flow *from = &l->flow[i], *to = &l->flow[!i];
     struct epoll_event e = {.data.ptr = s};
-    e.events = (from->at == from->end && !from->eof ? EPOLLIN : 0u) |
-               (to->at < to->end ? EPOLLOUT : 0u);
+    e.events =
+        (from->at == from->end && !from->eof ? EPOLLIN : 0u) | (to->at < to->end ? EPOLLOUT : 0u);
     if (e.events)
         epoll_ctl(poll_fd, s->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->fd, &e);
     else if (s->watched)
@@ -113,7 +113,8 @@ static void watch_link(int poll_fd, struct link *l, int i)
 static void serve_link(int poll_fd, struct link *l, uint32_t events)
 {
     if (events & EPOLLERR || !move_bytes(&l->flow[0], l->side[0].fd, l->side[1].fd) ||
-        !move_bytes(&l->flow[1], l->side[1].fd, l->side[0].fd) || (l->flow[0].shut && l->flow[1].shut)) {
+        !move_bytes(&l->flow[1], l->side[1].fd, l->side[0].fd) ||
+        (l->flow[0].shut && l->flow[1].shut)) {
         drop_link(l);
         return;
     }
@@ -123,7 +124,8 @@ static void serve_link(int poll_fd, struct link *l, uint32_t events)
 
 static void take_connection(int poll_fd, const struct side *listener)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(listener->to),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(listener->to),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct link *l = calloc(1, sizeof(*l));
     int from = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -163,14 +165,15 @@ static bool add_listener(int poll_fd, const struct sh_port *p, uint16_t to)
     return false;
 }
 
-static __attribute__((noreturn)) void run_relay(const struct sh_port *ports, const struct sh_port *inner,
-                                          size_t count, pid_t parent)
+static __attribute__((noreturn)) void
+run_relay(const struct sh_port *ports, const struct sh_port *inner, size_t count, pid_t parent)
 {
     struct epoll_event events[EVENTS];
     const struct link *links[EVENTS];
     struct rlimit files;
     bool any = false;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || syscall(SYS_close_range, 3, ~0u, 0))
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent ||
+        syscall(SYS_close_range, 3, ~0u, 0))
         _exit(1);
     signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_NAME, "shelter-relay");
@@ -186,7 +189,8 @@ static __attribute__((noreturn)) void run_relay(const struct sh_port *ports, con
         int n = epoll_wait(poll_fd, events, EVENTS, -1);
         for (int i = 0; i < n; i++)
             links[i] = ((struct side *)events[i].data.ptr)->link;
-        /* Both sides of a connection may be told of at once, and the first may end it: one of them. */
+        /* Both sides of a connection may be told of at once, and the first may end it: one of them.
+         */
         for (int i = 0; i < n; i++) {
             int k = 0;
             while (k < i && (!links[i] || links[k] != links[i]))

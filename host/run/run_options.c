@@ -28,7 +28,8 @@ void sh_env_set(struct sh_strings *env, const char *pair)
 int sh_env_option(struct sh_strings *env, const char *text, struct sh_error *err)
 {
     if (!*text || *text == '=')
-        return sh_fail(err, -EINVAL, "-e %s: write NAME=VALUE, or NAME to pass on your own value", text);
+        return sh_fail(err, -EINVAL, "-e %s: write NAME=VALUE, or NAME to pass on your own value",
+                       text);
     if (strchr(text, '=')) {
         sh_env_set(env, text);
         return 0;
@@ -62,8 +63,8 @@ int sh_env_file(struct sh_strings *env, const char *path, struct sh_error *err)
             continue;
         size_t name = strcspn(line, "=");
         if (!name || strcspn(line, " \t") < name)
-            return sh_fail(err, -EINVAL, "line %u of the environment file %s is not NAME=VALUE", number,
-                           path);
+            return sh_fail(err, -EINVAL, "line %u of the environment file %s is not NAME=VALUE",
+                           number, path);
         r = sh_env_option(env, line, err);
         if (r)
             return r;

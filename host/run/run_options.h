@@ -16,7 +16,7 @@ struct sh_run_options {
     const char *name;
     const char *tee; /* NULL: auto */
     const char *workdir, *user, *hostname, *network;
-    char *broker;         /* as given to -i */
+    char *broker;          /* as given to -i */
     struct sh_strings env; /* NAME=VALUE; a name stands once, its last value counts */
     struct sh_port *ports;
     size_t port_count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One stream of <shelter/channel.h> with its credit: the receiver says how much it takes, the sender
-// sends no more. Each half is one struct; what waits to be sent, and what was received, is the
-// caller's. Frames go into the caller's queue `out`; whoever shares that queue locks it.
+// One stream of <shelter/channel.h> with its credit: the receiver says how much it takes, the
+// sender sends no more. Each half is one struct; what waits to be sent, and what was received, is
+// the caller's. Frames go into the caller's queue `out`; whoever shares that queue locks it.
 #ifndef HOST_RUN_STREAM_H
 #define HOST_RUN_STREAM_H
 
@@ -42,8 +42,8 @@ size_t sh_stream_room(const struct sh_stream_out *s, size_t size);
 /* DATA; size is at most what sh_stream_room said. Nothing for a size of 0. */
 void sh_stream_send(struct sh_stream_out *s, const void *data, size_t size, struct sh_fifo *out);
 
-/* Sends from `waiting` what credit allows while `out` holds less than out_max bytes. True when nothing
- * waits any more. */
+/* Sends from `waiting` what credit allows while `out` holds less than out_max bytes. True when
+ * nothing waits any more. */
 bool sh_stream_pump(struct sh_stream_out *s, struct sh_fifo *waiting, struct sh_fifo *out,
                     size_t out_max);
 

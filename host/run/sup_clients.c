@@ -110,28 +110,28 @@ void sup_clients_data(struct sup_clients *s, uint16_t session, unsigned i, const
                       size_t size)
 {
     FOR_SUP_CLIENTS(c, s)
-        if (is_of(c, session))
-            sh_fifo_add(&c->output[i].waiting, data, size);
+    if (is_of(c, session))
+        sh_fifo_add(&c->output[i].waiting, data, size);
 }
 
 void sup_clients_eof(struct sup_clients *s, uint16_t session, unsigned i)
 {
     FOR_SUP_CLIENTS(c, s)
-        if (is_of(c, session))
-            c->output[i].eof = true;
+    if (is_of(c, session))
+        c->output[i].eof = true;
 }
 
 void sup_clients_end(struct sup_clients *s, uint16_t session, const struct sh_fifo *last)
 {
     FOR_SUP_CLIENTS(c, s)
-        if (!c->last.size && !c->closing &&
-            (c->attached ? c->session == session : !session && c->waits))
-            sh_fifo_add(&c->last, sh_fifo_peek(last), last->size);
+    if (!c->last.size && !c->closing &&
+        (c->attached ? c->session == session : !session && c->waits))
+        sh_fifo_add(&c->last, sh_fifo_peek(last), last->size);
 }
 
 void sup_clients_started(struct sup_clients *s, uint16_t session)
 {
     FOR_SUP_CLIENTS(c, s)
-        if (session ? is_of(c, session) : c->first)
-            sh_frame_put(&c->out, SH_FRAME_STARTED, 0, 0, NULL, 0);
+    if (session ? is_of(c, session) : c->first)
+        sh_frame_put(&c->out, SH_FRAME_STARTED, 0, 0, NULL, 0);
 }

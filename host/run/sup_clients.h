@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisor's clients as connections: output that waits for each within its credit, stdin that it
-// feeds. What they ask for is judged in sup_commands. A client may be hostile only to itself: its
-// connection is dropped.
+// The supervisor's clients as connections: output that waits for each within its credit, stdin that
+// it feeds. What they ask for is judged in sup_commands. A client may be hostile only to itself:
+// its connection is dropped.
 #ifndef HOST_RUN_SUP_CLIENTS_H
 #define HOST_RUN_SUP_CLIENTS_H
 
@@ -34,8 +34,8 @@ struct sup_client {
     uint8_t request[4 + SH_CONTROL_DATA_MAX];
     size_t request_size;
     bool traces, trace_lost; /* gets the trace; some of it was dropped */
-    struct sh_fifo last; /* the frame that ends it, once its output is delivered */
-    bool closing;        /* ends when `out` is empty */
+    struct sh_fifo last;     /* the frame that ends it, once its output is delivered */
+    bool closing;            /* ends when `out` is empty */
 };
 
 struct sup_clients {
@@ -44,7 +44,7 @@ struct sup_clients {
 };
 
 #define FOR_SUP_CLIENTS(c, clients)                                                                \
-    for (struct sup_client *c = (clients)->slot; c < (clients)->slot + SH_CONTROL_CLIENT_MAX; c++)  \
+    for (struct sup_client *c = (clients)->slot; c < (clients)->slot + SH_CONTROL_CLIENT_MAX; c++) \
         if (c->fd >= 0)
 
 void sup_clients_init(struct sup_clients *s);
@@ -55,8 +55,8 @@ struct sup_client *sup_clients_add(struct sup_clients *s, int fd);
 void sup_client_attach(struct sup_client *c, uint16_t session, bool feeds);
 void sup_client_drop(struct sup_client *c);
 
-/* Grants stdin, frames output within credit, writes what the socket takes; drops a client that is gone
- * or done. */
+/* Grants stdin, frames output within credit, writes what the socket takes; drops a client that is
+ * gone or done. */
 void sup_client_pump(struct sup_client *c);
 
 bool sup_clients_attached(const struct sup_clients *s, uint16_t session);

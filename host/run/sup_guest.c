@@ -10,7 +10,9 @@
 
 #define STOP_MS_MAX 86400000u
 #define POWER_MS 3000 /* from KILL to the end of a machine that does not obey */
-#define CHANNEL_OUT_MAX (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin */
+#define CHANNEL_OUT_MAX                                                                            \
+    (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin                       \
+                            */
 
 static void open_session(struct sup_session *session, uint16_t id)
 {
@@ -64,9 +66,11 @@ void sup_guest_follow(struct sup_guest *g)
 
 static void report_broken(struct sup_guest *g, const char *what)
 {
-    sup_life_error(g->life, SH_EXIT_FAILURE,
-                  "the guest broke the rules of its channel (%s) and was stopped; its kernel, init or "
-                  "memory is damaged, or this is another version's image", what);
+    sup_life_error(
+        g->life, SH_EXIT_FAILURE,
+        "the guest broke the rules of its channel (%s) and was stopped; its kernel, init or "
+        "memory is damaged, or this is another version's image",
+        what);
 }
 
 static void end_session(struct sup_guest *g, struct sup_session *session,
@@ -80,7 +84,8 @@ static void end_session(struct sup_guest *g, struct sup_session *session,
     sh_fifo_free(&last);
 }
 
-static void take_data(struct sup_guest *g, struct sup_session *session, const struct sh_frame_view *f)
+static void take_data(struct sup_guest *g, struct sup_session *session,
+                      const struct sh_frame_view *f)
 {
     unsigned i = f->stream - SH_STREAM_OUT;
     if (i > 1 || sh_stream_take(&session->output[i], f->size)) {
@@ -104,7 +109,8 @@ static void name_host(char *text, size_t text_size)
     snprintf(at, text_size - (size_t)(at - text), "127.0.0.1%.900s", behind);
 }
 
-static void take_end(struct sup_guest *g, struct sup_session *session, const struct sh_frame_view *f)
+static void take_end(struct sup_guest *g, struct sup_session *session,
+                     const struct sh_frame_view *f)
 {
     if (session->id) {
         end_session(g, session, f);
@@ -120,7 +126,7 @@ static void take_end(struct sup_guest *g, struct sup_session *session, const str
     uint32_t status = sh_frame_u32(f, 0);
     bool known = status == SH_EXIT_ATTESTATION || (status >= 125 && status <= 127);
     sup_life_error(g->life, known ? (int)status : SH_EXIT_FAILURE, "%s",
-                  text[0] ? text : "the guest could not start the workload and does not say why");
+                   text[0] ? text : "the guest could not start the workload and does not say why");
 }
 
 static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
@@ -128,9 +134,9 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
     if (f->type == SH_FRAME_HELLO) {
         if (g->hello || sh_frame_u32(f, 0) != SH_CHANNEL_VERSION) {
             sup_life_error(g->life, SH_EXIT_FAILURE,
-                          "the image's init speaks version %u of the channel, this is version %u: "
-                          "build the image again",
-                          sh_frame_u32(f, 0), SH_CHANNEL_VERSION);
+                           "the image's init speaks version %u of the channel, this is version %u: "
+                           "build the image again",
+                           sh_frame_u32(f, 0), SH_CHANNEL_VERSION);
             return;
         }
         g->hello = true;
@@ -221,7 +227,8 @@ void sup_guest_pump(struct sup_guest *g)
     if (!g->hello || g->fd < 0)
         return;
     sup_requests_pump(g->requests, &g->out);
-    /* Again while all of it goes out: a full queue left stdin waiting, and nothing else would wake us. */
+    /* Again while all of it goes out: a full queue left stdin waiting, and nothing else would wake
+     * us. */
     do {
         for (size_t i = 0; i < SH_SESSION_MAX; i++)
             if (g->sessions[i].open)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisor's side of the guest channel: sessions, credit, the time that an end may take. The guest
-// may be hostile too: it can end its own instance, and nothing else.
+// The supervisor's side of the guest channel: sessions, credit, the time that an end may take. The
+// guest may be hostile too: it can end its own instance, and nothing else.
 #ifndef HOST_RUN_SUP_GUEST_H
 #define HOST_RUN_SUP_GUEST_H
 
@@ -10,7 +10,7 @@
 struct sup_session {
     bool open, started;
     uint16_t id;
-    bool killed_with_client; /* a copy: of no use without the client */
+    bool killed_with_client;       /* a copy: of no use without the client */
     struct sh_stream_in output[2]; /* from the guest */
     struct sh_stream_out input;    /* to it */
 };

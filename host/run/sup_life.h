@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is written down of an instance while it runs: its state, its log, and how it ended. The lowest
-// of the supervisor's parts; each uses only those before it:
+// What is written down of an instance while it runs: its state, its log, and how it ended. The
+// lowest of the supervisor's parts; each uses only those before it:
 //
 //   sup_life      state.json, log, the end
 //   sup_clients   connections of clients: what waits for them, what they feed

@@ -10,7 +10,8 @@
 #define ANSWER_MS 90000
 #define TRACE_WAITING_MAX (4u << 20) /* for a client that does not read */
 
-static void put_answer(struct sup_client *c, uint8_t type, uint32_t error, const void *text, size_t size)
+static void put_answer(struct sup_client *c, uint8_t type, uint32_t error, const void *text,
+                       size_t size)
 {
     uint8_t payload[SH_FRAME_SIZE_MAX];
     sh_put_le32(payload, 0);
@@ -55,13 +56,13 @@ void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct
 static bool trace_is_idle(const struct sup_requests *q)
 {
     FOR_SUP_CLIENTS(c, q->clients)
-        if (c->traces || c->request_type == SH_FRAME_TRACE)
-            return false;
+    if (c->traces || c->request_type == SH_FRAME_TRACE)
+        return false;
     return q->traced;
 }
 
-static void send_request(struct sup_requests *q, struct sh_fifo *to_guest, uint8_t type, const uint8_t *data,
-                size_t size)
+static void send_request(struct sup_requests *q, struct sh_fifo *to_guest, uint8_t type,
+                         const uint8_t *data, size_t size)
 {
     uint8_t payload[sizeof(q->clients->slot[0].request)];
     memcpy(payload, data, size);
@@ -79,8 +80,8 @@ void sup_requests_pump(struct sup_requests *q, struct sh_fifo *to_guest)
     if (q->asking && sh_now_ms() < q->asking_by)
         return;
     FOR_SUP_CLIENTS(c, q->clients)
-        if (q->asking && c->request_type && c->request_sent)
-            refuse_request(c, ETIMEDOUT, "the guest does not answer");
+    if (q->asking && c->request_type && c->request_sent)
+        refuse_request(c, ETIMEDOUT, "the guest does not answer");
     q->asking = 0;
     if (trace_is_idle(q)) {
         q->traced = false;

@@ -8,9 +8,9 @@
 
 struct sup_requests {
     struct sup_clients *clients;
-    bool debuggable;  /* MAPS may be asked */
-    uint32_t last;    /* number of the last request */
-    uint32_t asking;  /* the guest owes the answer to this one; 0: none */
+    bool debuggable; /* MAPS may be asked */
+    uint32_t last;   /* number of the last request */
+    uint32_t asking; /* the guest owes the answer to this one; 0: none */
     int64_t asking_by;
     bool traced; /* the guest was told to trace */
 };

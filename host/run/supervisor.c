@@ -27,13 +27,13 @@
 struct supervisor {
     struct sh_launch_plan *plan;
     struct sh_child child; /* QEMU, or the enclave loader */
-    const char *program; /* as it was executed */
+    const char *program;   /* as it was executed */
     bool child_ended;
     struct sh_buffer child_words; /* the end of what it wrote to stderr */
-    int service_fd; /* sh_backend.serve's; -1: none */
-    int64_t boot_by; /* HELLO must have come */
-    pid_t relay; /* IPv6 in front of published ports; 0: there is none */
-    bool listens; /* the back end was told that it has */
+    int service_fd;               /* sh_backend.serve's; -1: none */
+    int64_t boot_by;              /* HELLO must have come */
+    pid_t relay;                  /* IPv6 in front of published ports; 0: there is none */
+    bool listens;                 /* the back end was told that it has */
     struct sup_life life;
     struct sup_clients clients;
     struct sup_requests requests;
@@ -81,7 +81,9 @@ static void end_by_death(struct supervisor *s, enum sh_death_kind kind, int numb
 {
     char words[512], text[sizeof(s->life.state.error)];
     last_words(s, words, sizeof(words));
-    struct sh_death death = {.kind = kind, .number = number, .words = words,
+    struct sh_death death = {.kind = kind,
+                             .number = number,
+                             .words = words,
                              .program = s->program ? s->program : "",
                              .inside_spoke = s->guest.hello,
                              .workload_ran = s->guest.sessions[0].started};
@@ -138,8 +140,8 @@ static bool told_and_useless(struct supervisor *s)
     if (!s->plan->discard_failed || s->life.state.started || s->plan->instance->config.debug)
         return false;
     FOR_SUP_CLIENTS(c, &s->clients)
-        if (c->first)
-            return true;
+    if (c->first)
+        return true;
     return false;
 }
 
@@ -158,8 +160,8 @@ static void end_clients(struct supervisor *s)
         if (s->guest.sessions[i].open)
             sup_clients_end(&s->clients, s->guest.sessions[i].id, &others);
     FOR_SUP_CLIENTS(c, &s->clients) /* asked for nothing that still comes */
-        if (!c->last.size)
-            c->closing = true;
+    if (!c->last.size)
+        c->closing = true;
     sh_fifo_free(&last);
     sh_fifo_free(&others);
 }
@@ -247,8 +249,7 @@ static void poll_once(struct supervisor *s)
     if (ppoll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, wait < 0 ? NULL : &limit, &none) < 0)
         return;
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
-        if (s->clients.slot[i].fd >= 0 &&
-            p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
+        if (s->clients.slot[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
             sup_commands_readable(&s->guest, &s->clients.slot[i]);
     if (p[AT_WORDS].revents)
         child_words_readable(s);
@@ -278,8 +279,9 @@ static void serve_events(struct supervisor *s)
             finish_instance(s);
             finished = true;
         }
-        /* Guest, clients, guest: what the guest takes of a client's stdin is credit for that client,
-         * and what a client takes is credit for the guest; nothing else might wake us to grant it. */
+        /* Guest, clients, guest: what the guest takes of a client's stdin is credit for that
+         * client, and what a client takes is credit for the guest; nothing else might wake us to
+         * grant it. */
         if (!finished)
             sup_guest_pump(&s->guest);
         size_t clients = 0;
@@ -333,7 +335,8 @@ static int socket_pair(int *ours, int *theirs)
 static int execute_child(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
-    const int keep[] = {spec->channel_fd, spec->service_fd, spec->output_fds[0], spec->output_fds[1]};
+    const int keep[] = {spec->channel_fd, spec->service_fd, spec->output_fds[0],
+                        spec->output_fds[1]};
     struct sh_strings argv = {0};
     struct sh_error why = {0};
     int r = spec->backend->command(spec, &argv, err);
@@ -378,7 +381,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
 }
 
 static __attribute__((noreturn)) void supervise_child(struct sh_launch_plan *plan, int first_fd,
-                                                bool attach, bool input)
+                                                      bool attach, bool input)
 {
     static struct supervisor s;
     struct sh_error err = {0};
@@ -389,8 +392,13 @@ static __attribute__((noreturn)) void supervise_child(struct sh_launch_plan *pla
     s.requests.debuggable = plan->spec->backend->debuggable;
     sup_guest_init(&s.guest, &s.life, &s.clients, &s.requests);
 
-    const int keep[] = {plan->lock_fd, plan->image_fd, plan->instance->dir_fd, plan->store->dir_fd,
-                        first_fd, plan->spec->output_fds[0], plan->spec->output_fds[1]};
+    const int keep[] = {plan->lock_fd,
+                        plan->image_fd,
+                        plan->instance->dir_fd,
+                        plan->store->dir_fd,
+                        first_fd,
+                        plan->spec->output_fds[0],
+                        plan->spec->output_fds[1]};
     close_others(keep, sizeof(keep) / sizeof(*keep));
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)

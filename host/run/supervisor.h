@@ -10,16 +10,16 @@
 struct sh_launch_plan {
     struct sh_store *store;
     struct sh_instance *instance;
-    int lock_fd;                /* held */
-    int image_fd;               /* shared lock on the image, kept while the child lives */
+    int lock_fd;                 /* held */
+    int image_fd;                /* shared lock on the image, kept while the child lives */
     struct sh_launch_spec *spec; /* prepared; its sockets are filled in here */
-    bool discard_failed;        /* remove the instance if its workload never ran and the command that
-                                 * started it was told so */
+    bool discard_failed; /* remove the instance if its workload never ran and the command that
+                          * started it was told so */
 };
 
 /* Forks the supervisor away (own session, cwd /, stdio on /dev/null) and gives back, in *client_fd,
- * a connection that already is what `input` asks for: an ATTACH (host/run/control.h) with or without
- * stdin when `attach`, else a WAIT. The caller's lock_fd is closed. */
+ * a connection that already is what `input` asks for: an ATTACH (host/run/control.h) with or
+ * without stdin when `attach`, else a WAIT. The caller's lock_fd is closed. */
 int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,
                         struct sh_error *err);
 

@@ -11,7 +11,8 @@ bool sh_terminal_here(void);
 /* May we read from stdin now, or are we a background job of its terminal? */
 bool sh_terminal_foreground(void);
 
-/* Makes stdin's terminal raw (nothing when it is none); restored by sh_terminal_restore and at exit. */
+/* Makes stdin's terminal raw (nothing when it is none); restored by sh_terminal_restore and at
+ * exit. */
 void sh_terminal_raw(void);
 void sh_terminal_restore(void);
 

@@ -204,8 +204,9 @@ static int hw_unmap(void *arg, uint64_t addr, uint64_t size)
     return p == MAP_FAILED ? -errno : 0;
 }
 
-/* The kernel adds a page at any fault in its mapping, also one of the kernel's own on our behalf; and that
- * one ends in EFAULT, where ours could end in SIGBUS. What is read are ones: it is no page of ours. */
+/* The kernel adds a page at any fault in its mapping, also one of the kernel's own on our behalf;
+ * and that one ends in EFAULT, where ours could end in SIGBUS. What is read are ones: it is no page
+ * of ours. */
 static int hw_populate(void *arg, uint64_t addr, uint64_t size)
 {
     int fd = memfd_create("populate", MFD_CLOEXEC), ret = fd < 0 ? -errno : 0;

@@ -164,8 +164,8 @@ int sgx_enclave_map(struct sgx_enclave *e, uint64_t offset, uint64_t size, int p
 }
 
 /* The three SGX2 ioctls share a shape: offset, length, …, and a count in bytes. */
-static int change_pages(struct sgx_enclave *e, unsigned long request, uint64_t offset, uint64_t size,
-                  uint64_t value, const char *what, struct sh_error *err)
+static int change_pages(struct sgx_enclave *e, unsigned long request, uint64_t offset,
+                        uint64_t size, uint64_t value, const char *what, struct sh_error *err)
 {
     int64_t until = now_ms() + PATIENCE_NS;
     uint64_t done = 0;
@@ -208,13 +208,14 @@ int sgx_enclave_restrict(struct sgx_enclave *e, uint64_t offset, uint64_t size, 
                          struct sh_error *err)
 {
     return change_pages(e, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, offset, size, perm,
-                  "restrict permissions", err);
+                        "restrict permissions", err);
 }
 
 int sgx_enclave_set_type(struct sgx_enclave *e, uint64_t offset, uint64_t size,
                          enum sgx_page_type type, struct sh_error *err)
 {
-    return change_pages(e, SGX_IOC_ENCLAVE_MODIFY_TYPES, offset, size, type, "change page types", err);
+    return change_pages(e, SGX_IOC_ENCLAVE_MODIFY_TYPES, offset, size, type, "change page types",
+                        err);
 }
 
 int sgx_enclave_remove(struct sgx_enclave *e, uint64_t offset, uint64_t size, struct sh_error *err)

@@ -25,8 +25,8 @@ struct sgx_image {
     uint64_t start, end; /* of its pages in ELRANGE, without the late ones, which follow */
     const uint8_t *late; /* bytes of the late segments */
     uint64_t late_size;
-    uint64_t tcs;        /* its only one */
-    uint64_t entry;      /* its first instruction */
+    uint64_t tcs;   /* its only one */
+    uint64_t entry; /* its first instruction */
 };
 
 /* -EINVAL: no enclave of ours, with the reason. */

@@ -29,10 +29,11 @@ int sh_signature_make(const struct sh_store *store, int dir_fd, const char *key_
     struct sgx_image image;
     size_t size;
     if (!sh_base_has(dir_fd, SH_BASE_ENCLAVE))
-        return key_path ? sh_fail(err, -ENOENT,
-                                  "--enclave-key: the base files have no enclave to sign; run 'make' "
-                                  "in Shelter's folder")
-                        : 0;
+        return key_path
+                   ? sh_fail(err, -ENOENT,
+                             "--enclave-key: the base files have no enclave to sign; run 'make' "
+                             "in Shelter's folder")
+                   : 0;
     if (key_path && access(key_path, R_OK))
         return sh_fail_errno(err, -errno, "cannot read the enclave key %s", key_path);
     if (sh_unhex(identity, sizeof(identity), id))

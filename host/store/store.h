@@ -19,8 +19,8 @@
 #define SH_ID_TEXT_SIZE (2 * SH_ID_SIZE + 1)
 #define SH_ID_SHORT 12 /* digits shown to people */
 
-/* In the store's folder, made when first needed, 0600: what signs enclaves here, and the fuses of the
- * simulated SGX processor. */
+/* In the store's folder, made when first needed, 0600: what signs enclaves here, and the fuses of
+ * the simulated SGX processor. */
 #define SH_STORE_SIGN_KEY "enclave-key.pem"
 #define SH_STORE_FUSE_KEY "sgx-sim.fuses"
 

@@ -30,8 +30,8 @@ static void remove_leftovers(struct sh_store *store)
     sh_base_clean(store->dir_fd);
 }
 
-/* All that may come to stand in the folder, but for temporary names; what else there is (after SIGKILL, too) the
- * next build finds. */
+/* All that may come to stand in the folder, but for temporary names; what else there is (after
+ * SIGKILL, too) the next build finds. */
 static void list_names(struct sh_work *work)
 {
     static const char *const names[] = {"spool", "root.img", "sites.bin"};

@@ -21,9 +21,9 @@
 #include <stdint.h>
 
 /* Why each: kernel/README.md. */
-#define SH_BOOT_COMMON                                                                     \
-    "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on "           \
-    "tsc=reliable nohpet no_timer_check noreplace-smp rcupdate.rcu_expedited=1 "           \
+#define SH_BOOT_COMMON                                                                             \
+    "quiet loglevel=0 panic=-1 random.trust_bootloader=off random.trust_cpu=on "                   \
+    "tsc=reliable nohpet no_timer_check noreplace-smp rcupdate.rcu_expedited=1 "                   \
     "page_alloc.shuffle=1"
 /* The last loglevel counts: with --debug the kernel talks. */
 #define SH_BOOT_DEBUG "console=ttyS0 loglevel=7"

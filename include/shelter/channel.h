@@ -8,9 +8,9 @@
 //
 // Session 0 is the workload, others are exec'd programs, numbered by the host. Data flows only
 // within credit that the receiver granted (SH_FRAME_CREDIT), so no stream can block another and
-// nobody buffers more than SH_CREDIT_WINDOW bytes a stream. The guest treats every frame as hostile:
-// a malformed one ends the channel; one that the measured policy does not allow is answered with
-// SH_FRAME_REFUSED and has no other effect.
+// nobody buffers more than SH_CREDIT_WINDOW bytes a stream. The guest treats every frame as
+// hostile: a malformed one ends the channel; one that the measured policy does not allow is
+// answered with SH_FRAME_REFUSED and has no other effect.
 //
 //   guest                          host
 //   HELLO(version)            ->
@@ -54,11 +54,11 @@ enum sh_frame_type {
     SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code) */
     SH_FRAME_ERROR = 19,   /* u32 exit status (123, 125, 126, 127), then text: it was not started */
     SH_FRAME_REFUSED = 20, /* u32 frame type, then text: policy does not allow that request */
-    /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON for
-     * this TEE ({"quote": ...}, {"attestation_report": ...}), or the error's text. */
+    /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON
+     * for this TEE ({"quote": ...}, {"attestation_report": ...}), or the error's text. */
     SH_FRAME_EVIDENCE = 21,
-    SH_FRAME_ANSWER = 22, /* to STATS, TRACE, MAPS: u32 id, u32 error (0, or a positive errno), then a JSON
-                             object, nothing, text; or the error's text */
+    SH_FRAME_ANSWER = 22, /* to STATS, TRACE, MAPS: u32 id, u32 error (0, or a positive errno), then
+                             a JSON object, nothing, text; or the error's text */
     SH_FRAME_TRACED = 23, /* lines of a trace */
     /* host to guest */
     SH_FRAME_WINSIZE = 32, /* u16 rows, u16 columns */
@@ -66,9 +66,10 @@ enum sh_frame_type {
     SH_FRAME_EXEC = 34,    /* struct sh_exec_head + strings: start a program in a new session */
     SH_FRAME_BYE = 35,     /* EXIT of session 0 was received; power off */
     /* u32 id, then a nonce of 1..SH_ATTEST_NONCE_MAX bytes: evidence of what runs here, any time
-     * between HELLO and EXIT, whatever the policy (it tells nothing but the measurement). Its report
-     * data is SHA-512("shelter-attest-v1" || nonce), computed inside: no nonce makes evidence that
-     * a broker or an RA-TLS client would take. One request at a time; another is answered EBUSY. */
+     * between HELLO and EXIT, whatever the policy (it tells nothing but the measurement). Its
+     * report data is SHA-512("shelter-attest-v1" || nonce), computed inside: no nonce makes
+     * evidence that a broker or an RA-TLS client would take. One request at a time; another is
+     * answered EBUSY. */
     SH_FRAME_ATTEST = 36,
     SH_FRAME_STATS = 37, /* u32 id: counts, where the policy allows it */
     SH_FRAME_TRACE = 38, /* u32 id, u32: 1 on, 0 off; likewise */

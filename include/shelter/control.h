@@ -11,7 +11,7 @@ enum sh_control_kind {
     SH_CONTROL_STATS = 1,  /* no data; answer: a JSON object. Needs SH_POLICY_STATS */
     SH_CONTROL_TRACE = 2,  /* u32: 1 on, 0 off; answer: empty. Needs SH_POLICY_TRACE */
     SH_CONTROL_ATTEST = 3, /* a nonce of 1 to 64 bytes; answer: evidence as JSON. Always allowed */
-    SH_CONTROL_MAPS = 4,   /* no data; answer: /proc/self/maps, for a debugger. Debug enclaves only */
+    SH_CONTROL_MAPS = 4, /* no data; answer: /proc/self/maps, for a debugger. Debug enclaves only */
 };
 
 #define SH_CONTROL_DATA_MAX 64u

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The enclave's outside: how its image is laid out, and the calls between it and the loader.
 //
-// Everything in here lies in the host's memory and is written by the host at will: the enclave copies
-// a field once, in aligned words of 8 bytes, and bounds it before use.
+// Everything in here lies in the host's memory and is written by the host at will: the enclave
+// copies a field once, in aligned words of 8 bytes, and bounds it before use.
 //
 //   enclave                         loader
 //   EEXIT, RDI = SH_OUT_CALL   ->   slot: call, args, data in A and B
@@ -14,19 +14,21 @@
 
 #include <stdint.h>
 
-#define SH_ENCLAVE_SIZE (1ull << 40)         /* ELRANGE is [0, 2^40) */
-#define SH_ENCLAVE_IMAGE 0xffc0000000ull     /* the LibOS, in its last GiB */
-#define SH_ENCLAVE_LOWEST 0x10000ull         /* of what is mapped */
-#define SH_ENCLAVE_SSA_PAGES 4u              /* of one frame */
+#define SH_ENCLAVE_SIZE (1ull << 40)     /* ELRANGE is [0, 2^40) */
+#define SH_ENCLAVE_IMAGE 0xffc0000000ull /* the LibOS, in its last GiB */
+#define SH_ENCLAVE_LOWEST 0x10000ull     /* of what is mapped */
+#define SH_ENCLAVE_SSA_PAGES 4u          /* of one frame */
 
-/* The enclave's ELF file: PT_LOAD segments, in order, page-aligned, linked at their addresses. These
- * flags (of PF_MASKOS) mark some of them. */
-#define SH_SEGMENT_TCS 0x00100000u      /* a TCS page */
-#define SH_SEGMENT_IDENTITY 0x00200000u /* starts with the 48 bytes of the image's identity, put there
-                                           before the page is measured */
+/* The enclave's ELF file: PT_LOAD segments, in order, page-aligned, linked at their addresses.
+ * These flags (of PF_MASKOS) mark some of them. */
+#define SH_SEGMENT_TCS 0x00100000u /* a TCS page */
+#define SH_SEGMENT_IDENTITY                                                                        \
+    0x00200000u /* starts with the 48 bytes of the image's identity, put there                     \
+                   before the page is measured */
 
-#define SH_SEGMENT_LATE 0x00400000u     /* at the end of the file and of the image, in one piece: not
-                                           added at the start. Its SHA-256 stands in a measured page */
+#define SH_SEGMENT_LATE                                                                            \
+    0x00400000u /* at the end of the file and of the image, in one piece: not                      \
+                   added at the start. Its SHA-256 stands in a measured page */
 
 /* RDI at EEXIT. */
 enum sh_out {
@@ -54,8 +56,8 @@ struct sh_address {
     uint8_t bytes[16]; /* network order; of IPv4 the first four */
 };
 
-/* A change: interest in a handle (edge-triggered), `events` 0: none any more. `tag` comes back with what
- * the set tells of the handle. A question: `ready` is the answer. */
+/* A change: interest in a handle (edge-triggered), `events` 0: none any more. `tag` comes back with
+ * what the set tells of the handle. A question: `ready` is the answer. */
 struct sh_wait_item {
     int32_t handle;
     uint16_t events, ready;
@@ -70,11 +72,11 @@ struct sh_slot {
     uint64_t call; /* enum sh_call */
     uint64_t args[6];
     int64_t result;
-    uint64_t size_a, size_b; /* bytes in the buffers */
-    uint64_t signals;        /* host to enclave: bit n-1: signal n was sent */
-    uint64_t control;        /* host to enclave: a request waits for SH_CALL_CONTROL */
-    uint64_t tsc, monotonic, realtime; /* clocks in ns at one value of the counter; at the first entry
-                                          too */
+    uint64_t size_a, size_b;           /* bytes in the buffers */
+    uint64_t signals;                  /* host to enclave: bit n-1: signal n was sent */
+    uint64_t control;                  /* host to enclave: a request waits for SH_CALL_CONTROL */
+    uint64_t tsc, monotonic, realtime; /* clocks in ns at one value of the counter; at the first
+                                          entry too */
     uint64_t reserved;
     uint8_t a[SH_SLOT_A_SIZE];
     uint8_t b[SH_SLOT_B_SIZE];
@@ -90,7 +92,7 @@ struct sh_cpuid {
 #define SH_START_VERSION 3u
 #define SH_START_TRACE 1u
 #define SH_START_STATS 2u
-#define SH_START_SHA 4u       /* the processor has SHA-NI */
+#define SH_START_SHA 4u /* the processor has SHA-NI */
 #define SH_START_SIMULATED 8u
 struct sh_start {
     uint64_t version;

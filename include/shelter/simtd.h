@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated TD module (tdx-sim): what TDG.MR.REPORT and the quote service are on hardware, over a
-// virtio-serial port.
+// The simulated TD module (tdx-sim): what TDG.MR.REPORT and the quote service are on hardware, over
+// a virtio-serial port.
 //
 // The guest writes struct sh_simtd_request; the launcher, which measured what it loaded, answers by
 // kind: struct sh_simtd_reply with a TDREPORT_STRUCT (Intel TDX Module ABI specification, 1,024
@@ -16,7 +16,9 @@
 #define SH_SIMTD_MAGIC 0x51524454u /* "TDRQ" */
 
 #define SH_SIMTD_REPORT 0u /* TDG.MR.REPORT */
-#define SH_SIMTD_QUOTE 1u  /* a quote over that report, by the machine's simulated quoting enclave */
+#define SH_SIMTD_QUOTE                                                                             \
+    1u /* a quote over that report, by the machine's simulated quoting enclave                     \
+        */
 
 struct sh_simtd_request {
     uint32_t magic;
@@ -38,7 +40,8 @@ struct sh_simtd_quote_reply {
     uint32_t size;   /* of the quote that follows, SH_SIMTD_QUOTE_MAX at most */
 };
 
-/* TDREPORT_STRUCT: REPORTMACSTRUCT (256), TEE_TCB_INFO (239), reserved (17), TDINFO_STRUCT (512). */
+/* TDREPORT_STRUCT: REPORTMACSTRUCT (256), TEE_TCB_INFO (239), reserved (17), TDINFO_STRUCT (512).
+ */
 #define SH_TDREPORT_REPORTDATA 128u /* 64 bytes, in REPORTMACSTRUCT */
 #define SH_TDREPORT_TDINFO 512u
 #define SH_TDINFO_ATTRIBUTES 0u /* 8 bytes */

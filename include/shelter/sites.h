@@ -50,7 +50,9 @@
 
 #define SH_SITE_JUMP 5u       /* bytes of the jump that replaces the start of a call site */
 #define SH_SITE_BYTES_MAX 16u /* of a site */
-#define SH_SITE_MOVED_MAX 12u /* bytes of leading and trailing instructions, if any are trailing */
+#define SH_SITE_MOVED_MAX                                                                          \
+    12u /* bytes of leading and trailing instructions, if any are trailing                         \
+         */
 
 enum sh_site_kind {
     SH_SITE_CALL = 1,  /* size 5..16, one `syscall` at `at` */

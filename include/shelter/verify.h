@@ -39,9 +39,9 @@ extern "C" {
 #define SHELTER_REPORT_DATA_SIZE 64
 
 // A simulated root names itself by this organizational unit in its subject. Evidence under such a
-// root is simulated: refused unless the root is among the request's `ca` and allow_simulated is set.
-// Simulated SGX and TDX quotes carry a chain of three like real ones: root, a CA, and a leaf whose
-// common name contains "SGX PCK Certificate" and that has the SGX extension.
+// root is simulated: refused unless the root is among the request's `ca` and allow_simulated is
+// set. Simulated SGX and TDX quotes carry a chain of three like real ones: root, a CA, and a leaf
+// whose common name contains "SGX PCK Certificate" and that has the SGX extension.
 #define SHELTER_SIMULATED_OU "Shelter simulated TEE"
 
 enum shelter_evidence_type {
@@ -82,19 +82,19 @@ SHELTER_API int shelter_collateral_load(const char *path, const void *ca, size_t
                                         size_t why_size);
 // The same from the bytes of a collateral.json.
 SHELTER_API int shelter_collateral_parse(const void *json, size_t size, const void *ca,
-                                         size_t ca_size, struct shelter_collateral **out,
-                                         char *why, size_t why_size);
+                                         size_t ca_size, struct shelter_collateral **out, char *why,
+                                         size_t why_size);
 SHELTER_API void shelter_collateral_free(struct shelter_collateral *col);
 
 // Where to fetch collateral; NULL members take the vendors' own services.
 struct shelter_fetch_options {
-    const char *pcs_url;     // default https://api.trustedservices.intel.com (or a PCCS)
-    const char *kds_url;     // default https://kdsintf.amd.com; for CSV https://cert.hygon.cn
-    const char *cache_dir;   // NULL: no cache
-    long timeout_ms;         // whole request; 0: 15000
-    size_t reply_size_max;   // 0: 1 MiB
-    int64_t now;             // what the cache's expiry is judged by; 0: time(NULL)
-    bool insecure_http;      // allow http:// (tests on loopback)
+    const char *pcs_url;   // default https://api.trustedservices.intel.com (or a PCCS)
+    const char *kds_url;   // default https://kdsintf.amd.com; for CSV https://cert.hygon.cn
+    const char *cache_dir; // NULL: no cache
+    long timeout_ms;       // whole request; 0: 15000
+    size_t reply_size_max; // 0: 1 MiB
+    int64_t now;           // what the cache's expiry is judged by; 0: time(NULL)
+    bool insecure_http;    // allow http:// (tests on loopback)
 };
 
 // Fetches what this evidence needs. Returns 0 or -errno with `why`.
@@ -121,11 +121,11 @@ struct shelter_verify_request {
     size_t event_log_size;
     const char *policy_json;    // NULL: the default policy
     const char *reference_json; // {"references":[{"tee":..., "measurement":{...}}]}, or NULL
-    const void *nonce; // evidence must carry SHA-512("shelter-attest-v1" || nonce)
+    const void *nonce;          // evidence must carry SHA-512("shelter-attest-v1" || nonce)
     size_t nonce_size;
     const void *report_data; // or exactly these bytes, zero-padded to 64
     size_t report_data_size;
-    int64_t time; // seconds since 1970 at which certificates, CRLs and JSON are judged
+    int64_t time;         // seconds since 1970 at which certificates, CRLs and JSON are judged
     bool allow_simulated; // accept a simulated root, if it is among `ca`
 };
 
@@ -160,12 +160,13 @@ SHELTER_API char *shelter_verdict_json(const struct shelter_verdict *v);
 
 // --- RA-TLS -----------------------------------------------------------------------------------
 
-// Judges a certificate that carries evidence ("Interoperable RA-TLS"; the form, and what it does and
-// does not protect against, stand in docs/attestation.md): its own signature, the hash of its key
-// in the claims, the claims in the evidence's report data, then the evidence as shelter_verify()
-// does. Names and dates of the certificate are not looked at.
+// Judges a certificate that carries evidence ("Interoperable RA-TLS"; the form, and what it does
+// and does not protect against, stand in docs/attestation.md): its own signature, the hash of its
+// key in the claims, the claims in the evidence's report data, then the evidence as
+// shelter_verify() does. Names and dates of the certificate are not looked at.
 //   der        one X.509 certificate
-//   rq         `evidence`, `type` and `report_data` are ignored; with `nonce`, the claims must carry
+//   rq         `evidence`, `type` and `report_data` are ignored; with `nonce`, the claims must
+//   carry
 //              exactly that one
 // Returns 0 with a verdict, or -ENOMEM, -EINVAL. That the other side holds the key is for the TLS
 // handshake to show.

@@ -157,4 +157,5 @@ SHELTER_REASON(RA_TLS_CERT, "ra-tls-certificate", FORM,
 SHELTER_REASON(RA_TLS_CLAIMS, "ra-tls-claims", FORM, "the claims beside the evidence are malformed")
 SHELTER_REASON(RA_TLS_SELF, "ra-tls-signature", SIG, "the certificate is not signed by its own key")
 SHELTER_REASON(RA_TLS_KEY, "ra-tls-key", SIG, "the evidence was made for another key")
-SHELTER_REASON(RA_TLS_NONCE, "ra-tls-nonce", POLICY, "the evidence does not carry the expected nonce")
+SHELTER_REASON(RA_TLS_NONCE, "ra-tls-nonce", POLICY,
+               "the evidence does not carry the expected nonce")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hooks of a loader that attacks its enclave: the loader's own parts with hostile.c and attack.c
-// around them.
+// The hooks of a loader that attacks its enclave: the loader's own parts with hostile.c and
+// attack.c around them.
 #ifndef TESTS_ADVERSARY_ADVERSARY_H
 #define TESTS_ADVERSARY_ADVERSARY_H
 

@@ -5,9 +5,9 @@
 // It uses what a host has: the pages of the door are taken out of the mapping, so that whoever goes
 // faults; then they are put back and the thread is single-stepped until it has left them.
 //
-// With AEX-Notify the end of the way back cannot be stepped: each interrupt there makes it begin again.
-// There the attacker aims better, one interrupt a pass, each time an instruction later; and steps
-// some first instructions of the program, each of which the enclave must hear of.
+// With AEX-Notify the end of the way back cannot be stepped: each interrupt there makes it begin
+// again. There the attacker aims better, one interrupt a pass, each time an instruction later; and
+// steps some first instructions of the program, each of which the enclave must hear of.
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -24,18 +24,18 @@
 static struct {
     uint64_t start, end;               /* of the door, whole pages */
     uint64_t resume_start, resume_end; /* what begins again when it is interrupted */
-    unsigned every;      /* each so many instructions */
+    unsigned every;                    /* each so many instructions */
     _Atomic uint64_t steps, attacks, program;
     uint8_t seen[DOOR_MAX]; /* at which places */
 } attack;
 
 static __thread struct {
     struct loader_thread *thread;
-    bool nested;              /* in the entry that we forced */
-    unsigned pass, step;      /* of the code that begins again */
-    uint64_t last;            /* place */
-    uint64_t before;          /* likewise, of `over` */
-    unsigned returns;         /* to the program */
+    bool nested;         /* in the entry that we forced */
+    unsigned pass, step; /* of the code that begins again */
+    uint64_t last;       /* place */
+    uint64_t before;     /* likewise, of `over` */
+    unsigned returns;    /* to the program */
 } self;
 
 static uint64_t symbol(const char *name)
@@ -103,8 +103,8 @@ static bool over(void *arg, uint64_t rip)
     return true;
 }
 
-/* The way back to the program starts anew at each forced entry: one a pass, each time an instruction
- * later, and a pass without one is let through, or it would never end. */
+/* The way back to the program starts anew at each forced entry: one a pass, each time an
+ * instruction later, and a pass without one is let through, or it would never end. */
 static bool wanted(uint64_t rip)
 {
     uint64_t last = self.last;
@@ -130,7 +130,7 @@ static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
     attack.attacks++;
     attack.seen[rip - attack.start] = 1;
     if (!loader.options.no_notify && in_resume(rip) && self.pass / RESUME_STEPS % 2)
-        return SGX_ERESUME; /* the processor enters */
+        return SGX_ERESUME;  /* the processor enters */
     sgxsim_step(NULL, NULL); /* the forced entry runs whole */
     self.nested = true;
     self.thread->kicked = true;
@@ -152,9 +152,8 @@ int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_
     if (run->function == SGX_EEXIT) {
         if (out != SH_OUT_RESUME || !self.nested)
             return 0;
-    } else if (run->exception_vector != SGX_VECTOR_PF ||
-               !(run->exception_error_code & SGX_PF_I) || run->exception_addr < attack.start ||
-               run->exception_addr >= attack.end) {
+    } else if (run->exception_vector != SGX_VECTOR_PF || !(run->exception_error_code & SGX_PF_I) ||
+               run->exception_addr < attack.start || run->exception_addr >= attack.end) {
         return 0;
     }
     if (run->function != SGX_EEXIT && self.nested)

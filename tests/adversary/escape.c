@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program of an image that wants out: in the simulator it finds `syscall; ret` in the loader's memory and
-// calls the host's kernel by it. One line an attempt: its name, and EPERM and so on, or "done".
+// A program of an image that wants out: in the simulator it finds `syscall; ret` in the loader's
+// memory and calls the host's kernel by it. One line an attempt: its name, and EPERM and so on, or
+// "done".
 //   escape          all attempts
 //   escape helper   likewise, then nonsense to the processes beside
-//   escape connect  asks the one that connects for the host's loopback by its own address, past the LibOS
-//   escape stay     waits for a signal
+//   escape connect  asks the one that connects for the host's loopback by its own address, past the
+//   LibOS escape stay     waits for a signal
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static long raw(long nr, long a, long b, long c, long d, long e, long f)
     long r;
     __asm__ volatile("sub $128, %%rsp; call *%[gadget]; add $128, %%rsp"
                      : "=a"(r)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9), [gadget] "b"(gadget)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
+                       "r"(r9), [gadget] "b"(gadget)
                      : "rcx", "r11", "memory");
     return r;
 }
@@ -161,7 +163,8 @@ static void try_rights(void)
     TRY3("sethostname", sethostname, "x", -1, 0);
     TRY3("module", init_module, buf, 1, "");
     TRY3("reboot", reboot, 0, 0, 0);
-    try("code", SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    try("code", SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+        -1, 0);
 }
 
 static void try_network(void)
@@ -189,7 +192,8 @@ static void ask_nonsense(void)
     }
 }
 
-/* A question of host/sgx/loader/network.c, on every descriptor that may lead there: the answer's result. */
+/* A question of host/sgx/loader/network.c, on every descriptor that may lead there: the answer's
+ * result. */
 static long ask_connect(const uint8_t ip[4])
 {
     struct {
@@ -197,7 +201,8 @@ static long ask_connect(const uint8_t ip[4])
         int32_t value;
         uint32_t size;
         uint8_t address[128];
-    } q = {.kind = 2 /* CONNECT */, .size = 16, .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
+    } q = {
+        .kind = 2 /* CONNECT */, .size = 16, .address = {2, 0, 0, 9, ip[0], ip[1], ip[2], ip[3]}};
     int64_t result = 0;
     for (int fd = 3; fd < 32; fd++) {
         if (raw(SYS_sendto, fd, P(&q), sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0) != sizeof(q))
@@ -215,7 +220,8 @@ static void try_connect(void)
 {
     static const uint8_t own[] = {127, 0, 0, 1}, any[4], meant[] = {10, 0, 2, 2};
     int s = socket(AF_INET, SOCK_STREAM, 0); /* so that there is number 0 */
-    connect(s, &(struct sockaddr){.sa_family = AF_INET, .sa_data = {0, 9, 10, 0, 2, 2}}, sizeof(struct sockaddr));
+    connect(s, &(struct sockaddr){.sa_family = AF_INET, .sa_data = {0, 9, 10, 0, 2, 2}},
+            sizeof(struct sockaddr));
     printf("loopback %s\n", strerrorname_np((int)-ask_connect(own)));
     printf("nowhere %s\n", strerrorname_np((int)-ask_connect(any)));
     printf("host %s\n", strerrorname_np((int)-ask_connect(meant)));

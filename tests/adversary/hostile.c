@@ -41,8 +41,8 @@ static uint64_t random_state;
 static pthread_mutex_t random_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool dirty;
 
-/* Several threads may enter one TCS. Who comes in at CSSA 0 has it; who finds another's interrupt there
- * must leave, since to resume it would be to run on that one's stack. */
+/* Several threads may enter one TCS. Who comes in at CSSA 0 has it; who finds another's interrupt
+ * there must leave, since to resume it would be to run on that one's stack. */
 static __thread bool entering;
 static __thread unsigned busy;
 
@@ -51,14 +51,14 @@ typedef int next_fn(long rdi, long rsi, long rdx, long rsp, long r8, long r9,
                     struct sgx_enclave_run *run);
 static next_fn *loaders_handler;
 
-/* --- the rules --------------------------------------------------------------------------------- */
+/* --- the rules ---------------------------------------------------------------------------------
+ */
 
 static const char *const numbers[] = {
-    "result",    "size_a",   "size_b", "signals",     "control",   "tsc",
-    "monotonic", "realtime", "skip",   "delay",       "race",      "twice",
-    "dirty",     "random",   "slot",   "version",     "root",      "root_size",
-    "manifest",  "launch",   "hwcap",  "cpu_count", "manifest_size",
-    "launch_size", "flags",  "tsc_hz", "sites",       "sites_size",
+    "result",    "size_a",        "size_b",      "signals",   "control",  "tsc",    "monotonic",
+    "realtime",  "skip",          "delay",       "race",      "twice",    "dirty",  "random",
+    "slot",      "version",       "root",        "root_size", "manifest", "launch", "hwcap",
+    "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",   "sites",  "sites_size",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -171,7 +171,8 @@ int hostile_init(const char *spec, struct sh_error *err)
     return rule_count ? 0 : sh_fail(err, -EINVAL, "--hostile has no rule");
 }
 
-/* --- chance ------------------------------------------------------------------------------------ */
+/* --- chance ------------------------------------------------------------------------------------
+ */
 
 static uint64_t chance(uint64_t below)
 {
@@ -186,11 +187,33 @@ static uint64_t chance(uint64_t below)
 
 static uint64_t some_number(uint64_t now)
 {
-    static const uint64_t list[] = {0, 1, 2, 3, 7, 8, 100, 4095, 4096, 65535, 65536, 65537,
-                                    1u << 31, UINT32_MAX, 1ull << 32, SH_ENCLAVE_IMAGE,
-                                    SH_ENCLAVE_SIZE - 1, INT64_MAX, 1ull << 63, UINT64_MAX,
-                                    (uint64_t)-EINTR, (uint64_t)-EAGAIN, (uint64_t)-ENOMEM,
-                                    (uint64_t)-133, (uint64_t)-134, (uint64_t)-512, (uint64_t)-4095,
+    static const uint64_t list[] = {0,
+                                    1,
+                                    2,
+                                    3,
+                                    7,
+                                    8,
+                                    100,
+                                    4095,
+                                    4096,
+                                    65535,
+                                    65536,
+                                    65537,
+                                    1u << 31,
+                                    UINT32_MAX,
+                                    1ull << 32,
+                                    SH_ENCLAVE_IMAGE,
+                                    SH_ENCLAVE_SIZE - 1,
+                                    INT64_MAX,
+                                    1ull << 63,
+                                    UINT64_MAX,
+                                    (uint64_t)-EINTR,
+                                    (uint64_t)-EAGAIN,
+                                    (uint64_t)-ENOMEM,
+                                    (uint64_t)-133,
+                                    (uint64_t)-134,
+                                    (uint64_t)-512,
+                                    (uint64_t)-4095,
                                     (uint64_t)-4096};
     uint64_t n = sizeof(list) / sizeof(list[0]), k = chance(n + 3);
     return k < n ? list[k] : k == n ? chance(0) : k == n + 1 ? now + chance(17) - 8 : now;
@@ -246,7 +269,8 @@ static void spoil(struct sh_slot *s, uint64_t call)
     }
 }
 
-/* --- other threads ----------------------------------------------------------------------------- */
+/* --- other threads -----------------------------------------------------------------------------
+ */
 
 static void start_thread(void *(*run)(void *), void *arg)
 {
@@ -303,7 +327,8 @@ static void *flicker(void *arg)
     return NULL;
 }
 
-/* --- what the enclave finds -------------------------------------------------------------------- */
+/* --- what the enclave finds --------------------------------------------------------------------
+ */
 
 /* | guard | slot | guard | the slot as the enclave found it | */
 #define SLOT_SIZE ((sizeof(struct sh_slot) + 4095) & ~4095ul)
@@ -315,8 +340,7 @@ static uint8_t *shadow(const struct sh_slot *s)
 
 struct sh_slot *hostile_slot(void)
 {
-    uint8_t *p =
-        mmap(NULL, 2 * SLOT_SIZE + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *p = mmap(NULL, 2 * SLOT_SIZE + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct sh_slot *s = (struct sh_slot *)(p + 4096);
     if (p == MAP_FAILED || mprotect(s, SLOT_SIZE, PROT_READ | PROT_WRITE) ||
         mprotect(shadow(s), SLOT_SIZE, PROT_READ | PROT_WRITE))
@@ -420,7 +444,8 @@ void hostile_start(struct sh_slot *slot)
     memcpy(shadow(slot), slot, SLOT_SIZE);
 }
 
-/* --- calls ------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------
+ */
 
 static _Noreturn void leak(const char *what, uint64_t which, uint64_t value)
 {
@@ -454,8 +479,8 @@ static void check_slot(const struct sh_slot *s)
     check_part(s, "word at", (const uint8_t *)&s->tsc, s->a);
 }
 
-/* Who lies about the time and loses wake-ups must not let anybody sleep by it: then the enclave still
- * ends, or it is at fault. */
+/* Who lies about the time and loses wake-ups must not let anybody sleep by it: then the enclave
+ * still ends, or it is at fault. */
 static void wake_early(struct sh_slot *s)
 {
     struct timespec ts;
@@ -516,7 +541,8 @@ void hostile_call(struct loader_thread *t, void (*serve)(struct loader_thread *t
     memcpy(shadow(t->slot), t->slot, SLOT_SIZE);
 }
 
-/* --- entries and exits ------------------------------------------------------------------------- */
+/* --- entries and exits -------------------------------------------------------------------------
+ */
 
 /* As hostile_handler leaves them on its stack. */
 struct exit_state {

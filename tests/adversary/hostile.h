@@ -3,9 +3,9 @@
 //
 //   --hostile 'WHERE:FIELD=VALUE,...[;WHERE:...]'
 //
-// WHERE is `start` (the start block, once), `any`, or the number of a call (enum sh_call), with `#N`
-// for its N-th time, `#N+` from then on; without, each time. Values are C numbers, `min` and `max`
-// (of int64_t), `umax`; VALUE of a and b is hex bytes, repeated over the whole buffer.
+// WHERE is `start` (the start block, once), `any`, or the number of a call (enum sh_call), with
+// `#N` for its N-th time, `#N+` from then on; without, each time. Values are C numbers, `min` and
+// `max` (of int64_t), `umax`; VALUE of a and b is hex bytes, repeated over the whole buffer.
 //
 //   result, size_a, size_b, signals, control, tsc, monotonic, realtime   these words of the slot
 //   a, b          what the buffers hold
@@ -13,11 +13,13 @@
 //   delay=US      before it is answered
 //   race=1        from then on another thread writes the slot while the enclave reads it
 //   twice=1       another thread enters the same TCS, again and again
-//   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE unmasked,
+//   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE
+//   unmasked,
 //                 other rounding and full registers
 //   start only: root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
-//                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's first entry);
-//                 swap=A.B (two blocks of root.img), flicker=A.B (they change places all the time)
+//                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's
+//                 first entry); swap=A.B (two blocks of root.img), flicker=A.B (they change places
+//                 all the time)
 //   random=SEED   with WHERE `any`: one answer in eight is spoilt, by this seed
 //
 // With any of them each exit is checked: no register but those that speak holds anything of the
@@ -43,7 +45,9 @@ void hostile_call(struct loader_thread *t, void (*serve)(struct loader_thread *t
 /* As loader_enter, but each exit is checked and each entry spoilt on the way. */
 int hostile_enter(struct loader_thread *t, struct sgx_enclave_run *run);
 
-/* At an exit, where several threads enter one TCS: true if it is none to be served, and *next what follows. */
-bool hostile_contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run, int *next);
+/* At an exit, where several threads enter one TCS: true if it is none to be served, and *next what
+ * follows. */
+bool hostile_contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run,
+                       int *next);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sgx-loader-hostile: the loader with its hooks in an attacker's hands. Before the loader's own options:
+// sgx-loader-hostile: the loader with its hooks in an attacker's hands. Before the loader's own
+// options:
 //   --attack EVERY    force an entry after each so many instructions of the door (attack.c)
 //   --hostile RULES   lie (hostile.h)
 // With either, AEX-Notify is off unless --notify on says otherwise.

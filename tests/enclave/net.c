@@ -32,7 +32,8 @@ static socklen_t fill(union any *a, int family, const char *address, int port)
 static const char *show(const union any *a, char *out)
 {
     inet_ntop(a->sa.sa_family,
-              a->sa.sa_family == AF_INET ? (const void *)&a->v4.sin_addr : &a->v6.sin6_addr, out, 64);
+              a->sa.sa_family == AF_INET ? (const void *)&a->v4.sin_addr : &a->v6.sin6_addr, out,
+              64);
     return out;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One question a line to the LibOS, for a host that lies about the answer: `probe WHAT...` prints what
-// came back, and "spoilt" if bytes changed that the call had no business with.
+// One question a line to the LibOS, for a host that lies about the answer: `probe WHAT...` prints
+// what came back, and "spoilt" if bytes changed that the call had no business with.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -106,8 +106,10 @@ static void probe_poll(void)
     guard();
     long r = poll(p, 2, 5);
     say("poll", r, 0);
-    say("events", (long)(p[0].revents & ~(POLLIN | POLLHUP | POLLERR)) |
-                      (p[1].revents & ~(POLLOUT | POLLHUP | POLLERR)), 0);
+    say("events",
+        (long)(p[0].revents & ~(POLLIN | POLLHUP | POLLERR)) |
+            (p[1].revents & ~(POLLOUT | POLLHUP | POLLERR)),
+        0);
 }
 
 /* A pipe never leaves the enclave, whatever the host says of waiting. */
@@ -164,7 +166,8 @@ static void probe_threads(void)
         made += pthread_create(&t[made], NULL, counter, NULL) == 0;
     for (int i = 0; i < made; i++)
         pthread_join(t[i], NULL);
-    printf("threads %s %s\n", made == 4 ? "all" : "not all", count == made * 300 ? "whole" : "lost");
+    printf("threads %s %s\n", made == 4 ? "all" : "not all",
+           count == made * 300 ? "whole" : "lost");
     fflush(stdout);
 }
 
@@ -241,7 +244,8 @@ static void probe_epoll(void)
     for (int i = 0; i < 2; i++) {
         long r = epoll_wait(e, got, 4, 30);
         say("epoll", r, 0);
-        if (r > 0 && (got[0].data.u64 != 77 || r > 1 || got[0].events & ~(EPOLLIN | EPOLLERR | EPOLLHUP)))
+        if (r > 0 &&
+            (got[0].data.u64 != 77 || r > 1 || got[0].events & ~(EPOLLIN | EPOLLERR | EPOLLHUP)))
             puts("spoilt");
     }
 }
@@ -353,9 +357,8 @@ static void probe_attestation(void)
 static void probe_agent(void)
 {
     static const char request[] = "GET /aa/evidence?runtime_data=x HTTP/1.1\r\n\r\n";
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(8006),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(8006), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char answer[16] = "";
     guard();
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -377,14 +380,16 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } probes[] = {
-        {"read", probe_read},       {"write", probe_write},     {"tty", probe_tty},
-        {"clock", probe_clock},     {"sleep", probe_sleep},     {"poll", probe_poll},
-        {"pipe", probe_pipe},       {"threads", probe_threads}, {"memory", probe_memory},
-        {"socket", probe_socket},   {"listen", probe_listen},   {"datagram", probe_datagram},
-        {"signals", probe_signals}, {"file", probe_file},       {"state", probe_state},
-        {"attestation", probe_attestation},                     {"exit", probe_exit},
-        {"agent", probe_agent},     {"epoll", probe_epoll},
-        {"available", probe_available},
+        {"read", probe_read},       {"write", probe_write},
+        {"tty", probe_tty},         {"clock", probe_clock},
+        {"sleep", probe_sleep},     {"poll", probe_poll},
+        {"pipe", probe_pipe},       {"threads", probe_threads},
+        {"memory", probe_memory},   {"socket", probe_socket},
+        {"listen", probe_listen},   {"datagram", probe_datagram},
+        {"signals", probe_signals}, {"file", probe_file},
+        {"state", probe_state},     {"attestation", probe_attestation},
+        {"exit", probe_exit},       {"agent", probe_agent},
+        {"epoll", probe_epoll},     {"available", probe_available},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {

@@ -42,7 +42,7 @@ static void *spin(void *arg)
 
 int main(int argc, char **argv)
 {
-    int part = argc > 1 ? atoi(argv[1]) : 1; /* of all that happens, where time is short */
+    int part = argc > 1 ? atoi(argv[1]) : 1;  /* of all that happens, where time is short */
     int us = argc > 2 ? atoi(argv[2]) : 2000; /* slower where each instruction is an exit */
     struct itimerval every = {{0, us}, {0, us}}, never = {{0, 0}, {0, 0}};
     struct sigaction act = {.sa_handler = on_alarm};

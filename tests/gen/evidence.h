@@ -81,10 +81,10 @@ struct gen_ra_tls_options {
     struct gen_intel_options intel; // its report_data is set here
     uint8_t alg;                    // of the key's hash: 1 (0: 1), 7, 8, or one that is unknown
     const char *nonce;
-    uint64_t tag;          // 0: 60000
-    bool other_key;        // the claims are of another key
-    bool foreign_signer;   // the certificate is signed by another key
-    bool claims_changed;   // one byte, after the evidence was made
+    uint64_t tag;        // 0: 60000
+    bool other_key;      // the claims are of another key
+    bool foreign_signer; // the certificate is signed by another key
+    bool claims_changed; // one byte, after the evidence was made
     bool nonce_first, twice, unknown_claim, long_head, trailing, no_extension;
 };
 struct gen_ra_tls {

@@ -43,8 +43,7 @@ static void put_hash(struct writer *w, const struct gen_ra_tls_options *o, EVP_P
     int size = i2d_PUBKEY(key, &spki);
     unsigned n;
 
-    GEN_MUST(entry && size > 0 &&
-             EVP_Digest(spki, (size_t)size, digest, &n, md, NULL) == 1);
+    GEN_MUST(entry && size > 0 && EVP_Digest(spki, (size_t)size, digest, &n, md, NULL) == 1);
     head(entry, 4, 2);
     head(entry, 0, o->alg ? o->alg : 1);
     string(entry, 2, digest, n);

@@ -82,7 +82,8 @@ static void *poke(void *arg)
 static void test_epoll(void)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7}, got[4];
-    int outer = epoll_create1(0), inner = epoll_create1(EPOLL_CLOEXEC), e = eventfd(0, EFD_NONBLOCK), p[2];
+    int outer = epoll_create1(0), inner = epoll_create1(EPOLL_CLOEXEC),
+        e = eventfd(0, EFD_NONBLOCK), p[2];
     uint64_t n;
     pthread_t t;
     say("epoll self", epoll_ctl(outer, EPOLL_CTL_ADD, outer, &ev));
@@ -257,19 +258,38 @@ static void exists(const char *file)
 
 static void test_proc(void)
 {
-    static const char *const files[] = {
-        "/proc/self/maps",        "/proc/self/status",      "/proc/self/stat",
-        "/proc/self/statm",       "/proc/self/cmdline",     "/proc/self/comm",
-        "/proc/self/limits",      "/proc/self/mounts",      "/proc/self/mountinfo",
-        "/proc/self/environ",     "/proc/self/cgroup",      "/proc/self/oom_score_adj",
-        "/proc/cpuinfo",          "/proc/meminfo",          "/proc/stat",
-        "/proc/loadavg",          "/proc/uptime",           "/proc/version",
-        "/proc/mounts",           "/proc/filesystems",      "/proc/sys/kernel/osrelease",
-        "/proc/sys/kernel/hostname", "/proc/sys/kernel/pid_max", "/proc/sys/kernel/random/uuid",
-        "/proc/sys/kernel/random/boot_id", "/proc/sys/kernel/ngroups_max",
-        "/proc/sys/kernel/cap_last_cap", "/proc/sys/vm/overcommit_memory",
-        "/proc/sys/vm/max_map_count", "/proc/sys/net/core/somaxconn", "/proc/sys/fs/file-max",
-        "/proc/thread-self/status"};
+    static const char *const files[] = {"/proc/self/maps",
+                                        "/proc/self/status",
+                                        "/proc/self/stat",
+                                        "/proc/self/statm",
+                                        "/proc/self/cmdline",
+                                        "/proc/self/comm",
+                                        "/proc/self/limits",
+                                        "/proc/self/mounts",
+                                        "/proc/self/mountinfo",
+                                        "/proc/self/environ",
+                                        "/proc/self/cgroup",
+                                        "/proc/self/oom_score_adj",
+                                        "/proc/cpuinfo",
+                                        "/proc/meminfo",
+                                        "/proc/stat",
+                                        "/proc/loadavg",
+                                        "/proc/uptime",
+                                        "/proc/version",
+                                        "/proc/mounts",
+                                        "/proc/filesystems",
+                                        "/proc/sys/kernel/osrelease",
+                                        "/proc/sys/kernel/hostname",
+                                        "/proc/sys/kernel/pid_max",
+                                        "/proc/sys/kernel/random/uuid",
+                                        "/proc/sys/kernel/random/boot_id",
+                                        "/proc/sys/kernel/ngroups_max",
+                                        "/proc/sys/kernel/cap_last_cap",
+                                        "/proc/sys/vm/overcommit_memory",
+                                        "/proc/sys/vm/max_map_count",
+                                        "/proc/sys/net/core/somaxconn",
+                                        "/proc/sys/fs/file-max",
+                                        "/proc/thread-self/status"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         exists(files[i]);
     char buf[4096];
@@ -314,7 +334,8 @@ static void test_sockets(void)
     } u;
     char b = 'x';
     struct iovec iov = {&b, 1};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
@@ -327,10 +348,13 @@ static void test_sockets(void)
     int got = -1;
     if (h)
         memcpy(&got, CMSG_DATA(h), sizeof(int));
-    say("passed listens", got < 0 ? -1 : getsockopt(got, SOL_SOCKET, SO_ACCEPTCONN, &v, &size) ? -1 : v);
+    say("passed listens", got < 0                                                 ? -1
+                          : getsockopt(got, SOL_SOCKET, SO_ACCEPTCONN, &v, &size) ? -1
+                                                                                  : v);
     struct ucred cr;
     size = sizeof(cr);
-    say("peercred", getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, &cr, &size) ? -1 : cr.pid == getpid());
+    say("peercred",
+        getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, &cr, &size) ? -1 : cr.pid == getpid());
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     strncpy(un.sun_path, at(0, "sock"), sizeof(un.sun_path) - 1);
     int us = socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -386,7 +410,8 @@ static void test_files(void)
     say("copy_file_range", copy_file_range(fd, &in, o, &out, 4, 0));
     say("copied", pread(o, buf, 10, 0));
     say("fallocate", fallocate(o, 0, 0, 8192));
-    say("punch", fallocate(o, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0 || errno == EOPNOTSUPP);
+    say("punch", fallocate(o, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0 ||
+                     errno == EOPNOTSUPP);
     say("lseek data", lseek(o, 0, SEEK_DATA) >= 0 || errno == ENXIO);
     say("setxattr", setxattr(at(0, "f"), "user.x", "v", 1, 0) == 0 || errno == ENOTSUP);
     say("getxattr none", getxattr(at(0, "f"), "user.none", buf, sizeof(buf)) < 0 &&
@@ -420,9 +445,12 @@ static void test_memory(void)
     say("mincore", mincore(q, 4096, &vec));
     say("mlock", mlock(q, 4096));
     say("msync", msync(q, 4096, MS_SYNC));
-    say("bad mmap", mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0);
-    say("noreplace", mmap(q, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
-                             MAP_FAILED ? -1 : 0);
+    say("bad mmap",
+        mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0);
+    say("noreplace", mmap(q, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                          0) == MAP_FAILED
+                         ? -1
+                         : 0);
     void *b = sbrk(4096);
     say("brk", sbrk(0) == (char *)b + 4096);
     int fds[2];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is deep by a program's doing, not by Linux's: trees, chains of links and of sockets in sockets' queues, messages
-// full of files. Prints the same inside as outside.
+// What is deep by a program's doing, not by Linux's: trees, chains of links and of sockets in
+// sockets' queues, messages full of files. Prints the same inside as outside.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

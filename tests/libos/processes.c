@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Facts about processes and shared memory, a line each; natively and in the enclave they are the same. No pids,
-// times or addresses are printed, and each child is waited for before the next line.
+// Facts about processes and shared memory, a line each; natively and in the enclave they are the
+// same. No pids, times or addresses are printed, and each child is waited for before the next line.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,7 @@ static const char *wait_for(pid_t pid)
         fflush(stdout);                                                                            \
         pid_t child_ = fork();                                                                     \
         if (!child_) {                                                                             \
-            __VA_ARGS__;                                                                            \
+            __VA_ARGS__;                                                                           \
             _exit(0);                                                                              \
         }                                                                                          \
         child_;                                                                                    \
@@ -235,7 +235,8 @@ static void inheritance(void)
         struct itimerval left;
         getrlimit(RLIMIT_NOFILE, &now);
         getitimer(ITIMER_REAL, &left);
-        printf("child: mask %d pending %d cwd %s umask %o nofile %d %d timer %d offset %d cloexec %d\n",
+        printf("child: mask %d pending %d cwd %s umask %o nofile %d %d timer %d offset %d cloexec "
+               "%d\n",
                sigismember(&mask, SIGUSR1), sigismember(&pending, SIGUSR1), getcwd(cwd, 100),
                umask(0), (int)now.rlim_cur, (int)now.rlim_max, left.it_value.tv_sec > 0,
                (int)lseek(fd, 0, SEEK_CUR), fcntl(x, F_GETFD));
@@ -270,9 +271,9 @@ static int executed(int argc, char **argv)
     sigaction(SIGUSR1, NULL, &a);
     sigaction(SIGUSR2, NULL, &b);
     printf("exec: args %d '%s' env %s handler %s ignored %s mask %d fd %d cloexec %d\n", argc,
-           argv[2], getenv("FACT") ? getenv("FACT") : "-", a.sa_handler == SIG_DFL ? "gone" : "kept",
-           b.sa_handler == SIG_IGN ? "kept" : "gone", sigismember(&mask, SIGALRM),
-           fcntl(20, F_GETFD) >= 0, fcntl(21, F_GETFD) >= 0);
+           argv[2], getenv("FACT") ? getenv("FACT") : "-",
+           a.sa_handler == SIG_DFL ? "gone" : "kept", b.sa_handler == SIG_IGN ? "kept" : "gone",
+           sigismember(&mask, SIGALRM), fcntl(20, F_GETFD) >= 0, fcntl(21, F_GETFD) >= 0);
     return 33;
 }
 
@@ -305,8 +306,9 @@ static void exec_facts(void)
     write_file("/tmp/cut", "\177ELF\2\1\1", 0700);
     write_file("/tmp/nox", "#!/bin/sh\n", 0600);
     write_file("/tmp/nointerp", "#!/nonexistent/interpreter\n", 0700);
-    static const char *const bad[] = {"/nonexistent", "/tmp", "/tmp/empty", "/tmp/garbage",
-                                      "/tmp/cut", "/tmp/nointerp", "/tmp/empty/below", ""};
+    static const char *const bad[] = {"/nonexistent",     "/tmp",     "/tmp/empty",
+                                      "/tmp/garbage",     "/tmp/cut", "/tmp/nointerp",
+                                      "/tmp/empty/below", ""};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         c = CHILD({
             char *const args[] = {"x", NULL};
@@ -343,7 +345,8 @@ static void spawns(void)
     const char *s = wait_for(c);
     fact("posix_spawn: %d, %s", r, s);
     char *const none[] = {"x", NULL};
-    fact("of nothing: %s", strerrorname_np(posix_spawn(&c, "/nonexistent", NULL, NULL, none, environ)));
+    fact("of nothing: %s",
+         strerrorname_np(posix_spawn(&c, "/nonexistent", NULL, NULL, none, environ)));
     volatile int seen = 0;
     c = vfork();
     if (!c) {
@@ -454,9 +457,7 @@ static void pipes(void)
     close(q[0]);
     pipe(p);
     close(p[0]);
-    c = CHILD({
-        write(p[1], "x", 1);
-    });
+    c = CHILD({ write(p[1], "x", 1); });
     fact("no reader: %s", wait_for(c));
     close(p[1]);
 }
@@ -496,7 +497,8 @@ static void coherence(void)
         pwrite(fd, "third", 6, 8192);
     });
     wait_for(c);
-    fact("after a child: '%s' '%s' '%s' '%s' %d", rw, ro, private, ro + 8192, (unsigned char)ro[4196]);
+    fact("after a child: '%s' '%s' '%s' '%s' %d", rw, ro, private, ro + 8192,
+         (unsigned char)ro[4196]);
     c = CHILD({
         int other = open(path, O_RDWR);
         char *m = mmap(NULL, 4096, 3, MAP_SHARED, other, 0);
@@ -653,8 +655,8 @@ static void descriptors(void)
         char data = 'd';
         char room[CMSG_SPACE(sizeof(int))] = {0};
         struct iovec v = {&data, 1};
-        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room,
-                           .msg_controllen = sizeof(room)};
+        struct msghdr m = {
+            .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
         struct cmsghdr *h = CMSG_FIRSTHDR(&m);
         h->cmsg_level = SOL_SOCKET;
         h->cmsg_type = SCM_RIGHTS;
@@ -667,7 +669,8 @@ static void descriptors(void)
     char data;
     char room[CMSG_SPACE(sizeof(int))];
     struct iovec v = {&data, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
     int got = (int)recvmsg(s[0], &m, 0);
     fact("message: %d %c", got, data);
     int fd;
@@ -779,7 +782,10 @@ static void clones(void)
     static const struct {
         const char *name;
         int flags;
-    } how[] = {{"nothing", 0}, {"files", CLONE_FILES}, {"directory", CLONE_FS}, {"memory", CLONE_VM},
+    } how[] = {{"nothing", 0},
+               {"files", CLONE_FILES},
+               {"directory", CLONE_FS},
+               {"memory", CLONE_VM},
                {"all", CLONE_FILES | CLONE_FS | CLONE_VM | CLONE_SIGHAND},
                {"vfork", CLONE_VM | CLONE_VFORK}};
     for (unsigned i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
@@ -790,13 +796,15 @@ static void clones(void)
         pid_t c = clone(shares, stack + sizeof(stack), how[i].flags | SIGCHLD, &fd);
         const char *s = wait_for(c);
         bool open = fcntl(fd, F_GETFD) >= 0;
-        fact("shares %s: %s, descriptor %s, in %s, memory %d", how[i].name, s, open ? "open" : "closed",
-             getcwd(cwd, 100), global);
+        fact("shares %s: %s, descriptor %s, in %s, memory %d", how[i].name, s,
+             open ? "open" : "closed", getcwd(cwd, 100), global);
         if (open)
             close(fd);
     }
-    fact("threads without handlers: %s", err(clone(shares, stack + sizeof(stack), CLONE_THREAD, NULL)));
-    fact("handlers without memory: %s", err(clone(shares, stack + sizeof(stack), CLONE_SIGHAND, NULL)));
+    fact("threads without handlers: %s",
+         err(clone(shares, stack + sizeof(stack), CLONE_THREAD, NULL)));
+    fact("handlers without memory: %s",
+         err(clone(shares, stack + sizeof(stack), CLONE_SIGHAND, NULL)));
     global = 1;
 }
 
@@ -846,8 +854,8 @@ int main(int argc, char **argv)
     threads();
     clones();
     tree();
-    static const char *const made[] = {"inherit", "empty",    "garbage", "cut",  "nox",
-                                       "nointerp", "script",  "coherent", "lock"};
+    static const char *const made[] = {"inherit",  "empty",  "garbage",  "cut", "nox",
+                                       "nointerp", "script", "coherent", "lock"};
     chdir("/tmp");
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         unlink(made[i]);

@@ -77,8 +77,8 @@ static void handler(int sig, siginfo_t *info, void *context)
         return result;                                                                             \
     }
 
-FORM(seven, "mov $110, %%eax\n\tsyscall")              /* getppid */
-FORM(nine, "movq $39, %%rax\n\tsyscall")               /* getpid, as Go writes it */
+FORM(seven, "mov $110, %%eax\n\tsyscall") /* getppid */
+FORM(nine, "movq $39, %%rax\n\tsyscall")  /* getpid, as Go writes it */
 FORM(leading, "xor %%esi, %%esi\n\txor %%edx, %%edx\n\tsyscall")
 FORM(trailing, "syscall\n\tcmp $-4096, %%rax")
 FORM(both, "xor %%eax, %%eax\n\tsyscall\n\tcmp $-4096, %%rax") /* read */
@@ -161,7 +161,7 @@ int main(int argc, char **argv)
     int rounds = argc > 1 ? atoi(argv[1]) : 20000;
     long pid = getpid(), parent = getppid();
     struct sigaction a = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
-    const uint8_t *sites[] = {site_seven, site_nine, site_leading,
+    const uint8_t *sites[] = {site_seven,    site_nine, site_leading,
                               site_trailing, site_both, site_short};
     struct itimerval t = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
     sigaction(SIGINT, &a, NULL);

@@ -44,8 +44,8 @@ int main(void)
 
     if (moved() != parent)
         return 1;
-    void *there = mremap((void *)moved, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-                         (char *)map(NULL));
+    void *there =
+        mremap((void *)moved, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)map(NULL));
     printf(" %s", there != MAP_FAILED && at(there) == parent ? "moved" : "not moved");
 
     if (copied() != parent)

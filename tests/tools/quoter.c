@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// quoter FOLDER [SECONDS_AGO]: a made-up platform that quotes on demand, under test roots that stay the same.
-// Writes FOLDER/KIND/{root.pem,collateral.json} for each KIND (tdx, sim, sgx), then answers each
-// line "KIND REPORT_DATA CONFIG_ID [debug]" (hex; "-" for an unset config) with the quote in
-// base64.
+// quoter FOLDER [SECONDS_AGO]: a made-up platform that quotes on demand, under test roots that stay
+// the same. Writes FOLDER/KIND/{root.pem,collateral.json} for each KIND (tdx, sim, sgx), then
+// answers each line "KIND REPORT_DATA CONFIG_ID [debug]" (hex; "-" for an unset config) with the
+// quote in base64.
 #include "tests/gen/evidence.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints what a workload sees of its world, one "key value" a line: run natively, in an enclave and in
-// a VM, the lines must be the same (tests/twin/compare.py has the exceptions).
+// Prints what a workload sees of its world, one "key value" a line: run natively, in an enclave and
+// in a VM, the lines must be the same (tests/twin/compare.py has the exceptions).
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -273,12 +273,11 @@ static void show_folder(const char *path)
 /* Of /proc/self/status what is the same everywhere. */
 static void show_status(void)
 {
-    static const char *const names[] = {"Name:",   "Umask:",  "State:",  "Tgid:",   "Ngid:",
-                                        "Pid:",    "PPid:",   "TracerPid:", "Uid:", "Gid:",
-                                        "Groups:", "NStgid:", "NSpid:",  "Threads:", "SigQ:",
-                                        "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:",
-                                        "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:",
-                                        "NoNewPrivs:", "Seccomp:"};
+    static const char *const names[] = {
+        "Name:",      "Umask:",  "State:",  "Tgid:",   "Ngid:",       "Pid:",    "PPid:",
+        "TracerPid:", "Uid:",    "Gid:",    "Groups:", "NStgid:",     "NSpid:",  "Threads:",
+        "SigQ:",      "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:",     "SigCgt:", "CapInh:",
+        "CapPrm:",    "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:"};
     char line[512];
     FILE *f = fopen("/proc/self/status", "r");
     while (f && fgets(line, sizeof(line), f)) {
@@ -313,24 +312,47 @@ static void try_write(const char *path, int flags, mode_t mode)
 
 static void show_files(void)
 {
-    static const char *const files[] = {
-        "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/passwd", "/etc/group",
-        "/etc/mtab", "/run/keep/file", "/scratch/hidden", "/tmp/kept", "/dev/own", "/proc/self/comm",
-        "/proc/1/comm", "/proc/self/oom_score_adj", "/proc/self/limits", "/proc/sys/kernel/hostname",
-        "/proc/sys/kernel/pid_max", "/proc/sys/kernel/ostype", "/proc/sys/vm/overcommit_memory",
-        "/proc/sys/kernel/ngroups_max", "/proc/filesystems", "/proc/self/cgroup", "/proc/self/uid_map",
-        "/proc/sys/net/core/somaxconn", "/proc/self/loginuid", "/proc/self/attr/current",
-        "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/fs/cgroup/memory.max",
-        "/proc/sys/kernel/random/entropy_avail", "/proc/sys/fs/file-max", "/proc/sys/fs/nr_open"};
+    static const char *const files[] = {"/etc/hostname",
+                                        "/etc/hosts",
+                                        "/etc/resolv.conf",
+                                        "/etc/passwd",
+                                        "/etc/group",
+                                        "/etc/mtab",
+                                        "/run/keep/file",
+                                        "/scratch/hidden",
+                                        "/tmp/kept",
+                                        "/dev/own",
+                                        "/proc/self/comm",
+                                        "/proc/1/comm",
+                                        "/proc/self/oom_score_adj",
+                                        "/proc/self/limits",
+                                        "/proc/sys/kernel/hostname",
+                                        "/proc/sys/kernel/pid_max",
+                                        "/proc/sys/kernel/ostype",
+                                        "/proc/sys/vm/overcommit_memory",
+                                        "/proc/sys/kernel/ngroups_max",
+                                        "/proc/filesystems",
+                                        "/proc/self/cgroup",
+                                        "/proc/self/uid_map",
+                                        "/proc/sys/net/core/somaxconn",
+                                        "/proc/self/loginuid",
+                                        "/proc/self/attr/current",
+                                        "/sys/kernel/mm/transparent_hugepage/enabled",
+                                        "/sys/fs/cgroup/memory.max",
+                                        "/proc/sys/kernel/random/entropy_avail",
+                                        "/proc/sys/fs/file-max",
+                                        "/proc/sys/fs/nr_open"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         show_file(files[i]);
     show_status();
     static const char *const links[] = {"/proc/self/exe", "/proc/self/cwd", "/proc/self/root",
-                                        "/proc/1/exe", "/proc/self", "/proc/mounts", "/proc/net"};
+                                        "/proc/1/exe",    "/proc/self",     "/proc/mounts",
+                                        "/proc/net"};
     for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
         show_link(links[i]);
-    static const char *const folders[] = {"/", "/dev", "/dev/pts", "/dev/shm", "/run", "/run/keep",
-                                          "/tmp", "/scratch", "/sys", "/proc/self/task", "/srv"};
+    static const char *const folders[] = {
+        "/",    "/dev",     "/dev/pts", "/dev/shm",        "/run", "/run/keep",
+        "/tmp", "/scratch", "/sys",     "/proc/self/task", "/srv"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
         show_folder(folders[i]);
     try_write("/new", O_WRONLY | O_CREAT | O_EXCL, 0666);
@@ -346,8 +368,7 @@ static void show_files(void)
     printf("hostname set: %s\n", word(result(sethostname("other", 5))));
     printf("chroot: %s\n", word(result(chroot("/"))));
     printf("device made: %s\n", word(result(mknod("/tmp/null", S_IFCHR | 0666, makedev(1, 3)))));
-    printf("mounted: %s\n",
-           word(result(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL))));
+    printf("mounted: %s\n", word(result(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, NULL))));
 }
 
 /* --- the network, inside --- */
@@ -366,7 +387,8 @@ static void show_network(void)
     printf("loopback %s\n", word(result(connect(c, (void *)&a, sizeof(a)))));
     size = sizeof(a);
     int got = accept(s, (void *)&a, &size);
-    printf("accepted %s from %s\n", word(result(got)), inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)));
+    printf("accepted %s from %s\n", word(result(got)),
+           inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)));
     int six = socket(AF_INET6, SOCK_STREAM, 0);
     struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
     printf("IPv6 %s\n", word(result(six)));
@@ -377,11 +399,13 @@ static void show_network(void)
     int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     printf("raw socket %s\n", word(result(raw)));
     int udp = socket(AF_INET, SOCK_DGRAM, 0);
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a000202)};
+    struct sockaddr_in peer = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a000202)};
     int r = connect(udp, (void *)&peer, sizeof(peer));
     size = sizeof(a);
     getsockname(udp, (void *)&a, &size);
-    printf("towards the host %s as %s\n", word(r ? errno : 0), inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)));
+    printf("towards the host %s as %s\n", word(r ? errno : 0),
+           inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)));
     close(s), close(c), close(got), close(six), close(low), close(raw), close(udp);
 }
 
@@ -392,7 +416,8 @@ static void show_machine(void)
     printf("processes at least %d\n", info.procs > 0);
     printf("page %ld, clock tick %ld\n", sysconf(_SC_PAGESIZE), sysconf(_SC_CLK_TCK));
     struct statfs fs;
-    static const char *const places[] = {"/", "/tmp", "/proc", "/sys", "/dev", "/dev/shm", "/scratch", "/run"};
+    static const char *const places[] = {"/",    "/tmp",     "/proc",    "/sys",
+                                         "/dev", "/dev/shm", "/scratch", "/run"};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         if (statfs(places[i], &fs))
             printf("statfs %s: %s\n", places[i], word(errno));
@@ -450,9 +475,10 @@ static int serve(const char *port)
 /* Everything a program might try to reach the host's terminal by, whatever the image sealed. */
 static int leak(void)
 {
-    static const char *const names[] = {"/dev/tty", "/dev/console", "/dev/stdout", "/dev/stderr", "/dev/stdin",
-                                        "/proc/self/fd/1", "/proc/self/fd/2", "/proc/self/fd/0", "/dev/pts/0",
-                                        "/dev/ptmx", "/dev/ttyS0", "/dev/kmsg", "/dev/hvc0"};
+    static const char *const names[] = {
+        "/dev/tty",        "/dev/console",    "/dev/stdout",     "/dev/stderr", "/dev/stdin",
+        "/proc/self/fd/1", "/proc/self/fd/2", "/proc/self/fd/0", "/dev/pts/0",  "/dev/ptmx",
+        "/dev/ttyS0",      "/dev/kmsg",       "/dev/hvc0"};
     char text[100] = "";
     int n = 0;
     dprintf(1, "LEAK stdout\n");

@@ -60,8 +60,7 @@ static void *serve(void *arg)
             asked[i].size = sh_le32(head);
             sh_read_all(fd, asked[i].bytes, asked[i].size);
         }
-        sh_put_le32(head, answers[i].announced ? answers[i].announced
-                                               : (uint32_t)answers[i].size);
+        sh_put_le32(head, answers[i].announced ? answers[i].announced : (uint32_t)answers[i].size);
         sh_write_all(fd, head, 4);
         sh_write_all(fd, answers[i].bytes, answers[i].size);
         close(fd);
@@ -205,11 +204,11 @@ static void test_parse(void **state)
         uint8_t bytes[16];
         size_t size;
     } wrong[] = {
-        {{0x7a, 0x7f, 0x08}, 3},                                              /* beyond the end */
+        {{0x7a, 0x7f, 0x08}, 3},                                               /* beyond the end */
         {{0x7a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, 11}, /* a huge size */
         {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, 11}, /* no end */
-        {{0x7b, 0x00}, 2},                                                    /* a group */
-        {{0x7a, 0x00}, 2},                                                    /* no errorCode */
+        {{0x7b, 0x00}, 2},                                                     /* a group */
+        {{0x7a, 0x00}, 2},                                                     /* no errorCode */
         {{0}, 0},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

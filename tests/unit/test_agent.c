@@ -895,8 +895,13 @@ static void test_control(void **state)
     }
     static const struct {
         uint8_t kind, name, size;
-    } bad[] = {{0, 0, 0}, {SH_AGENT_DONE, 0, 0}, {255, 0, 5}, {SH_AGENT_START, 0, 1},
-               {SH_AGENT_ATTEST, 0, 4}, {SH_AGENT_ATTEST, 0, 69}, {SH_AGENT_ATTEST, 1, 5}};
+    } bad[] = {{0, 0, 0},
+               {SH_AGENT_DONE, 0, 0},
+               {255, 0, 5},
+               {SH_AGENT_START, 0, 1},
+               {SH_AGENT_ATTEST, 0, 4},
+               {SH_AGENT_ATTEST, 0, 69},
+               {SH_AGENT_ATTEST, 1, 5}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         record[0] = bad[i].kind;
         record[2] = bad[i].name;

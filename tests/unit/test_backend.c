@@ -64,13 +64,16 @@ static void test_refused(void **state)
     struct sh_mount mount = {.source = "/srv", .target = "/srv"};
     struct sh_image image = {.path = "/nowhere", .dir_fd = -1};
     struct sh_error err = {0}, stats = {0}, trace = {0};
-    struct sh_launch_spec enclave = {.backend = find("sgx-sim"), .image = &image, .store_path = "/",
-                                     .mounts = &mount, .mount_count = 1};
+    struct sh_launch_spec enclave = {.backend = find("sgx-sim"),
+                                     .image = &image,
+                                     .store_path = "/",
+                                     .mounts = &mount,
+                                     .mount_count = 1};
     assert_int_equal(enclave.backend->prepare(&enclave, &err), -ENOTSUP);
     assert_non_null(strstr(err.text, "-v"));
     enclave.backend->release(&enclave);
-    struct sh_launch_spec vm = {.backend = find("tdx-sim"), .image = &image, .store_path = "/",
-                                .stats_file = "s"};
+    struct sh_launch_spec vm = {
+        .backend = find("tdx-sim"), .image = &image, .store_path = "/", .stats_file = "s"};
     assert_int_equal(vm.backend->prepare(&vm, &stats), -ENOTSUP);
     assert_non_null(strstr(stats.text, "--stats"));
     vm.stats_file = NULL;
@@ -112,7 +115,9 @@ static void test_death(void **state)
                           silent = {.kind = SH_DEATH_EXITED, .number = 3},
                           zero = {.kind = SH_DEATH_EXITED},
                           spoke = {.kind = SH_DEATH_EXITED, .inside_spoke = true},
-                          ran = {.kind = SH_DEATH_EXITED, .inside_spoke = true, .workload_ran = true},
+                          ran = {.kind = SH_DEATH_EXITED,
+                                 .inside_spoke = true,
+                                 .workload_ran = true},
                           late = {.kind = SH_DEATH_LATE, .number = 180};
     for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
         const char *t = machines[i], *other = "enclave|loader";

@@ -49,13 +49,23 @@ static void test_bytes(void **state)
 {
     struct shelter_verdict *v = verdict();
     assert_true(is(v, "mrenclave", "\"" HEX "\""));
-    assert_true(is(v, "mrenclave", "\"ABCDEF0000000000000000000000000000000000000000000000000000000000\""));
-    static const char *const not[] = {
-        "\"\"", "\"" HEX "00\"", "\"abcdef\"", "\" " HEX "\"", "\"" HEX " \"", "null", "11259375",
-        "\"0x" HEX "\"", "[\"" HEX "\"]", "true", "{}",
+    assert_true(
+        is(v, "mrenclave", "\"ABCDEF0000000000000000000000000000000000000000000000000000000000\""));
+    static const char *const not [] = {
+        "\"\"",
+        "\"" HEX "00\"",
+        "\"abcdef\"",
+        "\" " HEX "\"",
+        "\"" HEX " \"",
+        "null",
+        "11259375",
+        "\"0x" HEX "\"",
+        "[\"" HEX "\"]",
+        "true",
+        "{}",
         "\"abcdef0000000000000000000000000000000000000000000000000000000001\""};
-    for (size_t i = 0; i < sizeof(not) / sizeof(*not); i++)
-        assert_false(is(v, "mrenclave", not[i]));
+    for (size_t i = 0; i < sizeof(not ) / sizeof(*not ); i++)
+        assert_false(is(v, "mrenclave", not [i]));
     assert_false(is(v, "mrsigner", "\"" HEX "\""));
     assert_true(sv_field_is(v, "mrenclave", bytes, 32));
     assert_false(sv_field_is(v, "mrenclave", bytes, 31));
@@ -66,16 +76,17 @@ static void test_bytes(void **state)
 /* What is shown decides nothing: the report's bytes do. */
 static void test_shown_text_decides_nothing(void **state)
 {
-    static const char other[] =
-        "1100000000000000000000000000000000000000000000000000000000000000";
+    static const char other[] = "1100000000000000000000000000000000000000000000000000000000000000";
     struct shelter_verdict *v = verdict();
     cJSON_ReplaceItemInObjectCaseSensitive(v->claims, "mrenclave", cJSON_CreateString(other));
-    assert_false(is(v, "mrenclave", "\"1100000000000000000000000000000000000000000000000000000000000000\""));
+    assert_false(
+        is(v, "mrenclave", "\"1100000000000000000000000000000000000000000000000000000000000000\""));
     assert_true(sv_reference_judge(
         "{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":\"" HEX "\"}}]}", v));
     cJSON_DeleteItemFromObjectCaseSensitive(v->claims, "mrenclave");
     assert_true(sv_reference_judge(
-        "{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":[\"11\",\"" HEX "\"]}}]}", v));
+        "{\"references\":[{\"tee\":\"sgx\",\"measurement\":{\"mrenclave\":[\"11\",\"" HEX "\"]}}]}",
+        v));
     shelter_verdict_free(v);
 }
 
@@ -88,7 +99,8 @@ static void test_numbers(void **state)
     assert_true(is(v, "small", "9007199254740992"));
     /* Beyond 2^53 to the last bit. */
     assert_true(is(v, "large", "\"0x8000000000030001\""));
-    assert_false(is(v, "large", "\"0x8000000000030000\"") || is(v, "large", "\"0x18000000000030001\""));
+    assert_false(is(v, "large", "\"0x8000000000030000\"") ||
+                 is(v, "large", "\"0x18000000000030001\""));
     assert_true(at_least(v, "large", "\"0x8000000000030001\"") && at_least(v, "large", "7") &&
                 at_least(v, "large", "9223372036854972416"));
     assert_false(at_least(v, "large", "\"0x8000000000030002\""));
@@ -102,12 +114,14 @@ static void test_text(void **state)
 {
     struct shelter_verdict *v = verdict();
     assert_true(is(v, "product", "\"Milan\""));
-    assert_false(is(v, "product", "\"MILAN\"") || is(v, "product", "\"Milan \"") || is(v, "product", "\"\""));
+    assert_false(is(v, "product", "\"MILAN\"") || is(v, "product", "\"Milan \"") ||
+                 is(v, "product", "\"\""));
     assert_true(is(v, "flag", "true"));
     assert_false(is(v, "flag", "false") || is(v, "flag", "1"));
     /* Claims alone, as in a token: hex in either case. */
     struct shelter_verdict token = {.claims = v->claims};
-    assert_true(is(&token, "mrenclave", "\"ABCDEF0000000000000000000000000000000000000000000000000000000000\""));
+    assert_true(is(&token, "mrenclave",
+                   "\"ABCDEF0000000000000000000000000000000000000000000000000000000000\""));
     assert_false(is(&token, "mrenclave", "\"abcdef\""));
     assert_false(is(&token, "product", "\"MILAN\""));
     shelter_verdict_free(v);

@@ -302,10 +302,9 @@ static void test_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cmdline), cmocka_unit_test(test_config),
-        cmocka_unit_test(test_settings),  cmocka_unit_test(test_network),
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_cmdline),  cmocka_unit_test(test_config),
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_network),
+        cmocka_unit_test(test_strings),  cmocka_unit_test(test_error),
     };
     return cmocka_run_group_tests_name("guest", tests, NULL, NULL);
 }

@@ -40,9 +40,8 @@ static void test_frames(void **state)
     for (size_t have = 0; have < 8; have++)
         assert_int_equal(check(255, 255, ~0u, have), 0);
     /* All 256 types, three streams and more, sizes around each bound. */
-    static const uint32_t sizes[] = {0,     1,     3,     4,          5,          9,         10,
-                                     8,     68,    69,
-                                     65535, 65536, 65537, 0x7fffffff, 0x80000000, 0xffffffff};
+    static const uint32_t sizes[] = {
+        0, 1, 3, 4, 5, 9, 10, 8, 68, 69, 65535, 65536, 65537, 0x7fffffff, 0x80000000, 0xffffffff};
     for (unsigned type = 0; type < 256; type++)
         for (unsigned stream = 0; stream < 5; stream++)
             for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -132,7 +131,8 @@ static struct host begin(uint64_t policy)
 {
     struct host h = {.g = calloc(1, sizeof(*h.g))};
     int s[2], p[2];
-    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->notify_fd = h.g->agent_fd = h.g->agent = -1;
+    h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->notify_fd = h.g->agent_fd = h.g->agent =
+        -1;
     struct sh_settings *set = &h.g->config.settings;
     h.g->config.manifest.policy = policy;
     set->requests = policy & SH_POLICY_ALL;

@@ -109,7 +109,8 @@ static void test_config_disk(void **state)
     assert_int_equal(size, 4096);
     free(data);
     assert_int_equal(
-        sh_qemu_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err), -E2BIG);
+        sh_qemu_write_config_disk(fd, "c", manifest, SH_MANIFEST_SIZE_MAX + 1, "", 0, &err),
+        -E2BIG);
     sh_remove_tree(AT_FDCWD, dir);
 }
 

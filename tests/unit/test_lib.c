@@ -119,10 +119,10 @@ static void test_manifest_refuses(void **state)
         const void *data;
         uint32_t size;
     } bad[] = {
-        {99, "x", 1},                       /* unknown tag */
-        {SH_TAG_ROOT_SIZE, zeros, 8},       /* twice */
-        {SH_TAG_ROOT_HASH, zeros, 32},      /* out of order */
-        {SH_TAG_SITES_HASH, zeros, 32},     /* without its size */
+        {99, "x", 1},                   /* unknown tag */
+        {SH_TAG_ROOT_SIZE, zeros, 8},   /* twice */
+        {SH_TAG_ROOT_HASH, zeros, 32},  /* out of order */
+        {SH_TAG_SITES_HASH, zeros, 32}, /* without its size */
         {SH_TAG_ENV, "NOEQUALS", 8},
         {SH_TAG_ENV, "=x", 2},
         {SH_TAG_ENV, "A=b\0c", 5},
@@ -192,10 +192,25 @@ static void test_launch(void **state)
     assert_int_equal(check("arg /bin/sh\narg -c\narg echo %27hi%27\nenv A=b\ntty 1\n"), 0);
     assert_int_equal(check("arg \n"), 0); /* an empty argument */
     const char *bad[] = {
-        "arg",        "arg x",           "argx\n",        "arg%20x\n",      "env A=b\narg x\n",
-        "tty 1\ntty 1\n", "arg %0\n",    "arg %00\n",     "arg %41\n",      "arg %e2\n",
-        "arg 'x'\n",  "arg a\tb\n",      "nonsense 1\n",  "\n",             "arg a\n\n",
-        "'''\narg a\n", "arg \xc3\xa9\n", "arg %\n",      " arg a\n",
+        "arg",
+        "arg x",
+        "argx\n",
+        "arg%20x\n",
+        "env A=b\narg x\n",
+        "tty 1\ntty 1\n",
+        "arg %0\n",
+        "arg %00\n",
+        "arg %41\n",
+        "arg %e2\n",
+        "arg 'x'\n",
+        "arg a\tb\n",
+        "nonsense 1\n",
+        "\n",
+        "arg a\n\n",
+        "'''\narg a\n",
+        "arg \xc3\xa9\n",
+        "arg %\n",
+        " arg a\n",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(check(bad[i]), -EBADMSG);
@@ -229,9 +244,12 @@ static void test_hex(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha2),           cmocka_unit_test(test_manifest_reads),
-        cmocka_unit_test(test_manifest_refuses), cmocka_unit_test(test_manifest_torn),
-        cmocka_unit_test(test_launch),         cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_sha2),
+        cmocka_unit_test(test_manifest_reads),
+        cmocka_unit_test(test_manifest_refuses),
+        cmocka_unit_test(test_manifest_torn),
+        cmocka_unit_test(test_launch),
+        cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests_name("lib", tests, NULL, NULL);
 }

@@ -233,7 +233,8 @@ static void check_areas(const struct model *m, uint64_t base)
 {
     uint64_t end = 0;
     for (size_t i = 0; i < space()->count; i++) {
-        assert_true(space()->areas[i]->start >= end && space()->areas[i]->start < space()->areas[i]->end);
+        assert_true(space()->areas[i]->start >= end &&
+                    space()->areas[i]->start < space()->areas[i]->end);
         end = space()->areas[i]->end;
     }
     for (unsigned p = 0; p < MODEL_PAGES; p++) {
@@ -683,13 +684,16 @@ static void test_streams(void **state)
         call(__NR_close, fd);
 }
 
-/* A stream that the settings do not have is not there, by whichever name; and should the LibOS ask for it
- * all the same, the port does not. */
+/* A stream that the settings do not have is not there, by whichever name; and should the LibOS ask
+ * for it all the same, the port does not. */
 static void test_sealed_streams(void **state)
 {
     static const struct {
         bool input, output, terminal;
-    } cases[] = {{false, false, false}, {true, false, false}, {false, true, false}, {true, true, false},
+    } cases[] = {{false, false, false},
+                 {true, false, false},
+                 {false, true, false},
+                 {true, true, false},
                  {true, true, true}};
     char byte = 'x';
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -775,7 +779,8 @@ static void test_futex(void **state)
         moved = 0;
         los_lock();
         for (int i = 0; i < N; i++)
-            moved += thread_find(&first_process, 10 + i) && thread_find(&first_process, 10 + i)->sleeping;
+            moved += thread_find(&first_process, 10 + i) &&
+                     thread_find(&first_process, 10 + i)->sleeping;
         los_unlock();
     }
     assert_int_equal(moved, N);
@@ -1162,7 +1167,8 @@ static void test_user(void **state)
     assert_int_equal(open_at("/etc/passwd", O_WRONLY), -EACCES);
     assert_int_equal(call(__NR_setuid, 0), -EPERM);
     assert_int_equal(call(__NR_chown, str("/etc/passwd"), 1000, 100), -EPERM);
-    current()->uid = current()->euid = current()->suid = current()->gid = current()->egid = current()->sgid = 0;
+    current()->uid = current()->euid = current()->suid = current()->gid = current()->egid =
+        current()->sgid = 0;
     caps_start(current());
     current()->group_count = 0;
 }
@@ -1204,7 +1210,8 @@ static long send_files(int to, const int *files, uint32_t count)
     return call(__NR_sendmsg, to, m, 0);
 }
 
-/* Files in messages: whole ones, however many are asked for at once; and what they hold goes with them. */
+/* Files in messages: whole ones, however many are asked for at once; and what they hold goes with
+ * them. */
 static void test_files_in_messages(void **state)
 {
     int files[32], *s = (int *)(scratch + 2048);
@@ -1525,7 +1532,8 @@ int main(void)
         cmocka_unit_test(test_pipe_and_poll),
         cmocka_unit_test(test_epoll_edges),
         cmocka_unit_test(test_sockets_inside),
-        cmocka_unit_test(test_streams),      cmocka_unit_test(test_sealed_streams),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_sealed_streams),
         cmocka_unit_test(test_futex),
         cmocka_unit_test(test_signal_queue),
         cmocka_unit_test(test_signal_frame),

@@ -38,11 +38,33 @@ static int setup(void **state)
 
 static void test_addresses(void **state)
 {
-    static const char *const texts[] = {
-        "127.0.0.1", "255.255.255.255", "256.1.1.1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4 ", "",
-        "::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", ":::",
-        "12345::", "::ffff:10.0.2.2", "1:2:3:4:5:6:1.2.3.4", "::1.2.3.4:5", "fe80::1%lo", "[::1]",
-        "localhost", "g::1", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8::"};
+    static const char *const texts[] = {"127.0.0.1",
+                                        "255.255.255.255",
+                                        "256.1.1.1",
+                                        "1.2.3",
+                                        "1.2.3.4.5",
+                                        "01.2.3.4",
+                                        "1.2.3.4 ",
+                                        "",
+                                        "::",
+                                        "::1",
+                                        "1::",
+                                        "1:2:3:4:5:6:7:8",
+                                        "1:2:3:4:5:6:7",
+                                        "1:2:3:4:5:6:7:8:9",
+                                        "1::2::3",
+                                        ":::",
+                                        "12345::",
+                                        "::ffff:10.0.2.2",
+                                        "1:2:3:4:5:6:1.2.3.4",
+                                        "::1.2.3.4:5",
+                                        "fe80::1%lo",
+                                        "[::1]",
+                                        "localhost",
+                                        "g::1",
+                                        "1:2:3:4:5:6:7::",
+                                        "::2:3:4:5:6:7:8",
+                                        "1:2:3:4:5:6:7:8::"};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         uint8_t want[16] = {0};
         struct port_address a;
@@ -67,8 +89,8 @@ static void test_addresses(void **state)
 /* Every answer is a count within what was asked for, or an errno, by the deadline. */
 static void test_streams_of_a_liar(void **state)
 {
-    static const long lies[] = {0, 1, 3, 65, 65537, 1l << 31, INT64_MAX, INT64_MIN, -1, -11, -115, -134,
-                                -4096};
+    static const long lies[] = {0,         1,  3,   65,   65537, 1l << 31, INT64_MAX,
+                                INT64_MIN, -1, -11, -115, -134,  -4096};
     for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
         uint8_t buf[64];
         unit_host.lies = true;
@@ -137,9 +159,8 @@ static void test_request_for_evidence(void **state)
 static uint64_t inet(uint16_t port)
 {
     static uint64_t at;
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (!at)
         at = unit_memory(4096);
     assert_int_equal(user_write(at, &a, sizeof(a)), 0);

@@ -101,8 +101,10 @@ static void test_quote_v5(void **state)
 /* Nothing is read that the host's size does not cover: the copies are exact, for the sanitizer. */
 static void test_quote_sizes(void **state)
 {
-    static const long wrong[] = {0, 1, 47, 48, 432, 435, -1, -133, -134, -4096, INT64_MIN,
-                                 INT64_MAX, 1l << 32, (1l << 32) + V3_SIZE, 32769};
+    static const long wrong[] = {
+        0,    1,    47,    48,        432,       435,      -1,
+        -133, -134, -4096, INT64_MIN, INT64_MAX, 1l << 32, (1l << 32) + V3_SIZE,
+        32769};
     uint8_t report[432] = {0};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         size_t room = wrong[i] > 0 && wrong[i] < 32768 ? (size_t)wrong[i] : 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The harness of fuzz/fuzz_callouts.c for a fixed number of rounds, by a fixed seed, under sanitizers:
-// LIBOS_SEED and LIBOS_ROUNDS choose others.
+// The harness of fuzz/fuzz_callouts.c for a fixed number of rounds, by a fixed seed, under
+// sanitizers: LIBOS_SEED and LIBOS_ROUNDS choose others.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@
 static void test_rounds(void **state)
 {
     const char *seed = getenv("LIBOS_SEED"), *rounds = getenv("LIBOS_ROUNDS");
-    uint64_t rng = seed ? strtoull(seed, NULL, 0) | 1 : 1, n = rounds ? strtoull(rounds, NULL, 0) : 10000;
+    uint64_t rng = seed ? strtoull(seed, NULL, 0) | 1 : 1,
+             n = rounds ? strtoull(rounds, NULL, 0) : 10000;
     static uint8_t data[2048];
     printf("# seed %llu, %llu rounds\n", (unsigned long long)rng, (unsigned long long)n);
     for (; n; n--) {

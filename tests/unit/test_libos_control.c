@@ -106,8 +106,8 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_policy_decides), cmocka_unit_test(test_stats_allowed),
-        cmocka_unit_test(test_trace_allowed),  cmocka_unit_test(test_debug_hides_nothing),
+        cmocka_unit_test(test_policy_decides),         cmocka_unit_test(test_stats_allowed),
+        cmocka_unit_test(test_trace_allowed),          cmocka_unit_test(test_debug_hides_nothing),
         cmocka_unit_test(test_maps_of_debug_enclaves), cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of sockets the host sees and what it may say: no address of ours ever reaches it, whatever a
-// program asks for; and what it tells of readiness is bounded, checked and remembered as it should be.
+// program asks for; and what it tells of readiness is bounded, checked and remembered as it should
+// be.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static unsigned seen, wrong;
 /* Judged apart from the LibOS's own judgement: does it mean the enclave itself, or everybody? */
 static bool is_own4(const uint8_t *p)
 {
-    return p[0] == 127 || p[0] == 0 || (p[0] == 10 && p[1] == 0 && p[2] == 2 && p[3] == 15) || p[0] >= 224;
+    return p[0] == 127 || p[0] == 0 || (p[0] == 10 && p[1] == 0 && p[2] == 2 && p[3] == 15) ||
+           p[0] >= 224;
 }
 
 static bool is_own(const uint8_t *addr, uint32_t size)
@@ -48,7 +50,8 @@ static bool is_own(const uint8_t *addr, uint32_t size)
         return is_own4(p + 12);
     if (p[0] == 0x20 && p[1] == 0x02) /* 6to4 */
         return is_own4(p + 2);
-    if (p[0] == 0 && p[1] == 0x64 && p[2] == 0xff && p[3] == 0x9b && !memcmp(p + 4, zero, 8)) /* NAT64 */
+    if (p[0] == 0 && p[1] == 0x64 && p[2] == 0xff && p[3] == 0x9b &&
+        !memcmp(p + 4, zero, 8)) /* NAT64 */
         return is_own4(p + 12);
     return p[0] == 0xff;
 }
@@ -80,10 +83,12 @@ static uint32_t next(uint32_t below)
 /* Ours in all its forms, neighbours of them, and others. */
 static uint32_t some_address(uint8_t out[28], bool six)
 {
-    static const uint8_t list[][4] = {{127, 0, 0, 1}, {127, 9, 8, 7}, {0, 0, 0, 0}, {0, 0, 0, 1}, {10, 0, 2, 15},
-                                      {10, 0, 2, 2}, {10, 0, 2, 16}, {10, 0, 2, 255}, {224, 0, 0, 1},
-                                      {255, 255, 255, 255}, {192, 0, 2, 1}, {10, 0, 3, 15}, {239, 255, 255, 250}};
-    static const uint8_t prefixes[][12] = {{[10] = 0xff, [11] = 0xff}, {0}, {0x00, 0x64, 0xff, 0x9b}};
+    static const uint8_t list[][4] = {
+        {127, 0, 0, 1}, {127, 9, 8, 7}, {0, 0, 0, 0},        {0, 0, 0, 1},   {10, 0, 2, 15},
+        {10, 0, 2, 2},  {10, 0, 2, 16}, {10, 0, 2, 255},     {224, 0, 0, 1}, {255, 255, 255, 255},
+        {192, 0, 2, 1}, {10, 0, 3, 15}, {239, 255, 255, 250}};
+    static const uint8_t prefixes[][12] = {
+        {[10] = 0xff, [11] = 0xff}, {0}, {0x00, 0x64, 0xff, 0x9b}};
     uint8_t v4[4];
     memcpy(v4, list[next(sizeof(list) / 4)], 4);
     if (next(4) == 0)
@@ -122,14 +127,16 @@ static void one_round(void)
     bool six = next(2);
     uint8_t addr[28];
     uint32_t size = some_address(addr, six);
-    long s = call(__NR_socket, six ? AF_INET6 : AF_INET, (next(2) ? SOCK_STREAM : SOCK_DGRAM) | NONBLOCK, 0);
+    long s = call(__NR_socket, six ? AF_INET6 : AF_INET,
+                  (next(2) ? SOCK_STREAM : SOCK_DGRAM) | NONBLOCK, 0);
     assert_true(s >= 0);
     memcpy((void *)scratch, addr, size);
     for (unsigned i = next(4) + 1; i; i--) {
         struct iovec *iov = (struct iovec *)(scratch + 256);
         struct msghdr *m = (struct msghdr *)(scratch + 512);
         *iov = (struct iovec){(void *)(scratch + 1024), 10};
-        *m = (struct msghdr){.msg_iov = iov, .msg_iovlen = 1, .msg_name = (void *)scratch, .msg_namelen = size};
+        *m = (struct msghdr){
+            .msg_iov = iov, .msg_iovlen = 1, .msg_name = (void *)scratch, .msg_namelen = size};
         switch (next(7)) {
         case 0:
         case 1:
@@ -158,7 +165,8 @@ static void one_round(void)
 
 static void test_own_addresses_stay(void **unused)
 {
-    static struct sh_published_port ports[] = {{0x1f00, 6}, {0x1f00, 17}, {0x1f01, 6}, {0x1f02, 17}};
+    static struct sh_published_port ports[] = {
+        {0x1f00, 6}, {0x1f00, 17}, {0x1f01, 6}, {0x1f02, 17}};
     settings.ports = ports;
     settings.port_count = 4;
     unit_host.on_address = on_address;
@@ -245,8 +253,8 @@ static void test_edges(void **unused)
     assert_int_equal(told(e, in), 1);
     assert_int_equal(told(e, nothing), 0);
     assert_int_equal(told(e, in), 1);
-    /* After a short read the next event is an edge again; a full read leaves it unsure, and the host is
-     * asked, which says no. */
+    /* After a short read the next event is an edge again; a full read leaves it unsure, and the
+     * host is asked, which says no. */
     assert_int_equal(receive(s, 100, 5), 5);
     assert_int_equal(told(e, nothing), 0);
     assert_int_equal(told(e, in), 1);
@@ -280,7 +288,8 @@ static void test_levels(void **unused)
     call(__NR_close, s);
 }
 
-/* The host makes up events: of handles that nobody has, of those that were closed, of our streams. */
+/* The host makes up events: of handles that nobody has, of those that were closed, of our streams.
+ */
 static void test_made_up_events(void **unused)
 {
     unit_host.quiet = true;
@@ -289,12 +298,15 @@ static void test_made_up_events(void **unused)
     assert_int_equal(watch(e, s, EPOLLIN | EPOLLOUT), 0);
     assert_int_equal(told(e, nothing), 0);
     uint32_t tag = tag_of(80);
-    const struct port_event lies[] = {
-        {.handle = 80, .ready = POLLIN, .tag = tag + 1},    {.handle = 81, .ready = POLLIN, .tag = tag},
-        {.handle = -1, .ready = 0xffff, .tag = tag},        {.handle = INT32_MIN, .ready = 0xffff, .tag = 1},
-        {.handle = INT32_MAX, .ready = 0xffff, .tag = tag}, {.handle = 0, .ready = 0xffff, .tag = 0},
-        {.handle = 90, .ready = 0xffff, .tag = tag},        {.handle = 80, .ready = 0, .tag = tag},
-        {.handle = 80, .ready = (uint16_t)~0x201f, .tag = tag}};
+    const struct port_event lies[] = {{.handle = 80, .ready = POLLIN, .tag = tag + 1},
+                                      {.handle = 81, .ready = POLLIN, .tag = tag},
+                                      {.handle = -1, .ready = 0xffff, .tag = tag},
+                                      {.handle = INT32_MIN, .ready = 0xffff, .tag = 1},
+                                      {.handle = INT32_MAX, .ready = 0xffff, .tag = tag},
+                                      {.handle = 0, .ready = 0xffff, .tag = 0},
+                                      {.handle = 90, .ready = 0xffff, .tag = tag},
+                                      {.handle = 80, .ready = 0, .tag = tag},
+                                      {.handle = 80, .ready = (uint16_t)~0x201f, .tag = tag}};
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
         assert_int_equal(told(e, lies[i]), 0);
     /* Closed and come again: what was said of the first means nothing for the second. */
@@ -302,7 +314,8 @@ static void test_made_up_events(void **unused)
     s = connected(80);
     assert_int_equal(watch(e, s, EPOLLIN), 0);
     assert_int_equal(told(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag}), 0);
-    assert_int_equal(told(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)}), 1);
+    assert_int_equal(told(e, (struct port_event){.handle = 80, .ready = POLLIN, .tag = tag_of(80)}),
+                     1);
     /* A handle that is given twice is a lie. */
     static const uint8_t far[16] = {AF_INET, 0, 0, 9, 192, 0, 2, 1};
     long t = call(__NR_socket, AF_INET, SOCK_STREAM, 0);
@@ -398,9 +411,12 @@ const char *__asan_default_options(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_addresses_stay), cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_levels),             cmocka_unit_test(test_made_up_events),
-        cmocka_unit_test(test_no_time),            cmocka_unit_test(test_many),
+        cmocka_unit_test(test_own_addresses_stay),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_made_up_events),
+        cmocka_unit_test(test_no_time),
+        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests_name("libos_net", tests, setup, NULL);
 }

@@ -398,10 +398,10 @@ static void test_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patch),      cmocka_unit_test(test_not_patched),
-        cmocka_unit_test(test_lists),      cmocka_unit_test(test_wrong_hash),
-        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_cpuid),      cmocka_unit_test(test_written),
+        cmocka_unit_test(test_patch),     cmocka_unit_test(test_not_patched),
+        cmocka_unit_test(test_lists),     cmocka_unit_test(test_wrong_hash),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_cpuid),     cmocka_unit_test(test_written),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -129,13 +129,15 @@ static void common(const struct sh_strings *argv, const struct sh_qemu_config *c
     static const char *const options[] = {"-monitor", "-qmp", "-mon", "-serial", "-gdb", "-s"};
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
         assert_int_equal(count(argv, options[i], NULL), 0);
-    const char *v = c->tee->backend.simulated ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
+    const char *v =
+        c->tee->backend.simulated ? "disable-legacy=on" : "disable-legacy=on,iommu_platform=on";
     char want[128];
     snprintf(want, sizeof(want), "virtio-blk-pci,drive=root,serial=shelter-root,%s", v);
     assert_int_equal(count(argv, "-device", want), 1);
     snprintf(want, sizeof(want), "virtio-blk-pci,drive=config,serial=shelter-config,%s", v);
     assert_int_equal(count(argv, "-device", want), 1);
-    snprintf(want, sizeof(want), "virtio-serial-pci,max_ports=%d,%s", c->tee->backend.simulated ? 3 : 2, v);
+    snprintf(want, sizeof(want), "virtio-serial-pci,max_ports=%d,%s",
+             c->tee->backend.simulated ? 3 : 2, v);
     assert_int_equal(count(argv, "-device", want), 1);
 }
 

@@ -39,8 +39,11 @@ static size_t runs(void)
 /* Asks with an empty cache; *count is how often the program was started. */
 static bool ask(bool keep_cache)
 {
-    struct sh_qemu_config c = {.tee = &sh_qemu_tdx_sim, .qemu = qemu, .vmlinux = kernel,
-                               .initramfs = kernel, .firmware = kernel};
+    struct sh_qemu_config c = {.tee = &sh_qemu_tdx_sim,
+                               .qemu = qemu,
+                               .vmlinux = kernel,
+                               .initramfs = kernel,
+                               .firmware = kernel};
     if (!keep_cache) {
         cleanup_free char *cache = sh_format("%s/shelter", dir), *log = sh_format("%s/runs", dir);
         sh_remove_tree(AT_FDCWD, cache);

@@ -117,9 +117,8 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk"), *share = in_dir("");
     /* Below the range that the system hands out; another test run has another pid. */
     uint16_t port = (uint16_t)(20000 + getpid() % 6000 * 2);
-    struct sh_port ports[] = {
-        {.host_address = "127.0.0.1", .host_port = port, .guest_port = 80},
-        {.udp = true, .host_port = (uint16_t)(port + 1), .guest_port = 53}};
+    struct sh_port ports[] = {{.host_address = "127.0.0.1", .host_port = port, .guest_port = 80},
+                              {.udp = true, .host_port = (uint16_t)(port + 1), .guest_port = 53}};
     struct sh_mount shares[] = {{.source = share, .read_only = true}};
     struct sh_launch_spec spec = {
         .name = "unit,test",

@@ -10,7 +10,6 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-
 #include <shelter/verify.h>
 
 #include "tests/gen/evidence.h"
@@ -30,9 +29,12 @@ static enum shelter_reason judge_bytes(const struct gen_ra_tls *g, const uint8_t
     assert_int_equal(shelter_collateral_parse(json, strlen(json), g->intel.root.data,
                                               g->intel.root.size, &col, why, sizeof(why)),
                      0);
-    struct shelter_verify_request rq = {.collateral = col, .ca = g->intel.root.data,
-                                        .ca_size = g->intel.root.size, .time = GEN_TIME,
-                                        .nonce = nonce, .nonce_size = nonce ? strlen(nonce) : 0};
+    struct shelter_verify_request rq = {.collateral = col,
+                                        .ca = g->intel.root.data,
+                                        .ca_size = g->intel.root.size,
+                                        .time = GEN_TIME,
+                                        .nonce = nonce,
+                                        .nonce_size = nonce ? strlen(nonce) : 0};
     assert_int_equal(shelter_verify_certificate(der, size, &rq, &v), 0);
     enum shelter_reason r = shelter_verdict_reason(v);
     assert_int_equal(shelter_verdict_accepted(v), r == SHELTER_R_OK);
@@ -240,8 +242,10 @@ static void test_callback(void **state)
     assert_int_equal(shelter_collateral_parse(json, strlen(json), g.intel.root.data,
                                               g.intel.root.size, &col, why, sizeof(why)),
                      0);
-    struct shelter_ra_tls ra = {.request = {.collateral = col, .ca = g.intel.root.data,
-                                            .ca_size = g.intel.root.size, .time = GEN_TIME}};
+    struct shelter_ra_tls ra = {.request = {.collateral = col,
+                                            .ca = g.intel.root.data,
+                                            .ca_size = g.intel.root.size,
+                                            .time = GEN_TIME}};
     assert_int_equal(shake(&g, &ra), 1);
     ra.decide = decide;
     ra.arg = &seen;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The relay of IPv6 connections: bytes both ways, half-closed, many at once, and a back end that is not
-// there.
+// The relay of IPv6 connections: bytes both ways, half-closed, many at once, and a back end that is
+// not there.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -37,8 +37,8 @@ static int serve(uint16_t *port)
 
 static int dial(void)
 {
-    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(outer),
-                             .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 a = {
+        .sin6_family = AF_INET6, .sin6_port = htons(outer), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct timeval limit = {20, 0};
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));

@@ -55,9 +55,30 @@ static void test_broker(void **state)
     broker("localhost.evil.org", "https://localhost.evil.org:8080");
     broker("1270.0.0.1", "https://1270.0.0.1:8080");
     static const char *const bad[] = {
-        "", ":", ":80", "kbs:", "kbs:0", "kbs:65536", "kbs:80x", "kbs:-1", "a b", "ftp://kbs",
-        "[::1", "[::1]x", "[kbs]:80", "http://", "http:///x", "http://kbs/a b", "http://kbs/'''",
-        "user@kbs", "kbs/path", "http://kbs/?q", "-kbs", "::1:80:zz", "kbs\n", "http://kbs/\x80",
+        "",
+        ":",
+        ":80",
+        "kbs:",
+        "kbs:0",
+        "kbs:65536",
+        "kbs:80x",
+        "kbs:-1",
+        "a b",
+        "ftp://kbs",
+        "[::1",
+        "[::1]x",
+        "[kbs]:80",
+        "http://",
+        "http:///x",
+        "http://kbs/a b",
+        "http://kbs/'''",
+        "user@kbs",
+        "kbs/path",
+        "http://kbs/?q",
+        "-kbs",
+        "::1:80:zz",
+        "kbs\n",
+        "http://kbs/\x80",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         broker(bad[i], NULL);
@@ -89,10 +110,29 @@ static void test_ports(void **state)
     assert_int_equal(p.host_port, 0);
     assert_int_equal(sh_port_parse("53", &p, &err), 0);
     assert_int_equal(p.guest_port, 53);
-    static const char *const bad[] = {"",      "x",        "80:",     "80:x",      "80:70000",
-                                      "80:0",  "-1:80",    "80/sctp", "1:2:3",     "a.b:1:2",
-                                      "[::1]:80", "[::1]80:80", "[::1:80:80", "[::g]:80:80", "[]:80:80",
-                                      "[1.2.3.4]:80:80", "[::1]:80:80/udp", "::1:80:80", "8006", "1:8006/tcp", "80:80/", " 80", "80 "};
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "80:",
+                                      "80:x",
+                                      "80:70000",
+                                      "80:0",
+                                      "-1:80",
+                                      "80/sctp",
+                                      "1:2:3",
+                                      "a.b:1:2",
+                                      "[::1]:80",
+                                      "[::1]80:80",
+                                      "[::1:80:80",
+                                      "[::g]:80:80",
+                                      "[]:80:80",
+                                      "[1.2.3.4]:80:80",
+                                      "[::1]:80:80/udp",
+                                      "::1:80:80",
+                                      "8006",
+                                      "1:8006/tcp",
+                                      "80:80/",
+                                      " 80",
+                                      "80 "};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         memset(&err, 0, sizeof(err));
         assert_int_equal(sh_port_parse(bad[i], &p, &err), -EINVAL);
@@ -119,9 +159,16 @@ static void test_mounts(void **state)
     assert_true(m.read_only);
     free(m.source);
     free(m.target);
-    static const char *const bad[] = {"",        "/tmp",     "/tmp:",      "/tmp:data", "/tmp:/d:x",
-                                      ":/data",  "vol:/data", "/nonexistent/x:/data",
-                                      "/etc/passwd:/data", "/tmp:/"};
+    static const char *const bad[] = {"",
+                                      "/tmp",
+                                      "/tmp:",
+                                      "/tmp:data",
+                                      "/tmp:/d:x",
+                                      ":/data",
+                                      "vol:/data",
+                                      "/nonexistent/x:/data",
+                                      "/etc/passwd:/data",
+                                      "/tmp:/"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         memset(&err, 0, sizeof(err));
         assert_true(sh_mount_parse(bad[i], &m, &err) < 0);
@@ -174,11 +221,33 @@ static void test_options(void **state)
     sh_run_options_free(&o);
 
     static const char *const bad[] = {
-        "-it|img", "-ti|img", "-dit|img", "img2|", "--nope|img", "-t", "-m|20M|img", "-m|x|img",
-        "--cpus|0|img", "--cpus|1.5|img", "--cpus|-1|img", "--boot|uefi|img", "--network|host|img",
-        "--name|a/b|img", "--name||img", "-w|rel|img", "-d|--tty|img", "-p|80|--network|none|img",
-        "-i|x|--network|none|img", "-d", "-e|=x|img", "-c|'open|img", "-t||",
-        "--hostname|a b|img", "--hostname|-a|img", "--hostname|a/b|img", "--hostname|a\nb|img",
+        "-it|img",
+        "-ti|img",
+        "-dit|img",
+        "img2|",
+        "--nope|img",
+        "-t",
+        "-m|20M|img",
+        "-m|x|img",
+        "--cpus|0|img",
+        "--cpus|1.5|img",
+        "--cpus|-1|img",
+        "--boot|uefi|img",
+        "--network|host|img",
+        "--name|a/b|img",
+        "--name||img",
+        "-w|rel|img",
+        "-d|--tty|img",
+        "-p|80|--network|none|img",
+        "-i|x|--network|none|img",
+        "-d",
+        "-e|=x|img",
+        "-c|'open|img",
+        "-t||",
+        "--hostname|a b|img",
+        "--hostname|-a|img",
+        "--hostname|a/b|img",
+        "--hostname|a\nb|img",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         if (!strcmp(bad[i], "img2|") || !strcmp(bad[i], "-t||") || !strcmp(bad[i], "--name||img"))
@@ -359,8 +428,8 @@ static void test_stream(void **state)
 static void test_exec_request(void **state)
 {
     char *args[] = {(char[]){"prog"}, (char[]){"two words"}, NULL};
-    struct sh_exec_request q = {.tty = false, .args = args, .arg_count = 2, .workdir = "/w",
-                                .user = ""};
+    struct sh_exec_request q = {
+        .tty = false, .args = args, .arg_count = 2, .workdir = "/w", .user = ""};
     struct sh_fifo out = {0};
     struct sh_error err = {0};
     sh_strings_add(&q.env, "A=b");
@@ -459,9 +528,14 @@ static void test_log(void **state)
 
 static struct sh_instance_config sample(void)
 {
-    struct sh_instance_config c = {.boot = SH_QEMU_BOOT_BZIMAGE, .memory = 1ull << 40, .cpus = 3,
-                                   .network = true, .tty = true, .stop_signal = 15,
-                                   .requests = SH_POLICY_EXEC, .signals = UINT64_MAX,
+    struct sh_instance_config c = {.boot = SH_QEMU_BOOT_BZIMAGE,
+                                   .memory = 1ull << 40,
+                                   .cpus = 3,
+                                   .network = true,
+                                   .tty = true,
+                                   .stop_signal = 15,
+                                   .requests = SH_POLICY_EXEC,
+                                   .signals = UINT64_MAX,
                                    .created = 1790000000};
     strcpy(c.id, "0123456789abcdef0123456789abcdef");
     memset(c.image, 'a', 96);
@@ -473,8 +547,8 @@ static struct sh_instance_config sample(void)
     sh_strings_add(&c.command, "/bin/\"x\"");
     sh_strings_add(&c.command, "a\nb");
     c.ports = sh_alloc(2 * sizeof(*c.ports));
-    c.ports[0] = (struct sh_port){.udp = true, .host_address = "127.0.0.1", .host_port = 5,
-                                     .guest_port = 65535};
+    c.ports[0] = (struct sh_port){
+        .udp = true, .host_address = "127.0.0.1", .host_port = 5, .guest_port = 65535};
     c.port_count = 1;
     c.mounts = sh_alloc(2 * sizeof(*c.mounts));
     c.mounts[0] = (struct sh_mount){sh_strdup("/a"), sh_strdup("/b"), true};
@@ -507,8 +581,11 @@ static void test_state(void **state)
 {
     char path[64];
     int dir = temp_dir(path);
-    struct sh_instance_state s = {.state = SH_STATE_RUNNING, .supervisor_pid = 4, .child_pid = 5,
-                                  .started = 1795444075820297634, .measurement = cJSON_Parse("{\"mrtd\":\"5a\"}")};
+    struct sh_instance_state s = {.state = SH_STATE_RUNNING,
+                                  .supervisor_pid = 4,
+                                  .child_pid = 5,
+                                  .started = 1795444075820297634,
+                                  .measurement = cJSON_Parse("{\"mrtd\":\"5a\"}")};
     struct sh_instance_state t;
     char *text = sh_instance_state_text(&s);
     assert_int_equal(sh_instance_state_parse(text, &t), 0);
@@ -557,9 +634,9 @@ static void test_state(void **state)
 static void test_names(void **state)
 {
     assert_true(sh_instance_name_ok("a") && sh_instance_name_ok("A-b_c.9"));
-    assert_false(sh_instance_name_ok("") || sh_instance_name_ok("-a") || sh_instance_name_ok("a b") ||
-                 sh_instance_name_ok("a/b") || sh_instance_name_ok("..") ||
-                 sh_instance_name_ok("\xc3\xa4"));
+    assert_false(sh_instance_name_ok("") || sh_instance_name_ok("-a") ||
+                 sh_instance_name_ok("a b") || sh_instance_name_ok("a/b") ||
+                 sh_instance_name_ok("..") || sh_instance_name_ok("\xc3\xa4"));
     char name[80];
     memset(name, 'x', sizeof(name));
     name[64] = 0;
@@ -624,14 +701,14 @@ static void test_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_broker),  cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_mounts),  cmocka_unit_test(test_options),
+        cmocka_unit_test(test_broker),   cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_mounts),   cmocka_unit_test(test_options),
         cmocka_unit_test(test_env_file), cmocka_unit_test(test_signals),
-        cmocka_unit_test(test_fifo),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_stream),  cmocka_unit_test(test_number),  cmocka_unit_test(test_temp),
-        cmocka_unit_test(test_exec_request), cmocka_unit_test(test_log),
-        cmocka_unit_test(test_config),  cmocka_unit_test(test_state),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_fifo),     cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_stream),   cmocka_unit_test(test_number),
+        cmocka_unit_test(test_temp),     cmocka_unit_test(test_exec_request),
+        cmocka_unit_test(test_log),      cmocka_unit_test(test_config),
+        cmocka_unit_test(test_state),    cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,9 +62,12 @@ static struct judged judge(const uint8_t *quote, size_t size, const char *collat
     if (collateral)
         assert_int_equal(
             shelter_collateral_load(collateral, root, root_size, &col, why, sizeof(why)), 0);
-    struct shelter_verify_request rq = {.evidence = quote, .evidence_size = size,
-                                        .collateral = col, .ca = named ? root : NULL,
-                                        .ca_size = named ? root_size : 0, .time = when,
+    struct shelter_verify_request rq = {.evidence = quote,
+                                        .evidence_size = size,
+                                        .collateral = col,
+                                        .ca = named ? root : NULL,
+                                        .ca_size = named ? root_size : 0,
+                                        .time = when,
                                         .allow_simulated = allowed};
     assert_int_equal(shelter_verify(&rq, &v), 0);
     j = (struct judged){shelter_verdict_accepted(v), shelter_verdict_simulated(v),
@@ -82,8 +85,8 @@ static struct sgx_report make_report(const struct sgx_targetinfo *target)
     uint8_t data[64];
     memset(data, 0x5a, sizeof(data));
     memset(dev.secs.mrenclave, 0x33, 32);
-    dev.secs.attributes = (struct sgx_attributes){
-        SGX_ATTR_INIT | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS, SGX_XFRM_LEGACY};
+    dev.secs.attributes =
+        (struct sgx_attributes){SGX_ATTR_INIT | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS, SGX_XFRM_LEGACY};
     assert_int_equal(sim_report(&dev, target, data, &r), 0);
     return r;
 }
@@ -153,8 +156,8 @@ static void test_tdx(void **state)
 {
     static uint8_t out[sizeof(struct sh_simtd_quote_reply) + SH_SIMTD_QUOTE_MAX];
     struct sh_td_measurement m = {.mrtd = {1}, .rtmr = {{2}, {3}, {4}, {5}}, .mrconfigid = {6}};
-    struct sh_simtd_request request = {.magic = SH_SIMTD_MAGIC, .kind = SH_SIMTD_QUOTE,
-                                       .report_data = {7}};
+    struct sh_simtd_request request = {
+        .magic = SH_SIMTD_MAGIC, .kind = SH_SIMTD_QUOTE, .report_data = {7}};
     struct sh_simtd_quote_reply head;
     size_t n = sh_simtd_answer_quote(&m, &request, tee_dir, out);
     memcpy(&head, out, sizeof(head));
@@ -162,10 +165,10 @@ static void test_tdx(void **state)
     assert_int_equal(n, sizeof(head) + head.size);
     const uint8_t *quote = out + sizeof(head);
     judge_all(quote, head.size, true);
-    assert_int_equal(quote[48 + 136], 1);                 /* MRTD */
-    assert_int_equal(quote[48 + 184], 6);                 /* MRCONFIGID */
-    assert_int_equal(quote[48 + 328 + 3 * 48], 5);        /* RTMR3 */
-    assert_int_equal(quote[48 + 520], 7);                 /* REPORTDATA */
+    assert_int_equal(quote[48 + 136], 1);          /* MRTD */
+    assert_int_equal(quote[48 + 184], 6);          /* MRCONFIGID */
+    assert_int_equal(quote[48 + 328 + 3 * 48], 5); /* RTMR3 */
+    assert_int_equal(quote[48 + 520], 7);          /* REPORTDATA */
     request.magic++;
     n = sh_simtd_answer_quote(&m, &request, tee_dir, out);
     memcpy(&head, out, sizeof(head));

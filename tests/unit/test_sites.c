@@ -104,8 +104,8 @@ static void assert_site(size_t i, uint32_t offset, unsigned kind, unsigned size,
 
 #define RET "\xc3"
 #define SYSCALL "\x0f\x05"
-#define GETPID "\xb8\x27\x00\x00\x00" /* mov $39, %eax */
-#define READ "\x31\xc0" /* xor %eax, %eax */
+#define GETPID "\xb8\x27\x00\x00\x00"  /* mov $39, %eax */
+#define READ "\x31\xc0"                /* xor %eax, %eax */
 #define CMP "\x48\x3d\x00\xf0\xff\xff" /* cmp $-4096, %rax */
 
 static void test_forms(void **state)
@@ -136,7 +136,7 @@ static void test_left_alone(void **state)
     assert_int_equal(FIND("\x48\xc7\xc0\x0f\x00\x00\x00" SYSCALL RET), 0); /* likewise */
     assert_int_equal(FIND("\x48\x8d\x3d\x00\x00\x00\x00" SYSCALL "\x74\x00" RET), 0); /* %rip */
     assert_int_equal(FIND("\xe8\x00\x00\x00\x00" SYSCALL "\xe8\x00\x00\x00\x00"), 0); /* calls */
-    assert_int_equal(FIND(RET READ SYSCALL CMP), 0); /* nothing leads there: perhaps data */
+    assert_int_equal(FIND(RET READ SYSCALL CMP), 0);      /* nothing leads there: perhaps data */
     assert_int_equal(FIND("\x06" GETPID SYSCALL RET), 0); /* what is no instruction before it */
     assert_int_equal(FIND("\xc7\x05\x00\x00\x00\x00\x0f\x05\x00\x00" RET), 0); /* a constant */
     assert_int_equal(FIND(READ SYSCALL CMP "\xff\xe2"), 0); /* a jump that may lead anywhere */
@@ -328,8 +328,8 @@ static void test_reader_refuses(void **state)
     static const struct {
         unsigned at;
         uint8_t value;
-    } head[] = {{0, 'x'}, {8, 2}, {12, 0xff}, {13, 1}, {15, 1}, {16, 0xff}, {19, 1}, {20, 1},
-                {31, 1}, {40, 3}, {43, 1}, {44, 0}, {44, 5}, {47, 1}};
+    } head[] = {{0, 'x'}, {8, 2},  {12, 0xff}, {13, 1}, {15, 1}, {16, 0xff}, {19, 1},
+                {20, 1},  {31, 1}, {40, 3},    {43, 1}, {44, 0}, {44, 5},    {47, 1}};
     for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
         struct list *l = make(good, 3);
         l->bytes[head[i].at] = head[i].value;
@@ -355,10 +355,10 @@ static void test_reader_refuses(void **state)
     BAD(s[0].zero = 1);
     BAD(s[0].bytes[5] = 0);
     BAD(s[0].bytes[7] = 1);
-    BAD(s[0].offset = 101);     /* overlaps the next one */
-    BAD(s[1].offset = 50);      /* descends */
-    BAD(s[2].offset = 4087);    /* over a page's end */
-    BAD(s[1].bytes[1] = 0x05);  /* no cpuid */
+    BAD(s[0].offset = 101);    /* overlaps the next one */
+    BAD(s[1].offset = 50);     /* descends */
+    BAD(s[2].offset = 4087);   /* over a page's end */
+    BAD(s[1].bytes[1] = 0x05); /* no cpuid */
     BAD(s[1].size = 3);
     BAD(s[1].at = 1);
     BAD(s[2].size = 15; s[2].bytes[14] = 0x90); /* more than is moved */
@@ -368,10 +368,10 @@ static void test_reader_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),        cmocka_unit_test(test_left_alone),
-        cmocka_unit_test(test_targets),      cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_libc),         cmocka_unit_test(test_broken_files),
-        cmocka_unit_test(test_reader),       cmocka_unit_test(test_reader_refuses),
+        cmocka_unit_test(test_forms),   cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_targets), cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_libc),    cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_reader),  cmocka_unit_test(test_reader_refuses),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
     free(found.v);

@@ -230,7 +230,8 @@ static void test_another_base(void **state)
     err.text[0] = 0;
     assert_int_equal(sh_store_remove(&store, "b", false, &report, &err), 0);
     lseek(fileno(saved), 0, SEEK_SET);
-    assert_int_equal(sh_image_load(&store, fileno(saved), "saved", NULL, NULL, two, &tags, &err), 0);
+    assert_int_equal(sh_image_load(&store, fileno(saved), "saved", NULL, NULL, two, &tags, &err),
+                     0);
     assert_int_equal(sh_image_open(&store, "b", &after, &err), 0);
     base_is(after.dir_fd, "bzImage");
     sh_image_close(&after);

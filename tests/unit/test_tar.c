@@ -378,8 +378,9 @@ static void test_cut(void **state)
     }
 }
 
-/* Some tools write layers without the last file's padding and the end mark: all data is there. A root
- * file system has no digest that vouches for it, and a file cut in its data is refused in both. */
+/* Some tools write layers without the last file's padding and the end mark: all data is there. A
+ * root file system has no digest that vouches for it, and a file cut in its data is refused in
+ * both. */
 static void test_layer_without_padding(void **state)
 {
     struct sh_buffer b = make(LIST({"a", 'f', "some text"}, {"b", 'f', "more text"}), 0);
@@ -425,10 +426,14 @@ static void test_noise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),     cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_replacing), cmocka_unit_test(test_whiteouts),
-        cmocka_unit_test(test_cut),       cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_acl),       cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_replacing),
+        cmocka_unit_test(test_whiteouts),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_acl),
+        cmocka_unit_test(test_noise),
         cmocka_unit_test(test_layer_without_padding),
     };
     return cmocka_run_group_tests_name("tar", tests, NULL, NULL);

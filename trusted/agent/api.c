@@ -49,7 +49,7 @@ static int status_of(int rc)
 
 /* A parameter of at most 64 bytes: its size, or -1 with reply filled. need: it must be there. */
 static int read_parameter(struct sh_view query, const char *name, bool need, uint8_t out[64],
-                     struct agent_reply *reply)
+                          struct agent_reply *reply)
 {
     struct agent_error e;
     int n = agent_query_get(query, name, out, 64);
@@ -151,8 +151,8 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
     bool get = !strcmp(method, "GET");
     if (!strcmp(path, "/aa/aael")) {
         send_error(reply, strcmp(method, "POST") ? 405 : 501,
-             strcmp(method, "POST") ? "only POST"
-                                    : "this TEE's kernel has no way to extend a register");
+                   strcmp(method, "POST") ? "only POST"
+                                          : "this TEE's kernel has no way to extend a register");
         return;
     }
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -173,8 +173,9 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
         agent_client_close(&a->client);
         return;
     }
-    send_error(reply, 404,
-         "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls and /cdh/resource/");
+    send_error(
+        reply, 404,
+        "no such resource; there are /aa/evidence, /aa/token, /aa/ra-tls and /cdh/resource/");
 }
 
 void agent_reply_free(struct agent_reply *reply)

@@ -69,7 +69,8 @@ static int receive_response(struct agent_client *c, struct agent_response *r)
     char data[4096];
     bool any = false;
     while (!r->done) {
-        long n = agent_os_now_ms() >= c->deadline ? -ETIMEDOUT : move_some(c, false, data, sizeof(data));
+        long n =
+            agent_os_now_ms() >= c->deadline ? -ETIMEDOUT : move_some(c, false, data, sizeof(data));
         int rc = n > 0 ? agent_response_feed(r, data, (size_t)n) : 0;
         agent_wipe(data, sizeof(data));
         if (n < 0)

@@ -30,8 +30,9 @@ struct agent;
 #define AGENT_SECRETS 64u           /* of one image */
 #define AGENT_NAME_MAX 64u
 
-/* From the settings (lib/settings.h) and the launch config's bytes, which a broker gets as init-data
- * (size 0: it gets none); both must outlive the agent. Does nothing yet. NULL: no memory. */
+/* From the settings (lib/settings.h) and the launch config's bytes, which a broker gets as
+ * init-data (size 0: it gets none); both must outlive the agent. Does nothing yet. NULL: no memory.
+ */
 struct agent *agent_new(const struct sh_settings *settings, struct sh_view launch);
 /* Wipes. NULL is taken. */
 void agent_free(struct agent *a);

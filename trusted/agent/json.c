@@ -95,7 +95,8 @@ static int32_t read_character(struct scan *s)
     s->p += 4;
     if (v < 0xd800 || v >= 0xdc00)
         return v;
-    int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? read_hex4(s->p + 2, s->end) : -1;
+    int low =
+        s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? read_hex4(s->p + 2, s->end) : -1;
     if (low < 0xdc00 || low >= 0xe000)
         return -1;
     s->p += 6;

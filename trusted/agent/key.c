@@ -212,8 +212,8 @@ static bool has_unknown(struct agent_json header, struct agent_json jwe)
 }
 
 /* Decodes the ciphertext in place and decrypts it. text: the member as it came. */
-static int decrypt_payload(const uint8_t cek[32], struct agent_json jwe, const char *aad, size_t aad_size,
-                   uint8_t **out, size_t *size)
+static int decrypt_payload(const uint8_t cek[32], struct agent_json jwe, const char *aad,
+                           size_t aad_size, uint8_t **out, size_t *size)
 {
     uint8_t iv[12], tag[16];
     struct agent_json v;

@@ -62,8 +62,9 @@ struct agent_raw {
     uint8_t *more; /* TDX: event log (CCEL table); SNP: certificate table (GHCB specification) */
     size_t more_size;
 };
-#define AGENT_QUOTE_MAX 32768u /* configfs-tsm gives no more, and no quote in the wild is larger   \
-                                */
+#define AGENT_QUOTE_MAX                                                                            \
+    32768u /* configfs-tsm gives no more, and no quote in the wild is larger                       \
+            */
 #define AGENT_MORE_MAX 131072u
 
 /* Evidence of this TEE over report_data. -ENODEV where the platform has no way to it, -EPROTO for

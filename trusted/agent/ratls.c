@@ -122,7 +122,8 @@ static int set_serial(mbedtls_x509write_cert *crt)
 }
 
 /* DER at the end of room: its size, or negative. */
-static int sign_certificate(mbedtls_pk_context *pk, const struct agent_text *extension, uint8_t *room)
+static int sign_certificate(mbedtls_pk_context *pk, const struct agent_text *extension,
+                            uint8_t *room)
 {
     mbedtls_x509write_cert crt;
     mbedtls_x509write_crt_init(&crt);
@@ -171,7 +172,8 @@ static int key_pem(struct agent_text *t, mbedtls_pk_context *pk)
     return rc;
 }
 
-static int make_certificate(mbedtls_pk_context *pk, const struct agent_text *extension, struct agent_text *out)
+static int make_certificate(mbedtls_pk_context *pk, const struct agent_text *extension,
+                            struct agent_text *out)
 {
     uint8_t *der = agent_os_alloc(CERTIFICATE_ROOM);
     int n = der ? sign_certificate(pk, extension, der) : -1;
@@ -197,7 +199,8 @@ int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *si
         rc = claims_of(&claims, &pk, nonce, nonce_size);
     if (rc) {
         rc = agent_fail(e, -ENOMEM, "no key for a certificate", NULL);
-    } else if (!(rc = extension_of(&extension, &claims, e)) && make_certificate(&pk, &extension, &out)) {
+    } else if (!(rc = extension_of(&extension, &claims, e)) &&
+               make_certificate(&pk, &extension, &out)) {
         rc = agent_fail(e, -ENOMEM, "no memory for a certificate", NULL);
     }
     mbedtls_pk_free(&pk);

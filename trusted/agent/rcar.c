@@ -35,7 +35,7 @@ static void detail_of(const struct agent_response *r, char out[161])
 
 /* Any other answer than 200. -EAGAIN where another try may help. */
 static int report_refused(struct agent *a, const struct agent_response *r, const char *what,
-                   struct agent_error *e)
+                          struct agent_error *e)
 {
     char name[300], status[21], detail[161];
     bool later = r->status == 429 || r->status == 503;
@@ -146,7 +146,7 @@ static int ask_challenge(struct agent *a, char nonce[NONCE_TEXT_MAX], struct age
 
 /* report_data: SHA-384 of what is bound, in canonical form, and zeros. */
 static void bind_key(struct agent *a, const char *nonce, const struct agent_text *jwk,
-                 uint8_t report_data[64], struct agent_text *t)
+                     uint8_t report_data[64], struct agent_text *t)
 {
     agent_text_str(t, a->old ? "{\"nonce\":\"" : "{\"additional-evidence\":\"\",\"nonce\":\"");
     agent_text_str(t, nonce);

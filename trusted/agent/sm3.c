@@ -23,7 +23,8 @@ static void hash_block(uint32_t v[8], const uint8_t *p)
     memcpy(s, v, sizeof(s));
     for (unsigned i = 0; i < 64; i++) {
         uint32_t a = s[0], b = s[1], c = s[2], e = s[4], f = s[5], g = s[6];
-        uint32_t ss1 = rotate_left(rotate_left(a, 12) + e + rotate_left(i < 16 ? 0x79cc4519 : 0x7a879d8a, i), 7);
+        uint32_t ss1 = rotate_left(
+            rotate_left(a, 12) + e + rotate_left(i < 16 ? 0x79cc4519 : 0x7a879d8a, i), 7);
         uint32_t ff = i < 16 ? a ^ b ^ c : (a & b) | (a & c) | (b & c);
         uint32_t gg = i < 16 ? e ^ f ^ g : (e & f) | (~e & g);
         uint32_t tt1 = ff + s[3] + (ss1 ^ rotate_left(a, 12)) + (w[i] ^ w[i + 4]);

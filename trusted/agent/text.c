@@ -69,7 +69,7 @@ void agent_text_number(struct agent_text *t, uint64_t number)
 }
 
 static void add_base64(struct agent_text *t, const uint8_t *data, size_t size, const char *last,
-                   bool padded)
+                       bool padded)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     for (size_t i = 0; i < size; i += 3) {

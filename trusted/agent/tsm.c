@@ -69,7 +69,8 @@ static int write_inblob(int dir, const uint8_t report_data[64])
     return code;
 }
 
-static int ask_report(int dir, const uint8_t report_data[64], struct agent_raw *raw, const char **why)
+static int ask_report(int dir, const uint8_t report_data[64], struct agent_raw *raw,
+                      const char **why)
 {
     unsigned long before, after;
     *why = "configfs-tsm takes no report data";

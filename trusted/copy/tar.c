@@ -79,7 +79,8 @@ static size_t put_record(uint8_t *out, const char *key, const void *value, size_
 static size_t number_record(uint8_t *out, const char *key, int64_t value)
 {
     char text[24];
-    return put_record(out, key, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
+    return put_record(out, key, text,
+                      (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
 }
 
 size_t tar_write(uint8_t *out, const struct tar_entry *e)
@@ -149,10 +150,11 @@ int tar_read(struct tar_entry *e, const uint8_t block[TAR_BLOCK])
         zero = !block[i];
     if (zero)
         return 0;
-    if (parse_number(block + SUM, 8, &sum) || sum != block_checksum(block) || parse_number(block + MODE, 8, &mode) ||
-        parse_number(block + UID, 8, &uid) || parse_number(block + GID, 8, &gid) ||
-        parse_number(block + SIZE, 12, &size) || parse_number(block + MTIME, 12, &mtime) || size > 1ull << 50 ||
-        uid > UINT32_MAX || gid > UINT32_MAX || mtime > INT64_MAX)
+    if (parse_number(block + SUM, 8, &sum) || sum != block_checksum(block) ||
+        parse_number(block + MODE, 8, &mode) || parse_number(block + UID, 8, &uid) ||
+        parse_number(block + GID, 8, &gid) || parse_number(block + SIZE, 12, &size) ||
+        parse_number(block + MTIME, 12, &mtime) || size > 1ull << 50 || uid > UINT32_MAX ||
+        gid > UINT32_MAX || mtime > INT64_MAX)
         return -EBADMSG;
     e->type = block[TYPE] ? (char)block[TYPE] : '0';
     if (e->type == '7') /* contiguous file */

@@ -35,7 +35,7 @@ ssize_t guest_read_file(const char *path, char *out, size_t out_size)
 
 /* An entry of a /sys folder whose attribute has this value. 1 if found, 0 if not. */
 static int scan_folder(const char *folder, const char *attribute, const char *value, char *name,
-                size_t name_size)
+                       size_t name_size)
 {
     DIR *dir = opendir(folder);
     struct dirent *d;
@@ -60,7 +60,7 @@ static int scan_folder(const char *folder, const char *attribute, const char *va
 }
 
 static int find_device(const char *folder, const char *attribute, const char *value, char *name,
-                size_t name_size)
+                       size_t name_size)
 {
     struct timespec pause = {0, WAIT_NS};
     for (int i = 0; i < WAIT_TRIES; i++) {

@@ -141,7 +141,8 @@ static int take_frame(struct guest *g, const struct sh_frame *frame, const uint8
         return 0;
     case SH_FRAME_SIGNAL:
         if (!sh_settings_signal(&g->config.settings, sh_le32(payload)))
-            refuse_frame(g, frame, "the image does not allow this signal; build it with --allow signal");
+            refuse_frame(g, frame,
+                         "the image does not allow this signal; build it with --allow signal");
         else if (s->state == GUEST_NEW || s->state == GUEST_STARTING)
             s->signal_due = sh_le32(payload);
         else if (s->state == GUEST_RUNNING)

@@ -102,7 +102,7 @@ struct ends {
 };
 
 static void run_child(struct guest *g, const struct guest_session *s, const struct guest_run *run,
-                  const struct ends *ends, int status_fd)
+                      const struct ends *ends, int status_fd)
 {
     guest_child_reset("0");
     setsid();

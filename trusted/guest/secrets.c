@@ -127,7 +127,8 @@ static int take_secret(struct secrets *s, bool env, const char *name, const uint
     char text[200];
     s->total += size;
     if (++s->count > SECRETS_MAX || s->total > TOTAL_MAX)
-        return report_failure(s, -E2BIG, "the secrets are more than 64, or larger than 16 MiB together");
+        return report_failure(s, -E2BIG,
+                              "the secrets are more than 64, or larger than 16 MiB together");
     int rc = env ? set_secret(s, name, data, size) : write_secret(s, name, data, size);
     if (!rc)
         return 0;

@@ -105,8 +105,8 @@ static bool is_empty(int fd)
 }
 
 /* Moves one frame's worth. True when the stream is over. */
-static bool move_bytes(struct guest_out *out, struct guest_channel *c, uint16_t session, uint8_t stream,
-                 enum guest_out_mode mode, bool drop)
+static bool move_bytes(struct guest_out *out, struct guest_channel *c, uint16_t session,
+                       uint8_t stream, enum guest_out_mode mode, bool drop)
 {
     size_t max = drop || out->credit > SH_FRAME_SIZE_MAX ? SH_FRAME_SIZE_MAX : (size_t)out->credit;
     ssize_t n = read(out->fd, guest_channel_reserve(c), max);

@@ -92,7 +92,7 @@ struct thread {
     uint64_t touch_code, touch_stack; /* read, written on the next way back; first is 0: not */
 
     struct trap trap;
-    void *port;       /* the port's own */
+    void *port; /* the port's own */
     struct process *process;
     bool in_user;     /* it runs program code, as far as was seen */
     bool vforking;    /* until its child has its own memory */
@@ -127,9 +127,9 @@ struct thread {
     uint64_t robust_list; /* user address, or 0 */
     char name[16];
     uint64_t syscalls;
-    int32_t policy;         /* SCHED_*, and only remembered */
-    uint64_t affinity;      /* bit n: processor n; 0: all */
-    uint64_t timer_slack;   /* ns; 0: the default */
+    int32_t policy;       /* SCHED_*, and only remembered */
+    uint64_t affinity;    /* bit n: processor n; 0: all */
+    uint64_t timer_slack; /* ns; 0: the default */
 };
 
 struct fd_table;
@@ -200,8 +200,8 @@ struct process {
     struct list node; /* of processes */
     struct process *parent;
     struct list children, sibling;
-    struct wait_queue child_wait; /* woken when a child changes */
-    int32_t exit_signal;          /* to the parent; 0: none */
+    struct wait_queue child_wait;                   /* woken when a child changes */
+    int32_t exit_signal;                            /* to the parent; 0: none */
     bool zombie, stopped, continued, reported_stop; /* as wait4 tells */
     int stop_signal;
     struct wait_queue resume; /* of stopped threads */
@@ -234,15 +234,16 @@ extern struct sh_settings settings;
  * can neither change it nor see it, unless the image's policy lets it ask. */
 #define CALL_COUNT 480u
 struct stats {
-    uint64_t calls[CALL_COUNT];   /* system calls by number; atomic */
-    uint64_t unknown_calls;       /* of these and of other numbers, those answered with ENOSYS */
-    uint64_t faults, page_faults; /* exceptions of the program; those that mm_fault was asked about */
+    uint64_t calls[CALL_COUNT]; /* system calls by number; atomic */
+    uint64_t unknown_calls;     /* of these and of other numbers, those answered with ENOSYS */
+    uint64_t faults,
+        page_faults; /* exceptions of the program; those that mm_fault was asked about */
     uint64_t kicks, signals;
     uint64_t root_blocks, cache_hits;
     uint64_t committed, committed_peak; /* bytes, of programs and LibOS */
     uint64_t zone_pages;
     /* By the port; atomic. */
-    uint64_t switches;                   /* of residence */
+    uint64_t switches;                     /* of residence */
     uint64_t calls_out;                    /* times the host was asked for something and answered */
     uint64_t eaccept, eacceptcopy, emodpe; /* leaves that succeeded; 0 where there are none */
     uint64_t notifications;                /* interrupts heard of by AEX-Notify */
@@ -294,9 +295,9 @@ void wait_wake_all(struct wait_queue *q);
 /* Likewise, when it is known what became ready: POLL*. */
 void wait_wake_events(struct wait_queue *q, uint32_t events);
 void wait_wake_thread(struct thread *t);
-/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be NULL;
- * else the host is asked at least once, also when there is no time; what it says is taken over
- * (outside_apply), and wakes as it should. Or what the host has against it. */
+/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be
+ * NULL; else the host is asked at least once, also when there is no time; what it says is taken
+ * over (outside_apply), and wakes as it should. Or what the host has against it. */
 int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
 int wait_sleep(uint64_t deadline);
 /* Gives up the lock until woken, whatever signals there are; the caller looks again. */

@@ -43,7 +43,7 @@ struct port_info {
     uint32_t cpuid_count;
     bool sha_instructions; /* the processor has SHA-NI; a claim whose lie only ends the run */
     bool simulated;        /* no hardware protects this */
-    bool debug;            /* the host may read this memory: traces and counts tell it nothing new */
+    bool debug; /* the host may read this memory: traces and counts tell it nothing new */
 };
 
 /* ---- pages [inside] -----------------------------------------------------------------------------
@@ -83,8 +83,8 @@ void port_thread_kick(struct thread *t);
 void port_thread_yield(void);
 
 /* What a thread can wait for besides a wake-up: handles of the host, one by one or in an interest
- * set, as one epoll instance of Linux is one. A set tells of a handle when it becomes ready (again),
- * not as long as it is. Handles that are closed leave their sets. */
+ * set, as one epoll instance of Linux is one. A set tells of a handle when it becomes ready
+ * (again), not as long as it is. Handles that are closed leave their sets. */
 struct port_event {
     int32_t handle;
     uint16_t events; /* POLLIN, POLLOUT, ...; of a change: 0 takes the handle out of the set */
@@ -96,7 +96,7 @@ struct port_event {
 /* `items` are, one after the other: `changes` of the set, made first; each one tells of the handle
  * once if it is ready. `asks`: questions, answered in `ready`. `room` for what the set has. */
 struct port_wait {
-    int32_t set; /* -1: none; then changes and room are 0 */
+    int32_t set;                  /* -1: none; then changes and room are 0 */
     uint32_t changes, asks, room; /* together at most PORT_WAIT_MAX */
     uint32_t count;               /* out: how many of `room` are filled; at most so many */
     struct port_event *items;
@@ -105,10 +105,10 @@ struct port_wait {
 /* A new interest set: its handle, closed by port_close. */
 long port_set(void);
 
-/* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC; UINT64_MAX: none; 0:
- * it only looks) or for no reason at all; w NULL: nothing but a wake-up. A wake-up that came before
- * is not lost. 0 or -errno: then nothing was found. [outside]: the caller checks again what it waited
- * for. */
+/* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC; UINT64_MAX: none;
+ * 0: it only looks) or for no reason at all; w NULL: nothing but a wake-up. A wake-up that came
+ * before is not lost. 0 or -errno: then nothing was found. [outside]: the caller checks again what
+ * it waited for. */
 int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
 void port_wake(struct thread *t);
 
@@ -146,8 +146,8 @@ long port_listen(int32_t handle, uint32_t backlog);
 long port_accept(int32_t handle, void *addr, uint32_t *size);       /* never blocks */
 long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
 /* more: what follows may go out with it (MSG_MORE). */
-long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr,
-               uint32_t addr_size, bool more);
+long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
+               bool more);
 long port_available(int32_t handle); /* bytes that could be received now (FIONREAD) */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
@@ -196,8 +196,8 @@ int port_random(void *buf, size_t size);
 /* A report about this TEE over 64 bytes, for a verifier on the same machine (SGX: target is a
  * TARGETINFO of 512 bytes; NULL: for nobody). Its size, or -ENODEV without a TEE. [inside] */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
-/* A quote over 64 bytes, at most `size` (<= PORT_QUOTE_MAX). Its size; -ENODEV where the host has no
- * quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
+/* A quote over 64 bytes, at most `size` (<= PORT_QUOTE_MAX). Its size; -ENODEV where the host has
+ * no quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
  * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */
 #define PORT_QUOTE_MAX 32768u
 long port_quote(const uint8_t data[64], void *quote, uint32_t size);
@@ -221,8 +221,9 @@ struct port_start {
     bool trace; /* the host wants it; the policy decides */
 };
 
-/* The first thread, on a stack of KSTACK_SIZE bytes that ends at stack_top: the port makes gs point to
- * it before los_start, whose caller may run on that stack until the program's first instruction. */
+/* The first thread, on a stack of KSTACK_SIZE bytes that ends at stack_top: the port makes gs point
+ * to it before los_start, whose caller may run on that stack until the program's first instruction.
+ */
 struct thread *los_first_thread(uint64_t stack_top);
 
 /* Brings the LibOS up and runs the program named by manifest and launch config. The first thread;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members of JSON objects that somebody else wrote: what is missing or of another type reads as NULL, "" or
-// false. Names count by case; the object may be NULL.
+// Members of JSON objects that somebody else wrote: what is missing or of another type reads as
+// NULL, "" or false. Names count by case; the object may be NULL.
 #ifndef VERIFIER_BASE_JSON_H
 #define VERIFIER_BASE_JSON_H
 
@@ -29,7 +29,8 @@ static inline const char *sv_json_text(const cJSON *object, const char *name)
 }
 
 // A whole number from 0 to max; false where there is none. No more than 2^53 is exact.
-static inline bool sv_json_number(const cJSON *object, const char *name, uint64_t max, uint64_t *out)
+static inline bool sv_json_number(const cJSON *object, const char *name, uint64_t max,
+                                  uint64_t *out)
 {
     const cJSON *item = sv_json_get(object, name);
 

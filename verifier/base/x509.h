@@ -68,7 +68,8 @@ const ASN1_OCTET_STRING *sv_extension(X509 *cert, const void *oid, size_t oid_si
 
 // A public key from OpenSSL's parameters, or NULL. The caller's.
 EVP_PKEY *sv_public_key(const char *type, OSSL_PARAM *params);
-// A point of a curve of 256 bits, big-endian; type "EC" or "SM2", group by OpenSSL's name. NULL if it is none.
+// A point of a curve of 256 bits, big-endian; type "EC" or "SM2", group by OpenSSL's name. NULL if
+// it is none.
 EVP_PKEY *sv_ec_key(const char *type, const char *group, const uint8_t xy[64]);
 // ECDSA with raw signatures r || s, big-endian.
 EVP_PKEY *sv_p256_key(const uint8_t xy[64]); // NULL if it is no point of the curve

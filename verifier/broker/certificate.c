@@ -73,7 +73,8 @@ char *sb_certificate(EVP_PKEY *key, const char *address)
 
     host_of(address, host, sizeof(host));
     // SH_NET_HOST_TEXT is how a guest with user-mode networking sees this machine.
-    snprintf(names, sizeof(names), "DNS:localhost,IP:127.0.0.1,IP:::1,IP:" SH_NET_HOST_TEXT ",IP:%s", host);
+    snprintf(names, sizeof(names),
+             "DNS:localhost,IP:127.0.0.1,IP:::1,IP:" SH_NET_HOST_TEXT ",IP:%s", host);
     if (cert && name && bio && RAND_bytes(serial, sizeof(serial)) == 1) {
         serial[0] &= 0x7f;
         bn = BN_bin2bn(serial, sizeof(serial), NULL);

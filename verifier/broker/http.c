@@ -92,7 +92,7 @@ static void name_peer(struct sb_request *r)
 
 // Headers are there, the body is not: refuse now what needs no body.
 static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection *c, const char *url,
-                             void **request)
+                                     void **request)
 {
     struct sb_request *r = calloc(1, sizeof(*r));
     const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");

@@ -17,9 +17,10 @@
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
-static bool refuse_attestation(struct sb_judgement *out, int status, const char *code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static bool refuse_attestation(struct sb_judgement *out, int status, const char *code, const char *format, ...)
+static bool refuse_attestation(struct sb_judgement *out, int status, const char *code,
+                               const char *format, ...) __attribute__((format(printf, 4, 5)));
+static bool refuse_attestation(struct sb_judgement *out, int status, const char *code,
+                               const char *format, ...)
 {
     va_list ap;
 
@@ -73,7 +74,8 @@ static char *evidence_text(const cJSON *item)
 
 static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct parts *p)
 {
-    const cJSON *runtime = sv_json_get(body, "runtime-data"), *evidence = sv_json_get(body, "tee-evidence");
+    const cJSON *runtime = sv_json_get(body, "runtime-data"),
+                *evidence = sv_json_get(body, "tee-evidence");
     const cJSON *init = sv_json_get(body, "init-data"), *additional;
 
     *p = (struct parts){.additional = ""};
@@ -156,8 +158,8 @@ static bool is_init_data_bound(const struct shelter_verdict *v, const char *init
     return sv_field_is(v, fields[v->type].claim, want, fields[v->type].size);
 }
 
-// A TEE with a field for it shows its launch config, or nobody knows what the host chose; only a reference
-// that says insecure_any does without. CSV has none: the measurement covers it.
+// A TEE with a field for it shows its launch config, or nobody knows what the host chose; only a
+// reference that says insecure_any does without. CSV has none: the measurement covers it.
 static bool judge_launch(const struct sb_reference *r, const struct shelter_verdict *v,
                          const char *init_data, struct sb_judgement *out, bool *checked)
 {
@@ -212,14 +214,14 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
     pthread_mutex_unlock(&j->lock);
     return measured ? ok
                     : refuse_attestation(out, 401, "reference-mismatch",
-                             "the measurement is none of the reference values");
+                                         "the measurement is none of the reference values");
 }
 
 // --- The whole ---
 
 // Collateral of the vendors says nothing of a simulated TEE, which is judged without.
-static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq, struct shelter_verdict **v,
-                  struct sb_judgement *out)
+static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq,
+                           struct shelter_verdict **v, struct sb_judgement *out)
 {
     struct shelter_collateral *fetched = NULL;
     char why[200] = "";
@@ -265,15 +267,17 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const
     int rc = verify_evidence(j, &rq, v, out);
 
     if (rc)
-        return out->status == 503 ? false
-                                  : refuse_attestation(out, 500, "internal",
-                                           "the evidence cannot be judged: %s", strerror(-rc));
+        return out->status == 503
+                   ? false
+                   : refuse_attestation(out, 500, "internal", "the evidence cannot be judged: %s",
+                                        strerror(-rc));
     snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
     if (shelter_verdict_accepted(*v))
         return true;
     if (shelter_verdict_refusal_count(*v))
         shelter_verdict_refusal(*v, 0, &sentence);
-    return refuse_attestation(out, 401, shelter_reason_code(shelter_verdict_reason(*v)), "%s", sentence);
+    return refuse_attestation(out, 401, shelter_reason_code(shelter_verdict_reason(*v)), "%s",
+                              sentence);
 }
 
 static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
@@ -310,7 +314,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
 }
 
 static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
-                  int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
+                        int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
 {
     uint8_t report_data[48], digest[48];
     bool checked = false;
@@ -322,9 +326,10 @@ static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const st
         return refuse_attestation(out, 401, "nonce", "the nonce is not the one of this session");
     key = sb_jwk_parse(p->jwk);
     if (!key)
-        return refuse_attestation(out, 400, "tee-pubkey",
-                      "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
-                      "(2048 bits or more) with RSA-OAEP-256");
+        return refuse_attestation(
+            out, 400, "tee-pubkey",
+            "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
+            "(2048 bits or more) with RSA-OAEP-256");
     EVP_PKEY_free(key);
     if (!sb_binding(s->protocol, s->nonce, p->jwk, p->additional, report_data))
         return refuse_attestation(out, 400, "malformed", "runtime-data has no canonical form");
@@ -334,10 +339,10 @@ static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const st
     if (shelter_verdict_debug(*v))
         return refuse_attestation(out, 401, "debug", "the TEE runs in debug mode");
     if (!is_init_data_bound(*v, p->init_data))
-        return refuse_attestation(out, 401, "init-data",
-                      p->init_data
-                          ? "the digest of init-data is not the one in the evidence"
-                          : "the evidence binds a launch config, and init-data is missing");
+        return refuse_attestation(
+            out, 401, "init-data",
+            p->init_data ? "the digest of init-data is not the one in the evidence"
+                         : "the evidence binds a launch config, and init-data is missing");
     if (!find_reference(j, *v, p->init_data, out, &checked))
         return false;
     out->payload = payload_of(j, p, *v, out, checked, now);
@@ -357,7 +362,7 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, 
         ok = judge_parts(j, session, &p, now, &v, out);
     else
         ok = refuse_attestation(out, 400, "malformed",
-                    "the attestation lacks runtime-data, tee-pubkey or tee-evidence");
+                                "the attestation lacks runtime-data, tee-pubkey or tee-evidence");
     if (ok) { // what an earlier, narrower reference refused is no longer of interest
         out->status = 200;
         snprintf(out->code, sizeof(out->code), "ok");

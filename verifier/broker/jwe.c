@@ -95,8 +95,8 @@ static bool ec_wrap(EVP_PKEY *peer, const char *crv, const uint8_t cek[CEK_SIZE]
     bool ok = own &&
               EVP_PKEY_get_octet_string_param(own, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point),
                                               &size) == 1 &&
-              size % 2 && derive_shared_secret(own, peer, z, &z_size) && concat_kdf(z, z_size, kek) &&
-              key_wrap(kek, cek, w);
+              size % 2 && derive_shared_secret(own, peer, z, &z_size) &&
+              concat_kdf(z, z_size, kek) && key_wrap(kek, cek, w);
 
     if (ok) {
         x = sb_base64url(point + 1, size / 2);
@@ -117,7 +117,7 @@ static bool ec_wrap(EVP_PKEY *peer, const char *crv, const uint8_t cek[CEK_SIZE]
 }
 
 static bool seal_payload(const uint8_t cek[CEK_SIZE], const uint8_t iv[IV_SIZE], const char *aad,
-                 const void *data, size_t size, uint8_t *out, uint8_t tag[TAG_SIZE])
+                         const void *data, size_t size, uint8_t *out, uint8_t tag[TAG_SIZE])
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     int n = 0;
@@ -158,7 +158,8 @@ int sb_jwe_encrypt(const cJSON *jwk, const void *data, size_t size, char **out)
     ok = sealed && RAND_bytes(cek, sizeof(cek)) == 1 && RAND_bytes(iv, sizeof(iv)) == 1 &&
          (EVP_PKEY_is_a(key, "RSA") ? rsa_wrap(key, cek, &w) : ec_wrap(key, crv, cek, &w));
     aad = ok ? sb_base64url(w.header, strlen(w.header)) : NULL;
-    if (aad && seal_payload(cek, iv, aad, data, size, sealed, tag) && (jwe = cJSON_CreateObject())) {
+    if (aad && seal_payload(cek, iv, aad, data, size, sealed, tag) &&
+        (jwe = cJSON_CreateObject())) {
         cJSON_AddStringToObject(jwe, "protected", aad);
         add_base64url(jwe, "encrypted_key", w.key, w.key_size);
         add_base64url(jwe, "iv", iv, sizeof(iv));

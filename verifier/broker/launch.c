@@ -68,11 +68,11 @@ int sb_launch_rules_check(const cJSON *rules, char *why, size_t why_size)
     return 0;
 }
 
-// An image that says nothing: for references to guests of others, which come without a manifest and only
-// with insecure_any. Debug and folders of the host are refused all the same.
-static const uint8_t nothing[] = {
-    'S', 'H', 'L', 'T', 'R', 'M', 'A', 'N', 1, 0, 0, 0, 72, 0, 0, 0,
-    1, 0, 0, 0, 32, 0, 0, 0, [56] = 2, 0, 0, 0, 8, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0};
+// An image that says nothing: for references to guests of others, which come without a manifest and
+// only with insecure_any. Debug and folders of the host are refused all the same.
+static const uint8_t nothing[] = {'S', 'H', 'L', 'T', 'R', 'M', 'A', 'N', 1, 0, 0,        0, 72, 0,
+                                  0,   0,   1,   0,   0,   0,   32,  0,   0, 0, [56] = 2, 0, 0,  0,
+                                  8,   0,   0,   0,   0,   16,  0,   0,   0, 0, 0,        0};
 
 static int make_settings(struct sh_settings *s, const struct sh_manifest *m, const char *text,
                          size_t size, void **arena, const char **why)
@@ -83,7 +83,8 @@ static int make_settings(struct sh_settings *s, const struct sh_manifest *m, con
     return sh_settings_make(s, m, text, size, *arena, *arena ? room : 0, why);
 }
 
-// What was chosen of one key: a list of strings, empty where the image says the same. NULL: out of memory.
+// What was chosen of one key: a list of strings, empty where the image says the same. NULL: out of
+// memory.
 static cJSON *chosen_list(const struct sh_string_list *now, const struct sh_string_list *built)
 {
     bool same = now->count == built->count;
@@ -176,20 +177,34 @@ static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
                      const struct sh_settings *built)
 {
     switch (key) {
-    case SH_LAUNCH_ARG: return chosen_list(&s->args, &built->args);
-    case SH_LAUNCH_ENV: return chosen_env(s, built);
-    case SH_LAUNCH_WORKDIR: return chosen_text(s->workdir, built->workdir);
-    case SH_LAUNCH_USER: return chosen_text(s->user, built->user);
-    case SH_LAUNCH_HOSTNAME: return chosen_text(s->hostname, built->hostname);
-    case SH_LAUNCH_TTY: return chosen_text(s->terminal ? "1" : "", "");
-    case SH_LAUNCH_STDIN: return chosen_text(s->input ? "1" : "", "");
-    case SH_LAUNCH_MOUNT: return chosen_shares(s);
-    case SH_LAUNCH_NETWORK: return chosen_text(s->network, built->network);
-    case SH_LAUNCH_PORT: return chosen_ports(s);
-    case SH_LAUNCH_BROKER: return chosen_text(s->broker, built->broker);
-    case SH_LAUNCH_MEMORY: return chosen_number(s->memory, built->memory);
-    case SH_LAUNCH_CPUS: return chosen_number(s->cpus, built->cpus);
-    default: return chosen_text(s->debug ? "1" : "", "");
+    case SH_LAUNCH_ARG:
+        return chosen_list(&s->args, &built->args);
+    case SH_LAUNCH_ENV:
+        return chosen_env(s, built);
+    case SH_LAUNCH_WORKDIR:
+        return chosen_text(s->workdir, built->workdir);
+    case SH_LAUNCH_USER:
+        return chosen_text(s->user, built->user);
+    case SH_LAUNCH_HOSTNAME:
+        return chosen_text(s->hostname, built->hostname);
+    case SH_LAUNCH_TTY:
+        return chosen_text(s->terminal ? "1" : "", "");
+    case SH_LAUNCH_STDIN:
+        return chosen_text(s->input ? "1" : "", "");
+    case SH_LAUNCH_MOUNT:
+        return chosen_shares(s);
+    case SH_LAUNCH_NETWORK:
+        return chosen_text(s->network, built->network);
+    case SH_LAUNCH_PORT:
+        return chosen_ports(s);
+    case SH_LAUNCH_BROKER:
+        return chosen_text(s->broker, built->broker);
+    case SH_LAUNCH_MEMORY:
+        return chosen_number(s->memory, built->memory);
+    case SH_LAUNCH_CPUS:
+        return chosen_number(s->cpus, built->cpus);
+    default:
+        return chosen_text(s->debug ? "1" : "", "");
     }
 }
 
@@ -220,9 +235,10 @@ static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh
 {
     const cJSON *rule = sv_json_get(rules, sh_launch_words[key]);
     cJSON *values = chosen(key, s, built);
-    bool ok = values && (!cJSON_GetArraySize(values) ||
-                         (key != SH_LAUNCH_DEBUG && ((!rule && FREE >> key & 1) ||
-                                                     sb_launch_any(rules) || rule_holds(rule, key, values))));
+    bool ok =
+        values && (!cJSON_GetArraySize(values) ||
+                   (key != SH_LAUNCH_DEBUG && ((!rule && FREE >> key & 1) || sb_launch_any(rules) ||
+                                               rule_holds(rule, key, values))));
 
     cJSON_Delete(values);
     if (ok)
@@ -233,7 +249,8 @@ static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh
     return -EPERM;
 }
 
-int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m, uint8_t **bytes)
+int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m,
+                       uint8_t **bytes)
 {
     cJSON *top = cJSON_Parse(reference);
     const char *hex = cJSON_GetStringValue(sv_json_get(top, "manifest"));
@@ -270,7 +287,8 @@ int sb_launch_judge(const cJSON *rules, const struct sh_manifest *manifest, cons
     int rc = 0;
 
     if (!manifest && !sb_launch_any(rules)) {
-        snprintf(why, why_size, "the reference lacks its image's manifest; add it again from the image");
+        snprintf(why, why_size,
+                 "the reference lacks its image's manifest; add it again from the image");
         return -ENOENT;
     }
     if (!manifest) {

@@ -95,7 +95,7 @@ static bool claims_hold(const cJSON *want, const cJSON *payload, char *why, size
 }
 
 static bool claim_is_listed(const cJSON *list, const cJSON *payload, const char *name, char *why,
-                   size_t why_size)
+                            size_t why_size)
 {
     const char *have = cJSON_GetStringValue(sv_json_get(payload, name));
 
@@ -119,17 +119,20 @@ int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t wh
     claims = sv_json_get(policy, "claims");
     if (cJSON_IsFalse(sv_json_get(policy, "allow")))
         snprintf(why, why_size, "the resource's policy allows nobody");
-    else if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) && cJSON_IsFalse(sv_json_get(policy, "simulated")))
+    else if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) &&
+             cJSON_IsFalse(sv_json_get(policy, "simulated")))
         snprintf(why, why_size, "the resource's policy refuses simulated TEEs");
     else if (!(launch && !strcmp(launch->valuestring, "any")) &&
              !cJSON_IsTrue(sv_json_get(payload, "launch_checked")))
         snprintf(why, why_size, "the launch config was not judged, and the policy demands it");
-    else if (images && !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
+    else if (images &&
+             !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
              !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "reference"))))
         snprintf(why, why_size, "the resource's policy does not list this image");
     else
         ok = claim_is_listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
-             claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why, why_size) &&
+             claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why,
+                             why_size) &&
              (!claims || claims_hold(claims, payload, why, why_size));
     cJSON_Delete(policy);
     return ok ? 0 : -EPERM;

@@ -230,7 +230,7 @@ static void describe_attested(struct sb_judgement *out, const cJSON *payload)
 
 // Whether this payload may have this resource. Fills out.
 static bool is_permitted(struct sb_request *r, const char *path, const cJSON *payload,
-                      struct sb_judgement *out)
+                         struct sb_judgement *out)
 {
     struct sb_store *st = r->server->store;
     char *policy = NULL;
@@ -258,7 +258,7 @@ static bool is_permitted(struct sb_request *r, const char *path, const cJSON *pa
 }
 
 static void send_resource(struct sb_request *r, const char *path, const cJSON *payload,
-                 struct sb_judgement *out)
+                          struct sb_judgement *out)
 {
     const cJSON *jwk = sv_json_get(payload, "tee-pubkey");
     uint8_t *data = NULL;

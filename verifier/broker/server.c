@@ -74,7 +74,8 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
 }
 
 static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sb_options *o,
-                                const struct sockaddr_storage *a, const char *key, const char *cert)
+                                       const struct sockaddr_storage *a, const char *key,
+                                       const char *cert)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                      MHD_USE_POLL | (a->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
@@ -127,7 +128,8 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         cert = sb_certificate(sb_store_key(s->store), o->listen);
     }
     errno = 0;
-    s->daemon = start_daemon(s, o, &a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
+    s->daemon =
+        start_daemon(s, o, &a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
     rc = s->daemon ? 0 : errno ? -errno : -EIO;
     if (key)
         OPENSSL_cleanse(key, strlen(key));

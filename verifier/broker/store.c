@@ -183,8 +183,8 @@ static int seal_rows(struct sb_store *st)
     return rc ? rc : sb_errno(sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL));
 }
 
-// Is the whole file as it was written? Pages by SQLite's own check, rows by their MACs. Entries of the
-// log are checked when they are read.
+// Is the whole file as it was written? Pages by SQLite's own check, rows by their MACs. Entries of
+// the log are checked when they are read.
 static int check_all(struct sb_store *st, char *why, size_t why_size)
 {
     static const char *const rows[] = {
@@ -206,7 +206,8 @@ static int check_all(struct sb_store *st, char *why, size_t why_size)
         int found = sb_fetch(st, rows[i], NULL, (uint8_t **)&text, &size);
 
         if (!found)
-            snprintf(why, why_size, "the broker's database is damaged: the %.150s was changed", text);
+            snprintf(why, why_size, "the broker's database is damaged: the %.150s was changed",
+                     text);
         free(text);
         rc = !found ? -EBADMSG : found == -ENOENT ? 0 : found;
     }
@@ -249,8 +250,7 @@ static int make_key(struct sb_store *st)
     int size = key ? i2d_PrivateKey(key, &der) : 0;
     sqlite3_stmt *stmt = NULL;
     int rc = size > 0
-                 ? sqlite3_prepare_v2(st->db,
-                                      "INSERT INTO meta(name, value) VALUES ('key', ?1)",
+                 ? sqlite3_prepare_v2(st->db, "INSERT INTO meta(name, value) VALUES ('key', ?1)",
                                       -1, &stmt, NULL)
                  : SQLITE_NOMEM;
 
@@ -265,7 +265,8 @@ static int make_key(struct sb_store *st)
     return sb_errno(rc);
 }
 
-// The folder of a new store. What is left of an old one (its write-ahead log too) is not written over.
+// The folder of a new store. What is left of an old one (its write-ahead log too) is not written
+// over.
 static int make_place(const char *dir, const char *path, char *why, size_t why_size)
 {
     static const char *const endings[] = {"", "-wal", "-journal"};
@@ -280,8 +281,8 @@ static int make_place(const char *dir, const char *path, char *why, size_t why_s
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         snprintf(left, sizeof(left), "%s%s", path, endings[i]);
         if (!access(left, F_OK)) {
-            snprintf(why, why_size, "%s is there already: a broker's database, or what is left of one",
-                     left);
+            snprintf(why, why_size,
+                     "%s is there already: a broker's database, or what is left of one", left);
             return -EEXIST;
         }
     }

@@ -23,10 +23,10 @@
 
 struct sb_store;
 
-// Opens DIR/broker.db and checks all of it: pages, and each row's MAC. With `create` makes a new one
-// instead, with its key; -EEXIST when there is one, or something left of one: a damaged store never
-// becomes a new one. why gets one line on failure. -ENOENT: it is not there; -EBADMSG: it is damaged;
-// -EPROTO: a newer version of this program wrote it.
+// Opens DIR/broker.db and checks all of it: pages, and each row's MAC. With `create` makes a new
+// one instead, with its key; -EEXIST when there is one, or something left of one: a damaged store
+// never becomes a new one. why gets one line on failure. -ENOENT: it is not there; -EBADMSG: it is
+// damaged; -EPROTO: a newer version of this program wrote it.
 int sb_store_open(const char *dir, bool create, struct sb_store **out, char *why, size_t why_size);
 void sb_store_close(struct sb_store *st);
 

@@ -23,10 +23,11 @@ struct sb_store {
     bool committing;
 };
 
-// Every row has a MAC over its table's name and its columns, HMAC-SHA256 by a key that comes from the
-// broker's: a flipped bit on the disk, or a row under another name, is an error and never an answer. It
-// does not keep out who owns the disk: the key lies beside the rows. sb_mac(...) and sb_checked(mac, ...)
-// are functions of the SQL below; the latter gives its last argument, or fails as SQLITE_CORRUPT.
+// Every row has a MAC over its table's name and its columns, HMAC-SHA256 by a key that comes from
+// the broker's: a flipped bit on the disk, or a row under another name, is an error and never an
+// answer. It does not keep out who owns the disk: the key lies beside the rows. sb_mac(...) and
+// sb_checked(mac, ...) are functions of the SQL below; the latter gives its last argument, or fails
+// as SQLITE_CORRUPT.
 #define SB_MAC_RESOURCE "sb_mac('resource', path, changed, value)"
 #define SB_MAC_REFERENCE "sb_mac('reference', name, image, launch, changed, json)"
 #define SB_MAC_POLICY "sb_mac('policy', path, changed, json)"

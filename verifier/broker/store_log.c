@@ -95,9 +95,9 @@ int sb_log_add(struct sb_store *st, const struct sb_entry *e)
 int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb_entry *, void *),
                 void *arg)
 {
-    static const char sql[] =
-        "SELECT id, time_ms, " SB_LOG_COLUMNS ", sb_checked(mac, 'log', time_ms, " SB_LOG_COLUMNS ")"
-        " FROM log WHERE id > ?1 ORDER BY id";
+    static const char sql[] = "SELECT id, time_ms, " SB_LOG_COLUMNS
+                              ", sb_checked(mac, 'log', time_ms, " SB_LOG_COLUMNS ")"
+                              " FROM log WHERE id > ?1 ORDER BY id";
     sqlite3_stmt *stmt = NULL;
     int rc;
 
@@ -153,9 +153,9 @@ int64_t sb_log_last_time(struct sb_store *st)
     int64_t time_ms = 0;
 
     pthread_mutex_lock(&st->lock);
-    if (sqlite3_prepare_v2(st->db,
-                           "SELECT max(time_ms) FROM log WHERE id > (SELECT max(id) FROM log) - 4096",
-                           -1, &stmt, NULL) == SQLITE_OK &&
+    if (sqlite3_prepare_v2(
+            st->db, "SELECT max(time_ms) FROM log WHERE id > (SELECT max(id) FROM log) - 4096", -1,
+            &stmt, NULL) == SQLITE_OK &&
         sqlite3_step(stmt) == SQLITE_ROW)
         time_ms = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);

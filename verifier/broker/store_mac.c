@@ -71,12 +71,12 @@ int sb_mac_init(struct sb_store *st)
     uint8_t *der = NULL;
     int size = i2d_PrivateKey(st->key, &der), rc = SQLITE_NOMEM;
 
-    if (size > 0 && HMAC(EVP_sha256(), der, size, (const uint8_t *)label, sizeof(label) - 1,
-                         st->mac_key, NULL))
+    if (size > 0 &&
+        HMAC(EVP_sha256(), der, size, (const uint8_t *)label, sizeof(label) - 1, st->mac_key, NULL))
         rc = sqlite3_create_function_v2(st->db, "sb_mac", -1, flags, st, sql_mac, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_create_function_v2(st->db, "sb_checked", -1, flags, st, sql_checked, NULL, NULL,
-                                        NULL);
+        rc = sqlite3_create_function_v2(st->db, "sb_checked", -1, flags, st, sql_checked, NULL,
+                                        NULL, NULL);
     if (size > 0)
         OPENSSL_clear_free(der, (size_t)size);
     return rc;

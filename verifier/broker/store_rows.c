@@ -40,12 +40,11 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
     int rc;
 
     pthread_mutex_lock(&st->lock);
-    rc =
-        sqlite3_prepare_v2(st->db,
-                           "INSERT OR REPLACE INTO resource(path, value, changed, mac)"
-                           " SELECT path, value, changed, " SB_MAC_RESOURCE
-                           " FROM (SELECT ?1 AS path, ?2 AS value, unixepoch() AS changed)",
-                           -1, &stmt, NULL);
+    rc = sqlite3_prepare_v2(st->db,
+                            "INSERT OR REPLACE INTO resource(path, value, changed, mac)"
+                            " SELECT path, value, changed, " SB_MAC_RESOURCE
+                            " FROM (SELECT ?1 AS path, ?2 AS value, unixepoch() AS changed)",
+                            -1, &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -60,8 +59,10 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
 
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
 {
-    return sb_fetch(st, "SELECT sb_checked(mac, 'resource', path, changed, value) FROM resource WHERE path = ?1",
-                    path, data, size);
+    return sb_fetch(
+        st,
+        "SELECT sb_checked(mac, 'resource', path, changed, value) FROM resource WHERE path = ?1",
+        path, data, size);
 }
 
 static int delete_row(struct sb_store *st, const char *sql, const char *key)
@@ -106,8 +107,9 @@ int sb_reference_all(struct sb_store *st, struct sb_references *out)
 
     *out = (struct sb_references){0};
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db, "SELECT name, image, " CHECKED_JSON ", launch FROM reference ORDER BY name",
-                            -1, &stmt, NULL);
+    rc = sqlite3_prepare_v2(
+        st->db, "SELECT name, image, " CHECKED_JSON ", launch FROM reference ORDER BY name", -1,
+        &stmt, NULL);
     while (rc == SQLITE_OK && !error && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct sb_reference *grown = realloc(out->v, (out->count + 1) * sizeof(*out->v)), *r;
 
@@ -212,8 +214,9 @@ int sb_policy_get(struct sb_store *st, const char *path, char **text)
 {
     size_t size;
 
-    return sb_fetch(st, "SELECT sb_checked(mac, 'policy', path, changed, json) FROM policy WHERE path = ?1",
-                    path, (uint8_t **)text, &size);
+    return sb_fetch(
+        st, "SELECT sb_checked(mac, 'policy', path, changed, json) FROM policy WHERE path = ?1",
+        path, (uint8_t **)text, &size);
 }
 
 int sb_policy_delete(struct sb_store *st, const char *path)

@@ -31,7 +31,7 @@ struct shelter_collateral {
     X509 *tcb_signer, *qe_signer, *crl_issuer;      // borrowed from pool
     struct sv_crl pck_crl, root_crl;
     struct sv_crl amd_crl; // of the ARK; its signature is judged with the chain it belongs to
-    uint8_t *hygon; // HSK and CEK (hsk_cek.cert), NULL if absent
+    uint8_t *hygon;        // HSK and CEK (hsk_cek.cert), NULL if absent
     size_t hygon_size;
 };
 

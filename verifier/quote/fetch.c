@@ -28,8 +28,7 @@ struct fetch {
 static int64_t json_expiry(const struct fetch *f, const struct sv_reply *reply, const char *member)
 {
     cJSON *root = cJSON_ParseWithLength((char *)reply->body, reply->size);
-    const cJSON *next = sv_json_get(
-        cJSON_GetObjectItemCaseSensitive(root, member), "nextUpdate");
+    const cJSON *next = sv_json_get(cJSON_GetObjectItemCaseSensitive(root, member), "nextUpdate");
     int64_t expiry = 0;
 
     if (!cJSON_IsString(next) || !sv_time_parse(next->valuestring, &expiry))

@@ -32,10 +32,10 @@ struct shelter_verdict {
     char tcb_status[48];
     char root[24]; // "pinned", "named by the caller"
     int64_t time;
-    cJSON *claims;     // object: every field of the report, to be shown
+    cJSON *claims; // object: every field of the report, to be shown
     size_t field_count;
     struct sv_field field[SV_FIELD_MAX]; // those of them that are bytes
-    cJSON *advisories; // array of strings
+    cJSON *advisories;                   // array of strings
     size_t refusal_count;
     struct sv_refusal refusal[SV_REFUSAL_MAX];
 };

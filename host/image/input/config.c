@@ -72,14 +72,10 @@ static const struct {
     uint64_t bit;
     bool allow; /* a word of --allow */
 } policies[] = {
-    {"exec", SH_POLICY_EXEC, true},
-    {"signal", SH_POLICY_SIGNAL, true},
-    {"trace", SH_POLICY_TRACE, true},
-    {"stats", SH_POLICY_STATS, true},
-    {"debug", SH_POLICY_DEBUG, true},
-    {"lock", SH_POLICY_LOCK, false},
-    {"no-input", SH_POLICY_NO_INPUT, false},
-    {"no-output", SH_POLICY_NO_OUTPUT, false},
+    {"exec", SH_POLICY_EXEC, true},          {"signal", SH_POLICY_SIGNAL, true},
+    {"trace", SH_POLICY_TRACE, true},        {"stats", SH_POLICY_STATS, true},
+    {"debug", SH_POLICY_DEBUG, true},        {"lock", SH_POLICY_LOCK, false},
+    {"no-input", SH_POLICY_NO_INPUT, false}, {"no-output", SH_POLICY_NO_OUTPUT, false},
 };
 #define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
 
@@ -93,11 +89,10 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
         if (n == 5 && !strncmp(words, "mount", 5))
             return sh_fail(err, -EINVAL, "say where the host may mount a folder: --mount PATH");
         if (i == POLICY_COUNT)
-            return sh_fail(
-                err, -EINVAL,
-                "'%.40s' is not a policy: exec, signal, trace, stats, debug, lock, "
-                "no-input or no-output",
-                words);
+            return sh_fail(err, -EINVAL,
+                           "'%.40s' is not a policy: exec, signal, trace, stats, debug, lock, "
+                           "no-input or no-output",
+                           words);
         c->policy |= policies[i].bit;
         if (!words[n])
             return 0;

@@ -123,7 +123,8 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
         return sh_fail(err, -EINVAL, "a secret's name has at most %u bytes, its path at most %u",
                        SH_AGENT_NAME_MAX, SECRET_PATH_MAX);
     if (strstr(text, "..") || strstr(text, "/./"))
-        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are no path parts", text);
+        return sh_fail(err, -EINVAL, "'%.60s' is not a secret: '.' and '..' are no path parts",
+                       text);
     if (env && !variable_ok(text, n))
         return sh_fail(err, -EINVAL,
                        "'%.*s' cannot be an environment variable's name: letters, digits and '_', "
@@ -144,9 +145,11 @@ int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error 
     struct sh_config_host_mount m = {.cover = n > tail && !strcmp(text + n - tail, cover)};
     n -= m.cover ? tail : 0;
     if (!sh_host_mount_ok(text, n) || memchr(text, ':', n))
-        return sh_fail(err, -EINVAL,
-                       "--mount %.60s: write /PATH[:cover], a plain absolute path, not in or above /dev, "
-                       "/proc, /sys, " SH_SECRETS_DIR, text);
+        return sh_fail(
+            err, -EINVAL,
+            "--mount %.60s: write /PATH[:cover], a plain absolute path, not in or above /dev, "
+            "/proc, /sys, " SH_SECRETS_DIR,
+            text);
     for (size_t i = 0; i < c->host_mount_count; i++)
         if (strlen(c->host_mounts[i].path) == n && !strncmp(c->host_mounts[i].path, text, n))
             return sh_fail(err, -EEXIST, "--mount %.60s: it is there twice", text);

@@ -82,8 +82,7 @@ int sh_docker_read(struct sh_blobs *b, const char *tag, struct sh_tree *tree,
     }
     if (!r)
         r = sh_oci_config(image, b->name, config, err);
-    const cJSON *ids = sv_json_get(
-        cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
+    const cJSON *ids = sv_json_get(cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
     int count = cJSON_GetArraySize(layers);
     if (!r && (count < 1 || count > LAYERS_MAX || cJSON_GetArraySize(ids) != count))
         r = sh_fail(err, -EBADMSG, "%s: manifest and configuration do not agree on the layers",

@@ -19,7 +19,7 @@
 static const char *tag_of(const cJSON *descriptor)
 {
     return sv_json_string(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
-                   "org.opencontainers.image.ref.name");
+                          "org.opencontainers.image.ref.name");
 }
 
 static bool has_tag(const cJSON *descriptor, const char *tag)
@@ -28,7 +28,7 @@ static bool has_tag(const cJSON *descriptor, const char *tag)
     if (name && !strcmp(name, tag))
         return true;
     name = sv_json_string(cJSON_GetObjectItemCaseSensitive(descriptor, "annotations"),
-                   "io.containerd.image.name");
+                          "io.containerd.image.name");
     return name && !strcmp(name, tag);
 }
 
@@ -117,8 +117,7 @@ static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *i
                        struct sh_tree *tree, struct sh_progress *progress, struct sh_error *err)
 {
     const cJSON *layers = sv_json_get(manifest, "layers"), *layer;
-    const cJSON *ids = sv_json_get(
-        cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
+    const cJSON *ids = sv_json_get(cJSON_GetObjectItemCaseSensitive(image, "rootfs"), "diff_ids");
     int count = cJSON_GetArraySize(layers), k = 0;
     if (count < 1 || count > LAYERS_MAX || (ids && cJSON_GetArraySize(ids) != count))
         return sh_fail(err, -EBADMSG, "%s: manifest and configuration do not agree on the layers",
@@ -126,7 +125,8 @@ static int read_layers(struct sh_blobs *b, const cJSON *manifest, const cJSON *i
     const cJSON *id = ids ? ids->child : NULL;
     cJSON_ArrayForEach(layer, layers)
     {
-        const char *digest = sv_json_string(layer, "digest"), *type = sv_json_string(layer, "mediaType");
+        const char *digest = sv_json_string(layer, "digest"),
+                   *type = sv_json_string(layer, "mediaType");
         const char *diff_id = id ? cJSON_GetStringValue(id) : NULL;
         const cJSON *size = sv_json_get(layer, "size");
         if (!digest || !sh_digest_ok(digest) || !cJSON_IsNumber(size) || size->valuedouble < 0 ||

@@ -7,8 +7,8 @@
 
 #include "host/image/input/config.h"
 
-/* Takes over its "config" part. `name` is the input's, for sentences. -EINVAL when it is for another
- * machine than linux/amd64, -EBADMSG when it is malformed. */
+/* Takes over its "config" part. `name` is the input's, for sentences. -EINVAL when it is for
+ * another machine than linux/amd64, -EBADMSG when it is malformed. */
 int sh_oci_config(const cJSON *image, const char *name, struct sh_config *config,
                   struct sh_error *err);
 

@@ -45,8 +45,7 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     cJSON *o = cJSON_CreateObject();
     cJSON *m = cJSON_DetachItemFromObjectCaseSensitive(prediction, "measurement");
     cJSON *rtmr = cJSON_GetObjectItemCaseSensitive(m, "rtmr");
-    const char *firmware =
-        sv_json_string(prediction, "firmware");
+    const char *firmware = sv_json_string(prediction, "firmware");
     static const char *const names[] = {"tee", "boot", "cpu_model"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         cJSON_AddItemToObject(o, names[i],
@@ -68,8 +67,8 @@ static cJSON *reference_of(cJSON *prediction, uint64_t memory)
     return o;
 }
 
-/* One kind of a TEE's reference values; sizes of memory from small to large where they matter, equal
- * neighbours only once. */
+/* One kind of a TEE's reference values; sizes of memory from small to large where they matter,
+ * equal neighbours only once. */
 static int add_references(cJSON *references, const struct sh_image *image,
                           const struct sh_backend *backend, const struct sh_reference_kind *kind,
                           const char *firmware, struct sh_error *err)
@@ -80,7 +79,9 @@ static int add_references(cJSON *references, const struct sh_image *image,
     size_t count = kind->by_memory ? sizeof(sizes) / sizeof(sizes[0]) : 1;
     cJSON *last = NULL;
     for (size_t i = 0; i < count; i++) {
-        struct sh_predict what = {.tee = backend->name, .boot = kind->boot, .firmware = firmware,
+        struct sh_predict what = {.tee = backend->name,
+                                  .boot = kind->boot,
+                                  .firmware = firmware,
                                   .memory = kind->by_memory ? sizes[i] : 0,
                                   .cpus = kind->every_cpu_count ? SH_LAUNCH_CPUS_MAX : 1,
                                   .cpu_model = kind->cpu_model,
@@ -152,8 +153,8 @@ static int add_all(cJSON *top, const struct sh_image *image, const struct sh_str
 }
 
 /* *reference is NULL on failure. */
-static int make_reference(int dir_fd, const char *id, const struct sh_strings *firmware, cJSON **reference,
-                struct sh_error *err)
+static int make_reference(int dir_fd, const char *id, const struct sh_strings *firmware,
+                          cJSON **reference, struct sh_error *err)
 {
     struct sh_image image = {.dir_fd = dir_fd};
     cJSON *top = cJSON_CreateObject();
@@ -203,7 +204,8 @@ int sh_reference_write(int dir_fd, const char *id, const struct sh_strings *firm
 int sh_reference_firmware(struct sh_strings *firmware, const char *text, struct sh_error *err)
 {
     if (strncmp(text, "snp=", 4) && strncmp(text, "tdx=", 4) && strncmp(text, "tdx-sim=", 8))
-        return sh_fail(err, -EINVAL, "--firmware %s: write snp=FILE, tdx=FILE or tdx-sim=FILE", text);
+        return sh_fail(err, -EINVAL, "--firmware %s: write snp=FILE, tdx=FILE or tdx-sim=FILE",
+                       text);
     sh_strings_add(firmware, text);
     return 0;
 }
@@ -220,14 +222,14 @@ static bool same_member(const cJSON *a, const cJSON *b, const char *name)
  * matter, its bytes are. */
 static bool same_launch(const cJSON *a, const cJSON *b)
 {
-    return same_member(a, b, "tee") && same_member(a, b, "boot") && same_member(a, b, "cpu_model") &&
-           same_member(a, b, "memory") &&
+    return same_member(a, b, "tee") && same_member(a, b, "boot") &&
+           same_member(a, b, "cpu_model") && same_member(a, b, "memory") &&
            same_member(sv_json_get(a, "firmware"), sv_json_get(b, "firmware"), "sha384");
 }
 
 /* Holds each claimed value against the computed ones. */
 static int compare_values(const cJSON *claimed, const cJSON *computed, size_t *left_out,
-                   struct sh_error *err)
+                          struct sh_error *err)
 {
     const cJSON *a, *b;
     cJSON_ArrayForEach(a, sv_json_get(claimed, "references"))
@@ -242,8 +244,9 @@ static int compare_values(const cJSON *claimed, const cJSON *computed, size_t *l
                 return sh_fail(err, -EBADMSG,
                                "its reference.json was changed: it says another measurement for %s "
                                "than its files give",
-                               cJSON_IsString(sv_json_get(a, "tee")) ? sv_json_get(a, "tee")->valuestring
-                                                                : "a TEE");
+                               cJSON_IsString(sv_json_get(a, "tee"))
+                                   ? sv_json_get(a, "tee")->valuestring
+                                   : "a TEE");
         }
         *left_out += !found;
     }

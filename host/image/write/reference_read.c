@@ -16,10 +16,11 @@
 void sh_reference_note(size_t left_out)
 {
     if (left_out)
-        fprintf(stderr,
-                "shelter: note: %zu of its reference values are for firmware that is not here, so that "
-                "nobody can check them, and were left out; name the firmware by --firmware TEE=FILE\n",
-                left_out);
+        fprintf(
+            stderr,
+            "shelter: note: %zu of its reference values are for firmware that is not here, so that "
+            "nobody can check them, and were left out; name the firmware by --firmware TEE=FILE\n",
+            left_out);
 }
 
 static int compute(int dir_fd, const char *id, const struct sh_strings *firmware, char **json,

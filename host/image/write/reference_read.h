@@ -6,8 +6,9 @@
 #include "host/base/util.h"
 
 /* Of an image of the store, or of an image folder: computed from its files, never read (see
- * sh_reference_compute; `firmware` may be NULL). *json is the caller's. Says on stderr what cannot be
- * computed here. -ENOENT with a sentence when there is no such image, -EBADMSG when it was changed. */
+ * sh_reference_compute; `firmware` may be NULL). *json is the caller's. Says on stderr what cannot
+ * be computed here. -ENOENT with a sentence when there is no such image, -EBADMSG when it was
+ * changed. */
 int sh_image_reference(const char *image, const struct sh_strings *firmware, char **json,
                        struct sh_error *err);
 

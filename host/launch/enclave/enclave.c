@@ -14,8 +14,9 @@
 #include "host/launch/check.h"
 #include "host/sgx/driver.h"
 
-/* Nobody can have put it there who could not change this program itself: it and its folder belong to root,
- * to us, or to whoever owns the program, and nobody else may write (our group may, where it is ours). */
+/* Nobody can have put it there who could not change this program itself: it and its folder belong
+ * to root, to us, or to whoever owns the program, and nobody else may write (our group may, where
+ * it is ours). */
 static bool is_trusted(const char *path, uid_t owner)
 {
     struct stat st;
@@ -26,8 +27,8 @@ static bool is_trusted(const char *path, uid_t owner)
            (ours || !st.st_uid || st.st_uid == owner);
 }
 
-/* An installed program (in bin/) has its loader in lib/, and looks nowhere else; one in a tree in build/.
- * Owned by the caller. */
+/* An installed program (in bin/) has its loader in lib/, and looks nowhere else; one in a tree in
+ * build/. Owned by the caller. */
 static char *find_beside(char *exe, struct sh_error *err)
 {
     struct stat program;
@@ -43,9 +44,11 @@ static char *find_beside(char *exe, struct sh_error *err)
         return NULL;
     if (is_trusted(dir, program.st_uid) && is_trusted(path, program.st_uid))
         return sh_take_ptr(path);
-    sh_fail(err, -EPERM,
-            "%s will not be run: somebody else owns it or its folder, or may write there; name it in "
-            "SHELTER_SGX_LOADER if that is meant", path);
+    sh_fail(
+        err, -EPERM,
+        "%s will not be run: somebody else owns it or its folder, or may write there; name it in "
+        "SHELTER_SGX_LOADER if that is meant",
+        path);
     return NULL;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// QEMU's user-mode network listens on published ports with a backlog of 1: of fifty clients at once most
-// would wait for seconds, until they try again. Its listening sockets are told to queue more.
+// QEMU's user-mode network listens on published ports with a backlog of 1: of fifty clients at once
+// most would wait for seconds, until they try again. Its listening sockets are told to queue more.
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>

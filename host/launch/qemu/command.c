@@ -57,15 +57,17 @@ char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config)
     sh_hex(manifest, config->spec->manifest_digest, 48);
     sh_hex(launch, config->spec->launch_digest, 48);
     bool has_launch = config->tee->launch_on_command_line;
-    return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE, config->tee->backend.name,
-                     SH_BOOT_KEY_MANIFEST, manifest, has_launch ? " " SH_BOOT_KEY_LAUNCH : "",
-                     has_launch ? launch : "", config->spec->debug ? " " SH_BOOT_DEBUG : "");
+    return sh_format("%s %s%s %s%s%s%s%s", SH_BOOT_COMMON, SH_BOOT_KEY_TEE,
+                     config->tee->backend.name, SH_BOOT_KEY_MANIFEST, manifest,
+                     has_launch ? " " SH_BOOT_KEY_LAUNCH : "", has_launch ? launch : "",
+                     config->spec->debug ? " " SH_BOOT_DEBUG : "");
 }
 
 /* Options of every virtio device: PCI 1.0 only, no option ROM; under a TEE through shared pages. */
 static const char *virtio_options(const struct sh_qemu_config *config)
 {
-    return sh_qemu_confidential(config) ? "disable-legacy=on,iommu_platform=on" : "disable-legacy=on";
+    return sh_qemu_confidential(config) ? "disable-legacy=on,iommu_platform=on"
+                                        : "disable-legacy=on";
 }
 
 static void add_disk(const struct sh_qemu_config *config, struct sh_strings *argv, const char *node,
@@ -97,8 +99,8 @@ static void add_channels(const struct sh_qemu_config *config, struct sh_strings 
     sh_strings_add(argv, "-device");
     /* Port 0 is a console's and stays empty. Every port costs two queues, so as few as there are.
      */
-    sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s", config->spec->service_fd >= 0 ? 3 : 2,
-                    virtio_options(config));
+    sh_strings_addf(argv, "virtio-serial-pci,max_ports=%d,%s",
+                    config->spec->service_fd >= 0 ? 3 : 2, virtio_options(config));
     add_port(argv, "channel", config->spec->channel_fd, SH_CHANNEL_PORT);
     if (config->spec->service_fd >= 0)
         add_port(argv, "td", config->spec->service_fd, SH_SIMTD_PORT);
@@ -193,7 +195,8 @@ int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv
         return r;
     cleanup_free char *name = sh_qemu_escape(config->spec->name ? config->spec->name : "shelter");
     cleanup_free char *command_line = sh_qemu_kernel_command_line(config);
-    cleanup_free char *config_disk = sh_format("%s/" SH_QEMU_CONFIG_DISK, config->spec->instance_path);
+    cleanup_free char *config_disk =
+        sh_format("%s/" SH_QEMU_CONFIG_DISK, config->spec->instance_path);
 
     sh_strings_add(argv, config->qemu);
     sh_strings_add(argv, "-name");

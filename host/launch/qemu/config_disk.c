@@ -15,8 +15,8 @@
 #define BLOCK 4096u
 
 int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest,
-                            size_t manifest_size, const void *launch, size_t launch_size,
-                            struct sh_error *err)
+                              size_t manifest_size, const void *launch, size_t launch_size,
+                              struct sh_error *err)
 {
     if (manifest_size > SH_MANIFEST_SIZE_MAX || launch_size > SH_LAUNCH_SIZE_MAX)
         return sh_fail(err, -E2BIG, "internal error: manifest or launch config is too large");

@@ -20,7 +20,7 @@ static bool is_tdvf(const struct sv_ovmf *o)
 }
 
 static int need_entry(const char *path, bool (*has)(const struct sv_ovmf *), const char *what,
-                const char *package, struct sh_error *err)
+                      const char *package, struct sh_error *err)
 {
     struct sv_ovmf o;
     uint8_t *data;
@@ -39,9 +39,9 @@ static int need_entry(const char *path, bool (*has)(const struct sv_ovmf *), con
 int sh_qemu_firmware_has_hash_table(const char *path, struct sh_error *err)
 {
     return need_entry(path, holds_hashes,
-                "has no place for kernel hashes, so kernel and command line would not be "
-                "measured",
-                "ovmf-amdsev", err);
+                      "has no place for kernel hashes, so kernel and command line would not be "
+                      "measured",
+                      "ovmf-amdsev", err);
 }
 
 int sh_qemu_firmware_has_tdx(const char *path, struct sh_error *err)
@@ -49,8 +49,8 @@ int sh_qemu_firmware_has_tdx(const char *path, struct sh_error *err)
     return need_entry(path, is_tdvf, "is not made for TDX", "ovmf-inteltdx", err);
 }
 
-int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths, const char *package,
-                        struct sh_error *err)
+int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths,
+                          const char *package, struct sh_error *err)
 {
     if (!config->firmware)
         config->firmware = sh_qemu_first_file(paths);

@@ -12,9 +12,10 @@ int sh_qemu_check_image(int image_fd, struct sh_error *err)
 {
     if (sh_base_has(image_fd, 0))
         return 0;
-    return sh_fail(err, -ENOENT,
-                   "the image was built without a guest kernel; run 'make tools' in Shelter's folder "
-                   "and build it again, or use --tee sgx-sim");
+    return sh_fail(
+        err, -ENOENT,
+        "the image was built without a guest kernel; run 'make tools' in Shelter's folder "
+        "and build it again, or use --tee sgx-sim");
 }
 
 void sh_qemu_config_init(struct sh_qemu_config *c, const struct sh_launch_spec *spec)
@@ -56,9 +57,10 @@ int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
     int r = refuse_spec(spec, err);
     if (!r && spec->require_confinement)
-        r = sh_fail(err, -ENOTSUP,
-                    "QEMU is not confined yet, and --require-confinement asks for it; only an enclave's "
-                    "loader is (--tee sgx, sgx-sim)");
+        r = sh_fail(
+            err, -ENOTSUP,
+            "QEMU is not confined yet, and --require-confinement asks for it; only an enclave's "
+            "loader is (--tee sgx, sgx-sim)");
     if (r)
         return r;
     struct sh_qemu_config *c = spec->own = sh_alloc(sizeof(*c));
@@ -133,10 +135,11 @@ void sh_qemu_explain(const struct sh_death *d, char *out, size_t size)
     if (d->number)
         snprintf(out, size, "QEMU failed: %s", d->words[0] ? d->words : "it does not say why");
     else
-        snprintf(out, size,
-                 "the guest stopped %s: its kernel panicked, perhaps for lack of memory; give it more "
-                 "with -m, or see its console with --debug",
-                 d->workload_ran   ? "without an exit status"
-                 : d->inside_spoke ? "before its workload ran"
-                                   : "while it booted");
+        snprintf(
+            out, size,
+            "the guest stopped %s: its kernel panicked, perhaps for lack of memory; give it more "
+            "with -m, or see its console with --debug",
+            d->workload_ran   ? "without an exit status"
+            : d->inside_spoke ? "before its workload ran"
+                              : "while it booted");
 }

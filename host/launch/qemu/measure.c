@@ -30,7 +30,7 @@ static int load_file(const char *path, struct sh_view *view, struct sh_error *er
 }
 
 int sh_qemu_load_files(const struct sh_qemu_config *config, struct sh_qemu_files *files,
-                     struct sh_error *err)
+                       struct sh_error *err)
 {
     memset(files, 0, sizeof(*files));
     int r = load_file(config->firmware, &files->firmware, err);
@@ -67,7 +67,7 @@ cJSON *sh_qemu_measurement_json(const struct sh_td_measurement *m)
 }
 
 int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_measurement *m,
-                            struct sh_error *err)
+                              struct sh_error *err)
 {
     struct sh_qemu_files files;
     if (!config->tee->backend.simulated || !config->firmware)

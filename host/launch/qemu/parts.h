@@ -9,7 +9,9 @@
 
 #include "verifier/measure/sim.h"
 
-#define SH_QEMU_SNP_CPU "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all */
+#define SH_QEMU_SNP_CPU                                                                            \
+    "EPYC-v4" /* runs on Milan, Genoa and Turin: one reference value for all                       \
+               */
 
 /* A machine for one spec: what QEMU needs beyond it. In spec->own after `prepare`. */
 struct sh_qemu_config {
@@ -60,8 +62,7 @@ extern const struct sh_qemu_tee sh_qemu_tdx, sh_qemu_snp, sh_qemu_csv, sh_qemu_t
     .check_image = sh_qemu_check_image, .prepare = sh_qemu_prepare,                                \
     .write_files = sh_qemu_write_files, .command = sh_qemu_backend_command,                        \
     .measure = sh_qemu_measure, .child_listens = sh_qemu_child_listens,                            \
-    .explain = sh_qemu_explain, .release = sh_qemu_release,                                        \
-    .predict = sh_qemu_predict
+    .explain = sh_qemu_explain, .release = sh_qemu_release, .predict = sh_qemu_predict
 int sh_qemu_check_image(int image_fd, struct sh_error *err);
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err);
 int sh_qemu_write_files(int instance_fd, struct sh_view manifest, struct sh_view launch,
@@ -151,7 +152,7 @@ const char *sh_qemu_first_file(const char *const *paths);
 
 /* Reads them whole; free also after a failure. */
 int sh_qemu_load_files(const struct sh_qemu_config *config, struct sh_qemu_files *files,
-                     struct sh_error *err);
+                       struct sh_error *err);
 void sh_qemu_free_files(struct sh_qemu_files *files);
 
 /* --- QEMU (qemu.c) --- */
@@ -189,8 +190,8 @@ int sh_qemu_firmware_has_hash_table(const char *path, struct sh_error *err);
 int sh_qemu_firmware_has_tdx(const char *path, struct sh_error *err);
 
 /* config->firmware if it is set, else the first of `paths`, else a sentence with `package`. */
-int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths, const char *package,
-                        struct sh_error *err);
+int sh_qemu_pick_firmware(struct sh_qemu_config *config, const char *const *paths,
+                          const char *package, struct sh_error *err);
 
 /* The firmware that this TEE would take, as a line of host/launch/check.h. */
 void sh_qemu_check_firmware(cJSON *checks, const struct sh_qemu_tee *tee);

@@ -23,7 +23,7 @@ static int fill_config(struct sh_qemu_config *config, struct sh_error *err)
 }
 
 static int measure_config(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
-                   struct sh_error *err)
+                          struct sh_error *err)
 {
     if (!config->tee->predict)
         return sh_fail(err, -ENODATA,

@@ -78,7 +78,8 @@ char *sh_qemu_cache_path(const char *name)
 
 /* Runs QEMU with one or two arguments and collects what it prints on stdout, at most size - 1
  * bytes. */
-static void ask_qemu(const char *qemu, const char *option, const char *value, char *out, size_t size)
+static void ask_qemu(const char *qemu, const char *option, const char *value, char *out,
+                     size_t size)
 {
     int fds[2];
     out[0] = 0;
@@ -178,8 +179,8 @@ void sh_qemu_check_parameter(cJSON *checks, const char *module, const char *name
     char value[16] = "";
     cleanup_free char *path = sh_format("/sys/module/%s/parameters/%s", module, name);
     bool there = sh_qemu_read_line(path, value, sizeof(value));
-    sh_check_add(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module, name,
-                 there ? value : "(not there)");
+    sh_check_add(checks, "KVM", value[0] == 'Y' || value[0] == '1', remedy, "%s.%s=%s", module,
+                 name, there ? value : "(not there)");
 }
 
 void sh_qemu_check_version(cJSON *checks, int major, int minor, const char *what)

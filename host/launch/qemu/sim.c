@@ -52,8 +52,8 @@ static int probe(struct sh_error *err)
     return 0;
 }
 
-/* Simulation needs no hardware, only QEMU. One that the user names and that is not there is an error
- * for him to see. */
+/* Simulation needs no hardware, only QEMU. One that the user names and that is not there is an
+ * error for him to see. */
 static bool is_automatic(void)
 {
     const char *named = getenv("SHELTER_QEMU");

@@ -94,7 +94,8 @@ size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
 }
 
 /* One whole request of the TD. */
-static void answer_request(const struct sh_qemu_config *c, const struct sh_simtd_request *request, int fd)
+static void answer_request(const struct sh_qemu_config *c, const struct sh_simtd_request *request,
+                           int fd)
 {
     static uint8_t out[sizeof(struct sh_simtd_reply) + sizeof(struct sh_simtd_quote_reply) +
                        SH_SIMTD_QUOTE_MAX];

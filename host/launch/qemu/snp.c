@@ -30,7 +30,8 @@ static int machine_args(const struct sh_qemu_config *config, struct sh_strings *
                         struct sh_error *err)
 {
     cleanup_free char *host_data = sh_qemu_base64(config->spec->launch_digest, 32);
-    cleanup_free char *cpu = sh_qemu_escape(config->cpu_model ? config->cpu_model : SH_QEMU_SNP_CPU);
+    cleanup_free char *cpu =
+        sh_qemu_escape(config->cpu_model ? config->cpu_model : SH_QEMU_SNP_CPU);
     sh_qemu_memfd_args(config, argv);
     sh_strings_add(argv, "-object");
     sh_strings_addf(argv,
@@ -78,7 +79,7 @@ static bool check_host(cJSON *checks)
 
 /* Hashes what is loaded; digest[0], or one for each count of vCPUs. */
 static int measure_model(const struct sh_qemu_config *config, const char *model, bool every_count,
-                   uint8_t digest[][48], struct sh_error *err)
+                         uint8_t digest[][48], struct sh_error *err)
 {
     struct sh_qemu_files files;
     char why[160] = "";
@@ -132,7 +133,10 @@ static int predict(struct sh_qemu_config *config, bool every_count, cJSON *resul
 }
 
 /* Every count of vCPUs of every model that QEMU may be asked for. */
-#define KIND(model) {.boot = SH_QEMU_BOOT_BZIMAGE, .cpu_model = model, .every_cpu_count = true}
+#define KIND(model)                                                                                \
+    {                                                                                              \
+        .boot = SH_QEMU_BOOT_BZIMAGE, .cpu_model = model, .every_cpu_count = true                  \
+    }
 static const struct sh_reference_kind kinds[] = {KIND(SH_QEMU_SNP_CPU), KIND("EPYC-Rome"),
                                                  KIND("EPYC-Milan"), KIND("EPYC-Genoa"),
                                                  KIND("EPYC-Turin")};

@@ -30,7 +30,8 @@ static int machine_args(const struct sh_qemu_config *config, struct sh_strings *
 {
     if (config->quote_socket && check_path(config->quote_socket, err))
         return -EINVAL;
-    cleanup_free char *id = sh_qemu_base64(config->spec->launch_digest, sizeof(config->spec->launch_digest));
+    cleanup_free char *id =
+        sh_qemu_base64(config->spec->launch_digest, sizeof(config->spec->launch_digest));
     cleanup_free char *socket =
         config->quote_socket
             ? sh_format("{\"type\":\"unix\",\"path\":\"%s\"}", config->quote_socket)
@@ -44,7 +45,7 @@ static int machine_args(const struct sh_qemu_config *config, struct sh_strings *
                     "\"mrconfigid\":\"%s\",\"quote-generation-socket\":%s}",
                     id, socket);
     sh_qemu_machine_args(argv, ",pic=off,kernel-irqchip=split,memory-backend=ram0,"
-                             "confidential-guest-support=tee0");
+                               "confidential-guest-support=tee0");
     sh_strings_add(argv, "-accel");
     sh_strings_add(argv, "kvm");
     sh_strings_add(argv, "-cpu");
@@ -124,8 +125,8 @@ static bool check_host(cJSON *checks)
     return !probe(&ignored);
 }
 
-/* The firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it by its
- * event log. Nothing of ours extends RTMR3, but a workload may. */
+/* The firmware decides RTMR0 together with memory and devices, so it is null ("any"): judge it by
+ * its event log. Nothing of ours extends RTMR3, but a workload may. */
 static int predict(struct sh_qemu_config *config, bool every_cpu_count, cJSON *result,
                    struct sh_error *err)
 {
@@ -163,8 +164,7 @@ static int predict(struct sh_qemu_config *config, bool every_cpu_count, cJSON *r
     return 0;
 }
 
-static const struct sh_reference_kind kinds[] = {
-    {.boot = SH_QEMU_BOOT_BZIMAGE, .by_memory = true}};
+static const struct sh_reference_kind kinds[] = {{.boot = SH_QEMU_BOOT_BZIMAGE, .by_memory = true}};
 
 const struct sh_qemu_tee sh_qemu_tdx = {
     .backend = {SH_QEMU_FUNCTIONS, .name = "tdx", .probe = probe, .check_host = check_host,

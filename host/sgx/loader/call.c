@@ -212,8 +212,8 @@ int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    int64_t r = or_errno(
-        recvfrom(fd, s->a, cap_a(size), peek ? MSG_PEEK : 0, (void *)s->b, &addr_size));
+    int64_t r =
+        or_errno(recvfrom(fd, s->a, cap_a(size), peek ? MSG_PEEK : 0, (void *)s->b, &addr_size));
     s->size_a = r > 0 ? (uint64_t)r : 0;
     s->size_b = r < 0 ? 0 : cap_b(addr_size);
     loader_seen_address(s->b, (socklen_t)s->size_b);
@@ -238,8 +238,7 @@ int64_t call_name(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    int r =
-        peer ? getpeername(fd, (void *)s->b, &size) : getsockname(fd, (void *)s->b, &size);
+    int r = peer ? getpeername(fd, (void *)s->b, &size) : getsockname(fd, (void *)s->b, &size);
     s->size_b = r < 0 ? 0 : cap_b(size);
     return or_errno(r);
 }
@@ -275,8 +274,9 @@ int64_t call_close(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 {
     const uint64_t one = sizeof(struct sh_address);
-    int64_t r = s->size_a > 255 ? -ENAMETOOLONG
-                                : loader_help(LOADER_HELP_RESOLVE, s->a, s->size_a, s->a, SH_SLOT_A_SIZE);
+    int64_t r = s->size_a > 255
+                    ? -ENAMETOOLONG
+                    : loader_help(LOADER_HELP_RESOLVE, s->a, s->size_a, s->a, SH_SLOT_A_SIZE);
     uint64_t count = r < 0 ? 0 : (uint64_t)r / one;
     s->size_a = (count < most ? count : most) * one;
     return r < 0 ? r : (int64_t)(s->size_a / one);

@@ -29,13 +29,14 @@ static uint64_t read_counter(void)
 #define TRIES_MAX 8u
 #define TIGHT 20000u /* counts between which the clocks were read: good enough */
 
-/* The clocks between two readings of the counter, as close together as a few tries bring them: whoever is
- * interrupted in between would tell a moment that never was. How far apart they were. */
+/* The clocks between two readings of the counter, as close together as a few tries bring them:
+ * whoever is interrupted in between would tell a moment that never was. How far apart they were. */
 static uint64_t tell(struct sh_slot *s)
 {
     uint64_t best = UINT64_MAX;
     for (unsigned i = 0; i < TRIES_MAX && best > TIGHT; i++) {
-        uint64_t before = read_counter(), monotonic = clock_ns(CLOCK_MONOTONIC), realtime = clock_ns(CLOCK_REALTIME);
+        uint64_t before = read_counter(), monotonic = clock_ns(CLOCK_MONOTONIC),
+                 realtime = clock_ns(CLOCK_REALTIME);
         uint64_t width = read_counter() - before;
         if (width >= best)
             continue;
@@ -79,7 +80,8 @@ uint64_t loader_clock_hz(const struct sh_slot *first)
     do
         width = tell(&now);
     while (now.monotonic - first->monotonic < SPAN_MIN_NS ||
-           ((now.tsc - first->tsc) / WIDTHS < width && now.monotonic - first->monotonic < SPAN_MAX_NS));
+           ((now.tsc - first->tsc) / WIDTHS < width &&
+            now.monotonic - first->monotonic < SPAN_MAX_NS));
     unsigned __int128 counts = now.tsc - first->tsc;
     return (uint64_t)(counts * 1000000000u / (now.monotonic - first->monotonic));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walls around the process that runs the enclave, as if it were the image itself: on hardware an enclave
-// can write all of its process's memory, in the simulator the program can also jump there.
+// The walls around the process that runs the enclave, as if it were the image itself: on hardware
+// an enclave can write all of its process's memory, in the simulator the program can also jump
+// there.
 #include <asm/ioctls.h>
 #include <asm/sgx.h>
 #include <errno.h>
@@ -25,52 +26,104 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
-/* A system call, and what its argument must be: (args[arg] & mask) == value; without a mask, anything. One
- * row that holds lets it through. What is not here is answered EPERM. */
+/* A system call, and what its argument must be: (args[arg] & mask) == value; without a mask,
+ * anything. One row that holds lets it through. What is not here is answered EPERM. */
 struct call {
     unsigned nr, arg;
     uint32_t mask, value;
 };
-#define ANY(name) {SYS_##name, 0, 0, 0}
-#define ONLY(name, arg, value) {SYS_##name, arg, UINT32_MAX, value}
+#define ANY(name)                                                                                  \
+    {                                                                                              \
+        SYS_##name, 0, 0, 0                                                                        \
+    }
+#define ONLY(name, arg, value)                                                                     \
+    {                                                                                              \
+        SYS_##name, arg, UINT32_MAX, value                                                         \
+    }
 #define OWN UINT32_MAX /* as a value: the process's id */
 #define WX (PROT_WRITE | PROT_EXEC)
 
 /* Calls out, threads and memory of the loader. */
 static const struct call common[] = {
-    ANY(read), ANY(write), ANY(futex), ANY(ppoll), ANY(poll), ANY(recvfrom), ANY(close),
-    ANY(clock_gettime), ANY(clock_nanosleep), ANY(nanosleep), ANY(sched_yield), ANY(pause), ANY(eventfd2),
-    ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(restart_syscall), ANY(lseek), /* dprintf asks */
-    ANY(munmap), ANY(madvise), ANY(mremap), ANY(brk), ANY(getrandom), ANY(sched_getaffinity),
-    {SYS_mmap, 2, WX, 0}, {SYS_mmap, 2, WX, PROT_WRITE},
-    {SYS_mprotect, 2, WX, 0}, {SYS_mprotect, 2, WX, PROT_WRITE}, {SYS_mprotect, 2, WX, PROT_EXEC},
-    ANY(rt_sigaction), ANY(rt_sigprocmask), ANY(rt_sigreturn), ANY(sigaltstack),
+    ANY(read),
+    ANY(write),
+    ANY(futex),
+    ANY(ppoll),
+    ANY(poll),
+    ANY(recvfrom),
+    ANY(close),
+    ANY(clock_gettime),
+    ANY(clock_nanosleep),
+    ANY(nanosleep),
+    ANY(sched_yield),
+    ANY(pause),
+    ANY(eventfd2),
+    ANY(epoll_create1),
+    ANY(epoll_ctl),
+    ANY(epoll_wait),
+    ANY(restart_syscall),
+    ANY(lseek), /* dprintf asks */
+    ANY(munmap),
+    ANY(madvise),
+    ANY(mremap),
+    ANY(brk),
+    ANY(getrandom),
+    ANY(sched_getaffinity),
+    {SYS_mmap, 2, WX, 0},
+    {SYS_mmap, 2, WX, PROT_WRITE},
+    {SYS_mprotect, 2, WX, 0},
+    {SYS_mprotect, 2, WX, PROT_WRITE},
+    {SYS_mprotect, 2, WX, PROT_EXEC},
+    ANY(rt_sigaction),
+    ANY(rt_sigprocmask),
+    ANY(rt_sigreturn),
+    ANY(sigaltstack),
     {SYS_clone, 0, CLONE_THREAD, CLONE_THREAD},
-    ANY(set_robust_list), ANY(rseq), ANY(gettid), ANY(getpid), ANY(exit), ANY(exit_group),
+    ANY(set_robust_list),
+    ANY(rseq),
+    ANY(gettid),
+    ANY(getpid),
+    ANY(exit),
+    ANY(exit_group),
     ONLY(tgkill, 0, OWN),
     ONLY(prctl, 0, PR_SET_NAME),
-    ONLY(fcntl, 1, F_GETFL), ONLY(fcntl, 1, F_SETFL),
-    ONLY(ioctl, 1, TCGETS), ONLY(ioctl, 1, TCSETS), ONLY(ioctl, 1, TCSETSW), ONLY(ioctl, 1, TCSETSF),
-    ONLY(ioctl, 1, TIOCGWINSZ), ONLY(ioctl, 1, TIOCSWINSZ), ONLY(ioctl, 1, FIONREAD),
+    ONLY(fcntl, 1, F_GETFL),
+    ONLY(fcntl, 1, F_SETFL),
+    ONLY(ioctl, 1, TCGETS),
+    ONLY(ioctl, 1, TCSETS),
+    ONLY(ioctl, 1, TCSETSW),
+    ONLY(ioctl, 1, TCSETSF),
+    ONLY(ioctl, 1, TIOCGWINSZ),
+    ONLY(ioctl, 1, TIOCSWINSZ),
+    ONLY(ioctl, 1, FIONREAD),
 };
 
 /* Sockets that the process outside made; recvmsg brings them. */
 static const struct call sockets[] = {
-    ANY(recvmsg), ANY(accept4), ANY(shutdown), ANY(getsockname), ANY(getpeername), ANY(getsockopt),
-    ANY(setsockopt),
+    ANY(recvmsg),     ANY(accept4),    ANY(shutdown),   ANY(getsockname),
+    ANY(getpeername), ANY(getsockopt), ANY(setsockopt),
 };
 
 /* Changing the enclave; memfd_create is how many pages are added at once. */
 static const struct call hardware[] = {
-    ONLY(ioctl, 1, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS), ONLY(ioctl, 1, SGX_IOC_ENCLAVE_MODIFY_TYPES),
-    ONLY(ioctl, 1, SGX_IOC_ENCLAVE_REMOVE_PAGES), ANY(memfd_create),
+    ONLY(ioctl, 1, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS),
+    ONLY(ioctl, 1, SGX_IOC_ENCLAVE_MODIFY_TYPES),
+    ONLY(ioctl, 1, SGX_IOC_ENCLAVE_REMOVE_PAGES),
+    ANY(memfd_create),
 };
 
-/* The simulated processor: pages of its EPC given back, each thread's dispatch of system calls and LDT entry,
- * signals to itself that it delays, arguments of ioctls read as the kernel does. */
+/* The simulated processor: pages of its EPC given back, each thread's dispatch of system calls and
+ * LDT entry, signals to itself that it delays, arguments of ioctls read as the kernel does. */
 static const struct call simulator[] = {
-    ONLY(process_vm_readv, 0, OWN), ANY(pwrite64), ANY(fallocate), ANY(modify_ldt), ANY(arch_prctl), ONLY(rt_tgsigqueueinfo, 0, OWN),
-    ONLY(prctl, 0, PR_SET_SYSCALL_USER_DISPATCH), ONLY(prctl, 0, PR_SET_NO_NEW_PRIVS), ANY(seccomp),
+    ONLY(process_vm_readv, 0, OWN),
+    ANY(pwrite64),
+    ANY(fallocate),
+    ANY(modify_ldt),
+    ANY(arch_prctl),
+    ONLY(rt_tgsigqueueinfo, 0, OWN),
+    ONLY(prctl, 0, PR_SET_SYSCALL_USER_DISPATCH),
+    ONLY(prctl, 0, PR_SET_NO_NEW_PRIVS),
+    ANY(seccomp),
 };
 
 #define CODE_MAX 512u
@@ -103,14 +156,16 @@ static void put_call(struct filter *f, const struct call *c)
     if (c->mask) {
         load_word(f, offsetof(struct seccomp_data, args) + 8 * c->arg);
         put_instruction(f, BPF_ALU | BPF_AND | BPF_K, c->mask, 0, 0);
-        put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, c->value == OWN ? (uint32_t)getpid() : c->value, 0, 1);
+        put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K,
+                        c->value == OWN ? (uint32_t)getpid() : c->value, 0, 1);
     }
     put_return(f, SECCOMP_RET_ALLOW);
     if (c->mask)
         load_word(f, offsetof(struct seccomp_data, nr));
 }
 
-/* Writable code only in the enclave's addresses: the programs' business, and code of theirs anyway. */
+/* Writable code only in the enclave's addresses: the programs' business, and code of theirs anyway.
+ */
 static void put_enclave_rights(struct filter *f)
 {
     put_instruction(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 4);
@@ -160,8 +215,9 @@ static int filter_calls(void)
     struct sock_fprog prog = {f.count, f.code};
     if (f.count == CODE_MAX)
         return -E2BIG;
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog) ? -errno
-                                                                                                : 0;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog)
+               ? -errno
+               : 0;
 }
 
 static unsigned missing; /* bit n: wall n could not be raised */
@@ -192,9 +248,11 @@ static int report_missing(struct sh_error *err)
     if (loader.options.require_confinement)
         return sh_fail(err, -EPERM,
                        "this host cannot confine the enclave's loader by %s, and "
-                       "--require-confinement asks for it; 'shelter doctor' shows why", text);
+                       "--require-confinement asks for it; 'shelter doctor' shows why",
+                       text);
     dprintf(loader_handle_fd(2),
-            "shelter: warning: the enclave's loader runs without %s; 'shelter doctor' shows why\n", text);
+            "shelter: warning: the enclave's loader runs without %s; 'shelter doctor' shows why\n",
+            text);
     return 0;
 }
 

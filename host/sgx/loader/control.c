@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to the running enclave, one at a time: the enclave's own thread fetches them and answers.
-// Until that thread is there, a thread of the program is made to look.
+// Requests to the running enclave, one at a time: the enclave's own thread fetches them and
+// answers. Until that thread is there, a thread of the program is made to look.
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

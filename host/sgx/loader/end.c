@@ -42,7 +42,8 @@ void loader_exit(int status, bool own)
     if (loader.options.channel < 0)
         _exit(status);
     char *text = loader.last_words;
-    if (!own) { /* what the enclave OS said of the end (memory, missing calls) stands behind the program's own words */
+    if (!own) { /* what the enclave OS said of the end (memory, missing calls) stands behind the
+                   program's own words */
         loader_has_started();
         if (text[0])
             (void)!sh_write_all(loader_handle_fd(2), text, strlen(text));

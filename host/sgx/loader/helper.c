@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two processes: one runs the enclave and will be behind walls; the other stays outside as its helper. It
-// looks up names and gets quotes, which need files, sockets and keys of the host, and answers nothing else.
+// Two processes: one runs the enclave and will be behind walls; the other stays outside as its
+// helper. It looks up names and gets quotes, which need files, sockets and keys of the host, and
+// answers nothing else.
 //
-// With a PID namespace the helper is the parent, whom the supervisor knows: it hands on signals and ends as
-// its child ends. A debugger wants to find the enclave in the process it knows of; then they change places.
+// With a PID namespace the helper is the parent, whom the supervisor knows: it hands on signals and
+// ends as its child ends. A debugger wants to find the enclave in the process it knows of; then
+// they change places.
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -41,7 +43,8 @@ struct answer {
 static int helper_fd = -1; /* our end of it */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- the helper --------------------------------------------------------------------------------- */
+/* --- the helper ---------------------------------------------------------------------------------
+ */
 
 /* The enclave gets a number only; the sentence is for whoever runs the machine. */
 static int64_t say_why(int r, const struct sh_error *err)
@@ -149,8 +152,9 @@ static void take_signals(int fd, pid_t child)
 
 static _Noreturn void serve_parent(int fd, const sigset_t *signals, pid_t child)
 {
-    struct pollfd p[] = {{.fd = fd, .events = POLLIN},
-                         {.fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC), .events = POLLIN}};
+    struct pollfd p[] = {
+        {.fd = fd, .events = POLLIN},
+        {.fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC), .events = POLLIN}};
     for (;;) {
         if (poll(p, 2, -1) < 0)
             continue;
@@ -174,7 +178,8 @@ void loader_leave_streams(const char *name)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* --- the two ------------------------------------------------------------------------------------ */
+/* --- the two ------------------------------------------------------------------------------------
+ */
 
 static void signals_of_parent(sigset_t *set)
 {
@@ -191,7 +196,8 @@ int loader_helper_start(bool parent_helps, struct sh_error *err)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
         return sh_fail_errno(err, -errno, "cannot make a socket");
     if (loader.options.driver->simulated)
-        (void)sgxsim_power_on(loader.options.fuse_key); /* what fails is said when the enclave is built */
+        (void)sgxsim_power_on(
+            loader.options.fuse_key); /* what fails is said when the enclave is built */
     signals_of_parent(&signals);
     if (parent_helps)
         sigprocmask(SIG_BLOCK, &signals, &before);
@@ -222,7 +228,8 @@ int loader_helper_follow(void)
     return recv(helper_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -ECHILD : 0;
 }
 
-int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out, size_t out_size)
+int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
+                    size_t out_size)
 {
     static struct answer a; /* under the lock */
     struct question q = {.kind = kind};

@@ -82,7 +82,8 @@ static bool has_sha(void)
 static int take_signature(struct sgx_sigstruct *css, struct sh_error *err)
 {
     struct bytes file;
-    int r = map_file(loader.options.signature, "signature of the enclave", sizeof(*css), &file, err);
+    int r =
+        map_file(loader.options.signature, "signature of the enclave", sizeof(*css), &file, err);
     if (r)
         return r;
     if (file.size == sizeof(*css))
@@ -94,7 +95,7 @@ static int take_signature(struct sgx_sigstruct *css, struct sh_error *err)
 }
 
 static int sign_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
-                struct sh_error *err)
+                        struct sh_error *err)
 {
     uint8_t mrenclave[32];
     int r = sgx_image_measure(&loader.image, identity, mrenclave, err);
@@ -102,29 +103,29 @@ static int sign_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_si
 }
 
 /* EINIT says only that it refused; what differs can be seen from here. */
-static void explain_mismatch(const uint8_t identity[SGX_IDENTITY_SIZE], const struct sgx_sigstruct *css,
-                    struct sh_error *err)
+static void explain_mismatch(const uint8_t identity[SGX_IDENTITY_SIZE],
+                             const struct sgx_sigstruct *css, struct sh_error *err)
 {
     struct sh_error ignored = {0};
     uint8_t mrenclave[32];
-    const char *what =
-        sgx_sigstruct_check_format(css) || sgx_sigstruct_check_signature(css)
-            ? "its signature is damaged"
-        : sgx_image_measure(&loader.image, identity, mrenclave, &ignored) ||
-                memcmp(mrenclave, css->enclave_hash, sizeof(mrenclave))
-            ? "the enclave or the manifest is not the one that was signed"
-        : !(css->attributes.flags & SGX_ATTR_DEBUG) != !loader.options.debug
-            ? "its signature is for another kind of enclave (debug or not)"
-            : NULL;
+    const char *what = sgx_sigstruct_check_format(css) || sgx_sigstruct_check_signature(css)
+                           ? "its signature is damaged"
+                       : sgx_image_measure(&loader.image, identity, mrenclave, &ignored) ||
+                               memcmp(mrenclave, css->enclave_hash, sizeof(mrenclave))
+                           ? "the enclave or the manifest is not the one that was signed"
+                       : !(css->attributes.flags & SGX_ATTR_DEBUG) != !loader.options.debug
+                           ? "its signature is for another kind of enclave (debug or not)"
+                           : NULL;
     if (!what)
         return;
     err->text[0] = 0; /* this says more */
     sh_fail(err, -EPERM,
-            "the processor refused the enclave: %s; the image was changed, build or load it again", what);
+            "the processor refused the enclave: %s; the image was changed, build or load it again",
+            what);
 }
 
 static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct bytes *launch,
-                 struct sh_error *err)
+                         struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
     struct sgx_driver_options d = {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loader: builds the enclave, enters it with threads of its own and serves its calls. Nothing here
-// is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
+// The loader: builds the enclave, enters it with threads of its own and serves its calls. Nothing
+// here is trusted by the enclave; nothing here trusts the enclave with more than its own handles.
 //
-// Files stand in an order, lowest first, and call only downwards; below, each has its contract in that
-// order. The one way up is loader_hooks: an exit of the enclave is served by whoever was linked.
+// Files stand in an order, lowest first, and call only downwards; below, each has its contract in
+// that order. The one way up is loader_hooks: an exit of the enclave is served by whoever was
+// linked.
 //
-// Errors are -errno; where there is a struct sh_error it holds the sentence for the user. Sizes are in
-// bytes. Functions without a word on threads may be called by any thread at any time.
+// Errors are -errno; where there is a struct sh_error it holds the sentence for the user. Sizes are
+// in bytes. Functions without a word on threads may be called by any thread at any time.
 #ifndef HOST_SGX_LOADER_LOADER_H
 #define HOST_SGX_LOADER_LOADER_H
 
@@ -29,19 +30,21 @@ enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_N
 
 #define LOADER_PORTS_MAX 1024u
 
-/* What the command line said. Strings are argv's and live as long as the process; NULL: not given. */
+/* What the command line said. Strings are argv's and live as long as the process; NULL: not given.
+ */
 struct loader_options {
     const char *enclave, *root, *manifest; /* files; always given */
     const char *launch, *sites;            /* files */
-    const char *signature;                 /* a SIGSTRUCT; without one it is signed here, with `key` */
+    const char *signature; /* a SIGSTRUCT; without one it is signed here, with `key` */
     const char *key, *fuse_key;
-    const char *sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
-    const char *aesm;    /* socket of the quoting service; always set */
+    const char *
+        sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
+    const char *aesm;     /* socket of the quoting service; always set */
     const char *resolver; /* "IP[:PORT]"; NULL: the host's */
     const struct sgx_driver *driver;
     bool strict, debug, trace, stats, verbose;
-    bool require_confinement;            /* a wall that cannot be raised is an error, not a warning */
-    bool no_notify;                      /* no AEX-Notify even where processor and kernel have it */
+    bool require_confinement; /* a wall that cannot be raised is an error, not a warning */
+    bool no_notify;           /* no AEX-Notify even where processor and kernel have it */
     const char *trace_file, *stats_file; /* NULL: stderr */
     uint64_t epc_pages;                  /* 0: no limit of ours */
     int channel;                         /* -1: the enclave's streams are ours */
@@ -66,12 +69,13 @@ struct loader_thread {
     struct loader_thread *next;
 };
 
-/* What the host sees of the enclave by itself. Only the host believes it: the enclave's own counters
- * (trusted/libos/libos.h, struct stats) come out only where the image's policy allows. */
+/* What the host sees of the enclave by itself. Only the host believes it: the enclave's own
+ * counters (trusted/libos/libos.h, struct stats) come out only where the image's policy allows. */
 struct loader_counts {
-    _Atomic uint64_t calls[SH_CALL_COUNT]; /* calls out, by enum sh_call; [0]: those without a name */
-    _Atomic uint64_t exceptions;           /* AEXs that the kernel left to us: the vDSO's report */
-    _Atomic uint64_t kicks;                /* interrupts that entered again instead of resuming */
+    _Atomic uint64_t
+        calls[SH_CALL_COUNT];    /* calls out, by enum sh_call; [0]: those without a name */
+    _Atomic uint64_t exceptions; /* AEXs that the kernel left to us: the vDSO's report */
+    _Atomic uint64_t kicks;      /* interrupts that entered again instead of resuming */
 };
 
 /* Of the process: it has one enclave. */
@@ -90,69 +94,83 @@ struct loader {
 
 /* --- hooks ---------------------------------------------------------------------------------------
  * What stands between the enclave and the loader. The program that is linked defines the one table:
- * main.c the loader's own, tests/adversary one whose functions lie before, after or instead of them. */
+ * main.c the loader's own, tests/adversary one whose functions lie before, after or instead of
+ * them. */
 struct loader_hooks {
     /* Memory for a thread's slot, zeroed, never freed; NULL: there is none. */
     struct sh_slot *(*make_slot)(void);
-    /* Enters at run->tcs with the address of t's slot in RDI, and returns once the enclave's thread ended.
-     * 0, or -errno if it could not be entered. */
+    /* Enters at run->tcs with the address of t's slot in RDI, and returns once the enclave's thread
+     * ended. 0, or -errno if it could not be entered. */
     int (*enter)(struct loader_thread *t, struct sgx_enclave_run *run);
-    /* At each exit: run->function is SGX_EEXIT, and `out` (RDI) an enum sh_out, or an exception is told
-     * there. The next leaf, SGX_EENTER or SGX_ERESUME, or 0: the thread has ended. */
+    /* At each exit: run->function is SGX_EEXIT, and `out` (RDI) an enum sh_out, or an exception is
+     * told there. The next leaf, SGX_EENTER or SGX_ERESUME, or 0: the thread has ended. */
     int (*serve_exit)(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
     /* Serves the call out in t->slot. */
     void (*serve_call)(struct loader_thread *t);
 };
 extern const struct loader_hooks loader_hooks;
 
-/* --- options.c ----------------------------------------------------------------------------------- */
+/* --- options.c -----------------------------------------------------------------------------------
+ */
 extern struct loader loader;
 /* Fills loader.options. What it does not understand ends the process with one line on stderr. */
 void loader_parse(int argc, char **argv);
 
-/* --- helper.c: what needs the host's files, services and keys, in a process of its own. ----------- */
+/* --- helper.c: what needs the host's files, services and keys, in a process of its own.
+ * ----------- */
 enum loader_help {
     LOADER_HELP_TARGET,  /* answer: struct sgx_targetinfo of the quoting enclave */
     LOADER_HELP_QUOTE,   /* struct sgx_report; answer: a quote, at most SH_QUOTE_SIZE_MAX bytes */
     LOADER_HELP_RESOLVE, /* a host name; answer: struct sh_address[], at most 16 */
 };
-/* Forks; returns in the process that is to run the enclave, with nothing of this process's changed but its id.
- * The helper is the parent or the child. Before there are threads. */
+/* Forks; returns in the process that is to run the enclave, with nothing of this process's changed
+ * but its id. The helper is the parent or the child. Before there are threads. */
 int loader_helper_start(bool parent_helps, struct sh_error *err);
 /* For a process beside the enclave's: no new rights, nothing of the enclave's open, and a name. */
 void loader_leave_streams(const char *name);
-/* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is final. */
+/* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is
+ * final. */
 int loader_helper_follow(void);
-/* One question at a time; waits for its answer. Its bytes, or -errno; -ENOSPC if they do not fit. */
-int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out, size_t out_size);
+/* One question at a time; waits for its answer. Its bytes, or -errno; -ENOSPC if they do not fit.
+ */
+int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
+                    size_t out_size);
 
-/* --- network.c: the enclave's network; addresses are those of <shelter/network.h>. ----------------
- * What names an address is done by a process outside the walls, one question at a time; none waits for the network. */
-/* Before there are threads: takes the published ports, so that nobody else does, reads --resolver, forks. */
+/* --- network.c: the enclave's network; addresses are those of <shelter/network.h>.
+ * ---------------- What names an address is done by a process outside the walls, one question at a
+ * time; none waits for the network. */
+/* Before there are threads: takes the published ports, so that nobody else does, reads --resolver,
+ * forks. */
 int loader_network_open(struct sh_error *err);
-/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno. */
+/* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno.
+ */
 int loader_socket(int family, int type);
 /* Closes any descriptor of the enclave's, a socket at both ends. */
 void loader_socket_close(int fd);
 /* As the enclave means it: to the published port's address outside; -EACCES: not published. */
 int64_t loader_bind(int fd, const void *address, socklen_t size);
-/* The host's loopback by its own address is -EACCES; by the address that stands for it, it is the host's. */
+/* The host's loopback by its own address is -EACCES; by the address that stands for it, it is the
+ * host's. */
 int64_t loader_connect(int fd, const void *address, socklen_t size);
 int64_t loader_listen(int fd, int backlog); /* -EACCES: not bound */
-int64_t loader_send_to(int fd, const void *data, size_t size, const void *address, socklen_t address_size);
+int64_t loader_send_to(int fd, const void *data, size_t size, const void *address,
+                       socklen_t address_size);
 /* The address that a datagram came from, made the enclave's. */
 void loader_seen_address(void *address, socklen_t size);
 
-/* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------ */
+/* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------
+ */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
 int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
 void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
 void loader_handle_close(uint64_t handle);  /* from 3 on; others are ignored */
 
-/* --- clock.c ------------------------------------------------------------------------------------- */
+/* --- clock.c -------------------------------------------------------------------------------------
+ */
 /* Writes the three clocks of the slot, at one value of the counter. */
 void loader_clock_tell(struct sh_slot *s);
-/* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here. */
+/* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here.
+ */
 uint64_t loader_clock_hz(const struct sh_slot *first);
 
 /* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER) and quote.c
@@ -163,27 +181,32 @@ uint64_t loader_clock_hz(const struct sh_slot *first);
 #include <shelter/calls_out.def>
 #undef CALL_OUT
 
-/* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave. ---------- */
+/* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave.
+ * ---------- */
 /* First of all; forks as loader_helper_start does. */
 int loader_confine_begin(struct sh_error *err);
-/* Once everything is open and before there are threads; nothing can be opened afterwards but sockets. */
+/* Once everything is open and before there are threads; nothing can be opened afterwards but
+ * sockets. */
 int loader_confine(struct sh_error *err);
 
-/* --- load.c -------------------------------------------------------------------------------------- */
+/* --- load.c --------------------------------------------------------------------------------------
+ */
 /* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
 int loader_build(struct loader_thread *first, struct sh_error *err);
 
-/* --- stats.c ------------------------------------------------------------------------------------- */
+/* --- stats.c -------------------------------------------------------------------------------------
+ */
 /* The counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
- * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then the
- * host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those that
- * the kernel resolves; on hardware only those it reports), "by_call_out", and "processor", the
+ * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then
+ * the host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those
+ * that the kernel resolves; on hardware only those it reports), "by_call_out", and "processor", the
  * simulated one's leaves. "calls_out" is the enclave's if it said it, else the host's. */
 #define LOADER_STATS_MAX (SH_SLOT_A_SIZE + 4096u)
 int loader_stats_json(char *out, size_t size, const char *inside);
 
-/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are. ------------ */
-struct loader_thread *loader_thread_new(uint64_t tcs); /* NULL: no memory */
+/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are.
+ * ------------ */
+struct loader_thread *loader_thread_new(uint64_t tcs);  /* NULL: no memory */
 struct loader_thread *loader_thread_find(uint64_t tcs); /* or NULL */
 /* Whose exits and interrupts the calling host thread serves from now on. */
 void loader_thread_bind(struct loader_thread *t);
@@ -196,8 +219,9 @@ void loader_signal(int sig);
 /* A request waits: a thread of the program enters and sees it. */
 void loader_control_here(void);
 
-/* --- wire.c: frames to the supervisor, in the order in which they were put. Only with --channel, but
- * for channel_trace. ------------------------------------------------------------------------------ */
+/* --- wire.c: frames to the supervisor, in the order in which they were put. Only with --channel,
+ * but for channel_trace.
+ * ------------------------------------------------------------------------------ */
 /* The queue, locked, for the functions of host/run; channel_unlock has the pump send it. */
 struct sh_fifo *channel_lock(void);
 void channel_unlock(void);
@@ -205,7 +229,8 @@ void channel_unlock(void);
 void channel_traces(bool on);
 /* Sends such lines; waits while that one is slow. False: nobody asked. */
 bool channel_trace(const void *text, size_t size);
-/* Once the streams are empty, EXIT or (with an error, which must stay) ERROR; then waits to be ended. */
+/* Once the streams are empty, EXIT or (with an error, which must stay) ERROR; then waits to be
+ * ended. */
 _Noreturn void channel_exit(int status, const char *error);
 /* The same for the pump, which must go on: EXIT by SIGKILL, at once. */
 void channel_killed(void);
@@ -217,29 +242,36 @@ int64_t channel_flush(int fd);
 bool channel_is_ending(void);
 void channel_put_last(void);
 
-/* --- log.c: lines of the enclave OS: a trace, or words before the program runs. ------------------- */
+/* --- log.c: lines of the enclave OS: a trace, or words before the program runs.
+ * ------------------- */
 int loader_log_open(struct sh_error *err); /* the file of --trace */
 int64_t loader_log(const void *text, size_t size);
 
-/* --- end.c ------------------------------------------------------------------------------------- */
-int loader_stats_open(struct sh_error *err); /* the file of --stats */
+/* --- end.c -------------------------------------------------------------------------------------
+ */
+int loader_stats_open(struct sh_error *err);      /* the file of --stats */
 _Noreturn void loader_exit(int status, bool own); /* the workload's end, or the enclave OS's own */
 _Noreturn void loader_fail(const struct sh_error *err); /* ours */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 
-/* --- control.c: requests of the host, one at a time. --------------------------------------------- */
-/* Answered by a frame of `type`, now or later; while one is under way control_poll wants to be called
- * again within that many ms (-1: no need). Both for the pump only. */
+/* --- control.c: requests of the host, one at a time. ---------------------------------------------
+ */
+/* Answered by a frame of `type`, now or later; while one is under way control_poll wants to be
+ * called again within that many ms (-1: no need). Both for the pump only. */
 void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
 
-/* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2. -------------------- */
-/* Only with --channel: its streams, and once there may be threads, its thread, which also sends errors. */
+/* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2.
+ * -------------------- */
+/* Only with --channel: its streams, and once there may be threads, its thread, which also sends
+ * errors. */
 int loader_pump_open(struct sh_error *err);
 void loader_pump_start(void);
 
-/* --- enter.c ------------------------------------------------------------------------------------- */
-/* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process. */
+/* --- enter.c -------------------------------------------------------------------------------------
+ */
+/* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process.
+ */
 void loader_thread_run(struct loader_thread *t);
 /* A host thread for that TCS. -EAGAIN: its last one does not leave; -ENOMEM and others. */
 int loader_thread_spawn(uint64_t tcs, bool service);
@@ -248,11 +280,13 @@ struct sh_slot *loader_make_slot(void);
 int loader_enter(struct loader_thread *t, struct sgx_enclave_run *run);
 int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
 
-/* --- call.c -------------------------------------------------------------------------------------- */
+/* --- call.c --------------------------------------------------------------------------------------
+ */
 /* The loader's own hook: serves the call in the thread's slot. */
 void loader_serve_call(struct loader_thread *t);
 
-/* --- start.c ------------------------------------------------------------------------------------- */
+/* --- start.c -------------------------------------------------------------------------------------
+ */
 /* The whole run; never returns. */
 _Noreturn void loader_main(int argc, char **argv);
 

@@ -2,10 +2,10 @@
 // The enclave's network as the user chose it: none, or published ports and connections outwards.
 // Addresses are as in a guest of QEMU's user-mode network (<shelter/network.h>).
 //
-// The process that runs the enclave is behind walls and in an empty network namespace: it can make no socket,
-// and send to no address. A process outside does that: it makes sockets and hands them over, keeps each beside its
-// number until told to close it, and does what names an address: bind, connect, listen, send to. What is
-// connected or was accepted needs it no more.
+// The process that runs the enclave is behind walls and in an empty network namespace: it can make
+// no socket, and send to no address. A process outside does that: it makes sockets and hands them
+// over, keeps each beside its number until told to close it, and does what names an address: bind,
+// connect, listen, send to. What is connected or was accepted needs it no more.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -39,9 +39,11 @@ struct question {
     uint8_t address[ADDRESS_MAX];
 };
 
-/* --- what is published ---------------------------------------------------------------------------- */
+/* --- what is published
+ * ---------------------------------------------------------------------------- */
 
-static int *held; /* a socket a port, which holds its address until the program binds there; -1: no more */
+static int
+    *held; /* a socket a port, which holds its address until the program binds there; -1: no more */
 
 static int bind_outside(int fd, unsigned i, int family)
 {
@@ -86,7 +88,8 @@ static int bind_published(int fd, int family, int type, const struct sockaddr_in
     return -EACCES;
 }
 
-/* --- what addresses mean -------------------------------------------------------------------------- */
+/* --- what addresses mean
+ * -------------------------------------------------------------------------- */
 
 /* Whom the name server's address means: as --resolver says, else the first IPv4 one of this host,
  * else whoever listens on its loopback. */
@@ -139,7 +142,8 @@ static void map_address(void *address, socklen_t size)
         map(&b->sin6_addr.s6_addr[12], &b->sin6_port);
 }
 
-/* The enclave's loopback is inside, so who asks for the host's by its own address is up to something. */
+/* The enclave's loopback is inside, so who asks for the host's by its own address is up to
+ * something. */
 static bool is_loopback(const void *address, socklen_t size)
 {
     const struct sockaddr_in *a = address;
@@ -164,7 +168,8 @@ void loader_seen_address(void *address, socklen_t size)
     a->sin_port = htons(53);
 }
 
-/* --- the process outside -------------------------------------------------------------------------- */
+/* --- the process outside
+ * -------------------------------------------------------------------------- */
 
 static int sockets[SOCKETS_MAX]; /* descriptor + 1; 0: free */
 
@@ -230,7 +235,9 @@ static bool give_answer(int fd, int64_t result, int made)
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr head;
-    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS}};
     struct iovec v = {&result, sizeof(result)};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
     memcpy(CMSG_DATA(&control.head), &made, sizeof(made));
@@ -297,7 +304,8 @@ static _Noreturn void serve_questions(int fd)
     _exit(0);
 }
 
-/* --- the enclave's side --------------------------------------------------------------------------- */
+/* --- the enclave's side
+ * --------------------------------------------------------------------------- */
 
 static int network_fd = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -339,7 +347,9 @@ static int64_t take_answer(int *made)
     } control;
     int64_t result;
     struct iovec v = {&result, sizeof(result)};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes,
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
                        .msg_controllen = sizeof(control.bytes)};
     ssize_t n;
     do
@@ -391,7 +401,8 @@ int loader_socket(int family, int type)
 
 void loader_socket_close(int fd)
 {
-    uint32_t number = (unsigned)fd < SOCKETS_MAX ? __atomic_exchange_n(&numbers[fd], 0, __ATOMIC_ACQ_REL) : 0;
+    uint32_t number =
+        (unsigned)fd < SOCKETS_MAX ? __atomic_exchange_n(&numbers[fd], 0, __ATOMIC_ACQ_REL) : 0;
     struct question q = {.kind = CLOSE, .number = number - 1};
     if (number)
         ask_process(&q, NULL, 0, NULL);
@@ -403,7 +414,8 @@ static int64_t ask_about(int fd, struct question q, const void *address, socklen
                          const void *data, size_t size)
 {
     int none;
-    uint32_t number = (unsigned)fd < SOCKETS_MAX ? __atomic_load_n(&numbers[fd], __ATOMIC_ACQUIRE) : 0;
+    uint32_t number =
+        (unsigned)fd < SOCKETS_MAX ? __atomic_load_n(&numbers[fd], __ATOMIC_ACQUIRE) : 0;
     if (!number)
         return -EINVAL; /* accepted: it is connected, and bound */
     if (address_size > ADDRESS_MAX)
@@ -430,7 +442,8 @@ int64_t loader_listen(int fd, int backlog)
     return ask_about(fd, (struct question){.kind = LISTEN, .value = backlog}, NULL, 0, NULL, 0);
 }
 
-int64_t loader_send_to(int fd, const void *data, size_t size, const void *address, socklen_t address_size)
+int64_t loader_send_to(int fd, const void *data, size_t size, const void *address,
+                       socklen_t address_size)
 {
     return ask_about(fd, (struct question){.kind = SEND}, address, address_size, data, size);
 }

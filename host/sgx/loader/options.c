@@ -82,8 +82,8 @@ static bool take_tty(const struct row *row, const char *text)
     loader.options.tty = true;
     if (x && (size_t)(x - text) < sizeof(rows))
         memcpy(rows, text, (size_t)(x - text));
-    if (text && (sh_parse_number(rows, 0, UINT16_MAX, &r) ||
-                 sh_parse_number(x + 1, 0, UINT16_MAX, &c)))
+    if (text &&
+        (sh_parse_number(rows, 0, UINT16_MAX, &r) || sh_parse_number(x + 1, 0, UINT16_MAX, &c)))
         return false;
     loader.options.rows = (uint16_t)r;
     loader.options.columns = (uint16_t)c;
@@ -151,7 +151,7 @@ void loader_parse(int argc, char **argv)
     struct option options[COUNT + 1] = {{0}};
     for (size_t i = 0; i < COUNT; i++)
         options[i] = (struct option){table[i].name,
-                                     !table[i].value        ? no_argument
+                                     !table[i].value       ? no_argument
                                      : may_lack(&table[i]) ? optional_argument
                                                            : required_argument,
                                      NULL, (int)i + 256};

@@ -24,7 +24,7 @@ static struct {
     struct sh_fifo waiting; /* stdin that did not fit */
     int output[2];          /* from its stdout and stderr; -1: ended */
     struct sh_stream_out out[2];
-    int tty, workload_tty;  /* both ends of the terminal, or -1 */
+    int tty, workload_tty; /* both ends of the terminal, or -1 */
 } pump = {.input = -1,
           .in = {.stream = SH_STREAM_IN, .window = SH_CREDIT_WINDOW},
           .output = {-1, -1},
@@ -83,10 +83,11 @@ static void refuse_exec(const struct sh_frame_view *f)
 {
     bool program = f->size < 2 || f->data[1] == SH_EXEC_PROGRAM;
     sh_frame_put_text(channel_lock(), SH_FRAME_REFUSED, f->session, SH_FRAME_EXEC,
-                      program ? "an enclave cannot run further programs yet; run the image with "
-                                "--tee tdx-sim to exec in it"
-                              : "files cannot be copied into or out of an enclave yet; run the image "
-                                "with --tee tdx-sim for that");
+                      program
+                          ? "an enclave cannot run further programs yet; run the image with "
+                            "--tee tdx-sim to exec in it"
+                          : "files cannot be copied into or out of an enclave yet; run the image "
+                            "with --tee tdx-sim for that");
     channel_unlock();
 }
 
@@ -143,8 +144,8 @@ static void take_frame(const struct sh_frame_view *f)
         take_trace(f);
         break;
     case SH_FRAME_ATTEST:
-        control_ask(SH_CONTROL_ATTEST, sh_frame_u32(f, 0), f->data + 4, f->size < 4 ? 0 : f->size - 4,
-                    SH_FRAME_EVIDENCE);
+        control_ask(SH_CONTROL_ATTEST, sh_frame_u32(f, 0), f->data + 4,
+                    f->size < 4 ? 0 : f->size - 4, SH_FRAME_EVIDENCE);
         break;
     case SH_FRAME_BYE:
         _exit(0);
@@ -211,8 +212,9 @@ static void feed_input(void)
     }
 }
 
-/* True when what the workload wrote has been read; it writes no more by now. A terminal hands its bytes on when
- * it likes, so that none to be read proves nothing: the workload's end is closed, and ours read to the end. */
+/* True when what the workload wrote has been read; it writes no more by now. A terminal hands its
+ * bytes on when it likes, so that none to be read proves nothing: the workload's end is closed, and
+ * ours read to the end. */
 static bool is_drained(void)
 {
     if (pump.tty >= 0) {

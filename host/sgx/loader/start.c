@@ -35,7 +35,8 @@ static int prepare_enclave(struct loader_thread **first, struct sh_error *err)
     return r ? r : loader_build(*first, err);
 }
 
-/* What the user's environment says is nobody's business in here, and lies in this process's memory. */
+/* What the user's environment says is nobody's business in here, and lies in this process's memory.
+ */
 static void forget_environment(void)
 {
     for (char **e = environ; *e; e++)
@@ -49,7 +50,8 @@ void loader_main(int argc, char **argv)
     struct loader_thread *first;
     loader_parse(argc, argv);
     forget_environment();
-    /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of them. */
+    /* Only digests and a signature check: what OpenSSL loads by itself takes as long as all of
+     * them. */
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
                             OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
                         NULL);
@@ -57,7 +59,8 @@ void loader_main(int argc, char **argv)
     for (int i = 0; i < 3; i++)
         loader_handle_set(i, i);
     bool channel = loader.options.channel >= 0;
-    if (loader_confine_begin(&err) || loader_network_open(&err) || (channel && loader_pump_open(&err))) {
+    if (loader_confine_begin(&err) || loader_network_open(&err) ||
+        (channel && loader_pump_open(&err))) {
         sh_error_report(&err); /* nothing sends frames yet */
         _exit(SH_EXIT_FAILURE);
     }

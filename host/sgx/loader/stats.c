@@ -86,7 +86,8 @@ static void put_processor(struct text *t, const struct sgxsim_stats *s)
     };
     put_text(t, ", \"processor\": {");
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        put_text(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name, (unsigned long long)list[i].value);
+        put_text(t, "%s\"%s\": %llu", i ? ", " : "", list[i].name,
+                 (unsigned long long)list[i].value);
     put_text(t, "}");
 }
 
@@ -100,9 +101,9 @@ int loader_stats_json(char *out, size_t size, const char *inside)
     else
         put_text(&t, "{\"calls_out\": %llu", (unsigned long long)calls_out());
     put_text(&t, ", \"aex\": %llu, \"aex_complete\": %s, \"exceptions\": %llu, \"kicked\": %llu",
-        (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
-        counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
-        (unsigned long long)loader.counts.kicks);
+             (unsigned long long)(counted ? s.aex : loader.counts.exceptions + loader.counts.kicks),
+             counted ? "true" : "false", (unsigned long long)loader.counts.exceptions,
+             (unsigned long long)loader.counts.kicks);
     put_calls(&t);
     if (counted)
         put_processor(&t, &s);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting on behalf of the enclave: for a wake-up, for handles it names, and for those of an interest
-// set, which is an epoll instance: so that idle ones cost nothing.
+// Waiting on behalf of the enclave: for a wake-up, for handles it names, and for those of an
+// interest set, which is an epoll instance: so that idle ones cost nothing.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>

@@ -29,8 +29,8 @@ struct sgxsim_options {
                              NULL: a key of this process only */
 };
 
-/* The processor's keys, as sgxsim_open takes them: before a fork, so that both processes have the same one.
- * 0 or -errno. */
+/* The processor's keys, as sgxsim_open takes them: before a fork, so that both processes have the
+ * same one. 0 or -errno. */
 int sgxsim_power_on(const char *key_file);
 
 /* What the simulated processor enumerates in CPUID.12H. */
@@ -98,8 +98,8 @@ int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint
  * AEP executes next: SGX_ERESUME, or SGX_EENTER to enter again at once. NULL stops it. */
 typedef enum sgx_enclu (*sgxsim_step_hook)(void *arg, uint64_t tcs, uint64_t rip);
 void sgxsim_step(sgxsim_step_hook hook, void *arg);
-/* A better aim: asked before each such interrupt; true: there is none after this instruction. It may
- * end the stepping, and must not touch the enclave. Until the next sgxsim_step. */
+/* A better aim: asked before each such interrupt; true: there is none after this instruction. It
+ * may end the stepping, and must not touch the enclave. Until the next sgxsim_step. */
 typedef bool (*sgxsim_over_hook)(void *arg, uint64_t rip);
 void sgxsim_step_over(sgxsim_over_hook hook);
 

@@ -192,8 +192,9 @@ void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* one page */
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
-/* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be used
- * wait for those of its successors, until another leaf, or until the enclave trips over them. */
+/* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be
+ * used wait for those of its successors, until another leaf, or until the enclave trips over them.
+ */
 void sim_epc_grant(struct sgxsim *dev, uint64_t offset);
 void sim_epc_catch_up(struct sgxsim *dev);
 static inline bool sim_epc_lags(const struct sgxsim *dev, uint64_t offset)

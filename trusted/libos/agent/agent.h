@@ -2,9 +2,9 @@
 // The attestation agent inside the enclave's LibOS: how its core (trusted/agent) and the crypto
 // library are run, and what the rest of the LibOS calls.
 //
-// Crypto runs on a stack, an FS and a vector state of its own (enter.S), without the LibOS's lock, one
-// thread at a time; never inside a program's system call: on the boot thread before the program's
-// first instruction, or on a thread of the LibOS.
+// Crypto runs on a stack, an FS and a vector state of its own (enter.S), without the LibOS's lock,
+// one thread at a time; never inside a program's system call: on the boot thread before the
+// program's first instruction, or on a thread of the LibOS.
 #ifndef LIBOS_AGENT_H
 #define LIBOS_AGENT_H
 
@@ -32,8 +32,8 @@ uint64_t agent_stop_signals(void);
 struct agent;
 struct agent *agent_state(void);
 
-/* serve.c: a stream connects to this port of loopback and nobody listens: CoCo's local API does, from
- * now on, unless the image brings its own server. */
+/* serve.c: a stream connects to this port of loopback and nobody listens: CoCo's local API does,
+ * from now on, unless the image brings its own server. */
 void agent_wanted(uint16_t family, uint16_t port);
 /* The program wants the port itself: it is free afterwards. */
 void agent_give_way(uint16_t port);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What crypto code needs around it: that it is there, a stack, a thread block with a canary, a place for the state of
-// whoever was there before. Made for the call, wiped after it.
+// What crypto code needs around it: that it is there, a stack, a thread block with a canary, a
+// place for the state of whoever was there before. Made for the call, wiped after it.
 #include <asm/signal.h>
 
 #include "trusted/libos/agent/agent.h"
@@ -51,7 +51,7 @@ static int bring_code(void)
     int r = there ? 0 : port_late_load();
     if (r)
         log_line("shelter: the agent's code %s",
-                 r == -EBADMSG ? "that the host gives is not this enclave's; build the image again"
+                 r == -EBADMSG  ? "that the host gives is not this enclave's; build the image again"
                  : r == -ENOMEM ? "does not fit in the memory of -m"
                                 : "was not given by the host");
     there = !r;

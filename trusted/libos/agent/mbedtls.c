@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What mbedTLS wants of its platform, instead of its own parts for it: locks (one thread is inside at
-// a time, agent_call sees to it) and what the processor can (CPUID is no instruction of an enclave).
+// What mbedTLS wants of its platform, instead of its own parts for it: locks (one thread is inside
+// at a time, agent_call sees to it) and what the processor can (CPUID is no instruction of an
+// enclave).
 #include <mbedtls/threading.h>
 
 #include "trusted/libos/agent/agent.h"

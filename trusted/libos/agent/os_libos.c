@@ -2,8 +2,8 @@
 // The agent's surroundings in the enclave (trusted/agent/os.h): sockets of the host, which is taken
 // for a network and no more; memory, time and randomness of the LibOS; quotes through the port.
 //
-// Called without the LibOS's lock (agent_call). A host that answers nothing, or nonsense, ends in an
-// errno by the deadline; its clock only moves forward.
+// Called without the LibOS's lock (agent_call). A host that answers nothing, or nonsense, ends in
+// an errno by the deadline; its clock only moves forward.
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/socket.h>
@@ -152,9 +152,8 @@ int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
 static long receive(int stream, uint64_t deadline_ms)
 {
     for (;;) {
-        long n = claim_count(
-            port_recv(stream, ahead.bytes, sizeof(ahead.bytes), NULL, NULL, false),
-            sizeof(ahead.bytes));
+        long n = claim_count(port_recv(stream, ahead.bytes, sizeof(ahead.bytes), NULL, NULL, false),
+                             sizeof(ahead.bytes));
         if (n != -EAGAIN && n != -EINTR)
             return n;
         n = wait_handle(stream, POLLIN, deadline_ms);
@@ -210,7 +209,7 @@ int agent_os_evidence(const uint8_t report_data[64], struct agent_raw *raw, cons
     }
     agent_os_free(raw->quote);
     raw->quote = NULL;
-    *why = n == -ENODEV  ? "this machine has no quoting service"
+    *why = n == -ENODEV   ? "this machine has no quoting service"
            : n == -EPROTO ? "the host's quote is not over this enclave's report"
                           : "the host's quoting service failed";
     return n ? (int)n : -EPROTO;

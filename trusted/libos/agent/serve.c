@@ -42,8 +42,7 @@ static int set_timeout(uint64_t *timeout, uint64_t until)
 static long take(struct exchange *e)
 {
     struct io_vec v;
-    struct io io =
-        io_one(&v, (uint64_t)e->x.in + e->x.have, sizeof(e->x.in) - e->x.have, true);
+    struct io io = io_one(&v, (uint64_t)e->x.in + e->x.have, sizeof(e->x.in) - e->x.have, true);
     struct letter l;
     int r = set_timeout(&e->sock->receive_timeout, e->until);
     return r ? r

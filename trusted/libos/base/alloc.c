@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of the LibOS itself: buddies of up to 2 MiB in the zone, size classes above them.
 //
-// The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each page
-// what begins there; it lies in front of the zone's pages and grows with them.
+// The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each
+// page what begins there; it lies in front of the zone's pages and grows with them.
 #include "lib/settings.h"
 #include "trusted/libos/libos.h"
 
@@ -24,9 +24,9 @@
 #define GROW_FIRST 5u
 
 static uint8_t *meta;
-static uint64_t meta_used; /* bytes committed */
+static uint64_t meta_used;                         /* bytes committed */
 static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
-static uint64_t zone_free; /* pages of free buddies */
+static uint64_t zone_free;                         /* pages of free buddies */
 static struct list free_lists[ORDER_MAX + 1];
 
 static uint64_t page_index(const void *p)
@@ -73,8 +73,11 @@ uint64_t memory_for_files(void)
     if (size) {
         uint64_t kept = MIN(size / RESERVE_PART, RESERVE_MAX);
         uint64_t used = stats.committed + kept;
-        if (used > size) /* some of the reserve is in use: free pages of ours make up for it first */
-            return zone_free > (used - size) >> PAGE_SHIFT ? zone_free - ((used - size) >> PAGE_SHIFT) : 0;
+        if (used >
+            size) /* some of the reserve is in use: free pages of ours make up for it first */
+            return zone_free > (used - size) >> PAGE_SHIFT
+                       ? zone_free - ((used - size) >> PAGE_SHIFT)
+                       : 0;
         free = MIN(room, (size - used) >> PAGE_SHIFT);
     }
     return free + zone_free;
@@ -90,7 +93,8 @@ static int commit(uint64_t addr, uint64_t count)
     return r;
 }
 
-/* Commits `count` new pages in a row, the first one's index a multiple of `align`; it, or -ENOMEM. */
+/* Commits `count` new pages in a row, the first one's index a multiple of `align`; it, or -ENOMEM.
+ */
 static int64_t zone_grow(uint64_t count, uint64_t align)
 {
     uint64_t first = (zone_used + align - 1) & ~(align - 1);

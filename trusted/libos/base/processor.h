@@ -15,8 +15,9 @@ int processor_random(void *buf, size_t size);
 /* Bytes of XSAVE's area for these components, a multiple of 64: found by writing it. */
 uint32_t processor_xsave_size(uint64_t xfrm);
 
-/* Saves the extended state that is in the registers, or loads it: areas of XSTATE_PAGES whole pages, at
- * first zeroed. A zeroed one that was never saved to is the state at a program's start. */
+/* Saves the extended state that is in the registers, or loads it: areas of XSTATE_PAGES whole
+ * pages, at first zeroed. A zeroed one that was never saved to is the state at a program's start.
+ */
 #define XSTATE_PAGES 4u
 void xstate_save(void *area, uint64_t xfrm);
 void xstate_load(void *area, uint64_t xfrm);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be checked of a quote without its signer. Layouts: Intel's ECDSA quote library reference,
-// appendix A; version 5 has a type (u16) and a size (u32) before the body.
+// What can be checked of a quote without its signer. Layouts: Intel's ECDSA quote library
+// reference, appendix A; version 5 has a type (u16) and a size (u32) before the body.
 #include "trusted/libos/base/quote.h"
 
 #include "lib/bytes.h"

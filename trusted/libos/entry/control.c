@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of the host: counts, traces, evidence. The policy is judged here; whoever asks is nobody.
+// Requests of the host: counts, traces, evidence. The policy is judged here; whoever asks is
+// nobody.
 //
 // A thread of the LibOS serves them, started at the first one. It has one request and one answer at
 // a time, of fixed sizes: what a host repeats costs time only. It is no thread of the program: not
@@ -13,7 +14,7 @@
 
 static bool serving;
 static uint32_t requested; /* set at any moment, without the lock */
-static char *answer; /* SH_CONTROL_ANSWER_MAX bytes, once it is served */
+static char *answer;       /* SH_CONTROL_ANSWER_MAX bytes, once it is served */
 
 bool control_allows(uint64_t bit)
 {

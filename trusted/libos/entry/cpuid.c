@@ -55,7 +55,7 @@ static void features(struct answer *a)
 static void more_features(struct answer *a, uint32_t subleaf)
 {
     if (subleaf == 0) {
-        a->ebx |= BIT(0); /* FSGSBASE */
+        a->ebx |= BIT(0);                                 /* FSGSBASE */
         a->ebx &= ~(BIT(2) | BIT(4) | BIT(11) | BIT(14)); /* SGX, HLE, RTM, MPX */
         a->ebx &= ~missing(BIT(5), BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) |
                                        BIT(30) | BIT(31));

@@ -5,8 +5,7 @@
 #include "trusted/libos/entry/numbers.h"
 
 /* As many of the registers in `a` as there are parameters. */
-#define ARGUMENTS(...)                                                                             \
-    NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
+#define ARGUMENTS(...) NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
 #define NTH(_0, _1, _2, _3, _4, _5, _6, n, ...) n
 #define NONE
 #define ONE a[0]
@@ -89,8 +88,10 @@ void call_tell_missing(void)
                          : fmt(names + at, sizeof(names) - at, "%ssyscall_%lu", comma, nr));
     }
     if (told)
-        log_line("shelter: the program asked for system calls that an enclave does not have: %s%s; if that is why it "
-                 "failed, run it in a VM (--tee tdx, snp or tdx-sim)", names, more ? ", ..." : "");
+        log_line("shelter: the program asked for system calls that an enclave does not have: %s%s; "
+                 "if that is why it "
+                 "failed, run it in a VM (--tee tdx, snp or tdx-sim)",
+                 names, more ? ", ..." : "");
 }
 
 long los_call(int64_t nr, const uint64_t a[6])

@@ -38,7 +38,7 @@ long control_judge(const struct sh_control_request *request, char *out, size_t s
 /* entry/dispatch.c */
 struct call_entry {
     const char *name, *format; /* see calls.def */
-    bool missing; /* counted as unknown */
+    bool missing;              /* counted as unknown */
 };
 const struct call_entry *call_entry(int64_t nr); /* NULL: unknown */
 /* Runs the handler, with the lock unless the format starts with "!"; -ENOSYS: unknown. */

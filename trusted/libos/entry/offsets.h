@@ -3,7 +3,8 @@
 #ifndef LIBOS_ENTRY_OFFSETS_H
 #define LIBOS_ENTRY_OFFSETS_H
 
-#define CANARY 8 /* also in the ports' own structs that GS may point to; module.mk tells the compiler */
+#define CANARY                                                                                     \
+    8 /* also in the ports' own structs that GS may point to; module.mk tells the compiler */
 #define STACK 16
 #define KICKED 24
 #define REGS 32

@@ -8,14 +8,24 @@ static const struct {
     const char *name;
     size_t offset; /* in struct stats */
 } members[] = {
-#define MEMBER(name, field) {name, offsetof(struct stats, field)}
-    MEMBER("unknown_calls", unknown_calls), MEMBER("calls_out", calls_out),
-    MEMBER("faults", faults),               MEMBER("page_faults", page_faults),
-    MEMBER("kicks", kicks),                 MEMBER("signals", signals),
-    MEMBER("eaccept", eaccept),             MEMBER("eacceptcopy", eacceptcopy),
-    MEMBER("emodpe", emodpe),               MEMBER("notifications", notifications),
-    MEMBER("root_blocks", root_blocks), MEMBER("residence_switches", switches),
-    MEMBER("cache_hits", cache_hits),       MEMBER("committed_bytes", committed),
+#define MEMBER(name, field)                                                                        \
+    {                                                                                              \
+        name, offsetof(struct stats, field)                                                        \
+    }
+    MEMBER("unknown_calls", unknown_calls),
+    MEMBER("calls_out", calls_out),
+    MEMBER("faults", faults),
+    MEMBER("page_faults", page_faults),
+    MEMBER("kicks", kicks),
+    MEMBER("signals", signals),
+    MEMBER("eaccept", eaccept),
+    MEMBER("eacceptcopy", eacceptcopy),
+    MEMBER("emodpe", emodpe),
+    MEMBER("notifications", notifications),
+    MEMBER("root_blocks", root_blocks),
+    MEMBER("residence_switches", switches),
+    MEMBER("cache_hits", cache_hits),
+    MEMBER("committed_bytes", committed),
     MEMBER("peak_bytes", committed_peak),
 #undef MEMBER
 };

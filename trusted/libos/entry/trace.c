@@ -73,7 +73,8 @@ void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result)
     if (result == -ERESTARTSYS)
         log_line("%s) = ? ERESTARTSYS", line);
     else if (result < 0 && result > -4096)
-        log_line("%s) = -1 errno %ld%s", line, -result, call_entry(nr) && !call_entry(nr)->missing ? "" : " (not implemented)");
+        log_line("%s) = -1 errno %ld%s", line, -result,
+                 call_entry(nr) && !call_entry(nr)->missing ? "" : " (not implemented)");
     else
         log_line(result > 65535 ? "%s) = 0x%lx" : "%s) = %ld", line, result);
 }

@@ -30,8 +30,9 @@ _Static_assert(offsetof(struct thread, notify) == NOTIFY, "NOTIFY");
 _Static_assert(offsetof(struct thread, touch_code) == TOUCH_CODE, "TOUCH_CODE");
 _Static_assert(offsetof(struct thread, touch_stack) == TOUCH_STACK, "TOUCH_STACK");
 
-/* `addr`, if it can be used so, else a place that always can. With the lock held, which keeps it so but
- * for what another thread of the program unmaps before we are there (the port begins anew then). */
+/* `addr`, if it can be used so, else a place that always can. With the lock held, which keeps it so
+ * but for what another thread of the program unmaps before we are there (the port begins anew
+ * then). */
 static uint64_t usable(struct thread *t, uint64_t addr, uint8_t right)
 {
     if (addr < port_info.user_start || addr >= port_info.user_end || !(page_state(addr) & right))
@@ -57,7 +58,8 @@ void los_return(struct thread *t)
         sig_deliver(t);
         if (t->process->stopped)
             process_wait_stopped(t->process);
-        /* A handler or a frame may name any address; the way back can only go to one that exists. */
+        /* A handler or a frame may name any address; the way back can only go to one that exists.
+         */
         if (t->regs.rsp >> 47)
             sig_fault(t, SIGBUS, CODE_KERNEL, 0);
         while (t->regs.rip >> 47)

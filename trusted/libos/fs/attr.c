@@ -4,8 +4,8 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
 
-/* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose mode and times
- * nobody looks at. */
+/* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose
+ * mode and times nobody looks at. */
 struct place {
     struct inode *inode;
     struct dentry *dentry; /* by which it was found, or NULL */

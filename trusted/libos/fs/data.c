@@ -29,10 +29,9 @@ int data_page(struct inode *i, uint64_t index, void *buf)
     return 0;
 }
 
-/* The page to write to, filled from below unless all of it will be written. Files leave a rest of the
- * memory to programs, which have no error for its end.
- * `i->pages` may hold one that is mapped: from object_begin_write to object_end_write it can be written, and
- * must not fault. */
+/* The page to write to, filled from below unless all of it will be written. Files leave a rest of
+ * the memory to programs, which have no error for its end. `i->pages` may hold one that is mapped:
+ * from object_begin_write to object_end_write it can be written, and must not fault. */
 static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
 {
     void **slot = radix_slot(&i->pages, index);
@@ -55,7 +54,8 @@ static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
 }
 
 /* How many bytes of `size` can be moved without a fault, which could take the file's page away. */
-static int without_fault(const struct inode *i, struct io *io, uint64_t size, int access, uint64_t *n)
+static int without_fault(const struct inode *i, struct io *io, uint64_t size, int access,
+                         uint64_t *n)
 {
     *n = size;
     return list_empty(&i->maps) ? 0 : io_ready(io, access, n);

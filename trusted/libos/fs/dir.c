@@ -206,7 +206,8 @@ static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
     if (type == S_IFDIR)
         return -EPERM;
-    if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK)
+    if (type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO &&
+        type != S_IFSOCK)
         return -EINVAL;
     if ((type == S_IFCHR || type == S_IFBLK) && !capable(CAP_MKNOD))
         return -EPERM;
@@ -334,7 +335,8 @@ static void unlink_dentry_quietly(struct dentry *d)
 
 static void unlink_dentry(struct dentry *d)
 {
-    bool last = d->refs == 2 && d->inode->refs == 1; /* the tree's and the caller's, and nobody has it open */
+    bool last = d->refs == 2 &&
+                d->inode->refs == 1; /* the tree's and the caller's, and nobody has it open */
     if (!is_dir(d->inode))
         notify_inode(d->inode, NOTIFY_ATTRIB);
     if (last && d->inode->nlink <= (is_dir(d->inode) ? 2u : 1u))
@@ -348,7 +350,9 @@ static int removable(const struct dentry *d)
 {
     const struct inode *dir = d->parent->inode;
     uint32_t uid = current()->euid;
-    return (dir->mode & 01000) && !capable(CAP_FOWNER) && uid != d->inode->uid && uid != dir->uid ? -EPERM : 0;
+    return (dir->mode & 01000) && !capable(CAP_FOWNER) && uid != d->inode->uid && uid != dir->uid
+               ? -EPERM
+               : 0;
 }
 
 static long remove_name(int dirfd, uint64_t path, bool directory)

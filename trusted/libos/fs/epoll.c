@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// epoll: a kept list of files, and of these a list of those that may be ready, to which wake-ups add
-// them; so a call costs what is ready, not what is watched. Level, edge and one-shot.
+// epoll: a kept list of files, and of these a list of those that may be ready, to which wake-ups
+// add them; so a call costs what is ready, not what is watched. Level, edge and one-shot.
 //
 // What the host holds is watched by an interest set of the host's, one an epoll. Interest is told
 // with the next wait, or at once when somebody sleeps on it.
@@ -22,14 +22,14 @@
 #define DROPS_MAX 16
 
 struct epoll {
-    struct file *file; /* its own */
+    struct file *file;                           /* its own */
     struct list entries, ready, nested, changes; /* of struct entry */
     struct wait_queue wait;
     struct outside set;
     struct port_event drops[DROPS_MAX]; /* no longer watched; the host does not know yet */
     uint32_t drop_count;
     struct port_event *items; /* of the last wait, for the next; NULL: in use, or none */
-    bool rest; /* there was more than a thread could be told */
+    bool rest;                /* there was more than a thread could be told */
 };
 
 struct entry {
@@ -206,8 +206,8 @@ static const struct file_ops epoll_ops = {
     .stream = true,
 };
 
-/* Of those that may be ready: is one? Those that are not leave the list; those of which it is not sure
- * are asked about. */
+/* Of those that may be ready: is one? Those that are not leave the list; those of which it is not
+ * sure are asked about. */
 static bool look(struct epoll *e, struct questions *q)
 {
     bool ready = false;
@@ -398,7 +398,8 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
     }
 }
 
-/* Tells the program of those that are ready, at most `max`; who is not told comes first next time. */
+/* Tells the program of those that are ready, at most `max`; who is not told comes first next time.
+ */
 static long report(struct epoll *e, uint64_t to, int max)
 {
     struct list level; /* those that stay */
@@ -436,7 +437,8 @@ static int ask_and_sleep(struct epoll *e, struct port_event *items, struct quest
     int r = have_set(e);
     if (r)
         return r;
-    struct port_wait w = {.set = e->set.handle, .asks = MIN(q->needed, q->room), .room = FOUND_ROOM};
+    struct port_wait w = {
+        .set = e->set.handle, .asks = MIN(q->needed, q->room), .room = FOUND_ROOM};
     uint32_t n = take_changes(e, items, CHANGES_ROOM);
     /* Questions stand behind the room for changes: these move up to them. */
     memmove(items + CHANGES_ROOM - n, items, n * sizeof(*items));

@@ -224,7 +224,8 @@ int file_new_memory(const char *name, size_t size, struct file **out)
 long sys_memfd_create(uint64_t from, uint32_t flags)
 {
     char name[256] = "memfd:";
-    if ((flags & ~MFD_KNOWN) || (flags & (MFD_NOEXEC | MFD_EXEC_BIT)) == (MFD_NOEXEC | MFD_EXEC_BIT))
+    if ((flags & ~MFD_KNOWN) ||
+        (flags & (MFD_NOEXEC | MFD_EXEC_BIT)) == (MFD_NOEXEC | MFD_EXEC_BIT))
         return -EINVAL;
     if (flags & MFD_HUGETLB_BIT)
         return -ENOSYS;

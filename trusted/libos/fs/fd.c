@@ -178,7 +178,8 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
         return -EINVAL;
     struct fd_table *t = mine();
-    for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last; fd++) {
+    for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last;
+         fd++) {
         if (!t->fds[fd].file)
             continue;
         if (flags & CLOSE_RANGE_CLOEXEC_BIT)

@@ -42,7 +42,8 @@ int io_get(struct io *io, void *to, size_t size);         /* from it */
 int io_zero(struct io *io, size_t size);
 /* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put). */
 size_t io_usable(const struct io *io, size_t size, int access);
-/* Makes the next bytes usable for access, at most *size and within a page; *size becomes how many. */
+/* Makes the next bytes usable for access, at most *size and within a page; *size becomes how many.
+ */
 int io_ready(struct io *io, int access, uint64_t *size);
 
 enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_NONE };
@@ -100,7 +101,7 @@ struct inode {
     bool written;       /* it is no longer as the image has it, or may not be */
     uint64_t page_count;
     char *target;
-    struct list flocks;      /* fs/lock.c */
+    struct list flocks; /* fs/lock.c */
     struct list ranges;
     struct wait_queue flock_wait;
     struct wait_queue wait; /* of the object behind: pipe, socket name */
@@ -147,7 +148,8 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode);
 /* In a directory: with umask, and what setgid on the directory means. */
 struct inode *inode_make(const struct inode *dir, uint32_t mode);
 bool in_group(uint32_t gid);
-long inode_link_text(struct inode *i, char *buf, size_t size); /* NUL-terminated; its length or -errno */
+long inode_link_text(struct inode *i, char *buf,
+                     size_t size); /* NUL-terminated; its length or -errno */
 bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid, uint64_t caps);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);
@@ -164,7 +166,7 @@ int data_truncate(struct inode *i, uint64_t size);
 int data_page(struct inode *i, uint64_t index, void *buf);
 int data_punch(struct inode *i, uint64_t start, uint64_t end); /* a hole, size unchanged */
 int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and SIGXFSZ */
-void data_drop_rights(struct inode *i); /* setuid, setgid: somebody else wrote to it */
+void data_drop_rights(struct inode *i);              /* setuid, setgid: somebody else wrote to it */
 int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size unchanged */
 /* The first data or hole at or behind offset; -ENXIO behind the end. */
 int64_t data_seek(const struct inode *i, uint64_t offset, bool hole);
@@ -182,7 +184,7 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
 void dentry_unlink(struct dentry *d);
 /* To another name, which nothing has; whoever holds d (open files, children) sees the new one. */
 int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
-int dentry_swap(struct dentry *a, struct dentry *b); /* names and places */
+int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
 void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
 int dentry_list(struct dentry *dir, struct listing *l);
 int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
@@ -251,11 +253,11 @@ void xattr_free(struct inode *i);
 struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */
 struct file *fd_any(int fd);  /* likewise, and also those that only name a place (O_PATH) */
 struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of another process */
-int fd_install(struct file *f, bool cloexec, int lowest); /* takes the reference, also on error */
+int fd_install(struct file *f, bool cloexec, int lowest);  /* takes the reference, also on error */
 int fd_close(int fd);
 void fd_close_exec(void);
-int fd_next(int from); /* the first open descriptor >= from, or -1 */
-struct fd_table *fd_table_new(void);                         /* empty; NULL: no memory */
+int fd_next(int from);               /* the first open descriptor >= from, or -1 */
+struct fd_table *fd_table_new(void); /* empty; NULL: no memory */
 struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; likewise */
 /* t if nobody shares it, else a copy in its place; NULL: no memory, and t is as it was. */
 struct fd_table *fd_table_own(struct fd_table *t);
@@ -274,14 +276,14 @@ int dev_init(void);
 int dev_open(struct file *f);
 int dev_add_terminal(void); /* /dev/pts/0 */
 int stdio_init(void);
-void stdio_give(uint32_t uid); /* the terminal to its user */
+void stdio_give(uint32_t uid);      /* the terminal to its user */
 int stdio_open_tty(struct file *f); /* /dev/tty: -ENXIO without a terminal */
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);
 extern const char pipe_name[];
-/* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile. > 0, 0 at the
- * end, -EAGAIN, -ERESTARTSYS. */
+/* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile.
+ * > 0, 0 at the end, -EAGAIN, -ERESTARTSYS. */
 long pipe_peek(struct file *f, void *buf, size_t size, bool wait);
 void pipe_consume(struct file *f, uint64_t size);
 long pipe_room(struct file *f, bool wait); /* bytes, or -EPIPE and SIGPIPE, -EAGAIN, -ERESTARTSYS */

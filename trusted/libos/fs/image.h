@@ -32,8 +32,8 @@ uint64_t image_size(void);
 int image_get(uint64_t index, struct image_block **out);
 void image_put(struct image_block *b);
 
-/* Bytes of the erofs. All of them or an error. Whole blocks go straight there and are not cached: they
- * are pages of mappings, or become pages of files. */
+/* Bytes of the erofs. All of them or an error. Whole blocks go straight there and are not cached:
+ * they are pages of mappings, or become pages of files. */
 int image_read(uint64_t offset, void *buf, size_t size);
 
 /* sites.bin (<shelter/sites.h>) is kept and checked in the same way. `size`: bytes before its

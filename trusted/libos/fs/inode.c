@@ -81,7 +81,8 @@ bool in_group(uint32_t gid)
 struct inode *inode_make(const struct inode *dir, uint32_t mode)
 {
     bool is_dir = (mode & S_IFMT) == S_IFDIR;
-    struct inode *i = inode_new(dir->fs, mode & ~((mode & S_IFMT) == S_IFLNK ? 0 : current()->fs->umask));
+    struct inode *i =
+        inode_new(dir->fs, mode & ~((mode & S_IFMT) == S_IFLNK ? 0 : current()->fs->umask));
     if (i && (dir->mode & 02000)) {
         i->gid = dir->gid;
         if (is_dir)

@@ -60,8 +60,10 @@ static void queue_event(struct instance *in, int32_t wd, uint32_t mask, uint32_t
     struct event *e = los_alloc(sizeof(*e) + (full ? 0 : size));
     if (!e)
         return;
-    *e = (struct event){.wd = full ? -1 : wd, .mask = full ? IN_Q_OVERFLOW : mask,
-                        .cookie = full ? 0 : cookie, .name_size = full ? 0 : (uint32_t)size};
+    *e = (struct event){.wd = full ? -1 : wd,
+                        .mask = full ? IN_Q_OVERFLOW : mask,
+                        .cookie = full ? 0 : cookie,
+                        .name_size = full ? 0 : (uint32_t)size};
     list_init(&e->node);
     if (!full && n)
         memcpy(e->name, name, n);
@@ -143,8 +145,8 @@ static long inotify_read(struct file *f, struct io *io, uint64_t offset)
     }
     while (!list_empty(&in->events)) {
         struct event *e = container_of(in->events.next, struct event, node);
-        struct inotify_event head = {.wd = e->wd, .mask = e->mask, .cookie = e->cookie,
-                                     .len = e->name_size};
+        struct inotify_event head = {
+            .wd = e->wd, .mask = e->mask, .cookie = e->cookie, .len = e->name_size};
         size_t size = sizeof(head) + e->name_size;
         if (size > io->left)
             return done ? done : -EINVAL;

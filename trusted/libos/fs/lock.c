@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Locks of files: flock's, one an open file; and fcntl's ranges, of the process or of an open file (OFD).
+// Locks of files: flock's, one an open file; and fcntl's ranges, of the process or of an open file
+// (OFD).
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
@@ -144,7 +145,8 @@ static struct range *range_conflict(struct inode *i, const struct range *r)
     return NULL;
 }
 
-/* Takes start..last out of what the owner holds. `spare` becomes the rest where one is cut in two. */
+/* Takes start..last out of what the owner holds. `spare` becomes the rest where one is cut in two.
+ */
 static void range_cut(struct inode *i, const struct range *r, struct range **spare)
 {
     list_for_safe(it, nx, &i->ranges)
@@ -152,11 +154,13 @@ static void range_cut(struct inode *i, const struct range *r, struct range **spa
         struct range *o = container_of(it, struct range, node);
         if (o->owner != r->owner || o->start > r->last || r->start > o->last)
             continue;
-        bool head = o->start < r->start, tail = o->last > r->last;
+        bool head = o->start<r->start, tail = o->last> r->last;
         if (head && tail) {
             struct range *rest = *spare;
             *spare = NULL;
-            *rest = (struct range){.owner = o->owner, .start = r->last + 1, .last = o->last,
+            *rest = (struct range){.owner = o->owner,
+                                   .start = r->last + 1,
+                                   .last = o->last,
                                    .exclusive = o->exclusive};
             list_init(&rest->node);
             list_append(it->next, &rest->node); /* behind it */
@@ -172,8 +176,8 @@ static void range_cut(struct inode *i, const struct range *r, struct range **spa
     }
 }
 
-/* Owners in the order in which they came, each one's ranges by their start; alike neighbours become one. So F_GETLK
- * names the lock that Linux names. */
+/* Owners in the order in which they came, each one's ranges by their start; alike neighbours become
+ * one. So F_GETLK names the lock that Linux names. */
 static void range_insert(struct inode *i, struct range *r)
 {
     struct list *at = &i->ranges;
@@ -272,10 +276,11 @@ long lock_fcntl(struct file *f, int command, uint64_t arg)
         struct range *o = f->inode ? range_conflict(f->inode, &r) : NULL;
         u.type = F_UNLCK;
         if (o)
-            u = (struct user_range){.type = o->exclusive ? F_WRLCK : F_RDLCK,
-                                    .start = (int64_t)o->start,
-                                    .size = o->last == INT64_MAX ? 0 : (int64_t)(o->last - o->start + 1),
-                                    .pid = owner_pid(o->owner)};
+            u = (struct user_range){
+                .type = o->exclusive ? F_WRLCK : F_RDLCK,
+                .start = (int64_t)o->start,
+                .size = o->last == INT64_MAX ? 0 : (int64_t)(o->last - o->start + 1),
+                .pid = owner_pid(o->owner)};
         return user_write(arg, &u, sizeof(u));
     }
     if ((u.type == F_RDLCK && !file_can_read(f)) || (u.type == F_WRLCK && !file_can_write(f)))

@@ -95,7 +95,8 @@ static int make(const char *name, uint32_t mode, uint64_t attr, struct queue **o
     struct mq_attr a = {.mq_maxmsg = MESSAGES_MAX, .mq_msgsize = SIZE_MAX_};
     if (attr && user_read(&a, attr, sizeof(a)))
         return -EFAULT;
-    if (a.mq_maxmsg <= 0 || a.mq_maxmsg > MESSAGES_MAX || a.mq_msgsize <= 0 || a.mq_msgsize > SIZE_MAX_)
+    if (a.mq_maxmsg <= 0 || a.mq_maxmsg > MESSAGES_MAX || a.mq_msgsize <= 0 ||
+        a.mq_msgsize > SIZE_MAX_)
         return -EINVAL;
     struct queue *q = queue_count < QUEUES_MAX ? los_alloc(sizeof(*q)) : NULL;
     if (!q)
@@ -196,8 +197,11 @@ static void arrive(struct queue *q, struct message *m)
     list_append(at, &m->node); /* before it */
     struct process *p = q->notify;
     if (!q->count++ && p && !q->receivers) {
-        struct sig_item item = {.signo = q->notify_signal, .code = SI_MESGQ_CODE,
-                                .pid = current()->pid, .uid = current()->uid, .value = q->notify_value};
+        struct sig_item item = {.signo = q->notify_signal,
+                                .code = SI_MESGQ_CODE,
+                                .pid = current()->pid,
+                                .uid = current()->uid,
+                                .value = q->notify_value};
         q->notify = NULL;
         if (item.signo)
             sig_send_item(p, NULL, &item);
@@ -276,8 +280,8 @@ long sys_mq_notify(int fd, uint64_t event)
     if (event && user_read(&e, event, sizeof(e)))
         return -EFAULT;
     /* A thread would be told over netlink, by the libc: refused. */
-    if (event && (e.notify < 0 || e.notify > 1 ||
-                  (e.notify == 0 && (e.signo < 1 || e.signo > SIG_COUNT))))
+    if (event &&
+        (e.notify < 0 || e.notify > 1 || (e.notify == 0 && (e.signo < 1 || e.signo > SIG_COUNT))))
         return -EINVAL;
     struct file *f = fd_file(fd);
     if (!f || f->ops != &mq_ops)
@@ -299,7 +303,7 @@ long sys_mq_notify(int fd, uint64_t event)
 long sys_mq_getsetattr(int fd, uint64_t new, uint64_t old)
 {
     struct mq_attr a;
-    if (new && user_read(&a, new, sizeof(a)))
+    if (new &&user_read(&a, new, sizeof(a)))
         return -EFAULT;
     if (new && (a.mq_flags & ~(long)O_NONBLOCK))
         return -EINVAL;
@@ -307,8 +311,10 @@ long sys_mq_getsetattr(int fd, uint64_t new, uint64_t old)
     if (!f || f->ops != &mq_ops)
         return -EBADF;
     const struct queue *q = f->data;
-    struct mq_attr was = {.mq_flags = f->flags & O_NONBLOCK, .mq_maxmsg = q->messages_max,
-                          .mq_msgsize = q->size_max, .mq_curmsgs = q->count};
+    struct mq_attr was = {.mq_flags = f->flags & O_NONBLOCK,
+                          .mq_maxmsg = q->messages_max,
+                          .mq_msgsize = q->size_max,
+                          .mq_curmsgs = q->count};
     if (new)
         f->flags = (f->flags & ~(uint32_t)O_NONBLOCK) | ((uint32_t)a.mq_flags & O_NONBLOCK);
     return old && user_write(old, &was, sizeof(was)) ? -EFAULT : 0;

@@ -42,8 +42,8 @@ static void file_end(struct file *f)
     los_free(f);
 }
 
-/* A file that ends may be the last to hold others (sockets in the queue of a socket), and those others:
- * as many as there are, one after another and none within another. */
+/* A file that ends may be the last to hold others (sockets in the queue of a socket), and those
+ * others: as many as there are, one after another and none within another. */
 void file_put(struct file *f)
 {
     static struct list ending = {&ending, &ending};
@@ -108,7 +108,8 @@ long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size)
 void file_path(struct file *f, char *buf, size_t size)
 {
     if (!f->dentry)
-        fmt(buf, size, "%s:[%lu]", f->ops->name ? f->ops->name : "anon", f->inode ? f->inode->ino : 0);
+        fmt(buf, size, "%s:[%lu]", f->ops->name ? f->ops->name : "anon",
+            f->inode ? f->inode->ino : 0);
     else if (dentry_path(f->dentry, buf, size) < 0)
         fmt(buf, size, "?");
 }
@@ -192,8 +193,8 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
     return 0;
 }
 
-/* A name in /proc/self/fd: Linux opens what is there anew; what has no name of its own (an event, a pipe) here is
- * the same open file. Takes the reference. */
+/* A name in /proc/self/fd: Linux opens what is there anew; what has no name of its own (an event, a
+ * pipe) here is the same open file. Takes the reference. */
 static int file_reopen(struct file *f, uint32_t flags, struct file **out)
 {
     int r = 0;
@@ -243,8 +244,8 @@ static int open_magic(struct dentry *link, uint32_t flags, int how, struct file 
     return file_reopen(f, flags, out);
 }
 
-/* One turn of O_CREAT: finds or makes the last name below *base. A link there is read into `path`, and *base moved
- * to where it stands: 1. */
+/* One turn of O_CREAT: finds or makes the last name below *base. A link there is read into `path`,
+ * and *base moved to where it stands: 1. */
 static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_t mode, int how,
                        struct file **out)
 {
@@ -284,8 +285,8 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
 }
 
 /* O_CREAT: the name may be a link to a file that is not there yet. */
-static int open_create(struct dentry *base, const char *path, uint32_t flags, uint32_t mode, int how,
-                       struct file **out)
+static int open_create(struct dentry *base, const char *path, uint32_t flags, uint32_t mode,
+                       int how, struct file **out)
 {
     char *text = los_alloc(4096);
     int r = text ? 1 : -ENOMEM;
@@ -299,8 +300,8 @@ static int open_create(struct dentry *base, const char *path, uint32_t flags, ui
     return r;
 }
 
-static int open_temporary(struct dentry *base, const char *path, uint32_t flags, uint32_t mode, int how,
-                          struct file **out)
+static int open_temporary(struct dentry *base, const char *path, uint32_t flags, uint32_t mode,
+                          int how, struct file **out)
 {
     struct walk w;
     int r = walk_from(base, path, WALK_FOLLOW | WALK_DIRECTORY | how, &w);
@@ -411,8 +412,8 @@ long sys_creat(uint64_t path, uint32_t mode)
 
 #define HOW_MAX 4096u
 #define OPEN_FLAGS                                                                                 \
-    ((uint64_t)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |         \
-                O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE_BIT | O_DIRECTORY | O_NOFOLLOW |          \
+    ((uint64_t)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |        \
+                O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE_BIT | O_DIRECTORY | O_NOFOLLOW |         \
                 O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE))
 #define RESOLVE_ALL 63u
 
@@ -433,7 +434,8 @@ static int check_how(const struct open_how *h)
         return -EINVAL;
     if ((h->resolve & 24) == 24 || (!makes && h->mode) || (h->mode & ~07777ull))
         return -EINVAL;
-    if ((h->flags & O_PATH) && (h->flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)))
+    if ((h->flags & O_PATH) &&
+        (h->flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)))
         return -EINVAL;
     if ((h->resolve & 32) && (makes || (h->flags & O_TRUNC)))
         return -EAGAIN;

@@ -116,8 +116,8 @@ void outside_apply(const struct port_wait *w)
         if (!o)
             continue;
         uint32_t not = e->tag == o->turn ? e->events & ~(uint32_t)e->ready : 0;
-        o->ready &= ~not; /* nothing happened since: what is not ready is known too */
-        o->unsure &= ~not;
+        o->ready &= ~not ; /* nothing happened since: what is not ready is known too */
+        o->unsure &= ~not ;
         learn(o, e->ready & OUTSIDE_EVENTS, false);
     }
     for (uint32_t i = 0; i < w->count; i++, e++) {

@@ -16,13 +16,14 @@
 #include "trusted/libos/libos.h"
 
 #define OUTSIDE_EVENTS                                                                             \
-    ((uint32_t)(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLERR | POLLHUP)) /* the host's words */
+    ((uint32_t)(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLERR | POLLHUP)) /* the host's words   \
+                                                                              */
 #define OUTSIDE_ALWAYS ((uint32_t)(POLLERR | POLLHUP))
 
 struct outside {
-    int32_t handle;          /* -1: none */
-    uint32_t id;             /* of this use of the handle: goes out with interest, back with events */
-    uint32_t turn;           /* grows with what is learnt or used up: older answers no longer count */
+    int32_t handle; /* -1: none */
+    uint32_t id;    /* of this use of the handle: goes out with interest, back with events */
+    uint32_t turn;  /* grows with what is learnt or used up: older answers no longer count */
     uint32_t ready, unsure;  /* of OUTSIDE_EVENTS */
     struct wait_queue *wait; /* woken by what the host says; may be NULL */
 };

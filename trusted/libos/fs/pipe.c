@@ -10,7 +10,7 @@
 
 #define RING_SIZE 65536u
 #define RING_SIZE_MAX (1u << 20) /* /proc/sys/fs/pipe-max-size */
-#define ATOMIC_SIZE 4096u /* PIPE_BUF */
+#define ATOMIC_SIZE 4096u        /* PIPE_BUF */
 
 struct pipe {
     uint8_t *ring;

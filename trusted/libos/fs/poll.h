@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for several files at once: those inside by their wait queues, those that the host holds by
-// asking it, at least once, in one call out.
+// Waiting for several files at once: those inside by their wait queues, those that the host holds
+// by asking it, at least once, in one call out.
 #ifndef LIBOS_POLL_H
 #define LIBOS_POLL_H
 

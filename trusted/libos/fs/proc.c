@@ -49,10 +49,9 @@ static void put_area(struct text *t, const struct area *a)
     else if (a->name)
         fmt(path, sizeof(path), "%s", a->name);
     put(t, "%08lx-%08lx %c%c%c%c %08lx 00:%02x %lu%s%s\n", a->start, a->end,
-            a->prot & PORT_R ? 'r' : '-', a->prot & PORT_W ? 'w' : '-',
-            a->prot & PORT_X ? 'x' : '-', a->shared ? 's' : 'p', a->file ? a->offset : 0,
-            a->file ? 0x20 : 0, (a->file && a->file->inode) ? a->file->inode->ino : 0ul,
-        path[0] ? "      " : "", path);
+        a->prot & PORT_R ? 'r' : '-', a->prot & PORT_W ? 'w' : '-', a->prot & PORT_X ? 'x' : '-',
+        a->shared ? 's' : 'p', a->file ? a->offset : 0, a->file ? 0x20 : 0,
+        (a->file && a->file->inode) ? a->file->inode->ino : 0ul, path[0] ? "      " : "", path);
 }
 
 static void put_maps(struct text *t)
@@ -80,30 +79,38 @@ static void put_signals(struct text *t)
         ignored |= h == SIG_IGNORE ? 1ull << i : 0;
         caught |= h > SIG_IGNORE ? 1ull << i : 0;
     }
-    put(t, "SigQ:\t%u/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
-        current()->pending.count, current()->limits[11].soft, self()->pending.set, current()->pending.set,
-        self()->sig_mask, ignored, caught);
+    put(t,
+        "SigQ:\t%u/"
+        "%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%"
+        "016lx\n",
+        current()->pending.count, current()->limits[11].soft, self()->pending.set,
+        current()->pending.set, self()->sig_mask, ignored, caught);
 }
 
 static void put_status(struct text *t)
 {
     const struct process *p = current();
     const struct caps *c = &p->caps;
-    put(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+    put(t,
+        "Name:\t%s\nUmask:\t%04o\nState:\tR "
+        "(running)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
         p->name, p->fs->umask, p->pid, p->pid, process_parent(p));
-    put(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", p->uid, p->euid, p->suid, p->euid,
-        p->gid, p->egid, p->sgid, p->egid);
+    put(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", p->uid, p->euid,
+        p->suid, p->euid, p->gid, p->egid, p->sgid, p->egid);
     for (uint32_t i = 0; i < p->group_count; i++)
         put(t, "%u ", p->groups[i]);
     put(t, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, p->pid, p->pgid, p->sid);
-    put(t, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nVmSwap:\t       0 kB\n"
-           "Threads:\t%u\n",
-        space()->mapped_size >> 10, space()->mapped_size >> 10, stats.committed_peak >> 10, stats.committed >> 10,
-        p->thread_count);
+    put(t,
+        "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu "
+        "kB\nVmSwap:\t       0 kB\n"
+        "Threads:\t%u\n",
+        space()->mapped_size >> 10, space()->mapped_size >> 10, stats.committed_peak >> 10,
+        stats.committed >> 10, p->thread_count);
     put_signals(t);
-    put(t, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", c->inheritable,
-        c->permitted, c->effective, c->bounding, c->ambient);
-    put(t, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed_list:\t", p->no_new_privs);
+    put(t, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
+        c->inheritable, c->permitted, c->effective, c->bounding, c->ambient);
+    put(t, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed_list:\t",
+        p->no_new_privs);
     put(t, port_info.cpu_count > 1 ? "0-%u\n" : "%u\n", port_info.cpu_count - 1);
     put(t, "Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");
 }
@@ -112,8 +119,8 @@ static void put_stat(struct text *t)
 {
     uint64_t cpu = port_clock(PORT_CLOCK_CPU) / (NS / 100);
     put(t, "%d (%s) R %d %d %d 0 -1 0 %lu 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", current()->pid,
-        current()->name, process_parent(current()), current()->pgid, current()->sid, stats.faults, cpu,
-        current()->thread_count, current()->start_time / (NS / 100), space()->mapped_size,
+        current()->name, process_parent(current()), current()->pgid, current()->sid, stats.faults,
+        cpu, current()->thread_count, current()->start_time / (NS / 100), space()->mapped_size,
         stats.committed >> PAGE_SHIFT);
     put(t, " 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 }
@@ -142,8 +149,8 @@ static void put_comm(struct text *t)
 
 static void put_statm(struct text *t)
 {
-    put(t, "%lu %lu 0 0 0 %lu 0\n", space()->mapped_size >> PAGE_SHIFT, stats.committed >> PAGE_SHIFT,
-        stats.committed >> PAGE_SHIFT);
+    put(t, "%lu %lu 0 0 0 %lu 0\n", space()->mapped_size >> PAGE_SHIFT,
+        stats.committed >> PAGE_SHIFT, stats.committed >> PAGE_SHIFT);
 }
 
 static void put_cpuinfo(struct text *t)
@@ -239,12 +246,14 @@ static void link_mounts(struct text *t)
 static void put_limits(struct text *t)
 {
     static const char *const names[][2] = {
-        {"Max cpu time", "seconds"},      {"Max file size", "bytes"},         {"Max data size", "bytes"},
-        {"Max stack size", "bytes"},      {"Max core file size", "bytes"},    {"Max resident set", "bytes"},
-        {"Max processes", "processes"},   {"Max open files", "files"},        {"Max locked memory", "bytes"},
-        {"Max address space", "bytes"},   {"Max file locks", "locks"},        {"Max pending signals", "signals"},
-        {"Max msgqueue size", "bytes"},   {"Max nice priority", ""},          {"Max realtime priority", ""},
-        {"Max realtime timeout", "us"},
+        {"Max cpu time", "seconds"},     {"Max file size", "bytes"},
+        {"Max data size", "bytes"},      {"Max stack size", "bytes"},
+        {"Max core file size", "bytes"}, {"Max resident set", "bytes"},
+        {"Max processes", "processes"},  {"Max open files", "files"},
+        {"Max locked memory", "bytes"},  {"Max address space", "bytes"},
+        {"Max file locks", "locks"},     {"Max pending signals", "signals"},
+        {"Max msgqueue size", "bytes"},  {"Max nice priority", ""},
+        {"Max realtime priority", ""},   {"Max realtime timeout", "us"},
     };
     put(t, "%-26s%-21s%-21s%-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
@@ -282,21 +291,30 @@ static void put_smaps(struct text *t)
         const struct area *a = space()->areas[i];
         uint64_t there = pages_there(a) << 2; /* kB */
         put_area(t, a);
-        put(t, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
+        put(t,
+            "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
             (a->end - a->start) >> 10);
-        put(t, "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\n",
+        put(t,
+            "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:          0 "
+            "kB\nShared_Dirty:          0 kB\n",
             there, there);
-        put(t, "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n",
+        put(t,
+            "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu "
+            "kB\nAnonymous:      %8lu kB\n",
             there, there, a->file ? 0 : there);
-        put(t, "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n");
+        put(t, "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 "
+               "kB\n");
     }
 }
 
 static void put_smaps_rollup(struct text *t)
 {
     uint64_t kib = stats.committed >> 10;
-    put(t, "00400000-7fffffffffff ---p 00000000 00:00 0      [rollup]\nRss:            %8lu kB\nPss:            %8lu kB\n"
-           "Private_Dirty:  %8lu kB\nSwap:                  0 kB\n", kib, kib, kib);
+    put(t,
+        "00400000-7fffffffffff ---p 00000000 00:00 0      [rollup]\nRss:            %8lu kB\nPss:  "
+        "          %8lu kB\n"
+        "Private_Dirty:  %8lu kB\nSwap:                  0 kB\n",
+        kib, kib, kib);
 }
 
 static void put_auxv(struct text *t)
@@ -306,19 +324,21 @@ static void put_auxv(struct text *t)
 
 static void put_io(struct text *t)
 {
-    put(t, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+    put(t, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: "
+           "0\ncancelled_write_bytes: 0\n");
 }
 
 /* id, parent, device, root, place, options - type, source, options */
 static void put_mountinfo(struct text *t)
 {
     static const char *const mounts[][3] = {
-        {"/", "overlay", "overlay"},       {"/proc", "proc", "proc"},       {"/dev", "tmpfs", "tmpfs"},
-        {"/dev/shm", "tmpfs", "shm"},      {"/sys", "sysfs", "sysfs"},      {"/sys/fs/cgroup", "cgroup2", "cgroup"},
+        {"/", "overlay", "overlay"}, {"/proc", "proc", "proc"},
+        {"/dev", "tmpfs", "tmpfs"},  {"/dev/shm", "tmpfs", "shm"},
+        {"/sys", "sysfs", "sysfs"},  {"/sys/fs/cgroup", "cgroup2", "cgroup"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(mounts); i++)
-        put(t, "%lu %d 0:%lu / %s rw,relatime - %s %s rw\n", 20 + i, i ? 20 : 1, 32 + i, mounts[i][0], mounts[i][1],
-            mounts[i][2]);
+        put(t, "%lu %d 0:%lu / %s rw,relatime - %s %s rw\n", 20 + i, i ? 20 : 1, 32 + i,
+            mounts[i][0], mounts[i][1], mounts[i][2]);
 }
 
 /* The limit of -m, and the processors of --cpus: runtimes size themselves by these. */
@@ -342,7 +362,9 @@ static void put_memory_peak(struct text *t)
 
 static void put_memory_stat(struct text *t)
 {
-    put(t, "anon %lu\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon %lu\ninactive_file 0\nactive_file 0\n",
+    put(t,
+        "anon %lu\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon %lu\ninactive_file "
+        "0\nactive_file 0\n",
         stats.committed, stats.committed);
 }
 
@@ -354,7 +376,10 @@ static void put_cpu_max(struct text *t)
 static void put_cpu_stat(struct text *t)
 {
     uint64_t us = port_clock(PORT_CLOCK_CPU) / 1000;
-    put(t, "usage_usec %lu\nuser_usec %lu\nsystem_usec 0\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n", us, us);
+    put(t,
+        "usage_usec %lu\nuser_usec %lu\nsystem_usec 0\nnr_periods 0\nnr_throttled "
+        "0\nthrottled_usec 0\n",
+        us, us);
 }
 
 static void put_cpu_list(struct text *t)
@@ -365,8 +390,10 @@ static void put_cpu_list(struct text *t)
 static void put_node_meminfo(struct text *t)
 {
     uint64_t total = total_memory() >> 10, used = MIN(stats.committed >> 10, total);
-    put(t, "Node 0 MemTotal:       %lu kB\nNode 0 MemFree:        %lu kB\nNode 0 MemUsed:        %lu kB\n", total,
-        total - used, used);
+    put(t,
+        "Node 0 MemTotal:       %lu kB\nNode 0 MemFree:        %lu kB\nNode 0 MemUsed:        %lu "
+        "kB\n",
+        total, total - used, used);
 }
 
 static void put_pids(struct text *t)
@@ -412,9 +439,14 @@ static const struct entry {
     {"loadavg", FILE_, put_loadavg, NULL},
     {"stat", FILE_, put_system_stat, NULL},
     {"version", TEXT, NULL, "Linux version " RELEASE " #1 SMP\n"},
-    {"filesystems", TEXT, NULL, "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\nnodev\tcgroup2\n\terofs\n"},
-    {"cgroups", TEXT, NULL, "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t0\t1\t1\ncpu\t0\t1\t1\nmemory\t0\t1\t1\npids\t0\t1\t1\n"},
-    {"vmstat", TEXT, NULL, "nr_free_pages 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n"},
+    {"filesystems", TEXT, NULL,
+     "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\nnodev\tcgroup2\n\terofs\n"},
+    {"cgroups", TEXT, NULL,
+     "#subsys_name\thierarchy\tnum_"
+     "cgroups\tenabled\ncpuset\t0\t1\t1\ncpu\t0\t1\t1\nmemory\t0\t1\t1\npids\t0\t1\t1\n"},
+    {"vmstat", TEXT, NULL,
+     "nr_free_pages 0\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill "
+     "0\n"},
     {"diskstats", TEXT, NULL, ""},
     {"partitions", TEXT, NULL, "major minor  #blocks  name\n\n"},
     {"swaps", TEXT, NULL, "Filename\tType\tSize\tUsed\tPriority\n"},
@@ -542,7 +574,9 @@ static const struct entry {
     {"PID/io", FILE_, put_io, NULL},
     {"PID/auxv", FILE_, put_auxv, NULL},
     {"PID/mountinfo", FILE_, put_mountinfo, NULL},
-    {"PID/mounts", TEXT, NULL, "overlay / overlay rw 0 0\nproc /proc proc rw 0 0\ntmpfs /dev tmpfs rw 0 0\nshm /dev/shm tmpfs rw 0 0\nsysfs /sys sysfs ro 0 0\ncgroup /sys/fs/cgroup cgroup2 ro 0 0\n"},
+    {"PID/mounts", TEXT, NULL,
+     "overlay / overlay rw 0 0\nproc /proc proc rw 0 0\ntmpfs /dev tmpfs rw 0 0\nshm /dev/shm "
+     "tmpfs rw 0 0\nsysfs /sys sysfs ro 0 0\ncgroup /sys/fs/cgroup cgroup2 ro 0 0\n"},
     {"PID/cgroup", TEXT, NULL, "0::/\n"},
     {"PID/oom_score_adj", TEXT, NULL, "0\n"},
     {"PID/oom_score", TEXT, NULL, "0\n"},
@@ -620,8 +654,10 @@ static const struct entry {
     {"SYS/kernel/mm", DIR, NULL, NULL},
     {"SYS/kernel/mm/transparent_hugepage", DIR, NULL, NULL},
     {"SYS/kernel/mm/transparent_hugepage/enabled", TEXT, NULL, "always madvise [never]\n"},
-    {"SYS/kernel/mm/transparent_hugepage/defrag", TEXT, NULL, "always defer defer+madvise madvise [never]\n"},
-    {"SYS/kernel/mm/transparent_hugepage/shmem_enabled", TEXT, NULL, "always within_size advise [never] deny force\n"},
+    {"SYS/kernel/mm/transparent_hugepage/defrag", TEXT, NULL,
+     "always defer defer+madvise madvise [never]\n"},
+    {"SYS/kernel/mm/transparent_hugepage/shmem_enabled", TEXT, NULL,
+     "always within_size advise [never] deny force\n"},
     {"SYS/kernel/mm/transparent_hugepage/hpage_pmd_size", TEXT, NULL, "2097152\n"},
     {"SYS/kernel/mm/hugepages", DIR, NULL, NULL},
     {"SYS/class", DIR, NULL, NULL},
@@ -738,7 +774,8 @@ static int list_numbers(struct listing *l, enum kind kind)
     char text[16];
     int r = 0;
     if (kind == TASKS) {
-        for (struct list *it = current()->threads.next; !r && it != &current()->threads; it = it->next) {
+        for (struct list *it = current()->threads.next; !r && it != &current()->threads;
+             it = it->next) {
             int n = fmt(text, sizeof(text), "%d", container_of(it, struct thread, node)->tid);
             r = listing_add(l, text, (size_t)n, 1ull << 42, 4);
         }
@@ -766,7 +803,9 @@ static int proc_list(struct dentry *dir, struct listing *l)
             fmt(text, sizeof(text), "%d", current()->pid);
             child = text;
         }
-        uint8_t type = entries[i].kind == FILE_ || entries[i].kind == TEXT ? 8 : entries[i].kind == LINK ? 10 : 4;
+        uint8_t type = entries[i].kind == FILE_ || entries[i].kind == TEXT ? 8
+                       : entries[i].kind == LINK                           ? 10
+                                                                           : 4;
         r = listing_add(l, child, strlen(child), (1ull << 40) + i, type);
     }
     return r;
@@ -774,7 +813,7 @@ static int proc_list(struct dentry *dir, struct listing *l)
 
 static struct file *fd_of(struct inode *i)
 {
-    return i->data ? NULL   : fd_any((int)(i->ino - (1ull << 41)));
+    return i->data ? NULL : fd_any((int)(i->ino - (1ull << 41)));
 }
 
 static long proc_readlink(struct inode *i, char *buf, size_t size)

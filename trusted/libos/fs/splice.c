@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Moving bytes between files: sendfile, copy_file_range, splice, tee, vmsplice. All copy through a page of
-// ours; nothing is shared between the ends.
+// Moving bytes between files: sendfile, copy_file_range, splice, tee, vmsplice. All copy through a
+// page of ours; nothing is shared between the ends.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 
@@ -30,8 +30,8 @@ static bool can_give(const struct file *f)
 
 static bool can_take(const struct file *f)
 {
-    return f->ops == &regular_ops || (is_char(f) && f->inode->rdev != FULL_DEVICE) || is_socket(f) ||
-           is_pipe(f);
+    return f->ops == &regular_ops || (is_char(f) && f->inode->rdev != FULL_DEVICE) ||
+           is_socket(f) || is_pipe(f);
 }
 
 /* As much as goes: `in` may end, `out` may be full. */
@@ -116,8 +116,8 @@ static long check_copy(const struct file *in, const struct file *out, uint64_t f
     return in->inode == out->inode && from < to + size && to < from + size ? -EINVAL : 0;
 }
 
-long sys_copy_file_range(int in_fd, uint64_t in_offset, int out_fd, uint64_t out_offset, uint64_t size,
-                         uint32_t flags)
+long sys_copy_file_range(int in_fd, uint64_t in_offset, int out_fd, uint64_t out_offset,
+                         uint64_t size, uint32_t flags)
 {
     struct file *in = fd_file(in_fd), *out = fd_file(out_fd);
     if (!out || !in)

@@ -12,8 +12,8 @@
 /* What stat says of a file without inode: a pipe, a socket, an event. */
 static struct inode nameless(const struct file *f)
 {
-    struct inode i = {.ino = (uint64_t)f >> 4, .nlink = 1, .uid = current()->euid,
-                      .gid = current()->egid};
+    struct inode i = {
+        .ino = (uint64_t)f >> 4, .nlink = 1, .uid = current()->euid, .gid = current()->egid};
     const char *name = f->ops->name ? f->ops->name : "";
     i.mode = !strcmp(name, "pipe")     ? S_IFIFO | 0600
              : !strcmp(name, "socket") ? S_IFSOCK | 0777
@@ -145,7 +145,9 @@ long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 static bool allowed(const struct inode *i, int mask, int flags)
 {
     const struct process *p = current();
-    return flags & AT_EACCESS ? inode_allowed(i, mask) : inode_allowed_as(i, mask, p->uid, p->gid, p->uid ? 0 : p->caps.permitted);
+    return flags & AT_EACCESS
+               ? inode_allowed(i, mask)
+               : inode_allowed_as(i, mask, p->uid, p->gid, p->uid ? 0 : p->caps.permitted);
 }
 
 static long access_path(int dirfd, uint64_t path, int mask, int flags)
@@ -194,8 +196,8 @@ static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
     struct file *f = fd_any(dirfd);
     if (user_read(&first, path, 1))
         return -EFAULT;
-    bool of_fd_itself = !first && f && f->dentry && (f->flags & O_PATH) &&
-                        (f->inode->mode & S_IFMT) == S_IFLNK;
+    bool of_fd_itself =
+        !first && f && f->dentry && (f->flags & O_PATH) && (f->inode->mode & S_IFMT) == S_IFLNK;
     int r = of_fd_itself ? 0 : walk_user(dirfd, path, 0, &w);
     if (r)
         return r;
@@ -234,7 +236,10 @@ static long put_statfs(uint64_t to, enum fs_kind fs)
     uint64_t left = MIN(memory_for_files(), total);
     bool disk = fs == FS_ROOT || fs == FS_TMP;
     struct statfs s = {
-        .f_type = fs == FS_PROC ? 0x9fa0 : fs == FS_ROOT ? 0x794c7630 : fs == FS_TMP ? 0x01021994 : 0x09041934,
+        .f_type = fs == FS_PROC   ? 0x9fa0
+                  : fs == FS_ROOT ? 0x794c7630
+                  : fs == FS_TMP  ? 0x01021994
+                                  : 0x09041934,
         .f_bsize = PAGE_SIZE,
         .f_frsize = PAGE_SIZE,
         .f_blocks = disk ? (long)total : 0,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extended attributes: kept with the inode, in memory. user., trusted. and security. as Linux gives rights to
-// them; of system. only what says that there are no ACLs.
+// Extended attributes: kept with the inode, in memory. user., trusted. and security. as Linux gives
+// rights to them; of system. only what says that there are no ACLs.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
@@ -54,7 +54,8 @@ static int permitted(const struct inode *i, const char *name, bool write)
     if (starts(name, "security."))
         return write && !capable(strcmp(name, "security.capability") ? CAP_SYS_ADMIN : CAP_SETFCAP)
                    ? -EPERM
-                   : name[9] ? 0 : -EINVAL;
+               : name[9] ? 0
+                         : -EINVAL;
     if (!starts(name, "user."))
         return -EOPNOTSUPP;
     if (type != S_IFREG && type != S_IFDIR)

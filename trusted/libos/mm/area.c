@@ -38,7 +38,8 @@ static int insert(size_t at, struct area *a)
         space()->areas = areas;
         space()->room = room;
     }
-    memmove(space()->areas + at + 1, space()->areas + at, (space()->count - at) * sizeof(*space()->areas));
+    memmove(space()->areas + at + 1, space()->areas + at,
+            (space()->count - at) * sizeof(*space()->areas));
     space()->areas[at] = a;
     space()->count++;
     return 0;
@@ -104,7 +105,8 @@ static void area_free(struct area *a)
 static void drop(size_t at)
 {
     struct area *a = space()->areas[at];
-    memmove(space()->areas + at, space()->areas + at + 1, (space()->count - at - 1) * sizeof(*space()->areas));
+    memmove(space()->areas + at, space()->areas + at + 1,
+            (space()->count - at - 1) * sizeof(*space()->areas));
     space()->count--;
     area_free(a);
 }

@@ -13,16 +13,17 @@
 
 /* What MAP_SHARED_VALIDATE takes: flags that all kernels knew. */
 #define KNOWN_BY_ALL                                                                               \
-    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |        \
-     MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |           \
-     MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |           \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |       \
+     MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |          \
+     MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |                  \
      (63u << MAP_HUGE_SHIFT))
 
 static int check_file(struct file *f, int prot, bool shared)
 {
     if (!file_can_read(f))
         return -EACCES;
-    if (shared && (prot & PROT_WRITE) && f->inode && (f->inode->seals & 24)) /* F_SEAL_WRITE, FUTURE */
+    if (shared && (prot & PROT_WRITE) && f->inode &&
+        (f->inode->seals & 24)) /* F_SEAL_WRITE, FUTURE */
         return -EPERM;
     if (shared && (prot & PROT_WRITE) && !file_can_write(f))
         return -EACCES;
@@ -231,7 +232,8 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
 /* MADV_WIPEONFORK is a promise: refused, as by kernels that do not have it. */
 static bool advice_known(int advice)
 {
-    static const uint8_t known[] = {0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24};
+    static const uint8_t known[] = {0,  1,  2,  3,  4,  8,  9,  10, 11, 12, 13,
+                                    14, 15, 16, 17, 19, 20, 21, 22, 23, 24};
     for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
         if (known[i] == advice)
             return true;
@@ -250,7 +252,8 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     switch (advice) {
     case MADV_DONTNEED:
     case MADV_FREE:
-        for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
+        for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end;
+             i++) {
             struct area *area = space()->areas[i];
             if (area->shared) {
                 if (advice == MADV_FREE)
@@ -278,7 +281,8 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
 
 long sys_msync(uint64_t addr, uint64_t size, int flags)
 {
-    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
+        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
     uint64_t end;
     int r = range(addr, size, &end);
@@ -303,7 +307,8 @@ long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
     return 0;
 }
 
-/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. So locking is only checked. */
+/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. So locking is
+ * only checked. */
 static long lock_range(uint64_t addr, uint64_t size, bool charge)
 {
     uint64_t start = page_down(addr), end = page_up(addr + size), limit = current()->limits[8].soft;
@@ -331,12 +336,14 @@ long sys_munlock(uint64_t addr, uint64_t size)
 
 long sys_mlockall(uint32_t flags)
 {
-    if (!flags || (flags & ~(uint32_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+    if (!flags || (flags & ~(uint32_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) ||
+        flags == MCL_ONFAULT)
         return -EINVAL;
     uint64_t limit = current()->limits[8].soft;
     if (!capable(CAP_IPC_LOCK) && !limit)
         return -EPERM;
-    return !capable(CAP_IPC_LOCK) && (flags & MCL_CURRENT) && space()->mapped_size > limit ? -ENOMEM : 0;
+    return !capable(CAP_IPC_LOCK) && (flags & MCL_CURRENT) && space()->mapped_size > limit ? -ENOMEM
+                                                                                           : 0;
 }
 
 long sys_munlockall(void)

@@ -33,8 +33,8 @@ static uint64_t batch(struct area *a, uint64_t addr)
     return a->batch;
 }
 
-/* A page of a file costs nearly as much as the fault that it saves (it is copied, hashed and accepted),
- * so only its nearest neighbours come along, on both sides. */
+/* A page of a file costs nearly as much as the fault that it saves (it is copied, hashed and
+ * accepted), so only its nearest neighbours come along, on both sides. */
 static int populate_around(struct area *a, uint64_t addr)
 {
     if (!a->file)
@@ -48,15 +48,18 @@ static int populate_around(struct area *a, uint64_t addr)
 /* Wholly behind the end of its file: the one reason for a SIGBUS. */
 static bool behind_end(const struct area *a, uint64_t addr)
 {
-    return a->file && a->file->inode && a->offset + (addr - a->start) >= page_up(a->file->inode->size);
+    return a->file && a->file->inode &&
+           a->offset + (addr - a->start) >= page_up(a->file->inode->size);
 }
 
-/* A handler must not run for what the host could bring about: a little memory, a block that is not what was built. */
+/* A handler must not run for what the host could bring about: a little memory, a block that is not
+ * what was built. */
 static _Noreturn void cannot_give(int r)
 {
     if (r == -ENOMEM)
-        log_line("shelter: the program needs more memory than the %lu MiB that it has (-m); it is ended",
-                 settings.memory >> 20);
+        log_line(
+            "shelter: the program needs more memory than the %lu MiB that it has (-m); it is ended",
+            settings.memory >> 20);
     else
         log_line("shelter: a page of the program cannot be brought (errno %d); it is ended", -r);
     process_exit(r == -ENOMEM ? SIGKILL : SIGBUS);

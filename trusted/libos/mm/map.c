@@ -68,7 +68,8 @@ int64_t mm_map(const struct map_request *r)
         .file = r->file,
         .offset = r->offset,
         .name = r->name,
-        .write_ok = r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
+        .write_ok =
+            r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
     };
     e = area_add(a);
     if (e)
@@ -81,8 +82,8 @@ int64_t mm_map(const struct map_request *r)
 /* All its pages go; a file's own may live on. */
 void area_clear(struct area *a)
 {
-    for (uint64_t at = a->start;
-         a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end; at += PAGE_SIZE)
+    for (uint64_t at = a->start; a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end;
+         at += PAGE_SIZE)
         object_unmap(a, at);
     page_remove(a->start, a->end);
 }

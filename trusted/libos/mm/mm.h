@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of programs: spaces, areas (what may be there), pages (what is there).
 //
-// An enclave has one map of addresses and no page tables of its own. So processes live side by side at
-// different addresses; those that need the same ones (a fork, two programs that are not position
+// An enclave has one map of addresses and no page tables of its own. So processes live side by side
+// at different addresses; those that need the same ones (a fork, two programs that are not position
 // independent) share them by time:
 //
 //   struct space    the addresses of a process, or of several (vfork, CLONE_VM)
@@ -10,8 +10,8 @@
 //   frame           a page that is committed at an address, and whose content it has now
 //   aside           a page of a space that is not resident, kept in the LibOS's zone
 //
-// A page of a shared mapping is the file's own page: struct inode.pages points to where it is, in the zone
-// or at the address of one mapping. At another address it is taken away and faults there.
+// A page of a shared mapping is the file's own page: struct inode.pages points to where it is, in
+// the zone or at the address of one mapping. At another address it is taken away and faults there.
 //
 // All of this is guarded by los_lock.
 #ifndef LIBOS_MM_H
@@ -156,7 +156,7 @@ int object_home(struct inode *i, uint64_t index);          /* takes it back from
 int object_begin_write(struct inode *i, uint64_t index);
 void object_end_write(struct inode *i, uint64_t index);
 void object_drop(struct inode *i, uint64_t from, uint64_t end); /* these pages, mapped or not */
-void object_map_add(struct area *a);              /* the file knows the area from now on */
+void object_map_add(struct area *a); /* the file knows the area from now on */
 void object_map_remove(struct area *a);
 
 /* ---- mm/fault.c ---- */
@@ -170,7 +170,8 @@ int mm_ready(uint64_t addr, uint64_t size, int access);
 
 /* ---- mm/space.c ---- */
 struct space *space_new(void); /* empty, a family of its own; NULL: no memory or no addresses */
-struct space *space_fork(void); /* a copy of the caller's, which is resident then; NULL: no memory */
+struct space *
+space_fork(void); /* a copy of the caller's, which is resident then; NULL: no memory */
 void space_put(struct space *s);
 /* Addresses are given by the GiB, each to one family. May the caller's have these? */
 bool place_is_free(uint64_t start, uint64_t end);
@@ -181,16 +182,16 @@ int place_take(uint64_t start, uint64_t end, bool join);
 bool place_more(uint64_t size);
 
 /* ---- mm/residence.c ---- */
-/* Waits until the caller's space is resident. Whoever gave up los_lock calls this before it touches the
- * program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
+/* Waits until the caller's space is resident. Whoever gave up los_lock calls this before it touches
+ * the program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
 int residence_take(void);
 /* What a frame holds goes aside for whoever needs it; then it is nobody's, or gone. 0, -ENOMEM. */
 int residence_evict(struct family *f, uint64_t addr);
-bool residence_has(void);    /* the caller's space is resident */
-void residence_enter(void);  /* the calling thread came from program code */
-bool residence_leave(void);  /* it goes there; false: the time is over, call residence_take again */
-void residence_idle(void);   /* it is about to sleep */
-void residence_wake(struct family *f); /* whoever has waited longest */
+bool residence_has(void);   /* the caller's space is resident */
+void residence_enter(void); /* the calling thread came from program code */
+bool residence_leave(void); /* it goes there; false: the time is over, call residence_take again */
+void residence_idle(void);  /* it is about to sleep */
+void residence_wake(struct family *f);  /* whoever has waited longest */
 int residence_hold(struct space *next); /* alone in the family; `next` counts as resident. Sleeps */
 void residence_release(void);
 /* Where a range of the resident space meets frames that have others' contents: sets them right. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file's own pages. Each is at one place: in the zone, or at the address of a shared mapping, where all
-// mappings with that address have it. Another address takes it away; who used it there faults and
-// takes it back. So every way to a file's bytes leads to the same ones.
+// A file's own pages. Each is at one place: in the zone, or at the address of a shared mapping,
+// where all mappings with that address have it. Another address takes it away; who used it there
+// faults and takes it back. So every way to a file's bytes leads to the same ones.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 
@@ -205,7 +205,8 @@ void object_drop(struct inode *i, uint64_t from, uint64_t end)
         const struct area *a = container_of(it, struct area, mapped);
         uint64_t first = a->offset >> PAGE_SHIFT;
         uint64_t at = a->start + (from > first ? (from - first) << PAGE_SHIFT : 0);
-        for (; !a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end; at += PAGE_SIZE) {
+        for (; !a->shared && (at = page_next_leaf(a->space, at, a->end)) < a->end;
+             at += PAGE_SIZE) {
             if (first + ((at - a->start) >> PAGE_SHIFT) >= end)
                 break;
             if (page_state_of(a->space, at) & PAGE_CLEAN)

@@ -92,8 +92,8 @@ static int add_zeroed(uint64_t addr, uint64_t count, int prot)
     return r ? r : page_state_set(space(), addr, count, (uint8_t)(PAGE_THERE | prot));
 }
 
-/* A private page that can be written is a copy from the start where the file is as the image has it, which
- * saves a fault; elsewhere it follows the file until it is written. */
+/* A private page that can be written is a copy from the start where the file is as the image has
+ * it, which saves a fault; elsewhere it follows the file until it is written. */
 static uint8_t private_state(const struct area *a)
 {
     int prot = page_rights(a->prot);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sharing addresses by time: which space of a family is resident, and what changes when another becomes it.
+// Sharing addresses by time: which space of a family is resident, and what changes when another
+// becomes it.
 //
-// Contents are swapped inside; no page is added or taken away for it, and the host is asked for nothing but
-// kicks. What says that the others' threads have stopped is that each was seen to enter the LibOS
-// (space.user_threads), never the host's word.
+// Contents are swapped inside; no page is added or taken away for it, and the host is asked for
+// nothing but kicks. What says that the others' threads have stopped is that each was seen to enter
+// the LibOS (space.user_threads), never the host's word.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"

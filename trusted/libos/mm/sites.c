@@ -105,8 +105,8 @@ static const struct inode *pristine(const struct area *a)
     if (!sites.file_count || !a->file || a->shared || a->file->ops != &regular_ops)
         return NULL;
     const struct inode *i = a->file->inode;
-    bool same = i && i->fs == FS_ROOT && i->has_lower && !i->written &&
-                i->lower_size == i->lower.size;
+    bool same =
+        i && i->fs == FS_ROOT && i->has_lower && !i->written && i->lower_size == i->lower.size;
     return same ? i : NULL;
 }
 

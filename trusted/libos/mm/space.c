@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Spaces: where they lie, how they are copied, shared and given up.
 //
-// Addresses are given by the GiB, and belong to a family until its last member is gone. A new space gets
-// a run of them at a random place: mappings of files in the first GiB (rel32 reaches across it), the
-// heap behind, others from the top down.
+// Addresses are given by the GiB, and belong to a family until its last member is gone. A new space
+// gets a run of them at a random place: mappings of files in the first GiB (rel32 reaches across
+// it), the heap behind, others from the top down.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
@@ -262,8 +262,8 @@ static void clear(struct space *s)
                 page_drop(s, at);
             } else if (state) {
                 uint64_t from = at;
-                while (at + PAGE_SIZE < a->end &&
-                       (page_state_of(s, at + PAGE_SIZE) & (PAGE_THERE | PAGE_OBJECT)) == PAGE_THERE)
+                while (at + PAGE_SIZE < a->end && (page_state_of(s, at + PAGE_SIZE) &
+                                                   (PAGE_THERE | PAGE_OBJECT)) == PAGE_THERE)
                     at += PAGE_SIZE;
                 frame_remove(from, ((at - from) >> PAGE_SHIFT) + 1);
             }
@@ -338,7 +338,8 @@ struct space *space_fork(void)
         r = sites_copy(child, parent);
     if (!r)
         r = split_pages(parent, child);
-    /* Its own addresses for what it maps from now on: what both had at one place would be swapped. */
+    /* Its own addresses for what it maps from now on: what both had at one place would be swapped.
+     */
     take_slab(child, slab_gibs());
     residence_release();
     if (!r)

@@ -52,7 +52,7 @@ enum addr_kind addr_kind(const struct addr *a)
     if (!memcmp(p, none, 15) && p[15] < 2)
         return p[15] ? ADDR_LOOPBACK : ADDR_ANY;
     /* IPv4 in other clothes: translators outside would send it back to us, or to the host. */
-    const uint8_t *dressed = p[0] == 0x20 && p[1] == 0x02 ? p + 2
+    const uint8_t *dressed = p[0] == 0x20 && p[1] == 0x02                    ? p + 2
                              : !memcmp(p, nat64, 12) || !memcmp(p, none, 12) ? p + 12
                                                                              : NULL;
     if (dressed)
@@ -83,7 +83,8 @@ void addr_set_port(struct addr *a, uint16_t port)
 
 struct addr addr_make(uint16_t family, uint16_t port)
 {
-    struct addr a = {.size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)};
+    struct addr a = {.size = family == AF_INET ? sizeof(struct sockaddr_in)
+                                               : sizeof(struct sockaddr_in6)};
     a.family = family;
     addr_set_port(&a, port);
     return a;

@@ -55,8 +55,8 @@ static int check_kind(int family, int type, int protocol)
                    : -ESOCKTNOSUPPORT;
     if (family == AF_NETLINK)
         return type != SOCK_RAW && type != SOCK_DGRAM ? -ESOCKTNOSUPPORT
-               : protocol != 0 /* NETLINK_ROUTE */   ? -EPROTONOSUPPORT
-                                                     : 0;
+               : protocol != 0 /* NETLINK_ROUTE */    ? -EPROTONOSUPPORT
+                                                      : 0;
     if (family != AF_INET && family != AF_INET6)
         return -EAFNOSUPPORT;
     if (type == SOCK_STREAM)
@@ -116,7 +116,8 @@ long sys_bind(int fd, uint64_t from, uint32_t size)
         agent_give_way(addr_port(&addr));
     r = name_bind(s, &addr);
     /* Datagrams for the outside must arrive from now on; streams wait for listen. */
-    if (!r && s->type == SOCK_DGRAM && is_inet(s) && addr_kind(&s->own) != ADDR_LOOPBACK && net_published(s))
+    if (!r && s->type == SOCK_DGRAM && is_inet(s) && addr_kind(&s->own) != ADDR_LOOPBACK &&
+        net_published(s))
         r = outside_listen(s, 0);
     if (r && is_inet(s) && s->own.size && r != -EINVAL)
         name_forget(s);
@@ -412,7 +413,8 @@ long sys_getpeername(int fd, uint64_t to, uint64_t size_at)
     if (!s)
         return r;
     outside_settle(s);
-    if (s->state != SOCK_CONNECTED || (s->type == SOCK_STREAM && is_inet(s) && s->peer_gone && s->write_shut))
+    if (s->state != SOCK_CONNECTED ||
+        (s->type == SOCK_STREAM && is_inet(s) && s->peer_gone && s->write_shut))
         return -ENOTCONN;
     return put_name(s, &s->other, to, size_at);
 }

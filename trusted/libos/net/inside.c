@@ -98,8 +98,7 @@ int inside_connect(struct file *f, struct sock *s, struct sock *listener)
     return 0;
 }
 
-static int queue(struct sock *to, struct io *io, uint32_t size,
-                 const struct letter *l, bool files)
+static int queue(struct sock *to, struct io *io, uint32_t size, const struct letter *l, bool files)
 {
     struct chunk *c = los_alloc(sizeof(*c) + size);
     if (!c)
@@ -170,7 +169,8 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     while (io->left) {
         if (is_reset(s))
             return (long)io->left;
-        if (s->write_shut || s->peer_gone || !s->peer || (s->family == AF_UNIX && s->peer->read_shut))
+        if (s->write_shut || s->peer_gone || !s->peer ||
+            (s->family == AF_UNIX && s->peer->read_shut))
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
         if (to->queued >= QUEUE_SIZE) {
@@ -197,7 +197,8 @@ static int wait_fit(struct file *f, struct sock *s, struct sock *to, uint64_t si
         if (to->read_shut && s->family != AF_UNIX)
             return 1; /* nobody will read it */
         if (to->read_shut || (to == s->peer && s->peer_gone))
-            return s->type == SOCK_SEQPACKET || to->read_shut ? (int)broken_pipe(flags) : -ECONNREFUSED;
+            return s->type == SOCK_SEQPACKET || to->read_shut ? (int)broken_pipe(flags)
+                                                              : -ECONNREFUSED;
         if (to->queued + size <= QUEUE_SIZE || list_empty(&to->chunks))
             return 0;
         if (s->family != AF_UNIX)
@@ -220,7 +221,7 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
         return send_stream(f, s, io, flags, l);
     uint64_t size = io->left;
     if (!to)
-        return s->state != SOCK_CONNECTED ? -ENOTCONN
+        return s->state != SOCK_CONNECTED  ? -ENOTCONN
                : s->type == SOCK_SEQPACKET ? broken_pipe(flags)
                                            : -ECONNREFUSED;
     if (s->write_shut)
@@ -315,8 +316,8 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
     }
     if (s->type != SOCK_DGRAM && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX && is_stream(s) ? -EINVAL : -ENOTCONN;
-    bool ended = s->read_shut || (s->type != SOCK_DGRAM &&
-                                  (s->peer_gone || !s->peer || s->peer->write_shut));
+    bool ended = s->read_shut ||
+                 (s->type != SOCK_DGRAM && (s->peer_gone || !s->peer || s->peer->write_shut));
     return ended ? 0 : -EAGAIN;
 }
 
@@ -341,7 +342,8 @@ uint32_t inside_poll(struct sock *s)
         return r | POLLOUT | POLLWRNORM | POLLHUP | (s->error ? POLLRDHUP : 0);
     if (s->peer_gone || s->peer->write_shut)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if ((s->peer_gone && (s->family == AF_UNIX || s->error)) || (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
+    if ((s->peer_gone && (s->family == AF_UNIX || s->error)) ||
+        (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
         r |= POLLHUP;
     if (s->peer_gone || s->write_shut || s->peer->queued < QUEUE_SIZE)
         r |= POLLOUT | POLLWRNORM;

@@ -9,10 +9,21 @@
 #define IFNAMSIZ 16
 
 static const struct interface list[] = {
-    {.index = 1, .name = "lo", .type = 772, .mtu = 65536, .flags = 0x49 /* UP LOOPBACK RUNNING */,
-     .ip = {127, 0, 0, 1}, .prefix = 8},
-    {.index = 2, .name = "eth0", .type = 1, .mtu = 1500, .flags = 0x1043 /* UP BROADCAST RUNNING MULTICAST */,
-     .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56}, .ip = {SH_NET_OWN_BYTES}, .prefix = 24},
+    {.index = 1,
+     .name = "lo",
+     .type = 772,
+     .mtu = 65536,
+     .flags = 0x49 /* UP LOOPBACK RUNNING */,
+     .ip = {127, 0, 0, 1},
+     .prefix = 8},
+    {.index = 2,
+     .name = "eth0",
+     .type = 1,
+     .mtu = 1500,
+     .flags = 0x1043 /* UP BROADCAST RUNNING MULTICAST */,
+     .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56},
+     .ip = {SH_NET_OWN_BYTES},
+     .prefix = 24},
 };
 
 const struct interface *interface_get(uint32_t i)
@@ -82,8 +93,8 @@ static long answer(uint32_t request, struct ifreq *r, const struct interface *n)
     case SIOCGIFTXQLEN:
     case SIOCGIFMETRIC:
         memset(r->room, 0, sizeof(r->room));
-        r->value = request == SIOCGIFINDEX   ? n->index
-                   : request == SIOCGIFMTU   ? (int32_t)n->mtu
+        r->value = request == SIOCGIFINDEX    ? n->index
+                   : request == SIOCGIFMTU    ? (int32_t)n->mtu
                    : request == SIOCGIFTXQLEN ? 1000
                                               : 0;
         return 0;
@@ -137,9 +148,9 @@ long interface_ioctl(uint32_t request, uint64_t arg)
     if (user_read(&r, arg, sizeof(r)))
         return -EFAULT;
     bool asks = request == SIOCGIFNAME || request == SIOCGIFFLAGS || request == SIOCGIFADDR ||
-                request == SIOCGIFDSTADDR || request == SIOCGIFBRDADDR || request == SIOCGIFNETMASK ||
-                request == SIOCGIFMETRIC || request == SIOCGIFMTU || request == SIOCGIFHWADDR ||
-                request == SIOCGIFINDEX || request == SIOCGIFTXQLEN;
+                request == SIOCGIFDSTADDR || request == SIOCGIFBRDADDR ||
+                request == SIOCGIFNETMASK || request == SIOCGIFMETRIC || request == SIOCGIFMTU ||
+                request == SIOCGIFHWADDR || request == SIOCGIFINDEX || request == SIOCGIFTXQLEN;
     if (!asks)
         return request == SIOCETHTOOL ? -EOPNOTSUPP : -EPERM;
     const struct interface *n = find(&r, request == SIOCGIFNAME);

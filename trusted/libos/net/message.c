@@ -58,8 +58,9 @@ static long send_datagram(struct file *f, struct sock *s, struct io *io, int fla
     if (kind < ADDR_GROUP)
         return send_inside(f, s, io, flags, &to, l);
     if (kind == ADDR_GROUP)
-        return to.family == AF_INET && to.bytes[4] >= 240 && !s->options[OPT_BROADCAST] ? -EACCES
-                                                                                        : -ENETUNREACH;
+        return to.family == AF_INET && to.bytes[4] >= 240 && !s->options[OPT_BROADCAST]
+                   ? -EACCES
+                   : -ENETUNREACH;
     int r = outside_open(s);
     return r ? r : outside_send(f, s, io, flags, given ? &to : NULL);
 }
@@ -111,7 +112,8 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
                                     : send_datagram(f, s, io, flags, to, l);
     if (to && s->family == AF_UNIX)
         return s->state == SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
-    if (s->state == SOCK_CONNECTING && (r = (int)wait_connected(f, s, flags, sock_deadline(s->send_timeout))))
+    if (s->state == SOCK_CONNECTING &&
+        (r = (int)wait_connected(f, s, flags, sock_deadline(s->send_timeout))))
         return r;
     if (s->host.handle >= 0 && s->state == SOCK_CONNECTED)
         return outside_send(f, s, io, flags, NULL);
@@ -133,7 +135,8 @@ static long receive_once(struct sock *s, struct io *io, int flags, struct letter
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline)
 {
-    bool stream = s->type == SOCK_STREAM, all = flags & MSG_WAITALL_ && stream && !(flags & MSG_PEEK_);
+    bool stream = s->type == SOCK_STREAM,
+         all = flags & MSG_WAITALL_ && stream && !(flags & MSG_PEEK_);
     struct letter more, *now = l;
     long done = 0, n;
     *l = (struct letter){0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sendto, sendmsg and their kin: messages as a program gives and gets them, with what comes beside the
-// bytes (control messages): files, credentials, addresses, times.
+// sendto, sendmsg and their kin: messages as a program gives and gets them, with what comes beside
+// the bytes (control messages): files, credentials, addresses, times.
 #include <asm/socket.h>
 #include <linux/net.h>
 
@@ -111,7 +111,8 @@ static int read_credentials(uint64_t at, uint64_t size, struct letter *l)
     return 0;
 }
 
-static int read_one(const struct sock *s, const struct control_head *h, uint64_t at, struct letter *l)
+static int read_one(const struct sock *s, const struct control_head *h, uint64_t at,
+                    struct letter *l)
 {
     uint64_t size = h->size - sizeof(*h);
     if (h->level == SOL_SOCKET && s->family == AF_UNIX)
@@ -158,8 +159,8 @@ static int read_vectors(const struct user_msghdr *m, struct io_vec few[8], struc
 }
 
 /* It may wait, and another thread close any of them. */
-static long send_held(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
-                      struct letter *l)
+static long send_held(struct file *f, struct sock *s, struct io *io, int flags,
+                      const struct addr *to, struct letter *l)
 {
     file_get(f);
     for (uint32_t i = 0; i < l->file_count; i++)
@@ -225,7 +226,8 @@ static int put_control(struct user_msghdr *m, uint64_t *used, int level, int typ
 static int put_rights(struct user_msghdr *m, uint64_t *used, struct letter *l, bool cloexec)
 {
     uint64_t head = sizeof(struct control_head);
-    uint64_t room = m->control && m->control_size >= *used + head ? (m->control_size - *used - head) / 4 : 0;
+    uint64_t room =
+        m->control && m->control_size >= *used + head ? (m->control_size - *used - head) / 4 : 0;
     int fds[RIGHTS_MAX];
     uint32_t done = 0;
     for (uint32_t i = 0; i < l->file_count; i++) {
@@ -247,7 +249,8 @@ static int put_time(struct user_msghdr *m, uint64_t *used, bool fine)
 {
     uint64_t now = clock_real();
     int64_t t[2] = {(int64_t)(now / NS), (int64_t)(fine ? now % NS : now % NS / 1000)};
-    return put_control(m, used, SOL_SOCKET, fine ? SO_TIMESTAMPNS_OLD : SO_TIMESTAMP_OLD, t, sizeof(t));
+    return put_control(m, used, SOL_SOCKET, fine ? SO_TIMESTAMPNS_OLD : SO_TIMESTAMP_OLD, t,
+                       sizeof(t));
 }
 
 /* Which interface a datagram came by: 1 loopback, 2 the other. */
@@ -286,7 +289,8 @@ static int put_datagram_info(const struct sock *s, struct user_msghdr *m, uint64
     return r;
 }
 
-static int write_control(const struct sock *s, struct user_msghdr *m, struct letter *l, bool cloexec)
+static int write_control(const struct sock *s, struct user_msghdr *m, struct letter *l,
+                         bool cloexec)
 {
     uint64_t used = 0;
     int r = 0;
@@ -341,8 +345,8 @@ long sys_recvmsg(int fd, uint64_t message, int flags)
 #define MMSG_SIZE 64u /* struct msghdr and the result, padded */
 #define MMSG_MAX 1024u
 
-/* Several messages; an error after the first is for the next call to find. As on Linux, the deadline
- * is looked at after each one. */
+/* Several messages; an error after the first is for the next call to find. As on Linux, the
+ * deadline is looked at after each one. */
 static long several(int fd, uint64_t messages, uint32_t count, int flags, uint64_t deadline,
                     long (*one)(int fd, uint64_t message, int flags))
 {

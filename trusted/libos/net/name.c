@@ -77,7 +77,8 @@ static bool conflict(const struct sock *a, const struct sock *b)
     if (a->options[OPT_REUSEPORT] && b->options[OPT_REUSEPORT] && a->cred.uid == b->cred.uid)
         return false;
     bool listens = a->state == SOCK_LISTENING || b->state == SOCK_LISTENING;
-    if (a->options[OPT_REUSEADDR] && b->options[OPT_REUSEADDR] && (!listens || a->type != SOCK_STREAM))
+    if (a->options[OPT_REUSEADDR] && b->options[OPT_REUSEADDR] &&
+        (!listens || a->type != SOCK_STREAM))
         return false;
     return overlap(a, b);
 }

@@ -206,7 +206,8 @@ static const struct interface *wanted_link(const struct nlmsghdr *h)
     char name[16] = "";
     const struct rtattr *r = (const void *)((const uint8_t *)i + NLMSG_ALIGN(sizeof(*i)));
     for (; left >= sizeof(*r) && r->rta_len >= sizeof(*r) && r->rta_len <= left;
-         left -= MIN(left, RTA_ALIGN(r->rta_len)), r = (const void *)((const uint8_t *)r + RTA_ALIGN(r->rta_len))) {
+         left -= MIN(left, RTA_ALIGN(r->rta_len)),
+         r = (const void *)((const uint8_t *)r + RTA_ALIGN(r->rta_len))) {
         if (r->rta_type == IFLA_IFNAME)
             memcpy(name, RTA_DATA(r), MIN(r->rta_len - sizeof(*r), sizeof(name) - 1));
     }
@@ -226,7 +227,8 @@ static int serve(struct answer *a)
         return h->nlmsg_flags & NLM_F_ACK ? error(a, 0) : 0;
     if (h->nlmsg_len <= NLMSG_HDRLEN)
         return error(a, -EINVAL);
-    bool known = h->nlmsg_type == RTM_GETLINK || h->nlmsg_type == RTM_GETADDR || h->nlmsg_type == RTM_GETROUTE;
+    bool known = h->nlmsg_type == RTM_GETLINK || h->nlmsg_type == RTM_GETADDR ||
+                 h->nlmsg_type == RTM_GETROUTE;
     if ((h->nlmsg_type - RTM_BASE) % 4 != 2) /* not RTM_GET* */
         return error(a, -EPERM);
     if (!known)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// setsockopt and getsockopt. What neither the table nor this file knows is refused: an option that does
-// nothing would be a promise.
+// setsockopt and getsockopt. What neither the table nor this file knows is refused: an option that
+// does nothing would be a promise.
 #include <asm/poll.h>
 #include <asm/socket.h>
 #include <linux/net.h>
@@ -18,7 +18,8 @@
 static int slot_of(const struct sock *s, int level, int name)
 {
     bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;
-    if ((level != SOL_SOCKET && s->family == AF_UNIX) || (level == SOL_TCP_ && !tcp) || (level == SOL_IPV6_ && s->family != AF_INET6))
+    if ((level != SOL_SOCKET && s->family == AF_UNIX) || (level == SOL_TCP_ && !tcp) ||
+        (level == SOL_IPV6_ && s->family != AF_INET6))
         return -1;
     for (int i = 0; i < OPT_COUNT; i++) {
         if (option_get(i)->level == level && option_get(i)->name == name)
@@ -113,7 +114,9 @@ static long set_text(struct sock *s, int level, int name, uint64_t from, uint32_
     if (user_read(text, from, MIN(size, sizeof(text) - 1)))
         return -EFAULT;
     if (level == SOL_SOCKET) /* SO_BINDTODEVICE */
-        return !text[0] || !strcmp(text, "lo") || (settings.outside && !strcmp(text, "eth0")) ? 0 : -ENODEV;
+        return !text[0] || !strcmp(text, "lo") || (settings.outside && !strcmp(text, "eth0"))
+                   ? 0
+                   : -ENODEV;
     /* TCP_CONGESTION; TCP_ULP: no TLS in here */
     return name == 13 && (!strcmp(text, "cubic") || !strcmp(text, "reno")) ? 0 : -ENOENT;
 }
@@ -134,12 +137,15 @@ static long set_other(struct sock *s, int level, int name, uint64_t from, uint32
         return -EPERM;
     if (is4 && (name == 32 || name == 50)) /* IP_MULTICAST_IF, IP_UNICAST_IF */
         return 0;
-    if (is6 && (name == 17 || name == 24 || name == 76)) /* IPV6_MULTICAST_IF, IPV6_MTU, IPV6_UNICAST_IF */
+    if (is6 &&
+        (name == 17 || name == 24 || name == 76)) /* IPV6_MULTICAST_IF, IPV6_MTU, IPV6_UNICAST_IF */
         return 0;
     /* No groups: nothing that is sent to one arrives or leaves. */
-    if ((is4 && (name == 35 || name == 39)) || (is6 && name == 20) || ((is4 || is6) && (name == 42 || name == 46)))
+    if ((is4 && (name == 35 || name == 39)) || (is6 && name == 20) ||
+        ((is4 || is6) && (name == 42 || name == 46)))
         return -ENODEV;
-    if ((is4 && (name == 36 || name == 40)) || (is6 && name == 21) || ((is4 || is6) && (name == 45 || name == 47)))
+    if ((is4 && (name == 36 || name == 40)) || (is6 && name == 21) ||
+        ((is4 || is6) && (name == 45 || name == 47)))
         return -EADDRNOTAVAIL;
     return -ENOPROTOOPT;
 }
@@ -169,7 +175,8 @@ long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
     if (size && user_read(&v, from, MIN(size, sizeof(v))))
         return -EFAULT;
     if (is_time)
-        return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from, size);
+        return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from,
+                           size);
     return is_linger ? set_linger(s, from, size) : set_value(s, i, v);
 }
 
@@ -201,7 +208,7 @@ static uint32_t tcp_info(struct sock *s, uint8_t *out, uint32_t size)
         memset(out, 0, size);
         n = size;
     }
-    out[0] = s->state == SOCK_LISTENING   ? 10
+    out[0] = s->state == SOCK_LISTENING    ? 10
              : s->state == SOCK_CONNECTING ? 2
              : s->state == SOCK_CONNECTED  ? (s->peer_gone ? 8 : 1)
                                            : 7;
@@ -221,15 +228,18 @@ static long get_other(struct sock *s, int level, int name, uint8_t out[INFO_SIZE
         memcpy(out, "cubic", 6);
         return 16;
     }
-    if (s->family != AF_UNIX && ((level == SOL_IP_ && name == 14) || (level == SOL_IPV6_ && name == 24))) {
+    if (s->family != AF_UNIX &&
+        ((level == SOL_IP_ && name == 14) || (level == SOL_IPV6_ && name == 24))) {
         v[0] = s->host.handle >= 0 ? 1500 : 65536; /* IP_MTU */
         return s->other.size ? 4 : -ENOTCONN;
     }
     if (level == SOL_IP_ && (name == 32 || name == 4) && s->family != AF_UNIX)
         return name == 4 ? 0 : 4;
     if (level != SOL_SOCKET) {
-        bool known = level == SOL_IP_ || (level == SOL_IPV6_ && s->family == AF_INET6) || (level == SOL_TCP_ && tcp);
-        return s->family == AF_UNIX || (s->family == AF_INET && !known) ? -EOPNOTSUPP : -ENOPROTOOPT;
+        bool known = level == SOL_IP_ || (level == SOL_IPV6_ && s->family == AF_INET6) ||
+                     (level == SOL_TCP_ && tcp);
+        return s->family == AF_UNIX || (s->family == AF_INET && !known) ? -EOPNOTSUPP
+                                                                        : -ENOPROTOOPT;
     }
     uint64_t timeout = name == SO_RCVTIMEO_OLD ? s->receive_timeout : s->send_timeout;
     int64_t tv[2] = {(int64_t)(timeout / NS), (int64_t)(timeout % NS / 1000)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The socket options that are numbers: a table, and what the host's socket gets of them, when they are
-// set or when the socket goes outside.
+// The socket options that are numbers: a table, and what the host's socket gets of them, when they
+// are set or when the socket goes outside.
 #include <asm/socket.h>
 
 #include "trusted/libos/base/claim.h"
@@ -107,7 +107,8 @@ static bool is_changed(const struct sock *s, int i)
 int option_pass(struct sock *s, int i)
 {
     int32_t v = s->options[i];
-    return claim_status(port_sockopt_set(s->host.handle, table[i].level, table[i].name, &v, sizeof(v)));
+    return claim_status(
+        port_sockopt_set(s->host.handle, table[i].level, table[i].name, &v, sizeof(v)));
 }
 
 int option_pass_linger(struct sock *s)

@@ -78,7 +78,8 @@ void outside_settle(struct sock *s)
 {
     if (s->state != SOCK_CONNECTING)
         return;
-    int r = settle(s, claim_status(port_connect(s->host.handle, s->other.bytes, MIN(s->other.size, PORT_ADDR_MAX))));
+    int r = settle(s, claim_status(port_connect(s->host.handle, s->other.bytes,
+                                                MIN(s->other.size, PORT_ADDR_MAX))));
     if (r && r != -EALREADY)
         s->error = r;
 }

@@ -38,16 +38,67 @@ enum sock_state { SOCK_NEW, SOCK_LISTENING, SOCK_CONNECTING, SOCK_CONNECTED };
 
 /* Options that are numbers; net/option_table.c has them. */
 enum sock_option {
-    OPT_REUSEADDR, OPT_KEEPALIVE, OPT_BROADCAST, OPT_SNDBUF, OPT_RCVBUF, OPT_SNDBUFFORCE, OPT_RCVBUFFORCE,
-    OPT_REUSEPORT, OPT_PASSCRED, OPT_OOBINLINE, OPT_PRIORITY, OPT_RCVLOWAT, OPT_DONTROUTE, OPT_TIMESTAMP,
-    OPT_TIMESTAMPNS, OPT_NO_CHECK, OPT_RXQ_OVFL, OPT_MARK, OPT_BUSY_POLL, OPT_INCOMING_CPU,
-    OPT_NODELAY, OPT_MAXSEG, OPT_CORK, OPT_KEEPIDLE, OPT_KEEPINTVL, OPT_KEEPCNT, OPT_SYNCNT, OPT_LINGER2,
-    OPT_DEFER_ACCEPT, OPT_WINDOW_CLAMP, OPT_QUICKACK, OPT_USER_TIMEOUT, OPT_FASTOPEN, OPT_NOTSENT_LOWAT,
-    OPT_TOS, OPT_TTL, OPT_PKTINFO, OPT_MTU_DISCOVER, OPT_RECVERR, OPT_RECVTTL, OPT_RECVTOS, OPT_FREEBIND,
-    OPT_MINTTL, OPT_BIND_NO_PORT, OPT_MULTICAST_TTL, OPT_MULTICAST_LOOP, OPT_MULTICAST_ALL,
-    OPT_UNICAST_HOPS, OPT_MULTICAST_HOPS6, OPT_MULTICAST_LOOP6, OPT_MTU_DISCOVER6, OPT_RECVERR6, OPT_V6ONLY,
-    OPT_MULTICAST_ALL6, OPT_RECVPKTINFO6, OPT_RECVHOPLIMIT6, OPT_DONTFRAG6, OPT_RECVTCLASS6, OPT_TCLASS6,
-    OPT_AUTOFLOWLABEL6, OPT_FREEBIND6,
+    OPT_REUSEADDR,
+    OPT_KEEPALIVE,
+    OPT_BROADCAST,
+    OPT_SNDBUF,
+    OPT_RCVBUF,
+    OPT_SNDBUFFORCE,
+    OPT_RCVBUFFORCE,
+    OPT_REUSEPORT,
+    OPT_PASSCRED,
+    OPT_OOBINLINE,
+    OPT_PRIORITY,
+    OPT_RCVLOWAT,
+    OPT_DONTROUTE,
+    OPT_TIMESTAMP,
+    OPT_TIMESTAMPNS,
+    OPT_NO_CHECK,
+    OPT_RXQ_OVFL,
+    OPT_MARK,
+    OPT_BUSY_POLL,
+    OPT_INCOMING_CPU,
+    OPT_NODELAY,
+    OPT_MAXSEG,
+    OPT_CORK,
+    OPT_KEEPIDLE,
+    OPT_KEEPINTVL,
+    OPT_KEEPCNT,
+    OPT_SYNCNT,
+    OPT_LINGER2,
+    OPT_DEFER_ACCEPT,
+    OPT_WINDOW_CLAMP,
+    OPT_QUICKACK,
+    OPT_USER_TIMEOUT,
+    OPT_FASTOPEN,
+    OPT_NOTSENT_LOWAT,
+    OPT_TOS,
+    OPT_TTL,
+    OPT_PKTINFO,
+    OPT_MTU_DISCOVER,
+    OPT_RECVERR,
+    OPT_RECVTTL,
+    OPT_RECVTOS,
+    OPT_FREEBIND,
+    OPT_MINTTL,
+    OPT_BIND_NO_PORT,
+    OPT_MULTICAST_TTL,
+    OPT_MULTICAST_LOOP,
+    OPT_MULTICAST_ALL,
+    OPT_UNICAST_HOPS,
+    OPT_MULTICAST_HOPS6,
+    OPT_MULTICAST_LOOP6,
+    OPT_MTU_DISCOVER6,
+    OPT_RECVERR6,
+    OPT_V6ONLY,
+    OPT_MULTICAST_ALL6,
+    OPT_RECVPKTINFO6,
+    OPT_RECVHOPLIMIT6,
+    OPT_DONTFRAG6,
+    OPT_RECVTCLASS6,
+    OPT_TCLASS6,
+    OPT_AUTOFLOWLABEL6,
+    OPT_FREEBIND6,
     OPT_COUNT,
 };
 
@@ -93,7 +144,7 @@ struct sock {
     struct wait_queue room; /* senders of datagrams, and who connects, wait for room */
     struct sock *peer;      /* counted; connected stream, or a unix datagram's destination */
     bool peer_gone, read_shut, write_shut;
-    bool fresh; /* connect answered EINPROGRESS though it was done, or had failed */
+    bool fresh;     /* connect answered EINPROGRESS though it was done, or had failed */
     bool was_reset; /* by what was sent to an end that was gone */
     struct list chunks;
     uint64_t queued;     /* bytes in chunks */
@@ -101,9 +152,9 @@ struct sock {
     struct list pend_node;
     uint32_t pending_count, backlog;
 
-    struct outside host; /* what the host holds of it */
-    struct file *file;   /* not counted; while it is open */
-    int error;           /* SO_ERROR, negative */
+    struct outside host;                    /* what the host holds of it */
+    struct file *file;                      /* not counted; while it is open */
+    int error;                              /* SO_ERROR, negative */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     struct sock_linger linger;
     int32_t options[OPT_COUNT];
@@ -127,8 +178,9 @@ bool addr_v4(const struct addr *a, uint8_t out[4]); /* IPv4, mapped or not; fals
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
 struct addr addr_make(uint16_t family, uint16_t port); /* any */
-struct addr addr_as(const struct addr *a, uint16_t family); /* the same in the other family's form */
-void addr_resolve_any(struct addr *a);                 /* any as a destination is loopback */
+struct addr addr_as(const struct addr *a,
+                    uint16_t family);  /* the same in the other family's form */
+void addr_resolve_any(struct addr *a); /* any as a destination is loopback */
 /* Where what goes from a socket bound to `own` (or to nothing) to `to` comes from. */
 struct addr addr_source(const struct addr *own, const struct addr *to);
 bool addr_same_host(const struct addr *a, const struct addr *b);
@@ -149,10 +201,10 @@ struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference *
 struct sock *sock_of(int fd, int *error, struct file **f);
 
 /* net/option_table.c */
-#define OPTION_BOOL 1 /* any value but 0 is 1 */
-#define OPTION_PASS 2 /* the host's socket has it too */
-#define OPTION_ROOT 4 /* for user 0 */
-#define OPTION_BYTE 8 /* a value of one byte will do */
+#define OPTION_BOOL 1   /* any value but 0 is 1 */
+#define OPTION_PASS 2   /* the host's socket has it too */
+#define OPTION_ROOT 4   /* for user 0 */
+#define OPTION_BYTE 8   /* a value of one byte will do */
 #define OPTION_EMPTY 16 /* no value is 0 */
 struct option {
     int16_t level, name;
@@ -164,7 +216,7 @@ int option_pass(struct sock *s, int i); /* to the host's socket. 0 or -errno */
 int option_pass_linger(struct sock *s);
 void options_init(struct sock *s);
 void options_inherit(struct sock *s, const struct sock *from);
-void options_pass(struct sock *s);         /* to the host's socket, which is new */
+void options_pass(struct sock *s); /* to the host's socket, which is new */
 
 /* net/inside.c */
 int inside_pair(struct sock *a, struct sock *b);
@@ -189,7 +241,7 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
 /* net/name.c: bound addresses */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
 int name_bind(struct sock *s, const struct addr *a);
-int name_auto(struct sock *s); /* a port of our own for a socket that has none */
+int name_auto(struct sock *s);      /* a port of our own for a socket that has none */
 int name_ephemeral(struct sock *s); /* a port for s->own */
 void name_forget(struct sock *s);
 bool name_in_conflict(const struct sock *s);
@@ -201,7 +253,7 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
 int outside_open(struct sock *s);
 int outside_connect(struct file *f, struct sock *s, const struct addr *a);
 void outside_disconnect(struct sock *s); /* datagrams: no default destination any more */
-void outside_settle(struct sock *s); /* a connect that was under way: has it ended, and how? */
+void outside_settle(struct sock *s);     /* a connect that was under way: has it ended, and how? */
 long outside_accept(struct sock *s, struct sock **out);
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
 long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l);

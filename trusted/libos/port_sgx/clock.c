@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port `sgx`: time. RDTSC is a processor's instruction that SGX2 enclaves have; the host is asked only
-// when what it said of the counter is a while ago.
+// Port `sgx`: time. RDTSC is a processor's instruction that SGX2 enclaves have; the host is asked
+// only when what it said of the counter is a while ago.
 #include "trusted/libos/port_sgx/sgx.h"
 #include "trusted/libos/time/tsc.h"
 

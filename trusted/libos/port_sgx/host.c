@@ -91,8 +91,8 @@ long port_available(int32_t handle)
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more)
 {
-    int64_t r = SGX_CALL(.nr = SH_CALL_SEND, .args = {(uint32_t)handle, more}, .a = buf, .size_a = size,
-                         .b = addr, .size_b = addr ? addr_size : 0);
+    int64_t r = SGX_CALL(.nr = SH_CALL_SEND, .args = {(uint32_t)handle, more}, .a = buf,
+                         .size_a = size, .b = addr, .size_b = addr ? addr_size : 0);
     return r > (int64_t)size ? -EIO : (long)r;
 }
 
@@ -151,8 +151,7 @@ long port_resolve(const char *name, struct port_address *out, uint32_t count)
 
 int port_control(struct sh_control_request *request)
 {
-    struct sgx_call c = {
-        .nr = SH_CALL_CONTROL, .in_a = request, .in_size_a = sizeof(*request)};
+    struct sgx_call c = {.nr = SH_CALL_CONTROL, .in_a = request, .in_size_a = sizeof(*request)};
     int64_t r = sgx_call(&c);
     if (r < 0)
         return (int)r;

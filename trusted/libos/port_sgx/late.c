@@ -19,8 +19,7 @@ static int fetch(uint8_t *to, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PIECE_SIZE) {
         uint32_t n = (uint32_t)MIN(size - at, PIECE_SIZE);
-        struct sgx_call c = {
-            .nr = SH_CALL_LATE, .args = {at, n}, .in_a = to + at, .in_size_a = n};
+        struct sgx_call c = {.nr = SH_CALL_LATE, .args = {at, n}, .in_a = to + at, .in_size_a = n};
         int64_t r = sgx_call(&c);
         if (r != n || c.in_size_a != n)
             return -EIO;
@@ -60,8 +59,8 @@ int port_late_load(void)
     if (!r)
         r = put(all, sgx_late_data, sgx_late_bss, PORT_R | PORT_W);
     if (!r)
-        r = port_pages_add((uint64_t)sgx_late_bss, (uint64_t)(sgx_late_end - sgx_late_bss) >> PAGE_SHIFT,
-                           PORT_R | PORT_W);
+        r = port_pages_add((uint64_t)sgx_late_bss,
+                           (uint64_t)(sgx_late_end - sgx_late_bss) >> PAGE_SHIFT, PORT_R | PORT_W);
     if (all)
         pages_free(all, size >> PAGE_SHIFT);
     if (r)

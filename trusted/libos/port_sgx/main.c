@@ -170,8 +170,8 @@ static struct sgx_report own;
 static uint32_t boot_gone;
 struct port_thread *sgx_first;
 
-/* The boot TCS is measured, and does not ask for AEX-Notify: a processor without it would refuse the
- * enclave. So the program's first thread goes to a TCS made here, and the boot thread ends. */
+/* The boot TCS is measured, and does not ask for AEX-Notify: a processor without it would refuse
+ * the enclave. So the program's first thread goes to a TCS made here, and the boot thread ends. */
 static _Noreturn void move_first(struct port_thread *p, struct thread *t)
 {
     static struct thread boot;

@@ -12,13 +12,14 @@ static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source
     struct sgx_secinfo info = {.flags = flags};
     uint64_t r = sgx_enclu(nr, (uint64_t)&info, addr, source);
     if (!r || (nr == SGX_EMODPE && r != GONE)) /* EMODPE has no result */
-        stats_count(nr == SGX_EACCEPT ? &stats.eaccept
-                    : nr == SGX_EMODPE ? &stats.emodpe : &stats.eacceptcopy);
+        stats_count(nr == SGX_EACCEPT  ? &stats.eaccept
+                    : nr == SGX_EMODPE ? &stats.emodpe
+                                       : &stats.eacceptcopy);
     return r;
 }
 
-/* Threads that entered before the change may still use the page as it was: they must leave first. The
- * host may keep them inside, and gains nothing by it. */
+/* Threads that entered before the change may still use the page as it was: they must leave first.
+ * The host may keep them inside, and gains nothing by it. */
 static uint64_t accept(uint64_t flags, uint64_t addr)
 {
     uint64_t r = leaf(SGX_EACCEPT, flags, addr, 0);
@@ -29,8 +30,8 @@ static uint64_t accept(uint64_t flags, uint64_t addr)
     return r;
 }
 
-/* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper to ask
- * for all at once; the host need not do it. */
+/* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper
+ * to ask for all at once; the host need not do it. */
 #define COMMIT_MIN 8u
 static void announce(uint64_t addr, uint64_t count)
 {
@@ -61,8 +62,9 @@ int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, i
     return 0;
 }
 
-/* What goes is taken first: no page is ever writable and executable on its way. A host that does not do it, or says
- * that it cannot, ends the enclave: which rights a page has is no error that a program could handle. */
+/* What goes is taken first: no page is ever writable and executable on its way. A host that does
+ * not do it, or says that it cannot, ends the enclave: which rights a page has is no error that a
+ * program could handle. */
 static void restrict_pages(uint64_t addr, uint64_t end, int prot)
 {
     SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});

@@ -71,7 +71,8 @@ _Noreturn void sgx_first_main(void);
 #define SGX_BLOCK_PAGES (5u + 2 * SH_ENCLAVE_SSA_PAGES)
 struct port_thread *sgx_block_make(uint8_t *base);
 void sgx_thread_bind(struct port_thread *p, struct thread *t); /* t will run on p */
-extern bool sgx_notify; /* the processor tells of exits (AEX-Notify); set before the first is made */
+extern bool
+    sgx_notify; /* the processor tells of exits (AEX-Notify); set before the first is made */
 
 /* trap.c */
 struct sgx_gprsgx *sgx_registers(struct port_thread *p);
@@ -88,12 +89,12 @@ struct sgx_call {
 int64_t sgx_call(struct sgx_call *c);
 #define SGX_CALL(...) sgx_call(&(struct sgx_call){__VA_ARGS__})
 
-/* evidence.c: EREPORT over `data` for `target`, a TARGETINFO that need not be aligned. 0, or -EINVAL
- * for a target that the processor refuses. */
+/* evidence.c: EREPORT over `data` for `target`, a TARGETINFO that need not be aligned. 0, or
+ * -EINVAL for a target that the processor refuses. */
 int sgx_report(const void *target, const uint8_t data[64], struct sgx_report *out);
 
-/* clock.c: the host's clocks in the slot: at the start, and after a call that began at counter value
- * `before`. */
+/* clock.c: the host's clocks in the slot: at the start, and after a call that began at counter
+ * value `before`. */
 void sgx_clock_init(struct sh_slot *slot, uint64_t hz);
 void sgx_clock_take(struct sh_slot *slot, uint64_t before);
 

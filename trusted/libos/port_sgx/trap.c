@@ -134,10 +134,10 @@ static bool stepped(struct thread *t, struct sgx_gprsgx *g)
     return true;
 }
 
-/* With AEX-Notify a page fault that the kernel has resolved is told as well, and looks as one that it
- * has not. The LibOS simply goes on, or begins its way back again, no longer notified: the fault comes
- * again if it was real. Faults of the program are for mm_fault, but where it used a page of the LibOS (its
- * patched calls do): there, the second time without a call in between is real. */
+/* With AEX-Notify a page fault that the kernel has resolved is told as well, and looks as one that
+ * it has not. The LibOS simply goes on, or begins its way back again, no longer notified: the fault
+ * comes again if it was real. Faults of the program are for mm_fault, but where it used a page of
+ * the LibOS (its patched calls do): there, the second time without a call in between is real. */
 static bool may_be_resolved(struct port_thread *p, const struct sgx_gprsgx *g)
 {
     const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
@@ -146,8 +146,7 @@ static bool may_be_resolved(struct port_thread *p, const struct sgx_gprsgx *g)
     if (ex->maddr < SH_ENCLAVE_IMAGE || ex->maddr >= SH_ENCLAVE_SIZE)
         return false;
     struct sgx_missed now = {g->rip, ex->maddr, p->thread->syscalls}, *last = &p->missed;
-    bool again =
-        last->rip == now.rip && last->addr == now.addr && last->syscalls == now.syscalls;
+    bool again = last->rip == now.rip && last->addr == now.addr && last->syscalls == now.syscalls;
     *last = now;
     return !again;
 }

@@ -64,8 +64,10 @@ void port_pages_remove(uint64_t addr, uint64_t count)
 
 uint64_t host_guarded(uint64_t size)
 {
-    long r = host_call(__NR_mmap, 0, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (failed(r) || port_pages_add((uint64_t)r + PAGE_SIZE, size >> PAGE_SHIFT, PROT_READ | PROT_WRITE))
+    long r =
+        host_call(__NR_mmap, 0, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (failed(r) ||
+        port_pages_add((uint64_t)r + PAGE_SIZE, size >> PAGE_SHIFT, PROT_READ | PROT_WRITE))
         return 0;
     return (uint64_t)r + PAGE_SIZE;
 }
@@ -172,7 +174,7 @@ static int wait_token(struct port_thread *p, uint64_t deadline)
     if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
         return 0;
     long r = call_out(__NR_futex, &p->token, FUTEX_WAIT_BITSET_PRIVATE, 0,
-                       deadline == NO_DEADLINE ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+                      deadline == NO_DEADLINE ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
     return r == -EAGAIN ? 0 : (int)r;
 }
@@ -212,7 +214,8 @@ static void take_found(struct port_wait *w)
 int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
 {
     struct port_thread *p = t->port;
-    struct pollfd fds[PORT_WAIT_MAX / 8 + 2]; /* asks beyond are for another time: ready for no reason */
+    struct pollfd
+        fds[PORT_WAIT_MAX / 8 + 2]; /* asks beyond are for another time: ready for no reason */
     uint64_t drained;
     if (!w)
         return wait_token(p, deadline);
@@ -235,8 +238,10 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
     __atomic_store_n(&p->polling, 1, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&p->token, 0, __ATOMIC_SEQ_CST))
         left = 0;
-    struct __kernel_timespec ts = {(long long)(left / 1000000000u), (long long)(left % 1000000000u)};
-    long r = call_out(__NR_ppoll, fds, asks + 2, deadline == NO_DEADLINE && left ? NULL : &ts, NULL, 8);
+    struct __kernel_timespec ts = {(long long)(left / 1000000000u),
+                                   (long long)(left % 1000000000u)};
+    long r =
+        call_out(__NR_ppoll, fds, asks + 2, deadline == NO_DEADLINE && left ? NULL : &ts, NULL, 8);
     __atomic_store_n(&p->polling, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&p->token, 0, __ATOMIC_SEQ_CST);
     if (r > 0 && fds[0].revents)

@@ -170,9 +170,10 @@ static uint8_t script_byte(void)
 /* The next lie. `size` is what was asked for: answers near it are the likeliest to be believed. */
 static void decide(uint64_t size)
 {
-    static const int64_t list[] = {0,          1,     2,         3,        5,    -EAGAIN, -EINTR, -EIO,
-                                   -EINPROGRESS, -133, -134,      -512,     -4095, INT64_MIN, INT64_MAX,
-                                   INT32_MAX,  1 << 24, 65536,   65537,    1ll << 40};
+    static const int64_t list[] = {
+        0,     1,        2,    3,     5,         -EAGAIN,   -EINTR,    -EIO,    -EINPROGRESS,
+        -133,  -134,     -512, -4095, INT64_MIN, INT64_MAX, INT32_MAX, 1 << 24, 65536,
+        65537, 1ll << 40};
     if (!unit_host.script)
         return;
     bool over = unit_host.script == unit_host.script_end;
@@ -233,9 +234,11 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
     if (w) {
         unit_host.calls++;
         for (uint32_t i = 0; i < w->changes; i++)
-            unit_host.changes[unit_host.change_count++ % ARRAY_COUNT(unit_host.changes)] = w->items[i];
+            unit_host.changes[unit_host.change_count++ % ARRAY_COUNT(unit_host.changes)] =
+                w->items[i];
         for (struct port_event *e = w->items + w->changes; e < w->items + w->changes + w->asks; e++)
-            e->ready = unit_host.quiet ? 0 : e->events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
+            e->ready =
+                unit_host.quiet ? 0 : e->events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
         found(w);
         return unit_host.script && unit_host.lie < 0 ? (int)unit_host.lie : 0;
     }
@@ -430,8 +433,8 @@ int port_control(struct sh_control_request *request)
 void port_answer(uint32_t id, int error, const char *text, uint32_t size)
 {
     unit_host.calls++;
-    unit_host.output_size = (uint32_t)snprintf(unit_host.output, sizeof(unit_host.output), "%u %d %.*s",
-                                               id, error, (int)size, text);
+    unit_host.output_size = (uint32_t)snprintf(unit_host.output, sizeof(unit_host.output),
+                                               "%u %d %.*s", id, error, (int)size, text);
 }
 
 void port_log(const char *text, uint32_t size)

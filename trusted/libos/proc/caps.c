@@ -3,8 +3,8 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 
-/* CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD
- * AUDIT_WRITE SETFCAP */
+/* CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT
+ * MKNOD AUDIT_WRITE SETFCAP */
 #define CONTAINER 0xa80425fbull
 #define VERSION_1 0x19980330u
 #define VERSION_2 0x20071026u
@@ -95,7 +95,8 @@ long sys_capset(uint64_t header, uint64_t from)
         sets[i] = (data[i] | (uint64_t)data[3 + i] << 32) & ((1ull << 41) - 1);
     struct caps *c = &current()->caps;
     uint64_t may_inherit = c->inheritable | (capable(CAP_SETPCAP) ? c->bounding : c->permitted);
-    if ((sets[1] & ~c->permitted) || (sets[0] & ~sets[1]) || (sets[2] & ~(may_inherit | c->permitted)))
+    if ((sets[1] & ~c->permitted) || (sets[0] & ~sets[1]) ||
+        (sets[2] & ~(may_inherit | c->permitted)))
         return -EPERM;
     c->effective = sets[0];
     c->permitted = sets[1];

@@ -134,7 +134,8 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
 static void set_brk(const struct elf_image *image)
 {
     uint64_t start = page_up(image->end) + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
-    if (image->end > space()->code_start && image->end <= space()->code_end) /* leave the window to files */
+    if (image->end > space()->code_start &&
+        image->end <= space()->code_end) /* leave the window to files */
         start = page_down(port_info.user_start + (1ul << 33) + random_word() % (1ul << 34));
     uint64_t limit = MIN(start + (1ul << 36), port_info.user_end);
     size_t i = area_index(start);
@@ -159,7 +160,8 @@ static int open_program(const char *path, struct file **out)
 }
 
 /* Not within load, whose frame there is one of for each script. */
-__attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, const char *path, const struct exec_args *x)
+__attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, const char *path,
+                                              const struct exec_args *x)
 {
     struct elf_image image, interp = {0};
     struct stack s;
@@ -437,7 +439,9 @@ static int find_program_at(int dirfd, char path[PATH_SIZE], int flags, struct fi
     if (r)
         return r;
     uint32_t type = w.dentry ? w.dentry->inode->mode & S_IFMT : 0;
-    r = type == S_IFLNK ? -ELOOP : type != S_IFREG ? -EACCES : file_open_dentry(w.dentry, O_RDONLY, out);
+    r = type == S_IFLNK   ? -ELOOP
+        : type != S_IFREG ? -EACCES
+                          : file_open_dentry(w.dentry, O_RDONLY, out);
     walk_end(&w);
     if (!r && !is_program(*out)) {
         file_put(*out);

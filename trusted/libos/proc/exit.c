@@ -349,8 +349,7 @@ long sys_wait4(int pid, uint64_t status_to, int options, uint64_t usage)
     if (r <= 0)
         return r;
     int status = wait_status_of(&n), child = n.child->pid;
-    if ((status_to && user_write(status_to, &status, sizeof(status))) ||
-        put_usage(usage, n.child))
+    if ((status_to && user_write(status_to, &status, sizeof(status))) || put_usage(usage, n.child))
         return -EFAULT;
     take_news(&n);
     return child;

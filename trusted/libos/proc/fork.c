@@ -32,7 +32,8 @@ static int check(const struct clone_request *q)
     uint64_t f = q->flags;
     if (f & SPACES)
         return -EPERM;
-    if ((f & CLONE_SETTLS) && q->tls >> 47) /* no address: the processor would refuse it in the LibOS */
+    if ((f & CLONE_SETTLS) &&
+        q->tls >> 47) /* no address: the processor would refuse it in the LibOS */
         return -EPERM;
     if ((f & ~(uint64_t)KNOWN_FLAGS) || ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND)) ||
         ((f & CLONE_SIGHAND) && (!(f & CLONE_VM) || (f & CLONE_CLEAR_SIGHAND))) ||

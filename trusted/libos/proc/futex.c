@@ -333,9 +333,8 @@ static void robust_exit(uint64_t list, int32_t tid)
 bool futex_has_duty(struct thread *t)
 {
     uint64_t first;
-    return t->clear_tid ||
-           (t->robust_list && !user_read(&first, t->robust_list, sizeof(first)) &&
-            first != t->robust_list);
+    return t->clear_tid || (t->robust_list && !user_read(&first, t->robust_list, sizeof(first)) &&
+                            first != t->robust_list);
 }
 
 void futex_exit(struct thread *t)

@@ -16,7 +16,7 @@ static bool is_member(uint32_t gid)
 bool ipc_allowed(const struct ipc *i, uint32_t want)
 {
     uint32_t uid = current()->euid;
-    uint32_t bits = uid == i->uid || uid == i->cuid         ? i->mode >> 6
+    uint32_t bits = uid == i->uid || uid == i->cuid           ? i->mode >> 6
                     : is_member(i->gid) || is_member(i->cgid) ? i->mode >> 3
                                                               : i->mode;
     return !uid || !(want & ~(bits & 7));

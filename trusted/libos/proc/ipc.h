@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What System V's shared memory, semaphores and queues have in common: keys, ids, owners, permission.
+// What System V's shared memory, semaphores and queues have in common: keys, ids, owners,
+// permission.
 #ifndef LIBOS_IPC_H
 #define LIBOS_IPC_H
 
@@ -16,7 +17,8 @@ struct ipc {
 
 /* Objects of one kind; an id is never that of an object that is gone. */
 struct ipc_table {
-    struct ipc **items; /* IPC_IDS_MAX, made with the first; a table in the image would be measured */
+    struct ipc *
+        *items; /* IPC_IDS_MAX, made with the first; a table in the image would be measured */
     unsigned generation;
 };
 

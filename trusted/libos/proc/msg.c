@@ -41,7 +41,7 @@ static int64_t seconds(void)
 static bool allowed(const struct queue *q, uint32_t want)
 {
     uint32_t uid = current()->euid;
-    uint32_t bits = uid == q->uid || uid == q->cuid    ? q->mode >> 6
+    uint32_t bits = uid == q->uid || uid == q->cuid         ? q->mode >> 6
                     : in_group(q->gid) || in_group(q->cgid) ? q->mode >> 3
                                                             : q->mode;
     return (want & ~(bits & 7)) == 0;
@@ -70,8 +70,15 @@ static long make(int key, uint32_t mode)
     if (!q)
         return at < QUEUES_MAX ? -ENOMEM : -ENOSPC;
     const struct process *p = current();
-    *q = (struct queue){.key = key, .uid = p->euid, .cuid = p->euid, .gid = p->egid, .cgid = p->egid,
-                        .mode = mode, .refs = 1, .bytes_max = BYTES_MAX, .change_time = seconds()};
+    *q = (struct queue){.key = key,
+                        .uid = p->euid,
+                        .cuid = p->euid,
+                        .gid = p->egid,
+                        .cgid = p->egid,
+                        .mode = mode,
+                        .refs = 1,
+                        .bytes_max = BYTES_MAX,
+                        .change_time = seconds()};
     q->id = (int)((uint32_t)generation++ % (INT32_MAX / ID_STEP) * ID_STEP + at);
     list_init(&q->messages);
     wait_queue_init(&q->wait);
@@ -208,8 +215,13 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
 static long status(const struct queue *q, uint64_t to)
 {
     struct msqid64_ds d = {
-        .msg_perm = {.key = q->key, .uid = q->uid, .gid = q->gid, .cuid = q->cuid, .cgid = q->cgid,
-                     .mode = (unsigned short)q->mode, .seq = (unsigned short)(q->id / (int)ID_STEP)},
+        .msg_perm = {.key = q->key,
+                     .uid = q->uid,
+                     .gid = q->gid,
+                     .cuid = q->cuid,
+                     .cgid = q->cgid,
+                     .mode = (unsigned short)q->mode,
+                     .seq = (unsigned short)(q->id / (int)ID_STEP)},
         .msg_stime = q->send_time,
         .msg_rtime = q->receive_time,
         .msg_ctime = q->change_time,
@@ -248,8 +260,13 @@ static void remove_queue(struct queue *q)
 
 static long info(uint64_t to)
 {
-    struct msginfo i = {.msgmax = SIZE_MAX_, .msgmnb = BYTES_MAX, .msgmni = QUEUES_MAX, .msgssz = 16,
-                        .msgseg = 0xffff, .msgpool = QUEUES_MAX * BYTES_MAX / 1024, .msgtql = BYTES_MAX,
+    struct msginfo i = {.msgmax = SIZE_MAX_,
+                        .msgmnb = BYTES_MAX,
+                        .msgmni = QUEUES_MAX,
+                        .msgssz = 16,
+                        .msgseg = 0xffff,
+                        .msgpool = QUEUES_MAX * BYTES_MAX / 1024,
+                        .msgtql = BYTES_MAX,
                         .msgmap = BYTES_MAX};
     int last = 0;
     for (int n = 0; n < (int)QUEUES_MAX; n++)

@@ -8,7 +8,8 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
-/* The numbers of processes come again only after four million others; still the start tells them apart. */
+/* The numbers of processes come again only after four million others; still the start tells them
+ * apart. */
 struct pidfd {
     int32_t pid;
     uint64_t start_time;

@@ -10,23 +10,24 @@
 extern struct list processes; /* struct process.node, zombies too */
 int process_init_first(void); /* PID 1, without threads. 0 or -ENOMEM */
 struct process *process_find(int pid);
-struct thread *thread_find_any(int tid); /* of whatever process */
+struct thread *thread_find_any(int tid);     /* of whatever process */
 int process_parent(const struct process *p); /* its number, or 0 */
-int32_t id_next(void);                   /* a number that nothing has */
+int32_t id_next(void);                       /* a number that nothing has */
 
 /* proc/thread.c */
-void thread_init(struct thread *t, uint64_t stack_top); /* zeroed before */
-struct thread *thread_new(void);                        /* on a stack of its own; NULL */
+void thread_init(struct thread *t, uint64_t stack_top);       /* zeroed before */
+struct thread *thread_new(void);                              /* on a stack of its own; NULL */
 struct thread *thread_find(const struct process *p, int tid); /* one of p, or NULL */
 /* t is the calling thread. */
 void thread_set_fs(struct thread *t, uint64_t base);
 /* A thread of the LibOS itself, which runs `service` and never program code. */
 struct thread *thread_service(void (*service)(struct thread *t));
-void thread_free(struct thread *t);                /* one that never ran */
-_Noreturn void thread_bury(struct thread *t);      /* the last step of the calling thread; gives up the lock */
+void thread_free(struct thread *t); /* one that never ran */
+_Noreturn void
+thread_bury(struct thread *t); /* the last step of the calling thread; gives up the lock */
 
 /* proc/exit.c. wait_status: as wait4 gives it. */
-_Noreturn void thread_exit(struct thread *t, int wait_status);  /* the process ends with its last */
+_Noreturn void thread_exit(struct thread *t, int wait_status); /* the process ends with its last */
 _Noreturn void process_exit(int wait_status);
 void process_kick(struct process *p);     /* its threads, but the caller, look at what happened */
 void process_stop(int signo);             /* the calling one */
@@ -57,7 +58,7 @@ long caps_prctl(int option, uint64_t arg, uint64_t arg2);
 /* proc/futex.c */
 int futex_wake_at(uint64_t addr, int count);
 bool futex_has_duty(struct thread *t); /* would futex_exit do anything? */
-void futex_exit(struct thread *t); /* robust list and clear_tid */
+void futex_exit(struct thread *t);     /* robust list and clear_tid */
 
 /* proc/user.c: makes the process run as "user[:group]", who is put into *u. 0, or -ENOENT if there
  * is none. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies, priorities, affinity: what a program chooses is remembered and told; the host schedules.
+// Policies, priorities, affinity: what a program chooses is remembered and told; the host
+// schedules.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
@@ -80,12 +81,16 @@ long sys_sched_getscheduler(int pid)
 
 long sys_sched_get_priority_max(int policy)
 {
-    return policy == FIFO || policy == RR ? 99 : ordinary(policy) || policy == DEADLINE ? 0 : -EINVAL;
+    return policy == FIFO || policy == RR           ? 99
+           : ordinary(policy) || policy == DEADLINE ? 0
+                                                    : -EINVAL;
 }
 
 long sys_sched_get_priority_min(int policy)
 {
-    return policy == FIFO || policy == RR ? 1 : ordinary(policy) || policy == DEADLINE ? 0 : -EINVAL;
+    return policy == FIFO || policy == RR           ? 1
+           : ordinary(policy) || policy == DEADLINE ? 0
+                                                    : -EINVAL;
 }
 
 long sys_sched_rr_get_interval(int pid, uint64_t to)

@@ -352,8 +352,9 @@ static long put_limits(int command, uint64_t to)
         sems += s ? (int)s->count : 0;
         highest = s ? i : highest;
     }
-    int info[10] = {0, IPC_IDS_MAX, (int)(IPC_IDS_MAX * SETS_SEMS_MAX), 0, SETS_SEMS_MAX, OPS_MAX,
-                    0, 0, VALUE_MAX, VALUE_MAX};
+    int info[10] = {
+        0,         IPC_IDS_MAX, (int)(IPC_IDS_MAX * SETS_SEMS_MAX), 0, SETS_SEMS_MAX, OPS_MAX, 0, 0,
+        VALUE_MAX, VALUE_MAX};
     if (command == SEM_INFO) {
         info[7] = used;
         info[9] = sems;

@@ -108,9 +108,9 @@ long sys_shmat(int id, uint64_t addr, int flags)
                             .size = page_up(s->size),
                             .prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) |
                                     (flags & SHM_EXEC ? PROT_EXEC : 0),
-                            .flags = MM_SHARED | (!addr                 ? 0
+                            .flags = MM_SHARED | (!addr               ? 0
                                                   : flags & SHM_REMAP ? MM_FIXED
-                                                                        : MM_NOREPLACE),
+                                                                      : MM_NOREPLACE),
                             .file = s->file};
     int64_t at = mm_map(&r);
     if (at < 0)
@@ -133,8 +133,8 @@ static struct segment *segment_of(const struct inode *i)
 long sys_shmdt(uint64_t addr)
 {
     const struct area *a = area_find(addr);
-    struct segment *s = a && a->file && a->start == addr && !a->offset ? segment_of(a->file->inode)
-                                                                       : NULL;
+    struct segment *s =
+        a && a->file && a->start == addr && !a->offset ? segment_of(a->file->inode) : NULL;
     if (!s || (addr & (PAGE_SIZE - 1)))
         return -EINVAL;
     const struct inode *i = a->file->inode;
@@ -217,8 +217,7 @@ long sys_shmctl(int id, int command, uint64_t arg)
     if (command == IPC_INFO || command == SHM_INFO)
         return put_limits(command, arg);
     bool by_index = command == SHM_STAT || command == SHM_STAT_ANY_;
-    struct segment *s = by_index ? (struct segment *)ipc_at(&table, (unsigned)id)
-                                 : find(id);
+    struct segment *s = by_index ? (struct segment *)ipc_at(&table, (unsigned)id) : find(id);
     if (!s)
         return -EINVAL;
     switch (command) {

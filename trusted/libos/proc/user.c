@@ -24,8 +24,8 @@ int user_set(const char *text, struct sh_user *u)
 {
     size_t passwd_size, group_size;
     char *passwd = load("/etc/passwd", &passwd_size), *group = load("/etc/group", &group_size);
-    int r = sh_user_resolve(u, text, passwd ? passwd : "", passwd_size, group ? group : "",
-                            group_size);
+    int r =
+        sh_user_resolve(u, text, passwd ? passwd : "", passwd_size, group ? group : "", group_size);
     los_free(passwd);
     los_free(group);
     if (r)

@@ -154,7 +154,7 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
         if (inside)
             return -EPERM;
         uint32_t mode = (uint32_t)s.flags & ~0x80000000u; /* SS_AUTODISARM */
-        if (mode > SS_DISABLE_BIT) /* 0, SS_ONSTACK, SS_DISABLE */
+        if (mode > SS_DISABLE_BIT)                        /* 0, SS_ONSTACK, SS_DISABLE */
             return -EINVAL;
         if (s.flags & SS_DISABLE_BIT) {
             t->alt = (struct alt_stack){0};
@@ -169,7 +169,8 @@ long sys_sigaltstack(uint64_t stack, uint64_t old_stack)
 
 static struct sig_item from_self(int signo, int code)
 {
-    return (struct sig_item){.signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
+    return (struct sig_item){
+        .signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
 }
 
 /* May the caller signal p? Its user must be ours, or we root; a session may be woken by its own. */

@@ -91,13 +91,14 @@ static void forget_signal(struct sig_queue *q, uint64_t set)
     q->set &= ~set;
 }
 
-/* Going on takes back what would stop, and the other way round (signal(7)); the end needs it to go on. */
+/* Going on takes back what would stop, and the other way round (signal(7)); the end needs it to go
+ * on. */
 static void before_send(struct process *p, int signo)
 {
     uint64_t stops = SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU);
-    uint64_t forget = signo == SIGCONT               ? stops
+    uint64_t forget = signo == SIGCONT                         ? stops
                       : signo < 32 && (stops & SIG_BIT(signo)) ? SIG_BIT(SIGCONT)
-                                                     : 0;
+                                                               : 0;
     if (forget) {
         forget_signal(&p->pending, forget);
         list_for(it, &p->threads)
@@ -138,7 +139,8 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
 
 void sig_send_thread(struct thread *t, int signo, int code)
 {
-    struct sig_item item = {.signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
+    struct sig_item item = {
+        .signo = signo, .code = code, .pid = current()->pid, .uid = current()->uid};
     sig_send_item(t->process, t, &item);
 }
 

@@ -53,12 +53,13 @@ int clock_read(int id, uint64_t *ns)
         *ns = port_clock(PORT_CLOCK_THREAD);
         return 0;
     default: {
-        /* Of a process or thread by its number (pthread_getcpuclockid); of another thread the process's is near
-         * enough. */
+        /* Of a process or thread by its number (pthread_getcpuclockid); of another thread the
+         * process's is near enough. */
         int who = ~(id >> 3);
         if (id >= 0 || (id & 3) == 3 || (who && !thread_find_any(who)))
             return -EINVAL;
-        *ns = port_clock(id & 4 && (!who || who == self()->tid) ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
+        *ns =
+            port_clock(id & 4 && (!who || who == self()->tid) ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
         return 0;
     }
     }

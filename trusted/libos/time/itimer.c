@@ -67,10 +67,11 @@ static void fire_prof(struct timer *t)
     fire_interval(container_of(t, struct timer_set, interval[2].timer), 2);
 }
 
-/* Time in the LibOS is not told from the program's own: ITIMER_VIRTUAL counts both, as ITIMER_PROF. */
+/* Time in the LibOS is not told from the program's own: ITIMER_VIRTUAL counts both, as ITIMER_PROF.
+ */
 static void arm(struct timer_set *s, int which, uint64_t left, uint64_t interval)
 {
-    static void (*const fire[3])(struct timer *t) = {fire_real, fire_virtual, fire_prof};
+    static void (*const fire[3])(struct timer * t) = {fire_real, fire_virtual, fire_prof};
     s->interval[which].timer.fire = fire[which];
     s->interval[which].cpu = which != 0;
     interval_set(&s->interval[which], left ? deadline_in(left) : NO_DEADLINE, interval);
@@ -99,7 +100,7 @@ long sys_setitimer(int which, uint64_t new, uint64_t old)
     int64_t v[4] = {0};
     if (which < 0 || which > 2)
         return -EINVAL;
-    if (new && user_read(v, new, sizeof(v)))
+    if (new &&user_read(v, new, sizeof(v)))
         return -EFAULT;
     for (int i = 0; i < 4; i++) {
         if (v[i] < 0 || v[i] > (i & 1 ? 999999 : (1l << 32)))
@@ -185,15 +186,15 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
     if (user_write(id_to, &id, sizeof(id)))
         return -EFAULT;
     s->posix[id] = (struct posix_timer){.it.timer.fire = fire_posix,
-                                            .it.cpu = clock == 2 || clock == 3 || clock < 0,
-                                            .set = s,
-                                            .used = true,
-                                            .id = id,
-                                            .clock = clock,
-                                            .signo = e.signo,
-                                            .notify = e.notify,
-                                            .tid = e.tid,
-                                            .value = e.value};
+                                        .it.cpu = clock == 2 || clock == 3 || clock < 0,
+                                        .set = s,
+                                        .used = true,
+                                        .id = id,
+                                        .clock = clock,
+                                        .signo = e.signo,
+                                        .notify = e.notify,
+                                        .tid = e.tid,
+                                        .value = e.value};
     return 0;
 }
 

@@ -36,7 +36,7 @@ struct interval_timer {
     struct timer timer;
     uint64_t interval;
     uint64_t expirations; /* not yet reported */
-    bool cpu;             /* of processor time: `due` and `seen` are the clock's, the timer only looks */
+    bool cpu; /* of processor time: `due` and `seen` are the clock's, the timer only looks */
     uint64_t due, seen;
 };
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */
@@ -47,7 +47,7 @@ bool interval_due(struct interval_timer *t);
 void interval_advance(struct interval_timer *t);
 int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);
 int itimerspec_write(uint64_t to, const struct interval_timer *t);
-void timers_reset(void);               /* exec: those of timer_create end */
+void timers_reset(void);             /* exec: those of timer_create end */
 void timers_free(struct process *p); /* all end with the process */
 
 #endif

@@ -63,7 +63,7 @@ void timer_set(struct timer *t, uint64_t deadline)
         wait_wake_all(&changed);
 }
 
-#define LOOK_MIN 1000000ul  /* ns: how often processor time is looked at, at most */
+#define LOOK_MIN 1000000ul   /* ns: how often processor time is looked at, at most */
 #define LOOK_IDLE 50000000ul /* ... of a program that does nothing */
 #define IDLE_PART 20u
 

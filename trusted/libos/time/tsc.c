@@ -13,7 +13,7 @@
 #define SPAN_FIRST 16u      /* of a second: the first anchor is soon followed by another */
 #define BASE_MIN 32u        /* of a second: what a rate is measured over, up to a second */
 #define DOUBTS_MAX 3u
-#define CATCH_UP 512u       /* the part by which we slow down to let the host's clock catch up */
+#define CATCH_UP 512u /* the part by which we slow down to let the host's clock catch up */
 
 /* At counter value `tsc` our clock stood at `monotonic`, the host's at `host`. */
 struct anchor {
@@ -117,7 +117,8 @@ static uint64_t rate_of(struct anchor *a, uint64_t ns, uint64_t counts)
         a->doubts = 0;
         return rate;
     }
-    /* One interruption of the host between two readings must not spoil the run: neither the first time nor later. */
+    /* One interruption of the host between two readings must not spoil the run: neither the first
+     * time nor later. */
     a->doubts = a->doubts && near(rate, a->doubtful) ? a->doubts + 1 : 1;
     a->doubtful = rate;
     if (a->doubts < DOUBTS_MAX)

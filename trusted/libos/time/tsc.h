@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A clock from the time stamp counter, for ports whose host keeps the time: reading it asks nobody.
 //
-// The processor counts; what a count is worth is the host's claim, and so is the time of day. A claim
-// is taken at the start and again at bounded intervals, so a host can make time run wrong, as it could
-// by answering each question, but never backwards: time/clock.c sees to that.
+// The processor counts; what a count is worth is the host's claim, and so is the time of day. A
+// claim is taken at the start and again at bounded intervals, so a host can make time run wrong, as
+// it could by answering each question, but never backwards: time/clock.c sees to that.
 #ifndef LIBOS_TSC_H
 #define LIBOS_TSC_H
 
@@ -18,12 +18,13 @@ struct tsc_claim {
 /* hz: the counter's frequency; one that cannot be, or 0, makes tsc_read always ask. Once, first. */
 void tsc_init(uint64_t hz, const struct tsc_claim *claim);
 
-/* The clocks at counter value `now`. False: a new claim is due (at most a second after the last). Any
- * thread, without locks. */
+/* The clocks at counter value `now`. False: a new claim is due (at most a second after the last).
+ * Any thread, without locks. */
 bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime);
 
-/* A new claim, made between two values of the counter that the caller read itself. Monotonic time goes
- * on from where it is, or jumps forward to the claim; the rate follows, within 1/256 of the first. */
+/* A new claim, made between two values of the counter that the caller read itself. Monotonic time
+ * goes on from where it is, or jumps forward to the claim; the rate follows, within 1/256 of the
+ * first. */
 void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after);
 
 /* A moment of our monotonic clock on the host's, for the deadlines it is given. */
