@@ -137,7 +137,8 @@ b"
 /proc/self/task/1
 /proc/self/task/1/stat
 /proc/self/task/1/status
-/proc/self/task/1/comm"
+/proc/self/task/1/comm
+/proc/self/task/1/cgroup"
     same "busybox awk on a large input" "$(seq 200000 | b awk '{ s += $1 } END { print s }')" 20000100000
     same "the program's own path" "$(b readlink /proc/self/exe)" /bin/busybox
     same "a script" "$(printf '#!/bin/busybox sh\necho "script $1"\n' >"$R/bin/script"
