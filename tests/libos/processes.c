@@ -768,6 +768,30 @@ static void threads(void)
     fact("exec beside threads: %s", wait_for(c));
 }
 
+static pthread_barrier_t together;
+static void *exec_at_once(void *arg)
+{
+    pthread_barrier_wait(&together);
+    execl(own, own, "executed", "one of four", (char *)NULL);
+    return NULL;
+}
+
+/* Threads that execute at the same moment: one wins, the others end. */
+static void exec_race(void)
+{
+    for (int n = 0; n < 10; n++) {
+        pid_t c = CHILD({
+            pthread_t t[3];
+            pthread_barrier_init(&together, NULL, 4);
+            for (int i = 0; i < 3; i++)
+                pthread_create(&t[i], NULL, exec_at_once, NULL);
+            exec_at_once(NULL);
+        });
+        const char *s = wait_for(c);
+        fact("four at once: %s", s);
+    }
+}
+
 static int shares(void *arg)
 {
     close(*(int *)arg);
@@ -852,6 +876,7 @@ int main(int argc, char **argv)
     system_v();
     descriptors();
     threads();
+    exec_race();
     clones();
     tree();
     static const char *const made[] = {"inherit",  "empty",  "garbage",  "cut", "nox",

@@ -64,8 +64,7 @@ static int copy_common(struct family *f, uint64_t addr)
         if (r || !(state & PAGE_COMMON))
             continue;
         void **aside = page_aside(o, addr);
-        *(aside ? aside : &(void *){NULL}) = aside ? page_alloc() : NULL;
-        if (!aside || !*aside)
+        if (!aside || !(*aside = page_alloc()))
             return -ENOMEM;
         memcpy(*aside, (const void *)addr, PAGE_SIZE);
         page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);

@@ -308,16 +308,20 @@ static void free_strings(char **list)
     los_free(list);
 }
 
-/* The others of the process end; the caller takes the process's number. */
-static void end_other_threads(struct thread *t)
+/* The others of the process end; the caller takes the process's number. -EINTR: another was first,
+ * and the caller ends on its way back. */
+static int end_other_threads(struct thread *t)
 {
     struct process *p = t->process;
+    if (p->exec_thread || p->exiting)
+        return -EINTR;
     p->exec_thread = t;
     process_kick(p);
     while (p->thread_count > 1)
         wait_nap(NO_DEADLINE);
     p->exec_thread = NULL;
     t->tid = p->pid;
+    return residence_take();
 }
 
 /* Set-user-ID and set-group-ID of the program's file. */
@@ -393,9 +397,9 @@ static int replace_program(struct thread *t, const char *path, const struct exec
 
 static int exec_program(struct thread *t, const char *path, const struct exec_args *x)
 {
-    if (t->process->thread_count > 1)
-        end_other_threads(t);
-    int r = replace_program(t, path, x);
+    int r = t->process->thread_count > 1 ? end_other_threads(t) : 0;
+    if (!r)
+        r = replace_program(t, path, x);
     if (!r) {
         take_rights(t->process, x->file->inode);
         t->alt = (struct alt_stack){0};

@@ -166,7 +166,7 @@ static void wait_for_vfork(struct process *child)
 {
     struct thread *t = self();
     int pid = child->pid;
-    while (t->vforking && !t->process->exiting)
+    while (t->vforking && !t->process->exiting && !t->process->exec_thread)
         wait_nap(NO_DEADLINE);
     child = t->vforking ? process_find(pid) : NULL;
     if (child && child->vfork_waiter == t)

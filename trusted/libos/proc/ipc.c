@@ -80,9 +80,15 @@ void ipc_put(uint8_t out[48], const struct ipc *i)
         sh_put_le32(out + 4 * n, fields[n]);
 }
 
-void ipc_set(struct ipc *i, const uint8_t in[48])
+int ipc_set(struct ipc *i, uint64_t from)
 {
-    i->uid = sh_le32(in + 4);
-    i->gid = sh_le32(in + 8);
-    i->mode = (i->mode & ~0777u) | (sh_le32(in + 20) & 0777);
+    uint8_t raw[48];
+    if (user_read(raw, from, sizeof(raw)))
+        return -EFAULT;
+    if (!ipc_is_owner(i))
+        return -EPERM;
+    i->uid = sh_le32(raw + 4);
+    i->gid = sh_le32(raw + 8);
+    i->mode = (i->mode & ~0777u) | (sh_le32(raw + 20) & 0777);
+    return 0;
 }

@@ -37,6 +37,6 @@ bool ipc_allowed(const struct ipc *i, uint32_t want); /* 4 read, 2 write */
 bool ipc_is_owner(const struct ipc *i);
 /* struct ipc64_perm, 48 bytes, as Linux gives it; and IPC_SET's part of it. */
 void ipc_put(uint8_t out[48], const struct ipc *i);
-void ipc_set(struct ipc *i, const uint8_t in[48]);
+int ipc_set(struct ipc *i, uint64_t from); /* 0, -EFAULT, -EPERM */
 
 #endif

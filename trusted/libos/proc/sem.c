@@ -233,14 +233,9 @@ static int put_state(const struct set *s, uint64_t to)
 
 static long set_state(struct set *s, uint64_t from)
 {
-    uint8_t raw[48];
-    if (user_read(raw, from, sizeof(raw)))
-        return -EFAULT;
-    if (!ipc_is_owner(&s->ipc))
-        return -EPERM;
-    ipc_set(&s->ipc, raw);
-    s->changed_at = seconds();
-    return 0;
+    int r = ipc_set(&s->ipc, from);
+    s->changed_at = r ? s->changed_at : seconds();
+    return r;
 }
 
 static long remove_set(struct set *s)
