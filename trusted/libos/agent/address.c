@@ -9,7 +9,7 @@
 #define IPV4 2
 #define IPV6 10
 
-static bool ipv4(const char *s, uint8_t out[4])
+static bool parse_ipv4(const char *s, uint8_t out[4])
 {
     for (int i = 0; i < 4; i++) {
         unsigned v = 0, digits = 0;
@@ -24,7 +24,7 @@ static bool ipv4(const char *s, uint8_t out[4])
 }
 
 /* Groups of hex digits, one run of which may be left out ("::"), the last two may be an IPv4. */
-static bool ipv6(const char *s, uint8_t out[16])
+static bool parse_ipv6(const char *s, uint8_t out[16])
 {
     int at = 0, gap = -1;
     if (s[0] == ':' && s[1] != ':')
@@ -40,7 +40,7 @@ static bool ipv6(const char *s, uint8_t out[16])
         if (*s == ':' && (!at || gap == at || !*++s))
             return false;
         if (at <= 12 && strchr(s, '.') && !strchr(s, ':')) {
-            if (!ipv4(s, out + at))
+            if (!parse_ipv4(s, out + at))
                 return false;
             at += 4;
             break;
@@ -65,10 +65,10 @@ static bool ipv6(const char *s, uint8_t out[16])
 bool agent_literal(const char *text, struct port_address *out)
 {
     *out = (struct port_address){.family = IPV4};
-    if (ipv4(text, out->bytes))
+    if (parse_ipv4(text, out->bytes))
         return true;
     *out = (struct port_address){.family = IPV6};
-    return strlen(text) < 46 && ipv6(text, out->bytes);
+    return strlen(text) < 46 && parse_ipv6(text, out->bytes);
 }
 
 uint32_t agent_sockaddr(const struct port_address *a, uint16_t port, uint8_t out[PORT_ADDR_MAX])

@@ -36,7 +36,7 @@ void agent_absent(void)
          (uint64_t)__builtin_return_address(0));
 }
 
-static void check(size_t size, size_t room)
+static void check_size(size_t size, size_t room)
 {
     if (size > room)
         stop("the crypto library wrote over an object's end");
@@ -44,19 +44,19 @@ static void check(size_t size, size_t room)
 
 void *__memcpy_chk(void *to, const void *from, size_t size, size_t room)
 {
-    check(size, room);
+    check_size(size, room);
     return memcpy(to, from, size);
 }
 
 void *__memmove_chk(void *to, const void *from, size_t size, size_t room)
 {
-    check(size, room);
+    check_size(size, room);
     return memmove(to, from, size);
 }
 
 void *__memset_chk(void *to, int value, size_t size, size_t room)
 {
-    check(size, room);
+    check_size(size, room);
     return memset(to, value, size);
 }
 
@@ -68,7 +68,7 @@ void explicit_bzero(void *p, size_t size)
 
 void __explicit_bzero_chk(void *p, size_t size, size_t room)
 {
-    check(size, room);
+    check_size(size, room);
     explicit_bzero(p, size);
 }
 
@@ -100,7 +100,7 @@ int snprintf(char *out, size_t size, const char *format, ...)
 
 int __snprintf_chk(char *out, size_t size, int flag, size_t room, const char *format, ...)
 {
-    check(size, room);
+    check_size(size, room);
     va_list args;
     va_start(args, format);
     int n = fmtv(out, size, format, args);

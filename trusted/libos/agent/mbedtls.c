@@ -8,21 +8,21 @@
 
 int mbedtls_aesni_has_support(unsigned what);
 
-static void init(mbedtls_threading_mutex_t *m)
+static void init_mutex(mbedtls_threading_mutex_t *m)
 {
 }
 
-static int nothing(mbedtls_threading_mutex_t *m)
+static int lock_nothing(mbedtls_threading_mutex_t *m)
 {
     return 0;
 }
 
 /* Not const for mbedTLS, but nobody sets them. */
 #define READ_ONLY __attribute__((section(".data.rel.ro")))
-READ_ONLY void (*mbedtls_mutex_init)(mbedtls_threading_mutex_t *) = init;
-READ_ONLY void (*mbedtls_mutex_free)(mbedtls_threading_mutex_t *) = init;
-READ_ONLY int (*mbedtls_mutex_lock)(mbedtls_threading_mutex_t *) = nothing;
-READ_ONLY int (*mbedtls_mutex_unlock)(mbedtls_threading_mutex_t *) = nothing;
+READ_ONLY void (*mbedtls_mutex_init)(mbedtls_threading_mutex_t *) = init_mutex;
+READ_ONLY void (*mbedtls_mutex_free)(mbedtls_threading_mutex_t *) = init_mutex;
+READ_ONLY int (*mbedtls_mutex_lock)(mbedtls_threading_mutex_t *) = lock_nothing;
+READ_ONLY int (*mbedtls_mutex_unlock)(mbedtls_threading_mutex_t *) = lock_nothing;
 mbedtls_threading_mutex_t mbedtls_threading_gmtime_mutex;
 
 /* AES-NI and PCLMULQDQ: every processor with SGX2 has both. Constant time, unlike its tables. */

@@ -63,7 +63,7 @@ const char *agent_os_tee(void)
 }
 
 /* Before the program runs, a signal that would end it ends the wait. */
-static bool stopped(void)
+static bool is_stopped(void)
 {
     if (self()->service)
         return false;
@@ -81,7 +81,7 @@ static int wait_handle(int32_t handle, uint16_t events, uint64_t deadline_ms)
     for (;;) {
         struct port_event ask = {.handle = handle, .events = events};
         struct port_wait w = {.set = -1, .asks = 1, .items = &ask};
-        if (stopped())
+        if (is_stopped())
             return -EINTR;
         if (agent_os_now_ms() >= deadline_ms)
             return -ETIMEDOUT;
@@ -96,7 +96,7 @@ static int wait_handle(int32_t handle, uint16_t events, uint64_t deadline_ms)
 void agent_os_sleep_ms(uint32_t ms)
 {
     uint64_t until = agent_os_now_ms() + ms;
-    while (!stopped() && agent_os_now_ms() < until)
+    while (!is_stopped() && agent_os_now_ms() < until)
         port_wait(self(), NULL, until * MS);
 }
 
@@ -149,7 +149,7 @@ int agent_os_connect(const char *host, uint16_t port, uint64_t deadline_ms)
     return r;
 }
 
-static long receive(int stream, uint64_t deadline_ms)
+static long receive_bytes(int stream, uint64_t deadline_ms)
 {
     for (;;) {
         long n = claim_count(port_recv(stream, ahead.bytes, sizeof(ahead.bytes), NULL, NULL, false),
@@ -165,7 +165,7 @@ static long receive(int stream, uint64_t deadline_ms)
 long agent_os_read(int stream, void *out, size_t size, uint64_t deadline_ms)
 {
     if (ahead.at == ahead.size) {
-        long n = receive(stream, deadline_ms);
+        long n = receive_bytes(stream, deadline_ms);
         if (n <= 0)
             return n;
         ahead.at = 0;

@@ -65,7 +65,7 @@ static int put_env(const struct job *j, const struct agent_secret *s)
     return r;
 }
 
-static int give(void *arg, const struct agent_secret *s)
+static int place_secret(void *arg, const struct agent_secret *s)
 {
     los_lock();
     int r = s->env ? put_env(arg, s) : put_file(s->name, s->data, s->size);
@@ -73,12 +73,12 @@ static int give(void *arg, const struct agent_secret *s)
     return r;
 }
 
-static long fetch(void *arg)
+static long fetch_secrets(void *arg)
 {
     struct job *j = arg;
     struct agent *a = agent_state();
     if (a)
-        return agent_start(a, give, j, &j->error);
+        return agent_start(a, place_secret, j, &j->error);
     memcpy(j->error.text, "no memory for the agent", 24);
     return -ENOMEM;
 }
@@ -88,7 +88,7 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     struct job j = {.set_env = set_env, .env = env};
     if (!settings.secrets.count && !settings.broker[0])
         return 0;
-    long r = agent_call(fetch, &j);
+    long r = agent_call(fetch_secrets, &j);
     if (!r)
         return 0;
     uint64_t stop_set = agent_stop_signals();
@@ -107,13 +107,13 @@ struct question {
     size_t size;
 };
 
-static long refuse(const struct question *q, int error, const char *why)
+static long refuse_question(const struct question *q, int error, const char *why)
 {
     fmt(q->out, q->size, "%s", why);
     return error;
 }
 
-static long answer(void *arg)
+static long answer_question(void *arg)
 {
     const struct question *q = arg;
     struct agent_error e;
@@ -121,19 +121,19 @@ static long answer(void *arg)
     size_t size = 0;
     int r = agent_attest_json(q->request->data, q->request->size, &json, &size, &e);
     if (r)
-        return refuse(q, r, e.text);
+        return refuse_question(q, r, e.text);
     if (size < q->size)
         memcpy(q->out, json, size);
     agent_os_free(json);
-    return size < q->size ? (long)size : refuse(q, -EMSGSIZE, "the evidence is too large");
+    return size < q->size ? (long)size : refuse_question(q, -EMSGSIZE, "the evidence is too large");
 }
 
 long agent_judge_attest(const struct sh_control_request *r, char *out, size_t size)
 {
     struct question q = {r, out, size};
     if (!r->size || r->size > AGENT_NONCE_MAX)
-        return refuse(&q, -EINVAL, "a nonce has 1 to 64 bytes");
+        return refuse_question(&q, -EINVAL, "a nonce has 1 to 64 bytes");
     out[0] = 0;
-    long n = agent_call(answer, &q);
-    return n < 0 && !out[0] ? refuse(&q, (int)n, "the agent cannot run") : n;
+    long n = agent_call(answer_question, &q);
+    return n < 0 && !out[0] ? refuse_question(&q, (int)n, "the agent cannot run") : n;
 }

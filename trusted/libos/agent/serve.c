@@ -39,7 +39,7 @@ static int set_timeout(uint64_t *timeout, uint64_t until)
     return *timeout ? 0 : -ETIMEDOUT;
 }
 
-static long take(struct exchange *e)
+static long take_request(struct exchange *e)
 {
     struct io_vec v;
     struct io io = io_one(&v, (uint64_t)e->x.in + e->x.have, sizeof(e->x.in) - e->x.have, true);
@@ -51,7 +51,7 @@ static long take(struct exchange *e)
 }
 
 /* Some of what is left to be sent. */
-static long give(struct exchange *e, struct sh_view rest)
+static long give_response(struct exchange *e, struct sh_view rest)
 {
     struct io_vec v;
     struct io io = io_one(&v, (uint64_t)rest.data, rest.size, true);
@@ -60,7 +60,7 @@ static long give(struct exchange *e, struct sh_view rest)
     return r ? r : sock_send(e->file, e->sock, &io, MSG_NOSIGNAL_, NULL, &l);
 }
 
-static long answer(void *arg)
+static long answer_request(void *arg)
 {
     struct exchange *e = arg;
     struct agent *a = agent_state();
@@ -70,32 +70,33 @@ static long answer(void *arg)
     return 0;
 }
 
-static long wipe(void *arg)
+static long wipe_exchange(void *arg)
 {
     struct exchange *e = arg;
     agent_exchange_end(&e->x);
     return 0;
 }
 
-static void exchange(struct exchange *e)
+static void run_exchange(struct exchange *e)
 {
     long n;
     e->until = clock_now() + PATIENCE_NS;
     do {
-        n = take(e);
+        n = take_request(e);
     } while (n > 0 && !agent_exchange_take(&e->x, (size_t)n));
     if (n <= 0)
         return;
-    if (agent_call(answer, e)) { /* its code did not come */
+    if (agent_call(answer_request, e)) { /* its code did not come */
         static const char none[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                    "Content-Length: 0\r\nConnection: close\r\n\r\n";
-        give(e, (struct sh_view){(const uint8_t *)none, sizeof(none) - 1});
+        give_response(e, (struct sh_view){(const uint8_t *)none, sizeof(none) - 1});
         return;
     }
     e->until = clock_now() + PATIENCE_NS; /* the broker may have taken its time */
-    while (agent_exchange_rest(&e->x).size && (n = give(e, agent_exchange_rest(&e->x))) > 0)
+    while (agent_exchange_rest(&e->x).size &&
+           (n = give_response(e, agent_exchange_rest(&e->x))) > 0)
         e->x.sent += (size_t)n;
-    agent_call(wipe, e);
+    agent_call(wipe_exchange, e);
 }
 
 static void serve_one(struct sock *s)
@@ -106,7 +107,7 @@ static void serve_one(struct sock *s)
         memset(e, 0, sizeof(*e));
         e->file = f;
         e->sock = s;
-        exchange(e);
+        run_exchange(e);
     }
     if (f)
         file_put(f);
@@ -153,7 +154,7 @@ static void wait_for_one(void)
     wait_end(&c);
 }
 
-static void serve(struct thread *t)
+static void serve_clients(struct thread *t)
 {
     for (;;) {
         struct sock *s = next_connection();
@@ -189,7 +190,7 @@ static struct sock *make_listener(uint16_t family)
     return s;
 }
 
-static size_t place(uint16_t family)
+static size_t listener_index(uint16_t family)
 {
     return family == AF_INET6;
 }
@@ -198,14 +199,15 @@ void agent_wanted(uint16_t family, uint16_t port)
 {
     if (port != SH_AGENT_PORT || (family != AF_INET && family != AF_INET6) || agent_replaced())
         return;
-    if (listeners[place(family)] || !(listeners[place(family)] = make_listener(family)))
+    if (listeners[listener_index(family)] ||
+        !(listeners[listener_index(family)] = make_listener(family)))
         return;
     if (server) {
         wait_wake_all(&changed);
         return;
     }
     wait_queue_init(&changed);
-    server = thread_service(serve);
+    server = thread_service(serve_clients);
     if (!server) /* no thread, no service: refused as if there were none */
         agent_give_way(port);
 }

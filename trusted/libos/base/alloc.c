@@ -83,7 +83,7 @@ uint64_t memory_for_files(void)
     return free + zone_free;
 }
 
-static int commit(uint64_t addr, uint64_t count)
+static int commit_pages(uint64_t addr, uint64_t count)
 {
     int r = memory_charge(count);
     if (!r && (r = port_pages_add(addr, count, PORT_R | PORT_W)))
@@ -101,11 +101,11 @@ static int64_t zone_grow(uint64_t count, uint64_t align)
     if (first > zone_pages || count > zone_pages - first)
         return -ENOMEM;
     while (meta_used < first + count) {
-        if (commit((uint64_t)meta + meta_used, 1))
+        if (commit_pages((uint64_t)meta + meta_used, 1))
             return -ENOMEM;
         meta_used += PAGE_SIZE;
     }
-    if (commit((uint64_t)page_at(first), count))
+    if (commit_pages((uint64_t)page_at(first), count))
         return -ENOMEM;
     zone_used = first + count;
     return (int64_t)first;
@@ -226,7 +226,7 @@ void *pages_guarded(uint64_t count)
     if (zone_pages - zone_used <= count)
         return NULL;
     uint64_t index = zone_pages - count;
-    if (commit((uint64_t)page_at(index), count))
+    if (commit_pages((uint64_t)page_at(index), count))
         return NULL;
     zone_pages = index - 1;
     return page_at(index);
@@ -309,7 +309,7 @@ void *los_alloc(size_t size)
 }
 
 /* Bytes usable at p. */
-static size_t usable(const void *p)
+static size_t usable_size(const void *p)
 {
     uint64_t index = page_index(p);
     uint8_t m = index < zone_used ? meta[index] : META_NONE;
@@ -324,7 +324,7 @@ void los_free(void *p)
 {
     if (!p)
         return;
-    size_t size = usable(p);
+    size_t size = usable_size(p);
     if (size >= PAGE_SIZE) {
         pages_free(p, size >> PAGE_SHIFT);
         return;
@@ -336,11 +336,11 @@ void los_free(void *p)
 
 void *los_realloc(void *p, size_t size)
 {
-    if (p && usable(p) >= size)
+    if (p && usable_size(p) >= size)
         return p;
     void *q = los_alloc(size);
     if (q && p) {
-        memcpy(q, p, usable(p));
+        memcpy(q, p, usable_size(p));
         los_free(p);
     }
     return q;

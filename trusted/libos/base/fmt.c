@@ -9,7 +9,7 @@ struct out {
     size_t total;
 };
 
-static void put(struct out *o, char c)
+static void put_char(struct out *o, char c)
 {
     o->total++;
     if (o->left) {
@@ -22,14 +22,14 @@ static void put_text(struct out *o, const char *s, size_t size, int width, bool 
 {
     int fill = width > (int)size ? width - (int)size : 0;
     for (int i = 0; !left && i < fill; i++)
-        put(o, pad);
+        put_char(o, pad);
     for (size_t i = 0; i < size; i++)
-        put(o, s[i]);
+        put_char(o, s[i]);
     for (int i = 0; left && i < fill; i++)
-        put(o, ' ');
+        put_char(o, ' ');
 }
 
-static size_t digits(char buf[24], uint64_t v, unsigned base)
+static size_t put_digits(char buf[24], uint64_t v, unsigned base)
 {
     size_t n = 24;
     do {
@@ -43,9 +43,9 @@ static void put_number(struct out *o, uint64_t v, unsigned base, bool minus, int
                        char pad)
 {
     char buf[24];
-    size_t at = digits(buf, v, base);
+    size_t at = put_digits(buf, v, base);
     if (minus && pad == '0') {
-        put(o, '-');
+        put_char(o, '-');
         width--;
         minus = false;
     }
@@ -59,7 +59,7 @@ int fmtv(char *text, size_t size, const char *f, va_list args)
     struct out o = {text, size ? size - 1 : 0, 0};
     for (; *f; f++) {
         if (*f != '%') {
-            put(&o, *f);
+            put_char(&o, *f);
             continue;
         }
         bool left = false, wide = false;
@@ -100,8 +100,8 @@ int fmtv(char *text, size_t size, const char *f, va_list args)
             put_number(&o, v, *f == 'u' ? 10 : *f == 'x' ? 16 : 8, false, width, left, pad);
             break;
         case 'p':
-            put(&o, '0');
-            put(&o, 'x');
+            put_char(&o, '0');
+            put_char(&o, 'x');
             put_number(&o, (uint64_t)va_arg(args, void *), 16, false, width, left, pad);
             break;
         case 'c':
@@ -117,7 +117,7 @@ int fmtv(char *text, size_t size, const char *f, va_list args)
             f--;
             break;
         default:
-            put(&o, *f);
+            put_char(&o, *f);
         }
     }
     if (size)

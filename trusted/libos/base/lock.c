@@ -34,7 +34,7 @@ static bool try_lock(void)
            __atomic_exchange_n(&held, 1, __ATOMIC_SEQ_CST) == 0;
 }
 
-static void enqueue(struct thread *t, bool in)
+static void enqueue_thread(struct thread *t, bool in)
 {
     guard_lock();
     if (in == list_empty(&t->lock_node)) {
@@ -56,12 +56,12 @@ void los_lock(void)
     }
     struct thread *t = self();
     for (;;) {
-        enqueue(t, true);
+        enqueue_thread(t, true);
         if (try_lock())
             break;
         port_wait(t, NULL, NO_DEADLINE);
     }
-    enqueue(t, false);
+    enqueue_thread(t, false);
 }
 
 void los_wake_later(struct thread *t)
@@ -70,7 +70,7 @@ void los_wake_later(struct thread *t)
         list_append(&wake_list, &t->wake_node);
 }
 
-static void pin(struct thread *t)
+static void pin_thread(struct thread *t)
 {
     __atomic_fetch_add(&t->pins, 1, __ATOMIC_SEQ_CST);
 }
@@ -89,7 +89,7 @@ static struct thread *next_waiter(void)
         next = container_of(queue.next, struct thread, lock_node);
         list_remove(&next->lock_node);
         __atomic_fetch_sub(&queue_count, 1, __ATOMIC_SEQ_CST);
-        pin(next);
+        pin_thread(next);
     }
     guard_unlock();
     return next;
@@ -108,7 +108,7 @@ void los_unlock(void)
             port_wake(t);
             continue;
         }
-        pin(t);
+        pin_thread(t);
         wake[count++] = t;
     }
     __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);

@@ -5,7 +5,7 @@
 #include "trusted/libos/libos.h"
 #include <asm/errno.h>
 
-static bool rdrand(uint64_t *v)
+static bool read_rdrand(uint64_t *v)
 {
     for (int tries = 0; tries < 10; tries++) {
         unsigned char ok;
@@ -21,7 +21,7 @@ int processor_random(void *buf, size_t size)
     for (uint8_t *p = buf; size;) {
         uint64_t v;
         size_t n = MIN(size, sizeof(v));
-        if (!rdrand(&v))
+        if (!read_rdrand(&v))
             return -EIO;
         memcpy(p, &v, n);
         p += n;

@@ -12,30 +12,30 @@ struct node {
 };
 
 /* The first index that a tree of this height cannot hold; 0: it holds all. */
-static uint64_t capacity(unsigned height)
+static uint64_t height_capacity(unsigned height)
 {
     return height * BITS >= 64 ? 0 : 1ull << (height * BITS);
 }
 
-static unsigned place(uint64_t index, unsigned level)
+static unsigned level_slot(uint64_t index, unsigned level)
 {
     return (unsigned)(index >> (level * BITS)) & (FANOUT - 1);
 }
 
 void *radix_get(const struct radix *r, uint64_t index)
 {
-    uint64_t cap = capacity(r->height);
+    uint64_t cap = height_capacity(r->height);
     if (!r->height || (cap && index >= cap))
         return NULL;
     struct node *n = r->root;
     for (unsigned level = r->height - 1; n && level > 0; level--)
-        n = n->slot[place(index, level)];
-    return n ? n->slot[place(index, 0)] : NULL;
+        n = n->slot[level_slot(index, level)];
+    return n ? n->slot[level_slot(index, 0)] : NULL;
 }
 
 void **radix_slot(struct radix *r, uint64_t index)
 {
-    while (!r->height || (capacity(r->height) && index >= capacity(r->height))) {
+    while (!r->height || (height_capacity(r->height) && index >= height_capacity(r->height))) {
         struct node *top = los_alloc(sizeof(*top));
         if (!top)
             return NULL;
@@ -45,22 +45,22 @@ void **radix_slot(struct radix *r, uint64_t index)
     }
     struct node *n = r->root;
     for (unsigned level = r->height - 1; level > 0; level--) {
-        void **slot = &n->slot[place(index, level)];
+        void **slot = &n->slot[level_slot(index, level)];
         if (!*slot && !(*slot = los_alloc(sizeof(struct node))))
             return NULL;
         n = *slot;
     }
-    return &n->slot[place(index, 0)];
+    return &n->slot[level_slot(index, 0)];
 }
 
 /* True if the node is empty afterwards. */
-static bool clear(struct node *n, unsigned level, uint64_t base, uint64_t from,
-                  void (*free_item)(void *))
+static bool clear_node(struct node *n, unsigned level, uint64_t base, uint64_t from,
+                       void (*free_item)(void *))
 {
     bool empty = true;
     for (unsigned i = 0; i < FANOUT; i++) {
         uint64_t first = base | (uint64_t)i << (level * BITS);
-        uint64_t last = first | ((level ? capacity(level) : 1) - 1);
+        uint64_t last = first | ((level ? height_capacity(level) : 1) - 1);
         if (!n->slot[i])
             continue;
         if (last < from) {
@@ -68,7 +68,7 @@ static bool clear(struct node *n, unsigned level, uint64_t base, uint64_t from,
         } else if (level == 0) {
             free_item(n->slot[i]);
             n->slot[i] = NULL;
-        } else if (clear(n->slot[i], level - 1, first, from, free_item)) {
+        } else if (clear_node(n->slot[i], level - 1, first, from, free_item)) {
             los_free(n->slot[i]);
             n->slot[i] = NULL;
         } else {
@@ -80,7 +80,7 @@ static bool clear(struct node *n, unsigned level, uint64_t base, uint64_t from,
 
 void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *))
 {
-    if (!r->height || !clear(r->root, r->height - 1, 0, from, free_item))
+    if (!r->height || !clear_node(r->root, r->height - 1, 0, from, free_item))
         return;
     los_free(r->root);
     r->root = NULL;
@@ -89,16 +89,16 @@ void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *))
 
 void *radix_next(const struct radix *r, uint64_t from, uint64_t *index)
 {
-    uint64_t cap = capacity(r->height);
+    uint64_t cap = height_capacity(r->height);
     for (uint64_t i = from; r->height && (!cap || i < cap);) {
         /* Down to the leaf of i; an absent node skips all that it would hold. */
         struct node *n = r->root;
         unsigned level = r->height - 1;
-        while (level > 0 && n->slot[place(i, level)])
-            n = n->slot[place(i, level--)];
-        if (level == 0 && n->slot[place(i, 0)]) {
+        while (level > 0 && n->slot[level_slot(i, level)])
+            n = n->slot[level_slot(i, level--)];
+        if (level == 0 && n->slot[level_slot(i, 0)]) {
             *index = i;
-            return n->slot[place(i, 0)];
+            return n->slot[level_slot(i, 0)];
         }
         uint64_t step = 1ull << (level * BITS);
         i = (i & ~(step - 1)) + step;

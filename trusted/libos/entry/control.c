@@ -27,7 +27,7 @@ void control_init(const struct port_start *start)
     tracing = start->trace && control_allows(SH_POLICY_TRACE);
 }
 
-static long refuse(char *out, size_t size, int error, const char *why)
+static long refuse_request(char *out, size_t size, int error, const char *why)
 {
     fmt(out, size, "%s", why);
     return error;
@@ -36,23 +36,23 @@ static long refuse(char *out, size_t size, int error, const char *why)
 static long judge_stats(const struct sh_control_request *r, char *out, size_t size)
 {
     if (!control_allows(SH_POLICY_STATS))
-        return refuse(out, size, -EPERM,
-                      "the image does not allow stats; build it with --allow stats");
+        return refuse_request(out, size, -EPERM,
+                              "the image does not allow stats; build it with --allow stats");
     if (r->size)
-        return refuse(out, size, -EINVAL, "a request for counts has no data");
+        return refuse_request(out, size, -EINVAL, "a request for counts has no data");
     int n = los_stats_json(out, size);
-    return n < 0 ? refuse(out, size, n, "the counts do not fit") : n;
+    return n < 0 ? refuse_request(out, size, n, "the counts do not fit") : n;
 }
 
 static long judge_trace(const struct sh_control_request *r, char *out, size_t size)
 {
     uint32_t on;
     if (!control_allows(SH_POLICY_TRACE))
-        return refuse(out, size, -EPERM,
-                      "the image does not allow traces; build it with --allow trace");
+        return refuse_request(out, size, -EPERM,
+                              "the image does not allow traces; build it with --allow trace");
     memcpy(&on, r->data, sizeof(on));
     if (r->size != sizeof(on) || on > 1)
-        return refuse(out, size, -EINVAL, "a request for a trace says 0 or 1");
+        return refuse_request(out, size, -EINVAL, "a request for a trace says 0 or 1");
     tracing = on;
     return 0;
 }
@@ -60,7 +60,8 @@ static long judge_trace(const struct sh_control_request *r, char *out, size_t si
 static long judge_maps(const struct sh_control_request *r, char *out, size_t size)
 {
     if (!port_info.debug)
-        return refuse(out, size, -EPERM, "this is no debug enclave; run the image with --debug");
+        return refuse_request(out, size, -EPERM,
+                              "this is no debug enclave; run the image with --debug");
     return proc_maps(out, size);
 }
 
@@ -75,11 +76,12 @@ static long (*const judges[])(const struct sh_control_request *r, char *out, siz
 long control_judge(const struct sh_control_request *r, char *out, size_t size)
 {
     if (r->kind >= ARRAY_COUNT(judges) || !judges[r->kind] || r->size > sizeof(r->data))
-        return refuse(out, size, -ENOSYS, "this image's enclave does not know this request");
+        return refuse_request(out, size, -ENOSYS,
+                              "this image's enclave does not know this request");
     return judges[r->kind](r, out, size);
 }
 
-static void serve(struct thread *t)
+static void serve_control(struct thread *t)
 {
     for (;;) {
         struct sh_control_request r;
@@ -113,5 +115,5 @@ void control_collect(void)
     /* Without memory for it nothing happens; the host asks again. */
     if (!answer)
         answer = pages_alloc((SH_CONTROL_ANSWER_MAX + PAGE_SIZE - 1) >> PAGE_SHIFT);
-    serving = answer && thread_service(serve) != NULL;
+    serving = answer && thread_service(serve_control) != NULL;
 }

@@ -25,7 +25,7 @@ static bool is_indexed(uint32_t leaf)
            leaf == 0x8000001d;
 }
 
-static struct answer claim(uint32_t leaf, uint32_t subleaf)
+static struct answer claimed_leaf(uint32_t leaf, uint32_t subleaf)
 {
     for (uint32_t i = 0; i < port_info.cpuid_count; i++) {
         const struct sh_cpuid *c = &port_info.cpuid[i];
@@ -36,20 +36,20 @@ static struct answer claim(uint32_t leaf, uint32_t subleaf)
 }
 
 /* Bits of features that this XFRM does not carry. */
-static uint32_t missing(uint32_t avx, uint32_t avx512)
+static uint32_t missing_features(uint32_t avx, uint32_t avx512)
 {
     uint32_t bits = port_info.xfrm & XFRM_AVX ? 0 : avx | avx512;
     return (port_info.xfrm & XFRM_AVX512) == XFRM_AVX512 ? bits : bits | avx512;
 }
 
-static void features(struct answer *a)
+static void mask_features(struct answer *a)
 {
     a->ebx &= 0x00ffffff; /* no APIC id: threads move */
     /* MONITOR, VMX, SMX, PDCM, PCID, DCA, x2APIC, TSC deadline, hypervisor */
     a->ecx &= ~(BIT(3) | BIT(5) | BIT(6) | BIT(15) | BIT(17) | BIT(18) | BIT(21) | BIT(24));
     a->ecx &= ~BIT(31);
-    a->ecx &= ~missing(BIT(12) | BIT(28) | BIT(29), 0); /* FMA, AVX, F16C */
-    a->ecx |= BIT(26) | BIT(27);                        /* XSAVE, OSXSAVE */
+    a->ecx &= ~missing_features(BIT(12) | BIT(28) | BIT(29), 0); /* FMA, AVX, F16C */
+    a->ecx |= BIT(26) | BIT(27);                                 /* XSAVE, OSXSAVE */
 }
 
 static void more_features(struct answer *a, uint32_t subleaf)
@@ -57,23 +57,24 @@ static void more_features(struct answer *a, uint32_t subleaf)
     if (subleaf == 0) {
         a->ebx |= BIT(0);                                 /* FSGSBASE */
         a->ebx &= ~(BIT(2) | BIT(4) | BIT(11) | BIT(14)); /* SGX, HLE, RTM, MPX */
-        a->ebx &= ~missing(BIT(5), BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) |
-                                       BIT(30) | BIT(31));
+        a->ebx &= ~missing_features(BIT(5), BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) |
+                                                BIT(28) | BIT(30) | BIT(31));
         /* PKU, OSPKE, WAITPKG, shadow stacks, SGX launch control, PKS */
         a->ecx &= ~(BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(30) | BIT(31));
-        a->ecx &= ~missing(BIT(9) | BIT(10), BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14));
+        a->ecx &=
+            ~missing_features(BIT(9) | BIT(10), BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14));
         a->edx &= ~(BIT(5) | BIT(20) | BIT(22) | BIT(24) | BIT(25)); /* UINTR, IBT, AMX */
-        a->edx &= ~missing(0, BIT(2) | BIT(3) | BIT(8) | BIT(23));
+        a->edx &= ~missing_features(0, BIT(2) | BIT(3) | BIT(8) | BIT(23));
     } else if (subleaf == 1) {
         a->eax &= ~BIT(21); /* AMX */
-        a->eax &= ~missing(BIT(4) | BIT(23), BIT(5));
+        a->eax &= ~missing_features(BIT(4) | BIT(23), BIT(5));
         a->edx &= ~(BIT(8) | BIT(21)); /* AMX, APX */
-        a->edx &= ~missing(BIT(4) | BIT(5) | BIT(10), BIT(19));
+        a->edx &= ~missing_features(BIT(4) | BIT(5) | BIT(10), BIT(19));
     }
 }
 
 /* Place and size of an XSAVE component in the standard form; size 0: not ours. */
-static struct answer component(uint32_t i)
+static struct answer xsave_component(uint32_t i)
 {
     static const uint16_t sizes[] = {0, 0, 256, 64, 64, 64, 512, 1024};
     static const uint16_t intel[] = {0, 0, 576, 960, 1024, 1088, 1152, 1664};
@@ -84,7 +85,7 @@ static struct answer component(uint32_t i)
     return (struct answer){.eax = sizes[i], .ebx = packed ? amd[i] : intel[i]};
 }
 
-static struct answer xsave(uint32_t subleaf)
+static struct answer xsave_leaf(uint32_t subleaf)
 {
     struct answer a = {.eax = (uint32_t)port_info.xfrm,
                        .ebx = port_info.xsave_size,
@@ -93,22 +94,22 @@ static struct answer xsave(uint32_t subleaf)
     if (subleaf == 0)
         return a;
     if (subleaf > 1)
-        return component(subleaf);
-    a = (struct answer){.eax = claim(0xd, 1).eax & 7, .ebx = XSAVE_LEGACY};
+        return xsave_component(subleaf);
+    a = (struct answer){.eax = claimed_leaf(0xd, 1).eax & 7, .ebx = XSAVE_LEGACY};
     for (uint32_t i = 2; i < 64; i++)
-        a.ebx += component(i).eax;
+        a.ebx += xsave_component(i).eax;
     return a;
 }
 
-static struct answer answer(uint32_t leaf, uint32_t subleaf)
+static struct answer answer_leaf(uint32_t leaf, uint32_t subleaf)
 {
-    struct answer a = leaf == 0xd ? xsave(subleaf) : claim(leaf, subleaf);
+    struct answer a = leaf == 0xd ? xsave_leaf(subleaf) : claimed_leaf(leaf, subleaf);
     switch (leaf) {
     case 0x0:
         a.eax = MIN(a.eax, LEAF_MAX);
         break;
     case 0x1:
-        features(&a);
+        mask_features(&a);
         break;
     case 0x7:
         more_features(&a, subleaf);
@@ -120,7 +121,7 @@ static struct answer answer(uint32_t leaf, uint32_t subleaf)
         break;
     case LEAF_EXTENDED + 1:
         a.ecx &= ~(BIT(2) | BIT(10) | BIT(15) | BIT(29)); /* SVM, IBS, LWP, MONITORX */
-        a.ecx &= ~missing(BIT(11) | BIT(16), 0);          /* XOP, FMA4 */
+        a.ecx &= ~missing_features(BIT(11) | BIT(16), 0); /* XOP, FMA4 */
         break;
     }
     return a;
@@ -133,7 +134,7 @@ bool cpuid_emulate(struct thread *t)
     if (user_read(code, r->rip, sizeof(code)) || code[0] != 0x0f ||
         !(code[1] == 0xa2 || (code[1] == 0x0b && sites_is_cpuid(r->rip))))
         return false;
-    struct answer a = answer((uint32_t)r->rax, (uint32_t)r->rcx);
+    struct answer a = answer_leaf((uint32_t)r->rax, (uint32_t)r->rcx);
     r->rax = a.eax;
     r->rbx = a.ebx;
     r->rcx = a.ecx;

@@ -35,7 +35,7 @@ struct text {
     size_t size, at;
 };
 
-static void put(struct text *t, const char *format, const char *name, uint64_t value)
+static void put_line(struct text *t, const char *format, const char *name, uint64_t value)
 {
     if (t->at < t->size)
         t->at += (size_t)fmt(t->out + t->at, t->size - t->at, format, name, value);
@@ -47,11 +47,11 @@ int los_stats_json(char *out, size_t size)
     uint64_t total = 0;
     for (size_t i = 0; i < CALL_COUNT; i++)
         total += stats.calls[i];
-    put(&t, "{\"%s\": %lu", "syscalls", total);
+    put_line(&t, "{\"%s\": %lu", "syscalls", total);
     for (size_t i = 0; i < ARRAY_COUNT(members); i++)
-        put(&t, ", \"%s\": %lu", members[i].name,
-            *(const uint64_t *)((const uint8_t *)&stats + members[i].offset));
-    put(&t, ", \"%s\": %lu, \"by_call\": {", "zone_bytes", stats.zone_pages << PAGE_SHIFT);
+        put_line(&t, ", \"%s\": %lu", members[i].name,
+                 *(const uint64_t *)((const uint8_t *)&stats + members[i].offset));
+    put_line(&t, ", \"%s\": %lu, \"by_call\": {", "zone_bytes", stats.zone_pages << PAGE_SHIFT);
     const char *format = "\"%s\": %lu";
     for (size_t i = 0; i < CALL_COUNT; i++) {
         const struct call_entry *e = call_entry((int64_t)i);
@@ -59,9 +59,9 @@ int los_stats_json(char *out, size_t size)
         if (!stats.calls[i])
             continue;
         fmt(number, sizeof(number), "syscall_%lu", i);
-        put(&t, format, e ? e->name : number, stats.calls[i]);
+        put_line(&t, format, e ? e->name : number, stats.calls[i]);
         format = ", \"%s\": %lu";
     }
-    put(&t, "}}", "", 0);
+    put_line(&t, "}}", "", 0);
     return t.at < size ? (int)t.at : -ENOSPC;
 }

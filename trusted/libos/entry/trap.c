@@ -33,7 +33,7 @@ _Static_assert(offsetof(struct thread, touch_stack) == TOUCH_STACK, "TOUCH_STACK
 /* `addr`, if it can be used so, else a place that always can. With the lock held, which keeps it so
  * but for what another thread of the program unmaps before we are there (the port begins anew
  * then). */
-static uint64_t usable(struct thread *t, uint64_t addr, uint8_t right)
+static uint64_t check_usable(struct thread *t, uint64_t addr, uint8_t right)
 {
     if (addr < port_info.user_start || addr >= port_info.user_end || !(page_state(addr) & right))
         return (uint64_t)&t->touch_stack;
@@ -43,8 +43,8 @@ static uint64_t usable(struct thread *t, uint64_t addr, uint8_t right)
 /* After an interruption: see entry.S. */
 static void prepare_touch(struct thread *t)
 {
-    t->touch_stack = usable(t, t->regs.rsp, PORT_W);
-    t->touch_code = usable(t, t->regs.rip, PORT_R);
+    t->touch_stack = check_usable(t, t->regs.rsp, PORT_W);
+    t->touch_code = check_usable(t, t->regs.rip, PORT_R);
 }
 
 void los_return(struct thread *t)
@@ -123,7 +123,7 @@ static void page_fault(struct thread *t)
     sig_fault(t, f.signo, f.code, t->trap.addr);
 }
 
-static void fault(struct thread *t)
+static void handle_fault(struct thread *t)
 {
     uint64_t rip = t->regs.rip;
     stats.faults++;
@@ -172,7 +172,7 @@ void los_fast_stepped(struct thread *t)
     t->trap = (struct trap){.kind = TRAP_SYSCALL};
 }
 
-static void interrupted(struct thread *t)
+static void handle_interrupt(struct thread *t)
 {
     los_lock();
     residence_enter();
@@ -190,11 +190,11 @@ void los_trap(struct thread *t)
         system_call(t);
         break;
     case TRAP_FAULT:
-        interrupted(t);
-        fault(t);
+        handle_interrupt(t);
+        handle_fault(t);
         break;
     case TRAP_KICK:
-        interrupted(t);
+        handle_interrupt(t);
         stats.kicks++;
         break;
     default:

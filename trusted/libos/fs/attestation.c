@@ -31,7 +31,7 @@ static uint8_t user_data[64];
 static struct sgx_targetinfo target;
 static bool available;
 
-static void *setting(enum entry e)
+static void *entry_setting(enum entry e)
 {
     return e == USER_DATA ? (void *)user_data : e == TARGET ? (void *)&target : NULL;
 }
@@ -53,7 +53,7 @@ static long my_target(uint8_t *out)
     return sizeof(t);
 }
 
-static long quote(uint8_t *out)
+static long make_quote(uint8_t *out)
 {
     uint8_t data[64];
     memcpy(data, user_data, sizeof(data));
@@ -63,7 +63,7 @@ static long quote(uint8_t *out)
     return n;
 }
 
-static long make(enum entry e, uint8_t *out)
+static long make_content(enum entry e, uint8_t *out)
 {
     switch (e) {
     case MY_TARGET:
@@ -71,7 +71,7 @@ static long make(enum entry e, uint8_t *out)
     case REPORT:
         return port_report(user_data, &target, out, SGX_REPORT_SIZE);
     case QUOTE:
-        return quote(out);
+        return make_quote(out);
     case TYPE:
         memcpy(out, available ? "dcap" : "none", 4);
         return 4;
@@ -90,7 +90,7 @@ static long attestation_read(struct file *f, struct io *io, uint64_t offset)
 {
     enum entry e = (enum entry)(uintptr_t)f->inode->data;
     const struct content *c = f->data;
-    const uint8_t *data = c ? c->data : setting(e);
+    const uint8_t *data = c ? c->data : entry_setting(e);
     uint64_t size = c ? (uint64_t)c->size : entries[e].size;
     if (!data || offset >= size)
         return 0;
@@ -104,14 +104,14 @@ static long attestation_write(struct file *f, struct io *io, uint64_t offset)
     enum entry e = (enum entry)(uintptr_t)f->inode->data;
     uint8_t buf[sizeof(struct sgx_targetinfo)] = {0};
     size_t n = io->left;
-    if (!setting(e))
+    if (!entry_setting(e))
         return -EACCES;
     if (offset || n > entries[e].size)
         return -EINVAL;
     int r = io_get(io, buf, n);
     if (r)
         return r;
-    memcpy(setting(e), buf, entries[e].size);
+    memcpy(entry_setting(e), buf, entries[e].size);
     return (long)n;
 }
 
@@ -129,11 +129,11 @@ static const struct file_ops ops = {
 static int attestation_open(struct file *f)
 {
     enum entry e = (enum entry)(uintptr_t)f->inode->data;
-    if (!setting(e)) {
+    if (!entry_setting(e)) {
         struct content *c = los_alloc(sizeof(*c) + entries[e].size);
         if (!c)
             return -ENOMEM;
-        c->size = make(e, c->data);
+        c->size = make_content(e, c->data);
         if (c->size < 0) {
             int r = (int)c->size;
             los_free(c);

@@ -70,7 +70,7 @@ static int place_at(int dirfd, uint64_t path, int flags, struct place *out)
     return r;
 }
 
-static bool owns(const struct inode *i)
+static bool owns_inode(const struct inode *i)
 {
     return capable(CAP_FOWNER) || current()->euid == i->uid;
 }
@@ -84,7 +84,7 @@ static long change_mode(struct place *p, uint32_t mode)
         return 0;
     if ((i->mode & S_IFMT) == S_IFLNK) {
         r = -EOPNOTSUPP;
-    } else if (i->fs == FS_PROC || !owns(i)) {
+    } else if (i->fs == FS_PROC || !owns_inode(i)) {
         r = -EPERM;
     } else {
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
@@ -206,7 +206,7 @@ static long change_times(struct place *p, const int64_t t[4])
     int r = 0;
     if (!i)
         return 0;
-    if (!nothing && (i->fs == FS_PROC || !owns(i)))
+    if (!nothing && (i->fs == FS_PROC || !owns_inode(i)))
         r = now && i->fs != FS_PROC ? (inode_allowed(i, 2) ? 0 : -EACCES) : -EPERM;
     a = i->atime;
     m = i->mtime;
@@ -256,7 +256,7 @@ long sys_utimensat(int dirfd, uint64_t path, uint64_t times, int flags)
 }
 
 /* utimes and futimesat: microseconds */
-static long microseconds(int dirfd, uint64_t path, uint64_t times)
+static long set_microseconds(int dirfd, uint64_t path, uint64_t times)
 {
     int64_t t[4] = {0, UTIME_NOW_NS, 0, UTIME_NOW_NS};
     if (times) {
@@ -272,12 +272,12 @@ static long microseconds(int dirfd, uint64_t path, uint64_t times)
 
 long sys_utimes(uint64_t path, uint64_t times)
 {
-    return path ? microseconds(AT_FDCWD, path, times) : -EFAULT;
+    return path ? set_microseconds(AT_FDCWD, path, times) : -EFAULT;
 }
 
 long sys_futimesat(int dirfd, uint64_t path, uint64_t times)
 {
-    return microseconds(dirfd, path, times);
+    return set_microseconds(dirfd, path, times);
 }
 
 long sys_utime(uint64_t path, uint64_t times)

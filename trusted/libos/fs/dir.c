@@ -12,7 +12,7 @@ static bool is_dir(const struct inode *i)
 }
 
 /* The directory's entries as of the first call: offset counts them. */
-static int snapshot(struct file *f)
+static int snapshot_names(struct file *f)
 {
     if (f->listing)
         return 0;
@@ -42,7 +42,7 @@ long sys_getdents64(int fd, uint64_t to, uint32_t size)
         return -EBADF;
     if (!f->dentry || !is_dir(f->inode) || (f->flags & O_PATH))
         return -ENOTDIR;
-    int r = snapshot(f);
+    int r = snapshot_names(f);
     if (r)
         return r;
     uint64_t at = to, left = size;
@@ -153,7 +153,7 @@ static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
     return r;
 }
 
-static int make(struct walk *w, struct inode *i)
+static int make_entry(struct walk *w, struct inode *i)
 {
     if (!i)
         return -ENOMEM;
@@ -186,7 +186,7 @@ static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     struct inode *i = inode_make(w.dentry->inode, type | (mode & 07777));
     if (i)
         i->rdev = rdev;
-    r = make(&w, i);
+    r = make_entry(&w, i);
     walk_end(&w);
     return r;
 }
@@ -201,7 +201,7 @@ long sys_mkdir(uint64_t path, uint32_t mode)
     return make_node(AT_FDCWD, path, S_IFDIR | (mode & 01777), 0);
 }
 
-static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
+static long make_special(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 {
     uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
     if (type == S_IFDIR)
@@ -216,12 +216,12 @@ static long mknod(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 
 long sys_mknod(uint64_t path, uint32_t mode, uint32_t rdev)
 {
-    return mknod(AT_FDCWD, path, mode, rdev);
+    return make_special(AT_FDCWD, path, mode, rdev);
 }
 
 long sys_mknodat(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
 {
-    return mknod(dirfd, path, mode, rdev);
+    return make_special(dirfd, path, mode, rdev);
 }
 
 static long make_symlink(uint64_t target, int dirfd, uint64_t path)
@@ -242,7 +242,7 @@ static long make_symlink(uint64_t target, int dirfd, uint64_t path)
             i->target = los_strdup(text);
             i->size = (uint64_t)n;
         }
-        r = make(&w, i);
+        r = make_entry(&w, i);
         walk_end(&w);
     }
     los_free(text);
@@ -298,7 +298,7 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
     }
     if (!r) {
         inode_get(i);
-        r = make(&w, i);
+        r = make_entry(&w, i);
         if (!r) {
             i->nlink++;
             inode_touch(i, false);
@@ -346,7 +346,7 @@ static void unlink_dentry(struct dentry *d)
 }
 
 /* Who may take this name out of its directory? */
-static int removable(const struct dentry *d)
+static int check_removable(const struct dentry *d)
 {
     const struct inode *dir = d->parent->inode;
     uint32_t uid = current()->euid;
@@ -364,7 +364,7 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
     struct dentry *d;
     r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
     if (!r) {
-        if ((r = removable(d)))
+        if ((r = check_removable(d)))
             ;
         else if (directory != is_dir(d->inode))
             r = directory ? -ENOTDIR : -EISDIR;
@@ -398,7 +398,7 @@ long sys_unlinkat(int dirfd, uint64_t path, int flags)
     return remove_name(dirfd, path, flags & AT_REMOVEDIR);
 }
 
-static int replaceable(struct dentry *from, struct dentry *to)
+static int check_replaceable(struct dentry *from, struct dentry *to)
 {
     if (is_dir(from->inode))
         return is_dir(to->inode) ? check_empty(to) : -ENOTDIR;
@@ -406,13 +406,13 @@ static int replaceable(struct dentry *from, struct dentry *to)
 }
 
 /* RENAME_EXCHANGE: both names stay, each with the other's inode. */
-static int exchange(struct dentry *a, struct walk *w)
+static int exchange_entries(struct dentry *a, struct walk *w)
 {
     struct dentry *b;
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &b);
     if (r)
         return r;
-    r = removable(b);
+    r = check_removable(b);
     if (!r && a != b && (dentry_below(a, b) || dentry_below(b, a)))
         r = -EINVAL;
     if (!r && a != b)
@@ -429,7 +429,7 @@ static int exchange(struct dentry *a, struct walk *w)
     return r;
 }
 
-static int whiteout(struct dentry *dir, const char *name)
+static int leave_whiteout(struct dentry *dir, const char *name)
 {
     struct inode *i = inode_make(dir->inode, S_IFCHR);
     int r = i ? dentry_link(dir, name, strlen(name), i) : -ENOMEM;
@@ -438,7 +438,7 @@ static int whiteout(struct dentry *dir, const char *name)
     return r;
 }
 
-static int move(struct dentry *from, struct walk *old, struct walk *w, unsigned flags)
+static int move_entry(struct dentry *from, struct walk *old, struct walk *w, unsigned flags)
 {
     struct dentry *to = NULL;
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &to);
@@ -447,7 +447,7 @@ static int move(struct dentry *from, struct walk *old, struct walk *w, unsigned 
             r = -EEXIST;
         else if (to->inode == from->inode)
             r = 1;
-        else if (!(r = removable(to)) && !(r = replaceable(from, to)))
+        else if (!(r = check_removable(to)) && !(r = check_replaceable(from, to)))
             unlink_dentry_quietly(to);
         if (r)
             dentry_put(to);
@@ -467,7 +467,7 @@ static int move(struct dentry *from, struct walk *old, struct walk *w, unsigned 
     }
     if (!r)
         notify_inode(from->inode, NOTIFY_MOVE_SELF);
-    return !r && (flags & RENAME_WHITEOUT) ? whiteout(old->dentry, old->last) : r;
+    return !r && (flags & RENAME_WHITEOUT) ? leave_whiteout(old->dentry, old->last) : r;
 }
 
 static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsigned flags)
@@ -491,11 +491,12 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
         if (!r && is_dir(from->inode) && dentry_below(b.dentry, from))
             r = -EINVAL;
         if (!r)
-            r = removable(from);
+            r = check_removable(from);
         if (!r && a.dentry->inode->fs != b.dentry->inode->fs)
             r = -EXDEV;
         if (!r)
-            r = flags & RENAME_EXCHANGE ? exchange(from, &b) : move(from, &a, &b, flags);
+            r = flags & RENAME_EXCHANGE ? exchange_entries(from, &b)
+                                        : move_entry(from, &a, &b, flags);
         if (from)
             dentry_put(from);
         walk_end(&b);

@@ -87,7 +87,7 @@ static uint32_t take_changes(struct epoll *e, struct port_event *to, uint32_t ro
 }
 
 /* Tells it now. */
-static int flush(struct epoll *e)
+static int flush_changes(struct epoll *e)
 {
     struct port_event items[32];
     int r = list_empty(&e->changes) && !e->drop_count ? 0 : have_set(e);
@@ -99,28 +99,28 @@ static int flush(struct epoll *e)
     return r;
 }
 
-static int tell(struct entry *n)
+static int tell_host(struct entry *n)
 {
     struct epoll *e = n->epoll;
     if (!is_open(n))
         return 0;
     if (list_empty(&n->change))
         list_append(&e->changes, &n->change);
-    return list_empty(&e->wait.waiters) ? 0 : flush(e);
+    return list_empty(&e->wait.waiters) ? 0 : flush_changes(e);
 }
 
 void epoll_opened(struct file *f)
 {
-    list_for(it, &f->watchers) tell(container_of(it, struct entry, watcher));
+    list_for(it, &f->watchers) tell_host(container_of(it, struct entry, watcher));
 }
 
-static void drop(struct entry *n)
+static void drop_entry(struct entry *n)
 {
     struct epoll *e = n->epoll;
     if (!is_open(n) || e->set.handle < 0)
         return;
     if (e->drop_count == DROPS_MAX)
-        flush(e);
+        flush_changes(e);
     if (e->drop_count < DROPS_MAX)
         e->drops[e->drop_count++] = (struct port_event){.handle = n->file->outside->handle};
 }
@@ -137,7 +137,7 @@ static void may_be_ready(struct entry *n)
     wait_wake_events(&n->epoll->wait, POLLIN);
 }
 
-static uint32_t wanted(const struct entry *n)
+static uint32_t wanted_events(const struct entry *n)
 {
     return (n->events & ~FLAGS) | OUTSIDE_ALWAYS;
 }
@@ -145,7 +145,7 @@ static uint32_t wanted(const struct entry *n)
 static void on_wake(struct waiter *w, uint32_t events)
 {
     struct entry *n = container_of(w, struct entry, waiter);
-    if (events & (outside_events(n->events & ~FLAGS) | wanted(n)))
+    if (events & (outside_events(n->events & ~FLAGS) | wanted_events(n)))
         may_be_ready(n);
 }
 
@@ -175,7 +175,7 @@ static void epoll_release(struct file *f)
 }
 
 /* Takes what the set has without waiting, when it is known to have something. */
-static void collect(struct epoll *e)
+static void collect_ready(struct epoll *e)
 {
     struct port_event items[FOUND_ROOM / 4];
     if (!(outside_known(&e->set) & POLLIN))
@@ -189,11 +189,11 @@ static void collect(struct epoll *e)
 static uint32_t epoll_poll(struct file *f)
 {
     struct epoll *e = f->data;
-    collect(e);
+    collect_ready(e);
     list_for(it, &e->ready)
     {
         struct entry *n = container_of(it, struct entry, ready);
-        if (file_poll(n->file) & wanted(n))
+        if (file_poll(n->file) & wanted_events(n))
             return EPOLLIN | EPOLLRDNORM;
     }
     return 0;
@@ -208,17 +208,18 @@ static const struct file_ops epoll_ops = {
 
 /* Of those that may be ready: is one? Those that are not leave the list; those of which it is not
  * sure are asked about. */
-static bool look(struct epoll *e, struct questions *q)
+static bool look_ready(struct epoll *e, struct questions *q)
 {
     bool ready = false;
     list_for_safe(it, nx, &e->ready)
     {
         struct entry *n = container_of(it, struct entry, ready);
-        uint32_t unsure = is_open(n) ? n->file->outside->unsure & outside_events(wanted(n)) : 0;
-        bool known = file_poll(n->file) & wanted(n);
+        uint32_t unsure =
+            is_open(n) ? n->file->outside->unsure & outside_events(wanted_events(n)) : 0;
+        bool known = file_poll(n->file) & wanted_events(n);
         ready = ready || known;
         if (unsure)
-            poll_ask(q, outside_ask(n->file->outside, wanted(n)));
+            poll_ask(q, outside_ask(n->file->outside, wanted_events(n)));
         else if (!known)
             list_remove(&n->ready);
     }
@@ -235,8 +236,8 @@ void epoll_questions(struct file *f, struct questions *q)
     struct epoll *e = f->ops == &epoll_ops ? f->data : NULL;
     if (!e)
         return;
-    flush(e);
-    look(e, q);
+    flush_changes(e);
+    look_ready(e, q);
     if (e->set.handle >= 0)
         poll_ask(q, outside_ask(&e->set, POLLIN));
     ask_nested(e, q);
@@ -272,7 +273,7 @@ static int levels_above(const struct file *f)
 /* ---- calls --------------------------------------------------------------------------------------
  */
 
-static long create(bool cloexec)
+static long create_epoll(bool cloexec)
 {
     struct epoll *e = los_alloc(sizeof(*e));
     struct file *f = e ? file_new(&epoll_ops, O_RDWR) : NULL;
@@ -294,12 +295,12 @@ static long create(bool cloexec)
 
 long sys_epoll_create(int size)
 {
-    return size > 0 ? create(false) : -EINVAL;
+    return size > 0 ? create_epoll(false) : -EINVAL;
 }
 
 long sys_epoll_create1(uint32_t flags)
 {
-    return flags & ~(uint32_t)EPOLL_CLOEXEC ? -EINVAL : create(flags & EPOLL_CLOEXEC);
+    return flags & ~(uint32_t)EPOLL_CLOEXEC ? -EINVAL : create_epoll(flags & EPOLL_CLOEXEC);
 }
 
 static struct epoll *epoll_of(int fd, int *error)
@@ -309,7 +310,7 @@ static struct epoll *epoll_of(int fd, int *error)
     return f && f->ops == &epoll_ops ? f->data : NULL;
 }
 
-static struct entry *find(struct epoll *e, struct file *f, int fd)
+static struct entry *find_entry(struct epoll *e, struct file *f, int fd)
 {
     list_for(it, &f->watchers)
     {
@@ -321,17 +322,17 @@ static struct entry *find(struct epoll *e, struct file *f, int fd)
 }
 
 /* From now on, with these events: it is looked at anew. */
-static int watch(struct entry *n, const struct epoll_event *ev)
+static int watch_entry(struct entry *n, const struct epoll_event *ev)
 {
     n->events = ev->events;
     n->data = ev->data;
     n->off = false;
-    if (file_poll(n->file) & wanted(n))
+    if (file_poll(n->file) & wanted_events(n))
         may_be_ready(n);
-    return tell(n);
+    return tell_host(n);
 }
 
-static int add(struct epoll *e, struct file *f, int fd, const struct epoll_event *ev)
+static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll_event *ev)
 {
     struct entry *n = los_alloc(sizeof(*n));
     if (!n)
@@ -347,7 +348,7 @@ static int add(struct epoll *e, struct file *f, int fd, const struct epoll_event
         list_append(&f->wait->waiters, &n->waiter.node);
     if (f->ops == &epoll_ops)
         list_append(&e->nested, &n->nested);
-    int r = watch(n, ev);
+    int r = watch_entry(n, ev);
     if (r)
         entry_free(n);
     return r;
@@ -377,20 +378,20 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
         return -EPERM;
     if (!e || f->data == e)
         return -EINVAL;
-    struct entry *n = find(e, f, fd);
+    struct entry *n = find_entry(e, f, fd);
     int r;
     switch (operation) {
     case EPOLL_CTL_ADD:
         r = check_add(e, f, &ev);
-        return r ? r : n ? -EEXIST : add(e, f, fd, &ev);
+        return r ? r : n ? -EEXIST : add_entry(e, f, fd, &ev);
     case EPOLL_CTL_MOD:
         if (!n)
             return -ENOENT;
-        return (n->events | ev.events) & EPOLLEXCLUSIVE ? -EINVAL : watch(n, &ev);
+        return (n->events | ev.events) & EPOLLEXCLUSIVE ? -EINVAL : watch_entry(n, &ev);
     case EPOLL_CTL_DEL:
         if (!n)
             return -ENOENT;
-        drop(n);
+        drop_entry(n);
         entry_free(n);
         return 0;
     default:
@@ -400,15 +401,15 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
 
 /* Tells the program of those that are ready, at most `max`; who is not told comes first next time.
  */
-static long report(struct epoll *e, uint64_t to, int max)
+static long report_events(struct epoll *e, uint64_t to, int max)
 {
     struct list level; /* those that stay */
     long done = 0;
     list_init(&level);
     while (!list_empty(&e->ready) && done < max) {
         struct entry *n = container_of(e->ready.next, struct entry, ready);
-        struct epoll_event ev = {.events = file_poll(n->file) & wanted(n), .data = n->data};
-        bool unsure = is_open(n) && n->file->outside->unsure & outside_events(wanted(n));
+        struct epoll_event ev = {.events = file_poll(n->file) & wanted_events(n), .data = n->data};
+        bool unsure = is_open(n) && n->file->outside->unsure & outside_events(wanted_events(n));
         list_remove(&n->ready);
         if (ev.events && user_write(to + (uint64_t)done * sizeof(ev), &ev, sizeof(ev))) {
             list_append(&e->ready, &n->ready);
@@ -444,7 +445,7 @@ static int ask_and_sleep(struct epoll *e, struct port_event *items, struct quest
     memmove(items + CHANGES_ROOM - n, items, n * sizeof(*items));
     w.items = items + CHANGES_ROOM - n;
     w.changes = n;
-    if (!list_empty(&e->changes) && (r = flush(e)))
+    if (!list_empty(&e->changes) && (r = flush_changes(e)))
         return r;
     return wait_sleep_outside(&w, q->needed > q->room ? 0 : deadline);
 }
@@ -455,14 +456,14 @@ static long look_and_sleep(struct epoll *e, struct port_event *items, uint64_t t
     for (bool asked = false;; asked = true) {
         struct questions q = {.items = items + CHANGES_ROOM, .room = ASKS_ROOM};
         self()->woken = false;
-        bool ready = look(e, &q);
+        bool ready = look_ready(e, &q);
         ask_nested(e, &q);
         int r = 0;
         if ((has_outside(e) || q.needed) && (!asked || !ready))
             r = ask_and_sleep(e, items, &q, ready ? 0 : deadline);
         else if (!ready)
             r = wait_sleep(deadline);
-        long n = report(e, to, max);
+        long n = report_events(e, to, max);
         if (n || r)
             return n || r == -ETIMEDOUT ? n : r;
     }

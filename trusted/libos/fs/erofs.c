@@ -158,14 +158,14 @@ static int dir_entry(const struct dir_block *b, uint32_t i, const char **name, u
     return 0;
 }
 
-static int compare(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
+static int compare_names(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
 {
     int c = memcmp(a, b, MIN(a_size, b_size));
     return c ? c : (int)a_size - (int)b_size;
 }
 
-static int find(const struct erofs_node *dir, struct dir_block *b, const char *name, uint32_t size,
-                uint64_t *nid)
+static int find_in_block(const struct erofs_node *dir, struct dir_block *b, const char *name,
+                         uint32_t size, uint64_t *nid)
 {
     const char *n;
     uint32_t n_size;
@@ -176,7 +176,7 @@ static int find(const struct erofs_node *dir, struct dir_block *b, const char *n
         uint64_t mid = (low + high) / 2;
         if ((r = read_dir_block(dir, mid, b)) || (r = dir_entry(b, 0, &n, &n_size)))
             return r;
-        if (compare(n, n_size, name, size) <= 0)
+        if (compare_names(n, n_size, name, size) <= 0)
             low = mid;
         else
             high = mid;
@@ -188,7 +188,7 @@ static int find(const struct erofs_node *dir, struct dir_block *b, const char *n
     for (uint32_t i = 0; i < b->count; i++) {
         if ((r = dir_entry(b, i, &n, &n_size)))
             return r;
-        if (compare(n, n_size, name, size) == 0) {
+        if (compare_names(n, n_size, name, size) == 0) {
             *nid = sh_le64(b->data + i * DIRENT_SIZE);
             return 0;
         }
@@ -201,7 +201,7 @@ int erofs_lookup(const struct erofs_node *dir, const char *name, uint32_t size, 
     struct dir_block *b = los_alloc(sizeof(*b));
     if (!b)
         return -ENOMEM;
-    int r = find(dir, b, name, size, nid);
+    int r = find_in_block(dir, b, name, size, nid);
     los_free(b);
     return r;
 }

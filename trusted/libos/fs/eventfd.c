@@ -107,7 +107,7 @@ struct timer_file {
     struct wait_queue wait;
 };
 
-static void fire(struct timer *t)
+static void fire_timer(struct timer *t)
 {
     struct timer_file *f = container_of(t, struct timer_file, it.timer);
     interval_advance(&f->it);
@@ -163,7 +163,7 @@ long sys_timerfd_create(int clock, uint32_t flags)
         los_free(t);
         return -ENOMEM;
     }
-    t->it.timer.fire = fire;
+    t->it.timer.fire = fire_timer;
     t->clock = clock;
     wait_queue_init(&t->wait);
     f->data = t;

@@ -15,7 +15,7 @@ struct fd_table {
     } * fds;
 };
 
-static struct fd_table *mine(void)
+static struct fd_table *own_table(void)
 {
     return current()->files;
 }
@@ -61,7 +61,7 @@ struct fd_table *fd_table_get(struct fd_table *t)
     return t;
 }
 
-static int limit(void)
+static int fd_limit(void)
 {
     uint64_t soft = current()->limits[7].soft; /* RLIMIT_NOFILE */
     return soft < FD_MAX ? (int)soft : FD_MAX;
@@ -74,7 +74,7 @@ struct file *fd_file_of(const struct fd_table *t, int fd)
 
 struct file *fd_any(int fd)
 {
-    return fd_file_of(mine(), fd);
+    return fd_file_of(own_table(), fd);
 }
 
 struct file *fd_file(int fd)
@@ -83,9 +83,9 @@ struct file *fd_file(int fd)
     return f && !(f->flags & O_PATH) ? f : NULL;
 }
 
-static int grow(int fd)
+static int grow_table(int fd)
 {
-    struct fd_table *t = mine();
+    struct fd_table *t = own_table();
     if (fd < t->room)
         return 0;
     int n = t->room ? t->room : 64;
@@ -105,12 +105,12 @@ int fd_install(struct file *f, bool cloexec, int lowest)
     int fd = lowest;
     while (fd_any(fd)) /* those of O_PATH have their place too */
         fd++;
-    int r = fd >= limit() ? -EMFILE : grow(fd);
+    int r = fd >= fd_limit() ? -EMFILE : grow_table(fd);
     if (r) {
         file_put(f);
         return r;
     }
-    mine()->fds[fd] = (struct fd){f, cloexec};
+    own_table()->fds[fd] = (struct fd){f, cloexec};
     return fd;
 }
 
@@ -119,7 +119,7 @@ int fd_close(int fd)
     struct file *f = fd_any(fd);
     if (!f)
         return -EBADF;
-    mine()->fds[fd].file = NULL;
+    own_table()->fds[fd].file = NULL;
     lock_closed(f);
     file_put(f);
     return 0;
@@ -127,7 +127,7 @@ int fd_close(int fd)
 
 int fd_next(int from)
 {
-    for (int fd = from; fd < mine()->room; fd++) {
+    for (int fd = from; fd < own_table()->room; fd++) {
         if (fd_any(fd))
             return fd;
     }
@@ -136,7 +136,7 @@ int fd_next(int from)
 
 void fd_close_exec(void)
 {
-    const struct fd_table *t = mine();
+    const struct fd_table *t = own_table();
     for (int fd = 0; fd < t->room; fd++) {
         if (t->fds[fd].file && t->fds[fd].cloexec)
             fd_close(fd);
@@ -145,7 +145,7 @@ void fd_close_exec(void)
 
 void fd_close_all(void)
 {
-    if (mine()->refs > 1)
+    if (own_table()->refs > 1)
         return;
     for (int fd = -1; (fd = fd_next(fd + 1)) >= 0;)
         fd_close(fd);
@@ -177,7 +177,7 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
         return -EINVAL;
-    struct fd_table *t = mine();
+    struct fd_table *t = own_table();
     for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last;
          fd++) {
         if (!t->fds[fd].file)
@@ -202,14 +202,14 @@ long sys_dup(int fd)
 static long dup_to(int from, int to, bool cloexec)
 {
     struct file *f = fd_any(from);
-    if (!f || to < 0 || to >= limit())
+    if (!f || to < 0 || to >= fd_limit())
         return -EBADF;
-    int r = grow(to);
+    int r = grow_table(to);
     if (r)
         return r;
     file_get(f);
-    struct file *old = mine()->fds[to].file;
-    mine()->fds[to] = (struct fd){f, cloexec};
+    struct file *old = own_table()->fds[to].file;
+    own_table()->fds[to] = (struct fd){f, cloexec};
     if (old) {
         lock_closed(old);
         file_put(old);
@@ -238,14 +238,14 @@ long fd_fcntl(int fd, int command, uint64_t arg)
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        if ((int)arg < 0 || (int)arg >= limit())
+        if ((int)arg < 0 || (int)arg >= fd_limit())
             return -EINVAL;
         file_get(f);
         return fd_install(f, command == F_DUPFD_CLOEXEC, (int)arg);
     case F_GETFD:
-        return mine()->fds[fd].cloexec ? FD_CLOEXEC : 0;
+        return own_table()->fds[fd].cloexec ? FD_CLOEXEC : 0;
     case F_SETFD:
-        mine()->fds[fd].cloexec = arg & FD_CLOEXEC;
+        own_table()->fds[fd].cloexec = arg & FD_CLOEXEC;
         return 0;
     default:
         return -EINVAL;

@@ -64,7 +64,7 @@ uint64_t image_size(void)
 }
 
 /* Makes room: the first unpinned block that was not used since the hand came by. */
-static void evict(struct image *m)
+static void evict_block(struct image *m)
 {
     for (uint64_t tries = 2 * m->cached; m->cached >= m->cached_max && tries; tries--) {
         struct image_block *b = container_of(m->ring.next, struct image_block, node);
@@ -81,11 +81,11 @@ static void evict(struct image *m)
     }
 }
 
-static int get(struct image *m, uint64_t index, unsigned level, struct image_block **out);
+static int get_block(struct image *m, uint64_t index, unsigned level, struct image_block **out);
 
 /* What the block's digest must be: from its parent in the tree, or the manifest. `level` is 0 for
  * data, n+1 for blocks of level n. */
-static int expected(struct image *m, uint64_t index, unsigned level, uint8_t hash[32])
+static int expected_hash(struct image *m, uint64_t index, unsigned level, uint8_t hash[32])
 {
     if (level == m->levels) {
         memcpy(hash, m->root_hash, 32);
@@ -93,7 +93,7 @@ static int expected(struct image *m, uint64_t index, unsigned level, uint8_t has
     }
     uint64_t place = level ? index - m->level_start[level - 1] : index;
     struct image_block *parent;
-    int r = get(m, m->level_start[level] + place / HASHES, level + 1, &parent);
+    int r = get_block(m, m->level_start[level] + place / HASHES, level + 1, &parent);
     if (r)
         return r;
     memcpy(hash, parent->data + place % HASHES * 32, 32);
@@ -101,10 +101,10 @@ static int expected(struct image *m, uint64_t index, unsigned level, uint8_t has
     return 0;
 }
 
-static int fetch(struct image *m, uint64_t index, unsigned level, uint8_t *data)
+static int fetch_block(struct image *m, uint64_t index, unsigned level, uint8_t *data)
 {
     uint8_t want[32], have[32];
-    int r = expected(m, index, level, want);
+    int r = expected_hash(m, index, level, want);
     if (r)
         return r;
     stats.root_blocks++;
@@ -118,16 +118,16 @@ static int fetch(struct image *m, uint64_t index, unsigned level, uint8_t *data)
     return -EIO;
 }
 
-static int get(struct image *m, uint64_t index, unsigned level, struct image_block **out)
+static int get_block(struct image *m, uint64_t index, unsigned level, struct image_block **out)
 {
     struct image_block *b = radix_get(&m->cache, index);
     if (b) {
         stats.cache_hits++;
     } else {
-        evict(m);
+        evict_block(m);
         b = los_alloc(sizeof(*b));
         uint8_t *data = page_alloc();
-        int r = b && data ? fetch(m, index, level, data) : -ENOMEM;
+        int r = b && data ? fetch_block(m, index, level, data) : -ENOMEM;
         void **slot = r ? NULL : radix_slot(&m->cache, index);
         if (!slot) {
             if (data)
@@ -149,7 +149,7 @@ static int get(struct image *m, uint64_t index, unsigned level, struct image_blo
 
 int image_get(uint64_t index, struct image_block **out)
 {
-    return index < root.blocks ? get(&root, index, 0, out) : -EIO;
+    return index < root.blocks ? get_block(&root, index, 0, out) : -EIO;
 }
 
 void image_put(struct image_block *b)
@@ -167,8 +167,8 @@ static int read_bytes(struct image *m, uint64_t offset, void *buf, size_t size)
         struct image_block *b;
         int r;
         if (n == PAGE_SIZE && !radix_get(&m->cache, index)) {
-            r = fetch(m, index, 0, to);
-        } else if (!(r = get(m, index, 0, &b))) {
+            r = fetch_block(m, index, 0, to);
+        } else if (!(r = get_block(m, index, 0, &b))) {
             memcpy(to, b->data + at, n);
             image_put(b);
         }

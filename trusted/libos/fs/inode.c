@@ -8,13 +8,13 @@
 static struct radix by_nid; /* those of the image, so that hard links share one */
 static uint64_t next_id = 1ull << 32;
 
-static void forget(void *i)
+static void forget_inode(void *i)
 {
 }
 
 void inode_init(void)
 {
-    radix_clear(&by_nid, 0, forget);
+    radix_clear(&by_nid, 0, forget_inode);
 }
 
 uint64_t file_id_next(void)

@@ -84,8 +84,8 @@ static void remove_watch(struct watch *w, bool tell)
     los_free(w);
 }
 
-static void tell(struct inode *i, const struct inode *about, uint32_t what, uint32_t cookie,
-                 const char *name)
+static void tell_watches(struct inode *i, const struct inode *about, uint32_t what, uint32_t cookie,
+                         const char *name)
 {
     bool dir = (about->mode & S_IFMT) == S_IFDIR && !(what & NOTIFY_DELETE_SELF) &&
                (name || !(what & NOTIFY_MOVE_SELF));
@@ -103,13 +103,13 @@ static void tell(struct inode *i, const struct inode *about, uint32_t what, uint
 void notify_inode(struct inode *i, uint32_t what)
 {
     if (watches_now)
-        tell(i, i, what, 0, NULL);
+        tell_watches(i, i, what, 0, NULL);
 }
 
 void notify_name(struct dentry *d, uint32_t what, uint32_t cookie)
 {
     if (watches_now && d->parent && d->inode && d->kept)
-        tell(d->parent->inode, d->inode, what, cookie, d->name);
+        tell_watches(d->parent->inode, d->inode, what, cookie, d->name);
 }
 
 void notify_dentry(struct dentry *d, uint32_t what)
@@ -130,7 +130,7 @@ void notify_gone(struct inode *i)
 {
     if (!watches_now)
         return;
-    tell(i, i, NOTIFY_DELETE_SELF, 0, NULL);
+    tell_watches(i, i, NOTIFY_DELETE_SELF, 0, NULL);
     list_for_safe(it, nx, &i->watches) remove_watch(container_of(it, struct watch, of_inode), true);
 }
 

@@ -32,7 +32,7 @@ int io_ready(struct io *io, int access, uint64_t *size)
 
 enum direction { PUT, GET, ZERO };
 
-static int move(struct io *io, enum direction d, void *buf, size_t size)
+static int move_bytes(struct io *io, enum direction d, void *buf, size_t size)
 {
     if (size > io->left)
         return -EFAULT;
@@ -90,15 +90,15 @@ size_t io_usable(const struct io *io, size_t size, int access)
 
 int io_put(struct io *io, const void *from, size_t size)
 {
-    return move(io, PUT, (void *)(uintptr_t)from, size);
+    return move_bytes(io, PUT, (void *)(uintptr_t)from, size);
 }
 
 int io_get(struct io *io, void *to, size_t size)
 {
-    return move(io, GET, to, size);
+    return move_bytes(io, GET, to, size);
 }
 
 int io_zero(struct io *io, size_t size)
 {
-    return move(io, ZERO, NULL, size);
+    return move_bytes(io, ZERO, NULL, size);
 }

@@ -38,7 +38,7 @@ struct queue {
 static struct list names = {&names, &names};
 static unsigned queue_count;
 
-static void put(struct queue *q)
+static void put_queue(struct queue *q)
 {
     if (--q->refs)
         return;
@@ -59,13 +59,13 @@ static void mq_release(struct file *f)
     struct queue *q = f->data;
     if (q->notify == current())
         q->notify = NULL;
-    put(q);
+    put_queue(q);
 }
 
 static const struct file_ops mq_ops = {
     .poll = mq_poll, .release = mq_release, .name = "mqueue", .stream = true};
 
-static struct queue *find(const char *name)
+static struct queue *find_queue(const char *name)
 {
     list_for(it, &names)
     {
@@ -84,13 +84,13 @@ static int read_name(uint64_t from, char name[EROFS_NAME_MAX + 1])
     return strchr(name, '/') ? -EACCES : 0;
 }
 
-static bool allowed(const struct queue *q, int mask)
+static bool queue_allows(const struct queue *q, int mask)
 {
     struct inode i = {.mode = q->mode, .uid = q->uid, .gid = q->gid};
     return inode_allowed(&i, mask);
 }
 
-static int make(const char *name, uint32_t mode, uint64_t attr, struct queue **out)
+static int make_queue(const char *name, uint32_t mode, uint64_t attr, struct queue **out)
 {
     struct mq_attr a = {.mq_maxmsg = MESSAGES_MAX, .mq_msgsize = SIZE_MAX_};
     if (attr && user_read(&a, attr, sizeof(a)))
@@ -124,16 +124,16 @@ long sys_mq_open(uint64_t from, int flags, uint32_t mode, uint64_t attr)
     if (r)
         return r;
     static const int rights[] = {4, 2, 6};
-    struct queue *q = find(name);
+    struct queue *q = find_queue(name);
     if ((flags & O_ACCMODE) == O_ACCMODE)
         return -EINVAL;
     if (!q && !(flags & O_CREAT))
         return -ENOENT;
     if (q && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (q && !allowed(q, rights[flags & O_ACCMODE]))
+    if (q && !queue_allows(q, rights[flags & O_ACCMODE]))
         return -EACCES;
-    if (!q && (r = make(name, mode, attr, &q)))
+    if (!q && (r = make_queue(name, mode, attr, &q)))
         return r;
     struct file *f = file_new(&mq_ops, (uint32_t)flags & (O_ACCMODE | O_NONBLOCK));
     if (!f)
@@ -150,13 +150,13 @@ long sys_mq_unlink(uint64_t from)
     int r = read_name(from, name);
     if (r)
         return r;
-    struct queue *q = find(name);
+    struct queue *q = find_queue(name);
     if (!q)
         return -ENOENT;
     if (!capable(CAP_FOWNER) && current()->euid != q->uid)
         return -EPERM;
     list_remove(&q->node);
-    put(q);
+    put_queue(q);
     return 0;
 }
 
@@ -189,7 +189,7 @@ static int wait_change(struct queue *q, struct file *f, uint64_t deadline)
     return r == -EINTR ? -ERESTARTSYS : r;
 }
 
-static void arrive(struct queue *q, struct message *m)
+static void add_arrived(struct queue *q, struct message *m)
 {
     struct list *at = q->messages.next;
     while (at != &q->messages && container_of(at, struct message, node)->priority >= m->priority)
@@ -234,7 +234,7 @@ long sys_mq_timedsend(int fd, uint64_t from, uint64_t size, uint32_t priority, u
     if (r)
         los_free(m);
     else
-        arrive(q, m);
+        add_arrived(q, m);
     file_put(f);
     return r;
 }

@@ -212,7 +212,7 @@ static int file_reopen(struct file *f, uint32_t flags, struct file **out)
     return r;
 }
 
-static int create(struct walk *w, uint32_t mode, struct dentry **out)
+static int create_file(struct walk *w, uint32_t mode, struct dentry **out)
 {
     struct dentry *dir = w->dentry;
     if (dir->inode->fs == FS_PROC || !dir->inode->nlink)
@@ -261,7 +261,7 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
     }
     r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
     if (r == -ENOENT) {
-        r = create(&w, mode, &d);
+        r = create_file(&w, mode, &d);
         made = !r;
     } else if (!r && (flags & O_EXCL)) {
         r = -EEXIST;

@@ -46,7 +46,7 @@ void outside_used(struct outside *o, uint32_t event, bool last)
     }
 }
 
-static void learn(struct outside *o, uint32_t events, bool edge)
+static void learn_events(struct outside *o, uint32_t events, bool edge)
 {
     uint32_t fresh = events & ~(o->ready & ~o->unsure);
     if (!events)
@@ -60,7 +60,7 @@ static void learn(struct outside *o, uint32_t events, bool edge)
 
 void outside_learn(struct outside *o, uint32_t events)
 {
-    learn(o, events & OUTSIDE_EVENTS, false);
+    learn_events(o, events & OUTSIDE_EVENTS, false);
 }
 
 uint32_t outside_known(const struct outside *o)
@@ -103,7 +103,7 @@ void outside_told(struct outside *o, uint32_t events)
     o->turn++;
 }
 
-static struct outside *find(int32_t handle)
+static struct outside *find_handle(int32_t handle)
 {
     return handle < 0 ? NULL : radix_get(&handles, (uint32_t)handle);
 }
@@ -112,17 +112,17 @@ void outside_apply(const struct port_wait *w)
 {
     const struct port_event *e = w->items + w->changes;
     for (uint32_t i = 0; i < w->asks; i++, e++) {
-        struct outside *o = find(e->handle);
+        struct outside *o = find_handle(e->handle);
         if (!o)
             continue;
         uint32_t not = e->tag == o->turn ? e->events & ~(uint32_t)e->ready : 0;
         o->ready &= ~not ; /* nothing happened since: what is not ready is known too */
         o->unsure &= ~not ;
-        learn(o, e->ready & OUTSIDE_EVENTS, false);
+        learn_events(o, e->ready & OUTSIDE_EVENTS, false);
     }
     for (uint32_t i = 0; i < w->count; i++, e++) {
-        struct outside *o = find(e->handle);
+        struct outside *o = find_handle(e->handle);
         if (o && o->id == e->tag)
-            learn(o, e->ready & OUTSIDE_EVENTS, true);
+            learn_events(o, e->ready & OUTSIDE_EVENTS, true);
     }
 }

@@ -43,7 +43,7 @@ int walk_start(int dirfd, const char *path, struct dentry **out)
 }
 
 /* One component of what is left to walk; `rest` is moved behind it and its slashes. */
-static const char *component(const char **rest, size_t *size, bool *slash)
+static const char *next_component(const char **rest, size_t *size, bool *slash)
 {
     const char *name = *rest;
     while (**rest && **rest != '/')
@@ -56,7 +56,7 @@ static const char *component(const char **rest, size_t *size, bool *slash)
 }
 
 /* Puts a link's text before what is left. Both buffers have PATH_SIZE bytes. */
-static int expand(struct inode *link, const char *rest, bool slash, char *to)
+static int expand_link(struct inode *link, const char *rest, bool slash, char *to)
 {
     if (!link->target && !(link->ops && link->ops->readlink))
         return -EINVAL;
@@ -84,7 +84,7 @@ static int expand(struct inode *link, const char *rest, bool slash, char *to)
     return r;
 }
 
-static struct dentry *up(struct dentry *d)
+static struct dentry *go_up(struct dentry *d)
 {
     struct dentry *parent = d->root || !d->parent ? d : d->parent;
     dentry_get(parent);
@@ -92,12 +92,12 @@ static struct dentry *up(struct dentry *d)
 }
 
 /* openat2: may a walk that began at `base` go to d? */
-static int confined(const struct dentry *base, const struct dentry *d, int flags)
+static int check_confined(const struct dentry *base, const struct dentry *d, int flags)
 {
     return (flags & WALK_NO_XDEV) && (d->inode->fs != base->inode->fs) ? -EXDEV : 0;
 }
 
-static int step(struct dentry *at, const char *name, size_t size, struct dentry **out)
+static int step_into(struct dentry *at, const char *name, size_t size, struct dentry **out)
 {
     if (!is_dir(at))
         return -ENOTDIR;
@@ -109,13 +109,13 @@ static int step(struct dentry *at, const char *name, size_t size, struct dentry 
         return 0;
     }
     if (size == 2 && name[0] == '.' && name[1] == '.') {
-        *out = up(at);
+        *out = go_up(at);
         return 0;
     }
     return size > EROFS_NAME_MAX ? -ENAMETOOLONG : dentry_lookup(at, name, size, out);
 }
 
-static bool dots(const char *name, size_t size)
+static bool is_dots(const char *name, size_t size)
 {
     return name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.'));
 }
@@ -129,10 +129,11 @@ static int to_root(struct dentry *base, int flags, struct dentry **at)
     dentry_get(root);
     dentry_put(*at);
     *at = root;
-    return confined(base, root, flags);
+    return check_confined(base, root, flags);
 }
 
-static int walk(char *path, int flags, struct dentry *base, struct dentry **at, struct walk *w)
+static int walk_components(char *path, int flags, struct dentry *base, struct dentry **at,
+                           struct walk *w)
 {
     const char *rest = path;
     int links = 0;
@@ -146,11 +147,11 @@ static int walk(char *path, int flags, struct dentry *base, struct dentry **at, 
     while (*rest) {
         size_t size;
         bool slash;
-        const char *name = component(&rest, &size, &slash);
+        const char *name = next_component(&rest, &size, &slash);
         bool last = !*rest;
         if (last)
             w->slash = slash;
-        if (last && (flags & WALK_PARENT) && !dots(name, size)) {
+        if (last && (flags & WALK_PARENT) && !is_dots(name, size)) {
             if (!is_dir(*at))
                 return -ENOTDIR;
             if (!inode_allowed((*at)->inode, 1))
@@ -167,8 +168,8 @@ static int walk(char *path, int flags, struct dentry *base, struct dentry **at, 
             return -EXDEV;
         if (parent && *at == base && (flags & WALK_IN_ROOT))
             continue;
-        int r = step(*at, name, size, &next);
-        if (!r && (r = confined(base, next, flags)))
+        int r = step_into(*at, name, size, &next);
+        if (!r && (r = check_confined(base, next, flags)))
             dentry_put(next);
         if (r)
             return r;
@@ -196,7 +197,7 @@ static int walk(char *path, int flags, struct dentry *base, struct dentry **at, 
                 w->file = f;
                 return last ? 0 : -ENOTDIR;
             } else {
-                r = ++links > LINKS_MAX ? -ELOOP : expand(next->inode, rest, slash, path);
+                r = ++links > LINKS_MAX ? -ELOOP : expand_link(next->inode, rest, slash, path);
                 dentry_put(next);
                 if (r)
                     return r;
@@ -235,7 +236,7 @@ int walk_from(struct dentry *base, const char *path, int flags, struct walk *w)
         return -ENOMEM;
     }
     memcpy(buf, path, size);
-    int r = walk(buf, flags, base, &w->dentry, w);
+    int r = walk_components(buf, flags, base, &w->dentry, w);
     los_free(buf);
     if (r)
         walk_end(w);

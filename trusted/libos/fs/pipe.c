@@ -208,7 +208,7 @@ static const struct file_ops pipe_ops = {
     .stream = true,
 };
 
-static long resize(struct pipe *p, uint64_t size)
+static long resize_pipe(struct pipe *p, uint64_t size)
 {
     uint32_t want = PAGE_SIZE;
     if (size > 1u << 31)
@@ -239,13 +239,13 @@ long pipe_fcntl(struct file *f, int command, uint64_t arg)
     if (f->ops != &pipe_ops)
         return -EBADF;
     struct pipe *p = f->data;
-    long r = command == F_GETPIPE_SZ ? (long)p->size : resize(p, (uint32_t)arg);
+    long r = command == F_GETPIPE_SZ ? (long)p->size : resize_pipe(p, (uint32_t)arg);
     if (command == F_SETPIPE_SZ && r > 0)
         wait_wake_all(&p->wait);
     return r;
 }
 
-static void attach(struct file *f, struct pipe *p)
+static void attach_pipe(struct file *f, struct pipe *p)
 {
     f->ops = &pipe_ops;
     f->data = p;
@@ -265,7 +265,7 @@ int fifo_open(struct file *f)
         return -EINVAL;
     if (!reads && writes && (f->flags & O_NONBLOCK) && !p->readers)
         return -ENXIO;
-    attach(f, p);
+    attach_pipe(f, p);
     wait_wake_all(&p->wait);
     while (!(f->flags & O_NONBLOCK) && !(reads ? p->writers : p->readers)) {
         int r = wait_for(&p->wait, true);
@@ -290,7 +290,7 @@ static long make_pipe(uint64_t to, uint32_t flags)
         struct file *f =
             file_new(&pipe_ops, (end ? O_WRONLY : O_RDONLY) | (flags & ~(uint32_t)O_CLOEXEC));
         if (f)
-            attach(f, p);
+            attach_pipe(f, p);
         fd[end] = f ? fd_install(f, flags & O_CLOEXEC, 0) : -ENOMEM;
         if (fd[end] < 0)
             break;

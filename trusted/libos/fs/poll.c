@@ -22,7 +22,7 @@ uint32_t file_poll(struct file *f)
     return f->outside ? r | outside_known(f->outside) : r;
 }
 
-static int check(struct poll_item *items, size_t count)
+static int check_items(struct poll_item *items, size_t count)
 {
     int ready = 0;
     for (size_t i = 0; i < count; i++) {
@@ -83,7 +83,8 @@ static int sleep_many(struct questions *q, struct poll_item *items, size_t count
     return r;
 }
 
-static int sleep(struct questions *q, struct poll_item *items, size_t count, uint64_t deadline)
+static int sleep_until(struct questions *q, struct poll_item *items, size_t count,
+                       uint64_t deadline)
 {
     struct port_wait w = {.set = -1, .asks = q->needed, .items = q->items};
     if (!q->needed)
@@ -98,15 +99,15 @@ static int look_and_sleep(struct questions *q, struct poll_item *items, size_t c
 {
     for (bool asked = false;; asked = true) {
         self()->woken = false;
-        int ready = check(items, count);
+        int ready = check_items(items, count);
         if (!asked || !ready)
             ask_all(q, items, count);
         if (ready && (asked || !q->needed))
             return ready;
         /* Something is ready: the host is asked too, but without waiting. */
-        int r = sleep(q, items, count, ready ? 0 : deadline);
+        int r = sleep_until(q, items, count, ready ? 0 : deadline);
         if (r) {
-            ready = check(items, count);
+            ready = check_items(items, count);
             return ready || r == -ETIMEDOUT ? ready : r;
         }
     }

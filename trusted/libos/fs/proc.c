@@ -675,7 +675,7 @@ static void put_entry(struct text *t, const struct entry *e)
         put(t, "%s", e->text);
 }
 
-static struct inode *node(const struct entry *e, uint32_t mode)
+static struct inode *make_node(const struct entry *e, uint32_t mode)
 {
     struct inode *i = inode_new(FS_PROC, mode);
     if (!i)
@@ -691,20 +691,20 @@ static struct inode *node_of(const struct entry *e)
     switch (e->kind) {
     case FILE_:
     case TEXT: {
-        struct inode *i = node(e, S_IFREG | 0444);
+        struct inode *i = make_node(e, S_IFREG | 0444);
         if (i && strncmp(e->path, "PID/", 4) && strncmp(e->path, "TID/", 4))
             i->uid = i->gid = 0;
         return i;
     }
     case LINK:
-        return node(e, S_IFLNK | 0777);
+        return make_node(e, S_IFLNK | 0777);
     default:
-        return node(e, S_IFDIR | 0555);
+        return make_node(e, S_IFDIR | 0555);
     }
 }
 
 /* The number that a name is, or -1. */
-static int number(const char *name)
+static int parse_number(const char *name)
 {
     int v = 0;
     if (!*name)
@@ -731,10 +731,10 @@ static const char *child_of(const char *dir, const char *path)
 
 static int lookup_fd(const char *name, struct inode **out)
 {
-    int fd = number(name);
+    int fd = parse_number(name);
     if (fd < 0 || !fd_any(fd))
         return -ENOENT;
-    struct inode *i = node(NULL, S_IFLNK | 0700);
+    struct inode *i = make_node(NULL, S_IFLNK | 0700);
     if (!i)
         return -ENOMEM;
     i->ino = (1ull << 41) + (uint64_t)fd;
@@ -748,7 +748,7 @@ static int proc_lookup(struct dentry *dir, const char *name, struct inode **out,
     if (e && e->kind == FDS)
         return lookup_fd(name, out);
     const char *base = e ? e->path : "";
-    int pid = number(name);
+    int pid = parse_number(name);
     if (e && e->kind == TASKS) {
         if (!thread_find(current(), pid))
             return -ENOENT;
@@ -912,7 +912,7 @@ static int mount_at(const char *path, const struct entry *e)
     int r = tree_mkdir(path, 0555, &d);
     if (r)
         return r;
-    struct inode *i = node(e, S_IFDIR | 0555);
+    struct inode *i = make_node(e, S_IFDIR | 0555);
     if (!i)
         return -ENOMEM;
     inode_put(d->inode);

@@ -40,7 +40,7 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
 }
 
 /* At the file's own offset, or at *offset. */
-static long once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, bool write)
+static long transfer_once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, bool write)
 {
     if (offset && *offset < 0)
         return -EINVAL;
@@ -59,22 +59,22 @@ static long once(int fd, uint64_t buf, uint64_t size, const int64_t *offset, boo
 
 long sys_read(int fd, uint64_t buf, uint64_t size)
 {
-    return once(fd, buf, size, NULL, false);
+    return transfer_once(fd, buf, size, NULL, false);
 }
 
 long sys_write(int fd, uint64_t buf, uint64_t size)
 {
-    return once(fd, buf, size, NULL, true);
+    return transfer_once(fd, buf, size, NULL, true);
 }
 
 long sys_pread64(int fd, uint64_t buf, uint64_t size, int64_t offset)
 {
-    return once(fd, buf, size, &offset, false);
+    return transfer_once(fd, buf, size, &offset, false);
 }
 
 long sys_pwrite64(int fd, uint64_t buf, uint64_t size, int64_t offset)
 {
-    return once(fd, buf, size, &offset, true);
+    return transfer_once(fd, buf, size, &offset, true);
 }
 
 int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
@@ -93,7 +93,7 @@ int iov_read(uint64_t addr, uint64_t count, struct io_vec *vec, struct io *io)
     return r;
 }
 
-static long vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
+static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, bool write)
 {
     if (offset && *offset < 0)
         return -EINVAL;
@@ -124,22 +124,22 @@ static long vector(int fd, uint64_t iov, uint64_t count, const int64_t *offset, 
 
 long sys_readv(int fd, uint64_t iov, uint64_t count)
 {
-    return vector(fd, iov, count, NULL, false);
+    return transfer_vector(fd, iov, count, NULL, false);
 }
 
 long sys_writev(int fd, uint64_t iov, uint64_t count)
 {
-    return vector(fd, iov, count, NULL, true);
+    return transfer_vector(fd, iov, count, NULL, true);
 }
 
 long sys_preadv(int fd, uint64_t iov, uint64_t count, int64_t offset)
 {
-    return vector(fd, iov, count, &offset, false);
+    return transfer_vector(fd, iov, count, &offset, false);
 }
 
 long sys_pwritev(int fd, uint64_t iov, uint64_t count, int64_t offset)
 {
-    return vector(fd, iov, count, &offset, true);
+    return transfer_vector(fd, iov, count, &offset, true);
 }
 
 /* Of RWF_*: what is done anyway (memory needs no sync); behind the end (RWF_APPEND). */
@@ -155,7 +155,7 @@ long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t o
     bool plain = f && f->ops == &regular_ops;
     if (flags & ~(plain ? RWF_READ : RWF_EASY))
         return -EOPNOTSUPP;
-    return vector(fd, iov, count, offset == -1 ? NULL : &offset, false);
+    return transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, false);
 }
 
 long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
@@ -167,12 +167,12 @@ long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t 
         return -EOPNOTSUPP;
     if (flags & RWF_APPEND_BIT) { /* without moving the file's own offset, unless that is used */
         int64_t end = (int64_t)f->inode->size;
-        long r = vector(fd, iov, count, &end, true);
+        long r = transfer_vector(fd, iov, count, &end, true);
         if (r > 0 && offset == -1)
             f->offset = (uint64_t)(end + r);
         return r;
     }
-    return vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
+    return transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
 }
 
 #define SEEK_SET_ 0

@@ -10,7 +10,7 @@
 #define DEVICE 0x20u /* st_dev of everything but /proc */
 
 /* What stat says of a file without inode: a pipe, a socket, an event. */
-static struct inode nameless(const struct file *f)
+static struct inode nameless_inode(const struct file *f)
 {
     struct inode i = {
         .ino = (uint64_t)f >> 4, .nlink = 1, .uid = current()->euid, .gid = current()->egid};
@@ -84,7 +84,7 @@ static long of_fd(int fd, uint64_t to, put_fn *put)
         return -EBADF;
     if (f->inode)
         return put(to, f->inode);
-    struct inode i = nameless(f);
+    struct inode i = nameless_inode(f);
     return put(to, &i);
 }
 
@@ -102,7 +102,7 @@ static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *pu
     if (r)
         return r;
     if (w.file) {
-        struct inode i = w.file->inode ? *w.file->inode : nameless(w.file);
+        struct inode i = w.file->inode ? *w.file->inode : nameless_inode(w.file);
         r = put(to, &i);
     } else {
         r = put(to, w.dentry->inode);
@@ -142,7 +142,7 @@ long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 }
 
 /* With the real ids, as access(2) has it, or the effective ones. */
-static bool allowed(const struct inode *i, int mask, int flags)
+static bool is_allowed(const struct inode *i, int mask, int flags)
 {
     const struct process *p = current();
     return flags & AT_EACCESS
@@ -160,13 +160,13 @@ static long access_path(int dirfd, uint64_t path, int mask, int flags)
         return -EFAULT;
     if (!first && dirfd != AT_FDCWD) {
         struct file *f = fd_any(dirfd);
-        return !f ? -EBADF : !f->inode || allowed(f->inode, mask, flags) ? 0 : -EACCES;
+        return !f ? -EBADF : !f->inode || is_allowed(f->inode, mask, flags) ? 0 : -EACCES;
     }
     int r = first ? walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w)
                   : walk_path(AT_FDCWD, ".", 0, &w);
     if (r)
         return r;
-    if (!w.file && !allowed(w.dentry->inode, mask, flags))
+    if (!w.file && !is_allowed(w.dentry->inode, mask, flags))
         r = -EACCES;
     walk_end(&w);
     return r;

@@ -50,7 +50,7 @@ struct ahead {
 };
 
 /* Reads on until something is there. One thread does, others wait for it. */
-static long fill(struct file *f, struct ahead *a)
+static long fill_ahead(struct file *f, struct ahead *a)
 {
     while (a->at == a->size) {
         int r;
@@ -90,7 +90,7 @@ static long stream_read(struct file *f, struct io *io, uint64_t offset)
         return 0;
     if (!a)
         return -EIO;
-    long r = fill(f, a);
+    long r = fill_ahead(f, a);
     if (r <= 0)
         return r;
     size_t n = MIN(io->left, a->size - a->at);
@@ -231,7 +231,7 @@ static const struct file_ops stream_ops = {
 };
 
 /* f is one of the host's streams from now on. */
-static int attach(struct file *f, int stream)
+static int attach_stream(struct file *f, int stream)
 {
     static bool made[3];
     f->ops = &stream_ops;
@@ -249,13 +249,13 @@ int stdio_open_tty(struct file *f)
     if (!settings.terminal)
         return -ENXIO;
     f->data = ahead_of_input();
-    return f->data ? attach(f, 0) : -ENOMEM;
+    return f->data ? attach_stream(f, 0) : -ENOMEM;
 }
 
 static int open_stream(int fd, struct file **out)
 {
     struct file *f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
-    int r = f ? attach(f, fd) : -ENOMEM;
+    int r = f ? attach_stream(f, fd) : -ENOMEM;
     if (!r && !fd && !(f->data = ahead_of_input()))
         r = -ENOMEM;
     if (r)

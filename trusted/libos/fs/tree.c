@@ -7,7 +7,7 @@
 static struct list buckets[BUCKETS];
 struct dentry *root_dentry;
 
-static struct list *bucket(const struct dentry *dir, const char *name, size_t size)
+static struct list *name_bucket(const struct dentry *dir, const char *name, size_t size)
 {
     uint64_t h = (uint64_t)dir >> 4;
     for (size_t i = 0; i < size; i++)
@@ -54,17 +54,17 @@ void dentry_put(struct dentry *d)
 }
 
 /* Puts a dentry into the tree, which holds a reference of its own. */
-static void keep(struct dentry *d)
+static void keep_dentry(struct dentry *d)
 {
     d->kept = true;
     dentry_get(d);
     list_append(&d->parent->children, &d->sibling);
-    list_append(bucket(d->parent, d->name, strlen(d->name)), &d->hash);
+    list_append(name_bucket(d->parent, d->name, strlen(d->name)), &d->hash);
 }
 
-static struct dentry *find(struct dentry *dir, const char *name, size_t size)
+static struct dentry *find_dentry(struct dentry *dir, const char *name, size_t size)
 {
-    list_for(it, bucket(dir, name, size))
+    list_for(it, name_bucket(dir, name, size))
     {
         struct dentry *d = container_of(it, struct dentry, hash);
         if (d->parent == dir && !strncmp(d->name, name, size) && !d->name[size])
@@ -75,7 +75,7 @@ static struct dentry *find(struct dentry *dir, const char *name, size_t size)
 
 int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out)
 {
-    struct dentry *d = find(dir, name, size);
+    struct dentry *d = find_dentry(dir, name, size);
     if (d) {
         if (!d->inode)
             return -ENOENT;
@@ -99,14 +99,14 @@ int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dent
         return -ENOMEM;
     }
     if (stays)
-        keep(d);
+        keep_dentry(d);
     *out = d;
     return 0;
 }
 
 int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode *i)
 {
-    struct dentry *d = find(dir, name, size);
+    struct dentry *d = find_dentry(dir, name, size);
     if (d && d->inode)
         return -EEXIST;
     inode_get(i);
@@ -118,7 +118,7 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
             inode_put(i);
             return -ENOMEM;
         }
-        keep(d);
+        keep_dentry(d);
         dentry_put(d);
     }
     if ((i->mode & S_IFMT) == S_IFDIR)
@@ -148,7 +148,7 @@ void dentry_hide(struct dentry *dir, const char *name)
     struct dentry *hide = dentry_new(dir, name, strlen(name), NULL);
     if (!hide)
         stop("no memory to remove a name");
-    keep(hide);
+    keep_dentry(hide);
     dentry_put(hide);
 }
 
@@ -157,16 +157,16 @@ static bool is_dir(const struct dentry *d)
     return (d->inode->mode & S_IFMT) == S_IFDIR;
 }
 
-static void enter(struct dentry *d)
+static void enter_dentry(struct dentry *d)
 {
     list_append(&d->parent->children, &d->sibling);
-    list_append(bucket(d->parent, d->name, strlen(d->name)), &d->hash);
+    list_append(name_bucket(d->parent, d->name, strlen(d->name)), &d->hash);
     if (is_dir(d))
         d->parent->inode->nlink++;
     inode_touch(d->parent->inode, true);
 }
 
-static void leave(struct dentry *d)
+static void leave_dentry(struct dentry *d)
 {
     list_remove(&d->hash);
     list_remove(&d->sibling);
@@ -178,7 +178,7 @@ static void leave(struct dentry *d)
 
 int dentry_move(struct dentry *d, struct dentry *dir, const char *name)
 {
-    struct dentry *old = d->parent, *hidden = find(dir, name, strlen(name)), *hide = NULL;
+    struct dentry *old = d->parent, *hidden = find_dentry(dir, name, strlen(name)), *hide = NULL;
     char *copy = los_strdup(name);
     if (old->inode->has_lower)
         hide = dentry_new(old, d->name, strlen(d->name), NULL);
@@ -188,7 +188,7 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name)
             dentry_put(hide);
         return d->kept ? -ENOMEM : -EXDEV;
     }
-    leave(d);
+    leave_dentry(d);
     if (hidden) {
         list_remove(&hidden->hash);
         list_remove(&hidden->sibling);
@@ -199,9 +199,9 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name)
     d->name = copy;
     d->parent = dir;
     dentry_get(dir);
-    enter(d);
+    enter_dentry(d);
     if (hide) {
-        keep(hide);
+        keep_dentry(hide);
         dentry_put(hide);
     }
     dentry_put(old);
@@ -214,20 +214,20 @@ int dentry_swap(struct dentry *a, struct dentry *b)
     char *name = a->name;
     if (!a->kept || !b->kept)
         return -EXDEV;
-    leave(a);
-    leave(b);
+    leave_dentry(a);
+    leave_dentry(b);
     a->name = b->name;
     a->parent = b->parent;
     b->name = name;
     b->parent = parent;
-    enter(a);
-    enter(b);
+    enter_dentry(a);
+    enter_dentry(b);
     return 0;
 }
 
 static bool is_child(struct dentry *dir, const char *name, size_t size)
 {
-    return find(dir, name, size) != NULL;
+    return find_dentry(dir, name, size) != NULL;
 }
 
 int dentry_list(struct dentry *dir, struct listing *l)

@@ -29,7 +29,7 @@ void xattr_free(struct inode *i)
     }
 }
 
-static struct xattr *find(const struct inode *i, const char *name)
+static struct xattr *find_xattr(const struct inode *i, const char *name)
 {
     list_for(it, &i->xattrs)
     {
@@ -40,23 +40,23 @@ static struct xattr *find(const struct inode *i, const char *name)
     return NULL;
 }
 
-static bool starts(const char *s, const char *with)
+static bool starts_with(const char *s, const char *with)
 {
     return !strncmp(s, with, strlen(with));
 }
 
 /* May it be written (or read)? -EOPNOTSUPP for a kind that nobody has. */
-static int permitted(const struct inode *i, const char *name, bool write)
+static int check_permitted(const struct inode *i, const char *name, bool write)
 {
     uint32_t type = i->mode & S_IFMT, uid = current()->euid;
-    if (starts(name, "trusted."))
+    if (starts_with(name, "trusted."))
         return !capable(CAP_SYS_ADMIN) ? (write ? -EPERM : -ENODATA) : name[8] ? 0 : -EINVAL;
-    if (starts(name, "security."))
+    if (starts_with(name, "security."))
         return write && !capable(strcmp(name, "security.capability") ? CAP_SYS_ADMIN : CAP_SETFCAP)
                    ? -EPERM
                : name[9] ? 0
                          : -EINVAL;
-    if (!starts(name, "user."))
+    if (!starts_with(name, "user."))
         return -EOPNOTSUPP;
     if (type != S_IFREG && type != S_IFDIR)
         return write ? -EPERM : -ENODATA;
@@ -73,9 +73,9 @@ static int read_name(uint64_t from, char name[NAME_MAX_ + 1])
     return n == -EFAULT ? -EFAULT : n <= 0 ? -ERANGE : 0;
 }
 
-static long set(struct inode *i, const char *name, uint64_t from, uint64_t size, int flags)
+static long set_xattr(struct inode *i, const char *name, uint64_t from, uint64_t size, int flags)
 {
-    struct xattr *x = find(i, name);
+    struct xattr *x = find_xattr(i, name);
     if (x && (flags & CREATE_BIT))
         return -EEXIST;
     if (!x && (flags & REPLACE_BIT))
@@ -105,9 +105,9 @@ static long set(struct inode *i, const char *name, uint64_t from, uint64_t size,
     return 0;
 }
 
-static long get(const struct inode *i, const char *name, uint64_t to, uint64_t size)
+static long get_xattr(const struct inode *i, const char *name, uint64_t to, uint64_t size)
 {
-    const struct xattr *x = find(i, name);
+    const struct xattr *x = find_xattr(i, name);
     if (!x)
         return -ENODATA;
     if (!size)
@@ -117,19 +117,19 @@ static long get(const struct inode *i, const char *name, uint64_t to, uint64_t s
     return user_write(to, x->value, x->size) ? -EFAULT : (long)x->size;
 }
 
-static bool listed(const struct xattr *x)
+static bool is_listed(const struct xattr *x)
 {
-    return !starts(x->name, "trusted.") || capable(CAP_SYS_ADMIN);
+    return !starts_with(x->name, "trusted.") || capable(CAP_SYS_ADMIN);
 }
 
-static long list(const struct inode *i, uint64_t to, uint64_t size)
+static long list_xattrs(const struct inode *i, uint64_t to, uint64_t size)
 {
     uint64_t done = 0;
     list_for(it, &i->xattrs)
     {
         const struct xattr *x = container_of(it, struct xattr, node);
         size_t n = strlen(x->name) + 1;
-        if (!listed(x))
+        if (!is_listed(x))
             continue;
         if (size && done + n > size)
             return -ERANGE;
@@ -140,9 +140,9 @@ static long list(const struct inode *i, uint64_t to, uint64_t size)
     return (long)done;
 }
 
-static long drop(struct inode *i, const char *name)
+static long drop_xattr(struct inode *i, const char *name)
 {
-    struct xattr *x = find(i, name);
+    struct xattr *x = find_xattr(i, name);
     if (!x)
         return -ENODATA;
     list_remove(&x->node);
@@ -163,18 +163,18 @@ struct request {
 static long with_inode(struct inode *i, const struct request *q, const char *name)
 {
     if (q->kind == LIST)
-        return list(i, q->value, MIN(q->size, LIST_MAX));
-    int r = permitted(i, name, q->kind != GET);
+        return list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
+    int r = check_permitted(i, name, q->kind != GET);
     if (r)
         return r;
     if (q->kind == GET)
-        return get(i, name, q->value, MIN(q->size, VALUE_MAX));
+        return get_xattr(i, name, q->value, MIN(q->size, VALUE_MAX));
     if (i->fs == FS_PROC)
         return -EOPNOTSUPP;
-    return q->kind == SET ? set(i, name, q->value, q->size, q->flags) : drop(i, name);
+    return q->kind == SET ? set_xattr(i, name, q->value, q->size, q->flags) : drop_xattr(i, name);
 }
 
-static long check(const struct request *q, char name[NAME_MAX_ + 1])
+static long check_request(const struct request *q, char name[NAME_MAX_ + 1])
 {
     if (q->kind == LIST)
         return 0;
@@ -188,7 +188,7 @@ static long by_path(uint64_t path, int follow, struct request q)
 {
     struct walk w;
     char name[NAME_MAX_ + 1];
-    long r = check(&q, name);
+    long r = check_request(&q, name);
     if (!r)
         r = walk_user(AT_FDCWD, path, follow, &w);
     if (r)
@@ -205,7 +205,7 @@ static long by_fd(int fd, struct request q)
     char name[NAME_MAX_ + 1];
     if (!f)
         return -EBADF;
-    long r = check(&q, name);
+    long r = check_request(&q, name);
     if (r)
         return r;
     if (f->inode)

@@ -28,7 +28,7 @@ bool area_free_range(uint64_t start, uint64_t end)
     return i == space()->count || space()->areas[i]->start >= end;
 }
 
-static int insert(size_t at, struct area *a)
+static int insert_area(size_t at, struct area *a)
 {
     if (space()->count == space()->room) {
         size_t room = space()->room ? space()->room * 2 : 64;
@@ -52,7 +52,7 @@ int area_add(struct area a)
         return -ENOMEM;
     *copy = a;
     copy->space = space();
-    int r = insert(area_index(a.start), copy);
+    int r = insert_area(area_index(a.start), copy);
     if (r) {
         los_free(copy);
         return r;
@@ -75,7 +75,7 @@ int area_split(uint64_t addr)
     *rest = *a;
     rest->start = addr;
     rest->offset += addr - a->start;
-    int r = insert(area_index(addr) + 1, rest);
+    int r = insert_area(area_index(addr) + 1, rest);
     if (r) {
         los_free(rest);
         return r;
@@ -87,7 +87,7 @@ int area_split(uint64_t addr)
     return 0;
 }
 
-static bool alike(const struct area *a, const struct area *b)
+static bool areas_alike(const struct area *a, const struct area *b)
 {
     return a->end == b->start && a->prot == b->prot && a->shared == b->shared &&
            a->file == b->file && a->name == b->name && a->write_ok == b->write_ok &&
@@ -102,7 +102,7 @@ static void area_free(struct area *a)
     los_free(a);
 }
 
-static void drop(size_t at)
+static void drop_area(size_t at)
 {
     struct area *a = space()->areas[at];
     memmove(space()->areas + at, space()->areas + at + 1,
@@ -116,12 +116,12 @@ void area_merge(uint64_t start, uint64_t end)
     size_t i = area_index(start ? start - 1 : 0);
     while (i + 1 < space()->count && space()->areas[i]->start <= end) {
         struct area *a = space()->areas[i];
-        if (!alike(a, space()->areas[i + 1])) {
+        if (!areas_alike(a, space()->areas[i + 1])) {
             i++;
             continue;
         }
         a->end = space()->areas[i + 1]->end;
-        drop(i + 1);
+        drop_area(i + 1);
     }
 }
 
@@ -148,7 +148,7 @@ void area_drop(uint64_t start, uint64_t end)
     size_t i = area_index(start);
     while (i < space()->count && space()->areas[i]->start < end) {
         space()->mapped_size -= space()->areas[i]->end - space()->areas[i]->start;
-        drop(i);
+        drop_area(i);
     }
 }
 

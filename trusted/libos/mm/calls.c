@@ -93,7 +93,7 @@ long sys_munmap(uint64_t addr, uint64_t size)
 }
 
 /* Are all addresses of the range mapped? */
-static bool covered(uint64_t start, uint64_t end)
+static bool is_covered(uint64_t start, uint64_t end)
 {
     for (uint64_t at = start; at < end;) {
         struct area *a = area_find(at);
@@ -105,7 +105,7 @@ static bool covered(uint64_t start, uint64_t end)
 }
 
 /* Checks and rounds a range; -EINVAL or -ENOMEM. */
-static int range(uint64_t addr, uint64_t size, uint64_t *end)
+static int check_range(uint64_t addr, uint64_t size, uint64_t *end)
 {
     *end = addr + page_up(size);
     if ((addr & (PAGE_SIZE - 1)) || *end < addr || page_up(size) < size)
@@ -116,13 +116,13 @@ static int range(uint64_t addr, uint64_t size, uint64_t *end)
 long sys_mprotect(uint64_t addr, uint64_t size, int prot)
 {
     uint64_t end;
-    int r = range(addr, size, &end);
+    int r = check_range(addr, size, &end);
     if (r || addr == end)
         return r;
     if (prot & ~(PROT_ALL | PROT_SEM))
         return -EINVAL;
     prot &= PROT_ALL;
-    if (!covered(addr, end))
+    if (!is_covered(addr, end))
         return -ENOMEM;
     if ((r = area_split(addr)) || (r = area_split(end)))
         return r;
@@ -246,7 +246,7 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     uint64_t end;
     if (!advice_known(advice))
         return -EINVAL;
-    int r = range(addr, size, &end);
+    int r = check_range(addr, size, &end);
     if (r)
         return r;
     switch (advice) {
@@ -265,10 +265,10 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
             if (r)
                 return r;
         }
-        return covered(addr, end) ? 0 : -ENOMEM;
+        return is_covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
-        if (!covered(addr, end))
+        if (!is_covered(addr, end))
             return -ENOMEM;
         return mm_ready(addr, end - addr, advice == MADV_POPULATE_READ ? PORT_R : PORT_W);
     case MADV_REMOVE:
@@ -285,19 +285,19 @@ long sys_msync(uint64_t addr, uint64_t size, int flags)
         (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
     uint64_t end;
-    int r = range(addr, size, &end);
+    int r = check_range(addr, size, &end);
     if (r)
         return r;
-    return covered(addr, end) ? 0 : -ENOMEM; /* the pages are the file's own */
+    return is_covered(addr, end) ? 0 : -ENOMEM; /* the pages are the file's own */
 }
 
 long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
 {
     uint64_t end;
-    int r = range(addr, size, &end);
+    int r = check_range(addr, size, &end);
     if (r)
         return r;
-    if (!covered(addr, end))
+    if (!is_covered(addr, end))
         return -ENOMEM;
     for (uint64_t at = addr; at < end; at += PAGE_SIZE, out++) {
         uint8_t there = page_state(at) != 0;
@@ -316,7 +316,7 @@ static long lock_range(uint64_t addr, uint64_t size, bool charge)
         return -EINVAL;
     if (charge && !capable(CAP_IPC_LOCK) && end - start > limit) /* RLIMIT_MEMLOCK */
         return limit ? -ENOMEM : -EPERM;
-    return covered(start, end) ? 0 : -ENOMEM;
+    return is_covered(start, end) ? 0 : -ENOMEM;
 }
 
 long sys_mlock(uint64_t addr, uint64_t size)

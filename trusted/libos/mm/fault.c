@@ -15,7 +15,7 @@
 #define BATCH_MAX 256u
 #define FILE_BATCH 4u
 
-static int refuse(struct mm_fault *f, int signo, int code, int r)
+static int refuse_access(struct mm_fault *f, int signo, int code, int r)
 {
     f->signo = signo;
     f->code = code;
@@ -23,7 +23,7 @@ static int refuse(struct mm_fault *f, int signo, int code, int r)
 }
 
 /* Anonymous memory, from addr on: more each time when the program walks through an area. */
-static uint64_t batch(struct area *a, uint64_t addr)
+static uint64_t batch_count(struct area *a, uint64_t addr)
 {
     if (addr == a->next_fault && a->batch)
         a->batch = MIN(a->batch * 2, BATCH_MAX);
@@ -38,7 +38,7 @@ static uint64_t batch(struct area *a, uint64_t addr)
 static int populate_around(struct area *a, uint64_t addr)
 {
     if (!a->file)
-        return page_populate(a, addr, batch(a, addr));
+        return page_populate(a, addr, batch_count(a, addr));
     uint64_t start = addr & ~(FILE_BATCH * PAGE_SIZE - 1), end = start + FILE_BATCH * PAGE_SIZE;
     start = MAX(start, a->start);
     int r = page_populate(a, start, (end - start) >> PAGE_SHIFT);
@@ -70,10 +70,10 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     addr = page_down(addr);
     struct area *a = area_find(addr);
     if (!a)
-        return refuse(f, SIGSEGV, SEGV_MAPERR, -EFAULT);
+        return refuse_access(f, SIGSEGV, SEGV_MAPERR, -EFAULT);
     /* Write or execute implies read on this processor. */
     if (access == PORT_R ? !a->prot : !(a->prot & access))
-        return refuse(f, SIGSEGV, SEGV_ACCERR, -EFAULT);
+        return refuse_access(f, SIGSEGV, SEGV_ACCERR, -EFAULT);
     uint8_t state = page_state(addr);
     int r = 0;
     if (!state)
@@ -87,7 +87,7 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
         return 0;
     if (!behind_end(a, addr))
         cannot_give(r);
-    return refuse(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
+    return refuse_access(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
 }
 
 int mm_ready(uint64_t addr, uint64_t size, int access)

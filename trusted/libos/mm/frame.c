@@ -58,7 +58,7 @@ static int make_room(uint64_t addr, uint64_t count)
     return 0;
 }
 
-static void set(uint64_t addr, uint64_t count, uint8_t rights, uint16_t owner)
+static void set_frames(uint64_t addr, uint64_t count, uint8_t rights, uint16_t owner)
 {
     for (; count; count--, addr += PAGE_SIZE) {
         struct frames *f = frames_of(addr);
@@ -76,7 +76,7 @@ int frame_add(uint64_t addr, uint64_t count, int prot, uint16_t owner)
         if (r)
             memory_uncharge(count);
         else
-            set(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
+            set_frames(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
     }
     return r;
 }
@@ -89,7 +89,7 @@ int frame_fill(uint64_t addr, const void *const *sources, uint64_t count, int pr
         if (r)
             memory_uncharge(count);
         else
-            set(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
+            set_frames(addr, count, (uint8_t)(PAGE_THERE | prot), owner);
     }
     return r;
 }
@@ -134,7 +134,7 @@ void frame_remove(uint64_t addr, uint64_t count)
 {
     port_pages_remove(addr, count);
     memory_uncharge(count);
-    set(addr, count, 0, OWNER_NONE);
+    set_frames(addr, count, 0, OWNER_NONE);
 }
 
 uint64_t frame_next(uint64_t addr, uint64_t end)

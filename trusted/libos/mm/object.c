@@ -84,7 +84,7 @@ int object_home(struct inode *i, uint64_t index)
 }
 
 /* The content of a page that is nowhere yet, to the frame. */
-static int bring(struct area *a, uint64_t addr, uint64_t index, int prot)
+static int bring_page(struct area *a, uint64_t addr, uint64_t index, int prot)
 {
     struct inode *i = a->file->inode;
     if (!i->has_lower || index << PAGE_SHIFT >= i->lower_size) {
@@ -124,7 +124,7 @@ int object_map(struct area *a, uint64_t addr, bool write)
         if (!r)
             page_free(*slot);
     } else {
-        r = bring(a, addr, index, prot);
+        r = bring_page(a, addr, index, prot);
         i->page_count += !r;
     }
     if (r)

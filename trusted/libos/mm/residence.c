@@ -189,7 +189,7 @@ static bool is_settled(const struct space *s, uint64_t addr)
 }
 
 /* `changed`: only where something did since s was resident. */
-static int settle(struct space *s, uint64_t start, uint64_t end, bool changed)
+static int settle_range(struct space *s, uint64_t start, uint64_t end, bool changed)
 {
     const uint64_t big = 1ul << 21;
     int r = 0;
@@ -218,7 +218,7 @@ static void note_settled(struct space *s)
 
 int residence_settle(struct space *s, uint64_t start, uint64_t end)
 {
-    return s->family->count > 1 ? settle(s, start, end, false) : 0;
+    return s->family->count > 1 ? settle_range(s, start, end, false) : 0;
 }
 
 /* ---- turns ---- */
@@ -254,7 +254,7 @@ static int make_resident(struct family *f, struct space *s)
 {
     uint64_t before = clock_now();
     f->resident = s;
-    int r = settle(s, 0, UINT64_MAX, true);
+    int r = settle_range(s, 0, UINT64_MAX, true);
     if (!r)
         note_settled(s);
     uint64_t now = clock_now();

@@ -100,7 +100,7 @@ static const struct site_list *list_of(uint64_t nid)
 }
 
 /* Only what was measured is patched: not a file that was written to. */
-static const struct inode *pristine(const struct area *a)
+static const struct inode *pristine_inode(const struct area *a)
 {
     if (!sites.file_count || !a->file || a->shared || a->file->ops != &regular_ops)
         return NULL;
@@ -185,7 +185,7 @@ static uint64_t slot_at(const struct site_place *p, uint32_t index)
     return p->slots + (uint64_t)index * SLOT;
 }
 
-static unsigned trailing(const struct sh_site *s)
+static unsigned trailing_size(const struct sh_site *s)
 {
     return s->size - s->at - 2u;
 }
@@ -200,7 +200,7 @@ static void make_slot(const struct site_place *p, uint32_t index, uint8_t *out)
 {
     const struct sh_site *s = &p->list->sites[index];
     uint64_t slot = slot_at(p, index), after = p->base + s->offset + s->size;
-    uint64_t next = trailing(s) ? slot + s->at + CALL_SIZE : after;
+    uint64_t next = trailing_size(s) ? slot + s->at + CALL_SIZE : after;
     uint8_t *code = out + s->at;
     memset(out, 0xcc, SLOT);
     if (s->kind != SH_SITE_CALL)
@@ -210,10 +210,10 @@ static void make_slot(const struct site_place *p, uint32_t index, uint8_t *out)
     sh_put_le32(code + 3, (uint32_t)(next - (slot + s->at + 7)));
     memcpy(code + 7, "\x65\xff\x24\x25", 4); /* jmp *%gs:fast */
     sh_put_le32(code + 11, offsetof(struct thread, fast));
-    if (!trailing(s))
+    if (!trailing_size(s))
         return;
-    memcpy(code + CALL_SIZE, s->bytes + s->at + 2, trailing(s));
-    put_jump(code + CALL_SIZE + trailing(s), next + trailing(s), after);
+    memcpy(code + CALL_SIZE, s->bytes + s->at + 2, trailing_size(s));
+    put_jump(code + CALL_SIZE + trailing_size(s), next + trailing_size(s), after);
 }
 
 /* Fills the page of slots that holds this one. False: the site stays as it is. */
@@ -237,7 +237,7 @@ static bool slot_ready(struct site_place *p, uint32_t index)
     return p->filled[number];
 }
 
-static bool reaches(uint64_t from, uint64_t to)
+static bool jump_reaches(uint64_t from, uint64_t to)
 {
     return to - from + (1ul << 31) - 64 < (1ul << 32) - 128;
 }
@@ -246,7 +246,7 @@ static bool reaches(uint64_t from, uint64_t to)
 
 void sites_patch(struct area *a, uint64_t addr, uint8_t *page)
 {
-    const struct inode *i = (a->prot & PORT_X) && !(a->prot & PORT_W) ? pristine(a) : NULL;
+    const struct inode *i = (a->prot & PORT_X) && !(a->prot & PORT_W) ? pristine_inode(a) : NULL;
     struct site_place *p = i ? place_of(i, a) : NULL;
     if (!p)
         return;
@@ -260,7 +260,7 @@ void sites_patch(struct area *a, uint64_t addr, uint8_t *page)
             continue;
         if (s->kind == SH_SITE_CPUID)
             memcpy(page + at, "\x0f\x0b", 2);
-        else if (reaches(addr + at, slot_at(p, n)) && slot_ready(p, n))
+        else if (jump_reaches(addr + at, slot_at(p, n)) && slot_ready(p, n))
             put_jump(page + at, addr + at, slot_at(p, n));
     }
 }
@@ -275,7 +275,7 @@ static bool is_patched(const struct site_place *p, uint32_t index, const uint8_t
 
 void sites_restore(const struct area *a, uint64_t addr, uint8_t *page)
 {
-    const struct inode *i = pristine(a);
+    const struct inode *i = pristine_inode(a);
     const struct site_place *p = i ? place_find(i->lower.nid, a->start - a->offset) : NULL;
     if (!p)
         return;
@@ -338,7 +338,7 @@ uint64_t sites_real(uint64_t rip)
 bool sites_is_cpuid(uint64_t rip)
 {
     const struct area *a = area_find(rip);
-    const struct inode *i = a ? pristine(a) : NULL;
+    const struct inode *i = a ? pristine_inode(a) : NULL;
     const struct site_list *l = i ? list_of(i->lower.nid) : NULL;
     uint64_t offset = a ? rip - a->start + a->offset : 0;
     uint32_t n = l ? site_index(l, offset) : 0;

@@ -172,7 +172,7 @@ static uint16_t next_id(void)
     return last_id;
 }
 
-static struct space *blank(struct family *f)
+static struct space *make_blank(struct family *f)
 {
     struct space *s = los_alloc(sizeof(*s));
     if (!s)
@@ -218,7 +218,7 @@ struct space *space_new(void)
         return NULL;
     list_init(&f->members);
     list_init(&f->waiting);
-    struct space *s = blank(f);
+    struct space *s = make_blank(f);
     if (!s) {
         los_free(f);
         return NULL;
@@ -249,7 +249,7 @@ static void free_leaf(void *p)
 }
 
 /* Areas go page by page where others may have the same addresses, else in runs. */
-static void clear(struct space *s)
+static void clear_space(struct space *s)
 {
     for (size_t n = 0; n < s->count; n++) {
         struct area *a = s->areas[n];
@@ -277,7 +277,7 @@ void space_put(struct space *s)
 {
     if (--s->refs)
         return;
-    clear(s);
+    clear_space(s);
     sites_free(s);
     leave_family(s);
     los_free(s);
@@ -322,7 +322,7 @@ static int split_pages(struct space *parent, struct space *child)
 
 struct space *space_fork(void)
 {
-    struct space *parent = space(), *child = blank(parent->family);
+    struct space *parent = space(), *child = make_blank(parent->family);
     if (!child)
         return NULL;
     int r = residence_hold(child);

@@ -15,20 +15,20 @@ static uint8_t *ip_of(struct addr *a)
     return a->bytes + (a->family == AF_INET ? 4 : 8);
 }
 
-static const uint8_t *ip(const struct addr *a)
+static const uint8_t *ip_bytes(const struct addr *a)
 {
     return ip_of((struct addr *)(uintptr_t)a);
 }
 
 bool addr_v4(const struct addr *a, uint8_t out[4])
 {
-    if (a->family != AF_INET && (a->family != AF_INET6 || memcmp(ip(a), mapped_prefix, 12)))
+    if (a->family != AF_INET && (a->family != AF_INET6 || memcmp(ip_bytes(a), mapped_prefix, 12)))
         return false;
-    memcpy(out, ip(a) + (a->family == AF_INET ? 0 : 12), 4);
+    memcpy(out, ip_bytes(a) + (a->family == AF_INET ? 0 : 12), 4);
     return true;
 }
 
-static enum addr_kind kind4(const uint8_t p[4])
+static enum addr_kind ip4_kind(const uint8_t p[4])
 {
     if (!memcmp(p, none, 4))
         return ADDR_ANY;
@@ -47,8 +47,8 @@ enum addr_kind addr_kind(const struct addr *a)
     if (a->family == AF_UNIX)
         return ADDR_LOOPBACK;
     if (addr_v4(a, v4))
-        return kind4(v4);
-    const uint8_t *p = ip(a);
+        return ip4_kind(v4);
+    const uint8_t *p = ip_bytes(a);
     if (!memcmp(p, none, 15) && p[15] < 2)
         return p[15] ? ADDR_LOOPBACK : ADDR_ANY;
     /* IPv4 in other clothes: translators outside would send it back to us, or to the host. */
@@ -56,7 +56,7 @@ enum addr_kind addr_kind(const struct addr *a)
                              : !memcmp(p, nat64, 12) || !memcmp(p, none, 12) ? p + 12
                                                                              : NULL;
     if (dressed)
-        return kind4(dressed) == ADDR_FOREIGN ? ADDR_FOREIGN : ADDR_GROUP;
+        return ip4_kind(dressed) == ADDR_FOREIGN ? ADDR_FOREIGN : ADDR_GROUP;
     return p[0] == 0xff ? ADDR_GROUP : ADDR_FOREIGN;
 }
 
@@ -90,7 +90,7 @@ struct addr addr_make(uint16_t family, uint16_t port)
     return a;
 }
 
-static void set4(struct addr *a, const uint8_t v4[4])
+static void set_ip4(struct addr *a, const uint8_t v4[4])
 {
     if (a->family == AF_INET6)
         memcpy(ip_of(a), mapped_prefix, 12);
@@ -104,10 +104,10 @@ struct addr addr_as(const struct addr *a, uint16_t family)
         return *a;
     struct addr r = addr_make(family, addr_port(a));
     if (addr_v4(a, v4)) {
-        if (kind4(v4) != ADDR_ANY)
-            set4(&r, v4);
+        if (ip4_kind(v4) != ADDR_ANY)
+            set_ip4(&r, v4);
     } else if (addr_kind(a) == ADDR_LOOPBACK) {
-        set4(&r, loopback4);
+        set_ip4(&r, loopback4);
     }
     return r;
 }
@@ -118,7 +118,7 @@ void addr_resolve_any(struct addr *a)
     if (!addr_is_any(a))
         return;
     if (addr_v4(a, v4))
-        set4(a, loopback4);
+        set_ip4(a, loopback4);
     else
         memcpy(ip_of(a), loopback6, 16);
 }
@@ -132,9 +132,9 @@ struct addr addr_source(const struct addr *own, const struct addr *to)
     a = addr_make(to->family, own->size ? addr_port(own) : 0);
     bool is4 = addr_v4(to, v4);
     if (addr_kind(to) == ADDR_OWN || addr_kind(to) == ADDR_FOREIGN)
-        set4(&a, own4);
+        set_ip4(&a, own4);
     else if (is4)
-        set4(&a, loopback4);
+        set_ip4(&a, loopback4);
     else
         memcpy(ip_of(&a), loopback6, 16);
     return a;
@@ -146,12 +146,12 @@ bool addr_same_host(const struct addr *a, const struct addr *b)
     bool is4 = addr_v4(a, x);
     if (is4 != addr_v4(b, y))
         return false;
-    return is4 ? !memcmp(x, y, 4) : !memcmp(ip(a), ip(b), 16);
+    return is4 ? !memcmp(x, y, 4) : !memcmp(ip_bytes(a), ip_bytes(b), 16);
 }
 
 void net_foreign(struct addr *a)
 {
     enum addr_kind k = addr_kind(a);
     if (k != ADDR_FOREIGN)
-        set4(a, host4);
+        set_ip4(a, host4);
 }

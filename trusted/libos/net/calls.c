@@ -282,7 +282,7 @@ static int connect_datagrams(struct file *f, struct sock *s, struct addr *to)
     return 0;
 }
 
-static int disconnect(struct sock *s)
+static int disconnect_sock(struct sock *s)
 {
     if (s->type != SOCK_DGRAM) {
         if (s->state != SOCK_CONNECTED)
@@ -335,7 +335,7 @@ long sys_connect(int fd, uint64_t from, uint32_t size)
     if ((r = addr_read(from, size, &addr)))
         return r;
     if (addr.size >= 2 && addr.family == AF_UNSPEC)
-        return disconnect(s);
+        return disconnect_sock(s);
     if ((r = addr_check(s, &addr)))
         return r;
     if (s->family == AF_NETLINK)

@@ -5,7 +5,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/net/sock.h"
 
-static int put(const char *name, const char *text)
+static int put_file(const char *name, const char *text)
 {
     return tree_put_file("/etc", name, 0644, text, strlen(text));
 }
@@ -15,12 +15,12 @@ int net_files(void)
     char text[512];
     const char *own = settings.outside ? SH_NET_OWN_TEXT : "127.0.1.1";
     fmt(text, sizeof(text), "%s\n", uts.hostname);
-    int r = put("hostname", text);
+    int r = put_file("hostname", text);
     fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, uts.hostname);
     if (!r)
-        r = put("hosts", text);
+        r = put_file("hosts", text);
     /* Answers are the network's word, as everywhere: keys say who somebody is. */
     if (!r && settings.outside)
-        r = put("resolv.conf", "nameserver " SH_NET_RESOLVER_TEXT "\n");
+        r = put_file("resolv.conf", "nameserver " SH_NET_RESOLVER_TEXT "\n");
     return r;
 }

@@ -98,7 +98,8 @@ int inside_connect(struct file *f, struct sock *s, struct sock *listener)
     return 0;
 }
 
-static int queue(struct sock *to, struct io *io, uint32_t size, const struct letter *l, bool files)
+static int queue_letter(struct sock *to, struct io *io, uint32_t size, const struct letter *l,
+                        bool files)
 {
     struct chunk *c = los_alloc(sizeof(*c) + size);
     if (!c)
@@ -123,7 +124,7 @@ int inside_deliver(struct sock *to, const void *data, uint32_t size, const struc
 {
     struct io_vec v;
     struct io io = io_one(&v, (uint64_t)data, size, true);
-    return queue(to, &io, size, l, false);
+    return queue_letter(to, &io, size, l, false);
 }
 
 static long broken_pipe(int flags)
@@ -180,7 +181,7 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
             continue;
         }
         uint32_t n = (uint32_t)MIN(MIN(io->left, PIECE_MAX), QUEUE_SIZE - to->queued);
-        int r = queue(to, io, n, l, files);
+        int r = queue_letter(to, io, n, l, files);
         if (r)
             return done ? done : r;
         files = false;
@@ -231,7 +232,7 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
     sock_get(to);
     int r = wait_fit(f, s, to, size, flags);
     if (!r)
-        r = queue(to, io, (uint32_t)size, l, true);
+        r = queue_letter(to, io, (uint32_t)size, l, true);
     sock_put(to);
     return r < 0 ? r : (long)size;
 }

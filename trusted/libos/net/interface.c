@@ -50,7 +50,7 @@ struct ifreq {
     };
 };
 
-static const struct interface *find(const struct ifreq *r, bool by_index)
+static const struct interface *find_interface(const struct ifreq *r, bool by_index)
 {
     const struct interface *n;
     for (uint32_t i = 0; (n = interface_get(i)); i++) {
@@ -68,7 +68,7 @@ static void set_ip(struct ifreq *r, const struct interface *n, uint32_t mask_or,
         r->in.ip[i] = (uint8_t)((n->ip[i] | mask_or >> (24 - 8 * i)) & mask_and >> (24 - 8 * i));
 }
 
-static long answer(uint32_t request, struct ifreq *r, const struct interface *n)
+static long answer_request(uint32_t request, struct ifreq *r, const struct interface *n)
 {
     uint32_t mask = ~0u << (32 - n->prefix);
     switch (request) {
@@ -113,7 +113,7 @@ static long answer(uint32_t request, struct ifreq *r, const struct interface *n)
 }
 
 /* SIOCGIFCONF: as many as there is room for; without a buffer, how much room all take. */
-static long conf(uint64_t arg)
+static long list_interfaces(uint64_t arg)
 {
     struct {
         int32_t size, pad;
@@ -142,7 +142,7 @@ long interface_ioctl(uint32_t request, uint64_t arg)
     _Static_assert(sizeof(struct ifreq) == 40, "as Linux has it");
     struct ifreq r;
     if (request == SIOCGIFCONF)
-        return conf(arg);
+        return list_interfaces(arg);
     if (request < SIOCADDRT || request > 0x89ff)
         return -ENOTTY;
     if (user_read(&r, arg, sizeof(r)))
@@ -153,7 +153,7 @@ long interface_ioctl(uint32_t request, uint64_t arg)
                 request == SIOCGIFHWADDR || request == SIOCGIFINDEX || request == SIOCGIFTXQLEN;
     if (!asks)
         return request == SIOCETHTOOL ? -EOPNOTSUPP : -EPERM;
-    const struct interface *n = find(&r, request == SIOCGIFNAME);
-    long e = n ? answer(request, &r, n) : request == SIOCGIFNAME ? -ENXIO : -ENODEV;
+    const struct interface *n = find_interface(&r, request == SIOCGIFNAME);
+    long e = n ? answer_request(request, &r, n) : request == SIOCGIFNAME ? -ENXIO : -ENODEV;
     return e ? e : user_write(arg, &r, sizeof(r));
 }

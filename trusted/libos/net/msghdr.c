@@ -347,8 +347,8 @@ long sys_recvmsg(int fd, uint64_t message, int flags)
 
 /* Several messages; an error after the first is for the next call to find. As on Linux, the
  * deadline is looked at after each one. */
-static long several(int fd, uint64_t messages, uint32_t count, int flags, uint64_t deadline,
-                    long (*one)(int fd, uint64_t message, int flags))
+static long move_several(int fd, uint64_t messages, uint32_t count, int flags, uint64_t deadline,
+                         long (*one)(int fd, uint64_t message, int flags))
 {
     bool one_waits = flags & MSG_WAITFORONE_;
     count = MIN(count, MMSG_MAX);
@@ -373,7 +373,7 @@ static long several(int fd, uint64_t messages, uint32_t count, int flags, uint64
 
 long sys_sendmmsg(int fd, uint64_t messages, uint32_t count, int flags)
 {
-    return several(fd, messages, count, flags, NO_DEADLINE, sys_sendmsg);
+    return move_several(fd, messages, count, flags, NO_DEADLINE, sys_sendmsg);
 }
 
 long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t timeout)
@@ -382,7 +382,7 @@ long sys_recvmmsg(int fd, uint64_t messages, uint32_t count, int flags, uint64_t
     int r = timeout ? deadline_from_user(timeout, &deadline) : 0;
     if (r)
         return r;
-    long n = several(fd, messages, count, flags, deadline, receive_message);
+    long n = move_several(fd, messages, count, flags, deadline, receive_message);
     if (n < 0 || !timeout)
         return n;
     uint64_t now = clock_now(), left = deadline > now ? deadline - now : 0;

@@ -14,7 +14,7 @@
 
 static struct list by_port[BUCKETS], abstract;
 
-static struct list *bucket(uint16_t port)
+static struct list *port_bucket(uint16_t port)
 {
     if (!abstract.next) {
         list_init(&abstract);
@@ -45,7 +45,7 @@ int addr_check(const struct sock *s, const struct addr *a)
 }
 
 /* Does a socket bound so take what goes to b? */
-static bool covers(const struct sock *s, const struct addr *to)
+static bool name_covers(const struct sock *s, const struct addr *to)
 {
     uint8_t v4[4];
     bool is4 = addr_v4(to, v4);
@@ -59,18 +59,18 @@ static bool covers(const struct sock *s, const struct addr *to)
 }
 
 /* Is there an address that reaches both? */
-static bool overlap(const struct sock *a, const struct sock *b)
+static bool names_overlap(const struct sock *a, const struct sock *b)
 {
     if (!addr_is_any(&a->own))
-        return covers(b, &a->own);
+        return name_covers(b, &a->own);
     if (!addr_is_any(&b->own))
-        return covers(a, &b->own);
+        return name_covers(a, &b->own);
     uint8_t v4[4];
     bool a4 = addr_v4(&a->own, v4), b4 = addr_v4(&b->own, v4);
     return a4 == b4 || !(a4 ? b : a)->options[OPT_V6ONLY];
 }
 
-static bool conflict(const struct sock *a, const struct sock *b)
+static bool names_conflict(const struct sock *a, const struct sock *b)
 {
     if (a == b || a->type != b->type || addr_port(&a->own) != addr_port(&b->own))
         return false;
@@ -80,23 +80,23 @@ static bool conflict(const struct sock *a, const struct sock *b)
     if (a->options[OPT_REUSEADDR] && b->options[OPT_REUSEADDR] &&
         (!listens || a->type != SOCK_STREAM))
         return false;
-    return overlap(a, b);
+    return names_overlap(a, b);
 }
 
 bool name_in_conflict(const struct sock *s)
 {
-    list_for(it, bucket(addr_port(&s->own)))
+    list_for(it, port_bucket(addr_port(&s->own)))
     {
-        if (conflict(s, container_of(it, struct sock, names)))
+        if (names_conflict(s, container_of(it, struct sock, names)))
             return true;
     }
     return false;
 }
 
 /* How well s fits for what goes from `from` to `to`; 0: not at all. */
-static int fit(const struct sock *s, int type, const struct addr *to, const struct addr *from)
+static int rate_fit(const struct sock *s, int type, const struct addr *to, const struct addr *from)
 {
-    if (s->type != type || addr_port(&s->own) != addr_port(to) || !covers(s, to))
+    if (s->type != type || addr_port(&s->own) != addr_port(to) || !name_covers(s, to))
         return 0;
     if (type == SOCK_STREAM && s->state != SOCK_LISTENING)
         return 0;
@@ -118,10 +118,10 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
     /* Of those of one port (SO_REUSEPORT) each in its turn. */
     for (int pass = 0; pass < 2 && (!pass || equal); pass++) {
         uint32_t n = 0;
-        list_for(it, bucket(addr_port(to)))
+        list_for(it, port_bucket(addr_port(to)))
         {
             struct sock *s = container_of(it, struct sock, names);
-            int f = fit(s, type, to, from);
+            int f = rate_fit(s, type, to, from);
             if (!pass && f > score) {
                 score = f;
                 equal = 0;
@@ -138,7 +138,7 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
 
 static struct sock *find_abstract(const struct addr *a)
 {
-    bucket(0);
+    port_bucket(0);
     list_for(it, &abstract)
     {
         struct sock *s = container_of(it, struct sock, names);
@@ -150,7 +150,7 @@ static struct sock *find_abstract(const struct addr *a)
 
 static bool port_is_used(const struct sock *s, uint16_t port)
 {
-    list_for(it, bucket(port))
+    list_for(it, port_bucket(port))
     {
         struct sock *o = container_of(it, struct sock, names);
         if (o->type == s->type && addr_port(&o->own) == port)
@@ -169,7 +169,7 @@ int name_ephemeral(struct sock *s)
         if (port_is_used(s, port))
             continue;
         addr_set_port(&s->own, port);
-        list_append(bucket(port), &s->names);
+        list_append(port_bucket(port), &s->names);
         return 0;
     }
     return -EADDRINUSE;
@@ -254,7 +254,7 @@ int name_bind(struct sock *s, const struct addr *a)
         s->own = (struct addr){0};
         return -EADDRINUSE;
     }
-    list_append(bucket(port), &s->names);
+    list_append(port_bucket(port), &s->names);
     return 0;
 }
 

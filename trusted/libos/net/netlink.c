@@ -39,7 +39,7 @@ int netlink_bind(struct sock *s, const struct addr *a)
 }
 
 /* Room for `size` bytes, zeroed; the answers are few enough. */
-static void *put(struct answer *a, uint32_t size)
+static void *put_bytes(struct answer *a, uint32_t size)
 {
     uint32_t at = a->used;
     a->used += NLMSG_ALIGN(size);
@@ -48,9 +48,9 @@ static void *put(struct answer *a, uint32_t size)
     return memset(a->bytes + at, 0, NLMSG_ALIGN(size));
 }
 
-static struct nlmsghdr *begin(struct answer *a, uint16_t type, uint16_t flags)
+static struct nlmsghdr *begin_message(struct answer *a, uint16_t type, uint16_t flags)
 {
-    struct nlmsghdr *h = put(a, sizeof(*h));
+    struct nlmsghdr *h = put_bytes(a, sizeof(*h));
     h->nlmsg_type = type;
     h->nlmsg_flags = flags;
     h->nlmsg_seq = a->request->nlmsg_seq;
@@ -58,25 +58,25 @@ static struct nlmsghdr *begin(struct answer *a, uint16_t type, uint16_t flags)
     return h;
 }
 
-static void end(struct answer *a, struct nlmsghdr *h)
+static void end_message(struct answer *a, struct nlmsghdr *h)
 {
     h->nlmsg_len = (uint32_t)(a->bytes + a->used - (uint8_t *)h);
 }
 
-static void attribute(struct answer *a, uint16_t type, const void *data, uint32_t size)
+static void put_attribute(struct answer *a, uint16_t type, const void *data, uint32_t size)
 {
-    struct rtattr *r = put(a, (uint32_t)RTA_LENGTH(size));
+    struct rtattr *r = put_bytes(a, (uint32_t)RTA_LENGTH(size));
     r->rta_type = type;
     r->rta_len = (uint16_t)RTA_LENGTH(size);
     memcpy(RTA_DATA(r), data, size);
 }
 
-static void number(struct answer *a, uint16_t type, uint32_t value)
+static void put_number(struct answer *a, uint16_t type, uint32_t value)
 {
-    attribute(a, type, &value, sizeof(value));
+    put_attribute(a, type, &value, sizeof(value));
 }
 
-static int deliver(struct answer *a)
+static int deliver_answer(struct answer *a)
 {
     struct letter l = {.from.size = sizeof(struct sockaddr_nl)};
     l.from.family = AF_NETLINK;
@@ -87,55 +87,55 @@ static void put_link(struct answer *a, const struct interface *n, uint16_t flags
 {
     static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255}, zero[6];
     uint8_t up = 6 /* IF_OPER_UP */, mode = 0;
-    struct nlmsghdr *h = begin(a, RTM_NEWLINK, flags);
-    struct ifinfomsg *i = put(a, sizeof(*i));
+    struct nlmsghdr *h = begin_message(a, RTM_NEWLINK, flags);
+    struct ifinfomsg *i = put_bytes(a, sizeof(*i));
     i->ifi_type = n->type;
     i->ifi_index = n->index;
     i->ifi_flags = n->flags | 0x10000 /* IFF_LOWER_UP */;
-    attribute(a, IFLA_IFNAME, n->name, (uint32_t)strlen(n->name) + 1);
-    number(a, IFLA_TXQLEN, 1000);
-    attribute(a, IFLA_OPERSTATE, &up, 1);
-    attribute(a, IFLA_LINKMODE, &mode, 1);
-    number(a, IFLA_MTU, n->mtu);
-    number(a, IFLA_GROUP, 0);
-    attribute(a, IFLA_QDISC, "noqueue", 8);
-    attribute(a, IFLA_ADDRESS, n->mac, 6);
-    attribute(a, IFLA_BROADCAST, n->index == 1 ? zero : broadcast, 6);
-    end(a, h);
+    put_attribute(a, IFLA_IFNAME, n->name, (uint32_t)strlen(n->name) + 1);
+    put_number(a, IFLA_TXQLEN, 1000);
+    put_attribute(a, IFLA_OPERSTATE, &up, 1);
+    put_attribute(a, IFLA_LINKMODE, &mode, 1);
+    put_number(a, IFLA_MTU, n->mtu);
+    put_number(a, IFLA_GROUP, 0);
+    put_attribute(a, IFLA_QDISC, "noqueue", 8);
+    put_attribute(a, IFLA_ADDRESS, n->mac, 6);
+    put_attribute(a, IFLA_BROADCAST, n->index == 1 ? zero : broadcast, 6);
+    end_message(a, h);
 }
 
 static void put_address(struct answer *a, const struct interface *n)
 {
     uint8_t broadcast[4] = {n->ip[0], n->ip[1], n->ip[2], 255};
-    struct nlmsghdr *h = begin(a, RTM_NEWADDR, NLM_F_MULTI);
-    struct ifaddrmsg *i = put(a, sizeof(*i));
+    struct nlmsghdr *h = begin_message(a, RTM_NEWADDR, NLM_F_MULTI);
+    struct ifaddrmsg *i = put_bytes(a, sizeof(*i));
     i->ifa_family = AF_INET;
     i->ifa_prefixlen = n->prefix;
     i->ifa_flags = IFA_F_PERMANENT;
     i->ifa_scope = n->index == 1 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
     i->ifa_index = (uint32_t)n->index;
-    attribute(a, IFA_ADDRESS, n->ip, 4);
-    attribute(a, IFA_LOCAL, n->ip, 4);
+    put_attribute(a, IFA_ADDRESS, n->ip, 4);
+    put_attribute(a, IFA_LOCAL, n->ip, 4);
     if (n->index != 1)
-        attribute(a, IFA_BROADCAST, broadcast, 4);
-    attribute(a, IFA_LABEL, n->name, (uint32_t)strlen(n->name) + 1);
-    number(a, IFA_FLAGS, IFA_F_PERMANENT);
-    end(a, h);
+        put_attribute(a, IFA_BROADCAST, broadcast, 4);
+    put_attribute(a, IFA_LABEL, n->name, (uint32_t)strlen(n->name) + 1);
+    put_number(a, IFA_FLAGS, IFA_F_PERMANENT);
+    end_message(a, h);
 }
 
 static void put_address6(struct answer *a)
 {
     static const uint8_t loopback[16] = {[15] = 1};
-    struct nlmsghdr *h = begin(a, RTM_NEWADDR, NLM_F_MULTI);
-    struct ifaddrmsg *i = put(a, sizeof(*i));
+    struct nlmsghdr *h = begin_message(a, RTM_NEWADDR, NLM_F_MULTI);
+    struct ifaddrmsg *i = put_bytes(a, sizeof(*i));
     i->ifa_family = AF_INET6;
     i->ifa_prefixlen = 128;
     i->ifa_flags = IFA_F_PERMANENT;
     i->ifa_scope = RT_SCOPE_HOST;
     i->ifa_index = 1;
-    attribute(a, IFA_ADDRESS, loopback, 16);
-    number(a, IFA_FLAGS, IFA_F_PERMANENT);
-    end(a, h);
+    put_attribute(a, IFA_ADDRESS, loopback, 16);
+    put_number(a, IFA_FLAGS, IFA_F_PERMANENT);
+    end_message(a, h);
 }
 
 /* By eth0: to everywhere through the gateway, and to its own net. */
@@ -143,27 +143,27 @@ static void put_route(struct answer *a, const struct interface *n, bool everywhe
 {
     static const uint8_t gateway[4] = {SH_NET_HOST_BYTES};
     uint8_t net[4] = {n->ip[0], n->ip[1], n->ip[2], 0};
-    struct nlmsghdr *h = begin(a, RTM_NEWROUTE, NLM_F_MULTI);
-    struct rtmsg *r = put(a, sizeof(*r));
+    struct nlmsghdr *h = begin_message(a, RTM_NEWROUTE, NLM_F_MULTI);
+    struct rtmsg *r = put_bytes(a, sizeof(*r));
     r->rtm_family = AF_INET;
     r->rtm_dst_len = everywhere ? 0 : n->prefix;
     r->rtm_table = RT_TABLE_MAIN;
     r->rtm_protocol = everywhere ? RTPROT_BOOT : RTPROT_KERNEL;
     r->rtm_scope = everywhere ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
     r->rtm_type = RTN_UNICAST;
-    number(a, RTA_TABLE, RT_TABLE_MAIN);
+    put_number(a, RTA_TABLE, RT_TABLE_MAIN);
     if (everywhere)
-        attribute(a, RTA_GATEWAY, gateway, 4);
+        put_attribute(a, RTA_GATEWAY, gateway, 4);
     else
-        attribute(a, RTA_DST, net, 4);
+        put_attribute(a, RTA_DST, net, 4);
     if (!everywhere)
-        attribute(a, RTA_PREFSRC, n->ip, 4);
-    number(a, RTA_OIF, (uint32_t)n->index);
-    end(a, h);
+        put_attribute(a, RTA_PREFSRC, n->ip, 4);
+    put_number(a, RTA_OIF, (uint32_t)n->index);
+    end_message(a, h);
 }
 
 /* Everything of a kind, in one datagram, then the end in another, as Linux does. */
-static int dump(struct answer *a, uint8_t family)
+static int dump_interfaces(struct answer *a, uint8_t family)
 {
     const struct interface *n;
     uint16_t type = a->request->nlmsg_type;
@@ -177,24 +177,24 @@ static int dump(struct answer *a, uint8_t family)
     }
     if (type == RTM_GETADDR && family != AF_INET)
         put_address6(a);
-    int r = deliver(a);
+    int r = deliver_answer(a);
     if (r)
         return r;
     a->used = 0;
-    struct nlmsghdr *h = begin(a, NLMSG_DONE, NLM_F_MULTI);
-    put(a, 4);
-    end(a, h);
-    return deliver(a);
+    struct nlmsghdr *h = begin_message(a, NLMSG_DONE, NLM_F_MULTI);
+    put_bytes(a, 4);
+    end_message(a, h);
+    return deliver_answer(a);
 }
 
-static int error(struct answer *a, int code)
+static int put_error(struct answer *a, int code)
 {
-    struct nlmsghdr *h = begin(a, NLMSG_ERROR, code ? 0 : NLM_F_CAPPED);
-    struct nlmsgerr *e = put(a, sizeof(*e));
+    struct nlmsghdr *h = begin_message(a, NLMSG_ERROR, code ? 0 : NLM_F_CAPPED);
+    struct nlmsgerr *e = put_bytes(a, sizeof(*e));
     e->error = code;
     e->msg = *a->request;
-    end(a, h);
-    return deliver(a);
+    end_message(a, h);
+    return deliver_answer(a);
 }
 
 /* The link that is named by its index, or by IFLA_IFNAME. */
@@ -218,32 +218,32 @@ static const struct interface *wanted_link(const struct nlmsghdr *h)
     return NULL;
 }
 
-static int serve(struct answer *a)
+static int serve_request(struct answer *a)
 {
     const struct nlmsghdr *h = a->request;
     bool dumps = (h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
     uint8_t family = h->nlmsg_len > NLMSG_HDRLEN ? *(const uint8_t *)NLMSG_DATA(h) : 0;
     if (!(h->nlmsg_flags & NLM_F_REQUEST) || h->nlmsg_type < NLMSG_MIN_TYPE)
-        return h->nlmsg_flags & NLM_F_ACK ? error(a, 0) : 0;
+        return h->nlmsg_flags & NLM_F_ACK ? put_error(a, 0) : 0;
     if (h->nlmsg_len <= NLMSG_HDRLEN)
-        return error(a, -EINVAL);
+        return put_error(a, -EINVAL);
     bool known = h->nlmsg_type == RTM_GETLINK || h->nlmsg_type == RTM_GETADDR ||
                  h->nlmsg_type == RTM_GETROUTE;
     if ((h->nlmsg_type - RTM_BASE) % 4 != 2) /* not RTM_GET* */
-        return error(a, -EPERM);
+        return put_error(a, -EPERM);
     if (!known)
-        return error(a, -EOPNOTSUPP);
+        return put_error(a, -EOPNOTSUPP);
     if (dumps)
-        return dump(a, family);
+        return dump_interfaces(a, family);
     if (h->nlmsg_type != RTM_GETLINK || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct ifinfomsg)))
-        return error(a, -EOPNOTSUPP);
+        return put_error(a, -EOPNOTSUPP);
     const struct interface *n = wanted_link(h);
     if (!n)
-        return error(a, -ENODEV);
+        return put_error(a, -ENODEV);
     put_link(a, n, 0);
-    int r = deliver(a);
+    int r = deliver_answer(a);
     a->used = 0;
-    return r || !(h->nlmsg_flags & NLM_F_ACK) ? r : error(a, 0);
+    return r || !(h->nlmsg_flags & NLM_F_ACK) ? r : put_error(a, 0);
 }
 
 /* Each message of the datagram in its turn. */
@@ -258,7 +258,7 @@ static long serve_all(struct sock *s, const uint8_t *bytes, uint32_t size)
         if (h->nlmsg_len < sizeof(*h) || h->nlmsg_len > size - at)
             break;
         *a = (struct answer){.to = s, .request = h, .port = own_port(s)};
-        r = serve(a);
+        r = serve_request(a);
         at += MIN(NLMSG_ALIGN(h->nlmsg_len), size - at);
     }
     los_free(a);

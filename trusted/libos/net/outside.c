@@ -60,7 +60,7 @@ static void learn_name(struct sock *s)
 }
 
 /* How a connect went that began before. */
-static int settle(struct sock *s, int r)
+static int settle_name(struct sock *s, int r)
 {
     if (r == -EISCONN || r == 0) {
         s->state = SOCK_CONNECTED;
@@ -78,8 +78,8 @@ void outside_settle(struct sock *s)
 {
     if (s->state != SOCK_CONNECTING)
         return;
-    int r = settle(s, claim_status(port_connect(s->host.handle, s->other.bytes,
-                                                MIN(s->other.size, PORT_ADDR_MAX))));
+    int r = settle_name(s, claim_status(port_connect(s->host.handle, s->other.bytes,
+                                                     MIN(s->other.size, PORT_ADDR_MAX))));
     if (r && r != -EALREADY)
         s->error = r;
 }
@@ -220,7 +220,7 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
 }
 
 /* A short read of a stream leaves nothing; its end stays. */
-static void received(struct sock *s, long n, uint64_t size)
+static void count_received(struct sock *s, long n, uint64_t size)
 {
     bool stream = s->type == SOCK_STREAM;
     if (n == 0 && size && stream)
@@ -238,7 +238,7 @@ static long receive_into(struct sock *s, struct io *io, uint8_t *buf, int flags,
     long n = claim_count(
         port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
     if (!(flags & MSG_PEEK_) || n == -EAGAIN)
-        received(s, n, size);
+        count_received(s, n, size);
     if (n < 0)
         return n;
     uint64_t given = MIN((uint64_t)n, io->left);

@@ -24,7 +24,7 @@ void sgx_clock_take(struct sh_slot *slot, uint64_t before)
 }
 
 /* The program's processor time is the host's to tell: it alone sees when we run. */
-static uint64_t ask(enum port_clock which)
+static uint64_t ask_clock(enum port_clock which)
 {
     int64_t r = SGX_CALL(.nr = SH_CALL_CLOCK, .args = {which});
     return r < 0 ? 0 : (uint64_t)r;
@@ -34,9 +34,9 @@ uint64_t port_clock(enum port_clock which)
 {
     uint64_t monotonic, realtime, now = tsc_now();
     if (which > PORT_CLOCK_MONOTONIC)
-        return ask(which);
+        return ask_clock(which);
     if (!tsc_read(now, &monotonic, &realtime)) {
-        uint64_t told = ask(which);
+        uint64_t told = ask_clock(which);
         sgx_clock_take(sgx_self()->slot, now);
         if (!tsc_read(tsc_now(), &monotonic, &realtime))
             return told;

@@ -10,7 +10,7 @@ bool sgx_outside(uint64_t addr, uint64_t size)
     return addr >= SH_ENCLAVE_SIZE && addr < 1ull << 47 && size <= (1ull << 47) - addr;
 }
 
-static uint64_t load(uint64_t addr)
+static uint64_t load_word(uint64_t addr)
 {
     return *(const volatile uint64_t *)addr;
 }
@@ -21,7 +21,7 @@ void sgx_copy_in(void *to, uint64_t from, uint64_t size)
     uint64_t skip = from & 7;
     from -= skip;
     while (size) {
-        uint64_t word = load(from), n = MIN(8 - skip, size);
+        uint64_t word = load_word(from), n = MIN(8 - skip, size);
         if (n == 8)
             __builtin_memcpy(out, &word, 8);
         else

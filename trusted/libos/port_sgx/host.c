@@ -4,7 +4,7 @@
 #include "trusted/libos/port_sgx/sgx.h"
 
 /* A count that the host gives for bytes it also delivered: both must agree. */
-static long received(const struct sgx_call *c, int64_t result, uint32_t size)
+static long check_received(const struct sgx_call *c, int64_t result, uint32_t size)
 {
     if (result < 0)
         return (long)result;
@@ -17,7 +17,7 @@ long port_read(int32_t handle, void *buf, uint32_t size)
         return -EBADF;
     struct sgx_call c = {
         .nr = SH_CALL_READ, .args = {(uint32_t)handle, size}, .in_a = buf, .in_size_a = size};
-    return received(&c, sgx_call(&c), size);
+    return check_received(&c, sgx_call(&c), size);
 }
 
 long port_write(int32_t handle, const void *buf, uint32_t size)
@@ -100,7 +100,7 @@ long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *a
 {
     struct sgx_call c = {
         .nr = SH_CALL_RECV, .args = {(uint32_t)handle, size, peek}, .in_a = buf, .in_size_a = size};
-    return received(&c, with_b(&c, addr, addr ? addr_size : NULL), size);
+    return check_received(&c, with_b(&c, addr, addr ? addr_size : NULL), size);
 }
 
 long port_shutdown(int32_t handle, int how)

@@ -15,7 +15,7 @@ extern const uint8_t sgx_late_digest[SH_SHA256_SIZE]; /* made when the enclave i
 extern const char sgx_late_start[], sgx_late_rodata[], sgx_late_data[], sgx_late_bss[],
     sgx_late_end[];
 
-static int fetch(uint8_t *to, uint64_t size)
+static int fetch_code(uint8_t *to, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PIECE_SIZE) {
         uint32_t n = (uint32_t)MIN(size - at, PIECE_SIZE);
@@ -28,7 +28,7 @@ static int fetch(uint8_t *to, uint64_t size)
 }
 
 /* Pages from `from` to `end`, whose contents stand at their distance from the start in `all`. */
-static int put(const uint8_t *all, const char *from, const char *end, int prot)
+static int put_segment(const uint8_t *all, const char *from, const char *end, int prot)
 {
     int r = 0;
     for (const char *at = from; !r && at < end; at += PAGE_SIZE) {
@@ -46,18 +46,18 @@ int port_late_load(void)
     if (memory_charge(pages))
         return -ENOMEM;
     uint8_t *all = pages_alloc(size >> PAGE_SHIFT);
-    int r = all ? fetch(all, size) : -ENOMEM;
+    int r = all ? fetch_code(all, size) : -ENOMEM;
     if (!r) {
         digest_sha256(digest, all, size);
         if (memcmp(digest, sgx_late_digest, sizeof(digest)))
             r = -EBADMSG;
     }
     if (!r)
-        r = put(all, sgx_late_start, sgx_late_rodata, PORT_R | PORT_X);
+        r = put_segment(all, sgx_late_start, sgx_late_rodata, PORT_R | PORT_X);
     if (!r)
-        r = put(all, sgx_late_rodata, sgx_late_data, PORT_R);
+        r = put_segment(all, sgx_late_rodata, sgx_late_data, PORT_R);
     if (!r)
-        r = put(all, sgx_late_data, sgx_late_bss, PORT_R | PORT_W);
+        r = put_segment(all, sgx_late_data, sgx_late_bss, PORT_R | PORT_W);
     if (!r)
         r = port_pages_add((uint64_t)sgx_late_bss,
                            (uint64_t)(sgx_late_end - sgx_late_bss) >> PAGE_SHIFT, PORT_R | PORT_W);

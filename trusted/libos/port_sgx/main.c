@@ -55,7 +55,7 @@ _Noreturn void port_stop(void)
         SGX_CALL(.nr = SH_CALL_EXIT, .args = {125, 1});
 }
 
-static _Noreturn void refuse(const char *why)
+static _Noreturn void refuse_start(const char *why)
 {
     log_line("shelter: %s", why);
     port_stop();
@@ -67,7 +67,7 @@ static void *early_pages(uint64_t size)
     uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
     start.info.zone_end -= pages << PAGE_SHIFT;
     if (port_pages_add(start.info.zone_end, pages, PORT_R | PORT_W))
-        refuse("the host gives no memory");
+        refuse_start("the host gives no memory");
     return (void *)start.info.zone_end;
 }
 
@@ -80,10 +80,10 @@ static void *early_guarded(uint64_t size)
 }
 
 /* Copies `size` bytes of the host's there. */
-static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what)
+static void *take_range(uint64_t from, uint64_t size, uint64_t limit, const char *what)
 {
     if (!size || size > limit || !sgx_outside(from, size))
-        refuse(what);
+        refuse_start(what);
     void *to = early_pages(size);
     sgx_copy_in(to, from, size);
     return to;
@@ -92,13 +92,13 @@ static void *take(uint64_t from, uint64_t size, uint64_t limit, const char *what
 static void take_manifest(const struct sh_start *s)
 {
     uint8_t digest[SH_ID_SIZE], expected[SH_ID_SIZE];
-    const void *data =
-        take(s->manifest, s->manifest_size, SH_MANIFEST_SIZE_MAX, "the host gave no manifest");
+    const void *data = take_range(s->manifest, s->manifest_size, SH_MANIFEST_SIZE_MAX,
+                                  "the host gave no manifest");
     sh_sha384(digest, data, s->manifest_size);
     for (unsigned i = 0; i < SH_ID_SIZE; i++)
         expected[i] = sgx_identity.manifest_digest[i];
     if (memcmp(digest, expected, SH_ID_SIZE))
-        refuse("the manifest is not the one that was measured; build the image again");
+        refuse_start("the manifest is not the one that was measured; build the image again");
     start.manifest = data;
     start.manifest_size = s->manifest_size;
 }
@@ -106,12 +106,12 @@ static void take_manifest(const struct sh_start *s)
 static void take_launch(const struct sh_start *s, const struct sgx_report *report)
 {
     uint8_t digest[64] = {0};
-    start.launch = take(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
-                        "the host gave no launch config, and without one nothing starts");
+    start.launch = take_range(s->launch, s->launch_size, SH_LAUNCH_SIZE_MAX,
+                              "the host gave no launch config, and without one nothing starts");
     start.launch_size = s->launch_size;
     sh_sha384(digest, start.launch, start.launch_size);
     if (memcmp(digest, report->configid, sizeof(digest)))
-        refuse("the launch config is not the one that CONFIGID binds");
+        refuse_start("the launch config is not the one that CONFIGID binds");
 }
 
 static uint64_t root_at;
@@ -139,7 +139,7 @@ static void take_claims(const struct sh_start *s)
 {
     static struct sh_cpuid cpuid[SH_CPUID_MAX];
     if (s->sites_size && !sgx_outside(s->sites, s->sites_size))
-        refuse("sites.bin is not mapped");
+        refuse_start("sites.bin is not mapped");
     sites_at = s->sites;
     start.info.sites_size = s->sites_size;
     memcpy(cpuid, s->cpuid, sizeof(cpuid));
@@ -183,14 +183,14 @@ static _Noreturn void move_first(struct port_thread *p, struct thread *t)
     sgx_notify = true;
     struct port_thread *first = sgx_block_make(early_guarded(SGX_BLOCK_PAGES << PAGE_SHIFT));
     if (!first)
-        refuse("the host makes no thread for the program");
+        refuse_start("the host makes no thread for the program");
     sgx_thread_bind(first, t);
     /* The boot thread is still on t's. */
     first->entry_stack = (uint64_t)early_guarded(KSTACK_SIZE) + KSTACK_SIZE;
     sgx_first = first;
     __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
     if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
-        refuse("the host starts no thread for the program");
+        refuse_start("the host starts no thread for the program");
     sgx_thread_end(p, &boot_gone);
 }
 
@@ -228,14 +228,14 @@ void sgx_boot_main(struct port_thread *p)
     t->canary = canary_new();
     sgx_copy_in(&given, (uint64_t)p->slot->a, sizeof(given));
     if (sgx_report(&nobody, nothing, &own))
-        refuse("the processor gives no report");
+        refuse_start("the processor gives no report");
     if (own.attributes.xfrm >> 8 || (own.attributes.xfrm & 3) != 3)
-        refuse("this enclave has processor state that it does not know (XFRM)");
+        refuse_start("this enclave has processor state that it does not know (XFRM)");
     p->xfrm = own.attributes.xfrm;
     if (given.version != SH_START_VERSION)
-        refuse("the loader and the enclave of this image are of different versions");
+        refuse_start("the loader and the enclave of this image are of different versions");
     if (!sgx_outside(given.root, given.root_size))
-        refuse("the root image is not mapped");
+        refuse_start("the root image is not mapped");
     root_at = given.root;
     sgx_clock_init(p->slot, given.tsc_hz);
     fill_info(&given, &own);

@@ -7,7 +7,7 @@
 #define TRIES_MAX 5000u
 #define GONE UINT64_MAX /* the leaf faulted: the host gave no page */
 
-static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source)
+static uint64_t run_leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source)
 {
     struct sgx_secinfo info = {.flags = flags};
     uint64_t r = sgx_enclu(nr, (uint64_t)&info, addr, source);
@@ -20,12 +20,12 @@ static uint64_t leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t source
 
 /* Threads that entered before the change may still use the page as it was: they must leave first.
  * The host may keep them inside, and gains nothing by it. */
-static uint64_t accept(uint64_t flags, uint64_t addr)
+static uint64_t accept_page(uint64_t flags, uint64_t addr)
 {
-    uint64_t r = leaf(SGX_EACCEPT, flags, addr, 0);
+    uint64_t r = run_leaf(SGX_EACCEPT, flags, addr, 0);
     for (unsigned tries = 0; r == SGX_NOT_TRACKED && tries < TRIES_MAX; tries++) {
         SGX_CALL(.nr = SH_CALL_FLUSH, .args = {tries});
-        r = leaf(SGX_EACCEPT, flags, addr, 0);
+        r = run_leaf(SGX_EACCEPT, flags, addr, 0);
     }
     return r;
 }
@@ -33,7 +33,7 @@ static uint64_t accept(uint64_t flags, uint64_t addr)
 /* Each page that EACCEPT does not find is an exit and a resume. From some number on it is cheaper
  * to ask for all at once; the host need not do it. */
 #define COMMIT_MIN 8u
-static void announce(uint64_t addr, uint64_t count)
+static void announce_pages(uint64_t addr, uint64_t count)
 {
     if (count >= COMMIT_MIN)
         SGX_CALL(.nr = SH_CALL_COMMIT, .args = {addr, count << PAGE_SHIFT});
@@ -42,9 +42,9 @@ static void announce(uint64_t addr, uint64_t count)
 int port_pages_add(uint64_t addr, uint64_t count, int prot)
 {
     const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
-    announce(addr, count);
+    announce_pages(addr, count);
     for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
-        uint64_t r = leaf(SGX_EACCEPT, fresh, at, 0);
+        uint64_t r = run_leaf(SGX_EACCEPT, fresh, at, 0);
         if (r) /* an error that a program would see is one that the host could choose */
             stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
     }
@@ -55,7 +55,7 @@ int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, i
 {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t at = addr + (i << PAGE_SHIFT);
-        uint64_t r = leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
+        uint64_t r = run_leaf(SGX_EACCEPTCOPY, REG | (uint64_t)prot, at, (uint64_t)sources[i]);
         if (r)
             stop("the host gave no fresh page at 0x%lx (%lu)", at, r);
     }
@@ -70,7 +70,7 @@ static void restrict_pages(uint64_t addr, uint64_t end, int prot)
     SGX_CALL(.nr = SH_CALL_RESTRICT, .args = {addr, end - addr, (uint64_t)prot});
     for (uint64_t at = addr; at < end; at += PAGE_SIZE) {
         /* Whatever the host says of it: EACCEPT knows whether it was done. */
-        uint64_t e = accept(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
+        uint64_t e = accept_page(REG | SGX_SECINFO_PR | (uint64_t)prot, at);
         if (e)
             stop("the host did not restrict page 0x%lx (%lu)", at, e);
     }
@@ -84,7 +84,7 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
         restrict_pages(addr, end, kept);
     for (uint64_t at = addr; kept != prot && at < end; at += PAGE_SIZE) {
         /* EMODPE wants to see R with W; it only ever adds. */
-        if (leaf(SGX_EMODPE, REG | (uint64_t)prot, at, 0) == GONE)
+        if (run_leaf(SGX_EMODPE, REG | (uint64_t)prot, at, 0) == GONE)
             stop("page 0x%lx is not there any more", at);
     }
     return 0;
@@ -96,7 +96,7 @@ void port_pages_remove(uint64_t addr, uint64_t count)
     if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM}))
         stop("the host does not take pages back");
     for (uint64_t at = addr; at < addr + size; at += PAGE_SIZE) {
-        uint64_t e = accept(SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at);
+        uint64_t e = accept_page(SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at);
         if (e)
             stop("the host did not trim page 0x%lx (%lu)", at, e);
     }
@@ -107,7 +107,7 @@ void port_pages_remove(uint64_t addr, uint64_t count)
 int sgx_page_to_tcs(uint64_t addr)
 {
     int64_t r = SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, PAGE_SIZE, SGX_PT_TCS});
-    uint64_t e = accept(SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED, addr);
+    uint64_t e = accept_page(SGX_SECINFO_PT(SGX_PT_TCS) | SGX_SECINFO_MODIFIED, addr);
     if (e && r)
         return -EAGAIN;
     if (e)

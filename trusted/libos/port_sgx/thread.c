@@ -18,14 +18,14 @@ bool sgx_notify;
 
 static struct port_thread *blocks;
 
-static uint8_t *page(uint8_t *base, uint64_t i)
+static uint8_t *thread_page(uint8_t *base, uint64_t i)
 {
     return base + (i << PAGE_SHIFT);
 }
 
 static int make_tcs(struct port_thread *p, uint8_t *base)
 {
-    struct sgx_tcs *tcs = (struct sgx_tcs *)page(base, AT_TCS);
+    struct sgx_tcs *tcs = (struct sgx_tcs *)thread_page(base, AT_TCS);
     tcs->ossa = (uint64_t)p->ssa;
     tcs->nssa = 2;
     tcs->flags = sgx_notify ? SGX_TCS_AEXNOTIFY : 0;
@@ -38,13 +38,13 @@ static int make_tcs(struct port_thread *p, uint8_t *base)
 
 struct port_thread *sgx_block_make(uint8_t *base)
 {
-    struct port_thread *p = (struct port_thread *)page(base, AT_SELF);
+    struct port_thread *p = (struct port_thread *)thread_page(base, AT_SELF);
     p->self = p;
     p->state = STATE_FREE;
     p->xfrm = sgx_boot.xfrm;
-    p->xsave = page(base, AT_XSAVE);
-    p->exc_stack = (uint64_t)page(base, STACK_PAGES);
-    p->ssa = page(base, AT_SSA);
+    p->xsave = thread_page(base, AT_XSAVE);
+    p->exc_stack = (uint64_t)thread_page(base, STACK_PAGES);
+    p->ssa = thread_page(base, AT_SSA);
     p->canary = canary_new();
     return make_tcs(p, base) ? NULL : p;
 }

@@ -16,7 +16,7 @@ struct sgx_gprsgx *sgx_registers(struct port_thread *p)
     return (struct sgx_gprsgx *)(p->ssa + SH_ENCLAVE_SSA_PAGES * PAGE_SIZE) - 1;
 }
 
-static void save(struct regs *r, const struct sgx_gprsgx *g)
+static void save_regs(struct regs *r, const struct sgx_gprsgx *g)
 {
     *r = (struct regs){
         .r15 = g->r15,
@@ -40,7 +40,7 @@ static void save(struct regs *r, const struct sgx_gprsgx *g)
     };
 }
 
-static void redirect(struct thread *t, struct sgx_gprsgx *g)
+static void redirect_entry(struct thread *t, struct sgx_gprsgx *g)
 {
     g->rip = (uint64_t)los_trap_entry;
     g->rsp = t->stack_top;
@@ -58,7 +58,7 @@ static bool in_resume(uint64_t rip)
     return rip >= (uint64_t)los_resume_start && rip < (uint64_t)los_resume_end;
 }
 
-static uint32_t broken(struct port_thread *p, const struct sgx_gprsgx *g)
+static uint32_t end_broken(struct port_thread *p, const struct sgx_gprsgx *g)
 {
     const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
     uint64_t stack = p->thread ? p->thread->stack_top - KSTACK_SIZE : 0;
@@ -79,10 +79,10 @@ static bool is_syscall(const struct sgx_gprsgx *g)
            p[1] == 0x05;
 }
 
-static void exception(struct thread *t, struct sgx_gprsgx *g, uint32_t vector)
+static void handle_exception(struct thread *t, struct sgx_gprsgx *g, uint32_t vector)
 {
     const struct sgx_exinfo *ex = (const struct sgx_exinfo *)g - 1;
-    save(&t->regs, g);
+    save_regs(&t->regs, g);
     if (vector == SGX_VECTOR_UD && is_syscall(g)) {
         t->regs.rip += 2;
         t->regs.rcx = t->regs.rip;
@@ -95,11 +95,11 @@ static void exception(struct thread *t, struct sgx_gprsgx *g, uint32_t vector)
                                 .error = has_code ? ex->errcd : 0,
                                 .addr = vector == SGX_VECTOR_PF ? ex->maddr : 0};
     }
-    redirect(t, g);
+    redirect_entry(t, g);
 }
 
 /* The host entered without an exception: somebody wants this thread to look at its signals. */
-static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx *g)
+static void handle_interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx *g)
 {
     if (__atomic_exchange_n(&p->slot->control, 0, __ATOMIC_SEQ_CST))
         los_host_control();
@@ -113,13 +113,13 @@ static void interrupt(struct port_thread *p, struct thread *t, struct sgx_gprsgx
     if (in_libos(g->rip) && !resuming)
         return;
     if (!resuming)
-        save(&t->regs, g);
+        save_regs(&t->regs, g);
     t->trap = (struct trap){.kind = TRAP_KICK};
-    redirect(t, g);
+    redirect_entry(t, g);
 }
 
 /* The program steps itself (TF), and comes in or goes out; a call ends the stepping. */
-static bool stepped(struct thread *t, struct sgx_gprsgx *g)
+static bool is_stepped(struct thread *t, struct sgx_gprsgx *g)
 {
     if (in_resume(g->rip)) {
         g->rflags &= ~FLAG_TF;
@@ -128,9 +128,9 @@ static bool stepped(struct thread *t, struct sgx_gprsgx *g)
     }
     if (g->rip != (uint64_t)los_fast)
         return false;
-    save(&t->regs, g);
+    save_regs(&t->regs, g);
     los_fast_stepped(t);
-    redirect(t, g);
+    redirect_entry(t, g);
     return true;
 }
 
@@ -166,7 +166,7 @@ uint32_t sgx_exception(struct port_thread *p)
     }
     if (!(info & SGX_EXIT_VALID)) {
         if (t && p->slot)
-            interrupt(p, t, g);
+            handle_interrupt(p, t, g);
         return SH_OUT_RESUME;
     }
     if (g->rip == (uint64_t)sgx_enclu_site) {
@@ -174,12 +174,12 @@ uint32_t sgx_exception(struct port_thread *p)
         g->rip += 5;
         return SH_OUT_RESUME;
     }
-    if (t && SGX_EXIT_VECTOR(info) == VECTOR_DB && stepped(t, g))
+    if (t && SGX_EXIT_VECTOR(info) == VECTOR_DB && is_stepped(t, g))
         return SH_OUT_RESUME;
     if (in_libos(g->rip) || !t) {
         g->exitinfo = info;
-        return broken(p, g);
+        return end_broken(p, g);
     }
-    exception(t, g, SGX_EXIT_VECTOR(info));
+    handle_exception(t, g, SGX_EXIT_VECTOR(info));
     return SH_OUT_RESUME;
 }

@@ -18,7 +18,7 @@
 
 int host_root_fd = -1, host_sites_fd = -1;
 
-static bool failed(long r)
+static bool has_failed(long r)
 {
     return (unsigned long)r > -4096ul;
 }
@@ -27,12 +27,12 @@ int host_reserve(struct port_info *info)
 {
     long r = host_call(__NR_mmap, USER_START, USER_END - USER_START, PROT_NONE,
                        RESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (failed(r))
+    if (has_failed(r))
         return (int)r;
     info->user_start = USER_START;
     info->user_end = USER_END;
     r = host_call(__NR_mmap, 0, ZONE_SIZE, PROT_NONE, RESERVE, -1, 0);
-    if (failed(r))
+    if (has_failed(r))
         return (int)r;
     info->zone_start = (uint64_t)r;
     info->zone_end = (uint64_t)r + ZONE_SIZE;
@@ -66,7 +66,7 @@ uint64_t host_guarded(uint64_t size)
 {
     long r =
         host_call(__NR_mmap, 0, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (failed(r) ||
+    if (has_failed(r) ||
         port_pages_add((uint64_t)r + PAGE_SIZE, size >> PAGE_SHIFT, PROT_READ | PROT_WRITE))
         return 0;
     return (uint64_t)r + PAGE_SIZE;
@@ -85,7 +85,7 @@ struct port_thread *host_thread_new(void)
     }
     long r = host_call(__NR_mmap, 0, page_up(sizeof(struct port_thread)), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (failed(r))
+    if (has_failed(r))
         return NULL;
     struct port_thread *p = (struct port_thread *)r;
     p->alive = 1;

@@ -49,7 +49,7 @@ __attribute__((noreturn)) static void usage(const char *why)
     port_exit(125);
 }
 
-static uint64_t number(const char *s)
+static uint64_t parse_number(const char *s)
 {
     uint64_t v = 0;
     for (; *s >= '0' && *s <= '9'; s++)
@@ -66,7 +66,7 @@ static int open_file(const char *path)
     return (int)host_call(__NR_fcntl, fd, 1030 /* F_DUPFD_CLOEXEC */, 100);
 }
 
-static void add(const char *text)
+static void add_text(const char *text)
 {
     size_t n = strlen(text);
     if (start.launch_size + n > sizeof(launch))
@@ -78,9 +78,9 @@ static void add(const char *text)
 /* A line of the launch config; its escapes are <shelter/launch.h>'s. */
 static void add_line(const char *key, const char *kind, const char *value)
 {
-    add(key);
-    add(" ");
-    for (add(kind); *value; value++) {
+    add_text(key);
+    add_text(" ");
+    for (add_text(kind); *value; value++) {
         unsigned char c = (unsigned char)*value;
         bool plain = c >= 0x20 && c <= 0x7e && c != '%' && c != '\'';
         char one[4] = {plain ? (char)c : '%'};
@@ -88,9 +88,9 @@ static void add_line(const char *key, const char *kind, const char *value)
             one[1] = "0123456789ABCDEF"[c >> 4];
             one[2] = "0123456789ABCDEF"[c & 15];
         }
-        add(one);
+        add_text(one);
     }
-    add("\n");
+    add_text("\n");
 }
 
 static bool is_terminal(int fd)
@@ -102,7 +102,7 @@ static bool is_terminal(int fd)
 static void write_launch(char **args)
 {
     char bytes[24];
-    add(SH_LAUNCH_HEAD);
+    add_text(SH_LAUNCH_HEAD);
     for (; *args; args++)
         add_line("arg", "", *args);
     for (unsigned i = 0; env[i]; i++)
@@ -112,14 +112,14 @@ static void write_launch(char **args)
     add_line("stdin", "", "1");
     for (unsigned i = 0; ports[i]; i++)
         add_line("port", "tcp ", ports[i]);
-    fmt(bytes, sizeof(bytes), "%lu", memory ? number(memory) : 0);
+    fmt(bytes, sizeof(bytes), "%lu", memory ? parse_number(memory) : 0);
     if (memory)
         add_line("memory", "", bytes);
-    add(SH_LAUNCH_TAIL);
+    add_text(SH_LAUNCH_TAIL);
     start.launch = launch;
 }
 
-static void parse(char **argv)
+static void parse_options(char **argv)
 {
     start.info.debug = true; /* an ordinary process: who runs it may see all of it */
     unsigned env_count = 0, port_count = 0;
@@ -159,7 +159,7 @@ static void parse(char **argv)
     write_launch(a);
 }
 
-static void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
+static void read_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
     __asm__ volatile("cpuid"
                      : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
@@ -178,12 +178,12 @@ static void find_xsave(struct port_info *info)
 static bool has_sha(void)
 {
     uint32_t r[4], sse[4];
-    cpuid(1, 0, sse);
-    cpuid(7, 0, r);
+    read_cpuid(1, 0, sse);
+    read_cpuid(7, 0, r);
     return (r[1] >> 29 & 1) && (sse[2] >> 19 & 1) && (sse[2] >> 9 & 1);
 }
 
-static uint64_t auxv(const uint64_t *v, uint64_t key)
+static uint64_t find_auxv(const uint64_t *v, uint64_t key)
 {
     for (; v[0] != AT_NULL; v += 2) {
         if (v[0] == key)
@@ -201,9 +201,9 @@ void runner_main(uint64_t *top)
     while (*v)
         v++;
     v++;
-    parse(argv);
-    start.info.hwcap = auxv(v, AT_HWCAP);
-    start.info.hwcap2 = auxv(v, AT_HWCAP2);
+    parse_options(argv);
+    start.info.hwcap = find_auxv(v, AT_HWCAP);
+    start.info.hwcap2 = find_auxv(v, AT_HWCAP2);
     long n = host_call(__NR_sched_getaffinity, 0, sizeof(cpus), cpus);
     for (long i = 0; i < n * 8; i++)
         start.info.cpu_count += cpus[i / 8] >> i % 8 & 1;
@@ -236,7 +236,7 @@ struct rela {
 
 uint64_t runner_gs[2];
 
-static void protect(const Elf64_Ehdr *h)
+static void protect_data(const Elf64_Ehdr *h)
 {
     const Elf64_Phdr *p = (const Elf64_Phdr *)((const char *)h + h->e_phoff);
     for (unsigned i = 0; i < h->e_phnum; i++, p++) {
@@ -276,6 +276,6 @@ void runner_relocate(uint64_t *stack, const uint64_t *dynamic, uint64_t base)
     for (const struct rela *r = (const struct rela *)rela; size >= sizeof(*r);
          r++, size -= sizeof(*r))
         *(uint64_t *)(base + r->offset) = base + r->addend;
-    protect((const Elf64_Ehdr *)base);
+    protect_data((const Elf64_Ehdr *)base);
     runner_main(stack);
 }

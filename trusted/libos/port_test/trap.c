@@ -30,7 +30,7 @@ static bool in_resume(uint64_t rip)
     return rip >= (uint64_t)los_resume_start && rip < (uint64_t)los_resume_end;
 }
 
-static void save(struct regs *r, const struct sigcontext *c)
+static void save_regs(struct regs *r, const struct sigcontext *c)
 {
     *r = (struct regs){
         .r15 = c->r15,
@@ -55,21 +55,21 @@ static void save(struct regs *r, const struct sigcontext *c)
 }
 
 /* The interrupted thread goes on in the LibOS when the handler returns. */
-static void redirect(struct thread *t, struct sigcontext *c)
+static void redirect_entry(struct thread *t, struct sigcontext *c)
 {
     c->rip = (uint64_t)los_trap_entry;
     c->rsp = t->stack_top;
     c->eflags &= ~FLAGS_CLEARED;
 }
 
-static void broken(struct sigcontext *c, int sig)
+static void end_broken(struct sigcontext *c, int sig)
 {
     log_line("shelter: signal %d inside the LibOS at +0x%lx (addr 0x%lx)", sig,
              (unsigned long)c->rip - (unsigned long)__executable_start, (unsigned long)c->cr2);
     port_exit(125);
 }
 
-static void handler(int sig, siginfo_t *info, struct ucontext *uc)
+static void handle_signal(int sig, siginfo_t *info, struct ucontext *uc)
 {
     struct thread *t = self();
     struct sigcontext *c = &uc->uc_mcontext;
@@ -81,11 +81,11 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
         __atomic_store_n(&t->kicked, 1, __ATOMIC_SEQ_CST);
         if (in_resume(c->rip)) {
             t->trap = (struct trap){.kind = TRAP_KICK};
-            redirect(t, c);
+            redirect_entry(t, c);
         } else if (!in_libos(c->rip)) {
-            save(&t->regs, c);
+            save_regs(&t->regs, c);
             t->trap = (struct trap){.kind = TRAP_KICK};
-            redirect(t, c);
+            redirect_entry(t, c);
         }
         return;
     }
@@ -94,14 +94,14 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
         return;
     }
     if (sig == SIGTRAP && c->rip == (uint64_t)los_fast) {
-        save(&t->regs, c);
+        save_regs(&t->regs, c);
         los_fast_stepped(t);
-        redirect(t, c);
+        redirect_entry(t, c);
         return;
     }
     if (in_libos(c->rip))
-        broken(c, sig);
-    save(&t->regs, c);
+        end_broken(c, sig);
+    save_regs(&t->regs, c);
     if (sig == SIGSYS)
         t->trap = (struct trap){.kind = TRAP_SYSCALL};
     else
@@ -109,7 +109,7 @@ static void handler(int sig, siginfo_t *info, struct ucontext *uc)
                                 .vector = (uint32_t)c->trapno,
                                 .error = (uint32_t)c->err,
                                 .addr = c->cr2};
-    redirect(t, c);
+    redirect_entry(t, c);
 }
 
 __asm__(".text\n"
@@ -130,7 +130,7 @@ void host_traps_init(void)
 {
     static const int signals[] = {SIGSYS,  SIGSEGV, SIGBUS, SIGILL,  SIGFPE,   SIGTRAP,
                                   SIGTERM, SIGINT,  SIGHUP, SIGQUIT, SIGWINCH, KICK_SIGNAL};
-    struct host_sigaction a = {handler, SA_SIGINFO | SA_ONSTACK | 0x04000000 /* RESTORER */,
+    struct host_sigaction a = {handle_signal, SA_SIGINFO | SA_ONSTACK | 0x04000000 /* RESTORER */,
                                host_restorer, ~0ull};
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
         host_call(__NR_rt_sigaction, signals[i], &a, NULL, 8);

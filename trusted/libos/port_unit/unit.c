@@ -32,7 +32,7 @@ struct unit_parker {
     bool token;
 };
 
-static uint64_t reserve(uint64_t size)
+static uint64_t reserve_range(uint64_t size)
 {
     void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
@@ -70,9 +70,9 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
     struct walk w;
     unit_host = (struct unit_host){.root = root, .root_size = root_size};
     if (!port_info.user_end) {
-        port_info.user_start = reserve(USER_SIZE);
+        port_info.user_start = reserve_range(USER_SIZE);
         port_info.user_end = port_info.user_start + USER_SIZE;
-        port_info.zone_start = reserve(ZONE_SIZE);
+        port_info.zone_start = reserve_range(ZONE_SIZE);
         port_info.zone_end = port_info.zone_start + ZONE_SIZE;
         port_info.cpu_count = 2;
         port_info.xfrm = 3;
@@ -168,7 +168,7 @@ static uint8_t script_byte(void)
 }
 
 /* The next lie. `size` is what was asked for: answers near it are the likeliest to be believed. */
-static void decide(uint64_t size)
+static void decide_result(uint64_t size)
 {
     static const int64_t list[] = {
         0,     1,        2,    3,     5,         -EAGAIN,   -EINTR,    -EIO,    -EINPROGRESS,
@@ -201,7 +201,7 @@ static void script_bytes(void *to, uint64_t room)
 }
 
 /* Lies as told, else -ENOSYS: this host offers nothing. */
-static long answer(void)
+static long make_result(void)
 {
     unit_host.calls++;
     return unit_host.lies ? unit_host.lie : -ENOSYS;
@@ -209,12 +209,12 @@ static long answer(void)
 
 long port_set(void)
 {
-    decide(9);
-    return unit_host.lies ? answer() : (unit_host.calls++, unit_host.set);
+    decide_result(9);
+    return unit_host.lies ? make_result() : (unit_host.calls++, unit_host.set);
 }
 
 /* What a set tells of: whatever was prepared, or words of the script about any handle. */
-static void found(struct port_wait *w)
+static void find_ready(struct port_wait *w)
 {
     struct port_event *to = w->items + w->changes + w->asks;
     w->count = MIN(unit_host.found_count, w->room);
@@ -230,7 +230,7 @@ static void found(struct port_wait *w)
 int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
 {
     struct unit_parker *p = t->port;
-    decide(0);
+    decide_result(0);
     if (w) {
         unit_host.calls++;
         for (uint32_t i = 0; i < w->changes; i++)
@@ -239,7 +239,7 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
         for (struct port_event *e = w->items + w->changes; e < w->items + w->changes + w->asks; e++)
             e->ready =
                 unit_host.quiet ? 0 : e->events | (unit_host.lies ? (uint16_t)unit_host.lie : 0);
-        found(w);
+        find_ready(w);
         return unit_host.script && unit_host.lie < 0 ? (int)unit_host.lie : 0;
     }
     if (unit_host.script)
@@ -274,7 +274,7 @@ int port_root_read(uint64_t offset, void *buf, uint32_t size)
     if (offset > unit_host.root_size || size > unit_host.root_size - offset)
         return -EIO;
     memcpy(buf, unit_host.root + offset, size);
-    decide(0);
+    decide_result(0);
     if (unit_host.script && unit_host.lie == 3) /* one wrong byte */
         ((uint8_t *)buf)[unit_host.lie_size % size] ^= 1;
     return 0;
@@ -293,7 +293,7 @@ void los_fast(void)
 {
 }
 
-static void hear(const void *addr, uint32_t size, bool bind)
+static void hear_address(const void *addr, uint32_t size, bool bind)
 {
     if (addr && size && unit_host.on_address)
         unit_host.on_address(addr, size, bind);
@@ -316,7 +316,7 @@ long port_read(int32_t handle, void *buf, uint32_t size)
     if (!port_stream_allowed(handle, false))
         return -EBADF;
     unit_host.calls++;
-    decide(size);
+    decide_result(size);
     script_bytes(buf, size);
     if (unit_host.lies)
         return unit_host.lie;
@@ -332,7 +332,7 @@ long port_write(int32_t handle, const void *buf, uint32_t size)
     if (!port_stream_allowed(handle, true))
         return -EBADF;
     unit_host.calls++;
-    decide(size);
+    decide_result(size);
     if (unit_host.lies)
         return unit_host.lie;
     uint32_t n = MIN(size, (uint32_t)sizeof(unit_host.output) - unit_host.output_size);
@@ -343,82 +343,82 @@ long port_write(int32_t handle, const void *buf, uint32_t size)
 
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size)
 {
-    decide(0);
+    decide_result(0);
     script_bytes(arg, what == PORT_TTY_GET || what == PORT_TTY_GET_WINDOW ? size : 0);
-    return unit_host.lies ? (int)answer() : -ENOTTY;
+    return unit_host.lies ? (int)make_result() : -ENOTTY;
 }
 
 long port_socket(int family, int type)
 {
-    decide(5);
+    decide_result(5);
     if (unit_host.next_handle)
         return unit_host.next_handle;
-    return answer();
+    return make_result();
 }
 long port_bind(int32_t handle, const void *addr, uint32_t size)
 {
-    hear(addr, size, true);
-    decide(0);
-    return answer();
+    hear_address(addr, size, true);
+    decide_result(0);
+    return make_result();
 }
 long port_listen(int32_t handle, uint32_t backlog)
 {
-    decide(0);
-    return answer();
+    decide_result(0);
+    return make_result();
 }
 long port_accept(int32_t handle, void *addr, uint32_t *size)
 {
-    decide(7);
+    decide_result(7);
     fill_addr(addr, size);
-    return answer();
+    return make_result();
 }
 long port_connect(int32_t handle, const void *addr, uint32_t size)
 {
-    hear(addr, size, false);
-    decide(0);
-    return answer();
+    hear_address(addr, size, false);
+    decide_result(0);
+    return make_result();
 }
 long port_available(int32_t handle)
 {
-    decide(9);
-    return answer();
+    decide_result(9);
+    return make_result();
 }
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more)
 {
-    hear(addr, addr_size, false);
-    decide(size);
-    return answer();
+    hear_address(addr, addr_size, false);
+    decide_result(size);
+    return make_result();
 }
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
 {
-    decide(size);
+    decide_result(size);
     script_bytes(buf, size);
     fill_addr(addr, addr_size);
-    return answer();
+    return make_result();
 }
 long port_shutdown(int32_t handle, int how)
 {
-    decide(0);
-    return answer();
+    decide_result(0);
+    return make_result();
 }
 long port_name(int32_t handle, int what, void *addr, uint32_t *size)
 {
-    decide(0);
+    decide_result(0);
     fill_addr(addr, size);
-    return answer();
+    return make_result();
 }
 long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size)
 {
-    decide(0);
+    decide_result(0);
     if (unit_host.lies)
         *size = unit_host.lie_size;
-    return answer();
+    return make_result();
 }
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size)
 {
-    decide(0);
-    return answer();
+    decide_result(0);
+    return make_result();
 }
 void port_close(int32_t handle)
 {
@@ -499,7 +499,7 @@ long port_quote(const uint8_t data[64], void *quote, uint32_t size)
     port_report(data, NULL, report, sizeof(report));
     memset(quote, 0, size);
     unit_host.calls++;
-    decide(size);
+    decide_result(size);
     script_bytes(quote, size);
     if (unit_host.quote) {
         n = MIN(unit_host.quote_size, size);
@@ -516,9 +516,9 @@ long port_resolve(const char *name, struct port_address *out, uint32_t count)
     if (!count)
         return -EINVAL;
     memset(out, 0, sizeof(*out));
-    decide(count);
+    decide_result(count);
     out->family = unit_host.lies ? (uint16_t)unit_host.lie_size : 2;
-    return unit_host.lies ? answer() : strcmp(name, "broker.test") ? -ENOENT : 1;
+    return unit_host.lies ? make_result() : strcmp(name, "broker.test") ? -ENOENT : 1;
 }
 
 /* The way back to a program: there is none here. */

@@ -36,7 +36,7 @@ static int map_segment(struct file *f, const struct elf_segment *s, uint64_t bas
 }
 
 /* Reserves the whole extent at one place first. */
-static int place(const struct elf_plan *p, struct file *f, uint64_t *base)
+static int place_program(const struct elf_plan *p, struct file *f, uint64_t *base)
 {
     struct map_request r = {
         .addr = p->low, .size = p->high - p->low, .flags = MM_NOREPLACE | MM_JOIN, .file = NULL};
@@ -80,7 +80,7 @@ int elf_map(struct file *f, struct elf_image *out, bool interpreter)
             r = read_interpreter(f, p, out->interpreter);
     }
     if (!r)
-        r = place(p, f, &out->base);
+        r = place_program(p, f, &out->base);
     for (unsigned i = 0; !r && i < p->count; i++)
         r = map_segment(f, &p->segments[i], out->base);
     if (!r) {

@@ -31,7 +31,7 @@ struct stack {
     uint64_t at, low;
 };
 
-static int push(struct stack *s, const void *data, size_t size)
+static int push_bytes(struct stack *s, const void *data, size_t size)
 {
     if (size > s->at - s->low)
         return -E2BIG;
@@ -43,7 +43,7 @@ static int push_strings(struct stack *s, const char *const *list, uint64_t *addr
 {
     int r = 0;
     for (size_t i = count; !r && i-- > 0;) {
-        r = push(s, list[i], strlen(list[i]) + 1);
+        r = push_bytes(s, list[i], strlen(list[i]) + 1);
         addrs[i] = s->at;
     }
     return r;
@@ -82,7 +82,7 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     if (!v)
         return -ENOMEM;
     uint64_t random[2] = {random_word(), random_word()};
-    int r = push(s, path, strlen(path) + 1);
+    int r = push_bytes(s, path, strlen(path) + 1);
     uint64_t execfn = s->at;
     current()->env_end = s->at;
     if (!r)
@@ -92,11 +92,11 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
         r = push_strings(s, x->args, v + 1, argc);
     current()->arg_start = s->at;
     if (!r)
-        r = push(s, "x86_64", 7);
+        r = push_bytes(s, "x86_64", 7);
     uint64_t platform = s->at;
     s->at &= ~15ul;
     if (!r)
-        r = push(s, random, sizeof(random));
+        r = push_bytes(s, random, sizeof(random));
     const uint64_t aux[] = {
         AT_HWCAP,       port_info.hwcap,
         AT_PAGESZ,      PAGE_SIZE,
@@ -124,7 +124,7 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     size_t size = count * 8 + sizeof(aux);
     s->at = ((s->at - size) & ~15ul) + size;
     if (!r)
-        r = push(s, v, size);
+        r = push_bytes(s, v, size);
     current()->auxv_start = s->at + count * 8;
     current()->auxv_end = current()->auxv_start + sizeof(aux);
     los_free(v);
@@ -223,7 +223,7 @@ static bool parse_script(char *line, char **interpreter, char **argument)
     return **interpreter;
 }
 
-static int load(struct thread *t, const char *path, const struct exec_args *x, int depth)
+static int load_program(struct thread *t, const char *path, const struct exec_args *x, int depth)
 {
     struct file *f;
     char line[SCRIPT_LINE] = {0};
@@ -255,14 +255,14 @@ static int load(struct thread *t, const char *path, const struct exec_args *x, i
     for (size_t i = 1; i < argc; i++)
         args[at++] = x->args[i];
     struct exec_args inner = {args, x->env, NULL};
-    r = load(t, interpreter, &inner, depth + 1);
+    r = load_program(t, interpreter, &inner, depth + 1);
     los_free(args);
     return r;
 }
 
 int exec_load(struct thread *t, const char *path, const struct exec_args *x)
 {
-    return load(t, path, x, 0);
+    return load_program(t, path, x, 0);
 }
 
 /* Copies a vector of strings of the program. */

@@ -278,7 +278,7 @@ static bool has_news(struct process *c, int options, struct news *n)
 }
 
 /* 1: *n is news of a child; 0: none yet; -ECHILD: there is no such child. */
-static int look(int type, int id, int options, struct news *n)
+static int find_news(int type, int id, int options, struct news *n)
 {
     int r = -ECHILD;
     list_for(it, &current()->children)
@@ -309,7 +309,7 @@ static void take_news(const struct news *n)
 static int wait_for_news(int type, int id, int options, struct news *n)
 {
     for (;;) {
-        int r = look(type, id, options, n);
+        int r = find_news(type, id, options, n);
         if (r || (options & WNOHANG))
             return r;
         r = wait_for(&current()->child_wait, true);

@@ -27,7 +27,7 @@ struct clone_request {
     int exit_signal;
 };
 
-static int check(const struct clone_request *q)
+static int check_clone(const struct clone_request *q)
 {
     uint64_t f = q->flags;
     if (f & SPACES)
@@ -249,7 +249,7 @@ static long make_thread(const struct clone_request *q)
 
 static long do_clone(const struct clone_request *q)
 {
-    int r = check(q);
+    int r = check_clone(q);
     if (r)
         return r;
     if (current()->exiting || current()->exec_thread)

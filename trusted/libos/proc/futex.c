@@ -39,7 +39,7 @@ static bool same_key(const struct key *a, const struct key *b)
     return a->of == b->of && a->at == b->at;
 }
 
-static struct wait_queue *bucket(const struct key *k)
+static struct wait_queue *key_bucket(const struct key *k)
 {
     uint64_t hash = (k->at >> 2 ^ (uint64_t)k->of >> 6) * 0x9e3779b97f4a7c15ull;
     struct wait_queue *q = &buckets[hash >> 56];
@@ -48,11 +48,11 @@ static struct wait_queue *bucket(const struct key *k)
     return q;
 }
 
-static int wake(uint64_t addr, int64_t count, uint32_t bits)
+static int wake_address(uint64_t addr, int64_t count, uint32_t bits)
 {
     int woken = 0;
     struct key key = key_of(addr);
-    struct wait_queue *q = bucket(&key);
+    struct wait_queue *q = key_bucket(&key);
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
@@ -68,7 +68,7 @@ static int wake(uint64_t addr, int64_t count, uint32_t bits)
 
 int futex_wake_at(uint64_t addr, int count)
 {
-    return wake(addr, count, FUTEX_BITSET_MATCH_ANY);
+    return wake_address(addr, count, FUTEX_BITSET_MATCH_ANY);
 }
 
 static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t deadline)
@@ -82,7 +82,7 @@ static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t de
     if (now != value)
         return -EAGAIN;
     struct futex_waiter f = {.bits = bits, .key = key_of(addr)};
-    wait_begin(&f.w, bucket(&f.key));
+    wait_begin(&f.w, key_bucket(&f.key));
     do
         r = wait_sleep(deadline);
     while (!r && !f.done && (f.w.thread->woken = false, true));
@@ -92,8 +92,8 @@ static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t de
     return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
 }
 
-static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move_count,
-                    const uint32_t *expected)
+static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int64_t move_count,
+                            const uint32_t *expected)
 {
     if (from & 3 || to & 3 || wake_count < 0 || move_count < 0)
         return -EINVAL;
@@ -103,10 +103,10 @@ static long requeue(uint64_t from, uint64_t to, int64_t wake_count, int64_t move
         return r;
     if (expected && now != *expected)
         return -EAGAIN;
-    int woken = wake(from, wake_count, FUTEX_BITSET_MATCH_ANY);
+    int woken = wake_address(from, wake_count, FUTEX_BITSET_MATCH_ANY);
     int64_t moved = 0;
     struct key key = key_of(from), target = key_of(to);
-    struct wait_queue *q = bucket(&key), *other = bucket(&target);
+    struct wait_queue *q = key_bucket(&key), *other = key_bucket(&target);
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
@@ -157,8 +157,8 @@ static long wake_op(uint64_t one, uint64_t two, int64_t count, int64_t count2, u
                           was >= cmp_arg};
     if (cmp >= ARRAY_COUNT(holds))
         return -ENOSYS;
-    int woken = wake(one, count, FUTEX_BITSET_MATCH_ANY);
-    return holds[cmp] ? woken + wake(two, count2, FUTEX_BITSET_MATCH_ANY) : woken;
+    int woken = wake_address(one, count, FUTEX_BITSET_MATCH_ANY);
+    return holds[cmp] ? woken + wake_address(two, count2, FUTEX_BITSET_MATCH_ANY) : woken;
 }
 
 /* FUTEX_WAIT counts from now; FUTEX_WAIT_BITSET names an instant. */
@@ -201,13 +201,13 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
     case FUTEX_WAKE:
         if (addr & 3)
             return -EINVAL;
-        return wake(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
+        return wake_address(addr, MAX(count, 1), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-        return value3 && !(addr & 3) ? wake(addr, MAX(count, 1), value3) : -EINVAL;
+        return value3 && !(addr & 3) ? wake_address(addr, MAX(count, 1), value3) : -EINVAL;
     case FUTEX_REQUEUE:
-        return requeue(addr, addr2, count, count2, NULL);
+        return requeue_waiters(addr, addr2, count, count2, NULL);
     case FUTEX_CMP_REQUEUE:
-        return requeue(addr, addr2, count, count2, &value3);
+        return requeue_waiters(addr, addr2, count, count2, &value3);
     case FUTEX_WAKE_OP:
         if (addr & 3)
             return -EINVAL;
@@ -281,7 +281,7 @@ long sys_futex_waitv(uint64_t waiters, uint32_t count, uint32_t flags, uint64_t 
         return -ENOMEM;
     r = waitv_check(waiters, count, f);
     for (uint32_t i = 0; !r && i < count; i++)
-        wait_begin(&f[i].w, bucket(&f[i].key));
+        wait_begin(&f[i].w, key_bucket(&f[i].key));
     long result = -1;
     while (!r && (result = waitv_result(f, count)) < 0) {
         self()->woken = false;

@@ -34,19 +34,19 @@ long sys_getegid(void)
     return current()->egid;
 }
 
-static struct process *named(int pid)
+static struct process *find_process(int pid)
 {
     return pid ? process_find(pid) : current();
 }
 
 long sys_getpgid(int pid)
 {
-    const struct process *p = named(pid);
+    const struct process *p = find_process(pid);
     return p ? p->pgid : -ESRCH;
 }
 long sys_getsid(int pid)
 {
-    const struct process *p = named(pid);
+    const struct process *p = find_process(pid);
     return p ? p->sid : -ESRCH;
 }
 
@@ -63,7 +63,7 @@ static bool group_exists(int pgid, int sid)
 
 long sys_setpgid(int pid, int pgid)
 {
-    struct process *p = named(pid);
+    struct process *p = find_process(pid);
     if (pgid < 0)
         return -EINVAL;
     if (!p || (p != current() && p->parent != current()))
@@ -92,7 +92,7 @@ long sys_setsid(void)
 }
 
 /* May this process take that id? With the capability any, others one they have. */
-static bool may(uint32_t id, uint32_t a, uint32_t b, uint32_t c, int capability)
+static bool may_become(uint32_t id, uint32_t a, uint32_t b, uint32_t c, int capability)
 {
     return id == KEEP || capable(capability) || id == a || id == b || id == c;
 }
@@ -100,9 +100,9 @@ static bool may(uint32_t id, uint32_t a, uint32_t b, uint32_t c, int capability)
 static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint32_t r, uint32_t e,
                       uint32_t s, int capability)
 {
-    if (!may(r, *real, *effective, *saved, capability) ||
-        !may(e, *real, *effective, *saved, capability) ||
-        !may(s, *real, *effective, *saved, capability))
+    if (!may_become(r, *real, *effective, *saved, capability) ||
+        !may_become(e, *real, *effective, *saved, capability) ||
+        !may_become(s, *real, *effective, *saved, capability))
         return -EPERM;
     *real = r == KEEP ? *real : r;
     *effective = e == KEEP ? *effective : e;

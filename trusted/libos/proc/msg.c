@@ -33,12 +33,12 @@ struct queue {
 static struct queue *queues[QUEUES_MAX];
 static int generation;
 
-static int64_t seconds(void)
+static int64_t now_seconds(void)
 {
     return (int64_t)(clock_real() / NS);
 }
 
-static bool allowed(const struct queue *q, uint32_t want)
+static bool queue_allows(const struct queue *q, uint32_t want)
 {
     uint32_t uid = current()->euid;
     uint32_t bits = uid == q->uid || uid == q->cuid         ? q->mode >> 6
@@ -47,13 +47,13 @@ static bool allowed(const struct queue *q, uint32_t want)
     return (want & ~(bits & 7)) == 0;
 }
 
-static struct queue *find(int id)
+static struct queue *find_queue(int id)
 {
     struct queue *q = id < 0 ? NULL : queues[id % QUEUES_MAX];
     return q && q->id == id ? q : NULL;
 }
 
-static void put(struct queue *q)
+static void put_queue(struct queue *q)
 {
     if (--q->refs)
         return;
@@ -61,7 +61,7 @@ static void put(struct queue *q)
     los_free(q);
 }
 
-static long make(int key, uint32_t mode)
+static long make_queue(int key, uint32_t mode)
 {
     unsigned at = 0;
     while (at < QUEUES_MAX && queues[at])
@@ -78,7 +78,7 @@ static long make(int key, uint32_t mode)
                         .mode = mode,
                         .refs = 1,
                         .bytes_max = BYTES_MAX,
-                        .change_time = seconds()};
+                        .change_time = now_seconds()};
     q->id = (int)((uint32_t)generation++ % (INT32_MAX / ID_STEP) * ID_STEP + at);
     list_init(&q->messages);
     wait_queue_init(&q->wait);
@@ -95,9 +95,10 @@ long sys_msgget(int key, int flags)
         if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
             return -EEXIST;
         uint32_t want = (uint32_t)(flags >> 6 | flags >> 3 | flags) & 7;
-        return allowed(q, want) ? q->id : -EACCES;
+        return queue_allows(q, want) ? q->id : -EACCES;
     }
-    return key == IPC_PRIVATE || (flags & IPC_CREAT) ? make(key, (uint32_t)flags & 0777) : -ENOENT;
+    return key == IPC_PRIVATE || (flags & IPC_CREAT) ? make_queue(key, (uint32_t)flags & 0777)
+                                                     : -ENOENT;
 }
 
 /* Until the queue changes; -EIDRM when it went. Keeps q alive meanwhile. */
@@ -107,11 +108,11 @@ static int wait_change(struct queue *q)
     int r = wait_on(&q->wait, NO_DEADLINE);
     if (q->removed)
         r = -EIDRM;
-    put(q);
+    put_queue(q);
     return r;
 }
 
-static long append(struct queue *q, uint64_t from, uint64_t size, int64_t type)
+static long append_message(struct queue *q, uint64_t from, uint64_t size, int64_t type)
 {
     struct message *m = los_alloc(sizeof(*m) + size);
     if (!m)
@@ -126,7 +127,7 @@ static long append(struct queue *q, uint64_t from, uint64_t size, int64_t type)
     list_append(&q->messages, &m->node);
     q->bytes += size;
     q->count++;
-    q->send_time = seconds();
+    q->send_time = now_seconds();
     q->last_sender = current()->pid;
     wait_wake_all(&q->wait);
     return 0;
@@ -142,13 +143,13 @@ long sys_msgsnd(int id, uint64_t from, uint64_t size, int flags)
     if (type < 1)
         return -EINVAL;
     for (;;) {
-        struct queue *q = find(id);
+        struct queue *q = find_queue(id);
         if (!q)
             return -EINVAL;
-        if (!allowed(q, 2))
+        if (!queue_allows(q, 2))
             return -EACCES;
         if (q->bytes + size <= q->bytes_max && q->count + 1 <= q->bytes_max)
-            return append(q, from + 8, size, type);
+            return append_message(q, from + 8, size, type);
         if (flags & IPC_NOWAIT)
             return -EAGAIN;
         int r = wait_change(q);
@@ -157,7 +158,7 @@ long sys_msgsnd(int id, uint64_t from, uint64_t size, int flags)
     }
 }
 
-static struct message *choose(const struct queue *q, int64_t type, int flags)
+static struct message *choose_message(const struct queue *q, int64_t type, int flags)
 {
     struct message *best = NULL;
     int64_t limit = type == INT64_MIN ? INT64_MAX : -type;
@@ -172,7 +173,7 @@ static struct message *choose(const struct queue *q, int64_t type, int flags)
     return best;
 }
 
-static long take(struct queue *q, struct message *m, uint64_t to, uint64_t size, int flags)
+static long take_message(struct queue *q, struct message *m, uint64_t to, uint64_t size, int flags)
 {
     if (m->size > size && !(flags & MSG_NOERROR))
         return -E2BIG;
@@ -182,7 +183,7 @@ static long take(struct queue *q, struct message *m, uint64_t to, uint64_t size,
     list_remove(&m->node);
     q->bytes -= m->size;
     q->count--;
-    q->receive_time = seconds();
+    q->receive_time = now_seconds();
     q->last_receiver = current()->pid;
     los_free(m);
     wait_wake_all(&q->wait);
@@ -196,14 +197,14 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
     if (flags & MSG_COPY)
         return flags & MSG_EXCEPT || !(flags & IPC_NOWAIT) ? -EINVAL : -ENOSYS;
     for (;;) {
-        struct queue *q = find(id);
+        struct queue *q = find_queue(id);
         if (!q)
             return -EINVAL;
-        if (!allowed(q, 4))
+        if (!queue_allows(q, 4))
             return -EACCES;
-        struct message *m = choose(q, type, flags);
+        struct message *m = choose_message(q, type, flags);
         if (m)
-            return take(q, m, to, size, flags);
+            return take_message(q, m, to, size, flags);
         if (flags & IPC_NOWAIT)
             return -ENOMSG;
         int r = wait_change(q);
@@ -212,7 +213,7 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
     }
 }
 
-static long status(const struct queue *q, uint64_t to)
+static long copy_status(const struct queue *q, uint64_t to)
 {
     struct msqid64_ds d = {
         .msg_perm = {.key = q->key,
@@ -234,7 +235,7 @@ static long status(const struct queue *q, uint64_t to)
     return user_write(to, &d, sizeof(d));
 }
 
-static long change(struct queue *q, uint64_t from)
+static long change_queue(struct queue *q, uint64_t from)
 {
     struct msqid64_ds d;
     if (user_read(&d, from, sizeof(d)))
@@ -245,7 +246,7 @@ static long change(struct queue *q, uint64_t from)
     q->gid = d.msg_perm.gid;
     q->mode = (q->mode & ~0777u) | (d.msg_perm.mode & 0777u);
     q->bytes_max = d.msg_qbytes;
-    q->change_time = seconds();
+    q->change_time = now_seconds();
     wait_wake_all(&q->wait);
     return 0;
 }
@@ -255,10 +256,10 @@ static void remove_queue(struct queue *q)
     queues[q->id % (int)QUEUES_MAX] = NULL;
     q->removed = true;
     wait_wake_all(&q->wait);
-    put(q);
+    put_queue(q);
 }
 
-static long info(uint64_t to)
+static long copy_limits(uint64_t to)
 {
     struct msginfo i = {.msgmax = SIZE_MAX_,
                         .msgmnb = BYTES_MAX,
@@ -279,19 +280,19 @@ long sys_msgctl(int id, int command, uint64_t arg)
     if (id < 0 || command < 0)
         return -EINVAL;
     if (command == IPC_INFO || command == MSG_INFO)
-        return info(arg);
+        return copy_limits(arg);
     if (command != IPC_RMID && command != IPC_SET && command != IPC_STAT)
         return -EINVAL;
-    struct queue *q = find(id);
+    struct queue *q = find_queue(id);
     if (!q)
         return -EINVAL;
     if (command == IPC_STAT)
-        return allowed(q, 4) ? status(q, arg) : -EACCES;
+        return queue_allows(q, 4) ? copy_status(q, arg) : -EACCES;
     uint32_t uid = current()->euid;
     if (uid != q->uid && uid != q->cuid && !capable(CAP_SYS_ADMIN))
         return -EPERM;
     if (command == IPC_SET)
-        return change(q, arg);
+        return change_queue(q, arg);
     remove_queue(q);
     return 0;
 }

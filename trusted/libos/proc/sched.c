@@ -14,12 +14,12 @@
 #define RESET_ON_FORK 0x40000000
 #define SLICE_NS 3000000
 
-static struct thread *named(int id)
+static struct thread *find_scheduled(int id)
 {
     return id ? thread_find_any(id) : self();
 }
 
-static bool ordinary(int policy)
+static bool is_ordinary(int policy)
 {
     return policy == OTHER || policy == BATCH || policy == IDLE;
 }
@@ -29,12 +29,12 @@ static long set_policy(int id, int policy, int priority)
 {
     if (id < 0)
         return -EINVAL;
-    struct thread *t = named(id);
+    struct thread *t = find_scheduled(id);
     if (!t)
         return -ESRCH;
     policy &= ~RESET_ON_FORK;
     bool real_time = policy == FIFO || policy == RR;
-    if (!ordinary(policy) && !real_time)
+    if (!is_ordinary(policy) && !real_time)
         return -EINVAL;
     if (real_time ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
@@ -57,7 +57,7 @@ long sys_sched_setscheduler(int pid, int policy, uint64_t param)
 long sys_sched_setparam(int pid, uint64_t param)
 {
     int priority;
-    struct thread *t = pid < 0 ? NULL : named(pid);
+    struct thread *t = pid < 0 ? NULL : find_scheduled(pid);
     if (!param || pid < 0)
         return -EINVAL;
     if (user_read(&priority, param, sizeof(priority)))
@@ -70,27 +70,27 @@ long sys_sched_getparam(int pid, uint64_t to)
     int priority = 0;
     if (!to || pid < 0)
         return -EINVAL;
-    return named(pid) ? user_write(to, &priority, sizeof(priority)) : -ESRCH;
+    return find_scheduled(pid) ? user_write(to, &priority, sizeof(priority)) : -ESRCH;
 }
 
 long sys_sched_getscheduler(int pid)
 {
-    const struct thread *t = pid < 0 ? NULL : named(pid);
+    const struct thread *t = pid < 0 ? NULL : find_scheduled(pid);
     return pid < 0 ? -EINVAL : t ? t->policy : -ESRCH;
 }
 
 long sys_sched_get_priority_max(int policy)
 {
-    return policy == FIFO || policy == RR           ? 99
-           : ordinary(policy) || policy == DEADLINE ? 0
-                                                    : -EINVAL;
+    return policy == FIFO || policy == RR              ? 99
+           : is_ordinary(policy) || policy == DEADLINE ? 0
+                                                       : -EINVAL;
 }
 
 long sys_sched_get_priority_min(int policy)
 {
-    return policy == FIFO || policy == RR           ? 1
-           : ordinary(policy) || policy == DEADLINE ? 0
-                                                    : -EINVAL;
+    return policy == FIFO || policy == RR              ? 1
+           : is_ordinary(policy) || policy == DEADLINE ? 0
+                                                       : -EINVAL;
 }
 
 long sys_sched_rr_get_interval(int pid, uint64_t to)
@@ -98,7 +98,7 @@ long sys_sched_rr_get_interval(int pid, uint64_t to)
     struct timespec64 slice = {0, SLICE_NS};
     if (pid < 0)
         return -EINVAL;
-    return !named(pid) ? -ESRCH : user_write(to, &slice, sizeof(slice));
+    return !find_scheduled(pid) ? -ESRCH : user_write(to, &slice, sizeof(slice));
 }
 
 /* struct sched_attr, its first version. */
@@ -122,10 +122,10 @@ long sys_sched_setattr(int pid, uint64_t from, uint32_t flags)
     if (a.size > sizeof(a) + 8 || (int)a.policy < 0 || (a.flags & ~1ull))
         return -EINVAL;
     long r = set_policy(pid, (int)a.policy, (int)a.priority);
-    if (!r && a.nice < named(pid)->process->nice && !capable(CAP_SYS_NICE))
+    if (!r && a.nice < find_scheduled(pid)->process->nice && !capable(CAP_SYS_NICE))
         r = -EPERM;
     if (!r)
-        named(pid)->process->nice = MIN(MAX(a.nice, -20), 19);
+        find_scheduled(pid)->process->nice = MIN(MAX(a.nice, -20), 19);
     return r;
 }
 
@@ -133,7 +133,7 @@ long sys_sched_getattr(int pid, uint64_t to, uint32_t size, uint32_t flags)
 {
     if (!to || pid < 0 || size < sizeof(struct attr) || size > PAGE_SIZE || flags)
         return -EINVAL;
-    const struct thread *t = named(pid);
+    const struct thread *t = find_scheduled(pid);
     if (!t)
         return -ESRCH;
     struct attr a = {.size = sizeof(a), .policy = (uint32_t)t->policy, .nice = t->process->nice};
@@ -150,7 +150,7 @@ long sys_sched_setaffinity(int pid, uint32_t size, uint64_t from)
     uint64_t mask = 0;
     if (user_read(&mask, from, MIN(size, 8)))
         return -EFAULT;
-    struct thread *t = named(pid);
+    struct thread *t = find_scheduled(pid);
     if (!t)
         return -ESRCH;
     if (port_info.cpu_count <= 64 && !(mask & all_processors()))
@@ -165,7 +165,7 @@ long sys_sched_getaffinity(int pid, uint32_t size, uint64_t to)
     uint32_t need = (port_info.cpu_count + 63) / 64 * 8;
     if (size < need || size % 8)
         return -EINVAL;
-    const struct thread *t = named(pid);
+    const struct thread *t = find_scheduled(pid);
     if (!t)
         return -ESRCH;
     for (uint32_t i = 0; i < port_info.cpu_count; i++)
@@ -189,7 +189,7 @@ long sys_getcpu(uint64_t cpu, uint64_t node)
 static struct process *of_which(int which, int who)
 {
     if (which == 0) {
-        struct thread *t = named(who);
+        struct thread *t = find_scheduled(who);
         return t ? t->process : NULL;
     }
     if (which == 1)

@@ -39,17 +39,17 @@ struct undo {
 
 static struct ipc_table table;
 
-static int64_t seconds(void)
+static int64_t now_seconds(void)
 {
     return (int64_t)(clock_real() / NS);
 }
 
-static struct set *find(int id)
+static struct set *find_set(int id)
 {
     return (struct set *)ipc_find(&table, id);
 }
 
-static void put(struct set *s)
+static void put_set(struct set *s)
 {
     if (--s->refs)
         return;
@@ -72,7 +72,7 @@ long sys_semget(int key, int count, int flags)
         return -ENOMEM;
     s->count = (uint32_t)count;
     s->refs = 1;
-    s->changed_at = seconds();
+    s->changed_at = now_seconds();
     wait_queue_init(&s->wait);
     list_init(&s->undos);
     r = ipc_add(&table, &s->ipc, key, flags);
@@ -125,7 +125,7 @@ static void note_ops(struct set *s, const struct sembuf *ops, uint32_t count, st
         if (u && (ops[n].sem_flg & SEM_UNDO))
             u->by[ops[n].sem_num] = (int16_t)(u->by[ops[n].sem_num] - ops[n].sem_op);
     }
-    s->used_at = seconds();
+    s->used_at = now_seconds();
     wait_wake_all(&s->wait);
 }
 
@@ -166,7 +166,7 @@ static long run_ops(struct set *s, const struct sembuf *ops, uint32_t count, uin
 
 static long do_semop(int id, uint64_t from, uint32_t count, uint64_t deadline)
 {
-    struct set *s = find(id);
+    struct set *s = find_set(id);
     if (!count || id < 0)
         return -EINVAL;
     if (count > OPS_MAX)
@@ -178,7 +178,7 @@ static long do_semop(int id, uint64_t from, uint32_t count, uint64_t deadline)
     if (!r) {
         s->refs++;
         r = run_ops(s, ops, count, deadline);
-        put(s);
+        put_set(s);
     }
     los_free(ops);
     return r;
@@ -234,7 +234,7 @@ static int put_state(const struct set *s, uint64_t to)
 static long set_state(struct set *s, uint64_t from)
 {
     int r = ipc_set(&s->ipc, from);
-    s->changed_at = r ? s->changed_at : seconds();
+    s->changed_at = r ? s->changed_at : now_seconds();
     return r;
 }
 
@@ -245,7 +245,7 @@ static long remove_set(struct set *s)
     s->removed = true;
     ipc_remove(&table, &s->ipc);
     wait_wake_all(&s->wait);
-    put(s);
+    put_set(s);
     return 0;
 }
 
@@ -270,7 +270,7 @@ static long set_all(struct set *s, uint64_t from)
         forget_undo(s, n);
     }
     los_free(values);
-    s->changed_at = seconds();
+    s->changed_at = now_seconds();
     wait_wake_all(&s->wait);
     return r;
 }
@@ -282,7 +282,7 @@ static long set_value(struct set *s, uint32_t n, int value)
     s->sems[n].value = (uint16_t)value;
     s->sems[n].pid = current()->pid;
     forget_undo(s, n);
-    s->changed_at = seconds();
+    s->changed_at = now_seconds();
     wait_wake_all(&s->wait);
     return 0;
 }
@@ -305,7 +305,7 @@ static long control_one(struct set *s, uint32_t n, int command, uint64_t arg)
     }
 }
 
-static long control(struct set *s, int number, int command, uint64_t arg)
+static long control_set(struct set *s, int number, int command, uint64_t arg)
 {
     bool one = command == GETVAL || command == SETVAL || command == GETPID || command == GETNCNT ||
                command == GETZCNT;
@@ -365,6 +365,6 @@ long sys_semctl(int id, int number, int command, uint64_t arg)
     if (command == IPC_INFO || command == SEM_INFO)
         return put_limits(command, arg);
     bool by_index = command == SEM_STAT || command == SEM_STAT_ANY_;
-    struct set *s = by_index ? (struct set *)ipc_at(&table, (unsigned)id) : find(id);
-    return s ? control(s, number, command, arg) : -EINVAL;
+    struct set *s = by_index ? (struct set *)ipc_at(&table, (unsigned)id) : find_set(id);
+    return s ? control_set(s, number, command, arg) : -EINVAL;
 }

@@ -26,7 +26,7 @@ struct segment {
 
 static struct ipc_table table;
 
-static int64_t seconds(void)
+static int64_t now_seconds(void)
 {
     return (int64_t)(clock_real() / NS);
 }
@@ -39,7 +39,7 @@ static uint64_t attach_count(const struct segment *s)
 }
 
 /* Those whose last mapping went since they were removed. */
-static void sweep(void)
+static void sweep_segments(void)
 {
     for (unsigned i = 0; i < IPC_IDS_MAX; i++) {
         struct segment *s = (struct segment *)ipc_at(&table, i);
@@ -51,13 +51,13 @@ static void sweep(void)
     }
 }
 
-static struct segment *find(int id)
+static struct segment *find_segment(int id)
 {
-    sweep();
+    sweep_segments();
     return (struct segment *)ipc_find(&table, id);
 }
 
-static long make(int key, uint64_t size, int flags)
+static long make_segment(int key, uint64_t size, int flags)
 {
     struct segment *s = size && size <= SIZE_MAX_ ? los_alloc(sizeof(*s)) : NULL;
     if (!s)
@@ -75,27 +75,27 @@ static long make(int key, uint64_t size, int flags)
     }
     s->size = size;
     s->creator = current()->pid;
-    s->changed_at = seconds();
+    s->changed_at = now_seconds();
     return s->ipc.id;
 }
 
 long sys_shmget(int key, uint64_t size, int flags)
 {
     struct ipc *i;
-    sweep();
+    sweep_segments();
     if (flags & SHM_HUGETLB)
         return -ENOMEM;
     int r = ipc_get(&table, key, flags, &i);
     if (r)
         return r;
     if (!i)
-        return make(key, size, flags);
+        return make_segment(key, size, flags);
     return size > ((struct segment *)i)->size ? -EINVAL : i->id;
 }
 
 long sys_shmat(int id, uint64_t addr, int flags)
 {
-    struct segment *s = find(id);
+    struct segment *s = find_segment(id);
     if (!s)
         return -EINVAL;
     if (addr && (flags & SHM_RND))
@@ -115,7 +115,7 @@ long sys_shmat(int id, uint64_t addr, int flags)
     int64_t at = mm_map(&r);
     if (at < 0)
         return at == -EEXIST ? -EINVAL : at;
-    s->attached_at = seconds();
+    s->attached_at = now_seconds();
     s->last = current()->pid;
     return at;
 }
@@ -146,9 +146,9 @@ long sys_shmdt(uint64_t addr)
             return r;
         at = next;
     }
-    s->detached_at = seconds();
+    s->detached_at = now_seconds();
     s->last = current()->pid;
-    sweep();
+    sweep_segments();
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int put_state(const struct segment *s, uint64_t to)
 static long set_state(struct segment *s, uint64_t from)
 {
     int r = ipc_set(&s->ipc, from);
-    s->changed_at = r ? s->changed_at : seconds();
+    s->changed_at = r ? s->changed_at : now_seconds();
     return r;
 }
 
@@ -182,7 +182,7 @@ static long remove_segment(struct segment *s)
         return -EPERM;
     s->removed = true;
     s->ipc.key = IPC_PRIVATE;
-    sweep();
+    sweep_segments();
     return 0;
 }
 
@@ -212,7 +212,8 @@ long sys_shmctl(int id, int command, uint64_t arg)
     if (command == IPC_INFO || command == SHM_INFO)
         return put_limits(command, arg);
     bool by_index = command == SHM_STAT || command == SHM_STAT_ANY_;
-    struct segment *s = by_index ? (struct segment *)ipc_at(&table, (unsigned)id) : find(id);
+    struct segment *s =
+        by_index ? (struct segment *)ipc_at(&table, (unsigned)id) : find_segment(id);
     if (!s)
         return -EINVAL;
     switch (command) {

@@ -33,7 +33,7 @@ void thread_free(struct thread *t)
     los_free(t);
 }
 
-static void reap(void)
+static void reap_threads(void)
 {
     list_for_safe(it, nx, &zombies)
     {
@@ -61,7 +61,7 @@ void thread_init(struct thread *t, uint64_t stack_top)
 
 struct thread *thread_new(void)
 {
-    reap();
+    reap_threads();
     struct thread *t = los_alloc(sizeof(*t));
     uint64_t stack_top = t ? stack_new() : 0;
     if (!stack_top) {

@@ -6,7 +6,7 @@
 #define TEXT_MAX (1u << 20)
 
 /* The whole of a small text file; NULL and size 0 where there is none. */
-static char *load(const char *path, size_t *size)
+static char *load_file(const char *path, size_t *size)
 {
     struct file *f;
     *size = 0;
@@ -23,7 +23,8 @@ static char *load(const char *path, size_t *size)
 int user_set(const char *text, struct sh_user *u)
 {
     size_t passwd_size, group_size;
-    char *passwd = load("/etc/passwd", &passwd_size), *group = load("/etc/group", &group_size);
+    char *passwd = load_file("/etc/passwd", &passwd_size),
+         *group = load_file("/etc/group", &group_size);
     int r =
         sh_user_resolve(u, text, passwd ? passwd : "", passwd_size, group ? group : "", group_size);
     los_free(passwd);

@@ -56,19 +56,19 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
     t->call_nr = -1;
 }
 
-static bool run(struct thread *t, const struct sig_item *item);
+static bool run_action(struct thread *t, const struct sig_item *item);
 
 /* There is no room for a handler's frame: a fault, which may have a handler on another stack. */
 static bool bad_stack(struct thread *t, int signo)
 {
     struct sig_item item = {.signo = SIGSEGV, .code = 0x80};
-    if (signo == SIGSEGV || (t->sig_mask & SIG_BIT(SIGSEGV)) || !run(t, &item))
+    if (signo == SIGSEGV || (t->sig_mask & SIG_BIT(SIGSEGV)) || !run_action(t, &item))
         sig_die(SIGSEGV);
     return true;
 }
 
 /* Runs one handler; false if the signal had none. */
-static bool run(struct thread *t, const struct sig_item *item)
+static bool run_action(struct thread *t, const struct sig_item *item)
 {
     struct sig_action *a = &current()->handlers->actions[item->signo - 1];
     if (a->handler == SIG_IGNORE)
@@ -97,14 +97,14 @@ void sig_deliver(struct thread *t)
     sig_collect();
     while (sig_take(t, ~t->sig_mask, &item))
         if (!sig_spares_first(current(), &item))
-            run(t, &item);
+            run_action(t, &item);
     settle_call(t, NULL);
     if (t->restore_mask) {
         t->restore_mask = false;
         sig_set_mask(t, t->sig_saved_mask);
         while (sig_take(t, ~t->sig_mask, &item))
             if (!sig_spares_first(current(), &item))
-                run(t, &item);
+                run_action(t, &item);
     }
 }
 
@@ -115,6 +115,6 @@ void sig_fault(struct thread *t, int signo, int code, uint64_t addr)
         log_line("[%d] --- fault %u: signal %d code %d addr 0x%lx rip 0x%lx", t->tid,
                  t->trap.vector, signo, code, addr, t->regs.rip);
     t->call_nr = -1;
-    if ((t->sig_mask & SIG_BIT(signo)) || !run(t, &item))
+    if ((t->sig_mask & SIG_BIT(signo)) || !run_action(t, &item))
         sig_die(signo);
 }

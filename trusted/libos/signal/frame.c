@@ -44,7 +44,7 @@ struct frame {
     uint8_t info[128];
 };
 
-static void put32(uint8_t *p, int32_t v)
+static void put_int32(uint8_t *p, int32_t v)
 {
     memcpy(p, &v, 4);
 }
@@ -52,20 +52,20 @@ static void put32(uint8_t *p, int32_t v)
 void siginfo_build(uint8_t out[128], const struct sig_item *i)
 {
     memset(out, 0, 128);
-    put32(out, i->signo);
-    put32(out + 4, i->error);
-    put32(out + 8, i->code);
+    put_int32(out, i->signo);
+    put_int32(out + 4, i->error);
+    put_int32(out + 8, i->code);
     bool fault = i->code > 0 && (i->signo == SIGSEGV || i->signo == SIGBUS || i->signo == SIGFPE ||
                                  i->signo == SIGILL || i->signo == SIGTRAP);
     if (fault) {
         memcpy(out + 16, &i->value, 8);
     } else if (i->code == -2) { /* SI_TIMER */
-        put32(out + 16, i->timer_id);
-        put32(out + 20, i->overrun);
+        put_int32(out + 16, i->timer_id);
+        put_int32(out + 20, i->overrun);
         memcpy(out + 24, &i->value, 8);
     } else {
-        put32(out + 16, i->pid);
-        put32(out + 20, (int32_t)i->uid);
+        put_int32(out + 16, i->pid);
+        put_int32(out + 20, (int32_t)i->uid);
         memcpy(out + 24, &i->value, 8);
     }
 }
@@ -136,7 +136,7 @@ static bool on_alt(const struct thread *t, uint64_t sp)
     return sp > t->alt.sp && sp - t->alt.sp <= t->alt.size;
 }
 
-static void fill(struct frame *f, const struct thread *t, uint64_t fpstate, uint64_t mask)
+static void fill_frame(struct frame *f, const struct thread *t, uint64_t fpstate, uint64_t mask)
 {
     const struct regs *r = &t->regs;
     f->uc = (struct context){
@@ -189,7 +189,7 @@ int frame_push(struct thread *t, const struct sig_action *action, const struct s
         return -EFAULT;
     xsave_to(fp);
     struct frame f = {.restorer = action->restorer};
-    fill(&f, t, fp, mask);
+    fill_frame(&f, t, fp, mask);
     siginfo_build(f.info, item);
     if (user_write(at, &f, sizeof(f)))
         return -EFAULT;

@@ -44,7 +44,7 @@ bool sig_spares_first(const struct process *p, const struct sig_item *item)
     return p->pid == 1 && p->handlers->actions[item->signo - 1].handler == SIG_DEFAULT;
 }
 
-static bool dropped(const struct process *p, const struct sig_item *item, uint64_t blocked)
+static bool is_dropped(const struct process *p, const struct sig_item *item, uint64_t blocked)
 {
     int signo = item->signo;
     uint64_t h = p->handlers->actions[signo - 1].handler;
@@ -118,7 +118,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     if (p->zombie || !p->handlers)
         return 0;
     before_send(p, signo);
-    if (dropped(p, item, blocked))
+    if (is_dropped(p, item, blocked))
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */

@@ -10,7 +10,7 @@
 /* The largest value given out so far; wait-free, since the lock may or may not be held. */
 static uint64_t last_monotonic, last_real;
 
-static uint64_t forward(uint64_t *last, uint64_t now)
+static uint64_t never_back(uint64_t *last, uint64_t now)
 {
     uint64_t seen = __atomic_load_n(last, __ATOMIC_SEQ_CST);
     now = MIN(now, 1ull << 62);
@@ -24,12 +24,12 @@ static uint64_t forward(uint64_t *last, uint64_t now)
 
 uint64_t clock_now(void)
 {
-    return forward(&last_monotonic, port_clock(PORT_CLOCK_MONOTONIC));
+    return never_back(&last_monotonic, port_clock(PORT_CLOCK_MONOTONIC));
 }
 
 uint64_t clock_real(void)
 {
-    return forward(&last_real, port_clock(PORT_CLOCK_REALTIME));
+    return never_back(&last_real, port_clock(PORT_CLOCK_REALTIME));
 }
 
 int clock_read(int id, uint64_t *ns)

@@ -69,7 +69,7 @@ static void fire_prof(struct timer *t)
 
 /* Time in the LibOS is not told from the program's own: ITIMER_VIRTUAL counts both, as ITIMER_PROF.
  */
-static void arm(struct timer_set *s, int which, uint64_t left, uint64_t interval)
+static void arm_timer(struct timer_set *s, int which, uint64_t left, uint64_t interval)
 {
     static void (*const fire[3])(struct timer * t) = {fire_real, fire_virtual, fire_prof};
     s->interval[which].timer.fire = fire[which];
@@ -77,7 +77,7 @@ static void arm(struct timer_set *s, int which, uint64_t left, uint64_t interval
     interval_set(&s->interval[which], left ? deadline_in(left) : NO_DEADLINE, interval);
 }
 
-static uint64_t usec(const int64_t tv[2])
+static uint64_t timeval_usec(const int64_t tv[2])
 {
     return (uint64_t)tv[0] * NS + (uint64_t)tv[1] * 1000;
 }
@@ -114,7 +114,7 @@ long sys_setitimer(int which, uint64_t new, uint64_t old)
     struct timer_set *s = timers_make();
     if (!s)
         return -ENOMEM;
-    arm(s, which, usec(v + 2), usec(v));
+    arm_timer(s, which, timeval_usec(v + 2), timeval_usec(v));
     return 0;
 }
 
@@ -130,7 +130,7 @@ long sys_alarm(uint32_t seconds)
     if (!set)
         return 0;
     interval_left(&set->interval[0], &left, &interval);
-    arm(set, 0, s * NS, 0);
+    arm_timer(set, 0, s * NS, 0);
     return (long)((left + NS - 1) / NS);
 }
 

@@ -23,7 +23,7 @@ static bool run_due(void)
     return fired;
 }
 
-static void serve(struct thread *t)
+static void serve_timers(struct thread *t)
 {
     for (;;) {
         /* A timer that is due again at once must not keep the lock from its own program. */
@@ -57,7 +57,7 @@ void timer_set(struct timer *t, uint64_t deadline)
     list_append(at, &t->node); /* before it */
     if (!clerk) {
         wait_queue_init(&changed);
-        clerk = thread_service(serve);
+        clerk = thread_service(serve_timers);
     }
     if (timers.next == &t->node)
         wait_wake_all(&changed);

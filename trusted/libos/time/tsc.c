@@ -46,7 +46,7 @@ static struct anchor current_anchor(void)
     }
 }
 
-static void publish(const struct anchor *a)
+static void publish_anchor(const struct anchor *a)
 {
     uint64_t s = sequence;
     for (unsigned i = 0; i < 2; i++) {
@@ -56,13 +56,13 @@ static void publish(const struct anchor *a)
     }
 }
 
-static uint64_t scale(uint64_t counts, uint64_t rate)
+static uint64_t scale_counts(uint64_t counts, uint64_t rate)
 {
     return (uint64_t)(((unsigned __int128)counts * rate) >> RATE_SHIFT);
 }
 
 /* Counts since the anchor; one that lags a little is at it. */
-static bool since(const struct anchor *a, uint64_t now, uint64_t *counts)
+static bool counts_since(const struct anchor *a, uint64_t now, uint64_t *counts)
 {
     *counts = now >= a->tsc ? now - a->tsc : 0;
     return now >= a->tsc || a->tsc - now <= BEHIND_MAX;
@@ -82,22 +82,22 @@ void tsc_init(uint64_t hz, const struct tsc_claim *claim)
     a.base.tsc = a.tsc;
     a.base.host = a.host;
     a.base.rate = a.rate;
-    publish(&a);
+    publish_anchor(&a);
 }
 
 bool tsc_read(uint64_t now, uint64_t *monotonic, uint64_t *realtime)
 {
     struct anchor a = current_anchor();
     uint64_t counts;
-    if (!since(&a, now, &counts) || counts > a.span || !a.rate)
+    if (!counts_since(&a, now, &counts) || counts > a.span || !a.rate)
         return false;
-    uint64_t ns = scale(counts, a.rate);
+    uint64_t ns = scale_counts(counts, a.rate);
     *monotonic = a.monotonic + ns;
     *realtime = a.realtime + ns;
     return true;
 }
 
-static bool near(uint64_t rate, uint64_t to)
+static bool is_near(uint64_t rate, uint64_t to)
 {
     uint64_t slack = to / RATE_TOLERANCE;
     return rate >= to - slack && rate <= to + slack;
@@ -113,13 +113,13 @@ static uint64_t rate_of(struct anchor *a, uint64_t ns, uint64_t counts)
     uint64_t rate = counts ? (ns << RATE_SHIFT) / counts : 0;
     if (rate < (NS << RATE_SHIFT) / HZ_MAX || rate > (NS << RATE_SHIFT) / HZ_MIN)
         return 0;
-    if (near(rate, first_rate)) {
+    if (is_near(rate, first_rate)) {
         a->doubts = 0;
         return rate;
     }
     /* One interruption of the host between two readings must not spoil the run: neither the first
      * time nor later. */
-    a->doubts = a->doubts && near(rate, a->doubtful) ? a->doubts + 1 : 1;
+    a->doubts = a->doubts && is_near(rate, a->doubtful) ? a->doubts + 1 : 1;
     a->doubtful = rate;
     if (a->doubts < DOUBTS_MAX)
         return 0;
@@ -152,9 +152,9 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
         return; /* another thread is about to say the same */
     struct anchor a = current_anchor();
     uint64_t tsc = MIN(MAX(claim->tsc, before), after);
-    if (!since(&a, tsc, &counts))
+    if (!counts_since(&a, tsc, &counts))
         counts = 0; /* the counter was reset: the claim alone counts */
-    uint64_t own = MIN(a.monotonic + scale(counts, a.rate), CLAIM_MAX);
+    uint64_t own = MIN(a.monotonic + scale_counts(counts, a.rate), CLAIM_MAX);
     a.tsc = tsc;
     a.host = MIN(claim->monotonic, CLAIM_MAX);
     a.monotonic = MAX(own, a.host);
@@ -162,8 +162,8 @@ void tsc_take(const struct tsc_claim *claim, uint64_t before, uint64_t after)
     measure_rate(&a);
     /* What we are ahead goes within a second, or as fast as that may be. */
     uint64_t ahead = MIN(a.monotonic - a.host, NS / CATCH_UP);
-    a.rate = a.base.rate - scale(a.base.rate, (ahead << RATE_SHIFT) / NS);
-    publish(&a);
+    a.rate = a.base.rate - scale_counts(a.base.rate, (ahead << RATE_SHIFT) / NS);
+    publish_anchor(&a);
     __atomic_store_n(&writing, 0, __ATOMIC_RELEASE);
 }
 
