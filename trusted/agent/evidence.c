@@ -27,7 +27,7 @@ void agent_tee_word(char out[8])
     out[n] = 0;
 }
 
-static void bytes(struct agent_text *t, const uint8_t *data, size_t size)
+static void write_byte_list(struct agent_text *t, const uint8_t *data, size_t size)
 {
     agent_text_str(t, "[");
     for (size_t i = 0; i < size; i++) {
@@ -133,38 +133,38 @@ static const struct member signature_members[] = {
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static void name(struct agent_text *t, const char *text)
+static void write_name(struct agent_text *t, const char *text)
 {
     agent_text_str(t, "\"");
     agent_text_str(t, text);
     agent_text_str(t, "\":");
 }
 
-static void number(struct agent_text *t, const char *text, uint64_t value, const char *end)
+static void write_number(struct agent_text *t, const char *text, uint64_t value, const char *end)
 {
-    name(t, text);
+    write_name(t, text);
     agent_text_number(t, value);
     agent_text_str(t, end);
 }
 
 /* Turin (family 0x1a) has another order of components. */
-static void tcb(struct agent_text *t, const uint8_t *p, bool turin)
+static void write_tcb(struct agent_text *t, const uint8_t *p, bool turin)
 {
     agent_text_str(t, "{");
     if (turin)
-        number(t, "fmc", p[0], ",");
-    number(t, "bootloader", p[turin], ",");
-    number(t, "tee", p[1 + turin], ",");
-    number(t, "snp", p[turin ? 3 : 6], ",");
-    number(t, "microcode", p[7], "}");
+        write_number(t, "fmc", p[0], ",");
+    write_number(t, "bootloader", p[turin], ",");
+    write_number(t, "tee", p[1 + turin], ",");
+    write_number(t, "snp", p[turin ? 3 : 6], ",");
+    write_number(t, "microcode", p[7], "}");
 }
 
-static void version(struct agent_text *t, const uint8_t *p)
+static void write_version(struct agent_text *t, const uint8_t *p)
 {
     agent_text_str(t, "{");
-    number(t, "major", p[2], ",");
-    number(t, "minor", p[1], ",");
-    number(t, "build", p[0], "}");
+    write_number(t, "major", p[2], ",");
+    write_number(t, "minor", p[1], ",");
+    write_number(t, "build", p[0], "}");
 }
 
 struct structure {
@@ -173,19 +173,19 @@ struct structure {
     bool turin;
 };
 
-static void value(struct agent_text *t, const struct member *m, const struct structure *s)
+static void write_value(struct agent_text *t, const struct member *m, const struct structure *s)
 {
     const uint8_t *p = s->at + m->at;
     uint64_t v = 0;
     switch (m->shape) {
     case BYTES:
-        bytes(t, p, m->size);
+        write_byte_list(t, p, m->size);
         break;
     case TCB:
-        tcb(t, p, s->turin);
+        write_tcb(t, p, s->turin);
         break;
     case VERSION:
-        version(t, p);
+        write_version(t, p);
         break;
     default:
         for (size_t k = m->size; k--;)
@@ -195,8 +195,8 @@ static void value(struct agent_text *t, const struct member *m, const struct str
 }
 
 /* The members between two braces that the caller writes. */
-static void members(struct agent_text *t, const struct member *m, size_t count,
-                    const struct structure *s)
+static void write_members(struct agent_text *t, const struct member *m, size_t count,
+                          const struct structure *s)
 {
     bool first = true;
     for (size_t i = 0; i < count; i++) {
@@ -209,17 +209,17 @@ static void members(struct agent_text *t, const struct member *m, size_t count,
         }
         if (!first)
             agent_text_str(t, ",");
-        name(t, m[i].name);
+        write_name(t, m[i].name);
         first = m[i].shape == OPEN;
         if (first)
             agent_text_str(t, "{");
         else
-            value(t, &m[i], s);
+            write_value(t, &m[i], s);
     }
 }
 
 /* The certificate table (GHCB specification, 4.1.8.1): { GUID 16, offset u32, size u32 }. */
-static void certificates(struct agent_text *t, const uint8_t *table, size_t size)
+static void write_certificates(struct agent_text *t, const uint8_t *table, size_t size)
 {
     static const struct {
         const char *type;
@@ -237,12 +237,12 @@ static void certificates(struct agent_text *t, const uint8_t *table, size_t size
                 continue;
             agent_text_str(t, any ? ",{" : ",\"cert_chain\":[{");
             any = true;
-            name(t, "cert_type");
+            write_name(t, "cert_type");
             agent_text_str(t, "\"");
             agent_text_str(t, types[i].type);
             agent_text_str(t, "\",");
-            name(t, "data");
-            bytes(t, table + from, length);
+            write_name(t, "data");
+            write_byte_list(t, table + from, length);
             agent_text_str(t, "}");
         }
     }
@@ -267,9 +267,9 @@ static int snp_json(struct agent_text *t, const struct agent_raw *raw)
         return -EPROTO;
     struct structure s = {r, sh_le32(r), is_turin(r)};
     agent_text_str(t, "{\"attestation_report\":{");
-    members(t, snp_members, COUNT(snp_members), &s);
+    write_members(t, snp_members, COUNT(snp_members), &s);
     agent_text_str(t, "}");
-    certificates(t, raw->more, raw->more_size);
+    write_certificates(t, raw->more, raw->more_size);
     agent_text_str(t, "}");
     return 0;
 }
@@ -286,18 +286,18 @@ static int csv_json(struct agent_text *t, const struct agent_raw *raw)
         signer[i] = raw->quote[CSV_SIGNER + i] ^ raw->quote[CSV_ANONCE + i % 4];
     agent_text_str(t, "{\"attestation_report\":{\"magic\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"
                       "\"flags\":0,\"data\":");
-    bytes(t, raw->quote, CSV_PAGE);
+    write_byte_list(t, raw->quote, CSV_PAGE);
     agent_text_str(t, "},\"cert_chain\":{\"pek\":{");
-    members(t, pek_members, COUNT(pek_members), &(struct structure){signer, 0, false});
+    write_members(t, pek_members, COUNT(pek_members), &(struct structure){signer, 0, false});
     agent_text_str(t, ",\"sigs\":[{");
     for (size_t i = 0; i < 2; i++) {
         if (i)
             agent_text_str(t, "},{");
-        members(t, signature_members, COUNT(signature_members),
-                &(struct structure){signer + CSV_SIGNED + i * CSV_SIGNATURE, 0, false});
+        write_members(t, signature_members, COUNT(signature_members),
+                      &(struct structure){signer + CSV_SIGNED + i * CSV_SIGNATURE, 0, false});
     }
     agent_text_str(t, "}]}},\"serial_number\":");
-    bytes(t, signer + CSV_PEK_SIZE, CSV_SERIAL_SIZE);
+    write_byte_list(t, signer + CSV_PEK_SIZE, CSV_SERIAL_SIZE);
     agent_text_str(t, "}");
     return 0;
 }

@@ -124,7 +124,7 @@ static bool skip_digits(struct scan *s)
     return s->p > from;
 }
 
-static bool number(struct scan *s)
+static bool scan_number(struct scan *s)
 {
     take_character(s, '-');
     if (!take_character(s, '0') && !skip_digits(s))
@@ -149,7 +149,7 @@ static bool take_word(struct scan *s, const char *text)
 }
 
 /* A member's name and colon; the name's bytes are plain ones. */
-static bool name(struct scan *s, struct agent_json *found)
+static bool scan_name(struct scan *s, struct agent_json *found)
 {
     skip_space(s);
     const char *from = s->p + 1;
@@ -171,7 +171,7 @@ static bool skip_object(struct scan *s)
     if (take_character(s, '}'))
         return true;
     do {
-        if (count == AGENT_JSON_MEMBERS || !name(s, &names[count]))
+        if (count == AGENT_JSON_MEMBERS || !scan_name(s, &names[count]))
             return false;
         for (size_t i = 0; i < count; i++)
             if (names[i].size == names[count].size &&
@@ -211,7 +211,8 @@ static bool one_value(struct scan *s)
     else if (take_character(s, '['))
         ok = skip_array(s);
     else
-        ok = take_word(s, "true") || take_word(s, "false") || take_word(s, "null") || number(s);
+        ok =
+            take_word(s, "true") || take_word(s, "false") || take_word(s, "null") || scan_number(s);
     s->depth--;
     skip_space(s);
     return ok;
@@ -244,7 +245,7 @@ bool agent_json_get(struct agent_json o, const char *wanted, struct agent_json *
     if (!take_character(&s, '{'))
         return false;
     do {
-        if (!name(&s, &found))
+        if (!scan_name(&s, &found))
             return false;
         const char *from = s.p;
         if (!one_value(&s))

@@ -54,7 +54,7 @@ void agent_key_free(struct agent_key *k)
     agent_os_free(k);
 }
 
-static void number(struct agent_text *t, const char *name, const mbedtls_mpi *n, size_t size)
+static void write_number(struct agent_text *t, const char *name, const mbedtls_mpi *n, size_t size)
 {
     uint8_t bytes[RSA_SIZE];
     if (mbedtls_mpi_write_binary(n, bytes, size))
@@ -71,14 +71,14 @@ void agent_key_jwk(const struct agent_key *k, struct agent_text *t)
     if (k->rsa) {
         const mbedtls_rsa_context *rsa = mbedtls_pk_rsa(k->pk);
         agent_text_str(t, "{\"alg\":\"" RSA_ALG "\"");
-        number(t, "e", &rsa->E, 3);
+        write_number(t, "e", &rsa->E, 3);
         agent_text_str(t, ",\"kty\":\"RSA\"");
-        number(t, "n", &rsa->N, RSA_SIZE);
+        write_number(t, "n", &rsa->N, RSA_SIZE);
     } else {
         const mbedtls_ecp_keypair *ec = mbedtls_pk_ec(k->pk);
         agent_text_str(t, "{\"alg\":\"" EC_ALG "\",\"crv\":\"P-256\",\"kty\":\"EC\"");
-        number(t, "x", &ec->Q.X, 32);
-        number(t, "y", &ec->Q.Y, 32);
+        write_number(t, "x", &ec->Q.X, 32);
+        write_number(t, "y", &ec->Q.Y, 32);
     }
     agent_text_str(t, "}");
 }
