@@ -55,7 +55,7 @@ struct polled {
 };
 
 /* Adds a descriptor; its place, or -1 where there is nothing to wait for. */
-static int add(struct polled *p, int fd, short events)
+static int add_polled(struct polled *p, int fd, short events)
 {
     if (fd < 0 || !events)
         return -1;
@@ -88,21 +88,21 @@ static void one_round(struct guest *g)
     long wait = -1;
 
     p.count = 0;
-    int signals = add(&p, g->signal_fd, POLLIN);
+    int signals = add_polled(&p, g->signal_fd, POLLIN);
     short events = 0;
     if (!c->ended) {
         events = c->tx_at < c->tx_end ? POLLOUT : 0;
         if (guest_channel_room(c) > GUEST_TX_RESERVE / 2)
             events |= POLLIN;
     }
-    int port = add(&p, c->ended ? -1 : c->fd, events);
-    int notify = add(&p, g->notify_fd, POLLIN);
-    int attest = add(&p, g->agent_fd, guest_attest_waits(g) ? POLLIN : 0);
+    int port = add_polled(&p, c->ended ? -1 : c->fd, events);
+    int notify = add_polled(&p, g->notify_fd, POLLIN);
+    int attest = add_polled(&p, g->agent_fd, guest_attest_waits(g) ? POLLIN : 0);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
         long left = g->agent_next - guest_now_ms();
         if (left <= 0)
-            agent = add(&p, g->agent_listen, POLLIN);
+            agent = add_polled(&p, g->agent_listen, POLLIN);
         else
             wait = sooner_of(wait, left);
     }
@@ -113,10 +113,10 @@ static void one_round(struct guest *g)
         if (s->state == GUEST_UNUSED)
             continue;
         if (s->state == GUEST_STARTING)
-            status[i] = add(&p, s->status_fd, POLLIN);
-        in[i] = add(&p, s->in.held ? s->in.fd : -1, POLLOUT);
+            status[i] = add_polled(&p, s->status_fd, POLLIN);
+        in[i] = add_polled(&p, s->in.held ? s->in.fd : -1, POLLOUT);
         for (unsigned k = 0; k < 2; k++)
-            out[i][k] = add(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
+            out[i][k] = add_polled(&p, wants_output(g, s, k) ? s->out[k].fd : -1, POLLIN);
         /* What is only waiting for its descriptors to run dry has nothing to be woken by. */
         if (s->state == GUEST_ENDED && (g->alone || s->id))
             wait = sooner_of(wait, 20);

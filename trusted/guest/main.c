@@ -206,7 +206,7 @@ static int start_workload(struct guest *g, struct guest_error *e)
 }
 
 /* Each step may use what the steps before it checked. */
-static int start(struct guest *g, struct guest_error *e)
+static int start_guest(struct guest *g, struct guest_error *e)
 {
     int rc = open_channel(g, e);
     if (!rc)
@@ -245,7 +245,7 @@ int main(void)
     protect_self(g);
     hurry_rcu(true);
     if (!rc) {
-        rc = start(g, &e);
+        rc = start_guest(g, &e);
     } else {
         struct guest_error ignored;
         open_channel(g, &ignored); /* to tell why */
