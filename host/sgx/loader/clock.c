@@ -31,7 +31,7 @@ static uint64_t read_counter(void)
 
 /* The clocks between two readings of the counter, as close together as a few tries bring them:
  * whoever is interrupted in between would tell a moment that never was. How far apart they were. */
-static uint64_t tell(struct sh_slot *s)
+static uint64_t write_clock(struct sh_slot *s)
 {
     uint64_t best = UINT64_MAX;
     for (unsigned i = 0; i < TRIES_MAX && best > TIGHT; i++) {
@@ -50,7 +50,7 @@ static uint64_t tell(struct sh_slot *s)
 
 void loader_clock_tell(struct sh_slot *s)
 {
-    tell(s);
+    write_clock(s);
 }
 
 /* The kernel itself takes its time from it, or the processor says that it never varies. */
@@ -78,7 +78,7 @@ uint64_t loader_clock_hz(const struct sh_slot *first)
         return 0;
     /* Longer where the readings are loose: the frequency is good to a part of WIDTHS. */
     do
-        width = tell(&now);
+        width = write_clock(&now);
     while (now.monotonic - first->monotonic < SPAN_MIN_NS ||
            ((now.tsc - first->tsc) / WIDTHS < width &&
             now.monotonic - first->monotonic < SPAN_MAX_NS));

@@ -119,7 +119,7 @@ static void find_resolver(void)
         resolver_is("127.0.0.1");
 }
 
-static void map(uint8_t ip[4], in_port_t *port)
+static void map_outside(uint8_t ip[4], in_port_t *port)
 {
     uint32_t a;
     memcpy(&a, ip, 4);
@@ -137,9 +137,9 @@ static void map_address(void *address, socklen_t size)
     struct sockaddr_in *a = address;
     struct sockaddr_in6 *b = address;
     if (a->sin_family == AF_INET && size >= sizeof(*a))
-        map((uint8_t *)&a->sin_addr, &a->sin_port);
+        map_outside((uint8_t *)&a->sin_addr, &a->sin_port);
     else if (a->sin_family == AF_INET6 && size >= sizeof(*b) && IN6_IS_ADDR_V4MAPPED(&b->sin6_addr))
-        map(&b->sin6_addr.s6_addr[12], &b->sin6_port);
+        map_outside(&b->sin6_addr.s6_addr[12], &b->sin6_port);
 }
 
 /* The enclave's loopback is inside, so who asks for the host's by its own address is up to
