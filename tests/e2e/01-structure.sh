@@ -121,6 +121,19 @@ same "pages: links lead to files" "$(for page in README.md README.zh-CN.md docs/
     done
 done)" ""
 
+# A backtrace can be read: static functions have names of verb and object. Excepted is what each kernel calls by one
+# word: the thread, the process and the address space that run.
+one_word() { # FOLDER...
+    find "$@" -name '*.[ch]' -exec perl -0777 -ne \
+        'print "$ARGV: $1\n" while /^static\b(?:[^;{}=()#]|__attribute__\(\(.*?\)\))*?\b([a-z][a-z0-9]*)\(/mg' {} + |
+        grep -vxE 'trusted/libos/libos\.h: (self|current)|trusted/libos/mm/mm\.h: space|.*: __attribute__'
+}
+same "static functions are named by verb and object" "$(one_word trusted lib host/sgx host/run)" ""
+printf 'static int\nput(struct a *a)\n{\n}\nstatic __attribute__((noinline)) void take(void);\nstatic int put_a(void);\n' \
+    >"$T/tree/trusted/guest/x.c"
+same "... and one of one word is seen" "$(one_word "$T/tree/trusted" | sed 's/.* //' | tr '\n' ' ')" "put take "
+rm "$T/tree/trusted/guest/x.c"
+
 # The terms are those of docs/glossary.md: words of our own for them do not come back into pages (code spans aside).
 same "pages: the field's words" "$(for page in README.md kernel/README.md docs/*.md man/*.adoc; do
     sed 's/`[^`]*`//g' "$page" | grep -nwiE 'doors?|told|late' | sed "s|^|$page:|"
