@@ -124,9 +124,9 @@ done)" ""
 # A backtrace can be read: static functions have names of verb and object. Excepted is what each kernel calls by one
 # word: the thread, the process and the address space that run.
 one_word() { # FOLDER...
-    find "$@" -name '*.[ch]' -exec perl -0777 -ne \
-        'print "$ARGV: $1\n" while /^static\b(?:[^;{}=()#]|__attribute__\(\(.*?\)\))*?\b([a-z][a-z0-9]*)\(/mg' {} + |
-        grep -vxE 'trusted/libos/libos\.h: (self|current)|trusted/libos/mm/mm\.h: space|.*: __attribute__'
+    find "$@" -name '*.[ch]' -print0 | xargs -0 perl -0777 -ne \
+        'print "$ARGV: $1\n" while /^static\b(?:__attribute__\(\(.*?\)\)|[^;{}=()#])*?\b(?!__)([a-z][a-z0-9]*)\(/mg' |
+        grep -vxE 'trusted/libos/libos\.h: (self|current)|trusted/libos/mm/mm\.h: space'
 }
 same "static functions are named by verb and object" "$(one_word trusted lib host/sgx host/run)" ""
 printf 'static int\nput(struct a *a)\n{\n}\nstatic __attribute__((noinline)) void take(void);\nstatic int put_a(void);\n' \
