@@ -55,8 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memset(&g, 0, sizeof(g));
     g.root = g.signal_fd = g.agent_listen = g.notify_fd = g.agent_fd = g.agent = -1;
-    g.config.manifest.policy = sh_le16(data) & SH_POLICY_ALL;
-    g.config.settings = (struct sh_settings){.requests = g.config.manifest.policy,
+    g.config.settings = (struct sh_settings){.requests = sh_le16(data) & SH_POLICY_ALL,
+                                             .input_allowed = data[1] & 2,
                                              .output = data[1] & 1,
                                              .signals = data[0],
                                              .stop_signal = SIGTERM,

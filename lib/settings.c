@@ -88,9 +88,8 @@ static void list_add(struct maker *k, struct sh_string_list *l, const char *text
 }
 
 /* A later NAME=VALUE takes the place of an earlier one. */
-static void env_set(struct maker *k, const char *text)
+static void env_set(struct maker *k, struct sh_string_list *l, const char *text)
 {
-    struct sh_string_list *l = &k->s->env;
     size_t name = 0;
     while (text[name] && text[name] != '=')
         name++;
@@ -353,6 +352,7 @@ static void begin_lists(struct maker *k, const struct counts *c)
     size_t own = c->tags[SH_TAG_ENTRYPOINT] + c->tags[SH_TAG_COMMAND];
     list_begin(k, &s->args, c->keys[SH_LAUNCH_ARG] ? c->keys[SH_LAUNCH_ARG] : own);
     list_begin(k, &s->env, 3 + c->tags[SH_TAG_ENV] + c->keys[SH_LAUNCH_ENV]);
+    list_begin(k, &s->image_env, c->tags[SH_TAG_ENV]);
     list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET]);
     if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX)
         refuse_settings(k, -E2BIG, "the launch config has too many mounts");
@@ -403,7 +403,8 @@ static void judge_whole(struct maker *k)
     if (s->port_count && !s->outside)
         refuse_settings(k, -EBADMSG, "ports are published, and there is no network");
     s->output = !(policy & SH_POLICY_NO_OUTPUT);
-    s->input = s->input && !(policy & SH_POLICY_NO_INPUT);
+    s->input_allowed = !(policy & SH_POLICY_NO_INPUT);
+    s->input = s->input && s->input_allowed;
     s->terminal = s->terminal && s->input && s->output; /* it is one thing, both ways */
     s->requests = policy & (SH_POLICY_EXEC | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG);
     s->signals =
@@ -412,6 +413,12 @@ static void judge_whole(struct maker *k)
         s->signals |= SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGWINCH);
     if (policy & SH_POLICY_SIGNAL)
         s->signals = UINT64_MAX;
+}
+
+static void set_image_env(struct maker *k, const char *text)
+{
+    env_set(k, &k->s->env, text);
+    env_set(k, &k->s->image_env, text);
 }
 
 /* Defaults first, so that image and host may say otherwise. */
@@ -432,10 +439,10 @@ static void set_environment(struct maker *k, const void *launch, size_t size)
         list_add(k, &k->s->env, "TERM=xterm");
     for (size_t at = 0; !k->error && sh_manifest_next(k->m, &at, &r);)
         if (r.tag == SH_TAG_ENV)
-            env_set(k, take_string(k, r.value.data, r.value.size));
+            set_image_env(k, take_string(k, r.value.data, r.value.size));
     for (size_t at = 0; !k->error && sh_launch_next(launch, size, &at, &line);)
         if (line.key == SH_LAUNCH_ENV)
-            env_set(k, take_line(k, &line));
+            env_set(k, &k->s->env, take_line(k, &line));
 }
 
 size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size)

@@ -61,12 +61,14 @@ struct sh_settings {
     /* NAME=VALUE, each name once: PATH, HOSTNAME and (with a terminal) TERM as docker sets them,
      * unless the image or the host says otherwise. HOME is whose who reads /etc/passwd. */
     struct sh_string_list env;
-    const char *workdir;  /* absolute */
-    const char *user;     /* user[:group], names or numbers; "": root */
-    const char *hostname; /* sh_hostname_ok */
-    const char *network;  /* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]"; "": nobody says */
-    const char *broker;   /* key broker's URL; "": none */
-    const char *agent;    /* API server of the image's own; "": ours */
+    struct sh_string_list image_env; /* the image's own alone: for what is the image's, not the
+                                      * workload's (its API server) */
+    const char *workdir;             /* absolute */
+    const char *user;                /* user[:group], names or numbers; "": root */
+    const char *hostname;            /* sh_hostname_ok */
+    const char *network; /* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]"; "": nobody says */
+    const char *broker;  /* key broker's URL; "": none */
+    const char *agent;   /* API server of the image's own; "": ours */
     struct sh_string_list secrets; /* NAME=kbs:///...; not empty only in locked images */
     struct sh_view broker_key;     /* DER, in the manifest's bytes; size 0: none */
     struct sh_published_port *ports;
@@ -78,8 +80,9 @@ struct sh_settings {
     struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */
     bool outside;                               /* is there a network besides loopback? */
     bool input;                                 /* the host feeds stdin; else it is empty */
-    bool output;   /* stdout and stderr reach the host; else they are dropped */
-    bool terminal; /* the streams are a terminal (only where there are input and output) */
+    bool input_allowed; /* the image lets the host feed what it may start (exec) */
+    bool output;        /* stdout and stderr reach the host; else they are dropped */
+    bool terminal;      /* the streams are a terminal (only where there are input and output) */
     bool locked;
     bool debug;           /* the host asked for it, and may */
     uint64_t requests;    /* SH_POLICY_EXEC, _TRACE, _STATS, _DEBUG: what the host may ask for */

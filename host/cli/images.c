@@ -39,12 +39,7 @@ static cJSON *json_row(const struct row *row, const struct sh_tags *tags)
     cJSON_AddNumberToObject(o, "size", (double)row->size);
     sh_format_time(time, sizeof(time), row->created);
     cJSON_AddStringToObject(o, "created", time);
-    cJSON *command = sh_json_words(&row->image.manifest, SH_TAG_ENTRYPOINT);
-    cJSON *rest = sh_json_words(&row->image.manifest, SH_TAG_COMMAND), *word;
-    while ((word = cJSON_DetachItemFromArray(rest, 0)))
-        cJSON_AddItemToArray(command, word);
-    cJSON_Delete(rest);
-    cJSON_AddItemToObject(o, "command", command);
+    cJSON_AddItemToObject(o, "command", sh_image_command_json(&row->image.manifest));
     return o;
 }
 

@@ -5,6 +5,7 @@
 
 #include "host/cli/cli.h"
 #include "host/cli/measure.h"
+#include "host/image/settings.h"
 #include "host/launch/launch.h"
 #include "verifier/base/json.h"
 
@@ -25,6 +26,20 @@ static void print_plain(const cJSON *result)
     }
 }
 
+/* What no option says is as the image asks. */
+static int predict(const struct sh_image *image, struct sh_predict what, cJSON **result,
+                   struct sh_error *err)
+{
+    struct sh_settings built;
+    cleanup_free void *arena = NULL;
+    int r = sh_settings_read(&image->manifest, NULL, 0, &built, &arena, err);
+    if (r)
+        return r;
+    what.memory = what.memory ? what.memory : built.memory;
+    what.cpus = what.cpus ? what.cpus : built.cpus;
+    return sh_predict_image(image, &what, result, err);
+}
+
 static int measure_image(const char *reference, const struct sh_predict *what, bool json,
                          struct sh_error *err)
 {
@@ -36,7 +51,7 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
         return r;
     r = sh_image_open(&store, reference, &image, err);
     if (!r) {
-        r = sh_predict_image(&image, what, &result, err);
+        r = predict(&image, *what, &result, err);
         sh_image_close(&image);
     }
     sh_store_close(&store);

@@ -22,14 +22,20 @@ static char *text_of(struct sh_view v)
     return sh_utf8_clean(v.data, v.size);
 }
 
-cJSON *sh_json_words(const struct sh_manifest *m, enum sh_manifest_tag tag)
+static void add_words(cJSON *list, const struct sh_manifest *m, enum sh_manifest_tag tag)
 {
-    cJSON *list = cJSON_CreateArray();
     size_t count = sh_manifest_count(m, tag);
     for (size_t i = 0; i < count; i++) {
         cleanup_free char *s = text_of(sh_manifest_get(m, tag, i));
         cJSON_AddItemToArray(list, cJSON_CreateString(s));
     }
+}
+
+cJSON *sh_image_command_json(const struct sh_manifest *m)
+{
+    cJSON *list = cJSON_CreateArray();
+    add_words(list, m, SH_TAG_ENTRYPOINT);
+    add_words(list, m, SH_TAG_COMMAND);
     return list;
 }
 
@@ -207,9 +213,9 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     cJSON_AddNumberToObject(o, "root_size", (double)m->root_size);
     if (m->has_sites)
         add_hex(o, "sites_hash", m->sites_hash, sizeof(m->sites_hash));
-    cJSON_AddItemToObject(o, "entrypoint", sh_json_words(m, SH_TAG_ENTRYPOINT));
-    cJSON_AddItemToObject(o, "command", sh_json_words(m, SH_TAG_COMMAND));
-    cJSON_AddItemToObject(o, "env", sh_json_words(m, SH_TAG_ENV));
+    add_words(cJSON_AddArrayToObject(o, "entrypoint"), m, SH_TAG_ENTRYPOINT);
+    add_words(cJSON_AddArrayToObject(o, "command"), m, SH_TAG_COMMAND);
+    add_words(cJSON_AddArrayToObject(o, "env"), m, SH_TAG_ENV);
     add_text(o, "workdir", m, SH_TAG_WORKDIR);
     add_text(o, "user", m, SH_TAG_USER);
     add_text(o, "hostname", m, SH_TAG_HOSTNAME);
@@ -225,7 +231,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     struct sh_view key = sh_manifest_get(m, SH_TAG_BROKER_KEY, 0);
     if (key.data)
         add_hex(o, "broker_key", key.data, key.size);
-    cJSON_AddItemToObject(o, "secrets", sh_json_words(m, SH_TAG_SECRET));
+    add_words(cJSON_AddArrayToObject(o, "secrets"), m, SH_TAG_SECRET);
     cJSON_AddItemToObject(o, "policy", json_strings(&policy));
     if (m->memory)
         cJSON_AddNumberToObject(o, "memory", (double)m->memory);

@@ -18,11 +18,10 @@ void sh_print_lines(const cJSON *object);
 int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created,
                   struct sh_error *err);
 
-/* All words of one tag as a JSON list; bytes that are not UTF-8 become U+FFFD. */
-cJSON *sh_json_words(const struct sh_manifest *m, enum sh_manifest_tag tag);
-
 /* Entry point and command as one line; words with blanks in them stand in quotes. */
 char *sh_image_command_line(const struct sh_manifest *m);
+/* The same as a JSON list of words; bytes that are not UTF-8 become U+FFFD. */
+cJSON *sh_image_command_json(const struct sh_manifest *m);
 
 /* "2026-11-23T12:00:00Z"; out holds at least 32 bytes. */
 void sh_format_time(char *out, size_t out_size, int64_t seconds);

@@ -190,7 +190,7 @@ struct sh_predict {
     enum sh_qemu_boot boot;
     const char *firmware;  /* NULL: the back end's default */
     const char *cpu_model; /* SNP; NULL: the default */
-    uint64_t memory;       /* bytes; 0: the image's or the default */
+    uint64_t memory;       /* bytes; 0: the default */
     unsigned cpus;         /* 0: likewise */
     bool every_cpu_count;  /* SNP: launch_digest is an array, for 1 to `cpus` vCPUs */
     bool debug;

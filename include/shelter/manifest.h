@@ -56,7 +56,6 @@ enum sh_manifest_tag {
  * host choose command, environment, user and resources, feed stdin, see stdout and stderr, and stop
  * it; nothing else. */
 #define SH_POLICY_EXEC (1ull << 0)       /* run further programs inside (also: cp) */
-#define SH_POLICY_MOUNT (1ull << 1)      /* show it a folder of the host */
 #define SH_POLICY_SIGNAL (1ull << 2)     /* signals other than INT, TERM, KILL, the stop signal */
 #define SH_POLICY_TRACE (1ull << 3)      /* see its system calls */
 #define SH_POLICY_STATS (1ull << 4)      /* see counts of calls */
@@ -65,8 +64,8 @@ enum sh_manifest_tag {
 #define SH_POLICY_NO_INPUT (1ull << 17)  /* stdin is /dev/null */
 #define SH_POLICY_NO_OUTPUT (1ull << 18) /* stdout and stderr do not reach the host */
 #define SH_POLICY_ALL                                                                              \
-    (SH_POLICY_EXEC | SH_POLICY_MOUNT | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS |     \
-     SH_POLICY_DEBUG | SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT)
+    (SH_POLICY_EXEC | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG |     \
+     SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT)
 
 struct sh_limit_record {
     uint32_t resource; /* RLIMIT_* of Linux on x86-64 */

@@ -32,6 +32,11 @@ try "include/ must not include lib/" include/shelter/x.h lib/a.h 1
 echo 'int f(void) { return sh_launch_get(0, 0, 0, 0, 0, 0); }' >"$T/tree/trusted/guest/x.c"
 tools/check-includes "$T/tree" >"$T/out" 2>&1
 same "nobody judges a raw field of the launch config" $? 1
+for raw in 'm->policy & 1' 'g->config.manifest.stop_signal' 'SH_POLICY_NO_INPUT' 'next(m, SH_TAG_ENV)'; do
+    echo "int f(void) { return $raw; }" >"$T/tree/trusted/guest/x.c"
+    tools/check-includes "$T/tree" >"$T/out" 2>&1
+    same "... nor of the manifest: $raw" $? 1
+done
 printf '  #  include   <host/launch/launch.h> // x\n' >"$T/tree/trusted/guest/x.c"
 tools/check-includes "$T/tree" >"$T/out" 2>&1
 same "blanks and angle brackets hide nothing" $? 1

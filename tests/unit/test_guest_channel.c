@@ -134,8 +134,8 @@ static struct host begin(uint64_t policy)
     h.g->root = h.g->signal_fd = h.g->agent_listen = h.g->notify_fd = h.g->agent_fd = h.g->agent =
         -1;
     struct sh_settings *set = &h.g->config.settings;
-    h.g->config.manifest.policy = policy;
     set->requests = policy & SH_POLICY_ALL;
+    set->input_allowed = !(policy & SH_POLICY_NO_INPUT);
     set->output = !(policy & SH_POLICY_NO_OUTPUT);
     set->signals = 1ull << (SIGINT - 1) | 1ull << (SIGTERM - 1) | 1ull << (SIGKILL - 1);
     set->stop_signal = SIGTERM;

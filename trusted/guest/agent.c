@@ -45,14 +45,14 @@ static int listen_local(void)
  * the host's) and SHELTER_TEE. It binds 127.0.0.1:8006 itself. */
 int guest_agent_replace(struct guest *g, struct guest_error *e)
 {
-    char *file = (char *)(uintptr_t)g->config.settings.agent, tee[48], *argv[] = {file, NULL};
+    const struct sh_settings *s = &g->config.settings;
+    char *file = (char *)(uintptr_t)s->agent, tee[48], *argv[] = {file, NULL};
     struct sh_user root = {.group_count = 1};
     struct guest_strings env = {0};
-    struct sh_view v;
     snprintf(tee, sizeof(tee), "SHELTER_TEE=%s", g->cmdline.tee);
     int rc = guest_strings_add(&env, tee, strlen(tee));
-    for (size_t i = 0; !rc && (v = sh_manifest_get(&g->config.manifest, SH_TAG_ENV, i)).data; i++)
-        rc = guest_env_set(&env, (const char *)v.data, v.size);
+    for (size_t i = 0; !rc && i < s->image_env.count; i++)
+        rc = guest_env_set(&env, s->image_env.items[i], strlen(s->image_env.items[i]));
     if (!rc)
         rc = guest_mount_configfs(g->root, g->cmdline.tee);
     pid_t pid = rc ? -1 : guest_fork_inside(g);

@@ -22,7 +22,7 @@ static void set_size(struct guest_session *s)
 static int take_data(struct guest *g, struct guest_session *s, const struct sh_frame *frame,
                      const uint8_t *data)
 {
-    if (g->config.manifest.policy & SH_POLICY_NO_INPUT) {
+    if (!g->config.settings.input_allowed) {
         refuse_frame(g, frame, "the image takes no input from the host");
         return 0;
     }
@@ -59,7 +59,7 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct guest
         struct guest_run run = {
             .kind = x->head.kind,
             .tty = x->head.tty && x->head.kind == SH_EXEC_PROGRAM,
-            .input = !(g->config.manifest.policy & SH_POLICY_NO_INPUT),
+            .input = g->config.settings.input_allowed,
             .output = g->config.settings.output,
             .argv = argv.items,
             .env = env.items,

@@ -50,20 +50,17 @@ static cJSON *describe_config(const struct sh_qemu_config *config)
 int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *image,
                     const struct sh_predict *what, cJSON **result, struct sh_error *err)
 {
-    const struct sh_manifest *manifest = &image->manifest;
     struct sh_qemu_config config;
     struct sh_launch_spec spec = {
         .backend = backend,
         .image = image,
         .store_path = "",
-        .memory = what->memory ? what->memory : manifest->memory,
-        .cpus = what->cpus ? what->cpus : manifest->cpus,
+        .memory = what->memory ? what->memory : SH_LAUNCH_MEMORY_DEFAULT,
+        .cpus = what->cpus ? what->cpus : SH_LAUNCH_CPUS_DEFAULT,
         .debug = what->debug,
         .boot = what->boot,
         .firmware = what->firmware,
     };
-    spec.memory = spec.memory ? spec.memory : SH_LAUNCH_MEMORY_DEFAULT;
-    spec.cpus = spec.cpus ? spec.cpus : SH_LAUNCH_CPUS_DEFAULT;
     if (sh_unhex(spec.manifest_digest, 48, image->id))
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
     sh_qemu_config_init(&config, &spec);
