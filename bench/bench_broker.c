@@ -78,8 +78,11 @@ static void prepare(void)
     free(json);
     gen_intel_free(&g);
     run("%s broker init --dir %s/b", shelter, folder);
-    run("%s broker add-reference %s/reference.json --insecure-any-launch --dir %s/b", shelter,
-        folder, folder);
+    run("%s broker add-reference %s/reference.json --name bench --insecure-any-launch --dir %s/b"
+        " >/dev/null",
+        shelter, folder, folder);
+    run("echo '{\"images\": \"any\", \"launch\": \"any\"}' | %s broker policy a/b/c - --dir %s/b",
+        shelter, folder);
     run("echo secret | %s broker add-resource a/b/c --dir %s/b", shelter, folder);
 }
 

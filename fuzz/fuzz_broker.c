@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sb_jws_verify(key, text))
         abort();
     sb_path_ok(text);
-    sb_policy_check(text, why, sizeof(why));
+    sb_policy_check(text, size, why, sizeof(why));
     value = cJSON_ParseWithLength(text, size);
     if (value) {
         cJSON *again;
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!sb_launch_rules_check(value, why, sizeof(why)))
             sb_launch_judge(value, NULL, SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL,
                             strlen(SH_LAUNCH_HEAD "env A=1\n" SH_LAUNCH_TAIL), why, sizeof(why));
-        sb_policy_judge(text, value, why, sizeof(why));
+        sb_policy_judge(text, text, value, why, sizeof(why));
         if (!sb_jwe_encrypt(value, "x", 1, &jwe))
             free(jwe);
         // Canonical means: the same again.

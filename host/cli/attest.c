@@ -14,6 +14,7 @@
 #include "host/cli/verify.h"
 #include "host/run/control.h"
 #include "lib/hex.h"
+#include "verifier/base/json_read.h"
 
 struct options {
     const char *instance, *nonce, *output, *collateral, *tee;
@@ -69,7 +70,7 @@ static int attest_instance(struct sh_store *store, const char *name, const struc
         r = take_nonce(o, nonce, &size, err);
     if (!r)
         r = sh_control_request(&instance, SH_FRAME_ATTEST, nonce, size, &answer, err);
-    cJSON *evidence = r ? NULL : cJSON_Parse(answer);
+    cJSON *evidence = r ? NULL : sv_json_read_text(answer, NULL, 0);
     if (!r && !cJSON_IsObject(evidence))
         r = sh_fail(err, -EBADMSG, "instance %s gave no evidence", instance.config.name);
     if (!r && instance.config.simulated)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// shelter broker: what its verbs share; policies, keys, lists and removals.
+// shelter broker: what its verbs share; keys, lists and removals.
 #include "host/base/data_folder.h"
 #include "host/cli/broker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,12 +11,10 @@
 
 #include "host/cli/cli.h"
 #include "verifier/broker/jose.h"
-#include "verifier/broker/policy.h"
 #include "verifier/broker/server.h"
 
 #define FIRST_OPTION 0
-_Static_assert(SH_broker_policy_dir == FIRST_OPTION && SH_broker_key_dir == FIRST_OPTION &&
-                   SH_broker_list_dir == FIRST_OPTION,
+_Static_assert(SH_broker_key_dir == FIRST_OPTION && SH_broker_list_dir == FIRST_OPTION,
                "--dir stands first in the table");
 #include "verifier/base/json.h"
 
@@ -52,6 +49,9 @@ int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_
 {
     if (!rc)
         return 0;
+    if (rc == -EEXIST)
+        return sh_fail(err, rc, "the broker has a %s '%s' already; --replace changes it", what,
+                       name);
     if (rc == -ENOENT)
         return sh_fail(err, rc, "the broker has no %s '%s'; see 'shelter broker list'", what, name);
     return sh_fail_errno(err, rc, "cannot change %s '%s' in the broker's database", what, name);
@@ -85,40 +85,6 @@ static int show_text(char *text, const char *what, struct sh_error *err)
         putchar('\n');
     free(text);
     return 0;
-}
-
-static int set_policy(struct sb_store *st, const char *path, const char *file, struct sh_error *err)
-{
-    cleanup_free uint8_t *text = NULL;
-    size_t size;
-    char why[200] = "";
-    int r = sh_read_file(AT_FDCWD, strcmp(file, "-") ? file : "/dev/stdin", SB_JSON_SIZE_MAX, &text,
-                         &size, err);
-    if (r)
-        return r;
-    if (sb_policy_check((const char *)text, why, sizeof(why)))
-        return sh_fail(err, -EINVAL, "%s: %s", file, why);
-    r = sh_broker_store_error(sb_policy_put(st, path, (const char *)text), "policy", path, err);
-    return r ? r : sh_broker_log_change(st, "policy-set", path, NULL, NULL, err);
-}
-
-static int policy(struct sb_store *st, const struct sh_cli *c, bool removes, struct sh_error *err)
-{
-    const char *path = c->args[0];
-    if (removes && c->count > 1)
-        return sh_fail(err, -EINVAL, "policy takes a FILE or --remove, not both");
-    if (strcmp(path, "*") && !sb_path_ok(path))
-        return sh_fail(err, -EINVAL, "'%s' is no resource; give REPOSITORY/TYPE/TAG or '*'", path);
-    if (c->count == 2)
-        return set_policy(st, path, c->args[1], err);
-    if (removes) {
-        int r = sh_broker_store_error(sb_policy_delete(st, path), "policy", path, err);
-        return r ? r : sh_broker_log_change(st, "policy-removed", path, NULL, NULL, err);
-    }
-    char *text = NULL;
-    int r = sb_policy_get(st, path, &text);
-    return r ? sh_broker_store_error(r, "policy of its own for", path, err)
-             : show_text(text, "the policy", err);
 }
 
 static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, struct sh_error *err)
@@ -233,11 +199,6 @@ static int small_verb(enum sh_verb_id verb, int argc, char **argv,
         r = act(st, &c, flag, &err);
     sb_store_close(st);
     return r ? sh_error_report(&err) : 0;
-}
-
-int cmd_broker_policy(int argc, char **argv)
-{
-    return small_verb(SH_VERB_broker_policy, argc, argv, policy);
 }
 
 int cmd_broker_key(int argc, char **argv)

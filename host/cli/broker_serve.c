@@ -149,7 +149,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 static int read_text(const char *path, uint8_t **text, struct sh_error *err)
 {
     size_t size;
-    return path ? sh_read_file(AT_FDCWD, path, 1 << 20, text, &size, err) : 0;
+    int r = path ? sh_read_file(AT_FDCWD, path, 1 << 20, text, &size, err) : 0;
+    if (!r && path && memchr(*text, 0, size))
+        r = sh_fail(err, -EINVAL, "%s holds a NUL", path);
+    return r;
 }
 
 /* Adds a file of roots. Those of --allow-simulated must all say that they are simulated: else the

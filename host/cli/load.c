@@ -14,7 +14,7 @@ int cmd_load(int argc, char **argv)
     struct sh_cli c = sh_cli_start(SH_VERB_load, argc, argv);
     const char *file = "-";
     bool quiet = false;
-    struct sh_strings firmware = {0};
+    struct sh_strings firmware = {0}, wanted = {0};
     struct sh_error err = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_load_option)o) {
@@ -25,6 +25,14 @@ int cmd_load(int argc, char **argv)
             if (sh_reference_firmware(&firmware, c.value, &err))
                 return sh_cli_usage("load", "%s", err.text);
             break;
+        case SH_load_tag: {
+            char *full = sh_tag_full(c.value, &err);
+            if (!full)
+                return sh_cli_usage("load", "%s", err.text);
+            sh_strings_add(&wanted, full);
+            free(full);
+            break;
+        }
         case SH_load_quiet:
             quiet = true;
             break;
@@ -50,8 +58,8 @@ int cmd_load(int argc, char **argv)
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
-    int r = sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &progress, id,
-                          &tags, &err);
+    int r = sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &wanted,
+                          &progress, id, &tags, &err);
     sh_progress_end(&progress);
     if (!r)
         puts(id);
@@ -59,6 +67,7 @@ int cmd_load(int argc, char **argv)
         puts(tags.v[i]);
     sh_strings_free(&tags);
     sh_strings_free(&firmware);
+    sh_strings_free(&wanted);
     sh_store_close(&store);
     return r ? sh_error_report(&err) : 0;
 }

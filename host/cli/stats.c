@@ -9,6 +9,7 @@
 #include "host/cli/instances.h"
 #include "host/run/allowed.h"
 #include "host/run/control.h"
+#include "verifier/base/json_read.h"
 
 struct request {
     bool json;
@@ -38,7 +39,7 @@ static int stats_one(struct sh_store *store, struct sh_instance *instance, void 
         r = sh_control_request(instance, SH_FRAME_STATS, NULL, 0, &answer, err);
     if (r)
         return r;
-    cJSON *counts = cJSON_Parse(answer);
+    cJSON *counts = sv_json_read_text(answer, NULL, 0);
     if (!cJSON_IsObject(counts)) {
         cJSON_Delete(counts);
         return sh_fail(err, -EBADMSG, "the guest of instance %s answers nonsense", c->name);

@@ -214,6 +214,12 @@ static int load_certificate(const struct options *o, struct inputs *in)
     return 0;
 }
 
+// The library takes these as terminated texts: what stands behind a NUL would be lost.
+static int refuse_nul(const struct options *o, const char *path, const uint8_t *text, size_t size)
+{
+    return path && text && memchr(text, 0, size) ? report_cannot(o, path, "it holds a NUL") : 0;
+}
+
 static int load_all(const struct options *o, struct inputs *in)
 {
     struct sh_error err = {0};
@@ -232,6 +238,8 @@ static int load_all(const struct options *o, struct inputs *in)
                         &in->event_log_size);
     rc = rc ? rc : load_file(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
     rc = rc ? rc : load_file(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
+    rc = rc ? rc : refuse_nul(o, o->reference, in->reference, in->reference_size);
+    rc = rc ? rc : refuse_nul(o, o->policy, in->policy, in->policy_size);
     rc = rc ? rc : load_hex(o, "--nonce", o->nonce, 4096, &in->nonce, &in->nonce_size);
     return rc ? rc
               : load_hex(o, "--report-data", o->report_data, SHELTER_REPORT_DATA_SIZE,

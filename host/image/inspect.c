@@ -14,6 +14,7 @@
 #include "host/image/input/config.h"
 #include "host/image/settings.h"
 #include "lib/hex.h"
+#include "verifier/base/json_read.h"
 
 /* --- values --- */
 
@@ -250,7 +251,7 @@ static int add_reference(cJSON *o, const struct sh_image *image, struct sh_error
     int r = sh_read_file(image->dir_fd, "reference.json", 1 << 20, &data, &size, err);
     if (r)
         return r;
-    cJSON *reference = cJSON_ParseWithLength((char *)data, size);
+    cJSON *reference = sv_json_read(data, size, SV_JSON_VALUES_MAX, NULL, 0);
     if (!reference)
         return sh_fail(err, -EBADMSG, "reference.json of image %.12s is damaged", image->id);
     static const char *const names[] = {"base", "references"};

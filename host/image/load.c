@@ -15,12 +15,14 @@
 #include "host/base/progress.h"
 #include "host/store/signature.h"
 #include "host/store/sink.h"
+#include "host/store/store_tags.h"
 #include "host/image/write/reference_read.h"
 #include "host/image/transfer.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 #include "verifier/measure/sgx.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #define HEAD_MAX (64u << 10)
 #define REFERENCE_MAX (1u << 20)
@@ -128,7 +130,7 @@ static int read_head(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strin
     int r = read_member(l, "shelter.json", HEAD_MAX, &data, &size);
     if (r)
         return r;
-    l->head = cJSON_ParseWithLength((char *)data, size);
+    l->head = sv_json_read(data, size, SV_JSON_VALUES_MAX, NULL, 0);
     const cJSON *version = sv_json_get(l->head, "version"), *tag;
     const char *text = sv_json_string(l->head, "id");
     uint8_t raw[SH_ID_SIZE];
@@ -249,7 +251,7 @@ static int read_base(struct loader *l, const char *id)
     int r = read_member(l, "reference.json", REFERENCE_MAX, &data, &size);
     if (r)
         return r;
-    cJSON *reference = cJSON_ParseWithLength((char *)data, size);
+    cJSON *reference = sv_json_read(data, size, SV_JSON_VALUES_MAX, NULL, 0);
     const cJSON *base = sv_json_get(reference, "base");
     if (mkdirat(l->work->dir_fd, "base", 0755))
         r = sh_fail_errno(l->err, -errno, "cannot write into the store");
@@ -312,9 +314,39 @@ static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_string
     return r;
 }
 
+/* Tags that the caller asked for move; those that the file brings do not: whoever wrote the file
+ * must not decide what a name means here. tags: those that it has now. */
+static int set_tags(struct sh_store *store, const struct sh_strings *wanted, const char *id,
+                    struct sh_strings *tags, struct sh_error *err)
+{
+    struct sh_strings set = {0};
+    char old[SH_ID_TEXT_SIZE];
+    size_t wanted_count = wanted ? wanted->count : 0;
+    int r = 0;
+    for (size_t i = 0; !r && i < wanted_count; i++) {
+        sh_strings_add(&set, wanted->v[i]);
+        r = sh_store_tag(store, wanted->v[i], id, err);
+    }
+    for (size_t i = 0; !r && !wanted_count && i < tags->count; i++) {
+        if (!sh_store_read_tag(store, tags->v[i], old) && strcmp(old, id)) {
+            fprintf(
+                stderr,
+                "shelter: note: %s points to image %.12s here and stays there; --tag %s moves it\n",
+                tags->v[i], old, tags->v[i]);
+            continue;
+        }
+        sh_strings_add(&set, tags->v[i]);
+        r = sh_store_tag(store, tags->v[i], id, err);
+    }
+    sh_strings_free(tags);
+    *tags = set;
+    return r;
+}
+
 int sh_image_load(struct sh_store *store, int fd, const char *name,
-                  const struct sh_strings *firmware, struct sh_progress *progress,
-                  char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err)
+                  const struct sh_strings *firmware, const struct sh_strings *wanted,
+                  struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags,
+                  struct sh_error *err)
 {
     struct sh_work work;
     struct loader l = {
@@ -335,8 +367,8 @@ int sh_image_load(struct sh_store *store, int fd, const char *name,
         r = sh_base_share(store->dir_fd, work.dir_fd, err);
     if (!r)
         r = sh_work_install(&work, id, false, err);
-    for (size_t i = 0; !r && i < tags->count; i++)
-        r = sh_store_tag(store, tags->v[i], id, err);
+    if (!r)
+        r = set_tags(store, wanted, id, tags, err);
     archive_read_free(l.archive);
     cJSON_Delete(l.head);
     free(l.manifest_bytes);

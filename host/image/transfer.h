@@ -18,10 +18,13 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
                   struct sh_progress *progress, struct sh_error *err);
 
 /* Reads one from fd (it may be compressed), checks every byte of it against its identity, and puts
- * it into the store with its tags. Its reference values are computed again; `firmware` (or NULL) as
+ * it into the store. `wanted` (or NULL): full tags that it gets, wherever they point now; without
+ * them those that it brings, but for such as point to another image here (a note says so). tags:
+ * those that it got. Its reference values are computed again; `firmware` (or NULL) as
  * for sh_reference_compute. `name` is for sentences. */
 int sh_image_load(struct sh_store *store, int fd, const char *name,
-                  const struct sh_strings *firmware, struct sh_progress *progress,
-                  char id[SH_ID_TEXT_SIZE], struct sh_strings *tags, struct sh_error *err);
+                  const struct sh_strings *firmware, const struct sh_strings *wanted,
+                  struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags,
+                  struct sh_error *err);
 
 #endif

@@ -49,6 +49,22 @@ check "and told" grep -q 'note: 1 of its reference values.*--firmware' "$T/err"
 forge manifest "$T/mine.tar" "$T/forged.tar"
 status "load: what else it says is not taken" 0 "$SHELTER" load -q -i "$T/forged.tar"
 check "but computed" cmp "$dir/$id/reference.json" "$T/true.json"
+# Whoever writes the file does not decide what a name means here.
+"$SHELTER" save -q -o "$T/mine2.tar" mine
+"$SHELTER" tag theirs mine
+status "load: a tag that means another image here" 0 "$SHELTER" load -q -i "$T/mine2.tar"
+check "stays where it is" test "$(sed -n 1p "$SHELTER_STORE/tags/mine:latest")" = "$other"
+check "which is said" grep -q -- '--tag mine:latest moves it' "$T/err"
+status "load --tag" 0 "$SHELTER" load -q -i "$T/mine2.tar" --tag mine
+check "moves it" test "$(sed -n 1p "$SHELTER_STORE/tags/mine:latest")" = "$id"
+# A file of a name's spelling is never taken for the image.
+cd "$T" || exit 1
+cp "$dir/$other/reference.json" mine
+status "add-reference with a file of that name beside it" 0 "$SHELTER" broker add-reference mine --name by-name
+same "takes the image" "$(cat "$T/out")" "$id"
+"$SHELTER" broker remove-reference by-name
+rm mine
+cd "$ROOT" || exit 1
 # The same in the store, behind our back.
 python3 - "$dir/$id/reference.json" "$dir/$other/reference.json" <<'PY'
 import json, sys

@@ -7,12 +7,14 @@ cleanup_hooks+=('sh "$ROOT/ra/ra.sh" --stop >/dev/null 2>&1')
 mkdir -p "$T/elsewhere"
 status "an image" 0 "$SHELTER" build -q -t team/app -f tests/md5
 cd "$T/elsewhere" || exit 1
-status "it starts" 0 sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0
+status "no image by its name in another folder" 125 sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0 nothing
+status "it starts" 0 sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0 team/app
 address=$(sed -n 's/^attestation address: -i //p' "$T/out")
 check "it prints what -i takes" grep -qE '^https://127\.0\.0\.1:[0-9]+$' <<<"$address"
-check "the images of the store are known" grep -qx 'image team/app:latest' "$T/out"
+check "the named image is known" grep -qx 'image team/app:latest' "$T/out"
 check "the broker answers there" curl -skf -m 10 "$address/healthz"
 cd "$ROOT/ra" || exit 1
+status "another image" 0 "$SHELTER" build -q -t other -f "$ROOT/tests/md5" -e OTHER=1
 status "again: the same broker" 0 sh ra.sh
 same "again: the same address" "$(sed -n 's/^attestation address: -i //p' "$T/out")" "$address"
 same "its references" "$("$SHELTER" broker list --json | python3 -c 'import json,sys
@@ -23,6 +25,11 @@ follower=$!
 until_true 10 grep -q attestation "$T/follow"
 sleep 0.3
 echo secret | "$SHELTER" broker add-resource a/b/c
+check "simulated TEEs need a switch" sh -c '! grep -q allow-simulated "/proc/$(cat "$0/ra/pid")/cmdline"' "$SHELTER_BROKER"
+status "a tag that moved" 0 "$SHELTER" tag other team/app
+status "is not registered silently" 125 sh ra.sh team/app
+check "which is said" grep -q "team/app:latest' already; --replace" "$T/err"
+status "but with --replace" 0 sh ra.sh --replace team/app
 until_true 10 grep -q 'a/b/c' "$T/follow" && ok "-f shows what happens" || not_ok "-f shows nothing"
 kill $follower 2>/dev/null
 wait $follower 2>/dev/null
@@ -43,7 +50,7 @@ tar -C "$T/rootfs" -cf "$T/rootfs.tar" .
 check "build, as the original" "$SHELTER" build -t md5 -f tests/md5
 check "build a root file system, as the original" "$SHELTER" build -t ml -r "$T/rootfs.tar"
 cd ra || exit 1
-status "ra.sh" 0 sh ra.sh -l 127.0.0.1:0
+status "ra.sh" 0 sh ra.sh -l 127.0.0.1:0 --simulated md5 ml
 check "it says that simulated TEEs are accepted" grep -q 'protect nothing' "$T/err"
 address=$(sed -n 's/^attestation address: -i //p' "$T/out")
 timeout 200 sh ra.sh -f >"$T/follow" 2>&1 &
@@ -65,7 +72,7 @@ kill $follower 2>/dev/null
 wait $follower 2>/dev/null
 sh "$ROOT/ra/ra.sh" --stop
 # Without simulated ones: refused, and the workload does not start.
-status "ra.sh --no-simulated" 0 sh "$ROOT/ra/ra.sh" --no-simulated -l 127.0.0.1:0
+status "ra.sh without a switch" 0 sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0
 address=$(sed -n 's/^attestation address: -i //p' "$T/out")
 status "then a simulated TEE is not attested" 123 "$SHELTER" run --tee tdx-sim -t md5 -c /bin/md5 -i "$address"
 check "and says why" grep -q "refuses the attestation.*simulated" "$T/err"

@@ -18,7 +18,7 @@ serve() {
     until_true 10 test -s "$1.url"
     port=$(sed 's/.*://' "$1.url")
 }
-secret() { printf %s "$2" | "$SHELTER" broker add-resource "$1" >/dev/null; }
+secret() { printf %s "$2" | "$SHELTER" broker add-resource "$1" --image any --replace >/dev/null; }
 build() { # TAG SCRIPT OPTION…
     local tag=$1
     mkdir -p "$T/$tag/bin"
@@ -85,7 +85,7 @@ mkdir "$T/other"
 SHELTER_BROKER=$T/other "$SHELTER" broker init
 SHELTER_BROKER=$T/other "$SHELTER" broker add-reference "$SHELTER_STORE/images/$id" --name known
 for r in app/db/password app/api/token; do
-    printf evil | SHELTER_BROKER=$T/other "$SHELTER" broker add-resource $r >/dev/null
+    printf evil | SHELTER_BROKER=$T/other "$SHELTER" broker add-resource $r --image any >/dev/null
 done
 serve "$T/other"
 refused "another broker, which knows the image: its key is not the pinned one" "does not have the public key" \

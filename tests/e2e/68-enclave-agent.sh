@@ -84,8 +84,8 @@ timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/r
 cleanup_hooks+=("kill $! 2>/dev/null")
 check "the broker" until_true 20 test -s "$T/url"
 url=$(cat "$T/url")
-printf 'the first' | "$SHELTER" broker add-resource default/key/one
-printf 'second' | "$SHELTER" broker add-resource default/key/two
+printf 'the first' | "$SHELTER" broker add-resource default/key/one --image any
+printf 'second' | "$SHELTER" broker add-resource default/key/two --image any
 secret=(--broker-key "$T/key.pem" --secret one=kbs:///default/key/one)
 image() { # TAG COMMAND ARGUMENT…: built; its identity becomes a reference
     local tag=$1 command=$2

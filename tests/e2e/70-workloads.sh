@@ -7,15 +7,15 @@
 # relying_party: starts it, or tells it of the images that were built since; its address in $address.
 export SHELTER_BROKER=$T/broker
 cleanup_hooks+=('sh "$ROOT/ra/ra.sh" --stop >/dev/null 2>&1')
-relying_party() {
-    check "the relying party: sh ra.sh" sh -c 'sh ra/ra.sh -l 127.0.0.1:0 -s "$0/root.pem" >"$0/ra" 2>&1' "$T"
+relying_party() { # IMAGE
+    check "the relying party: sh ra.sh" sh -c 'sh ra/ra.sh -l 127.0.0.1:0 -s "$0/root.pem" "$1" >"$0/ra" 2>&1' "$T" "$1"
     address=$(sed -n 's/^attestation address: -i https:..//p' "$T/ra")
 }
 check "the root of this machine's simulated TEEs" "$SHELTER" attest --simulated-root -o "$T/root.pem"
 
 # --- md5 ---
 check "build md5 from an ELF file" "$SHELTER" build -q -t md5 -f tests/md5
-relying_party
+relying_party md5
 head -c 1000003 /dev/urandom >"$T/data"
 status "run -t md5 -c /bin/md5 -i … -m 2G" 0 "$SHELTER" run -t md5 -c /bin/md5 -i "$address" -m 2G <"$T/data"
 same "md5 of stdin" "$(cut -c1-32 "$T/out")" "$(md5sum <"$T/data" | cut -c1-32)"
@@ -38,7 +38,7 @@ rm "$T/zeros"
 if command -v mmdebstrap >/dev/null; then
     check "make the root file system from Debian packages" timeout 600 tests/ml/make-rootfs "$T/rootfs.tar"
     check "build -t ml -r rootfs.tar" "$SHELTER" build -q -t ml -r "$T/rootfs.tar"
-    relying_party
+    relying_party ml
     LIMIT=300 status "run the Python program" 0 "$SHELTER" run -t ml \
         -c "/usr/local/bin/python /app/ml_test.py" -m 4G -i "$address"
     python3 tests/ml/ml_test.py >"$T/want" 2>&1

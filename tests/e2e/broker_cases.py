@@ -69,7 +69,7 @@ def reference(name, tee, measurement, *rules, folder="broker"):
     image = manifest((17, b"/bin/app"), (31, (POLICY_DEBUG).to_bytes(8, "little")))
     json.dump({"image": hashlib.sha384(image).hexdigest(), "manifest": image.hex(),
                "references": [{"tee": tee, "measurement": measurement}]}, open(path, "w"))
-    done = shelter("add-reference", path, "--name", name, *rules, folder=folder)
+    done = shelter("add-reference", path, "--name", name, "--replace", *rules, folder=folder)
     assert done.returncode == 0, done.stderr
 
 
@@ -213,6 +213,8 @@ def attacks(server):
     c.cookie = "kbs-session-id=" + "0" * 64
     refused("a session that never was", c.ask("POST", "/kbs/v0/attest", {}), 401, "no-session")
     c.handshake(init=PLAIN)
+    refused("no such resource, and no policy: not even that is said", c.get("app/key/none"), 403, "policy")
+    shelter("policy", "app/key/none", "-", data=b'{"images": "any"}')
     refused("no such resource", c.get("app/key/none"), 404, "no-such-resource")
     for path in ("app/key", "app/key/one/two", "../key/one", "app//one", "app/key/%2e%2e", "app/key/" + "x" * 200, "app/key/one%00"):
         same(f"path {path[:20]}", c.get(path)[0], 400)
@@ -287,7 +289,7 @@ def clocks_and_keys():
     # Another broker in its place: another database, so another key.
     shelter("init", folder="changed")
     reference("good", "tdx", MRTD, folder="changed")
-    shelter("add-resource", "app/key/one", folder="changed", data=b"not the owner's")
+    shelter("add-resource", "app/key/one", "--image", "any", folder="changed", data=b"not the owner's")
     with Server(*roots, folder="changed") as server:
         import base64
         import hashlib
@@ -347,22 +349,71 @@ def policies():
         c = Client(server.url, platform)
         same("policy: attested", c.handshake(init=PLAIN)[0], 200)
         image = json.loads(unb64u(c.token.split(".")[1]))["image"]
-        for name, policy, want in (("another image", {"images": ["other"]}, 403), ("this image by name", {"images": ["other", "good"]}, 200),
-                                   ("this image by identity", {"images": [image]}, 200), ("another TEE", {"tee": ["snp"]}, 403),
-                                   ("this TEE", {"tee": ["tdx"]}, 200), ("TCB status", {"tcb_status": ["OutOfDate"]}, 403),
-                                   ("TCB status holds", {"tcb_status": ["UpToDate"]}, 200), ("claim", {"claims": {"mrtd": "22" * 48}}, 403),
-                                   ("claim holds", {"claims": {"mrtd": "11" * 48}}, 200), ("nobody", {"allow": False}, 403), ("no conditions", {}, 200)):
+        for name, policy, want in (("another image", {"images": ["good-sgx"]}, 403), ("this image by name", {"images": ["good-sgx", "good"]}, 200),
+                                   ("this image by identity", {"images": [image]}, 200), ("any image", {"images": "any"}, 200),
+                                   ("no image named", {}, 403), ("conditions that name no image", {"tee": ["tdx"]}, 403),
+                                   ("another TEE", {"images": "any", "tee": ["snp"]}, 403),
+                                   ("this TEE", {"images": "any", "tee": ["tdx"]}, 200), ("TCB status", {"images": "any", "tcb_status": ["OutOfDate"]}, 403),
+                                   ("TCB status holds", {"images": "any", "tcb_status": ["UpToDate"]}, 200),
+                                   ("claim", {"images": "any", "claims": {"mrtd": "22" * 48}}, 403),
+                                   ("claim holds", {"images": "any", "claims": {"mrtd": "11" * 48}}, 200), ("nobody", {"images": "any", "allow": False}, 403),
+                                   ("this image by the first digits", {"images": [image[:12]]}, 200)):
             done = shelter("policy", "app/key/one", "-", data=json.dumps(policy).encode())
             same(f"policy: {name}", (done.returncode, c.get("app/key/one")[0]), (0, want))
         done = shelter("policy", "app/key/one", "-", data=b'{"image": ["x"]}')
         same("policy: a misspelt member is an error, in one line", (done.returncode, done.stderr.count(b"\n"), b'"image"' in done.stderr), (125, 1, True))
-        same("policy: of the resource, before that of all", shelter("policy", "*", "-", data=b'{"allow": false}').returncode, 0)
-        same("policy: its own rules", c.get("app/key/one")[0], 200)
+        for name, text in (("trailing text", b'{"images": ["good"]} x'), ("a second object", b'{"images": ["good"]}{}'), ("a NUL and more", b'{"images": ["good"]}\0{"allow": false}'),
+                           ("a name twice, deep", b'{"claims": {"n": {"min": 9, "min": 1}}}'), ("a name twice, escaped", b'{"allow": false, "\\u0061llow": true}'),
+                           ("a NUL in a string", b'{"images": ["good\\u0000x"]}'), ("an unknown image", b'{"images": ["nobody"]}')):
+            done = shelter("policy", "app/key/one", "-", data=text)
+            same(f"policy: {name} is an error, in one line", (done.returncode, done.stderr.count(b"\n")), (125, 1))
+        same("policy: and nothing of it was kept", json.loads(shelter("policy", "app/key/one").stdout), {"images": [image]})
+        # Names are looked up when the policy is kept; whoever gets the name later gets nothing.
+        done = shelter("policy", "app/key/one", "-", data=b'{"images": ["good"]}')
+        same("policy: says which identity a name is", done.stderr, f"'good' is image {image}\n".encode())
+        same("reference: its name is not changed silently", shelter("add-reference", f"{T}/good-sgx.json", "--name", "good").returncode, 125)
+        same("reference: the same again is no change", shelter("add-reference", f"{T}/good.json", "--name", "good").returncode, 0)
+        same("reference: a file has no name of its own", shelter("add-reference", f"{T}/good.json").returncode, 125)
+        for name in ("0123456789ab", image, "any", "a\nb", ""):
+            same(f"reference: '{name[:12]!r}' is no name", shelter("add-reference", f"{T}/good.json", "--name", name).returncode, 125)
+        moved = shelter("add-reference", f"{T}/good-sgx.json", "--name", "good", "--replace")
+        shelter("remove-reference", "good-sgx")
+        sgx = Client(server.url, platform, kind="sgx")
+        same("policy: another image under the name attests", (moved.returncode, sgx.handshake(init=PLAIN)[0]), (0, 200))
+        refused("policy: and gets nothing", sgx.get("app/key/one"), 403, "policy")
+        reference("good", "tdx", MRTD)
+        reference("good-sgx", "sgx", MRENCLAVE)
+        claimed = json.load(open(f"{T}/good-sgx.json"))
+        claimed["image"] = image
+        del claimed["manifest"]
+        json.dump(claimed, open(f"{T}/claims.json", "w"))
+        shelter("add-reference", f"{T}/claims.json", "--name", "claims", "--insecure-any-launch")
+        listed = {r["name"]: r["image"] for r in json.loads(shelter("list", "--json").stdout)["references"]}
+        same("reference: a file's word for its identity does not count", listed["claims"] == image, False)
+        shelter("remove-reference", "claims")
+        # '*' is a floor, whatever the resource's own policy says
+        same("policy: of all", shelter("policy", "*", "-", data=b'{"allow": false}').returncode, 0)
+        refused("policy: holds beside the resource's own", c.get("app/key/one"), 403, "policy")
+        explained = shelter("policy", "explain", "good", "app/key/one")
+        same("explain: refused", (explained.returncode, explained.stdout.splitlines()[-1]), (1, b"answer: refused"))
+        shelter("policy", "*", "-", data=b'{"tee": ["tdx"]}')
+        same("policy: both hold", c.get("app/key/one")[0], 200)
+        explained = shelter("policy", "explain", "good", "app/key/one")
+        same("explain: given, and what is demanded", (explained.returncode, b'demands tee: ["tdx"]' in explained.stdout, explained.stdout.splitlines()[-1]),
+             (0, True, b"answer: given, where all demands are met"))
+        explained = shelter("policy", "explain", "good-sgx", "app/key/one")
+        same("explain: another image", (explained.returncode, b"does not list this image" in explained.stdout), (1, True))
         shelter("policy", "app/key/one", "--remove")
-        refused("policy: for all", c.get("app/key/one"), 403, "policy")
+        refused("policy: none that names an image", c.get("app/key/one"), 403, "policy")
+        same("explain: says so", b"no policy names an image" in shelter("policy", "explain", "good", "app/key/one").stdout, True)
         shelter("policy", "*", "--remove")
-        same("policy: removed", c.get("app/key/one")[0], 200)
+        refused("policy: none at all", c.get("app/key/one"), 403, "policy")
+        shelter("policy", "app/key/one", "-", data=b'{"images": ["good"]}')
+        same("add-resource: nothing is changed silently", shelter("add-resource", "app/key/one", data=b"x").returncode, 125)
+        same("add-resource: nor its policy", (shelter("remove-resource", "app/key/one").returncode, shelter("add-resource", "app/key/one", "--image", "any", data=b"x").returncode), (0, 125))
+        same("add-resource: back", shelter("add-resource", "app/key/one", data=SECRET).returncode, 0)
         # Rules of the launch config
+        shelter("policy", "app/key/one", "-", data=b'{"images": "any"}')
         reference("good", "tdx", MRTD, "--allow", "arg=/bin/app --serve", "--allow", "env=A=1", "--allow", "env=B=2", "--allow", "workdir")
         for name, config, want in (("this command", launch(arg=["/bin/app", "--serve"]), 200), ("another command", launch(arg=["/bin/app", "--dump"]), 401),
                                    ("a longer command", launch(arg=["/bin/app", "--serve", "x"]), 401), ("these variables", launch(env=["B=2", "A=1"]), 200),
@@ -371,11 +422,11 @@ def policies():
         reference("good", "tdx", MRTD, "--insecure-any-launch")
         same("--insecure-any-launch: attested", c.handshake(init=launch(arg=["/bin/sh"], stdin="1"))[0], 200)
         refused("--insecure-any-launch: no secret for that", c.get("app/key/one"), 403, "policy")
-        shelter("policy", "app/key/one", "-", data=b'{"launch": "any"}')
+        shelter("policy", "app/key/one", "-", data=b'{"images": "any", "launch": "any"}')
         same("--insecure-any-launch: unless the resource says so", c.get("app/key/one")[0], 200)
         same("--insecure-any-launch: also a guest that shows no init-data", c.handshake(init=None)[0], 200)
         refused("--insecure-any-launch: never debug", c.handshake(init=launch(debug="1")), 401, "launch-config")
-        shelter("policy", "app/key/one", "--remove")
+        shelter("policy", "app/key/one", "-", data=b'{"images": "any"}')
         reference("good", "tdx", MRTD)
         c.handshake(init=PLAIN)
         reference("good", "tdx", MRTD, "--allow", "env=A=1")
@@ -426,9 +477,9 @@ def limits_and_simulation():
         refused("--allow-simulated: another simulated root", Client(server.url, other, kind="sim").handshake(init=PLAIN), 401, "simulated")
         refused("--allow-simulated: another real root", Client(server.url, other).handshake(init=PLAIN), 401, "untrusted-root")
         same("--allow-simulated: real ones still by their collateral", Client(server.url, platform).handshake(init=PLAIN)[0], 200)
-        shelter("policy", "app/key/one", "-", data=b'{"simulated": false}')
+        shelter("policy", "app/key/one", "-", data=b'{"images": "any", "simulated": false}')
         refused("policy: not for simulated ones", c.get("app/key/one"), 403, "policy")
-        shelter("policy", "app/key/one", "--remove")
+        shelter("policy", "app/key/one", "-", data=b'{"images": "any"}')
     other.close()
     for name, options, word in (("a real root as simulated", ["--allow-simulated", f"{T}/platform/tdx/root.pem"], "no simulated root"),
                                 ("a simulated root as real", ["--ca", f"{T}/platform/sim/root.pem"], "--allow-simulated"),
@@ -468,7 +519,7 @@ def durability():
             jobs = [pool.submit(work, n) for n in range(4)]
             while time.monotonic() < end:
                 path = f"kill/round{round_number}/n{len(stored)}"
-                if shelter("add-resource", path, data=path.encode()).returncode == 0:
+                if shelter("add-resource", path, "--image", "any", data=path.encode()).returncode == 0:
                     stored.append(path)
             server.stop(signal.SIGKILL)
             acknowledged += sum(j.result() for j in jobs)
@@ -625,7 +676,7 @@ def main():
     reference("good", "tdx", MRTD)
     reference("good-sgx", "sgx", MRENCLAVE)
     reference("good-sim", "tdx-sim", MRTD)
-    same("add-resource", shelter("add-resource", "app/key/one", data=SECRET).returncode, 0)
+    same("add-resource", shelter("add-resource", "app/key/one", "--image", "any", data=SECRET).returncode, 0)
     with Server(*ROOTS) as server:
         if not server.url:
             print("not ok the broker starts:", server.process.stderr.read().decode())

@@ -215,17 +215,19 @@ static void launch_manifest(void **state)
     sh_sha384(digest, image, sizeof(image));
     sh_hex(id, digest, sizeof(digest));
     sh_hex(hex, image, sizeof(image));
-    snprintf(text, sizeof(text), "{\"manifest\": \"%s\"}", hex);
-    assert_int_equal(sb_launch_manifest(text, id, &m, &bytes), 0);
+    snprintf(text, sizeof(text), "{\"manifest\": \"%s\", \"image\": \"%s\"}", hex, id);
+    assert_int_equal(sb_launch_manifest(text, &m, &bytes), 0);
     assert_int_equal(m.policy, SH_POLICY_DEBUG);
     free(bytes);
-    assert_int_equal(sb_launch_manifest("{}", id, &m, &bytes), -ENOENT);
-    assert_int_equal(sb_launch_manifest("no JSON", id, &m, &bytes), -ENOENT);
-    assert_int_equal(sb_launch_manifest("{\"manifest\": \"0g\"}", id, &m, &bytes), -EBADMSG);
-    assert_int_equal(sb_launch_manifest("{\"manifest\": \"123\"}", id, &m, &bytes), -EBADMSG);
+    assert_int_equal(sb_launch_manifest("{}", &m, &bytes), -ENOENT);
+    assert_int_equal(sb_launch_manifest("no JSON", &m, &bytes), -ENOENT);
+    assert_int_equal(sb_launch_manifest("{\"manifest\": \"0g\"}", &m, &bytes), -EBADMSG);
+    assert_int_equal(sb_launch_manifest("{\"manifest\": \"123\"}", &m, &bytes), -EBADMSG);
     id[0] = id[0] == '0' ? '1' : '0';
-    assert_int_equal(sb_launch_manifest(text, id, &m, &bytes), -EBADMSG);
-    assert_int_equal(sb_launch_manifest(text, "", &m, &bytes), -EBADMSG);
+    snprintf(text, sizeof(text), "{\"manifest\": \"%s\", \"image\": \"%s\"}", hex, id);
+    assert_int_equal(sb_launch_manifest(text, &m, &bytes), -EBADMSG);
+    snprintf(text, sizeof(text), "{\"manifest\": \"%s\"}", hex);
+    assert_int_equal(sb_launch_manifest(text, &m, &bytes), -EBADMSG);
 }
 
 static void launch_rules(void **state)
@@ -284,32 +286,60 @@ static void policies(void **state)
                     "\"launch_checked\":true,\"tcb-status\":\"UpToDate\","
                     "\"claims\":{\"n\":5}}");
     static const struct {
-        const char *text;
+        const char *wide, *own;
         int want;
-    } cases[] = {{NULL, 0},
-                 {"{}", 0},
-                 {"{\"images\":[]}", -EPERM},
-                 {"{\"images\":[\"i\"]}", 0},
-                 {"{\"images\":[\"r\"]}", 0},
-                 {"{\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
-                 {"{\"claims\":{\"n\":{\"min\":5}}}", 0},
-                 {"{\"claims\":{\"m\":1}}", -EPERM},
-                 {"{\"tee\":\"tdx\"}", -EPERM},
-                 {"", -EPERM},
-                 {"[]", -EPERM},
-                 {"{\"tee\":[1]}", -EPERM},
-                 {"{\"allow\":true,\"allow\":false}", -EPERM},
-                 {"{\"Images\":[\"i\"]}", -EPERM}};
+    } cases[] = {// Nothing names an image: nobody
+                 {NULL, NULL, -EPERM},
+                 {NULL, "{}", -EPERM},
+                 {"{}", "{}", -EPERM},
+                 {"{\"tee\":[\"tdx\"]}", NULL, -EPERM},
+                 {NULL, "{\"images\":[]}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"]}", 0},
+                 {NULL, "{\"images\":\"any\"}", 0},
+                 {NULL, "{\"images\":\"all\"}", -EPERM},
+                 {"{\"images\":[\"i\"]}", NULL, 0},
+                 {"{\"images\":[\"i\"]}", "{}", 0},
+                 // A name of a reference is no identity
+                 {NULL, "{\"images\":[\"r\"]}", -EPERM},
+                 // Both hold, whichever is narrower
+                 {"{\"images\":[\"j\"]}", "{\"images\":[\"i\"]}", -EPERM},
+                 {"{\"images\":[\"i\"]}", "{\"images\":[\"j\"]}", -EPERM},
+                 {"{\"allow\":false}", "{\"images\":[\"i\"]}", -EPERM},
+                 {"{\"tee\":[\"snp\"]}", "{\"images\":[\"i\"]}", -EPERM},
+                 {"{\"tee\":[\"tdx\"]}", "{\"images\":[\"i\"]}", 0},
+                 {"{\"images\":[\"i\"]}", "{\"tcb_status\":[\"OutOfDate\"]}", -EPERM},
+                 {"{\"images\":[\"i\"]", "{\"images\":[\"i\"]}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":5}}}", 0},
+                 {NULL, "{\"images\":[\"i\"],\"claims\":{\"m\":1}}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"]} x", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":6,\"min\":5}}}", -EPERM},
+                 {NULL, "{\"tee\":\"tdx\"}", -EPERM},
+                 {NULL, "", -EPERM},
+                 {NULL, "[]", -EPERM},
+                 {NULL, "{\"tee\":[1]}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"allow\":true,\"allow\":false}", -EPERM},
+                 {NULL, "{\"Images\":[\"i\"]}", -EPERM}};
+    static const char one[] = "{\"images\":[\"i\"]}",
+                      two[] = "{\"images\":[\"i\"],\"simulated\":false}",
+                      any[] = "{\"images\":[\"i\"],\"launch\":\"any\"}";
     char why[240];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_int_equal(sb_policy_judge(cases[i].text, payload, why, sizeof(why)), cases[i].want);
+        if (sb_policy_judge(cases[i].wide, cases[i].own, payload, why, sizeof(why)) !=
+            cases[i].want)
+            fail_msg("case %zu", i);
     // What a token does not say is no yes.
     cJSON_DeleteItemFromObject(payload, "simulated");
-    assert_int_equal(sb_policy_judge("{\"simulated\":false}", payload, why, sizeof(why)), -EPERM);
+    assert_int_equal(sb_policy_judge(NULL, two, payload, why, sizeof(why)), -EPERM);
     cJSON_DeleteItemFromObject(payload, "launch_checked");
-    assert_int_equal(sb_policy_judge(NULL, payload, why, sizeof(why)), -EPERM);
-    assert_int_equal(sb_policy_judge("{\"launch\":\"any\"}", payload, why, sizeof(why)), 0);
+    assert_int_equal(sb_policy_judge(NULL, one, payload, why, sizeof(why)), -EPERM);
+    assert_int_equal(sb_policy_judge(NULL, any, payload, why, sizeof(why)), 0);
+    assert_int_equal(sb_policy_judge("{\"launch\":\"any\"}", one, payload, why, sizeof(why)), 0);
+    assert_int_equal(sb_policy_judge("{\"launch\":\"checked\"}", any, payload, why, sizeof(why)),
+                     -EPERM);
+    assert_int_equal(sb_policy_check(one, sizeof(one), why, sizeof(why)), -EINVAL); // with its NUL
+    assert_int_equal(sb_policy_check(one, sizeof(one) - 1, why, sizeof(why)), 0);
     cJSON_Delete(payload);
 }
 
@@ -425,12 +455,13 @@ static void store(void **state)
     assert_int_equal(sb_store_open(dir, false, &again, why, sizeof(why)), 0);
     assert_int_equal(EVP_PKEY_eq(sb_store_key(st), sb_store_key(again)), 1);
     memset(big, 0xa5, sizeof(big));
-    assert_int_equal(sb_resource_put(st, "a/b/c", big, sizeof(big)), 0);
+    assert_int_equal(sb_resource_put(st, "a/b/c", big, sizeof(big), true), 0);
     assert_int_equal(sb_resource_get(again, "a/b/c", &data, &size), 0);
     assert_int_equal(size, sizeof(big));
     assert_memory_equal(data, big, size);
     free(data);
-    assert_int_equal(sb_resource_put(again, "a/b/c", "", 0), 0);
+    assert_int_equal(sb_resource_put(again, "a/b/c", "", 0, false), -EEXIST);
+    assert_int_equal(sb_resource_put(again, "a/b/c", "", 0, true), 0);
     assert_int_equal(sb_resource_get(st, "a/b/c", &data, &size), 0);
     assert_int_equal(size, 0);
     free(data);
@@ -438,7 +469,7 @@ static void store(void **state)
     assert_int_equal(sb_resource_delete(st, "a/b/c"), -ENOENT);
     assert_int_equal(sb_resource_get(st, "a/b/c", &data, &size), -ENOENT);
     count = sb_store_version(st);
-    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{}"), 0);
+    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{}", false), 0);
     assert_int_not_equal(sb_store_version(st), count);
     assert_int_equal(sb_reference_all(st, &refs), 0);
     assert_int_equal(refs.count, 1);
@@ -447,9 +478,10 @@ static void store(void **state)
     sb_references_free(&refs);
     assert_true(sb_reference_known(st, "n'; --", digest));
     assert_false(sb_reference_known(st, "n", digest));
-    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{\"env\":true}"), 0);
+    assert_int_equal(sb_reference_put(again, "n'; --", "i", "{}", "{\"env\":true}", true), 0);
     assert_false(sb_reference_known(st, "n'; --", digest));
     assert_false(sb_reference_known(st, "n'; --", ""));
+    assert_int_equal(sb_reference_put(again, "n'; --", "j", "{}", "{}", false), -EEXIST);
     assert_int_equal(sb_policy_put(st, "*", "{}"), 0);
     assert_int_equal(sb_policy_get(st, "*", &text), 0);
     assert_string_equal(text, "{}");

@@ -3,6 +3,7 @@
 #include "verifier/broker/jose.h"
 #include "verifier/base/bytes.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -262,7 +263,7 @@ cJSON *sb_jws_verify(EVP_PKEY *key, const char *token)
         raw_size == 64 && verify_raw(key, token, (size_t)(last - token), raw) &&
         (body = strndup(first + 1, (size_t)(last - first - 1))) &&
         (text = sv_unbase64_new(body, &size)))
-        payload = cJSON_ParseWithLength((const char *)text, size);
+        payload = sv_json_read(text, size, SV_JSON_VALUES_MAX, NULL, 0);
     free(header);
     free(body);
     free(raw);

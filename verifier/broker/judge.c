@@ -5,6 +5,7 @@
 #include "verifier/broker/launch.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -163,7 +164,7 @@ static bool is_init_data_bound(const struct shelter_verdict *v, const char *init
 static bool judge_launch(const struct sb_reference *r, const struct shelter_verdict *v,
                          const char *init_data, struct sb_judgement *out, bool *checked)
 {
-    cJSON *rules = cJSON_Parse(r->launch);
+    cJSON *rules = sv_json_read_text(r->launch, NULL, 0);
     struct sh_manifest m;
     uint8_t *bytes = NULL;
     char why[200] = "";
@@ -177,7 +178,7 @@ static bool judge_launch(const struct sb_reference *r, const struct shelter_verd
         rc = -EPERM;
     }
     if (!rc && init_data) {
-        rc = sb_launch_manifest(r->json, r->image, &m, &bytes);
+        rc = sb_launch_manifest(r->json, &m, &bytes);
         if (!rc || rc == -ENOENT)
             rc = sb_launch_judge(rules, rc ? NULL : &m, init_data, strlen(init_data), why,
                                  sizeof(why));
@@ -290,7 +291,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
 
     RAND_bytes(random, sizeof(random));
     sh_hex(jti, random, sizeof(random));
-    verdict = text ? cJSON_Parse(text) : NULL;
+    verdict = text ? sv_json_read_text(text, NULL, 0) : NULL;
     free(text);
     cJSON_AddStringToObject(token, "iss", j->issuer);
     cJSON_AddNumberToObject(token, "iat", (double)now);

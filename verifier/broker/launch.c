@@ -2,6 +2,7 @@
 // Judges a launch config by a reference's rules.
 #include "verifier/broker/launch.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -249,10 +250,9 @@ static int judge_key(const cJSON *rules, enum sh_launch_key key, const struct sh
     return -EPERM;
 }
 
-int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m,
-                       uint8_t **bytes)
+int sb_launch_manifest(const char *reference, struct sh_manifest *m, uint8_t **bytes)
 {
-    cJSON *top = cJSON_Parse(reference);
+    cJSON *top = sv_json_read_text(reference, NULL, 0);
     const char *hex = cJSON_GetStringValue(sv_json_get(top, "manifest"));
     size_t size = hex ? strlen(hex) / 2 : 0;
     uint8_t digest[SH_SHA384_SIZE], want[SH_SHA384_SIZE];
@@ -265,8 +265,8 @@ int sb_launch_manifest(const char *reference, const char *image, struct sh_manif
         rc = -EBADMSG;
     if (!rc) {
         sh_sha384(digest, *bytes, size);
-        if (sh_unhex(want, sizeof(want), image) || memcmp(digest, want, sizeof(want)) ||
-            sh_manifest_parse(m, *bytes, size))
+        if (sh_unhex(want, sizeof(want), sv_json_text(top, "image")) ||
+            memcmp(digest, want, sizeof(want)) || sh_manifest_parse(m, *bytes, size))
             rc = -EBADMSG;
     }
     cJSON_Delete(top);

@@ -22,11 +22,10 @@
 
 // 0, or -EINVAL with a line in why.
 int sb_launch_rules_check(const cJSON *rules, char *why, size_t why_size);
-// The manifest in a reference's JSON ("manifest", hexadecimal), which is that of `image` (its
-// digest, 96 digits). m points into *bytes, which the caller frees. 0; -ENOENT: there is none;
+// The manifest in a reference's JSON ("manifest", hexadecimal), whose digest is the JSON's "image".
+// m points into *bytes, which the caller frees. 0; -ENOENT: there is none;
 // -EBADMSG: it is another image's, or malformed; -ENOMEM.
-int sb_launch_manifest(const char *reference, const char *image, struct sh_manifest *m,
-                       uint8_t **bytes);
+int sb_launch_manifest(const char *reference, struct sh_manifest *m, uint8_t **bytes);
 
 // What the host chose is what makes the settings other than the image's own. manifest: NULL if the
 // reference has none, which then must say insecure_any (a guest that is none of ours). 0, or with a

@@ -3,6 +3,7 @@
 #include "verifier/broker/policy.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +32,9 @@ static bool member_ok(const cJSON *item)
 {
     const char *name = item->string;
 
-    if (!strcmp(name, "images") || !strcmp(name, "tee") || !strcmp(name, "tcb_status"))
+    if (!strcmp(name, "images"))
+        return is_string_list(item) || (cJSON_IsString(item) && !strcmp(item->valuestring, "any"));
+    if (!strcmp(name, "tee") || !strcmp(name, "tcb_status"))
         return is_string_list(item);
     if (!strcmp(name, "simulated") || !strcmp(name, "allow"))
         return cJSON_IsBool(item);
@@ -41,13 +44,14 @@ static bool member_ok(const cJSON *item)
     return !strcmp(name, "claims") && cJSON_IsObject(item);
 }
 
-static cJSON *parse_policy(const char *text, char *why, size_t why_size)
+static cJSON *parse_policy(const char *text, size_t size, char *why, size_t why_size)
 {
-    cJSON *policy = cJSON_Parse(text);
+    char wrong[120] = "";
+    cJSON *policy = sv_json_read(text, size, SV_JSON_VALUES_MAX, wrong, sizeof(wrong));
     const cJSON *item;
 
     if (!cJSON_IsObject(policy)) {
-        snprintf(why, why_size, "the policy is no JSON object");
+        snprintf(why, why_size, "the policy is no JSON object%s%s", *wrong ? ": " : "", wrong);
         cJSON_Delete(policy);
         return NULL;
     }
@@ -63,9 +67,9 @@ static cJSON *parse_policy(const char *text, char *why, size_t why_size)
     return policy;
 }
 
-int sb_policy_check(const char *text, char *why, size_t why_size)
+int sb_policy_check(const char *text, size_t size, char *why, size_t why_size)
 {
-    cJSON *policy = parse_policy(text, why, why_size);
+    cJSON *policy = parse_policy(text, size, why, why_size);
 
     if (!policy)
         return -EINVAL;
@@ -106,34 +110,91 @@ static bool claim_is_listed(const cJSON *list, const cJSON *payload, const char 
     return false;
 }
 
-int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t why_size)
+bool sb_image_id_ok(const char *text)
 {
-    cJSON *policy = parse_policy(text ? text : "{}", why, why_size);
-    const cJSON *images, *launch, *claims;
-    bool ok = false;
+    return strlen(text) == 96 && strspn(text, "0123456789abcdef") == 96;
+}
 
-    if (!policy)
-        return -EPERM;
-    images = sv_json_get(policy, "images");
-    launch = sv_json_get(policy, "launch");
-    claims = sv_json_get(policy, "claims");
-    if (cJSON_IsFalse(sv_json_get(policy, "allow")))
+// 1: it names this image; 0: it names none; -EPERM: it names others.
+static int names_image(const cJSON *policy, const char *image, char *why, size_t why_size)
+{
+    const cJSON *images = sv_json_get(policy, "images");
+
+    if (!images)
+        return 0;
+    if (cJSON_IsString(images) || list_has_text(images, image))
+        return 1;
+    snprintf(why, why_size, "the resource's policy does not list this image");
+    return -EPERM;
+}
+
+int sb_policy_names(const char *text, const char *image, char *why, size_t why_size)
+{
+    cJSON *policy = text ? parse_policy(text, strlen(text), why, why_size) : NULL;
+    int rc = !text ? 0 : policy ? names_image(policy, image, why, why_size) : -EPERM;
+
+    if (rc >= 0 && cJSON_IsFalse(sv_json_get(policy, "allow"))) {
         snprintf(why, why_size, "the resource's policy allows nobody");
-    else if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) &&
-             cJSON_IsFalse(sv_json_get(policy, "simulated")))
-        snprintf(why, why_size, "the resource's policy refuses simulated TEEs");
-    else if (!(launch && !strcmp(launch->valuestring, "any")) &&
-             !cJSON_IsTrue(sv_json_get(payload, "launch_checked")))
-        snprintf(why, why_size, "the launch config was not judged, and the policy demands it");
-    else if (images &&
-             !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "image"))) &&
-             !list_has_text(images, cJSON_GetStringValue(sv_json_get(payload, "reference"))))
-        snprintf(why, why_size, "the resource's policy does not list this image");
-    else
-        ok = claim_is_listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
-             claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why,
-                             why_size) &&
-             (!claims || claims_hold(claims, payload, why, why_size));
+        rc = -EPERM;
+    }
     cJSON_Delete(policy);
-    return ok ? 0 : -EPERM;
+    return rc;
+}
+
+static bool conditions_hold(const cJSON *policy, const cJSON *payload, char *why, size_t why_size)
+{
+    const cJSON *claims = sv_json_get(policy, "claims");
+
+    if (!cJSON_IsFalse(sv_json_get(payload, "simulated")) &&
+        cJSON_IsFalse(sv_json_get(policy, "simulated"))) {
+        snprintf(why, why_size, "the resource's policy refuses simulated TEEs");
+        return false;
+    }
+    return claim_is_listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
+           claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why,
+                           why_size) &&
+           (!claims || claims_hold(claims, payload, why, why_size));
+}
+
+// One policy: 1 or 0 as names_image, or -EPERM. *launch: NULL, or what it says of the launch
+// config.
+static int judge_one(const char *text, const cJSON *payload, char launch[8], char *why,
+                     size_t why_size)
+{
+    cJSON *policy = parse_policy(text, strlen(text), why, why_size);
+    int named =
+        policy ? sb_policy_names(text, sv_json_text(payload, "image"), why, why_size) : -EPERM;
+
+    if (named >= 0 && !conditions_hold(policy, payload, why, why_size))
+        named = -EPERM;
+    snprintf(launch, 8, "%s", sv_json_text(policy, "launch"));
+    cJSON_Delete(policy);
+    return named;
+}
+
+int sb_policy_judge(const char *wide, const char *own, const cJSON *payload, char *why,
+                    size_t why_size)
+{
+    char launch_wide[8] = "", launch_own[8] = "";
+    int named = 0, one = wide ? judge_one(wide, payload, launch_wide, why, why_size) : 0;
+
+    if (one < 0)
+        return one;
+    named |= one;
+    one = own ? judge_one(own, payload, launch_own, why, why_size) : 0;
+    if (one < 0)
+        return one;
+    named |= one;
+    // "any" of one is no leave where the other says "checked"; silence of both is "checked".
+    if (!cJSON_IsTrue(sv_json_get(payload, "launch_checked")) &&
+        (!strcmp(launch_wide, "checked") || !strcmp(launch_own, "checked") ||
+         (strcmp(launch_wide, "any") && strcmp(launch_own, "any")))) {
+        snprintf(why, why_size, "the launch config was not judged, and the policy demands it");
+        return -EPERM;
+    }
+    if (!named)
+        snprintf(why, why_size,
+                 "no policy gives this resource to an image: the operator names one by 'shelter "
+                 "broker policy' or add-resource --image");
+    return named ? 0 : -EPERM;
 }

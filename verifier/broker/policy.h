@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a resource demands of a token, besides that the token is valid.
 //
-// A policy is a JSON object, kept for one resource or for "*" (all that have none of their own):
+// A policy is a JSON object, kept for one resource or for "*" (every resource). Both must hold
+// where there are both, and one of them must name images: what no policy gives to an image, nobody
+// gets.
 //
-//   "images"      ["NAME", ..]   names of references or image identities; any known one otherwise
+//   "images"      ["ID", ..]     identities (96 hex digits) of images; or "any": each that a
+//                                reference lets attest. Names stand only in what an operator
+//                                writes: they are looked up when the policy is kept.
 //   "tee"         ["tdx", ..]    sgx, tdx, snp, csv
 //   "simulated"   bool           false refuses what --allow-simulated let in (default true)
 //   "launch"      "checked"|"any"  "checked" (default) refuses what came by a reference with
@@ -16,13 +20,21 @@
 #ifndef VERIFIER_BROKER_POLICY_H
 #define VERIFIER_BROKER_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <cjson/cJSON.h>
 
-// 0, or -EINVAL with a line in why.
-int sb_policy_check(const char *text, char *why, size_t why_size);
-// payload: of a token. text NULL: the default. 0, or -EPERM with a line in why.
-int sb_policy_judge(const char *text, const cJSON *payload, char *why, size_t why_size);
+// 0, or -EINVAL with a line in why. text has `size` bytes.
+int sb_policy_check(const char *text, size_t size, char *why, size_t why_size);
+// 96 lower-case hexadecimal digits.
+bool sb_image_id_ok(const char *text);
+// wide: the policy of "*"; own: the resource's; NULL where there is none. payload: of a token. 0,
+// or -EPERM with a line in why.
+int sb_policy_judge(const char *wide, const char *own, const cJSON *payload, char *why,
+                    size_t why_size);
+// Whether a policy (may be NULL) speaks for this identity: 1: it names the image, or any; 0: it
+// names no images; -EPERM with a line in why: it names others, allows nobody or cannot be read.
+int sb_policy_names(const char *text, const char *image, char *why, size_t why_size);
 
 #endif

@@ -4,6 +4,7 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,16 +13,24 @@
 
 #define COOKIE "kbs-session-id"
 
-// The body as a JSON object and nothing behind it, or NULL with a problem set.
-static cJSON *body_json(struct sb_request *r)
-{
-    const char *end = NULL;
-    cJSON *body = r->body ? cJSON_ParseWithLengthOpts(r->body, r->body_size + 1, &end, true) : NULL;
+// Values in a request's body. A challenge's has five; evidence that spells out a report and its
+// certificates byte by byte has about 10,000.
+#define AUTH_VALUES_MAX 64
+#define ATTEST_VALUES_MAX 20000
 
-    if (cJSON_IsObject(body) && end == r->body + r->body_size)
+// The body as a JSON object and nothing behind it, or NULL with a problem set.
+static cJSON *body_json(struct sb_request *r, unsigned values_max)
+{
+    char why[120] = "it is empty", detail[200];
+    cJSON *body =
+        r->body ? sv_json_read(r->body, r->body_size, values_max, why, sizeof(why)) : NULL;
+
+    if (cJSON_IsObject(body))
         return body;
+    snprintf(detail, sizeof(detail), "the body is no JSON object%s%s", body ? "" : ": ",
+             body ? "" : why);
     cJSON_Delete(body);
-    sb_problem(r, 400, "malformed", "the body is no JSON object");
+    sb_problem(r, 400, "malformed", detail);
     return NULL;
 }
 
@@ -106,7 +115,7 @@ static void start_session(struct sb_request *r, const cJSON *body)
 
 void sb_auth(struct sb_request *r)
 {
-    cJSON *body = body_json(r);
+    cJSON *body = body_json(r, AUTH_VALUES_MAX);
 
     if (body)
         start_session(r, body);
@@ -162,7 +171,8 @@ void sb_attest(struct sb_request *r)
         sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
         return;
     }
-    body = body_json(r); // malformed bytes do not use up the nonce: anyone could send them
+    body = body_json(
+        r, ATTEST_VALUES_MAX); // malformed bytes do not use up the nonce: anyone could send them
     if (!body)
         return;
     rc = sb_session_begin(&r->server->sessions, cookie_of(r), sb_clock_ms(), &s);
@@ -195,7 +205,7 @@ static cJSON *check_token(struct sb_request *r, struct sb_judgement *out)
         snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
     } else {
         text = sb_session_payload(&r->server->sessions, cookie_of(r), sb_clock_ms(), &rc);
-        payload = text ? cJSON_Parse(text) : NULL;
+        payload = sv_json_read_text(text, NULL, 0);
         free(text);
         snprintf(out->detail, sizeof(out->detail), "%s",
                  rc == -EAGAIN ? "the session has not attested yet"
@@ -233,27 +243,26 @@ static bool is_permitted(struct sb_request *r, const char *path, const cJSON *pa
                          struct sb_judgement *out)
 {
     struct sb_store *st = r->server->store;
-    char *policy = NULL;
-    int rc = sb_policy_get(st, path, &policy);
+    char *own = NULL, *wide = NULL;
+    int rc = sb_policy_get(st, path, &own), rc_wide = sb_policy_get(st, "*", &wide);
 
-    if (rc == -ENOENT)
-        rc = sb_policy_get(st, "*", &policy);
     out->status = 403;
     snprintf(out->code, sizeof(out->code), "policy");
     if (!sb_reference_known(st, out->reference, out->reference_digest)) {
         snprintf(out->code, sizeof(out->code), "reference-withdrawn");
         snprintf(out->detail, sizeof(out->detail), "the reference \"%s\" was withdrawn or changed",
                  out->reference);
-    } else if (rc && rc != -ENOENT) {
+    } else if ((rc && rc != -ENOENT) || (rc_wide && rc_wide != -ENOENT)) {
         out->status = 500;
         snprintf(out->code, sizeof(out->code), "store");
         snprintf(out->detail, sizeof(out->detail), "the resource's policy cannot be read");
-    } else if (!sb_policy_judge(policy, payload, out->detail, sizeof(out->detail))) {
+    } else if (!sb_policy_judge(wide, own, payload, out->detail, sizeof(out->detail))) {
         out->status = 200;
         snprintf(out->code, sizeof(out->code), "ok");
         out->detail[0] = 0;
     }
-    free(policy);
+    free(own);
+    free(wide);
     return out->status == 200;
 }
 

@@ -44,6 +44,8 @@ int sb_errno(int code)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return -EBUSY;
+    case SQLITE_CONSTRAINT:
+        return -EEXIST;
     case SQLITE_FULL:
         return -ENOSPC;
     case SQLITE_CORRUPT:

@@ -36,14 +36,16 @@ EVP_PKEY *sb_store_key(struct sb_store *st);
 // "REPOSITORY/TYPE/TAG", each 1 to 128 of [A-Za-z0-9._-], not starting with a dot.
 bool sb_path_ok(const char *path);
 
-int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size);
+// -EEXIST where there is one and `replace` is false: nothing that exists is changed silently.
+int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
+                    bool replace);
 // data is malloc'd.
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 int sb_resource_delete(struct sb_store *st, const char *path);
 
-// json: a reference.json; launch: the rules of verifier/broker/launch.h.
+// json: a reference.json; launch: the rules of verifier/broker/launch.h. -EEXIST as above.
 int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
-                     const char *launch);
+                     const char *launch, bool replace);
 int sb_reference_delete(struct sb_store *st, const char *name);
 struct sb_reference {
     char *name, *image, *json, *launch;
@@ -61,7 +63,7 @@ bool sb_reference_known(struct sb_store *st, const char *name, const char *diges
 // Changes when another process has written; to know when to read again.
 int64_t sb_store_version(struct sb_store *st);
 
-// path: a resource's, or "*" for all that have none of their own. text is malloc'd.
+// path: a resource's, or "*" for all. text is malloc'd.
 int sb_policy_put(struct sb_store *st, const char *path, const char *json);
 int sb_policy_get(struct sb_store *st, const char *path, char **text);
 int sb_policy_delete(struct sb_store *st, const char *path);

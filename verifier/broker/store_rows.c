@@ -34,17 +34,25 @@ bool sb_path_ok(const char *path)
     }
 }
 
-int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size)
+#define PUT_RESOURCE                                                                               \
+    " INTO resource(path, value, changed, mac)"                                                    \
+    " SELECT path, value, changed, " SB_MAC_RESOURCE                                               \
+    " FROM (SELECT ?1 AS path, ?2 AS value, unixepoch() AS changed)"
+#define PUT_REFERENCE                                                                              \
+    " INTO reference(name, image, json, launch, changed, mac)"                                     \
+    " SELECT name, image, json, launch, changed, " SB_MAC_REFERENCE                                \
+    " FROM (SELECT ?1 AS name, ?2 AS image, ?3 AS json, ?4 AS launch, unixepoch() AS changed)"
+
+int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
+                    bool replace)
 {
     sqlite3_stmt *stmt = NULL;
     int rc;
 
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_prepare_v2(st->db,
-                            "INSERT OR REPLACE INTO resource(path, value, changed, mac)"
-                            " SELECT path, value, changed, " SB_MAC_RESOURCE
-                            " FROM (SELECT ?1 AS path, ?2 AS value, unixepoch() AS changed)",
-                            -1, &stmt, NULL);
+                            replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE, -1,
+                            &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -78,13 +86,9 @@ int sb_resource_delete(struct sb_store *st, const char *path)
 }
 
 int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
-                     const char *launch)
+                     const char *launch, bool replace)
 {
-    return sb_run(st, NULL,
-                  "INSERT OR REPLACE INTO reference(name, image, json, launch, changed, mac)"
-                  " SELECT name, image, json, launch, changed, " SB_MAC_REFERENCE
-                  " FROM (SELECT ?1 AS name, ?2 AS image, ?3 AS json, ?4 AS launch,"
-                  " unixepoch() AS changed)",
+    return sb_run(st, NULL, replace ? "INSERT OR REPLACE" PUT_REFERENCE : "INSERT" PUT_REFERENCE,
                   name, image, json, launch, NULL);
 }
 

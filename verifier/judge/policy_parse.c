@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a policy file. Unknown members are errors: a misspelt demand must not be a silent one.
 #include "verifier/judge/policy.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,12 +178,13 @@ static void read_csv(struct reader *r, const cJSON *csv, struct sv_policy *p)
 int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why_size)
 {
     struct reader r = {why, why_size, 0};
+    char wrong[120] = "";
     const cJSON *item;
 
     sv_policy_default(p);
-    p->json = cJSON_Parse(text);
+    p->json = sv_json_read_text(text, wrong, sizeof(wrong));
     if (!cJSON_IsObject(p->json)) {
-        snprintf(why, why_size, "the policy is not a JSON object");
+        snprintf(why, why_size, "the policy is no JSON object%s%s", *wrong ? ": " : "", wrong);
         return -EBADMSG;
     }
     cJSON_ArrayForEach(item, p->json)

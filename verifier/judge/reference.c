@@ -3,6 +3,7 @@
 #include "verifier/judge/claim.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <string.h>
 
@@ -73,7 +74,7 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
 
 bool sv_reference_judge(const char *text, struct shelter_verdict *v)
 {
-    cJSON *root = cJSON_Parse(text);
+    cJSON *root = sv_json_read_text(text, NULL, 0);
     const cJSON *list = sv_json_get(root, "references"), *entry;
     bool found = false;
     int candidates = 0;

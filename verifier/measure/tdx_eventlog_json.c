@@ -3,6 +3,7 @@
 // by name and payload.
 #include "verifier/measure/tdx_eventlog.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static int extend(const cJSON *item, uint8_t rtmr[4][48])
 int sv_event_log_json(const char *text, size_t size, uint8_t rtmr[4][48], char *why,
                       size_t why_size)
 {
-    cJSON *log = cJSON_ParseWithLength(text, size);
+    cJSON *log = sv_json_read(text, size, SV_JSON_VALUES_MAX, NULL, 0);
     const cJSON *item;
     int rc = cJSON_IsArray(log) ? 0 : -EBADMSG, number = 0;
 

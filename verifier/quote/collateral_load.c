@@ -2,6 +2,7 @@
 // Collateral from a folder or from one collateral.json.
 #include "verifier/quote/collateral.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -100,13 +101,17 @@ static int load_folder(struct shelter_collateral *col, const char *path, struct 
 int shelter_collateral_parse(const void *json, size_t size, const void *ca, size_t ca_size,
                              struct shelter_collateral **out, char *why, size_t why_size)
 {
-    cJSON *root = size <= SHELTER_COLLATERAL_SIZE_MAX ? cJSON_ParseWithLength(json, size) : NULL;
+    char wrong[120] = "it is too large";
+    cJSON *root = size <= SHELTER_COLLATERAL_SIZE_MAX
+                      ? sv_json_read(json, size, SV_JSON_VALUES_MAX, wrong, sizeof(wrong))
+                      : NULL;
     struct shelter_collateral *col = NULL;
     struct sv_parts parts = {0};
     int rc = -EBADMSG;
 
     if (!cJSON_IsObject(root))
-        snprintf(why, why_size, "the collateral is not a JSON object");
+        snprintf(why, why_size, "the collateral is no JSON object%s%s", root ? "" : ": ",
+                 root ? "" : wrong);
     else
         col = sv_collateral_new(ca, ca_size, why, why_size, &rc);
     for (size_t i = 0; col && i < KNOWN_COUNT; i++) {

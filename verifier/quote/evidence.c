@@ -3,6 +3,7 @@
 #include "verifier/quote/evidence.h"
 #include "verifier/quote/snp.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,7 +351,7 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
            (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
         at++;
     if (at < size && text[at] == '{') {
-        cJSON *root = cJSON_ParseWithLength(text, size);
+        cJSON *root = sv_json_read(text, size, SV_JSON_VALUES_MAX, NULL, 0);
         int rc = cJSON_IsObject(root) ? open_json(root, out) : -1;
 
         cJSON_Delete(root);

@@ -4,6 +4,7 @@
 #include "verifier/base/http.h"
 #include "verifier/quote/snp.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ struct fetch {
 // When a reply is due again: Intel's JSON and CRLs say it; never later than in a day.
 static int64_t json_expiry(const struct fetch *f, const struct sv_reply *reply, const char *member)
 {
-    cJSON *root = cJSON_ParseWithLength((char *)reply->body, reply->size);
+    cJSON *root = sv_json_read(reply->body, reply->size, SV_JSON_VALUES_MAX, NULL, 0);
     const cJSON *next = sv_json_get(cJSON_GetObjectItemCaseSensitive(root, member), "nextUpdate");
     int64_t expiry = 0;
 

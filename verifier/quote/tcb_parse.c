@@ -2,6 +2,7 @@
 // TCB info v3 and enclave identity v2 from JSON. Members that judgement needs must all be there.
 #include "verifier/quote/tcb.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -207,6 +208,17 @@ static int finish_parse(const struct parse *p, char *why, size_t why_size)
     return -EBADMSG;
 }
 
+static cJSON *read_object(const char *text, size_t size, char *why, size_t why_size)
+{
+    cJSON *root = sv_json_read(text, size, SV_JSON_VALUES_MAX, why, why_size);
+
+    if (!root || cJSON_IsObject(root))
+        return root;
+    snprintf(why, why_size, "not a JSON object");
+    cJSON_Delete(root);
+    return NULL;
+}
+
 int sv_tcb_info_parse(const char *text, size_t size, struct sv_tcb_info *out, char *why,
                       size_t why_size)
 {
@@ -214,11 +226,9 @@ int sv_tcb_info_parse(const char *text, size_t size, struct sv_tcb_info *out, ch
     const char *id;
 
     *out = (struct sv_tcb_info){0};
-    out->json = cJSON_ParseWithLength(text, size);
-    if (!cJSON_IsObject(out->json)) {
-        snprintf(why, why_size, "not a JSON object");
+    out->json = read_object(text, size, why, why_size);
+    if (!out->json)
         return -EBADMSG;
-    }
     id = text_member(&p, out->json, "id");
     out->tdx = !strcmp(id, "TDX");
     if (!out->tdx && strcmp(id, "SGX") && !p.bad)
@@ -246,11 +256,9 @@ int sv_qe_identity_parse(const char *text, size_t size, struct sv_qe_identity *o
     const char *id;
 
     *out = (struct sv_qe_identity){0};
-    out->json = cJSON_ParseWithLength(text, size);
-    if (!cJSON_IsObject(out->json)) {
-        snprintf(why, why_size, "not a JSON object");
+    out->json = read_object(text, size, why, why_size);
+    if (!out->json)
         return -EBADMSG;
-    }
     id = text_member(&p, out->json, "id");
     if (!strcmp(id, "QE"))
         out->kind = SV_QE;

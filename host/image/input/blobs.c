@@ -12,6 +12,7 @@
 
 #include "host/base/progress.h"
 #include "lib/hex.h"
+#include "verifier/base/json_read.h"
 
 int sh_blobs_open(struct sh_blobs *b, const char *path, bool folder, int work_fd,
                   struct sh_progress *progress, struct sh_error *err)
@@ -158,7 +159,7 @@ int sh_blobs_json(struct sh_blobs *blobs, const char *path, const char *digest, 
     blob_close(&b);
     if (r)
         return r;
-    *json = cJSON_ParseWithLength(text, (size_t)size);
+    *json = sv_json_read(text, (size_t)size, SV_JSON_VALUES_MAX, NULL, 0);
     return *json ? 0 : sh_fail(err, -EBADMSG, "%s is not JSON", name);
 }
 

@@ -10,6 +10,7 @@
 #include "host/store/store.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
+#include "verifier/base/json_read.h"
 
 #define REFERENCE_MAX (1u << 20)
 
@@ -31,7 +32,7 @@ static int compute(int dir_fd, const char *id, const struct sh_strings *firmware
     cJSON *reference = NULL;
     size_t size, left_out;
     bool there = !sh_read_file(dir_fd, "reference.json", REFERENCE_MAX, &text, &size, &ignored);
-    cJSON *claimed = there ? cJSON_ParseWithLength((char *)text, size) : NULL;
+    cJSON *claimed = there ? sv_json_read(text, size, SV_JSON_VALUES_MAX, NULL, 0) : NULL;
     int r = sh_reference_compute(dir_fd, id, firmware, claimed, &reference, &left_out, err);
     cJSON_Delete(claimed);
     if (r)
@@ -61,13 +62,17 @@ static int compute_folder(const char *path, const struct sh_strings *firmware, c
     return compute(fd, id, firmware, json, err);
 }
 
+bool sh_is_path(const char *text)
+{
+    return *text == '/' || *text == '.';
+}
+
 int sh_image_reference(const char *name, const struct sh_strings *firmware, char **json,
                        struct sh_error *err)
 {
     struct sh_store store;
     struct sh_image image;
-    struct stat st;
-    if (!stat(name, &st) && S_ISDIR(st.st_mode))
+    if (sh_is_path(name))
         return compute_folder(name, firmware, json, err);
     int r = sh_store_open(&store, err);
     if (r)

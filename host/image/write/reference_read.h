@@ -9,6 +9,9 @@
  * sh_reference_compute; `firmware` may be NULL). *json is the caller's. Says on stderr what cannot
  * be computed here. -ENOENT with a sentence when there is no such image, -EBADMSG when it was
  * changed. */
+// A path begins with '/' or '.'; everything else is a name in the store, so that a file or folder
+// of a name's spelling in the current folder is never taken for it.
+bool sh_is_path(const char *text);
 int sh_image_reference(const char *image, const struct sh_strings *firmware, char **json,
                        struct sh_error *err);
 
