@@ -406,6 +406,8 @@ static void judge_whole(struct maker *k)
     s->input_allowed = !(policy & SH_POLICY_NO_INPUT);
     s->input = s->input && s->input_allowed;
     s->terminal = s->terminal && s->input && s->output; /* it is one thing, both ways */
+    s->agent_header = policy & SH_POLICY_AGENT_HEADER;
+    s->no_evidence = policy & SH_POLICY_NO_EVIDENCE;
     s->requests = policy & (SH_POLICY_EXEC | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG);
     s->signals =
         SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(s->stop_signal);

@@ -84,6 +84,8 @@ struct sh_settings {
     bool output;        /* stdout and stderr reach the host; else they are dropped */
     bool terminal;      /* the streams are a terminal (only where there are input and output) */
     bool locked;
+    bool agent_header;    /* the local API wants its header with each request */
+    bool no_evidence;     /* ... and gives neither raw evidence nor a token */
     bool debug;           /* the host asked for it, and may */
     uint64_t requests;    /* SH_POLICY_EXEC, _TRACE, _STATS, _DEBUG: what the host may ask for */
     uint64_t signals;     /* bit n - 1: the host may send signal n */

@@ -627,7 +627,7 @@ def shares():
 def agent():
     end, out, err = run(
         "for u in 'aa/evidence?runtime_data=abc' 'aa/evidence' nothing; do "
-        "printf 'GET /%s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' \"$u\" | nc 127.0.0.1 8006; echo; done;"
+        "printf 'GET /%s HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' \"$u\" | nc 127.0.0.1 8006; echo; done;"
         "pidof agent || echo not to be seen")
     quote = base64.b64encode(bytes(568) + b"abc".ljust(64, b"\0") + bytes(368)).decode()
     has("evidence: the simulated TD module's quote over the data", out, "200 OK.*" + re.escape(f'{{"quote":"{quote}"}}'))
@@ -639,7 +639,7 @@ def agent():
     has("the image's agent is beside the workload", out, "^/dev/null$|^pipe:")
     has("the image's agent, with nothing of the host's environment", out, "^agent tdx-sim none$")
     has("it serves", out, "^mine$")
-    end, out, _ = run("sleep 1; printf 'GET /aa/evidence?runtime_data=x HTTP/1.1\\r\\n\\r\\n' |"
+    end, out, _ = run("sleep 1; printf 'GET /aa/evidence?runtime_data=x HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' |"
                       "nc 127.0.0.1 8006; cat /proc/$(pidof our-agent)/status | grep CapBnd",
                       dict(agent="/opt/our-agent"))
     has("our own agent works in that place", out, "501 Not Implemented.*device is not there")

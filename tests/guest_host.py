@@ -28,6 +28,7 @@ LAUNCH_KEYS = ("arg env workdir user hostname tty stdin mount network port broke
                "debug").split()
 P_EXEC, P_MOUNT, P_SIGNAL, P_DEBUG = 1, 2, 4, 32
 P_LOCK, P_NO_INPUT, P_NO_OUTPUT = 1 << 16, 1 << 17, 1 << 18
+P_AGENT_HEADER, P_NO_EVIDENCE = 1 << 19, 1 << 20
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../include/shelter/boot.h")) as f:
     COMMON = "".join(re.findall(r'"([^"]*)"', re.search(r"SH_BOOT_COMMON((?:.*\\\n)+.*)", f.read())[1]))

@@ -79,6 +79,10 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         return sh_config_policy(c, "no-input", err);
     case SH_build_no_output:
         return sh_config_policy(c, "no-output", err);
+    case SH_build_agent_header:
+        return sh_config_policy(c, "agent-header", err);
+    case SH_build_no_evidence:
+        return sh_config_policy(c, "no-evidence", err);
     case SH_build_broker:
         return sh_config_broker(c, value, err);
     case SH_build_broker_key:

@@ -63,9 +63,12 @@ enum sh_manifest_tag {
 #define SH_POLICY_LOCK (1ull << 16)      /* command, environment, directory, user stay as built */
 #define SH_POLICY_NO_INPUT (1ull << 17)  /* stdin is /dev/null */
 #define SH_POLICY_NO_OUTPUT (1ull << 18) /* stdout and stderr do not reach the host */
+#define SH_POLICY_AGENT_HEADER (1ull << 19) /* the local API answers only with its header */
+#define SH_POLICY_NO_EVIDENCE (1ull << 20)  /* the local API gives no raw evidence and no token */
 #define SH_POLICY_ALL                                                                              \
     (SH_POLICY_EXEC | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG |     \
-     SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT)
+     SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT | SH_POLICY_AGENT_HEADER |          \
+     SH_POLICY_NO_EVIDENCE)
 
 struct sh_limit_record {
     uint32_t resource; /* RLIMIT_* of Linux on x86-64 */

@@ -79,8 +79,8 @@ EOF
 done
 
 # --- RA-TLS out of the TEE ---
-check "ra-tls: run" "$SHELTER" run --rm --tee tdx-sim box $B sh -c "$B wget -q -O - 'http://127.0.0.1:8006/aa/ra-tls?nonce=abc'; true"
-"$SHELTER" run --rm --tee tdx-sim box $B sh -c "$B wget -q -O - 'http://127.0.0.1:8006/aa/ra-tls?nonce=abc'" >"$T/cert.pem" 2>/dev/null
+check "ra-tls: run" "$SHELTER" run --rm --tee tdx-sim box $B sh -c "$B wget -q --header 'Shelter-Request: 1' -O - 'http://127.0.0.1:8006/aa/ra-tls?nonce=abc'; true"
+"$SHELTER" run --rm --tee tdx-sim box $B sh -c "$B wget -q --header 'Shelter-Request: 1' -O - 'http://127.0.0.1:8006/aa/ra-tls?nonce=abc'" >"$T/cert.pem" 2>/dev/null
 ra() { status "ra-tls: $1" "$2" "$SHELTER" verify --certificate "$T/cert.pem" --ca "$T/root.pem" --json "${@:3}"; }
 ra "accepted" 0 --allow-simulated --image box --nonce 616263
 ra "another nonce" 1 --allow-simulated --image box --nonce 616264
@@ -92,7 +92,7 @@ if command -v openssl >/dev/null; then
     "$SHELTER" build -q -t server -f "$(command -v openssl)" -f $B >/dev/null 2>&1
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     check "tls: run" "$SHELTER" run -d --tee tdx-sim --name server -p "127.0.0.1:$port:4433" server $B sh -c \
-        "$B wget -q -O /tmp/c.pem http://127.0.0.1:8006/aa/ra-tls && exec /bin/openssl s_server -accept 4433 -cert /tmp/c.pem -key /tmp/c.pem -www"
+        "$B wget -q --header 'Shelter-Request: 1' -O /tmp/c.pem http://127.0.0.1:8006/aa/ra-tls && exec /bin/openssl s_server -accept 4433 -cert /tmp/c.pem -key /tmp/c.pem -www"
     tls() { status "tls: $1" "$2" "$SHELTER" attest --tls "127.0.0.1:$port" --ca "$T/root.pem" --json "${@:3}"; }
     until_true 30 "$SHELTER" attest --tls "127.0.0.1:$port" --ca "$T/root.pem" --allow-simulated
     tls "the server of this image" 0 --allow-simulated --image server

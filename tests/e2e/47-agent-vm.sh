@@ -40,7 +40,7 @@ secrets=(--broker-key "$T/key.pem" --secret db=kbs:///app/db/password --secret T
 check "build with secrets" build known "
 $B echo \"\$($B cat /run/secrets/db) \$TOKEN \$($B stat -c '%a %u %g' /run/secrets/db)\"
 $B wget -qO- http://127.0.0.1:8006/cdh/resource/app/db/password; $B echo
-$B wget -qO- 'http://127.0.0.1:8006/aa/ra-tls?nonce=n1' >/tmp/ra.pem && $B grep -c -- '-----BEGIN' /tmp/ra.pem
+$B wget --header 'Shelter-Request: 1' -qO- 'http://127.0.0.1:8006/aa/ra-tls?nonce=n1' >/tmp/ra.pem && $B grep -c -- '-----BEGIN' /tmp/ra.pem
 $B cat /tmp/ra.pem" -u 1000:1000 "${secrets[@]}"
 check "the same with another program" build changed "$B echo changed; $B cat /run/secrets/db" -u 1000:1000 "${secrets[@]}"
 id=$(sed -n 1p "$SHELTER_STORE/tags/known:latest")

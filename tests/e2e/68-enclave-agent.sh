@@ -52,10 +52,23 @@ status "a path that is not there" 1 "${run[@]}" plain /bin/local get 4 "/nope"
 same "a path that is not there: 404" "$(head -n 1 "$T/out")" 404
 status "no broker, no resource" 1 "${run[@]}" plain /bin/local get 4 "/cdh/resource/default/key/one"
 same "no broker: 501" "$(head -n 1 "$T/out")" 501
-status "an RA-TLS certificate" 0 "${run[@]}" plain /bin/local get 4 "/aa/ra-tls"
+status "an RA-TLS certificate" 0 "${run[@]}" plain /bin/local get 4 "/aa/ra-tls" "Host: localhost:8006|Shelter-Request: 1|"
 tail -n +2 "$T/out" >"$T/ra.pem"
 same "an RA-TLS certificate: for its key" "$(openssl x509 -in "$T/ra.pem" -noout -pubkey 2>&1)" "$(openssl pkey -in "$T/ra.pem" -pubout 2>&1)"
 check "an RA-TLS certificate: signed by it" openssl verify -no_check_time -CAfile "$T/ra.pem" "$T/ra.pem"
+for headers in "" "Host: evil.example:8006|" "Host: localhost|Origin: http://evil|" "Host: localhost|X-Forwarded-For: 1.2.3.4|"; do
+    status "asked by another ($headers)" 1 "${run[@]}" plain /bin/local get 4 "/aa/evidence?runtime_data=abc" "$headers"
+    same "asked by another ($headers): 403" "$(head -n 1 "$T/out")" 403
+done
+status "no certificate without the header" 1 "${run[@]}" plain /bin/local get 4 "/aa/ra-tls"
+same "no certificate without the header: 403" "$(head -n 1 "$T/out")" 403
+check "an image that gives no raw evidence" "$SHELTER" build -q -t closed --agent-header --no-evidence -f "$T/local"
+for line in "|403" "Shelter-Request: 1||403"; do # the header, and what /aa/evidence says
+    status "closed: no evidence" 1 "${run[@]}" closed /bin/local get 4 "/aa/evidence?runtime_data=abc" "Host: localhost|${line%|*}"
+    same "closed: no evidence: 403" "$(head -n 1 "$T/out")" "${line##*|}"
+done
+status "closed: a certificate" 0 "${run[@]}" closed /bin/local get 4 "/aa/ra-tls" "Host: localhost|Shelter-Request: 1|"
+check "closed: inspect says so" grep -q '"agent-header"' <("$SHELTER" inspect --json closed)
 status "no HTTP" 0 "${run[@]}" plain /bin/local raw "nonsense|||"
 same "no HTTP: 400" "$(cat "$T/out")" "HTTP/1.1 400"
 status "a request without an end" 0 "${run[@]}" plain /bin/local raw "GET / HTTP/1.1|A: $(printf '%08200d' 0)"

@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(__file__)) + "/.."]
-from guest_host import P_LOCK, config_disk, launch, manifest  # noqa: E402
+from guest_host import P_AGENT_HEADER, P_LOCK, P_NO_EVIDENCE, config_disk, launch, manifest  # noqa: E402
 from scripted_broker import Broker, Identity  # noqa: E402
 
 AGENT, FOLDER = sys.argv[1:3]
@@ -37,9 +37,9 @@ def ok(condition, name, more=""):
 class Agent:
     """One run of the program. .records is what it reported, .error its last word or None."""
 
-    def __init__(self, url, secrets=(), key=None, tee="tdx-sim", serve=False, td=None):
+    def __init__(self, url, secrets=(), key=None, tee="tdx-sim", serve=False, td=None, policy=0):
         # An image with secrets is locked, or refused.
-        fields = dict(secret=list(secrets), broker_key=key, policy=P_LOCK)
+        fields = dict(secret=list(secrets), broker_key=key, policy=P_LOCK | policy)
         man = manifest(bytes(32), 4096, **{k: v for k, v in fields.items() if v})
         self.launch = launch(**({"broker": url} if url else {}))
         self.config = tempfile.TemporaryFile()
@@ -111,9 +111,9 @@ class Agent:
                 quote = bytes(568) + request[8:] + bytes(368)
                 s.sendall(struct.pack("<III", magic, 0, len(quote)) + quote)
 
-    def get(self, path, method="GET", body=None):
+    def get(self, path, method="GET", body=None, **headers):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        c.request(method, path, body)
+        c.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
         r = c.getresponse()
         return r.status, r.read()
 
@@ -284,6 +284,16 @@ def main():
     ok(a.get("/aa/aael", "POST", b'{"domain":"x"}')[0] == 501, "/aa/aael: no register can be extended")
     ok(sum("auth" in r for r in b.asked) == 1, "the session is kept", b.asked)
     ra_tls(a)
+    who_may_ask(a)
+    a.close()
+    a = Agent(b.url, (), mine.spki, serve=True, policy=P_AGENT_HEADER | P_NO_EVIDENCE)
+    status, body = a.get("/cdh/resource/repo/key/two")
+    ok(status == 403 and b"Shelter-Request" in body, "--agent-header: nothing without it", body)
+    ok(a.get("/cdh/resource/repo/key/two", Shelter_Request="1")[0] == 200, "--agent-header: with it")
+    for path in ("/aa/evidence?runtime_data=x", "/aa/token?token_type=kbs"):
+        status, body = a.get(path, Shelter_Request="1")
+        ok(status == 403 and b"no-evidence" in body, f"--no-evidence: no {path[:10]}", body)
+    ok(a.get("/aa/ra-tls", Shelter_Request="1")[0] == 200, "--no-evidence: certificates remain")
     a.close()
     b.close()
     b = broker()
@@ -294,13 +304,43 @@ def main():
     b.close()
 
 
+def who_may_ask(a):
+    """A request that somebody made a program in here send is refused; CoCo's clients are not."""
+    evidence = "/aa/evidence?runtime_data=x"
+    before = len(a.asked)
+    for name, headers in (("no Host", {"Host": None}), ("Host of DNS", {"Host": "rebound.example:8006"}),
+                          ("Host of another address", {"Host": "10.0.2.15:8006"}), ("a longer Host", {"Host": "localhost.evil:8006"}),
+                          ("Origin", {"Origin": "null"}), ("X-Forwarded-For", {"X-Forwarded-For": "10.0.0.1"}),
+                          ("Via", {"via": "1.1 proxy"}), ("a browser", {"Sec-Fetch-Site": "cross-site"})):
+        status, body = raw_get(a, evidence, headers)
+        ok(status == 403 and b"error" in body, f"refused: {name}", (status, body))
+    ok(raw_get(a, evidence, {}, ["Host: localhost", "Host: localhost"])[0] == 403, "refused: two Hosts")
+    ok(a.get("/aa/ra-tls")[0] == 403 and a.get("/aa/ra-tls", Shelter_Request="0")[0] == 403, "refused: ra-tls without its header")
+    ok(len(a.asked) == before, "refused: before any evidence is made")
+    for name, headers in (("curl", {"User-Agent": "curl/8.5.0", "Accept": "*/*"}), ("reqwest", {"accept": "*/*"}),
+                          ("Node's fetch", {"sec-fetch-mode": "cors", "accept-encoding": "gzip, deflate"}),
+                          ("Go", {"User-Agent": "Go-http-client/1.1", "Host": "localhost:8006"}),
+                          ("a client by IPv6", {"Host": "[::1]:8006"})):
+        ok(raw_get(a, evidence, headers)[0] == 200, f"answered: {name}")
+
+
+def raw_get(a, path, headers, lines=()):
+    """GET with just these headers; Host is right unless given (None: left out)."""
+    headers = {"Host": f"127.0.0.1:{a.port}", **headers} if not lines else headers
+    text = [f"GET {path} HTTP/1.1", *lines, *(f"{k}: {v}" for k, v in headers.items() if v is not None)]
+    with socket.create_connection(("127.0.0.1", a.port), timeout=30) as s:
+        s.sendall("\r\n".join(text).encode() + b"\r\n\r\n")
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
+
+
 def ra_tls(a):
     """The certificate: openssl reads it, its key is its own, the evidence binds it (docs/attestation.md)."""
     import base64
     import hashlib
     nonce = b"nonce-of-1"
     for query, want in (("", None), ("?nonce=nonce-of-1", nonce)):
-        status, pem = a.get("/aa/ra-tls" + query)
+        status, pem = a.get("/aa/ra-tls" + query, Shelter_Request="1")
         path = f"{FOLDER}/ra.pem"
         with open(path, "wb") as f:
             f.write(pem)

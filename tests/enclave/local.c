@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // For the tests of the local API on the enclave's loopback.
 //
-//   local get 4|6 PATH      GET PATH from port 8006; the answer's status and body
+//   local get 4|6 PATH [HEADERS]  GET PATH from port 8006; the answer's status and body. HEADERS:
+//   in
+//                                 place of a right Host, \r\n as "|"
 //   local raw TEXT          sends TEXT (\r\n as "|") and prints the answer
 //   local own               the program's own server on the port, which comes first
 //   local take              asks the API, then takes the port for itself
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #define PORT 8006
+#define LOCAL "Host: localhost|"
 
 static int dial(int family)
 {
@@ -46,14 +49,27 @@ static size_t ask(int fd, const char *request, char *out, size_t size)
     return at;
 }
 
-static int get(int family, const char *path, int quiet)
+/* TEXT with \r\n for each "|". */
+static void write_lines(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n < size - 3; text++) {
+        if (*text == '|')
+            out[n++] = '\r';
+        out[n++] = *text == '|' ? '\n' : *text;
+    }
+    out[n] = 0;
+}
+
+static int get(int family, const char *path, const char *headers, int quiet)
 {
     static __thread char out[200000];
-    char request[1024];
+    char request[1024], lines[512];
     int fd = dial(family);
     if (fd < 0)
         return 1;
-    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    write_lines(lines, sizeof(lines), headers);
+    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\n%s\r\n", path, lines);
     if (!ask(fd, request, out, sizeof(out)))
         return 1;
     char *body = strstr(out, "\r\n\r\n");
@@ -82,7 +98,7 @@ static int own_server(void)
 
 static void *one(void *path)
 {
-    return (void *)(long)get(AF_INET, path, 1);
+    return (void *)(long)get(AF_INET, path, LOCAL, 1);
 }
 
 static int many(char *path, int count)
@@ -103,19 +119,18 @@ static int many(char *path, int count)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    if (!strcmp(what, "get") && argc == 4)
-        return get(argv[2][0] == '6' ? AF_INET6 : AF_INET, argv[3], 0);
+    if (!strcmp(what, "get") && (argc == 4 || argc == 5))
+        return get(argv[2][0] == '6' ? AF_INET6 : AF_INET, argv[3], argc == 5 ? argv[4] : LOCAL, 0);
     if (!strcmp(what, "own"))
         return own_server();
     if (!strcmp(what, "take"))
-        return get(AF_INET, "/aa/evidence?runtime_data=x", 1) ? 2 : own_server();
+        return get(AF_INET, "/aa/evidence?runtime_data=x", LOCAL, 1) ? 2 : own_server();
     if (!strcmp(what, "many") && argc == 4)
         return many(argv[2], atoi(argv[3]));
     if (!strcmp(what, "raw") && argc == 3) {
         char out[4096], request[8300] = "";
         int fd = dial(AF_INET);
-        for (const char *p = argv[2]; *p && strlen(request) < sizeof(request) - 3; p++)
-            strncat(request, *p == '|' ? "\r\n" : p, *p == '|' ? 2 : 1);
+        write_lines(request, sizeof(request), argv[2]);
         if (fd < 0 || !ask(fd, request, out, sizeof(out)))
             return 1;
         printf("%.12s\n", out);

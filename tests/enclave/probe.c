@@ -356,7 +356,8 @@ static void probe_attestation(void)
 /* The local API: its status, or the errno of connecting. */
 static void probe_agent(void)
 {
-    static const char request[] = "GET /aa/evidence?runtime_data=x HTTP/1.1\r\n\r\n";
+    static const char request[] =
+        "GET /aa/evidence?runtime_data=x HTTP/1.1\r\nHost: localhost:8006\r\n\r\n";
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(8006), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char answer[16] = "";

@@ -109,6 +109,34 @@ static void test_request(void **state)
     memcpy(big, "GET /", 5);
     memcpy(big + 1000, " HTTP/1.1\r\n\r\n", 13);
     assert_int_equal(parse(&r, big, 1013), -EBADMSG); /* a path longer than any of ours */
+    static const struct {
+        const char *headers;
+        unsigned who;
+    } senders[] = {
+        {"", 0},
+        {"Host: localhost\r\n", AGENT_FROM_HERE},
+        {"HOST:127.0.0.1:8006 \r\n", AGENT_FROM_HERE},
+        {"Host: [::1]:1\r\n", AGENT_FROM_HERE},
+        {"Host: [::1\r\n", 0},
+        {"Host: localhost:\r\n", 0},
+        {"Host: localhost:80x\r\n", 0},
+        {"Host: :8006\r\n", 0},
+        {"Host: 8006\r\n", 0},
+        {"Host:\r\n", 0},
+        {"Host: 127.0.0.10\r\n", 0},
+        {"Host: localhost\r\nHost: localhost\r\n", 0},
+        {"Host: localhost\r\nX-Forwarded-Proto: https\r\n", 0},
+        {"Host: localhost\r\nSec-Fetch-Mode: cors\r\nViable: 1\r\n", AGENT_FROM_HERE},
+        {"Host: localhost\r\nshelter-request: 1\r\n", AGENT_FROM_HERE | AGENT_HEADER},
+        {"Shelter-Request: 1\r\n", AGENT_HEADER},
+        {"Shelter-Request: 1\r\nShelter-Request: 1\r\n", 0},
+        {"Shelter-Request: 11\r\n", 0},
+    };
+    for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+        int n = snprintf(big, sizeof(big), "GET / HTTP/1.1\r\n%s\r\n", senders[i].headers);
+        assert_true(parse(&r, big, (size_t)n) > 0);
+        assert_int_equal(r.who, senders[i].who);
+    }
     static const char *const escapes[] = {"%", "%4", "%zz", "%4g", "a%"};
     for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
         int n = snprintf(big, sizeof(big), "GET /?q=%s HTTP/1.1\r\n\r\n", escapes[i]);
@@ -129,7 +157,7 @@ static void answer_is(const char *method, const char *target, const char *tee, i
         *query++ = 0;
     agent_sources = (struct agent_sources){tee, -1, -1, -1};
     agent_answer(a, method, path, (struct sh_view){(uint8_t *)query, query ? strlen(query) : 0},
-                 nothing, &reply);
+                 nothing, AGENT_FROM_HERE | AGENT_HEADER, &reply);
     assert_int_equal(reply.status, status);
     assert_non_null(strstr((char *)reply.body, text));
     agent_reply_free(&reply);
@@ -946,7 +974,8 @@ static void test_serve(void **state)
         size_t got = 0;
         ssize_t n;
         int fd = dial(a.sin_port);
-        static const char request[] = "GET /aa/evidence?runtime_data=x HTTP/1.1\r\nHost: x\r\n\r\n";
+        static const char request[] =
+            "GET /aa/evidence?runtime_data=x HTTP/1.1\r\nHost: [::1]\r\n\r\n";
         for (size_t k = 0; k < sizeof(request) - 1; k += i % 7 + 1) {
             size_t left = sizeof(request) - 1 - k, piece = (size_t)(i % 7 + 1);
             assert_true(write(fd, request + k, left < piece ? left : piece) > 0);

@@ -140,15 +140,46 @@ static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *re
         *reply = (struct agent_reply){200, "application/x-pem-file", (uint8_t *)pem, size};
 }
 
+/* CoCo's clients send no header of ours, so what is CoCo's asks for it only in images that say so;
+ * what is ours always does. */
 static const struct {
     const char *path;
     void (*answer)(struct agent *a, struct sh_view query, struct agent_reply *reply);
-} paths[] = {{"/aa/evidence", serve_evidence}, {"/aa/token", serve_token}, {"/aa/ra-tls", ra_tls}};
+    bool ours; /* not CoCo's */
+    bool raw;  /* what binds whatever the asker likes */
+} paths[] = {{"/aa/evidence", serve_evidence, false, true},
+             {"/aa/token", serve_token, false, true},
+             {"/aa/ra-tls", ra_tls, true, false}};
+
+/* May whoever sent it have an answer? If not, reply is filled. */
+static bool check_sender(const struct agent *a, const char *path, unsigned who,
+                         struct agent_reply *reply)
+{
+    bool header = a->settings->agent_header, raw = false;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (!strcmp(path, paths[i].path)) {
+            header = header || paths[i].ours;
+            raw = paths[i].raw;
+        }
+    if (!(who & AGENT_FROM_HERE))
+        send_error(reply, 403,
+                   "only for programs in here: Host must be 127.0.0.1, localhost or [::1], and "
+                   "no header may say that a browser or proxy sent it");
+    else if (header && !(who & AGENT_HEADER))
+        send_error(reply, 403, "this needs the header 'Shelter-Request: 1'");
+    else if (raw && a->settings->no_evidence)
+        send_error(reply, 403, "the image was built with --no-evidence");
+    else
+        return true;
+    return false;
+}
 
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
-                  struct sh_view body, struct agent_reply *reply)
+                  struct sh_view body, unsigned who, struct agent_reply *reply)
 {
     bool get = !strcmp(method, "GET");
+    if (!check_sender(a, path, who, reply))
+        return;
     if (!strcmp(path, "/aa/aael")) {
         send_error(reply, strcmp(method, "POST") ? 405 : 501,
                    strcmp(method, "POST") ? "only POST"

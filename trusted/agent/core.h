@@ -71,11 +71,17 @@ struct agent_reply {
     size_t size;
 };
 
+/* What a request's headers say of whoever sent it. A program of ours that is made to ask (a web bug
+ * that fetches addresses, a proxy, a browser) chooses the address, hardly the headers. */
+#define AGENT_FROM_HERE 1u /* its Host is this loopback's, and nobody handed it on */
+#define AGENT_HEADER 2u    /* it has the header "Shelter-Request: 1" */
+
 /* Answers one request: method "GET", path without the query, query without '?' (may be empty), body
- * (may be empty). Always fills reply (status 503 and no body without memory); give it to
- * agent_reply_free, which wipes. May talk to the broker: up to about 30 s. */
+ * (may be empty), who: AGENT_FROM_HERE, AGENT_HEADER. Always fills reply (status 503 and no body
+ * without memory); give it to agent_reply_free, which wipes. May talk to the broker: up to about 30
+ * s. */
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
-                  struct sh_view body, struct agent_reply *reply);
+                  struct sh_view body, unsigned who, struct agent_reply *reply);
 void agent_reply_free(struct agent_reply *reply);
 
 /* --- Evidence --- */

@@ -52,10 +52,10 @@ void agent_exchange_answer(struct agent *a, struct agent_exchange *x)
     const struct agent_request *r = &x->request;
     struct sh_view body = {(const uint8_t *)x->in + x->parsed, r->body_size};
     if (x->parsed > 0) {
-        agent_answer(a, r->method, r->path, r->query, body, &x->reply);
+        agent_answer(a, r->method, r->path, r->query, body, r->who, &x->reply);
     } else { /* no request: its status, with the API's own words */
         body = (struct sh_view){NULL, 0};
-        agent_answer(a, "GET", "", body, body, &x->reply);
+        agent_answer(a, "GET", "", body, body, AGENT_FROM_HERE, &x->reply);
         x->reply.status = x->parsed == -E2BIG ? 413 : 400;
     }
     write_head(x);

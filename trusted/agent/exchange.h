@@ -20,6 +20,7 @@ struct agent_request {
     char path[320];       /* as sent, without the query */
     struct sh_view query; /* in the caller's bytes; may be empty */
     size_t body_size;     /* stated; the body stands behind the head */
+    unsigned who;         /* AGENT_FROM_HERE, AGENT_HEADER: what its headers say of the sender */
 };
 
 /* Size of the head once it is whole; 0 while it is not; -EBADMSG for what is not HTTP/1.x with a

@@ -31,16 +31,23 @@ static bool line_starts(const char *line, size_t size, const char *name)
     return true;
 }
 
-/* "  12 ": once, digits and nothing else. */
-static int take_length(struct agent_request *r, const char *text, size_t size, bool *seen)
+/* A header's value, without the spaces around it. */
+static struct sh_view trim_value(const char *text, size_t size)
 {
-    size_t n = 0, digits = 0;
     while (size && (*text == ' ' || *text == '\t')) {
         text++;
         size--;
     }
     while (size && (text[size - 1] == ' ' || text[size - 1] == '\t'))
         size--;
+    return (struct sh_view){(const uint8_t *)text, size};
+}
+
+/* Digits and nothing else, once. */
+static int take_length(struct agent_request *r, struct sh_view value, bool *seen)
+{
+    const char *text = (const char *)value.data;
+    size_t n = 0, digits = 0, size = value.size;
     for (; digits < size && text[digits] >= '0' && text[digits] <= '9'; digits++)
         if ((n = n * 10 + (size_t)(text[digits] - '0')) > AGENT_REQUEST_MAX)
             return -E2BIG;
@@ -51,10 +58,58 @@ static int take_length(struct agent_request *r, const char *text, size_t size, b
     return 0;
 }
 
+/* NAME or NAME:DIGITS, where NAME is this loopback's. A name of somebody's DNS that leads here (DNS
+ * rebinding) is none. */
+static bool is_own_host(struct sh_view v)
+{
+    static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
+    const char *host = (const char *)v.data;
+    size_t name = v.size;
+    while (name && host[name - 1] >= '0' && host[name - 1] <= '9')
+        name--;
+    name = name && name < v.size && host[name - 1] == ':' ? name - 1 : v.size;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (name == strlen(names[i]) && line_starts(host, name, names[i]))
+            return true;
+    return false;
+}
+
+/* Headers of those who ask for somebody else: browsers and proxies. Sec-Fetch-Mode is not among
+ * them, since Node's own client sends it. */
+static bool is_forwarded(const char *line, size_t size)
+{
+    static const char *const names[] = {"origin:",    "referer:",     "sec-fetch-site:", "via:",
+                                        "forwarded:", "x-forwarded-", "x-real-ip:"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (line_starts(line, size, names[i]))
+            return true;
+    return false;
+}
+
+/* What the headers say so far: of each kind, how often. */
+struct sender {
+    unsigned hosts, others, marks;
+};
+
+static void take_sender(struct sender *s, const char *line, size_t size)
+{
+    static const char host[] = "host:", mark[] = "shelter-request:";
+    if (line_starts(line, size, host)) {
+        s->hosts++;
+        s->others += !is_own_host(trim_value(line + sizeof(host) - 1, size - sizeof(host) + 1));
+    } else if (line_starts(line, size, mark)) {
+        struct sh_view v = trim_value(line + sizeof(mark) - 1, size - sizeof(mark) + 1);
+        s->marks += v.size == 1 && *v.data == '1';
+    } else if (is_forwarded(line, size)) {
+        s->others++;
+    }
+}
+
 /* A body whose end is not stated plainly would be read as the next request. */
 static int check_headers(struct agent_request *r, const char *at, const char *end)
 {
     static const char length[] = "content-length:";
+    struct sender sender = {0};
     bool seen = false;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
@@ -65,13 +120,20 @@ static int check_headers(struct agent_request *r, const char *at, const char *en
             size--;
         if (line_starts(at, size, "transfer-encoding:"))
             return -EBADMSG;
-        int rc = line_starts(at, size, length) ? take_length(r, at + name, size - name, &seen) : 0;
+        int rc = line_starts(at, size, length)
+                     ? take_length(r, trim_value(at + name, size - name), &seen)
+                     : 0;
         if (rc)
             return rc;
         if (size && !memchr(at, ':', size))
             return -EBADMSG;
+        take_sender(&sender, at, size);
         at = stop + 1;
     }
+    if (sender.hosts == 1 && !sender.others)
+        r->who |= AGENT_FROM_HERE;
+    if (sender.marks == 1)
+        r->who |= AGENT_HEADER;
     return 0;
 }
 

@@ -72,10 +72,16 @@ static const struct {
     uint64_t bit;
     bool allow; /* a word of --allow */
 } policies[] = {
-    {"exec", SH_POLICY_EXEC, true},          {"signal", SH_POLICY_SIGNAL, true},
-    {"trace", SH_POLICY_TRACE, true},        {"stats", SH_POLICY_STATS, true},
-    {"debug", SH_POLICY_DEBUG, true},        {"lock", SH_POLICY_LOCK, false},
-    {"no-input", SH_POLICY_NO_INPUT, false}, {"no-output", SH_POLICY_NO_OUTPUT, false},
+    {"exec", SH_POLICY_EXEC, true},
+    {"signal", SH_POLICY_SIGNAL, true},
+    {"trace", SH_POLICY_TRACE, true},
+    {"stats", SH_POLICY_STATS, true},
+    {"debug", SH_POLICY_DEBUG, true},
+    {"lock", SH_POLICY_LOCK, false},
+    {"no-input", SH_POLICY_NO_INPUT, false},
+    {"no-output", SH_POLICY_NO_OUTPUT, false},
+    {"agent-header", SH_POLICY_AGENT_HEADER, false},
+    {"no-evidence", SH_POLICY_NO_EVIDENCE, false},
 };
 #define POLICY_COUNT (sizeof(policies) / sizeof(policies[0]))
 
@@ -91,7 +97,7 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
         if (i == POLICY_COUNT)
             return sh_fail(err, -EINVAL,
                            "'%.40s' is not a policy: exec, signal, trace, stats, debug, lock, "
-                           "no-input or no-output",
+                           "no-input, no-output, agent-header or no-evidence",
                            words);
         c->policy |= policies[i].bit;
         if (!words[n])

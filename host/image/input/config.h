@@ -50,7 +50,8 @@ int sh_config_env(struct sh_config *c, const char *text, struct sh_error *err);
 void sh_config_set(char **slot, const char *value);
 void sh_config_list(struct sh_strings *slot, char *const *words, size_t count);
 
-/* Words of `--allow` ("exec,mount"), "lock", "no-input", "no-output". */
+/* Words of `--allow` ("exec,mount"), "lock", "no-input", "no-output", "agent-header",
+ * "no-evidence". */
 int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *err);
 
 /* "80", "80/tcp", "53/udp". Added once. */
