@@ -16,6 +16,7 @@ build() { # NAME OPTIONS...
 }
 build facts -static
 build facts-pie -static-pie
+gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/turns" tests/libos/turns.c
 cp "$(command -v busybox)" "$R/bin/busybox"
 for a in mkdir rm sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
 cat >"$R/bin/script" <<'SCRIPT'
@@ -58,7 +59,7 @@ check "a shell's script in port test: the same as natively" diff "$T/script.nati
 # In the enclave.
 export SHELTER_STORE=$T/store
 (cd "$R" && tar c .) >"$T/r.tar"
-status "build" 0 "$SHELTER" build -t processes -r "$T/r.tar"
+status "build" 0 "$SHELTER" build -t processes --allow stats -r "$T/r.tar"
 for program in facts facts-pie; do
     timeout 120 "$SHELTER" run --rm --tee sgx-sim processes "/bin/$program" "/bin/$program" >"$T/$program.sgx" 2>"$T/err"
     same "$program in the enclave" $? 0
@@ -66,3 +67,15 @@ for program in facts facts-pie; do
 done
 timeout 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/script >"$T/script.sgx" 2>"$T/err"
 check "a shell's script in the enclave: the same as natively" diff "$T/script.native" "$T/script.sgx"
+
+# 600 changes of residence: what is shared, read only or equal in both is not moved, and asks the host for nothing.
+"$R/bin/turns" >"$T/turns.native"
+timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/turns >"$T/turns.sgx" 2>"$T/err"
+check "turns: the same as natively" diff "$T/turns.native" "$T/turns.sgx"
+check "turns: what they cost" python3 - "$T/stats" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+n, pages = d["residence_switches"], d["residence_pages"]
+print(n, pages, d["emodpe"], d["calls_out"])
+sys.exit(not (n >= 600 and pages < 12 * n and d["emodpe"] < 1200 and d["calls_out"] < 6000))
+END

@@ -243,7 +243,8 @@ struct stats {
     uint64_t committed, committed_peak; /* bytes, of programs and LibOS */
     uint64_t zone_pages;
     /* By the port; atomic. */
-    uint64_t switches;                     /* of residence */
+    uint64_t switches, switch_ns;          /* of residence; the time that they took */
+    uint64_t moved_pages;                  /* by them: content that differed */
     uint64_t calls_out;                    /* times the host was asked for something and answered */
     uint64_t eaccept, eacceptcopy, emodpe; /* leaves that succeeded; 0 where there are none */
     uint64_t notifications;                /* interrupts heard of by AEX-Notify */

@@ -32,6 +32,13 @@ void *memmove(void *to, const void *from, size_t size)
 int memcmp(const void *a, const void *b, size_t size)
 {
     const uint8_t *x = a, *y = b;
+    for (; size >= 8; size -= 8, x += 8, y += 8) {
+        uint64_t v, w;
+        __builtin_memcpy(&v, x, 8);
+        __builtin_memcpy(&w, y, 8);
+        if (v != w)
+            break; /* which byte it was, the other loop finds */
+    }
     for (; size; size--, x++, y++) {
         if (*x != *y)
             return *x - *y;

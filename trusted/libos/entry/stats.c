@@ -24,6 +24,8 @@ static const struct {
     MEMBER("notifications", notifications),
     MEMBER("root_blocks", root_blocks),
     MEMBER("residence_switches", switches),
+    MEMBER("residence_ns", switch_ns),
+    MEMBER("residence_pages", moved_pages),
     MEMBER("cache_hits", cache_hits),
     MEMBER("committed_bytes", committed),
     MEMBER("peak_bytes", committed_peak),

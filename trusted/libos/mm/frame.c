@@ -6,14 +6,10 @@ struct frames {
     uint64_t changes;    /* so far */
     uint8_t rights[512]; /* PAGE_THERE | PORT_*; 0: none */
     uint16_t owner[512];
+    uint8_t parted[512]; /* times that one wrote to what it had in common with others */
 };
 
 static struct radix all; /* by addr >> 21 */
-
-static unsigned slot_of(uint64_t addr)
-{
-    return (addr >> PAGE_SHIFT) & 511;
-}
 
 static struct frames *frames_of(uint64_t addr)
 {
@@ -23,23 +19,35 @@ static struct frames *frames_of(uint64_t addr)
 int frame_rights(uint64_t addr)
 {
     const struct frames *f = frames_of(addr);
-    uint8_t r = f ? f->rights[slot_of(addr)] : 0;
+    uint8_t r = f ? f->rights[page_slot(addr)] : 0;
     return r ? r & (PORT_R | PORT_W | PORT_X) : -1;
 }
 
 uint16_t frame_owner(uint64_t addr)
 {
     const struct frames *f = frames_of(addr);
-    return f ? f->owner[slot_of(addr)] : OWNER_NONE;
+    return f ? f->owner[page_slot(addr)] : OWNER_NONE;
 }
 
 void frame_own(uint64_t addr, uint64_t count, uint16_t owner)
 {
     for (; count; count--, addr += PAGE_SIZE) {
         struct frames *f = frames_of(addr);
-        f->owner[slot_of(addr)] = owner;
+        f->owner[page_slot(addr)] = owner;
         f->changes++;
     }
+}
+
+void frame_part(uint64_t addr)
+{
+    struct frames *f = frames_of(addr);
+    f->parted[page_slot(addr)] += f->parted[page_slot(addr)] < UINT8_MAX;
+}
+
+unsigned frame_parted(uint64_t addr)
+{
+    const struct frames *f = frames_of(addr);
+    return f ? f->parted[page_slot(addr)] : 0;
 }
 
 uint64_t frame_changes(uint64_t addr)
@@ -62,8 +70,8 @@ static void set_frames(uint64_t addr, uint64_t count, uint8_t rights, uint16_t o
 {
     for (; count; count--, addr += PAGE_SIZE) {
         struct frames *f = frames_of(addr);
-        f->rights[slot_of(addr)] = rights;
-        f->owner[slot_of(addr)] = owner;
+        f->rights[page_slot(addr)] = rights;
+        f->owner[page_slot(addr)] = owner;
         f->changes++;
     }
 }
@@ -107,7 +115,7 @@ int frame_protect(uint64_t addr, uint64_t count, int prot)
                 return r;
             for (uint64_t i = 0; i < n; i++) {
                 struct frames *f = frames_of(addr + (i << PAGE_SHIFT));
-                f->rights[slot_of(addr + (i << PAGE_SHIFT))] = (uint8_t)(PAGE_THERE | prot);
+                f->rights[page_slot(addr + (i << PAGE_SHIFT))] = (uint8_t)(PAGE_THERE | prot);
                 f->changes++;
             }
         }
@@ -147,9 +155,29 @@ uint64_t frame_next(uint64_t addr, uint64_t end)
         if (index != addr >> 21)
             addr = index << 21;
         for (; addr < end && addr >> 21 == index; addr += PAGE_SIZE) {
-            if (f->rights[slot_of(addr)])
+            if (f->rights[page_slot(addr)])
                 return addr;
         }
+    }
+    return end;
+}
+
+/* A page that all have in common, or a file's own, is where it should be; another is its owner's.
+ */
+static bool is_alike(const struct frames *f, unsigned n, uint8_t state, uint16_t id)
+{
+    const uint8_t rights = PORT_R | PORT_W | PORT_X;
+    bool own = (state & (PAGE_COMMON | PAGE_OBJECT)) || f->owner[n] == id;
+    return (state & PAGE_THERE) && own && !((state ^ f->rights[n]) & rights);
+}
+
+uint64_t frame_next_unlike(uint64_t addr, uint64_t end, const struct leaf *leaf, uint16_t id)
+{
+    const struct frames *f = frames_of(addr);
+    for (; f && addr < end; addr += PAGE_SIZE) {
+        unsigned n = page_slot(addr);
+        if (f->rights[n] && !is_alike(f, n, leaf ? leaf->page[n] : 0, id))
+            return addr;
     }
     return end;
 }

@@ -83,8 +83,16 @@ static inline struct space *space(void)
 struct leaf {
     uint64_t settled; /* frame_changes when all of it was as its space wants it */
     uint8_t page[512];
-    void **aside; /* 512 of them or NULL: the content, where the frame has another's */
+    struct aside {
+        void *page[512];    /* the content, where the frame has another's */
+        uint8_t equal[512]; /* switches in a row at which it was the same as the other's */
+    } * aside;              /* or NULL */
 };
+/* The place of a page in its leaf. */
+static inline unsigned page_slot(uint64_t addr)
+{
+    return (addr >> PAGE_SHIFT) & 511;
+}
 
 /* ---- mm/area.c: of the calling process ---- */
 struct area *area_find(uint64_t addr);              /* holding addr, or NULL */
@@ -109,6 +117,9 @@ uint16_t frame_owner(uint64_t addr);
 /* Counts what changes in the 2 MiB that hold addr; 0: there was never a frame. */
 uint64_t frame_changes(uint64_t addr);
 void frame_own(uint64_t addr, uint64_t count, uint16_t owner);
+/* One of those that had the frame in common wrote to it; how often that was, at most 255. */
+void frame_part(uint64_t addr);
+unsigned frame_parted(uint64_t addr);
 int frame_add(uint64_t addr, uint64_t count, int prot, uint16_t owner); /* zeroed; charges */
 /* New ones with these contents; charges. */
 int frame_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot, uint16_t owner);
@@ -119,6 +130,9 @@ void frame_remove(uint64_t addr, uint64_t count);
 void frame_forget(uint64_t start, uint64_t end); /* their book-keeping; no frame is left there */
 /* The first address >= addr and < end where there is a frame; end: none. */
 uint64_t frame_next(uint64_t addr, uint64_t end);
+
+/* Likewise, in 2 MiB, and not as a space wants it that has these pages there (or none: NULL). */
+uint64_t frame_next_unlike(uint64_t addr, uint64_t end, const struct leaf *leaf, uint16_t id);
 
 /* ---- mm/pages.c: of the calling process, which is resident ---- */
 uint8_t page_state(uint64_t addr);
@@ -134,6 +148,7 @@ int page_fill(uint64_t addr, const void *page, int prot);         /* one, where 
 int page_protect(uint64_t start, uint64_t end, int prot);         /* those that are there */
 int page_own(struct area *a, uint64_t addr); /* may be written from now on, if the area may */
 void page_remove(uint64_t start, uint64_t end);
+uint8_t page_private_state(const struct area *a); /* of a new page of its file */
 /* The same of any space, resident or not. */
 void page_drop(struct space *s, uint64_t addr);
 int page_move(uint64_t from, uint64_t to, uint64_t size);
@@ -149,6 +164,7 @@ static inline bool object_is_mapped(const void *page)
 {
     return (uint64_t)page >= port_info.user_start && (uint64_t)page < port_info.user_end;
 }
+bool object_is_at(const struct area *a, uint64_t addr);    /* is a's page there the frame? */
 int object_map(struct area *a, uint64_t addr, bool write); /* 0, -EIO behind the end, -ENOMEM */
 void object_unmap(struct area *a, uint64_t addr);          /* a's page there; it may live on */
 int object_home(struct inode *i, uint64_t index);          /* takes it back from its address */
@@ -185,6 +201,8 @@ bool place_more(uint64_t size);
 /* Waits until the caller's space is resident. Whoever gave up los_lock calls this before it touches
  * the program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
 int residence_take(void);
+/* Is this what the frame holds for others, who may only read it? Then it is the caller's too. */
+bool residence_share(uint64_t addr, const void *content, int prot);
 /* What a frame holds goes aside for whoever needs it; then it is nobody's, or gone. 0, -ENOMEM. */
 int residence_evict(struct family *f, uint64_t addr);
 bool residence_has(void);   /* the caller's space is resident */

@@ -101,6 +101,12 @@ static int bring_page(struct area *a, uint64_t addr, uint64_t index, int prot)
     return r;
 }
 
+bool object_is_at(const struct area *a, uint64_t addr)
+{
+    uint64_t index = (a->offset + (addr - a->start)) >> PAGE_SHIFT;
+    return a->file && a->file->inode && (uint64_t)radix_get(&a->file->inode->pages, index) == addr;
+}
+
 int object_map(struct area *a, uint64_t addr, bool write)
 {
     struct inode *i = a->file->inode;

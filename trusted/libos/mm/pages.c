@@ -7,11 +7,6 @@
 #define FILL_MAX 32u /* pages copied in by one request to the port */
 #define RIGHTS (PORT_R | PORT_W | PORT_X)
 
-static unsigned slot_of(uint64_t addr)
-{
-    return (addr >> PAGE_SHIFT) & 511;
-}
-
 struct leaf *page_leaf(const struct space *s, uint64_t addr)
 {
     return radix_get(&s->leaves, addr >> 21);
@@ -20,7 +15,7 @@ struct leaf *page_leaf(const struct space *s, uint64_t addr)
 uint8_t page_state_of(const struct space *s, uint64_t addr)
 {
     const struct leaf *leaf = page_leaf(s, addr);
-    return leaf ? leaf->page[slot_of(addr)] : 0;
+    return leaf ? leaf->page[page_slot(addr)] : 0;
 }
 
 uint8_t page_state(uint64_t addr)
@@ -34,7 +29,7 @@ int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state
         void **slot = radix_slot(&s->leaves, addr >> 21);
         if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct leaf)))))
             return -ENOMEM;
-        ((struct leaf *)*slot)->page[slot_of(addr)] = state;
+        ((struct leaf *)*slot)->page[page_slot(addr)] = state;
     }
     return 0;
 }
@@ -43,17 +38,18 @@ void **page_aside(struct space *s, uint64_t addr)
 {
     struct leaf *leaf = page_leaf(s, addr);
     if (leaf && !leaf->aside)
-        leaf->aside = los_alloc(512 * sizeof(*leaf->aside));
-    return leaf && leaf->aside ? &leaf->aside[slot_of(addr)] : NULL;
+        leaf->aside = los_alloc(sizeof(*leaf->aside));
+    return leaf && leaf->aside ? &leaf->aside->page[page_slot(addr)] : NULL;
 }
 
 void page_aside_drop(struct space *s, uint64_t addr)
 {
     struct leaf *leaf = page_leaf(s, addr);
-    if (!leaf || !leaf->aside || !leaf->aside[slot_of(addr)])
+    void **page = leaf && leaf->aside ? &leaf->aside->page[page_slot(addr)] : NULL;
+    if (!page || !*page)
         return;
-    page_free(leaf->aside[slot_of(addr)]);
-    leaf->aside[slot_of(addr)] = NULL;
+    page_free(*page);
+    *page = NULL;
 }
 
 uint64_t page_next_leaf(const struct space *s, uint64_t addr, uint64_t end)
@@ -77,7 +73,7 @@ static uint64_t run_length(uint64_t addr, uint64_t end, uint8_t *state)
             at = page_next_leaf(space(), at, end);
             continue;
         }
-        if (leaf->page[slot_of(at)] != *state)
+        if (leaf->page[page_slot(at)] != *state)
             break;
         at += PAGE_SIZE;
     }
@@ -94,7 +90,7 @@ static int add_zeroed(uint64_t addr, uint64_t count, int prot)
 
 /* A private page that can be written is a copy from the start where the file is as the image has
  * it, which saves a fault; elsewhere it follows the file until it is written. */
-static uint8_t private_state(const struct area *a)
+uint8_t page_private_state(const struct area *a)
 {
     int prot = page_rights(a->prot);
     if (a->file->inode->has_lower && !a->file->inode->written)
@@ -108,7 +104,7 @@ static int add_from_file(struct area *a, uint64_t addr, uint64_t count)
 {
     void *buf[FILL_MAX];
     uint64_t n = 0;
-    uint8_t state = private_state(a);
+    uint8_t state = page_private_state(a);
     int r = page_state_set(space(), addr, count, 0);
     for (; !r && n < count; n++) {
         buf[n] = page_alloc();
@@ -190,6 +186,7 @@ static int page_unshare(struct space *s, uint64_t addr)
         *aside = copy;
         page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);
     }
+    frame_part(addr);
     frame_own(addr, 1, s->id);
     return page_state_set(s, addr, 1, page_state_of(s, addr) & (uint8_t)~PAGE_COMMON);
 }
@@ -276,6 +273,8 @@ void page_remove(uint64_t start, uint64_t end)
 int page_fill(uint64_t addr, const void *page, int prot)
 {
     int r = page_state_set(space(), addr, 1, 0);
+    if (!r && residence_share(addr, page, prot))
+        return 0;
     if (!r)
         r = residence_evict(space()->family, addr);
     if (!r)

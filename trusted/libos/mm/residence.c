@@ -14,6 +14,8 @@
 #define RIGHTS (PORT_R | PORT_W | PORT_X)
 #define SLICE_MIN 2000000ul   /* ns */
 #define SLICE_COST 8u         /* a slice is at least so many times what the switch cost */
+#define EQUAL_ENOUGH 8u       /* switches */
+#define PARTED_ENOUGH 2u      /* times */
 #define KICK_AGAIN 20000000ul /* a kick that is not followed is repeated */
 
 struct residence_wait {
@@ -69,6 +71,7 @@ static int copy_common(struct family *f, uint64_t addr)
         memcpy(*aside, (const void *)addr, PAGE_SIZE);
         page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);
     }
+    frame_part(addr);
     frame_own(addr, 1, OWNER_NONE);
     return r;
 }
@@ -106,68 +109,162 @@ int residence_evict(struct family *f, uint64_t addr)
     return r;
 }
 
-/* Both ways at once, through the registers; the buffer changes hands. */
-static void swap_page(uint64_t addr, void *page)
+/* Lines of two pages that differ change places. False: none did. */
+static bool swap_page(uint64_t addr, void *page)
 {
-    uint64_t *a = (uint64_t *)addr, *b = page;
-    for (unsigned n = 0; n < PAGE_SIZE / 8; n++) {
-        uint64_t t = a[n];
-        a[n] = b[n];
-        b[n] = t;
+    uint64_t *a = (uint64_t *)addr, *b = page, any = 0;
+    for (const uint64_t *end = a + PAGE_SIZE / 8; a < end; a += 8, b += 8) {
+        uint64_t d = (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
+                     (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]);
+        any |= d;
+        for (unsigned n = 0; d && n < 8; n++) {
+            uint64_t t = a[n];
+            a[n] = b[n];
+            b[n] = t;
+        }
     }
+    return any;
 }
 
-/* s has a page here whose content lies aside. */
-static int bring_in(struct space *s, uint64_t addr, uint8_t state)
+/* Does the frame hold this content, and may none of those whose it is write to it? Then s has it in
+ * common with them: what is read only and equal is never moved. */
+static bool share_equal(struct space *s, uint64_t addr, const void *content, uint8_t state)
+{
+    uint16_t owner = frame_owner(addr);
+    struct space *o = owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
+    uint8_t theirs = o ? page_state_of(o, addr) : 0;
+    bool common = owner == OWNER_COMMON || ((theirs & PAGE_THERE) && !(theirs & PORT_W));
+    if (!common || (state & PORT_W) || frame_rights(addr) < PORT_R ||
+        memcmp((const void *)addr, content, PAGE_SIZE))
+        return false;
+    if (page_state_set(s, addr, 1, state | PAGE_COMMON))
+        return false;
+    if (o)
+        page_state_set(o, addr, 1, theirs | PAGE_COMMON);
+    frame_own(addr, 1, OWNER_COMMON);
+    return true;
+}
+
+bool residence_share(uint64_t addr, const void *content, int prot)
+{
+    struct space *s = space();
+    return s->family->count > 1 && share_equal(s, addr, content, (uint8_t)(PAGE_THERE | prot)) &&
+           !frame_protect(addr, 1, prot);
+}
+
+/* Two that may both write to a page, and whose contents were equal at EQUAL_ENOUGH switches in a
+ * row: they have it in common until one of them writes to it, which is not let happen too often. */
+static bool stays_equal(struct space *s, struct space *o, uint64_t addr, struct aside *mine)
+{
+    unsigned n = page_slot(addr);
+    if (frame_parted(addr) >= PARTED_ENOUGH || ++mine->equal[n] < EQUAL_ENOUGH ||
+        frame_protect(addr, 1, PORT_R))
+        return false;
+    page_state_set(o, addr, 1, PAGE_THERE | PAGE_COMMON | PORT_R);
+    page_state_set(s, addr, 1, PAGE_THERE | PAGE_COMMON | PORT_R);
+    frame_own(addr, 1, OWNER_COMMON);
+    page_aside_drop(s, addr);
+    mine->equal[n] = 0;
+    return true;
+}
+
+/* The frame's content to o, whose it is, and that of s to the frame. */
+static int change_places(struct space *s, struct space *o, uint64_t addr, struct aside *mine)
+{
+    void **theirs = page_aside(o, addr), **own = &mine->page[page_slot(addr)];
+    bool writable = page_state_of(o, addr) & page_state_of(s, addr) & PORT_W;
+    if (!theirs || *theirs)
+        return -EAGAIN;
+    if (swap_page(addr, *own)) {
+        mine->equal[page_slot(addr)] = 0;
+        stats.moved_pages++;
+    } else if (writable && stays_equal(s, o, addr, mine)) {
+        return 0;
+    }
+    *theirs = *own;
+    *own = NULL;
+    frame_own(addr, 1, s->id);
+    return 0;
+}
+
+/* s has a page here whose content lies aside. It may write to it at once if it ever may: to take
+ * that right away again at each switch would cost more than the switch. */
+static int bring_in(struct space *s, const struct area *a, uint64_t addr, uint8_t state)
 {
     struct leaf *leaf = page_leaf(s, addr);
-    void **mine = leaf && leaf->aside ? &leaf->aside[(addr >> PAGE_SHIFT) & 511] : NULL;
-    if (!mine || !*mine)
+    struct aside *mine = leaf ? leaf->aside : NULL;
+    unsigned n = page_slot(addr);
+    if (!mine || !mine->page[n])
         stop("a page at 0x%lx is nowhere", addr);
-    uint16_t owner = frame_owner(addr);
-    struct space *o = owner && owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
-    void **theirs = o ? page_aside(o, addr) : NULL;
-    int rights = frame_rights(addr), r = 0;
-    if (rights >= 0 && !(rights & PORT_W))
-        r = frame_protect(addr, 1, PORT_R | PORT_W);
-    if (!r && rights >= 0 && theirs && !*theirs) {
-        swap_page(addr, *mine);
-        *theirs = *mine;
-        *mine = NULL;
-        frame_own(addr, 1, s->id);
+    if (!(state & PAGE_CLEAN) && (state & RIGHTS))
+        state = (uint8_t)(PAGE_THERE | page_rights(a->prot));
+    if (share_equal(s, addr, mine->page[n], state)) {
+        page_aside_drop(s, addr);
         return frame_protect(addr, 1, state & RIGHTS);
     }
+    page_state_set(s, addr, 1, state);
+    uint16_t owner = frame_owner(addr);
+    struct space *o = owner && owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
+    int rights = frame_rights(addr), r = -EAGAIN;
+    if (rights >= 0 && !(rights & PORT_W) && (r = frame_protect(addr, 1, PORT_R | PORT_W)))
+        return r;
+    r = rights >= 0 && o ? change_places(s, o, addr, mine) : -EAGAIN;
     if (!r)
-        r = residence_evict(s->family, addr);
+        return frame_protect(addr, 1, page_state_of(s, addr) & RIGHTS);
+    r = residence_evict(s->family, addr);
     if (!r)
-        r = frame_put(addr, *mine, state & RIGHTS, s->id);
+        r = frame_put(addr, mine->page[n], state & RIGHTS, s->id);
     if (!r)
         page_aside_drop(s, addr);
     return r;
 }
 
-/* A frame stands where s has no page yet: it would not fault there, so it gets its page now. */
-static int fill_in(struct space *s, struct area *a, uint64_t addr)
+/* A frame stands where s has no page yet: it would not fault there, so it gets its page now. Where
+ * the file has none for it the frame goes, and s faults as it should. */
+static int fill_shared(struct area *a, uint64_t addr)
 {
+    if (object_is_at(a, addr)) /* the page that others of the family use there */
+        return object_map(a, addr, false);
+    int r = residence_evict(a->space->family, addr);
+    if (r || frame_rights(addr) < 0)
+        return r; /* another file's went home, and the frame with it */
+    r = object_map(a, addr, false);
+    if (r != -EIO)
+        return r;
+    frame_remove(addr, 1);
+    return 0;
+}
+
+static int fill_private(struct space *s, struct area *a, uint64_t addr, void *page)
+{
+    uint8_t state = a->file ? page_private_state(a) : (uint8_t)(PAGE_THERE | page_rights(a->prot));
+    int found = a->file ? file_read_page(a->file, a->offset + (addr - a->start), page) : 0;
+    if (a->file && !found)
+        sites_patch(a, addr, page);
+    if (!found && share_equal(s, addr, page, state))
+        return 0;
     int r = residence_evict(s->family, addr);
     if (r || frame_rights(addr) < 0)
-        return r; /* an object went home, and the frame with it: s will fault */
-    if (a->shared) {
-        r = object_map(a, addr, false);
-        if (r != -EIO)
-            return r;
+        return r;
+    if (found) {
+        frame_remove(addr, 1);
+        return 0;
     }
-    uint8_t *page = page_alloc();
-    if (!page)
-        return -ENOMEM;
-    int prot = page_rights(a->prot);
-    if (a->file && !file_read_page(a->file, a->offset + (addr - a->start), page))
-        sites_patch(a, addr, page);
     r = page_state_set(s, addr, 1, 0);
     if (!r)
-        r = frame_put(addr, page, prot, s->id);
-    page_free(page);
-    return r ? r : page_state_set(s, addr, 1, (uint8_t)(PAGE_THERE | prot));
+        r = frame_put(addr, page, state & RIGHTS, s->id);
+    return r ? r : page_state_set(s, addr, 1, state);
+}
+
+static int fill_in(struct space *s, struct area *a, uint64_t addr)
+{
+    if (a->shared)
+        return fill_shared(a, addr);
+    void *page = page_alloc();
+    int r = page ? fill_private(s, a, addr, page) : -ENOMEM;
+    if (page)
+        page_free(page);
+    return r;
 }
 
 static int settle_page(struct space *s, struct area *a, uint64_t addr)
@@ -177,7 +274,7 @@ static int settle_page(struct space *s, struct area *a, uint64_t addr)
     if (!(state & PAGE_THERE))
         return fill_in(s, a, addr);
     if (!(state & (PAGE_COMMON | PAGE_OBJECT)) && owner != s->id)
-        return bring_in(s, addr, state);
+        return bring_in(s, a, addr, state);
     return frame_rights(addr) == (state & RIGHTS) ? 0 : frame_protect(addr, 1, state & RIGHTS);
 }
 
@@ -188,6 +285,15 @@ static bool is_settled(const struct space *s, uint64_t addr)
     return leaf && leaf->settled == frame_changes(addr);
 }
 
+/* What is not as s wants it in a part of an area that lies in one leaf's 2 MiB. */
+static int settle_leaf(struct space *s, struct area *a, uint64_t at, uint64_t end)
+{
+    int r = 0;
+    for (; !r && (at = frame_next_unlike(at, end, page_leaf(s, at), s->id)) < end; at += PAGE_SIZE)
+        r = settle_page(s, a, at);
+    return r;
+}
+
 /* `changed`: only where something did since s was resident. */
 static int settle_range(struct space *s, uint64_t start, uint64_t end, bool changed)
 {
@@ -195,14 +301,11 @@ static int settle_range(struct space *s, uint64_t start, uint64_t end, bool chan
     int r = 0;
     for (size_t i = 0; !r && i < s->count; i++) {
         struct area *a = s->areas[i];
-        uint64_t to = MIN(a->end, end);
-        for (uint64_t at = MAX(a->start, start); !r && (at = frame_next(at, to)) < to;) {
-            if (changed && is_settled(s, at)) {
-                at = (at | (big - 1)) + 1;
-                continue;
-            }
-            r = settle_page(s, a, at);
-            at += PAGE_SIZE;
+        uint64_t to = MIN(a->end, end), next;
+        for (uint64_t at = MAX(a->start, start); !r && (at = frame_next(at, to)) < to; at = next) {
+            next = MIN((at | (big - 1)) + 1, to);
+            if (!changed || !is_settled(s, at))
+                r = settle_leaf(s, a, at, next);
         }
     }
     return r;
@@ -260,6 +363,7 @@ static int make_resident(struct family *f, struct space *s)
     uint64_t now = clock_now();
     f->until = now + MAX(SLICE_MIN, SLICE_COST * (now - before));
     stats.switches++;
+    stats.switch_ns += now - before;
     return r;
 }
 

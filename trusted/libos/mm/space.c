@@ -241,8 +241,8 @@ static void free_leaf(void *p)
 {
     struct leaf *leaf = p;
     for (unsigned i = 0; leaf->aside && i < 512; i++) {
-        if (leaf->aside[i])
-            page_free(leaf->aside[i]);
+        if (leaf->aside->page[i])
+            page_free(leaf->aside->page[i]);
     }
     los_free(leaf->aside);
     los_free(leaf);
