@@ -69,10 +69,14 @@ static char *take_line(struct maker *k, const struct sh_launch_line *line)
 
 /* --- lists --- */
 
-static void list_begin(struct maker *k, struct sh_string_list *l, size_t room)
+static void list_begin(struct maker *k, struct sh_string_list *l, size_t room, size_t max)
 {
-    if (room > SH_SETTINGS_STRINGS_MAX)
-        refuse_settings(k, -E2BIG, "arguments or environment have more than 8192 entries");
+    if (room > max)
+        refuse_settings(
+            k, -E2BIG,
+            max == SH_SETTINGS_ARGS_MAX
+                ? "the command has more than 131072 arguments"
+                : "the environment, or a list of the image, has more than 8192 entries");
     l->count = 0;
     l->items = k->error ? NULL : take_room(k, (room + 1) * sizeof(*l->items));
     if (l->items)
@@ -350,10 +354,12 @@ static void begin_lists(struct maker *k, const struct counts *c)
 {
     struct sh_settings *s = k->s;
     size_t own = c->tags[SH_TAG_ENTRYPOINT] + c->tags[SH_TAG_COMMAND];
-    list_begin(k, &s->args, c->keys[SH_LAUNCH_ARG] ? c->keys[SH_LAUNCH_ARG] : own);
-    list_begin(k, &s->env, 3 + c->tags[SH_TAG_ENV] + c->keys[SH_LAUNCH_ENV]);
-    list_begin(k, &s->image_env, c->tags[SH_TAG_ENV]);
-    list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET]);
+    list_begin(k, &s->args, c->keys[SH_LAUNCH_ARG] ? c->keys[SH_LAUNCH_ARG] : own,
+               SH_SETTINGS_ARGS_MAX);
+    list_begin(k, &s->env, 3 + c->tags[SH_TAG_ENV] + c->keys[SH_LAUNCH_ENV],
+               SH_SETTINGS_STRINGS_MAX);
+    list_begin(k, &s->image_env, c->tags[SH_TAG_ENV], SH_SETTINGS_STRINGS_MAX);
+    list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET], SH_SETTINGS_STRINGS_MAX);
     if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX)
         refuse_settings(k, -E2BIG, "the launch config has too many mounts");
     if (k->error)

@@ -13,7 +13,8 @@
 #include "lib/launch.h"
 #include "lib/manifest.h"
 
-#define SH_SETTINGS_STRINGS_MAX 8192u /* of one list, defaults included */
+#define SH_SETTINGS_ARGS_MAX 131072u
+#define SH_SETTINGS_STRINGS_MAX 8192u /* of any other list, defaults included */
 #define SH_SETTINGS_LIMITS 16u        /* RLIMIT_* of Linux */
 #define SH_SETTINGS_SHARES_MAX 64u
 #define SH_LIMIT_NONE UINT64_MAX /* no limit */
@@ -104,7 +105,7 @@ size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size);
  *   -ENOENT   there is no launch config (launch NULL): without one nothing starts
  *   -EBADMSG  it is not canonical, or a value of it (or of the manifest) is malformed
  *   -EPERM    it asks for what the image does not allow, or the image's own policy is unsafe
- *   -E2BIG    more strings than SH_SETTINGS_STRINGS_MAX
+ *   -E2BIG    more strings than SH_SETTINGS_ARGS_MAX or SH_SETTINGS_STRINGS_MAX
  *   -ENOMEM   the arena is smaller than sh_settings_size */
 int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const void *launch,
                      size_t launch_size, void *arena, size_t arena_size, const char **why);

@@ -68,7 +68,7 @@ static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_c
     for (size_t i = 0; !r && i < b->files.count; i++) {
         cleanup_free char *path = NULL;
         r = sh_files_add(tree, b->files.v[i], &path, err);
-        if (!r && !i && !b->rootfs && !b->image)
+        if (!r && path && !config->command.count && !b->rootfs && !b->image)
             sh_strings_add(&config->command, path);
     }
     if (!r && b->agent)

@@ -22,7 +22,8 @@
 #define SH_LAUNCH_HEAD                                                                             \
     "version = \"0.1.0\"\nalgorithm = \"sha384\"\n\n[data]\n\"shelter.launch\" = '''\n"
 #define SH_LAUNCH_TAIL "'''\n"
-#define SH_LAUNCH_SIZE_MAX 262144u
+/* Room for the 2 MiB of strings that Linux gives a program, escapes aside. */
+#define SH_LAUNCH_SIZE_MAX 4194304u
 #define SH_LAUNCH_DIGEST_SIZE 48u
 /* The launch config of a host that chooses nothing. */
 #define SH_LAUNCH_EMPTY SH_LAUNCH_HEAD SH_LAUNCH_TAIL

@@ -150,6 +150,33 @@ same "as they were given" "$(json '[d["entrypoint"], d["command"], d["env"], d["
 # --- folders of the host ---
 mkdir -p "$T/full"
 echo x >"$T/full/file"
+
+# --- a folder as an input ---
+mkdir -p "$T/conf/sub/empty" && echo one >"$T/conf/one" && echo two >"$T/conf/sub/two" && cp "$true" "$T/conf/sub/prog"
+chmod 600 "$T/conf/one"
+ln -s sub/two "$T/conf/link" && ln -s /nowhere "$T/conf/dangling"
+status "a folder" 0 "$SHELTER" build -q -t folder -f "$T/conf" -f "$true" -f "$T/conf:/etc/app"
+cp "$T/out" "$T/id"
+same "a folder: the first program is the command" "$("$SHELTER" inspect --json folder 2>/dev/null | json 'd["command"]')" '["/bin/true"]'
+if command -v fsck.erofs >/dev/null; then
+    rm -rf "$T/unpacked"
+    fsck.erofs --extract="$T/unpacked" "$SHELTER_STORE/images/$(cat "$T/id")/root.img" >/dev/null 2>&1
+    for place in conf etc/app; do
+        same "a folder: all of it is in /$place" "$(cd "$T/unpacked/$place" && find . -printf '%P %y %m %l\n' | sort | tr '\n' ',')" \
+            " d 755 ,dangling l 777 /nowhere,link l 777 sub/two,one f 644 ,sub d 755 ,sub/empty d 755 ,sub/prog f 755 ,sub/two f 644 ,"
+    done
+fi
+same "a folder: the same again" "$("$SHELTER" build -q -f "$T/conf:/c" -c /bin/x)" "$(LC_ALL=C "$SHELTER" build -q -f "$T/conf:/c" -c /bin/x)"
+status "a folder without a name" 125 env -C "$T/conf" "$SHELTER" build -q -f .
+one_line "a folder without a name: told" 'say where'
+mkfifo "$T/conf/fifo"
+status "a folder with a pipe in it" 125 "$SHELTER" build -q -f "$T/conf"
+one_line "a folder with a pipe in it: told" 'fifo is neither'
+deep=$T/deep
+for ((i = 0; i < 70; i++)); do deep=$deep/d; done
+mkdir -p "$deep"
+status "a folder that is too deep" 125 "$SHELTER" build -q -f "$T/deep"
+one_line "a folder that is too deep: told" 'folders deep'
 status "places for folders of the host" 0 "$SHELTER" build -q -t places -f "$true" -f "$T/full/file:/etc/app/file" --mount /data --mount /srv/new/place --mount /etc/app:cover
 same "places: are measured" "$("$SHELTER" inspect --json places 2>/dev/null | json 'd["host_mounts"]')" \
     '[{"path": "/data", "cover": false}, {"path": "/srv/new/place", "cover": false}, {"path": "/etc/app", "cover": true}]'

@@ -163,7 +163,7 @@ if [ -x "$R/bin/busybox" ] && command -v nm >/dev/null; then
     same "and the program did not notice" "$(cat "$T/out")" "$(run /bin/busybox find /bin /etc /dev /proc/self/task)"
 fi
 status "no such program" 127 "$RUNNER" "$T/i.img" "$T/i.manifest" -- /bin/nothing
-one_line "no such program: one line" "cannot be run: there is no such file"
+one_line "no such program: one line" "cannot be run: there is no such file in the image$"
 status "not a program" 126 "$RUNNER" "$T/i.img" "$T/i.manifest" -- /etc/passwd
 OPTIONS="--stats" run /bin/hello-static x >/dev/null 2>"$T/stats"
 check "stats are JSON" python3 -c "

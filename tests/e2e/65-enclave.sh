@@ -58,6 +58,15 @@ status "signals" 0 "${run[@]}" /bin/signals
 same "signals: delivered, registers whole, the fault's address" "$(cat "$T/out")" "kicked whole 0x123456789008"
 status "no such program" 127 "${run[@]}" /bin/nope
 one_line "no such program: told" "no such file"
+long=() # nearly what Linux takes: 128 KiB a string, 2 MiB in all
+for ((i = 0; i < 14; i++)); do long+=("$(head -c 131000 /dev/zero | tr '\0' "\\$((141 + i))")"); done
+status "1.8 MB of arguments" 0 "${run[@]}" /bin/busybox sh -c 'echo $# ${#1} ${#14}; echo "$@" | md5sum' sh "${long[@]}"
+same "1.8 MB of arguments: all came" "$(cat "$T/out")" "14 131000 131000"$'\n'"$(echo "${long[@]}" | md5sum)"
+# shellcheck disable=SC2046
+status "60,000 arguments" 0 "${run[@]}" /bin/busybox sh -c 'echo $# ${60000}' sh $(seq 60000)
+same "60,000 arguments: all came" "$(cat "$T/out")" "60000 60000"
+status "a program by its path outside" 127 "${run[@]}" /opt/mine/busybox
+one_line "a program by its path outside: told where it is" "no such file in the image; it is /bin/busybox"
 status "PID 1 is spared what has no handler" 4 "${run[@]}" /bin/busybox sh -c 'kill -SEGV $$; kill -TERM $$; exit 4'
 
 # --- its life under the supervisor ---

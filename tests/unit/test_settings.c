@@ -380,6 +380,17 @@ static void test_bounds(void **state)
     uint8_t *big = malloc(room);
     assert_int_equal(sh_settings_make(&s, &m, text, n, big, room, &why), -E2BIG);
     free(big);
+    for (size_t count = SH_SETTINGS_ARGS_MAX; count <= SH_SETTINGS_ARGS_MAX + 1; count++) {
+        n = (size_t)sprintf(text, "%s", SH_LAUNCH_HEAD);
+        for (size_t i = 0; i < count; i++)
+            n += (size_t)sprintf(text + n, "arg %zu\n", i % 10);
+        n += (size_t)sprintf(text + n, "%s", SH_LAUNCH_TAIL);
+        room = sh_settings_size(&m, n);
+        big = malloc(room);
+        assert_int_equal(sh_settings_make(&s, &m, text, n, big, room, &why),
+                         count > SH_SETTINGS_ARGS_MAX ? -E2BIG : 0);
+        free(big);
+    }
 
     n = (size_t)sprintf(text, "%senv A=b\nport tcp 80\n%s", SH_LAUNCH_HEAD, SH_LAUNCH_TAIL);
     bool enough = false;

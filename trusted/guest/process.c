@@ -77,6 +77,14 @@ static void run_program(const struct guest_run *run, int status_fd)
     /* The file is there: then it is its interpreter that is not. */
     if (rc == -ENOENT && strchr(run->argv[0], '/') && !stat(run->argv[0], &st))
         give_up(status_fd, 127, "the interpreter is missing of", run->argv[0], rc);
+    const char *slash = strrchr(run->argv[0], '/');
+    char there[256] = "/bin/";
+    if (rc == -ENOENT && slash && strlen(slash + 1) < sizeof(there) - 5 &&
+        !access(strcat(there, slash + 1), X_OK)) { /* where `build -f` puts programs */
+        char what[300];
+        snprintf(what, sizeof(what), "it is %s in the image; cannot run", there);
+        give_up(status_fd, 127, what, run->argv[0], rc);
+    }
     give_up(status_fd, rc == -ENOENT || rc == -ENOTDIR ? 127 : 126, "cannot run", run->argv[0], rc);
 }
 

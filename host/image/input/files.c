@@ -2,6 +2,7 @@
 // Puts files of the host into an image, programs with all they need.
 #include "host/image/input/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -175,7 +176,8 @@ static int add_needed(struct program *p, size_t k, struct sh_error *err)
     return 0;
 }
 
-/* Splits SRC[:DST]; the DST of an argument without one is /bin/<name of SRC>. */
+/* Splits SRC[:DST]; the DST of an argument without one is /bin/<name of SRC>, a folder's /<name>.
+ */
 static int split_target(const char *text, char **source, char **target, struct sh_error *err)
 {
     const char *colon = strrchr(text, ':');
@@ -186,27 +188,26 @@ static int split_target(const char *text, char **source, char **target, struct s
         const char *slash = strrchr(text, '/');
         const char *name = slash ? slash + 1 : text;
         if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-            return sh_fail(err, -EINVAL, "'%s' is not a file", text);
+            return sh_fail(err, -EINVAL, "'%s' has no name; say where it goes: %s:/PATH", text,
+                           text);
+        struct stat st;
         *source = sh_strdup(text);
-        *target = sh_format("/bin/%s", name);
+        *target = sh_format("%s/%s", !stat(text, &st) && S_ISDIR(st.st_mode) ? "" : "/bin", name);
     }
     return 0;
 }
 
-int sh_files_add(struct sh_tree *tree, const char *text, char **path, struct sh_error *err)
+/* One file, with what it needs. `data_ok`: it need not be a program. */
+static int add_file(struct sh_tree *tree, const char *source, const char *target, bool data_ok,
+                    struct sh_error *err)
 {
-    cleanup_free char *source = NULL, *target = NULL, *real = NULL;
-    int r = split_target(text, &source, &target, err);
-    if (r)
-        return r;
-    bool has_target = strcmp(source, text) != 0;
-    real = realpath(source, NULL);
+    cleanup_free char *real = realpath(source, NULL);
     if (!real)
         return sh_fail_errno(err, -errno, "cannot open %s", source);
     struct program *p = sh_alloc(sizeof(*p));
     p->tree = tree;
     struct added *a = NULL;
-    r = add_object(p, real, target, NULL, has_target, &a, err);
+    int r = add_object(p, real, target, NULL, data_ok, &a, err);
     if (!r && a->elf.interpreter) {
         struct added *interpreter;
         p->interpreter = a->elf.interpreter;
@@ -226,10 +227,88 @@ int sh_files_add(struct sh_tree *tree, const char *text, char **path, struct sh_
         free(p->list[i]);
     }
     free(p);
-    if (r < 0)
+    return r < 0 ? r : 0;
+}
+
+/* --- folders --- */
+
+#define DEPTH_MAX 64
+
+static int add_folder(struct sh_tree *tree, const char *source, const char *target, int depth,
+                      struct sh_error *err);
+
+static int add_member(struct sh_tree *tree, const char *source, const char *target, int depth,
+                      struct sh_error *err)
+{
+    struct stat st;
+    char link[4096];
+    ssize_t n;
+    if (lstat(source, &st))
+        return sh_fail_errno(err, -errno, "cannot open %s", source);
+    switch (st.st_mode & S_IFMT) {
+    case S_IFREG:
+        return add_file(tree, source, target, true, err);
+    case S_IFDIR:
+        return add_folder(tree, source, target, depth + 1, err);
+    case S_IFLNK:
+        n = readlink(source, link, sizeof(link) - 1);
+        if (n <= 0)
+            return sh_fail_errno(err, n ? -errno : -EINVAL, "cannot read the link %s", source);
+        link[n] = 0;
+        return add_link(tree, target, link, err);
+    default:
+        return sh_fail(err, -EINVAL, "%s is neither a file nor a folder nor a link", source);
+    }
+}
+
+/* In every locale the same. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* All that is in it, names in order, so that one folder makes one image. */
+static int add_folder(struct sh_tree *tree, const char *source, const char *target, int depth,
+                      struct sh_error *err)
+{
+    struct dirent **names;
+    struct sh_inode *parent, *made;
+    cleanup_free char *name = NULL;
+    if (depth > DEPTH_MAX)
+        return sh_fail(err, -ELOOP, "%s is more than %d folders deep", source, DEPTH_MAX);
+    int r = sh_tree_parent(tree, target + 1, true, &parent, &name, err);
+    if (!r && *name)
+        r = sh_tree_add_folder(tree, parent, name, &made, err);
+    int count = r ? 0 : scandir(source, &names, NULL, by_bytes);
+    if (count < 0)
+        return sh_fail_errno(err, -errno, "cannot read the folder %s", source);
+    for (int i = 0; i < count; i++) {
+        const char *each = names[i]->d_name;
+        cleanup_free char *from = sh_format("%s/%s", source, each);
+        cleanup_free char *to = sh_format("%s/%s", strcmp(target, "/") ? target : "", each);
+        if (!r && strcmp(each, ".") && strcmp(each, ".."))
+            r = add_member(tree, from, to, depth, err);
+        free(names[i]);
+    }
+    if (count)
+        free(names);
+    return r;
+}
+
+int sh_files_add(struct sh_tree *tree, const char *text, char **path, struct sh_error *err)
+{
+    struct stat st;
+    cleanup_free char *source = NULL, *target = NULL;
+    int r = split_target(text, &source, &target, err);
+    if (r)
         return r;
-    *path = sh_take_ptr(target);
-    return 0;
+    *path = NULL;
+    if (!stat(source, &st) && S_ISDIR(st.st_mode))
+        return add_folder(tree, source, target, 0, err);
+    r = add_file(tree, source, target, strcmp(source, text) != 0, err);
+    if (!r)
+        *path = sh_take_ptr(target);
+    return r;
 }
 
 /* --- skeleton --- */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts single files of the host into an image; programs bring their libraries along.
+// Puts files and folders of the host into an image; programs bring their libraries along.
 #ifndef HOST_IMAGE_INPUT_FILES_H
 #define HOST_IMAGE_INPUT_FILES_H
 
@@ -7,7 +7,8 @@
 
 /* Copies SRC[:DST] into the tree as root:root, mtime 0, executable where it is; an ELF program's
  * interpreter and libraries follow. Without DST it must be a program and goes to /bin. *path is its
- * path in the image, owned by the caller. */
+ * path in the image, owned by the caller. A folder goes to DST, or /<its name>, with all that is in
+ * it; links stay links; then *path is NULL. */
 int sh_files_add(struct sh_tree *tree, const char *source_and_target, char **path,
                  struct sh_error *err);
 

@@ -221,6 +221,15 @@ static int open_files(const struct sh_manifest *m)
     return r;
 }
 
+/* `build -f /usr/bin/x` puts x into /bin; whoever names it as outside is told so. */
+static void tell_not_found(const char *name, char *path)
+{
+    const char *slash = strrchr(name, '/');
+    bool there = slash && !find_program(slash + 1, "/bin", path, 2 * PAGE_SIZE);
+    log_line("shelter: %s cannot be run: there is no such file in the image%s%s", name,
+             there ? "; it is " : "", there ? path : "");
+}
+
 static int run_program(struct thread *t, const struct environment *env)
 {
     char *path = pages_alloc(2);
@@ -231,13 +240,16 @@ static int run_program(struct thread *t, const struct environment *env)
         r = exec_load(t, path, &x);
     if (!r)
         return 0;
+    if (r == -ENOENT) {
+        tell_not_found(name, path);
+        return EXIT_NOT_FOUND;
+    }
     log_line("shelter: %s cannot be run: %s", name,
-             r == -ENOENT    ? "there is no such file in the image"
-             : r == -EACCES  ? "it is not an executable file"
+             r == -EACCES    ? "it is not an executable file"
              : r == -ENOEXEC ? "it is not a program for this processor"
              : r == -EIO     ? "its bytes in the root image are not what was built"
                              : "it could not be loaded");
-    return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT;
+    return EXIT_CANNOT;
 }
 
 static int start_inside(const struct port_start *start, struct thread *t)

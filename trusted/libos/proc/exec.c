@@ -13,7 +13,7 @@
 
 #define STACK_SIZE_DEFAULT (8ul << 20)
 #define ARG_SIZE_MAX (2ul << 20)
-#define ARGS_MAX 65536u
+#define ARGS_MAX 262144u /* ARG_SIZE_MAX, by exec, allows fewer */
 #define SCRIPT_DEPTH 4
 #define PATH_SIZE 4096u
 #define SCRIPT_LINE 256
