@@ -16,6 +16,7 @@
 
 struct view {
     bool follow, stamps;
+    const char *name;
     int64_t tail; /* -1: all */
     uint64_t since;
     uint64_t skip_lines; /* still to leave out */
@@ -24,8 +25,7 @@ struct view {
 
 static bool is_shown(const struct view *v, const struct sh_log_record *r)
 {
-    return r->time >= v->since &&
-           (r->stream == SH_STREAM_OUT || r->stream == SH_STREAM_ERR || r->stream == SH_LOG_LOST);
+    return r->time >= v->since && r->stream >= SH_STREAM_OUT && r->stream <= SH_LOG_END;
 }
 
 static void print_stamp(FILE *out, uint64_t time_ns)
@@ -38,11 +38,40 @@ static void print_stamp(FILE *out, uint64_t time_ns)
     fprintf(out, "%s.%09" PRIu64 "Z ", text, time_ns % 1000000000);
 }
 
+/* What Shelter itself has to say, on stderr, on a line of its own. */
+static void print_note(struct view *v, const struct sh_log_record *r)
+{
+    struct sh_error line = {0};
+    fflush(stdout);
+    if (v->inside_line[1] || (v->inside_line[0] && isatty(1) && isatty(2)))
+        fputc('\n', stderr);
+    v->inside_line[0] = v->inside_line[1] = false;
+    if (v->stamps)
+        print_stamp(stderr, r->time);
+    if (r->stream == SH_LOG_LOST)
+        sh_fail(&line, 0, "%" PRIu64 " bytes were not logged: the disk was full",
+                r->size == 8 ? sh_le64(r->data) : 0);
+    else
+        sh_fail(&line, 0, "instance %s %.*s", v->name, (int)r->size, r->data);
+    sh_error_report(&line);
+}
+
+/* Its supervisor could not write the last line. */
+static void print_death(struct view *v, const struct sh_instance *i)
+{
+    char text[sizeof(i->state.error) + 16];
+    int n = snprintf(text, sizeof(text), "is dead: %s", i->state.error);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct sh_log_record r = {SH_LOG_END, (uint64_t)now.tv_sec * 1000000000u, (uint32_t)n,
+                              (const uint8_t *)text};
+    print_note(v, &r);
+}
+
 static void print_record(struct view *v, const struct sh_log_record *r)
 {
-    if (r->stream == SH_LOG_LOST) {
-        fprintf(stderr, "shelter: %" PRIu64 " bytes were not logged: the disk was full\n",
-                r->size == 8 ? sh_le64(r->data) : 0);
+    if (r->stream > SH_STREAM_ERR) {
+        print_note(v, r);
         return;
     }
     FILE *out = r->stream == SH_STREAM_OUT ? stdout : stderr;
@@ -55,6 +84,7 @@ static void print_record(struct view *v, const struct sh_log_record *r)
             v->skip_lines -= stop != NULL;
         } else if (!v->stamps) {
             fwrite(p, 1, (size_t)(end - p), out);
+            *inside = end[-1] != '\n';
             return;
         } else {
             if (!*inside)
@@ -73,7 +103,7 @@ static uint64_t count_lines(struct sh_log_reader *reader, const struct view *v)
     uint64_t lines = 0;
     bool inside = false;
     while (sh_log_read_next(reader, &r) == 1) {
-        if (!is_shown(v, &r) || r.stream == SH_LOG_LOST)
+        if (!is_shown(v, &r) || r.stream > SH_STREAM_ERR)
             continue;
         for (const uint8_t *p = r.data, *end = p + r.size; p < end;) {
             const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
@@ -111,8 +141,6 @@ static int print_log(struct sh_instance *instance, struct view *v, struct sh_err
         sh_log_read_close(&reader);
         r = sh_log_read_open(&reader, instance->dir_fd);
     }
-    if (r == -ENOENT && !v->follow)
-        return 0;
     if (r && r != -ENOENT)
         return sh_fail_errno(err, r, "cannot read the log of instance %s", instance->config.name);
     for (;;) {
@@ -133,6 +161,8 @@ static int print_log(struct sh_instance *instance, struct view *v, struct sh_err
         wait_for_more(notify);
     }
     sh_log_read_close(&reader);
+    if (instance->state.state == SH_STATE_DEAD)
+        print_death(v, instance);
     return r == -ENOENT ? 0 : r;
 }
 
@@ -164,7 +194,9 @@ static int parse_since(const char *text, uint64_t *since)
 static int logs_one(struct sh_store *store, struct sh_instance *instance, void *context,
                     struct sh_error *err)
 {
-    return print_log(instance, context, err);
+    struct view *v = context;
+    v->name = instance->config.name;
+    return print_log(instance, v, err);
 }
 
 int cmd_logs(int argc, char **argv)

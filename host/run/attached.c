@@ -18,6 +18,10 @@
 
 #define FORCE_COUNT 3        /* so many ^C ... */
 #define FORCE_WITHIN_MS 5000 /* ... within this time kill */
+#define ANSWER_MS 10000      /* a supervisor that says nothing about a signal hangs */
+#define ASK_EACH_MS 2000     /* after a signal, ... */
+#define ASK_FOR_MS 60000     /* ... so long */
+#define TYPED_INTERRUPT 0x03 /* ^C: the workload's, but nobody may be there to take it */
 #define DETACH_FIRST 0x10    /* ^P */
 #define DETACH_SECOND 0x11   /* ^Q */
 
@@ -39,6 +43,11 @@ struct pump {
     int signal_fd;
     int force_count;
     int64_t force_since;
+    int64_t answer_by; /* sh_now_ms; 0: nothing was asked */
+    int64_t ask_at;    /* ask again; 0: not */
+    int64_t ask_until;
+    int asked_by; /* the signal for which it was */
+    bool silent;  /* no answer came, or one that nobody inside can answer */
     int *status;
     struct sh_error *err;
 };
@@ -84,6 +93,37 @@ static void session_started(struct pump *p)
 
 /* --- signals --- */
 
+static void send_ping(struct pump *p)
+{
+    p->ask_at = 0;
+    if (p->answer_by)
+        return;
+    sh_frame_put(&p->out, SH_CONTROL_PING, 0, 0, NULL, 0);
+    p->answer_by = sh_now_ms() + ANSWER_MS;
+}
+
+/* Who wants to be rid of us by this signal shall not wait for somebody who hangs, or soon will. */
+static void ask_life(struct pump *p, int number)
+{
+    p->asked_by = number;
+    p->ask_until = sh_now_ms() + ASK_FOR_MS;
+    send_ping(p);
+}
+
+static void take_life(struct pump *p)
+{
+    int64_t now = sh_now_ms();
+    p->answer_by = 0;
+    p->ask_at = now < p->ask_until ? now + ASK_EACH_MS : 0;
+}
+
+/* Milliseconds until something is due; -1: nothing is. */
+static int life_due(const struct pump *p)
+{
+    int64_t at = p->answer_by ? p->answer_by : p->ask_at, left = at - sh_now_ms();
+    return !at ? -1 : left < 0 ? 0 : (int)left;
+}
+
 /* The third INT or TERM within a few seconds kills, a fourth lets go of a supervisor that hangs. */
 static void forward_signal(struct pump *p, int number)
 {
@@ -109,6 +149,21 @@ static void forward_signal(struct pump *p, int number)
         return;
     }
     sh_frame_put_u32(&p->out, SH_FRAME_SIGNAL, 0, 0, (uint32_t)number);
+    if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT)
+        ask_life(p, number);
+}
+
+static void give_up(struct pump *p, const char *text)
+{
+    const char *name = p->a->config->name;
+    p->silent = true;
+    p->err->status = 128 + p->asked_by;
+    if (text)
+        sh_fail(p->err, -ETIMEDOUT, "%s", text);
+    else
+        sh_fail(p->err, -ETIMEDOUT,
+                "the supervisor of instance %s does not answer; 'shelter rm -f %s' ends it", name,
+                name);
 }
 
 static void take_signals(struct pump *p)
@@ -199,11 +254,16 @@ static void flush_output(struct pump *p)
 static void take_refusal(struct pump *p, const struct sh_frame_view *f)
 {
     struct sh_error line = {0};
-    if (sh_frame_u32(f, 0) != SH_FRAME_SIGNAL) {
+    uint32_t request = sh_frame_u32(f, 0);
+    sh_frame_text(f, line.text, sizeof(line.text));
+    if (request == SH_CONTROL_PING) {
+        give_up(p, line.text);
+        return;
+    }
+    if (request != SH_FRAME_SIGNAL) {
         p->ended = sh_control_ended(f, p->status, p->err);
         return;
     }
-    sh_frame_text(f, line.text, sizeof(line.text));
     sh_terminal_restore();
     sh_error_report(&line);
     if (p->a->tty)
@@ -231,6 +291,9 @@ static void take_frame(struct pump *p, const struct sh_frame_view *f)
         return;
     case SH_FRAME_REFUSED:
         take_refusal(p, f);
+        return;
+    case SH_CONTROL_DONE:
+        take_life(p);
         return;
     case SH_FRAME_EXIT:
     case SH_FRAME_ERROR:
@@ -284,6 +347,8 @@ static void input_readable(struct pump *p)
         return;
     }
     struct sh_fifo kept = {0};
+    if (p->a->tty && memchr(bytes, TYPED_INTERRUPT, (size_t)n))
+        ask_life(p, SIGINT);
     if (p->a->tty)
         p->detached = filter_keys(p, bytes, (size_t)n, &kept);
     else
@@ -310,8 +375,17 @@ static void poll_once(struct pump *p)
     /* A pipe that nobody reads any more: told also while there is nothing to write. */
     if (f[AT_OUT].fd < 0 && !p->output[0].broken)
         f[AT_OUT] = (struct pollfd){.fd = 1, .events = 0};
-    if (poll(f, AT_COUNT, background ? 500 : -1) < 0)
+    int wait = life_due(p);
+    if (background && (wait < 0 || wait > 500))
+        wait = 500;
+    if (poll(f, AT_COUNT, wait) < 0)
         return;
+    if (!life_due(p) && !f[AT_SOCKET].revents) {
+        if (p->answer_by)
+            give_up(p, NULL);
+        else
+            send_ping(p);
+    }
     if (f[AT_SIGNAL].revents)
         take_signals(p);
     if (p->detached)
@@ -349,11 +423,11 @@ enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status, s
         send_size(&p); /* so that the program finds it when it starts */
     grant_output(&p, 0);
     grant_output(&p, 1);
-    while (!p.ended && !p.detached && !p.lost) {
+    while (!p.ended && !p.detached && !p.lost && !p.silent) {
         (void)sh_frames_send(&p.out, p.a->fd); /* full, or gone, which reading will tell */
         poll_once(&p);
     }
-    if (!p.detached)
+    if (!p.detached && !p.silent)
         flush_output(&p);
     else
         (void)sh_frames_send(&p.out, p.a->fd);
@@ -368,6 +442,8 @@ enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status, s
         return SH_ATTACHED_ENDED;
     if (p.detached)
         return SH_ATTACHED_DETACHED;
+    if (p.silent)
+        return SH_ATTACHED_LOST;
     sh_fail(err, -EIO, "the supervisor of instance %s died, and its VM with it", a->config->name);
     return SH_ATTACHED_LOST;
 }

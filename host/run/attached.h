@@ -22,7 +22,8 @@ enum sh_attached_end { SH_ATTACHED_ENDED, SH_ATTACHED_DETACHED, SH_ATTACHED_LOST
 void sh_attached_block_signals(void);
 
 /* Runs until the session ends (its exit status in *status; the text of an ERROR in err), the user
- * detaches, or the supervisor dies. The terminal is as before afterwards. */
+ * detaches, or the supervisor dies or does not answer a signal (LOST, with the sentence). The
+ * terminal is as before afterwards. */
 enum sh_attached_end sh_attached_run(const struct sh_attached *a, int *status,
                                      struct sh_error *err);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -81,5 +82,37 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct
     fcntl(pid_fd, F_SETFD, FD_CLOEXEC);
     fcntl(output_fd, F_SETFL, O_NONBLOCK);
     *child = (struct sh_child){pid, pid_fd, sh_take_fd(&output_fd), 0};
+    return 0;
+}
+
+/* State and parent of a process. */
+static bool read_stat(const char *pid, char *state, int *parent)
+{
+    char path[300], text[512];
+    snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = 0;
+    const char *behind = strrchr(text, ')'); /* its name may hold anything */
+    return behind && sscanf(behind, ") %c %d", state, parent) == 2;
+}
+
+pid_t sh_child_stopped(pid_t pid)
+{
+    char name[16], state;
+    int parent;
+    snprintf(name, sizeof(name), "%d", (int)pid);
+    if (read_stat(name, &state, &parent) && state == 'T')
+        return pid;
+    cleanup_closedir DIR *dir = opendir("/proc");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        uint64_t number;
+        if (sh_parse_number(e->d_name, 2, INT_MAX, &number) ||
+            !read_stat(e->d_name, &state, &parent) || parent != pid)
+            continue;
+        pid_t found = sh_child_stopped((pid_t)number);
+        if (found)
+            return found;
+    }
     return 0;
 }

@@ -18,4 +18,7 @@ struct sh_child {
 int sh_child_start(char *const *argv, const int *keep, size_t keep_count, struct sh_child *child,
                    struct sh_error *err);
 
+/* The process that somebody stopped (SIGSTOP), of the child and all below it; 0: none. */
+pid_t sh_child_stopped(pid_t pid);
+
 #endif

@@ -14,6 +14,7 @@
 
 #define REQUEST_MS 120000
 #define PING_MS 10000
+#define SEND_MS 60000       /* a supervisor takes something meanwhile, or hangs */
 #define STOP_SPARE_MS 20000 /* beyond the time that a stop may take */
 
 /* A path of any length fits into sun_path by way of the folder's descriptor. */
@@ -82,12 +83,13 @@ int sh_control_listen(int dir_fd, struct sh_error *err)
 int sh_control_send(int fd, struct sh_fifo *out)
 {
     while (out->size) {
-        ssize_t n = send(fd, sh_fifo_peek(out), out->size, MSG_NOSIGNAL);
+        ssize_t n = send(fd, sh_fifo_peek(out), out->size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             sh_fifo_drop(out, (size_t)n);
         } else if (errno == EAGAIN) {
             struct pollfd p = {.fd = fd, .events = POLLOUT};
-            poll(&p, 1, -1);
+            if (!poll(&p, 1, SEND_MS))
+                return -ETIMEDOUT;
         } else if (errno != EINTR) {
             return -errno;
         }

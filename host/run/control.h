@@ -14,7 +14,9 @@
 //   STATS, TRACE(u32 on), ATTEST(nonce), MAPS
 //                     the payload as in channel.h, its id 0. ANSWER or EVIDENCE; after that of a
 //                     TRACE that began: TRACED until the client goes or the workload ends.
-//   PING              DONE; then another request may follow on the same connection.
+//   PING              DONE; then another request may follow on the same connection. On an attached
+//                     one, REFUSED when the VM or loader is stopped, so that nothing inside
+//                     answers.
 //   STOP(u32 ms)      stop signal, after that time KILL. EXIT or ERROR when it ended.
 //
 // The session number in these frames is always 0: a connection serves one session. The first client
@@ -48,7 +50,8 @@ int sh_control_connect(const struct sh_instance *instance, struct sh_error *err)
 /* The listening socket of the instance whose folder this is. */
 int sh_control_listen(int dir_fd, struct sh_error *err);
 
-/* Sends what `out` holds, waiting as needed; empties it. 0 or -errno. */
+/* Sends what `out` holds, waiting as needed; empties it. 0 or -errno; -ETIMEDOUT when nothing of it
+ * was taken for a minute. */
 int sh_control_send(int fd, struct sh_fifo *out);
 
 /* Waits for the next frame. 1; 0 when the other side closed; -errno; -ETIMEDOUT (timeout_ms < 0:

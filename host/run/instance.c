@@ -295,6 +295,11 @@ void sh_instance_refresh(struct sh_instance *i)
         i->state.state = SH_STATE_RUNNING;
     if (!held && (sh_instance_alive(i) || i->state.state == SH_STATE_CREATED))
         i->state.state = SH_STATE_DEAD;
+    if (i->state.state == SH_STATE_DEAD && !i->state.error[0])
+        snprintf(i->state.error, sizeof(i->state.error),
+                 "its supervisor was killed or the host went down, and its exit status is unknown; "
+                 "'shelter start %s' starts it again",
+                 i->config.name);
     if (!sh_instance_alive(i))
         i->state.supervisor_pid = i->state.child_pid = 0;
 }

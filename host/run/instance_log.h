@@ -13,6 +13,7 @@
 // record that ends behind the end of the file was torn by a kill: readers stop there, the writer
 // cuts it off. A full disk loses output, and a later record of stream SH_LOG_LOST says how many
 // bytes.
+// The last record of a life is of stream SH_LOG_END.
 #ifndef HOST_RUN_INSTANCE_LOG_H
 #define HOST_RUN_INSTANCE_LOG_H
 
@@ -21,6 +22,7 @@
 #define SH_LOG_MAGIC "SHLTRLOG"
 #define SH_LOG_SIZE_MAX (16u << 20)
 #define SH_LOG_LOST 3 /* its bytes: u64, how many are missing here */
+#define SH_LOG_END 4  /* its bytes: one line, without a newline: how the instance ended */
 
 struct sh_log {
     int dir_fd; /* the instance's folder; not owned */

@@ -8,7 +8,10 @@
 
 #include <shelter/network.h>
 
+#include "host/run/child.h"
+
 #define STOP_MS_MAX 86400000u
+#define EXEC_MS 60000 /* from EXEC to STARTED */
 #define POWER_MS 3000 /* from KILL to the end of a machine that does not obey */
 #define CHANNEL_OUT_MAX                                                                            \
     (4u * SH_STREAM_PIECE) /* queued for the guest before we take more stdin                       \
@@ -167,6 +170,7 @@ static void take_frame(struct sup_guest *g, const struct sh_frame_view *f)
         break;
     case SH_FRAME_STARTED:
         session->started = true;
+        session->start_by = 0;
         if (!session->id)
             sup_life_started(g->life);
         sup_clients_started(g->clients, session->id);
@@ -240,6 +244,8 @@ void sup_guest_pump(struct sup_guest *g)
 
 void sup_guest_signal(struct sup_guest *g, struct sup_session *session, uint32_t signal)
 {
+    if (!session->id)
+        g->life->asked = signal;
     /* Nothing runs yet that could take it: the machine takes its place. */
     if (!session->id && !session->started) {
         if (signal == SIGKILL || signal == SIGINT || signal == SIGTERM || signal == SIGHUP ||
@@ -270,9 +276,22 @@ void sup_guest_exec(struct sup_guest *g, struct sup_client *c, const uint8_t *pa
         return;
     }
     open_session(free_one, ++g->last_session);
+    free_one->start_by = sh_now_ms() + EXEC_MS;
     free_one->killed_with_client = size > 1 && payload[1] != SH_EXEC_PROGRAM;
     sup_client_attach(c, free_one->id, true);
     sh_frame_put(&g->out, SH_FRAME_EXEC, 0, free_one->id, payload, size);
+}
+
+bool sup_guest_stopped(const struct sup_guest *g, char *why, size_t why_size)
+{
+    const char *name = g->life->instance->config.name;
+    pid_t pid = g->child ? sh_child_stopped(g->child) : 0;
+    if (pid)
+        snprintf(why, why_size,
+                 "instance %s does not answer: its process %d is stopped; 'kill -CONT %d' lets it "
+                 "go on, 'shelter rm -f %s' ends it",
+                 name, (int)pid, (int)pid, name);
+    return pid != 0;
 }
 
 void sup_guest_stop(struct sup_guest *g, uint32_t after_ms)
@@ -293,7 +312,24 @@ int64_t sup_guest_next_timer(const struct sup_guest *g)
         at = g->kill_at;
     if (g->power_at && (!at || g->power_at < at))
         at = g->power_at;
+    for (size_t i = 1; i < SH_SESSION_MAX; i++) {
+        const struct sup_session *s = &g->sessions[i];
+        if (s->open && s->start_by && (!at || s->start_by < at))
+            at = s->start_by;
+    }
     return at;
+}
+
+/* Its clients hear it; the session stays, since the inside may still answer. */
+static void give_up_start(struct sup_guest *g, struct sup_session *session)
+{
+    struct sh_fifo last = {0};
+    session->start_by = 0;
+    sh_frame_put_text(&last, SH_FRAME_ERROR, 0, SH_EXIT_FAILURE,
+                      "the inside does not answer: it did not start the program within a minute");
+    sup_clients_end(g->clients, session->id, &last);
+    sh_fifo_free(&last);
+    sup_guest_signal(g, session, SIGKILL);
 }
 
 void sup_guest_timers(struct sup_guest *g)
@@ -303,6 +339,9 @@ void sup_guest_timers(struct sup_guest *g)
         g->kill_at = 0;
         sup_guest_signal(g, &g->sessions[0], SIGKILL);
     }
+    for (size_t i = 1; i < SH_SESSION_MAX; i++)
+        if (g->sessions[i].open && g->sessions[i].start_by && now >= g->sessions[i].start_by)
+            give_up_start(g, &g->sessions[i]);
     if (g->power_at && now >= g->power_at)
         sup_life_exit(g->life, 0, SIGKILL); /* the guest does not obey */
 }

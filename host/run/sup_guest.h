@@ -13,13 +13,15 @@ struct sup_session {
     bool killed_with_client;       /* a copy: of no use without the client */
     struct sh_stream_in output[2]; /* from the guest */
     struct sh_stream_out input;    /* to it */
+    int64_t start_by;              /* sh_now_ms: STARTED must have come; 0: it need not */
 };
 
 struct sup_guest {
     struct sup_life *life;
     struct sup_clients *clients;
     struct sup_requests *requests;
-    int fd; /* -1: closed */
+    int fd;      /* -1: closed */
+    pid_t child; /* who is behind it; 0: nobody yet */
     struct sh_frame_reader in;
     struct sh_fifo out;
     bool hello;
@@ -42,6 +44,11 @@ void sup_guest_follow(struct sup_guest *g);
 
 struct sup_session *sup_guest_session(struct sup_guest *g, uint16_t id);
 void sup_guest_signal(struct sup_guest *g, struct sup_session *session, uint32_t signal);
+
+/* Somebody stopped (SIGSTOP) the VM or the loader, so that nothing inside answers: with the
+ * sentence.
+ */
+bool sup_guest_stopped(const struct sup_guest *g, char *why, size_t why_size);
 
 /* The image's stop signal now, KILL after that time. */
 void sup_guest_stop(struct sup_guest *g, uint32_t after_ms);

@@ -2,6 +2,7 @@
 // What is written down of an instance while it runs.
 #include "host/run/sup_life.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -28,15 +29,29 @@ void sup_life_started(struct sup_life *l)
     save_state(l);
 }
 
-/* Why it ended, where the status alone does not say: for `status` and `inspect`. */
+/* Why it ended, where the status alone does not say: for `status`, `inspect` and the log. */
 static void say_signal(struct sup_life *l, uint32_t signal, uint32_t code)
 {
     uint32_t number = signal ? signal : code > 128 && code < 128 + 32 ? code - 128 : 0;
     const char *name = sigabbrev_np((int)number), *why = sigdescr_np((int)number);
-    if (number)
-        snprintf(l->state.error, sizeof(l->state.error), "%s signal %u (%s%s%s)",
-                 signal ? "the workload was ended by" : "its exit status means", number,
-                 name ? name : "?", why ? ": " : "", why ? why : "");
+    if (!number)
+        return;
+    const char *who = l->asked == number ? "; a command of this host asked for it"
+                      : number == SIGKILL
+                          ? "; nobody asked for it: perhaps its memory (-m) was full"
+                          : "";
+    snprintf(l->state.error, sizeof(l->state.error), "%s signal %u (%s%s%s)%s",
+             signal ? "the workload was ended by" : "its exit status means", number,
+             name ? name : "?", why ? ": " : "", why ? why : "", who);
+}
+
+/* The last line of the log. */
+static void log_end(struct sup_life *l)
+{
+    char line[sizeof(l->state.error) + 64];
+    int n = snprintf(line, sizeof(line), "ended with exit status %d%s%s", l->state.exit_code,
+                     l->state.error[0] ? ": " : "", l->state.error);
+    sh_log_add(&l->log, SH_LOG_END, line, (size_t)n);
 }
 
 void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
@@ -64,6 +79,7 @@ void sup_life_error(struct sup_life *l, int status, const char *format, ...)
 
 void sup_life_finish(struct sup_life *l)
 {
+    log_end(l);
     sh_log_close(&l->log);
     l->state.state = SH_STATE_EXITED;
     l->state.finished = wall_ns();

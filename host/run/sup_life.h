@@ -23,6 +23,7 @@ struct sup_life {
     bool ended; /* state.exit_code is decided */
     bool ended_by_error;
     uint32_t exit_code, exit_signal; /* as told to clients */
+    uint32_t asked;                  /* the last signal that a client asked for; 0: none */
 };
 
 /* The workload runs: once. */
@@ -34,7 +35,7 @@ void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal);
 void sup_life_error(struct sup_life *l, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Writes state.json and closes the log; after the end was decided. */
+/* Writes state.json and the log's last line, and closes it; after the end was decided. */
 void sup_life_finish(struct sup_life *l);
 
 #endif

@@ -35,7 +35,7 @@ static void refuse_request(struct sup_client *c, uint32_t error, const char *why
 }
 
 void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct sh_frame_view *f,
-                      bool workload_runs)
+                      const char *why_not)
 {
     if (c->attached || c->waits || c->request_type || c->traces || f->size < 4 ||
         f->size > sizeof(c->request)) {
@@ -48,8 +48,8 @@ void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct
     memcpy(c->request, f->data, f->size);
     if (f->type == SH_FRAME_MAPS && !q->debuggable)
         refuse_request(c, ENOTSUP, "a debugger can look into simulated enclaves only");
-    else if (!workload_runs)
-        refuse_request(c, EAGAIN, "the workload is not running yet; try again in a moment");
+    else if (why_not)
+        refuse_request(c, EAGAIN, why_not);
 }
 
 /* The trace stops when nobody looks at it any more. */

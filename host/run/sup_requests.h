@@ -15,9 +15,10 @@ struct sup_requests {
     bool traced; /* the guest was told to trace */
 };
 
-/* A client's request; it is refused while the workload does not run. */
+/* A client's request; `why_not`: it is refused with this sentence, since the inside cannot answer.
+ */
 void sup_request_take(struct sup_requests *q, struct sup_client *c, const struct sh_frame_view *f,
-                      bool workload_runs);
+                      const char *why_not);
 
 /* Puts the next question into the guest's queue; gives up one that is not answered. */
 void sup_requests_pump(struct sup_requests *q, struct sh_fifo *to_guest);

@@ -97,6 +97,7 @@ static void child_gone(struct supervisor *s)
     waitpid(s->child.pid, &status, 0);
     close(s->child.pid_fd);
     s->child.pid_fd = -1;
+    s->guest.child = 0;
     s->child_ended = true;
     while (s->child.stderr_fd >= 0) {
         struct pollfd p = {.fd = s->child.stderr_fd, .events = POLLIN};
@@ -372,7 +373,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
     s->life.state.state = SH_STATE_STARTING;
     s->life.state.supervisor_pid = getpid();
-    s->life.state.child_pid = s->child.pid;
+    s->life.state.child_pid = s->guest.child = s->child.pid;
     /* The child loads the same files meanwhile, and asks about them much later. */
     r = spec->backend->measure(spec, &s->life.state.measurement, err);
     if (!r && (r = sh_instance_save_state(s->plan->instance->dir_fd, &s->life.state)))

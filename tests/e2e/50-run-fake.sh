@@ -24,6 +24,8 @@ fake signal:9; status "killed by signal 9 is 137" 137 "$SHELTER" run --rm plain
 fake signal:7; status "killed by signal 7 is 135" 135 "$SHELTER" run --name bus plain
 status "who comes later" 3 "$SHELTER" status bus
 check "is told why" grep -q 'bus: exited (135) .*: the workload was ended by signal 7 (BUS: Bus error)' "$T/out"
+"$SHELTER" logs bus >/dev/null 2>"$T/err"
+one_line "and in the log" '^shelter: instance bus ended with exit status 135: the workload was ended by signal 7'
 "$SHELTER" rm bus >/dev/null
 fake "error:123:no connection to the key broker at https://10.0.2.2:9"; status "an error that names the host" 123 "$SHELTER" run plain
 one_line "names it as the user did" 'broker at https://127.0.0.1:9'
@@ -126,6 +128,15 @@ wait $pid; same "who waited is told" "$?/$(grep -c 'is dead' "$T/err")" "125/1"
 "$SHELTER" clean >/dev/null
 check "clean removes the dead" nothing_left
 "$SHELTER" run -d --name frozen all >/dev/null 2>&1
+qemu=$(field frozen pid)
+kill -STOP "$qemu"
+until_true 5 grep -q '^State:.T' "/proc/$qemu/status"
+for verb in "exec frozen /prog" "attach frozen" "stats frozen" "trace frozen" "attest --nonce 00 frozen" "cp frozen:/x $T/copied"; do
+    # shellcheck disable=SC2086
+    status "${verb%% *} of a VM that is stopped" 125 timeout -k 5 10 "$SHELTER" $verb
+    check "names its process" grep -q "instance frozen does not answer: its process $qemu is stopped" "$T/err"
+done
+kill -CONT "$qemu"
 kill -STOP "$(field frozen supervisor_pid)"
 # Every verb that asks it something says that it does not answer, within its bound; all at once here.
 say_so() { # NAME VERB…
