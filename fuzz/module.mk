@@ -14,15 +14,15 @@ FUZZ_SRC_channel := $(FUZZ_GUEST)
 FUZZ_SRC_channel_exec := trusted/guest/channel.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c config.c error.c \
     users.c path.c) trusted/copy/tar.c $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
-FUZZ_SRC_agent_json := $(addprefix trusted/agent/,json.c text.c os_linux.c)
-FUZZ_SRC_agent_response := $(addprefix trusted/agent/,response.c url.c text.c os_linux.c)
-FUZZ_SRC_agent_jwe := $(addprefix trusted/agent/,key.c rng.c json.c text.c os_linux.c) lib/sha2.c
+FUZZ_SRC_agent_json := $(addprefix trusted/agent/,json.c text.c os_linux.c) lib/hex.c lib/base64.c lib/io.c
+FUZZ_SRC_agent_response := $(addprefix trusted/agent/,response.c url.c text.c os_linux.c) lib/base64.c lib/io.c
+FUZZ_SRC_agent_jwe := $(addprefix trusted/agent/,key.c rng.c json.c text.c os_linux.c) lib/base64.c lib/hex.c lib/io.c lib/sha2.c
 FUZZ_LIBS_agent_jwe = $(MBEDTLS_A)
 FUZZ_SRC_measure_sim := $(addprefix verifier/measure/,sim.c sim_bzimage.c ovmf.c)
 FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
-FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/hex.c
+FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/base64.c lib/hex.c
 FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy ra_tls
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
@@ -37,7 +37,7 @@ FUZZ_LIBS_sigstruct := -lcrypto
 FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/measure/sgx_sigstruct.c \
     $(LIB_SRC)
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
-FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c
+FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c lib/io.c
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
 FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/launch/*.c host/launch/*/*.c host/image/*.c host/image/*/*.c host/store/*.c) \
     $(wildcard host/sgx/*.[cS] host/sgx/sim/*.[cS]) $(LIB_SRC) \

@@ -26,15 +26,22 @@ int sh_hex_digit(int c)
     return -1;
 }
 
+int sh_hex_byte(const void *text)
+{
+    const uint8_t *p = text;
+    int high = sh_hex_digit(p[0]);
+    int low = high < 0 ? -1 : sh_hex_digit(p[1]);
+    return low < 0 ? -1 : high << 4 | low;
+}
+
 int sh_unhex(void *out, size_t size, const char *text)
 {
     uint8_t *p = out;
     for (size_t i = 0; i < size; i++) {
-        int high = sh_hex_digit(text[0]);
-        int low = high < 0 ? -1 : sh_hex_digit(text[1]);
-        if (low < 0)
+        int byte = sh_hex_byte(text);
+        if (byte < 0)
             return -EINVAL;
-        p[i] = (uint8_t)(high << 4 | low);
+        p[i] = (uint8_t)byte;
         text += 2;
     }
     return *text ? -EINVAL : 0;

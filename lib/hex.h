@@ -15,4 +15,7 @@ int sh_unhex(void *out, size_t size, const char *text);
 /* The value of one digit, or -1. */
 int sh_hex_digit(int c);
 
+/* The value of two digits, or -1; where the first is none, the second is not looked at. */
+int sh_hex_byte(const void *text);
+
 #endif

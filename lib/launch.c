@@ -53,11 +53,9 @@ static bool value_canonical(const uint8_t *p, size_t size)
             continue;
         if (p[i] != '%' || size - i < 3)
             return false;
-        int high = sh_hex_digit(p[i + 1]), low = sh_hex_digit(p[i + 2]);
+        int byte = sh_hex_byte(p + i + 1);
         /* Upper case only, only where needed, and never a NUL. */
-        if (high < 0 || low < 0 || p[i + 1] >= 'a' || p[i + 2] >= 'a')
-            return false;
-        if (is_plain(high << 4 | low) || !(high | low))
+        if (byte <= 0 || p[i + 1] >= 'a' || p[i + 2] >= 'a' || is_plain(byte))
             return false;
         i += 2;
     }
@@ -99,7 +97,7 @@ size_t sh_launch_unescape(const struct sh_launch_line *line, char *out)
     for (size_t i = 0; i < line->size; i++) {
         int c = line->value[i];
         if (c == '%') {
-            c = sh_hex_digit(line->value[i + 1]) << 4 | sh_hex_digit(line->value[i + 2]);
+            c = sh_hex_byte(line->value + i + 1);
             i += 2;
         }
         out[n++] = (char)c;

@@ -2,7 +2,7 @@
 # libshelter-verify: the verifier as a library of its own (verifier/base, verifier/quote, verifier/judge).
 
 VERIFY_SO := libshelter-verify.so.0
-VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/hex.c
+VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/base64.c lib/hex.c
 VERIFY_OBJ := $(VERIFY_SRC:%.c=$(B)/pic/%.o)
 VERIFY_PKGS := libcrypto libcurl libcjson
 

@@ -99,68 +99,6 @@ void sh_buffer_free(struct sh_buffer *b)
     *b = (struct sh_buffer){0};
 }
 
-int sh_write_all(int fd, const void *data, size_t size)
-{
-    const uint8_t *p = data;
-    while (size) {
-        ssize_t n = write(fd, p, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-int sh_read_all(int fd, void *data, size_t size)
-{
-    uint8_t *p = data;
-    while (size) {
-        ssize_t n = read(fd, p, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ENODATA;
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-int sh_pread_all(int fd, void *data, size_t size, off_t offset)
-{
-    uint8_t *p = data;
-    while (size) {
-        ssize_t n = pread(fd, p, size, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -ENODATA;
-        p += n;
-        offset += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-int sh_pwrite_all(int fd, const void *data, size_t size, off_t offset)
-{
-    const uint8_t *p = data;
-    while (size) {
-        ssize_t n = pwrite(fd, p, size, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        p += n;
-        offset += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_t *size,
                  struct sh_error *err)
 {
@@ -276,11 +214,4 @@ void sh_format_size(char *out, size_t out_size, uint64_t bytes)
         u++;
     }
     snprintf(out, out_size, value < 10 && u ? "%.1f %s" : "%.0f %s", value, units[u]);
-}
-
-int64_t sh_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/base/error.h"
+#include "lib/io.h"
 #include "lib/number.h"
 
 static inline void sh_cleanup_free(void *p)
@@ -78,12 +79,6 @@ struct sh_buffer {
 void sh_buffer_add(struct sh_buffer *b, const void *data, size_t size);
 void sh_buffer_free(struct sh_buffer *b);
 
-/* Whole transfers; 0 or -errno (-ENODATA when a file ends early). */
-int sh_write_all(int fd, const void *data, size_t size);
-int sh_read_all(int fd, void *data, size_t size);
-int sh_pread_all(int fd, void *data, size_t size, off_t offset);
-int sh_pwrite_all(int fd, const void *data, size_t size, off_t offset);
-
 /* Reads a whole file of at most `max` bytes; *data is owned by the caller and has a NUL behind it.
  */
 int sh_read_file(int dir_fd, const char *path, size_t max, uint8_t **data, size_t *size,
@@ -104,8 +99,5 @@ int sh_parse_size(const char *text, uint64_t *bytes);
 
 /* "3.0 MB" style for people; out holds at least 16 bytes. */
 void sh_format_size(char *out, size_t out_size, uint64_t bytes);
-
-/* Monotonic milliseconds. */
-int64_t sh_now_ms(void);
 
 #endif

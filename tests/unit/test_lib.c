@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // lib/: digests against FIPS 180-4's examples; manifest and launch config against liars.
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/hex.h"
+#include "lib/io.h"
 #include "lib/launch.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"
@@ -241,6 +244,30 @@ static void test_hex(void **state)
     assert_int_equal(sh_unhex(b, 2, "aBx9"), -EINVAL);
 }
 
+/* Whole transfers: torn in two, too short, by a deadline, with nobody there. */
+static void test_io(void **state)
+{
+    char got[8];
+    int p[2];
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(sh_write_all(p[1], "abcdefgh", 8), 0);
+    assert_int_equal(sh_read_all(p[0], got, 3), 0);
+    assert_int_equal(sh_read_up_to(p[0], got, 4), 4);
+    assert_memory_equal(got, "defg", 4);
+    assert_int_equal(sh_move_by(p[0], got, 2, POLLIN, sh_now_ms() + 20), -ETIMEDOUT);
+    assert_int_equal(sh_move_by(p[0], got, 1, POLLIN, sh_now_ms() - 1), -ETIMEDOUT);
+    assert_int_equal(sh_write_all(p[1], "xyz", 3), 0);
+    close(p[1]);
+    assert_int_equal(sh_move_by(p[0], got, 1, POLLIN, sh_now_ms() + 10000), 0);
+    assert_int_equal(got[0], 'x');
+    assert_int_equal(sh_read_all(p[0], got, 3), -ENODATA);
+    assert_int_equal(sh_read_up_to(p[0], got, 3), 0);
+    assert_int_equal(sh_move_by(p[0], got, 1, POLLIN, sh_now_ms() + 10000), -EPIPE);
+    close(p[0]);
+    assert_int_equal(sh_read_up_to(p[0], got, 3), -EBADF);
+    assert_int_equal(sh_write_all(p[0], got, 3), -EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_manifest_torn),
         cmocka_unit_test(test_launch),
         cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_io),
     };
     return cmocka_run_group_tests_name("lib", tests, NULL, NULL);
 }

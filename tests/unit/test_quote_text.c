@@ -58,7 +58,8 @@ static void test_base64(void **state)
         {"Zm8=", "fo"},
         {"Zm9v", "foo"},
         {"Zm9v\nYg==", "foob"},
-        {"Zm9", "fo"},
+        {"Zm8", "fo"},
+        {"Zm9", NULL}, // stray bits
         {"-_-_", "\xfb\xff\xbf"},
         {"+/+/", "\xfb\xff\xbf"},
         {"Z", NULL},

@@ -2,26 +2,13 @@
 // What PID 1 asks of the agent: records over a socket (<shelter/agent.h>).
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <shelter/agent.h>
 #include <shelter/channel.h>
 #include <shelter/control.h>
 
+#include "lib/io.h"
 #include "trusted/agent/linux.h"
-
-static int read_all(int fd, void *out, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t n = read(fd, (char *)out + at, size - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -EPIPE;
-        at += (size_t)n;
-    }
-    return 0;
-}
 
 static int send_secret(void *fd, const struct agent_secret *s)
 {
@@ -82,13 +69,13 @@ static int attest_now(int fd, const uint8_t *data, size_t size)
 int agent_control(int fd, struct agent *a)
 {
     uint8_t head[SH_AGENT_HEAD_SIZE], data[4 + SH_ATTEST_NONCE_MAX];
-    int rc = read_all(fd, head, sizeof(head));
+    int rc = sh_read_all(fd, head, sizeof(head));
     if (rc)
         return rc;
     size_t size = sh_le32(head + 4);
     if (sh_le16(head + 2) || size > sizeof(data))
         return -EBADMSG;
-    rc = read_all(fd, data, size);
+    rc = sh_read_all(fd, data, size);
     if (rc)
         return rc;
     if (head[0] == SH_AGENT_START && !size)

@@ -12,6 +12,7 @@
 
 #include <shelter/simtd.h>
 
+#include "lib/io.h"
 #include "trusted/agent/linux.h"
 #include "trusted/agent/sm3.h"
 
@@ -133,24 +134,6 @@ int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent
 
 /* --- tdx-sim: the launcher's simulated TD module and quoting enclave --- */
 
-static int move_bytes(int fd, void *data, size_t size, short events, uint64_t deadline)
-{
-    for (size_t at = 0; at < size;) {
-        uint64_t now = agent_os_now_ms();
-        struct pollfd p = {.fd = fd, .events = events};
-        if (now >= deadline || poll(&p, 1, (int)(deadline - now)) <= 0)
-            return -ETIMEDOUT;
-        ssize_t n = events == POLLIN ? read(fd, (char *)data + at, size - at)
-                                     : write(fd, (char *)data + at, size - at);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EPIPE;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 /* An answer that came too late for its question would be read as the next one's. */
 static void drain_device(int fd)
 {
@@ -166,13 +149,13 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
 {
     struct sh_simtd_request request = {.magic = SH_SIMTD_MAGIC, .kind = SH_SIMTD_QUOTE};
     struct sh_simtd_quote_reply reply;
-    uint64_t deadline = agent_os_now_ms() + SIMULATED_MS;
+    int64_t deadline = sh_now_ms() + SIMULATED_MS;
     *why = "the launcher's simulated quoting enclave does not answer";
     drain_device(fd);
     memcpy(request.report_data, report_data, 64);
-    int rc = move_bytes(fd, &request, sizeof(request), POLLOUT, deadline);
+    int rc = sh_move_by(fd, &request, sizeof(request), POLLOUT, deadline);
     if (!rc)
-        rc = move_bytes(fd, &reply, sizeof(reply), POLLIN, deadline);
+        rc = sh_move_by(fd, &reply, sizeof(reply), POLLIN, deadline);
     if (rc)
         return rc;
     *why = "the launcher's simulated quoting enclave gives no quote";
@@ -183,5 +166,5 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
     if (!raw->quote)
         return -ENOMEM;
     raw->quote_size = reply.size;
-    return move_bytes(fd, raw->quote, reply.size, POLLIN, deadline);
+    return sh_move_by(fd, raw->quote, reply.size, POLLIN, deadline);
 }

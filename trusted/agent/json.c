@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/hex.h"
+
 struct scan {
     const char *p, *end;
     unsigned depth;
@@ -29,20 +31,9 @@ static bool take_character(struct scan *s, char c)
 
 static int read_hex4(const char *p, const char *end)
 {
-    int v = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int c = p[i];
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
-        if (d < 0)
-            return -1;
-        v = v << 4 | d;
-    }
-    return v;
+    int high = end - p < 4 ? -1 : sh_hex_byte(p);
+    int low = high < 0 ? -1 : sh_hex_byte(p + 2);
+    return low < 0 ? -1 : high << 8 | low;
 }
 
 /* Bytes of one UTF-8 character (RFC 3629), 0 for what is none. */

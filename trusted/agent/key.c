@@ -10,6 +10,7 @@
 #include <asm/errno.h>
 #include <string.h>
 
+#include "lib/base64.h"
 #include "lib/sha2.h"
 #include "trusted/agent/client.h"
 #include "trusted/agent/key.h"
@@ -122,7 +123,7 @@ static long bytes_of(struct agent_json o, const char *name, uint8_t *out, size_t
 {
     char text[HEADER_MAX];
     long n = agent_json_member(o, name, text, sizeof(text));
-    n = n < 0 ? n : agent_unbase64url(out, out_size, text, (size_t)n);
+    n = n < 0 ? n : sh_unbase64url(out, out_size, text, (size_t)n);
     agent_wipe(text, sizeof(text));
     return n;
 }
@@ -224,7 +225,7 @@ static int decrypt_payload(const uint8_t cek[32], struct agent_json jwe, const c
     if (room > AGENT_SECRET_MAX + 8)
         return -E2BIG;
     uint8_t *data = agent_os_alloc(room), *plain = agent_os_alloc(room);
-    long n = data && plain ? agent_unbase64url(data, room, v.at + 1, v.size - 2) : -ENOMEM;
+    long n = data && plain ? sh_unbase64url(data, room, v.at + 1, v.size - 2) : -ENOMEM;
     if (n > (long)AGENT_SECRET_MAX)
         n = -E2BIG;
     mbedtls_gcm_context gcm;
@@ -251,9 +252,8 @@ int agent_jwe_open(const struct agent_key *k, struct agent_json jwe, uint8_t **o
     uint8_t bytes[HEADER_MAX], cek[32];
     struct agent_json header;
     long aad_size = agent_json_member(jwe, "protected", protected_text, sizeof(protected_text));
-    long n = aad_size < 0
-                 ? aad_size
-                 : agent_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
+    long n = aad_size < 0 ? aad_size
+                          : sh_unbase64url(bytes, sizeof(bytes), protected_text, (size_t)aad_size);
     if (n < 0 || agent_json_check(&header, (char *)bytes, (size_t)n))
         return agent_fail(e, -EBADMSG, "the broker's answer is no flattened JWE", NULL);
     if (!member_says(header, "alg", k->rsa ? RSA_ALG : EC_ALG))

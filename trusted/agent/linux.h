@@ -30,14 +30,14 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
 
 /* --- report.c --- */
 
-/* 0 or -EPIPE. */
+/* 0 or -errno. */
 int agent_report(int fd, uint8_t kind, const char *name, const void *data, size_t size);
 /* Lines of the log go there; -1: nowhere. */
 void agent_log_to(int fd);
 
 /* --- control.c --- */
 
-/* Answers one record of PID 1. 0; -EPIPE when it is gone, another -errno: this program ends. */
+/* Answers one record of PID 1. 0; -ENODATA when it is gone, another -errno: this program ends. */
 int agent_control(int fd, struct agent *a);
 
 /* --- serve.c --- */

@@ -103,5 +103,5 @@ int main(void)
     int control_fd = is_given('s') ? SH_AGENT_CONTROL_FD : -1;
     int rc = listen_fd < 0 && control_fd < 0 ? -ENOTCONN : agent_serve(listen_fd, control_fd, a);
     agent_free(a);
-    return rc && rc != -EPIPE; /* PID 1 has gone: then all goes */
+    return rc && rc != -ENODATA; /* PID 1 has gone: then all goes */
 }

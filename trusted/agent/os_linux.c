@@ -12,13 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "trusted/agent/os.h"
 
 uint64_t agent_os_now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (uint64_t)sh_now_ms();
 }
 
 void agent_os_sleep_ms(uint32_t ms)

@@ -7,7 +7,7 @@
 
 #include "lib/hex.h"
 
-static int decode_base64(const uint8_t *text, size_t size, uint8_t *out, size_t out_size)
+static int decode_percent(const uint8_t *text, size_t size, uint8_t *out, size_t out_size)
 {
     size_t n = 0;
     for (size_t i = 0; i < size; i++, n++) {
@@ -17,11 +17,9 @@ static int decode_base64(const uint8_t *text, size_t size, uint8_t *out, size_t 
         if (c == '+') {
             c = ' ';
         } else if (c == '%') {
-            int high = size - i < 3 ? -1 : sh_hex_digit(text[i + 1]);
-            int low = high < 0 ? -1 : sh_hex_digit(text[i + 2]);
-            if (low < 0)
+            c = size - i < 3 ? -1 : sh_hex_byte(text + i + 1);
+            if (c < 0)
                 return -EINVAL;
-            c = high << 4 | low;
             i += 2;
         }
         out[n] = (uint8_t)c;
@@ -38,7 +36,7 @@ int agent_query_get(struct sh_view query, const char *name, uint8_t *out, size_t
         while (at + size < query.size && p[size] != '&')
             size++;
         if (size > name_size && !memcmp(p, name, name_size) && p[name_size] == '=')
-            return decode_base64(p + name_size + 1, size - name_size - 1, out, out_size);
+            return decode_percent(p + name_size + 1, size - name_size - 1, out, out_size);
         at += size + 1;
     }
     return -ENOENT;

@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records to PID 1 (<shelter/agent.h>), lines of the log among them.
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <shelter/agent.h>
 
+#include "lib/io.h"
 #include "trusted/agent/linux.h"
 
 static int log_fd = -1; /* where a line of the start goes */
-
-static int write_all(int fd, const void *data, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, (const char *)data + at, size - at);
-        if (n <= 0 && errno != EINTR)
-            return -EPIPE;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
 
 int agent_report(int fd, uint8_t kind, const char *name, const void *data, size_t size)
 {
@@ -27,10 +15,10 @@ int agent_report(int fd, uint8_t kind, const char *name, const void *data, size_
     size_t name_size = strlen(name);
     sh_put_le16(head + 2, (uint16_t)name_size);
     sh_put_le32(head + 4, (uint32_t)size);
-    int rc = write_all(fd, head, sizeof(head));
+    int rc = sh_write_all(fd, head, sizeof(head));
     if (!rc)
-        rc = write_all(fd, name, name_size);
-    return rc ? rc : write_all(fd, data, size);
+        rc = sh_write_all(fd, name, name_size);
+    return rc ? rc : sh_write_all(fd, data, size);
 }
 
 void agent_log_to(int fd)

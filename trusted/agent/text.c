@@ -2,9 +2,10 @@
 // The growing text.
 #include "trusted/agent/text.h"
 
-#include <asm/errno.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include "lib/base64.h"
 
 void agent_wipe(void *data, size_t size)
 {
@@ -68,71 +69,23 @@ void agent_text_number(struct agent_text *t, uint64_t number)
     agent_text_str(t, agent_number(digits, number));
 }
 
-static void add_base64(struct agent_text *t, const uint8_t *data, size_t size, const char *last,
-                       bool padded)
+static void add_base64(struct agent_text *t, const uint8_t *data, size_t size, enum sh_base64 kind)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    for (size_t i = 0; i < size; i += 3) {
-        size_t n = size - i < 3 ? size - i : 3;
-        uint32_t v = (uint32_t)data[i] << 16;
-        char four[4];
-        if (n > 1)
-            v |= (uint32_t)data[i + 1] << 8;
-        if (n > 2)
-            v |= data[i + 2];
-        for (unsigned k = 0; k < 4; k++) {
-            uint32_t d = v >> (18 - 6 * k) & 63;
-            four[k] = d < 62 ? digits[d] : last[d - 62];
-            if (k > n)
-                four[k] = '=';
-        }
-        agent_text_add(t, four, padded ? 4 : n + 1);
+    char part[SH_BASE64_ROOM(48)];
+    for (size_t at = 0, n; at < size; at += n) {
+        n = size - at < 48 ? size - at : 48;
+        agent_text_add(t, part, sh_base64(part, data + at, n, kind));
     }
 }
 
 void agent_text_base64(struct agent_text *t, const void *data, size_t size)
 {
-    add_base64(t, data, size, "+/", true);
+    add_base64(t, data, size, SH_BASE64);
 }
 
 void agent_text_base64url(struct agent_text *t, const void *data, size_t size)
 {
-    add_base64(t, data, size, "-_", false);
-}
-
-static int hex_digit(int c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-long agent_unbase64url(uint8_t *out, size_t out_size, const char *text, size_t size)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t n = 0;
-    if (size % 4 == 1)
-        return -EBADMSG;
-    for (size_t i = 0; i < size; i++) {
-        int d = hex_digit((uint8_t)text[i]);
-        if (d < 0)
-            return -EBADMSG;
-        bits = bits << 6 | (uint32_t)d;
-        have += 6;
-        if (have < 8)
-            continue;
-        if (n >= out_size)
-            return -E2BIG;
-        have -= 8;
-        out[n++] = (uint8_t)(bits >> have);
-        bits &= (1u << have) - 1;
-    }
-    return bits ? -EBADMSG : (long)n;
+    add_base64(t, data, size, SH_BASE64URL);
 }
 
 void agent_text_json(struct agent_text *t, const void *data, size_t size)

@@ -28,10 +28,6 @@ void agent_text_json(struct agent_text *t, const void *data, size_t size);
 /* Wipes what it frees. */
 void agent_text_free(struct agent_text *t);
 
-/* Base64url without padding, strictly (no other bytes, no stray bits): size, or -EBADMSG, or -E2BIG
- * when it does not fit. */
-long agent_unbase64url(uint8_t *out, size_t out_size, const char *text, size_t size);
-
 /* Joins the strings up to NULL into e, cut at its size, bytes outside 0x20..0x7e as '?'. Returns
  * code. */
 int agent_fail(struct agent_error *e, int code, ...) __attribute__((sentinel));

@@ -9,25 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "trusted/agent/linux.h"
 
 int agent_read_whole(int fd, size_t max, uint8_t **out, size_t *size)
 {
     uint8_t *data = agent_os_alloc(max + 1);
-    size_t have = 0;
-    ssize_t n = 1;
     if (!data)
         return -ENOMEM;
-    while (have <= max && (n = read(fd, data + have, max + 1 - have)) > 0)
-        have += (size_t)n;
-    int rc = n < 0 ? -errno : have > max ? -EMSGSIZE : 0;
-    if (rc || !have) {
+    ssize_t n = sh_read_up_to(fd, data, max + 1);
+    int rc = n < 0 ? (int)n : (size_t)n > max ? -EMSGSIZE : 0;
+    *size = rc ? 0 : (size_t)n;
+    *out = *size ? data : NULL;
+    if (!*out)
         agent_os_free(data);
-        data = NULL;
-        have = 0;
-    }
-    *out = data;
-    *size = have;
     return rc;
 }
 

@@ -20,6 +20,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "trusted/copy/tar.h"
 
 #define CHUNK 65536u
@@ -36,17 +37,6 @@ static void report_error(const char *name, int code)
 }
 
 /* --- out --- */
-
-static int write_all(int fd, const void *data, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, (const char *)data + at, size - at);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
 
 /* Exactly e->size bytes, whatever became of the file meanwhile: then zeros. */
 static int write_contents(int out_fd, int fd, const struct tar_entry *e)
@@ -66,7 +56,7 @@ static int write_contents(int out_fd, int fd, const struct tar_entry *e)
         } else {
             real -= (uint64_t)n;
         }
-        rc = write_all(out_fd, chunk, (size_t)n);
+        rc = sh_write_all(out_fd, chunk, (size_t)n);
         left -= (uint64_t)n;
     }
     return rc;
@@ -153,7 +143,7 @@ static int write_tree(int out_fd, int dir, const char *file, const char *name, i
     }
     if (e.type == '5' && strlen(e.name) + 1 < sizeof(e.name))
         strcat(e.name, "/");
-    int rc = write_all(out_fd, head, tar_write(head, &e));
+    int rc = sh_write_all(out_fd, head, tar_write(head, &e));
     if (!rc && e.type == '0')
         rc = write_contents(out_fd, fd, &e);
     if (!rc && e.type == '5')
@@ -184,24 +174,11 @@ static int copy_out(const char *path, int out_fd)
     }
     int rc = write_tree(out_fd, AT_FDCWD, file, name, 0);
     if (!rc)
-        rc = write_all(out_fd, end, sizeof(end));
+        rc = sh_write_all(out_fd, end, sizeof(end));
     return rc || failures ? 1 : 0;
 }
 
 /* --- in --- */
-
-static int read_all(int fd, void *data, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        ssize_t n = read(fd, (char *)data + at, size - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EBADMSG;
-        at += (size_t)n;
-    }
-    return 0;
-}
 
 static int open_below(int top, const char *name, int flags)
 {
@@ -249,7 +226,7 @@ static int skip_bytes(int in_fd, uint64_t size)
 {
     int rc = 0;
     for (; !rc && size; size -= size < CHUNK ? size : CHUNK)
-        rc = read_all(in_fd, chunk, size < CHUNK ? (size_t)size : CHUNK);
+        rc = sh_read_all(in_fd, chunk, size < CHUNK ? (size_t)size : CHUNK);
     return rc;
 }
 
@@ -264,10 +241,10 @@ static int read_contents(int in_fd, int fd, uint64_t size, const char *name)
     uint64_t left = size;
     while (left) {
         size_t n = left < CHUNK ? (size_t)left : CHUNK;
-        int rc = read_all(in_fd, chunk, n);
+        int rc = sh_read_all(in_fd, chunk, n);
         if (rc)
             return rc;
-        rc = write_all(fd, chunk, n);
+        rc = sh_write_all(fd, chunk, n);
         left -= n;
         if (rc) {
             report_error(name, -rc);
@@ -370,7 +347,7 @@ static int take_extra(int in_fd, const struct tar_entry *e, struct tar_extra *x)
     static uint8_t data[TAR_EXTRA_MAX + TAR_BLOCK];
     if (e->size > TAR_EXTRA_MAX)
         return -EBADMSG;
-    int rc = read_all(in_fd, data, (size_t)(e->size + padding_of(e->size)));
+    int rc = sh_read_all(in_fd, data, (size_t)(e->size + padding_of(e->size)));
     if (rc || e->type == 'g')
         return rc;
     if (e->type == 'x')
@@ -396,7 +373,7 @@ static int copy_in(const char *directory, int in_fd)
         return 1;
     }
     umask(0);
-    while (!rc && !(rc = read_all(in_fd, block, sizeof(block)))) {
+    while (!rc && !(rc = sh_read_all(in_fd, block, sizeof(block)))) {
         rc = tar_read(&e, block);
         if (rc || !e.type)
             break;
@@ -414,7 +391,8 @@ static int copy_in(const char *directory, int in_fd)
     while (!rc && read(in_fd, chunk, sizeof(chunk)) > 0)
         ; /* what pads the archive's end */
     if (rc)
-        dprintf(2, "cp: the archive is %s\n", rc == -EBADMSG ? "damaged" : strerror(-rc));
+        dprintf(2, "cp: the archive is %s\n",
+                rc == -EBADMSG || rc == -ENODATA ? "damaged" : strerror(-rc));
     return rc || failures ? 1 : 0;
 }
 

@@ -111,11 +111,6 @@ static int open_device(const char *tee)
     return -1;
 }
 
-static bool write_all(int fd, const void *data, size_t size)
-{
-    return write(fd, data, size) == (ssize_t)size;
-}
-
 /* What was checked, as the agent is to know it. */
 static int config_file(const struct guest_config *c)
 {
@@ -123,9 +118,9 @@ static int config_file(const struct guest_config *c)
                                        .launch_size = (uint32_t)c->launch.size};
     memcpy(head.magic, SH_BOOT_CONFIG_MAGIC, sizeof(head.magic));
     int fd = memfd_create("config", MFD_CLOEXEC);
-    if (fd >= 0 && write_all(fd, &head, sizeof(head)) &&
-        write_all(fd, c->manifest_bytes.data, c->manifest_bytes.size) &&
-        write_all(fd, c->launch.data, c->launch.size) && !lseek(fd, 0, SEEK_SET))
+    if (fd >= 0 && !sh_write_all(fd, &head, sizeof(head)) &&
+        !sh_write_all(fd, c->manifest_bytes.data, c->manifest_bytes.size) &&
+        !sh_write_all(fd, c->launch.data, c->launch.size) && !lseek(fd, 0, SEEK_SET))
         return fd;
     return -1;
 }

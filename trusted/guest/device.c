@@ -17,20 +17,12 @@
 ssize_t guest_read_file(const char *path, char *out, size_t out_size)
 {
     GUEST_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t size = 0;
-    if (fd < 0)
-        return -errno;
-    while (size < out_size) {
-        ssize_t n = read(fd, out + size, out_size - size);
-        if (n < 0)
-            return -errno;
-        if (n == 0) {
-            out[size] = 0;
-            return (ssize_t)size;
-        }
-        size += (size_t)n;
-    }
-    return -EFBIG;
+    ssize_t n = fd < 0 ? -errno : sh_read_up_to(fd, out, out_size);
+    if (n >= 0 && (size_t)n == out_size)
+        return -EFBIG;
+    if (n >= 0)
+        out[n] = 0;
+    return n;
 }
 
 /* An entry of a /sys folder whose attribute has this value. 1 if found, 0 if not. */

@@ -16,6 +16,7 @@
 #include <shelter/agent.h>
 #include <shelter/boot.h>
 
+#include "lib/io.h"
 #include "lib/settings.h"
 #include "lib/users.h"
 

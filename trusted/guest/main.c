@@ -89,20 +89,16 @@ static int open_channel(struct guest *g, struct guest_error *e)
 static int read_config(struct guest *g, struct guest_error *e)
 {
     char path[48];
-    size_t room = (GUEST_CONFIG_SIZE_MAX + 4095) / 4096 * 4096, size = 0;
+    size_t room = (GUEST_CONFIG_SIZE_MAX + 4095) / 4096 * 4096;
     uint8_t *data = malloc(room);
     int rc = guest_disk_find(SH_BOOT_CONFIG_SERIAL, path, sizeof(path), e);
     if (rc)
         return rc;
     GUEST_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 || !data ? -1 : 1;
-    while (n > 0 && size < room) {
-        n = read(fd, data + size, room - size);
-        size += n > 0 ? (size_t)n : 0;
-    }
+    ssize_t n = !data ? -ENOMEM : fd < 0 ? -errno : sh_read_up_to(fd, data, room);
     if (n < 0)
-        return guest_fail(e, -errno, "cannot read the config disk: %s", strerror(errno));
-    return guest_config_split(&g->config, data, size, e);
+        return guest_fail(e, (int)n, "cannot read the config disk: %s", strerror((int)-n));
+    return guest_config_split(&g->config, data, (size_t)n, e);
 }
 
 /* From here on the manifest and the launch config may be believed. */

@@ -68,7 +68,5 @@ int guest_write_in(int root, const char *directory, const char *name, const char
         openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    size_t size = strlen(text);
-    ssize_t n = write(fd, text, size);
-    return n < 0 ? -errno : (size_t)n == size ? 0 : -ENOSPC;
+    return sh_write_all(fd, text, strlen(text));
 }

@@ -89,12 +89,9 @@ static int write_secret(struct secrets *s, const char *name, const uint8_t *data
         openat(s->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
     if (fd < 0)
         return -errno;
-    for (size_t at = 0; at < size;) {
-        ssize_t n = write(fd, data + at, size - at);
-        if (n <= 0)
-            return n ? -errno : -EIO;
-        at += (size_t)n;
-    }
+    int rc = sh_write_all(fd, data, size);
+    if (rc)
+        return rc;
     return fchown(fd, s->g->user.uid, s->g->user.gid) ? -errno : 0;
 }
 

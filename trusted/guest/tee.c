@@ -71,24 +71,6 @@ int guest_tee_check(const char *tee, struct guest_error *e)
     return guest_fail(e, -EPERM, "the command line says this TEE is %s, but it is %s", tee, is);
 }
 
-static int read_exactly(int fd, void *out, size_t size, int events)
-{
-    for (size_t at = 0; at < size;) {
-        struct pollfd p = {.fd = fd, .events = (short)events};
-        int rc = poll(&p, 1, TD_ANSWER_MS);
-        if (rc <= 0)
-            return rc ? -errno : -ETIMEDOUT;
-        ssize_t n = events == POLLIN ? read(fd, (char *)out + at, size - at)
-                                     : write(fd, (char *)out + at, size - at);
-        if (n < 0 && errno == EAGAIN)
-            continue;
-        if (n <= 0)
-            return n ? -errno : -EPIPE;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 static int simulated_report(uint8_t report[1024], struct guest_error *e)
 {
     struct sh_simtd_request request = {.magic = SH_SIMTD_MAGIC};
@@ -96,9 +78,10 @@ static int simulated_report(uint8_t report[1024], struct guest_error *e)
     GUEST_AUTOCLOSE int fd = guest_port_open(SH_SIMTD_PORT, e);
     if (fd < 0)
         return fd;
-    int rc = read_exactly(fd, &request, sizeof(request), POLLOUT);
+    int64_t deadline = sh_now_ms() + TD_ANSWER_MS;
+    int rc = sh_move_by(fd, &request, sizeof(request), POLLOUT, deadline);
     if (!rc)
-        rc = read_exactly(fd, &reply, sizeof(reply), POLLIN);
+        rc = sh_move_by(fd, &reply, sizeof(reply), POLLIN, deadline);
     if (!rc && (reply.magic != SH_SIMTD_MAGIC || reply.status))
         rc = -EPROTO;
     if (rc)

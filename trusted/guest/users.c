@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A file of the image, or nothing where it has none. */
 static char *read_etc(int root, const char *path, size_t *size)
@@ -14,12 +13,8 @@ static char *read_etc(int root, const char *path, size_t *size)
     *size = 0;
     GUEST_AUTOCLOSE int fd = guest_open_in(root, path, O_RDONLY | O_NONBLOCK);
     char *text = fd < 0 ? NULL : malloc(GUEST_ETC_SIZE_MAX);
-    while (text && *size < GUEST_ETC_SIZE_MAX) {
-        ssize_t n = read(fd, text + *size, GUEST_ETC_SIZE_MAX - *size);
-        if (n <= 0)
-            break;
-        *size += (size_t)n;
-    }
+    ssize_t n = text ? sh_read_up_to(fd, text, GUEST_ETC_SIZE_MAX) : 0;
+    *size = n > 0 ? (size_t)n : 0;
     return text;
 }
 

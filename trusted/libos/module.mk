@@ -33,7 +33,7 @@ $(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts $(MBEDTLS_A)
 $(LIBOS_MBEDTLS)/absent.S: $(LIBOS_MBEDTLS)/parts.a ; @true
 $(LIBOS_MBEDTLS)/absent.o: $(LIBOS_MBEDTLS)/absent.S
 	$(Q)$(CC) -c -o $@ $<
-LIBOS_LATE_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) $(AGENT_CORE)
+LIBOS_LATE_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) lib/base64.c $(AGENT_CORE)
 $(B)/libos/late.o: $(LIBOS_LATE_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.o \
     $(LIBOS_MBEDTLS)/parts.a trusted/libos/agent/late.lds
 	$(call say,LD,$@)

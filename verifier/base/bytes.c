@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hex, base64, times and files: the text codings that evidence and collateral use.
 #include "verifier/base/bytes.h"
+#include "lib/base64.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,57 +24,26 @@ uint8_t *sv_unhex_new(const char *text, size_t *size)
     return out;
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    if (c == '/' || c == '_')
-        return 63;
-    return -1;
-}
-
 uint8_t *sv_unbase64_new(const char *text, size_t *size)
 {
-    size_t length = strlen(text);
-    uint8_t *out = malloc(length / 4 * 3 + 4);
-    uint32_t bits = 0;
-    size_t count = 0, used = 0;
+    size_t length = 0;
+    char *plain = strdup(text); // base64url, of both, without padding and ends of lines
+    uint8_t *out = NULL;
+    long n = -1;
 
-    while (length && text[length - 1] == '=')
+    for (const char *p = text; plain && *p; p++)
+        if (*p != '\n' && *p != '\r')
+            plain[length++] = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+    while (length && plain[length - 1] == '=')
         length--;
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < length; i++) {
-        int digit = base64_digit(text[i]);
-
-        if (digit < 0 && (text[i] == '\n' || text[i] == '\r'))
-            continue;
-        if (digit < 0) {
-            free(out);
-            return NULL;
-        }
-        bits = bits << 6 | (uint32_t)digit;
-        if (++count % 4 == 0) {
-            out[used++] = (uint8_t)(bits >> 16);
-            out[used++] = (uint8_t)(bits >> 8);
-            out[used++] = (uint8_t)bits;
-        }
-    }
-    if (count % 4 == 1 || count == 0) {
+    if (plain && length && (out = malloc(length)))
+        n = sh_unbase64url(out, length, plain, length);
+    free(plain);
+    if (n <= 0) {
         free(out);
         return NULL;
     }
-    if (count % 4 >= 2)
-        out[used++] = (uint8_t)(count % 4 == 2 ? bits >> 4 : bits >> 10);
-    if (count % 4 == 3)
-        out[used++] = (uint8_t)(bits >> 2);
-    *size = used;
+    *size = (size_t)n;
     return out;
 }
 

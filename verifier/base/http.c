@@ -76,16 +76,13 @@ static bool url_decode(char *text)
     char *out = text;
 
     for (; *text; text++) {
-        uint8_t byte;
-        char pair[3];
+        int byte = *text == '%' && text[1] ? sh_hex_byte(text + 1) : 0;
 
         if (*text != '%') {
             *out++ = *text;
             continue;
         }
-        memcpy(pair, text + 1, text[1] ? 2 : 1);
-        pair[2] = 0;
-        if (!text[1] || !text[2] || sh_unhex(&byte, 1, pair) || !byte)
+        if (byte <= 0)
             return false;
         *out++ = (char)byte;
         text += 2;

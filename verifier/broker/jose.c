@@ -4,6 +4,7 @@
 #include "verifier/base/bytes.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
+#include "lib/base64.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,28 +16,23 @@
 #include <openssl/ecdsa.h>
 #include <openssl/param_build.h>
 
-char *sb_base64(const void *data, size_t size)
+static char *encode_new(const void *data, size_t size, enum sh_base64 kind)
 {
-    char *out = malloc(4 * ((size + 2) / 3) + 1);
+    char *out = malloc(SH_BASE64_ROOM(size));
 
     if (out)
-        EVP_EncodeBlock((unsigned char *)out, data, (int)size);
+        sh_base64(out, data, size, kind);
     return out;
+}
+
+char *sb_base64(const void *data, size_t size)
+{
+    return encode_new(data, size, SH_BASE64);
 }
 
 char *sb_base64url(const void *data, size_t size)
 {
-    char *out = sb_base64(data, size);
-
-    for (char *p = out; p && *p; p++) {
-        if (*p == '+')
-            *p = '-';
-        else if (*p == '/')
-            *p = '_';
-        else if (*p == '=')
-            *p = 0;
-    }
-    return out;
+    return encode_new(data, size, SH_BASE64URL);
 }
 
 // Base64url of exactly or at most `size_max` bytes.

@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include <shelter/boot.h>
 #include <shelter/channel.h>
 #include <shelter/simtd.h>
 
 #include "host/launch/qemu/parts.h"
+#include "lib/base64.h"
 #include "lib/hex.h"
 
 char *sh_qemu_escape(const char *value)
@@ -26,8 +25,8 @@ char *sh_qemu_escape(const char *value)
 
 char *sh_qemu_base64(const void *data, size_t size)
 {
-    char *out = sh_alloc(4 * ((size + 2) / 3) + 1);
-    EVP_EncodeBlock((unsigned char *)out, data, (int)size);
+    char *out = sh_alloc(SH_BASE64_ROOM(size));
+    sh_base64(out, data, size, SH_BASE64);
     return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the simulated processor has: XSAVE components, its fuse key, what CPUID.12H would say.
 #include "host/sgx/sim/sim.h"
+#include "lib/io.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -54,18 +55,6 @@ uint32_t sim_xsave_size(uint64_t xfrm)
     return size;
 }
 
-static int read_all(int fd, uint8_t *p, size_t size)
-{
-    size_t at = 0;
-    while (at < size) {
-        ssize_t n = read(fd, p + at, size - at);
-        if (n <= 0)
-            return n < 0 ? -errno : -EBADMSG;
-        at += (size_t)n;
-    }
-    return 0;
-}
-
 /* Made under another name and linked, so that two processes that start together share one key. */
 static int make_key(const char *path)
 {
@@ -101,7 +90,7 @@ static int load_key(const char *path)
     }
     if (fd < 0)
         return -errno;
-    int ret = read_all(fd, sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key));
+    int ret = sh_read_all(fd, sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key));
     close(fd);
     return ret;
 }
