@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Namespaces, an empty root, users and Landlock: user_namespaces(7), pivot_root(2), landlock(7).
-#include "host/base/walls.h"
+#include "host/base/walls_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,12 +24,23 @@ const char *sh_wall_name(enum sh_wall wall)
 {
     static const char *const names[SH_WALL_COUNT] = {
         [SH_WALL_PIDS] = "a PID namespace",
-        [SH_WALL_FILES] = "an empty root in a mount namespace",
+        [SH_WALL_FILES] = "a root of its own in a mount namespace",
+        [SH_WALL_NETWORK] = "a network namespace",
         [SH_WALL_USER] = "an unprivileged user",
         [SH_WALL_LANDLOCK] = "Landlock",
         [SH_WALL_SECCOMP] = "a seccomp filter",
     };
     return names[wall];
+}
+
+void sh_wall_names(unsigned walls, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (unsigned i = 0; i < SH_WALL_COUNT && at < size; i++) {
+        if (walls >> i & 1)
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", sh_wall_name(i));
+    }
 }
 
 static int write_text(const char *path, const char *text)
@@ -43,86 +56,186 @@ static int write_map(const char *path, unsigned id)
     return write_text(path, text);
 }
 
+/* In a new user namespace: the one user that it knows. */
+static int map_user(uid_t uid, gid_t gid)
+{
+    (void)write_text("/proc/self/setgroups", "deny");
+    int r = write_map("/proc/self/uid_map", uid);
+    return r ? r : write_map("/proc/self/gid_map", gid);
+}
+
 int sh_wall_pids(void)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
     if (!uid && !unshare(CLONE_NEWPID))
         return 0;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWPID))
-        return -errno;
-    (void)write_text("/proc/self/setgroups", "deny");
-    int r = write_map("/proc/self/uid_map", uid);
-    return r ? r : write_map("/proc/self/gid_map", gid);
+    return unshare(CLONE_NEWUSER | CLONE_NEWPID) ? -errno : map_user(uid, gid);
 }
 
-/* A read-only file system without a file, over a folder that every system has, becomes the root. */
-static int empty_root(void)
+static pid_t clone_self(unsigned long flags)
+{
+    return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+pid_t sh_wall_fork(unsigned *missing)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    pid_t pid = uid ? -1 : clone_self(CLONE_NEWPID);
+    *missing = 0;
+    if (pid >= 0)
+        return pid;
+    pid = clone_self(CLONE_NEWUSER | CLONE_NEWPID);
+    if (pid < 0)
+        pid = fork();
+    else if (!pid && !map_user(uid, gid))
+        return 0;
+    *missing = 1u << SH_WALL_PIDS;
+    return pid;
+}
+
+/* A file system without a file, over a folder that every system has, becomes the current folder. */
+int sh_walls_enter_empty(unsigned long flags, const char *options)
 {
     static const char *const places[] = {"/proc", "/dev", "/tmp"};
     int r = -ENOENT;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
         return -errno;
     for (size_t i = 0; r && i < sizeof(places) / sizeof(places[0]); i++)
-        r = mount("none", places[i], "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  "size=4k,mode=555") ||
+        r = mount("none", places[i], "tmpfs", flags | MS_NOSUID | MS_NOEXEC, options) ||
                     chdir(places[i])
                 ? -errno
                 : 0;
-    if (!r && (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")))
-        r = -errno;
     return r;
 }
 
-int sh_wall_files(bool network)
+/* The current folder, where a file system is mounted. */
+int sh_walls_become_root(void)
 {
-    int own = CLONE_NEWNS | CLONE_NEWIPC | (network ? 0 : CLONE_NEWNET);
-    return unshare(own) ? -errno : empty_root();
+    return syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/") ? -errno : 0;
 }
 
-int sh_wall_user(unsigned number)
+int sh_walls_leave_files(void)
+{
+    return unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) ? -errno : 0;
+}
+
+int sh_wall_files(void)
+{
+    int r = sh_walls_leave_files();
+    if (!r)
+        r = sh_walls_enter_empty(MS_RDONLY | MS_NODEV, "size=4k,mode=555");
+    return r ? r : sh_walls_become_root();
+}
+
+int sh_wall_network(void)
+{
+    return unshare(CLONE_NEWNET) ? -errno : 0;
+}
+
+int sh_wall_user(uid_t uid, gid_t gid)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
-    uid_t id = SH_WALL_UID_FIRST + number;
     int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
     /* In a user namespace of ours there is nobody else to become. */
     if (!r && !geteuid() &&
-        (setgroups(0, NULL) || setresgid(id, id, id) || setresuid(id, id, id)) && errno != EINVAL &&
-        errno != EPERM)
+        (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) &&
+        errno != EINVAL && errno != EPERM)
         r = -errno;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return !r && syscall(SYS_capset, &head, none) ? -errno : r;
 }
 
-int sh_wall_landlock(bool network)
+unsigned sh_walls_landlock_abi(void)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* its version */);
+    return abi < 1 ? 0 : (unsigned)abi;
+}
+
+/* Rights of Landlock that this kernel has, one bit each; the first are those of files. */
+static uint64_t file_rights(unsigned abi)
+{
+    static const unsigned counts[] = {0, 13, 14, 15, 15, 16};
+    return (1u << counts[abi > 5 ? 5 : abi]) - 1;
+}
+
+/* A set of rules that allows nothing yet; a descriptor or -errno. */
+static int make_rules(bool network, unsigned abi)
 {
     /* The kernel's struct landlock_ruleset_attr, as it has grown. */
     struct {
         uint64_t files, network, scopes;
-    } attr = {0};
-    static const unsigned file_rights[] = {0, 13, 14, 15, 15, 16};
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* its version */);
-    if (abi < 1)
-        return abi < 0 ? -errno : -ENOSYS;
-    attr.files = (1u << file_rights[abi > 5 ? 5 : abi]) - 1;
+    } attr = {.files = file_rights(abi)};
+    if (!abi)
+        return -ENOSYS;
     if (abi >= 4 && !network)
         attr.network = 3; /* bind, connect */
     if (abi >= 6)
         attr.scopes = 3; /* abstract unix sockets, signals */
     size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
-    cleanup_close int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
-    if (fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-        syscall(SYS_landlock_restrict_self, fd, 0))
+    int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static int obey_rules(int fd)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, fd, 0)
+               ? -errno
+               : 0;
+}
+
+int sh_wall_landlock(bool network)
+{
+    cleanup_close int fd = make_rules(network, sh_walls_landlock_abi());
+    return fd < 0 ? fd : obey_rules(fd);
+}
+
+static int allow_entry(int rules, const struct sh_wall_entry *e, unsigned abi)
+{
+    enum { EXECUTE = 1, WRITE = 2, READ = 4, LIST = 8, NODES = 1 << 6 | 1 << 11, DEVICE = 1 << 15 };
+    static const uint64_t rights[] = {
+        [SH_WALL_READ] = EXECUTE | READ | LIST,
+        [SH_WALL_WRITE] = UINT64_MAX & ~(uint64_t)(EXECUTE | NODES | DEVICE),
+        [SH_WALL_DEVICE] = WRITE | READ | DEVICE,
+    };
+    const uint64_t of_files = EXECUTE | WRITE | READ | 1 << 14 | DEVICE;
+    struct stat st;
+    /* The kernel's struct landlock_path_beneath_attr. */
+    struct __attribute__((packed)) {
+        uint64_t rights;
+        int32_t fd;
+    } rule = {.rights = rights[e->right] & file_rights(abi)};
+    cleanup_close int fd = open(e->path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st))
         return -errno;
-    return 0;
+    if (!S_ISDIR(st.st_mode))
+        rule.rights &= of_files;
+    rule.fd = fd;
+    return syscall(SYS_landlock_add_rule, rules, 1 /* a path and what is below */, &rule, 0)
+               ? -errno
+               : 0;
+}
+
+int sh_wall_landlock_view(const struct sh_wall_view *view, bool network)
+{
+    unsigned abi = sh_walls_landlock_abi();
+    cleanup_close int rules = make_rules(network, abi);
+    int r = rules < 0 ? rules : 0;
+    for (size_t i = 0; !r && i < view->count; i++)
+        r = allow_entry(rules, &view->entries[i], abi);
+    return r ? r : obey_rules(rules);
 }
 
 static unsigned probe_inside(void)
 {
     unsigned action = SECCOMP_RET_ERRNO, walls = 0;
-    walls |= (unsigned)!sh_wall_files(true) << SH_WALL_FILES;
-    walls |= (unsigned)!sh_wall_user(0) << SH_WALL_USER;
+    walls |= (unsigned)!sh_wall_network() << SH_WALL_NETWORK;
+    walls |= (unsigned)!sh_wall_files() << SH_WALL_FILES;
+    walls |= (unsigned)!sh_wall_user(SH_WALL_UID_FIRST, SH_WALL_UID_FIRST) << SH_WALL_USER;
     walls |= (unsigned)!sh_wall_landlock(true) << SH_WALL_LANDLOCK;
     walls |= (unsigned)!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action)
              << SH_WALL_SECCOMP;

@@ -63,6 +63,7 @@ static void check_walls(cJSON *checks)
     static const char *const remedies[SH_WALL_COUNT] = {
         [SH_WALL_PIDS] = namespaces,
         [SH_WALL_FILES] = namespaces,
+        [SH_WALL_NETWORK] = namespaces,
         [SH_WALL_LANDLOCK] = "use Linux 5.13 or later with landlock in CONFIG_LSM",
         [SH_WALL_SECCOMP] = "use a kernel with CONFIG_SECCOMP_FILTER",
     };

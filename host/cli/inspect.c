@@ -61,8 +61,9 @@ static void print_instance(struct sh_store *store, const struct sh_instance *i)
     printf("created       %s\ntee           %s%s\n", time, c->tee,
            c->simulated ? " (simulated: it protects nothing)" : "");
     print_measurement(i->state.measurement);
+    const char *network = !c->network ? "none" : c->host_loopback ? "host-loopback" : "user";
     printf("launch config %s\nmemory        %s\ncpus          %u\nnetwork       %s\n",
-           c->launch_digest, size, c->cpus, c->network ? "user" : "none");
+           c->launch_digest, size, c->cpus, network);
     if (*ports)
         printf("ports         %s\n", ports);
     for (size_t k = 0; k < c->mount_count; k++)

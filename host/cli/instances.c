@@ -200,6 +200,7 @@ cJSON *sh_instance_json(struct sh_store *store, const struct sh_instance *i)
     cJSON_AddNumberToObject(root, "memory", (double)c->memory);
     cJSON_AddNumberToObject(root, "cpus", c->cpus);
     cJSON_AddBoolToObject(root, "network", c->network);
+    cJSON_AddBoolToObject(root, "host_loopback", c->host_loopback);
     cJSON_AddBoolToObject(root, "tty", c->tty);
     cJSON_AddBoolToObject(root, "debug", c->debug);
     cJSON_AddBoolToObject(root, "remove", c->remove);

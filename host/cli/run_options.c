@@ -60,8 +60,8 @@ static int set_boot(struct sh_run_options *o, const char *text, struct sh_error 
 static int set_network(struct sh_run_options *o, const char *text, struct sh_error *err)
 {
     o->network = text;
-    if (strcmp(text, "user") && strcmp(text, "none"))
-        return sh_fail(err, -EINVAL, "--network %s: write user or none", text);
+    if (strcmp(text, "user") && strcmp(text, "none") && strcmp(text, "host-loopback"))
+        return sh_fail(err, -EINVAL, "--network %s: write user, none or host-loopback", text);
     return 0;
 }
 

@@ -6,10 +6,9 @@
 //
 // The order of calls for one launch:
 //
-//   sh_backend_find -> prepare -> [write_files] -> command -> (the child starts) -> measure
-//                                                          -> serve, as often as it asks
-//                                                          -> child_listens, once
-//                                                          -> explain, if it dies        -> release
+//   sh_backend_find -> prepare -> [write_files] -> [start_network] -> command -> [confine]
+//     -> (the child starts) -> measure -> serve, as often as it asks -> explain, if it dies
+//     -> release
 //
 // Nothing here takes locks or keeps state of its own but what `prepare` hangs into the spec;
 // functions return 0 or -errno with the sentence for the user in err. Terms: the *launch config* is
@@ -20,6 +19,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/base/child.h"
+#include "host/base/egress.h"
 #include "host/store/store.h"
 
 /* When neither the user nor the image asks for a size (bytes). */
@@ -61,6 +62,7 @@ struct sh_launch_spec {
     uint64_t memory;              /* bytes */
     unsigned cpus;
     bool network;             /* false: none at all */
+    struct sh_egress egress;  /* where its packets may go */
     bool debug;               /* the policy allows it (checked above, and again inside) */
     bool require_confinement; /* a wall around the child that cannot be raised is an error */
     bool tty;                 /* the workload has a terminal, */
@@ -78,6 +80,7 @@ struct sh_launch_spec {
      * inherits under these numbers (no close-on-exec). */
     int channel_fd; /* the guest channel (<shelter/channel.h>) */
     int service_fd; /* the other end of what `serve` reads; -1 where there is none */
+    int network_fd; /* the other end of what `start_network` serves; -1 where there is none */
     void *own;      /* the back end's own: made by `prepare`, freed by `release` */
 };
 
@@ -154,9 +157,16 @@ struct sh_backend {
      * What is answered: the simulated TD module of <shelter/simtd.h>. */
     int (*serve)(struct sh_launch_spec *spec, int fd);
 
-    /* The inside has said HELLO, so the child listens on the published ports: whatever they need to
-     * serve many clients at once. `pid_fd` is the child's. NULL: nothing. */
-    void (*child_listens)(const struct sh_launch_spec *spec, pid_t pid, int pid_fd);
+    /* Starts the process that makes the child's connections and has its published ports: `fd` is
+     * its end of spec->network_fd. It ends with that, or with its parent, and the caller reaps it.
+     * NULL: the child starts such a one itself. */
+    int (*start_network)(const struct sh_launch_spec *spec, int fd, pid_t *pid,
+                         struct sh_error *err);
+
+    /* What is to stand around the child; whoever calls frees walls->view. NULL: it raises its walls
+     * itself. */
+    int (*confine)(const struct sh_launch_spec *spec, struct sh_child_walls *walls,
+                   struct sh_error *err);
 
     /* The sentence for the user about the child's end, without a newline. */
     void (*explain)(const struct sh_death *death, char *out, size_t size);

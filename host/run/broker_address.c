@@ -98,3 +98,21 @@ char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err)
         snprintf(behind, sizeof(behind), ":%u", number);
     return sh_format("%s://%s%s%s%s%s", scheme, v6 ? "[" : "", host, v6 ? "]" : "", behind, path);
 }
+
+struct sh_egress_end sh_broker_end(const char *url)
+{
+    struct sh_egress_end end = {0};
+    const char *authority = strstr(url, "://"), *bracket;
+    if (!authority)
+        return end;
+    authority += 3;
+    size_t size = strcspn(authority, "/");
+    cleanup_free char *text = strndup(authority, size);
+    bracket = strrchr(text, ']');
+    bool has_port = strchr(bracket ? bracket : text, ':');
+    cleanup_free char *full =
+        has_port ? sh_strdup(text)
+                 : sh_format("%s:%s", text, strncmp(url, "https", 5) ? "80" : "443");
+    (void)sh_egress_parse(full, &end); /* a name is none */
+    return end;
+}

@@ -3,6 +3,7 @@
 #ifndef HOST_RUN_BROKER_ADDRESS_H
 #define HOST_RUN_BROKER_ADDRESS_H
 
+#include "host/base/egress.h"
 #include "host/base/util.h"
 
 #define SH_BROKER_PORT 8080u
@@ -12,5 +13,8 @@
  * A loopback address (localhost, 127.*, ::1) means the host itself: with `from_vm` it becomes
  * SH_NET_HOST_TEXT. NULL with the sentence when it is none of these. */
 char *sh_broker_url(const char *text, bool from_vm, struct sh_error *err);
+
+/* Where connections to that URL go, if its host is an address; a name gives port 0. */
+struct sh_egress_end sh_broker_end(const char *url);
 
 #endif

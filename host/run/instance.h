@@ -38,6 +38,8 @@ struct sh_instance_config {
     uint64_t memory;
     uint32_t cpus;
     bool network;
+    bool host_loopback; /* --network host-loopback */
+    char *broker;       /* the URL of -i as the inside knows it; NULL: not given */
     bool debug;
     bool require_confinement; /* no walls, no start */
     bool tty;

@@ -17,6 +17,7 @@ void sh_instance_config_free(struct sh_instance_config *c)
     free(c->reference);
     free(c->tee);
     free(c->firmware);
+    free(c->broker);
     sh_strings_free(&c->command);
     free(c->ports);
     for (size_t i = 0; i < c->mount_count; i++) {
@@ -83,6 +84,9 @@ char *sh_instance_config_text(const struct sh_instance_config *c)
     cJSON_AddNumberToObject(root, "memory", (double)c->memory);
     cJSON_AddNumberToObject(root, "cpus", c->cpus);
     cJSON_AddBoolToObject(root, "network", c->network);
+    cJSON_AddBoolToObject(root, "host_loopback", c->host_loopback);
+    if (c->broker)
+        cJSON_AddStringToObject(root, "broker", c->broker);
     cJSON_AddBoolToObject(root, "debug", c->debug);
     cJSON_AddBoolToObject(root, "require_confinement", c->require_confinement);
     cJSON_AddBoolToObject(root, "tty", c->tty);
@@ -198,6 +202,9 @@ int sh_instance_config_parse(const char *text, struct sh_instance_config *c)
     c->memory = (uint64_t)get_number(&r, "memory", NUMBER_MAX);
     c->cpus = (uint32_t)get_number(&r, "cpus", 65535);
     c->network = get_bool(&r, "network");
+    c->host_loopback = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "host_loopback"));
+    if (cJSON_GetObjectItemCaseSensitive(root, "broker"))
+        c->broker = sh_strdup(get_text(&r, "broker"));
     c->debug = get_bool(&r, "debug");
     c->require_confinement = get_bool(&r, "require_confinement");
     c->tty = get_bool(&r, "tty");

@@ -150,6 +150,7 @@ static int describe_effect(const struct sh_run_options *o, const struct sh_setti
     c->memory = s->memory;
     c->cpus = s->cpus;
     c->network = s->outside;
+    c->host_loopback = s->outside && o->network && !strcmp(o->network, "host-loopback");
     c->debug = s->debug;
     c->tty = s->terminal;
     c->stdin_open = s->input;
@@ -171,6 +172,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .memory = c->memory,
         .cpus = c->cpus,
         .network = c->network,
+        .egress.host_loopback = c->host_loopback,
         .debug = c->debug,
         .require_confinement = c->require_confinement,
         .tty = c->tty,
@@ -181,8 +183,11 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .firmware = c->firmware,
         .channel_fd = -1,
         .service_fd = -1,
+        .network_fd = -1,
         .output_fds = {-1, -1},
     };
+    if (c->broker)
+        p->spec.egress.broker = sh_broker_end(c->broker);
     free(p->inner_ports);
     p->spec.ports = p->inner_ports = sh_alloc((c->port_count + 1) * sizeof(*p->inner_ports));
     int r = sh_relay_inner(c->ports, c->port_count, p->inner_ports, err);
@@ -246,6 +251,8 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
         r = describe_instance(o, c, err);
     if (!r)
         r = describe_effect(o, &s, c, err);
+    if (!r && broker)
+        c->broker = sh_strdup(broker);
     sh_launch_free(&l);
     if (r)
         return r;

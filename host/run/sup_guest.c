@@ -8,7 +8,7 @@
 
 #include <shelter/network.h>
 
-#include "host/run/child.h"
+#include "host/base/child.h"
 
 #define STOP_MS_MAX 86400000u
 #define EXEC_MS 60000 /* from EXEC to STARTED */

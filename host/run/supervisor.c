@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "host/run/child.h"
+#include "host/base/child.h"
 #include "host/run/relay.h"
 #include "host/run/sup_commands.h"
 
@@ -33,7 +33,7 @@ struct supervisor {
     int service_fd;               /* sh_backend.serve's; -1: none */
     int64_t boot_by;              /* HELLO must have come */
     pid_t relay;                  /* IPv6 in front of published ports; 0: there is none */
-    bool listens;                 /* the back end was told that it has */
+    pid_t network;                /* makes the child's connections; 0: there is none */
     struct sup_life life;
     struct sup_clients clients;
     struct sup_requests requests;
@@ -120,13 +120,19 @@ static void child_gone(struct supervisor *s)
         end_by_death(s, SH_DEATH_EXITED, WEXITSTATUS(status));
 }
 
+static void end_process(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGKILL);
+        waitpid(*pid, NULL, 0);
+    }
+    *pid = 0;
+}
+
 static void stop_child(struct supervisor *s)
 {
-    if (s->relay > 0) {
-        kill(s->relay, SIGKILL);
-        waitpid(s->relay, NULL, 0);
-        s->relay = 0;
-    }
+    end_process(&s->relay);
+    end_process(&s->network);
     if (s->child_ended || !s->child.pid)
         return;
     kill(s->child.pid, SIGKILL);
@@ -256,12 +262,6 @@ static void poll_once(struct supervisor *s)
         child_words_readable(s);
     if (!s->life.ended && p[AT_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
         sup_guest_readable(&s->guest);
-    if (s->guest.hello && !s->listens && !s->child_ended) {
-        const struct sh_backend *b = s->plan->spec->backend;
-        s->listens = true;
-        if (b->child_listens)
-            b->child_listens(s->plan->spec, s->child.pid, s->child.pid_fd);
-    }
     if (!s->life.ended && p[AT_SERVICE].revents)
         service_readable(s);
     if (!s->life.ended && p[AT_CHILD].revents)
@@ -336,20 +336,41 @@ static int socket_pair(int *ours, int *theirs)
 static int execute_child(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
-    const int keep[] = {spec->channel_fd, spec->service_fd, spec->output_fds[0],
+    const int keep[] = {spec->channel_fd, spec->service_fd, spec->network_fd, spec->output_fds[0],
                         spec->output_fds[1]};
+    struct sh_child_walls walls = {.required = spec->require_confinement};
     struct sh_strings argv = {0};
     struct sh_error why = {0};
+    bool confine = spec->backend->confine;
     int r = spec->backend->command(spec, &argv, err);
+    if (!r && confine)
+        r = spec->backend->confine(spec, &walls, err);
     if (!r) {
         s->program = sh_strdup(argv.v[0]);
-        r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), &s->child, &why);
+        r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), confine ? &walls : NULL,
+                           &s->child, &why);
         if (r && s->child.exec_errno)
             end_by_death(s, SH_DEATH_UNBORN, s->child.exec_errno);
         else if (r)
             sh_fail(err, r, "%s", why.text);
     }
+    sh_wall_view_free(&walls.view);
     sh_strings_free(&argv);
+    return r;
+}
+
+static int start_network(struct supervisor *s, struct sh_error *err)
+{
+    struct sh_launch_spec *spec = s->plan->spec;
+    int fd = -1;
+    spec->network_fd = -1;
+    if (!spec->network || !spec->backend->start_network)
+        return 0;
+    int r = socket_pair(&fd, &spec->network_fd);
+    if (r)
+        return sh_fail_errno(err, r, "cannot make a socket pair");
+    r = spec->backend->start_network(spec, fd, &s->network, err);
+    close(fd);
     return r;
 }
 
@@ -362,7 +383,11 @@ static int start_child(struct supervisor *s, struct sh_error *err)
         r = socket_pair(&s->service_fd, &spec->service_fd);
     if (r)
         return sh_fail_errno(err, r, "cannot make a socket pair");
-    r = execute_child(s, err);
+    r = start_network(s, err);
+    if (!r)
+        r = execute_child(s, err);
+    if (spec->network_fd >= 0)
+        close(spec->network_fd);
     close(spec->channel_fd);
     if (spec->service_fd >= 0)
         close(spec->service_fd);

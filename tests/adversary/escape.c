@@ -219,11 +219,13 @@ static long ask_connect(const uint8_t ip[4])
 static void try_connect(void)
 {
     static const uint8_t own[] = {127, 0, 0, 1}, any[4], meant[] = {10, 0, 2, 2};
+    static const uint8_t metadata[] = {169, 254, 169, 254};
     int s = socket(AF_INET, SOCK_STREAM, 0); /* so that there is number 0 */
     connect(s, &(struct sockaddr){.sa_family = AF_INET, .sa_data = {0, 9, 10, 0, 2, 2}},
             sizeof(struct sockaddr));
     printf("loopback %s\n", strerrorname_np((int)-ask_connect(own)));
     printf("nowhere %s\n", strerrorname_np((int)-ask_connect(any)));
+    printf("metadata %s\n", strerrorname_np((int)-ask_connect(metadata)));
     printf("host %s\n", strerrorname_np((int)-ask_connect(meant)));
 }
 

@@ -32,7 +32,7 @@ backend servers
     server one 10.0.2.2:$back check inter 500ms
 END
 image haproxy
-start haproxy 8080 /usr/sbin/haproxy -f /etc/haproxy.cfg -db
+RUN_OPTIONS="--network host-loopback" start haproxy 8080 /usr/sbin/haproxy -f /etc/haproxy.cfg -db
 url=http://127.0.0.1:$port
 check "haproxy: answers for the server" until_true 20 bash -c "curl -sf '$url/' | cmp - '$T/www/index.html'"
 same "haproxy: the client's address" "$(curl -s "$url/who")" 10.0.2.2

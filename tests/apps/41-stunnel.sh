@@ -22,7 +22,7 @@ connect = 10.0.2.2:$back
 cert = /etc/stunnel.pem
 END
 image stunnel
-start stunnel 4443 /usr/bin/stunnel4 /etc/stunnel.conf
+RUN_OPTIONS="--network host-loopback" start stunnel 4443 /usr/bin/stunnel4 /etc/stunnel.conf
 check "stunnel: TLS" until_true 20 bash -c "[ \"\$(curl -sk https://127.0.0.1:$port/)\" = hello ]"
 same "stunnel: twenty at once" "$(for i in $(seq 20); do curl -sk "https://127.0.0.1:$port/" & done | grep -c hello; wait $(jobs -p | grep -v "^$backend$"))" 20
 "$SHELTER" logs stunnel >"$T/log" 2>&1

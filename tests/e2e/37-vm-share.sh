@@ -11,6 +11,7 @@ mkdir "$src" "$T/outside"
 echo hello >"$src/file"
 echo secret >"$T/outside/secret"
 ln -s "$T/outside/secret" "$src/link"
+[ "$(id -u)" != 0 ] || chown -Rh 54321:54321 "$src" "$T/outside"
 run() { # STATUS NAME SCRIPT [OPTION…]: the script in the guest
     local want=$1 name=$2 script=$3
     shift 3

@@ -128,6 +128,7 @@ else
     skip "published IPv6 ports: this machine has no IPv6"
 fi
 mkdir "$T/share"; echo shared >"$T/share/file"
+[ "$(id -u)" != 0 ] || chown -R 54321:54321 "$T/share" # root's own folders cannot be written from inside
 status "-v" 0 "$SHELTER" run --rm -v "$T/share:/data" box $B sh -c 'cat() { /bin/busybox cat "$@"; }; cat /data/file; echo back >/data/new; /bin/busybox grep " /data " /proc/mounts >&2'
 same "the guest reads" "$(cat "$T/out")" shared
 same "and writes" "$(cat "$T/share/new" 2>/dev/null)" back

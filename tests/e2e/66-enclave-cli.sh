@@ -218,7 +218,9 @@ for v in 4 6; do
     status "IPv$v: a port in use" 125 "${run[@]}" --rm -p 127.0.0.1:$tcp:80 shut /bin/net serve $v 80 53
     one_line "IPv$v: told" "in use"
     [ $v = 4 ] && { # outwards, to what the host's loopback serves
-        status "out to the host" 0 "${run[@]}" --rm shut /bin/net out 10.0.2.2 $tcp
+        status "out to the host: not unless it is meant" 1 "${run[@]}" --rm shut /bin/net out 10.0.2.2 $tcp
+        same "out to the host: told" "$(cat "$T/out")" "errno Permission denied"
+        status "out to the host" 0 "${run[@]}" --rm --network host-loopback shut /bin/net out 10.0.2.2 $tcp
         same "out to the host: answered" "$(cat "$T/out")" "$want"
         status "out without a network" 1 "${run[@]}" --rm --network none shut /bin/net out 10.0.2.2 $tcp
         same "out without a network: told" "$(cat "$T/out")" "errno Network is unreachable"

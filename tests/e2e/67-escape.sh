@@ -62,10 +62,20 @@ for user in "${users[@]}"; do
     status "user $user: nonsense for the helper changes nothing" 0 "${load[@]}"
 
     words=(/bin/escape connect)
+    none="loopback EACCES nowhere EACCES metadata EACCES"
     set_up "$user" --network=user
     status "user $user: it asks for connections" 0 "${load[@]}"
-    same "user $user: the host's loopback is had by the address that stands for it only" \
-        "$(tail -n +2 "$T/out" | tr '\n' ' ')" "loopback EACCES nowhere EACCES host EINPROGRESS "
+    same "user $user: to none of the host's" "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EACCES "
+    set_up "$user" --network=user --broker=10.0.2.2:9
+    status "user $user: likewise with a broker on the host" 0 "${load[@]}"
+    same "user $user: to that only" "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EINPROGRESS "
+    set_up "$user" --network=user --broker=10.0.2.2:10
+    status "user $user: or on another port" 0 "${load[@]}"
+    same "user $user: to none" "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EACCES "
+    set_up "$user" --network=host-loopback
+    status "user $user: likewise where the host's loopback is meant" 0 "${load[@]}"
+    same "user $user: to that, by its own address only" \
+        "$(tail -n +2 "$T/out" | tr '\n' ' ')" "$none host EINPROGRESS "
 
     # The process from outside.
     words=(/bin/escape stay)

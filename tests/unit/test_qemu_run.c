@@ -110,10 +110,12 @@ static char *in_dir(const char *name)
 /* Builds this TEE's command line over the tiny guest and runs it. */
 static int start(const char *tee, char *out, size_t size, struct sh_error *err)
 {
-    int pair[2], r;
+    int pair[2], wire[2], r;
     struct sh_strings argv = {0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, wire), 0);
     cleanup_close int ours = pair[0], theirs = pair[1];
+    cleanup_close int network = wire[0], guest = wire[1];
     cleanup_free char *kernel = in_dir("kernel"), *disk = in_dir("a,disk"), *share = in_dir("");
     /* Below the range that the system hands out; another test run has another pid. */
     uint16_t port = (uint16_t)(20000 + getpid() % 6000 * 2);
@@ -132,6 +134,7 @@ static int start(const char *tee, char *out, size_t size, struct sh_error *err)
         .mount_count = 1,
         .channel_fd = theirs,
         .service_fd = -1,
+        .network_fd = guest,
     };
     assert_int_equal(sh_backend_find(tee, -1, &spec.backend, err), 0);
     struct sh_qemu_config c = {

@@ -2,6 +2,7 @@
 // sgx and sgx-sim: no machine but a loader process, which plays the guest's side of the channel.
 #include "host/launch/enclave/enclave.h"
 
+#include <arpa/inet.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <string.h>
@@ -81,6 +82,21 @@ static void add_option(struct sh_strings *argv, const char *name, const char *fo
     sh_strings_addf(argv, "%s/%s", folder, file);
 }
 
+static void add_network(const struct sh_launch_spec *spec, struct sh_strings *argv)
+{
+    const struct sh_egress_end *b = &spec->egress.broker;
+    char address[INET6_ADDRSTRLEN];
+    sh_strings_addf(argv, "--network=%s",
+                    !spec->network               ? "none"
+                    : spec->egress.host_loopback ? "host-loopback"
+                                                 : "user");
+    if (!spec->network || !b->port)
+        return;
+    bool ipv4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)b->address);
+    inet_ntop(ipv4 ? AF_INET : AF_INET6, b->address + (ipv4 ? 12 : 0), address, sizeof(address));
+    sh_strings_addf(argv, ipv4 ? "--broker=%s:%u" : "--broker=[%s]:%u", address, b->port);
+}
+
 static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv)
 {
     for (size_t i = 0; i < spec->port_count; i++) {
@@ -105,7 +121,7 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     add_option(argv, "--sim-tee", spec->store_path, SH_STORE_SIM_TEE);
     add_option(argv, "--launch", spec->instance_path, "launch");
     sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
-    sh_strings_add(argv, spec->network ? "--network=user" : "--network=none");
+    add_network(spec, argv);
     add_ports(spec, argv);
     if (spec->image->manifest.has_sites)
         sh_strings_addf(argv, "--sites=%s/sites.bin", image);

@@ -116,28 +116,18 @@ static int add_network(const struct sh_qemu_config *config, struct sh_strings *a
                            config->spec->ports[0].guest_port);
         return 0;
     }
-    struct sh_buffer b = {0};
-    /* IPv6 of slirp answers also where the host has none, and connections then hang: IPv4 only. */
-    cleanup_free char *name = sh_format("user,id=net0,ipv6=off,hostname=shelter");
-    sh_buffer_add(&b, name, strlen(name));
     for (size_t i = 0; i < config->spec->port_count; i++) {
         const struct sh_port *p = &config->spec->ports[i];
         struct in_addr address;
-        if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1) {
-            sh_buffer_free(&b);
+        if (p->host_address[0] && inet_pton(AF_INET, p->host_address, &address) != 1)
             return sh_fail(err, -EINVAL,
                            "cannot publish on '%s': user-mode networking publishes on "
                            "numeric IPv4 addresses only",
                            p->host_address);
-        }
-        cleanup_free char *forward = sh_format(",hostfwd=%s:%s:%u-:%u", p->udp ? "udp" : "tcp",
-                                               p->host_address, p->host_port, p->guest_port);
-        sh_buffer_add(&b, forward, strlen(forward));
     }
-    sh_buffer_add(&b, "", 1);
+    /* To the process of network.c: QEMU itself has no network. */
     sh_strings_add(argv, "-netdev");
-    sh_strings_add(argv, (char *)b.data);
-    sh_buffer_free(&b);
+    sh_strings_addf(argv, "socket,id=net0,fd=%d", config->spec->network_fd);
     sh_strings_add(argv, "-device");
     sh_strings_addf(argv, "virtio-net-pci,netdev=net0,romfile=,%s", virtio_options(config));
     return 0;

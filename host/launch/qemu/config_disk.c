@@ -27,5 +27,6 @@ int sh_qemu_write_config_disk(int dir_fd, const char *name, const void *manifest
     sh_put_le32(disk + 12, (uint32_t)launch_size);
     memcpy(disk + HEAD_SIZE, manifest, manifest_size);
     memcpy(disk + HEAD_SIZE + manifest_size, launch, launch_size);
-    return sh_write_file(dir_fd, name, disk, size, 0600, err);
+    /* QEMU reads it as somebody else; the folders above are closed to all others. */
+    return sh_write_file(dir_fd, name, disk, size, 0644, err);
 }

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -15,6 +14,7 @@
 
 #include <shelter/boot.h>
 
+#include "host/base/child.h"
 #include "host/base/temp.h"
 #include "host/launch/qemu/parts.h"
 #include "lib/hex.h"
@@ -100,25 +100,22 @@ static bool boot_guest(const struct sh_qemu_config *config)
     sh_strings_addf(&argv, "socket,id=qmp,fd=%d", pair[1]);
     sh_qemu_machine_args(&argv, "");
 
-    pid_t parent = getpid(), pid = fork();
-    if (!pid) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(1);
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; fd < 3; fd++)
-            dup2(null, fd);
-        fcntl(pair[1], F_SETFD, 0);
-        execv(argv.v[0], argv.v);
-        _exit(127);
-    }
+    const int keep[] = {pair[1]};
+    struct sh_child_walls walls = {0};
+    struct sh_child child;
+    struct sh_error ignored = {0};
+    sh_qemu_walls(config, &walls);
+    int r = sh_child_start(argv.v, keep, 1, &walls, &child, &ignored);
     close(pair[1]);
-    bool works = pid > 0 && powered_off(ours, sh_now_ms() + PROBE_MS);
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    bool works = !r && powered_off(ours, sh_now_ms() + PROBE_MS);
+    if (!r) {
+        kill(child.pid, SIGKILL);
+        while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        close(child.pid_fd);
+        close(child.stderr_fd);
     }
+    sh_wall_view_free(&walls.view);
     sh_strings_free(&argv);
     return works;
 }

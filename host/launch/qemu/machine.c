@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "host/attest/sim_tee.h"
 #include "host/store/base_files.h"
@@ -53,14 +54,23 @@ static int refuse_spec(const struct sh_launch_spec *spec, struct sh_error *err)
                    spec->stats_file ? ", or 'shelter stats' while it runs" : "");
 }
 
+/* Root's QEMU serves root's folders as nobody. */
+static void warn_root_shares(const struct sh_launch_spec *spec)
+{
+    struct stat st;
+    for (size_t i = 0; !geteuid() && i < spec->mount_count; i++) {
+        const struct sh_mount *m = &spec->mounts[i];
+        if (!m->read_only && !stat(m->source, &st) && !st.st_uid && !(st.st_mode & S_IWOTH))
+            fprintf(stderr,
+                    "shelter: warning: %s belongs to root, so that the guest cannot write there; "
+                    "give it to an ordinary user (chown), or share it read-only (:ro)\n",
+                    m->source);
+    }
+}
+
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
     int r = refuse_spec(spec, err);
-    if (!r && spec->require_confinement)
-        r = sh_fail(
-            err, -ENOTSUP,
-            "QEMU is not confined yet, and --require-confinement asks for it; only an enclave's "
-            "loader is (--tee sgx, sgx-sim)");
     if (r)
         return r;
     struct sh_qemu_config *c = spec->own = sh_alloc(sizeof(*c));
@@ -70,6 +80,7 @@ int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
         return sh_fail(err, -ENOENT,
                        "qemu-system-x86_64 is not there; install QEMU (Debian: "
                        "qemu-system-x86) or name it in SHELTER_QEMU");
+    warn_root_shares(spec);
     return c->tee->prepare(c, err);
 }
 

@@ -61,8 +61,9 @@ extern const struct sh_qemu_tee sh_qemu_tdx, sh_qemu_snp, sh_qemu_csv, sh_qemu_t
 #define SH_QEMU_FUNCTIONS                                                                          \
     .check_image = sh_qemu_check_image, .prepare = sh_qemu_prepare,                                \
     .write_files = sh_qemu_write_files, .command = sh_qemu_backend_command,                        \
-    .measure = sh_qemu_measure, .child_listens = sh_qemu_child_listens,                            \
-    .explain = sh_qemu_explain, .release = sh_qemu_release, .predict = sh_qemu_predict
+    .measure = sh_qemu_measure, .start_network = sh_qemu_start_network,                            \
+    .confine = sh_qemu_confine, .explain = sh_qemu_explain, .release = sh_qemu_release,            \
+    .predict = sh_qemu_predict
 int sh_qemu_check_image(int image_fd, struct sh_error *err);
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err);
 int sh_qemu_write_files(int instance_fd, struct sh_view manifest, struct sh_view launch,
@@ -70,7 +71,10 @@ int sh_qemu_write_files(int instance_fd, struct sh_view manifest, struct sh_view
 int sh_qemu_backend_command(const struct sh_launch_spec *spec, struct sh_strings *argv,
                             struct sh_error *err);
 int sh_qemu_measure(struct sh_launch_spec *spec, cJSON **result, struct sh_error *err);
-void sh_qemu_child_listens(const struct sh_launch_spec *spec, pid_t pid, int pid_fd);
+int sh_qemu_start_network(const struct sh_launch_spec *spec, int fd, pid_t *pid,
+                          struct sh_error *err);
+int sh_qemu_confine(const struct sh_launch_spec *spec, struct sh_child_walls *walls,
+                    struct sh_error *err);
 void sh_qemu_explain(const struct sh_death *death, char *out, size_t size);
 void sh_qemu_release(struct sh_launch_spec *spec);
 int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *image,
@@ -79,6 +83,10 @@ int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *ima
 /* The config of a spec, with the image's files in it; free with sh_qemu_config_free. */
 void sh_qemu_config_init(struct sh_qemu_config *config, const struct sh_launch_spec *spec);
 void sh_qemu_config_free(struct sh_qemu_config *config);
+
+/* The walls around QEMU for that config (confine.c): what it needs for the machine's devices and
+ * shares. */
+void sh_qemu_walls(const struct sh_qemu_config *config, struct sh_child_walls *walls);
 
 /* The measured kernel command line; owned by the caller. */
 char *sh_qemu_kernel_command_line(const struct sh_qemu_config *config);

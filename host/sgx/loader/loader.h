@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "host/base/egress.h"
 #include "host/base/error.h"
 #include "host/run/frames.h"
 #include "host/run/ports.h"
@@ -51,6 +52,7 @@ struct loader_options {
     bool tty;
     uint16_t rows, columns; /* its size at the start */
     enum loader_network network;
+    struct sh_egress egress;
     struct sh_port *ports; /* published */
     unsigned port_count;
 };

@@ -142,20 +142,6 @@ static void map_address(void *address, socklen_t size)
         map_outside(&b->sin6_addr.s6_addr[12], &b->sin6_port);
 }
 
-/* The enclave's loopback is inside, so who asks for the host's by its own address is up to
- * something. */
-static bool is_loopback(const void *address, socklen_t size)
-{
-    const struct sockaddr_in *a = address;
-    const struct sockaddr_in6 *b = address;
-    if (a->sin_family == AF_INET)
-        return !a->sin_addr.s_addr || ntohl(a->sin_addr.s_addr) >> 24 == 127;
-    return a->sin_family == AF_INET6 && size >= sizeof(*b) &&
-           (IN6_IS_ADDR_LOOPBACK(&b->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&b->sin6_addr) ||
-            (IN6_IS_ADDR_V4MAPPED(&b->sin6_addr) &&
-             (b->sin6_addr.s6_addr[12] == 127 || !b->sin6_addr.s6_addr[12])));
-}
-
 void loader_seen_address(void *address, socklen_t size)
 {
     struct sockaddr_in *a = address;
@@ -171,7 +157,8 @@ void loader_seen_address(void *address, socklen_t size)
 /* --- the process outside
  * -------------------------------------------------------------------------- */
 
-static int sockets[SOCKETS_MAX]; /* descriptor + 1; 0: free */
+static int sockets[SOCKETS_MAX];    /* descriptor + 1; 0: free */
+static bool published[SOCKETS_MAX]; /* bound to a published port */
 
 /* A new one goes into *made; its number, or -errno. */
 static int64_t make_socket(const struct question *q, int *made)
@@ -188,6 +175,7 @@ static int64_t make_socket(const struct question *q, int *made)
         if (*made < 0)
             return -errno;
         sockets[n] = *made + 1;
+        published[n] = false;
         last = n + 1;
         return n;
     }
@@ -206,14 +194,18 @@ static int64_t do_action(struct question *q, const void *data, size_t size)
     getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &option_size);
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &option_size);
     if (!host && (q->kind == CONNECT || q->kind == SEND)) {
-        if (is_loopback(to, q->address_size))
+        if (!sh_egress_allows_socket(&loader.options.egress, to, q->address_size,
+                                     type == SOCK_DGRAM && published[q->number]))
             return -EACCES;
         map_address(to, q->address_size);
     }
     switch (q->kind) {
     case BIND:
-        if (!host)
-            return bind_published(fd, family, type, (struct sockaddr_in *)to);
+        if (!host) {
+            int r = bind_published(fd, family, type, (struct sockaddr_in *)to);
+            published[q->number] = !r;
+            return r;
+        }
         return bind(fd, to, q->address_size) ? -errno : 0;
     case CONNECT:
         return connect(fd, to, q->address_size) ? -errno : 0;
@@ -288,14 +280,15 @@ static void close_others(unsigned fd)
 static _Noreturn void serve_questions(int fd)
 {
     bool root_ports = false;
+    uid_t id = SH_WALL_UID_FIRST + loader.number;
     for (unsigned i = 0; i < loader.options.port_count; i++)
         root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
     loader_leave_streams("shelter-network");
     close_others((unsigned)fd);
     if (!loader.options.debug)
-        (void)sh_wall_files(true);
+        (void)sh_wall_files();
     if (!root_ports)
-        (void)sh_wall_user(loader.number);
+        (void)sh_wall_user(id, id);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)sh_wall_landlock(true);

@@ -59,9 +59,15 @@ static bool take_notify(const struct row *row, const char *text)
 
 static bool take_network(const struct row *row, const char *text)
 {
-    bool user = !strcmp(text, "user");
+    bool loopback = !strcmp(text, "host-loopback"), user = loopback || !strcmp(text, "user");
     loader.options.network = user ? LOADER_NETWORK_USER : LOADER_NETWORK_NONE;
+    loader.options.egress.host_loopback = loopback;
     return user || !strcmp(text, "none");
+}
+
+static bool take_broker(const struct row *row, const char *text)
+{
+    return !sh_egress_parse(text, &loader.options.egress.broker);
 }
 
 static bool take_port(const struct row *row, const char *text)
@@ -115,7 +121,8 @@ static const struct row table[] = {
     {"sites", "FILE", take_text, TO(sites)},
     {"channel", "FD", take_channel, NULL},
     {"notify", "on|off", take_notify, NULL},
-    {"network", "user|none", take_network, NULL},
+    {"network", "user|none|host-loopback", take_network, NULL},
+    {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
     {"resolver", "IP[:PORT]", take_text, TO(resolver)},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
