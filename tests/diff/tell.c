@@ -8,6 +8,8 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -166,6 +168,58 @@ static void system_v(void)
     say("msgctl", sys(msgctl, id, IPC_RMID, 0), "IPC_RMID");
     say("msgsnd", sys(msgsnd, id, &m, 1, IPC_NOWAIT), "gone");
     say("msgrcv", sys(msgrcv, id, &m, 1, 0, IPC_NOWAIT), "gone");
+}
+
+static long use_ipc(int kind, int id, int want)
+{
+    static char m[16] = {1};
+    struct sembuf op = {0, want == 4 ? 0 : 1, IPC_NOWAIT};
+    return kind == 0   ? want == 4 ? sys(msgrcv, id, m, 1, 0, IPC_NOWAIT) : sys(msgsnd, id, m, 1, IPC_NOWAIT)
+           : kind == 1 ? sys(semop, id, &op, 1)
+           : sys(shmat, id, 0, want == 4 ? SHM_RDONLY : 0) < 0 ? -EACCES : 0;
+}
+
+/* What each of a queue, a set and a segment lets root (without CAP_IPC_OWNER), its owner, his group and others do,
+ * by its mode, after it was given to a user. */
+static void owners(void)
+{
+    static const char *const names[] = {"queue", "set", "segment"};
+    for (int kind = 0; kind < 3; kind++) {
+        for (int mode = 0; mode < 01000; mode += 0111) {
+            union {
+                struct msqid_ds q;
+                struct semid_ds s;
+                struct shmid_ds m;
+            } d;
+            long control = kind == 0 ? SYS_msgctl : kind == 1 ? SYS_semctl : SYS_shmctl;
+            long id = kind == 0   ? sys(msgget, IPC_PRIVATE, 0600)
+                      : kind == 1 ? sys(semget, IPC_PRIVATE, 1, 0600)
+                                  : sys(shmget, IPC_PRIVATE, 4096, 0600);
+            memset(&d, 0, sizeof(d));
+            SIX(control, id, kind == 1 ? 0 : IPC_STAT, kind == 1 ? IPC_STAT : (long)&d, &d, 0, 0);
+            struct ipc_perm *p = kind == 0 ? &d.q.msg_perm : kind == 1 ? &d.s.sem_perm : &d.m.shm_perm;
+            p->uid = 1000;
+            p->gid = 1000;
+            p->mode = (unsigned short)mode;
+            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_SET, kind == 1 ? IPC_SET : (long)&d, &d, 0, 0), "%s, mode %o: given away",
+                names[kind], mode);
+            for (int who = 0; who < 3; who++) { /* its maker, its owner, somebody */
+                uid_t uid = who * 1000;
+                sys(setresuid, -1, uid, 0);
+                for (int want = 2; want <= 4; want += 2)
+                    say("ipc", use_ipc(kind, (int)id, want), "%s, mode %o: user %d, %d", names[kind], mode, uid, want);
+                say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_STAT, kind == 1 ? IPC_STAT : (long)&d, &d, 0, 0), "%s, mode %o: user %d, IPC_STAT",
+                    names[kind], mode, uid);
+                sys(setresuid, -1, 0, 0);
+            }
+            sys(setresuid, -1, 2000, 0);
+            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: user 2000, IPC_RMID", names[kind], mode);
+            sys(setresuid, -1, 1000, 0);
+            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: user 1000, IPC_RMID", names[kind], mode);
+            sys(setresuid, -1, 0, 0);
+            say("ipc", SIX(control, id, kind == 1 ? 0 : IPC_RMID, kind == 1 ? IPC_RMID : 0, 0, 0, 0), "%s, mode %o: root, IPC_RMID", names[kind], mode);
+        }
+    }
 }
 
 static void posix_queues(void)
@@ -342,6 +396,7 @@ int main(void)
     facts_begin();
     inotify();
     system_v();
+    owners();
     posix_queues();
     timers();
     signals();

@@ -175,6 +175,7 @@ struct caps {
 #define CAP_SETPCAP 8
 #define CAP_NET_BIND_SERVICE 10
 #define CAP_IPC_LOCK 14
+#define CAP_IPC_OWNER 15
 #define CAP_SYS_ADMIN 21
 #define CAP_SYS_NICE 23
 #define CAP_SYS_RESOURCE 24
@@ -349,7 +350,8 @@ int user_read_u32(uint32_t *value, uint64_t addr);
 int user_cas_u32(uint64_t addr, uint32_t *expected, uint32_t desired);
 
 /* time/clock.c */
-uint64_t clock_now(void); /* monotonic ns; never goes back */
-uint64_t clock_real(void);
+uint64_t clock_now(void);    /* monotonic ns; never goes back */
+uint64_t clock_real(void);   /* ns since 1970, as the host says it */
+int64_t clock_seconds(void); /* the same in seconds */
 
 #endif

@@ -34,7 +34,7 @@ uint64_t agent_os_now_ms(void)
 
 int64_t agent_os_time(void)
 {
-    return (int64_t)(clock_real() / NS);
+    return clock_seconds();
 }
 
 void *agent_os_alloc(size_t size)

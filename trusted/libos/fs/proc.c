@@ -507,7 +507,7 @@ static const struct entry {
     {"sys/kernel/shmmni", TEXT, NULL, "4096\n"},
     {"sys/kernel/msgmax", TEXT, NULL, "8192\n"},
     {"sys/kernel/msgmnb", TEXT, NULL, "16384\n"},
-    {"sys/kernel/msgmni", TEXT, NULL, "128\n"},
+    {"sys/kernel/msgmni", TEXT, NULL, "4096\n"},
     {"sys/kernel/sem", TEXT, NULL, "32000\t1024000000\t500\t32000\n"},
     {"sys/kernel/core_pattern", TEXT, NULL, "core\n"},
     {"sys/kernel/core_uses_pid", TEXT, NULL, "0\n"},

@@ -3,29 +3,21 @@
 #include "trusted/libos/proc/ipc.h"
 
 #include "lib/bytes.h"
-
-static bool is_member(uint32_t gid)
-{
-    const struct process *p = current();
-    bool in = p->egid == gid;
-    for (uint32_t i = 0; i < p->group_count; i++)
-        in = in || p->groups[i] == gid;
-    return in;
-}
+#include "trusted/libos/fs/file.h"
 
 bool ipc_allowed(const struct ipc *i, uint32_t want)
 {
     uint32_t uid = current()->euid;
-    uint32_t bits = uid == i->uid || uid == i->cuid           ? i->mode >> 6
-                    : is_member(i->gid) || is_member(i->cgid) ? i->mode >> 3
-                                                              : i->mode;
-    return !uid || !(want & ~(bits & 7));
+    uint32_t bits = uid == i->uid || uid == i->cuid         ? i->mode >> 6
+                    : in_group(i->gid) || in_group(i->cgid) ? i->mode >> 3
+                                                            : i->mode;
+    return !(want & ~(bits & 7)) || capable(CAP_IPC_OWNER);
 }
 
 bool ipc_is_owner(const struct ipc *i)
 {
     uint32_t uid = current()->euid;
-    return !uid || uid == i->uid || uid == i->cuid;
+    return uid == i->uid || uid == i->cuid || capable(CAP_SYS_ADMIN);
 }
 
 struct ipc *ipc_find(const struct ipc_table *t, int id)
@@ -75,7 +67,8 @@ void ipc_remove(struct ipc_table *t, struct ipc *i)
 void ipc_put(uint8_t out[48], const struct ipc *i)
 {
     memset(out, 0, 48);
-    const uint32_t fields[] = {(uint32_t)i->key, i->uid, i->gid, i->cuid, i->cgid, i->mode};
+    const uint32_t fields[] = {
+        (uint32_t)i->key, i->uid, i->gid, i->cuid, i->cgid, i->mode, (uint32_t)i->id / IPC_IDS_MAX};
     for (unsigned n = 0; n < ARRAY_COUNT(fields); n++)
         sh_put_le32(out + 4 * n, fields[n]);
 }

@@ -3,14 +3,12 @@
 #include <linux/msg.h>
 
 #include "trusted/libos/calls.h"
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/proc/ipc.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
-#define QUEUES_MAX 128u
-#define SIZE_MAX_ 8192u    /* of a message: kernel.msgmax */
-#define BYTES_MAX 16384u   /* of a queue: kernel.msgmnb */
-#define ID_STEP QUEUES_MAX /* an id is never that of a removed queue */
+#define SIZE_MAX_ 8192u  /* of a message: kernel.msgmax */
+#define BYTES_MAX 16384u /* of a queue: kernel.msgmnb */
 
 struct message {
     struct list node;
@@ -20,8 +18,8 @@ struct message {
 };
 
 struct queue {
-    int key, id;
-    uint32_t uid, gid, cuid, cgid, mode, refs;
+    struct ipc ipc;
+    uint32_t refs;
     uint64_t bytes, count, bytes_max;
     int64_t send_time, receive_time, change_time;
     int last_sender, last_receiver;
@@ -30,27 +28,11 @@ struct queue {
     struct wait_queue wait;
 };
 
-static struct queue *queues[QUEUES_MAX];
-static int generation;
-
-static int64_t now_seconds(void)
-{
-    return (int64_t)(clock_real() / NS);
-}
-
-static bool queue_allows(const struct queue *q, uint32_t want)
-{
-    uint32_t uid = current()->euid;
-    uint32_t bits = uid == q->uid || uid == q->cuid         ? q->mode >> 6
-                    : in_group(q->gid) || in_group(q->cgid) ? q->mode >> 3
-                                                            : q->mode;
-    return (want & ~(bits & 7)) == 0;
-}
+static struct ipc_table table;
 
 static struct queue *find_queue(int id)
 {
-    struct queue *q = id < 0 ? NULL : queues[id % QUEUES_MAX];
-    return q && q->id == id ? q : NULL;
+    return (struct queue *)ipc_find(&table, id);
 }
 
 static void put_queue(struct queue *q)
@@ -61,44 +43,24 @@ static void put_queue(struct queue *q)
     los_free(q);
 }
 
-static long make_queue(int key, uint32_t mode)
-{
-    unsigned at = 0;
-    while (at < QUEUES_MAX && queues[at])
-        at++;
-    struct queue *q = at < QUEUES_MAX ? los_alloc(sizeof(*q)) : NULL;
-    if (!q)
-        return at < QUEUES_MAX ? -ENOMEM : -ENOSPC;
-    const struct process *p = current();
-    *q = (struct queue){.key = key,
-                        .uid = p->euid,
-                        .cuid = p->euid,
-                        .gid = p->egid,
-                        .cgid = p->egid,
-                        .mode = mode,
-                        .refs = 1,
-                        .bytes_max = BYTES_MAX,
-                        .change_time = now_seconds()};
-    q->id = (int)((uint32_t)generation++ % (INT32_MAX / ID_STEP) * ID_STEP + at);
-    list_init(&q->messages);
-    wait_queue_init(&q->wait);
-    queues[at] = q;
-    return q->id;
-}
-
 long sys_msgget(int key, int flags)
 {
-    for (unsigned i = 0; key != IPC_PRIVATE && i < QUEUES_MAX; i++) {
-        const struct queue *q = queues[i];
-        if (!q || q->key != key)
-            continue;
-        if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
-            return -EEXIST;
-        uint32_t want = (uint32_t)(flags >> 6 | flags >> 3 | flags) & 7;
-        return queue_allows(q, want) ? q->id : -EACCES;
-    }
-    return key == IPC_PRIVATE || (flags & IPC_CREAT) ? make_queue(key, (uint32_t)flags & 0777)
-                                                     : -ENOENT;
+    struct ipc *i;
+    int r = ipc_get(&table, key, flags, &i);
+    if (r || i)
+        return r ? r : i->id;
+    struct queue *q = los_alloc(sizeof(*q));
+    if (!q)
+        return -ENOMEM;
+    q->refs = 1;
+    q->bytes_max = BYTES_MAX;
+    q->change_time = clock_seconds();
+    list_init(&q->messages);
+    wait_queue_init(&q->wait);
+    r = ipc_add(&table, &q->ipc, key, flags);
+    if (r < 0)
+        los_free(q);
+    return r;
 }
 
 /* Until the queue changes; -EIDRM when it went. Keeps q alive meanwhile. */
@@ -127,7 +89,7 @@ static long append_message(struct queue *q, uint64_t from, uint64_t size, int64_
     list_append(&q->messages, &m->node);
     q->bytes += size;
     q->count++;
-    q->send_time = now_seconds();
+    q->send_time = clock_seconds();
     q->last_sender = current()->pid;
     wait_wake_all(&q->wait);
     return 0;
@@ -146,7 +108,7 @@ long sys_msgsnd(int id, uint64_t from, uint64_t size, int flags)
         struct queue *q = find_queue(id);
         if (!q)
             return -EINVAL;
-        if (!queue_allows(q, 2))
+        if (!ipc_allowed(&q->ipc, 2))
             return -EACCES;
         if (q->bytes + size <= q->bytes_max && q->count + 1 <= q->bytes_max)
             return append_message(q, from + 8, size, type);
@@ -183,7 +145,7 @@ static long take_message(struct queue *q, struct message *m, uint64_t to, uint64
     list_remove(&m->node);
     q->bytes -= m->size;
     q->count--;
-    q->receive_time = now_seconds();
+    q->receive_time = clock_seconds();
     q->last_receiver = current()->pid;
     los_free(m);
     wait_wake_all(&q->wait);
@@ -200,7 +162,7 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
         struct queue *q = find_queue(id);
         if (!q)
             return -EINVAL;
-        if (!queue_allows(q, 4))
+        if (!ipc_allowed(&q->ipc, 4))
             return -EACCES;
         struct message *m = choose_message(q, type, flags);
         if (m)
@@ -216,13 +178,6 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
 static long copy_status(const struct queue *q, uint64_t to)
 {
     struct msqid64_ds d = {
-        .msg_perm = {.key = q->key,
-                     .uid = q->uid,
-                     .gid = q->gid,
-                     .cuid = q->cuid,
-                     .cgid = q->cgid,
-                     .mode = (unsigned short)q->mode,
-                     .seq = (unsigned short)(q->id / (int)ID_STEP)},
         .msg_stime = q->send_time,
         .msg_rtime = q->receive_time,
         .msg_ctime = q->change_time,
@@ -232,6 +187,7 @@ static long copy_status(const struct queue *q, uint64_t to)
         .msg_lspid = q->last_sender,
         .msg_lrpid = q->last_receiver,
     };
+    ipc_put((uint8_t *)&d.msg_perm, &q->ipc);
     return user_write(to, &d, sizeof(d));
 }
 
@@ -242,36 +198,39 @@ static long change_queue(struct queue *q, uint64_t from)
         return -EFAULT;
     if (d.msg_qbytes > BYTES_MAX && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
-    q->uid = d.msg_perm.uid;
-    q->gid = d.msg_perm.gid;
-    q->mode = (q->mode & ~0777u) | (d.msg_perm.mode & 0777u);
+    int r = ipc_set(&q->ipc, from);
+    if (r)
+        return r;
     q->bytes_max = d.msg_qbytes;
-    q->change_time = now_seconds();
+    q->change_time = clock_seconds();
     wait_wake_all(&q->wait);
     return 0;
 }
 
-static void remove_queue(struct queue *q)
+static long remove_queue(struct queue *q)
 {
-    queues[q->id % (int)QUEUES_MAX] = NULL;
+    if (!ipc_is_owner(&q->ipc))
+        return -EPERM;
+    ipc_remove(&table, &q->ipc);
     q->removed = true;
     wait_wake_all(&q->wait);
     put_queue(q);
+    return 0;
 }
 
 static long copy_limits(uint64_t to)
 {
     struct msginfo i = {.msgmax = SIZE_MAX_,
                         .msgmnb = BYTES_MAX,
-                        .msgmni = QUEUES_MAX,
+                        .msgmni = IPC_IDS_MAX,
                         .msgssz = 16,
                         .msgseg = 0xffff,
-                        .msgpool = QUEUES_MAX * BYTES_MAX / 1024,
+                        .msgpool = IPC_IDS_MAX * (BYTES_MAX / 1024),
                         .msgtql = BYTES_MAX,
                         .msgmap = BYTES_MAX};
     int last = 0;
-    for (int n = 0; n < (int)QUEUES_MAX; n++)
-        last = queues[n] ? n : last;
+    for (int n = 0; n < (int)IPC_IDS_MAX; n++)
+        last = ipc_at(&table, (unsigned)n) ? n : last;
     return user_write(to, &i, sizeof(i)) ? -EFAULT : last;
 }
 
@@ -287,12 +246,6 @@ long sys_msgctl(int id, int command, uint64_t arg)
     if (!q)
         return -EINVAL;
     if (command == IPC_STAT)
-        return queue_allows(q, 4) ? copy_status(q, arg) : -EACCES;
-    uint32_t uid = current()->euid;
-    if (uid != q->uid && uid != q->cuid && !capable(CAP_SYS_ADMIN))
-        return -EPERM;
-    if (command == IPC_SET)
-        return change_queue(q, arg);
-    remove_queue(q);
-    return 0;
+        return ipc_allowed(&q->ipc, 4) ? copy_status(q, arg) : -EACCES;
+    return command == IPC_SET ? change_queue(q, arg) : remove_queue(q);
 }

@@ -39,11 +39,6 @@ struct undo {
 
 static struct ipc_table table;
 
-static int64_t now_seconds(void)
-{
-    return (int64_t)(clock_real() / NS);
-}
-
 static struct set *find_set(int id)
 {
     return (struct set *)ipc_find(&table, id);
@@ -72,7 +67,7 @@ long sys_semget(int key, int count, int flags)
         return -ENOMEM;
     s->count = (uint32_t)count;
     s->refs = 1;
-    s->changed_at = now_seconds();
+    s->changed_at = clock_seconds();
     wait_queue_init(&s->wait);
     list_init(&s->undos);
     r = ipc_add(&table, &s->ipc, key, flags);
@@ -125,7 +120,7 @@ static void note_ops(struct set *s, const struct sembuf *ops, uint32_t count, st
         if (u && (ops[n].sem_flg & SEM_UNDO))
             u->by[ops[n].sem_num] = (int16_t)(u->by[ops[n].sem_num] - ops[n].sem_op);
     }
-    s->used_at = now_seconds();
+    s->used_at = clock_seconds();
     wait_wake_all(&s->wait);
 }
 
@@ -234,7 +229,7 @@ static int put_state(const struct set *s, uint64_t to)
 static long set_state(struct set *s, uint64_t from)
 {
     int r = ipc_set(&s->ipc, from);
-    s->changed_at = r ? s->changed_at : now_seconds();
+    s->changed_at = r ? s->changed_at : clock_seconds();
     return r;
 }
 
@@ -270,7 +265,7 @@ static long set_all(struct set *s, uint64_t from)
         forget_undo(s, n);
     }
     los_free(values);
-    s->changed_at = now_seconds();
+    s->changed_at = clock_seconds();
     wait_wake_all(&s->wait);
     return r;
 }
@@ -282,7 +277,7 @@ static long set_value(struct set *s, uint32_t n, int value)
     s->sems[n].value = (uint16_t)value;
     s->sems[n].pid = current()->pid;
     forget_undo(s, n);
-    s->changed_at = now_seconds();
+    s->changed_at = clock_seconds();
     wait_wake_all(&s->wait);
     return 0;
 }

@@ -26,11 +26,6 @@ struct segment {
 
 static struct ipc_table table;
 
-static int64_t now_seconds(void)
-{
-    return (int64_t)(clock_real() / NS);
-}
-
 static uint64_t attach_count(const struct segment *s)
 {
     uint64_t n = 0;
@@ -75,7 +70,7 @@ static long make_segment(int key, uint64_t size, int flags)
     }
     s->size = size;
     s->creator = current()->pid;
-    s->changed_at = now_seconds();
+    s->changed_at = clock_seconds();
     return s->ipc.id;
 }
 
@@ -115,7 +110,7 @@ long sys_shmat(int id, uint64_t addr, int flags)
     int64_t at = mm_map(&r);
     if (at < 0)
         return at == -EEXIST ? -EINVAL : at;
-    s->attached_at = now_seconds();
+    s->attached_at = clock_seconds();
     s->last = current()->pid;
     return at;
 }
@@ -146,7 +141,7 @@ long sys_shmdt(uint64_t addr)
             return r;
         at = next;
     }
-    s->detached_at = now_seconds();
+    s->detached_at = clock_seconds();
     s->last = current()->pid;
     sweep_segments();
     return 0;
@@ -172,7 +167,7 @@ static int put_state(const struct segment *s, uint64_t to)
 static long set_state(struct segment *s, uint64_t from)
 {
     int r = ipc_set(&s->ipc, from);
-    s->changed_at = r ? s->changed_at : now_seconds();
+    s->changed_at = r ? s->changed_at : clock_seconds();
     return r;
 }
 

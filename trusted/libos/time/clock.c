@@ -136,6 +136,11 @@ long sys_clock_settime(int clock, uint64_t from)
     return timespec_ns(&ts, &ns) ? -EINVAL : -EPERM;
 }
 
+int64_t clock_seconds(void)
+{
+    return (int64_t)(clock_real() / NS);
+}
+
 long sys_gettimeofday(uint64_t to, uint64_t zone_to)
 {
     uint64_t ns = clock_real();
@@ -149,7 +154,7 @@ long sys_gettimeofday(uint64_t to, uint64_t zone_to)
 
 long sys_time(uint64_t to)
 {
-    int64_t s = (int64_t)(clock_real() / NS);
+    int64_t s = clock_seconds();
     return to && user_write(to, &s, sizeof(s)) ? -EFAULT : s;
 }
 
