@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void attestation(const cJSON *body)
 {
     static struct sb_judge judge; // without roots nothing is accepted, so no store is needed
-    struct sb_session s = {.nonce = "N", .tee = SHELTER_EVIDENCE_TDX};
+    struct sb_challenge s = {.nonce = "N", .tee = SHELTER_EVIDENCE_TDX};
     struct sb_judgement out;
 
     for (int i = 0; i < 4; i++) {

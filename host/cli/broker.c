@@ -62,8 +62,14 @@ int sh_broker_log_change(struct sb_store *st, const char *code, const char *reso
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    char who[40];
-    snprintf(who, sizeof(who), "uid %u", (unsigned)getuid());
+    const char *sudo = getenv("SUDO_UID");
+    uint64_t behind;
+    char who[60];
+    /* Who was root by sudo: a hint, since root can set it; never more than a number. */
+    if (sudo && !getuid() && !sh_parse_number(sudo, 0, UINT32_MAX, &behind))
+        snprintf(who, sizeof(who), "uid 0 (sudo uid %llu)", (unsigned long long)behind);
+    else
+        snprintf(who, sizeof(who), "uid %u", (unsigned)getuid());
     struct sb_entry e = {.time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000,
                          .event = "admin",
                          .outcome = "changed",
@@ -92,7 +98,8 @@ static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, str
     if (!jwks)
         return show_text(sb_key_pem(sb_store_key(st), false), "the key", err);
     cJSON *set = cJSON_CreateObject();
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(set, "keys"), sb_jwk_public(sb_store_key(st)));
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(set, "keys"),
+                         sb_jwk_public(sb_store_token_key(st)));
     char *text = cJSON_Print(set);
     cJSON_Delete(set);
     return show_text(text, "the key", err);

@@ -9,13 +9,13 @@
 #include <cjson/cJSON.h>
 
 #include "host/cli/cli.h"
+#include "lib/hex.h"
 
 #define FOLLOW_MS 200
 
 struct printer {
     bool json;
-    int64_t last;
-    bool failed;
+    struct sb_cursor at;
 };
 
 static void format_time(int64_t ms, char out[40])
@@ -45,8 +45,15 @@ static void print_json(const struct sb_entry *e, const char *when)
                    {"evidence", e->evidence},
                    {"resource", e->resource}};
     cJSON *o = cJSON_CreateObject();
-    cJSON_AddNumberToObject(o, "id", (double)e->id);
+    if (e->id)
+        cJSON_AddNumberToObject(o, "id", (double)e->id);
     cJSON_AddStringToObject(o, "time", when);
+    if (e->count) {
+        char last[40];
+        format_time(e->last_ms, last);
+        cJSON_AddNumberToObject(o, "count", (double)e->count);
+        cJSON_AddStringToObject(o, "last", last);
+    }
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         cJSON_AddStringToObject(o, members[i].name, members[i].value);
     cleanup_free char *text = cJSON_PrintUnformatted(o);
@@ -54,53 +61,101 @@ static void print_json(const struct sb_entry *e, const char *when)
     puts(text ? text : "{}");
 }
 
+/* What others wrote does not move the cursor, and cannot pass for a line of ours. */
+static void print_text(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || *p == '\\')
+            printf("\\x%02x", *p);
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* control characters of Latin 1 */
+            printf("\\u%04x", *++p);
+        else
+            putchar(*p);
+}
+
+static void print_member(const char *before, const char *text, int size_max)
+{
+    if (!*text)
+        return;
+    cleanup_free char *part = sh_format("%.*s", size_max, text);
+    fputs(before, stdout);
+    print_text(part);
+}
+
 static void print_entry(const struct sb_entry *e, void *arg)
 {
     struct printer *p = arg;
     char when[40];
-    p->last = e->id;
     format_time(e->time_ms, when);
     if (p->json) {
         print_json(e, when);
         return;
     }
-    printf("%s  %-8s %-7s  %s", when, e->event, e->outcome, e->peer);
-    if (*e->tee)
-        printf("  %s", e->tee);
-    if (*e->reference)
-        printf("  %s", e->reference);
-    if (*e->image)
-        printf("  image %.12s", e->image);
-    if (*e->measurement)
-        printf("  measurement %.16s", e->measurement);
-    if (*e->evidence)
-        printf("  evidence %.16s", e->evidence);
-    if (*e->resource)
-        printf("  %s", e->resource);
-    if (strcmp(e->code, "ok"))
-        printf("  %s%s%s", e->code, *e->detail ? ": " : "", e->detail);
+    printf("%s  %-8s %-7s", when, e->event, e->outcome);
+    print_member("  ", e->peer, 64);
+    print_member("  ", e->tee, 8);
+    print_member("  ", e->reference, 136);
+    print_member("  image ", e->image, 12);
+    print_member("  measurement ", e->measurement, 16);
+    print_member("  evidence ", e->evidence, 16);
+    print_member("  ", e->resource, 404);
+    if (strcmp(e->code, "ok")) {
+        print_member("  ", e->code, 48);
+        print_member(": ", e->detail, 320);
+    }
+    if (e->count > 1)
+        printf("  %lld times", (long long)e->count);
     putchar('\n');
+}
+
+/* "ID:HASH" as an earlier check printed it. */
+static bool parse_known(const char *text, int64_t *id, uint8_t hash[SB_CHAIN_SIZE])
+{
+    const char *colon = strchr(text, ':');
+    cleanup_free char *number = colon ? strndup(text, (size_t)(colon - text)) : NULL;
+    uint64_t n;
+    if (!number || sh_parse_number(number, 1, INT64_MAX, &n) ||
+        strlen(colon + 1) != 2 * SB_CHAIN_SIZE || sh_unhex(hash, SB_CHAIN_SIZE, colon + 1))
+        return false;
+    *id = (int64_t)n;
+    return true;
+}
+
+static int check_log(struct sb_store *st, const char *known, struct sh_error *err)
+{
+    uint8_t want[SB_CHAIN_SIZE] = {0}, hash[SB_CHAIN_SIZE];
+    char why[200] = "", hex[2 * SB_CHAIN_SIZE + 1];
+    int64_t known_id = 0, id = 0;
+    if (*known && !parse_known(known, &known_id, want))
+        return sh_fail(err, -EINVAL, "--check takes ID:HASH as an earlier check printed it");
+    int r = sb_log_check(st, known_id, want, &id, hash, why, sizeof(why));
+    if (r)
+        return sh_fail(err, r, "%s", *why ? why : strerror(-r));
+    sh_hex(hex, hash, sizeof(hash));
+    printf("%lld:%s\n", (long long)id, hex);
+    return 0;
 }
 
 static int show_log(struct sb_store *st, bool follow, int64_t count, bool json,
                     struct sh_error *err)
 {
-    struct printer p = {.json = json, .last = count >= 0 ? sb_log_tail(st, count) : 0};
-    int r;
-    do {
-        r = sb_log_read(st, p.last, print_entry, &p);
+    struct printer p = {.json = json};
+    int r = count >= 0 ? sb_log_tail(st, count, &p.at) : 0;
+    while (!r) {
+        r = sb_log_read(st, &p.at, print_entry, &p);
         if (fflush(stdout)) /* whoever read us is gone */
             return 0;
-        if (follow && !r)
-            nanosleep(&(struct timespec){.tv_nsec = FOLLOW_MS * 1000000l}, NULL);
-    } while (follow && !r);
+        if (!follow || r)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = FOLLOW_MS * 1000000l}, NULL);
+    }
     return r ? sh_fail_errno(err, r, "cannot read the broker's audit log") : 0;
 }
 
 int cmd_broker_log(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_log, argc, argv);
-    const char *dir_option = NULL;
+    const char *dir_option = NULL, *check = NULL;
     bool follow = false, json = false;
     uint64_t lines;
     int64_t count = -1;
@@ -121,6 +176,9 @@ int cmd_broker_log(int argc, char **argv)
                 return sh_cli_usage(c.shown, "-n takes a number of entries");
             count = (int64_t)lines;
             break;
+        case SH_broker_log_check:
+            check = c.value ? c.value : "";
+            break;
         case SH_broker_log_end:
             break;
         }
@@ -130,7 +188,7 @@ int cmd_broker_log(int argc, char **argv)
     struct sb_store *st = NULL;
     int r = sh_broker_open(dir, &st, &err);
     if (!r)
-        r = show_log(st, follow, count, json, &err);
+        r = check ? check_log(st, check, &err) : show_log(st, follow, count, json, &err);
     sb_store_close(st);
     return r ? sh_error_report(&err) : 0;
 }

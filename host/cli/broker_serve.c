@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ static bool take_number(struct options *o, enum sh_broker_serve_option option, c
             return false;
         o->server.rate = (double)n;
     } else if (option == SH_broker_serve_max_body) {
-        if (sh_parse_size(text, &n) || n < 1024 || n > 64u << 20)
+        if (sh_parse_size(text, &n) || n < 1024 || n > SB_BODY_MAX)
             return false;
         o->server.body_max = (size_t)n;
     } else if (option == SH_broker_serve_max_sessions) {
@@ -229,9 +230,12 @@ static bool is_loopback_http(const char *url)
            (url[16] == ':' || url[16] == '/' || !url[16]);
 }
 
-static int serve_requests(struct options *o, struct inputs *in, struct sb_store *st,
-                          struct sh_error *err)
+static int serve_requests(struct options *o, const char *dir, struct inputs *in,
+                          struct sb_store *st, struct sh_error *err)
 {
+    /* What one client made us fetch is there for the next. */
+    cleanup_free char *cache =
+        o->cache ? sh_strdup(o->cache) : sh_format("%s/collateral-cache", dir);
     char why[300] = "";
     sigset_t set;
     int sig;
@@ -242,16 +246,17 @@ static int serve_requests(struct options *o, struct inputs *in, struct sb_store 
         .online = o->online,
         .fetch = {.pcs_url = o->pccs,
                   .kds_url = o->kds,
-                  .cache_dir = o->cache,
+                  .cache_dir = cache,
                   .insecure_http = is_loopback_http(o->pccs) || is_loopback_http(o->kds)},
         .ca = in->ca.data,
         .ca_size = in->ca.size,
         .allow_simulated = o->simulated,
         .policy_json = (const char *)in->policy,
         .issuer = "shelter broker",
-        .token_seconds = (o->server.session_ms ? o->server.session_ms : 1800000) / 1000};
+        .token_seconds = (o->server.session_ms ? o->server.session_ms : 300000) / 1000};
     memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));
     o->server.listen = o->listen;
+    o->server.dir = dir;
     o->server.insecure_http = o->insecure_http;
     o->server.tls_cert = (const char *)in->cert;
     o->server.tls_key = (const char *)in->key;
@@ -283,12 +288,15 @@ int cmd_broker_serve(int argc, char **argv)
     int status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
+    /* Threads share few heaps: a burst in one of them does not stay with each. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
     cleanup_free char *dir = sh_broker_dir(o.dir);
     int r = load_inputs(&o, &in, &err);
     if (!r)
         r = sh_broker_open(dir, &st, &err);
     if (!r)
-        r = serve_requests(&o, &in, st, &err);
+        r = serve_requests(&o, dir, &in, st, &err);
     sb_store_close(st);
     for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
         shelter_collateral_free(in.collateral[tee]);

@@ -95,6 +95,11 @@ struct shelter_fetch_options {
     size_t reply_size_max; // 0: 1 MiB
     int64_t now;           // what the cache's expiry is judged by; 0: time(NULL)
     bool insecure_http;    // allow http:// (tests on loopback)
+    // Called before each request over the network (not for what the cache has), and after it with
+    // its outcome; NULL: not. `before` may refuse with -errno.
+    int (*before)(void *arg, const char *url);
+    void (*after)(void *arg, const char *url, int rc);
+    void *arg;
 };
 
 // Fetches what this evidence needs. Returns 0 or -errno with `why`.

@@ -106,7 +106,9 @@ def walk_by_hand(server):
         same(f"TLS {version}", done.returncode, want)
     # The token, by openssl and the published JWKS.
     jwk = json.loads(curl("/.well-known/jwks.json").stdout)["keys"][0]
-    same("JWKS is the key that `broker key` prints", unb64u(jwk["x"]) + unb64u(jwk["y"]), der[-64:])
+    same("JWKS is the key that `broker key --jwks` prints", json.loads(shelter("key", "--jwks").stdout), {"keys": [jwk]})
+    same("JWKS: not the key of TLS", unb64u(jwk["x"]) + unb64u(jwk["y"]) == der[-64:], False)
+    der = der[:-64] + unb64u(jwk["x"]) + unb64u(jwk["y"])
     head, body, sig = token.split(".")
     raw = unb64u(sig)
     ints = [raw[:32].lstrip(b"\0"), raw[32:].lstrip(b"\0")]
@@ -157,7 +159,7 @@ def attacks(server):
     same("replay: and the session goes on", c.secret("app/key/one"), SECRET)
     c.auth()
     refused("replay: old nonce in a new session", c.attest(body), 401, "nonce")
-    refused("replay: that session is over", c.attest(init=PLAIN), 401, "no-session")
+    refused("replay: that session is over", c.attest(init=PLAIN), 409, "replayed")
     c.auth()
     body["runtime-data"]["nonce"] = c.nonce
     refused("replay: old evidence under the new nonce", c.attest(body), 401, "report-data")
@@ -310,7 +312,8 @@ def clocks_and_keys():
 def abuse(server):
     c = Client(server.url, platform)
     for name, body in (("garbage", b"\xff\xfe"), ("not JSON", b"{"), ("an array", b"[]"), ("empty", b""), ("something behind", b"{} {}"),
-                       ("NUL behind", b"{}\0{}"), ("deep", b'{"a":' * 5000 + b"1" + b"}" * 5000)):
+                       ("NUL behind", b"{}\0{}"), ("deep", b'{"a":' * 500 + b"1" + b"}" * 500), ("a name twice", b'{"tee": "tdx", "version": "0.4.0", "version": "0.2.0"}'),
+                       ("a name twice, deep", b'{"version": "0.4.0", "tee": "tdx", "extra-params": {"a": 1, "a": 2}}'), ("many values", b"[" + b"0," * 1500 + b"0]")):
         refused(f"auth: {name}", c.ask("POST", "/kbs/v0/auth", body), 400, "malformed")
     c.auth()
     for name, body in (("garbage", b"\xff"), ("torn", json.dumps(c.attestation(init=PLAIN)).encode()[:-1])):
@@ -338,10 +341,8 @@ def abuse(server):
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         answers = [f.result()[0] for f in [pool.submit(c.ask, "POST", "/kbs/v0/attest", body) for _ in range(12)]]
     same("twelve at once with one nonce: one is accepted", (answers.count(200), answers.count(409)), (1, 11))
-    quiet = Client(server.url, platform)
-    last = [quiet.auth() for _ in range(280)][-1]
-    refused("too many open sessions of one peer", last, 429, "sessions")
-    same("and it says when to come back", last[2].get("Retry-After"), "1")
+    refused("oversize: a challenge needs no 4 KiB", c.ask("POST", "/kbs/v0/auth", b" " * 5000 + b"{}"), 413, "too-large")
+    refused("a body where none is wanted", c.ask("GET", "/healthz", b"x"), 413, "too-large")
 
 
 def policies():
@@ -526,6 +527,7 @@ def durability():
         server = Server(*ROOTS)
     c.url = Client(server.url).url
     entries = [json.loads(line) for line in shelter("log", "--json").stdout.splitlines()][before:]
+    entries = [e for e in entries if "id" in e]
     released = [e for e in entries if e["outcome"] == "granted"]
     # An entry may be there whose answer was killed on its way; none may be missing.
     same(f"kill -9: every release that was answered is in the log ({acknowledged} of {len(released)})", len(released) >= acknowledged, True)
@@ -533,7 +535,7 @@ def durability():
     listed = {r["path"] for r in json.loads(shelter("list", "--json").stdout)["resources"]}
     same("kill -9: every acknowledged resource is there", [p for p in stored if p not in listed], [])
     same("kill -9: and some were", len(stored) >= 4, True)
-    same("kill -9: ids without a gap", [e["id"] for e in entries], list(range(entries[0]["id"], entries[0]["id"] + len(entries))))
+    same("kill -9: ids without a gap", sorted(e["id"] for e in entries), list(range(min(e["id"] for e in entries), min(e["id"] for e in entries) + len(entries))))
     same("kill -9: the token of before is still good", c.secret("app/key/one", bearer=True), SECRET)
     refused("kill -9: the session of before is not", c.get("app/key/one"), 401, "unauthenticated")
     c.handshake(init=PLAIN)
@@ -595,6 +597,41 @@ def edited(folder, change):
     return done, server
 
 
+def chain_cases(sql_of):
+    """The chain shows what was changed, taken out, cut off or put back."""
+    for n in range(4):
+        shelter("add-resource", f"d/a/more{n}", folder="sound", data=b"x")
+    early = shelter("log", "--check", folder="sound").stdout.decode().strip()
+    shelter("add-resource", "d/a/late", folder="sound", data=b"x")
+    whole = shelter("log", "--check", folder="sound")
+    same("chain: as it was written", (whole.returncode, whole.stdout.startswith(b"9:"), early.startswith("8:")), (0, True, True))
+    same("chain: goes on from an earlier one", shelter("log", "--check=" + early, folder="sound").returncode, 0)
+    same("chain: not from one that never was", shelter("log", "--check=8:" + "0" * 64, folder="sound").returncode, 125)
+    db = sqlite3.connect(f"{T}/sound/broker.db")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    now = open(f"{T}/sound/broker.db", "rb").read()
+    for name, sql in (("a changed entry", "UPDATE log SET peer = 'nobody' WHERE id = 3"), ("one taken out", "DELETE FROM log WHERE id = 3"),
+                      ("the first ones", "DELETE FROM log WHERE id < 3"), ("the last ones", "DELETE FROM log WHERE id > 6"),
+                      ("all of them", "DELETE FROM log"), ("the note of the last one", "DELETE FROM head"),
+                      ("the last ones, and the note set back", "DELETE FROM log WHERE id > 6; UPDATE head SET id = 6, chain = (SELECT chain FROM log WHERE id = 6)")):
+        os.makedirs(f"{T}/chain", mode=0o700, exist_ok=True)
+        for left in os.listdir(f"{T}/chain"):
+            os.remove(f"{T}/chain/{left}")
+        open(f"{T}/chain/broker.db", "wb").write(now)
+        db = sqlite3.connect(f"{T}/chain/broker.db")
+        db.executescript(sql)
+        db.commit()
+        db.close()
+        done = shelter("log", "--check", folder="chain")
+        same(f"chain: {name}: seen", (done.returncode, done.stderr.count(b"\n")), (125, 1))
+    for left in os.listdir(f"{T}/chain"):
+        os.remove(f"{T}/chain/{left}")
+    sql_of("")(f"{T}/chain/broker.db")
+    same("chain: a whole database of before, put back", (shelter("log", "--check", folder="chain").returncode, shelter("log", "--check=" + early, folder="chain").returncode),
+         (0, 125))
+
+
 def damage():
     shelter("init", folder="sound")
     shelter("add-resource", "d/a/one", folder="sound", data=b"the first secret of all")
@@ -653,17 +690,19 @@ def damage():
     key[at] ^= 1
     refused_store("a flipped bit in the key", "key cannot be read", bytes_of(bytes(key)))
     # Layout 1 had no MACs: it gets them once, and then they count.
-    old = "".join(f"ALTER TABLE {t} DROP COLUMN mac;" for t in ("resource", "reference", "policy", "log")) + "PRAGMA user_version = 1;"
+    old = "".join(f"ALTER TABLE {t} DROP COLUMN mac;" for t in ("resource", "reference", "policy", "log")) + "ALTER TABLE log DROP COLUMN chain; DROP TABLE head; DROP TABLE refusal; DELETE FROM meta WHERE name = 'token-key'; PRAGMA user_version = 1;"
     done, _ = edited("layout1", sql_of(old))
     db = sqlite3.connect(f"{T}/layout1/broker.db")
     same("layout 1 is taken over", (done.returncode, db.execute("PRAGMA user_version").fetchone()[0],
-                                    db.execute("SELECT count(*) FROM resource WHERE length(mac) = 32").fetchone()[0]), (0, 3, 2))
+                                    db.execute("SELECT count(*) FROM resource WHERE length(mac) = 32").fetchone()[0]), (0, 4, 2))
+    same("and its log becomes a chain", shelter("log", "--check", folder="layout1").returncode, 0)
     db.execute("UPDATE resource SET value = x'00' WHERE path = 'd/a/one'")
     db.commit()
     db.execute("UPDATE log SET code = 'nothing'")
     db.commit()
     db.close()
     same("and is checked from then on", shelter("list", folder="layout1").returncode, 125)
+    chain_cases(sql_of)
     log = sql_of("UPDATE log SET code = 'nothing'")
     edited("changedlog", log)
     done = shelter("log", folder="changedlog")

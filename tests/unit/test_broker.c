@@ -343,44 +343,95 @@ static void policies(void **state)
     cJSON_Delete(payload);
 }
 
+static void challenges(void **state)
+{
+    static struct sb_challenges c, other;
+    struct sb_challenge one, two, back;
+    char changed[SB_SESSION_ID_SIZE];
+
+    assert_int_equal(sb_challenges_init(&c, 1000), 0);
+    assert_int_equal(sb_challenges_init(&other, 1000), 0);
+    assert_int_equal(sb_challenge_new(&c, SB_0_2_0, SHELTER_EVIDENCE_SNP, 5000, &one), 0);
+    assert_int_equal(sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 5000, &two), 0);
+    assert_string_not_equal(one.nonce, two.nonce);
+    // Not of another process, not changed anywhere, not too late, not before it was issued.
+    assert_int_equal(sb_challenge_use(&other, one.id, 5001, &back), -ENOENT);
+    for (size_t i = 0; i < SB_SESSION_ID_SIZE - 1; i++) {
+        memcpy(changed, one.id, sizeof(changed));
+        changed[i] = changed[i] == '0' ? '1' : '0';
+        assert_int_equal(sb_challenge_use(&c, changed, 5001, &back), -ENOENT);
+    }
+    assert_int_equal(sb_challenge_use(&c, "", 5001, &back), -ENOENT);
+    assert_int_equal(sb_challenge_use(&c, one.id, 6000, &back), -ENOENT);
+    assert_int_equal(sb_challenge_use(&c, one.id, 4999, &back), -ENOENT);
+    assert_int_equal(sb_challenge_use(&c, one.id, 5999, &back), 0);
+    assert_string_equal(back.nonce, one.nonce);
+    assert_int_equal(back.protocol, SB_0_2_0);
+    assert_int_equal(back.tee, SHELTER_EVIDENCE_SNP);
+    assert_int_equal(sb_challenge_use(&c, one.id, 5999, &back), -EALREADY);
+    assert_int_equal(sb_challenge_use(&c, two.id, 5999, &back), 0);
+}
+
+// A flood of used ones: no nonce is good twice, and what is new is good.
+static void challenge_flood(void **state)
+{
+    static struct sb_challenges c;
+    struct sb_challenge first, unused, n, back;
+
+    sb_challenges_init(&c, 1 << 30);
+    sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 10, &first);
+    sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 10, &unused);
+    assert_int_equal(sb_challenge_use(&c, first.id, 11, &back), 0);
+    for (int i = 0; i < SB_USED_COUNT + 100; i++) {
+        sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 20 + i, &n);
+        if (sb_challenge_use(&c, n.id, 20 + i, &back))
+            fail_msg("challenge %d", i);
+    }
+    assert_int_equal(sb_challenge_use(&c, n.id, 1 << 20, &back), -EALREADY);
+    assert_int_equal(sb_challenge_use(&c, first.id, 1 << 20, &back), -ENOENT);
+    assert_int_equal(sb_challenge_use(&c, unused.id, 1 << 20, &back), -ENOENT);
+}
+
+static char *session_id(int n, char out[SB_SESSION_ID_SIZE])
+{
+    snprintf(out, SB_SESSION_ID_SIZE, "%016x%04x%044x", 0, n, n);
+    return out;
+}
+
 static void sessions(void **state)
 {
     struct sb_sessions s;
-    struct sb_session one, copy, more[8];
-    char *payload;
-    int error;
+    char id[SB_SESSION_ID_SIZE], *payload;
 
-    sb_sessions_init(&s, 4, 3, 1000, 5000);
-    assert_int_equal(sb_session_new(&s, SB_0_4_0, SHELTER_EVIDENCE_TDX, 7, 0, &one), 0);
-    assert_null(sb_session_payload(&s, one.id, 1, &error));
-    assert_int_equal(error, -EAGAIN);
-    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), 0);
-    assert_string_equal(copy.nonce, one.nonce);
-    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), -EALREADY);
-    sb_session_end(&s, one.id, "{}", 1);
-    assert_int_equal(sb_session_begin(&s, one.id, 1, &copy), -EALREADY);
-    payload = sb_session_payload(&s, one.id, 5000, &error);
+    sb_sessions_init(&s, 8, 1000, 5000);
+    assert_null(sb_session_payload(&s, session_id(1, id), 0));
+    assert_false(sb_session_of_peer(&s, 7));
+    assert_int_equal(sb_session_put(&s, id, "{}", 7, 0), 0);
+    assert_true(sb_session_of_peer(&s, 7));
+    payload = sb_session_payload(&s, id, 4999);
     assert_string_equal(payload, "{}");
     free(payload);
-    assert_null(sb_session_payload(&s, one.id, 5001, &error));
-    assert_int_equal(error, -ENOENT);
-    // One peer's share, then all; an attested one gives way, an open one does not.
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 7, 6000, &more[i]), 0);
-    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 7, 6000, &copy), -EAGAIN);
-    assert_int_equal(sb_session_begin(&s, more[0].id, 6001, &copy), 0);
-    sb_session_end(&s, more[0].id, "x", 6001);
-    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 8, 6001, &more[3]), 0);
-    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 9, 6001, &more[4]), 0);
-    assert_null(sb_session_payload(&s, more[0].id, 6001, &error));
-    assert_int_equal(sb_session_new(&s, SB_0_2_0, SHELTER_EVIDENCE_SGX, 10, 6001, &copy), -ENOSPC);
-    // A refused one is gone; an expired one too.
-    assert_int_equal(sb_session_begin(&s, more[1].id, 6001, &copy), 0);
-    sb_session_end(&s, more[1].id, NULL, 6001);
-    assert_int_equal(sb_session_begin(&s, more[1].id, 6001, &copy), -ENOENT);
-    assert_int_equal(sb_session_begin(&s, more[2].id, 7000, &copy), -ENOENT);
-    assert_int_equal(sb_session_begin(&s, "", 6001, &copy), -ENOENT);
-    assert_int_equal(sb_session_begin(&s, "zz", 6001, &copy), -ENOENT);
+    assert_null(sb_session_payload(&s, id, 5000));
+    assert_false(sb_session_of_peer(&s, 7));
+    // One who holds many pushes out its own.
+    assert_int_equal(sb_session_put(&s, session_id(1, id), "{}", 7, 10000), 0);
+    for (int i = 2; i < 40; i++)
+        assert_int_equal(sb_session_put(&s, session_id(i, id), "{}", 9, 10000 + i), 0);
+    assert_int_equal(s.count, 8);
+    payload = sb_session_payload(&s, session_id(1, id), 10100);
+    assert_non_null(payload);
+    free(payload);
+    assert_null(sb_session_payload(&s, session_id(2, id), 10100));
+    // Bytes are bounded as places are.
+    char large[990];
+
+    memset(large, 'x', sizeof(large) - 1);
+    large[sizeof(large) - 1] = 0;
+    assert_int_equal(sb_session_put(&s, session_id(50, id), large, 9, 10200), 0);
+    assert_true(s.size <= 1000);
+    payload = sb_session_payload(&s, id, 10201);
+    assert_string_equal(payload, large);
+    free(payload);
     sb_sessions_free(&s);
 }
 
@@ -439,6 +490,57 @@ static void count_entry(const struct sb_entry *e, void *arg)
     assert_string_equal(e->resource, "");
 }
 
+struct counts {
+    int64_t entries, times;
+};
+
+static void count_refusals(const struct sb_entry *e, void *arg)
+{
+    struct counts *c = arg;
+
+    assert_string_equal(e->outcome, "refused");
+    c->entries++;
+    c->times += e->count;
+}
+
+// Equal ones are one entry; the rings are bounded, and apart.
+static void refusals(struct sb_store *st)
+{
+    struct sb_entry e = {.time_ms = 5, .event = "attest", .code = "debug", .peer = "p"};
+    struct sb_cursor at = {INT64_MAX, 0};
+    struct counts c = {0, 0};
+    char peer[16];
+
+    for (int i = 0; i < 1000; i++)
+        sb_log_refusal(st, &e, false);
+    assert_int_equal(sb_log_flush(st), 0);
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_int_equal(c.entries, 1);
+    assert_int_equal(c.times, 1000);
+    sb_log_refusal(st, &e, true);
+    e.peer = peer;
+    for (int i = 0; i < 2 * SB_REFUSALS_MAX; i++) {
+        snprintf(peer, sizeof(peer), "%d", i);
+        sb_log_refusal(st, &e, false);
+        if (i % 50 == 0)
+            assert_int_equal(sb_log_flush(st), 0);
+    }
+    assert_int_equal(sb_log_flush(st), 0);
+    at = (struct sb_cursor){INT64_MAX, 0};
+    c = (struct counts){0, 0};
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_int_equal(c.entries, SB_REFUSALS_MAX + 1); // of strangers, and the other's
+    for (int i = 0; i < 5000; i++) {                  // within one second
+        snprintf(peer, sizeof(peer), "%d", i);
+        sb_log_refusal(st, &e, false);
+    }
+    sb_log_flush(st);
+    c = (struct counts){0, 0};
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_in_range(c.entries, 2, 64);
+    assert_int_equal(c.times, 5000);
+}
+
 static void store(void **state)
 {
     struct sb_store *st, *again;
@@ -447,6 +549,8 @@ static void store(void **state)
     uint8_t *data, big[5000];
     size_t size;
     int64_t count = 0;
+    uint8_t hash[SB_CHAIN_SIZE] = {0}, other[SB_CHAIN_SIZE];
+    struct sb_cursor at = {0, 0};
     pthread_t thread[4];
 
     snprintf(dir, sizeof(dir), "%s/b", folder);
@@ -491,10 +595,17 @@ static void store(void **state)
     for (int i = 0; i < 4; i++)
         pthread_join(thread[i], NULL);
     count = 0;
-    assert_int_equal(sb_log_read(st, 0, count_entry, &count), 0);
+    assert_int_equal(sb_log_read(st, &at, count_entry, &count), 0);
     assert_int_equal(count, 100);
-    assert_int_equal(sb_log_tail(st, 3), 97);
-    assert_int_equal(sb_log_tail(st, 1000), 0);
+    assert_int_equal(at.chain, 100);
+    sb_log_tail(st, 3, &at);
+    assert_int_equal(at.chain, 97);
+    sb_log_tail(st, 1000, &at);
+    assert_int_equal(at.chain, 0);
+    assert_int_equal(sb_log_check(st, 0, hash, &count, hash, why, sizeof(why)), 0);
+    assert_int_equal(count, 100);
+    assert_int_equal(sb_log_check(again, 100, hash, &count, other, why, sizeof(why)), 0);
+    refusals(st);
     sb_store_close(st);
     sb_store_close(again);
 }
@@ -522,6 +633,8 @@ int main(void)
         cmocka_unit_test(launch_without_manifest),
         cmocka_unit_test(launch_manifest),
         cmocka_unit_test(policies),
+        cmocka_unit_test(challenges),
+        cmocka_unit_test(challenge_flood),
         cmocka_unit_test(sessions),
         cmocka_unit_test(rate_limit),
         cmocka_unit_test(paths),

@@ -47,7 +47,9 @@ static void bad_texts(void **state)
         "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "\"\\ud83d\"", "[1}", "{]", "]",
         "{\"a\"}", "{\"a\":}", "{:1}", "// c\n{}", "/**/1", "\xef\xbb\xbf{}",
         // The same name twice: at the top, deep, escaped, and among many
-        "{\"a\":1,\"a\":1}", "[{\"b\":{\"c\":1,\"d\":2,\"c\":3}}]", "{\"a\":1,\"\\u0061\":2}",
+        "{\"a\":1,\"a\":1}", "{\"x\":1,\"y\":{\"a\":1,\"a\":2}}",
+        "{\"x\":{},\"y\":[0,{\"z\":{\"a\":1,\"a\":2}}],\"w\":1}",
+        "[{\"b\":{\"c\":1,\"d\":2,\"c\":3}}]", "{\"a\":1,\"\\u0061\":2}",
         "{\"0\":0,\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,\"8\":0,\"0\":0}"};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -74,10 +76,24 @@ static void bounds(void **state)
     assert_false(reads(deep, at + 2, 100));
 }
 
+static void c_strings(void **state)
+{
+    static const char good[] = "{\"a\":\"b\\u0000\"}", *const bad[] = {
+                                                           "{\"a\\u0000\":1}",
+                                                           "{\"a\":\"\\u0000b\"}",
+                                                           "{\"a\":\"b\\u0000\\u0000\"}"};
+    cJSON *root = sv_json_read_c_strings(good, strlen(good), 10, NULL, 0);
+
+    assert_string_equal(cJSON_GetObjectItem(root, "a")->valuestring, "b");
+    cJSON_Delete(root);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_null(sv_json_read_c_strings(bad[i], strlen(bad[i]), 10, NULL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(good_texts), cmocka_unit_test(bad_texts),
-                                       cmocka_unit_test(bounds)};
+                                       cmocka_unit_test(bounds), cmocka_unit_test(c_strings)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,12 @@ int sv_http_get(const struct shelter_fetch_options *o, const char *url, const ch
     *out = (struct sv_reply){0};
     if (cache_get(o, url, out))
         return 0;
+    rc = o->before ? o->before(o->arg, url) : 0;
+    if (rc) {
+        snprintf(why, why_size, "%s: not asked: %s", url,
+                 rc == -EHOSTDOWN ? "it failed a moment ago" : "too many requests");
+        return rc;
+    }
     curl = curl_easy_init();
     if (!curl)
         return -ENOMEM;
@@ -232,6 +238,8 @@ int sv_http_get(const struct shelter_fetch_options *o, const char *url, const ch
         snprintf(why, why_size, "%s: header %s is malformed", url, header);
         rc = -EPROTO;
     }
+    if (o->after)
+        o->after(o->arg, url, rc);
     if (rc)
         sv_reply_free(out);
     return rc;

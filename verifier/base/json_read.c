@@ -14,6 +14,7 @@ struct scan {
     const uint8_t *text;
     size_t size, at;
     unsigned values, values_max, depth;
+    bool end_nul;                 // a string may end in \u0000
     char open[SV_JSON_DEPTH_MAX]; // '{' or '['
     const char *wrong;            // the first thing that is wrong
 };
@@ -51,7 +52,8 @@ static bool scan_unicode_escape(struct scan *s)
     for (int i = 1; i <= 4; i++)
         if (!is_hex(s->text[s->at + (size_t)i]))
             return refuse_text(s, "an escape is malformed");
-    if (!memcmp(s->text + s->at + 1, "0000", 4))
+    if (!memcmp(s->text + s->at + 1, "0000", 4) &&
+        !(s->end_nul && s->size - s->at > 5 && s->text[s->at + 5] == '"'))
         return refuse_text(s, "a string holds a NUL");
     s->at += 5;
     return true;
@@ -148,9 +150,14 @@ static bool scan_literal(struct scan *s)
 
 static bool scan_name(struct scan *s)
 {
+    bool end_nul = s->end_nul, good;
+
     if (skip_space(s) != '"')
         return refuse_text(s, "a name is missing");
-    if (!scan_string(s))
+    s->end_nul = false;
+    good = scan_string(s);
+    s->end_nul = end_nul;
+    if (!good)
         return false;
     if (skip_space(s) != ':')
         return refuse_text(s, "a colon is missing");
@@ -254,7 +261,7 @@ static const char *find_twins(const cJSON *root, bool *failed)
         if (cJSON_IsObject(item))
             twin = find_twin(item, failed);
         stack[top] = item->next;
-        if (!item->next || !top)
+        if (!item->next)
             top--;
         if (item->child)
             stack[++top] = item->child;
@@ -262,9 +269,10 @@ static const char *find_twins(const cJSON *root, bool *failed)
     return twin;
 }
 
-cJSON *sv_json_read(const void *text, size_t size, unsigned values_max, char *why, size_t why_size)
+static cJSON *read_text(const void *text, size_t size, unsigned values_max, bool end_nul, char *why,
+                        size_t why_size)
 {
-    struct scan s = {.text = text, .size = size, .values_max = values_max};
+    struct scan s = {.text = text, .size = size, .values_max = values_max, .end_nul = end_nul};
     const char *twin = NULL;
     bool failed = false;
     cJSON *root = NULL;
@@ -284,6 +292,17 @@ cJSON *sv_json_read(const void *text, size_t size, unsigned values_max, char *wh
         snprintf(why, why_size, failed ? "out of memory" : "it is no JSON");
     cJSON_Delete(root);
     return NULL;
+}
+
+cJSON *sv_json_read(const void *text, size_t size, unsigned values_max, char *why, size_t why_size)
+{
+    return read_text(text, size, values_max, false, why, why_size);
+}
+
+cJSON *sv_json_read_c_strings(const void *text, size_t size, unsigned values_max, char *why,
+                              size_t why_size)
+{
+    return read_text(text, size, values_max, true, why, why_size);
 }
 
 cJSON *sv_json_read_text(const char *text, char *why, size_t why_size)

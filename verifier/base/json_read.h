@@ -24,6 +24,11 @@
 // byte. The caller deletes the result.
 cJSON *sv_json_read(const void *text, size_t size, unsigned values_max, char *why, size_t why_size);
 
+// The same, but a string value may end in \u0000, as tools write that take a C string with its
+// terminator (collateral of Intel's samples); nothing is lost by it.
+cJSON *sv_json_read_c_strings(const void *text, size_t size, unsigned values_max, char *why,
+                              size_t why_size);
+
 // The same for a terminated text of an ordinary kind; NULL for NULL.
 cJSON *sv_json_read_text(const char *text, char *why, size_t why_size);
 

@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-int64_t sb_clock_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int64_t sb_wall_ms(struct sb_server *s)
 {
     struct timespec t;

@@ -3,20 +3,29 @@
 #ifndef VERIFIER_BROKER_ANSWER_H
 #define VERIFIER_BROKER_ANSWER_H
 
-#include <microhttpd.h>
-
+#include "verifier/broker/clock.h"
 #include "verifier/broker/server.h"
 
-// One request and what will be answered.
+#define SB_URL_MAX 512
+#define SB_BEARER_MAX 16384
+
+struct MHD_Connection;
+struct sb_route;
+
 struct sb_request {
+    struct sb_item item; // first: in the queue of work
     struct sb_server *server;
     struct MHD_Connection *connection;
-    const char *url;
+    struct sb_place *place;
+    const struct sb_route *route;
+    const char *rest; // of the URL, behind the route's path
+    char url[SB_URL_MAX];
     char peer[64]; // as text
     uint64_t peer_id;
-    int64_t started_ms;
+    char session[SB_SESSION_ID_SIZE]; // of the cookie; "" where there is none
+    char *bearer;                     // the token of Authorization; NULL where there is none
     char *body;
-    size_t body_size, body_room;
+    size_t body_size, body_room, dropped;
     // The answer
     int status;
     char *text; // owned
@@ -31,7 +40,6 @@ struct sb_request {
 void sb_problem(struct sb_request *r, int status, const char *code, const char *detail);
 void sb_answer_json(struct sb_request *r, char *text); // takes text; NULL is a 500
 
-int64_t sb_clock_ms(void);               // monotonic
 int64_t sb_wall_ms(struct sb_server *s); // wall clock, never going back while we run
 
 #endif

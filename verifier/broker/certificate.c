@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -60,6 +61,19 @@ static void host_of(const char *address, char *out, size_t size)
         n -= 2;
     }
     snprintf(out, size, "%.*s", (int)n, address);
+}
+
+bool sb_certificate_ok(const char *pem, EVP_PKEY *key)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    time_t later = time(NULL) + 30l * 86400;
+    bool good = cert && EVP_PKEY_eq(X509_get0_pubkey(cert), key) == 1 &&
+                X509_cmp_time(X509_get0_notAfter(cert), &later) > 0;
+
+    X509_free(cert);
+    BIO_free(bio);
+    return good;
 }
 
 char *sb_certificate(EVP_PKEY *key, const char *address)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests in, answers out: routing and limits.
+// Requests in, answers out: connections, bodies, limits. Work is done elsewhere (work.h): a request
+// that is whole waits suspended until its answer is there.
 #include "verifier/broker/http.h"
-#include "verifier/broker/jose.h"
-#include "verifier/broker/rcar.h"
+#include "verifier/broker/routes.h"
 #include "lib/number.h"
 
 #include <arpa/inet.h>
@@ -11,43 +11,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A request that has not arrived whole after this long is given up, however it drips.
-#define WHOLE_MS 30000
+#define COOKIE "kbs-session-id"
 
-static void serve_jwks(struct sb_request *r)
+enum MHD_Result sb_http_admit(void *cls, const struct sockaddr *addr, socklen_t size)
 {
-    cJSON *set = cJSON_CreateObject(), *keys = cJSON_AddArrayToObject(set, "keys");
+    struct sb_server *s = cls;
 
-    cJSON_AddItemToArray(keys, sb_jwk_public(sb_store_key(r->server->store)));
-    sb_answer_json(r, cJSON_PrintUnformatted(set));
-    cJSON_Delete(set);
+    return sb_gate_admit(&s->gate, addr, sb_clock_ms()) ? MHD_YES : MHD_NO;
 }
 
-static void route_request(struct sb_request *r, const char *method)
+void sb_http_connection(void *cls, struct MHD_Connection *c, void **place,
+                        enum MHD_ConnectionNotificationCode what)
 {
-    static const char resource[] = "/kbs/v0/resource/";
-    bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
-    bool is_auth = !strcmp(r->url, "/kbs/v0/auth"), is_attest = !strcmp(r->url, "/kbs/v0/attest");
-    bool is_resource = !strncmp(r->url, resource, sizeof(resource) - 1);
-    bool is_jwks = !strcmp(r->url, "/.well-known/jwks.json");
-    bool is_health = !strcmp(r->url, "/healthz");
+    struct sb_server *s = cls;
+    const union MHD_ConnectionInfo *fd, *addr;
 
-    if (!is_auth && !is_attest && !is_resource && !is_jwks && !is_health) {
-        sb_problem(r, 404, "no-such-endpoint", "there is no such endpoint");
-    } else if (is_auth || is_attest ? !post : !get) {
-        sb_problem(r, 405, "method", "this endpoint has another method");
-        r->allow = is_auth || is_attest ? "POST" : "GET";
-    } else if (is_auth) {
-        sb_auth(r);
-    } else if (is_attest) {
-        sb_attest(r);
-    } else if (is_resource) {
-        sb_resource(r, r->url + sizeof(resource) - 1);
-    } else if (is_jwks) {
-        serve_jwks(r);
-    } else {
-        sb_answer_json(r, strdup("{\"status\":\"ok\"}"));
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*place)
+            sb_gate_close(&s->gate, *place);
+        *place = NULL;
+        return;
     }
+    fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    addr = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *place =
+        fd ? sb_gate_open(&s->gate, fd->connect_fd, addr ? addr->client_addr : NULL, sb_clock_ms())
+           : NULL;
+    if (!*place && fd)
+        shutdown(fd->connect_fd, SHUT_RDWR);
 }
 
 static void add_header(struct MHD_Response *m, const char *name, const char *value)
@@ -72,6 +63,7 @@ static enum MHD_Result send_answer(struct sb_request *r)
     add_header(m, "Allow", r->allow);
     add_header(m, "WWW-Authenticate", r->www_authenticate);
     add_header(m, "Retry-After", r->retry_after ? "1" : NULL);
+    sb_gate_until(&r->server->gate, r->place, sb_clock_ms() + SB_GATE_SEND_MS);
     sent = MHD_queue_response(r->connection, (unsigned)r->status, m);
     MHD_destroy_response(m);
     return sent;
@@ -90,54 +82,138 @@ static void name_peer(struct sb_request *r)
         inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, r->peer, sizeof(r->peer));
 }
 
-// Headers are there, the body is not: refuse now what needs no body.
-static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection *c, const char *url,
-                                     void **request)
+// The two headers that endpoints look at. False when one is too long.
+static bool take_headers(struct sb_request *r)
 {
-    struct sb_request *r = calloc(1, sizeof(*r));
-    const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+    static const char bearer[] = "Bearer ";
+    const char *cookie = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, COOKIE);
+    const char *header =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
+
+    if (cookie && strlen(cookie) < sizeof(r->session))
+        memcpy(r->session, cookie, strlen(cookie) + 1);
+    if (!header || strncmp(header, bearer, sizeof(bearer) - 1))
+        return true;
+    if (strlen(header) > SB_BEARER_MAX)
+        return false;
+    r->bearer = strdup(header + sizeof(bearer) - 1);
+    return r->bearer;
+}
+
+static size_t body_max(const struct sb_request *r)
+{
+    return r->route->body_max < r->server->body_max ? r->route->body_max : r->server->body_max;
+}
+
+// Room for a body of this size, with a NUL behind it. False with a problem set.
+static bool grow_body(struct sb_request *r, size_t size)
+{
+    char *grown;
+
+    if (size < r->body_room)
+        return true;
+    if (!sb_gate_take(&r->server->gate, r->place, size + 1 - r->body_room)) {
+        sb_problem(r, 503, "busy", "too many large requests at once");
+        return false;
+    }
+    grown = realloc(r->body, size + 1);
+    if (!grown) {
+        sb_gate_give(&r->server->gate, size + 1 - r->body_room);
+        sb_problem(r, 503, "busy", "out of memory");
+        return false;
+    }
+    r->body = grown;
+    r->body_room = size + 1;
+    return true;
+}
+
+// Headers are there, the body is not: refuse now what needs no body.
+static void judge_head(struct sb_request *r, const char *url, const char *method)
+{
+    const char *length =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
+    uint64_t size = 0;
+
+    if (!sb_limit_take(&r->server->limit, r->peer_id, sb_clock_ms())) {
+        sb_problem(r, 429, "rate", "this peer asks too often");
+        return;
+    }
+    if (strlen(url) >= sizeof(r->url)) {
+        sb_problem(r, 404, "no-such-endpoint", "there is no such endpoint");
+        return;
+    }
+    memcpy(r->url, url, strlen(url) + 1);
+    r->route = sb_route_find(method, r->url, &r->rest, &r->allow);
+    if (!r->route)
+        sb_problem(r, r->allow ? 405 : 404, r->allow ? "method" : "no-such-endpoint",
+                   r->allow ? "this endpoint has another method" : "there is no such endpoint");
+    else if (length && sh_parse_number(length, 0, body_max(r), &size))
+        sb_problem(r, 413, "too-large", "the request's body is too large for this endpoint");
+    else if (!take_headers(r))
+        sb_problem(r, 413, "too-large", "the token is too large");
+    else if (size)
+        grow_body(r, size);
+}
+
+static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection *c, const char *url,
+                                     const char *method, void **request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct sb_place *place = info ? info->socket_context : NULL;
+    struct sb_request *r = place ? calloc(1, sizeof(*r)) : NULL;
 
     if (!r)
         return MHD_NO;
     *request = r;
     r->server = s;
     r->connection = c;
-    r->url = url;
-    r->started_ms = sb_clock_ms();
+    r->place = place;
     name_peer(r);
-    if (!sb_limit_take(&s->limit, r->peer_id, r->started_ms)) {
-        sb_problem(r, 429, "rate", "this peer asks too often");
-        return send_answer(r);
-    }
-    if (length && sh_parse_number(length, 0, s->body_max, &(uint64_t){0}) == -ERANGE) {
-        sb_problem(r, 413, "too-large", "the request's body is too large");
-        return send_answer(r);
-    }
-    return MHD_YES;
+    sb_gate_until(&s->gate, place, sb_clock_ms() + SB_GATE_BODY_MS);
+    judge_head(r, url, method);
+    return r->status ? send_answer(r) : MHD_YES;
 }
 
-// False when the request is hopeless.
-static bool take_body(struct sb_request *r, const char *data, size_t size)
+static void take_body(struct sb_request *r, const char *data, size_t size)
 {
-    if (sb_clock_ms() - r->started_ms > WHOLE_MS)
-        return false;
-    if (size > r->server->body_max - r->body_size) {
-        sb_problem(r, 413, "too-large", "the request's body is too large");
-        return true; // the rest is read and dropped
+    if (size > body_max(r) - r->body_size)
+        sb_problem(r, 413, "too-large", "the request's body is too large for this endpoint");
+    else if (grow_body(r, r->body_size + size < body_max(r) / 2 ? 2 * (r->body_size + size)
+                                                                : r->body_size + size)) {
+        memcpy(r->body + r->body_size, data, size);
+        r->body_size += size;
+        r->body[r->body_size] = 0;
     }
-    if (r->body_size + size + 1 > r->body_room) {
-        size_t room = 2 * (r->body_size + size) + 1024;
-        char *grown = realloc(r->body, room);
+}
 
-        if (!grown)
-            return false;
-        r->body = grown;
-        r->body_room = room;
+// In a thread of the pool.
+static void run_item(struct sb_item *item)
+{
+    struct sb_request *r = (struct sb_request *)item;
+    struct MHD_Connection *c = r->connection;
+
+    r->route->act(r, r->rest);
+    MHD_resume_connection(c);
+}
+
+static enum MHD_Result start_work(struct sb_request *r)
+{
+    struct sb_server *s = r->server;
+
+    sb_gate_finished(&s->gate, r->place);
+    if (r->route->at_once) {
+        r->route->act(r, r->rest);
+        return send_answer(r);
     }
-    memcpy(r->body + r->body_size, data, size);
-    r->body_size += size;
-    r->body[r->body_size] = 0;
-    return true;
+    r->item = (struct sb_item){
+        .peer = r->peer_id, .known = sb_session_of_peer(&s->sessions, r->peer_id), .run = run_item};
+    MHD_suspend_connection(r->connection);
+    if (!sb_work_put(&s->work, &r->item)) {
+        sb_problem(r, 503, "stopping", "the broker stops");
+        MHD_resume_connection(r->connection);
+    }
+    return MHD_YES;
 }
 
 enum MHD_Result sb_http_handle(void *cls, struct MHD_Connection *c, const char *url,
@@ -147,22 +223,16 @@ enum MHD_Result sb_http_handle(void *cls, struct MHD_Connection *c, const char *
     struct sb_request *r = *request;
 
     if (!r)
-        return begin_request(cls, c, url, request);
-    r->url = url;
-    if (*upload_size) {
-        if (!r->status && !take_body(r, upload, *upload_size))
-            return MHD_NO;
-        // Chunked and endless: enough is enough.
-        if (r->status && sb_clock_ms() - r->started_ms > WHOLE_MS)
-            return MHD_NO;
-        if (r->status && (r->body_room += *upload_size) > 4 * r->server->body_max)
-            return MHD_NO;
-        *upload_size = 0;
-        return MHD_YES;
-    }
+        return begin_request(cls, c, url, method, request);
+    if (!*upload_size)
+        return r->status ? send_answer(r) : start_work(r);
     if (!r->status)
-        route_request(r, method);
-    return send_answer(r);
+        take_body(r, upload, *upload_size);
+    // Refused: the rest is read and dropped, up to a bound; the gate bounds the time.
+    if (r->status && (r->dropped += *upload_size) > 4 * (size_t)SB_BODY_MAX)
+        return MHD_NO;
+    *upload_size = 0;
+    return MHD_YES;
 }
 
 void sb_http_completed(void *cls, struct MHD_Connection *c, void **request,
@@ -172,7 +242,11 @@ void sb_http_completed(void *cls, struct MHD_Connection *c, void **request,
 
     if (!r)
         return;
+    sb_gate_until(&r->server->gate, r->place, sb_clock_ms() + SB_GATE_IDLE_MS);
+    if (r->body_room)
+        sb_gate_give(&r->server->gate, r->body_room);
     free(r->body);
+    free(r->bearer);
     free(r->text);
     free(r);
     *request = NULL;

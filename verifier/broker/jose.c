@@ -134,6 +134,17 @@ EVP_PKEY *sb_jwk_parse(const cJSON *jwk)
     return !strcmp(kty, "RSA") ? rsa_key(jwk) : NULL;
 }
 
+cJSON *sb_jwk_members(const cJSON *jwk)
+{
+    static const char *const names[] = {"alg", "crv", "e", "kty", "n", "x", "y"};
+    cJSON *out = cJSON_CreateObject();
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (sv_json_string(jwk, names[i]))
+            cJSON_AddStringToObject(out, names[i], sv_json_text(jwk, names[i]));
+    return out;
+}
+
 cJSON *sb_jwk_public(EVP_PKEY *key)
 {
     cJSON *jwk = cJSON_CreateObject();

@@ -220,37 +220,89 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
 
 // --- The whole ---
 
-// Collateral of the vendors says nothing of a simulated TEE, which is judged without.
-static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq,
-                           struct shelter_verdict **v, struct sb_judgement *out)
+// Whether nothing but collateral (of SNP and CSV: the signer, which is fetched too) is missing.
+// What else is refused is refused before anybody is asked over the network.
+static bool lacks_collateral_only(const struct shelter_verdict *v)
+{
+    for (size_t i = 0; i < shelter_verdict_refusal_count(v); i++) {
+        enum shelter_reason reason = shelter_verdict_refusal(v, i, NULL);
+
+        if (reason != SHELTER_R_NO_COLLATERAL && reason != SHELTER_R_NO_SIGNER &&
+            reason != SHELTER_R_NO_INTERMEDIATE)
+            return false;
+    }
+    return shelter_verdict_refusal_count(v);
+}
+
+static bool is_known_measurement(struct sb_judge *j, const struct shelter_verdict *v)
+{
+    bool known = false;
+
+    pthread_mutex_lock(&j->lock);
+    if (!refresh_references(j))
+        for (size_t i = 0; !known && i < j->references.count; i++)
+            known = reference_matches(&j->references.v[i], v);
+    pthread_mutex_unlock(&j->lock);
+    return known;
+}
+
+// Fetches for evidence that was judged as far as it could be: whatever else is wrong, or of an
+// image that nobody knows, makes no request. *v stays the verdict where it is final.
+static int fetch_and_verify(struct sb_judge *j, struct shelter_verify_request *rq,
+                            struct shelter_verdict **v, struct sb_judgement *out)
 {
     struct shelter_collateral *fetched = NULL;
     char why[200] = "";
     int rc;
 
-    if (j->allow_simulated) {
+    if (!lacks_collateral_only(*v))
+        return 0;
+    if (!is_known_measurement(j, *v)) {
+        refuse_attestation(out, 401, "reference-mismatch",
+                           "the measurement is none of the reference values");
+        return -EKEYREJECTED;
+    }
+    if (j->fetches && !sb_fetches_begin(j->fetches)) {
+        refuse_attestation(out, 503, "no-collateral", "collateral is being fetched for others");
+        return -EBUSY;
+    }
+    rc = shelter_collateral_fetch(rq->evidence, rq->evidence_size, rq->type, &j->fetch, rq->ca,
+                                  rq->ca_size, &fetched, why, sizeof(why));
+    if (j->fetches)
+        sb_fetches_end(j->fetches);
+    if (rc) {
+        refuse_attestation(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
+        return rc;
+    }
+    shelter_verdict_free(*v);
+    *v = NULL;
+    rq->collateral = fetched;
+    rc = shelter_verify(rq, v);
+    shelter_collateral_free(fetched);
+    rq->collateral = NULL;
+    return rc;
+}
+
+// Collateral of the vendors says nothing of a simulated TEE, which is judged without.
+static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq,
+                           struct shelter_verdict **v, struct sb_judgement *out)
+{
+    int rc;
+
+    if (j->allow_simulated || j->online) {
         rc = shelter_verify(rq, v);
-        if (rc || shelter_verdict_simulated(*v))
+        if (rc || (j->allow_simulated && shelter_verdict_simulated(*v)))
             return rc;
+        if (j->online)
+            return fetch_and_verify(j, rq, v, out);
         shelter_verdict_free(*v);
         *v = NULL;
     }
     rq->collateral = j->collateral[rq->type];
-    if (j->online) {
-        rc = shelter_collateral_fetch(rq->evidence, rq->evidence_size, rq->type, &j->fetch, rq->ca,
-                                      rq->ca_size, &fetched, why, sizeof(why));
-        if (rc) {
-            refuse_attestation(out, 503, "no-collateral", "collateral cannot be fetched: %s", why);
-            return rc;
-        }
-        rq->collateral = fetched;
-    }
-    rc = shelter_verify(rq, v);
-    shelter_collateral_free(fetched);
-    return rc;
+    return shelter_verify(rq, v);
 }
 
-static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
+static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, const struct parts *p,
                            const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
                            struct sb_judgement *out)
 {
@@ -268,7 +320,7 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_session *s, const
     int rc = verify_evidence(j, &rq, v, out);
 
     if (rc)
-        return out->status == 503
+        return out->status != 200
                    ? false
                    : refuse_attestation(out, 500, "internal", "the evidence cannot be judged: %s",
                                         strerror(-rc));
@@ -298,7 +350,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     cJSON_AddNumberToObject(token, "nbf", (double)now);
     cJSON_AddNumberToObject(token, "exp", (double)(now + j->token_seconds));
     cJSON_AddStringToObject(token, "jti", jti);
-    cJSON_AddItemToObject(token, "tee-pubkey", cJSON_Duplicate(p->jwk, true));
+    cJSON_AddItemToObject(token, "tee-pubkey", sb_jwk_members(p->jwk));
     cJSON_AddStringToObject(token, "tee", out->tee);
     cJSON_AddStringToObject(token, "image", out->image);
     cJSON_AddStringToObject(token, "reference", out->reference);
@@ -314,7 +366,7 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     return token;
 }
 
-static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const struct parts *p,
+static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const struct parts *p,
                         int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
 {
     uint8_t report_data[48], digest[48];
@@ -350,17 +402,17 @@ static bool judge_parts(struct sb_judge *j, const struct sb_session *s, const st
     return out->payload ? true : refuse_attestation(out, 500, "internal", "out of memory");
 }
 
-bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, const cJSON *body,
-                          int64_t now, struct sb_judgement *out)
+bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challenge,
+                          const cJSON *body, int64_t now, struct sb_judgement *out)
 {
     struct shelter_verdict *v = NULL;
     struct parts p;
     bool ok;
 
     *out = (struct sb_judgement){.status = 200, .code = "ok"};
-    snprintf(out->tee, sizeof(out->tee), "%s", sb_tee_name(session->tee));
-    if (take_parts(session->protocol, body, &p))
-        ok = judge_parts(j, session, &p, now, &v, out);
+    snprintf(out->tee, sizeof(out->tee), "%s", sb_tee_name(challenge->tee));
+    if (take_parts(challenge->protocol, body, &p))
+        ok = judge_parts(j, challenge, &p, now, &v, out);
     else
         ok = refuse_attestation(out, 400, "malformed",
                                 "the attestation lacks runtime-data, tee-pubkey or tee-evidence");

@@ -3,17 +3,20 @@
 #ifndef VERIFIER_BROKER_JUDGE_H
 #define VERIFIER_BROKER_JUDGE_H
 
-#include "verifier/broker/session.h"
+#include "verifier/broker/challenge.h"
 #include "verifier/broker/store.h"
 
 #include <cjson/cJSON.h>
+
+#include "verifier/broker/fetches.h"
 
 struct sb_judge {
     struct sb_store *store;
     struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1]; // by TEE; may be NULL
     bool online; // fetch collateral for each evidence instead
     struct shelter_fetch_options fetch;
-    const uint8_t *ca; // roots that the operator named, simulated or not
+    struct sb_fetches *fetches; // what bounds fetching; may be NULL
+    const uint8_t *ca;          // roots that the operator named, simulated or not
     size_t ca_size;
     bool allow_simulated;
     const char *policy_json; // the verifier's; NULL: default
@@ -35,8 +38,8 @@ struct sb_judgement {
 };
 
 // Judges the body of /attest. `now` is wall-clock seconds. True if accepted.
-bool sb_judge_attestation(struct sb_judge *j, const struct sb_session *session, const cJSON *body,
-                          int64_t now, struct sb_judgement *out);
+bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challenge,
+                          const cJSON *body, int64_t now, struct sb_judgement *out);
 // "sgx", "tdx", "snp", "csv".
 const char *sb_tee_name(enum shelter_evidence_type tee);
 

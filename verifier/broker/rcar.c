@@ -34,17 +34,17 @@ static cJSON *body_json(struct sb_request *r, unsigned values_max)
     return NULL;
 }
 
+// In the chain what was granted, in a ring what was not. session: the token's id.
 static void log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
                         const char *session, const char *resource)
 {
-    char short_id[13];
     struct sb_entry e = {.time_ms = sb_wall_ms(r->server),
                          .event = event,
                          .peer = r->peer,
                          .outcome = out->status == 200 ? "granted" : "refused",
                          .code = out->code,
                          .detail = out->detail,
-                         .session = short_id,
+                         .session = session,
                          .tee = out->tee,
                          .image = out->image,
                          .reference = out->reference,
@@ -52,9 +52,9 @@ static void log_attempt(struct sb_request *r, const char *event, const struct sb
                          .evidence = out->evidence,
                          .resource = resource};
 
-    snprintf(short_id, sizeof(short_id), "%.12s", session);
-    // What is not in the log does not leave the house.
-    if (sb_log_add(r->server->store, &e) && r->status == 200)
+    if (out->status != 200)
+        sb_log_refusal(r->server->store, &e, out->image[0]);
+    else if (sb_log_add(r->server->store, &e)) // what is not in the log does not leave the house
         sb_problem(r, 500, "store", "the audit log cannot be written");
 }
 
@@ -73,15 +73,15 @@ static void set_cookie(struct sb_request *r, const char *id)
 }
 
 // Tells the hash when the client asked which one.
-static void send_challenge(struct sb_request *r, const struct sb_session *s, const cJSON *extra)
+static void send_challenge(struct sb_request *r, const struct sb_challenge *c, const cJSON *extra)
 {
     cJSON *o = cJSON_CreateObject(), *params;
 
-    cJSON_AddStringToObject(o, "nonce", s->nonce);
+    cJSON_AddStringToObject(o, "nonce", c->nonce);
     params = cJSON_AddObjectToObject(o, "extra-params");
     if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
         cJSON_AddStringToObject(params, "selected-hash-algorithm", "sha384");
-    set_cookie(r, s->id);
+    set_cookie(r, c->id);
     sb_answer_json(r, cJSON_PrintUnformatted(o));
     cJSON_Delete(o);
 }
@@ -91,8 +91,7 @@ static void start_session(struct sb_request *r, const cJSON *body)
     const char *version = sv_json_text(body, "version");
     enum sb_protocol protocol = SB_0_4_0;
     enum shelter_evidence_type tee;
-    struct sb_session s;
-    int rc;
+    struct sb_challenge c;
 
     if (!strcmp(version, "0.2.0")) {
         protocol = SB_0_2_0;
@@ -104,16 +103,13 @@ static void start_session(struct sb_request *r, const cJSON *body)
         sb_problem(r, 401, "tee", "this broker judges sgx, tdx, snp and csv");
         return;
     }
-    rc = sb_session_new(&r->server->sessions, protocol, tee, r->peer_id, sb_clock_ms(), &s);
-    if (rc == -EAGAIN)
-        sb_problem(r, 429, "sessions", "this peer has too many open sessions");
-    else if (rc)
-        sb_problem(r, 503, "sessions", "no further session can be opened now");
+    if (sb_challenge_new(&r->server->challenges, protocol, tee, sb_clock_ms(), &c))
+        sb_problem(r, 503, "internal", "no random bytes");
     else
-        send_challenge(r, &s, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
+        send_challenge(r, &c, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
 }
 
-void sb_auth(struct sb_request *r)
+void sb_auth(struct sb_request *r, const char *rest)
 {
     cJSON *body = body_json(r, AUTH_VALUES_MAX);
 
@@ -122,67 +118,72 @@ void sb_auth(struct sb_request *r)
     cJSON_Delete(body);
 }
 
-static const char *cookie_of(struct sb_request *r)
-{
-    const char *id = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, COOKIE);
-
-    return id ? id : "";
-}
-
-static void answer_token(struct sb_request *r, const struct sb_session *s,
+static void answer_token(struct sb_request *r, const struct sb_challenge *c,
                          const struct sb_judgement *out)
 {
     char *payload = cJSON_PrintUnformatted(out->payload);
-    char *token = payload ? sb_jws_sign(sb_store_key(r->server->store), payload) : NULL;
+    char *token = payload ? sb_jws_sign(sb_store_token_key(r->server->store), payload) : NULL;
     cJSON *o = cJSON_CreateObject();
 
     cJSON_AddStringToObject(o, "token", token ? token : "");
     sb_answer_json(r, token ? cJSON_PrintUnformatted(o) : NULL);
-    log_attempt(r, "attest", out, s->id, NULL);
-    sb_session_end(&r->server->sessions, s->id, r->status == 200 ? payload : NULL, sb_clock_ms());
     if (r->status == 200)
-        set_cookie(r, s->id);
+        log_attempt(r, "attest", out, sv_json_text(out->payload, "jti"), NULL);
+    if (r->status == 200 &&
+        sb_session_put(&r->server->sessions, c->id, payload, r->peer_id, sb_clock_ms()))
+        sb_problem(r, 503, "sessions", "the session cannot be kept");
+    if (r->status == 200)
+        set_cookie(r, c->id);
     cJSON_Delete(o);
     free(token);
     free(payload);
 }
 
-static void judge_attestation(struct sb_request *r, const struct sb_session *s, const cJSON *body)
+static void judge_attestation(struct sb_request *r, const struct sb_challenge *c, const cJSON *body)
 {
     struct sb_judgement out;
 
-    if (sb_judge_attestation(&r->server->judge, s, body, sb_wall_ms(r->server) / 1000, &out)) {
-        answer_token(r, s, &out);
+    if (sb_judge_attestation(&r->server->judge, c, body, sb_wall_ms(r->server) / 1000, &out)) {
+        answer_token(r, c, &out);
     } else {
-        sb_session_end(&r->server->sessions, s->id, NULL, sb_clock_ms());
         sb_problem(r, out.status, out.code, out.detail);
-        log_attempt(r, "attest", &out, s->id, NULL);
+        log_attempt(r, "attest", &out, "", NULL);
     }
     cJSON_Delete(out.payload);
 }
 
-void sb_attest(struct sb_request *r)
+// With a place among those that judge.
+static void attest_body(struct sb_request *r)
 {
-    struct sb_session s;
-    cJSON *body;
+    // Malformed bytes do not use up the nonce: anyone could send them.
+    cJSON *body = body_json(r, ATTEST_VALUES_MAX);
+    struct sb_challenge c;
     int rc;
 
-    if (!*cookie_of(r)) {
-        sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
-        return;
-    }
-    body = body_json(
-        r, ATTEST_VALUES_MAX); // malformed bytes do not use up the nonce: anyone could send them
     if (!body)
         return;
-    rc = sb_session_begin(&r->server->sessions, cookie_of(r), sb_clock_ms(), &s);
+    rc = sb_challenge_use(&r->server->challenges, r->session, sb_clock_ms(), &c);
     if (rc == -ENOENT)
-        sb_problem(r, 401, "no-session", "the session is unknown, refused or expired");
+        sb_problem(r, 401, "no-session", "the session is unknown or expired");
     else if (rc)
         sb_problem(r, 409, "replayed", "this session's nonce was used");
     else
-        judge_attestation(r, &s, body);
+        judge_attestation(r, &c, body);
     cJSON_Delete(body);
+}
+
+void sb_attest(struct sb_request *r, const char *rest)
+{
+    sem_t *judging = &r->server->judging;
+
+    if (!*r->session) {
+        sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
+        return;
+    }
+    while (sem_wait(judging) && errno == EINTR) {
+    }
+    attest_body(r);
+    sem_post(judging);
 }
 
 // --- Resources ---
@@ -190,26 +191,21 @@ void sb_attest(struct sb_request *r)
 // The payload of what the client shows: a bearer token or a session. NULL with a problem set.
 static cJSON *check_token(struct sb_request *r, struct sb_judgement *out)
 {
-    static const char bearer[] = "Bearer ";
-    const char *header =
-        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
     int64_t now = sb_wall_ms(r->server) / 1000;
     cJSON *payload = NULL;
     char *text;
-    int rc;
 
     out->status = 401;
     snprintf(out->code, sizeof(out->code), "unauthenticated");
-    if (header && !strncmp(header, bearer, sizeof(bearer) - 1)) {
-        payload = sb_jws_verify(sb_store_key(r->server->store), header + sizeof(bearer) - 1);
+    if (r->bearer) {
+        payload = sb_jws_verify(sb_store_token_key(r->server->store), r->bearer);
         snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
     } else {
-        text = sb_session_payload(&r->server->sessions, cookie_of(r), sb_clock_ms(), &rc);
+        text = sb_session_payload(&r->server->sessions, r->session, sb_clock_ms());
         payload = sv_json_read_text(text, NULL, 0);
         free(text);
-        snprintf(out->detail, sizeof(out->detail), "%s",
-                 rc == -EAGAIN ? "the session has not attested yet"
-                               : "there is no valid token and no attested session");
+        snprintf(out->detail, sizeof(out->detail),
+                 "there is no valid token and no attested session");
     }
     if (payload) {
         const cJSON *exp = sv_json_get(payload, "exp");
@@ -310,6 +306,6 @@ void sb_resource(struct sb_request *r, const char *path)
         sb_problem(r, out.status, out.code, out.detail);
     // Strangers without any session are not worth a line on disk each.
     if (payload)
-        log_attempt(r, "resource", &out, cookie_of(r), path);
+        log_attempt(r, "resource", &out, sv_json_text(payload, "jti"), path);
     cJSON_Delete(payload);
 }

@@ -5,8 +5,8 @@
 
 #include "verifier/broker/answer.h"
 
-void sb_auth(struct sb_request *r);
-void sb_attest(struct sb_request *r);
+void sb_auth(struct sb_request *r, const char *rest);
+void sb_attest(struct sb_request *r, const char *rest);
 void sb_resource(struct sb_request *r, const char *path); // REPOSITORY/TYPE/TAG
 
 #endif

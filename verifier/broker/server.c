@@ -2,6 +2,7 @@
 // Starting and stopping: address, TLS, threads, limits of connections.
 #include "verifier/broker/server.h"
 #include "verifier/broker/http.h"
+#include "verifier/broker/jose.h"
 
 #include "lib/number.h"
 
@@ -11,11 +12,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <microhttpd.h>
 
-// Seconds without a byte after which a connection is closed.
-#define IDLE_S 15
+// Of the HTTP library: threads that wait for connections, memory of each, and seconds without a
+// byte (the gate is stricter).
+#define EVENT_THREADS 2
+#define CONNECTION_MEMORY 32768
+#define IDLE_S 30
+#define KEEP_MS 1000
+// New connections for each request that the rate allows: who asks too often is told so first.
+#define CONNECTS_PER_REQUEST 4
 
 static bool parse_address(const char *text, struct sockaddr_storage *out)
 {
@@ -73,13 +82,11 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
     return strlen(text);
 }
 
-static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sb_options *o,
-                                       const struct sockaddr_storage *a, const char *key,
-                                       const char *cert)
+static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sockaddr_storage *a,
+                                       const char *key, const char *cert)
 {
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                     MHD_USE_POLL | (a->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-    unsigned connections = o->connection_max ? o->connection_max : 512;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     (a->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert},
@@ -90,20 +97,129 @@ static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sb_opti
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
+    // The library's own limit is split among its threads: it is wide enough for all in each.
     return MHD_start_daemon(
-        s->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, sb_http_handle, s,
-        MHD_OPTION_NOTIFY_COMPLETED, sb_http_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_SOCK_ADDR, a, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, connections / 2 + 1, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)524288, MHD_OPTION_ARRAY, s->tls ? tls : none,
-        MHD_OPTION_END);
+        s->tls ? flags | MHD_USE_TLS : flags, 0, sb_http_admit, s, sb_http_handle, s,
+        MHD_OPTION_NOTIFY_COMPLETED, sb_http_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+        sb_http_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_SOCK_ADDR, a, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(EVENT_THREADS * (SB_CONNECTIONS + 64)), MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)EVENT_THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)524288, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)1024, MHD_OPTION_ARRAY,
+        s->tls ? tls : none, MHD_OPTION_END);
+}
+
+// The certificate lasts as the key does: it is made again only when it ends or we listen elsewhere.
+static char *own_certificate(struct sb_server *s, const char *listen)
+{
+    EVP_PKEY *key = sb_store_key(s->store);
+    char *cert = NULL, *where = NULL;
+
+    sb_store_value_get(s->store, "certificate", &cert);
+    sb_store_value_get(s->store, "certificate-for", &where);
+    if (!cert || !where || strcmp(where, listen) || !sb_certificate_ok(cert, key)) {
+        free(cert);
+        cert = sb_certificate(key, listen);
+        if (cert && !sb_store_value_put(s->store, "certificate", cert))
+            sb_store_value_put(s->store, "certificate-for", listen);
+    }
+    free(where);
+    return cert;
+}
+
+static char *make_jwks(struct sb_server *s)
+{
+    cJSON *set = cJSON_CreateObject(), *keys = cJSON_AddArrayToObject(set, "keys");
+    char *text;
+
+    cJSON_AddItemToArray(keys, sb_jwk_public(sb_store_token_key(s->store)));
+    text = cJSON_PrintUnformatted(set);
+    cJSON_Delete(set);
+    return text;
+}
+
+// Writes refusals down once a second.
+static void *keep(void *arg)
+{
+    struct sb_server *s = arg;
+
+    pthread_mutex_lock(&s->keeper_lock);
+    while (!s->stop) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_sec += KEEP_MS / 1000;
+        pthread_cond_timedwait(&s->keeper_wake, &s->keeper_lock, &t);
+        pthread_mutex_unlock(&s->keeper_lock);
+        sb_log_flush(s->store);
+        pthread_mutex_lock(&s->keeper_lock);
+    }
+    pthread_mutex_unlock(&s->keeper_lock);
+    return NULL;
+}
+
+static int start_keeper(struct sb_server *s)
+{
+    pthread_condattr_t monotonic;
+    int rc;
+
+    pthread_mutex_init(&s->keeper_lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->keeper_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    rc = -pthread_create(&s->keeper, NULL, keep, s);
+    s->keeping = !rc;
+    return rc;
+}
+
+static int start_parts(struct sb_server *s, const struct sb_options *o)
+{
+    unsigned sessions = o->session_max ? o->session_max : SB_SESSIONS;
+    int rc = sb_challenges_init(&s->challenges, o->nonce_ms ? o->nonce_ms : 300000);
+
+    pthread_mutex_init(&s->judge.lock, NULL);
+    sb_limit_init(&s->limit, o->rate);
+    sb_sessions_init(&s->sessions, sessions, SB_SESSIONS_SIZE,
+                     o->session_ms ? o->session_ms : 300000);
+    sb_fetches_init(&s->fetches);
+    sb_fetches_bind(&s->fetches, &s->judge.fetch);
+    s->judge.fetches = &s->fetches;
+    sem_init(&s->judging, 0, SB_JUDGING);
+    s->jwks = make_jwks(s);
+    if (!rc)
+        rc = sb_gate_start(&s->gate, SB_CONNECTIONS, SB_RESERVED_CONNECTIONS, SB_PEER_CONNECTIONS,
+                           SB_BODIES, CONNECTS_PER_REQUEST * o->rate, &s->sessions);
+    if (!rc)
+        rc = sb_work_start(&s->work);
+    return rc ? rc : start_keeper(s);
+}
+
+// Starts to listen. 0 or -errno.
+static int listen_on(struct sb_server *s, const struct sb_options *o,
+                     const struct sockaddr_storage *a)
+{
+    char *key = NULL, *cert = NULL;
+    int rc;
+
+    if (s->tls && !o->tls_cert) {
+        key = sb_key_pem(sb_store_key(s->store), true);
+        cert = own_certificate(s, o->listen);
+    }
+    errno = 0;
+    s->daemon = start_daemon(s, a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
+    rc = s->daemon ? 0 : errno ? -errno : -EIO;
+    if (key)
+        OPENSSL_cleanse(key, strlen(key));
+    free(key);
+    free(cert);
+    return rc;
 }
 
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size)
 {
     struct sockaddr_storage a;
-    char *key = NULL, *cert = NULL;
     int rc;
 
     if (!parse_address(o->listen, &a)) {
@@ -116,28 +232,25 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         return -EPERM;
     }
     s->tls = !o->insecure_http;
-    s->body_max = o->body_max ? o->body_max : 2u << 20;
+    s->body_max = o->body_max ? o->body_max : SB_BODY_MAX;
     s->last_now = sb_log_last_time(s->store); // a clock set back since makes nothing valid again
-    pthread_mutex_init(&s->judge.lock, NULL);
-    sb_limit_init(&s->limit, o->rate);
-    sb_sessions_init(&s->sessions, o->session_max ? o->session_max : 8192,
-                     o->session_peer_max ? o->session_peer_max : 256,
-                     o->nonce_ms ? o->nonce_ms : 300000, o->session_ms ? o->session_ms : 1800000);
-    if (s->tls && !o->tls_cert) {
-        key = sb_key_pem(sb_store_key(s->store), true);
-        cert = sb_certificate(sb_store_key(s->store), o->listen);
+    rc = o->dir ? sb_log_reserve(s->store, o->dir, SB_LOG_RESERVE) : 0;
+    if (rc) {
+        snprintf(why, why_size, "cannot keep %u MiB of %s for the audit log: %s",
+                 SB_LOG_RESERVE >> 20, o->dir, strerror(-rc));
+        return rc;
     }
-    errno = 0;
-    s->daemon =
-        start_daemon(s, o, &a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
-    rc = s->daemon ? 0 : errno ? -errno : -EIO;
-    if (key)
-        OPENSSL_cleanse(key, strlen(key));
-    free(key);
-    free(cert);
+    rc = start_parts(s, o);
+    if (rc) {
+        snprintf(why, why_size, "cannot start: %s", strerror(-rc));
+        sb_server_stop(s);
+        return rc;
+    }
+    rc = listen_on(s, o, &a);
     if (rc) {
         snprintf(why, why_size, "cannot serve on %s: %s", o->listen,
                  rc == -EIO ? "certificate or key do not fit" : strerror(-rc));
+        sb_server_stop(s);
         return rc;
     }
     print_address(s, &a);
@@ -146,8 +259,25 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
 
 void sb_server_stop(struct sb_server *s)
 {
+    // First no new connections, then what is queued is answered, then the library ends: it must
+    // find no suspended connection.
+    MHD_socket listening = s->daemon ? MHD_quiesce_daemon(s->daemon) : MHD_INVALID_SOCKET;
+
+    sb_work_stop(&s->work);
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
+    if (listening != MHD_INVALID_SOCKET)
+        close(listening);
+    sb_gate_stop(&s->gate);
+    if (s->keeping) {
+        pthread_mutex_lock(&s->keeper_lock);
+        s->stop = true;
+        pthread_cond_signal(&s->keeper_wake);
+        pthread_mutex_unlock(&s->keeper_lock);
+        pthread_join(s->keeper, NULL);
+    }
+    sb_log_flush(s->store);
     sb_sessions_free(&s->sessions);
     sb_references_free(&s->judge.references);
+    free(s->jwks);
 }

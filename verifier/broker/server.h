@@ -10,35 +10,72 @@
 // Errors are RFC 9457 problems (application/problem+json) with `type`, `title`, `status` and
 // `detail`. Attacks expected here: anyone may connect and send anything, slowly, on many
 // connections.
+//
+// A few threads wait for all connections (TLS, heads, bodies: gate.h bounds them); requests that
+// are whole go to a pool (work.h). What a stranger can make the server hold, at most:
+//
+//   connections   SB_CONNECTIONS, SB_PEER_CONNECTIONS of one peer, each with one request
+//   bodies        SB_BODIES bytes together; one body what its endpoint takes (routes.c)
+//   JSON          SB_JUDGING trees at once, of values_max values each
+//   the disk      the rings of refusals (store.h)
+//
+// and the time of one request: one judgement, whose certificates, signatures and fetches are
+// counted (verifier/base/x509.h, fetches.h).
 #ifndef VERIFIER_BROKER_SERVER_H
 #define VERIFIER_BROKER_SERVER_H
 
+#include <semaphore.h>
+
+#include "verifier/broker/fetches.h"
+#include "verifier/broker/gate.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/limit.h"
+#include "verifier/broker/work.h"
 
 struct MHD_Daemon;
+
+#define SB_CONNECTIONS 384
+#define SB_RESERVED_CONNECTIONS 64 // of these, for peers with an attested session
+#define SB_PEER_CONNECTIONS 64
+#define SB_BODIES (12u << 20)
+#define SB_BODY_MAX (1u << 20)
+#define SB_SESSIONS 4096
+#define SB_SESSIONS_SIZE (16u << 20)
+#define SB_JUDGING 4
+#define SB_LOG_RESERVE (8u << 20)
 
 struct sb_options {
     const char *listen; // "ADDR:PORT", "[ADDR]:PORT"; port 0 takes a free one
     bool insecure_http; // plain HTTP; only on a loopback address
     const char *tls_cert,
-        *tls_key;    // PEM texts; NULL: a self-signed certificate of the broker's key
-    size_t body_max; // bytes of a request's body; 0: 2 MiB
-    unsigned session_max, session_peer_max, connection_max; // 0: 8192, 256, 512
-    double rate;                                            // per second and peer; 0: no limit
-    int64_t nonce_ms, session_ms;                           // 0: 5 minutes, 30 minutes
+        *tls_key;                 // PEM texts; NULL: a self-signed certificate of the broker's key
+    size_t body_max;              // bytes of a request's body; 0: SB_BODY_MAX
+    unsigned session_max;         // attested ones; 0: SB_SESSIONS
+    double rate;                  // requests and connections per second and peer; 0: no limit
+    int64_t nonce_ms, session_ms; // 0: 5 minutes each
+    const char *dir;              // of the store: space for the audit log is kept there; NULL: none
 };
 
 struct sb_server {
     struct sb_judge judge;
     struct sb_store *store;
+    struct sb_challenges challenges;
     struct sb_sessions sessions;
     struct sb_limit limit;
+    struct sb_gate gate;
+    struct sb_work work;
+    struct sb_fetches fetches;
+    sem_t judging;
     struct MHD_Daemon *daemon;
     bool tls;
     size_t body_max;
+    char *jwks;
     char address[80]; // "127.0.0.1:8080", as it listens
     int64_t last_now;
+    pthread_t keeper; // writes refusals down
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake;
+    bool keeping, stop;
 };
 
 // The caller fills server->judge (but for its lock) and server->store before. 0 or -errno with why.
@@ -47,6 +84,8 @@ void sb_server_stop(struct sb_server *s);
 
 // A self-signed certificate over the key, for localhost and the listening address (PEM, malloc'd).
 char *sb_certificate(EVP_PKEY *key, const char *address);
+// Whether a certificate (PEM) is of this key, and good for 30 days more.
+bool sb_certificate_ok(const char *pem, EVP_PKEY *key);
 // The key as PEM (malloc'd); `private` as PKCS #8.
 char *sb_key_pem(EVP_PKEY *key, bool private);
 

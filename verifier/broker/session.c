@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of sessions.
+// The table of sessions that have attested.
 #include "verifier/broker/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include "lib/bytes.h"
@@ -14,31 +13,30 @@
 
 #define SWEEP_MS 1000
 
-void sb_sessions_init(struct sb_sessions *s, unsigned max, unsigned peer_max, int64_t nonce_ms,
-                      int64_t session_ms)
+void sb_sessions_init(struct sb_sessions *s, unsigned max, size_t size_max, int64_t life_ms)
 {
     memset(s, 0, sizeof(*s));
     pthread_mutex_init(&s->lock, NULL);
     s->max = max;
-    s->peer_max = peer_max;
-    s->nonce_ms = nonce_ms;
-    s->session_ms = session_ms;
+    s->size_max = size_max;
+    s->life_ms = life_ms;
+    RAND_bytes((unsigned char *)&s->key, sizeof(s->key));
+    s->key |= 1;
 }
 
+// Random digits of the id begin behind the 16 of time, version and TEE.
 static struct sb_session **bucket_of(struct sb_sessions *s, const char *id)
 {
     unsigned h = 0;
 
-    for (int i = 0; i < 4 && id[i]; i++)
+    for (int i = 16; i < 20; i++)
         h = h << 4 | (unsigned)(sh_hex_digit(id[i]) & 15);
     return &s->bucket[h % SB_SESSION_BUCKETS];
 }
 
-// Open challenges are counted by peer; peers may share a counter, which only makes them share a
-// limit.
-static unsigned *open_of(struct sb_sessions *s, uint64_t peer)
+static unsigned *held_by(struct sb_sessions *s, uint64_t peer)
 {
-    return &s->open[(peer * 0x9e3779b97f4a7c15ull >> 40) % SB_SESSION_BUCKETS];
+    return &s->held[(peer * s->key >> 40) % SB_SESSION_BUCKETS];
 }
 
 static void drop_session(struct sb_sessions *s, struct sb_session **at)
@@ -46,11 +44,11 @@ static void drop_session(struct sb_sessions *s, struct sb_session **at)
     struct sb_session *gone = *at;
 
     *at = gone->next;
-    if (gone->state != SB_ATTESTED)
-        --*open_of(s, gone->peer);
+    --*held_by(s, gone->peer);
+    s->size -= strlen(gone->payload) + 1;
+    s->count--;
     free(gone->payload);
     free(gone);
-    s->count--;
 }
 
 void sb_sessions_free(struct sb_sessions *s)
@@ -62,7 +60,7 @@ void sb_sessions_free(struct sb_sessions *s)
 }
 
 // Ids are compared in constant time: they are what a thief would guess.
-static struct sb_session **find_session(struct sb_sessions *s, const char *id, int64_t now_ms)
+static struct sb_session **find_session(struct sb_sessions *s, const char *id)
 {
     struct sb_session **at;
 
@@ -70,21 +68,15 @@ static struct sb_session **find_session(struct sb_sessions *s, const char *id, i
         return NULL;
     for (at = bucket_of(s, id); *at; at = &(*at)->next)
         if (sh_equal_ct((*at)->id, id, SB_SESSION_ID_SIZE))
-            break;
-    if (!*at)
-        return NULL;
-    if ((*at)->until_ms <= now_ms && (*at)->state != SB_BUSY) {
-        drop_session(s, at);
-        return NULL;
-    }
-    return at;
+            return at;
+    return NULL;
 }
 
 static void drop_expired(struct sb_sessions *s, int64_t now_ms)
 {
     for (size_t i = 0; i < SB_SESSION_BUCKETS; i++)
         for (struct sb_session **at = &s->bucket[i]; *at;) {
-            if ((*at)->until_ms <= now_ms && (*at)->state != SB_BUSY)
+            if ((*at)->until_ms <= now_ms)
                 drop_session(s, at);
             else
                 at = &(*at)->next;
@@ -92,110 +84,83 @@ static void drop_expired(struct sb_sessions *s, int64_t now_ms)
     s->swept_ms = now_ms;
 }
 
-// The oldest of those that have attested; its client can do so again. False if there is none.
-static bool evict_session(struct sb_sessions *s)
+// The oldest one, of this peer only or of all. False where there is none.
+static bool evict_session(struct sb_sessions *s, uint64_t peer, bool own)
 {
     struct sb_session **oldest = NULL;
 
     for (size_t i = 0; i < SB_SESSION_BUCKETS; i++)
         for (struct sb_session **at = &s->bucket[i]; *at; at = &(*at)->next)
-            if ((*at)->state == SB_ATTESTED && (!oldest || (*at)->until_ms < (*oldest)->until_ms))
+            if ((!own || (*at)->peer == peer) && (!oldest || (*at)->until_ms < (*oldest)->until_ms))
                 oldest = at;
     if (oldest)
         drop_session(s, oldest);
     return oldest;
 }
 
-int sb_session_new(struct sb_sessions *s, enum sb_protocol protocol, enum shelter_evidence_type tee,
-                   uint64_t peer, int64_t now_ms, struct sb_session *copy)
+static void insert_session(struct sb_sessions *s, struct sb_session *n, int64_t now_ms)
 {
-    struct sb_session *n = calloc(1, sizeof(*n)), **at;
-    uint8_t random[64];
-    int rc = n && RAND_bytes(random, sizeof(random)) == 1 ? 0 : -EIO;
+    size_t size = strlen(n->payload) + 1;
+    struct sb_session **at = find_session(s, n->id);
 
-    if (!rc) {
-        pthread_mutex_lock(&s->lock);
-        if (now_ms - s->swept_ms >= SWEEP_MS || s->count >= s->max)
-            drop_expired(s, now_ms);
-        if (*open_of(s, peer) >= s->peer_max)
-            rc = -EAGAIN;
-        else if (s->count >= s->max && !evict_session(s))
-            rc = -ENOSPC;
-    }
-    if (rc) {
-        if (rc != -EIO)
-            pthread_mutex_unlock(&s->lock);
-        free(n);
-        return rc;
-    }
-    sh_hex(n->id, random, 32);
-    EVP_EncodeBlock((unsigned char *)n->nonce, random + 32, 32);
-    n->protocol = protocol;
-    n->tee = tee;
-    n->peer = peer;
-    n->until_ms = now_ms + s->nonce_ms;
+    if (at)
+        drop_session(s, at);
+    if (now_ms - s->swept_ms >= SWEEP_MS)
+        drop_expired(s, now_ms);
+    while (s->count >= s->max || s->size + size > s->size_max)
+        if (!(*held_by(s, n->peer) > s->max / 4 && evict_session(s, n->peer, true)) &&
+            !evict_session(s, 0, false))
+            break;
     at = bucket_of(s, n->id);
     n->next = *at;
     *at = n;
     s->count++;
-    ++*open_of(s, peer);
-    *copy = *n;
-    copy->next = NULL;
+    s->size += size;
+    ++*held_by(s, n->peer);
+}
+
+int sb_session_put(struct sb_sessions *s, const char *id, const char *payload, uint64_t peer,
+                   int64_t now_ms)
+{
+    struct sb_session *n;
+
+    if (strlen(payload) >= s->size_max || strlen(id) != SB_SESSION_ID_SIZE - 1)
+        return -EFBIG;
+    n = calloc(1, sizeof(*n));
+    if (!n || !(n->payload = strdup(payload))) {
+        free(n);
+        return -ENOMEM;
+    }
+    memcpy(n->id, id, SB_SESSION_ID_SIZE);
+    n->peer = peer;
+    n->until_ms = now_ms + s->life_ms;
+    pthread_mutex_lock(&s->lock);
+    insert_session(s, n, now_ms);
     pthread_mutex_unlock(&s->lock);
     return 0;
 }
 
-int sb_session_begin(struct sb_sessions *s, const char *id, int64_t now_ms, struct sb_session *copy)
-{
-    struct sb_session **at;
-    int rc = -ENOENT;
-
-    pthread_mutex_lock(&s->lock);
-    at = find_session(s, id, now_ms);
-    if (at) {
-        rc = (*at)->state == SB_NEW ? 0 : -EALREADY;
-        if (!rc) {
-            (*at)->state = SB_BUSY;
-            *copy = **at;
-            copy->next = NULL;
-            copy->payload = NULL;
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-    return rc;
-}
-
-void sb_session_end(struct sb_sessions *s, const char *id, const char *payload, int64_t now_ms)
-{
-    struct sb_session **at;
-
-    pthread_mutex_lock(&s->lock);
-    at = find_session(s, id, now_ms);
-    if (at) {
-        (*at)->payload = payload ? strdup(payload) : NULL;
-        if ((*at)->payload) {
-            --*open_of(s, (*at)->peer);
-            (*at)->state = SB_ATTESTED;
-            (*at)->until_ms = now_ms + s->session_ms;
-        } else {
-            drop_session(s, at);
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-char *sb_session_payload(struct sb_sessions *s, const char *id, int64_t now_ms, int *error)
+char *sb_session_payload(struct sb_sessions *s, const char *id, int64_t now_ms)
 {
     struct sb_session **at;
     char *payload = NULL;
 
     pthread_mutex_lock(&s->lock);
-    at = find_session(s, id, now_ms);
-    *error = !at ? -ENOENT : (*at)->state == SB_ATTESTED ? 0 : -EAGAIN;
-    if (!*error) {
+    at = find_session(s, id);
+    if (at && (*at)->until_ms <= now_ms)
+        drop_session(s, at);
+    else if (at)
         payload = strdup((*at)->payload);
-        *error = payload ? 0 : -ENOMEM;
-    }
     pthread_mutex_unlock(&s->lock);
     return payload;
+}
+
+bool sb_session_of_peer(struct sb_sessions *s, uint64_t peer)
+{
+    bool known;
+
+    pthread_mutex_lock(&s->lock);
+    known = *held_by(s, peer) > 0;
+    pthread_mutex_unlock(&s->lock);
+    return known;
 }

@@ -30,8 +30,14 @@ struct sb_store;
 int sb_store_open(const char *dir, bool create, struct sb_store **out, char *why, size_t why_size);
 void sb_store_close(struct sb_store *st);
 
-// The broker's key (P-256), made when the store was. Owned by the store.
+// The broker's key (P-256), made when the store was: clients pin it, and TLS shows it. Owned by the
+// store.
 EVP_PKEY *sb_store_key(struct sb_store *st);
+// The key that signs tokens (P-256), another one.
+EVP_PKEY *sb_store_token_key(struct sb_store *st);
+// A named value of the server's own ("certificate"). text is malloc'd.
+int sb_store_value_put(struct sb_store *st, const char *name, const char *text);
+int sb_store_value_get(struct sb_store *st, const char *name, char **text);
 
 // "REPOSITORY/TYPE/TAG", each 1 to 128 of [A-Za-z0-9._-], not starting with a dot.
 bool sb_path_ok(const char *path);
@@ -72,6 +78,15 @@ int sb_policy_delete(struct sb_store *st, const char *path);
 int sb_store_list(struct sb_store *st, char **json);
 
 // --- Audit log ---
+//
+// What was granted and what an operator changed stands in a chain: each entry carries SHA-256 over
+// the one before and itself, and the last one's is kept apart, so that a changed entry, a gap and a
+// cut are seen. What was refused goes into two rings, one for strangers and one for those who
+// showed a known image: equal refusals within a second are one entry with a count, and the oldest
+// entries give way. So a stranger can neither fill the disk nor push a grant out.
+
+#define SB_REFUSALS_MAX 4096 // entries of each ring
+#define SB_CHAIN_SIZE 32
 
 // Who got what, when, on which evidence. NULL members are stored as "".
 struct sb_entry {
@@ -81,17 +96,36 @@ struct sb_entry {
     const char *code, *detail, *peer, *session, *tee, *image, *reference, *measurement;
     const char *evidence; // SHA-384 of the primary evidence
     const char *resource;
+    // Of a refusal, when read
+    int64_t count, last_ms; // so many equal ones, the last at; 0 in the chain
 };
 #define SB_ENTRY_TEXTS 12
 
-// Returns when the entry is on disk. Entries of concurrent callers share one transaction.
+// Adds to the chain; returns when the entry is on disk. Entries of concurrent callers share one
+// transaction. Where the disk is full, the space that sb_log_reserve kept is given up for it.
 int sb_log_add(struct sb_store *st, const struct sb_entry *e);
-// Calls `each` for entries with an id above `after`, oldest first; returns 0 or -errno.
-int sb_log_read(struct sb_store *st, int64_t after, void (*each)(const struct sb_entry *, void *),
-                void *arg);
-// The id after which `count` entries follow.
-int64_t sb_log_tail(struct sb_store *st, int64_t count);
+// Notes a refusal in memory. `peer_known`: in the ring of those who showed a known image.
+void sb_log_refusal(struct sb_store *st, const struct sb_entry *e, bool peer_known);
+// Writes down what was noted; called about once a second, and at the end.
+int sb_log_flush(struct sb_store *st);
+// Keeps `size` bytes of the disk for entries of the chain. 0 or -errno.
+int sb_log_reserve(struct sb_store *st, const char *dir, size_t size);
+
+// Up to where somebody has read.
+struct sb_cursor {
+    int64_t chain, refusals; // ids
+};
+// Calls `each` for entries behind the cursor, in order of time, and moves it. 0 or -errno.
+int sb_log_read(struct sb_store *st, struct sb_cursor *at,
+                void (*each)(const struct sb_entry *, void *), void *arg);
+// The cursor behind which `count` entries follow.
+int sb_log_tail(struct sb_store *st, int64_t count, struct sb_cursor *at);
 // The latest time among the last entries, in ms; 0 where there is none.
 int64_t sb_log_last_time(struct sb_store *st);
+// Checks the chain from its first entry to its last. 0 with the last one's id and hash (0 and zeros
+// where there is none); -EBADMSG with a line in why; -errno. known_id > 0: the entry of that id
+// must have known_hash (an earlier result, kept elsewhere).
+int sb_log_check(struct sb_store *st, int64_t known_id, const uint8_t known_hash[SB_CHAIN_SIZE],
+                 int64_t *id, uint8_t hash[SB_CHAIN_SIZE], char *why, size_t why_size);
 
 #endif

@@ -10,17 +10,22 @@
 #include "verifier/broker/store.h"
 
 struct sb_pending; // an audit entry that waits for the next transaction
+struct sb_noted;   // refusals that wait to be written
 
 struct sb_store {
     sqlite3 *db;
     pthread_mutex_t lock; // of db
-    EVP_PKEY *key;
+    EVP_PKEY *key, *token_key;
     uint8_t mac_key[32]; // of the rows' MACs, from the key
     // The audit log's group commit
     pthread_mutex_t log_lock;
     pthread_cond_t log_done;
     struct sb_pending *pending, **pending_end;
     bool committing;
+    char *reserve; // file that keeps space for the chain; NULL: none
+    bool full;     // it was given up: refusals are not written any more
+    pthread_mutex_t noted_lock;
+    struct sb_noted *noted;
 };
 
 // Every row has a MAC over its table's name and its columns, HMAC-SHA256 by a key that comes from
@@ -36,8 +41,28 @@ struct sb_store {
     " resource"
 #define SB_MAC_LOG "sb_mac('log', time_ms, " SB_LOG_COLUMNS ")"
 
+#define SB_MAC_REFUSAL "sb_mac('refusal', known, time_ms, last_ms, count, " SB_LOG_COLUMNS ")"
+// Of one entry: over the one before and this one's id, time and texts.
+#define SB_CHAIN(before) "sb_chain(" before ", id, time_ms, " SB_LOG_COLUMNS ")"
+
+// The chain's last entry, kept apart; nothing where there is none.
+#define SB_PUT_HEAD                                                                                \
+    "INSERT OR REPLACE INTO head(one, id, chain, mac)"                                             \
+    " SELECT 1, id, chain, sb_mac('head', id, chain) FROM log ORDER BY id DESC LIMIT 1"
+
+// fresh: an empty file is a new store. Otherwise it is what is left of one, and must not become
+// one. 0 or -errno with a line in why.
+int sb_layout_schema(struct sb_store *st, bool fresh, char *why, size_t why_size);
+// What needs the keys: MACs and the chain. 0 or -errno.
+int sb_layout_upgrade(struct sb_store *st);
+// Makes a key of this name where there is none.
+int sb_store_make_key(struct sb_store *st, const char *name);
+
 // Derives the MAC key and makes the functions known. 0 or a code of SQLite.
 int sb_mac_init(struct sb_store *st);
+
+// The texts of an entry in the order of SB_LOG_COLUMNS.
+void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
 
 int sb_errno(int sqlite_code);
 // Runs one statement with text parameters (NULL-terminated list) and no rows. 0 or -errno; *changed

@@ -103,7 +103,7 @@ int shelter_collateral_parse(const void *json, size_t size, const void *ca, size
 {
     char wrong[120] = "it is too large";
     cJSON *root = size <= SHELTER_COLLATERAL_SIZE_MAX
-                      ? sv_json_read(json, size, SV_JSON_VALUES_MAX, wrong, sizeof(wrong))
+                      ? sv_json_read_c_strings(json, size, SV_JSON_VALUES_MAX, wrong, sizeof(wrong))
                       : NULL;
     struct shelter_collateral *col = NULL;
     struct sv_parts parts = {0};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The endpoints, one a line (routes.c).
+#ifndef VERIFIER_BROKER_ROUTES_H
+#define VERIFIER_BROKER_ROUTES_H
+
+#include "verifier/broker/answer.h"
+
+#define SB_BODY_LARGE SIZE_MAX // as much as the server takes
+
+struct sb_route {
+    const char *method, *path; // a path that ends in '/' has everything below it
+    size_t body_max;           // bytes; 0: a body is refused
+    bool at_once;              // needs no work: answered by the thread that waits for connections
+    void (*act)(struct sb_request *r, const char *rest); // leaves an answer or a problem in r
+};
+
+// The route, with *rest behind its path. NULL where there is none; *allow is then the method that
+// the path has, or NULL if it is no path of ours.
+const struct sb_route *sb_route_find(const char *method, const char *url, const char **rest,
+                                     const char **allow);
+
+#endif
