@@ -148,6 +148,7 @@ $(B)/completions/shelter.bash: $(B)/tools/verb_lists completions/shelter.bash
 INSTALL_LIB = $(DESTDIR)$(PREFIX)/lib/shelter
 install: all man
 	install -Dm755 shelter $(DESTDIR)$(PREFIX)/bin/shelter
+	ln -sf shelter $(DESTDIR)$(PREFIX)/bin/shelter-runtime
 	install -Dm755 $(B)/guest/agent $(DESTDIR)$(PREFIX)/bin/attestation-agent
 	install -Dm755 $(B)/sgx-loader $(INSTALL_LIB)/sgx-loader
 	for f in vmlinux bzImage initramfs enclave tcb.json; do \
@@ -158,7 +159,7 @@ install: all man
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
 	install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/shelter/LICENSE
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/shelter $(DESTDIR)$(PREFIX)/bin/attestation-agent
+	rm -f $(DESTDIR)$(PREFIX)/bin/shelter{,-runtime} $(DESTDIR)$(PREFIX)/bin/attestation-agent
 	rm -rf $(INSTALL_LIB) $(DESTDIR)$(PREFIX)/share/doc/shelter
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(PREFIX)/share/man/man$(lastword $(subst ., ,$(m)))/$(m))

@@ -130,13 +130,16 @@ static void set_text(struct maker *k, const char **slot, const char *text, size_
     *slot = text;
 }
 
-/* "tcp 80" */
+/* "tcp 80"; "tcp all": each port that the program listens on, as a container's own address has it.
+ */
 static void add_port(struct maker *k, const char *text)
 {
     struct sh_published_port *p = &k->s->ports[k->s->port_count];
     uint64_t number = 0;
     bool udp = !strncmp(text, "udp ", 4);
-    if ((!udp && strncmp(text, "tcp ", 4)) || !read_number(text + 4, 65535, &number) || !number)
+    bool all = strlen(text) == 7 && !strcmp(text + 4, "all");
+    if ((!udp && strncmp(text, "tcp ", 4)) ||
+        (!all && (!read_number(text + 4, 65535, &number) || !number)))
         return refuse_settings(k, -EBADMSG, "a port of the launch config is malformed");
     if (number == SH_AGENT_PORT && !udp)
         return refuse_settings(k, -EPERM,
@@ -492,7 +495,8 @@ bool sh_settings_signal(const struct sh_settings *s, uint32_t signal)
 bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16_t port)
 {
     for (size_t i = 0; i < s->port_count; i++)
-        if (s->ports[i].port == port && s->ports[i].protocol == protocol)
+        if (s->ports[i].protocol == protocol &&
+            (s->ports[i].port == port || (!s->ports[i].port && port != SH_AGENT_PORT)))
             return true;
     return false;
 }

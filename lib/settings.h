@@ -36,7 +36,7 @@ struct sh_limit {
 
 /* A port that the outside may reach. All others are refused inside. */
 struct sh_published_port {
-    uint16_t port;
+    uint16_t port;    /* 0: all but the agent's */
     uint8_t protocol; /* 6: TCP, 17: UDP */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
+#include "host/oci/runtime.h"
 
 #define VERB(id, name, plain, min, max, missing, summary) [SH_VERB_##id] = cmd_##id,
 static int (*const run[SH_VERB_COUNT])(int argc, char **argv) = {
@@ -39,6 +40,9 @@ static const char *hint_of(const char *name)
 
 int main(int argc, char **argv)
 {
+    const char *called = argc ? strrchr(argv[0], '/') : NULL;
+    if (argc && !strncmp(called ? called + 1 : argv[0], OCI_NAME, strlen(OCI_NAME)))
+        return oci_main(argc, argv);
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         cmd_help(1, argv);

@@ -10,6 +10,7 @@
 #include "host/store/base_files.h"
 #include "host/image/write/erofs.h"
 #include "host/image/input/files.h"
+#include "host/image/input/folder.h"
 #include "host/image/input/oci.h"
 #include "host/base/progress.h"
 #include "host/image/write/reference.h"
@@ -59,7 +60,10 @@ static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_c
     int r = 0;
     if (b->rootfs && b->image)
         return sh_fail(err, -EINVAL, "give a root file system or an OCI image, not both");
-    if (b->rootfs)
+    struct stat st;
+    if (b->rootfs && !stat(b->rootfs, &st) && S_ISDIR(st.st_mode))
+        r = sh_folder_read(tree, b->rootfs, progress, err);
+    else if (b->rootfs)
         r = sh_tar_rootfs(tree, b->rootfs, progress, err);
     else if (b->image)
         r = sh_oci_read(b->image, tree, config, work_fd, progress, err);

@@ -9,7 +9,7 @@
 /* What to build, from the build file and the command line. */
 struct sh_build {
     char *tag;                  /* as given, or NULL */
-    char *rootfs;               /* root file system tar, "-" for stdin, or NULL */
+    char *rootfs;               /* root file system: tar, "-" for stdin, folder, or NULL */
     char *image;                /* oci:..., oci-archive:..., docker-archive:..., or NULL */
     struct sh_strings files;    /* SRC[:DST] */
     char *agent;                /* file of an API server that replaces ours, or NULL */

@@ -130,6 +130,10 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
     for (size_t i = 0; i < o->port_count; i++)
         sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp",
                         o->ports[i].guest_port);
+    if (o->publish_all && network) {
+        sh_strings_add(&l->ports, "tcp all");
+        sh_strings_add(&l->ports, "udp all");
+    }
     for (size_t i = 0; i < o->mount_count; i++)
         sh_strings_addf(&l->mounts, SH_BOOT_SHARE_TAG "%zu %s %s", i,
                         o->mounts[i].read_only ? "ro" : "rw", o->mounts[i].target);
@@ -276,6 +280,8 @@ static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
     if (!r)
         r = describe_spec(p, backend, &c, err);
     if (!r) {
+        p->spec.publish_all = o->publish_all;
+        p->spec.resolver = o->resolver;
         p->spec.stats_file = o->stats;
         p->spec.trace_file = o->trace_file ? o->trace_file : o->trace ? "" : NULL;
         r = backend->prepare(&p->spec, err);
@@ -328,24 +334,44 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
     return r ? r : backend->prepare(&p->spec, err);
 }
 
-int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
-                      struct sh_error *err)
+/* Until the supervisor knows more; also takes back "exited" of an earlier life. */
+static int save_starting(struct sh_prepared *p, struct sh_error *err)
 {
-    /* Until the supervisor knows more; also takes back "exited" of an earlier life. */
     cJSON_Delete(p->instance.state.measurement);
     p->instance.state = (struct sh_instance_state){.state = SH_STATE_STARTING};
     int r = sh_instance_save_state(p->instance.dir_fd, &p->instance.state);
+    return r ? sh_fail_errno(err, r, "cannot write the instance's state") : 0;
+}
+
+static struct sh_launch_plan plan_of(struct sh_prepared *p)
+{
+    return (struct sh_launch_plan){.store = p->store,
+                                   .instance = &p->instance,
+                                   .lock_fd = p->lock_fd,
+                                   .image_fd = p->image.dir_fd,
+                                   .spec = &p->spec,
+                                   .discard_failed = p->is_new};
+}
+
+int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
+                      struct sh_error *err)
+{
+    struct sh_launch_plan plan = plan_of(p);
+    int r = save_starting(p, err);
     if (r)
-        return sh_fail_errno(err, r, "cannot write the instance's state");
-    struct sh_launch_plan plan = {.store = p->store,
-                                  .instance = &p->instance,
-                                  .lock_fd = p->lock_fd,
-                                  .image_fd = p->image.dir_fd,
-                                  .spec = &p->spec,
-                                  .discard_failed = p->is_new};
+        return r;
     r = sh_supervisor_start(&plan, attach, input, client_fd, err);
     p->lock_fd = plan.lock_fd;
     return r;
+}
+
+int sh_prepared_become(struct sh_prepared *p, int first_fd, bool attach, bool input)
+{
+    struct sh_launch_plan plan = plan_of(p);
+    struct sh_error err = {0};
+    if (save_starting(p, &err))
+        return sh_error_report(&err);
+    return sh_supervisor_become(&plan, first_fd, attach, input);
 }
 
 void sh_prepared_free(struct sh_prepared *p)

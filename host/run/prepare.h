@@ -32,6 +32,9 @@ int sh_prepare_again(struct sh_store *store, struct sh_instance *instance, struc
 int sh_prepared_start(struct sh_prepared *p, bool attach, bool input, int *client_fd,
                       struct sh_error *err);
 
+/* The calling process becomes its supervisor; see sh_supervisor_become. */
+int sh_prepared_become(struct sh_prepared *p, int first_fd, bool attach, bool input);
+
 /* Frees; an instance that was made and never started is removed. */
 void sh_prepared_free(struct sh_prepared *p);
 

@@ -20,6 +20,8 @@ struct sh_run_options {
     struct sh_strings env; /* NAME=VALUE; a name stands once, its last value counts */
     struct sh_port *ports;
     size_t port_count;
+    bool publish_all;     /* each port that the workload listens on, under its own number */
+    const char *resolver; /* numeric address of the name server; NULL: this host's own */
     struct sh_mount *mounts;
     size_t mount_count;
     uint64_t memory; /* 0: not given */

@@ -406,8 +406,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     return r;
 }
 
-static __attribute__((noreturn)) void supervise_child(struct sh_launch_plan *plan, int first_fd,
-                                                      bool attach, bool input)
+int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach, bool input)
 {
     static struct supervisor s;
     struct sh_error err = {0};
@@ -456,7 +455,7 @@ static __attribute__((noreturn)) void supervise_child(struct sh_launch_plan *pla
     if (s.clients.listen_fd < 0 || start_child(&s, &err))
         sup_life_error(&s.life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
     serve_events(&s);
-    _exit(0);
+    return s.life.state.exit_code;
 }
 
 int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,
@@ -473,7 +472,7 @@ int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, in
             _exit(1);
         pid = fork();
         if (pid == 0)
-            supervise_child(plan, fds[1], attach, input);
+            (void)sh_supervisor_become(plan, fds[1], attach, input);
         _exit(pid < 0);
     }
     int code = errno, status = 0;

@@ -23,4 +23,10 @@ struct sh_launch_plan {
 int sh_supervisor_start(struct sh_launch_plan *plan, bool attach, bool input, int *client_fd,
                         struct sh_error *err);
 
+/* The calling process becomes the supervisor: for a container's process, which an engine started
+ * and waits for. `first_fd` is the supervisor's end of a stream socket pair, whose other end is a
+ * client as above. Returns the workload's exit status when it ended and the client was served; by
+ * then all other descriptors are closed and stdio is /dev/null. */
+int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach, bool input);
+
 #endif

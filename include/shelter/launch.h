@@ -39,7 +39,7 @@ enum sh_launch_key {
     SH_LAUNCH_STDIN,    /* stdin: "1", the host feeds stdin; else it is empty */
     SH_LAUNCH_MOUNT,    /* mount: list, "TAG ro|rw /path": a host folder, untrusted */
     SH_LAUNCH_NETWORK,  /* network: as the manifest's record */
-    SH_LAUNCH_PORT,     /* port: list, "tcp|udp PORT": published by the host */
+    SH_LAUNCH_PORT,     /* port: list, "tcp|udp PORT|all": published by the host */
     SH_LAUNCH_BROKER,   /* broker: URL of the key broker */
     SH_LAUNCH_MEMORY,   /* memory: bytes, decimal */
     SH_LAUNCH_CPUS,     /* cpus: decimal */

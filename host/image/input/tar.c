@@ -337,11 +337,6 @@ int sh_tar_rootfs(struct sh_tree *tree, const char *file, struct sh_progress *pr
     cleanup_close int fd = standard_input ? dup(STDIN_FILENO) : open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot open %s", file);
-    struct stat st;
-    if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
-        return sh_fail(err, -EISDIR,
-                       "%s is a folder; give a tar of it: tar -C %s -c . | shelter build -r -",
-                       file, file);
     sh_file_source(&source, fd, standard_input ? "standard input" : file);
     return sh_tar_read(tree, &source.source, false, progress, err);
 }

@@ -123,6 +123,10 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
     add_network(spec, argv);
     add_ports(spec, argv);
+    if (spec->publish_all)
+        sh_strings_add(argv, "--publish-all");
+    if (spec->resolver)
+        sh_strings_addf(argv, "--resolver=%s", spec->resolver);
     if (spec->image->manifest.has_sites)
         sh_strings_addf(argv, "--sites=%s/sites.bin", image);
     if (spec->debug)

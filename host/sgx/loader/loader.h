@@ -54,6 +54,7 @@ struct loader_options {
     enum loader_network network;
     struct sh_egress egress;
     struct sh_port *ports; /* published */
+    bool publish_all;      /* instead: each port, under its own number */
     unsigned port_count;
 };
 

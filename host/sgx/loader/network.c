@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <shelter/agent.h>
 #include <shelter/network.h>
 
 #include "host/base/util.h"
@@ -74,8 +75,25 @@ static int publish_ports(struct sh_error *err)
     return 0;
 }
 
+/* A container's own address: its ports are nobody else's. The agent's stays inside. */
+static int bind_any(int fd, int family, const struct sockaddr_in *a)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = a->sin_port};
+    struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = a->sin_port};
+    int one = 1, off = 0;
+    if (ntohs(a->sin_port) == SH_AGENT_PORT)
+        return -EACCES;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (family == AF_INET)
+        return bind(fd, (const struct sockaddr *)&any, sizeof(any)) ? -errno : 0;
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    return bind(fd, (const struct sockaddr *)&any6, sizeof(any6)) ? -errno : 0;
+}
+
 static int bind_published(int fd, int family, int type, const struct sockaddr_in *a)
 {
+    if (loader.options.publish_all)
+        return bind_any(fd, family, a);
     for (unsigned i = 0; i < loader.options.port_count; i++) {
         const struct sh_port *p = &loader.options.ports[i];
         if (p->udp != (type == SOCK_DGRAM) || p->guest_port != ntohs(a->sin_port))
@@ -279,7 +297,7 @@ static void close_others(unsigned fd)
 /* Sockets are all that it needs; and root's ports, where some are published. */
 static _Noreturn void serve_questions(int fd)
 {
-    bool root_ports = false;
+    bool root_ports = loader.options.publish_all;
     uid_t id = SH_WALL_UID_FIRST + loader.number;
     for (unsigned i = 0; i < loader.options.port_count; i++)
         root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;

@@ -124,6 +124,7 @@ static const struct row table[] = {
     {"network", "user|none|host-loopback", take_network, NULL},
     {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
+    {"publish-all", NULL, take_flag, TO(publish_all)},
     {"resolver", "IP[:PORT]", take_text, TO(resolver)},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a bundle's config.json (runtime-spec 1.2: config.md, config-linux.md).
+#include "host/oci/bundle.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const cJSON *oci_object(const cJSON *o, const char *name)
+{
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, name);
+    return cJSON_IsObject(m) ? m : NULL;
+}
+
+const cJSON *oci_array(const cJSON *o, const char *name)
+{
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, name);
+    return cJSON_IsArray(m) ? m : NULL;
+}
+
+const char *oci_text(const cJSON *o, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+const char *oci_annotation(const struct oci_bundle *b, const char *name)
+{
+    return oci_text(oci_object(b->json, "annotations"), name);
+}
+
+static int bad_field(struct sh_error *err, const char *name, const char *field, const char *what)
+{
+    return sh_fail(err, -EINVAL, "%s: %s %s", name, field, what);
+}
+
+/* A whole number from 0 to `max`, or `fallback` where there is none. */
+static uint64_t number_of(const cJSON *o, const char *name, uint64_t max, uint64_t fallback)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(o, name);
+    if (!cJSON_IsNumber(n) || n->valuedouble < 0 || n->valuedouble > (double)max)
+        return fallback;
+    return (uint64_t)n->valuedouble;
+}
+
+/* --- process --- */
+
+static int read_texts(const cJSON *list, const char *name, const char *field,
+                      struct sh_strings *out, struct sh_error *err)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item))
+            return bad_field(err, name, field, "has an entry that is no string");
+        sh_strings_add(out, item->valuestring);
+    }
+    return 0;
+}
+
+int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
+                     struct sh_error *err)
+{
+    const cJSON *user = oci_object(json, "user"), *size = oci_object(json, "consoleSize");
+    const char *cwd = oci_text(json, "cwd");
+    int r = read_texts(oci_array(json, "args"), name, "process.args", &p->args, err);
+    if (!r)
+        r = read_texts(oci_array(json, "env"), name, "process.env", &p->env, err);
+    if (r)
+        return r;
+    if (!p->args.count || !*p->args.v[0])
+        return bad_field(err, name, "process.args", "must not be empty");
+    if (!cwd || *cwd != '/')
+        return bad_field(err, name, "process.cwd", "must be an absolute path");
+    p->workdir = sh_strdup(cwd);
+    p->user = sh_format("%u:%u", (unsigned)number_of(user, "uid", UINT32_MAX, 0),
+                        (unsigned)number_of(user, "gid", UINT32_MAX, 0));
+    p->terminal = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "terminal"));
+    p->rows = (uint16_t)number_of(size, "height", UINT16_MAX, 0);
+    p->columns = (uint16_t)number_of(size, "width", UINT16_MAX, 0);
+    return 0;
+}
+
+void oci_process_free(struct oci_process *p)
+{
+    sh_strings_free(&p->args);
+    sh_strings_free(&p->env);
+    free(p->workdir);
+    free(p->user);
+}
+
+static int read_json(const char *path, cJSON **json, struct sh_error *err)
+{
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, path, OCI_CONFIG_MAX, &data, &size, err);
+    if (r)
+        return r;
+    *json = cJSON_ParseWithLength((const char *)data, size);
+    if (!cJSON_IsObject(*json) || memchr(data, 0, size)) {
+        cJSON_Delete(*json);
+        *json = NULL;
+        return sh_fail(err, -EINVAL, "%s is not valid JSON", path);
+    }
+    return 0;
+}
+
+int oci_process_file(const char *path, struct oci_process *p, struct sh_error *err)
+{
+    cJSON *json = NULL;
+    int r = read_json(path, &json, err);
+    if (!r)
+        r = oci_process_read(json, path, p, err);
+    cJSON_Delete(json);
+    return r;
+}
+
+/* --- mounts --- */
+
+/* What both TEEs make for themselves, and what an engine brings for Linux containers: the inside
+ * has its own. */
+static bool is_ours(const char *target)
+{
+    static const char *const folders[] = {"/proc", "/sys", "/dev"};
+    static const char *const files[] = {"/etc/hosts",         "/etc/hostname", "/etc/resolv.conf",
+                                        "/run/.containerenv", "/etc/mtab",     "/run/secrets",
+                                        "/run/systemd/notify"};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+        size_t n = strlen(folders[i]);
+        if (!strncmp(target, folders[i], n) && (!target[n] || target[n] == '/'))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+        if (!strcmp(target, files[i]))
+            return true;
+    return false;
+}
+
+static bool has_option(const cJSON *mount, const char *word)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, oci_array(mount, "options"))
+    {
+        if (cJSON_IsString(item) && !strcmp(item->valuestring, word))
+            return true;
+    }
+    return false;
+}
+
+/* The first name server of a resolv.conf, as ADDRESS of IPv4. */
+static void read_resolver(struct oci_bundle *b, const char *path)
+{
+    char line[256], ip[64];
+    struct in_addr address;
+    cleanup_fclose FILE *f = fopen(path, "re");
+    while (f && !b->resolver && fgets(line, sizeof(line), f))
+        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1 && inet_pton(AF_INET, ip, &address) == 1)
+            b->resolver = sh_strdup(ip);
+}
+
+static int read_mount(struct oci_bundle *b, const cJSON *mount, struct sh_error *err)
+{
+    const char *target = oci_text(mount, "destination"), *source = oci_text(mount, "source"),
+               *type = oci_text(mount, "type");
+    struct stat st;
+    if (!target || *target != '/')
+        return bad_field(err, b->path, "mounts", "has an entry without an absolute destination");
+    bool bind =
+        has_option(mount, "bind") || has_option(mount, "rbind") || (type && !strcmp(type, "bind"));
+    if (!bind || !source)
+        return 0; /* tmpfs, proc and the like: memory, as all that is not the image's */
+    cleanup_free char *full =
+        *source == '/' ? sh_strdup(source) : sh_format("%s/%s", b->path, source);
+    if (!strcmp(target, "/etc/resolv.conf"))
+        read_resolver(b, full);
+    if (is_ours(target))
+        return 0;
+    if (stat(full, &st))
+        return sh_fail_errno(err, -errno, "%s: cannot mount %s", b->path, full);
+    b->binds = sh_realloc_array(b->binds, b->bind_count + 1, sizeof(*b->binds));
+    b->binds[b->bind_count++] = (struct oci_bind){
+        .source = realpath(full, NULL),
+        .target = sh_strdup(target),
+        .read_only = has_option(mount, "ro"),
+        .folder = S_ISDIR(st.st_mode),
+    };
+    return 0;
+}
+
+/* --- Linux --- */
+
+static void read_resources(struct oci_bundle *b, const cJSON *resources)
+{
+    const cJSON *cpu = oci_object(resources, "cpu");
+    b->memory = number_of(oci_object(resources, "memory"), "limit", 1ull << 52, 0);
+    uint64_t quota = number_of(cpu, "quota", 1ull << 52, 0),
+             period = number_of(cpu, "period", 1ull << 52, 0);
+    if (quota && period)
+        b->cpus = (uint32_t)((quota + period - 1) / period);
+}
+
+static int read_linux(struct oci_bundle *b, const cJSON *json, struct sh_error *err)
+{
+    const cJSON *space;
+    const char *cgroup = oci_text(json, "cgroupsPath");
+    cJSON_ArrayForEach(space, oci_array(json, "namespaces"))
+    {
+        const char *type = oci_text(space, "type"), *path = oci_text(space, "path");
+        if (!type)
+            return bad_field(err, b->path, "linux.namespaces", "has an entry without a type");
+        if (strcmp(type, "network"))
+            continue;
+        b->own_network = true;
+        if (path && *path)
+            b->network_path = sh_strdup(path);
+    }
+    if (cgroup && *cgroup)
+        b->cgroup = sh_strdup(cgroup);
+    read_resources(b, oci_object(json, "resources"));
+    return 0;
+}
+
+static int read_fields(struct oci_bundle *b, struct sh_error *err)
+{
+    const char *version = oci_text(b->json, "ociVersion"),
+               *root = oci_text(oci_object(b->json, "root"), "path"),
+               *hostname = oci_text(b->json, "hostname");
+    const cJSON *mount;
+    if (!version)
+        return bad_field(err, b->path, "ociVersion", "is missing");
+    if (strncmp(version, "1.", 2))
+        return sh_fail(err, -EINVAL, "%s: ociVersion %s is not supported (1.x is)", b->path,
+                       version);
+    if (!root || !*root)
+        return bad_field(err, b->path, "root.path", "is missing");
+    cleanup_free char *rootfs = *root == '/' ? sh_strdup(root) : sh_format("%s/%s", b->path, root);
+    b->rootfs = realpath(rootfs, NULL);
+    if (!b->rootfs)
+        return sh_fail_errno(err, -errno, "%s: cannot open the rootfs %s", b->path, rootfs);
+    if (hostname && *hostname)
+        b->hostname = sh_strdup(hostname);
+    if (!oci_object(b->json, "process"))
+        return bad_field(err, b->path, "process", "is missing");
+    int r = oci_process_read(oci_object(b->json, "process"), b->path, &b->process, err);
+    if (!r)
+        r = read_linux(b, oci_object(b->json, "linux"), err);
+    cJSON_ArrayForEach(mount, oci_array(b->json, "mounts"))
+    {
+        if (!r)
+            r = read_mount(b, mount, err);
+    }
+    return r;
+}
+
+int oci_bundle_read(const char *path, struct oci_bundle *b, struct sh_error *err)
+{
+    *b = (struct oci_bundle){.path = realpath(path, NULL)};
+    if (!b->path)
+        return sh_fail_errno(err, -errno, "cannot open the bundle %s", path);
+    cleanup_free char *config = sh_format("%s/config.json", b->path);
+    int r = read_json(config, &b->json, err);
+    return r ? r : read_fields(b, err);
+}
+
+void oci_bundle_free(struct oci_bundle *b)
+{
+    for (size_t i = 0; i < b->bind_count; i++) {
+        free(b->binds[i].source);
+        free(b->binds[i].target);
+    }
+    free(b->binds);
+    free(b->path);
+    free(b->rootfs);
+    free(b->hostname);
+    free(b->network_path);
+    free(b->cgroup);
+    free(b->resolver);
+    oci_process_free(&b->process);
+    cJSON_Delete(b->json);
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+// The container's process: from the engine's stdio to a supervisor.
+#include "host/oci/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "host/oci/cgroup.h"
+#include "host/run/attached.h"
+#include "host/run/exec_request.h"
+#include "host/run/prepare.h"
+
+/* What the new process says to the command that made it: once, then its end is closed. */
+struct report {
+    int32_t code; /* 0: prepared */
+    int32_t status;
+    char text[1024]; /* the sentence, or the instance's id */
+};
+
+static void send_report(int fd, int code, int status, const char *text)
+{
+    struct report r = {.code = code, .status = status};
+    snprintf(r.text, sizeof(r.text), "%s", text);
+    (void)sh_write_all(fd, &r, sizeof(r));
+}
+
+/* The text is the caller's. */
+static int take_report(int fd, char **text, struct sh_error *err)
+{
+    struct report r;
+    if (sh_read_all(fd, &r, sizeof(r)))
+        return sh_fail(err, -ECHILD, "the container's process died while it was made");
+    r.text[sizeof(r.text) - 1] = 0;
+    if (r.code) {
+        err->status = r.status;
+        return sh_fail(err, r.code, "%s", r.text);
+    }
+    *text = sh_strdup(r.text);
+    return 0;
+}
+
+/* --- around it --- */
+
+static int join_network(const struct oci_bundle *b, struct sh_error *err)
+{
+    if (!b->own_network)
+        return 0;
+    if (!b->network_path)
+        return unshare(CLONE_NEWNET) ? sh_fail_errno(err, -errno, "cannot make a network namespace")
+                                     : 0;
+    cleanup_close int fd = open(b->network_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET))
+        return sh_fail_errno(err, -errno, "cannot join the network namespace %s", b->network_path);
+    return 0;
+}
+
+static void set_oom_score(const struct oci_bundle *b)
+{
+    const cJSON *score =
+        cJSON_GetObjectItemCaseSensitive(oci_object(b->json, "process"), "oomScoreAdj");
+    cleanup_close int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (cJSON_IsNumber(score) && fd >= 0)
+        dprintf(fd, "%d", score->valueint); /* lower than ours needs a right: then it stays */
+}
+
+/* --- what runs --- */
+
+static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct sh_error *err)
+{
+    const char *memory = oci_annotation(b, "io.shelter.memory"),
+               *cpus = oci_annotation(b, "io.shelter.cpus"),
+               *kata = oci_annotation(b, "io.katacontainers.config.hypervisor.default_memory");
+    uint64_t number = 0;
+    o->memory = b->memory;
+    o->cpus = b->cpus;
+    if (kata && !sh_parse_number(kata, 1, UINT32_MAX, &number))
+        o->memory = number << 20;
+    if (memory && sh_parse_size(memory, &o->memory))
+        return sh_fail(err, -EINVAL, "annotation io.shelter.memory: '%s' is no size", memory);
+    if (!cpus)
+        cpus = oci_annotation(b, "io.katacontainers.config.hypervisor.default_vcpus");
+    if (cpus && sh_parse_number(cpus, 1, SH_LAUNCH_CPUS_MAX, &number))
+        return sh_fail(err, -EINVAL, "annotation for CPUs: '%s' is no count from 1 to %u", cpus,
+                       SH_LAUNCH_CPUS_MAX);
+    if (cpus)
+        o->cpus = (uint32_t)number;
+    if (o->cpus > SH_LAUNCH_CPUS_MAX)
+        o->cpus = SH_LAUNCH_CPUS_MAX;
+    if (o->memory && o->memory < SH_LAUNCH_MEMORY_MIN)
+        o->memory = SH_LAUNCH_MEMORY_MIN; /* engines allow 6 MB; a TEE's system needs its part */
+    return 0;
+}
+
+/* The options of `shelter run` that say the same. Strings are the bundle's, lists new. */
+static int fill_options(const struct oci_start *s, struct sh_run_options *o, struct sh_error *err)
+{
+    const struct oci_bundle *b = s->bundle;
+    const struct oci_process *p = &b->process;
+    const char *tee = oci_annotation(b, "io.shelter.tee");
+    *o = (struct sh_run_options){
+        .image = s->image,
+        .has_command_text = true,
+        .name = sh_instance_name_ok(s->container->id) ? s->container->id : NULL,
+        .tee = tee ? tee : s->rt->tee,
+        .workdir = p->workdir,
+        .user = p->user,
+        .hostname = b->hostname,
+        .broker = (char *)oci_annotation(b, "io.shelter.broker"),
+        .publish_all = true,
+        .resolver = b->resolver,
+        .tty = p->terminal ? SH_TTY_YES : SH_TTY_NO,
+        .remove = true,
+    };
+    for (size_t i = 0; i < p->args.count; i++)
+        sh_strings_add(&o->command, p->args.v[i]);
+    for (size_t i = 0; i < p->env.count; i++)
+        if (strchr(p->env.v[i], '='))
+            sh_env_set(&o->env, p->env.v[i]);
+    for (size_t i = 0; i < b->bind_count; i++) {
+        const struct oci_bind *from = &b->binds[i];
+        if (!from->folder)
+            return sh_fail(err, -ENOTSUP,
+                           "%s: a single file of the host cannot be mounted into a TEE; mount its "
+                           "folder, or put it into the image",
+                           from->target);
+        o->mounts = sh_realloc_array(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
+        o->mounts[o->mount_count++] =
+            (struct sh_mount){from->source, from->target, from->read_only};
+    }
+    return set_size(o, b, err);
+}
+
+static int prepare_instance(const struct oci_start *s, struct sh_store *store,
+                            struct sh_prepared *p, struct sh_error *err)
+{
+    struct sh_run_options o;
+    int r = sh_store_open(store, err);
+    if (!r)
+        r = fill_options(s, &o, err);
+    if (r)
+        return r;
+    r = sh_prepare_new(store, &o, p, err);
+    if (r == -EEXIST && o.name) { /* another engine's container of this name */
+        *err = (struct sh_error){0};
+        sh_prepared_free(p);
+        o.name = NULL;
+        r = sh_prepare_new(store, &o, p, err);
+    }
+    free(o.mounts);
+    sh_strings_free(&o.command);
+    sh_strings_free(&o.env);
+    return r;
+}
+
+/* --- its life --- */
+
+/* Stdio of the engine, joined to the instance; a closed socket ends it. */
+static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_config *config, int fd)
+{
+    struct sh_error err = {0};
+    int status;
+    struct sh_attached a = {.fd = fd,
+                            .config = config,
+                            .input = config->stdin_open,
+                            .tty = config->tty,
+                            .signals = false};
+    prctl(PR_SET_NAME, "shelter-stdio");
+    if (sh_attached_run(&a, &status, &err) == SH_ATTACHED_ENDED && err.text[0])
+        sh_error_report(&err);
+    _exit(0);
+}
+
+/* Blocks until `start` opens the FIFO, and is gone if the folder is. */
+static void wait_for_start(int dir_fd)
+{
+    cleanup_close int fd = openat(dir_fd, "start", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        _exit(SH_EXIT_FAILURE);
+    (void)!write(fd, "0", 1);
+}
+
+static __attribute__((noreturn)) void run_instance(struct sh_prepared *p)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+        _exit(SH_EXIT_FAILURE);
+    if (p->instance.config.simulated)
+        sh_warn_simulated(&p->instance.config);
+    pid_t pid = fork();
+    if (pid < 0)
+        _exit(SH_EXIT_FAILURE);
+    if (pid == 0) {
+        close(fds[1]);
+        carry_stdio(&p->instance.config, fds[0]);
+    }
+    close(fds[0]);
+    int status = sh_prepared_become(p, fds[1], true, p->instance.config.stdin_open);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ; /* the last output is written */
+    _exit(status);
+}
+
+static __attribute__((noreturn)) void live(const struct oci_start *s, int report_fd)
+{
+    static struct sh_store store;
+    static struct sh_prepared p;
+    struct sh_error err = {0};
+    setsid();
+    close(s->container->lock_fd); /* the command's: it ends with it */
+    int r = oci_cgroup_join(s->cgroups, getpid(), &err);
+    if (!r)
+        r = oci_cgroup_limit(s->cgroups,
+                             oci_object(oci_object(s->bundle->json, "linux"), "resources"), &err);
+    if (!r)
+        r = join_network(s->bundle, &err);
+    if (!r && s->console_socket)
+        r = oci_console_open(s->console_socket, s->bundle->process.rows, s->bundle->process.columns,
+                             &err);
+    set_oom_score(s->bundle);
+    if (!r)
+        r = prepare_instance(s, &store, &p, &err);
+    send_report(report_fd, r, err.status, r ? err.text : p.instance.config.id);
+    close(report_fd);
+    if (r) {
+        sh_prepared_free(&p);
+        _exit(SH_EXIT_FAILURE);
+    }
+    wait_for_start(s->container->dir_fd);
+    run_instance(&p);
+}
+
+int oci_process_create(const struct oci_start *s, pid_t *pid, char **instance, struct sh_error *err)
+{
+    int report[2];
+    if (mkfifoat(s->container->dir_fd, "start", 0600))
+        return sh_fail_errno(err, -errno, "cannot make a FIFO in %s", s->container->path);
+    if (pipe2(report, O_CLOEXEC))
+        return sh_fail_errno(err, -errno, "cannot make a pipe");
+    cleanup_close int report_fd = report[0];
+    fflush(NULL);
+    *pid = fork();
+    if (*pid == 0) {
+        close(report[0]);
+        live(s, report[1]);
+    }
+    int code = -errno;
+    close(report[1]);
+    if (*pid < 0)
+        return sh_fail_errno(err, code, "cannot start the container's process");
+    int r = take_report(report_fd, instance, err);
+    if (r)
+        waitpid(*pid, NULL, 0);
+    return r;
+}
+
+/* --- exec --- */
+
+static int open_instance(const struct oci_container *c, struct sh_store *store,
+                         struct sh_instance *instance, struct sh_error *err)
+{
+    const char *id = oci_text(c->state, "instance");
+    int r = sh_store_open(store, err);
+    if (!r)
+        r = id ? sh_instance_open_id(store, id, instance, err)
+               : sh_fail(err, -ENOENT, "container %s has no instance", c->id);
+    return r;
+}
+
+static int ask_exec(const struct oci_process *p, const struct sh_instance *instance,
+                    struct sh_error *err)
+{
+    struct sh_exec_request request = {.tty = p->terminal,
+                                      .args = p->args.v,
+                                      .arg_count = p->args.count,
+                                      .env = p->env,
+                                      .workdir = p->workdir,
+                                      .user = p->user};
+    struct sh_fifo out = {0};
+    int r = sh_exec_request_put(&out, &request, err);
+    int fd = r ? r : sh_control_connect(instance, err);
+    if (fd >= 0)
+        sh_control_send(fd, &out);
+    sh_fifo_free(&out);
+    return fd;
+}
+
+static __attribute__((noreturn)) void live_exec(const struct oci_process *p, const char *socket,
+                                                const struct sh_instance *instance, int report_fd)
+{
+    struct sh_error err = {0};
+    int status = SH_EXIT_FAILURE, r = 0;
+    setsid();
+    if (socket)
+        r = oci_console_open(socket, p->rows, p->columns, &err);
+    sh_attached_block_signals();
+    cleanup_close int fd = r ? -1 : ask_exec(p, instance, &err);
+    send_report(report_fd, fd < 0 ? -EIO : 0, err.status, err.text);
+    close(report_fd);
+    if (fd < 0)
+        _exit(SH_EXIT_FAILURE);
+    struct sh_attached a = {
+        .fd = fd, .config = &instance->config, .input = true, .tty = p->terminal, .signals = true};
+    if (sh_attached_run(&a, &status, &err) != SH_ATTACHED_ENDED)
+        status = SH_EXIT_FAILURE;
+    if (err.text[0])
+        sh_error_report(&err);
+    _exit(status);
+}
+
+int oci_process_exec(const struct oci_container *c, const struct oci_process *p, const char *socket,
+                     pid_t *pid, struct sh_error *err)
+{
+    struct sh_store store;
+    struct sh_instance instance;
+    int report[2];
+    cleanup_free char *nothing = NULL;
+    int r = open_instance(c, &store, &instance, err);
+    if (r)
+        return r;
+    if (pipe2(report, O_CLOEXEC))
+        return sh_fail_errno(err, -errno, "cannot make a pipe");
+    cleanup_close int report_fd = report[0];
+    fflush(NULL);
+    *pid = fork();
+    if (*pid == 0) {
+        close(report[0]);
+        live_exec(p, socket, &instance, report[1]);
+    }
+    close(report[1]);
+    r = *pid < 0 ? sh_fail_errno(err, -EAGAIN, "cannot start a process")
+                 : take_report(report_fd, &nothing, err);
+    sh_instance_close(&instance);
+    sh_store_close(&store);
+    return r;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The container's process on the host, which the engine sees and waits for. It has the stdio that
+// the engine gave to `create`, joins the container's groups and network, prepares the instance,
+// waits for `start`, and becomes the supervisor. A child of it carries stdio. When it dies, enclave
+// or machine die with it; its exit status is the workload's.
+#ifndef HOST_OCI_PROCESS_H
+#define HOST_OCI_PROCESS_H
+
+#include "host/oci/bundle.h"
+#include "host/oci/container.h"
+
+struct oci_start {
+    const struct oci_runtime *rt;
+    const struct oci_bundle *bundle;
+    const struct oci_container *container;
+    const char *image;          /* reference in the store */
+    const char *console_socket; /* NULL: stdio as it is */
+    const cJSON *cgroups;
+};
+
+/* Starts the process; returns when its instance is prepared (its id, owned by the caller, in
+ * *instance). -errno with its sentence, and then it is gone. */
+int oci_process_create(const struct oci_start *s, pid_t *pid, char **instance,
+                       struct sh_error *err);
+
+/* Starts a program in the running container: a process that carries its stdio and ends with its
+ * exit status. `socket`: as above. Returns when the program runs, or never will. */
+int oci_process_exec(const struct oci_container *c, const struct oci_process *p, const char *socket,
+                     pid_t *pid, struct sh_error *err);
+
+/* A new terminal as stdio of the calling process, which must lead a session; its master goes to the
+ * engine over the socket (SCM_RIGHTS), as runc does. */
+int oci_console_open(const char *socket, uint16_t rows, uint16_t columns, struct sh_error *err);
+
+#endif
