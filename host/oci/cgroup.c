@@ -78,25 +78,28 @@ static void inherit_cpuset(const char *folder)
 }
 
 /* mkdir -p below the mount, each folder fit for the one below it. */
-static int make_group(const char *mount, const char *path)
+static int make_group(const char *path)
 {
-    cleanup_free char *full = sh_format("%s%s%s", mount, *path == '/' ? "" : "/", path);
-    for (char *p = full + strlen(mount) + 1;; p++) {
+    cleanup_free char *full = sh_strdup(path);
+    for (char *p = full + 1;; p++) {
         if (*p && *p != '/')
             continue;
         char end = *p;
         *p = 0;
-        if (mkdir(full, 0755) && errno != EEXIST)
+        bool made = !mkdir(full, 0755);
+        if (!made && errno != EEXIST)
             return -errno;
-        inherit_cpuset(full);
+        if (made)
+            inherit_cpuset(full);
         if (!end)
             return 0;
-        (void)write_text(full, "cgroup.subtree_control", "+cpu +memory +pids +io +cpuset");
+        if (made)
+            (void)write_text(full, "cgroup.subtree_control", "+cpu +memory +pids");
         *p = end;
     }
 }
 
-int oci_cgroup_make(const char *path, const char *id, bool systemd, cJSON **groups,
+int oci_cgroup_find(const char *path, const char *id, bool systemd, cJSON **groups,
                     struct sh_error *err)
 {
     cleanup_free char *below = !path     ? sh_format("/shelter/%s", id)
@@ -106,22 +109,30 @@ int oci_cgroup_make(const char *path, const char *id, bool systemd, cJSON **grou
     if (!is_safe(below))
         return sh_fail(err, -EINVAL, "the cgroup path '%s' leads out of the hierarchy", below);
     FILE *mounts = setmntent("/proc/self/mounts", "re");
-    int code = 0, made = 0;
     for (struct mntent *m; mounts && (m = getmntent(mounts));) {
         if (strcmp(m->mnt_type, "cgroup") && strcmp(m->mnt_type, "cgroup2"))
             continue;
-        int r = make_group(m->mnt_dir, below);
-        code = r && r != -EROFS ? r : code;
-        if (r)
-            continue;
         cleanup_free char *full = sh_format("%s%s%s", m->mnt_dir, *below == '/' ? "" : "/", below);
         cJSON_AddItemToArray(*groups, cJSON_CreateString(full));
-        made++;
     }
     if (mounts)
         endmntent(mounts);
-    if (path && !made && code)
-        return sh_fail_errno(err, code, "cannot make the cgroup %s", below);
+    return 0;
+}
+
+int oci_cgroup_make(cJSON *groups, bool must, struct sh_error *err)
+{
+    int code = 0;
+    for (int i = 0; i < cJSON_GetArraySize(groups);) {
+        int r = make_group(cJSON_GetArrayItem(groups, i)->valuestring);
+        code = r && r != -EROFS ? r : code;
+        if (r)
+            cJSON_DeleteItemFromArray(groups, i);
+        else
+            i++;
+    }
+    if (must && code && !cJSON_GetArraySize(groups))
+        return sh_fail_errno(err, code, "cannot make the container's cgroup");
     return 0;
 }
 
@@ -265,6 +276,14 @@ cJSON *oci_cgroup_pids(const cJSON *groups)
             cJSON_AddItemToArray(list, cJSON_CreateNumber(pids[i]));
     free(pids);
     return list;
+}
+
+bool oci_cgroup_busy(const cJSON *groups)
+{
+    cJSON *pids = oci_cgroup_pids(groups);
+    bool busy = cJSON_GetArraySize(pids) > 0;
+    cJSON_Delete(pids);
+    return busy;
 }
 
 void oci_cgroup_kill(const cJSON *groups)

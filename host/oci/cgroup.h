@@ -13,11 +13,13 @@
 /* What the host side itself takes beside the workload's memory, in bytes. */
 #define OCI_CGROUP_OVERHEAD (96ull << 20)
 
-/* The folders of `path` (cgroupsPath; NULL: "/ID" below our own groups), made: absolute paths,
- * owned by the caller. Empty where there are none to be had. -EACCES and the like only where the
- * path was given. */
-int oci_cgroup_make(const char *path, const char *id, bool systemd, cJSON **groups,
+/* Where the folders of `path` (cgroupsPath; NULL: "/shelter/ID") would be: absolute paths, owned by
+ * the caller; one a hierarchy that is mounted. -EINVAL where it leads out of them. */
+int oci_cgroup_find(const char *path, const char *id, bool systemd, cJSON **groups,
                     struct sh_error *err);
+
+/* Makes them; those that cannot be made leave the list. An error only if none could and `must`. */
+int oci_cgroup_make(cJSON *groups, bool must, struct sh_error *err);
 
 /* Puts a process into all of them. */
 int oci_cgroup_join(const cJSON *groups, pid_t pid, struct sh_error *err);
@@ -31,6 +33,8 @@ bool oci_cgroup_frozen(const cJSON *groups);
 
 /* The pids in them, ascending; a list of numbers, owned by the caller. */
 cJSON *oci_cgroup_pids(const cJSON *groups);
+
+bool oci_cgroup_busy(const cJSON *groups);
 
 /* KILL for all that is in them. */
 void oci_cgroup_kill(const cJSON *groups);

@@ -41,6 +41,7 @@ static const struct option exec_table[] = {
 
 static int exec_options(int argc, char **argv, struct exec_options *x, struct sh_error *err)
 {
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+p:e:u:dt", exec_table, NULL)) != -1;)
         switch (o) {
         case 'p':
@@ -175,6 +176,7 @@ int oci_update(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     struct oci_container c = {.dir_fd = -1, .lock_fd = -1};
     const char *file = NULL;
     cJSON *json = NULL;
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+r:", options, NULL)) != -1;) {
         if (o != 'r')
             return sh_fail(err, -EINVAL, "update: only --resources FILE is known");

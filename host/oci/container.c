@@ -140,7 +140,7 @@ pid_t oci_container_pid(const struct oci_container *c)
 
 enum oci_status oci_container_status(const struct oci_container *c)
 {
-    if (!oci_text(c->state, "id"))
+    if (!oci_text(c->state, "instance"))
         return OCI_CREATING;
     if (!oci_container_pid(c))
         return OCI_STOPPED;

@@ -37,6 +37,7 @@ static int read_options(int argc, char **argv, bool run, struct create_options *
                         struct sh_error *err)
 {
     *c = (struct create_options){.bundle = "."};
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, run ? "+b:d" : "+b:", options, NULL)) != -1;)
         switch (o) {
         case 'b':
@@ -128,7 +129,14 @@ static int make_process(struct oci_container *c, const struct oci_start *s,
 {
     cleanup_free char *instance = NULL;
     pid_t pid;
-    int r = oci_process_create(s, &pid, &instance, err);
+    int go_fd;
+    /* First without groups and process: whoever deletes what is left of a killed command knows
+     * where to look. */
+    int r = oci_container_save(c, err);
+    if (!r)
+        r = oci_cgroup_make(s->cgroups, s->bundle->cgroup, err);
+    if (!r)
+        r = oci_process_create(s, &pid, &go_fd, &instance, err);
     if (r)
         return r;
     add_process(c->state, pid, instance);
@@ -141,10 +149,11 @@ static int make_process(struct oci_container *c, const struct oci_start *s,
         r = oci_hooks_run(c, "createContainer", true, err);
     if (!r)
         r = write_pid(o->pid_file, pid, err);
-    if (r) {
-        kill(pid, SIGKILL);
+    if (!r) /* from here on it lives without us */
+        r = sh_write_all(go_fd, "1", 1);
+    close(go_fd);
+    if (r) /* it takes back what it prepared */
         waitpid(pid, NULL, 0);
-    }
     return r;
 }
 
@@ -162,7 +171,7 @@ static int create_container(const struct oci_runtime *rt, struct oci_container *
     if (!r && !(image = oci_image_of(&b, err)))
         r = -EIO;
     if (!r)
-        r = oci_cgroup_make(b.cgroup, o->id, rt->systemd_cgroup, &groups, err);
+        r = oci_cgroup_find(b.cgroup, o->id, rt->systemd_cgroup, &groups, err);
     if (!r) {
         struct oci_start s = {rt, &b, c, image, o->console_socket, groups};
         c->state = describe(&b, o->id);

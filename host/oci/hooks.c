@@ -88,6 +88,8 @@ static int run_hook(const struct oci_container *c, const cJSON *hook, const char
         cJSON_IsNumber(timeout) && timeout->valueint > 0 ? timeout->valueint : HOOK_SECONDS;
     int status = pid < 0 ? -errno : wait_hook(pid, seconds);
     ssize_t n = words_fd < 0 ? 0 : pread(words_fd, words, sizeof(words) - 1, 0);
+    while (n > 0 && words[n - 1] == '\n')
+        n--;
     words[n > 0 ? n : 0] = 0;
     sh_strings_free(&args);
     sh_strings_free(&env);

@@ -61,6 +61,7 @@ int oci_kill(const struct oci_runtime *rt, int argc, char **argv, struct sh_erro
     static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {0}};
     struct oci_container c = {.dir_fd = -1, .lock_fd = -1};
     bool all = false;
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+a", options, NULL)) != -1;) {
         if (o != 'a')
             return sh_fail(err, -EINVAL, "kill: unknown option; see --help");
@@ -116,10 +117,13 @@ static int delete_container(const struct oci_runtime *rt, struct oci_container *
     enum oci_status status = oci_container_status(c);
     struct sh_error after = {0};
     const cJSON *groups = oci_array(c->state, "cgroups");
-    if (!force && status != OCI_STOPPED && status != OCI_CREATED)
+    /* Creating, and we have its lock: the command that did is dead. */
+    if (!force && status != OCI_STOPPED && status != OCI_CREATED && status != OCI_CREATING)
         return sh_fail(err, -EBUSY, "cannot delete container %s that is not stopped: %s", c->id,
                        oci_status_words[status]);
     end_process(c);
+    for (int i = 0; status == OCI_CREATING && i < 20 && oci_cgroup_busy(groups); i++)
+        usleep(100000); /* it notices that its command is gone, and cleans up */
     oci_cgroup_kill(groups);
     remove_instance(c);
     oci_cgroup_remove(groups);
@@ -133,6 +137,7 @@ int oci_delete(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
     struct oci_container c = {.dir_fd = -1, .lock_fd = -1};
     bool force = false;
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+f", options, NULL)) != -1;) {
         if (o != 'f')
             return sh_fail(err, -EINVAL, "delete: unknown option; see --help");

@@ -207,7 +207,16 @@ static __attribute__((noreturn)) void run_instance(struct sh_prepared *p)
     _exit(status);
 }
 
-static __attribute__((noreturn)) void live(const struct oci_start *s, int report_fd)
+/* Waits until the command has written down that we are there; false: it died before. */
+static bool wait_for_go(int go_fd)
+{
+    char byte;
+    bool go = !sh_read_all(go_fd, &byte, 1);
+    close(go_fd);
+    return go;
+}
+
+static __attribute__((noreturn)) void live(const struct oci_start *s, int report_fd, int go_fd)
 {
     static struct sh_store store;
     static struct sh_prepared p;
@@ -228,7 +237,7 @@ static __attribute__((noreturn)) void live(const struct oci_start *s, int report
         r = prepare_instance(s, &store, &p, &err);
     send_report(report_fd, r, err.status, r ? err.text : p.instance.config.id);
     close(report_fd);
-    if (r) {
+    if (r || !wait_for_go(go_fd)) {
         sh_prepared_free(&p);
         _exit(SH_EXIT_FAILURE);
     }
@@ -236,27 +245,33 @@ static __attribute__((noreturn)) void live(const struct oci_start *s, int report
     run_instance(&p);
 }
 
-int oci_process_create(const struct oci_start *s, pid_t *pid, char **instance, struct sh_error *err)
+int oci_process_create(const struct oci_start *s, pid_t *pid, int *go_fd, char **instance,
+                       struct sh_error *err)
 {
-    int report[2];
+    int report[2], go[2];
     if (mkfifoat(s->container->dir_fd, "start", 0600))
         return sh_fail_errno(err, -errno, "cannot make a FIFO in %s", s->container->path);
-    if (pipe2(report, O_CLOEXEC))
+    if (pipe2(report, O_CLOEXEC) || pipe2(go, O_CLOEXEC))
         return sh_fail_errno(err, -errno, "cannot make a pipe");
     cleanup_close int report_fd = report[0];
+    cleanup_close int mine = go[1];
     fflush(NULL);
     *pid = fork();
     if (*pid == 0) {
         close(report[0]);
-        live(s, report[1]);
+        close(go[1]);
+        live(s, report[1], go[0]);
     }
     int code = -errno;
     close(report[1]);
+    close(go[0]);
     if (*pid < 0)
         return sh_fail_errno(err, code, "cannot start the container's process");
     int r = take_report(report_fd, instance, err);
     if (r)
         waitpid(*pid, NULL, 0);
+    else
+        *go_fd = sh_take_fd(&mine);
     return r;
 }
 

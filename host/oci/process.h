@@ -15,12 +15,13 @@ struct oci_start {
     const struct oci_container *container;
     const char *image;          /* reference in the store */
     const char *console_socket; /* NULL: stdio as it is */
-    const cJSON *cgroups;
+    cJSON *cgroups;
 };
 
 /* Starts the process; returns when its instance is prepared (its id, owned by the caller, in
- * *instance). -errno with its sentence, and then it is gone. */
-int oci_process_create(const struct oci_start *s, pid_t *pid, char **instance,
+ * *instance). Until a byte is written to *go_fd it dies with the caller. -errno with its sentence,
+ * and then it is gone. */
+int oci_process_create(const struct oci_start *s, pid_t *pid, int *go_fd, char **instance,
                        struct sh_error *err);
 
 /* Starts a program in the running container: a process that carries its stdio and ends with its

@@ -186,12 +186,14 @@ static int run_verb(const struct oci_runtime *rt, int argc, char **argv)
                    verbs[i].summary);
             return 0;
         }
-        optind = 0;
         int r = verbs[i].run(rt, argc, argv, &err);
         if (!r && fflush(stdout))
             r = sh_fail_errno(&err, -errno, "cannot write the output");
         if (r >= 0)
             return r;
+        for (char *p = err.text; *p; p++) /* one line, whatever a bundle or hook says */
+            if ((unsigned char)*p < ' ' || *p == 127)
+                *p = '?';
         log_error(rt, err.text);
         fprintf(stderr, "shelter-runtime: %s\n", err.text);
         return 1;

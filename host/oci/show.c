@@ -34,6 +34,7 @@ static int list_options(int argc, char **argv, bool *json, bool *quiet, struct s
 {
     static const struct option options[] = {
         {"format", required_argument, NULL, 'f'}, {"quiet", no_argument, NULL, 'q'}, {0}};
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+f:q", options, NULL)) != -1;) {
         if (o == 'f' && (!strcmp(optarg, "json") || !strcmp(optarg, "table")))
             *json = *optarg == 'j';
@@ -155,6 +156,7 @@ int oci_events(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     struct oci_container c = {.dir_fd = -1, .lock_fd = -1};
     bool once = false;
     const char *interval = "5s";
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (o != 's' && o != 'i')
             return sh_fail(err, -EINVAL, "events: unknown option; see --help");
@@ -233,6 +235,7 @@ int oci_spec(const struct oci_runtime *rt, int argc, char **argv, struct sh_erro
     static const struct option options[] = {
         {"bundle", required_argument, NULL, 'b'}, {"rootless", no_argument, NULL, 'r'}, {0}};
     const char *bundle = ".";
+    optind = 0; /* a verb may call another */
     for (int o; (o = getopt_long(argc, argv, "+b:", options, NULL)) != -1;) {
         if (o != 'b' && o != 'r')
             return sh_fail(err, -EINVAL, "spec: unknown option; see --help");

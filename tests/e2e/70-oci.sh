@@ -1,0 +1,273 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shelter-runtime as an engine calls it: each verb, each state, what goes wrong, and what may be left behind (nothing).
+. tests/e2e/lib.sh
+LIMIT=60
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "oci: not built (make)"; exit 0; }
+[ "$(id -u)" -eq 0 ] || { skip "oci: needs root (network namespaces, cgroups)"; exit 0; }
+export SHELTER_BASE=$ROOT/build/base
+ln -s "$SHELTER" "$T/shelter-runtime"
+ln -s "$SHELTER" "$T/shelter-runtime-sgx-sim"
+RT=("$T/shelter-runtime-sgx-sim" --root "$T/run")
+B=$T/bundle
+mkdir -p "$B/rootfs/bin" "$B/rootfs/www"
+cp "$(command -v busybox)" "$B/rootfs/bin/busybox"
+for p in sh cat echo id sleep httpd stty tty ls; do ln -s busybox "$B/rootfs/bin/$p"; done
+echo 'from inside' >"$B/rootfs/www/index.html"
+# config EXPRESSION [BUNDLE]: the example's config.json, changed by a line of Python (c is the object).
+config() {
+    rm -f "${2:-$B}/config.json"
+    "${RT[@]}" spec --bundle "${2:-$B}" && python3 - "${2:-$B}/config.json" "$1" <<'END'
+import json, sys
+c = json.load(open(sys.argv[1]))
+exec(sys.argv[2])
+json.dump(c, open(sys.argv[1], 'w'))
+END
+}
+args() { config "c['process']['args'] = ['sh', '-c', '''$1''']"; }
+field() { "${RT[@]}" state "$1" 2>/dev/null | python3 -c "import json, sys; print(json.load(sys.stdin)['$2'])"; }
+is() { [ "$(field "$1" status)" = "$2" ]; }
+left() { # processes of ours, folders, groups
+    pgrep -f "shelter-runtime.*$T/run" | tr '\n' ' '
+    ls "$T/run" "$SHELTER_STORE/instances" 2>/dev/null | grep -v '^$\|:' | tr '\n' ' '
+    find /sys/fs/cgroup -maxdepth 3 -type d -path "*/shelter/t-$$-*" 2>/dev/null | tr '\n' ' '
+}
+cleanup_hooks+=('for c in $(ls "$T/run" 2>/dev/null); do timeout 20 "${RT[@]}" delete --force "$c"; done'
+    'rmdir /sys/fs/cgroup/*/shelter 2>/dev/null; rmdir /sys/fs/cgroup/shelter 2>/dev/null')
+N=t-$$ # names of the containers, and of their groups
+
+# --- what it says of itself ---
+status "--version" 0 "${RT[@]}" --version
+check "--version: names the specification" grep -q '^spec: 1\.' "$T/out"
+status "--help" 0 "${RT[@]}" --help
+check "--help: names each command" sh -c "for v in create start state kill delete exec pause resume update ps list events features spec; do grep -q \"^  \$v \" '$T/out' || exit 1; done"
+status "no command" 1 "${RT[@]}"
+status "features" 0 "${RT[@]}" features
+check "features: JSON with versions" python3 -c "import json; d = json.load(open('$T/out')); assert d['ociVersionMin'] <= d['ociVersionMax'] and 'poststop' in d['hooks']"
+status "an unknown command" 1 "${RT[@]}" frobnicate
+one_line "... is one line" "no command 'frobnicate'"
+
+# --- one life ---
+args 'echo out; echo err >&2; cat; exit 7'
+check "create" sh -c "echo in | timeout 60 ${RT[*]} create --bundle $B --pid-file $T/pid $N-a >$T/c.out 2>$T/c.err &&
+    [ ! -s $T/c.out ]"
+check "create: the state is created" is $N-a created
+same "create: the pid file names the process" "$(field $N-a pid)" "$(cat "$T/pid")"
+status "create again" 1 "${RT[@]}" create --bundle "$B" $N-a
+one_line "... says why" "container with id exists"
+status "delete --force" 0 "${RT[@]}" delete --force $N-a
+check "... ends the process" until_true 10 sh -c "! [ -d /proc/$(cat "$T/pid") ]"
+status "run: the exit status is the workload's" 7 "${RT[@]}" run --bundle "$B" $N-a
+same "run: output, and the end of an empty input" "$(cat "$T/out")" out
+check "run: stderr" grep -qx err "$T/err"
+same "nothing is left" "$(left)" ""
+status "state of nothing" 1 "${RT[@]}" state $N-a
+one_line "... says so" "does not exist"
+status "delete of nothing" 1 "${RT[@]}" delete $N-a
+status "delete --force of nothing" 0 "${RT[@]}" delete --force $N-a
+
+# --- converted once ---
+images() { "$SHELTER" images | grep -c shelter-oci; }
+same "the same rootfs is one image" "$(images)" 1
+touch "$B/rootfs/new"
+for i in 1 2 3 4 5 6; do timeout 90 "${RT[@]}" run --bundle "$B" $N-m$i </dev/null >"$T/m$i" 2>&1 & done
+wait
+same "a changed one is another, and six at once convert it one time" "$(images)" 2
+same "... and all run" "$(cat "$T"/m[1-6] | grep -c '^out$')" 6
+
+# --- signals ---
+args 'trap "echo term; exit 5" TERM; echo ready; while :; do sleep 0.1; done'
+begin() { # ID: created and started, output in $T/ID.out
+    timeout 60 "${RT[@]}" create --bundle "$B" --pid-file "$T/$1.pid" "$1" </dev/null >"$T/$1.out" 2>"$T/$1.err" &&
+        timeout 60 "${RT[@]}" start "$1" && until_true 20 grep -q ready "$T/$1.out"
+}
+check "start" begin $N-b
+check "start: running" is $N-b running
+status "start again" 1 "${RT[@]}" start $N-b
+one_line "... says why" "cannot start a container that is running"
+status "delete of a running one" 1 "${RT[@]}" delete $N-b
+one_line "... says why" "not stopped"
+status "list --quiet" 0 "${RT[@]}" list --quiet
+same "list --quiet: the id" "$(cat "$T/out")" $N-b
+status "list --format json" 0 "${RT[@]}" list --format json
+check "list: JSON" python3 -c "import json; d = json.load(open('$T/out')); assert [c['status'] for c in d] == ['running'], d"
+status "ps --format json" 0 "${RT[@]}" ps --format json $N-b
+check "ps: has the container's process" python3 -c "import json; assert $(cat "$T/$N-b.pid") in json.load(open('$T/out'))"
+status "events --stats" 0 "${RT[@]}" events --stats $N-b
+check "events: memory in use" python3 -c "import json; d = json.load(open('$T/out'))['data']; assert d['memory']['usage']['usage'] > 1 << 20, d"
+status "kill of a word that is no signal" 1 "${RT[@]}" kill $N-b NOSUCH
+if status "pause" 0 "${RT[@]}" pause $N-b | grep ^ok; then
+    check "pause: the state" is $N-b paused
+    status "resume" 0 "${RT[@]}" resume $N-b
+    check "resume: running" is $N-b running
+else skip "pause: no freezer here"; fi
+status "kill TERM" 0 "${RT[@]}" kill $N-b TERM
+check "... reaches the workload" until_true 20 is $N-b stopped
+check "... which handled it" grep -q '^term$' "$T/$N-b.out"
+status "kill of a stopped one" 1 "${RT[@]}" kill $N-b TERM
+one_line "... says why" "not running"
+status "kill --all of a stopped one" 0 "${RT[@]}" kill --all $N-b KILL
+status "delete" 0 "${RT[@]}" delete $N-b
+
+check "a second" begin $N-c
+loader=$(pgrep -P "$(cat "$T/$N-c.pid")" -f sgx-loader)
+kill -KILL "$(cat "$T/$N-c.pid")"
+check "its process killed: the enclave is gone" until_true 10 sh -c "! [ -d /proc/${loader:-self} ]"
+check "... and the state says so" until_true 10 is $N-c stopped
+status "... delete" 0 "${RT[@]}" delete $N-c
+same "nothing is left" "$(left)" ""
+
+# --- settings ---
+config "c['process'].update(args=['sh', '-c', 'id; pwd; echo \$A; cat /proc/sys/kernel/hostname'], cwd='/www', user={'uid': 12, 'gid': 34}); c['process']['env'].append('A=b'); c['hostname'] = 'abc'"
+status "user, folder, environment, host name" 0 "${RT[@]}" run --bundle "$B" $N-d
+same "... are the bundle's" "$(tr '\n' ' ' <"$T/out")" "uid=12 gid=34 groups=34 /www b abc "
+
+# --- hooks: each at its moment, with the state ---
+cat >"$T/hook" <<'END'
+#!/bin/sh
+echo "$1 $(sed 's/.*"status":"\([a-z]*\)".*/\1/')" >>"$2"
+[ "$1" != "$3" ] || { echo "no luck" >&2; exit 1; }
+END
+chmod +x "$T/hook"
+hooks() {
+    config "c['process']['args'] = ['sh', '-c', 'echo ran']; c['hooks'] = {m: [{'path': '$T/hook', 'args': ['hook', m, '$T/moments', '$1']}] for m in ('prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop')}"
+    : >"$T/moments"
+}
+hooks none
+status "hooks" 0 "${RT[@]}" run --bundle "$B" $N-e
+same "... in order" "$(cut -d' ' -f1 "$T/moments" | tr '\n' ' ')" "prestart createRuntime createContainer startContainer poststart poststop "
+same "... with the state" "$(grep -cE '^(prestart|createRuntime|createContainer|startContainer) created$|^poststop stopped$' "$T/moments")" 5
+hooks createRuntime
+status "a hook that fails" 1 "${RT[@]}" run --bundle "$B" $N-f
+one_line "... is the reason" "createRuntime hook .* status 1: no luck"
+same "nothing is left" "$(left)" ""
+
+# --- a terminal ---
+cat >"$T/console.py" <<'END'
+import array, os, select, socket, subprocess, sys
+path, rt, bundle, name = sys.argv[1], sys.argv[2].split(), sys.argv[3], sys.argv[4]
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(1)
+p = subprocess.Popen(rt + ['create', '--bundle', bundle, '--console-socket', path, name])
+s.settimeout(60)
+c = s.accept()[0]
+fd = socket.recv_fds(c, 100, 1)[1][0]
+assert p.wait(60) == 0
+subprocess.run(rt + ['start', name], check=True, timeout=60)
+got, sent = b'', False
+while b'end' not in got and select.select([fd], [], [], 30)[0]:
+    got += os.read(fd, 4096)
+    if b'name?' in got and not sent:
+        os.write(fd, b'abc\r')
+        sent = True
+print(got.decode().replace('\r', ''))
+END
+config "c['process'].update(terminal=True, consoleSize={'height': 33, 'width': 77}, args=['sh', '-c', 'stty size; echo name?; read x; echo got \$x; echo end'])"
+status "terminal" 0 python3 "$T/console.py" "$T/console" "${RT[*]}" "$B" $N-t
+check "... its size" grep -qx '33 77' "$T/out"
+check "... what is typed" grep -qx 'got abc' "$T/out"
+check "... its end" until_true 20 is $N-t stopped
+status "... delete" 0 "${RT[@]}" delete $N-t
+status "terminal without a console socket" 1 "${RT[@]}" create --bundle "$B" $N-t
+one_line "... says what to give" "console-socket"
+
+# --- a network namespace: its address is the container's ---
+if ip netns add $N 2>/dev/null; then
+    cleanup_hooks+=("ip netns del $N")
+    ip -n $N link set lo up
+    ip -n $N addr add 127.8.8.8/8 dev lo
+    config "c['process']['args'] = ['sh', '-c', 'echo ready; exec httpd -f -p 80 -h /www']; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]"
+    check "in a network namespace" begin $N-n
+    page() { ip netns exec $N python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.8.8.8/', timeout=5).read().decode(), end='')" 2>/dev/null; }
+    check "... its port is there" until_true 10 page
+    same "... and answers" "$(page)" "from inside"
+    status "... and not outside of it" 1 python3 -c "import socket; socket.create_connection(('127.8.8.8', 80), 2)"
+    status "... ends" 0 "${RT[@]}" kill $N-n KILL
+    until_true 10 is $N-n stopped
+    status "... delete" 0 "${RT[@]}" delete $N-n
+else skip "network: no network namespaces here"; fi
+
+# --- annotations ---
+check "an image of one's own" "$SHELTER" build -q -t own -f "$B/rootfs/bin/busybox" -c '/bin/busybox echo no'
+config "c['annotations'] = {'io.shelter.image': 'own', 'io.shelter.memory': '96M', 'io.shelter.cpus': '2'}; c['process']['args'] = ['/bin/busybox', 'echo', 'mine']"
+status "io.shelter.image" 0 "${RT[@]}" run --bundle "$B" $N-i
+same "... runs that one" "$(cat "$T/out")" mine
+config "c['annotations'] = {'io.shelter.image': 'none'}"
+status "io.shelter.image that is not there" 1 "${RT[@]}" run --bundle "$B" $N-i
+one_line "... says which" "none"
+config "c['annotations'] = {'io.shelter.memory': 'much'}"
+status "io.shelter.memory that is no size" 1 "${RT[@]}" run --bundle "$B" $N-i
+one_line "... says which" "io.shelter.memory"
+
+# --- broken bundles: one line, the log, nothing left ---
+broken() { # NAME PATTERN: config.json is as it is
+    status "$1" 1 "${RT[@]}" --log "$T/log" --log-format json create --bundle "$B" $N-x
+    one_line "... one line" "$2"
+    check "... in the log, as JSON" python3 -c "import json; json.loads(open('$T/log').readlines()[-1])['msg']"
+}
+config "c['process']['args'] = ['nosuch']"
+broken "a program that is not there" 'exec: "nosuch": executable file not found in \$PATH'
+config "c['process']['args'] = ['/www/index.html']"
+broken "a program that is none" 'permission denied'
+config "c['process']['args'] = []"
+broken "no program" 'process.args'
+config "c['process']['cwd'] = 'www'"
+broken "a relative folder" 'process.cwd'
+config "del c['root']"
+broken "no root" 'root.path'
+config "c['root']['path'] = 'nowhere'"
+broken "no rootfs" 'rootfs'
+config "c['ociVersion'] = '2.0'"
+broken "another version" 'ociVersion'
+config "c['linux']['namespaces'] = [{'type': 'network', 'path': '/nowhere'}]"
+broken "a namespace that is not there" '/nowhere'
+config "c['linux']['cgroupsPath'] = '/a/../../b'"
+broken "a cgroup path that leads out" 'leads out'
+config "c['mounts'] = [{'destination': '/data', 'source': '/nowhere', 'options': ['bind']}]"
+broken "a mount of nothing" '/nowhere'
+echo '{' >"$B/config.json"; broken "no JSON" 'not valid JSON'
+printf '{"ociVersion": "1.0.0"}\0' >"$B/config.json"; broken "a NUL" 'not valid JSON'
+python3 -c "print('[' * 100000)" >"$B/config.json"; broken "very deep" 'not valid JSON'
+: >"$B/config.json"; broken "empty" 'not valid JSON'
+rm "$B/config.json"; broken "no config.json" 'config.json'
+status "an id that is a path" 1 "${RT[@]}" create --bundle "$B" ../x
+one_line "... is refused" "invalid container id"
+args 'echo hi'
+status "unknown fields are nothing" 0 "${RT[@]}" run --bundle "$B" $N-y
+same "nothing is left" "$(left)" ""
+
+# --- many at once, and killed at any moment ---
+args 'echo ready; sleep 30'
+storm() { # NUMBER
+    local id=$N-s$1
+    timeout 60 "${RT[@]}" create --bundle "$B" --pid-file "$T/$id.pid" "$id" </dev/null >"$T/$id.out" 2>&1 || return 1
+    case $(($1 % 5)) in
+    0) kill -KILL "$(cat "$T/$id.pid")" ;;
+    1) timeout 60 "${RT[@]}" start "$id" && kill -KILL "$(cat "$T/$id.pid")" ;;
+    2) timeout 60 "${RT[@]}" start "$id" && until_true 20 pkill -KILL -P "$(cat "$T/$id.pid")" ;;
+    3) timeout -s KILL 0.05 "${RT[@]}" start "$id" ;;
+    4) timeout 60 "${RT[@]}" start "$id" && timeout 60 "${RT[@]}" kill "$id" KILL ;;
+    esac
+    timeout 60 "${RT[@]}" delete --force "$id"
+}
+for i in $(seq 20); do storm "$i" & [ $((i % 5)) -ne 0 ] || wait; done 2>/dev/null
+wait
+same "twenty containers killed at any moment leave nothing" "$(left)" ""
+for i in 1 2 3 4 5; do timeout -s KILL 0.0$((i * 15)) "${RT[@]}" create --bundle "$B" $N-k$i </dev/null >/dev/null 2>&1; done
+for i in 1 2 3 4 5; do timeout 60 "${RT[@]}" delete --force $N-k$i; done
+check "creates that were killed can be deleted" until_true 20 sh -c "[ -z \"\$(ls '$T/run')\" ]"
+
+# --- in a machine: what the enclave has not yet ---
+if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then
+    config "c['process']['args'] = ['sh', '-c', 'echo ready; cat; sleep 60']; c['annotations'] = {'io.shelter.tee': 'tdx-sim'}"
+    check "tdx-sim: start" begin $N-v
+    config "c['process']['args'] = ['sh', '-c', 'id -u; tty; exit 9']"
+    python3 -c "import json; json.dump(json.load(open('$B/config.json'))['process'], open('$T/process', 'w'))"
+    status "tdx-sim: exec" 9 "${RT[@]}" exec --process "$T/process" $N-v
+    same "tdx-sim: exec's output" "$(tr '\n' ' ' <"$T/out")" "0 not a tty "
+    status "tdx-sim: kill" 0 "${RT[@]}" kill $N-v KILL
+    check "tdx-sim: stopped" until_true 20 is $N-v stopped
+    status "tdx-sim: delete" 0 "${RT[@]}" delete $N-v
+else skip "tdx-sim: no guest kernel or no QEMU"; fi
+same "nothing is left at the end" "$(left)" ""
