@@ -190,3 +190,11 @@ int oci_container_list(const struct oci_runtime *rt, struct sh_strings *ids, str
         qsort(ids->v, ids->count, sizeof(*ids->v), compare_texts);
     return 0;
 }
+
+const char *oci_only_id(int argc, char **argv, struct sh_error *err)
+{
+    if (argc == 2 && *argv[1] != '-')
+        return argv[1];
+    sh_fail(err, -EINVAL, "%s: exactly one container id is needed", argv[0]);
+    return NULL;
+}

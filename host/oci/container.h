@@ -58,4 +58,7 @@ cJSON *oci_container_json(const struct oci_container *c);
 /* All ids, sorted. */
 int oci_container_list(const struct oci_runtime *rt, struct sh_strings *ids, struct sh_error *err);
 
+/* The one argument that a verb without options takes; NULL with the sentence. */
+const char *oci_only_id(int argc, char **argv, struct sh_error *err);
+
 #endif

@@ -87,14 +87,6 @@ static void log_error(const struct oci_runtime *rt, const char *text)
     cJSON_Delete(line);
 }
 
-const char *oci_only_id(int argc, char **argv, struct sh_error *err)
-{
-    if (argc == 2 && *argv[1] != '-')
-        return argv[1];
-    sh_fail(err, -EINVAL, "%s: exactly one container id is needed", argv[0]);
-    return NULL;
-}
-
 /* --- options --- */
 
 enum {

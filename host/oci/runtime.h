@@ -37,7 +37,4 @@ typedef int oci_verb(const struct oci_runtime *rt, int argc, char **argv, struct
 oci_verb oci_create, oci_run, oci_start, oci_state, oci_kill, oci_delete, oci_list, oci_ps,
     oci_exec, oci_pause, oci_resume, oci_update, oci_events, oci_features, oci_spec;
 
-/* The one argument that a verb without options takes; NULL with the sentence. */
-const char *oci_only_id(int argc, char **argv, struct sh_error *err);
-
 #endif
