@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls on files and names.
+#include "trusted/volume/internal.h"
+
+static bool is_name(struct volume_name n)
+{
+    if (!n.size || n.size > VOLUME_NAME_MAX || (n.text[0] == '.' && n.size == 1) ||
+        (n.text[0] == '.' && n.size == 2 && n.text[1] == '.'))
+        return false;
+    for (size_t i = 0; i < n.size; i++) {
+        if (!n.text[i] || n.text[i] == '/')
+            return false;
+    }
+    return true;
+}
+
+static int run_now(struct volume *v, struct op *op)
+{
+    op->now = v->disk.now(v->disk.ctx);
+    return run_op(v, op);
+}
+
+static int begin_read(struct volume *v)
+{
+    v->step++;
+    return v->failed;
+}
+
+int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino)
+{
+    uint32_t type;
+    int r = begin_read(v);
+    if (name.size > VOLUME_NAME_MAX)
+        return -ENAMETOOLONG;
+    return r ? r : is_name(name) ? dir_find(v, dir, name, ino, &type) : -ENOENT;
+}
+
+int volume_stat(struct volume *v, uint64_t ino, struct volume_stat *out)
+{
+    struct disk_inode *i;
+    int r = begin_read(v);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (!r && !i->mode)
+        r = -ENOENT;
+    if (r)
+        return r;
+    *out = (struct volume_stat){.ino = ino,
+                                .size = i->size,
+                                .blocks = i->blocks,
+                                .mode = i->mode,
+                                .uid = i->uid,
+                                .gid = i->gid,
+                                .nlink = i->nlink,
+                                .rdev = i->rdev,
+                                .generation = i->generation,
+                                .atime = i->atime,
+                                .mtime = i->mtime,
+                                .ctime = i->ctime,
+                                .btime = i->btime,
+                                .parent = (i->mode & TYPE_MASK) == TYPE_DIR ? i->next : 0};
+    return 0;
+}
+
+int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_t mode,
+                struct volume_owner owner, uint32_t rdev, struct volume_name link, uint64_t *ino)
+{
+    struct op op = {.type = OP_MAKE,
+                    .name = name,
+                    .a = {dir, mode | (uint64_t)rdev << 32, owner.uid | (uint64_t)owner.gid << 32},
+                    .data = link.text,
+                    .size = (uint32_t)link.size};
+    if (dir && !is_name(name))
+        return name.size > VOLUME_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+    if (!dir)
+        op.name.size = 0;
+    if (!(mode & TYPE_MASK) || (link.size && (mode & TYPE_MASK) != TYPE_LINK))
+        return -EINVAL;
+    if (link.size > VOLUME_LINK_MAX)
+        return -ENAMETOOLONG;
+    int r = run_now(v, &op);
+    *ino = op.result;
+    return r;
+}
+
+int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name)
+{
+    struct op op = {.type = OP_LINK, .name = name, .a = {dir, ino}};
+    return is_name(name) ? run_now(v, &op) : -EINVAL;
+}
+
+int volume_unlink(struct volume *v, uint64_t dir, struct volume_name name)
+{
+    struct op op = {.type = OP_UNLINK, .name = name, .a = {dir}};
+    return is_name(name) ? run_now(v, &op) : -EINVAL;
+}
+
+int volume_rmdir(struct volume *v, uint64_t dir, struct volume_name name)
+{
+    struct op op = {.type = OP_RMDIR, .name = name, .a = {dir}};
+    return is_name(name) ? run_now(v, &op) : -EINVAL;
+}
+
+int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
+                  struct volume_name new_name, bool exchange)
+{
+    struct op op = {
+        .type = OP_RENAME, .name = name, .new_name = new_name, .a = {dir, to, exchange}};
+    return is_name(name) && is_name(new_name) ? run_now(v, &op) : -EINVAL;
+}
+
+int volume_forget(struct volume *v, uint64_t ino)
+{
+    struct op op = {.type = OP_FORGET, .a = {ino}};
+    struct disk_inode *i;
+    int r = begin_read(v);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    return r || !i->mode || i->nlink || ino <= INO_ORPHANS ? r : run_now(v, &op);
+}
+
+int volume_list(struct volume *v, uint64_t dir, volume_each *each, void *arg)
+{
+    int r = begin_read(v);
+    return r ? r : dir_list(v, dir, each, arg);
+}
+
+long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
+{
+    struct disk_inode *i;
+    int r = begin_read(v);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (!r && (i->mode & TYPE_MASK) != TYPE_LINK)
+        r = -EINVAL;
+    return r ? r : inode_read(v, ino, 0, buf, size);
+}
+
+long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
+{
+    struct disk_inode *i;
+    int r = begin_read(v);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (!r && (i->mode & TYPE_MASK) != TYPE_FILE)
+        r = (i->mode & TYPE_MASK) == TYPE_DIR ? -EISDIR : -EINVAL;
+    return r ? r : inode_read(v, ino, offset, buf, size);
+}
+
+int volume_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size)
+{
+    struct op op = {.type = OP_WRITE, .a = {ino, offset}, .data = buf, .size = (uint32_t)size};
+    if (size > VOLUME_WRITE_MAX)
+        return -EINVAL;
+    return size ? run_now(v, &op) : 0;
+}
+
+int volume_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)
+{
+    struct op op = {.type = OP_PUNCH, .a = {ino, offset, size}};
+    return size ? run_now(v, &op) : 0;
+}
+
+int64_t volume_seek(struct volume *v, uint64_t ino, uint64_t offset, bool hole)
+{
+    struct disk_inode *i;
+    uint64_t index;
+    int r = begin_read(v);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (r || offset >= i->size)
+        return r ? r : -ENXIO;
+    uint64_t size = i->size;
+    r = tree_next(v, ino, offset / BLOCK_SIZE, hole, &index);
+    if (r)
+        return r;
+    uint64_t at = index * BLOCK_SIZE;
+    if (at < offset)
+        at = offset;
+    if (at < size)
+        return (int64_t)at;
+    return hole ? (int64_t)size : -ENXIO;
+}
+
+int volume_set(struct volume *v, uint64_t ino, const struct volume_change *c)
+{
+    struct op op = {.type = OP_SET,
+                    .a = {ino, c->what | (uint64_t)c->mode << 32, c->uid | (uint64_t)c->gid << 32,
+                          c->size, (uint64_t)c->atime, (uint64_t)c->mtime, (uint64_t)c->ctime}};
+    return run_now(v, &op);
+}
+
+int volume_xattr_set(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
+                     size_t size, int flags)
+{
+    struct op op = {.type = OP_XATTR,
+                    .name = name,
+                    .a = {ino, (uint64_t)flags},
+                    .data = value ? value : "",
+                    .size = (uint32_t)size};
+    if (!name.size || name.size > VOLUME_NAME_MAX)
+        return -ERANGE;
+    return size > BLOCK_SIZE ? -ENOSPC : run_now(v, &op);
+}
+
+int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name)
+{
+    struct op op = {.type = OP_XATTR, .name = name, .a = {ino, VOLUME_XATTR_REPLACE, 1}};
+    return name.size && name.size <= VOLUME_NAME_MAX ? run_now(v, &op) : -ERANGE;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of a volume, lowest first: crypt, block, node, map, tree, inode, dir, op, log, volume.
+#ifndef VOLUME_INTERNAL_H
+#define VOLUME_INTERNAL_H
+
+#include <asm/errno.h>
+#include <string.h>
+
+#include "trusted/volume/format.h"
+#include "trusted/volume/volume.h"
+
+#define TYPE_MASK 0170000u
+#define TYPE_DIR 0040000u
+#define TYPE_FILE 0100000u
+#define TYPE_LINK 0120000u
+
+#define IO_BLOCKS 64u /* of one write or read */
+#define OLD_KEYS 16u  /* of other sessions, expanded */
+#define OP_BLOCKS 32u /* of content that one step of an operation changes */
+#define OP_NODES 256u /* that one step may touch: so many are kept free for it */
+#define PENDING_MAX (60u * LOG_DATA)
+#define GROUP_UNKNOWN UINT16_MAX
+
+/* Inode numbers of trees that are no file's. */
+#define INO_TABLE 0u
+#define INO_MAP UINT64_MAX
+#define INO_BEFORE (UINT64_MAX - 1) /* bitmaps as the last commit had them; never on the disk */
+#define LEVEL_XATTR 15u
+
+struct list_node {
+    struct list_node *prev, *next;
+};
+
+/* A block of a tree in memory. `parent` is set, and in memory too, while this is dirty. */
+struct node {
+    struct list_node list; /* by age, or dirty ones of a class */
+    struct node *chain;    /* of the hash */
+    struct node *parent;
+    uint64_t ino, index;
+    uint8_t level;
+    bool dirty, sticky; /* sticky: a bitmap as it was, stays until the commit */
+    uint64_t used;      /* the step that touched it last */
+    uint8_t *data;
+};
+
+struct session_key {
+    uint64_t session, used;
+    struct crypt_key key;
+};
+
+#define CLASSES 15u /* of dirty nodes, in the order in which they are written */
+
+struct volume {
+    struct volume_disk disk;
+    struct super super;
+    struct disk_root root; /* how the key is wrapped; room for the next record */
+    struct volume_state found, now;
+    size_t memory_size;
+    uint8_t master[CRYPT_KEY_SIZE];
+    bool read_only, replaying, mutated;
+    int failed;         /* -errno: everything is refused */
+    const char *reason; /* for it */
+
+    /* block.c */
+    struct session_key keys[OLD_KEYS]; /* [0]: this session's */
+    uint32_t counter;
+    uint64_t key_clock;
+    uint8_t *io; /* IO_BLOCKS blocks */
+    uint64_t io_place;
+    uint32_t io_count;
+
+    /* node.c */
+    struct node *nodes, **hash;
+    uint32_t node_count, hash_mask;
+    struct list_node unused, content, other; /* clean nodes: oldest first */
+    struct list_node dirty[CLASSES];
+    uint32_t content_count, content_max, dirty_content, dirty_other, sticky_count;
+    struct list_node sticky;
+    uint64_t step; /* of an operation: what it touches stays in memory */
+
+    /* map.c */
+    uint16_t *group_free; /* blocks that can be allocated; GROUP_UNKNOWN */
+    uint32_t groups, group_room;
+    uint64_t cursor;
+    uint64_t waiting; /* blocks that are free after the next commit */
+
+    /* log.c */
+    uint8_t *pending;
+    uint32_t pending_size;
+    uint32_t log_at, log_record;
+    bool need_commit; /* the pending operations are not all in `pending` */
+    struct crypt_key log_key;
+    int64_t now_ns; /* of the operation */
+};
+
+/* block.c: blocks sealed and opened. */
+int block_new_session(struct volume *v);
+/* Seals data for place p->place and fills the rest of *p; block_write_out writes it at last. */
+int block_put(struct volume *v, struct ptr *p, const void *data);
+int block_write_out(struct volume *v);
+/* -EIO: not what the pointer says. `count` blocks with places in a row. */
+int block_get(struct volume *v, const struct ptr *p, void *data);
+int block_get_run(struct volume *v, const struct ptr *p, uint32_t count, void *data);
+int volume_fail(struct volume *v, int error, const char *reason); /* error */
+
+/* node.c: a bounded cache. Pointers to nodes are good until the step ends (node_step). */
+int node_init(struct volume *v, uint8_t *memory, size_t size);
+struct node *node_find(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
+/* Of zeros, not dirty; NULL: none can be taken. It must not be there. */
+struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
+/* All clean nodes; there are only those, and no bitmap of a commit before. */
+void node_forget(struct volume *v);
+void node_drop(struct volume *v, struct node *n);
+void node_set_dirty(struct volume *v, struct node *n, struct node *parent);
+void node_set_clean(struct volume *v, struct node *n);
+void node_touch(struct volume *v, struct node *n);
+
+/* map.c */
+int map_init(struct volume *v);
+int map_load(struct volume *v, uint64_t group, struct node **out);
+int map_alloc(struct volume *v, uint32_t *place); /* -ENOSPC */
+int map_free(struct volume *v, uint32_t place);
+/* Allocated since the last commit: may be overwritten. 0, 1, -errno. */
+int map_is_new(struct volume *v, uint32_t place);
+void map_committed(struct volume *v);
+uint64_t map_available(const struct volume *v);
+bool map_reserved(const struct volume *v, uint64_t place);
+struct ptr *map_slot(struct volume *v, const struct node *n, struct node *parent);
+
+/* tree.c */
+enum {
+    TREE_MAKE = 1,  /* a hole becomes a node of zeros; call tree_dirty before the step ends */
+    TREE_WHOLE = 2, /* the caller fills all of it: what is on the disk is not read */
+};
+int tree_node(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
+              struct node **out); /* -ENOENT: a hole */
+/* The one block of an inode's extended attributes. */
+int tree_xattr(struct volume *v, uint64_t ino, int flags, struct node **out);
+/* The block where a node that is in memory lies. */
+uint64_t tree_place(struct volume *v, const struct node *n);
+/* The node and those above it will be written, at new places. */
+int tree_dirty(struct volume *v, struct node *n);
+/* Content blocks from..end - 1. 0, 1: enough for one commit, call again; -errno. Ends the step. */
+int tree_free(struct volume *v, uint64_t ino, uint64_t from, uint64_t end);
+int tree_free_xattr(struct volume *v, uint64_t ino);
+/* The first block at or behind `from` that is a hole, or is none; -ENXIO. Ends the step. */
+int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t *index);
+/* Whole blocks of content, 1..count of them: how many, or -errno. */
+long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, uint8_t *buf);
+/* Dirty nodes to the disk, not yet flushed: content, or also what hangs above it. */
+int tree_write_back(struct volume *v, bool all);
+int tree_write_map(struct volume *v);
+int inode_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node);
+
+/* inode.c */
+int inode_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino);
+int inode_change(struct volume *v, uint64_t ino, struct disk_inode **out); /* dirty */
+int inode_delete(struct volume *v, uint64_t ino);                 /* 1: more to do, 0, -errno */
+int inode_shorten(struct volume *v, uint64_t ino, uint64_t size); /* likewise */
+int inode_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size);
+long inode_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
+int inode_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
+
+/* dir.c */
+int dir_find(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino,
+             uint32_t *type);
+int dir_add(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino, uint32_t mode);
+int dir_remove(struct volume *v, uint64_t dir, struct volume_name name);
+int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino,
+                uint32_t mode);
+int dir_empty(struct volume *v, uint64_t dir); /* 1, 0 or -errno */
+int dir_list(struct volume *v, uint64_t dir, volume_each *each, void *arg);
+
+/* xattr.c */
+int xattr_put(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
+              size_t size, int flags); /* value NULL: away with it */
+
+/* op.c: changes as records, done in the same way by calls and by the log's replay. */
+enum op_type {
+    OP_MAKE = 1,
+    OP_LINK,
+    OP_UNLINK,
+    OP_RMDIR,
+    OP_RENAME,
+    OP_FORGET,
+    OP_WRITE,
+    OP_PUNCH,
+    OP_SET,
+    OP_XATTR,
+    OP_TYPES
+};
+struct op {
+    enum op_type type;
+    struct volume_name name, new_name;
+    uint64_t a[7]; /* op.c says which */
+    const void *data;
+    uint32_t size;
+    int64_t now;
+    uint64_t result; /* OP_MAKE: the inode's number */
+};
+#define OP_HEAD 80u
+size_t op_size(const struct op *op);
+void op_encode(const struct op *op, uint8_t *out);
+/* Its size, or 0: not a whole one. op points into data. */
+size_t op_decode(struct op *op, const uint8_t *data, size_t size);
+/* 0, 1: half done, commit and call again, -errno. */
+int op_apply(struct volume *v, struct op *op);
+/* What it may need of blocks; does it set some free? */
+uint64_t op_need(struct volume *v, const struct op *op, bool *frees);
+
+/* root.c */
+int root_read(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
+int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
+int root_commit(struct volume *v, bool clean);
+
+/* log.c */
+int log_start(struct volume *v); /* anew, behind a commit */
+void log_append(struct volume *v, const struct op *op);
+int log_write(struct volume *v);
+int log_replay(struct volume *v);
+
+/* run.c: room and memory for one operation more, the operation, its record. */
+int run_op(struct volume *v, struct op *op);
+/* Blocks that only what gives room back may use. */
+uint64_t run_reserve(const struct volume *v);
+
+#endif

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The intent log: operations between two commits, for fsync.
+#include "trusted/volume/internal.h"
+
+#include "lib/bytes.h"
+
+static void log_key(struct volume *v)
+{
+    uint8_t key[CRYPT_KEY_SIZE];
+    crypt_derive(key, v->master, "log", v->super.session);
+    crypt_expand(&v->log_key, key);
+    crypt_wipe(key, sizeof(key));
+}
+
+static void nonce_of(const struct volume *v, uint32_t at, uint8_t nonce[CRYPT_NONCE_SIZE])
+{
+    sh_put_le64(nonce, v->super.sequence);
+    sh_put_le32(nonce + 8, at);
+}
+
+static void remember_state(struct volume *v)
+{
+    v->now = (struct volume_state){v->super.sequence, v->super.session, {0}, v->log_at};
+    memcpy(v->now.root, v->root.tag, sizeof(v->now.root));
+}
+
+int log_start(struct volume *v)
+{
+    if (v->now.session != v->super.session || !v->log_key.aes.rounds)
+        log_key(v);
+    v->log_at = v->log_record = v->pending_size = 0;
+    v->need_commit = false;
+    remember_state(v);
+    return 0;
+}
+
+static uint32_t blocks_for(size_t size)
+{
+    return (uint32_t)((size + LOG_DATA - 1) / LOG_DATA);
+}
+
+void log_append(struct volume *v, const struct op *op)
+{
+    size_t size = op_size(op);
+    if (v->replaying || v->need_commit)
+        return;
+    if (size > PENDING_MAX - v->pending_size ||
+        v->log_at + blocks_for(v->pending_size + size) > v->super.log_blocks) {
+        v->need_commit = true;
+        v->pending_size = 0;
+        return;
+    }
+    op_encode(op, v->pending + v->pending_size);
+    v->pending_size += (uint32_t)size;
+}
+
+int log_write(struct volume *v)
+{
+    uint32_t count = blocks_for(v->pending_size), at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_block *b = (struct log_block *)v->io + i;
+        uint8_t nonce[CRYPT_NONCE_SIZE];
+        uint32_t used = v->pending_size - at < LOG_DATA ? v->pending_size - at : LOG_DATA;
+        memset(b, 0, sizeof(*b));
+        b->used = (uint16_t)used;
+        b->flags = (uint16_t)((i ? 0 : LOG_FIRST) | (i + 1 == count ? LOG_LAST : 0));
+        b->record = v->log_record;
+        memcpy(b->data, v->pending + at, used);
+        at += used;
+        nonce_of(v, v->log_at + i, nonce);
+        crypt_seal(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag);
+    }
+    if (v->disk.write(v->disk.ctx, LOG_START + v->log_at, v->io, count) ||
+        v->disk.flush(v->disk.ctx))
+        return volume_fail(v, -EIO, "the disk cannot be written");
+    v->log_at += count;
+    v->log_record++;
+    v->pending_size = 0;
+    remember_state(v);
+    return 0;
+}
+
+/* One block of the log: 0, -ENOENT if it does not belong to this root record, -EIO. */
+static int read_block(struct volume *v, uint32_t at, struct log_block *b)
+{
+    uint8_t nonce[CRYPT_NONCE_SIZE];
+    if (v->disk.read(v->disk.ctx, LOG_START + at, b, 1))
+        return -EIO;
+    nonce_of(v, at, nonce);
+    if (!crypt_open(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag))
+        return -ENOENT;
+    return b->used <= LOG_DATA ? 0 : -EIO;
+}
+
+/* Gathers the next record in v->pending: 0, -ENOENT: there is none that is whole; *end behind it.
+ */
+static int read_record(struct volume *v, uint32_t at, uint32_t *end)
+{
+    struct log_block *b = (struct log_block *)v->io;
+    v->pending_size = 0;
+    for (uint32_t i = at; i < v->super.log_blocks; i++) {
+        int r = read_block(v, i, b);
+        if (r)
+            return r;
+        if (b->record != v->log_record || (i == at) != !!(b->flags & LOG_FIRST) ||
+            b->used > PENDING_MAX - v->pending_size)
+            return -EIO;
+        memcpy(v->pending + v->pending_size, b->data, b->used);
+        v->pending_size += b->used;
+        *end = i + 1;
+        if (b->flags & LOG_LAST)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static int apply_record(struct volume *v)
+{
+    uint32_t at = 0;
+    while (at < v->pending_size) {
+        struct op op;
+        size_t n = op_decode(&op, v->pending + at, v->pending_size - at);
+        int r = n ? run_op(v, &op) : -EIO;
+        if (r)
+            return r;
+        at += (uint32_t)n;
+    }
+    return 0;
+}
+
+/* A record is written when the one before it has been flushed. So a block of a later record
+ * proves that this one was there, and acknowledged. */
+static int look_behind(struct volume *v, uint32_t at)
+{
+    struct log_block *b = (struct log_block *)v->io;
+    for (; at < v->super.log_blocks; at++) {
+        int r = read_block(v, at, b);
+        if (!r && b->record > v->log_record)
+            return -EUCLEAN;
+        if (r == -EIO)
+            return r;
+    }
+    return 0;
+}
+
+int log_replay(struct volume *v)
+{
+    int r;
+    uint32_t end;
+    log_start(v);
+    while (!(r = read_record(v, v->log_at, &end))) {
+        v->replaying = true;
+        r = apply_record(v);
+        v->replaying = false;
+        if (r)
+            return volume_fail(v, r, "the log does not fit the volume");
+        v->log_at = end;
+        v->log_record++;
+    }
+    v->pending_size = 0;
+    if (r == -ENOENT)
+        r = look_behind(v, v->log_at);
+    remember_state(v);
+    return r;
+}

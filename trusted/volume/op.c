@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations: what changes a volume, as records. A call makes one and applies it; if that went
+// well, the record goes to the log. After a power cut the log's records are applied again, to the
+// state that they were applied to at first; so they give the same.
+//
+//            name    new_name   a[0]  a[1]            a[2]            a[3]  a[4..6]     data
+//   MAKE     yes                dir   mode|rdev<<32   uid|gid<<32                       link's text
+//   LINK     yes                dir   ino
+//   UNLINK   yes                dir
+//   RMDIR    yes                dir
+//   RENAME   yes     yes        dir   new dir         exchange
+//   FORGET                      ino
+//   WRITE                       ino   offset                                            bytes
+//   PUNCH                       ino   offset          size
+//   SET                         ino   what|mode<<32   uid|gid<<32     size  a, m, ctime
+//   XATTR    yes                ino   flags           remove                            value
+#include "trusted/volume/internal.h"
+
+#include "lib/bytes.h"
+
+size_t op_size(const struct op *op)
+{
+    return OP_HEAD + op->name.size + op->new_name.size + op->size;
+}
+
+static uint8_t *append_bytes(uint8_t *out, const void *data, size_t size)
+{
+    if (size)
+        memcpy(out, data, size);
+    return out + size;
+}
+
+void op_encode(const struct op *op, uint8_t *out)
+{
+    memset(out, 0, OP_HEAD);
+    out[0] = (uint8_t)op->type;
+    out[1] = (uint8_t)op->name.size;
+    out[2] = (uint8_t)op->new_name.size;
+    sh_put_le32(out + 4, op->size);
+    sh_put_le64(out + 8, (uint64_t)op->now);
+    for (unsigned i = 0; i < 7; i++)
+        sh_put_le64(out + 16 + 8 * i, op->a[i]);
+    out = append_bytes(out + OP_HEAD, op->name.text, op->name.size);
+    out = append_bytes(out, op->new_name.text, op->new_name.size);
+    append_bytes(out, op->data, op->size);
+}
+
+size_t op_decode(struct op *op, const uint8_t *data, size_t size)
+{
+    struct sh_reader r = sh_reader(data, size);
+    const uint8_t *head = sh_read(&r, OP_HEAD);
+    if (!head || !head[0] || head[0] >= OP_TYPES)
+        return 0;
+    *op =
+        (struct op){.type = head[0], .size = sh_le32(head + 4), .now = (int64_t)sh_le64(head + 8)};
+    for (unsigned i = 0; i < 7; i++)
+        op->a[i] = sh_le64(head + 16 + 8 * i);
+    op->name = (struct volume_name){(const char *)sh_read(&r, head[1]), head[1]};
+    op->new_name = (struct volume_name){(const char *)sh_read(&r, head[2]), head[2]};
+    op->data = sh_read(&r, op->size);
+    return r.failed ? 0 : r.at;
+}
+
+/* The name that a file without names has among the orphans. */
+struct orphan {
+    char text[16];
+};
+static struct volume_name orphan_name(struct orphan *o, uint64_t ino)
+{
+    for (unsigned i = 0; i < 16; i++)
+        o->text[i] = "0123456789abcdef"[ino >> (60 - 4 * i) & 15];
+    return (struct volume_name){o->text, 16};
+}
+
+static int add_orphan(struct volume *v, uint64_t ino, uint32_t mode)
+{
+    struct orphan o;
+    return dir_add(v, INO_ORPHANS, orphan_name(&o, ino), ino, mode);
+}
+
+static int remove_orphan(struct volume *v, uint64_t ino)
+{
+    struct orphan o;
+    return dir_remove(v, INO_ORPHANS, orphan_name(&o, ino));
+}
+
+/* A directory that still has a name, and in it no such name. */
+static int may_add(struct volume *v, uint64_t dir, struct volume_name name)
+{
+    struct disk_inode *i;
+    uint64_t ino;
+    uint32_t type;
+    int r = inode_get(v, dir, &i, NULL);
+    if (r)
+        return r;
+    if ((i->mode & TYPE_MASK) != TYPE_DIR)
+        return -ENOTDIR;
+    if (!i->nlink || dir == INO_ORPHANS)
+        return -ENOENT;
+    r = dir_find(v, dir, name, &ino, &type);
+    return r == -ENOENT ? 0 : r ? r : -EEXIST;
+}
+
+static int add_links(struct volume *v, uint64_t ino, int count)
+{
+    struct disk_inode *i;
+    int r = inode_change(v, ino, &i);
+    if (r)
+        return r;
+    i->nlink = (uint32_t)((int64_t)i->nlink + count);
+    i->ctime = v->now_ns;
+    return 0;
+}
+
+static int op_make(struct volume *v, struct op *op)
+{
+    struct disk_inode *i;
+    uint64_t dir = op->a[0], *ino = &op->result;
+    uint32_t mode = (uint32_t)op->a[1];
+    struct volume_owner owner = {(uint32_t)op->a[2], (uint32_t)(op->a[2] >> 32)};
+    bool is_dir = (mode & TYPE_MASK) == TYPE_DIR;
+    int r = dir ? may_add(v, dir, op->name) : is_dir ? -EINVAL : 0;
+    if (!r)
+        r = inode_new(v, mode, owner, ino);
+    if (!r && op->size)
+        r = inode_write(v, *ino, 0, op->data, op->size);
+    if (!r)
+        r = inode_change(v, *ino, &i);
+    if (r)
+        return r;
+    i->rdev = (uint32_t)(op->a[1] >> 32);
+    if (!dir) {
+        i->nlink = 0;
+        return add_orphan(v, *ino, mode);
+    }
+    if (is_dir)
+        i->next = dir;
+    r = dir_add(v, dir, op->name, *ino, mode);
+    return r || !is_dir ? r : add_links(v, dir, 1);
+}
+
+static int op_link(struct volume *v, struct op *op)
+{
+    struct disk_inode *i;
+    uint64_t dir = op->a[0], ino = op->a[1];
+    int r = may_add(v, dir, op->name);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (!r && (!i->mode || (i->mode & TYPE_MASK) == TYPE_DIR))
+        r = i->mode ? -EPERM : -ENOENT;
+    if (!r && i->nlink >= UINT32_MAX / 2)
+        r = -EMLINK;
+    if (r)
+        return r;
+    uint32_t mode = i->mode;
+    if (!i->nlink)
+        r = remove_orphan(v, ino);
+    if (!r)
+        r = add_links(v, ino, 1);
+    return r ? r : dir_add(v, dir, op->name, ino, mode);
+}
+
+/* An inode has lost a name. */
+static int lost_name(struct volume *v, uint64_t ino, uint32_t mode, uint64_t dir)
+{
+    struct disk_inode *i;
+    int r = add_links(v, ino, (mode & TYPE_MASK) == TYPE_DIR ? -2 : -1);
+    if (!r && (mode & TYPE_MASK) == TYPE_DIR)
+        r = add_links(v, dir, -1);
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    return r || i->nlink ? r : add_orphan(v, ino, mode);
+}
+
+/* May this name be taken away, as a directory or as something else? */
+static int may_remove(struct volume *v, uint64_t ino, uint32_t type, bool as_directory)
+{
+    if ((type == TYPE_DIR) != as_directory)
+        return as_directory ? -ENOTDIR : -EISDIR;
+    if (!as_directory)
+        return 0;
+    int r = dir_empty(v, ino);
+    return r < 0 ? r : r ? 0 : -ENOTEMPTY;
+}
+
+static int op_unlink(struct volume *v, struct op *op)
+{
+    uint64_t ino;
+    uint32_t type;
+    int r = dir_find(v, op->a[0], op->name, &ino, &type);
+    if (!r)
+        r = may_remove(v, ino, type, op->type == OP_RMDIR);
+    if (!r)
+        r = dir_remove(v, op->a[0], op->name);
+    return r ? r : lost_name(v, ino, type, op->a[0]);
+}
+
+/* Is `dir` the directory `top`, or below it? 1, 0, -errno. */
+static int is_below(struct volume *v, uint64_t dir, uint64_t top)
+{
+    for (uint64_t steps = 0; steps <= v->super.inodes; steps++) {
+        struct disk_inode *i;
+        if (dir == top)
+            return 1;
+        if (dir == INO_ROOT)
+            return 0;
+        v->step++;
+        int r = inode_get(v, dir, &i, NULL);
+        if (r)
+            return r;
+        dir = i->next;
+    }
+    return -EIO;
+}
+
+/* A directory that moves from one to another. */
+static int update_moved(struct volume *v, uint64_t ino, uint32_t type, uint64_t from, uint64_t to)
+{
+    struct disk_inode *i;
+    int r = inode_change(v, ino, &i);
+    if (r)
+        return r;
+    i->ctime = v->now_ns;
+    if (type != TYPE_DIR || from == to)
+        return 0;
+    i->next = to;
+    r = add_links(v, from, -1);
+    return r ? r : add_links(v, to, 1);
+}
+
+/* `there`: what has the new name before. 1: nothing to do. */
+static int may_rename(struct volume *v, const struct op *op, uint64_t ino, uint32_t type,
+                      uint64_t there, uint32_t there_type)
+{
+    bool exchange = op->a[2];
+    struct disk_inode *i;
+    int r = type == TYPE_DIR ? is_below(v, op->a[1], ino) : 0;
+    if (r)
+        return r < 0 ? r : -EINVAL;
+    if (exchange && there_type == TYPE_DIR && (r = is_below(v, op->a[0], there)))
+        return r < 0 ? r : -EINVAL;
+    r = inode_get(v, op->a[1], &i, NULL);
+    if (r || !i->nlink)
+        return r ? r : -ENOENT;
+    if (exchange)
+        return there ? ino == there : -ENOENT;
+    if (!there)
+        return 0;
+    return ino == there ? 1 : may_remove(v, there, there_type, type == TYPE_DIR);
+}
+
+static int op_rename(struct volume *v, struct op *op)
+{
+    uint64_t ino, there = 0, dir = op->a[0], to = op->a[1];
+    uint32_t type, there_type = 0;
+    int r = dir_find(v, dir, op->name, &ino, &type);
+    if (!r)
+        r = dir_find(v, to, op->new_name, &there, &there_type);
+    if (r == -ENOENT && !there && type)
+        r = 0;
+    if (!r)
+        r = may_rename(v, op, ino, type, there, there_type);
+    if (r)
+        return r == 1 ? 0 : r;
+    if (there)
+        r = dir_replace(v, to, op->new_name, ino, type);
+    else
+        r = dir_add(v, to, op->new_name, ino, type);
+    if (!r)
+        r = update_moved(v, ino, type, dir, to);
+    if (!r && op->a[2]) {
+        r = dir_replace(v, dir, op->name, there, there_type);
+        return r ? r : update_moved(v, there, there_type, to, dir);
+    }
+    if (!r)
+        r = dir_remove(v, dir, op->name);
+    return r || !there ? r : lost_name(v, there, there_type, to);
+}
+
+static int op_forget(struct volume *v, struct op *op)
+{
+    struct disk_inode *i;
+    uint64_t ino = op->a[0];
+    int r = inode_get(v, ino, &i, NULL);
+    if (r || !i->mode || i->nlink)
+        return r;
+    r = inode_delete(v, ino);
+    return r ? r : remove_orphan(v, ino);
+}
+
+static int check_regular(struct volume *v, uint64_t ino)
+{
+    struct disk_inode *i;
+    int r = inode_get(v, ino, &i, NULL);
+    if (r || !i->mode)
+        return r ? r : -ENOENT;
+    if ((i->mode & TYPE_MASK) == TYPE_DIR)
+        return -EISDIR;
+    return (i->mode & TYPE_MASK) == TYPE_FILE ? 0 : -EINVAL;
+}
+
+static int set_size(struct volume *v, uint64_t ino, uint64_t size)
+{
+    struct disk_inode *i;
+    int r = check_regular(v, ino);
+    if (!r && size > FILE_BLOCKS_MAX * BLOCK_SIZE)
+        r = -EFBIG;
+    if (!r)
+        r = inode_get(v, ino, &i, NULL);
+    if (r)
+        return r;
+    if (size < i->size)
+        r = inode_shorten(v, ino, size);
+    if (!r)
+        r = inode_change(v, ino, &i);
+    if (r)
+        return r;
+    i->size = size;
+    i->mtime = v->now_ns;
+    return 0;
+}
+
+static int op_set(struct volume *v, struct op *op)
+{
+    struct disk_inode *i;
+    uint32_t what = (uint32_t)op->a[1], mode = (uint32_t)(op->a[1] >> 32);
+    int r = inode_get(v, op->a[0], &i, NULL);
+    if (!r && !i->mode)
+        r = -ENOENT;
+    if (!r && (what & VOLUME_SET_SIZE))
+        r = set_size(v, op->a[0], op->a[3]);
+    if (!r)
+        r = inode_change(v, op->a[0], &i);
+    if (r)
+        return r;
+    if (what & VOLUME_SET_MODE)
+        i->mode = (i->mode & TYPE_MASK) | (mode & 07777);
+    if (what & VOLUME_SET_UID)
+        i->uid = (uint32_t)op->a[2];
+    if (what & VOLUME_SET_GID)
+        i->gid = (uint32_t)(op->a[2] >> 32);
+    if (what & VOLUME_SET_ATIME)
+        i->atime = (int64_t)op->a[4];
+    if (what & VOLUME_SET_MTIME)
+        i->mtime = (int64_t)op->a[5];
+    i->ctime = what & VOLUME_SET_CTIME ? (int64_t)op->a[6] : v->now_ns;
+    return 0;
+}
+
+static int op_content(struct volume *v, struct op *op)
+{
+    int r = check_regular(v, op->a[0]);
+    if (r)
+        return r;
+    if (op->type == OP_WRITE)
+        return inode_write(v, op->a[0], op->a[1], op->data, op->size);
+    if (op->a[1] > FILE_BLOCKS_MAX * BLOCK_SIZE || op->a[2] > FILE_BLOCKS_MAX * BLOCK_SIZE)
+        return -EFBIG;
+    return inode_punch(v, op->a[0], op->a[1], op->a[2]);
+}
+
+int op_apply(struct volume *v, struct op *op)
+{
+    v->now_ns = op->now;
+    switch (op->type) {
+    case OP_MAKE:
+        return op_make(v, op);
+    case OP_LINK:
+        return op_link(v, op);
+    case OP_UNLINK:
+    case OP_RMDIR:
+        return op_unlink(v, op);
+    case OP_RENAME:
+        return op_rename(v, op);
+    case OP_FORGET:
+        return op_forget(v, op);
+    case OP_WRITE:
+    case OP_PUNCH:
+        return op_content(v, op);
+    case OP_SET:
+        return op_set(v, op);
+    case OP_XATTR:
+        return xattr_put(v, op->a[0], op->name, op->a[2] ? NULL : op->data, op->size,
+                         (int)op->a[1]);
+    default:
+        return -EIO;
+    }
+}
+
+uint64_t op_need(struct volume *v, const struct op *op, bool *frees)
+{
+    struct disk_inode *i;
+    uint64_t need = 64;
+    *frees = op->type == OP_UNLINK || op->type == OP_RMDIR || op->type == OP_FORGET ||
+             op->type == OP_PUNCH || (op->type == OP_XATTR && op->a[2]);
+    if (op->type == OP_WRITE)
+        need += op->size / BLOCK_SIZE + 2;
+    if (op->type == OP_SET && (op->a[1] & VOLUME_SET_SIZE) && !inode_get(v, op->a[0], &i, NULL))
+        *frees = op->a[3] < i->size;
+    uint64_t dir = op->type == OP_RENAME ? op->a[1] : op->a[0];
+    if ((op->type == OP_MAKE || op->type == OP_LINK || op->type == OP_RENAME) &&
+        !inode_get(v, dir, &i, NULL) && (i->mode & TYPE_MASK) == TYPE_DIR)
+        need += (2u << i->depth) / (BLOCK_SIZE / 4);
+    return need;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Root records: read, chosen, written. A commit is what makes one.
+#include "trusted/volume/internal.h"
+
+static void wrap_key(struct crypt_key *k, const uint8_t key[VOLUME_KEY_SIZE])
+{
+    uint8_t wrap[CRYPT_KEY_SIZE];
+    crypt_derive(wrap, key, "wrap", 0);
+    crypt_expand(k, wrap);
+    crypt_wipe(wrap, sizeof(wrap));
+}
+
+static void root_key(struct crypt_key *k, const uint8_t master[CRYPT_KEY_SIZE])
+{
+    uint8_t key[CRYPT_KEY_SIZE];
+    crypt_derive(key, master, "root", 0);
+    crypt_expand(k, key);
+    crypt_wipe(key, sizeof(key));
+}
+
+#define NAME_SIZE (sizeof(VOLUME_NAME) - 1)
+struct root_aad {
+    uint8_t wrap[WRAP_SIZE];
+    char name[NAME_SIZE];
+};
+
+static struct root_aad aad_of(const struct disk_root *r)
+{
+    struct root_aad a;
+    memcpy(a.wrap, r, WRAP_SIZE);
+    memcpy(a.name, VOLUME_NAME, NAME_SIZE);
+    return a;
+}
+
+int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
+{
+    struct crypt_key k;
+    if (v->disk.random(v->disk.ctx, v->root.key_nonce, sizeof(v->root.key_nonce)))
+        return -EIO;
+    wrap_key(&k, key);
+    crypt_seal(&k, v->root.key_nonce, VOLUME_NAME, NAME_SIZE, v->master, v->root.wrapped,
+               sizeof(v->root.wrapped), v->root.key_tag);
+    crypt_wipe(&k, sizeof(k));
+    return 0;
+}
+
+static int open_root(struct disk_root *r, const uint8_t key[VOLUME_KEY_SIZE],
+                     uint8_t master[CRYPT_KEY_SIZE], uint8_t *super)
+{
+    struct crypt_key k;
+    wrap_key(&k, key);
+    bool good = crypt_open(&k, r->key_nonce, VOLUME_NAME, NAME_SIZE, r->wrapped, master,
+                           CRYPT_KEY_SIZE, r->key_tag);
+    struct root_aad aad = aad_of(r);
+    if (good) {
+        root_key(&k, master);
+        good =
+            crypt_open(&k, r->nonce, &aad, sizeof(aad), r->super, super, sizeof(r->super), r->tag);
+    }
+    crypt_wipe(&k, sizeof(k));
+    return good ? 0 : -EKEYREJECTED;
+}
+
+/* The record that counts: of those that open, the one with the higher number. */
+int root_read(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
+{
+    struct disk_root *slots = (struct disk_root *)v->io;
+    uint8_t *supers = v->io + 2 * BLOCK_SIZE;
+    uint8_t masters[2][CRYPT_KEY_SIZE];
+    int best = -1, unread = 0;
+    for (int i = 0; i < 2; i++) {
+        struct super *s = (struct super *)(supers + (size_t)i * BLOCK_SIZE);
+        if (v->disk.read(v->disk.ctx, (uint64_t)i, &slots[i], 1)) {
+            unread++;
+            continue;
+        }
+        if (open_root(&slots[i], key, masters[i], (uint8_t *)s))
+            continue;
+        if (best < 0 || s->sequence > ((struct super *)supers)->sequence)
+            best = i;
+    }
+    if (best >= 0) {
+        memcpy(&v->super, supers + (size_t)best * BLOCK_SIZE, sizeof(v->super));
+        memcpy(&v->root, &slots[best], sizeof(v->root));
+        memcpy(v->master, masters[best], CRYPT_KEY_SIZE);
+    }
+    crypt_wipe(masters, sizeof(masters));
+    crypt_wipe(supers, 2 * BLOCK_SIZE);
+    return best >= 0 ? 0 : unread ? -EIO : -EKEYREJECTED;
+}
+
+static int root_write(struct volume *v)
+{
+    struct crypt_key k;
+    uint8_t *plain = v->io;
+    memset(plain, 0, BLOCK_SIZE);
+    memcpy(plain, &v->super, sizeof(v->super));
+    if (v->disk.random(v->disk.ctx, v->root.nonce, sizeof(v->root.nonce)))
+        return -EIO;
+    struct root_aad aad = aad_of(&v->root);
+    root_key(&k, v->master);
+    crypt_seal(&k, v->root.nonce, &aad, sizeof(aad), plain, v->root.super, sizeof(v->root.super),
+               v->root.tag);
+    crypt_wipe(&k, sizeof(k));
+    crypt_wipe(plain, BLOCK_SIZE);
+    return v->disk.write(v->disk.ctx, v->super.sequence & 1, &v->root, 1);
+}
+
+int root_commit(struct volume *v, bool clean)
+{
+    if (v->failed)
+        return v->failed;
+    int r = tree_write_back(v, true);
+    if (!r)
+        r = tree_write_map(v);
+    if (r)
+        return volume_fail(v, r, "the disk cannot be written");
+    v->super.sequence++;
+    v->super.session = v->keys[0].session;
+    v->super.written = v->disk.now(v->disk.ctx);
+    v->super.clean = clean;
+    if (v->disk.flush(v->disk.ctx) || root_write(v) || v->disk.flush(v->disk.ctx))
+        return volume_fail(v, -EIO, "the disk cannot be written");
+    map_committed(v);
+    return log_start(v);
+}

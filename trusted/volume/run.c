@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// One operation: memory and room for it, the change, its record.
+#include "trusted/volume/internal.h"
+
+uint64_t run_reserve(const struct volume *v)
+{
+    uint64_t n = v->super.blocks / 64;
+    return n < 160 ? 160 : n > 4096 ? 4096 : n;
+}
+
+/* Few enough dirty nodes that a step finds clean ones; a replay may not commit. */
+static int make_memory(struct volume *v)
+{
+    int r = 0;
+    v->step++;
+    if (v->dirty_other + v->dirty_content + v->sticky_count > v->node_count / 2)
+        r = tree_write_back(v, true);
+    else if (v->dirty_content > v->content_max / 2)
+        r = tree_write_back(v, false);
+    if (!r && v->sticky_count > v->node_count / 8 && !v->replaying)
+        r = root_commit(v, false);
+    return r;
+}
+
+static int make_room(struct volume *v, const struct op *op)
+{
+    bool frees;
+    uint64_t need = op_need(v, op, &frees);
+    if (v->replaying)
+        return 0;
+    if (!frees)
+        need += run_reserve(v);
+    if (map_available(v) >= need)
+        return 0;
+    if (v->super.free < need)
+        return -ENOSPC;
+    return root_commit(v, false);
+}
+
+int run_op(struct volume *v, struct op *op)
+{
+    if (v->failed)
+        return v->failed;
+    if (v->read_only)
+        return -EROFS;
+    for (;;) {
+        int r = make_memory(v);
+        if (!r)
+            r = make_room(v, op);
+        if (r)
+            return r;
+        v->mutated = false;
+        r = op_apply(v, op);
+        if (r < 0 && v->mutated)
+            return volume_fail(v, r, "the disk gave a wrong block in the middle of a change");
+        if (r < 0)
+            return r;
+        if (!r) {
+            log_append(v, op);
+            return 0;
+        }
+        r = v->replaying ? 0 : root_commit(v, false);
+        if (r)
+            return r;
+    }
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes made, opened, closed, and asked about.
+#include "trusted/volume/internal.h"
+
+#define DIR_MODE 0755u
+#define LOG_MIN 64u
+#define LOG_MAX 2048u
+
+static size_t round_up(size_t n)
+{
+    return (n + BLOCK_SIZE - 1) & ~(size_t)(BLOCK_SIZE - 1);
+}
+
+/* The last group must at least hold its part of the map. */
+static uint64_t usable_blocks(uint64_t blocks)
+{
+    if (blocks > BLOCKS_MAX - 1)
+        blocks = BLOCKS_MAX - 1;
+    uint64_t last = blocks % GROUP_BLOCKS;
+    return last < 64 ? blocks - last : blocks;
+}
+
+/* The volume's own block at the front, then buffers. */
+static struct volume *lay_out(const struct volume_disk *disk, void *memory, size_t size)
+{
+    uint8_t *at = memory;
+    if (size < VOLUME_MEMORY_MIN || (uintptr_t)memory % BLOCK_SIZE)
+        return NULL;
+    struct volume *v = memory;
+    memset(v, 0, sizeof(*v));
+    at += round_up(sizeof(*v));
+    v->disk = *disk;
+    v->io = at;
+    at += IO_BLOCKS * BLOCK_SIZE;
+    v->pending = at;
+    v->memory_size = size;
+    v->reason = "";
+    return v;
+}
+
+/* What depends on how large the volume is. */
+static int lay_out_rest(struct volume *v)
+{
+    uint8_t *at = v->pending + round_up(PENDING_MAX), *end = (uint8_t *)v + v->memory_size;
+    size_t groups = (v->super.blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+    v->group_room = (uint32_t)groups;
+    v->group_free = (uint16_t *)at;
+    at += round_up(groups * sizeof(uint16_t));
+    int r = node_init(v, at, (size_t)(end - at));
+    return r ? r : map_init(v);
+}
+
+void volume_abandon(struct volume *v)
+{
+    crypt_wipe(v, v->memory_size);
+}
+
+static uint64_t reserved_blocks(const struct super *s)
+{
+    return (s->blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS * GROUP_RESERVED + s->log_blocks;
+}
+
+static int fill_super(struct volume *v, uint64_t blocks, const char *name)
+{
+    struct super *s = &v->super;
+    uint64_t log = blocks / 64;
+    *s = (struct super){.version = 1, .blocks = blocks, .inodes = 1};
+    s->log_blocks = (uint32_t)(log < LOG_MIN ? LOG_MIN : log > LOG_MAX ? LOG_MAX : log);
+    s->free = blocks - reserved_blocks(s);
+    s->created = v->now_ns = v->disk.now(v->disk.ctx);
+    for (size_t i = 0; name[i] && i < sizeof(s->name) - 1; i++)
+        s->name[i] = name[i];
+    if (v->disk.random(v->disk.ctx, s->id, sizeof(s->id)) ||
+        v->disk.random(v->disk.ctx, s->hash_key, sizeof(s->hash_key)) ||
+        v->disk.random(v->disk.ctx, v->master, sizeof(v->master)))
+        return -EIO;
+    return 0;
+}
+
+static int make_first(struct volume *v)
+{
+    struct disk_inode *i;
+    struct volume_owner owner = {0, 0};
+    for (uint64_t want = INO_ROOT; want <= INO_ORPHANS; want++) {
+        uint64_t ino;
+        int r = inode_new(v, TYPE_DIR | (want == INO_ROOT ? DIR_MODE : 0), owner, &ino);
+        if (!r)
+            r = inode_change(v, ino, &i);
+        if (r)
+            return r;
+        i->next = INO_ROOT;
+    }
+    v->super.files = 0;
+    return 0;
+}
+
+int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
+                  const char *name, void *memory, size_t size)
+{
+    uint64_t blocks = usable_blocks(disk->blocks);
+    struct volume *v = lay_out(disk, memory, size);
+    if (!v || blocks < VOLUME_BLOCKS_MIN)
+        return -EINVAL;
+    int r = fill_super(v, blocks, name);
+    if (!r)
+        r = lay_out_rest(v);
+    if (!r)
+        r = root_wrap(v, key);
+    if (!r)
+        r = block_new_session(v);
+    if (!r)
+        r = make_first(v);
+    /* Twice: whatever was there before is behind both records. */
+    for (int i = 0; i < 2 && !r; i++)
+        r = root_commit(v, true);
+    volume_abandon(v);
+    return r;
+}
+
+static int judge_super(const struct volume *v)
+{
+    const struct super *s = &v->super;
+    if (s->version != 1 || s->features)
+        return -EPROTO;
+    if (s->blocks < VOLUME_BLOCKS_MIN || s->blocks != usable_blocks(s->blocks) ||
+        s->log_blocks < LOG_MIN || s->log_blocks > LOG_MAX)
+        return -EIO;
+    return s->blocks > v->disk.blocks ? -EOVERFLOW : 0;
+}
+
+static int take_first(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+{
+    *(uint64_t *)arg = ino;
+    return 1;
+}
+
+/* Files that were unlinked while open, when nothing is open yet. */
+static int forget_orphans(struct volume *v)
+{
+    for (;;) {
+        uint64_t ino;
+        v->step++;
+        int r = dir_list(v, INO_ORPHANS, take_first, &ino);
+        if (r <= 0)
+            return r;
+        struct op op = {.type = OP_FORGET, .a = {ino}, .now = v->disk.now(v->disk.ctx)};
+        r = run_op(v, &op);
+        if (r)
+            return r;
+    }
+}
+
+static int open_rest(struct volume *v)
+{
+    bool clean = v->super.clean;
+    int r = judge_super(v);
+    if (!r)
+        r = lay_out_rest(v);
+    if (r || (v->read_only && !clean))
+        return r ? r : -EROFS;
+    if (!v->read_only)
+        r = block_new_session(v);
+    if (!r)
+        r = clean ? log_start(v) : log_replay(v);
+    v->found = v->now;
+    if (r || v->read_only)
+        return r;
+    r = root_commit(v, false);
+    return r ? r : forget_orphans(v);
+}
+
+int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE], int flags,
+                void *memory, size_t size, struct volume **out)
+{
+    struct volume *v = lay_out(disk, memory, size);
+    if (!v)
+        return -EINVAL;
+    v->read_only = flags & VOLUME_READ_ONLY;
+    int r = root_read(v, key);
+    if (!r)
+        r = open_rest(v);
+    if (r)
+        volume_abandon(v);
+    *out = r ? NULL : v;
+    return r;
+}
+
+int volume_close(struct volume *v)
+{
+    int r = v->read_only ? 0 : root_commit(v, true);
+    volume_abandon(v);
+    return r;
+}
+
+const char *volume_reason(const struct volume *v)
+{
+    return v->reason;
+}
+
+int volume_commit(struct volume *v)
+{
+    v->step++;
+    return v->read_only ? v->failed : root_commit(v, false);
+}
+
+uint64_t volume_pending(const struct volume *v)
+{
+    return v->pending_size + (v->need_commit ? PENDING_MAX : 0);
+}
+
+int volume_sync(struct volume *v)
+{
+    v->step++;
+    if (v->failed || !volume_pending(v))
+        return v->failed;
+    return v->need_commit ? root_commit(v, false) : log_write(v);
+}
+
+void volume_state(const struct volume *v, struct volume_state *out)
+{
+    *out = v->now;
+}
+
+void volume_found(const struct volume *v, struct volume_state *out)
+{
+    *out = v->found;
+}
+
+void volume_info(const struct volume *v, struct volume_info *out)
+{
+    const struct super *s = &v->super;
+    *out = (struct volume_info){.blocks = s->blocks - reserved_blocks(s),
+                                .free = s->free,
+                                .files = s->files,
+                                .sequence = s->sequence,
+                                .version = s->version,
+                                .log_blocks = s->log_blocks,
+                                .clean = s->clean,
+                                .created = s->created,
+                                .written = s->written};
+    uint64_t kept = run_reserve(v);
+    out->available = s->free > kept ? s->free - kept : 0;
+    memcpy(out->id, s->id, sizeof(out->id));
+    memcpy(out->name, s->name, sizeof(out->name));
+}
+
+int volume_grow(struct volume *v, uint64_t blocks)
+{
+    struct super *s = &v->super;
+    uint64_t before = s->blocks - reserved_blocks(s);
+    blocks = usable_blocks(blocks);
+    if (blocks < s->blocks)
+        return -EINVAL;
+    /* The table of groups has no room for more than it was laid out for: open it again then. */
+    if ((blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS > round_up(v->group_room * 2) / 2)
+        return -ENOBUFS;
+    int r = volume_commit(v);
+    if (r)
+        return r;
+    s->blocks = blocks;
+    s->free += s->blocks - reserved_blocks(s) - before;
+    map_init(v);
+    return volume_commit(v);
+}
+
+int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
+{
+    int r = v->read_only ? -EROFS : root_wrap(v, key);
+    /* Both records, so that none is left that the old key opens. */
+    for (int i = 0; i < 2 && !r; i++)
+        r = volume_commit(v);
+    return r;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes: a file system on blocks that an enemy keeps.
+//
+// One source for the LibOS, the FUSE server of the VM, the owner's commands, tests and fuzzers. It
+// needs what struct volume_disk gives and the memory that it is handed, nothing else. One thread at
+// a time: the caller has the lock. All functions return 0, a count, or -errno (Linux numbers).
+//
+// What the enemy may do with the disk: anything. A block that is not the one that was written last
+// is -EIO, and nothing of it is used. That a whole earlier state was put back only the anchor can
+// tell (volume_state). Sizes and times of what is read and written are visible.
+//
+// Promise: an operation is done wholly or not at all, also when the power goes. After volume_sync
+// (0) all operations before it are on the disk; what came later may be there, in order: the disk
+// always holds the state after some first n operations. -ENOSPC leaves all as it was. After an
+// error of the disk in the middle of a change the volume refuses everything (-EIO) until it is
+// opened again, at the last state that was synced.
+#ifndef SHELTER_VOLUME_H
+#define SHELTER_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VOLUME_KEY_SIZE 32u
+#define VOLUME_NAME_MAX 255u
+#define VOLUME_LINK_MAX 4095u
+#define VOLUME_WRITE_MAX 131072u /* bytes of one volume_write */
+#define VOLUME_BLOCKS_MIN 4096u  /* 16 MiB */
+#define VOLUME_MEMORY_MIN (4u << 20)
+#define VOLUME_MEMORY (15u << 20) /* enough for volumes of any size */
+#define VOLUME_ROOT 1u            /* inode number of the root directory */
+
+struct volume;
+
+/* Blocks of 4 KiB. Calls return 0 or -errno; all `count` blocks or an error. What write said may
+ * be lost, wholly or in part, until the flush that follows it has returned. */
+struct volume_disk {
+    int (*read)(void *ctx, uint64_t block, void *buf, uint32_t count);
+    int (*write)(void *ctx, uint64_t block, const void *buf, uint32_t count);
+    int (*flush)(void *ctx);
+    void (*discard)(void *ctx, uint64_t block, uint64_t count); /* a hint; may be NULL */
+    int (*random)(void *ctx, void *buf, size_t size);
+    int64_t (*now)(void *ctx); /* ns since 1970 */
+    void *ctx;
+    uint64_t blocks; /* of the disk: a claim */
+};
+
+/* What an anchor remembers of a volume: enough to know it again. */
+struct volume_state {
+    uint64_t sequence;  /* of the root record */
+    uint64_t session;   /* who wrote it */
+    uint8_t root[16];   /* its tag */
+    uint32_t log_count; /* blocks of the log behind it that are acknowledged */
+};
+
+enum {
+    VOLUME_READ_ONLY = 1, /* writes nothing at all; -EROFS if the volume was not closed in order */
+};
+
+/* Makes an empty volume, whose disk then holds nothing else. Sizes: VOLUME_BLOCKS_MIN blocks and
+ * more. */
+int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
+                  const char *name, void *memory, size_t size);
+
+/* memory: `size` bytes (>= VOLUME_MEMORY_MIN, aligned to 4 KiB) that are the volume's until it is
+ * closed; *out lies in it. With a log behind the last commit, replays it first.
+ * -EKEYREJECTED: no root record opens with this key; -EUCLEAN: a record of the log that was
+ * acknowledged is damaged; -EOVERFLOW: the disk is shorter than the volume; -EPROTO: another
+ * version. */
+int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE], int flags,
+                void *memory, size_t size, struct volume **out);
+/* Commits, unless read only, and wipes the memory, whatever it returns. */
+int volume_close(struct volume *v);
+/* Wipes the memory and writes nothing. */
+void volume_abandon(struct volume *v);
+
+/* Why the volume refuses, for whoever runs it; "" if it does not. */
+const char *volume_reason(const struct volume *v);
+
+/* All that was done so far is on the disk when this returns 0. */
+int volume_sync(struct volume *v);
+/* Likewise, and as a new root record. */
+int volume_commit(struct volume *v);
+/* How much waits for volume_sync: 0 nothing. */
+uint64_t volume_pending(const struct volume *v);
+/* Of what is on the disk now, for the anchor. */
+void volume_state(const struct volume *v, struct volume_state *out);
+/* As the volume was found by volume_open. */
+void volume_found(const struct volume *v, struct volume_state *out);
+
+struct volume_info {
+    uint64_t blocks, free, available, files, sequence;
+    uint32_t version, log_blocks;
+    bool clean;
+    int64_t created, written;
+    uint8_t id[16];
+    char name[64];
+};
+void volume_info(const struct volume *v, struct volume_info *out);
+/* More blocks: the disk has them already. */
+int volume_grow(struct volume *v, uint64_t blocks);
+/* From now on another key opens it. Nothing but the root records is written. */
+int volume_rekey(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE]);
+
+struct volume_stat {
+    uint64_t ino, size, blocks; /* of 4 KiB */
+    uint32_t mode, uid, gid, nlink, rdev, generation;
+    int64_t atime, mtime, ctime, btime;
+    uint64_t parent; /* of a directory */
+};
+int volume_stat(struct volume *v, uint64_t ino, struct volume_stat *out);
+
+/* Names. Permissions are the caller's to judge. A name has 1 to 255 bytes, without NUL and slash,
+ * and is not . or .. (which are not kept). */
+struct volume_name {
+    const char *text;
+    size_t size;
+};
+struct volume_owner {
+    uint32_t uid, gid;
+};
+int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino);
+/* A file, directory, device, socket or pipe; a link with its text. dir 0: a file without a name,
+ * which volume_link may give one. */
+int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_t mode,
+                struct volume_owner owner, uint32_t rdev, struct volume_name link, uint64_t *ino);
+int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name);
+/* Takes the name away. A file that has no more names stays until volume_forget. */
+int volume_unlink(struct volume *v, uint64_t dir, struct volume_name name);
+int volume_rmdir(struct volume *v, uint64_t dir, struct volume_name name);
+/* What the new name named before is taken away as by unlink or rmdir; exchange: they swap. */
+int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
+                  struct volume_name new_name, bool exchange);
+/* A file without names is no longer open: its room is given back. Else nothing happens. */
+int volume_forget(struct volume *v, uint64_t ino);
+/* Calls `each` with every entry until it returns nonzero, and returns that. `each` may not call the
+ * volume. */
+typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32_t mode);
+int volume_list(struct volume *v, uint64_t dir, volume_each *each, void *arg);
+
+long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size);
+/* Bytes read: fewer than asked for only at the end of the file. */
+long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
+/* All `size` bytes (<= VOLUME_WRITE_MAX). */
+int volume_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size);
+/* A hole; the size stays. */
+int volume_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
+/* The first data or hole at or behind offset; -ENXIO behind the end. */
+int64_t volume_seek(struct volume *v, uint64_t ino, uint64_t offset, bool hole);
+
+enum {
+    VOLUME_SET_MODE = 1, /* the bits of 07777 */
+    VOLUME_SET_UID = 2,
+    VOLUME_SET_GID = 4,
+    VOLUME_SET_SIZE = 8,
+    VOLUME_SET_ATIME = 16,
+    VOLUME_SET_MTIME = 32,
+    VOLUME_SET_CTIME = 64, /* else it is now */
+};
+struct volume_change {
+    uint32_t what, mode, uid, gid;
+    uint64_t size;
+    int64_t atime, mtime, ctime;
+};
+int volume_set(struct volume *v, uint64_t ino, const struct volume_change *c);
+
+/* Extended attributes: 4 KiB in all for an inode. */
+enum { VOLUME_XATTR_CREATE = 1, VOLUME_XATTR_REPLACE = 2 };
+long volume_xattr_get(struct volume *v, uint64_t ino, struct volume_name name, void *value,
+                      size_t size);
+int volume_xattr_set(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
+                     size_t size, int flags);
+int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name);
+/* Names with their NULs, as listxattr(2) gives them. */
+long volume_xattr_list(struct volume *v, uint64_t ino, char *buf, size_t size);
+
+/* Reads all that is in use and looks whether it fits together: tags, counts, names, map. Calls
+ * `say` with a sentence for each fault; how many there are, or -errno. */
+long volume_check(struct volume *v, void (*say)(void *arg, const char *text), void *arg);
+
+#endif
