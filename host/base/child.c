@@ -72,8 +72,10 @@ static __attribute__((noreturn)) void become_program(char *const *argv, const in
     if (take_streams(error_fd)) {
         report.code = errno;
     } else {
-        if (walls)
+        if (walls) {
+            setsid(); /* kill(0, ...) would reach our parent's group out of a PID namespace */
             raise_walls(walls, &report);
+        }
         /* The kernel kills us with our parent; a change of user would have taken that back. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) || is_orphan(report_fd))
             _exit(1);

@@ -39,3 +39,26 @@ cp "$busybox" "$src/program"
 run 126 "nothing in it can be executed" 'exec /data/program true' -v "$src:/data"
 status "a folder that is not there" 125 "$SHELTER" run --rm -v "$T/none:/data" m /bin/busybox true
 one_line "a folder that is not there: in one line" "none"
+
+# A guest that wants rights on this machine, by what whoever finds the folder later would execute or open.
+run 0 "the attack" 'cd /data && cp() { /bin/busybox cp "$@"; }
+    cp /bin/busybox shell; for c in \
+        "chmod 4755 shell" "chmod 2755 shell" "mkdir -m 2777 group" "mknod disk b 8 0" "mknod memory c 1 1" \
+        "chown 0:0 shell" "ln /data/link hard" "cat /data/link" "cat /data/../../outside/secret"; do
+        if /bin/busybox $c >/dev/null 2>&1; then echo "did $c"; else echo "not $c"; fi
+    done; cp -p /data/shell /tmp/s; /bin/busybox chmod 4755 /tmp/s; cp -p /tmp/s /data/second; :' -v "$src:/data"
+same "the attack: what it did" "$(grep ^did "$T/out")" "did chown 0:0 shell
+did ln /data/link hard"
+same "the attack: nothing sets an id, nothing is a device" \
+    "$(find "$src" \( -perm /6000 -o -type b -o -type c \) -printf '%P %m\n')" ""
+same "the attack: nothing is root's" "$([ "$(id -u)" != 0 ] || find "$src" -uid 0)" ""
+# Root's own folder: what everybody may do there.
+if [ "$(id -u)" = 0 ]; then
+    mkdir -m 755 "$T/root"
+    echo root >"$T/root/file"
+    run 1 "root's folder: cannot be written" 'echo x >/data/new || echo x >/data/file' -v "$T/root:/data"
+    check "root's folder: told" grep -q "warning: $T/root belongs to root" "$T/err"
+    same "root's folder: as it was" "$(cat "$T/root"/*)" root
+    run 0 "root's folder: can be read" '/bin/busybox cat /data/file' -v "$T/root:/data:ro"
+    same "root's folder: what is there" "$(cat "$T/out")" root
+fi

@@ -68,6 +68,23 @@ static void warn_root_shares(const struct sh_launch_spec *spec)
     }
 }
 
+/* Here, since whoever started us still reads; the child looks again. */
+static int check_walls(const struct sh_launch_spec *spec, struct sh_error *err)
+{
+    unsigned missing = ((1u << SH_WALL_COUNT) - 1) & ~sh_walls_probe();
+    char text[256];
+    sh_wall_names(missing, text, sizeof(text));
+    if (!missing)
+        return 0;
+    if (spec->require_confinement)
+        return sh_fail(err, -EPERM,
+                       "this host cannot confine QEMU by %s, and --require-confinement asks for "
+                       "it; 'shelter doctor' shows why",
+                       text);
+    fprintf(stderr, "shelter: warning: QEMU runs without %s; 'shelter doctor' shows why\n", text);
+    return 0;
+}
+
 int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
 {
     int r = refuse_spec(spec, err);
@@ -81,6 +98,8 @@ int sh_qemu_prepare(struct sh_launch_spec *spec, struct sh_error *err)
                        "qemu-system-x86_64 is not there; install QEMU (Debian: "
                        "qemu-system-x86) or name it in SHELTER_QEMU");
     warn_root_shares(spec);
+    if ((r = check_walls(spec, err)))
+        return r;
     return c->tee->prepare(c, err);
 }
 

@@ -291,6 +291,7 @@ static _Noreturn void run_network(const struct sh_launch_spec *spec, int guest_f
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_NAME, "shelter-network");
+    setsid(); /* the parent's group is nobody's business in there */
     keep_two(guest_fd, report_fd);
     prepare_network(&n, spec, missing, id, &err);
     prctl(PR_SET_DUMPABLE, 0);
