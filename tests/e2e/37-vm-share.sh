@@ -47,11 +47,10 @@ run 0 "the attack" 'cd /data && cp() { /bin/busybox cp "$@"; }
         "chown 0:0 shell" "ln /data/link hard" "cat /data/link" "cat /data/../../outside/secret"; do
         if /bin/busybox $c >/dev/null 2>&1; then echo "did $c"; else echo "not $c"; fi
     done; cp -p /data/shell /tmp/s; /bin/busybox chmod 4755 /tmp/s; cp -p /tmp/s /data/second; :' -v "$src:/data"
-same "the attack: what it did" "$(grep ^did "$T/out")" "did chown 0:0 shell
-did ln /data/link hard"
+same "the attack: what it did" "$(grep ^did "$T/out")" "did ln /data/link hard"
 same "the attack: nothing sets an id, nothing is a device" \
     "$(find "$src" \( -perm /6000 -o -type b -o -type c \) -printf '%P %m\n')" ""
-same "the attack: nothing is root's" "$([ "$(id -u)" != 0 ] || find "$src" -uid 0)" ""
+same "the attack: nothing is root's" "$([ "$(id -u)" != 0 ] || find "$src" -uid 0 ! -name program)" ""
 # Root's own folder: what everybody may do there.
 if [ "$(id -u)" = 0 ]; then
     mkdir -m 755 "$T/root"
