@@ -4,19 +4,13 @@
 . tests/apps/lib.sh
 need wrk curl
 /usr/bin/python3 -c 'import uvicorn' 2>/dev/null || { skip "apps: uvicorn is not installed (tools/install-deps --apps)"; exit 0; }
-python=$(readlink -f /usr/bin/python3)
-add "$python"
-lib=/usr/lib/${python##*/}
-mkdir -p "$R$lib" "$R/usr/lib/python3/dist-packages"
-(cd "$lib" && tar c --exclude=test --exclude=config-* --exclude=__pycache__ .) | tar x -C "$R$lib"
-for f in "$lib"/lib-dynload/*.so; do add "$f"; done
+add_python
 for m in uvicorn click h11 asgiref typing_extensions httptools wsproto colorama; do
     for f in /usr/lib/python3/dist-packages/$m /usr/lib/python3/dist-packages/$m.py; do
         [ -e "$f" ] && cp -r "$f" "$R/usr/lib/python3/dist-packages/"
     done
 done
 find "$R/usr/lib/python3/dist-packages" -name '*.so' | while read -r f; do add "${f#"$R"}"; done
-add_dns
 cat >"$R/data/app.py" <<'END'
 async def app(scope, receive, send):
     if scope['type'] != 'http':

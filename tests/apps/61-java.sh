@@ -3,7 +3,7 @@
 # Java: an HTTP server on NIO selectors; its network interfaces; the memory of -m.
 . tests/apps/lib.sh
 need javac jlink wrk curl
-mkdir -p "$T/java" "$R/opt"
+mkdir -p "$T/java"
 cat >"$T/java/Server.java" <<'END'
 import com.sun.net.httpserver.HttpServer;
 import java.net.InetSocketAddress;
@@ -35,15 +35,8 @@ public class Server {
     }
 }
 END
-(cd "$T/java" && javac Server.java && jlink --add-modules java.base,jdk.httpserver --strip-debug --no-man-pages \
-    --no-header-files --output "$R/opt/java" && cp ./*.class "$R/data/") >"$T/err" 2>&1 || { skip "apps: no Java image could be made"; exit 0; }
-find "$R/opt/java/lib" "$R/opt/java/bin" -type f \( -name java -o -name "*.so" \) >"$T/libraries"
-while read -r f; do
-    ldd "$f" 2>/dev/null | grep -oE '=> /[^ ]+' | cut -c4- | while read -r l; do
-        [ -e "$R$l" ] || [[ $l = "$R"* ]] || { mkdir -p "$R$(dirname "$l")" && cp -L "$l" "$R$l"; }
-    done
-done <"$T/libraries"
-add_dns
+(cd "$T/java" && javac Server.java && cp ./*.class "$R/data/") >"$T/err" 2>&1 && add_java java.base,jdk.httpserver ||
+    { skip "apps: no Java image could be made"; exit 0; }
 image java
 MEMORY=2G start java 8080 /opt/java/bin/java -cp /data Server
 url=http://127.0.0.1:$port

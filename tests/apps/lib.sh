@@ -14,7 +14,7 @@ printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww-d
 printf 'root:x:0:\nnogroup:x:65534:\nwww-data:x:33:\n' >"$R/etc/group"
 echo 'hosts: files dns' >"$R/etc/nsswitch.conf"
 
-for l in /lib/x86_64-linux-gnu/libgcc_s.so.1; do # what pthread_exit loads
+for l in /lib/x86_64-linux-gnu/lib{gcc_s.so.1,dl.so.2,rt.so.1,pthread.so.0}; do # what pthread_exit and older objects load
     [ -e "$l" ] && mkdir -p "$R$(dirname "$l")" && cp -L "$l" "$R$l"
 done
 
@@ -48,6 +48,45 @@ add_dns() { # what glibc's getaddrinfo loads
     for f in /lib/x86_64-linux-gnu/libnss_{dns,files}.so.2 /lib/x86_64-linux-gnu/libresolv.so.2; do
         [ -e "$f" ] && add "$f"
     done
+}
+# add_java MODULES: a Java run time of these modules as /opt/java; false where none can be made.
+add_java() {
+    mkdir -p "$R/opt"
+    jlink --add-modules "$1" --strip-debug --no-man-pages --no-header-files --output "$R/opt/java" >"$T/err" 2>&1 || return 1
+    local f l
+    find "$R/opt/java/lib" "$R/opt/java/bin" -type f \( -name java -o -name "*.so" \) >"$T/libraries"
+    while read -r f; do
+        ldd "$f" 2>/dev/null | grep -oE '=> /[^ ]+' | cut -c4- | while read -r l; do
+            [ -e "$R$l" ] || [[ $l = "$R"* ]] || { mkdir -p "$R$(dirname "$l")" && cp -L "$l" "$R$l"; }
+        done
+    done <"$T/libraries"
+    add_dns
+}
+# fetch_maven FOLDER GROUP:ARTIFACT:VERSION[:CLASSIFIER]…: the jars and what they depend on.
+fetch_maven() {
+    local to=$1 a g n v c
+    shift
+    mkdir -p "$T/maven"
+    {
+        echo '<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version><dependencies>'
+        for a; do
+            IFS=: read -r g n v c <<<"$a"
+            echo "<dependency><groupId>$g</groupId><artifactId>$n</artifactId><version>$v</version>${c:+<classifier>$c</classifier>}</dependency>"
+        done
+        echo '</dependencies></project>'
+    } >"$T/maven/pom.xml"
+    (cd "$T/maven" && timeout 120 mvn -q -B dependency:copy-dependencies -DoutputDirectory="$to") >"$T/err" 2>&1
+}
+# add_python: Debian's Python, its standard library and the name of the program in $python, of that library in $python_lib.
+add_python() {
+    local f
+    python=$(readlink -f /usr/bin/python3)
+    python_lib=/usr/lib/${python##*/}
+    add "$python"
+    mkdir -p "$R$python_lib" "$R/usr/lib/python3/dist-packages"
+    (cd "$python_lib" && tar c --exclude=test --exclude=config-* --exclude=__pycache__ .) | tar x -C "$R$python_lib"
+    for f in "$python_lib"/lib-dynload/*.so; do add "$f"; done
+    add_dns
 }
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
