@@ -79,8 +79,10 @@ void sh_work_end(struct sh_work *work)
 {
     if (work->dir_fd < 0)
         return;
-    if (*work->name)
+    if (*work->name) {
         sh_remove_tree(work->store->dir_fd, work->name);
+        sh_base_clean(work->store->dir_fd); /* what it had already given to all */
+    }
     sh_interrupt_done();
     sh_strings_free(&work->names);
     close(work->dir_fd);

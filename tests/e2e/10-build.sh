@@ -377,6 +377,12 @@ if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=30M none "$T
     status "a full disk" 125 env SHELTER_STORE="$T/small/store" "$SHELTER" build -r "$T/large.tar"
     one_line "in one line" 'No space left'
     same "leaves nothing" "$(find "$T/small/store" -type f ! -name lock | wc -l)" 0
+    # Full behind the first base file, which images share.
+    mkdir "$T/base" && head -c 22000000 /dev/zero >"$T/base/vmlinux" && cp "$T/base/vmlinux" "$T/base/bzImage" && cp "$T/base/vmlinux" "$T/base/initramfs"
+    status "a full disk behind the first base file" 125 env SHELTER_STORE="$T/small/store" "$SHELTER" build --base "$T/base" -f "$true"
+    one_line "in one line" 'base file.*No space left'
+    same "leaves nothing" "$(find "$T/small/store" -type f ! -name lock | wc -l)" 0
+    rm -r "$T/base"
     umount "$T/small"
 else
     skip "a full disk: no mounts here"
