@@ -97,7 +97,7 @@ static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data,
     case SH_TAG_HOST_MOUNT:
         return !(sh_le32(data) & ~SH_HOST_MOUNT_COVER) && sh_host_mount_ok(data + 4, size - 4);
     case SH_TAG_PORT:
-        return sh_le16(data) && (data[2] == 6 || data[2] == 17);
+        return sh_le16(data) && (data[2] == SH_TCP || data[2] == SH_UDP);
     case SH_TAG_LIMIT:
         return sh_le32(data) < 16 && !sh_le32(data + 4) && sh_le64(data + 8) <= sh_le64(data + 16);
     case SH_TAG_STOP_SIGNAL:

@@ -130,21 +130,21 @@ static void set_text(struct maker *k, const char **slot, const char *text, size_
     *slot = text;
 }
 
-/* "tcp 80"; "tcp all": each port that the program listens on, as a container's own address has it.
- */
+/* SH_LAUNCH_PORT_FORMAT; "all": each port that the program listens on, as a container's own address
+ * has it. */
 static void add_port(struct maker *k, const char *text)
 {
     struct sh_published_port *p = &k->s->ports[k->s->port_count];
     uint64_t number = 0;
-    bool udp = !strncmp(text, "udp ", 4);
-    bool all = strlen(text) == 7 && !strcmp(text + 4, "all");
-    if ((!udp && strncmp(text, "tcp ", 4)) ||
-        (!all && (!read_number(text + 4, 65535, &number) || !number)))
+    uint8_t protocol = !strncmp(text, "udp ", 4) ? SH_UDP : SH_TCP;
+    if (strncmp(text, sh_protocol_name(protocol), 3) || text[3] != ' ' ||
+        (strcmp(text + 4, SH_LAUNCH_PORT_ALL) &&
+         (!read_number(text + 4, 65535, &number) || !number)))
         return refuse_settings(k, -EBADMSG, "a port of the launch config is malformed");
-    if (number == SH_AGENT_PORT && !udp)
+    if (number == SH_AGENT_PORT && protocol == SH_TCP)
         return refuse_settings(k, -EPERM,
                                "port 8006 is the agent's, for the inside only; publish another");
-    *p = (struct sh_published_port){(uint16_t)number, udp ? 17 : 6};
+    *p = (struct sh_published_port){(uint16_t)number, protocol};
     k->s->port_count++;
 }
 
@@ -163,7 +163,7 @@ static bool find_place(const struct sh_manifest *m, const char *path, bool *cove
     return false;
 }
 
-/* "share0 ro /path" */
+/* SH_LAUNCH_MOUNT_FORMAT: "share0 ro /path" */
 static void add_share(struct maker *k, char *text)
 {
     struct sh_share *s = &k->s->shares[k->s->share_count];

@@ -37,7 +37,7 @@ struct sh_limit {
 /* A port that the outside may reach. All others are refused inside. */
 struct sh_published_port {
     uint16_t port;    /* 0: all but the agent's */
-    uint8_t protocol; /* 6: TCP, 17: UDP */
+    uint8_t protocol; /* enum sh_protocol */
 };
 
 /* A memory file system that the image asks for. */
@@ -113,7 +113,7 @@ int sh_settings_make(struct sh_settings *s, const struct sh_manifest *m, const v
 /* May the host send this signal? */
 bool sh_settings_signal(const struct sh_settings *s, uint32_t signal);
 
-/* Is this port of ours published? protocol: 6 or 17. */
+/* Is this port of ours published? */
 bool sh_settings_published(const struct sh_settings *s, uint8_t protocol, uint16_t port);
 
 #endif

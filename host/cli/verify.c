@@ -4,6 +4,7 @@
 #include "host/cli/verify.h"
 #include "host/image/write/reference.h"
 #include "host/image/write/reference_read.h"
+#include "verifier/judge/claim.h"
 #include "verifier/base/bytes.h"
 
 #include <shelter/verify.h>
@@ -282,10 +283,6 @@ static int load_collateral(const struct options *o, struct inputs *in,
 
 static void print_text(const struct shelter_verdict *v)
 {
-    static const char *const shown[] = {"mrenclave", "mrsigner",   "isvprodid",   "isvsvn",
-                                        "mrtd",      "rtmr0",      "rtmr1",       "rtmr2",
-                                        "rtmr3",     "mrconfigid", "measurement", "host_data",
-                                        "measure",   "report_data"};
     const char *sentence, *status = shelter_verdict_tcb_status(v);
 
     printf("verdict     %s\n", shelter_verdict_accepted(v) ? "accept" : "reject");
@@ -301,11 +298,11 @@ static void print_text(const struct shelter_verdict *v)
         printf("debug       yes\n");
     if (shelter_verdict_simulated(v))
         printf("simulated   yes: this protects nothing\n");
-    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
-        char *value = shelter_verdict_claim(v, shown[i]);
+    for (const struct sv_measurement *m = sv_measurements; m->claim; m++) {
+        char *value = m->kind == SV_MEASUREMENT_ALIAS ? NULL : shelter_verdict_claim(v, m->claim);
 
         if (value)
-            printf("%-11s %s\n", shown[i], value);
+            printf("%-11s %s\n", m->claim, value);
         free(value);
     }
 }

@@ -135,7 +135,7 @@ static int merge_config(struct sh_config *to, const struct sh_config *from, stru
     }
     for (size_t i = 0; !r && i < from->port_count; i++) {
         cleanup_free char *port =
-            sh_format("%u/%s", from->ports[i].port, from->ports[i].protocol == 17 ? "udp" : "tcp");
+            sh_format("%u/%s", from->ports[i].port, sh_protocol_name(from->ports[i].protocol));
         r = sh_config_port(to, port, err);
     }
     return r;

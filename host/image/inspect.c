@@ -176,7 +176,7 @@ static cJSON *json_ports(const struct sh_manifest *m)
     for (size_t i = 0; i < count; i++) {
         const uint8_t *d = sh_manifest_get(m, SH_TAG_PORT, i).data;
         char text[16];
-        snprintf(text, sizeof(text), "%u/%s", sh_le16(d), d[2] == 17 ? "udp" : "tcp");
+        snprintf(text, sizeof(text), "%u/%s", sh_le16(d), sh_protocol_name(d[2]));
         cJSON_AddItemToArray(list, cJSON_CreateString(text));
     }
     return list;

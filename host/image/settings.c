@@ -84,11 +84,11 @@ static void add_ports(cJSON *o, const struct sh_settings *s)
     cJSON *list = cJSON_AddArrayToObject(o, "published");
     for (size_t i = 0; i < s->port_count; i++) {
         char text[16];
-        const char *protocol = s->ports[i].protocol == 17 ? "udp" : "tcp";
+        const char *protocol = sh_protocol_name(s->ports[i].protocol);
         if (s->ports[i].port)
             snprintf(text, sizeof(text), "%u/%s", s->ports[i].port, protocol);
         else
-            snprintf(text, sizeof(text), "all/%s", protocol);
+            snprintf(text, sizeof(text), SH_LAUNCH_PORT_ALL "/%s", protocol);
         cJSON_AddItemToArray(list, cJSON_CreateString(text));
     }
 }

@@ -128,15 +128,18 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
         return sh_fail(err, -EINVAL, "too little memory; a shelter needs at least %lluM: use -m",
                        SH_LAUNCH_MEMORY_MIN >> 20);
     for (size_t i = 0; i < o->port_count; i++)
-        sh_strings_addf(&l->ports, "%s %u", o->ports[i].udp ? "udp" : "tcp",
+        sh_strings_addf(&l->ports, SH_LAUNCH_PORT_FORMAT,
+                        sh_protocol_name(o->ports[i].udp ? SH_UDP : SH_TCP),
                         o->ports[i].guest_port);
     if (o->publish_all && network) {
-        sh_strings_add(&l->ports, "tcp all");
-        sh_strings_add(&l->ports, "udp all");
+        sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_TCP));
+        sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_UDP));
     }
-    for (size_t i = 0; i < o->mount_count; i++)
-        sh_strings_addf(&l->mounts, SH_BOOT_SHARE_TAG "%zu %s %s", i,
+    for (size_t i = 0; i < o->mount_count; i++) {
+        cleanup_free char *tag = sh_format(SH_BOOT_SHARE_TAG "%zu", i);
+        sh_strings_addf(&l->mounts, SH_LAUNCH_MOUNT_FORMAT, tag,
                         o->mounts[i].read_only ? "ro" : "rw", o->mounts[i].target);
+    }
     return 0;
 }
 

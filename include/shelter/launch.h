@@ -47,4 +47,8 @@ enum sh_launch_key {
     SH_LAUNCH_KEY_COUNT
 };
 
+#define SH_LAUNCH_PORT_FORMAT "%s %u" /* the protocol's name, the port; or instead of it: */
+#define SH_LAUNCH_PORT_ALL "all"
+#define SH_LAUNCH_MOUNT_FORMAT "%s %s %s" /* tag, "ro" or "rw", path */
+
 #endif

@@ -36,7 +36,7 @@ enum sh_manifest_tag {
     SH_TAG_STOP_SIGNAL = 22, /* u32, Linux signal number */
     SH_TAG_LIMIT = 23,       /* list: struct sh_limit_record */
     SH_TAG_MOUNT = 24,       /* list: u64 size (0: no limit) | u32 mode | absolute path: a tmpfs */
-    SH_TAG_PORT = 25,        /* list: u16 port | u8 protocol (6 TCP, 17 UDP): for documentation */
+    SH_TAG_PORT = 25,        /* list: u16 port | u8 enum sh_protocol: for documentation */
     SH_TAG_NETWORK = 26,     /* "none", "dhcp" or "ADDR/LEN[,GATEWAY[,DNS...]]" */
     SH_TAG_AGENT = 27,       /* path in the image of the API server that replaces ours */
     SH_TAG_BROKER = 28,      /* key broker's URL */
@@ -69,6 +69,13 @@ enum sh_manifest_tag {
     (SH_POLICY_EXEC | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG |     \
      SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT | SH_POLICY_AGENT_HEADER |          \
      SH_POLICY_NO_EVIDENCE)
+
+/* The transport protocols that have ports, by their numbers in IP. */
+enum sh_protocol { SH_TCP = 6, SH_UDP = 17 };
+static inline const char *sh_protocol_name(uint8_t protocol)
+{
+    return protocol == SH_UDP ? "udp" : "tcp";
+}
 
 struct sh_limit_record {
     uint32_t resource; /* RLIMIT_* of Linux on x86-64 */

@@ -246,6 +246,9 @@ static void launch_rules(void **state)
     launch_is("{\"insecure_any\":true}", "debug 1\n", -EPERM);
     launch_is("{\"cpus\":[\"2\"]}", "cpus 4\n", -EPERM);
     launch_is("{\"cpus\":[\"2\"]}", "cpus 2\n", 0);
+    launch_is("{\"port\":[\"tcp 80\"]}", "port tcp 80\n", 0);
+    launch_is("{\"port\":[\"tcp 80\"]}", "port tcp all\n", -EPERM);
+    launch_is("{\"port\":[\"tcp all\",\"udp 53\"]}", "port tcp all\nport udp 53\n", 0);
     launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg a b\narg c\n", 0);
     launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg a b\n", -EPERM);
     launch_is("{\"arg\":[[\"a b\",\"c\"]]}", "arg c\narg a b\n", -EPERM);

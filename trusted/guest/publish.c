@@ -127,7 +127,7 @@ static int judge_call(const struct sh_settings *s, const struct seccomp_notif *n
         if (!port || port >= FIRST_EPHEMERAL)
             return 0;
     }
-    return sh_settings_published(s, type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP, port)
+    return sh_settings_published(s, type == SOCK_STREAM ? SH_TCP : SH_UDP, port)
                ? 0
                : hear_loopback(fd);
 }

@@ -3,6 +3,7 @@
 #include "verifier/broker/judge.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/launch.h"
+#include "verifier/judge/claim.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
@@ -120,16 +121,6 @@ static int refresh_references(struct sb_judge *j)
     j->version = version;
     j->have_references = true;
     return 0;
-}
-
-static const char *measurement_of(const struct shelter_verdict *v)
-{
-    static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (*sv_json_text(v->claims, names[i]))
-            return sv_json_text(v->claims, names[i]);
-    return "";
 }
 
 static bool reference_matches(const struct sb_reference *r, const struct shelter_verdict *v)
@@ -324,7 +315,7 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, con
                    ? false
                    : refuse_attestation(out, 500, "internal", "the evidence cannot be judged: %s",
                                         strerror(-rc));
-    snprintf(out->measurement, sizeof(out->measurement), "%s", measurement_of(*v));
+    snprintf(out->measurement, sizeof(out->measurement), "%s", sv_measurement_of((*v)->claims));
     if (shelter_verdict_accepted(*v))
         return true;
     if (shelter_verdict_refusal_count(*v))

@@ -134,7 +134,7 @@ static cJSON *chosen_shares(const struct sh_settings *s)
     char text[4200];
 
     for (size_t i = 0; ok && i < s->share_count; i++) {
-        snprintf(text, sizeof(text), "%s %s %s", s->shares[i].tag,
+        snprintf(text, sizeof(text), SH_LAUNCH_MOUNT_FORMAT, s->shares[i].tag,
                  s->shares[i].read_only ? "ro" : "rw", s->shares[i].path);
         ok = add_text(list, text);
     }
@@ -151,8 +151,12 @@ static cJSON *chosen_ports(const struct sh_settings *s)
     char text[16];
 
     for (size_t i = 0; ok && i < s->port_count; i++) {
-        snprintf(text, sizeof(text), "%s %u", s->ports[i].protocol == 6 ? "tcp" : "udp",
-                 s->ports[i].port);
+        const char *protocol = sh_protocol_name(s->ports[i].protocol);
+
+        if (s->ports[i].port)
+            snprintf(text, sizeof(text), SH_LAUNCH_PORT_FORMAT, protocol, s->ports[i].port);
+        else
+            snprintf(text, sizeof(text), "%s " SH_LAUNCH_PORT_ALL, protocol);
         ok = add_text(list, text);
     }
     if (ok)

@@ -4,6 +4,7 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/policy.h"
 #include "verifier/base/json.h"
+#include "verifier/judge/claim.h"
 #include "verifier/base/json_read.h"
 
 #include <errno.h>
@@ -221,17 +222,14 @@ static cJSON *check_token(struct sb_request *r, struct sb_judgement *out)
 
 static void describe_attested(struct sb_judgement *out, const cJSON *payload)
 {
-    static const char *const names[] = {"mrenclave", "mrtd", "measurement", "measure"};
-    const cJSON *claims = sv_json_get(payload, "claims");
-
     snprintf(out->tee, sizeof(out->tee), "%s", sv_json_text(payload, "tee"));
     snprintf(out->image, sizeof(out->image), "%s", sv_json_text(payload, "image"));
     snprintf(out->reference, sizeof(out->reference), "%s", sv_json_text(payload, "reference"));
     snprintf(out->reference_digest, sizeof(out->reference_digest), "%s",
              sv_json_text(payload, "reference-sha384"));
     snprintf(out->evidence, sizeof(out->evidence), "%s", sv_json_text(payload, "evidence-sha384"));
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out->measurement[0]; i++)
-        snprintf(out->measurement, sizeof(out->measurement), "%s", sv_json_text(claims, names[i]));
+    snprintf(out->measurement, sizeof(out->measurement), "%s",
+             sv_measurement_of(sv_json_get(payload, "claims")));
 }
 
 // Whether this payload may have this resource. Fills out.

@@ -9,6 +9,21 @@
 #include <string.h>
 #include <strings.h>
 
+const struct sv_measurement sv_measurements[] = {
+#define MEASUREMENT(claim, kind) {#claim, SV_MEASUREMENT_##kind},
+#include "verifier/judge/measurements.def"
+#undef MEASUREMENT
+    {NULL, SV_MEASUREMENT_PART},
+};
+
+const char *sv_measurement_of(const cJSON *claims)
+{
+    for (const struct sv_measurement *m = sv_measurements; m->claim; m++)
+        if (m->kind == SV_MEASUREMENT_CODE && *sv_json_text(claims, m->claim))
+            return sv_json_text(claims, m->claim);
+    return "";
+}
+
 // A whole number: JSON's own, exact or not written by us, or the text that sv_claim_number writes.
 static bool number_of(const cJSON *item, uint64_t *out)
 {

@@ -12,6 +12,17 @@
 // else, and for a claim that is not there.
 bool sv_claim_is(const struct shelter_verdict *v, const char *name, const cJSON *want);
 
+enum sv_measurement_kind { SV_MEASUREMENT_CODE, SV_MEASUREMENT_ALIAS, SV_MEASUREMENT_PART };
+struct sv_measurement {
+    const char *claim;
+    enum sv_measurement_kind kind;
+};
+// What measurements.def lists; ends with a claim that is NULL.
+extern const struct sv_measurement sv_measurements[];
+
+// The value of the claim that identifies the code; "" where claims have none.
+const char *sv_measurement_of(const cJSON *claims);
+
 // Is the claim a number of at least `min`?
 bool sv_claim_at_least(const struct shelter_verdict *v, const char *name, const cJSON *min);
 

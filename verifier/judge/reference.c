@@ -7,10 +7,6 @@
 
 #include <string.h>
 
-// What alone identifies the code; an entry without one of these references nothing.
-static const char *const strong[] = {"mrenclave", "mrtd", "launch_digest", "measurement",
-                                     "measure"};
-
 static bool tee_matches(const char *tee, const struct shelter_verdict *v)
 {
     switch (v->type) {
@@ -55,6 +51,7 @@ static const char *claim_name(const char *name)
     return !strcmp(name, "isv_prod_id") ? "isvprodid" : !strcmp(name, "isv_svn") ? "isvsvn" : name;
 }
 
+// An entry without a measurement that identifies the code references nothing.
 static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *v)
 {
     const cJSON *want;
@@ -66,8 +63,8 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
 
         if (cJSON_IsArray(want) ? !array_holds(v, want, name) : !sv_claim_is(v, name, want))
             return false;
-        for (size_t i = 0; i < sizeof(strong) / sizeof(strong[0]); i++)
-            identifies |= !strcmp(want->string, strong[i]);
+        for (const struct sv_measurement *m = sv_measurements; m->claim; m++)
+            identifies |= m->kind != SV_MEASUREMENT_PART && !strcmp(want->string, m->claim);
     }
     return identifies;
 }

@@ -117,9 +117,9 @@ int sh_config_port(struct sh_config *c, const char *text, struct sh_error *err)
 {
     const char *slash = strchr(text, '/');
     cleanup_free char *number = sh_format("%.*s", (int)strcspn(text, "/"), text);
-    uint8_t protocol = slash && !strcmp(slash, "/udp") ? 17 : 6;
+    uint8_t protocol = slash && !strcmp(slash, "/udp") ? SH_UDP : SH_TCP;
     uint16_t port;
-    if (sh_parse_port(number, 1, &port) || (slash && protocol == 6 && strcmp(slash, "/tcp")))
+    if (sh_parse_port(number, 1, &port) || (slash && protocol == SH_TCP && strcmp(slash, "/tcp")))
         return sh_fail(err, -EINVAL, "'%.40s' is not a port: 1 to 65535, with /tcp or /udp", text);
     for (size_t i = 0; i < c->port_count; i++)
         if (c->ports[i].port == port && c->ports[i].protocol == protocol)

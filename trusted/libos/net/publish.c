@@ -8,5 +8,6 @@ bool net_published(const struct sock *s)
     /* What is published are addresses of IPv4. */
     if (!settings.outside || s->options[OPT_V6ONLY])
         return false;
-    return sh_settings_published(&settings, s->type == SOCK_STREAM ? 6 : 17, addr_port(&s->own));
+    return sh_settings_published(&settings, s->type == SOCK_STREAM ? SH_TCP : SH_UDP,
+                                 addr_port(&s->own));
 }
