@@ -17,6 +17,7 @@ build() { # NAME OPTIONS...
 build facts -static
 build facts-pie -static-pie
 gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/turns" tests/libos/turns.c
+gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/ptys" tests/libos/ptys.c
 cp "$(command -v busybox)" "$R/bin/busybox"
 for a in mkdir rm sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
 cat >"$R/bin/script" <<'SCRIPT'
@@ -52,6 +53,10 @@ for program in facts facts-pie; do
 done
 facts=$(wc -l <"$T/facts.native")
 check "more than 180 facts ($facts)" test "$facts" -gt 180
+(cd "$T/native" && timeout -k 5 60 "$R/bin/ptys" >"$T/ptys.native" 2>"$T/err")
+timeout -k 5 60 build/libos-test "$T/i.img" "$T/i.manifest" -- /bin/ptys >"$T/ptys.test" 2>"$T/err"
+check "terminals in port test: the same as natively" diff "$T/ptys.native" "$T/ptys.test"
+check "more than 100 facts about terminals" test "$(wc -l <"$T/ptys.native")" -gt 100
 PATH=$R/bin:$PATH "$R/bin/busybox" sh "$R/bin/script" >"$T/script.native" 2>&1
 timeout 60 build/libos-test -e PATH=/bin "$T/i.img" "$T/i.manifest" -- /bin/script >"$T/script.test" 2>&1
 check "a shell's script in port test: the same as natively" diff "$T/script.native" "$T/script.test"
@@ -65,6 +70,8 @@ for program in facts facts-pie; do
     same "$program in the enclave" $? 0
     check "$program in the enclave: the same as natively" diff "$T/$program.native" "$T/$program.sgx"
 done
+timeout -k 5 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/ptys >"$T/ptys.sgx" 2>"$T/err"
+check "terminals in the enclave: the same as natively" diff "$T/ptys.native" "$T/ptys.sgx"
 timeout 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/script >"$T/script.sgx" 2>"$T/err"
 check "a shell's script in the enclave: the same as natively" diff "$T/script.native" "$T/script.sgx"
 

@@ -69,6 +69,11 @@ int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, ui
         return fd;
     if (what > PORT_TTY_SET_WINDOW || flags > 2)
         return -EINVAL;
+    if (loader.options.channel >= 0) { /* pipes: the terminal is the enclave's */
+        bool has = what == PORT_TTY_GET_WINDOW && loader_pump_window((uint16_t *)s->a);
+        s->size_a = has ? sizes[what] : 0;
+        return has ? 0 : -ENOTTY;
+    }
     uint64_t request = requests[what] + (what == PORT_TTY_SET ? flags : 0);
     long r = syscall(SYS_ioctl, fd, request, s->a);
     s->size_a = r < 0 ? 0 : sizes[what];

@@ -270,6 +270,8 @@ int control_poll(void);
  * errors. */
 int loader_pump_open(struct sh_error *err);
 void loader_pump_start(void);
+/* struct winsize of the user's terminal; false: there is none. */
+bool loader_pump_window(uint16_t size[4]);
 
 /* --- enter.c -------------------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plays the guest's side of <shelter/channel.h> on behalf of the enclave's streams, so that the
-// supervisor cannot tell an enclave from a machine: pipes (or a terminal) on one side, frames and
-// credit on the other.
+// supervisor cannot tell an enclave from a machine: pipes on one side, frames and credit on the
+// other. A terminal is the enclave's own: it gets the bytes and the size of the user's.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "host/run/stream.h"
@@ -24,13 +23,11 @@ static struct {
     struct sh_fifo waiting; /* stdin that did not fit */
     int output[2];          /* from its stdout and stderr; -1: ended */
     struct sh_stream_out out[2];
-    int tty, workload_tty; /* both ends of the terminal, or -1 */
+    _Atomic uint32_t window; /* of the user's terminal: rows, columns in the upper half */
 } pump = {.input = -1,
           .in = {.stream = SH_STREAM_IN, .window = SH_CREDIT_WINDOW},
           .output = {-1, -1},
-          .out = {{.stream = SH_STREAM_OUT}, {.stream = SH_STREAM_ERR}},
-          .tty = -1,
-          .workload_tty = -1};
+          .out = {{.stream = SH_STREAM_OUT}, {.stream = SH_STREAM_ERR}}};
 
 /* --- from the supervisor ---------------------------------------------------------------------- */
 
@@ -42,31 +39,12 @@ static void grant_input(void)
     channel_unlock();
 }
 
-/* The terminal's signal keys: our end of it has no process group that could be signalled. */
-static bool take_signal_key(uint8_t byte)
-{
-    struct termios now;
-    if (pump.tty < 0 || tcgetattr(pump.tty, &now) || !(now.c_lflag & ISIG))
-        return false;
-    if (byte == now.c_cc[VINTR])
-        loader_signal(SIGINT);
-    else if (byte == now.c_cc[VQUIT])
-        loader_signal(SIGQUIT);
-    else
-        return false;
-    return true;
-}
-
 static void take_input(const struct sh_frame_view *f)
 {
     if (sh_stream_take(&pump.in, f->size))
         _exit(SH_EXIT_FAILURE); /* the channel is broken */
-    if (pump.input >= 0 && pump.tty < 0)
+    if (pump.input >= 0)
         sh_fifo_add(&pump.waiting, f->data, f->size);
-    for (uint32_t i = 0; pump.tty >= 0 && pump.input >= 0 && i < f->size; i++) {
-        if (!take_signal_key(f->data[i]))
-            sh_fifo_add(&pump.waiting, f->data + i, 1);
-    }
     grant_input();
 }
 
@@ -121,10 +99,8 @@ static void take_frame(const struct sh_frame_view *f)
         pump.in.ended = true;
         break;
     case SH_FRAME_WINSIZE:
-        if (pump.tty >= 0 && f->size >= 4) {
-            uint32_t v = sh_frame_u32(f, 0);
-            struct winsize w = {.ws_row = (uint16_t)v, .ws_col = (uint16_t)(v >> 16)};
-            ioctl(pump.tty, TIOCSWINSZ, &w);
+        if (loader.options.tty && f->size >= 4) {
+            pump.window = sh_frame_u32(f, 0);
             loader_signal(SIGWINCH);
         }
         break;
@@ -202,27 +178,14 @@ static void feed_input(void)
         grant_input();
     }
     if (pump.in.ended && pump.input >= 0 && !pump.waiting.size) {
-        if (pump.tty >= 0) {
-            uint8_t end = 4; /* ^D */
-            (void)!write(pump.input, &end, 1);
-        } else {
-            close(pump.input);
-        }
+        close(pump.input);
         pump.input = -1;
     }
 }
 
-/* True when what the workload wrote has been read; it writes no more by now. A terminal hands its
- * bytes on when it likes, so that none to be read proves nothing: the workload's end is closed, and
- * ours read to the end. */
+/* True when what the workload wrote has been read; it writes no more by now. */
 static bool is_drained(void)
 {
-    if (pump.tty >= 0) {
-        if (pump.workload_tty >= 0)
-            close(pump.workload_tty);
-        pump.workload_tty = -1;
-        return pump.output[0] < 0;
-    }
     for (unsigned i = 0; i < 2; i++) {
         int n = 0;
         if (pump.output[i] >= 0 && !ioctl(pump.output[i], FIONREAD, &n) && n > 0)
@@ -281,22 +244,13 @@ static int open_pipes(void)
     return 0;
 }
 
-static int open_terminal(void)
+bool loader_pump_window(uint16_t size[4])
 {
-    char name[64];
-    int ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (ours < 0 || grantpt(ours) || unlockpt(ours) || ptsname_r(ours, name, sizeof(name)))
-        return -errno;
-    int theirs = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (theirs < 0)
-        return -errno;
-    struct winsize w = {.ws_row = loader.options.rows, .ws_col = loader.options.columns};
-    ioctl(ours, TIOCSWINSZ, &w);
-    for (int i = 0; i < 3; i++)
-        loader_handle_set(i, theirs);
-    pump.input = pump.output[0] = pump.tty = ours;
-    pump.workload_tty = theirs;
-    return 0;
+    uint32_t window = pump.window;
+    size[0] = (uint16_t)window;
+    size[1] = (uint16_t)(window >> 16);
+    size[2] = size[3] = 0;
+    return loader.options.tty;
 }
 
 int loader_pump_open(struct sh_error *err)
@@ -306,7 +260,8 @@ int loader_pump_open(struct sh_error *err)
     pump.event = channel_open(err);
     if (pump.event < 0)
         return pump.event;
-    int r = loader.options.tty ? open_terminal() : open_pipes();
+    pump.window = loader.options.rows | (uint32_t)loader.options.columns << 16;
+    int r = open_pipes();
     return r ? sh_fail_errno(err, r, "cannot open the workload's streams") : 0;
 }
 

@@ -70,7 +70,7 @@ void trace_call(struct thread *t, int64_t nr, const uint64_t a[6], long result)
 {
     char line[400];
     put_call(line, sizeof(line), t, nr, a);
-    if (result == -ERESTARTSYS)
+    if (result == -ERESTARTSYS || result == -ERESTARTNOHAND)
         log_line("%s) = ? ERESTARTSYS", line);
     else if (result < 0 && result > -4096)
         log_line("%s) = -1 errno %ld%s", line, -result,

@@ -107,7 +107,7 @@ static void system_call(struct thread *t)
     if (tracing)
         trace_call(t, nr, a, result);
     r->rax = (uint64_t)result;
-    if (result != -ERESTARTSYS)
+    if (result != -ERESTARTSYS && result != -ERESTARTNOHAND)
         t->call_nr = -1;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices: null, zero, full, random, urandom, tty, and the links in /dev.
+// Devices: null, zero, full, random, urandom, tty, ptmx, and the links in /dev.
 #include <asm/poll.h>
 
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/tty.h"
 
-#define TERMINAL RDEV(136, 0) /* /dev/pts/0, where there is one */
+#define SLAVES 136u /* major number of /dev/pts/N */
 #define RDEV(major, minor) ((uint32_t)(major) << 8 | (uint32_t)(minor))
 
 static long null_read(struct file *f, struct io *io, uint64_t offset)
@@ -61,35 +61,26 @@ static const struct device {
     const char *name;
     uint32_t rdev, mode;
     const struct file_ops *ops;
+    int (*open)(struct file *f); /* NULL: ops are all */
 } devices[] = {
-    {"null", RDEV(1, 3), 0666, &null_ops},      {"zero", RDEV(1, 5), 0666, &zero_ops},
-    {"full", RDEV(1, 7), 0666, &full_ops},      {"random", RDEV(1, 8), 0666, &random_ops},
-    {"urandom", RDEV(1, 9), 0666, &random_ops}, {"tty", RDEV(5, 0), 0666, NULL},
+    {"null", RDEV(1, 3), 0666, &null_ops, NULL},
+    {"zero", RDEV(1, 5), 0666, &zero_ops, NULL},
+    {"full", RDEV(1, 7), 0666, &full_ops, NULL},
+    {"random", RDEV(1, 8), 0666, &random_ops, NULL},
+    {"urandom", RDEV(1, 9), 0666, &random_ops, NULL},
+    {"tty", RDEV(5, 0), 0666, .ops = &null_ops, .open = pty_open_current},
+    {"ptmx", RDEV(5, 2), 0666, .ops = &null_ops, .open = pty_open_master},
 };
-
-int dev_add_terminal(void)
-{
-    struct dentry *pts;
-    int r = tree_mkdir("/dev/pts", 0755, &pts);
-    struct inode *i = r ? NULL : inode_new(FS_TMP, S_IFCHR | 0620);
-    if (i) {
-        i->rdev = TERMINAL;
-        i->gid = 5; /* tty, as devpts is mounted */
-    }
-    return r ? r : dev_add(pts, "0", i);
-}
 
 int dev_open(struct file *f)
 {
-    if (f->inode->rdev == TERMINAL)
-        return stdio_open_tty(f);
+    if ((f->inode->rdev >> 8 & 0xfff) == SLAVES)
+        return pty_open_slave(f);
     for (size_t i = 0; i < ARRAY_COUNT(devices); i++) {
         if (devices[i].rdev != f->inode->rdev)
             continue;
-        if (!devices[i].ops)
-            return stdio_open_tty(f);
         f->ops = devices[i].ops;
-        return 0;
+        return devices[i].open ? devices[i].open(f) : 0;
     }
     return -ENXIO;
 }

@@ -274,10 +274,10 @@ int tree_put_file(const char *directory, const char *name, uint32_t mode, const 
 int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);
-int dev_add_terminal(void); /* /dev/pts/0 */
 int stdio_init(void);
-void stdio_give(uint32_t uid);      /* the terminal to its user */
-int stdio_open_tty(struct file *f); /* /dev/tty: -ENXIO without a terminal */
+void stdio_give(uint32_t uid); /* the terminal to its user */
+void stdio_resize(void);       /* the host's terminal may have another size */
+void stdio_end(void);          /* everything ends: what was written is with the host */
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);

@@ -163,8 +163,8 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
     if ((flags & O_DIRECTORY) && !(flags & OPEN_MADE) && (i->mode & S_IFMT) != S_IFDIR)
         return -ENOTDIR;
     struct file *f =
-        file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY | O_CLOEXEC |
-                                                OPEN_MADE | O_LARGEFILE_BIT));
+        file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | OPEN_MADE |
+                                                O_LARGEFILE_BIT));
     if (!f)
         return -ENOMEM;
     f->inode = i;
@@ -176,6 +176,7 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
             r = -EINVAL;
         else
             r = i->ops && i->ops->open ? i->ops->open(f) : open_special(f);
+        f->flags &= ~(uint32_t)O_NOCTTY; /* only of the opening */
         if (!r && (flags & O_TRUNC) && f->ops == &regular_ops)
             r = data_truncate(i, 0);
         if (r) {

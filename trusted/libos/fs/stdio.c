@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The standard streams and the terminal behind them: calls out, whose answers are bounded here.
+// The standard streams: calls out, whose answers are bounded here; or the host's terminal.
 #include <asm/ioctls.h>
 #include <asm/poll.h>
 #include <asm/signal.h>
+#include <asm/termbits.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/console.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
 
-#define TERMIOS_SIZE 36u
-#define WINSIZE_SIZE 8u
 #define AHEAD_SIZE 65536u
 
 /* The host's streams, whatever descriptors there are of them. */
@@ -73,6 +73,8 @@ static long fill_ahead(struct file *f, struct ahead *a)
         outside_used(f->outside, POLLIN, n == -EAGAIN);
         a->filling = false;
         wait_wake_all(&a->wait);
+        if (residence_take())
+            return -ENOMEM;
         if (n == -EAGAIN || n == -EINTR)
             continue; /* not ready after all; wait_ready sees signals */
         if (n <= 0)
@@ -125,7 +127,7 @@ static struct ahead *ahead_of_input(void)
 static long stream_write(struct file *f, struct io *io, uint64_t offset)
 {
     long done = 0;
-    int32_t handle = f->outside->handle ? f->outside->handle : 1; /* a terminal's other direction */
+    int32_t handle = f->outside->handle;
     uint64_t pages = MIN((io->left + PAGE_SIZE - 1) >> PAGE_SHIFT, 16);
     if (!pages)
         return 0;
@@ -146,6 +148,8 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
             los_unlock();
             n = claim_count(port_write(handle, buf + at, piece), piece);
             los_lock();
+            if (residence_take())
+                n = -ENOMEM;
             outside_used(f->outside, POLLOUT, n == -EAGAIN);
             if (n == 0)
                 n = -EIO; /* a host that takes nothing would keep us here for ever */
@@ -169,56 +173,11 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
     return done;
 }
 
-static long get_tty(struct file *f, enum port_tty what, uint64_t to, uint32_t size)
-{
-    uint8_t buf[TERMIOS_SIZE] = {0};
-    if (!settings.terminal)
-        return -ENOTTY;
-    int r = claim_status(port_tty(f->outside->handle, what, 0, buf, size));
-    return r ? r : user_write(to, buf, size);
-}
-
-static long set_tty(struct file *f, enum port_tty what, uint32_t flags, uint64_t from,
-                    uint32_t size)
-{
-    uint8_t buf[TERMIOS_SIZE] = {0};
-    if (!settings.terminal)
-        return -ENOTTY;
-    if (user_read(buf, from, size))
-        return -EFAULT;
-    return claim_status(port_tty(f->outside->handle, what, flags, buf, size));
-}
-
 static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
-    int32_t group;
-    struct ahead *a = f->data;
-    switch (request) {
-    case FIONREAD:
-        group = a ? (int32_t)(a->size - a->at) : 0;
-        return user_write(arg, &group, sizeof(group));
-    case TCGETS:
-        return get_tty(f, PORT_TTY_GET, arg, TERMIOS_SIZE);
-    case TCSETS:
-    case TCSETSW:
-    case TCSETSF:
-        return set_tty(f, PORT_TTY_SET, (uint32_t)(request - TCSETS), arg, TERMIOS_SIZE);
-    case TIOCGWINSZ:
-        return get_tty(f, PORT_TTY_GET_WINDOW, arg, WINSIZE_SIZE);
-    case TIOCSWINSZ:
-        return set_tty(f, PORT_TTY_SET_WINDOW, 0, arg, WINSIZE_SIZE);
-    case TIOCGPGRP:
-    case TIOCGSID:
-        if (!settings.terminal)
-            return -ENOTTY;
-        group = request == TIOCGPGRP ? current()->pgid : current()->sid;
-        return user_write(arg, &group, sizeof(group));
-    case TIOCSPGRP:
-    case TIOCSCTTY:
-        return settings.terminal ? 0 : -ENOTTY;
-    default:
-        return -ENOTTY;
-    }
+    const struct ahead *a = f->data;
+    int32_t ahead = a ? (int32_t)(a->size - a->at) : 0;
+    return request == FIONREAD ? user_write(arg, &ahead, sizeof(ahead)) : -ENOTTY;
 }
 
 static const struct file_ops stream_ops = {
@@ -244,14 +203,6 @@ static int attach_stream(struct file *f, int stream)
     return outside_add(f->outside, stream, f->wait);
 }
 
-int stdio_open_tty(struct file *f)
-{
-    if (!settings.terminal)
-        return -ENXIO;
-    f->data = ahead_of_input();
-    return f->data ? attach_stream(f, 0) : -ENOMEM;
-}
-
 static int open_stream(int fd, struct file **out)
 {
     struct file *f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
@@ -264,11 +215,49 @@ static int open_stream(int fd, struct file **out)
     return 0;
 }
 
+static struct tty *terminal;
+static struct tty_modes host_modes; /* of its own terminal, if it has one: before and after us */
+static bool host_has_modes;
+
+void stdio_resize(void)
+{
+    struct tty_window w;
+    if (!terminal || claim_status(port_tty(0, PORT_TTY_GET_WINDOW, 0, &w, sizeof(w))) ||
+        !memcmp(&w, &terminal->window, sizeof(w)))
+        return;
+    terminal->window = w;
+    tty_signal(terminal, SIGWINCH);
+}
+
+/* All that makes a terminal is done here: the host passes on what is typed and shown as it is. */
+static int open_terminal(void)
+{
+    struct tty_modes raw;
+    host_has_modes = !claim_status(port_tty(0, PORT_TTY_GET, 0, &host_modes, sizeof(host_modes)));
+    raw = host_modes;
+    raw.iflag &= ~(uint32_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.oflag &= ~(uint32_t)OPOST;
+    raw.lflag &= ~(uint32_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    if (host_has_modes)
+        port_tty(0, PORT_TTY_SET, 0, &raw, sizeof(raw));
+    terminal = console_new(0, 1, 0);
+    stdio_resize();
+    return terminal ? 0 : -ENOMEM;
+}
+
+void stdio_end(void)
+{
+    if (terminal)
+        console_show(terminal);
+    if (host_has_modes)
+        port_tty(0, PORT_TTY_SET, 1, &host_modes, sizeof(host_modes));
+}
+
 /* The host's streams, or /dev/null where the settings want none. */
 int stdio_init(void)
 {
     struct file *f = NULL;
-    int r = settings.terminal ? dev_add_terminal() : 0;
+    int r = settings.terminal ? open_terminal() : 0;
     for (int fd = 0; !r && fd < 3; fd++) {
         if (settings.terminal && fd)
             file_get(f); /* all three are one */

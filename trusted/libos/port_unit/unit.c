@@ -108,7 +108,7 @@ long unit_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t
 {
     const uint64_t args[6] = {a, b, c, d, e, f};
     long r = los_call(nr, args);
-    return r == -ERESTARTSYS ? -EINTR : r;
+    return r == -ERESTARTSYS || r == -ERESTARTNOHAND ? -EINTR : r;
 }
 
 uint64_t unit_memory(uint64_t size)

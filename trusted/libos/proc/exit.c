@@ -5,7 +5,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
-#include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/tty.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
@@ -83,6 +83,21 @@ static struct process *new_parent(struct process *p)
     return &first_process;
 }
 
+/* A group that nobody can make go on any more, with somebody stopped in it, is told so. */
+static void wake_orphans(int32_t pgid)
+{
+    bool stopped = false;
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        stopped = stopped || (p->pgid == pgid && p->stopped && !p->zombie);
+    }
+    if (!stopped || !group_is_orphaned(pgid))
+        return;
+    sig_send_group(pgid, SIGHUP);
+    sig_send_group(pgid, SIGCONT);
+}
+
 static void give_children_away(struct process *p)
 {
     struct process *heir = new_parent(p);
@@ -97,9 +112,12 @@ static void give_children_away(struct process *p)
             struct sig_item item = {.signo = c->death_signal};
             sig_send_item(c, NULL, &item);
         }
+        if (c->pgid != p->pgid && c->sid == p->sid)
+            wake_orphans(c->pgid);
         if (c->zombie)
             announce_end(c);
     }
+    wake_orphans(p->pgid);
 }
 
 void handlers_put(struct handlers *h)
@@ -127,6 +145,13 @@ void vfork_release(struct process *p)
     wait_wake_thread(t);
 }
 
+/* The workload ended, and everything with it. */
+static _Noreturn void end_all(int wait_status)
+{
+    stdio_end();
+    port_exit(exit_code_of(wait_status));
+}
+
 /* Its last thread is going. */
 static void process_end(struct process *p)
 {
@@ -144,8 +169,10 @@ static void process_end(struct process *p)
     handlers_put(p->handlers);
     p->fs = NULL;
     p->handlers = NULL;
-    give_children_away(p);
     p->zombie = true;
+    give_children_away(p);
+    if (p->pid == p->sid)
+        tty_leader_ended(p->sid);
     pidfd_ended(p);
     announce_end(p);
 }
@@ -154,7 +181,7 @@ void thread_exit(struct thread *t, int wait_status)
 {
     struct process *p = t->process;
     if (p == &first_process && p->thread_count == 1)
-        port_exit(exit_code_of(p->exiting ? p->wait_status : wait_status));
+        end_all(p->exiting ? p->wait_status : wait_status);
     if ((t->robust_list || t->clear_tid) && !residence_take())
         futex_exit(t);
     if (p->thread_count == 1 && !p->exiting)
@@ -182,7 +209,7 @@ void process_exit(int wait_status)
         if (p == &first_process) {
             if (wait_status)
                 call_tell_missing();
-            port_exit(exit_code_of(wait_status));
+            end_all(wait_status);
         }
         process_kick(p);
     }

@@ -12,7 +12,9 @@ int process_init_first(void); /* PID 1, without threads. 0 or -ENOMEM */
 struct process *process_find(int pid);
 struct thread *thread_find_any(int tid);     /* of whatever process */
 int process_parent(const struct process *p); /* its number, or 0 */
-int32_t id_next(void);                       /* a number that nothing has */
+/* Has none of the group a parent in the same session, but in another group? */
+bool group_is_orphaned(int32_t pgid);
+int32_t id_next(void); /* a number that nothing has */
 
 /* proc/thread.c */
 void thread_init(struct thread *t, uint64_t stack_top);       /* zeroed before */

@@ -38,6 +38,17 @@ int process_parent(const struct process *p)
     return p->parent ? p->parent->pid : 0;
 }
 
+bool group_is_orphaned(int32_t pgid)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node), *up = p->parent;
+        if (p->pgid == pgid && !p->zombie && up && up->pgid != pgid && up->sid == p->sid)
+            return false;
+    }
+    return true;
+}
+
 static bool id_in_use(int32_t id)
 {
     list_for(it, &processes)

@@ -80,14 +80,14 @@ long sys_rt_sigsuspend(uint64_t set, uint64_t set_size)
     sig_temporary_mask(self(), mask);
     struct wait_queue never;
     wait_queue_init(&never);
-    return wait_on(&never, NO_DEADLINE);
+    return wait_on(&never, NO_DEADLINE) ? -ERESTARTNOHAND : 0;
 }
 
 long sys_pause(void)
 {
     struct wait_queue never;
     wait_queue_init(&never);
-    return wait_on(&never, NO_DEADLINE);
+    return wait_on(&never, NO_DEADLINE) ? -ERESTARTNOHAND : 0;
 }
 
 long sys_rt_sigtimedwait(uint64_t wanted, uint64_t info, uint64_t timeout, uint64_t set_size)

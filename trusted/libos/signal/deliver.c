@@ -27,10 +27,13 @@ static void act_by_default(struct thread *t, int signo)
     case SIGWINCH:
     case SIGCONT:
         return;
-    case SIGSTOP:
     case SIGTSTP:
     case SIGTTIN:
     case SIGTTOU:
+        if (group_is_orphaned(t->process->pgid)) /* no shell would make it go on */
+            return;
+        __attribute__((fallthrough));
+    case SIGSTOP:
         if (t->process != &first_process) /* nobody would make it go on */
             process_stop(signo);
         return;
@@ -44,8 +47,9 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
 {
     if (t->call_nr < 0)
         return;
-    if ((int64_t)t->regs.rax == -ERESTARTSYS) {
-        if (handler && !(handler->flags & SA_RESTART)) {
+    int64_t result = (int64_t)t->regs.rax;
+    if (result == -ERESTARTSYS || result == -ERESTARTNOHAND) {
+        if (handler && (result == -ERESTARTNOHAND || !(handler->flags & SA_RESTART))) {
             t->regs.rax = (uint64_t)-EINTR;
         } else {
             t->regs.rax = (uint64_t)t->call_nr;

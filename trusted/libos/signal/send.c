@@ -4,6 +4,7 @@
 
 #include "lib/settings.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -144,6 +145,17 @@ void sig_send_thread(struct thread *t, int signo, int code)
     sig_send_item(t->process, t, &item);
 }
 
+void sig_send_group(int32_t pgid, int signo)
+{
+    struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
+    list_for(it, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        if (pgid && p->pgid == pgid)
+            sig_send_item(p, NULL, &item);
+    }
+}
+
 static bool take_from(struct sig_queue *q, uint64_t set, struct sig_item *out)
 {
     set &= q->set;
@@ -193,7 +205,11 @@ void sig_collect(void)
     if (!__atomic_load_n(&from_host, __ATOMIC_RELAXED))
         return;
     uint64_t set = __atomic_exchange_n(&from_host, 0, __ATOMIC_SEQ_CST) & settings.signals;
-    set &= ~SIG_BIT(SIGKILL); /* a host that wants an end makes it */
+    set &= ~SIG_BIT(SIGKILL);                             /* a host that wants an end makes it */
+    if (settings.terminal && (set & SIG_BIT(SIGWINCH))) { /* for who is in its foreground */
+        set &= ~SIG_BIT(SIGWINCH);
+        stdio_resize();
+    }
     for (int signo = 1; signo <= SIG_COUNT; signo++) {
         struct sig_item item = {.signo = signo, .code = 0x80 /* SI_KERNEL */};
         if (set & SIG_BIT(signo))

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+// Both ends of a terminal as files: /dev/ptmx, /dev/pts/N, /dev/tty.
+#include <asm/ioctls.h>
+#include <asm/poll.h>
+#include <asm/signal.h>
+#include <asm/termbits.h>
+
+#include "trusted/libos/fs/tty.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
+
+#define TTY_GROUP 5u /* as devpts is mounted */
+#define PIECE 256u
+#define TENTH (NS / 10)
+
+struct end {
+    struct tty *tty;
+    uint32_t generation;
+};
+
+static struct tty *tty_of(const struct file *f)
+{
+    return ((const struct end *)f->data)->tty;
+}
+
+static bool is_hung(const struct file *f)
+{
+    const struct end *e = f->data;
+    return e->generation != e->tty->generation;
+}
+
+/* ---- the slave ---- */
+
+/* How long a read waits that finds too little: VMIN and VTIME of termios(3). */
+static uint64_t read_deadline(const struct tty *t)
+{
+    const struct tty_modes *m = &t->modes;
+    bool timed = !(m->lflag & ICANON) && m->cc[VTIME] && (!m->cc[VMIN] || t->input_count);
+    return timed ? clock_now() + m->cc[VTIME] * TENTH : NO_DEADLINE;
+}
+
+/* 0: there is something; 1: there is nothing, and that is the answer; -errno. Who waited when it
+ * was hung up hears of it, who comes later finds the end. */
+static int wait_input(struct file *f, struct tty *t, uint32_t wanted)
+{
+    bool waited = false;
+    for (; !is_hung(f); waited = true) {
+        const struct tty_modes *m = &t->modes;
+        int r = tty_check_background(t, SIGTTIN);
+        if (r)
+            return r;
+        if (tty_is_readable(t, wanted))
+            return 0;
+        if (!(m->lflag & ICANON) && !m->cc[VMIN] && !m->cc[VTIME])
+            return !t->input_count;
+        if (f->flags & O_NONBLOCK)
+            return -EAGAIN;
+        r = wait_on(&t->slave_wait, read_deadline(t));
+        if (r == -ETIMEDOUT)
+            return !t->input_count;
+        if (r)
+            return -ERESTARTSYS;
+    }
+    return waited ? -EIO : 1;
+}
+
+static uint32_t take_input(struct tty *t, uint8_t *to, uint32_t size, bool *end)
+{
+    bool lines = t->modes.lflag & ICANON;
+    uint32_t n = 0;
+    while (n < size && t->input_count && !*end) {
+        uint16_t item = t->input[t->input_at];
+        t->input_at = (t->input_at + 1) % TTY_INPUT;
+        t->input_count--;
+        *end = lines && (item & (TTY_ENDS | TTY_EOF));
+        if (!(item & TTY_EOF))
+            to[n++] = (uint8_t)item;
+    }
+    return n;
+}
+
+static long slave_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct tty *t = tty_of(f);
+    uint8_t buf[PIECE];
+    bool end = false;
+    long done = 0;
+    if (!io->left)
+        return 0;
+    int r = wait_input(f, t, (uint32_t)MIN(io->left, TTY_INPUT));
+    if (r)
+        return MIN(r, 0);
+    while (io->left && t->input_count && !end) {
+        uint32_t n = take_input(t, buf, (uint32_t)MIN(io->left, PIECE), &end);
+        if (io_put(io, buf, n))
+            return -EFAULT;
+        done += n;
+    }
+    wait_wake_events(&t->master_wait, POLLOUT);
+    return done;
+}
+
+/* Until something can be written. */
+static int wait_output(struct file *f, struct tty *t)
+{
+    for (;;) {
+        if (is_hung(f))
+            return -EIO;
+        int r = t->modes.lflag & TOSTOP ? tty_check_background(t, SIGTTOU) : 0;
+        if (r)
+            return r;
+        if (tty_output_room(t))
+            return 0;
+        r = wait_for(&t->slave_wait, !(f->flags & O_NONBLOCK));
+        if (r)
+            return r;
+    }
+}
+
+static long slave_write(struct file *f, struct io *io, uint64_t offset)
+{
+    struct tty *t = tty_of(f);
+    uint8_t buf[PIECE];
+    long done = 0;
+    while (io->left) {
+        int r = wait_output(f, t);
+        if (r)
+            return done ? done : r;
+        uint32_t n = (uint32_t)MIN(MIN(io->left, PIECE), tty_output_room(t));
+        if (io_get(io, buf, n))
+            return done ? done : -EFAULT;
+        for (uint32_t i = 0; i < n; i++)
+            tty_output(t, buf[i]);
+        done += n;
+        if (t->drain)
+            t->drain(t);
+        else
+            wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
+    }
+    return done;
+}
+
+static uint32_t slave_poll(struct file *f)
+{
+    const struct tty *t = tty_of(f);
+    if (is_hung(f))
+        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP;
+    uint32_t least = t->modes.cc[VTIME] ? 1 : t->modes.cc[VMIN];
+    return (tty_is_readable(t, MAX(least, 1u)) ? POLLIN | POLLRDNORM : 0) |
+           (tty_output_room(t) ? POLLOUT | POLLWRNORM : 0);
+}
+
+static void slave_release(struct file *f)
+{
+    struct tty *t = tty_of(f);
+    if (!is_hung(f) && --t->slaves == 0) {
+        t->deserted = true;
+        wait_wake_events(&t->master_wait, POLLIN | POLLHUP);
+    }
+    tty_put(t);
+    los_free(f->data);
+}
+
+/* ---- the master ---- */
+
+static long master_read(struct file *f, struct io *io, uint64_t offset)
+{
+    struct tty *t = tty_of(f);
+    uint8_t buf[PIECE];
+    long done = 0;
+    while (!t->output_count && io->left) {
+        if (t->deserted)
+            return -EIO;
+        int r = wait_for(&t->master_wait, !(f->flags & O_NONBLOCK));
+        if (r)
+            return r;
+    }
+    while (io->left && t->output_count) {
+        uint32_t n = tty_take_output(t, buf, (uint32_t)MIN(io->left, PIECE));
+        if (io_put(io, buf, n))
+            return -EFAULT;
+        done += n;
+    }
+    return done;
+}
+
+static long master_write(struct file *f, struct io *io, uint64_t offset)
+{
+    struct tty *t = tty_of(f);
+    uint8_t byte;
+    long done = 0;
+    for (; io->left; done++) {
+        while (!tty_takes_input(t)) {
+            int r = wait_for(&t->master_wait, !(f->flags & O_NONBLOCK));
+            if (r)
+                return done ? done : r;
+        }
+        if (io_get(io, &byte, 1))
+            return done ? done : -EFAULT;
+        tty_input(t, byte);
+    }
+    if (t->output_count) /* the echo */
+        wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM);
+    return done;
+}
+
+static uint32_t master_poll(struct file *f)
+{
+    const struct tty *t = tty_of(f);
+    return (t->output_count ? POLLIN | POLLRDNORM : 0) | (t->deserted ? POLLHUP : 0) |
+           (tty_takes_input(t) ? POLLOUT | POLLWRNORM : 0);
+}
+
+static void master_release(struct file *f)
+{
+    struct tty *t = tty_of(f);
+    struct process *leader = t->sid ? process_find(t->sid) : NULL;
+    struct sig_item hangup = {.signo = SIGHUP, .code = 0x80}, go_on = hangup;
+    go_on.signo = SIGCONT;
+    t->has_master = false;
+    if (t->name) {
+        dentry_unlink(t->name);
+        dentry_put(t->name);
+        t->name = NULL;
+    }
+    tty_hang_up(t);
+    if (leader) {
+        sig_send_item(leader, NULL, &hangup);
+        sig_send_item(leader, NULL, &go_on);
+    }
+    tty_put(t);
+    los_free(f->data);
+}
+
+/* ---- ioctl ---- */
+
+static long set_modes(struct tty *t, uint64_t request, uint64_t from)
+{
+    struct tty_modes m;
+    int r = tty_check_background(t, SIGTTOU);
+    if (r)
+        return r;
+    if (user_read(&m, from, sizeof(m)))
+        return -EFAULT;
+    if (request == TCSETSF)
+        tty_flush(t, true, false);
+    tty_set_modes(t, &m);
+    return 0;
+}
+
+static long set_window(struct tty *t, uint64_t from)
+{
+    struct tty_window w;
+    if (user_read(&w, from, sizeof(w)))
+        return -EFAULT;
+    if (memcmp(&w, &t->window, sizeof(w)))
+        tty_signal(t, SIGWINCH);
+    t->window = w;
+    return 0;
+}
+
+static long flush_queues(struct tty *t, uint64_t what)
+{
+    if (what > TCIOFLUSH)
+        return -EINVAL;
+    tty_flush(t, what != TCOFLUSH, what != TCIFLUSH);
+    return 0;
+}
+
+static long set_flow(struct tty *t, uint64_t what)
+{
+    if (what > TCION)
+        return -EINVAL;
+    if (what == TCOOFF || what == TCOON) {
+        t->stopped = what == TCOOFF;
+        wait_wake_events(&t->slave_wait, POLLOUT);
+    }
+    return 0;
+}
+
+static long common_ioctl(struct tty *t, bool master, uint64_t request, uint64_t arg)
+{
+    int32_t n;
+    switch (request) {
+    case TCGETS:
+        return user_write(arg, &t->modes, sizeof(t->modes));
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+        return set_modes(t, request, arg);
+    case TIOCGWINSZ:
+        return user_write(arg, &t->window, sizeof(t->window));
+    case TIOCSWINSZ:
+        return set_window(t, arg);
+    case FIONREAD:
+        n = (int32_t)(master ? t->output_count : t->input_count);
+        return user_write(arg, &n, sizeof(n));
+    case TIOCOUTQ:
+        n = (int32_t)(master ? 0 : t->output_count);
+        return user_write(arg, &n, sizeof(n));
+    case TCFLSH:
+        return flush_queues(t, arg);
+    case TCXONC:
+        return set_flow(t, arg);
+    case TCSBRK:
+    case TCSBRKP:
+        return 0; /* what was written is on its way, and a break means nothing here */
+    default:
+        return tty_ioctl_session(t, master, request, arg);
+    }
+}
+
+static long slave_ioctl(struct file *f, uint64_t request, uint64_t arg)
+{
+    if (is_hung(f))
+        return request == TIOCSPGRP ? -ENOTTY : -EIO;
+    return common_ioctl(tty_of(f), false, request, arg);
+}
+
+/* The slave, without its name. */
+static long open_peer(struct tty *t, uint64_t flags)
+{
+    struct file *peer;
+    int r = t->name ? file_open_dentry(t->name, (uint32_t)flags, &peer) : -EIO;
+    return r ? r : fd_install(peer, flags & O_CLOEXEC, 0);
+}
+
+static long master_ioctl(struct file *f, uint64_t request, uint64_t arg)
+{
+    struct tty *t = tty_of(f);
+    int32_t n;
+    switch (request) {
+    case TIOCGPTN:
+        return user_write(arg, &t->index, sizeof(t->index));
+    case TIOCGPTLCK:
+        n = t->locked;
+        return user_write(arg, &n, sizeof(n));
+    case TIOCSPTLCK:
+        if (user_read(&n, arg, sizeof(n)))
+            return -EFAULT;
+        t->locked = n;
+        return 0;
+    case TIOCGPTPEER:
+        return open_peer(t, arg);
+    default:
+        return common_ioctl(t, true, request, arg);
+    }
+}
+
+/* ---- opening ---- */
+
+static const struct file_ops slave_ops = {.read = slave_read,
+                                          .write = slave_write,
+                                          .poll = slave_poll,
+                                          .ioctl = slave_ioctl,
+                                          .release = slave_release,
+                                          .name = "tty",
+                                          .stream = true};
+static const struct file_ops master_ops = {.read = master_read,
+                                           .write = master_write,
+                                           .poll = master_poll,
+                                           .ioctl = master_ioctl,
+                                           .release = master_release,
+                                           .name = "ptmx",
+                                           .stream = true};
+
+static int attach_end(struct file *f, struct tty *t, const struct file_ops *ops)
+{
+    struct end *e = los_alloc(sizeof(*e));
+    if (!e)
+        return -ENOMEM;
+    *e = (struct end){t, t->generation};
+    t->refs++;
+    f->ops = ops;
+    f->data = e;
+    f->wait = ops == &master_ops ? &t->master_wait : &t->slave_wait;
+    return 0;
+}
+
+static int free_index(void)
+{
+    int index = 0;
+    for (struct list *it = ttys.next; it != &ttys; it = it->next) {
+        if (container_of(it, struct tty, node)->index != index)
+            continue;
+        index++;
+        it = &ttys; /* again from the first */
+    }
+    return index;
+}
+
+int pty_publish(struct tty *t, uint32_t uid, uint32_t gid)
+{
+    struct dentry *pts;
+    char name[16];
+    int r = tree_mkdir("/dev/pts", 0755, &pts);
+    struct inode *i = r ? NULL : inode_new(FS_TMP, S_IFCHR | 0620);
+    if (!i)
+        return r ? r : -ENOMEM;
+    t->index = free_index();
+    i->rdev = (136u << 8) | ((uint32_t)t->index & 255) | (((uint32_t)t->index & ~255u) << 12);
+    i->uid = uid;
+    i->gid = gid;
+    i->data = t;
+    fmt(name, sizeof(name), "%d", t->index);
+    r = dev_add(pts, name, i);
+    if (!r)
+        r = dentry_lookup(pts, name, strlen(name), &t->name);
+    if (!r)
+        list_append(&ttys, &t->node);
+    return r;
+}
+
+int pty_open_master(struct file *f)
+{
+    struct tty *t = tty_new();
+    if (!t)
+        return -ENOMEM;
+    t->locked = t->has_master = true;
+    int r = pty_publish(t, current()->euid, TTY_GROUP);
+    if (!r)
+        r = attach_end(f, t, &master_ops);
+    if (r && t->name) {
+        dentry_unlink(t->name);
+        dentry_put(t->name);
+    }
+    tty_put(t);
+    return r;
+}
+
+static int open_slave(struct file *f, struct tty *t)
+{
+    int r = attach_end(f, t, &slave_ops);
+    if (r)
+        return r;
+    t->slaves++;
+    t->deserted = false;
+    if (!(f->flags & O_NOCTTY))
+        tty_take_session(t);
+    return 0;
+}
+
+int pty_open_slave(struct file *f)
+{
+    list_for(it, &ttys)
+    {
+        struct tty *t = container_of(it, struct tty, node);
+        if (!t->name || t->name->inode != f->inode)
+            continue;
+        return t->locked ? -EIO : open_slave(f, t);
+    }
+    return -EIO; /* its master is closed */
+}
+
+int pty_open_current(struct file *f)
+{
+    struct tty *t = tty_of_session(current()->sid);
+    return t ? open_slave(f, t) : -ENXIO;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Terminals: line discipline, pseudo terminals, controlling terminals of sessions.
+//
+//   program ── slave /dev/pts/N ── struct tty ── master /dev/ptmx ── another program (sshd, script)
+//                                       └────── the host's streams, where the settings say terminal
+//
+// All of a terminal is kept here (modes, editing, echo, window size, who is in the foreground); of
+// the host it gets and gives bytes only. All guarded by los_lock.
+#ifndef LIBOS_TTY_H
+#define LIBOS_TTY_H
+
+#include "trusted/libos/fs/file.h"
+
+#define TTY_INPUT 4096u    /* bytes that wait to be read */
+#define TTY_LINE_MAX 4095u /* of a line that is being edited */
+#define TTY_OUTPUT 16384u
+
+/* As the kernel's struct termios. */
+struct tty_modes {
+    uint32_t iflag, oflag, cflag, lflag;
+    uint8_t line, cc[19];
+};
+struct tty_window {
+    uint16_t rows, columns, x, y;
+};
+
+struct tty {
+    struct list node; /* of all */
+    uint32_t refs;    /* open ends, and the host's */
+    int32_t index;    /* of /dev/pts */
+    struct dentry *name;
+    struct tty_modes modes;
+    struct tty_window window;
+    int32_t sid, pgid; /* whose controlling terminal it is, and who is in the foreground; 0: none */
+    uint32_t generation; /* slaves opened before it grew are hung up */
+    uint32_t slaves;     /* open ones of this generation */
+    bool locked;         /* TIOCSPTLCK */
+    bool has_master;     /* its other end is open */
+    bool deserted;       /* the last slave was closed: the master reads EIO */
+    bool stopped;        /* ^S */
+    bool literal;        /* ^V: the next byte means itself */
+    uint16_t *input;     /* ring of TTY_INPUT; TTY_ENDS with the last byte of a line */
+    uint32_t input_at, input_count;
+    uint8_t *line;
+    uint32_t line_size, line_column; /* bytes, and the column where it begins */
+    uint8_t *output;                 /* ring of TTY_OUTPUT */
+    uint32_t output_at, output_count, column;
+    struct wait_queue slave_wait, master_wait;
+    void (*drain)(struct tty *t); /* the host's: takes output, may give up the lock; NULL: master */
+};
+
+#define TTY_ENDS 0x100u /* a line ends with this byte */
+#define TTY_EOF 0x200u  /* it ends without a byte */
+
+/* fs/tty.c: the line discipline. */
+struct tty *tty_new(void); /* counted; NULL: no memory */
+void tty_put(struct tty *t);
+bool tty_takes_input(const struct tty *t); /* is there room for another byte? */
+void tty_input(struct tty *t, uint8_t byte);
+uint32_t tty_output_room(const struct tty *t); /* bytes that certainly fit as they are written */
+void tty_output(struct tty *t, uint8_t byte);
+uint32_t tty_take_output(struct tty *t, uint8_t *to, uint32_t size);
+bool tty_is_readable(const struct tty *t, uint32_t wanted);
+void tty_set_modes(struct tty *t, const struct tty_modes *m);
+void tty_flush(struct tty *t, bool input, bool output);
+
+/* fs/tty_session.c: sessions and groups. */
+struct tty *tty_of_session(int32_t sid); /* or NULL */
+/* May the caller read (SIGTTIN), or write and set (SIGTTOU)? 0, -EIO, -ERESTARTSYS after that
+ * signal. */
+int tty_check_background(struct tty *t, int signo);
+void tty_signal(const struct tty *t, int signo); /* to the foreground */
+void tty_take_session(struct tty *t);            /* the caller's, a leader without terminal */
+long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t arg); /* -ENOTTY */
+void tty_hang_up(struct tty *t); /* its slaves are closed, as they will see */
+void tty_leader_ended(int32_t sid);
+
+/* fs/pty.c: files. */
+int pty_open_master(struct file *f);
+int pty_open_slave(struct file *f);
+int pty_open_current(struct file *f); /* /dev/tty: -ENXIO without one */
+/* Gives it a name in /dev/pts, owned by these. 0 or -errno. */
+int pty_publish(struct tty *t, uint32_t uid, uint32_t gid);
+extern struct list ttys; /* struct tty.node */
+
+#endif
