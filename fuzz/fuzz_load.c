@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sh_error err = {0};
     struct sh_strings tags = {0}, report = {0};
     int fd = make_archive(data, size);
-    if (sh_image_load(&store, fd, "fuzz", NULL, NULL, NULL, id, &tags, &err)) {
+    if (sh_image_load(&store, fd, "fuzz", NULL, NULL, 0, NULL, id, &tags, &err)) {
         if (!err.text[0])
             abort();
     } else {

@@ -57,6 +57,10 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         return sh_config_hostname(c, value, err);
     case SH_build_port:
         return sh_config_port(c, value, err);
+    case SH_build_max_size:
+        return sh_parse_size(value, &b->max_size) || !b->max_size
+                   ? sh_fail(err, -EINVAL, "--max-size %s: write a size, as 200G", value)
+                   : 0;
     case SH_build_memory:
         return sh_config_memory(c, value, err);
     case SH_build_cpus:

@@ -14,6 +14,7 @@ int cmd_load(int argc, char **argv)
     struct sh_cli c = sh_cli_start(SH_VERB_load, argc, argv);
     const char *file = "-";
     bool quiet = false;
+    uint64_t max_size = 0;
     struct sh_strings firmware = {0}, wanted = {0};
     struct sh_error err = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
@@ -33,6 +34,10 @@ int cmd_load(int argc, char **argv)
             free(full);
             break;
         }
+        case SH_load_max_size:
+            if (sh_parse_size(c.value, &max_size) || !max_size)
+                return sh_cli_usage("load", "--max-size %s: write a size, as 200G", c.value);
+            break;
         case SH_load_quiet:
             quiet = true;
             break;
@@ -59,7 +64,7 @@ int cmd_load(int argc, char **argv)
         return sh_error_report(&err);
     sh_progress_start(&progress, quiet);
     int r = sh_image_load(&store, fd, standard ? "standard input" : file, &firmware, &wanted,
-                          &progress, id, &tags, &err);
+                          max_size, &progress, id, &tags, &err);
     sh_progress_end(&progress);
     if (!r)
         puts(id);

@@ -189,6 +189,11 @@ static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *prog
                       struct sh_manifest_files *files, struct sh_error *err)
 {
     struct sh_erofs_result result;
+    struct stat spool;
+    /* All that waits in the spool is written once more. */
+    if (!fstat(tree->spool_fd, &spool) &&
+        sh_budget_space(tree->budget, (uint64_t)spool.st_blocks * 512, "the root image", err))
+        return -ENOSPC;
     cleanup_close int fd = openat(dir_fd, "root.img", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "cannot make the root image in the store");
@@ -222,7 +227,10 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
     struct sh_tree tree = {0};
     struct sh_config config = {0};
     struct sh_manifest_files files = {0};
+    struct sh_budget budget;
+    sh_budget_start(&budget, b->max_size, work->dir_fd);
     int r = sh_tree_init(&tree, work->dir_fd, err);
+    tree.budget = &budget;
     if (!r)
         r = fill_tree(b, &tree, &config, work->dir_fd, progress, err);
     if (!r)

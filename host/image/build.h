@@ -16,6 +16,7 @@ struct sh_build {
     char *base;                 /* folder of base files, or NULL */
     char *enclave_key;          /* file of the key that signs the enclave; NULL: the store's */
     struct sh_strings firmware; /* TEE=FILE: what reference values are computed for */
+    uint64_t max_size;          /* bytes of all its files; 0: the default */
     bool quiet;
     struct sh_config config; /* what is set here wins over what the input says */
 };

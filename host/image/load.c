@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "host/base/temp.h"
+#include "host/image/budget.h"
 #include "host/store/base_files.h"
 #include "host/image/write/reference.h"
 #include "host/base/progress.h"
@@ -39,6 +40,7 @@ struct loader {
     cJSON *head;
     uint8_t *manifest_bytes;
     struct sh_manifest manifest;
+    struct sh_budget budget;
 };
 
 static int refuse_image(struct loader *l, const char *why)
@@ -98,6 +100,10 @@ static int copy_member(struct loader *l, const char *name, uint64_t want)
         return r;
     if (want && size != want)
         return sh_fail(l->err, -EBADMSG, "%s is refused: its %s is cut off", l->name, name);
+    cleanup_free char *what = sh_format("%s: %s", l->name, name);
+    r = sh_budget_claim(&l->budget, size, size, what, l->err);
+    if (r)
+        return r;
     cleanup_close int fd =
         openat(l->work->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, want ? 0644 : 0444);
     if (fd < 0)
@@ -108,6 +114,10 @@ static int copy_member(struct loader *l, const char *name, uint64_t want)
         la_ssize_t got = archive_read_data(l->archive, buffer, n);
         if (got <= 0)
             return archive_failed(l);
+        l->budget.input = (uint64_t)archive_filter_bytes(l->archive, -1);
+        r = sh_budget_expand(&l->budget, (uint64_t)got, what, l->err);
+        if (r)
+            return r;
         /* Zeros become holes again. */
         bool zero = !buffer[0] && !memcmp(buffer, buffer + 1, (size_t)got - 1);
         r = zero ? 0 : sh_pwrite_all(fd, buffer, (size_t)got, (off_t)at);
@@ -345,8 +355,8 @@ static int set_tags(struct sh_store *store, const struct sh_strings *wanted, con
 
 int sh_image_load(struct sh_store *store, int fd, const char *name,
                   const struct sh_strings *firmware, const struct sh_strings *wanted,
-                  struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags,
-                  struct sh_error *err)
+                  uint64_t max_size, struct sh_progress *progress, char id[SH_ID_TEXT_SIZE],
+                  struct sh_strings *tags, struct sh_error *err)
 {
     struct sh_work work;
     struct loader l = {
@@ -354,6 +364,7 @@ int sh_image_load(struct sh_store *store, int fd, const char *name,
     int r = sh_work_begin(store, &work, err);
     if (r)
         return r;
+    sh_budget_start(&l.budget, max_size, work.dir_fd);
     l.archive = archive_read_new();
     archive_read_support_format_tar(l.archive);
     archive_read_support_filter_gzip(l.archive);

@@ -21,10 +21,11 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
  * it into the store. `wanted` (or NULL): full tags that it gets, wherever they point now; without
  * them those that it brings, but for such as point to another image here (a note says so). tags:
  * those that it got. Its reference values are computed again; `firmware` (or NULL) as
- * for sh_reference_compute. `name` is for sentences. */
+ * for sh_reference_compute. `name` is for sentences, `max_size` in bytes as
+ * for sh_budget_start. */
 int sh_image_load(struct sh_store *store, int fd, const char *name,
                   const struct sh_strings *firmware, const struct sh_strings *wanted,
-                  struct sh_progress *progress, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags,
-                  struct sh_error *err);
+                  uint64_t max_size, struct sh_progress *progress, char id[SH_ID_TEXT_SIZE],
+                  struct sh_strings *tags, struct sh_error *err);
 
 #endif

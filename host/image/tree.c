@@ -391,6 +391,9 @@ struct sh_inode *sh_tree_find(struct sh_tree *t, const char *path)
 void sh_tree_opaque(struct sh_tree *t, struct sh_inode *folder)
 {
     size_t kept = 0;
+    if (folder->swept == t->layer)
+        return; /* what came since is of this layer: marks may be repeated as often as they like */
+    folder->swept = t->layer;
     drop_index(folder);
     for (size_t k = 0; k < folder->entry_count; k++) {
         struct sh_entry *e = &folder->entries[k];

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "host/base/util.h"
+#include "host/image/budget.h"
 
 #define SH_TREE_INODES_MAX (1u << 22)
 
@@ -40,6 +41,7 @@ struct sh_inode {
     uint32_t *index; /* of a large folder: hash table of entry numbers + 1 */
     size_t index_size, index_used;
     struct sh_inode *parent; /* of a folder */
+    uint32_t swept;          /* the layer in which all older things were last taken out of it */
     struct sh_xattr *xattrs; /* sorted by index and name */
     size_t xattr_count;
     /* the writer's */
@@ -56,6 +58,7 @@ struct sh_tree {
     uint32_t layer;
     int spool_fd;
     uint64_t spool_size;
+    struct sh_budget *budget; /* whoever fills it asks; NULL: there is none */
     bool strict_links; /* a parent that is an absolute symbolic link is refused, not followed */
 };
 

@@ -222,7 +222,8 @@ static void test_another_base(void **state)
     /* An archive does not do that. */
     lseek(fileno(saved), 0, SEEK_SET);
     assert_int_equal(
-        sh_image_load(&store, fileno(saved), "saved", NULL, NULL, NULL, two, &tags, &err), -EEXIST);
+        sh_image_load(&store, fileno(saved), "saved", NULL, NULL, 0, NULL, two, &tags, &err),
+        -EEXIST);
     assert_non_null(strstr(err.text, "rmi"));
     sh_image_close(&before);
     sh_image_close(&after);
@@ -231,7 +232,7 @@ static void test_another_base(void **state)
     assert_int_equal(sh_store_remove(&store, "b", false, &report, &err), 0);
     lseek(fileno(saved), 0, SEEK_SET);
     assert_int_equal(
-        sh_image_load(&store, fileno(saved), "saved", NULL, NULL, NULL, two, &tags, &err), 0);
+        sh_image_load(&store, fileno(saved), "saved", NULL, NULL, 0, NULL, two, &tags, &err), 0);
     assert_int_equal(sh_image_open(&store, "b", &after, &err), 0);
     base_is(after.dir_fd, "bzImage");
     sh_image_close(&after);
@@ -368,7 +369,7 @@ static void test_save_load(void **state)
             sh_pwrite_all(fileno(bad), &byte, 1, (off_t)at);
         }
         lseek(fileno(bad), 0, SEEK_SET);
-        int r = sh_image_load(&store, fileno(bad), "bad", NULL, NULL, NULL, got, &tags, &e);
+        int r = sh_image_load(&store, fileno(bad), "bad", NULL, NULL, 0, NULL, got, &tags, &e);
         if (r) {
             assert_true(e.text[0]);
             assert_int_equal(count_in("images"), images);
@@ -382,8 +383,8 @@ static void test_save_load(void **state)
         fclose(bad);
     }
     lseek(fileno(f), 0, SEEK_SET);
-    assert_int_equal(sh_image_load(&store, fileno(f), "good", NULL, NULL, NULL, got, &tags, &err),
-                     0);
+    assert_int_equal(
+        sh_image_load(&store, fileno(f), "good", NULL, NULL, 0, NULL, got, &tags, &err), 0);
     assert_string_equal(got, id);
     assert_int_equal(tags.count, 1);
     struct sh_image image;

@@ -94,7 +94,7 @@ static struct sh_tree new_tree(void)
 static int read_bytes(struct sh_tree *t, const uint8_t *data, size_t size, bool layer,
                       struct sh_error *err)
 {
-    struct memory m = {{read_memory, "the archive"}, data, size, 0};
+    struct memory m = {{.read = read_memory, .name = "the archive"}, data, size, 0};
     return sh_tar_read(t, &m.source, layer, NULL, err);
 }
 
@@ -423,18 +423,47 @@ static void test_noise(void **state)
     sh_buffer_free(&b);
 }
 
+/* Marks that hide what older layers have, again and again: each costs the same, however much there
+ * is. A million times twenty thousand entries would take minutes. */
+static void test_many_opaques(void **state)
+{
+    struct sh_tree t = new_tree();
+    struct sh_error err = {0};
+    struct sh_inode *folder, *deep = NULL;
+    char name[32];
+    alarm(30);
+    assert_int_equal(sh_tree_add_folder(&t, t.root, "d", &folder, &err), 0);
+    for (unsigned layer = 0; layer < 2; layer++) {
+        t.layer++;
+        for (unsigned i = 0; i < 20000; i++) {
+            snprintf(name, sizeof(name), "%u-%u", layer, i);
+            assert_int_equal(
+                sh_tree_link(&t, folder, name, sh_tree_inode(&t, S_IFREG | 0644), &err), 0);
+        }
+        for (unsigned i = 0; i < 1000000; i++)
+            sh_tree_opaque(&t, folder);
+        assert_int_equal(folder->entry_count, 20000);
+        assert_int_equal(sh_tree_add_folder(&t, folder, "sub", &deep, &err), 0);
+        for (unsigned i = 0; i < 1000000; i++)
+            sh_tree_whiteout(&t, t.root, "d");
+        assert_int_equal(folder->entry_count, 20001);
+    }
+    /* The next layer's hides what came after this one's. */
+    t.layer++;
+    sh_tree_opaque(&t, t.root);
+    assert_int_equal(t.root->entry_count, 0);
+    alarm(0);
+    sh_tree_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_replacing),
-        cmocka_unit_test(test_whiteouts),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_acl),
-        cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_layer_without_padding),
+        cmocka_unit_test(test_many_opaques), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_escapes),      cmocka_unit_test(test_replacing),
+        cmocka_unit_test(test_whiteouts),    cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_folders),      cmocka_unit_test(test_acl),
+        cmocka_unit_test(test_noise),        cmocka_unit_test(test_layer_without_padding),
     };
     return cmocka_run_group_tests_name("tar", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include "verifier/base/json_read.h"
 
 int sh_blobs_open(struct sh_blobs *b, const char *path, bool folder, int work_fd,
-                  struct sh_progress *progress, struct sh_error *err)
+                  struct sh_budget *budget, struct sh_progress *progress, struct sh_error *err)
 {
     *b = (struct sh_blobs){.name = path, .dir_fd = -1};
     if (folder) {
@@ -24,6 +24,7 @@ int sh_blobs_open(struct sh_blobs *b, const char *path, bool folder, int work_fd
                              : 0;
     }
     int r = sh_tree_init(&b->archive, work_fd, err);
+    b->archive.budget = budget;
     return r ? r : sh_tar_rootfs(&b->archive, path, progress, err);
 }
 
@@ -118,7 +119,7 @@ static int blob_open(struct sh_blobs *blobs, const char *path, const char *diges
         struct stat st;
         /* Not to wait on a fifo that stands in a blob's place. */
         b->fd = openat(blobs->dir_fd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        b->owned = true;
+        b->owned = b->source.outside = true;
         if (b->fd < 0 || fstat(b->fd, &st))
             return sh_fail_errno(err, -errno, "%s lacks %s", blobs->name, path);
         if (!S_ISREG(st.st_mode))
@@ -172,6 +173,7 @@ struct inflated {
     struct archive *archive;
     struct sh_error *err;
     EVP_MD_CTX *hash;
+    struct sh_budget *budget; /* or NULL */
     uint8_t buffer[1 << 17];
 };
 
@@ -180,6 +182,8 @@ static la_ssize_t feed_archive(struct archive *a, void *context, const void **da
     struct inflated *f = context;
     int n = f->from->read(f->from, f->buffer, sizeof(f->buffer), f->err);
     *data = f->buffer;
+    if (n > 0 && f->from->outside && f->budget)
+        f->budget->input += (uint64_t)n;
     if (n < 0)
         archive_set_error(a, -n, "%s", f->err->text);
     return n < 0 ? ARCHIVE_FATAL : n;
@@ -194,7 +198,8 @@ static int read_inflated(struct sh_source *source, void *buffer, size_t size, st
                        archive_error_string(f->archive));
     if (f->hash && !EVP_DigestUpdate(f->hash, buffer, (size_t)n))
         return sh_fail(err, -EIO, "OpenSSL cannot hash");
-    return (int)n;
+    int r = sh_budget_expand(f->budget, (uint64_t)n, source->name, err);
+    return r ? r : (int)n;
 }
 
 static int drain_source(struct sh_source *s, struct sh_error *err)
@@ -233,6 +238,7 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
     f->source = (struct sh_source){.read = read_inflated, .name = name};
     f->from = &b.source;
     f->err = err;
+    f->budget = tree->budget;
     f->archive = archive_read_new();
     int r = blob_open(blobs, path, digest, name, &b, err);
     if (!r && size >= 0 && b.end - b.at != (uint64_t)size)

@@ -16,9 +16,9 @@ struct sh_blobs {
     struct sh_tree archive; /* the tar's files */
 };
 
-/* Opens a folder, or unpacks a tar into a spool in work_fd. */
+/* Opens a folder, or unpacks a tar into a spool in work_fd; `budget` may be NULL. */
 int sh_blobs_open(struct sh_blobs *b, const char *path, bool folder, int work_fd,
-                  struct sh_progress *progress, struct sh_error *err);
+                  struct sh_budget *budget, struct sh_progress *progress, struct sh_error *err);
 void sh_blobs_close(struct sh_blobs *b);
 
 /* "sha256:<64 hex digits>" or sha512's. */

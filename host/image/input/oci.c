@@ -208,7 +208,7 @@ int sh_oci_read(const char *reference, struct sh_tree *tree, struct sh_config *c
     int r = split_reference(reference + strlen(kinds[k].prefix), &path, &tag, err);
     if (r)
         return r;
-    r = sh_blobs_open(&b, path, kinds[k].folder, work_fd, progress, err);
+    r = sh_blobs_open(&b, path, kinds[k].folder, work_fd, tree->budget, progress, err);
     if (!r)
         r = kinds[k].docker ? sh_docker_read(&b, tag, tree, config, progress, err)
                             : read_layout(&b, tag, tree, config, progress, err);

@@ -43,7 +43,8 @@ static int read_fd(struct sh_source *source, void *buffer, size_t size, struct s
 
 void sh_file_source(struct sh_file_source *s, int fd, const char *name)
 {
-    *s = (struct sh_file_source){.source = {.read = read_fd, .name = name}, .fd = fd};
+    *s = (struct sh_file_source){.source = {.read = read_fd, .name = name, .outside = true},
+                                 .fd = fd};
 }
 
 static la_ssize_t on_read(struct archive *a, void *context, const void **data)
@@ -51,6 +52,8 @@ static la_ssize_t on_read(struct archive *a, void *context, const void **data)
     struct reader *r = context;
     int n = r->source->read(r->source, r->buffer, sizeof(r->buffer), r->err);
     *data = r->buffer;
+    if (n > 0 && r->source->outside && r->tree->budget)
+        r->tree->budget->input += (uint64_t)n;
     if (n < 0)
         archive_set_error(a, -n, "%s", r->err->text);
     return n < 0 ? ARCHIVE_FATAL : n;
@@ -81,12 +84,43 @@ static bool padding_missing(struct reader *r)
     return r->layer && !r->err->text[0] && why && !strncmp(why, "Truncated input file", 20);
 }
 
+/* "docker.tar: layer 1: 'a/file'"; owned by the caller. */
+static char *name_entry(const struct reader *r, struct archive_entry *e)
+{
+    return sh_format("%s: '%.200s'", r->source->name, archive_entry_pathname(e));
+}
+
+/* Asks before a file gets its room. */
+static int claim_file(struct reader *r, struct archive_entry *e, int64_t size)
+{
+    int64_t offset, length, data = 0;
+    cleanup_free char *name = name_entry(r, e);
+    int parts = archive_entry_sparse_reset(e);
+    while (archive_entry_sparse_next(e, &offset, &length) == ARCHIVE_OK)
+        data += length;
+    return sh_budget_claim(r->tree->budget, (uint64_t)size, (uint64_t)(parts > 0 ? data : size),
+                           name, r->err);
+}
+
+/* Bytes of the entry, or holes, that came out of the archive. */
+static int count_bytes(struct reader *r, struct archive_entry *e, uint64_t size)
+{
+    struct sh_error why = {0};
+    if (!sh_budget_expand(r->tree->budget, size, "", &why))
+        return 0;
+    r->tree->budget->expanded -= size;
+    cleanup_free char *name = name_entry(r, e);
+    return sh_budget_expand(r->tree->budget, size, name, r->err);
+}
+
 static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode *inode)
 {
     int64_t size = archive_entry_size(e);
     if (size < 0 || !archive_entry_size_is_set(e))
         size = 0;
-    int code = sh_tree_reserve(r->tree, (uint64_t)size, &inode->spool, r->err);
+    int code = claim_file(r, e, size);
+    if (!code)
+        code = sh_tree_reserve(r->tree, (uint64_t)size, &inode->spool, r->err);
     if (code)
         return code;
     inode->size = (uint64_t)size;
@@ -97,7 +131,7 @@ static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode 
         la_int64_t offset;
         int a = archive_read_data_block(r->archive, &data, &n, &offset);
         if (a == ARCHIVE_EOF)
-            return 0;
+            return count_bytes(r, e, (uint64_t)(size - end));
         if (a < ARCHIVE_WARN && end == size && padding_missing(r)) {
             r->ended = true;
             return 0;
@@ -107,6 +141,9 @@ static int read_data(struct reader *r, struct archive_entry *e, struct sh_inode 
         if (offset < 0 || offset > size || (int64_t)n > size - offset)
             return sh_fail(r->err, -EBADMSG, "%s is damaged: a file is longer than its header says",
                            r->source->name);
+        code = count_bytes(r, e, (uint64_t)(offset + (int64_t)n - end));
+        if (code)
+            return code;
         code = sh_pwrite_all(r->tree->spool_fd, data, n, (off_t)(inode->spool + (uint64_t)offset));
         if (code)
             return sh_fail_errno(r->err, code, "cannot write the root file system into the store");
@@ -290,7 +327,9 @@ static int read_entries(struct reader *r)
             return end_of_archive(r, count);
         if (a < ARCHIVE_WARN)
             return r->err->text[0] ? -EIO : archive_failed(r);
-        int code = add_entry(r, e);
+        int code = count_bytes(r, e, 512);
+        if (!code)
+            code = add_entry(r, e);
         bool named = !strncmp(r->err->text, r->source->name, strlen(r->source->name));
         if ((code == -ENAMETOOLONG || code == -E2BIG) && !named)
             return entry_failed(r, code);

@@ -12,6 +12,7 @@ struct sh_progress;
 struct sh_source {
     int (*read)(struct sh_source *s, void *buffer, size_t size, struct sh_error *err);
     const char *name; /* for sentences */
+    bool outside;     /* its bytes are input, and not made of such */
 };
 
 /* A file, from its current position on; `done` counts. */
