@@ -49,12 +49,15 @@ static int take_streams(int error_fd)
 /* Between fork and exec; reports through `report_fd`. */
 static __attribute__((noreturn)) void become_program(char *const *argv, const int *keep,
                                                      size_t keep_count,
+                                                     const struct sh_cgroup *cgroup,
                                                      const struct sh_child_walls *walls,
                                                      unsigned missing, int error_fd, int report_fd)
 {
     static char *const no_environment[] = {NULL};
     struct report report = {.missing = missing};
     struct rlimit files, none = {0};
+    if (cgroup)
+        (void)sh_cgroup_enter(cgroup);
     sigset_t set;
     sigemptyset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
@@ -120,7 +123,8 @@ static int explain_failure(const char *program, const struct sh_child_walls *wal
 }
 
 int sh_child_start(char *const *argv, const int *keep, size_t keep_count,
-                   struct sh_child_walls *walls, struct sh_child *child, struct sh_error *err)
+                   const struct sh_cgroup *cgroup, struct sh_child_walls *walls,
+                   struct sh_child *child, struct sh_error *err)
 {
     const char *program = argv[0];
     int fds[2] = {-1, -1}, output[2] = {-1, -1};
@@ -138,7 +142,7 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count,
     pid_t pid = walls ? sh_wall_fork(&missing) : fork();
     if (pid == 0) {
         close(fds[0]);
-        become_program(argv, keep, keep_count, walls, missing, output[1], fds[1]);
+        become_program(argv, keep, keep_count, cgroup, walls, missing, output[1], fds[1]);
     }
     int fork_errno = errno;
     close(fds[1]);

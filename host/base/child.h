@@ -3,6 +3,7 @@
 #ifndef HOST_BASE_CHILD_H
 #define HOST_BASE_CHILD_H
 
+#include "host/base/cgroup.h"
 #include "host/base/util.h"
 #include "host/base/walls.h"
 
@@ -23,12 +24,13 @@ struct sh_child {
 };
 
 /* Starts argv, argv[0] an absolute path, with exactly the descriptors `keep` besides stdio (0 and
- * 1: /dev/null), without any environment, and behind `walls` (NULL: it is not confined from
- * outside). Returns when it has been executed, or could not be: -errno with the sentence, and
- * exec_errno where the program is to blame. The caller reaps the process and closes the
- * descriptors. */
+ * 1: /dev/null), without any environment, in `cgroup` (NULL: the caller's) and behind `walls`
+ * (NULL: it is not confined from outside). Returns when it has been executed, or could not be:
+ * -errno with the sentence, and exec_errno where the program is to blame. The caller reaps the
+ * process and closes the descriptors. */
 int sh_child_start(char *const *argv, const int *keep, size_t keep_count,
-                   struct sh_child_walls *walls, struct sh_child *child, struct sh_error *err);
+                   const struct sh_cgroup *cgroup, struct sh_child_walls *walls,
+                   struct sh_child *child, struct sh_error *err);
 
 /* The process that somebody stopped (SIGSTOP), of the child and all below it; 0: none. */
 pid_t sh_child_stopped(pid_t pid);

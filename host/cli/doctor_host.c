@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 
+#include "host/base/cgroup.h"
 #include "host/base/walls.h"
 #include "host/cli/doctor.h"
 #include "host/store/base_files.h"
@@ -54,9 +55,17 @@ static void check_store(cJSON *checks)
     sh_store_close(&store);
 }
 
-/* Around an enclave's loader. */
+/* Around an enclave's loader, and around QEMU. */
 static void check_walls(cJSON *checks)
 {
+    static const char *const weaker[SH_WALL_COUNT] = {
+        [SH_WALL_PIDS] = "it sees this machine's processes, and signals its user's",
+        [SH_WALL_FILES] = "only Landlock keeps it from its user's files",
+        [SH_WALL_NETWORK] = "who takes QEMU or the loader over has this machine's network",
+        [SH_WALL_USER] = "it keeps its user's rights",
+        [SH_WALL_LANDLOCK] = "only the mount namespace keeps it from files",
+        [SH_WALL_SECCOMP] = "it may make all of the kernel's calls",
+    };
     static const char namespaces[] =
         "allow user namespaces (user.max_user_namespaces, "
         "kernel.apparmor_restrict_unprivileged_userns), or start as root";
@@ -70,9 +79,27 @@ static void check_walls(cJSON *checks)
     unsigned walls = sh_walls_probe();
     for (unsigned i = 0; i < SH_WALL_COUNT; i++) {
         bool ok = walls >> i & 1;
-        sh_check_add(checks, "wall", ok, remedies[i], "%s%s", sh_wall_name(i),
-                     ok ? "" : ": cannot be raised");
+        sh_check_add(checks, "wall", ok, remedies[i], "%s%s%s", sh_wall_name(i),
+                     ok ? "" : ": cannot be raised; without it ", ok ? "" : weaker[i]);
     }
+    unsigned abi = sh_walls_landlock_abi();
+    if (abi)
+        sh_check_add(checks, "Landlock", true, NULL, "ABI %u%s", abi,
+                     abi >= 6   ? ""
+                     : abi >= 4 ? ": without signals and abstract sockets (ABI 6, Linux 6.12)"
+                                : ": without TCP (ABI 4, Linux 6.7), signals and abstract sockets");
+}
+
+static void check_cgroup(cJSON *checks)
+{
+    struct sh_cgroup c;
+    cleanup_free char *name = sh_format("doctor-%d", (int)getpid());
+    bool ok = sh_cgroup_make(&c, name, 0, 0);
+    sh_check_add(checks, "cgroup", true, NULL, "%s",
+                 ok ? "one for each instance"
+                    : "none may be made: an instance is limited as its user's programs are; start "
+                      "as root, or in a delegated one (systemd-run --user -p Delegate=yes)");
+    sh_cgroup_remove(&c);
 }
 
 cJSON *sh_doctor_host(void)
@@ -85,5 +112,6 @@ cJSON *sh_doctor_host(void)
     check_base(checks);
     check_store(checks);
     check_walls(checks);
+    check_cgroup(checks);
     return checks;
 }

@@ -23,11 +23,14 @@
 #define BOOT_LIMIT_MS 180000
 #define STOP_MS 10000 /* from SIGTERM to the kill */
 #define CHILD_WORDS_MAX 4096u
+#define CGROUP_SPARE (1ull << 30) /* bytes beyond the workload's memory: QEMU's, the loader's */
+#define CGROUP_THREADS 32768u     /* an enclave's thread is one of the loader's */
 
 struct supervisor {
     struct sh_launch_plan *plan;
     struct sh_child child; /* QEMU, or the enclave loader */
-    const char *program;   /* as it was executed */
+    struct sh_cgroup cgroup;
+    const char *program; /* as it was executed */
     bool child_ended;
     struct sh_buffer child_words; /* the end of what it wrote to stderr */
     int service_fd;               /* sh_backend.serve's; -1: none */
@@ -347,8 +350,10 @@ static int execute_child(struct supervisor *s, struct sh_error *err)
         r = spec->backend->confine(spec, &walls, err);
     if (!r) {
         s->program = sh_strdup(argv.v[0]);
-        r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), confine ? &walls : NULL,
-                           &s->child, &why);
+        sh_cgroup_make(&s->cgroup, s->plan->instance->config.id, spec->memory + CGROUP_SPARE,
+                       CGROUP_THREADS);
+        r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), &s->cgroup,
+                           confine ? &walls : NULL, &s->child, &why);
         if (r && s->child.exec_errno)
             end_by_death(s, SH_DEATH_UNBORN, s->child.exec_errno);
         else if (r)
@@ -455,6 +460,7 @@ int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach,
     if (s.clients.listen_fd < 0 || start_child(&s, &err))
         sup_life_error(&s.life, err.status ? err.status : SH_EXIT_FAILURE, "%s", err.text);
     serve_events(&s);
+    sh_cgroup_remove(&s.cgroup); /* nobody waits any more */
     return s.life.state.exit_code;
 }
 

@@ -95,9 +95,20 @@ config.disk"
     same "user $user: no file is open but the disks" \
         "$(find "/proc/$qemu/fd" -type l -printf '%l\n' | grep -vE '^(/dev/null|pipe:|socket:|anon_inode:|/memfd:)' |
             sed 's,.*/,,' | sort | tr '\n' ' ')" "config.disk root.img "
+    if [ "$(id -u)" = 0 ] && [ "$user" = 0 ]; then
+        cgroups=$(find /sys/fs/cgroup -name "shelter-$id")
+        check "user $user: a cgroup of its own" [ -n "$cgroups" ]
+        for c in $cgroups; do
+            same "user $user: a cgroup with QEMU alone" "$(cat "$c/cgroup.procs")" "$qemu"
+        done
+        other=$(of two id)
+        "${as[@]}" "$T/bin/shelter" rm -f two >/dev/null
+        check "user $user: it goes with its instance" until_true 5 bash -c "! find /sys/fs/cgroup -name 'shelter-$other' | grep -q ."
+    fi
     kill -KILL "$supervisor"
     check "user $user: both die with their supervisor" until_true 5 bash -c "! [ -d /proc/$qemu ] && ! [ -d /proc/$network ]"
     "${as[@]}" "$T/bin/shelter" rm -f --all >/dev/null 2>&1
+    for c in ${cgroups:-}; do rmdir "$c" 2>/dev/null; done # its supervisor could not
 done
 
 # A host that lacks walls: told, or refused.

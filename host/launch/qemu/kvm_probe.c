@@ -105,7 +105,7 @@ static bool boot_guest(const struct sh_qemu_config *config)
     struct sh_child child;
     struct sh_error ignored = {0};
     sh_qemu_walls(config, &walls);
-    int r = sh_child_start(argv.v, keep, 1, &walls, &child, &ignored);
+    int r = sh_child_start(argv.v, keep, 1, NULL, &walls, &child, &ignored);
     close(pair[1]);
     bool works = !r && powered_off(ours, sh_now_ms() + PROBE_MS);
     if (!r) {
