@@ -168,6 +168,7 @@ struct caps {
 };
 #define CAP_CHOWN 0
 #define CAP_DAC_OVERRIDE 1
+#define CAP_DAC_READ_SEARCH 2
 #define CAP_FOWNER 3
 #define CAP_FSETID 4
 #define CAP_KILL 5
@@ -194,12 +195,14 @@ struct process {
     struct sig_queue pending;
     int32_t pid, pgid, sid;
     uint32_t uid, euid, suid, gid, egid, sgid;
+    uint32_t fsuid, fsgid; /* whose files it may have: euid and egid, or as setfsuid said */
     uint32_t groups[65];
     uint32_t group_count;
     struct caps caps;
     bool no_new_privs, dumpable;
     int32_t nice;
-    struct list node; /* of processes */
+    uint32_t ioprio, personality; /* remembered and told */
+    struct list node;             /* of processes */
     struct process *parent;
     struct list children, sibling;
     struct wait_queue child_wait;                   /* woken when a child changes */

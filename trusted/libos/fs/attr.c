@@ -72,7 +72,7 @@ static int place_at(int dirfd, uint64_t path, int flags, struct place *out)
 
 static bool owns_inode(const struct inode *i)
 {
-    return capable(CAP_FOWNER) || current()->euid == i->uid;
+    return capable(CAP_FOWNER) || current()->fsuid == i->uid;
 }
 
 /* Takes the reference. */
@@ -136,7 +136,7 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
                  (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
     bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
-    if (i->fs == FS_PROC || (!capable(CAP_CHOWN) && asks && (gives || current()->euid != i->uid))) {
+    if (i->fs == FS_PROC || (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;

@@ -349,7 +349,7 @@ static void unlink_dentry(struct dentry *d)
 static int check_removable(const struct dentry *d)
 {
     const struct inode *dir = d->parent->inode;
-    uint32_t uid = current()->euid;
+    uint32_t uid = current()->fsuid;
     return (dir->mode & 01000) && !capable(CAP_FOWNER) && uid != d->inode->uid && uid != dir->uid
                ? -EPERM
                : 0;

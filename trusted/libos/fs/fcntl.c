@@ -67,7 +67,7 @@ static long add_seals(struct file *f, uint32_t seals)
 static long set_flags(struct file *f, uint32_t flags)
 {
     if (((f->flags ^ flags) & flags & O_NOATIME) && f->inode && !capable(CAP_FOWNER) &&
-        current()->euid != f->inode->uid)
+        current()->fsuid != f->inode->uid)
         return -EPERM;
     bool direct = f->ops == &regular_ops || f->ops->name == pipe_name;
     if ((flags & O_DIRECT) && !direct)

@@ -63,8 +63,8 @@ struct inode *inode_new(enum fs_kind fs, uint32_t mode)
     if (!i)
         return NULL;
     i->ino = file_id_next();
-    i->uid = current()->euid;
-    i->gid = current()->egid;
+    i->uid = current()->fsuid;
+    i->gid = current()->fsgid;
     i->atime = i->mtime = i->ctime = time_now();
     return i;
 }
@@ -75,7 +75,7 @@ bool in_group(uint32_t gid)
         if (current()->groups[g] == gid)
             return true;
     }
-    return gid == current()->egid;
+    return gid == current()->fsgid;
 }
 
 struct inode *inode_make(const struct inode *dir, uint32_t mode)
@@ -202,5 +202,5 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
 
 bool inode_allowed(const struct inode *i, int mask)
 {
-    return inode_allowed_as(i, mask, current()->euid, current()->egid, current()->caps.effective);
+    return inode_allowed_as(i, mask, current()->fsuid, current()->fsgid, current()->caps.effective);
 }

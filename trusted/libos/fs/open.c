@@ -146,7 +146,7 @@ static int check_access(struct inode *i, uint32_t flags)
         return 0;
     if (type == S_IFLNK)
         return -ELOOP;
-    if ((flags & O_NOATIME) && !capable(CAP_FOWNER) && current()->euid != i->uid)
+    if ((flags & O_NOATIME) && !capable(CAP_FOWNER) && current()->fsuid != i->uid)
         return -EPERM;
     if (type == S_IFDIR && (write || (flags & O_CREAT)))
         return -EISDIR;

@@ -48,7 +48,7 @@ static bool starts_with(const char *s, const char *with)
 /* May it be written (or read)? -EOPNOTSUPP for a kind that nobody has. */
 static int check_permitted(const struct inode *i, const char *name, bool write)
 {
-    uint32_t type = i->mode & S_IFMT, uid = current()->euid;
+    uint32_t type = i->mode & S_IFMT, uid = current()->fsuid;
     if (starts_with(name, "trusted."))
         return !capable(CAP_SYS_ADMIN) ? (write ? -EPERM : -ENODATA) : name[8] ? 0 : -EINVAL;
     if (starts_with(name, "security."))

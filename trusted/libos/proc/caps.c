@@ -49,6 +49,18 @@ void caps_new_ids(struct process *p, bool was_root, bool was_effective)
         c->effective = c->permitted;
 }
 
+/* Rights over others' files go and come with root as the owner of files. */
+void caps_new_fsuid(struct process *p, uint32_t old)
+{
+    const uint64_t files = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE |
+                           1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |
+                           1ull << CAP_MKNOD;
+    if (!old && p->fsuid)
+        p->caps.effective &= ~files;
+    if (old && !p->fsuid)
+        p->caps.effective |= p->caps.permitted & files;
+}
+
 /* How many words each set has, 0 for a version that is none; the one to use is told then. */
 static int words_of(uint64_t header, uint32_t head[2])
 {

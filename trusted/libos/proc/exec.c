@@ -333,8 +333,8 @@ static void take_rights(struct process *p, const struct inode *i)
         p->euid = i->uid;
     if ((i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
         p->egid = i->gid;
-    p->suid = p->euid;
-    p->sgid = p->egid;
+    p->suid = p->fsuid = p->euid;
+    p->sgid = p->fsgid = p->egid;
 }
 
 /* What does not outlive the old program. */

@@ -30,6 +30,8 @@ struct clone_request {
 static int check_clone(const struct clone_request *q)
 {
     uint64_t f = q->flags;
+    if ((f & (CLONE_NEWNS | CLONE_NEWUSER)) && (f & CLONE_FS))
+        return -EINVAL;
     if (f & SPACES)
         return -EPERM;
     if ((f & CLONE_SETTLS) &&
@@ -77,16 +79,25 @@ static struct thread *new_thread(const struct clone_request *q, struct process *
     return n;
 }
 
+static struct fs_context *copy_fs(const struct fs_context *from)
+{
+    struct fs_context *fs = los_alloc(sizeof(*fs));
+    if (!fs)
+        return NULL;
+    *fs = *from;
+    fs->refs = 1;
+    if (fs->cwd)
+        dentry_get(fs->cwd);
+    return fs;
+}
+
 static int copy_context(struct process *p, const struct process *from, uint64_t flags)
 {
     if (flags & CLONE_FS) {
         p->fs = from->fs;
         p->fs->refs++;
-    } else if ((p->fs = los_alloc(sizeof(*p->fs)))) {
-        *p->fs = *from->fs;
-        p->fs->refs = 1;
-        if (p->fs->cwd)
-            dentry_get(p->fs->cwd);
+    } else {
+        p->fs = copy_fs(from->fs);
     }
     if (flags & CLONE_SIGHAND) {
         p->handlers = from->handlers;
@@ -282,6 +293,33 @@ long sys_vfork(void)
 {
     return do_clone(
         &(struct clone_request){.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD});
+}
+
+#define TOGETHER (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) /* what threads cannot part with */
+
+/* Threads share directory and descriptors here: one that wants its own is refused. */
+long sys_unshare(uint64_t flags)
+{
+    struct process *p = current();
+    uint64_t own = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    if (flags & ~(uint64_t)(SPACES | TOGETHER | own))
+        return -EINVAL;
+    if (flags & SPACES)
+        return -EPERM;
+    if (p->thread_count > 1)
+        return flags & TOGETHER ? -EINVAL : flags & own ? -EPERM : 0;
+    if ((flags & CLONE_FS) && p->fs->refs > 1) {
+        struct fs_context *fs = copy_fs(p->fs);
+        if (!fs)
+            return -ENOMEM;
+        fs_context_put(p->fs);
+        p->fs = fs;
+    }
+    struct fd_table *files = flags & CLONE_FILES ? fd_table_own(p->files) : p->files;
+    if (!files)
+        return -ENOMEM;
+    p->files = files;
+    return 0;
 }
 
 #define CLONE_ARGS_SIZE_0 64u

@@ -115,14 +115,20 @@ static long set_user(uint32_t r, uint32_t e, uint32_t s)
     struct process *p = current();
     bool was_root = !p->uid || !p->euid || !p->suid, was_effective = !p->euid;
     long result = set_three(&p->uid, &p->euid, &p->suid, r, e, s, CAP_SETUID);
-    if (!result)
+    if (!result) {
+        p->fsuid = p->euid;
         caps_new_ids(p, was_root, was_effective);
+    }
     return result;
 }
 
 static long set_group(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(&current()->gid, &current()->egid, &current()->sgid, r, e, s, CAP_SETGID);
+    struct process *p = current();
+    long result = set_three(&p->gid, &p->egid, &p->sgid, r, e, s, CAP_SETGID);
+    if (!result)
+        p->fsgid = p->egid;
+    return result;
 }
 
 long sys_setuid(uint32_t uid)
@@ -200,12 +206,30 @@ long sys_setgroups(uint32_t count, uint64_t from)
     return 0;
 }
 
-/* There is one id for files and for the rest: the old one is told, as Linux tells of a refusal. */
+/* The old one is told, whether the new one is taken or refused. */
 long sys_setfsuid(uint32_t uid)
 {
-    return current()->euid;
+    struct process *p = current();
+    uint32_t old = p->fsuid;
+    if (uid != KEEP && (uid == old || may_become(uid, p->uid, p->euid, p->suid, CAP_SETUID))) {
+        p->fsuid = uid;
+        caps_new_fsuid(p, old);
+    }
+    return old;
 }
 long sys_setfsgid(uint32_t gid)
 {
-    return current()->egid;
+    struct process *p = current();
+    uint32_t old = p->fsgid;
+    if (gid != KEEP && (gid == old || may_become(gid, p->gid, p->egid, p->sgid, CAP_SETGID)))
+        p->fsgid = gid;
+    return old;
+}
+
+bool process_may_inspect(const struct process *p)
+{
+    const struct process *me = current();
+    return p == me || (p->dumpable && me->uid == p->uid && me->uid == p->euid &&
+                       me->uid == p->suid && me->gid == p->gid && me->gid == p->egid &&
+                       me->gid == p->sgid && !(p->caps.permitted & ~me->caps.permitted));
 }

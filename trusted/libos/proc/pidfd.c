@@ -116,6 +116,8 @@ long sys_pidfd_getfd(int fd, int other, uint32_t flags)
         return -EBADF;
     if (!p || p->zombie)
         return -ESRCH;
+    if (!process_may_inspect(p))
+        return -EPERM;
     struct file *f = fd_file_of(p->files, other);
     if (!f)
         return -EBADF;

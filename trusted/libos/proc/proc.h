@@ -16,6 +16,9 @@ int process_parent(const struct process *p); /* its number, or 0 */
 bool group_is_orphaned(int32_t pgid);
 int32_t id_next(void); /* a number that nothing has */
 
+/* proc/ids.c: may the caller look into p, as a debugger of the same user? (ptrace(2), access) */
+bool process_may_inspect(const struct process *p);
+
 /* proc/thread.c */
 void thread_init(struct thread *t, uint64_t stack_top);       /* zeroed before */
 struct thread *thread_new(void);                              /* on a stack of its own; NULL */
@@ -52,6 +55,7 @@ void caps_start(struct process *p);
 void caps_exec(struct process *p);
 /* After ids changed: was any of them root, was the effective one? */
 void caps_new_ids(struct process *p, bool was_root, bool was_effective);
+void caps_new_fsuid(struct process *p, uint32_t old);
 #define PRCTL_BOUNDING_READ 23
 #define PRCTL_BOUNDING_DROP 24
 #define PRCTL_AMBIENT 47

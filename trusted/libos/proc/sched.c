@@ -19,6 +19,13 @@ static struct thread *find_scheduled(int id)
     return id ? thread_find_any(id) : self();
 }
 
+/* Its own user's threads, and with CAP_SYS_NICE all. */
+static bool may_schedule(const struct process *p)
+{
+    uint32_t me = current()->euid;
+    return me == p->euid || me == p->uid || capable(CAP_SYS_NICE);
+}
+
 static bool is_ordinary(int policy)
 {
     return policy == OTHER || policy == BATCH || policy == IDLE;
@@ -38,7 +45,8 @@ static long set_policy(int id, int policy, int priority)
         return -EINVAL;
     if (real_time ? priority < 1 || priority > 99 : priority != 0)
         return -EINVAL;
-    if (real_time || (t->policy == IDLE && policy != IDLE && !capable(CAP_SYS_NICE)))
+    if (real_time || !may_schedule(t->process) ||
+        (t->policy == IDLE && policy != IDLE && !capable(CAP_SYS_NICE)))
         return -EPERM;
     t->policy = policy;
     return 0;
@@ -153,6 +161,8 @@ long sys_sched_setaffinity(int pid, uint32_t size, uint64_t from)
     struct thread *t = find_scheduled(pid);
     if (!t)
         return -ESRCH;
+    if (!may_schedule(t->process))
+        return -EPERM;
     if (port_info.cpu_count <= 64 && !(mask & all_processors()))
         return -EINVAL;
     t->affinity = mask & all_processors();
@@ -182,39 +192,5 @@ long sys_getcpu(uint64_t cpu, uint64_t node)
     uint32_t zero = 0, at = self()->affinity ? (uint32_t)__builtin_ctzll(self()->affinity) : 0;
     if ((cpu && user_write(cpu, &at, 4)) || (node && user_write(node, &zero, 4)))
         return -EFAULT;
-    return 0;
-}
-
-/* PRIO_PROCESS, PRIO_PGRP, PRIO_USER: the one process that is meant, or the caller's. */
-static struct process *of_which(int which, int who)
-{
-    if (which == 0) {
-        struct thread *t = find_scheduled(who);
-        return t ? t->process : NULL;
-    }
-    if (which == 1)
-        return !who || who == current()->pgid ? current() : NULL;
-    return !who || (uint32_t)who == current()->uid ? current() : NULL;
-}
-
-long sys_getpriority(int which, int who)
-{
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    const struct process *p = of_which(which, who);
-    return p ? 20 - p->nice : -ESRCH;
-}
-
-long sys_setpriority(int which, int who, int priority)
-{
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    struct process *p = of_which(which, who);
-    if (!p)
-        return -ESRCH;
-    priority = MIN(MAX(priority, -20), 19);
-    if (priority < p->nice && !capable(CAP_SYS_NICE))
-        return -EACCES;
-    p->nice = priority;
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the system is: uname, limits, usage, scheduling, prctl, entropy.
+#include <linux/personality.h>
 #include <linux/prctl.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
@@ -14,7 +15,8 @@ long sys_uname(uint64_t to)
     struct new_utsname u = {0};
     fmt(u.sysname, sizeof(u.sysname), "Linux");
     fmt(u.nodename, sizeof(u.nodename), "%s", uts.hostname);
-    fmt(u.release, sizeof(u.release), "6.1.0-shelter");
+    fmt(u.release, sizeof(u.release),
+        current()->personality & UNAME26 ? "2.6.61-shelter" : "6.1.0-shelter");
     fmt(u.version, sizeof(u.version), "#1 SMP");
     fmt(u.machine, sizeof(u.machine), "x86_64");
     fmt(u.domainname, sizeof(u.domainname), "%s", uts.domainname);
@@ -108,7 +110,10 @@ long sys_sched_yield(void)
 
 long sys_personality(uint32_t persona)
 {
-    return persona == 0xffffffff || persona == 0 ? 0 : -EPERM;
+    uint32_t old = current()->personality;
+    if (persona != 0xffffffff)
+        current()->personality = persona;
+    return old;
 }
 
 static long set_thread_name(struct thread *t, uint64_t from)

@@ -161,10 +161,12 @@ long sys_set_robust_list(uint64_t head, uint64_t size)
 
 long sys_get_robust_list(int pid, uint64_t to, uint64_t size_to)
 {
-    struct thread *t = pid ? thread_find(current(), pid) : self();
+    struct thread *t = pid ? thread_find_any(pid) : self();
     uint64_t size = 24;
     if (!t)
         return -ESRCH;
+    if (!process_may_inspect(t->process))
+        return -EPERM;
     int r = user_write(to, &t->robust_list, 8);
     return r ? r : user_write(size_to, &size, 8);
 }

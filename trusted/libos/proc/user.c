@@ -31,8 +31,8 @@ int user_set(const char *text, struct sh_user *u)
     los_free(group);
     if (r)
         return r;
-    current()->uid = current()->euid = current()->suid = u->uid;
-    current()->gid = current()->egid = current()->sgid = u->gid;
+    current()->uid = current()->euid = current()->suid = current()->fsuid = u->uid;
+    current()->gid = current()->egid = current()->sgid = current()->fsgid = u->gid;
     _Static_assert(ARRAY_COUNT(current()->groups) >= SH_USER_GROUPS_MAX, "all fit");
     memcpy(current()->groups, u->groups, u->group_count * sizeof(u->groups[0]));
     current()->group_count = (uint32_t)u->group_count;

@@ -212,6 +212,14 @@ static long kill_many(int pid, const struct sig_item *item)
     return result;
 }
 
+/* A thread's number means its process. */
+static struct process *find_target(int pid)
+{
+    struct process *p = process_find(pid);
+    struct thread *t = p ? NULL : thread_find_any(pid);
+    return t ? t->process : p;
+}
+
 long sys_kill(int pid, int signo)
 {
     if (signo < 0 || signo > SIG_COUNT)
@@ -221,11 +229,7 @@ long sys_kill(int pid, int signo)
     struct sig_item item = from_self(signo, SI_USER_CODE);
     if (pid <= 0)
         return kill_many(pid, &item);
-    struct process *p = process_find(pid);
-    if (!p) {
-        struct thread *t = thread_find_any(pid);
-        p = t ? t->process : NULL;
-    }
+    struct process *p = find_target(pid);
     return p ? send_to(p, &item) : -ESRCH;
 }
 
@@ -289,7 +293,7 @@ long signal_queue_to(struct process *p, int signo, uint64_t info)
 
 long sys_rt_sigqueueinfo(int pid, int signo, uint64_t info)
 {
-    struct process *p = process_find(pid);
+    struct process *p = find_target(pid);
     struct sig_item item = {0};
     long r = queue_info(info, signo, &item);
     return r ? r : p ? signal_queue_to(p, signo, info) : -ESRCH;
