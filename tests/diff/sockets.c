@@ -566,6 +566,37 @@ static void edges(void)
     }
 }
 
+/* Where nobody listens nothing is sent, and still all is read. */
+static void bad_buffers(void)
+{
+    struct sockaddr_in a = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}}, nobody = {AF_INET, htons(1), {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof(a);
+    int u = socket(AF_INET, SOCK_DGRAM, 0), v = socket(AF_INET, SOCK_DGRAM, 0);
+    static void *const bad[] = {(void *)-1, NULL, (void *)8};
+    bind(v, (void *)&a, n);
+    getsockname(v, (void *)&a, &n);
+    for (long i = 0; i < COUNT(bad); i++)
+        for (long size = 1; size <= 1024; size += 1023) {
+            struct iovec vec = {bad[i], (size_t)size};
+            struct msghdr m = {.msg_name = &nobody, .msg_namelen = sizeof(nobody), .msg_iov = &vec, .msg_iovlen = 1};
+            say("sendto", sys(sendto, u, bad[i], size, 0, &nobody, sizeof(nobody)), "%ld bytes at %ld to nobody", size, (long)bad[i]);
+            say("sendto", sys(sendto, u, bad[i], size, 0, &a, sizeof(a)), "%ld bytes at %ld to somebody", size, (long)bad[i]);
+            say("sendmsg", sys(sendmsg, u, &m, 0), "%ld bytes at %ld to nobody", size, (long)bad[i]);
+        }
+    say("getsockname", sys(getsockname, u, NULL, &n), "no room");
+    say("getpeername", sys(getpeername, u, NULL, &n), "no room, not connected");
+    connect(u, (void *)&a, sizeof(a));
+    say("getpeername", sys(getpeername, u, NULL, &n), "no room");
+    int mark;
+    say("ioctl", sys(ioctl, u, 0x8905, &mark), "SIOCATMARK of datagrams");
+    for (int type = 0; type < 16; type++)
+        if (type != SOCK_RAW && type != SOCK_PACKET)
+            say("socket", fd_only(sys(socket, AF_INET, type, 255)), "type %d, protocol 255", type);
+    say("socket", fd_only(sys(socket, AF_INET, SOCK_RAW, 0)), "raw, no protocol");
+    close(u);
+    close(v);
+}
+
 int main(void)
 {
     facts_begin();
@@ -581,6 +612,7 @@ int main(void)
     datagrams();
     several();
     edges();
+    bad_buffers();
     facts_end();
     return 0;
 }

@@ -2,6 +2,7 @@
 // What is told of events: inotify, in its order; messages of both kinds; timers and signals.
 #include "facts.h"
 
+#include <arpa/inet.h>
 #include <mqueue.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -10,7 +11,9 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -391,6 +394,119 @@ static void signals(void)
         }
 }
 
+/* Signals of O_ASYNC: each one's code, band and descriptor. */
+static void take_signals(const char *what)
+{
+    struct timespec none = {0, 0};
+    siginfo_t info;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGIO);
+    sigaddset(&set, SIGRTMIN);
+    for (int n = 0;; n++) {
+        memset(&info, 0, sizeof(info));
+        int r = sigtimedwait(&set, &info, &none);
+        if (r < 0) {
+            say("fcntl", n, "O_ASYNC: %s: signals", what);
+            return;
+        }
+        say("fcntl", info.si_code, "O_ASYNC: %s: code of signal %d", what, n);
+        if (r != SIGIO)
+            say("fcntl", info.si_band << 8 | (info.si_fd >= 0), "O_ASYNC: %s: band of signal %d", what, n);
+    }
+}
+
+static void async_pair(const char *name, int p[2], int signo)
+{
+    char b[100], what[64];
+    struct f_owner_ex owner = {F_OWNER_TID, (int)syscall(SYS_gettid)};
+#define STEP(text) (snprintf(what, sizeof(what), "%s %d: %s", name, signo != 0, text), take_signals(what))
+    say("fcntl", signo ? fcntl(p[0], F_SETOWN_EX, &owner) : fcntl(p[0], F_SETOWN, getpid()), "%s: owner", name);
+    say("fcntl", fcntl(p[0], F_SETSIG, signo), "%s: signal", name);
+    say("fcntl", fcntl(p[0], F_SETFL, O_ASYNC | O_NONBLOCK), "%s: flags", name);
+    say("fcntl", fcntl(p[0], F_GETFL) & (O_ASYNC | O_NONBLOCK), "%s: flags read", name);
+    STEP("at first");
+    write(p[1], "x", 1);
+    STEP("written");
+    write(p[1], "yz", 2);
+    STEP("written again");
+    read(p[0], b, sizeof(b));
+    STEP("read");
+    fcntl(p[0], F_SETFL, 0);
+    write(p[1], "x", 1);
+    STEP("switched off");
+    fcntl(p[0], F_SETFL, O_ASYNC);
+    STEP("switched on");
+    fcntl(p[0], F_SETOWN, 0);
+    write(p[1], "x", 1);
+    STEP("no owner");
+    close(p[0]);
+    close(p[1]);
+}
+
+static void async(void)
+{
+    struct sockaddr_in a = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof(a);
+    sigset_t set;
+    int p[2];
+    sigemptyset(&set);
+    sigaddset(&set, SIGIO);
+    sigaddset(&set, SIGRTMIN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    for (int signo = 0; signo <= SIGRTMIN; signo += SIGRTMIN) {
+        pipe(p);
+        async_pair("pipe", p, signo);
+        socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+        async_pair("stream", p, signo);
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, p);
+        async_pair("datagrams", p, signo);
+    }
+    int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+    bind(l, (void *)&a, n);
+    listen(l, 3);
+    getsockname(l, (void *)&a, &n);
+    fcntl(l, F_SETOWN, getpid());
+    fcntl(l, F_SETFL, O_ASYNC);
+    connect(c, (void *)&a, n);
+    take_signals("a connection");
+    close(c);
+    close(l);
+}
+
+/* Two processes that would wait for each other's ranges. */
+static void deadlock(void)
+{
+    struct flock first = {.l_type = F_WRLCK, .l_start = 0, .l_len = 1}, second = {.l_type = F_WRLCK, .l_start = 1, .l_len = 1};
+    int fd = open("ranges", O_CREAT | O_RDWR, 0600), p[2], q[2];
+    char c;
+    pipe(p);
+    pipe(q);
+    say("fcntl", fcntl(fd, F_SETLK, &first), "deadlock: mine");
+    pid_t pid = fork();
+    if (!pid) {
+        fcntl(fd, F_SETLK, &second);
+        write(p[1], "x", 1);
+        _exit(fcntl(fd, F_SETLKW, &first) ? 1 : 0);
+    }
+    read(p[0], &c, 1);
+    struct flock probe;
+    long r;
+    do { /* until the child waits, in which case it would be for ever */
+        probe = second;
+        r = fcntl(fd, F_SETLKW, &probe) ? -errno : 0;
+    } while (r == -EINTR);
+    say("fcntl", r == -EDEADLK || r == 0, "deadlock: is seen by one of two");
+    int seen = r == -EDEADLK, status = 0;
+    if (seen) {
+        first.l_type = F_UNLCK;
+        fcntl(fd, F_SETLK, &first);
+    }
+    waitpid(pid, &status, 0);
+    say("fcntl", seen + (status != 0), "deadlock: by just one");
+    close(fd);
+}
+
 int main(void)
 {
     facts_begin();
@@ -399,7 +515,9 @@ int main(void)
     owners();
     posix_queues();
     timers();
-    signals();
+    async();
+    deadlock();
+    signals(); /* last: it fills the queue */
     facts_end();
     return 0;
 }

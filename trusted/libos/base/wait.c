@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting. What ends a wait is trusted state under the lock; the host's wake-ups are hints.
 #include "trusted/libos/base/claim.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/outside.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
@@ -61,6 +62,7 @@ static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
     for (bool ask = w;; ask = false) {
+        async_tell();
         if (t->woken && !ask)
             return 0;
         if (sig_interrupts(t) && !t->woken)

@@ -3,6 +3,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/numbers.h"
+#include "trusted/libos/fs/file.h"
 
 /* As many of the registers in `a` as there are parameters. */
 #define ARGUMENTS(...) NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
@@ -104,6 +105,7 @@ long los_call(int64_t nr, const uint64_t a[6])
         return call_handle(nr, a);
     los_lock();
     long r = call_handle(nr, a);
+    async_tell();
     los_unlock();
     return r;
 }

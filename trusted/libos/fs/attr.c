@@ -136,7 +136,8 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
                  (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
     bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
-    if (i->fs == FS_PROC || (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
+    if (i->fs == FS_PROC ||
+        (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;

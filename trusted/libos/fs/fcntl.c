@@ -13,7 +13,6 @@
 #define F_GETOWN_EX 16
 #endif
 
-/* F_SETOWN and its kin are remembered; no signal is ever sent for them (docs/syscalls.md). */
 static long set_owner(struct file *f, int type, int id)
 {
     if (type < 0 || type > 2)
@@ -23,6 +22,8 @@ static long set_owner(struct file *f, int type, int id)
         return -ESRCH;
     f->owner_type = type;
     f->owner = id;
+    f->owner_uid = current()->uid;
+    f->owner_euid = current()->euid;
     return 0;
 }
 
@@ -64,7 +65,7 @@ static long add_seals(struct file *f, uint32_t seals)
     return 0;
 }
 
-static long set_flags(struct file *f, uint32_t flags)
+static long set_flags(int fd, struct file *f, uint32_t flags)
 {
     if (((f->flags ^ flags) & flags & O_NOATIME) && f->inode && !capable(CAP_FOWNER) &&
         current()->fsuid != f->inode->uid)
@@ -72,6 +73,11 @@ static long set_flags(struct file *f, uint32_t flags)
     bool direct = f->ops == &regular_ops || f->ops->name == pipe_name;
     if ((flags & O_DIRECT) && !direct)
         return -EINVAL;
+    if (((f->flags ^ flags) & FASYNC)) {
+        int r = async_set(fd, f, flags & FASYNC);
+        if (r)
+            return r;
+    }
     f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
     return 0;
 }
@@ -90,7 +96,7 @@ long sys_fcntl(int fd, int command, uint64_t arg)
         return -EBADF;
     switch (command) {
     case F_SETFL:
-        return set_flags(f, (uint32_t)arg);
+        return set_flags(fd, f, (uint32_t)arg);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -152,6 +158,11 @@ long sys_ioctl(int fd, uint32_t request, uint64_t arg)
             return -EFAULT;
         if (value && !f->ops->name)
             return -ENOTTY;
+        if (!value != !(f->flags & FASYNC)) {
+            int r = async_set(fd, f, value);
+            if (r)
+                return r;
+        }
         f->flags = value ? f->flags | FASYNC : f->flags & ~(uint32_t)FASYNC;
         return 0;
     case FIOQSIZE: {

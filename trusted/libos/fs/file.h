@@ -139,7 +139,9 @@ struct file {
     struct list ending;      /* of those that nobody refers to any more */
     bool locked;             /* holds a flock */
     bool ranged;             /* locked a range as an open file (OFD) */
-    int32_t owner_type, owner, owner_signal; /* of fcntl: remembered, no signal is sent */
+    int32_t owner_type, owner, owner_signal; /* of fcntl: whom O_ASYNC signals, and how */
+    uint32_t owner_uid, owner_euid;          /* who said so */
+    struct async *async;                     /* fs/async.c; NULL: no signals */
 };
 
 /* fs/inode.c */
@@ -248,6 +250,11 @@ void lock_release(struct file *f);
 
 /* fs/xattr.c */
 void xattr_free(struct inode *i);
+
+/* fs/async.c: SIGIO, or F_SETSIG's, to f's owner whenever it may have become ready. fd is what the
+ * signal tells. 0 or -ENOMEM. */
+int async_set(int fd, struct file *f, bool on);
+void async_tell(void); /* those that woke since: at the end of a call, and before sleep */
 
 /* fs/fd.c */
 struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */

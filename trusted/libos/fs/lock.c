@@ -215,13 +215,49 @@ static void range_join(struct inode *i, struct range *r)
     }
 }
 
+/* Who waits for whose range. */
+struct blocked {
+    struct list node;
+    const void *owner, *by;
+};
+static struct list blocked = {&blocked, &blocked};
+
+/* Would it wait for one that waits, perhaps in a row, for it? As far as Linux looks. */
+static bool is_deadlock(const void *owner, const void *by)
+{
+    for (int depth = 0; depth < 10 && by && by != owner; depth++) {
+        const void *next = NULL;
+        list_for(it, &blocked)
+        {
+            const struct blocked *b = container_of(it, struct blocked, node);
+            if (b->owner == by)
+                next = b->by;
+        }
+        by = next;
+    }
+    return by == owner;
+}
+
+static long wait_range(struct inode *i, const struct range *want, const struct range *held,
+                       bool by_process)
+{
+    struct blocked b = {.owner = want->owner, .by = held->owner};
+    if (by_process && is_deadlock(b.owner, b.by))
+        return -EDEADLK;
+    list_append(&blocked, &b.node);
+    long r = wait_for(&i->flock_wait, true);
+    list_remove(&b.node);
+    return r;
+}
+
 static long range_set(struct file *f, const struct range *want, bool unlock, bool wait)
 {
     struct inode *i = f->inode;
+    const struct range *held_by;
     file_get(f);
     long r = 0;
-    while (!r && !unlock && range_conflict(i, want))
-        r = wait_for(&i->flock_wait, wait);
+    while (!r && !unlock && (held_by = range_conflict(i, want)))
+        r = wait ? wait_range(i, want, held_by, want->owner != f) : -EAGAIN;
     struct range *held = r ? NULL : los_alloc(sizeof(*held));
     struct range *spare = held ? los_alloc(sizeof(*spare)) : NULL;
     if (!r && !spare)

@@ -28,6 +28,7 @@ static void file_end(struct file *f)
     if (f->inode && !(f->flags & O_PATH))
         notify_file(f, file_can_write(f) ? NOTIFY_CLOSE_WRITE : NOTIFY_CLOSE);
     epoll_forget(f);
+    async_set(-1, f, false);
     lock_release(f);
     if (f->ops->release)
         f->ops->release(f);

@@ -14,6 +14,7 @@
 #define SOCK_CLOEXEC_BIT O_CLOEXEC
 #define SOCK_NONBLOCK_BIT O_NONBLOCK
 #define TYPE_MASK 15
+#define SOCK_PACKET_TYPE 10
 
 int addr_read(uint64_t from, uint32_t size, struct addr *a);
 int addr_write(const struct addr *a, uint64_t to, uint64_t size_at);
@@ -63,13 +64,13 @@ static int check_kind(int family, int type, int protocol)
         return protocol == 0 || protocol == 6 ? 0 : -EPROTONOSUPPORT;
     if (type == SOCK_DGRAM)
         return protocol == 0 || protocol == 17 ? 0 : -EPROTONOSUPPORT;
-    return type == SOCK_RAW ? -EPERM : -ESOCKTNOSUPPORT;
+    return type != SOCK_RAW ? -ESOCKTNOSUPPORT : protocol ? -EPERM : -EPROTONOSUPPORT;
 }
 
 long sys_socket(int family, int type, int protocol)
 {
     int kind = type & TYPE_MASK, r = check_kind(family, kind, protocol);
-    if (type & ~(TYPE_MASK | SOCK_CLOEXEC_BIT | SOCK_NONBLOCK_BIT))
+    if ((type & ~(TYPE_MASK | SOCK_CLOEXEC_BIT | SOCK_NONBLOCK_BIT)) || kind > SOCK_PACKET_TYPE)
         return -EINVAL;
     if (r)
         return r;
@@ -391,6 +392,9 @@ long sys_shutdown(int fd, int how)
 static long put_name(const struct sock *s, const struct addr *a, uint64_t to, uint64_t size_at)
 {
     struct addr empty = {.size = 2};
+    int32_t room;
+    if (user_read(&room, size_at, sizeof(room)) || (!to && room > 0))
+        return -EFAULT;
     empty.family = s->family;
     if (!a->size && is_inet(s))
         empty = addr_make(s->family, 0);

@@ -31,6 +31,8 @@ static long send_inside(struct file *f, struct sock *s, struct io *io, int flags
     struct addr from = addr_source(&s->own, to);
     struct sock *target = name_receiver(SOCK_DGRAM, to, &from);
     if (!target) {
+        if (io_usable(io, io->left, PORT_R) < io->left)
+            return -EFAULT;
         if (s->other.size) { /* as if ICMP had said that nobody is there */
             s->error = -ECONNREFUSED;
             wait_wake_all(&s->wait);

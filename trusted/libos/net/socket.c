@@ -52,6 +52,8 @@ static long sock_ioctl(struct file *f, uint64_t request, uint64_t arg)
         n = s->peer ? (long)s->peer->queued : 0;
         break;
     case SIOCATMARK:
+        if (s->type != SOCK_STREAM)
+            return interface_ioctl((uint32_t)request, arg);
         n = 0;
         break;
     default:

@@ -472,6 +472,8 @@ static long do_exec(int dirfd, uint64_t name, uint64_t argv, uint64_t envp, int 
         r = find_program_at(dirfd, path, flags, &x.file);
     if (!r)
         r = copy_strings(argv, &args, &total);
+    if (!r && !args[0]) /* as Linux does, so that no program looks for its name behind the end */
+        r = (args[0] = los_strdup("")) ? 0 : -ENOMEM;
     if (!r)
         r = copy_strings(envp, &env, &total);
     if (!r) {

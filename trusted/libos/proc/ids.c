@@ -225,11 +225,3 @@ long sys_setfsgid(uint32_t gid)
         p->fsgid = gid;
     return old;
 }
-
-bool process_may_inspect(const struct process *p)
-{
-    const struct process *me = current();
-    return p == me || (p->dumpable && me->uid == p->uid && me->uid == p->euid &&
-                       me->uid == p->suid && me->gid == p->gid && me->gid == p->egid &&
-                       me->gid == p->sgid && !(p->caps.permitted & ~me->caps.permitted));
-}

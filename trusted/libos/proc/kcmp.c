@@ -7,7 +7,7 @@
 #include "trusted/libos/proc/proc.h"
 
 /* 0: the same; 1, 2: an order that says nothing of addresses to who does not know the secret. */
-static long compare(const void *a, const void *b)
+static long compare_objects(const void *a, const void *b)
 {
     static uint64_t secret;
     if (!secret && port_random(&secret, sizeof(secret)))
@@ -33,18 +33,18 @@ long sys_kcmp(int pid1, int pid2, int type, uint64_t index1, uint64_t index2)
     case KCMP_FILE: {
         const struct file *f = index1 <= INT32_MAX ? fd_file_of(p->files, (int)index1) : NULL;
         const struct file *g = index2 <= INT32_MAX ? fd_file_of(q->files, (int)index2) : NULL;
-        return f && g ? compare(f, g) : -EBADF;
+        return f && g ? compare_objects(f, g) : -EBADF;
     }
     case KCMP_VM:
-        return compare(p->space, q->space);
+        return compare_objects(p->space, q->space);
     case KCMP_FILES:
-        return compare(p->files, q->files);
+        return compare_objects(p->files, q->files);
     case KCMP_FS:
-        return compare(p->fs, q->fs);
+        return compare_objects(p->fs, q->fs);
     case KCMP_SIGHAND:
-        return compare(p->handlers, q->handlers);
+        return compare_objects(p->handlers, q->handlers);
     case KCMP_IO: /* each its own */
-        return compare(p, q);
+        return compare_objects(p, q);
     case KCMP_SYSVSEM: /* what is to be undone is never shared, and mostly nothing */
         return 0;
     default:

@@ -15,8 +15,7 @@ int process_parent(const struct process *p); /* its number, or 0 */
 /* Has none of the group a parent in the same session, but in another group? */
 bool group_is_orphaned(int32_t pgid);
 int32_t id_next(void); /* a number that nothing has */
-
-/* proc/ids.c: may the caller look into p, as a debugger of the same user? (ptrace(2), access) */
+/* May the caller look into p, as a debugger of the same user? (ptrace(2), access) */
 bool process_may_inspect(const struct process *p);
 
 /* proc/thread.c */

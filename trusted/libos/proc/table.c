@@ -49,6 +49,14 @@ bool group_is_orphaned(int32_t pgid)
     return true;
 }
 
+bool process_may_inspect(const struct process *p)
+{
+    const struct process *me = current();
+    return p == me || (p->dumpable && me->uid == p->uid && me->uid == p->euid &&
+                       me->uid == p->suid && me->gid == p->gid && me->gid == p->egid &&
+                       me->gid == p->sgid && !(p->caps.permitted & ~me->caps.permitted));
+}
+
 static bool id_in_use(int32_t id)
 {
     list_for(it, &processes)

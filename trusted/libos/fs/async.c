@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// O_ASYNC: a signal when a file may have become ready.
+#include <asm/poll.h>
+#include <asm/signal.h>
+
+#include "trusted/libos/fs/file.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+
+struct async {
+    struct waiter waiter;
+    struct list node; /* of woken, while there are events */
+    uint32_t events;  /* since the owner was told */
+    struct file *file;
+    int fd;
+};
+
+/* Of those whose owners are to be told when the call that woke them ends, or its thread sleeps. */
+static struct list woken = {&woken, &woken};
+
+/* As kill asks it, of who named the owner. */
+static bool may_tell(const struct file *f, const struct process *p)
+{
+    return !f->owner_euid || f->owner_euid == p->suid || f->owner_euid == p->uid ||
+           f->owner_uid == p->suid || f->owner_uid == p->uid;
+}
+
+/* What siginfo_t says of an event: its code (POLL_IN ...) and all that the band then holds. */
+static const struct reason {
+    uint32_t event;
+    int code, band;
+} reasons[] = {{POLLHUP, 6, POLLHUP | POLLERR},
+               {POLLIN, 1, POLLIN | POLLRDNORM},
+               {POLLPRI, 5, POLLPRI | POLLRDBAND},
+               {POLLOUT, 2, POLLOUT | POLLWRNORM | POLLWRBAND},
+               {POLLERR, 4, POLLERR}};
+
+static struct sig_item make_item(const struct async *a, uint32_t ready)
+{
+    const struct file *f = a->file;
+    if (!f->owner_signal)
+        return (struct sig_item){.signo = SIGIO, .code = 0x80 /* SI_KERNEL */};
+    if (f->ops->name == pipe_name && (ready & POLLIN)) /* its end is something to read */
+        ready = POLLIN;
+    const struct reason *r = reasons;
+    while (r < reasons + ARRAY_COUNT(reasons) - 1 && !(ready & r->event))
+        r++;
+    /* si_band and si_fd stand where others have si_pid and si_value. */
+    return (struct sig_item){
+        .signo = f->owner_signal, .code = r->code, .pid = r->band, .value = (uint32_t)a->fd};
+}
+
+static void tell_owner(const struct async *a, uint32_t events)
+{
+    struct file *f = a->file;
+    uint32_t ready = f->owner ? file_poll(f) & events : 0;
+    if (!ready)
+        return;
+    struct sig_item item = make_item(a, ready);
+    struct thread *t = f->owner_type == 0 ? thread_find_any(f->owner) : NULL;
+    if (t && may_tell(f, t->process))
+        sig_send_item(t->process, t, &item);
+    list_for_safe(it, nx, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        bool meant = f->owner_type == 1   ? p->pid == f->owner
+                     : f->owner_type == 2 ? p->pgid == f->owner
+                                          : false;
+        if (meant && may_tell(f, p))
+            sig_send_item(p, NULL, &item);
+    }
+}
+
+static void note_events(struct waiter *w, uint32_t events)
+{
+    struct async *a = container_of(w, struct async, waiter);
+    if (!a->events)
+        list_append(&woken, &a->node);
+    a->events |= events;
+}
+
+void async_tell(void)
+{
+    while (!list_empty(&woken)) {
+        struct async *a = container_of(woken.next, struct async, node);
+        uint32_t events = a->events;
+        list_remove(&a->node);
+        a->events = 0;
+        tell_owner(a, events);
+    }
+}
+
+int async_set(int fd, struct file *f, bool on)
+{
+    if (f->async) {
+        wait_end(&f->async->waiter);
+        if (f->async->events)
+            list_remove(&f->async->node);
+        los_free(f->async);
+        f->async = NULL;
+    }
+    if (!on || !f->wait)
+        return 0;
+    struct async *a = los_alloc(sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->file = f;
+    a->fd = fd;
+    a->waiter.woken = note_events;
+    list_append(&f->wait->waiters, &a->waiter.node);
+    f->async = a;
+    return 0;
+}
