@@ -37,7 +37,7 @@ endif
 endif
 
 # Debian packages of the host side; `tools/install-deps` installs them.
-PKGS := libarchive libcrypto libssl libcurl libcjson libmicrohttpd sqlite3
+PKGS := libarchive zlib libcrypto libssl libcurl libcjson libmicrohttpd sqlite3
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
 

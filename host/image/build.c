@@ -67,6 +67,8 @@ static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_c
         r = sh_tar_rootfs(tree, b->rootfs, progress, err);
     else if (b->image)
         r = sh_oci_read(b->image, tree, config, work_fd, progress, err);
+    if (!r && b->rootfs)
+        r = sh_tar_refuse_image(tree, b->rootfs, err);
     tree->layer++;
     tree->strict_links = false;
     for (size_t i = 0; !r && i < b->files.count; i++) {

@@ -203,34 +203,37 @@ static int check_reference(struct loader *l, const cJSON *reference, const char 
     return 0;
 }
 
-/* MRSIGNER of the reference for enclaves; NULL: the image has no signed one. */
-static const char *signer_of(const cJSON *reference)
+/* What the reference says of the signed enclave; NULL: the image has none. */
+static const cJSON *enclave_of(const cJSON *reference)
 {
     const cJSON *o;
     cJSON_ArrayForEach(o, sv_json_get(reference, "references"))
     {
         const cJSON *m = sv_json_get(o, "measurement");
-        const char *s = sv_json_string(m, "mrsigner");
-        if (s)
-            return s;
+        if (sv_json_string(m, "mrsigner") && sv_json_string(m, "mrenclave"))
+            return m;
     }
     return NULL;
 }
 
-static int check_signer(struct loader *l, const char *want)
+/* SIGSTRUCT: of this enclave (whose MRENCLAVE is held against the files before), by this key. */
+static int check_signatures(struct loader *l, const cJSON *enclave)
 {
     static const char *const names[] = {SH_SIGNATURE, SH_SIGNATURE_DEBUG};
     for (size_t i = 0; i < 2; i++) {
         struct sgx_sigstruct css;
         uint8_t mrsigner[32];
-        char text[65];
+        char signer[65], measurement[65];
         int r = sh_signature_read(l->work->dir_fd, names[i], &css, l->err);
         if (r)
             return r;
         sgx_mrsigner(&css, mrsigner);
-        sh_hex(text, mrsigner, sizeof(mrsigner));
-        if (strcmp(text, want) || sgx_sigstruct_check_format(&css) ||
-            sgx_sigstruct_check_signature(&css))
+        sh_hex(signer, mrsigner, sizeof(mrsigner));
+        sh_hex(measurement, css.enclave_hash, sizeof(css.enclave_hash));
+        if (strcmp(measurement, sv_json_string(enclave, "mrenclave")))
+            return refuse_image(l, "its enclave's signature is of another enclave");
+        if (strcmp(signer, sv_json_string(enclave, "mrsigner")) ||
+            sgx_sigstruct_check_format(&css) || sgx_sigstruct_check_signature(&css))
             return refuse_image(
                 l, "its enclave's signature is not good, or not by the key its reference "
                    "values name");
@@ -271,17 +274,17 @@ static int read_base(struct loader *l, const char *id)
             r = copy_member(l, path, 0);
     }
     /* Whoever saved it had it signed or not; the reference values name who did. */
-    const char *signer = signer_of(reference);
-    if (!r && signer)
+    const cJSON *enclave = enclave_of(reference);
+    if (!r && enclave)
         r = copy_member(l, SH_SIGNATURE, sizeof(struct sgx_sigstruct));
-    if (!r && signer)
+    if (!r && enclave)
         r = copy_member(l, SH_SIGNATURE_DEBUG, sizeof(struct sgx_sigstruct));
-    if (!r && signer)
-        r = check_signer(l, signer);
     if (!r)
         r = check_reference(l, reference, id);
     if (!r)
         r = write_reference(l, reference, id);
+    if (!r && enclave)
+        r = check_signatures(l, enclave);
     cJSON_Delete(reference);
     return r;
 }

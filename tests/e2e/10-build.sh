@@ -284,8 +284,6 @@ same "bad tars: nothing got out" "$(find "$T" -name '*outside*' ! -path "$T/outs
 nothing_left "bad tars: nothing stays"
 status "a tar that is not there" 125 "$SHELTER" build -r "$T/none.tar"
 one_line "says so" 'none.tar: No such file'
-status "a folder" 125 "$SHELTER" build -r "$T/bad"
-one_line "says what to do" 'give a tar of it'
 
 # --- OCI ---
 oci() { rm -rf "$T/oci"; python3 tests/oci.py "$1" "$T/oci" "${2:-}"; }
@@ -299,6 +297,11 @@ for kind in oci-archive docker-archive; do
     oci $kind
     status "$kind" 0 "$SHELTER" build "$kind:$T/oci"
     same "$kind: the same image" "$(cat "$T/out")" "$layout"
+done
+for kind in oci-archive docker-archive; do
+    oci $kind
+    status "$kind given to -r" 125 "$SHELTER" build -t bad -r "$T/oci"
+    one_line "is told what to write" "no root file system but an image .*write $kind:"
 done
 status "docker-archive with a tag" 0 "$SHELTER" build "docker-archive:$T/oci:reg.example/tool:1.0"
 status "docker-archive with another tag" 125 "$SHELTER" build "docker-archive:$T/oci:2.0"
@@ -378,11 +381,12 @@ if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=30M none "$T
     one_line "in one line" 'No space left'
     same "leaves nothing" "$(find "$T/small/store" -type f ! -name lock | wc -l)" 0
     # Full behind the first base file, which images share.
-    mkdir "$T/base" && head -c 22000000 /dev/zero >"$T/base/vmlinux" && cp "$T/base/vmlinux" "$T/base/bzImage" && cp "$T/base/vmlinux" "$T/base/initramfs"
-    status "a full disk behind the first base file" 125 env SHELTER_STORE="$T/small/store" "$SHELTER" build --base "$T/base" -f "$true"
+    mkdir "$T/wide"
+    for f in vmlinux bzImage initramfs; do { echo $f && head -c 22000000 /dev/zero; } >"$T/wide/$f"; done
+    status "a full disk behind the first base file" 125 env SHELTER_STORE="$T/small/store" "$SHELTER" build --base "$T/wide" -f "$true"
     one_line "in one line" 'base file.*No space left'
     same "leaves nothing" "$(find "$T/small/store" -type f ! -name lock | wc -l)" 0
-    rm -r "$T/base"
+    rm -r "$T/wide"
     umount "$T/small"
 else
     skip "a full disk: no mounts here"

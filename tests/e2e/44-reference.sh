@@ -30,6 +30,8 @@ with tarfile.open(source) as a, tarfile.open(target, "w") as b:
                 r["manifest"] = "00"
             data = json.dumps(r).encode()
             m.size = len(data)
+        if how == "signature" and m.name == "base/enclave.sig":
+            data = open(other.replace("reference.json", m.name), "rb").read()
         b.addfile(m, io.BytesIO(data))
 PY
 }
@@ -41,6 +43,9 @@ for tee in sgx sgx-sim tdx-sim; do
     one_line "is told" "refused.*reference.json was changed.*$tee"
     check "and nothing is in the store" test ! -e "$dir/$id"
 done
+forge signature "$T/mine.tar" "$T/forged.tar"
+status "load: another enclave's SIGSTRUCT, by the same key" 125 "$SHELTER" load -q -i "$T/forged.tar"
+one_line "is told" "refused.*signature is of another enclave"
 forge firmware "$T/mine.tar" "$T/forged.tar"
 status "load: a value for firmware that is not here" 0 "$SHELTER" load -q -i "$T/forged.tar"
 check "is left out" cmp "$dir/$id/reference.json" "$T/true.json"

@@ -378,6 +378,56 @@ static void test_cut(void **state)
     }
 }
 
+static int read_content(const uint8_t *data, size_t size, char content[64], struct sh_error *err)
+{
+    struct sh_tree t = new_tree();
+    int r = read_bytes(&t, data, size, false, err);
+    const struct sh_inode *i = r ? NULL : sh_tree_find(&t, "a");
+    memset(content, 0, 64);
+    if (i)
+        assert_int_equal(sh_pread_all(t.spool_fd, content, i->size, (off_t)i->spool), 0);
+    sh_tree_free(&t);
+    return r;
+}
+
+/* gzip's checksum and length count, members may follow one another, behind the last stand zeros. */
+static void test_gzip(void **state)
+{
+    static const struct member m[] = {{"a", 'f', "some text"}, {NULL, 0, NULL}};
+    struct sh_buffer b = make(m, ARCHIVE_FILTER_GZIP), plain = make(m, 0);
+    struct sh_error err = {0};
+    char content[64];
+    for (size_t i = 0; i < b.size; i++) {
+        struct sh_error why = {0};
+        b.data[i] ^= 0x10;
+        /* The header's time says nothing about the content, and there are two ways to compress. */
+        if (!read_content(b.data, b.size, content, &why))
+            if (i >= b.size - 8 || strcmp(content, "some text"))
+                fail_msg("byte %zu of %zu: %s", i, b.size, content);
+        b.data[i] ^= 0x10;
+    }
+    struct sh_buffer two = {0};
+    sh_buffer_add(&two, b.data, b.size);
+    size_t one = two.size;
+    sh_buffer_add(&two, b.data, b.size);
+    assert_int_equal(read_content(two.data, two.size, content, &err), 0);
+    assert_string_equal(content, "some text");
+    two.data[two.size - 5] ^= 1; /* the second one's checksum */
+    assert_int_equal(read_content(two.data, two.size, content, &err), -EBADMSG);
+    memset(two.data + one, 0, two.size - one);
+    assert_int_equal(read_content(two.data, two.size, content, &err), 0);
+    two.data[two.size - 1] = 'x';
+    memset(&err, 0, sizeof(err));
+    assert_int_equal(read_content(two.data, two.size, content, &err), -EBADMSG);
+    assert_non_null(strstr(err.text, "something stands behind"));
+    /* Not gzip, though it begins with one of its bytes, or is shorter than its magic. */
+    assert_true(read_content((const uint8_t *)"\x1f", 1, content, &err) < 0);
+    assert_int_equal(read_content(plain.data, plain.size, content, &err), 0);
+    sh_buffer_free(&two);
+    sh_buffer_free(&plain);
+    sh_buffer_free(&b);
+}
+
 /* Some tools write layers without the last file's padding and the end mark: all data is there. A
  * root file system has no digest that vouches for it, and a file cut in its data is refused in
  * both. */
@@ -459,11 +509,17 @@ static void test_many_opaques(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_opaques), cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_escapes),      cmocka_unit_test(test_replacing),
-        cmocka_unit_test(test_whiteouts),    cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_folders),      cmocka_unit_test(test_acl),
-        cmocka_unit_test(test_noise),        cmocka_unit_test(test_layer_without_padding),
+        cmocka_unit_test(test_many_opaques),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_replacing),
+        cmocka_unit_test(test_whiteouts),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_acl),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_layer_without_padding),
     };
     return cmocka_run_group_tests_name("tar", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 
 #include "host/base/progress.h"
+#include "host/image/input/gzip.h"
 #include "lib/hex.h"
 #include "verifier/base/json_read.h"
 
@@ -215,7 +216,6 @@ static int open_inflated(struct inflated *f, struct sh_error *err)
 {
     struct archive_entry *e;
     archive_read_support_format_raw(f->archive);
-    archive_read_support_filter_gzip(f->archive);
     archive_read_support_filter_zstd(f->archive);
     archive_read_support_filter_xz(f->archive);
     archive_read_support_filter_bzip2(f->archive);
@@ -236,11 +236,11 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
         sh_format("%s: layer %.24s", blobs->name, strncmp(path, "blobs/", 6) ? path : path + 13);
     struct inflated *f = sh_alloc(sizeof(*f));
     f->source = (struct sh_source){.read = read_inflated, .name = name};
-    f->from = &b.source;
     f->err = err;
     f->budget = tree->budget;
     f->archive = archive_read_new();
     int r = blob_open(blobs, path, digest, name, &b, err);
+    f->from = sh_gzip_source(&b.source);
     if (!r && size >= 0 && b.end - b.at != (uint64_t)size)
         r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is cut off",
                     name);
@@ -254,6 +254,8 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
     if (!r)
         r = drain_source(&f->source, err);
     if (!r)
+        r = drain_source(f->from, err);
+    if (!r)
         r = drain_source(&b.source, err);
     if (!r && digest)
         r = compare_digest(b.hash, digest, name, err);
@@ -261,6 +263,7 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
         r = compare_digest(f->hash, diff_id, name, err);
     archive_read_free(f->archive);
     EVP_MD_CTX_free(f->hash);
+    sh_gzip_free(f->from);
     free(f);
     blob_close(&b);
     return r;

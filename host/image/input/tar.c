@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/image/input/acl.h"
+#include "host/image/input/gzip.h"
 #include "host/base/progress.h"
 
 #define READ_SIZE (1u << 17)
@@ -318,6 +319,15 @@ static int end_of_archive(struct reader *r, size_t count)
     return 0;
 }
 
+/* To the end of a gzip, where its checksum stands; of what is not gzip no more is read. */
+static int check_rest(struct reader *r)
+{
+    int n = 1;
+    while (n > 0 && sh_gzip_is(r->source))
+        n = r->source->read(r->source, r->buffer, sizeof(r->buffer), r->err);
+    return n < 0 ? n : 0;
+}
+
 static int read_entries(struct reader *r)
 {
     struct archive_entry *e;
@@ -344,7 +354,7 @@ int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
 {
     struct reader *r = sh_alloc(sizeof(*r));
     r->tree = tree;
-    r->source = source;
+    r->source = sh_gzip_source(source);
     r->layer = layer;
     r->progress = progress;
     r->err = err;
@@ -352,7 +362,6 @@ int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
     tree->strict_links = !layer;
     tree->layer++;
     archive_read_support_format_tar(r->archive);
-    archive_read_support_filter_gzip(r->archive);
     archive_read_support_filter_zstd(r->archive);
     archive_read_support_filter_xz(r->archive);
     archive_read_support_filter_bzip2(r->archive);
@@ -363,9 +372,23 @@ int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
         code = err->text[0] ? -EIO : archive_failed(r);
     else
         code = read_entries(r);
+    if (!code)
+        code = check_rest(r);
     archive_read_free(r->archive);
+    sh_gzip_free(r->source);
     free(r);
     return code;
+}
+
+/* A regular file of the root folder that holds this text near its beginning. */
+static bool root_file_says(struct sh_tree *t, const char *path, const char *text)
+{
+    char begin[4096] = "";
+    const struct sh_inode *i = sh_tree_find(t, path);
+    if (!i || !S_ISREG(i->mode))
+        return false;
+    size_t size = i->size < sizeof(begin) - 1 ? i->size : sizeof(begin) - 1;
+    return !sh_pread_all(t->spool_fd, begin, size, (off_t)i->spool) && strstr(begin, text);
 }
 
 int sh_tar_rootfs(struct sh_tree *tree, const char *file, struct sh_progress *progress,
@@ -378,4 +401,15 @@ int sh_tar_rootfs(struct sh_tree *tree, const char *file, struct sh_progress *pr
         return sh_fail_errno(err, -errno, "cannot open %s", file);
     sh_file_source(&source, fd, standard_input ? "standard input" : file);
     return sh_tar_read(tree, &source.source, false, progress, err);
+}
+
+int sh_tar_refuse_image(struct sh_tree *t, const char *file, struct sh_error *err)
+{
+    bool docker = root_file_says(t, "manifest.json", "\"Layers\"");
+    bool oci = root_file_says(t, "oci-layout", "imageLayoutVersion");
+    if (!docker && !oci)
+        return 0;
+    return sh_fail(err, -EINVAL,
+                   "%s is no root file system but an image with its layers; write %s:%s, not -r",
+                   file, docker ? "docker-archive" : "oci-archive", file);
 }

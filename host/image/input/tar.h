@@ -33,4 +33,8 @@ int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
 int sh_tar_rootfs(struct sh_tree *tree, const char *file, struct sh_progress *progress,
                   struct sh_error *err);
 
+/* An archive of an image is a tar too, and as a root file system it would be one of layers that
+ * nobody unpacked: -EINVAL, with what to write instead. */
+int sh_tar_refuse_image(struct sh_tree *tree, const char *file, struct sh_error *err);
+
 #endif
