@@ -5,7 +5,7 @@ FUZZ_SRC_toml := host/image/input/toml.c $(FUZZ_BASE)
 FUZZ_SRC_elf := host/image/elf.c $(FUZZ_BASE)
 FUZZ_SRC_sites_find := host/image/write/sites_find.c host/image/write/sites_code.c $(FUZZ_BASE)
 FUZZ_LIBS_sites_find := -lZydis
-FUZZ_SRC_layers := $(addprefix host/image/,input/tar.c tree.c budget.c input/acl.c write/erofs.c) \
+FUZZ_SRC_layers := $(addprefix host/image/,input/tar.c input/gzip.c tree.c budget.c input/acl.c write/erofs.c) \
     host/store/sink.c $(FUZZ_BASE)
 FUZZ_SRC_oci_config := $(addprefix host/image/,$(addprefix input/,oci_config.c config.c config_names.c) \
     write/manifest_write.c) $(FUZZ_BASE)

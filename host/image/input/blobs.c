@@ -183,8 +183,6 @@ static la_ssize_t feed_archive(struct archive *a, void *context, const void **da
     struct inflated *f = context;
     int n = f->from->read(f->from, f->buffer, sizeof(f->buffer), f->err);
     *data = f->buffer;
-    if (n > 0 && f->from->outside && f->budget)
-        f->budget->input += (uint64_t)n;
     if (n < 0)
         archive_set_error(a, -n, "%s", f->err->text);
     return n < 0 ? ARCHIVE_FATAL : n;
@@ -240,7 +238,7 @@ int sh_blobs_layer(struct sh_blobs *blobs, const char *path, const char *digest,
     f->budget = tree->budget;
     f->archive = archive_read_new();
     int r = blob_open(blobs, path, digest, name, &b, err);
-    f->from = sh_gzip_source(&b.source);
+    f->from = sh_gzip_source(&b.source, tree->budget);
     if (!r && size >= 0 && b.end - b.at != (uint64_t)size)
         r = sh_fail(err, -EBADMSG, "%s has another size than the manifest says: it is cut off",
                     name);

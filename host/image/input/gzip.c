@@ -11,11 +11,20 @@ enum stage { UNKNOWN, PLAIN, MEMBER, BETWEEN, PADDING };
 struct gzip {
     struct sh_source source;
     struct sh_source *from;
+    struct sh_budget *budget;
     enum stage stage;
     bool source_ended;
     z_stream z; /* next_in, avail_in: what was read and not used */
     uint8_t buffer[1 << 17];
 };
+
+static int read_from(struct gzip *g, uint8_t *buffer, size_t size, struct sh_error *err)
+{
+    int n = g->from->read(g->from, buffer, size, err);
+    if (n > 0 && g->from->outside && g->budget)
+        g->budget->input += (uint64_t)n;
+    return n;
+}
 
 /* Reads more behind what is left; notes the end. */
 static int fill_buffer(struct gzip *g, struct sh_error *err)
@@ -23,8 +32,7 @@ static int fill_buffer(struct gzip *g, struct sh_error *err)
     if (g->z.avail_in)
         memmove(g->buffer, g->z.next_in, g->z.avail_in);
     g->z.next_in = g->buffer;
-    int n =
-        g->from->read(g->from, g->buffer + g->z.avail_in, sizeof(g->buffer) - g->z.avail_in, err);
+    int n = read_from(g, g->buffer + g->z.avail_in, sizeof(g->buffer) - g->z.avail_in, err);
     if (n < 0)
         return n;
     g->source_ended |= n == 0;
@@ -73,7 +81,7 @@ static int take_padding(struct gzip *g, struct sh_error *err)
 static int take_plain(struct gzip *g, uint8_t *buffer, size_t size, struct sh_error *err)
 {
     if (!g->z.avail_in)
-        return g->source_ended ? 0 : g->from->read(g->from, buffer, size, err);
+        return g->source_ended ? 0 : read_from(g, buffer, size, err);
     size_t n = g->z.avail_in < size ? g->z.avail_in : size;
     memcpy(buffer, g->z.next_in, n);
     g->z.next_in += n;
@@ -130,11 +138,12 @@ static int read_gzip(struct sh_source *source, void *buffer, size_t size, struct
     }
 }
 
-struct sh_source *sh_gzip_source(struct sh_source *from)
+struct sh_source *sh_gzip_source(struct sh_source *from, struct sh_budget *budget)
 {
     struct gzip *g = sh_alloc(sizeof(*g));
     g->source = (struct sh_source){.read = read_gzip, .name = from->name};
     g->from = from;
+    g->budget = budget;
     g->z.next_in = g->buffer;
     /* 16: gzip, with its checksum. Fails for lack of memory only; then each read does too. */
     if (inflateInit2(&g->z, 16 + MAX_WBITS) != Z_OK)

@@ -9,8 +9,10 @@
 /* What `from` holds without gzip; what is not gzip passes as it is. Members may follow one another
  * (RFC 1952, 2.2), and zeros behind the last; anything else is -EBADMSG, as are another checksum,
  * length and a cut end. The checksum stands at the end: who wants to rely on it reads to the end.
- * Owned by the caller; `from` must outlive it. */
-struct sh_source *sh_gzip_source(struct sh_source *from);
+ * What is read
+ * from outside counts for `budget`, which may be NULL. Owned by the caller; `from` must outlive it.
+ */
+struct sh_source *sh_gzip_source(struct sh_source *from, struct sh_budget *budget);
 /* Is it (`source` is one of ours) gzip? Known after the first read. */
 bool sh_gzip_is(const struct sh_source *source);
 

@@ -53,8 +53,6 @@ static la_ssize_t on_read(struct archive *a, void *context, const void **data)
     struct reader *r = context;
     int n = r->source->read(r->source, r->buffer, sizeof(r->buffer), r->err);
     *data = r->buffer;
-    if (n > 0 && r->source->outside && r->tree->budget)
-        r->tree->budget->input += (uint64_t)n;
     if (n < 0)
         archive_set_error(a, -n, "%s", r->err->text);
     return n < 0 ? ARCHIVE_FATAL : n;
@@ -354,7 +352,7 @@ int sh_tar_read(struct sh_tree *tree, struct sh_source *source, bool layer,
 {
     struct reader *r = sh_alloc(sizeof(*r));
     r->tree = tree;
-    r->source = sh_gzip_source(source);
+    r->source = sh_gzip_source(source, tree->budget);
     r->layer = layer;
     r->progress = progress;
     r->err = err;
