@@ -228,7 +228,7 @@ char *sh_instance_state_text(const struct sh_instance_state *s)
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "state", sh_state_words[s->state]);
     cJSON_AddNumberToObject(root, "supervisor_pid", s->supervisor_pid);
-    cJSON_AddNumberToObject(root, "vm_pid", s->child_pid);
+    cJSON_AddNumberToObject(root, "child_pid", s->child_pid);
     /* Nanoseconds do not fit into a double: seconds and the rest. */
     cJSON_AddNumberToObject(root, "started", (double)(s->started / 1000000000));
     cJSON_AddNumberToObject(root, "started_ns", (double)(s->started % 1000000000));
@@ -255,7 +255,7 @@ int sh_instance_state_parse(const char *text, struct sh_instance_state *s)
         if (!strcmp(word, sh_state_words[i]))
             s->state = (enum sh_run_state)i;
     s->supervisor_pid = (int)get_number(&r, "supervisor_pid", INT32_MAX);
-    s->child_pid = (int)get_number(&r, "vm_pid", INT32_MAX);
+    s->child_pid = (int)get_number(&r, "child_pid", INT32_MAX);
     s->started = (int64_t)get_number(&r, "started", 9e9) * 1000000000 +
                  (int64_t)get_number(&r, "started_ns", 1e9);
     s->finished = (int64_t)get_number(&r, "finished", 9e9) * 1000000000 +

@@ -145,7 +145,7 @@ static void stop_child(struct supervisor *s)
 /* --- the end --- */
 
 /* It never ran, and whoever started it hears why: nothing is worth keeping. */
-static bool told_and_useless(struct supervisor *s)
+static bool is_useless(struct supervisor *s)
 {
     if (!s->plan->discard_failed || s->life.state.started || s->plan->instance->config.debug)
         return false;
@@ -187,7 +187,7 @@ static void finish_instance(struct supervisor *s)
         close(s->clients.listen_fd);
         s->clients.listen_fd = -1;
     }
-    if (instance->config.remove || told_and_useless(s))
+    if (instance->config.remove || is_useless(s))
         sh_instance_remove(s->plan->store, instance->config.id, &ignored);
     /* From here on nobody needs us but clients that have not read all output. */
     close(s->plan->lock_fd);

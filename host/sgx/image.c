@@ -47,21 +47,21 @@ static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
            !((p->p_flags & PF_W) && (p->p_flags & PF_X));
 }
 
-static bool is_late(const Elf64_Phdr *p)
+static bool is_lazy(const Elf64_Phdr *p)
 {
-    return p->p_flags & SH_SEGMENT_LATE;
+    return p->p_flags & SH_SEGMENT_LAZY;
 }
 
 /* They follow each other and come last. */
-static bool take_late(struct sgx_image *image, const Elf64_Phdr *p)
+static bool take_lazy(struct sgx_image *image, const Elf64_Phdr *p)
 {
-    if (!is_late(p))
-        return !image->late;
-    if (!image->late)
-        image->late = image->data + p->p_offset;
-    if (image->data + p->p_offset != image->late + image->late_size)
+    if (!is_lazy(p))
+        return !image->lazy;
+    if (!image->lazy)
+        image->lazy = image->data + p->p_offset;
+    if (image->data + p->p_offset != image->lazy + image->lazy_size)
         return false;
-    image->late_size += p->p_filesz;
+    image->lazy_size += p->p_filesz;
     return true;
 }
 
@@ -77,10 +77,10 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
         const Elf64_Phdr *p = elf_segment(image, i);
         if (p->p_type != PT_LOAD)
             continue;
-        if (!segment_is_good(image, p) || p->p_vaddr < last || !take_late(image, p))
+        if (!segment_is_good(image, p) || p->p_vaddr < last || !take_lazy(image, p))
             return sh_fail(err, -EINVAL, "base/enclave has a segment that cannot be loaded");
         last = p->p_vaddr + p->p_memsz;
-        if (is_late(p))
+        if (is_lazy(p))
             continue;
         image->end = last;
         if (p->p_flags & SH_SEGMENT_TCS) {
@@ -109,7 +109,7 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
     int r = 0;
     for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = elf_segment(image, i);
-        if (p->p_type != PT_LOAD || is_late(p))
+        if (p->p_type != PT_LOAD || is_lazy(p))
             continue;
         for (uint64_t at = 0; !r && at < p->p_memsz; at += SGX_PAGE_SIZE) {
             uint64_t n = at < p->p_filesz ? p->p_filesz - at : 0;
@@ -133,7 +133,7 @@ int sgx_image_segments(const struct sgx_image *image,
         const Elf64_Phdr *p = elf_segment(image, i);
         int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
                    (p->p_flags & PF_X ? PROT_EXEC : 0);
-        if (p->p_type == PT_LOAD && !is_late(p))
+        if (p->p_type == PT_LOAD && !is_lazy(p))
             r = fn(arg, p->p_vaddr, p->p_memsz, prot, err);
     }
     return r;

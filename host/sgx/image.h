@@ -22,9 +22,9 @@ typedef int sgx_image_page_fn(void *arg, uint64_t offset, const uint8_t *page, u
 struct sgx_image {
     const uint8_t *data;
     size_t size;
-    uint64_t start, end; /* of its pages in ELRANGE, without the late ones, which follow */
-    const uint8_t *late; /* bytes of the late segments */
-    uint64_t late_size;
+    uint64_t start, end; /* of its pages in ELRANGE, without the lazy ones, which follow */
+    const uint8_t *lazy; /* bytes of the lazy segments */
+    uint64_t lazy_size;
     uint64_t tcs;   /* its only one */
     uint64_t entry; /* its first instruction */
 };

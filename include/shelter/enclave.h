@@ -26,7 +26,7 @@
     0x00200000u /* starts with the 48 bytes of the image's identity, put there                     \
                    before the page is measured */
 
-#define SH_SEGMENT_LATE                                                                            \
+#define SH_SEGMENT_LAZY                                                                            \
     0x00400000u /* at the end of the file and of the image, in one piece: not                      \
                    added at the start. Its SHA-256 stands in a measured page */
 

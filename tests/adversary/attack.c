@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attack of SmashEx, for tests: an exit after every instruction of the enclave's door (entry,
-// exit, return from a call, exception handler, way back to the program), and an entry at once.
+// The attack of SmashEx, for tests: an exit after every instruction of the enclave's entry code
+// (entry, exit, return from a call, exception handler, way back to the program), and an entry at
+// once.
 //
-// It uses what a host has: the pages of the door are taken out of the mapping, so that whoever goes
-// faults; then they are put back and the thread is single-stepped until it has left them.
+// It uses what a host has: the pages of that code are taken out of the mapping, so that whoever
+// goes faults; then they are put back and the thread is single-stepped until it has left them.
 //
 // With AEX-Notify the end of the way back cannot be stepped: each interrupt there makes it begin
 // again. There the attacker aims better, one interrupt a pass, each time an instruction later; and
@@ -17,16 +18,16 @@
 
 #include "tests/adversary/adversary.h"
 
-#define DOOR_MAX 65536u
+#define ENTRY_CODE_MAX 65536u
 #define RESUME_STEPS 36u /* more than los_resume has instructions */
 #define PROGRAM_STEPS 2u /* of so many passes all but one are interrupted in the program */
 
 static struct {
-    uint64_t start, end;               /* of the door, whole pages */
+    uint64_t start, end;               /* of the entry code, whole pages */
     uint64_t resume_start, resume_end; /* what begins again when it is interrupted */
     unsigned every;                    /* each so many instructions */
     _Atomic uint64_t steps, attacks, program;
-    uint8_t seen[DOOR_MAX]; /* at which places */
+    uint8_t seen[ENTRY_CODE_MAX]; /* at which places */
 } attack;
 
 static __thread struct {
@@ -61,16 +62,17 @@ static uint64_t symbol(const char *name)
 int attack_init(unsigned every, struct sh_error *err)
 {
     attack.every = every;
-    attack.start = symbol("sgx_door_start");
-    attack.end = symbol("sgx_door_end");
+    attack.start = symbol("sgx_entry_code_start");
+    attack.end = symbol("sgx_entry_code_end");
     attack.resume_start = symbol("los_resume_start");
     attack.resume_end = symbol("los_resume_end");
-    if (!attack.start || attack.end <= attack.start || attack.end - attack.start > DOOR_MAX)
-        return sh_fail(err, -EINVAL, "this enclave's door is not marked; it cannot be attacked");
+    if (!attack.start || attack.end <= attack.start || attack.end - attack.start > ENTRY_CODE_MAX)
+        return sh_fail(err, -EINVAL,
+                       "this enclave's entry code is not marked; it cannot be attacked");
     return 0;
 }
 
-static void door(bool open)
+static void open_code(bool open)
 {
     loader.enclave.driver->protect(loader.enclave.dev, attack.start, attack.end - attack.start,
                                    open ? PROT_READ | PROT_EXEC : PROT_READ);
@@ -122,7 +124,7 @@ static enum sgx_enclu on_step(void *arg, uint64_t tcs, uint64_t rip)
 {
     if (rip < attack.start || rip >= attack.end) {
         sgxsim_step(NULL, NULL);
-        door(false);
+        open_code(false);
         return SGX_ERESUME;
     }
     if (++attack.steps % attack.every || !wanted(rip))
@@ -141,7 +143,7 @@ void attack_arm(struct loader_thread *t)
 {
     self.thread = t;
     self.nested = false;
-    door(true);
+    open_code(true);
     sgxsim_step(on_step, NULL);
     if (!loader.options.no_notify)
         sgxsim_step_over(over);
@@ -157,7 +159,7 @@ int attack_exit(struct loader_thread *t, uint64_t out, const struct sgx_enclave_
         return 0;
     }
     if (run->function != SGX_EEXIT && self.nested)
-        door(true); /* another thread closed it meanwhile */
+        open_code(true); /* another thread closed it meanwhile */
     else
         attack_arm(t);
     return SGX_ERESUME;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sgx-loader-hostile: the loader with its hooks in an attacker's hands. Before the loader's own
 // options:
-//   --attack EVERY    force an entry after each so many instructions of the door (attack.c)
+//   --attack EVERY    force an entry after each so many instructions of the entry code (attack.c)
 //   --hostile RULES   lie (hostile.h)
 // With either, AEX-Notify is off unless --notify on says otherwise.
 #include <stdio.h>

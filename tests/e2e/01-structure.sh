@@ -144,6 +144,13 @@ same "pages: the field's words" "$(for page in README.md kernel/README.md docs/*
     sed 's/`[^`]*`//g' "$page" | grep -nwiE 'doors?|told|late' | sed "s|^|$page:|"
 done)" ""
 
+house='(^|[^A-Za-z0-9])([A-Za-z0-9_]+_)?(door|told|late)(_[A-Za-z0-9_]+)?([^A-Za-z0-9_]|$)'
+same "names: the field's words" "$({
+    grep -rnE "$house" trusted lib include host verifier --include='*.[chS]' --include='*.def' --include='*.lds' |
+        grep -E '[A-Za-z0-9]_(door|told|late)|(door|told|late)_'
+    find trusted lib include host verifier tests tools -name '*door*' -o -name 'late.*' -o -name '*told*'
+})" ""
+
 # The tests that the threat model names are there.
 grep '^|' docs/threat-model.md | grep -oE '`([0-9]{2}-[^` ]+|(test|fuzz)_[^` ]+)`' | tr -d '`' | sort -u >"$T/named"
 same "threat model: its tests are there" "$(while read -r name; do

@@ -173,7 +173,7 @@ hurt() { # FILE TEXT: an instance with this in its file; its folder, supervisor 
     printf '%s' "$2" >"$dir/$1"
 }
 ended() { until_true 8 sh -c "! kill -0 $sup 2>/dev/null && ! kill -0 $qemu 2>/dev/null"; }
-for text in '' garbage '{"state":"exited","supervisor_pid":0,"vm_pid":0,"started":0,"started_ns":0,"finished":0,"finished_ns":0,"exit_code":0,"error":""}'; do
+for text in '' garbage '{"state":"exited","supervisor_pid":0,"child_pid":0,"started":0,"started_ns":0,"finished":0,"finished_ns":0,"exit_code":0,"error":""}'; do
     hurt state.json "$text"
     same "state.json is '${text:0:10}': it runs" "$(state hurt)" "running None"
     status "rm does not take it" 125 "$SHELTER" rm hurt
@@ -184,7 +184,7 @@ for text in '' garbage '{"state":"exited","supervisor_pid":0,"vm_pid":0,"started
 done
 # A process of somebody else in the file is not killed.
 sleep 100 & innocent=$!
-hurt state.json "{\"state\":\"running\",\"supervisor_pid\":$innocent,\"vm_pid\":$innocent,\"started\":0,\"started_ns\":0,\"finished\":0,\"finished_ns\":0,\"exit_code\":0,\"error\":\"\"}"
+hurt state.json "{\"state\":\"running\",\"supervisor_pid\":$innocent,\"child_pid\":$innocent,\"started\":0,\"started_ns\":0,\"finished\":0,\"finished_ns\":0,\"exit_code\":0,\"error\":\"\"}"
 kill -STOP "$sup"
 status "rm -f ends who holds the lock" 0 "$SHELTER" rm -f hurt
 check "that is the supervisor" ended

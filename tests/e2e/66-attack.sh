@@ -32,7 +32,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     grep '^at ' "$T/err" >>"$T/places"
     echo "# $(grep '^attacked' "$T/err")"
 }
-python3 tests/enclave/door.py rules build/base/enclave build/enclave.debug
+python3 tests/enclave/entry_rules.py rules build/base/enclave build/enclave.debug
 same "each error of each leaf of the simulated processor has its test" "$(python3 tests/sgx/leaves.py)" all
 part=10 rounds=20
 [ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200
@@ -54,6 +54,6 @@ for MODE in "" --strict; do
     attack "signals, AEX-Notify${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads, AEX-Notify${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
     NOTIFY=
-    same "no instruction of the door was left out${MODE:+, strict}" \
-        "$(python3 tests/enclave/door.py attacked build/base/enclave "$T/places")" all
+    same "no instruction of the entry code was left out${MODE:+, strict}" \
+        "$(python3 tests/enclave/entry_rules.py attacked build/base/enclave "$T/places")" all
 done

@@ -18,7 +18,7 @@ run=("$SHELTER" run --tee sgx-sim --rm)
 check "build" "$SHELTER" build -q -t plain --allow stats -f "$B" -f "$T/local" -f "$T/clean"
 status "no -i: runs" 0 "${run[@]}" --stats "$T/stats" plain /bin/busybox echo hello
 same "no -i: no code of the agent is loaded, no quote asked for" \
-    "$(grep -oE '"(late|quote|qe_target|socket|resolve)"' "$T/stats")" ""
+    "$(grep -oE '"(lazy|quote|qe_target|socket|resolve)"' "$T/stats")" ""
 status "no -i: a program starts clean" 0 "${run[@]}" plain /bin/clean
 
 # --- /dev/attestation ---
@@ -179,9 +179,9 @@ python3 - "$(parts base/enclave)" "$T/enclave" <<'P'
 import struct, sys
 d = bytearray(open(sys.argv[1], "rb").read())
 phoff, n = struct.unpack_from("<Q", d, 32)[0], struct.unpack_from("<H", d, 56)[0]
-late = [struct.unpack_from("<IIQQQQ", d, phoff + 56 * i) for i in range(n)]
-late = [p for p in late if p[1] & 0x400000]
-d[late[0][2] + late[0][5] // 2] ^= 1
+lazy = [struct.unpack_from("<IIQQQQ", d, phoff + 56 * i) for i in range(n)]
+lazy = [p for p in lazy if p[1] & 0x400000]
+d[lazy[0][2] + lazy[0][5] // 2] ^= 1
 open(sys.argv[2], "wb").write(d)
 P
 status "a bit of the agent's code changed" 123 "${sgx[@]}" "${quoting[@]}" "$T/enclave" "${files[@]}"

@@ -217,11 +217,11 @@ for lie in ['result=0,size_a=umax,a=ff', 'result=min', 'result=max,size_a=0', 'r
 row('any#1:control=umax;CONTROL:skip=1,delay=500,result=0,size_a=umax,a=01;ANSWER:result=min,size_a=umax',
     'pipe threads', 0, ALL)
 
-# --- LATE: other code, less of it, none
+# --- LAZY: other code, less of it, none
 for lie in ['result=min', 'result=0', 'result=65536,size_a=65535', 'result=max,size_a=umax', 'result=65537',
             'size_a=0', 'a=ff', 'skip=1,result=65536,size_a=65536,a=90']:
-    row('LATE:' + lie, 'agent pipe', 0, "(shelter: the agent's code [^;]*(; [^;]*)?; )+agent 503; pipe abcdefghij")
-row('LATE#6:a=00', 'agent', 0, "shelter: the agent's code that the host gives is not this enclave's; .*; agent 503")
+    row('LAZY:' + lie, 'agent pipe', 0, "(shelter: the agent's code [^;]*(; [^;]*)?; )+agent 503; pipe abcdefghij")
+row('LAZY#6:a=00', 'agent', 0, "shelter: the agent's code that the host gives is not this enclave's; .*; agent 503")
 
 # --- RESOLVE: the agent asks for its broker's name, before the program
 for lie in ['result=max,size_a=umax,a=ff', 'result=min', 'result=0', 'result=9', 'result=-2', 'result=1,size_a=19',
@@ -269,7 +269,7 @@ each('start:flicker=BLOCKVALUE.BLOCK9', [0, 1, 2, 3], 'file', 0, f'(({REFUSED}; 
 row('start:flicker=TREE0.TREE1', 'file', '0|125|126|127|135',
     f'({REFUSED}; )*({UNREADABLE}|file EIO|{FILE}|.*cannot be run.*|.*page of the program cannot be brought.*)')
 
-# --- the door: entered with DF, AC, unmasked exceptions, other rounding, full registers
+# --- the entry code: entered with DF, AC, unmasked exceptions, other rounding, full registers
 row('start:dirty=1', 'state pipe threads file memory', 0,
     'state 1f80 37f 0 0.33333333333333331 inf 0.33333333333333333334; ' + ALL + '; ' + FILE +
     '; mprotect 0; munmap 0; fresh 0')

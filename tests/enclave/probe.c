@@ -326,7 +326,8 @@ static void probe_file(void)
     free(p);
 }
 
-/* What the door must not let in: rounding, precision, unmasked exceptions, the direction flag. */
+/* What the entry code must not let in: rounding, precision, unmasked exceptions, the direction
+ * flag. */
 static void probe_state(void)
 {
     volatile double one = 1, three = 3, zero = 0;

@@ -23,7 +23,7 @@ $(B)/libos/%.o: %.S trusted/libos/module.mk
 	$(call say,LIBOS,$<)
 	$(Q)$(CC) -c $(LIBOS_CPPFLAGS) $(DEPFLAGS) -o $@ $<
 
-# The agent's late part: what runs only inside agent_call. One object, in sections of its own: the core of
+# The agent's lazy part: what runs only inside agent_call. One object, in sections of its own: the core of
 # trusted/agent, its surroundings here, and those parts of Debian's mbedTLS that they call.
 LIBOS_MBEDTLS := $(B)/libos/mbedtls
 $(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts $(MBEDTLS_A)
@@ -33,16 +33,16 @@ $(LIBOS_MBEDTLS)/parts.a: tools/mbedtls-parts $(MBEDTLS_A)
 $(LIBOS_MBEDTLS)/absent.S: $(LIBOS_MBEDTLS)/parts.a ; @true
 $(LIBOS_MBEDTLS)/absent.o: $(LIBOS_MBEDTLS)/absent.S
 	$(Q)$(CC) -c -o $@ $<
-LIBOS_LATE_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) lib/base64.c $(AGENT_CORE)
-$(B)/libos/late.o: $(LIBOS_LATE_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.o \
-    $(LIBOS_MBEDTLS)/parts.a trusted/libos/agent/late.lds
+LIBOS_LAZY_SRC := $(addprefix trusted/libos/agent/,libc.c mbedtls.c os_libos.c address.c) lib/base64.c $(AGENT_CORE)
+$(B)/libos/lazy.o: $(LIBOS_LAZY_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.o \
+    $(LIBOS_MBEDTLS)/parts.a trusted/libos/agent/lazy.lds
 	$(call say,LD,$@)
-	$(Q)$(CC) -r -nostdlib -Wl,-T,trusted/libos/agent/late.lds -o $@ $(filter-out %.lds,$^) -lgcc
+	$(Q)$(CC) -r -nostdlib -Wl,-T,trusted/libos/agent/lazy.lds -o $@ $(filter-out %.lds,$^) -lgcc
 
-LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LATE_SRC),$(LIBOS_CORE))) \
+LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LAZY_SRC),$(LIBOS_CORE))) \
     $(LIBOS_LIB:%.c=$(B)/libos/%.o) $(B)/libos/trusted/libos/entry/entry.o \
     $(B)/libos/trusted/libos/entry/fast.o $(B)/libos/trusted/libos/base/sha256.o \
-    $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/late.o
+    $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/lazy.o
 
 $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(call say,LD,$@)
@@ -64,7 +64,7 @@ $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
 # The enclave: every byte of it is measured, so that no date and no path may get in. Linked twice: the
-# digest of the late part, which is loaded when it is needed, stands in the measured part. It is only
+# digest of the lazy part, which is loaded when it is needed, stands in the measured part. It is only
 # as long as it is, so that the second link places all as the first did. A third keeps what debuggers want.
 SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
     $(B)/libos/trusted/libos/port_sgx/entry.o
@@ -72,24 +72,24 @@ SGX_LINK = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack 
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
     -Wl,-T,trusted/libos/port_sgx/enclave.lds
 SGX_LINK_DEBUG = $(filter-out %--strip-debug,$(SGX_LINK))
-SGX_DIGEST = printf '.section .rodata.late_digest, "a"\n.globl sgx_late_digest\nsgx_late_digest: .byte %s\n' \
+SGX_DIGEST = printf '.section .rodata.lazy_digest, "a"\n.globl sgx_lazy_digest\nsgx_lazy_digest: .byte %s\n' \
     "$$(sed 's/../0x&, /g; s/, $$//' <<<"$(1)")" | $(CC) -x assembler -c -o $@.digest.o -
-SGX_LATE = $(foreach s,text rodata data,-j .late.$s)
+SGX_LAZY = $(foreach s,text rodata data,-j .lazy.$s)
 $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.lds
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(call SGX_DIGEST,$(shell printf '%064d' 0))
 	$(Q)$(SGX_LINK) -o $@.first $(filter %.o,$^) $@.digest.o
-	$(Q)objcopy -O binary $(SGX_LATE) $@.first $@.late
-	$(Q)$(call SGX_DIGEST,$$(sha256sum <$@.late | cut -c1-64))
+	$(Q)objcopy -O binary $(SGX_LAZY) $@.first $@.lazy
+	$(Q)$(call SGX_DIGEST,$$(sha256sum <$@.lazy | cut -c1-64))
 	$(Q)$(SGX_LINK) -o $@.tmp $(filter %.o,$^) $@.digest.o
-	$(Q)objcopy -O binary $(SGX_LATE) $@.tmp $@.first && cmp $@.first $@.late
+	$(Q)objcopy -O binary $(SGX_LAZY) $@.tmp $@.first && cmp $@.first $@.lazy
 	$(Q)$(SGX_LINK_DEBUG) -o $(B)/enclave.debug $(filter %.o,$^) $@.digest.o
-	$(Q)rm -f $@.first $@.late $@.digest.o && mv $@.tmp $@
+	$(Q)rm -f $@.first $@.lazy $@.digest.o && mv $@.tmp $@
 all: $(B)/base/enclave
 
 # How deep its stacks get: the compiler's call graphs, made beside the objects, since ccache keeps none.
-LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LATE_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c
+LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LAZY_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c
 $(B)/stack/%.ci: %.c trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,STACK,$<)

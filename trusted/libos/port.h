@@ -64,7 +64,7 @@ void port_pages_remove(uint64_t addr, uint64_t count);
 
 /* Brings the part of the LibOS that not every program needs (the agent and its crypto library, see
  * agent/call.c). Once. 0 or -errno. The host gives the bytes; what they must be is measured. */
-int port_late_load(void);
+int port_lazy_load(void);
 
 /* ---- threads ----------------------------------------------------------------------------------
  */

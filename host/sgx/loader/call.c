@@ -288,13 +288,13 @@ int64_t call_resolve(struct loader_thread *t, struct sh_slot *s, uint64_t most)
 }
 
 /* The rest of the enclave's file, for an enclave that needs it. */
-int64_t call_late(struct loader_thread *t, struct sh_slot *s, uint64_t offset, uint64_t size)
+int64_t call_lazy(struct loader_thread *t, struct sh_slot *s, uint64_t offset, uint64_t size)
 {
-    uint64_t all = loader.image.late_size;
+    uint64_t all = loader.image.lazy_size;
     size = cap_a(size);
     if (offset > all || size > all - offset)
         return -EINVAL;
-    memcpy(s->a, loader.image.late + offset, size);
+    memcpy(s->a, loader.image.lazy + offset, size);
     s->size_a = size;
     return (int64_t)size;
 }

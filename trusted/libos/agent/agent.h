@@ -15,7 +15,7 @@
 
 /* call.c: runs run(arg) so. With the lock held, which is given up meanwhile. Waits while another
  * thread is inside. The result of run; or -errno when it could not be run, having said why.
- * What is linked into the late part (module.mk) may be called by `run` alone. */
+ * What is linked into the lazy part (module.mk) may be called by `run` alone. */
 long agent_call(long (*run)(void *arg), void *arg);
 
 /* secrets.c: remembers the launch config, whose bytes stay, for brokers. */

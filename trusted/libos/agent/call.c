@@ -48,7 +48,7 @@ static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};
 static int bring_code(void)
 {
     static bool there;
-    int r = there ? 0 : port_late_load();
+    int r = there ? 0 : port_lazy_load();
     if (r)
         log_line("shelter: the agent's code %s",
                  r == -EBADMSG  ? "that the host gives is not this enclave's; build the image again"

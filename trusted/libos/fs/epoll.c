@@ -81,7 +81,7 @@ static uint32_t take_changes(struct epoll *e, struct port_event *to, uint32_t ro
         struct entry *n = container_of(e->changes.next, struct entry, change);
         list_remove(&n->change);
         to[count++] = outside_interest(n->file->outside, n->events & ~FLAGS);
-        outside_told(n->file->outside, n->events & ~FLAGS);
+        outside_set_events(n->file->outside, n->events & ~FLAGS);
     }
     return count;
 }

@@ -95,7 +95,7 @@ struct port_event outside_interest(const struct outside *o, uint32_t events)
                                .tag = o->id};
 }
 
-void outside_told(struct outside *o, uint32_t events)
+void outside_set_events(struct outside *o, uint32_t events)
 {
     events = outside_events(events);
     o->ready &= ~(events & o->unsure);

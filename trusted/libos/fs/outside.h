@@ -45,7 +45,7 @@ struct port_event outside_ask(const struct outside *o, uint32_t events);
 /* The interest in `events` for a set; errors and hang-ups are always meant. */
 struct port_event outside_interest(const struct outside *o, uint32_t events);
 /* It was told to the host, which says what of it is ready: nothing of it is unsure any more. */
-void outside_told(struct outside *o, uint32_t events);
+void outside_set_events(struct outside *o, uint32_t events);
 /* Events as the host knows them. */
 uint32_t outside_events(uint32_t events);
 /* Takes over what came of a wait; wakes whom it concerns. */

@@ -476,7 +476,7 @@ int port_random(void *buf, size_t size)
 }
 
 /* It is there. */
-int port_late_load(void)
+int port_lazy_load(void)
 {
     return 0;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The enclave's door, by its disassembly: door.py attacked ENCLAVE PLACES; door.py rules ENCLAVE DEBUG
+"""The enclave's entry code, by its disassembly: entry_rules.py attacked ENCLAVE PLACES; entry_rules.py rules ENCLAVE DEBUG
 (DEBUG: the same enclave with what debuggers want)."""
 import re
 import struct
@@ -69,7 +69,7 @@ def path(body, start, stop):
 
 
 def judge(name, good, detail=''):
-    print(f'{"ok" if good else "not ok"} door: {name}')
+    print(f'{"ok" if good else "not ok"} entry code: {name}')
     if not good:
         print(f'#   {detail}')
 
@@ -88,7 +88,7 @@ def symbols(enclave):
     return {line.split()[2]: int(line.split()[0], 16) for line in text.splitlines()}
 
 
-TCS, LATE = 0x100000, 0x400000
+TCS, LAZY = 0x100000, 0x400000
 
 
 def segments(data):
@@ -114,7 +114,7 @@ def memory_rules(enclave):
     # Nor one that is filled in when the enclave runs.
     tables = {name: address for name, address in names.items() if name.endswith('_ops')}
     bad = [name for name, at in tables.items() if not any(
-        address <= at < address + size for flags, address, size, _ in parts if not flags & 2 and not flags & LATE)]
+        address <= at < address + size for flags, address, size, _ in parts if not flags & 2 and not flags & LAZY)]
     judge('every table of functions is in measured, read-only pages', len(tables) > 10 and not bad, bad)
     for name in ['exc_stack', 'first_stack']:
         below = names[name] - 4096

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port `sgx`: the late part of the enclave's own image (enclave.lds), for those who need it.
+// Port `sgx`: the lazy part of the enclave's own image (enclave.lds), for those who need it.
 //
 // It is not added and measured at the start, which would cost every program its 100 pages. It comes
 // as the file's bytes from the host, whole, into trusted memory; is held against the digest that
@@ -11,15 +11,15 @@
 #define PIECE_SIZE 65536u
 _Static_assert(PIECE_SIZE <= SH_SLOT_A_SIZE, "one call's buffer");
 
-extern const uint8_t sgx_late_digest[SH_SHA256_SIZE]; /* made when the enclave is linked */
-extern const char sgx_late_start[], sgx_late_rodata[], sgx_late_data[], sgx_late_bss[],
-    sgx_late_end[];
+extern const uint8_t sgx_lazy_digest[SH_SHA256_SIZE]; /* made when the enclave is linked */
+extern const char sgx_lazy_start[], sgx_lazy_rodata[], sgx_lazy_data[], sgx_lazy_bss[],
+    sgx_lazy_end[];
 
 static int fetch_code(uint8_t *to, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PIECE_SIZE) {
         uint32_t n = (uint32_t)MIN(size - at, PIECE_SIZE);
-        struct sgx_call c = {.nr = SH_CALL_LATE, .args = {at, n}, .in_a = to + at, .in_size_a = n};
+        struct sgx_call c = {.nr = SH_CALL_LAZY, .args = {at, n}, .in_a = to + at, .in_size_a = n};
         int64_t r = sgx_call(&c);
         if (r != n || c.in_size_a != n)
             return -EIO;
@@ -32,16 +32,16 @@ static int put_segment(const uint8_t *all, const char *from, const char *end, in
 {
     int r = 0;
     for (const char *at = from; !r && at < end; at += PAGE_SIZE) {
-        const void *source = all + (at - sgx_late_start);
+        const void *source = all + (at - sgx_lazy_start);
         r = port_pages_fill((uint64_t)at, &source, 1, prot);
     }
     return r;
 }
 
-int port_late_load(void)
+int port_lazy_load(void)
 {
-    uint64_t size = (uint64_t)(sgx_late_bss - sgx_late_start);
-    uint64_t pages = (uint64_t)(sgx_late_end - sgx_late_start) >> PAGE_SHIFT;
+    uint64_t size = (uint64_t)(sgx_lazy_bss - sgx_lazy_start);
+    uint64_t pages = (uint64_t)(sgx_lazy_end - sgx_lazy_start) >> PAGE_SHIFT;
     uint8_t digest[SH_SHA256_SIZE];
     if (memory_charge(pages))
         return -ENOMEM;
@@ -49,18 +49,18 @@ int port_late_load(void)
     int r = all ? fetch_code(all, size) : -ENOMEM;
     if (!r) {
         digest_sha256(digest, all, size);
-        if (memcmp(digest, sgx_late_digest, sizeof(digest)))
+        if (memcmp(digest, sgx_lazy_digest, sizeof(digest)))
             r = -EBADMSG;
     }
     if (!r)
-        r = put_segment(all, sgx_late_start, sgx_late_rodata, PORT_R | PORT_X);
+        r = put_segment(all, sgx_lazy_start, sgx_lazy_rodata, PORT_R | PORT_X);
     if (!r)
-        r = put_segment(all, sgx_late_rodata, sgx_late_data, PORT_R);
+        r = put_segment(all, sgx_lazy_rodata, sgx_lazy_data, PORT_R);
     if (!r)
-        r = put_segment(all, sgx_late_data, sgx_late_bss, PORT_R | PORT_W);
+        r = put_segment(all, sgx_lazy_data, sgx_lazy_bss, PORT_R | PORT_W);
     if (!r)
-        r = port_pages_add((uint64_t)sgx_late_bss,
-                           (uint64_t)(sgx_late_end - sgx_late_bss) >> PAGE_SHIFT, PORT_R | PORT_W);
+        r = port_pages_add((uint64_t)sgx_lazy_bss,
+                           (uint64_t)(sgx_lazy_end - sgx_lazy_bss) >> PAGE_SHIFT, PORT_R | PORT_W);
     if (all)
         pages_free(all, size >> PAGE_SHIFT);
     if (r)
