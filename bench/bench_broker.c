@@ -62,19 +62,20 @@ static void run(const char *format, ...)
 
 static void prepare(void)
 {
-    static const char reference[] =
+    static const char reference[] = // of an image whose registers are zero
         "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\""
         "1111111111111111111111111111111111111111111111111111111111111111"
-        "11111111111111111111111111111111\"}}]}";
+        "11111111111111111111111111111111\",\"rtmr1\":\"%096d\",\"rtmr2\":\"%096d\"}}]}";
     struct gen_intel_options o = {.version = 4, .tdx = true, .keep_pki = true};
     struct gen_intel g;
-    char *json;
+    char *json, text[1024];
 
+    snprintf(text, sizeof(text), reference, 0, 0);
     gen_intel(&o, &g);
     json = gen_intel_collateral(&g);
     save("root.pem", g.root.data, g.root.size);
     save("collateral.json", json, strlen(json));
-    save("reference.json", reference, strlen(reference));
+    save("reference.json", text, strlen(text));
     free(json);
     gen_intel_free(&g);
     run("%s broker init --dir %s/b", shelter, folder);

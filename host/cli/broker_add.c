@@ -19,6 +19,7 @@
 #include "lib/sha2.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
+#include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
 
@@ -159,6 +160,13 @@ static int read_source(const char *from, const struct sh_strings *firmware, stru
     return r;
 }
 
+static const char *find_lack(const cJSON *list)
+{
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, list) if (sv_reference_lack(entry)) return sv_reference_lack(entry);
+    return NULL;
+}
+
 /* The identity: computed of an image; of a file what the admin gave, else the file's own digest.
  * What a file says of itself is nobody's word: it could name another image. */
 static int find_identity(const struct source *s, const char *given, char out[SB_IMAGE_ID_SIZE],
@@ -176,6 +184,8 @@ static int find_identity(const struct source *s, const char *given, char out[SB_
         r = sh_fail(err, -EINVAL,
                     "there are no reference values in it; was it built on a machine "
                     "without firmware and kernel?");
+    } else if (find_lack(list)) {
+        r = sh_fail(err, -EINVAL, "%s", find_lack(list));
     } else if (s->computed && given) {
         r = sh_fail(err, -EINVAL, "--identity is for a file; an image has its own");
     } else if (s->computed && image && sb_image_id_ok(image)) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "host/cli/cli.h"
+#include "verifier/base/json_read.h"
 #include "verifier/broker/server.h"
 #include "verifier/judge/policy.h"
 
@@ -182,6 +183,22 @@ static int add_roots(struct inputs *in, const char *path, bool simulated, struct
     return 0;
 }
 
+/* Where the policy says nothing of it, microcode that takes forged patches is refused here. */
+static int complete_policy(struct inputs *in, struct sh_error *err)
+{
+    cJSON *policy =
+        in->policy ? sv_json_read_text((const char *)in->policy, NULL, 0) : cJSON_CreateObject();
+    cJSON *snp = cJSON_GetObjectItemCaseSensitive(policy, "snp");
+    if (!snp)
+        snp = cJSON_AddObjectToObject(policy, "snp");
+    if (!cJSON_HasObjectItem(snp, "allow_entrysign"))
+        cJSON_AddFalseToObject(snp, "allow_entrysign");
+    free(in->policy);
+    in->policy = (uint8_t *)cJSON_PrintUnformatted(policy);
+    cJSON_Delete(policy);
+    return in->policy ? 0 : sh_fail(err, -ENOMEM, "no memory for the policy");
+}
+
 static int load_inputs(const struct options *o, struct inputs *in, struct sh_error *err)
 {
     char why[256] = "";
@@ -197,6 +214,8 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
             r = sh_fail(err, -EINVAL, "%s: %s", o->policy, why);
         sv_policy_free(&policy);
     }
+    if (!r)
+        r = complete_policy(in, err);
     if (!r)
         r = add_roots(in, o->ca, false, err);
     if (!r)

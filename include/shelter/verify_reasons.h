@@ -159,3 +159,11 @@ SHELTER_REASON(RA_TLS_SELF, "ra-tls-signature", SIG, "the certificate is not sig
 SHELTER_REASON(RA_TLS_KEY, "ra-tls-key", SIG, "the evidence was made for another key")
 SHELTER_REASON(RA_TLS_NONCE, "ra-tls-nonce", POLICY,
                "the evidence does not carry the expected nonce")
+
+// Added later
+SHELTER_REASON(SGX_ATTRIBUTES, "sgx-attributes", POLICY,
+               "the enclave's ATTRIBUTES, XFRM or MISCSELECT have bits that no enclave may have")
+SHELTER_REASON(TD_XFAM, "td-xfam", POLICY,
+               "the TD's XFAM has bits that no TD may have, or lacks x87 and SSE")
+SHELTER_REASON(SNP_ENTRYSIGN, "snp-entrysign", TCB,
+               "the microcode takes patches that AMD did not sign (CVE-2024-56161)")

@@ -181,7 +181,11 @@ run "wrong nonce" --evidence "$V/dcap/$q/quote.bin" --collateral "$V/dcap/$q/col
 same "wrong nonce" "$rc $code" "1 report-data"
 mrtd=$(json "$T/v.json" "d['claims']['mrtd']")
 rtmr1=$(json "$T/v.json" "d['claims']['rtmr'][1]")
-echo "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\"$mrtd\",\"rtmr\":[null,\"$rtmr1\"]}}]}" >"$T/ref.json"
+rtmr2=$(json "$T/v.json" "d['claims']['rtmr'][2]")
+echo "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\"$mrtd\",\"rtmr\":[null,\"$rtmr1\"]}}]}" >"$T/firmware.json"
+run "the firmware alone" --evidence "$V/dcap/$q/quote.bin" --collateral "$V/dcap/$q/collateral" --time "$t" --reference "$T/firmware.json"
+same "a reference without RTMR2 is none" "$rc $code" "1 reference-mismatch"
+echo "{\"references\":[{\"tee\":\"tdx\",\"measurement\":{\"mrtd\":\"$mrtd\",\"rtmr\":[null,\"$rtmr1\",\"$rtmr2\"]}}]}" >"$T/ref.json"
 run "own reference" --evidence "$V/dcap/$q/quote.bin" --collateral "$V/dcap/$q/collateral" --time "$t" --reference "$T/ref.json"
 same "its own reference" "$rc" 0
 sed -i 's/"tdx"/"tdx-sim"/' "$T/ref.json"

@@ -82,7 +82,7 @@ openssl s_server -accept "127.0.0.1:$port" -cert "$T/ra/key-and-cert.pem" -key "
 server=$!
 cleanup_hooks+=("kill $server 2>/dev/null")
 until_true 10 sh -c "exec 3<>/dev/tcp/127.0.0.1/$port" || until_true 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
-reference() { printf '{"references":[{"tee":"tdx","measurement":{"mrtd":"%s"}}]}' "$(printf "$1%.0s" $(seq 48))"; }
+reference() { printf '{"references":[{"tee":"tdx","measurement":{"mrtd":"%s","rtmr1":"%096d","rtmr2":"%096d"}}]}' "$(printf "$1%.0s" $(seq 48))" 0 0; }
 reference 11 >"$T/right.json"
 reference 12 >"$T/wrong.json"
 client() { LD_LIBRARY_PATH=$T/root/usr/lib timeout 30 "$T/client" 127.0.0.1 "$port" "$@"; }

@@ -77,7 +77,7 @@ platform = Platform(QUOTER, f"{T}/platform")
 ROOTS = ["--collateral", f"tdx={T}/platform/tdx/collateral.json", "--collateral", f"sgx={T}/platform/sgx/collateral.json",
          "--ca", f"{T}/platform/tdx/root.pem", "--rate", "0"]
 POLICY_DEBUG = 1 << 5
-MRTD, MRENCLAVE = {"mrtd": "11" * 48}, {"mrenclave": "33" * 32}
+MRTD, MRENCLAVE = {"mrtd": "11" * 48, "rtmr1": "00" * 48, "rtmr2": "00" * 48}, {"mrenclave": "33" * 32}
 PLAIN = launch(network="dhcp", memory="134217728", cpus="2")
 
 
@@ -439,12 +439,18 @@ def policies():
         same("reference: removed", shelter("remove-reference", "good").returncode, 0)
         refused("reference: its token is good for nothing now", c.get("app/key/one"), 403, "reference-withdrawn")
         refused("reference: unknown measurement", c.handshake(init=PLAIN), 401, "reference-mismatch")
-        reference("other", "tdx", {"mrtd": "12" * 48})
+        reference("other", "tdx", {**MRTD, "mrtd": "12" * 48})
         refused("reference: of another image", c.handshake(init=PLAIN), 401, "reference-mismatch")
         reference("simulated", "tdx-sim", MRTD)
         refused("reference: only for simulated ones", c.handshake(init=PLAIN), 401, "reference-mismatch")
-        reference("empty", "tdx", {})
-        refused("reference: without a measurement", c.handshake(init=PLAIN), 401, "reference-mismatch")
+        reference("another kernel", "tdx", {**MRTD, "rtmr1": "01" * 48})
+        reference("another command line", "tdx", {**MRTD, "rtmr2": "01" * 48})
+        refused("reference: the firmware alone is no image", c.handshake(init=PLAIN), 401, "reference-mismatch")
+        for name, measurement in (("nothing", {}), ("MRTD alone", {"mrtd": "11" * 48}), ("no RTMR2", {"mrtd": "11" * 48, "rtmr1": "00" * 48}),
+                                  ("no RTMR2 in a list", {"mrtd": "11" * 48, "rtmr": [None, "00" * 48, None]})):
+            json.dump({"references": [{"tee": "tdx", "measurement": measurement}]}, open(f"{T}/lacks.json", "w"))
+            done = shelter("add-reference", f"{T}/lacks.json", "--name", "lacks", "--insecure-any-launch")
+            same(f"reference: {name} is none", (done.returncode, b"RTMR1 and RTMR2" in done.stderr), (125, True))
         reference("good", "tdx", MRTD)
         same("reference: back again", c.handshake(init=PLAIN)[0], 200)
         shelter("add-resource", "app/key/two", "--image", "other", data=b"x")

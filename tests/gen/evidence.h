@@ -32,6 +32,8 @@ struct gen_intel_options {
     uint8_t tee_tcb_svn[3]; // 0: {5, 1, 2} on TDX
     bool have_tee_tcb_svn;
     bool servtd_ext, init_servtd, late_servtd, icssd, unknown_attribute;
+    uint64_t xfrm, attributes; // XFAM or XFRM with these bits the other way; further ATTRIBUTES
+    uint8_t misc;
     uint8_t tee_tcb_svn_2[3];
     bool have_tee_tcb_svn_2;
     uint8_t report_data[64];
@@ -60,6 +62,7 @@ struct gen_intel_options {
     const char *status;      // of the highest level; NULL: "UpToDate"
     const char *qe_status;   // NULL: "UpToDate"
     const char *module_status;
+    unsigned qe_evaluation; // 0: as the TCB info
     bool no_modules;
 };
 

@@ -81,7 +81,7 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, int type)
                 (o->debug ? 1 : 0) | (o->no_sept_ve ? 0 : 1ull << 28) |
                     (o->migratable ? 1ull << 29 : 0) | (o->servtd_ext ? 1ull << 17 : 0) |
                     (o->icssd ? 1ull << 16 : 0) | (o->unknown_attribute ? 1ull << 24 : 0));
-    sh_put_le64(b + SV_TD_XFAM, 0x61ae7);
+    sh_put_le64(b + SV_TD_XFAM, 0x61ae7 ^ o->xfrm);
     memset(b + SV_TD_MRTD, 0x11, 48);
     memset(b + SV_TD_MRCONFIGID, 0x22, 48);
     if (o->have_config_id)
@@ -111,7 +111,9 @@ static void td_body(const struct gen_intel_options *o, uint8_t *b, int type)
 
 static void sgx_body(const struct gen_intel_options *o, uint8_t *b)
 {
-    sh_put_le64(b + SV_SGX_ATTRIBUTES, o->debug ? 7 : 5);
+    sh_put_le64(b + SV_SGX_ATTRIBUTES, (o->debug ? 7 : 5) | o->attributes);
+    sh_put_le64(b + SV_SGX_ATTRIBUTES + 8, 0xe7 ^ o->xfrm);
+    b[SV_SGX_MISCSELECT] = o->misc;
     memset(b + SV_SGX_MRENCLAVE, 0x33, 32);
     memset(b + SV_SGX_MRSIGNER, 0x44, 32);
     memcpy(b + SV_SGX_CONFIGID, o->config_id, 64);
@@ -265,7 +267,7 @@ static struct gen_blob qe_identity(const struct gen_intel_options *o)
     stamp(to, o->qe_expired ? gen_now - 1 : gen_now + HOUR);
     n = snprintf(text, sizeof(text),
                  "{\"id\":\"%s\",\"version\":2,\"issueDate\":\"%s\",\"nextUpdate\":\"%s\","
-                 "\"tcbEvaluationDataNumber\":17,\"miscselect\":\"00000000\","
+                 "\"tcbEvaluationDataNumber\":%u,\"miscselect\":\"00000000\","
                  "\"miscselectMask\":\"FFFFFFFF\",\"attributes\":"
                  "\"11000000000000000000000000000000\",\"attributesMask\":"
                  "\"FBFFFFFFFFFFFFFF0000000000000000\",\"mrsigner\":"
@@ -273,7 +275,8 @@ static struct gen_blob qe_identity(const struct gen_intel_options *o)
                  "\"isvprodid\":2,\"tcbLevels\":[{\"tcb\":{\"isvsvn\":8},\"tcbDate\":"
                  "\"2024-03-13T00:00:00Z\",\"tcbStatus\":\"%s\"},{\"tcb\":{\"isvsvn\":6},"
                  "\"tcbDate\":\"2021-03-13T00:00:00Z\",\"tcbStatus\":\"OutOfDate\"}]}",
-                 tdx ? "TD_QE" : "QE", from, to, o->qe_status ? o->qe_status : "UpToDate");
+                 tdx ? "TD_QE" : "QE", from, to, o->qe_evaluation ? o->qe_evaluation : 17,
+                 o->qe_status ? o->qe_status : "UpToDate");
     return gen_blob(text, (size_t)n);
 }
 

@@ -501,13 +501,35 @@ static void test_policy(void **state)
         {"{\"snp\":{\"min_tcb\":{\"Milan\":[1]}}}", SHELTER_R_POLICY_FILE},
         {"[]", SHELTER_R_POLICY_FILE},
         {"", SHELTER_R_POLICY_FILE},
+        {"{} {}", SHELTER_R_POLICY_FILE},
+        {"{\"claims\":{\"isvsvn\":{\"min\":5,\"min\":1}}}", SHELTER_R_POLICY_FILE},
     };
+    struct gen_intel_options old = {.version = 3, .qe_evaluation = 16};
+    struct ask seventeen = {.policy = "{\"min_tcb_evaluation_number\":17}"};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct ask a = {.policy = cases[i].policy};
 
         expect(a.policy, &o, &a, cases[i].want, NULL);
     }
+    expect("an older QE identity", &old, &seventeen, SHELTER_R_TCB_EVAL_NUMBER, NULL);
+    expect("an older QE identity, no floor", &old, &plain, SHELTER_R_OK, NULL);
+    static const struct {
+        struct gen_intel_options o;
+        enum shelter_reason want;
+    } bits[] = {{{.version = 3, .xfrm = 1}, SHELTER_R_SGX_ATTRIBUTES}, // without x87
+                {{.version = 3, .xfrm = 1 << 8}, SHELTER_R_SGX_ATTRIBUTES},
+                {{.version = 3, .xfrm = 1 << 9}, SHELTER_R_OK}, // PKRU
+                {{.version = 3, .misc = 1}, SHELTER_R_OK},
+                {{.version = 3, .misc = 8}, SHELTER_R_SGX_ATTRIBUTES},
+                {{.version = 3, .attributes = 1 << 8}, SHELTER_R_SGX_ATTRIBUTES},
+                {{.version = 3, .attributes = 1 << 10}, SHELTER_R_OK}, // AEX notify
+                {{.version = 4, .tdx = true, .xfrm = 2}, SHELTER_R_TD_XFAM},
+                {{.version = 4, .tdx = true, .xfrm = 1 << 3}, SHELTER_R_TD_XFAM},
+                {{.version = 4, .tdx = true, .xfrm = 1 << 8}, SHELTER_R_OK}}; // PT
+
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+        expect("bits", &bits[i].o, &plain, bits[i].want, NULL);
 }
 
 static void test_reference(void **state)

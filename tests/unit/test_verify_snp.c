@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 
 #include "tests/gen/evidence.h"
+#include "verifier/judge/policy.h"
 #include "verifier/quote/snp.h"
 
 struct ask {
@@ -208,6 +209,77 @@ static void test_crl(void **state)
     }
 }
 
+// A CRL that is given is judged, also where the evidence left out the certificate that it is about.
+static void test_crl_without_intermediate(void **state)
+{
+    struct gen_snp_options o = {.version = 3};
+    struct shelter_collateral *col;
+    struct shelter_verdict *v;
+    struct gen_snp g;
+    char json[16384] = "{\"amd_crl\":\"", why[256];
+
+    gen_snp(&o, &g);
+    sh_hex(json + strlen(json), g.crl.data, g.crl.size);
+    strcat(json, "\"}");
+    assert_int_equal(shelter_collateral_parse(json, strlen(json), NULL, 0, &col, why, sizeof(why)),
+                     0);
+    struct shelter_verify_request rq = {.evidence = g.report.data,
+                                        .evidence_size = g.report.size,
+                                        .signer = g.signer.data,
+                                        .signer_size = g.signer.size,
+                                        .collateral = col,
+                                        .time = GEN_TIME};
+    assert_int_equal(shelter_verify(&rq, &v), 0);
+    assert_false(shelter_verdict_judged(v));
+    assert_string_equal(shelter_reason_code(shelter_verdict_reason(v)), "no-intermediate");
+    shelter_verdict_free(v);
+    shelter_collateral_free(col);
+    gen_snp_free(&g);
+}
+
+// Microcode that takes forged patches is refused by default, by the CPU's stepping.
+static void test_entrysign(void **state)
+{
+    struct sv_policy p;
+    struct shelter_verdict *v;
+    uint8_t report[SV_SNP_REPORT_SIZE] = {0};
+    static const struct {
+        int version;
+        uint8_t family, model, step, ucode, committed;
+        bool refused;
+    } cases[] = {{3, 0x19, 1, 1, 0xdb, 0xdb, false}, {3, 0x19, 1, 1, 0xda, 0xda, true},
+                 {3, 0x19, 1, 1, 0xdb, 0xda, true},  {3, 0x19, 1, 2, 0x44, 0x44, false},
+                 {3, 0x19, 1, 2, 0x43, 0x43, true},  {5, 0x1a, 2, 1, 0x46, 0x46, true},
+                 {5, 0x1a, 2, 1, 0x47, 0x47, false}, {2, 0, 0, 0, 0x43, 0x43, true},
+                 {2, 0, 0, 0, 0x44, 0x44, false}};
+
+    sv_policy_default(&p);
+    p.allow_entrysign = false;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sv_snp snp = {.report = report,
+                             .version = (uint32_t)cases[i].version,
+                             .product = SV_SNP_MILAN,
+                             .tcb_known = true};
+
+        report[SV_SNP_CPUID_FAM] = cases[i].family;
+        report[SV_SNP_CPUID_MOD] = cases[i].model;
+        report[SV_SNP_CPUID_STEP] = cases[i].step;
+        snp.reported.ucode = cases[i].ucode;
+        snp.committed.ucode = cases[i].committed;
+        v = sv_verdict_new(GEN_TIME);
+        sv_policy_snp(&p, &snp, v);
+        if ((shelter_verdict_reason(v) == SHELTER_R_SNP_ENTRYSIGN) != cases[i].refused)
+            fail_msg("case %zu", i);
+        shelter_verdict_free(v);
+        p.allow_entrysign = true;
+        v = sv_verdict_new(GEN_TIME);
+        sv_policy_snp(&p, &snp, v);
+        assert_int_equal(shelter_verdict_reason(v), SHELTER_R_OK);
+        shelter_verdict_free(v);
+        p.allow_entrysign = false;
+    }
+}
+
 static void test_policy(void **state)
 {
     struct gen_snp_options o = {.version = 5};
@@ -346,10 +418,16 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_missing),      cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_unnamed_root), cmocka_unit_test(test_crl),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_unnamed_root),
+        cmocka_unit_test(test_crl),
+        cmocka_unit_test(test_crl_without_intermediate),
+        cmocka_unit_test(test_entrysign),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 // Certificates and CRLs by OpenSSL: parsing, chains, raw ECDSA signatures.
 #include "verifier/base/x509.h"
 #include "verifier/base/bytes.h"
+#include "verifier/base/der.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,6 +31,37 @@ static X509 *find_known(const struct sv_certs *known, const uint8_t *der, size_t
     return NULL;
 }
 
+// Whether the key is one that vendors use: EC on the three NIST curves by name, RSA of 2048 to 4096
+// bits. Told from the bytes, before the library computes anything on them: others' curves and large
+// moduli cost time.
+static bool is_key_usable(const uint8_t *der, size_t size)
+{
+    static const uint8_t ec[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
+    static const uint8_t p256[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    static const uint8_t p384[] = {0x2b, 0x81, 0x04, 0x00, 0x22};
+    static const uint8_t p521[] = {0x2b, 0x81, 0x04, 0x00, 0x23};
+    static const uint8_t rsa[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01};
+    struct sv_bytes in = {der, size}, cert, tbs, part, spki, alg, oid, curve;
+
+    if (!sv_der_take(&in, SV_DER_SEQUENCE, &cert) || !sv_der_take(&cert, SV_DER_SEQUENCE, &tbs) ||
+        !sv_der_take(&tbs, 0xa0, &part) || !sv_der_take(&tbs, SV_DER_INTEGER, &part))
+        return false;
+    for (int i = 0; i < 4; i++) // signature algorithm, issuer, validity, subject
+        if (!sv_der_take(&tbs, SV_DER_SEQUENCE, &part))
+            return false;
+    if (!sv_der_take(&tbs, SV_DER_SEQUENCE, &spki) || spki.size > 600 ||
+        !sv_der_take(&spki, SV_DER_SEQUENCE, &alg) || !sv_der_take(&alg, SV_DER_OID, &oid))
+        return false;
+    if (oid.size == sizeof(rsa) && !memcmp(oid.data, rsa, oid.size))
+        return spki.size > 256 + 16;
+    if (oid.size != sizeof(ec) || memcmp(oid.data, ec, oid.size) ||
+        !sv_der_take(&alg, SV_DER_OID, &curve))
+        return false;
+    return (curve.size == sizeof(p256) && !memcmp(curve.data, p256, curve.size)) ||
+           (curve.size == sizeof(p384) && !memcmp(curve.data, p384, curve.size)) ||
+           (curve.size == sizeof(p521) && !memcmp(curve.data, p521, curve.size));
+}
+
 static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
                    const struct sv_certs *known)
 {
@@ -44,7 +76,7 @@ static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
         certs->cert[certs->count++] = cert;
         return 0;
     }
-    cert = size > LONG_MAX ? NULL : d2i_X509(NULL, &p, (long)size);
+    cert = size > LONG_MAX || !is_key_usable(der, size) ? NULL : d2i_X509(NULL, &p, (long)size);
     if (!cert) {
         ERR_clear_error();
         return -EBADMSG;
@@ -158,15 +190,33 @@ static bool chain_push(struct sv_chain *chain, X509 *cert)
     return true;
 }
 
-// Finds who signed `cert` among `certs`. *named is set when one with the right name did not.
+// Whether an earlier candidate of this name has the same key: it was tried.
+static bool key_was_tried(const struct sv_certs *certs, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (!X509_NAME_cmp(X509_get_subject_name(certs->cert[i]),
+                           X509_get_subject_name(certs->cert[at])) &&
+            X509_check_ca(certs->cert[i]) == 1 && same_key(certs->cert[i], certs->cert[at]))
+            return true;
+    return false;
+}
+
+// Finds who signed `cert` among `certs`. *named is set when one with the right name did not. A key
+// is tried once, and few keys of one name: whoever sends many certificates makes us compute no
+// more.
 static X509 *issuer_of(X509 *cert, const struct sv_certs *certs, bool *named)
 {
-    for (size_t i = 0; certs && i < certs->count; i++) {
+    int tries = 0;
+
+    for (size_t i = 0; certs && i < certs->count && tries < SV_ISSUER_TRIES; i++) {
         X509 *candidate = certs->cert[i];
 
         if (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(candidate)))
             continue;
         *named = true;
+        if (key_was_tried(certs, i))
+            continue;
+        tries++;
         if (X509_check_ca(candidate) != 1 || X509_check_issued(candidate, cert) != X509_V_OK)
             continue;
         if (X509_verify(cert, X509_get0_pubkey(candidate)) == 1)
@@ -179,6 +229,35 @@ static X509 *issuer_of(X509 *cert, const struct sv_certs *certs, bool *named)
 static bool self_issued(X509 *cert)
 {
     return !X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(cert));
+}
+
+static bool obeys_names(X509 *cert, X509 *ca)
+{
+    NAME_CONSTRAINTS *nc = X509_get_ext_d2i(ca, NID_name_constraints, NULL, NULL);
+    bool good = !nc || (NAME_CONSTRAINTS_check(cert, nc) == X509_V_OK &&
+                        (X509_check_ca(cert) || NAME_CONSTRAINTS_check_CN(cert, nc) == X509_V_OK));
+
+    NAME_CONSTRAINTS_free(nc);
+    return good;
+}
+
+// What the certificates of a whole chain demand of each other (RFC 5280, 4.2 and 6.1.4): critical
+// extensions that are known, path lengths, name constraints.
+static bool is_chain_proper(const struct sv_chain *chain)
+{
+    for (size_t i = 0; i < chain->count; i++) {
+        uint32_t flags = X509_get_extension_flags(chain->cert[i]);
+        long length = X509_get_pathlen(chain->cert[i]);
+
+        if (flags & (EXFLAG_CRITICAL | EXFLAG_INVALID))
+            return false;
+        if (i && length >= 0 && (size_t)length < i - 1)
+            return false;
+        for (size_t below = 0; below < i; below++)
+            if (!obeys_names(chain->cert[below], chain->cert[i]))
+                return false;
+    }
+    return true;
 }
 
 // Takes the rest of a chain that was checked before. False if it does not fit.
@@ -227,7 +306,7 @@ int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_cert
             if (!chain_take(chain, verified))
                 return -EKEYREJECTED;
             judge_root(chain->cert[chain->count - 1], named, vendor, verified, chain);
-            return 0;
+            return is_chain_proper(chain) ? 0 : -EKEYREJECTED;
         }
     }
     if (X509_verify(at, X509_get0_pubkey(at)) != 1) {
@@ -235,7 +314,7 @@ int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_cert
         return -EKEYREJECTED;
     }
     judge_root(at, named, vendor, NULL, chain);
-    return 0;
+    return is_chain_proper(chain) ? 0 : -EKEYREJECTED;
 }
 
 bool sv_root_simulated(X509 *root)

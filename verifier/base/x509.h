@@ -11,6 +11,7 @@
 
 #define SV_CERTS_MAX 24
 #define SV_CHAIN_MAX 5
+#define SV_ISSUER_TRIES 3 // keys of one name that are tried for one signature
 
 struct sv_certs {
     X509 *cert[SV_CERTS_MAX];
@@ -20,7 +21,8 @@ struct sv_certs {
 };
 
 // Appends the certificates of a PEM bundle or of one DER certificate. Bytes after the last PEM
-// certificate are ignored (quotes carry a NUL there). Returns 0, -EBADMSG or -E2BIG.
+// certificate are ignored (quotes carry a NUL there). A key that no vendor uses is refused unseen.
+// Returns 0, -EBADMSG or -E2BIG.
 int sv_certs_add(struct sv_certs *certs, const void *data, size_t size);
 // The same, but a certificate that is byte for byte among `known` (may be NULL) is shared with it.
 int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
@@ -46,8 +48,9 @@ struct sv_chain {
 
 // Builds the chain of `leaf` out of `pool` (any order) and `named` (the caller's roots); every
 // signature is checked. Certificates must be CAs above the leaf.
-// Returns 0 when a self-signed root was reached (see chain->root), -ENOENT when an issuer is
-// missing, -EKEYREJECTED when one with the right name did not sign.
+// Path lengths, name constraints and unknown critical extensions are judged. Returns 0 when a
+// self-signed root was reached (see chain->root), -ENOENT when an issuer is missing, -EKEYREJECTED
+// when one with the right name did not sign, or the chain breaks what it says itself.
 // `verified` (may be NULL) is a chain whose signatures were checked before: where its first
 // certificate is met, the rest is taken from it.
 int sv_chain_build(X509 *leaf, const struct sv_certs *pool, const struct sv_certs *named,

@@ -43,6 +43,39 @@ static void judge_td(const struct sv_policy *p, const struct sv_quote *q, struct
         sv_refuse(v, SHELTER_R_SERVTD, NULL);
 }
 
+// Bits of XFAM that a TDX module lets a TD have, and that it must have (TDX module ABI, XFAM).
+#define TD_XFAM_ALLOWED 0x6dbe7ull
+#define XFRM_NEEDED 3ull // x87 and SSE
+
+static void judge_xfam(const struct sv_quote *q, struct shelter_verdict *v)
+{
+    uint64_t xfam = sh_le64(q->body + SV_TD_XFAM);
+
+    if (xfam & ~TD_XFAM_ALLOWED || (xfam & XFRM_NEEDED) != XFRM_NEEDED)
+        sv_refuse(v, SHELTER_R_TD_XFAM, "0x%llx", (unsigned long long)xfam);
+}
+
+// SDM volume 3, 38.7: INIT, DEBUG, MODE64BIT, PROVISIONKEY, EINITTOKEN_KEY, CET, KSS, AEXNOTIFY.
+#define SGX_ATTRIBUTES_KNOWN 0x4f7ull
+#define SGX_INIT 1ull
+#define SGX_MODE64BIT 4ull
+#define SGX_MISC_KNOWN 3u     // EXINFO, CPINFO
+#define XFRM_KNOWN 0x602ffull // x87, SSE, AVX, MPX, AVX-512, PKRU, AMX
+
+static void judge_enclave(const struct sv_quote *q, struct shelter_verdict *v)
+{
+    uint64_t flags = sh_le64(q->body + SV_SGX_ATTRIBUTES);
+    uint64_t xfrm = sh_le64(q->body + SV_SGX_ATTRIBUTES + 8);
+    uint32_t misc = sh_le32(q->body + SV_SGX_MISCSELECT);
+
+    if (flags & ~SGX_ATTRIBUTES_KNOWN || !(flags & SGX_INIT) || !(flags & SGX_MODE64BIT))
+        sv_refuse(v, SHELTER_R_SGX_ATTRIBUTES, "ATTRIBUTES 0x%llx", (unsigned long long)flags);
+    if (xfrm & ~XFRM_KNOWN || (xfrm & XFRM_NEEDED) != XFRM_NEEDED)
+        sv_refuse(v, SHELTER_R_SGX_ATTRIBUTES, "XFRM 0x%llx", (unsigned long long)xfrm);
+    if (misc & ~SGX_MISC_KNOWN)
+        sv_refuse(v, SHELTER_R_SGX_ATTRIBUTES, "MISCSELECT 0x%x", misc);
+}
+
 static void judge_status(const struct sv_policy *p, const struct sv_intel *in,
                          struct shelter_verdict *v)
 {
@@ -60,13 +93,50 @@ void sv_policy_intel(const struct sv_policy *p, const struct sv_intel *in,
     if (in->tcb_judged)
         judge_status(p, in, v);
     judge_debug(p, v);
-    if (in->quote.tee == SV_TEE_TDX)
+    if (in->quote.tee == SV_TEE_TDX) {
         judge_td(p, &in->quote, v);
+        judge_xfam(&in->quote, v);
+    } else {
+        judge_enclave(&in->quote, v);
+    }
 }
 
 static uint32_t build_number(const uint8_t *p)
 {
     return (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+// The lowest microcode that takes only AMD's patches, by the CPU's family, model and stepping: with
+// an earlier one the host can change what the processor does, under a report that holds.
+// AMD-SB-7033; the revisions are those from which Linux stops checking patches itself.
+static const struct {
+    uint8_t family, model, stepping, least;
+} entrysign[] = {
+    {0x19, 0x01, 1, 0xdb}, {0x19, 0x01, 2, 0x44}, // Milan, Milan-X
+    {0x19, 0x11, 1, 0x54}, {0x19, 0x11, 2, 0x4f}, // Genoa, Genoa-X
+    {0x19, 0xa0, 1, 0x17}, {0x19, 0xa0, 2, 0x19}, // Bergamo, Siena
+    {0x1a, 0x02, 1, 0x47}, {0x1a, 0x11, 0, 0x47}, // Turin
+};
+
+// A report of version 2 names no CPU: then the lowest of its product counts.
+static bool takes_forged_patches(const struct sv_snp *snp)
+{
+    const uint8_t *r = snp->report;
+    bool named = snp->version >= 3, listed = false, below = false;
+
+    for (size_t i = 0; i < sizeof(entrysign) / sizeof(entrysign[0]); i++) {
+        bool low =
+            snp->reported.ucode < entrysign[i].least || snp->committed.ucode < entrysign[i].least;
+
+        if (named ? r[SV_SNP_CPUID_FAM] != entrysign[i].family ||
+                        r[SV_SNP_CPUID_MOD] != entrysign[i].model ||
+                        r[SV_SNP_CPUID_STEP] != entrysign[i].stepping
+                  : sv_snp_product_of(entrysign[i].family, entrysign[i].model) != snp->product)
+            continue;
+        below = listed ? below && low : low;
+        listed = true;
+    }
+    return below;
 }
 
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v)
@@ -93,6 +163,9 @@ void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct s
         sv_refuse(v, SHELTER_R_SNP_ABI, "guest policy");
     if (p->min_firmware > build_number(r + SV_SNP_COMMITTED_BUILD))
         sv_refuse(v, SHELTER_R_SNP_ABI, "committed firmware");
+    if (snp->tcb_known && !p->allow_entrysign && !v->simulated && takes_forged_patches(snp))
+        sv_refuse(v, SHELTER_R_SNP_ENTRYSIGN, "microcode 0x%x, committed 0x%x", snp->reported.ucode,
+                  snp->committed.ucode);
     // Judged on the TCB that the platform cannot go back below, and on what it claims to run.
     if (snp->tcb_known && p->have_floor[snp->product] &&
         !(sv_snp_tcb_covers(&snp->reported, floor) && sv_snp_tcb_covers(&snp->committed, floor)))

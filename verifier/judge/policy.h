@@ -4,11 +4,13 @@
 // A policy file is a JSON object; absent members keep the default, unknown members are an error:
 //
 //   "tcb_status"                 [..]   accepted statuses; ["UpToDate", "SWHardeningNeeded"]
-//   "min_tcb_evaluation_number"  n      0
+//   "min_tcb_evaluation_number"  n      0      of TCB info and QE identity
 //   "allow_debug"                bool   false
 //   "require_sept_ve_disable"    bool   true
 //   "allow_migration"            bool   false  TDX MIGRATABLE or a service TD; SNP migration agent
-//   "snp"  { "vmpl_max" n (0), "allow_smt" bool (true), "min_abi" "major.minor",
+//   "snp"  { "vmpl_max" n (0), "allow_smt" bool (true), "allow_entrysign" bool (true; the
+//            broker: false),
+//            "min_abi" "major.minor",
 //            "min_firmware" "major.minor.build",
 //            "min_tcb" { "Milan"|"Genoa"|"Turin": { "bl", "tee", "snp", "ucode", "fmc": n } } }
 //   "csv"  { "require_es" bool (true), "require_nosend" bool (false) }
@@ -26,7 +28,7 @@ struct sv_policy {
     uint32_t min_evaluation_number;
     bool allow_debug, require_sept_ve, allow_migration;
     uint32_t vmpl_max;
-    bool allow_smt;
+    bool allow_smt, allow_entrysign;
     uint32_t min_abi, min_firmware; // major << 16 | minor << 8 | build
     bool have_floor[4];
     struct sv_snp_tcb floor[4]; // by enum sv_snp_product
@@ -49,8 +51,11 @@ void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v);
 struct shelter_verdict *sv_verdict_new(int64_t when);
 void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *v);
 
-// Compares with {"references": [..]}: the measurement of one entry for this TEE must be all there.
-// True if one matched; otherwise a refusal is in the verdict.
+// What a reference's entry ("tee", "measurement") lacks to be one, as a sentence; NULL: nothing.
+const char *sv_reference_lack(const cJSON *entry);
+
+// Compares with {"references": [..]}: the measurement of one entry for this TEE must be all there,
+// and say enough (sv_reference_lack). True if one matched; otherwise a refusal is in the verdict.
 bool sv_reference_judge(const char *text, struct shelter_verdict *v);
 
 #endif

@@ -13,6 +13,7 @@ void sv_policy_default(struct sv_policy *p)
         .status_mask = 1u << SV_TCB_UP_TO_DATE | 1u << SV_TCB_SW_HARDENING,
         .require_sept_ve = true,
         .allow_smt = true,
+        .allow_entrysign = true,
         .csv_require_es = true,
     };
 }
@@ -145,6 +146,8 @@ static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
             read_number(r, item, 3, &p->vmpl_max);
         else if (!strcmp(item->string, "allow_smt"))
             read_bool(r, item, &p->allow_smt);
+        else if (!strcmp(item->string, "allow_entrysign"))
+            read_bool(r, item, &p->allow_entrysign);
         else if (!strcmp(item->string, "min_abi"))
             read_version(r, item, 2, &p->min_abi);
         else if (!strcmp(item->string, "min_firmware"))

@@ -51,6 +51,24 @@ static const char *claim_name(const char *name)
     return !strcmp(name, "isv_prod_id") ? "isvprodid" : !strcmp(name, "isv_svn") ? "isvsvn" : name;
 }
 
+// MRTD is the firmware, which every image has: the kernel is in RTMR1, command line (with the
+// image's identity) and initramfs in RTMR2. Both are demanded.
+static bool names_kernel(const cJSON *measurement)
+{
+    const cJSON *list = sv_json_get(measurement, "rtmr");
+
+    for (int i = 1; i <= 2; i++) {
+        const char name[] = {'r', 't', 'm', 'r', (char)('0' + i), 0};
+        const cJSON *item = sv_json_get(measurement, name);
+
+        if (!item)
+            item = cJSON_GetArrayItem(list, i);
+        if (!item || cJSON_IsNull(item))
+            return false;
+    }
+    return true;
+}
+
 // An entry without a measurement that identifies the code references nothing.
 static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *v)
 {
@@ -66,7 +84,17 @@ static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *
         for (const struct sv_measurement *m = sv_measurements; m->claim; m++)
             identifies |= m->kind != SV_MEASUREMENT_PART && !strcmp(want->string, m->claim);
     }
-    return identifies;
+    return identifies && (v->type != SHELTER_EVIDENCE_TDX || names_kernel(measurement));
+}
+
+const char *sv_reference_lack(const cJSON *entry)
+{
+    const cJSON *measurement = sv_json_get(entry, "measurement");
+    const char *tee = sv_json_text(entry, "tee");
+
+    if ((!strcmp(tee, "tdx") || !strcmp(tee, "tdx-sim")) && !names_kernel(measurement))
+        return "a reference for TDX names RTMR1 and RTMR2 beside MRTD, which is the firmware alone";
+    return NULL;
 }
 
 bool sv_reference_judge(const char *text, struct shelter_verdict *v)

@@ -60,6 +60,9 @@ static void judge_intel(struct job *job)
     if (in.tcb_judged && col->tcb.evaluation_number < job->policy.min_evaluation_number)
         sv_refuse(job->v, SHELTER_R_TCB_EVAL_NUMBER, "%u instead of %u", col->tcb.evaluation_number,
                   job->policy.min_evaluation_number);
+    if (in.tcb_judged && col->qe.evaluation_number < job->policy.min_evaluation_number)
+        sv_refuse(job->v, SHELTER_R_TCB_EVAL_NUMBER, "QE identity: %u instead of %u",
+                  col->qe.evaluation_number, job->policy.min_evaluation_number);
 }
 
 // Azure's paravisor puts a digest of its runtime data into the report.
@@ -112,7 +115,10 @@ static void judge_csv(struct job *job)
         chain = rq->collateral->hygon;
         chain_size = rq->collateral->hygon_size;
     }
-    sv_csv_judge(&csv, chain, chain_size, rq->ca_size ? rq->ca : NULL, rq->ca_size, job->v);
+    // Roots of others (PEM, DER) may be named beside: they are not Hygon's.
+    bool hrk = sv_csv_is_root(rq->ca, rq->ca_size);
+
+    sv_csv_judge(&csv, chain, chain_size, hrk ? rq->ca : NULL, hrk ? rq->ca_size : 0, job->v);
     sv_policy_csv(&job->policy, &csv, job->v);
 }
 

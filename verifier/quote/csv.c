@@ -173,6 +173,11 @@ static int judge_chain(const struct sv_csv *csv, const uint8_t *chain, size_t ch
     return 0;
 }
 
+bool sv_csv_is_root(const void *data, size_t size)
+{
+    return size == SV_HYGON_ROOT_SIZE && sh_le32((const uint8_t *)data + ROOT_USAGE) == USAGE_HRK;
+}
+
 void sv_csv_judge(const struct sv_csv *csv, const uint8_t *chain, size_t chain_size,
                   const uint8_t *root, size_t root_size, struct shelter_verdict *v)
 {

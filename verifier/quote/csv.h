@@ -29,6 +29,9 @@ struct sv_csv {
     uint8_t serial[64];
 };
 
+// Whether these bytes are in the form of Hygon's root certificate (HRK).
+bool sv_csv_is_root(const void *data, size_t size);
+
 int sv_csv_parse(const uint8_t *data, size_t size, int version, struct sv_csv *csv,
                  struct shelter_verdict *v);
 // chain: HSK and CEK (832 + 2084 bytes); root: the caller's own HRK (832 bytes) or NULL.

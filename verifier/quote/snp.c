@@ -118,12 +118,19 @@ static void judge_dates(const char *cn, int64_t from, int64_t to, struct shelter
     }
 }
 
-// Without the intermediate's certificate: its key is pinned, as the root is.
-static int judge_by_pinned_key(X509 *leaf, const char *issuer, struct shelter_verdict *v)
+// Without the intermediate's certificate: its key is pinned, as the root is. Where a CRL is given
+// it must be judged, and the CRL names certificates: whoever left one out cannot leave that out
+// too.
+static int judge_by_pinned_key(X509 *leaf, const char *issuer, const struct shelter_collateral *col,
+                               struct shelter_verdict *v)
 {
-    EVP_PKEY *key = sv_amd_key(issuer);
+    EVP_PKEY *key;
     int ok;
 
+    if (col && col->amd_crl.piece.present)
+        return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\", which the CRL is judged by",
+                         issuer);
+    key = sv_amd_key(issuer);
     if (!key)
         return sv_refuse(v, SHELTER_R_NO_INTERMEDIATE, "\"%s\"", issuer);
     ok = X509_verify(leaf, key) == 1;
@@ -186,7 +193,7 @@ static int judge_chain(X509 *leaf, const struct shelter_collateral *col,
             pool.cert[pool.count++] = from[f]->cert[i];
     rc = sv_chain_build(leaf, &pool, named, SV_AMD, NULL, &chain);
     if (rc == -ENOENT)
-        return judge_by_pinned_key(leaf, cn, v);
+        return judge_by_pinned_key(leaf, cn, col, v);
     if (!chain.count)
         return sv_refuse(v, SHELTER_R_SNP_CHAIN, "the signer has no proper dates");
     sv_name_cn(X509_get_issuer_name(chain.cert[chain.count - 1]), cn, sizeof(cn));
