@@ -59,6 +59,9 @@ bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
     return text;
 }
 
+// A public key has at most seven members that count, and some name their use.
+#define JWK_MEMBERS_MAX 16
+
 // --- Parts of the body ---
 
 struct parts {
@@ -368,7 +371,7 @@ static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const 
     sh_hex(out->evidence, digest, sizeof(digest));
     if (p->nonce && strcmp(p->nonce, s->nonce))
         return refuse_attestation(out, 401, "nonce", "the nonce is not the one of this session");
-    key = sb_jwk_parse(p->jwk);
+    key = cJSON_GetArraySize(p->jwk) <= JWK_MEMBERS_MAX ? sb_jwk_parse(p->jwk) : NULL;
     if (!key)
         return refuse_attestation(
             out, 400, "tee-pubkey",

@@ -143,10 +143,12 @@ static int open_file(struct sb_store *st, const char *dir, bool create, char *wh
                                   NULL));
     if (!rc) {
         sqlite3_busy_timeout(st->db, 10000);
-        rc = sb_errno(sqlite3_exec(st->db,
-                                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                   "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
-                                   NULL, NULL, NULL));
+        rc = sb_errno(
+            sqlite3_exec(st->db,
+                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                         "PRAGMA wal_autocheckpoint = 128; PRAGMA journal_size_limit = 1048576;"
+                         "PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
+                         NULL, NULL, NULL));
     }
     if (rc)
         snprintf(why, why_size, "cannot open %s: %s", path, sqlite3_errmsg(st->db));
