@@ -151,7 +151,9 @@ install: all man
 	ln -sf shelter $(DESTDIR)$(PREFIX)/bin/shelter-runtime
 	install -Dm755 $(B)/guest/agent $(DESTDIR)$(PREFIX)/bin/attestation-agent
 	install -Dm755 $(B)/sgx-loader $(INSTALL_LIB)/sgx-loader
-	for f in vmlinux bzImage initramfs enclave tcb.json; do \
+	tools/sbom all >$(B)/sbom.spdx.json
+	install -Dm644 $(B)/sbom.spdx.json $(DESTDIR)$(PREFIX)/share/doc/shelter/sbom.spdx.json
+	for f in vmlinux bzImage initramfs enclave tcb.json sbom.spdx.json; do \
 	    [ ! -f $(B)/base/$$f ] || install -Dm644 $(B)/base/$$f $(INSTALL_LIB)/base/$$f || exit; \
 	done
 	for m in $(MAN); do install -Dm644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit; done

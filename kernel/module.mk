@@ -9,7 +9,7 @@ KERNEL_INPUT := kernel/build kernel/check kernel/shelter.fragment kernel/drivers
 # Copies, renamed into place: a store may hold hard links to what lies here.
 $(B)/base/vmlinux $(B)/base/bzImage &: $(KERNEL_INPUT)
 	@mkdir -p $(B)/base
-	@dir=$$(kernel/build) && for f in vmlinux bzImage; do \
+	@kernel/pin && dir=$$(kernel/build) && for f in vmlinux bzImage; do \
 	    cp "$$dir/$$f" $(B)/base/$$f.new && touch $(B)/base/$$f.new && \
 	    mv $(B)/base/$$f.new $(B)/base/$$f || exit; \
 	done

@@ -4,34 +4,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/sched.h>
+
+#include "host/base/util.h"
+
 #define ROOT "/sys/fs/cgroup"
 
-/* The folder of a line "number:controllers:path" of /proc/self/cgroup; owned by the caller; NULL:
- * of no interest. */
-static char *folder_of(char *line)
+/* The caller's own; owned by the caller; NULL: version 2 is not mounted. */
+static char *find_own(void)
 {
     struct stat st;
-    line[strcspn(line, "\n")] = 0;
-    char *controllers = strchr(line, ':'),
-         *path = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!path)
-        return NULL;
-    *path++ = 0;
-    controllers++;
-    if (!strcmp(path, "/"))
-        path = "";
-    if (!*controllers) { /* version 2, alone or beside version 1 */
-        bool alone = !stat(ROOT "/cgroup.procs", &st);
-        return sh_format("%s%s", alone ? ROOT : ROOT "/unified", path);
+    char line[4096];
+    bool alone = !stat(ROOT "/cgroup.procs", &st);
+    cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (!strncmp(line, "0::", 3))
+            return sh_format("%s%s", alone ? ROOT : ROOT "/unified",
+                             strcmp(line + 3, "/") ? line + 3 : "");
     }
-    if (strcmp(controllers, "pids") && strcmp(controllers, "memory"))
-        return NULL;
-    return sh_format(ROOT "/%s%s", controllers, path);
+    return NULL;
 }
 
 static int write_file(const char *folder, const char *name, const char *text)
@@ -46,49 +45,49 @@ static void set_limit(const char *folder, const char *name, uint64_t limit)
 {
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)limit);
-    if (limit)
-        (void)write_file(folder, name, text);
+    (void)write_file(folder, name, text);
 }
 
 bool sh_cgroup_make(struct sh_cgroup *c, const char *name, uint64_t memory, uint64_t threads)
 {
-    char line[4096];
-    cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
-    *c = (struct sh_cgroup){0};
-    while (f && fgets(line, sizeof(line), f)) {
-        cleanup_free char *own = folder_of(line);
-        cleanup_free char *folder = own ? sh_format("%s/shelter-%s", own, name) : NULL;
-        if (!folder)
-            continue;
-        /* Refused where processes are beside it; then it has no limits. */
-        (void)write_file(own, "cgroup.subtree_control", "+pids +memory");
-        if (mkdir(folder, 0755) && errno != EEXIST)
-            continue;
-        set_limit(folder, "memory.max", memory);
-        set_limit(folder, "memory.limit_in_bytes", memory);
-        set_limit(folder, "pids.max", threads);
-        sh_strings_add(&c->folders, folder);
-    }
-    return c->folders.count;
+    cleanup_free char *own = find_own();
+    cleanup_free char *folder = own ? sh_format("%s/shelter-%s", own, name) : NULL;
+    *c = (struct sh_cgroup){.fd = -1};
+    if (!folder || (mkdir(folder, 0755) && errno != EEXIST))
+        return false;
+    c->fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (c->fd < 0)
+        return false;
+    /* Refused where processes stand beside it; then it has no limits. */
+    (void)write_file(own, "cgroup.subtree_control", "+pids +memory");
+    set_limit(folder, "memory.max", memory);
+    set_limit(folder, "pids.max", threads);
+    c->folder = sh_take_ptr(folder);
+    return true;
 }
 
-int sh_cgroup_enter(const struct sh_cgroup *c)
+pid_t sh_cgroup_fork(const struct sh_cgroup *c, uint64_t flags)
 {
-    int r = 0;
-    for (size_t i = 0; i < c->folders.count; i++) {
-        int one = write_file(c->folders.v[i], "cgroup.procs", "0");
-        r = r ? r : one;
+    struct clone_args a = {.flags = flags, .exit_signal = SIGCHLD};
+    if (c && c->fd >= 0) {
+        a.flags |= CLONE_INTO_CGROUP;
+        a.cgroup = (uint64_t)c->fd;
+        pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+        if (pid >= 0)
+            return pid;
     }
-    return r;
+    return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
 void sh_cgroup_remove(struct sh_cgroup *c)
 {
     const struct timespec pause = {.tv_nsec = 2000000};
-    for (size_t i = 0; i < c->folders.count; i++) {
-        (void)write_file(c->folders.v[i], "cgroup.kill", "1"); /* version 2, Linux 5.14 */
-        for (unsigned k = 0; k < 500 && rmdir(c->folders.v[i]) && errno == EBUSY; k++)
-            nanosleep(&pause, NULL);
-    }
-    sh_strings_free(&c->folders);
+    if (!c->folder)
+        return;
+    (void)write_file(c->folder, "cgroup.kill", "1"); /* Linux 5.14 */
+    for (unsigned k = 0; k < 500 && rmdir(c->folder) && errno == EBUSY; k++)
+        nanosleep(&pause, NULL);
+    close(c->fd);
+    free(c->folder);
+    *c = (struct sh_cgroup){.fd = -1};
 }

@@ -35,7 +35,7 @@ static void raise_walls(const struct sh_child_walls *w, struct report *report)
 {
     note_wall(report, SH_WALL_NETWORK, sh_wall_network());
     note_wall(report, SH_WALL_FILES, sh_wall_files_view(&w->view, w->uid));
-    note_wall(report, SH_WALL_USER, sh_wall_user(w->uid, w->gid));
+    note_wall(report, SH_WALL_USER, sh_wall_user(w->uid, w->gid, false));
     note_wall(report, SH_WALL_LANDLOCK, sh_wall_landlock_view(&w->view, false));
     note_wall(report, SH_WALL_SECCOMP, sh_wall_seccomp_foreign());
 }
@@ -49,15 +49,12 @@ static int take_streams(int error_fd)
 /* Between fork and exec; reports through `report_fd`. */
 static __attribute__((noreturn)) void become_program(char *const *argv, const int *keep,
                                                      size_t keep_count,
-                                                     const struct sh_cgroup *cgroup,
                                                      const struct sh_child_walls *walls,
                                                      unsigned missing, int error_fd, int report_fd)
 {
     static char *const no_environment[] = {NULL};
     struct report report = {.missing = missing};
     struct rlimit files, none = {0};
-    if (cgroup)
-        (void)sh_cgroup_enter(cgroup);
     sigset_t set;
     sigemptyset(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
@@ -139,10 +136,10 @@ int sh_child_start(char *const *argv, const int *keep, size_t keep_count,
         close(fds[1]);
         return sh_fail_errno(err, code, "cannot make a pipe");
     }
-    pid_t pid = walls ? sh_wall_fork(&missing) : fork();
+    pid_t pid = walls ? sh_wall_fork(cgroup, &missing) : sh_cgroup_fork(cgroup, 0);
     if (pid == 0) {
         close(fds[0]);
-        become_program(argv, keep, keep_count, cgroup, walls, missing, output[1], fds[1]);
+        become_program(argv, keep, keep_count, walls, missing, output[1], fds[1]);
     }
     int fork_errno = errno;
     close(fds[1]);

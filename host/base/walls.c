@@ -73,22 +73,17 @@ int sh_wall_pids(void)
     return unshare(CLONE_NEWUSER | CLONE_NEWPID) ? -errno : map_user(uid, gid);
 }
 
-static pid_t clone_self(unsigned long flags)
-{
-    return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
-}
-
-pid_t sh_wall_fork(unsigned *missing)
+pid_t sh_wall_fork(const struct sh_cgroup *cgroup, unsigned *missing)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    pid_t pid = uid ? -1 : clone_self(CLONE_NEWPID);
+    pid_t pid = uid ? -1 : sh_cgroup_fork(cgroup, CLONE_NEWPID);
     *missing = 0;
     if (pid >= 0)
         return pid;
-    pid = clone_self(CLONE_NEWUSER | CLONE_NEWPID);
+    pid = sh_cgroup_fork(cgroup, CLONE_NEWUSER | CLONE_NEWPID);
     if (pid < 0)
-        pid = fork();
+        pid = sh_cgroup_fork(cgroup, 0);
     else if (!pid && !map_user(uid, gid))
         return 0;
     *missing = 1u << SH_WALL_PIDS;
@@ -134,11 +129,16 @@ int sh_wall_network(void)
     return unshare(CLONE_NEWNET) ? -errno : 0;
 }
 
-int sh_wall_user(uid_t uid, gid_t gid)
+int sh_wall_user(uid_t uid, gid_t gid, bool low_ports)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}};
     int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+    low_ports = low_ports && !geteuid();
+    if (low_ports) {
+        none[0].permitted = none[0].effective = 1u << CAP_NET_BIND_SERVICE;
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    }
     /* In a user namespace of ours there is nobody else to become. */
     if (!r && !geteuid() &&
         (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) &&
@@ -235,7 +235,7 @@ static unsigned probe_inside(void)
     unsigned action = SECCOMP_RET_ERRNO, walls = 0;
     walls |= (unsigned)!sh_wall_network() << SH_WALL_NETWORK;
     walls |= (unsigned)!sh_wall_files() << SH_WALL_FILES;
-    walls |= (unsigned)!sh_wall_user(SH_WALL_UID_FIRST, SH_WALL_UID_FIRST) << SH_WALL_USER;
+    walls |= (unsigned)!sh_wall_user(SH_WALL_UID_FIRST, SH_WALL_UID_FIRST, false) << SH_WALL_USER;
     walls |= (unsigned)!sh_wall_landlock(true) << SH_WALL_LANDLOCK;
     walls |= (unsigned)!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action)
              << SH_WALL_SECCOMP;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "host/base/cgroup.h"
 #include "host/base/error.h"
 
 /* In the order in which they are to be raised. */
@@ -34,9 +35,10 @@ void sh_wall_names(unsigned walls, char *out, size_t size);
  * -errno. */
 int sh_wall_pids(void);
 
-/* fork whose child is in the namespaces of sh_wall_pids from the start, process 1 of its own. In
- * the child *missing says SH_WALL_PIDS (as a bit) if that failed and it is an ordinary child. */
-pid_t sh_wall_fork(unsigned *missing);
+/* fork whose child is in the namespaces of sh_wall_pids from the start, process 1 of its own, and
+ * in `cgroup` (or NULL). In the child *missing says SH_WALL_PIDS (as a bit) if that failed and it
+ * is an ordinary child. */
+pid_t sh_wall_fork(const struct sh_cgroup *cgroup, unsigned *missing);
 
 /* Everything that is open stays so. For a caller with capabilities: root, or behind sh_wall_pids.
  */
@@ -44,8 +46,9 @@ int sh_wall_files(void);
 int sh_wall_network(void); /* nothing in it, not even loopback */
 
 /* Root becomes that user and group, with no other group; the capabilities of everybody go, and no
- * program that is executed can bring them back. */
-int sh_wall_user(uid_t uid, gid_t gid);
+ * program that is executed can bring them back. `low_ports`: root keeps the one to bind ports below
+ * 1024. */
+int sh_wall_user(uid_t uid, gid_t gid, bool low_ports);
 #define SH_WALL_UID_FIRST 0x70000000u /* + a number that no other run has now */
 
 /* Also TCP, where `network` is false and Linux is 6.7 or newer. */

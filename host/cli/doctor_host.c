@@ -94,7 +94,7 @@ static void check_cgroup(cJSON *checks)
 {
     struct sh_cgroup c;
     cleanup_free char *name = sh_format("doctor-%d", (int)getpid());
-    bool ok = sh_cgroup_make(&c, name, 0, 0);
+    bool ok = sh_cgroup_make(&c, name, 1 << 20, 1);
     sh_check_add(checks, "cgroup", true, NULL, "%s",
                  ok ? "one for each instance"
                     : "none may be made: an instance is limited as its user's programs are; start "

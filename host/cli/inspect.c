@@ -7,6 +7,7 @@
 #include "host/cli/instances.h"
 #include "host/image/inspect.h"
 #include "host/image/settings.h"
+#include "host/store/base_files.h"
 #include "lib/hex.h"
 
 static void print_measurement(const cJSON *measurement)
@@ -107,16 +108,35 @@ static int inspect_one(struct sh_store *store, const char *name, bool json, char
     return sh_inspect_image(store, name, json);
 }
 
+static int print_sbom(struct sh_store *store, const char *name)
+{
+    struct sh_error err = {0};
+    struct sh_image image;
+    cleanup_free char *text = NULL;
+    int r = sh_image_open(store, name, &image, &err);
+    if (r)
+        return sh_error_report(&err);
+    r = sh_base_sbom(image.dir_fd, name, &text, &err);
+    sh_image_close(&image);
+    if (r)
+        return sh_error_report(&err);
+    fputs(text, stdout);
+    return 0;
+}
+
 int cmd_inspect(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_inspect, argc, argv);
-    bool json = false;
+    bool json = false, sbom = false;
     char type = 0;
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_inspect_option)o) {
         case SH_inspect_json:
             json = true;
+            break;
+        case SH_inspect_sbom:
+            sbom = true;
             break;
         case SH_inspect_type:
             if (strcmp(c.value, "instance") && strcmp(c.value, "image"))
@@ -133,7 +153,8 @@ int cmd_inspect(int argc, char **argv)
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     for (int i = 0; i < c.count; i++) {
-        int code = inspect_one(&store, c.args[i], json, type);
+        int code =
+            sbom ? print_sbom(&store, c.args[i]) : inspect_one(&store, c.args[i], json, type);
         status = status ? status : code;
     }
     sh_store_close(&store);

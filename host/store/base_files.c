@@ -11,6 +11,8 @@
 
 #include "lib/hex.h"
 
+#define SBOM_MAX (4u << 20)
+
 const char *const sh_base_names[SH_BASE_COUNT] = {"vmlinux", "bzImage", "initramfs", "enclave"};
 
 bool sh_base_has(int dir_fd, size_t i)
@@ -127,6 +129,13 @@ static bool may_lack(const char *from, size_t i)
     return !is_there(from, 0) && !is_there(from, 1) && is_there(from, SH_BASE_ENCLAVE);
 }
 
+/* Beside them, where there is one. It is not measured, and says so by not being in the manifest. */
+static int copy_sbom(const char *from, int dir_fd, struct sh_error *err)
+{
+    cleanup_free char *source = sh_format("%s/sbom.spdx.json", from);
+    return access(source, R_OK) ? 0 : copy_file(source, dir_fd, SH_BASE_SBOM, err);
+}
+
 int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *err)
 {
     if (mkdirat(dir_fd, "base", 0755))
@@ -154,6 +163,31 @@ int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *er
         if (r)
             return r;
     }
+    return copy_sbom(from, dir_fd, err);
+}
+
+int sh_base_sbom(int dir_fd, const char *name, char **text, struct sh_error *err)
+{
+    struct sh_error why = {0};
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    bool good = !sh_read_file(dir_fd, SH_BASE_SBOM, SBOM_MAX, &data, &size, &why);
+    for (size_t i = 0; good && i < SH_BASE_COUNT; i++) {
+        uint8_t digest[48];
+        char hex[97];
+        cleanup_free char *path = sh_format("base/%s", sh_base_names[i]);
+        if (!sh_base_has(dir_fd, i))
+            continue;
+        good = !sh_digest_file(dir_fd, path, digest, &why);
+        sh_hex(hex, digest, sizeof(digest));
+        good = good && strstr((char *)data, hex);
+    }
+    if (!good)
+        return sh_fail(err, -ENODATA,
+                       "%s has no bill of materials of its base files: it was loaded, or built "
+                       "where 'make tools' had made none",
+                       name);
+    *text = (char *)sh_take_ptr(data);
     return 0;
 }
 

@@ -28,6 +28,12 @@ int sh_base_share(int store_fd, int dir_fd, struct sh_error *err);
 /* Removes contents that no image has any more. The store is locked. */
 void sh_base_clean(int store_fd);
 
+/* The bill of materials (SPDX JSON) of the image's base files, if it has one that names each of
+ * them by its SHA-384: *text is owned by the caller. -ENODATA with a sentence. `name` is for that.
+ */
+#define SH_BASE_SBOM "base/sbom.spdx.json"
+int sh_base_sbom(int dir_fd, const char *name, char **text, struct sh_error *err);
+
 /* SHA-384 of a file. */
 int sh_digest_file(int dir_fd, const char *path, uint8_t digest[48], struct sh_error *err);
 

@@ -122,10 +122,19 @@ static bool same_base(int a, int b)
 /* Everything to the disk before the name appears: a crash leaves a whole image or none. */
 static int sync_folder(int dir_fd)
 {
-    static const char *const names[] = {"root.img",     "manifest",     "reference.json",
-                                        "base/vmlinux", "base/bzImage", "base/initramfs",
-                                        "base/enclave", SH_SIGNATURE,   SH_SIGNATURE_DEBUG,
-                                        "sites.bin",    "base",         "."};
+    static const char *const names[] = {"root.img",
+                                        "manifest",
+                                        "reference.json",
+                                        "base/vmlinux",
+                                        "base/bzImage",
+                                        "base/initramfs",
+                                        "base/enclave",
+                                        SH_SIGNATURE,
+                                        SH_SIGNATURE_DEBUG,
+                                        SH_BASE_SBOM,
+                                        "sites.bin",
+                                        "base",
+                                        "."};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cleanup_close int fd = openat(dir_fd, names[i], O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT)

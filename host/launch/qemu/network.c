@@ -243,7 +243,7 @@ static unsigned raise_walls(unsigned missing, uid_t id)
     struct sh_wall_view view = {0};
     sh_wall_view_add(&view, "/etc/resolv.conf", SH_WALL_READ);
     missing |= (unsigned)(sh_wall_files_view(&view, id) < 0) << SH_WALL_FILES;
-    missing |= (unsigned)(sh_wall_user(id, id) < 0) << SH_WALL_USER;
+    missing |= (unsigned)(sh_wall_user(id, id, false) < 0) << SH_WALL_USER;
     missing |= (unsigned)(sh_wall_landlock_view(&view, true) < 0) << SH_WALL_LANDLOCK;
     missing |= (unsigned)(sh_wall_seccomp_foreign() < 0) << SH_WALL_SECCOMP;
     sh_wall_view_free(&view);
@@ -312,7 +312,7 @@ int sh_qemu_start_network(const struct sh_launch_spec *spec, int fd, pid_t *pid,
     uid_t id = SH_WALL_UID_FIRST + (uid_t)getpid();
     if (pipe2(report, O_CLOEXEC))
         return sh_fail_errno(err, -errno, "cannot make a pipe");
-    *pid = sh_wall_fork(&missing);
+    *pid = sh_wall_fork(NULL, &missing);
     if (*pid == 0)
         run_network(spec, fd, report[1], missing, id);
     int r = *pid < 0 ? -errno : 0;

@@ -193,7 +193,7 @@ int loader_confine(struct sh_error *err)
         note_wall(SH_WALL_NETWORK, sh_wall_network());
         note_wall(SH_WALL_FILES, sh_wall_files());
     }
-    note_wall(SH_WALL_USER, sh_wall_user(id, id));
+    note_wall(SH_WALL_USER, sh_wall_user(id, id, false));
     prctl(PR_SET_DUMPABLE, debug);
     if (debug) /* `shelter debug` is no ancestor of ours */
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);

@@ -294,7 +294,8 @@ static void close_others(unsigned fd)
     }
 }
 
-/* Sockets are all that it needs; and root's ports, where some are published. */
+/* Sockets are all that it needs; and root's ports, where some are published. Its filter is the one
+ * for programs that nobody has listed: what leads out is refused. */
 static _Noreturn void serve_questions(int fd)
 {
     bool root_ports = loader.options.publish_all;
@@ -305,11 +306,11 @@ static _Noreturn void serve_questions(int fd)
     close_others((unsigned)fd);
     if (!loader.options.debug)
         (void)sh_wall_files();
-    if (!root_ports)
-        (void)sh_wall_user(id, id);
+    (void)sh_wall_user(id, id, root_ports);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)sh_wall_landlock(true);
+    (void)sh_wall_seccomp_foreign();
     while (serve_one(fd))
         ;
     _exit(0);
