@@ -8,6 +8,7 @@
 
 #include <shelter/agent.h>
 #include <shelter/boot.h>
+#include <shelter/network.h>
 
 #include "lib/number.h"
 
@@ -273,7 +274,9 @@ static bool is_frozen(const struct maker *k, int key, const char *value)
     if (!k->s->locked || !(SH_SETTINGS_LOCKED >> key & 1))
         return false;
     const char *built = *k->s->network ? k->s->network : "dhcp";
-    return key != SH_LAUNCH_NETWORK || (strcmp(value, "none") && strcmp(value, built));
+    /* Where the host gives the address anyway, it may say which. */
+    bool address = value[0] >= '0' && value[0] <= '9' && !strcmp(built, "dhcp");
+    return key != SH_LAUNCH_NETWORK || (strcmp(value, "none") && strcmp(value, built) && !address);
 }
 
 static void take_flag(struct maker *k, const char *value, bool *flag)
@@ -401,6 +404,43 @@ static void take_host(struct maker *k, const void *launch, size_t size)
     }
 }
 
+/* "10.88.0.5/16..." with an address that a host can have. */
+static bool read_address(const char *text, uint8_t ip[4], uint8_t *prefix)
+{
+    for (int part = 0; part < 5; part++) {
+        char digits[4];
+        uint64_t number;
+        size_t n = 0;
+        while (n < 3 && text[n] >= '0' && text[n] <= '9')
+            digits[n] = text[n], n++;
+        digits[n] = 0;
+        char end = text[n];
+        bool ends = part < 3 ? end == '.' : part < 4 ? end == '/' : !end || end == ',';
+        if (!n || !ends || !read_number(digits, part < 4 ? 255 : 32, &number))
+            return false;
+        if (part < 4)
+            ip[part] = (uint8_t)number;
+        else
+            *prefix = (uint8_t)number;
+        text += n + 1;
+    }
+    return ip[0] && ip[0] != 127 && ip[0] < 224 && *prefix;
+}
+
+static void set_address(struct maker *k)
+{
+    static const uint8_t usual[4] = {SH_NET_OWN_BYTES};
+    struct sh_settings *s = k->s;
+    const char *text = s->network;
+    size_t digits = 0;
+    memcpy(s->own4, usual, sizeof(usual));
+    s->prefix4 = 24;
+    while (text[digits] >= '0' && text[digits] <= '9')
+        digits++;
+    if (digits && text[digits] == '.' && !read_address(text, s->own4, &s->prefix4))
+        refuse_settings(k, -EBADMSG, "the network's address is none that a host can have");
+}
+
 /* What follows from several of them. */
 static void judge_whole(struct maker *k)
 {
@@ -409,6 +449,8 @@ static void judge_whole(struct maker *k)
     if (!k->error && !sh_hostname_ok(s->hostname))
         refuse_settings(k, -EBADMSG, "the host name is not 1 to 64 letters, digits, '.', '-', '_'");
     s->outside = !k->error && strcmp(s->network, "none");
+    if (!k->error)
+        set_address(k);
     if (s->port_count && !s->outside)
         refuse_settings(k, -EBADMSG, "ports are published, and there is no network");
     s->output = !(policy & SH_POLICY_NO_OUTPUT);

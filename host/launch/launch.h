@@ -69,8 +69,11 @@ struct sh_launch_spec {
     uint16_t rows, columns;   /* of this size at the start: a program may look at once */
     const struct sh_port *ports;
     size_t port_count;
-    bool publish_all;     /* instead: each port that the workload listens on, under its number */
-    const char *resolver; /* numeric address of the name server; NULL: this host's own */
+    bool publish_all; /* instead: each port that the workload listens on, under its number */
+    int tap_fd; /* a machine's frames go here, unjudged: the network namespace is the workload's
+                 * own; -1: there is none */
+    const char *mac;               /* of the machine's interface; NULL: QEMU's own */
+    const char *resolver;          /* numeric address of the name server; NULL: this host's own */
     const struct sh_mount *mounts; /* the inside knows them as share0, share1, ... */
     size_t mount_count;
     enum sh_qemu_boot boot; /* --boot; only simulated machines have a choice */

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "host/oci/cgroup.h"
+#include "host/oci/network.h"
 #include "host/run/attached.h"
 #include "host/run/exec_request.h"
 #include "host/run/prepare.h"
@@ -137,15 +138,30 @@ static int fill_options(const struct oci_start *s, struct sh_run_options *o, str
     return set_size(o, b, err);
 }
 
+/* An enclave's sockets are this namespace's; a machine gets the interface itself. */
+static int join_machine(const struct oci_network *network, struct sh_prepared *p,
+                        struct sh_error *err)
+{
+    if (!p->spec.network || !p->spec.backend->start_network)
+        return 0;
+    p->spec.mac = network->mac;
+    p->spec.tap_fd = oci_network_tap(network, err);
+    return p->spec.tap_fd < 0 ? p->spec.tap_fd : 0;
+}
+
 static int prepare_instance(const struct oci_start *s, struct sh_store *store,
                             struct sh_prepared *p, struct sh_error *err)
 {
+    static struct oci_network network;
     struct sh_run_options o;
     int r = sh_store_open(store, err);
     if (!r)
         r = fill_options(s, &o, err);
     if (r)
         return r;
+    bool own = s->bundle->own_network && oci_network_find(s->bundle->resolver, &network);
+    if (own)
+        o.network = network.text;
     r = sh_prepare_new(store, &o, p, err);
     if (r == -EEXIST && o.name) { /* another engine's container of this name */
         *err = (struct sh_error){0};
@@ -153,6 +169,8 @@ static int prepare_instance(const struct oci_start *s, struct sh_store *store,
         o.name = NULL;
         r = sh_prepare_new(store, &o, p, err);
     }
+    if (!r && own)
+        r = join_machine(&network, p, err);
     free(o.mounts);
     sh_strings_free(&o.command);
     sh_strings_free(&o.env);

@@ -119,7 +119,10 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
     l->hostname = o->hostname;
     l->has_stdin = !o->detach;
     l->tty = !o->detach && sh_run_tty(o);
-    l->network = !o->network ? NULL : network ? "dhcp" : "none";
+    l->network = !o->network               ? NULL
+                 : !network                ? "none"
+                 : strchr(o->network, '/') ? o->network
+                                           : "dhcp";
     l->memory = o->memory ? o->memory : built->memory ? built->memory : SH_LAUNCH_MEMORY_DEFAULT;
     l->memory = (l->memory + (1 << 20) - 1) >> 20 << 20;
     l->cpus = o->cpus ? o->cpus : built->cpus ? built->cpus : SH_LAUNCH_CPUS_DEFAULT;
@@ -191,6 +194,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .channel_fd = -1,
         .service_fd = -1,
         .network_fd = -1,
+        .tap_fd = -1,
         .output_fds = {-1, -1},
     };
     if (c->broker)

@@ -393,6 +393,8 @@ static int start_child(struct supervisor *s, struct sh_error *err)
         r = execute_child(s, err);
     if (spec->network_fd >= 0)
         close(spec->network_fd);
+    if (spec->tap_fd >= 0)
+        close(spec->tap_fd);
     close(spec->channel_fd);
     if (spec->service_fd >= 0)
         close(spec->service_fd);
@@ -427,6 +429,7 @@ int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach,
                         plan->instance->dir_fd,
                         plan->store->dir_fd,
                         first_fd,
+                        plan->spec->tap_fd,
                         plan->spec->output_fds[0],
                         plan->spec->output_fds[1]};
     close_others(keep, sizeof(keep) / sizeof(*keep));

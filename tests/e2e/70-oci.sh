@@ -172,21 +172,34 @@ status "... delete" 0 "${RT[@]}" delete $N-t
 status "terminal without a console socket" 1 "${RT[@]}" create --bundle "$B" $N-t
 one_line "... says what to give" "console-socket"
 
-# --- a network namespace: its address is the container's ---
-if ip netns add $N 2>/dev/null; then
-    cleanup_hooks+=("ip netns del $N")
-    ip -n $N link set lo up
-    ip -n $N addr add 127.8.8.8/8 dev lo
-    config "c['process']['args'] = ['sh', '-c', 'echo ready; exec httpd -f -p 80 -h /www']; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]"
-    check "in a network namespace" begin $N-n
-    page() { ip netns exec $N python3 -c "import urllib.request; print(urllib.request.urlopen('http://127.8.8.8/', timeout=5).read().decode(), end='')" 2>/dev/null; }
-    check "... its port is there" until_true 10 page
+# --- network namespaces: the address of the interface there is the container's, in both TEEs ---
+net=10.213.$(($$ % 200 + 1))
+page() { ip netns exec $N-out python3 -c "import urllib.request; print(urllib.request.urlopen('http://$net.2/', timeout=5).read().decode(), end='')" 2>/dev/null; }
+wire() { # two namespaces and the wire between them
+    ip netns add $N && ip netns add $N-out && ip -n $N link add eth0 type veth peer name eth0 netns $N-out &&
+        ip -n $N addr add $net.2/24 dev eth0 && ip -n $N link set eth0 up &&
+        ip -n $N-out addr add $net.1/24 dev eth0 && ip -n $N-out link set eth0 up && ip -n $N route add default via $net.1
+}
+unwire() { ip netns del $N; ip netns del $N-out; } 2>/dev/null
+served() { # TEE
+    config "c['process']['args'] = ['sh', '-c', 'echo ready; exec httpd -f -p 80 -h /www']; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]; c['annotations'] = {'io.shelter.tee': '$1'}"
+    check "$1: in a network namespace" begin $N-n
+    check "$1: its port is at the interface's address" until_true 20 page
     same "... and answers" "$(page)" "from inside"
-    status "... and not outside of it" 1 python3 -c "import socket; socket.create_connection(('127.8.8.8', 80), 2)"
+    status "... and nowhere else" 1 python3 -c "import socket; socket.create_connection(('127.0.0.1', 80), 2)"
     status "... ends" 0 "${RT[@]}" kill $N-n KILL
-    until_true 10 is $N-n stopped
+    until_true 20 is $N-n stopped
     status "... delete" 0 "${RT[@]}" delete $N-n
-else skip "network: no network namespaces here"; fi
+}
+cleanup_hooks+=(unwire)
+if wire 2>"$T/wire"; then
+    served sgx-sim
+    config "c['process']['args'] = ['sh', '-c', 'grep ^10 /etc/hosts']; c['hostname'] = 'abc'; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]"
+    status "its own address" 0 "${RT[@]}" run --bundle "$B" $N-n
+    same "... is the interface's" "$(cat "$T/out")" "$net.2	abc"
+    if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then served tdx-sim; fi
+else skip "network: $(head -n 1 "$T/wire")"; fi
+unwire
 
 # --- annotations ---
 check "an image of one's own" "$SHELTER" build -q -t own -f "$B/rootfs/bin/busybox" -c '/bin/busybox echo no'

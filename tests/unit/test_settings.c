@@ -230,8 +230,8 @@ static void test_malformed(void **state)
 
 static void test_locked(void **state)
 {
-    static const char *const frozen[] = {"arg x\n",  "env A=b\n",          "workdir /\n",
-                                         "user 0\n", "hostname shelter\n", "network 10.0.2.9/24\n"};
+    static const char *const frozen[] = {"arg x\n", "env A=b\n", "workdir /\n", "user 0\n",
+                                         "hostname shelter\n"};
     struct image *t = image();
     put_text(t, SH_TAG_COMMAND, "/bin/c");
     put_policy(t, SH_POLICY_LOCK);
@@ -247,7 +247,16 @@ static void test_locked(void **state)
     assert_int_equal(make(t, "network dhcp\n"), 0);
     assert_int_equal(make(t, "network none\n"), 0);
     assert_false(s.outside);
+    /* dhcp: the host gives the address, so it may say which. */
+    assert_int_equal(make(t, "network 10.9.8.7/16,10.9.0.1\n"), 0);
+    assert_memory_equal(s.own4, ((uint8_t[]){10, 9, 8, 7}), 4);
+    assert_int_equal(s.prefix4, 16);
 
+    t = image();
+    put_text(t, SH_TAG_NETWORK, "10.1.1.1/24");
+    put_policy(t, SH_POLICY_LOCK);
+    assert_int_equal(make(t, "network 10.9.8.7/16\n"), -EPERM);
+    assert_int_equal(make(t, "network 10.1.1.1/24\n"), 0);
     t = image();
     put_text(t, SH_TAG_NETWORK, "none");
     put_policy(t, SH_POLICY_LOCK);
@@ -257,6 +266,33 @@ static void test_locked(void **state)
     put_text(t, SH_TAG_NETWORK, "none");
     assert_int_equal(make(t, "network dhcp\n"), 0);
     assert_true(s.outside);
+}
+
+static void test_address(void **state)
+{
+    static const char *const bad[] = {
+        "0.1.2.3/8",     "127.0.0.1/8",   "224.0.0.1/24", "255.255.255.255/24",
+        "10.0.0.256/24", "10.0.0/24",     "10.0.0.1",     "10.0.0.1/33",
+        "10.0.0.1/0",    "10.0.0.1/24x",  "10.00.0.1/24", "10.0.0.0001/24",
+        "10.0.0.1/24/1", "10.0.0.1.1/24", "10.0.0.1/",    "10..0.1/24"};
+    char text[64];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(text, sizeof(text), "network %s\n", bad[i]);
+        if (make(image(), text) != -EBADMSG)
+            fail_msg("%s", bad[i]);
+    }
+    assert_int_equal(make(image(), ""), 0);
+    assert_memory_equal(s.own4, ((uint8_t[]){10, 0, 2, 15}), 4);
+    assert_int_equal(s.prefix4, 24);
+    assert_int_equal(make(image(), "network fd00::1/64\n"), 0); /* of a machine */
+    assert_int_equal(make(image(), "port tcp all\nport udp 53\n"), 0);
+    assert_true(sh_settings_published(&s, 6, 80));
+    assert_true(sh_settings_published(&s, 6, 65535));
+    assert_false(sh_settings_published(&s, 6, 8006));
+    assert_true(sh_settings_published(&s, 17, 53));
+    assert_false(sh_settings_published(&s, 17, 54));
+    assert_int_equal(make(image(), "port tcp al\n"), -EBADMSG);
+    assert_int_equal(make(image(), "port tcp all1\n"), -EBADMSG);
 }
 
 static void test_sealed(void **state)
@@ -410,9 +446,10 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_absent),
         cmocka_unit_test(test_image),     cmocka_unit_test(test_host),
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_locked),
-        cmocka_unit_test(test_sealed),    cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_secrets),   cmocka_unit_test(test_shares),
-        cmocka_unit_test(test_places),    cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_address),   cmocka_unit_test(test_sealed),
+        cmocka_unit_test(test_requests),  cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_shares),    cmocka_unit_test(test_places),
+        cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }

@@ -129,7 +129,8 @@ static int add_network(const struct sh_qemu_config *config, struct sh_strings *a
     sh_strings_add(argv, "-netdev");
     sh_strings_addf(argv, "socket,id=net0,fd=%d", config->spec->network_fd);
     sh_strings_add(argv, "-device");
-    sh_strings_addf(argv, "virtio-net-pci,netdev=net0,romfile=,%s", virtio_options(config));
+    sh_strings_addf(argv, "virtio-net-pci,netdev=net0,romfile=,%s%s%s", virtio_options(config),
+                    config->spec->mac ? ",mac=" : "", config->spec->mac ? config->spec->mac : "");
     return 0;
 }
 

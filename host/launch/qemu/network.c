@@ -30,7 +30,7 @@
                 */
 #define FRAME_MAX 65536u
 
-enum { GUEST_FD = 3, REPORT_FD = 4 };
+enum { GUEST_FD = 3, REPORT_FD = 4, TAP_FD = 5 };
 
 struct network {
     struct sh_slirp_library library;
@@ -174,6 +174,10 @@ static int publish_ports(struct network *n, const struct sh_launch_spec *spec, s
 static void take_frame(struct network *n, const uint8_t *frame, size_t size)
 {
     uint8_t answer[SH_FRAME_REFUSAL_SIZE];
+    if (n->spec->tap_fd >= 0) {
+        (void)!write(TAP_FD, frame, size); /* full: lost, as on a wire */
+        return;
+    }
     switch (sh_frame_judge(n->spec, frame, size)) {
     case SH_FRAME_PASS:
         n->library.slirp_input(n->slirp, frame, (int)size);
@@ -235,6 +239,34 @@ static void serve_once(struct network *n)
         _exit(0);
 }
 
+/* --- a network namespace of the workload's own: frames go to its interface as they are --- */
+
+static void take_tap(struct network *n)
+{
+    uint8_t frame[FRAME_MAX];
+    for (int i = 0; i < 64; i++) {
+        ssize_t size = read(TAP_FD, frame, sizeof(frame));
+        if (size <= 0)
+            return;
+        send_frame(frame, (size_t)size, n);
+    }
+}
+
+static void carry_once(struct network *n)
+{
+    size_t waiting = n->out.size - n->out_at;
+    struct pollfd p[2] = {{.fd = GUEST_FD, .events = (short)(POLLIN | (waiting ? POLLOUT : 0))},
+                          {.fd = waiting > OUT_MAX ? -1 : TAP_FD, .events = POLLIN}};
+    if (poll(p, 2, -1) < 0)
+        return;
+    if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && !take_frames(n))
+        _exit(0);
+    if (p[1].revents)
+        take_tap(n);
+    if (!flush_out(n))
+        _exit(0);
+}
+
 /* --- the process --- */
 
 /* All that is left of this machine is its network and the name servers' addresses. */
@@ -250,26 +282,30 @@ static unsigned raise_walls(unsigned missing, uid_t id)
     return missing;
 }
 
-static void keep_two(int guest_fd, int report_fd)
+static void keep_three(int guest_fd, int report_fd, int tap_fd)
 {
-    int guest = fcntl(guest_fd, F_DUPFD, REPORT_FD + 1),
-        report = fcntl(report_fd, F_DUPFD, REPORT_FD + 1);
+    int guest = fcntl(guest_fd, F_DUPFD, TAP_FD + 1),
+        report = fcntl(report_fd, F_DUPFD, TAP_FD + 1),
+        tap = tap_fd < 0 ? -1 : fcntl(tap_fd, F_DUPFD, TAP_FD + 1);
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < GUEST_FD; fd++)
         dup2(null, fd);
     dup2(guest, GUEST_FD);
     dup2(report, REPORT_FD);
-    syscall(SYS_close_range, REPORT_FD + 1, ~0u, 0);
+    if (tap >= 0)
+        dup2(tap, TAP_FD);
+    syscall(SYS_close_range, tap < 0 ? TAP_FD : TAP_FD + 1, ~0u, 0);
 }
 
 static void prepare_network(struct network *n, const struct sh_launch_spec *spec, unsigned missing,
                             uid_t id, struct sh_error *err)
 {
     char text[256];
-    int r = sh_slirp_load(&n->library, err);
-    if (!r && (r = open_slirp(n)))
+    bool tap = spec->tap_fd >= 0;
+    int r = tap ? 0 : sh_slirp_load(&n->library, err);
+    if (!tap && !r && (r = open_slirp(n)))
         sh_fail_errno(err, r, "cannot start the machine's network");
-    if (!r)
+    if (!tap && !r)
         r = publish_ports(n, spec, err);
     if (r)
         return;
@@ -292,14 +328,14 @@ static _Noreturn void run_network(const struct sh_launch_spec *spec, int guest_f
     signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_NAME, "shelter-network");
     setsid(); /* the parent's group is nobody's business in there */
-    keep_two(guest_fd, report_fd);
+    keep_three(guest_fd, report_fd, spec->tap_fd);
     prepare_network(&n, spec, missing, id, &err);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)!write(REPORT_FD, err.text, strlen(err.text) + 1);
     close(REPORT_FD);
     while (!err.text[0])
-        serve_once(&n);
+        (spec->tap_fd >= 0 ? carry_once : serve_once)(&n);
     _exit(1);
 }
 

@@ -3,10 +3,11 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 
+#include "lib/settings.h"
 #include "trusted/libos/net/sock.h"
 
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
-static const uint8_t own4[4] = {SH_NET_OWN_BYTES}, host4[4] = {SH_NET_HOST_BYTES};
+static const uint8_t host4[4] = {SH_NET_HOST_BYTES};
 static const uint8_t loopback4[4] = {127, 0, 0, 1}, loopback6[16] = {[15] = 1}, none[16];
 
 /* The 4 or 16 bytes. */
@@ -28,15 +29,22 @@ bool addr_v4(const struct addr *a, uint8_t out[4])
     return true;
 }
 
+static uint32_t as_number(const uint8_t p[4])
+{
+    return __builtin_bswap32(sh_le32(p));
+}
+
 static enum addr_kind ip4_kind(const uint8_t p[4])
 {
     if (!memcmp(p, none, 4))
         return ADDR_ANY;
     if (p[0] == 127)
         return ADDR_LOOPBACK;
-    if (!memcmp(p, own4, 4))
+    if (!memcmp(p, settings.own4, 4))
         return ADDR_OWN;
-    bool of_net = !memcmp(p, own4, 3) && (p[3] == 255 || p[3] == 0);
+    uint32_t host = settings.prefix4 < 32 ? ~0u >> settings.prefix4 : 0;
+    uint32_t differ = as_number(p) ^ as_number(settings.own4), rest = as_number(p) & host;
+    bool of_net = host > 1 && !(differ & ~host) && (!rest || rest == host);
     return p[0] == 0 || p[0] >= 224 || of_net ? ADDR_GROUP : ADDR_FOREIGN;
 }
 
@@ -132,7 +140,7 @@ struct addr addr_source(const struct addr *own, const struct addr *to)
     a = addr_make(to->family, own->size ? addr_port(own) : 0);
     bool is4 = addr_v4(to, v4);
     if (addr_kind(to) == ADDR_OWN || addr_kind(to) == ADDR_FOREIGN)
-        set_ip4(&a, own4);
+        set_ip4(&a, settings.own4);
     else if (is4)
         set_ip4(&a, loopback4);
     else

@@ -13,7 +13,10 @@ static int put_file(const char *name, const char *text)
 int net_files(void)
 {
     char text[512];
-    const char *own = settings.outside ? SH_NET_OWN_TEXT : "127.0.1.1";
+    static const uint8_t inside[4] = {127, 0, 1, 1};
+    const uint8_t *ip = settings.outside ? settings.own4 : inside;
+    char own[16];
+    fmt(own, sizeof(own), "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
     fmt(text, sizeof(text), "%s\n", uts.hostname);
     int r = put_file("hostname", text);
     fmt(text, sizeof(text), SH_NET_HOSTS "%s\t%s\n", own, uts.hostname);

@@ -8,7 +8,7 @@
 
 #define IFNAMSIZ 16
 
-static const struct interface list[] = {
+static struct interface list[] = {
     {.index = 1,
      .name = "lo",
      .type = 772,
@@ -22,13 +22,14 @@ static const struct interface list[] = {
      .mtu = 1500,
      .flags = 0x1043 /* UP BROADCAST RUNNING MULTICAST */,
      .mac = {0x52, 0x54, 0, 0x12, 0x34, 0x56},
-     .ip = {SH_NET_OWN_BYTES},
-     .prefix = 24},
+     /* its address: the settings' */},
 };
 
 const struct interface *interface_get(uint32_t i)
 {
     uint32_t count = settings.outside ? 2 : 1;
+    memcpy(list[1].ip, settings.own4, 4);
+    list[1].prefix = settings.prefix4;
     return i < count ? &list[i] : NULL;
 }
 

@@ -106,9 +106,11 @@ static void put_link(struct answer *a, const struct interface *n, uint16_t flags
 
 static void put_address(struct answer *a, const struct interface *n)
 {
-    uint8_t broadcast[4] = {n->ip[0], n->ip[1], n->ip[2], 255};
+    uint8_t broadcast[4];
     struct nlmsghdr *h = begin_message(a, RTM_NEWADDR, NLM_F_MULTI);
     struct ifaddrmsg *i = put_bytes(a, sizeof(*i));
+    for (int at = 0, bits = n->prefix; at < 4; at++, bits -= 8)
+        broadcast[at] = (uint8_t)(n->ip[at] | (bits >= 8 ? 0 : bits > 0 ? 0xff >> bits : 0xff));
     i->ifa_family = AF_INET;
     i->ifa_prefixlen = n->prefix;
     i->ifa_flags = IFA_F_PERMANENT;

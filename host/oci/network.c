@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds the interface of a network namespace and joins a TAP device to it.
+#include "host/oci/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include <linux/if_tun.h>
+
+#define TAP_NAME "shelter0"
+
+/* The default route's gateway through this interface (/proc/net/route has it in host order). */
+static bool find_gateway(const char *name, char *out)
+{
+    char line[256], device[16];
+    unsigned to, by, flags;
+    cleanup_fclose FILE *f = fopen("/proc/thread-self/net/route", "re");
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "%15s %x %x %x", device, &to, &by, &flags) == 4 && !to && by &&
+            !strcmp(device, name))
+            return inet_ntop(AF_INET, &(struct in_addr){by}, out, INET_ADDRSTRLEN);
+    return false;
+}
+
+static bool find_mac(const char *name, char out[18])
+{
+    struct ifreq r = {0};
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    strcpy(r.ifr_name, name);
+    if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &r))
+        return false;
+    const uint8_t *b = (const uint8_t *)r.ifr_hwaddr.sa_data;
+    snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+    return true;
+}
+
+static void describe(const struct ifaddrs *a, const char *resolver, struct oci_network *n)
+{
+    char ip[INET_ADDRSTRLEN], gateway[INET_ADDRSTRLEN];
+    const struct sockaddr_in *own = (const void *)a->ifa_addr, *mask = (const void *)a->ifa_netmask;
+    int bits = mask ? __builtin_popcount(mask->sin_addr.s_addr) : 32;
+    snprintf(n->name, sizeof(n->name), "%s", a->ifa_name);
+    inet_ntop(AF_INET, &own->sin_addr, ip, sizeof(ip));
+    int at = snprintf(n->text, sizeof(n->text), "%s/%d", ip, bits);
+    if (find_gateway(n->name, gateway))
+        snprintf(n->text + at, sizeof(n->text) - (size_t)at, ",%s%s%s", gateway,
+                 resolver ? "," : "", resolver ? resolver : "");
+}
+
+bool oci_network_find(const char *resolver, struct oci_network *n)
+{
+    struct ifaddrs *all, *a;
+    *n = (struct oci_network){.text = ""};
+    if (getifaddrs(&all))
+        return false;
+    for (a = all; a && !*n->text; a = a->ifa_next)
+        if (a->ifa_addr && a->ifa_addr->sa_family == AF_INET && a->ifa_flags & IFF_UP &&
+            !(a->ifa_flags & IFF_LOOPBACK) && strlen(a->ifa_name) < sizeof(n->name) &&
+            find_mac(a->ifa_name, n->mac))
+            describe(a, resolver, n);
+    freeifaddrs(all);
+    return *n->text;
+}
+
+static int run_tc(const char *const *argv)
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 1);
+        dup2(null, 2);
+        execvp("tc", (char *const *)argv);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+/* All that comes in at `from` goes out at `to`. */
+static int redirect(const char *from, const char *to, struct sh_error *err)
+{
+    const char *qdisc[] = {"tc", "qdisc", "add", "dev", from, "ingress", NULL};
+    const char *filter[] = {"tc",       "filter", "add",    "dev",      from,  "parent", "ffff:",
+                            "protocol", "all",    "u32",    "match",    "u8",  "0",      "0",
+                            "action",   "mirred", "egress", "redirect", "dev", to,       NULL};
+    if (run_tc(qdisc) || run_tc(filter))
+        return sh_fail(err, -EIO,
+                       "cannot redirect %s to %s by 'tc' (iproute2): the machine would have no "
+                       "network",
+                       from, to);
+    return 0;
+}
+
+static int set_up(const char *name, const char *like)
+{
+    struct ifreq r = {0};
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    strcpy(r.ifr_name, like);
+    int mtu = fd < 0 || ioctl(fd, SIOCGIFMTU, &r) ? 1500 : r.ifr_mtu;
+    r = (struct ifreq){.ifr_mtu = mtu};
+    strcpy(r.ifr_name, name);
+    (void)ioctl(fd, SIOCSIFMTU, &r);
+    r = (struct ifreq){.ifr_flags = IFF_UP};
+    strcpy(r.ifr_name, name);
+    return ioctl(fd, SIOCSIFFLAGS, &r) ? -errno : 0;
+}
+
+int oci_network_tap(const struct oci_network *n, struct sh_error *err)
+{
+    /* Without IFF_VNET_HDR: the kernel cuts what is too long and fills in checksums. */
+    struct ifreq r = {.ifr_name = TAP_NAME, .ifr_flags = IFF_TAP | IFF_NO_PI};
+    cleanup_close int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &r))
+        return sh_fail_errno(err, -errno, "cannot make a TAP device");
+    int code = set_up(TAP_NAME, n->name);
+    if (code)
+        return sh_fail_errno(err, code, "cannot set up the TAP device");
+    code = redirect(n->name, TAP_NAME, err);
+    if (!code)
+        code = redirect(TAP_NAME, n->name, err);
+    return code ? code : sh_take_fd(&fd);
+}
