@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Port `unit`: ordinary libc underneath; answers of the host come from struct unit_host.
+#include <shelter/network.h>
+
 #include "trusted/libos/port_unit/unit.h"
 
 #include <pthread.h>
@@ -85,6 +87,8 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         first_process.limits[7].soft = 256;
         settings.broker = settings.agent = "";
         settings.input = settings.output = settings.outside = true;
+        settings.prefix4 = 24;
+        memcpy(settings.own4, (const uint8_t[]){SH_NET_OWN_BYTES}, 4);
         settings.signals = UINT64_MAX;
         unit_thread(1);
     }
