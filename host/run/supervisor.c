@@ -424,14 +424,9 @@ int sh_supervisor_become(struct sh_launch_plan *plan, int first_fd, bool attach,
     s.requests.debuggable = plan->spec->backend->debuggable;
     sup_guest_init(&s.guest, &s.life, &s.clients, &s.requests);
 
-    const int keep[] = {plan->lock_fd,
-                        plan->image_fd,
-                        plan->instance->dir_fd,
-                        plan->store->dir_fd,
-                        first_fd,
-                        plan->spec->tap_fd,
-                        plan->spec->output_fds[0],
-                        plan->spec->output_fds[1]};
+    const int keep[] = {
+        plan->lock_fd, plan->image_fd,     plan->instance->dir_fd,    plan->store->dir_fd,
+        first_fd,      plan->spec->tap_fd, plan->spec->output_fds[0], plan->spec->output_fds[1]};
     close_others(keep, sizeof(keep) / sizeof(*keep));
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2; fd++)
