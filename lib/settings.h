@@ -68,8 +68,8 @@ struct sh_settings {
     const char *user;                /* user[:group], names or numbers; "": root */
     const char *hostname;            /* sh_hostname_ok */
     const char *network; /* "none", "dhcp", "ADDR/LEN[,GATEWAY[,DNS...]]"; "": nobody says */
-    uint8_t own4[4]; /* the workload's IPv4 address: that of `network`, else 10.0.2.15 */
-    uint8_t prefix4; /* bits of its network */
+    uint8_t own4[4];     /* the workload's IPv4 address: that of `network`, else 10.0.2.15 */
+    uint8_t prefix4;     /* bits of its network */
     const char *broker;  /* key broker's URL; "": none */
     const char *agent;   /* API server of the image's own; "": ours */
     struct sh_string_list secrets; /* NAME=kbs:///...; not empty only in locked images */
