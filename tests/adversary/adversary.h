@@ -7,6 +7,11 @@
 #include "host/sgx/loader/loader.h"
 
 /* attack.c: interrupts and entries where they hurt most. */
+/* lesser.c: the enclave without "exinfo" or "kss", or as it should be ("nothing"). false: none of
+ * these. */
+bool lesser_init(const char *what);
+void lesser_begin(void); /* before it is built */
+
 int attack_init(unsigned every, struct sh_error *err); /* after the enclave was built */
 void attack_arm(struct loader_thread *t);              /* before the calling thread enters */
 /* At an exit: the next leaf, or 0 if the exit is none of the attack's. */

@@ -3,6 +3,9 @@
 // options:
 //   --attack EVERY    force an entry after each so many instructions of the entry code (attack.c)
 //   --hostile RULES   lie (hostile.h)
+//   --without WHAT    make the enclave without "exinfo" or "kss" ("nothing": as it should be),
+//   under a
+//                     signature of its own
 // With either, AEX-Notify is off unless --notify on says otherwise.
 #include <stdio.h>
 #include <string.h>
@@ -14,10 +17,14 @@
 #include "tests/adversary/hostile.h"
 
 static uint64_t attack_every; /* 0: none */
-static bool hostile;
+static bool hostile, lesser;
 
 static struct sh_slot *make_slot(void)
 {
+    static bool begun;
+    if (lesser && !begun)
+        lesser_begin();
+    begun = true;
     return hostile ? hostile_slot() : loader_make_slot();
 }
 
@@ -81,6 +88,10 @@ int main(int argc, char **argv)
                 sh_fail(&err, -1, "--attack wants a number");
         } else if (!strcmp(argv[1], "--hostile")) {
             hostile = !hostile_init(argv[2], &err);
+        } else if (!strcmp(argv[1], "--without")) {
+            lesser = lesser_init(argv[2]);
+            if (!lesser)
+                sh_fail(&err, -1, "--without wants exinfo, kss or nothing");
         } else {
             break;
         }

@@ -13,6 +13,14 @@ seq 1 100000 >"$T/root/data/numbers"
 tar -C "$T/root" -cf "$T/root.tar" .
 status "build" 0 "$SHELTER" build -q -t probe -r "$T/root.tar"
 image=$SHELTER_STORE/images/$(cat "$T/out")
+
+# The same MRENCLAVE, made with less of a processor: it must not run.
+printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \x27\x27\x27\narg /bin/probe\narg exit\n\x27\x27\x27\n' >"$T/launch"
+for what in nothing:7 exinfo:125 kss:125; do
+    status "made without ${what%:*}" "${what#*:}" build/tests/sgx-loader-hostile --without "${what%:*}" --key "$T/key.pem" \
+        --launch "$T/launch" --sites "$image/sites.bin" "$image/base/enclave" "$image/root.img" "$image/manifest"
+    [ "${what#*:}" = 7 ] || one_line "made without ${what%:*}: told" 'made without EXINFO or KSS'
+done
 python3 tests/enclave/hostile.py table "$image" "$T/key.pem"
 if [ -n "${SHELTER_SOAK:-}" ]; then
     python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 1000 $((RANDOM * 32768 + RANDOM))

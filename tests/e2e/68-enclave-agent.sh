@@ -171,6 +171,56 @@ same "interrupts: it ended well" $? 0
 kill $watchdog
 check "interrupts: there were some" [ $n -gt 20 ]
 same "interrupts: the secret's bytes" "$(cat "$T/out2")" "the first"
+# A secret of the environment is on the program's stack, and nowhere else: neither in the LibOS's memory nor in the agent's.
+printf 'rare-%s' "$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')" >"$T/rare"
+"$SHELTER" broker add-resource default/key/rare --image any <"$T/rare"
+rare=$SHELTER_STORE/images/$("$SHELTER" build -q -t rare --broker-key "$T/key.pem" --secret "RARE=kbs:///default/key/rare:env" -c "/bin/busybox sleep 300" -f "$B")
+"$SHELTER" broker add-reference rare
+mkfifo "$T/never"
+"${sgx[@]}" "${quoting[@]}" "$rare/base/enclave" "$rare/root.img" "$rare/manifest" <"$T/never" >"$T/out2" 2>"$T/err2" &
+p=$!
+exec 7>"$T/never"
+same "a secret like no other: where it is" "$(timeout 60 python3 - $p "$T/rare" <<'P'
+import glob, os, re, sys, time
+secret = open(sys.argv[2], "rb").read()
+def family(pid):
+    """The loader and the processes that it confines itself to."""
+    yield pid
+    for child in open(f"/proc/{pid}/task/{pid}/children").read().split():
+        yield from family(child)
+def pages():
+    """All that the enclave has: the simulated processor's page cache."""
+    for pid in family(sys.argv[1]):
+        for name in glob.glob(f"/proc/{pid}/map_files/*"):
+            if "sgxsim-epc" in os.readlink(name):
+                return parts(os.open(name, os.O_RDONLY))
+    return b""
+def parts(fd):
+    at, data = 0, b""
+    try:
+        while True:
+            at = os.lseek(fd, at, os.SEEK_DATA)
+            end = os.lseek(fd, at, os.SEEK_HOLE)
+            data += os.pread(fd, end - at, at)
+            at = end
+    except OSError: # behind the last
+        return data
+    finally:
+        os.close(fd)
+def places():
+    data = pages()
+    return [data[m.start() - 5:m.start()] for m in re.finditer(re.escape(secret), data)]
+for _ in range(100): # while it is fetched, and the program starts
+    found = places()
+    if found == [b"RARE="]:
+        break
+    time.sleep(0.2)
+print(found)
+P
+)" "[b'RARE=']"
+exec 7>&-
+kill -KILL $p
+wait $p 2>/dev/null
 launch "arg /bin/local" "arg get" "arg 4" "arg /aa/evidence?runtime_data=abc" >"$T/api"
 plain=$SHELTER_STORE/images/$("$SHELTER" build -q -t plain --allow stats -f "$B" -f "$T/local" -f "$T/clean")
 status "strict: the local API" 0 "${sgx[@]}" --strict "${quoting[@]:0:2}" --launch "$T/api" "$plain/base/enclave" "$plain/root.img" "$plain/manifest"

@@ -101,6 +101,20 @@ static int begin_env(struct environment *e, const char *home)
     return get_env(e, "HOME") ? 0 : set_env(e, text);
 }
 
+/* The program has its own copy, on its stack: secrets do not stay in ours. */
+static void wipe_env(struct environment *e)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        if (i < settings.env.count && e->list[i] == settings.env.items[i])
+            continue;
+        char *text = (char *)(uintptr_t)e->list[i];
+        memset(text, 0, strlen(text));
+        __asm__ volatile("" : : "r"(text) : "memory");
+        los_free(text);
+    }
+    los_free(e->list);
+}
+
 static int enter_directory(void)
 {
     struct walk w;
@@ -276,7 +290,10 @@ static int start_inside(const struct port_start *start, struct thread *t)
         return EXIT_OWN;
     }
     int status = agent_before_program(add_env, &env);
-    return status ? status : run_program(t, &env);
+    if (!status)
+        status = run_program(t, &env);
+    wipe_env(&env);
+    return status;
 }
 
 struct thread *los_first_thread(uint64_t stack_top)

@@ -231,6 +231,10 @@ void sgx_boot_main(struct port_thread *p)
         refuse_start("the processor gives no report");
     if (own.attributes.xfrm >> 8 || (own.attributes.xfrm & 3) != 3)
         refuse_start("this enclave has processor state that it does not know (XFRM)");
+    /* Neither is in MRENCLAVE. Without EXINFO a fault's address would be the host's word; without
+     * KSS there is no CONFIGID. */
+    if (!(own.miscselect & SGX_MISC_EXINFO) || !(own.attributes.flags & SGX_ATTR_KSS))
+        refuse_start("this enclave was made without EXINFO or KSS, which it needs");
     p->xfrm = own.attributes.xfrm;
     if (given.version != SH_START_VERSION)
         refuse_start("the loader and the enclave of this image are of different versions");
