@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter doctor: QEMU, base files, network, store and disk.
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -38,12 +39,19 @@ static void check_store(cJSON *checks)
     struct sh_store store;
     struct statvfs fs;
     char size[16];
-    bool ok = !sh_store_open(&store, &err);
+    bool ok = !sh_store_open(&store, &err), opened = ok;
+    if (ok && faccessat(store.dir_fd, ".", W_OK, AT_EACCESS)) {
+        sh_fail_errno(&err, -errno, "nothing can be written into %s", store.path);
+        ok = false;
+    }
     if (!sh_check_add(checks, "store", ok,
                       "make the folder writable, or name another in "
                       "SHELTER_STORE",
-                      "%s", ok ? store.path : err.text))
+                      "%s", ok ? store.path : err.text)) {
+        if (opened)
+            sh_store_close(&store);
         return;
+    }
     if (!fstatvfs(store.dir_fd, &fs)) {
         uint64_t space = (uint64_t)fs.f_bavail * fs.f_frsize;
         sh_format_size(size, sizeof(size), space);

@@ -32,8 +32,6 @@ int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err)
             return sh_fail(err, -EINVAL, "-p %s: the protocol is tcp or udp", text);
     }
     char *bracket = copy[0] == '[' ? strchr(copy, ']') : NULL;
-    if (bracket && port->udp)
-        return sh_fail(err, -EINVAL, "-p %s: UDP ports are published on IPv4 addresses only", text);
     if (bracket) /* so that the colons in it are not taken for others */
         memset(copy, '.', (size_t)(bracket - copy) + 1);
     char *guest = strrchr(copy, ':'), *host = NULL, *address = NULL;

@@ -5,7 +5,7 @@
 
 #include "host/run/instance.h"
 
-/* "[IP:][HOST:]GUEST[/tcp|udp]", an IPv6 address (TCP only) in brackets; HOST may be empty or 0: a
+/* "[IP:][HOST:]GUEST[/tcp|udp]", an IPv6 address in brackets; HOST may be empty or 0: a
  * free one is taken later. */
 int sh_port_parse(const char *text, struct sh_port *port, struct sh_error *err);
 

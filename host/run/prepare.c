@@ -201,7 +201,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         p->spec.egress.broker = sh_broker_end(c->broker);
     free(p->inner_ports);
     p->spec.ports = p->inner_ports = sh_alloc((c->port_count + 1) * sizeof(*p->inner_ports));
-    int r = sh_relay_inner(c->ports, c->port_count, p->inner_ports, err);
+    int r = sh_relay_inner(c->ports, c->port_count, p->inner_ports, &p->spec.port_count, err);
     if (r)
         return r;
     if (c->tty)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The relay of IPv6 connections: one process, one loop, two bounded buffers a connection.
+// The relay of connections and datagrams: one process, one loop, two bounded buffers a
+// connection.
 #include "host/run/relay.h"
 
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "host/run/ports.h"
+#include "host/run/relay_udp.h"
 
 #define BACKLOG 4096
 #define FLOW_SIZE 16384u
@@ -28,19 +30,40 @@ static bool is_everywhere(const struct sh_port *p)
     return !p->host_address[0] || !strcmp(p->host_address, "0.0.0.0");
 }
 
+/* Which of them reaches this port's program; `count`: none yet. */
+static size_t find_inner(const struct sh_port *inner, size_t count, const struct sh_port *p)
+{
+    size_t i = 0;
+    while (i < count && (inner[i].udp != p->udp || inner[i].guest_port != p->guest_port))
+        i++;
+    return i;
+}
+
 int sh_relay_inner(const struct sh_port *ports, size_t count, struct sh_port *inner,
-                   struct sh_error *err)
+                   size_t *inner_count, struct sh_error *err)
 {
     int r = 0;
+    *inner_count = 0;
     for (size_t i = 0; !r && i < count; i++) {
-        inner[i] = ports[i];
+        if (find_inner(inner, *inner_count, &ports[i]) < *inner_count)
+            continue;
+        struct sh_port *p = &inner[(*inner_count)++];
+        *p = ports[i];
         if (!is_ipv6(&ports[i]))
             continue;
-        strcpy(inner[i].host_address, "127.0.0.1");
-        inner[i].host_port = 0;
-        r = sh_ports_check(&inner[i], 1, err);
+        strcpy(p->host_address, "127.0.0.1");
+        p->host_port = 0;
+        r = sh_ports_check(p, 1, err);
     }
     return r;
+}
+
+/* Where the relay has to listen for ports[i]: what no back end does. */
+static bool is_ours(const struct sh_port *ports, size_t i, int family)
+{
+    if (family == AF_INET6)
+        return is_ipv6(&ports[i]) || is_everywhere(&ports[i]);
+    return !is_ipv6(&ports[i]) && find_inner(ports, i, &ports[i]) < i;
 }
 
 /* --- one connection --- */
@@ -52,10 +75,11 @@ struct flow { /* from one side to the other */
 };
 
 struct link;
-struct side {          /* what epoll tells of */
+struct side { /* what epoll tells of */
+    struct sh_watched base;
     struct link *link; /* NULL: a listener */
     int fd;
-    uint16_t to; /* a listener's: the port of 127.0.0.1 */
+    struct sockaddr_in to; /* a listener's: where the back end listens */
     bool watched;
 };
 
@@ -124,14 +148,12 @@ static void serve_link(int poll_fd, struct link *l, uint32_t events)
 
 static void take_connection(int poll_fd, const struct side *listener)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(listener->to),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct link *l = calloc(1, sizeof(*l));
     int from = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (!l || from < 0 || to < 0 ||
-        (connect(to, (struct sockaddr *)&a, sizeof(a)) && errno != EINPROGRESS)) {
+        (connect(to, (const struct sockaddr *)&listener->to, sizeof(listener->to)) &&
+         errno != EINPROGRESS)) {
         close(from);
         close(to);
         free(l);
@@ -146,18 +168,24 @@ static void take_connection(int poll_fd, const struct side *listener)
 
 /* --- the process --- */
 
-static bool add_listener(int poll_fd, const struct sh_port *p, uint16_t to)
+static bool add_listener(int poll_fd, int family, const struct sh_port *p,
+                         const struct sockaddr_in *to)
 {
-    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(p->host_port)};
-    int one = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (is_ipv6(p))
-        inet_pton(AF_INET6, p->host_address, &a.sin6_addr);
+    union sh_address a = {.any.sa_family = (sa_family_t)family};
+    int one = 1;
+    a.four.sin_port = htons(p->host_port); /* at the same place in both */
+    if (p->host_address[0] && (family == AF_INET || is_ipv6(p)))
+        inet_pton(family, p->host_address,
+                  family == AF_INET ? (void *)&a.four.sin_addr : (void *)&a.six.sin6_addr);
+    if (p->udp)
+        return sh_relay_udp_open(poll_fd, &a, to);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct side *s = sh_alloc(sizeof(*s));
-    *s = (struct side){.fd = fd, .to = to};
+    *s = (struct side){.fd = fd, .to = *to};
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
     if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) &&
-        !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) &&
-        !bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, BACKLOG) &&
+        (family == AF_INET || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) &&
+        !bind(fd, &a.any, sh_address_size(&a)) && !listen(fd, BACKLOG) &&
         !epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &e))
         return true;
     close(fd);
@@ -165,13 +193,53 @@ static bool add_listener(int poll_fd, const struct sh_port *p, uint16_t to)
     return false;
 }
 
-static __attribute__((noreturn)) void
-run_relay(const struct sh_port *ports, const struct sh_port *inner, size_t count, pid_t parent)
+/* Whether it listens for any. */
+static bool add_listeners(int poll_fd, const struct sh_port *ports, size_t count,
+                          const struct sh_port *inner, size_t inner_count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct sh_port *in = &inner[find_inner(inner, inner_count, &ports[i])];
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(in->host_port)};
+        inet_pton(AF_INET, is_everywhere(in) ? "127.0.0.1" : in->host_address, &to.sin_addr);
+        for (int six = 0; six < 2; six++)
+            if (is_ours(ports, i, six ? AF_INET6 : AF_INET))
+                any |= add_listener(poll_fd, six ? AF_INET6 : AF_INET, &ports[i], &to);
+    }
+    return any;
+}
+
+static void serve_turn(int poll_fd)
 {
     struct epoll_event events[EVENTS];
     const struct link *links[EVENTS];
+    int n = epoll_wait(poll_fd, events, EVENTS, -1);
+    for (int i = 0; i < n; i++) {
+        struct sh_watched *w = events[i].data.ptr;
+        links[i] = w->ready ? NULL : ((struct side *)w)->link;
+    }
+    /* Both sides of a connection may be told of at once, and the first may end it: one of them. */
+    for (int i = 0; i < n; i++) {
+        struct sh_watched *w = events[i].data.ptr;
+        int k = 0;
+        while (k < i && (!links[i] || links[k] != links[i]))
+            k++;
+        if (k < i)
+            continue;
+        if (links[i])
+            serve_link(poll_fd, ((struct side *)w)->link, events[i].events);
+        else if (w->ready)
+            w->ready(w);
+        else
+            take_connection(poll_fd, (struct side *)w);
+    }
+}
+
+static __attribute__((noreturn)) void run_relay(const struct sh_port *ports, size_t count,
+                                                const struct sh_port *inner, size_t inner_count,
+                                                pid_t parent)
+{
     struct rlimit files;
-    bool any = false;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent ||
         syscall(SYS_close_range, 3, ~0u, 0))
         _exit(1);
@@ -182,37 +250,20 @@ run_relay(const struct sh_port *ports, const struct sh_port *inner, size_t count
         setrlimit(RLIMIT_NOFILE, &files);
     }
     int poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    for (size_t i = 0; i < count; i++)
-        if (!ports[i].udp && (is_ipv6(&ports[i]) || is_everywhere(&ports[i])))
-            any |= add_listener(poll_fd, &ports[i], inner[i].host_port);
-    while (any) {
-        int n = epoll_wait(poll_fd, events, EVENTS, -1);
-        for (int i = 0; i < n; i++)
-            links[i] = ((struct side *)events[i].data.ptr)->link;
-        /* Both sides of a connection may be told of at once, and the first may end it: one of them.
-         */
-        for (int i = 0; i < n; i++) {
-            int k = 0;
-            while (k < i && (!links[i] || links[k] != links[i]))
-                k++;
-            if (k < i)
-                continue;
-            if (links[i])
-                serve_link(poll_fd, ((struct side *)events[i].data.ptr)->link, events[i].events);
-            else
-                take_connection(poll_fd, events[i].data.ptr);
-        }
-    }
+    bool any = add_listeners(poll_fd, ports, count, inner, inner_count);
+    while (any)
+        serve_turn(poll_fd);
     _exit(0);
 }
 
-pid_t sh_relay_start(const struct sh_port *ports, const struct sh_port *inner, size_t count)
+pid_t sh_relay_start(const struct sh_port *ports, size_t count, const struct sh_port *inner,
+                     size_t inner_count)
 {
     bool any = false;
     for (size_t i = 0; i < count; i++)
-        any |= !ports[i].udp && (is_ipv6(&ports[i]) || is_everywhere(&ports[i]));
+        any |= is_ours(ports, i, AF_INET) || is_ours(ports, i, AF_INET6);
     pid_t parent = getpid(), pid = any ? fork() : 0;
     if (any && pid == 0)
-        run_relay(ports, inner, count, parent);
+        run_relay(ports, count, inner, inner_count, parent);
     return pid < 0 ? -errno : pid;
 }

@@ -401,7 +401,7 @@ static int start_child(struct supervisor *s, struct sh_error *err)
     if (r)
         return r;
     const struct sh_instance_config *c = &s->plan->instance->config;
-    s->relay = sh_relay_start(c->ports, spec->ports, spec->port_count);
+    s->relay = sh_relay_start(c->ports, c->port_count, spec->ports, spec->port_count);
     s->boot_by = sh_now_ms() + BOOT_LIMIT_MS;
     s->life.state.state = SH_STATE_STARTING;
     s->life.state.supervisor_pid = getpid();

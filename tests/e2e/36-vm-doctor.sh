@@ -24,6 +24,16 @@ same "json: host" "$(ask 'sorted(c["what"] for c in d["host"])')" \
 # Nothing usable: another exit status, and the reason.
 SHELTER_SGX_LOADER=$T/none SHELTER_QEMU=$T/none status "without QEMU and loader" 1 "$SHELTER" doctor
 check "without QEMU: says what to do" grep -q 'install qemu-system-x86' "$T/out"
+if [ "$(id -u)" = 0 ] && mkdir -p "$T/readonly" && mount -t tmpfs -o size=1M none "$T/readonly" 2>/dev/null; then
+    cleanup_hooks+=("umount '$T/readonly' 2>/dev/null")
+    SHELTER_STORE=$T/readonly/store "$SHELTER" images >/dev/null
+    mount -o remount,ro "$T/readonly"
+    SHELTER_STORE=$T/readonly/store status "a store that cannot be written" 0 "$SHELTER" doctor
+    check "is told" grep -q -- '-- store .*nothing can be written into .*Read-only file system' "$T/out"
+    umount "$T/readonly"
+else
+    skip "a read-only store: no mounts here"
+fi
 SHELTER_STORE=/proc/nothing status "store that cannot be" 0 "$SHELTER" doctor
 check "store that cannot be: says so" grep -qE -- '-- store +.*/proc/nothing' "$T/out"
 # Root's store is the system's, and who points elsewhere is told so, once.

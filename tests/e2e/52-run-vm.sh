@@ -52,6 +52,7 @@ tr -d '\r' <"$T/o" | grep -q '^terminal same$' && ok "TERM leaves the terminal a
 # --- a running instance ---
 check "run -d" "$SHELTER" run -d --name life box $B sh -c 'trap "exit 138" USR1; echo started; while :; do /bin/busybox sleep 0.1; done'
 status "stats of a VM" 0 "$SHELTER" stats --json life; check "stats of a VM: memory and time" grep -q '"memory_bytes"' "$T/out"
+check "stats of a VM: processes, not threads, and none of the kernel's" python3 -c 'import json, sys; sys.exit(not 1 < json.load(open(sys.argv[1]))["processes"] < 8)' "$T/out"
 status "trace of a VM" 125 "$SHELTER" trace life; one_line "told" 'trace'
 status "debug of a VM" 125 "$SHELTER" debug life; check "debug of a VM: told" grep -q 'simulated enclaves only' "$T/err"
 status "exec" 5 sh -c "echo 'echo in; exit 5' | '$SHELTER' exec life $B sh"; same "its output" "$(cat "$T/out")" in

@@ -201,12 +201,49 @@ fetch() { timeout 10 python3 -c '
 import socket, sys
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
 print(s.makefile().readline().strip())' "$1"; }
+echo_udp6() { timeout 20 python3 - "$@" <<'P'
+import socket, sys
+sockets = []
+for i in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.settimeout(10)
+    sockets.append(s)
+good = 0
+for turn in range(2):
+    for i, s in enumerate(sockets):
+        s.sendto(b"%d of %d" % (i, turn), ("::1", int(sys.argv[1])))
+        good += s.recv(100) == b"%d of %d" % (i, turn)
+print(good)
+P
+}
 echo_udp() { timeout 10 python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(5)
 s.sendto(b"ping", ("127.0.0.1", int(sys.argv[1])))
 print(s.recv(99).decode())' "$1"; }
+first=$(free_port) second=$(free_port) third=$(free_port) fourth=$(free_port)
+check "a port published twice" "${run[@]}" -d --rm --name twice -p 127.0.0.1:$first:80 -p 127.0.0.1:$second:80 \
+    -p 127.0.0.1:$third:53/udp -p 127.0.0.1:$fourth:53/udp shut /bin/net serve 4 80 53
+check "a port published twice: the first answers" until_true 10 fetch $first
+same "a port published twice: the second" "$(fetch $second)" "10.0.2.2 10.0.2.15 80"
+same "a port published twice: UDP" "$(echo_udp $third) $(echo_udp $fourth)" "ping ping"
+"$SHELTER" rm -f twice >/dev/null
+if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" = 0 ]; then
+    udp=$(free_port) any=$(free_port)
+    check "UDP on IPv6: published" "${run[@]}" -d --rm --name six -p "[::1]:$udp:53/udp" -p "$any:53/udp" shut /bin/net serve 4 80 53
+    answers6() { [ "$(echo_udp6 "$udp" 1)" = 2 ]; }
+    check "UDP on IPv6: answers" until_true 10 answers6
+    same "UDP on IPv6: a hundred clients" "$(echo_udp6 "$udp" 100)" 200
+    same "UDP on IPv6: more clients than are kept" "$(echo_udp6 "$udp" 300)" 600
+    same "UDP without an address: IPv6 too" "$(echo_udp6 "$any" 3)" 6
+    same "UDP without an address: IPv4" "$(echo_udp "$any")" ping
+    status "UDP on IPv6: the same port again" 125 "${run[@]}" --rm -p "[::1]:$udp:53/udp" shut /bin/net serve 4 80 53
+    one_line "UDP on IPv6: told" "UDP port $udp of ::1 is in use"
+    "$SHELTER" rm -f six >/dev/null
+else
+    skip "published UDP ports on IPv6: this machine has no IPv6"
+fi
 for v in 4 6; do
     tcp=$(free_port) udp=$(free_port)
     check "IPv$v: published" "${run[@]}" -d --rm --name net$v -p 127.0.0.1:$tcp:80 -p 127.0.0.1:$udp:53/udp shut /bin/net serve $v 80 53

@@ -52,6 +52,7 @@ static int dial(void)
 static int begin(void)
 {
     struct sh_port port = {.host_address = "::1"}, in;
+    size_t count;
     struct sh_error err = {0};
     struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     socklen_t size = sizeof(a);
@@ -61,12 +62,12 @@ static int begin(void)
     getsockname(fd, (struct sockaddr *)&a, &size);
     close(fd);
     port.host_port = outer = ntohs(a.sin6_port);
-    assert_int_equal(sh_relay_inner(&port, 1, &in, &err), 0);
+    assert_int_equal(sh_relay_inner(&port, 1, &in, &count, &err), 0);
     assert_string_equal(in.host_address, "127.0.0.1");
     assert_true(in.host_port);
     int server = serve(&inner);
     in.host_port = inner;
-    relay = sh_relay_start(&port, &in, 1);
+    relay = sh_relay_start(&port, 1, &in, count);
     assert_true(relay > 0);
     return server;
 }
@@ -192,23 +193,44 @@ static void test_nobody(void **state)
     finish(-1);
 }
 
+/* A back end publishes each port of the inside once, whatever the user wrote. */
+static void test_again(void **state)
+{
+    struct sh_port ports[] = {
+        {.host_address = "127.0.0.1", .host_port = 1, .guest_port = 80},
+        {.host_port = 2, .guest_port = 80},
+        {.udp = true, .host_port = 3, .guest_port = 80},
+        {.host_port = 4, .guest_port = 81},
+        {.udp = true, .host_address = "::1", .host_port = 5, .guest_port = 80}};
+    struct sh_port in[5];
+    size_t count;
+    struct sh_error err = {0};
+    assert_int_equal(sh_relay_inner(ports, 5, in, &count, &err), 0);
+    assert_int_equal(count, 3);
+    assert_memory_equal(&in[0], &ports[0], sizeof(in[0]));
+    assert_memory_equal(&in[1], &ports[2], sizeof(in[1]));
+    assert_memory_equal(&in[2], &ports[3], sizeof(in[2]));
+}
+
 /* Nothing to do for these. */
 static void test_none(void **state)
 {
     struct sh_port ports[] = {{.host_address = "127.0.0.1", .host_port = 1},
-                              {.udp = true, .host_port = 2}};
+                              {.udp = true, .host_address = "127.0.0.1", .host_port = 2}};
     struct sh_port in[2];
+    size_t count;
     struct sh_error err = {0};
-    assert_int_equal(sh_relay_inner(ports, 2, in, &err), 0);
+    assert_int_equal(sh_relay_inner(ports, 2, in, &count, &err), 0);
+    assert_int_equal(count, 2);
     assert_memory_equal(in, ports, sizeof(in));
-    assert_int_equal(sh_relay_start(ports, in, 2), 0);
+    assert_int_equal(sh_relay_start(ports, 2, in, count), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),  cmocka_unit_test(test_ends), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_nobody), cmocka_unit_test(test_none),
+        cmocka_unit_test(test_nobody), cmocka_unit_test(test_none), cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
 }
