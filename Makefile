@@ -75,6 +75,8 @@ tools: $(B)/base/vmlinux $(B)/base/bzImage $(B)/base/initramfs
 # Filled in by the module.mk files: sources of each part, by trust.
 LIB_SRC := $(wildcard lib/*.c)
 VERIFIER_SRC := $(wildcard verifier/*/*.c)
+VOLUME_SRC := $(wildcard trusted/volume/*.c)
+VOLUME_CIPHER := $(addprefix $(B)/volume/,aesni-x86_64.o aesni-gcm-x86_64.o ghash-x86_64.o)
 HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c host/image/*/*.c host/launch/*/*.c))
 
 -include $(wildcard */module.mk */*/module.mk)

@@ -40,6 +40,7 @@ static const struct rule {
     {SH_TAG_MEMORY, ONCE, 8, 8},
     {SH_TAG_CPUS, ONCE, 4, 4},
     {SH_TAG_HOST_MOUNT, LIST, 6, 4099},
+    {SH_TAG_VOLUME, LIST, 19, 4143},
 };
 
 static const struct rule *rule_of(uint16_t tag)
@@ -77,6 +78,23 @@ bool sh_host_mount_ok(const void *path, size_t size)
     return true;
 }
 
+bool sh_volume_name_ok(const void *name, size_t size)
+{
+    const char *p = name;
+    for (size_t i = 0; i < size; i++)
+        if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+              (p[i] >= '0' && p[i] <= '9') || p[i] == '_' || p[i] == '-'))
+            return false;
+    return size && size <= SH_VOLUME_NAME_MAX;
+}
+
+static bool volume_ok(const uint8_t *data, uint32_t size)
+{
+    uint32_t flags = sh_le32(data + 8), n = sh_le32(data + 12);
+    return (flags & ~SH_VOLUME_READ_ONLY) == SH_VOLUME_INSECURE_NONE && n < size - 16 &&
+           sh_volume_name_ok(data + 16, n) && sh_host_mount_ok(data + 16 + n, size - 16 - n);
+}
+
 static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)
 {
     if (size < rule->size_min || size > rule->size_max)
@@ -96,6 +114,8 @@ static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data,
         return data[12] == '/' && !memchr(data + 12, 0, size - 12);
     case SH_TAG_HOST_MOUNT:
         return !(sh_le32(data) & ~SH_HOST_MOUNT_COVER) && sh_host_mount_ok(data + 4, size - 4);
+    case SH_TAG_VOLUME:
+        return volume_ok(data, size);
     case SH_TAG_PORT:
         return sh_le16(data) && (data[2] == SH_TCP || data[2] == SH_UDP);
     case SH_TAG_LIMIT:

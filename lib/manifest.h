@@ -36,6 +36,9 @@ bool sh_manifest_next(const struct sh_manifest *m, size_t *at, struct sh_record 
  * which is not "/", and neither inside nor above /dev, /proc, /sys and SH_SECRETS_DIR. */
 bool sh_host_mount_ok(const void *path, size_t size);
 
+/* A volume's name: 1 to SH_VOLUME_NAME_MAX of A-Z a-z 0-9 _ - */
+bool sh_volume_name_ok(const void *name, size_t size);
+
 /* The `index`th record with this tag, or a view with NULL data when there is none. */
 struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index);
 

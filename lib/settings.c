@@ -202,6 +202,17 @@ static void set_limits(struct sh_settings *s)
     s->limits[13] = s->limits[14] = (struct sh_limit){0, 0};      /* NICE, RTPRIO */
 }
 
+static void take_volume(struct maker *k, const uint8_t *v, size_t size)
+{
+    struct sh_settings *s = k->s;
+    uint32_t n = sh_le32(v + 12);
+    if (s->volume_count == SH_VOLUMES_MAX)
+        return refuse_settings(k, -E2BIG, "the image has more than 8 volumes");
+    s->volumes[s->volume_count++] =
+        (struct sh_volume){take_string(k, v + 16, n), take_string(k, v + 16 + n, size - 16 - n),
+                           sh_le64(v), sh_le32(v + 8) & SH_VOLUME_READ_ONLY};
+}
+
 static void take_record(struct maker *k, const struct sh_record *r, bool own_command)
 {
     struct sh_settings *s = k->s;
@@ -245,6 +256,9 @@ static void take_record(struct maker *k, const struct sh_record *r, bool own_com
     case SH_TAG_MOUNT:
         s->tmpfs[s->tmpfs_count++] = (struct sh_tmpfs){take_string(k, v + 12, size - 12),
                                                        sh_le64(v), sh_le32(v + 8) & 07777};
+        break;
+    case SH_TAG_VOLUME:
+        take_volume(k, v, size);
         break;
     default:
         break;
@@ -373,6 +387,7 @@ static void begin_lists(struct maker *k, const struct counts *c)
     s->ports = take_room(k, c->keys[SH_LAUNCH_PORT] * sizeof(*s->ports));
     s->shares = take_room(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
     s->tmpfs = take_room(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
+    s->volumes = take_room(k, c->tags[SH_TAG_VOLUME] * sizeof(*s->volumes));
 }
 
 static void take_image(struct maker *k, const struct counts *c)

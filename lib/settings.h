@@ -55,6 +55,13 @@ struct sh_share {
     bool cover; /* the image's owner said that it may cover what the image has there */
 };
 
+/* Storage that lasts. The host's file has its number, the index in the list. */
+struct sh_volume {
+    const char *name, *path;
+    uint64_t size; /* bytes; 0: as large as its file */
+    bool read_only;
+};
+
 /* Every string ends with a NUL and stands in the caller's arena; none is NULL. */
 struct sh_settings {
     struct sh_string_list args; /* argv; empty: nobody named a command, and nothing can start */
@@ -72,12 +79,15 @@ struct sh_settings {
     uint8_t prefix4;     /* bits of its network */
     const char *broker;  /* key broker's URL; "": none */
     const char *agent;   /* API server of the image's own; "": ours */
-    struct sh_string_list secrets; /* NAME=kbs:///...; not empty only in locked images */
-    struct sh_view broker_key;     /* DER, in the manifest's bytes; size 0: none */
+    struct sh_string_list
+        secrets; /* NAME=kbs:///...[:file|:env|:volume]; not empty only in locked images */
+    struct sh_view broker_key; /* DER, in the manifest's bytes; size 0: none */
     struct sh_published_port *ports;
     size_t port_count;
     struct sh_tmpfs *tmpfs;
     size_t tmpfs_count;
+    struct sh_volume *volumes;
+    size_t volume_count; /* at most SH_VOLUMES_MAX */
     struct sh_share *shares;
     size_t share_count;
     struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */

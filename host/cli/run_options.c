@@ -7,6 +7,7 @@
 #include "host/cli/cli.h"
 #include "host/cli/foreground.h"
 #include "host/run/ports.h"
+#include "host/run/volumes.h"
 #include "lib/launch.h"
 
 #define MEMORY_UNIT (1ull << 20)
@@ -19,6 +20,8 @@ static int add_port(struct sh_run_options *o, const char *text, struct sh_error 
 
 static int add_mount(struct sh_run_options *o, const char *text, struct sh_error *err)
 {
+    if (sh_is_volume(text))
+        return sh_volume_parse(text, &o->volumes, err);
     o->mounts = sh_realloc_array(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
     return sh_mount_parse(text, &o->mounts[o->mount_count++], err);
 }

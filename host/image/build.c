@@ -130,6 +130,12 @@ static int merge_config(struct sh_config *to, const struct sh_config *from, stru
         to->mounts[to->mount_count] = from->mounts[i];
         to->mounts[to->mount_count++].path = sh_strdup(from->mounts[i].path);
     }
+    for (size_t i = 0; !r && i < from->volume_count; i++) {
+        const struct sh_config_volume *v = &from->volumes[i];
+        to->volumes = sh_realloc_array(to->volumes, to->volume_count + 1, sizeof(*v));
+        to->volumes[to->volume_count++] = (struct sh_config_volume){
+            sh_strdup(v->name), sh_strdup(v->path), v->size, v->read_only};
+    }
     for (size_t i = 0; !r && i < from->host_mount_count; i++) {
         cleanup_free char *place = sh_format("%s%s", from->host_mounts[i].path,
                                              from->host_mounts[i].cover ? ":cover" : "");

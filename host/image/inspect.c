@@ -169,6 +169,26 @@ static cJSON *json_host_mounts(const struct sh_manifest *m)
     return list;
 }
 
+static cJSON *json_volumes(const struct sh_manifest *m)
+{
+    cJSON *list = cJSON_CreateArray();
+    size_t count = sh_manifest_count(m, SH_TAG_VOLUME);
+    for (size_t i = 0; i < count; i++) {
+        struct sh_view v = sh_manifest_get(m, SH_TAG_VOLUME, i);
+        uint32_t n = sh_le32(v.data + 12);
+        cleanup_free char *name = text_of((struct sh_view){v.data + 16, n});
+        cleanup_free char *path = text_of((struct sh_view){v.data + 16 + n, v.size - 16 - n});
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", name);
+        cJSON_AddStringToObject(o, "path", path);
+        cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
+        cJSON_AddStringToObject(o, "freshness", "insecure-none");
+        cJSON_AddBoolToObject(o, "read_only", sh_le32(v.data + 8) & SH_VOLUME_READ_ONLY);
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
 static cJSON *json_ports(const struct sh_manifest *m)
 {
     cJSON *list = cJSON_CreateArray();
@@ -225,6 +245,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     cJSON_AddItemToObject(o, "limits", json_limits(m));
     cJSON_AddItemToObject(o, "mounts", json_mounts(m));
     cJSON_AddItemToObject(o, "host_mounts", json_host_mounts(m));
+    cJSON_AddItemToObject(o, "volumes", json_volumes(m));
     cJSON_AddItemToObject(o, "ports", json_ports(m));
     add_text(o, "network", m, SH_TAG_NETWORK);
     add_text(o, "agent", m, SH_TAG_AGENT);

@@ -54,7 +54,8 @@ struct sh_instance_config {
     size_t port_count;
     struct sh_mount *mounts;
     size_t mount_count;
-    char launch_digest[97]; /* hex */
+    struct sh_strings volumes; /* NAME=FILE */
+    char launch_digest[97];    /* hex */
 };
 void sh_instance_config_free(struct sh_instance_config *config);
 

@@ -25,6 +25,7 @@ void sh_instance_config_free(struct sh_instance_config *c)
         free(c->mounts[i].target);
     }
     free(c->mounts);
+    sh_strings_free(&c->volumes);
     *c = (struct sh_instance_config){0};
 }
 
@@ -67,6 +68,9 @@ void sh_instance_add_lists(cJSON *root, const struct sh_instance_config *c)
         cJSON_AddBoolToObject(mount, "untrusted", true); /* the host reads and changes it at will */
         cJSON_AddItemToArray(list, mount);
     }
+    list = cJSON_AddArrayToObject(root, "volumes");
+    for (size_t i = 0; i < c->volumes.count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(c->volumes.v[i]));
 }
 
 char *sh_instance_config_text(const struct sh_instance_config *c)
@@ -152,6 +156,14 @@ static void parse_lists(struct reader *r, struct sh_instance_config *c)
     {
         if (cJSON_IsString(item))
             sh_strings_add(&c->command, item->valuestring);
+        else
+            r->failed = true;
+    }
+    list = cJSON_GetObjectItemCaseSensitive(r->object, "volumes");
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && strchr(item->valuestring, '='))
+            sh_strings_add(&c->volumes, item->valuestring);
         else
             r->failed = true;
     }

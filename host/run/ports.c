@@ -135,12 +135,6 @@ int sh_mount_parse(const char *text, struct sh_mount *mount, struct sh_error *er
     if (!strcmp(target, "/"))
         return sh_fail(err, -EINVAL, "-v %s: a folder cannot take the place of the root", text);
     struct stat st;
-    if (!strchr(copy, '/'))
-        return sh_fail(
-            err, -EINVAL,
-            "-v %s: '%s' names a volume, and there are none yet; for a folder of the host "
-            "write ./%s or its absolute path",
-            text, copy, copy);
     char *source = realpath(copy, NULL);
     if (!source || stat(source, &st) || !S_ISDIR(st.st_mode)) {
         int code = source ? -ENOTDIR : -errno;

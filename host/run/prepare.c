@@ -98,6 +98,8 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
         c->mounts[c->mount_count++] =
             (struct sh_mount){sh_strdup(from->source), sh_strdup(from->target), from->read_only};
     }
+    for (size_t i = 0; i < o->volumes.count; i++)
+        sh_strings_add(&c->volumes, o->volumes.v[i]);
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
@@ -189,6 +191,7 @@ static int describe_spec(struct sh_prepared *p, const struct sh_backend *backend
         .port_count = c->port_count,
         .mounts = c->mounts,
         .mount_count = c->mount_count,
+        .volumes = &c->volumes,
         .boot = c->boot,
         .firmware = c->firmware,
         .channel_fd = -1,
@@ -220,6 +223,7 @@ static void name_instance(struct sh_prepared *p)
     p->spec.instance_path = p->instance_path;
     p->spec.name = c->name;
     p->spec.mounts = c->mounts;
+    p->spec.volumes = &c->volumes;
     p->spec.firmware = c->firmware;
 }
 

@@ -24,8 +24,9 @@ struct sh_run_options {
     const char *resolver; /* numeric address of the name server; NULL: this host's own */
     struct sh_mount *mounts;
     size_t mount_count;
-    uint64_t memory; /* 0: not given */
-    uint32_t cpus;   /* 0: not given */
+    struct sh_strings volumes; /* NAME=FILE, absolute */
+    uint64_t memory;           /* 0: not given */
+    uint32_t cpus;             /* 0: not given */
     enum sh_qemu_boot boot;
     const char *firmware; /* NULL: the TEE's default */
     const char *stats;    /* --stats FILE */

@@ -47,8 +47,18 @@ enum sh_manifest_tag {
     SH_TAG_CPUS = 33,        /* u32: likewise */
     SH_TAG_HOST_MOUNT = 34,  /* list: u32 SH_HOST_MOUNT_* | plain absolute path: where the host may
                                 mount a folder of its own (untrusted, noexec) */
-    SH_TAG_COUNT             /* no tag: one more than the last */
+    SH_TAG_VOLUME = 35, /* list: u64 size (0: as large as its file) | u32 SH_VOLUME_* | u32 bytes of
+                           name | name | plain absolute path: storage whose blocks the host
+                           keeps; the secret NAME:volume opens it */
+    SH_TAG_COUNT        /* no tag: one more than the last */
 };
+
+/* How fresh a volume must be: no word of it, an anchor would have to be asked. */
+#define SH_VOLUME_INSECURE_NONE 1u
+#define SH_VOLUME_READ_ONLY 4u
+#define SH_VOLUME_NAME_MAX 32u
+#define SH_VOLUME_KEY_SIZE 32u
+#define SH_VOLUMES_MAX 8u
 
 #define SH_HOST_MOUNT_COVER 1u /* it may cover what the image has there */
 

@@ -568,7 +568,7 @@ static void test_two_answers(void **state)
     lied_init(&l);
     two_faced = &l.now;
     struct volume_disk d = sim_disk(&l.now);
-    d.read = two_answers;
+    d.read_blocks = two_answers;
     uint8_t *image = malloc(BLOCKS * (size_t)SIM_BLOCK);
     memcpy(image, l.now.now, BLOCKS * (size_t)SIM_BLOCK);
     for (face_at = 0; face_at < 7; face_at++) {

@@ -113,12 +113,12 @@ static inline void sim_discard(void *ctx, uint64_t block, uint64_t count)
 
 static inline struct volume_disk sim_disk(struct sim *s)
 {
-    return (struct volume_disk){.read = sim_read,
-                                .write = sim_write,
-                                .flush = sim_flush,
-                                .discard = sim_discard,
-                                .random = sim_random,
-                                .now = sim_clock,
+    return (struct volume_disk){.read_blocks = sim_read,
+                                .write_blocks = sim_write,
+                                .flush_blocks = sim_flush,
+                                .discard_blocks = sim_discard,
+                                .random_bytes = sim_random,
+                                .now_ns = sim_clock,
                                 .ctx = s,
                                 .blocks = s->blocks};
 }

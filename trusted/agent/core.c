@@ -47,7 +47,7 @@ static bool name_byte(char c, bool env)
            (!env && (c == '-' || c == '.'));
 }
 
-/* NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env] */
+/* NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env|:volume] */
 static int secret_parse(const char *text, struct agent_secret *s, char path[257])
 {
     static const char scheme[] = "=kbs:///";
@@ -61,6 +61,9 @@ static int secret_parse(const char *text, struct agent_secret *s, char path[257]
         end -= 4;
     } else if (end > 5 && !memcmp(text + end - 5, ":file", 5)) {
         end -= 5;
+    } else if (end > 7 && !memcmp(text + end - 7, ":volume", 7)) {
+        s->volume = true;
+        end -= 7;
     }
     for (size_t i = 0; i < n; i++)
         if (!name_byte(text[i], s->env))

@@ -44,6 +44,7 @@ bool agent_has_broker(const struct agent *a);
 struct agent_secret {
     char name[AGENT_NAME_MAX + 1]; /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
     bool env;                      /* an environment variable, else a file */
+    bool volume;                   /* no file either: the key of the volume of that name */
     const uint8_t *data;           /* the core's: gone, wiped, when give returns */
     size_t size;                   /* for env it holds no NUL */
 };

@@ -140,6 +140,8 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
         if (dir < 0 || fchmod(dir, 01777))
             return guest_fail(e, -errno, "cannot make /tmp: %s", strerror(errno));
     }
+    if (s->volume_count)
+        return guest_fail(e, -ENOTSUP, "the image has volumes, which a VM does not open yet");
     for (size_t i = 0; i < s->tmpfs_count; i++) {
         int rc = mount_tmpfs(root, &s->tmpfs[i]);
         if (rc)

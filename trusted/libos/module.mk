@@ -42,7 +42,8 @@ $(B)/libos/lazy.o: $(LIBOS_LAZY_SRC:%.c=$(B)/libos/%.o) $(LIBOS_MBEDTLS)/absent.
 LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LAZY_SRC),$(LIBOS_CORE))) \
     $(LIBOS_LIB:%.c=$(B)/libos/%.o) $(B)/libos/trusted/libos/entry/entry.o \
     $(B)/libos/trusted/libos/entry/fast.o $(B)/libos/trusted/libos/base/sha256.o \
-    $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/lazy.o
+    $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/lazy.o \
+    $(filter-out %/check.o,$(VOLUME_SRC:%.c=$(B)/libos/%.o)) $(VOLUME_CIPHER)
 
 $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(call say,LD,$@)
@@ -89,7 +90,8 @@ $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.l
 all: $(B)/base/enclave
 
 # How deep its stacks get: the compiler's call graphs, made beside the objects, since ccache keeps none.
-LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LAZY_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c
+LIBOS_STACK_SRC := $(sort $(LIBOS_CORE) $(LIBOS_LAZY_SRC)) $(wildcard trusted/libos/port_sgx/*.c) $(LIBOS_LIB) trusted/agent/request.c \
+    $(filter-out %/check.c,$(VOLUME_SRC))
 $(B)/stack/%.ci: %.c trusted/libos/module.mk
 	@mkdir -p $(@D)
 	$(call say,STACK,$<)

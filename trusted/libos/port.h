@@ -124,6 +124,16 @@ int port_root_read(uint64_t offset, void *buf, uint32_t size);
 /* Likewise of sites.bin. */
 int port_sites_read(uint64_t offset, void *buf, uint32_t size);
 
+/* The file or device of a volume, by the volume's number. size: bytes it has, or -ENOENT. Others:
+ * all `size` bytes (<= PORT_VOLUME_MAX) or -EIO, -ENOSPC. What write said may be lost until flush.
+ */
+#define PORT_VOLUME_MAX 65536u
+int64_t port_volume_size(uint32_t number);
+int port_volume_read(uint32_t number, uint64_t offset, void *buf, uint32_t size);
+int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_t size);
+int port_volume_flush(uint32_t number);
+void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size); /* may do nothing */
+
 #define PORT_IO_MAX 65536u
 /* At most `size` bytes (<= PORT_IO_MAX). read: 0 is the end. */
 long port_read(int32_t handle, void *buf, uint32_t size);

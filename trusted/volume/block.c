@@ -26,7 +26,7 @@ int block_new_session(struct volume *v)
 {
     uint64_t session = 0;
     for (unsigned tries = 0; !session && tries < 4; tries++) {
-        if (v->disk.random(v->disk.ctx, &session, sizeof(session)))
+        if (v->disk.random_bytes(v->disk.ctx, &session, sizeof(session)))
             break;
     }
     if (!session)
@@ -66,7 +66,7 @@ int block_write_out(struct volume *v)
     v->io_count = 0;
     if (!count)
         return 0;
-    if (v->disk.write(v->disk.ctx, v->io_place, v->io, count))
+    if (v->disk.write_blocks(v->disk.ctx, v->io_place, v->io, count))
         return volume_fail(v, -EIO, "the disk cannot be written");
     return 0;
 }
@@ -98,7 +98,7 @@ int block_get_run(struct volume *v, const struct ptr *p, uint32_t count, void *d
         if (p[i].place >= v->super.blocks)
             return -EIO;
     }
-    if (v->disk.read(v->disk.ctx, p->place, v->io, count))
+    if (v->disk.read_blocks(v->disk.ctx, p->place, v->io, count))
         return -EIO;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t nonce[CRYPT_NONCE_SIZE];

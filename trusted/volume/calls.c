@@ -16,7 +16,7 @@ static bool is_name(struct volume_name n)
 
 static int run_now(struct volume *v, struct op *op)
 {
-    op->now = v->disk.now(v->disk.ctx);
+    op->now = v->disk.now_ns(v->disk.ctx);
     return run_op(v, op);
 }
 
@@ -40,7 +40,7 @@ int volume_stat(struct volume *v, uint64_t ino, struct volume_stat *out)
     struct disk_inode *i;
     int r = begin_read(v);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (!r && !i->mode)
         r = -ENOENT;
     if (r)
@@ -115,14 +115,14 @@ int volume_forget(struct volume *v, uint64_t ino)
     struct disk_inode *i;
     int r = begin_read(v);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     return r || !i->mode || i->nlink || ino <= INO_ORPHANS ? r : run_now(v, &op);
 }
 
-int volume_list(struct volume *v, uint64_t dir, volume_each *each, void *arg)
+int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg)
 {
     int r = begin_read(v);
-    return r ? r : dir_list(v, dir, each, arg);
+    return r ? r : dir_list(v, dir, each_name, arg);
 }
 
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
@@ -130,10 +130,10 @@ long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size)
     struct disk_inode *i;
     int r = begin_read(v);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (!r && (i->mode & TYPE_MASK) != TYPE_LINK)
         r = -EINVAL;
-    return r ? r : inode_read(v, ino, 0, buf, size);
+    return r ? r : ino_read(v, ino, 0, buf, size);
 }
 
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
@@ -141,10 +141,10 @@ long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, siz
     struct disk_inode *i;
     int r = begin_read(v);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (!r && (i->mode & TYPE_MASK) != TYPE_FILE)
         r = (i->mode & TYPE_MASK) == TYPE_DIR ? -EISDIR : -EINVAL;
-    return r ? r : inode_read(v, ino, offset, buf, size);
+    return r ? r : ino_read(v, ino, offset, buf, size);
 }
 
 int volume_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size)
@@ -167,7 +167,7 @@ int64_t volume_seek(struct volume *v, uint64_t ino, uint64_t offset, bool hole)
     uint64_t index;
     int r = begin_read(v);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (r || offset >= i->size)
         return r ? r : -ENXIO;
     uint64_t size = i->size;

@@ -57,7 +57,7 @@ static int check_entry(void *arg, struct volume_name name, uint64_t ino, uint32_
 {
     struct checking *c = arg;
     struct disk_inode *i;
-    if (inode_get(c->v, ino, &i, NULL) || !i->mode) {
+    if (ino_get(c->v, ino, &i, NULL) || !i->mode) {
         report_fault(c, "a name leads to no file");
         return 0;
     }
@@ -92,7 +92,7 @@ static void check_inode(struct checking *c, uint64_t ino)
     uint64_t index = 0, before = UINT64_MAX, count = 0;
     struct node *n;
     v->step++;
-    if (inode_get(v, ino, &i, NULL) || !i->mode)
+    if (ino_get(v, ino, &i, NULL) || !i->mode)
         return; /* the table's own blocks were visited */
     struct disk_inode copy = *i;
     c->files++;
@@ -131,7 +131,7 @@ static uint64_t in_use(struct checking *c)
             continue;
         }
         for (unsigned i = 0; i < BLOCK_SIZE / 8; i++)
-            count += (uint64_t)__builtin_popcountll(((uint64_t *)n->data)[i]);
+            count += count_bits(((uint64_t *)n->data)[i]);
     }
     return count - v->groups * (uint64_t)GROUP_RESERVED - v->super.log_blocks;
 }

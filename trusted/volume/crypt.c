@@ -63,18 +63,24 @@ void crypt_expand(struct crypt_key *k, const uint8_t key[CRYPT_KEY_SIZE])
     crypt_wipe(h, sizeof(h));
 }
 
+/* size: whole blocks of 16 */
+static void hash_blocks(struct crypt_key *k, const uint8_t *in, size_t size)
+{
+    if (size && use_avx)
+        gcm_ghash_avx(k->xi, k->table, in, size);
+    else if (size)
+        gcm_ghash_clmul(k->xi, k->table, in, size);
+}
+
 static void hash_bytes(struct crypt_key *k, const uint8_t *in, size_t size)
 {
     uint8_t last[16] = {0};
     size_t whole = size & ~(size_t)15;
-    if (whole && use_avx)
-        gcm_ghash_avx(k->xi, k->table, in, whole);
-    else if (whole)
-        gcm_ghash_clmul(k->xi, k->table, in, whole);
+    hash_blocks(k, in, whole);
     if (whole == size)
         return;
     memcpy(last, in + whole, size - whole);
-    hash_bytes(k, last, sizeof(last));
+    hash_blocks(k, last, sizeof(last));
 }
 
 static void next_counter(uint8_t counter[16], size_t blocks)

@@ -87,7 +87,7 @@ static uint8_t *next_entry(struct bucket *b, size_t *at, struct entry *e)
 
 static int get_directory(struct volume *v, uint64_t dir, struct disk_inode **out)
 {
-    int r = inode_get(v, dir, out, NULL);
+    int r = ino_get(v, dir, out, NULL);
     if (!r && ((*out)->mode & TYPE_MASK) != TYPE_DIR)
         r = -ENOTDIR;
     if (!r && ((*out)->depth > DEPTH_MAX || (*out)->buckets > TABLE))
@@ -255,7 +255,7 @@ static int split_bucket(struct volume *v, uint64_t dir, struct disk_inode *i, ui
 static int touch_directory(struct volume *v, uint64_t dir)
 {
     struct disk_inode *i;
-    int r = inode_change(v, dir, &i);
+    int r = ino_change(v, dir, &i);
     if (!r)
         i->mtime = i->ctime = v->now_ns;
     return r;
@@ -326,7 +326,7 @@ int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_
     return touch_directory(v, dir);
 }
 
-int dir_list(struct volume *v, uint64_t dir, volume_each *each, void *arg)
+int dir_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg)
 {
     for (uint32_t at = 0;; at++) {
         struct disk_inode *i;
@@ -343,7 +343,7 @@ int dir_list(struct volume *v, uint64_t dir, volume_each *each, void *arg)
         struct bucket *b = (struct bucket *)n->data;
         for (size_t o = 0; (p = next_entry(b, &o, &e));) {
             struct volume_name name = {(char *)p + sizeof(e), e.size};
-            r = each(arg, name, e.ino, (uint32_t)e.type << 12);
+            r = each_name(arg, name, e.ino, (uint32_t)e.type << 12);
             if (r)
                 return r;
         }

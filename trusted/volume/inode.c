@@ -4,10 +4,10 @@
 
 #define SIZE_MAX_FILE (FILE_BLOCKS_MAX * BLOCK_SIZE)
 
-int inode_change(struct volume *v, uint64_t ino, struct disk_inode **out)
+int ino_change(struct volume *v, uint64_t ino, struct disk_inode **out)
 {
     struct node *n;
-    int r = inode_get(v, ino, out, &n);
+    int r = ino_get(v, ino, out, &n);
     return r ? r : tree_dirty(v, n);
 }
 
@@ -17,7 +17,7 @@ static int take_place(struct volume *v, uint64_t *ino, struct disk_inode **out)
     struct node *n;
     *ino = v->super.free_inode;
     if (*ino) {
-        int r = inode_change(v, *ino, out);
+        int r = ino_change(v, *ino, out);
         if (!r && (*out)->mode)
             r = -EIO;
         if (!r)
@@ -35,7 +35,7 @@ static int take_place(struct volume *v, uint64_t *ino, struct disk_inode **out)
     return 0;
 }
 
-int inode_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino)
+int ino_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino)
 {
     struct disk_inode *i;
     int r = take_place(v, ino, &i);
@@ -54,7 +54,7 @@ int inode_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64
     return 0;
 }
 
-int inode_delete(struct volume *v, uint64_t ino)
+int ino_delete(struct volume *v, uint64_t ino)
 {
     struct disk_inode *i;
     int r = tree_free(v, ino, 0, FILE_BLOCKS_MAX);
@@ -62,7 +62,7 @@ int inode_delete(struct volume *v, uint64_t ino)
         return r;
     r = tree_free_xattr(v, ino);
     if (!r)
-        r = inode_change(v, ino, &i);
+        r = ino_change(v, ino, &i);
     if (r)
         return r;
     if (i->blocks)
@@ -86,7 +86,7 @@ static int read_ends(struct volume *v, uint64_t ino, uint64_t offset, uint64_t e
     return r == -ENOENT ? 0 : r;
 }
 
-int inode_shorten(struct volume *v, uint64_t ino, uint64_t size)
+int ino_shorten(struct volume *v, uint64_t ino, uint64_t size)
 {
     struct disk_inode *i;
     struct node *n;
@@ -105,13 +105,13 @@ int inode_shorten(struct volume *v, uint64_t ino, uint64_t size)
         else if (r != -ENOENT)
             return r;
     }
-    r = inode_change(v, ino, &i);
+    r = ino_change(v, ino, &i);
     if (!r)
         i->size = size;
     return r;
 }
 
-int inode_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size)
+int ino_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size)
 {
     struct disk_inode *i;
     const uint8_t *from = buf;
@@ -132,7 +132,7 @@ int inode_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf
         left -= part;
     }
     if (!r)
-        r = inode_change(v, ino, &i);
+        r = ino_change(v, ino, &i);
     if (r)
         return r;
     if (offset + size > i->size)
@@ -141,11 +141,11 @@ int inode_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf
     return 0;
 }
 
-long inode_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
+long ino_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size)
 {
     struct disk_inode *i;
     uint8_t *to = buf;
-    int r = inode_get(v, ino, &i, NULL);
+    int r = ino_get(v, ino, &i, NULL);
     if (r)
         return r;
     if (offset >= i->size)
@@ -193,7 +193,7 @@ static int clear_part(struct volume *v, uint64_t ino, uint64_t offset, size_t si
     return r;
 }
 
-int inode_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)
+int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)
 {
     struct disk_inode *i;
     uint64_t end = offset + size;
@@ -209,7 +209,7 @@ int inode_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size)
         r = tree_free(v, ino, first, last);
     if (r)
         return r;
-    r = inode_change(v, ino, &i);
+    r = ino_change(v, ino, &i);
     if (!r)
         i->mtime = i->ctime = v->now_ns;
     return r;

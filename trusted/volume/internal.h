@@ -88,7 +88,8 @@ struct volume {
     uint8_t *pending;
     uint32_t pending_size;
     uint32_t log_at, log_record;
-    bool need_commit; /* the pending operations are not all in `pending` */
+    struct volume_state flushing; /* what the flush under way makes durable */
+    bool need_commit;             /* the pending operations are not all in `pending` */
     struct crypt_key log_key;
     int64_t now_ns; /* of the operation */
 };
@@ -114,6 +115,13 @@ void node_drop(struct volume *v, struct node *n);
 void node_set_dirty(struct volume *v, struct node *n, struct node *parent);
 void node_set_clean(struct volume *v, struct node *n);
 void node_touch(struct volume *v, struct node *n);
+
+static inline unsigned count_bits(uint64_t x)
+{
+    x -= x >> 1 & 0x5555555555555555ull;
+    x = (x & 0x3333333333333333ull) + (x >> 2 & 0x3333333333333333ull);
+    return (unsigned)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full) * 0x0101010101010101ull >> 56);
+}
 
 /* map.c */
 int map_init(struct volume *v);
@@ -150,16 +158,16 @@ long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, u
 /* Dirty nodes to the disk, not yet flushed: content, or also what hangs above it. */
 int tree_write_back(struct volume *v, bool all);
 int tree_write_map(struct volume *v);
-int inode_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node);
+int ino_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node);
 
 /* inode.c */
-int inode_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino);
-int inode_change(struct volume *v, uint64_t ino, struct disk_inode **out); /* dirty */
-int inode_delete(struct volume *v, uint64_t ino);                 /* 1: more to do, 0, -errno */
-int inode_shorten(struct volume *v, uint64_t ino, uint64_t size); /* likewise */
-int inode_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size);
-long inode_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
-int inode_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
+int ino_new(struct volume *v, uint32_t mode, struct volume_owner owner, uint64_t *ino);
+int ino_change(struct volume *v, uint64_t ino, struct disk_inode **out); /* dirty */
+int ino_delete(struct volume *v, uint64_t ino);                 /* 1: more to do, 0, -errno */
+int ino_shorten(struct volume *v, uint64_t ino, uint64_t size); /* likewise */
+int ino_write(struct volume *v, uint64_t ino, uint64_t offset, const void *buf, size_t size);
+long ino_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
+int ino_punch(struct volume *v, uint64_t ino, uint64_t offset, uint64_t size);
 
 /* dir.c */
 int dir_find(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino,
@@ -169,7 +177,7 @@ int dir_remove(struct volume *v, uint64_t dir, struct volume_name name);
 int dir_replace(struct volume *v, uint64_t dir, struct volume_name name, uint64_t ino,
                 uint32_t mode);
 int dir_empty(struct volume *v, uint64_t dir); /* 1, 0 or -errno */
-int dir_list(struct volume *v, uint64_t dir, volume_each *each, void *arg);
+int dir_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
 
 /* xattr.c */
 int xattr_put(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
@@ -216,7 +224,9 @@ int root_commit(struct volume *v, bool clean);
 /* log.c */
 int log_start(struct volume *v); /* anew, behind a commit */
 void log_append(struct volume *v, const struct op *op);
+/* The pending operations as a record, not yet flushed; and when they are. */
 int log_write(struct volume *v);
+int log_written(struct volume *v, int flushed);
 int log_replay(struct volume *v);
 
 /* run.c: room and memory for one operation more, the operation, its record. */

@@ -70,13 +70,23 @@ int log_write(struct volume *v)
         nonce_of(v, v->log_at + i, nonce);
         crypt_seal(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag);
     }
-    if (v->disk.write(v->disk.ctx, LOG_START + v->log_at, v->io, count) ||
-        v->disk.flush(v->disk.ctx))
+    if (v->disk.write_blocks(v->disk.ctx, LOG_START + v->log_at, v->io, count))
         return volume_fail(v, -EIO, "the disk cannot be written");
     v->log_at += count;
     v->log_record++;
     v->pending_size = 0;
-    remember_state(v);
+    v->flushing = v->now;
+    v->flushing.log_count = v->log_at;
+    return 0;
+}
+
+int log_written(struct volume *v, int flushed)
+{
+    if (v->flushing.sequence != v->super.sequence)
+        return 0; /* a commit came between, with flushes of its own */
+    if (flushed)
+        return volume_fail(v, -EIO, "the disk cannot be flushed");
+    v->now = v->flushing;
     return 0;
 }
 
@@ -84,7 +94,7 @@ int log_write(struct volume *v)
 static int read_block(struct volume *v, uint32_t at, struct log_block *b)
 {
     uint8_t nonce[CRYPT_NONCE_SIZE];
-    if (v->disk.read(v->disk.ctx, LOG_START + at, b, 1))
+    if (v->disk.read_blocks(v->disk.ctx, LOG_START + at, b, 1))
         return -EIO;
     nonce_of(v, at, nonce);
     if (!crypt_open(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag))

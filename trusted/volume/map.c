@@ -50,7 +50,7 @@ static void count_group(struct volume *v, uint64_t group, const uint64_t *map,
         uint64_t clear = ~(map[i / 64] | (before ? before[i / 64] : 0));
         if (size - i < 64)
             clear &= (1ull << (size - i)) - 1;
-        n += (uint64_t)__builtin_popcountll(clear);
+        n += count_bits(clear);
     }
     v->group_free[group] = (uint16_t)n;
 }
@@ -225,8 +225,8 @@ static void give_back(struct volume *v, uint64_t group, const uint64_t *map, con
             run++;
             continue;
         }
-        if (run >= DISCARD_MIN && v->disk.discard)
-            v->disk.discard(v->disk.ctx, group * GROUP_BLOCKS + i - run, run);
+        if (run >= DISCARD_MIN && v->disk.discard_blocks)
+            v->disk.discard_blocks(v->disk.ctx, group * GROUP_BLOCKS + i - run, run);
         run = 0;
     }
     v->group_free[group] = (uint16_t)(v->group_free[group] + freed);

@@ -2,8 +2,6 @@
 # Volumes: one source for the LibOS, the VM's server, the owner's commands and the tests. The cipher is three
 # objects of Debian's libcrypto.a, OpenSSL's assembly, which need nothing but a word about the processor.
 
-VOLUME_SRC := $(wildcard trusted/volume/*.c)
-VOLUME_CIPHER := $(addprefix $(B)/volume/,aesni-x86_64.o aesni-gcm-x86_64.o ghash-x86_64.o)
 LIBCRYPTO_A := $(shell $(CC) -print-file-name=libcrypto.a)
 
 # The member's name has a prefix that differs between versions.

@@ -90,7 +90,7 @@ static int may_add(struct volume *v, uint64_t dir, struct volume_name name)
     struct disk_inode *i;
     uint64_t ino;
     uint32_t type;
-    int r = inode_get(v, dir, &i, NULL);
+    int r = ino_get(v, dir, &i, NULL);
     if (r)
         return r;
     if ((i->mode & TYPE_MASK) != TYPE_DIR)
@@ -104,7 +104,7 @@ static int may_add(struct volume *v, uint64_t dir, struct volume_name name)
 static int add_links(struct volume *v, uint64_t ino, int count)
 {
     struct disk_inode *i;
-    int r = inode_change(v, ino, &i);
+    int r = ino_change(v, ino, &i);
     if (r)
         return r;
     i->nlink = (uint32_t)((int64_t)i->nlink + count);
@@ -121,11 +121,11 @@ static int op_make(struct volume *v, struct op *op)
     bool is_dir = (mode & TYPE_MASK) == TYPE_DIR;
     int r = dir ? may_add(v, dir, op->name) : is_dir ? -EINVAL : 0;
     if (!r)
-        r = inode_new(v, mode, owner, ino);
+        r = ino_new(v, mode, owner, ino);
     if (!r && op->size)
-        r = inode_write(v, *ino, 0, op->data, op->size);
+        r = ino_write(v, *ino, 0, op->data, op->size);
     if (!r)
-        r = inode_change(v, *ino, &i);
+        r = ino_change(v, *ino, &i);
     if (r)
         return r;
     i->rdev = (uint32_t)(op->a[1] >> 32);
@@ -145,7 +145,7 @@ static int op_link(struct volume *v, struct op *op)
     uint64_t dir = op->a[0], ino = op->a[1];
     int r = may_add(v, dir, op->name);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (!r && (!i->mode || (i->mode & TYPE_MASK) == TYPE_DIR))
         r = i->mode ? -EPERM : -ENOENT;
     if (!r && i->nlink >= UINT32_MAX / 2)
@@ -168,7 +168,7 @@ static int lost_name(struct volume *v, uint64_t ino, uint32_t mode, uint64_t dir
     if (!r && (mode & TYPE_MASK) == TYPE_DIR)
         r = add_links(v, dir, -1);
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     return r || i->nlink ? r : add_orphan(v, ino, mode);
 }
 
@@ -205,7 +205,7 @@ static int is_below(struct volume *v, uint64_t dir, uint64_t top)
         if (dir == INO_ROOT)
             return 0;
         v->step++;
-        int r = inode_get(v, dir, &i, NULL);
+        int r = ino_get(v, dir, &i, NULL);
         if (r)
             return r;
         dir = i->next;
@@ -217,7 +217,7 @@ static int is_below(struct volume *v, uint64_t dir, uint64_t top)
 static int update_moved(struct volume *v, uint64_t ino, uint32_t type, uint64_t from, uint64_t to)
 {
     struct disk_inode *i;
-    int r = inode_change(v, ino, &i);
+    int r = ino_change(v, ino, &i);
     if (r)
         return r;
     i->ctime = v->now_ns;
@@ -239,7 +239,7 @@ static int may_rename(struct volume *v, const struct op *op, uint64_t ino, uint3
         return r < 0 ? r : -EINVAL;
     if (exchange && there_type == TYPE_DIR && (r = is_below(v, op->a[0], there)))
         return r < 0 ? r : -EINVAL;
-    r = inode_get(v, op->a[1], &i, NULL);
+    r = ino_get(v, op->a[1], &i, NULL);
     if (r || !i->nlink)
         return r ? r : -ENOENT;
     if (exchange)
@@ -281,17 +281,17 @@ static int op_forget(struct volume *v, struct op *op)
 {
     struct disk_inode *i;
     uint64_t ino = op->a[0];
-    int r = inode_get(v, ino, &i, NULL);
+    int r = ino_get(v, ino, &i, NULL);
     if (r || !i->mode || i->nlink)
         return r;
-    r = inode_delete(v, ino);
+    r = ino_delete(v, ino);
     return r ? r : remove_orphan(v, ino);
 }
 
 static int check_regular(struct volume *v, uint64_t ino)
 {
     struct disk_inode *i;
-    int r = inode_get(v, ino, &i, NULL);
+    int r = ino_get(v, ino, &i, NULL);
     if (r || !i->mode)
         return r ? r : -ENOENT;
     if ((i->mode & TYPE_MASK) == TYPE_DIR)
@@ -306,13 +306,13 @@ static int set_size(struct volume *v, uint64_t ino, uint64_t size)
     if (!r && size > FILE_BLOCKS_MAX * BLOCK_SIZE)
         r = -EFBIG;
     if (!r)
-        r = inode_get(v, ino, &i, NULL);
+        r = ino_get(v, ino, &i, NULL);
     if (r)
         return r;
     if (size < i->size)
-        r = inode_shorten(v, ino, size);
+        r = ino_shorten(v, ino, size);
     if (!r)
-        r = inode_change(v, ino, &i);
+        r = ino_change(v, ino, &i);
     if (r)
         return r;
     i->size = size;
@@ -324,13 +324,13 @@ static int op_set(struct volume *v, struct op *op)
 {
     struct disk_inode *i;
     uint32_t what = (uint32_t)op->a[1], mode = (uint32_t)(op->a[1] >> 32);
-    int r = inode_get(v, op->a[0], &i, NULL);
+    int r = ino_get(v, op->a[0], &i, NULL);
     if (!r && !i->mode)
         r = -ENOENT;
     if (!r && (what & VOLUME_SET_SIZE))
         r = set_size(v, op->a[0], op->a[3]);
     if (!r)
-        r = inode_change(v, op->a[0], &i);
+        r = ino_change(v, op->a[0], &i);
     if (r)
         return r;
     if (what & VOLUME_SET_MODE)
@@ -353,10 +353,10 @@ static int op_content(struct volume *v, struct op *op)
     if (r)
         return r;
     if (op->type == OP_WRITE)
-        return inode_write(v, op->a[0], op->a[1], op->data, op->size);
+        return ino_write(v, op->a[0], op->a[1], op->data, op->size);
     if (op->a[1] > FILE_BLOCKS_MAX * BLOCK_SIZE || op->a[2] > FILE_BLOCKS_MAX * BLOCK_SIZE)
         return -EFBIG;
-    return inode_punch(v, op->a[0], op->a[1], op->a[2]);
+    return ino_punch(v, op->a[0], op->a[1], op->a[2]);
 }
 
 int op_apply(struct volume *v, struct op *op)
@@ -395,11 +395,11 @@ uint64_t op_need(struct volume *v, const struct op *op, bool *frees)
              op->type == OP_PUNCH || (op->type == OP_XATTR && op->a[2]);
     if (op->type == OP_WRITE)
         need += op->size / BLOCK_SIZE + 2;
-    if (op->type == OP_SET && (op->a[1] & VOLUME_SET_SIZE) && !inode_get(v, op->a[0], &i, NULL))
+    if (op->type == OP_SET && (op->a[1] & VOLUME_SET_SIZE) && !ino_get(v, op->a[0], &i, NULL))
         *frees = op->a[3] < i->size;
     uint64_t dir = op->type == OP_RENAME ? op->a[1] : op->a[0];
     if ((op->type == OP_MAKE || op->type == OP_LINK || op->type == OP_RENAME) &&
-        !inode_get(v, dir, &i, NULL) && (i->mode & TYPE_MASK) == TYPE_DIR)
+        !ino_get(v, dir, &i, NULL) && (i->mode & TYPE_MASK) == TYPE_DIR)
         need += (2u << i->depth) / (BLOCK_SIZE / 4);
     return need;
 }

@@ -35,7 +35,7 @@ static struct root_aad aad_of(const struct disk_root *r)
 int root_wrap(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
 {
     struct crypt_key k;
-    if (v->disk.random(v->disk.ctx, v->root.key_nonce, sizeof(v->root.key_nonce)))
+    if (v->disk.random_bytes(v->disk.ctx, v->root.key_nonce, sizeof(v->root.key_nonce)))
         return -EIO;
     wrap_key(&k, key);
     crypt_seal(&k, v->root.key_nonce, VOLUME_NAME, NAME_SIZE, v->master, v->root.wrapped,
@@ -70,7 +70,7 @@ int root_read(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
     int best = -1, unread = 0;
     for (int i = 0; i < 2; i++) {
         struct super *s = (struct super *)(supers + (size_t)i * BLOCK_SIZE);
-        if (v->disk.read(v->disk.ctx, (uint64_t)i, &slots[i], 1)) {
+        if (v->disk.read_blocks(v->disk.ctx, (uint64_t)i, &slots[i], 1)) {
             unread++;
             continue;
         }
@@ -95,7 +95,7 @@ static int root_write(struct volume *v)
     uint8_t *plain = v->io;
     memset(plain, 0, BLOCK_SIZE);
     memcpy(plain, &v->super, sizeof(v->super));
-    if (v->disk.random(v->disk.ctx, v->root.nonce, sizeof(v->root.nonce)))
+    if (v->disk.random_bytes(v->disk.ctx, v->root.nonce, sizeof(v->root.nonce)))
         return -EIO;
     struct root_aad aad = aad_of(&v->root);
     root_key(&k, v->master);
@@ -103,7 +103,7 @@ static int root_write(struct volume *v)
                v->root.tag);
     crypt_wipe(&k, sizeof(k));
     crypt_wipe(plain, BLOCK_SIZE);
-    return v->disk.write(v->disk.ctx, v->super.sequence & 1, &v->root, 1);
+    return v->disk.write_blocks(v->disk.ctx, v->super.sequence & 1, &v->root, 1);
 }
 
 int root_commit(struct volume *v, bool clean)
@@ -117,9 +117,9 @@ int root_commit(struct volume *v, bool clean)
         return volume_fail(v, r, "the disk cannot be written");
     v->super.sequence++;
     v->super.session = v->keys[0].session;
-    v->super.written = v->disk.now(v->disk.ctx);
+    v->super.written = v->disk.now_ns(v->disk.ctx);
     v->super.clean = clean;
-    if (v->disk.flush(v->disk.ctx) || root_write(v) || v->disk.flush(v->disk.ctx))
+    if (v->disk.flush_blocks(v->disk.ctx) || root_write(v) || v->disk.flush_blocks(v->disk.ctx))
         return volume_fail(v, -EIO, "the disk cannot be written");
     map_committed(v);
     return log_start(v);

@@ -84,28 +84,23 @@ static bool does_reach(unsigned levels, unsigned level, uint64_t index)
     return level <= levels && index >> 7 * (levels - level) == 0;
 }
 
-int tree_node(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
-              struct node **out)
+/* A node of a tree whose top pointer stands in the inode `ino` of `table`, or in the super (NULL).
+ */
+static int find_below(struct volume *v, uint64_t ino, struct node *table, unsigned level,
+                      uint64_t index, int flags, struct node **out)
 {
-    struct node *table = NULL, *n = NULL;
-    *out = NULL;
-    if (ino != INO_TABLE) {
-        int r = tree_node(v, INO_TABLE, 0, ino / INODES, 0, &table);
-        if (r)
-            return r;
-    }
+    struct node *n = table;
+    unsigned top;
     for (;;) {
-        unsigned levels = table ? inode_in(table, ino)->levels : v->super.inode_levels;
-        if (does_reach(levels, level, index))
+        top = table ? inode_in(table, ino)->levels : v->super.inode_levels;
+        if (does_reach(top, level, index))
             break;
         if (!(flags & TREE_MAKE))
             return -ENOENT;
-        int r = levels < LEVELS_MAX ? grow_tree(v, ino, table, levels) : -EFBIG;
+        int r = top < LEVELS_MAX ? grow_tree(v, ino, table, top) : -EFBIG;
         if (r)
             return r;
     }
-    unsigned top = table ? inode_in(table, ino)->levels : v->super.inode_levels;
-    n = table;
     for (unsigned l = top + 1; l-- > level;) {
         int r = node_at(v, ino, l, index >> 7 * (l - level), n,
                         l == level ? flags : flags & TREE_MAKE, &n);
@@ -116,6 +111,15 @@ int tree_node(struct volume *v, uint64_t ino, unsigned level, uint64_t index, in
     return 0;
 }
 
+int tree_node(struct volume *v, uint64_t ino, unsigned level, uint64_t index, int flags,
+              struct node **out)
+{
+    struct node *table = NULL;
+    *out = NULL;
+    int r = ino == INO_TABLE ? 0 : find_below(v, INO_TABLE, NULL, 0, ino / INODES, 0, &table);
+    return r ? r : find_below(v, ino, table, level, index, flags, out);
+}
+
 int tree_xattr(struct volume *v, uint64_t ino, int flags, struct node **out)
 {
     struct node *table;
@@ -123,7 +127,7 @@ int tree_xattr(struct volume *v, uint64_t ino, int flags, struct node **out)
     return r ? r : node_at(v, ino, LEVEL_XATTR, 0, table, flags, out);
 }
 
-int inode_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node)
+int ino_get(struct volume *v, uint64_t ino, struct disk_inode **out, struct node **node)
 {
     struct node *n;
     if (!ino || ino >= v->super.inodes)
@@ -226,7 +230,7 @@ static int free_some(struct volume *v, uint64_t ino, uint64_t index, uint64_t en
 {
     struct node *table, *n;
     struct disk_inode *i;
-    int r = inode_get(v, ino, &i, &table);
+    int r = ino_get(v, ino, &i, &table);
     if (!r)
         r = tree_dirty(v, table);
     if (!r && !i->levels)
@@ -265,7 +269,7 @@ int tree_free_xattr(struct volume *v, uint64_t ino)
 {
     struct node *table;
     struct disk_inode *i;
-    int r = inode_get(v, ino, &i, &table);
+    int r = ino_get(v, ino, &i, &table);
     if (r || !i->xattr.place)
         return r;
     r = tree_dirty(v, table);
@@ -277,7 +281,7 @@ static int probe_block(struct volume *v, uint64_t ino, unsigned levels, uint64_t
 {
     struct node *n;
     struct disk_inode *i;
-    int r = inode_get(v, ino, &i, &n);
+    int r = ino_get(v, ino, &i, &n);
     if (r)
         return r;
     const struct ptr *p = &i->data;
@@ -308,7 +312,7 @@ int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t
     struct disk_inode *i;
     for (;;) {
         v->step++;
-        int r = inode_get(v, ino, &i, NULL);
+        int r = ino_get(v, ino, &i, NULL);
         if (r)
             return r;
         unsigned levels = i->levels;
@@ -334,7 +338,7 @@ long tree_read(struct volume *v, uint64_t ino, uint64_t index, uint32_t count, u
     struct disk_inode *i;
     struct ptr run[IO_BLOCKS];
     uint32_t got = 0;
-    int r = inode_get(v, ino, &i, NULL);
+    int r = ino_get(v, ino, &i, NULL);
     if (r)
         return r;
     bool one = count == 1 || !i->levels || node_find(v, ino, 0, index);

@@ -53,6 +53,8 @@ static int lay_out_rest(struct volume *v)
 void volume_abandon(struct volume *v)
 {
     crypt_wipe(v, v->memory_size);
+    v->failed = -EIO; /* whoever still has it */
+    v->reason = "it is closed";
 }
 
 static uint64_t reserved_blocks(const struct super *s)
@@ -67,12 +69,12 @@ static int fill_super(struct volume *v, uint64_t blocks, const char *name)
     *s = (struct super){.version = 1, .blocks = blocks, .inodes = 1};
     s->log_blocks = (uint32_t)(log < LOG_MIN ? LOG_MIN : log > LOG_MAX ? LOG_MAX : log);
     s->free = blocks - reserved_blocks(s);
-    s->created = v->now_ns = v->disk.now(v->disk.ctx);
+    s->created = v->now_ns = v->disk.now_ns(v->disk.ctx);
     for (size_t i = 0; name[i] && i < sizeof(s->name) - 1; i++)
         s->name[i] = name[i];
-    if (v->disk.random(v->disk.ctx, s->id, sizeof(s->id)) ||
-        v->disk.random(v->disk.ctx, s->hash_key, sizeof(s->hash_key)) ||
-        v->disk.random(v->disk.ctx, v->master, sizeof(v->master)))
+    if (v->disk.random_bytes(v->disk.ctx, s->id, sizeof(s->id)) ||
+        v->disk.random_bytes(v->disk.ctx, s->hash_key, sizeof(s->hash_key)) ||
+        v->disk.random_bytes(v->disk.ctx, v->master, sizeof(v->master)))
         return -EIO;
     return 0;
 }
@@ -83,9 +85,9 @@ static int make_first(struct volume *v)
     struct volume_owner owner = {0, 0};
     for (uint64_t want = INO_ROOT; want <= INO_ORPHANS; want++) {
         uint64_t ino;
-        int r = inode_new(v, TYPE_DIR | (want == INO_ROOT ? DIR_MODE : 0), owner, &ino);
+        int r = ino_new(v, TYPE_DIR | (want == INO_ROOT ? DIR_MODE : 0), owner, &ino);
         if (!r)
-            r = inode_change(v, ino, &i);
+            r = ino_change(v, ino, &i);
         if (r)
             return r;
         i->next = INO_ROOT;
@@ -143,7 +145,7 @@ static int forget_orphans(struct volume *v)
         int r = dir_list(v, INO_ORPHANS, take_first, &ino);
         if (r <= 0)
             return r;
-        struct op op = {.type = OP_FORGET, .a = {ino}, .now = v->disk.now(v->disk.ctx)};
+        struct op op = {.type = OP_FORGET, .a = {ino}, .now = v->disk.now_ns(v->disk.ctx)};
         r = run_op(v, &op);
         if (r)
             return r;
@@ -208,12 +210,29 @@ uint64_t volume_pending(const struct volume *v)
     return v->pending_size + (v->need_commit ? PENDING_MAX : 0);
 }
 
-int volume_sync(struct volume *v)
+int volume_sync_begin(struct volume *v)
 {
     v->step++;
     if (v->failed || !volume_pending(v))
         return v->failed;
-    return v->need_commit ? root_commit(v, false) : log_write(v);
+    if (v->need_commit)
+        return root_commit(v, false);
+    int r = log_write(v);
+    return r ? r : 1;
+}
+
+int volume_sync_end(struct volume *v, int flushed)
+{
+    return v->failed ? v->failed : log_written(v, flushed);
+}
+
+int volume_sync(struct volume *v)
+{
+    int r = volume_sync_begin(v);
+    if (r != 1)
+        return r;
+    r = v->disk.flush_blocks(v->disk.ctx);
+    return volume_sync_end(v, r);
 }
 
 void volume_state(const struct volume *v, struct volume_state *out)

@@ -35,12 +35,12 @@ struct volume;
 /* Blocks of 4 KiB. Calls return 0 or -errno; all `count` blocks or an error. What write said may
  * be lost, wholly or in part, until the flush that follows it has returned. */
 struct volume_disk {
-    int (*read)(void *ctx, uint64_t block, void *buf, uint32_t count);
-    int (*write)(void *ctx, uint64_t block, const void *buf, uint32_t count);
-    int (*flush)(void *ctx);
-    void (*discard)(void *ctx, uint64_t block, uint64_t count); /* a hint; may be NULL */
-    int (*random)(void *ctx, void *buf, size_t size);
-    int64_t (*now)(void *ctx); /* ns since 1970 */
+    int (*read_blocks)(void *ctx, uint64_t block, void *buf, uint32_t count);
+    int (*write_blocks)(void *ctx, uint64_t block, const void *buf, uint32_t count);
+    int (*flush_blocks)(void *ctx);
+    void (*discard_blocks)(void *ctx, uint64_t block, uint64_t count); /* a hint; may be NULL */
+    int (*random_bytes)(void *ctx, void *buf, size_t size);
+    int64_t (*now_ns)(void *ctx); /* ns since 1970 */
     void *ctx;
     uint64_t blocks; /* of the disk: a claim */
 };
@@ -79,6 +79,10 @@ const char *volume_reason(const struct volume *v);
 
 /* All that was done so far is on the disk when this returns 0. */
 int volume_sync(struct volume *v);
+/* The same in two halves, so that others may use the volume during the flush (but not begin
+ * another sync): 0 it is done, 1 flush the disk, then end it with what that said. */
+int volume_sync_begin(struct volume *v);
+int volume_sync_end(struct volume *v, int flushed);
 /* Likewise, and as a new root record. */
 int volume_commit(struct volume *v);
 /* How much waits for volume_sync: 0 nothing. */
@@ -133,10 +137,10 @@ int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint6
                   struct volume_name new_name, bool exchange);
 /* A file without names is no longer open: its room is given back. Else nothing happens. */
 int volume_forget(struct volume *v, uint64_t ino);
-/* Calls `each` with every entry until it returns nonzero, and returns that. `each` may not call the
- * volume. */
+/* Calls `each_name` with every entry until it returns nonzero, and returns that. `each_name` may
+ * not call the volume. */
 typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32_t mode);
-int volume_list(struct volume *v, uint64_t dir, volume_each *each, void *arg);
+int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
 
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size);
 /* Bytes read: fewer than asked for only at the end of the file. */

@@ -39,7 +39,7 @@ static int get_attrs(struct volume *v, uint64_t ino, struct attr_block **out)
 {
     struct disk_inode *i;
     struct node *n;
-    int r = inode_get(v, ino, &i, NULL);
+    int r = ino_get(v, ino, &i, NULL);
     if (!r && !i->mode)
         r = -ENOENT;
     if (r || !i->xattr.place)
@@ -120,7 +120,7 @@ int xattr_put(struct volume *v, uint64_t ino, struct volume_name name, const voi
     if (!r && used - free + need > sizeof(b->data))
         r = -ENOSPC;
     if (!r)
-        r = inode_change(v, ino, &i);
+        r = ino_change(v, ino, &i);
     if (!r)
         r = tree_xattr(v, ino, TREE_MAKE, &n);
     if (!r)

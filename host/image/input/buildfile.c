@@ -100,6 +100,11 @@ static int take_mount(const struct file *f, const char *s)
     return sh_config_mount(&f->build->config, s, f->err);
 }
 
+static int take_volume(const struct file *f, const char *s)
+{
+    return sh_config_volume(&f->build->config, s, f->err);
+}
+
 static int take_host_mount(const struct file *f, const char *s)
 {
     return sh_config_host_mount(&f->build->config, s, f->err);
@@ -177,6 +182,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "limits", .each = take_limit},
         {.key = "mounts", .each = take_mount},
         {.key = "host_mounts", .each = take_host_mount},
+        {.key = "volumes", .each = take_volume},
         {.key = "ports", .each = take_port},
         {.key = "network", .each = take_network},
         {.key = "broker", .each = take_broker},

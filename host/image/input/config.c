@@ -33,6 +33,11 @@ void sh_config_free(struct sh_config *c)
     for (size_t i = 0; i < c->host_mount_count; i++)
         free(c->host_mounts[i].path);
     free(c->host_mounts);
+    for (size_t i = 0; i < c->volume_count; i++) {
+        free(c->volumes[i].name);
+        free(c->volumes[i].path);
+    }
+    free(c->volumes);
     free(c->ports);
     *c = (struct sh_config){0};
 }

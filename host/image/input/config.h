@@ -35,6 +35,12 @@ struct sh_config {
     size_t limit_count;
     struct sh_config_mount *mounts;
     size_t mount_count;
+    struct sh_config_volume {
+        char *name, *path;
+        uint64_t size;
+        bool read_only;
+    } * volumes;
+    size_t volume_count;
     struct sh_config_host_mount *host_mounts;
     size_t host_mount_count;
     struct sh_config_port *ports;
@@ -73,6 +79,8 @@ int sh_config_mount(struct sh_config *c, const char *text, struct sh_error *err)
 int sh_config_network(struct sh_config *c, const char *text, struct sh_error *err);
 
 /* "/path", "/path:cover": a folder of the host may be mounted there. */
+/* NAME:/PATH:key=kbs:///...:freshness=insecure-none[:size=SIZE][:ro]; a secret too, the key. */
+int sh_config_volume(struct sh_config *c, const char *text, struct sh_error *err);
 int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error *err);
 
 /* Letters, digits, '-' and '.', at most 64. */

@@ -114,7 +114,7 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
         ok = m && (part == 2 || p[m] == '/');
         p += m + (part < 2 && ok);
     }
-    if (!ok || (*p && strcmp(p, ":file") && strcmp(p, ":env")))
+    if (!ok || (*p && strcmp(p, ":file") && strcmp(p, ":env") && strcmp(p, ":volume")))
         return sh_fail(err, -EINVAL,
                        "'%.60s' is not a secret: NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]",
                        text);
@@ -157,4 +157,73 @@ int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error 
     c->host_mounts = sh_realloc_array(c->host_mounts, c->host_mount_count + 1, sizeof(m));
     c->host_mounts[c->host_mount_count++] = m;
     return 0;
+}
+
+#define VOLUME_FORM                                                                                \
+    "write NAME:/PATH:key=kbs:///REPOSITORY/TYPE/TAG:freshness=insecure-none[:size=SIZE][:ro]"
+
+/* One word behind the path. */
+static int volume_word(struct sh_config_volume *v, const char *word, const char **key, bool *fresh)
+{
+    if (!strncmp(word, "key=kbs:///", 11))
+        *key = word + 4;
+    else if (!strcmp(word, "freshness=insecure-none"))
+        *fresh = true;
+    else if (!strcmp(word, "ro"))
+        v->read_only = true;
+    else
+        return !strncmp(word, "size=", 5) && !sh_parse_size(word + 5, &v->size) ? 0 : -EINVAL;
+    return 0;
+}
+
+/* The word at *at, which moves on; kbs:/// has colons of its own. */
+static char *next_word(char **at)
+{
+    char *word = *at, *from = !strncmp(word, "key=kbs:///", 11) ? word + 11 : word;
+    char *colon = strchr(from, ':');
+    *at = colon ? colon + 1 : NULL;
+    if (colon)
+        *colon = 0;
+    return word;
+}
+
+static int add_volume(struct sh_config *c, const struct sh_config_volume *v, const char *key,
+                      struct sh_error *err)
+{
+    cleanup_free char *secret = sh_format("%s=%s:volume", v->name, key);
+    for (size_t i = 0; i < c->volume_count; i++)
+        if (!strcmp(c->volumes[i].name, v->name) || !strcmp(c->volumes[i].path, v->path))
+            return sh_fail(err, -EEXIST, "two volumes have the name %s or the place %s", v->name,
+                           v->path);
+    if (c->volume_count == SH_VOLUMES_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u volumes", SH_VOLUMES_MAX);
+    int r = sh_config_secret(c, secret, err);
+    if (r)
+        return r;
+    c->volumes = sh_realloc_array(c->volumes, c->volume_count + 1, sizeof(*c->volumes));
+    c->volumes[c->volume_count++] =
+        (struct sh_config_volume){sh_strdup(v->name), sh_strdup(v->path), v->size, v->read_only};
+    return 0;
+}
+
+int sh_config_volume(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    cleanup_free char *copy = sh_strdup(text);
+    char *at = copy;
+    const char *key = NULL;
+    bool fresh = false, ok = true;
+    struct sh_config_volume v = {.name = next_word(&at)};
+    char nowhere[] = "";
+    v.path = at ? next_word(&at) : nowhere;
+    while (ok && at)
+        ok = !volume_word(&v, next_word(&at), &key, &fresh);
+    if (!ok || !key || !sh_volume_name_ok(v.name, strlen(v.name)) ||
+        !sh_host_mount_ok(v.path, strlen(v.path)))
+        return sh_fail(err, -EINVAL, "--volume %.60s: " VOLUME_FORM, text);
+    if (!fresh)
+        return sh_fail(err, -EINVAL,
+                       "--volume %.60s: say freshness=insecure-none: nothing tells yet when the "
+                       "host puts an earlier state of the volume back",
+                       text);
+    return add_volume(c, &v, key, err);
 }

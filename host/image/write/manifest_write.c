@@ -80,6 +80,23 @@ static void add_host_mounts(struct sh_buffer *b, const struct sh_config *c)
     }
 }
 
+static void add_volumes(struct sh_buffer *b, const struct sh_config *c)
+{
+    for (size_t i = 0; i < c->volume_count; i++) {
+        const struct sh_config_volume *v = &c->volumes[i];
+        struct sh_buffer d = {0};
+        uint8_t head[16];
+        sh_put_le64(head, v->size);
+        sh_put_le32(head + 8, SH_VOLUME_INSECURE_NONE | (v->read_only ? SH_VOLUME_READ_ONLY : 0));
+        sh_put_le32(head + 12, (uint32_t)strlen(v->name));
+        sh_buffer_add(&d, head, sizeof(head));
+        sh_buffer_add(&d, v->name, strlen(v->name));
+        sh_buffer_add(&d, v->path, strlen(v->path));
+        add_record(b, SH_TAG_VOLUME, d.data, d.size);
+        sh_buffer_free(&d);
+    }
+}
+
 static void add_ports(struct sh_buffer *b, const struct sh_config *c)
 {
     for (size_t i = 0; i < c->port_count; i++) {
@@ -125,6 +142,7 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
     if (c->cpus)
         add_u32(out, SH_TAG_CPUS, c->cpus);
     add_host_mounts(out, c);
+    add_volumes(out, c);
     if (out->size > SH_MANIFEST_SIZE_MAX)
         return sh_fail(err, -E2BIG,
                        "command, environment and settings take %zu bytes; a manifest holds %u",

@@ -88,6 +88,14 @@ static const struct sh_filter_call sockets[] = {
     ANY(getpeername), ANY(getsockopt), ANY(setsockopt),
 };
 
+/* The files of volumes, open before. */
+static const struct sh_filter_call volumes[] = {
+    ANY(pread64),
+    ANY(pwrite64),
+    ANY(fdatasync),
+    ANY(fallocate),
+};
+
 /* Changing the enclave; memfd_create is how many pages are added at once. */
 static const struct sh_filter_call hardware[] = {
     ONLY(ioctl, 1, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS),
@@ -141,6 +149,8 @@ static int filter_calls(void)
     SH_FILTER_CALLS(&f, common, SECCOMP_RET_ALLOW);
     if (loader.options.network != LOADER_NETWORK_NONE)
         SH_FILTER_CALLS(&f, sockets, SECCOMP_RET_ALLOW);
+    if (loader.options.volume_count)
+        SH_FILTER_CALLS(&f, volumes, SECCOMP_RET_ALLOW);
     if (loader.options.driver->simulated)
         SH_FILTER_CALLS(&f, simulator, SECCOMP_RET_ALLOW);
     else

@@ -30,6 +30,7 @@
 enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_NONE };
 
 #define LOADER_PORTS_MAX 1024u
+#define LOADER_VOLUMES_MAX 8u
 
 /* What the command line said. Strings are argv's and live as long as the process; NULL: not given.
  */
@@ -56,6 +57,8 @@ struct loader_options {
     struct sh_port *ports; /* published */
     bool publish_all;      /* instead: each port, under its own number */
     unsigned port_count;
+    const char *volumes[LOADER_VOLUMES_MAX]; /* files or devices, by the volume's number */
+    unsigned volume_count;
 };
 
 /* A thread of the host, bound to a TCS for good. */
@@ -247,7 +250,12 @@ void channel_put_last(void);
 
 /* --- log.c: lines of the enclave OS: a trace, or words before the program runs.
  * ------------------- */
-int loader_log_open(struct sh_error *err); /* the file of --trace */
+int loader_log_open(struct sh_error *err);
+
+/* --- volume.c --- */
+
+/* Before the walls: the files of --volume, locked against other shelters. */
+int loader_volumes_open(struct sh_error *err); /* the file of --trace */
 int64_t loader_log(const void *text, size_t size);
 
 /* --- end.c -------------------------------------------------------------------------------------

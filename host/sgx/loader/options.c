@@ -80,6 +80,15 @@ static bool take_port(const struct row *row, const char *text)
     return !sh_port_parse(text, &o->ports[o->port_count++], &err);
 }
 
+static bool take_volume(const struct row *row, const char *text)
+{
+    struct loader_options *o = &loader.options;
+    if (o->volume_count == LOADER_VOLUMES_MAX)
+        return false;
+    o->volumes[o->volume_count++] = text;
+    return *text;
+}
+
 static bool take_tty(const struct row *row, const char *text)
 {
     char rows[8] = "";
@@ -125,6 +134,7 @@ static const struct row table[] = {
     {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
     {"publish-all", NULL, take_flag, TO(publish_all)},
+    {"volume", "FILE", take_volume, NULL},
     {"resolver", "IP[:PORT]", take_text, TO(resolver)},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},

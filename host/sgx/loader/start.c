@@ -32,6 +32,8 @@ static int prepare_enclave(struct loader_thread **first, struct sh_error *err)
         r = loader_log_open(err);
     if (!r)
         r = loader_stats_open(err);
+    if (!r)
+        r = loader_volumes_open(err);
     return r ? r : loader_build(*first, err);
 }
 

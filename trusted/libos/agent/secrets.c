@@ -5,6 +5,7 @@
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 
 #include <shelter/agent.h>
 #include <shelter/channel.h>
@@ -37,6 +38,7 @@ struct job {
     int (*set_env)(void *env, const char *text);
     void *env;
     struct agent_error error;
+    bool said; /* why it failed */
 };
 
 /* A file in memory that only the workload's user may read. */
@@ -65,10 +67,29 @@ static int put_env(const struct job *j, const struct agent_secret *s)
     return r;
 }
 
+/* A secret that is the key of a volume: the volume is mounted with it. */
+static int mount_volume(const struct agent_secret *s)
+{
+    for (uint32_t i = 0; i < settings.volume_count; i++) {
+        const struct sh_volume *v = &settings.volumes[i];
+        if (strcmp(v->name, s->name))
+            continue;
+        if (s->size == SH_VOLUME_KEY_SIZE)
+            return volume_mount(i, v->name, v->path, s->data, !v->read_only, v->read_only);
+        log_line("shelter: the key of volume %s has %lu bytes, not 32", v->name, s->size);
+        return -EINVAL;
+    }
+    log_line("shelter: the image has no volume %s, but a key for it", s->name);
+    return -ENOENT;
+}
+
 static int place_secret(void *arg, const struct agent_secret *s)
 {
     los_lock();
-    int r = s->env ? put_env(arg, s) : put_file(s->name, s->data, s->size);
+    int r = s->env      ? put_env(arg, s)
+            : s->volume ? mount_volume(s)
+                        : put_file(s->name, s->data, s->size);
+    ((struct job *)arg)->said = r && s->volume;
     los_unlock();
     return r;
 }
@@ -94,7 +115,7 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     uint64_t stop_set = agent_stop_signals();
     if (stop_set) /* asked to stop meanwhile */
         return 128 + __builtin_ctzl(stop_set) + 1;
-    if (j.error.text[0])
+    if (j.error.text[0] && !j.said)
         log_line("shelter: %s", j.error.text);
     return SH_EXIT_ATTESTATION;
 }

@@ -3,6 +3,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 
 /* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose
  * mode and times nobody looks at. */
@@ -75,6 +76,13 @@ static bool owns_inode(const struct inode *i)
     return capable(CAP_FOWNER) || current()->fsuid == i->uid;
 }
 
+/* Of attributes that were changed just now. */
+static int keep_change(struct inode *i)
+{
+    i->ctime = time_now();
+    return i->volume ? volume_change(i) : 0;
+}
+
 /* Takes the reference. */
 static long change_mode(struct place *p, uint32_t mode)
 {
@@ -90,7 +98,7 @@ static long change_mode(struct place *p, uint32_t mode)
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
         if (!capable(CAP_FSETID) && !in_group(i->gid))
             i->mode &= ~(uint32_t)02000;
-        inode_touch(i, false);
+        r = keep_change(i);
         place_notify(p, NOTIFY_ATTRIB);
     }
     place_put(p);
@@ -144,7 +152,7 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
         i->gid = gid != UINT32_MAX ? gid : i->gid;
         if ((i->mode & S_IFMT) != S_IFDIR)
             i->mode &= ~(i->mode & 010 ? (uint32_t)06000 : (uint32_t)04000);
-        inode_touch(i, false);
+        r = keep_change(i);
         place_notify(p, NOTIFY_ATTRIB);
     }
     place_put(p);
@@ -218,7 +226,7 @@ static long change_times(struct place *p, const int64_t t[4])
     if (!r && !nothing) {
         i->atime = a;
         i->mtime = m;
-        i->ctime = time_now();
+        r = keep_change(i);
         place_notify(p, NOTIFY_ATTRIB);
     }
     place_put(p);
@@ -397,24 +405,37 @@ static bool has_pages(const struct file *f)
     return f->ops == &regular_ops || (type == S_IFDIR && f->inode->fs != FS_PROC);
 }
 
-/* Files are memory: what was written is as safe as it will be. */
+/* The file may be closed meanwhile. */
+static long sync_file(struct file *f)
+{
+    if (!f->inode || !f->inode->volume)
+        return 0; /* memory: it is as safe as it will be */
+    file_get(f);
+    long r = volume_fsync(f->inode);
+    file_put(f);
+    return r;
+}
+
 long sys_fsync(int fd)
 {
     struct file *f = fd_file(fd);
-    return !f ? -EBADF : has_pages(f) ? 0 : -EINVAL;
+    return !f ? -EBADF : has_pages(f) ? sync_file(f) : -EINVAL;
 }
 
 long sys_sync(void)
 {
+    volume_fsync(NULL);
     return 0;
 }
 
 long sys_syncfs(int fd)
 {
-    return fd_file(fd) ? 0 : -EBADF;
+    struct file *f = fd_file(fd);
+    return f ? sync_file(f) : -EBADF;
 }
 
 #define SYNC_RANGE_ALL 7u
+#define SYNC_RANGE_WAIT 5u /* before or after */
 
 long sys_sync_file_range(int fd, int64_t offset, int64_t size, uint32_t flags)
 {
@@ -423,7 +444,9 @@ long sys_sync_file_range(int fd, int64_t offset, int64_t size, uint32_t flags)
         return -EBADF;
     if ((flags & ~SYNC_RANGE_ALL) || offset < 0 || size < 0 || offset + (uint64_t)size > INT64_MAX)
         return -EINVAL;
-    return f->ops->stream || !f->inode || (f->inode->mode & S_IFMT) == S_IFCHR ? -ESPIPE : 0;
+    if (f->ops->stream || !f->inode || (f->inode->mode & S_IFMT) == S_IFCHR)
+        return -ESPIPE;
+    return flags & SYNC_RANGE_WAIT ? sync_file(f) : 0;
 }
 
 #define ADVICE_MAX 5

@@ -5,6 +5,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/mm/mm.h"
 
@@ -14,6 +15,8 @@
 static int lower_page(struct inode *i, uint64_t index, uint8_t *buf)
 {
     uint64_t at = index << PAGE_SHIFT;
+    if (i->volume)
+        return volume_data_page(i, index, buf);
     uint64_t n = i->has_lower && at < i->lower_size ? MIN(PAGE_SIZE, i->lower_size - at) : 0;
     int r = n ? erofs_read(&i->lower, at, buf, n) : 0;
     memset(buf + n, 0, PAGE_SIZE - n);
@@ -61,6 +64,18 @@ static int without_fault(const struct inode *i, struct io *io, uint64_t size, in
     return list_empty(&i->maps) ? 0 : io_ready(io, access, n);
 }
 
+static int put_volume_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size,
+                            struct io *io)
+{
+    uint8_t *page = page_alloc();
+    int r = page ? volume_data_page(i, index, page) : -ENOMEM;
+    if (!r)
+        r = io_put(io, page + at, size);
+    if (page)
+        page_free(page);
+    return r;
+}
+
 /* Bytes of one page to the program: from the checked block itself where there is one. */
 static int put_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size, struct io *io)
 {
@@ -68,6 +83,8 @@ static int put_bytes(struct inode *i, uint64_t index, uint64_t at, uint64_t size
     const uint8_t *page = radix_get(&i->pages, index);
     if (page)
         return io_put(io, page + at, size);
+    if (i->volume)
+        return put_volume_bytes(i, index, at, size, io);
     if (!i->has_lower || offset >= i->lower_size)
         return io_zero(io, size);
     uint64_t n = MIN(size, i->lower_size - offset);
@@ -126,6 +143,8 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
 {
     if (offset >= i->size)
         return 0;
+    if (i->volume && !i->page_count)
+        return volume_data_read(i, io, offset);
     uint64_t left = MIN(io->left, i->size - offset);
     long done = 0;
     while (left) {
@@ -160,9 +179,12 @@ void data_drop_rights(struct inode *i)
 {
     if (capable(CAP_FSETID))
         return;
+    uint32_t before = i->mode;
     i->mode &= ~(uint32_t)04000;
     if (i->mode & 010)
         i->mode &= ~(uint32_t)02000;
+    if (i->volume && i->mode != before)
+        volume_change(i);
 }
 
 long data_write(struct inode *i, struct io *io, uint64_t offset)
@@ -179,13 +201,19 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
     if (i->seals & 24) /* WRITE, FUTURE_WRITE */
         return -EPERM;
     while (left) {
-        uint64_t at = offset % PAGE_SIZE, want = MIN(left, PAGE_SIZE - at);
+        uint64_t at = offset % PAGE_SIZE;
+        uint64_t want = MIN(left, (i->volume ? VOLUME_CHUNK : PAGE_SIZE) - at);
         if ((i->seals & 4) && offset + want > i->size) { /* GROW */
             r = -EPERM;
             break;
         }
         uint64_t n = io_usable(io, want, PORT_R);
-        r = n ? get_part(i, offset >> PAGE_SHIFT, at, n, io) : -EFAULT;
+        if (!n)
+            r = -EFAULT;
+        else if (i->volume)
+            r = volume_data_write(i, io, offset, n);
+        else
+            r = get_part(i, offset >> PAGE_SHIFT, at, n, io);
         if (r)
             break;
         done += (long)n;
@@ -211,6 +239,9 @@ int data_truncate(struct inode *i, uint64_t size)
         return -EFBIG;
     if (((i->seals & 2) && size < i->size) || ((i->seals & 4) && size > i->size))
         return -EPERM;
+    int changed = i->volume ? volume_data_set_size(i, size) : 0;
+    if (changed)
+        return changed;
     if (size < i->size) {
         uint64_t at = size % PAGE_SIZE, from = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
         uint8_t *page = at ? radix_get(&i->pages, size >> PAGE_SHIFT) : NULL;
@@ -232,6 +263,9 @@ int data_punch(struct inode *i, uint64_t start, uint64_t end)
     if (i->seals & 24)
         return -EPERM;
     end = MIN(end, page_up(i->size));
+    int punched = i->volume && start < end ? volume_data_punch(i, start, end) : 0;
+    if (punched)
+        return punched;
     while (start < end) {
         uint64_t at = start % PAGE_SIZE, n = MIN(end - start, PAGE_SIZE - at);
         uint64_t index = start >> PAGE_SHIFT;
@@ -264,6 +298,8 @@ int data_allocate(struct inode *i, uint64_t start, uint64_t end)
 {
     if ((i->seals & 4) && end > i->size)
         return -EPERM;
+    if (i->volume)
+        return volume_data_allocate(i, start, end);
     if ((end - start) >> PAGE_SHIFT > memory_for_files())
         return -ENOSPC;
     for (uint64_t index = start >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
@@ -276,10 +312,12 @@ int data_allocate(struct inode *i, uint64_t start, uint64_t end)
     return 0;
 }
 
-int64_t data_seek(const struct inode *i, uint64_t offset, bool hole)
+int64_t data_seek(struct inode *i, uint64_t offset, bool hole)
 {
     if (offset >= i->size)
         return -ENXIO;
+    if (i->volume)
+        return volume_data_seek(i, offset, hole);
     uint64_t lower = i->has_lower ? MIN(page_up(i->lower_size), i->size) : 0;
     if (!hole) {
         uint64_t index;
@@ -298,6 +336,8 @@ int64_t data_seek(const struct inode *i, uint64_t offset, bool hole)
 
 uint64_t data_blocks(const struct inode *i)
 {
+    if (i->volume)
+        return volume_data_blocks(i);
     if ((i->mode & S_IFMT) == S_IFREG && !i->has_lower)
         return i->page_count * (PAGE_SIZE / 512);
     return i->fs == FS_ROOT ? page_up(i->size) / 512 : 0;

@@ -5,6 +5,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 
 static bool is_dir(const struct inode *i)
 {
@@ -373,6 +374,8 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
         else if (directory)
             r = d->inode->fs != w.dentry->inode->fs && d->inode->fs == FS_PROC ? -EBUSY
                                                                                : check_empty(d);
+        if (!r && w.dentry->inode->volume)
+            r = volume_name_unlink(w.dentry->inode, w.last, d->inode);
         if (!r)
             unlink_dentry(d);
         dentry_put(d);
@@ -415,6 +418,8 @@ static int exchange_entries(struct dentry *a, struct walk *w)
     r = check_removable(b);
     if (!r && a != b && (dentry_below(a, b) || dentry_below(b, a)))
         r = -EINVAL;
+    if (!r && a != b && w->dentry->inode->volume)
+        r = volume_name_rename(a->parent->inode, a->name, w->dentry->inode, w->last, true);
     if (!r && a != b)
         r = dentry_swap(a, b);
     if (!r && a != b) {
@@ -438,6 +443,13 @@ static int leave_whiteout(struct dentry *dir, const char *name)
     return r;
 }
 
+static int move_in_volume(const struct dentry *from, const struct walk *w)
+{
+    return w->dentry->inode->volume ? volume_name_rename(from->parent->inode, from->name,
+                                                         w->dentry->inode, w->last, false)
+                                    : 0;
+}
+
 static int move_entry(struct dentry *from, struct walk *old, struct walk *w, unsigned flags)
 {
     struct dentry *to = NULL;
@@ -447,13 +459,14 @@ static int move_entry(struct dentry *from, struct walk *old, struct walk *w, uns
             r = -EEXIST;
         else if (to->inode == from->inode)
             r = 1;
-        else if (!(r = check_removable(to)) && !(r = check_replaceable(from, to)))
+        else if (!(r = check_removable(to)) && !(r = check_replaceable(from, to)) &&
+                 !(r = move_in_volume(from, w)))
             unlink_dentry_quietly(to);
         if (r)
             dentry_put(to);
         if (r)
             return r == 1 ? 0 : r;
-    } else if (r != -ENOENT) {
+    } else if (r != -ENOENT || (r = move_in_volume(from, w))) {
         return r;
     }
     uint32_t cookie = notify_cookie();
@@ -492,7 +505,8 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
             r = -EINVAL;
         if (!r)
             r = check_removable(from);
-        if (!r && a.dentry->inode->fs != b.dentry->inode->fs)
+        if (!r && (a.dentry->inode->fs != b.dentry->inode->fs ||
+                   a.dentry->inode->volume != b.dentry->inode->volume))
             r = -EXDEV;
         if (!r)
             r = flags & RENAME_EXCHANGE ? exchange_entries(from, &b)

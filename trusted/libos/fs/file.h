@@ -46,7 +46,9 @@ size_t io_usable(const struct io *io, size_t size, int access);
  */
 int io_ready(struct io *io, int access, uint64_t *size);
 
-enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_NONE };
+enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
+
+struct volume_mount; /* fs/volume.c */
 
 /* What a directory's listing is gathered in. */
 struct listing {
@@ -104,12 +106,13 @@ struct inode {
     struct list flocks; /* fs/lock.c */
     struct list ranges;
     struct wait_queue flock_wait;
-    struct wait_queue wait; /* of the object behind: pipe, socket name */
-    void *data;             /* of the kind: proc entry, pipe, bound socket */
-    uint32_t seals;         /* F_SEAL_*; F_SEAL_SEAL where nobody asked for sealing */
-    struct list xattrs;     /* fs/xattr.c */
-    struct list watches;    /* fs/inotify.c */
-    bool linkable;          /* of O_TMPFILE: linkat may give it a name */
+    struct wait_queue wait;      /* of the object behind: pipe, socket name */
+    void *data;                  /* of the kind: proc entry, pipe, bound socket */
+    uint32_t seals;              /* F_SEAL_*; F_SEAL_SEAL where nobody asked for sealing */
+    struct list xattrs;          /* fs/xattr.c */
+    struct list watches;         /* fs/inotify.c */
+    bool linkable;               /* of O_TMPFILE: linkat may give it a name */
+    struct volume_mount *volume; /* where it is kept; NULL: in memory, or the image */
     uint64_t id;
 };
 
@@ -171,7 +174,7 @@ int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and
 void data_drop_rights(struct inode *i);              /* setuid, setgid: somebody else wrote to it */
 int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size unchanged */
 /* The first data or hole at or behind offset; -ENXIO behind the end. */
-int64_t data_seek(const struct inode *i, uint64_t offset, bool hole);
+int64_t data_seek(struct inode *i, uint64_t offset, bool hole);
 uint64_t data_blocks(const struct inode *i); /* of 512 bytes */
 extern const struct file_ops regular_ops;
 

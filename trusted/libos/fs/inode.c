@@ -2,6 +2,7 @@
 // Inodes: made new, or from the image.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 
 #include "trusted/libos/mm/mm.h"
 
@@ -33,6 +34,8 @@ void inode_touch(struct inode *i, bool content)
     i->ctime = time_now();
     if (content)
         i->mtime = i->ctime;
+    if (i->volume)
+        volume_refresh(i);
 }
 
 static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
@@ -180,6 +183,8 @@ void inode_put(struct inode *i)
     if (--i->refs || (i->has_lower && i->nlink))
         return;
     notify_gone(i);
+    if (i->volume)
+        volume_inode_end(i);
     if (i->has_lower)
         *radix_slot(&by_nid, i->lower.nid) = NULL;
     object_drop(i, 0, UINT64_MAX);

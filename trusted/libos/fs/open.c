@@ -2,6 +2,7 @@
 // Open files.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/epoll.h"
@@ -322,6 +323,9 @@ static int open_temporary(struct dentry *base, const char *path, uint32_t flags,
     if (!r) {
         i->nlink = 0;
         i->linkable = !(flags & O_EXCL);
+        r = dir->volume ? volume_make_nameless(dir, i) : 0;
+    }
+    if (!r) {
         r = file_open_dentry(d, flags | OPEN_MADE, out);
     }
     if (d)

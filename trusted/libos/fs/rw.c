@@ -2,6 +2,7 @@
 // read, write and their kin; lseek.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 
 #define RW_MAX 0x7ffff000u
 #define IOV_MAX 1024u
@@ -22,6 +23,13 @@ long file_read(struct file *f, struct io *io, uint64_t *offset)
     return r;
 }
 
+/* What a write says that is to be durable when it returns. */
+static long sync_written(struct file *f, long r)
+{
+    int s = f->inode && f->inode->volume ? volume_fsync(f->inode) : 0;
+    return s ? s : r;
+}
+
 long file_write(struct file *f, struct io *io, uint64_t *offset)
 {
     if (!file_can_write(f))
@@ -35,6 +43,8 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
     long r = f->ops->write(f, io, at);
     if (r > 0 && !f->ops->stream)
         *offset = at + (uint64_t)r;
+    if (r > 0 && (f->flags & O_DSYNC)) /* O_SYNC has this bit too */
+        r = sync_written(f, r);
     file_put(f);
     return r;
 }
@@ -144,6 +154,7 @@ long sys_pwritev(int fd, uint64_t iov, uint64_t count, int64_t offset)
 
 /* Of RWF_*: what is done anyway (memory needs no sync); behind the end (RWF_APPEND). */
 #define RWF_EASY 7u
+#define RWF_SYNCS 6u /* RWF_DSYNC, RWF_SYNC */
 #define RWF_READ (RWF_EASY | 16 | 32)
 #define RWF_WRITE (RWF_EASY | 16)
 #define RWF_APPEND_BIT 16u
@@ -170,9 +181,10 @@ long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t 
         long r = transfer_vector(fd, iov, count, &end, true);
         if (r > 0 && offset == -1)
             f->offset = (uint64_t)(end + r);
-        return r;
+        return r > 0 && (flags & RWF_SYNCS) ? sync_written(f, r) : r;
     }
-    return transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
+    long r = transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
+    return r > 0 && (flags & RWF_SYNCS) ? sync_written(f, r) : r;
 }
 
 #define SEEK_SET_ 0

@@ -6,6 +6,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 
 #define DEVICE 0x20u /* st_dev of everything but /proc */
 
@@ -23,7 +24,7 @@ static struct inode nameless_inode(const struct file *f)
 
 static uint64_t device_of(const struct inode *i)
 {
-    return i->fs == FS_PROC ? DEVICE + 1 : DEVICE;
+    return i->fs == FS_PROC ? DEVICE + 1 : i->volume ? DEVICE + 2 + volume_index(i) : DEVICE;
 }
 
 static int put_stat(uint64_t to, const struct inode *i)
@@ -230,8 +231,9 @@ long sys_readlinkat(int dirfd, uint64_t path, uint64_t to, int size)
 }
 
 /* Files take what programs leave: what is told to be free can be written. */
-static long put_statfs(uint64_t to, enum fs_kind fs)
+static long put_statfs(uint64_t to, const struct inode *i)
 {
+    enum fs_kind fs = i ? i->fs : FS_NONE;
     uint64_t total = (settings.memory ? settings.memory : 1ull << 30) >> PAGE_SHIFT;
     uint64_t left = MIN(memory_for_files(), total);
     bool disk = fs == FS_ROOT || fs == FS_TMP;
@@ -250,6 +252,8 @@ static long put_statfs(uint64_t to, enum fs_kind fs)
         .f_namelen = EROFS_NAME_MAX,
         .f_flags = 0x20, /* ST_VALID */
     };
+    if (i && i->volume)
+        volume_statfs(i, &s);
     return user_write(to, &s, sizeof(s));
 }
 
@@ -259,7 +263,7 @@ long sys_statfs(uint64_t path, uint64_t to)
     int r = walk_user(AT_FDCWD, path, WALK_FOLLOW, &w);
     if (r)
         return r;
-    long n = put_statfs(to, w.file ? FS_NONE : w.dentry->inode->fs);
+    long n = put_statfs(to, w.file ? NULL : w.dentry->inode);
     walk_end(&w);
     return n;
 }
@@ -267,5 +271,5 @@ long sys_statfs(uint64_t path, uint64_t to)
 long sys_fstatfs(int fd, uint64_t to)
 {
     struct file *f = fd_any(fd);
-    return f ? put_statfs(to, f->inode ? f->inode->fs : FS_NONE) : -EBADF;
+    return f ? put_statfs(to, f->inode) : -EBADF;
 }

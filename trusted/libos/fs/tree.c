@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree of names. Nodes of the image appear when looked up and stay; so do those made here.
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 
 #define BUCKETS 512u
 
@@ -109,6 +110,9 @@ int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode 
     struct dentry *d = find_dentry(dir, name, size);
     if (d && d->inode)
         return -EEXIST;
+    int r = dir->inode->volume ? volume_name_link(dir->inode, name, size, i) : 0;
+    if (r)
+        return r;
     inode_get(i);
     if (d) {
         d->inode = i; /* the place of a hidden name */

@@ -4,6 +4,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/volume.h"
 
 #define NAME_MAX_ 255u
 #define VALUE_MAX 65536u
@@ -160,13 +161,69 @@ struct request {
     int flags;
 };
 
+static bool is_listed_name(const char *name)
+{
+    return !starts_with(name, "trusted.") || capable(CAP_SYS_ADMIN);
+}
+
+static long list_in_volume(struct inode *i, uint64_t to, uint64_t size)
+{
+    char *names = page_alloc();
+    uint64_t done = 0;
+    if (!names)
+        return -ENOMEM;
+    long n = volume_attr(i, VOLUME_ATTR_LIST, NULL, names, PAGE_SIZE, 0);
+    for (const char *at = names; n > 0 && at < names + n; at += strlen(at) + 1) {
+        size_t part = strlen(at) + 1;
+        if (!is_listed_name(at))
+            continue;
+        if (size && (done + part > size || user_write(to + done, at, part))) {
+            n = done + part > size ? -ERANGE : -EFAULT;
+            break;
+        }
+        done += part;
+    }
+    page_free(names);
+    return n < 0 ? n : (long)done;
+}
+
+/* Those of a volume are kept there. */
+static long in_volume(struct inode *i, const struct request *q, const char *name)
+{
+    if (q->kind == LIST)
+        return list_in_volume(i, q->value, MIN(q->size, LIST_MAX));
+    uint64_t size = MIN(q->size, PAGE_SIZE);
+    if (q->kind == SET && q->size > PAGE_SIZE)
+        return -ENOSPC;
+    uint8_t *value = page_alloc();
+    if (!value)
+        return -ENOMEM;
+    long r = q->kind == SET && user_read(value, q->value, size) ? -EFAULT : 0;
+    if (!r && q->kind == SET)
+        r = volume_attr(i, VOLUME_ATTR_SET, name, value, size, q->flags);
+    else if (!r && q->kind == REMOVE)
+        r = volume_attr(i, VOLUME_ATTR_REMOVE, name, NULL, 0, 0);
+    else if (!r)
+        r = volume_attr(i, VOLUME_ATTR_GET, name, value, size, 0);
+    if (r > 0 && q->kind == GET && size && user_write(q->value, value, (size_t)r))
+        r = -EFAULT;
+    page_free(value);
+    if (!r && q->kind != GET) {
+        volume_refresh(i);
+        notify_inode(i, NOTIFY_ATTRIB);
+    }
+    return r;
+}
+
 static long with_inode(struct inode *i, const struct request *q, const char *name)
 {
     if (q->kind == LIST)
-        return list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
+        return i->volume ? in_volume(i, q, name) : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
     int r = check_permitted(i, name, q->kind != GET);
     if (r)
         return r;
+    if (i->volume)
+        return in_volume(i, q, name);
     if (q->kind == GET)
         return get_xattr(i, name, q->value, MIN(q->size, VALUE_MAX));
     if (i->fs == FS_PROC)

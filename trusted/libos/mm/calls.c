@@ -5,6 +5,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
@@ -279,6 +280,26 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     }
 }
 
+/* The files of volumes that are mapped there. An area may be gone when one of them is synced. */
+static long sync_range(uint64_t start, uint64_t end)
+{
+    long r = 0;
+    for (uint64_t at = start; !r && at < end;) {
+        const struct area *a = area_find(at);
+        if (!a)
+            return -ENOMEM;
+        struct file *f =
+            a->shared && a->file && a->file->inode && a->file->inode->volume ? a->file : NULL;
+        at = a->end;
+        if (!f)
+            continue;
+        file_get(f);
+        r = volume_fsync(f->inode);
+        file_put(f);
+    }
+    return r;
+}
+
 long sys_msync(uint64_t addr, uint64_t size, int flags)
 {
     if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
@@ -288,7 +309,10 @@ long sys_msync(uint64_t addr, uint64_t size, int flags)
     int r = check_range(addr, size, &end);
     if (r)
         return r;
-    return is_covered(addr, end) ? 0 : -ENOMEM; /* the pages are the file's own */
+    if (!is_covered(addr, end))
+        return -ENOMEM;
+    /* The pages are the file's own; those of a volume must reach it. */
+    return flags & MS_SYNC ? sync_range(addr, end) : 0;
 }
 
 long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)

@@ -264,6 +264,31 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size)
     return host_call(__NR_pread64, host_sites_fd, buf, size, offset) == (long)size ? 0 : -EIO;
 }
 
+/* The runner of this port brings no volumes. */
+int64_t port_volume_size(uint32_t number)
+{
+    return -ENOENT;
+}
+
+int port_volume_read(uint32_t number, uint64_t offset, void *buf, uint32_t size)
+{
+    return -EIO;
+}
+
+int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_t size)
+{
+    return -EIO;
+}
+
+int port_volume_flush(uint32_t number)
+{
+    return -EIO;
+}
+
+void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size)
+{
+}
+
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
     return port_stream_allowed(handle, false) ? call_out(__NR_read, handle, buf, size) : -EBADF;

@@ -315,6 +315,47 @@ static void fill_addr(void *addr, uint32_t *size)
     *size = unit_host.lie_size;
 }
 
+int64_t port_volume_size(uint32_t number)
+{
+    unit_host.calls++;
+    return unit_host.lies     ? unit_host.lie
+           : unit_host.volume ? (int64_t)unit_host.volume_size
+                              : -ENOENT;
+}
+
+static bool in_volume(uint64_t offset, uint32_t size)
+{
+    unit_host.calls++;
+    return unit_host.volume && !unit_host.lies && size <= PORT_VOLUME_MAX &&
+           offset <= unit_host.volume_size && size <= unit_host.volume_size - offset;
+}
+
+int port_volume_read(uint32_t number, uint64_t offset, void *buf, uint32_t size)
+{
+    if (!in_volume(offset, size))
+        return -EIO;
+    memcpy(buf, unit_host.volume + offset, size);
+    return 0;
+}
+
+int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_t size)
+{
+    if (!in_volume(offset, size))
+        return -EIO;
+    memcpy(unit_host.volume + offset, buf, size);
+    return 0;
+}
+
+int port_volume_flush(uint32_t number)
+{
+    unit_host.flushes++;
+    return in_volume(0, 0) ? 0 : -EIO;
+}
+
+void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size)
+{
+}
+
 long port_read(int32_t handle, void *buf, uint32_t size)
 {
     if (!port_stream_allowed(handle, false))

@@ -11,6 +11,8 @@ struct unit_host {
     uint64_t root_size;
     const uint8_t *sites; /* sites.bin */
     uint64_t sites_size;
+    uint8_t *volume; /* number 0; NULL: none */
+    uint64_t volume_size, flushes;
     /* When set, every call out that can returns `lie`; sizes it reports back are `lie_size`. */
     bool lies;
     long lie;

@@ -6,6 +6,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/tty.h"
+#include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/signal/signal.h"
@@ -145,11 +146,14 @@ void vfork_release(struct process *p)
     wait_wake_thread(t);
 }
 
-/* The workload ended, and everything with it. */
+/* The workload ended, and everything with it. What a volume could not keep is an error. */
 static _Noreturn void end_all(int wait_status)
 {
+    int status = exit_code_of(wait_status);
+    if (volume_unmount_all() && !status)
+        status = 125; /* our own failure */
     stdio_end();
-    port_exit(exit_code_of(wait_status));
+    port_exit(status);
 }
 
 /* Its last thread is going. */

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Volumes in the enclave: what a program wrote is there in the next run, after kill -9 too, and only
+# for the image that the broker gives the key.
+. tests/e2e/lib.sh
+LIMIT=60
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
+mkdir -p "$T/base" "$T/native"
+for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+cp build/base/enclave "$T/base/"
+gcc -O2 -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c || exit 1
+export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+B=$(command -v busybox)
+run=("$SHELTER" run --tee sgx-sim --rm)
+
+# The program itself, natively: as an ordinary file system has it.
+status "natively: make" 0 "$T/storage" make "$T/native"
+status "natively: look" 0 "$T/storage" look "$T/native"
+
+"$SHELTER" attest --simulated-root -o "$T/root.pem"
+"$SHELTER" broker init
+"$SHELTER" broker key >"$T/key.pem"
+timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" \
+    --url-file "$T/url" >"$T/broker.log" 2>&1 &
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "the broker" until_true 20 test -s "$T/url"
+url=$(cat "$T/url")
+head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/data --image any
+head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/other --image any
+printf short | "$SHELTER" broker add-resource volumes/key/short --image any
+
+key=key=kbs:///volumes/key
+image() { # TAG VOLUME ARGUMENT…
+    local tag=$1 volume=$2
+    shift 2
+    "$SHELTER" build -q -t "$tag" --broker-key "$T/key.pem" --volume "$volume" -f "$B" -f "$T/storage" "$@" >/dev/null &&
+        "$SHELTER" broker add-reference "$tag"
+}
+for c in make look full count "append:1000000"; do
+    read -r verb more <<<"${c/:/ }"
+    check "image: $verb" image "$verb" "data:/data:$key/data:freshness=insecure-none:size=64M" \
+        -c "/bin/storage $verb /data $more"
+done
+on=("${run[@]}" -i "$url" -v "data:$T/disk") # with the volume
+acked_of() { test "$(wc -l <"$T/acked.$1")" -gt "$2"; } # ROUND, more than so many lines
+uses_disk_now() { test -n "$(uses_disk)"; }
+uses_disk() { pgrep -f "volume=$T/disk" | head -n 1; }
+status "make" 0 "${on[@]}" make
+same "the file is as large as the image says" "$(stat -c %s "$T/disk")" 67108864
+check "... and sparse" test "$(du -k "$T/disk" | cut -f 1)" -lt 8192
+check "nothing of it can be read" sh -c "! grep -qaE 'by write|user.kind|mapped' '$T/disk'"
+status "look, in another run" 0 "${on[@]}" look
+status "full" 0 "${on[@]}" full
+status "look, after it was full" 0 "${on[@]}" look
+
+# kill -9 at any moment: what was acknowledged is there.
+lost=0 rounds=6 lines=0
+for i in $(seq $rounds); do
+    "${on[@]}" append >"$T/acked.$i" 2>"$T/err" &
+    pid=$!
+    until_true 20 acked_of "$i" $((i * 7))
+    loader=$(uses_disk)
+    [ -z "$loader" ] || kill -9 "$loader"
+    wait $pid
+    acked=$(cat "$T"/acked.* | wc -l)
+    found=$("${on[@]}" count 2>>"$T/err")
+    lines=$found
+    [ "${found:-0}" -ge "$acked" ] || lost=$((lost + acked - ${found:-0}))
+done
+same "kill -9: lines lost" "$lost" 0
+check "kill -9: lines there" test "${lines:-0}" -gt 40
+status "look, after it all" 0 "${on[@]}" look
+
+# --- who may not ---
+check "image: another key" image other "data:/data:$key/other:freshness=insecure-none" -c "/bin/storage look /data"
+status "another key does not open it" 123 "${on[@]}" other
+check "... told" grep -q "its key does not open it" "$T/err"
+check "image: a key that is none" image short "data:/data:$key/short:freshness=insecure-none" -c "/bin/storage look /data"
+status "a key of another size is none" 123 "${on[@]}" short
+check "... told" grep -q "has 5 bytes, not 32" "$T/err"
+status "no file" 125 "${run[@]}" -i "$url" look
+check "... told" grep -q -- "-v data:FILE" "$T/err"
+status "a volume that the image has not" 125 "${run[@]}" -i "$url" -v "data:$T/disk" -v "more:$T/more" look
+"${on[@]}" append >/dev/null 2>&1 &
+pid=$!
+until_true 20 uses_disk_now
+status "... the second is refused" 125 "${on[@]}" look
+check "... told" grep -q "used by another shelter" "$T/err"
+loader=$(uses_disk)
+kill -9 "$loader"
+wait $pid
+truncate -s 32M "$T/disk"
+status "a disk that is shorter" 123 "${on[@]}" look
+check "... told" grep -q "its file is shorter than it was" "$T/err"
+
+# --- what cannot be built ---
+for v in "data:/data" "data:/data:$key/data" "data:/proc/x:$key/data:freshness=insecure-none" \
+    "a b:/data:$key/data:freshness=insecure-none" "data:/data:$key/data:freshness=strict" \
+    "data:/data:$key/data:freshness=insecure-none:size=x" "data:data:$key/data:freshness=insecure-none"; do
+    status "not built: $v" 125 "$SHELTER" build -q -t bad --broker-key "$T/key.pem" --volume "$v" -f "$B"
+done
+status "no broker's key" 125 "$SHELTER" build -q -t bad --volume "data:/data:$key/data:freshness=insecure-none" -f "$B"
+check "inspect" grep -q '"freshness":[[:space:]]*"insecure-none"' <("$SHELTER" inspect --json look)

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uses a folder as programs use a disk, and says what went wrong: every call's result is compared.
+//   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 2
+#endif
+
+static void must(int line, int good, const char *what)
+{
+    if (good)
+        return;
+    printf("line %d: %s: %s\n", line, what, strerror(errno));
+    exit(1);
+}
+#define MUST(x) must(__LINE__, (x), #x)
+
+static void make_mapped(void)
+{
+    int fd = open("mapped", O_RDWR | O_CREAT, 0600);
+    MUST(fd >= 0 && !ftruncate(fd, 20000));
+    char *p = mmap(NULL, 20000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), back[8];
+    MUST(p != MAP_FAILED);
+    strcpy(p + 9000, "by map");
+    MUST(pread(fd, back, 7, 9000) == 7 && !strcmp(back, "by map"));
+    MUST(pwrite(fd, "by write", 9, 100) == 9 && !strcmp(p + 100, "by write"));
+    MUST(!msync(p, 20000, MS_SYNC));
+    strcpy(p + 15000, "unsynced");
+    MUST(!munmap(p, 20000) && !close(fd));
+}
+
+static void make(void)
+{
+    char big[100000];
+    struct stat st;
+    for (size_t i = 0; i < sizeof(big); i++)
+        big[i] = (char)(i * 7 + i / 256);
+    int fd = open("file", O_RDWR | O_CREAT | O_EXCL, 0640);
+    MUST(fd >= 0 && write(fd, big, sizeof(big)) == sizeof(big));
+    MUST(!fsync(fd) && !fchmod(fd, 04711) && !close(fd));
+    MUST(!mkdir("dir", 0755) && !symlink("../file", "dir/link") && !link("file", "dir/hard"));
+    MUST(open("file", O_CREAT | O_EXCL | O_RDWR, 0600) < 0 && errno == EEXIST);
+    MUST(rmdir("dir") < 0 && errno == ENOTEMPTY);
+    MUST(!stat("dir/link", &st) && st.st_nlink == 2 && st.st_size == sizeof(big));
+    MUST(!mkdir("dir/sub", 0700) && !rename("dir/sub", "moved"));
+    fd = open("new", O_WRONLY | O_CREAT, 0600);
+    MUST(fd >= 0 && write(fd, "new", 3) == 3 && !close(fd));
+    fd = open("old", O_WRONLY | O_CREAT, 0600);
+    MUST(fd >= 0 && write(fd, "old!", 4) == 4 && !close(fd));
+    MUST(!rename("new", "old") && stat("new", &st) < 0 && !stat("old", &st) && st.st_size == 3);
+    MUST(!setxattr("old", "user.kind", "value", 5, 0));
+    fd = open("sparse", O_RDWR | O_CREAT, 0600);
+    MUST(fd >= 0 && pwrite(fd, "end", 3, 10 << 20) == 3);
+    MUST(lseek(fd, 0, SEEK_DATA) == 10 << 20 && lseek(fd, 0, SEEK_HOLE) == 0);
+    MUST(!fstat(fd, &st) && st.st_blocks < 200);
+    MUST(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 10 << 20, 4096));
+    struct iovec v = {"sync", 4};
+    MUST(pwritev2(fd, &v, 1, 0, RWF_DSYNC) == 4 && !sync_file_range(fd, 0, 4, 7) && !close(fd));
+    fd = open(".", O_TMPFILE | O_RDWR, 0600);
+    MUST(fd >= 0 && write(fd, "tmp", 3) == 3);
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    MUST(!linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW) && !close(fd));
+    fd = open("gone", O_RDWR | O_CREAT, 0600);
+    MUST(fd >= 0 && !unlink("gone") && write(fd, "x", 1) == 1 && pread(fd, path, 2, 0) == 1);
+    struct timespec times[2] = {{1000, 5}, {2000000000, 7}};
+    MUST(!utimensat(AT_FDCWD, "old", times, 0) && !chown("old", 12, 34));
+    make_mapped();
+    int d = open(".", O_RDONLY | O_DIRECTORY);
+    MUST(d >= 0 && !fsync(d));
+}
+
+static void look(void)
+{
+    char big[100000], text[64];
+    struct stat st;
+    struct statfs fs;
+    int fd = open("dir/link", O_RDONLY);
+    MUST(fd >= 0 && read(fd, big, sizeof(big)) == sizeof(big) && !close(fd));
+    for (size_t i = 0; i < sizeof(big); i++)
+        MUST(big[i] == (char)(i * 7 + i / 256));
+    MUST(!stat("dir/hard", &st) && st.st_nlink == 2 && st.st_mode == (S_IFREG | 04711));
+    MUST(!stat("moved", &st) && S_ISDIR(st.st_mode) && !stat("dir", &st) && st.st_nlink == 2);
+    MUST(!stat("old", &st) && st.st_size == 3 && st.st_uid == 12 && st.st_gid == 34);
+    MUST(st.st_mtim.tv_sec == 2000000000 && st.st_mtim.tv_nsec == 7 && st.st_atim.tv_sec == 1000);
+    MUST(getxattr("old", "user.kind", text, sizeof(text)) == 5 && !memcmp(text, "value", 5));
+    MUST(!stat("sparse", &st) && st.st_size == (10 << 20) + 3);
+    fd = open("named", O_RDONLY);
+    MUST(fd >= 0 && read(fd, text, 9) == 3 && !memcmp(text, "tmp", 3) && !close(fd));
+    fd = open("mapped", O_RDONLY);
+    MUST(fd >= 0 && pread(fd, text, 7, 9000) == 7 && !strcmp(text, "by map"));
+    MUST(pread(fd, text, 9, 100) == 9 && !strcmp(text, "by write"));
+    MUST(pread(fd, text, 9, 15000) == 9 && !strcmp(text, "unsynced"));
+    MUST(stat("gone", &st) < 0 && errno == ENOENT);
+    MUST(!statfs(".", &fs) && fs.f_blocks > fs.f_bfree && fs.f_bavail > 0);
+}
+
+/* Lines of 8 bytes, each acknowledged on stdout when it is durable. */
+static void append(int count)
+{
+    int fd = open("lines", O_WRONLY | O_CREAT | O_APPEND, 0600);
+    MUST(fd >= 0);
+    for (int i = 0; i < count; i++) {
+        struct stat st;
+        char text[16];
+        MUST(!fstat(fd, &st));
+        snprintf(text, sizeof(text), "%07d\n", (int)(st.st_size / 8));
+        MUST(write(fd, text, 8) == 8 && !fdatasync(fd));
+        MUST(write(1, text, 8) == 8);
+    }
+}
+
+static void count(void)
+{
+    char text[9] = "";
+    int fd = open("lines", O_RDONLY), n = 0;
+    for (; fd >= 0 && read(fd, text, 8) == 8; n++)
+        MUST(atoi(text) == n);
+    printf("%d\n", n);
+}
+
+static void full(void)
+{
+    static char buf[65536];
+    int fd = open("filler", O_WRONLY | O_CREAT, 0600);
+    MUST(fd >= 0);
+    while (write(fd, buf, sizeof(buf)) == sizeof(buf))
+        continue;
+    MUST(errno == ENOSPC && !fsync(fd) && !close(fd) && !unlink("filler"));
+    fd = open("filler", O_WRONLY | O_CREAT, 0600);
+    MUST(fd >= 0 && write(fd, buf, sizeof(buf)) == sizeof(buf) && !fsync(fd));
+    MUST(!unlink("filler"));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3 || chdir(argv[2]))
+        return 2;
+    if (!strcmp(argv[1], "make"))
+        make();
+    else if (!strcmp(argv[1], "look"))
+        look();
+    else if (!strcmp(argv[1], "append") && argc == 4)
+        append(atoi(argv[3]));
+    else if (!strcmp(argv[1], "count"))
+        count();
+    else if (!strcmp(argv[1], "full"))
+        full();
+    else
+        return 2;
+    return 0;
+}

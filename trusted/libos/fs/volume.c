@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes mounted: their disks are calls out, their inodes are those of the tree.
+#include "trusted/libos/fs/volume.h"
+
+#include <asm/statfs.h>
+
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/time/time.h"
+#include "trusted/volume/crypt.h"
+#include "trusted/volume/volume.h"
+
+#define BOUNCE_SIZE VOLUME_CHUNK
+#define COMMIT_NS 5000000000ull /* what nobody synced is on the disk after so long */
+#define SCAN_BLOCKS 2u          /* all zeros: there is no volume yet */
+
+struct volume_mount {
+    struct volume *v;
+    uint32_t number;
+    const char *name;
+    uint8_t *bounce;
+    uint8_t *vectors; /* the program's vector registers while the volume's code runs */
+    struct radix inodes;
+    bool flushing;
+    struct wait_queue flushed;
+    struct timer timer;
+};
+
+static struct volume_mount mounts[VOLUMES_MAX];
+static uint32_t mount_count;
+
+/* ---- the disk ---- */
+
+static int move_blocks(uint32_t number, uint64_t block, void *in, const void *out, uint32_t count)
+{
+    uint64_t size = (uint64_t)count << PAGE_SHIFT, offset = block << PAGE_SHIFT;
+    for (uint64_t at = 0; at < size; at += PORT_VOLUME_MAX) {
+        uint32_t part = (uint32_t)MIN(size - at, PORT_VOLUME_MAX);
+        int r = in ? port_volume_read(number, offset + at, (uint8_t *)in + at, part)
+                   : port_volume_write(number, offset + at, (const uint8_t *)out + at, part);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int disk_read(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    return move_blocks(((struct volume_mount *)ctx)->number, block, buf, NULL, count);
+}
+
+static int disk_write(void *ctx, uint64_t block, const void *buf, uint32_t count)
+{
+    return move_blocks(((struct volume_mount *)ctx)->number, block, NULL, buf, count);
+}
+
+static int disk_flush(void *ctx)
+{
+    return port_volume_flush(((struct volume_mount *)ctx)->number);
+}
+
+static void disk_discard(void *ctx, uint64_t block, uint64_t count)
+{
+    port_volume_discard(((struct volume_mount *)ctx)->number, block << PAGE_SHIFT,
+                        count << PAGE_SHIFT);
+}
+
+static int disk_random(void *ctx, void *buf, size_t size)
+{
+    return port_random(buf, size);
+}
+
+static int64_t disk_now(void *ctx)
+{
+    return (int64_t)clock_real();
+}
+
+/* ---- the cipher's registers, which may hold the program's values ---- */
+
+static const _Alignas(64) uint8_t initial_state[576] = {[24] = 0x80, [25] = 0x1f}; /* MXCSR */
+
+static __attribute__((noinline)) void vectors_begin(struct volume_mount *m)
+{
+    uint32_t low = (uint32_t)port_info.xfrm, high = (uint32_t)(port_info.xfrm >> 32);
+    __asm__ volatile("xsave64 (%0)" : : "r"(m->vectors), "a"(low), "d"(high) : "memory");
+    __asm__ volatile("xrstor64 (%0)" : : "r"(initial_state), "a"(low), "d"(high) : "memory");
+}
+
+static __attribute__((noinline)) void vectors_end(struct volume_mount *m)
+{
+    uint32_t low = (uint32_t)port_info.xfrm, high = (uint32_t)(port_info.xfrm >> 32);
+    __asm__ volatile("xrstor64 (%0)" : : "r"(m->vectors), "a"(low), "d"(high) : "memory");
+}
+
+/* One call of the volume: begin, the call, end with its result. */
+static struct volume *begin_call(struct volume_mount *m)
+{
+    vectors_begin(m);
+    return m->v;
+}
+
+static int64_t end_call(struct volume_mount *m, int64_t r)
+{
+    vectors_end(m);
+    return r;
+}
+
+/* ---- inodes ---- */
+
+static const struct inode_ops volume_ops;
+
+static struct time time_of(int64_t ns)
+{
+    int64_t s = ns / 1000000000, rest = ns % 1000000000;
+    return rest < 0 ? (struct time){s - 1, (uint32_t)(rest + 1000000000)}
+                    : (struct time){s, (uint32_t)rest};
+}
+
+static int64_t ns_of(struct time t)
+{
+    int64_t ns;
+    return __builtin_mul_overflow(t.s, 1000000000, &ns) || __builtin_add_overflow(ns, t.ns, &ns)
+               ? (t.s < 0 ? INT64_MIN : INT64_MAX)
+               : ns;
+}
+
+static void adopt_inode(struct inode *i, struct volume_mount *m, uint64_t ino)
+{
+    i->volume = m;
+    i->ino = ino;
+    i->ops = &volume_ops;
+}
+
+/* The inode of a number, counted; the same as long as somebody refers to it. */
+static int inode_of(struct volume_mount *m, uint64_t ino, struct inode **out)
+{
+    struct volume_stat st;
+    struct inode *i = radix_get(&m->inodes, ino);
+    *out = i;
+    if (i) {
+        inode_get(i);
+        return 0;
+    }
+    int r = (int)end_call(m, volume_stat(begin_call(m), ino, &st));
+    void **slot = r ? NULL : radix_slot(&m->inodes, ino);
+    if (r)
+        return r;
+    i = slot ? inode_new(FS_VOLUME, st.mode) : NULL;
+    if (!i)
+        return -ENOMEM;
+    adopt_inode(i, m, ino);
+    i->uid = st.uid;
+    i->gid = st.gid;
+    i->nlink = st.nlink;
+    i->rdev = st.rdev;
+    i->size = st.size;
+    i->atime = time_of(st.atime);
+    i->mtime = time_of(st.mtime);
+    i->ctime = time_of(st.ctime);
+    *slot = i;
+    *out = i;
+    return 0;
+}
+
+void volume_refresh(struct inode *i)
+{
+    struct volume_stat st;
+    if (end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)))
+        return;
+    i->mtime = time_of(st.mtime);
+    i->ctime = time_of(st.ctime);
+}
+
+static int lookup_name(struct dentry *dir, const char *name, struct inode **out, bool *keep)
+{
+    struct volume_mount *m = dir->inode->volume;
+    uint64_t ino;
+    struct volume_name n = {name, strlen(name)};
+    int r = (int)end_call(m, volume_lookup(begin_call(m), dir->inode->ino, n, &ino));
+    *keep = true;
+    return r ? r : inode_of(m, ino, out);
+}
+
+static int list_one(void *arg, struct volume_name name, uint64_t ino, uint32_t mode)
+{
+    return listing_add(arg, name.text, name.size, ino, (uint8_t)(mode >> 12));
+}
+
+static int list_names(struct dentry *dir, struct listing *l)
+{
+    struct volume_mount *m = dir->inode->volume;
+    return (int)end_call(m, volume_list(begin_call(m), dir->inode->ino, list_one, l));
+}
+
+static long read_link(struct inode *i, char *buf, size_t size)
+{
+    return (long)end_call(i->volume, volume_readlink(begin_call(i->volume), i->ino, buf, size));
+}
+
+static const struct inode_ops volume_ops = {
+    .lookup = lookup_name, .list = list_names, .readlink = read_link};
+
+/* ---- contents ---- */
+
+long volume_data_read(struct inode *i, struct io *io, uint64_t offset)
+{
+    struct volume_mount *m = i->volume;
+    long done = 0;
+    if (offset >= i->size)
+        return 0;
+    uint64_t left = MIN(io->left, i->size - offset);
+    while (left) {
+        uint64_t n = MIN(left, BOUNCE_SIZE - offset % PAGE_SIZE);
+        long got = (long)end_call(m, volume_read(begin_call(m), i->ino, offset, m->bounce, n));
+        size_t fits = got > 0 ? io_usable(io, (size_t)got, PORT_W) : 0;
+        int r = got < 0 ? (int)got : !got ? 0 : fits ? io_put(io, m->bounce, fits) : -EFAULT;
+        if (r || got <= 0)
+            return done ? done : r;
+        done += (long)fits;
+        if (fits < (size_t)got)
+            break;
+        offset += fits;
+        left -= fits;
+    }
+    return done;
+}
+
+/* Pages that are mapped get what was written too. */
+static void update_pages(struct inode *i, uint64_t offset, const uint8_t *from, uint64_t size)
+{
+    for (uint64_t part; i->page_count && size; offset += part, from += part, size -= part) {
+        uint64_t index = offset >> PAGE_SHIFT;
+        part = MIN(size, PAGE_SIZE - offset % PAGE_SIZE);
+        uint8_t *page = radix_get(&i->pages, index);
+        if (!page || object_begin_write(i, index))
+            continue;
+        memcpy(page + offset % PAGE_SIZE, from, part);
+        object_end_write(i, index);
+    }
+}
+
+int volume_data_write(struct inode *i, struct io *io, uint64_t offset, uint64_t size)
+{
+    struct volume_mount *m = i->volume;
+    int r = io_get(io, m->bounce, size);
+    if (!r)
+        r = (int)end_call(m, volume_write(begin_call(m), i->ino, offset, m->bounce, size));
+    if (!r)
+        update_pages(i, offset, m->bounce, size);
+    return r;
+}
+
+int volume_data_page(struct inode *i, uint64_t index, void *buf)
+{
+    struct volume_mount *m = i->volume;
+    long n =
+        (long)end_call(m, volume_read(begin_call(m), i->ino, index << PAGE_SHIFT, buf, PAGE_SIZE));
+    if (n < 0)
+        return (int)n;
+    memset((uint8_t *)buf + n, 0, PAGE_SIZE - (size_t)n);
+    return 0;
+}
+
+int volume_data_set_size(struct inode *i, uint64_t size)
+{
+    struct volume_change c = {.what = VOLUME_SET_SIZE, .size = size};
+    return (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
+}
+
+int volume_data_punch(struct inode *i, uint64_t start, uint64_t to)
+{
+    return (int)end_call(i->volume, volume_punch(begin_call(i->volume), i->ino, start, to - start));
+}
+
+/* Blocks are given out when they are written, and a block that is written again needs another one;
+ * so all that can be said is that there is room now. */
+int volume_data_allocate(struct inode *i, uint64_t start, uint64_t to)
+{
+    struct volume_info info;
+    volume_info(i->volume->v, &info);
+    return (page_up(to) - start) >> PAGE_SHIFT > info.available ? -ENOSPC : 0;
+}
+
+/* Changed through a mapping: to the volume. Without mappings the pages are not needed any more. */
+static int flush_pages(struct inode *i)
+{
+    struct volume_mount *m = i->volume;
+    uint64_t index;
+    int r = 0;
+    const uint8_t *page;
+    uint8_t *now = m->bounce, *copy = m->bounce + PAGE_SIZE;
+    for (uint64_t from = 0; i->written && !r && (page = radix_next(&i->pages, from, &index));
+         from = index + 1) {
+        uint64_t at = index << PAGE_SHIFT;
+        if (at >= i->size)
+            break;
+        size_t size = MIN(PAGE_SIZE, i->size - at);
+        memcpy(copy, page, PAGE_SIZE);
+        r = volume_data_page(i, index, now);
+        if (!r && memcmp(now, copy, size))
+            r = (int)end_call(m, volume_write(begin_call(m), i->ino, at, copy, size));
+    }
+    if (!r && list_empty(&i->maps)) {
+        object_drop(i, 0, UINT64_MAX);
+        i->written = false;
+    }
+    return r;
+}
+
+int64_t volume_data_seek(struct inode *i, uint64_t offset, bool hole)
+{
+    int r = flush_pages(i);
+    return r ? r : end_call(i->volume, volume_seek(begin_call(i->volume), i->ino, offset, hole));
+}
+
+uint64_t volume_data_blocks(const struct inode *i)
+{
+    struct volume_stat st;
+    return end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)) ? 0 : st.blocks * 8;
+}
+
+/* ---- names ---- */
+
+int volume_name_link(struct inode *dir, const char *name, size_t size, struct inode *i)
+{
+    struct volume_mount *m = dir->volume;
+    struct volume_name n = {name, size}, link = {i->target, i->target ? strlen(i->target) : 0};
+    if (i->volume)
+        return i->volume == m ? (int)end_call(m, volume_link(begin_call(m), i->ino, dir->ino, n))
+                              : -EXDEV;
+    uint64_t ino;
+    struct volume_owner owner = {i->uid, i->gid};
+    int r = (int)end_call(
+        m, volume_make(begin_call(m), dir->ino, n, i->mode, owner, i->rdev, link, &ino));
+    if (r)
+        return r;
+    void **slot = radix_slot(&m->inodes, ino);
+    if (!slot)
+        return -ENOMEM; /* it is there, and looked up when there is memory again */
+    adopt_inode(i, m, ino);
+    *slot = i;
+    volume_refresh(i);
+    return 0;
+}
+
+int volume_make_nameless(struct inode *dir, struct inode *i)
+{
+    struct volume_name none = {0};
+    struct inode like = *dir;
+    uint64_t ino;
+    struct volume_mount *m = like.volume;
+    int r = (int)end_call(m, volume_make(begin_call(m), 0, none, i->mode,
+                                         (struct volume_owner){i->uid, i->gid}, 0, none, &ino));
+    void **slot = r ? NULL : radix_slot(&m->inodes, ino);
+    if (!slot)
+        return r ? r : -ENOMEM;
+    adopt_inode(i, m, ino);
+    *slot = i;
+    return 0;
+}
+
+int volume_name_unlink(struct inode *dir, const char *name, const struct inode *i)
+{
+    struct volume_mount *m = dir->volume;
+    struct volume_name n = {name, strlen(name)};
+    bool is_dir = (i->mode & S_IFMT) == S_IFDIR;
+    begin_call(m);
+    return (int)end_call(m, is_dir ? volume_rmdir(m->v, dir->ino, n)
+                                   : volume_unlink(m->v, dir->ino, n));
+}
+
+int volume_name_rename(struct inode *dir, const char *name, struct inode *to, const char *new_name,
+                       bool exchange)
+{
+    struct volume_mount *m = dir->volume;
+    struct volume_name a = {name, strlen(name)}, b = {new_name, strlen(new_name)};
+    return (int)end_call(m, volume_rename(begin_call(m), dir->ino, a, to->ino, b, exchange));
+}
+
+/* ---- attributes ---- */
+
+int volume_change(struct inode *i)
+{
+    struct volume_change c = {.what = VOLUME_SET_MODE | VOLUME_SET_UID | VOLUME_SET_GID |
+                                      VOLUME_SET_ATIME | VOLUME_SET_MTIME | VOLUME_SET_CTIME,
+                              .mode = i->mode,
+                              .uid = i->uid,
+                              .gid = i->gid,
+                              .atime = ns_of(i->atime),
+                              .mtime = ns_of(i->mtime),
+                              .ctime = ns_of(i->ctime)};
+    struct volume_stat st;
+    int r = (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
+    if (!r || end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)))
+        return r;
+    i->mode = st.mode;
+    i->uid = st.uid;
+    i->gid = st.gid;
+    i->atime = time_of(st.atime);
+    i->mtime = time_of(st.mtime);
+    i->ctime = time_of(st.ctime);
+    return r;
+}
+
+long volume_attr(struct inode *i, enum volume_attr what, const char *name, void *value, size_t size,
+                 int flags)
+{
+    struct volume *v = begin_call(i->volume);
+    struct volume_name n = {name, name ? strlen(name) : 0};
+    switch (what) {
+    case VOLUME_ATTR_GET:
+        return (long)end_call(i->volume, volume_xattr_get(v, i->ino, n, value, size));
+    case VOLUME_ATTR_SET:
+        return (long)end_call(i->volume, volume_xattr_set(v, i->ino, n, value, size, flags));
+    case VOLUME_ATTR_REMOVE:
+        return (long)end_call(i->volume, volume_xattr_remove(v, i->ino, n));
+    default:
+        return (long)end_call(i->volume, volume_xattr_list(v, i->ino, value, size));
+    }
+}
+
+void volume_inode_end(struct inode *i)
+{
+    struct volume_mount *m = i->volume;
+    if (i->nlink)
+        flush_pages(i);
+    else
+        end_call(m, volume_forget(begin_call(m), i->ino));
+    void **slot = radix_slot(&m->inodes, i->ino);
+    if (slot)
+        *slot = NULL;
+}
+
+uint32_t volume_index(const struct inode *i)
+{
+    return (uint32_t)(i->volume - mounts);
+}
+
+void volume_statfs(const struct inode *i, struct statfs *s)
+{
+    struct volume_info info;
+    volume_info(i->volume->v, &info);
+    s->f_type = 0x53484c54; /* SHLT */
+    s->f_blocks = (long)info.blocks;
+    s->f_bfree = (long)info.free;
+    s->f_bavail = (long)info.available;
+    s->f_files = (long)(info.files + info.available);
+    s->f_ffree = (long)info.available;
+}
+
+/* ---- durable ---- */
+
+static int flush_all_pages(struct volume_mount *m)
+{
+    uint64_t index;
+    struct inode *i;
+    int r = 0;
+    for (uint64_t from = 0; (i = radix_next(&m->inodes, from, &index)); from = index + 1) {
+        int one = i->page_count && i->nlink ? flush_pages(i) : 0;
+        r = r ? r : one;
+    }
+    return r;
+}
+
+/* The flush itself takes long: without the lock. Whoever syncs meanwhile waits for it, and then
+ * mostly finds all done. */
+static int sync_one(struct volume_mount *m)
+{
+    while (m->flushing)
+        wait_on(&m->flushed, NO_DEADLINE);
+    int r = (int)end_call(m, volume_sync_begin(begin_call(m)));
+    if (r != 1)
+        return r;
+    m->flushing = true;
+    los_unlock();
+    int flushed = port_volume_flush(m->number);
+    los_lock();
+    m->flushing = false;
+    r = (int)end_call(m, volume_sync_end(begin_call(m), flushed));
+    wait_wake_all(&m->flushed);
+    return r;
+}
+
+int volume_fsync(struct inode *i)
+{
+    int r = 0;
+    for (uint32_t k = 0; k < mount_count; k++) {
+        if (i && i->volume != &mounts[k])
+            continue;
+        int one = i ? flush_pages(i) : flush_all_pages(&mounts[k]);
+        if (!one)
+            one = sync_one(&mounts[k]);
+        r = r ? r : one;
+    }
+    return r;
+}
+
+static void commit_later(struct timer *t)
+{
+    struct volume_mount *m = container_of(t, struct volume_mount, timer);
+    if (!flush_all_pages(m) && volume_pending(m->v))
+        end_call(m, volume_sync(begin_call(m)));
+    timer_set(t, clock_now() + COMMIT_NS);
+}
+
+int volume_unmount_all(void)
+{
+    int r = 0;
+    while (mount_count) {
+        struct volume_mount *m = &mounts[mount_count - 1];
+        while (m->flushing)
+            wait_on(&m->flushed, NO_DEADLINE);
+        timer_cancel(&m->timer);
+        int one = flush_all_pages(m);
+        int closed = (int)end_call(m, volume_close(begin_call(m)));
+        one = one ? one : closed;
+        if (one)
+            log_line("shelter: volume %s could not be closed in order (errno %d)", m->name, -one);
+        r = r ? r : one;
+        mount_count--;
+    }
+    return r;
+}
+
+/* ---- mounting ---- */
+
+static bool is_new(struct volume_mount *m)
+{
+    for (uint32_t b = 0; b < SCAN_BLOCKS; b++) {
+        if (disk_read(m, b, m->bounce, 1))
+            return false;
+        for (uint64_t at = 0; at < PAGE_SIZE; at++) {
+            if (m->bounce[at])
+                return false;
+        }
+    }
+    return true;
+}
+
+static const char *why_not(int r)
+{
+    return r == -EKEYREJECTED
+               ? "its key does not open it: another volume's file, another key, or a "
+                 "disk that was changed"
+           : r == -EUCLEAN   ? "a record of its log that was acknowledged is damaged; restore it"
+           : r == -EOVERFLOW ? "its file is shorter than it was"
+           : r == -EPROTO    ? "it was made by another version"
+           : r == -EROFS     ? "it was not closed in order: open it for writing before"
+           : r == -EINVAL    ? "its file is too small: 16 MiB at least"
+           : r == -ENOMEM    ? "it does not fit in the memory of -m"
+           : r == -ENOENT    ? "the host brought no file for it (-v NAME:FILE)"
+                             : "its disk gives errors or wrong blocks";
+}
+
+static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create, bool read_only)
+{
+    int64_t size = port_volume_size(m->number);
+    struct volume_disk d = {.read_blocks = disk_read,
+                            .write_blocks = disk_write,
+                            .flush_blocks = disk_flush,
+                            .discard_blocks = disk_discard,
+                            .random_bytes = disk_random,
+                            .now_ns = disk_now,
+                            .ctx = m,
+                            .blocks = (uint64_t)size >> PAGE_SHIFT};
+    if (size < 0)
+        return size == -ENOENT ? -ENOENT : -EIO;
+    uint8_t *memory = pages_alloc(VOLUME_MEMORY >> PAGE_SHIFT);
+    m->bounce = pages_alloc(BOUNCE_SIZE >> PAGE_SHIFT);
+    m->vectors = pages_alloc(page_up(port_info.xsave_size) >> PAGE_SHIFT);
+    if (!memory || !m->bounce || !m->vectors)
+        return -ENOMEM;
+    int r = 0;
+    begin_call(m);
+    if (create && is_new(m))
+        r = volume_create(&d, key, m->name, memory, VOLUME_MEMORY);
+    if (!r)
+        r = volume_open(&d, key, read_only ? VOLUME_READ_ONLY : 0, memory, VOLUME_MEMORY, &m->v);
+    return (int)end_call(m, r);
+}
+
+static int show_root(struct volume_mount *m, const char *path)
+{
+    struct inode *root;
+    struct dentry *d;
+    struct walk w;
+    int r = inode_of(m, VOLUME_ROOT, &root);
+    if (r)
+        return r;
+    r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
+    if (r == -ENOENT && !(r = tree_mkdir(path, 0755, &d)))
+        r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
+    if (!r) {
+        r = w.dentry->root ? -EBUSY : dev_add(w.dentry->parent, w.dentry->name, root);
+        walk_end(&w);
+    }
+    return r;
+}
+
+int volume_mount(uint32_t number, const char *name, const char *path, const uint8_t key[32],
+                 bool create, bool read_only)
+{
+    if (mount_count == VOLUMES_MAX)
+        return -ENOSPC;
+    struct volume_mount *m = &mounts[mount_count];
+    memset(m, 0, sizeof(*m));
+    m->number = number;
+    m->name = name;
+    wait_queue_init(&m->flushed);
+    m->timer.fire = commit_later;
+    crypt_init(port_info.xfrm & 4);
+    int r = open_disk(m, key, create, read_only);
+    if (!r)
+        r = show_root(m, path);
+    if (r) {
+        log_line("shelter: volume %s: %s (errno %d)", name, why_not(r), -r);
+        return r;
+    }
+    mount_count++;
+    timer_set(&m->timer, clock_now() + COMMIT_NS);
+    return 0;
+}

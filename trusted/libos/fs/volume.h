@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes as file systems of the LibOS: trusted/volume below, names and inodes of the tree above.
+//
+// A volume keeps names, attributes and contents; the tree of names holds what was looked at. Each
+// change goes to the volume first, and what it refuses does not happen. Pages that are mapped are
+// the inode's (mm/object.c), as of any file; they reach the volume at fsync, msync and sync, every
+// few seconds, and when nobody has the file any more. All with the lock held.
+#ifndef LIBOS_VOLUME_H
+#define LIBOS_VOLUME_H
+
+#include "trusted/libos/fs/file.h"
+
+#define VOLUMES_MAX 8u
+#define VOLUME_CHUNK 65536ul /* bytes of one volume_data_write, at most */
+
+/* Mounts the host's file `number` at `path`. A disk of zeros becomes a new volume if `create`.
+ * 0, or -errno, having said why. */
+int volume_mount(uint32_t number, const char *name, const char *path, const uint8_t key[32],
+                 bool create, bool read_only);
+/* Everything to the disks, as at the end of the last program. 0, or the first error. */
+int volume_unmount_all(void);
+
+/* Of an inode with ->volume. Contents, as data_* (fs/data.c), which call them. */
+long volume_data_read(struct inode *i, struct io *io, uint64_t offset);
+int volume_data_write(struct inode *i, struct io *io, uint64_t offset, uint64_t size);
+int volume_data_page(struct inode *i, uint64_t index, void *buf);
+int volume_data_set_size(struct inode *i, uint64_t size);
+int volume_data_punch(struct inode *i, uint64_t start, uint64_t end);
+int volume_data_allocate(struct inode *i, uint64_t start, uint64_t end);
+int64_t volume_data_seek(struct inode *i, uint64_t offset, bool hole);
+uint64_t volume_data_blocks(const struct inode *i);
+
+/* Names, before the tree changes. link: i is new, or has names already. */
+int volume_name_link(struct inode *dir, const char *name, size_t size, struct inode *i);
+int volume_name_unlink(struct inode *dir, const char *name, const struct inode *i);
+int volume_name_rename(struct inode *dir, const char *name, struct inode *to, const char *new_name,
+                       bool exchange);
+/* A new file that has no name (O_TMPFILE). */
+int volume_make_nameless(struct inode *dir, struct inode *i);
+
+/* Mode, owner and times as they stand in *i now; on an error they are as before again. */
+int volume_change(struct inode *i);
+/* Times as the volume has them. */
+void volume_refresh(struct inode *i);
+/* Nobody refers to it any more. */
+void volume_inode_end(struct inode *i);
+
+/* fsync: all of this inode's volume; i NULL: of all. May sleep. */
+int volume_fsync(struct inode *i);
+
+/* Of its mount, from 0. */
+uint32_t volume_index(const struct inode *i);
+
+struct statfs;
+void volume_statfs(const struct inode *i, struct statfs *s);
+
+enum volume_attr { VOLUME_ATTR_GET, VOLUME_ATTR_SET, VOLUME_ATTR_REMOVE, VOLUME_ATTR_LIST };
+/* value: inside, size bytes; what volume_xattr_* answer. */
+long volume_attr(struct inode *i, enum volume_attr what, const char *name, void *value, size_t size,
+                 int flags);
+
+#endif
