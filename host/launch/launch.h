@@ -76,10 +76,11 @@ struct sh_launch_spec {
     const char *resolver;          /* numeric address of the name server; NULL: this host's own */
     const struct sh_mount *mounts; /* the inside knows them as share0, share1, ... */
     size_t mount_count;
-    const struct sh_strings *volumes; /* NAME=FILE, files of the image's volumes */
-    enum sh_qemu_boot boot;           /* --boot; only simulated machines have a choice */
-    const char *firmware;             /* --firmware, absolute; NULL: the back end's default */
-    const char *stats_file;           /* --stats, by a name that the child can open; NULL: none */
+    const struct sh_strings
+        *volumes;           /* NAME=FILE, in the order of the image's volumes; may be NULL */
+    enum sh_qemu_boot boot; /* --boot; only simulated machines have a choice */
+    const char *firmware;   /* --firmware, absolute; NULL: the back end's default */
+    const char *stats_file; /* --stats, by a name that the child can open; NULL: none */
     const char *trace_file; /* --trace, likewise; "": into the workload's stderr; NULL: none */
     int output_fds[2];      /* what these two names are about; the child inherits them; -1: none */
     /* Filled in by the supervisor, before `command`: connected stream sockets that the child

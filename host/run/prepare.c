@@ -14,6 +14,7 @@
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
 #include "host/run/ports.h"
+#include "host/run/volumes.h"
 #include "host/run/relay.h"
 #include "host/run/terminal.h"
 #include "host/launch/launch_write.h"
@@ -98,8 +99,6 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
         c->mounts[c->mount_count++] =
             (struct sh_mount){sh_strdup(from->source), sh_strdup(from->target), from->read_only};
     }
-    for (size_t i = 0; i < o->volumes.count; i++)
-        sh_strings_add(&c->volumes, o->volumes.v[i]);
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
@@ -169,7 +168,8 @@ static int describe_effect(const struct sh_run_options *o, const struct sh_setti
     c->stop_signal = s->stop_signal;
     c->requests = s->requests;
     c->signals = s->signals;
-    return check_outputs(o, s->requests, err);
+    int r = sh_volumes_match(s, &o->volumes, &c->volumes, err);
+    return r ? r : check_outputs(o, s->requests, err);
 }
 
 /* What `c` says, as a back end reads it. */

@@ -3,10 +3,11 @@
 #include "host/run/volumes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/manifest.h"
+#include "lib/settings.h"
 
 bool sh_is_volume(const char *text)
 {
@@ -25,5 +26,42 @@ int sh_volume_parse(const char *text, struct sh_strings *volumes, struct sh_erro
             return sh_fail(err, -EEXIST, "-v %s: that volume has a file already", text);
     cleanup_free char *here = *file == '/' ? NULL : getcwd(NULL, 0);
     sh_strings_addf(volumes, "%.*s=%s%s%s", (int)n, text, here ? here : "", here ? "/" : "", file);
+    return 0;
+}
+
+static int make_file(const struct sh_volume *v, const char *file, struct sh_error *err)
+{
+    if (!access(file, F_OK))
+        return 0;
+    if (!v->size)
+        return sh_fail(err, -ENOENT,
+                       "the volume's file %s is not there, and the image does not say how large it "
+                       "is to be; make it with 'shelter volume create'",
+                       file);
+    cleanup_close int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)v->size))
+        return sh_fail_errno(err, -errno, "cannot make the volume's file %s", file);
+    return 0;
+}
+
+int sh_volumes_match(const struct sh_settings *s, const struct sh_strings *given,
+                     struct sh_strings *out, struct sh_error *err)
+{
+    for (size_t i = 0; i < s->volume_count; i++) {
+        const struct sh_volume *v = &s->volumes[i];
+        size_t n = strlen(v->name), k = 0;
+        while (k < given->count && (strncmp(given->v[k], v->name, n) || given->v[k][n] != '='))
+            k++;
+        if (k == given->count)
+            return sh_fail(err, -EINVAL, "the image has a volume %s; say where it lies: -v %s:FILE",
+                           v->name, v->name);
+        int r = make_file(v, given->v[k] + n + 1, err);
+        if (r)
+            return r;
+        sh_strings_add(out, given->v[k]);
+    }
+    if (out->count < given->count)
+        return sh_fail(err, -EINVAL, "the image has %zu volumes, and -v names %zu", out->count,
+                       given->count);
     return 0;
 }

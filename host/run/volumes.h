@@ -11,4 +11,10 @@
 bool sh_is_volume(const char *text);
 int sh_volume_parse(const char *text, struct sh_strings *volumes, struct sh_error *err);
 
+struct sh_settings;
+/* The files of an image's volumes in their order, from what was given; one that is not there is
+ * made, where the image says how large. Each volume must have one, and none may be left over. */
+int sh_volumes_match(const struct sh_settings *s, const struct sh_strings *given,
+                     struct sh_strings *out, struct sh_error *err);
+
 #endif

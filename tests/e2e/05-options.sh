@@ -13,6 +13,7 @@ pages() { # VERB: the manual's pages that tell its options
 words() { grep -oE -- '(^|[ ,])--?[a-zA-Z][a-zA-Z-]*' | tr -d ' ,' | sort -u; }
 same "verbs: help and completion" "$("$SHELTER" help | sed -n 's/^  \([a-z]*\) .*/\1/p')" "$(grep -v ' ' <<<"$_shelter_verbs")"
 same "verbs: the broker's" "$("$SHELTER" broker --help | sed -nE 's/^  ([a-z-]+)  .*/broker \1/p')" "$(grep '^broker ' <<<"$_shelter_verbs")"
+same "verbs: of volumes" "$("$SHELTER" volume --help | sed -nE 's/^  ([a-z-]+)  .*/volume \1/p')" "$(grep '^volume ' <<<"$_shelter_verbs")"
 lost='' unread='' loose='' unknown=''
 while read -r verb; do
     read -ra v <<<"$verb"
@@ -38,8 +39,8 @@ while read -r verb; do
         unknown+=" [$verb: $(cat "$T/err")]"
     case $verb in
     version | images | ps | clean | doctor | tcb | 'broker list' | 'broker key' | 'broker log' | 'broker serve' | 'broker init') set -- surplus ;;
-    load | build | save | verify | measure | attest | attach | logs | trace | 'broker remove-reference' | 'broker remove-resource' | 'broker add-reference') set -- one surplus ;;
-    tag | cp | 'broker add-resource' | 'broker policy') set -- one two surplus ;;
+    load | build | save | verify | measure | attest | attach | logs | trace | 'broker remove-reference' | 'broker remove-resource' | 'broker add-reference' | 'volume inspect' | 'volume check' | 'volume rekey') set -- one surplus ;;
+    tag | cp | 'broker add-resource' | 'broker policy' | 'volume create' | 'volume grow' | 'volume backup') set -- one two surplus ;;
     *) continue ;;
     esac
     "$SHELTER" "${v[@]}" "$@" </dev/null >"$T/out" 2>"$T/err"

@@ -25,7 +25,8 @@ timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/r
 cleanup_hooks+=("kill $! 2>/dev/null")
 check "the broker" until_true 20 test -s "$T/url"
 url=$(cat "$T/url")
-head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/data --image any
+head -c 32 /dev/urandom >"$T/data.key"
+"$SHELTER" broker add-resource volumes/key/data "$T/data.key" --image any
 head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/other --image any
 printf short | "$SHELTER" broker add-resource volumes/key/short --image any
 
@@ -70,6 +71,11 @@ done
 same "kill -9: lines lost" "$lost" 0
 check "kill -9: lines there" test "${lines:-0}" -gt 40
 status "look, after it all" 0 "${on[@]}" look
+status "its owner checks it" 0 "$SHELTER" volume check "$T/disk" --key "$T/data.key"
+status "... makes it larger" 0 "$SHELTER" volume grow "$T/disk" 300M
+status "look, in the larger one" 0 "${on[@]}" look
+check "the volume has grown" grep -q '"volume_size":[[:space:]]*314572800' <("$SHELTER" volume inspect "$T/disk" --key "$T/data.key")
+status "... and fits together" 0 "$SHELTER" volume check "$T/disk" --key "$T/data.key"
 
 # --- who may not ---
 check "image: another key" image other "data:/data:$key/other:freshness=insecure-none" -c "/bin/storage look /data"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of a volume, lowest first: crypt, block, node, map, tree, inode, dir, op, log, volume.
+// The parts of a volume, lowest first: crypt, block, node, map, tree, inode, dir, op, log, root,
+// run, replay, volume.
 #ifndef VOLUME_INTERNAL_H
 #define VOLUME_INTERNAL_H
 
@@ -80,7 +81,7 @@ struct volume {
 
     /* map.c */
     uint16_t *group_free; /* blocks that can be allocated; GROUP_UNKNOWN */
-    uint32_t groups, group_room;
+    uint32_t groups;
     uint64_t cursor;
     uint64_t waiting; /* blocks that are free after the next commit */
 
@@ -227,11 +228,19 @@ void log_append(struct volume *v, const struct op *op);
 /* The pending operations as a record, not yet flushed; and when they are. */
 int log_write(struct volume *v);
 int log_written(struct volume *v, int flushed);
-int log_replay(struct volume *v);
+/* The next record from block `at` on, in v->pending: 0 with *end behind it; -ENOENT: there is none
+ * that is whole; -EIO. */
+int log_read(struct volume *v, uint32_t at, uint32_t *end);
+/* Is there a later record? -EUCLEAN: so the one at `at` was acknowledged, and is damaged. */
+int log_look_behind(struct volume *v, uint32_t at);
+void log_remember(struct volume *v);
 
 /* run.c: room and memory for one operation more, the operation, its record. */
 int run_op(struct volume *v, struct op *op);
 /* Blocks that only what gives room back may use. */
 uint64_t run_reserve(const struct volume *v);
+
+/* replay.c */
+int log_replay(struct volume *v);
 
 #endif

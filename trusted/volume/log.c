@@ -18,7 +18,7 @@ static void nonce_of(const struct volume *v, uint32_t at, uint8_t nonce[CRYPT_NO
     sh_put_le32(nonce + 8, at);
 }
 
-static void remember_state(struct volume *v)
+void log_remember(struct volume *v)
 {
     v->now = (struct volume_state){v->super.sequence, v->super.session, {0}, v->log_at};
     memcpy(v->now.root, v->root.tag, sizeof(v->now.root));
@@ -30,7 +30,7 @@ int log_start(struct volume *v)
         log_key(v);
     v->log_at = v->log_record = v->pending_size = 0;
     v->need_commit = false;
-    remember_state(v);
+    log_remember(v);
     return 0;
 }
 
@@ -102,9 +102,7 @@ static int read_block(struct volume *v, uint32_t at, struct log_block *b)
     return b->used <= LOG_DATA ? 0 : -EIO;
 }
 
-/* Gathers the next record in v->pending: 0, -ENOENT: there is none that is whole; *end behind it.
- */
-static int read_record(struct volume *v, uint32_t at, uint32_t *end)
+int log_read(struct volume *v, uint32_t at, uint32_t *end)
 {
     struct log_block *b = (struct log_block *)v->io;
     v->pending_size = 0;
@@ -124,23 +122,9 @@ static int read_record(struct volume *v, uint32_t at, uint32_t *end)
     return -ENOENT;
 }
 
-static int apply_record(struct volume *v)
-{
-    uint32_t at = 0;
-    while (at < v->pending_size) {
-        struct op op;
-        size_t n = op_decode(&op, v->pending + at, v->pending_size - at);
-        int r = n ? run_op(v, &op) : -EIO;
-        if (r)
-            return r;
-        at += (uint32_t)n;
-    }
-    return 0;
-}
-
 /* A record is written when the one before it has been flushed. So a block of a later record
  * proves that this one was there, and acknowledged. */
-static int look_behind(struct volume *v, uint32_t at)
+int log_look_behind(struct volume *v, uint32_t at)
 {
     struct log_block *b = (struct log_block *)v->io;
     for (; at < v->super.log_blocks; at++) {
@@ -151,25 +135,4 @@ static int look_behind(struct volume *v, uint32_t at)
             return r;
     }
     return 0;
-}
-
-int log_replay(struct volume *v)
-{
-    int r;
-    uint32_t end;
-    log_start(v);
-    while (!(r = read_record(v, v->log_at, &end))) {
-        v->replaying = true;
-        r = apply_record(v);
-        v->replaying = false;
-        if (r)
-            return volume_fail(v, r, "the log does not fit the volume");
-        v->log_at = end;
-        v->log_record++;
-    }
-    v->pending_size = 0;
-    if (r == -ENOENT)
-        r = look_behind(v, v->log_at);
-    remember_state(v);
-    return r;
 }

@@ -10,4 +10,5 @@ $(VOLUME_CIPHER): $(B)/volume/%.o: $(LIBCRYPTO_A)
 	$(call say,PARTS,$@)
 	$(Q)ar p $< $$(ar t $< | grep -m1 -E -- '(^|-)$*\.o$$') >$@.tmp && mv $@.tmp $@
 
+shelter: $(VOLUME_SRC:%.c=$(B)/o/%.o) $(VOLUME_CIPHER)
 $(B)/san/parts.a: $(VOLUME_SRC:%.c=$(B)/san/%.o) $(VOLUME_CIPHER)

@@ -42,8 +42,9 @@ static struct volume *lay_out(const struct volume_disk *disk, void *memory, size
 static int lay_out_rest(struct volume *v)
 {
     uint8_t *at = v->pending + round_up(PENDING_MAX), *end = (uint8_t *)v + v->memory_size;
-    size_t groups = (v->super.blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
-    v->group_room = (uint32_t)groups;
+    uint64_t blocks = usable_blocks(v->disk.blocks); /* it may grow so far */
+    size_t groups =
+        ((blocks > v->super.blocks ? blocks : v->super.blocks) + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
     v->group_free = (uint16_t *)at;
     at += round_up(groups * sizeof(uint16_t));
     int r = node_init(v, at, (size_t)(end - at));
@@ -263,16 +264,20 @@ void volume_info(const struct volume *v, struct volume_info *out)
     memcpy(out->name, s->name, sizeof(out->name));
 }
 
+uint64_t volume_blocks(const struct volume *v)
+{
+    return v->super.blocks;
+}
+
 int volume_grow(struct volume *v, uint64_t blocks)
 {
     struct super *s = &v->super;
     uint64_t before = s->blocks - reserved_blocks(s);
     blocks = usable_blocks(blocks);
-    if (blocks < s->blocks)
+    if (blocks < s->blocks || blocks > v->disk.blocks)
         return -EINVAL;
-    /* The table of groups has no room for more than it was laid out for: open it again then. */
-    if ((blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS > round_up(v->group_room * 2) / 2)
-        return -ENOBUFS;
+    if (blocks == s->blocks)
+        return 0;
     int r = volume_commit(v);
     if (r)
         return r;

@@ -101,6 +101,8 @@ struct volume_info {
     char name[64];
 };
 void volume_info(const struct volume *v, struct volume_info *out);
+/* Blocks of the disk that are the volume's. */
+uint64_t volume_blocks(const struct volume *v);
 /* More blocks: the disk has them already. */
 int volume_grow(struct volume *v, uint64_t blocks);
 /* From now on another key opens it. Nothing but the root records is written. */

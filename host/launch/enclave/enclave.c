@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <cpuid.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -108,50 +107,6 @@ static void add_ports(const struct sh_launch_spec *spec, struct sh_strings *argv
     }
 }
 
-static int make_volume(const char *file, uint64_t size, struct sh_error *err)
-{
-    if (!access(file, F_OK))
-        return 0;
-    if (!size)
-        return sh_fail(err, -ENOENT,
-                       "the volume's file %s is not there, and the image does not say how large it "
-                       "is to be; make it: truncate -s 1G %s",
-                       file, file);
-    cleanup_close int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || ftruncate(fd, (off_t)size))
-        return sh_fail_errno(err, -errno, "cannot make the volume's file %s", file);
-    return 0;
-}
-
-/* Their files in the manifest's order, each made where it is not there. */
-static int add_volumes(const struct sh_launch_spec *spec, struct sh_strings *argv,
-                       struct sh_error *err)
-{
-    const struct sh_manifest *m = &spec->image->manifest;
-    size_t count = sh_manifest_count(m, SH_TAG_VOLUME), used = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct sh_view v = sh_manifest_get(m, SH_TAG_VOLUME, i);
-        const char *name = (const char *)v.data + 16, *file = NULL;
-        int n = (int)sh_le32(v.data + 12);
-        for (size_t k = 0; k < spec->volumes->count; k++)
-            if (!strncmp(spec->volumes->v[k], name, (size_t)n) && spec->volumes->v[k][n] == '=')
-                file = spec->volumes->v[k] + n + 1;
-        if (!file)
-            return sh_fail(err, -EINVAL,
-                           "the image has a volume %.*s; say where it lies: -v %.*s:FILE", n, name,
-                           n, name);
-        int r = make_volume(file, sh_le64(v.data), err);
-        if (r)
-            return r;
-        sh_strings_addf(argv, "--volume=%s", file);
-        used++;
-    }
-    if (used < spec->volumes->count)
-        return sh_fail(err, -EINVAL, "-v %s: the image has no such volume (build --volume)",
-                       spec->volumes->v[0]);
-    return 0;
-}
-
 /* The loader's. */
 static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, struct sh_error *err)
 {
@@ -168,9 +123,8 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
     add_network(spec, argv);
     add_ports(spec, argv);
-    int r = add_volumes(spec, argv, err);
-    if (r)
-        return r;
+    for (size_t i = 0; spec->volumes && i < spec->volumes->count; i++)
+        sh_strings_addf(argv, "--volume=%s", strchr(spec->volumes->v[i], '=') + 1);
     if (spec->publish_all)
         sh_strings_add(argv, "--publish-all");
     if (spec->resolver)
@@ -243,11 +197,6 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
     cleanup_free char *sim_tee = sh_format("%s/" SH_STORE_SIM_TEE, spec->store_path);
     if (spec->backend->simulated && sh_sim_tee_make(sim_tee, err))
         return -EIO;
-    struct sh_strings none = {0}; /* before there is an instance */
-    int missing = add_volumes(spec, &none, err);
-    sh_strings_free(&none);
-    if (missing)
-        return missing;
     /* Ours in the spec: the loader's path, found while the user's folder is still the current one.
      */
     spec->own = find_loader(err);

@@ -47,7 +47,7 @@ void sh_qemu_config_free(struct sh_qemu_config *c)
 static int refuse_spec(const struct sh_launch_spec *spec, struct sh_error *err)
 {
     const char *what = spec->stats_file ? "--stats" : spec->trace_file ? "--trace" : NULL;
-    if (sh_manifest_count(&spec->image->manifest, SH_TAG_VOLUME))
+    if (spec->volumes && spec->volumes->count)
         return sh_fail(err, -ENOTSUP,
                        "the image has volumes, which only enclaves open yet; use --tee sgx or "
                        "--tee sgx-sim");

@@ -575,6 +575,8 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create,
         r = volume_create(&d, key, m->name, memory, VOLUME_MEMORY);
     if (!r)
         r = volume_open(&d, key, read_only ? VOLUME_READ_ONLY : 0, memory, VOLUME_MEMORY, &m->v);
+    if (!r && !read_only && d.blocks > volume_blocks(m->v))
+        r = volume_grow(m->v, d.blocks); /* as large as its file now is */
     return (int)end_call(m, r);
 }
 

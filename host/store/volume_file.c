@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// A volume's file or block device, for its owner's commands.
+#include "host/store/volume_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <openssl/rand.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "trusted/volume/crypt.h"
+
+#define BLOCK 4096u
+
+static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    const struct sh_volume_file *f = ctx;
+    size_t size = (size_t)count * BLOCK;
+    for (size_t at = 0; at < size;) {
+        ssize_t n = pread(f->fd, (char *)buf + at, size - at, (off_t)(block * BLOCK + at));
+        if (n <= 0)
+            return n ? -errno : -EIO;
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t count)
+{
+    const struct sh_volume_file *f = ctx;
+    size_t size = (size_t)count * BLOCK;
+    for (size_t at = 0; at < size;) {
+        ssize_t n = pwrite(f->fd, (const char *)buf + at, size - at, (off_t)(block * BLOCK + at));
+        if (n <= 0)
+            return n ? -errno : -EIO;
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static int flush_blocks(void *ctx)
+{
+    const struct sh_volume_file *f = ctx;
+    return fdatasync(f->fd) ? -errno : 0;
+}
+
+static int random_bytes(void *ctx, void *buf, size_t size)
+{
+    return RAND_bytes(buf, (int)size) == 1 ? 0 : -EIO;
+}
+
+static int64_t now_ns(void *ctx)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static struct volume_disk disk_of(struct sh_volume_file *f)
+{
+    crypt_init(__builtin_cpu_supports("avx") && __builtin_cpu_supports("movbe"));
+    return (struct volume_disk){.read_blocks = read_blocks,
+                                .write_blocks = write_blocks,
+                                .flush_blocks = flush_blocks,
+                                .random_bytes = random_bytes,
+                                .now_ns = now_ns,
+                                .ctx = f,
+                                .blocks = f->size / BLOCK};
+}
+
+int sh_volume_key(const char *file, uint8_t key[VOLUME_KEY_SIZE], struct sh_error *err)
+{
+    uint8_t more[VOLUME_KEY_SIZE + 1];
+    cleanup_close int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, more, sizeof(more));
+    if (n < 0)
+        return sh_fail_errno(err, -errno, "cannot read the key %s", file);
+    if (n != VOLUME_KEY_SIZE)
+        return sh_fail(err, -EINVAL, "the key %s has not %u bytes", file, VOLUME_KEY_SIZE);
+    memcpy(key, more, VOLUME_KEY_SIZE);
+    explicit_bzero(more, sizeof(more));
+    return 0;
+}
+
+int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
+                        struct sh_error *err)
+{
+    struct stat st;
+    *f = (struct sh_volume_file){.path = path};
+    f->fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (f->fd < 0)
+        return sh_fail_errno(err, -errno, "cannot open the volume %s", path);
+    if (flock(f->fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB))
+        return sh_fail(err, -EBUSY, "the volume %s is in use; stop the shelter that has it", path);
+    if (fstat(f->fd, &st))
+        return sh_fail_errno(err, -errno, "cannot look at %s", path);
+    f->size = (uint64_t)st.st_size;
+    if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &f->size))
+        return sh_fail_errno(err, -errno, "cannot ask for the size of %s", path);
+    f->memory = aligned_alloc(BLOCK, VOLUME_MEMORY);
+    return f->memory ? 0 : sh_fail(err, -ENOMEM, "no memory");
+}
+
+static const char *why_not(int r)
+{
+    return r == -EKEYREJECTED ? "this key does not open it, or it is no volume"
+           : r == -EUCLEAN    ? "a record of its log that was acknowledged is damaged"
+           : r == -EOVERFLOW  ? "its file is shorter than it was"
+           : r == -EPROTO     ? "it was made by another version"
+           : r == -EROFS      ? "it was not closed in order: run the image with it once"
+           : r == -EINVAL     ? "its file is too small: 16 MiB at least"
+                              : strerror(-r);
+}
+
+int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool write,
+                          struct sh_error *err)
+{
+    uint8_t key[VOLUME_KEY_SIZE];
+    struct volume_disk d = disk_of(f);
+    int r = sh_volume_key(key_file, key, err);
+    if (r)
+        return r;
+    r = volume_open(&d, key, write ? 0 : VOLUME_READ_ONLY, f->memory, VOLUME_MEMORY, &f->volume);
+    explicit_bzero(key, sizeof(key));
+    return r ? sh_fail(err, r, "the volume %s: %s", f->path, why_not(r)) : 0;
+}
+
+int sh_volume_file_format(struct sh_volume_file *f, const char *key_file, const char *name,
+                          struct sh_error *err)
+{
+    uint8_t key[VOLUME_KEY_SIZE];
+    struct volume_disk d = disk_of(f);
+    int r = sh_volume_key(key_file, key, err);
+    if (r)
+        return r;
+    r = volume_create(&d, key, name, f->memory, VOLUME_MEMORY);
+    explicit_bzero(key, sizeof(key));
+    return r ? sh_fail(err, r, "the volume %s: %s", f->path, why_not(r)) : 0;
+}
+
+int sh_volume_file_close(struct sh_volume_file *f, struct sh_error *err)
+{
+    int r = f->volume ? volume_close(f->volume) : 0;
+    free(f->memory);
+    if (f->fd >= 0)
+        close(f->fd);
+    *f = (struct sh_volume_file){.fd = -1};
+    return r ? sh_fail_errno(err, r, "the volume could not be closed in order") : 0;
+}
