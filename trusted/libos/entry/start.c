@@ -21,10 +21,6 @@
 #define CPUS_MAX 512u
 #define CACHE_SIZE_MAX (32ul << 20) /* of checked blocks of root.img */
 
-struct port_info port_info;
-struct sh_settings settings;
-struct stats stats;
-bool tracing;
 static struct thread first;
 
 /* What cannot be is refused, whoever said it. */

@@ -22,6 +22,17 @@ struct process *process_find(int pid)
     return NULL;
 }
 
+struct thread *thread_find(const struct process *p, int tid)
+{
+    list_for(it, &p->threads)
+    {
+        struct thread *t = container_of(it, struct thread, node);
+        if (t->tid == tid)
+            return t;
+    }
+    return NULL;
+}
+
 struct thread *thread_find_any(int tid)
 {
     list_for(it, &processes)

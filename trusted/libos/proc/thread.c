@@ -73,17 +73,6 @@ struct thread *thread_new(void)
     return t;
 }
 
-struct thread *thread_find(const struct process *p, int tid)
-{
-    list_for(it, &p->threads)
-    {
-        struct thread *t = container_of(it, struct thread, node);
-        if (t->tid == tid)
-            return t;
-    }
-    return NULL;
-}
-
 struct thread *thread_service(void (*service)(struct thread *t))
 {
     struct thread *t = thread_new();

@@ -14,11 +14,6 @@ void sig_temporary_mask(struct thread *t, uint64_t mask)
     sig_set_mask(t, mask);
 }
 
-void sig_die(int signo)
-{
-    process_exit(signo);
-}
-
 static void act_by_default(struct thread *t, int signo)
 {
     switch (signo) {
@@ -38,7 +33,7 @@ static void act_by_default(struct thread *t, int signo)
             process_stop(signo);
         return;
     default:
-        sig_die(signo);
+        process_exit(signo);
     }
 }
 
@@ -67,7 +62,7 @@ static bool bad_stack(struct thread *t, int signo)
 {
     struct sig_item item = {.signo = SIGSEGV, .code = 0x80};
     if (signo == SIGSEGV || (t->sig_mask & SIG_BIT(SIGSEGV)) || !run_action(t, &item))
-        sig_die(SIGSEGV);
+        process_exit(SIGSEGV);
     return true;
 }
 
@@ -120,5 +115,5 @@ void sig_fault(struct thread *t, int signo, int code, uint64_t addr)
                  t->trap.vector, signo, code, addr, t->regs.rip);
     t->call_nr = -1;
     if ((t->sig_mask & SIG_BIT(signo)) || !run_action(t, &item))
-        sig_die(signo);
+        process_exit(signo);
 }

@@ -109,6 +109,23 @@ static void before_send(struct process *p, int signo)
         process_continue(p);
 }
 
+static struct list watches = {&watches, &watches};
+
+void sig_watch(struct sig_watch *w)
+{
+    list_append(&watches, &w->node);
+}
+
+static void wake_watches(int signo)
+{
+    list_for(it, &watches)
+    {
+        struct sig_watch *w = container_of(it, struct sig_watch, node);
+        if (w->set & SIG_BIT(signo))
+            wait_wake_all(&w->wait);
+    }
+}
+
 int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item)
 {
     int signo = item->signo;
@@ -132,7 +149,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     list_append(&q->items, &copy->node);
     q->set |= SIG_BIT(signo);
     q->count++;
-    signalfd_wake(signo);
+    wake_watches(signo);
     if (target && (!(target->sig_mask & SIG_BIT(signo)) || (target->wait_set & SIG_BIT(signo))))
         sig_wake_for_mask(target);
     return 0;

@@ -40,8 +40,13 @@ void sig_wake_for_mask(struct thread *t);
 long signal_kill(struct process *p, int signo);
 long signal_queue_to(struct process *p, int signo, uint64_t info); /* siginfo_t of the program */
 
-/* signal/signalfd.c: one of these signals is pending. */
-void signalfd_wake(int signo);
+/* Who is woken when a signal of `set` becomes pending, until it is taken out of its list. */
+struct sig_watch {
+    struct list node;
+    uint64_t set;
+    struct wait_queue wait;
+};
+void sig_watch(struct sig_watch *w);
 
 /* signal/deliver.c: on the way back to the program. */
 void sig_deliver(struct thread *t);
@@ -49,7 +54,6 @@ void sig_deliver(struct thread *t);
 void sig_fault(struct thread *t, int signo, int code, uint64_t addr);
 void sig_set_mask(struct thread *t, uint64_t mask);
 void sig_temporary_mask(struct thread *t, uint64_t mask); /* until the call has returned */
-_Noreturn void sig_die(int signo);
 
 /* signal/frame.c */
 int frame_push(struct thread *t, const struct sig_action *action, const struct sig_item *item,

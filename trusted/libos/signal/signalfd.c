@@ -8,27 +8,9 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/signal/signal.h"
 
-struct signal_file {
-    struct list node;
-    uint64_t set;
-    struct wait_queue wait;
-};
-
-static struct list all = {&all, &all};
-
-void signalfd_wake(int signo)
-{
-    list_for(it, &all)
-    {
-        struct signal_file *s = container_of(it, struct signal_file, node);
-        if (s->set & SIG_BIT(signo))
-            wait_wake_all(&s->wait);
-    }
-}
-
 static long signal_read(struct file *f, struct io *io, uint64_t offset)
 {
-    struct signal_file *s = f->data;
+    struct sig_watch *s = f->data;
     struct sig_item item;
     long done = 0;
     if (io->left < sizeof(struct signalfd_siginfo))
@@ -58,14 +40,14 @@ static long signal_read(struct file *f, struct io *io, uint64_t offset)
 
 static uint32_t signal_poll(struct file *f)
 {
-    struct signal_file *s = f->data;
+    struct sig_watch *s = f->data;
     sig_collect();
     return (self()->pending.set | current()->pending.set) & s->set ? POLLIN | POLLRDNORM : 0;
 }
 
 static void signal_release(struct file *f)
 {
-    struct signal_file *s = f->data;
+    struct sig_watch *s = f->data;
     list_remove(&s->node);
     los_free(s);
 }
@@ -80,7 +62,7 @@ static const struct file_ops signal_ops = {
 
 static long new_file(uint64_t set, uint32_t flags)
 {
-    struct signal_file *s = los_alloc(sizeof(*s));
+    struct sig_watch *s = los_alloc(sizeof(*s));
     struct file *f = s ? file_new(&signal_ops, O_RDWR | (flags & O_NONBLOCK)) : NULL;
     if (!f) {
         los_free(s);
@@ -88,7 +70,7 @@ static long new_file(uint64_t set, uint32_t flags)
     }
     s->set = set;
     wait_queue_init(&s->wait);
-    list_append(&all, &s->node);
+    sig_watch(s);
     f->data = s;
     f->wait = &s->wait;
     return fd_install(f, flags & O_CLOEXEC, 0);
@@ -110,7 +92,7 @@ long sys_signalfd4(int fd, uint64_t mask, uint64_t mask_size, uint32_t flags)
         return -EBADF;
     if (f->ops != &signal_ops)
         return -EINVAL;
-    struct signal_file *s = f->data;
+    struct sig_watch *s = f->data;
     s->set = set;
     wait_wake_all(&s->wait);
     return fd;
