@@ -81,7 +81,8 @@ static void intel(const char *name, struct gen_intel_options o, double p256)
     if (shelter_collateral_parse(json, strlen(json), g.root.data, g.root.size, &col, why,
                                  sizeof(why)))
         exit(1);
-    struct shelter_verify_request rq = {.evidence = g.quote.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g.quote.data,
                                         .evidence_size = g.quote.size,
                                         .collateral = col,
                                         .ca = g.root.data,
@@ -104,7 +105,8 @@ static void snp(double p384)
 
     gen_snp(&o, &g);
     snprintf(chain, sizeof(chain), "%s%s", g.ask.data, g.ark.data);
-    struct shelter_verify_request rq = {.evidence = g.report.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g.report.data,
                                         .evidence_size = g.report.size,
                                         .signer = g.signer.data,
                                         .signer_size = g.signer.size,

@@ -13,8 +13,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const enum shelter_evidence_type types[] = {SHELTER_EVIDENCE_AUTO, SHELTER_EVIDENCE_CSV};
 
     for (int i = 0; i < 2; i++) {
-        struct shelter_verify_request rq = {
-            .evidence = data, .evidence_size = size, .type = types[i], .time = 1750000000};
+        struct shelter_verify_request rq = {.size = sizeof(rq),
+                                            .evidence = data,
+                                            .evidence_size = size,
+                                            .type = types[i],
+                                            .time = 1750000000};
         struct shelter_verdict *v;
 
         if (!size || shelter_verify(&rq, &v))

@@ -5,7 +5,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct shelter_verify_request rq = {.time = 1750000000};
+    struct shelter_verify_request rq = {.size = sizeof(rq), .time = 1750000000};
     struct shelter_verdict *v;
     const void *evidence;
     size_t evidence_size;

@@ -24,7 +24,7 @@ $(B)/shelter-verify.pc: verify-always
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	    'Name: shelter-verify' 'Description: judges SGX, TDX, SEV-SNP and CSV evidence' \
-	    'Version: $(VERSION)' 'Requires.private: $(VERIFY_PKGS)' \
+	    'Version: $(VERSION)' 'Libs.private: -lcrypto -lcurl -lcjson' \
 	    'Libs: -L$${libdir} -lshelter-verify' 'Cflags: -I$${includedir}' > $@
 
 install: install-verify
@@ -35,10 +35,13 @@ install-verify: verify-lib
 	install -Dm644 include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify.h
 	install -Dm644 include/shelter/verify_reasons.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
 	install -Dm644 $(B)/shelter-verify.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+	install -Dm644 examples/ra-tls/client.c $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/ra-tls/client.c
+	install -Dm755 examples/verify.py $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/verify.py
 uninstall: uninstall-verify
 .PHONY: uninstall-verify
 uninstall-verify:
 	rm -f $(DESTDIR)$(PREFIX)/lib/libshelter-verify.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+	rm -f $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/ra-tls/client.c $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/verify.py
 	rm -f $(DESTDIR)$(PREFIX)/include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
 
 # Made-up evidence for unit tests, fuzzing and benchmarks.

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/ssl.h>
 
@@ -66,11 +65,11 @@ int main(int argc, char **argv)
         return 2;
     }
     struct shelter_ra_tls ra = {
-        .request = {.collateral = col,
+        .request = {.size = sizeof(struct shelter_verify_request),
+                    .collateral = col,
                     .ca = ca,
                     .ca_size = ca_size,
                     .reference_json = read_file(argv[3], &size),
-                    .time = (int64_t)time(NULL),
                     .allow_simulated = ca != NULL},
         .decide = decide,
     };

@@ -268,7 +268,8 @@ static int load_collateral(const struct options *o, struct inputs *in,
     if (o->collateral) {
         rc = shelter_collateral_load(o->collateral, ca, ca_size, &in->collateral, why, sizeof(why));
     } else if (o->online && in->evidence) {
-        struct shelter_fetch_options fetch = {.pcs_url = o->pccs,
+        struct shelter_fetch_options fetch = {.size = sizeof(fetch),
+                                              .pcs_url = o->pccs,
                                               .kds_url = o->kds,
                                               .cache_dir = o->cache,
                                               .timeout_ms = o->timeout_ms,
@@ -347,7 +348,7 @@ static int report_verdict(const struct options *o, const struct shelter_verdict 
 
 static int verify_inputs(const struct options *o, struct inputs *in)
 {
-    struct shelter_verify_request rq = {0};
+    struct shelter_verify_request rq = {.size = sizeof(rq)};
     struct shelter_verdict *v;
     int rc;
 

@@ -6,7 +6,8 @@
 //     struct shelter_collateral *col;
 //     struct shelter_verdict *v;
 //     shelter_collateral_load("collateral/", NULL, 0, &col, why, sizeof(why));
-//     struct shelter_verify_request rq = {.evidence = bytes, .evidence_size = size,
+//     struct shelter_verify_request rq = {.size = sizeof(rq), .evidence = bytes,
+//                                         .evidence_size = size,
 //                                         .collateral = col, .time = time(NULL)};
 //     if (shelter_verify(&rq, &v) == 0 && shelter_verdict_accepted(v)) ...
 //     shelter_verdict_free(v);
@@ -86,8 +87,10 @@ SHELTER_API int shelter_collateral_parse(const void *json, size_t size, const vo
                                          size_t why_size);
 SHELTER_API void shelter_collateral_free(struct shelter_collateral *col);
 
-// Where to fetch collateral; NULL members take the vendors' own services.
+// Where to fetch collateral; NULL members take the vendors' own services. size: as for
+// shelter_verify_request.
 struct shelter_fetch_options {
+    size_t size;           // sizeof(struct shelter_fetch_options)
     const char *pcs_url;   // default https://api.trustedservices.intel.com (or a PCCS)
     const char *kds_url;   // default https://kdsintf.amd.com; for CSV https://cert.hygon.cn
     const char *cache_dir; // NULL: no cache
@@ -113,7 +116,13 @@ SHELTER_API int shelter_collateral_fetch(const void *evidence, size_t evidence_s
 // --- Verification -----------------------------------------------------------------------------
 
 // All pointers are borrowed for the call. Zero-initialise, then set what is wanted.
+//
+// `size` says which members the caller knows: later versions of the library add some at the end,
+// and take those that an older caller does not have as zero. A caller that is newer than the
+// library gets -EINVAL if it sets a member that the library does not know. 0 stands for the members
+// up to allow_simulated, which the first version had.
 struct shelter_verify_request {
+    size_t size;          // sizeof(struct shelter_verify_request)
     const void *evidence; // raw quote or report, or CoCo's evidence JSON
     size_t evidence_size;
     enum shelter_evidence_type type;
@@ -136,7 +145,8 @@ struct shelter_verify_request {
 
 struct shelter_verdict;
 
-// Judges. Returns 0 with a verdict in *out (accepting or not), or -ENOMEM, -EINVAL without one.
+// Judges. Returns 0 with a verdict in *out (accepting or not), or without one -ENOMEM, -EINVAL (no
+// evidence, too much report data, a size that fits no version).
 SHELTER_API int shelter_verify(const struct shelter_verify_request *rq,
                                struct shelter_verdict **out);
 SHELTER_API void shelter_verdict_free(struct shelter_verdict *v);
@@ -187,11 +197,17 @@ SHELTER_API int shelter_certificate_evidence(const void *der, size_t der_size,
 // place of all other certificate checks. Set SSL_VERIFY_PEER; on a server also
 // SSL_VERIFY_FAIL_IF_NO_PEER_CERT. Session tickets and resumption carry over an earlier verdict.
 struct shelter_ra_tls {
-    struct shelter_verify_request request;
+    struct shelter_verify_request request; // time 0: that of each handshake
     // Called with each verdict, accepting or not, before the handshake goes on; may be NULL. The
     // verdict is gone when it returns. Return 0 to refuse what would be accepted.
     int (*decide)(void *arg, const struct shelter_verdict *v);
     void *arg;
+    // Called before each judgement with a copy of the request and the other side's evidence; may be
+    // NULL. For servers that run on: sets the collateral that is current, or that of the evidence's
+    // platform. What it sets must last until `decide`, or else the judgement, is over. Return 0 to
+    // refuse.
+    int (*prepare)(void *arg, struct shelter_verify_request *request, const void *evidence,
+                   size_t evidence_size);
 };
 struct x509_store_ctx_st;
 // 1 to go on, 0 to refuse (X509_V_ERR_APPLICATION_VERIFICATION). `arg`: struct shelter_ra_tls,

@@ -69,6 +69,42 @@ check "links with the static library" gcc -Wall -Werror -o "$T/user-static" "$T/
 same "four threads, one collateral, static library" "$(timeout 60 "$T/user-static" $run)" 200
 same "only the public names are exported" \
     "$(nm -D --defined-only "$T/root/usr/lib/libshelter-verify.so" | awk '{print $3}' | grep -vc '^shelter_')" 0
+same "pkg-config --cflags needs no other package" "$(PKG_CONFIG_LIBDIR=$T/root/usr/lib/pkgconfig pkg-config --cflags shelter-verify 2>&1 | grep -c 'not found')" 0
+example() { LD_LIBRARY_PATH=$T/root/usr/lib timeout 60 python3 "$T/root/usr/share/doc/shelter/examples/verify.py" "$@"; }
+status "the installed Python example accepts" 0 example "$T/tdx/quote.bin" "$T/tdx" "$T/tdx/root.pem"
+check "and prints the verdict" grep -q '"tcb_status": "UpToDate"' "$T/out"
+status "and rejects a root that is not named" 1 example "$T/tdx/quote.bin" "$T/tdx"
+# Callers of other versions, by the size of what they know.
+cat >"$T/sizes.c" <<'EOC'
+#include <errno.h>
+#include <shelter/verify.h>
+#include <string.h>
+int main(void)
+{
+    struct {
+        struct shelter_verify_request rq;
+        unsigned char later[16];
+    } all;
+    struct shelter_verdict *v;
+    size_t known = sizeof(all.rq), sizes[] = {0, known, known + 8, 8, known - 64, 5000};
+    int want[] = {0, 0, 0, -EINVAL, -EINVAL, -EINVAL};
+    for (int i = 0; i < 6; i++) {
+        memset(&all, 0, sizeof(all));
+        all.rq.evidence = "x";
+        all.rq.evidence_size = 1;
+        all.rq.size = sizes[i];
+        if (shelter_verify(&all.rq, &v) != want[i])
+            return 10 + i;
+        if (!want[i])
+            shelter_verdict_free(v);
+    }
+    all.rq.size = known + 8; /* with a member set that this library does not know */
+    all.later[3] = 1;
+    return shelter_verify(&all.rq, &v) == -EINVAL ? 0 : 20;
+}
+EOC
+check "a program with structures of other sizes" gcc -Wall -Werror -o "$T/sizes" "$T/sizes.c" $(pkg-config --cflags --libs shelter-verify)
+status "sizes of structures" 0 env LD_LIBRARY_PATH="$T/root/usr/lib" "$T/sizes"
 status "a C++ compiler takes the header" 0 sh -c \
     'command -v g++ >/dev/null || exit 0; echo "#include <shelter/verify.h>" | g++ -Wall -Werror -fsyntax-only -x c++ -I"$1" -' sh "$T/root/usr/include"
 

@@ -278,7 +278,7 @@ def main():
     ok(a.get("/cdh/resource/../key/none")[0] == 400, "/cdh/resource with another path")
     status, body = a.get("/aa/token?token_type=kbs")
     o = json.loads(body)
-    ok(status == 200 and o["token"].count(".") == 2 and "EC PRIVATE KEY" in o["tee_keypair"], "/aa/token", body)
+    ok(status == 200 and o["token"].count(".") == 2 and "BEGIN PRIVATE KEY" in o["tee_keypair"], "/aa/token", body)
     status, body = a.get("/aa/evidence?runtime_data=%01abc")
     ok(status == 200 and a.asked[-1] == b"\1abc".ljust(64, b"\0") and "quote" in json.loads(body), "/aa/evidence", body)
     ok(a.get("/aa/aael", "POST", b'{"domain":"x"}')[0] == 501, "/aa/aael: no register can be extended")

@@ -190,6 +190,63 @@ static void test_answers(void **state)
     answer_is("GET", "/cdh/resource/", "tdx", 404, "no such");
     answer_is("GET", "/aa/ra-tls?nonce=%4", "tdx", 400, "escaped");
     answer_is("GET", "/aa/ra-tls", "csv", 501, "CSV");
+    answer_is("GET", "/info", "tdx", 200, "{\"tee\":\"tdx\",\"additional_tees\":[]}");
+    answer_is("GET", "/aa/additional-evidence?runtime_data=x", "tdx", 200, "{}");
+    answer_is("GET", "/aa/additional-evidence", "tdx", 400, "missing");
+    // What is not looked at would make the answer that to another question.
+    static const char *const unknown[] = {"/aa/evidence?runtime_data=x&y=1",
+                                          "/aa/evidence?runtime_data=x&runtime_data=y",
+                                          "/aa/evidence?runtime_data=x&&encoding=base64",
+                                          "/aa/evidence?runtime_data",
+                                          "/aa/evidence?Runtime_data=x",
+                                          "/aa/token?token_type=kbs&x=",
+                                          "/aa/ra-tls?nonce=1&runtime_data=x",
+                                          "/info?x=1"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        answer_is("GET", unknown[i], "tdx", 400, "parameter");
+    // base64 of either alphabet, padded or not; 501: it was read, and there is no device
+    static const char *const good[] = {"YQ", "YQ==", "YQ%3D%3D", "-_8", "%2B/8=", ""};
+    static const char *const bad[] = {"Y", "YQ=a", "Y*", "+/8="};
+    char target[256];
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(target, sizeof(target), "/aa/evidence?encoding=base64&runtime_data=%s", good[i]);
+        answer_is("GET", target, "tdx", 501, "device");
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(target, sizeof(target), "/aa/evidence?runtime_data=%s&encoding=base64", bad[i]);
+        answer_is("GET", target, "tdx", 400, "base64");
+    }
+    answer_is("GET", "/aa/evidence?runtime_data=YQ&encoding=hex", "tdx", 400, "base64");
+    snprintf(
+        target, sizeof(target), "/aa/evidence?encoding=base64&runtime_data=%s",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    answer_is("GET", target, "tdx", 400, "64 bytes"); // 66 bytes
+}
+
+// What CoCo's and others' libraries read: PKCS #8, of both kinds of key.
+static void test_key_pem(void **state)
+{
+    for (int rsa = 0; rsa < 2; rsa++) {
+        struct agent_key *k = agent_key_new(rsa);
+        struct agent_text t = {0};
+        assert_non_null(k);
+        assert_int_equal(agent_key_pem(k, &t), 0);
+        assert_memory_equal(t.data, "-----BEGIN PRIVATE KEY-----", 27);
+        BIO *bio = BIO_new_mem_buf(t.data, (int)t.size);
+        PKCS8_PRIV_KEY_INFO *info = PEM_read_bio_PKCS8_PRIV_KEY_INFO(bio, NULL, NULL, NULL);
+        assert_non_null(info);
+        EVP_PKEY *key = EVP_PKCS82PKEY(info);
+        assert_non_null(key);
+        assert_int_equal(EVP_PKEY_get_bits(key), rsa ? 2048 : 256);
+        EVP_PKEY_CTX *check = EVP_PKEY_CTX_new(key, NULL);
+        assert_int_equal(EVP_PKEY_check(check), 1);
+        EVP_PKEY_CTX_free(check);
+        EVP_PKEY_free(key);
+        PKCS8_PRIV_KEY_INFO_free(info);
+        BIO_free(bio);
+        agent_text_free(&t);
+        agent_key_free(k);
+    }
 }
 
 static void test_base64(void **state)
@@ -999,13 +1056,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request),   cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_base64),    cmocka_unit_test(test_json),
-        cmocka_unit_test(test_json_text), cmocka_unit_test(test_response),
-        cmocka_unit_test(test_url),       cmocka_unit_test(test_unwrap),
-        cmocka_unit_test(test_sm3),       cmocka_unit_test(test_tsm),
-        cmocka_unit_test(test_snp),       cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_devices),   cmocka_unit_test(test_simulated),
-        cmocka_unit_test(test_control),   cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_key_pem),   cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_json),      cmocka_unit_test(test_json_text),
+        cmocka_unit_test(test_response),  cmocka_unit_test(test_url),
+        cmocka_unit_test(test_unwrap),    cmocka_unit_test(test_sm3),
+        cmocka_unit_test(test_tsm),       cmocka_unit_test(test_snp),
+        cmocka_unit_test(test_csv),       cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_simulated), cmocka_unit_test(test_control),
+        cmocka_unit_test(test_serve),
     };
     int rc = cmocka_run_group_tests_name("agent", tests, NULL, NULL);
     free(held);

@@ -29,7 +29,8 @@ static enum shelter_reason judge_bytes(const struct gen_ra_tls *g, const uint8_t
     assert_int_equal(shelter_collateral_parse(json, strlen(json), g->intel.root.data,
                                               g->intel.root.size, &col, why, sizeof(why)),
                      0);
-    struct shelter_verify_request rq = {.collateral = col,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .collateral = col,
                                         .ca = g->intel.root.data,
                                         .ca_size = g->intel.root.size,
                                         .time = GEN_TIME,
@@ -242,7 +243,8 @@ static void test_callback(void **state)
     assert_int_equal(shelter_collateral_parse(json, strlen(json), g.intel.root.data,
                                               g.intel.root.size, &col, why, sizeof(why)),
                      0);
-    struct shelter_ra_tls ra = {.request = {.collateral = col,
+    struct shelter_ra_tls ra = {.request = {.size = sizeof(struct shelter_verify_request),
+                                            .collateral = col,
                                             .ca = g.intel.root.data,
                                             .ca_size = g.intel.root.size,
                                             .time = GEN_TIME}};

@@ -62,7 +62,8 @@ static struct judged judge(const uint8_t *quote, size_t size, const char *collat
     if (collateral)
         assert_int_equal(
             shelter_collateral_load(collateral, root, root_size, &col, why, sizeof(why)), 0);
-    struct shelter_verify_request rq = {.evidence = quote,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = quote,
                                         .evidence_size = size,
                                         .collateral = col,
                                         .ca = named ? root : NULL,

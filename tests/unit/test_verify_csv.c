@@ -19,7 +19,8 @@ static const struct ask plain;
 
 static struct shelter_verdict *judge(const struct gen_csv *g, const struct ask *a)
 {
-    struct shelter_verify_request rq = {.evidence = g->report.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g->report.data,
                                         .evidence_size = g->report.size,
                                         .type = SHELTER_EVIDENCE_CSV,
                                         .time = GEN_TIME,

@@ -31,7 +31,8 @@ static struct judged judge_with(const struct gen_intel *g, const struct ask *a)
 {
     struct judged j = {0};
     char why[256] = "", *json = gen_intel_collateral(g);
-    struct shelter_verify_request rq = {.evidence = g->quote.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g->quote.data,
                                         .evidence_size = g->quote.size,
                                         .time = a->time ? a->time : GEN_TIME,
                                         .policy_json = a->policy,
@@ -686,7 +687,7 @@ static void flip(const struct gen_intel_options *o)
 {
     struct gen_intel g;
     struct judged j;
-    struct shelter_verify_request rq = {.time = GEN_TIME};
+    struct shelter_verify_request rq = {.size = sizeof(rq), .time = GEN_TIME};
     size_t end;
     uint8_t *copy;
 

@@ -24,7 +24,8 @@ static const struct ask plain;
 
 static struct shelter_verdict *judge(const struct gen_snp *g, const struct ask *a)
 {
-    struct shelter_verify_request rq = {.evidence = g->report.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g->report.data,
                                         .evidence_size = g->report.size,
                                         .time = a->time ? a->time : GEN_TIME,
                                         .policy_json = a->policy,
@@ -192,7 +193,8 @@ static void test_crl(void **state)
         snprintf(chain, sizeof(chain), "%s%s", g.ask.data, g.ark.data);
         assert_int_equal(
             shelter_collateral_parse(json, strlen(json), NULL, 0, &col, why, sizeof(why)), 0);
-        struct shelter_verify_request rq = {.evidence = g.report.data,
+        struct shelter_verify_request rq = {.size = sizeof(rq),
+                                            .evidence = g.report.data,
                                             .evidence_size = g.report.size,
                                             .signer = g.signer.data,
                                             .signer_size = g.signer.size,
@@ -223,7 +225,8 @@ static void test_crl_without_intermediate(void **state)
     strcat(json, "\"}");
     assert_int_equal(shelter_collateral_parse(json, strlen(json), NULL, 0, &col, why, sizeof(why)),
                      0);
-    struct shelter_verify_request rq = {.evidence = g.report.data,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g.report.data,
                                         .evidence_size = g.report.size,
                                         .signer = g.signer.data,
                                         .signer_size = g.signer.size,

@@ -3,6 +3,7 @@
 #include <asm/errno.h>
 #include <string.h>
 
+#include "lib/base64.h"
 #include "trusted/agent/query.h"
 #include "trusted/agent/state.h"
 
@@ -66,12 +67,35 @@ static int read_parameter(struct sh_view query, const char *name, bool need, uin
     return -1;
 }
 
+/* runtime_data as it is, or with encoding=base64 what it is the base64 of (either alphabet, padded
+ * or not). False with reply filled. */
+static bool read_runtime_data(struct sh_view query, uint8_t out[64], struct agent_reply *reply)
+{
+    uint8_t how[64], text[96] = {0};
+    char c[sizeof(text)];
+    int n = read_parameter(query, "encoding", false, how, reply), size;
+    if (n < 0)
+        return false;
+    if (!n)
+        return read_parameter(query, "runtime_data", true, out, reply) >= 0;
+    size = agent_query_get(query, "runtime_data", text, sizeof(text));
+    while (size > 0 && text[size - 1] == '=')
+        size--;
+    for (int i = 0; i < size; i++)
+        c[i] = (char)(text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i]);
+    if (agent_same((char *)how, (size_t)n, "base64") && size >= 0 &&
+        sh_unbase64url(out, 64, c, (size_t)size) >= 0)
+        return true;
+    send_error(reply, 400, "encoding is base64 or left out, and runtime_data of at most 64 bytes");
+    return false;
+}
+
 static void serve_evidence(struct agent *a, struct sh_view query, struct agent_reply *reply)
 {
     uint8_t report_data[64] = {0};
     struct agent_text t = {0};
     struct agent_error e;
-    if (read_parameter(query, "runtime_data", true, report_data, reply) < 0)
+    if (!read_runtime_data(query, report_data, reply))
         return;
     int rc = agent_evidence_text(&t, report_data, &e);
     if (!rc) {
@@ -112,6 +136,26 @@ static void serve_token(struct agent *a, struct sh_view query, struct agent_repl
     take_text(reply, 200, JSON, &t);
 }
 
+/* Evidence of further devices by their kind: none has one here. */
+static void serve_additional(struct agent *a, struct sh_view query, struct agent_reply *reply)
+{
+    uint8_t report_data[64] = {0};
+    struct agent_text t = {0};
+    if (!read_runtime_data(query, report_data, reply))
+        return;
+    agent_text_str(&t, "{}\n");
+    take_text(reply, 200, JSON, &t);
+}
+
+static void serve_info(struct agent *a, struct sh_view query, struct agent_reply *reply)
+{
+    struct agent_text t = {0};
+    agent_text_str(&t, "{\"tee\":");
+    agent_text_json(&t, agent_os_tee(), strlen(agent_os_tee()));
+    agent_text_str(&t, ",\"additional_tees\":[]}\n");
+    take_text(reply, 200, JSON, &t);
+}
+
 static void serve_resource(struct agent *a, const char *path, struct agent_reply *reply)
 {
     struct agent_error e;
@@ -147,9 +191,13 @@ static const struct {
     void (*answer)(struct agent *a, struct sh_view query, struct agent_reply *reply);
     bool ours; /* not CoCo's */
     bool raw;  /* what binds whatever the asker likes */
-} paths[] = {{"/aa/evidence", serve_evidence, false, true},
-             {"/aa/token", serve_token, false, true},
-             {"/aa/ra-tls", ra_tls, true, false}};
+    const char *takes[3];
+} paths[] = {
+    {"/aa/evidence", serve_evidence, false, true, {"runtime_data", "encoding", NULL}},
+    {"/aa/additional-evidence", serve_additional, false, true, {"runtime_data", "encoding", NULL}},
+    {"/aa/token", serve_token, false, true, {"token_type", NULL}},
+    {"/aa/ra-tls", ra_tls, true, false, {"nonce", NULL}},
+    {"/info", serve_info, false, false, {NULL}}};
 
 /* May whoever sent it have an answer? If not, reply is filled. */
 static bool check_sender(const struct agent *a, const char *path, unsigned who,
@@ -189,10 +237,12 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (strcmp(path, paths[i].path))
             continue;
-        if (get)
-            paths[i].answer(a, query, reply);
-        else
+        if (!get)
             send_error(reply, 405, "only GET");
+        else if (!agent_query_known(query, paths[i].takes))
+            send_error(reply, 400, "a parameter is unknown, there twice or without a value");
+        else
+            paths[i].answer(a, query, reply);
         agent_client_close(&a->client);
         return;
     }

@@ -2,8 +2,11 @@
 // The TEE's key, and the JWEs that only it opens.
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS
 #include <mbedtls/aes.h>
+#include <mbedtls/asn1write.h>
 #include <mbedtls/ecdh.h>
 #include <mbedtls/gcm.h>
+#include <mbedtls/oid.h>
+#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/rsa.h>
 
@@ -84,12 +87,50 @@ void agent_key_jwk(const struct agent_key *k, struct agent_text *t)
     agent_text_str(t, "}");
 }
 
+/* PrivateKeyInfo (RFC 5208) at the end of buf, around what mbedTLS writes there (SEC 1 or PKCS #1).
+ * Its size, or negative. */
+static int write_pkcs8(const struct agent_key *k, unsigned char *buf, size_t buf_size)
+{
+    const char *oid = k->rsa ? MBEDTLS_OID_PKCS1_RSA : MBEDTLS_OID_EC_ALG_UNRESTRICTED;
+    const char *curve = MBEDTLS_OID_EC_GRP_SECP256R1;
+    unsigned char *p = buf + buf_size;
+    int n = mbedtls_pk_write_key_der((mbedtls_pk_context *)(uintptr_t)&k->pk, buf, buf_size);
+    if (n < 0)
+        return n;
+    p -= n;
+    size_t size = (size_t)n;
+    /* Each of these writes before p and moves it; negative where there is no room. */
+    int part[5];
+    part[0] = mbedtls_asn1_write_len(&p, buf, size);
+    part[1] = mbedtls_asn1_write_tag(&p, buf, MBEDTLS_ASN1_OCTET_STRING);
+    part[2] = k->rsa ? 0 : mbedtls_asn1_write_oid(&p, buf, curve, strlen(curve));
+    part[3] = part[2] < 0 ? part[2]
+                          : mbedtls_asn1_write_algorithm_identifier(&p, buf, oid, strlen(oid),
+                                                                    (size_t)part[2]);
+    part[2] = 0; /* counted in the identifier */
+    part[4] = mbedtls_asn1_write_int(&p, buf, 0);
+    for (int i = 0; i < 5; i++) {
+        if (part[i] < 0)
+            return part[i];
+        size += (size_t)part[i];
+    }
+    part[0] = mbedtls_asn1_write_len(&p, buf, size);
+    part[1] = mbedtls_asn1_write_tag(&p, buf, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE);
+    return part[0] < 0 || part[1] < 0 ? -1 : (int)size + part[0] + part[1];
+}
+
 int agent_key_pem(const struct agent_key *k, struct agent_text *t)
 {
-    unsigned char pem[2048] = {0};
-    int rc = mbedtls_pk_write_key_pem((mbedtls_pk_context *)(uintptr_t)&k->pk, pem, sizeof(pem));
+    unsigned char der[1536], pem[2304] = {0};
+    size_t written;
+    int n = write_pkcs8(k, der, sizeof(der));
+    int rc = n < 0 ? n
+                   : mbedtls_pem_write_buffer("-----BEGIN PRIVATE KEY-----\n",
+                                              "-----END PRIVATE KEY-----\n", der + sizeof(der) - n,
+                                              (size_t)n, pem, sizeof(pem), &written);
     if (!rc)
         agent_text_str(t, (char *)pem);
+    agent_wipe(der, sizeof(der));
     agent_wipe(pem, sizeof(pem));
     return rc || t->failed ? -ENOMEM : 0;
 }

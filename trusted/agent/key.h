@@ -14,7 +14,7 @@ void agent_key_free(struct agent_key *k);
 
 /* The public half as a JWK in canonical form (RFC 7517, 8785). */
 void agent_key_jwk(const struct agent_key *k, struct agent_text *t);
-/* The private half as PEM (SEC 1 or PKCS #1), for who asks for the token inside. */
+/* The private half as PEM (PKCS #8), for who asks for the token inside. */
 int agent_key_pem(const struct agent_key *k, struct agent_text *t);
 
 /* Opens a flattened JWE (RFC 7516): ECDH-ES+A256KW or RSA-OAEP-256 as the key is, A256GCM. The text

@@ -41,3 +41,22 @@ int agent_query_get(struct sh_view query, const char *name, uint8_t *out, size_t
     }
     return -ENOENT;
 }
+
+bool agent_query_known(struct sh_view query, const char *const *names)
+{
+    unsigned seen = 0;
+    for (size_t at = 0; at < query.size;) {
+        const uint8_t *p = query.data + at;
+        size_t size = 0, i = 0;
+        while (at + size < query.size && p[size] != '&')
+            size++;
+        while (names[i] && !(size > strlen(names[i]) && !memcmp(p, names[i], strlen(names[i])) &&
+                             p[strlen(names[i])] == '='))
+            i++;
+        if (!names[i] || seen & 1u << i)
+            return false;
+        seen |= 1u << i;
+        at += size + 1;
+    }
+    return true;
+}

@@ -300,7 +300,8 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, con
                            const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
                            struct sb_judgement *out)
 {
-    struct shelter_verify_request rq = {.evidence = p->evidence,
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = p->evidence,
                                         .evidence_size = strlen(p->evidence),
                                         .type = s->tee,
                                         .ca = j->ca_size ? j->ca : NULL,

@@ -47,6 +47,9 @@ void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct s
 void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct shelter_verdict *v);
 void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v);
 
+// A caller's request in this version's form. 0 or -EINVAL.
+int sv_request_take(const struct shelter_verify_request *rq, struct shelter_verify_request *own);
+
 // shelter_verify() in two steps, for judgements that begin with something else.
 struct shelter_verdict *sv_verdict_new(int64_t when);
 void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *v);

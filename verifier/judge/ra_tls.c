@@ -8,6 +8,7 @@
 #include "verifier/base/cbor.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include <openssl/crypto.h>
 
@@ -152,17 +153,18 @@ int shelter_verify_certificate(const void *der, size_t der_size,
                                const struct shelter_verify_request *rq,
                                struct shelter_verdict **out)
 {
+    struct shelter_verify_request own;
     X509 *cert;
 
     *out = NULL;
-    if (!der || !rq)
+    if (!der || !rq || sv_request_take(rq, &own))
         return -EINVAL;
-    *out = sv_verdict_new(rq->time);
+    *out = sv_verdict_new(own.time);
     if (!*out)
         return -ENOMEM;
     cert = parse_certificate(der, der_size);
     if (cert)
-        judge_certificate(cert, rq, *out);
+        judge_certificate(cert, &own, *out);
     else
         sv_refuse(*out, SHELTER_R_CERT_PARSE, NULL);
     X509_free(cert);
@@ -193,8 +195,19 @@ int shelter_ra_tls_callback(struct x509_store_ctx_st *ctx, void *arg)
     struct shelter_verdict *v = NULL;
     uint8_t *der = NULL;
     int size = cert ? i2d_X509(cert, &der) : -1;
-    int ok = size > 0 && !shelter_verify_certificate(der, (size_t)size, &ra->request, &v) &&
-             shelter_verdict_accepted(v);
+    struct shelter_verify_request rq;
+    const void *evidence = NULL;
+    size_t evidence_size = 0;
+    int ok = size > 0 && !sv_request_take(&ra->request, &rq);
+
+    if (ok && !rq.time)
+        rq.time = (int64_t)time(NULL);
+    if (ok && ra->prepare) {
+        shelter_certificate_evidence(der, (size_t)size, &evidence, &evidence_size);
+        ok = ra->prepare(ra->arg, &rq, evidence, evidence_size);
+    }
+    ok = ok && !shelter_verify_certificate(der, (size_t)size, &rq, &v) &&
+         shelter_verdict_accepted(v);
 
     if (v && ra->decide && !ra->decide(ra->arg, v))
         ok = 0;

@@ -4,6 +4,7 @@
 #include "verifier/quote/evidence.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include <openssl/evp.h>
@@ -255,14 +256,38 @@ void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *
     sv_evidence_free(&job.ev);
 }
 
+// The members of the first version.
+#define SIZE_FIRST                                                                                 \
+    (offsetof(struct shelter_verify_request, allow_simulated) +                                    \
+     sizeof(((struct shelter_verify_request *)0)->allow_simulated))
+#define SIZE_ANY 4096 // no version is larger
+
+int sv_request_take(const struct shelter_verify_request *rq, struct shelter_verify_request *own)
+{
+    size_t size = rq->size ? rq->size : SIZE_FIRST;
+
+    if (size < SIZE_FIRST || size > SIZE_ANY)
+        return -EINVAL;
+    if (size > sizeof(*own) &&
+        !sv_all_zero((const uint8_t *)rq + sizeof(*own), size - sizeof(*own)))
+        return -EINVAL;
+    *own = (struct shelter_verify_request){0};
+    memcpy(own, rq, size < sizeof(*own) ? size : sizeof(*own));
+    own->size = sizeof(*own);
+    return 0;
+}
+
 int shelter_verify(const struct shelter_verify_request *rq, struct shelter_verdict **out)
 {
+    struct shelter_verify_request own;
+
     *out = NULL;
-    if (!rq->evidence || rq->report_data_size > SHELTER_REPORT_DATA_SIZE)
+    if (sv_request_take(rq, &own) || !own.evidence ||
+        own.report_data_size > SHELTER_REPORT_DATA_SIZE)
         return -EINVAL;
-    *out = sv_verdict_new(rq->time);
+    *out = sv_verdict_new(own.time);
     if (!*out)
         return -ENOMEM;
-    sv_verify(rq, *out);
+    sv_verify(&own, *out);
     return 0;
 }

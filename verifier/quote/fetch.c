@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -17,6 +18,8 @@
 #define KDS_URL "https://kdsintf.amd.com"
 #define HYGON_URL "https://cert.hygon.cn"
 #define DAY (24 * 3600)
+// The members of the first version.
+#define OPTIONS_FIRST (offsetof(struct shelter_fetch_options, insecure_http) + sizeof(bool))
 
 struct fetch {
     const struct shelter_fetch_options *o;
@@ -260,10 +263,9 @@ int shelter_collateral_fetch(const void *evidence, size_t evidence_size,
                              size_t ca_size, struct shelter_collateral **out, char *why,
                              size_t why_size)
 {
-    struct fetch f = {.o = options,
-                      .why = why,
-                      .why_size = why_size,
-                      .now = options->now ? options->now : (int64_t)time(NULL)};
+    struct shelter_fetch_options own = {0};
+    struct fetch f = {.o = &own, .why = why, .why_size = why_size};
+    size_t size = options->size ? options->size : OPTIONS_FIRST;
     struct shelter_verdict *scratch = calloc(1, sizeof(*scratch));
     struct shelter_collateral *col;
     struct sv_evidence ev = {0};
@@ -271,6 +273,13 @@ int shelter_collateral_fetch(const void *evidence, size_t evidence_size,
 
     *out = NULL;
     why[0] = 0;
+    if (size < OPTIONS_FIRST || size > sizeof(own)) {
+        snprintf(why, why_size, "the options are of another version of this library");
+        free(scratch);
+        return -EINVAL;
+    }
+    memcpy(&own, options, size);
+    f.now = own.now ? own.now : (int64_t)time(NULL);
     col = sv_collateral_new(ca, ca_size, why, why_size, &rc);
     if (!col || !scratch) {
         free(scratch);
