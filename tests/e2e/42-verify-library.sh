@@ -70,10 +70,10 @@ same "four threads, one collateral, static library" "$(timeout 60 "$T/user-stati
 same "only the public names are exported" \
     "$(nm -D --defined-only "$T/root/usr/lib/libshelter-verify.so" | awk '{print $3}' | grep -vc '^shelter_')" 0
 same "pkg-config --cflags needs no other package" "$(PKG_CONFIG_LIBDIR=$T/root/usr/lib/pkgconfig pkg-config --cflags shelter-verify 2>&1 | grep -c 'not found')" 0
-example() { LD_LIBRARY_PATH=$T/root/usr/lib timeout 60 python3 "$T/root/usr/share/doc/shelter/examples/verify.py" "$@"; }
-status "the installed Python example accepts" 0 example "$T/tdx/quote.bin" "$T/tdx" "$T/tdx/root.pem"
+example=(env "LD_LIBRARY_PATH=$T/root/usr/lib" python3 "$T/root/usr/share/doc/shelter/examples/verify.py")
+status "the installed Python example accepts" 0 "${example[@]}" "$T/tdx/quote.bin" "$T/tdx" "$T/tdx/root.pem"
 check "and prints the verdict" grep -q '"tcb_status": "UpToDate"' "$T/out"
-status "and rejects a root that is not named" 1 example "$T/tdx/quote.bin" "$T/tdx"
+status "and rejects a root that is not named" 1 "${example[@]}" "$T/tdx/quote.bin" "$T/tdx"
 # Callers of other versions, by the size of what they know.
 cat >"$T/sizes.c" <<'EOC'
 #include <errno.h>

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include <cjson/cJSON.h>
+#include <openssl/pem.h>
 
 #include "lib/base64.h"
 #include "lib/hex.h"
