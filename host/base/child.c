@@ -36,7 +36,7 @@ static void raise_walls(const struct sh_child_walls *w, struct report *report)
     note_wall(report, SH_WALL_NETWORK, sh_wall_network());
     note_wall(report, SH_WALL_FILES, sh_wall_files_view(&w->view, w->uid));
     note_wall(report, SH_WALL_USER, sh_wall_user(w->uid, w->gid, false));
-    note_wall(report, SH_WALL_LANDLOCK, sh_wall_landlock_view(&w->view, false));
+    note_wall(report, SH_WALL_LANDLOCK, sh_wall_landlock_view(&w->view, 0));
     note_wall(report, SH_WALL_SECCOMP, sh_wall_seccomp_foreign());
 }
 

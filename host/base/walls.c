@@ -162,7 +162,7 @@ static uint64_t file_rights(unsigned abi)
 }
 
 /* A set of rules that allows nothing yet; a descriptor or -errno. */
-static int make_rules(bool network, unsigned abi)
+static int make_rules(unsigned open, unsigned abi)
 {
     /* The kernel's struct landlock_ruleset_attr, as it has grown. */
     struct {
@@ -170,9 +170,9 @@ static int make_rules(bool network, unsigned abi)
     } attr = {.files = file_rights(abi)};
     if (!abi)
         return -ENOSYS;
-    if (abi >= 4 && !network)
+    if (abi >= 4 && !(open & SH_LANDLOCK_NETWORK))
         attr.network = 3; /* bind, connect */
-    if (abi >= 6)
+    if (abi >= 6 && !(open & SH_LANDLOCK_SIGNALS))
         attr.scopes = 3; /* abstract unix sockets, signals */
     size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
@@ -188,7 +188,7 @@ static int obey_rules(int fd)
 
 int sh_wall_landlock(bool network)
 {
-    cleanup_close int fd = make_rules(network, sh_walls_landlock_abi());
+    cleanup_close int fd = make_rules(network ? SH_LANDLOCK_NETWORK : 0, sh_walls_landlock_abi());
     return fd < 0 ? fd : obey_rules(fd);
 }
 
@@ -220,10 +220,10 @@ static int allow_entry(int rules, const struct sh_wall_entry *e, unsigned abi)
                : 0;
 }
 
-int sh_wall_landlock_view(const struct sh_wall_view *view, bool network)
+int sh_wall_landlock_view(const struct sh_wall_view *view, unsigned open)
 {
     unsigned abi = sh_walls_landlock_abi();
-    cleanup_close int rules = make_rules(network, abi);
+    cleanup_close int rules = make_rules(open, abi);
     int r = rules < 0 ? rules : 0;
     for (size_t i = 0; !r && i < view->count; i++)
         r = allow_entry(rules, &view->entries[i], abi);

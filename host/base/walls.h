@@ -81,7 +81,9 @@ void sh_wall_view_free(struct sh_wall_view *view);
 /* As sh_wall_files and sh_wall_landlock, but for the view. Where root calls it, devices are
  * nodes of its own that belong to `owner`, who it will be. */
 int sh_wall_files_view(const struct sh_wall_view *view, uid_t owner);
-int sh_wall_landlock_view(const struct sh_wall_view *view, bool network);
+int sh_wall_landlock_view(const struct sh_wall_view *view, unsigned open);
+#define SH_LANDLOCK_NETWORK 1u /* in `open`: TCP stays */
+#define SH_LANDLOCK_SIGNALS 2u /* signals to processes outside stay, and abstract sockets */
 
 /* A filter for a program that is not ours and whose calls nobody has listed: refused is what it
  * never needs and what leads out (other processes, mounts, namespaces, keys, modules, tracing,

@@ -92,6 +92,8 @@ for user in "${users[@]}"; do
     else
         same "user $user's stays so" "$uid" "$user"
     fi
+    same "user $user: its helper has a filter and gets no new rights" \
+        "$(field "$helper" NoNewPrivs) $(field "$helper" Seccomp)" "1 2"
     same "user $user: no environment" \
         "$(tr -d '\0' <"/proc/$helper/environ" | wc -c) $(tr -d '\0' <"/proc/$child/environ" | wc -c)" "0 0"
     if [ -n "$namespaces" ]; then

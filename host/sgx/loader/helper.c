@@ -23,6 +23,7 @@
 
 #include "host/attest/aesm.h"
 #include "host/attest/sim_tee.h"
+#include "host/base/walls.h"
 #include "host/sgx/loader/loader.h"
 
 #define ASK_MAX 512u /* bytes of a question */
@@ -120,6 +121,22 @@ static bool serve_one(int fd)
     return n > 0;
 }
 
+/* It looks up names and makes quotes: it reads the system's files and the simulated TEE's keys, and
+ * writes none; it signals the child. */
+static void confine_helper(void)
+{
+    struct sh_wall_view view = {0};
+    sh_wall_view_add_system(&view);
+    sh_wall_view_add(&view, "/etc", SH_WALL_READ);
+    sh_wall_view_add(&view, "/run", SH_WALL_READ); /* resolv.conf leads there */
+    if (loader.options.sim_tee)
+        sh_wall_view_add(&view, loader.options.sim_tee, SH_WALL_READ);
+    prctl(PR_SET_DUMPABLE, 0);
+    (void)sh_wall_landlock_view(&view, SH_LANDLOCK_NETWORK | SH_LANDLOCK_SIGNALS);
+    (void)sh_wall_seccomp_foreign();
+    sh_wall_view_free(&view);
+}
+
 /* As the child ended, so that whoever started us sees what there is to see. */
 static _Noreturn void end_as(int status)
 {
@@ -206,8 +223,10 @@ int loader_helper_start(bool parent_helps, struct sh_error *err)
         return sh_fail_errno(err, -errno, "cannot start a process");
     bool helps = parent_helps == (pid > 0);
     close(fd[!helps]);
-    if (helps)
+    if (helps) {
         loader_leave_streams("shelter-helper");
+        confine_helper();
+    }
     if (helps && pid > 0)
         serve_parent(fd[1], &signals, pid);
     while (helps && serve_one(fd[1]))
