@@ -276,7 +276,8 @@ static unsigned raise_walls(unsigned missing, uid_t id)
     sh_wall_view_add(&view, "/etc/resolv.conf", SH_WALL_READ);
     missing |= (unsigned)(sh_wall_files_view(&view, id) < 0) << SH_WALL_FILES;
     missing |= (unsigned)(sh_wall_user(id, id, false) < 0) << SH_WALL_USER;
-    missing |= (unsigned)(sh_wall_landlock_view(&view, SH_LANDLOCK_NETWORK) < 0) << SH_WALL_LANDLOCK;
+    missing |= (unsigned)(sh_wall_landlock_view(&view, SH_LANDLOCK_NETWORK) < 0)
+               << SH_WALL_LANDLOCK;
     missing |= (unsigned)(sh_wall_seccomp_foreign() < 0) << SH_WALL_SECCOMP;
     sh_wall_view_free(&view);
     return missing;
