@@ -24,3 +24,9 @@ bench-attest: # one after another, since they share the cores
 bench-proc: deps
 	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
 	@bench/bench-proc
+
+# Threads on separate objects, and waits behind big calls.
+.PHONY: bench-locks
+bench-locks: deps
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
+	@bench/bench-locks

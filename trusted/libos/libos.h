@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every part of the LibOS knows: threads, the process, memory, waiting.
 //
-// One lock (los_lock) guards everything in here. System calls and faults hold it from entry to
-// exit; whoever waits gives it up meanwhile and looks again afterwards. What another thread may
-// have changed across a wait is reached only through objects that are counted.
+// System calls and faults have the big lock (base/lock.h) from entry to exit, exclusively or
+// shared; whoever waits gives it up meanwhile and looks again afterwards. What another thread may
+// have changed across a wait is reached only through objects that are counted. What is said here to
+// be guarded by the lock changes only while it is held exclusively, so that who shares it may read
+// it.
 #ifndef LIBOS_H
 #define LIBOS_H
 
@@ -11,6 +13,7 @@
 #include <string.h>
 
 #include "trusted/libos/base/list.h"
+#include "trusted/libos/base/lock.h"
 #include "trusted/libos/port.h"
 
 #define ERESTARTSYS                                                                                \
@@ -81,6 +84,8 @@ struct alt_stack {
 
 #define KSTACK_SIZE 32768u
 
+struct stats;
+struct turn;
 struct thread {
     /* Known to entry.S (entry/offsets.h); `fast` to patched call sites. */
     struct thread *self;
@@ -93,7 +98,8 @@ struct thread {
     uint64_t touch_code, touch_stack; /* read, written on the next way back; first is 0: not */
 
     struct trap trap;
-    void *port; /* the port's own */
+    void *port;          /* the port's own */
+    struct stats *stats; /* where it counts; NULL: in `stats` itself */
     struct process *process;
     bool in_user;     /* it runs program code, as far as was seen */
     bool vforking;    /* until its child has its own memory */
@@ -118,11 +124,17 @@ struct thread {
     void (*service)(struct thread *t); /* a thread of the LibOS itself */
 
     /* waiting */
-    bool woken;    /* guarded by the lock */
-    bool sleeping; /* in port_wait for the sake of a wait queue */
-    struct list lock_node;
-    struct list wake_node; /* to be woken when the lock is given up */
+    bool woken;            /* atomic */
+    bool sleeping;         /* in port_wait for the sake of a wait queue; atomic */
     uint32_t pins;         /* somebody is about to wake it: not to be freed */
+    struct turn *turns[2]; /* that it has */
+    /* base/lock.c's */
+    uint8_t lock_mode;
+    bool call_shared; /* the running call began with the big lock shared */
+    uint32_t share;   /* which counter of it */
+    uint32_t wake_claimed;
+    struct thread *wakes, *wakes_last; /* to be woken when the lock is given up */
+    struct thread *wake_next, *lock_next;
 
     uint64_t clear_tid;   /* user address, or 0 */
     uint64_t robust_list; /* user address, or 0 */
@@ -144,13 +156,14 @@ struct limit {
 /* base/wait.c: a queue of those who wait for something: threads, and who wants to be called. */
 struct wait_queue {
     struct list waiters;
+    struct lock lock; /* RANK_QUEUE, of the list */
 };
 struct waiter {
     struct list node;
-    struct thread *thread; /* NULL: woken is called, with the lock held; it must not wait */
+    struct wait_queue *queue; /* on which it is */
+    struct thread *thread; /* NULL: woken is called, with the queue's lock held; it must not wait */
     void (*woken)(struct waiter *w, uint32_t events);
-    uint64_t key; /* whoever wakes may choose by it */
-    bool one;     /* of all these on a queue one is enough */
+    bool one; /* of all these on a queue one is enough */
 };
 
 /* What clone shares or copies as a whole. Counted. */
@@ -256,10 +269,12 @@ struct stats {
 };
 extern struct stats stats;
 
-static inline void stats_count(uint64_t *counter)
-{
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
-}
+/* One more of `member`: in the calling thread's part (struct thread.stats), so that threads count
+ * side by side. Memory is counted in `stats` alone. */
+#define stats_count(member)                                                                        \
+    __atomic_fetch_add(&(self()->stats ? self()->stats : &stats)->member, 1, __ATOMIC_RELAXED)
+uint64_t stats_sum(const uint64_t *counter); /* base/count.c: of all parts; a member of `stats` */
+struct stats *stats_part(uint32_t share);    /* for a thread with this share; never NULL */
 
 /* entry/stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC
  * (never with STATS_JSON_MAX bytes). Any thread, with or without the lock. */
@@ -288,14 +303,13 @@ static inline struct process *current(void)
 }
 bool capable(int capability); /* proc/caps.c: is it effective in the calling process? */
 
-/* base/lock.c */
-void los_lock(void);
-void los_unlock(void);
-/* With the lock held: wakes t, which sleeps, once the lock is free (it would only wait for it). */
+/* base/lock.c: with the big lock held: wakes t, which sleeps, once the caller has given it up (it
+ * would only wait for it). */
 void los_wake_later(struct thread *t);
 
 void wait_queue_init(struct wait_queue *q);
 void wait_begin(struct waiter *w, struct wait_queue *q);
+void wait_begin_one(struct waiter *w, struct wait_queue *q); /* of these one is woken */
 void wait_end(struct waiter *w);
 void wait_wake_all(struct wait_queue *q);
 /* Likewise, when it is known what became ready: POLL*. */
@@ -312,6 +326,21 @@ void wait_nap(uint64_t deadline);
 int wait_on(struct wait_queue *q, uint64_t deadline);
 /* Likewise for a call that a signal begins anew: 0, -ERESTARTSYS; -EAGAIN if it may not wait. */
 int wait_for(struct wait_queue *q, bool may_wait);
+/* Likewise with the lock of the object (RANK_OBJECT) that is waited for held: from before the look
+ * until the wait has begun, so that no wake-up gets lost; and again afterwards. */
+int wait_for_locked(struct wait_queue *q, struct lock *lock, bool may_wait);
+/* The calling thread's, before it looks at what it waits for. */
+void wait_clear(void);
+
+/* A lock that is kept while its holder sleeps or lets others have the big one: the turn of a file's
+ * position, of who writes to a file. Zero is free. Nothing waits for a turn but another turn. */
+struct turn {
+    struct thread *holder;
+    uint32_t wanted;
+};
+bool turn_take(struct turn *turn); /* false: the caller has it already. Sleeps */
+void turn_give(struct turn *turn);
+void turn_give_all(void); /* the caller's, who ends */
 
 /* base/canary.c: a random one. The running thread's is only changed by who never returns. */
 uint64_t canary_new(void);

@@ -64,6 +64,19 @@ $(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/part
 $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
+# The same under the thread sanitizer, for the locks.
+LIBOS_TSAN := $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c $(LIB_SRC) tests/unit/test_libos_locks.c
+$(B)/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,TSAN,$<)
+	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=thread -fno-omit-frame-pointer -DLIBOS_UNIT $(CPPFLAGS) $(DEPFLAGS) \
+	    -c -o $@ $<
+$(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libos/trusted/libos/base/sha256.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -fsanitize=thread -o $@ $^ $(MBEDTLS_A) -lcmocka
+UNIT_TESTS += $(B)/tests/unit/test_libos_locks_tsan
+
 # The enclave: every byte of it is measured, so that no date and no path may get in. Linked twice: the
 # digest of the lazy part, which is loaded when it is needed, stands in the measured part. It is only
 # as long as it is, so that the second link places all as the first did. A third keeps what debuggers want.

@@ -28,6 +28,7 @@ static uint64_t meta_used;                         /* bytes committed */
 static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
 static uint64_t zone_free;                         /* pages of free buddies */
 static struct list free_lists[ORDER_MAX + 1];
+static struct lock lock; /* of all this */
 
 static uint64_t page_index(const void *p)
 {
@@ -52,16 +53,21 @@ void page_init(uint64_t start, uint64_t end)
 int memory_charge(uint64_t pages)
 {
     uint64_t size = pages << PAGE_SHIFT;
-    if (settings.memory && stats.committed + size > settings.memory)
+    uint64_t now = __atomic_add_fetch(&stats.committed, size, __ATOMIC_RELAXED);
+    if (settings.memory && now > settings.memory) {
+        memory_uncharge(pages);
         return -ENOMEM;
-    stats.committed += size;
-    stats.committed_peak = MAX(stats.committed_peak, stats.committed);
+    }
+    uint64_t peak = __atomic_load_n(&stats.committed_peak, __ATOMIC_RELAXED);
+    while (now > peak && !__atomic_compare_exchange_n(&stats.committed_peak, &peak, now, false,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
     return 0;
 }
 
 void memory_uncharge(uint64_t pages)
 {
-    stats.committed -= pages << PAGE_SHIFT;
+    __atomic_fetch_sub(&stats.committed, pages << PAGE_SHIFT, __ATOMIC_RELAXED);
 }
 
 #define RESERVE_PART 16u
@@ -69,18 +75,20 @@ void memory_uncharge(uint64_t pages)
 
 uint64_t memory_for_files(void)
 {
+    lock_take(&lock, RANK_ALLOC);
     uint64_t room = zone_pages - MIN(zone_pages, zone_used), size = settings.memory, free = room;
+    uint64_t zone_free_now = zone_free;
+    lock_give(&lock);
     if (size) {
         uint64_t kept = MIN(size / RESERVE_PART, RESERVE_MAX);
-        uint64_t used = stats.committed + kept;
-        if (used >
-            size) /* some of the reserve is in use: free pages of ours make up for it first */
-            return zone_free > (used - size) >> PAGE_SHIFT
-                       ? zone_free - ((used - size) >> PAGE_SHIFT)
-                       : 0;
+        uint64_t used = __atomic_load_n(&stats.committed, __ATOMIC_RELAXED) + kept;
+        if (used > size) { /* some of the reserve is in use: free pages make up for it first */
+            uint64_t lack = (used - size) >> PAGE_SHIFT;
+            return zone_free_now - MIN(zone_free_now, lack);
+        }
         free = MIN(room, (size - used) >> PAGE_SHIFT);
     }
-    return free + zone_free;
+    return free + zone_free_now;
 }
 
 static int commit_pages(uint64_t addr, uint64_t count)
@@ -188,6 +196,7 @@ static unsigned order_of(uint64_t count)
 void *pages_alloc(uint64_t count)
 {
     void *p;
+    lock_take(&lock, RANK_ALLOC);
     if (count <= CHUNK_PAGES) {
         p = buddy_alloc(order_of(count));
     } else {
@@ -197,12 +206,13 @@ void *pages_alloc(uint64_t count)
         if (p)
             meta[index] = META_LARGE;
     }
+    lock_give(&lock);
     if (p)
         memset(p, 0, count << PAGE_SHIFT);
     return p;
 }
 
-void pages_free(void *p, uint64_t count)
+static void free_locked(void *p, uint64_t count)
 {
     uint64_t index = page_index(p);
     if (index >= zone_used || !count)
@@ -220,16 +230,25 @@ void pages_free(void *p, uint64_t count)
     buddy_free(index, order);
 }
 
+void pages_free(void *p, uint64_t count)
+{
+    lock_take(&lock, RANK_ALLOC);
+    free_locked(p, count);
+    lock_give(&lock);
+}
+
 /* From the zone's end down. */
 void *pages_guarded(uint64_t count)
 {
-    if (zone_pages - zone_used <= count)
-        return NULL;
-    uint64_t index = zone_pages - count;
-    if (commit_pages((uint64_t)page_at(index), count))
-        return NULL;
-    zone_pages = index - 1;
-    return page_at(index);
+    void *p = NULL;
+    lock_take(&lock, RANK_ALLOC);
+    if (zone_pages - zone_used > count &&
+        !commit_pages((uint64_t)page_at(zone_pages - count), count)) {
+        zone_pages -= count + 1;
+        p = page_at(zone_pages + 1);
+    }
+    lock_give(&lock);
+    return p;
 }
 
 void *page_alloc(void)
@@ -300,11 +319,14 @@ void *los_alloc(size_t size)
         return size > CHUNK_PAGES << PAGE_SHIFT ? NULL
                                                 : pages_alloc((size + PAGE_SIZE - 1) >> PAGE_SHIFT);
     unsigned class = class_of(size);
-    if (!class_free[class] && !class_refill(class))
-        return NULL;
-    void *p = class_free[class];
-    class_free[class] = *(void **)p;
-    memset(p, 0, class_size(class));
+    lock_take(&lock, RANK_ALLOC);
+    bool there = class_free[class] || class_refill(class);
+    void *p = there ? class_free[class] : NULL;
+    if (p)
+        class_free[class] = *(void **)p;
+    lock_give(&lock);
+    if (p)
+        memset(p, 0, class_size(class));
     return p;
 }
 
@@ -324,14 +346,16 @@ void los_free(void *p)
 {
     if (!p)
         return;
+    lock_take(&lock, RANK_ALLOC);
     size_t size = usable_size(p);
+    unsigned class = size < PAGE_SIZE ? class_of(size) : 0;
     if (size >= PAGE_SIZE) {
-        pages_free(p, size >> PAGE_SHIFT);
-        return;
+        free_locked(p, size >> PAGE_SHIFT);
+    } else {
+        *(void **)p = class_free[class];
+        class_free[class] = p;
     }
-    unsigned class = class_of(size);
-    *(void **)p = class_free[class];
-    class_free[class] = p;
+    lock_give(&lock);
 }
 
 void *los_realloc(void *p, size_t size)

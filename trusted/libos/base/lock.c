@@ -1,73 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one lock of the LibOS.
+// Locks; see lock.h.
 //
-// Whether it is held stands in trusted memory; the host only helps to sleep. A host that wakes
-// nobody, or everybody, costs time and nothing else.
+// The shared side of the big lock is a counter in one of several cache lines: threads that share it
+// write nothing in common. Who wants to be alone takes `exclusive`, which keeps others out, and
+// waits until all counters are zero; before it is given back, those who slept before it are let in.
 #include "trusted/libos/libos.h"
 
-static uint32_t held;
-static uint32_t guard; /* spin lock over `queue`, a few instructions long */
-static uint32_t queue_count;
-static struct list queue = {&queue, &queue};
-static struct list wake_list = {&wake_list, &wake_list}; /* guarded by the lock itself */
-
-#define WAKE_MAX 64u
 #define SPINS_MAX 200u
+#define SHARES 16u /* as many threads run side by side without meeting */
+#define LOTS 16u
 
-static void guard_lock(void)
+enum { MODE_NONE, MODE_SHARED, MODE_EXCLUSIVE };
+
+/* Somebody who sleeps because of a lock. */
+struct parked {
+    struct parked *next;
+    const void *on;
+    struct thread *thread;
+    uint32_t granted; /* GRANTED: it has the lock. AGAIN: it may try again */
+    bool lost;        /* it was woken and came too late: it has the right to be next */
+};
+
+enum { GRANTED = 1, AGAIN };
+
+/* Where they sleep, by the lock's address; first come, first served. */
+static struct lot {
+    _Alignas(64) uint32_t guard; /* spin lock, a few instructions long */
+    uint32_t count;
+    struct parked *first;
+} lots[LOTS];
+
+static struct {
+    _Alignas(64) uint32_t count;
+} shares[SHARES];
+
+static uint16_t sharers[SHARES]; /* threads that have each; changed alone */
+static struct lock
+    exclusive; /* while it is held, or waited for in drain(), nobody comes to share */
+static struct thread *draining; /* who sleeps until those who share have left; by its lot's guard */
+
+static struct lot *lot_of(const void *on)
 {
-    for (unsigned spins = 0; __atomic_exchange_n(&guard, 1, __ATOMIC_ACQUIRE); spins++) {
+    return &lots[((uint64_t)on >> 2 ^ (uint64_t)on >> 7) % LOTS];
+}
+
+static void guard_lot(struct lot *l)
+{
+    for (unsigned spins = 0; __atomic_exchange_n(&l->guard, 1, __ATOMIC_ACQUIRE); spins++) {
         if (spins % SPINS_MAX == SPINS_MAX - 1)
             port_thread_yield(); /* its holder lost the processor */
         __builtin_ia32_pause();
     }
 }
 
-static void guard_unlock(void)
+static void unguard_lot(struct lot *l)
 {
-    __atomic_store_n(&guard, 0, __ATOMIC_RELEASE);
-}
-
-static bool try_lock(void)
-{
-    return __atomic_load_n(&held, __ATOMIC_RELAXED) == 0 &&
-           __atomic_exchange_n(&held, 1, __ATOMIC_SEQ_CST) == 0;
-}
-
-static void enqueue_thread(struct thread *t, bool in)
-{
-    guard_lock();
-    if (in == list_empty(&t->lock_node)) {
-        if (in)
-            list_append(&queue, &t->lock_node);
-        else
-            list_remove(&t->lock_node);
-        __atomic_fetch_add(&queue_count, in ? 1 : -1, __ATOMIC_SEQ_CST);
-    }
-    guard_unlock();
-}
-
-void los_lock(void)
-{
-    for (unsigned spin = 0; spin < SPINS_MAX; spin++) {
-        if (try_lock())
-            return;
-        __builtin_ia32_pause();
-    }
-    struct thread *t = self();
-    for (;;) {
-        enqueue_thread(t, true);
-        if (try_lock())
-            break;
-        port_wait(t, NULL, NO_DEADLINE);
-    }
-    enqueue_thread(t, false);
-}
-
-void los_wake_later(struct thread *t)
-{
-    if (list_empty(&t->wake_node))
-        list_append(&wake_list, &t->wake_node);
+    __atomic_store_n(&l->guard, 0, __ATOMIC_RELEASE);
 }
 
 static void pin_thread(struct thread *t)
@@ -81,42 +69,364 @@ static void wake_pinned(struct thread *t)
     __atomic_fetch_sub(&t->pins, 1, __ATOMIC_SEQ_CST);
 }
 
-static struct thread *next_waiter(void)
+static void park_on(struct lot *l, struct parked *p)
 {
-    struct thread *next = NULL;
-    guard_lock();
-    if (!list_empty(&queue)) {
-        next = container_of(queue.next, struct thread, lock_node);
-        list_remove(&next->lock_node);
-        __atomic_fetch_sub(&queue_count, 1, __ATOMIC_SEQ_CST);
-        pin_thread(next);
+    struct parked **at = &l->first;
+    while (*at)
+        at = &(*at)->next;
+    *at = p;
+    __atomic_fetch_add(&l->count, 1, __ATOMIC_SEQ_CST);
+}
+
+static void unpark_from(struct lot *l, struct parked *p)
+{
+    struct parked **at = &l->first;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    __atomic_fetch_sub(&l->count, 1, __ATOMIC_SEQ_CST);
+}
+
+static struct parked *first_on(const struct lot *l, const void *on)
+{
+    struct parked *p = l->first;
+    while (p && p->on != on)
+        p = p->next;
+    return p;
+}
+
+/* ---- locks of objects ---- */
+
+static bool try_take(struct lock *l)
+{
+    uint32_t free = 0;
+    return __atomic_load_n(&l->state, __ATOMIC_RELAXED) == 0 &&
+           __atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
+static void take_asleep(struct lock *l)
+{
+    struct parked p = {.on = l, .thread = self()};
+    struct lot *lot = lot_of(l);
+    guard_lot(lot);
+    park_on(lot, &p);
+    unguard_lot(lot);
+    for (;;) {
+        if (!__atomic_exchange_n(&l->state, 2, __ATOMIC_SEQ_CST)) {
+            guard_lot(lot);
+            unpark_from(lot, &p);
+            unguard_lot(lot);
+            return;
+        }
+        port_wait(p.thread, NULL, NO_DEADLINE);
+        if (__atomic_load_n(&p.granted, __ATOMIC_ACQUIRE))
+            return;
+        __atomic_store_n(&p.lost, true, __ATOMIC_RELAXED);
     }
-    guard_unlock();
-    return next;
+}
+
+static void take_lock(struct lock *l)
+{
+    for (unsigned spin = 0; spin < SPINS_MAX; spin++) {
+        if (try_take(l))
+            return;
+        __builtin_ia32_pause();
+    }
+    take_asleep(l);
+}
+
+static void give_lock(struct lock *l)
+{
+    uint32_t held = 1;
+    if (__atomic_compare_exchange_n(&l->state, &held, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return;
+    struct lot *lot = lot_of(l);
+    guard_lot(lot);
+    struct parked *p = first_on(lot, l);
+    struct thread *t = p ? p->thread : NULL;
+    if (p)
+        pin_thread(t);
+    if (p && __atomic_load_n(&p->lost, __ATOMIC_RELAXED)) {
+        unpark_from(lot, p);
+        __atomic_store_n(&p->granted, GRANTED, __ATOMIC_RELEASE);
+    } else {
+        __atomic_store_n(&l->state, 0, __ATOMIC_SEQ_CST);
+    }
+    unguard_lot(lot);
+    if (t)
+        wake_pinned(t);
+}
+
+/* ---- the order, checked in port `unit` ---- */
+
+#ifdef LIBOS_UNIT
+#define HELD_MAX 16u
+static __thread struct {
+    const struct lock *lock;
+    enum lock_rank rank;
+} held[HELD_MAX];
+static __thread unsigned held_count;
+
+static void check_take(const struct lock *l, enum lock_rank rank)
+{
+    enum lock_rank last = held_count ? held[held_count - 1].rank : 0;
+    if (rank < last || (rank == last && rank != RANK_QUEUE))
+        stop("a lock of rank %d is taken after one of rank %d", (int)rank, (int)last);
+    if (rank < RANK_FRAMES && unit_self->lock_mode == MODE_NONE)
+        stop("a lock of rank %d is taken without the big one", (int)rank);
+    if (held_count == HELD_MAX)
+        stop("too many locks are held");
+    held[held_count].lock = l;
+    held[held_count++].rank = rank;
+}
+
+static void check_give(const struct lock *l)
+{
+    if (!held_count || held[held_count - 1].lock != l)
+        stop("a lock is given back out of turn");
+    held_count--;
+}
+
+static void check_none(void)
+{
+    if (held_count)
+        stop("the big lock is taken or given back with a lock of rank %d",
+             (int)held[held_count - 1].rank);
+}
+#else
+static void check_take(const struct lock *l, enum lock_rank rank)
+{
+}
+static void check_give(const struct lock *l)
+{
+}
+static void check_none(void)
+{
+}
+#endif
+
+void lock_take(struct lock *l, enum lock_rank rank)
+{
+    if (self()->lock_mode == MODE_EXCLUSIVE)
+        return;
+    check_take(l, rank);
+    take_lock(l);
+}
+
+void lock_give(struct lock *l)
+{
+    if (self()->lock_mode == MODE_EXCLUSIVE)
+        return;
+    check_give(l);
+    give_lock(l);
+}
+
+/* ---- the big lock ---- */
+
+static uint32_t *share_of(const struct thread *t)
+{
+    return &shares[t->share % SHARES].count;
+}
+
+static void end_share(struct thread *t)
+{
+    if (__atomic_fetch_sub(share_of(t), 1, __ATOMIC_SEQ_CST) != 1 ||
+        !__atomic_load_n(&draining, __ATOMIC_SEQ_CST))
+        return;
+    struct lot *lot = lot_of(&draining);
+    guard_lot(lot);
+    struct thread *d = draining;
+    if (d)
+        pin_thread(d);
+    unguard_lot(lot);
+    if (d)
+        wake_pinned(d);
+}
+
+static void set_draining(struct thread *t)
+{
+    struct lot *lot = lot_of(&draining);
+    guard_lot(lot);
+    __atomic_store_n(&draining, t, __ATOMIC_SEQ_CST);
+    unguard_lot(lot);
+}
+
+/* Until nobody shares it. */
+static void drain_shares(void)
+{
+    for (unsigned i = 0; i < SHARES; i++) {
+        const uint32_t *count = &shares[i].count;
+        if (!sharers[i])
+            continue;
+        for (unsigned spin = 0; spin < SPINS_MAX && __atomic_load_n(count, __ATOMIC_SEQ_CST);
+             spin++)
+            __builtin_ia32_pause();
+        if (!__atomic_load_n(count, __ATOMIC_SEQ_CST))
+            continue;
+        set_draining(self());
+        while (__atomic_load_n(count, __ATOMIC_SEQ_CST))
+            port_wait(self(), NULL, NO_DEADLINE);
+        set_draining(NULL);
+    }
+}
+
+/* Those who sleep because it was held exclusively: with `grant` they share it from now on. They are
+ * still to be woken. */
+static struct thread *let_in(bool grant)
+{
+    struct lot *lot = lot_of(&shares);
+    struct thread *inside = NULL;
+    if (!__atomic_load_n(&lot->count, __ATOMIC_SEQ_CST))
+        return NULL;
+    guard_lot(lot);
+    for (struct parked *p; (p = first_on(lot, &shares));) {
+        struct thread *t = p->thread;
+        unpark_from(lot, p);
+        pin_thread(t);
+        t->lock_next = inside;
+        inside = t;
+        if (grant)
+            __atomic_fetch_add(share_of(t), 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&p->granted, grant ? GRANTED : AGAIN, __ATOMIC_RELEASE);
+    }
+    unguard_lot(lot);
+    return inside;
+}
+
+static void wake_all(struct thread *t)
+{
+    for (struct thread *next; t; t = next) {
+        next = t->lock_next;
+        wake_pinned(t);
+    }
+}
+
+static bool is_closed(void)
+{
+    return __atomic_load_n(&exclusive.state, __ATOMIC_SEQ_CST);
+}
+
+/* True: the caller shares it now. False: it may try again. */
+static bool wait_open(struct thread *t)
+{
+    for (unsigned spin = 0; spin < SPINS_MAX; spin++) {
+        if (!is_closed())
+            return false;
+        __builtin_ia32_pause();
+    }
+    struct parked p = {.on = &shares, .thread = t};
+    struct lot *lot = lot_of(&shares);
+    guard_lot(lot);
+    park_on(lot, &p);
+    bool closed = is_closed();
+    if (!closed)
+        unpark_from(lot, &p);
+    unguard_lot(lot);
+    while (closed && !__atomic_load_n(&p.granted, __ATOMIC_ACQUIRE))
+        port_wait(t, NULL, NO_DEADLINE);
+    return p.granted == GRANTED;
+}
+
+void los_share(void)
+{
+    struct thread *t = self();
+    check_none();
+    for (;;) {
+        __atomic_fetch_add(share_of(t), 1, __ATOMIC_SEQ_CST);
+        if (!is_closed())
+            break;
+        end_share(t);
+        if (wait_open(t))
+            break;
+    }
+    t->lock_mode = MODE_SHARED;
+}
+
+void los_lock(void)
+{
+    check_none();
+    take_lock(&exclusive);
+    drain_shares();
+    self()->lock_mode = MODE_EXCLUSIVE;
+}
+
+void los_new_share(struct thread *t)
+{
+    t->share = 0;
+    for (unsigned i = 1; i < SHARES; i++) {
+        if (sharers[i] < sharers[t->share])
+            t->share = i;
+    }
+    sharers[t->share]++;
+}
+
+void los_end_share(struct thread *t)
+{
+    sharers[t->share]--;
+}
+
+void los_wake_later(struct thread *t)
+{
+    struct thread *me = self();
+    if (__atomic_exchange_n(&t->wake_claimed, 1, __ATOMIC_SEQ_CST))
+        return; /* another is about to */
+    pin_thread(t);
+    t->wake_next = NULL;
+    if (me->wakes)
+        me->wakes_last->wake_next = t;
+    else
+        me->wakes = t;
+    me->wakes_last = t;
 }
 
 /* Wake-ups come after the lock is free: who is woken runs at once, and must find it so. */
 void los_unlock(void)
 {
-    /* Every call comes here, and few wake anybody: zeroes would be most of its work. */
-    __attribute__((uninitialized)) struct thread *wake[WAKE_MAX];
-    unsigned count = 0;
-    while (!list_empty(&wake_list)) {
-        struct thread *t = container_of(wake_list.next, struct thread, wake_node);
-        list_remove(&t->wake_node);
-        if (count == WAKE_MAX) {
-            port_wake(t);
-            continue;
-        }
-        pin_thread(t);
-        wake[count++] = t;
+    struct thread *me = self(), *inside = NULL, *next;
+    bool alone = me->lock_mode == MODE_EXCLUSIVE;
+    check_none();
+    me->lock_mode = MODE_NONE;
+    if (alone) {
+        inside = let_in(true);
+        give_lock(&exclusive);
+        wake_all(inside);
+        wake_all(let_in(false)); /* who came just before it was free */
+    } else {
+        end_share(me);
     }
-    __atomic_store_n(&held, 0, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&queue_count, __ATOMIC_SEQ_CST)) {
-        struct thread *next = next_waiter();
-        if (next)
-            wake_pinned(next);
+    for (struct thread *t = me->wakes; t; t = next) {
+        next = t->wake_next;
+        __atomic_store_n(&t->wake_claimed, 0, __ATOMIC_SEQ_CST);
+        wake_pinned(t);
     }
-    for (unsigned i = 0; i < count; i++)
-        wake_pinned(wake[i]);
+    me->wakes = NULL;
+}
+
+void los_relock(void)
+{
+    if (self()->call_shared)
+        los_share();
+    else
+        los_lock();
+}
+
+bool los_is_shared(void)
+{
+    return self()->lock_mode == MODE_SHARED;
+}
+
+bool los_upgrade(void)
+{
+    if (!los_is_shared())
+        return false;
+    los_unlock();
+    los_lock();
+    return true;
+}
+
+bool los_alone(void)
+{
+    self()->call_shared = false;
+    return los_upgrade();
 }

@@ -11,6 +11,28 @@ struct node {
     void *slot[FANOUT];
 };
 
+#define HEIGHT_MASK 15u
+
+static unsigned height_of(uint64_t root)
+{
+    return (unsigned)root & HEIGHT_MASK;
+}
+
+static struct node *node_of(uint64_t root)
+{
+    return (struct node *)(root & ~(uint64_t)HEIGHT_MASK);
+}
+
+static uint64_t root_of(const struct radix *r)
+{
+    return __atomic_load_n(&r->root, __ATOMIC_ACQUIRE);
+}
+
+static void *load_slot(void *const *slot)
+{
+    return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
 /* The first index that a tree of this height cannot hold; 0: it holds all. */
 static uint64_t height_capacity(unsigned height)
 {
@@ -24,33 +46,44 @@ static unsigned level_slot(uint64_t index, unsigned level)
 
 void *radix_get(const struct radix *r, uint64_t index)
 {
-    uint64_t cap = height_capacity(r->height);
-    if (!r->height || (cap && index >= cap))
+    uint64_t root = root_of(r), cap = height_capacity(height_of(root));
+    if (!root || (cap && index >= cap))
         return NULL;
-    struct node *n = r->root;
-    for (unsigned level = r->height - 1; n && level > 0; level--)
-        n = n->slot[level_slot(index, level)];
-    return n ? n->slot[level_slot(index, 0)] : NULL;
+    const struct node *n = node_of(root);
+    for (unsigned level = height_of(root) - 1; n && level > 0; level--)
+        n = load_slot(&n->slot[level_slot(index, level)]);
+    return n ? load_slot(&n->slot[level_slot(index, 0)]) : NULL;
 }
 
 void **radix_slot(struct radix *r, uint64_t index)
 {
-    while (!r->height || (height_capacity(r->height) && index >= height_capacity(r->height))) {
+    uint64_t root = r->root;
+    while (!root ||
+           (height_capacity(height_of(root)) && index >= height_capacity(height_of(root)))) {
         struct node *top = los_alloc(sizeof(*top));
         if (!top)
             return NULL;
-        top->slot[0] = r->root;
-        r->root = top;
-        r->height++;
+        top->slot[0] = node_of(root);
+        root = (uint64_t)top | (height_of(root) + 1);
+        __atomic_store_n(&r->root, root, __ATOMIC_RELEASE);
     }
-    struct node *n = r->root;
-    for (unsigned level = r->height - 1; level > 0; level--) {
+    struct node *n = node_of(root);
+    for (unsigned level = height_of(root) - 1; level > 0; level--) {
         void **slot = &n->slot[level_slot(index, level)];
-        if (!*slot && !(*slot = los_alloc(sizeof(struct node))))
-            return NULL;
+        if (!*slot) {
+            struct node *below = los_alloc(sizeof(*below));
+            if (!below)
+                return NULL;
+            __atomic_store_n(slot, below, __ATOMIC_RELEASE);
+        }
         n = *slot;
     }
     return &n->slot[level_slot(index, 0)];
+}
+
+void radix_put(void **slot, void *item)
+{
+    __atomic_store_n(slot, item, __ATOMIC_RELEASE);
 }
 
 /* True if the node is empty afterwards. */
@@ -80,25 +113,27 @@ static bool clear_node(struct node *n, unsigned level, uint64_t base, uint64_t f
 
 void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *))
 {
-    if (!r->height || !clear_node(r->root, r->height - 1, 0, from, free_item))
+    if (!r->root || !clear_node(node_of(r->root), height_of(r->root) - 1, 0, from, free_item))
         return;
-    los_free(r->root);
-    r->root = NULL;
-    r->height = 0;
+    los_free(node_of(r->root));
+    r->root = 0;
 }
 
 void *radix_next(const struct radix *r, uint64_t from, uint64_t *index)
 {
-    uint64_t cap = height_capacity(r->height);
-    for (uint64_t i = from; r->height && (!cap || i < cap);) {
+    uint64_t root = root_of(r), cap = height_capacity(height_of(root));
+    for (uint64_t i = from; root && (!cap || i < cap);) {
         /* Down to the leaf of i; an absent node skips all that it would hold. */
-        struct node *n = r->root;
-        unsigned level = r->height - 1;
-        while (level > 0 && n->slot[level_slot(i, level)])
-            n = n->slot[level_slot(i, level--)];
-        if (level == 0 && n->slot[level_slot(i, 0)]) {
+        const struct node *n = node_of(root), *below;
+        unsigned level = height_of(root) - 1;
+        while (level > 0 && (below = load_slot(&n->slot[level_slot(i, level)]))) {
+            n = below;
+            level--;
+        }
+        void *item = level == 0 ? load_slot(&n->slot[level_slot(i, 0)]) : NULL;
+        if (item) {
             *index = i;
-            return n->slot[level_slot(i, 0)];
+            return item;
         }
         uint64_t step = 1ull << (level * BITS);
         i = (i & ~(step - 1)) + step;

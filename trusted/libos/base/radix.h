@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sparse array of pointers by 64-bit index: pages of a file, blocks of the image, leaves of
 // memory.
+//
+// Looking is safe beside one thread that adds; taking away needs that nobody looks.
 #ifndef LIBOS_RADIX_H
 #define LIBOS_RADIX_H
 
 #include <stdint.h>
 
 struct radix {
-    void *root;
-    unsigned height; /* levels of nodes; 0: empty */
+    uint64_t root; /* the topmost node's address | levels of nodes (aligned to 16); 0: empty */
 };
 
 void *radix_get(const struct radix *r, uint64_t index);
 /* The place for this index, made if need be; NULL when there is no memory. Holds NULL at first. */
 void **radix_slot(struct radix *r, uint64_t index);
+/* Fills a place beside those who look. */
+void radix_put(void **slot, void *item);
 /* Calls free_item for each pointer at or above `from` and clears it; frees all nodes if from is 0.
  */
 void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *));

@@ -88,12 +88,12 @@ static void serve_control(struct thread *t)
         los_unlock();
         int error = port_control(&r);
         los_lock();
-        stats.calls_out++;
+        stats_count(calls_out);
         if (error) /* a host that has nothing to ask after all; it decides how often we look */
             continue;
         long n = control_judge(&r, answer, SH_CONTROL_ANSWER_MAX);
         uint32_t size = n < 0 ? (uint32_t)strlen(answer) : (uint32_t)n;
-        stats.calls_out++;
+        stats_count(calls_out);
         los_unlock();
         port_answer(r.id, n < 0 ? (int)-n : 0, answer, size);
         los_lock();
@@ -105,9 +105,14 @@ void los_host_control(void)
     __atomic_store_n(&requested, 1, __ATOMIC_SEQ_CST);
 }
 
+bool control_is_due(void)
+{
+    return __atomic_load_n(&requested, __ATOMIC_RELAXED);
+}
+
 void control_collect(void)
 {
-    if (!__atomic_load_n(&requested, __ATOMIC_RELAXED))
+    if (!control_is_due())
         return;
     __atomic_store_n(&requested, 0, __ATOMIC_SEQ_CST);
     if (serving)

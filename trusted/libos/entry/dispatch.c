@@ -49,8 +49,10 @@ long call_handle(int64_t nr, const uint64_t a[6])
 }
 
 static const struct call_entry table[CALL_COUNT] = {
-#define CALL(name, format, ...) [__NR_##name] = {#name, format},
-#define SAME(name, format, handler) [__NR_##name] = {#name, format},
+#define ENTRY(name, format)                                                                        \
+    [__NR_##name] = {#name, &(format)[(format)[0] == '~'], .shared = (format)[0] == '~'},
+#define CALL(name, format, ...) ENTRY(name, format)
+#define SAME(name, format, handler) ENTRY(name, format)
 #define REFUSE(name, error) [__NR_##name] = {#name, "xxxxxx"},
 #define MISSING(name) [__NR_##name] = {#name, "xxxxxx", true},
 #include "trusted/libos/entry/calls.def"
@@ -64,9 +66,9 @@ const struct call_entry *call_entry(int64_t nr)
 void call_count(int64_t nr, const struct call_entry *e)
 {
     if (nr >= 0 && (uint64_t)nr < CALL_COUNT)
-        stats_count(&stats.calls[nr]);
+        stats_count(calls[nr]);
     if (!e || e->missing)
-        stats_count(&stats.unknown_calls);
+        stats_count(unknown_calls);
 }
 
 #define TELL_MAX 8u
@@ -78,7 +80,7 @@ void call_tell_missing(void)
     size_t at = 0, told = 0, more = 0;
     for (size_t nr = 0; nr < CALL_COUNT; nr++) {
         const struct call_entry *e = call_entry((int64_t)nr);
-        if (!stats.calls[nr] || (e && !e->missing))
+        if (!stats_sum(&stats.calls[nr]) || (e && !e->missing))
             continue;
         if (told == TELL_MAX) {
             more++;
@@ -103,7 +105,8 @@ long los_call(int64_t nr, const uint64_t a[6])
         return -ENOSYS;
     if (e->format[0] == '!')
         return call_handle(nr, a);
-    los_lock();
+    self()->call_shared = e->shared;
+    los_relock();
     long r = call_handle(nr, a);
     async_tell();
     los_unlock();

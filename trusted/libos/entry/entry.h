@@ -31,6 +31,7 @@ void trace_enter(struct thread *t, int64_t nr, const uint64_t a[6]);
 /* entry/control.c: requests of the host, by the policy. */
 void control_init(const struct port_start *start);
 bool control_allows(uint64_t bit); /* SH_POLICY_*; a debug enclave has no secrets from its host */
+bool control_is_due(void);         /* would control_collect do anything? */
 void control_collect(void);        /* with the lock: starts the service when the host wants it */
 /* Judges a request: its answer's size, or -errno with a sentence in `out`. */
 long control_judge(const struct sh_control_request *request, char *out, size_t size);
@@ -39,9 +40,10 @@ long control_judge(const struct sh_control_request *request, char *out, size_t s
 struct call_entry {
     const char *name, *format; /* see calls.def */
     bool missing;              /* counted as unknown */
+    bool shared;               /* runs with the big lock shared */
 };
 const struct call_entry *call_entry(int64_t nr); /* NULL: unknown */
-/* Runs the handler, with the lock unless the format starts with "!"; -ENOSYS: unknown. */
+/* Runs the handler, with the big lock as its format says; -ENOSYS: unknown. */
 long call_handle(int64_t nr, const uint64_t a[6]);
 void call_count(int64_t nr, const struct call_entry *e);
 void call_tell_missing(void); /* one line, if there was one */

@@ -48,20 +48,21 @@ int los_stats_json(char *out, size_t size)
     struct text t = {out, size, 0};
     uint64_t total = 0;
     for (size_t i = 0; i < CALL_COUNT; i++)
-        total += stats.calls[i];
+        total += stats_sum(&stats.calls[i]);
     put_line(&t, "{\"%s\": %lu", "syscalls", total);
     for (size_t i = 0; i < ARRAY_COUNT(members); i++)
         put_line(&t, ", \"%s\": %lu", members[i].name,
-                 *(const uint64_t *)((const uint8_t *)&stats + members[i].offset));
+                 stats_sum((const uint64_t *)((const uint8_t *)&stats + members[i].offset)));
     put_line(&t, ", \"%s\": %lu, \"by_call\": {", "zone_bytes", stats.zone_pages << PAGE_SHIFT);
     const char *format = "\"%s\": %lu";
     for (size_t i = 0; i < CALL_COUNT; i++) {
         const struct call_entry *e = call_entry((int64_t)i);
         char number[24];
-        if (!stats.calls[i])
+        uint64_t calls = stats_sum(&stats.calls[i]);
+        if (!calls)
             continue;
         fmt(number, sizeof(number), "syscall_%lu", i);
-        put_line(&t, format, e ? e->name : number, stats.calls[i]);
+        put_line(&t, format, e ? e->name : number, calls);
         format = ", \"%s\": %lu";
     }
     put_line(&t, "}}", "", 0);

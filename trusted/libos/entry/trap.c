@@ -6,6 +6,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/offsets.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
@@ -47,14 +48,28 @@ static void prepare_touch(struct thread *t)
     t->touch_code = check_usable(t, t->regs.rip, PORT_R);
 }
 
-void los_return(struct thread *t)
+/* Nothing is pending, and nobody waits for the addresses: most calls end so. */
+static bool leaves_as_it_came(struct thread *t)
 {
+    const struct process *p = t->process;
+    if (!los_is_shared() || __atomic_load_n(&t->kicked, __ATOMIC_SEQ_CST) || sig_is_due(t) ||
+        async_is_due())
+        return false;
+    if (p->exiting || p->exec_thread || p->stopped || t->regs.rsp >> 47 || t->regs.rip >> 47)
+        return false;
+    return residence_leave();
+}
+
+static void settle_return(struct thread *t)
+{
+    los_upgrade();
     do {
         __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
         if (t->process->exiting || (t->process->exec_thread && t->process->exec_thread != t))
             thread_exit(t, 0);
         if (residence_take())
             process_exit(SIGKILL); /* there is no memory for what it has */
+        async_tell();
         sig_deliver(t);
         if (t->process->stopped)
             process_wait_stopped(t->process);
@@ -65,6 +80,12 @@ void los_return(struct thread *t)
         while (t->regs.rip >> 47)
             sig_fault(t, SIGSEGV, CODE_KERNEL, 0);
     } while (t->kicked || !residence_leave());
+}
+
+void los_return(struct thread *t)
+{
+    if (!leaves_as_it_came(t))
+        settle_return(t);
     if (t->rip_virtual) {
         t->rip_virtual = false;
         t->regs.rip = sites_real(t->regs.rip);
@@ -78,7 +99,8 @@ void los_return(struct thread *t)
 /* From los_resume: somebody wants this thread to look at its signals. */
 void los_kicked(struct thread *t)
 {
-    los_lock();
+    t->call_shared = true;
+    los_share();
     residence_enter();
     los_return(t);
 }
@@ -95,7 +117,8 @@ static void system_call(struct thread *t)
         r->rax = (uint64_t)call_handle(nr, a);
         los_resume(t);
     }
-    los_lock();
+    t->call_shared = e && e->shared && !tracing;
+    los_relock();
     residence_enter();
     if (residence_take())
         process_exit(SIGKILL);
@@ -115,18 +138,19 @@ static void page_fault(struct thread *t)
 {
     int access = t->trap.error & PF_FETCH ? PORT_X : t->trap.error & PF_WRITE ? PORT_W : PORT_R;
     struct mm_fault f = {SIGSEGV, CODE_KERNEL};
-    stats.page_faults++;
+    stats_count(page_faults);
     if (t->trap.addr < port_info.user_start || t->trap.addr >= port_info.user_end)
         f.code = 1; /* SEGV_MAPERR */
     else if (mm_fault(t->trap.addr, access, &f) == 0)
         return;
+    los_upgrade();
     sig_fault(t, f.signo, f.code, t->trap.addr);
 }
 
 static void handle_fault(struct thread *t)
 {
     uint64_t rip = t->regs.rip;
-    stats.faults++;
+    stats_count(faults);
     t->call_nr = -1;
     switch (t->trap.vector) {
     case VECTOR_PF:
@@ -174,7 +198,8 @@ void los_fast_stepped(struct thread *t)
 
 static void handle_interrupt(struct thread *t)
 {
-    los_lock();
+    t->call_shared = t->trap.kind == TRAP_KICK || t->trap.vector == VECTOR_PF;
+    los_relock();
     residence_enter();
     if (residence_take())
         process_exit(SIGKILL);
@@ -195,7 +220,7 @@ void los_trap(struct thread *t)
         break;
     case TRAP_KICK:
         handle_interrupt(t);
-        stats.kicks++;
+        stats_count(kicks);
         break;
     default:
         stop("the port reported a trap of kind %d", (int)t->trap.kind);

@@ -17,6 +17,8 @@ struct async {
 
 /* Of those whose owners are to be told when the call that woke them ends, or its thread sleeps. */
 static struct list woken = {&woken, &woken};
+static struct lock woken_lock; /* RANK_READY */
+static bool any_woken;         /* atomic */
 
 /* As kill asks it, of who named the owner. */
 static bool may_tell(const struct file *f, const struct process *p)
@@ -74,13 +76,25 @@ static void tell_owner(const struct async *a, uint32_t events)
 static void note_events(struct waiter *w, uint32_t events)
 {
     struct async *a = container_of(w, struct async, waiter);
+    lock_take(&woken_lock, RANK_READY);
     if (!a->events)
         list_append(&woken, &a->node);
     a->events |= events;
+    __atomic_store_n(&any_woken, true, __ATOMIC_SEQ_CST);
+    lock_give(&woken_lock);
+}
+
+bool async_is_due(void)
+{
+    return __atomic_load_n(&any_woken, __ATOMIC_SEQ_CST);
 }
 
 void async_tell(void)
 {
+    if (!async_is_due())
+        return;
+    los_upgrade();
+    __atomic_store_n(&any_woken, false, __ATOMIC_SEQ_CST);
     while (!list_empty(&woken)) {
         struct async *a = container_of(woken.next, struct async, node);
         uint32_t events = a->events;
@@ -107,6 +121,7 @@ int async_set(int fd, struct file *f, bool on)
     a->file = f;
     a->fd = fd;
     a->waiter.woken = note_events;
+    a->waiter.queue = f->wait;
     list_append(&f->wait->waiters, &a->waiter.node);
     f->async = a;
     return 0;

@@ -11,6 +11,7 @@
 // What is read is made when the file is opened. The data is the workload's own choice: it is the
 // image's, not the host's, whose requests are hashed apart (docs/attestation.md).
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
 #include <shelter/sgx.h>
 
 enum entry { USER_DATA, TARGET, MY_TARGET, REPORT, QUOTE, TYPE };
@@ -59,7 +60,7 @@ static long make_quote(uint8_t *out)
     memcpy(data, user_data, sizeof(data));
     los_unlock(); /* a quoting service may take its time */
     long n = port_quote(data, out, PORT_QUOTE_MAX);
-    los_lock();
+    call_relock();
     return n;
 }
 

@@ -87,10 +87,11 @@ static long read_typed(struct console *c)
             wait_end(&w);
             continue;
         }
+        uint32_t turn = outside_turn(o);
         los_unlock();
         long n = claim_count(port_read(o->handle, c->typed, PAGE_SIZE), PAGE_SIZE);
         los_lock();
-        outside_used(o, POLLIN, n == -EAGAIN);
+        outside_used(o, POLLIN, n == -EAGAIN, turn);
         if (n != -EAGAIN && n != -EINTR)
             return n;
     }

@@ -49,7 +49,7 @@ static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
             page_free(page);
             return r;
         }
-        *slot = page;
+        radix_put(slot, page); /* whole, for who reads beside us */
         i->page_count++;
     }
     *out = *slot;
@@ -139,13 +139,21 @@ static int get_part(struct inode *i, uint64_t index, uint64_t at, uint64_t size,
     return 0;
 }
 
-long data_read(struct inode *i, struct io *io, uint64_t offset)
+static uint64_t size_now(const struct inode *i)
 {
-    if (offset >= i->size)
-        return 0;
-    if (i->volume && !i->page_count)
-        return volume_data_read(i, io, offset);
-    uint64_t left = MIN(io->left, i->size - offset);
+    return __atomic_load_n(&i->size, __ATOMIC_ACQUIRE);
+}
+
+/* At most `left` bytes, and not beyond a piece. */
+static long read_piece(struct inode *i, struct io *io, uint64_t offset, uint64_t left)
+{
+    if (i->volume && !i->page_count) {
+        uint64_t rest = io->left - left;
+        io->left = left;
+        long n = volume_data_read(i, io, offset);
+        io->left += rest;
+        return n;
+    }
     long done = 0;
     while (left) {
         uint64_t at = offset % PAGE_SIZE, n = MIN(left, PAGE_SIZE - at);
@@ -165,11 +173,38 @@ long data_read(struct inode *i, struct io *io, uint64_t offset)
     return done;
 }
 
+/* Beside others: what only grows is read (pages go while the big lock is held exclusively), so this
+ * needs no lock of the file. */
+long data_read(struct inode *i, struct io *io, uint64_t offset)
+{
+    long done = 0;
+    if (i->volume)
+        call_alone();
+    for (;;) {
+        uint64_t size = size_now(i), left = offset < size ? MIN(io->left, size - offset) : 0;
+        uint64_t n = MIN(left, PIECE_SIZE);
+        if (!n)
+            return done;
+        if (image_trim_is_due() && call_upgrade())
+            image_trim();
+        long r = read_piece(i, io, offset, n);
+        if (r <= 0)
+            return done ? done : r;
+        done += r;
+        offset += (uint64_t)r;
+        if ((uint64_t)r < n)
+            return done;
+        if (left > n)
+            call_pause();
+    }
+}
+
 int data_limit(const struct inode *i, uint64_t end)
 {
     uint64_t limit = current()->limits[1].soft; /* RLIMIT_FSIZE */
     if (end <= limit || end <= i->size)
         return 0;
+    call_alone();
     sig_send_thread(self(), SIGXFSZ, 0);
     return -EFBIG;
 }
@@ -177,7 +212,7 @@ int data_limit(const struct inode *i, uint64_t end)
 /* What a write does to the bits that give rights away. */
 void data_drop_rights(struct inode *i)
 {
-    if (capable(CAP_FSETID))
+    if (capable(CAP_FSETID) || !(i->mode & 06000))
         return;
     uint32_t before = i->mode;
     i->mode &= ~(uint32_t)04000;
@@ -187,19 +222,13 @@ void data_drop_rights(struct inode *i)
         volume_change(i);
 }
 
-long data_write(struct inode *i, struct io *io, uint64_t offset)
+/* At most `left` bytes, and not beyond a piece. */
+static long write_piece(struct inode *i, struct io *io, uint64_t offset, uint64_t left)
 {
     long done = 0;
     int r = 0;
-    if (!io->left)
-        return 0;
-    if (offset >= FILE_SIZE_MAX)
-        return -EFBIG;
-    if (offset >= current()->limits[1].soft && (r = data_limit(i, offset + 1)))
-        return r;
-    uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
-    if (i->seals & 24) /* WRITE, FUTURE_WRITE */
-        return -EPERM;
+    if (!list_empty(&i->maps))
+        call_alone(); /* pages may be at addresses of programs */
     while (left) {
         uint64_t at = offset % PAGE_SIZE;
         uint64_t want = MIN(left, (i->volume ? VOLUME_CHUNK : PAGE_SIZE) - at);
@@ -219,13 +248,55 @@ long data_write(struct inode *i, struct io *io, uint64_t offset)
         done += (long)n;
         offset += n;
         left -= n;
-        i->size = MAX(i->size, offset);
+        if (offset > i->size)
+            __atomic_store_n(&i->size, offset, __ATOMIC_RELEASE);
+    }
+    return done ? done : r;
+}
+
+/* With the turn. */
+static long write_pieces(struct inode *i, struct io *io, uint64_t offset, uint64_t left)
+{
+    long done = 0, r = 0;
+    while (left) {
+        uint64_t n = MIN(left, PIECE_SIZE);
+        r = write_piece(i, io, offset, n);
+        if (r <= 0)
+            break;
+        done += r;
+        offset += (uint64_t)r;
+        left -= (uint64_t)r;
+        if ((uint64_t)r < n)
+            break;
+        if (left)
+            call_pause();
     }
     if (!done)
         return r;
     data_drop_rights(i);
     inode_touch(i, true);
     return done;
+}
+
+long data_write(struct inode *i, struct io *io, uint64_t offset)
+{
+    int r = 0;
+    if (!io->left)
+        return 0;
+    if (offset >= FILE_SIZE_MAX)
+        return -EFBIG;
+    if (offset >= current()->limits[1].soft && (r = data_limit(i, offset + 1)))
+        return r;
+    uint64_t left = MIN(io->left, MIN(current()->limits[1].soft, FILE_SIZE_MAX) - offset);
+    if (i->seals & 24) /* WRITE, FUTURE_WRITE */
+        return -EPERM;
+    if (i->volume)
+        call_alone();
+    bool own = turn_take(&i->writing);
+    long n = write_pieces(i, io, offset, left);
+    if (own)
+        turn_give(&i->writing);
+    return n;
 }
 
 static void drop_page(struct inode *i, uint64_t index)
@@ -359,4 +430,4 @@ static long regular_write(struct file *f, struct io *io, uint64_t offset)
     return r;
 }
 
-const struct file_ops regular_ops = {.read = regular_read, .write = regular_write};
+const struct file_ops regular_ops = {.read = regular_read, .write = regular_write, .shared = true};

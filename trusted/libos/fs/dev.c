@@ -3,6 +3,7 @@
 #include <asm/poll.h>
 
 #include "trusted/libos/fs/tty.h"
+#include "trusted/libos/mm/mm.h"
 
 #define SLAVES 136u /* major number of /dev/pts/N */
 #define RDEV(major, minor) ((uint32_t)(major) << 8 | (uint32_t)(minor))
@@ -19,9 +20,17 @@ static long null_write(struct file *f, struct io *io, uint64_t offset)
 
 static long zero_read(struct file *f, struct io *io, uint64_t offset)
 {
-    uint64_t n = io->left;
-    int r = io_zero(io, n);
-    return r ? r : (long)n;
+    long done = 0;
+    while (io->left) {
+        uint64_t n = MIN(io->left, PIECE_SIZE);
+        int r = io_zero(io, n);
+        if (r)
+            return done ? done : r;
+        done += (long)n;
+        if (io->left)
+            call_pause();
+    }
+    return done;
 }
 
 static long full_write(struct file *f, struct io *io, uint64_t offset)
@@ -51,11 +60,14 @@ static int64_t no_seek(struct file *f, int64_t offset, int whence)
     return 0;
 }
 
-static const struct file_ops null_ops = {.read = null_read, .write = null_write, .seek = no_seek};
-static const struct file_ops zero_ops = {.read = zero_read, .write = null_write, .seek = no_seek};
-static const struct file_ops full_ops = {.read = zero_read, .write = full_write, .seek = no_seek};
+static const struct file_ops null_ops = {
+    .read = null_read, .write = null_write, .seek = no_seek, .shared = true};
+static const struct file_ops zero_ops = {
+    .read = zero_read, .write = null_write, .seek = no_seek, .shared = true};
+static const struct file_ops full_ops = {
+    .read = zero_read, .write = full_write, .seek = no_seek, .shared = true};
 static const struct file_ops random_ops = {
-    .read = random_read, .write = null_write, .seek = no_seek};
+    .read = random_read, .write = null_write, .seek = no_seek, .shared = true};
 
 static const struct device {
     const char *name;

@@ -11,6 +11,7 @@
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/poll.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/time/time.h"
 
 #define FLAGS ((uint32_t)(EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE))
@@ -24,12 +25,14 @@
 struct epoll {
     struct file *file;                           /* its own */
     struct list entries, ready, nested, changes; /* of struct entry */
+    struct lock lock;                            /* RANK_EPOLL: of who looks; changes, drops */
+    struct lock ready_lock;                      /* RANK_READY: of `ready`, and entry.ready */
     struct wait_queue wait;
     struct outside set;
     struct port_event drops[DROPS_MAX]; /* no longer watched; the host does not know yet */
     uint32_t drop_count;
     struct port_event *items; /* of the last wait, for the next; NULL: in use, or none */
-    bool rest;                /* there was more than a thread could be told */
+    bool rest;                /* atomic: there was more than a thread could be told */
 };
 
 struct entry {
@@ -44,7 +47,7 @@ struct entry {
     int fd;
     uint32_t events;
     uint64_t data;
-    bool off; /* one-shot that fired */
+    bool off; /* one-shot that fired; atomic */
 };
 
 static const struct file_ops epoll_ops;
@@ -67,6 +70,7 @@ static int have_set(struct epoll *e)
 {
     if (e->set.handle >= 0)
         return 0;
+    call_alone();
     long h = claim_handle(port_set());
     return h < 0 ? (int)h : outside_add(&e->set, (int32_t)h, &e->wait);
 }
@@ -128,13 +132,68 @@ static void drop_entry(struct entry *n)
 /* ---- entries ------------------------------------------------------------------------------------
  */
 
+static bool is_off(const struct entry *n)
+{
+    return __atomic_load_n(&n->off, __ATOMIC_RELAXED);
+}
+
+static void add_to(struct epoll *e, struct list *to, struct entry *n)
+{
+    lock_take(&e->ready_lock, RANK_READY);
+    if (list_empty(&n->ready))
+        list_append(to, &n->ready);
+    lock_give(&e->ready_lock);
+}
+
 static void may_be_ready(struct entry *n)
 {
-    if (n->off)
+    if (is_off(n))
         return;
-    if (list_empty(&n->ready))
-        list_append(&n->epoll->ready, &n->ready);
+    add_to(n->epoll, &n->epoll->ready, n);
     wait_wake_events(&n->epoll->wait, POLLIN);
+}
+
+/* All that may be ready, out of the list: what wakes them meanwhile finds them on `seen`, and they
+ * are looked at yet. */
+static void take_ready(struct epoll *e, struct list *seen)
+{
+    list_init(seen);
+    lock_take(&e->ready_lock, RANK_READY);
+    list_splice(seen, &e->ready);
+    lock_give(&e->ready_lock);
+}
+
+/* The next of them: what wakes it from now on puts it on the list again. */
+static struct entry *next_seen(struct epoll *e, struct list *seen)
+{
+    struct entry *n = NULL;
+    lock_take(&e->ready_lock, RANK_READY);
+    if (!list_empty(seen)) {
+        n = container_of(seen->next, struct entry, ready);
+        list_remove(&n->ready);
+    }
+    lock_give(&e->ready_lock);
+    return n;
+}
+
+/* Those on `first` stand in front from now on, those on `last` at the end. True: there are some. */
+static bool put_ready(struct epoll *e, struct list *first, struct list *last)
+{
+    lock_take(&e->ready_lock, RANK_READY);
+    list_splice(first, &e->ready);
+    bool any = !list_empty(first);
+    list_splice(&e->ready, first);
+    list_splice(&e->ready, last);
+    lock_give(&e->ready_lock);
+    return any;
+}
+
+static bool has_ready(struct epoll *e)
+{
+    lock_take(&e->ready_lock, RANK_READY);
+    bool any = !list_empty(&e->ready);
+    lock_give(&e->ready_lock);
+    return any;
 }
 
 static uint32_t wanted_events(const struct entry *n)
@@ -181,7 +240,7 @@ static void collect_ready(struct epoll *e)
     if (!(outside_known(&e->set) & POLLIN))
         return;
     struct port_wait w = {.set = e->set.handle, .items = items, .room = ARRAY_COUNT(items)};
-    outside_used(&e->set, POLLIN, false);
+    outside_used(&e->set, POLLIN, false, 0);
     if (!port_wait(self(), &w, 0))
         outside_apply(&w);
 }
@@ -206,29 +265,43 @@ static const struct file_ops epoll_ops = {
     .stream = true,
 };
 
+static bool is_unsure(struct entry *n)
+{
+    return is_open(n) && outside_is_unsure(n->file->outside, wanted_events(n));
+}
+
 /* Of those that may be ready: is one? Those that are not leave the list; those of which it is not
  * sure are asked about. */
 static bool look_ready(struct epoll *e, struct questions *q)
 {
+    struct list seen, kept, none;
+    struct entry *n;
     bool ready = false;
-    list_for_safe(it, nx, &e->ready)
-    {
-        struct entry *n = container_of(it, struct entry, ready);
-        uint32_t unsure =
-            is_open(n) ? n->file->outside->unsure & outside_events(wanted_events(n)) : 0;
-        bool known = file_poll(n->file) & wanted_events(n);
+    list_init(&kept);
+    list_init(&none);
+    lock_take(&e->lock, RANK_EPOLL);
+    take_ready(e, &seen);
+    while ((n = next_seen(e, &seen))) {
+        bool unsure = is_unsure(n), known = !is_off(n) && file_poll(n->file) & wanted_events(n);
         ready = ready || known;
         if (unsure)
             poll_ask(q, outside_ask(n->file->outside, wanted_events(n)));
-        else if (!known)
-            list_remove(&n->ready);
+        if (unsure || known)
+            add_to(e, &kept, n);
     }
+    put_ready(e, &kept, &none);
+    lock_give(&e->lock);
     return ready;
 }
 
 static void ask_nested(struct epoll *e, struct questions *q)
 {
     list_for(it, &e->nested) epoll_questions(container_of(it, struct entry, nested)->file, q);
+}
+
+bool file_is_epoll(const struct file *f)
+{
+    return f->ops == &epoll_ops;
 }
 
 void epoll_questions(struct file *f, struct questions *q)
@@ -326,7 +399,7 @@ static int watch_entry(struct entry *n, const struct epoll_event *ev)
 {
     n->events = ev->events;
     n->data = ev->data;
-    n->off = false;
+    __atomic_store_n(&n->off, false, __ATOMIC_RELAXED);
     if (file_poll(n->file) & wanted_events(n))
         may_be_ready(n);
     return tell_host(n);
@@ -399,36 +472,49 @@ long sys_epoll_ctl(int epfd, int operation, int fd, uint64_t event)
     }
 }
 
+/* How many of those that may be ready are told at once, and the memory for it made usable. */
+static int report_room(struct epoll *e, uint64_t to, int max)
+{
+    int n = 0;
+    lock_take(&e->ready_lock, RANK_READY);
+    for (const struct list *it = e->ready.next; it != &e->ready && n < max; it = it->next)
+        n++;
+    lock_give(&e->ready_lock);
+    if (n && mm_ready(to, (uint64_t)n * sizeof(struct epoll_event), PORT_W))
+        call_alone(); /* as far as it goes */
+    return n;
+}
+
 /* Tells the program of those that are ready, at most `max`; who is not told comes first next time.
  */
 static long report_events(struct epoll *e, uint64_t to, int max)
 {
-    struct list level; /* those that stay */
-    long done = 0;
+    struct list seen, level; /* those that stay */
+    struct entry *n;
+    long done = 0, error = 0;
+    max = report_room(e, to, max);
     list_init(&level);
-    while (!list_empty(&e->ready) && done < max) {
-        struct entry *n = container_of(e->ready.next, struct entry, ready);
+    lock_take(&e->lock, RANK_EPOLL);
+    take_ready(e, &seen);
+    while (!error && done < max && (n = next_seen(e, &seen))) {
         struct epoll_event ev = {.events = file_poll(n->file) & wanted_events(n), .data = n->data};
-        bool unsure = is_open(n) && n->file->outside->unsure & outside_events(wanted_events(n));
-        list_remove(&n->ready);
+        bool unsure = is_unsure(n);
+        if (is_off(n))
+            continue;
         if (ev.events && user_write(to + (uint64_t)done * sizeof(ev), &ev, sizeof(ev))) {
-            list_append(&e->ready, &n->ready);
-            done = done ? done : -EFAULT;
+            add_to(e, &level, n);
+            error = -EFAULT;
             break;
         }
         done += ev.events != 0;
         if (ev.events)
-            n->off = n->events & EPOLLONESHOT;
-        if (!n->off && (ev.events ? !(n->events & EPOLLET) : unsure))
-            list_append(&level, &n->ready);
+            __atomic_store_n(&n->off, !!(n->events & EPOLLONESHOT), __ATOMIC_RELAXED);
+        if (!is_off(n) && (ev.events ? !(n->events & EPOLLET) : unsure))
+            add_to(e, &level, n);
     }
-    e->rest = !list_empty(&e->ready);
-    while (!list_empty(&level)) {
-        struct list *it = level.next;
-        list_remove(it);
-        list_append(&e->ready, it);
-    }
-    return done;
+    __atomic_store_n(&e->rest, put_ready(e, &seen, &level), __ATOMIC_RELAXED);
+    lock_give(&e->lock);
+    return done ? done : error;
 }
 
 /* Asks the host about everything at once: what changed, what is not sure, what the set has. */
@@ -440,13 +526,16 @@ static int ask_and_sleep(struct epoll *e, struct port_event *items, struct quest
         return r;
     struct port_wait w = {
         .set = e->set.handle, .asks = MIN(q->needed, q->room), .room = FOUND_ROOM};
+    lock_take(&e->lock, RANK_EPOLL);
     uint32_t n = take_changes(e, items, CHANGES_ROOM);
+    r = list_empty(&e->changes) ? 0 : flush_changes(e);
+    lock_give(&e->lock);
+    if (r)
+        return r;
     /* Questions stand behind the room for changes: these move up to them. */
     memmove(items + CHANGES_ROOM - n, items, n * sizeof(*items));
     w.items = items + CHANGES_ROOM - n;
     w.changes = n;
-    if (!list_empty(&e->changes) && (r = flush_changes(e)))
-        return r;
     return wait_sleep_outside(&w, q->needed > q->room ? 0 : deadline);
 }
 
@@ -455,7 +544,7 @@ static long look_and_sleep(struct epoll *e, struct port_event *items, uint64_t t
 {
     for (bool asked = false;; asked = true) {
         struct questions q = {.items = items + CHANGES_ROOM, .room = ASKS_ROOM};
-        self()->woken = false;
+        wait_clear();
         bool ready = look_ready(e, &q);
         ask_nested(e, &q);
         int r = 0;
@@ -473,28 +562,27 @@ static long do_wait(int fd, uint64_t to, int max, uint64_t deadline)
 {
     int error;
     struct epoll *e = epoll_of(fd, &error);
+    if (e && !list_empty(&e->nested) && call_alone())
+        e = epoll_of(fd, &error);
     if (!e)
         return error;
     if (max <= 0)
         return -EINVAL;
-    struct port_event *items = e->items;
-    e->items = NULL;
+    struct port_event *items = __atomic_exchange_n(&e->items, NULL, __ATOMIC_ACQUIRE), *none = NULL;
     if (!items)
         items = los_alloc((CHANGES_ROOM + ASKS_ROOM + FOUND_ROOM) * sizeof(*items));
     if (!items)
         return -ENOMEM;
     struct waiter w;
     file_get(e->file);
-    wait_begin(&w, &e->wait);
-    w.one = true;
+    wait_begin_one(&w, &e->wait);
     long r = look_and_sleep(e, items, to, MIN(max, EVENTS_MAX), deadline);
     wait_end(&w);
-    if (e->rest || (r <= 0 && !list_empty(&e->ready)))
+    if (__atomic_load_n(&e->rest, __ATOMIC_RELAXED) || (r <= 0 && has_ready(e)))
         wait_wake_events(&e->wait, POLLIN); /* for another who sleeps */
-    if (e->items)
+    if (!__atomic_compare_exchange_n(&e->items, &none, items, false, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED))
         los_free(items);
-    else
-        e->items = items;
     file_put(e->file);
     return r;
 }

@@ -11,6 +11,7 @@
 struct event {
     uint64_t value;
     bool semaphore;
+    struct lock lock; /* of value */
     struct wait_queue wait;
 };
 
@@ -19,17 +20,18 @@ static long event_read(struct file *f, struct io *io, uint64_t offset)
     struct event *e = f->data;
     if (io->left < 8)
         return -EINVAL;
-    while (!e->value) {
-        int r = wait_for(&e->wait, !(f->flags & O_NONBLOCK));
-        if (r)
-            return r;
-    }
-    uint64_t v = e->semaphore ? 1 : e->value;
-    if (io_put(io, &v, 8))
-        return -EFAULT;
+    int r = 0;
+    lock_take(&e->lock, RANK_OBJECT);
+    while (!r && !e->value)
+        r = wait_for_locked(&e->wait, &e->lock, !(f->flags & O_NONBLOCK));
+    uint64_t v = r ? 0 : e->semaphore ? 1 : e->value;
     e->value -= v;
-    wait_wake_events(&e->wait, POLLOUT);
-    return 8;
+    if (v)
+        wait_wake_events(&e->wait, POLLOUT);
+    lock_give(&e->lock);
+    if (r)
+        return r;
+    return io_put(io, &v, 8) ? -EFAULT : 8; /* what was taken is gone, as on Linux */
 }
 
 static long event_write(struct file *f, struct io *io, uint64_t offset)
@@ -42,21 +44,25 @@ static long event_write(struct file *f, struct io *io, uint64_t offset)
         return -EFAULT;
     if (v == UINT64_MAX)
         return -EINVAL;
-    while (UINT64_MAX - 1 - e->value < v) {
-        int r = wait_for(&e->wait, !(f->flags & O_NONBLOCK));
-        if (r)
-            return r;
+    int r = 0;
+    lock_take(&e->lock, RANK_OBJECT);
+    while (!r && UINT64_MAX - 1 - e->value < v)
+        r = wait_for_locked(&e->wait, &e->lock, !(f->flags & O_NONBLOCK));
+    if (!r) {
+        e->value += v;
+        wait_wake_events(&e->wait, POLLIN);
     }
-    e->value += v;
-    wait_wake_events(&e->wait, POLLIN);
-    return 8;
+    lock_give(&e->lock);
+    return r ? r : 8;
 }
 
 static uint32_t event_poll(struct file *f)
 {
     struct event *e = f->data;
-    return (e->value ? POLLIN | POLLRDNORM : 0u) |
-           (e->value < UINT64_MAX - 1 ? POLLOUT | POLLWRNORM : 0u);
+    lock_take(&e->lock, RANK_OBJECT);
+    uint64_t v = e->value;
+    lock_give(&e->lock);
+    return (v ? POLLIN | POLLRDNORM : 0u) | (v < UINT64_MAX - 1 ? POLLOUT | POLLWRNORM : 0u);
 }
 
 static void free_data(struct file *f)
@@ -71,6 +77,7 @@ static const struct file_ops event_ops = {
     .release = free_data,
     .name = "anon_inode:[eventfd]",
     .stream = true,
+    .shared = true,
 };
 
 static long new_event(uint32_t value, uint32_t flags)

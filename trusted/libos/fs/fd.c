@@ -77,6 +77,20 @@ struct file *fd_any(int fd)
     return fd_file_of(own_table(), fd);
 }
 
+bool fd_hold(struct file *f)
+{
+    if (current()->thread_count == 1 && own_table()->refs == 1)
+        return false;
+    file_get(f);
+    return true;
+}
+
+void fd_release(struct file *f, bool held)
+{
+    if (held)
+        file_put(f);
+}
+
 struct file *fd_file(int fd)
 {
     struct file *f = fd_any(fd);

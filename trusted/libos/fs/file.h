@@ -40,7 +40,8 @@ struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
 int io_put(struct io *io, const void *from, size_t size); /* to the program */
 int io_get(struct io *io, void *to, size_t size);         /* from it */
 int io_zero(struct io *io, size_t size);
-/* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put). */
+/* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put), and stay so
+ * until the big lock is given up. The caller may be alone afterwards, as mm_ready says. */
 size_t io_usable(const struct io *io, size_t size, int access);
 /* Makes the next bytes usable for access, at most *size and within a page; *size becomes how many.
  */
@@ -82,6 +83,7 @@ struct file_ops {
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */
+    bool shared;      /* read, write and poll do with the big lock shared */
 };
 
 struct inode {
@@ -98,9 +100,10 @@ struct inode {
     struct erofs_node lower;
     uint64_t lower_size; /* bytes of the image's data still visible */
     /* tree */
-    struct radix pages; /* where each is that was written or mapped shared: mm/object.c */
-    struct list maps;   /* struct area.mapped */
-    bool written;       /* it is no longer as the image has it, or may not be */
+    struct radix pages;  /* where each is that was written or mapped shared: mm/object.c */
+    struct list maps;    /* struct area.mapped */
+    struct turn writing; /* of who changes contents; who reads needs none */
+    bool written;        /* it is no longer as the image has it, or may not be */
     uint64_t page_count;
     char *target;
     struct list flocks; /* fs/lock.c */
@@ -132,8 +135,9 @@ struct file {
     const struct file_ops *ops;
     struct inode *inode;   /* may be NULL: pipes, sockets, eventfd ... */
     struct dentry *dentry; /* likewise */
-    uint32_t refs, flags;  /* O_* */
+    uint32_t refs, flags;  /* refs: atomic; O_* */
     uint64_t offset;
+    struct turn position;    /* of who reads or writes at `offset` */
     struct outside *outside; /* what the host holds of it; NULL: nothing */
     void *data;
     struct listing *listing;
@@ -164,7 +168,8 @@ void inode_touch(struct inode *i, bool content);     /* ctime, and mtime */
 struct time time_now(void);
 uint64_t file_id_next(void);
 
-/* fs/data.c: contents of regular files */
+/* fs/data.c: contents of regular files. Moved in pieces, between which others get the big lock. */
+#define PIECE_SIZE (128ul << 10)
 long data_read(struct inode *i, struct io *io, uint64_t offset);
 long data_write(struct inode *i, struct io *io, uint64_t offset);
 int data_truncate(struct inode *i, uint64_t size);
@@ -257,11 +262,18 @@ void xattr_free(struct inode *i);
 /* fs/async.c: SIGIO, or F_SETSIG's, to f's owner whenever it may have become ready. fd is what the
  * signal tells. 0 or -ENOMEM. */
 int async_set(int fd, struct file *f, bool on);
+bool async_is_due(void);
 void async_tell(void); /* those that woke since: at the end of a call, and before sleep */
 
 /* fs/fd.c */
-struct file *fd_file(int fd); /* not counted; valid while the lock is held without waiting */
-struct file *fd_any(int fd);  /* likewise, and also those that only name a place (O_PATH) */
+/* Not counted; valid while the lock is held without waiting, and without touching the program's
+ * memory where it is shared. */
+struct file *fd_file(int fd);
+/* Keeps f, of the calling process's table, while it is used: counts it, unless nobody else could
+ * close it. */
+bool fd_hold(struct file *f);
+void fd_release(struct file *f, bool held);
+struct file *fd_any(int fd); /* likewise, and also those that only name a place (O_PATH) */
 struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of another process */
 int fd_install(struct file *f, bool cloexec, int lowest);  /* takes the reference, also on error */
 int fd_close(int fd);

@@ -16,6 +16,7 @@ static struct image {
     uint64_t level_start[LEVELS_MAX]; /* block number; 0 is the level nearest the data */
     uint8_t root_hash[32];
     struct radix cache; /* by block number of root.img, hash blocks too */
+    struct lock lock;   /* of who adds to it */
     struct list ring;
     uint64_t cached, cached_max;
 } root, sites;
@@ -107,7 +108,7 @@ static int fetch_block(struct image *m, uint64_t index, unsigned level, uint8_t 
     int r = expected_hash(m, index, level, want);
     if (r)
         return r;
-    stats.root_blocks++;
+    stats_count(root_blocks);
     if (m->port_read(index << PAGE_SHIFT, data, PAGE_SIZE))
         return -EIO;
     digest_sha256(have, data, PAGE_SIZE);
@@ -118,33 +119,64 @@ static int fetch_block(struct image *m, uint64_t index, unsigned level, uint8_t 
     return -EIO;
 }
 
+/* Adds what was checked, unless another did so meanwhile: the block that is there now, or NULL. */
+static struct image_block *keep_block(struct image *m, uint64_t index, uint8_t *data)
+{
+    struct image_block *b = los_alloc(sizeof(*b)), *there = NULL;
+    lock_take(&m->lock, RANK_IMAGE);
+    void **slot = b ? radix_slot(&m->cache, index) : NULL;
+    if (slot && !(there = *slot)) {
+        *b = (struct image_block){.index = index, .data = data};
+        list_append(&m->ring, &b->node);
+        m->cached++;
+        radix_put(slot, b);
+        there = b;
+    }
+    lock_give(&m->lock);
+    if (there != b)
+        los_free(b);
+    return there;
+}
+
+/* Reading and hashing hold no lock that others need. */
+static int bring_block(struct image *m, uint64_t index, unsigned level, struct image_block **out)
+{
+    if (!los_is_shared())
+        evict_block(m);
+    uint8_t *data = page_alloc();
+    int r = data ? fetch_block(m, index, level, data) : -ENOMEM;
+    *out = r ? NULL : keep_block(m, index, data);
+    if (data && (!*out || (*out)->data != data))
+        page_free(data);
+    return !r && !*out ? -ENOMEM : r;
+}
+
 static int get_block(struct image *m, uint64_t index, unsigned level, struct image_block **out)
 {
     struct image_block *b = radix_get(&m->cache, index);
     if (b) {
-        stats.cache_hits++;
+        stats_count(cache_hits);
     } else {
-        evict_block(m);
-        b = los_alloc(sizeof(*b));
-        uint8_t *data = page_alloc();
-        int r = b && data ? fetch_block(m, index, level, data) : -ENOMEM;
-        void **slot = r ? NULL : radix_slot(&m->cache, index);
-        if (!slot) {
-            if (data)
-                page_free(data);
-            los_free(b);
-            return r ? r : -ENOMEM;
-        }
-        b->index = index;
-        b->data = data;
-        list_append(&m->ring, &b->node);
-        m->cached++;
-        *slot = b;
+        int r = bring_block(m, index, level, &b);
+        if (r)
+            return r;
     }
-    b->pins++;
-    b->used = true;
+    if (!los_is_shared())
+        b->pins++;
+    if (!__atomic_load_n(&b->used, __ATOMIC_RELAXED))
+        __atomic_store_n(&b->used, true, __ATOMIC_RELAXED);
     *out = b;
     return 0;
+}
+
+bool image_trim_is_due(void)
+{
+    return __atomic_load_n(&root.cached, __ATOMIC_RELAXED) > root.cached_max;
+}
+
+void image_trim(void)
+{
+    evict_block(&root);
 }
 
 int image_get(uint64_t index, struct image_block **out)
@@ -154,7 +186,8 @@ int image_get(uint64_t index, struct image_block **out)
 
 void image_put(struct image_block *b)
 {
-    b->pins--;
+    if (!los_is_shared())
+        b->pins--;
 }
 
 static int read_bytes(struct image *m, uint64_t offset, void *buf, size_t size)

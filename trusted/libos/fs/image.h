@@ -16,17 +16,23 @@
 
 #include "trusted/libos/libos.h"
 
+/* Who shares the big lock finds blocks and adds them; they are only given back by who has it
+ * exclusively (image_trim). */
 struct image_block {
     struct list node; /* ring of the cache, or of nothing */
     uint64_t index;
     uint8_t *data; /* PAGE_SIZE bytes */
-    uint32_t pins;
-    bool used; /* since the clock's hand passed */
+    uint32_t pins; /* of who has the big lock exclusively */
+    bool used;     /* since the clock's hand passed */
 };
 
 /* root_size: bytes of the erofs, from the measured manifest. 0 or -EINVAL. */
 int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages);
 uint64_t image_size(void);
+
+/* More blocks are kept than should be? Makes room, alone. */
+bool image_trim_is_due(void);
+void image_trim(void);
 
 /* The checked data block, pinned: give it back with image_put. 0, -EIO, -ENOMEM. */
 int image_get(uint64_t index, struct image_block **out);

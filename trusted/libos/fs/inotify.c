@@ -122,8 +122,10 @@ void notify_dentry(struct dentry *d, uint32_t what)
 
 void notify_file(struct file *f, uint32_t what)
 {
-    if (watches_now && f->dentry && f->inode)
-        notify_dentry(f->dentry, what);
+    if (!watches_now || !f->dentry || !f->inode)
+        return;
+    los_alone();
+    notify_dentry(f->dentry, what);
 }
 
 void notify_gone(struct inode *i)

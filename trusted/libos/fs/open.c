@@ -21,7 +21,7 @@ struct file *file_new(const struct file_ops *ops, uint32_t flags)
 
 void file_get(struct file *f)
 {
-    f->refs++;
+    __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
 }
 
 static void file_end(struct file *f)
@@ -50,8 +50,9 @@ void file_put(struct file *f)
 {
     static struct list ending = {&ending, &ending};
     static bool busy;
-    if (--f->refs)
+    if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
+    los_alone(); /* who goes on to touch the program's memory does so before */
     list_append(&ending, &f->ending);
     if (busy)
         return;

@@ -32,20 +32,32 @@ void outside_close(struct outside *o)
     o->handle = -1;
 }
 
-void outside_used(struct outside *o, uint32_t event, bool last)
+uint32_t outside_turn(struct outside *o)
 {
+    lock_take(&o->lock, RANK_OUTSIDE);
+    uint32_t turn = o->turn;
+    lock_give(&o->lock);
+    return turn;
+}
+
+void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    last = last && turn == o->turn;
     o->turn++;
     /* The end of a stream, or an error, stays to be read. */
     if (event == POLLIN && (o->ready & (POLLRDHUP | POLLHUP | POLLERR)))
-        return;
-    if (last) {
+        ;
+    else if (last) {
         o->ready &= ~event;
         o->unsure &= ~event;
     } else {
         o->unsure |= event;
     }
+    lock_give(&o->lock);
 }
 
+/* With its lock. */
 static void learn_events(struct outside *o, uint32_t events, bool edge)
 {
     uint32_t fresh = events & ~(o->ready & ~o->unsure);
@@ -60,16 +72,34 @@ static void learn_events(struct outside *o, uint32_t events, bool edge)
 
 void outside_learn(struct outside *o, uint32_t events)
 {
+    lock_take(&o->lock, RANK_OUTSIDE);
     learn_events(o, events & OUTSIDE_EVENTS, false);
+    lock_give(&o->lock);
 }
 
-uint32_t outside_known(const struct outside *o)
+static uint32_t known_events(const struct outside *o)
 {
     uint32_t r = o->ready & ~o->unsure;
     if (r & POLLIN)
         r |= POLLRDNORM;
     if (r & POLLOUT)
         r |= POLLWRNORM;
+    return r;
+}
+
+uint32_t outside_known(struct outside *o)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    uint32_t r = known_events(o);
+    lock_give(&o->lock);
+    return r;
+}
+
+bool outside_is_unsure(struct outside *o, uint32_t events)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    bool r = o->unsure & outside_events(events);
+    lock_give(&o->lock);
     return r;
 }
 
@@ -82,10 +112,12 @@ uint32_t outside_events(uint32_t events)
     return events & OUTSIDE_EVENTS & ~OUTSIDE_ALWAYS;
 }
 
-struct port_event outside_ask(const struct outside *o, uint32_t events)
+struct port_event outside_ask(struct outside *o, uint32_t events)
 {
-    uint32_t open = outside_events(events) & ~outside_known(o);
-    return (struct port_event){.handle = o->handle, .events = (uint16_t)open, .tag = o->turn};
+    lock_take(&o->lock, RANK_OUTSIDE);
+    uint32_t open = outside_events(events) & ~known_events(o), turn = o->turn;
+    lock_give(&o->lock);
+    return (struct port_event){.handle = o->handle, .events = (uint16_t)open, .tag = turn};
 }
 
 struct port_event outside_interest(const struct outside *o, uint32_t events)
@@ -98,9 +130,11 @@ struct port_event outside_interest(const struct outside *o, uint32_t events)
 void outside_set_events(struct outside *o, uint32_t events)
 {
     events = outside_events(events);
+    lock_take(&o->lock, RANK_OUTSIDE);
     o->ready &= ~(events & o->unsure);
     o->unsure &= ~events;
     o->turn++;
+    lock_give(&o->lock);
 }
 
 static struct outside *find_handle(int32_t handle)
@@ -108,21 +142,35 @@ static struct outside *find_handle(int32_t handle)
     return handle < 0 ? NULL : radix_get(&handles, (uint32_t)handle);
 }
 
+static void apply_answer(const struct port_event *e)
+{
+    struct outside *o = find_handle(e->handle);
+    if (!o)
+        return;
+    lock_take(&o->lock, RANK_OUTSIDE);
+    uint32_t not = e->tag == o->turn ? e->events & ~(uint32_t)e->ready : 0;
+    o->ready &= ~not ; /* nothing happened since: what is not ready is known too */
+    o->unsure &= ~not ;
+    learn_events(o, e->ready & OUTSIDE_EVENTS, false);
+    lock_give(&o->lock);
+}
+
+static void apply_found(const struct port_event *e)
+{
+    struct outside *o = find_handle(e->handle);
+    if (!o)
+        return;
+    lock_take(&o->lock, RANK_OUTSIDE);
+    if (o->id == e->tag)
+        learn_events(o, e->ready & OUTSIDE_EVENTS, true);
+    lock_give(&o->lock);
+}
+
 void outside_apply(const struct port_wait *w)
 {
     const struct port_event *e = w->items + w->changes;
-    for (uint32_t i = 0; i < w->asks; i++, e++) {
-        struct outside *o = find_handle(e->handle);
-        if (!o)
-            continue;
-        uint32_t not = e->tag == o->turn ? e->events & ~(uint32_t)e->ready : 0;
-        o->ready &= ~not ; /* nothing happened since: what is not ready is known too */
-        o->unsure &= ~not ;
-        learn_events(o, e->ready & OUTSIDE_EVENTS, false);
-    }
-    for (uint32_t i = 0; i < w->count; i++, e++) {
-        struct outside *o = find_handle(e->handle);
-        if (o && o->id == e->tag)
-            learn_events(o, e->ready & OUTSIDE_EVENTS, true);
-    }
+    for (uint32_t i = 0; i < w->asks; i++)
+        apply_answer(e++);
+    for (uint32_t i = 0; i < w->count; i++)
+        apply_found(e++);
 }

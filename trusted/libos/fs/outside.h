@@ -7,7 +7,7 @@
 // told. All of it is the host's word. A lie costs a program an EAGAIN, or keeps it waiting; handles
 // that nobody has are ignored.
 //
-// Guarded by the lock.
+// Handles come and go while the big lock is held exclusively; what is known of one has a lock.
 #ifndef LIBOS_OUTSIDE_H
 #define LIBOS_OUTSIDE_H
 
@@ -26,6 +26,7 @@ struct outside {
     uint32_t turn;  /* grows with what is learnt or used up: older answers no longer count */
     uint32_t ready, unsure;  /* of OUTSIDE_EVENTS */
     struct wait_queue *wait; /* woken by what the host says; may be NULL */
+    struct lock lock;        /* RANK_OUTSIDE */
 };
 
 /* o has this handle from now on: nothing is known of it. -EIO: the host gave it twice. -ENOMEM. */
@@ -33,15 +34,19 @@ int outside_add(struct outside *o, int32_t handle, struct wait_queue *wait);
 /* Closes the handle, if there is one. */
 void outside_close(struct outside *o);
 
-/* Used: a call took or gave some of what `event` (POLLIN, POLLOUT) stands for; last: all of it. */
-void outside_used(struct outside *o, uint32_t event, bool last);
+/* Used: a call took or gave some of what `event` (POLLIN, POLLOUT) stands for; last: all of it. The
+ * call out began when outside_turn was `turn`: what others learnt since is not all used up. */
+uint32_t outside_turn(struct outside *o);
+void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn);
+/* Is the host to be asked about one of these, as in poll? */
+bool outside_is_unsure(struct outside *o, uint32_t events);
 /* The host said it by the way. */
 void outside_learn(struct outside *o, uint32_t events);
 
 /* What is known to be ready, with POLLRDNORM and POLLWRNORM. */
-uint32_t outside_known(const struct outside *o);
+uint32_t outside_known(struct outside *o);
 /* The question about what of `events` is not known to be ready. */
-struct port_event outside_ask(const struct outside *o, uint32_t events);
+struct port_event outside_ask(struct outside *o, uint32_t events);
 /* The interest in `events` for a set; errors and hang-ups are always meant. */
 struct port_event outside_interest(const struct outside *o, uint32_t events);
 /* It was told to the host, which says what of it is ready: nothing of it is unsure any more. */

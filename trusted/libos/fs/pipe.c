@@ -6,6 +6,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
 
 #define RING_SIZE 65536u
@@ -17,7 +18,8 @@ struct pipe {
     uint64_t head, tail; /* read at head, written at tail; both only grow */
     uint32_t size;       /* of the ring */
     uint32_t readers, writers, refs;
-    bool busy; /* somebody peeked at the head and will say how much is gone */
+    bool busy;        /* somebody peeked at the head and will say how much is gone */
+    struct lock lock; /* of all above */
     struct wait_queue wait;
 };
 
@@ -58,7 +60,14 @@ static size_t usable_chunks(const struct io *io, size_t size, int access)
     return n < size ? n & ~(size_t)(ATOMIC_SIZE - 1) : n;
 }
 
-/* 1 when there is something to read, 0 at the end. */
+/* Without the lock it is only a guess. */
+static uint64_t pipe_count(const struct pipe *p)
+{
+    uint64_t tail = __atomic_load_n(&p->tail, __ATOMIC_RELAXED);
+    return MIN(tail - __atomic_load_n(&p->head, __ATOMIC_RELAXED), p->size);
+}
+
+/* 1 when there is something to read, 0 at the end. Alone. */
 static int wait_data(struct pipe *p, bool wait)
 {
     while (p->head == p->tail || p->busy) {
@@ -71,47 +80,88 @@ static int wait_data(struct pipe *p, bool wait)
     return 1;
 }
 
+/* One step of a read, with the lock: how much came, 0 at the end, or -errno; -EBUSY: there is more
+ * than was made ready. */
+static long read_step(struct pipe *p, struct io *io, size_t ready, bool wait)
+{
+    uint64_t there = p->busy ? 0 : p->tail - p->head;
+    if (!there && !p->writers && !p->busy)
+        return 0;
+    if (!there) {
+        int r = wait_for_locked(&p->wait, &p->lock, wait);
+        return r ? r : -EBUSY;
+    }
+    size_t n = MIN(ready, there);
+    if (!n)
+        return -EBUSY;
+    if (ring_copy(p, io, p->head, n, false))
+        return -EFAULT;
+    __atomic_store_n(&p->head, p->head + n, __ATOMIC_RELAXED);
+    wait_wake_events(&p->wait, POLLOUT);
+    return (long)n;
+}
+
+/* What is copied is made usable before the lock is taken, and the program's memory is not touched
+ * otherwise while it is held. */
 static long pipe_read(struct file *f, struct io *io, uint64_t offset)
 {
     struct pipe *p = f->data;
     if (!io->left)
         return 0;
-    int r = wait_data(p, !(f->flags & O_NONBLOCK));
-    if (r <= 0)
-        return r;
-    size_t n = usable_chunks(io, MIN(io->left, p->tail - p->head), PORT_W);
-    if (!n || ring_copy(p, io, p->head, n, false))
+    for (;;) {
+        uint64_t there = pipe_count(p);
+        size_t ready = there ? usable_chunks(io, MIN(io->left, there), PORT_W) : 0;
+        if (there && !ready)
+            return -EFAULT;
+        lock_take(&p->lock, RANK_OBJECT);
+        long r = read_step(p, io, ready, !(f->flags & O_NONBLOCK));
+        lock_give(&p->lock);
+        if (r != -EBUSY)
+            return r;
+    }
+}
+
+static long write_step(struct pipe *p, struct io *io, size_t ready, bool atomic, bool wait)
+{
+    if (!p->readers)
+        return -EPIPE;
+    size_t space = p->size - (p->tail - p->head);
+    if (space == 0 || (atomic && space < io->left)) {
+        int r = wait_for_locked(&p->wait, &p->lock, wait);
+        return r ? r : -EBUSY;
+    }
+    size_t n = MIN(ready, space);
+    if (!n)
+        return -EBUSY;
+    if (ring_copy(p, io, p->tail, n, true))
         return -EFAULT;
-    p->head += n;
-    wait_wake_events(&p->wait, POLLOUT);
+    __atomic_store_n(&p->tail, p->tail + n, __ATOMIC_RELAXED);
+    wait_wake_all(&p->wait);
     return (long)n;
 }
 
 static long pipe_write(struct file *f, struct io *io, uint64_t offset)
 {
     struct pipe *p = f->data;
-    long done = 0;
+    long done = 0, r = 0;
     bool atomic = io->left <= ATOMIC_SIZE;
-    while (io->left) {
-        if (!p->readers) {
-            sig_send_thread(self(), SIGPIPE, 0);
-            return done ? done : -EPIPE;
+    while (io->left && (r >= 0 || r == -EBUSY)) {
+        size_t space = p->size - pipe_count(p), ready = 0;
+        if (space && !(atomic && space < io->left) && p->readers) {
+            ready = usable_chunks(io, MIN(io->left, space), PORT_R);
+            if (!ready)
+                return done ? done : -EFAULT;
         }
-        size_t space = p->size - (p->tail - p->head);
-        if (space == 0 || (atomic && space < io->left)) {
-            int r = wait_for(&p->wait, !(f->flags & O_NONBLOCK));
-            if (r)
-                return done ? done : r;
-            continue;
-        }
-        size_t n = usable_chunks(io, MIN(io->left, space), PORT_R);
-        if (!n || ring_copy(p, io, p->tail, n, true))
-            return done ? done : -EFAULT;
-        p->tail += n;
-        done += (long)n;
-        wait_wake_all(&p->wait);
+        lock_take(&p->lock, RANK_OBJECT);
+        r = write_step(p, io, ready, atomic, !(f->flags & O_NONBLOCK));
+        lock_give(&p->lock);
+        done += r > 0 ? r : 0;
     }
-    return done;
+    if (r == -EPIPE) {
+        call_alone();
+        sig_send_thread(self(), SIGPIPE, 0);
+    }
+    return done || r == -EBUSY ? done : r;
 }
 
 long pipe_peek(struct file *f, void *buf, size_t size, bool wait)
@@ -165,12 +215,15 @@ static uint32_t pipe_poll(struct file *f)
 {
     struct pipe *p = f->data;
     uint32_t r = 0;
+    lock_take(&p->lock, RANK_OBJECT); /* see wait_wake_events */
+    uint64_t there = p->tail - p->head;
+    lock_give(&p->lock);
     if (file_can_read(f)) {
-        r |= p->head != p->tail ? POLLIN | POLLRDNORM : 0;
+        r |= there ? POLLIN | POLLRDNORM : 0;
         r |= p->writers ? 0 : POLLHUP;
     }
     if (file_can_write(f)) {
-        r |= p->size - (p->tail - p->head) >= ATOMIC_SIZE ? POLLOUT | POLLWRNORM : 0;
+        r |= p->size - there >= ATOMIC_SIZE ? POLLOUT | POLLWRNORM : 0;
         r |= p->readers ? 0 : POLLERR;
     }
     return r;
@@ -206,6 +259,7 @@ static const struct file_ops pipe_ops = {
     .release = pipe_release,
     .name = pipe_name,
     .stream = true,
+    .shared = true,
 };
 
 static long resize_pipe(struct pipe *p, uint64_t size)

@@ -7,6 +7,7 @@
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/epoll.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -98,7 +99,7 @@ static int look_and_sleep(struct questions *q, struct poll_item *items, size_t c
                           uint64_t deadline)
 {
     for (bool asked = false;; asked = true) {
-        self()->woken = false;
+        wait_clear();
         int ready = check_items(items, count);
         if (!asked || !ready)
             ask_all(q, items, count);
@@ -128,6 +129,10 @@ int poll_wait(struct poll_item *items, size_t count, uint64_t deadline)
     q.items = los_alloc(q.room * sizeof(*q.items));
     int r = waiters && q.items ? 0 : -ENOMEM;
     size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].file && file_is_epoll(items[i].file))
+            call_alone();
+    }
     for (size_t i = 0; !r && i < count; i++) {
         if (items[i].file && items[i].file->wait)
             wait_begin(&waiters[n++], items[i].file->wait);
@@ -139,6 +144,15 @@ int poll_wait(struct poll_item *items, size_t count, uint64_t deadline)
     los_free(waiters);
     los_free(q.items);
     return r;
+}
+
+/* Last: it may be the end of a file, for which the call is alone then. */
+static void put_files(const struct poll_item *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].file)
+            file_put(items[i].file);
+    }
 }
 
 struct user_pollfd {
@@ -171,12 +185,12 @@ static long do_poll(uint64_t fds, uint64_t count, uint64_t deadline)
             if (!items[i].file)
                 continue;
             u[i].revents = (int16_t)items[i].ready;
-            file_put(items[i].file);
         }
         if (r >= 0 && user_write(fds, u, count * sizeof(*u)))
             r = -EFAULT;
         else if (r >= 0)
             r += invalid;
+        put_files(items, count);
     }
     los_free(items);
     los_free(u);
@@ -258,13 +272,13 @@ static long do_select(int n, const uint64_t addr[3], uint64_t deadline)
             else
                 *w &= ~bit;
         }
-        if (items[fd].file)
-            file_put(items[fd].file);
     }
     for (int s = 0; r >= 0 && s < 3; s++) {
         if (addr[s] && user_write(addr[s], sets + (size_t)s * words, size))
             r = -EFAULT;
     }
+    if (items)
+        put_files(items, (size_t)n);
     los_free(items);
     los_free(sets);
     return r < 0 ? r : bits;

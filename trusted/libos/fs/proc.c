@@ -119,9 +119,9 @@ static void put_stat(struct text *t)
 {
     uint64_t cpu = port_clock(PORT_CLOCK_CPU) / (NS / 100);
     put(t, "%d (%s) R %d %d %d 0 -1 0 %lu 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu", current()->pid,
-        current()->name, process_parent(current()), current()->pgid, current()->sid, stats.faults,
-        cpu, current()->thread_count, current()->start_time / (NS / 100), space()->mapped_size,
-        stats.committed >> PAGE_SHIFT);
+        current()->name, process_parent(current()), current()->pgid, current()->sid,
+        stats_sum(&stats.faults), cpu, current()->thread_count, current()->start_time / (NS / 100),
+        space()->mapped_size, stats.committed >> PAGE_SHIFT);
     put(t, " 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 }
 

@@ -3,9 +3,18 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/volume.h"
+#include "trusted/libos/mm/mm.h"
 
 #define RW_MAX 0x7ffff000u
 #define IOV_MAX 1024u
+
+/* Alone, where the file's kind wants it. True: at the file's own offset, whose turn is taken. */
+static bool begin_move(struct file *f, const uint64_t *offset)
+{
+    if (!f->ops->shared)
+        call_alone();
+    return offset == &f->offset && !f->ops->stream && turn_take(&f->position);
+}
 
 long file_read(struct file *f, struct io *io, uint64_t *offset)
 {
@@ -15,11 +24,14 @@ long file_read(struct file *f, struct io *io, uint64_t *offset)
         return f->inode && (f->inode->mode & S_IFMT) == S_IFDIR ? -EISDIR : -EINVAL;
     if (io->left > RW_MAX)
         io->left = RW_MAX;
-    file_get(f); /* it may wait, and another thread close the descriptor */
+    bool held = fd_hold(f); /* it may wait, and another thread close the descriptor */
+    bool own = begin_move(f, offset);
     long r = f->ops->read(f, io, *offset);
     if (r > 0 && !f->ops->stream)
         *offset += (uint64_t)r;
-    file_put(f);
+    if (own)
+        turn_give(&f->position);
+    fd_release(f, held);
     return r;
 }
 
@@ -38,14 +50,22 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
         return -EINVAL;
     if (io->left > RW_MAX)
         io->left = RW_MAX;
-    uint64_t at = (f->flags & O_APPEND) && f->inode && !f->ops->stream ? f->inode->size : *offset;
-    file_get(f);
+    bool held = fd_hold(f), own = begin_move(f, offset);
+    bool append = (f->flags & O_APPEND) && f->inode && !f->ops->stream;
+    bool end = append && turn_take(&f->inode->writing);
+    uint64_t at = append ? f->inode->size : *offset;
     long r = f->ops->write(f, io, at);
+    if (end)
+        turn_give(&f->inode->writing);
     if (r > 0 && !f->ops->stream)
         *offset = at + (uint64_t)r;
-    if (r > 0 && (f->flags & O_DSYNC)) /* O_SYNC has this bit too */
+    if (own)
+        turn_give(&f->position);
+    if (r > 0 && (f->flags & O_DSYNC)) { /* O_SYNC has this bit too */
+        call_alone();
         r = sync_written(f, r);
-    file_put(f);
+    }
+    fd_release(f, held);
     return r;
 }
 
@@ -117,6 +137,7 @@ static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t 
     struct io_vec few[8], *vec = few;
     if (count > ARRAY_COUNT(few) && count <= IOV_MAX && !(vec = los_alloc(count * sizeof(*vec))))
         return -ENOMEM;
+    bool held = fd_hold(f);
     struct io io;
     long r = iov_read(iov, count, vec, &io);
     uint64_t at = offset ? (uint64_t)*offset : 0;
@@ -129,6 +150,7 @@ static long transfer_vector(int fd, uint64_t iov, uint64_t count, const int64_t 
         r = write ? file_write(f, &io, &f->offset) : file_read(f, &io, &f->offset);
     if (vec != few)
         los_free(vec);
+    fd_release(f, held);
     return r;
 }
 
@@ -172,19 +194,33 @@ long sys_preadv2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t o
 long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t offset_high,
                   uint32_t flags)
 {
+    if (flags & RWF_APPEND_BIT)
+        call_alone();
     struct file *f = fd_file(fd);
     bool plain = f && f->ops == &regular_ops;
     if (flags & ~(plain ? RWF_WRITE : RWF_EASY))
         return -EOPNOTSUPP;
+    if (!f)
+        return -EBADF;
+    file_get(f);
+    long r;
     if (flags & RWF_APPEND_BIT) { /* without moving the file's own offset, unless that is used */
+        bool own = turn_take(&f->inode->writing);
         int64_t end = (int64_t)f->inode->size;
-        long r = transfer_vector(fd, iov, count, &end, true);
+        r = transfer_vector(fd, iov, count, &end, true);
         if (r > 0 && offset == -1)
             f->offset = (uint64_t)(end + r);
-        return r > 0 && (flags & RWF_SYNCS) ? sync_written(f, r) : r;
+        if (own)
+            turn_give(&f->inode->writing);
+    } else {
+        r = transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
     }
-    long r = transfer_vector(fd, iov, count, offset == -1 ? NULL : &offset, true);
-    return r > 0 && (flags & RWF_SYNCS) ? sync_written(f, r) : r;
+    if (r > 0 && (flags & RWF_SYNCS)) {
+        call_alone();
+        r = sync_written(f, r);
+    }
+    file_put(f);
+    return r;
 }
 
 #define SEEK_SET_ 0
@@ -193,11 +229,8 @@ long sys_pwritev2(int fd, uint64_t iov, uint64_t count, int64_t offset, int64_t 
 #define SEEK_DATA_ 3
 #define SEEK_HOLE_ 4
 
-long sys_lseek(int fd, int64_t offset, int whence)
+static int64_t seek_file(struct file *f, int64_t offset, int whence)
 {
-    struct file *f = fd_file(fd);
-    if (!f)
-        return -EBADF;
     if ((unsigned)whence > SEEK_HOLE_)
         return -EINVAL;
     if (f->ops->stream) /* an event has one place only, a pipe has none */
@@ -237,4 +270,19 @@ long sys_lseek(int fd, int64_t offset, int whence)
     }
     f->offset = (uint64_t)base;
     return base;
+}
+
+long sys_lseek(int fd, int64_t offset, int whence)
+{
+    struct file *f = fd_file(fd);
+    if (f && (f->ops != &regular_ops || f->inode->volume) && call_alone())
+        f = fd_file(fd);
+    if (!f)
+        return -EBADF;
+    bool held = fd_hold(f), own = turn_take(&f->position);
+    int64_t r = seek_file(f, offset, whence);
+    if (own)
+        turn_give(&f->position);
+    fd_release(f, held);
+    return r;
 }

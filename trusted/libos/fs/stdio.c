@@ -65,16 +65,15 @@ static long fill_ahead(struct file *f, struct ahead *a)
         if (a->filling || a->at != a->size)
             continue;
         a->filling = true;
+        uint32_t turn = outside_turn(f->outside);
         /* Others go on meanwhile: the host may take its time although it said that data is there.
          */
         los_unlock();
         long n = claim_count(port_read(f->outside->handle, a->buf, AHEAD_SIZE), AHEAD_SIZE);
-        los_lock();
-        outside_used(f->outside, POLLIN, n == -EAGAIN);
+        call_relock();
+        outside_used(f->outside, POLLIN, n == -EAGAIN, turn);
         a->filling = false;
         wait_wake_all(&a->wait);
-        if (residence_take())
-            return -ENOMEM;
         if (n == -EAGAIN || n == -EINTR)
             continue; /* not ready after all; wait_ready sees signals */
         if (n <= 0)
@@ -145,12 +144,11 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
                     break;
                 piece = MIN(piece, 4096u);
             }
+            uint32_t turn = outside_turn(f->outside);
             los_unlock();
             n = claim_count(port_write(handle, buf + at, piece), piece);
-            los_lock();
-            if (residence_take())
-                n = -ENOMEM;
-            outside_used(f->outside, POLLOUT, n == -EAGAIN);
+            call_relock();
+            outside_used(f->outside, POLLOUT, n == -EAGAIN, turn);
             if (n == 0)
                 n = -EIO; /* a host that takes nothing would keep us here for ever */
             if (n > 0) {

@@ -5,7 +5,7 @@
 //                                       └────── the host's streams, where the settings say terminal
 //
 // All of a terminal is kept here (modes, editing, echo, window size, who is in the foreground); of
-// the host it gets and gives bytes only. All guarded by los_lock.
+// the host it gets and gives bytes only. Nothing of it is used with the big lock shared.
 #ifndef LIBOS_TTY_H
 #define LIBOS_TTY_H
 

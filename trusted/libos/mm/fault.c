@@ -65,9 +65,46 @@ static _Noreturn void cannot_give(int r)
     process_exit(r == -ENOMEM ? SIGKILL : SIGBUS);
 }
 
+/* What concerns nobody but the caller's family: zeroed memory, the first look at or store to a
+ * private page. Beside others; false: it must be done alone, or cannot be done. */
+static bool fault_beside(uint64_t addr, int access)
+{
+    struct area *a = area_find(addr);
+    if (!a || !(a->prot & access) || a->shared)
+        return false;
+    if (a->file && ((a->prot & PORT_X) || a->file->inode->volume))
+        return false;
+    uint8_t state = page_state(addr);
+    if (!state) {
+        if (populate_around(a, addr))
+            return false;
+        state = page_state(addr);
+    }
+    if (state && !(state & access) && !(state & (PAGE_OBJECT | PAGE_COMMON))) {
+        if (page_own(a, addr))
+            return false;
+        state = page_state(addr);
+    }
+    return state & access;
+}
+
+static bool fault_is_done_beside(uint64_t addr, int access)
+{
+    struct lock *l = &space()->family->lock;
+    if (!los_is_shared())
+        return false;
+    lock_take(l, RANK_FAMILY);
+    bool done = fault_beside(addr, access);
+    lock_give(l);
+    return done;
+}
+
 int mm_fault(uint64_t addr, int access, struct mm_fault *f)
 {
     addr = page_down(addr);
+    if (fault_is_done_beside(addr, access))
+        return 0;
+    call_upgrade();
     struct area *a = area_find(addr);
     if (!a)
         return refuse_access(f, SIGSEGV, SEGV_MAPERR, -EFAULT);
@@ -101,8 +138,11 @@ int mm_ready(uint64_t addr, uint64_t size, int access)
         size > port_info.user_end - addr)
         return -EFAULT;
     for (uint64_t at = page_down(addr); at < addr + size; at += PAGE_SIZE) {
+        bool shared = los_is_shared();
         if (!(page_state(at) & access) && mm_fault(at, access, &f))
             return -EFAULT;
+        if (shared && !los_is_shared()) /* others ran: from the beginning */
+            at = page_down(addr) - PAGE_SIZE;
     }
     return 0;
 }

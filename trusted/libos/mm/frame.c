@@ -10,6 +10,7 @@ struct frames {
 };
 
 static struct radix all; /* by addr >> 21 */
+static struct lock all_lock;
 
 static struct frames *frames_of(uint64_t addr)
 {
@@ -58,12 +59,19 @@ uint64_t frame_changes(uint64_t addr)
 
 static int make_room(uint64_t addr, uint64_t count)
 {
-    for (uint64_t i = addr >> 21; i <= (addr + (count << PAGE_SHIFT) - 1) >> 21; i++) {
-        void **slot = radix_slot(&all, i);
-        if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct frames)))))
-            return -ENOMEM;
+    int r = 0;
+    for (uint64_t i = addr >> 21; !r && i <= (addr + (count << PAGE_SHIFT) - 1) >> 21; i++) {
+        if (radix_get(&all, i))
+            continue;
+        lock_take(&all_lock, RANK_FRAMES);
+        void **slot = radix_slot(&all, i), *item = slot ? los_alloc(sizeof(struct frames)) : NULL;
+        if (item)
+            radix_put(slot, item);
+        else
+            r = -ENOMEM;
+        lock_give(&all_lock);
     }
-    return 0;
+    return r;
 }
 
 static void set_frames(uint64_t addr, uint64_t count, uint8_t rights, uint16_t owner)

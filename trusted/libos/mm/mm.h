@@ -13,7 +13,8 @@
 // A page of a shared mapping is the file's own page: struct inode.pages points to where it is, in
 // the zone or at the address of one mapping. At another address it is taken away and faults there.
 //
-// All of this is guarded by los_lock.
+// All of this changes while the big lock is held exclusively; pages that are not there come also
+// while it is shared, under the family's lock.
 #ifndef LIBOS_MM_H
 #define LIBOS_MM_H
 
@@ -57,7 +58,6 @@ struct space {
     uint32_t slab_count;
     uint64_t mapped_size;
     struct site_set *sites;
-    uint32_t user_threads; /* threads that run program code */
 };
 
 struct family {
@@ -68,6 +68,7 @@ struct family {
     struct thread *holder;  /* nobody else becomes resident now; NULL: free */
     bool wanted;            /* threads were kicked out: the last one wakes who waits */
     uint64_t until;         /* the resident's time is its own until then */
+    struct lock lock;       /* RANK_FAMILY: pages that come while the big lock is shared */
 };
 
 static inline struct space *space(void)
@@ -181,7 +182,8 @@ struct mm_fault {
 };
 /* Makes the page usable for access (PORT_R, _W or _X). 0, -EFAULT, -ENOMEM, -EIO. */
 int mm_fault(uint64_t addr, int access, struct mm_fault *f);
-/* The same for a range, for the LibOS's own accesses. 0 or -EFAULT. */
+/* The same for a range, for the LibOS's own accesses. 0 or -EFAULT. Then it stays so until the big
+ * lock is given up. Who shares it may be alone afterwards (call_alone). */
 int mm_ready(uint64_t addr, uint64_t size, int access);
 
 /* ---- mm/space.c ---- */
@@ -198,8 +200,16 @@ int place_take(uint64_t start, uint64_t end, bool join);
 bool place_more(uint64_t size);
 
 /* ---- mm/residence.c ---- */
-/* Waits until the caller's space is resident. Whoever gave up los_lock calls this before it touches
- * the program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
+/* los_upgrade, and resident afterwards; ends the process where it cannot be. The call is alone
+ * until it sleeps or pauses (call_upgrade), or to its end (call_alone). */
+bool call_upgrade(void);
+bool call_alone(void);
+void call_residence(void); /* after a sleep: resident again; likewise */
+/* After los_unlock: the big lock again as the call began, and resident. */
+void call_relock(void);
+void call_pause(void); /* between two pieces of a long call: whoever waits for the lock gets it */
+/* Waits until the caller's space is resident. Whoever gave up the big lock calls this before it
+ * touches the program's memory again. 0, or -ENOMEM: it cannot be, and the process must end. */
 int residence_take(void);
 /* Is this what the frame holds for others, who may only read it? Then it is the caller's too. */
 bool residence_share(uint64_t addr, const void *content, int prot);

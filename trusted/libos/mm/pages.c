@@ -15,7 +15,7 @@ struct leaf *page_leaf(const struct space *s, uint64_t addr)
 uint8_t page_state_of(const struct space *s, uint64_t addr)
 {
     const struct leaf *leaf = page_leaf(s, addr);
-    return leaf ? leaf->page[page_slot(addr)] : 0;
+    return leaf ? __atomic_load_n(&leaf->page[page_slot(addr)], __ATOMIC_ACQUIRE) : 0;
 }
 
 uint8_t page_state(uint64_t addr)
@@ -26,10 +26,14 @@ uint8_t page_state(uint64_t addr)
 int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state)
 {
     for (; count; count--, addr += PAGE_SIZE) {
-        void **slot = radix_slot(&s->leaves, addr >> 21);
-        if (!slot || (!*slot && !(*slot = los_alloc(sizeof(struct leaf)))))
-            return -ENOMEM;
-        ((struct leaf *)*slot)->page[page_slot(addr)] = state;
+        struct leaf *leaf = page_leaf(s, addr);
+        if (!leaf) {
+            void **slot = radix_slot(&s->leaves, addr >> 21);
+            if (!slot || !(leaf = los_alloc(sizeof(*leaf))))
+                return -ENOMEM;
+            radix_put(slot, leaf);
+        }
+        __atomic_store_n(&leaf->page[page_slot(addr)], state, __ATOMIC_RELEASE);
     }
     return 0;
 }

@@ -4,7 +4,10 @@
 //
 // Contents are swapped inside; no page is added or taken away for it, and the host is asked for
 // nothing but kicks. What says that the others' threads have stopped is that each was seen to enter
-// the LibOS (space.user_threads), never the host's word.
+// the LibOS (thread.in_user), never the host's word. Who is resident changes only while the big
+// lock is held exclusively: who shares it stays so.
+#include <asm/signal.h>
+
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
@@ -326,6 +329,23 @@ int residence_settle(struct space *s, uint64_t start, uint64_t end)
 
 /* ---- turns ---- */
 
+/* Does a thread of s run program code? Who shares the lock may hear of one that is about to. */
+static bool runs_program(const struct space *s)
+{
+    list_for(it, &processes)
+    {
+        const struct process *p = container_of(it, struct process, node);
+        if (p->space != s)
+            continue;
+        list_for(jt, &p->threads)
+        {
+            if (__atomic_load_n(&container_of(jt, struct thread, node)->in_user, __ATOMIC_RELAXED))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Interrupts those of the others that run program code. True: one still does. */
 static bool others_run(struct family *f, const struct space *s)
 {
@@ -333,7 +353,7 @@ static bool others_run(struct family *f, const struct space *s)
     list_for(it, &processes)
     {
         struct process *p = container_of(it, struct process, node);
-        if (!p->space || p->space->family != f || p->space == s || !p->space->user_threads)
+        if (!p->space || p->space->family != f || p->space == s)
             continue;
         list_for(jt, &p->threads)
         {
@@ -362,7 +382,7 @@ static int make_resident(struct family *f, struct space *s)
         note_settled(s);
     uint64_t now = clock_now();
     f->until = now + MAX(SLICE_MIN, SLICE_COST * (now - before));
-    stats.switches++;
+    stats_count(switches);
     stats.switch_ns += now - before;
     return r;
 }
@@ -395,6 +415,7 @@ int residence_take(void)
         return 0;
     if (residence_has() && (!w.space->family->holder || w.space->family->holder == t))
         return 0;
+    los_upgrade();
     list_append(&w.space->family->waiting, &w.node);
     for (;;) {
         struct family *f = w.space->family;
@@ -404,7 +425,7 @@ int residence_take(void)
         if (mine)
             break;
         if (first && !f->holder) {
-            bool idle = !f->resident || !f->resident->user_threads;
+            bool idle = !f->resident || !runs_program(f->resident);
             if ((idle || now >= f->until) && !others_run(f, w.space)) {
                 r = make_resident(f, w.space);
                 break;
@@ -418,14 +439,51 @@ int residence_take(void)
     return r;
 }
 
+void call_residence(void)
+{
+    if (residence_take())
+        process_exit(SIGKILL); /* there is no memory for what it has */
+}
+
+bool call_upgrade(void)
+{
+    if (!los_upgrade())
+        return false;
+    call_residence();
+    return true;
+}
+
+bool call_alone(void)
+{
+    if (!los_alone())
+        return false;
+    call_residence();
+    return true;
+}
+
+void call_relock(void)
+{
+    los_relock();
+    call_residence();
+}
+
+void call_pause(void)
+{
+    los_unlock();
+    call_relock();
+}
+
 void residence_enter(void)
 {
     struct thread *t = self();
     if (!t->in_user)
         return;
     struct space *s = t->process->space;
-    t->in_user = false;
-    if (--s->user_threads || !s->family->wanted)
+    __atomic_store_n(&t->in_user, false, __ATOMIC_RELAXED);
+    if (!s->family->wanted)
+        return;
+    los_upgrade();
+    if (!s->family->wanted || runs_program(s))
         return;
     s->family->wanted = false;
     if (s->family->holder)
@@ -443,12 +501,13 @@ bool residence_leave(void)
         return false;
     if (!list_empty(&f->waiting) && clock_now() >= f->until &&
         container_of(f->waiting.next, struct residence_wait, node)->space != s) {
+        if (los_is_shared())
+            return false;
         f->resident = NULL; /* whoever waits longest is next */
         residence_wake(f);
         return false;
     }
-    t->in_user = true;
-    s->user_threads++;
+    __atomic_store_n(&t->in_user, true, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -456,7 +515,8 @@ void residence_idle(void)
 {
     const struct thread *t = self();
     struct space *s = t->process ? t->process->space : NULL;
-    if (s && !t->service && s->family->resident == s && !s->user_threads)
+    if (s && !t->service && s->family->resident == s && !list_empty(&s->family->waiting) &&
+        !runs_program(s))
         residence_wake(s->family);
 }
 

@@ -4,6 +4,7 @@
 #include <asm/signal.h>
 #include <linux/net.h>
 
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
@@ -29,9 +30,15 @@ static void chunk_free(struct chunk *c)
     los_free(c);
 }
 
+static void add_queued(struct sock *s, uint64_t size)
+{
+    __atomic_store_n(&s->queued, s->queued + size, __ATOMIC_RELAXED);
+}
+
 static void chunk_drop(struct sock *s, struct chunk *c)
 {
-    s->queued -= c->size - c->at;
+    add_queued(s, -(uint64_t)(c->size - c->at));
+    s->file_letters -= c->files;
     list_remove(&c->node);
     chunk_free(c);
 }
@@ -114,9 +121,13 @@ static int queue_letter(struct sock *to, struct io *io, uint32_t size, const str
         c->letter.file_count = 0;
     for (uint32_t i = 0; i < c->letter.file_count; i++)
         file_get(l->files[i]);
+    c->files = c->letter.file_count;
+    lock_take(&to->lock, RANK_OBJECT);
     list_append(&to->chunks, &c->node);
-    to->queued += size;
+    add_queued(to, size);
+    to->file_letters += c->files;
     wait_wake_events(&to->wait, POLLIN);
+    lock_give(&to->lock);
     return 0;
 }
 
@@ -129,6 +140,7 @@ int inside_deliver(struct sock *to, const void *data, uint32_t size, const struc
 
 static long broken_pipe(int flags)
 {
+    call_alone();
     if (!(flags & MSG_NOSIGNAL_))
         sig_send_thread(self(), SIGPIPE, 0);
     return -EPIPE;
@@ -154,12 +166,36 @@ static bool is_reset(struct sock *s)
     return true;
 }
 
+/* Without its lock it is only a guess. */
+static uint64_t queued_now(const struct sock *s)
+{
+    return __atomic_load_n(&s->queued, __ATOMIC_RELAXED);
+}
+
+/* Nothing ended, and nothing is amiss. */
+static bool is_plain(const struct sock *s)
+{
+    return s->state == SOCK_CONNECTED && !s->error && s->peer && !s->peer_gone && !s->write_shut &&
+           !s->read_shut && !s->was_reset && !s->peer->read_shut && !s->peer->write_shut;
+}
+
+/* Makes so many of the next bytes usable that their copy does not touch what is not there: else
+ * others might run meanwhile. 0: none is. */
+static uint64_t ready_bytes(struct sock *s, struct io *io, uint64_t size, int access)
+{
+    if (!is_plain(s))
+        call_alone();
+    return los_is_shared() ? io_usable(io, size, access) : size;
+}
+
 static long send_stream(struct file *f, struct sock *s, struct io *io, int flags,
                         const struct letter *l)
 {
     long done = 0;
     uint64_t deadline = sock_deadline(s->send_timeout);
     bool files = l->file_count;
+    if (!is_plain(s))
+        call_alone();
     if (s->error) {
         int r = s->error;
         s->error = 0;
@@ -168,19 +204,23 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
     while (io->left) {
+        uint64_t ready = ready_bytes(s, io, MIN(io->left, PIECE_MAX), PORT_R);
+        if (!ready)
+            return done ? done : -EFAULT;
         if (is_reset(s))
             return (long)io->left;
         if (s->write_shut || s->peer_gone || !s->peer ||
             (s->family == AF_UNIX && s->peer->read_shut))
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
-        if (to->queued >= QUEUE_SIZE) {
+        uint64_t queued = queued_now(to);
+        if (queued >= QUEUE_SIZE) {
             int r = wait_room(f, s, flags, deadline);
             if (r)
                 return done ? done : r;
             continue;
         }
-        uint32_t n = (uint32_t)MIN(MIN(io->left, PIECE_MAX), QUEUE_SIZE - to->queued);
+        uint32_t n = (uint32_t)MIN(ready, QUEUE_SIZE - queued);
         int r = queue_letter(to, io, n, l, files);
         if (r)
             return done ? done : r;
@@ -290,7 +330,7 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct lett
         done += (long)n;
         if (!(flags & MSG_PEEK_)) {
             c->at += (uint32_t)n;
-            s->queued -= n;
+            add_queued(s, -n);
             if (c->at == c->size)
                 chunk_drop(s, c);
         }
@@ -302,9 +342,37 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct lett
     return done;
 }
 
+/* Beside others. -EBUSY: more came than was made ready; alone it must be done otherwise. */
+static long receive_beside(struct sock *s, struct io *io, int flags, struct letter *l)
+{
+    uint64_t there = queued_now(s);
+    uint64_t ready = ready_bytes(s, io, MIN(io->left, there), PORT_W);
+    if (!los_is_shared())
+        return -EBUSY;
+    if (!ready)
+        return there && io->left ? -EFAULT : -EAGAIN;
+    uint64_t rest = io->left - ready;
+    long n = -EBUSY;
+    lock_take(&s->lock, RANK_OBJECT);
+    io->left = ready;
+    if (!s->file_letters && s->queued >= ready)
+        n = receive_stream(s, io, flags, l, false);
+    io->left += rest;
+    lock_give(&s->lock);
+    return n;
+}
+
 long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
     *l = (struct letter){0};
+    while (los_is_shared() && is_stream(s) && is_plain(s)) {
+        long n = receive_beside(s, io, flags, l);
+        if (n != -EBUSY)
+            return n;
+        if (los_is_shared() && s->file_letters)
+            call_alone();
+    }
+    call_alone();
     if (s->state == SOCK_LISTENING)
         return s->family == AF_UNIX ? -EINVAL : -ENOTCONN;
     if (!list_empty(&s->chunks))
@@ -325,11 +393,14 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 uint32_t inside_poll(struct sock *s)
 {
     uint32_t r = s->error ? POLLERR : 0;
+    lock_take(&s->lock, RANK_OBJECT);
+    bool empty = list_empty(&s->chunks);
+    lock_give(&s->lock);
     if (s->state == SOCK_LISTENING && s->read_shut)
         return r | POLLIN | POLLRDNORM | POLLRDHUP | (s->write_shut ? POLLHUP : 0);
     if (s->state == SOCK_LISTENING)
         return r | (s->pending_count ? POLLIN | POLLRDNORM : 0);
-    if (!list_empty(&s->chunks) || (s->error && s->type != SOCK_DGRAM))
+    if (!empty || (s->error && s->type != SOCK_DGRAM))
         r |= POLLIN | POLLRDNORM;
     if (s->read_shut && s->write_shut)
         r |= POLLHUP;
@@ -346,7 +417,7 @@ uint32_t inside_poll(struct sock *s)
     if ((s->peer_gone && (s->family == AF_UNIX || s->error)) ||
         (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
         r |= POLLHUP;
-    if (s->peer_gone || s->write_shut || s->peer->queued < QUEUE_SIZE)
+    if (s->peer_gone || s->write_shut || queued_now(s->peer) < QUEUE_SIZE)
         r |= POLLOUT | POLLWRNORM;
     return r;
 }
@@ -396,4 +467,24 @@ void inside_close(struct sock *s)
     }
     wait_wake_all(&s->wait);
     wait_wake_all(&s->room);
+}
+
+int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline)
+{
+    if (f->flags & O_NONBLOCK)
+        return -EAGAIN;
+    if (s->host.handle >= 0 && outside_known(&s->host) & events)
+        return 0; /* said meanwhile */
+    struct port_event ask = outside_ask(&s->host, events);
+    struct port_wait p = {.set = -1, .asks = 1, .items = &ask};
+    struct waiter w;
+    wait_begin(&w, &s->wait);
+    /* Beside others what is waited for may have come before the wait had begun. */
+    bool come = s->host.handle < 0 && los_is_shared() &&
+                inside_poll(s) & (events ? events : (uint32_t)POLLOUT);
+    int r = come ? 0 : wait_sleep_outside(s->host.handle >= 0 ? &p : NULL, deadline);
+    wait_end(&w);
+    if (r == -ETIMEDOUT)
+        return -EAGAIN;
+    return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
 }

@@ -5,6 +5,7 @@
 #include <asm/socket.h>
 #include <linux/net.h>
 
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -88,7 +89,7 @@ static long wait_connected(struct file *f, struct sock *s, int flags, uint64_t d
             return take_pending_error(s);
         if (s->state != SOCK_CONNECTING)
             return 0;
-        outside_used(&s->host, POLLOUT, false);
+        outside_used(&s->host, POLLOUT, false, 0);
         int r = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLOUT, deadline);
         if (r)
             return r;
@@ -100,6 +101,8 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
 {
     if (to && !to->size)
         to = NULL;
+    if (to || s->type != SOCK_STREAM || s->state != SOCK_CONNECTED || l->file_count)
+        call_alone();
     int r = to ? addr_check(s, to) : 0;
     if (r)
         return r;
@@ -142,6 +145,8 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
     struct letter more, *now = l;
     long done = 0, n;
     *l = (struct letter){0};
+    if (!stream || s->state != SOCK_CONNECTED)
+        call_alone();
     if (flags & MSG_OOB_ && (stream || (s->family == AF_UNIX && s->type == SOCK_DGRAM)))
         return stream ? -EINVAL : -EOPNOTSUPP;
     if (flags & MSG_ERRQUEUE_)

@@ -5,6 +5,7 @@
 #include <linux/net.h>
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/time/time.h"
 
@@ -47,12 +48,12 @@ long sys_sendto(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr, u
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (addr && (r = addr_read(addr, addr_size, &to)))
-        return r;
+    file_get(f);
     struct io_vec v;
     struct io io = io_one(&v, buf, MIN(size, SIZE_MOST), false);
-    file_get(f);
-    long n = sock_send(f, s, &io, flags, addr ? &to : NULL, &l);
+    long n = addr ? addr_read(addr, addr_size, &to) : 0;
+    if (!n)
+        n = sock_send(f, s, &io, flags, addr ? &to : NULL, &l);
     file_put(f);
     return n;
 }
@@ -69,10 +70,9 @@ long sys_recvfrom(int fd, uint64_t buf, uint64_t size, int flags, uint64_t addr,
     struct io io = io_one(&v, buf, MIN(size, SIZE_MOST), false);
     file_get(f);
     long n = sock_receive(f, s, &io, flags, &l, false, sock_deadline(s->receive_timeout));
+    r = n >= 0 && addr ? addr_write(&l.from, addr, addr_size) : 0;
     file_put(f);
-    if (n >= 0 && addr && (r = addr_write(&l.from, addr, addr_size)))
-        return r;
-    return n;
+    return r ? r : n;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------
@@ -162,14 +162,35 @@ static int read_vectors(const struct user_msghdr *m, struct io_vec few[8], struc
 static long send_held(struct file *f, struct sock *s, struct io *io, int flags,
                       const struct addr *to, struct letter *l)
 {
-    file_get(f);
     for (uint32_t i = 0; i < l->file_count; i++)
         file_get(l->files[i]);
     struct letter held = *l;
     long n = sock_send(f, s, io, flags, to, l);
     for (uint32_t i = 0; i < held.file_count; i++)
         file_put(held.files[i]);
-    file_put(f);
+    return n;
+}
+
+static long send_one(struct file *f, struct sock *s, uint64_t message, int flags)
+{
+    int r;
+    struct user_msghdr m;
+    struct addr to = {0};
+    struct letter l = {0};
+    struct io_vec few[8], *vec = few;
+    struct io io;
+    if (user_read(&m, message, sizeof(m)))
+        return -EFAULT;
+    if (m.name && m.name_size && (r = addr_read(m.name, m.name_size, &to)))
+        return r;
+    if (m.control_size)
+        call_alone(); /* it may name files */
+    r = read_control(s, &m, &l);
+    if (!r)
+        r = read_vectors(&m, few, &vec, &io);
+    long n = r ? r : send_held(f, s, &io, flags, &to, &l);
+    if (vec != few)
+        los_free(vec);
     return n;
 }
 
@@ -177,24 +198,12 @@ long sys_sendmsg(int fd, uint64_t message, int flags)
 {
     int r;
     struct file *f;
-    struct user_msghdr m;
-    struct addr to = {0};
-    struct letter l = {0};
-    struct io_vec few[8], *vec = few;
-    struct io io;
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&m, message, sizeof(m)))
-        return -EFAULT;
-    if (m.name && m.name_size && (r = addr_read(m.name, m.name_size, &to)))
-        return r;
-    r = read_control(s, &m, &l);
-    if (!r)
-        r = read_vectors(&m, few, &vec, &io);
-    long n = r ? r : send_held(f, s, &io, flags, &to, &l);
-    if (vec != few)
-        los_free(vec);
+    file_get(f);
+    long n = send_one(f, s, message, flags);
+    file_put(f);
     return n;
 }
 
@@ -316,14 +325,16 @@ static long receive_message(int fd, uint64_t message, int flags)
     struct sock *s = sock_of(fd, &r, &f);
     if (!s)
         return r;
-    if (user_read(&m, message, sizeof(m)))
-        return -EFAULT;
-    r = read_vectors(&m, few, &vec, &io);
     file_get(f);
+    r = user_read(&m, message, sizeof(m));
+    if (!r)
+        r = read_vectors(&m, few, &vec, &io);
     long n = r ? r : sock_receive(f, s, &io, flags, &l, true, sock_deadline(s->receive_timeout));
     if (vec != few)
         los_free(vec);
     m.flags = l.truncated ? MSG_TRUNC_ : 0;
+    if (l.file_count)
+        call_alone(); /* they get descriptors */
     if (n >= 0)
         r = write_control(s, &m, &l, flags & MSG_CLOEXEC_);
     if (n >= 0 && !r && m.name) {

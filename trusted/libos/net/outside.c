@@ -11,6 +11,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/epoll.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 
@@ -109,7 +110,7 @@ int outside_connect(struct file *f, struct sock *s, const struct addr *a)
         return r;
     uint64_t deadline = sock_deadline(s->send_timeout);
     while (s->state == SOCK_CONNECTING) {
-        outside_used(&s->host, POLLOUT, false);
+        outside_used(&s->host, POLLOUT, false, 0);
         r = sock_sleep(f, s, POLLOUT, deadline);
         if (r)
             return r == -EAGAIN ? -EINPROGRESS : r;
@@ -145,8 +146,9 @@ int outside_listen(struct sock *s, uint32_t backlog)
 long outside_accept(struct sock *s, struct sock **out)
 {
     struct addr peer = {.size = PORT_ADDR_MAX};
+    uint32_t turn = outside_turn(&s->host);
     long h = claim_handle(port_accept(s->host.handle, peer.bytes, &peer.size));
-    outside_used(&s->host, POLLIN, h == -EAGAIN);
+    outside_used(&s->host, POLLIN, h == -EAGAIN, turn);
     if (h < 0)
         return h;
     struct sock *n = claim_addr(&peer, s->family) ? NULL : sock_new(s->family, s->type);
@@ -169,10 +171,13 @@ static long send_piece(struct file *f, struct sock *s, const uint8_t *buf, uint3
 {
     uint64_t deadline = sock_deadline(s->send_timeout);
     for (;;) {
+        uint32_t turn = outside_turn(&s->host);
+        los_unlock(); /* the file is counted, so that the handle stays */
         long n = claim_count(port_send(s->host.handle, buf, size, to ? to->bytes : NULL,
                                        to ? MIN(to->size, PORT_ADDR_MAX) : 0, flags & MSG_MORE_),
                              size);
-        outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size));
+        call_relock();
+        outside_used(&s->host, POLLOUT, n == -EAGAIN || (n >= 0 && n < size), turn);
         if (n == 0 && size)
             return -EIO; /* a host that takes nothing would keep us here for ever */
         if (n == -EAGAIN)
@@ -184,12 +189,17 @@ static long send_piece(struct file *f, struct sock *s, const uint8_t *buf, uint3
     }
 }
 
-static long send_all(struct file *f, struct sock *s, struct io *io, uint8_t *buf, int flags,
-                     const struct addr *to)
+static uint64_t buffer_pages(uint64_t size)
+{
+    return MIN(MAX((size + PAGE_SIZE - 1) >> PAGE_SHIFT, 1), BUFFER_PAGES);
+}
+
+static long send_all(struct file *f, struct sock *s, struct io *io, uint8_t *buf, uint64_t room,
+                     int flags, const struct addr *to)
 {
     long done = 0;
     do {
-        uint32_t size = (uint32_t)MIN(io->left, BUFFER_PAGES << PAGE_SHIFT), at = 0;
+        uint32_t size = (uint32_t)MIN(io->left, room), at = 0;
         if (io_get(io, buf, size))
             return done ? done : -EFAULT;
         do {
@@ -209,36 +219,42 @@ long outside_send(struct file *f, struct sock *s, struct io *io, int flags, cons
         return -ENETUNREACH;
     if (s->type == SOCK_DGRAM && io->left > 65507)
         return -EMSGSIZE;
-    uint8_t *buf = pages_alloc(BUFFER_PAGES);
+    uint64_t pages = buffer_pages(io->left);
+    uint8_t *buf = pages_alloc(pages);
     if (!buf)
         return -ENOBUFS;
-    long n = send_all(f, s, io, buf, flags, to);
-    pages_free(buf, BUFFER_PAGES);
-    if (n == -EPIPE && !(flags & MSG_NOSIGNAL_) && s->type == SOCK_STREAM)
+    long n = send_all(f, s, io, buf, pages << PAGE_SHIFT, flags, to);
+    pages_free(buf, pages);
+    if (n == -EPIPE && !(flags & MSG_NOSIGNAL_) && s->type == SOCK_STREAM) {
+        call_alone();
         sig_send_thread(self(), SIGPIPE, 0);
+    }
     return n;
 }
 
 /* A short read of a stream leaves nothing; its end stays. */
-static void count_received(struct sock *s, long n, uint64_t size)
+static void count_received(struct sock *s, long n, uint64_t size, uint32_t turn)
 {
     bool stream = s->type == SOCK_STREAM;
     if (n == 0 && size && stream)
         outside_learn(&s->host, POLLIN | POLLRDHUP);
     else
-        outside_used(&s->host, POLLIN, n == -EAGAIN || (stream && n > 0 && (uint64_t)n < size));
+        outside_used(&s->host, POLLIN, n == -EAGAIN || (stream && n > 0 && (uint64_t)n < size),
+                     turn);
 }
 
-static long receive_into(struct sock *s, struct io *io, uint8_t *buf, int flags, struct letter *l)
+static long receive_into(struct sock *s, struct io *io, uint8_t *buf, uint64_t room, int flags,
+                         struct letter *l)
 {
-    uint64_t room = BUFFER_PAGES << PAGE_SHIFT;
-    /* Of a datagram all is read, to know how long it is. */
     uint64_t size = s->type == SOCK_STREAM ? MIN(io->left, room) : room;
     struct addr a = {.size = PORT_ADDR_MAX};
+    uint32_t turn = outside_turn(&s->host);
+    los_unlock(); /* the file is counted, so that the handle stays */
     long n = claim_count(
         port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
+    call_relock();
     if (!(flags & MSG_PEEK_) || n == -EAGAIN)
-        count_received(s, n, size);
+        count_received(s, n, size, turn);
     if (n < 0)
         return n;
     uint64_t given = MIN((uint64_t)n, io->left);
@@ -255,11 +271,13 @@ static long receive_into(struct sock *s, struct io *io, uint8_t *buf, int flags,
 
 long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l)
 {
-    uint8_t *buf = pages_alloc(BUFFER_PAGES);
+    /* Of a datagram all is read, to know how long it is. */
+    uint64_t pages = s->type == SOCK_STREAM ? buffer_pages(io->left) : BUFFER_PAGES;
+    uint8_t *buf = pages_alloc(pages);
     *l = (struct letter){0};
     if (!buf)
         return -ENOBUFS;
-    long n = receive_into(s, io, buf, flags, l);
-    pages_free(buf, BUFFER_PAGES);
+    long n = receive_into(s, io, buf, pages << PAGE_SHIFT, flags, l);
+    pages_free(buf, pages);
     return n;
 }

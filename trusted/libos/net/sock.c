@@ -2,7 +2,6 @@
 // What every socket has: references, waiting, whose it is.
 #include "trusted/libos/net/sock.h"
 
-#include <asm/poll.h>
 #include <linux/net.h>
 
 #include "trusted/libos/time/time.h"
@@ -42,23 +41,6 @@ void sock_put(struct sock *s)
 {
     if (--s->refs == 0)
         los_free(s);
-}
-
-int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline)
-{
-    if (f->flags & O_NONBLOCK)
-        return -EAGAIN;
-    if (s->host.handle >= 0 && outside_known(&s->host) & events)
-        return 0; /* said meanwhile */
-    struct port_event ask = outside_ask(&s->host, events);
-    struct port_wait p = {.set = -1, .asks = 1, .items = &ask};
-    struct waiter w;
-    wait_begin(&w, &s->wait);
-    int r = wait_sleep_outside(s->host.handle >= 0 ? &p : NULL, deadline);
-    wait_end(&w);
-    if (r == -ETIMEDOUT)
-        return -EAGAIN;
-    return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
 }
 
 uint64_t sock_deadline(uint64_t timeout)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sockets. Unix sockets and loopback live inside and never meet the host; only what names an
 // outside address gets a handle of the host. A socket bound to "any" address listens on both sides.
+//
+// Connected streams send and receive beside others: what was received has a lock; everything else
+// of a socket changes while the big lock is held exclusively.
 #ifndef LIBOS_SOCK_H
 #define LIBOS_SOCK_H
 
@@ -125,6 +128,7 @@ struct letter {
 struct chunk {
     struct list node;
     uint32_t size, at;
+    bool files;           /* it came with some */
     struct letter letter; /* files counted */
     uint8_t data[];
 };
@@ -144,11 +148,13 @@ struct sock {
     struct wait_queue room; /* senders of datagrams, and who connects, wait for room */
     struct sock *peer;      /* counted; connected stream, or a unix datagram's destination */
     bool peer_gone, read_shut, write_shut;
-    bool fresh;     /* connect answered EINPROGRESS though it was done, or had failed */
-    bool was_reset; /* by what was sent to an end that was gone */
+    bool fresh;       /* connect answered EINPROGRESS though it was done, or had failed */
+    bool was_reset;   /* by what was sent to an end that was gone */
+    struct lock lock; /* RANK_OBJECT, of the three below */
     struct list chunks;
-    uint64_t queued;     /* bytes in chunks */
-    struct list pending; /* listening: connections not yet accepted */
+    uint64_t queued;       /* bytes in chunks */
+    uint32_t file_letters; /* chunks that came with files */
+    struct list pending;   /* listening: connections not yet accepted */
     struct list pend_node;
     uint32_t pending_count, backlog;
 
@@ -191,7 +197,6 @@ void net_foreign(struct addr *a);
 struct sock *sock_new(int family, int type);
 void sock_get(struct sock *s);
 void sock_put(struct sock *s);
-int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
 uint64_t sock_deadline(uint64_t timeout);
 struct cred cred_own(void);
 
@@ -229,6 +234,8 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 /* A message made here. 0, -ENOBUFS. */
 int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l);
 uint32_t inside_poll(struct sock *s);
+/* Until one of these events, of either side; 0, -EAGAIN after the deadline or if f may not wait. */
+int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
 void inside_close(struct sock *s);
 void inside_unlisten(struct sock *s); /* who waits to be accepted is turned away */
 

@@ -80,6 +80,7 @@ static const struct file_ops sock_ops = {
     .release = sock_release,
     .name = "socket",
     .stream = true,
+    .shared = true,
 };
 
 struct file *sock_file(struct sock *s, uint32_t flags)

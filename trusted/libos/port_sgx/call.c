@@ -35,7 +35,7 @@ int64_t sgx_call(struct sgx_call *c)
         sgx_copy_out(p->slot->a, c->a, c->size_a);
     if (c->size_b)
         sgx_copy_out(p->slot->b, c->b, c->size_b);
-    stats_count(&stats.calls_out);
+    stats_count(calls_out);
     sgx_call_out(p);
     int64_t result = s->result;
     uint64_t size_a = s->size_a, size_b = s->size_b;

@@ -11,10 +11,12 @@ static uint64_t run_leaf(uint64_t nr, uint64_t flags, uint64_t addr, uint64_t so
 {
     struct sgx_secinfo info = {.flags = flags};
     uint64_t r = sgx_enclu(nr, (uint64_t)&info, addr, source);
-    if (!r || (nr == SGX_EMODPE && r != GONE)) /* EMODPE has no result */
-        stats_count(nr == SGX_EACCEPT  ? &stats.eaccept
-                    : nr == SGX_EMODPE ? &stats.emodpe
-                                       : &stats.eacceptcopy);
+    if (nr == SGX_EMODPE && r != GONE) /* it has no result */
+        stats_count(emodpe);
+    else if (!r && nr == SGX_EACCEPT)
+        stats_count(eaccept);
+    else if (!r && nr != SGX_EMODPE)
+        stats_count(eacceptcopy);
     return r;
 }
 

@@ -149,7 +149,7 @@ void port_thread_exit(uint32_t *gone)
 #endif
 
 /* What would be a call out of the enclave. */
-#define call_out(...) (stats_count(&stats.calls_out), host_call(__VA_ARGS__))
+#define call_out(...) (stats_count(calls_out), host_call(__VA_ARGS__))
 
 void port_thread_yield(void)
 {

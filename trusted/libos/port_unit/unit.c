@@ -56,11 +56,10 @@ struct thread *unit_thread(int tid)
     t->tid = tid;
     t->process = &first_process;
     t->call_nr = -1;
-    list_init(&t->lock_node);
-    list_init(&t->wake_node);
     sig_queue_init(&t->pending);
     unit_self = t;
     los_lock();
+    los_new_share(t);
     list_append(&current()->threads, &t->node);
     current()->thread_count++;
     los_unlock();

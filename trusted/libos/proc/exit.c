@@ -184,6 +184,8 @@ static void process_end(struct process *p)
 void thread_exit(struct thread *t, int wait_status)
 {
     struct process *p = t->process;
+    los_upgrade();
+    turn_give_all();
     if (p == &first_process && p->thread_count == 1)
         end_all(p->exiting ? p->wait_status : wait_status);
     if ((t->robust_list || t->clear_tid) && !residence_take())
@@ -205,6 +207,7 @@ void thread_exit(struct thread *t, int wait_status)
 void process_exit(int wait_status)
 {
     struct process *p = current();
+    los_upgrade();
     if (!p->exiting) {
         p->exiting = true;
         p->wait_status = wait_status;

@@ -42,27 +42,41 @@ static bool same_key(const struct key *a, const struct key *b)
 static struct wait_queue *key_bucket(const struct key *k)
 {
     uint64_t hash = (k->at >> 2 ^ (uint64_t)k->of >> 6) * 0x9e3779b97f4a7c15ull;
-    struct wait_queue *q = &buckets[hash >> 56];
+    return &buckets[hash >> 56];
+}
+
+/* With the bucket's lock, under which who waits has looked at the word. */
+static struct wait_queue *take_bucket(const struct key *k)
+{
+    struct wait_queue *q = key_bucket(k);
+    lock_take(&q->lock, RANK_QUEUE);
     if (!q->waiters.next)
-        wait_queue_init(q);
+        list_init(&q->waiters);
     return q;
 }
 
-static int wake_address(uint64_t addr, int64_t count, uint32_t bits)
+static int wake_locked(struct wait_queue *q, struct key key, int64_t count, uint32_t bits)
 {
     int woken = 0;
-    struct key key = key_of(addr);
-    struct wait_queue *q = key_bucket(&key);
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
         if (!same_key(&f->key, &key) || !(f->bits & bits) || woken >= count)
             continue;
         list_remove(it);
-        f->done = true;
+        __atomic_store_n(&f->done, true, __ATOMIC_SEQ_CST);
         wait_wake_thread(f->w.thread);
         woken++;
     }
+    return woken;
+}
+
+static int wake_address(uint64_t addr, int64_t count, uint32_t bits)
+{
+    struct key key = key_of(addr);
+    struct wait_queue *q = take_bucket(&key);
+    int woken = wake_locked(q, key, count, bits);
+    lock_give(&q->lock);
     return woken;
 }
 
@@ -71,25 +85,63 @@ int futex_wake_at(uint64_t addr, int count)
     return wake_address(addr, count, FUTEX_BITSET_MATCH_ANY);
 }
 
+static void add_waiter(struct futex_waiter *f, struct wait_queue *q)
+{
+    f->w.thread = self();
+    f->w.queue = q;
+    list_append(&q->waiters, &f->w.node);
+}
+
+static bool is_done(const struct futex_waiter *f)
+{
+    return __atomic_load_n(&f->done, __ATOMIC_SEQ_CST);
+}
+
 static long futex_wait(uint64_t addr, uint32_t value, uint32_t bits, uint64_t deadline)
 {
-    uint32_t now;
-    if (!bits)
+    if (!bits || addr & 3)
         return -EINVAL;
-    int r = user_read_u32(&now, addr);
-    if (r)
-        return r;
-    if (now != value)
-        return -EAGAIN;
-    struct futex_waiter f = {.bits = bits, .key = key_of(addr)};
-    wait_begin(&f.w, key_bucket(&f.key));
-    do
+    if (mm_ready(addr, 4, PORT_R))
+        return -EFAULT;
+    struct futex_waiter f = {.bits = bits, .key = key_of(addr), .w.thread = self()};
+    struct wait_queue *q = take_bucket(&f.key);
+    wait_clear();
+    int r = __atomic_load_n((const uint32_t *)addr, __ATOMIC_SEQ_CST) == value ? 0 : -EAGAIN;
+    if (!r)
+        add_waiter(&f, q);
+    lock_give(&q->lock);
+    while (!r && !is_done(&f)) {
         r = wait_sleep(deadline);
-    while (!r && !f.done && (f.w.thread->woken = false, true));
-    wait_end(&f.w);
-    if (f.done)
+        wait_clear();
+    }
+    if (f.w.queue)
+        wait_end(&f.w);
+    if (is_done(&f))
         return 0;
     return r == -EINTR && deadline == NO_DEADLINE ? -ERESTARTSYS : r;
+}
+
+/* Two buckets, which may be one, by their addresses. */
+static void take_both(const struct key *a, const struct key *b, struct wait_queue **q,
+                      struct wait_queue **other)
+{
+    struct wait_queue *first = key_bucket(a), *second = key_bucket(b);
+    if (first <= second)
+        *q = take_bucket(a);
+    if (first != second)
+        *other = take_bucket(b);
+    else
+        *other = *q;
+    if (first > second)
+        *q = take_bucket(a);
+}
+
+static void give_both(struct wait_queue *q, struct wait_queue *other)
+{
+    struct wait_queue *second = MAX(q, other), *first = MIN(q, other);
+    lock_give(&second->lock);
+    if (first != second)
+        lock_give(&first->lock);
 }
 
 static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int64_t move_count,
@@ -97,16 +149,17 @@ static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int6
 {
     if (from & 3 || to & 3 || wake_count < 0 || move_count < 0)
         return -EINVAL;
-    uint32_t now = 0;
-    int r = expected ? user_read_u32(&now, from) : 0;
-    if (r)
-        return r;
-    if (expected && now != *expected)
-        return -EAGAIN;
-    int woken = wake_address(from, wake_count, FUTEX_BITSET_MATCH_ANY);
-    int64_t moved = 0;
+    if (expected && mm_ready(from, 4, PORT_R))
+        return -EFAULT;
     struct key key = key_of(from), target = key_of(to);
-    struct wait_queue *q = key_bucket(&key), *other = key_bucket(&target);
+    struct wait_queue *q, *other;
+    take_both(&key, &target, &q, &other);
+    if (expected && __atomic_load_n((const uint32_t *)from, __ATOMIC_SEQ_CST) != *expected) {
+        give_both(q, other);
+        return -EAGAIN;
+    }
+    int woken = wake_locked(q, key, wake_count, FUTEX_BITSET_MATCH_ANY);
+    int64_t moved = 0;
     list_for_safe(it, nx, &q->waiters)
     {
         struct futex_waiter *f = container_of(it, struct futex_waiter, w.node);
@@ -114,9 +167,11 @@ static long requeue_waiters(uint64_t from, uint64_t to, int64_t wake_count, int6
             continue;
         list_remove(it);
         f->key = target;
+        __atomic_store_n(&f->w.queue, other, __ATOMIC_RELEASE);
         list_append(&other->waiters, it);
         moved++;
     }
+    give_both(q, other);
     return expected ? woken + moved : woken;
 }
 
@@ -280,11 +335,13 @@ long sys_futex_waitv(uint64_t waiters, uint32_t count, uint32_t flags, uint64_t 
     if (!f)
         return -ENOMEM;
     r = waitv_check(waiters, count, f);
-    for (uint32_t i = 0; !r && i < count; i++)
+    for (uint32_t i = 0; !r && i < count; i++) {
+        lock_give(&take_bucket(&f[i].key)->lock);
         wait_begin(&f[i].w, key_bucket(&f[i].key));
+    }
     long result = -1;
     while (!r && (result = waitv_result(f, count)) < 0) {
-        self()->woken = false;
+        wait_clear();
         r = wait_sleep(deadline);
     }
     for (uint32_t i = 0; i < count && f[i].w.node.next; i++)

@@ -76,7 +76,7 @@ long sys_getrusage(int who, uint64_t to)
         usage[0] = ns / NS;
         usage[1] = ns % NS / 1000;
         usage[4] = stats.committed_peak / 1024;
-        usage[8] = stats.faults;
+        usage[8] = stats_sum(&stats.faults);
     }
     return user_write(to, usage, sizeof(usage));
 }

@@ -27,6 +27,7 @@ void thread_free(struct thread *t)
 {
     if (t->xsave)
         pages_free(t->xsave, XSTATE_PAGES);
+    los_end_share(t);
     void *stack = (void *)(t->stack_top - KSTACK_SIZE);
     memset(stack, 0, KSTACK_SIZE);
     list_append(&stacks, stack);
@@ -54,8 +55,7 @@ void thread_init(struct thread *t, uint64_t stack_top)
     t->fast = los_fast;
     t->call_nr = -1;
     list_init(&t->node);
-    list_init(&t->lock_node);
-    list_init(&t->wake_node);
+    los_new_share(t);
     sig_queue_init(&t->pending);
 }
 
@@ -69,6 +69,7 @@ struct thread *thread_new(void)
         return NULL;
     }
     thread_init(t, stack_top);
+    t->stats = stats_part(t->share);
     t->canary = canary_new();
     return t;
 }

@@ -132,7 +132,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     struct sig_queue *q = t ? &t->pending : &p->pending;
     struct thread *target = t ? t : who_takes(p, signo);
     uint64_t blocked = target ? target->sig_mask | target->wait_set : UINT64_MAX;
-    stats.signals++;
+    stats_count(signals);
     if (p->zombie || !p->handlers)
         return 0;
     before_send(p, signo);
@@ -234,11 +234,25 @@ void sig_collect(void)
     }
 }
 
+static bool host_wants(void)
+{
+    return __atomic_load_n(&from_host, __ATOMIC_RELAXED) || control_is_due();
+}
+
+bool sig_is_due(const struct thread *t)
+{
+    return host_wants() || t->restore_mask || t->call_nr >= 0 ||
+           ((t->pending.set | t->process->pending.set) & ~t->sig_mask);
+}
+
 bool sig_interrupts(struct thread *t)
 {
     if (t->service)
         return false;
-    sig_collect();
+    if (host_wants()) {
+        los_upgrade();
+        sig_collect();
+    }
     uint64_t pending = t->pending.set | t->process->pending.set;
     if (t->process->exec_thread && t->process->exec_thread != t)
         return true;

@@ -31,6 +31,7 @@ bool sig_spares_first(const struct process *p, const struct sig_item *item);
 int sig_send_item(struct process *p, struct thread *t, const struct sig_item *item);
 void sig_send_group(int32_t pgid, int signo); /* the LibOS's own, to all of a process group */
 bool sig_interrupts(struct thread *t);        /* must a wait end because of a signal? */
+bool sig_is_due(const struct thread *t);      /* has sig_deliver something to do? */
 bool sig_take(struct thread *t, uint64_t set, struct sig_item *out); /* dequeues one of set */
 /* Takes the signals that came by los_host_signal meanwhile: those that the settings let in. */
 void sig_collect(void);

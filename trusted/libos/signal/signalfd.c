@@ -41,7 +41,8 @@ static long signal_read(struct file *f, struct io *io, uint64_t offset)
 static uint32_t signal_poll(struct file *f)
 {
     struct sig_watch *s = f->data;
-    sig_collect();
+    if (!los_is_shared()) /* else before it sleeps, or on the way back */
+        sig_collect();
     return (self()->pending.set | current()->pending.set) & s->set ? POLLIN | POLLRDNORM : 0;
 }
 

@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+// Locks of the LibOS: threads at once on shared and on separate objects, behind port `unit`. Built
+// twice: under ASan and UBSan, and under TSan (test_libos_locks_tsan). The order of locks is
+// checked by the port itself; that it is, too.
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <asm/unistd_64.h>
+
+#include "trusted/libos/base/digest.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/port_unit/unit.h"
+#include "trusted/libos/proc/proc.h"
+
+#define THREADS 4
+#define FDCWD ((uint64_t)-100)
+#define CREATE 0102 /* O_RDWR | O_CREAT */
+#define NONBLOCK 04000
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+
+/* An erofs of one block: an empty root directory. */
+static int setup(void **state)
+{
+    static _Alignas(4096) uint8_t root[4096];
+    uint8_t hash[32];
+    const uint32_t magic = 0xe0f5e1e2u;
+    const uint16_t nid = 64, mode = 040755, links = 2;
+    memcpy(root + 1024, &magic, 4);
+    root[1024 + 12] = 12;
+    memcpy(root + 1024 + 14, &nid, 2);
+    memcpy(root + nid * 32 + 4, &mode, 2);
+    memcpy(root + nid * 32 + 6, &links, 2);
+    digest_sha256(hash, root, sizeof(root));
+    alarm(300); /* threads that wait for each other for ever */
+    return unit_start(root, sizeof(root), sizeof(root), hash);
+}
+
+/* ---- threads of the program ---- */
+
+struct job {
+    pthread_t id;
+    int tid;
+    void (*run)(struct job *j);
+    uint64_t scratch; /* a page of its own */
+    long result;
+    const int *fds;
+    uint64_t word, cell; /* program memory that all share */
+};
+
+static void *start(void *arg)
+{
+    struct job *j = arg;
+    unit_thread(j->tid);
+    j->scratch = unit_memory(1 << 20);
+    j->run(j);
+    los_lock();
+    list_remove(&self()->node);
+    current()->thread_count--;
+    los_unlock();
+    return NULL;
+}
+
+static void run_all(struct job jobs[THREADS], void (*run)(struct job *j), const int *fds,
+                    uint64_t shared)
+{
+    for (int i = 0; i < THREADS; i++) {
+        jobs[i] = (struct job){
+            .tid = 100 + i, .run = run, .fds = fds, .word = shared, .cell = shared + 64};
+        pthread_create(&jobs[i].id, NULL, start, &jobs[i]);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(jobs[i].id, NULL);
+}
+
+static uint32_t get_u32(uint64_t addr)
+{
+    uint32_t v = 0;
+    los_share();
+    user_read_u32(&v, addr);
+    los_unlock();
+    return v;
+}
+
+static long set_u32(uint64_t addr, uint32_t *expected, uint32_t v)
+{
+    los_share();
+    long r = user_cas_u32(addr, expected, v);
+    los_unlock();
+    return r;
+}
+
+/* ---- the big lock ---- */
+
+static struct {
+    uint64_t a, b; /* equal, whenever somebody shares the lock */
+} guarded;
+
+static void share_or_not(struct job *j)
+{
+    for (int i = 0; i < 20000; i++) {
+        if (i % 8 == j->tid % 8) {
+            los_lock();
+            guarded.a++;
+            guarded.b++;
+            los_unlock();
+        } else {
+            los_share();
+            j->result += guarded.a != guarded.b;
+            los_unlock();
+        }
+    }
+}
+
+static void test_sides(void **state)
+{
+    struct job jobs[THREADS];
+    run_all(jobs, share_or_not, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    assert_int_equal(guarded.a, THREADS * 20000 / 8);
+    assert_int_equal(guarded.b, guarded.a);
+}
+
+/* Who waits gets it soon, though another takes it again and again. */
+static uint32_t taken, ended;
+
+static void take_again(struct job *j)
+{
+    if (j->tid == 100) {
+        while (!__atomic_load_n(&ended, __ATOMIC_SEQ_CST)) {
+            los_lock();
+            __atomic_fetch_add(&taken, 1, __ATOMIC_SEQ_CST);
+            los_unlock();
+        }
+        return;
+    }
+    for (int i = 0; i < 300; i++) {
+        if (j->tid % 2)
+            los_lock();
+        else
+            los_share();
+        los_unlock();
+        j->result++;
+    }
+    if (j->tid == 101)
+        __atomic_store_n(&ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static void test_fairness(void **state)
+{
+    struct job jobs[THREADS];
+    run_all(jobs, take_again, NULL, 0);
+    for (int i = 1; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 300);
+    assert_true(taken > 0);
+}
+
+/* ---- the order ---- */
+
+static int ends_with(void (*wrong)(void))
+{
+    int status;
+    pid_t child = fork();
+    if (!child) {
+        wrong();
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void take_out_of_order(void)
+{
+    static struct lock one, two;
+    los_share();
+    lock_take(&one, RANK_QUEUE);
+    lock_take(&two, RANK_OBJECT);
+}
+
+static void take_two_of_one_rank(void)
+{
+    static struct lock one, two;
+    los_share();
+    lock_take(&one, RANK_OBJECT);
+    lock_take(&two, RANK_OBJECT);
+}
+
+static void take_without_the_big_one(void)
+{
+    static struct lock one;
+    lock_take(&one, RANK_OBJECT);
+}
+
+static void sleep_with_a_lock(void)
+{
+    static struct lock one;
+    los_share();
+    lock_take(&one, RANK_OBJECT);
+    los_unlock();
+}
+
+static void keep_order(void)
+{
+    static struct lock one, two;
+    los_share();
+    lock_take(&one, RANK_OBJECT);
+    lock_take(&two, RANK_QUEUE);
+    lock_give(&two);
+    lock_give(&one);
+    los_unlock();
+}
+
+static void test_order(void **state)
+{
+    assert_int_equal(ends_with(keep_order), 0);
+    assert_int_equal(ends_with(take_out_of_order), 125);
+    assert_int_equal(ends_with(take_two_of_one_rank), 125);
+    assert_int_equal(ends_with(take_without_the_big_one), 125);
+    assert_int_equal(ends_with(sleep_with_a_lock), 125);
+}
+
+/* ---- objects that all use at once ---- */
+
+/* A mutex of futexes, as a libc has it. */
+static void with_futex(struct job *j)
+{
+    for (int i = 0; i < 500; i++) {
+        uint32_t old = 0;
+        while (set_u32(j->word, &old, 1)) {
+            long r = call(__NR_futex, j->word, 0 /* WAIT */, 1, 0);
+            if (r && r != -EAGAIN)
+                j->result++;
+            old = 0;
+        }
+        uint32_t v = get_u32(j->cell), held = 1;
+        j->result += set_u32(j->cell, &v, v + 1) != 0;
+        set_u32(j->word, &held, 0);
+        call(__NR_futex, j->word, 1 /* WAKE */, 1);
+    }
+}
+
+static void test_futexes(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t shared = unit_memory(4096);
+    run_all(jobs, with_futex, NULL, shared);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    assert_int_equal(get_u32(shared + 64), THREADS * 500);
+}
+
+/* Half of them write to a pipe, half read until its end. */
+static void with_pipe(struct job *j)
+{
+    bool writes = j->tid % 2;
+    for (int i = 0; i < 2000; i++) {
+        long n = writes ? call(__NR_write, j->fds[1], j->scratch, 1 + i % 3000)
+                        : call(__NR_read, j->fds[0], j->scratch, 2000);
+        if (n <= 0)
+            break;
+        j->result += n;
+    }
+    for (long n = 1; !writes && n > 0;) {
+        n = call(__NR_read, j->fds[0], j->scratch, 4096);
+        j->result += n;
+    }
+}
+
+static void *close_later(void *arg)
+{
+    struct job *j = arg;
+    unit_thread(200);
+    for (int i = 0; i < THREADS; i++) {
+        if (j[i].tid % 2)
+            pthread_join(j[i].id, NULL);
+    }
+    call(__NR_close, j->fds[1]);
+    los_lock();
+    list_remove(&self()->node);
+    current()->thread_count--;
+    los_unlock();
+    return NULL;
+}
+
+static void test_pipes(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t at = unit_memory(4096);
+    int fds[2];
+    pthread_t closer;
+    assert_int_equal(call(__NR_pipe2, at, 0), 0);
+    fds[0] = (int)get_u32(at);
+    fds[1] = (int)get_u32(at + 4);
+    for (int i = 0; i < THREADS; i++) {
+        jobs[i] = (struct job){.tid = 100 + i, .run = with_pipe, .fds = fds};
+        pthread_create(&jobs[i].id, NULL, start, &jobs[i]);
+    }
+    pthread_create(&closer, NULL, close_later, jobs);
+    pthread_join(closer, NULL);
+    long in = 0, out = 0;
+    for (int i = 0; i < THREADS; i++) {
+        if (jobs[i].tid % 2) {
+            in += jobs[i].result;
+        } else {
+            pthread_join(jobs[i].id, NULL);
+            out += jobs[i].result;
+        }
+    }
+    assert_true(in > 0);
+    assert_int_equal(in, out);
+    call(__NR_close, fds[0]);
+}
+
+/* Tokens go round: by an event, a pair of sockets, a poll and an epoll of it. */
+static void with_event(struct job *j)
+{
+    uint64_t one = 1;
+    los_share();
+    user_write(j->scratch, &one, 8);
+    los_unlock();
+    for (int i = 0; i < 1000; i++) {
+        if (j->tid % 2) {
+            j->result += call(__NR_write, j->fds[0], j->scratch, 8) == 8;
+            continue;
+        }
+        if (i % 3 == 1) {
+            struct {
+                int32_t fd;
+                int16_t events, revents;
+            } p = {j->fds[0], 1, 0};
+            los_share();
+            user_write(j->scratch + 64, &p, sizeof(p));
+            los_unlock();
+            call(__NR_poll, j->scratch + 64, 1, 100000);
+        } else if (i % 3 == 2) {
+            call(__NR_epoll_wait, j->fds[1], j->scratch + 128, 4, 100000);
+        }
+        j->result += call(__NR_read, j->fds[0], j->scratch + 8, 8) == 8;
+    }
+}
+
+static void test_events(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t at = unit_memory(4096);
+    struct __attribute__((packed)) {
+        uint32_t events;
+        uint64_t data;
+    } ev = {1, 7};
+    int fds[2] = {(int)call(__NR_eventfd2, 0, 1 /* SEMAPHORE */), (int)call(__NR_epoll_create1, 0)};
+    los_share();
+    user_write(at, &ev, sizeof(ev));
+    los_unlock();
+    assert_int_equal(call(__NR_epoll_ctl, fds[1], 1, fds[0], at), 0);
+    run_all(jobs, with_event, fds, at);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 1000);
+    call(__NR_close, fds[1]);
+    call(__NR_close, fds[0]);
+}
+
+static void with_sockets(struct job *j)
+{
+    int end = j->fds[j->tid % 2];
+    bool writes = j->tid < 102;
+    for (long left = 400000; left > 0;) {
+        long n = writes ? call(__NR_sendto, end, j->scratch, left > 70000 ? 70000 : left, 0)
+                        : call(__NR_recvfrom, end, j->scratch, 50000, 0);
+        if (n <= 0)
+            break;
+        left -= n;
+        j->result += n;
+    }
+}
+
+static void test_sockets(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t at = unit_memory(4096);
+    int fds[2];
+    assert_int_equal(call(__NR_socketpair, 1, 1, 0, at), 0);
+    fds[0] = (int)get_u32(at);
+    fds[1] = (int)get_u32(at + 4);
+    run_all(jobs, with_sockets, fds, at);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 400000);
+    call(__NR_close, fds[0]);
+    call(__NR_close, fds[1]);
+}
+
+static long open_at(struct job *j, const char *path)
+{
+    los_share();
+    user_write(j->scratch + 4096, path, strlen(path) + 1);
+    los_unlock();
+    return call(__NR_openat, FDCWD, j->scratch + 4096, CREATE, 0600);
+}
+
+/* Appending to one file, each piece whole; and what is alone meanwhile: opening, mapping, closing.
+ */
+#define RECORD 300u
+static void with_file(struct job *j)
+{
+    uint8_t record[RECORD];
+    memset(record, 'a' + j->tid % 4, sizeof(record));
+    for (int i = 0; i < 300; i++) {
+        los_share();
+        user_write(j->scratch, record, sizeof(record));
+        los_unlock();
+        j->result += call(__NR_write, j->fds[0], j->scratch, RECORD) != RECORD;
+        j->result += call(__NR_pread64, j->fds[0], j->scratch, RECORD, 0) != RECORD;
+        char path[32];
+        snprintf(path, sizeof(path), "/tmp/locks-%d", j->tid);
+        long fd = open_at(j, path);
+        j->result += fd < 0 || call(__NR_pwrite64, fd, j->scratch, 5000, i * 100) != 5000;
+        j->result += call(__NR_pread64, fd, j->scratch + 8192, 6000, i * 100) < 5000;
+        uint64_t m = unit_memory(65536); /* faults in pieces while it is read into */
+        j->result += call(__NR_pread64, fd, m, 5000, 0) != 5000;
+        call(__NR_munmap, m, 65536);
+        call(__NR_close, fd);
+    }
+}
+
+static void test_files(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(1 << 20)};
+    int fd = (int)open_at(&me, "/tmp/locks-all");
+    assert_true(fd >= 0);
+    assert_int_equal(call(__NR_write, fd, me.scratch, RECORD), RECORD);
+    run_all(jobs, with_file, &fd, me.scratch);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    uint32_t whole = 0, counts[4] = {0};
+    for (uint32_t i = 1; i <= THREADS * 300; i++) {
+        uint8_t record[RECORD];
+        assert_int_equal(call(__NR_pread64, fd, me.scratch, RECORD, i * RECORD), RECORD);
+        los_share();
+        user_read(record, me.scratch, RECORD);
+        los_unlock();
+        uint32_t n = 0;
+        while (n < RECORD && record[n] == record[0])
+            n++;
+        whole += n == RECORD;
+        counts[(record[0] - 'a') % 4]++;
+    }
+    assert_int_equal(whole, THREADS * 300);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(counts[i], 300);
+    call(__NR_close, fd);
+}
+
+/* A big piece of one thread does not come between others' bytes: who writes has the turn. */
+static void with_big_writes(struct job *j)
+{
+    const uint32_t size = 600000;
+    los_share();
+    for (uint32_t at = 0; at < size; at += 4096) {
+        uint8_t page[4096];
+        memset(page, 'a' + j->tid % 4, sizeof(page));
+        user_write(j->scratch + at, page, sizeof(page));
+    }
+    los_unlock();
+    for (int i = 0; i < 10; i++)
+        j->result += call(__NR_pwrite64, j->fds[0], j->scratch, size, 0) != size;
+}
+
+static void test_turns(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(1 << 20)};
+    int fd = (int)open_at(&me, "/tmp/locks-big");
+    run_all(jobs, with_big_writes, &fd, me.scratch);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    uint8_t first, last;
+    assert_int_equal(call(__NR_pread64, fd, me.scratch, 1, 0), 1);
+    assert_int_equal(call(__NR_pread64, fd, me.scratch + 1, 1, 599999), 1);
+    los_share();
+    user_read(&first, me.scratch, 1);
+    user_read(&last, me.scratch + 1, 1);
+    los_unlock();
+    assert_int_equal(first, last);
+    call(__NR_close, fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sides),   cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_order),   cmocka_unit_test(test_futexes),
+        cmocka_unit_test(test_pipes),   cmocka_unit_test(test_events),
+        cmocka_unit_test(test_sockets), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_turns),
+    };
+    return cmocka_run_group_tests_name("locks", tests, setup, NULL);
+}

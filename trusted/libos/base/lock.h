@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Locks: those of objects, and the one of the whole LibOS with its two sides.
+//
+// A call takes the big lock for itself (exclusive), or shares it (CALLS marked ~ in
+// entry/calls.def). Who has it exclusively is alone: nobody else is inside, and no other lock is
+// held. Who shares it writes to nothing that another thread reads, except under the object's own
+// lock, and takes locks in ascending order of their rank. docs/libos.md, Locks, has the picture.
+//
+// Whether a lock is held stands in trusted memory; the host only helps to sleep. A host that wakes
+// nobody, or everybody, costs time and nothing else.
+#ifndef LIBOS_LOCK_H
+#define LIBOS_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct thread;
+
+/* Zero is free. Who is alone needs none: taking and giving back then do nothing. Held for a bounded
+ * time only: nobody sleeps, or touches memory of the program that may fault, while it has one. Who
+ * waits longer than a moment sleeps; who was woken and found it taken again gets it next (lock_give
+ * hands it over), so that nobody waits for ever. */
+struct lock {
+    uint32_t state; /* 0 free, 1 held, 2 held and perhaps waited for */
+};
+
+/* The order. Those of one rank are not held together, except RANK_QUEUE: the queue of an epoll
+ * after that of a file in it, of two futex buckets the one with the lower address first. */
+enum lock_rank {
+    RANK_EPOLL = 1, /* an epoll: its changes, who looks */
+    RANK_OBJECT,    /* pipe, event, what a socket has received */
+    RANK_FAMILY,    /* struct family.lock: page faults */
+    RANK_IMAGE,     /* the cache of checked blocks: new ones */
+    RANK_OUTSIDE,   /* what the host said of a handle */
+    RANK_QUEUE,     /* struct wait_queue.lock */
+    RANK_READY,     /* an epoll's list of what may be ready */
+    RANK_FRAMES,    /* the table of committed pages: new parts of it */
+    RANK_ALLOC,     /* memory of the LibOS */
+};
+
+void lock_take(struct lock *l, enum lock_rank rank);
+void lock_give(struct lock *l);
+
+/* The big lock. */
+void los_lock(void);  /* exclusive */
+void los_share(void); /* shared */
+void los_unlock(void);
+/* Takes it again as the running call began: shared, unless the call is an exclusive one. */
+void los_relock(void);
+/* Makes the caller alone. False: it was. True: others ran in between, and what was looked up
+ * without being counted must be looked up again. */
+bool los_upgrade(void);
+bool los_alone(void); /* likewise, and so to the call's end, also after a sleep */
+bool los_is_shared(void);
+void los_new_share(struct thread *t); /* a new thread's; alone */
+void los_end_share(struct thread *t); /* of one that is gone; alone */
+
+#endif
