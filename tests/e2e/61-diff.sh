@@ -4,7 +4,7 @@
 # programs. Wanted: equal, but for the known differences (tests/diff/differences).
 . tests/e2e/lib.sh
 RUNNER=$ROOT/build/libos-test
-families=(matrix flags pointers content tell look sockets who)
+families=(matrix flags pointers content tell look sockets who aio)
 for tool in unshare setpriv python3 gcc ip; do
     command -v $tool >/dev/null || { skip "facts: $tool is not installed"; exit 0; }
 done
@@ -68,7 +68,7 @@ cp build/base/enclave "$T/base/"
 export SHELTER_BASE=$T/base
 files=()
 for f in "${families[@]}" ends; do files+=(-f "$T/root/bin/$f"); done
-printf '#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\nint main(int c, char **v) { return syscall(SYS_io_uring_setup, 1, 0) < 0 && syscall(SYS_io_setup, 1, 0) < 0 && c < 2; }\n' >"$T/ask.c"
+printf '#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\nint main(int c, char **v) { return syscall(SYS_io_uring_setup, 1, 0) < 0 && syscall(SYS_io_uring_enter, 1, 0) < 0 && c < 2; }\n' >"$T/ask.c"
 gcc -static -o "$T/ask" "$T/ask.c"
 files+=(-f "$T/ask" -f "$(command -v busybox)")
 status "facts: build" 0 "$SHELTER" build -q -t facts "${files[@]}"
@@ -78,7 +78,7 @@ compare_ends "enclave" "$SHELTER" run --tee sgx-sim --rm -m 1G facts
 
 # A program that fails is told which calls it missed; one that does not fail is not.
 status "missing calls: it fails" 1 "$SHELTER" run --tee sgx-sim --rm facts /bin/ask
-one_line "missing calls: told by name" 'does not have: io_setup, io_uring_setup;.*--tee'
+one_line "missing calls: told by name" 'does not have: io_uring_setup, io_uring_enter;.*--tee'
 status "missing calls: it gets by" 0 "$SHELTER" run --tee sgx-sim --rm facts /bin/ask x
 same "missing calls: then nothing is told" "$(grep -c 'does not have' "$T/err")" 0
 

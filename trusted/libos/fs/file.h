@@ -256,6 +256,10 @@ long lock_fcntl(struct file *f, int command, uint64_t arg);
 void lock_closed(struct file *f);
 void lock_release(struct file *f);
 
+/* fs/aio.c: the contexts of a process that ends, or executes another program, end too. */
+struct process;
+void aio_end(const struct process *p);
+
 /* fs/xattr.c */
 void xattr_free(struct inode *i);
 

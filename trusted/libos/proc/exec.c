@@ -357,6 +357,7 @@ static int leave_program(struct thread *t)
     p->handlers = h;
     fd_close_exec();
     timers_reset();
+    aio_end(current());
     return 0;
 }
 

@@ -162,6 +162,7 @@ static void process_end(struct process *p)
     struct fd_table *files = p->files;
     struct space *space = p->space;
     timers_free(p);
+    aio_end(p);
     sem_exit(p);
     fd_close_all();
     fd_table_put(files);
