@@ -209,6 +209,8 @@ static int read_linux(struct oci_bundle *b, const cJSON *json, struct sh_error *
         const char *type = oci_text(space, "type"), *path = oci_text(space, "path");
         if (!type)
             return bad_field(err, b->path, "linux.namespaces", "has an entry without a type");
+        if (!strcmp(type, "uts") && path && *path)
+            b->uts_path = sh_strdup(path);
         if (strcmp(type, "network"))
             continue;
         b->own_network = true;
@@ -219,6 +221,19 @@ static int read_linux(struct oci_bundle *b, const cJSON *json, struct sh_error *
         b->cgroup = sh_strdup(cgroup);
     read_resources(b, oci_object(json, "resources"));
     return 0;
+}
+
+/* As containerd and CRI-O mark the container that holds a pod together. */
+static bool is_sandbox(const struct oci_bundle *b)
+{
+    static const char *const names[] = {"io.kubernetes.cri.container-type",
+                                        "io.kubernetes.cri-o.ContainerType"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const char *type = oci_annotation(b, names[i]);
+        if (type && !strcmp(type, "sandbox"))
+            return true;
+    }
+    return false;
 }
 
 static int read_fields(struct oci_bundle *b, struct sh_error *err)
@@ -238,6 +253,7 @@ static int read_fields(struct oci_bundle *b, struct sh_error *err)
     b->rootfs = realpath(rootfs, NULL);
     if (!b->rootfs)
         return sh_fail_errno(err, -errno, "%s: cannot open the rootfs %s", b->path, rootfs);
+    b->sandbox = is_sandbox(b);
     if (hostname && *hostname)
         b->hostname = sh_strdup(hostname);
     if (!oci_object(b->json, "process"))
@@ -274,6 +290,7 @@ void oci_bundle_free(struct oci_bundle *b)
     free(b->rootfs);
     free(b->hostname);
     free(b->network_path);
+    free(b->uts_path);
     free(b->cgroup);
     free(b->resolver);
     oci_process_free(&b->process);

@@ -32,8 +32,10 @@ struct oci_bundle {
     char *rootfs;
     struct oci_process process;
     char *hostname;     /* NULL: none given */
+    bool sandbox;       /* of a pod: it only keeps namespaces, and nothing runs in it */
     bool own_network;   /* a network namespace is asked for */
     char *network_path; /* to join; NULL: a new one */
+    char *uts_path;     /* whose host name it has; NULL: its own */
     char *cgroup;       /* cgroupsPath; NULL: none given */
     char *resolver;     /* first name server of the bundle's resolv.conf; NULL */
     uint64_t memory;    /* limit in bytes; 0: none */

@@ -166,9 +166,9 @@ static int create_container(const struct oci_runtime *rt, struct oci_container *
     int r = oci_bundle_read(o->bundle, &b, err);
     if (!r)
         r = check_console(&b, o, run, err);
-    if (!r)
+    if (!r && !b.sandbox)
         r = oci_image_check_program(&b, err);
-    if (!r && !(image = oci_image_of(&b, err)))
+    if (!r && !b.sandbox && !(image = oci_image_of(&b, err)))
         r = -EIO;
     if (!r)
         r = oci_cgroup_find(b.cgroup, o->id, rt->systemd_cgroup, &groups, err);

@@ -17,16 +17,17 @@
 
 #define END_MS 10000
 
-/* Through the supervisor, so that the workload gets it. A KILL that nobody takes ends the process
- * itself, and the TEE with it. */
+/* Through the supervisor, so that the workload gets it; a pod's sandbox is its process. A KILL that
+ * nobody takes ends the process itself, and the TEE with it. */
 static int signal_workload(const struct oci_container *c, pid_t pid, int number,
                            struct sh_error *err)
 {
     struct sh_store store;
     struct sh_instance instance;
     const char *id = oci_text(c->state, "instance");
-    if (number == SIGKILL)
-        return kill(pid, SIGKILL) ? sh_fail_errno(err, -errno, "cannot kill %d", pid) : 0;
+    bool sandbox = id && !*id;
+    if (number == SIGKILL || sandbox)
+        return kill(pid, number) ? sh_fail_errno(err, -errno, "cannot kill %d", pid) : 0;
     int r = sh_store_open(&store, err);
     if (r)
         return r;
@@ -105,7 +106,7 @@ static void remove_instance(const struct oci_container *c)
     struct sh_error ignored = {0};
     struct sh_store store;
     const char *id = oci_text(c->state, "instance");
-    if (!id || sh_store_open(&store, &ignored))
+    if (!id || !*id || sh_store_open(&store, &ignored))
         return;
     (void)sh_instance_remove(&store, id, &ignored);
     sh_store_close(&store);

@@ -62,6 +62,23 @@ static int join_network(const struct oci_bundle *b, struct sh_error *err)
     return 0;
 }
 
+/* A pod's host name is that of its sandbox's UTS namespace; the others there read it. */
+static int join_names(const struct oci_bundle *b, char **hostname, struct sh_error *err)
+{
+    char name[65] = "";
+    *hostname = NULL;
+    if (b->sandbox && b->hostname &&
+        (unshare(CLONE_NEWUTS) || sethostname(b->hostname, strlen(b->hostname))))
+        return sh_fail_errno(err, -errno, "cannot set the pod's host name");
+    if (!b->uts_path)
+        return 0;
+    cleanup_close int fd = open(b->uts_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWUTS) || gethostname(name, sizeof(name) - 1))
+        return sh_fail_errno(err, -errno, "cannot join the UTS namespace %s", b->uts_path);
+    *hostname = sh_strdup(name);
+    return 0;
+}
+
 static void set_oom_score(const struct oci_bundle *b)
 {
     const cJSON *score =
@@ -100,7 +117,8 @@ static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct
 }
 
 /* The options of `shelter run` that say the same. Strings are the bundle's, lists new. */
-static int fill_options(const struct oci_start *s, struct sh_run_options *o, struct sh_error *err)
+static int fill_options(const struct oci_start *s, const char *hostname, struct sh_run_options *o,
+                        struct sh_error *err)
 {
     const struct oci_bundle *b = s->bundle;
     const struct oci_process *p = &b->process;
@@ -112,7 +130,7 @@ static int fill_options(const struct oci_start *s, struct sh_run_options *o, str
         .tee = tee ? tee : s->rt->tee,
         .workdir = p->workdir,
         .user = p->user,
-        .hostname = b->hostname,
+        .hostname = b->hostname ? b->hostname : hostname,
         .broker = (char *)oci_annotation(b, "io.shelter.broker"),
         .publish_all = true,
         .resolver = b->resolver,
@@ -149,14 +167,14 @@ static int join_machine(const struct oci_network *network, struct sh_prepared *p
     return p->spec.tap_fd < 0 ? p->spec.tap_fd : 0;
 }
 
-static int prepare_instance(const struct oci_start *s, struct sh_store *store,
+static int prepare_instance(const struct oci_start *s, const char *hostname, struct sh_store *store,
                             struct sh_prepared *p, struct sh_error *err)
 {
     static struct oci_network network;
     struct sh_run_options o;
     int r = sh_store_open(store, err);
     if (!r)
-        r = fill_options(s, &o, err);
+        r = fill_options(s, hostname, &o, err);
     if (r)
         return r;
     bool own = s->bundle->own_network && oci_network_find(s->bundle->resolver, &network);
@@ -234,6 +252,21 @@ static bool wait_for_go(int go_fd)
     return go;
 }
 
+/* A pod's: its namespaces last as long as it does. No TEE is needed for that. */
+static __attribute__((noreturn)) void keep_namespaces(void)
+{
+    int number;
+    sigset_t end;
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    sigaddset(&end, SIGINT);
+    sigprocmask(SIG_BLOCK, &end, NULL);
+    prctl(PR_SET_NAME, "shelter-sandbox");
+    while (sigwait(&end, &number))
+        ;
+    _exit(0);
+}
+
 static __attribute__((noreturn)) void live(const struct oci_start *s, int report_fd, int go_fd)
 {
     static struct sh_store store;
@@ -251,15 +284,22 @@ static __attribute__((noreturn)) void live(const struct oci_start *s, int report
         r = oci_console_open(s->console_socket, s->bundle->process.rows, s->bundle->process.columns,
                              &err);
     set_oom_score(s->bundle);
+    bool sandbox = s->bundle->sandbox;
+    char *hostname = NULL;
     if (!r)
-        r = prepare_instance(s, &store, &p, &err);
-    send_report(report_fd, r, err.status, r ? err.text : p.instance.config.id);
+        r = join_names(s->bundle, &hostname, &err);
+    if (!r && !sandbox)
+        r = prepare_instance(s, hostname, &store, &p, &err);
+    send_report(report_fd, r, err.status, r ? err.text : sandbox ? "" : p.instance.config.id);
     close(report_fd);
     if (r || !wait_for_go(go_fd)) {
-        sh_prepared_free(&p);
+        if (!sandbox)
+            sh_prepared_free(&p);
         _exit(SH_EXIT_FAILURE);
     }
     wait_for_start(s->container->dir_fd);
+    if (sandbox)
+        keep_namespaces();
     run_instance(&p);
 }
 

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# containerd with shelter-runtime: what a kubelet asks of it for a pod of two containers (tests/apps/cri).
+. tests/e2e/lib.sh
+LIMIT=180
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "cri: not built (make)"; exit 0; }
+for x in containerd ctr go ip; do command -v $x >/dev/null || { skip "cri: $x is not installed (tools/install-deps --apps)"; exit 0; }; done
+[ "$(id -u)" -eq 0 ] && [ -x /usr/lib/cni/bridge ] || { skip "cri: needs root and the CNI plugins"; exit 0; }
+# In network and mount namespaces of its own: bridges, taps and what containerd mounts go with them.
+if [ "${1:-}" != inside ]; then
+    export GOFLAGS=-mod=mod
+    mkdir -p "$T/cri" && cp tests/apps/cri/main.go "$T/cri/" && printf 'module cri\ngo 1.21\n' >"$T/cri/go.mod"
+    (cd "$T/cri" && timeout 200 go get k8s.io/cri-api@v0.28.0 google.golang.org/grpc@v1.58.3 && timeout 60 go mod tidy && timeout 300 go build -p 1 -o client .) >"$T/go.log" 2>&1 ||
+        { skip "cri: its client cannot be built: $(tail -n 1 "$T/go.log")"; exit 0; }
+    CRI_CLIENT=$T/cri/client unshare -n -m bash tests/apps/71-cri.sh inside
+    exit
+fi
+ip link set lo up
+printf '#!/bin/bash\nexport SHELTER_STORE=%s SHELTER_BASE=%s\nexec -a shelter-runtime-sgx-sim %s "$@"\n' "$T/store" "$ROOT/build/base" "$SHELTER" >"$T/runtime"
+chmod +x "$T/runtime"
+mkdir -p "$T/cni" "$T/logs"
+cat >"$T/cni/10-test.conflist" <<END
+{"cniVersion": "0.4.0", "name": "test", "plugins": [{"type": "bridge", "bridge": "br0", "isGateway": true,
+ "ipam": {"type": "host-local", "dataDir": "$T/ipam", "ranges": [[{"subnet": "10.211.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+END
+cat >"$T/config.toml" <<END
+version = 2
+root = "$T/ctd/root"
+state = "$T/ctd/state"
+[grpc]
+  address = "$T/sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/test:latest"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "shelter"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.shelter]
+      runtime_type = "io.containerd.runc.v2"
+      pod_annotations = ["io.shelter.*"]
+      container_annotations = ["io.shelter.*"]
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.shelter.options]
+        BinaryName = "$T/runtime"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "$T/cni"
+END
+containerd -c "$T/config.toml" >"$T/ctd.log" 2>&1 &
+daemon=$!
+cleanup_hooks+=('for s in $(pgrep -f "containerd-shim.*$T/"); do kill -KILL $s; done' 'kill $daemon; wait $daemon 2>/dev/null')
+export CONTAINERD_ADDRESS=$T/sock
+check "containerd: up" until_true 30 ctr version
+# An image as docker save writes it, by hand: one layer, a configuration, a manifest.
+mkdir -p "$T/image" "$T/root/bin" "$T/root/www"
+cp "$(command -v busybox)" "$T/root/bin/"
+for x in sh cat echo sleep httpd hostname; do ln -s busybox "$T/root/bin/$x"; done
+echo 'a page' >"$T/root/www/index.html"
+tar -C "$T/root" --owner=0 --group=0 -cf "$T/image/layer.tar" .
+python3 - "$T/image" <<'END'
+import hashlib, json, sys
+d = sys.argv[1]
+layer = 'sha256:' + hashlib.sha256(open(d + '/layer.tar', 'rb').read()).hexdigest()
+json.dump({'architecture': 'amd64', 'os': 'linux', 'config': {'Cmd': ['sleep', '1000'], 'Env': ['PATH=/bin']}, 'rootfs': {'type': 'layers', 'diff_ids': [layer]}}, open(d + '/config.json', 'w'))
+json.dump([{'Config': 'config.json', 'RepoTags': ['localhost/test:latest'], 'Layers': ['layer.tar']}], open(d + '/manifest.json', 'w'))
+END
+tar -C "$T/image" -cf "$T/image.tar" manifest.json config.json layer.tar
+status "containerd: import" 0 ctr -n k8s.io images import "$T/image.tar"
+status "ctr run: the exit status" 3 ctr -n k8s.io run --rm --runc-binary "$T/runtime" --runtime io.containerd.runc.v2 localhost/test:latest one sh -c 'echo hi; exit 3'
+same "ctr run: the output" "$(cat "$T/out")" hi
+status "CRI: a pod of two containers" 0 "$CRI_CLIENT" "$T/sock" localhost/test:latest "$T/logs"
+sed 's/^/# /' "$T/out"
+for line in 'sandbox: SANDBOX_READY' 'page: a page' 'job: CONTAINER_EXITED 3' 'log: stdout line' 'log: stderr err' 'log: stdout pod' \
+    'memory counted: true cpu counted: true' 'web: CONTAINER_EXITED' 'left: 0 0'; do
+    check "CRI: $line" grep -qxF "$line" "$T/out"
+done
+if grep -qx 'exec:  126' "$T/out"; then skip "CRI: exec: not in enclaves yet"; else check "CRI: exec" grep -qx 'exec: inside 4' "$T/out"; fi
+check "no instance is left" sh -c "[ -z \"\$(ls '$T/store/instances')\" ]"
