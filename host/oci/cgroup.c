@@ -300,7 +300,7 @@ void oci_cgroup_remove(const cJSON *groups)
 {
     FOR_GROUPS(g, groups)
     {
-        for (int i = 0; i < 100 && rmdir(g->valuestring) && errno == EBUSY; i++)
+        for (int i = 0; i < 1000 && rmdir(g->valuestring) && errno == EBUSY; i++)
             usleep(10000);
     }
 }

@@ -39,7 +39,7 @@ bool oci_cgroup_busy(const cJSON *groups);
 /* KILL for all that is in them. */
 void oci_cgroup_kill(const cJSON *groups);
 
-/* Removes them; what is still busy after a second stays. */
+/* Removes them; what is still busy after ten seconds stays. */
 void oci_cgroup_remove(const cJSON *groups);
 
 /* A file of the group that has it, as a number; -1: there is none. */
