@@ -2,6 +2,7 @@
 // One stream of <shelter/channel.h> with its credit: the receiver says how much it takes, the
 // sender sends no more. Each half is one struct; what waits to be sent, and what was received, is
 // the caller's. Frames go into the caller's queue `out`; whoever shares that queue locks it.
+// Nothing here allocates but the queue, and nothing fails but sh_stream_take.
 #ifndef HOST_RUN_STREAM_H
 #define HOST_RUN_STREAM_H
 

@@ -9,6 +9,13 @@
 //                              <-   slot: result, sizes, data; EENTER
 //   exception, interrupt       ->   EENTER at CSSA 1
 //   EEXIT, RDI = SH_OUT_RESUME ->   ERESUME
+//
+// A slot is one thread's. The enclave writes call, args, sizes and buffers and leaves; the loader
+// reads them, writes result, sizes and buffers, and enters again: no lock is needed, and neither
+// side touches it in between. Only `signals` and `control` may be set by the host at any moment. A
+// result is a count, 0, or -errno of Linux; what each call takes and gives stands beside it in
+// <shelter/calls_out.def>. What start block and slot point to is the host's, mapped as long as the
+// enclave runs. The leaves and the layout of TCS and SSA: Intel SDM, volume 3D.
 #ifndef SHELTER_ENCLAVE_H
 #define SHELTER_ENCLAVE_H
 

@@ -4,6 +4,9 @@
 //
 // Attacks expected here: the host sends beyond its credit (the channel ends), takes nothing (the
 // pipe fills, and the program waits), grants as much as can be said (a number, no memory).
+//
+// Ring and descriptor belong to the struct, from open to close; a failed descriptor closes it. All
+// of it runs in PID 1's one thread, without locks. The protocol: <shelter/channel.h>.
 #ifndef GUEST_STREAM_H
 #define GUEST_STREAM_H
 

@@ -307,6 +307,10 @@ bool capable(int capability); /* proc/caps.c: is it effective in the calling pro
  * would only wait for it). */
 void los_wake_later(struct thread *t);
 
+/* base/wait.c. A queue belongs to the object that it stands in, and must outlive its waiters: who
+ * waits holds a reference of that object. A waiter is the sleeper's own, on its stack, from
+ * wait_begin to wait_end. Waking does not give up the lock, and is never lost between wait_begin
+ * and the sleep. */
 void wait_queue_init(struct wait_queue *q);
 void wait_begin(struct waiter *w, struct wait_queue *q);
 void wait_begin_one(struct waiter *w, struct wait_queue *q); /* of these one is woken */
@@ -345,7 +349,9 @@ void turn_give_all(void); /* the caller's, who ends */
 /* base/canary.c: a random one. The running thread's is only changed by who never returns. */
 uint64_t canary_new(void);
 
-/* base/alloc.c: memory of the LibOS itself. */
+/* base/alloc.c: memory of the LibOS itself, owned by the caller until it is freed by the function
+ * beside it; NULL where there is none. No other lock is needed than theirs; nothing of it is ever
+ * swapped or shown to the host. */
 void page_init(uint64_t start, uint64_t end);
 void *page_alloc(void); /* zeroed */
 void page_free(void *page);
@@ -372,7 +378,9 @@ void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The LibOS found itself or the port broken: says so and ends everything. */
 _Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* mm/user.c: copies between LibOS and program. 0 or -EFAULT. */
+/* mm/user.c: copies between LibOS and program. 0 or -EFAULT; then some of it may have been copied.
+ * They may bring pages in, and wait for that: what was read before under the lock is to be looked
+ * at again. */
 int user_read(void *to, uint64_t from, size_t size);
 int user_write(uint64_t to, const void *from, size_t size);
 int user_zero(uint64_t to, size_t size);

@@ -135,7 +135,8 @@ int port_volume_flush(uint32_t number);
 void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size); /* may do nothing */
 
 #define PORT_IO_MAX 65536u
-/* At most `size` bytes (<= PORT_IO_MAX). read: 0 is the end. */
+/* At most `size` bytes (<= PORT_IO_MAX), as many as the host says; may block. read: 0 is the end.
+ */
 long port_read(int32_t handle, void *buf, uint32_t size);
 long port_write(int32_t handle, const void *buf, uint32_t size);
 
@@ -148,7 +149,10 @@ enum port_tty {
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
 
 /* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6.
- */
+ * None of these blocks: -EAGAIN, and port_wait says when to ask again. Handles are the caller's,
+ * for port_close; buffers are read or filled before the call returns. *size: in the room, out what
+ * the host filled, at most the room. What comes back (handles, lengths, addresses, errors) is a
+ * claim. */
 #define PORT_ADDR_MAX 28u
 long port_socket(int family, int type);
 long port_bind(int32_t handle, const void *addr, uint32_t size);

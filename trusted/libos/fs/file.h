@@ -4,6 +4,17 @@
 // There is one tree of names. Its nodes are made when somebody looks, from the image's erofs, and
 // then stay: what is written lives in them (a page written hides the image's page, a node without
 // inode hides the image's name). /proc, /dev and tmpfs are branches of the same tree.
+//
+// Ownership: inodes, dentries, files and descriptor tables are counted. Who gets one in *out, or
+// from a function called _new, _make, _copy, _get or _of_image, owns one reference and gives it
+// back by the _put of its kind. "Takes the reference" says that the caller's goes over, also where
+// the call fails. What is "not counted" lasts until the caller gives up the lock, that is until it
+// waits.
+//
+// Errors are -errno, those of Linux for the call that it serves; a function that returns a pointer
+// has NULL for "no memory" unless it says more. Locks: libos.h, base/lock.h; "may wait" is said of
+// what gives the lock up meanwhile, and so is every access to a program's memory (io_put, io_get,
+// user_*), which may bring pages in.
 #ifndef LIBOS_FILE_H
 #define LIBOS_FILE_H
 
@@ -36,7 +47,10 @@ struct io {
     uint64_t left; /* of all ranges */
     bool inside;   /* LibOS memory */
 };
+/* One range; *v is the caller's and outlives it. */
 struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
+/* Move exactly size bytes, at most io->left, and go on behind them. 0; -EFAULT: then some of them
+ * may have been moved and `io` is to be used no more. */
 int io_put(struct io *io, const void *from, size_t size); /* to the program */
 int io_get(struct io *io, void *to, size_t size);         /* from it */
 int io_zero(struct io *io, size_t size);
@@ -60,26 +74,33 @@ struct listing {
     } * items;
     size_t count, room;
 };
+/* Copies the name. 0 or -ENOMEM; what was gathered stays, for listing_free. */
 int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type);
 void listing_free(struct listing *l);
 
+/* What a kind of inode does. Any member but those that its type needs may be NULL. */
 struct inode_ops {
     /* Directories: the inode of a name that the tree does not hold yet. `keep`: the tree may. */
+    /* 0 and a reference in *out, -ENOENT, -EIO, -ENOMEM. */
     int (*lookup)(struct dentry *dir, const char *name, struct inode **out, bool *keep);
     int (*list)(struct dentry *dir, struct listing *l);
     /* Links: text; and, for those of /proc, the file that they stand for. */
-    long (*readlink)(struct inode *i, char *buf, size_t size);
-    struct file *(*follow)(struct inode *i);
+    long (*readlink)(struct inode *i, char *buf, size_t size); /* its length, no NUL; -errno */
+    struct file *(*follow)(struct inode *i);                   /* counted; NULL: it is gone */
     /* Before an open file is made. May replace f->ops. */
     int (*open)(struct file *f);
 };
 
+/* What a kind of open file does; a NULL member is what Linux answers where there is none (EINVAL,
+ * ENOTTY, ready). A file is not freed while one of these runs. read and write may wait, the others
+ * do not. */
 struct file_ops {
+    /* Bytes moved (0: the end), or -errno where none were; offset is ignored by streams. */
     long (*read)(struct file *f, struct io *io, uint64_t offset);
     long (*write)(struct file *f, struct io *io, uint64_t offset);
     uint32_t (*poll)(struct file *f); /* POLL* now */
     long (*ioctl)(struct file *f, uint64_t request, uint64_t arg);
-    void (*release)(struct file *f);
+    void (*release)(struct file *f); /* nobody refers to it any more; frees f->data */
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */
@@ -151,14 +172,15 @@ struct file {
     struct async *async;                     /* fs/async.c; NULL: no signals */
 };
 
-/* fs/inode.c */
+/* fs/inode.c: of the caller's user and group, nlink as its type has it; NULL: no memory. */
 void inode_init(void);
 struct inode *inode_new(enum fs_kind fs, uint32_t mode);
 /* In a directory: with umask, and what setgid on the directory means. */
 struct inode *inode_make(const struct inode *dir, uint32_t mode);
-bool in_group(uint32_t gid);
+bool in_group(uint32_t gid); /* is the calling process's */
 long inode_link_text(struct inode *i, char *buf,
                      size_t size); /* NUL-terminated; its length or -errno */
+/* May whoever has this user, group and capabilities do all of mask (R_OK 4, W_OK 2, X_OK 1)? */
 bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid, uint64_t caps);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);
@@ -168,12 +190,17 @@ void inode_touch(struct inode *i, bool content);     /* ctime, and mtime */
 struct time time_now(void);
 uint64_t file_id_next(void);
 
-/* fs/data.c: contents of regular files. Moved in pieces, between which others get the big lock. */
+/* fs/data.c: contents of regular files: pages of their own over the image's or the volume's.
+ * Reading beyond the end is 0 bytes, writing fills the gap with a hole. -EIO: a block is not what
+ * the image's hash tree says; -ENOSPC: no memory, or none that files may take; -EPERM: sealed;
+ * -EFAULT. May wait for the program's pages. Moved in pieces, between which others get the big
+ * lock. */
 #define PIECE_SIZE (128ul << 10)
 long data_read(struct inode *i, struct io *io, uint64_t offset);
 long data_write(struct inode *i, struct io *io, uint64_t offset);
 int data_truncate(struct inode *i, uint64_t size);
-int data_page(struct inode *i, uint64_t index, void *buf);
+int data_page(struct inode *i, uint64_t index,
+              void *buf); /* the whole page, into PAGE_SIZE bytes */
 int data_punch(struct inode *i, uint64_t start, uint64_t end); /* a hole, size unchanged */
 int data_limit(const struct inode *i, uint64_t end); /* RLIMIT_FSIZE: -EFBIG and SIGXFSZ */
 void data_drop_rights(struct inode *i);              /* setuid, setgid: somebody else wrote to it */
@@ -183,15 +210,19 @@ int64_t data_seek(struct inode *i, uint64_t offset, bool hole);
 uint64_t data_blocks(const struct inode *i); /* of 512 bytes */
 extern const struct file_ops regular_ops;
 
-/* fs/tree.c */
+/* fs/tree.c: names. A dentry holds its parent and its inode; one that is `kept` holds itself until
+ * it is unlinked. -ENOENT, -EEXIST, -ENOMEM, -EIO. None waits. */
 extern struct dentry *root_dentry;
 int tree_init(void);
+/* Not yet in the tree. Takes i's reference (NULL: the name is hidden); copies the name. */
 struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, struct inode *i);
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* size is at most EROFS_NAME_MAX; asks the directory's kind where the tree does not know. */
 int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out);
+/* A new name of i, which gets a reference more; who counts links is the caller. */
 int dentry_link(struct dentry *dir, const char *name, size_t size, struct inode *i);
-void dentry_unlink(struct dentry *d);
+void dentry_unlink(struct dentry *d); /* which is in the tree; open files keep its inode */
 /* To another name, which nothing has; whoever holds d (open files, children) sees the new one. */
 int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
 int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
@@ -205,7 +236,10 @@ int tree_mkdir(const char *path, uint32_t mode,
 /* An empty directory there, whatever the image holds, as a memory file system mounted over it. */
 int tree_mount(const char *path, uint32_t mode);
 
-/* fs/path.c */
+/* fs/path.c: from a path to a dentry, with the caller's rights at each step. 0: *w is to be ended
+ * by walk_end; else it holds nothing. -ENOENT, -ENOTDIR, -EACCES, -ELOOP (40 links), -ENAMETOOLONG,
+ * -EXDEV (WALK_BENEATH and the like), -EBADF (dirfd), -EFAULT (walk_user), -ENOMEM. Does not wait
+ * but in walk_user. */
 #define WALK_FOLLOW 1    /* the last component, if a link */
 #define WALK_PARENT 2    /* result is the directory; last name in .last */
 #define WALK_DIRECTORY 4 /* must be one */
@@ -230,10 +264,12 @@ void walk_end(struct walk *w);
 struct dentry *cwd_dentry(void);
 void cwd_set(struct dentry *d); /* takes a reference */
 
-/* fs/open.c */
+/* fs/open.c: open files. file_new: one reference, no inode. The last file_put releases; where that
+ * ends further files (sockets queued in sockets) they end one after another, not in one another. */
 struct file *file_new(const struct file_ops *ops, uint32_t flags);
 void file_get(struct file *f);
 void file_put(struct file *f);
+/* With the caller's rights and open(2)'s errors; may wait (a FIFO). */
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
 /* With checks; *offset moves unless the file is a stream. */
@@ -269,7 +305,8 @@ int async_set(int fd, struct file *f, bool on);
 bool async_is_due(void);
 void async_tell(void); /* those that woke since: at the end of a call, and before sleep */
 
-/* fs/fd.c */
+/* fs/fd.c: the calling process's descriptors, but where a table is named. -EBADF, -EMFILE
+ * (RLIMIT_NOFILE), -ENOMEM. */
 /* Not counted; valid while the lock is held without waiting, and without touching the program's
  * memory where it is shared. */
 struct file *fd_file(int fd);

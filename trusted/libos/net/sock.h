@@ -4,6 +4,19 @@
 //
 // Connected streams send and receive beside others: what was received has a lock; everything else
 // of a socket changes while the big lock is held exclusively.
+//
+// Ownership: a socket is counted (sock_get, sock_put); its file holds one reference and ends both
+// sides. Results that are "not counted" last until the caller waits. A letter's files are counted
+// once it stands in a chunk; before that they are the sender's, afterwards whoever receives owns
+// them.
+//
+// Errors are -errno of Linux for the call that they serve. A function that takes a `struct file`
+// may wait, as its flags and `flags` (MSG_DONTWAIT) let it: -EAGAIN, -ERESTARTSYS, -EINTR; the
+// others never wait, but for a program's pages in io_put and io_get.
+//
+// Attacks expected here: the host answers for outside sockets, so addresses, lengths and errors
+// that it gives are claims (base/claim.h, claim_addr); none may look like somebody inside, or like
+// a port that is not published.
 #ifndef LIBOS_SOCK_H
 #define LIBOS_SOCK_H
 
@@ -193,7 +206,9 @@ bool addr_same_host(const struct addr *a, const struct addr *b);
 /* An address that the host claims for somebody outside: never one of ours, which programs trust. */
 void net_foreign(struct addr *a);
 
-/* net/sock.c */
+/* net/sock.c. sock_new: one reference, no handle of the host, unbound; NULL: no memory. sock_sleep:
+ * until one of `events` (POLL*) may be there, or deadline; 0: look again. sock_deadline: from a
+ * timeout in ns, 0 is none. */
 struct sock *sock_new(int family, int type);
 void sock_get(struct sock *s);
 void sock_put(struct sock *s);
@@ -201,7 +216,7 @@ uint64_t sock_deadline(uint64_t timeout);
 struct cred cred_own(void);
 
 /* net/socket.c */
-struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference */
+struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference; NULL: no memory */
 /* The socket and its file, not counted; NULL: *error says why. */
 struct sock *sock_of(int fd, int *error, struct file **f);
 
@@ -223,7 +238,9 @@ void options_init(struct sock *s);
 void options_inherit(struct sock *s, const struct sock *from);
 void options_pass(struct sock *s); /* to the host's socket, which is new */
 
-/* net/inside.c */
+/* net/inside.c: both ends are ours. -EPIPE (with SIGPIPE unless MSG_NOSIGNAL), -ECONNREFUSED,
+ * -ENOTCONN, -EMSGSIZE, -ENOBUFS, -EFAULT. Pieces of a stream may be sent in part: then the count.
+ */
 int inside_pair(struct sock *a, struct sock *b);
 int inside_connect(struct file *f, struct sock *s, struct sock *listener);
 /* Sends to `to` (NULL: nobody); `l` is what goes with it, its files not yet counted. */
@@ -245,7 +262,9 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline);
 
-/* net/name.c: bound addresses */
+/* net/name.c: bound addresses. -EINVAL (bound already), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES; of
+ * unix paths those of a walk. A bound socket stands in its port's bucket until name_forget; the
+ * table does not count it. */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
 int name_bind(struct sock *s, const struct addr *a);
 int name_auto(struct sock *s);      /* a port of our own for a socket that has none */
@@ -256,7 +275,10 @@ struct sock *name_find(const struct sock *from, const struct addr *a, int *error
 /* Who takes what goes from `from` (NULL: from anybody) to `to`; not counted. */
 struct sock *name_receiver(int type, const struct addr *to, const struct addr *from);
 
-/* net/outside.c */
+/* net/outside.c: the host holds the other end. -ENETUNREACH where the settings give no network or
+ * the address is ours, else what the host says, judged by claim_status. outside_open: once; later
+ * calls are 0. outside_accept: a new socket, counted, in *out; -ECONNABORTED for a peer whose
+ * address cannot be. */
 int outside_open(struct sock *s);
 int outside_connect(struct file *f, struct sock *s, const struct addr *a);
 void outside_disconnect(struct sock *s); /* datagrams: no default destination any more */
