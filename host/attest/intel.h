@@ -20,7 +20,7 @@
 extern const uint8_t sh_sgx_extension_oid[9];
 
 struct sh_pck_values {
-    uint8_t ppid[16], svn[16], cpusvn[16], pceid[2], fmspc[6];
+    uint8_t ppid[16], svn[16], cpusvn[16], pceid[2], fmspc[6], instance[16];
     uint16_t pcesvn;
 };
 

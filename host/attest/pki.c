@@ -2,6 +2,7 @@
 // Keys, certificates and CRLs by OpenSSL.
 #include "host/attest/pki.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/rand.h>
@@ -98,7 +99,18 @@ X509 *sh_pki_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer,
               add_extension(cert, by, NID_basic_constraints,
                             o->ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
               add_extension(cert, by, NID_key_usage,
-                            o->ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
+                            o->ca ? "critical,keyCertSign,cRLSign"
+                                  : "critical,digitalSignature,nonRepudiation");
+    /* RFC 5280, 4.2.1: identifiers of both keys (the own one first, since the other may be it), and
+     * where the CRL is. */
+    ok = ok && add_extension(cert, by, NID_subject_key_identifier, "hash") &&
+         (!X509_get0_subject_key_id(by) ||
+          add_extension(cert, by, NID_authority_key_identifier, "keyid"));
+    if (ok && o->crl_url) {
+        char value[256];
+        ok = snprintf(value, sizeof(value), "URI:%s", o->crl_url) < (int)sizeof(value) &&
+             add_extension(cert, by, NID_crl_distribution_points, value);
+    }
     for (size_t i = 0; ok && i < o->extension_count; i++)
         ok = add_raw_extension(cert, o->extension[i].oid, o->extension[i].oid_size,
                                o->extension[i].value, o->extension[i].value_size);
@@ -118,6 +130,21 @@ static bool add_revoked(X509_CRL *crl, X509 *cert, ASN1_TIME *at)
     return false;
 }
 
+static bool identify_crl(X509_CRL *crl, X509 *issuer, int64_t number)
+{
+    const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(issuer);
+    AUTHORITY_KEYID *by = AUTHORITY_KEYID_new();
+    ASN1_INTEGER *n = ASN1_INTEGER_new();
+    bool ok = by && n && ASN1_INTEGER_set_int64(n, number);
+    if (ok && id)
+        ok = (by->keyid = ASN1_OCTET_STRING_dup(id)) &&
+             X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, by, 0, 0) == 1;
+    ok = ok && X509_CRL_add1_ext_i2d(crl, NID_crl_number, n, 0, 0) == 1;
+    ASN1_INTEGER_free(n);
+    AUTHORITY_KEYID_free(by);
+    return ok;
+}
+
 X509_CRL *sh_pki_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t to, X509 *revoked,
                      int64_t revoked_at)
 {
@@ -129,7 +156,8 @@ X509_CRL *sh_pki_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t t
               X509_CRL_set1_nextUpdate(crl, ASN1_TIME_set(t, to));
     if (ok && revoked)
         ok = add_revoked(crl, revoked, ASN1_TIME_set(t, revoked_at));
-    ok = ok && X509_CRL_sort(crl) && X509_CRL_sign(crl, issuer_key, EVP_sha256()) > 0;
+    ok = ok && identify_crl(crl, issuer, from) && X509_CRL_sort(crl) &&
+         X509_CRL_sign(crl, issuer_key, EVP_sha256()) > 0;
     ASN1_TIME_free(t);
     if (ok)
         return crl;

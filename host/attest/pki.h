@@ -18,7 +18,8 @@ EVP_PKEY *sh_pki_key(const char *kind);
 struct sh_cert_options {
     const char *cn, *ou, *o; /* of the subject; ou may be NULL */
     bool ca, pss;
-    int64_t from, to; /* seconds since 1970 */
+    const char *crl_url; /* of the CRL that would list it; may be NULL */
+    int64_t from, to;    /* seconds since 1970 */
     struct {
         const uint8_t *oid; /* DER body */
         size_t oid_size;
@@ -33,6 +34,7 @@ X509 *sh_pki_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer,
                   EVP_PKEY *issuer_key);
 
 /* `revoked` may be NULL; its entry is dated revoked_at. */
+/* With its issuer's key identifier and a number, which is the time it is from. */
 X509_CRL *sh_pki_crl(X509 *issuer, EVP_PKEY *issuer_key, int64_t from, int64_t to, X509 *revoked,
                      int64_t revoked_at);
 

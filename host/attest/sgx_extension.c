@@ -7,7 +7,10 @@
 #define DER_INTEGER 0x02
 #define DER_OCTETS 0x04
 #define DER_OID 0x06
+#define DER_ENUMERATED 0x0a
+#define DER_BOOLEAN 0x01
 #define DER_SEQUENCE 0x30
+#define SGX_TYPE_SCALABLE 1
 #define TCB_COMPONENTS 16u
 
 const uint8_t sh_sgx_extension_oid[9] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
@@ -75,6 +78,21 @@ static size_t put_tcb(uint8_t *out, const struct sh_pck_values *v)
     return at + size;
 }
 
+/* Dynamic platform, cached keys, SMT. */
+static size_t put_configuration(uint8_t *out)
+{
+    static const uint8_t flags[] = {0xff, 0xff, 0xff}; /* as a server with SMT has them */
+    uint8_t list[128];
+    size_t size = 0;
+    for (uint8_t i = 1; i <= sizeof(flags); i++) {
+        const uint8_t arcs[] = {7, i}, value[] = {DER_BOOLEAN, 1, flags[i - 1]};
+        size += put_item(list + size, arcs, sizeof(arcs), value, sizeof(value));
+    }
+    size_t at = put_head(out, DER_SEQUENCE, size);
+    memcpy(out + at, list, size);
+    return at + size;
+}
+
 size_t sh_sgx_extension(uint8_t *out, const struct sh_pck_values *v)
 {
     uint8_t list[SH_SGX_EXTENSION_MAX], value[SH_SGX_EXTENSION_MAX];
@@ -86,6 +104,12 @@ size_t sh_sgx_extension(uint8_t *out, const struct sh_pck_values *v)
                      put_octets(value, v->pceid, sizeof(v->pceid)));
     size += put_item(list + size, (const uint8_t[]){4}, 1, value,
                      put_octets(value, v->fmspc, sizeof(v->fmspc)));
+    /* What certificates of a Platform CA have besides (Intel's PCK certificate profile, 1.3.5). */
+    static const uint8_t type[] = {DER_ENUMERATED, 1, SGX_TYPE_SCALABLE};
+    size += put_item(list + size, (const uint8_t[]){5}, 1, type, sizeof(type));
+    size += put_item(list + size, (const uint8_t[]){6}, 1, value,
+                     put_octets(value, v->instance, sizeof(v->instance)));
+    size += put_item(list + size, (const uint8_t[]){7}, 1, value, put_configuration(value));
     size_t at = put_head(out, DER_SEQUENCE, size);
     memcpy(out + at, list, size);
     return at + size;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 
 #include <shelter/verify.h>
 
@@ -18,6 +19,8 @@
 #include "host/base/util.h"
 
 #define YEARS 20
+/* Nobody serves it (RFC 6761): collateral of a simulated TEE is made on its machine. */
+#define SIM_CRL_URL "https://simulated.invalid/sgx/certification/v4/pckcrl"
 #define YEAR_SECONDS (365ll * 86400)
 
 void sh_authority_free(struct sh_authority *a)
@@ -40,6 +43,7 @@ static X509 *make_certificate(const char *cn, bool ca, EVP_PKEY *key, X509 *issu
                                 .ou = SHELTER_SIMULATED_OU,
                                 .o = "Shelter",
                                 .ca = ca,
+                                .crl_url = SIM_CRL_URL,
                                 .from = now - 86400, /* clocks differ a little */
                                 .to = now + YEARS * YEAR_SECONDS};
     if (pck) {
@@ -75,6 +79,8 @@ static int write_all(const struct sh_authority *a, int dir_fd, struct sh_error *
     memcpy(v.svn, sh_sim_svn, sizeof(v.svn));
     memcpy(v.cpusvn, sh_sim_svn, sizeof(v.cpusvn));
     memcpy(v.fmspc, sh_sim_fmspc, sizeof(v.fmspc));
+    if (RAND_bytes(v.instance, sizeof(v.instance)) != 1)
+        return sh_fail(err, -EIO, "no random bytes for the simulated TEE");
     EVP_PKEY *quoting[] = {sh_pki_key("P-256"), sh_pki_key("P-256")};
     EVP_PKEY *authority[] = {a->root_key, a->ca_key, a->tcb_key};
     X509 *certs[] = {a->root, a->ca, a->tcb};

@@ -15,7 +15,7 @@
 #include "verifier/judge/policy.h"
 
 struct options {
-    const char *collateral[SHELTER_EVIDENCE_CSV + 1]; /* by TEE */
+    const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
     const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file;
     bool insecure_http, online;
     struct sb_options server;
@@ -24,23 +24,32 @@ struct options {
 struct inputs {
     uint8_t *cert, *key, *policy;
     struct sh_buffer ca;
-    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1];
+    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX];
 };
 
-/* [TEE=]PATH: without a TEE for all of them. */
-static void take_collateral(struct options *o, const char *text)
+static bool add_collateral(struct options *o, int tee, const char *path)
 {
+    for (size_t i = 0; i < SB_COLLATERAL_MAX; i++)
+        if (!o->collateral[tee][i]) {
+            o->collateral[tee][i] = path;
+            return true;
+        }
+    return false;
+}
+
+/* [TEE=]PATH: without a TEE for all of them. Each platform may have its own. False: too many. */
+static bool take_collateral(struct options *o, const char *text)
+{
+    bool good = true;
     for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++) {
         const char *name = sb_tee_name((enum shelter_evidence_type)tee);
         size_t n = strlen(name);
-        if (!strncmp(text, name, n) && text[n] == '=') {
-            o->collateral[tee] = text + n + 1;
-            return;
-        }
+        if (!strncmp(text, name, n) && text[n] == '=')
+            return add_collateral(o, tee, text + n + 1);
     }
     for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
-        if (!o->collateral[tee])
-            o->collateral[tee] = text;
+        good = good && add_collateral(o, tee, text);
+    return good;
 }
 
 /* Options with a number. */
@@ -71,7 +80,7 @@ static bool take_number(struct options *o, enum sh_broker_serve_option option, c
 static bool has_collateral(const struct options *o)
 {
     for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
-        if (o->collateral[tee])
+        if (o->collateral[tee][0])
             return true;
     return false;
 }
@@ -98,7 +107,8 @@ static int parse_options(int argc, char **argv, struct options *o)
             o->key = c.value;
             break;
         case SH_broker_serve_collateral:
-            take_collateral(o, c.value);
+            if (!take_collateral(o, c.value))
+                return sh_cli_usage(c.shown, "--collateral can be given 8 times for a TEE");
             break;
         case SH_broker_serve_online:
             o->online = true;
@@ -220,14 +230,13 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
         r = add_roots(in, o->ca, false, err);
     if (!r)
         r = add_roots(in, o->simulated, true, err);
-    for (int tee = SHELTER_EVIDENCE_SGX; !r && tee <= SHELTER_EVIDENCE_CSV; tee++) {
-        if (!o->collateral[tee])
-            continue;
-        r = shelter_collateral_load(o->collateral[tee], in->ca.size ? in->ca.data : NULL,
-                                    in->ca.size, &in->collateral[tee], why, sizeof(why));
-        if (r)
-            sh_fail(err, r, "%s: %s", o->collateral[tee], why);
-    }
+    for (int tee = SHELTER_EVIDENCE_SGX; tee <= SHELTER_EVIDENCE_CSV; tee++)
+        for (size_t i = 0; !r && i < SB_COLLATERAL_MAX && o->collateral[tee][i]; i++) {
+            r = shelter_collateral_load(o->collateral[tee][i], in->ca.size ? in->ca.data : NULL,
+                                        in->ca.size, &in->collateral[tee][i], why, sizeof(why));
+            if (r)
+                sh_fail(err, r, "%s: %s", o->collateral[tee][i], why);
+        }
     return r;
 }
 
@@ -319,7 +328,8 @@ int cmd_broker_serve(int argc, char **argv)
         r = serve_requests(&o, dir, &in, st, &err);
     sb_store_close(st);
     for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
-        shelter_collateral_free(in.collateral[tee]);
+        for (size_t i = 0; i < SB_COLLATERAL_MAX; i++)
+            shelter_collateral_free(in.collateral[tee][i]);
     sh_buffer_free(&in.ca);
     free(in.cert);
     if (in.key)

@@ -42,6 +42,26 @@ for tee in sgx-sim tdx-sim; do
     reason "not named: told" simulated
     status "$tee: its collateral" 0 "$SHELTER" attest --collateral "$T/$tee.col" --tee $tee
     verify "accepted by its collateral" 0 --collateral "$T/$tee.col"
+    # Intel's profile: what others' verifiers look at.
+    for crl in pck_crl root_ca_crl; do
+        openssl crl -inform DER -in "$T/$tee.col/$crl.der" -noout -text >"$T/crl"
+        check "$tee: $crl: number and issuer's key" sh -c 'grep -q "CRL Number" "$1" && grep -q "Authority Key Identifier" "$1"' sh "$T/crl"
+    done
+    python3 - "$e" >"$T/pck.pem" <<'PY'
+import base64, json, sys
+quote = base64.b64decode(json.load(open(sys.argv[1]))["quote"])
+begin = quote.index(b"-----BEGIN CERTIFICATE-----")
+sys.stdout.write(quote[begin:quote.index(b"-----END CERTIFICATE-----")].decode() + "-----END CERTIFICATE-----\n")
+PY
+    openssl x509 -in "$T/pck.pem" -noout -text >"$T/pck"
+    for part in "Subject Key Identifier" "Authority Key Identifier" "CRL Distribution Points" "1.2.840.113741.1.13.1"; do
+        check "$tee: PCK certificate: $part" grep -q "$part" "$T/pck"
+    done
+    openssl x509 -in "$T/pck.pem" -outform DER | openssl asn1parse -inform DER -strparse "$(openssl asn1parse -in "$T/pck.pem" |
+        sed -n '/1.2.840.113741.1.13.1$/{n;s/^ *\([0-9]*\):.*OCTET.*/\1/p}' | head -n 1)" >"$T/sgx"
+    for arc in 1 2 3 4 5 6 7; do
+        check "$tee: PCK certificate: SGX extension $arc" grep -q "113741.1.13.1.$arc$" "$T/sgx"
+    done
     same "$tee: TCB status" "$(field "$T/out" "d['tcb_status']")" UpToDate
     verify "collateral that has expired" 1 --collateral "$T/$tee.col" --time "$(($(date +%s) + 40 * 86400))"
     reason "collateral that has expired: told" crl-expired

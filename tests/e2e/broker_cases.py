@@ -123,6 +123,8 @@ def walk_by_hand(server):
     claims = json.loads(unb64u(body))
     same("token: says which key, image and TEE", (claims["tee-pubkey"], claims["reference"], claims["tee"], claims["simulated"], claims["claims"]["mrtd"]),
          (client.key.jwk, "good", "tdx", False, MRTD["mrtd"]))
+    same("token: is an EAR", (claims["eat_profile"], claims["submods"]["cpu0"]["ear.status"], set(claims["ear.verifier-id"])),
+         ("tag:github.com,2023:veraison/ear", "affirming", {"developer", "build"}))
     same("token: kid is the thumbprint", json.loads(unb64u(head)), {"alg": "ES256", "typ": "JWT", "kid": jwk["kid"]})
 
 
@@ -145,6 +147,17 @@ def protocol(server):
     same("additional evidence is bound", c.handshake(init=PLAIN, additional='{"x": "y"}')[0], 200)
     status, challenge, head = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["sha384"]}})
     same("challenge: names the hash when asked", challenge["extra-params"], {"selected-hash-algorithm": "sha384"})
+    for offered, selected in ((["sha256"], "sha256"), (["sha256", "sha512"], "sha512"), (["md5", "sha256", "sha384"], "sha384")):
+        c = Client(server.url, platform)
+        status, challenge, _ = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": offered}})
+        c.nonce = challenge["nonce"]
+        same(f"challenge: of {offered}", challenge["extra-params"], {"selected-hash-algorithm": selected})
+        same(f"attested by {selected}", (c.attest(init=PLAIN, hash_name=selected)[0], c.secret("app/key/one")), (200, SECRET))
+    c = Client(server.url, platform)
+    c.nonce = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["sha256"]}})[1]["nonce"]
+    refused("another hash than was selected", c.attest(init=PLAIN), 401, "report-data")
+    refused("no hash that is known", c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["md5"]}}), 401, "hash")
+    status, challenge, head = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["sha384"]}})
     same("challenge: 32 random bytes", len(unb64u(challenge["nonce"])), 32)
     same("cookie: not for scripts, not in the clear", all(x in head["Set-Cookie"] for x in ("HttpOnly", "Secure", "SameSite=Strict")), True)
     refused("unknown version", c.ask("POST", "/kbs/v0/auth", {"version": "0.9.0", "tee": "tdx"}), 401, "version")
@@ -481,6 +494,13 @@ def limits_and_simulation():
         time.sleep(1.1)
         same("rate limit: recovers", c.auth()[0], 200)
     other = Platform(QUOTER, f"{T}/other")
+    # Two platforms, each with collateral of its own, in any order.
+    for first, second in ((T + "/other", T + "/platform"), (T + "/platform", T + "/other")):
+        roots = open(f"{T}/platform/tdx/root.pem").read() + open(f"{T}/other/tdx/root.pem").read()
+        open(f"{T}/roots.pem", "w").write(roots)
+        with Server("--collateral", f"tdx={first}/tdx/collateral.json", "--collateral", f"tdx={second}/tdx/collateral.json",
+                    "--ca", f"{T}/roots.pem", "--rate", "0") as server:
+            same("collateral of two platforms", [Client(server.url, p).handshake(init=PLAIN)[0] for p in (platform, other)], [200, 200])
     with Server(*ROOTS, "--allow-simulated", f"{T}/platform/sim/root.pem") as server:
         c = Client(server.url, platform, kind="sim")
         same("--allow-simulated: the named root", c.handshake(init=PLAIN)[0], 200)

@@ -181,14 +181,15 @@ class Client:
             self.nonce = data["nonce"]
         return status, data, head
 
-    def attestation(self, init=NOTHING_CHOSEN, sent_init=None, nonce=None, bound_key=None, debug=False, additional="", as_text=False):
+    def attestation(self, init=NOTHING_CHOSEN, sent_init=None, nonce=None, bound_key=None, debug=False, additional="", as_text=False,
+                    hash_name="sha384"):
         """The body of /attest; what is bound may differ from what is sent."""
         nonce = nonce or self.nonce
         key = (bound_key or self.key).jwk
         bound = {"nonce": nonce, "tee-pubkey": key}
         if self.version == "0.4.0":
             bound["additional-evidence"] = additional
-        digest = hashlib.sha384(jcs(bound).encode()).digest()
+        digest = hashlib.new(hash_name, jcs(bound).encode()).digest()
         evidence = {"quote": self.platform.quote(self.kind, digest, init, debug)}
         sent_init = init if sent_init is None else sent_init
         body = {"init-data": {"format": "toml", "body": sent_init}} if sent_init else {}

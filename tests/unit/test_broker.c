@@ -72,10 +72,10 @@ static void binding(void **state)
                              "\"x\":\"1\"}}";
     uint8_t got[48], want[48];
 
-    assert_true(sb_binding(SB_0_4_0, "N", jwk, "{}", got));
+    assert_true(sb_binding(SB_0_4_0, SB_SHA384, "N", jwk, "{}", got));
     EVP_Digest(v4, strlen(v4), want, NULL, EVP_sha384(), NULL);
     assert_memory_equal(got, want, 48);
-    assert_true(sb_binding(SB_0_2_0, "N", jwk, "ignored", got));
+    assert_true(sb_binding(SB_0_2_0, SB_SHA384, "N", jwk, "ignored", got));
     EVP_Digest(v1, strlen(v1), want, NULL, EVP_sha384(), NULL);
     assert_memory_equal(got, want, 48);
     cJSON_Delete(jwk);
@@ -354,8 +354,10 @@ static void challenges(void **state)
 
     assert_int_equal(sb_challenges_init(&c, 1000), 0);
     assert_int_equal(sb_challenges_init(&other, 1000), 0);
-    assert_int_equal(sb_challenge_new(&c, SB_0_2_0, SHELTER_EVIDENCE_SNP, 5000, &one), 0);
-    assert_int_equal(sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 5000, &two), 0);
+    assert_int_equal(sb_challenge_new(&c, SB_0_2_0, SB_SHA384, SHELTER_EVIDENCE_SNP, 5000, &one),
+                     0);
+    assert_int_equal(sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 5000, &two),
+                     0);
     assert_string_not_equal(one.nonce, two.nonce);
     // Not of another process, not changed anywhere, not too late, not before it was issued.
     assert_int_equal(sb_challenge_use(&other, one.id, 5001, &back), -ENOENT);
@@ -382,11 +384,11 @@ static void challenge_flood(void **state)
     struct sb_challenge first, unused, n, back;
 
     sb_challenges_init(&c, 1 << 30);
-    sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 10, &first);
-    sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 10, &unused);
+    sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &first);
+    sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &unused);
     assert_int_equal(sb_challenge_use(&c, first.id, 11, &back), 0);
     for (int i = 0; i < SB_USED_COUNT + 100; i++) {
-        sb_challenge_new(&c, SB_0_4_0, SHELTER_EVIDENCE_TDX, 20 + i, &n);
+        sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 20 + i, &n);
         if (sb_challenge_use(&c, n.id, 20 + i, &back))
             fail_msg("challenge %d", i);
     }

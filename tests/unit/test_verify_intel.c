@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <cjson/cJSON.h>
+
 #include "tests/gen/evidence.h"
 #include "lib/bytes.h"
 #include "verifier/quote/quote.h"
@@ -471,6 +473,43 @@ static void test_nonce(void **state)
     expect("old nonce", &o, &a, SHELTER_R_REPORT_DATA, NULL);
 }
 
+// What was left out cannot be judged; it is no broken signature.
+static void test_missing_chain(void **state)
+{
+    struct gen_intel_options o = {.version = 3};
+    struct shelter_collateral *col;
+    struct shelter_verdict *v;
+    struct gen_intel g;
+    char why[256], *text;
+
+    gen_intel(&o, &g);
+    text = gen_intel_collateral(&g);
+    cJSON *json = cJSON_Parse(text);
+    free(text);
+    cJSON_DeleteItemFromObject(json, "tcb_info_issuer_chain");
+    cJSON_DeleteItemFromObject(json, "qe_identity_issuer_chain");
+    text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    assert_int_equal(shelter_collateral_parse(text, strlen(text), g.root.data, g.root.size, &col,
+                                              why, sizeof(why)),
+                     0);
+    struct shelter_verify_request rq = {.size = sizeof(rq),
+                                        .evidence = g.quote.data,
+                                        .evidence_size = g.quote.size,
+                                        .collateral = col,
+                                        .ca = g.root.data,
+                                        .ca_size = g.root.size,
+                                        .time = GEN_TIME};
+    assert_int_equal(shelter_verify(&rq, &v), 0);
+    assert_false(shelter_verdict_judged(v));
+    assert_true(shelter_verdict_signatures_valid(v));
+    assert_int_equal(shelter_verdict_reason(v), SHELTER_R_NO_COLLATERAL);
+    shelter_verdict_free(v);
+    shelter_collateral_free(col);
+    free(text);
+    gen_intel_free(&g);
+}
+
 static void test_policy(void **state)
 {
     struct gen_intel_options o = {.version = 3};
@@ -805,25 +844,16 @@ static void test_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_td),
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_relaunch),
-        cmocka_unit_test(test_td15ex),
-        cmocka_unit_test(test_roots),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_named_pck),
-        cmocka_unit_test(test_nonce),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_event_log),
-        cmocka_unit_test(test_runtime_events),
-        cmocka_unit_test(test_dstack_log),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_collateral_flips),
+        cmocka_unit_test(test_good),       cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_td),         cmocka_unit_test(test_status),
+        cmocka_unit_test(test_levels),     cmocka_unit_test(test_relaunch),
+        cmocka_unit_test(test_td15ex),     cmocka_unit_test(test_roots),
+        cmocka_unit_test(test_missing),    cmocka_unit_test(test_named_pck),
+        cmocka_unit_test(test_nonce),      cmocka_unit_test(test_missing_chain),
+        cmocka_unit_test(test_policy),     cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_event_log),  cmocka_unit_test(test_runtime_events),
+        cmocka_unit_test(test_dstack_log), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_flips),      cmocka_unit_test(test_collateral_flips),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

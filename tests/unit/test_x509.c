@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "tests/gen/pki.h"
+#include "verifier/base/bytes.h"
 #include "verifier/base/x509.h"
 
 static EVP_PKEY *key[4];
@@ -197,10 +198,44 @@ static void many_issuers(void **state)
     X509_free(leaf);
 }
 
+// Chains as certificates in DER, one behind the other.
+static void der_chain(void **state)
+{
+    X509 *root = make("R", true, 0, NULL, 0, 0, NULL),
+         *leaf = make("L", false, 2, root, 0, 0, NULL);
+    struct sv_certs certs = {.count = 0};
+    uint8_t both[8192], *at = both;
+
+    i2d_X509(leaf, &at);
+    i2d_X509(root, &at);
+    assert_int_equal(sv_certs_add(&certs, both, (size_t)(at - both)), 0);
+    assert_int_equal(certs.count, 2);
+    sv_certs_free(&certs);
+    assert_int_equal(sv_certs_add(&certs, both, (size_t)(at - both) - 1), -EBADMSG);
+    sv_certs_free(&certs);
+    X509_free(root);
+    X509_free(leaf);
+}
+
+static void dates(void **state)
+{
+    static const char *const good[] = {"2028-02-29T00:00:00Z", "2030-12-31T23:59:60Z"};
+    static const char *const bad[] = {"2030-02-30T00:00:00Z", "2027-02-29T00:00:00Z",
+                                      "2100-02-29T00:00:00Z", "2030-04-31T00:00:00Z",
+                                      "2030-13-01T00:00:00Z", "2030-00-01T00:00:00Z"};
+    int64_t when;
+
+    for (size_t i = 0; i < 2; i++)
+        assert_true(sv_time_parse(good[i], &when));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(sv_time_parse(bad[i], &when));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(demands), cmocka_unit_test(keys_of_others),
-                                       cmocka_unit_test(many_issuers)};
+                                       cmocka_unit_test(many_issuers), cmocka_unit_test(der_chain),
+                                       cmocka_unit_test(dates)};
 
     gen_now = (int64_t)time(NULL);
     return cmocka_run_group_tests(tests, make_keys, free_keys);

@@ -95,6 +95,23 @@ static int add_der(struct sv_certs *certs, const uint8_t *der, size_t size,
     return 0;
 }
 
+// DER certificates one behind the other, as some tools write chains.
+static int add_der_row(struct sv_certs *certs, const uint8_t *der, size_t size,
+                       const struct sv_certs *known)
+{
+    struct sv_bytes in = {der, size}, body;
+    int rc = -EBADMSG;
+
+    do {
+        const uint8_t *from = in.data;
+
+        if (!sv_der_take(&in, SV_DER_SEQUENCE, &body))
+            return rc;
+        rc = add_der(certs, from, (size_t)(in.data - from), known);
+    } while (!rc && in.size && in.data[0] == SV_DER_SEQUENCE);
+    return rc;
+}
+
 // One PEM body: base64 with line ends, bounded.
 static int add_pem_body(struct sv_certs *certs, const uint8_t *body, size_t size,
                         const struct sv_certs *known)
@@ -133,7 +150,7 @@ int sv_certs_add_known(struct sv_certs *certs, const void *data, size_t size,
     if (!size)
         return -EBADMSG;
     if (!begin)
-        return add_der(certs, p, size, known);
+        return add_der_row(certs, p, size, known);
     while (begin) {
         const uint8_t *body = begin + strlen(pem_begin);
         const uint8_t *limit = (const uint8_t *)data + size;

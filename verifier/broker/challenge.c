@@ -44,18 +44,19 @@ static bool fill_out(const struct sb_challenges *c, const uint8_t id[ID_SIZE],
     sh_hex(out->id, id, ID_SIZE);
     EVP_EncodeBlock((unsigned char *)out->nonce, nonce, sizeof(nonce));
     out->issued_ms = (int64_t)(sh_le64(id) & 0xffffffffffff);
-    out->protocol = (enum sb_protocol)id[6];
+    out->protocol = (enum sb_protocol)(id[6] & 15);
+    out->hash = (enum sb_hash)(id[6] >> 4);
     out->tee = (enum shelter_evidence_type)id[7];
     return true;
 }
 
-int sb_challenge_new(struct sb_challenges *c, enum sb_protocol protocol,
+int sb_challenge_new(struct sb_challenges *c, enum sb_protocol protocol, enum sb_hash hash,
                      enum shelter_evidence_type tee, int64_t now_ms, struct sb_challenge *out)
 {
     uint8_t id[ID_SIZE], mac[32];
 
     sh_put_le64(id, (uint64_t)now_ms);
-    id[6] = (uint8_t)protocol;
+    id[6] = (uint8_t)(protocol | (unsigned)hash << 4);
     id[7] = (uint8_t)tee;
     if (RAND_bytes(id + 8, 8) != 1 || !mac_of(c, "id", id, CLEAR_SIZE, mac))
         return -EIO;

@@ -4,8 +4,8 @@
 // A challenge's id (the client's cookie) carries what it is good for, and a MAC by a key of this
 // process; the nonce comes from the id by the same key:
 //
-//   id     time of issue, ms (6) | version and TEE (2) | random (8) | HMAC-SHA256 over these (16)
-//   nonce  HMAC-SHA256 over "nonce" and the id (32)
+//   id     time of issue, ms (6) | version and hash, TEE (2) | random (8) | HMAC-SHA256 over these
+//   (16) nonce  HMAC-SHA256 over "nonce" and the id (32)
 //
 // What is kept is a list of used ones, bounded: when it is full, the oldest entry is forgotten, and
 // with it every challenge that was issued no later. A flood makes challenges live shorter (from the
@@ -23,10 +23,12 @@
 #define SB_USED_COUNT 65536
 
 enum sb_protocol { SB_0_2_0, SB_0_4_0 };
+enum sb_hash { SB_SHA384, SB_SHA512, SB_SHA256 }; // in the order in which they are preferred
 
 struct sb_challenge {
     char id[SB_SESSION_ID_SIZE], nonce[SB_NONCE_SIZE];
     enum sb_protocol protocol;
+    enum sb_hash hash; // that binds key and nonce in the evidence
     enum shelter_evidence_type tee;
     int64_t issued_ms; // monotonic
 };
@@ -49,7 +51,7 @@ struct sb_challenges {
 // 0 or -EIO (no random bytes).
 int sb_challenges_init(struct sb_challenges *c, int64_t life_ms);
 // 0 or -EIO.
-int sb_challenge_new(struct sb_challenges *c, enum sb_protocol protocol,
+int sb_challenge_new(struct sb_challenges *c, enum sb_protocol protocol, enum sb_hash hash,
                      enum shelter_evidence_type tee, int64_t now_ms, struct sb_challenge *out);
 // Takes one by its id, for the one attempt that it is good for. 0; -ENOENT: none of ours, expired
 // or forgotten; -EALREADY: used.

@@ -41,10 +41,26 @@ const char *sb_tee_name(enum shelter_evidence_type tee)
     return names[tee];
 }
 
-bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
-                const char *additional, uint8_t out[48])
+static size_t hash_text(enum sb_hash hash, const char *text, uint8_t out[64])
+{
+    switch (hash) {
+    case SB_SHA256:
+        sh_sha256(out, text, strlen(text));
+        return SH_SHA256_SIZE;
+    case SB_SHA512:
+        sh_sha512(out, text, strlen(text));
+        return SH_SHA512_SIZE;
+    default:
+        sh_sha384(out, text, strlen(text));
+        return SH_SHA384_SIZE;
+    }
+}
+
+size_t sb_binding(enum sb_protocol protocol, enum sb_hash hash, const char *nonce, const cJSON *jwk,
+                  const char *additional, uint8_t out[64])
 {
     cJSON *bound = cJSON_CreateObject();
+    size_t size;
     char *text;
 
     if (protocol == SB_0_4_0)
@@ -52,11 +68,10 @@ bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
     cJSON_AddStringToObject(bound, "nonce", nonce);
     cJSON_AddItemReferenceToObject(bound, "tee-pubkey", (cJSON *)(uintptr_t)jwk);
     text = sb_jcs(bound);
-    if (text)
-        sh_sha384(out, text, strlen(text));
+    size = text ? hash_text(hash, text, out) : 0;
     free(text);
     cJSON_Delete(bound);
-    return text;
+    return size;
 }
 
 // A public key has at most seven members that count, and some name their use.
@@ -173,7 +188,9 @@ static bool judge_launch(const struct sb_reference *r, const struct shelter_verd
     }
     if (!rc && init_data) {
         rc = sb_launch_manifest(r->json, &m, &bytes);
-        if (!rc || rc == -ENOENT)
+        if (rc == -ENOENT && sb_launch_any(rules) && !sb_launch_is_ours(init_data))
+            rc = 0; // a guest that is not ours, with init-data of its own kind: bound, not judged
+        else if (!rc || rc == -ENOENT)
             rc = sb_launch_judge(rules, rc ? NULL : &m, init_data, strlen(init_data), why,
                                  sizeof(why));
         else
@@ -277,6 +294,21 @@ static int fetch_and_verify(struct sb_judge *j, struct shelter_verify_request *r
     return rc;
 }
 
+// Whether the collateral is about another platform than the evidence: then that of the next may do.
+static bool is_of_another(const struct shelter_verdict *v)
+{
+    switch (shelter_verdict_reason(v)) {
+    case SHELTER_R_TCB_INFO_MISMATCH:
+    case SHELTER_R_CRL_ISSUER:
+    case SHELTER_R_NO_COLLATERAL:
+    case SHELTER_R_NO_SIGNER:
+    case SHELTER_R_NO_INTERMEDIATE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 // Collateral of the vendors says nothing of a simulated TEE, which is judged without.
 static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq,
                            struct shelter_verdict **v, struct sb_judgement *out)
@@ -292,13 +324,21 @@ static int verify_evidence(struct sb_judge *j, struct shelter_verify_request *rq
         shelter_verdict_free(*v);
         *v = NULL;
     }
-    rq->collateral = j->collateral[rq->type];
-    return shelter_verify(rq, v);
+    for (size_t i = 0; i < SB_COLLATERAL_MAX; i++) {
+        rq->collateral = j->collateral[rq->type][i];
+        rc = shelter_verify(rq, v);
+        if (rc || i + 1 == SB_COLLATERAL_MAX || !j->collateral[rq->type][i + 1] ||
+            !is_of_another(*v))
+            return rc;
+        shelter_verdict_free(*v);
+        *v = NULL;
+    }
+    return -EINVAL; // not reached
 }
 
 static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, const struct parts *p,
-                           const uint8_t report_data[48], int64_t now, struct shelter_verdict **v,
-                           struct sb_judgement *out)
+                           const uint8_t report_data[64], size_t bound, int64_t now,
+                           struct shelter_verdict **v, struct sb_judgement *out)
 {
     struct shelter_verify_request rq = {.size = sizeof(rq),
                                         .evidence = p->evidence,
@@ -308,7 +348,7 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, con
                                         .ca_size = j->ca_size,
                                         .policy_json = j->policy_json,
                                         .report_data = report_data,
-                                        .report_data_size = 48,
+                                        .report_data_size = bound,
                                         .time = now,
                                         .allow_simulated = j->allow_simulated};
     const char *sentence = "";
@@ -332,6 +372,8 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
                          const struct shelter_verdict *v, const struct sb_judgement *out,
                          bool launch_checked, int64_t now)
 {
+    // What makes the token an EAR (draft-ietf-rats-ear): readers of those look here.
+    static const char *const ear[] = {"eat_profile", "ear.verifier-id", "submods"};
     cJSON *token = cJSON_CreateObject(), *verdict;
     uint8_t random[16] = {0};
     char jti[33], *text = shelter_verdict_json(v);
@@ -355,6 +397,9 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     cJSON_AddBoolToObject(token, "simulated", shelter_verdict_simulated(v));
     cJSON_AddBoolToObject(token, "launch_checked", launch_checked);
     cJSON_AddItemToObject(token, "claims", cJSON_Duplicate(v->claims, true));
+    for (size_t i = 0; i < sizeof(ear) / sizeof(ear[0]); i++)
+        cJSON_AddItemToObject(
+            token, ear[i], cJSON_Duplicate(sv_json_get(sv_json_get(verdict, "ear"), ear[i]), true));
     cJSON_AddItemToObject(token, "evaluation-report",
                           cJSON_DetachItemFromObjectCaseSensitive(verdict, "ear"));
     cJSON_Delete(verdict);
@@ -364,7 +409,8 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
 static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const struct parts *p,
                         int64_t now, struct shelter_verdict **v, struct sb_judgement *out)
 {
-    uint8_t report_data[48], digest[48];
+    uint8_t report_data[64], digest[48];
+    size_t bound;
     bool checked = false;
     EVP_PKEY *key;
 
@@ -379,9 +425,10 @@ static bool judge_parts(struct sb_judge *j, const struct sb_challenge *s, const 
             "tee-pubkey is no key that can be used: give EC with ECDH-ES+A256KW or RSA "
             "(2048 bits or more) with RSA-OAEP-256");
     EVP_PKEY_free(key);
-    if (!sb_binding(s->protocol, s->nonce, p->jwk, p->additional, report_data))
+    bound = sb_binding(s->protocol, s->hash, s->nonce, p->jwk, p->additional, report_data);
+    if (!bound)
         return refuse_attestation(out, 400, "malformed", "runtime-data has no canonical form");
-    if (!judge_evidence(j, s, p, report_data, now, v, out))
+    if (!judge_evidence(j, s, p, report_data, bound, now, v, out))
         return false;
     // No policy file can let debug in here.
     if (shelter_verdict_debug(*v))

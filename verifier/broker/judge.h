@@ -10,9 +10,12 @@
 
 #include "verifier/broker/fetches.h"
 
+#define SB_COLLATERAL_MAX 8
+
 struct sb_judge {
     struct sb_store *store;
-    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1]; // by TEE; may be NULL
+    // By TEE, of several platforms; those behind the last are NULL
+    struct shelter_collateral *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX];
     bool online; // fetch collateral for each evidence instead
     struct shelter_fetch_options fetch;
     struct sb_fetches *fetches; // what bounds fetching; may be NULL
@@ -43,9 +46,9 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challen
 // "sgx", "tdx", "snp", "csv".
 const char *sb_tee_name(enum shelter_evidence_type tee);
 
-// SHA-384 over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a
-// string, bound as it came). False if it has no canonical form.
-bool sb_binding(enum sb_protocol protocol, const char *nonce, const cJSON *jwk,
-                const char *additional, uint8_t out[48]);
+// The hash over the canonical form of nonce, tee-pubkey and, in 0.4.0, additional-evidence (a
+// string, bound as it came). Its size; 0 if it has no canonical form.
+size_t sb_binding(enum sb_protocol protocol, enum sb_hash hash, const char *nonce, const cJSON *jwk,
+                  const char *additional, uint8_t out[64]);
 
 #endif

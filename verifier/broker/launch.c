@@ -310,3 +310,8 @@ int sb_launch_judge(const cJSON *rules, const struct sh_manifest *manifest, cons
     free(own);
     return rc;
 }
+
+bool sb_launch_is_ours(const char *init_data)
+{
+    return strstr(init_data, "\"shelter.launch\"") != NULL;
+}

@@ -34,5 +34,7 @@ int sb_launch_manifest(const char *reference, struct sh_manifest *m, uint8_t **b
 int sb_launch_judge(const cJSON *rules, const struct sh_manifest *manifest, const char *text,
                     size_t size, char *why, size_t why_size);
 bool sb_launch_any(const cJSON *rules);
+// Whether init-data begins as a launch config does.
+bool sb_launch_is_ours(const char *init_data);
 
 #endif

@@ -73,6 +73,26 @@ static void set_cookie(struct sb_request *r, const char *id)
              r->server->tls ? "; Secure" : "");
 }
 
+static const char *const hash_names[] = {"sha384", "sha512", "sha256"}; // by enum sb_hash
+
+// The best hash that the client offers; sha384 where it offers none. False: none that is known.
+static bool choose_hash(const cJSON *extra, enum sb_hash *hash)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"), *item;
+
+    *hash = SB_SHA384;
+    if (!cJSON_IsArray(list))
+        return !list;
+    for (unsigned h = SB_SHA384; h <= SB_SHA256; h++)
+        cJSON_ArrayForEach(item, list) if (cJSON_IsString(item) &&
+                                           !strcmp(item->valuestring, hash_names[h]))
+        {
+            *hash = (enum sb_hash)h;
+            return true;
+        }
+    return false;
+}
+
 // Tells the hash when the client asked which one.
 static void send_challenge(struct sb_request *r, const struct sb_challenge *c, const cJSON *extra)
 {
@@ -81,7 +101,7 @@ static void send_challenge(struct sb_request *r, const struct sb_challenge *c, c
     cJSON_AddStringToObject(o, "nonce", c->nonce);
     params = cJSON_AddObjectToObject(o, "extra-params");
     if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
-        cJSON_AddStringToObject(params, "selected-hash-algorithm", "sha384");
+        cJSON_AddStringToObject(params, "selected-hash-algorithm", hash_names[c->hash]);
     set_cookie(r, c->id);
     sb_answer_json(r, cJSON_PrintUnformatted(o));
     cJSON_Delete(o);
@@ -92,6 +112,8 @@ static void start_session(struct sb_request *r, const cJSON *body)
     const char *version = sv_json_text(body, "version");
     enum sb_protocol protocol = SB_0_4_0;
     enum shelter_evidence_type tee;
+    const cJSON *extra = cJSON_GetObjectItemCaseSensitive(body, "extra-params");
+    enum sb_hash hash;
     struct sb_challenge c;
 
     if (!strcmp(version, "0.2.0")) {
@@ -104,10 +126,14 @@ static void start_session(struct sb_request *r, const cJSON *body)
         sb_problem(r, 401, "tee", "this broker judges sgx, tdx, snp and csv");
         return;
     }
-    if (sb_challenge_new(&r->server->challenges, protocol, tee, sb_clock_ms(), &c))
+    if (!choose_hash(extra, &hash)) {
+        sb_problem(r, 401, "hash", "this broker binds by sha384, sha512 or sha256");
+        return;
+    }
+    if (sb_challenge_new(&r->server->challenges, protocol, hash, tee, sb_clock_ms(), &c))
         sb_problem(r, 503, "internal", "no random bytes");
     else
-        send_challenge(r, &c, cJSON_GetObjectItemCaseSensitive(body, "extra-params"));
+        send_challenge(r, &c, extra);
 }
 
 void sb_auth(struct sb_request *r, const char *rest)

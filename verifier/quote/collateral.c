@@ -52,14 +52,16 @@ static const char *chain_fault(int rc)
     return rc == -ENOENT ? "an issuer is missing" : "a signature does not hold";
 }
 
+// given: the chain was there, whatever it held. What was left out is a lack, and no fault.
 static void judge_signer(struct shelter_collateral *col, struct sv_piece *piece, X509 *signer,
-                         struct sv_chain *chain)
+                         bool given, struct sv_chain *chain)
 {
     char cn[64] = "";
     int rc;
 
     if (!signer) {
-        set_piece_fault(piece, SHELTER_R_TCB_CHAIN, "no signing certificate");
+        set_piece_fault(piece, given ? SHELTER_R_TCB_CHAIN : SHELTER_R_NO_COLLATERAL,
+                        given ? "no signing certificate" : "the signing chain is missing");
         return;
     }
     rc = sv_chain_build(signer, &col->pool, &col->named, SV_INTEL, NULL, chain);
@@ -120,7 +122,7 @@ static void judge_tcb_info(struct shelter_collateral *col, const struct sv_parts
         set_piece_fault(piece, SHELTER_R_TCB_INFO_PARSE, "no signature, or no signed object");
         return;
     }
-    judge_signer(col, piece, col->tcb_signer, &col->tcb_chain);
+    judge_signer(col, piece, col->tcb_signer, parts->size[SV_PART_TCB_CHAIN], &col->tcb_chain);
     if (col->tcb_signer && !signature_holds(col->tcb_signer, sig, text, size))
         set_piece_fault(piece, SHELTER_R_TCB_INFO_SIGNATURE, "over its exact bytes");
     if (sv_tcb_info_parse(text, size, &col->tcb, why, sizeof(why)))
@@ -142,7 +144,8 @@ static void judge_qe_identity(struct shelter_collateral *col, const struct sv_pa
         set_piece_fault(piece, SHELTER_R_QE_ID_PARSE, "no signature, or no signed object");
         return;
     }
-    judge_signer(col, piece, col->qe_signer, &col->qe_chain);
+    judge_signer(col, piece, col->qe_signer,
+                 parts->size[SV_PART_QE_CHAIN] || parts->size[SV_PART_TCB_CHAIN], &col->qe_chain);
     if (col->qe_signer && !signature_holds(col->qe_signer, sig, text, size))
         set_piece_fault(piece, SHELTER_R_QE_ID_SIGNATURE, "over its exact bytes");
     if (sv_qe_identity_parse(text, size, &col->qe, why, sizeof(why)))

@@ -272,6 +272,8 @@ static int open_json(const cJSON *root, struct sv_evidence *ev)
     }
     if (!item)
         item = sv_json_get(root, "quote");
+    if (!item) // Azure's TDX has the TD's quote beside the paravisor's report
+        item = sv_json_get(root, "td_quote");
     if (!item)
         item = sv_json_get(root, "hcl_report");
     if (!item)
