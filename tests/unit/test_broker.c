@@ -70,7 +70,7 @@ static void binding(void **state)
                              "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"1\"}}";
     static const char v1[] = "{\"nonce\":\"N\",\"tee-pubkey\":{\"crv\":\"P-256\",\"kty\":\"EC\","
                              "\"x\":\"1\"}}";
-    uint8_t got[48], want[48];
+    uint8_t got[64], want[48];
 
     assert_true(sb_binding(SB_0_4_0, SB_SHA384, "N", jwk, "{}", got));
     EVP_Digest(v4, strlen(v4), want, NULL, EVP_sha384(), NULL);

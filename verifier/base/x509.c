@@ -100,13 +100,13 @@ static int add_der_row(struct sv_certs *certs, const uint8_t *der, size_t size,
                        const struct sv_certs *known)
 {
     struct sv_bytes in = {der, size}, body;
-    int rc = -EBADMSG;
+    int rc;
 
     do {
         const uint8_t *from = in.data;
 
         if (!sv_der_take(&in, SV_DER_SEQUENCE, &body))
-            return rc;
+            return -EBADMSG;
         rc = add_der(certs, from, (size_t)(in.data - from), known);
     } while (!rc && in.size && in.data[0] == SV_DER_SEQUENCE);
     return rc;
