@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
-import broker_attacks as attacks  # noqa: E402
+import broker_attacks as strangers  # noqa: E402
 from rcar import Client, Key, Platform, jcs, launch, manifest, openssl, unb64u  # noqa: E402
 
 SHELTER, QUOTER, T = sys.argv[1:4]
@@ -487,9 +487,9 @@ def limits_and_simulation():
         refused("an expired token", c.get("app/key/one", bearer=True), 401, "unauthenticated")
     with Server(*ROOTS[:-2], "--rate", "5") as server:
         c = Client(server.url, platform)
-        with attacks.connect(c.url, "127.0.0.1") as s:
-            s.sendall(attacks.request("POST", "/kbs/v0/auth", attacks.AUTH) * 40)
-            answers = [status for status, _, _ in attacks.answers(s, 40)]
+        with strangers.connect(c.url, "127.0.0.1") as s:
+            s.sendall(strangers.request("POST", "/kbs/v0/auth", strangers.AUTH) * 40)
+            answers = [status for status, _, _ in strangers.answers(s, 40)]
         same("rate limit: ten at once, then 429", (answers[:10], 429 in answers), ([200] * 10, True))
         time.sleep(1.1)
         same("rate limit: recovers", c.auth()[0], 200)
