@@ -199,10 +199,13 @@ static void test_sizes(void **state)
     assert_int_equal(volume_create(&d, key, "", memory, MEMORY), -EINVAL);
     d.blocks = 5000;
     assert_int_equal(volume_create(&d, key, "grows", memory, MEMORY), 0);
+    d.blocks = 70000;
     assert_int_equal(volume_open(&d, key, 0, memory, MEMORY, &v), 0);
     uint64_t ino = make_file(v, "file", key, 32);
     volume_info(v, &before);
     assert_string_equal(before.name, "grows");
+    assert_int_equal(volume_grow(v, 70001), -EINVAL); /* the disk has no more */
+    assert_int_equal(volume_grow(v, 4999), -EINVAL);
     assert_int_equal(volume_grow(v, 70000), 0);
     volume_info(v, &after);
     assert_true(after.free > before.free + 64000);

@@ -82,8 +82,8 @@ struct volume {
     /* map.c */
     uint16_t *group_free; /* blocks that can be allocated; GROUP_UNKNOWN */
     uint32_t groups;
-    uint64_t cursor;
-    uint64_t waiting; /* blocks that are free after the next commit */
+    uint64_t cursor, content_cursor; /* where the search for a free block goes on */
+    uint64_t waiting;                /* blocks that are free after the next commit */
 
     /* log.c */
     uint8_t *pending;
@@ -107,6 +107,8 @@ int volume_fail(struct volume *v, int error, const char *reason); /* error */
 
 /* node.c: a bounded cache. Pointers to nodes are good until the step ends (node_step). */
 int node_init(struct volume *v, uint8_t *memory, size_t size);
+/* Of a file, a directory or a link, not above it. */
+bool node_is_content(const struct node *n);
 struct node *node_find(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
 /* Of zeros, not dirty; NULL: none can be taken. It must not be there. */
 struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t index);
@@ -127,7 +129,7 @@ static inline unsigned count_bits(uint64_t x)
 /* map.c */
 int map_init(struct volume *v);
 int map_load(struct volume *v, uint64_t group, struct node **out);
-int map_alloc(struct volume *v, uint32_t *place); /* -ENOSPC */
+int map_alloc(struct volume *v, bool content, uint32_t *place); /* -ENOSPC */
 int map_free(struct volume *v, uint32_t place);
 /* Allocated since the last commit: may be overwritten. 0, 1, -errno. */
 int map_is_new(struct volume *v, uint32_t place);

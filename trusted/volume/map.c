@@ -169,17 +169,20 @@ static int alloc_in(struct volume *v, uint64_t group, uint64_t from, uint32_t *p
     v->group_free[group]--;
     v->super.free--;
     *place = (uint32_t)(group * GROUP_BLOCKS + bit);
-    v->cursor = *place + 1ull;
     return 0;
 }
 
-int map_alloc(struct volume *v, uint32_t *place)
+/* Content and what stands above it in places of their own, so that each is written in runs. */
+int map_alloc(struct volume *v, bool content, uint32_t *place)
 {
-    if (v->cursor >= v->super.blocks)
-        v->cursor = 0;
-    uint64_t group = v->cursor / GROUP_BLOCKS, from = v->cursor % GROUP_BLOCKS;
+    uint64_t *cursor = content ? &v->content_cursor : &v->cursor;
+    if (*cursor >= v->super.blocks)
+        *cursor = 0;
+    uint64_t group = *cursor / GROUP_BLOCKS, from = *cursor % GROUP_BLOCKS;
     for (uint64_t tries = 0; tries < v->groups; tries++) {
         int r = alloc_in(v, group, from, place);
+        if (!r)
+            *cursor = *place + 1ull;
         if (r != -ENOSPC)
             return r;
         group = (group + 1) % v->groups;
@@ -232,6 +235,12 @@ static void give_back(struct volume *v, uint64_t group, const uint64_t *map, con
     v->group_free[group] = (uint16_t)(v->group_free[group] + freed);
 }
 
+static void set_cursors(struct volume *v, uint64_t group)
+{
+    v->content_cursor = group * GROUP_BLOCKS;
+    v->cursor = v->content_cursor + group_size(v, group) / 4 * 3;
+}
+
 void map_committed(struct volume *v)
 {
     while (v->sticky.next != &v->sticky) {
@@ -247,7 +256,7 @@ void map_committed(struct volume *v)
     /* From the front again, where there is room enough to write in a row: the file stays short. */
     for (uint64_t g = 0; g < v->groups; g++) {
         if (v->group_free[g] == GROUP_UNKNOWN || v->group_free[g] >= group_size(v, g) / 8) {
-            v->cursor = g * GROUP_BLOCKS;
+            set_cursors(v, g);
             break;
         }
     }
@@ -258,7 +267,7 @@ int map_init(struct volume *v)
     v->groups = (uint32_t)((v->super.blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS);
     for (uint32_t i = 0; i < v->groups; i++)
         v->group_free[i] = GROUP_UNKNOWN;
-    v->cursor = 0;
+    set_cursors(v, 0);
     v->waiting = 0;
     return 0;
 }

@@ -21,7 +21,7 @@ static void list_add(struct list_node *l, struct list_node *n)
     l->prev = n;
 }
 
-static bool is_content(const struct node *n)
+bool node_is_content(const struct node *n)
 {
     return n->level == 0 && n->ino != INO_TABLE && n->ino < INO_BEFORE;
 }
@@ -39,7 +39,7 @@ static struct list_node *home_of(struct volume *v, const struct node *n)
         return &v->dirty[class_of(n)];
     if (n->sticky)
         return &v->sticky;
-    return is_content(n) ? &v->content : &v->other;
+    return node_is_content(n) ? &v->content : &v->other;
 }
 
 static struct node **bucket_of(struct volume *v, uint64_t ino, unsigned level, uint64_t index)
@@ -104,7 +104,7 @@ void node_drop(struct volume *v, struct node *n)
         at = &(*at)->chain;
     *at = n->chain;
     node_set_clean(v, n);
-    if (is_content(n))
+    if (node_is_content(n))
         v->content_count--;
     v->sticky_count -= n->sticky;
     n->sticky = false;
@@ -130,7 +130,7 @@ static struct node *oldest_of(struct volume *v, struct list_node *l)
 struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t index)
 {
     struct node key = {.ino = ino, .level = (uint8_t)level}, *old = NULL, *n;
-    bool content = is_content(&key);
+    bool content = node_is_content(&key);
     if (content && v->content_count >= v->content_max)
         old = oldest_of(v, &v->content);
     if (!old && v->unused.next == &v->unused) {
@@ -163,7 +163,7 @@ struct node *node_add(struct volume *v, uint64_t ino, unsigned level, uint64_t i
 
 static uint32_t *dirty_count(struct volume *v, const struct node *n)
 {
-    return is_content(n) ? &v->dirty_content : &v->dirty_other;
+    return node_is_content(n) ? &v->dirty_content : &v->dirty_other;
 }
 
 void node_set_dirty(struct volume *v, struct node *n, struct node *parent)

@@ -8,12 +8,17 @@ uint64_t run_reserve(const struct volume *v)
     return n < 160 ? 160 : n > 4096 ? 4096 : n;
 }
 
+static uint32_t dirty_limit(const struct volume *v)
+{
+    return v->node_count < 8 * OP_NODES ? v->node_count - 2 * OP_NODES : v->node_count / 4 * 3;
+}
+
 /* Few enough dirty nodes that a step finds clean ones; a replay may not commit. */
 static int make_memory(struct volume *v)
 {
     int r = 0;
     v->step++;
-    if (v->dirty_other + v->dirty_content + v->sticky_count > v->node_count / 2)
+    if (v->dirty_other + v->dirty_content + v->sticky_count > dirty_limit(v))
         r = tree_write_back(v, true);
     else if (v->dirty_content > v->content_max / 2)
         r = tree_write_back(v, false);

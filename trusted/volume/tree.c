@@ -93,6 +93,8 @@ static int find_below(struct volume *v, uint64_t ino, struct node *table, unsign
     unsigned top;
     for (;;) {
         top = table ? inode_in(table, ino)->levels : v->super.inode_levels;
+        if (top > LEVELS_MAX)
+            return -EIO;
         if (does_reach(top, level, index))
             break;
         if (!(flags & TREE_MAKE))
@@ -166,7 +168,7 @@ static int dirty_one(struct volume *v, struct node *n, struct node *parent)
     int r = p->place ? map_is_new(v, p->place) : 0;
     if (!r) {
         uint32_t place;
-        r = map_alloc(v, &place);
+        r = map_alloc(v, node_is_content(n), &place);
         if (!r && p->place)
             r = map_free(v, p->place);
         if (r)
@@ -316,6 +318,8 @@ int tree_next(struct volume *v, uint64_t ino, uint64_t from, bool hole, uint64_t
         if (r)
             return r;
         unsigned levels = i->levels;
+        if (levels > LEVELS_MAX)
+            return -EIO;
         uint64_t at = from;
         r = from >> 7 * levels ? 0 : probe_block(v, ino, levels, &at);
         *index = from;

@@ -97,6 +97,19 @@ static int make_first(struct volume *v)
     return 0;
 }
 
+/* The log's blocks are there before they are needed: a host's file system makes a flush dear for
+ * those that are new. */
+static int write_log(struct volume *v)
+{
+    int r = 0;
+    memset(v->io, 0, IO_BLOCKS * BLOCK_SIZE);
+    for (uint32_t at = 0; !r && at < v->super.log_blocks; at += IO_BLOCKS) {
+        uint32_t n = v->super.log_blocks - at < IO_BLOCKS ? v->super.log_blocks - at : IO_BLOCKS;
+        r = v->disk.write_blocks(v->disk.ctx, LOG_START + at, v->io, n);
+    }
+    return r;
+}
+
 int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
                   const char *name, void *memory, size_t size)
 {
@@ -111,6 +124,8 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
         r = root_wrap(v, key);
     if (!r)
         r = block_new_session(v);
+    if (!r)
+        r = write_log(v);
     if (!r)
         r = make_first(v);
     /* Twice: whatever was there before is behind both records. */
