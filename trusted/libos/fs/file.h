@@ -8,8 +8,8 @@
 // Ownership: inodes, dentries, files and descriptor tables are counted. Who gets one in *out, or
 // from a function called _new, _make, _copy, _get or _of_image, owns one reference and gives it
 // back by the _put of its kind. "Takes the reference" says that the caller's goes over, also where
-// the call fails. What is "not counted" lasts until the caller gives up the lock, that is until it
-// waits.
+// the call fails. What is "not counted" lasts until the caller waits or, where it shares the lock,
+// touches the program's memory.
 //
 // Errors are -errno, those of Linux for the call that it serves; a function that returns a pointer
 // has NULL for "no memory" unless it says more. Locks: libos.h, base/lock.h; "may wait" is said of
