@@ -73,6 +73,12 @@ fuzz: $(FUZZ_NAMES:%=$(B)/fuzz/%)
 	        -artifact_prefix=$$f. $$f.corpus \
 	        $$([ -d fuzz/seeds/$${f##*/} ] && echo fuzz/seeds/$${f##*/}) || exit; done
 
+# Random calls on paths, on Linux and in port test: the same answers are wanted.
+fuzz: | fuzz-paths
+.PHONY: fuzz-paths
+fuzz-paths: $(B)/libos-test
+	tests/diff/fuzz-paths $< $(FUZZ_SECONDS)
+
 fuzz: | fuzz-seed-evidence
 .PHONY: fuzz-seed-evidence
 fuzz-seed-evidence: $(B)/tests/make_evidence

@@ -116,7 +116,7 @@ long sys_fchdir(int fd)
 }
 
 /* Whether the name is there is said before that the directory may not be changed. */
-static int refuse_change(struct walk *w, bool new)
+static int refuse_change(const struct walk *w, bool new)
 {
     struct dentry *there;
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
@@ -136,11 +136,9 @@ static int refuse_proc(const struct walk *w, bool makes)
     return makes ? -EEXIST : -EPERM;
 }
 
-static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
+static int check_parent(const struct walk *w, int dots)
 {
-    int r = walk_user(dirfd, path, WALK_PARENT, w);
-    if (r)
-        return r;
+    int r = 0;
     if (!w->last[0])
         r = dots;
     else if (w->dentry->inode->fs == FS_PROC)
@@ -149,9 +147,28 @@ static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
         r = refuse_change(w, dots == -EEXIST);
     else if (!w->dentry->inode->nlink || (!w->dentry->kept && !w->dentry->root))
         r = -ENOENT;
+    return r;
+}
+
+static int parent_of(int dirfd, uint64_t path, struct walk *w, int dots)
+{
+    int r = walk_user(dirfd, path, WALK_PARENT, w);
+    if (r)
+        return r;
+    r = check_parent(w, dots);
     if (r)
         walk_end(w);
     return r;
+}
+
+/* May the name be made? Only folders' names may end with a slash. */
+static int check_new(const struct walk *w, bool folder)
+{
+    struct dentry *there;
+    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
+    if (!r)
+        dentry_put(there);
+    return !r ? -EEXIST : r == -ENOENT && (folder || !w->slash) ? 0 : r;
 }
 
 static int make_entry(struct walk *w, struct inode *i)
@@ -159,10 +176,9 @@ static int make_entry(struct walk *w, struct inode *i)
     if (!i)
         return -ENOMEM;
     struct dentry *there;
-    int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
+    int r = check_new(w, is_dir(i));
     if (!r)
-        dentry_put(there);
-    r = !r ? -EEXIST : r == -ENOENT ? dentry_link(w->dentry, w->last, strlen(w->last), i) : r;
+        r = dentry_link(w->dentry, w->last, strlen(w->last), i);
     if (!r && i->refs > 2) /* it had names before */
         notify_inode(i, NOTIFY_ATTRIB);
     if (!r && !dentry_lookup(w->dentry, w->last, strlen(w->last), &there)) {
@@ -179,12 +195,7 @@ static long make_node(int dirfd, uint64_t path, uint32_t mode, uint32_t rdev)
     int r = parent_of(dirfd, path, &w, -EEXIST);
     if (r)
         return r;
-    uint32_t type = mode & S_IFMT;
-    if (w.slash && type != S_IFDIR) {
-        walk_end(&w);
-        return -ENOENT;
-    }
-    struct inode *i = inode_make(w.dentry->inode, type | (mode & 07777));
+    struct inode *i = inode_make(w.dentry->inode, mode & (S_IFMT | 07777));
     if (i)
         i->rdev = rdev;
     r = make_entry(&w, i);
@@ -294,7 +305,8 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
     }
     r = i->fs == FS_PROC ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
     if (!r && (is_dir(i) || (!i->nlink && !i->linkable))) {
-        r = is_dir(i) ? -EPERM : -ENOENT;
+        r = check_new(&w, false);
+        r = r ? r : is_dir(i) ? -EPERM : -ENOENT;
         walk_end(&w);
     }
     if (!r) {
@@ -360,6 +372,8 @@ static long remove_name(int dirfd, uint64_t path, bool directory)
 {
     struct walk w;
     int r = parent_of(dirfd, path, &w, directory ? -EINVAL : -EISDIR);
+    if (r == -EINVAL && directory && w.dots != 1)
+        r = w.dots ? -ENOTEMPTY : -EBUSY; /* .. and / */
     if (r)
         return r;
     struct dentry *d;
@@ -415,7 +429,7 @@ static int exchange_entries(struct dentry *a, struct walk *w)
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &b);
     if (r)
         return r;
-    r = check_removable(b);
+    r = w->slash && !is_dir(b->inode) ? -ENOTDIR : check_removable(b);
     if (!r && a != b && (dentry_below(a, b) || dentry_below(b, a)))
         r = -EINVAL;
     if (!r && a != b && w->dentry->inode->volume)
@@ -455,9 +469,7 @@ static int move_entry(struct dentry *from, struct walk *old, struct walk *w, uns
     struct dentry *to = NULL;
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &to);
     if (!r) {
-        if (flags & RENAME_NOREPLACE)
-            r = -EEXIST;
-        else if (to->inode == from->inode)
+        if (to->inode == from->inode)
             r = 1;
         else if (!(r = check_removable(to)) && !(r = check_replaceable(from, to)) &&
                  !(r = move_in_volume(from, w)))
@@ -483,6 +495,27 @@ static int move_entry(struct dentry *from, struct walk *old, struct walk *w, uns
     return !r && (flags & RENAME_WHITEOUT) ? leave_whiteout(old->dentry, old->last) : r;
 }
 
+/* What names and places say against it, in Linux's order. */
+static int check_rename(struct dentry *from, const struct walk *a, const struct walk *b,
+                        unsigned flags)
+{
+    struct dentry *to = NULL;
+    bool exchange = flags & RENAME_EXCHANGE;
+    int r = dentry_lookup(b->dentry, b->last, strlen(b->last), &to);
+    bool above = !r && dentry_below(a->dentry, to);
+    if (!r)
+        dentry_put(to);
+    if (!r && (flags & RENAME_NOREPLACE))
+        return -EEXIST;
+    if (r && (exchange || r != -ENOENT))
+        return r;
+    if (!is_dir(from->inode) && (a->slash || (b->slash && !exchange)))
+        return -ENOTDIR;
+    if (is_dir(from->inode) && dentry_below(b->dentry, from))
+        return -EINVAL;
+    return above && !exchange ? -ENOTEMPTY : check_removable(from);
+}
+
 static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsigned flags)
 {
     struct walk a, b;
@@ -493,18 +526,19 @@ static long rename_path(int old_fd, uint64_t old, int new_fd, uint64_t new, unsi
         return -EINVAL;
     if ((flags & RENAME_WHITEOUT) && !capable(CAP_MKNOD))
         return -EPERM;
-    int r = parent_of(old_fd, old, &a, -EBUSY);
+    int r = walk_user(old_fd, old, WALK_PARENT, &a);
     if (r)
         return r;
-    r = parent_of(new_fd, new, &b, -EBUSY);
+    r = walk_user(new_fd, new, WALK_PARENT, &b);
     if (!r) {
-        r = dentry_lookup(a.dentry, a.last, strlen(a.last), &from);
-        if (!r && !is_dir(from->inode) && (a.slash || b.slash))
-            r = -ENOTDIR;
-        if (!r && is_dir(from->inode) && dentry_below(b.dentry, from))
-            r = -EINVAL;
+        int dots = flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+        r = a.last[0] && !b.last[0] ? dots : check_parent(&a, -EBUSY);
         if (!r)
-            r = check_removable(from);
+            r = check_parent(&b, dots);
+        if (!r)
+            r = dentry_lookup(a.dentry, a.last, strlen(a.last), &from);
+        if (!r)
+            r = check_rename(from, &a, &b, flags);
         if (!r && (a.dentry->inode->fs != b.dentry->inode->fs ||
                    a.dentry->inode->volume != b.dentry->inode->volume))
             r = -EXDEV;

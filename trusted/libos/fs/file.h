@@ -253,6 +253,7 @@ struct walk {
     struct dentry *dentry;         /* result, counted; with WALK_PARENT the directory */
     char last[EROFS_NAME_MAX + 1]; /* WALK_PARENT: "" if the path ends in . or .. or / */
     bool slash;                    /* it ended with a slash */
+    unsigned dots;                 /* WALK_PARENT: it ended in . (1) or .. (2) */
     struct file *file;             /* the link of /proc stood for this file, counted */
 };
 int walk_path(int dirfd, const char *path, int flags, struct walk *w);

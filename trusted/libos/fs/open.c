@@ -261,7 +261,7 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
         return r;
     if (!w.last[0] || w.slash) {
         walk_end(&w);
-        return -EISDIR;
+        return !w.last[0] && (flags & O_EXCL) ? -EEXIST : -EISDIR;
     }
     r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
     if (r == -ENOENT) {

@@ -151,6 +151,7 @@ static int walk_components(char *path, int flags, struct dentry *base, struct de
         bool last = !*rest;
         if (last)
             w->slash = slash;
+        w->dots = last && is_dots(name, size) ? (unsigned)size : 0;
         if (last && (flags & WALK_PARENT) && !is_dots(name, size)) {
             if (!is_dir(*at))
                 return -ENOTDIR;
