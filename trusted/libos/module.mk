@@ -65,13 +65,13 @@ $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
 # The same under the thread sanitizer, for the locks.
-LIBOS_TSAN := $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c $(LIB_SRC) tests/unit/test_libos_locks.c
+LIBOS_TSAN := $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c $(LIB_SRC) $(VOLUME_SRC) tests/unit/test_libos_locks.c
 $(B)/tsan/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,TSAN,$<)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=thread -fno-omit-frame-pointer -DLIBOS_UNIT $(CPPFLAGS) $(DEPFLAGS) \
 	    -c -o $@ $<
-$(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libos/trusted/libos/base/sha256.o
+$(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libos/trusted/libos/base/sha256.o $(VOLUME_CIPHER)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=thread -o $@ $^ $(MBEDTLS_A) -lcmocka
