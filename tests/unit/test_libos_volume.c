@@ -230,8 +230,8 @@ static void test_flipped(void **state)
                     assert_int_equal(user_read(back, scratch, 16), 0);
                     assert_string_equal(back, name);
                     assert_int_equal(call(__NR_close, fd), 0);
-                } else { /* a root record's fall is an earlier state */
-                    assert_true(n == -EIO || (block < 2 && n == -ENOENT));
+                } else {
+                    assert_int_equal(n, -EIO);
                 }
             }
             unmount();

@@ -133,7 +133,7 @@ static uint64_t in_use(struct checking *c)
         for (unsigned i = 0; i < BLOCK_SIZE / 8; i++)
             count += count_bits(((uint64_t *)n->data)[i]);
     }
-    return count - v->groups * (uint64_t)GROUP_RESERVED - v->super.log_blocks;
+    return count - map_fixed(&v->super);
 }
 
 long volume_check(struct volume *v, void (*say)(void *arg, const char *text), void *arg)
@@ -158,8 +158,7 @@ long volume_check(struct volume *v, void (*say)(void *arg, const char *text), vo
     uint64_t used = in_use(&c);
     if (used != c.used)
         report_fault(&c, "blocks are in use that nothing points to");
-    if (used + v->super.free + v->groups * (uint64_t)GROUP_RESERVED + v->super.log_blocks !=
-        v->super.blocks)
+    if (used + v->super.free + map_fixed(&v->super) != v->super.blocks)
         report_fault(&c, "the count of free blocks is wrong");
     return c.faults;
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The volume on its disk, format 1. Little-endian; blocks of 4 KiB, numbered from 0; at most 2^32.
 //
-//   block 0        1        2 ... 7             8 ...
-//   +--------+--------+-------------------+----------------+---------------------------------+
-//   | root A | root B | map of group 0    | intent log     | tree nodes and data, anywhere   |
-//   +--------+--------+-------------------+----------------+---------------------------------+
+//   block 0        1        2 ... 7          8        9        10 ...
+//   +--------+--------+----------------+--------+--------+------------+---------------------+
+//   | root A | root B | map of group 0 | root A | root B | intent log | nodes, data anywhere |
+//   +--------+--------+----------------+--------+--------+------------+---------------------+
 //
-//   root record (A when its sequence number is even, else B), one block:
+//   root record (A when its sequence number is even, else B), one block, in two places: one that is
+//   spoilt does not make the record before it count again:
 //   +---------------------------+---------------------------+--------------------------------+
 //   | key nonce 12, key tag 16, | root nonce 12, root tag 16| struct super, encrypted under  |
 //   | wrapped master key 32     |                           | HKDF(master, "root")           |
@@ -59,7 +60,8 @@
 #define GROUP_BLOCKS 32768u
 #define GROUP_MAP 2u /* of a group: blocks 2 + 2 * level and the next one */
 #define GROUP_RESERVED 8u
-#define LOG_START 8u
+#define ROOT_COPY 8u /* root A and B once more */
+#define LOG_START 10u
 #define SUPERS 8u /* top pointers of the map: 8 * 128 * 128 groups are 2^32 blocks */
 
 struct ptr {

@@ -134,6 +134,8 @@ int map_free(struct volume *v, uint32_t place);
 /* Allocated since the last commit: may be overwritten. 0, 1, -errno. */
 int map_is_new(struct volume *v, uint32_t place);
 void map_committed(struct volume *v);
+/* Blocks that have a place of their own. */
+uint64_t map_fixed(const struct super *s);
 uint64_t map_available(const struct volume *v);
 bool map_reserved(const struct volume *v, uint64_t place);
 struct ptr *map_slot(struct volume *v, const struct node *n, struct node *parent);

@@ -14,6 +14,12 @@ bool map_reserved(const struct volume *v, uint64_t place)
     return place % GROUP_BLOCKS < GROUP_RESERVED || place < LOG_START + v->super.log_blocks;
 }
 
+uint64_t map_fixed(const struct super *s)
+{
+    return (s->blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS * GROUP_RESERVED + LOG_START -
+           GROUP_RESERVED + s->log_blocks;
+}
+
 uint64_t map_available(const struct volume *v)
 {
     return v->super.free - v->waiting;

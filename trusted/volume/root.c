@@ -61,32 +61,28 @@ static int open_root(struct disk_root *r, const uint8_t key[VOLUME_KEY_SIZE],
     return good ? 0 : -EKEYREJECTED;
 }
 
-/* The record that counts: of those that open, the one with the higher number. */
+/* The record that counts: of those that open, the one with the highest number. */
 int root_read(struct volume *v, const uint8_t key[VOLUME_KEY_SIZE])
 {
-    struct disk_root *slots = (struct disk_root *)v->io;
-    uint8_t *supers = v->io + 2 * BLOCK_SIZE;
-    uint8_t masters[2][CRYPT_KEY_SIZE];
-    int best = -1, unread = 0;
-    for (int i = 0; i < 2; i++) {
-        struct super *s = (struct super *)(supers + (size_t)i * BLOCK_SIZE);
-        if (v->disk.read_blocks(v->disk.ctx, (uint64_t)i, &slots[i], 1)) {
-            unread++;
+    struct disk_root *r = (struct disk_root *)v->io;
+    struct super *s = (struct super *)(v->io + BLOCK_SIZE);
+    uint8_t master[CRYPT_KEY_SIZE];
+    bool found = false, unread = false;
+    for (uint64_t i = 0; i < 4; i++) {
+        if (v->disk.read_blocks(v->disk.ctx, i / 2 * ROOT_COPY + i % 2, r, 1)) {
+            unread = true;
             continue;
         }
-        if (open_root(&slots[i], key, masters[i], (uint8_t *)s))
+        if (open_root(r, key, master, (uint8_t *)s) || (found && s->sequence <= v->super.sequence))
             continue;
-        if (best < 0 || s->sequence > ((struct super *)supers)->sequence)
-            best = i;
+        found = true;
+        memcpy(&v->super, s, sizeof(v->super));
+        memcpy(&v->root, r, sizeof(v->root));
+        memcpy(v->master, master, CRYPT_KEY_SIZE);
     }
-    if (best >= 0) {
-        memcpy(&v->super, supers + (size_t)best * BLOCK_SIZE, sizeof(v->super));
-        memcpy(&v->root, &slots[best], sizeof(v->root));
-        memcpy(v->master, masters[best], CRYPT_KEY_SIZE);
-    }
-    crypt_wipe(masters, sizeof(masters));
-    crypt_wipe(supers, 2 * BLOCK_SIZE);
-    return best >= 0 ? 0 : unread ? -EIO : -EKEYREJECTED;
+    crypt_wipe(master, sizeof(master));
+    crypt_wipe(s, BLOCK_SIZE);
+    return found ? 0 : unread ? -EIO : -EKEYREJECTED;
 }
 
 static int root_write(struct volume *v)
@@ -103,7 +99,9 @@ static int root_write(struct volume *v)
                v->root.tag);
     crypt_wipe(&k, sizeof(k));
     crypt_wipe(plain, BLOCK_SIZE);
-    return v->disk.write_blocks(v->disk.ctx, v->super.sequence & 1, &v->root, 1);
+    uint64_t slot = v->super.sequence & 1;
+    int r = v->disk.write_blocks(v->disk.ctx, slot, &v->root, 1);
+    return r ? r : v->disk.write_blocks(v->disk.ctx, ROOT_COPY + slot, &v->root, 1);
 }
 
 int root_commit(struct volume *v, bool clean)

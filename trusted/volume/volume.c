@@ -58,18 +58,13 @@ void volume_abandon(struct volume *v)
     v->reason = "it is closed";
 }
 
-static uint64_t reserved_blocks(const struct super *s)
-{
-    return (s->blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS * GROUP_RESERVED + s->log_blocks;
-}
-
 static int fill_super(struct volume *v, uint64_t blocks, const char *name)
 {
     struct super *s = &v->super;
     uint64_t log = blocks / 64;
     *s = (struct super){.version = 1, .blocks = blocks, .inodes = 1};
     s->log_blocks = (uint32_t)(log < LOG_MIN ? LOG_MIN : log > LOG_MAX ? LOG_MAX : log);
-    s->free = blocks - reserved_blocks(s);
+    s->free = blocks - map_fixed(s);
     s->created = v->now_ns = v->disk.now_ns(v->disk.ctx);
     for (size_t i = 0; name[i] && i < sizeof(s->name) - 1; i++)
         s->name[i] = name[i];
@@ -264,7 +259,7 @@ void volume_found(const struct volume *v, struct volume_state *out)
 void volume_info(const struct volume *v, struct volume_info *out)
 {
     const struct super *s = &v->super;
-    *out = (struct volume_info){.blocks = s->blocks - reserved_blocks(s),
+    *out = (struct volume_info){.blocks = s->blocks - map_fixed(s),
                                 .free = s->free,
                                 .files = s->files,
                                 .sequence = s->sequence,
@@ -287,7 +282,7 @@ uint64_t volume_blocks(const struct volume *v)
 int volume_grow(struct volume *v, uint64_t blocks)
 {
     struct super *s = &v->super;
-    uint64_t before = s->blocks - reserved_blocks(s);
+    uint64_t before = s->blocks - map_fixed(s);
     blocks = usable_blocks(blocks);
     if (blocks < s->blocks || blocks > v->disk.blocks)
         return -EINVAL;
@@ -297,7 +292,7 @@ int volume_grow(struct volume *v, uint64_t blocks)
     if (r)
         return r;
     s->blocks = blocks;
-    s->free += s->blocks - reserved_blocks(s) - before;
+    s->free += s->blocks - map_fixed(s) - before;
     map_init(v);
     return volume_commit(v);
 }
