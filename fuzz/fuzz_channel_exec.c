@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/exec.h"
 #include "trusted/guest/channel.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct guest_exec x;
-    if (guest_exec_parse(&x, data, size))
+    struct sh_exec x;
+    if (sh_exec_parse(&x, data, size))
         return 0;
     const char *p = x.args;
     for (size_t i = 0; i < (size_t)x.head.arg_count + x.head.env_count + 2; i++)

@@ -189,11 +189,11 @@ static int send_request(const struct sh_instance *instance, uint8_t type, const 
                         size_t data_size, struct sh_frame_reader *in, char **answer,
                         struct sh_error *err)
 {
-    uint8_t payload[4 + SH_CONTROL_DATA_MAX] = {0};
+    uint8_t payload[4 + SH_CONTROL_ASK_MAX] = {0};
     struct sh_fifo out = {0};
     struct sh_frame_view frame;
-    if (data_size > SH_CONTROL_DATA_MAX)
-        return sh_fail(err, -EINVAL, "a request has at most %u bytes", SH_CONTROL_DATA_MAX);
+    if (data_size > SH_CONTROL_ASK_MAX)
+        return sh_fail(err, -EINVAL, "a request has at most %u bytes", SH_CONTROL_ASK_MAX);
     cleanup_close int s = sh_control_connect(instance, err);
     if (s < 0)
         return s;

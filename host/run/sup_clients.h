@@ -31,7 +31,7 @@ struct sup_client {
     struct sh_fifo input_waiting;
     uint8_t request_type; /* SH_FRAME_STATS, TRACE or ATTEST: waits for its answer; 0: nothing */
     bool request_sent;
-    uint8_t request[4 + SH_CONTROL_DATA_MAX];
+    uint8_t request[4 + SH_CONTROL_ASK_MAX];
     size_t request_size;
     bool traces, trace_lost; /* gets the trace; some of it was dropped */
     struct sh_fifo last;     /* the frame that ends it, once its output is delivered */

@@ -12,10 +12,25 @@ enum sh_control_kind {
     SH_CONTROL_TRACE = 2,  /* u32: 1 on, 0 off; answer: empty. Needs SH_POLICY_TRACE */
     SH_CONTROL_ATTEST = 3, /* a nonce of 1 to 64 bytes; answer: evidence as JSON. Always allowed */
     SH_CONTROL_MAPS = 4, /* no data; answer: /proc/self/maps, for a debugger. Debug enclaves only */
+    /* struct sh_control_exec, then the payload of SH_FRAME_EXEC; answer: empty, the program runs.
+     * EPERM: refused; ENOENT, EACCES, ENOEXEC and others: it could not be started. Its end is told
+     * by SH_CALL_SESSION. Needs SH_POLICY_EXEC */
+    SH_CONTROL_EXEC = 5,
+    SH_CONTROL_WINDOW = 6, /* u32 session, u16 rows, u16 columns; answer: empty */
+    SH_CONTROL_SIGNAL = 7, /* u32 session, u32 signal, to its process group; answer: empty. As the
+                              policy has it for the workload's signals */
 };
 
-#define SH_CONTROL_DATA_MAX 64u
+#define SH_CONTROL_DATA_MAX 65520u
+#define SH_CONTROL_ASK_MAX 64u       /* of a request on behalf of a client of the supervisor */
 #define SH_CONTROL_ANSWER_MAX 65472u /* bytes; with its numbers it fits a frame of the channel */
+
+/* Handles of the host's for the new program's streams; in use by nothing else. With a terminal only
+ * the first two count. */
+struct sh_control_exec {
+    uint32_t session; /* 1 to 65535, of no other program that runs */
+    int32_t handles[3];
+};
 
 struct sh_control_request {
     uint32_t kind; /* enum sh_control_kind */

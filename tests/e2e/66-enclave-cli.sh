@@ -16,7 +16,7 @@ d = json.load(sys.stdin)
 print(json.dumps($1))"; }
 B=$(command -v busybox)
 check "build" "$SHELTER" build -q -t shut -f "$B" -f "$T/life" -f "$T/net"
-check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allow stats --allow trace --allow signal -f "$B" -f "$T/life"
+check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allow stats --allow trace --allow signal --allow exec -f "$B" -f "$T/life"
 run=("$SHELTER" run --tee sgx-sim)
 running() { "$SHELTER" ps | grep -q "$1 .*running"; }
 
@@ -182,6 +182,32 @@ check "a service that takes signals" "${run[@]}" -d -e STAY=1 --name sig open /b
 for s in USR1 HUP USR2; do status "kill -s $s" 0 "$SHELTER" kill -s $s sig; sleep 0.2; done
 check "signals arrived, once each" until_true 10 bash -c '[ "$("$SHELTER" logs sig | tail -n 3 | tr "\n" " ")" = "signal 10 signal 1 signal 12 " ]'
 check "stop it" "$SHELTER" rm -f sig
+
+# --- programs beside the workload ---
+exec_in=("$SHELTER" exec beside)
+check "exec: an instance" "${run[@]}" -d -e STAY=1 -e A=a --name beside open /bin/life
+status "exec: its exit status" 7 "${exec_in[@]}" /bin/busybox sh -c 'echo $A $PWD; exit 7'
+same "exec: environment and directory of the workload" "$(cat "$T/out")" "a /"
+status "exec: stdin" 0 "${exec_in[@]}" /bin/busybox cat < <(seq 1 100000)
+same "exec: all of it came back" "$(md5sum <"$T/out")" "$(seq 1 100000 | md5sum)"
+status "exec: -u -w -e" 0 "$SHELTER" exec -u 7:8 -w /tmp -e A=b beside /bin/busybox sh -c 'echo $A $PWD; /bin/busybox id -u'
+same "exec: -u -w -e: seen" "$(tr '\n' ' ' <"$T/out")" "b /tmp 7 "
+status "exec: no such program" 127 "${exec_in[@]}" /bin/nope
+one_line "exec: no such program: told" "no such file"
+status "exec: not a program" 126 "${exec_in[@]}" /etc
+status "exec: no such directory" 126 "$SHELTER" exec -w /nope beside /bin/busybox true
+status "exec: no such user" 125 "$SHELTER" exec -u nobody-here beside /bin/busybox true
+status "exec: killed" 137 "${exec_in[@]}" /bin/busybox sh -c 'kill -9 $$'
+tests/pty_run.py 30 'send:tty; stty size\r' 'expect:33 101' 'send:sleep 100\r' 'pause:1' 'send:\x03' 'resize:20,70' 'pause:1' 'send:stty size\r' \
+    'expect:20 70' 'send:exit 5\r' -- "${exec_in[@]}" /bin/busybox sh >"$T/o" 2>&1
+check "exec on a terminal: size, ^C, resize, status" grep -q '^status 5' "$T/o"
+many=()
+for i in $(seq 20); do "${exec_in[@]}" /bin/busybox sh -c "exit $i" >/dev/null 2>&1 & many+=($!); done
+wrong=0
+for i in $(seq 20); do wait "${many[i - 1]}"; [ $? = "$i" ] || wrong=$((wrong + 1)); done
+same "exec: twenty at a time, none gone wrong" "$wrong" 0
+status "exec: one that runs at the end" 0 timeout 60 bash -c '"$SHELTER" exec beside /bin/busybox sleep 1000 & sleep 1; "$SHELTER" stop beside >/dev/null; wait; true'
+check "exec: rm" "$SHELTER" rm -f beside
 
 # --- a terminal ---
 tests/pty_run.py 30 'expect:terminal 101' 'resize:20,70' 'expect:columns 70' 'send:hi\r' 'expect:got hi' 'send:bye 4\r' \

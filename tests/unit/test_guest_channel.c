@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "lib/exec.h"
 #include "trusted/guest/serve.h"
 
 static void put_frame(uint8_t *out, uint8_t type, uint8_t stream, uint16_t session, uint32_t size)
@@ -90,10 +91,10 @@ static size_t exec_payload(uint8_t *out, uint8_t tty, uint8_t kind, uint16_t arg
 static void test_exec_parse(void **state)
 {
     uint8_t data[128];
-    struct guest_exec x;
+    struct sh_exec x;
     static const char good[] = "ls\0-l\0A=b\0/dir\0user"; /* its own NUL ends it */
     size_t size = exec_payload(data, 1, 0, 2, 1, good, sizeof(good));
-    assert_int_equal(guest_exec_parse(&x, data, size), 0);
+    assert_int_equal(sh_exec_parse(&x, data, size), 0);
     assert_string_equal(x.args, "ls");
     assert_string_equal(x.env, "A=b");
     assert_string_equal(x.workdir, "/dir");
@@ -102,10 +103,10 @@ static void test_exec_parse(void **state)
     for (size_t n = 0; n < size; n++) { /* torn at every byte */
         uint8_t *copy = malloc(n ? n : 1);
         memcpy(copy, data, n);
-        assert_int_equal(guest_exec_parse(&x, copy, n), -EBADMSG);
+        assert_int_equal(sh_exec_parse(&x, copy, n), -EBADMSG);
         free(copy);
     }
-    assert_int_equal(guest_exec_parse(&x, data, size + 1), -EBADMSG);
+    assert_int_equal(sh_exec_parse(&x, data, size + 1), -EBADMSG);
     static const struct {
         uint8_t tty, kind;
         uint16_t args, envs;
@@ -114,7 +115,7 @@ static void test_exec_parse(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         size = exec_payload(data, bad[i].tty, bad[i].kind, bad[i].args, bad[i].envs, good,
                             sizeof(good));
-        assert_int_equal(guest_exec_parse(&x, data, size), -EBADMSG);
+        assert_int_equal(sh_exec_parse(&x, data, size), -EBADMSG);
     }
 }
 

@@ -52,38 +52,6 @@ int guest_frame_check(const uint8_t *data, size_t have, struct sh_frame *frame)
     return have - GUEST_FRAME_HEAD < frame->size ? 0 : (int)(GUEST_FRAME_HEAD + frame->size);
 }
 
-/* Passes over `count` strings. */
-static const char *read_strings(struct sh_reader *r, size_t count)
-{
-    const char *first = (const char *)r->data + r->at;
-    while (count-- > 0 && !r->failed) {
-        const uint8_t *end = memchr(r->data + r->at, 0, r->size - r->at);
-        if (!end)
-            r->failed = true;
-        else
-            r->at = (size_t)(end - r->data) + 1;
-    }
-    return first;
-}
-
-int guest_exec_parse(struct guest_exec *x, const uint8_t *data, size_t size)
-{
-    struct sh_reader r = sh_reader(data, size);
-    const uint8_t *head = sh_read(&r, sizeof(x->head));
-    if (!head)
-        return -EBADMSG;
-    x->head = (struct sh_exec_head){head[0],           head[1],           sh_le16(head + 2),
-                                    sh_le16(head + 4), sh_le16(head + 6), sh_le16(head + 8)};
-    x->args = read_strings(&r, x->head.arg_count);
-    x->env = read_strings(&r, x->head.env_count);
-    x->workdir = read_strings(&r, 1);
-    x->user = read_strings(&r, 1);
-    if (r.failed || r.at != size || x->head.tty > 1 || x->head.kind > SH_EXEC_COPY_IN ||
-        !x->head.arg_count || (x->head.kind != SH_EXEC_PROGRAM && x->head.arg_count != 1))
-        return -EBADMSG;
-    return 0;
-}
-
 size_t guest_channel_room(const struct guest_channel *c)
 {
     return sizeof(c->tx) - (c->tx_end - c->tx_at);

@@ -16,15 +16,6 @@
  * needed, -EBADMSG when no honest host would send it. */
 int guest_frame_check(const uint8_t *data, size_t have, struct sh_frame *frame);
 
-/* A checked SH_FRAME_EXEC payload. Pointers go into it. */
-struct guest_exec {
-    struct sh_exec_head head;
-    const char *args; /* arg_count strings, one after the other */
-    const char *env;  /* env_count */
-    const char *workdir, *user;
-};
-int guest_exec_parse(struct guest_exec *x, const uint8_t *data, size_t size);
-
 struct guest_channel {
     int fd;
     bool ended; /* hung up, or the host broke the protocol */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "lib/exec.h"
+
 static void refuse_frame(struct guest *g, const struct sh_frame *frame, const char *why)
 {
     uint32_t type = frame->type;
@@ -39,7 +41,7 @@ static int take_strings(struct guest_strings *list, const char *text, size_t cou
     return rc;
 }
 
-static int run_exec(struct guest *g, struct guest_session *s, const struct guest_exec *x,
+static int run_exec(struct guest *g, struct guest_session *s, const struct sh_exec *x,
                     struct guest_error *e)
 {
     struct guest_strings argv = {0}, env = {0};
@@ -77,10 +79,10 @@ static int run_exec(struct guest *g, struct guest_session *s, const struct guest
 
 static int take_exec(struct guest *g, const struct sh_frame *frame, const uint8_t *data)
 {
-    struct guest_exec x;
+    struct sh_exec x;
     struct guest_error e;
     struct guest_session *workload = guest_session_find(g, 0);
-    if (guest_session_seen(g, frame->session) || guest_exec_parse(&x, data, frame->size))
+    if (guest_session_seen(g, frame->session) || sh_exec_parse(&x, data, frame->size))
         return -EBADMSG;
     guest_session_mark(g, frame->session);
     if (!(g->config.settings.requests & SH_POLICY_EXEC)) {

@@ -2,7 +2,7 @@
 # PID 1 of the confidential VM, and the initramfs: static against musl, the same bytes everywhere.
 
 GUEST_SRC := $(wildcard trusted/guest/*.c)
-GUEST_LIB := lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c lib/users.c
+GUEST_LIB := lib/exec.c lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c lib/users.c
 G := $(B)/guest
 
 # musl-gcc has no -static-pie: its start file and flags are given by hand, so that PID 1 is

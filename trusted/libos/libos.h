@@ -122,6 +122,7 @@ struct thread {
     uint64_t restart_rip;              /* where the call's instruction stands */
     bool rip_virtual;                  /* regs.rip may be one of mm/sites.h */
     void (*service)(struct thread *t); /* a thread of the LibOS itself */
+    struct session *session;           /* whose program it will load first (entry/session.h) */
 
     /* waiting */
     bool woken;            /* atomic */
@@ -236,6 +237,7 @@ struct process {
     char exe[4096];
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end;
     uint64_t start_time;
+    struct session *session; /* of the program that the host asked for; else NULL */
 };
 /* The workload, PID 1; threads of the LibOS itself count as its. */
 extern struct process first_process;

@@ -6,7 +6,7 @@ LIBOS_SRC := $(wildcard trusted/libos/*/*.c)
 LIBOS_PORT_TEST := $(wildcard trusted/libos/port_test/*.c)
 LIBOS_PORT_UNIT := $(wildcard trusted/libos/port_unit/*.c)
 LIBOS_CORE := $(filter-out $(LIBOS_PORT_TEST) $(LIBOS_PORT_UNIT) trusted/libos/port_sgx/%,$(LIBOS_SRC))
-LIBOS_LIB := lib/manifest.c lib/sites.c lib/cpuid.c lib/launch.c lib/settings.c lib/users.c lib/sha2.c lib/hex.c
+LIBOS_LIB := lib/manifest.c lib/sites.c lib/cpuid.c lib/launch.c lib/settings.c lib/users.c lib/sha2.c lib/hex.c lib/exec.c
 LIBOS_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -fPIE \
     -fvisibility=hidden -mgeneral-regs-only -fno-strict-aliasing -fcf-protection=none \
     -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -mno-red-zone \

@@ -114,9 +114,10 @@ void port_wake(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------
  * Handles 0, 1 and 2 are the standard streams, of which the port lets pass what the settings say
- * (port_stream_allowed), whoever asks; others come from port_socket and port_accept. */
+ * (port_stream_allowed), whoever asks; so it is with those of a program that the host asked for.
+ * Others come from port_socket and port_accept. */
 
-/* fs/stdio.c: may this standard stream be read, or written to? Also asked by every port. */
+/* fs/stdio.c: may this stream of the host's be read, or written to? Also asked by every port. */
 bool port_stream_allowed(int32_t handle, bool write);
 
 /* Copies bytes of root.img into trusted memory. All `size` bytes or -EIO. */
@@ -184,6 +185,9 @@ int port_control(struct sh_control_request *request);
 /* Answers request `id`: error 0 and the answer, or an errno and a sentence. At most
  * SH_CONTROL_ANSWER_MAX bytes. */
 void port_answer(uint32_t id, int error, const char *text, uint32_t size);
+
+/* The program of a session ended, after all that it wrote: its code, or 128 + signal and that. */
+void port_session_end(uint32_t session, uint32_t code, uint32_t signal);
 
 /* Text for whoever runs this: traces, the last words before a stop. Nothing secret. */
 void port_log(const char *text, uint32_t size);

@@ -71,6 +71,7 @@ static const struct sh_filter_call common[] = {
     ANY(exit_group),
     ONLY(tgkill, 0, OWN),
     ONLY(prctl, 0, PR_SET_NAME),
+    ANY(pipe2),
     ONLY(fcntl, 1, F_GETFL),
     ONLY(fcntl, 1, F_SETFL),
     ONLY(ioctl, 1, TCGETS),

@@ -179,9 +179,10 @@ void loader_clock_tell(struct sh_slot *s);
  */
 uint64_t loader_clock_hz(const struct sh_slot *first);
 
-/* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER) and quote.c
- * (QE_TARGET, QUOTE) ------------------------------------------------------------------------------
- * Parameters, buffers and results are those of the list; the loader bounds each buffer itself. */
+/* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER), pump.c
+ * (SESSION) and quote.c (QE_TARGET, QUOTE)
+ * ------------------------------------------------------------------------------ Parameters,
+ * buffers and results are those of the list; the loader bounds each buffer itself. */
 #define CALL_OUT(number, NAME, name, ...)                                                          \
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
 #include <shelter/calls_out.def>
@@ -265,11 +266,14 @@ _Noreturn void loader_exit(int status, bool own); /* the workload's end, or the 
 _Noreturn void loader_fail(const struct sh_error *err); /* ours */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 
-/* --- control.c: requests of the host, one at a time. ---------------------------------------------
+/* --- control.c: requests of the host, one after the other.
+ * ---------------------------------------------
  */
-/* Answered by a frame of `type`, now or later; while one is under way control_poll wants to be
- * called again within that many ms (-1: no need). Both for the pump only. */
-void control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
+/* Asks the enclave, behind what was asked before. Answered by a frame of `type`, or (0) by
+ * loader_pump_answered. 0, or -EBUSY: it is not asked, and with a `type` answered so. While one is
+ * under way control_poll wants to be called again within that many ms (-1: no need). Both for the
+ * pump only. */
+int control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
 
 /* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2.
@@ -278,6 +282,8 @@ int control_poll(void);
  * errors. */
 int loader_pump_open(struct sh_error *err);
 void loader_pump_start(void);
+/* The enclave answered what was asked about a session: 0, or an errno and a sentence. */
+void loader_pump_answered(uint32_t kind, uint32_t session, int error, const char *why);
 /* struct winsize of the user's terminal; false: there is none. */
 bool loader_pump_window(uint16_t size[4]);
 

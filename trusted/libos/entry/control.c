@@ -10,11 +10,13 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
 
 static bool serving;
 static uint32_t requested; /* set at any moment, without the lock */
 static char *answer;       /* SH_CONTROL_ANSWER_MAX bytes, once it is served */
+static struct sh_control_request *request;
 
 bool control_allows(uint64_t bit)
 {
@@ -71,6 +73,9 @@ static long (*const judges[])(const struct sh_control_request *r, char *out, siz
     [SH_CONTROL_TRACE] = judge_trace,
     [SH_CONTROL_MAPS] = judge_maps,
     [SH_CONTROL_ATTEST] = agent_judge_attest,
+    [SH_CONTROL_EXEC] = session_judge_exec,
+    [SH_CONTROL_WINDOW] = session_judge_window,
+    [SH_CONTROL_SIGNAL] = session_judge_signal,
 };
 
 long control_judge(const struct sh_control_request *r, char *out, size_t size)
@@ -84,18 +89,17 @@ long control_judge(const struct sh_control_request *r, char *out, size_t size)
 static void serve_control(struct thread *t)
 {
     for (;;) {
-        struct sh_control_request r;
         los_unlock();
-        int error = port_control(&r);
+        int error = port_control(request);
         los_lock();
         stats_count(calls_out);
         if (error) /* a host that has nothing to ask after all; it decides how often we look */
             continue;
-        long n = control_judge(&r, answer, SH_CONTROL_ANSWER_MAX);
+        long n = control_judge(request, answer, SH_CONTROL_ANSWER_MAX);
         uint32_t size = n < 0 ? (uint32_t)strlen(answer) : (uint32_t)n;
         stats_count(calls_out);
         los_unlock();
-        port_answer(r.id, n < 0 ? (int)-n : 0, answer, size);
+        port_answer(request->id, n < 0 ? (int)-n : 0, answer, size);
         los_lock();
     }
 }
@@ -120,5 +124,7 @@ void control_collect(void)
     /* Without memory for it nothing happens; the host asks again. */
     if (!answer)
         answer = pages_alloc((SH_CONTROL_ANSWER_MAX + PAGE_SIZE - 1) >> PAGE_SHIFT);
-    serving = answer && thread_service(serve_control) != NULL;
+    if (!request)
+        request = pages_alloc((sizeof(*request) + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    serving = answer && request && thread_service(serve_control) != NULL;
 }

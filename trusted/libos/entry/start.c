@@ -6,6 +6,7 @@
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/proc/program.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
 #include "trusted/libos/mm/mm.h"
@@ -43,74 +44,6 @@ static void init_process(void)
         current()->limits[i] = (struct limit){settings.limits[i].soft, settings.limits[i].hard};
 }
 
-/* The program's environment: the settings', HOME, secrets. */
-struct environment {
-    const char **list; /* NULL-terminated */
-    size_t count, room;
-};
-
-/* A later NAME=VALUE replaces an earlier one. */
-static int set_env(struct environment *e, const char *text)
-{
-    const char *eq = strchr(text, '=');
-    size_t n = eq ? (size_t)(eq - text) + 1 : strlen(text);
-    char *copy = los_strdup(text);
-    if (!copy)
-        return -ENOMEM;
-    for (size_t i = 0; i < e->count; i++) {
-        if (!strncmp(e->list[i], text, n)) {
-            e->list[i] = copy;
-            return 0;
-        }
-    }
-    if (e->count + 1 >= e->room)
-        return -E2BIG;
-    e->list[e->count++] = copy;
-    return 0;
-}
-
-static int add_env(void *env, const char *text)
-{
-    return set_env(env, text);
-}
-
-static const char *get_env(const struct environment *e, const char *name)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; i < e->count; i++) {
-        if (!strncmp(e->list[i], name, n) && e->list[i][n] == '=')
-            return e->list[i] + n + 1;
-    }
-    return NULL;
-}
-
-static int begin_env(struct environment *e, const char *home)
-{
-    char text[1100];
-    e->room = settings.env.count + settings.secrets.count + 2;
-    e->list = los_alloc(e->room * sizeof(*e->list));
-    if (!e->list)
-        return -ENOMEM;
-    memcpy(e->list, settings.env.items, settings.env.count * sizeof(*e->list));
-    e->count = settings.env.count;
-    fmt(text, sizeof(text), "HOME=%s", home);
-    return get_env(e, "HOME") ? 0 : set_env(e, text);
-}
-
-/* The program has its own copy, on its stack: secrets do not stay in ours. */
-static void wipe_env(struct environment *e)
-{
-    for (size_t i = 0; i < e->count; i++) {
-        if (i < settings.env.count && e->list[i] == settings.env.items[i])
-            continue;
-        char *text = (char *)(uintptr_t)e->list[i];
-        memset(text, 0, strlen(text));
-        __asm__ volatile("" : : "r"(text) : "memory");
-        los_free(text);
-    }
-    los_free(e->list);
-}
-
 static int enter_directory(void)
 {
     struct walk w;
@@ -126,30 +59,6 @@ static int enter_directory(void)
     if (r)
         log_line("shelter: cannot go to directory %s (errno %d)", settings.workdir, -r);
     return r;
-}
-
-/* Finds the program by PATH, as execvp does. */
-static int find_program(const char *name, const char *path, char *out, size_t size)
-{
-    if (strchr(name, '/')) {
-        fmt(out, size, "%s", name);
-        return 0;
-    }
-    while (path && *path) {
-        const char *end = strchr(path, ':');
-        size_t n = end ? (size_t)(end - path) : strlen(path);
-        struct walk w;
-        fmt(out, size, "%.*s/%s", (int)n, n ? path : ".", name);
-        if (walk_path(AT_FDCWD, out, WALK_FOLLOW, &w) == 0) {
-            bool fits = w.dentry && !w.file && (w.dentry->inode->mode & S_IFMT) == S_IFREG &&
-                        inode_allowed(w.dentry->inode, 1);
-            walk_end(&w);
-            if (fits)
-                return 0;
-        }
-        path += n + (end != NULL);
-    }
-    return -ENOENT;
 }
 
 static int become_user(struct sh_user *u)
@@ -235,7 +144,7 @@ static int open_files(const struct sh_manifest *m)
 static void tell_not_found(const char *name, char *path)
 {
     const char *slash = strrchr(name, '/');
-    bool there = slash && !find_program(slash + 1, "/bin", path, 2 * PAGE_SIZE);
+    bool there = slash && !program_find(slash + 1, "/bin", path, 2 * PAGE_SIZE);
     log_line("shelter: %s cannot be run: there is no such file in the image%s%s", name,
              there ? "; it is " : "", there ? path : "");
 }
@@ -245,7 +154,7 @@ static int run_program(struct thread *t, const struct environment *env)
     char *path = pages_alloc(2);
     const char *name = settings.args.items[0];
     struct exec_args x = {settings.args.items, env->list, NULL};
-    int r = path ? find_program(name, get_env(env, "PATH"), path, 2 * PAGE_SIZE) : -ENOMEM;
+    int r = path ? program_find(name, env_get(env, "PATH"), path, 2 * PAGE_SIZE) : -ENOMEM;
     if (!r)
         r = exec_load(t, path, &x);
     if (!r)
@@ -281,14 +190,15 @@ static int start_inside(const struct port_start *start, struct thread *t)
     t->tid = current()->pid;
     if (open_files(&m) || enter_directory() || become_user(&user))
         return EXIT_OWN;
-    if (begin_env(&env, user.home)) {
+    if (env_begin(&env, settings.secrets.count) || env_keep_home(user.home) ||
+        (!env_get(&env, "HOME") && env_add(&env, workload_home))) {
         log_line("shelter: no memory for the environment");
         return EXIT_OWN;
     }
-    int status = agent_before_program(add_env, &env);
+    int status = agent_before_program(env_add, &env);
     if (!status)
         status = run_program(t, &env);
-    wipe_env(&env);
+    env_wipe(&env);
     return status;
 }
 

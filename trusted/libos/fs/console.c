@@ -15,9 +15,8 @@
 struct console {
     struct list node;
     struct tty *tty;
-    struct outside input; /* handle -1: there is none */
+    struct outside input, shows; /* where what is shown goes: only written to */
     struct wait_queue wait;
-    int32_t output;
     uint8_t *typed, *shown; /* a page each */
     bool busy;              /* somebody is outside with `shown` */
     bool broken, closed;
@@ -51,7 +50,7 @@ static void show_piece(struct console *c)
     c->busy = true;
     while (at < n && !c->broken) {
         los_unlock();
-        long r = claim_count(port_write(c->output, c->shown + at, n - at), n - at);
+        long r = claim_count(port_write(c->shows.handle, c->shown + at, n - at), n - at);
         los_lock();
         c->broken = r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR);
         at += r > 0 ? (uint32_t)r : 0;
@@ -101,9 +100,10 @@ static long read_typed(struct console *c)
 static void console_free(struct console *c)
 {
     list_remove(&c->node);
+    stdio_bar(c->input.handle, false);
+    stdio_bar(c->shows.handle, true);
     outside_close(&c->input);
-    if (c->output > 2)
-        port_close(c->output);
+    outside_close(&c->shows);
     tty_put(c->tty);
     if (c->typed)
         page_free(c->typed);
@@ -149,13 +149,15 @@ struct tty *console_new(int32_t input, int32_t output, uint32_t uid)
         los_free(c);
         return NULL;
     }
-    *c = (struct console){.tty = t, .output = output, .typed = page_alloc(), .shown = page_alloc()};
+    *c = (struct console){.tty = t, .typed = page_alloc(), .shown = page_alloc()};
     wait_queue_init(&c->wait);
     list_append(&consoles, &c->node);
     t->drain = console_show;
-    c->input.handle = -1;
-    bool ok = c->typed && c->shown && (input < 0 || !outside_add(&c->input, input, &c->wait)) &&
-              !pty_publish(t, uid, TTY_GROUP);
+    c->input.handle = c->shows.handle = -1;
+    bool ok = c->typed && c->shown && input >= 0 && output >= 0 &&
+              !outside_add(&c->input, input, &c->wait) && !outside_add(&c->shows, output, NULL) &&
+              (input < 3 || stdio_let_pass(input, false)) &&
+              (output < 3 || stdio_let_pass(output, true)) && !pty_publish(t, uid, TTY_GROUP);
     if (ok && (c->thread = thread_service(serve_console)))
         return t;
     console_free(c);

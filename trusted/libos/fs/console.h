@@ -6,7 +6,7 @@
 #include "trusted/libos/fs/tty.h"
 
 /* A terminal on two handles of the host, with its name in /dev/pts, owned by uid, and the thread
- * that takes its input. -1 for input: there is none. NULL: no memory, or the handles are others'.
+ * that takes its input. NULL: no memory, or the handles are others'.
  */
 struct tty *console_new(int32_t input, int32_t output, uint32_t uid);
 void console_close(struct tty *t); /* shows what is left and gives the handles back */

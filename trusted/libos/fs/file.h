@@ -339,6 +339,11 @@ int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);
 int stdio_init(void);
+bool stdio_let_pass(int32_t handle, bool write); /* may the ports use it so? False: too many do */
+void stdio_bar(int32_t handle, bool write);
+/* A stream of the host's, at a handle that it names and that is nobody else's; given back with the
+ * file. 0, -EIO, -ENOMEM. */
+int stdio_open_handle(int32_t handle, bool write, struct file **out);
 void stdio_give(uint32_t uid); /* the terminal to its user */
 void stdio_resize(void);       /* the host's terminal may have another size */
 void stdio_end(void);          /* everything ends: what was written is with the host */

@@ -5,6 +5,8 @@
 #include <asm/signal.h>
 #include <asm/termbits.h>
 
+#include <shelter/channel.h>
+
 #include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/fs/console.h"
@@ -19,10 +21,43 @@ static struct {
     struct wait_queue wait;
 } streams[3];
 
+/* Streams of programs that the host asked for: handle * 2 + write. Read without the lock. */
+static uint32_t passing[3 * SH_SESSION_MAX];
+
+static bool replace_passing(uint32_t old, uint32_t new)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(passing); i++) {
+        uint32_t expected = old;
+        if (__atomic_compare_exchange_n(&passing[i], &expected, new, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+            return true;
+    }
+    return false;
+}
+
+bool stdio_let_pass(int32_t handle, bool write)
+{
+    return handle > 2 && replace_passing(0, (uint32_t)handle * 2 + write);
+}
+
+void stdio_bar(int32_t handle, bool write)
+{
+    if (handle > 2)
+        replace_passing((uint32_t)handle * 2 + write, 0);
+}
+
 bool port_stream_allowed(int32_t handle, bool write)
 {
+    for (size_t i = 0; handle > 2 && i < ARRAY_COUNT(passing); i++)
+        if (__atomic_load_n(&passing[i], __ATOMIC_RELAXED) == (uint32_t)handle * 2 + write)
+            return true;
     return write ? settings.output && (handle == 1 || handle == 2) : settings.input && handle == 0;
 }
+
+struct stream {
+    struct outside host;
+    struct wait_queue wait;
+};
 
 /* Until the host says that it is ready. Without time it is asked all the same. */
 static int wait_ready(struct file *f, uint32_t events)
@@ -109,18 +144,15 @@ static uint32_t stream_poll(struct file *f)
     return a && a->at != a->size ? POLLIN | POLLRDNORM : 0;
 }
 
-static struct ahead *ahead_of_input(void)
+static struct ahead *ahead_new(void)
 {
-    static struct ahead *input; /* one, whoever opens the terminal again */
-    if (input)
-        return input;
     struct ahead *a = los_alloc(sizeof(*a));
     if (!a || !(a->buf = pages_alloc(AHEAD_SIZE >> PAGE_SHIFT))) {
         los_free(a);
         return NULL;
     }
     wait_queue_init(&a->wait);
-    return input = a;
+    return a;
 }
 
 static long stream_write(struct file *f, struct io *io, uint64_t offset)
@@ -205,10 +237,64 @@ static int open_stream(int fd, struct file **out)
 {
     struct file *f = file_new(&stream_ops, fd ? O_WRONLY : O_RDONLY);
     int r = f ? attach_stream(f, fd) : -ENOMEM;
-    if (!r && !fd && !(f->data = ahead_of_input()))
+    if (!r && !fd && !(f->data = ahead_new()))
         r = -ENOMEM;
     if (r)
         return r;
+    *out = f;
+    return 0;
+}
+
+static void stream_release(struct file *f)
+{
+    struct stream *s = container_of(f->outside, struct stream, host);
+    struct ahead *a = f->data;
+    stdio_bar(s->host.handle, file_can_write(f));
+    outside_close(&s->host);
+    if (a)
+        pages_free(a->buf, AHEAD_SIZE >> PAGE_SHIFT);
+    los_free(a);
+    los_free(s);
+}
+
+static const struct file_ops other_ops = {
+    .read = stream_read,
+    .write = stream_write,
+    .poll = stream_poll,
+    .ioctl = stream_ioctl,
+    .release = stream_release,
+    .name = "pipe",
+    .stream = true,
+};
+
+int stdio_open_handle(int32_t handle, bool write, struct file **out)
+{
+    struct stream *s = los_alloc(sizeof(*s));
+    struct file *f = s ? file_new(&stream_ops, write ? O_WRONLY : O_RDONLY) : NULL;
+    struct ahead *a = f && !write ? ahead_new() : NULL;
+    int r = !f || (!write && !a) ? -ENOMEM : 0;
+    if (!r && claim_handle(handle) != handle)
+        r = -EIO;
+    if (s)
+        wait_queue_init(&s->wait);
+    if (!r)
+        r = outside_add(&s->host, handle, &s->wait);
+    if (!r && !stdio_let_pass(handle, write)) {
+        outside_close(&s->host);
+        r = -ENOMEM;
+    }
+    if (r) {
+        if (a)
+            pages_free(a->buf, AHEAD_SIZE >> PAGE_SHIFT);
+        los_free(a);
+        los_free(f);
+        los_free(s);
+        return r;
+    }
+    f->ops = &other_ops;
+    f->outside = &s->host;
+    f->wait = &s->wait;
+    f->data = a;
     *out = f;
     return 0;
 }

@@ -164,6 +164,11 @@ void port_answer(uint32_t id, int error, const char *text, uint32_t size)
              .size_a = MIN(size, SH_CONTROL_ANSWER_MAX));
 }
 
+void port_session_end(uint32_t session, uint32_t code, uint32_t signal)
+{
+    SGX_CALL(.nr = SH_CALL_SESSION, .args = {session, code, signal});
+}
+
 void port_log(const char *text, uint32_t size)
 {
     SGX_CALL(.nr = SH_CALL_LOG, .a = text, .size_a = size);

@@ -374,6 +374,10 @@ void port_close(int32_t handle)
     call_out(__NR_close, handle);
 }
 
+void port_session_end(uint32_t session, uint32_t code, uint32_t signal)
+{
+}
+
 int port_control(struct sh_control_request *request)
 {
     return -ENOSYS; /* nobody asks: los_host_control is never called */

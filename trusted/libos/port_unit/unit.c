@@ -469,6 +469,10 @@ void port_close(int32_t handle)
     unit_host.calls++;
 }
 
+void port_session_end(uint32_t session, uint32_t code, uint32_t signal)
+{
+}
+
 int port_control(struct sh_control_request *request)
 {
     unit_host.calls++;

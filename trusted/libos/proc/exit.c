@@ -9,6 +9,7 @@
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -179,7 +180,12 @@ static void process_end(struct process *p)
     if (p->pid == p->sid)
         tty_leader_ended(p->sid);
     pidfd_ended(p);
-    announce_end(p);
+    if (p->session)
+        session_ended(p);
+    if (p->parent)
+        announce_end(p);
+    else
+        free_process(p);
 }
 
 void thread_exit(struct thread *t, int wait_status)

@@ -147,6 +147,7 @@ static struct process *new_process(const struct clone_request *q)
     p->handlers = NULL;
     p->space = NULL;
     p->timers = NULL;
+    p->session = NULL;
     p->vfork_waiter = p->exec_thread = NULL;
     p->thread_count = 0;
     p->subreaper = p->execed = p->stopped = p->continued = p->exiting = false;

@@ -9,6 +9,9 @@
 /* proc/table.c */
 extern struct list processes; /* struct process.node, zombies too */
 int process_init_first(void); /* PID 1, without threads. 0 or -ENOMEM */
+/* One without a parent and without threads, in a session of its own; NULL: no memory. */
+struct process *process_new_orphan(void);
+void process_drop_orphan(struct process *p); /* that never had a thread */
 struct process *process_find(int pid);
 struct thread *thread_find_any(int tid);     /* of whatever process */
 int process_parent(const struct process *p); /* its number, or 0 */

@@ -90,9 +90,9 @@ int32_t id_next(void)
     return last;
 }
 
-int process_init_first(void)
+/* Everything that a process has from its beginning; what it shares is new. 0 or -ENOMEM. */
+static int process_init(struct process *p)
 {
-    struct process *p = &first_process;
     list_init(&p->threads);
     list_init(&p->node);
     list_init(&p->children);
@@ -108,7 +108,42 @@ int process_init_first(void)
         return -ENOMEM;
     p->fs->refs = p->handlers->refs = 1;
     p->fs->umask = 022;
-    p->pid = p->pgid = p->sid = 1;
-    list_append(&processes, &p->node);
     return 0;
+}
+
+int process_init_first(void)
+{
+    struct process *p = &first_process;
+    int r = process_init(p);
+    p->pid = p->pgid = p->sid = 1;
+    if (!r)
+        list_append(&processes, &p->node);
+    return r;
+}
+
+struct process *process_new_orphan(void)
+{
+    struct process *p = los_alloc(sizeof(*p));
+    if (p && process_init(p)) {
+        process_drop_orphan(p);
+        return NULL;
+    }
+    if (p) {
+        p->pid = p->pgid = p->sid = id_next();
+        p->start_time = clock_now();
+        list_append(&processes, &p->node);
+    }
+    return p;
+}
+
+void process_drop_orphan(struct process *p)
+{
+    list_remove(&p->node);
+    if (p->space)
+        space_put(p->space);
+    if (p->files)
+        fd_table_put(p->files);
+    los_free(p->fs);
+    los_free(p->handlers);
+    los_free(p);
 }

@@ -5,6 +5,7 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
 
 static struct list zombies = {&zombies, &zombies}; /* until the port lets go of their stacks */
@@ -117,6 +118,8 @@ void los_thread_main(struct thread *t)
     if (t->xsave)
         pages_free(t->xsave, XSTATE_PAGES);
     t->xsave = NULL;
+    if (t->session)
+        session_begin(t);
     if (t->set_tid && !residence_take())
         user_write(t->set_tid, &t->tid, sizeof(t->tid));
     los_return(t);
