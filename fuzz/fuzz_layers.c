@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         at = at + 3 > size ? size : at;
         sh_buffer_add(&b, end, sizeof(end));
-        struct memory m = {{read_memory, "fuzz"}, &b, 0};
+        struct memory m = {{.read = read_memory, .name = "fuzz"}, &b, 0};
         r = sh_tar_read(&t, &m.source, layer, NULL, &err);
         sh_buffer_free(&b);
     }
