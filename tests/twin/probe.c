@@ -399,12 +399,14 @@ static void show_network(void)
     int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     printf("raw socket %s\n", word(result(raw)));
     int udp = socket(AF_INET, SOCK_DGRAM, 0);
-    struct sockaddr_in peer = {
-        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a000202)};
+    struct sockaddr_in peer = {/* the name server: every workload may ask it */
+                               .sin_family = AF_INET,
+                               .sin_port = htons(53),
+                               .sin_addr.s_addr = htonl(0x0a000203)};
     int r = connect(udp, (void *)&peer, sizeof(peer));
     size = sizeof(a);
     getsockname(udp, (void *)&a, &size);
-    printf("towards the host %s as %s\n", word(r ? errno : 0),
+    printf("towards the name server %s as %s\n", word(r ? errno : 0),
            inet_ntop(AF_INET, &a.sin_addr, text, sizeof(text)));
     close(s), close(c), close(got), close(six), close(low), close(raw), close(udp);
 }
