@@ -31,7 +31,8 @@ backend servers
     option httpchk GET /
     server one 10.0.2.2:$back check inter 500ms
 END
-image haproxy
+# As its first process it would not be ended by the TERM that it sends itself.
+BUILD_OPTIONS="--stop-signal USR1" image haproxy
 RUN_OPTIONS="--network host-loopback" start haproxy 8080 /usr/sbin/haproxy -f /etc/haproxy.cfg -db
 url=http://127.0.0.1:$port
 check "haproxy: answers for the server" until_true 20 bash -c "curl -sf '$url/' | cmp - '$T/www/index.html'"
@@ -45,4 +46,4 @@ check "haproxy: and it answers" curl -sf "$url/" -o /dev/null
 kill $backend
 wait $backend 2>/dev/null
 check "haproxy: sees that the server is gone" until_true 10 bash -c "curl -s -o /dev/null -w '%{http_code}' '$url/' | grep -q 503"
-finish_app haproxy 143
+finish_app haproxy 0

@@ -113,6 +113,26 @@ threads = [threading.Thread(target=client) for _ in range(60)]
 print(len(took), "quick" if max(took) < 10 else max(took))
 P
 same "sixty clients at once" "$(timeout 100 python3 "$T/many.py" $port)" "60 quick"
+cat >"$T/thousands.py" <<'P'
+import resource, select, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+poll, waiting, answered, end = select.epoll(), {}, 0, time.monotonic() + 60
+for i in range(2000):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("127.0.0.1", int(sys.argv[1])))
+    waiting[s.fileno()] = s
+    poll.register(s.fileno(), select.EPOLLIN)
+while waiting and time.monotonic() < end:
+    for fd, _ in poll.poll(1):
+        answered += waiting.pop(fd).recv(100) == b"tcp-answer\n"
+print(answered)
+P
+if [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 2100 ]; then
+    same "two thousand clients at once" "$(timeout 100 python3 "$T/thousands.py" $port)" 2000
+else
+    skip "two thousand clients: the limit of open files is $(ulimit -Hn)"
+fi
 status "the same port again" 125 "$SHELTER" run -p 127.0.0.1:$port:80 box $B true; one_line "told" 'in use'
 "$SHELTER" rm -f web >/dev/null
 if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" = 0 ]; then
