@@ -54,7 +54,7 @@ MEMORY=2G start netty 8080,8081 /opt/java/bin/java -cp '/data:/data/jars/*' Serv
 head -c 300000 /dev/zero >"$T/body"
 for kind in nio:0 epoll:1; do
     url=http://127.0.0.1:${ports[${kind#*:}]} kind=netty-${kind%:*}
-    check "$kind: answers" until_true 60 curl -sf "$url/"
+    check "$kind: answers" until_true 100 curl -sf "$url/"
     same "$kind: the client's address" "$(curl -s "$url/who")" 10.0.2.2
     same "$kind: a body of 300 kB" "$(curl -s --data-binary "@$T/body" -H 'Expect:' "$url/length")" 300000
     wrk_ok "$kind: 64 keep-alive connections" "$url/" 4 64
