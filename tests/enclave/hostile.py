@@ -70,11 +70,22 @@ each('WRITE#1:result=VALUE', NONSENSE + ['max', 9, 0, 65537], 'write read', 0, '
 row('WRITE#1:result=3', 'write', 0, '1234567845678write 8')
 row('WRITE#1:size_a=umax,size_b=umax,a=00', 'write', 0, '12345678write 8')
 
-# --- TTY: the launch config says that the streams are a terminal
-each('TTY:result=VALUE', NONSENSE + [1, 'max'], 'tty', 0, 'tcgets EIO; winsize EIO')
-each('TTY:result=0,size_a=VALUE,a=ff', [0, 1, 7, 9, 35], 'tty', 0, 'tcgets EIO; winsize (EIO|0)')
-each('TTY:result=0,size_a=VALUE,a=ff', [36, 37, 4096, 'umax'], 'tty', 0, 'tcgets 0; winsize 0')
+# --- TTY: the launch config says that the streams are a terminal. It is the enclave's own: whatever the host says
+# of its own one, the modes are as they were made, and the window is the host's word or none.
+MODES = 'terminal 500 5 8a3b'
+each('TTY:result=VALUE', NONSENSE + [1, 'max'], 'tty terminal', 0, f'tcgets 0; winsize 0; {MODES} 0x0')
+row('any:signals=0', 'tty terminal read', 0, f'tcgets 0; winsize 0; {MODES} 0x0; read 12')
+each('TTY:result=0,size_a=VALUE,a=ff', [0, 1, 7], 'tty terminal', 0, f'tcgets 0; winsize 0; {MODES} 0x0')
+each('TTY:result=0,size_a=VALUE,a=ff', [8, 9, 35, 36, 37, 4096, 'umax'], 'tty terminal', 0,
+     f'tcgets 0; winsize 0; {MODES} 65535x65535')
 each('TTY:result=VALUE', NONSENSE + [1, 'max'], 'read', 0, 'read 12')
+# What it feeds: a wrong count is the end of input. What it says that it showed: nothing more is given to it.
+each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0xffc0000000], 'tty read', 0,
+     'tcgets 0; winsize 0; read 0')
+each('READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'tty read', 0, 'tcgets 0; winsize 0; read 0')
+row('READ:race=1', 'tty terminal', 0, f'.*{MODES} 0x0')
+each('WRITE:result=VALUE', NONSENSE + ['max', 65537, 0], 'tty terminal', 0, '(tcgets 0)?')
+row('any:signals=umax', 'tty terminal', '0|129|130|131|143', f'tcgets 0; winsize 0; {MODES} 0x0|')
 
 # --- CLOCK: time never goes back, whatever is said
 each('CLOCK:result=VALUE,monotonic=VALUE,realtime=VALUE', ['min', 'max', 0, 1, 'umax'], 'clock', 0, 'clock 0')
@@ -302,7 +313,8 @@ class Host:
         launch = f'{self.folder}/launch-{threading.get_ident()}'
         broker = 'broker http://broker.test:8080\n' if probes == 'broker' else ''
         words = ''.join(f'arg {w}\n' for w in ['/bin/probe'] + probes.split())
-        if probes == 'tty':
+        terminal = probes.startswith('tty')
+        if terminal:
             words += 'tty 1\n'
         with open(launch, 'w') as f:
             f.write('version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \'\'\'\n'
@@ -312,7 +324,9 @@ class Host:
                    f'{self.image}/root.img', f'{self.image}/manifest']
         r = subprocess.run(command, input=b'hello-input\n', stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         says = '; '.join(r.stdout.decode('latin-1').splitlines())
-        # What was written to stderr without an end of line comes in at any place.
+        # What was written to stderr without an end of line comes in at any place, as does a terminal's echo.
+        if terminal:
+            says = '; '.join(s for s in says.split('; ') if s != 'hello-input')
         if '12345678' in says:
             says = '12345678' + says.replace('12345678', '', 1)
         return r.returncode, says

@@ -67,6 +67,18 @@ static void probe_tty(void)
     say("winsize", ioctl(0, TIOCGWINSZ, buf), sizeof(struct winsize));
 }
 
+/* What the terminal is for the program, in one line: modes, window. */
+static void probe_terminal(void)
+{
+    struct termios t = {0};
+    struct winsize w = {0};
+    if (tcgetattr(0, &t) || ioctl(0, TIOCGWINSZ, &w))
+        printf("terminal %s\n", strerrorname_np(errno));
+    else
+        printf("terminal %x %x %x %dx%d\n", t.c_iflag, t.c_oflag, t.c_lflag, w.ws_row, w.ws_col);
+    fflush(stdout);
+}
+
 static uint64_t now(clockid_t id)
 {
     struct timespec ts = {0, 0};
@@ -382,16 +394,27 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } probes[] = {
-        {"read", probe_read},       {"write", probe_write},
-        {"tty", probe_tty},         {"clock", probe_clock},
-        {"sleep", probe_sleep},     {"poll", probe_poll},
-        {"pipe", probe_pipe},       {"threads", probe_threads},
-        {"memory", probe_memory},   {"socket", probe_socket},
-        {"listen", probe_listen},   {"datagram", probe_datagram},
-        {"signals", probe_signals}, {"file", probe_file},
-        {"state", probe_state},     {"attestation", probe_attestation},
-        {"exit", probe_exit},       {"agent", probe_agent},
-        {"epoll", probe_epoll},     {"available", probe_available},
+        {"read", probe_read},
+        {"write", probe_write},
+        {"tty", probe_tty},
+        {"terminal", probe_terminal},
+        {"clock", probe_clock},
+        {"sleep", probe_sleep},
+        {"poll", probe_poll},
+        {"pipe", probe_pipe},
+        {"threads", probe_threads},
+        {"memory", probe_memory},
+        {"socket", probe_socket},
+        {"listen", probe_listen},
+        {"datagram", probe_datagram},
+        {"signals", probe_signals},
+        {"file", probe_file},
+        {"state", probe_state},
+        {"attestation", probe_attestation},
+        {"exit", probe_exit},
+        {"agent", probe_agent},
+        {"epoll", probe_epoll},
+        {"available", probe_available},
     };
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof(probes) / sizeof(probes[0]); k++) {
