@@ -42,17 +42,22 @@ static uint64_t reserve_range(uint64_t size)
     return (uint64_t)p;
 }
 
-struct thread *unit_thread(int tid)
+static struct unit_parker *new_parker(void)
 {
-    struct thread *t = calloc(1, sizeof(*t));
     struct unit_parker *p = calloc(1, sizeof(*p));
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->cond, &attr);
+    return p;
+}
+
+struct thread *unit_thread(int tid)
+{
+    struct thread *t = calloc(1, sizeof(*t));
     t->self = t;
-    t->port = p;
+    t->port = new_parker();
     t->tid = tid;
     t->process = &first_process;
     t->call_nr = -1;
@@ -146,9 +151,21 @@ void port_pages_remove(uint64_t addr, uint64_t count)
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
+static void *run_service(void *arg)
+{
+    unit_self = arg;
+    los_lock();
+    unit_self->service(unit_self);
+    abort(); /* it ends by port_thread_exit */
+}
+
 int port_thread_start(struct thread *t)
 {
-    return -EAGAIN;
+    pthread_t id;
+    if (!t->service || !unit_host.services)
+        return -EAGAIN;
+    t->port = new_parker();
+    return pthread_create(&id, NULL, run_service, t) || pthread_detach(id) ? -EAGAIN : 0;
 }
 
 void port_thread_exit(uint32_t *gone)

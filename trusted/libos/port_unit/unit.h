@@ -31,7 +31,8 @@ struct unit_host {
     long next_handle; /* the one that port_socket gives, whatever else is said; 0: as all answers */
     /* Hears of each address that goes out; may be NULL. */
     void (*on_address)(const void *addr, uint32_t size, bool bind);
-    bool quiet; /* nothing that port_wait is asked about is ready; else all of it is */
+    bool services; /* service threads start and run; else there are none */
+    bool quiet;    /* nothing that port_wait is asked about is ready; else all of it is */
     struct port_event found[8]; /* what the next port_wait finds in its set */
     uint32_t found_count;
     struct port_event changes[64]; /* the last that were made; counted */
