@@ -204,9 +204,9 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
     while (io->left) {
-        uint64_t ready = ready_bytes(s, io, MIN(io->left, PIECE_MAX), PORT_R);
-        if (!ready)
-            return done ? done : -EFAULT;
+        uint64_t piece = MIN(io->left, PIECE_MAX);
+        if (ready_bytes(s, io, piece, PORT_R) < piece)
+            call_alone(); /* what is not there may be touched; the piece fails as a whole */
         if (is_reset(s))
             return (long)io->left;
         if (s->write_shut || s->peer_gone || !s->peer ||
@@ -220,7 +220,7 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
                 return done ? done : r;
             continue;
         }
-        uint32_t n = (uint32_t)MIN(ready, QUEUE_SIZE - queued);
+        uint32_t n = (uint32_t)MIN(piece, QUEUE_SIZE - queued);
         int r = queue_letter(to, io, n, l, files);
         if (r)
             return done ? done : r;
