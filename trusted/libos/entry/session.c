@@ -26,6 +26,7 @@ struct session {
     struct tty *tty;  /* NULL: pipes */
     struct process *process;
     struct wait_queue wait; /* of who asked */
+    bool asked;             /* who asked still looks at it, and frees it if it has ended */
     bool done;              /* `result` is known */
     long result;
     const char *why;
@@ -178,14 +179,15 @@ void session_ended(struct process *p)
     p->session = NULL;
     if (s->tty)
         console_close(s->tty);
+    s->tty = NULL;
     s->process = NULL;
-    if (s->result) { /* whoever asked frees it */
+    if (!s->result)
+        port_session_end(s->id, signal ? 128u + (uint32_t)signal : (uint32_t)status >> 8 & 255,
+                         (uint32_t)signal);
+    if (s->asked)
         wait_wake_all(&s->wait);
-        return;
-    }
-    port_session_end(s->id, signal ? 128u + (uint32_t)signal : (uint32_t)status >> 8 & 255,
-                     (uint32_t)signal);
-    session_free(s);
+    else
+        session_free(s);
 }
 
 /* ---- in the control thread ---- */
@@ -245,15 +247,17 @@ static long start_session(struct session *s, char *out, size_t size)
         session_free(s);
         return refuse_session(out, size, -EAGAIN, "the enclave cannot start a process");
     }
+    s->asked = true;
     wait_begin(&w, &s->wait);
     while (!s->done || (s->result && s->process))
         wait_nap(NO_DEADLINE);
     wait_end(&w);
+    s->asked = false;
     long r = s->result;
-    if (r) {
+    if (r)
         refuse_session(out, size, r, s->why);
+    if (!s->process) /* a short program has ended before we woke */
         session_free(s);
-    }
     return r;
 }
 
