@@ -157,11 +157,26 @@ static void ask(long n)
     }
 }
 
+/* A working directory that was removed has no path. */
+static void in_removed(void)
+{
+    char buf[4096];
+    struct stat st;
+    say("mkdirat", sys(mkdirat, AT_FDCWD, "gone", 0700), "removed");
+    say("chdir", sys(chdir, "gone"), "removed");
+    say("unlinkat", sys(unlinkat, AT_FDCWD, "../gone", AT_REMOVEDIR), "removed");
+    say("getcwd", sys(getcwd, buf, sizeof(buf)), "removed");
+    say("newfstatat", sys(newfstatat, AT_FDCWD, ".", &st, 0), "removed: itself");
+    say("mkdirat", sys(mkdirat, AT_FDCWD, "x", 0700), "removed: in it");
+    say("chdir", sys(chdir, facts_folder), "removed: back");
+}
+
 int main(int argc, char **argv)
 {
     long count = argc > 2 ? atol(argv[2]) : 4000;
     state = (argc > 1 ? strtoull(argv[1], NULL, 10) : 1) * 0x9e3779b97f4a7c15ull + 1;
     facts_begin();
+    in_removed();
     for (long n = 0; n < count; n++)
         ask(n);
     facts_end();

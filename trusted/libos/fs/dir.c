@@ -73,6 +73,8 @@ long sys_getdents64(int fd, uint64_t to, uint32_t size)
 
 long sys_getcwd(uint64_t to, uint64_t size)
 {
+    if (dentry_removed(cwd_dentry()))
+        return -ENOENT;
     char *buf = los_alloc(4096);
     if (!buf)
         return -ENOMEM;

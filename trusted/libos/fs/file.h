@@ -228,6 +228,7 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
 int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
 void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
 int dentry_list(struct dentry *dir, struct listing *l);
+bool dentry_removed(const struct dentry *d);               /* it has no name any more */
 int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
 bool dentry_empty(struct dentry *dir, int *error);
 bool dentry_below(struct dentry *d, struct dentry *top);

@@ -274,12 +274,16 @@ bool dentry_below(struct dentry *d, struct dentry *top)
     return false;
 }
 
+bool dentry_removed(const struct dentry *d)
+{
+    return !d->kept && !d->root && d->inode && d->inode->fs != FS_PROC;
+}
+
 int dentry_path(struct dentry *d, char *buf, size_t size)
 {
     size_t at = size - 1;
-    bool removed = !d->kept && !d->root && d->inode && d->inode->fs != FS_PROC;
     buf[at] = 0;
-    if (removed && at > 10) {
+    if (dentry_removed(d) && at > 10) {
         at -= 10;
         memcpy(buf + at, " (deleted)", 10);
     }
