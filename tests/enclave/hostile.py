@@ -9,6 +9,7 @@ expression over the lines joined by "; ". Whatever a case expects: nothing may l
 should not (status 99), and nothing may be written beside what was asked for ("spoilt").
 """
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -227,6 +228,26 @@ for lie in ['result=0,size_a=umax,a=ff', 'result=min', 'result=max,size_a=0', 'r
     row('any:control=1;CONTROL:skip=1,delay=500,' + lie, 'pipe threads', 0, ALL)
 row('any#1:control=umax;CONTROL:skip=1,delay=500,result=0,size_a=umax,a=01;ANSWER:result=min,size_a=umax',
     'pipe threads', 0, ALL)
+
+# --- SESSION, and CONTROL's request for it: a program beside the workload, on handles that are none; its end is said
+# in a call whose answer means nothing (what comes with it does: the signals that `signals` sees)
+def session(tty, *handles, words=('/bin/probe', 'exit'), number=1):
+    payload = struct.pack('<I3iBBHHHH', number, *handles, tty, 0, len(words), 0, 0, 0)
+    payload += b''.join(w.encode() + b'\0' for w in words) + b'\0\0'
+    request = struct.pack('<IIII', 5, 7, len(payload), 0) + payload
+    return (f'any#1:control=umax;CONTROL#1:skip=1,result=0,size_a=umax,a={request.hex()};'
+            'CONTROL#2+:skip=1,delay=1000,result=-11;')
+
+
+for tty in 0, 1:
+    row(session(tty, 100, 101, 102) + 'SESSION:signals=umax', 'signals sleep signals', 0,
+        'signals( 2 15)?; sleep 1; signals 2 15')
+    each(session(tty, 100, 101, 102) + 'SESSION:skip=1,result=VALUE,size_a=umax,size_b=umax', NONSENSE + [1, 'max'],
+         'sleep pipe threads', 0, 'sleep 1; ' + ALL)
+    for handles in [(0, 1, 2), (-1, -1, -1), (1 << 30, 1 << 30, 1 << 30), (100, 100, 100), (-2 ** 31, 5, 5)]:
+        row(session(tty, *handles), 'sleep pipe threads', 0, 'sleep 1; ' + ALL)
+row(session(0, 100, 101, 102, words=('/bin/nothing',)) + 'SESSION:signals=umax', 'signals sleep signals', 0,
+    'signals; sleep 1; signals')
 
 # --- LAZY: other code, less of it, none
 for lie in ['result=min', 'result=0', 'result=65536,size_a=65535', 'result=max,size_a=umax', 'result=65537',
