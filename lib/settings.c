@@ -422,22 +422,18 @@ static void take_host(struct maker *k, const void *launch, size_t size)
 /* "10.88.0.5/16..." with an address that a host can have. */
 static bool read_address(const char *text, uint8_t ip[4], uint8_t *prefix)
 {
+    static const char ends[] = ".../,";
     for (int part = 0; part < 5; part++) {
-        char digits[4];
-        uint64_t number;
-        size_t n = 0;
-        while (n < 3 && text[n] >= '0' && text[n] <= '9')
-            digits[n] = text[n], n++;
-        digits[n] = 0;
-        char end = text[n];
-        bool ends = part < 3 ? end == '.' : part < 4 ? end == '/' : !end || end == ',';
-        if (!n || !ends || !read_number(digits, part < 4 ? 255 : 32, &number))
+        const char *from = text;
+        unsigned number = 0;
+        while (*text >= '0' && *text <= '9' && text - from < 3)
+            number = number * 10 + (unsigned)(*text++ - '0');
+        bool canonical = text != from && (*from != '0' || text == from + 1);
+        if (!canonical || number > (part < 4 ? 255 : 32) ||
+            (*text != ends[part] && (part < 4 || *text)))
             return false;
-        if (part < 4)
-            ip[part] = (uint8_t)number;
-        else
-            *prefix = (uint8_t)number;
-        text += n + 1;
+        *(part < 4 ? ip + part : prefix) = (uint8_t)number;
+        text++;
     }
     return ip[0] && ip[0] != 127 && ip[0] < 224 && *prefix;
 }
@@ -447,12 +443,12 @@ static void set_address(struct maker *k)
     static const uint8_t usual[4] = {SH_NET_OWN_BYTES};
     struct sh_settings *s = k->s;
     const char *text = s->network;
-    size_t digits = 0;
+    bool ipv4 = false;
     memcpy(s->own4, usual, sizeof(usual));
     s->prefix4 = 24;
-    while (text[digits] >= '0' && text[digits] <= '9')
-        digits++;
-    if (digits && text[digits] == '.' && !read_address(text, s->own4, &s->prefix4))
+    for (const char *p = text; *p && *p != '/' && *p != ':'; p++)
+        ipv4 |= *p == '.';
+    if (ipv4 && !read_address(text, s->own4, &s->prefix4))
         refuse_settings(k, -EBADMSG, "the network's address is none that a host can have");
 }
 

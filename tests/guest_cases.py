@@ -529,7 +529,9 @@ def network():
     has("loopback is up", out, r"inet addr:127\.0\.0\.1")
     refused("a network that is asked for and not there", "no network device",
             given=dict(network="dhcp"))
-    for bad in ("10.0.2.15", "10.0.2.15/33", "10.0.2.15/24,fe80::1", "a/24", "1.2.3.4/24,", "/24"):
+    for bad in ("10.0.2.15", "10.0.2.15/33", "1.2.3.4.5/8", "127.0.0.1/8"):
+        refused(f"bad network {bad}", "none that a host can have", given=dict(network=bad))
+    for bad in ("10.0.2.15/24,fe80::1", "a/24", "1.2.3.4/24,", "/24"):
         refused(f"bad network {bad}", "is not none, dhcp or", given=dict(network=bad))
 
 
@@ -742,8 +744,10 @@ def lies_cmdline():
 def lies_policy():
     for name, given in (("command", dict(arg=["/bin/sh"])), ("environment", dict(env=["LD_PRELOAD=x"])),
                         ("directory", dict(workdir="/")), ("user", dict(user="0")),
-                        ("host name", dict(hostname="free")), ("network", dict(network="1.2.3.4/8"))):
+                        ("host name", dict(hostname="free"))):
         refused(f"locked image: {name}", "the image is locked", fields=dict(policy=h.P_LOCK), given=given)
+    refused("locked image: another network", "the image is locked",
+            fields=dict(policy=h.P_LOCK, network="10.1.1.1/24"), given=dict(network="1.2.3.4/8"))
     refused("locked image: a network that it was built without", "the image is locked", net=True,
             fields=dict(policy=h.P_LOCK, network="none"), given=dict(network="dhcp"))
     end, out, _ = run("echo locked", dict(policy=h.P_LOCK), dict(tty="1"))

@@ -22,18 +22,32 @@ static void write_script(const char *body)
     cleanup_free char *text =
         sh_format("#!/bin/bash\n"
                   "[ \"$1\" = --version ] && { echo 'QEMU emulator version 9.9.9'; exit; }\n"
-                  "echo run >>%s/runs\n"
                   "[[ \"$*\" =~ id=qmp,fd=([0-9]+) ]] && eval \"exec 7>&${BASH_REMATCH[1]}\"\n"
                   "%s\n",
-                  dir, body);
-    assert_int_equal(sh_write_file(AT_FDCWD, qemu, text, strlen(text), 0700, &err), 0);
+                  body);
+    assert_int_equal(sh_write_file(AT_FDCWD, qemu, text, strlen(text), 0755, &err), 0);
 }
+
+/* How often the program was asked: behind its walls it can write nothing down, but each answer is
+ * remembered in a file of its own. */
+static size_t run_count;
+static ino_t last_answers;
 
 static size_t runs(void)
 {
-    struct stat st;
-    cleanup_free char *path = sh_format("%s/runs", dir);
-    return stat(path, &st) ? 0 : (size_t)st.st_size / 4;
+    return run_count;
+}
+
+static void look_at_cache(void)
+{
+    cleanup_free char *name = sh_format("%s/shelter", dir);
+    cleanup_closedir DIR *cache = opendir(name);
+    ino_t now = 0; /* of all that are remembered */
+    for (struct dirent *e; cache && (e = readdir(cache));)
+        if (e->d_name[0] != '.')
+            now += e->d_ino;
+    run_count += now != last_answers;
+    last_answers = now;
 }
 
 /* Asks with an empty cache; *count is how often the program was started. */
@@ -45,23 +59,25 @@ static bool ask(bool keep_cache)
                                .initramfs = kernel,
                                .firmware = kernel};
     if (!keep_cache) {
-        cleanup_free char *cache = sh_format("%s/shelter", dir), *log = sh_format("%s/runs", dir);
+        cleanup_free char *cache = sh_format("%s/shelter", dir);
         sh_remove_tree(AT_FDCWD, cache);
-        unlink(log);
+        run_count = last_answers = 0;
     }
-    return sh_qemu_kvm_works(&c);
+    bool works = sh_qemu_kvm_works(&c);
+    look_at_cache();
+    return works;
 }
 
 static int set_up(void **state)
 {
     struct sh_error err = {0};
-    if (!mkdtemp(dir))
+    if (!mkdtemp(dir) || chmod(dir, 0755)) /* for nobody, behind the walls */
         return -1;
     setenv("XDG_CACHE_HOME", dir, 1);
     unsetenv("SHELTER_ACCEL");
     qemu = sh_format("%s/qemu", dir);
     kernel = sh_format("%s/kernel", dir);
-    return sh_write_file(AT_FDCWD, kernel, "kernel", 6, 0600, &err);
+    return sh_write_file(AT_FDCWD, kernel, "kernel", 6, 0644, &err);
 }
 
 static int tear_down(void **state)
@@ -133,7 +149,7 @@ static void test_key_and_force(void **state)
     need_kvm();
     write_script(EVENT("guest-shutdown"));
     assert_true(ask(false));
-    assert_int_equal(sh_write_file(AT_FDCWD, kernel, "another kernel", 14, 0600, &err), 0);
+    assert_int_equal(sh_write_file(AT_FDCWD, kernel, "another kernel", 14, 0644, &err), 0);
     write_script("exit 1");
     assert_false(ask(true));
     assert_int_equal(runs(), 2);

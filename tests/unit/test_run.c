@@ -126,7 +126,6 @@ static void test_ports(void **state)
                                       "[::g]:80:80",
                                       "[]:80:80",
                                       "[1.2.3.4]:80:80",
-                                      "[::1]:80:80/udp",
                                       "::1:80:80",
                                       "8006",
                                       "1:8006/tcp",
@@ -138,6 +137,8 @@ static void test_ports(void **state)
         assert_int_equal(sh_port_parse(bad[i], &p, &err), -EINVAL);
         assert_true(err.text[0]);
     }
+    assert_int_equal(sh_port_parse("[::1]:80:80/udp", &p, &err), 0);
+    assert_true(p.udp);
     /* A free one is found, and then it is not free twice. */
     struct sh_port two[2];
     memset(&err, 0, sizeof(err));

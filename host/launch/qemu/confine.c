@@ -32,7 +32,6 @@ static void see_file(struct sh_wall_view *view, const char *path, enum sh_wall_r
 static void choose_user(const struct sh_launch_spec *spec, struct sh_child_walls *w)
 {
     struct stat st, first = {0};
-    w->uid = w->gid = SH_WALL_UID_FIRST + (uid_t)getpid();
     for (size_t i = 0; i < spec->mount_count; i++) {
         if (stat(spec->mounts[i].source, &st) || !st.st_uid || (i && st.st_uid != first.st_uid))
             return;
@@ -48,6 +47,7 @@ static void choose_user(const struct sh_launch_spec *spec, struct sh_child_walls
 void sh_qemu_walls(const struct sh_qemu_config *c, struct sh_child_walls *w)
 {
     struct sh_wall_view *view = &w->view;
+    w->uid = w->gid = SH_WALL_UID_FIRST + (uid_t)getpid();
     const struct sh_launch_spec *spec = c->spec;
     sh_wall_view_add_system(view);
     see_prefix(view, c->qemu);
@@ -58,6 +58,8 @@ void sh_qemu_walls(const struct sh_qemu_config *c, struct sh_child_walls *w)
     see_file(view, c->quote_socket, SH_WALL_WRITE);
     see_file(view, "/dev/kvm", SH_WALL_DEVICE);
     see_file(view, "/dev/sev", SH_WALL_DEVICE);
+    if (!spec) /* a look at what this host can do */
+        return;
     choose_user(spec, w);
     for (size_t i = 0; i < spec->mount_count; i++)
         see_file(view, spec->mounts[i].source,

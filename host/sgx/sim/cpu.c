@@ -91,6 +91,8 @@ static int load_key(const char *path)
     if (fd < 0)
         return -errno;
     int ret = sh_read_all(fd, sim_cpu.fuse_key, sizeof(sim_cpu.fuse_key));
+    if (ret == -ENODATA) /* cut */
+        ret = -EBADMSG;
     close(fd);
     return ret;
 }
