@@ -110,28 +110,12 @@ static void test_ports(void **state)
     assert_int_equal(p.host_port, 0);
     assert_int_equal(sh_port_parse("53", &p, &err), 0);
     assert_int_equal(p.guest_port, 53);
-    static const char *const bad[] = {"",
-                                      "x",
-                                      "80:",
-                                      "80:x",
-                                      "80:70000",
-                                      "80:0",
-                                      "-1:80",
-                                      "80/sctp",
-                                      "1:2:3",
-                                      "a.b:1:2",
-                                      "[::1]:80",
-                                      "[::1]80:80",
-                                      "[::1:80:80",
-                                      "[::g]:80:80",
-                                      "[]:80:80",
-                                      "[1.2.3.4]:80:80",
-                                      "::1:80:80",
-                                      "8006",
-                                      "1:8006/tcp",
-                                      "80:80/",
-                                      " 80",
-                                      "80 "};
+    static const char *const bad[] = {"",           "x",           "80:",        "80:x",
+                                      "80:70000",   "80:0",        "-1:80",      "80/sctp",
+                                      "1:2:3",      "a.b:1:2",     "[::1]:80",   "[::1]80:80",
+                                      "[::1:80:80", "[::g]:80:80", "[]:80:80",   "[1.2.3.4]:80:80",
+                                      "::1:80:80",  "8006",        "1:8006/tcp", "80:80/",
+                                      " 80",        "80 "};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         memset(&err, 0, sizeof(err));
         assert_int_equal(sh_port_parse(bad[i], &p, &err), -EINVAL);
