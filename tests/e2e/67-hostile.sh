@@ -22,6 +22,23 @@ for what in nothing:7 exinfo:125 kss:125; do
     [ "${what#*:}" = 7 ] || one_line "made without ${what%:*}: told" 'made without EXINFO or KSS'
 done
 python3 tests/enclave/hostile.py table "$image" "$T/key.pem"
+# Volumes: the key comes from a broker.
+gcc -O2 -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c
+export SHELTER_BROKER=$T/broker
+"$SHELTER" attest --simulated-root -o "$T/simulated.pem"
+"$SHELTER" broker init
+"$SHELTER" broker key >"$T/broker.pem"
+timeout 500 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/simulated.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "the broker" until_true 20 test -s "$T/url"
+head -c 32 /dev/urandom | "$SHELTER" broker add-resource volumes/key/data --image any
+for verb in make look; do
+    check "an image with a volume: $verb" "$SHELTER" build -q -t $verb --broker-key "$T/broker.pem" -f "$T/storage" \
+        --volume "data:/data:key=kbs:///volumes/key/data:freshness=insecure-none:size=64M" -c "/bin/storage $verb /data"
+    check "... known to the broker" "$SHELTER" broker add-reference $verb
+    status "an honest host: $verb" 0 "$SHELTER" run --tee sgx-sim --rm -i "$(cat "$T/url")" -v "data:$T/disk" $verb
+done
+python3 tests/enclave/hostile.py volumes "$SHELTER" "$(cat "$T/url")" "$T/disk"
 if [ -n "${SHELTER_SOAK:-}" ]; then
     python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 1000 $((RANDOM * 32768 + RANDOM))
 else
