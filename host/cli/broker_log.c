@@ -140,15 +140,18 @@ static int show_log(struct sb_store *st, bool follow, int64_t count, bool json,
                     struct sh_error *err)
 {
     struct printer p = {.json = json};
+    char why[300] = "";
     int r = count >= 0 ? sb_log_tail(st, count, &p.at) : 0;
     while (!r) {
-        r = sb_log_read(st, &p.at, print_entry, &p);
+        r = sb_log_read(st, &p.at, print_entry, &p, why, sizeof(why));
         if (fflush(stdout)) /* whoever read us is gone */
             return 0;
         if (!follow || r)
             break;
         nanosleep(&(struct timespec){.tv_nsec = FOLLOW_MS * 1000000l}, NULL);
     }
+    if (*why)
+        return sh_fail(err, r, "%s", why);
     return r ? sh_fail_errno(err, r, "cannot read the broker's audit log") : 0;
 }
 

@@ -627,6 +627,17 @@ def edited(folder, change):
     return done, server
 
 
+def edited_file(data):
+    """The database of folder `chain`, and nothing beside it."""
+    os.makedirs(f"{T}/chain", mode=0o700, exist_ok=True)
+    for left in os.listdir(f"{T}/chain"):
+        os.remove(f"{T}/chain/{left}")
+    open(f"{T}/chain/broker.db", "wb").write(data)
+
+
+FORGED = "INSERT INTO refusal VALUES (1, 0, 5, 5, 1, 'attest', 'refused', 'debug', '', 'p', '', '', '', '', '', '', '', zeroblob(32))"
+
+
 def chain_cases(sql_of):
     """The chain shows what was changed, taken out, cut off or put back."""
     for n in range(4):
@@ -643,18 +654,33 @@ def chain_cases(sql_of):
     now = open(f"{T}/sound/broker.db", "rb").read()
     for name, sql in (("a changed entry", "UPDATE log SET peer = 'nobody' WHERE id = 3"), ("one taken out", "DELETE FROM log WHERE id = 3"),
                       ("the first ones", "DELETE FROM log WHERE id < 3"), ("the last ones", "DELETE FROM log WHERE id > 6"),
-                      ("all of them", "DELETE FROM log"), ("the note of the last one", "DELETE FROM head"),
+                      ("another MAC", "UPDATE log SET mac = zeroblob(32) WHERE id = 3"), ("no MAC", "UPDATE log SET mac = NULL WHERE id = 3"),
+                      ("a refusal that nobody wrote", FORGED), ("all of them", "DELETE FROM log"), ("the note of the last one", "DELETE FROM head"),
                       ("the last ones, and the note set back", "DELETE FROM log WHERE id > 6; UPDATE head SET id = 6, chain = (SELECT chain FROM log WHERE id = 6)")):
-        os.makedirs(f"{T}/chain", mode=0o700, exist_ok=True)
-        for left in os.listdir(f"{T}/chain"):
-            os.remove(f"{T}/chain/{left}")
-        open(f"{T}/chain/broker.db", "wb").write(now)
+        edited_file(now)
         db = sqlite3.connect(f"{T}/chain/broker.db")
         db.executescript(sql)
         db.commit()
         db.close()
         done = shelter("log", "--check", folder="chain")
         same(f"chain: {name}: seen", (done.returncode, done.stderr.count(b"\n")), (125, 1))
+    # Whatever byte of an entry is another: what `log` leaves out, --check refuses, and both say which.
+    db = sqlite3.connect(f"{T}/sound/broker.db")
+    mac, chain, ms, *texts = db.execute("SELECT mac, chain, time_ms, event, outcome, code, detail, peer FROM log WHERE id = 3").fetchone()
+    db.close()
+    weak, seen = [], 0
+    for field, value in (("mac", mac), ("chain", chain), ("texts", ms.to_bytes(6, "big") + "".join(texts).encode())):
+        same(f"chain: {field} of entry 3 is in the file", value in now, True)
+        for n in range(0, len(value), 5):
+            edited_file(now.replace(value, value[:n] + bytes([value[n] ^ 1]) + value[n + 1:]))
+            shown, checked = shelter("log", "--json", folder="chain"), shelter("log", "--check", folder="chain")
+            if shown.returncode:
+                seen += 1
+                if (len(shown.stdout.splitlines()), b"entry 3 of the audit log" in shown.stderr) != (8, True):
+                    weak.append((field, n, shown.stderr))
+            if not checked.returncode or (field != "chain" and b"entry 3" not in checked.stderr):
+                weak.append((field, n, checked.stderr))
+    same("chain: --check refuses any byte that log refuses, and each names the entry", (weak, seen > 8), ([], True))
     for left in os.listdir(f"{T}/chain"):
         os.remove(f"{T}/chain/{left}")
     sql_of("")(f"{T}/chain/broker.db")

@@ -514,12 +514,12 @@ static void refusals(struct sb_store *st)
     struct sb_entry e = {.time_ms = 5, .event = "attest", .code = "debug", .peer = "p"};
     struct sb_cursor at = {INT64_MAX, 0};
     struct counts c = {0, 0};
-    char peer[16];
+    char peer[16], why[300];
 
     for (int i = 0; i < 1000; i++)
         sb_log_refusal(st, &e, false);
     assert_int_equal(sb_log_flush(st), 0);
-    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c, why, sizeof(why)), 0);
     assert_int_equal(c.entries, 1);
     assert_int_equal(c.times, 1000);
     sb_log_refusal(st, &e, true);
@@ -533,7 +533,7 @@ static void refusals(struct sb_store *st)
     assert_int_equal(sb_log_flush(st), 0);
     at = (struct sb_cursor){INT64_MAX, 0};
     c = (struct counts){0, 0};
-    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c, why, sizeof(why)), 0);
     assert_int_equal(c.entries, SB_REFUSALS_MAX + 1); // of strangers, and the other's
     for (int i = 0; i < 5000; i++) {                  // within one second
         snprintf(peer, sizeof(peer), "%d", i);
@@ -541,7 +541,7 @@ static void refusals(struct sb_store *st)
     }
     sb_log_flush(st);
     c = (struct counts){0, 0};
-    assert_int_equal(sb_log_read(st, &at, count_refusals, &c), 0);
+    assert_int_equal(sb_log_read(st, &at, count_refusals, &c, why, sizeof(why)), 0);
     assert_in_range(c.entries, 2, 64);
     assert_int_equal(c.times, 5000);
 }
@@ -600,7 +600,7 @@ static void store(void **state)
     for (int i = 0; i < 4; i++)
         pthread_join(thread[i], NULL);
     count = 0;
-    assert_int_equal(sb_log_read(st, &at, count_entry, &count), 0);
+    assert_int_equal(sb_log_read(st, &at, count_entry, &count, why, sizeof(why)), 0);
     assert_int_equal(count, 100);
     assert_int_equal(at.chain, 100);
     sb_log_tail(st, 3, &at);

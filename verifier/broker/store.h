@@ -115,16 +115,19 @@ int sb_log_reserve(struct sb_store *st, const char *dir, size_t size);
 struct sb_cursor {
     int64_t chain, refusals; // ids
 };
-// Calls `each` for entries behind the cursor, in order of time, and moves it. 0 or -errno.
+// Calls `each` for entries behind the cursor, in order of time, and moves it. 0 or -errno;
+// -EBADMSG with a line in why when some have a MAC that does not hold: `each` got the others.
 int sb_log_read(struct sb_store *st, struct sb_cursor *at,
-                void (*each)(const struct sb_entry *, void *), void *arg);
+                void (*each)(const struct sb_entry *, void *), void *arg, char *why,
+                size_t why_size);
 // The cursor behind which `count` entries follow.
 int sb_log_tail(struct sb_store *st, int64_t count, struct sb_cursor *at);
 // The latest time among the last entries, in ms; 0 where there is none.
 int64_t sb_log_last_time(struct sb_store *st);
-// Checks the chain from its first entry to its last. 0 with the last one's id and hash (0 and zeros
-// where there is none); -EBADMSG with a line in why; -errno. known_id > 0: the entry of that id
-// must have known_hash (an earlier result, kept elsewhere).
+// Checks the chain from its first entry to its last, and every MAC that sb_log_read checks. 0 with
+// the last one's id and hash (0 and zeros where there is none); -EBADMSG with a line in why;
+// -errno. known_id > 0: the entry of that id must have known_hash (an earlier result, kept
+// elsewhere).
 int sb_log_check(struct sb_store *st, int64_t known_id, const uint8_t known_hash[SB_CHAIN_SIZE],
                  int64_t *id, uint8_t hash[SB_CHAIN_SIZE], char *why, size_t why_size);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks the chain of the audit log.
+// Checks the audit log: its chain, and the MACs of its entries.
 #include "verifier/broker/store_db.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ static int refuse_chain(char *why, size_t why_size, const char *what, int64_t id
     return -EBADMSG;
 }
 
-// Columns: id, chain as kept, chain as computed.
+// Columns: id, chain as kept, chain as computed, whether the MAC holds.
 static int walk_row(sqlite3_stmt *row, struct walk *w, char *why, size_t why_size)
 {
     int64_t id = sqlite3_column_int64(row, 0);
@@ -29,6 +29,8 @@ static int walk_row(sqlite3_stmt *row, struct walk *w, char *why, size_t why_siz
         sqlite3_column_bytes(row, 2) != SB_CHAIN_SIZE ||
         memcmp(sqlite3_column_blob(row, 1), sqlite3_column_blob(row, 2), SB_CHAIN_SIZE))
         return refuse_chain(why, why_size, "the hash does not hold at entry", id);
+    if (!sqlite3_column_int(row, 3))
+        return refuse_chain(why, why_size, "the MAC does not hold at entry", id);
     memcpy(w->hash, sqlite3_column_blob(row, 1), SB_CHAIN_SIZE);
     w->id = id;
     return 0;
@@ -60,12 +62,32 @@ static int check_head(struct sb_store *st, const struct walk *w, char *why, size
     return result;
 }
 
+// The refusals are in no chain; those that are there are as they were written.
+static int check_refusals(struct sb_store *st, char *why, size_t why_size)
+{
+    static const char sql[] =
+        "SELECT id FROM refusal WHERE mac IS NOT " SB_MAC_REFUSAL " ORDER BY id LIMIT 1";
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL), result = 0;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        result = refuse_chain(why, why_size, "the MAC does not hold at refusal",
+                              sqlite3_column_int64(stmt, 0));
+    else if (rc != SQLITE_DONE)
+        result = sb_errno(rc);
+    sqlite3_finalize(stmt);
+    return result;
+}
+
 int sb_log_check(struct sb_store *st, int64_t known_id, const uint8_t known_hash[SB_CHAIN_SIZE],
                  int64_t *id, uint8_t hash[SB_CHAIN_SIZE], char *why, size_t why_size)
 {
     // Each entry over the one that stands before it by id.
     static const char sql[] =
-        "SELECT id, chain, " SB_CHAIN("lag(chain) OVER (ORDER BY id)") " FROM log ORDER BY id";
+        "SELECT id, chain, " SB_CHAIN("lag(chain) OVER (ORDER BY id)") ", mac IS " SB_MAC_LOG
+                                                                       " FROM log ORDER BY id";
     struct walk w = {.id = 0};
     sqlite3_stmt *stmt = NULL;
     int rc, result = 0;
@@ -89,6 +111,8 @@ int sb_log_check(struct sb_store *st, int64_t known_id, const uint8_t known_hash
     sqlite3_finalize(stmt);
     if (!result)
         result = check_head(st, &w, why, why_size);
+    if (!result)
+        result = check_refusals(st, why, why_size);
     if (!result && known_id && !w.met)
         result = refuse_chain(why, why_size, "it is cut before the entry that you know,", known_id);
     sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);

@@ -142,10 +142,24 @@ int sb_log_add(struct sb_store *st, const struct sb_entry *e)
 
 #define UNION_OF_LOGS                                                                              \
     "SELECT 0 AS ring, id, time_ms, 0 AS count, 0 AS last_ms, " SB_LOG_COLUMNS                     \
-    ", sb_checked(mac, 'log', time_ms, " SB_LOG_COLUMNS ") FROM log WHERE id > ?1"                 \
-    " UNION ALL SELECT 1, id, time_ms, count, last_ms, " SB_LOG_COLUMNS                            \
-    ", sb_checked(mac, 'refusal', known, time_ms, last_ms, count, " SB_LOG_COLUMNS                 \
-    ") FROM refusal WHERE id > ?2"
+    ", mac IS " SB_MAC_LOG " FROM log WHERE id > ?1"                                               \
+    " UNION ALL SELECT 1, id, time_ms, count, last_ms, " SB_LOG_COLUMNS ", mac IS " SB_MAC_REFUSAL \
+    " FROM refusal WHERE id > ?2"
+
+// Entries whose MAC does not hold.
+struct changed {
+    int64_t id; // of the first one
+    bool refusal;
+    int64_t count;
+};
+
+static void count_changed(sqlite3_stmt *stmt, struct changed *c)
+{
+    if (!c->count++) {
+        c->refusal = sqlite3_column_int(stmt, 0);
+        c->id = sqlite3_column_int64(stmt, 1);
+    }
+}
 
 static void read_row(sqlite3_stmt *stmt, struct sb_cursor *at,
                      void (*each)(const struct sb_entry *, void *), void *arg)
@@ -179,9 +193,11 @@ static void read_row(sqlite3_stmt *stmt, struct sb_cursor *at,
 }
 
 int sb_log_read(struct sb_store *st, struct sb_cursor *at,
-                void (*each)(const struct sb_entry *, void *), void *arg)
+                void (*each)(const struct sb_entry *, void *), void *arg, char *why,
+                size_t why_size)
 {
     static const char sql[] = UNION_OF_LOGS " ORDER BY time_ms, ring, id";
+    struct changed changed = {.count = 0};
     sqlite3_stmt *stmt = NULL;
     int rc;
 
@@ -192,12 +208,23 @@ int sb_log_read(struct sb_store *st, struct sb_cursor *at,
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_int64(stmt, 2, at->refusals);
     while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        read_row(stmt, at, each, arg);
+        if (sqlite3_column_int(stmt, 5 + SB_ENTRY_TEXTS))
+            read_row(stmt, at, each, arg);
+        else
+            count_changed(stmt, &changed);
         rc = SQLITE_OK;
     }
     sqlite3_finalize(stmt);
     pthread_mutex_unlock(&st->lock);
-    return sb_errno(rc);
+    rc = sb_errno(rc);
+    if (rc || !changed.count)
+        return rc;
+    snprintf(
+        why, why_size,
+        "%s %lld of the audit log was changed; %lld such are left out here. Put back a copy of "
+        "the broker's folder for which 'shelter broker log --check' prints an ID:HASH",
+        changed.refusal ? "refusal" : "entry", (long long)changed.id, (long long)changed.count);
+    return -EBADMSG;
 }
 
 int sb_log_tail(struct sb_store *st, int64_t count, struct sb_cursor *at)
