@@ -168,10 +168,18 @@ class Broker:
         self.port = self.listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def close(self):
+        """Its thread has ended before the descriptor is free: else it would accept for the broker that gets the number next."""
         self.closed = True
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.accepting.join(10)
+        assert not self.accepting.is_alive(), "the scripted broker still accepts"
         self.listener.close()
         self.folder.cleanup()
 
