@@ -9,9 +9,9 @@ FUZZ_SRC_launch := lib/launch.c lib/hex.c
 FUZZ_SRC_manifest := lib/manifest.c
 FUZZ_SRC_settings := lib/settings.c lib/manifest.c lib/launch.c lib/hex.c
 FUZZ_GUEST := $(addprefix trusted/guest/,channel.c session.c stream.c frames.c loop.c clock.c \
-    error.c strings.c config.c users.c path.c stats.c) $(LIB_SRC)
+    error.c strings.c config.c users.c path.c stats.c device.c) $(LIB_SRC)
 FUZZ_SRC_channel := $(FUZZ_GUEST)
-FUZZ_SRC_channel_exec := trusted/guest/channel.c
+FUZZ_SRC_channel_exec := trusted/guest/channel.c lib/exec.c
 FUZZ_SRC_guest_readers := $(addprefix trusted/guest/,cmdline.c netconf.c config.c error.c \
     users.c path.c) trusted/copy/tar.c $(addprefix trusted/agent/,request.c query.c) $(LIB_SRC)
 FUZZ_SRC_agent_json := $(addprefix trusted/agent/,json.c text.c os_linux.c) lib/hex.c lib/base64.c lib/io.c
