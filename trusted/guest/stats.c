@@ -33,14 +33,14 @@ static unsigned count_processes(void)
     DIR *dir = opendir("/proc");
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char path[300], text[512];
-        int parent = 2;
         if (e->d_name[0] < '1' || e->d_name[0] > '9' || !strcmp(e->d_name, "2"))
             continue;
         snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
         ssize_t n = guest_read_file(path, text, sizeof(text) - 1);
         text[n > 0 ? n : 0] = 0;
-        const char *behind = strrchr(text, ')'); /* its name may hold anything */
-        count += behind && sscanf(behind, ") %*c %d", &parent) == 1 && parent != 2;
+        /* The name may hold anything; behind it ") S PARENT ". */
+        const char *behind = strrchr(text, ')');
+        count += behind && strlen(behind) > 4 && strncmp(behind + 4, "2 ", 2);
     }
     if (dir)
         closedir(dir);
