@@ -206,8 +206,10 @@ static enum MHD_Result start_work(struct sb_request *r)
         r->route->act(r, r->rest);
         return send_answer(r);
     }
-    r->item = (struct sb_item){
-        .peer = r->peer_id, .known = sb_session_of_peer(&s->sessions, r->peer_id), .run = run_item};
+    r->item = (struct sb_item){.peer = r->peer_id,
+                               .known = sb_session_of_peer(&s->sessions, r->peer_id),
+                               .large = r->route->large,
+                               .run = run_item};
     MHD_suspend_connection(r->connection);
     if (!sb_work_put(&s->work, &r->item)) {
         sb_problem(r, 503, "stopping", "the broker stops");

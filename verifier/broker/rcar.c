@@ -179,14 +179,19 @@ static void judge_attestation(struct sb_request *r, const struct sb_challenge *c
     cJSON_Delete(out.payload);
 }
 
-// With a place among those that judge.
-static void attest_body(struct sb_request *r)
+// Large (routes.c): few of these run at once.
+void sb_attest(struct sb_request *r, const char *rest)
 {
-    // Malformed bytes do not use up the nonce: anyone could send them.
-    cJSON *body = body_json(r, ATTEST_VALUES_MAX);
     struct sb_challenge c;
+    cJSON *body;
     int rc;
 
+    if (!*r->session) {
+        sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
+        return;
+    }
+    // Malformed bytes do not use up the nonce: anyone could send them.
+    body = body_json(r, ATTEST_VALUES_MAX);
     if (!body)
         return;
     rc = sb_challenge_use(&r->server->challenges, r->session, sb_clock_ms(), &c);
@@ -197,20 +202,6 @@ static void attest_body(struct sb_request *r)
     else
         judge_attestation(r, &c, body);
     cJSON_Delete(body);
-}
-
-void sb_attest(struct sb_request *r, const char *rest)
-{
-    sem_t *judging = &r->server->judging;
-
-    if (!*r->session) {
-        sb_problem(r, 401, "no-session", "the cookie " COOKIE " is missing: ask for a challenge");
-        return;
-    }
-    while (sem_wait(judging) && errno == EINTR) {
-    }
-    attest_body(r);
-    sem_post(judging);
 }
 
 // --- Resources ---

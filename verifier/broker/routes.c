@@ -16,11 +16,11 @@ static void serve_health(struct sb_request *r, const char *rest)
 }
 
 static const struct sb_route routes[] = {
-    {"POST", "/kbs/v0/auth", 4096, false, sb_auth},
-    {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, sb_attest},
-    {"GET", "/kbs/v0/resource/", 0, false, sb_resource},
-    {"GET", "/.well-known/jwks.json", 0, true, serve_jwks},
-    {"GET", "/healthz", 0, true, serve_health},
+    {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth},
+    {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest},
+    {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource},
+    {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks},
+    {"GET", "/healthz", 0, true, false, serve_health},
 };
 
 static bool path_matches(const struct sb_route *r, const char *url)

@@ -186,7 +186,6 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
     sb_fetches_init(&s->fetches);
     sb_fetches_bind(&s->fetches, &s->judge.fetch);
     s->judge.fetches = &s->fetches;
-    sem_init(&s->judging, 0, SB_JUDGING);
     s->jwks = make_jwks(s);
     if (!rc)
         rc = sb_gate_start(&s->gate, SB_CONNECTIONS, SB_RESERVED_CONNECTIONS, SB_PEER_CONNECTIONS,

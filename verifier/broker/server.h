@@ -16,15 +16,13 @@
 //
 //   connections   SB_CONNECTIONS, SB_PEER_CONNECTIONS of one peer, each with one request
 //   bodies        SB_BODIES bytes together; one body what its endpoint takes (routes.c)
-//   JSON          SB_JUDGING trees at once, of values_max values each
+//   JSON          SB_WORK_LARGE trees at once, of values_max values each
 //   the disk      the rings of refusals (store.h)
 //
 // and the time of one request: one judgement, whose certificates, signatures and fetches are
 // counted (verifier/base/x509.h, fetches.h).
 #ifndef VERIFIER_BROKER_SERVER_H
 #define VERIFIER_BROKER_SERVER_H
-
-#include <semaphore.h>
 
 #include "verifier/broker/fetches.h"
 #include "verifier/broker/gate.h"
@@ -41,7 +39,6 @@ struct MHD_Daemon;
 #define SB_BODY_MAX (1u << 20)
 #define SB_SESSIONS 4096
 #define SB_SESSIONS_SIZE (16u << 20)
-#define SB_JUDGING 4
 #define SB_LOG_RESERVE (8u << 20)
 
 struct sb_options {
@@ -65,7 +62,6 @@ struct sb_server {
     struct sb_gate gate;
     struct sb_work work;
     struct sb_fetches fetches;
-    sem_t judging;
     struct MHD_Daemon *daemon;
     bool tls;
     size_t body_max;

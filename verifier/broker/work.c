@@ -11,6 +11,9 @@
 #define STACK_SIZE (512u << 10)
 #define REQUEST_US 100 // what a request counts at least
 
+// While as many large ones run as may, a thread for all runs one of them: it takes the next.
+_Static_assert(SB_WORK_LARGE > SB_WORK_KNOWN, "large requests could be left when it stops");
+
 static int64_t *used_by(struct sb_work *w, uint64_t peer)
 {
     return &w->used_us[(peer * w->key >> 40) % SB_WORK_PEERS];
@@ -25,7 +28,8 @@ static struct sb_item *take_item(struct sb_work *w, bool known_only)
     for (struct sb_item **at = &w->first; *at; at = &(*at)->next) {
         int64_t used = *used_by(w, (*at)->peer);
 
-        if ((!known_only || (*at)->known) && (!best || used < least)) {
+        if ((!known_only || (*at)->known) && (!(*at)->large || w->large < SB_WORK_LARGE) &&
+            (!best || used < least)) {
             best = at;
             least = used;
         }
@@ -36,7 +40,16 @@ static struct sb_item *take_item(struct sb_work *w, bool known_only)
     *best = item->next;
     if (least > w->floor_us)
         w->floor_us = least;
+    w->large += item->large;
     return item;
+}
+
+// It is over: one that waited for its place may run, by whichever thread.
+static void free_place(struct sb_work *w)
+{
+    w->large--;
+    pthread_cond_signal(&w->wake);
+    pthread_cond_signal(&w->wake_known);
 }
 
 static int64_t cpu_us(void)
@@ -59,6 +72,7 @@ static void *work(void *arg)
         struct sb_item *item = take_item(w, known_only);
         int64_t before;
         uint64_t peer;
+        bool large;
 
         if (!item && w->stop)
             break;
@@ -69,10 +83,13 @@ static void *work(void *arg)
         pthread_mutex_unlock(&w->lock);
         before = cpu_us();
         peer = item->peer; // once run, the item may be gone
+        large = item->large;
         item->run(item);
         before = cpu_us() - before;
         pthread_mutex_lock(&w->lock);
         *used_by(w, peer) += before > REQUEST_US ? before : REQUEST_US;
+        if (large)
+            free_place(w);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;

@@ -3,7 +3,9 @@
 //
 // Peers share the processor: next is a request of the peer that has used the least of it, so that
 // one who asks for much waits behind those who ask for little. Some of the threads serve only peers
-// with an attested session. The queue holds one request a connection, and is bounded by those.
+// with an attested session. Of those that take much memory only some run at once; the others stay
+// queued, and keep no thread from a request that takes little. The queue holds one request a
+// connection, and is bounded by those.
 #ifndef VERIFIER_BROKER_WORK_H
 #define VERIFIER_BROKER_WORK_H
 
@@ -13,12 +15,14 @@
 
 #define SB_WORK_THREADS 12
 #define SB_WORK_KNOWN 2 // of these, for known peers only
+#define SB_WORK_LARGE 4 // requests at once that take much memory
 #define SB_WORK_PEERS 1024
 
 struct sb_item {
     struct sb_item *next;
     uint64_t peer;
     bool known; // its peer has an attested session
+    bool large; // takes much memory
     void (*run)(struct sb_item *item);
 };
 
@@ -31,6 +35,7 @@ struct sb_work {
     int64_t floor_us;               // what a peer that was idle begins with
     pthread_t thread[SB_WORK_THREADS];
     unsigned started, known_started;
+    unsigned large; // that run now
     bool stop;
 };
 
