@@ -199,10 +199,55 @@ static void forget_family(struct family *f)
     los_free(f);
 }
 
+static bool uses_place(const struct space *s, uint64_t low)
+{
+    if (s->code_start < low + GIB && s->code_end > low)
+        return true;
+    for (size_t n = 0; n < s->slab_count; n++) {
+        if (s->slabs[n].low < low + GIB && s->slabs[n].high > low)
+            return true;
+    }
+    for (size_t n = 0; n < s->count; n++) {
+        if (s->areas[n]->start < low + GIB && s->areas[n]->end > low)
+            return true;
+    }
+    return false;
+}
+
+static bool place_is_used(const struct family *f, uint64_t low)
+{
+    list_for(it, &f->members)
+    {
+        if (uses_place(container_of(it, struct space, member), low))
+            return true;
+    }
+    return false;
+}
+
+/* A family may outlive many: the places that only s had are anybody's again. Beyond a slab's end
+ * there may be more of it (space_new). */
+static void give_places_back(const struct space *s, struct family *f)
+{
+    for (size_t n = 0; n < s->slab_count; n++) {
+        uint64_t low = n ? s->slabs[n].low : s->code_start, size = s->slabs[n].high - low;
+        uint64_t last = MIN(gib_of(s->slabs[n].high + size / 4), gib_count() - 1);
+        for (uint64_t i = gib_of(low); i <= last; i++) {
+            void **slot = radix_slot(&places, i);
+            uint64_t at = port_info.user_start + i * GIB;
+            if (!slot || *slot != f || place_is_used(f, at))
+                continue;
+            *slot = NULL;
+            frame_forget(at, at + GIB);
+        }
+    }
+}
+
 static void leave_family(struct space *s)
 {
     struct family *f = s->family;
     list_remove(&s->member);
+    if (f->count > 1)
+        give_places_back(s, f);
     if (f->resident == s)
         f->resident = NULL;
     if (--f->count == 0)
