@@ -255,26 +255,56 @@ static int compare_pids(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+static void add_pids(const char *folder, int **pids, size_t *count)
+{
+    int pid;
+    cleanup_free char *path = sh_format("%s/cgroup.procs", folder);
+    cleanup_fclose FILE *f = fopen(path, "re");
+    while (f && fscanf(f, "%d", &pid) == 1) {
+        *pids = sh_realloc_array(*pids, *count + 1, sizeof(**pids));
+        (*pids)[(*count)++] = pid;
+    }
+}
+
+/* The groups that the instance made below this one (host/base/cgroup.h), by `visit`. */
+static void visit_children(const char *group, void (*visit)(const char *folder, void *data),
+                           void *data)
+{
+    cleanup_closedir DIR *dir = opendir(group);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (e->d_type != DT_DIR || *e->d_name == '.')
+            continue;
+        cleanup_free char *path = sh_format("%s/%s", group, e->d_name);
+        visit(path, data);
+    }
+}
+
+struct pid_list {
+    int *pids;
+    size_t count;
+};
+
+static void add_child_pids(const char *folder, void *data)
+{
+    struct pid_list *l = data;
+    add_pids(folder, &l->pids, &l->count);
+}
+
 cJSON *oci_cgroup_pids(const cJSON *groups)
 {
-    int *pids = NULL, pid;
-    size_t count = 0;
+    struct pid_list l = {0};
     FOR_GROUPS(g, groups)
     {
-        cleanup_free char *path = sh_format("%s/cgroup.procs", g->valuestring);
-        cleanup_fclose FILE *f = fopen(path, "re");
-        while (f && fscanf(f, "%d", &pid) == 1) {
-            pids = sh_realloc_array(pids, count + 1, sizeof(*pids));
-            pids[count++] = pid;
-        }
+        add_pids(g->valuestring, &l.pids, &l.count);
+        visit_children(g->valuestring, add_child_pids, &l);
     }
     cJSON *list = cJSON_CreateArray();
-    if (count)
-        qsort(pids, count, sizeof(*pids), compare_pids);
-    for (size_t i = 0; i < count; i++)
-        if (!i || pids[i] != pids[i - 1])
-            cJSON_AddItemToArray(list, cJSON_CreateNumber(pids[i]));
-    free(pids);
+    if (l.count)
+        qsort(l.pids, l.count, sizeof(*l.pids), compare_pids);
+    for (size_t i = 0; i < l.count; i++)
+        if (!i || l.pids[i] != l.pids[i - 1])
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(l.pids[i]));
+    free(l.pids);
     return list;
 }
 
@@ -296,12 +326,18 @@ void oci_cgroup_kill(const cJSON *groups)
     cJSON_Delete(pids);
 }
 
+static void remove_group(const char *folder, void *data)
+{
+    for (int i = 0; i < 1000 && rmdir(folder) && errno == EBUSY; i++)
+        usleep(10000);
+}
+
 void oci_cgroup_remove(const cJSON *groups)
 {
     FOR_GROUPS(g, groups)
     {
-        for (int i = 0; i < 1000 && rmdir(g->valuestring) && errno == EBUSY; i++)
-            usleep(10000);
+        visit_children(g->valuestring, remove_group, NULL);
+        remove_group(g->valuestring, NULL);
     }
 }
 
