@@ -61,6 +61,11 @@ PATH=$R/bin:$PATH "$R/bin/busybox" sh "$R/bin/script" >"$T/script.native" 2>&1
 timeout 60 build/libos-test -e PATH=/bin "$T/i.img" "$T/i.manifest" -- /bin/script >"$T/script.test" 2>&1
 check "a shell's script in port test: the same as natively" diff "$T/script.native" "$T/script.test"
 
+# Programs at fixed addresses, one after the other: each gives its own back.
+timeout 60 build/libos-test "$T/i.img" "$T/i.manifest" -- /bin/busybox sh -c \
+    'i=0; while [ $i -lt 600 ] && /bin/busybox true; do i=$((i + 1)); done; echo $i' >"$T/many" 2>&1
+same "600 programs, one after the other" "$(cat "$T/many")" 600
+
 # In the enclave.
 export SHELTER_STORE=$T/store
 (cd "$R" && tar c .) >"$T/r.tar"
