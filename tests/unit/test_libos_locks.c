@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -149,6 +150,8 @@ static void take_again(struct job *j)
         }
         return;
     }
+    while (!__atomic_load_n(&taken, __ATOMIC_SEQ_CST)) /* the other is at it */
+        sched_yield();
     for (int i = 0; i < 300; i++) {
         if (j->tid % 2)
             los_lock();
