@@ -6,6 +6,12 @@ LIMIT=90
 [ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "podman: not built (make)"; exit 0; }
 command -v podman >/dev/null || { skip "podman: not installed (tools/install-deps --apps)"; exit 0; }
 [ "$(id -u)" -eq 0 ] || { skip "podman: needs root here"; exit 0; }
+# In network and mount namespaces of its own: bridges, rules and mounts that podman leaves go with them.
+if [ "${1:-}" != inside ]; then
+    unshare -n -m bash tests/apps/70-podman.sh inside
+    exit
+fi
+ip link set lo up
 tees=sgx-sim
 [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null && tees="sgx-sim tdx-sim"
 cat >"$T/containers.conf" <<END
@@ -28,7 +34,8 @@ printf '#!/bin/bash\nexec podman --root %q --runroot %q --tmpdir %q --runtime %q
 chmod +x "$T/podman"
 p() { timeout -k 5 "$LIMIT" "$T/podman" "$@"; }
 export TEE=sgx-sim
-cleanup_hooks+=('p rm -fa >/dev/null 2>&1; p system reset -f >/dev/null 2>&1; umount "$T/pod/overlay" 2>/dev/null')
+cleanup_hooks+=('p rm -fa >/dev/null 2>&1; p system reset -f >/dev/null 2>&1; umount "$T/pod/overlay" 2>/dev/null'
+    'find /sys/fs/cgroup -maxdepth 3 -depth -type d -path "*/libpod_parent*" -exec rmdir {} + 2>/dev/null')
 mkdir -p "$T/root/bin" "$T/root/www" "$T/root/etc"
 cp "$(command -v busybox)" "$T/root/bin/"
 for x in sh cat id echo sleep httpd hostname ls; do ln -s busybox "$T/root/bin/$x"; done
