@@ -91,6 +91,9 @@ static int redirect(const char *from, const char *to, struct sh_error *err)
     const char *filter[] = {"tc",       "filter", "add",    "dev",      from,  "parent", "ffff:",
                             "protocol", "all",    "u32",    "match",    "u8",  "0",      "0",
                             "action",   "mirred", "egress", "redirect", "dev", to,       NULL};
+    /* What an earlier machine here left; a living one would have the TAP device. */
+    const char *old[] = {"tc", "qdisc", "del", "dev", from, "ingress", NULL};
+    (void)run_tc(old);
     if (run_tc(qdisc) || run_tc(filter))
         return sh_fail(err, -EIO,
                        "cannot redirect %s to %s by 'tc' (iproute2): the machine would have no "

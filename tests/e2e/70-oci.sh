@@ -12,7 +12,7 @@ RT=("$T/shelter-runtime-sgx-sim" --root "$T/run")
 B=$T/bundle
 mkdir -p "$B/rootfs/bin" "$B/rootfs/www"
 cp "$(command -v busybox)" "$B/rootfs/bin/busybox"
-for p in sh cat echo id sleep httpd stty tty ls; do ln -s busybox "$B/rootfs/bin/$p"; done
+for p in sh cat echo id sleep httpd stty tty ls nc grep; do ln -s busybox "$B/rootfs/bin/$p"; done
 echo 'from inside' >"$B/rootfs/www/index.html"
 # config EXPRESSION [BUNDLE]: the example's config.json, changed by a line of Python (c is the object).
 config() {
@@ -191,13 +191,25 @@ served() { # TEE
     until_true 20 is $N-n stopped
     status "... delete" 0 "${RT[@]}" delete $N-n
 }
+# The metadata service of a cloud is link-local, and for no container: one rule in both TEEs.
+metadata() { # TEE
+    ip -n $N-out addr add 169.254.169.254/32 dev eth0 2>/dev/null
+    ip netns exec $N-out timeout 60 python3 -m http.server 9000 --bind 0.0.0.0 --directory "$B/rootfs/www" >/dev/null 2>&1 &
+    local server=$!
+    config "c['process']['args'] = ['sh', '-c', 'for i in 1 2 3 4 5; do nc -w 2 $net.1 9000 </dev/null && echo neighbour && break; sleep 1; done; nc -w 3 169.254.169.254 9000 </dev/null && echo metadata; echo end']; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]; c['annotations'] = {'io.shelter.tee': '$1'}"
+    status "$1: egress" 0 "${RT[@]}" run --bundle "$B" $N-m
+    same "... to a neighbour, not to a metadata service" "$(tr '\n' ' ' <"$T/out")" "neighbour end "
+    kill $server
+    wait $server 2>/dev/null
+}
 cleanup_hooks+=(unwire)
 if wire 2>"$T/wire"; then
     served sgx-sim
+    metadata sgx-sim
     config "c['process']['args'] = ['sh', '-c', 'grep ^10 /etc/hosts']; c['hostname'] = 'abc'; c['linux']['namespaces'] = [{'type': 'network', 'path': '/var/run/netns/$N'}]"
     status "its own address" 0 "${RT[@]}" run --bundle "$B" $N-n
     same "... is the interface's" "$(cat "$T/out")" "$net.2	abc"
-    if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then served tdx-sim; fi
+    if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 tc >/dev/null; then served tdx-sim && metadata tdx-sim; fi
 else skip "network: $(head -n 1 "$T/wire")"; fi
 unwire
 

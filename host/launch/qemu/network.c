@@ -174,13 +174,12 @@ static int publish_ports(struct network *n, const struct sh_launch_spec *spec, s
 static void take_frame(struct network *n, const uint8_t *frame, size_t size)
 {
     uint8_t answer[SH_FRAME_REFUSAL_SIZE];
-    if (n->spec->tap_fd >= 0) {
-        (void)!write(TAP_FD, frame, size); /* full: lost, as on a wire */
-        return;
-    }
     switch (sh_frame_judge(n->spec, frame, size)) {
     case SH_FRAME_PASS:
-        n->library.slirp_input(n->slirp, frame, (int)size);
+        if (n->spec->tap_fd >= 0)
+            (void)!write(TAP_FD, frame, size); /* full: lost, as on a wire */
+        else
+            n->library.slirp_input(n->slirp, frame, (int)size);
         break;
     case SH_FRAME_REFUSE:
         send_frame(answer, sh_frame_refusal(frame, size, answer), n);
@@ -239,7 +238,7 @@ static void serve_once(struct network *n)
         _exit(0);
 }
 
-/* --- a network namespace of the workload's own: frames go to its interface as they are --- */
+/* --- a network namespace of the workload's own: what may leave goes to its interface --- */
 
 static void take_tap(struct network *n)
 {
