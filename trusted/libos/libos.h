@@ -243,6 +243,7 @@ struct process {
 extern struct process first_process;
 
 /* What all processes share (uname). */
+#define KERNEL_RELEASE "6.1.0-shelter" /* of uname, which programs compare */
 extern struct uts {
     char hostname[65], domainname[65];
 } uts;

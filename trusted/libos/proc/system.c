@@ -16,7 +16,7 @@ long sys_uname(uint64_t to)
     fmt(u.sysname, sizeof(u.sysname), "Linux");
     fmt(u.nodename, sizeof(u.nodename), "%s", uts.hostname);
     fmt(u.release, sizeof(u.release),
-        current()->personality & UNAME26 ? "2.6.61-shelter" : "6.1.0-shelter");
+        current()->personality & UNAME26 ? "2.6.61-shelter" : KERNEL_RELEASE);
     fmt(u.version, sizeof(u.version), "#1 SMP");
     fmt(u.machine, sizeof(u.machine), "x86_64");
     fmt(u.domainname, sizeof(u.domainname), "%s", uts.domainname);

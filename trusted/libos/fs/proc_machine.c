@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// /proc, /sys and its control groups: what a process sees of the machine.
+#include "lib/settings.h"
+#include "trusted/libos/fs/proc.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/time/time.h"
+
+static uint64_t total_memory(void)
+{
+    return settings.memory ? settings.memory : 4ull << 30;
+}
+
+void proc_show_cpuinfo(struct text *t)
+{
+    for (uint32_t i = 0; i < port_info.cpu_count; i++)
+        text_put(t,
+                 "processor\t: %u\nvendor_id\t: unknown\ncpu family\t: 6\nmodel name\t: enclave\n"
+                 "siblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\nfpu\t\t: yes\n\n",
+                 i, port_info.cpu_count, i, port_info.cpu_count);
+}
+
+void proc_show_meminfo(struct text *t)
+{
+    uint64_t total = total_memory() >> 10, used = MIN(stats.committed >> 10, total);
+    text_put(t, "MemTotal:       %lu kB\nMemFree:        %lu kB\nMemAvailable:   %lu kB\n", total,
+             total - used, total - used);
+    text_put(
+        t,
+        "Buffers:        0 kB\nCached:         0 kB\nSwapTotal:      0 kB\nSwapFree:       0 kB\n");
+}
+
+void proc_show_uptime(struct text *t)
+{
+    uint64_t ns = clock_now() - current()->start_time;
+    text_put(t, "%lu.%02lu 0.00\n", ns / NS, ns % NS / (NS / 100));
+}
+
+void proc_show_loadavg(struct text *t)
+{
+    text_put(t, "0.00 0.00 0.00 1/1 %d\n", current()->pid);
+}
+
+void proc_show_system_stat(struct text *t)
+{
+    text_put(t, "cpu  0 0 0 0 0 0 0 0 0 0\n");
+    for (uint32_t i = 0; i < port_info.cpu_count; i++)
+        text_put(t, "cpu%u 0 0 0 0 0 0 0 0 0 0\n", i);
+    text_put(t, "btime %lu\nprocesses 1\n", (clock_real() - clock_now()) / NS);
+}
+
+static void put_uuid(struct text *t, const uint8_t random[16])
+{
+    uint8_t b[16];
+    memcpy(b, random, sizeof(b));
+    b[6] = (b[6] & 15) | 64;
+    b[8] = (b[8] & 63) | 128;
+    for (int i = 0; i < 16; i++)
+        text_put(t, "%02x%s", b[i], i == 3 || i == 5 || i == 7 || i == 9 ? "-" : "");
+    text_put(t, "\n");
+}
+
+void proc_show_random_uuid(struct text *t)
+{
+    uint8_t b[16];
+    if (!port_random(b, sizeof(b)))
+        put_uuid(t, b);
+}
+
+void proc_show_boot_id(struct text *t)
+{
+    static uint8_t id[16];
+    static bool known;
+    if (!known)
+        known = !port_random(id, sizeof(id));
+    put_uuid(t, id);
+}
+
+void proc_show_hostname(struct text *t)
+{
+    text_put(t, "%s\n", uts.hostname);
+}
+
+void proc_show_domainname(struct text *t)
+{
+    text_put(t, "%s\n", uts.domainname);
+}
+
+void proc_show_file_nr(struct text *t)
+{
+    text_put(t, "%u\t0\t%u\n", 256, 65536);
+}
+
+/* The limit of -m, and the processors of --cpus: runtimes size themselves by these. */
+void proc_show_memory_max(struct text *t)
+{
+    if (settings.memory)
+        text_put(t, "%lu\n", settings.memory);
+    else
+        text_put(t, "max\n");
+}
+
+void proc_show_memory_current(struct text *t)
+{
+    text_put(t, "%lu\n", stats.committed);
+}
+
+void proc_show_memory_peak(struct text *t)
+{
+    text_put(t, "%lu\n", stats.committed_peak);
+}
+
+void proc_show_memory_stat(struct text *t)
+{
+    text_put(t,
+             "anon %lu\nfile 0\nkernel 0\nshmem 0\ninactive_anon 0\nactive_anon %lu\ninactive_file "
+             "0\nactive_file 0\n",
+             stats.committed, stats.committed);
+}
+
+void proc_show_cpu_max(struct text *t)
+{
+    text_put(t, "%u 100000\n", port_info.cpu_count * 100000);
+}
+
+void proc_show_cpu_stat(struct text *t)
+{
+    uint64_t us = port_clock(PORT_CLOCK_CPU) / 1000;
+    text_put(t,
+             "usage_usec %lu\nuser_usec %lu\nsystem_usec 0\nnr_periods 0\nnr_throttled "
+             "0\nthrottled_usec 0\n",
+             us, us);
+}
+
+void proc_show_cpu_list(struct text *t)
+{
+    text_put(t, port_info.cpu_count > 1 ? "0-%u\n" : "%u\n", port_info.cpu_count - 1);
+}
+
+void proc_show_node_meminfo(struct text *t)
+{
+    uint64_t total = total_memory() >> 10, used = MIN(stats.committed >> 10, total);
+    text_put(
+        t,
+        "Node 0 MemTotal:       %lu kB\nNode 0 MemFree:        %lu kB\nNode 0 MemUsed:        %lu "
+        "kB\n",
+        total, total - used, used);
+}
+
+void proc_show_pids(struct text *t)
+{
+    list_for(it, &processes) text_put(t, "%d\n", container_of(it, struct process, node)->pid);
+}
