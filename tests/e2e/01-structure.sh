@@ -196,4 +196,4 @@ else
     skip "layout: clang-format 14 is not installed (${version:-there is none})"
 fi
 same "no line of a source is longer than 100 columns" "$(git ls-files '*.c' '*.h' 2>/dev/null | grep -v '^tests/diff/' |
-    xargs -r awk 'length > 100 { print FILENAME ":" FNR }' | head -n 5)" ""
+    LC_ALL=C.UTF-8 xargs -r grep -nHE '^.{101}' | cut -d: -f1,2 | head -n 5)" ""
