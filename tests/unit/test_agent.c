@@ -191,7 +191,9 @@ static void test_answers(void **state)
     answer_is("GET", "/cdh/resource/", "tdx", 404, "no such");
     answer_is("GET", "/aa/ra-tls?nonce=%4", "tdx", 400, "escaped");
     answer_is("GET", "/aa/ra-tls", "csv", 501, "CSV");
-    answer_is("GET", "/info", "tdx", 200, "{\"tee\":\"tdx\",\"additional_tees\":[]}");
+    answer_is(
+        "GET", "/info", "tdx", 200,
+        "{\"version\":\"shelter\",\"tee\":\"tdx\",\"additional_tees\":[],\"feature\":\"all\"}");
     answer_is("GET", "/aa/additional-evidence?runtime_data=x", "tdx", 200, "{}");
     answer_is("GET", "/aa/additional-evidence", "tdx", 400, "missing");
     // What is not looked at would make the answer that to another question.

@@ -150,9 +150,9 @@ static void serve_additional(struct agent *a, struct sh_view query, struct agent
 static void serve_info(struct agent *a, struct sh_view query, struct agent_reply *reply)
 {
     struct agent_text t = {0};
-    agent_text_str(&t, "{\"tee\":");
+    agent_text_str(&t, "{\"version\":\"shelter\",\"tee\":");
     agent_text_json(&t, agent_os_tee(), strlen(agent_os_tee()));
-    agent_text_str(&t, ",\"additional_tees\":[]}\n");
+    agent_text_str(&t, ",\"additional_tees\":[],\"feature\":\"all\"}\n");
     take_text(reply, 200, JSON, &t);
 }
 

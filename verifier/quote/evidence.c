@@ -251,15 +251,21 @@ static int open_csv_json(const cJSON *root, const cJSON *report, struct sv_evide
     return data ? 0 : -1;
 }
 
-static int open_json(const cJSON *root, struct sv_evidence *ev)
+// deep: how many objects stand around this one; two at most.
+static int open_json(const cJSON *root, struct sv_evidence *ev, int deep)
 {
     const cJSON *item = sv_json_get(root, "attestation_report");
     const cJSON *inner = sv_json_get(root, "primary_evidence");
     size_t size;
     uint8_t *data;
 
-    if (cJSON_IsObject(inner))
-        return open_json(inner, ev);
+    // Intel Trust Authority's composite requests name evidence by its TEE.
+    for (size_t i = 0; !inner && i < 3; i++)
+        inner = sv_json_get(root, ((const char *const[]){"tdx", "sgx", "sevsnp"})[i]);
+    if (cJSON_IsObject(inner) && deep < 2)
+        return open_json(inner, ev, deep + 1);
+    if (sv_evidence_bound(root, ev))
+        return -1;
     take_event_log(root, ev);
     if (cJSON_IsObject(item) && sv_json_get(item, "data"))
         return open_csv_json(root, item, ev);
@@ -278,6 +284,8 @@ static int open_json(const cJSON *root, struct sv_evidence *ev)
         item = sv_json_get(root, "hcl_report");
     if (!item)
         item = sv_json_get(root, "outblob"); // configfs-tsm
+    if (!item)
+        item = sv_json_get(root, "report"); // Trust Authority's SNP
     data = decode_value(item, &size);
     if (!data)
         return -1;
@@ -318,6 +326,8 @@ static enum shelter_evidence_type tell_raw(struct sv_evidence *ev)
 {
     uint16_t version;
 
+    if (ev->type != SHELTER_EVIDENCE_CSV)
+        sv_evidence_open_enclave(ev);
     if (ev->size > 32 && !memcmp(ev->data, "HCLA", 4)) {
         open_hcl(ev);
         return SHELTER_EVIDENCE_SNP;
@@ -342,7 +352,8 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
 {
     static const char *const names[] = {"unknown", "SGX", "TDX", "SNP", "CSV"};
     const char *text = data;
-    size_t at = 0;
+    uint8_t *decoded;
+    size_t at = 0, decoded_size;
 
     *out = (struct sv_evidence){.data = data, .size = size, .csv_version = 1};
     if (size > SHELTER_EVIDENCE_SIZE_MAX)
@@ -354,16 +365,20 @@ int sv_evidence_open(const void *data, size_t size, enum shelter_evidence_type a
         at++;
     if (at < size && text[at] == '{') {
         cJSON *root = sv_json_read(text, size, SV_JSON_VALUES_MAX, NULL, 0);
-        int rc = cJSON_IsObject(root) ? open_json(root, out) : -1;
+        int rc = cJSON_IsObject(root) ? open_json(root, out, 0) : -1;
 
         cJSON_Delete(root);
         if (rc)
             return sv_refuse(v, SHELTER_R_EVIDENCE_JSON, NULL);
-    } else if (asked == SHELTER_EVIDENCE_CSV) {
+    } else {
+        if ((decoded = sv_evidence_text(text, size, &decoded_size)))
+            take_data(out, decoded, decoded_size);
         // Raw pages of the two versions look alike: the extended one has its PEK further back.
-        out->type = SHELTER_EVIDENCE_CSV;
-        if (size >= SV_CSV_V2_SIZE && sh_le32(out->data + 1168 + 8) == 0x1002)
-            out->csv_version = 2;
+        if (asked == SHELTER_EVIDENCE_CSV) {
+            out->type = SHELTER_EVIDENCE_CSV;
+            if (out->size >= SV_CSV_V2_SIZE && sh_le32(out->data + 1168 + 8) == 0x1002)
+                out->csv_version = 2;
+        }
     }
     out->type = tell_raw(out);
     if (out->type == SHELTER_EVIDENCE_AUTO)
@@ -382,6 +397,7 @@ void sv_evidence_free(struct sv_evidence *ev)
 {
     free(ev->owned);
     free(ev->event_log);
+    free(ev->bound);
     free(ev->hygon);
     sv_certs_free(&ev->certs);
 }
