@@ -2,7 +2,7 @@
 # libshelter-verify: the verifier as a library of its own (verifier/base, verifier/quote, verifier/judge).
 
 VERIFY_SO := libshelter-verify.so.0
-VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/base64.c lib/hex.c
+VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) verifier/measure/steps.c lib/base64.c lib/hex.c
 VERIFY_OBJ := $(VERIFY_SRC:%.c=$(B)/pic/%.o)
 VERIFY_PKGS := libcrypto libcurl libcjson
 
@@ -47,7 +47,7 @@ uninstall-verify:
 # Made-up evidence for unit tests, fuzzing and benchmarks.
 GEN_SRC := $(wildcard tests/gen/*.c) \
     $(addprefix host/attest/,pki.c ecdsa.c sgx_extension.c quote_write.c)
-GEN_TESTS := test_x509 test_verify_intel test_verify_snp test_verify_csv test_ra_tls
+GEN_TESTS := test_platform test_differs test_evidence_forms test_x509 test_verify_intel test_verify_snp test_verify_csv test_ra_tls
 $(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
 	@rm -f $@ && ar rcs $@ $^
 $(foreach t,$(GEN_TESTS),$(eval UNIT_LIBS_$(t) = $(B)/san/tests/gen.a $(B)/san/parts.a))

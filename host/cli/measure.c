@@ -40,23 +40,40 @@ static int predict(const struct sh_image *image, struct sh_predict what, cJSON *
     return sh_predict_image(image, &what, result, err);
 }
 
-static int measure_image(const char *reference, const struct sh_predict *what, bool json,
-                         struct sh_error *err)
+int sh_measure_image(const char *reference, const struct sh_predict *what, cJSON **result,
+                     struct sh_error *err)
 {
     struct sh_store store;
     struct sh_image image;
-    cJSON *result = NULL;
     int r = sh_store_open(&store, err);
     if (r)
         return r;
     r = sh_image_open(&store, reference, &image, err);
     if (!r) {
-        r = predict(&image, *what, &result, err);
+        r = predict(&image, *what, result, err);
         sh_image_close(&image);
     }
     sh_store_close(&store);
+    return r;
+}
+
+static void print_events(const cJSON *events)
+{
+    const cJSON *event;
+    cJSON_ArrayForEach(event, events)
+        printf("%-14s %s  %s\n", sv_json_text(event, "field"), sv_json_text(event, "digest"),
+               sv_json_text(event, "what"));
+}
+
+static int show_image(const char *reference, const struct sh_predict *what, bool json,
+                      struct sh_error *err)
+{
+    cJSON *result = NULL;
+    int r = sh_measure_image(reference, what, &result, err);
     if (r)
         return r;
+    if (what->steps)
+        cJSON_AddItemToObject(result, "events", what->steps);
     if (cJSON_IsTrue(sv_json_get(result, "simulated")))
         sh_tee_warn_simulated(cJSON_GetObjectItem(result, "tee")->valuestring);
     if (json) {
@@ -65,6 +82,7 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
         free(text);
     } else {
         print_plain(result);
+        print_events(what->steps);
     }
     cJSON_Delete(result);
     return 0;
@@ -73,7 +91,8 @@ static int measure_image(const char *reference, const struct sh_predict *what, b
 struct options {
     struct sh_predict image;
     struct sh_measure_files files;
-    bool json;
+    const char *diff;
+    bool json, events;
     bool files_only;        /* an option was given that files alone have */
     const char *image_only; /* ... or images */
 };
@@ -134,6 +153,14 @@ static int take_option(struct options *o, enum sh_measure_option option, const c
     case SH_measure_cpu_model:
         o->image_only = "--cpu-model";
         o->image.cpu_model = value;
+        return -1;
+    case SH_measure_events:
+        o->image_only = "--events";
+        o->events = true;
+        return -1;
+    case SH_measure_diff:
+        o->image_only = "--diff";
+        o->diff = value;
         return -1;
     case SH_measure_kernel:
         f->kernel = value;
@@ -197,5 +224,8 @@ int cmd_measure(int argc, char **argv)
         return sh_cli_usage("measure", "name the image");
     if (!o.image.tee)
         o.image.tee = "auto";
-    return measure_image(c.args[0], &o.image, o.json, &err) ? sh_error_report(&err) : 0;
+    if (o.diff)
+        return sh_measure_diff(c.args[0], &o.image, o.diff, o.json);
+    o.image.steps = o.events ? cJSON_CreateArray() : NULL;
+    return show_image(c.args[0], &o.image, o.json, &err) ? sh_error_report(&err) : 0;
 }

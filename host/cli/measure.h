@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// shelter measure, its second half: files without an image.
+// shelter measure, its other parts: files without an image, and what differs.
 #ifndef HOST_CLI_MEASURE_H
 #define HOST_CLI_MEASURE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "host/launch/launch.h"
 
 /* As given on the command line; NULL or 0 where nothing was. */
 struct sh_measure_files {
@@ -16,5 +18,12 @@ struct sh_measure_files {
 
 /* Prints the digests; returns the exit status. */
 int sh_measure_files(const struct sh_measure_files *o);
+
+/* The prediction for an image of the store; what no option says is as the image asks. */
+int sh_measure_image(const char *reference, const struct sh_predict *what, cJSON **result,
+                     struct sh_error *err);
+
+/* Says what differs first between `with` and the image; returns the exit status. */
+int sh_measure_diff(const char *image, const struct sh_predict *what, const char *with, bool json);
 
 #endif

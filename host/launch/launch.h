@@ -211,6 +211,8 @@ struct sh_predict {
     unsigned cpus;         /* 0: likewise */
     bool every_cpu_count;  /* SNP: launch_digest is an array, for 1 to `cpus` vCPUs */
     bool debug;
+    cJSON *steps; /* an array that gets what is measured, in order (verifier/measure/steps.h); or
+                     NULL */
 };
 
 /* *result, owned by the caller: {"tee", "simulated", "image", "measurement"}, and for machines

@@ -167,3 +167,5 @@ SHELTER_REASON(TD_XFAM, "td-xfam", POLICY,
                "the TD's XFAM has bits that no TD may have, or lacks x87 and SSE")
 SHELTER_REASON(SNP_ENTRYSIGN, "snp-entrysign", TCB,
                "the microcode takes patches that AMD did not sign (CVE-2024-56161)")
+SHELTER_REASON(PLATFORM, "platform", POLICY, "the policy does not trust this platform")
+SHELTER_REASON(REFUSED_CPU, "refused-cpu", POLICY, "the policy refuses this kind of CPU or TCB")

@@ -20,6 +20,8 @@ static size_t sgx_extension(uint8_t *out, uint8_t first_svn)
 {
     struct sh_pck_values v = {.pcesvn = 11};
 
+    memset(v.ppid, 0x11, sizeof(v.ppid));
+    memset(v.instance, 0x22, sizeof(v.instance));
     memset(v.svn, 2, sizeof(v.svn));
     v.svn[0] = first_svn;
     memcpy(v.fmspc, fmspc, sizeof(fmspc));

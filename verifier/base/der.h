@@ -6,9 +6,11 @@
 #include "verifier/base/bytes.h"
 
 enum {
+    SV_DER_BOOLEAN = 0x01,
     SV_DER_INTEGER = 0x02,
     SV_DER_OCTETS = 0x04,
     SV_DER_OID = 0x06,
+    SV_DER_ENUMERATED = 0x0a,
     SV_DER_IA5 = 0x16,
     SV_DER_SEQUENCE = 0x30
 };

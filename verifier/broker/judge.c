@@ -143,11 +143,34 @@ static int refresh_references(struct sb_judge *j)
 
 static bool reference_matches(const struct sb_reference *r, const struct shelter_verdict *v)
 {
-    // A trial of its own: a reference that does not match is no refusal while others are left.
-    struct shelter_verdict trial = *v;
+    return sv_reference_matches(r->json, v);
+}
 
-    trial.refusal_count = 0;
-    return sv_reference_judge(r->json, &trial);
+// Says which reference is nearest and what differs. Call with the lock held.
+static bool refuse_measurement(const struct sb_judge *j, const struct shelter_verdict *v,
+                               struct sb_judgement *out)
+{
+    struct sv_difference d, nearest = {0};
+    const char *name = NULL;
+    char text[160] = "";
+    int most = 0;
+
+    for (size_t i = 0; j->have_references && i < j->references.count; i++) {
+        cJSON *root = sv_json_read_text(j->references.v[i].json, NULL, 0);
+        int near = sv_reference_nearest(sv_json_get(root, "references"), v, &d);
+
+        if (near > most) {
+            most = near;
+            nearest = d;
+            name = j->references.v[i].name;
+        }
+        cJSON_Delete(root);
+    }
+    if (name)
+        sv_difference_text(&nearest, text, sizeof(text));
+    return refuse_attestation(
+        out, 401, "reference-mismatch", "the measurement is none of the reference values%s%s%s%s",
+        name ? "; it differs from " : "", name ? name : "", name ? " in " : "", text);
 }
 
 // --- Launch config ---
@@ -223,10 +246,10 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
         sb_reference_digest(r, out->reference_digest);
         ok = judge_launch(r, v, init_data, out, checked);
     }
+    if (!measured)
+        refuse_measurement(j, v, out);
     pthread_mutex_unlock(&j->lock);
-    return measured ? ok
-                    : refuse_attestation(out, 401, "reference-mismatch",
-                                         "the measurement is none of the reference values");
+    return measured && ok;
 }
 
 // --- The whole ---
@@ -245,7 +268,8 @@ static bool lacks_collateral_only(const struct shelter_verdict *v)
     return shelter_verdict_refusal_count(v);
 }
 
-static bool is_known_measurement(struct sb_judge *j, const struct shelter_verdict *v)
+static bool is_known_measurement(struct sb_judge *j, const struct shelter_verdict *v,
+                                 struct sb_judgement *out)
 {
     bool known = false;
 
@@ -253,6 +277,8 @@ static bool is_known_measurement(struct sb_judge *j, const struct shelter_verdic
     if (!refresh_references(j))
         for (size_t i = 0; !known && i < j->references.count; i++)
             known = reference_matches(&j->references.v[i], v);
+    if (!known)
+        refuse_measurement(j, v, out);
     pthread_mutex_unlock(&j->lock);
     return known;
 }
@@ -268,11 +294,8 @@ static int fetch_and_verify(struct sb_judge *j, struct shelter_verify_request *r
 
     if (!lacks_collateral_only(*v))
         return 0;
-    if (!is_known_measurement(j, *v)) {
-        refuse_attestation(out, 401, "reference-mismatch",
-                           "the measurement is none of the reference values");
+    if (!is_known_measurement(j, *v, out))
         return -EKEYREJECTED;
-    }
     if (j->fetches && !sb_fetches_begin(j->fetches)) {
         refuse_attestation(out, 503, "no-collateral", "collateral is being fetched for others");
         return -EBUSY;

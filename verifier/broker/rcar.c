@@ -173,7 +173,11 @@ static void judge_attestation(struct sb_request *r, const struct sb_challenge *c
     if (sb_judge_attestation(&r->server->judge, c, body, sb_wall_ms(r->server) / 1000, &out)) {
         answer_token(r, c, &out);
     } else {
-        sb_problem(r, out.status, out.code, out.detail);
+        // Names of references are for the log, not for whoever asks.
+        sb_problem(r, out.status, out.code,
+                   strcmp(out.code, "reference-mismatch")
+                       ? out.detail
+                       : "the measurement is none of the reference values");
         log_attempt(r, "attest", &out, "", NULL);
     }
     cJSON_Delete(out.payload);

@@ -79,3 +79,11 @@ bool sv_claim_at_least(const struct shelter_verdict *v, const char *name, const 
 
     return !sv_field_find(v, name) && number_of(have, &a) && number_of(min, &b) && a >= b;
 }
+
+bool sv_claim_at_most(const struct shelter_verdict *v, const char *name, const cJSON *max)
+{
+    const cJSON *have = sv_json_get(v->claims, name);
+    uint64_t a, b;
+
+    return !sv_field_find(v, name) && number_of(have, &a) && number_of(max, &b) && a <= b;
+}

@@ -23,7 +23,8 @@ extern const struct sv_measurement sv_measurements[];
 // The value of the claim that identifies the code; "" where claims have none.
 const char *sv_measurement_of(const cJSON *claims);
 
-// Is the claim a number of at least `min`?
+// Is the claim a number of at least `min`, at most `max`?
 bool sv_claim_at_least(const struct shelter_verdict *v, const char *name, const cJSON *min);
+bool sv_claim_at_most(const struct shelter_verdict *v, const char *name, const cJSON *max);
 
 #endif

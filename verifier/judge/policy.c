@@ -181,14 +181,19 @@ void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct s
         sv_refuse(v, SHELTER_R_CSV_POLICY, "NOSEND");
 }
 
-static bool claim_holds(const struct shelter_verdict *v, const cJSON *want)
+bool sv_policy_claim_holds(const struct shelter_verdict *v, const cJSON *want)
 {
     const char *name = want->string;
-    const cJSON *item,
-        *min = cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(want, "min") : NULL;
+    const cJSON *item;
 
-    if (min)
-        return cJSON_GetArraySize(want) == 1 && sv_claim_at_least(v, name, min);
+    if (cJSON_IsObject(want)) {
+        const cJSON *min = cJSON_GetObjectItemCaseSensitive(want, "min");
+        const cJSON *max = cJSON_GetObjectItemCaseSensitive(want, "max");
+
+        return (min || max) && cJSON_GetArraySize(want) == !!min + !!max &&
+               (!min || sv_claim_at_least(v, name, min)) &&
+               (!max || sv_claim_at_most(v, name, max));
+    }
     if (!cJSON_IsArray(want))
         return sv_claim_is(v, name, want);
     cJSON_ArrayForEach(item, want) if (sv_claim_is(v, name, item)) return true;
@@ -199,6 +204,6 @@ void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v)
 {
     const cJSON *want;
 
-    cJSON_ArrayForEach(want, p->claims) if (!claim_holds(v, want))
+    cJSON_ArrayForEach(want, p->claims) if (!sv_policy_claim_holds(v, want))
         sv_refuse(v, SHELTER_R_CLAIM, "%s", want->string);
 }

@@ -14,13 +14,18 @@
 //            "min_firmware" "major.minor.build",
 //            "min_tcb" { "Milan"|"Genoa"|"Turin": { "bl", "tee", "snp", "ucode", "fmc": n } } }
 //   "csv"  { "require_es" bool (true), "require_nosend" bool (false) }
-//   "claims" { name: value | [values] | { "min": n } }   every one must hold
+//   "platforms" { "allow", "deny": { "ppid", "platform_instance_id", "chip_id": [hex ..] } }
+//            machines; with "allow" no others
+//   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv", "claims" { name: as below }, "until" time,
+//            "why" text } ]   whatever holds all claims of an entry, at times before "until"
+//   "claims" { name: value | [values] | { "min": n, "max": n } }   every one must hold
 #ifndef VERIFIER_JUDGE_POLICY_H
 #define VERIFIER_JUDGE_POLICY_H
 
 #include "verifier/quote/csv.h"
 #include "verifier/quote/intel.h"
 #include "verifier/quote/snp.h"
+#include "verifier/measure/steps.h"
 
 struct sv_policy {
     cJSON *json;          // NULL for the default policy
@@ -34,6 +39,7 @@ struct sv_policy {
     struct sv_snp_tcb floor[4]; // by enum sv_snp_product
     bool csv_require_es, csv_require_nosend;
     const cJSON *claims;
+    const cJSON *platforms, *refuse; // of known form (platform.c)
 };
 
 void sv_policy_default(struct sv_policy *p);
@@ -45,6 +51,13 @@ void sv_policy_intel(const struct sv_policy *p, const struct sv_intel *in,
                      struct shelter_verdict *v);
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v);
 void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct shelter_verdict *v);
+// Which machines, and which kinds of them, are trusted (platform.c). The two readers check the
+// form: 0 or -EBADMSG.
+int sv_policy_read_platforms(const cJSON *item);
+int sv_policy_read_refuse(const cJSON *item);
+void sv_policy_platform(const struct sv_policy *p, struct shelter_verdict *v);
+// Is the claim as demanded: a value, [values], {"min", "max"}?
+bool sv_policy_claim_holds(const struct shelter_verdict *v, const cJSON *want);
 void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v);
 
 // A caller's request in this version's form. 0 or -EINVAL.
@@ -58,7 +71,20 @@ void sv_verify(const struct shelter_verify_request *rq, struct shelter_verdict *
 const char *sv_reference_lack(const cJSON *entry);
 
 // Compares with {"references": [..]}: the measurement of one entry for this TEE must be all there,
-// and say enough (sv_reference_lack). True if one matched; otherwise a refusal is in the verdict.
+// and say enough (sv_reference_lack). True if one matched; otherwise a refusal is in the verdict,
+// and the claim "reference_differs" says in what the nearest entry differs.
 bool sv_reference_judge(const char *text, struct shelter_verdict *v);
+// The same without a word in the verdict.
+bool sv_reference_matches(const char *text, const struct shelter_verdict *v);
+
+// The nearest of these entries and the first thing in which the evidence differs from it; where the
+// verdict's event log was replayed, the event. How near: 0 where no entry is for this TEE.
+int sv_reference_nearest(const cJSON *references, const struct shelter_verdict *v,
+                         struct sv_difference *out);
+// In how many registers and fields the evidence holds what `measurement` says; *first is the name
+// of the first that does not, or NULL.
+int sv_reference_holds(const cJSON *measurement, const struct shelter_verdict *v, char first[24],
+                       const cJSON **want);
+bool sv_reference_is_for(const cJSON *entry, const struct shelter_verdict *v);
 
 #endif

@@ -208,6 +208,10 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
             read_snp(&r, item, p);
         else if (!strcmp(name, "csv"))
             read_csv(&r, item, p);
+        else if (!strcmp(name, "platforms") && !sv_policy_read_platforms(item))
+            p->platforms = item;
+        else if (!strcmp(name, "refuse") && !sv_policy_read_refuse(item))
+            p->refuse = item;
         else if (!strcmp(name, "claims") && cJSON_IsObject(item))
             p->claims = item;
         else

@@ -5,6 +5,7 @@
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool tee_matches(const char *tee, const struct shelter_verdict *v)
@@ -23,24 +24,13 @@ static bool tee_matches(const char *tee, const struct shelter_verdict *v)
     }
 }
 
-// "rtmr": [..] goes register by register, where null leaves one out (RTMR0 depends on memory and
-// devices, RTMR3 on what the guest extends). Any other array lists alternatives.
-static bool array_holds(const struct shelter_verdict *v, const cJSON *want, const char *name)
+// One register or field: an array lists alternatives.
+static bool field_holds(const struct shelter_verdict *v, const cJSON *want, const char *name)
 {
     const cJSON *item;
-    char number[8] = "rtmr0";
 
-    if (!strcmp(name, "rtmr")) {
-        if (v->type != SHELTER_EVIDENCE_TDX || cJSON_GetArraySize(want) > 4)
-            return false;
-        cJSON_ArrayForEach(item, want)
-        {
-            if (!cJSON_IsNull(item) && !sv_claim_is(v, number, item))
-                return false;
-            number[4]++;
-        }
-        return true;
-    }
+    if (!cJSON_IsArray(want))
+        return sv_claim_is(v, name, want);
     cJSON_ArrayForEach(item, want) if (sv_claim_is(v, name, item)) return true;
     return false;
 }
@@ -69,22 +59,70 @@ static bool names_kernel(const cJSON *measurement)
     return true;
 }
 
+static void note(bool holds, const char *name, const cJSON *want, int *count, char first[24],
+                 const cJSON **first_want)
+{
+    *count += holds;
+    if (holds || *first_want)
+        return;
+    snprintf(first, 24, "%s", name);
+    *first_want = want;
+}
+
+// "rtmr": [..] goes register by register, where null leaves one out (RTMR0 depends on memory and
+// devices, RTMR3 on what the guest extends).
+int sv_reference_holds(const cJSON *measurement, const struct shelter_verdict *v, char first[24],
+                       const cJSON **first_want)
+{
+    const cJSON *want, *item;
+    int count = 0;
+
+    *first_want = NULL;
+    cJSON_ArrayForEach(want, measurement)
+    {
+        const char *name = claim_name(want->string);
+        char number[8] = "rtmr0";
+
+        if (strcmp(name, "rtmr") || !cJSON_IsArray(want)) {
+            note(field_holds(v, want, name), name, want, &count, first, first_want);
+            continue;
+        }
+        if (v->type != SHELTER_EVIDENCE_TDX || cJSON_GetArraySize(want) > 4)
+            note(false, name, want, &count, first, first_want);
+        else
+            cJSON_ArrayForEach(item, want)
+            {
+                if (!cJSON_IsNull(item))
+                    note(sv_claim_is(v, number, item), number, item, &count, first, first_want);
+                number[4]++;
+            }
+    }
+    return count;
+}
+
 // An entry without a measurement that identifies the code references nothing.
 static bool entry_holds(const cJSON *measurement, const struct shelter_verdict *v)
 {
     const cJSON *want;
     bool identifies = false;
+    char first[24];
 
+    sv_reference_holds(measurement, v, first, &want);
+    if (want)
+        return false;
     cJSON_ArrayForEach(want, measurement)
     {
-        const char *name = claim_name(want->string);
-
-        if (cJSON_IsArray(want) ? !array_holds(v, want, name) : !sv_claim_is(v, name, want))
-            return false;
         for (const struct sv_measurement *m = sv_measurements; m->claim; m++)
             identifies |= m->kind != SV_MEASUREMENT_PART && !strcmp(want->string, m->claim);
     }
     return identifies && (v->type != SHELTER_EVIDENCE_TDX || names_kernel(measurement));
+}
+
+bool sv_reference_is_for(const cJSON *entry, const struct shelter_verdict *v)
+{
+    const char *tee = sv_json_string(entry, "tee");
+
+    return tee && cJSON_IsObject(sv_json_get(entry, "measurement")) && tee_matches(tee, v);
 }
 
 const char *sv_reference_lack(const cJSON *entry)
@@ -97,35 +135,70 @@ const char *sv_reference_lack(const cJSON *entry)
     return NULL;
 }
 
+static void refuse(struct shelter_verdict *v, const cJSON *list, int candidates)
+{
+    const char *plural = candidates == 1 ? "" : "s";
+    struct sv_difference d;
+    char text[160];
+    cJSON *o;
+
+    if (!sv_reference_nearest(list, v, &d)) {
+        sv_refuse(v, SHELTER_R_REFERENCE, "%d reference value%s for this TEE", candidates, plural);
+        return;
+    }
+    sv_difference_text(&d, text, sizeof(text));
+    sv_refuse(v, SHELTER_R_REFERENCE, "%d reference value%s for this TEE; %s", candidates, plural,
+              text);
+    o = cJSON_AddObjectToObject(v->claims, "reference_differs");
+    cJSON_AddStringToObject(o, "field", d.field);
+    if (d.number) {
+        cJSON_AddNumberToObject(o, "event", d.number);
+        cJSON_AddStringToObject(o, "what", d.what);
+        cJSON_AddStringToObject(o, "found", d.have_what);
+    }
+    cJSON_AddStringToObject(o, "expected", d.want);
+    cJSON_AddStringToObject(o, "got", d.have);
+    cJSON_AddStringToObject(o, "probably", d.probably);
+}
+
+static bool find_entry(const cJSON *list, const struct shelter_verdict *v, int *candidates)
+{
+    const cJSON *entry;
+
+    *candidates = 0;
+    cJSON_ArrayForEach(entry, list)
+    {
+        if (!sv_reference_is_for(entry, v))
+            continue;
+        ++*candidates;
+        if (entry_holds(sv_json_get(entry, "measurement"), v))
+            return true;
+    }
+    return false;
+}
+
+bool sv_reference_matches(const char *text, const struct shelter_verdict *v)
+{
+    cJSON *root = sv_json_read_text(text, NULL, 0);
+    const cJSON *list = sv_json_get(root, "references");
+    int candidates;
+    bool found = cJSON_IsArray(list) && find_entry(list, v, &candidates);
+
+    cJSON_Delete(root);
+    return found;
+}
+
 bool sv_reference_judge(const char *text, struct shelter_verdict *v)
 {
     cJSON *root = sv_json_read_text(text, NULL, 0);
-    const cJSON *list = sv_json_get(root, "references"), *entry;
-    bool found = false;
-    int candidates = 0;
+    const cJSON *list = sv_json_get(root, "references");
+    int candidates;
+    bool found = cJSON_IsArray(list) && find_entry(list, v, &candidates);
 
-    if (!cJSON_IsArray(list)) {
+    if (!cJSON_IsArray(list))
         sv_refuse(v, SHELTER_R_REFERENCE_FILE, "no array \"references\"");
-        cJSON_Delete(root);
-        return false;
-    }
-    cJSON_ArrayForEach(entry, list)
-    {
-        const cJSON *tee = sv_json_get(entry, "tee");
-        const cJSON *measurement = sv_json_get(entry, "measurement");
-
-        if (!cJSON_IsString(tee) || !cJSON_IsObject(measurement) ||
-            !tee_matches(tee->valuestring, v))
-            continue;
-        candidates++;
-        if (entry_holds(measurement, v)) {
-            found = true;
-            break;
-        }
-    }
+    else if (!found)
+        refuse(v, list, candidates);
     cJSON_Delete(root);
-    if (!found)
-        sv_refuse(v, SHELTER_R_REFERENCE, "%d reference value%s for this TEE", candidates,
-                  candidates == 1 ? "" : "s");
     return found;
 }

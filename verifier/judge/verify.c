@@ -163,17 +163,23 @@ static void judge_registers(struct shelter_verdict *v, uint8_t replayed[4][48])
     sv_claim_bool(v, "event_log_verified", all);
 }
 
+static struct sv_bytes event_log(const struct job *job)
+{
+    if (job->rq->event_log)
+        return (struct sv_bytes){job->rq->event_log, job->rq->event_log_size};
+    return (struct sv_bytes){job->ev.event_log, job->ev.event_log_size};
+}
+
 static void judge_event_log(struct job *job)
 {
-    const void *log = job->rq->event_log ? job->rq->event_log : job->ev.event_log;
-    size_t size = job->rq->event_log ? job->rq->event_log_size : job->ev.event_log_size;
+    struct sv_bytes log = event_log(job);
     uint8_t replayed[4][48];
     char why[120] = "";
     int rc;
 
-    if (!log || job->v->type != SHELTER_EVIDENCE_TDX)
+    if (!log.data || job->v->type != SHELTER_EVIDENCE_TDX)
         return;
-    rc = shelter_event_log_replay(log, size, replayed, why, sizeof(why));
+    rc = shelter_event_log_replay(log.data, log.size, replayed, why, sizeof(why));
     if (rc) {
         sv_refuse(job->v,
                   rc == -EKEYREJECTED ? SHELTER_R_EVENT_LOG_DIGEST : SHELTER_R_EVENT_LOG_PARSE,
@@ -181,6 +187,11 @@ static void judge_event_log(struct job *job)
         return;
     }
     judge_registers(job->v, replayed);
+    job->v->event_log = malloc(log.size + 1);
+    if (job->v->event_log) {
+        memcpy(job->v->event_log, log.data, log.size);
+        job->v->event_log_size = log.size;
+    }
 }
 
 // The collateral was loaded with the same file: then its certificates are parsed already.
@@ -235,7 +246,9 @@ static void judge_job(struct job *job)
     if (!job->v->have_report_data)
         return;
     judge_report_data(job);
+    sv_evidence_judge_bound(&job->ev, job->v);
     judge_event_log(job);
+    sv_policy_platform(&job->policy, job->v);
     sv_policy_claims(&job->policy, job->v);
     if (rq->reference_json && sv_reference_judge(rq->reference_json, job->v))
         sv_claim_bool(job->v, "reference_matched", true);

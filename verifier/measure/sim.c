@@ -58,18 +58,28 @@ void sh_sim_extend(uint8_t rtmr[48], const uint8_t digest[48])
     hash_sha384(rtmr, both, sizeof(both));
 }
 
-static void extend_bytes(uint8_t rtmr[48], const void *data, size_t size)
+static void extend_digest(const struct sh_sim_input *in, uint8_t rtmr[48], const char *field,
+                          const char *what, const uint8_t digest[48])
+{
+    sh_sim_extend(rtmr, digest);
+    sv_step_add(in->steps, field, what, digest, 48);
+}
+
+static void extend_bytes(const struct sh_sim_input *in, uint8_t rtmr[48], const char *field,
+                         const char *what, const void *data, size_t size)
 {
     uint8_t digest[48];
     hash_sha384(digest, data, size);
-    sh_sim_extend(rtmr, digest);
+    extend_digest(in, rtmr, field, what, digest);
 }
 
 static int measure_bzimage(const struct sh_sim_input *in, uint8_t rtmr[48])
 {
-    static const char *const events[] = {"Calling EFI Application from Boot Option", NULL,
-                                         "Exit Boot Services Invocation",
-                                         "Exit Boot Services Returned with Success"};
+    static const char *const events[][2] = {
+        {"boot: calling application", "Calling EFI Application from Boot Option"},
+        {"boot: separator", NULL},
+        {"boot: exit", "Exit Boot Services Invocation"},
+        {"boot: exited", "Exit Boot Services Returned with Success"}};
     uint8_t digest[48];
     uint8_t *copy = malloc(in->kernel.size + 1);
     if (!copy)
@@ -81,12 +91,11 @@ static int measure_bzimage(const struct sh_sim_input *in, uint8_t rtmr[48])
     free(copy);
     if (r)
         return r;
-    sh_sim_extend(rtmr, digest);
+    extend_digest(in, rtmr, "rtmr1", "kernel", digest);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-        if (events[i])
-            extend_bytes(rtmr, events[i], strlen(events[i]));
-        else
-            extend_bytes(rtmr, "\0\0\0", 4); /* EV_SEPARATOR */
+        const char *text = events[i][1];
+        extend_bytes(in, rtmr, "rtmr1", events[i][0], text ? text : "\0\0\0", /* EV_SEPARATOR */
+                     text ? strlen(text) : 4);
     }
     return 0;
 }
@@ -100,7 +109,7 @@ static int measure_command_line(const struct sh_sim_input *in, uint8_t rtmr[48])
         return -ENOMEM;
     for (size_t i = 0; i < n + t; i++)
         wide[2 * i] = (uint8_t)(i < n ? in->command_line[i] : tail[i - n]);
-    extend_bytes(rtmr, wide, 2 * (n + t + 1));
+    extend_bytes(in, rtmr, "rtmr2", "command line", wide, 2 * (n + t + 1));
     free(wide);
     return 0;
 }
@@ -115,21 +124,25 @@ int sh_sim_measure(const struct sh_sim_input *in, struct sh_td_measurement *m)
     if (r)
         return r;
 
+    for (size_t at = 0; in->steps && at < in->firmware.size; at += PAGE)
+        sv_step_page(in->steps, "mrtd", "firmware", (1ull << 32) - in->firmware.size + at, 0,
+                     in->firmware.data + at);
+
     uint8_t config[sizeof(struct sh_sim_config)];
     memcpy(config, SH_SIM_CONFIG_MAGIC, 8);
     sh_put_le32(config + 8, in->bzimage);
     sh_put_le32(config + 12, in->cpus);
     sh_put_le64(config + 16, in->memory);
-    extend_bytes(m->rtmr[0], config, sizeof(config));
+    extend_bytes(in, m->rtmr[0], "rtmr0", "boot, memory and CPUs", config, sizeof(config));
 
     if (!in->bzimage)
-        extend_bytes(m->rtmr[1], in->kernel.data, in->kernel.size);
+        extend_bytes(in, m->rtmr[1], "rtmr1", "kernel", in->kernel.data, in->kernel.size);
     else if ((r = measure_bzimage(in, m->rtmr[1])))
         return r;
 
     r = measure_command_line(in, m->rtmr[2]);
     if (r)
         return r;
-    extend_bytes(m->rtmr[2], in->initramfs.data, in->initramfs.size);
+    extend_bytes(in, m->rtmr[2], "rtmr2", "initramfs", in->initramfs.data, in->initramfs.size);
     return 0;
 }

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 
 #include "lib/bytes.h"
+#include "verifier/measure/steps.h"
 
 /* Launch measurement of a TD (SHA-384 each) and the launch config's field. */
 struct sh_td_measurement {
@@ -45,6 +46,7 @@ struct sh_sim_input {
     bool bzimage;             /* false: PVH */
     uint64_t memory;          /* bytes */
     uint32_t cpus;
+    cJSON *steps; /* gets what is measured, or NULL */
 };
 
 /* All but mrconfigid, which is the launch config's digest. 0; -EBADMSG for a firmware that is not

@@ -25,8 +25,25 @@ enum page_type {
     PAGE_CPUID = 6,
 };
 
+static const char *page_name(enum page_type type)
+{
+    switch (type) {
+    case PAGE_NORMAL:
+        return "firmware";
+    case PAGE_VMSA:
+        return "CPU";
+    case PAGE_SECRETS:
+        return "firmware: secrets";
+    case PAGE_CPUID:
+        return "firmware: CPUID";
+    default:
+        return "firmware: memory";
+    }
+}
+
 // PAGE_INFO (56860, 8.17.2): digest so far, digest of the contents, size, type, flags, address.
-static void extend_digest(uint8_t ld[48], enum page_type type, uint64_t gpa, const void *contents)
+static void extend_digest(const struct sv_sev_params *p, uint8_t ld[48], enum page_type type,
+                          uint64_t gpa, const void *contents)
 {
     uint8_t info[0x70] = {0};
 
@@ -37,6 +54,8 @@ static void extend_digest(uint8_t ld[48], enum page_type type, uint64_t gpa, con
     info[98] = (uint8_t)type;
     sh_put_le64(info + 104, gpa);
     SHA384(info, sizeof(info), ld);
+    if (p)
+        sv_step_page(p->steps, "launch_digest", page_name(type), gpa, type, contents);
 }
 
 static void put_hash_entry(uint8_t **at, const char *guid_and_size, const uint8_t digest[32])
@@ -70,7 +89,7 @@ static int extend_hashes(const struct sv_sev_params *p, const struct sv_ovmf *o,
 
     if (!p->have_kernel) {
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend_digest(ld, PAGE_ZERO, s->gpa + at, NULL);
+            extend_digest(p, ld, PAGE_ZERO, s->gpa + at, NULL);
         return 0;
     }
     if (!o->hash_table_gpa || offset + HASH_TABLE_SIZE > PAGE || s->size != PAGE ||
@@ -79,7 +98,10 @@ static int extend_hashes(const struct sv_sev_params *p, const struct sv_ovmf *o,
         return -EBADMSG;
     }
     hash_table(p, page + offset);
-    extend_digest(ld, PAGE_NORMAL, s->gpa, page);
+    sv_step_add(p->steps, "launch_digest", "hash of the kernel", p->kernel_sha256, 32);
+    sv_step_add(p->steps, "launch_digest", "hash of the initramfs", p->initrd_sha256, 32);
+    sv_step_add(p->steps, "launch_digest", "hash of the command line", p->cmdline_sha256, 32);
+    extend_digest(p, ld, PAGE_NORMAL, s->gpa, page);
     return 0;
 }
 
@@ -90,19 +112,19 @@ static int extend_section(const struct sv_sev_params *p, const struct sv_ovmf *o
     switch (s->type) {
     case SV_SNP_SECTION_MEMORY:
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend_digest(ld, p->vmm == SV_VMM_GCE ? PAGE_UNMEASURED : PAGE_ZERO, s->gpa + at,
+            extend_digest(p, ld, p->vmm == SV_VMM_GCE ? PAGE_UNMEASURED : PAGE_ZERO, s->gpa + at,
                           NULL);
         return 0;
     case SV_SNP_SECTION_SVSM_CAA:
         for (uint32_t at = 0; at < s->size; at += PAGE)
-            extend_digest(ld, PAGE_ZERO, s->gpa + at, NULL);
+            extend_digest(p, ld, PAGE_ZERO, s->gpa + at, NULL);
         return 0;
     case SV_SNP_SECTION_SECRETS:
-        extend_digest(ld, PAGE_SECRETS, s->gpa, NULL);
+        extend_digest(p, ld, PAGE_SECRETS, s->gpa, NULL);
         return 0;
     case SV_SNP_SECTION_CPUID:
         if (p->vmm != SV_VMM_EC2) // it comes last there
-            extend_digest(ld, PAGE_CPUID, s->gpa, NULL);
+            extend_digest(p, ld, PAGE_CPUID, s->gpa, NULL);
         return 0;
     case SV_SNP_SECTION_KERNEL_HASHES:
         return extend_hashes(p, o, s, ld, why, why_size);
@@ -123,7 +145,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     if (p->ovmf_hash)
         memcpy(ld, p->ovmf_hash, 48);
     for (size_t at = 0; !p->ovmf_hash && at < o->size; at += PAGE)
-        extend_digest(ld, PAGE_NORMAL, o->gpa + at, o->data + at);
+        extend_digest(p, ld, PAGE_NORMAL, o->gpa + at, o->data + at);
     for (size_t i = 0; i < o->section_count; i++) {
         int rc = extend_section(p, o, &o->section[i], ld, why, why_size);
 
@@ -133,7 +155,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     }
     for (size_t i = 0; p->vmm == SV_VMM_EC2 && i < o->section_count; i++)
         if (o->section[i].type == SV_SNP_SECTION_CPUID)
-            extend_digest(ld, PAGE_CPUID, o->section[i].gpa, NULL);
+            extend_digest(p, ld, PAGE_CPUID, o->section[i].gpa, NULL);
     if (p->have_kernel && !hashes) {
         snprintf(why, why_size,
                  "this firmware measures no kernel: it has no section for kernel "
@@ -143,7 +165,7 @@ static int measure_snp(const struct sv_sev_params *p, const struct sv_ovmf *o, u
     for (uint32_t i = 0; i < p->vcpu_count; i++) {
         if (i < 2)
             sv_vmsa(page, i ? o->reset_eip : BSP_EIP, p->guest_features, p->vcpu_sig, p->vmm);
-        extend_digest(ld, PAGE_VMSA, VMSA_GPA, page);
+        extend_digest(p, ld, PAGE_VMSA, VMSA_GPA, page);
         if (counts)
             memcpy(counts[i], ld, 48);
     }
@@ -229,7 +251,7 @@ int sv_snp_firmware_hash(const void *firmware, size_t size, uint8_t out[48], cha
 
     memset(out, 0, 48);
     for (size_t at = 0; !rc && at < size; at += PAGE)
-        extend_digest(out, PAGE_NORMAL, o.gpa + at, data + at);
+        extend_digest(NULL, out, PAGE_NORMAL, o.gpa + at, data + at);
     return rc;
 }
 

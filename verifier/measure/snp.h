@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "verifier/measure/steps.h"
+
 enum sv_sev_mode { SV_SEV, SV_SEV_ES, SV_SEV_SNP };
 enum sv_vmm { SV_VMM_QEMU, SV_VMM_EC2, SV_VMM_GCE };
 
@@ -24,6 +26,7 @@ struct sv_sev_params {
     uint32_t vcpu_sig;        // CPUID leaf 1 EAX
     uint64_t guest_features;  // SEV_FEATURES: bit 0 SNP; QEMU sets 1, newer kernels 0x21
     const uint8_t *ovmf_hash; // 48 bytes: measurement of the firmware's pages, instead of them
+    cJSON *steps;             // gets what is measured, or NULL
 };
 
 // Writes 48 bytes for SNP, 32 otherwise. 0, -EBADMSG or -ENOTSUP with a line in why.

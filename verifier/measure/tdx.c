@@ -89,12 +89,14 @@ static void extend_page(EVP_MD_CTX *ctx, uint64_t gpa, const uint8_t *data)
     }
 }
 
-static void measure_section(EVP_MD_CTX *ctx, const struct section *s, bool two_pass)
+static void measure_section(EVP_MD_CTX *ctx, const struct section *s, bool two_pass, cJSON *steps)
 {
     bool extend = s->attributes & ATTRIBUTE_EXTEND;
 
     for (uint64_t at = 0; at < s->size; at += PAGE) {
         add_page(ctx, s->gpa + at);
+        sv_step_page(steps, "mrtd", extend ? "firmware" : "memory", s->gpa + at, two_pass,
+                     extend && s->raw_size ? s->data + at : NULL);
         if (extend && !two_pass)
             extend_page(ctx, s->gpa + at, s->raw_size ? s->data + at : NULL);
     }
@@ -119,18 +121,26 @@ static int measure_mrtd(const struct sv_tdx_params *p, uint8_t mrtd[48], char *w
         return -ENOMEM;
     }
     for (size_t i = 0; i < count; i++)
-        measure_section(ctx, &section[i], p->two_pass);
+        measure_section(ctx, &section[i], p->two_pass, p->steps);
     EVP_DigestFinal_ex(ctx, mrtd, NULL);
     EVP_MD_CTX_free(ctx);
     return 0;
 }
 
-static void extend_data(uint8_t rtmr[48], const void *data, size_t size)
+static void extend_digest(const struct sv_tdx_params *p, uint8_t rtmr[48], const char *field,
+                          const char *what, const uint8_t digest[48])
+{
+    sh_sim_extend(rtmr, digest);
+    sv_step_add(p->steps, field, what, digest, 48);
+}
+
+static void extend_data(const struct sv_tdx_params *p, uint8_t rtmr[48], const char *field,
+                        const char *what, const void *data, size_t size)
 {
     uint8_t digest[48];
 
     SHA384(data, size, digest);
-    sh_sim_extend(rtmr, digest);
+    extend_digest(p, rtmr, field, what, digest);
 }
 
 // The kernel as QEMU hands it on, then what the firmware says while it starts and leaves.
@@ -154,11 +164,12 @@ static int measure_rtmr1(const struct sv_tdx_params *p, uint8_t rtmr[48], char *
     free(kernel);
     if (rc)
         return rc;
-    sh_sim_extend(rtmr, digest);
-    extend_data(rtmr, "Calling EFI Application from Boot Option", 40);
-    extend_data(rtmr, "\0\0\0", 4);
-    extend_data(rtmr, "Exit Boot Services Invocation", 29);
-    extend_data(rtmr, "Exit Boot Services Returned with Success", 40);
+    extend_digest(p, rtmr, "rtmr1", "kernel", digest);
+    extend_data(p, rtmr, "rtmr1", "boot: calling application",
+                "Calling EFI Application from Boot Option", 40);
+    extend_data(p, rtmr, "rtmr1", "boot: separator", "\0\0\0", 4);
+    extend_data(p, rtmr, "rtmr1", "boot: exit", "Exit Boot Services Invocation", 29);
+    extend_data(p, rtmr, "rtmr1", "boot: exited", "Exit Boot Services Returned with Success", 40);
     return 0;
 }
 
@@ -175,10 +186,10 @@ static int measure_rtmr2(const struct sv_tdx_params *p, uint8_t rtmr[48])
         return -ENOMEM;
     for (size_t i = 0; i < length; i++)
         wide[2 * i] = (uint8_t)(i < strlen(line) ? line[i] : tail[i - strlen(line)]);
-    extend_data(rtmr, wide, 2 * (length + 1));
+    extend_data(p, rtmr, "rtmr2", "command line", wide, 2 * (length + 1));
     free(wide);
     if (p->initrd_size)
-        extend_data(rtmr, p->initrd, p->initrd_size);
+        extend_data(p, rtmr, "rtmr2", "initramfs", p->initrd, p->initrd_size);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #define VERIFIER_MEASURE_TDX_H
 
 #include "lib/bytes.h"
+#include "verifier/measure/steps.h"
 
 struct sv_tdx_params {
     const void *firmware;
@@ -19,6 +20,7 @@ struct sv_tdx_params {
     size_t initrd_size;
     const char *cmdline;
     uint64_t memory_size; // bytes: QEMU puts the initrd's address into the kernel's header
+    cJSON *steps;         // gets what is measured, or NULL
 };
 
 struct sv_tdx_measurement {

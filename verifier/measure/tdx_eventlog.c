@@ -8,7 +8,6 @@
 #include <openssl/sha.h>
 
 #define ALG_SHA384 0x000c
-#define EV_EVENT_TAG 6u
 #define TAG_AAEL 0x4141454cu // CoCo's run-time events
 
 static const struct {

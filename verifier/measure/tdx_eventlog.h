@@ -9,6 +9,7 @@
 
 #define SV_EVENTS_MAX 4096
 #define EV_NO_ACTION 3u
+#define EV_EVENT_TAG 6u
 
 struct sv_event {
     uint32_t mr;           // 1..4: RTMR0..3

@@ -328,9 +328,19 @@ static void judge_status(struct judge *j)
 
 static void pck_claims(struct judge *j)
 {
+    static const char *const types[] = {"Standard", "Scalable", "ScalableWithIntegrity"};
+
     sv_claim_hex(j->v, "fmspc", j->pck.fmspc, 6);
     sv_claim_hex(j->v, "pceid", j->pck.pceid, 2);
     sv_claim_hex(j->v, "ppid", j->pck.ppid, 16);
+    sv_claim_text(j->v, "sgx_type", types[j->pck.sgx_type]);
+    if (j->pck.has_instance)
+        sv_claim_hex(j->v, "platform_instance_id", j->pck.instance, 16);
+    if (j->pck.has_configuration) {
+        sv_claim_bool(j->v, "dynamic_platform", j->pck.dynamic_platform);
+        sv_claim_bool(j->v, "cached_keys", j->pck.cached_keys);
+        sv_claim_bool(j->v, "smt_enabled", j->pck.smt_enabled);
+    }
     sv_claim_hex(j->v, "pck_tcb_components", j->pck.svn, 16);
     sv_claim_number(j->v, "pck_pcesvn", j->pck.pcesvn);
     snprintf(j->v->root, sizeof(j->v->root), "%s",

@@ -59,6 +59,34 @@ static bool parse_tcb(struct sv_bytes *item, struct sv_pck *out)
     return seen == (1u << 19) - 2;
 }
 
+static bool parse_type(struct sv_bytes *item, struct sv_pck *out)
+{
+    struct sv_bytes body;
+
+    if (!sv_der_take(item, SV_DER_ENUMERATED, &body) || body.size != 1 || body.data[0] > 2)
+        return false;
+    out->sgx_type = body.data[0];
+    return true;
+}
+
+static bool parse_configuration(struct sv_bytes *item, struct sv_pck *out)
+{
+    struct sv_bytes list, field, body;
+    bool *const flags[] = {NULL, &out->dynamic_platform, &out->cached_keys, &out->smt_enabled};
+
+    if (!sv_der_take(item, SV_DER_SEQUENCE, &list))
+        return false;
+    while (list.size) {
+        int outer, arc = take_item(&list, &field, &outer);
+
+        if (arc < 1 || arc > 3 || outer != 7 || !sv_der_take(&field, SV_DER_BOOLEAN, &body) ||
+            body.size != 1)
+            return false;
+        *flags[arc] = body.data[0];
+    }
+    return out->has_configuration = true;
+}
+
 int sv_pck_parse(X509 *cert, struct sv_pck *out)
 {
     const ASN1_OCTET_STRING *ext = sv_extension(cert, sgx_oid, sizeof(sgx_oid));
@@ -86,7 +114,12 @@ int sv_pck_parse(X509 *cert, struct sv_pck *out)
             ok = take_octets(&item, out->pceid, 2);
         else if (arc == 4)
             ok = take_octets(&item, out->fmspc, 6);
-        // 5 SGX type, 6 platform instance, 7 configuration: not judged
+        else if (arc == 5)
+            ok = parse_type(&item, out);
+        else if (arc == 6)
+            ok = out->has_instance = take_octets(&item, out->instance, 16);
+        else if (arc == 7)
+            ok = parse_configuration(&item, out);
     }
     return ok && (seen & 0x1e) == 0x1e ? 0 : -EBADMSG;
 }

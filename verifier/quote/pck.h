@@ -12,7 +12,11 @@ struct sv_pck {
     uint8_t cpusvn[16];
     uint8_t pceid[2];
     uint8_t fmspc[6];
-    uint8_t sgx_type;
+    uint8_t sgx_type; // 0 Standard, 1 Scalable, 2 ScalableWithIntegrity
+    // Of platforms with several processors; certificates of one have neither.
+    bool has_instance, has_configuration;
+    uint8_t instance[16];
+    bool dynamic_platform, cached_keys, smt_enabled;
 };
 
 // 0, or -EBADMSG when the extension is absent, malformed, incomplete or has a field twice.

@@ -238,10 +238,23 @@ static bool tcb_equal(const struct sv_snp_tcb *a, const struct sv_snp_tcb *b)
     return sv_snp_tcb_covers(a, b) && sv_snp_tcb_covers(b, a);
 }
 
+// One number each, so that a policy can say below which TCB it refuses.
+static void tcb_claims(const struct sv_snp_tcb *tcb, enum sv_snp_product product,
+                       struct shelter_verdict *v)
+{
+    sv_claim_number(v, "tcb_bl", tcb->bl);
+    sv_claim_number(v, "tcb_tee", tcb->tee);
+    sv_claim_number(v, "tcb_snp", tcb->snp);
+    sv_claim_number(v, "tcb_ucode", tcb->ucode);
+    if (product == SV_SNP_TURIN)
+        sv_claim_number(v, "tcb_fmc", tcb->fmc);
+}
+
 // What the certificate says against what the report says.
 static void judge_certificate(struct sv_snp *snp, X509 *leaf, bool vlek, struct shelter_verdict *v)
 {
     const uint8_t *r = snp->report;
+    uint8_t chip[64] = {0};
     struct amd_cert cert;
     const char *bad = amd_cert_parse(leaf, &cert);
     char cn[64];
@@ -267,6 +280,7 @@ static void judge_certificate(struct sv_snp *snp, X509 *leaf, bool vlek, struct 
     snp->committed = sv_snp_tcb(r + SV_SNP_COMMITTED_TCB, cert.product);
     snp->launch = sv_snp_tcb(r + SV_SNP_LAUNCH_TCB, cert.product);
     snp->tcb_known = true;
+    tcb_claims(&snp->reported, cert.product, v);
     if (!tcb_equal(&snp->reported, &cert.tcb)) {
         snprintf(v->tcb_status, sizeof(v->tcb_status), "CertificateMismatch");
         sv_refuse(v, SHELTER_R_SNP_TCB_CERT, "bl %u/%u tee %u/%u snp %u/%u ucode %u/%u fmc %u/%u",
@@ -283,6 +297,8 @@ static void judge_certificate(struct sv_snp *snp, X509 *leaf, bool vlek, struct 
     } else if (sv_all_zero(r + SV_SNP_CHIP_ID, 64)) {
         // MASK_CHIP_ID: the host hides it; the signature by this chip's VCEK still names the chip.
         sv_claim_bool(v, "chip_id_masked", true);
+        memcpy(chip, cert.hwid, cert.hwid_size);
+        sv_claim_hex(v, "vcek_chip_id", chip, sizeof(chip));
     } else if (memcmp(r + SV_SNP_CHIP_ID, cert.hwid, cert.hwid_size) ||
                !sv_all_zero(r + SV_SNP_CHIP_ID + cert.hwid_size, 64 - cert.hwid_size)) {
         sv_refuse(v, SHELTER_R_SNP_CHIP_ID, NULL);

@@ -134,6 +134,7 @@ void shelter_verdict_free(struct shelter_verdict *v)
         return;
     cJSON_Delete(v->claims);
     cJSON_Delete(v->advisories);
+    free(v->event_log);
     free(v);
 }
 

@@ -36,6 +36,8 @@ struct shelter_verdict {
     size_t field_count;
     struct sv_field field[SV_FIELD_MAX]; // those of them that are bytes
     cJSON *advisories;                   // array of strings
+    uint8_t *event_log;                  // a copy, or NULL: what "rtmrN_event_log" speaks of
+    size_t event_log_size;
     size_t refusal_count;
     struct sv_refusal refusal[SV_REFUSAL_MAX];
 };

@@ -39,6 +39,22 @@ static void add_missing(cJSON *missing, const char *tee, const char *boot, int w
     cJSON_AddItemToArray(missing, o);
 }
 
+/* The events of registers that a reference has: a verifier names the one that differs. */
+static void keep_events(cJSON *o, cJSON *steps)
+{
+    cJSON *events = cJSON_CreateArray();
+    for (cJSON *s = steps->child, *next; s; s = next) {
+        const char *field = sv_json_text(s, "field");
+        next = s->next;
+        if (!strcmp(field, "rtmr1") || !strcmp(field, "rtmr2"))
+            cJSON_AddItemToArray(events, cJSON_DetachItemViaPointer(steps, s));
+    }
+    if (events->child)
+        cJSON_AddItemToObject(o, "events", events);
+    else
+        cJSON_Delete(events);
+}
+
 /* Turns a prediction into a reference: what the host may choose goes. */
 static cJSON *reference_of(cJSON *prediction, uint64_t memory)
 {
@@ -85,12 +101,16 @@ static int add_references(cJSON *references, const struct sh_image *image,
                                   .memory = kind->by_memory ? sizes[i] : 0,
                                   .cpus = kind->every_cpu_count ? SH_LAUNCH_CPUS_MAX : 1,
                                   .cpu_model = kind->cpu_model,
-                                  .every_cpu_count = kind->every_cpu_count};
+                                  .every_cpu_count = kind->every_cpu_count,
+                                  .steps = cJSON_CreateArray()};
         cJSON *prediction = NULL;
         int r = sh_predict_image(image, &what, &prediction, err);
+        cJSON *o = r ? NULL : reference_of(prediction, what.memory);
+        if (o)
+            keep_events(o, what.steps);
+        cJSON_Delete(what.steps);
         if (r)
             return r;
-        cJSON *o = reference_of(prediction, what.memory);
         if (kind->every_cpu_count)
             cJSON_AddItemToObject(o, "cpus",
                                   cJSON_CreateIntArray((const int[]){1, SH_LAUNCH_CPUS_MAX}, 2));

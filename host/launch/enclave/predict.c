@@ -3,12 +3,14 @@
 // signature.
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "host/store/signature.h"
 #include "host/launch/enclave/enclave.h"
 #include "host/sgx/image.h"
 #include "lib/hex.h"
 #include "verifier/measure/sgx.h"
+#include "verifier/measure/steps.h"
 
 /* {"mrenclave", "mrsigner", "isv_prod_id", "isv_svn"} */
 static cJSON *as_json(const struct sgx_sigstruct *css, const uint8_t mrenclave[32])
@@ -36,8 +38,24 @@ int sh_enclave_measure(struct sh_launch_spec *spec, cJSON **result, struct sh_er
     return r;
 }
 
-static int measure_file(const struct sh_image *stored, const uint8_t identity[48], cJSON **result,
-                        struct sh_error *err)
+struct walk {
+    const uint8_t *identity;
+    cJSON *steps;
+};
+
+static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
+                    struct sh_error *err)
+{
+    struct walk *w = arg;
+    (void)err;
+    sv_step_page(w->steps, "mrenclave",
+                 memcmp(page, w->identity, SGX_IDENTITY_SIZE) ? "enclave" : "identity", offset,
+                 flags, page);
+    return 0;
+}
+
+static int measure_file(const struct sh_image *stored, const uint8_t identity[48], cJSON *steps,
+                        cJSON **result, struct sh_error *err)
 {
     uint8_t mrenclave[32];
     cleanup_free uint8_t *data = NULL;
@@ -49,6 +67,9 @@ static int measure_file(const struct sh_image *stored, const uint8_t identity[48
         r = sgx_image_open(&image, data, size, err);
     if (!r)
         r = sgx_image_measure(&image, identity, mrenclave, err);
+    struct walk walk = {identity, steps};
+    if (!r && steps)
+        r = sgx_image_walk(&image, identity, add_page, &walk, err);
     if (!r)
         r = sh_signature_read(stored->dir_fd, SH_SIGNATURE, &css, err);
     if (!r)
@@ -64,7 +85,7 @@ int sh_enclave_predict(const struct sh_backend *backend, const struct sh_image *
     cJSON *m = NULL;
     if (sh_unhex(identity, 48, image->id))
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
-    int r = measure_file(image, identity, &m, err);
+    int r = measure_file(image, identity, what->steps, &m, err);
     if (r)
         return r;
     cJSON *o = cJSON_CreateObject();

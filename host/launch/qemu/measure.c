@@ -83,6 +83,7 @@ int sh_qemu_measure_simulated(const struct sh_qemu_config *config, struct sh_td_
             .bzimage = config->boot == SH_QEMU_BOOT_BZIMAGE,
             .memory = config->spec->memory,
             .cpus = config->spec->cpus,
+            .steps = config->steps,
         };
         r = sh_sim_measure(&in, m);
         if (r)

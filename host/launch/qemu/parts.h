@@ -26,6 +26,7 @@ struct sh_qemu_config {
     bool kvm;                            /* false: TCG (simulation only) */
     unsigned cbit_position, reduced_phys_bits; /* SNP and CSV: CPUID Fn8000_001F */
     const char *cpu_model;    /* SNP; NULL: SH_QEMU_SNP_CPU. It is measured (through the VMSA). */
+    cJSON *steps;             /* predictions: gets what is measured; or NULL */
     const char *quote_socket; /* TDX: path of the quote service's socket; NULL: vsock 1:4050 */
     /* The simulated TD module: what was measured, and the request that arrives. */
     struct sh_td_measurement measurement;

@@ -65,6 +65,7 @@ int sh_qemu_predict(const struct sh_backend *backend, const struct sh_image *ima
         return sh_fail(err, -EINVAL, "internal error: '%s' is no image id", image->id);
     sh_qemu_config_init(&config, &spec);
     config.cpu_model = what->cpu_model;
+    config.steps = what->steps;
     int r = fill_config(&config, err);
     cJSON *o = r ? NULL : describe_config(&config);
     if (!r)

@@ -89,6 +89,7 @@ static int measure_model(const struct sh_qemu_config *config, const char *model,
         .vmm = SV_VMM_QEMU,
         .have_kernel = true,
         .vcpu_count = config->spec->cpus,
+        .steps = config->steps,
         .guest_features = 1, /* SNP alone: what QEMU asks of KVM */
     };
     if (!sv_vcpu_sig(model, &p.vcpu_sig))

@@ -146,6 +146,7 @@ static int predict(struct sh_qemu_config *config, bool every_cpu_count, cJSON *r
             .initrd_size = files.initramfs.size,
             .cmdline = command_line,
             .memory_size = config->spec->memory,
+            .steps = config->steps,
         };
         r = sv_tdx_measure(&p, &m, why, sizeof(why));
         if (r)
