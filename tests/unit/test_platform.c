@@ -162,7 +162,8 @@ static void test_refuse(void **state)
         {"{\"refuse\":[{\"claims\":{\"sgx_type\":\"Scalable\",\"pck_pcesvn\":{\"max\":10}},\"why\":"
          "\"interposer\"}]}",
          GEN_TIME, false},
-        {"{\"refuse\":[{\"claims\":{\"pck_pcesvn\":{\"min\":11,\"max\":12}},\"why\":\"interposer\"}]}",
+        {"{\"refuse\":[{\"claims\":{\"pck_pcesvn\":{\"min\":11,\"max\":12}},\"why\":\"interposer\"}"
+         "]}",
          GEN_TIME, true},
         {"{\"refuse\":[{\"claims\":{\"tcb_status\":[\"UpToDate\"]},\"why\":\"interposer\"}]}",
          GEN_TIME, true},
