@@ -49,6 +49,8 @@ FUZZ_SRC_volume := $(filter-out %/crypt.c,$(VOLUME_SRC))
 
 FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c
+FUZZ_SRC_ring := trusted/libos/port_sgx/ring.c trusted/libos/port_sgx/copy.c
+$(B)/fuzz/ring: CPPFLAGS += -DLIBOS_UNIT
 FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
 FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/address.c lib/hex.c
 

@@ -67,9 +67,10 @@ struct sh_address {
  * what the set tells of the handle. A question: `ready` is the answer. */
 struct sh_wait_item {
     int32_t handle;
-    uint16_t events, ready;
+    uint16_t events, ready; /* events: also SH_WAIT_BRING */
     uint32_t tag;
 };
+#define SH_WAIT_BRING 0x8000u /* when it can be read: into its ring, before it is told */
 
 #define SH_SLOT_A_SIZE 65536u
 #define SH_SLOT_B_SIZE 4096u
@@ -89,6 +90,32 @@ struct sh_slot {
     uint8_t b[SH_SLOT_B_SIZE];
 };
 
+/* The rings of a connected stream socket, by its handle. What it sends is put into `out` and goes
+ * out at the next exit of any thread, or when a helper of the host looks; what it receives the host
+ * puts into `in` when it tells of it. Counters are bytes since the handle was new, when all was
+ * zero. Byte n stands at (n - base) % size: whoever writes moves the base to his counter while the
+ * ring is empty, so that small traffic stays in one page. A send that the host took and could not
+ * do is told in `error`; from then on the socket is served by calls. */
+#define SH_RING_IN (65536u - 128u)
+#define SH_RING_OUT 65536u
+struct sh_ring {
+    /* The host's: received; what in_put was when nothing was left; sent; an errno. */
+    uint64_t in_base, in_put, in_dry, out_taken, error, zero[3];
+    /* The enclave's; more: 1, MSG_MORE with the last bytes. */
+    uint64_t out_base, out_put, out_more, in_taken, zero2[4];
+    uint8_t in[SH_RING_IN];
+    uint8_t out[SH_RING_OUT];
+};
+
+/* Handle h has bytes to send: bit h % 64 of dirty[h / 64], then bit h / 64 % 64 of any[h / 4096].
+ * The enclave sets, the host clears before it looks. Handles from SH_RINGS on have no rings. */
+#define SH_RINGS 16384u
+struct sh_rings {
+    uint64_t any[SH_RINGS / 4096], dirty[SH_RINGS / 64];
+    uint8_t zero[4096 - (SH_RINGS / 4096 + SH_RINGS / 64) * 8];
+    struct sh_ring ring[SH_RINGS];
+};
+
 /* One answer of `cpuid`, which an enclave cannot execute. */
 struct sh_cpuid {
     uint32_t leaf, subleaf, eax, ebx, ecx, edx;
@@ -96,7 +123,7 @@ struct sh_cpuid {
 #define SH_CPUID_MAX 64u
 
 /* In buffer A at the first entry. Addresses are the host's. */
-#define SH_START_VERSION 3u
+#define SH_START_VERSION 4u
 #define SH_START_TRACE 1u
 #define SH_START_STATS 2u
 #define SH_START_SHA 4u /* the processor has SHA-NI */
@@ -111,6 +138,7 @@ struct sh_start {
     uint64_t flags;             /* SH_START_* */
     uint64_t tsc_hz;            /* of RDTSC; 0: not known, or the counter is no clock here */
     uint64_t sites, sites_size; /* sites.bin, mapped, or 0, 0 */
+    uint64_t rings;             /* struct sh_rings, or 0: there are none */
     uint64_t cpuid_count;
     struct sh_cpuid cpuid[SH_CPUID_MAX];
 };

@@ -55,10 +55,11 @@ static next_fn *loaders_handler;
  */
 
 static const char *const numbers[] = {
-    "result",    "size_a",        "size_b",      "signals",   "control",  "tsc",    "monotonic",
-    "realtime",  "skip",          "delay",       "race",      "twice",    "dirty",  "random",
-    "slot",      "version",       "root",        "root_size", "manifest", "launch", "hwcap",
-    "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",   "sites",  "sites_size",
+    "result",    "size_a",        "size_b",      "signals",   "control",   "tsc",    "monotonic",
+    "realtime",  "skip",          "delay",       "race",      "twice",     "dirty",  "random",
+    "slot",      "version",       "root",        "root_size", "manifest",  "launch", "hwcap",
+    "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",    "sites",  "sites_size",
+    "rings",     "in_base",       "in_put",      "in_dry",    "out_taken", "error",  "storm",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -294,6 +295,43 @@ static void *racer(void *arg)
     return NULL;
 }
 
+/* The words of the host in the ring of RING_HANDLE. */
+static struct sh_rings *rings;
+#define RING_HANDLE 5
+
+static void *storm(void *arg)
+{
+    static const uint64_t list[] = {0, 1, 8, 4095, 65407, 65408, 65536, 1ull << 32, UINT64_MAX - 7};
+    struct sh_ring *r = &rings->ring[RING_HANDLE];
+    for (uint64_t n = 0;; n++) {
+        *(volatile uint64_t *)&r->in_base = list[n % 9];
+        *(volatile uint64_t *)&r->in_put = list[n / 9 % 9];
+        *(volatile uint64_t *)&r->in_dry = list[n / 81 % 9];
+        *(volatile uint64_t *)&r->out_taken = list[n / 729 % 9];
+        if (n % 4096 == 0)
+            usleep(1);
+    }
+    return NULL;
+}
+
+static void change_ring(const struct field *f)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } words[] = {
+        {"in_base", offsetof(struct sh_ring, in_base)},
+        {"in_put", offsetof(struct sh_ring, in_put)},
+        {"in_dry", offsetof(struct sh_ring, in_dry)},
+        {"out_taken", offsetof(struct sh_ring, out_taken)},
+        {"error", offsetof(struct sh_ring, error)},
+    };
+    for (size_t i = 0; rings && i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!strcmp(f->name, words[i].name))
+            memcpy((uint8_t *)&rings->ring[RING_HANDLE] + words[i].at, &f->value, sizeof(f->value));
+    }
+}
+
 static void *intruder(void *arg)
 {
     struct loader_thread *t = arg;
@@ -380,6 +418,7 @@ static void change_start(struct sh_start *s, const struct field *f)
         {"sites", offsetof(struct sh_start, sites)},
         {"sites_size", offsetof(struct sh_start, sites_size)},
         {"tsc_hz", offsetof(struct sh_start, tsc_hz)},
+        {"rings", offsetof(struct sh_start, rings)},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (!strcmp(f->name, words[i].name))
@@ -431,6 +470,7 @@ static void change_slot(struct sh_slot *s, const struct field *f)
 void hostile_start(struct sh_slot *slot)
 {
     struct sh_start *start = (struct sh_start *)slot->a;
+    rings = (struct sh_rings *)start->rings;
     for (unsigned i = 0; i < rule_count; i++) {
         for (unsigned k = 0; rules[i].where == START && k < rules[i].field_count; k++) {
             const struct field *f = &rules[i].fields[k];
@@ -479,6 +519,23 @@ static void check_slot(const struct sh_slot *s)
     check_part(s, "word at", (const uint8_t *)&s->tsc, s->a);
 }
 
+/* What was queued in a ring that has been used once: no byte beyond, up to the next word. */
+static void check_ring(void)
+{
+    const struct sh_ring *r = rings ? &rings->ring[RING_HANDLE] : NULL;
+    uint64_t put = r ? r->out_put : 0;
+    if (!put || put > SH_RING_OUT || r->out_base)
+        return;
+    for (uint64_t i = up8(put); i < SH_RING_OUT; i++) {
+        if (r->out[i])
+            leak("ring at", i, r->out[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        if (r->zero2[i] || r[1].zero2[i])
+            leak("ring word", i, r->zero2[i] | r[1].zero2[i]);
+    }
+}
+
 /* Who lies about the time and loses wake-ups must not let anybody sleep by it: then the enclave
  * still ends, or it is at fault. */
 static void wake_early(struct sh_slot *s)
@@ -501,7 +558,9 @@ static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct 
     else
         serve(t);
     for (unsigned i = 0; i < r->field_count; i++)
-        change_slot(t->slot, &r->fields[i]);
+        change_slot(t->slot, &r->fields[i]), change_ring(&r->fields[i]);
+    if (field(r, "storm"))
+        start_thread(storm, NULL);
     if (field(r, "race"))
         start_thread(racer, t->slot);
     if (field(r, "twice"))
@@ -536,7 +595,7 @@ void hostile_call(struct loader_thread *t, void (*serve)(struct loader_thread *t
     for (unsigned i = 0; i < rule_count; i++)
         racing = racing || field(&rules[i], "race") || field(&rules[i], "twice");
     if (!racing)
-        check_slot(t->slot);
+        check_slot(t->slot), check_ring();
     answer(t, serve);
     memcpy(shadow(t->slot), t->slot, SLOT_SIZE);
 }

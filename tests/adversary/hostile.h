@@ -16,7 +16,9 @@
 //   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE
 //   unmasked,
 //                 other rounding and full registers
-//   start only: root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
+//   in_base, in_put, in_dry, out_taken, error   these words of the ring of handle 5
+//   storm=1       from then on another thread changes them all the time
+//   start only: rings, root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
 //                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's
 //                 first entry); swap=A.B (two blocks of root.img), flicker=A.B (they change places
 //                 all the time)

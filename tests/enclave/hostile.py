@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 CALLS = 'include/shelter/calls_out.def'
 SOCKET = 'SOCKET:skip=1,result=5'
-CONNECTED = SOCKET + ';CONNECT:skip=1'
+RINGED = SOCKET + ';CONNECT:skip=1'
+CONNECTED = 'start:rings=0;' + RINGED  # all goes by calls
 BOUND = SOCKET + ';BIND:skip=1'
 LISTENING = BOUND + ';LISTEN:skip=1'
 PEER = 'size_b=16,b=02000009c0000201'
@@ -170,7 +171,7 @@ each('REMOVE:result=VALUE', ['min', -1, 1, 'max'], 'memory', 0, 'mprotect 0; mun
 # --- SOCKET, CONNECT: handles that cannot be
 each('SOCKET:skip=1,result=VALUE;CONNECT:skip=1', NONSENSE + [0, 1, 2, 1 << 24, 1 << 32, 0xffc0000000, 'max'],
      'socket', 0, 'connect EIO; close 0')
-each(SOCKET + ';CONNECT:skip=1,result=VALUE', NONSENSE + [1, 5, 'max'], 'socket', 0, 'connect EIO; close 0')
+each('start:rings=0;' + SOCKET + ';CONNECT:skip=1,result=VALUE', NONSENSE + [1, 5, 'max'], 'socket', 0, 'connect EIO; close 0')
 row(CONNECTED + ';SEND:skip=1,result=100;RECV:skip=1,result=4,size_a=4;NAME:skip=1,size_b=16,b=0200;'
     'OPTION_GET:skip=1,size_b=4;OPTION_SET:skip=1;SHUTDOWN:skip=1;CLOSE:skip=1', 'socket', 0,
     'connect 0; send 100; recv 4; name 2; peek 4; option 0; set 0; shutdown 0; close 0')
@@ -198,6 +199,27 @@ each(CONNECTED + ';SEND:skip=1,result=100;RECV:skip=1,result=4,size_a=4;NAME:ski
      'OPTION_GET:skip=1,size_b=4;OPTION_SET:skip=1,result=VALUE;SHUTDOWN:skip=1,result=VALUE;'
      'CLOSE:skip=1,result=VALUE', NONSENSE + [1, 'max'], 'socket', 0,
      'connect 0; send 100; recv 4; name 2; peek 4; option 0; set EIO; shutdown EIO; close 0')
+
+# --- the rings of a connection: what the host says was received and sent. Nothing but its own bytes can come of it.
+QUEUED = QUIET + ';SEND:skip=1,result=100;RECV:skip=1,result=-104;POLL:skip=1,result=0,size_a=12,a=050000000180010000000000'
+AFTER = 'name 2; peek ECONNRESET; option 0; set 0; shutdown 0; close 0'
+row(RINGED + ',in_put=8,in_dry=8' + QUEUED, 'socket', 0, 'connect 0; send 100; recv 8; ' + AFTER)
+for lie in ['in_put=100', 'in_put=umax', 'in_put=max', 'in_put=min', 'in_put=65408', 'in_put=65409']:
+    for base in ['0', '1', '65407', '65408', 'umax', 'min', '0xffc0000000']:
+        row(RINGED + f',{lie},in_base={base}' + QUEUED, 'socket', 0,
+            'connect 0; send 100; recv 100; name 2; peek (10|ECONNRESET); option 0; set 0; shutdown 0; close 0')
+for lie in ['out_taken=1', 'out_taken=umax', 'out_taken=max', 'out_taken=min', 'error=1', 'error=umax', 'error=min']:
+    row(RINGED + ',in_put=8,' + lie + QUEUED, 'socket', 0, 'connect 0; send 100; recv 8; ' + AFTER)
+    row(RINGED + ',in_put=8,' + lie + QUEUED.replace('SEND:skip=1,result=100', 'SEND:skip=1,result=101'), 'socket', 0,
+        'connect 0; send (100|EIO); recv 8; ' + AFTER)
+row(RINGED + ',in_put=0,in_dry=0' + QUEUED.replace('result=-104', 'result=4,size_a=4'), 'socket', 0,
+    'connect 0; send 100; recv 4; name 2; peek 4; option 0; set 0; shutdown 0; close 0')
+row(RINGED + ',in_put=50' + QUEUED + ';AVAILABLE:skip=1,result=9', 'available', 0, 'connect 0; available 59')
+each(RINGED + ',in_put=umax' + QUEUED + ';AVAILABLE:skip=1,result=VALUE', [1 << 30, 1 << 31, 'max'], 'available', 0,
+     'connect 0; available EIO')
+row(RINGED + ',storm=1' + QUEUED, 'socket', 0,
+    'connect 0; send (100|[1-9][0-9]?); recv (100|[1-9][0-9]?|ECONNRESET); name 2; peek ([0-9]|10|ECONNRESET); option 0; set 0; '
+    'shutdown 0; close 0')
 
 # --- BIND, LISTEN, ACCEPT
 each(SOCKET + ';BIND:skip=1,result=VALUE', NONSENSE + [1, 'max'], 'listen', 0,
@@ -287,6 +309,7 @@ each('start:launch_size=VALUE', [1, 4096], 'read', 125, 'shelter: the launch con
 each('start:sites=VALUE,sites_size=4096', WILD[1:], 'read', 125, 'shelter: sites.bin is not mapped')
 each('start:sites_size=VALUE', ['max', 'umax', 1 << 47], 'read', 125, 'shelter: sites.bin is not mapped')
 each('start:sites_size=VALUE', [1, 4096], 'read file', 125, 'shelter: sites.bin of the image is not what was built.*')
+each('start:rings=VALUE', WILD[1:] + [0x10000000001], 'read', 125, 'shelter: the rings are not mapped')
 row('start:launch=0,launch_size=0', 'read', 125, NO_LAUNCH)
 each('start:version=VALUE', [0, 1, 'umax'], 'read', 125, 'shelter: the loader and the enclave .* versions')
 each('start:hwcap=VALUE,cpu_count=VALUE,tsc_hz=VALUE', [0, 'max', 'umax'], 'threads file', 0,

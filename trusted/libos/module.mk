@@ -64,6 +64,11 @@ $(foreach t,$(LIBOS_TESTS),$(eval UNIT_LIBS_$t := $(B)/san/libos.a $(B)/san/part
 $(LIBOS_TESTS:%=$(B)/tests/unit/%): $(B)/san/libos.a
 $(LIBOS_TESTS:%=$(B)/san/tests/unit/%.o): CPPFLAGS += -DLIBOS_UNIT
 
+# The enclave's side of the rings stands alone.
+UNIT_FIRST_test_ring := $(addprefix $(B)/san/trusted/libos/port_sgx/,ring.o copy.o)
+$(B)/tests/unit/test_ring: $(UNIT_FIRST_test_ring)
+$(B)/san/tests/unit/test_ring.o: CPPFLAGS += -DLIBOS_UNIT
+
 # The same under the thread sanitizer, for the locks.
 LIBOS_TSAN := $(LIBOS_UNIT) $(AGENT_CORE) trusted/agent/request.c $(LIB_SRC) $(VOLUME_SRC) tests/unit/test_libos_locks.c
 $(B)/tsan/%.o: %.c

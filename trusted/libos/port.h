@@ -92,6 +92,9 @@ struct port_event {
     uint32_t tag;    /* of a change: comes back with each event; of a question: stays */
 };
 #define PORT_WAIT_MAX 5120u
+/* With the events of a stream that has a ring: when it can be read, its bytes come into the ring.
+ */
+#define PORT_BRING SH_WAIT_BRING
 
 /* `items` are, one after the other: `changes` of the set, made first; each one tells of the handle
  * once if it is ready. `asks`: questions, answered in `ready`. `room` for what the set has. */
@@ -166,6 +169,19 @@ long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr,
 long port_available(int32_t handle); /* bytes that could be received now (FIONREAD) */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
+/* The rings of a connected stream socket: what is sent and received without a call. The caller's
+ * struct is zero for a new handle; one thread at a time. put: how many bytes the host will send by
+ * itself, before the next call that concerns the socket, in order; 0: none, ask by port_send. take:
+ * how many bytes are there; buf NULL: only that; left: how it is then, a claim. While bytes are
+ * there port_recv gives none of what follows them, but -EAGAIN. */
+struct port_ring {
+    uint64_t in_taken, out_put, out_base;
+};
+enum port_left { PORT_LEFT_UNKNOWN, PORT_LEFT_NONE, PORT_LEFT_SOME };
+uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
+                       bool more);
+uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t size, bool peek,
+                        enum port_left *left);
 long port_shutdown(int32_t handle, int how);
 /* what: 0 own address, 1 the peer's */
 long port_name(int32_t handle, int what, void *addr, uint32_t *size);

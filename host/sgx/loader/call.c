@@ -35,6 +35,7 @@ int64_t call_exit(struct loader_thread *t, struct sh_slot *s, int status, uint64
     uint64_t n = cap_a(s->size_a);
     memcpy(loader.last_stats, s->a, n);
     loader.last_stats[n] = 0;
+    loader_rings_drain();
     loader_exit(status & 0xff, own == 1);
 }
 
@@ -156,13 +157,21 @@ int64_t call_flush(struct loader_thread *t, struct sh_slot *s, uint64_t tries)
     return 0;
 }
 
+static int add_socket(int fd, int type)
+{
+    int h = loader_handle_add(fd);
+    if (h >= 0 && type == SOCK_STREAM)
+        loader_ring_begin((uint64_t)h);
+    return h;
+}
+
 /* Only what the port interface promises: TCP and UDP. */
 int64_t call_socket(struct loader_thread *t, struct sh_slot *s, int family, int type)
 {
     if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
         return -EAFNOSUPPORT;
     int fd = loader_socket(family, type);
-    return fd < 0 ? fd : loader_handle_add(fd);
+    return fd < 0 ? fd : add_socket(fd, type);
 }
 
 /* Sockets are handles from 3 on. */
@@ -191,7 +200,7 @@ int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
         return fd;
     int r = accept4(fd, (void *)s->b, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     s->size_b = r < 0 ? 0 : cap_b(size);
-    return r < 0 ? -errno : loader_handle_add(r);
+    return r < 0 ? -errno : add_socket(r, SOCK_STREAM);
 }
 
 int64_t call_connect(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
@@ -207,7 +216,13 @@ int64_t call_send(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
         return fd;
     if (s->size_b)
         return loader_send_to(fd, s->a, cap_a(s->size_a), s->b, cap_b(s->size_b));
-    return or_errno(send(fd, s->a, cap_a(s->size_a), MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0)));
+    int flags = MSG_NOSIGNAL | (more == 1 ? MSG_MORE : 0);
+    loader_ring_lock(handle);
+    int64_t r = loader_ring_send(handle);
+    if (!r)
+        r = or_errno(send(fd, s->a, cap_a(s->size_a), flags));
+    loader_ring_unlock(handle);
+    return r;
 }
 
 int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t size,
@@ -217,8 +232,12 @@ int64_t call_recv(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
     int fd = socket_of(handle);
     if (fd < 0)
         return fd;
-    int64_t r =
-        or_errno(recvfrom(fd, s->a, cap_a(size), peek ? MSG_PEEK : 0, (void *)s->b, &addr_size));
+    loader_ring_lock(handle);
+    int64_t r = loader_ring_receive(handle);
+    if (!r)
+        r = or_errno(
+            recvfrom(fd, s->a, cap_a(size), peek ? MSG_PEEK : 0, (void *)s->b, &addr_size));
+    loader_ring_unlock(handle);
     s->size_a = r > 0 ? (uint64_t)r : 0;
     s->size_b = r < 0 ? 0 : cap_b(addr_size);
     loader_seen_address(s->b, (socklen_t)s->size_b);
@@ -234,7 +253,7 @@ int64_t call_available(struct loader_thread *t, struct sh_slot *s, uint64_t hand
 int64_t call_shutdown(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int how)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : or_errno(shutdown(fd, how));
+    return fd < 0 ? fd : loader_ring_shutdown(handle, fd, how);
 }
 
 int64_t call_name(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t peer)
@@ -257,6 +276,13 @@ int64_t call_option_get(struct loader_thread *t, struct sh_slot *s, uint64_t han
         return fd;
     int r = getsockopt(fd, level, name, s->b, &room);
     s->size_b = r < 0 ? 0 : cap_b(room);
+    if (!r && level == SOL_SOCKET && name == SO_ERROR && room == sizeof(int)) {
+        loader_ring_lock(handle);
+        int error = -(int)loader_ring_error(handle);
+        loader_ring_unlock(handle);
+        if (error)
+            memcpy(s->b, &error, sizeof(error));
+    }
     return or_errno(r);
 }
 
@@ -325,7 +351,10 @@ void loader_serve_call(struct loader_thread *t)
 {
     struct sh_slot *s = t->slot;
     uint64_t call = s->call;
+    t->inside = false;
+    loader_rings_flush();
     atomic_fetch_add_explicit(&loader.counts.calls[call < SH_CALL_COUNT ? call : 0], 1,
                               memory_order_relaxed);
     s->result = serve_call(t, s, call);
+    loader_rings_inside(t);
 }

@@ -54,6 +54,7 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
     case SH_OUT_RESUME:
         return SGX_ERESUME;
     case SH_OUT_END:
+        t->inside = false;
         t->running = false; /* the TCS is free */
         return 0;
     case SH_OUT_BROKEN:
@@ -89,6 +90,7 @@ void loader_thread_run(struct loader_thread *t)
         .tcs = t->tcs, .user_handler = (uint64_t)on_exit_of_enclave, .user_data = (uint64_t)t};
     struct sh_error err = {0};
     loader_thread_bind(t);
+    loader_rings_inside(t);
     int r = loader_hooks.enter(t, &run);
     if (!r)
         return;

@@ -41,16 +41,22 @@ int loader_handle_add(int fd)
     return -EMFILE;
 }
 
-void loader_handle_close(uint64_t handle)
+void loader_handle_drop(uint64_t handle)
 {
-    if (handle < 3 || handle >= HANDLE_MAX)
+    int fd = loader_handle_fd(handle);
+    if (handle < 3 || fd < 0 || !loader_ring_end(handle, fd))
         return;
     pthread_mutex_lock(&lock);
-    int fd = fds[handle];
     __atomic_store_n(&fds[handle], 0, __ATOMIC_RELEASE);
     if (handle < first_free)
         first_free = (unsigned)handle;
     pthread_mutex_unlock(&lock);
-    if (fd)
-        loader_socket_close(fd - 1);
+    loader_socket_close(fd);
+}
+
+void loader_handle_close(uint64_t handle)
+{
+    loader_ring_lock(handle);
+    loader_handle_drop(handle);
+    loader_ring_unlock(handle);
 }

@@ -197,6 +197,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
                  (has_sha() ? SH_START_SHA : 0) | (o->driver->simulated ? SH_START_SIMULATED : 0),
         .sites = (uint64_t)sites.data,
         .sites_size = sites.size,
+        .rings = loader_rings_open(),
     };
     s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;

@@ -72,6 +72,7 @@ struct loader_thread {
     _Atomic bool running;     /* inside, or being served */
     _Atomic bool kicked;      /* a signal made it enter where it would have resumed */
     bool service;             /* of the enclave OS: it takes no signals */
+    _Atomic bool inside;      /* not being served: it may queue bytes */
     struct loader_thread *next;
 };
 
@@ -169,7 +170,29 @@ void loader_seen_address(void *address, socklen_t size);
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
 int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
 void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
-void loader_handle_close(uint64_t handle);  /* from 3 on; others are ignored */
+/* From 3 on; others are ignored. What is queued for it is sent first. */
+void loader_handle_close(uint64_t handle);
+void loader_handle_drop(uint64_t handle); /* likewise, with the ring's lock */
+
+/* --- ring.c: a stream's rings. A handle's are under its lock, which the functions on them take but
+ * for those that say so. -------------------------------------------------------------------------
+ */
+uint64_t loader_rings_open(void);        /* their address, or 0; before the walls */
+void loader_ring_begin(uint64_t handle); /* a new stream socket, before the enclave knows it */
+void loader_ring_bring(uint64_t handle); /* what can be received, into the ring */
+void loader_rings_flush(void);           /* sends what is queued */
+void loader_rings_drain(void);           /* likewise, and waits: the process ends */
+void loader_rings_inside(struct loader_thread *t);          /* t enters: it may queue */
+int loader_ring_shutdown(uint64_t handle, int fd, int how); /* behind what is queued */
+void loader_ring_lock(uint64_t handle);
+void loader_ring_unlock(uint64_t handle);
+/* With the lock. Before a call receives or sends by itself: 0, or what it answers instead: -EAGAIN
+ * (what follows comes into the ring; what is queued is not sent yet), or once what failed. */
+int64_t loader_ring_receive(uint64_t handle);
+int64_t loader_ring_send(uint64_t handle);
+int64_t loader_ring_error(uint64_t handle); /* 0, or once what failed */
+/* With the lock. False: it is closed later, when all is sent. */
+bool loader_ring_end(uint64_t handle, int fd);
 
 /* --- clock.c -------------------------------------------------------------------------------------
  */

@@ -38,6 +38,15 @@ static int64_t wait_token(struct loader_thread *t, uint64_t deadline)
     return r < 0 && e != EAGAIN ? -e : 0;
 }
 
+#define BRING (1u << 31) /* beside a handle of a set: SH_WAIT_BRING */
+
+/* Into the ring, if that is wanted and there is something; an error is the caller's to take. */
+static void bring(bool wanted, uint32_t handle, uint32_t ready)
+{
+    if (wanted && ready & EPOLLIN && !(ready & (EPOLLERR | EPOLLHUP)))
+        loader_ring_bring(handle);
+}
+
 /* A file of ours that epoll does not take is always ready. */
 static void always_ready(struct wait *w, const struct sh_wait_item *i)
 {
@@ -51,8 +60,10 @@ static void make_changes(struct wait *w, const struct sh_wait_item *list)
 {
     for (uint64_t n = 0; n < w->changes; n++) {
         const struct sh_wait_item *i = &list[n];
-        struct epoll_event e = {.events = i->events | EPOLLET,
+        struct epoll_event e = {.events = (i->events & ~SH_WAIT_BRING) | EPOLLET,
                                 .data.u64 = (uint64_t)i->tag << 32 | (uint32_t)i->handle};
+        if (i->events & SH_WAIT_BRING)
+            e.data.u64 |= BRING;
         int fd = loader_handle_fd((uint64_t)(int64_t)i->handle);
         int op = i->events ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
         int r = epoll_ctl(w->set, op, fd, &e);
@@ -68,10 +79,13 @@ static void take_found(struct wait *w)
     struct epoll_event list[256];
     uint64_t room = w->room - w->count;
     int n = epoll_wait(w->set, list, (int)(room < 256 ? room : 256), 0);
-    for (int i = 0; i < n; i++)
-        w->found[w->count++] = (struct sh_wait_item){.handle = (int32_t)list[i].data.u64,
+    for (int i = 0; i < n; i++) {
+        uint32_t handle = (uint32_t)list[i].data.u64 & ~BRING;
+        bring(list[i].data.u64 & BRING, handle, list[i].events);
+        w->found[w->count++] = (struct sh_wait_item){.handle = (int32_t)handle,
                                                      .ready = (uint16_t)list[i].events,
                                                      .tag = (uint32_t)(list[i].data.u64 >> 32)};
+    }
 }
 
 /* How long until then; NULL: for ever. */
@@ -100,7 +114,8 @@ static void poll_all(struct wait *w, struct pollfd *p)
     p[1] = (struct pollfd){.fd = w->set, .events = POLLIN};
     for (uint64_t i = 0; i < w->asks; i++) {
         int fd = loader_handle_fd((uint64_t)(int64_t)w->items[i].handle);
-        p[i + 2] = (struct pollfd){.fd = fd, .events = (short)w->items[i].events};
+        p[i + 2] =
+            (struct pollfd){.fd = fd, .events = (short)(w->items[i].events & ~SH_WAIT_BRING)};
     }
     t->polling = 1;
     if (atomic_exchange(&t->token, 0) || w->count)
@@ -114,6 +129,8 @@ static void poll_all(struct wait *w, struct pollfd *p)
         take_found(w);
     for (uint64_t i = 0; i < w->asks; i++)
         w->items[i].ready = r > 0 ? (uint16_t)p[i + 2].revents : 0;
+    for (uint64_t i = 0; i < w->asks; i++)
+        bring(w->items[i].events & SH_WAIT_BRING, (uint32_t)w->items[i].handle, w->items[i].ready);
 }
 
 static int64_t sleep_outside(struct wait *w)

@@ -40,10 +40,9 @@ uint32_t outside_turn(struct outside *o)
     return turn;
 }
 
-void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn)
+/* With its lock. */
+static void use_event(struct outside *o, uint32_t event, bool last)
 {
-    lock_take(&o->lock, RANK_OUTSIDE);
-    last = last && turn == o->turn;
     o->turn++;
     /* The end of a stream, or an error, stays to be read. */
     if (event == POLLIN && (o->ready & (POLLRDHUP | POLLHUP | POLLERR)))
@@ -54,7 +53,46 @@ void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn)
     } else {
         o->unsure |= event;
     }
+}
+
+void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    use_event(o, event, last && turn == o->turn);
     lock_give(&o->lock);
+}
+
+uint32_t outside_queue(struct outside *o, const void *buf, uint32_t size, bool more)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    /* Where the other end is gone the host knows what becomes of it, and at once. */
+    bool gone = o->ready & (POLLRDHUP | POLLHUP | POLLERR);
+    uint32_t n = o->has_ring && !gone ? port_ring_put(&o->ring, o->handle, buf, size, more) : 0;
+    lock_give(&o->lock);
+    return n;
+}
+
+uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek)
+{
+    enum port_left left;
+    lock_take(&o->lock, RANK_OUTSIDE);
+    uint32_t n = o->has_ring ? port_ring_take(&o->ring, o->handle, buf, size, peek, &left) : 0;
+    if (n && !peek) {
+        o->dry = left == PORT_LEFT_NONE;
+        if (left != PORT_LEFT_SOME)
+            use_event(o, POLLIN, o->dry);
+    }
+    lock_give(&o->lock);
+    return n;
+}
+
+bool outside_is_dry(struct outside *o)
+{
+    lock_take(&o->lock, RANK_OUTSIDE);
+    bool dry = o->dry && !(o->ready & (POLLIN | POLLRDHUP | POLLHUP | POLLERR));
+    o->dry = false;
+    lock_give(&o->lock);
+    return dry;
 }
 
 /* With its lock. */
@@ -65,6 +103,7 @@ static void learn_events(struct outside *o, uint32_t events, bool edge)
         return;
     o->ready |= events;
     o->unsure &= ~events;
+    o->dry = o->dry && !(events & POLLIN);
     o->turn++;
     if (o->wait && (edge || fresh))
         wait_wake_events(o->wait, edge ? events : fresh);
@@ -112,18 +151,24 @@ uint32_t outside_events(uint32_t events)
     return events & OUTSIDE_EVENTS & ~OUTSIDE_ALWAYS;
 }
 
+/* Who waits for bytes gets them at once. */
+static uint16_t with_bring(const struct outside *o, uint32_t events)
+{
+    return (uint16_t)(events | (o->has_ring && events & POLLIN ? PORT_BRING : 0));
+}
+
 struct port_event outside_ask(struct outside *o, uint32_t events)
 {
     lock_take(&o->lock, RANK_OUTSIDE);
     uint32_t open = outside_events(events) & ~known_events(o), turn = o->turn;
     lock_give(&o->lock);
-    return (struct port_event){.handle = o->handle, .events = (uint16_t)open, .tag = turn};
+    return (struct port_event){.handle = o->handle, .events = with_bring(o, open), .tag = turn};
 }
 
 struct port_event outside_interest(const struct outside *o, uint32_t events)
 {
     return (struct port_event){.handle = o->handle,
-                               .events = (uint16_t)(outside_events(events) | OUTSIDE_ALWAYS),
+                               .events = with_bring(o, outside_events(events) | OUTSIDE_ALWAYS),
                                .tag = o->id};
 }
 

@@ -27,6 +27,9 @@ struct outside {
     uint32_t ready, unsure;  /* of OUTSIDE_EVENTS */
     struct wait_queue *wait; /* woken by what the host says; may be NULL */
     struct lock lock;        /* RANK_OUTSIDE */
+    bool has_ring;           /* a connected stream; with the big lock held exclusively */
+    bool dry;                /* the last bytes were taken from the ring, and nothing was left */
+    struct port_ring ring;
 };
 
 /* o has this handle from now on: nothing is known of it. -EIO: the host gave it twice. -ENOMEM. */
@@ -42,6 +45,14 @@ void outside_used(struct outside *o, uint32_t event, bool last, uint32_t turn);
 bool outside_is_unsure(struct outside *o, uint32_t events);
 /* The host said it by the way. */
 void outside_learn(struct outside *o, uint32_t events);
+
+/* By the ring, if it has one: how many bytes are queued, or were taken (buf NULL: are there), in
+ * order; 0: ask the host. */
+uint32_t outside_queue(struct outside *o, const void *buf, uint32_t size, bool more);
+uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek);
+/* Nothing is there, and the host need not be asked: true once after the last was taken, so that who
+ * asks again and again without waiting does ask. */
+bool outside_is_dry(struct outside *o);
 
 /* What is known to be ready, with POLLRDNORM and POLLWRNORM. */
 uint32_t outside_known(struct outside *o);

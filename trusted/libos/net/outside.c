@@ -97,6 +97,7 @@ static int start_connect(struct sock *s, const struct addr *a)
         return r;
     s->other = *a;
     s->state = r ? SOCK_CONNECTING : SOCK_CONNECTED;
+    s->host.has_ring = s->type == SOCK_STREAM;
     learn_name(s);
     return r;
 }
@@ -160,6 +161,7 @@ long outside_accept(struct sock *s, struct sock **out)
     }
     options_inherit(n, s);
     n->state = SOCK_CONNECTED;
+    n->host.has_ring = true;
     n->other = peer;
     n->own = addr_source(&s->own, &peer);
     *out = n;
@@ -171,6 +173,11 @@ static long send_piece(struct file *f, struct sock *s, const uint8_t *buf, uint3
 {
     uint64_t deadline = sock_deadline(s->send_timeout);
     for (;;) {
+        if (s->type == SOCK_STREAM && s->state == SOCK_CONNECTED && !s->write_shut) {
+            uint32_t queued = outside_queue(&s->host, buf, size, flags & MSG_MORE_);
+            if (queued)
+                return queued;
+        }
         uint32_t turn = outside_turn(&s->host);
         los_unlock(); /* the file is counted, so that the handle stays */
         long n = claim_count(port_send(s->host.handle, buf, size, to ? to->bytes : NULL,
@@ -243,18 +250,33 @@ static void count_received(struct sock *s, long n, uint64_t size, uint32_t turn)
                      turn);
 }
 
+/* What is there: from the ring, else from the host, which puts nothing past the ring's bytes. */
+static long receive_bytes(struct sock *s, uint8_t *buf, uint64_t size, bool peek, struct addr *a)
+{
+    uint32_t have = outside_take(&s->host, buf, (uint32_t)size, peek);
+    if (have && (!peek || have == size))
+        return have;
+    if (outside_is_dry(&s->host))
+        return -EAGAIN;
+    uint32_t turn = outside_turn(&s->host);
+    los_unlock(); /* the file is counted, so that the handle stays */
+    long n =
+        claim_count(port_recv(s->host.handle, buf, (uint32_t)size, a->bytes, &a->size, peek), size);
+    call_relock();
+    have = n == -EAGAIN ? outside_take(&s->host, buf, (uint32_t)size, peek) : 0;
+    if (have)
+        return have;
+    if (!peek || n == -EAGAIN)
+        count_received(s, n, size, turn);
+    return n;
+}
+
 static long receive_into(struct sock *s, struct io *io, uint8_t *buf, uint64_t room, int flags,
                          struct letter *l)
 {
     uint64_t size = s->type == SOCK_STREAM ? MIN(io->left, room) : room;
     struct addr a = {.size = PORT_ADDR_MAX};
-    uint32_t turn = outside_turn(&s->host);
-    los_unlock(); /* the file is counted, so that the handle stays */
-    long n = claim_count(
-        port_recv(s->host.handle, buf, (uint32_t)size, a.bytes, &a.size, flags & MSG_PEEK_), size);
-    call_relock();
-    if (!(flags & MSG_PEEK_) || n == -EAGAIN)
-        count_received(s, n, size, turn);
+    long n = receive_bytes(s, buf, size, flags & MSG_PEEK_, &a);
     if (n < 0)
         return n;
     uint64_t given = MIN((uint64_t)n, io->left);

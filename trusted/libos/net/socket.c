@@ -35,8 +35,10 @@ static long bytes_to_read(struct sock *s)
         return -EINVAL;
     if (!list_empty(&s->chunks) && s->type == SOCK_DGRAM)
         return container_of(s->chunks.next, struct chunk, node)->size;
-    if (s->host.handle >= 0 && !s->queued)
-        return claim_count(port_available(s->host.handle), INT32_MAX);
+    if (s->host.handle >= 0 && !s->queued) {
+        long n = claim_count(port_available(s->host.handle), INT32_MAX / 2);
+        return n < 0 ? n : n + outside_take(&s->host, NULL, UINT32_MAX, true);
+    }
     return (long)MIN(s->queued, (uint64_t)INT32_MAX);
 }
 

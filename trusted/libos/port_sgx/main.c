@@ -240,6 +240,8 @@ void sgx_boot_main(struct port_thread *p)
         refuse_start("the loader and the enclave of this image are of different versions");
     if (!sgx_outside(given.root, given.root_size))
         refuse_start("the root image is not mapped");
+    if (!sgx_rings_init(given.rings))
+        refuse_start("the rings are not mapped");
     root_at = given.root;
     sgx_clock_init(p->slot, given.tsc_hz);
     fill_info(&given, &own);

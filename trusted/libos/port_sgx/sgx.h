@@ -101,6 +101,9 @@ void sgx_clock_take(struct sh_slot *slot, uint64_t before);
 /* pages.c: a page of our own becomes a TCS. 0 or -EAGAIN. */
 int sgx_page_to_tcs(uint64_t addr);
 
+/* ring.c: where the host has them (0: nowhere); false: it cannot be there. */
+bool sgx_rings_init(uint64_t addr);
+
 /* The host's memory: whole, canonical and outside ELRANGE. */
 bool sgx_outside(uint64_t addr, uint64_t size);
 /* Copies by aligned words of 8 bytes on the host's side, as microcode of stale data wants it. */

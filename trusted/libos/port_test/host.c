@@ -187,7 +187,7 @@ long port_set(void)
 static void make_changes(int32_t set, const struct port_event *e, uint32_t count)
 {
     for (; count; count--, e++) {
-        struct epoll_event ev = {.events = e->events | EPOLLET,
+        struct epoll_event ev = {.events = (e->events & ~PORT_BRING) | EPOLLET,
                                  .data = (uint64_t)e->tag << 32 | (uint32_t)e->handle};
         if (!e->events)
             host_call(__NR_epoll_ctl, set, EPOLL_CTL_DEL, e->handle, &ev);
@@ -227,9 +227,10 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
     fds[0] = (struct pollfd){.fd = p->event, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = w->room ? w->set : -1, .events = POLLIN};
     for (uint32_t i = 0; i < w->asks; i++) {
-        ask[i].ready = i < asks ? 0 : ask[i].events;
+        ask[i].ready = i < asks ? 0 : (uint16_t)(ask[i].events & ~PORT_BRING);
         if (i < asks)
-            fds[i + 2] = (struct pollfd){.fd = ask[i].handle, .events = (short)ask[i].events};
+            fds[i + 2] = (struct pollfd){.fd = ask[i].handle,
+                                         .events = (short)(ask[i].events & ~PORT_BRING)};
         else
             deadline = 0;
     }
@@ -352,6 +353,17 @@ long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr,
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size, bool peek)
 {
     return call_out(__NR_recvfrom, handle, buf, size, peek ? 2 : 0, addr, addr_size);
+}
+/* There are none: each call is the host's at once. */
+uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
+                       bool more)
+{
+    return 0;
+}
+uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t size, bool peek,
+                        enum port_left *left)
+{
+    return 0;
 }
 long port_shutdown(int32_t handle, int how)
 {

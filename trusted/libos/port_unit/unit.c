@@ -458,6 +458,23 @@ long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *a
     fill_addr(addr, addr_size);
     return make_result();
 }
+/* Rings: what the script says; without one there are none. */
+uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
+                       bool more)
+{
+    return unit_host.script ? script_byte() * 16u % (size + 1) : 0;
+}
+uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t size, bool peek,
+                        enum port_left *left)
+{
+    if (!unit_host.script)
+        return 0;
+    uint32_t n = MIN(script_byte() * 16u, size);
+    *left = script_byte() % 3u;
+    if (buf)
+        script_bytes(buf, n);
+    return n;
+}
 long port_shutdown(int32_t handle, int how)
 {
     decide_result(0);

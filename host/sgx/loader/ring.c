@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rings of <shelter/enclave.h>: what the enclave queued is sent at each exit of any of its
+// threads, what it waits for is brought while it is outside.
+//
+// A helper thread sends what a thread queued that does not leave: it looks every few milliseconds
+// while some thread is inside, and sleeps otherwise. It also sends what a full socket did not take.
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/sgx/loader/loader.h"
+
+#define LOCKS 64u
+#define TICK_MS 4
+#define DRAIN_MS 10000 /* what is left at the exit may take so long */
+#define EVENT UINT32_MAX
+
+/* Of a handle, under its lock. */
+#define STREAM 1u  /* has rings */
+#define BEHIND 2u  /* bytes wait for room in the socket */
+#define SHUT 4u    /* its sending side is to be closed behind them */
+#define CLOSING 8u /* likewise the whole */
+#define SPREAD 16u /* more than the first page of a ring was used */
+#define TOLD 32u   /* its error was given to a call, or is one that the socket tells by itself */
+static uint8_t states[SH_RINGS];
+static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+static struct sh_rings *area;
+static _Atomic unsigned flushing; /* threads that took bits and are not done */
+static _Atomic bool helping, asleep;
+static int helper_set = -1, helper_event = -1;
+
+uint64_t loader_rings_open(void)
+{
+    void *p = mmap(NULL, sizeof(*area), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    area = p == MAP_FAILED ? NULL : p;
+    return (uint64_t)area;
+}
+
+static struct sh_ring *ring_of(uint64_t handle)
+{
+    return area && handle < SH_RINGS && states[handle] & STREAM ? &area->ring[handle] : NULL;
+}
+
+void loader_ring_lock(uint64_t handle)
+{
+    pthread_mutex_lock(&locks[handle % LOCKS]);
+}
+
+void loader_ring_unlock(uint64_t handle)
+{
+    pthread_mutex_unlock(&locks[handle % LOCKS]);
+}
+
+static void fail_ring(unsigned h, struct sh_ring *r, int error)
+{
+    r->error = (uint64_t)error;
+    if (error == EPIPE)
+        states[h] |= TOLD;
+}
+
+/* The helper is told when there is room. */
+static void stay_behind(unsigned h, int fd)
+{
+    struct epoll_event e = {.events = EPOLLOUT | EPOLLONESHOT, .data.u32 = h};
+    states[h] |= BEHIND;
+    if (epoll_ctl(helper_set, EPOLL_CTL_MOD, fd, &e))
+        epoll_ctl(helper_set, EPOLL_CTL_ADD, fd, &e);
+}
+
+/* Sends what is queued, as far as the socket takes it. */
+static void flush_ring(uint64_t handle)
+{
+    struct sh_ring *r = ring_of(handle);
+    unsigned h = (unsigned)handle;
+    int fd = loader_handle_fd(h);
+    if (!r || fd < 0)
+        return;
+    uint64_t put = __atomic_load_n(&r->out_put, __ATOMIC_ACQUIRE), base = r->out_base;
+    uint64_t taken = r->out_taken, left = put - taken <= SH_RING_OUT ? put - taken : 0;
+    states[h] &= (uint8_t)~BEHIND;
+    while (left && !r->error) {
+        uint64_t at = (taken - base) % SH_RING_OUT;
+        uint64_t n = left < SH_RING_OUT - at ? left : SH_RING_OUT - at;
+        int more = n < left || r->out_more == 1 ? MSG_MORE : 0;
+        ssize_t sent = send(fd, r->out + at, n, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+        if (at + n > 4096)
+            states[h] |= SPREAD;
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            stay_behind(h, fd);
+            return;
+        }
+        if (sent < 0)
+            fail_ring(h, r, errno);
+        taken += sent < 0 ? left : (uint64_t)sent;
+        left -= sent < 0 ? left : (uint64_t)sent;
+        __atomic_store_n(&r->out_taken, taken, __ATOMIC_RELEASE);
+    }
+    if (states[h] & SHUT)
+        shutdown(fd, SHUT_WR);
+    states[h] &= (uint8_t)~SHUT;
+}
+
+static void flush_handle(unsigned h)
+{
+    loader_ring_lock(h);
+    flush_ring(h);
+    if ((states[h] & (CLOSING | BEHIND)) == CLOSING)
+        loader_handle_drop(h);
+    loader_ring_unlock(h);
+}
+
+void loader_rings_flush(void)
+{
+    if (!helping)
+        return;
+    for (unsigned k = 0; k < SH_RINGS / 4096; k++) {
+        if (!__atomic_load_n(&area->any[k], __ATOMIC_RELAXED))
+            continue;
+        flushing++;
+        uint64_t any = __atomic_exchange_n(&area->any[k], 0, __ATOMIC_SEQ_CST);
+        for (; any; any &= any - 1) {
+            unsigned word = k * 64 + (unsigned)__builtin_ctzll(any);
+            uint64_t dirty = __atomic_exchange_n(&area->dirty[word], 0, __ATOMIC_SEQ_CST);
+            for (; dirty; dirty &= dirty - 1)
+                flush_handle(word * 64 + (unsigned)__builtin_ctzll(dirty));
+        }
+        flushing--;
+    }
+}
+
+void loader_rings_drain(void)
+{
+    struct timespec ms = {0, 1000000};
+    bool left = helping;
+    for (unsigned waited = 0; left && waited < DRAIN_MS; waited++) {
+        loader_rings_flush();
+        left = flushing;
+        for (unsigned h = 0; h < SH_RINGS; h++)
+            left = left || states[h] & BEHIND;
+        if (left)
+            nanosleep(&ms, NULL);
+    }
+}
+
+/* --- the helper ---------------------------------------------------------------------------------
+ */
+
+static bool somebody_inside(void)
+{
+    for (struct loader_thread *t = loader.threads; t; t = t->next) {
+        if (t->inside)
+            return true;
+    }
+    return false;
+}
+
+static void *help(void *arg)
+{
+    struct epoll_event found[16];
+    uint64_t drained;
+    for (;;) {
+        bool busy = somebody_inside();
+        if (!busy) {
+            asleep = true;
+            busy = somebody_inside();
+        }
+        int n = epoll_wait(helper_set, found, 16, busy ? TICK_MS : -1);
+        asleep = false;
+        for (int i = 0; i < n; i++) {
+            if (found[i].data.u32 == EVENT)
+                (void)!read(helper_event, &drained, sizeof(drained));
+            else
+                flush_handle(found[i].data.u32);
+        }
+        loader_rings_flush();
+    }
+    return NULL;
+}
+
+void loader_rings_inside(struct loader_thread *t)
+{
+    uint64_t one = 1;
+    t->inside = true;
+    if (asleep && atomic_exchange(&asleep, false))
+        (void)!write(helper_event, &one, sizeof(one));
+}
+
+static int start_helper(void)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = EVENT};
+    sigset_t all, before;
+    pthread_t id;
+    helper_set = epoll_create1(EPOLL_CLOEXEC);
+    helper_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (helper_set < 0 || helper_event < 0 ||
+        epoll_ctl(helper_set, EPOLL_CTL_ADD, helper_event, &e))
+        return -errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&id, NULL, help, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -r;
+}
+
+/* --- handles
+ * --------------------------------------------------------------------------------------
+ */
+
+void loader_ring_begin(uint64_t handle)
+{
+    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+    if (!area || handle >= SH_RINGS)
+        return;
+    pthread_mutex_lock(&once);
+    if (!helping && !start_helper())
+        helping = true;
+    pthread_mutex_unlock(&once);
+    loader_ring_lock(handle);
+    memset(&area->ring[handle], 0, offsetof(struct sh_ring, in));
+    states[handle] = STREAM | TOLD;
+    if (helping)
+        states[handle] = STREAM;
+    else
+        area->ring[handle].error = EIO; /* it is served by calls */
+    loader_ring_unlock(handle);
+}
+
+bool loader_ring_end(uint64_t handle, int fd)
+{
+    struct linger linger = {1, 0};
+    socklen_t size = sizeof(linger);
+    struct sh_ring *r = ring_of(handle);
+    if (!r)
+        return true;
+    flush_ring(handle);
+    if (r->in_put != r->in_taken) { /* as if it had never been read: the end is a reset */
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, size);
+    } else if (states[handle] & BEHIND) {
+        bool reset = !getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) && linger.l_onoff &&
+                     !linger.l_linger;
+        states[handle] |= CLOSING;
+        if (!reset)
+            return false;
+    }
+    if (states[handle] & SPREAD)
+        madvise(r, sizeof(*r), MADV_DONTNEED);
+    states[handle] = 0;
+    return true;
+}
+
+static void fill_ring(uint64_t handle)
+{
+    struct sh_ring *r = ring_of(handle);
+    int fd = loader_handle_fd(handle);
+    if (!r || fd < 0 || r->error)
+        return;
+    uint64_t put = r->in_put, taken = __atomic_load_n(&r->in_taken, __ATOMIC_ACQUIRE);
+    uint64_t room = put - taken <= SH_RING_IN ? SH_RING_IN - (put - taken) : 0;
+    bool dry = false;
+    if (put == taken)
+        r->in_base = put;
+    while (room && !dry) {
+        uint64_t at = (put - r->in_base) % SH_RING_IN;
+        uint64_t n = room < SH_RING_IN - at ? room : SH_RING_IN - at;
+        ssize_t got = recv(fd, r->in + at, n, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno != EAGAIN)
+            fail_ring((unsigned)handle, r, errno);
+        if (got > 4096 || at > 4096)
+            states[handle] |= SPREAD;
+        if (got == 0 || r->error)
+            break; /* the end: whoever asks is told again */
+        put += got > 0 ? (uint64_t)got : 0;
+        room -= got > 0 ? (uint64_t)got : 0;
+        dry = got < (ssize_t)n;
+    }
+    __atomic_store_n(&r->in_put, put, __ATOMIC_RELEASE);
+    __atomic_store_n(&r->in_dry, dry ? put : put - 1, __ATOMIC_RELEASE);
+}
+
+void loader_ring_bring(uint64_t handle)
+{
+    loader_ring_lock(handle);
+    fill_ring(handle);
+    loader_ring_unlock(handle);
+}
+
+int64_t loader_ring_error(uint64_t handle)
+{
+    struct sh_ring *r = ring_of(handle);
+    if (!r || !r->error || states[handle] & TOLD)
+        return 0;
+    states[handle] |= TOLD;
+    return -(int64_t)(r->error & 0xfff);
+}
+
+int64_t loader_ring_receive(uint64_t handle)
+{
+    struct sh_ring *r = ring_of(handle);
+    if (!r || r->in_put == __atomic_load_n(&r->in_taken, __ATOMIC_ACQUIRE))
+        return loader_ring_error(handle);
+    fill_ring(handle);
+    return -EAGAIN;
+}
+
+int64_t loader_ring_send(uint64_t handle)
+{
+    flush_ring(handle);
+    return ring_of(handle) && states[handle] & BEHIND ? -EAGAIN : loader_ring_error(handle);
+}
+
+int loader_ring_shutdown(uint64_t handle, int fd, int how)
+{
+    loader_ring_lock(handle);
+    flush_ring(handle);
+    bool later = ring_of(handle) && how != SHUT_RD && states[handle] & BEHIND;
+    if (later)
+        states[handle] |= SHUT;
+    int r = later && how == SHUT_WR ? 0 : shutdown(fd, later ? SHUT_RD : how) ? -errno : 0;
+    loader_ring_unlock(handle);
+    return r;
+}
