@@ -42,12 +42,29 @@ echo text >$d/x; cat <$d/x >>$d/y; cat $d/x $d/y | wc -c
 rm -r $d
 SCRIPT
 chmod +x "$R/bin/script"
-check "image" tests/libos/mkimage.sh "$R" "$T/i"
 mkdir -p "$T/native"
+rights=
+if [ "$(id -u)" -eq 0 ]; then # programs with others' rights, which a user of this test could not make
+    rights=rights
+    for program in facts facts-pie; do
+        p=$R/bin/$program
+        for kind in suid sgid both closed; do cp "$p" "$p-$kind"; done
+        chmod 4755 "$p-suid"
+        chmod 2755 "$p-sgid"
+        chmod 6755 "$p-both"
+        chmod 711 "$p-closed"
+        cp "$p" "$p-none"
+        chmod 744 "$p-none"
+        printf '#!/proc/self/exe rights\n' >"$p-script"
+        chmod 6755 "$p-script"
+    done
+    chmod 755 "$T"
+fi
+check "image" tests/libos/mkimage.sh "$R" "$T/i"
 for program in facts facts-pie; do
-    (cd "$T/native" && timeout 120 "$R/bin/$program" "$R/bin/$program" >"$T/$program.native" 2>"$T/err")
+    (cd "$T/native" && timeout 120 "$R/bin/$program" "$R/bin/$program" $rights >"$T/$program.native" 2>"$T/err")
     same "$program natively" $? 0
-    timeout 120 build/libos-test "$T/i.img" "$T/i.manifest" -- "/bin/$program" "/bin/$program" >"$T/$program.test" 2>"$T/err"
+    timeout 120 build/libos-test "$T/i.img" "$T/i.manifest" -- "/bin/$program" "/bin/$program" $rights >"$T/$program.test" 2>"$T/err"
     same "$program in port test" $? 0
     check "$program in port test: the same as natively" diff "$T/$program.native" "$T/$program.test"
 done
@@ -71,7 +88,7 @@ export SHELTER_STORE=$T/store
 (cd "$R" && tar c .) >"$T/r.tar"
 status "build" 0 "$SHELTER" build -t processes --allow stats -r "$T/r.tar"
 for program in facts facts-pie; do
-    timeout 120 "$SHELTER" run --rm --tee sgx-sim processes "/bin/$program" "/bin/$program" >"$T/$program.sgx" 2>"$T/err"
+    timeout 120 "$SHELTER" run --rm --tee sgx-sim processes "/bin/$program" "/bin/$program" $rights >"$T/$program.sgx" 2>"$T/err"
     same "$program in the enclave" $? 0
     check "$program in the enclave: the same as natively" diff "$T/$program.native" "$T/$program.sgx"
 done

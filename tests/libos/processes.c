@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -389,6 +390,58 @@ static void groups_and_sessions(void)
     wait_for(c);
     close(go[0]);
     close(go[1]);
+}
+
+/* What a program sees that was executed by rights_of_files, natively as root. */
+static int executed_rights(const char *how)
+{
+    uid_t u[3];
+    gid_t g[3];
+    int death = -1;
+    getresuid(&u[0], &u[1], &u[2]);
+    getresgid(&g[0], &g[1], &g[2]);
+    prctl(PR_GET_PDEATHSIG, &death);
+    printf("rights: %s uid %d %d %d gid %d %d %d aux %lu %lu %lu %lu secure %lu dumpable %d death "
+           "%d\n",
+           strrchr(how, '-') ? strrchr(how, '-') : "plain", u[0], u[1], u[2], g[0], g[1], g[2],
+           getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID), getauxval(AT_EGID),
+           getauxval(AT_SECURE), prctl(PR_GET_DUMPABLE), death);
+    return 34;
+}
+
+/* Copies of this program with the modes of rights, beside it; run by another user. */
+static void rights_of_files(void)
+{
+    static const struct {
+        const char *name;
+        uid_t uid;
+        bool privs, early; /* PR_SET_NO_NEW_PRIVS is not set; PR_SET_PDEATHSIG is before setuid */
+    } tries[] = {{"", 1000, true, false},        {"-suid", 1000, true, false},
+                 {"-sgid", 1000, true, false},   {"-both", 1000, true, false},
+                 {"-both", 1000, false, false},  {"-both", 0, true, false},
+                 {"-closed", 1000, true, false}, {"-script", 1000, true, false},
+                 {"-none", 1000, true, false},   {"", 1000, true, true}};
+    char path[4200];
+    for (unsigned i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        pid_t c = CHILD({
+            if (tries[i].early)
+                prctl(PR_SET_PDEATHSIG, SIGUSR2);
+            setgid(tries[i].uid);
+            setuid(tries[i].uid);
+            printf("dumpable after setuid(%d): %d\n", tries[i].uid, prctl(PR_GET_DUMPABLE));
+            if (!tries[i].early)
+                prctl(PR_SET_PDEATHSIG, SIGUSR2);
+            if (!tries[i].privs)
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            snprintf(path, sizeof(path), "%s%s", own, tries[i].name);
+            fflush(stdout);
+            execl(path, path, "rights", tries[i].name, (char *)NULL);
+            printf("exec of %s: %s\n", tries[i].name, strerrorname_np(errno));
+            fflush(stdout);
+            _exit(1);
+        });
+        fact("its end: %s", wait_for(c));
+    }
 }
 
 static void orphans(void)
@@ -860,6 +913,8 @@ int main(int argc, char **argv)
 {
     if (argc > 2 && !strcmp(argv[1], "executed"))
         return executed(argc, argv);
+    if (argc > 2 && !strcmp(argv[1], "rights"))
+        return executed_rights(argv[2]);
     own = argv[1];
     memory_of_forks();
     exits_and_signals();
@@ -867,6 +922,8 @@ int main(int argc, char **argv)
     child_signals();
     inheritance();
     exec_facts();
+    if (argc > 2)
+        rights_of_files();
     spawns();
     groups_and_sessions();
     orphans();

@@ -274,6 +274,8 @@ void file_put(struct file *f);
 /* With the caller's rights and open(2)'s errors; may wait (a FIFO). */
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* With O_RDONLY, of the LibOS: a program's file, which needs the right to execute it alone. */
+#define OPEN_EXEC (1u << 30)
 /* With checks; *offset moves unless the file is a stream. */
 long file_read(struct file *f, struct io *io, uint64_t *offset);
 long file_write(struct file *f, struct io *io, uint64_t *offset);

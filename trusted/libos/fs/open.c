@@ -149,6 +149,8 @@ static int check_access(struct inode *i, uint32_t flags)
         return 0;
     if (type == S_IFLNK)
         return -ELOOP;
+    if (flags & OPEN_EXEC)
+        return type == S_IFREG && inode_allowed(i, 1) ? 0 : -EACCES;
     if ((flags & O_NOATIME) && !capable(CAP_FOWNER) && current()->fsuid != i->uid)
         return -EPERM;
     if (type == S_IFDIR && (write || (flags & O_CREAT)))
@@ -167,7 +169,7 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
         return -ENOTDIR;
     struct file *f =
         file_new(&path_ops, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | OPEN_MADE |
-                                                O_LARGEFILE_BIT));
+                                                OPEN_EXEC | O_LARGEFILE_BIT));
     if (!f)
         return -ENOMEM;
     f->inode = i;
@@ -387,6 +389,12 @@ int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out
     return open_at(AT_FDCWD, path, flags, mode, 0, out);
 }
 
+/* What programs may say; other bits are the LibOS's own. */
+#define OPEN_FLAGS                                                                                 \
+    ((uint64_t)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |        \
+                O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE_BIT | O_DIRECTORY | O_NOFOLLOW |         \
+                O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE))
+
 static long do_open(int dirfd, uint64_t path, uint32_t flags, uint32_t mode, int how)
 {
     char *text = los_alloc(4096);
@@ -395,7 +403,7 @@ static long do_open(int dirfd, uint64_t path, uint32_t flags, uint32_t mode, int
     struct file *f;
     long r = user_string(text, path, 4096);
     if (r >= 0)
-        r = open_at(dirfd, text, flags, mode, how, &f);
+        r = open_at(dirfd, text, flags & (uint32_t)OPEN_FLAGS, mode, how, &f);
     if (!r)
         r = fd_install(f, flags & O_CLOEXEC, 0);
     los_free(text);
@@ -418,10 +426,6 @@ long sys_creat(uint64_t path, uint32_t mode)
 }
 
 #define HOW_MAX 4096u
-#define OPEN_FLAGS                                                                                 \
-    ((uint64_t)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |        \
-                O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE_BIT | O_DIRECTORY | O_NOFOLLOW |         \
-                O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE))
 #define RESOLVE_ALL 63u
 
 static int how_of(uint64_t resolve)

@@ -70,9 +70,36 @@ static int new_stack(struct stack *s)
     return 0;
 }
 
+/* Who the process is to whom it opens files, once it runs the program. */
+struct rights {
+    uint32_t euid, egid;
+};
+
+/* Set-user-ID and set-group-ID of the program's file; a script's do not count. */
+static struct rights rights_of(const struct process *p, const struct inode *i)
+{
+    struct rights r = {p->euid, p->egid};
+    if (!p->no_new_privs && (i->mode & S_ISUID))
+        r.euid = i->uid;
+    if (!p->no_new_privs && (i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
+        r.egid = i->gid;
+    return r;
+}
+
+static void take_rights(struct process *p, const struct rights *r, bool readable)
+{
+    bool secure = r->euid != p->uid || r->egid != p->gid;
+    p->euid = p->suid = p->fsuid = r->euid;
+    p->egid = p->sgid = p->fsgid = r->egid;
+    caps_exec(p);
+    p->dumpable = readable && !secure;
+    if (secure)
+        p->death_signal = 0;
+}
+
 /* argc, argv, envp, auxv, from low to high, the stack pointer at argc. */
 static int build_vectors(struct stack *s, const struct exec_args *x, const struct elf_image *image,
-                         uint64_t interp_base, const char *path)
+                         uint64_t interp_base, const char *path, const struct rights *rights)
 {
     size_t argc = count_of(x->args), envc = count_of(x->env);
     if (argc + envc > ARGS_MAX)
@@ -97,6 +124,7 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     s->at &= ~15ul;
     if (!r)
         r = push_bytes(s, random, sizeof(random));
+    const struct process *p = current();
     const uint64_t aux[] = {
         AT_HWCAP,       port_info.hwcap,
         AT_PAGESZ,      PAGE_SIZE,
@@ -107,11 +135,11 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
         AT_BASE,        interp_base,
         AT_FLAGS,       0,
         AT_ENTRY,       image->entry,
-        AT_UID,         current()->uid,
-        AT_EUID,        current()->euid,
-        AT_GID,         current()->gid,
-        AT_EGID,        current()->egid,
-        AT_SECURE,      0,
+        AT_UID,         p->uid,
+        AT_EUID,        rights->euid,
+        AT_GID,         p->gid,
+        AT_EGID,        rights->egid,
+        AT_SECURE,      rights->euid != p->uid || rights->egid != p->gid,
         AT_RANDOM,      s->at,
         AT_HWCAP2,      port_info.hwcap2,
         AT_EXECFN,      execfn,
@@ -145,20 +173,6 @@ static void set_brk(const struct elf_image *image)
     space()->brk_limit = limit;
 }
 
-static bool is_program(const struct file *f)
-{
-    return f->ops == &regular_ops && inode_allowed(f->inode, 1);
-}
-
-static int open_program(const char *path, struct file **out)
-{
-    int r = file_open(path, O_RDONLY, 0, out);
-    if (r || is_program(*out))
-        return r;
-    file_put(*out);
-    return -EACCES;
-}
-
 /* Not within load, whose frame there is one of for each script. */
 __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, const char *path,
                                               const struct exec_args *x)
@@ -171,7 +185,7 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
     uint64_t entry = image.entry;
     if (image.interpreter[0]) {
         struct file *i;
-        r = open_program(image.interpreter, &i);
+        r = file_open(image.interpreter, OPEN_EXEC, 0, &i);
         if (r)
             return r;
         r = elf_map(i, &interp, true);
@@ -181,9 +195,10 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
         entry = interp.entry;
     }
     set_brk(&image);
+    struct rights rights = rights_of(current(), f->inode);
     r = new_stack(&s);
     if (!r)
-        r = build_vectors(&s, x, &image, interp.base, path);
+        r = build_vectors(&s, x, &image, interp.base, path, &rights);
     if (r)
         return r;
     file_path(f, current()->exe, sizeof(current()->exe));
@@ -192,7 +207,7 @@ __attribute__((noinline)) static int load_elf(struct thread *t, struct file *f, 
     memcpy(t->name, current()->name, sizeof(t->name));
     t->regs = (struct regs){.rip = entry, .rsp = s.at, .rflags = 0x202};
     thread_set_fs(t, 0);
-    caps_exec(current());
+    take_rights(current(), &rights, inode_allowed(f->inode, 4));
     return 0;
 }
 
@@ -231,7 +246,7 @@ static int load_program(struct thread *t, const char *path, const struct exec_ar
     if (x->file)
         file_get(f = x->file);
     else
-        r = open_program(path, &f);
+        r = file_open(path, OPEN_EXEC, 0, &f);
     if (r)
         return r;
     long n = file_read_at(f, 0, line, sizeof(line) - 1);
@@ -324,30 +339,9 @@ static int end_other_threads(struct thread *t)
     return residence_take();
 }
 
-/* Set-user-ID and set-group-ID of the program's file. */
-static void take_rights(struct process *p, const struct inode *i)
+/* What does not outlive the old program; h: for the handlers of the new one. */
+static void leave_program(struct process *p, struct handlers *h)
 {
-    if (p->no_new_privs)
-        return;
-    if (i->mode & S_ISUID)
-        p->euid = i->uid;
-    if ((i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
-        p->egid = i->gid;
-    p->suid = p->fsuid = p->euid;
-    p->sgid = p->fsgid = p->egid;
-}
-
-/* What does not outlive the old program. */
-static int leave_program(struct thread *t)
-{
-    struct process *p = t->process;
-    struct handlers *h = los_alloc(sizeof(*h));
-    struct fd_table *files = fd_table_own(p->files);
-    if (!h || !files) {
-        los_free(h);
-        return -ENOMEM;
-    }
-    p->files = files;
     h->refs = 1;
     for (int i = 0; i < SIG_COUNT; i++) {
         if (p->handlers->actions[i].handler == SIG_IGNORE)
@@ -357,26 +351,30 @@ static int leave_program(struct thread *t)
     p->handlers = h;
     fd_close_exec();
     timers_reset();
-    aio_end(current());
-    return 0;
+    aio_end(p);
 }
 
 /* A new space beside the old one, which goes only when the new program stands. */
 static int replace_program(struct thread *t, const char *path, const struct exec_args *x)
 {
     struct process *p = t->process;
-    struct space *old = p->space, *new = space_new();
+    struct handlers *h = los_alloc(sizeof(*h));
+    struct fd_table *files = h ? fd_table_own(p->files) : NULL;
+    struct space *old = p->space, *new = files ? space_new() : NULL;
     uint64_t marks[4] = {p->arg_start, p->arg_end, p->env_start, p->env_end};
     struct regs regs = t->regs;
     uint64_t fs_base = t->fs_base;
     bool tell = futex_has_duty(t);
-    if (!new)
+    if (files)
+        p->files = files;
+    if (!new) {
+        los_free(h);
         return -ENOMEM;
+    }
     p->space = new;
     int r = exec_load(t, path, x);
-    if (!r)
-        r = leave_program(t);
     if (r) {
+        los_free(h);
         p->space = old;
         space_put(new);
         t->regs = regs;
@@ -387,6 +385,7 @@ static int replace_program(struct thread *t, const char *path, const struct exec
         p->env_end = marks[3];
         return residence_take() ? -ENOMEM : r;
     }
+    leave_program(p, h);
     p->space = old;
     if (tell && !residence_take())
         futex_exit(t);
@@ -402,12 +401,10 @@ static int exec_program(struct thread *t, const char *path, const struct exec_ar
     if (!r)
         r = replace_program(t, path, x);
     if (!r) {
-        take_rights(t->process, x->file->inode);
         t->alt = (struct alt_stack){0};
         t->robust_list = t->clear_tid = 0;
         t->call_nr = -1;
         t->process->execed = true;
-        t->process->death_signal = 0;
 #ifndef LIBOS_UNIT
         void *clean = pages_alloc(XSTATE_PAGES);
         if (clean) {
@@ -446,12 +443,8 @@ static int find_program_at(int dirfd, char path[PATH_SIZE], int flags, struct fi
     uint32_t type = w.dentry ? w.dentry->inode->mode & S_IFMT : 0;
     r = type == S_IFLNK   ? -ELOOP
         : type != S_IFREG ? -EACCES
-                          : file_open_dentry(w.dentry, O_RDONLY, out);
+                          : file_open_dentry(w.dentry, OPEN_EXEC, out);
     walk_end(&w);
-    if (!r && !is_program(*out)) {
-        file_put(*out);
-        r = -EACCES;
-    }
     if (r || path[0] == '/' || dirfd == AT_FDCWD)
         return r;
     char *name = los_strdup(path);

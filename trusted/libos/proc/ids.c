@@ -110,14 +110,26 @@ static long set_three(uint32_t *real, uint32_t *effective, uint32_t *saved, uint
     return 0;
 }
 
+/* Whoever may have had others' rights is not looked into, and its parent sends it nothing at its
+ * end (commit_creds of Linux). */
+static void hide_if(bool changed)
+{
+    if (changed) {
+        current()->dumpable = false;
+        current()->death_signal = 0;
+    }
+}
+
 static long set_user(uint32_t r, uint32_t e, uint32_t s)
 {
     struct process *p = current();
     bool was_root = !p->uid || !p->euid || !p->suid, was_effective = !p->euid;
+    uint32_t euid = p->euid, fsuid = p->fsuid;
     long result = set_three(&p->uid, &p->euid, &p->suid, r, e, s, CAP_SETUID);
     if (!result) {
         p->fsuid = p->euid;
         caps_new_ids(p, was_root, was_effective);
+        hide_if(p->euid != euid || p->fsuid != fsuid);
     }
     return result;
 }
@@ -125,9 +137,12 @@ static long set_user(uint32_t r, uint32_t e, uint32_t s)
 static long set_group(uint32_t r, uint32_t e, uint32_t s)
 {
     struct process *p = current();
+    uint32_t egid = p->egid, fsgid = p->fsgid;
     long result = set_three(&p->gid, &p->egid, &p->sgid, r, e, s, CAP_SETGID);
-    if (!result)
+    if (!result) {
         p->fsgid = p->egid;
+        hide_if(p->egid != egid || p->fsgid != fsgid);
+    }
     return result;
 }
 
@@ -214,6 +229,7 @@ long sys_setfsuid(uint32_t uid)
     if (uid != KEEP && (uid == old || may_become(uid, p->uid, p->euid, p->suid, CAP_SETUID))) {
         p->fsuid = uid;
         caps_new_fsuid(p, old);
+        hide_if(uid != old);
     }
     return old;
 }
@@ -222,6 +238,6 @@ long sys_setfsgid(uint32_t gid)
     struct process *p = current();
     uint32_t old = p->fsgid;
     if (gid != KEEP && (gid == old || may_become(gid, p->gid, p->egid, p->sgid, CAP_SETGID)))
-        p->fsgid = gid;
+        hide_if((p->fsgid = gid) != old);
     return old;
 }
