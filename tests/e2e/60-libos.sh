@@ -40,6 +40,7 @@ gcc -O1 -pthread -o "$R/bin/signals" tests/libos/signals.c 2>/dev/null
 gcc -O1 -pthread -o "$R/bin/storm" tests/libos/storm.c
 gcc -O1 -D_GNU_SOURCE -o "$R/bin/deep" tests/libos/deep.c
 gcc -O1 -D_GNU_SOURCE -o "$R/bin/full" tests/libos/full.c
+gcc -O1 -D_GNU_SOURCE -o "$R/bin/oom" tests/libos/oom.c
 gcc -D_GNU_SOURCE -O1 -static -pthread -o "$R/bin/abi" tests/libos/abi.c
 gcc -O1 -o "$T/step" tests/libos/step.c
 gcc -O2 -static -o "$R/bin/md5" tests/md5.c 2>/dev/null
@@ -73,6 +74,12 @@ same "a storm of signals changes no register" "$(run /bin/storm | cut -d, -f1)" 
 same "a child for which memory is full, and its locks" \
     "$(OPTIONS="-m 64M" run /bin/full 2>&1 | grep -v '^shelter: ')" "ended: 1
 still here"
+same "who has most memory ends for the others" "$(OPTIONS="-m 128M" run /bin/oom 2>/dev/null)" "the small one: exit 42
+the big one: signal 9
+the small one: exit 42
+the big one: signal 9
+too big: signal 9
+at the end: exit 42"
 # Before 6.10 Linux let sockets be queued in sockets four deep only.
 same "deep trees, chains of links and of sockets, messages full of files" "$(run /bin/deep 2>&1)" \
     "$("$R/bin/deep" | sed 's/^sockets in sockets: -1 .*/sockets in sockets: 1 /')"

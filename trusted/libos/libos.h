@@ -369,6 +369,8 @@ char *los_strdup(const char *s);
 
 /* Counts pages about to be committed against the limit. 0 or -ENOMEM. */
 int memory_charge(uint64_t pages);
+/* So many more may be charged than there are, until 0 takes it all back; what that is together. */
+uint64_t memory_ahead(uint64_t pages);
 void memory_uncharge(uint64_t pages);
 /* Pages that files may still take: what programs might need soon is left alone. */
 uint64_t memory_for_files(void);

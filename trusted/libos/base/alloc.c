@@ -50,11 +50,19 @@ void page_init(uint64_t start, uint64_t end)
         list_init(&free_lists[i]);
 }
 
+static uint64_t ahead;
+
+uint64_t memory_ahead(uint64_t pages)
+{
+    ahead = pages ? ahead + pages : 0; /* who shares the lock may see it late */
+    return ahead;
+}
+
 int memory_charge(uint64_t pages)
 {
     uint64_t size = pages << PAGE_SHIFT;
     uint64_t now = __atomic_add_fetch(&stats.committed, size, __ATOMIC_RELAXED);
-    if (settings.memory && now > settings.memory) {
+    if (settings.memory && now > settings.memory + (ahead << PAGE_SHIFT)) {
         memory_uncharge(pages);
         return -ENOMEM;
     }

@@ -67,8 +67,8 @@ static void settle_return(struct thread *t)
         __atomic_store_n(&t->kicked, 0, __ATOMIC_SEQ_CST);
         if (t->process->exiting || (t->process->exec_thread && t->process->exec_thread != t))
             thread_exit(t, 0);
-        if (residence_take())
-            process_exit(SIGKILL); /* there is no memory for what it has */
+        oom_wait();
+        call_residence();
         async_tell();
         sig_deliver(t);
         if (t->process->stopped)
@@ -120,8 +120,7 @@ static void system_call(struct thread *t)
     t->call_shared = e && e->shared && !tracing;
     los_relock();
     residence_enter();
-    if (residence_take())
-        process_exit(SIGKILL);
+    call_residence();
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
     if (tracing)
@@ -201,8 +200,7 @@ static void handle_interrupt(struct thread *t)
     t->call_shared = t->trap.kind == TRAP_KICK || t->trap.vector == VECTOR_PF;
     los_relock();
     residence_enter();
-    if (residence_take())
-        process_exit(SIGKILL);
+    call_residence();
     t->touch_code = t->notify != NULL;
     t->regs.rip = sites_virtual(t->regs.rip);
     t->rip_virtual = true;

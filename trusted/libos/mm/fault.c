@@ -112,14 +112,15 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     if (access == PORT_R ? !a->prot : !(a->prot & access))
         return refuse_access(f, SIGSEGV, SEGV_ACCERR, -EFAULT);
     uint8_t state = page_state(addr);
-    int r = 0;
-    if (!state)
-        r = populate_around(a, addr);
-    state = page_state(addr);
-    if (state && !(state & access)) { /* a first write */
-        r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);
+    int r;
+    do {
+        r = state ? 0 : populate_around(a, addr);
         state = page_state(addr);
-    }
+        if (state && !(state & access)) { /* a first write */
+            r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);
+            state = page_state(addr);
+        }
+    } while (!(state & access) && r == -ENOMEM && oom_spare());
     if (state & access)
         return 0;
     if (!behind_end(a, addr))

@@ -215,6 +215,13 @@ int residence_take(void);
 bool residence_share(uint64_t addr, const void *content, int prot);
 /* What a frame holds goes aside for whoever needs it; then it is nobody's, or gone. 0, -ENOMEM. */
 int residence_evict(struct family *f, uint64_t addr);
+/* ---- mm/oom.c: when memory is all used ---- */
+/* The caller lacks memory. True: it tries again, since another process, which has most, was told to
+ * end; false: it ends itself. Gives the lock to nobody. */
+bool oom_spare(void);
+void oom_wait(void); /* until that one is gone; before the way back to a program */
+void oom_ended(const struct process *p);
+
 bool residence_has(void);   /* the caller's space is resident */
 void residence_enter(void); /* the calling thread came from program code */
 bool residence_leave(void); /* it goes there; false: the time is over, call residence_take again */

@@ -380,6 +380,8 @@ static int make_resident(struct family *f, struct space *s)
     int r = settle_range(s, 0, UINT64_MAX, true);
     if (!r)
         note_settled(s);
+    else
+        f->resident = NULL; /* not all is where it should be */
     uint64_t now = clock_now();
     f->until = now + MAX(SLICE_MIN, SLICE_COST * (now - before));
     stats_count(switches);
@@ -441,8 +443,10 @@ int residence_take(void)
 
 void call_residence(void)
 {
-    if (residence_take())
-        process_exit(SIGKILL); /* there is no memory for what it has */
+    while (residence_take()) {
+        if (!oom_spare())
+            process_exit(SIGKILL); /* there is no memory for what it has */
+    }
 }
 
 bool call_upgrade(void)

@@ -168,6 +168,7 @@ static void process_end(struct process *p)
     fd_close_all();
     fd_table_put(files);
     space_put(space);
+    oom_ended(p);
     p->space = NULL;
     p->files = NULL;
     vfork_release(p);

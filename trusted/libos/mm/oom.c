@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// When memory is all used: one process ends for it, the one that has most.
+#include <asm/signal.h>
+
+#include "lib/settings.h"
+#include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
+
+/* What others may take until the one that was chosen is gone: a call that is half done cannot wait
+ * for it, it waits before it goes back to its program. */
+#define AHEAD_STEP 1024u /* pages */
+#define AHEAD_MAX (16u * AHEAD_STEP)
+#define WAIT_STEP 1000000ul /* ns */
+#define WAIT_STEPS 5000u
+
+static int32_t chosen; /* the process that is to end, or 0 */
+
+/* Pages that would be free without it; those that it has in common with its family count. */
+static uint64_t pages_of(const struct space *s)
+{
+    uint64_t count = 0, index;
+    const struct leaf *leaf;
+    for (uint64_t i = 0; (leaf = radix_next(&s->leaves, i, &index)); i = index + 1) {
+        for (unsigned n = 0; n < ARRAY_COUNT(leaf->page); n++)
+            count += (leaf->page[n] & (PAGE_THERE | PAGE_OBJECT)) == PAGE_THERE;
+    }
+    return count;
+}
+
+static struct process *choose(void)
+{
+    struct process *victim = current();
+    uint64_t most = 0;
+    list_for(it, &processes)
+    {
+        struct process *p = container_of(it, struct process, node);
+        uint64_t count = p->space && !p->exiting ? pages_of(p->space) : 0;
+        if (count > most) {
+            most = count;
+            victim = p;
+        }
+    }
+    return victim;
+}
+
+static bool is_dying(void)
+{
+    const struct process *p = chosen ? process_find(chosen) : NULL;
+    return p && !p->zombie;
+}
+
+bool oom_spare(void)
+{
+    los_upgrade();
+    if (current()->exiting) /* it frees more than it takes */
+        return memory_ahead(AHEAD_STEP) <= AHEAD_MAX;
+    if (!is_dying()) {
+        struct process *p = choose();
+        if (p == current())
+            return false;
+        log_line("shelter: the programs need more memory than the %lu MiB that they have (-m); "
+                 "process %d (%s), which has most of it, is ended",
+                 settings.memory >> 20, p->pid, p->name);
+        chosen = p->pid;
+        memory_ahead(0);
+        list_for(it, &processes)
+        {
+            struct process *q = container_of(it, struct process, node);
+            if (q->space == p->space)
+                sig_send_item(q, NULL, &(struct sig_item){.signo = SIGKILL});
+        }
+    }
+    return chosen != current()->pid && memory_ahead(AHEAD_STEP) <= AHEAD_MAX;
+}
+
+void oom_wait(void)
+{
+    const struct thread *t = self();
+    for (unsigned n = 0; chosen && n < WAIT_STEPS && !t->process->exiting; n++) {
+        if (!is_dying() || t->kicked)
+            break;
+        wait_nap(clock_now() + WAIT_STEP);
+    }
+}
+
+void oom_ended(const struct process *p)
+{
+    if (p->pid == chosen)
+        chosen = 0;
+    if (!chosen)
+        memory_ahead(0);
+}
