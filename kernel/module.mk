@@ -6,10 +6,11 @@ kernel: $(B)/base/vmlinux $(B)/base/bzImage
 KERNEL_INPUT := kernel/build kernel/check kernel/shelter.fragment kernel/drivers.allow \
     $(wildcard kernel/patches/*.patch)
 
-# Copies, renamed into place: a store may hold hard links to what lies here.
+# Copies, renamed into place: a store may hold hard links to what lies here. Each make has a
+# name of its own for them: two in one tree, both waiting for the kernel, take nothing from each other.
 $(B)/base/vmlinux $(B)/base/bzImage &: $(KERNEL_INPUT)
 	@mkdir -p $(B)/base
 	@kernel/pin && dir=$$(kernel/build) && for f in vmlinux bzImage; do \
-	    cp "$$dir/$$f" $(B)/base/$$f.new && touch $(B)/base/$$f.new && \
-	    mv $(B)/base/$$f.new $(B)/base/$$f || exit; \
+	    new=$(B)/base/$$f.$$$$ && cp "$$dir/$$f" $$new && touch $$new && \
+	    mv $$new $(B)/base/$$f || exit; \
 	done
