@@ -193,7 +193,7 @@ static int add_roots(struct inputs *in, const char *path, bool simulated, struct
     return 0;
 }
 
-/* Where the policy says nothing of it, microcode that takes forged patches is refused here. */
+/* Where the policy says nothing of them, platforms that are known to be broken are refused here. */
 static int complete_policy(struct inputs *in, struct sh_error *err)
 {
     cJSON *policy =
@@ -201,8 +201,10 @@ static int complete_policy(struct inputs *in, struct sh_error *err)
     cJSON *snp = cJSON_GetObjectItemCaseSensitive(policy, "snp");
     if (!snp)
         snp = cJSON_AddObjectToObject(policy, "snp");
-    if (!cJSON_HasObjectItem(snp, "allow_entrysign"))
-        cJSON_AddFalseToObject(snp, "allow_entrysign");
+    static const char *const broken[] = {"allow_entrysign", "allow_badram"};
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        if (!cJSON_HasObjectItem(snp, broken[i]))
+            cJSON_AddFalseToObject(snp, broken[i]);
     free(in->policy);
     in->policy = (uint8_t *)cJSON_PrintUnformatted(policy);
     cJSON_Delete(policy);

@@ -169,3 +169,5 @@ SHELTER_REASON(SNP_ENTRYSIGN, "snp-entrysign", TCB,
                "the microcode takes patches that AMD did not sign (CVE-2024-56161)")
 SHELTER_REASON(PLATFORM, "platform", POLICY, "the policy does not trust this platform")
 SHELTER_REASON(REFUSED_CPU, "refused-cpu", POLICY, "the policy refuses this kind of CPU or TCB")
+SHELTER_REASON(SNP_BADRAM, "snp-badram", TCB,
+               "the firmware does not look for memory that shows at two addresses (CVE-2024-21944)")

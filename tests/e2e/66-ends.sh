@@ -69,6 +69,23 @@ damaged root.img "$block"
 ends "a damaged page of a program" 135 ': .*signal 7' 'signal 7' /bin/bash -c 'echo {1..9}; for i in 1 2 3; do read -r x </proc/self/stat; done; type cd; printf "%q\n" a; help >/dev/null; complete; trap; shopt; set'
 repair root.img
 
+# The tree behind the files: its top is looked at before anything starts, what is below when a block is used.
+tree=$(json ends root_size 2>/dev/null || stat -c %s "$image/root.img")
+leaf=$(python3 - "$image/root.img" "$tree" "$block" <<'P'
+import sys
+# docs/image.md: levels from the top down, each padded to 4 KiB; 128 hashes of 32 bytes a block.
+size, tree, block = (__import__("os").path.getsize(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+leaves = -(-(tree // 4096) // 128)
+print(size - leaves * 4096 + block // 4096 * 32)
+P
+)
+damaged root.img "$leaf"
+ends "a damaged hash of that page" 135 ': .*signal 7' 'signal 7' /bin/bash -c 'echo {1..9}; for i in 1 2 3; do read -r x </proc/self/stat; done; type cd; printf "%q\n" a; help >/dev/null; complete; trap; shopt; set'
+repair root.img
+damaged root.img "$tree"
+ends "a damaged top of the hash tree" 125 ': root.img of the image is not what was built' 'root.img' $B true
+repair root.img
+
 "$SHELTER" run -d --tee sgx-sim --name killed ends $B sleep 1000 >/dev/null 2>&1
 kill -KILL "$(json killed supervisor_pid)"
 check "supervisor killed: dead" until_true 10 sh -c '"$SHELTER" ps -a | grep -q "killed .*dead"'

@@ -12,6 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import unicodedata
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "adversary")]
@@ -33,9 +35,9 @@ def refused(name, answer, status, code):
     same(name, (answer[0], problem.get("type", "").removeprefix("urn:shelter:broker:"), bool(good)), (status, code, True))
 
 
-def shelter(*args, data=None, folder="broker"):
+def shelter(*args, data=None, folder="broker", **env):
     return subprocess.run([SHELTER, "broker", args[0], "--dir", f"{T}/{folder}", *args[1:]], input=data,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env={**os.environ, **env})
 
 
 class Server:
@@ -615,6 +617,39 @@ def log_and_store():
         same(f"usage: {name}", (done.returncode, done.stderr.count(b"\n")), (125, 1))
 
 
+def hostile_words(server):
+    """What strangers send cannot move the cursor of who reads the log, nor pass for a line of ours."""
+    url, source = urllib.parse.urlsplit(server.url), "127.0.0.9"
+    words = [b"\x1b]0;x\x07", b"%1b[2J", b"\x9b31m", b"%9b31m", b"\xc2\x9b31m", b"%c2%9b1m", b"%0a2026-01-01T00:00:00.000Z  admin", b"\xe2\x80\xae", b"%e2%80%ae", b"\xff\xfe"]
+    for word in words:
+        for path in (b"/kbs/v0/resource/a/b/" + word, b"/kbs/v0/" + word):
+            s = strangers.connect(url, source)
+            s.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + word + b"\r\nConnection: close\r\n\r\n")
+            strangers.answers(s, 1)
+            s.close()
+        s = strangers.connect(url, source)
+        body = b'{"version":"0.4.0","tee":"' + word + b'","extra-params":{}}'
+        s.sendall(strangers.request("POST", "/kbs/v0/auth", body))
+        strangers.answers(s, 1)
+        s.close()
+    text, lines = shelter("log").stdout, shelter("log", "--json").stdout.splitlines()
+    same("log: what strangers wrote is in it", any(json.loads(line)["peer"] == source for line in lines), True)
+    same("log: and cannot move a cursor", [c for c in text.decode("utf-8", "replace") if unicodedata.category(c) in ("Cc", "Cf") and c != "\n" or c == "\ufffd"], [])
+    same("log: nor begin a line", [line for line in text.splitlines() if not line.startswith(b"20") or b"Z  " not in line[:40]], [])
+    same("log: nor break JSON's", [line for line in lines if "event" not in json.loads(line)], [])
+
+
+def who_was_root():
+    def peer(sudo):
+        shelter("add-resource", "a/b/sudo", "--replace", data=b"x", SUDO_UID=sudo)
+        return json.loads(shelter("log", "-n", "1", "--json").stdout)["peer"]
+
+    root = os.getuid() == 0
+    same("log: who was root by sudo", peer("1234"), "uid 0 (sudo uid 1234)" if root else f"uid {os.getuid()}")
+    for word in ("", "x", "12 34", "-1", "4294967296", "1)\n2026", "\x1b[2J"):
+        same(f"log: no number: {word!r}", peer(word), f"uid {os.getuid()}")
+
+
 def edited(folder, change):
     """A copy of the broker's file, changed: what `list` and `serve` say."""
     os.makedirs(f"{T}/{folder}", mode=0o700, exist_ok=True)
@@ -781,6 +816,8 @@ def main():
         attacks(server)
         relays(server)
         abuse(server)
+        hostile_words(server)
+    who_was_root()
     policies()
     limits_and_simulation()
     clocks_and_keys()

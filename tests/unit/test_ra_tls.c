@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <openssl/pem.h>
@@ -231,6 +232,70 @@ static int shake(const struct gen_ra_tls *g, struct shelter_ra_tls *ra)
     return done_c && done_s;
 }
 
+static time_t now;
+
+/* libshelter-verify's clock, here. */
+time_t time(time_t *t)
+{
+    if (t)
+        *t = now;
+    return now;
+}
+
+struct current {
+    const struct shelter_collateral *collateral;
+    const struct gen_ra_tls *of;
+    int count, answer;
+};
+
+static int bring_current(void *arg, struct shelter_verify_request *request, const void *evidence,
+                         size_t evidence_size)
+{
+    struct current *c = arg;
+    c->count++;
+    assert_int_equal(evidence_size, c->of->intel.quote.size);
+    assert_memory_equal(evidence, c->of->intel.quote.data, evidence_size);
+    request->collateral = c->collateral;
+    return c->answer;
+}
+
+/* A server that runs for a year: time 0 is that of each handshake, and `prepare` brings what is
+   current then. */
+static void test_runs_on(void **state)
+{
+    struct gen_ra_tls_options o = good();
+    struct gen_ra_tls g;
+    struct shelter_collateral *col;
+    char why[200] = "";
+    gen_ra_tls(&o, &g);
+    char *json = gen_intel_collateral(&g.intel);
+    assert_int_equal(shelter_collateral_parse(json, strlen(json), g.intel.root.data,
+                                              g.intel.root.size, &col, why, sizeof(why)),
+                     0);
+    struct shelter_ra_tls ra = {.request = {.size = sizeof(struct shelter_verify_request),
+                                            .collateral = col,
+                                            .ca = g.intel.root.data,
+                                            .ca_size = g.intel.root.size}};
+    now = GEN_TIME;
+    assert_int_equal(shake(&g, &ra), 1);
+    now = GEN_TIME + 400ll * 86400;
+    assert_int_equal(shake(&g, &ra), 0);
+    now = GEN_TIME;
+    ra.request.collateral = NULL;
+    assert_int_equal(shake(&g, &ra), 0);
+    struct current current = {.collateral = col, .of = &g, .answer = 1};
+    ra.prepare = bring_current;
+    ra.arg = &current;
+    assert_int_equal(shake(&g, &ra), 1);
+    assert_int_equal(current.count, 1);
+    assert_null(ra.request.collateral);
+    current.answer = 0;
+    assert_int_equal(shake(&g, &ra), 0);
+    shelter_collateral_free(col);
+    gen_ra_tls_free(&g);
+    free(json);
+}
+
 static void test_callback(void **state)
 {
     struct gen_ra_tls_options o = good();
@@ -267,9 +332,10 @@ static void test_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),  cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_cbor),  cmocka_unit_test(test_transplant),
-        cmocka_unit_test(test_flips), cmocka_unit_test(test_callback),
+        cmocka_unit_test(test_good),    cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_cbor),    cmocka_unit_test(test_transplant),
+        cmocka_unit_test(test_flips),   cmocka_unit_test(test_callback),
+        cmocka_unit_test(test_runs_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 struct ask {
     const char *policy;
     bool no_root, no_chain;
+    const char *ca; // in place of the root
 };
 static const struct ask plain;
 
@@ -34,6 +35,10 @@ static struct shelter_verdict *judge(const struct gen_csv *g, const struct ask *
     if (!a->no_root) {
         rq.ca = g->root.data;
         rq.ca_size = g->root.size;
+    }
+    if (a->ca) {
+        rq.ca = (const uint8_t *)a->ca;
+        rq.ca_size = strlen(a->ca);
     }
     assert_int_equal(shelter_verify(&rq, &v), 0);
     return v;
@@ -60,6 +65,11 @@ static void test_good(void **state)
 
 static void test_reasons(void **state)
 {
+    static char pem[SV_HYGON_ROOT_SIZE + 1]; // as long as Hygon's own
+
+    memset(pem, 'A', sizeof(pem) - 1);
+    memcpy(pem, "-----BEGIN CERTIFICATE-----\n", 28);
+    memcpy(pem + sizeof(pem) - 26, "\n-----END CERTIFICATE-----", 25);
     for (int version = 1; version <= 2; version++) {
 #define EXPECT(member, reason)                                                                     \
     expect(&(struct gen_csv_options){.version = version, .member = true}, &plain,                  \
@@ -73,6 +83,9 @@ static void test_reasons(void **state)
         EXPECT(foreign_report, CSV_SIGNATURE);
         EXPECT(mac, CSV_MAC);
         expect(&(struct gen_csv_options){.version = version}, &(struct ask){.no_root = true},
+               SHELTER_R_CSV_CHAIN);
+        // Somebody else's root beside: no root of Hygon's, and none takes its place.
+        expect(&(struct gen_csv_options){.version = version}, &(struct ask){.ca = pem},
                SHELTER_R_CSV_CHAIN);
         expect(&(struct gen_csv_options){.version = version}, &(struct ask){.no_chain = true},
                SHELTER_R_NO_SIGNER);

@@ -283,6 +283,40 @@ static void test_entrysign(void **state)
     }
 }
 
+// Firmware that believes a memory module's claims, by its product; only where that is not allowed.
+static void test_badram(void **state)
+{
+    uint8_t report[SV_SNP_REPORT_SIZE] = {0};
+    static const struct {
+        enum sv_snp_product product;
+        uint8_t svn, committed;
+        bool checked, refused;
+    } cases[] = {{SV_SNP_MILAN, 23, 23, true, false}, {SV_SNP_MILAN, 22, 22, true, true},
+                 {SV_SNP_MILAN, 23, 22, true, true},  {SV_SNP_MILAN, 23, 23, false, true},
+                 {SV_SNP_GENOA, 22, 22, true, false}, {SV_SNP_GENOA, 21, 21, true, true},
+                 {SV_SNP_GENOA, 22, 22, false, true}, {SV_SNP_TURIN, 1, 1, false, false}};
+
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        bool allowed = i & 1, refused = cases[i / 2].refused && !allowed;
+        struct sv_snp snp = {.report = report,
+                             .version = 3,
+                             .product = cases[i / 2].product,
+                             .tcb_known = true,
+                             .reported.snp = cases[i / 2].svn,
+                             .committed.snp = cases[i / 2].committed};
+        struct shelter_verdict *v = sv_verdict_new(GEN_TIME);
+        struct sv_policy p;
+
+        report[SV_SNP_PLATFORM_INFO] = cases[i / 2].checked ? SV_SNP_ALIAS_CHECK_COMPLETE : 0;
+        sv_policy_default(&p);
+        p.allow_badram = allowed;
+        sv_policy_snp(&p, &snp, v);
+        if (shelter_verdict_reason(v) != (refused ? SHELTER_R_SNP_BADRAM : SHELTER_R_OK))
+            fail_msg("case %zu", i);
+        shelter_verdict_free(v);
+    }
+}
+
 static void test_policy(void **state)
 {
     struct gen_snp_options o = {.version = 5};
@@ -431,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_crl),
         cmocka_unit_test(test_crl_without_intermediate),
         cmocka_unit_test(test_entrysign),
+        cmocka_unit_test(test_badram),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,17 @@ static bool takes_forged_patches(const struct sv_snp *snp)
     return below;
 }
 
+// AMD-SB-3015: from these on, firmware looks at boot for memory that shows at two addresses, and
+// says in the report that it found none. Turin does from the start.
+static bool takes_aliased_memory(const struct sv_snp *snp)
+{
+    static const uint8_t least[4] = {[SV_SNP_MILAN] = 0x17, [SV_SNP_GENOA] = 0x16};
+    uint8_t svn = least[snp->product];
+
+    return svn && (snp->reported.snp < svn || snp->committed.snp < svn ||
+                   !(snp->report[SV_SNP_PLATFORM_INFO] & SV_SNP_ALIAS_CHECK_COMPLETE));
+}
+
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v)
 {
     const uint8_t *r = snp->report;
@@ -166,6 +177,10 @@ void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct s
     if (snp->tcb_known && !p->allow_entrysign && !v->simulated && takes_forged_patches(snp))
         sv_refuse(v, SHELTER_R_SNP_ENTRYSIGN, "microcode 0x%x, committed 0x%x", snp->reported.ucode,
                   snp->committed.ucode);
+    if (snp->tcb_known && !p->allow_badram && !v->simulated && takes_aliased_memory(snp))
+        sv_refuse(v, SHELTER_R_SNP_BADRAM, "SNP SVN %u, committed %u, alias check %s",
+                  snp->reported.snp, snp->committed.snp,
+                  r[SV_SNP_PLATFORM_INFO] & SV_SNP_ALIAS_CHECK_COMPLETE ? "done" : "not done");
     // Judged on the TCB that the platform cannot go back below, and on what it claims to run.
     if (snp->tcb_known && p->have_floor[snp->product] &&
         !(sv_snp_tcb_covers(&snp->reported, floor) && sv_snp_tcb_covers(&snp->committed, floor)))

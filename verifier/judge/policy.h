@@ -8,8 +8,8 @@
 //   "allow_debug"                bool   false
 //   "require_sept_ve_disable"    bool   true
 //   "allow_migration"            bool   false  TDX MIGRATABLE or a service TD; SNP migration agent
-//   "snp"  { "vmpl_max" n (0), "allow_smt" bool (true), "allow_entrysign" bool (true; the
-//            broker: false),
+//   "snp"  { "vmpl_max" n (0), "allow_smt" bool (true), "allow_entrysign" and "allow_badram"
+//            bool (true; the broker: false),
 //            "min_abi" "major.minor",
 //            "min_firmware" "major.minor.build",
 //            "min_tcb" { "Milan"|"Genoa"|"Turin": { "bl", "tee", "snp", "ucode", "fmc": n } } }
@@ -33,7 +33,7 @@ struct sv_policy {
     uint32_t min_evaluation_number;
     bool allow_debug, require_sept_ve, allow_migration;
     uint32_t vmpl_max;
-    bool allow_smt, allow_entrysign;
+    bool allow_smt, allow_entrysign, allow_badram;
     uint32_t min_abi, min_firmware; // major << 16 | minor << 8 | build
     bool have_floor[4];
     struct sv_snp_tcb floor[4]; // by enum sv_snp_product

@@ -14,6 +14,7 @@ void sv_policy_default(struct sv_policy *p)
         .require_sept_ve = true,
         .allow_smt = true,
         .allow_entrysign = true,
+        .allow_badram = true,
         .csv_require_es = true,
     };
 }
@@ -148,6 +149,8 @@ static void read_snp(struct reader *r, const cJSON *snp, struct sv_policy *p)
             read_bool(r, item, &p->allow_smt);
         else if (!strcmp(item->string, "allow_entrysign"))
             read_bool(r, item, &p->allow_entrysign);
+        else if (!strcmp(item->string, "allow_badram"))
+            read_bool(r, item, &p->allow_badram);
         else if (!strcmp(item->string, "min_abi"))
             read_version(r, item, 2, &p->min_abi);
         else if (!strcmp(item->string, "min_firmware"))

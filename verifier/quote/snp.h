@@ -41,6 +41,7 @@ enum {
     SV_SNP_SIG_S = 0x2e8,
 };
 
+#define SV_SNP_ALIAS_CHECK_COMPLETE (1u << 5) // in PLATFORM_INFO
 #define SV_SNP_POLICY_SMT (1ull << 16)
 #define SV_SNP_POLICY_MIGRATE_MA (1ull << 18)
 #define SV_SNP_POLICY_DEBUG (1ull << 19)
