@@ -69,21 +69,28 @@ damaged root.img "$block"
 ends "a damaged page of a program" 135 ': .*signal 7' 'signal 7' /bin/bash -c 'echo {1..9}; for i in 1 2 3; do read -r x </proc/self/stat; done; type cd; printf "%q\n" a; help >/dev/null; complete; trap; shopt; set'
 repair root.img
 
-# The tree behind the files: its top is looked at before anything starts, what is below when a block is used.
-tree=$(json ends root_size 2>/dev/null || stat -c %s "$image/root.img")
-leaf=$(python3 - "$image/root.img" "$tree" "$block" <<'P'
-import sys
-# docs/image.md: levels from the top down, each padded to 4 KiB; 128 hashes of 32 bytes a block.
-size, tree, block = (__import__("os").path.getsize(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-leaves = -(-(tree // 4096) // 128)
-print(size - leaves * 4096 + block // 4096 * 32)
+# The tree behind the files: what is above a block is looked at when it is read, the top before anything starts.
+read -r tree < <(python3 - "$image/root.img" <<'P'
+import os, sys
+# lib/verity.h: the levels stand behind the data, the top first; 128 hashes of 32 bytes a block.
+def levels(blocks):
+    out = []
+    while blocks > 1:
+        blocks = -(-blocks // 128)
+        out.append(blocks)
+    return out
+total = os.path.getsize(sys.argv[1]) // 4096
+print(next(n for n in range(total, 0, -1) if n + sum(levels(n)) == total) * 4096)
 P
 )
-damaged root.img "$leaf"
-ends "a damaged hash of that page" 135 ': .*signal 7' 'signal 7' /bin/bash -c 'echo {1..9}; for i in 1 2 3; do read -r x </proc/self/stat; done; type cd; printf "%q\n" a; help >/dev/null; complete; trap; shopt; set'
+damaged root.img $(($(stat -c %s "$image/root.img") - 4096))
+ends "a damaged hash of the last files" 1 '$' 'simulated\)$' $B sh -c 'cat $(find /bin /lib /lib64 /usr /etc /root -type f)'
+check "... is EIO for who reads them" grep -q 'Input/output error\|I/O error' "$T/err"
 repair root.img
 damaged root.img "$tree"
-ends "a damaged top of the hash tree" 125 ': root.img of the image is not what was built' 'root.img' $B true
+status "a damaged top of the hash tree: no start" 125 "$SHELTER" run --tee sgx-sim --name e ends $B true </dev/null
+check "... and why" grep -q '^shelter: the root image cannot be read .*; it does not match its manifest, or is damaged$' "$T/err"
+same "... no instance is left" "$("$SHELTER" ps -aq)" ""
 repair root.img
 
 "$SHELTER" run -d --tee sgx-sim --name killed ends $B sleep 1000 >/dev/null 2>&1
