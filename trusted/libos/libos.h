@@ -170,7 +170,7 @@ struct waiter {
 /* What clone shares or copies as a whole. Counted. */
 struct fs_context {
     uint32_t refs, umask;
-    struct dentry *cwd; /* NULL: the root */
+    struct dentry *cwd, *root; /* NULL: the tree's root */
 };
 struct handlers;
 struct timer_set;
@@ -192,6 +192,7 @@ struct caps {
 #define CAP_NET_BIND_SERVICE 10
 #define CAP_IPC_LOCK 14
 #define CAP_IPC_OWNER 15
+#define CAP_SYS_CHROOT 18
 #define CAP_SYS_ADMIN 21
 #define CAP_SYS_NICE 23
 #define CAP_SYS_RESOURCE 24
@@ -227,7 +228,8 @@ struct process {
     struct thread *vfork_waiter, *exec_thread;
     uint64_t cpu, children_cpu; /* ns */
     bool execed, subreaper;
-    int death_signal; /* PR_SET_PDEATHSIG */
+    int32_t oom_score_adj; /* remembered and told */
+    int death_signal;      /* PR_SET_PDEATHSIG */
     struct list threads;
     uint32_t thread_count;
     bool exiting;

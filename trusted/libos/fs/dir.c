@@ -78,7 +78,11 @@ long sys_getcwd(uint64_t to, uint64_t size)
     char *buf = los_alloc(4096);
     if (!buf)
         return -ENOMEM;
-    long n = dentry_path(cwd_dentry(), buf, 4096);
+    static const char outside[] = "(unreachable)"; /* of the caller's root */
+    size_t skip = dentry_below(cwd_dentry(), fs_root()) ? 0 : sizeof(outside) - 1;
+    memcpy(buf, outside, skip);
+    long n = dentry_path(cwd_dentry(), buf + skip, 4096 - skip);
+    n += n < 0 ? 0 : (long)skip;
     if (n >= 0 && (uint64_t)n + 1 > size)
         n = -ERANGE;
     if (n >= 0)
@@ -115,6 +119,21 @@ long sys_fchdir(int fd)
     if (!f)
         return -EBADF;
     return f->dentry ? change_cwd(f->dentry) : -ENOTDIR;
+}
+
+long sys_chroot(uint64_t path)
+{
+    struct walk w;
+    int r = walk_user(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
+    if (r)
+        return r;
+    r = !inode_allowed(w.dentry->inode, 1) ? -EACCES : !capable(CAP_SYS_CHROOT) ? -EPERM : 0;
+    if (!r) {
+        dentry_get(w.dentry);
+        fs_root_set(w.dentry);
+    }
+    walk_end(&w);
+    return r;
 }
 
 /* Whether the name is there is said before that the directory may not be changed. */

@@ -139,10 +139,10 @@ int fd_close(int fd)
     return 0;
 }
 
-int fd_next(int from)
+int fd_next_of(const struct fd_table *t, int from)
 {
-    for (int fd = from; fd < own_table()->room; fd++) {
-        if (fd_any(fd))
+    for (int fd = from; fd < t->room; fd++) {
+        if (fd_file_of(t, fd))
             return fd;
     }
     return -1;
@@ -161,7 +161,7 @@ void fd_close_all(void)
 {
     if (own_table()->refs > 1)
         return;
-    for (int fd = -1; (fd = fd_next(fd + 1)) >= 0;)
+    for (int fd = -1; (fd = fd_next_of(own_table(), fd + 1)) >= 0;)
         fd_close(fd);
 }
 

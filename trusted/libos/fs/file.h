@@ -228,8 +228,9 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
 int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
 void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
 int dentry_list(struct dentry *dir, struct listing *l);
-bool dentry_removed(const struct dentry *d);               /* it has no name any more */
-int dentry_path(struct dentry *d, char *buf, size_t size); /* its length; buf ends with NUL */
+bool dentry_removed(const struct dentry *d); /* it has no name any more */
+/* As the caller sees it from its root; its length; buf ends with NUL. */
+int dentry_path(struct dentry *d, char *buf, size_t size);
 bool dentry_empty(struct dentry *dir, int *error);
 bool dentry_below(struct dentry *d, struct dentry *top);
 int tree_mkdir(const char *path, uint32_t mode,
@@ -264,7 +265,9 @@ int walk_start(int dirfd, const char *path, struct dentry **out); /* counted */
 int walk_user(int dirfd, uint64_t path, int flags, struct walk *w);
 void walk_end(struct walk *w);
 struct dentry *cwd_dentry(void);
-void cwd_set(struct dentry *d); /* takes a reference */
+void cwd_set(struct dentry *d);     /* takes a reference */
+struct dentry *fs_root(void);       /* the caller's; not counted */
+void fs_root_set(struct dentry *d); /* takes a reference */
 
 /* fs/open.c: open files. file_new: one reference, no inode. The last file_put releases; where that
  * ends further files (sockets queued in sockets) they end one after another, not in one another. */
@@ -323,8 +326,8 @@ struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of anoth
 int fd_install(struct file *f, bool cloexec, int lowest);  /* takes the reference, also on error */
 int fd_close(int fd);
 void fd_close_exec(void);
-int fd_next(int from);               /* the first open descriptor >= from, or -1 */
-struct fd_table *fd_table_new(void); /* empty; NULL: no memory */
+int fd_next_of(const struct fd_table *t, int from); /* the first open descriptor >= from, or -1 */
+struct fd_table *fd_table_new(void);                /* empty; NULL: no memory */
 struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; likewise */
 /* t if nobody shares it, else a copy in its place; NULL: no memory, and t is as it was. */
 struct fd_table *fd_table_own(struct fd_table *t);

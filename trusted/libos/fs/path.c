@@ -5,6 +5,20 @@
 #define LINKS_MAX 40
 #define PATH_SIZE 4096u
 
+struct dentry *fs_root(void)
+{
+    struct dentry *d = current()->fs->root;
+    return d ? d : root_dentry;
+}
+
+void fs_root_set(struct dentry *d)
+{
+    struct fs_context *fs = current()->fs;
+    if (fs->root)
+        dentry_put(fs->root);
+    fs->root = d;
+}
+
 struct dentry *cwd_dentry(void)
 {
     struct dentry *d = current()->fs->cwd;
@@ -27,7 +41,7 @@ static bool is_dir(const struct dentry *d)
 int walk_start(int dirfd, const char *path, struct dentry **out)
 {
     if (*path == '/') {
-        *out = root_dentry;
+        *out = fs_root();
     } else if (dirfd == AT_FDCWD) {
         *out = cwd_dentry();
     } else {
@@ -86,7 +100,7 @@ static int expand_link(struct inode *link, const char *rest, bool slash, char *t
 
 static struct dentry *go_up(struct dentry *d)
 {
-    struct dentry *parent = d->root || !d->parent ? d : d->parent;
+    struct dentry *parent = d->root || !d->parent || d == fs_root() ? d : d->parent;
     dentry_get(parent);
     return parent;
 }
@@ -123,7 +137,7 @@ static bool is_dots(const char *name, size_t size)
 /* Where a path that begins with / goes on. */
 static int to_root(struct dentry *base, int flags, struct dentry **at)
 {
-    struct dentry *root = flags & WALK_IN_ROOT ? base : root_dentry;
+    struct dentry *root = flags & WALK_IN_ROOT ? base : fs_root();
     if (flags & WALK_BENEATH)
         return -EXDEV;
     dentry_get(root);

@@ -6,21 +6,24 @@
 
 #include "trusted/libos/libos.h"
 
-struct file;
-
-/* Text that grows; zeroed is empty. `data` is its owner's to free. */
+/* Text that grows; zeroed is empty. `data` is its owner's to free. What is told of a process is of
+ * `process` (a zombie has no space, files, fs and handlers) and of its `thread`, which is NULL for
+ * a zombie. */
 struct text {
     char *data;
     size_t size, room;
     int error; /* -ENOMEM: something lacks */
+    struct process *process;
+    struct thread *thread;
 };
 /* Appends one line or a part of it, of at most 511 bytes; an error is kept in *t. */
 __attribute__((format(printf, 2, 3))) void text_put(struct text *t, const char *format, ...);
-/* f, which has been opened, reads what *t holds; takes its memory. 0 or -ENOMEM (t->error too). */
-int text_open(struct file *f, struct text *t);
+void text_put_bytes(struct text *t, const void *bytes, size_t n);
 
 #define SHOW(path, name) void proc_show_##name(struct text *t);
 #define LINK SHOW
+#define PRIVATE(path, mode, name) SHOW(path, name)
+#define STORE(path, name) SHOW(path, name) int proc_store_##name(struct text *t, const char *value);
 #include "trusted/libos/fs/proc.def"
 
 #endif

@@ -3,6 +3,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/fs/proc.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/ipc.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
@@ -150,4 +151,42 @@ void proc_show_node_meminfo(struct text *t)
 void proc_show_pids(struct text *t)
 {
     list_for(it, &processes) text_put(t, "%d\n", container_of(it, struct process, node)->pid);
+}
+
+/* System V's objects. */
+static void put_lines(struct text *t, const char *head,
+                      void (*line)(unsigned index, char *out, size_t size))
+{
+    char out[256];
+    text_put(t, "%s\n", head);
+    for (unsigned i = 0; i < IPC_IDS_MAX; i++) {
+        out[0] = 0;
+        line(i, out, sizeof(out));
+        text_put_bytes(t, out, strlen(out));
+    }
+}
+
+void proc_show_sysvipc_msg(struct text *t)
+{
+    put_lines(t,
+              "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  "
+              "cgid      "
+              "stime      rtime      ctime",
+              msg_line);
+}
+
+void proc_show_sysvipc_sem(struct text *t)
+{
+    put_lines(
+        t, "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime",
+        sem_line);
+}
+
+void proc_show_sysvipc_shm(struct text *t)
+{
+    put_lines(t,
+              "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  "
+              "cuid  cgid      "
+              "atime      dtime      ctime                   rss                  swap",
+              shm_line);
 }

@@ -287,7 +287,8 @@ int dentry_path(struct dentry *d, char *buf, size_t size)
         at -= 10;
         memcpy(buf + at, " (deleted)", 10);
     }
-    for (; !d->root; d = d->parent) {
+    const struct dentry *root = fs_root();
+    for (; !d->root && d != root; d = d->parent) {
         size_t n = strlen(d->name);
         if (n + 1 > at)
             return -ENAMETOOLONG;

@@ -3,12 +3,12 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 
-size_t area_index(uint64_t addr)
+static size_t index_in(const struct space *s, uint64_t addr)
 {
-    size_t low = 0, high = space()->count;
+    size_t low = 0, high = s->count;
     while (low < high) {
         size_t mid = (low + high) / 2;
-        if (space()->areas[mid]->end > addr)
+        if (s->areas[mid]->end > addr)
             high = mid;
         else
             low = mid + 1;
@@ -16,10 +16,20 @@ size_t area_index(uint64_t addr)
     return low;
 }
 
+size_t area_index(uint64_t addr)
+{
+    return index_in(space(), addr);
+}
+
+struct area *area_find_in(const struct space *s, uint64_t addr)
+{
+    size_t i = index_in(s, addr);
+    return i < s->count && s->areas[i]->start <= addr ? s->areas[i] : NULL;
+}
+
 struct area *area_find(uint64_t addr)
 {
-    size_t i = area_index(addr);
-    return i < space()->count && space()->areas[i]->start <= addr ? space()->areas[i] : NULL;
+    return area_find_in(space(), addr);
 }
 
 bool area_free_range(uint64_t start, uint64_t end)
@@ -91,7 +101,7 @@ static bool areas_alike(const struct area *a, const struct area *b)
 {
     return a->end == b->start && a->prot == b->prot && a->shared == b->shared &&
            a->file == b->file && a->name == b->name && a->write_ok == b->write_ok &&
-           (!a->file || a->offset + (a->end - a->start) == b->offset);
+           a->locked == b->locked && (!a->file || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void area_free(struct area *a)
@@ -175,6 +185,7 @@ int area_copy_all(struct space *to, const struct space *from)
             return -ENOMEM;
         *a = *from->areas[to->count];
         a->space = to;
+        a->locked = false;
         if (a->file)
             file_get(a->file);
         object_map_add(a);

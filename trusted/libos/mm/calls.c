@@ -11,6 +11,7 @@
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define MAP_32BIT_BIT 0x40
 #define MAP_DROPPABLE_TYPE 0x08
+#define MADV_DONTNEED_LOCKED_ 24
 
 /* What MAP_SHARED_VALIDATE takes: flags that all kernels knew. */
 #define KNOWN_BY_ALL                                                                               \
@@ -49,7 +50,10 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
         return -ENOMEM;
     r.flags = (flags & MAP_FIXED ? MM_FIXED : 0) |
               (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0) |
-              (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0);
+              (flags & MAP_32BIT_BIT ? MM_LOW : 0) | (type != MAP_PRIVATE ? MM_SHARED : 0) |
+              (flags & MAP_LOCKED ? MM_LOCKED : 0);
+    if ((flags & MAP_LOCKED) && mm_may_lock(0, 0) == -EPERM)
+        return -EPERM;
     /* What can never be committed is refused now, rather than ending the program later. */
     if (settings.memory && (r.prot & PROT_WRITE) && !(flags & MAP_NORESERVE) &&
         size > settings.memory)
@@ -171,12 +175,16 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
     if (!fixed && addr + old == a->end && area_free_range(a->end, addr + size) &&
         addr + size <= port_info.user_end) {
         struct area more = *a;
+        if (a->locked && mm_may_lock(size - old, 0))
+            return -EAGAIN;
         more.offset += a->end - a->start;
         more.start = a->end;
         more.end = addr + size;
         int r = area_add(more);
         if (!r)
             area_merge(addr, addr + size);
+        if (!r)
+            mm_populate_locked(addr, addr + size);
         return r ? r : (long)addr;
     }
     if (!may_move)
@@ -188,7 +196,8 @@ static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t s
     struct map_request q = {.addr = fixed ? to : 0,
                             .size = size,
                             .prot = a->prot,
-                            .flags = (fixed ? MM_FIXED : 0) | (a->shared ? MM_SHARED : 0),
+                            .flags = (fixed ? MM_FIXED : 0) | (a->shared ? MM_SHARED : 0) |
+                                     (a->locked ? MM_LOCKED : 0),
                             .file = a->file,
                             .offset = a->offset,
                             .name = a->name};
@@ -252,7 +261,10 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
         return r;
     switch (advice) {
     case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED_:
     case MADV_FREE:
+        if (advice != MADV_DONTNEED_LOCKED_ && mm_locked_size(space(), addr, end))
+            return -EINVAL;
         for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end;
              i++) {
             struct area *area = space()->areas[i];
@@ -311,6 +323,8 @@ long sys_msync(uint64_t addr, uint64_t size, int flags)
         return r;
     if (!is_covered(addr, end))
         return -ENOMEM;
+    if ((flags & MS_INVALIDATE) && mm_locked_size(space(), addr, end))
+        return -EBUSY;
     /* The pages are the file's own; those of a volume must reach it. */
     return flags & MS_SYNC ? sync_range(addr, end) : 0;
 }
@@ -320,57 +334,16 @@ long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
     uint64_t end;
     int r = check_range(addr, size, &end);
     if (r)
-        return r;
+        return addr & (PAGE_SIZE - 1) ? r : -ENOMEM;
     if (!is_covered(addr, end))
         return -ENOMEM;
     for (uint64_t at = addr; at < end; at += PAGE_SIZE, out++) {
-        uint8_t there = page_state(at) != 0;
+        const struct area *a = area_find(at);
+        const struct inode *i = a->file ? a->file->inode : NULL;
+        uint8_t there = page_state(at) != 0 ||
+                        (i && radix_get(&i->pages, (a->offset + (at - a->start)) >> PAGE_SHIFT));
         if (user_write(out, &there, 1))
             return -EFAULT;
     }
-    return 0;
-}
-
-/* Nothing is ever swapped out by us; what the host does with EPC pages is encrypted. So locking is
- * only checked. */
-static long lock_range(uint64_t addr, uint64_t size, bool charge)
-{
-    uint64_t start = page_down(addr), end = page_up(addr + size), limit = current()->limits[8].soft;
-    if (end < start || addr + size < addr)
-        return -EINVAL;
-    if (charge && !capable(CAP_IPC_LOCK) && end - start > limit) /* RLIMIT_MEMLOCK */
-        return limit ? -ENOMEM : -EPERM;
-    return is_covered(start, end) ? 0 : -ENOMEM;
-}
-
-long sys_mlock(uint64_t addr, uint64_t size)
-{
-    return lock_range(addr, size, true);
-}
-
-long sys_mlock2(uint64_t addr, uint64_t size, uint32_t flags)
-{
-    return flags & ~(uint32_t)MLOCK_ONFAULT ? -EINVAL : lock_range(addr, size, true);
-}
-
-long sys_munlock(uint64_t addr, uint64_t size)
-{
-    return lock_range(addr, size, false);
-}
-
-long sys_mlockall(uint32_t flags)
-{
-    if (!flags || (flags & ~(uint32_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) ||
-        flags == MCL_ONFAULT)
-        return -EINVAL;
-    uint64_t limit = current()->limits[8].soft;
-    if (!capable(CAP_IPC_LOCK) && !limit)
-        return -EPERM;
-    return !capable(CAP_IPC_LOCK) && (flags & MCL_CURRENT) && space()->mapped_size > limit ? -ENOMEM
-                                                                                           : 0;
-}
-
-long sys_munlockall(void)
-{
     return 0;
 }

@@ -57,6 +57,9 @@ int64_t mm_map(const struct map_request *r)
         if (!addr)
             return -ENOMEM;
     }
+    bool locked = (r->flags & MM_LOCKED) || space()->lock_future;
+    if (locked && mm_may_lock(size, 0))
+        return -EAGAIN;
     int e = place_take(addr, addr + size, r->flags & (MM_FIXED | MM_JOIN));
     if (e)
         return e;
@@ -68,6 +71,7 @@ int64_t mm_map(const struct map_request *r)
         .file = r->file,
         .offset = r->offset,
         .name = r->name,
+        .locked = locked,
         .write_ok =
             r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
     };
@@ -76,6 +80,8 @@ int64_t mm_map(const struct map_request *r)
         return e;
     area_merge(addr, addr + size);
     e = residence_settle(space(), addr, addr + size);
+    if (!e && locked && space()->lock_future != LOCK_ON_FAULT)
+        mm_populate_locked(addr, addr + size); /* as much as there is memory for */
     return e ? e : (int64_t)addr;
 }
 

@@ -31,6 +31,7 @@ struct area {
     int prot;            /* PROT_* the program asked for */
     bool shared;         /* MAP_SHARED: its pages are the file's own */
     bool write_ok;       /* shared: the file was opened for writing */
+    bool locked;         /* mm/mlock.c */
     struct file *file;   /* NULL: anonymous */
     uint64_t offset;     /* in the file, of start */
     const char *name;    /* "[heap]", "[stack]" or NULL */
@@ -57,6 +58,7 @@ struct space {
     } slabs[SLABS_MAX]; /* where other mappings go; the last first */
     uint32_t slab_count;
     uint64_t mapped_size;
+    enum { LOCK_NOTHING, LOCK_NOW, LOCK_ON_FAULT } lock_future; /* what is mapped from now on */
     struct site_set *sites;
 };
 
@@ -96,7 +98,8 @@ static inline unsigned page_slot(uint64_t addr)
 }
 
 /* ---- mm/area.c: of the calling process ---- */
-struct area *area_find(uint64_t addr);              /* holding addr, or NULL */
+struct area *area_find(uint64_t addr);                           /* holding addr, or NULL */
+struct area *area_find_in(const struct space *s, uint64_t addr); /* in any space */
 size_t area_index(uint64_t addr);                   /* of the first area with end > addr */
 int area_add(struct area a);                        /* takes a reference of a.file */
 int area_split(uint64_t addr);                      /* makes addr a border */
@@ -236,8 +239,9 @@ int residence_settle(struct space *s, uint64_t start, uint64_t end);
 #define MM_FIXED 1
 #define MM_SHARED 2
 #define MM_NOREPLACE 4
-#define MM_LOW 8   /* below 2 GiB */
-#define MM_JOIN 16 /* with MM_NOREPLACE: from another family, if it must be */
+#define MM_LOW 8     /* below 2 GiB */
+#define MM_JOIN 16   /* with MM_NOREPLACE: from another family, if it must be */
+#define MM_LOCKED 32 /* -EAGAIN: more than may be */
 struct map_request {
     uint64_t addr, size;
     int prot, flags; /* MM_* */
@@ -248,5 +252,16 @@ struct map_request {
 int64_t mm_map(const struct map_request *r); /* the address or -errno */
 int mm_unmap(uint64_t addr, uint64_t size);
 void area_clear(struct area *a); /* its pages go; a file's own may live on */
+
+/* ---- mm/other.c: the memory of any space, by the LibOS. Do not wait. 0, -EFAULT, -ENOMEM; what
+ * stands before a page that is not there has been moved. ---- */
+int space_read(struct space *s, void *to, uint64_t from, uint64_t size);
+int space_write(struct space *s, uint64_t to, const void *from, uint64_t size);
+
+/* ---- mm/mlock.c ---- */
+uint64_t mm_locked_size(const struct space *s, uint64_t start, uint64_t end);
+/* May the caller lock so much more (`again` of it is locked already)? 0, -EPERM, -ENOMEM. */
+int mm_may_lock(uint64_t size, uint64_t again);
+int mm_populate_locked(uint64_t start, uint64_t end); /* 0, -ENOMEM */
 
 #endif

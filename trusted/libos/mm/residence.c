@@ -40,19 +40,6 @@ static struct space *member_of(const struct family *f, uint16_t id)
     return NULL;
 }
 
-static struct area *area_in(const struct space *s, uint64_t addr)
-{
-    size_t low = 0, high = s->count;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (s->areas[mid]->end > addr)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low < s->count && s->areas[low]->start <= addr ? s->areas[low] : NULL;
-}
-
 static int make_readable(uint64_t addr)
 {
     return frame_rights(addr) == 0 ? frame_protect(addr, 1, PORT_R) : 0;
@@ -84,7 +71,7 @@ static int home_object(struct family *f, uint64_t addr)
     list_for(it, &f->members)
     {
         struct space *o = container_of(it, struct space, member);
-        const struct area *a = page_state_of(o, addr) & PAGE_OBJECT ? area_in(o, addr) : NULL;
+        const struct area *a = page_state_of(o, addr) & PAGE_OBJECT ? area_find_in(o, addr) : NULL;
         if (a)
             return object_home(a->file->inode, (a->offset + (addr - a->start)) >> PAGE_SHIFT);
     }

@@ -134,6 +134,8 @@ void fs_context_put(struct fs_context *fs)
         return;
     if (fs->cwd)
         dentry_put(fs->cwd);
+    if (fs->root)
+        dentry_put(fs->root);
     los_free(fs);
 }
 
@@ -200,6 +202,7 @@ void thread_exit(struct thread *t, int wait_status)
         futex_exit(t);
     if (p->thread_count == 1 && !p->exiting)
         p->wait_status = wait_status;
+    p->cpu += port_clock(PORT_CLOCK_THREAD);
     residence_idle();
     list_remove(&t->node);
     p->thread_count--;

@@ -88,6 +88,8 @@ static struct fs_context *copy_fs(const struct fs_context *from)
     fs->refs = 1;
     if (fs->cwd)
         dentry_get(fs->cwd);
+    if (fs->root)
+        dentry_get(fs->root);
     return fs;
 }
 

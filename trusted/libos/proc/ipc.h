@@ -39,4 +39,9 @@ bool ipc_is_owner(const struct ipc *i);
 void ipc_put(uint8_t out[48], const struct ipc *i);
 int ipc_set(struct ipc *i, uint64_t from); /* 0, -EFAULT, -EPERM */
 
+/* Lines of /proc/sysvipc; nothing is written where there is none (index < IPC_IDS_MAX). */
+void msg_line(unsigned index, char *out, size_t size);
+void sem_line(unsigned index, char *out, size_t size);
+void shm_line(unsigned index, char *out, size_t size);
+
 #endif

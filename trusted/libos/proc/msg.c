@@ -9,6 +9,7 @@
 
 #define SIZE_MAX_ 8192u  /* of a message: kernel.msgmax */
 #define BYTES_MAX 16384u /* of a queue: kernel.msgmnb */
+#define MSG_STAT_ANY_ 13
 
 struct message {
     struct list node;
@@ -123,10 +124,16 @@ long sys_msgsnd(int id, uint64_t from, uint64_t size, int flags)
 static struct message *choose_message(const struct queue *q, int64_t type, int flags)
 {
     struct message *best = NULL;
+    int64_t at = 0;
     int64_t limit = type == INT64_MIN ? INT64_MAX : -type;
     list_for(it, &q->messages)
     {
         struct message *m = container_of(it, struct message, node);
+        if (flags & MSG_COPY) { /* the one that stands there */
+            if (at++ == type)
+                return m;
+            continue;
+        }
         if (type == 0 || (type > 0 && (m->type == type) != !!(flags & MSG_EXCEPT)))
             return m;
         if (type < 0 && m->type <= limit && (!best || m->type < best->type))
@@ -139,9 +146,13 @@ static long take_message(struct queue *q, struct message *m, uint64_t to, uint64
 {
     if (m->size > size && !(flags & MSG_NOERROR))
         return -E2BIG;
+    if ((flags & MSG_COPY) && m->size > size)
+        return -EINVAL;
     size = MIN(size, m->size);
     if (user_write(to, &m->type, 8) || user_write(to + 8, m->data, size))
         return -EFAULT;
+    if (flags & MSG_COPY)
+        return (long)size;
     list_remove(&m->node);
     q->bytes -= m->size;
     q->count--;
@@ -156,8 +167,8 @@ long sys_msgrcv(int id, uint64_t to, uint64_t size, int64_t type, int flags)
 {
     if (id < 0 || (int64_t)size < 0)
         return -EINVAL;
-    if (flags & MSG_COPY)
-        return flags & MSG_EXCEPT || !(flags & IPC_NOWAIT) ? -EINVAL : -ENOSYS;
+    if ((flags & MSG_COPY) && ((flags & MSG_EXCEPT) || !(flags & IPC_NOWAIT)))
+        return -EINVAL;
     for (;;) {
         struct queue *q = find_queue(id);
         if (!q)
@@ -218,7 +229,8 @@ static long remove_queue(struct queue *q)
     return 0;
 }
 
-static long copy_limits(uint64_t to)
+/* struct msginfo: limits, or how much there is. */
+static long copy_info(int command, uint64_t to)
 {
     struct msginfo i = {.msgmax = SIZE_MAX_,
                         .msgmnb = BYTES_MAX,
@@ -228,24 +240,49 @@ static long copy_limits(uint64_t to)
                         .msgpool = IPC_IDS_MAX * (BYTES_MAX / 1024),
                         .msgtql = BYTES_MAX,
                         .msgmap = BYTES_MAX};
-    int last = 0;
-    for (int n = 0; n < (int)IPC_IDS_MAX; n++)
-        last = ipc_at(&table, (unsigned)n) ? n : last;
+    int last = 0, used[3] = {0};
+    for (int n = 0; n < (int)IPC_IDS_MAX; n++) {
+        const struct queue *q = (const struct queue *)ipc_at(&table, (unsigned)n);
+        last = q ? n : last;
+        used[0] += q != NULL;
+        used[1] += q ? (int)q->count : 0;
+        used[2] += q ? (int)q->bytes : 0;
+    }
+    if (command == MSG_INFO) {
+        i.msgpool = used[0];
+        i.msgmap = used[1];
+        i.msgtql = used[2];
+    }
     return user_write(to, &i, sizeof(i)) ? -EFAULT : last;
 }
 
 long sys_msgctl(int id, int command, uint64_t arg)
 {
+    bool by_index = command == MSG_STAT || command == MSG_STAT_ANY_;
     if (id < 0 || command < 0)
         return -EINVAL;
     if (command == IPC_INFO || command == MSG_INFO)
-        return copy_limits(arg);
-    if (command != IPC_RMID && command != IPC_SET && command != IPC_STAT)
+        return copy_info(command, arg);
+    if (command != IPC_RMID && command != IPC_SET && command != IPC_STAT && !by_index)
         return -EINVAL;
-    struct queue *q = find_queue(id);
+    struct queue *q = by_index ? (struct queue *)ipc_at(&table, (unsigned)id) : find_queue(id);
     if (!q)
         return -EINVAL;
-    if (command == IPC_STAT)
-        return ipc_allowed(&q->ipc, 4) ? copy_status(q, arg) : -EACCES;
-    return command == IPC_SET ? change_queue(q, arg) : remove_queue(q);
+    if (command == IPC_SET)
+        return change_queue(q, arg);
+    if (command == IPC_RMID)
+        return remove_queue(q);
+    if (command != MSG_STAT_ANY_ && !ipc_allowed(&q->ipc, 4))
+        return -EACCES;
+    return copy_status(q, arg) ? -EFAULT : by_index ? q->ipc.id : 0;
+}
+
+void msg_line(unsigned index, char *out, size_t size)
+{
+    const struct queue *q = (const struct queue *)ipc_at(&table, index);
+    if (q)
+        fmt(out, size, "%10d %10d  %4o  %10lu %10lu %5d %5d %5u %5u %5u %5u %10ld %10ld %10ld\n",
+            q->ipc.key, q->ipc.id, q->ipc.mode, q->bytes, q->count, q->last_sender,
+            q->last_receiver, q->ipc.uid, q->ipc.gid, q->ipc.cuid, q->ipc.cgid, q->send_time,
+            q->receive_time, q->change_time);
 }

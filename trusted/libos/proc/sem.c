@@ -363,3 +363,12 @@ long sys_semctl(int id, int number, int command, uint64_t arg)
     struct set *s = by_index ? (struct set *)ipc_at(&table, (unsigned)id) : find_set(id);
     return s ? control_set(s, number, command, arg) : -EINVAL;
 }
+
+void sem_line(unsigned index, char *out, size_t size)
+{
+    const struct set *s = (const struct set *)ipc_at(&table, index);
+    if (s)
+        fmt(out, size, "%10d %10d  %4o %10u %5u %5u %5u %5u %10ld %10ld\n", s->ipc.key, s->ipc.id,
+            s->ipc.mode, s->count, s->ipc.uid, s->ipc.gid, s->ipc.cuid, s->ipc.cgid, s->used_at,
+            s->changed_at);
+}

@@ -14,6 +14,7 @@
 #define IPC_64_BIT 0x100
 #define SHM_STAT_ANY_ 15
 #define MODE_REMOVED 01000u
+#define MODE_LOCKED 02000u
 
 struct segment {
     struct ipc ipc;
@@ -181,6 +182,19 @@ static long remove_segment(struct segment *s)
     return 0;
 }
 
+/* Told, and no more: nothing is ever swapped out by us. */
+static long lock_segment(struct segment *s, bool lock)
+{
+    uint32_t uid = current()->euid;
+    if (!capable(CAP_IPC_LOCK) && uid != s->ipc.uid && uid != s->ipc.cuid)
+        return -EPERM;
+    int r = lock ? mm_may_lock(page_up(s->size), 0) : 0;
+    if (r)
+        return r;
+    s->ipc.mode = (s->ipc.mode & ~MODE_LOCKED) | (lock ? MODE_LOCKED : 0);
+    return 0;
+}
+
 /* IPC_INFO and SHM_INFO: limits, and how much there is (struct shminfo64, struct shm_info). */
 static long put_limits(int command, uint64_t to)
 {
@@ -224,8 +238,22 @@ long sys_shmctl(int id, int command, uint64_t arg)
         return remove_segment(s);
     case SHM_LOCK:
     case SHM_UNLOCK:
-        return ipc_is_owner(&s->ipc) ? 0 : -EPERM; /* nothing is ever swapped out by us */
+        return lock_segment(s, command == SHM_LOCK);
     default:
         return -EINVAL;
     }
+}
+
+void shm_line(unsigned index, char *out, size_t size)
+{
+    if (!index)
+        sweep_segments();
+    const struct segment *s = (const struct segment *)ipc_at(&table, index);
+    if (s)
+        fmt(out, size,
+            "%10d %10d  %4o %21lu %5d %5d  %5lu %5u %5u %5u %5u %10ld %10ld %10ld %21lu %21lu\n",
+            s->ipc.key, s->ipc.id, s->ipc.mode | (s->removed ? MODE_REMOVED : 0), s->size,
+            s->creator, s->last, attach_count(s), s->ipc.uid, s->ipc.gid, s->ipc.cuid, s->ipc.cgid,
+            s->attached_at, s->detached_at, s->changed_at, s->file->inode->page_count << PAGE_SHIFT,
+            0ul);
 }

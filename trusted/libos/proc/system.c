@@ -69,12 +69,14 @@ long sys_prlimit64(int pid, uint32_t resource, uint64_t from, uint64_t to)
 long sys_getrusage(int who, uint64_t to)
 {
     uint64_t usage[18] = {0};
-    uint64_t ns = port_clock(who == 1 ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
     if (who < -1 || who > 1)
         return -EINVAL;
+    uint64_t ns = who == 1    ? port_clock(PORT_CLOCK_THREAD)
+                  : who == -1 ? current()->children_cpu
+                              : process_cpu(current());
+    usage[0] = ns / NS;
+    usage[1] = ns % NS / 1000;
     if (who != -1) {
-        usage[0] = ns / NS;
-        usage[1] = ns % NS / 1000;
         usage[4] = stats.committed_peak / 1024;
         usage[8] = stats_sum(&stats.faults);
     }
@@ -83,7 +85,8 @@ long sys_getrusage(int who, uint64_t to)
 
 long sys_times(uint64_t to)
 {
-    uint64_t ticks[4] = {port_clock(PORT_CLOCK_CPU) / (NS / 100)};
+    uint64_t ticks[4] = {process_cpu(current()) / (NS / 100), 0,
+                         current()->children_cpu / (NS / 100)};
     if (to && user_write(to, ticks, sizeof(ticks)))
         return -EFAULT;
     return (long)(clock_now() / (NS / 100));

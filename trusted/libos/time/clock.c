@@ -47,7 +47,7 @@ int clock_read(int id, uint64_t *ns)
         *ns = clock_now();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        *ns = port_clock(PORT_CLOCK_CPU);
+        *ns = process_cpu(current());
         return 0;
     case CLOCK_THREAD_CPUTIME_ID:
         *ns = port_clock(PORT_CLOCK_THREAD);
@@ -56,10 +56,10 @@ int clock_read(int id, uint64_t *ns)
         /* Of a process or thread by its number (pthread_getcpuclockid); of another thread the
          * process's is near enough. */
         int who = ~(id >> 3);
-        if (id >= 0 || (id & 3) == 3 || (who && !thread_find_any(who)))
+        const struct thread *t = who ? thread_find_any(who) : self();
+        if (id >= 0 || (id & 3) == 3 || !t)
             return -EINVAL;
-        *ns =
-            port_clock(id & 4 && (!who || who == self()->tid) ? PORT_CLOCK_THREAD : PORT_CLOCK_CPU);
+        *ns = (id & 4) && t == self() ? port_clock(PORT_CLOCK_THREAD) : process_cpu(t->process);
         return 0;
     }
     }
