@@ -40,7 +40,7 @@ static long there(char *at, long pages)
 
 #define STEP(call, what, ...)                                                                      \
     (say(#call, sys(call, __VA_ARGS__), "%s: %s", as, what),                                       \
-     say("mincore", there(m, pages), "%s: after %s: %s", as, #call, what),                             \
+     say("mincore", there(m, pages), "%s: after %s: %s", as, #call, what),                         \
      say(#call, status_field("VmLck:"), "%s: VmLck after %s", as, what))
 
 static void locking(const char *as, long limit)
@@ -81,7 +81,8 @@ static void locking(const char *as, long limit)
     m = fresh(8, PROT_READ);
     STEP(mlock, "read only", m, PAGE);
     munmap(m, 8 * PAGE);
-    char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
+    char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED,
+                   -1, 0);
     say("mmap", p == MAP_FAILED ? -errno : there(p, 8), "%s: MAP_LOCKED", as);
     say("mmap", status_field("VmLck:"), "%s: VmLck after MAP_LOCKED", as);
     if (p != MAP_FAILED) {
@@ -144,7 +145,8 @@ static void files(void)
     for (int i = 0; i < 4; i++)
         pwrite(fd, "x", 1, i * PAGE);
     for (int shared = 0; shared < 2; shared++) {
-        char *m = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+        char *m =
+            mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
         as = shared ? "shared file" : "private file";
         say("mincore", there(m, 4), "%s: written", as);
         STEP(mlock, "some", m, 4 * PAGE);

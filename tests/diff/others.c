@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process sees of others, and of the tree: another root, System V's objects by index, /proc of other
-// processes, their memory.
+// What a process sees of others, and of the tree: another root, System V's objects by index, /proc
+// of other processes, their memory.
 #include "facts.h"
 
 #include <dirent.h>
@@ -27,7 +27,8 @@ static void where(const char *what)
     say("open", fd_only(sys(open, "/inside", O_RDONLY)), "chroot: %s: /inside", what);
     say("open", fd_only(sys(open, "/dev/null", O_RDONLY)), "chroot: %s: /dev/null", what);
     say("open", fd_only(sys(open, "../outside", O_RDONLY)), "chroot: %s: ../outside", what);
-    say("open", fd_only(sys(open, "../../../../../dev/null", O_RDONLY)), "chroot: %s: up and up", what);
+    say("open", fd_only(sys(open, "../../../../../dev/null", O_RDONLY)), "chroot: %s: up and up",
+        what);
     say("open", fd_only(sys(open, "/link", O_RDONLY)), "chroot: %s: absolute link", what);
     r = readlink("/proc/self/root", link, sizeof(link));
     say("readlink", r, "chroot: %s: /proc/self/root", what);
@@ -98,7 +99,8 @@ static void roots(void)
 
 /* ---- System V's objects by index ---- */
 
-/* The line of /proc/sysvipc/KIND that belongs to id, in which ids and times are as they are told. */
+/* The line of /proc/sysvipc/KIND that belongs to id, in which ids and times are as they are told.
+ */
 static void line_of(const char *kind, int id, int fields)
 {
     char path[64], line[512], *at;
@@ -121,7 +123,11 @@ static void line_of(const char *kind, int id, int fields)
         say("open", count, "%s: fields", path);
         say("open", (long)strlen(line), "%s: length", path);
         for (int i = 2; i < fields; i++)
-            say("open", (kind[0] == 'm' ? i == 5 || i == 6 : kind[1] == 'h' && (i == 4 || i == 5)) ? (v[i] == getpid()) + 2 * !v[i] : v[i], "%s: field %d", path, i);
+            say("open",
+                (kind[0] == 'm' ? i == 5 || i == 6 : kind[1] == 'h' && (i == 4 || i == 5))
+                    ? (v[i] == getpid()) + 2 * !v[i]
+                    : v[i],
+                "%s: field %d", path, i);
     }
     if (f)
         fclose(f);
@@ -141,13 +147,25 @@ static int queue_id, set_id, segment_id;
 static struct msqid_ds queue_state;
 static struct semid_ds set_state;
 static struct shmid_ds segment_state;
-static int stat_queue(int i) { return msgctl(i, MSG_STAT, &queue_state) == queue_id; }
-static int stat_set(int i) { return semctl(i, 0, SEM_STAT, &set_state) == set_id; }
-static int stat_segment(int i) { return shmctl(i, SHM_STAT, &segment_state) == segment_id; }
+static int stat_queue(int i)
+{
+    return msgctl(i, MSG_STAT, &queue_state) == queue_id;
+}
+static int stat_set(int i)
+{
+    return semctl(i, 0, SEM_STAT, &set_state) == set_id;
+}
+static int stat_segment(int i)
+{
+    return shmctl(i, SHM_STAT, &segment_state) == segment_id;
+}
 
 static void system_v(const char *as)
 {
-    struct { long type; char text[64]; } m = {1, "one"};
+    struct {
+        long type;
+        char text[64];
+    } m = {1, "one"};
     queue_id = msgget(0x1234, IPC_CREAT | 0640);
     set_id = semget(0x1234, 3, IPC_CREAT | 0604);
     segment_id = shmget(0x1234, 5000, IPC_CREAT | 0600);
@@ -166,7 +184,8 @@ static void system_v(const char *as)
     say("msgctl", sys(msgctl, 70000, MSG_STAT, &queue_state), "%s: MSG_STAT of none", as);
     say("msgctl", sys(msgctl, -1, MSG_STAT, &queue_state), "%s: MSG_STAT below", as);
     since(4, 17);
-    say("msgctl", sys(msgctl, index_of(stat_queue), 13, &queue_state) == queue_id, "%s: MSG_STAT_ANY", as);
+    say("msgctl", sys(msgctl, index_of(stat_queue), 13, &queue_state) == queue_id,
+        "%s: MSG_STAT_ANY", as);
     say("msgctl", sys(msgctl, index_of(stat_queue), 13, 1), "%s: MSG_STAT_ANY to nowhere", as);
     since(0, 0);
     struct msginfo info;
@@ -179,11 +198,14 @@ static void system_v(const char *as)
     say("msgctl", info.msgmnb, "%s: IPC_INFO: msgmnb", as);
     for (int at = -1; at < 5; at++)
         for (int flags = 0; flags < 8; flags++) {
-            int f = MSG_COPY | (flags & 1 ? IPC_NOWAIT : 0) | (flags & 2 ? MSG_NOERROR : 0) | (flags & 4 ? MSG_EXCEPT : 0);
+            int f = MSG_COPY | (flags & 1 ? IPC_NOWAIT : 0) | (flags & 2 ? MSG_NOERROR : 0) |
+                    (flags & 4 ? MSG_EXCEPT : 0);
             memset(&m, 0, sizeof(m));
-            say("msgrcv", sys(msgrcv, queue_id, &m, 60, at, f), "%s: MSG_COPY of %d, %x", as, at, f);
+            say("msgrcv", sys(msgrcv, queue_id, &m, 60, at, f), "%s: MSG_COPY of %d, %x", as, at,
+                f);
             say("msgrcv", m.type, "%s: MSG_COPY of %d, %x: type", as, at, f);
-            say("msgrcv", sys(msgrcv, queue_id, &m, 6, at, f), "%s: MSG_COPY of %d, %x, little room", as, at, f);
+            say("msgrcv", sys(msgrcv, queue_id, &m, 6, at, f),
+                "%s: MSG_COPY of %d, %x, little room", as, at, f);
         }
     line_of("msg", queue_id, 11);
     line_of("sem", set_id, 8);
@@ -198,7 +220,8 @@ static void system_v(const char *as)
     pid_t pid = fork();
     if (!pid) {
         setresuid(1000, 1000, 1000);
-        say("msgctl", sys(msgctl, queue_id, IPC_STAT, &queue_state), "%s: another user: IPC_STAT", as);
+        say("msgctl", sys(msgctl, queue_id, IPC_STAT, &queue_state), "%s: another user: IPC_STAT",
+            as);
         say("msgctl", index_of(stat_queue) >= 0, "%s: another user: MSG_STAT", as);
         say("semctl", index_of(stat_set) >= 0, "%s: another user: SEM_STAT", as);
         line_of("msg", queue_id, 3);
@@ -240,7 +263,11 @@ static long readlink_of(const char *format, int pid, const char *as, const char 
     char *cut = strstr(to, facts_folder);
     const char *slash = strrchr(to, '/');
     if (what[0] != 'n') /* a namespace's number */
-        say_text("readlink", cut ? cut + strlen(facts_folder) : what[0] == 'e' && slash ? slash : to, "%s: %s leads", as, what);
+        say_text("readlink",
+                 cut                       ? cut + strlen(facts_folder)
+                 : what[0] == 'e' && slash ? slash
+                                           : to,
+                 "%s: %s leads", as, what);
     return 0;
 }
 
@@ -254,9 +281,13 @@ static const char *line_in(const char *name)
 
 static void look_at(const char *as, int pid)
 {
-    static const char *const files[] = {"stat", "status", "statm", "cmdline", "comm", "environ", "maps", "smaps", "limits", "io", "auxv", "mounts", "mountinfo",
-                                        "cgroup", "oom_score_adj", "oom_score", "personality", "wchan", "schedstat", "loginuid", "uid_map", "task/%d/stat",
-                                        "task/%d/comm", "task/%d/children", "fdinfo/9", "fd/9", "none"};
+    static const char *const files[] = {
+        "stat",      "status",       "statm",        "cmdline",          "comm",
+        "environ",   "maps",         "smaps",        "limits",           "io",
+        "auxv",      "mounts",       "mountinfo",    "cgroup",           "oom_score_adj",
+        "oom_score", "personality",  "wchan",        "schedstat",        "loginuid",
+        "uid_map",   "task/%d/stat", "task/%d/comm", "task/%d/children", "fdinfo/9",
+        "fd/9",      "none"};
     char path[128];
     for (long i = 0; i < COUNT(files); i++) {
         char file[64];
@@ -266,7 +297,8 @@ static void look_at(const char *as, int pid)
         long r = slurp(path, pid);
         say("read", r > 0 ? 1 : r, "%s: %s", as, files[i]);
         snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-        say("newfstatat", stat(path, &st) ? -errno : (long)st.st_uid, "%s: owner of %s", as, files[i]);
+        say("newfstatat", stat(path, &st) ? -errno : (long)st.st_uid, "%s: owner of %s", as,
+            files[i]);
         say("access", access(path, R_OK) ? -errno : 0, "%s: %s", as, files[i]);
     }
     say("readlink", readlink_of("/proc/%d/cwd", pid, as, "cwd"), "%s: cwd", as);
@@ -274,7 +306,8 @@ static void look_at(const char *as, int pid)
     say("readlink", readlink_of("/proc/%d/exe", pid, as, "exe"), "%s: exe", as);
     say("readlink", readlink_of("/proc/%d/fd/9", pid, as, "fd/9"), "%s: fd/9", as);
     say("readlink", readlink_of("/proc/%d/ns/uts", pid, as, "ns/uts"), "%s: ns", as);
-    static const char *const folders[] = {"/proc/%d", "/proc/%d/fd", "/proc/%d/fdinfo", "/proc/%d/task", "/proc/%d/task/%d", "/proc/%d/ns"};
+    static const char *const folders[] = {"/proc/%d",      "/proc/%d/fd",      "/proc/%d/fdinfo",
+                                          "/proc/%d/task", "/proc/%d/task/%d", "/proc/%d/ns"};
     for (long i = 0; i < COUNT(folders); i++) {
         snprintf(path, sizeof(path), folders[i], pid, pid);
         DIR *d = opendir(path);
@@ -288,7 +321,9 @@ static void look_at(const char *as, int pid)
         if (d)
             closedir(d);
     }
-    static const char *const members[] = {"Name:", "Umask:", "State:", "Uid:", "Gid:", "Groups:", "Threads:", "TracerPid:", "SigBlk:", "SigIgn:", "CapEff:", "NoNewPrivs:"};
+    static const char *const members[] = {
+        "Name:",    "Umask:",     "State:",  "Uid:",    "Gid:",    "Groups:",
+        "Threads:", "TracerPid:", "SigBlk:", "SigIgn:", "CapEff:", "NoNewPrivs:"};
     slurp("/proc/%d/status", pid);
     for (long i = 0; i < COUNT(members); i++)
         say_text("read", line_in(members[i]), "%s: status: %s", as, members[i]);
@@ -356,7 +391,10 @@ static void end_child(int pid)
     waitpid(pid, NULL, 0);
 }
 
-static int ends(void) { return 1; }
+static int ends(void)
+{
+    return 1;
+}
 
 static void as_user(void (*f)(const char *as, int pid), const char *as, int pid)
 {
@@ -393,7 +431,8 @@ static void processes(void)
     for (dumpable = 0; dumpable < 2; dumpable++) {
         pid = child_of_user(1000, NULL);
         look_at(dumpable ? "a user's, by root" : "a user's that was root, by root", pid);
-        as_user(look_at, dumpable ? "a user's, by itself" : "a user's that was root, by itself", pid);
+        as_user(look_at, dumpable ? "a user's, by itself" : "a user's that was root, by itself",
+                pid);
         end_child(pid);
     }
     pid = child_of_user(0, ends);
@@ -409,7 +448,8 @@ static void processes(void)
     fd = open("/proc/self/oom_score_adj", O_RDWR);
     static const char *const values[] = {"100", "100\n", "-1", "2000", "x", "", "99", "500"};
     for (long i = 0; i < COUNT(values); i++) {
-        say("pwrite64", sys(pwrite64, fd, values[i], strlen(values[i]), 0), "oom_score_adj: %ld", i);
+        say("pwrite64", sys(pwrite64, fd, values[i], strlen(values[i]), 0), "oom_score_adj: %ld",
+            i);
         long n = pread(fd, buf, 60, 0);
         say("pread64", n > 0 ? atol(buf) : n, "oom_score_adj: after %ld", i);
     }
@@ -423,36 +463,58 @@ static int report[2];
 
 static void say_memory(const char *as, int pid)
 {
-    struct { const char *name; char *at; } places[] = {{"data", data}, {"heap", heap}, {"fresh", fresh}, {"shared", shared}, {"closed", closed}, {"read only", fixed}, {"file", file}, {"nowhere", (char *)0x1000}, {"kernel", (char *)-4096l}};
+    struct {
+        const char *name;
+        char *at;
+    } places[] = {{"data", data},
+                  {"heap", heap},
+                  {"fresh", fresh},
+                  {"shared", shared},
+                  {"closed", closed},
+                  {"read only", fixed},
+                  {"file", file},
+                  {"nowhere", (char *)0x1000},
+                  {"kernel", (char *)-4096l}};
     for (long i = 0; i < COUNT(places); i++) {
         char b[9000] = "";
         struct iovec mine = {b, sizeof(b)}, theirs = {places[i].at, 5};
-        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0), "%s: %s", as, places[i].name);
+        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0), "%s: %s", as,
+            places[i].name);
         say_text("process_vm_readv", b, "%s: %s: content", as, places[i].name);
         theirs.iov_len = 8192 + 100;
-        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0), "%s: %s: more than there is", as, places[i].name);
+        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0),
+            "%s: %s: more than there is", as, places[i].name);
         struct iovec parts[3] = {{b, 2}, {b + 100, 0}, {b + 200, 2}};
-        say("process_vm_readv", sys(process_vm_readv, pid, parts, 3, &theirs, 1, 0), "%s: %s: parts", as, places[i].name);
+        say("process_vm_readv", sys(process_vm_readv, pid, parts, 3, &theirs, 1, 0),
+            "%s: %s: parts", as, places[i].name);
         strcpy(b, "NEW");
         mine.iov_len = theirs.iov_len = 4;
-        say("process_vm_writev", sys(process_vm_writev, pid, &mine, 1, &theirs, 1, 0), "%s: %s", as, places[i].name);
+        say("process_vm_writev", sys(process_vm_writev, pid, &mine, 1, &theirs, 1, 0), "%s: %s", as,
+            places[i].name);
         memset(b, 0, 10);
-        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0), "%s: %s: after", as, places[i].name);
+        say("process_vm_readv", sys(process_vm_readv, pid, &mine, 1, &theirs, 1, 0),
+            "%s: %s: after", as, places[i].name);
         say_text("process_vm_readv", b, "%s: %s: content after", as, places[i].name);
     }
     char b[10];
-    struct iovec v = {b, 10}, bad = {(char *)0x1000, 10}, theirs = {data, 10}, huge = {b, (size_t)-1};
+    struct iovec v = {b, 10}, bad = {(char *)0x1000, 10}, theirs = {data, 10},
+                 huge = {b, (size_t)-1};
     say("process_vm_readv", sys(process_vm_readv, pid, &v, 1, &theirs, 1, 1), "%s: flags", as);
-    say("process_vm_readv", sys(process_vm_readv, pid, &bad, 1, &theirs, 1, 0), "%s: to nowhere", as);
+    say("process_vm_readv", sys(process_vm_readv, pid, &bad, 1, &theirs, 1, 0), "%s: to nowhere",
+        as);
     say("process_vm_readv", sys(process_vm_readv, pid, 1, 1, &theirs, 1, 0), "%s: bad vector", as);
-    say("process_vm_readv", sys(process_vm_readv, pid, &v, 1, 1, 1, 0), "%s: bad vector of theirs", as);
+    say("process_vm_readv", sys(process_vm_readv, pid, &v, 1, 1, 1, 0), "%s: bad vector of theirs",
+        as);
     say("process_vm_readv", sys(process_vm_readv, pid, &huge, 1, &theirs, 1, 0), "%s: huge", as);
-    say("process_vm_readv", sys(process_vm_readv, pid, &v, 1, &huge, 1, 0), "%s: huge of theirs", as);
+    say("process_vm_readv", sys(process_vm_readv, pid, &v, 1, &huge, 1, 0), "%s: huge of theirs",
+        as);
     say("process_vm_readv", sys(process_vm_readv, pid, &v, -1, &theirs, 1, 0), "%s: count", as);
-    say("process_vm_readv", sys(process_vm_readv, pid, &v, 2000, &theirs, 1, 0), "%s: count 2000", as);
+    say("process_vm_readv", sys(process_vm_readv, pid, &v, 2000, &theirs, 1, 0), "%s: count 2000",
+        as);
     say("process_vm_readv", sys(process_vm_readv, pid, &v, 0, &theirs, 1, 0), "%s: count 0", as);
     say("process_vm_readv", sys(process_vm_readv, 999999, &v, 1, &theirs, 1, 0), "%s: nobody", as);
-    say("process_vm_writev", sys(process_vm_writev, 999999, &v, 1, &theirs, 1, 0), "%s: nobody", as);
+    say("process_vm_writev", sys(process_vm_writev, 999999, &v, 1, &theirs, 1, 0), "%s: nobody",
+        as);
 }
 
 static void tell_mine(int signo)
@@ -499,7 +561,8 @@ static void memory(void)
     for (dumpable = 0; dumpable < 2; dumpable++) {
         pid = child_of_user(1000, wait_for_questions);
         say_memory(dumpable ? "a user's, by root" : "a user's that was root, by root", pid);
-        as_user(say_memory, dumpable ? "a user's, by itself" : "a user's that was root, by itself", pid);
+        as_user(say_memory, dumpable ? "a user's, by itself" : "a user's that was root, by itself",
+                pid);
         end_child(pid);
     }
     say_memory("itself", getpid());
