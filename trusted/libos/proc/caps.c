@@ -19,6 +19,7 @@ void caps_start(struct process *p)
 {
     p->caps = (struct caps){.bounding = CONTAINER};
     caps_exec(p);
+    p->dumpable = true;
 }
 
 /* A program of root gets what may be had; others what is ambient. */
@@ -31,7 +32,6 @@ void caps_exec(struct process *p)
     if (root)
         c->ambient = 0;
     c->keep = false;
-    p->dumpable = p->uid == p->euid && p->gid == p->egid;
 }
 
 void caps_new_ids(struct process *p, bool was_root, bool was_effective)
