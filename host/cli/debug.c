@@ -131,7 +131,7 @@ static void add_enclave(struct session *s)
         send_line(s, "add-symbol-file \"%s\"\n", debug);
     else
         send_line(s, "add-symbol-file \"%s/base/enclave\"\n", s->image->path);
-    send_line(s, "mem 0xffc0000000 0xffc1000000 ro\n");
+    send_line(s, "mem 0x3fffc0000000 0x3fffc1000000 ro\n");
 }
 
 static int describe_enclave(struct session *s, struct sh_error *err)

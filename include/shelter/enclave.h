@@ -21,10 +21,10 @@
 
 #include <stdint.h>
 
-#define SH_ENCLAVE_SIZE (1ull << 40)     /* ELRANGE is [0, 2^40) */
-#define SH_ENCLAVE_IMAGE 0xffc0000000ull /* the LibOS, in its last GiB */
-#define SH_ENCLAVE_LOWEST 0x10000ull     /* of what is mapped */
-#define SH_ENCLAVE_SSA_PAGES 4u          /* of one frame */
+#define SH_ENCLAVE_SIZE (1ull << 46)       /* ELRANGE is [0, 2^46) */
+#define SH_ENCLAVE_IMAGE 0x3fffc0000000ull /* the LibOS, in its last GiB */
+#define SH_ENCLAVE_LOWEST 0x10000ull       /* of what is mapped */
+#define SH_ENCLAVE_SSA_PAGES 4u            /* of one frame */
 
 /* The enclave's ELF file: PT_LOAD segments, in order, page-aligned, linked at their addresses.
  * These flags (of PF_MASKOS) mark some of them. */

@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define TABLE (1ull << 40) /* the simulator's threads: pointers, just above the enclave */
+#define TABLE (1ull << 46) /* the simulator's threads: pointers, just above the enclave */
 #define REACH (8ull << 20)
 #define NOWHERE "/shelter-is-not-here" /* an attempt that gets through does no harm */
 

@@ -62,7 +62,7 @@ row('EXIT#1:skip=1,result=min', 'exit', 7, '')
 row('LOG:skip=1,result=min;start:root_size=1', 'read', 125, '')
 
 # --- READ
-each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0xffc0000000], 'read', 0, 'read EIO')
+each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0x3fffc0000000], 'read', 0, 'read EIO')
 each('READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'read', 0, 'read EIO')
 row('READ#1:result=65536,size_a=65536,a=41', 'read', 0, 'read 100')
 row('READ#1:result=-5', 'read', 0, 'read EIO')
@@ -84,7 +84,7 @@ each('TTY:result=0,size_a=VALUE,a=ff', [8, 9, 35, 36, 37, 4096, 'umax'], 'tty te
      f'tcgets 0; winsize 0; {MODES} 65535x65535')
 each('TTY:result=VALUE', NONSENSE + [1, 'max'], 'read', 0, 'read 12')
 # What it feeds: a wrong count is the end of input. What it says that it showed: nothing more is given to it.
-each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0xffc0000000], 'tty read', 0,
+each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0x3fffc0000000], 'tty read', 0,
      'tcgets 0; winsize 0; read 0')
 each('READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'tty read', 0, 'tcgets 0; winsize 0; read 0')
 row('READ:race=1', 'tty terminal', 0, f'.*{MODES} 0x0')
@@ -169,7 +169,7 @@ row('REMOVE:skip=1', 'memory', 125,
 each('REMOVE:result=VALUE', ['min', -1, 1, 'max'], 'memory', 0, 'mprotect 0; munmap 0; fresh 0')
 
 # --- SOCKET, CONNECT: handles that cannot be
-each('SOCKET:skip=1,result=VALUE;CONNECT:skip=1', NONSENSE + [0, 1, 2, 1 << 24, 1 << 32, 0xffc0000000, 'max'],
+each('SOCKET:skip=1,result=VALUE;CONNECT:skip=1', NONSENSE + [0, 1, 2, 1 << 24, 1 << 32, 0x3fffc0000000, 'max'],
      'socket', 0, 'connect EIO; close 0')
 each('start:rings=0;' + SOCKET + ';CONNECT:skip=1,result=VALUE', NONSENSE + [1, 5, 'max'], 'socket', 0, 'connect EIO; close 0')
 row(CONNECTED + ';SEND:skip=1,result=100;RECV:skip=1,result=4,size_a=4;NAME:skip=1,size_b=16,b=0200;'
@@ -291,7 +291,7 @@ row('WAIT#2+:signals=0xfffffffff7ffbffd', 'signals', 0, 'signals')
 row('any:signals=umax', 'pipe threads', 0, ALL)
 
 # --- the start block: pointers into the enclave, wrapping, too long; slots that are none
-WILD = [0, 0x1000, 0x400000, 0xffc0000000, 0xffffffffff, 0x7ffffffffff8, 0x800000000000, 'umax',
+WILD = [0, 0x1000, 0x400000, 0x3fffc0000000, 0x3fffffffffff, 0x7ffffffffff8, 0x800000000000, 'umax',
         0xffffffffffffff00]
 each('start:root=VALUE', WILD, 'read', 125, NOT_MAPPED)
 each('start:root_size=VALUE', ['max', 'umax', 1 << 47], 'read', 125, NOT_MAPPED)

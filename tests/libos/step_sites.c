@@ -18,7 +18,7 @@
 #define PLACES_MAX 512
 #define PATH_MAX_STEPS 80
 #define TRAP_FLAG 0x100l
-#define LIBOS_LOWEST (1ul << 40) /* programs are below */
+#define LIBOS_LOWEST (1ul << 46) /* programs are below */
 
 static pid_t pid;
 static unsigned long places[PLACES_MAX];

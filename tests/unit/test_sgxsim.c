@@ -269,19 +269,19 @@ static void test_vdso_contract(void **state)
 
 /* --- other enclaves -------------------------------------------------------------------------- */
 
-/* Base 0 and 2^40 bytes: programs at 0x400000 fit. Mapped from 64 KiB. */
+/* Base 0 and 2^46 bytes, half of all addresses: programs at 0x400000 fit. Mapped from 64 KiB. */
 static void test_base_zero(void **state)
 {
     struct harness h;
     build(&h, (struct harness_options){.strict = *state == STRICT,
                                        .attributes = SGX_ATTR_DEBUG,
                                        .base = UINT64_MAX,
-                                       .size = 1ull << 40,
-                                       .shift = (1ull << 40) - (1ull << 30)});
+                                       .size = 1ull << 46,
+                                       .shift = (1ull << 46) - (1ull << 30)});
     struct probe p = {.op = PROBE_INSN, .rbx = INSN_SYSCALL, .rcx = SYS_getpid};
     assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_SKIP), 0);
     assert_int_equal(p.rax, 4242);
-    for (uint64_t addr = 0x400000; addr < 1ull << 39; addr = addr * 8 + 0x1000) {
+    for (uint64_t addr = 0x400000; addr < 1ull << 45; addr = addr * 8 + 0x1000) {
         p = (struct probe){.op = PROBE_WRITE, .rbx = addr, .rcx = addr};
         assert_int_equal(harness_call_handled(&h, 0, &p, HANDLER_ACCEPT), 0);
         assert_int_equal(h.run.function, SGX_EEXIT);

@@ -353,7 +353,7 @@ static int child_run(bool strict, uint64_t base)
     struct harness_options o = {.strict = strict,
                                 .attributes = SGX_ATTR_DEBUG,
                                 .base = base,
-                                .size = base == UINT64_MAX ? 1ull << 40 : 0,
+                                .size = base == UINT64_MAX ? 1ull << 46 : 0,
                                 .shift = base == UINT64_MAX ? 1ull << 39 : 0};
     if (harness_build(&h, &o, false, &err) != 0)
         return 2;

@@ -230,7 +230,7 @@ static void test_eadd(void **state)
     tcs->aep = 4;
     tcs->state = 1;
     assert_int_equal(eadd(dev, BASE + 0x1000, SGX_SECINFO_PT(SGX_PT_TCS) | 3), SGX_SUCCESS);
-    const struct sgx_tcs *in = (const struct sgx_tcs *)(dev->epc + 0x1000);
+    const struct sgx_tcs *in = (const struct sgx_tcs *)sim_frame(dev, 0x1000);
     assert_true(in->flags == 0 && in->cssa == 0 && in->aep == 0 && in->state == 0);
     assert_int_equal(sim_page(dev, 0x1000)->perm, 0);
     memset(page, 0, sizeof(page));

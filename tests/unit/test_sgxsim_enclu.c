@@ -474,7 +474,7 @@ static void test_new_tcs(void **state)
     h.run = (struct sgx_enclave_run){.tcs = page};
     assert_int_equal(sgx_enter(h.e.driver->entry(), &h.run, SGX_EENTER, (uint64_t)&p, 0, 0), 0);
     assert_int_equal(h.run.exception_vector, SGX_VECTOR_PF); /* MODIFIED: not yet a TCS */
-    *(struct sgx_tcs *)(((struct sgxsim *)h.e.dev)->epc + H_HEAP) = tcs;
+    *(struct sgx_tcs *)sim_frame((struct sgxsim *)h.e.dev, H_HEAP) = tcs;
     CODE(SGX_SUCCESS, SGX_EACCEPT, a, page, 0);
     h.run = (struct sgx_enclave_run){.tcs = page};
     assert_int_equal(sgx_enter(h.e.driver->entry(), &h.run, SGX_EENTER, (uint64_t)&p, 0, 0), 0);

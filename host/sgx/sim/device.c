@@ -189,10 +189,9 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
 {
     static uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
-    struct sim_page *p = sim_page(dev, offset);
     struct sgx_pageinfo info = {
         .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
-    if ((p->state & PAGE_VALID) != 0)
+    if ((sim_page(dev, offset)->state & PAGE_VALID) != 0)
         return -EBUSY;
     if (sim_take_page(dev) != 0)
         return -ENOMEM;
@@ -205,9 +204,9 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
         sim_epc_give(dev, offset, SGX_PAGE_SIZE);
         return ret;
     }
-    p->max = SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS
-                 ? PROT_READ | PROT_WRITE
-                 : (uint8_t)(secinfo->flags & SGX_SECINFO_RWX);
+    sim_page(dev, offset)->max = SGX_SECINFO_PT_OF(secinfo->flags) == SGX_PT_TCS
+                                     ? PROT_READ | PROT_WRITE
+                                     : (uint8_t)(secinfo->flags & SGX_SECINFO_RWX);
     for (unsigned at = 0; measure && at < SGX_PAGE_SIZE; at += 256) {
         if (sim_eextend(dev, dev->base + offset + at) != SGX_SUCCESS)
             return -EIO;
@@ -494,7 +493,7 @@ int sgxsim_debug_read(struct sgxsim *dev, uint64_t addr, void *out, uint64_t siz
     uint64_t offset;
     int ret = debug_page(dev, addr, size, &offset);
     if (ret == 0)
-        memcpy(out, dev->epc + offset, size);
+        memcpy(out, sim_frame(dev, offset), size);
     return ret;
 }
 
@@ -503,6 +502,6 @@ int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint
     uint64_t offset;
     int ret = debug_page(dev, addr, size, &offset);
     if (ret == 0)
-        memcpy(dev->epc + offset, data, size);
+        memcpy(sim_frame(dev, offset), data, size);
     return ret;
 }

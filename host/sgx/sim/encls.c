@@ -129,9 +129,11 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
     } else if ((secinfo.flags & SGX_SECINFO_W) != 0 && (secinfo.flags & SGX_SECINFO_R) == 0) {
         return SIM_GP;
     }
-    memcpy(dev->epc + offset, src, SGX_PAGE_SIZE);
+    if (!sim_epc_reach(dev, offset))
+        return SIM_PF;
+    memcpy(sim_frame(dev, offset), src, SGX_PAGE_SIZE);
     if (type == SGX_PT_TCS) {
-        struct sgx_tcs *tcs = (struct sgx_tcs *)(dev->epc + offset);
+        struct sgx_tcs *tcs = (struct sgx_tcs *)sim_frame(dev, offset);
         tcs->flags &= ~SGX_TCS_DBGOPTIN;
         tcs->state = tcs->aep = 0;
         tcs->cssa = 0;
@@ -165,7 +167,7 @@ int sim_eextend(struct sgxsim *dev, uint64_t addr)
     uint8_t record[64] = "EEXTEND";
     sh_put_le64(record + 8, offset);
     EVP_DigestUpdate(dev->hash, record, sizeof(record));
-    EVP_DigestUpdate(dev->hash, dev->epc + offset, 256);
+    EVP_DigestUpdate(dev->hash, sim_frame(dev, offset), 256);
     SIM_COUNT(dev, eextend);
     return SGX_SUCCESS;
 }
@@ -238,8 +240,9 @@ int sim_eaug(struct sgxsim *dev, const struct sgx_pageinfo *info)
         return SIM_PF;
     if (!dev->initialized || bad_address(dev, info->linaddr))
         return SIM_GP;
-    struct sim_page *p = sim_page(dev, info->linaddr - dev->base);
-    if ((p->state & PAGE_VALID) != 0)
+    if ((sim_page(dev, info->linaddr - dev->base)->state & PAGE_VALID) != 0)
+        return SIM_PF;
+    if (!sim_epc_reach(dev, info->linaddr - dev->base))
         return SIM_PF;
     sim_epc_set(dev, info->linaddr - dev->base,
                 (struct sim_page){.state = PAGE_VALID | PAGE_PENDING | PAGE_REFERENCED,

@@ -77,7 +77,7 @@ static int check_operand(struct sim_thread *t, uint64_t addr, uint64_t size, uin
     if (addr % align != 0 || !in_elrange(t->dev, addr, size))
         return raise_gp(t);
     int ret = touch_page(t, addr, access);
-    *out = t->dev->epc + (addr - t->dev->base);
+    *out = sim_frame(t->dev, addr - t->dev->base);
     return ret;
 }
 
@@ -104,20 +104,22 @@ static void set_result(struct sim_thread *t, int code)
 
 /* --- entry ---------------------------------------------------------------------------------- */
 
+static bool is_ssa_page(const struct sim_page *p)
+{
+    return (p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) ==
+               PAGE_VALID &&
+           p->type == SGX_PT_REG && (p->perm & 3) == 3;
+}
+
 /* One page of an SSA frame: a PT_REG page that can be read and written. */
 static int ssa_page(struct sim_thread *t, struct sgxsim *dev, uint64_t offset)
 {
-    const struct sim_page *p = sim_page(dev, offset);
-    if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) ==
-            PAGE_VALID &&
-        p->type == SGX_PT_REG && (p->perm & 3) == 3)
-        return 0;
     uint32_t error = SGX_PF_W;
+    if (is_ssa_page(sim_page(dev, offset)))
+        return 0;
     sim_lock(dev);
     while (sim_page_fault(dev, dev->base + offset, &error) == SIM_FAULT_RETRY) {
-        if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
-                         PAGE_EVICTED)) == PAGE_VALID &&
-            p->type == SGX_PT_REG && (p->perm & 3) == 3) {
+        if (is_ssa_page(sim_page(dev, offset))) {
             sim_unlock(dev);
             return 0;
         }
@@ -141,7 +143,7 @@ static int ssa_frame(struct sim_thread *t, struct sgxsim *dev, const struct sgx_
         if (ret != 0)
             return ret;
     }
-    t->gpr = (struct sgx_gprsgx *)(dev->epc + start + size) - 1;
+    t->gpr = (struct sgx_gprsgx *)(sim_frame(dev, start) + size) - 1;
     return 0;
 }
 
@@ -176,7 +178,7 @@ static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs *
             PAGE_VALID ||
         p->type != SGX_PT_TCS)
         return raise_fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, addr);
-    struct sgx_tcs *tcs = (struct sgx_tcs *)(dev->epc + (addr - dev->base));
+    struct sgx_tcs *tcs = (struct sgx_tcs *)sim_frame(dev, addr - dev->base);
     if (!dev->initialized || !tcs_is_good(dev, tcs))
         return raise_gp(t);
     if (!__atomic_compare_exchange_n(&tcs->state, &idle, 1, false, __ATOMIC_ACQ_REL,
@@ -378,7 +380,7 @@ static int eaccept_locked(struct sim_thread *t)
     if ((p->state & (PAGE_MODIFIED | PAGE_PR)) != 0 && !sim_tracked(dev, p->epoch))
         return SGX_NOT_TRACKED;
     if (p->type == SGX_PT_TCS &&
-        !new_tcs_is_good(dev, (const struct sgx_tcs *)(dev->epc + (addr - dev->base))))
+        !new_tcs_is_good(dev, (const struct sgx_tcs *)sim_frame(dev, addr - dev->base)))
         return raise_gp(t);
     bool fresh = (p->state & PAGE_PENDING) != 0;
     p->state &= (uint8_t) ~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);

@@ -15,15 +15,30 @@
 #define GROUP_SHIFT (SGX_PAGE_SHIFT + 9)
 #define LAG_MAX (512 * (uint64_t)SGX_PAGE_SIZE)
 
-static uint64_t pages_size(const struct sgxsim *dev)
+#define CHUNK (1ull << SIM_CHUNK_SHIFT)
+#define CHUNK_PAGES (CHUNK >> SGX_PAGE_SHIFT)
+#define TAIL                                                                                       \
+    (1ull << 20) /* of the next chunk's: an SSA frame may begin in one and end in the other */
+
+static uint64_t chunk_count(const struct sgxsim *dev)
 {
-    uint64_t size = (dev->size >> SGX_PAGE_SHIFT) * sizeof(struct sim_page);
-    return (size + SGX_PAGE_SIZE - 1) & ~(uint64_t)(SGX_PAGE_SIZE - 1);
+    return (dev->size >> SIM_CHUNK_SHIFT) + 1;
 }
 
-static uint64_t groups_size(const struct sgxsim *dev)
+static uint64_t chunks_size(const struct sgxsim *dev)
 {
-    return ((dev->size >> GROUP_SHIFT) / 64 + 1) * sizeof(uint64_t);
+    return chunk_count(dev) * sizeof(struct sim_chunk);
+}
+
+static uint64_t used_size(const struct sgxsim *dev)
+{
+    return (chunk_count(dev) / 64 + 1) * sizeof(uint64_t);
+}
+
+static uint64_t view_size(const struct sgxsim *dev, uint64_t chunk)
+{
+    uint64_t left = dev->size - (chunk << SIM_CHUNK_SHIFT);
+    return left < CHUNK + TAIL ? left : CHUNK + TAIL;
 }
 
 static void *map_sparse(uint64_t size)
@@ -40,14 +55,30 @@ int sim_epc_create(struct sgxsim *dev)
         return -errno;
     if (ftruncate(dev->fd, (off_t)dev->size) != 0)
         return -errno;
-    void *epc =
-        mmap(NULL, dev->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, dev->fd, 0);
-    if (epc == MAP_FAILED)
-        return -errno;
-    dev->epc = epc;
-    dev->pages = map_sparse(pages_size(dev));
-    dev->groups = map_sparse(groups_size(dev));
-    return dev->pages != NULL && dev->groups != NULL ? 0 : -ENOMEM;
+    dev->chunks = map_sparse(chunks_size(dev));
+    dev->used = map_sparse(used_size(dev));
+    return dev->chunks != NULL && dev->used != NULL ? 0 : -ENOMEM;
+}
+
+/* Also in a signal handler. */
+bool sim_epc_reach(struct sgxsim *dev, uint64_t offset)
+{
+    uint64_t i = offset >> SIM_CHUNK_SHIFT;
+    struct sim_chunk *c = &dev->chunks[i];
+    if (c->pages != NULL)
+        return true;
+    void *epc = mmap(NULL, view_size(dev, i), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                     dev->fd, (off_t)(i << SIM_CHUNK_SHIFT));
+    struct sim_page *pages = map_sparse(CHUNK_PAGES * sizeof(*pages));
+    if (epc == MAP_FAILED || pages == NULL) {
+        if (epc != MAP_FAILED)
+            munmap(epc, view_size(dev, i));
+        return false;
+    }
+    __atomic_store_n(&c->epc, epc, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->pages, pages, __ATOMIC_RELEASE);
+    dev->used[i / 64] |= 1ull << (i % 64);
+    return true;
 }
 
 void sim_epc_destroy(struct sgxsim *dev)
@@ -55,12 +86,16 @@ void sim_epc_destroy(struct sgxsim *dev)
     for (unsigned i = 0; i < dev->vma_count; i++)
         (void)mmap((void *)(dev->base + dev->vmas[i].start), dev->vmas[i].end - dev->vmas[i].start,
                    PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    if (dev->epc != NULL)
-        munmap(dev->epc, dev->size);
-    if (dev->pages != NULL)
-        munmap(dev->pages, pages_size(dev));
-    if (dev->groups != NULL)
-        munmap(dev->groups, groups_size(dev));
+    for (uint64_t i = 0; dev->chunks != NULL && dev->used != NULL && i < chunk_count(dev); i++) {
+        if ((dev->used[i / 64] >> (i % 64) & 1) == 0)
+            continue;
+        munmap(dev->chunks[i].epc, view_size(dev, i));
+        munmap(dev->chunks[i].pages, CHUNK_PAGES * sizeof(struct sim_page));
+    }
+    if (dev->chunks != NULL)
+        munmap(dev->chunks, chunks_size(dev));
+    if (dev->used != NULL)
+        munmap(dev->used, used_size(dev));
     if (dev->fd >= 0)
         close(dev->fd);
     free(dev->vmas);
@@ -69,17 +104,21 @@ void sim_epc_destroy(struct sgxsim *dev)
 uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end)
 {
     while (offset < end) {
-        uint64_t group = offset >> GROUP_SHIFT;
-        uint64_t bits = dev->groups[group / 64] >> (group % 64);
-        if (bits == 0) {
+        uint64_t chunk = offset >> SIM_CHUNK_SHIFT, group = offset >> GROUP_SHIFT;
+        uint64_t chunks = dev->used[chunk / 64] >> (chunk % 64);
+        uint64_t bits = dev->chunks[chunk].groups[group % 512 / 64] >> (group % 64);
+        if (chunks == 0)
+            offset = (chunk / 64 + 1) * 64 << SIM_CHUNK_SHIFT;
+        else if ((chunks & 1) == 0)
+            offset = (chunk + (unsigned)__builtin_ctzll(chunks)) << SIM_CHUNK_SHIFT;
+        else if (bits == 0)
             offset = (group / 64 + 1) * 64 << GROUP_SHIFT;
-        } else if ((bits & 1) == 0) {
+        else if ((bits & 1) == 0)
             offset = (group + (unsigned)__builtin_ctzll(bits)) << GROUP_SHIFT;
-        } else if ((sim_page(dev, offset)->state & PAGE_VALID) != 0) {
+        else if ((sim_page(dev, offset)->state & PAGE_VALID) != 0)
             return offset;
-        } else {
+        else
             offset += SGX_PAGE_SIZE;
-        }
     }
     return end;
 }
@@ -98,7 +137,8 @@ int sim_epc_take(struct sgxsim *dev)
 /* An entry of the EPCM becomes valid. */
 void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry)
 {
-    dev->groups[(offset >> GROUP_SHIFT) / 64] |= 1ull << ((offset >> GROUP_SHIFT) % 64);
+    uint64_t group = offset >> GROUP_SHIFT;
+    dev->chunks[offset >> SIM_CHUNK_SHIFT].groups[group % 512 / 64] |= 1ull << (group % 64);
     *sim_page(dev, offset) = entry;
 }
 
@@ -109,15 +149,19 @@ void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
         return;
     __atomic_fetch_sub(&dev->stats.epc_pages, size >> SGX_PAGE_SHIFT, __ATOMIC_RELAXED);
     if (fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                  (off_t)size) != 0)
-        memset(dev->epc + offset, 0, size);
+                  (off_t)size) == 0)
+        return;
+    for (uint64_t at = offset; at < offset + size; at += SGX_PAGE_SIZE) {
+        if (sim_frame(dev, at) != NULL)
+            memset(sim_frame(dev, at), 0, SGX_PAGE_SIZE);
+    }
 }
 
 /* By a system call: it allocates the frame, and needs no page table entry in our own view. */
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from)
 {
     if (pwrite(dev->fd, from, SGX_PAGE_SIZE, (off_t)offset) != SGX_PAGE_SIZE)
-        memcpy(dev->epc + offset, from, SGX_PAGE_SIZE);
+        memcpy(sim_frame(dev, offset), from, SGX_PAGE_SIZE);
 }
 
 /* --- mappings ------------------------------------------------------------------------------- */

@@ -100,7 +100,7 @@ enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t
             sim_epc_give(dev, offset, SGX_PAGE_SIZE);
             return SIM_FAULT_SIGNAL;
         }
-        p->max = PROT_READ | PROT_WRITE | PROT_EXEC;
+        sim_page(dev, offset)->max = PROT_READ | PROT_WRITE | PROT_EXEC;
         return SIM_FAULT_RETRY;
     }
     if ((p->state & PAGE_EVICTED) != 0)

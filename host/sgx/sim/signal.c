@@ -133,7 +133,9 @@ static bool in_reach(uint64_t rip)
 
 static bool is_enclave_enclu(const struct sim_thread *t, uint64_t rip)
 {
-    return rip - t->dev->base <= t->dev->size - 3 && is_enclu(t->dev->epc + (rip - t->dev->base));
+    uint64_t offset = rip - t->dev->base;
+    return offset <= t->dev->size - 3 && sim_frame(t->dev, offset) != NULL &&
+           is_enclu(sim_frame(t->dev, offset));
 }
 
 /* The access that a #PF's error code tells of. */

@@ -2,8 +2,9 @@
 // Inside the simulated processor: its state, and who changes it.
 //
 // Memory: a memfd holds the EPC pages of one enclave at their offsets in ELRANGE. It is mapped
-// twice: once whole and writable somewhere, which is the processor's own view (`epc`), and once at
-// ELRANGE, where host page protections stand for what page tables and EPCM together allow.
+// twice: writable, by the GiB in which there are pages, which is the processor's own view
+// (`chunks`), and once at ELRANGE, where host page protections stand for what page tables and EPCM
+// together allow. ELRANGE may be half of all addresses, so nothing has its size.
 #ifndef HOST_SGX_SIM_SIM_H
 #define HOST_SGX_SIM_SIM_H
 
@@ -37,6 +38,14 @@ struct sim_page {
     uint32_t epoch; /* tracking epoch of EBLOCK, EMODPR or EMODT */
 };
 
+/* A GiB of ELRANGE, all zero until it has its first page. */
+#define SIM_CHUNK_SHIFT 30
+struct sim_chunk {
+    uint8_t *epc;           /* processor's view; what follows the GiB can be seen, too */
+    struct sim_page *pages; /* EPCM */
+    uint64_t groups[8];     /* bitmap: these 512 pages may hold valid ones */
+};
+
 struct sim_vma {
     uint64_t start, end; /* offsets */
     int prot;
@@ -55,10 +64,9 @@ struct sgxsim {
     uint8_t isv_family_id[16], isv_ext_prod_id[16]; /* SECS fields without a place in the SDM */
     _Atomic uint32_t epoch;                         /* ETRACK counts it up */
     int fd;
-    uint8_t *epc;           /* processor's view; epc[offset] */
-    struct sim_page *pages; /* EPCM */
-    uint64_t *groups;       /* bitmap: this group of 512 pages may hold valid ones */
-    _Atomic uint32_t lock;  /* EPCM and everything below; futex */
+    struct sim_chunk *chunks;
+    uint64_t *used;        /* bitmap of chunks that there are */
+    _Atomic uint32_t lock; /* EPCM and everything below; futex */
 
     /* The driver's */
     struct sgxsim_options options;
@@ -181,10 +189,23 @@ uint32_t sim_xsave_size(uint64_t xfrm);
 /* epc.c: EPC memory and protections. The caller holds dev->lock. */
 int sim_epc_create(struct sgxsim *dev);
 void sim_epc_destroy(struct sgxsim *dev);
-static inline struct sim_page *sim_page(struct sgxsim *dev, uint64_t offset)
+/* The page's entry. Only one that is valid, or was just set, may be changed. */
+static inline struct sim_page *sim_page(const struct sgxsim *dev, uint64_t offset)
 {
-    return &dev->pages[offset >> SGX_PAGE_SHIFT];
+    static const struct sim_page none;
+    struct sim_page *p =
+        __atomic_load_n(&dev->chunks[offset >> SIM_CHUNK_SHIFT].pages, __ATOMIC_ACQUIRE);
+    uint64_t in = offset & ((1ull << SIM_CHUNK_SHIFT) - 1);
+    return p != NULL ? &p[in >> SGX_PAGE_SHIFT] : (struct sim_page *)&none;
 }
+/* The processor's view of a byte; NULL: there is no page near it. */
+static inline uint8_t *sim_frame(const struct sgxsim *dev, uint64_t offset)
+{
+    uint8_t *p = __atomic_load_n(&dev->chunks[offset >> SIM_CHUNK_SHIFT].epc, __ATOMIC_ACQUIRE);
+    return p != NULL ? p + (offset & ((1ull << SIM_CHUNK_SHIFT) - 1)) : NULL;
+}
+bool sim_epc_reach(struct sgxsim *dev,
+                   uint64_t offset); /* before a page comes there; or no memory */
 /* Next page from `offset` with a valid entry; `end` if none. */
 uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
 int sim_epc_take(struct sgxsim *dev); /* an EPC page: 0, -ENOMEM */

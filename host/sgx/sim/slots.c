@@ -77,14 +77,15 @@ static void patch_slot(struct sgxsim *dev, uint64_t offset)
     memcpy(stub, sim_stub_begin, (size_t)(sim_stub_end - sim_stub_begin));
     memcpy(stub + (sim_stub_site - sim_stub_begin) - 8, &site, 8);
     int32_t distance = (int32_t)((int64_t)stub - (int64_t)(site + sizeof(slot)));
-    dev->epc[offset] = 0xe9; /* jmp rel32 */
-    memcpy(dev->epc + offset + 1, &distance, 4);
+    uint8_t *code = sim_frame(dev, offset);
+    code[0] = 0xe9; /* jmp rel32 */
+    memcpy(code + 1, &distance, 4);
     SIM_COUNT(dev, slots);
 }
 
 static bool is_code(struct sgxsim *dev, uint64_t offset)
 {
-    const struct sim_page *p = sim_page(dev, offset);
+    const struct sim_page *p = sim_page(dev, offset); /* also of the one behind the last */
     return offset < dev->size && (p->state & PAGE_VALID) != 0 && p->type == SGX_PT_REG &&
            (p->perm & SGX_SECINFO_X) != 0;
 }
@@ -101,10 +102,10 @@ void sim_slots_patch(struct sgxsim *dev)
         if (!is_code(dev, end))
             end -= sizeof(slot) - 1;
         for (uint64_t at = page; at < end; at++) {
-            const uint8_t *found = memchr(dev->epc + at, slot[0], end - at);
+            const uint8_t *found = memchr(sim_frame(dev, at), slot[0], end - at);
             if (found == NULL)
                 break;
-            at = (uint64_t)(found - dev->epc);
+            at += (uint64_t)(found - sim_frame(dev, at));
             if (memcmp(found, slot, sizeof(slot)) == 0)
                 patch_slot(dev, at);
         }

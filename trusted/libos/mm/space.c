@@ -120,10 +120,10 @@ static int64_t find_run(uint64_t count)
     return -1;
 }
 
-/* What a space begins with: a 1024th of all addresses, 2 to 64 GiB. */
+/* What a space begins with: an 8192th of all addresses, 2 to 8 GiB. */
 static uint64_t slab_gibs(void)
 {
-    return MIN(MAX(gib_count() / 1024, 2), 64);
+    return MIN(MAX(gib_count() / 8192, 2), 8);
 }
 
 static bool take_slab(struct space *s, uint64_t gibs)

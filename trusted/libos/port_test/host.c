@@ -12,7 +12,7 @@
 #include <linux/time.h>
 
 #define USER_START 0x10000ul
-#define USER_END (1ul << 40)
+#define USER_END (1ul << 46)
 #define ZONE_SIZE (1ul << 30)
 #define RESERVE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
