@@ -310,17 +310,6 @@ static void bits_of_memory(void)
         say("membarrier", sys(membarrier, 0, flag, 0) < 0 ? -EINVAL : 0, "query, flags %s", b);
     }
     close(fd);
-    for (int k = 0; k < 6; k++) { /* addresses cost nothing: MariaDB, V8 and collectors of garbage take many */
-        long size = 1L << (40 + k % 3 * 2);
-        int prot = k < 3 ? 0 : 3;
-        char *m = mmap(0, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        say("mmap", address_only((long)m), "%ld TiB, prot %d, not reserved", size >> 40, prot);
-        say("mprotect", sys(mprotect, m + size / 2, 8192, 3), "in the middle of %ld TiB, prot %d", size >> 40, prot);
-        m[size / 2] = m[size / 2 + 4096] = 7;
-        say("madvise", sys(madvise, m, size, MADV_DONTNEED), "all of %ld TiB, prot %d", size >> 40, prot);
-        say("mmap", m[size / 2], "byte in the middle of %ld TiB, prot %d, after MADV_DONTNEED", size >> 40, prot);
-        say("munmap", sys(munmap, m, size), "%ld TiB, prot %d", size >> 40, prot);
-    }
     for (int advice = -2; advice < 130; advice++) {
         if (advice == 100 || advice == 101 || (advice > 25 && advice < 99) || advice == 12 || advice == 13 || advice == 25)
             continue; /* merging of pages: as the kernel was configured */

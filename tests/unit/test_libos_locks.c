@@ -6,11 +6,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #include <asm/unistd_64.h>
 
 #include "trusted/libos/base/digest.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/port_unit/unit.h"
 #include "trusted/libos/proc/proc.h"
@@ -500,14 +503,283 @@ static void test_turns(void **state)
     call(__NR_close, fd);
 }
 
+/* ---- memory of the LibOS ---- */
+
+static uint8_t *_Atomic handed[64];
+
+/* What one allocates another frees, whole. */
+static void with_memory(struct job *j)
+{
+    for (int i = 0; i < 20000; i++) {
+        size_t size = 8 + (size_t)(i * 37 + j->tid) % 1500;
+        uint8_t *p = los_alloc(size);
+        for (size_t at = 0; at < size; at++)
+            j->result += p[at] != 0;
+        memset(p, 'a' + j->tid % 4, size);
+        memcpy(p, &size, sizeof(size));
+        uint8_t *q = atomic_exchange(&handed[i % 64], p);
+        if (!q)
+            continue;
+        memcpy(&size, q, sizeof(size));
+        for (size_t at = 9; at < size; at++)
+            j->result += q[at] != q[8];
+        los_free(q);
+    }
+}
+
+static void share_and(struct job *j, void (*run)(struct job *))
+{
+    los_share();
+    run(j);
+    los_unlock();
+}
+
+static void use_memory(struct job *j)
+{
+    share_and(j, with_memory);
+}
+
+static void test_memory(void **state)
+{
+    struct job jobs[THREADS];
+    run_all(jobs, use_memory, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    los_lock();
+    for (int i = 0; i < 64; i++)
+        los_free(handed[i]);
+    los_unlock();
+}
+
+/* ---- clocks ---- */
+
+static void with_clock(struct job *j)
+{
+    uint64_t last = 0;
+    for (int i = 0; i < 50000; i++) {
+        uint64_t now = clock_now();
+        j->result += now < last;
+        last = now;
+    }
+}
+
+/* One whose processor's counter lags by a second is told what others saw, but for a step. */
+static void lag(struct job *j)
+{
+    uint64_t ahead = clock_now();
+    j->result = ahead < unit_host.clock[1];
+}
+
+static void test_clocks(void **state)
+{
+    struct job jobs[THREADS];
+    run_all(jobs, with_clock, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    uint64_t now = clock_now() + 1000000000;
+    unit_host.clock[1] = now;
+    assert_int_equal(clock_now(), now);
+    unit_host.clock[1] = now - 900000000;
+    run_all(jobs, lag, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    assert_int_equal(clock_now(), now);
+    struct thread *me = self();
+    me->last_clock[1] = 0; /* as a thread that never looked */
+    assert_true(clock_now() + 20000 >= now);
+    unit_host.clock[1] = 0;
+}
+
+/* ---- names and descriptors ---- */
+
+/* Each descriptor is one's own: so is its position. */
+static void with_opens(struct job *j)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "/tmp/locks-of-%d", j->tid);
+    los_share();
+    user_write(j->scratch + 4096, name, sizeof(name));
+    user_write(j->scratch + 8192, "/tmp/locks-open", 16);
+    los_unlock();
+    for (int i = 0; i < 400; i++) {
+        int fd = (int)call(__NR_openat, FDCWD, j->scratch + 8192, 0, 0);
+        int64_t mine = j->tid * 1000 + i;
+        j->result += fd < 0 || call(__NR_lseek, fd, mine, 0) != mine;
+        j->result += call(__NR_fstat, fd, j->scratch) != 0;
+        j->result += call(__NR_stat, j->scratch + 8192, j->scratch) != 0;
+        j->result += call(__NR_access, j->scratch + 8192, 4) != 0;
+        if (i % 16 == 0) { /* alone: names come and go beside */
+            int made = (int)call(__NR_openat, FDCWD, j->scratch + 4096, CREATE, 0600);
+            j->result += made < 0 || call(__NR_unlink, j->scratch + 4096) != 0;
+            j->result += call(__NR_close, made) != 0;
+        }
+        j->result += call(__NR_lseek, fd, 0, 1) != mine;
+        j->result += call(__NR_close, fd) != 0;
+    }
+}
+
+static void test_opens(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(1 << 20)};
+    int fd = (int)open_at(&me, "/tmp/locks-open");
+    run_all(jobs, with_opens, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    assert_int_equal(call(__NR_close, fd), 0);
+    int again = (int)open_at(&me, "/tmp/locks-open"); /* all places are free again */
+    assert_int_equal(again, fd);
+    call(__NR_close, again);
+}
+
+/* What one reads from another closes, and opens anew. */
+static void with_closes(struct job *j)
+{
+    los_share();
+    user_write(j->scratch + 8192, "/tmp/locks-open", 16);
+    los_unlock();
+    for (int i = 0; i < 2000; i++) {
+        if (j->tid % 2) {
+            long n = call(__NR_pread64, j->fds[0], j->scratch, 64, 0);
+            j->result += n != 64 && n != -EBADF;
+            n = call(__NR_fstat, j->fds[0], j->scratch);
+            j->result += n != 0 && n != -EBADF;
+        } else {
+            call(__NR_close, j->fds[0]);
+            long fd = call(__NR_openat, FDCWD, j->scratch + 8192, 0, 0);
+            if (fd != j->fds[0]) /* another was faster */
+                j->result += fd < 0 || call(__NR_close, fd) != 0;
+        }
+    }
+}
+
+static void test_closes(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(1 << 20)};
+    int fd = (int)open_at(&me, "/tmp/locks-open");
+    assert_int_equal(call(__NR_write, fd, me.scratch, 64), 64);
+    run_all(jobs, with_closes, &fd, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    call(__NR_close, fd);
+    los_lock();
+    file_reap();
+    los_unlock();
+}
+
+/* Times are told whole, however many write. */
+static void with_times(struct job *j)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (j->tid % 2) {
+            j->result += call(__NR_pwrite64, j->fds[0], j->scratch, 8, 0) != 8;
+        } else {
+            struct stat s;
+            j->result += call(__NR_fstat, j->fds[0], j->scratch) != 0;
+            los_share();
+            user_read(&s, j->scratch, sizeof(s));
+            los_unlock();
+            j->result += s.st_mtim.tv_sec != s.st_ctim.tv_sec ||
+                         s.st_mtim.tv_nsec != s.st_ctim.tv_nsec || s.st_blocks != 8;
+        }
+    }
+}
+
+static void test_times(void **state)
+{
+    struct job jobs[THREADS], me = {.scratch = unit_memory(1 << 20)};
+    int fd = (int)open_at(&me, "/tmp/locks-times");
+    assert_int_equal(call(__NR_write, fd, me.scratch, 8), 8);
+    run_all(jobs, with_times, &fd, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    call(__NR_close, fd);
+}
+
+/* ---- signals ---- */
+
+/* A handler, its flags and its mask are one thing; masks and stacks are each thread's own. */
+static void with_handlers(struct job *j)
+{
+    uint64_t same[4] = {(uint64_t)j->tid, (uint64_t)j->tid, (uint64_t)j->tid, (uint64_t)j->tid};
+    uint64_t mask = 1ull << (j->tid % 4 + 20), old[4], seen;
+    for (int i = 0; i < 2000; i++) {
+        los_share();
+        user_write(j->scratch, same, sizeof(same));
+        user_write(j->scratch + 64, &mask, sizeof(mask));
+        los_unlock();
+        j->result += call(__NR_rt_sigaction, 12, j->scratch, j->scratch + 128, 8) != 0;
+        j->result += call(__NR_rt_sigprocmask, 2, j->scratch + 64, 0, 8) != 0;
+        j->result += call(__NR_rt_sigprocmask, 0, 0, j->scratch + 256, 8) != 0;
+        los_share();
+        user_read(old, j->scratch + 128, sizeof(old));
+        user_read(&seen, j->scratch + 256, sizeof(seen));
+        los_unlock();
+        j->result += old[0] != old[1] || old[1] != old[2] || old[2] != old[3];
+        j->result += seen != mask;
+    }
+}
+
+static void test_handlers(void **state)
+{
+    struct job jobs[THREADS];
+    run_all(jobs, with_handlers, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+}
+
+/* ---- mappings ---- */
+
+#define BIG (4u << 20)
+
+/* A big one goes by pieces: what others map meanwhile is theirs. */
+static void with_maps(struct job *j)
+{
+    for (int i = 0; i < (j->tid % 2 ? 6 : 300); i++) {
+        bool big = j->tid % 2;
+        uint64_t size = big ? BIG : 16384;
+        long m = call(__NR_mmap, 0, size, 3, 0x22 | (big ? 0x8000 : 0), -1, 0);
+        uint64_t tag = (uint64_t)m + (uint64_t)j->tid, seen[2] = {1, 1};
+        if (m <= 0) {
+            j->result++;
+            continue;
+        }
+        los_share();
+        user_read(&seen[0], (uint64_t)m, 8);
+        user_write((uint64_t)m + size - 8, &tag, 8);
+        user_read(&seen[1], (uint64_t)m + size - 8, 8);
+        los_unlock();
+        j->result += seen[0] != 0 || seen[1] != tag;
+        j->result += big && call(__NR_madvise, m, size, 4 /* DONTNEED */) != 0;
+        j->result += call(__NR_munmap, m, size) != 0;
+    }
+}
+
+static void test_maps(void **state)
+{
+    struct job jobs[THREADS];
+    los_lock();
+    uint64_t before = space()->mapped_size, pages = stats.committed;
+    los_unlock();
+    run_all(jobs, with_maps, NULL, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    los_lock();
+    assert_int_equal(space()->mapped_size, before + THREADS * (1 << 20)); /* their scratch */
+    assert_true(stats.committed - pages < 8 << 20);
+    los_unlock();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sides),   cmocka_unit_test(test_fairness),
-        cmocka_unit_test(test_order),   cmocka_unit_test(test_futexes),
-        cmocka_unit_test(test_pipes),   cmocka_unit_test(test_events),
-        cmocka_unit_test(test_sockets), cmocka_unit_test(test_files),
-        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_sides),    cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_futexes),
+        cmocka_unit_test(test_pipes),    cmocka_unit_test(test_events),
+        cmocka_unit_test(test_sockets),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_turns),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_clocks),   cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
+        cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }

@@ -141,9 +141,10 @@ struct thread {
     uint64_t robust_list; /* user address, or 0 */
     char name[16];
     uint64_t syscalls;
-    int32_t policy;       /* SCHED_*, and only remembered */
-    uint64_t affinity;    /* bit n: processor n; 0: all */
-    uint64_t timer_slack; /* ns; 0: the default */
+    int32_t policy;         /* SCHED_*, and only remembered */
+    uint64_t affinity;      /* bit n: processor n; 0: all */
+    uint64_t timer_slack;   /* ns; 0: the default */
+    uint64_t last_clock[2]; /* what it saw last of each: time/clock.c */
 };
 
 struct fd_table;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of the LibOS itself: buddies of up to 2 MiB in the zone, size classes above them.
+// Memory of the LibOS itself: buddies of up to 2 MiB in the zone, size classes above them. Free
+// objects stand in caches, one for the threads of a share (base/lock.c), and move between cache and
+// zone by the batch: so threads seldom meet.
 //
 // The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each
 // page what begins there; it lies in front of the zone's pages and grows with them.
 #include "lib/settings.h"
 #include "trusted/libos/libos.h"
 
-#ifdef LIBOS_UNIT
-#include <stdlib.h> /* so that the address sanitizer sees each object */
+#if defined(LIBOS_UNIT) && !defined(__SANITIZE_THREAD__)
+#define OBJECTS_OF_LIBC /* so that the address sanitizer sees each object */
+#include <stdlib.h>
 #endif
 
 #define ORDER_MAX 9u /* 2 MiB */
@@ -123,7 +126,7 @@ static int64_t zone_grow(uint64_t count, uint64_t align)
     }
     if (commit_pages((uint64_t)page_at(first), count))
         return -ENOMEM;
-    zone_used = first + count;
+    __atomic_store_n(&zone_used, first + count, __ATOMIC_RELAXED);
     return (int64_t)first;
 }
 
@@ -201,25 +204,6 @@ static unsigned order_of(uint64_t count)
     return order;
 }
 
-void *pages_alloc(uint64_t count)
-{
-    void *p;
-    lock_take(&lock, RANK_ALLOC);
-    if (count <= CHUNK_PAGES) {
-        p = buddy_alloc(order_of(count));
-    } else {
-        uint64_t chunks = (count + CHUNK_PAGES - 1) / CHUNK_PAGES;
-        int64_t index = zone_grow(chunks * CHUNK_PAGES, CHUNK_PAGES);
-        p = index < 0 ? NULL : page_at((uint64_t)index);
-        if (p)
-            meta[index] = META_LARGE;
-    }
-    lock_give(&lock);
-    if (p)
-        memset(p, 0, count << PAGE_SHIFT);
-    return p;
-}
-
 static void free_locked(void *p, uint64_t count)
 {
     uint64_t index = page_index(p);
@@ -238,8 +222,165 @@ static void free_locked(void *p, uint64_t count)
     buddy_free(index, order);
 }
 
+/* ---- caches ---- */
+
+/* Size classes 32, 48, 64, 96, 128, ... 2048; the last are pages. */
+#define CLASS_COUNT 13u
+#define CLASS_SIZE_MAX 2048u
+#define CLASS_PAGE CLASS_COUNT
+
+struct object {
+    struct object *next;
+};
+/* Free ones of each size. */
+struct pool {
+    struct object *first;
+    uint32_t count;
+};
+static struct pool zone_pools[CLASS_COUNT]; /* with `lock` */
+static struct cache {
+    _Alignas(64) struct lock lock;
+    struct pool pools[CLASS_COUNT + 1];
+} caches[SHARES];
+
+static void pool_put(struct pool *p, void *object)
+{
+    struct object *o = object;
+    o->next = p->first;
+    p->first = o;
+    p->count++;
+}
+
+static void *pool_take(struct pool *p)
+{
+    struct object *o = p->first;
+    if (o) {
+        p->first = o->next;
+        p->count--;
+    }
+    return o;
+}
+
+static size_t class_size(unsigned class)
+{
+    size_t base = 32ul << (class / 2);
+    return class & 1 ? base + base / 2 : base;
+}
+
+/* How many move at once between cache and zone. */
+static unsigned batch_of(unsigned class)
+{
+    return class == CLASS_PAGE ? 4 : 16;
+}
+
+static void carve_page(unsigned class)
+{
+    char *page = buddy_alloc(0);
+    size_t size = class_size(class);
+    if (!page)
+        return;
+    meta[page_index(page)] = (uint8_t)(META_SLAB | class);
+    for (size_t at = 0; at + size <= PAGE_SIZE; at += size)
+        pool_put(&zone_pools[class], page + at);
+}
+
+static void *zone_take(unsigned class)
+{
+    if (class == CLASS_PAGE)
+        return buddy_alloc(0);
+    if (!zone_pools[class].first)
+        carve_page(class);
+    return pool_take(&zone_pools[class]);
+}
+
+static struct cache *own_cache(void)
+{
+    return &caches[self()->share % SHARES];
+}
+
+static void *cache_take(unsigned class, size_t size)
+{
+    struct cache *c = own_cache();
+    struct pool *pool = &c->pools[class];
+    void *p;
+    lock_take(&c->lock, RANK_CACHE);
+    if (!pool->first) {
+        lock_take(&lock, RANK_ALLOC);
+        for (unsigned n = 0; n < batch_of(class) && (p = zone_take(class)); n++)
+            pool_put(pool, p);
+        lock_give(&lock);
+    }
+    p = pool_take(pool);
+    lock_give(&c->lock);
+    if (p)
+        memset(p, 0, size);
+    return p;
+}
+
+static void cache_put(unsigned class, void *p)
+{
+    struct cache *c = own_cache();
+    struct pool *pool = &c->pools[class];
+    lock_take(&c->lock, RANK_CACHE);
+    pool_put(pool, p);
+    if (pool->count > 2 * batch_of(class)) {
+        lock_take(&lock, RANK_ALLOC);
+        for (unsigned n = 0; n < batch_of(class); n++) {
+            if (class == CLASS_PAGE)
+                free_locked(pool_take(pool), 1);
+            else
+                pool_put(&zone_pools[class], pool_take(pool));
+        }
+        lock_give(&lock);
+    }
+    lock_give(&c->lock);
+}
+
+static uint8_t meta_of(const void *p)
+{
+    uint64_t index = page_index(p);
+    return index < __atomic_load_n(&zone_used, __ATOMIC_RELAXED) ? meta[index] : META_NONE;
+}
+
+void *page_alloc(void)
+{
+    return cache_take(CLASS_PAGE, PAGE_SIZE);
+}
+
+void page_free(void *page)
+{
+    if (meta_of(page) != META_USED)
+        stop("page_free: %p was not allocated so", page);
+    cache_put(CLASS_PAGE, page);
+}
+
+void *pages_alloc(uint64_t count)
+{
+    void *p;
+    if (count == 1)
+        return page_alloc();
+    lock_take(&lock, RANK_ALLOC);
+    if (count <= CHUNK_PAGES) {
+        p = buddy_alloc(order_of(count));
+    } else {
+        uint64_t chunks = (count + CHUNK_PAGES - 1) / CHUNK_PAGES;
+        int64_t index = zone_grow(chunks * CHUNK_PAGES, CHUNK_PAGES);
+        p = index < 0 ? NULL : page_at((uint64_t)index);
+        if (p)
+            meta[index] = META_LARGE;
+    }
+    lock_give(&lock);
+    if (p)
+        memset(p, 0, count << PAGE_SHIFT);
+    return p;
+}
+
 void pages_free(void *p, uint64_t count)
 {
+    if (count == 1) {
+        page_free(p);
+        return;
+    }
     lock_take(&lock, RANK_ALLOC);
     free_locked(p, count);
     lock_give(&lock);
@@ -259,17 +400,7 @@ void *pages_guarded(uint64_t count)
     return p;
 }
 
-void *page_alloc(void)
-{
-    return pages_alloc(1);
-}
-
-void page_free(void *page)
-{
-    pages_free(page, 1);
-}
-
-#ifdef LIBOS_UNIT
+#ifdef OBJECTS_OF_LIBC
 
 void *los_alloc(size_t size)
 {
@@ -288,17 +419,6 @@ void los_free(void *p)
 
 #else
 
-/* Size classes 32, 48, 64, 96, 128, ... 2048. */
-#define CLASS_COUNT 13u
-#define CLASS_SIZE_MAX 2048u
-static void *class_free[CLASS_COUNT];
-
-static size_t class_size(unsigned class)
-{
-    size_t base = 32ul << (class / 2);
-    return class & 1 ? base + base / 2 : base;
-}
-
 static unsigned class_of(size_t size)
 {
     unsigned class = 0;
@@ -307,42 +427,20 @@ static unsigned class_of(size_t size)
     return class;
 }
 
-static bool class_refill(unsigned class)
-{
-    char *page = buddy_alloc(0);
-    if (!page)
-        return false;
-    meta[page_index(page)] = (uint8_t)(META_SLAB | class);
-    size_t size = class_size(class);
-    for (size_t at = 0; at + size <= PAGE_SIZE; at += size) {
-        *(void **)(page + at) = class_free[class];
-        class_free[class] = page + at;
-    }
-    return true;
-}
-
 void *los_alloc(size_t size)
 {
+    if (size > CHUNK_PAGES << PAGE_SHIFT)
+        return NULL;
     if (size > CLASS_SIZE_MAX)
-        return size > CHUNK_PAGES << PAGE_SHIFT ? NULL
-                                                : pages_alloc((size + PAGE_SIZE - 1) >> PAGE_SHIFT);
+        return pages_alloc((size + PAGE_SIZE - 1) >> PAGE_SHIFT);
     unsigned class = class_of(size);
-    lock_take(&lock, RANK_ALLOC);
-    bool there = class_free[class] || class_refill(class);
-    void *p = there ? class_free[class] : NULL;
-    if (p)
-        class_free[class] = *(void **)p;
-    lock_give(&lock);
-    if (p)
-        memset(p, 0, class_size(class));
-    return p;
+    return cache_take(class, class_size(class));
 }
 
 /* Bytes usable at p. */
 static size_t usable_size(const void *p)
 {
-    uint64_t index = page_index(p);
-    uint8_t m = index < zone_used ? meta[index] : META_NONE;
+    uint8_t m = meta_of(p);
     if ((m & 0xe0) == META_SLAB)
         return class_size(m & 0x1f);
     if ((m & 0xf0) == META_USED)
@@ -354,16 +452,11 @@ void los_free(void *p)
 {
     if (!p)
         return;
-    lock_take(&lock, RANK_ALLOC);
     size_t size = usable_size(p);
-    unsigned class = size < PAGE_SIZE ? class_of(size) : 0;
-    if (size >= PAGE_SIZE) {
-        free_locked(p, size >> PAGE_SHIFT);
-    } else {
-        *(void **)p = class_free[class];
-        class_free[class] = p;
-    }
-    lock_give(&lock);
+    if (size >= PAGE_SIZE)
+        pages_free(p, size >> PAGE_SHIFT);
+    else
+        cache_put(class_of(size), p);
 }
 
 void *los_realloc(void *p, size_t size)

@@ -7,7 +7,6 @@
 #include "trusted/libos/libos.h"
 
 #define SPINS_MAX 200u
-#define SHARES 16u /* as many threads run side by side without meeting */
 #define LOTS 16u
 
 enum { MODE_NONE, MODE_SHARED, MODE_EXCLUSIVE };

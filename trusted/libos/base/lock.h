@@ -28,20 +28,24 @@ struct lock {
  * after that of a file in it, of two futex buckets the one with the lower address first. */
 enum lock_rank {
     RANK_EPOLL = 1, /* an epoll: its changes, who looks */
-    RANK_OBJECT,    /* pipe, event, what a socket has received */
-    RANK_FAMILY,    /* struct family.lock: page faults */
+    RANK_OBJECT,    /* pipe, event, what a socket has received; places of descriptors; handlers */
+    RANK_INODE,     /* an inode's times */
+    RANK_FAMILY,    /* struct family.locks: page faults */
     RANK_IMAGE,     /* the cache of checked blocks: new ones */
     RANK_OUTSIDE,   /* what the host said of a handle */
     RANK_QUEUE,     /* struct wait_queue.lock */
     RANK_READY,     /* an epoll's list of what may be ready */
     RANK_FRAMES,    /* the table of committed pages: new parts of it */
+    RANK_CACHE,     /* free objects that some threads keep */
     RANK_ALLOC,     /* memory of the LibOS */
 };
 
 void lock_take(struct lock *l, enum lock_rank rank);
 void lock_give(struct lock *l);
 
-/* The big lock. */
+/* The big lock. Threads count their shares in so many places (struct thread.share); who keeps
+ * something by thread may do as well. */
+#define SHARES 16u
 void los_lock(void);  /* exclusive */
 void los_share(void); /* shared */
 void los_unlock(void);

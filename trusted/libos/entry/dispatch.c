@@ -107,6 +107,8 @@ long los_call(int64_t nr, const uint64_t a[6])
         return call_handle(nr, a);
     self()->call_shared = e->shared;
     los_relock();
+    if (!e->shared)
+        file_reap();
     long r = call_handle(nr, a);
     async_tell();
     los_unlock();

@@ -121,6 +121,8 @@ static void system_call(struct thread *t)
     los_relock();
     residence_enter();
     call_residence();
+    if (!los_is_shared())
+        file_reap();
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
     if (tracing)

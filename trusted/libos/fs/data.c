@@ -50,7 +50,7 @@ static int own_page(struct inode *i, uint64_t index, bool whole, uint8_t **out)
             return r;
         }
         radix_put(slot, page); /* whole, for who reads beside us */
-        i->page_count++;
+        __atomic_fetch_add(&i->page_count, 1, __ATOMIC_RELAXED); /* stat looks */
     }
     *out = *slot;
     return 0;
@@ -214,6 +214,7 @@ void data_drop_rights(struct inode *i)
 {
     if (capable(CAP_FSETID) || !(i->mode & 06000))
         return;
+    call_alone(); /* others look at it */
     uint32_t before = i->mode;
     i->mode &= ~(uint32_t)04000;
     if (i->mode & 010)
@@ -410,8 +411,8 @@ uint64_t data_blocks(const struct inode *i)
     if (i->volume)
         return volume_data_blocks(i);
     if ((i->mode & S_IFMT) == S_IFREG && !i->has_lower)
-        return i->page_count * (PAGE_SIZE / 512);
-    return i->fs == FS_ROOT ? page_up(i->size) / 512 : 0;
+        return __atomic_load_n(&i->page_count, __ATOMIC_RELAXED) * (PAGE_SIZE / 512);
+    return i->fs == FS_ROOT ? page_up(size_now(i)) / 512 : 0;
 }
 
 static long regular_read(struct file *f, struct io *io, uint64_t offset)

@@ -3,10 +3,13 @@
 #include "trusted/libos/fs/file.h"
 
 #include "trusted/libos/calls.h"
+#include "trusted/libos/mm/mm.h"
 
 #define FD_MAX 65536
 
+/* Places change under the lock, or alone; who looks needs none. The array grows alone. */
 struct fd_table {
+    struct lock lock; /* RANK_OBJECT */
     uint32_t refs;
     int room;
     struct fd {
@@ -69,7 +72,13 @@ static int fd_limit(void)
 
 struct file *fd_file_of(const struct fd_table *t, int fd)
 {
-    return fd >= 0 && fd < t->room ? t->fds[fd].file : NULL;
+    return fd >= 0 && fd < t->room ? __atomic_load_n(&t->fds[fd].file, __ATOMIC_ACQUIRE) : NULL;
+}
+
+static void put_file(struct fd *fd, struct file *f, bool cloexec)
+{
+    fd->cloexec = cloexec;
+    __atomic_store_n(&fd->file, f, __ATOMIC_RELEASE);
 }
 
 struct file *fd_any(int fd)
@@ -114,26 +123,50 @@ static int grow_table(int fd)
     return 0;
 }
 
-int fd_install(struct file *f, bool cloexec, int lowest)
+/* The lowest free place from `lowest` on, which is f's now; -EMFILE; -ENFILE: the table must grow.
+ */
+static int take_place(struct file *f, bool cloexec, int lowest)
 {
+    struct fd_table *t = own_table();
     int fd = lowest;
+    lock_take(&t->lock, RANK_OBJECT);
     while (fd_any(fd)) /* those of O_PATH have their place too */
         fd++;
-    int r = fd >= fd_limit() ? -EMFILE : grow_table(fd);
-    if (r) {
-        file_put(f);
-        return r;
+    int r = fd >= fd_limit() ? -EMFILE : fd < t->room ? fd : -ENFILE;
+    if (r >= 0)
+        put_file(&t->fds[fd], f, cloexec);
+    lock_give(&t->lock);
+    return r;
+}
+
+int fd_install(struct file *f, bool cloexec, int lowest)
+{
+    int r;
+    while ((r = take_place(f, cloexec, lowest)) == -ENFILE) {
+        call_alone();
+        if ((r = grow_table(MAX(own_table()->room, lowest))))
+            break;
     }
-    own_table()->fds[fd] = (struct fd){f, cloexec};
-    return fd;
+    if (r < 0)
+        file_put(f);
+    return r;
 }
 
 int fd_close(int fd)
 {
+    struct fd_table *t = own_table();
     struct file *f = fd_any(fd);
+    if (f && lock_is_held(f) && los_alone())
+        f = fd_any(fd);
     if (!f)
         return -EBADF;
-    own_table()->fds[fd].file = NULL;
+    lock_take(&t->lock, RANK_OBJECT);
+    bool ours = t->fds[fd].file == f; /* nobody closed it just now */
+    if (ours)
+        put_file(&t->fds[fd], NULL, false);
+    lock_give(&t->lock);
+    if (!ours)
+        return -EBADF;
     lock_closed(f);
     file_put(f);
     return 0;

@@ -111,11 +111,12 @@ struct inode {
     const struct inode_ops *ops;
     const struct file_ops *file_ops;
     enum fs_kind fs;
-    uint32_t refs;
+    uint32_t refs; /* atomic */
     uint64_t ino;
     uint32_t mode, uid, gid, nlink, rdev;
     uint64_t size;
     struct time atime, mtime, ctime;
+    struct lock lock; /* RANK_INODE: of the times */
     /* image */
     bool has_lower;
     struct erofs_node lower;
@@ -146,9 +147,9 @@ struct dentry {
     struct list children;
     struct dentry *parent;
     struct inode *inode; /* NULL: the image's name is hidden */
-    uint32_t refs;
-    bool kept; /* in the tree: holds a reference of its own */
-    bool root; /* .. stays here */
+    uint32_t refs;       /* atomic */
+    bool kept;           /* in the tree: holds a reference of its own */
+    bool root;           /* .. stays here */
     char *name;
 };
 
@@ -165,6 +166,7 @@ struct file {
     struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
     struct list watchers;    /* epoll's entries for this file */
     struct list ending;      /* of those that nobody refers to any more */
+    bool quiet;              /* it is left to file_reap; atomic */
     bool locked;             /* holds a flock */
     bool ranged;             /* locked a range as an open file (OFD) */
     int32_t owner_type, owner, owner_signal; /* of fcntl: whom O_ASYNC signals, and how */
@@ -185,8 +187,9 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
 void inode_get(struct inode *i);
 void inode_put(struct inode *i);
-bool inode_allowed(const struct inode *i, int mask); /* R_OK 4, W_OK 2, X_OK 1 */
-void inode_touch(struct inode *i, bool content);     /* ctime, and mtime */
+bool inode_allowed(const struct inode *i, int mask);  /* R_OK 4, W_OK 2, X_OK 1 */
+void inode_touch(struct inode *i, bool content);      /* ctime, and mtime */
+void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */
 struct time time_now(void);
 uint64_t file_id_next(void);
 
@@ -270,10 +273,14 @@ struct dentry *fs_root(void);       /* the caller's; not counted */
 void fs_root_set(struct dentry *d); /* takes a reference */
 
 /* fs/open.c: open files. file_new: one reference, no inode. The last file_put releases; where that
- * ends further files (sockets queued in sockets) they end one after another, not in one another. */
+ * ends further files (sockets queued in sockets) they end one after another, not in one another.
+ * Who shares the lock when a file ends of which nobody hears leaves it to file_reap, which is
+ * called alone, before each call that is so: so what somebody else found and did not count stays.
+ */
 struct file *file_new(const struct file_ops *ops, uint32_t flags);
 void file_get(struct file *f);
 void file_put(struct file *f);
+void file_reap(void);
 /* With the caller's rights and open(2)'s errors; may wait (a FIFO). */
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
@@ -296,6 +303,7 @@ void file_woken(struct file *f); /* tell pollers */
 
 /* fs/lock.c: what ends with a descriptor, and with an open file. */
 long lock_fcntl(struct file *f, int command, uint64_t arg);
+bool lock_is_held(const struct file *f); /* of a range, by anybody */
 void lock_closed(struct file *f);
 void lock_release(struct file *f);
 

@@ -31,11 +31,23 @@ struct time time_now(void)
 
 void inode_touch(struct inode *i, bool content)
 {
-    i->ctime = time_now();
+    struct time now = time_now();
+    lock_take(&i->lock, RANK_INODE);
+    i->ctime = now;
     if (content)
-        i->mtime = i->ctime;
+        i->mtime = now;
+    lock_give(&i->lock);
     if (i->volume)
         volume_refresh(i);
+}
+
+void inode_times(struct inode *i, struct time to[3])
+{
+    lock_take(&i->lock, RANK_INODE);
+    to[0] = i->atime;
+    to[1] = i->mtime;
+    to[2] = i->ctime;
+    lock_give(&i->lock);
 }
 
 static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
@@ -174,14 +186,15 @@ struct inode *inode_of_image(uint64_t nid)
 
 void inode_get(struct inode *i)
 {
-    i->refs++;
+    __atomic_fetch_add(&i->refs, 1, __ATOMIC_RELAXED);
 }
 
 void inode_put(struct inode *i)
 {
     /* An inode of the image that still has a name keeps what was changed in it. */
-    if (--i->refs || (i->has_lower && i->nlink))
+    if (__atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) || (i->has_lower && i->nlink))
         return;
+    los_alone();
     notify_gone(i);
     if (i->volume)
         volume_inode_end(i);

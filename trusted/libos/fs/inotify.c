@@ -36,6 +36,11 @@ struct watch {
 
 static uint32_t watches_now, cookies;
 
+bool notify_wanted(void)
+{
+    return watches_now;
+}
+
 uint32_t notify_cookie(void)
 {
     return watches_now ? ++cookies : 0;

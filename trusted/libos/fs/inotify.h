@@ -19,6 +19,7 @@
 #define NOTIFY_DELETE_SELF 0x400u
 #define NOTIFY_MOVE_SELF 0x800u
 
+bool notify_wanted(void);     /* does anybody watch anything? */
 uint32_t notify_cookie(void); /* one for both halves of a move */
 /* To the watches of the directory, by name. */
 void notify_name(struct dentry *d, uint32_t what, uint32_t cookie);

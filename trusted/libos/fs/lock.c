@@ -336,6 +336,11 @@ static void range_drop(struct inode *i, const void *owner)
 }
 
 /* POSIX: closing any descriptor of a file gives up what the process locked in it. */
+bool lock_is_held(const struct file *f)
+{
+    return f->inode && !list_empty(&f->inode->ranges);
+}
+
 void lock_closed(struct file *f)
 {
     if (f->inode)

@@ -6,6 +6,9 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/epoll.h"
+#include "trusted/libos/mm/mm.h"
+
+static const struct file_ops directory_ops = {0};
 
 struct file *file_new(const struct file_ops *ops, uint32_t flags)
 {
@@ -16,6 +19,7 @@ struct file *file_new(const struct file_ops *ops, uint32_t flags)
     f->flags = flags;
     f->refs = 1;
     list_init(&f->watchers);
+    list_init(&f->ending);
     return f;
 }
 
@@ -44,6 +48,60 @@ static void file_end(struct file *f)
     los_free(f);
 }
 
+/* Nobody hears of its end, and nothing goes with it but a little memory. */
+static bool ends_quietly(const struct file *f)
+{
+    const struct inode *i = f->inode;
+    return (f->ops == &regular_ops || f->ops == &directory_ops) && i && f->dentry && !i->volume &&
+           i->nlink && f->dentry->kept && !f->locked && !f->ranged && !f->async && !notify_wanted();
+}
+
+#define QUIET_MAX 32u
+
+/* Those of threads that share a counter of the big lock. */
+static struct quiet {
+    _Alignas(64) struct lock lock; /* RANK_OBJECT */
+    struct list files;
+    uint32_t count;
+} quiets[SHARES];
+static bool any_quiet; /* set while the lock is shared, cleared alone */
+
+void file_reap(void)
+{
+    if (!__atomic_load_n(&any_quiet, __ATOMIC_RELAXED))
+        return;
+    any_quiet = false;
+    for (unsigned n = 0; n < SHARES; n++) {
+        struct quiet *q = &quiets[n];
+        for (q->count = 0; q->files.next && !list_empty(&q->files);) {
+            struct file *f = container_of(q->files.next, struct file, ending);
+            list_remove(&f->ending);
+            f->quiet = false;
+            if (!f->refs) /* else somebody found it before its place was taken, and counted it */
+                file_end(f);
+        }
+    }
+}
+
+static void leave_to_reap(struct file *f)
+{
+    struct quiet *q = &quiets[self()->share % SHARES];
+    if (__atomic_exchange_n(&f->quiet, true, __ATOMIC_SEQ_CST))
+        return;
+    lock_take(&q->lock, RANK_OBJECT);
+    if (!q->files.next)
+        list_init(&q->files);
+    list_append(&q->files, &f->ending);
+    bool many = ++q->count >= QUIET_MAX;
+    lock_give(&q->lock);
+    if (!__atomic_load_n(&any_quiet, __ATOMIC_RELAXED))
+        __atomic_store_n(&any_quiet, true, __ATOMIC_RELAXED);
+    if (many) {
+        los_alone();
+        file_reap();
+    }
+}
+
 /* A file that ends may be the last to hold others (sockets in the queue of a socket), and those
  * others: as many as there are, one after another and none within another. */
 void file_put(struct file *f)
@@ -52,7 +110,12 @@ void file_put(struct file *f)
     static bool busy;
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
+    if (los_is_shared() && (__atomic_load_n(&f->quiet, __ATOMIC_SEQ_CST) || ends_quietly(f))) {
+        leave_to_reap(f);
+        return;
+    }
     los_alone(); /* who goes on to touch the program's memory does so before */
+    list_remove(&f->ending);
     list_append(&ending, &f->ending);
     if (busy)
         return;
@@ -117,7 +180,6 @@ void file_path(struct file *f, char *buf, size_t size)
         fmt(buf, size, "?");
 }
 
-static const struct file_ops directory_ops = {0};
 static const struct file_ops path_ops = {0};
 
 static int open_special(struct file *f)
@@ -159,9 +221,19 @@ static int check_access(struct inode *i, uint32_t flags)
     return inode_allowed(i, mask) ? 0 : -EACCES;
 }
 
+/* What opening does beside others: to make the open file, and no more. */
+static bool opens_plainly(const struct inode *i)
+{
+    uint32_t type = i->mode & S_IFMT;
+    return !i->volume && !(i->ops && i->ops->open) &&
+           (type == S_IFDIR || (type == S_IFREG && i->file_ops == &regular_ops));
+}
+
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
 {
     struct inode *i = d->inode;
+    if ((flags & O_TRUNC) || !opens_plainly(i))
+        call_alone();
     int r = check_access(i, flags);
     if (r)
         return r;
@@ -402,6 +474,8 @@ static long do_open(int dirfd, uint64_t path, uint32_t flags, uint32_t mode, int
         return -ENOMEM;
     struct file *f;
     long r = user_string(text, path, 4096);
+    if (flags & (O_CREAT | TMPFILE_BIT))
+        call_alone();
     if (r >= 0)
         r = open_at(dirfd, text, flags & (uint32_t)OPEN_FLAGS, mode, how, &f);
     if (!r)

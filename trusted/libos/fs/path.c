@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a path to a place in the tree.
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/mm/mm.h"
 
 #define LINKS_MAX 40
 #define PATH_SIZE 4096u
@@ -280,6 +281,7 @@ int walk_user(int dirfd, uint64_t path, int flags, struct walk *w)
     long n = user_string(buf, path, PATH_SIZE);
     int r = n < 0 ? (int)n : walk_path(dirfd, buf, flags, w);
     los_free(buf);
+    call_residence(); /* the walk may have been alone */
     return r;
 }
 

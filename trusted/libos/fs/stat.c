@@ -7,6 +7,7 @@
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/volume.h"
+#include "trusted/libos/mm/mm.h"
 
 #define DEVICE 0x20u /* st_dev of everything but /proc */
 
@@ -27,8 +28,10 @@ static uint64_t device_of(const struct inode *i)
     return i->fs == FS_PROC ? DEVICE + 1 : i->volume ? DEVICE + 2 + volume_index(i) : DEVICE;
 }
 
-static int put_stat(uint64_t to, const struct inode *i)
+static int put_stat(uint64_t to, struct inode *i)
 {
+    struct time t[3];
+    inode_times(i, t);
     struct stat s = {
         .st_dev = device_of(i),
         .st_ino = i->ino,
@@ -37,21 +40,23 @@ static int put_stat(uint64_t to, const struct inode *i)
         .st_uid = i->uid,
         .st_gid = i->gid,
         .st_rdev = i->rdev,
-        .st_size = (long)i->size,
+        .st_size = (long)__atomic_load_n(&i->size, __ATOMIC_ACQUIRE),
         .st_blksize = PAGE_SIZE,
         .st_blocks = (long)data_blocks(i),
-        .st_atime = (unsigned long)i->atime.s,
-        .st_atime_nsec = i->atime.ns,
-        .st_mtime = (unsigned long)i->mtime.s,
-        .st_mtime_nsec = i->mtime.ns,
-        .st_ctime = (unsigned long)i->ctime.s,
-        .st_ctime_nsec = i->ctime.ns,
+        .st_atime = (unsigned long)t[0].s,
+        .st_atime_nsec = t[0].ns,
+        .st_mtime = (unsigned long)t[1].s,
+        .st_mtime_nsec = t[1].ns,
+        .st_ctime = (unsigned long)t[2].s,
+        .st_ctime_nsec = t[2].ns,
     };
     return user_write(to, &s, sizeof(s));
 }
 
-static int put_statx(uint64_t to, const struct inode *i)
+static int put_statx(uint64_t to, struct inode *i)
 {
+    struct time t[3];
+    inode_times(i, t);
 #define STAMP(t)                                                                                   \
     {                                                                                              \
         .tv_sec = (t).s, .tv_nsec = (t).ns                                                         \
@@ -64,11 +69,11 @@ static int put_statx(uint64_t to, const struct inode *i)
         .stx_gid = i->gid,
         .stx_mode = (uint16_t)i->mode,
         .stx_ino = i->ino,
-        .stx_size = i->size,
+        .stx_size = __atomic_load_n(&i->size, __ATOMIC_ACQUIRE),
         .stx_blocks = data_blocks(i),
-        .stx_atime = STAMP(i->atime),
-        .stx_ctime = STAMP(i->ctime),
-        .stx_mtime = STAMP(i->mtime),
+        .stx_atime = STAMP(t[0]),
+        .stx_ctime = STAMP(t[2]),
+        .stx_mtime = STAMP(t[1]),
         .stx_rdev_major = i->rdev >> 8 & 0xfff,
         .stx_rdev_minor = (i->rdev & 0xff) | (i->rdev >> 12 & 0xfff00),
         .stx_dev_minor = (uint32_t)device_of(i),
@@ -76,11 +81,13 @@ static int put_statx(uint64_t to, const struct inode *i)
     return user_write(to, &s, sizeof(s));
 }
 
-typedef int put_fn(uint64_t to, const struct inode *i);
+typedef int put_fn(uint64_t to, struct inode *i);
 
 static long of_fd(int fd, uint64_t to, put_fn *put)
 {
     struct file *f = fd_any(fd);
+    if (f && f->inode && f->inode->volume && call_alone())
+        f = fd_any(fd);
     if (!f)
         return -EBADF;
     if (f->inode)
@@ -106,6 +113,8 @@ static long of_path(int dirfd, uint64_t path, int flags, uint64_t to, put_fn *pu
         struct inode i = w.file->inode ? *w.file->inode : nameless_inode(w.file);
         r = put(to, &i);
     } else {
+        if (w.dentry->inode->volume)
+            call_alone();
         r = put(to, w.dentry->inode);
     }
     walk_end(&w);
@@ -194,9 +203,9 @@ static long readlink_path(int dirfd, uint64_t path, uint64_t to, int64_t size)
         return -EINVAL;
     struct walk w = {0};
     char first;
-    struct file *f = fd_any(dirfd);
     if (user_read(&first, path, 1))
         return -EFAULT;
+    struct file *f = fd_any(dirfd);
     bool of_fd_itself =
         !first && f && f->dentry && (f->flags & O_PATH) && (f->inode->mode & S_IFMT) == S_IFLNK;
     int r = of_fd_itself ? 0 : walk_user(dirfd, path, 0, &w);

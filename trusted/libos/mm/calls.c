@@ -20,6 +20,28 @@
      MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |                  \
      (63u << MAP_HUGE_SHIFT))
 
+/* Long calls go by pieces, between which others run: so many pages that are there. */
+#define PIECE_PAGES 64u
+
+static uint64_t piece_end(uint64_t start, uint64_t end)
+{
+    uint64_t there = page_next_leaf(space(), start, end);
+    uint64_t size = (uint64_t)PIECE_PAGES << PAGE_SHIFT;
+    return end - there > size ? there + size : end;
+}
+
+static void populate(uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start, next; at < end; at = next) {
+        next = MIN(at + ((uint64_t)PIECE_PAGES << PAGE_SHIFT), end);
+        struct area *area = area_find(at);
+        if (!area || !area->prot || page_populate(area, at, (next - at) >> PAGE_SHIFT))
+            return;
+        if (next < end)
+            call_pause();
+    }
+}
+
 static int check_file(struct file *f, int prot, bool shared)
 {
     if (!file_can_read(f))
@@ -84,17 +106,24 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
     int64_t at = mm_map(&r);
     if (own)
         file_put(f);
-    if (at > 0 && (flags & MAP_POPULATE)) {
-        struct area *area = area_find((uint64_t)at);
-        if (area && area->prot)
-            page_populate(area, (uint64_t)at, page_up(size) >> PAGE_SHIFT);
-    }
+    if (at > 0 && (flags & MAP_POPULATE))
+        populate((uint64_t)at, (uint64_t)at + page_up(size));
     return at;
 }
 
+/* What was taken away may be mapped again before the rest has gone. */
 long sys_munmap(uint64_t addr, uint64_t size)
 {
-    return mm_unmap(addr, size);
+    uint64_t end = addr + page_up(size);
+    if (end <= addr || end > port_info.user_end)
+        return -EINVAL;
+    for (uint64_t next;; addr = next) {
+        next = piece_end(addr, end);
+        int r = mm_unmap(addr, next - addr);
+        if (r || next == end)
+            return r;
+        call_pause();
+    }
 }
 
 /* Are all addresses of the range mapped? */
@@ -251,6 +280,22 @@ static bool advice_known(int advice)
     return false;
 }
 
+static int drop_pages(uint64_t start, uint64_t end, int advice)
+{
+    int r = 0;
+    for (size_t i = area_index(start); !r && i < space()->count && space()->areas[i]->start < end;
+         i++) {
+        const struct area *a = space()->areas[i];
+        if (a->shared && advice == MADV_FREE)
+            return -EINVAL;
+        if (a->shared)
+            continue; /* the file has it */
+        page_remove(MAX(start, a->start), MIN(end, a->end));
+        r = residence_settle(space(), MAX(start, a->start), MIN(end, a->end));
+    }
+    return r;
+}
+
 long sys_madvise(uint64_t addr, uint64_t size, int advice)
 {
     uint64_t end;
@@ -265,20 +310,13 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     case MADV_FREE:
         if (advice != MADV_DONTNEED_LOCKED_ && mm_locked_size(space(), addr, end))
             return -EINVAL;
-        for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end;
-             i++) {
-            struct area *area = space()->areas[i];
-            if (area->shared) {
-                if (advice == MADV_FREE)
-                    return -EINVAL;
-                continue; /* the file has it */
-            }
-            page_remove(MAX(addr, area->start), MIN(end, area->end));
-            r = residence_settle(space(), MAX(addr, area->start), MIN(end, area->end));
-            if (r)
-                return r;
+        for (uint64_t at = addr, next; !r && at < end; at = next) {
+            next = piece_end(at, end);
+            r = drop_pages(at, next, advice);
+            if (next < end)
+                call_pause();
         }
-        return is_covered(addr, end) ? 0 : -ENOMEM;
+        return r ? r : is_covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
         if (!is_covered(addr, end))

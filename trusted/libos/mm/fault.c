@@ -22,15 +22,17 @@ static int refuse_access(struct mm_fault *f, int signo, int code, int r)
     return r;
 }
 
-/* Anonymous memory, from addr on: more each time when the program walks through an area. */
+/* Anonymous memory, from addr on: more each time when the program walks through an area. Threads
+ * may walk at once: it is a guess. */
 static uint64_t batch_count(struct area *a, uint64_t addr)
 {
-    if (addr == a->next_fault && a->batch)
-        a->batch = MIN(a->batch * 2, BATCH_MAX);
-    else
-        a->batch = BATCH_MIN;
-    a->next_fault = addr + ((uint64_t)a->batch << PAGE_SHIFT);
-    return a->batch;
+    uint32_t batch = __atomic_load_n(&a->batch, __ATOMIC_RELAXED);
+    bool row = addr == __atomic_load_n(&a->next_fault, __ATOMIC_RELAXED) && batch;
+    batch = row ? MIN(batch * 2, BATCH_MAX) : BATCH_MIN;
+    __atomic_store_n(&a->batch, batch, __ATOMIC_RELAXED);
+    uint64_t count = MIN(batch, 512 - page_slot(addr)); /* all of one lock */
+    __atomic_store_n(&a->next_fault, addr + (count << PAGE_SHIFT), __ATOMIC_RELAXED);
+    return count;
 }
 
 /* A page of a file costs nearly as much as the fault that it saves (it is copied, hashed and
@@ -88,9 +90,15 @@ static bool fault_beside(uint64_t addr, int access)
     return state & access;
 }
 
+static struct lock *fault_lock(uint64_t addr)
+{
+    struct family *f = space()->family;
+    return &f->locks[f->count > 1 ? 0 : (addr >> 21) % FAULT_LOCKS].lock;
+}
+
 static bool fault_is_done_beside(uint64_t addr, int access)
 {
-    struct lock *l = &space()->family->lock;
+    struct lock *l = fault_lock(addr);
     if (!los_is_shared())
         return false;
     lock_take(l, RANK_FAMILY);

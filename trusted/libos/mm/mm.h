@@ -14,7 +14,8 @@
 // the zone or at the address of one mapping. At another address it is taken away and faults there.
 //
 // All of this changes while the big lock is held exclusively; pages that are not there come also
-// while it is shared, under the family's lock.
+// while it is shared, under a lock of the family: one for every 2 MiB, which have a leaf and a part
+// of the table of frames of their own, or one for all where others may have these addresses.
 #ifndef LIBOS_MM_H
 #define LIBOS_MM_H
 
@@ -51,6 +52,7 @@ struct space {
     struct area **areas;
     size_t count, room;
     struct radix leaves; /* by addr >> 21: struct leaf */
+    struct lock lock;    /* RANK_FRAMES: new leaves */
     uint64_t brk_start, brk, brk_limit;
     uint64_t code_start, code_end; /* window for mappings of files */
     struct slab {
@@ -62,6 +64,8 @@ struct space {
     struct site_set *sites;
 };
 
+#define FAULT_LOCKS 16u
+
 struct family {
     uint32_t count;
     struct list members;
@@ -70,7 +74,10 @@ struct family {
     struct thread *holder;  /* nobody else becomes resident now; NULL: free */
     bool wanted;            /* threads were kicked out: the last one wakes who waits */
     uint64_t until;         /* the resident's time is its own until then */
-    struct lock lock;       /* RANK_FAMILY: pages that come while the big lock is shared */
+    struct {
+        struct lock lock; /* RANK_FAMILY: fault_lock */
+        uint8_t apart[60];
+    } locks[FAULT_LOCKS];
 };
 
 static inline struct space *space(void)

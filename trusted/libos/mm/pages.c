@@ -23,16 +23,23 @@ uint8_t page_state(uint64_t addr)
     return page_state_of(space(), addr);
 }
 
+static struct leaf *new_leaf(struct space *s, uint64_t addr)
+{
+    struct leaf *leaf = NULL;
+    lock_take(&s->lock, RANK_FRAMES);
+    void **slot = radix_slot(&s->leaves, addr >> 21);
+    if (slot && (leaf = los_alloc(sizeof(*leaf))))
+        radix_put(slot, leaf);
+    lock_give(&s->lock);
+    return leaf;
+}
+
 int page_state_set(struct space *s, uint64_t addr, uint64_t count, uint8_t state)
 {
     for (; count; count--, addr += PAGE_SIZE) {
         struct leaf *leaf = page_leaf(s, addr);
-        if (!leaf) {
-            void **slot = radix_slot(&s->leaves, addr >> 21);
-            if (!slot || !(leaf = los_alloc(sizeof(*leaf))))
-                return -ENOMEM;
-            radix_put(slot, leaf);
-        }
+        if (!leaf && !(leaf = new_leaf(s, addr)))
+            return -ENOMEM;
         __atomic_store_n(&leaf->page[page_slot(addr)], state, __ATOMIC_RELEASE);
     }
     return 0;

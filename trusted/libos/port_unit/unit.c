@@ -83,6 +83,8 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         port_info.cpu_count = 2;
         port_info.xfrm = 3;
         port_info.xsave_size = 576;
+        static struct thread starter; /* until there is a first process for a thread */
+        unit_self = &starter;
         page_init(port_info.zone_start, port_info.zone_end);
         process_init_first();
         caps_start(&first_process);

@@ -18,12 +18,15 @@ long sys_rt_sigaction(int signo, uint64_t act, uint64_t old_act, uint64_t set_si
         return -EINVAL;
     if (act && (signo == SIGKILL || signo == SIGSTOP))
         return -EINVAL;
-    struct sig_action old = current()->handlers->actions[signo - 1], new;
-    if (act) {
-        if (user_read(&new, act, sizeof(new)))
-            return -EFAULT;
-        current()->handlers->actions[signo - 1] = new;
-    }
+    struct sig_action old, new;
+    if (act && user_read(&new, act, sizeof(new)))
+        return -EFAULT;
+    struct handlers *h = current()->handlers;
+    lock_take(&h->lock, RANK_OBJECT);
+    old = h->actions[signo - 1];
+    if (act)
+        h->actions[signo - 1] = new;
+    lock_give(&h->lock);
     return old_act ? user_write(old_act, &old, sizeof(old)) : 0;
 }
 
@@ -65,8 +68,10 @@ long sys_rt_sigreturn(void)
 {
     struct thread *t = self();
     t->call_nr = -1;
-    if (frame_pop(t)) /* a frame that is none: as a fault of the program */
+    if (frame_pop(t)) { /* a frame that is none: as a fault of the program */
+        los_upgrade();
         sig_fault(t, SIGSEGV, 0x80, 0);
+    }
     return (long)t->regs.rax;
 }
 

@@ -16,6 +16,7 @@ struct sig_action { /* as the kernel's rt_sigaction takes it */
 /* What a process does on each signal; shared by CLONE_SIGHAND. */
 struct handlers {
     uint32_t refs;
+    struct lock lock; /* RANK_OBJECT: rt_sigaction; others look alone */
     struct sig_action actions[SIG_COUNT];
 };
 

@@ -7,29 +7,34 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
-/* The largest value given out so far; wait-free, since the lock may or may not be held. */
-static uint64_t last_monotonic, last_real;
+/* What all threads have seen at least, raised in steps: most readers write nothing that others
+ * read. Each thread remembers what it saw itself. So a clock never goes back in a thread, and
+ * between threads by less than a step, whatever counters the host gives to its processors. */
+#define STEP_NS 16384u
+static struct {
+    _Alignas(64) uint64_t seen;
+} least[2]; /* by enum port_clock */
 
-static uint64_t never_back(uint64_t *last, uint64_t now)
+static uint64_t never_back(enum port_clock which)
 {
-    uint64_t seen = __atomic_load_n(last, __ATOMIC_SEQ_CST);
-    now = MIN(now, 1ull << 62);
-    while (now > seen) {
-        if (__atomic_compare_exchange_n(last, &seen, now, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST))
-            return now;
-    }
-    return seen;
+    uint64_t *last = &self()->last_clock[which], *seen = &least[which].seen;
+    uint64_t now = MIN(port_clock(which), 1ull << 62),
+             all = __atomic_load_n(seen, __ATOMIC_SEQ_CST);
+    now = MAX(MAX(now, *last), all);
+    while (now - MIN(now, all) >= STEP_NS &&
+           !__atomic_compare_exchange_n(seen, &all, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        continue;
+    return *last = now;
 }
 
 uint64_t clock_now(void)
 {
-    return never_back(&last_monotonic, port_clock(PORT_CLOCK_MONOTONIC));
+    return never_back(PORT_CLOCK_MONOTONIC);
 }
 
 uint64_t clock_real(void)
 {
-    return never_back(&last_real, port_clock(PORT_CLOCK_REALTIME));
+    return never_back(PORT_CLOCK_REALTIME);
 }
 
 int clock_read(int id, uint64_t *ns)
