@@ -47,10 +47,11 @@ uninstall-verify:
 # Made-up evidence for unit tests, fuzzing and benchmarks.
 GEN_SRC := $(wildcard tests/gen/*.c) \
     $(addprefix host/attest/,pki.c ecdsa.c sgx_extension.c quote_write.c)
-GEN_TESTS := test_platform test_differs test_evidence_forms test_x509 test_verify_intel test_verify_snp test_verify_csv test_ra_tls
+GEN_TESTS := test_events test_platform test_differs test_evidence_forms test_x509 test_verify_intel test_verify_snp test_verify_csv test_ra_tls
 $(B)/san/tests/gen.a: $(GEN_SRC:%.c=$(B)/san/%.o)
 	@rm -f $@ && ar rcs $@ $^
 $(foreach t,$(GEN_TESTS),$(eval UNIT_LIBS_$(t) = $(B)/san/tests/gen.a $(B)/san/parts.a))
+UNIT_LIBS_test_events += $(MBEDTLS_A)
 $(GEN_TESTS:%=$(B)/tests/unit/%): $(B)/san/tests/gen.a
 GEN_OBJ := $(GEN_SRC:%.c=$(B)/o/%.o)
 $(B)/tests/make_evidence: $(B)/o/tests/tools/make_evidence.o $(GEN_OBJ) $(VERIFY_SRC:%.c=$(B)/o/%.o)

@@ -10,6 +10,8 @@
 //   6 l  the event log (CCEL), a file
 //   7 c  manifest and launch config, laid out as on the config disk (<shelter/boot.h>)
 //   8 s  a stream socket of PID 1's: records both ways
+//   9 r  the register for what happens at run time (RTMR3), a file
+//     a  no descriptor: an agent ran before this one
 //
 //   u8 kind | u8 zero | u16 name size | u32 data size | name | data       little endian
 //
@@ -33,7 +35,8 @@ enum sh_agent_fd {
     SH_AGENT_DEVICE_FD,
     SH_AGENT_LOG_FD,
     SH_AGENT_CONFIG_FD,
-    SH_AGENT_CONTROL_FD
+    SH_AGENT_CONTROL_FD,
+    SH_AGENT_RTMR3_FD
 };
 
 enum sh_agent_record {
@@ -55,7 +58,8 @@ enum sh_agent_record {
 #define SH_TSM_ENTRY SH_TSM_REPORTS "/agent" /* the agent's own */
 #define SH_TDX_DEVICE "/dev/tdx_guest"
 #define SH_SNP_DEVICE "/dev/sev-guest"
-#define SH_CSV_DEVICE "/dev/csv-guest" /* Hygon's driver */
+#define SH_CSV_DEVICE "/dev/csv-guest"                                 /* Hygon's driver */
+#define SH_RTMR3 "/sys/class/misc/tdx_guest/measurements/rtmr3:sha384" /* Linux 6.16 */
 #define SH_EVENT_LOG "/sys/firmware/acpi/tables/data/CCEL"
 
 #endif

@@ -135,12 +135,18 @@ struct shelter_verify_request {
     size_t event_log_size;
     const char *policy_json;    // NULL: the default policy
     const char *reference_json; // {"references":[{"tee":..., "measurement":{...}}]}, or NULL
-    const void *nonce;          // evidence must carry SHA-512("shelter-attest-v1" || nonce)
+    const void *nonce; // evidence must carry SHA-512("shelter-attest-v1" || nonce), or with a
+                       // log SHA-512("shelter-attest-log-v1" || what it replays to || nonce)
     size_t nonce_size;
     const void *report_data; // or exactly these bytes, zero-padded to 64
     size_t report_data_size;
     int64_t time;         // seconds since 1970 at which certificates, CRLs and JSON are judged
     bool allow_simulated; // accept a simulated root, if it is among `ca`
+    // A log of run-time events whose binding into report data is for the caller to have judged (a
+    // broker's additional evidence), or NULL. That of evidence JSON ("measured_log") is bound by
+    // the nonce, and that of an RA-TLS certificate by its claims: the library judges both.
+    const void *measured_log;
+    size_t measured_log_size;
 };
 
 struct shelter_verdict;

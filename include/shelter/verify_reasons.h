@@ -171,3 +171,6 @@ SHELTER_REASON(PLATFORM, "platform", POLICY, "the policy does not trust this pla
 SHELTER_REASON(REFUSED_CPU, "refused-cpu", POLICY, "the policy refuses this kind of CPU or TCB")
 SHELTER_REASON(SNP_BADRAM, "snp-badram", TCB,
                "the firmware does not look for memory that shows at two addresses (CVE-2024-21944)")
+SHELTER_REASON(EVENT, "runtime-event", POLICY,
+               "what was measured at run time is not what the policy demands")
+SHELTER_REASON(MEASURED_LOG, "measured-log", FORM, "the log of run-time events is malformed")

@@ -157,7 +157,7 @@ static void answer_is(const char *method, const char *target, const char *tee, i
     char *query = strchr(path, '?');
     if (query)
         *query++ = 0;
-    agent_sources = (struct agent_sources){tee, -1, -1, -1};
+    agent_sources = (struct agent_sources){tee, -1, -1, -1, -1};
     agent_answer(a, method, path, (struct sh_view){(uint8_t *)query, query ? strlen(query) : 0},
                  nothing, AGENT_FROM_HERE | AGENT_HEADER, &reply);
     assert_int_equal(reply.status, status);
@@ -181,7 +181,7 @@ static void test_answers(void **state)
     answer_is("GET", "/", "tdx-sim", 404, "no such");
     answer_is("GET", "/aa/evidence/", "tdx-sim", 404, "no such");
     answer_is("GET", "//aa/evidence", "tdx-sim", 404, "no such");
-    answer_is("POST", "/aa/aael", "tdx", 501, "register");
+    answer_is("POST", "/aa/aael", "tdx", 400, "no JSON");
     answer_is("GET", "/aa/aael", "tdx", 405, "POST");
     answer_is("GET", "/aa/token?token_type=kbs", "tdx", 501, "no key broker");
     answer_is("GET", "/aa/token?token_type=coco_as", "tdx", 400, "not kbs");
@@ -528,7 +528,7 @@ static void test_tsm(void **state)
     int dir = open(folder, O_RDONLY | O_DIRECTORY);
     memset(data, 0x5a, sizeof(data));
     folder_file(dir, "generation", 0, "7\n");
-    agent_sources = (struct agent_sources){"tdx", dir, -1, -1};
+    agent_sources = (struct agent_sources){"tdx", dir, -1, -1, -1};
     static const size_t sizes[] = {0, 5006, AGENT_QUOTE_MAX, AGENT_QUOTE_MAX + 1,
                                    3 * AGENT_QUOTE_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -589,7 +589,7 @@ static int simulated(size_t size, uint32_t magic, uint32_t status, size_t sent)
               (write(pair[1], quote, sent) < 0 && false));
     }
     close(pair[1]);
-    agent_sources = (struct agent_sources){"tdx-sim", -1, pair[0], -1};
+    agent_sources = (struct agent_sources){"tdx-sim", -1, pair[0], -1, -1};
     int status_of_child, rc = agent_evidence_json(data, &out, &out_size, &e);
     if (!rc)
         agent_os_free(out);
@@ -770,7 +770,7 @@ static void test_snp(void **state)
     uint8_t report[1184], table[256], data[64] = {9};
     assert_non_null(mkdtemp(folder));
     int dir = open(folder, O_RDONLY | O_DIRECTORY);
-    agent_sources = (struct agent_sources){"snp", dir, -1, -1};
+    agent_sources = (struct agent_sources){"snp", dir, -1, -1, -1};
     folder_file(dir, "generation", 0, "1\n");
     certificate_table(table);
     static const char *const shapes[][2] = {
@@ -854,7 +854,7 @@ static int ask_device(const char *tee, int fail, uint32_t size)
     uint8_t data[64] = {9};
     char *out = NULL;
     size_t out_size;
-    agent_sources = (struct agent_sources){tee, -1, DEVICE, -1};
+    agent_sources = (struct agent_sources){tee, -1, DEVICE, -1, -1};
     device.fail = fail;
     device.size = size;
     device.asked = 0;
@@ -873,7 +873,7 @@ static void test_csv(void **state)
     uint8_t data[64] = {9};
     char *out;
     size_t size;
-    agent_sources = (struct agent_sources){"csv", -1, DEVICE, -1};
+    agent_sources = (struct agent_sources){"csv", -1, DEVICE, -1, -1};
     device.fail = 0;
     device.asked = 0;
     assert_int_equal(agent_evidence_json(data, &out, &size, &e), 0);
@@ -894,7 +894,7 @@ static void test_devices(void **state)
 {
     uint8_t report[1184], data[64] = {9};
     snp_report(report, 3, false);
-    agent_sources = (struct agent_sources){"snp", -1, DEVICE, -1};
+    agent_sources = (struct agent_sources){"snp", -1, DEVICE, -1, -1};
     device.size = 1184;
     reads_back(report, data, SNP_SHAPE(TCB, SNP_CPUID, "") SNP_CHAIN);
     assert_int_equal(ask_device("snp", EIO, 1184), 0); /* without certificates */
@@ -948,7 +948,7 @@ static void test_control(void **state)
         uint8_t ask_it[13] = {SH_AGENT_ATTEST, 0, 0, 0, 5, 0, 0, 0, 7, 1, 0, 0, 'n'};
         int log = mkstemp(name);
         assert_int_equal(ftruncate(log, logs[i].size), 0);
-        agent_sources = (struct agent_sources){"tdx", -1, DEVICE, log};
+        agent_sources = (struct agent_sources){"tdx", -1, DEVICE, log, -1};
         device.fail = 0;
         device.size = 5000;
         device.asked = 0;
@@ -968,7 +968,7 @@ static void test_control(void **state)
         unlink(name);
         memcpy(name, path, sizeof(path));
     }
-    agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1};
+    agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1, -1};
     static const uint8_t once[] = {SH_AGENT_ATTEST, 0, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0, 'n'};
     assert_int_equal(ask(once, sizeof(once), out, &size), 0);
     assert_int_equal(sh_le32(out + 12), ENODEV);
@@ -1022,7 +1022,7 @@ static void test_serve(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         alarm(20);
-        agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1};
+        agent_sources = (struct agent_sources){"tdx-sim", -1, -1, -1, -1};
         _exit(agent_serve(listen_fd, -1, agent_new(&no_settings, nothing)) ? 1 : 0);
     }
     /* Mute and torn clients take places; the others are answered all the same. */

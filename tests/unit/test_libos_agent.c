@@ -170,7 +170,7 @@ static uint64_t inet(uint16_t port)
 /* Port unit starts no threads: the port is then refused as any other, and stays the program's. */
 static void test_port_without_thread(void **state)
 {
-    agent_init(NULL, 0);
+    agent_init((struct sh_view){NULL, 0}, (struct sh_view){NULL, 0});
     long fd = call(__NR_socket, AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
     assert_int_equal(call(__NR_connect, fd, inet(8006), 16), -ECONNREFUSED);
@@ -191,7 +191,7 @@ static int no_env(void *env, const char *text)
 /* Nothing asked for, nothing done: not one call out. */
 static void test_nothing_to_do(void **state)
 {
-    agent_init(NULL, 0);
+    agent_init((struct sh_view){NULL, 0}, (struct sh_view){NULL, 0});
     los_lock();
     uint64_t calls = unit_host.calls;
     assert_int_equal(agent_before_program(no_env, NULL), 0);

@@ -97,7 +97,7 @@ static void serve_evidence(struct agent *a, struct sh_view query, struct agent_r
     struct agent_error e;
     if (!read_runtime_data(query, report_data, reply))
         return;
-    int rc = agent_evidence_text(&t, report_data, &e);
+    int rc = agent_evidence_text(&t, report_data, &a->events, false, &e);
     if (!rc) {
         agent_text_str(&t, "\n");
         take_text(reply, 200, JSON, &t);
@@ -177,11 +177,43 @@ static void ra_tls(struct agent *a, struct sh_view query, struct agent_reply *re
     int n = read_parameter(query, "nonce", false, nonce, reply);
     if (n < 0)
         return;
-    int rc = agent_ra_tls(nonce, (size_t)n, &pem, &size, &e);
+    int rc = agent_ra_tls(a, nonce, (size_t)n, &pem, &size, &e);
     if (rc)
         send_error(reply, status_of(rc), e.text);
     else
         *reply = (struct agent_reply){200, "application/x-pem-file", (uint8_t *)pem, size};
+}
+
+/* {"domain", "operation", "content"}, as CoCo's agent takes it. Ours are of the domain "shelter".
+ */
+static void take_event(struct agent *a, struct sh_view body, struct agent_reply *reply)
+{
+    static const char *const names[] = {"domain", "operation", "content"};
+    struct agent_text t = {0};
+    struct agent_error e;
+    struct agent_json o;
+    char *text[3];
+    size_t room = body.size + 1;
+    char *all = agent_os_alloc(3 * room);
+    int rc = !all                                                       ? -ENOMEM
+             : agent_json_check(&o, (const char *)body.data, body.size) ? -EBADMSG
+                                                                        : 0;
+    for (size_t i = 0; !rc && i < 3; i++) {
+        text[i] = all + i * room;
+        if (agent_json_member(o, names[i], text[i], room) < 0)
+            rc = -EBADMSG;
+    }
+    if (rc == -EBADMSG)
+        send_error(reply, 400, "the body is no JSON object with domain, operation and content");
+    else if (!rc && !strcmp(text[0], "shelter"))
+        send_error(reply, 403, "events of the domain 'shelter' are the agent's own");
+    else if (rc || (rc = agent_event(a, text[0], text[1], text[2], &e)))
+        send_error(reply, rc == -EINVAL ? 400 : 503, rc == -ENOMEM ? "no memory" : e.text);
+    else {
+        agent_text_str(&t, "{\"success\":\"true\"}\n");
+        take_text(reply, 200, JSON, &t);
+    }
+    agent_os_free(all);
 }
 
 /* CoCo's clients send no header of ours, so what is CoCo's asks for it only in images that say so;
@@ -229,9 +261,12 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
     if (!check_sender(a, path, who, reply))
         return;
     if (!strcmp(path, "/aa/aael")) {
-        send_error(reply, strcmp(method, "POST") ? 405 : 501,
-                   strcmp(method, "POST") ? "only POST"
-                                          : "this TEE's kernel has no way to extend a register");
+        if (strcmp(method, "POST"))
+            send_error(reply, 405, "only POST");
+        else if (query.size)
+            send_error(reply, 400, "a parameter is unknown, there twice or without a value");
+        else
+            take_event(a, body, reply);
         return;
     }
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {

@@ -28,17 +28,17 @@ static int start_agent(int fd, struct agent *a)
 }
 
 /* An event log that makes it too large for a frame is left out: the quote stands without it. */
-static int make_evidence(const uint8_t *nonce, size_t nonce_size, char **json, size_t *size,
-                         struct agent_error *e)
+static int make_evidence(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **json,
+                         size_t *size, struct agent_error *e)
 {
     int log = agent_sources.log;
-    int rc = agent_attest_json(nonce, nonce_size, json, size, e);
+    int rc = agent_attest_json(a, nonce, nonce_size, json, size, e);
     if (rc || *size <= SH_CONTROL_ANSWER_MAX)
         return rc;
     agent_os_free(*json);
     *json = NULL;
     agent_sources.log = -1;
-    rc = agent_attest_json(nonce, nonce_size, json, size, e);
+    rc = agent_attest_json(a, nonce, nonce_size, json, size, e);
     agent_sources.log = log;
     if (rc || *size <= SH_CONTROL_ANSWER_MAX)
         return rc;
@@ -48,13 +48,13 @@ static int make_evidence(const uint8_t *nonce, size_t nonce_size, char **json, s
 }
 
 /* u32 id, nonce: answered by u32 id, u32 error, evidence or a sentence. */
-static int attest_now(int fd, const uint8_t *data, size_t size)
+static int attest_now(int fd, struct agent *a, const uint8_t *data, size_t size)
 {
     static uint8_t answer[8 + SH_CONTROL_ANSWER_MAX];
     struct agent_error e;
     char *json = NULL, *text = e.text;
     size_t text_size = 0;
-    int rc = make_evidence(data + 4, size - 4, &json, &text_size, &e);
+    int rc = make_evidence(a, data + 4, size - 4, &json, &text_size, &e);
     if (rc)
         text_size = strlen(e.text);
     else
@@ -81,6 +81,6 @@ int agent_control(int fd, struct agent *a)
     if (head[0] == SH_AGENT_START && !size)
         return start_agent(fd, a);
     if (head[0] == SH_AGENT_ATTEST && size > 4)
-        return attest_now(fd, data, size);
+        return attest_now(fd, a, data, size);
     return -EBADMSG;
 }

@@ -32,8 +32,14 @@ void agent_free(struct agent *a)
     agent_client_close(&a->client);
     agent_key_free(a->key);
     agent_text_free(&a->token);
+    agent_events_free(&a->events);
     agent_wipe(a, sizeof(*a));
     agent_os_free(a);
+}
+
+void agent_set_image(struct agent *a, const uint8_t identity[48])
+{
+    memcpy(a->image, identity, sizeof(a->image));
 }
 
 bool agent_has_broker(const struct agent *a)
@@ -113,6 +119,19 @@ static int fetch_one(struct agent *a, const char *record,
     return rc;
 }
 
+/* Before the first attestation, which then shows them all. */
+static int measure_volumes(struct agent *a, struct agent_error *e)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < a->settings->secrets.count; i++) {
+        struct agent_secret s = {.env = false};
+        char path[257];
+        if (!secret_parse(a->settings->secrets.items[i], &s, path) && s.volume)
+            rc = agent_event(a, "shelter", "volume", s.name, e);
+    }
+    return rc;
+}
+
 int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secret *secret),
                 void *arg, struct agent_error *e)
 {
@@ -129,7 +148,9 @@ int agent_start(struct agent *a, int (*give)(void *arg, const struct agent_secre
     if (count && !a->client.pin.size)
         return agent_fail(e, -EPERM, "the image names secrets but not its broker's key", NULL);
     a->client.limit = agent_os_now_ms() + START_MS;
-    int rc = agent_attest(a, e);
+    int rc = measure_volumes(a, e);
+    if (!rc)
+        rc = agent_attest(a, e);
     for (size_t i = 0; !rc && i < count; i++)
         rc = fetch_one(a, a->settings->secrets.items[i], give, arg, e);
     agent_client_close(&a->client);

@@ -34,6 +34,12 @@ struct agent;
  * init-data (size 0: it gets none); both must outlive the agent. Does nothing yet. NULL: no memory.
  */
 struct agent *agent_new(const struct sh_settings *settings, struct sh_view launch);
+/* The manifest's SHA-384, for the log of events. */
+void agent_set_image(struct agent *a, const uint8_t identity[48]);
+/* Measures an event: it stands in all evidence from now on and cannot be taken back. Domain
+ * "shelter" is ours. -EINVAL, -ENOSPC. */
+int agent_event(struct agent *a, const char *domain, const char *operation, const char *content,
+                struct agent_error *e);
 /* Wipes. NULL is taken. */
 void agent_free(struct agent *a);
 
@@ -87,21 +93,23 @@ void agent_reply_free(struct agent_reply *reply);
 
 /* --- Evidence --- */
 
-/* CoCo's JSON for this TEE's evidence over report_data, NUL-terminated, for agent_os_free; *size
- * without the NUL. */
+/* CoCo's JSON for this TEE's evidence over report_data, without events, NUL-terminated, for
+ * agent_os_free; *size without the NUL. */
 int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
                         struct agent_error *e);
 
 /* Evidence for whoever asks through the host: report_data = SHA-512("shelter-attest-v1" || nonce),
- * so that it can never pass for a broker's or RA-TLS binding. nonce_size 1..AGENT_NONCE_MAX. */
-int agent_attest_json(const uint8_t *nonce, size_t nonce_size, char **out, size_t *size,
-                      struct agent_error *e);
+ * so that it can never pass for a broker's or RA-TLS binding. Where events are bound it is
+ * SHA-512("shelter-attest-log-v1" || what they replay to || nonce). nonce_size 1..AGENT_NONCE_MAX.
+ */
+int agent_attest_json(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **out,
+                      size_t *size, struct agent_error *e);
 
 /* --- RA-TLS --- */
 
 /* A new P-256 key and a self-signed certificate with evidence over its hash: PEM, key first, NUL-
  * terminated, for agent_wipe and agent_os_free. The format stands in docs/attestation.md. */
-int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *size,
+int agent_ra_tls(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **pem, size_t *size,
                  struct agent_error *e);
 
 #endif

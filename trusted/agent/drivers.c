@@ -6,7 +6,7 @@
 
 #include "trusted/agent/linux.h"
 
-struct agent_sources agent_sources = {"an unknown TEE", -1, -1, -1};
+struct agent_sources agent_sources = {"an unknown TEE", -1, -1, -1, -1};
 
 const char *agent_os_tee(void)
 {
@@ -58,4 +58,12 @@ int agent_os_evidence(const uint8_t report_data[64], struct agent_raw *raw, cons
         *raw = (struct agent_raw){0};
     }
     return rc;
+}
+
+int agent_os_extend(const uint8_t digest[48])
+{
+    if (agent_sources.rtmr3 < 0)
+        return -ENODEV;
+    ssize_t n = pwrite(agent_sources.rtmr3, digest, 48, 0);
+    return n == 48 ? 0 : n < 0 ? -errno : -EIO;
 }

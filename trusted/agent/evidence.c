@@ -7,6 +7,7 @@
 #include "trusted/agent/state.h"
 
 #define DOMAIN "shelter-attest-v1"
+#define DOMAIN_LOG "shelter-attest-log-v1"
 #define SNP_REPORT_SIZE 1184u
 #define CSV_PAGE                                                                                   \
     4096u /* what the device gives; the report (verifier/quote/csv.h draws it) and zeros */
@@ -317,7 +318,56 @@ static int form_evidence(struct agent_text *t, const struct agent_raw *raw)
     return -ENODEV;
 }
 
-int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64], struct agent_error *e)
+/* The firmware's log ends where its events do; its table goes on with FFh or zeros. */
+static size_t log_end(const uint8_t *log, size_t size)
+{
+    if (size < 32 || sh_le32(log + 28) > size - 32)
+        return 0;
+    for (size_t at = 32 + sh_le32(log + 28);;) {
+        const uint8_t *p = log + at;
+        size_t left = size - at;
+        if (left < 12 || sh_le32(p) == 0xffffffff || !sh_le32(p + 4))
+            return at;
+        if (sh_le32(p + 8) > 1 || left < 12 + 54 * sh_le32(p + 8) + 4)
+            return 0; /* more algorithms than SHA-384: not ours to take apart */
+        size_t head = 12 + (sh_le32(p + 8) ? 50 : 0);
+        if (left < head + 4 || sh_le32(p + head) > left - head - 4)
+            return 0;
+        at += head + 4 + sh_le32(p + head);
+    }
+}
+
+/* Events of run time behind the firmware's, without their header where that has one. */
+static int add_events(struct agent_raw *raw, const struct agent_events *events)
+{
+    size_t end = raw->more_size ? log_end(raw->more, raw->more_size) : 0;
+    size_t skip = end ? 65 : 0, size = events->log.size - skip;
+    if (raw->more_size && !end)
+        return 0; /* a log in a form that nothing can be put behind: the register tells */
+    uint8_t *all = agent_os_alloc(end + size);
+    if (!all)
+        return -ENOMEM;
+    if (end)
+        memcpy(all, raw->more, end);
+    memcpy(all + end, events->log.data + skip, size);
+    agent_os_free(raw->more);
+    raw->more = all;
+    raw->more_size = end + size;
+    return 0;
+}
+
+static void add_measured_log(struct agent_text *t, const struct agent_events *events)
+{
+    if (t->failed || !t->size)
+        return;
+    t->size--; /* the object's brace */
+    agent_text_str(t, ",\"measured_log\":\"");
+    agent_text_base64(t, events->log.data, events->log.size);
+    agent_text_str(t, "\"}");
+}
+
+int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64],
+                        const struct agent_events *events, bool with_log, struct agent_error *e)
 {
     struct agent_raw raw = {0};
     const char *why = "";
@@ -325,8 +375,12 @@ int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64], str
     if (!rc &&
         (!raw.quote_size || raw.quote_size > AGENT_QUOTE_MAX || raw.more_size > AGENT_MORE_MAX))
         rc = -EPROTO;
+    if (!rc && events && events->in_register)
+        rc = add_events(&raw, events);
     if (!rc)
         rc = form_evidence(t, &raw);
+    if (!rc && events && with_log && agent_events_bound(events))
+        add_measured_log(t, events);
     agent_os_free(raw.quote);
     agent_os_free(raw.more);
     if (!rc && t->failed)
@@ -344,7 +398,7 @@ int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
                         struct agent_error *e)
 {
     struct agent_text t = {0};
-    int rc = agent_evidence_text(&t, report_data, e);
+    int rc = agent_evidence_text(&t, report_data, NULL, false, e);
     if (rc) {
         agent_text_free(&t);
         return rc;
@@ -354,16 +408,29 @@ int agent_evidence_json(const uint8_t report_data[64], char **out, size_t *size,
     return 0;
 }
 
-int agent_attest_json(const uint8_t *nonce, size_t nonce_size, char **out, size_t *size,
-                      struct agent_error *e)
+int agent_attest_json(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **out,
+                      size_t *size, struct agent_error *e)
 {
     uint8_t report_data[SH_SHA512_SIZE];
+    struct agent_text t = {0};
     struct sh_sha512 h;
     if (!nonce_size || nonce_size > AGENT_NONCE_MAX)
         return agent_fail(e, -EINVAL, "a nonce has 1 to 64 bytes", NULL);
     sh_sha512_init(&h);
-    sh_sha512_update(&h, DOMAIN, sizeof(DOMAIN) - 1);
+    if (agent_events_bound(&a->events)) {
+        sh_sha512_update(&h, DOMAIN_LOG, sizeof(DOMAIN_LOG) - 1);
+        sh_sha512_update(&h, a->events.mr, sizeof(a->events.mr));
+    } else {
+        sh_sha512_update(&h, DOMAIN, sizeof(DOMAIN) - 1);
+    }
     sh_sha512_update(&h, nonce, nonce_size);
     sh_sha512_final(&h, report_data);
-    return agent_evidence_json(report_data, out, size, e);
+    int rc = agent_evidence_text(&t, report_data, &a->events, true, e);
+    if (rc) {
+        agent_text_free(&t);
+        return rc;
+    }
+    *out = t.data;
+    *size = t.size;
+    return 0;
 }

@@ -10,6 +10,7 @@
 struct agent_sources {
     const char *tee;
     int tsm, device, log;
+    int rtmr3; /* the register, to be extended by a write */
 };
 extern struct agent_sources agent_sources;
 

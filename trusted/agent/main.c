@@ -14,12 +14,14 @@
 #include <shelter/agent.h>
 #include <shelter/boot.h>
 
+#include "lib/sha2.h"
 #include "trusted/agent/linux.h"
 
 #define CONFIG_MAX (sizeof(struct sh_boot_config_head) + SH_MANIFEST_SIZE_MAX + SH_LAUNCH_SIZE_MAX)
 
 static struct sh_manifest manifest;
 static struct sh_settings settings = {.broker = ""};
+static uint8_t identity[48];
 
 static int listen_self(void)
 {
@@ -59,6 +61,8 @@ static int read_config(int fd, struct sh_view *launch)
     uint32_t manifest_size = sh_read_le32(&r), launch_size = sh_read_le32(&r);
     const uint8_t *m = sh_read(&r, manifest_size);
     *launch = (struct sh_view){sh_read(&r, launch_size), launch_size};
+    if (m)
+        sh_sha384(identity, m, manifest_size);
     if (r.failed || memcmp(magic, SH_BOOT_CONFIG_MAGIC, 8))
         return -EBADMSG;
     rc = sh_manifest_parse(&manifest, m, manifest_size);
@@ -89,6 +93,7 @@ int main(void)
         agent_sources.tsm = is_given('t') ? SH_AGENT_TSM_FD : -1;
         agent_sources.device = is_given('d') ? SH_AGENT_DEVICE_FD : -1;
         agent_sources.log = is_given('l') ? SH_AGENT_LOG_FD : -1;
+        agent_sources.rtmr3 = is_given('r') ? SH_AGENT_RTMR3_FD : -1;
     } else {
         open_own();
     }
@@ -96,6 +101,11 @@ int main(void)
         return 1;
     struct agent *a = agent_new(&settings, launch);
     if (!a)
+        return 1;
+    agent_set_image(a, identity);
+    /* What was measured before is forgotten, and that is said. */
+    struct agent_error ignored;
+    if (is_given('a') && agent_event(a, "shelter", "agent-restarted", "", &ignored))
         return 1;
     int listen_fd = listening && !strcmp(listening, "1") ? SH_AGENT_LISTEN_FD
                     : ours                               ? -1

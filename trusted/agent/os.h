@@ -67,6 +67,10 @@ struct agent_raw {
             */
 #define AGENT_MORE_MAX 131072u
 
+/* Extends the TEE's register for what happens at run time (RTMR3) by a SHA-384: 0; -ENODEV where
+ * there is none, which never changes while we run. */
+int agent_os_extend(const uint8_t digest[48]);
+
 /* Evidence of this TEE over report_data. -ENODEV where the platform has no way to it, -EPROTO for
  * an answer that cannot be one; `why`, when it fails, is a short reason for the log. */
 int agent_os_evidence(const uint8_t report_data[64], struct agent_raw *raw, const char **why);

@@ -15,7 +15,7 @@
 
 #define TAG_INTEL_QUOTE 60000u  /* IANA CBOR tags */
 #define TAG_SNP_REPORT 1733892u /* 0x1a7504 */
-#define CERTIFICATE_ROOM (AGENT_QUOTE_MAX + 4096u)
+#define CERTIFICATE_ROOM (AGENT_QUOTE_MAX + AGENT_EVENTS_MAX + 4096u)
 #define HASH_SHA256 1 /* IANA named information */
 
 /* 2.23.133.5.4.9, tcg-dice-tagged-evidence */
@@ -45,7 +45,7 @@ static void text_string(struct agent_text *t, const char *text)
 }
 
 static int claims_of(struct agent_text *t, mbedtls_pk_context *pk, const uint8_t *nonce,
-                     size_t nonce_size)
+                     size_t nonce_size, const struct agent_events *events)
 {
     uint8_t der[256], hash[SH_SHA256_SIZE];
     struct agent_text entry = {0};
@@ -56,12 +56,16 @@ static int claims_of(struct agent_text *t, mbedtls_pk_context *pk, const uint8_t
     put_head(&entry, 4, 2);
     put_head(&entry, 0, HASH_SHA256);
     byte_string(&entry, hash, sizeof(hash));
-    put_head(t, 5, nonce_size ? 2 : 1);
+    put_head(t, 5, 1u + !!nonce_size + agent_events_bound(events));
     text_string(t, "pubkey-hash");
     byte_string(t, entry.data, entry.size);
     if (nonce_size) {
         text_string(t, "nonce");
         byte_string(t, nonce, nonce_size);
+    }
+    if (agent_events_bound(events)) {
+        text_string(t, "measured-log");
+        byte_string(t, events->log.data, events->log.size);
     }
     t->failed = t->failed || entry.failed;
     agent_text_free(&entry);
@@ -184,7 +188,7 @@ static int make_certificate(mbedtls_pk_context *pk, const struct agent_text *ext
     return rc;
 }
 
-int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *size,
+int agent_ra_tls(struct agent *a, const uint8_t *nonce, size_t nonce_size, char **pem, size_t *size,
                  struct agent_error *e)
 {
     struct agent_text claims = {0}, extension = {0}, out = {0};
@@ -196,7 +200,7 @@ int agent_ra_tls(const uint8_t *nonce, size_t nonce_size, char **pem, size_t *si
     if (!rc)
         rc = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(pk), agent_rng, NULL);
     if (!rc)
-        rc = claims_of(&claims, &pk, nonce, nonce_size);
+        rc = claims_of(&claims, &pk, nonce, nonce_size, &a->events);
     if (rc) {
         rc = agent_fail(e, -ENOMEM, "no key for a certificate", NULL);
     } else if (!(rc = extension_of(&extension, &claims, e)) &&

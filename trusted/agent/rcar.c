@@ -98,6 +98,27 @@ static bool hash_ok(struct agent_json o)
     return n == -ENOENT || (n > 0 && (!strcmp(word, "sha384") || !strcmp(word, "sha-384")));
 }
 
+/* Shelter's broker takes the measured log as additional evidence; others know only devices there.
+ */
+static bool log_taken(struct agent_json o)
+{
+    struct agent_json extra;
+    char word[16];
+    return agent_json_get(o, "extra-params", &extra) &&
+           agent_json_member(extra, "measured-log", word, sizeof(word)) > 0 &&
+           !strcmp(word, "shelter-aael");
+}
+
+/* {"shelter-aael": base64}, or nothing. */
+static void additional_evidence(const struct agent *a, struct agent_text *t)
+{
+    if (a->old || !a->takes_log || !agent_events_bound(&a->events))
+        return;
+    agent_text_str(t, "{\"shelter-aael\":\"");
+    agent_text_base64(t, a->events.log.data, a->events.log.size);
+    agent_text_str(t, "\"}");
+}
+
 static int take_challenge(struct agent *a, const struct agent_response *r,
                           char nonce[NONCE_TEXT_MAX], struct agent_error *e)
 {
@@ -112,6 +133,7 @@ static int take_challenge(struct agent *a, const struct agent_response *r,
                           NULL);
     if (!hash_ok(o))
         return agent_fail(e, -EPROTO, "the key broker wants another hash than SHA-384", NULL);
+    a->takes_log = log_taken(o);
     memcpy(a->cookie, r->cookie, sizeof(a->cookie));
     return 0;
 }
@@ -146,9 +168,15 @@ static int ask_challenge(struct agent *a, char nonce[NONCE_TEXT_MAX], struct age
 
 /* report_data: SHA-384 of what is bound, in canonical form, and zeros. */
 static void bind_key(struct agent *a, const char *nonce, const struct agent_text *jwk,
-                     uint8_t report_data[64], struct agent_text *t)
+                     const struct agent_text *more, uint8_t report_data[64], struct agent_text *t)
 {
-    agent_text_str(t, a->old ? "{\"nonce\":\"" : "{\"additional-evidence\":\"\",\"nonce\":\"");
+    agent_text_str(t, "{");
+    if (!a->old) {
+        agent_text_str(t, "\"additional-evidence\":");
+        agent_text_json(t, more->data, more->size);
+        agent_text_str(t, ",");
+    }
+    agent_text_str(t, "\"nonce\":\"");
     agent_text_str(t, nonce);
     agent_text_str(t, "\",\"tee-pubkey\":");
     agent_text_add(t, jwk->data, jwk->size);
@@ -159,7 +187,8 @@ static void bind_key(struct agent *a, const char *nonce, const struct agent_text
 }
 
 static void attestation_text(struct agent *a, const char *nonce, const struct agent_text *jwk,
-                             const struct agent_text *evidence, struct agent_text *t)
+                             const struct agent_text *more, const struct agent_text *evidence,
+                             struct agent_text *t)
 {
     char tee[8];
     agent_tee_word(tee);
@@ -180,7 +209,9 @@ static void attestation_text(struct agent *a, const char *nonce, const struct ag
         agent_text_str(t, nonce);
         agent_text_str(t, "\",\"tee-pubkey\":");
         agent_text_add(t, jwk->data, jwk->size);
-        agent_text_str(t, "},\"tee-evidence\":{\"additional_evidence\":\"\",\"primary_evidence\":");
+        agent_text_str(t, "},\"tee-evidence\":{\"additional_evidence\":");
+        agent_text_json(t, more->data, more->size);
+        agent_text_str(t, ",\"primary_evidence\":");
         agent_text_add(t, evidence->data, evidence->size);
         agent_text_str(t, "}");
     }
@@ -253,18 +284,21 @@ static int send_attestation(struct agent *a, const struct agent_text *body, stru
 /* Evidence over nonce and key, and its delivery. */
 static int prove_identity(struct agent *a, const char *nonce, struct agent_error *e)
 {
-    struct agent_text jwk = {0}, bound = {0}, evidence = {0}, body = {0};
+    struct agent_text jwk = {0}, more = {0}, bound = {0}, evidence = {0}, body = {0};
     uint8_t report_data[64];
     agent_key_jwk(a->key, &jwk);
-    bind_key(a, nonce, &jwk, report_data, &bound);
-    int rc = bound.failed ? agent_fail(e, -ENOMEM, "no memory to attest", NULL)
-                          : agent_evidence_text(&evidence, report_data, e);
+    additional_evidence(a, &more);
+    bind_key(a, nonce, &jwk, &more, report_data, &bound);
+    int rc = bound.failed || more.failed
+                 ? agent_fail(e, -ENOMEM, "no memory to attest", NULL)
+                 : agent_evidence_text(&evidence, report_data, &a->events, false, e);
     if (!rc) {
-        attestation_text(a, nonce, &jwk, &evidence, &body);
+        attestation_text(a, nonce, &jwk, &more, &evidence, &body);
         rc = body.failed ? agent_fail(e, -ENOMEM, "no memory to attest", NULL)
                          : send_attestation(a, &body, e);
     }
     agent_text_free(&jwk);
+    agent_text_free(&more);
     agent_text_free(&bound);
     agent_text_free(&evidence);
     agent_text_free(&body);

@@ -6,6 +6,21 @@
 #include "trusted/agent/client.h"
 #include "trusted/agent/key.h"
 
+/* events.c */
+#define AGENT_EVENTS_MAX 49152u /* bytes of the log */
+struct agent_events {
+    struct agent_text log; /* size 0: nothing happened */
+    uint8_t mr[48];        /* what it replays to */
+    bool in_register;      /* RTMR3 has it too: the quote shows it */
+    bool broken; /* log and register may differ: nothing is measured or attested any more */
+};
+void agent_events_free(struct agent_events *x);
+/* What is bound into report data: not empty, and no register has it. */
+static inline bool agent_events_bound(const struct agent_events *x)
+{
+    return x->log.size && !x->in_register;
+}
+
 struct agent {
     const struct sh_settings *settings;
     struct sh_view launch;
@@ -16,13 +31,18 @@ struct agent {
     struct agent_text token; /* size 0: not attested */
     bool old;                /* the broker speaks 0.2.0 only */
     bool rsa;                /* ... and wants an RSA key */
+    bool takes_log;          /* ... and knows a measured log as additional evidence */
+    uint8_t image[48];       /* the manifest's digest */
+    struct agent_events events;
 };
 
 /* Handshake; then there are token, key and cookie. */
 int agent_attest(struct agent *a, struct agent_error *e);
 
-/* Evidence JSON of this TEE into t; for wire use. */
-int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64], struct agent_error *e);
+/* Evidence JSON of this TEE into t; for wire use. The events of a register stand behind its log,
+ * those of none in the member "measured_log" (`with_log`: only where report_data binds them). */
+int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64],
+                        const struct agent_events *events, bool with_log, struct agent_error *e);
 
 /* "tdx" for tdx and tdx-sim alike, as the protocol names it. */
 void agent_tee_word(char out[8]);

@@ -162,12 +162,15 @@ static void run_agent(struct guest *g, int control)
                          {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD, 'd'},
                          {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD, 'l'},
                          {config_file(&g->config), SH_AGENT_CONFIG_FD, 'c'},
-                         {control, SH_AGENT_CONTROL_FD, 's'}};
+                         {control, SH_AGENT_CONTROL_FD, 's'},
+                         {open(SH_RTMR3, O_WRONLY | O_CLOEXEC), SH_AGENT_RTMR3_FD, 'r'}};
     if (g->agent_listen < 0)
         env[2] = NULL;
     program.fd = fcntl(program.fd, F_DUPFD_CLOEXEC, 64);
     if (program.fd < 0 || place_descriptors(h, sizeof(h) / sizeof(h[0]), fds + strlen(fds)))
         return;
+    if (g->agent_again)
+        fds[strlen(fds)] = 'a';
     if (chroot("/empty") || chdir("/") || setgroups(0, NULL) ||
         setresgid(AGENT_ID, AGENT_ID, AGENT_ID) || setresuid(AGENT_ID, AGENT_ID, AGENT_ID) ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -191,6 +194,7 @@ int guest_agent_start(struct guest *g)
         _exit(GUEST_EXIT_OWN);
     }
     int rc = g->agent < 0 ? -errno : 0;
+    g->agent_again = true;
     close(pair[1]);
     g->agent_fd = pair[0];
     if (rc)

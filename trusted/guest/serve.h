@@ -51,10 +51,11 @@ struct guest {
     int agent_listen; /* our agent is started when somebody connects */
     int agent_fd;     /* its records (<shelter/agent.h>); -1: it does not run */
     pid_t agent;
-    long agent_next; /* not before this time */
-    bool stopping;   /* the workload is gone: everything else goes too */
-    bool alone;      /* no process is left */
-    bool exit_sent;  /* EXIT or ERROR of session 0 */
+    long agent_next;  /* not before this time */
+    bool agent_again; /* it ran before */
+    bool stopping;    /* the workload is gone: everything else goes too */
+    bool alone;       /* no process is left */
+    bool exit_sent;   /* EXIT or ERROR of session 0 */
     bool bye;
     long deadline; /* of what is waited for last, in ms; 0: none */
 };

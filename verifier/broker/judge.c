@@ -85,11 +85,26 @@ struct parts {
     const char *additional; // 0.4.0
     char *evidence;         // JSON text, owned
     const char *init_data;  // NULL: none
+    uint8_t *log;           // of run-time events, from the additional evidence; owned, or NULL
+    size_t log_size;
 };
 
 static char *evidence_text(const cJSON *item)
 {
     return cJSON_IsObject(item) ? cJSON_PrintUnformatted(item) : NULL;
+}
+
+// {"shelter-aael": base64}: our agent's log. Other additional evidence is bound, not judged.
+static bool take_log(struct parts *p)
+{
+    cJSON *o = *p->additional ? sv_json_read_text(p->additional, NULL, 0) : NULL;
+    const cJSON *log = sv_json_get(o, "shelter-aael");
+
+    if (cJSON_IsString(log))
+        p->log = sv_unbase64_new(log->valuestring, &p->log_size);
+    bool ok = !log || p->log;
+    cJSON_Delete(o);
+    return ok;
 }
 
 static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct parts *p)
@@ -106,7 +121,7 @@ static bool take_parts(enum sb_protocol protocol, const cJSON *body, struct part
         if (additional && !cJSON_IsNull(additional))
             p->additional = cJSON_GetStringValue(additional);
         p->evidence = evidence_text(sv_json_get(evidence, "primary_evidence"));
-        if (!p->nonce || !p->additional)
+        if (!p->nonce || !p->additional || !take_log(p))
             return false;
     } else {
         p->jwk = sv_json_get(body, "tee-pubkey");
@@ -370,6 +385,8 @@ static bool judge_evidence(struct sb_judge *j, const struct sb_challenge *s, con
                                         .ca = j->ca_size ? j->ca : NULL,
                                         .ca_size = j->ca_size,
                                         .policy_json = j->policy_json,
+                                        .measured_log = p->log,
+                                        .measured_log_size = p->log_size,
                                         .report_data = report_data,
                                         .report_data_size = bound,
                                         .time = now,
@@ -487,6 +504,7 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challen
         out->detail[0] = 0;
     }
     free(p.evidence);
+    free(p.log);
     shelter_verdict_free(v);
     return ok;
 }

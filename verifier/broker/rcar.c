@@ -102,6 +102,8 @@ static void send_challenge(struct sb_request *r, const struct sb_challenge *c, c
     params = cJSON_AddObjectToObject(o, "extra-params");
     if (cJSON_GetObjectItemCaseSensitive(extra, "supported-hash-algorithms"))
         cJSON_AddStringToObject(params, "selected-hash-algorithm", hash_names[c->hash]);
+    if (c->protocol == SB_0_4_0) // 0.2.0 has no place for it
+        cJSON_AddStringToObject(params, "measured-log", "shelter-aael");
     set_cookie(r, c->id);
     sb_answer_json(r, cJSON_PrintUnformatted(o));
     cJSON_Delete(o);

@@ -18,6 +18,9 @@
 //            machines; with "allow" no others
 //   "refuse" [ { "tee" "sgx"|"tdx"|"snp"|"csv", "claims" { name: as below }, "until" time,
 //            "why" text } ]   whatever holds all claims of an entry, at times before "until"
+//   "events" { "require", "allow": [ { "domain", "operation", "content" } ] }   what is measured at
+//            run time: every required one there, and with "allow" no other; "content" may be left
+//            out or end in "*". Evidence that shows no events has none
 //   "claims" { name: value | [values] | { "min": n, "max": n } }   every one must hold
 #ifndef VERIFIER_JUDGE_POLICY_H
 #define VERIFIER_JUDGE_POLICY_H
@@ -40,6 +43,7 @@ struct sv_policy {
     bool csv_require_es, csv_require_nosend;
     const cJSON *claims;
     const cJSON *platforms, *refuse; // of known form (platform.c)
+    const cJSON *events;             // likewise (events.c)
 };
 
 void sv_policy_default(struct sv_policy *p);
@@ -56,6 +60,14 @@ void sv_policy_csv(const struct sv_policy *p, const struct sv_csv *csv, struct s
 int sv_policy_read_platforms(const cJSON *item);
 int sv_policy_read_refuse(const cJSON *item);
 void sv_policy_platform(const struct sv_policy *p, struct shelter_verdict *v);
+// Run-time events (events.c). Reads a measured log: each event as a claim, what it replays to into
+// mr. 0 or -EBADMSG, then with a refusal.
+int sv_events_read(const void *log, size_t size, const char *where, struct shelter_verdict *v,
+                   uint8_t mr[48]);
+// Those of a TDX event log that was replayed.
+void sv_events_tdx(struct shelter_verdict *v);
+int sv_policy_read_events(const cJSON *item);
+void sv_policy_events(const struct sv_policy *p, struct shelter_verdict *v);
 // Is the claim as demanded: a value, [values], {"min", "max"}?
 bool sv_policy_claim_holds(const struct shelter_verdict *v, const cJSON *want);
 void sv_policy_claims(const struct sv_policy *p, struct shelter_verdict *v);

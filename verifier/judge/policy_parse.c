@@ -215,6 +215,8 @@ int sv_policy_parse(const char *text, struct sv_policy *p, char *why, size_t why
             p->platforms = item;
         else if (!strcmp(name, "refuse") && !sv_policy_read_refuse(item))
             p->refuse = item;
+        else if (!strcmp(name, "events") && !sv_policy_read_events(item))
+            p->events = item;
         else if (!strcmp(name, "claims") && cJSON_IsObject(item))
             p->claims = item;
         else

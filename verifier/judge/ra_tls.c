@@ -24,7 +24,7 @@ struct parts {
     enum shelter_evidence_type type; // AUTO: SGX or TDX, which the quote tells
     struct sv_bytes evidence, claims;
     uint64_t hash_alg;
-    struct sv_bytes hash, nonce;
+    struct sv_bytes hash, nonce, log;
 };
 
 static bool take_extension(X509 *cert, struct parts *p)
@@ -71,6 +71,10 @@ static bool take_claims(struct parts *p)
             if (p->nonce.data)
                 return false;
             p->nonce = value;
+        } else if (is_key(&key, "measured-log")) {
+            if (p->log.data)
+                return false;
+            p->log = value;
         }
     }
     return !in.size && entry.data && sv_cbor_head(&entry, SV_CBOR_ARRAY, &count) && count == 2 &&
@@ -137,6 +141,8 @@ static void judge_certificate(X509 *cert, const struct shelter_verify_request *r
     inner.evidence = p.evidence.data;
     inner.evidence_size = p.evidence.size;
     inner.type = p.type;
+    inner.measured_log = p.log.data; // bound by the claims
+    inner.measured_log_size = p.log.size;
     inner.nonce = NULL;
     inner.nonce_size = 0;
     inner.report_data = digest;

@@ -123,13 +123,50 @@ static void judge_csv(struct job *job)
     sv_policy_csv(&job->policy, &csv, job->v);
 }
 
+// The log's events, and in `mr` what the nonce must bind where the log came with the evidence. True
+// where it did.
+static bool judge_measured_log(struct job *job, uint8_t mr[48])
+{
+    const struct shelter_verify_request *rq = job->rq;
+
+    if (rq->measured_log) {
+        sv_events_read(rq->measured_log, rq->measured_log_size, "report data", job->v, mr);
+        return false;
+    }
+    if (!job->ev.measured_log)
+        return false;
+    // Without a nonce nothing shows whose log it is: anybody may have put it there.
+    sv_events_read(job->ev.measured_log, job->ev.measured_log_size,
+                   rq->nonce ? "report data" : "nothing", job->v, mr);
+    if (!rq->nonce)
+        cJSON_DeleteItemFromObjectCaseSensitive(job->v->claims, "runtime_events");
+    return true;
+}
+
+// SHA-512("shelter-attest-log-v1" || mr || nonce)
+static int bind_log(const uint8_t mr[48], const struct shelter_verify_request *rq, uint8_t out[64])
+{
+    static const char domain[] = "shelter-attest-log-v1";
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha512(), NULL) == 1 &&
+             EVP_DigestUpdate(ctx, domain, strlen(domain)) == 1 &&
+             EVP_DigestUpdate(ctx, mr, 48) == 1 &&
+             EVP_DigestUpdate(ctx, rq->nonce, rq->nonce_size) == 1 &&
+             EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    return ok ? 0 : -ENOMEM;
+}
+
 static void judge_report_data(struct job *job)
 {
     const struct shelter_verify_request *rq = job->rq;
-    uint8_t want[SHELTER_REPORT_DATA_SIZE] = {0};
+    uint8_t want[SHELTER_REPORT_DATA_SIZE] = {0}, mr[48] = {0};
+    bool logged = judge_measured_log(job, mr);
 
     if (rq->nonce) {
-        if (shelter_nonce_report_data(rq->nonce, rq->nonce_size, want) ||
+        if ((logged ? bind_log(mr, rq, want)
+                    : shelter_nonce_report_data(rq->nonce, rq->nonce_size, want)) ||
             CRYPTO_memcmp(want, job->v->report_data, sizeof(want)))
             sv_refuse(job->v, SHELTER_R_REPORT_DATA, "the nonce");
     }
@@ -248,6 +285,9 @@ static void judge_job(struct job *job)
     judge_report_data(job);
     sv_evidence_judge_bound(&job->ev, job->v);
     judge_event_log(job);
+    if (!rq->measured_log && !job->ev.measured_log)
+        sv_events_tdx(job->v);
+    sv_policy_events(&job->policy, job->v);
     sv_policy_platform(&job->policy, job->v);
     sv_policy_claims(&job->policy, job->v);
     if (rq->reference_json && sv_reference_judge(rq->reference_json, job->v))

@@ -49,6 +49,18 @@ static void take_data(struct sv_evidence *ev, uint8_t *data, size_t size)
     ev->size = size;
 }
 
+static int take_measured_log(const cJSON *root, struct sv_evidence *ev)
+{
+    const cJSON *log = sv_json_get(root, "measured_log");
+
+    if (!log)
+        return 0;
+    free(ev->measured_log);
+    ev->measured_log =
+        cJSON_IsString(log) ? sv_unbase64_new(log->valuestring, &ev->measured_log_size) : NULL;
+    return ev->measured_log ? 0 : -1;
+}
+
 static void take_event_log(const cJSON *root, struct sv_evidence *ev)
 {
     const cJSON *log = sv_json_get(root, "cc_eventlog");
@@ -264,7 +276,7 @@ static int open_json(const cJSON *root, struct sv_evidence *ev, int deep)
         inner = sv_json_get(root, ((const char *const[]){"tdx", "sgx", "sevsnp"})[i]);
     if (cJSON_IsObject(inner) && deep < 2)
         return open_json(inner, ev, deep + 1);
-    if (sv_evidence_bound(root, ev))
+    if (sv_evidence_bound(root, ev) || take_measured_log(root, ev))
         return -1;
     take_event_log(root, ev);
     if (cJSON_IsObject(item) && sv_json_get(item, "data"))
@@ -398,6 +410,7 @@ void sv_evidence_free(struct sv_evidence *ev)
     free(ev->owned);
     free(ev->event_log);
     free(ev->bound);
+    free(ev->measured_log);
     free(ev->hygon);
     sv_certs_free(&ev->certs);
 }

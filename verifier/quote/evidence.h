@@ -14,6 +14,8 @@ struct sv_evidence {
     uint8_t *owned; // freed by sv_evidence_free, may be NULL
     uint8_t *event_log;
     size_t event_log_size;
+    uint8_t *measured_log; // Shelter's, of run-time events
+    size_t measured_log_size;
     struct sv_certs certs; // certificates that came along
     uint8_t *hygon;        // HSK and CEK that came along
     size_t hygon_size;

@@ -8,6 +8,7 @@
 #ifndef LIBOS_AGENT_H
 #define LIBOS_AGENT_H
 
+#include "lib/bytes.h"
 #include <shelter/agent.h>
 #include <shelter/control.h>
 
@@ -19,7 +20,7 @@
 long agent_call(long (*run)(void *arg), void *arg);
 
 /* secrets.c: remembers the launch config, whose bytes stay, for brokers. */
-void agent_init(const void *launch, size_t size);
+void agent_init(struct sh_view manifest, struct sh_view launch);
 /* Does the image bring its own server of the local API? */
 bool agent_replaced(void);
 /* Before the program is loaded, as its user: with a broker or secrets, attests and puts the secrets

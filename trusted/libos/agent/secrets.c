@@ -2,6 +2,7 @@
 // What the agent's core does for the workload: secrets before its first instruction, evidence for
 // whoever asks through the host.
 #include "lib/settings.h"
+#include "lib/sha2.h"
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/fs/file.h"
@@ -11,13 +12,14 @@
 #include <shelter/channel.h>
 
 static struct {
-    struct sh_view launch;
+    struct sh_view manifest, launch;
     struct agent *agent;
 } state;
 
-void agent_init(const void *launch, size_t size)
+void agent_init(struct sh_view manifest, struct sh_view launch)
 {
-    state.launch = (struct sh_view){launch, size};
+    state.manifest = manifest;
+    state.launch = launch;
 }
 
 bool agent_replaced(void)
@@ -27,8 +29,13 @@ bool agent_replaced(void)
 
 struct agent *agent_state(void)
 {
-    if (!state.agent)
-        state.agent = agent_new(&settings, state.launch);
+    uint8_t identity[48];
+    if (state.agent)
+        return state.agent;
+    state.agent = agent_new(&settings, state.launch);
+    sh_sha384(identity, state.manifest.data, state.manifest.size);
+    if (state.agent)
+        agent_set_image(state.agent, identity);
     return state.agent;
 }
 
@@ -140,7 +147,9 @@ static long answer_question(void *arg)
     struct agent_error e;
     char *json = NULL;
     size_t size = 0;
-    int r = agent_attest_json(q->request->data, q->request->size, &json, &size, &e);
+    struct agent *a = agent_state();
+    int r =
+        a ? agent_attest_json(a, q->request->data, q->request->size, &json, &size, &e) : -ENOMEM;
     if (r)
         return refuse_question(q, r, e.text);
     if (size < q->size)

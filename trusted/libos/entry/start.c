@@ -179,7 +179,8 @@ static int start_inside(const struct port_start *start, struct thread *t)
     if (take_settings(start, &m))
         return EXIT_OWN;
     control_init(start);
-    agent_init(start->launch, start->launch_size);
+    agent_init((struct sh_view){start->manifest, start->manifest_size},
+               (struct sh_view){start->launch, start->launch_size});
     if (process_init_first()) {
         log_line("shelter: the memory of the enclave is too small to begin");
         return EXIT_OWN;
