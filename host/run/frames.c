@@ -100,12 +100,16 @@ void sh_frame_put_text(struct sh_fifo *out, uint8_t type, uint16_t session, uint
     sh_frame_put(out, type, 0, session, bytes, 4 + n);
 }
 
-void sh_frame_put_exit(struct sh_fifo *out, uint16_t session, uint32_t code, uint32_t signal)
+void sh_frame_put_exit(struct sh_fifo *out, uint16_t session, uint32_t code, uint32_t signal,
+                       const char *why)
 {
-    uint8_t bytes[8];
+    uint8_t bytes[8 + 512];
+    size_t n = why ? strnlen(why, sizeof(bytes) - 8) : 0;
     sh_put_le32(bytes, code);
     sh_put_le32(bytes + 4, signal);
-    sh_frame_put(out, SH_FRAME_EXIT, 0, session, bytes, sizeof(bytes));
+    if (n)
+        memcpy(bytes + 8, why, n);
+    sh_frame_put(out, SH_FRAME_EXIT, 0, session, bytes, 8 + n);
 }
 
 uint32_t sh_frame_u32(const struct sh_frame_view *frame, size_t offset)
@@ -116,7 +120,7 @@ uint32_t sh_frame_u32(const struct sh_frame_view *frame, size_t offset)
 void sh_frame_text(const struct sh_frame_view *frame, char *out, size_t out_size)
 {
     size_t n = 0;
-    for (size_t i = 4; i < frame->size && n + 1 < out_size; i++)
+    for (size_t i = frame->type == SH_FRAME_EXIT ? 8 : 4; i < frame->size && n + 1 < out_size; i++)
         out[n++] = frame->data[i] < 0x20 || frame->data[i] == 0x7f ? '?' : (char)frame->data[i];
     out[n] = 0;
 }

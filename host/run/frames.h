@@ -45,7 +45,9 @@ void sh_frame_put_u32(struct sh_fifo *out, uint8_t type, uint8_t stream, uint16_
 /* u32, then text (SH_FRAME_ERROR, SH_FRAME_REFUSED). */
 void sh_frame_put_text(struct sh_fifo *out, uint8_t type, uint16_t session, uint32_t value,
                        const char *text);
-void sh_frame_put_exit(struct sh_fifo *out, uint16_t session, uint32_t code, uint32_t signal);
+/* why: what is known of the end beyond these, or NULL. */
+void sh_frame_put_exit(struct sh_fifo *out, uint16_t session, uint32_t code, uint32_t signal,
+                       const char *why);
 
 /* The little-endian u32 at offset, 0 where the frame is too short. */
 uint32_t sh_frame_u32(const struct sh_frame_view *frame, size_t offset);

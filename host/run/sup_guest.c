@@ -119,12 +119,12 @@ static void take_end(struct sup_guest *g, struct sup_session *session,
         end_session(g, session, f);
         return;
     }
-    if (f->type == SH_FRAME_EXIT) {
-        sup_life_exit(g->life, sh_frame_u32(f, 0), sh_frame_u32(f, 4));
-        return;
-    }
     char text[1024];
     sh_frame_text(f, text, sizeof(text));
+    if (f->type == SH_FRAME_EXIT) {
+        sup_life_exit(g->life, sh_frame_u32(f, 0), sh_frame_u32(f, 4), text);
+        return;
+    }
     name_host(text, sizeof(text));
     uint32_t status = sh_frame_u32(f, 0);
     bool known = status == SH_EXIT_ATTESTATION || (status >= 125 && status <= 127);
@@ -250,7 +250,7 @@ void sup_guest_signal(struct sup_guest *g, struct sup_session *session, uint32_t
     if (!session->id && !session->started) {
         if (signal == SIGKILL || signal == SIGINT || signal == SIGTERM || signal == SIGHUP ||
             signal == SIGQUIT)
-            sup_life_exit(g->life, 0, signal);
+            sup_life_exit(g->life, 0, signal, NULL);
         return;
     }
     sh_frame_put_u32(&g->out, SH_FRAME_SIGNAL, 0, session->id, signal);
@@ -343,5 +343,5 @@ void sup_guest_timers(struct sup_guest *g)
         if (g->sessions[i].open && g->sessions[i].start_by && now >= g->sessions[i].start_by)
             give_up_start(g, &g->sessions[i]);
     if (g->power_at && now >= g->power_at)
-        sup_life_exit(g->life, 0, SIGKILL); /* the guest does not obey */
+        sup_life_exit(g->life, 0, SIGKILL, NULL); /* the guest does not obey */
 }

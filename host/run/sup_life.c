@@ -54,7 +54,7 @@ static void log_end(struct sup_life *l)
     sh_log_add(&l->log, SH_LOG_END, line, (size_t)n);
 }
 
-void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
+void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal, const char *why)
 {
     if (l->ended)
         return;
@@ -63,6 +63,9 @@ void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal)
     l->exit_signal = signal;
     l->state.exit_code = signal ? 128 + (int)(signal & 0x7f) : (int)(code & 0xff);
     say_signal(l, signal & 0x7f, code & 0xff);
+    size_t n = strlen(l->state.error);
+    if (why && *why)
+        snprintf(l->state.error + n, sizeof(l->state.error) - n, "%s%s", n ? "; " : "", why);
 }
 
 void sup_life_error(struct sup_life *l, int status, const char *format, ...)

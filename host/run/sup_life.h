@@ -31,7 +31,8 @@ void sup_life_started(struct sup_life *l);
 
 /* The instance's end: the workload's own, or an error with the exit status for it. The first call
  * decides. */
-void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal);
+void sup_life_exit(struct sup_life *l, uint32_t code, uint32_t signal,
+                   const char *why); /* NULL: no more is known */
 void sup_life_error(struct sup_life *l, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -163,9 +163,9 @@ static void end_clients(struct supervisor *s)
         sh_frame_put_text(&last, SH_FRAME_ERROR, 0, (uint32_t)s->life.state.exit_code,
                           s->life.state.error);
     else
-        sh_frame_put_exit(&last, 0, s->life.exit_code, s->life.exit_signal);
+        sh_frame_put_exit(&last, 0, s->life.exit_code, s->life.exit_signal, NULL);
     sup_clients_end(&s->clients, 0, &last);
-    sh_frame_put_exit(&others, 0, 0, SIGKILL);
+    sh_frame_put_exit(&others, 0, 0, SIGKILL, NULL);
     for (size_t i = 1; i < SH_SESSION_MAX; i++)
         if (s->guest.sessions[i].open)
             sup_clients_end(&s->clients, s->guest.sessions[i].id, &others);

@@ -51,7 +51,8 @@ enum sh_frame_type {
     /* guest to host */
     SH_FRAME_HELLO = 16,   /* u32 version */
     SH_FRAME_STARTED = 17, /* the session's program runs */
-    SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code) */
+    SH_FRAME_EXIT = 18,    /* u32 code, u32 signal: it ended (signal 0: by itself, with code); then
+                              text, if more is known of the end */
     SH_FRAME_ERROR = 19,   /* u32 exit status (123, 125, 126, 127), then text: it was not started */
     SH_FRAME_REFUSED = 20, /* u32 frame type, then text: policy does not allow that request */
     /* Answer to ATTEST: u32 id, u32 error (0, or a positive errno), then evidence as CoCo's JSON

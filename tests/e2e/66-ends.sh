@@ -19,8 +19,17 @@ int main(void)
 }
 C
 gcc -o "$T/eat" "$T/eat.c"
+cat >"$T/asks.c" <<'C'
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+    return syscall(SYS_io_uring_setup, 8, 0) ? 3 : 0; /* no enclave has it */
+}
+C
+gcc -o "$T/asks" "$T/asks.c"
 B=/bin/busybox
-check "build" "$SHELTER" build -q -t ends --allow exec,stats,trace,signal -f "$(command -v busybox)" -f "$T/eat" -f /bin/bash
+check "build" "$SHELTER" build -q -t ends --allow exec,stats,trace,signal -f "$(command -v busybox)" -f "$T/eat" -f "$T/asks" -f /bin/bash
 image=$(find "$SHELTER_STORE/images" -mindepth 1 -maxdepth 1 -type d | head -n 1)
 json() { "$SHELTER" inspect --json "$1" | python3 -c "import json, sys; print(json.load(sys.stdin)['$2'])"; }
 
@@ -41,6 +50,10 @@ ends "exit 0" 0 '$' 'simulated\)$' $B true
 ends "exit 3 behind half a line" 3 '$' 'simulated\)$' $B sh -c 'printf half >&2; exit 3'
 ends "SIGSEGV" 139 ': .*signal 11 \(SEGV' 'signal 11 \(SEGV' $B sh -c "sh -c 'kill -SEGV \$\$'; exit \$?"
 ends "its own SIGKILL" 137 ': .*signal 9 .*nobody asked for it.*-m' 'nobody asked for it' $B sh -c "sh -c 'kill -KILL \$\$'; exit \$?"
+ends "missing calls" 3 ': .*io_uring_setup.*--tee' 'io_uring_setup.*--tee' /bin/asks
+"$SHELTER" run --tee sgx-sim --name e ends /bin/asks </dev/null >/dev/null 2>&1
+check "missing calls: inspect names them, and what to do" grep -q '^error .*io_uring_setup.*--tee' <("$SHELTER" inspect e)
+"$SHELTER" rm -f e >/dev/null 2>&1
 ends "memory full" 137 ': .*signal 9 .*-m' 'signal 9' /bin/eat
 damaged() { # FILE OFFSET
     cp "$image/$1" "$T/good" && cp "$T/good" "$T/bad" && python3 - "$T/bad" "$2" <<'P'
@@ -84,7 +97,7 @@ print(next(n for n in range(total, 0, -1) if n + sum(levels(n)) == total) * 4096
 P
 )
 damaged root.img $(($(stat -c %s "$image/root.img") - 4096))
-ends "a damaged hash of the last files" 1 '$' 'simulated\)$' $B sh -c 'cat $(find /bin /lib /lib64 /usr /etc /root -type f)'
+ends "a damaged hash of the last files" 1 ': block [0-9]* of the root image is not what was built' 'not what was built' $B sh -c 'cat $(find /bin /lib /lib64 /usr /etc /root -type f)'
 check "... is EIO for who reads them" grep -q 'Input/output error\|I/O error' "$T/err"
 repair root.img
 damaged root.img "$tree"

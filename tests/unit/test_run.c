@@ -319,7 +319,7 @@ static void test_frames(void **state)
     uint8_t big[SH_FRAME_SIZE_MAX];
     memset(big, 'x', sizeof(big));
     sh_frame_put(&out, SH_FRAME_DATA, SH_STREAM_OUT, 7, big, sizeof(big));
-    sh_frame_put_exit(&out, 0, 3, 11);
+    sh_frame_put_exit(&out, 0, 3, 11, NULL);
     sh_frame_put_text(&out, SH_FRAME_ERROR, 0, 127, "no\nway");
     sh_frame_put(&out, SH_FRAME_EOF, SH_STREAM_ERR, 65535, NULL, 0);
     unsigned count = 0;

@@ -31,7 +31,7 @@ void loader_fail(const struct sh_error *err)
 {
     int status = err->status ? err->status : SH_EXIT_FAILURE;
     if (loader.options.channel >= 0)
-        channel_exit(status, err->text);
+        channel_exit(status, err->text, NULL);
     sh_error_report(err);
     _exit(status);
 }
@@ -47,12 +47,13 @@ void loader_exit(int status, bool own)
         loader_has_started();
         if (text[0])
             (void)!sh_write_all(loader_handle_fd(2), text, strlen(text));
-        channel_exit(status, NULL);
     }
     if (!strncmp(text, "shelter: ", 9))
         text += 9;
     text[strcspn(text, "\n")] = 0;
-    channel_exit(status, text[0] ? text : "the enclave could not start the workload");
+    if (!own)
+        channel_exit(status, NULL, text);
+    channel_exit(status, text[0] ? text : "the enclave could not start the workload", NULL);
 }
 
 void loader_has_started(void)

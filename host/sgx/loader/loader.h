@@ -261,7 +261,7 @@ void channel_traces(bool on);
 bool channel_trace(const void *text, size_t size);
 /* Once the streams are empty, EXIT or (with an error, which must stay) ERROR; then waits to be
  * ended. */
-_Noreturn void channel_exit(int status, const char *error);
+_Noreturn void channel_exit(int status, const char *error, const char *why);
 /* The same for the pump, which must go on: EXIT by SIGKILL, at once. */
 void channel_killed(void);
 /* The pump's: an eventfd that is written whenever something was put. */

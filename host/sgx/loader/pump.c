@@ -354,7 +354,7 @@ static void end_session(struct pump_session *s)
     struct sh_fifo *frames = channel_lock();
     for (unsigned i = 0; i < 2; i++)
         sh_stream_end(&s->out[i], frames);
-    sh_frame_put_exit(frames, s->id, s->code, s->signal);
+    sh_frame_put_exit(frames, s->id, s->code, s->signal, NULL);
     channel_unlock();
     close_ours(s);
 }

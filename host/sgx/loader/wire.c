@@ -13,7 +13,7 @@ static pthread_cond_t flushed = PTHREAD_COND_INITIALIZER;
 static struct sh_fifo out; /* under the lock, as all that follows but `traces` */
 static enum { RUNNING, ENDING, ENDED } state;
 static int last_status;
-static const char *last_error;
+static const char *last_error, *last_why;
 static int event = -1;      /* wakes the pump */
 static _Atomic bool traces; /* the supervisor wants the trace */
 
@@ -53,13 +53,14 @@ bool channel_trace(const void *text, size_t size)
     return true;
 }
 
-void channel_exit(int status, const char *error)
+void channel_exit(int status, const char *error, const char *why)
 {
     pthread_mutex_lock(&lock);
     if (state == RUNNING) {
         state = ENDING;
         last_status = status;
         last_error = error;
+        last_why = why;
     }
     channel_unlock();
     for (;;)
@@ -69,7 +70,7 @@ void channel_exit(int status, const char *error)
 void channel_killed(void)
 {
     pthread_mutex_lock(&lock);
-    sh_frame_put_exit(&out, 0, 0, SIGKILL);
+    sh_frame_put_exit(&out, 0, 0, SIGKILL, NULL);
     state = ENDED;
     channel_unlock();
 }
@@ -88,7 +89,7 @@ void channel_put_last(void)
     if (last_error)
         sh_frame_put_text(&out, SH_FRAME_ERROR, 0, (uint32_t)last_status, last_error);
     else
-        sh_frame_put_exit(&out, 0, (uint32_t)last_status, 0);
+        sh_frame_put_exit(&out, 0, (uint32_t)last_status, 0, last_why);
     state = ENDED;
     channel_unlock();
 }
