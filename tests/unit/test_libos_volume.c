@@ -19,8 +19,8 @@
 #include "trusted/libos/port_unit/unit.h"
 
 /* fs/volume.h, which has the kernel's fcntl.h. */
-int volume_mount(uint32_t number, const char *name, const char *path, const uint8_t key[32],
-                 bool create, bool read_only);
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
+                 bool read_only, struct inode **root);
 int volume_unmount_all(void);
 
 const char *__asan_default_options(void);
@@ -70,7 +70,10 @@ static uint64_t str(const char *s)
 static int mount_at(const char *path, bool create)
 {
     los_lock();
-    int r = volume_mount(0, "data", path, key, create, false);
+    struct inode *root;
+    int r = volume_mount(0, "data", key, create, false, &root);
+    if (!r)
+        r = tree_mount(path, root);
     los_unlock();
     return r;
 }

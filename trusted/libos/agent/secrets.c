@@ -81,8 +81,11 @@ static int mount_volume(const struct agent_secret *s)
         const struct sh_volume *v = &settings.volumes[i];
         if (strcmp(v->name, s->name))
             continue;
-        if (s->size == SH_VOLUME_KEY_SIZE)
-            return volume_mount(i, v->name, v->path, s->data, !v->read_only, v->read_only);
+        if (s->size == SH_VOLUME_KEY_SIZE) {
+            struct inode *root;
+            int r = volume_mount(i, v->name, s->data, !v->read_only, v->read_only, &root);
+            return r ? r : tree_mount(v->path, root);
+        }
         log_line("shelter: the key of volume %s has %lu bytes, not 32", v->name, s->size);
         return -EINVAL;
     }

@@ -82,7 +82,7 @@ static int mount_all(void)
     if (!r)
         r = proc_init();
     for (size_t i = 0; !r && i < settings.tmpfs_count; i++)
-        r = tree_mount(settings.tmpfs[i].path, settings.tmpfs[i].mode);
+        r = tree_mount(settings.tmpfs[i].path, inode_new(FS_TMP, S_IFDIR | settings.tmpfs[i].mode));
     return r;
 }
 

@@ -8,6 +8,7 @@
 #include "trusted/libos/signal/signal.h"
 
 struct async {
+    struct watcher watcher;
     struct waiter waiter;
     struct list node; /* of woken, while there are events */
     uint32_t events;  /* since the owner was told */
@@ -42,7 +43,7 @@ static struct sig_item make_item(const struct async *a, uint32_t ready)
     const struct file *f = a->file;
     if (!f->owner_signal)
         return (struct sig_item){.signo = SIGIO, .code = 0x80 /* SI_KERNEL */};
-    if (f->ops->name == pipe_name && (ready & POLLIN)) /* its end is something to read */
+    if (f->ops->pipe && (ready & POLLIN)) /* its end is something to read */
         ready = POLLIN;
     const struct reason *r = reasons;
     while (r < reasons + ARRAY_COUNT(reasons) - 1 && !(ready & r->event))
@@ -104,15 +105,20 @@ void async_tell(void)
     }
 }
 
+static void forget_async(struct watcher *w)
+{
+    struct async *a = container_of(w, struct async, watcher);
+    wait_end(&a->waiter);
+    if (a->events)
+        list_remove(&a->node);
+    a->file->async = NULL;
+    los_free(a);
+}
+
 int async_set(int fd, struct file *f, bool on)
 {
-    if (f->async) {
-        wait_end(&f->async->waiter);
-        if (f->async->events)
-            list_remove(&f->async->node);
-        los_free(f->async);
-        f->async = NULL;
-    }
+    if (f->async)
+        f->async->forget(f->async);
     if (!on || !f->wait)
         return 0;
     struct async *a = los_alloc(sizeof(*a));
@@ -120,9 +126,10 @@ int async_set(int fd, struct file *f, bool on)
         return -ENOMEM;
     a->file = f;
     a->fd = fd;
+    a->watcher.forget = forget_async;
     a->waiter.woken = note_events;
     a->waiter.queue = f->wait;
     list_append(&f->wait->waiters, &a->waiter.node);
-    f->async = a;
+    f->async = &a->watcher;
     return 0;
 }

@@ -176,7 +176,7 @@ static int attestation_list(struct dentry *dir, struct listing *l)
     return r;
 }
 
-static const struct inode_ops directory_ops = {
+static const struct inode_ops folder_ops = {
     .lookup = attestation_lookup,
     .list = attestation_list,
 };
@@ -188,6 +188,6 @@ int attestation_init(struct dentry *dev)
     struct inode *i = inode_new(FS_PROC, S_IFDIR | 0555);
     if (!i)
         return -ENOMEM;
-    i->ops = &directory_ops;
-    return dev_add(dev, "attestation", i);
+    i->ops = &folder_ops;
+    return tree_put(dev, "attestation", i);
 }

@@ -2,7 +2,7 @@
 // Changing a file's attributes and size.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/notify.h"
 #include "trusted/libos/fs/volume.h"
 
 /* The inode that a (dirfd, path) or descriptor names, counted. NULL with 0: a pipe or socket, whose
@@ -306,7 +306,7 @@ static long set_size(struct inode *i, int64_t size)
 {
     if ((i->mode & S_IFMT) == S_IFDIR)
         return -EISDIR;
-    if ((i->mode & S_IFMT) != S_IFREG || i->file_ops != &regular_ops)
+    if ((i->mode & S_IFMT) != S_IFREG)
         return -EINVAL;
     int r = data_limit(i, (uint64_t)size);
     if (!r)
@@ -379,7 +379,7 @@ long sys_fallocate(int fd, uint32_t mode, int64_t offset, int64_t size)
     if (!file_can_write(f))
         return -EBADF;
     if (f->ops != &regular_ops)
-        return f->ops->name == pipe_name ? -ESPIPE : -ENODEV;
+        return f->ops->pipe ? -ESPIPE : -ENODEV;
     if (end > INT64_MAX)
         return -EFBIG;
     if (!fallocate_knows(f, mode))
@@ -456,7 +456,7 @@ long sys_fadvise64(int fd, int64_t offset, int64_t size, int advice)
     struct file *f = fd_file(fd);
     if (!f)
         return -EBADF;
-    if (f->ops->name == pipe_name)
+    if (f->ops->pipe)
         return -ESPIPE;
     return size < 0 || (unsigned)advice > ADVICE_MAX ? -EINVAL : 0;
 }

@@ -4,7 +4,7 @@
 
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
-#include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/notify.h"
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/mm/mm.h"

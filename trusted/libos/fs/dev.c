@@ -97,39 +97,6 @@ int dev_open(struct file *f)
     return -ENXIO;
 }
 
-int dev_add(struct dentry *dir, const char *name, struct inode *i)
-{
-    if (!i)
-        return -ENOMEM;
-    struct dentry *d;
-    size_t size = strlen(name);
-    int r = dentry_lookup(dir, name, size, &d);
-    if (!r) {
-        dentry_unlink(d); /* ours, whatever the image holds */
-        dentry_put(d);
-    }
-    r = r && r != -ENOENT ? r : dentry_link(dir, name, size, i);
-    inode_put(i);
-    return r;
-}
-
-int tree_put_file(const char *directory, const char *name, uint32_t mode, const void *data,
-                  size_t size)
-{
-    struct dentry *dir;
-    struct io_vec v;
-    struct io io = io_one(&v, (uint64_t)data, size, true);
-    int r = tree_mkdir(directory, 0755, &dir);
-    struct inode *i = r ? NULL : inode_new(FS_TMP, S_IFREG | mode);
-    if (!i)
-        return r ? r : -ENOMEM;
-    long n = size ? data_write(i, &io, 0) : 0;
-    if (n == (long)size)
-        return dev_add(dir, name, i);
-    inode_put(i);
-    return n < 0 ? (int)n : -ENOSPC;
-}
-
 int dev_init(void)
 {
     static const char *const links[][2] = {{"fd", "/proc/self/fd"},
@@ -137,7 +104,7 @@ int dev_init(void)
                                            {"stdout", "/proc/self/fd/1"},
                                            {"stderr", "/proc/self/fd/2"}};
     struct dentry *dev, *d;
-    int r = tree_mount("/dev", 0755); /* nothing of the image's */
+    int r = tree_mount("/dev", inode_new(FS_TMP, S_IFDIR | 0755)); /* nothing of the image's */
     if (!r)
         r = tree_mkdir("/dev", 0755, &dev);
     if (!r)
@@ -146,7 +113,7 @@ int dev_init(void)
         struct inode *n = inode_new(FS_TMP, S_IFCHR | devices[i].mode);
         if (n)
             n->rdev = devices[i].rdev;
-        r = dev_add(dev, devices[i].name, n);
+        r = tree_put(dev, devices[i].name, n);
     }
     for (size_t i = 0; !r && i < ARRAY_COUNT(links); i++) {
         struct inode *n = inode_new(FS_TMP, S_IFLNK | 0777);
@@ -154,7 +121,7 @@ int dev_init(void)
             n->target = los_strdup(links[i][1]);
             n->size = strlen(links[i][1]);
         }
-        r = dev_add(dev, links[i][0], n);
+        r = tree_put(dev, links[i][0], n);
     }
     if (!r)
         r = tree_mkdir("/dev/shm", 01777, &d);

@@ -4,7 +4,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/notify.h"
 #include "trusted/libos/fs/volume.h"
 
 static bool is_dir(const struct inode *i)

@@ -36,11 +36,11 @@ struct epoll {
 };
 
 struct entry {
-    struct list node;    /* of the epoll */
-    struct list watcher; /* of the file */
-    struct list ready;   /* may be ready */
-    struct list nested;  /* the file is an epoll */
-    struct list change;  /* the host must hear of it */
+    struct list node;       /* of the epoll */
+    struct watcher watcher; /* of the file */
+    struct list ready;      /* may be ready */
+    struct list nested;     /* the file is an epoll */
+    struct list change;     /* the host must hear of it */
     struct waiter waiter;
     struct epoll *epoll;
     struct file *file; /* not counted: the entry goes with it */
@@ -115,7 +115,7 @@ static int tell_host(struct entry *n)
 
 void epoll_opened(struct file *f)
 {
-    list_for(it, &f->watchers) tell_host(container_of(it, struct entry, watcher));
+    list_for(it, &f->watchers) tell_host(container_of(it, struct entry, watcher.node));
 }
 
 static void drop_entry(struct entry *n)
@@ -211,7 +211,7 @@ static void on_wake(struct waiter *w, uint32_t events)
 static void entry_free(struct entry *n)
 {
     list_remove(&n->node);
-    list_remove(&n->watcher);
+    list_remove(&n->watcher.node);
     list_remove(&n->ready);
     list_remove(&n->nested);
     list_remove(&n->change);
@@ -219,9 +219,9 @@ static void entry_free(struct entry *n)
     los_free(n);
 }
 
-void epoll_forget(struct file *f)
+static void forget_entry(struct watcher *w)
 {
-    list_for_safe(it, nx, &f->watchers) entry_free(container_of(it, struct entry, watcher));
+    entry_free(container_of(w, struct entry, watcher));
 }
 
 static void epoll_release(struct file *f)
@@ -337,7 +337,7 @@ static int levels_above(const struct file *f)
     int most = 0;
     list_for(it, &f->watchers)
     {
-        int n = levels_above(container_of(it, struct entry, watcher)->epoll->file);
+        int n = levels_above(container_of(it, struct entry, watcher.node)->epoll->file);
         most = MAX(most, n);
     }
     return most + 1;
@@ -387,7 +387,7 @@ static struct entry *find_entry(struct epoll *e, struct file *f, int fd)
 {
     list_for(it, &f->watchers)
     {
-        struct entry *n = container_of(it, struct entry, watcher);
+        struct entry *n = container_of(it, struct entry, watcher.node);
         if (n->epoll == e && n->fd == fd)
             return n;
     }
@@ -410,13 +410,14 @@ static int add_entry(struct epoll *e, struct file *f, int fd, const struct epoll
     struct entry *n = los_alloc(sizeof(*n));
     if (!n)
         return -ENOMEM;
-    *n = (struct entry){.epoll = e, .file = f, .fd = fd, .waiter.woken = on_wake};
+    *n = (struct entry){
+        .epoll = e, .file = f, .fd = fd, .waiter.woken = on_wake, .watcher.forget = forget_entry};
     list_init(&n->ready);
     list_init(&n->nested);
     list_init(&n->change);
     list_init(&n->waiter.node);
     list_append(&e->entries, &n->node);
-    list_append(&f->watchers, &n->watcher);
+    list_append(&f->watchers, &n->watcher.node);
     if (f->wait)
         list_append(&f->wait->waiters, &n->waiter.node);
     if (f->ops == &epoll_ops)

@@ -7,7 +7,6 @@
 
 struct file;
 struct questions;
-void epoll_forget(struct file *f); /* the last reference goes */
 void epoll_opened(struct file *f); /* f->outside has a handle now */
 bool file_is_epoll(const struct file *f);
 /* If f is an epoll: what the host must be asked about it and those inside it. */

@@ -70,7 +70,7 @@ static long set_flags(int fd, struct file *f, uint32_t flags)
     if (((f->flags ^ flags) & flags & O_NOATIME) && f->inode && !capable(CAP_FOWNER) &&
         current()->fsuid != f->inode->uid)
         return -EPERM;
-    bool direct = f->ops == &regular_ops || f->ops->name == pipe_name;
+    bool direct = f->ops == &regular_ops || f->ops->pipe;
     if ((flags & O_DIRECT) && !direct)
         return -EINVAL;
     if (((f->flags ^ flags) & FASYNC)) {

@@ -65,7 +65,7 @@ enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
 
 struct volume_mount; /* fs/volume.c */
 
-/* What a directory's listing is gathered in. */
+/* fs/listing.c: what a directory's listing is gathered in. */
 struct listing {
     struct listed {
         char *name;
@@ -89,6 +89,9 @@ struct inode_ops {
     struct file *(*follow)(struct inode *i);                   /* counted; NULL: it is gone */
     /* Before an open file is made. May replace f->ops. */
     int (*open)(struct file *f);
+    /* What is kept elsewhere: times as they are there; and nobody refers to it any more. */
+    void (*refresh)(struct inode *i);
+    void (*release)(struct inode *i);
 };
 
 /* What a kind of open file does; a NULL member is what Linux answers where there is none (EINVAL,
@@ -104,12 +107,12 @@ struct file_ops {
     int64_t (*seek)(struct file *f, int64_t offset, int whence);
     const char *name; /* of what has no path: "pipe", "anon_inode:[eventfd]" */
     bool stream;      /* no offset: pread and lseek are ESPIPE */
+    bool pipe;        /* pipe_* work with it */
     bool shared;      /* read, write and poll do with the big lock shared */
 };
 
 struct inode {
     const struct inode_ops *ops;
-    const struct file_ops *file_ops;
     enum fs_kind fs;
     uint32_t refs; /* atomic */
     uint64_t ino;
@@ -141,6 +144,14 @@ struct inode {
     uint64_t id;
 };
 
+/* An extended attribute (fs/xattr.c). */
+struct xattr {
+    struct list node;
+    size_t size;
+    uint8_t *value;
+    char name[];
+};
+
 struct dentry {
     struct list hash;    /* bucket, or itself */
     struct list sibling; /* of parent's children */
@@ -151,6 +162,12 @@ struct dentry {
     bool kept;           /* in the tree: holds a reference of its own */
     bool root;           /* .. stays here */
     char *name;
+};
+
+/* What looks at an open file, and ends with it. */
+struct watcher {
+    struct list node;                  /* of file.watchers */
+    void (*forget)(struct watcher *w); /* takes it out and frees it; does not wait */
 };
 
 struct file {
@@ -164,14 +181,14 @@ struct file {
     void *data;
     struct listing *listing;
     struct wait_queue *wait; /* woken when poll's answer may have changed; may be NULL */
-    struct list watchers;    /* epoll's entries for this file */
+    struct list watchers;    /* epoll's entries for this file: struct watcher */
     struct list ending;      /* of those that nobody refers to any more */
     bool quiet;              /* it is left to file_reap; atomic */
     bool locked;             /* holds a flock */
     bool ranged;             /* locked a range as an open file (OFD) */
     int32_t owner_type, owner, owner_signal; /* of fcntl: whom O_ASYNC signals, and how */
     uint32_t owner_uid, owner_euid;          /* who said so */
-    struct async *async;                     /* fs/async.c; NULL: no signals */
+    struct watcher *async;                   /* fs/async.c; NULL: no signals */
 };
 
 /* fs/inode.c: of the caller's user and group, nlink as its type has it; NULL: no memory. */
@@ -212,6 +229,7 @@ int data_allocate(struct inode *i, uint64_t start, uint64_t end); /* pages, size
 int64_t data_seek(struct inode *i, uint64_t offset, bool hole);
 uint64_t data_blocks(const struct inode *i); /* of 512 bytes */
 extern const struct file_ops regular_ops;
+extern const struct file_ops directory_ops; /* fs/open.c: which are not read */
 
 /* fs/tree.c: names. A dentry holds its parent and its inode; one that is `kept` holds itself until
  * it is unlinked. -ENOENT, -EEXIST, -ENOMEM, -EIO. None waits. */
@@ -238,8 +256,15 @@ bool dentry_empty(struct dentry *dir, int *error);
 bool dentry_below(struct dentry *d, struct dentry *top);
 int tree_mkdir(const char *path, uint32_t mode,
                struct dentry **out); /* at start-up, with parents */
-/* An empty directory there, whatever the image holds, as a memory file system mounted over it. */
-int tree_mount(const char *path, uint32_t mode);
+/* i at this name, instead of what is there. Takes the reference; NULL is -ENOMEM. */
+int tree_put(struct dentry *dir, const char *name, struct inode *i);
+
+/* fs/mount.c: while the LibOS starts. A directory at a path, instead of what the image has there;
+ * parents are made. Takes the reference; NULL is -ENOMEM. -EBUSY: it is the root. */
+int tree_mount(const char *path, struct inode *i);
+/* A file in memory, of the current user, in a directory that is made where it lacks; replaces. */
+int tree_put_file(const char *directory, const char *name, uint32_t mode, const void *data,
+                  size_t size);
 
 /* fs/path.c: from a path to a dentry, with the caller's rights at each step. 0: *w is to be ended
  * by walk_end; else it holds nothing. -ENOENT, -ENOTDIR, -EACCES, -ELOOP (40 links), -ENAMETOOLONG,
@@ -281,11 +306,6 @@ struct file *file_new(const struct file_ops *ops, uint32_t flags);
 void file_get(struct file *f);
 void file_put(struct file *f);
 void file_reap(void);
-/* With the caller's rights and open(2)'s errors; may wait (a FIFO). */
-int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
-int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
-/* With O_RDONLY, of the LibOS: a program's file, which needs the right to execute it alone. */
-#define OPEN_EXEC (1u << 30)
 /* With checks; *offset moves unless the file is a stream. */
 long file_read(struct file *f, struct io *io, uint64_t *offset);
 long file_write(struct file *f, struct io *io, uint64_t *offset);
@@ -298,11 +318,20 @@ bool file_map_source(struct file *f, int prot);                 /* false: as goo
 int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
 long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */
 void file_path(struct file *f, char *buf, size_t size);
+
+/* fs/openat.c: with the caller's rights and open(2)'s errors; may wait (a FIFO). */
+int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
+int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* With O_RDONLY, of the LibOS: a program's file, which needs the right to execute it alone. */
+#define OPEN_EXEC (1u << 30)
+
+/* fs/ready.c: POLL* that f is ready for now, of its kind and of what the host said. */
 uint32_t file_poll(struct file *f);
-void file_woken(struct file *f); /* tell pollers */
+
+/* fs/lock_fcntl.c: F_GETLK and its kin. May wait. */
+long lock_fcntl(struct file *f, int command, uint64_t arg);
 
 /* fs/lock.c: what ends with a descriptor, and with an open file. */
-long lock_fcntl(struct file *f, int command, uint64_t arg);
 bool lock_is_held(const struct file *f); /* of a range, by anybody */
 void lock_closed(struct file *f);
 void lock_release(struct file *f);
@@ -310,9 +339,6 @@ void lock_release(struct file *f);
 /* fs/aio.c: the contexts of a process that ends, or executes another program, end too. */
 struct process;
 void aio_end(const struct process *p);
-
-/* fs/xattr.c */
-void xattr_free(struct inode *i);
 
 /* fs/async.c: SIGIO, or F_SETSIG's, to f's owner whenever it may have become ready. fd is what the
  * signal tells. 0 or -ENOMEM. */
@@ -345,15 +371,13 @@ void fd_close_all(void);
 void fd_table_put(struct fd_table *t); /* the last one closes them */
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
-int dev_add(struct dentry *dir, const char *name, struct inode *i); /* takes the reference */
-/* A file in memory, of the current user, in a directory that is made where it lacks; replaces. */
-int tree_put_file(const char *directory, const char *name, uint32_t mode, const void *data,
-                  size_t size);
 int attestation_init(struct dentry *dev);
 int dev_init(void);
 int dev_open(struct file *f);
 int stdio_init(void);
-bool stdio_let_pass(int32_t handle, bool write); /* may the ports use it so? False: too many do */
+/* fs/passing.c: the ports may use a handle of the host's so from now on (false: too many are), or
+ * no more. */
+bool stdio_let_pass(int32_t handle, bool write);
 void stdio_bar(int32_t handle, bool write);
 /* A stream of the host's, at a handle that it names and that is nobody else's; given back with the
  * file. 0, -EIO, -ENOMEM. */
@@ -364,7 +388,6 @@ void stdio_end(void);          /* everything ends: what was written is with the 
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
 int fifo_open(struct file *f);
-extern const char pipe_name[];
 /* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile.
  * > 0, 0 at the end, -EAGAIN, -ERESTARTSYS. */
 long pipe_peek(struct file *f, void *buf, size_t size, bool wait);

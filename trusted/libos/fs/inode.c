@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inodes: made new, or from the image.
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/inotify.h"
-#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/fs/notify.h"
 
 #include "trusted/libos/mm/mm.h"
 
@@ -37,8 +36,8 @@ void inode_touch(struct inode *i, bool content)
     if (content)
         i->mtime = now;
     lock_give(&i->lock);
-    if (i->volume)
-        volume_refresh(i);
+    if (i->ops && i->ops->refresh)
+        i->ops->refresh(i);
 }
 
 void inode_times(struct inode *i, struct time to[3])
@@ -67,8 +66,6 @@ static struct inode *inode_blank(enum fs_kind fs, uint32_t mode)
     i->seals = 1; /* F_SEAL_SEAL: only memfd_create takes it away */
     wait_queue_init(&i->flock_wait);
     wait_queue_init(&i->wait);
-    if ((mode & S_IFMT) == S_IFREG)
-        i->file_ops = &regular_ops;
     return i;
 }
 
@@ -189,6 +186,17 @@ void inode_get(struct inode *i)
     __atomic_fetch_add(&i->refs, 1, __ATOMIC_RELAXED);
 }
 
+static void free_xattrs(struct inode *i)
+{
+    list_for_safe(it, nx, &i->xattrs)
+    {
+        struct xattr *x = container_of(it, struct xattr, node);
+        list_remove(it);
+        los_free(x->value);
+        los_free(x);
+    }
+}
+
 void inode_put(struct inode *i)
 {
     /* An inode of the image that still has a name keeps what was changed in it. */
@@ -196,12 +204,12 @@ void inode_put(struct inode *i)
         return;
     los_alone();
     notify_gone(i);
-    if (i->volume)
-        volume_inode_end(i);
+    if (i->ops && i->ops->release)
+        i->ops->release(i);
     if (i->has_lower)
         *radix_slot(&by_nid, i->lower.nid) = NULL;
     object_drop(i, 0, UINT64_MAX);
-    xattr_free(i);
+    free_xattrs(i);
     los_free(i->target);
     los_free(i);
 }

@@ -249,15 +249,14 @@ static void pipe_release(struct file *f)
     pipe_put(p);
 }
 
-const char pipe_name[] = "pipe";
-
 static const struct file_ops pipe_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
     .release = pipe_release,
-    .name = pipe_name,
+    .name = "pipe",
+    .pipe = true,
     .stream = true,
     .shared = true,
 };

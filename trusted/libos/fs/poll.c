@@ -13,16 +13,6 @@
 
 #define POLL_MAX 65536u
 
-uint32_t file_poll(struct file *f)
-{
-    uint32_t r = 0;
-    if (f->ops->poll)
-        r = f->ops->poll(f);
-    else if (!f->outside)
-        r = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-    return f->outside ? r | outside_known(f->outside) : r;
-}
-
 static int check_items(struct poll_item *items, size_t count)
 {
     int ready = 0;
@@ -34,13 +24,6 @@ static int check_items(struct poll_item *items, size_t count)
         ready += p->ready != 0;
     }
     return ready;
-}
-
-void poll_ask(struct questions *q, struct port_event question)
-{
-    if (q->needed < q->room)
-        q->items[q->needed] = question;
-    q->needed++;
 }
 
 static bool is_open(const struct file *f)
@@ -197,27 +180,9 @@ static long do_poll(uint64_t fds, uint64_t count, uint64_t deadline)
     return r;
 }
 
-uint64_t poll_deadline(int ms)
-{
-    return ms < 0 ? NO_DEADLINE : ms == 0 ? 0 : deadline_in((uint64_t)ms * 1000000);
-}
-
 long sys_poll(uint64_t fds, uint32_t count, int timeout)
 {
     return do_poll(fds, count, poll_deadline(timeout));
-}
-
-int poll_mask(uint64_t addr, uint64_t size)
-{
-    uint64_t mask;
-    if (!addr)
-        return 0;
-    if (size != 8)
-        return -EINVAL;
-    if (user_read(&mask, addr, sizeof(mask)))
-        return -EFAULT;
-    sig_temporary_mask(self(), mask);
-    return 0;
 }
 
 long sys_ppoll(uint64_t fds, uint32_t count, uint64_t timeout, uint64_t mask, uint64_t mask_size)

@@ -321,9 +321,19 @@ static long slave_ioctl(struct file *f, uint64_t request, uint64_t arg)
 /* The slave, without its name. */
 static long open_peer(struct tty *t, uint64_t flags)
 {
-    struct file *peer;
-    int r = t->name ? file_open_dentry(t->name, (uint32_t)flags, &peer) : -EIO;
-    return r ? r : fd_install(peer, flags & O_CLOEXEC, 0);
+    static const struct file_ops none = {0};
+    struct file *peer = t->name ? file_new(&none, (uint32_t)flags & ~(uint32_t)O_CLOEXEC) : NULL;
+    if (!peer)
+        return t->name ? -ENOMEM : -EIO;
+    peer->dentry = t->name;
+    peer->inode = t->name->inode;
+    dentry_get(t->name);
+    int r = pty_open_slave(peer);
+    peer->flags &= ~(uint32_t)O_NOCTTY;
+    if (!r)
+        return fd_install(peer, flags & O_CLOEXEC, 0);
+    file_put(peer);
+    return r;
 }
 
 static long master_ioctl(struct file *f, uint64_t request, uint64_t arg)
@@ -404,7 +414,7 @@ int pty_publish(struct tty *t, uint32_t uid, uint32_t gid)
     i->gid = gid;
     i->data = t;
     fmt(name, sizeof(name), "%d", t->index);
-    r = dev_add(pts, name, i);
+    r = tree_put(pts, name, i);
     if (!r)
         r = dentry_lookup(pts, name, strlen(name), &t->name);
     if (!r)

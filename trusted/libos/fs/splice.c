@@ -20,7 +20,7 @@ static bool is_socket(const struct file *f)
 
 static bool is_pipe(const struct file *f)
 {
-    return f->ops->name == pipe_name;
+    return f->ops->pipe;
 }
 
 static bool can_give(const struct file *f)

@@ -312,32 +312,6 @@ int dentry_path(struct dentry *d, char *buf, size_t size)
     return (int)(size - 1 - at);
 }
 
-int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type)
-{
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 32;
-        struct listed *items = los_realloc(l->items, room * sizeof(*items));
-        if (!items)
-            return -ENOMEM;
-        l->items = items;
-        l->room = room;
-    }
-    char *copy = los_alloc(size + 1);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, name, size);
-    l->items[l->count++] = (struct listed){copy, ino, type};
-    return 0;
-}
-
-void listing_free(struct listing *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        los_free(l->items[i].name);
-    los_free(l->items);
-    *l = (struct listing){0};
-}
-
 int tree_init(void)
 {
     uint64_t nid;
@@ -389,17 +363,18 @@ int tree_mkdir(const char *path, uint32_t mode, struct dentry **out)
     return 0;
 }
 
-int tree_mount(const char *path, uint32_t mode)
+int tree_put(struct dentry *dir, const char *name, struct inode *i)
 {
-    struct walk w;
+    if (!i)
+        return -ENOMEM;
     struct dentry *d;
-    int r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
-    if (r == -ENOENT)
-        return tree_mkdir(path, mode, &d);
-    if (r)
-        return r;
-    d = w.dentry; /* stays: its name's new directory is its neighbour's */
-    r = d->root ? -EBUSY : dev_add(d->parent, d->name, inode_new(FS_TMP, S_IFDIR | mode));
-    walk_end(&w);
+    size_t size = strlen(name);
+    int r = dentry_lookup(dir, name, size, &d);
+    if (!r) {
+        dentry_unlink(d);
+        dentry_put(d);
+    }
+    r = r && r != -ENOENT ? r : dentry_link(dir, name, size, i);
+    inode_put(i);
     return r;
 }

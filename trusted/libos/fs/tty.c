@@ -5,6 +5,7 @@
 #include <asm/termbits.h>
 
 #include "trusted/libos/fs/tty.h"
+#include "trusted/libos/signal/signal.h"
 
 #define DELETE 127
 #define TAB 8u
@@ -296,6 +297,11 @@ void tty_flush(struct tty *t, bool input, bool output)
         t->output_count = 0;
     wait_wake_events(&t->slave_wait, POLLOUT);
     wait_wake_events(&t->master_wait, POLLOUT);
+}
+
+void tty_signal(const struct tty *t, int signo)
+{
+    sig_send_group(t->pgid, signo);
 }
 
 static bool signal_key(struct tty *t, uint8_t byte)

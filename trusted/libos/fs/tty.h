@@ -63,14 +63,14 @@ uint32_t tty_take_output(struct tty *t, uint8_t *to, uint32_t size);
 bool tty_is_readable(const struct tty *t, uint32_t wanted);
 void tty_set_modes(struct tty *t, const struct tty_modes *m);
 void tty_flush(struct tty *t, bool input, bool output);
+void tty_signal(const struct tty *t, int signo); /* to the foreground */
 
 /* fs/tty_session.c: sessions and groups. */
 struct tty *tty_of_session(int32_t sid); /* or NULL */
 /* May the caller read (SIGTTIN), or write and set (SIGTTOU)? 0, -EIO, -ERESTARTSYS after that
  * signal. */
 int tty_check_background(struct tty *t, int signo);
-void tty_signal(const struct tty *t, int signo); /* to the foreground */
-void tty_take_session(struct tty *t);            /* the caller's, a leader without terminal */
+void tty_take_session(struct tty *t); /* the caller's, a leader without terminal */
 long tty_ioctl_session(struct tty *t, bool master, uint64_t request, uint64_t arg); /* -ENOTTY */
 void tty_hang_up(struct tty *t); /* its slaves are closed, as they will see */
 void tty_leader_ended(int32_t sid);

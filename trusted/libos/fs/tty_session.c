@@ -21,11 +21,6 @@ struct tty *tty_of_session(int32_t sid)
     return NULL;
 }
 
-void tty_signal(const struct tty *t, int signo)
-{
-    sig_send_group(t->pgid, signo);
-}
-
 int tty_check_background(struct tty *t, int signo)
 {
     const struct process *p = current();

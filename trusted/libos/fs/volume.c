@@ -107,6 +107,7 @@ static int64_t end_call(struct volume_mount *m, int64_t r)
 /* ---- inodes ---- */
 
 static const struct inode_ops volume_ops;
+static void release_inode(struct inode *i);
 
 static struct time time_of(int64_t ns)
 {
@@ -196,8 +197,11 @@ static long read_link(struct inode *i, char *buf, size_t size)
     return (long)end_call(i->volume, volume_readlink(begin_call(i->volume), i->ino, buf, size));
 }
 
-static const struct inode_ops volume_ops = {
-    .lookup = lookup_name, .list = list_names, .readlink = read_link};
+static const struct inode_ops volume_ops = {.lookup = lookup_name,
+                                            .list = list_names,
+                                            .readlink = read_link,
+                                            .refresh = volume_refresh,
+                                            .release = release_inode};
 
 /* ---- contents ---- */
 
@@ -418,7 +422,7 @@ long volume_attr(struct inode *i, enum volume_attr what, const char *name, void 
     }
 }
 
-void volume_inode_end(struct inode *i)
+static void release_inode(struct inode *i)
 {
     struct volume_mount *m = i->volume;
     if (i->nlink)
@@ -580,26 +584,8 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create,
     return (int)end_call(m, r);
 }
 
-static int show_root(struct volume_mount *m, const char *path)
-{
-    struct inode *root;
-    struct dentry *d;
-    struct walk w;
-    int r = inode_of(m, VOLUME_ROOT, &root);
-    if (r)
-        return r;
-    r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
-    if (r == -ENOENT && !(r = tree_mkdir(path, 0755, &d)))
-        r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
-    if (!r) {
-        r = w.dentry->root ? -EBUSY : dev_add(w.dentry->parent, w.dentry->name, root);
-        walk_end(&w);
-    }
-    return r;
-}
-
-int volume_mount(uint32_t number, const char *name, const char *path, const uint8_t key[32],
-                 bool create, bool read_only)
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
+                 bool read_only, struct inode **root)
 {
     if (mount_count == VOLUMES_MAX)
         return -ENOSPC;
@@ -612,7 +598,7 @@ int volume_mount(uint32_t number, const char *name, const char *path, const uint
     crypt_init(port_info.xfrm & 4);
     int r = open_disk(m, key, create, read_only);
     if (!r)
-        r = show_root(m, path);
+        r = inode_of(m, VOLUME_ROOT, root);
     if (r) {
         log_line("shelter: volume %s: %s (errno %d)", name, why_not(r), -r);
         return r;

@@ -13,10 +13,10 @@
 #define VOLUMES_MAX 8u
 #define VOLUME_CHUNK 65536ul /* bytes of one volume_data_write, at most */
 
-/* Mounts the host's file `number` at `path`. A disk of zeros becomes a new volume if `create`.
- * 0, or -errno, having said why. */
-int volume_mount(uint32_t number, const char *name, const char *path, const uint8_t key[32],
-                 bool create, bool read_only);
+/* Opens the volume in the host's file `number`; *root is its first directory, counted, for
+ * tree_mount. A disk of zeros becomes a new volume if `create`. 0, or -errno, having said why. */
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
+                 bool read_only, struct inode **root);
 /* Everything to the disks, as at the end of the last program. 0, or the first error. */
 int volume_unmount_all(void);
 
@@ -42,8 +42,6 @@ int volume_make_nameless(struct inode *dir, struct inode *i);
 int volume_change(struct inode *i);
 /* Times as the volume has them. */
 void volume_refresh(struct inode *i);
-/* Nobody refers to it any more. */
-void volume_inode_end(struct inode *i);
 
 /* fsync: all of this inode's volume; i NULL: of all. May sleep. */
 int volume_fsync(struct inode *i);

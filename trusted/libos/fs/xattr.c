@@ -3,7 +3,7 @@
 // rights to them; of system. only what says that there are no ACLs.
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/inotify.h"
+#include "trusted/libos/fs/notify.h"
 #include "trusted/libos/fs/volume.h"
 
 #define NAME_MAX_ 255u
@@ -11,24 +11,6 @@
 #define LIST_MAX 65536u
 #define CREATE_BIT 1
 #define REPLACE_BIT 2
-
-struct xattr {
-    struct list node;
-    size_t size;
-    uint8_t *value;
-    char name[];
-};
-
-void xattr_free(struct inode *i)
-{
-    list_for_safe(it, nx, &i->xattrs)
-    {
-        struct xattr *x = container_of(it, struct xattr, node);
-        list_remove(it);
-        los_free(x->value);
-        los_free(x);
-    }
-}
 
 static struct xattr *find_xattr(const struct inode *i, const char *name)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Telling inotify what happens to files. Without watches each of these is one comparison.
-#ifndef LIBOS_INOTIFY_H
-#define LIBOS_INOTIFY_H
+#ifndef LIBOS_NOTIFY_H
+#define LIBOS_NOTIFY_H
 
 #include "trusted/libos/fs/file.h"
 
@@ -30,5 +30,33 @@ void notify_dentry(struct dentry *d, uint32_t what);
 void notify_file(struct file *f, uint32_t what);
 /* Nothing names or uses the file any more: its watches end. */
 void notify_gone(struct inode *i);
+
+/* Events that wait to be read, of one inotify; and what it watches. */
+struct notify_event {
+    struct list node;
+    int32_t wd;
+    uint32_t mask, cookie;
+    uint32_t name_size; /* with its NULs, as the program sees it; 0: none */
+    char name[];
+};
+
+struct notify_instance {
+    struct list events, watches;
+    uint32_t event_count, watch_count, bytes;
+    int32_t next_wd;
+    struct wait_queue wait;
+};
+
+struct notify_watch {
+    struct list of_inode, of_instance;
+    struct notify_instance *instance;
+    struct inode *inode; /* not counted: the watch goes when it goes */
+    int32_t wd;
+    uint32_t mask;
+};
+
+extern uint32_t notify_watches; /* of all instances */
+/* Ends a watch and frees it; tell: its instance hears IN_IGNORED. */
+void notify_remove(struct notify_watch *w, bool tell);
 
 #endif
