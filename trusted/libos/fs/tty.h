@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Terminals: line discipline, pseudo terminals, controlling terminals of sessions.
 //
-//   program ── slave /dev/pts/N ── struct tty ── master /dev/ptmx ── another program (sshd, script)
-//                                       └────── the host's streams, where the settings say terminal
+//   program -- slave /dev/pts/N -- struct tty -- master /dev/ptmx -- another program (sshd, script)
+//                                      |
+//                                      '-- the host's streams, where the settings say terminal
 //
 // All of a terminal is kept here (modes, editing, echo, window size, who is in the foreground); of
 // the host it gets and gives bytes only. Nothing of it is used with the big lock shared.
