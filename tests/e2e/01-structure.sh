@@ -139,6 +139,13 @@ printf 'static int\nput(struct a *a)\n{\n}\nstatic __attribute__((noinline)) voi
 same "... and one of one word is seen" "$(one_word "$T/tree/trusted" | sed 's/.* //' | tr '\n' ' ')" "put take "
 rm "$T/tree/trusted/guest/x.c"
 
+# Contract headers: a word about each function, beside what the header says of all (owners, locks, errors).
+contracts=(trusted/libos/{port,libos,fs/file,net/sock,fs/volume}.h trusted/volume/volume.h include/shelter/enclave.h
+    host/run/stream.h trusted/guest/stream.h)
+same "contracts: each function says what it does for whom" "$(tools/check-contracts "${contracts[@]}" 2>&1)" ""
+printf '/* Of all. */\nint one(int a); /* beside */\nint two(int a,\n        int b);\n\n/* above */\nint three(void);\nstruct x {\n    int (*member)(void);\n};\nvoid *four(void);\n' >"$T/c.h"
+same "... and those without one are seen" "$(tools/check-contracts "$T/c.h" | sed 's/.*: //' | tr '\n' ' ')" "two four "
+
 # The terms are those of docs/glossary.md: words of our own for them do not come back into pages (code spans aside).
 same "pages: the field's words" "$(for page in README.md kernel/README.md docs/*.md man/*.adoc; do
     sed 's/`[^`]*`//g' "$page" | grep -nwiE 'doors?|told|late' | sed "s|^|$page:|"

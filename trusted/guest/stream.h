@@ -45,12 +45,14 @@ int guest_in_take(struct guest_in *in, const uint8_t *data, uint32_t size);
 /* Writes what the program takes now; closes at the end (a terminal gets its EOF character); grants
  * again what was taken. */
 void guest_in_pump(struct guest_in *in, struct guest_channel *c, uint16_t session, bool tty);
+/* Closes the descriptor and frees the ring; harmless twice. */
 void guest_in_close(struct guest_in *in);
 
 /* Reads what there is, to the channel or (drop: sealed, or nobody is there) to nowhere. At the end
  * sends EOF and closes. Does nothing while the channel has no room. */
 void guest_out_pump(struct guest_out *out, struct guest_channel *c, uint16_t session,
                     uint8_t stream, enum guest_out_mode mode, bool ready, bool drop);
+/* Would one more piece fit into the channel's queue? */
 bool guest_out_has_room(const struct guest_channel *c);
 
 #endif

@@ -285,6 +285,7 @@ struct stats *stats_part(uint32_t share);    /* for a thread with this share; ne
 /* entry/stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC
  * (never with STATS_JSON_MAX bytes). Any thread, with or without the lock. */
 #define STATS_JSON_MAX 16384u
+/* Reads atomically, member by member. */
 int los_stats_json(char *out, size_t size);
 extern bool tracing;
 
@@ -318,17 +319,22 @@ void los_wake_later(struct thread *t);
  * wait_begin to wait_end. Waking does not give up the lock, and is never lost between wait_begin
  * and the sleep. */
 void wait_queue_init(struct wait_queue *q);
+/* From now on *w is woken, with all others of the queue; w is the caller's until wait_end. */
 void wait_begin(struct waiter *w, struct wait_queue *q);
 void wait_begin_one(struct waiter *w, struct wait_queue *q); /* of these one is woken */
+/* Takes w, which wait_begin put there, off its queue; the sleeper then looks for itself. */
 void wait_end(struct waiter *w);
+/* Whoever waits there for anything. */
 void wait_wake_all(struct wait_queue *q);
 /* Likewise, when it is known what became ready: POLL*. */
 void wait_wake_events(struct wait_queue *q, uint32_t events);
+/* Ends t's sleep, or its next one. t must be alive: found under the lock. */
 void wait_wake_thread(struct thread *t);
 /* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be
  * NULL; else the host is asked at least once, also when there is no time; what it says is taken
  * over (outside_apply), and wakes as it should. Or what the host has against it. */
 int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
+/* Likewise, for wake-ups alone. 0, -ETIMEDOUT, -EINTR. */
 int wait_sleep(uint64_t deadline);
 /* Gives up the lock until woken, whatever signals there are; the caller looks again. */
 void wait_nap(uint64_t deadline);
@@ -349,6 +355,7 @@ struct turn {
     uint32_t wanted;
 };
 bool turn_take(struct turn *turn); /* false: the caller has it already. Sleeps */
+/* The next one who wants it wakes. The caller has it. */
 void turn_give(struct turn *turn);
 void turn_give_all(void); /* the caller's, who ends */
 
@@ -360,28 +367,40 @@ uint64_t canary_new(void);
  * swapped or shown to the host. */
 void page_init(uint64_t start, uint64_t end);
 void *page_alloc(void); /* zeroed */
+/* One of page_alloc, which is not NULL. */
 void page_free(void *page);
 void *pages_alloc(uint64_t count); /* zeroed, contiguous; freed with the same count */
+/* Likewise. */
 void pages_free(void *pages, uint64_t count);
 /* For a stack: zeroed, and below them one page that is never there. Never given back. */
 void *pages_guarded(uint64_t count);
 void *los_alloc(size_t size); /* zeroed; NULL when there is none */
+/* The same bytes with room for `size`, perhaps elsewhere: p is gone then. NULL: no memory, and p is
+ * as it was. */
 void *los_realloc(void *p, size_t size);
+/* Of los_alloc, los_realloc and los_strdup; NULL: nothing happens. Does not wipe it. */
 void los_free(void *p);
+/* A copy, the caller's. */
 char *los_strdup(const char *s);
 
 /* Counts pages about to be committed against the limit. 0 or -ENOMEM. */
 int memory_charge(uint64_t pages);
 /* So many more may be charged than there are, until 0 takes it all back; what that is together. */
 uint64_t memory_ahead(uint64_t pages);
+/* What was charged before. */
 void memory_uncharge(uint64_t pages);
 /* Pages that files may still take: what programs might need soon is left alone. */
 uint64_t memory_for_files(void);
 
 /* base/fmt.c */
 #include <stdarg.h>
+/* As vsnprintf, of %s %c %d %i %u %x %o %p %% with l, ll, z, width and zeros. What the whole text
+ * would take. */
 int fmtv(char *out, size_t size, const char *format, va_list args);
+/* Likewise, of arguments. */
 int fmt(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One line, cut at 510 bytes, to whoever runs this (port_log): nothing secret. With or without the
+ * lock. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The LibOS found itself or the port broken: says so and ends everything. */
 _Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -390,12 +409,16 @@ _Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)
  * They may bring pages in, and wait for that: what was read before under the lock is to be looked
  * at again. */
 int user_read(void *to, uint64_t from, size_t size);
+/* Likewise to the program; -EFAULT where it may not write. */
 int user_write(uint64_t to, const void *from, size_t size);
+/* Likewise, zeros. */
 int user_zero(uint64_t to, size_t size);
 /* A NUL-terminated string of less than `size` bytes; its length, -EFAULT or -ENAMETOOLONG. */
 long user_string(char *to, uint64_t from, size_t size);
 /* Atomically on an aligned word of the program. */
 int user_read_u32(uint32_t *value, uint64_t addr);
+/* 0: replaced. -EAGAIN: another value stands there, now in *expected. -EINVAL (not aligned),
+ * -EFAULT. */
 int user_cas_u32(uint64_t addr, uint32_t *expected, uint32_t desired);
 
 /* time/clock.c */

@@ -80,6 +80,7 @@ _Noreturn void port_thread_exit(uint32_t *gone);
 /* Makes t, if it runs program code, come to los_trap with TRAP_KICK soon. [outside]: may not. */
 void port_thread_kick(struct thread *t);
 
+/* Lets other threads of the host's run. A hint: it may do nothing. [outside] */
 void port_thread_yield(void);
 
 /* What a thread can wait for besides a wake-up: handles of the host, one by one or in an interest
@@ -113,6 +114,8 @@ long port_set(void);
  * before is not lost. 0 or -errno: then nothing was found. [outside]: the caller checks again what
  * it waited for. */
 int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
+/* Ends the running port_wait of t, or the next one. Never blocks; any thread, with or without the
+ * lock. [outside]: may not. */
 void port_wake(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------
@@ -132,9 +135,14 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size);
  * all `size` bytes (<= PORT_VOLUME_MAX) or -EIO, -ENOSPC. What write said may be lost until flush.
  */
 #define PORT_VOLUME_MAX 65536u
+/* Bytes that it has, a claim; -ENOENT: the host brought none. */
 int64_t port_volume_size(uint32_t number);
+/* Ciphertext, to be judged by trusted/volume. `buf` is the caller's; filled when this returns 0. */
 int port_volume_read(uint32_t number, uint64_t offset, void *buf, uint32_t size);
+/* Copies `buf` out before it returns. -ENOSPC. */
 int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_t size);
+/* What was written before is durable, as the host says. Blocks long: without the lock where others
+ * may run. */
 int port_volume_flush(uint32_t number);
 void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size); /* may do nothing */
 
@@ -142,6 +150,7 @@ void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size); /* ma
 /* At most `size` bytes (<= PORT_IO_MAX), as many as the host says; may block. read: 0 is the end.
  */
 long port_read(int32_t handle, void *buf, uint32_t size);
+/* Copies out before it returns. -EPIPE, -EAGAIN, -EINTR. */
 long port_write(int32_t handle, const void *buf, uint32_t size);
 
 enum port_tty {
@@ -150,6 +159,8 @@ enum port_tty {
     PORT_TTY_GET_WINDOW, /* struct winsize, 8 bytes */
     PORT_TTY_SET_WINDOW,
 };
+/* Of a terminal behind a standard stream. `arg` is the caller's, of `size` bytes, as `what` says.
+ * -ENOTTY. */
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
 
 /* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6.
@@ -158,8 +169,11 @@ int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint
  * the host filled, at most the room. What comes back (handles, lengths, addresses, errors) is a
  * claim. */
 #define PORT_ADDR_MAX 28u
+/* A new handle, the caller's, for port_close. */
 long port_socket(int family, int type);
+/* -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, as the host says. */
 long port_bind(int32_t handle, const void *addr, uint32_t size);
+/* The host cuts `backlog` to what it allows. */
 long port_listen(int32_t handle, uint32_t backlog);
 long port_accept(int32_t handle, void *addr, uint32_t *size);       /* never blocks */
 long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
@@ -167,6 +181,8 @@ long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGR
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more);
 long port_available(int32_t handle); /* bytes that could be received now (FIONREAD) */
+/* A datagram is cut to `size`; the sender's address to *addr_size (both NULL: not wanted). 0 is a
+ * stream's end. */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
 /* The rings of a connected stream socket: what is sent and received without a call. The caller's
@@ -178,15 +194,21 @@ struct port_ring {
     uint64_t in_taken, out_put, out_base;
 };
 enum port_left { PORT_LEFT_UNKNOWN, PORT_LEFT_NONE, PORT_LEFT_SOME };
+/* Copies `buf` before it returns. */
 uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
                        bool more);
+/* Bytes taken into `buf`, which is the caller's; peek: they stay. */
 uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t size, bool peek,
                         enum port_left *left);
+/* SHUT_RD, SHUT_WR, SHUT_RDWR. */
 long port_shutdown(int32_t handle, int how);
 /* what: 0 own address, 1 the peer's */
 long port_name(int32_t handle, int what, void *addr, uint32_t *size);
+/* At most *size bytes, which becomes how many were filled. */
 long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size);
+/* Copies the value out before it returns. */
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size);
+/* The handle is nobody's any more, whatever the host thinks of it; its interest ends too. */
 void port_close(int32_t handle);
 
 /* Addresses of a host name, as the host sees it: at most `count`. How many, or -ENOENT. Who is
@@ -195,6 +217,7 @@ struct port_address {
     uint16_t family, zero; /* AF_INET or AF_INET6 */
     uint8_t bytes[16];
 };
+/* Blocks: without the lock. `name` is copied out. */
 long port_resolve(const char *name, struct port_address *out, uint32_t count);
 /* Waits for the host's next request. 0: it is in *request, its fields unjudged; or -errno. */
 int port_control(struct sh_control_request *request);
@@ -234,6 +257,7 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
  * no quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
  * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */
 #define PORT_QUOTE_MAX 32768u
+/* `quote` is the caller's; what lies behind the size that came back is undefined. */
 long port_quote(const uint8_t data[64], void *quote, uint32_t size);
 
 /* ---- what the port calls

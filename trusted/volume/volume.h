@@ -82,6 +82,7 @@ int volume_sync(struct volume *v);
 /* The same in two halves, so that others may use the volume during the flush (but not begin
  * another sync): 0 it is done, 1 flush the disk, then end it with what that said. */
 int volume_sync_begin(struct volume *v);
+/* 0, or -EIO: the volume refuses everything from now on. */
 int volume_sync_end(struct volume *v, int flushed);
 /* Likewise, and as a new root record. */
 int volume_commit(struct volume *v);
@@ -100,6 +101,7 @@ struct volume_info {
     uint8_t id[16];
     char name[64];
 };
+/* Never fails; *out is the caller's, wholly filled. */
 void volume_info(const struct volume *v, struct volume_info *out);
 /* Blocks of the disk that are the volume's. */
 uint64_t volume_blocks(const struct volume *v);
@@ -114,6 +116,7 @@ struct volume_stat {
     int64_t atime, mtime, ctime, btime;
     uint64_t parent; /* of a directory */
 };
+/* -ENOENT: there is no such inode. */
 int volume_stat(struct volume *v, uint64_t ino, struct volume_stat *out);
 
 /* Names. Permissions are the caller's to judge. A name has 1 to 255 bytes, without NUL and slash,
@@ -125,14 +128,17 @@ struct volume_name {
 struct volume_owner {
     uint32_t uid, gid;
 };
+/* *ino counts for nothing: the caller keeps it from volume_forget. -ENOENT, -ENOTDIR. */
 int volume_lookup(struct volume *v, uint64_t dir, struct volume_name name, uint64_t *ino);
 /* A file, directory, device, socket or pipe; a link with its text. dir 0: a file without a name,
  * which volume_link may give one. */
 int volume_make(struct volume *v, uint64_t dir, struct volume_name name, uint32_t mode,
                 struct volume_owner owner, uint32_t rdev, struct volume_name link, uint64_t *ino);
+/* Another name of ino, which is no directory. -EEXIST, -EMLINK, -EPERM, -ENOSPC. */
 int volume_link(struct volume *v, uint64_t ino, uint64_t dir, struct volume_name name);
 /* Takes the name away. A file that has no more names stays until volume_forget. */
 int volume_unlink(struct volume *v, uint64_t dir, struct volume_name name);
+/* Of an empty directory. -ENOTEMPTY, -ENOTDIR, -ENOENT. */
 int volume_rmdir(struct volume *v, uint64_t dir, struct volume_name name);
 /* What the new name named before is taken away as by unlink or rmdir; exchange: they swap. */
 int volume_rename(struct volume *v, uint64_t dir, struct volume_name name, uint64_t to,
@@ -142,8 +148,10 @@ int volume_forget(struct volume *v, uint64_t ino);
 /* Calls `each_name` with every entry until it returns nonzero, and returns that. `each_name` may
  * not call the volume. */
 typedef int volume_each(void *arg, struct volume_name name, uint64_t ino, uint32_t mode);
+/* 0, what each_name returned, or -errno. */
 int volume_list(struct volume *v, uint64_t dir, volume_each *each_name, void *arg);
 
+/* Bytes of its text, cut at `size`, without NUL. -EINVAL: no link. */
 long volume_readlink(struct volume *v, uint64_t ino, char *buf, size_t size);
 /* Bytes read: fewer than asked for only at the end of the file. */
 long volume_read(struct volume *v, uint64_t ino, uint64_t offset, void *buf, size_t size);
@@ -168,14 +176,18 @@ struct volume_change {
     uint64_t size;
     int64_t atime, mtime, ctime;
 };
+/* All of `what`, or nothing. -EFBIG, -ENOSPC, -EISDIR for a size. */
 int volume_set(struct volume *v, uint64_t ino, const struct volume_change *c);
 
 /* Extended attributes: 4 KiB in all for an inode. */
 enum { VOLUME_XATTR_CREATE = 1, VOLUME_XATTR_REPLACE = 2 };
+/* Its size; `size` 0 only asks. -ENODATA, -ERANGE. */
 long volume_xattr_get(struct volume *v, uint64_t ino, struct volume_name name, void *value,
                       size_t size);
+/* Copies the value. -EEXIST, -ENODATA (flags), -ENOSPC, -E2BIG. */
 int volume_xattr_set(struct volume *v, uint64_t ino, struct volume_name name, const void *value,
                      size_t size, int flags);
+/* -ENODATA. */
 int volume_xattr_remove(struct volume *v, uint64_t ino, struct volume_name name);
 /* Names with their NULs, as listxattr(2) gives them. */
 long volume_xattr_list(struct volume *v, uint64_t ino, char *buf, size_t size);

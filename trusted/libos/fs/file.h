@@ -53,6 +53,7 @@ struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
  * may have been moved and `io` is to be used no more. */
 int io_put(struct io *io, const void *from, size_t size); /* to the program */
 int io_get(struct io *io, void *to, size_t size);         /* from it */
+/* Likewise, zeros to the program. */
 int io_zero(struct io *io, size_t size);
 /* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put), and stay so
  * until the big lock is given up. The caller may be alone afterwards, as mm_ready says. */
@@ -76,6 +77,7 @@ struct listing {
 };
 /* Copies the name. 0 or -ENOMEM; what was gathered stays, for listing_free. */
 int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type);
+/* Frees what it holds, not *l, which is empty then. */
 void listing_free(struct listing *l);
 
 /* What a kind of inode does. Any member but those that its type needs may be NULL. */
@@ -193,6 +195,7 @@ struct file {
 
 /* fs/inode.c: of the caller's user and group, nlink as its type has it; NULL: no memory. */
 void inode_init(void);
+/* Counted once, of the caller's fsuid and fsgid and of now; NULL: no memory. */
 struct inode *inode_new(enum fs_kind fs, uint32_t mode);
 /* In a directory: with umask, and what setgid on the directory means. */
 struct inode *inode_make(const struct inode *dir, uint32_t mode);
@@ -202,12 +205,17 @@ long inode_link_text(struct inode *i, char *buf,
 /* May whoever has this user, group and capabilities do all of mask (R_OK 4, W_OK 2, X_OK 1)? */
 bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gid, uint64_t caps);
 struct inode *inode_of_image(uint64_t nid); /* NULL: error; the same for the same nid */
+/* One reference more. */
 void inode_get(struct inode *i);
+/* The last one frees it; an image's inode that has a name keeps what was changed. With the lock
+ * held exclusively. */
 void inode_put(struct inode *i);
 bool inode_allowed(const struct inode *i, int mask);  /* R_OK 4, W_OK 2, X_OK 1 */
 void inode_touch(struct inode *i, bool content);      /* ctime, and mtime */
 void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */
+/* The real time, as the host says it. */
 struct time time_now(void);
+/* A number that no inode had before. */
 uint64_t file_id_next(void);
 
 /* fs/data.c: contents of regular files: pages of their own over the image's or the volume's.
@@ -216,8 +224,11 @@ uint64_t file_id_next(void);
  * -EFAULT. May wait for the program's pages. Moved in pieces, between which others get the big
  * lock. */
 #define PIECE_SIZE (128ul << 10)
+/* Bytes read, at most io->left; those before an error count. */
 long data_read(struct inode *i, struct io *io, uint64_t offset);
+/* Likewise. -EFBIG and SIGXFSZ beyond RLIMIT_FSIZE. Whoever calls it has i->writing. */
 long data_write(struct inode *i, struct io *io, uint64_t offset);
+/* Sets the size: what was behind it is zeros from now on. -EFBIG, -EPERM, -ENOSPC. */
 int data_truncate(struct inode *i, uint64_t size);
 int data_page(struct inode *i, uint64_t index,
               void *buf); /* the whole page, into PAGE_SIZE bytes */
@@ -234,10 +245,14 @@ extern const struct file_ops directory_ops; /* fs/open.c: which are not read */
 /* fs/tree.c: names. A dentry holds its parent and its inode; one that is `kept` holds itself until
  * it is unlinked. -ENOENT, -EEXIST, -ENOMEM, -EIO. None waits. */
 extern struct dentry *root_dentry;
+/* The root, from the image. Once. 0, -EIO, -ENOMEM. */
 int tree_init(void);
 /* Not yet in the tree. Takes i's reference (NULL: the name is hidden); copies the name. */
 struct dentry *dentry_new(struct dentry *parent, const char *name, size_t size, struct inode *i);
+/* One reference more. */
 void dentry_get(struct dentry *d);
+/* The last one frees it, and gives its parent and inode back, as many as there are above it.
+ * Exclusively. */
 void dentry_put(struct dentry *d);
 /* size is at most EROFS_NAME_MAX; asks the directory's kind where the tree does not know. */
 int dentry_lookup(struct dentry *dir, const char *name, size_t size, struct dentry **out);
@@ -248,11 +263,14 @@ void dentry_unlink(struct dentry *d); /* which is in the tree; open files keep i
 int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
 int dentry_swap(struct dentry *a, struct dentry *b);    /* names and places */
 void dentry_hide(struct dentry *dir, const char *name); /* the image's name, from now on */
+/* Adds what the directory has, without . and ..; *l is the caller's, also on an error. */
 int dentry_list(struct dentry *dir, struct listing *l);
 bool dentry_removed(const struct dentry *d); /* it has no name any more */
 /* As the caller sees it from its root; its length; buf ends with NUL. */
 int dentry_path(struct dentry *d, char *buf, size_t size);
+/* Has it no names? false and *error: that could not be read. */
 bool dentry_empty(struct dentry *dir, int *error);
+/* Is it `top`, or somewhere below it? */
 bool dentry_below(struct dentry *d, struct dentry *top);
 int tree_mkdir(const char *path, uint32_t mode,
                struct dentry **out); /* at start-up, with parents */
@@ -286,12 +304,16 @@ struct walk {
     unsigned dots;                 /* WALK_PARENT: it ended in . (1) or .. (2) */
     struct file *file;             /* the link of /proc stood for this file, counted */
 };
+/* From dirfd, or from the root where the path is absolute. The path is the LibOS's. */
 int walk_path(int dirfd, const char *path, int flags, struct walk *w);
 /* A relative path starts at `base`. */
 int walk_from(struct dentry *base, const char *path, int flags, struct walk *w);
 int walk_start(int dirfd, const char *path, struct dentry **out); /* counted */
+/* Likewise, of a path in the program's memory. */
 int walk_user(int dirfd, uint64_t path, int flags, struct walk *w);
+/* Gives the references of *w back; harmless twice. */
 void walk_end(struct walk *w);
+/* The calling process's working directory. Not counted. */
 struct dentry *cwd_dentry(void);
 void cwd_set(struct dentry *d);     /* takes a reference */
 struct dentry *fs_root(void);       /* the caller's; not counted */
@@ -303,24 +325,34 @@ void fs_root_set(struct dentry *d); /* takes a reference */
  * called alone, before each call that is so: so what somebody else found and did not count stays.
  */
 struct file *file_new(const struct file_ops *ops, uint32_t flags);
+/* One reference more; also with the lock shared. */
 void file_get(struct file *f);
+/* One less. The last one makes the call alone: what was read from the program's memory is old
+ * then. */
 void file_put(struct file *f);
+/* Ends those that were left; the lock is held exclusively. */
 void file_reap(void);
 /* With checks; *offset moves unless the file is a stream. */
 long file_read(struct file *f, struct io *io, uint64_t *offset);
+/* Likewise. At the end with O_APPEND. */
 long file_write(struct file *f, struct io *io, uint64_t *offset);
 /* A file of size 0 that no directory has; 0 or -errno. */
 int file_new_memory(const char *name, size_t size, struct file **out);
+/* Was it opened for reading, and not with O_PATH? */
 bool file_can_read(const struct file *f);
+/* Likewise for writing. */
 bool file_can_write(const struct file *f);
+/* Has it pages that mmap can show? */
 bool file_can_map(const struct file *f);
 bool file_map_source(struct file *f, int prot);                 /* false: as good as anonymous */
 int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
 long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */
+/* Its name for /proc, always ended by NUL; "?" where that does not fit. */
 void file_path(struct file *f, char *buf, size_t size);
 
 /* fs/openat.c: with the caller's rights and open(2)'s errors; may wait (a FIFO). */
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
+/* By a path of the LibOS's, from the calling process's root. *out: one reference. */
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
 /* With O_RDONLY, of the LibOS: a program's file, which needs the right to execute it alone. */
 #define OPEN_EXEC (1u << 30)
@@ -333,16 +365,20 @@ long lock_fcntl(struct file *f, int command, uint64_t arg);
 
 /* fs/lock.c: what ends with a descriptor, and with an open file. */
 bool lock_is_held(const struct file *f); /* of a range, by anybody */
+/* A descriptor of f is closed: the calling process's POSIX locks on its inode go. */
 void lock_closed(struct file *f);
+/* f ends: so do its flock and its OFD locks; who waits for them wakes. Exclusively. */
 void lock_release(struct file *f);
 
 /* fs/aio.c: the contexts of a process that ends, or executes another program, end too. */
 struct process;
+/* Does not wait; who waits for an event of theirs wakes. */
 void aio_end(const struct process *p);
 
 /* fs/async.c: SIGIO, or F_SETSIG's, to f's owner whenever it may have become ready. fd is what the
  * signal tells. 0 or -ENOMEM. */
 int async_set(int fd, struct file *f, bool on);
+/* Is there somebody to be told? Without the lock. */
 bool async_is_due(void);
 void async_tell(void); /* those that woke since: at the end of a call, and before sleep */
 
@@ -354,17 +390,21 @@ struct file *fd_file(int fd);
 /* Keeps f, of the calling process's table, while it is used: counts it, unless nobody else could
  * close it. */
 bool fd_hold(struct file *f);
+/* Ends fd_hold, with what it answered. */
 void fd_release(struct file *f, bool held);
 struct file *fd_any(int fd); /* likewise, and also those that only name a place (O_PATH) */
 struct file *fd_file_of(const struct fd_table *t, int fd); /* likewise, of another process */
 int fd_install(struct file *f, bool cloexec, int lowest);  /* takes the reference, also on error */
+/* -EBADF. The file may end; its POSIX locks do. */
 int fd_close(int fd);
+/* Those with FD_CLOEXEC, when another program begins. */
 void fd_close_exec(void);
 int fd_next_of(const struct fd_table *t, int from); /* the first open descriptor >= from, or -1 */
 struct fd_table *fd_table_new(void);                /* empty; NULL: no memory */
 struct fd_table *fd_table_copy(const struct fd_table *from); /* the same files; likewise */
 /* t if nobody shares it, else a copy in its place; NULL: no memory, and t is as it was. */
 struct fd_table *fd_table_own(struct fd_table *t);
+/* One reference more; returns t. */
 struct fd_table *fd_table_get(struct fd_table *t);
 /* At the end of the calling process: its descriptors, unless another shares them, and its locks. */
 void fd_close_all(void);
@@ -372,12 +412,17 @@ void fd_table_put(struct fd_table *t); /* the last one closes them */
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
 int attestation_init(struct dentry *dev);
+/* /dev and the directories that programs expect, at the start. 0 or -errno. */
 int dev_init(void);
+/* Makes f, whose inode is a character device, what its number says. 0, -ENXIO, what the device has
+ * against it. */
 int dev_open(struct file *f);
+/* Descriptors 0 to 2 of the first process, as the settings have them. 0 or -errno. */
 int stdio_init(void);
 /* fs/passing.c: the ports may use a handle of the host's so from now on (false: too many are), or
  * no more. */
 bool stdio_let_pass(int32_t handle, bool write);
+/* Also of handles that never passed. */
 void stdio_bar(int32_t handle, bool write);
 /* A stream of the host's, at a handle that it names and that is nobody else's; given back with the
  * file. 0, -EIO, -ENOMEM. */
@@ -385,14 +430,19 @@ int stdio_open_handle(int32_t handle, bool write, struct file **out);
 void stdio_give(uint32_t uid); /* the terminal to its user */
 void stdio_resize(void);       /* the host's terminal may have another size */
 void stdio_end(void);          /* everything ends: what was written is with the host */
+/* /proc and /sys, at the start. 0 or -errno. */
 int proc_init(void);
 long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
+/* Makes f one end of its inode's pipe; waits for the other one. -ENXIO, -ERESTARTSYS, -ENOMEM. */
 int fifo_open(struct file *f);
 /* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile.
  * > 0, 0 at the end, -EAGAIN, -ERESTARTSYS. */
 long pipe_peek(struct file *f, void *buf, size_t size, bool wait);
+/* At most what was peeked at; ends the peek. */
 void pipe_consume(struct file *f, uint64_t size);
 long pipe_room(struct file *f, bool wait); /* bytes, or -EPIPE and SIGPIPE, -EAGAIN, -ERESTARTSYS */
+/* Waits for room until all is in, also with O_NONBLOCK. Bytes, or -EPIPE, -ERESTARTSYS, -EFAULT
+ * where none are. */
 long pipe_put_all(struct file *f, struct io *io);
 long pipe_fcntl(struct file *f, int command, uint64_t arg); /* F_GETPIPE_SZ, F_SETPIPE_SZ */
 

@@ -22,17 +22,27 @@ int volume_unmount_all(void);
 
 /* Of an inode with ->volume. Contents, as data_* (fs/data.c), which call them. */
 long volume_data_read(struct inode *i, struct io *io, uint64_t offset);
+/* Takes `size` bytes (<= VOLUME_CHUNK) of io: all, or -errno and none. May wait for the program's
+ * pages. */
 int volume_data_write(struct inode *i, struct io *io, uint64_t offset, uint64_t size);
+/* One page, zeros behind the end. 0 or -EIO. */
 int volume_data_page(struct inode *i, uint64_t index, void *buf);
+/* In the volume alone: i->size is the caller's to set. -EFBIG, -ENOSPC. */
 int volume_data_set_size(struct inode *i, uint64_t size);
+/* A hole in the volume; mapped pages are the caller's to drop. */
 int volume_data_punch(struct inode *i, uint64_t start, uint64_t end);
+/* -ENOSPC: there is no room for so much now. Keeps none. */
 int volume_data_allocate(struct inode *i, uint64_t start, uint64_t end);
+/* Mapped pages go to the volume first. -ENXIO behind the end. */
 int64_t volume_data_seek(struct inode *i, uint64_t offset, bool hole);
+/* Of 512 bytes; 0 where the volume refuses. */
 uint64_t volume_data_blocks(const struct inode *i);
 
 /* Names, before the tree changes. link: i is new, or has names already. */
 int volume_name_link(struct inode *dir, const char *name, size_t size, struct inode *i);
+/* Of a file or an empty directory. -ENOTEMPTY, -EIO. i lives on until its last reference. */
 int volume_name_unlink(struct inode *dir, const char *name, const struct inode *i);
+/* Both directories are of one volume. exchange: the names swap. -ENOTEMPTY, -ENOSPC, -EIO. */
 int volume_name_rename(struct inode *dir, const char *name, struct inode *to, const char *new_name,
                        bool exchange);
 /* A new file that has no name (O_TMPFILE). */
@@ -50,6 +60,7 @@ int volume_fsync(struct inode *i);
 uint32_t volume_index(const struct inode *i);
 
 struct statfs;
+/* Fills *s but for what every file system has. */
 void volume_statfs(const struct inode *i, struct statfs *s);
 
 enum volume_attr { VOLUME_ATTR_GET, VOLUME_ATTR_SET, VOLUME_ATTR_REMOVE, VOLUME_ATTR_LIST };

@@ -192,9 +192,12 @@ int net_files(void);
 enum addr_kind addr_kind(const struct addr *a);
 /* Loopback, any (which means ourselves) or our own address, in whatever form. */
 bool addr_is_inside(const struct addr *a);
+/* Is it 0.0.0.0 or ::, mapped or not? */
 bool addr_is_any(const struct addr *a);
 bool addr_v4(const struct addr *a, uint8_t out[4]); /* IPv4, mapped or not; false: it is none */
+/* In the machine's byte order; 0 where the family has none. */
 uint16_t addr_port(const struct addr *a);
+/* Likewise. The family must have ports. */
 void addr_set_port(struct addr *a, uint16_t port);
 struct addr addr_make(uint16_t family, uint16_t port); /* any */
 struct addr addr_as(const struct addr *a,
@@ -202,6 +205,7 @@ struct addr addr_as(const struct addr *a,
 void addr_resolve_any(struct addr *a); /* any as a destination is loopback */
 /* Where what goes from a socket bound to `own` (or to nothing) to `to` comes from. */
 struct addr addr_source(const struct addr *own, const struct addr *to);
+/* Do they name the same host, whatever their ports and forms? */
 bool addr_same_host(const struct addr *a, const struct addr *b);
 /* An address that the host claims for somebody outside: never one of ours, which programs trust. */
 void net_foreign(struct addr *a);
@@ -210,9 +214,13 @@ void net_foreign(struct addr *a);
  * until one of `events` (POLL*) may be there, or deadline; 0: look again. sock_deadline: from a
  * timeout in ns, 0 is none. */
 struct sock *sock_new(int family, int type);
+/* One reference more. */
 void sock_get(struct sock *s);
+/* The last one frees it, its chunks and the files in them. Exclusively. */
 void sock_put(struct sock *s);
+/* A time of clock_now, or NO_DEADLINE. */
 uint64_t sock_deadline(uint64_t timeout);
+/* The calling process's, as SCM_CREDENTIALS has it. */
 struct cred cred_own(void);
 
 /* net/socket.c */
@@ -231,10 +239,14 @@ struct option {
     uint16_t flags;
     int32_t initial;
 };
+/* The row of OPT_i; never NULL. It is constant. */
 const struct option *option_get(int i);
 int option_pass(struct sock *s, int i); /* to the host's socket. 0 or -errno */
+/* SO_LINGER, likewise. */
 int option_pass_linger(struct sock *s);
+/* Their first values, in a new socket. */
 void options_init(struct sock *s);
+/* Of a listening socket, for one that it accepted. */
 void options_inherit(struct sock *s, const struct sock *from);
 void options_pass(struct sock *s); /* to the host's socket, which is new */
 
@@ -242,6 +254,8 @@ void options_pass(struct sock *s); /* to the host's socket, which is new */
  * -ENOTCONN, -EMSGSIZE, -ENOBUFS, -EFAULT. Pieces of a stream may be sent in part: then the count.
  */
 int inside_pair(struct sock *a, struct sock *b);
+/* Joins s to a new end that waits to be accepted; may wait for room there. -ECONNREFUSED, -EAGAIN,
+ * -ERESTARTSYS. */
 int inside_connect(struct file *f, struct sock *s, struct sock *listener);
 /* Sends to `to` (NULL: nobody); `l` is what goes with it, its files not yet counted. */
 long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io, int flags,
@@ -250,15 +264,19 @@ long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io,
 long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, bool files);
 /* A message made here. 0, -ENOBUFS. */
 int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l);
+/* POLL* of its inside part now. */
 uint32_t inside_poll(struct sock *s);
 /* Until one of these events, of either side; 0, -EAGAIN after the deadline or if f may not wait. */
 int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
+/* Ends both directions: the other end hears of it; what was not received is freed. Does not
+ * wait. */
 void inside_close(struct sock *s);
 void inside_unlisten(struct sock *s); /* who waits to be accepted is turned away */
 
 /* net/message.c: one message or piece, waiting as the socket does. */
 long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
                struct letter *l);
+/* Bytes, 0 at the end; *l says from whom. Its files are then the caller's, if `files`. */
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline);
 
@@ -266,10 +284,13 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
  * unix paths those of a walk. A bound socket stands in its port's bucket until name_forget; the
  * table does not count it. */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
+/* Makes s known by this address; of a unix path makes its inode. */
 int name_bind(struct sock *s, const struct addr *a);
 int name_auto(struct sock *s);      /* a port of our own for a socket that has none */
 int name_ephemeral(struct sock *s); /* a port for s->own */
+/* Nobody finds it any more; harmless for one that is not bound. */
 void name_forget(struct sock *s);
+/* Would s, with the options it has now, take another one's datagrams or connections? */
 bool name_in_conflict(const struct sock *s);
 struct sock *name_find(const struct sock *from, const struct addr *a, int *error); /* not counted */
 /* Who takes what goes from `from` (NULL: from anybody) to `to`; not counted. */
@@ -280,12 +301,18 @@ struct sock *name_receiver(int type, const struct addr *to, const struct addr *f
  * calls are 0. outside_accept: a new socket, counted, in *out; -ECONNABORTED for a peer whose
  * address cannot be. */
 int outside_open(struct sock *s);
+/* May wait. -EINPROGRESS, -EALREADY, -EISCONN, and what the host says. */
 int outside_connect(struct file *f, struct sock *s, const struct addr *a);
 void outside_disconnect(struct sock *s); /* datagrams: no default destination any more */
 void outside_settle(struct sock *s);     /* a connect that was under way: has it ended, and how? */
+/* 0, or -EAGAIN and what the host says. Does not wait. */
 long outside_accept(struct sock *s, struct sock **out);
+/* Bytes, of a stream perhaps fewer. -EAGAIN instead of waiting. */
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
+/* Likewise; l->from is judged by claim_addr. 0 at the end. */
 long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l);
+/* Opens, binds to the port of s->own and listens (streams). Whether that port is published is the
+ * caller's to ask. */
 int outside_listen(struct sock *s, uint32_t backlog);
 int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
 
