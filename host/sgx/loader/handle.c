@@ -44,19 +44,10 @@ int loader_handle_add(int fd)
 void loader_handle_drop(uint64_t handle)
 {
     int fd = loader_handle_fd(handle);
-    if (handle < 3 || fd < 0 || !loader_ring_end(handle, fd))
-        return;
     pthread_mutex_lock(&lock);
     __atomic_store_n(&fds[handle], 0, __ATOMIC_RELEASE);
     if (handle < first_free)
         first_free = (unsigned)handle;
     pthread_mutex_unlock(&lock);
     loader_socket_close(fd);
-}
-
-void loader_handle_close(uint64_t handle)
-{
-    loader_ring_lock(handle);
-    loader_handle_drop(handle);
-    loader_ring_unlock(handle);
 }

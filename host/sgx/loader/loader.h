@@ -172,7 +172,7 @@ int loader_handle_add(int fd);         /* takes fd, also where it fails; a handl
 void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
 /* From 3 on; others are ignored. What is queued for it is sent first. */
 void loader_handle_close(uint64_t handle);
-void loader_handle_drop(uint64_t handle); /* likewise, with the ring's lock */
+void loader_handle_drop(uint64_t handle); /* closes it now; ring.c alone, with its lock */
 
 /* --- ring.c: a stream's rings. A handle's are under its lock, which the functions on them take but
  * for those that say so. -------------------------------------------------------------------------

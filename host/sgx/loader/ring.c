@@ -112,12 +112,27 @@ static void flush_ring(uint64_t handle)
     states[h] &= (uint8_t)~SHUT;
 }
 
+/* With the lock: at once, or behind what is queued. */
+static void drop_handle(uint64_t handle)
+{
+    int fd = loader_handle_fd(handle);
+    if (handle >= 3 && fd >= 0 && loader_ring_end(handle, fd))
+        loader_handle_drop(handle);
+}
+
+void loader_handle_close(uint64_t handle)
+{
+    loader_ring_lock(handle);
+    drop_handle(handle);
+    loader_ring_unlock(handle);
+}
+
 static void flush_handle(unsigned h)
 {
     loader_ring_lock(h);
     flush_ring(h);
     if ((states[h] & (CLOSING | BEHIND)) == CLOSING)
-        loader_handle_drop(h);
+        drop_handle(h);
     loader_ring_unlock(h);
 }
 

@@ -6,34 +6,6 @@
 #define LINKS_MAX 40
 #define PATH_SIZE 4096u
 
-struct dentry *fs_root(void)
-{
-    struct dentry *d = current()->fs->root;
-    return d ? d : root_dentry;
-}
-
-void fs_root_set(struct dentry *d)
-{
-    struct fs_context *fs = current()->fs;
-    if (fs->root)
-        dentry_put(fs->root);
-    fs->root = d;
-}
-
-struct dentry *cwd_dentry(void)
-{
-    struct dentry *d = current()->fs->cwd;
-    return d ? d : root_dentry;
-}
-
-void cwd_set(struct dentry *d)
-{
-    struct fs_context *fs = current()->fs;
-    if (fs->cwd)
-        dentry_put(fs->cwd);
-    fs->cwd = d;
-}
-
 static bool is_dir(const struct dentry *d)
 {
     return (d->inode->mode & S_IFMT) == S_IFDIR;

@@ -9,6 +9,34 @@
 static struct list buckets[BUCKETS];
 struct dentry *root_dentry;
 
+struct dentry *fs_root(void)
+{
+    struct dentry *d = current()->fs->root;
+    return d ? d : root_dentry;
+}
+
+void fs_root_set(struct dentry *d)
+{
+    struct fs_context *fs = current()->fs;
+    if (fs->root)
+        dentry_put(fs->root);
+    fs->root = d;
+}
+
+struct dentry *cwd_dentry(void)
+{
+    struct dentry *d = current()->fs->cwd;
+    return d ? d : root_dentry;
+}
+
+void cwd_set(struct dentry *d)
+{
+    struct fs_context *fs = current()->fs;
+    if (fs->cwd)
+        dentry_put(fs->cwd);
+    fs->cwd = d;
+}
+
 static struct list *name_bucket(const struct dentry *dir, const char *name, size_t size)
 {
     uint64_t h = (uint64_t)dir >> 4;
