@@ -444,6 +444,48 @@ static void rights_of_files(void)
     }
 }
 
+/* chroot, natively as root: "/" and "..", what is outside, what a child has of it. */
+static void roots(void)
+{
+    char at[200];
+    struct stat a, b;
+    mkdir("/tmp/root.facts", 0755);
+    mkdir("/tmp/root.facts/in", 0755);
+    write_file("/tmp/root.facts/in/file", "x", 0644);
+    symlink("/in/file", "/tmp/root.facts/link");
+    pid_t c = CHILD({
+        int outside = open("/tmp", O_RDONLY);
+        printf("chroot to nothing: %s\n", err(chroot("/tmp/root.facts/none")));
+        printf("chroot to a file: %s\n", err(chroot("/tmp/root.facts/in/file")));
+        printf("chroot: %s\n", err(chroot("/tmp/root.facts")));
+        long r = syscall(SYS_getcwd, at, sizeof(at));
+        printf("where: %d %.13s\n", r > 0, at);
+        chdir("/in");
+        printf("inside: %s, file %s, link %s\n", getcwd(at, sizeof(at)),
+               err(access("/in/file", R_OK)), err(access("/link", R_OK)));
+        stat("/", &a);
+        stat("/../../..", &b);
+        printf("up from the root: %d, old names: %s\n", a.st_ino == b.st_ino,
+               err(access("/tmp/root.facts", F_OK)));
+        printf("by a descriptor: %s\n", err(faccessat(outside, "root.facts/in", F_OK, 0)));
+        pid_t d = CHILD(printf("a child: %s %s\n", getcwd(at, sizeof(at)), err(chdir("/in")));
+                        fflush(stdout));
+        wait_for(d);
+        printf("back through it: %s", err(fchdir(outside)));
+        printf(" %s\n", err(chroot("..")));
+        printf("old names: %s\n", err(access("/tmp/root.facts", F_OK)));
+        setuid(1000);
+        printf("by another user: %s\n", err(chroot("/tmp")));
+        fflush(stdout);
+    });
+    fact("ended: %s", wait_for(c));
+    fact("the parent's root: %s", err(access("/tmp/root.facts/in", F_OK)));
+    unlink("/tmp/root.facts/in/file");
+    unlink("/tmp/root.facts/link");
+    rmdir("/tmp/root.facts/in");
+    rmdir("/tmp/root.facts");
+}
+
 static void orphans(void)
 {
     int p[2];
@@ -922,8 +964,10 @@ int main(int argc, char **argv)
     child_signals();
     inheritance();
     exec_facts();
-    if (argc > 2)
+    if (argc > 2) {
         rights_of_files();
+        roots();
+    }
     spawns();
     groups_and_sessions();
     orphans();
