@@ -511,6 +511,50 @@ static int body_leaves(void)
     return 8;
 }
 
+static void packet(const char *what, size_t size)
+{
+    struct pollfd p = {.fd = master, .events = POLLIN | POLLPRI};
+    poll(&p, 1, 2000);
+    fact("%s: ready %x %s", what, p.revents & ~POLLOUT, got(master, size));
+}
+
+/* TIOCPKT: what the master reads begins with what it is. */
+static void packets(void)
+{
+    int on = 1, is = -1;
+    struct termios m;
+    open_pair();
+    const char *e = err(ioctl(master, TIOCGPKT, &is));
+    fact("packet mode: %s %d", e, is);
+    fact("turned on: %s", err(ioctl(master, TIOCPKT, &on)));
+    ioctl(master, TIOCGPKT, &is);
+    fact("it is: %d", is);
+    fact("on the slave: %s", err(ioctl(slave, TIOCPKT, &on)));
+    set_flags(ECHO, 0);
+    write(slave, "abc", 3);
+    packet("data", 4);
+    tcflush(slave, TCIFLUSH);
+    packet("flush of input", 1);
+    tcflush(slave, TCOFLUSH);
+    packet("flush of output", 1);
+    tcflow(slave, TCOOFF);
+    packet("stopped", 1);
+    tcflow(slave, TCOON);
+    packet("started", 1);
+    tcgetattr(slave, &m);
+    m.c_iflag ^= IXON;
+    tcsetattr(slave, TCSANOW, &m);
+    packet("flow keys changed", 1);
+    m.c_iflag ^= IXON;
+    tcsetattr(slave, TCSANOW, &m);
+    packet("and back", 1);
+    on = 0;
+    ioctl(master, TIOCPKT, &on);
+    write(slave, "abc", 3);
+    fact("turned off: %s", got(master, 3));
+    close_pair();
+}
+
 static void sessions(void)
 {
     struct winsize w = {7, 8, 0, 0};
@@ -585,6 +629,7 @@ int main(void)
     lines();
     raw_reads();
     ends();
+    packets();
     signal(SIGHUP, SIG_DFL);
     sessions();
     return 0;

@@ -169,12 +169,21 @@ static long master_read(struct file *f, struct io *io, uint64_t offset)
     struct tty *t = tty_of(f);
     uint8_t buf[PIECE];
     long done = 0;
-    while (!t->output_count && io->left) {
+    while (!t->output_count && !t->news && io->left) {
         if (t->deserted)
             return -EIO;
         int r = wait_for(&t->master_wait, !(f->flags & O_NONBLOCK));
         if (r)
             return r;
+    }
+    if (t->packet && io->left) {
+        uint8_t what = t->news; /* 0: data */
+        t->news = 0;
+        if (io_put(io, &what, 1))
+            return -EFAULT;
+        if (what)
+            return 1;
+        done = 1;
     }
     while (io->left && t->output_count) {
         uint32_t n = tty_take_output(t, buf, (uint32_t)MIN(io->left, PIECE));
@@ -208,8 +217,8 @@ static long master_write(struct file *f, struct io *io, uint64_t offset)
 static uint32_t master_poll(struct file *f)
 {
     const struct tty *t = tty_of(f);
-    return (t->output_count ? POLLIN | POLLRDNORM : 0) | (t->deserted ? POLLHUP : 0) |
-           (tty_takes_input(t) ? POLLOUT | POLLWRNORM : 0);
+    return (t->output_count || t->news ? POLLIN | POLLRDNORM : 0) | (t->news ? POLLPRI : 0) |
+           (t->deserted ? POLLHUP : 0) | (tty_takes_input(t) ? POLLOUT | POLLWRNORM : 0);
 }
 
 static void master_release(struct file *f)
@@ -273,7 +282,7 @@ static long set_flow(struct tty *t, uint64_t what)
     if (what > TCION)
         return -EINVAL;
     if (what == TCOOFF || what == TCOON) {
-        t->stopped = what == TCOOFF;
+        tty_set_stopped(t, what == TCOOFF);
         wait_wake_events(&t->slave_wait, POLLOUT);
     }
     return 0;
@@ -351,6 +360,15 @@ static long master_ioctl(struct file *f, uint64_t request, uint64_t arg)
             return -EFAULT;
         t->locked = n;
         return 0;
+    case TIOCPKT:
+        if (user_read(&n, arg, sizeof(n)))
+            return -EFAULT;
+        t->packet = n;
+        t->news = 0;
+        return 0;
+    case TIOCGPKT:
+        n = t->packet;
+        return user_write(arg, &n, sizeof(n));
     case TIOCGPTPEER:
         return open_peer(t, arg);
     default:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The line discipline of a terminal, as termios(3) has it.
+#include <asm/ioctls.h>
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/termbits.h>
@@ -289,8 +290,25 @@ static void canonical_input(struct tty *t, uint8_t byte, bool literal)
         t->line[t->line_size++] = byte;
 }
 
+static void tell_packet(struct tty *t, uint8_t news, uint8_t old)
+{
+    if (!t->packet)
+        return;
+    t->news = (uint8_t)((t->news & ~old) | news);
+    wait_wake_events(&t->master_wait, POLLIN | POLLRDNORM | POLLPRI);
+}
+
+void tty_set_stopped(struct tty *t, bool stopped)
+{
+    if (t->stopped == stopped)
+        return;
+    t->stopped = stopped;
+    tell_packet(t, stopped ? TIOCPKT_STOP : TIOCPKT_START, TIOCPKT_STOP | TIOCPKT_START);
+}
+
 void tty_flush(struct tty *t, bool input, bool output)
 {
+    tell_packet(t, (input ? TIOCPKT_FLUSHREAD : 0) | (output ? TIOCPKT_FLUSHWRITE : 0), 0);
     if (input)
         t->input_count = t->line_size = 0;
     if (output)
@@ -312,7 +330,7 @@ static bool signal_key(struct tty *t, uint8_t byte)
                                              : 0;
     if (!signo || !is_set(t, ISIG))
         return false;
-    t->stopped = false;
+    tty_set_stopped(t, false);
     if (!is_set(t, NOFLSH))
         tty_flush(t, true, true);
     echo_byte(t, byte);
@@ -326,10 +344,10 @@ static bool flow_key(struct tty *t, uint8_t byte)
     if (!(t->modes.iflag & IXON))
         return false;
     if (t->stopped && !stop && (start || (t->modes.iflag & IXANY))) {
-        t->stopped = false;
+        tty_set_stopped(t, false);
         wait_wake_events(&t->slave_wait, POLLOUT);
     } else if (stop) {
-        t->stopped = true;
+        tty_set_stopped(t, true);
     }
     return stop || start;
 }
@@ -371,13 +389,22 @@ bool tty_is_readable(const struct tty *t, uint32_t wanted)
     return t->input_count >= least;
 }
 
+/* Do the usual keys stop the output? */
+static bool has_flow(const struct tty_modes *m)
+{
+    return (m->iflag & IXON) && m->cc[VSTOP] == 023 && m->cc[VSTART] == 021;
+}
+
 void tty_set_modes(struct tty *t, const struct tty_modes *m)
 {
+    if (has_flow(&t->modes) != has_flow(m))
+        tell_packet(t, has_flow(m) ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP,
+                    TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
     bool raw = !(m->lflag & ICANON) && is_set(t, ICANON);
     t->modes = *m;
     if (raw) /* what was being edited is input now */
         end_line(t, 0);
-    if (t->stopped && !(m->iflag & IXON))
-        t->stopped = false;
+    if (!(m->iflag & IXON))
+        tty_set_stopped(t, false);
     wait_wake_all(&t->slave_wait);
 }

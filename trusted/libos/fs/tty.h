@@ -39,6 +39,8 @@ struct tty {
     bool has_master;     /* its other end is open */
     bool deserted;       /* the last slave was closed: the master reads EIO */
     bool stopped;        /* ^S */
+    bool packet;         /* TIOCPKT: what the master reads says first what it is */
+    uint8_t news;        /* TIOCPKT_*: what it has not been told */
     bool literal;        /* ^V: the next byte means itself */
     uint16_t *input;     /* ring of TTY_INPUT; TTY_ENDS with the last byte of a line */
     uint32_t input_at, input_count;
@@ -65,6 +67,7 @@ bool tty_is_readable(const struct tty *t, uint32_t wanted);
 void tty_set_modes(struct tty *t, const struct tty_modes *m);
 void tty_flush(struct tty *t, bool input, bool output);
 void tty_signal(const struct tty *t, int signo); /* to the foreground */
+void tty_set_stopped(struct tty *t, bool stopped);
 
 /* fs/tty_session.c: sessions and groups. */
 struct tty *tty_of_session(int32_t sid); /* or NULL */
