@@ -4,6 +4,7 @@
 #include "host/cli/broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,6 +29,28 @@ char *sh_broker_dir(const char *option)
     return dir;
 }
 
+#define PASSPHRASE_FILE "SHELTER_BROKER_PASSPHRASE_FILE"
+#define PASSPHRASE_MAX 1024
+
+/* The file's bytes but for one newline at the end. */
+static int use_passphrase(struct sb_store *st, const char *file,
+                          int (*use)(struct sb_store *, const char *, size_t), struct sh_error *err)
+{
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, file, PASSPHRASE_MAX, &data, &size, err);
+    if (r)
+        return r;
+    size_t n = size && data[size - 1] == '\n' ? size - 1 : size;
+    r = n ? use(st, (const char *)data, n) : -EINVAL;
+    explicit_bzero(data, size);
+    if (r == -EACCES)
+        return sh_fail(err, r, "the passphrase in %s is not this broker's", file);
+    if (r == -EINVAL)
+        return sh_fail(err, r, "%s is empty; put a passphrase into it", file);
+    return r ? sh_fail_errno(err, r, "cannot use the passphrase in %s", file) : 0;
+}
+
 int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err)
 {
     char why[300] = "";
@@ -42,7 +65,15 @@ int sh_broker_open(const char *dir, struct sb_store **st, struct sh_error *err)
                        "%s; put back a copy of %s/broker.db, or move it away and make a new broker "
                        "with 'shelter broker init'",
                        why, dir);
-    return r ? sh_fail(err, r, "%s", why[0] ? why : strerror(-r)) : 0;
+    if (r)
+        return sh_fail(err, r, "%s", why[0] ? why : strerror(-r));
+    const char *file = getenv(PASSPHRASE_FILE);
+    r = sb_store_sealed(*st) && file ? use_passphrase(*st, file, sb_store_unlock, err) : 0;
+    if (r) {
+        sb_store_close(*st);
+        *st = NULL;
+    }
+    return r;
 }
 
 int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_error *err)
@@ -54,6 +85,10 @@ int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_
                        name);
     if (rc == -ENOENT)
         return sh_fail(err, rc, "the broker has no %s '%s'; see 'shelter broker list'", what, name);
+    if (rc == -ENOKEY)
+        return sh_fail(err, rc,
+                       "the broker's resources are under a passphrase; name its file in "
+                       "$" PASSPHRASE_FILE);
     return sh_fail_errno(err, rc, "cannot change %s '%s' in the broker's database", what, name);
 }
 
@@ -153,7 +188,7 @@ static int remove_reference(struct sb_store *st, const struct sh_cli *c, bool fl
     return r ? r : sh_broker_log_change(st, "reference-removed", NULL, name, NULL, err);
 }
 
-static int init_broker(const char *dir, struct sh_error *err)
+static int init_broker(const char *dir, const char *passphrase, struct sh_error *err)
 {
     char why[300] = "";
     struct sb_store *st = NULL;
@@ -165,7 +200,10 @@ static int init_broker(const char *dir, struct sh_error *err)
     r = sb_store_open(dir, true, &st, why, sizeof(why));
     if (r)
         return sh_fail(err, r, "%s", why[0] ? why : strerror(-r));
-    r = sh_broker_log_change(st, "init", NULL, NULL, NULL, err);
+    if (passphrase)
+        r = use_passphrase(st, passphrase, sb_store_seal, err);
+    if (!r)
+        r = sh_broker_log_change(st, "init", NULL, NULL, NULL, err);
     sb_store_close(st);
     return r;
 }
@@ -174,13 +212,13 @@ int cmd_broker_init(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_init, argc, argv);
     struct sh_error err = {0};
-    const char *dir_option = NULL;
+    const char *dir_option = NULL, *passphrase = getenv(PASSPHRASE_FILE);
     for (int o; (o = sh_cli_next(&c)) >= 0;)
-        dir_option = c.value;
+        *(o == SH_broker_init_dir ? &dir_option : &passphrase) = c.value;
     if (c.status >= 0)
         return c.status;
     cleanup_free char *dir = sh_broker_dir(dir_option);
-    return init_broker(dir, &err) ? sh_error_report(&err) : 0;
+    return init_broker(dir, passphrase, &err) ? sh_error_report(&err) : 0;
 }
 
 /* The small verbs: --dir comes first, and one flag at most behind it. */

@@ -82,6 +82,8 @@ static int put_resource(struct sb_store *st, const struct resource *q, struct sh
     int r = sh_read_file(AT_FDCWD, q->file, SB_RESOURCE_SIZE_MAX, &data, &size, err);
     if (r)
         return r;
+    if (sb_store_sealed(st) && !sb_store_unlocked(st))
+        return sh_broker_store_error(-ENOKEY, "resource", q->path, err);
     bool there = !sb_resource_get(st, q->path, &old, &old_size);
     if (there)
         explicit_bzero(old, old_size);

@@ -180,6 +180,7 @@ static int explain(struct sb_store *st, const struct sh_cli *c, int *status, str
     rc = sb_resource_get(st, path, &secret, &size);
     if (!rc)
         explicit_bzero(secret, size);
+    rc = rc == -ENOKEY ? 0 : rc; /* it is there */
     printf("image %s", id);
     print_names(st, id);
     putchar('\n');

@@ -254,6 +254,49 @@ static int announce_server(const struct options *o, const struct sb_server *s, s
     return o->url_file ? sh_write_file(AT_FDCWD, o->url_file, line, strlen(line), 0644, err) : 0;
 }
 
+static void free_inputs(struct inputs *in)
+{
+    for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
+        for (size_t i = 0; i < SB_COLLATERAL_MAX; i++)
+            shelter_collateral_free(in->collateral[tee][i]);
+    if (in->key)
+        explicit_bzero(in->key, strlen((const char *)in->key));
+    free(in->cert);
+    free(in->key);
+    free(in->policy);
+    sh_buffer_free(&in->ca);
+    *in = (struct inputs){0};
+}
+
+/* SIGHUP: all files are read anew and take effect together, or none does. A certificate of one's
+ * own stays until the next start. */
+static void reload_inputs(const struct options *o, struct inputs *in, struct sb_server *s)
+{
+    struct inputs fresh = {0}, old = *in;
+    struct sh_error err = {0};
+    struct sb_judge rules = {0};
+    if (load_inputs(o, &fresh, &err)) {
+        fprintf(stderr,
+                "shelter: broker: not reloaded, the old policy, roots and collateral stay: %s\n",
+                err.text);
+        atomic_fetch_add(&s->metrics.failed_reloads, 1);
+        free_inputs(&fresh);
+        return;
+    }
+    rules.ca = fresh.ca.data;
+    rules.ca_size = fresh.ca.size;
+    rules.policy_json = (const char *)fresh.policy;
+    memcpy(rules.collateral, fresh.collateral, sizeof(fresh.collateral));
+    sb_server_reload(s, &rules);
+    *in = fresh;
+    in->cert = old.cert; /* the server has them */
+    in->key = old.key;
+    old.cert = fresh.cert;
+    old.key = fresh.key;
+    free_inputs(&old);
+    fprintf(stderr, "shelter: broker: policy, roots and collateral were read anew\n");
+}
+
 static bool is_loopback_http(const char *url)
 {
     return url && !strncmp(url, "http://127.0.0.1", 16) &&
@@ -302,8 +345,8 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
         sh_fail(err, r, "%s", why);
     } else {
         r = announce_server(o, s, err);
-        if (!r)
-            sigwait(&set, &sig);
+        while (!r && !sigwait(&set, &sig) && sig == SIGHUP)
+            reload_inputs(o, in, s);
         sb_server_stop(s);
     }
     free(s);
@@ -326,17 +369,11 @@ int cmd_broker_serve(int argc, char **argv)
     int r = load_inputs(&o, &in, &err);
     if (!r)
         r = sh_broker_open(dir, &st, &err);
+    if (!r && sb_store_sealed(st) && !sb_store_unlocked(st))
+        r = sh_broker_store_error(-ENOKEY, "", "", &err);
     if (!r)
         r = serve_requests(&o, dir, &in, st, &err);
     sb_store_close(st);
-    for (int tee = 0; tee <= SHELTER_EVIDENCE_CSV; tee++)
-        for (size_t i = 0; i < SB_COLLATERAL_MAX; i++)
-            shelter_collateral_free(in.collateral[tee][i]);
-    sh_buffer_free(&in.ca);
-    free(in.cert);
-    if (in.key)
-        explicit_bzero(in.key, strlen((const char *)in.key));
-    free(in.key);
-    free(in.policy);
+    free_inputs(&in);
     return r ? sh_error_report(&err) : 0;
 }

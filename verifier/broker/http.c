@@ -64,6 +64,7 @@ static enum MHD_Result send_answer(struct sb_request *r)
     add_header(m, "WWW-Authenticate", r->www_authenticate);
     add_header(m, "Retry-After", r->retry_after ? "1" : NULL);
     sb_gate_until(&r->server->gate, r->place, sb_clock_ms() + SB_GATE_SEND_MS);
+    sb_metrics_count(r->server, sb_route_place(r->route), r->status);
     sent = MHD_queue_response(r->connection, (unsigned)r->status, m);
     MHD_destroy_response(m);
     return sent;

@@ -493,9 +493,11 @@ bool sb_judge_attestation(struct sb_judge *j, const struct sb_challenge *challen
 
     *out = (struct sb_judgement){.status = 200, .code = "ok"};
     snprintf(out->tee, sizeof(out->tee), "%s", sb_tee_name(challenge->tee));
-    if (take_parts(challenge->protocol, body, &p))
+    if (take_parts(challenge->protocol, body, &p)) {
+        pthread_rwlock_rdlock(&j->rules);
         ok = judge_parts(j, challenge, &p, now, &v, out);
-    else
+        pthread_rwlock_unlock(&j->rules);
+    } else
         ok = refuse_attestation(out, 400, "malformed",
                                 "the attestation lacks runtime-data, tee-pubkey or tee-evidence");
     if (ok) { // what an earlier, narrower reference refused is no longer of interest

@@ -23,6 +23,7 @@ struct sb_judge {
     size_t ca_size;
     bool allow_simulated;
     const char *policy_json; // the verifier's; NULL: default
+    pthread_rwlock_t rules;  // of roots, collateral and policy, which a reload changes
     const char *issuer;
     int64_t token_seconds;
     // References as they were last read

@@ -15,12 +15,39 @@ static void serve_health(struct sb_request *r, const char *rest)
     sb_answer_json(r, strdup("{\"status\":\"ok\"}"));
 }
 
+// Does the store answer? /healthz only says that we do.
+static void serve_ready(struct sb_request *r, const char *rest)
+{
+    if (sb_store_version(r->server->store) < 0)
+        sb_problem(r, 503, "store", "the broker's database cannot be read");
+    else
+        serve_health(r, rest);
+}
+
+// For a monitor on this machine: strangers learn nothing of who else asks.
+static void serve_metrics(struct sb_request *r, const char *rest)
+{
+    char *text;
+
+    if (strncmp(r->peer, "127.", 4) && strcmp(r->peer, "::1") &&
+        strncmp(r->peer, "::ffff:127.", 11)) {
+        sb_problem(r, 404, "no-such-endpoint", "there is no such endpoint");
+        return;
+    }
+    text = sb_metrics_text(r->server);
+    sb_answer_json(r, text);
+    if (text)
+        r->type = "text/plain; version=0.0.4";
+}
+
 static const struct sb_route routes[] = {
     {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth},
     {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest},
     {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource},
     {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks},
     {"GET", "/healthz", 0, true, false, serve_health},
+    {"GET", "/readyz", 0, false, false, serve_ready},
+    {"GET", "/metrics", 0, true, false, serve_metrics},
 };
 
 static bool path_matches(const struct sb_route *r, const char *url)
@@ -44,4 +71,15 @@ const struct sb_route *sb_route_find(const char *method, const char *url, const 
         *allow = routes[i].method;
     }
     return NULL;
+}
+
+int sb_route_place(const struct sb_route *r)
+{
+    return r ? (int)(r - routes) : -1;
+}
+
+const char *sb_route_path(int place)
+{
+    return place >= 0 && (size_t)place < sizeof(routes) / sizeof(routes[0]) ? routes[place].path
+                                                                            : NULL;
 }

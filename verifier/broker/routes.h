@@ -20,4 +20,8 @@ struct sb_route {
 const struct sb_route *sb_route_find(const char *method, const char *url, const char **rest,
                                      const char **allow);
 
+// For counting: the place of a route in the table, and the path at a place, or NULL.
+int sb_route_place(const struct sb_route *r);
+const char *sb_route_path(int place);
+
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting and stopping: address, TLS, threads, limits of connections.
 #include "verifier/broker/server.h"
+#include "verifier/broker/clock.h"
 #include "verifier/broker/http.h"
 #include "verifier/broker/jose.h"
 
@@ -179,6 +180,13 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
     unsigned sessions = o->session_max ? o->session_max : SB_SESSIONS;
     int rc = sb_challenges_init(&s->challenges, o->nonce_ms ? o->nonce_ms : 300000);
 
+    pthread_rwlockattr_t writer_first;
+
+    s->metrics.started_ms = sb_clock_ms();
+    pthread_rwlockattr_init(&writer_first);
+    pthread_rwlockattr_setkind_np(&writer_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&s->judge.rules, &writer_first);
+    pthread_rwlockattr_destroy(&writer_first);
     pthread_mutex_init(&s->judge.lock, NULL);
     sb_limit_init(&s->limit, o->rate);
     sb_sessions_init(&s->sessions, sessions, SB_SESSIONS_SIZE,
@@ -254,6 +262,17 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
     }
     print_address(s, &a);
     return 0;
+}
+
+void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh)
+{
+    pthread_rwlock_wrlock(&s->judge.rules);
+    s->judge.ca = fresh->ca;
+    s->judge.ca_size = fresh->ca_size;
+    s->judge.policy_json = fresh->policy_json;
+    memcpy(s->judge.collateral, fresh->collateral, sizeof(s->judge.collateral));
+    pthread_rwlock_unlock(&s->judge.rules);
+    atomic_fetch_add(&s->metrics.reloads, 1);
 }
 
 void sb_server_stop(struct sb_server *s)

@@ -5,7 +5,7 @@
 //   POST /kbs/v0/attest                     -> token
 //   GET  /kbs/v0/resource/REPO/TYPE/TAG     -> JWE, for a cookie or a bearer token
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
-//   GET  /healthz
+//   GET  /healthz, /readyz; /metrics on loopback
 //
 // Errors are RFC 9457 problems (application/problem+json) with `type`, `title`, `status` and
 // `detail`. Attacks expected here: anyone may connect and send anything, slowly, on many
@@ -28,6 +28,7 @@
 #include "verifier/broker/gate.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/limit.h"
+#include "verifier/broker/metrics.h"
 #include "verifier/broker/work.h"
 
 struct MHD_Daemon;
@@ -62,6 +63,7 @@ struct sb_server {
     struct sb_gate gate;
     struct sb_work work;
     struct sb_fetches fetches;
+    struct sb_metrics metrics;
     struct MHD_Daemon *daemon;
     bool tls;
     size_t body_max;
@@ -77,6 +79,8 @@ struct sb_server {
 // The caller fills server->judge (but for its lock) and server->store before. 0 or -errno with why.
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size);
 void sb_server_stop(struct sb_server *s);
+// From now on judges by these: roots, collateral, policy. When it returns nobody uses the old ones.
+void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh);
 
 // A self-signed certificate over the key, for localhost and the listening address (PEM, malloc'd).
 char *sb_certificate(EVP_PKEY *key, const char *address);

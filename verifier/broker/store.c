@@ -176,6 +176,8 @@ int sb_store_open(const char *dir, bool create, struct sb_store **out, char *why
         rc = load_keys(st, create, why, why_size);
     if (!rc)
         rc = check_all(st, why, why_size);
+    if (!rc && (rc = sb_seal_load(st)))
+        snprintf(why, why_size, "the broker's seal is damaged");
     if (rc) {
         sb_store_close(st);
         return rc;
@@ -191,6 +193,7 @@ void sb_store_close(struct sb_store *st)
     sqlite3_close(st->db);
     EVP_PKEY_free(st->key);
     EVP_PKEY_free(st->token_key);
+    OPENSSL_cleanse(st->seal_key, sizeof(st->seal_key));
     free(st->reserve);
     free(st->noted);
     pthread_mutex_destroy(&st->noted_lock);

@@ -39,6 +39,14 @@ EVP_PKEY *sb_store_token_key(struct sb_store *st);
 int sb_store_value_put(struct sb_store *st, const char *name, const char *text);
 int sb_store_value_get(struct sb_store *st, const char *name, char **text);
 
+// Resources encrypted at rest (store_seal.c): a new, empty store is sealed under a passphrase, and
+// each process that writes or gives resources unlocks it: -EACCES for another passphrase. Without:
+// -ENOKEY from sb_resource_put and _get.
+int sb_store_seal(struct sb_store *st, const char *passphrase, size_t size);
+bool sb_store_sealed(const struct sb_store *st);
+bool sb_store_unlocked(const struct sb_store *st);
+int sb_store_unlock(struct sb_store *st, const char *passphrase, size_t size);
+
 // "REPOSITORY/TYPE/TAG", each 1 to 128 of [A-Za-z0-9._-], not starting with a dot.
 bool sb_path_ok(const char *path);
 

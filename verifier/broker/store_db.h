@@ -16,7 +16,9 @@ struct sb_store {
     sqlite3 *db;
     pthread_mutex_t lock; // of db
     EVP_PKEY *key, *token_key;
-    uint8_t mac_key[32]; // of the rows' MACs, from the key
+    uint8_t mac_key[32];   // of the rows' MACs, from the key
+    bool sealed, unlocked; // resources are encrypted; their key is known
+    uint8_t seal_key[32];
     // The audit log's group commit
     pthread_mutex_t log_lock;
     pthread_cond_t log_done;
@@ -63,6 +65,14 @@ int sb_mac_init(struct sb_store *st);
 
 // The texts of an entry in the order of SB_LOG_COLUMNS.
 void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
+
+// store_seal.c. Is the store sealed? 0 or -errno.
+int sb_seal_load(struct sb_store *st);
+// *out is malloc'd. -ENOKEY.
+int sb_seal(struct sb_store *st, const char *path, const void *data, size_t size, uint8_t **out,
+            size_t *out_size);
+// In place of *data; frees it. -ENOKEY; -EBADMSG.
+int sb_unseal(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 
 int sb_errno(int sqlite_code);
 // Runs one statement with text parameters (NULL-terminated list) and no rows. 0 or -errno; *changed

@@ -47,8 +47,12 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
                     bool replace)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc;
+    uint8_t *sealed = NULL;
+    int rc = st->sealed ? sb_seal(st, path, data, size, &sealed, &size) : 0;
 
+    if (rc)
+        return rc;
+    data = sealed ? sealed : data;
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_prepare_v2(st->db,
                             replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE, -1,
@@ -62,15 +66,18 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
         rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
     pthread_mutex_unlock(&st->lock);
+    free(sealed);
     return sb_errno(rc);
 }
 
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
 {
-    return sb_fetch(
+    int rc = sb_fetch(
         st,
         "SELECT sb_checked(mac, 'resource', path, changed, value) FROM resource WHERE path = ?1",
         path, data, size);
+
+    return rc || !st->sealed ? rc : sb_unseal(st, path, data, size);
 }
 
 static int delete_row(struct sb_store *st, const char *sql, const char *key)
