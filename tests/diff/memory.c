@@ -169,11 +169,92 @@ static void files(void)
     close(fd);
 }
 
+#define SEALED(call, what, ...) say(#call, sys(call, __VA_ARGS__), "sealed: %s", what)
+
+static void sealing(void)
+{
+    since(6, 10);
+    char *m = fresh(8, PROT_READ | PROT_WRITE), *n = fresh(8, PROT_READ);
+    SEALED(mseal, "flags", m, PAGE, 1);
+    SEALED(mseal, "not aligned", m + 1, PAGE, 0);
+    SEALED(mseal, "nothing", m, 0, 0);
+    SEALED(mseal, "round the end", m, -PAGE, 0);
+    SEALED(mseal, "size overflows", m, -1, 0);
+    SEALED(mprotect, "before", m, PAGE, PROT_READ | PROT_WRITE);
+    SEALED(mseal, "some", m + PAGE, 2 * PAGE, 0);
+    SEALED(mseal, "again", m + PAGE, 2 * PAGE, 0);
+    SEALED(mseal, "read only", n, 2 * PAGE, 0);
+    m[PAGE] = 1;
+    SEALED(mprotect, "within", m + PAGE, PAGE, PROT_READ);
+    SEALED(mprotect, "beside", m, PAGE, PROT_READ | PROT_WRITE);
+    SEALED(munmap, "within", m + PAGE, PAGE);
+    SEALED(munmap, "over it", m, 8 * PAGE);
+    SEALED(munmap, "beside", m + 4 * PAGE, PAGE);
+    SEALED(madvise, "writable", m + PAGE, PAGE, MADV_DONTNEED);
+    SEALED(madvise, "read only", n, PAGE, MADV_DONTNEED);
+    SEALED(madvise, "read only, a hint", n, PAGE, MADV_WILLNEED);
+    SEALED(mremap, "shrinks", m + PAGE, 2 * PAGE, PAGE, 0);
+    SEALED(mremap, "grows", m + PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+    SEALED(mlock, "it", m + PAGE, PAGE);
+    SEALED(munlock, "it", m + PAGE, PAGE);
+    void *p = mmap(m + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    say("mmap", p == MAP_FAILED ? -errno : 0, "sealed: over it");
+    SEALED(mseal, "over a hole", m, 8 * PAGE, 0);
+    since(0, 0);
+}
+
+static void cached(void)
+{
+    uint64_t all[2] = {0, 0}, some[2] = {PAGE, 2 * PAGE}, edge[2] = {PAGE - 1, 2}, counts[5];
+    since(6, 5);
+    int fd = open("cached", O_CREAT | O_RDWR, 0600), p[2];
+    pipe(p);
+    for (int i = 0; i < 6; i++)
+        pwrite(fd, "x", 1, i * PAGE);
+#define CACHED(what, ...)                                                                          \
+    (say("cachestat", sys(cachestat, __VA_ARGS__), "%s", what),                                    \
+     say("cachestat", (long)counts[0], "%s: there", what),                                         \
+     say("cachestat", (long)counts[3], "%s: gone", what))
+    CACHED("all", fd, all, counts, 0);
+    CACHED("two", fd, some, counts, 0);
+    CACHED("over a border", fd, edge, counts, 0);
+    CACHED("a pipe", p[0], all, counts, 0);
+    CACHED("flags", fd, all, counts, 1);
+    CACHED("no file", 999, all, counts, 0);
+    CACHED("bad range", fd, 1, counts, 0);
+    CACHED("bad result", fd, all, 1, 0);
+    CACHED("bad range, flags", fd, 1, counts, 1);
+    since(0, 0);
+    close(fd);
+    /* getdents, which has the type behind the name */
+    char b[4096];
+    mkdir("names", 0700);
+    put_file("names/a", "", 0600);
+    mkdir("names/longer than that", 0700);
+    fd = open("names", O_RDONLY);
+    say("getdents", sys(getdents, fd, b, 10), "no room");
+    long n = sys(getdents, fd, b, sizeof(b)), types = 0;
+    say("getdents", n, "size");
+    for (long at = 0; at < n; at += *(uint16_t *)(b + at + 16)) {
+        uint16_t size = *(uint16_t *)(b + at + 16);
+        say("getdents", size, "length of %s", b + at + 18);
+        say("getdents", b[at + size - 1], "type of %s", b + at + 18);
+        types += b[at + size - 1];
+    }
+    say("getdents", types, "types");
+    say("getdents", sys(getdents, fd, b, sizeof(b)), "at the end");
+    say("getdents", sys(getdents, fd, 1, sizeof(b)), "bad pointer, at the end");
+    say("getdents", sys(getdents, 0, b, sizeof(b)) < 0, "no folder");
+    close(fd);
+}
+
 int main(void)
 {
     facts_begin();
-    as_somebody("root", 0, 1 << 20);
-    as_somebody("user", 1000, 1 << 20);
+    sealing();
+    cached();
+    as_somebody("root", 0, 1 << 26);
+    as_somebody("user", 1000, 1 << 26);
     as_somebody("user, 12 KiB", 1000, 12 << 10);
     as_somebody("user, one byte less than a page", 1000, PAGE - 1);
     as_somebody("user, none", 1000, 0);

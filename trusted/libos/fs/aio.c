@@ -6,6 +6,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/poll.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
@@ -283,4 +284,13 @@ long sys_io_getevents(uint64_t id, int64_t least, int64_t most, uint64_t to, uin
     }
     put_context(c);
     return done || r == -ETIMEDOUT ? done : r;
+}
+
+/* With signals as they are only meanwhile: mask points to {where the mask is, its size}. */
+long sys_io_pgetevents(uint64_t id, int64_t least, int64_t most, uint64_t to, uint64_t timeout,
+                       uint64_t mask)
+{
+    uint64_t set[2] = {0};
+    int r = mask && user_read(set, mask, sizeof(set)) ? -EFAULT : poll_mask(set[0], set[1]);
+    return r ? r : sys_io_getevents(id, least, most, to, timeout);
 }

@@ -469,6 +469,27 @@ long sys_readahead(int fd, int64_t offset, uint64_t size)
     return f->ops == &regular_ops ? 0 : -EINVAL;
 }
 
+/* How many pages of a range are in memory: struct cachestat. None is ever written back or evicted
+ * by us. */
+long sys_cachestat(int fd, uint64_t range, uint64_t to, uint32_t flags)
+{
+    const struct file *f = fd_file(fd);
+    uint64_t where[2], counts[5] = {0}, index;
+    if (!f)
+        return -EBADF;
+    if (user_read(where, range, sizeof(where)))
+        return -EFAULT;
+    if (flags)
+        return -EINVAL;
+    uint64_t last = where[1] ? (where[0] + where[1] - 1) >> PAGE_SHIFT : UINT64_MAX;
+    for (uint64_t i = where[0] >> PAGE_SHIFT; f->inode && i <= last; i = index + 1) {
+        if (!radix_next(&f->inode->pages, i, &index) || index > last)
+            break;
+        counts[0]++;
+    }
+    return user_write(to, counts, sizeof(counts));
+}
+
 long sys_umask(uint32_t mask)
 {
     uint32_t old = current()->fs->umask;

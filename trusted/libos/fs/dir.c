@@ -36,7 +36,8 @@ struct dirent64 {
 } __attribute__((packed));
 #define DIRENT_HEAD 19u
 
-long sys_getdents64(int fd, uint64_t to, uint32_t size)
+/* `old`: getdents has no type before the name, but behind it, at the entry's end. */
+static long list_names(int fd, uint64_t to, uint32_t size, bool old)
 {
     struct file *f = fd_file(fd);
     if (!f)
@@ -55,12 +56,12 @@ long sys_getdents64(int fd, uint64_t to, uint32_t size)
         size_t item_size = (DIRENT_HEAD + n + 1 + 7) & ~7ul;
         if (item_size > left)
             break;
-        memset(buf, 0, item_size);
+        memset(buf, 0, item_size); /* as long in both forms */
         e->ino = item->ino;
         e->off = (int64_t)f->offset + 1;
         e->reclen = (uint16_t)item_size;
-        e->type = item->type;
-        memcpy(e->name, item->name, n);
+        buf[old ? item_size - 1 : DIRENT_HEAD - 1] = (char)item->type;
+        memcpy(old ? e->name - 1 : e->name, item->name, n);
         if (user_write(at, buf, item_size))
             return -EFAULT;
         at += item_size;
@@ -69,6 +70,16 @@ long sys_getdents64(int fd, uint64_t to, uint32_t size)
     if (at == to && f->offset < f->listing->count)
         return -EINVAL;
     return (long)(at - to);
+}
+
+long sys_getdents64(int fd, uint64_t to, uint32_t size)
+{
+    return list_names(fd, to, size, false);
+}
+
+long sys_getdents(int fd, uint64_t to, uint32_t size)
+{
+    return list_names(fd, to, size, true);
 }
 
 long sys_getcwd(uint64_t to, uint64_t size)

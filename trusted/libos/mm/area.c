@@ -101,7 +101,8 @@ static bool areas_alike(const struct area *a, const struct area *b)
 {
     return a->end == b->start && a->prot == b->prot && a->shared == b->shared &&
            a->file == b->file && a->name == b->name && a->write_ok == b->write_ok &&
-           a->locked == b->locked && (!a->file || a->offset + (a->end - a->start) == b->offset);
+           a->locked == b->locked && a->sealed == b->sealed &&
+           (!a->file || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void area_free(struct area *a)

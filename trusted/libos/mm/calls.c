@@ -117,13 +117,15 @@ long sys_munmap(uint64_t addr, uint64_t size)
     uint64_t end = addr + page_up(size);
     if (end <= addr || end > port_info.user_end)
         return -EINVAL;
-    for (uint64_t next;; addr = next) {
+    int r = mm_unsealed(addr, end); /* as a whole, or nothing goes */
+    for (uint64_t next; !r; addr = next) {
         next = piece_end(addr, end);
-        int r = mm_unmap(addr, next - addr);
-        if (r || next == end)
-            return r;
+        r = mm_unmap(addr, next - addr);
+        if (next == end)
+            break;
         call_pause();
     }
+    return r;
 }
 
 /* Are all addresses of the range mapped? */
@@ -158,7 +160,7 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
     prot &= PROT_ALL;
     if (!is_covered(addr, end))
         return -ENOMEM;
-    if ((r = area_split(addr)) || (r = area_split(end)))
+    if ((r = mm_unsealed(addr, end)) || (r = area_split(addr)) || (r = area_split(end)))
         return r;
     for (size_t i = area_index(addr); i < space()->count && space()->areas[i]->start < end; i++) {
         struct area *area = space()->areas[i];
@@ -256,6 +258,8 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
     struct area *area = area_find(addr);
     if (!area || !old || old > area->end - addr)
         return old ? -EFAULT : -EINVAL;
+    if (area->sealed)
+        return -EPERM;
     if (size < old) {
         int r = mm_unmap(addr + size, old - size);
         if (r)
@@ -288,6 +292,8 @@ static int drop_pages(uint64_t start, uint64_t end, int advice)
         const struct area *a = space()->areas[i];
         if (a->shared && advice == MADV_FREE)
             return -EINVAL;
+        if (a->sealed && !a->file && !(a->prot & PORT_W))
+            return -EPERM; /* what is lost could not be written again */
         if (a->shared)
             continue; /* the file has it */
         page_remove(MAX(start, a->start), MIN(end, a->end));
@@ -384,4 +390,21 @@ long sys_mincore(uint64_t addr, uint64_t size, uint64_t out)
             return -EFAULT;
     }
     return 0;
+}
+
+long sys_mseal(uint64_t addr, uint64_t size, uint64_t flags)
+{
+    uint64_t end = addr + page_up(size);
+    if (flags || (addr & (PAGE_SIZE - 1)) || page_up(size) < size || end < addr)
+        return -EINVAL;
+    if (!is_covered(addr, end))
+        return -ENOMEM;
+    int r = addr < end ? area_split(addr) : 0;
+    if (!r && addr < end)
+        r = area_split(end);
+    for (size_t i = area_index(addr); !r && i < space()->count && space()->areas[i]->start < end;
+         i++)
+        space()->areas[i]->sealed = true;
+    area_merge(addr, end);
+    return r;
 }

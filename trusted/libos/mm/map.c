@@ -85,6 +85,15 @@ int64_t mm_map(const struct map_request *r)
     return e ? e : (int64_t)addr;
 }
 
+int mm_unsealed(uint64_t start, uint64_t end)
+{
+    for (size_t i = area_index(start); i < space()->count && space()->areas[i]->start < end; i++) {
+        if (space()->areas[i]->sealed)
+            return -EPERM;
+    }
+    return 0;
+}
+
 /* All its pages go; a file's own may live on. */
 void area_clear(struct area *a)
 {
@@ -100,7 +109,9 @@ int mm_unmap(uint64_t addr, uint64_t size)
     if ((addr & (PAGE_SIZE - 1)) || !size || end <= addr || addr < port_info.user_start ||
         end > port_info.user_end)
         return -EINVAL;
-    int r = area_split(addr);
+    int r = mm_unsealed(addr, end);
+    if (!r)
+        r = area_split(addr);
     if (!r)
         r = area_split(end);
     if (r)

@@ -33,6 +33,7 @@ struct area {
     bool shared;         /* MAP_SHARED: its pages are the file's own */
     bool write_ok;       /* shared: the file was opened for writing */
     bool locked;         /* mm/mlock.c */
+    bool sealed;         /* by mseal: it stays as it is */
     struct file *file;   /* NULL: anonymous */
     uint64_t offset;     /* in the file, of start */
     const char *name;    /* "[heap]", "[stack]" or NULL */
@@ -264,6 +265,9 @@ void area_clear(struct area *a); /* its pages go; a file's own may live on */
  * stands before a page that is not there has been moved. ---- */
 int space_read(struct space *s, void *to, uint64_t from, uint64_t size);
 int space_write(struct space *s, uint64_t to, const void *from, uint64_t size);
+
+/* May this change? 0, or -EPERM: something there is sealed. */
+int mm_unsealed(uint64_t start, uint64_t end);
 
 /* ---- mm/mlock.c ---- */
 uint64_t mm_locked_size(const struct space *s, uint64_t start, uint64_t end);
