@@ -4,7 +4,12 @@
 #include "facts.h"
 
 #include <dirent.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/times.h>
+#include <sys/un.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -571,6 +576,149 @@ static void memory(void)
     end_child(pid);
 }
 
+/* ---- /proc/net ---- */
+
+/* Lines of a file that have all these words; and what stands in a column of them. */
+static long lines_with(const char *path, const char *a, const char *b, int column, char *out)
+{
+    char line[512], word[64];
+    long n = 0, length = 0;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (!strstr(line, a) || !strstr(line, b))
+            continue;
+        n++;
+        length = (long)strlen(line);
+        char *at = line;
+        for (int i = 0, used; i <= column && sscanf(at, "%63s%n", word, &used) == 1; i++)
+            at += used;
+        strcpy(out, word);
+    }
+    if (f)
+        fclose(f);
+    else
+        n = -errno;
+    (void)length;
+    return n;
+}
+
+static void network(void)
+{
+    static const char *const files[] = {"tcp",  "tcp6", "udp",   "udp6",
+                                        "unix", "dev",  "route", "if_inet6"};
+    struct sockaddr_in a = {AF_INET, htons(4711), {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in6 a6 = {AF_INET6, htons(4712)};
+    struct sockaddr_un u = {AF_UNIX, "named"}, abstract = {AF_UNIX, "\0hidden"};
+    char path[64], line[512] = "", word[64] = "";
+    for (long i = 0; i < COUNT(files); i++) {
+        snprintf(path, sizeof(path), "/proc/net/%s", files[i]);
+        FILE *f = fopen(path, "r");
+        say("open", f ? 0 : -errno, "%s", path);
+        if (f && i != 7 && fgets(line, sizeof(line), f)) {
+            line[strcspn(line, "\n")] = '|';
+            say_text("read", line, "%s: head", path);
+        }
+        if (f)
+            fclose(f);
+    }
+    int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0),
+        d = socket(AF_INET, SOCK_DGRAM, 0), l6 = socket(AF_INET6, SOCK_STREAM, 0);
+    int ul = socket(AF_UNIX, SOCK_STREAM, 0), ud = socket(AF_UNIX, SOCK_DGRAM, 0);
+    bind(l, (void *)&a, sizeof(a));
+    say("read", lines_with("/proc/net/tcp", "0100007F:1267", " 07 ", 3, word), "bound");
+    listen(l, 5);
+    say("read", lines_with("/proc/net/tcp", "0100007F:1267", "", 3, word), "listening");
+    say_text("read", word, "listening: state");
+    connect(c, (void *)&a, sizeof(a));
+    say("read", lines_with("/proc/net/tcp", "0100007F:1267", " 0A ", 4, word), "one to accept");
+    say_text("read", word, "one to accept: queues");
+    int s = accept(l, NULL, NULL);
+    say("read", lines_with("/proc/net/tcp", "0100007F:1267", " 01 ", 3, word),
+        "connected: both ends");
+    write(c, "12345", 5);
+    say("read", lines_with("/proc/net/tcp", " 0100007F:1267 0100007F", ":00000005 ", 4, word),
+        "what waits");
+    dup2(s, 20);
+    say("read", lines_with("/proc/net/tcp", " 0100007F:1267 0100007F", "", 3, word),
+        "once, with two descriptors");
+    close(20);
+    a.sin_port = htons(4713);
+    bind(d, (void *)&a, sizeof(a));
+    say("read", lines_with("/proc/net/udp", "0100007F:1269", "", 3, word), "datagrams");
+    say_text("read", word, "datagrams: state");
+    bind(l6, (void *)&a6, sizeof(a6));
+    listen(l6, 5);
+    say("read", lines_with("/proc/net/tcp6", "00000000000000000000000000000000:1268", "", 3, word),
+        "IPv6");
+    say_text("read", word, "IPv6: state");
+    bind(ul, (void *)&u, sizeof(u));
+    say("read", lines_with("/proc/net/unix", " named", " 00000000 0001 01 ", 4, word),
+        "unix, bound");
+    listen(ul, 5);
+    say("read", lines_with("/proc/net/unix", " named", " 00010000 0001 01 ", 4, word),
+        "unix, listening");
+    bind(ud, (void *)&abstract, 9);
+    say("read", lines_with("/proc/net/unix", "@hidden", " 00000000 0002 01 ", 4, word),
+        "unix, abstract");
+    say("read", lines_with("/proc/net/dev", "lo:", "", 0, word), "lo");
+    say_text("read", word, "lo: its name");
+    close(l), close(c), close(s), close(d), close(l6), close(ul), close(ud);
+    say("read", lines_with("/proc/net/tcp", ":1267", " 0A ", 3, word), "closed");
+}
+
+/* ---- what a process moved, and what it took ---- */
+
+static long io_field(const char *name)
+{
+    slurp("/proc/self/io", 0);
+    char *at = strstr(text, name);
+    return at ? atol(at + strlen(name)) : -1;
+}
+
+static void usage(void)
+{
+    char b[100] = "";
+    int fd = open("moved", O_CREAT | O_RDWR, 0600), status;
+    struct iovec parts[2] = {{b, 10}, {b, 20}};
+    long wrote = io_field("wchar:"), writes = io_field("syscw:"), got = io_field("rchar:");
+    write(fd, b, 50);
+    writev(fd, parts, 2);
+    pwrite(fd, b, 5, 0);
+    long after = io_field("rchar:");
+    pread(fd, b, 85, 0);
+    pread(fd, b, 85, 0);
+    long last = io_field("rchar:");
+    say("write", io_field("wchar:") - wrote, "io: wchar");
+    say("write", io_field("syscw:") - writes, "io: syscw");
+    say("read", last - after - (after - got) > 100, "io: rchar");
+    close(fd);
+    /* A child's time is its own until it is waited for. */
+    struct rusage mine, children, its;
+    pid_t pid = fork();
+    if (!pid) {
+        struct rusage r;
+        say("getrusage", (getrusage(RUSAGE_SELF, &r), r.ru_utime.tv_sec > 0),
+            "a fresh child took nothing");
+        for (volatile long i = 0; i < 300000000; i++)
+            ;
+        _exit(0);
+    }
+    getrusage(RUSAGE_CHILDREN, &children);
+    long before = children.ru_utime.tv_sec * 1000000 + children.ru_utime.tv_usec;
+    wait4(pid, &status, 0, &its);
+    getrusage(RUSAGE_SELF, &mine);
+    getrusage(RUSAGE_CHILDREN, &children);
+#define TIME(r)                                                                                    \
+    ((r).ru_utime.tv_sec * 1000000 + (r).ru_utime.tv_usec + (r).ru_stime.tv_sec * 1000000 +        \
+     (r).ru_stime.tv_usec)
+    say("wait4", TIME(its) > 50000, "a busy child took time");
+    say("getrusage", TIME(children) - before > 50000, "children: it is told");
+    say("getrusage", TIME(mine) < TIME(its), "its parent took less");
+    struct tms t;
+    times(&t);
+    say("times", t.tms_cutime + t.tms_cstime > 4, "children");
+}
+
 int main(int argc, char **argv)
 {
     facts_begin();
@@ -579,6 +727,8 @@ int main(int argc, char **argv)
     system_v("root");
     processes();
     memory();
+    network();
+    usage();
     facts_end();
     return 0;
 }

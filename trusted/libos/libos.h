@@ -141,10 +141,11 @@ struct thread {
     uint64_t robust_list; /* user address, or 0 */
     char name[16];
     uint64_t syscalls;
-    int32_t policy;         /* SCHED_*, and only remembered */
-    uint64_t affinity;      /* bit n: processor n; 0: all */
-    uint64_t timer_slack;   /* ns; 0: the default */
-    uint64_t last_clock[2]; /* what it saw last of each: time/clock.c */
+    uint64_t moves[2], moved[2]; /* reads and writes, and their bytes */
+    int32_t policy;              /* SCHED_*, and only remembered */
+    uint64_t affinity;           /* bit n: processor n; 0: all */
+    uint64_t timer_slack;        /* ns; 0: the default */
+    uint64_t last_clock[2];      /* what it saw last of each: time/clock.c */
 };
 
 struct fd_table;
@@ -227,7 +228,8 @@ struct process {
     int stop_signal;
     struct wait_queue resume; /* of stopped threads */
     struct thread *vfork_waiter, *exec_thread;
-    uint64_t cpu, children_cpu; /* ns */
+    uint64_t cpu, children_cpu;  /* ns */
+    uint64_t moves[2], moved[2]; /* of threads that ended */
     bool execed, subreaper;
     int32_t oom_score_adj; /* remembered and told */
     int death_signal;      /* PR_SET_PDEATHSIG */

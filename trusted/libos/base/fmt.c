@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small printf for traces, /proc and last words: %d %u %x %o %c %s %p, l and z, width, '-', '0',
+// A small printf for traces, /proc and last words: %d %u %x %X %o %c %s %p, l and z, width, '-',
+// '0',
 // '.N'.
 #include "trusted/libos/libos.h"
 
@@ -29,12 +30,14 @@ static void put_text(struct out *o, const char *s, size_t size, int width, bool 
         put_char(o, ' ');
 }
 
+#define UPPER 32u /* of a base */
+
 static size_t put_digits(char buf[24], uint64_t v, unsigned base)
 {
     size_t n = 24;
     do {
-        buf[--n] = "0123456789abcdef"[v % base];
-        v /= base;
+        buf[--n] = (base & UPPER ? "0123456789ABCDEF" : "0123456789abcdef")[v % (base & ~UPPER)];
+        v /= base & ~UPPER;
     } while (v);
     return n;
 }
@@ -95,9 +98,15 @@ int fmtv(char *text, size_t size, const char *f, va_list args)
             break;
         case 'u':
         case 'x':
+        case 'X':
         case 'o':
             v = wide ? va_arg(args, unsigned long) : va_arg(args, unsigned);
-            put_number(&o, v, *f == 'u' ? 10 : *f == 'x' ? 16 : 8, false, width, left, pad);
+            put_number(&o, v,
+                       *f == 'u'   ? 10
+                       : *f == 'x' ? 16
+                       : *f == 'X' ? 16 | UPPER
+                                   : 8,
+                       false, width, left, pad);
             break;
         case 'p':
             put_char(&o, '0');

@@ -31,6 +31,16 @@ void proc_show_meminfo(struct text *t)
         "Buffers:        0 kB\nCached:         0 kB\nSwapTotal:      0 kB\nSwapFree:       0 kB\n");
 }
 
+void proc_show_vmstat(struct text *t)
+{
+    uint64_t used = stats.committed >> PAGE_SHIFT, total = total_memory() >> PAGE_SHIFT;
+    text_put(t,
+             "nr_free_pages %lu\nnr_anon_pages %lu\npgpgin %lu\npgpgout 0\npswpin 0\npswpout 0\n"
+             "pgfault %lu\npgmajfault 0\noom_kill 0\n",
+             total - MIN(used, total), used, stats_sum(&stats.root_blocks) * 4,
+             stats_sum(&stats.page_faults));
+}
+
 void proc_show_uptime(struct text *t)
 {
     uint64_t ns = clock_now() - current()->start_time;

@@ -267,6 +267,11 @@ void proc_show_root(struct text *t)
     put_place(t, t->process->fs ? t->process->fs->root : NULL);
 }
 
+void proc_show_net(struct text *t)
+{
+    text_put(t, "self/net");
+}
+
 void proc_show_mounts(struct text *t)
 {
     text_put(t, "self/mounts");
@@ -356,10 +361,25 @@ void proc_show_auxv(struct text *t)
     put_memory(t, t->process->auxv_start, t->process->auxv_end);
 }
 
+/* What reached a disk is not known: the image's blocks are copied in before, volumes write later.
+ */
 void proc_show_io(struct text *t)
 {
-    text_put(t, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: "
-                "0\ncancelled_write_bytes: 0\n");
+    uint64_t calls[2], bytes[2];
+    memcpy(calls, t->process->moves, sizeof(calls));
+    memcpy(bytes, t->process->moved, sizeof(bytes));
+    list_for(it, &t->process->threads)
+    {
+        const struct thread *th = container_of(it, struct thread, node);
+        for (int i = 0; i < 2; i++) {
+            calls[i] += th->moves[i];
+            bytes[i] += th->moved[i];
+        }
+    }
+    text_put(t,
+             "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\nread_bytes: 0\nwrite_bytes: "
+             "0\ncancelled_write_bytes: 0\n",
+             bytes[0], bytes[1], calls[0], calls[1]);
 }
 
 /* id, parent, device, root, place, options - type, source, options */

@@ -16,6 +16,13 @@ static bool begin_move(struct file *f, const uint64_t *offset)
     return offset == &f->offset && !f->ops->stream && turn_take(&f->position);
 }
 
+/* For /proc/PID/io. */
+static void count_move(bool write, long r)
+{
+    self()->moves[write]++;
+    self()->moved[write] += r > 0 ? (uint64_t)r : 0;
+}
+
 long file_read(struct file *f, struct io *io, uint64_t *offset)
 {
     if (!file_can_read(f))
@@ -27,6 +34,7 @@ long file_read(struct file *f, struct io *io, uint64_t *offset)
     bool held = fd_hold(f); /* it may wait, and another thread close the descriptor */
     bool own = begin_move(f, offset);
     long r = f->ops->read(f, io, *offset);
+    count_move(false, r);
     if (r > 0 && !f->ops->stream)
         *offset += (uint64_t)r;
     if (own)
@@ -55,6 +63,7 @@ long file_write(struct file *f, struct io *io, uint64_t *offset)
     bool end = append && turn_take(&f->inode->writing);
     uint64_t at = append ? f->inode->size : *offset;
     long r = f->ops->write(f, io, at);
+    count_move(true, r);
     if (end)
         turn_give(&f->inode->writing);
     if (r > 0 && !f->ops->stream)

@@ -173,6 +173,7 @@ struct sock {
 
     struct outside host;                    /* what the host holds of it */
     struct file *file;                      /* not counted; while it is open */
+    uint64_t told;                          /* net/proc_net.c: in which round */
     int error;                              /* SO_ERROR, negative */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     struct sock_linger linger;
@@ -227,6 +228,7 @@ struct cred cred_own(void);
 struct file *sock_file(struct sock *s, uint32_t flags); /* takes the reference; NULL: no memory */
 /* The socket and its file, not counted; NULL: *error says why. */
 struct sock *sock_of(int fd, int *error, struct file **f);
+struct sock *sock_of_file(const struct file *f); /* not counted; NULL: it is none */
 
 /* net/option_table.c */
 #define OPTION_BOOL 1   /* any value but 0 is 1 */

@@ -101,6 +101,11 @@ struct file *sock_file(struct sock *s, uint32_t flags)
     return f;
 }
 
+struct sock *sock_of_file(const struct file *f)
+{
+    return f->ops == &sock_ops ? f->data : NULL;
+}
+
 struct sock *sock_of(int fd, int *error, struct file **f)
 {
     *f = fd_file(fd);

@@ -203,6 +203,10 @@ void thread_exit(struct thread *t, int wait_status)
     if (p->thread_count == 1 && !p->exiting)
         p->wait_status = wait_status;
     p->cpu += port_clock(PORT_CLOCK_THREAD);
+    for (int i = 0; i < 2; i++) {
+        p->moves[i] += t->moves[i];
+        p->moved[i] += t->moved[i];
+    }
     residence_idle();
     list_remove(&t->node);
     p->thread_count--;

@@ -155,6 +155,8 @@ static struct process *new_process(const struct clone_request *q)
     p->subreaper = p->execed = p->stopped = p->continued = p->exiting = false;
     p->death_signal = 0;
     p->cpu = p->children_cpu = 0;
+    memset(p->moves, 0, sizeof(p->moves));
+    memset(p->moved, 0, sizeof(p->moved));
     p->start_time = clock_now();
     p->pid = id_next();
     p->exit_signal = q->exit_signal;
