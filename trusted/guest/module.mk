@@ -26,6 +26,14 @@ $(G)/init: $(GUEST_SRC:%.c=$(G)/o/%.o) $(GUEST_LIB:%.c=$(G)/o/%.o)
 	$(call say,LD,$@)
 	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
 
+# The server of volumes, a program of its own: one process a volume.
+SERVER_SRC := $(wildcard trusted/guest/volume/*.c) $(VOLUME_SRC) lib/io.c lib/sha2.c
+$(G)/volume: $(SERVER_SRC:%.c=$(G)/o/%.o) $(VOLUME_CIPHER)
+	$(call say,LD,$@)
+	$(Q)$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_START) $^ $(MUSL_END) && mv $@.tmp $@
+$(VOLUME_SRC:%.c=$(G)/o/%.o): MUSL_CFLAGS += -O2
+$(B)/san/parts.a: $(patsubst %.c,$(B)/san/%.o,$(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c)))
+
 # The unit tests and fuzzers run this code too.
 GUEST_TESTED := $(filter-out trusted/guest/main.c,$(GUEST_SRC))
 $(B)/san/parts.a: $(GUEST_TESTED:%.c=$(B)/san/%.o)
@@ -37,7 +45,8 @@ $(B)/tools/mkcpio: tools/mkcpio.c
 
 # Folders first; nothing else is in there.
 INITRAMFS_DIRS := dev/ proc/ sys/ lower/ upper/ root/ empty/
-$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent $(G)/copy
+$(B)/base/initramfs: $(B)/tools/mkcpio $(G)/init $(G)/agent $(G)/copy $(G)/volume
 	@mkdir -p $(@D)
 	$(call say,CPIO,$@)
-	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent copy=$(G)/copy && mv $@.tmp $@
+	$(Q)$(B)/tools/mkcpio $@.tmp $(INITRAMFS_DIRS) init=$(G)/init agent=$(G)/agent copy=$(G)/copy \
+	    volume=$(G)/volume && mv $@.tmp $@

@@ -69,6 +69,12 @@ int volume_create(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_S
  * version. */
 int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE], int flags,
                 void *memory, size_t size, struct volume **out);
+/* As whoever mounts it opens it: a disk of zeros becomes a new volume, unless read only; one that
+ * was made larger is used to its end. */
+int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZE],
+                 const char *name, int flags, void *memory, size_t size, struct volume **out);
+/* Why it could not be opened, for whoever mounts it. */
+const char *volume_why_not(int error);
 /* Commits, unless read only, and wipes the memory, whatever it returns. */
 int volume_close(struct volume *v);
 /* Wipes the memory and writes nothing. */

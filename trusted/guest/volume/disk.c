@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The volume's disk: a virtio disk of the host, past the kernel's page cache.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "trusted/guest/volume/server.h"
+
+#define BLOCK 4096u
+#define BOUNCE_BLOCKS 16u
+
+static uint8_t bounce[BOUNCE_BLOCKS * BLOCK] __attribute__((aligned(BLOCK)));
+
+static int move_bytes(int fd, void *in, const void *out, size_t size, off_t at)
+{
+    while (size) {
+        ssize_t n = in ? pread(fd, in, size, at) : pwrite(fd, out, size, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || n % 512)
+            return n < 0 && errno == ENOSPC ? -ENOSPC : -EIO;
+        in = in ? (uint8_t *)in + n : NULL;
+        out = out ? (const uint8_t *)out + n : NULL;
+        size -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
+/* O_DIRECT wants aligned memory. */
+static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    int fd = ((struct server *)ctx)->disk_fd, r = 0;
+    if ((uintptr_t)buf % 512 == 0)
+        return move_bytes(fd, buf, NULL, (size_t)count * BLOCK, (off_t)(block * BLOCK));
+    for (uint32_t n; !r && count; block += n, count -= n, buf = (uint8_t *)buf + n * BLOCK) {
+        n = count < BOUNCE_BLOCKS ? count : BOUNCE_BLOCKS;
+        r = move_bytes(fd, bounce, NULL, n * BLOCK, (off_t)(block * BLOCK));
+        memcpy(buf, bounce, n * BLOCK);
+    }
+    return r;
+}
+
+static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t count)
+{
+    int fd = ((struct server *)ctx)->disk_fd, r = 0;
+    if ((uintptr_t)buf % 512 == 0)
+        return move_bytes(fd, NULL, buf, (size_t)count * BLOCK, (off_t)(block * BLOCK));
+    for (uint32_t n; !r && count; block += n, count -= n, buf = (const uint8_t *)buf + n * BLOCK) {
+        n = count < BOUNCE_BLOCKS ? count : BOUNCE_BLOCKS;
+        memcpy(bounce, buf, n * BLOCK);
+        r = move_bytes(fd, NULL, bounce, n * BLOCK, (off_t)(block * BLOCK));
+    }
+    return r;
+}
+
+static int flush_blocks(void *ctx)
+{
+    return fdatasync(((struct server *)ctx)->disk_fd) ? -EIO : 0;
+}
+
+static void discard_blocks(void *ctx, uint64_t block, uint64_t count)
+{
+    uint64_t range[2] = {block * BLOCK, count * BLOCK};
+    (void)ioctl(((struct server *)ctx)->disk_fd, BLKDISCARD, range);
+}
+
+static int random_bytes(void *ctx, void *buf, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t n = getrandom((uint8_t *)buf + at, size - at, 0);
+        if (n < 0 && errno != EINTR)
+            return -EIO;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+int64_t disk_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static int64_t now_ns(void *ctx)
+{
+    return disk_now();
+}
+
+struct volume_disk disk_of(struct server *s)
+{
+    off_t size = lseek(s->disk_fd, 0, SEEK_END);
+    return (struct volume_disk){.read_blocks = read_blocks,
+                                .write_blocks = write_blocks,
+                                .flush_blocks = flush_blocks,
+                                .discard_blocks = discard_blocks,
+                                .random_bytes = random_bytes,
+                                .now_ns = now_ns,
+                                .ctx = s,
+                                .blocks = size < 0 ? 0 : (uint64_t)size / BLOCK};
+}
