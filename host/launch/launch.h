@@ -49,6 +49,12 @@ struct sh_mount {
 
 struct sh_backend;
 
+/* A volume's file or block device. The child inherits the descriptor, and the lock with it. */
+struct sh_volume_disk {
+    int fd;
+    bool read_only, device;
+};
+
 /* What is to be started. Whoever fills it in owns all that it points to and keeps it alive until
  * `release`; back ends only read it, but for `own`. */
 struct sh_launch_spec {
@@ -77,7 +83,11 @@ struct sh_launch_spec {
     const struct sh_mount *mounts; /* the inside knows them as share0, share1, ... */
     size_t mount_count;
     const struct sh_strings
-        *volumes;           /* NAME=FILE, in the order of the image's volumes; may be NULL */
+        *volumes; /* NAME=FILE or NAME=ro:FILE, as the image counts its volumes; or NULL */
+    struct sh_volume_disk
+        volume_disks[SH_VOLUMES_MAX]; /* opened by the supervisor, before `command`,
+                                       * where the back end opens none itself */
+    size_t volume_disk_count;
     enum sh_qemu_boot boot; /* --boot; only simulated machines have a choice */
     const char *firmware;   /* --firmware, absolute; NULL: the back end's default */
     const char *stats_file; /* --stats, by a name that the child can open; NULL: none */
@@ -121,9 +131,10 @@ struct sh_reference_kind {
 
 /* One back end. The table is in host/launch/backend.c, in the order in which `--tee auto` looks. */
 struct sh_backend {
-    const char *name; /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
-    bool simulated;   /* it protects nothing; every command says so */
-    bool debuggable;  /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
+    const char *name;   /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
+    bool simulated;     /* it protects nothing; every command says so */
+    bool opens_volumes; /* itself, by their names */
+    bool debuggable;    /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
     const struct sh_reference_kind *kinds;
     size_t kind_count;
 

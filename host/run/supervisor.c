@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The process that owns one instance's child: its start, its poll loop, its end.
 #include "host/run/supervisor.h"
+#include "host/run/volumes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -339,8 +340,10 @@ static int socket_pair(int *ours, int *theirs)
 static int execute_child(struct supervisor *s, struct sh_error *err)
 {
     const struct sh_launch_spec *spec = s->plan->spec;
-    const int keep[] = {spec->channel_fd, spec->service_fd, spec->network_fd, spec->output_fds[0],
-                        spec->output_fds[1]};
+    int keep[5 + SH_VOLUMES_MAX] = {spec->channel_fd, spec->service_fd, spec->network_fd,
+                                    spec->output_fds[0], spec->output_fds[1]};
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        keep[5 + i] = i < spec->volume_disk_count ? spec->volume_disks[i].fd : -1;
     struct sh_child_walls walls = {.required = spec->require_confinement};
     struct sh_strings argv = {0};
     struct sh_error why = {0};
@@ -390,7 +393,10 @@ static int start_child(struct supervisor *s, struct sh_error *err)
         return sh_fail_errno(err, r, "cannot make a socket pair");
     r = start_network(s, err);
     if (!r)
+        r = sh_volumes_open(spec, err);
+    if (!r)
         r = execute_child(s, err);
+    sh_volumes_close(spec); /* the child's are left, and with them the locks */
     if (spec->network_fd >= 0)
         close(spec->network_fd);
     if (spec->tap_fd >= 0)

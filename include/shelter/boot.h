@@ -7,7 +7,7 @@
 //       [shelter.launch=<96 hex digits>]    CSV only, which has no field for it
 //       [SH_BOOT_DEBUG]                     --debug only
 //
-// Disks (virtio-blk, read-only; their serial numbers only help to find them, nothing is believed
+// Disks (virtio-blk, read-only but for volumes; their serial numbers only help to find them, nothing is believed
 // because of them): SH_BOOT_ROOT_SERIAL is root.img (erofs, then its verity tree);
 // SH_BOOT_CONFIG_SERIAL is this, padded with zeros to 4 KiB:
 //
@@ -33,6 +33,7 @@
 
 #define SH_BOOT_ROOT_SERIAL "shelter-root"
 #define SH_BOOT_CONFIG_SERIAL "shelter-config"
+#define SH_BOOT_VOLUME_SERIAL "shelter-volume" /* and a number: as the manifest counts volumes */
 #define SH_BOOT_CONFIG_MAGIC "SHLTRCFG"
 
 struct sh_boot_config_head {

@@ -12,8 +12,10 @@
 
 static int send_secret(void *fd, const struct agent_secret *s)
 {
-    return agent_report(*(int *)fd, s->env ? SH_AGENT_SECRET_ENV : SH_AGENT_SECRET_FILE, s->name,
-                        s->data, s->size);
+    enum sh_agent_record kind = s->env      ? SH_AGENT_SECRET_ENV
+                                : s->volume ? SH_AGENT_SECRET_VOLUME
+                                            : SH_AGENT_SECRET_FILE;
+    return agent_report(*(int *)fd, kind, s->name, s->data, s->size);
 }
 
 static int start_agent(int fd, struct agent *a)

@@ -125,57 +125,29 @@ static int config_file(const struct guest_config *c)
     return -1;
 }
 
-struct handed {
-    int fd, at;
-    char letter;
-};
-
-/* Puts each descriptor at its place, open across exec; their letters into fds. High numbers first:
- * the places may be in use by what is to be placed. */
-static int place_descriptors(struct handed *h, size_t count, char *fds)
-{
-    for (size_t i = 0; i < count; i++)
-        h[i].fd = h[i].fd < 0 ? -1 : fcntl(h[i].fd, F_DUPFD_CLOEXEC, 16);
-    for (size_t i = 0; i < count; i++) {
-        close(h[i].at);
-        if (h[i].fd < 0)
-            continue;
-        if (dup2(h[i].fd, h[i].at) < 0)
-            return -errno;
-        *fds++ = h[i].letter;
-    }
-    *fds = 0;
-    return 0;
-}
-
-/* /agent in an empty directory, as nobody's user, with nothing but its descriptors. */
+/* /agent, with its descriptors and the letters of those that are there. */
 static void run_agent(struct guest *g, int control)
 {
     char tee[48], fds[32] = "SHELTER_FDS=", *argv[] = {"agent", NULL};
     char *env[] = {tee, fds, "LISTEN_FDS=1", NULL};
+    static const char letters[] = "Ltdlcsr";
     snprintf(tee, sizeof(tee), "SHELTER_TEE=%s", g->cmdline.tee);
     guest_child_reset("-1000");
-    setsid();
-    struct handed program = {open("/agent", O_PATH | O_CLOEXEC), 0, 0};
-    struct handed h[] = {{g->agent_listen, SH_AGENT_LISTEN_FD, 'L'},
-                         {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD, 't'},
-                         {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD, 'd'},
-                         {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD, 'l'},
-                         {config_file(&g->config), SH_AGENT_CONFIG_FD, 'c'},
-                         {control, SH_AGENT_CONTROL_FD, 's'},
-                         {open(SH_RTMR3, O_WRONLY | O_CLOEXEC), SH_AGENT_RTMR3_FD, 'r'}};
-    if (g->agent_listen < 0)
-        env[2] = NULL;
-    program.fd = fcntl(program.fd, F_DUPFD_CLOEXEC, 64);
-    if (program.fd < 0 || place_descriptors(h, sizeof(h) / sizeof(h[0]), fds + strlen(fds)))
-        return;
+    struct guest_handed h[] = {{g->agent_listen, SH_AGENT_LISTEN_FD},
+                               {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD},
+                               {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD},
+                               {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD},
+                               {config_file(&g->config), SH_AGENT_CONFIG_FD},
+                               {control, SH_AGENT_CONTROL_FD},
+                               {open(SH_RTMR3, O_WRONLY | O_CLOEXEC), SH_AGENT_RTMR3_FD}};
+    for (size_t i = 0, at = strlen(fds); i < sizeof(h) / sizeof(h[0]); i++)
+        if (h[i].fd >= 0)
+            fds[at++] = letters[i];
     if (g->agent_again)
         fds[strlen(fds)] = 'a';
-    if (chroot("/empty") || chdir("/") || setgroups(0, NULL) ||
-        setresgid(AGENT_ID, AGENT_ID, AGENT_ID) || setresuid(AGENT_ID, AGENT_ID, AGENT_ID) ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        return;
-    syscall(SYS_execveat, program.fd, "", argv, env, AT_EMPTY_PATH);
+    if (g->agent_listen < 0)
+        env[2] = NULL;
+    guest_child_service("/agent", h, sizeof(h) / sizeof(h[0]), AGENT_ID, argv, env);
 }
 
 int guest_agent_start(struct guest *g)

@@ -124,6 +124,8 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
 int guest_mount_configfs(int root, const char *tee);
 /* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
 int guest_mount_secrets(int root);
+/* The volume at its place, served over `fuse`. */
+int guest_mount_volume(int root, const struct sh_volume *v, int fuse);
 /* The host's folders, at places that the image names. */
 int guest_mount_shares(int root, const struct sh_settings *s, struct guest_error *e);
 

@@ -31,9 +31,9 @@ static void reap_children(struct guest *g)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (WIFSTOPPED(status))
             let_go(pid, WSTOPSIG(status));
-        else
+        else if (!guest_volume_reaped(g, pid))
             guest_session_reaped(g, pid, status);
-    g->alone = pid < 0 && errno == ECHILD;
+    g->alone = pid ? errno == ECHILD : guest_volumes_alone(g);
 }
 
 /* The host is gone or broke the protocol: the workload is asked to stop, later it is made to. */
@@ -157,7 +157,7 @@ void guest_loop(struct guest *g)
         one_round(g);
         /* The workload's leader ended: whatever it left behind goes too. */
         if (g->stopping && !g->alone) {
-            kill(-1, SIGKILL);
+            guest_kill_rest(g);
             reap_children(g);
         }
         if (g->channel.ended && !g->exit_sent)

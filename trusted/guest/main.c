@@ -253,5 +253,6 @@ int main(void)
     }
     if (g->channel.fd >= 0)
         guest_loop(g);
+    guest_volumes_close(g);
     power_off();
 }

@@ -140,8 +140,6 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
         if (dir < 0 || fchmod(dir, 01777))
             return guest_fail(e, -errno, "cannot make /tmp: %s", strerror(errno));
     }
-    if (s->volume_count)
-        return guest_fail(e, -ENOTSUP, "the image has volumes, which a VM does not open yet");
     for (size_t i = 0; i < s->tmpfs_count; i++) {
         int rc = mount_tmpfs(root, &s->tmpfs[i]);
         if (rc)
@@ -149,6 +147,14 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
                               strerror(-rc));
     }
     return 0;
+}
+
+int guest_mount_volume(int root, const struct sh_volume *v, int fuse)
+{
+    char options[112];
+    snprintf(options, sizeof(options),
+             "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fuse);
+    return mount_in(root, v->path, v->name, "fuse", SAFE | (v->read_only ? MS_RDONLY : 0), options);
 }
 
 int guest_mount_secrets(int root)

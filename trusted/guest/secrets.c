@@ -18,6 +18,7 @@
 #include <shelter/agent.h>
 
 #include "trusted/guest/serve.h"
+#include "trusted/guest/volume/server.h"
 
 #define LIMIT_MS 150000 /* the agent gives up before */
 #define SECRETS_MAX 64u
@@ -29,6 +30,8 @@ struct secrets {
     int directory;
     long deadline;
     size_t count, total;
+    uint8_t keys[SH_VOLUMES_MAX][SH_VOLUME_KEY_SIZE];
+    bool has_key[SH_VOLUMES_MAX];
 };
 
 static int report_failure(struct secrets *s, int code, const char *why)
@@ -54,14 +57,15 @@ static int look_at_host(struct secrets *s)
     return 0;
 }
 
-static int receive_bytes(struct secrets *s, void *out, size_t size)
+static int receive_bytes(struct secrets *s, int fd, void *out, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        struct pollfd p[2] = {{.fd = s->g->agent_fd, .events = POLLIN},
+        struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
                               {.fd = s->g->channel.fd, .events = POLLIN}};
         long left = s->deadline - guest_now_ms();
         if (left <= 0)
-            return report_failure(s, -ETIMEDOUT, "the agent did not finish in time");
+            return report_failure(s, -ETIMEDOUT,
+                                  "what must be there before the start did not come in time");
         if (poll(p, 2, (int)left) < 0 && errno != EINTR)
             return report_failure(s, -errno, "cannot wait for the agent");
         int rc = p[1].revents ? look_at_host(s) : 0;
@@ -69,11 +73,11 @@ static int receive_bytes(struct secrets *s, void *out, size_t size)
             return rc;
         if (!p[0].revents)
             continue;
-        ssize_t n = recv(s->g->agent_fd, (char *)out + at, size - at, MSG_DONTWAIT);
+        ssize_t n = recv(fd, (char *)out + at, size - at, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (n <= 0)
-            return report_failure(s, -EPIPE, "the agent ended without a word");
+            return report_failure(s, -EPIPE, "the agent or a volume's server ended without a word");
         at += (size_t)n;
     }
     return 0;
@@ -133,6 +137,55 @@ static int take_secret(struct secrets *s, bool env, const char *name, const uint
     return report_failure(s, rc, text);
 }
 
+/* The key of a volume waits until the agent has said all. */
+static int take_key(struct secrets *s, const char *name, const uint8_t *data, size_t size)
+{
+    const struct sh_settings *settings = &s->g->config.settings;
+    char text[200];
+    for (size_t i = 0; i < settings->volume_count; i++) {
+        if (strcmp(settings->volumes[i].name, name) || s->has_key[i])
+            continue;
+        if (size == SH_VOLUME_KEY_SIZE) {
+            memcpy(s->keys[i], data, size);
+            s->has_key[i] = true;
+            return 0;
+        }
+        snprintf(text, sizeof(text), "the key of volume %s has %zu bytes, not %u", name, size,
+                 SH_VOLUME_KEY_SIZE);
+        return report_failure(s, -EINVAL, text);
+    }
+    return report_failure(s, -EBADMSG, "the agent's report is malformed");
+}
+
+static int open_volume(struct secrets *s, size_t number)
+{
+    struct server_answer answer;
+    char text[240];
+    int fd = guest_volume_begin(s->g, number, s->keys[number], s->e);
+    if (fd < 0) {
+        s->e->status = SH_EXIT_ATTESTATION;
+        return fd;
+    }
+    int rc = receive_bytes(s, fd, &answer, sizeof(answer));
+    close(fd);
+    if (rc || !answer.error)
+        return rc;
+    answer.text[sizeof(answer.text) - 1] = 0;
+    snprintf(text, sizeof(text), "volume %s: %s", s->g->config.settings.volumes[number].name,
+             answer.text);
+    return report_failure(s, answer.error, text);
+}
+
+/* Each must be there before the workload is. */
+static int open_volumes(struct secrets *s)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < s->g->config.settings.volume_count; i++)
+        rc = s->has_key[i] ? open_volume(s, i)
+                           : report_failure(s, -ENOKEY, "the agent gave no key for a volume");
+    return rc;
+}
+
 /* Lines of the agent go to the kernel's log, which only a debug console shows. */
 static void log_line(const char *text)
 {
@@ -148,15 +201,15 @@ static int take_record(struct secrets *s, uint8_t *data)
 {
     uint8_t head[SH_AGENT_HEAD_SIZE];
     char name[SH_AGENT_NAME_MAX + 1] = "";
-    int rc = receive_bytes(s, head, sizeof(head));
+    int rc = receive_bytes(s, s->g->agent_fd, head, sizeof(head));
     if (rc)
         return rc;
     size_t name_size = sh_le16(head + 2), size = sh_le32(head + 4);
     if (name_size > SH_AGENT_NAME_MAX || size > SH_AGENT_DATA_MAX)
         return report_failure(s, -EBADMSG, "the agent's report is malformed");
-    rc = receive_bytes(s, name, name_size);
+    rc = receive_bytes(s, s->g->agent_fd, name, name_size);
     if (!rc)
-        rc = receive_bytes(s, data, size);
+        rc = receive_bytes(s, s->g->agent_fd, data, size);
     if (rc)
         return rc;
     data[size] = 0;
@@ -173,6 +226,9 @@ static int take_record(struct secrets *s, uint8_t *data)
     case SH_AGENT_SECRET_ENV:
         if (name_ok(name, name_size, env))
             return take_secret(s, env, name, data, size);
+        break;
+    case SH_AGENT_SECRET_VOLUME:
+        return take_key(s, name, data, size);
     }
     return report_failure(s, -EBADMSG, "the agent's report is malformed");
 }
@@ -194,12 +250,16 @@ static int take_report(struct secrets *s)
 int guest_secrets(struct guest *g, struct guest_error *e)
 {
     struct secrets s = {.g = g, .e = e, .directory = -1, .deadline = guest_now_ms() + LIMIT_MS};
-    if (!*g->config.settings.broker && !g->config.settings.secrets.count)
+    if (!*g->config.settings.broker && !g->config.settings.secrets.count &&
+        !g->config.settings.volume_count)
         return 0;
     int rc = guest_agent_start(g);
     if (!rc)
         rc = guest_agent_ask(g, SH_AGENT_START, NULL, 0);
     rc = rc ? report_failure(&s, rc, "cannot start the agent") : take_report(&s);
+    if (!rc)
+        rc = open_volumes(&s);
+    explicit_bzero(s.keys, sizeof(s.keys));
     if (rc)
         guest_agent_end(g);
     return rc;

@@ -36,6 +36,12 @@ struct guest_session {
     struct guest_out out[2]; /* stdout, stderr */
 };
 
+struct guest_volume {
+    pid_t pid; /* of its server; 0: none runs */
+    int root;  /* O_PATH: where it is mounted */
+    bool lost; /* the server ended before its time */
+};
+
 struct guest {
     struct guest_config config;
     struct guest_cmdline cmdline;
@@ -53,9 +59,10 @@ struct guest {
     pid_t agent;
     long agent_next;  /* not before this time */
     bool agent_again; /* it ran before */
-    bool stopping;    /* the workload is gone: everything else goes too */
-    bool alone;       /* no process is left */
-    bool exit_sent;   /* EXIT or ERROR of session 0 */
+    struct guest_volume volumes[SH_VOLUMES_MAX];
+    bool stopping;  /* the workload is gone: everything else goes too */
+    bool alone;     /* no process is left, but servers of volumes */
+    bool exit_sent; /* EXIT or ERROR of session 0 */
     bool bye;
     long deadline; /* of what is waited for last, in ms; 0: none */
 };
@@ -80,6 +87,13 @@ int guest_spawn(struct guest *g, struct guest_session *s, const struct guest_run
 pid_t guest_fork_inside(struct guest *g);
 /* In a fresh child: what any program of the workload gets and may not keep. */
 void guest_child_reset(const char *oom_score_adj);
+/* In a fresh child: a program of the initramfs in an empty root, as a user who owns nothing, with
+ * these descriptors (fd -1: without). Returns if that fails. */
+struct guest_handed {
+    int fd, at;
+};
+void guest_child_service(const char *path, struct guest_handed *h, size_t count, unsigned id,
+                         char **argv, char **env);
 /* In a child: into the root, as the user, with a container's capabilities. 0 or -errno. */
 int guest_child_enter(int root, const struct sh_user *user);
 
@@ -134,6 +148,20 @@ void guest_agent_end(struct guest *g);
 /* With a broker or secrets: attests, and puts the image's secrets into environment and
  * SH_SECRETS_DIR. What fails here has the status SH_EXIT_ATTESTATION. */
 int guest_secrets(struct guest *g, struct guest_error *e);
+
+/* --- volumes.c --- */
+
+/* Mounts a volume of the settings and starts its server: a descriptor that will have its struct
+ * server_answer, or -errno. */
+int guest_volume_begin(struct guest *g, size_t number, const uint8_t *key, struct guest_error *e);
+/* Was it a server? */
+bool guest_volume_reaped(struct guest *g, pid_t pid);
+/* There are servers, and no other process. */
+bool guest_volumes_alone(const struct guest *g);
+/* Ends every other process. */
+void guest_kill_rest(struct guest *g);
+/* Unmounts all. 0, or -errno: not all that was written is on the disks. */
+int guest_volumes_close(struct guest *g);
 
 /* --- frames.c --- */
 

@@ -86,6 +86,8 @@ static void finish_session(struct guest *g, struct guest_session *s)
     }
     if (s->id == 0) {
         sync();
+        if (guest_volumes_close(g) && !numbers[0])
+            numbers[0] = GUEST_EXIT_OWN;
         g->exit_sent = true;
     }
     guest_channel_numbers(&g->channel, SH_FRAME_EXIT, s->id, 0, numbers, 2, NULL);

@@ -291,6 +291,6 @@ const struct sh_backend sh_enclave_sgx = {
 };
 
 const struct sh_backend sh_enclave_sgx_sim = {
-    FUNCTIONS,          .name = "sgx-sim", .simulated = true,
+    FUNCTIONS,          .name = "sgx-sim", .simulated = true,        .opens_volumes = true,
     .debuggable = true, .probe = probe,    .check_host = check_host,
 };

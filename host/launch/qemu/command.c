@@ -85,6 +85,23 @@ static void add_disk(const struct sh_qemu_config *config, struct sh_strings *arg
                     virtio_options(config));
 }
 
+/* A volume's file, by its descriptor: its name and its owner are nothing to QEMU. */
+static void add_volume(const struct sh_qemu_config *config, struct sh_strings *argv, size_t number)
+{
+    const struct sh_volume_disk *d = &config->spec->volume_disks[number];
+    sh_strings_add(argv, "-add-fd");
+    sh_strings_addf(argv, "fd=%d,set=%zu", d->fd, number + 1);
+    sh_strings_add(argv, "-blockdev");
+    sh_strings_addf(argv,
+                    "driver=raw,node-name=volume%zu,discard=unmap,read-only=%s,file.driver=%s,"
+                    "file.locking=off,file.filename=/dev/fdset/%zu",
+                    number, d->read_only ? "on" : "off", d->device ? "host_device" : "file",
+                    number + 1);
+    sh_strings_add(argv, "-device");
+    sh_strings_addf(argv, "virtio-blk-pci,drive=volume%zu,serial=" SH_BOOT_VOLUME_SERIAL "%zu,%s",
+                    number, number, virtio_options(config));
+}
+
 static void add_port(struct sh_strings *argv, const char *id, int fd, const char *name)
 {
     sh_strings_add(argv, "-chardev");
@@ -218,6 +235,8 @@ int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv
 
     add_disk(config, argv, "root", config->root_image, SH_BOOT_ROOT_SERIAL);
     add_disk(config, argv, "config", config_disk, SH_BOOT_CONFIG_SERIAL);
+    for (size_t i = 0; i < config->spec->volume_disk_count; i++)
+        add_volume(config, argv, i);
     add_channels(config, argv);
     r = add_network(config, argv, err);
     if (r)

@@ -47,10 +47,6 @@ void sh_qemu_config_free(struct sh_qemu_config *c)
 static int refuse_spec(const struct sh_launch_spec *spec, struct sh_error *err)
 {
     const char *what = spec->stats_file ? "--stats" : spec->trace_file ? "--trace" : NULL;
-    if (spec->volumes && spec->volumes->count)
-        return sh_fail(err, -ENOTSUP,
-                       "the image has volumes, which only enclaves open yet; use --tee sgx or "
-                       "--tee sgx-sim");
     if (!what)
         return 0;
     return sh_fail(err, -ENOTSUP, "%s needs an enclave, and --tee is %s; use --tee sgx-sim%s", what,

@@ -19,10 +19,10 @@ static struct {
 #define LOCK_TRIES 250 /* of 20 ms */
 
 /* A run that has just ended gives back its memory for a while, and its lock at the end. */
-static bool lock_file(int fd)
+static bool lock_file(int fd, bool shared)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (!flock(fd, LOCK_EX | LOCK_NB))
+        if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
             return true;
         if (errno != EWOULDBLOCK)
             return false;
@@ -34,11 +34,13 @@ static bool lock_file(int fd)
 static int open_one(unsigned number, const char *path, struct sh_error *err)
 {
     struct stat st;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    bool read_only = !strncmp(path, "ro:", 3);
+    path += read_only ? 3 : 0;
+    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (fd < 0)
         return sh_fail(err, -errno, "the volume's file %s cannot be opened: %s", path,
                        strerror(errno));
-    if (!lock_file(fd)) {
+    if (!lock_file(fd, read_only)) {
         close(fd);
         return sh_fail(err, -EBUSY, "the volume's file %s is used by another shelter", path);
     }
