@@ -12,8 +12,6 @@
 #include "host/cli/cli.h"
 #include "host/store/volume_file.h"
 
-#define COPY_SIZE (1u << 20)
-
 static int end_command(struct sh_volume_file *f, int r, struct sh_error *err)
 {
     int closed = sh_volume_file_close(f, err);
@@ -169,26 +167,6 @@ int cmd_volume_grow(int argc, char **argv)
     return end_command(&f, r, &err);
 }
 
-/* Holes stay holes. */
-static int copy_file(int from, int to, uint64_t size)
-{
-    cleanup_free char *buf = sh_alloc(COPY_SIZE);
-    for (off_t at = 0, end; (uint64_t)at < size; at = end) {
-        off_t data = lseek(from, at, SEEK_DATA);
-        if (data < 0)
-            break;
-        end = lseek(from, data, SEEK_HOLE);
-        for (off_t o = data; o < end;) {
-            size_t part = (uint64_t)(end - o) < COPY_SIZE ? (size_t)(end - o) : COPY_SIZE;
-            ssize_t n = pread(from, buf, part, o);
-            if (n <= 0 || pwrite(to, buf, (size_t)n, o) != n)
-                return n < 0 ? -errno : -EIO;
-            o += n;
-        }
-    }
-    return ftruncate(to, (off_t)size) || fsync(to) ? -errno : 0;
-}
-
 int cmd_volume_backup(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_plain(SH_VERB_volume_backup, argc, argv);
@@ -200,7 +178,7 @@ int cmd_volume_backup(int argc, char **argv)
     cleanup_close int to = r ? -1 : open(c.args[1], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (!r && to < 0)
         r = sh_fail_errno(&err, -errno, "cannot make %s", c.args[1]);
-    if (!r && (r = copy_file(f.fd, to, f.size))) {
+    if (!r && (r = sh_volume_copy_file(f.fd, to, f.size))) {
         sh_fail_errno(&err, r, "cannot copy %s to %s", c.args[0], c.args[1]);
         unlink(c.args[1]);
     }
@@ -211,8 +189,12 @@ int cmd_volume_rekey(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_volume_rekey, argc, argv);
     const char *key = NULL, *new_key = NULL;
+    bool rewrite = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_volume_rekey_option)o) {
+        case SH_volume_rekey_rewrite:
+            rewrite = true;
+            break;
         case SH_volume_rekey_key:
             key = c.value;
             break;
@@ -234,7 +216,9 @@ int cmd_volume_rekey(int argc, char **argv)
         r = sh_volume_key(new_key, bytes, &err);
     if (!r)
         r = sh_volume_file_unlock(&f, key, true, &err);
-    if (!r && (r = volume_rekey(f.volume, bytes)))
+    if (!r && rewrite)
+        r = sh_volume_rewrite(&f, new_key, &err);
+    else if (!r && (r = volume_rekey(f.volume, bytes)))
         sh_fail_errno(&err, r, "cannot change the key of %s", c.args[0]);
     explicit_bzero(bytes, sizeof(bytes));
     return end_command(&f, r, &err);

@@ -13,9 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/store/volume_copy.h"
 #include "trusted/volume/crypt.h"
 
 #define BLOCK 4096u
+#define COPY_SIZE (1u << 20)
 
 static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
 {
@@ -106,17 +108,6 @@ int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
     return f->memory ? 0 : sh_fail(err, -ENOMEM, "no memory");
 }
 
-static const char *why_not(int r)
-{
-    return r == -EKEYREJECTED ? "this key does not open it, or it is no volume"
-           : r == -EUCLEAN    ? "a record of its log that was acknowledged is damaged"
-           : r == -EOVERFLOW  ? "its file is shorter than it was"
-           : r == -EPROTO     ? "it was made by another version"
-           : r == -EROFS      ? "it was not closed in order: run the image with it once"
-           : r == -EINVAL     ? "its file is too small: 16 MiB at least"
-                              : strerror(-r);
-}
-
 int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool write,
                           struct sh_error *err)
 {
@@ -127,7 +118,7 @@ int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool w
         return r;
     r = volume_open(&d, key, write ? 0 : VOLUME_READ_ONLY, f->memory, VOLUME_MEMORY, &f->volume);
     explicit_bzero(key, sizeof(key));
-    return r ? sh_fail(err, r, "the volume %s: %s", f->path, why_not(r)) : 0;
+    return r ? sh_fail(err, r, "the volume %s: %s", f->path, volume_why_not(r)) : 0;
 }
 
 int sh_volume_file_format(struct sh_volume_file *f, const char *key_file, const char *name,
@@ -140,7 +131,69 @@ int sh_volume_file_format(struct sh_volume_file *f, const char *key_file, const 
         return r;
     r = volume_create(&d, key, name, f->memory, VOLUME_MEMORY);
     explicit_bzero(key, sizeof(key));
-    return r ? sh_fail(err, r, "the volume %s: %s", f->path, why_not(r)) : 0;
+    return r ? sh_fail(err, r, "the volume %s: %s", f->path, volume_why_not(r)) : 0;
+}
+
+/* Holes stay holes. */
+int sh_volume_copy_file(int from, int to, uint64_t size)
+{
+    cleanup_free char *buf = sh_alloc(COPY_SIZE);
+    for (off_t at = 0, end; (uint64_t)at < size; at = end) {
+        off_t data = lseek(from, at, SEEK_DATA);
+        if (data < 0)
+            break;
+        end = lseek(from, data, SEEK_HOLE);
+        for (off_t o = data; o < end;) {
+            size_t part = (uint64_t)(end - o) < COPY_SIZE ? (size_t)(end - o) : COPY_SIZE;
+            ssize_t n = pread(from, buf, part, o);
+            if (n <= 0 || pwrite(to, buf, (size_t)n, o) != n)
+                return n < 0 ? -errno : -EIO;
+            o += n;
+        }
+    }
+    return ftruncate(to, (off_t)size) || fsync(to) ? -errno : 0;
+}
+
+/* A name beside it, for what will replace it. */
+static char *name_beside(const char *path)
+{
+    return sh_format("%s.new", path);
+}
+
+static int write_anew(struct sh_volume_file *f, const char *path, const char *key_file,
+                      struct sh_error *err)
+{
+    struct volume_info i;
+    struct sh_volume_file to = {.fd = -1};
+    volume_info(f->volume, &i);
+    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)f->size))
+        return sh_fail_errno(err, -errno, "cannot make %s", path);
+    int r = sh_volume_file_open(&to, path, true, err);
+    if (!r)
+        r = sh_volume_file_format(&to, key_file, i.name, err);
+    if (!r)
+        r = sh_volume_file_unlock(&to, key_file, true, err);
+    if (!r)
+        r = sh_volume_copy(f->volume, to.volume, err);
+    int closed = sh_volume_file_close(&to, err);
+    return r ? r : closed;
+}
+
+int sh_volume_rewrite(struct sh_volume_file *f, const char *key_file, struct sh_error *err)
+{
+    struct stat st;
+    cleanup_free char *path = name_beside(f->path);
+    if (fstat(f->fd, &st) || !S_ISREG(st.st_mode))
+        return sh_fail(err, -EINVAL,
+                       "%s is no file: copy it to one first ('shelter volume backup')", f->path);
+    int r = write_anew(f, path, key_file, err);
+    if (!r && (chmod(path, st.st_mode & 0777) ||
+               (!geteuid() && chown(path, st.st_uid, st.st_gid)) || rename(path, f->path)))
+        r = sh_fail_errno(err, -errno, "cannot replace %s", f->path);
+    if (r)
+        unlink(path);
+    return r;
 }
 
 int sh_volume_file_close(struct sh_volume_file *f, struct sh_error *err)

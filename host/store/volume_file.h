@@ -28,6 +28,12 @@ int sh_volume_file_format(struct sh_volume_file *f, const char *key_file, const 
 /* 0, or the error of closing the volume. */
 int sh_volume_file_close(struct sh_volume_file *f, struct sh_error *err);
 
+/* Encrypts everything anew, for the key in that file: `f` is the old volume, open, which goes with
+ * its file's old contents. */
+int sh_volume_rewrite(struct sh_volume_file *f, const char *key_file, struct sh_error *err);
+/* The bytes of a file; holes stay holes. 0 or -errno. */
+int sh_volume_copy_file(int from, int to, uint64_t size);
+
 /* 32 bytes of a file. */
 int sh_volume_key(const char *file, uint8_t key[VOLUME_KEY_SIZE], struct sh_error *err);
 

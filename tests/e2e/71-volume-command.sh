@@ -61,3 +61,57 @@ cp --sparse=always "$T/disk" "$T/hurt"
 truncate -s 32M "$T/hurt"
 status "a file that is shorter than the volume" 125 "${v[@]}" check "$T/hurt" --key "$T/new"
 check "... says so" grep -q "shorter than it was" "$T/err"
+
+# New keys for everything: the same files in another volume. What is in it comes from the VM's server, natively.
+gcc -O1 -I. -Iinclude -o "$T/volume-mount" tests/volume_mount.c && gcc -O1 -o "$T/file-judge" tests/file_judge.c || exit 1
+"${v[@]}" create "$T/full" 64M --key "$T/key" --name "with files" && mkdir "$T/mnt" "$T/ref"
+mounted() { timeout 100 "$T/volume-mount" build/guest/volume "$1" "$2" "$T/mnt" "${@:3}"; }
+hash_tree() { # all that a program sees of it, but for directories' sizes and numbers of inodes
+    cat >"$T/hash.sh" <<'EOF'
+find . -printf '%p %y %m %n %U %G %T@ %l ' \( -type d -printf '\n' -o -printf '%s\n' \) | sort
+find . -type f | sort | xargs -d '\n' md5sum
+find . | sort | xargs -d '\n' getfattr -h -d -m user 2>/dev/null
+EOF
+    mounted "$1" "$2" sh "$T/hash.sh"
+}
+if [ -w /dev/fuse ] && mounted "$T/full" "$T/key" true 2>/dev/null; then
+    status "random calls on a tree, as tmpfs answers them" 0 env JUDGE_SYNC_BEFORE_SEEK=1 \
+        timeout 100 "$T/volume-mount" build/guest/volume "$T/full" "$T/key" "$T/mnt" "$T/file-judge" tree . "$T/ref" 11 1500 3
+    status "random calls on a file" 0 env JUDGE_SYNC_BEFORE_SEEK=1 \
+        timeout 100 "$T/volume-mount" build/guest/volume "$T/full" "$T/key" "$T/mnt" "$T/file-judge" file . 12 700
+    hash_tree "$T/full" "$T/key" >"$T/before"
+    status "rekey with rewriting" 0 "${v[@]}" rekey "$T/full" --key "$T/key" --new-key "$T/new" --rewrite
+    status "... the new key opens it" 0 "${v[@]}" check "$T/full" --key "$T/new"
+    status "... the old one does not" 125 "${v[@]}" check "$T/full" --key "$T/key"
+    hash_tree "$T/full" "$T/new" >"$T/after"
+    check "... there are files ($(wc -l <"$T/before") lines)" test "$(wc -l <"$T/before")" -gt 100
+    check "... and all are the same" cmp "$T/before" "$T/after"
+else
+    skip "this machine does not let us mount FUSE"
+fi
+
+# Copies put back.
+status "restore" 0 "${v[@]}" restore "$T/copy" "$T/back"
+check "restore: the same bytes" cmp "$T/copy" "$T/back"
+status "restore: not over a file" 125 "${v[@]}" restore "$T/copy" "$T/back"
+check "restore: ... says what to do" grep -q -- "-f replaces it" "$T/err"
+status "restore: unless told" 0 "${v[@]}" restore -f "$T/copy" "$T/back" --key "$T/key"
+status "restore: a copy that its key does not open" 125 "${v[@]}" restore -f "$T/hurt" "$T/back" --key "$T/key"
+check "restore: ... leaves what was there" cmp "$T/copy" "$T/back"
+(flock 9 && sleep 100) 9<"$T/back" &
+holder=$!
+until_true 10 sh -c "! flock -n '$T/back' true"
+status "restore: not over one in use" 125 "${v[@]}" restore -f "$T/copy" "$T/back"
+status "rm: not one in use" 125 "${v[@]}" rm "$T/back"
+kill $holder
+pkill -P $holder 2>/dev/null
+wait $holder 2>/dev/null
+status "rm" 0 "${v[@]}" rm "$T/back"
+check "rm: gone" test ! -e "$T/back"
+status "rm: one that is not there" 125 "${v[@]}" rm "$T/back"
+status "rm: -f" 0 "${v[@]}" rm -f "$T/back"
+
+# Which instances have it.
+status "ls" 0 "${v[@]}" ls
+same "ls: its heading" "$(head -n 1 "$T/out" | awk '{print $1, $NF}')" "VOLUME FILE"
+same "ls: --json of none" "$("${v[@]}" ls --json | tr -d ' \n')" "[]"
