@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trusted/volume/crypt.h"
+#include "fuzz/no_cipher.h"
 #include "trusted/volume/volume.h"
 
 #define BLOCKS 4096u
@@ -19,42 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static uint8_t *base, *disk, *memory;
 static unsigned steps;
 static uint64_t random_state;
-
-void crypt_init(bool avx)
-{
-}
-
-void crypt_expand(struct crypt_key *k, const uint8_t key[CRYPT_KEY_SIZE])
-{
-    k->aes.rounds = 14;
-}
-
-void crypt_seal(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], const void *aad,
-                size_t aad_size, const void *in, void *out, size_t size,
-                uint8_t tag[CRYPT_TAG_SIZE])
-{
-    memmove(out, in, size);
-    memset(tag, 0, CRYPT_TAG_SIZE);
-}
-
-bool crypt_open(struct crypt_key *k, const uint8_t nonce[CRYPT_NONCE_SIZE], const void *aad,
-                size_t aad_size, const void *in, void *out, size_t size,
-                const uint8_t tag[CRYPT_TAG_SIZE])
-{
-    memmove(out, in, size);
-    return true;
-}
-
-void crypt_derive(uint8_t out[CRYPT_KEY_SIZE], const uint8_t secret[CRYPT_KEY_SIZE],
-                  const char *label, uint64_t id)
-{
-    memset(out, 0, CRYPT_KEY_SIZE);
-}
-
-void crypt_wipe(void *p, size_t size)
-{
-    memset(p, 0, size);
-}
 
 static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
 {

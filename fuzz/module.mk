@@ -46,6 +46,7 @@ FUZZ_LIBS_supervisor := $(PKG_LIBS) -mfsgsbase -lZydis
 
 # The cipher is the harness's: it accepts everything.
 FUZZ_SRC_volume := $(filter-out %/crypt.c,$(VOLUME_SRC))
+FUZZ_SRC_fuse := $(FUZZ_SRC_volume) $(filter-out %/main.c,$(wildcard trusted/guest/volume/*.c))
 
 FUZZ_SRC_sites := lib/sites.c
 FUZZ_SRC_libos_elf := trusted/libos/proc/elf_parse.c

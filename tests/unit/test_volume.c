@@ -608,6 +608,114 @@ static void test_truncated(void **state)
     lied_end(&l);
 }
 
+/* More disk than volume, whatever is in it. */
+static void test_extended(void **state)
+{
+    static struct lied l;
+    lied_init(&l);
+    uint8_t *larger = malloc(2 * BLOCKS * (size_t)SIM_BLOCK);
+    memcpy(larger, l.now.now, BLOCKS * (size_t)SIM_BLOCK);
+    memset(larger + BLOCKS * (size_t)SIM_BLOCK, 0xa5, BLOCKS * (size_t)SIM_BLOCK);
+    free(l.now.now);
+    l.now.now = larger;
+    l.now.durable = realloc(l.now.durable, 2 * BLOCKS * (size_t)SIM_BLOCK);
+    l.now.blocks = 2 * BLOCKS;
+    assert_true(whole_or_error(&l, false, "longer", 0));
+    struct volume *v = open_volume(&l.now, 0);
+    int error;
+    assert_int_equal(volume_grow(v, 2 * BLOCKS), 0);
+    assert_true(volume_hash(v, VOLUME_ROOT, 1, &error) == l.hash && !error);
+    assert_int_equal(volume_check(v, ignore, NULL), 0);
+    assert_int_equal(volume_close(v), 0);
+    lied_end(&l);
+}
+
+/* The four places of root records hold any of: what they should, an earlier state's, another
+ * volume's, zeros, each other's. Either the volume is as it was, or it says that it is older (and
+ * the anchor knows), or it does not open. */
+static void test_crossed_roots(void **state)
+{
+    static const uint64_t places[] = {0, 1, 8, 9};
+    static struct lied l;
+    static uint8_t roots[6][4][SIM_BLOCK];
+    unsigned same = 0, older = 0, refused = 0;
+    lied_init(&l);
+    struct volume *v = open_volume(&l.now, 0);
+    struct volume_state latest, found;
+    volume_state(v, &latest);
+    volume_abandon(v);
+    uint8_t *image = malloc(BLOCKS * (size_t)SIM_BLOCK);
+    memcpy(image, l.now.now, BLOCKS * (size_t)SIM_BLOCK);
+    for (unsigned p = 0; p < 4; p++) {
+        memcpy(roots[0][p], l.now.now + places[p] * SIM_BLOCK, SIM_BLOCK);
+        memcpy(roots[1][p], l.old.now + places[p] * SIM_BLOCK, SIM_BLOCK);
+        memcpy(roots[2][p], l.other.now + places[p] * SIM_BLOCK, SIM_BLOCK);
+        memcpy(roots[4][p ^ 1], l.now.now + places[p] * SIM_BLOCK, SIM_BLOCK);
+        memcpy(roots[5][p], roots[0][p], SIM_BLOCK); /* the head of one, the rest of another */
+        memcpy(roots[5][p] + 88, l.old.now + places[p] * SIM_BLOCK + 88, SIM_BLOCK - 88);
+    }
+    for (unsigned choice = 0; choice < 6 * 6 * 6 * 6; choice += 7) {
+        struct volume_disk d = sim_disk(&l.now);
+        int error;
+        memcpy(l.now.now, image, BLOCKS * (size_t)SIM_BLOCK);
+        for (unsigned p = 0, rest = choice; p < 4; p++, rest /= 6)
+            memcpy(l.now.now + places[p] * SIM_BLOCK, roots[rest % 6][p], SIM_BLOCK);
+        if (volume_open(&d, key, 0, memory, MEMORY, &v)) {
+            refused++;
+            continue;
+        }
+        volume_found(v, &found);
+        uint64_t have = volume_hash(v, VOLUME_ROOT, 1, &error);
+        if (found.sequence < latest.sequence - 1)
+            older++;
+        else if (error || have != l.hash)
+            fail_msg("roots %u: sequence %lu, other data", choice, (unsigned long)found.sequence);
+        else
+            same++;
+        volume_abandon(v);
+    }
+    print_message("           as it was %u, older and says so %u, refused %u\n", same, older,
+                  refused);
+    assert_true(same > 30 && older + refused > 10);
+    free(image);
+    lied_end(&l);
+}
+
+static unsigned short_at, short_reads;
+
+static int short_read(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    uint8_t saved[512];
+    memcpy(saved, (uint8_t *)buf + (size_t)count * SIM_BLOCK - sizeof(saved), sizeof(saved));
+    int r = sim_read(ctx, block, buf, count);
+    if (++short_reads % 5 == short_at)
+        memcpy((uint8_t *)buf + (size_t)count * SIM_BLOCK - sizeof(saved), saved, sizeof(saved));
+    return r;
+}
+
+/* Less arrived than was said. */
+static void test_short_reads(void **state)
+{
+    static struct lied l;
+    lied_init(&l);
+    uint8_t *image = malloc(BLOCKS * (size_t)SIM_BLOCK);
+    memcpy(image, l.now.now, BLOCKS * (size_t)SIM_BLOCK);
+    for (short_at = 0; short_at < 5; short_at++) {
+        struct volume_disk d = sim_disk(&l.now);
+        struct volume *v;
+        int error;
+        d.read_blocks = short_read;
+        memcpy(l.now.now, image, BLOCKS * (size_t)SIM_BLOCK);
+        if (volume_open(&d, key, 0, memory, MEMORY, &v))
+            continue;
+        uint64_t have = volume_hash(v, VOLUME_ROOT, 1, &error);
+        assert_true(error || have == l.hash);
+        volume_abandon(v);
+    }
+    free(image);
+    lied_end(&l);
+}
+
 /* No nonce twice under a key, also when the disk was put back: sessions differ. */
 static void test_nonces(void **state)
 {
@@ -666,6 +774,8 @@ int main(void)
         cmocka_unit_test(test_hostile_blocks), cmocka_unit_test(test_hostile_log),
         cmocka_unit_test(test_errors),         cmocka_unit_test(test_two_answers),
         cmocka_unit_test(test_truncated),      cmocka_unit_test(test_nonces),
+        cmocka_unit_test(test_extended),       cmocka_unit_test(test_crossed_roots),
+        cmocka_unit_test(test_short_reads),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
     free(memory);
