@@ -60,15 +60,20 @@ static void nonce_of(const struct ptr *p, uint8_t nonce[CRYPT_NONCE_SIZE])
     sh_put_le32(nonce + 8, 0);
 }
 
+int volume_write_failed(struct volume *v, int error)
+{
+    return error == -ENOSPC ? volume_fail(v, error, "the host has no room for the volume's file")
+                            : volume_fail(v, -EIO, "the disk cannot be written");
+}
+
 int block_write_out(struct volume *v)
 {
     uint32_t count = v->io_count;
     v->io_count = 0;
     if (!count)
         return 0;
-    if (v->disk.write_blocks(v->disk.ctx, v->io_place, v->io, count))
-        return volume_fail(v, -EIO, "the disk cannot be written");
-    return 0;
+    int r = v->disk.write_blocks(v->disk.ctx, v->io_place, v->io, count);
+    return r ? volume_write_failed(v, r) : 0;
 }
 
 int block_put(struct volume *v, struct ptr *p, const void *data)

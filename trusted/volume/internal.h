@@ -104,6 +104,7 @@ int block_write_out(struct volume *v);
 int block_get(struct volume *v, const struct ptr *p, void *data);
 int block_get_run(struct volume *v, const struct ptr *p, uint32_t count, void *data);
 int volume_fail(struct volume *v, int error, const char *reason); /* error */
+int volume_write_failed(struct volume *v, int error);
 
 /* node.c: a bounded cache. Pointers to nodes are good until the step ends (node_step). */
 int node_init(struct volume *v, uint8_t *memory, size_t size);

@@ -70,8 +70,9 @@ int log_write(struct volume *v)
         nonce_of(v, v->log_at + i, nonce);
         crypt_seal(&v->log_key, nonce, NULL, 0, b, b, BLOCK_SIZE - CRYPT_TAG_SIZE, b->tag);
     }
-    if (v->disk.write_blocks(v->disk.ctx, LOG_START + v->log_at, v->io, count))
-        return volume_fail(v, -EIO, "the disk cannot be written");
+    int r = v->disk.write_blocks(v->disk.ctx, LOG_START + v->log_at, v->io, count);
+    if (r)
+        return volume_write_failed(v, r);
     v->log_at += count;
     v->log_record++;
     v->pending_size = 0;
