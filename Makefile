@@ -63,6 +63,13 @@ test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run
 
+# What takes hours: volumes killed and cut off at random, a thousand times each.
+.PHONY: soak
+soak:
+	@$(MAKE) tools all unit-tests
+	@SHELTER_TEST_ROUNDS=400 $(B)/tests/unit/test_volume_model
+	@SHELTER_KILLS=1000 TEST_LIMIT=86400 tests/run tests/e2e/75-volume-kills.sh
+
 # Real servers with their real clients; what is not installed is skipped, and said.
 test-apps:
 	@tools/install-deps --apps || echo "test-apps: goes on without"

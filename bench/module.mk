@@ -30,3 +30,9 @@ bench-proc: deps
 bench-locks: deps
 	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
 	@bench/bench-locks
+
+# A volume beside a file of this machine, tmpfs and gocryptfs.
+.PHONY: bench-volume
+bench-volume: deps
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave $(B)/guest/volume
+	@bench/bench-volume

@@ -17,7 +17,8 @@
 //
 // PID 1 asks, one request at a time, and the agent answers between the requests of its local API:
 //
-//   START     ->  LOG..., SECRET_FILE..., SECRET_ENV..., SECRET_VOLUME..., then DONE or ERROR: attests, fetches what
+//   START     ->  LOG..., SECRET_FILE..., SECRET_ENV..., SECRET_VOLUME..., then DONE or ERROR:
+//   attests, fetches what
 //                 the image names. After ERROR the agent ends
 //   ATTEST    ->  EVIDENCE: data as SH_FRAME_ATTEST's and SH_FRAME_EVIDENCE's (<shelter/channel.h>)
 #ifndef SHELTER_AGENT_H
@@ -40,9 +41,9 @@ enum sh_agent_fd {
 };
 
 enum sh_agent_record {
-    SH_AGENT_LOG = 1,     /* data: a line for the instance's log */
-    SH_AGENT_SECRET_FILE, /* name, content */
-    SH_AGENT_SECRET_ENV,  /* name, value */
+    SH_AGENT_LOG = 1,       /* data: a line for the instance's log */
+    SH_AGENT_SECRET_FILE,   /* name, content */
+    SH_AGENT_SECRET_ENV,    /* name, value */
     SH_AGENT_SECRET_VOLUME, /* a volume's name, its key */
     SH_AGENT_DONE,
     SH_AGENT_ERROR, /* data: the sentence; the workload must not start */

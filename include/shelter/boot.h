@@ -7,9 +7,9 @@
 //       [shelter.launch=<96 hex digits>]    CSV only, which has no field for it
 //       [SH_BOOT_DEBUG]                     --debug only
 //
-// Disks (virtio-blk, read-only but for volumes; their serial numbers only help to find them, nothing is believed
-// because of them): SH_BOOT_ROOT_SERIAL is root.img (erofs, then its verity tree);
-// SH_BOOT_CONFIG_SERIAL is this, padded with zeros to 4 KiB:
+// Disks (virtio-blk, read-only but for volumes; their serial numbers only help to find them,
+// nothing is believed because of them): SH_BOOT_ROOT_SERIAL is root.img (erofs, then its verity
+// tree); SH_BOOT_CONFIG_SERIAL is this, padded with zeros to 4 KiB:
 //
 //   0       8               12             16
 //   +-------+---------------+--------------+----------------+---------------+
