@@ -63,9 +63,10 @@ test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run
 
-# What takes hours: volumes killed and cut off at random, a thousand times each.
-.PHONY: soak
-soak:
+# Volumes killed and cut off at random, a thousand times each: hours.
+.PHONY: soak-volumes
+soak: soak-volumes
+soak-volumes:
 	@$(MAKE) tools all unit-tests
 	@SHELTER_TEST_ROUNDS=400 $(B)/tests/unit/test_volume_model
 	@SHELTER_KILLS=1000 TEST_LIMIT=86400 tests/run tests/e2e/75-volume-kills.sh

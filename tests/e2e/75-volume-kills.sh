@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A volume under a program that only appends and syncs, killed at any moment (the enclave's loader, QEMU, the
 # supervisor), again and again: what was acknowledged is there the next time, in whichever TEE. SHELTER_KILLS (6) times;
-# every sixth of them in a VM. `make soak` does 1,000.
+# every sixth of them in a VM. `make soak-volumes` does 1,000.
 . tests/e2e/lib.sh
 kills=${SHELTER_KILLS:-6}
 for f in build/base/vmlinux build/base/initramfs build/base/enclave build/sgx-loader; do
