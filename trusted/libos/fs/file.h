@@ -93,7 +93,7 @@ struct inode_ops {
     int (*open)(struct file *f);
     /* What is kept elsewhere: times as they are there; and nobody refers to it any more. */
     void (*refresh)(struct inode *i);
-    void (*release)(struct inode *i);
+    void (*ended)(struct inode *i);
 };
 
 /* What a kind of open file does; a NULL member is what Linux answers where there is none (EINVAL,

@@ -204,8 +204,8 @@ void inode_put(struct inode *i)
         return;
     los_alone();
     notify_gone(i);
-    if (i->ops && i->ops->release)
-        i->ops->release(i);
+    if (i->ops && i->ops->ended)
+        i->ops->ended(i);
     if (i->has_lower)
         *radix_slot(&by_nid, i->lower.nid) = NULL;
     object_drop(i, 0, UINT64_MAX);

@@ -107,7 +107,7 @@ static int64_t end_call(struct volume_mount *m, int64_t r)
 /* ---- inodes ---- */
 
 static const struct inode_ops volume_ops;
-static void release_inode(struct inode *i);
+static void end_inode(struct inode *i);
 
 static struct time time_of(int64_t ns)
 {
@@ -201,7 +201,7 @@ static const struct inode_ops volume_ops = {.lookup = lookup_name,
                                             .list = list_names,
                                             .readlink = read_link,
                                             .refresh = volume_refresh,
-                                            .release = release_inode};
+                                            .ended = end_inode};
 
 /* ---- contents ---- */
 
@@ -422,7 +422,7 @@ long volume_attr(struct inode *i, enum volume_attr what, const char *name, void 
     }
 }
 
-static void release_inode(struct inode *i)
+static void end_inode(struct inode *i)
 {
     struct volume_mount *m = i->volume;
     if (i->nlink)
