@@ -66,11 +66,16 @@ struct job {
     uint64_t word, cell; /* program memory that all share */
 };
 
+static atomic_int arrived;
+
+/* All begin together: a thread's start is alone, and would wait for who shares the lock. */
 static void *start(void *arg)
 {
     struct job *j = arg;
     unit_thread(j->tid);
     j->scratch = unit_memory(1 << 20);
+    for (arrived++; arrived < THREADS;)
+        sched_yield();
     j->run(j);
     los_lock();
     list_remove(&self()->node);
@@ -82,6 +87,7 @@ static void *start(void *arg)
 static void run_all(struct job jobs[THREADS], void (*run)(struct job *j), const int *fds,
                     uint64_t shared)
 {
+    arrived = 0;
     for (int i = 0; i < THREADS; i++) {
         jobs[i] = (struct job){
             .tid = 100 + i, .run = run, .fds = fds, .word = shared, .cell = shared + 64};
@@ -507,9 +513,20 @@ static void test_turns(void **state)
 
 static uint8_t *_Atomic handed[64];
 
-/* What one allocates another frees, whole. */
+/* What one allocates another frees, whole. First each for itself, with nothing that orders them. */
 static void with_memory(struct job *j)
 {
+    for (int i = 0; i < 20000; i++) {
+        uint64_t *p[4];
+        for (int k = 0; k < 4; k++) {
+            p[k] = los_alloc(48);
+            *p[k] = (uint64_t)(j->tid * 4 + k);
+        }
+        for (int k = 0; k < 4; k++) {
+            j->result += *p[k] != (uint64_t)(j->tid * 4 + k);
+            los_free(p[k]);
+        }
+    }
     for (int i = 0; i < 20000; i++) {
         size_t size = 8 + (size_t)(i * 37 + j->tid) % 1500;
         uint8_t *p = los_alloc(size);
@@ -534,9 +551,13 @@ static void share_and(struct job *j, void (*run)(struct job *))
     los_unlock();
 }
 
+/* Two of them have one cache. */
 static void use_memory(struct job *j)
 {
+    uint32_t share = self()->share;
+    self()->share = j->tid % 2 ? 0 : share;
     share_and(j, with_memory);
+    self()->share = share;
 }
 
 static void test_memory(void **state)
@@ -754,6 +775,47 @@ static void with_maps(struct job *j)
     }
 }
 
+/* Pages come at once to many places of one mapping: each where the table of pages must grow. */
+static atomic_int steps;
+
+static uint64_t fault_place(uint64_t start, uint64_t i, uint64_t k)
+{
+    return start + (i << 27) + (k << 21);
+}
+
+static void with_faults(struct job *j)
+{
+    for (uint64_t i = 0; i < 256; i++) {
+        for (steps++; steps < (int)(i + 1) * THREADS;)
+            __builtin_ia32_pause();
+        uint64_t at = fault_place(j->word, i, (uint64_t)j->tid % 4), tag = at + 1, seen = 0;
+        los_share();
+        j->result += user_write(at, &tag, 8) != 0;
+        j->result += user_read(&seen, at, 8) != 0;
+        los_unlock();
+        j->result += seen != tag;
+    }
+}
+
+static void test_faults(void **state)
+{
+    struct job jobs[THREADS];
+    const uint64_t size = 256ull << 27;
+    long m = call(__NR_mmap, 0, size, 3, 0x4022, -1, 0);
+    assert_true(m > 0);
+    run_all(jobs, with_faults, NULL, (uint64_t)m);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    for (uint64_t i = 0; i < 256 * 4; i++) { /* no part of the table was made twice */
+        uint64_t at = fault_place((uint64_t)m, i / 4, i % 4), seen = 0;
+        los_share();
+        assert_int_equal(user_read(&seen, at, 8), 0);
+        los_unlock();
+        assert_int_equal(seen, at + 1);
+    }
+    assert_int_equal(call(__NR_munmap, m, size), 0);
+}
+
 static void test_maps(void **state)
 {
     struct job jobs[THREADS];
@@ -780,6 +842,7 @@ int main(void)
         cmocka_unit_test(test_clocks),   cmocka_unit_test(test_opens),
         cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
         cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }
