@@ -286,13 +286,32 @@ static const char *line_in(const char *name)
 
 static void look_at(const char *as, int pid)
 {
-    static const char *const files[] = {
-        "stat",      "status",       "statm",        "cmdline",          "comm",
-        "environ",   "maps",         "smaps",        "limits",           "io",
-        "auxv",      "mounts",       "mountinfo",    "cgroup",           "oom_score_adj",
-        "oom_score", "personality",  "wchan",        "schedstat",        "loginuid",
-        "uid_map",   "task/%d/stat", "task/%d/comm", "task/%d/children", "fdinfo/9",
-        "fd/9",      "none"};
+    static const char *const files[] = {"stat",
+                                        "status",
+                                        "statm",
+                                        "cmdline",
+                                        "comm",
+                                        "environ",
+                                        "maps",
+                                        "smaps",
+                                        "limits",
+                                        "io",
+                                        "auxv",
+                                        "mounts",
+                                        "mountinfo",
+                                        "cgroup",
+                                        "oom_score_adj",
+                                        "oom_score",
+                                        "personality",
+                                        "wchan",
+                                        "schedstat",
+                                        "uid_map",
+                                        "task/%d/stat",
+                                        "task/%d/comm",
+                                        "task/%d/children",
+                                        "fdinfo/9",
+                                        "fd/9",
+                                        "none"};
     char path[128];
     for (long i = 0; i < COUNT(files); i++) {
         char file[64];
@@ -719,6 +738,49 @@ static void usage(void)
     say("times", t.tms_cutime + t.tms_cstime > 4, "children");
 }
 
+/* MSG_MORE: parts of one datagram. */
+static void parts(void)
+{
+    struct sockaddr_in a = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}}, other = a;
+    socklen_t n = sizeof(a);
+    static char big[70000];
+    char b[100] = "";
+    int r = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+        o = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    bind(r, (void *)&a, n);
+    getsockname(r, (void *)&a, &n);
+    bind(o, (void *)&other, n);
+    getsockname(o, (void *)&other, &n);
+    for (int connected = 0; connected < 2; connected++) {
+        const char *as = connected ? "connected" : "not connected";
+#define PART(what, fd, data, size, flags, to)                                                      \
+    (say("sendto", sys(sendto, fd, data, size, flags, to, (to) ? sizeof(a) : 0), "parts, %s: %s",  \
+         as, what),                                                                                \
+     memset(b, 0, sizeof(b)),                                                                      \
+     say("recvfrom", sys(recvfrom, r, b, sizeof(b), 0, 0, 0), "parts, %s: after %s", as, what),    \
+     say_text("recvfrom", b, "parts, %s: bytes after %s", as, what))
+        if (connected)
+            connect(s, (void *)&a, n);
+        else
+            PART("no address", s, "x", 1, MSG_MORE, NULL);
+        struct sockaddr_in *to = connected ? NULL : &a;
+        PART("first", s, "one ", 4, MSG_MORE, to);
+        PART("nothing", s, "", 0, MSG_MORE, to);
+        PART("bad pointer", s, (void *)1, 4, MSG_MORE, to);
+        PART("second", s, "two ", 4, MSG_MORE, to);
+        PART("last", s, "three", 5, 0, to);
+        PART("alone", s, "four", 4, 0, to);
+        PART("first again", s, "five ", 5, MSG_MORE, to);
+        PART("to another", s, "six", 3, 0, &other);
+        say("recvfrom", sys(recvfrom, o, b, sizeof(b), 0, 0, 0), "parts, %s: the other", as);
+        PART("before too much", s, "seven", 5, MSG_MORE, to);
+        PART("too much", s, big, sizeof(big), 0, to);
+        PART("after too much", s, "eight", 5, 0, to);
+    }
+    close(r), close(o), close(s);
+}
+
 int main(int argc, char **argv)
 {
     facts_begin();
@@ -729,6 +791,7 @@ int main(int argc, char **argv)
     memory();
     network();
     usage();
+    parts();
     facts_end();
     return 0;
 }

@@ -14,6 +14,8 @@
 #define MSG_DONTWAIT_ 0x40
 #define MSG_WAITALL_ 0x100
 #define MSG_ERRQUEUE_ 0x2000
+#define MSG_MORE_ 0x8000
+#define DATAGRAM_MAX 65507u
 
 static long take_pending_error(struct sock *s)
 {
@@ -68,6 +70,48 @@ static long send_datagram(struct file *f, struct sock *s, struct io *io, int fla
     return r ? r : outside_send(f, s, io, flags, given ? &to : NULL);
 }
 
+/* MSG_MORE: parts are kept until one comes without it; then they are one datagram, to where the
+ * first was sent. */
+static long send_parts(struct file *f, struct sock *s, struct io *io, int flags,
+                       const struct addr *given, struct letter *l)
+{
+    if (!(flags & MSG_MORE_) && !s->parts)
+        return send_datagram(f, s, io, flags, given, l);
+    uint64_t n = io->left;
+    uint8_t *part = n <= UINT16_MAX ? los_alloc(n + 1) : NULL, *all = NULL;
+    int r = n > UINT16_MAX                                          ? -EMSGSIZE
+            : !part                                                 ? -ENOMEM
+            : !s->parts && !given && !s->other.size                 ? -EDESTADDRREQ
+            : io_get(io, part, n)                                   ? -EFAULT
+            : s->parts_size + n > DATAGRAM_MAX                      ? -EMSGSIZE
+            : !(all = los_realloc(s->parts, s->parts_size + n + 1)) ? -ENOMEM
+                                                                    : 0;
+    if (!r) {
+        if (!s->parts)
+            s->parts_to = given ? *given : (struct addr){0};
+        memcpy(all + s->parts_size, part, n);
+        s->parts = all;
+        s->parts_size += (uint32_t)n;
+    }
+    los_free(part);
+    if ((r == -EFAULT || (r == -EMSGSIZE && n <= UINT16_MAX)) &&
+        s->parts) { /* what waits is lost */
+        los_free(s->parts);
+        s->parts = NULL;
+        s->parts_size = 0;
+    }
+    if (r || (flags & MSG_MORE_))
+        return r ? r : (long)n;
+    struct addr to = s->parts_to;
+    struct io_vec v;
+    struct io whole = io_one(&v, (uint64_t)all, s->parts_size, true);
+    s->parts = NULL;
+    s->parts_size = 0;
+    long sent = send_datagram(f, s, &whole, flags, to.size ? &to : NULL, l);
+    los_free(all);
+    return sent < 0 ? sent : (long)n;
+}
+
 static long send_unix_datagram(struct file *f, struct sock *s, struct io *io, int flags,
                                const struct addr *to, struct letter *l)
 {
@@ -114,7 +158,7 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
         l->cred = cred_own();
     if (s->type == SOCK_DGRAM)
         return s->family == AF_UNIX ? send_unix_datagram(f, s, io, flags, to, l)
-                                    : send_datagram(f, s, io, flags, to, l);
+                                    : send_parts(f, s, io, flags, to, l);
     if (to && s->family == AF_UNIX)
         return s->state == SOCK_CONNECTED ? -EISCONN : -EOPNOTSUPP;
     if (s->state == SOCK_CONNECTING &&

@@ -39,8 +39,10 @@ void sock_get(struct sock *s)
 
 void sock_put(struct sock *s)
 {
-    if (--s->refs == 0)
-        los_free(s);
+    if (--s->refs)
+        return;
+    los_free(s->parts);
+    los_free(s);
 }
 
 uint64_t sock_deadline(uint64_t timeout)

@@ -171,6 +171,10 @@ struct sock {
     struct list pend_node;
     uint32_t pending_count, backlog;
 
+    uint8_t *parts; /* of a datagram that is not whole yet (MSG_MORE); NULL: none */
+    uint32_t parts_size;
+    struct addr parts_to; /* size 0: where the socket is connected to */
+
     struct outside host;                    /* what the host holds of it */
     struct file *file;                      /* not counted; while it is open */
     uint64_t told;                          /* net/proc_net.c: in which round */
