@@ -90,25 +90,34 @@ struct sh_slot {
     uint8_t b[SH_SLOT_B_SIZE];
 };
 
-/* The rings of a connected stream socket, by its handle. What it sends is put into `out` and goes
+/* The rings of a stream socket, by its handle. What it sends is put into `out` and goes
  * out at the next exit of any thread, or when a helper of the host looks; what it receives the host
  * puts into `in` when it tells of it. Counters are bytes since the handle was new, when all was
  * zero. Byte n stands at (n - base) % size: whoever writes moves the base to his counter while the
  * ring is empty, so that small traffic stays in one page. A send that the host took and could not
- * do is told in `error`; from then on the socket is served by calls. */
-#define SH_RING_IN (65536u - 128u)
-#define SH_RING_OUT 65536u
+ * do is told in `error`; from then on the socket is served by calls. Of a listening socket
+ * `in` holds struct sh_accepted; handle 0, the standard input, has an `in` too. */
+#define SH_RING_IN ((512u << 10) - 128u)
+#define SH_RING_OUT (256u << 10)
 struct sh_ring {
     /* The host's: received; what in_put was when nothing was left; sent; an errno. */
     uint64_t in_base, in_put, in_dry, out_taken, error, zero[3];
-    /* The enclave's; more: 1, MSG_MORE with the last bytes. */
-    uint64_t out_base, out_put, out_more, in_taken, zero2[4];
+    /* The enclave's; more: 1, MSG_MORE with the last bytes; closed: 1, SH_CALL_CLOSE behind them.
+     */
+    uint64_t out_base, out_put, out_more, in_taken, closed, zero2[3];
     uint8_t in[SH_RING_IN];
     uint8_t out[SH_RING_OUT];
 };
 
-/* Handle h has bytes to send: bit h % 64 of dirty[h / 64], then bit h / 64 % 64 of any[h / 4096].
- * The enclave sets, the host clears before it looks. Handles from SH_RINGS on have no rings. */
+struct sh_accepted {
+    int32_t handle;
+    uint32_t size;
+    uint8_t address[32];
+};
+
+/* Handle h has bytes to send, or is closed: bit h % 64 of dirty[h / 64], then bit h / 64 % 64 of
+ * any[h / 4096]. The enclave sets, the host clears before it looks. Handles from SH_RINGS on have
+ * no rings. */
 #define SH_RINGS 16384u
 struct sh_rings {
     uint64_t any[SH_RINGS / 4096], dirty[SH_RINGS / 64];

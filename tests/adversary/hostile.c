@@ -93,7 +93,7 @@ static bool parse_field(char *text, struct field *f)
         return false;
     *value++ = 0;
     f->name = text;
-    if (!strcmp(text, "a") || !strcmp(text, "b"))
+    if (!strcmp(text, "a") || !strcmp(text, "b") || !strcmp(text, "in"))
         return parse_bytes(value, f);
     if (!strcmp(text, "swap") || !strcmp(text, "flicker")) {
         unsigned long long a, b;
@@ -326,6 +326,8 @@ static void change_ring(const struct field *f)
         {"out_taken", offsetof(struct sh_ring, out_taken)},
         {"error", offsetof(struct sh_ring, error)},
     };
+    if (rings && !strcmp(f->name, "in"))
+        memcpy(rings->ring[RING_HANDLE].in, f->bytes, f->count);
     for (size_t i = 0; rings && i < sizeof(words) / sizeof(words[0]); i++) {
         if (!strcmp(f->name, words[i].name))
             memcpy((uint8_t *)&rings->ring[RING_HANDLE] + words[i].at, &f->value, sizeof(f->value));
@@ -459,7 +461,7 @@ static void change_slot(struct sh_slot *s, const struct field *f)
         if (!strcmp(f->name, words[i].name))
             memcpy((uint8_t *)s + words[i].at, &f->value, sizeof(f->value));
     }
-    for (size_t i = 0; f->count && i < SH_SLOT_A_SIZE; i++) {
+    for (size_t i = 0; f->count && f->name[1] == 0 && i < SH_SLOT_A_SIZE; i++) {
         if (f->name[0] == 'a')
             s->a[i] = f->bytes[i % f->count];
         else if (i < SH_SLOT_B_SIZE)
@@ -530,7 +532,7 @@ static void check_ring(void)
         if (r->out[i])
             leak("ring at", i, r->out[i]);
     }
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         if (r->zero2[i] || r[1].zero2[i])
             leak("ring word", i, r->zero2[i] | r[1].zero2[i]);
     }

@@ -17,6 +17,7 @@
 //   unmasked,
 //                 other rounding and full registers
 //   in_base, in_put, in_dry, out_taken, error   these words of the ring of handle 5
+//   in            what its `in` starts with, hex bytes
 //   storm=1       from then on another thread changes them all the time
 //   start only: rings, root, root_size, manifest, manifest_size, launch, launch_size, hwcap,
 //                 cpu_count, flags, tsc_hz, version, sites, sites_size; slot (RDI at each thread's

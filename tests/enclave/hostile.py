@@ -62,12 +62,12 @@ row('EXIT#1:skip=1,result=min', 'exit', 7, '')
 row('LOG:skip=1,result=min;start:root_size=1', 'read', 125, '')
 
 # --- READ
-each('READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0x3fffc0000000], 'read', 0, 'read EIO')
-each('READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'read', 0, 'read EIO')
-row('READ#1:result=65536,size_a=65536,a=41', 'read', 0, 'read 100')
-row('READ#1:result=-5', 'read', 0, 'read EIO')
-row('READ#1:result=-11', 'read', 0, 'read (0|12)')
-row('READ:race=1', 'read pipe', 0, 'read (EIO|8|12|100); pipe abcdefghij')
+each('start:rings=0;READ#1:result=VALUE', NONSENSE + ['max', 13, 11, 65537, 0x3fffc0000000], 'read', 0, 'read EIO')
+each('start:rings=0;READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'read', 0, 'read EIO')
+row('start:rings=0;READ#1:result=65536,size_a=65536,a=41', 'read', 0, 'read 100')
+row('start:rings=0;READ#1:result=-5', 'read', 0, 'read EIO')
+row('start:rings=0;READ#1:result=-11', 'read', 0, 'read (0|12)')
+row('start:rings=0;READ:race=1', 'read pipe', 0, 'read (EIO|8|12|100); pipe abcdefghij')
 
 # --- WRITE
 each('WRITE#1:result=VALUE', NONSENSE + ['max', 9, 0, 65537], 'write read', 0, '12345678write EIO; read 12')
@@ -231,6 +231,16 @@ each(LISTENING + ';ACCEPT:skip=1,result=VALUE,' + PEER, NONSENSE + [0, 1, 2, 1 <
 for size in ['size_b=umax,b=ff', 'size_b=15,b=0200', 'size_b=0', 'size_b=16,b=0a00', 'size_b=28,b=0100']:
     row(LISTENING + ';ACCEPT:skip=1,result=7,' + size, 'listen', 0, 'bind 0; listen 0; accept ECONNABORTED')
 row(LISTENING + ';ACCEPT:skip=1,result=7,' + PEER, 'listen', 0, 'bind 0; listen 0; accept 16')
+RECORD = LISTENING + ',in_put=40,in_dry=40,in=%s%s;ACCEPT:skip=1,result=-11'
+ADDRESS = '02000009c0000201' + '00' * 24
+row(RECORD % ('0700000010000000', ADDRESS), 'listen', 0, 'bind 0; listen 0; accept 16')
+for handle in ['00000000', '01000000', '02000000', 'ffffffff', '00000001', '00000080']:
+    row(RECORD % (handle + '10000000', ADDRESS), 'listen', 0, 'bind 0; listen 0; accept E[A-Z0-9]+')
+for lie in ['00000000' + ADDRESS, '0f000000' + ADDRESS, 'ffffffff' + 'ff' * 32, '10000000' + '0a00' + ADDRESS[4:]]:
+    row(RECORD % ('07000000', lie), 'listen', 0, 'bind 0; listen 0; accept ECONNABORTED')
+each(LISTENING + ',in_put=VALUE;ACCEPT:skip=1,result=-11', [1, 39], 'listen', 0, 'bind 0; listen 0; accept EAGAIN')
+row(LISTENING + ',storm=1,in=070000001000000002000009c0000201;ACCEPT:skip=1,result=-11', 'listen', 0,
+    'bind 0; listen 0; accept (16|E[A-Z]+)')
 for size in ['size_b=umax,b=ff', 'size_b=15,b=0200', 'size_b=0']:
     row(BOUND + ';SEND:skip=1,result=50;RECV:skip=1,result=8,size_a=8,' + size, 'datagram', 0,
         'sendto 50; recvfrom 8; from 0')

@@ -18,7 +18,7 @@
 static struct sh_rings *rings;
 static struct sh_ring *ring;
 static struct port_ring ours;
-static uint8_t mine[SH_RING_OUT + 64], there[SH_RING_OUT + 64];
+static uint8_t mine[1 << 17], there[SH_RING_IN + 64];
 
 static int setup(void **state)
 {
@@ -73,7 +73,7 @@ static void test_addresses(void **state)
     assert_true(sgx_rings_init(0));
     assert_int_equal(port_ring_put(&ours, HANDLE, mine, 8, false), 0); /* there are none */
     assert_true(sgx_rings_init((uint64_t)rings));
-    static const int32_t none[] = {-1, 0, 2, INT32_MIN, INT32_MAX, SH_RINGS};
+    static const int32_t none[] = {-1, INT32_MIN, INT32_MAX, SH_RINGS};
     for (size_t i = 0; i < ARRAY_COUNT(none); i++) {
         enum port_left left;
         assert_int_equal(port_ring_put(&ours, none[i], mine, 8, false), 0);
@@ -137,9 +137,22 @@ static void test_in(void **state)
 /* Each of the host's words anything: never more than asked for, never beside the rings. */
 static void test_lies(void **state)
 {
-    static const uint64_t lies[] = {
-        0,     1,     7,          8,          65407,      65408,     65409,      65535,
-        65536, 65537, UINT32_MAX, 1ull << 32, 1ull << 63, INT64_MAX, UINT64_MAX, UINT64_MAX - 7};
+    static const uint64_t lies[] = {0,
+                                    1,
+                                    7,
+                                    8,
+                                    SH_RING_IN - 1,
+                                    SH_RING_IN,
+                                    SH_RING_IN + 1,
+                                    SH_RING_OUT - 1,
+                                    SH_RING_OUT,
+                                    SH_RING_OUT + 1,
+                                    UINT32_MAX,
+                                    1ull << 32,
+                                    1ull << 63,
+                                    INT64_MAX,
+                                    UINT64_MAX,
+                                    UINT64_MAX - 7};
     enum port_left left;
     const size_t n = ARRAY_COUNT(lies);
     for (size_t k = 0; k < n * n * n; k++) {
@@ -148,7 +161,7 @@ static void test_lies(void **state)
         ring->out_taken = ring->in_dry = lies[k / n / n];
         ring->error = k % 13 == 0;
         memset(there, 0xee, sizeof(there));
-        uint32_t size = (uint32_t)(k * 37 % (sizeof(there) - 1));
+        uint32_t size = (uint32_t)(k * 37 % (sizeof(mine) - 1));
         uint32_t got = port_ring_take(&ours, HANDLE, there, size, k & 1, &left);
         assert_true(got <= size && got <= SH_RING_IN && left <= PORT_LEFT_SOME);
         assert_int_equal(there[got], 0xee);
@@ -162,13 +175,23 @@ static void test_lies(void **state)
     check_neighbours();
 }
 
+static void test_close(void **state)
+{
+    assert_true(port_ring_close(HANDLE));
+    assert_int_equal(ring->closed, 1);
+    assert_true(rings->any[0] & 1 && rings->dirty[0] & 1 << HANDLE);
+    ring->error = 1;
+    assert_false(port_ring_close(HANDLE));
+    assert_false(port_ring_close(SH_RINGS));
+    check_neighbours();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_addresses, setup),
-        cmocka_unit_test_setup(test_out, setup),
-        cmocka_unit_test_setup(test_in, setup),
-        cmocka_unit_test_setup(test_lies, setup),
+        cmocka_unit_test_setup(test_addresses, setup), cmocka_unit_test_setup(test_out, setup),
+        cmocka_unit_test_setup(test_in, setup),        cmocka_unit_test_setup(test_lies, setup),
+        cmocka_unit_test_setup(test_close, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

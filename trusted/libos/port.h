@@ -93,7 +93,7 @@ struct port_event {
     uint32_t tag;    /* of a change: comes back with each event; of a question: stays */
 };
 #define PORT_WAIT_MAX 5120u
-/* With the events of a stream that has a ring: when it can be read, its bytes come into the ring.
+/* With the events of what has a ring: when it can be read, its bytes come into the ring.
  */
 #define PORT_BRING SH_WAIT_BRING
 
@@ -185,7 +185,8 @@ long port_available(int32_t handle); /* bytes that could be received now (FIONRE
  * stream's end. */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
-/* The rings of a connected stream socket: what is sent and received without a call. The caller's
+/* The rings of stream sockets and of the standard input: what is sent and received without a call;
+ * of a listening socket struct sh_accepted is received. The caller's
  * struct is zero for a new handle; one thread at a time. put: how many bytes the host will send by
  * itself, before the next call that concerns the socket, in order; 0: none, ask by port_send. take:
  * how many bytes are there; buf NULL: only that; left: how it is then, a claim. While bytes are
@@ -194,12 +195,16 @@ struct port_ring {
     uint64_t in_taken, out_put, out_base;
 };
 enum port_left { PORT_LEFT_UNKNOWN, PORT_LEFT_NONE, PORT_LEFT_SOME };
+/* Whether the handle has rings at all. */
+bool port_ring_exists(int32_t handle);
 /* Copies `buf` before it returns. */
 uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
                        bool more);
 /* Bytes taken into `buf`, which is the caller's; peek: they stay. */
 uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t size, bool peek,
                         enum port_left *left);
+/* As port_close, behind what was put; false: it does not. */
+bool port_ring_close(int32_t handle);
 /* SHUT_RD, SHUT_WR, SHUT_RDWR. */
 long port_shutdown(int32_t handle, int how);
 /* what: 0 own address, 1 the peer's */

@@ -47,7 +47,12 @@ int64_t call_log(struct loader_thread *t, struct sh_slot *s)
 int64_t call_read(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t size)
 {
     int fd = loader_handle_fd(handle);
-    int64_t r = fd < 0 ? fd : or_errno(read(fd, s->a, cap_a(size)));
+    loader_ring_lock(handle);
+    int64_t r = fd < 0 ? fd : loader_ring_receive(handle);
+    bool ended = !r && loader_ring_ended(handle);
+    loader_ring_unlock(handle);
+    if (!r && !ended)
+        r = or_errno(read(fd, s->a, cap_a(size)));
     s->size_a = r > 0 ? (uint64_t)r : 0;
     return r;
 }
@@ -189,7 +194,10 @@ int64_t call_bind(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 int64_t call_listen(struct loader_thread *t, struct sh_slot *s, uint64_t handle, int backlog)
 {
     int fd = socket_of(handle);
-    return fd < 0 ? fd : loader_listen(fd, backlog);
+    int64_t r = fd < 0 ? fd : loader_listen(fd, backlog);
+    if (!r)
+        loader_ring_listens(handle);
+    return r;
 }
 
 int64_t call_accept(struct loader_thread *t, struct sh_slot *s, uint64_t handle)

@@ -43,11 +43,11 @@ int loader_handle_add(int fd)
 
 void loader_handle_drop(uint64_t handle)
 {
-    int fd = loader_handle_fd(handle);
     pthread_mutex_lock(&lock);
-    __atomic_store_n(&fds[handle], 0, __ATOMIC_RELEASE);
+    int fd = __atomic_exchange_n(&fds[handle], 0, __ATOMIC_ACQ_REL) - 1;
     if (handle < first_free)
         first_free = (unsigned)handle;
     pthread_mutex_unlock(&lock);
-    loader_socket_close(fd);
+    if (fd >= 0)
+        loader_socket_close(fd);
 }

@@ -199,6 +199,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .sites_size = sites.size,
         .rings = loader_rings_open(),
     };
+    loader_ring_input();
     s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;
 }

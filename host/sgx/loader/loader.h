@@ -177,15 +177,18 @@ void loader_handle_drop(uint64_t handle); /* closes it now; ring.c alone, with i
 /* --- ring.c: a stream's rings. A handle's are under its lock, which the functions on them take but
  * for those that say so. -------------------------------------------------------------------------
  */
-uint64_t loader_rings_open(void);        /* their address, or 0; before the walls */
-void loader_ring_begin(uint64_t handle); /* a new stream socket, before the enclave knows it */
-void loader_ring_bring(uint64_t handle); /* what can be received, into the ring */
-void loader_rings_flush(void);           /* sends what is queued */
-void loader_rings_drain(void);           /* likewise, and waits: the process ends */
+uint64_t loader_rings_open(void);          /* their address, or 0; before the walls */
+void loader_ring_begin(uint64_t handle);   /* a new stream socket, before the enclave knows it */
+void loader_ring_listens(uint64_t handle); /* connections come into its ring from now on */
+void loader_ring_input(void);              /* handle 0 has one; before the walls */
+void loader_ring_bring(uint64_t handle);   /* what can be received, into the ring */
+void loader_rings_flush(void);             /* sends what is queued */
+void loader_rings_drain(void);             /* likewise, and waits: the process ends */
 void loader_rings_inside(struct loader_thread *t);          /* t enters: it may queue */
 int loader_ring_shutdown(uint64_t handle, int fd, int how); /* behind what is queued */
 void loader_ring_lock(uint64_t handle);
 void loader_ring_unlock(uint64_t handle);
+bool loader_ring_ended(uint64_t handle); /* with the lock; once, where the end of input was read */
 /* With the lock. Before a call receives or sends by itself: 0, or what it answers instead: -EAGAIN
  * (what follows comes into the ring; what is queued is not sent yet), or once what failed. */
 int64_t loader_ring_receive(uint64_t handle);

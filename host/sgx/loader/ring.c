@@ -5,6 +5,7 @@
 // A helper thread sends what a thread queued that does not leave: it looks every few milliseconds
 // while some thread is inside, and sleeps otherwise. It also sends what a full socket did not take.
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,17 +21,21 @@
 
 #define LOCKS 64u
 #define TICK_MS 4
+#define ACCEPTS 64     /* brought at once */
 #define DRAIN_MS 10000 /* what is left at the exit may take so long */
 #define EVENT UINT32_MAX
 
 /* Of a handle, under its lock. */
-#define STREAM 1u  /* has rings */
-#define BEHIND 2u  /* bytes wait for room in the socket */
-#define SHUT 4u    /* its sending side is to be closed behind them */
-#define CLOSING 8u /* likewise the whole */
-#define SPREAD 16u /* more than the first page of a ring was used */
-#define TOLD 32u   /* its error was given to a call, or is one that the socket tells by itself */
-static uint8_t states[SH_RINGS];
+#define STREAM 1u   /* has rings */
+#define BEHIND 2u   /* bytes wait for room in the socket */
+#define SHUT 4u     /* its sending side is to be closed behind them */
+#define CLOSING 8u  /* likewise the whole */
+#define SPREAD 16u  /* more than the first page of a ring was used */
+#define TOLD 32u    /* its error was given to a call, or is one that the socket tells by itself */
+#define LISTENS 64u /* its ring has struct sh_accepted */
+#define INPUT 128u  /* the standard input */
+#define ENDED 256u  /* of INPUT: its end was read, and nobody was told */
+static uint16_t states[SH_RINGS];
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
 static struct sh_rings *area;
@@ -87,7 +92,7 @@ static void flush_ring(uint64_t handle)
         return;
     uint64_t put = __atomic_load_n(&r->out_put, __ATOMIC_ACQUIRE), base = r->out_base;
     uint64_t taken = r->out_taken, left = put - taken <= SH_RING_OUT ? put - taken : 0;
-    states[h] &= (uint8_t)~BEHIND;
+    states[h] &= (uint16_t)~BEHIND;
     while (left && !r->error) {
         uint64_t at = (taken - base) % SH_RING_OUT;
         uint64_t n = left < SH_RING_OUT - at ? left : SH_RING_OUT - at;
@@ -109,7 +114,7 @@ static void flush_ring(uint64_t handle)
     }
     if (states[h] & SHUT)
         shutdown(fd, SHUT_WR);
-    states[h] &= (uint8_t)~SHUT;
+    states[h] &= (uint16_t)~SHUT;
 }
 
 /* With the lock: at once, or behind what is queued. */
@@ -131,7 +136,8 @@ static void flush_handle(unsigned h)
 {
     loader_ring_lock(h);
     flush_ring(h);
-    if ((states[h] & (CLOSING | BEHIND)) == CLOSING)
+    const struct sh_ring *r = ring_of(h);
+    if (r && (r->closed == 1 || (states[h] & (CLOSING | BEHIND)) == CLOSING))
         drop_handle(h);
     loader_ring_unlock(h);
 }
@@ -242,14 +248,47 @@ void loader_ring_begin(uint64_t handle)
     if (!helping && !start_helper())
         helping = true;
     pthread_mutex_unlock(&once);
-    loader_ring_lock(handle);
     memset(&area->ring[handle], 0, offsetof(struct sh_ring, in));
-    states[handle] = STREAM | TOLD;
-    if (helping)
-        states[handle] = STREAM;
-    else
+    if (!helping)
         area->ring[handle].error = EIO; /* it is served by calls */
+    __atomic_store_n(&states[handle], helping ? STREAM : STREAM | TOLD, __ATOMIC_RELEASE);
+}
+
+void loader_ring_listens(uint64_t handle)
+{
+    loader_ring_lock(handle);
+    if (ring_of(handle))
+        states[handle] |= LISTENS;
     loader_ring_unlock(handle);
+}
+
+void loader_ring_input(void)
+{
+    (void)fcntl(0, F_SETPIPE_SZ, SH_RING_IN); /* if it is one, and as far as it may be */
+    if (area)
+        states[0] = STREAM | INPUT;
+}
+
+/* Places in `in` go round. */
+static void copy_in(void *to, const struct sh_ring *r, uint64_t from, size_t size)
+{
+    for (uint8_t *out = to; size; size--, from++)
+        *out++ = r->in[(from - r->in_base) % SH_RING_IN];
+}
+
+/* Who was accepted and never taken. The enclave does not know these handles: nobody else uses them.
+ */
+static void refuse_accepted(const struct sh_ring *r)
+{
+    struct sh_accepted a;
+    uint64_t left = r->in_put - r->in_taken;
+    for (; left >= sizeof(a) && left <= SH_RING_IN; left -= sizeof(a)) {
+        copy_in(&a, r, r->in_put - left, sizeof(a));
+        if (a.handle < 3 || a.handle >= (int)SH_RINGS)
+            continue;
+        states[a.handle] = 0;
+        loader_handle_drop((uint64_t)a.handle);
+    }
 }
 
 bool loader_ring_end(uint64_t handle, int fd)
@@ -260,7 +299,9 @@ bool loader_ring_end(uint64_t handle, int fd)
     if (!r)
         return true;
     flush_ring(handle);
-    if (r->in_put != r->in_taken) { /* as if it had never been read: the end is a reset */
+    if (states[handle] & LISTENS) {
+        refuse_accepted(r);
+    } else if (r->in_put != r->in_taken) { /* as if it had never been read: the end is a reset */
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, size);
     } else if (states[handle] & BEHIND) {
         bool reset = !getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) && linger.l_onoff &&
@@ -275,6 +316,29 @@ bool loader_ring_end(uint64_t handle, int fd)
     return true;
 }
 
+/* Connections, a bounded number at once: false if there may be more. */
+static bool fill_accepted(int fd, struct sh_ring *r, uint64_t *put, uint64_t room)
+{
+    for (unsigned n = 0; n < ACCEPTS && room >= sizeof(struct sh_accepted); n++) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        int got = accept4(fd, (void *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (got < 0)
+            return errno == EAGAIN;
+        struct sh_accepted a = {.handle = loader_handle_add(got)};
+        if (a.handle < 0)
+            return false;
+        loader_ring_begin((uint64_t)a.handle);
+        a.size = size < sizeof(a.address) ? size : sizeof(a.address);
+        memcpy(a.address, &address, a.size);
+        for (size_t i = 0; i < sizeof(a); i++)
+            r->in[(*put + i - r->in_base) % SH_RING_IN] = ((uint8_t *)&a)[i];
+        *put += sizeof(a);
+        room -= sizeof(a);
+    }
+    return false;
+}
+
 static void fill_ring(uint64_t handle)
 {
     struct sh_ring *r = ring_of(handle);
@@ -286,10 +350,18 @@ static void fill_ring(uint64_t handle)
     bool dry = false;
     if (put == taken)
         r->in_base = put;
+    if (states[handle] & LISTENS)
+        dry = fill_accepted(fd, r, &put, room), room = 0;
     while (room && !dry) {
         uint64_t at = (put - r->in_base) % SH_RING_IN;
         uint64_t n = room < SH_RING_IN - at ? room : SH_RING_IN - at;
-        ssize_t got = recv(fd, r->in + at, n, MSG_DONTWAIT);
+        bool input = states[handle] & INPUT;
+        ssize_t got = input ? read(fd, r->in + at, n) : recv(fd, r->in + at, n, MSG_DONTWAIT);
+        if (input) { /* once: it was said to be ready */
+            states[handle] |= got == 0 ? ENDED : 0;
+            put += got > 0 ? (uint64_t)got : 0;
+            break;
+        }
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno != EAGAIN)
@@ -327,8 +399,17 @@ int64_t loader_ring_receive(uint64_t handle)
     struct sh_ring *r = ring_of(handle);
     if (!r || r->in_put == __atomic_load_n(&r->in_taken, __ATOMIC_ACQUIRE))
         return loader_ring_error(handle);
-    fill_ring(handle);
+    if (!(states[handle] & INPUT))
+        fill_ring(handle);
     return -EAGAIN;
+}
+
+bool loader_ring_ended(uint64_t handle)
+{
+    bool ended = handle < SH_RINGS && states[handle] & ENDED;
+    if (ended)
+        states[handle] &= (uint16_t)~ENDED;
+    return ended;
 }
 
 int64_t loader_ring_send(uint64_t handle)

@@ -43,7 +43,7 @@ static int64_t wait_token(struct loader_thread *t, uint64_t deadline)
 /* Into the ring, if that is wanted and there is something; an error is the caller's to take. */
 static void bring(bool wanted, uint32_t handle, uint32_t ready)
 {
-    if (wanted && ready & EPOLLIN && !(ready & (EPOLLERR | EPOLLHUP)))
+    if (wanted && ready & EPOLLIN && !(ready & EPOLLERR))
         loader_ring_bring(handle);
 }
 

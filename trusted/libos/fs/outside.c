@@ -27,7 +27,7 @@ void outside_close(struct outside *o)
     if (o->handle < 0)
         return;
     *radix_slot(&handles, (uint32_t)o->handle) = NULL; /* it was made by outside_add */
-    if (o->handle > 2)
+    if (o->handle > 2 && !(o->has_ring && port_ring_close(o->handle)))
         port_close(o->handle);
     o->handle = -1;
 }

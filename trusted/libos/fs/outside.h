@@ -27,7 +27,7 @@ struct outside {
     uint32_t ready, unsure;  /* of OUTSIDE_EVENTS */
     struct wait_queue *wait; /* woken by what the host says; may be NULL */
     struct lock lock;        /* RANK_OUTSIDE */
-    bool has_ring;           /* a connected stream; with the big lock held exclusively */
+    bool has_ring;           /* a stream; with the big lock held exclusively */
     bool dry;                /* the last bytes were taken from the ring, and nothing was left */
     struct port_ring ring;
 };

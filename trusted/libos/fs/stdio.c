@@ -60,10 +60,15 @@ static long fill_ahead(struct file *f, struct ahead *a)
                 return r;
             continue;
         }
+        a->at = 0;
+        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false)))
+            return 1;
         if ((r = wait_ready(f, POLLIN)))
             return r;
         if (a->filling || a->at != a->size)
             continue;
+        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false)))
+            return 1;
         a->filling = true;
         uint32_t turn = outside_turn(f->outside);
         /* Others go on meanwhile: the host may take its time although it said that data is there.
@@ -78,7 +83,6 @@ static long fill_ahead(struct file *f, struct ahead *a)
             continue; /* not ready after all; wait_ready sees signals */
         if (n <= 0)
             return n;
-        a->at = 0;
         a->size = (size_t)n;
     }
     return 1;
@@ -172,6 +176,7 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
     const struct ahead *a = f->data;
     int32_t ahead = a ? (int32_t)(a->size - a->at) : 0;
+    ahead += (int32_t)outside_take(f->outside, NULL, INT32_MAX / 2, true);
     return request == FIONREAD ? user_write(arg, &ahead, sizeof(ahead)) : -ENOTTY;
 }
 
@@ -195,7 +200,9 @@ static int attach_stream(struct file *f, int stream)
         return 0;
     made[stream] = true;
     wait_queue_init(f->wait);
-    return outside_add(f->outside, stream, f->wait);
+    int r = outside_add(f->outside, stream, f->wait);
+    f->outside->has_ring = !r && !stream && port_ring_exists(stream);
+    return r;
 }
 
 static int open_stream(int fd, struct file **out)

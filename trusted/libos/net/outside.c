@@ -97,7 +97,7 @@ static int start_connect(struct sock *s, const struct addr *a)
         return r;
     s->other = *a;
     s->state = r ? SOCK_CONNECTING : SOCK_CONNECTED;
-    s->host.has_ring = s->type == SOCK_STREAM;
+    s->host.has_ring = s->type == SOCK_STREAM && port_ring_exists(s->host.handle);
     learn_name(s);
     return r;
 }
@@ -141,15 +141,26 @@ int outside_listen(struct sock *s, uint32_t backlog)
     r = claim_status(port_bind(s->host.handle, any.bytes, MIN(any.size, PORT_ADDR_MAX)));
     if (!r && s->type == SOCK_STREAM)
         r = claim_status(port_listen(s->host.handle, backlog));
+    s->host.has_ring = !r && s->type == SOCK_STREAM && port_ring_exists(s->host.handle);
     return r;
 }
 
 long outside_accept(struct sock *s, struct sock **out)
 {
     struct addr peer = {.size = PORT_ADDR_MAX};
-    uint32_t turn = outside_turn(&s->host);
-    long h = claim_handle(port_accept(s->host.handle, peer.bytes, &peer.size));
-    outside_used(&s->host, POLLIN, h == -EAGAIN, turn);
+    struct sh_accepted got;
+    long h;
+    if (outside_take(&s->host, &got, sizeof(got), false) == sizeof(got)) {
+        h = claim_handle(got.handle);
+        peer.size = MIN(got.size, PORT_ADDR_MAX);
+        memcpy(peer.bytes, got.address, peer.size);
+    } else if (outside_is_dry(&s->host)) {
+        return -EAGAIN;
+    } else {
+        uint32_t turn = outside_turn(&s->host);
+        h = claim_handle(port_accept(s->host.handle, peer.bytes, &peer.size));
+        outside_used(&s->host, POLLIN, h == -EAGAIN, turn);
+    }
     if (h < 0)
         return h;
     struct sock *n = claim_addr(&peer, s->family) ? NULL : sock_new(s->family, s->type);
@@ -161,7 +172,7 @@ long outside_accept(struct sock *s, struct sock **out)
     }
     options_inherit(n, s);
     n->state = SOCK_CONNECTED;
-    n->host.has_ring = true;
+    n->host.has_ring = port_ring_exists(n->host.handle);
     n->other = peer;
     n->own = addr_source(&s->own, &peer);
     *out = n;

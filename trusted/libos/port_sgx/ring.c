@@ -15,7 +15,12 @@ bool sgx_rings_init(uint64_t addr)
 
 static struct sh_ring *ring_of(int32_t handle)
 {
-    return rings && handle > 2 && handle < (int32_t)SH_RINGS ? &rings->ring[handle] : NULL;
+    return rings && handle >= 0 && handle < (int32_t)SH_RINGS ? &rings->ring[handle] : NULL;
+}
+
+bool port_ring_exists(int32_t handle)
+{
+    return ring_of(handle);
 }
 
 static uint64_t load_word(const uint64_t *p)
@@ -47,6 +52,22 @@ static void copy_out(uint8_t *to, const uint8_t *from, uint64_t size)
     }
 }
 
+static void tell_host(int32_t handle)
+{
+    __atomic_fetch_or(&rings->dirty[handle / 64], 1ull << handle % 64, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&rings->any[handle / 4096], 1ull << handle / 64 % 64, __ATOMIC_SEQ_CST);
+}
+
+bool port_ring_close(int32_t handle)
+{
+    struct sh_ring *r = ring_of(handle);
+    if (!r || load_word(&r->error))
+        return false;
+    store_word(&r->closed, 1);
+    tell_host(handle);
+    return true;
+}
+
 uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,
                        bool more)
 {
@@ -66,8 +87,7 @@ uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uin
     p->out_put += size;
     store_word(&r->out_more, more);
     store_word(&r->out_put, p->out_put);
-    __atomic_fetch_or(&rings->dirty[handle / 64], 1ull << handle % 64, __ATOMIC_SEQ_CST);
-    __atomic_fetch_or(&rings->any[handle / 4096], 1ull << handle / 64 % 64, __ATOMIC_SEQ_CST);
+    tell_host(handle);
     return size;
 }
 

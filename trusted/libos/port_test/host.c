@@ -187,7 +187,7 @@ long port_set(void)
 static void make_changes(int32_t set, const struct port_event *e, uint32_t count)
 {
     for (; count; count--, e++) {
-        struct epoll_event ev = {.events = (e->events & ~PORT_BRING) | EPOLLET,
+        struct epoll_event ev = {.events = e->events | EPOLLET,
                                  .data = (uint64_t)e->tag << 32 | (uint32_t)e->handle};
         if (!e->events)
             host_call(__NR_epoll_ctl, set, EPOLL_CTL_DEL, e->handle, &ev);
@@ -227,10 +227,9 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline)
     fds[0] = (struct pollfd){.fd = p->event, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = w->room ? w->set : -1, .events = POLLIN};
     for (uint32_t i = 0; i < w->asks; i++) {
-        ask[i].ready = i < asks ? 0 : (uint16_t)(ask[i].events & ~PORT_BRING);
+        ask[i].ready = i < asks ? 0 : ask[i].events;
         if (i < asks)
-            fds[i + 2] = (struct pollfd){.fd = ask[i].handle,
-                                         .events = (short)(ask[i].events & ~PORT_BRING)};
+            fds[i + 2] = (struct pollfd){.fd = ask[i].handle, .events = (short)ask[i].events};
         else
             deadline = 0;
     }
@@ -364,6 +363,14 @@ uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t
                         enum port_left *left)
 {
     return 0;
+}
+bool port_ring_exists(int32_t handle)
+{
+    return false;
+}
+bool port_ring_close(int32_t handle)
+{
+    return false;
 }
 long port_shutdown(int32_t handle, int how)
 {

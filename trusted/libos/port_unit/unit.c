@@ -477,6 +477,14 @@ uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t
         script_bytes(buf, n);
     return n;
 }
+bool port_ring_exists(int32_t handle)
+{
+    return unit_host.script;
+}
+bool port_ring_close(int32_t handle)
+{
+    return unit_host.script && script_byte() & 1;
+}
 long port_shutdown(int32_t handle, int how)
 {
     decide_result(0);
