@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 B := build
 Q := $(if $(V),,@)
@@ -46,7 +47,7 @@ ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-.PHONY: all tools demo test test-apps deps man install uninstall clean tcb fuzz
+.PHONY: all tools demo test test-apps deps deb man install uninstall clean tcb fuzz
 all: shelter tests/md5 $(B)/base/initramfs
 
 # What demo and test do first, on a machine with nothing but git and make.
@@ -170,6 +171,9 @@ install: all man
 	install -Dm644 $(B)/completions/shelter.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/shelter
 	install -Dm644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/shelter/LICENSE
+# Debian packages of what is checked in, in build/deb; installing them needs nothing of the tree.
+deb:
+	@packaging/deb
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/shelter{,-runtime} $(DESTDIR)$(PREFIX)/bin/attestation-agent
 	rm -rf $(INSTALL_LIB) $(DESTDIR)$(PREFIX)/share/doc/shelter

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-lib = ctypes.CDLL("libshelter-verify.so.0")
+lib = ctypes.CDLL("libshelter-verify.so.1")
 libc = ctypes.CDLL(None)
 P, S = ctypes.c_void_p, ctypes.c_size_t
 

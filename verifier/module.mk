@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # libshelter-verify: the verifier as a library of its own (verifier/base, verifier/quote, verifier/judge).
 
-VERIFY_SO := libshelter-verify.so.0
+VERIFY_SO := libshelter-verify.so.1
 VERIFY_SRC := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) verifier/measure/steps.c lib/base64.c lib/hex.c
 VERIFY_OBJ := $(VERIFY_SRC:%.c=$(B)/pic/%.o)
 VERIFY_PKGS := libcrypto libcurl libcjson
@@ -22,25 +22,25 @@ $(B)/libshelter-verify.a: $(VERIFY_OBJ)
 .PHONY: verify-always
 $(B)/shelter-verify.pc: verify-always
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)' 'includedir=$${prefix}/include' '' \
 	    'Name: shelter-verify' 'Description: judges SGX, TDX, SEV-SNP and CSV evidence' \
 	    'Version: $(VERSION)' 'Libs.private: -lcrypto -lcurl -lcjson' \
 	    'Libs: -L$${libdir} -lshelter-verify' 'Cflags: -I$${includedir}' > $@
 
 install: install-verify
 install-verify: verify-lib
-	install -Dm755 $(B)/$(VERIFY_SO) $(DESTDIR)$(PREFIX)/lib/$(VERIFY_SO)
-	ln -sf $(VERIFY_SO) $(DESTDIR)$(PREFIX)/lib/libshelter-verify.so
-	install -Dm644 $(B)/libshelter-verify.a $(DESTDIR)$(PREFIX)/lib/libshelter-verify.a
+	install -Dm755 $(B)/$(VERIFY_SO) $(DESTDIR)$(LIBDIR)/$(VERIFY_SO)
+	ln -sf $(VERIFY_SO) $(DESTDIR)$(LIBDIR)/libshelter-verify.so
+	install -Dm644 $(B)/libshelter-verify.a $(DESTDIR)$(LIBDIR)/libshelter-verify.a
 	install -Dm644 include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify.h
 	install -Dm644 include/shelter/verify_reasons.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
-	install -Dm644 $(B)/shelter-verify.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+	install -Dm644 $(B)/shelter-verify.pc $(DESTDIR)$(LIBDIR)/pkgconfig/shelter-verify.pc
 	install -Dm644 examples/ra-tls/client.c $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/ra-tls/client.c
 	install -Dm755 examples/verify.py $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/verify.py
 uninstall: uninstall-verify
 .PHONY: uninstall-verify
 uninstall-verify:
-	rm -f $(DESTDIR)$(PREFIX)/lib/libshelter-verify.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/shelter-verify.pc
+	rm -f $(DESTDIR)$(LIBDIR)/libshelter-verify.* $(DESTDIR)$(LIBDIR)/pkgconfig/shelter-verify.pc
 	rm -f $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/ra-tls/client.c $(DESTDIR)$(PREFIX)/share/doc/shelter/examples/verify.py
 	rm -f $(DESTDIR)$(PREFIX)/include/shelter/verify.h $(DESTDIR)$(PREFIX)/include/shelter/verify_reasons.h
 

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian packages: built from what is checked in, judged by lintian, unpacked elsewhere, and they work there.
+. tests/e2e/lib.sh
+LIMIT=60
+for p in dpkg-buildpackage dh lintian; do
+    command -v $p >/dev/null || { skip "deb: no $p (tools/install-deps --apps)"; exit 0; }
+done
+git rev-parse HEAD >/dev/null 2>&1 || { skip "deb: no git checkout"; exit 0; }
+[ -f build/base/vmlinux ] || { skip "deb: no kernel in the cache (make)"; exit 0; }
+if timeout 900 packaging/deb "$T/deb" >"$T/list" 2>"$T/err"; then
+    ok "the packages are built"
+else
+    not_ok "the packages are built: $(tail -n 3 "$T/err")"
+    exit 0
+fi
+version=$(cat VERSION)
+for p in shelter shelter-kernel shelter-runtime shelter-broker libshelter-verify1 libshelter-verify-dev; do
+    check "package $p" [ -s "$T/deb/${p}_${version}_amd64.deb" ]
+    dpkg-deb -x "$T/deb/${p}_${version}_amd64.deb" "$T/root"
+done
+lintian --no-tag-display-limit --fail-on error,warning "$T"/deb/*.deb >"$T/lintian" 2>&1
+same "lintian: errors and warnings" "$(grep -E '^[EW]:' "$T/lintian")" ""
+declare -A of
+while read -r deb; do
+    while read -r file; do
+        [ -z "${of[$file]:-}" ] || not_ok "$file is in two packages"
+        of[$file]=$deb
+    done < <(dpkg-deb -c "$deb" | awk '$1 !~ /^d/ { print $6 }')
+done <"$T/list"
+check "files of all packages ($(printf '%s\n' "${!of[@]}" | wc -l))" [ "${#of[@]}" -gt 40 ]
+same "nothing in /usr/local" "$(printf '%s\n' "${!of[@]}" | grep -c '^./usr/local')" 0
+libraries=$(dpkg-deb -f "$T/deb/shelter_${version}_amd64.deb" Depends)
+check "shelter depends on its libraries" grep -q 'libarchive13.*libcjson1.*libmicrohttpd12' <<<"$libraries"
+
+# As installed: its own loader, base files and library, nothing of the source tree.
+installed() { (cd / && unset SHELTER_BASE && LD_LIBRARY_PATH=$T/root/usr/lib/x86_64-linux-gnu exec "$@"); }
+same "version" "$(installed "$T/root/usr/bin/shelter" version | grep -c "$version")" 1
+check "build" installed "$T/root/usr/bin/shelter" build -q -t deb -f /bin/true
+status "run in an enclave" 0 installed "$T/root/usr/bin/shelter" run --rm --tee sgx-sim deb /bin/true </dev/null
+check "the enclave is what the tree measures" cmp "$T/root/usr/lib/shelter/base/enclave" build/base/enclave
+check "so is the kernel" cmp "$T/root/usr/lib/shelter/base/vmlinux" build/base/vmlinux
+check "the runtime" sh -c "'$T/root/usr/bin/shelter-runtime' --version | grep -q '^shelter-runtime version $version'"
+cat >"$T/c.c" <<'C'
+#include <shelter/verify.h>
+#include <stdio.h>
+int main(void)
+{
+    return puts(shelter_reason_code(SHELTER_R_OK)) < 0;
+}
+C
+flags=$(PKG_CONFIG_SYSROOT_DIR=$T/root PKG_CONFIG_LIBDIR=$T/root/usr/lib/x86_64-linux-gnu/pkgconfig pkg-config --cflags --libs shelter-verify)
+# shellcheck disable=SC2086
+check "the library: a program is built with pkg-config" gcc -o "$T/c" "$T/c.c" $flags
+same "and runs" "$(installed "$T/c")" "ok"
+
+# What tells others of it, read by others' readers.
+check "containerd's configuration is TOML" python3 -c "
+import tomllib
+c = tomllib.load(open('$T/root/usr/share/doc/shelter-runtime/examples/containerd.toml', 'rb'))
+assert c['plugins']['io.containerd.grpc.v1.cri']['containerd']['runtimes']['shelter']['options']['BinaryName'] == '/usr/bin/shelter-runtime'"
+check "CRI-O's too" python3 -c "
+import tomllib
+c = tomllib.load(open('$T/root/etc/crio/crio.conf.d/50-shelter.conf', 'rb'))
+assert c['crio']['runtime']['runtimes']['shelter']['runtime_path'] == '/usr/bin/shelter-runtime'"
+if command -v podman >/dev/null; then
+    same "podman reads its own" "$(CONTAINERS_CONF=$T/root/usr/share/containers/containers.conf.d/shelter.conf podman --log-level error info \
+        --format '{{.Host.OCIRuntime.Name}}' --runtime shelter 2>&1 | grep -v level=)" "shelter"
+fi
+if command -v systemd-analyze >/dev/null; then
+    unit=$T/shelter-broker.service
+    sed "s|=shelter |=$T/root/usr/bin/shelter |" "$T/root/lib/systemd/system/shelter-broker.service" >"$unit"
+    same "systemd reads the broker's unit" "$(systemd-analyze verify --recursive-errors=no "$unit" 2>&1 | grep -F shelter-broker.service)" ""
+    check "and finds it confined" systemd-analyze security --offline=true --threshold=20 "$unit"
+fi
