@@ -19,7 +19,7 @@ for p in shelter shelter-kernel shelter-runtime shelter-broker libshelter-verify
     check "package $p" [ -s "$T/deb/${p}_${version}_amd64.deb" ]
     dpkg-deb -x "$T/deb/${p}_${version}_amd64.deb" "$T/root"
 done
-lintian --no-tag-display-limit --fail-on error,warning "$T"/deb/*.deb >"$T/lintian" 2>&1
+lintian --tag-display-limit 0 --fail-on error,warning "$T"/deb/*.deb >"$T/lintian" 2>&1
 same "lintian: errors and warnings" "$(grep -E '^[EW]:' "$T/lintian")" ""
 declare -A of
 while read -r deb; do
@@ -34,10 +34,10 @@ libraries=$(dpkg-deb -f "$T/deb/shelter_${version}_amd64.deb" Depends)
 check "shelter depends on its libraries" grep -q 'libarchive13.*libcjson1.*libmicrohttpd12' <<<"$libraries"
 
 # As installed: its own loader, base files and library, nothing of the source tree.
-installed() { (cd / && unset SHELTER_BASE && LD_LIBRARY_PATH=$T/root/usr/lib/x86_64-linux-gnu exec "$@"); }
-same "version" "$(installed "$T/root/usr/bin/shelter" version | grep -c "$version")" 1
-check "build" installed "$T/root/usr/bin/shelter" build -q -t deb -f /bin/true
-status "run in an enclave" 0 installed "$T/root/usr/bin/shelter" run --rm --tee sgx-sim deb /bin/true </dev/null
+installed=(env -C / -u SHELTER_BASE "LD_LIBRARY_PATH=$T/root/usr/lib/x86_64-linux-gnu")
+same "version" "$("${installed[@]}" "$T/root/usr/bin/shelter" version | grep -c "$version")" 1
+check "build" "${installed[@]}" "$T/root/usr/bin/shelter" build -q -t deb -f /bin/true
+status "run in an enclave" 0 "${installed[@]}" "$T/root/usr/bin/shelter" run --rm --tee sgx-sim deb /bin/true </dev/null
 check "the enclave is what the tree measures" cmp "$T/root/usr/lib/shelter/base/enclave" build/base/enclave
 check "so is the kernel" cmp "$T/root/usr/lib/shelter/base/vmlinux" build/base/vmlinux
 check "the runtime" sh -c "'$T/root/usr/bin/shelter-runtime' --version | grep -q '^shelter-runtime version $version'"
@@ -52,7 +52,7 @@ C
 flags=$(PKG_CONFIG_SYSROOT_DIR=$T/root PKG_CONFIG_LIBDIR=$T/root/usr/lib/x86_64-linux-gnu/pkgconfig pkg-config --cflags --libs shelter-verify)
 # shellcheck disable=SC2086
 check "the library: a program is built with pkg-config" gcc -o "$T/c" "$T/c.c" $flags
-same "and runs" "$(installed "$T/c")" "ok"
+same "and runs" "$("${installed[@]}" "$T/c")" "ok"
 
 # What tells others of it, read by others' readers.
 check "containerd's configuration is TOML" python3 -c "
@@ -70,6 +70,6 @@ fi
 if command -v systemd-analyze >/dev/null; then
     unit=$T/shelter-broker.service
     sed "s|=shelter |=$T/root/usr/bin/shelter |" "$T/root/lib/systemd/system/shelter-broker.service" >"$unit"
-    same "systemd reads the broker's unit" "$(systemd-analyze verify --recursive-errors=no "$unit" 2>&1 | grep -F shelter-broker.service)" ""
+    same "systemd reads the broker's unit" "$(systemd-analyze verify --man=no --recursive-errors=no "$unit" 2>&1 | grep -F shelter-broker.service)" ""
     check "and finds it confined" systemd-analyze security --offline=true --threshold=20 "$unit"
 fi
