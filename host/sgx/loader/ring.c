@@ -187,7 +187,7 @@ static bool somebody_inside(void)
     return false;
 }
 
-static void *help(void *arg)
+static void *run_helper(void *arg)
 {
     struct epoll_event found[16];
     uint64_t drained;
@@ -230,7 +230,7 @@ static int start_helper(void)
         return -errno;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&id, NULL, help, NULL);
+    int r = pthread_create(&id, NULL, run_helper, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -r;
 }

@@ -41,7 +41,7 @@ static int64_t wait_token(struct loader_thread *t, uint64_t deadline)
 #define BRING (1u << 31) /* beside a handle of a set: SH_WAIT_BRING */
 
 /* Into the ring, if that is wanted and there is something; an error is the caller's to take. */
-static void bring(bool wanted, uint32_t handle, uint32_t ready)
+static void bring_bytes(bool wanted, uint32_t handle, uint32_t ready)
 {
     if (wanted && ready & EPOLLIN && !(ready & EPOLLERR))
         loader_ring_bring(handle);
@@ -81,7 +81,7 @@ static void take_found(struct wait *w)
     int n = epoll_wait(w->set, list, (int)(room < 256 ? room : 256), 0);
     for (int i = 0; i < n; i++) {
         uint32_t handle = (uint32_t)list[i].data.u64 & ~BRING;
-        bring(list[i].data.u64 & BRING, handle, list[i].events);
+        bring_bytes(list[i].data.u64 & BRING, handle, list[i].events);
         w->found[w->count++] = (struct sh_wait_item){.handle = (int32_t)handle,
                                                      .ready = (uint16_t)list[i].events,
                                                      .tag = (uint32_t)(list[i].data.u64 >> 32)};
@@ -130,7 +130,8 @@ static void poll_all(struct wait *w, struct pollfd *p)
     for (uint64_t i = 0; i < w->asks; i++)
         w->items[i].ready = r > 0 ? (uint16_t)p[i + 2].revents : 0;
     for (uint64_t i = 0; i < w->asks; i++)
-        bring(w->items[i].events & SH_WAIT_BRING, (uint32_t)w->items[i].handle, w->items[i].ready);
+        bring_bytes(w->items[i].events & SH_WAIT_BRING, (uint32_t)w->items[i].handle,
+                    w->items[i].ready);
 }
 
 static int64_t sleep_outside(struct wait *w)

@@ -30,7 +30,7 @@ static uint64_t piece_end(uint64_t start, uint64_t end)
     return end - there > size ? there + size : end;
 }
 
-static void populate(uint64_t start, uint64_t end)
+static void populate_range(uint64_t start, uint64_t end)
 {
     for (uint64_t at = start, next; at < end; at = next) {
         next = MIN(at + ((uint64_t)PIECE_PAGES << PAGE_SHIFT), end);
@@ -107,7 +107,7 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
     if (own)
         file_put(f);
     if (at > 0 && (flags & MAP_POPULATE))
-        populate((uint64_t)at, (uint64_t)at + page_up(size));
+        populate_range((uint64_t)at, (uint64_t)at + page_up(size));
     return at;
 }
 

@@ -29,7 +29,7 @@ static uint64_t pages_of(const struct space *s)
     return count;
 }
 
-static struct process *choose(void)
+static struct process *choose_process(void)
 {
     struct process *victim = current();
     uint64_t most = 0;
@@ -57,7 +57,7 @@ bool oom_spare(void)
     if (current()->exiting) /* it frees more than it takes */
         return memory_ahead(AHEAD_STEP) <= AHEAD_MAX;
     if (!is_dying()) {
-        struct process *p = choose();
+        struct process *p = choose_process();
         if (p == current())
             return false;
         log_line("shelter: the programs need more memory than the %lu MiB that they have (-m); "

@@ -42,7 +42,7 @@ static bool next_range(struct side *s)
 
 /* Page by page through the LibOS. The result is what was moved before the first that could not be.
  */
-static long move(struct space *other, struct side *mine, struct side *theirs, bool out)
+static long move_bytes(struct space *other, struct side *mine, struct side *theirs, bool out)
 {
     long moved = 0;
     uint8_t *part = page_alloc();
@@ -81,7 +81,7 @@ static long process_vm(int pid, struct side mine, struct side theirs, uint64_t f
         return -ESRCH;
     if (!process_may_inspect(p))
         return -EPERM;
-    return move(p->space, &mine, &theirs, out);
+    return move_bytes(p->space, &mine, &theirs, out);
 }
 
 long sys_process_vm_readv(int pid, uint64_t iov, uint64_t count, uint64_t other_iov,
