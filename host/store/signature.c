@@ -54,15 +54,16 @@ int sh_signature_make(const struct sh_store *store, int dir_fd, const char *key_
 
 int sh_signature_read(int dir_fd, const char *path, struct sgx_sigstruct *css, struct sh_error *err)
 {
-    cleanup_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
-    uint8_t bytes[sizeof(*css) + 1];
-    if (fd < 0 && errno == ENOENT)
-        return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
-    ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof(bytes));
-    if (n < 0)
-        return sh_fail_errno(err, -errno, "cannot read the enclave's signature");
-    if ((size_t)n != sizeof(*css))
+    cleanup_free uint8_t *data = NULL;
+    struct sh_error why = {0};
+    size_t size;
+    int r = sh_read_file(dir_fd, path, sizeof(*css), &data, &size, &why);
+    if (r == -ENOENT)
+        return sh_fail(err, r, "the image's enclave is not signed; build it again");
+    if (r && r != -EFBIG)
+        return sh_fail_errno(err, r, "cannot read the enclave's signature");
+    if (r || size != sizeof(*css))
         return sh_fail(err, -EBADMSG, "the enclave's signature is damaged; build the image again");
-    memcpy(css, bytes, sizeof(*css));
+    memcpy(css, data, sizeof(*css));
     return 0;
 }

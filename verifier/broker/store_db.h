@@ -41,6 +41,20 @@ struct sb_store {
 #define SB_LOG_COLUMNS                                                                             \
     "event, outcome, code, detail, peer, session, tee, image, reference, measurement, evidence,"   \
     " resource"
+// The same as members of struct sb_entry, in the same order.
+#define SB_LOG_MEMBERS(X)                                                                          \
+    X(event)                                                                                       \
+    X(outcome)                                                                                     \
+    X(code)                                                                                        \
+    X(detail)                                                                                      \
+    X(peer)                                                                                        \
+    X(session)                                                                                     \
+    X(tee)                                                                                         \
+    X(image)                                                                                       \
+    X(reference)                                                                                   \
+    X(measurement)                                                                                 \
+    X(evidence)                                                                                    \
+    X(resource)
 #define SB_MAC_LOG "sb_mac('log', time_ms, " SB_LOG_COLUMNS ")"
 
 #define SB_MAC_REFUSAL "sb_mac('refusal', known, time_ms, last_ms, count, " SB_LOG_COLUMNS ")"
@@ -63,8 +77,15 @@ int sb_store_make_key(struct sb_store *st, const char *name);
 // Derives the MAC key and makes the functions known. 0 or a code of SQLite.
 int sb_mac_init(struct sb_store *st);
 
-// The texts of an entry in the order of SB_LOG_COLUMNS.
+// The texts of an entry in the order of SB_LOG_COLUMNS ("" where it has none), and back.
 void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
+void sb_entry_set_texts(struct sb_entry *e, const char *const t[SB_ENTRY_TEXTS]);
+// Gives them to a statement's parameters from `first` on. A code of SQLite.
+int sb_entry_bind(sqlite3_stmt *stmt, int first, const char *const t[SB_ENTRY_TEXTS]);
+// One statement, run once for each of `count` rows that `bind` gives it, then `after`: all of it
+// is a transaction, or nothing. Takes the lock. 0 or -errno.
+int sb_insert_all(struct sb_store *st, const char *sql, int (*bind)(sqlite3_stmt *stmt, void *arg),
+                  void *arg, int (*after)(struct sb_store *st));
 
 // store_seal.c. Is the store sealed? 0 or -errno.
 int sb_seal_load(struct sb_store *st);

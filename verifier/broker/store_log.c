@@ -19,25 +19,73 @@ struct sb_pending {
 
 void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS])
 {
-    const char *list[SB_ENTRY_TEXTS] = {e->event,     e->outcome,     e->code,     e->detail,
-                                        e->peer,      e->session,     e->tee,      e->image,
-                                        e->reference, e->measurement, e->evidence, e->resource};
-
-    for (int i = 0; i < SB_ENTRY_TEXTS; i++)
-        t[i] = list[i] ? list[i] : "";
+#define TEXT(member) *t++ = e->member ? e->member : "";
+    SB_LOG_MEMBERS(TEXT)
+#undef TEXT
 }
 
-static int insert_entry(sqlite3_stmt *stmt, const struct sb_entry *e)
+void sb_entry_set_texts(struct sb_entry *e, const char *const t[SB_ENTRY_TEXTS])
 {
-    const char *t[SB_ENTRY_TEXTS];
-    int rc = sqlite3_reset(stmt);
+#define TEXT(member) e->member = *t++;
+    SB_LOG_MEMBERS(TEXT)
+#undef TEXT
+}
 
-    sb_entry_texts(e, t);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 1, e->time_ms);
+int sb_entry_bind(sqlite3_stmt *stmt, int first, const char *const t[SB_ENTRY_TEXTS])
+{
+    int rc = SQLITE_OK;
+
     for (int i = 0; rc == SQLITE_OK && i < SB_ENTRY_TEXTS; i++)
-        rc = sqlite3_bind_text(stmt, i + 2, t[i], -1, SQLITE_STATIC);
-    return rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_DONE ? SQLITE_OK : rc;
+        rc = sqlite3_bind_text(stmt, first + i, t[i], -1, SQLITE_STATIC);
+    return rc;
+}
+
+int sb_insert_all(struct sb_store *st, const char *sql, int (*bind)(sqlite3_stmt *stmt, void *arg),
+                  void *arg, int (*after)(struct sb_store *st))
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc;
+
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    while (rc == SQLITE_OK && (rc = bind(stmt, arg)) == SQLITE_ROW) {
+        rc = sqlite3_step(stmt);
+        rc = rc == SQLITE_DONE ? sqlite3_reset(stmt) : rc;
+    }
+    rc = rc == SQLITE_DONE ? SQLITE_OK : rc; // there are no more
+    sqlite3_finalize(stmt);
+    if (rc == SQLITE_OK)
+        rc = after(st);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
+        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    pthread_mutex_unlock(&st->lock);
+    return sb_errno(rc);
+}
+
+// The next entry of a list. SQLITE_ROW, or SQLITE_DONE behind the last.
+static int bind_entry(sqlite3_stmt *stmt, void *arg)
+{
+    const struct sb_pending **next = arg;
+    const char *t[SB_ENTRY_TEXTS];
+    int rc;
+
+    if (!*next)
+        return SQLITE_DONE;
+    sb_entry_texts((*next)->entry, t);
+    rc = sqlite3_bind_int64(stmt, 1, (*next)->entry->time_ms);
+    if (rc == SQLITE_OK)
+        rc = sb_entry_bind(stmt, 2, t);
+    *next = (*next)->next;
+    return rc == SQLITE_OK ? SQLITE_ROW : rc;
+}
+
+static int put_head(struct sb_store *st)
+{
+    return sqlite3_exec(st->db, SB_PUT_HEAD, NULL, NULL, NULL);
 }
 
 #define LAST_CHAIN SB_CHAIN("(SELECT l.chain FROM log l ORDER BY l.id DESC LIMIT 1)")
@@ -51,24 +99,8 @@ static int commit_once(struct sb_store *st, const struct sb_pending *list)
         " ?1 AS time_ms, ?2 AS event, ?3 AS outcome, ?4 AS code, ?5 AS detail, ?6 AS peer,"
         " ?7 AS session, ?8 AS tee, ?9 AS image, ?10 AS reference, ?11 AS measurement,"
         " ?12 AS evidence, ?13 AS resource)";
-    sqlite3_stmt *stmt = NULL;
-    int rc;
 
-    pthread_mutex_lock(&st->lock);
-    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
-    for (; rc == SQLITE_OK && list; list = list->next)
-        rc = insert_entry(stmt, list->entry);
-    sqlite3_finalize(stmt);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(st->db, SB_PUT_HEAD, NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
-        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
-    pthread_mutex_unlock(&st->lock);
-    return sb_errno(rc);
+    return sb_insert_all(st, sql, bind_entry, &list, put_head);
 }
 
 // A full disk: what was kept for grants is given up for them. Whoever filled it is not us: refusals
@@ -168,28 +200,18 @@ static void read_row(sqlite3_stmt *stmt, struct sb_cursor *at,
     bool ring = sqlite3_column_int(stmt, 0);
     int64_t *seen = ring ? &at->refusals : &at->chain;
     const char *t[SB_ENTRY_TEXTS];
+    struct sb_entry e;
 
     for (int i = 0; i < SB_ENTRY_TEXTS; i++)
         t[i] = (const char *)sqlite3_column_text(stmt, i + 5);
     if (id > *seen)
         *seen = id;
-    each(&(struct sb_entry){.id = ring ? 0 : id,
-                            .time_ms = sqlite3_column_int64(stmt, 2),
-                            .count = sqlite3_column_int64(stmt, 3),
-                            .last_ms = sqlite3_column_int64(stmt, 4),
-                            .event = t[0],
-                            .outcome = t[1],
-                            .code = t[2],
-                            .detail = t[3],
-                            .peer = t[4],
-                            .session = t[5],
-                            .tee = t[6],
-                            .image = t[7],
-                            .reference = t[8],
-                            .measurement = t[9],
-                            .evidence = t[10],
-                            .resource = t[11]},
-         arg);
+    e = (struct sb_entry){.id = ring ? 0 : id,
+                          .time_ms = sqlite3_column_int64(stmt, 2),
+                          .count = sqlite3_column_int64(stmt, 3),
+                          .last_ms = sqlite3_column_int64(stmt, 4)};
+    sb_entry_set_texts(&e, t);
+    each(&e, arg);
 }
 
 int sb_log_read(struct sb_store *st, struct sb_cursor *at,

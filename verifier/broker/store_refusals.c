@@ -14,7 +14,8 @@ struct sb_noted {
     struct note {
         int64_t time_ms, last_ms, count;
         bool known;
-        char event[16], code[48], detail[320], peer[64], session[40], tee[8], image[104];
+        char event[16], outcome[16], code[48], detail[320], peer[64], session[40], tee[8],
+            image[104];
         char reference[136], measurement[136], evidence[100], resource[404];
     } note[NOTED_MAX];
 };
@@ -29,17 +30,21 @@ static bool is_same(const struct note *n, const struct sb_entry *e, bool known)
 static void fill_note(struct note *n, const struct sb_entry *e, bool known)
 {
     *n = (struct note){.time_ms = e->time_ms, .known = known};
-    snprintf(n->event, sizeof(n->event), "%s", e->event);
-    snprintf(n->code, sizeof(n->code), "%s", e->code);
-    snprintf(n->detail, sizeof(n->detail), "%s", e->detail);
-    snprintf(n->peer, sizeof(n->peer), "%s", e->peer);
-    snprintf(n->session, sizeof(n->session), "%s", e->session);
-    snprintf(n->tee, sizeof(n->tee), "%s", e->tee);
-    snprintf(n->image, sizeof(n->image), "%s", e->image);
-    snprintf(n->reference, sizeof(n->reference), "%s", e->reference);
-    snprintf(n->measurement, sizeof(n->measurement), "%s", e->measurement);
-    snprintf(n->evidence, sizeof(n->evidence), "%s", e->evidence);
-    snprintf(n->resource, sizeof(n->resource), "%s", e->resource);
+#define TEXT(member) snprintf(n->member, sizeof(n->member), "%s", e->member);
+    SB_LOG_MEMBERS(TEXT)
+#undef TEXT
+}
+
+// A refusal, with all of its texts.
+static struct sb_entry refusal_of(const struct sb_entry *e)
+{
+    struct sb_entry all = {.time_ms = e->time_ms};
+    const char *t[SB_ENTRY_TEXTS];
+
+    sb_entry_texts(e, t);
+    sb_entry_set_texts(&all, t);
+    all.outcome = "refused";
+    return all;
 }
 
 void sb_log_refusal(struct sb_store *st, const struct sb_entry *e, bool known)
@@ -47,31 +52,10 @@ void sb_log_refusal(struct sb_store *st, const struct sb_entry *e, bool known)
     static const struct sb_entry many = {.event = "attest",
                                          .code = "many",
                                          .detail = "further refusals of this second, of any kind",
-                                         .peer = "many",
-                                         .session = "",
-                                         .tee = "",
-                                         .image = "",
-                                         .reference = "",
-                                         .measurement = "",
-                                         .evidence = "",
-                                         .resource = ""};
-    const char *t[SB_ENTRY_TEXTS];
-    struct sb_entry all;
+                                         .peer = "many"};
+    struct sb_entry all = refusal_of(e);
     struct note *n = NULL;
 
-    sb_entry_texts(e, t);
-    all = (struct sb_entry){.time_ms = e->time_ms,
-                            .event = t[0],
-                            .code = t[2],
-                            .detail = t[3],
-                            .peer = t[4],
-                            .session = t[5],
-                            .tee = t[6],
-                            .image = t[7],
-                            .reference = t[8],
-                            .measurement = t[9],
-                            .evidence = t[10],
-                            .resource = t[11]};
     pthread_mutex_lock(&st->noted_lock);
     if (!st->noted)
         st->noted = calloc(1, sizeof(*st->noted));
@@ -81,7 +65,7 @@ void sb_log_refusal(struct sb_store *st, const struct sb_entry *e, bool known)
     if (!n && st->noted && st->noted->count < NOTED_MAX) {
         n = &st->noted->note[st->noted->count++];
         if (st->noted->count == NOTED_MAX) {
-            all = many;
+            all = refusal_of(&many);
             all.time_ms = e->time_ms;
             known = false;
         }
@@ -96,23 +80,30 @@ void sb_log_refusal(struct sb_store *st, const struct sb_entry *e, bool known)
     pthread_mutex_unlock(&st->noted_lock);
 }
 
-static int insert_note(sqlite3_stmt *stmt, const struct note *n)
-{
-    const char *t[] = {n->event, "refused", n->code,      n->detail,      n->peer,     n->session,
-                       n->tee,   n->image,  n->reference, n->measurement, n->evidence, n->resource};
-    int rc = sqlite3_reset(stmt);
+struct unwritten {
+    const struct sb_noted *noted;
+    unsigned next;
+};
 
+// The next note. SQLITE_ROW, or SQLITE_DONE behind the last.
+static int bind_note(sqlite3_stmt *stmt, void *arg)
+{
+    struct unwritten *u = arg;
+    const struct note *n;
+    int rc = SQLITE_OK;
+
+    if (u->next == u->noted->count)
+        return SQLITE_DONE;
+    n = &u->noted->note[u->next++];
+#define TEXT(member) n->member,
+    const char *t[] = {SB_LOG_MEMBERS(TEXT)};
+#undef TEXT
+    const int64_t numbers[] = {n->known, n->time_ms, n->last_ms, n->count};
+    for (int i = 0; rc == SQLITE_OK && i < 4; i++)
+        rc = sqlite3_bind_int64(stmt, i + 1, numbers[i]);
     if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 1, n->known);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 2, n->time_ms);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 3, n->last_ms);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(stmt, 4, n->count);
-    for (int i = 0; rc == SQLITE_OK && i < SB_ENTRY_TEXTS; i++)
-        rc = sqlite3_bind_text(stmt, i + 5, t[i], -1, SQLITE_STATIC);
-    return rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_DONE ? SQLITE_OK : rc;
+        rc = sb_entry_bind(stmt, 5, t);
+    return rc == SQLITE_OK ? SQLITE_ROW : rc;
 }
 
 static int trim_ring(struct sb_store *st, int known)
@@ -126,30 +117,22 @@ static int trim_ring(struct sb_store *st, int known)
     return sqlite3_exec(st->db, sql, NULL, NULL, NULL);
 }
 
+static int trim_rings(struct sb_store *st)
+{
+    int rc = trim_ring(st, 0);
+
+    return rc == SQLITE_OK ? trim_ring(st, 1) : rc;
+}
+
 static int write_notes(struct sb_store *st, const struct sb_noted *noted)
 {
     static const char sql[] =
         "INSERT INTO refusal(known, time_ms, last_ms, count, " SB_LOG_COLUMNS ", mac)"
         " VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,"
         " sb_mac('refusal',?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16))";
-    sqlite3_stmt *stmt = NULL;
-    int rc;
+    struct unwritten all = {noted, 0};
 
-    pthread_mutex_lock(&st->lock);
-    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
-    for (unsigned i = 0; rc == SQLITE_OK && i < noted->count; i++)
-        rc = insert_note(stmt, &noted->note[i]);
-    sqlite3_finalize(stmt);
-    for (int known = 0; rc == SQLITE_OK && known < 2; known++)
-        rc = trim_ring(st, known);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
-        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
-    pthread_mutex_unlock(&st->lock);
-    return sb_errno(rc);
+    return sb_insert_all(st, sql, bind_note, &all, trim_rings);
 }
 
 int sb_log_flush(struct sb_store *st)

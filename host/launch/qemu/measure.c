@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Measures what a simulated TD loads, from the files that QEMU gets.
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "host/launch/qemu/parts.h"
 #include "lib/hex.h"
@@ -13,20 +11,12 @@
 /* A whole file in memory that the caller owns. */
 static int load_file(const char *path, struct sh_view *view, struct sh_error *err)
 {
-    struct stat st;
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st))
-        return sh_fail_errno(err, -errno, "cannot open %s", path);
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_SIZE_MAX)
-        return sh_fail(err, -EFBIG, "cannot measure %s: it is not a file of at most 1 GiB", path);
-    uint8_t *data = sh_alloc((size_t)st.st_size + 1);
-    int r = sh_read_all(fd, data, (size_t)st.st_size);
-    if (r) {
-        free(data);
-        return sh_fail_errno(err, r, "cannot read %s", path);
-    }
-    *view = (struct sh_view){.data = data, .size = (size_t)st.st_size};
-    return 0;
+    uint8_t *data;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, path, FILE_SIZE_MAX, &data, &size, err);
+    if (!r)
+        *view = (struct sh_view){.data = data, .size = size};
+    return r;
 }
 
 int sh_qemu_load_files(const struct sh_qemu_config *config, struct sh_qemu_files *files,
