@@ -415,6 +415,48 @@ static void test_sockets(void **state)
     call(__NR_close, fds[1]);
 }
 
+static atomic_uint tags[THREADS * 200];
+
+/* All connect to one listener, and accept from it: each connection once. */
+static void with_accepts(struct job *j)
+{
+    for (int i = 0; i < 200; i++) {
+        uint64_t tag = (uint64_t)(j->tid % 4 * 200 + i), got = 0;
+        long a = call(__NR_socket, 1 /* AF_UNIX */, 1, 0);
+        los_share();
+        user_write(j->scratch, &tag, sizeof(tag));
+        los_unlock();
+        j->result += a < 0 || call(__NR_connect, a, j->word, 8) != 0;
+        j->result += call(__NR_write, a, j->scratch, 8) != 8;
+        long b = call(__NR_accept4, j->fds[0], 0, 0, 0), c = call(__NR_dup, b);
+        j->result += b < 0 || c < 0 || call(__NR_read, c, j->scratch, 8) != 8;
+        los_share();
+        user_read(&got, j->scratch, sizeof(got));
+        los_unlock();
+        if (got < THREADS * 200)
+            atomic_fetch_add(&tags[got], 1);
+        j->result += call(__NR_close, a) || call(__NR_close, b) || call(__NR_close, c);
+    }
+}
+
+static void test_accepts(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t at = unit_memory(4096);
+    int fd = (int)call(__NR_socket, 1, 1, 0);
+    los_share();
+    user_write(at, "\1\0\0lock", 8); /* a name without a file */
+    los_unlock();
+    assert_int_equal(call(__NR_bind, fd, at, 8), 0);
+    assert_int_equal(call(__NR_listen, fd, 64), 0);
+    run_all(jobs, with_accepts, &fd, at);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    for (int i = 0; i < THREADS * 200; i++)
+        assert_int_equal(tags[i], 1);
+    call(__NR_close, fd);
+}
+
 static long open_at(struct job *j, const char *path)
 {
     los_share();
@@ -842,7 +884,7 @@ int main(void)
         cmocka_unit_test(test_clocks),   cmocka_unit_test(test_opens),
         cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
         cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_faults),   cmocka_unit_test(test_accepts),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }

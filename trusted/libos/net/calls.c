@@ -9,6 +9,7 @@
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 
 #define SOCK_CLOEXEC_BIT O_CLOEXEC
@@ -163,15 +164,24 @@ long sys_listen(int fd, int backlog)
 /* The next connection, from inside or outside, or -EAGAIN. */
 static long next_connection(struct sock *s, struct sock **n)
 {
-    if (s->state != SOCK_LISTENING || s->read_shut)
-        return -EINVAL;
-    if (!s->pending_count)
-        return s->host.handle >= 0 ? outside_accept(s, n) : -EAGAIN;
-    *n = container_of(s->pending.next, struct sock, pend_node);
-    list_remove(&(*n)->pend_node);
-    s->pending_count--;
-    wait_wake_all(&s->room);
-    return 0;
+    for (;;) {
+        if (s->state != SOCK_LISTENING || s->read_shut)
+            return -EINVAL;
+        lock_take(&s->lock, RANK_OBJECT);
+        bool any = s->pending_count;
+        if (any) {
+            *n = container_of(s->pending.next, struct sock, pend_node);
+            list_remove(&(*n)->pend_node);
+            s->pending_count--;
+        }
+        lock_give(&s->lock);
+        if (any)
+            wait_wake_all(&s->room);
+        if (any || s->host.handle < 0)
+            return any ? 0 : -EAGAIN;
+        if (!call_alone()) /* else somebody inside may have come */
+            return outside_accept(s, n);
+    }
 }
 
 static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
@@ -196,6 +206,7 @@ static long do_accept(int fd, uint64_t addr, uint64_t size_at, uint32_t flags)
     file_put(f);
     if (e)
         return e;
+    call_residence(); /* it may have been the last to have the socket */
     struct addr other = n->other;
     if (!other.size) { /* a client without a name */
         other.size = 2;

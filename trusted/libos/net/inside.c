@@ -394,12 +394,12 @@ uint32_t inside_poll(struct sock *s)
 {
     uint32_t r = s->error ? POLLERR : 0;
     lock_take(&s->lock, RANK_OBJECT);
-    bool empty = list_empty(&s->chunks);
+    bool empty = list_empty(&s->chunks), pending = s->pending_count;
     lock_give(&s->lock);
     if (s->state == SOCK_LISTENING && s->read_shut)
         return r | POLLIN | POLLRDNORM | POLLRDHUP | (s->write_shut ? POLLHUP : 0);
     if (s->state == SOCK_LISTENING)
-        return r | (s->pending_count ? POLLIN | POLLRDNORM : 0);
+        return r | (pending ? POLLIN | POLLRDNORM : 0);
     if (!empty || (s->error && s->type != SOCK_DGRAM))
         r |= POLLIN | POLLRDNORM;
     if (s->read_shut && s->write_shut)

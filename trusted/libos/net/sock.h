@@ -2,8 +2,9 @@
 // Sockets. Unix sockets and loopback live inside and never meet the host; only what names an
 // outside address gets a handle of the host. A socket bound to "any" address listens on both sides.
 //
-// Connected streams send and receive beside others: what was received has a lock; everything else
-// of a socket changes while the big lock is held exclusively.
+// Connected streams send and receive beside others, and connections are accepted so: what was
+// received, or waits to be accepted, has a lock; everything else of a socket changes while the big
+// lock is held exclusively.
 //
 // Ownership: a socket is counted (sock_get, sock_put); its file holds one reference and ends both
 // sides. Results that are "not counted" last until the caller waits. A letter's files are counted
@@ -163,13 +164,14 @@ struct sock {
     bool peer_gone, read_shut, write_shut;
     bool fresh;       /* connect answered EINPROGRESS though it was done, or had failed */
     bool was_reset;   /* by what was sent to an end that was gone */
-    struct lock lock; /* RANK_OBJECT, of the three below */
+    struct lock lock; /* RANK_OBJECT, of the six below */
     struct list chunks;
     uint64_t queued;       /* bytes in chunks */
     uint32_t file_letters; /* chunks that came with files */
     struct list pending;   /* listening: connections not yet accepted */
     struct list pend_node;
-    uint32_t pending_count, backlog;
+    uint32_t pending_count;
+    uint32_t backlog;
 
     uint8_t *parts; /* of a datagram that is not whole yet (MSG_MORE); NULL: none */
     uint32_t parts_size;

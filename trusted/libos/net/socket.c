@@ -89,6 +89,7 @@ struct file *sock_file(struct sock *s, uint32_t flags)
 {
     struct file *f = file_new(&sock_ops, O_RDWR | (flags & O_NONBLOCK));
     if (!f) {
+        los_alone();
         inside_close(s);
         outside_close(&s->host);
         sock_put(s);
