@@ -37,7 +37,7 @@ struct dirent64 {
 #define DIRENT_HEAD 19u
 
 /* `old`: getdents has no type before the name, but behind it, at the entry's end. */
-static long list_names(int fd, uint64_t to, uint32_t size, bool old)
+static long tell_names(int fd, uint64_t to, uint32_t size, bool old)
 {
     struct file *f = fd_file(fd);
     if (!f)
@@ -74,12 +74,12 @@ static long list_names(int fd, uint64_t to, uint32_t size, bool old)
 
 long sys_getdents64(int fd, uint64_t to, uint32_t size)
 {
-    return list_names(fd, to, size, false);
+    return tell_names(fd, to, size, false);
 }
 
 long sys_getdents(int fd, uint64_t to, uint32_t size)
 {
-    return list_names(fd, to, size, true);
+    return tell_names(fd, to, size, true);
 }
 
 long sys_getcwd(uint64_t to, uint64_t size)
