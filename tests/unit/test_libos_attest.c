@@ -11,40 +11,17 @@
 
 #include <asm/unistd_64.h>
 
-#include "host/image/write/erofs.h"
-#include "trusted/libos/base/digest.h"
+#include "tests/unit/libos_start.h"
 #include "trusted/libos/base/quote.h"
-#include "trusted/libos/port_unit/unit.h"
 
 #define FDCWD ((uint64_t)-100)
 #define V3_SIZE (48 + 384 + 4)
-
-/* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
 
 static uint64_t scratch;
 
 static int setup(void **state)
 {
-    char path[] = "/tmp/shelter-libos.XXXXXX";
-    struct sh_error err = {0};
-    struct sh_erofs_result built;
-    struct sh_tree t;
-    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
-    unlink(path);
-    assert_int_equal(sh_tree_init(&t, dir, &err), 0);
-    assert_int_equal(sh_erofs_write(&t, fd, NULL, &built, &err), 0);
-    uint8_t *root = malloc(built.image_size);
-    assert_int_equal(pread(fd, root, built.image_size, 0), (ssize_t)built.image_size);
-    sh_tree_free(&t);
-    close(fd);
-    close(dir);
-    digest_init(false);
-    assert_int_equal(unit_start(root, built.image_size, built.root_size, built.root_hash), 0);
+    assert_int_equal(start_empty(), 0);
     scratch = unit_memory(65536);
     return user_zero(scratch, 65536); /* there from now on */
 }

@@ -20,10 +20,9 @@
 
 #include <asm/unistd_64.h>
 
-#include "trusted/libos/base/digest.h"
+#include "tests/unit/libos_start.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/port_unit/unit.h"
 #include "trusted/libos/proc/proc.h"
 
 #define THREADS 4
@@ -31,27 +30,10 @@
 #define CREATE 0102 /* O_RDWR | O_CREAT */
 #define NONBLOCK 04000
 
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-
-/* An erofs of one block: an empty root directory. */
 static int setup(void **state)
 {
-    static _Alignas(4096) uint8_t root[4096];
-    uint8_t hash[32];
-    const uint32_t magic = 0xe0f5e1e2u;
-    const uint16_t nid = 64, mode = 040755, links = 2;
-    memcpy(root + 1024, &magic, 4);
-    root[1024 + 12] = 12;
-    memcpy(root + 1024 + 14, &nid, 2);
-    memcpy(root + nid * 32 + 4, &mode, 2);
-    memcpy(root + nid * 32 + 6, &links, 2);
-    digest_sha256(hash, root, sizeof(root));
     alarm(300); /* threads that wait for each other for ever */
-    return unit_start(root, sizeof(root), sizeof(root), hash);
+    return start_empty();
 }
 
 /* ---- threads of the program ---- */

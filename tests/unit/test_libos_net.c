@@ -20,11 +20,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "host/image/write/erofs.h"
 #include "lib/settings.h"
-#include "trusted/libos/base/digest.h"
+#include "tests/unit/libos_start.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/port_unit/unit.h"
 
 #define NONBLOCK 04000
 
@@ -377,35 +375,13 @@ static void test_many(void **unused)
 
 static int setup(void **unused)
 {
-    char path[] = "/tmp/shelter-net.XXXXXX";
-    struct sh_error err = {0};
-    struct sh_tree t;
-    struct sh_erofs_result built;
-    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
-    unlink(path);
-    if (fd < 0 || sh_tree_init(&t, dir, &err) || sh_erofs_write(&t, fd, NULL, &built, &err))
-        return -1;
-    uint8_t *root = malloc(built.image_size);
-    if (pread(fd, root, built.image_size, 0) != (ssize_t)built.image_size)
-        return -1;
-    sh_tree_free(&t);
-    close(fd);
-    close(dir);
-    digest_init(false);
-    if (unit_start(root, built.image_size, built.root_size, built.root_hash))
+    if (start_empty())
         return -1;
     scratch = unit_memory(1 << 16);
     los_lock(); /* there is nobody to take faults */
     int r = mm_ready(scratch, 1 << 16, PORT_W);
     los_unlock();
     return r;
-}
-
-/* Objects that only pages of the LibOS's zone point to look lost to the leak checker. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
 }
 
 int main(void)

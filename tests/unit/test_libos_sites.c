@@ -17,24 +17,16 @@
 
 #include <shelter/sites.h>
 
-#include "host/image/write/erofs.h"
 #include "host/store/sink.h"
 #include "lib/bytes.h"
 #include "lib/sha2.h"
-#include "trusted/libos/base/digest.h"
+#include "tests/unit/libos_start.h"
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
-#include "trusted/libos/port_unit/unit.h"
 
 #define FDCWD ((uint64_t)-100)
 #define PAGES 4u
-
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
 
 #define GETPID "\xb8\x27\x00\x00\x00\x0f\x05"
 #define READ "\x31\xc0\x0f\x05\x48\x3d\x00\xf0\xff\xff"
@@ -65,13 +57,11 @@ static void make_text(void)
 
 static int setup(void **state)
 {
-    char path[] = "/tmp/shelter-sites.XXXXXX";
     struct sh_error err = {0};
     struct sh_inode *folder, *i;
     struct sh_tree t;
     char *name;
-    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
-    unlink(path);
+    int dir = open("/tmp", O_RDONLY | O_DIRECTORY);
     make_text();
     assert_int_equal(sh_tree_init(&t, dir, &err), 0);
     assert_int_equal(sh_tree_parent(&t, "program", true, &folder, &name, &err), 0);
@@ -80,16 +70,11 @@ static int setup(void **state)
     assert_int_equal(sh_tree_reserve(&t, i->size, &i->spool, &err), 0);
     assert_int_equal(pwrite(t.spool_fd, text, sizeof(text), (off_t)i->spool), sizeof(text));
     assert_int_equal(sh_tree_link(&t, folder, name, i, &err), 0);
-    assert_int_equal(sh_erofs_write(&t, fd, NULL, &built, &err), 0);
+    root = start_tree(&t, &built);
     nid = i->nid;
-    root = malloc(built.image_size);
-    assert_int_equal(pread(fd, root, built.image_size, 0), (ssize_t)built.image_size);
     free(name);
     sh_tree_free(&t);
-    close(fd);
     close(dir);
-    digest_init(false);
-    assert_int_equal(unit_start(root, built.image_size, built.root_size, built.root_hash), 0);
     strings = unit_memory(4096);
     return 0;
 }

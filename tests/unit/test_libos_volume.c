@@ -13,21 +13,14 @@
 
 #include <asm/unistd_64.h>
 
-#include "host/image/write/erofs.h"
-#include "trusted/libos/base/digest.h"
+#include "tests/unit/libos_start.h"
 #include "trusted/libos/mm/mm.h"
-#include "trusted/libos/port_unit/unit.h"
 
 /* fs/volume.h, which has the kernel's fcntl.h. */
 int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
                  bool read_only, struct inode **root);
 int volume_unmount_all(void);
-
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
+int tree_mount(const char *path, struct inode *i); /* fs/file.h, likewise */
 
 #define FDCWD ((uint64_t)-100)
 #define DISK_SIZE (20ul << 20)
@@ -38,21 +31,7 @@ static uint64_t scratch;
 
 static int setup(void **state)
 {
-    char path[] = "/tmp/shelter-libos.XXXXXX";
-    struct sh_error err = {0};
-    struct sh_erofs_result built;
-    struct sh_tree t;
-    int dir = open("/tmp", O_RDONLY | O_DIRECTORY), fd = mkstemp(path);
-    unlink(path);
-    assert_int_equal(sh_tree_init(&t, dir, &err), 0);
-    assert_int_equal(sh_erofs_write(&t, fd, NULL, &built, &err), 0);
-    uint8_t *root = malloc(built.image_size);
-    assert_int_equal(pread(fd, root, built.image_size, 0), (ssize_t)built.image_size);
-    sh_tree_free(&t);
-    close(fd);
-    close(dir);
-    digest_init(false);
-    assert_int_equal(unit_start(root, built.image_size, built.root_size, built.root_hash), 0);
+    assert_int_equal(start_empty(), 0);
     scratch = unit_memory(1 << 20);
     disk = calloc(1, DISK_SIZE);
     saved = calloc(1, DISK_SIZE);
