@@ -28,10 +28,18 @@ key=key=kbs:///volumes/key
 image() { # TAG VOLUME ARGUMENT…
     local tag=$1 volume=$2
     shift 2
-    "$SHELTER" build -q -t "$tag" --broker-key "$T/key.pem" --volume "$volume" -f "$B" -f "$T/storage" -f "$T/file-judge" \
-        ${SQLITE:+-f "$SQLITE"} "$@" >/dev/null && "$SHELTER" broker add-reference "$tag"
+    "$SHELTER" build -q -t "$tag" --broker-key "$T/key.pem" --volume "$volume" -r "$T/root.tar" "$@" >/dev/null &&
+        "$SHELTER" broker add-reference "$tag"
 }
 SQLITE=$(command -v sqlite3)
+mkdir -p "$T/root/bin" "$T/root/tmp"
+cp "$B" "$T/root/bin/busybox"
+cp "$T/storage" "$T/file-judge" "$T/root/bin"
+for f in $SQLITE ${SQLITE:+$(ldd "$SQLITE" | grep -oE '/[^ ]+')}; do
+    mkdir -p "$T/root${f%/*}"
+    cp -L "$f" "$T/root$f"
+done
+tar -C "$T/root" --owner=0 --group=0 -cf "$T/root.tar" .
 check "image" image box "data:/data:$key/data:freshness=insecure-none:size=64M" -c "/bin/busybox sh"
 check "image: read-only" image reader "data:/data:$key/data:freshness=insecure-none:ro" -c "/bin/storage look /data"
 check "image: one that stays" image sleeper "data:/data:$key/data:freshness=insecure-none" -c "/bin/busybox sleep 300"
@@ -64,7 +72,7 @@ status "the enclave reads on" 0 "$T/on" $enclave box /bin/storage look /data
 # --- as Linux does, in the VM with its own kernel: the page cache writes back, SEEK_DATA and syncfs reach the volume ---
 status "VM: random calls on a file" 0 "$T/on" $vm box /bin/file-judge file /data 5 400
 status "VM: random calls on a tree, as tmpfs" 0 "$T/on" $vm box /bin/file-judge tree /data /tmp 6 700 2
-status "VM: a synced file system is on the disk when the machine goes" 0 "$T/on" $vm box "echo synced >/data/synced; $B sync"
+status "VM: a synced file system is on the disk when the machine goes" 0 "$T/on" $vm box "echo synced >/data/synced; /bin/busybox sync"
 
 if [ -n "$SQLITE" ]; then
     status "SQLite in the enclave" 0 "$T/sql" $enclave wal 'create table t (n integer primary key, x); insert into t select value, hex(randomblob(300)) from generate_series(1, 500);'
@@ -104,16 +112,16 @@ status "it fits together" 0 "$SHELTER" volume check "$T/disk" --key "$T/data.key
 # --- who may not ---
 status "another key does not open it" 123 "$T/on" $vm other
 check "... told" grep -q "its key does not open it" "$T/err"
-"$T/on" $vm box $B sleep 60 >/dev/null 2>&1 &
+"$T/on" $vm box /bin/busybox sleep 60 >/dev/null 2>&1 &
 pid=$!
 until_true 60 sh -c "! flock -n '$T/disk' true"
-status "a second one is refused" 125 "$T/on" $vm box $B true
+status "a second one is refused" 125 "$T/on" $vm box /bin/busybox true
 check "... told" grep -q "used by another shelter" "$T/err"
-status "... an enclave too" 125 "$T/on" $enclave box $B true
+status "... an enclave too" 125 "$T/on" $enclave box /bin/busybox true
 child=$(uses_disk)
 [ -z "$child" ] || kill -9 "$child"
 wait $pid
-status "closed in order" 0 "$T/on" $vm box $B true
+status "closed in order" 0 "$T/on" $vm box /bin/busybox true
 "$T/on" $vm reader >"$T/o1" 2>&1 &
 one=$!
 "$T/on" $enclave reader >"$T/o2" 2>&1 &
@@ -122,17 +130,17 @@ wait $one
 same "read-only: a VM" $? 0
 wait $two
 same "... and an enclave, at once" $? 0
-check "ls shows it no more" sh -c "! '$SHELTER' volume ls | grep -q '$T/disk'"
+check "ls: of the killed ones' volume, none is in use" sh -c "! '$SHELTER' volume ls | grep '$T/disk' | grep -q 'in use'"
 
 # --- a host whose disk lies or fails ---
 cp --sparse=always "$T/disk" "$T/good"
 size=$(stat -c %s "$T/disk")
 truncate -s 32M "$T/disk"
-status "VM: a disk that is shorter" 123 "$T/on" $vm box $B true
+status "VM: a disk that is shorter" 123 "$T/on" $vm box /bin/busybox true
 check "... told" grep -q "its file is shorter than it was" "$T/err"
 cp --sparse=always "$T/good" "$T/disk"
 for at in 1000 5096 33768 37864; do printf xyz | dd of="$T/disk" bs=1 seek=$at conv=notrunc status=none; done
-status "VM: root records changed" 123 "$T/on" $vm box $B true
+status "VM: root records changed" 123 "$T/on" $vm box /bin/busybox true
 cp --sparse=always "$T/good" "$T/disk"
 truncate -s $((size * 2)) "$T/disk"
 status "VM: a larger one is used to its end" 0 "$T/on" $vm box 'test $(/bin/busybox df -m /data | /bin/busybox awk "END { print \$2 }") -gt 100'
