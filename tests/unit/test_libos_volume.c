@@ -223,12 +223,43 @@ static void test_flipped(void **state)
     assert_true(errors > 20);
 }
 
+/* More names than the tree keeps of a volume: those that nobody has open go, and are found again.
+ */
+static void test_many_names(void **state)
+{
+    char path[40];
+    set_disk();
+    assert_int_equal(mount_at("/many", true), 0);
+    assert_int_equal(call(__NR_mkdir, str("/many/dir"), 0755), 0);
+    long held = open_at("/many/dir/held", O_CREAT | O_RDWR);
+    assert_true(held >= 0);
+    strcpy(path, "held");
+    assert_int_equal(user_write(scratch, path, 5), 0);
+    assert_int_equal(call(__NR_write, held, scratch, 4), 4);
+    for (unsigned i = 0; i < 20000; i++) {
+        snprintf(path, sizeof(path), "/many/dir/name%05u", i);
+        assert_int_equal(call(__NR_mknod, str(path), 0100000 | (i & 0777), 0), 0);
+    }
+    for (unsigned i = 0; i < 20000; i += 7) {
+        snprintf(path, sizeof(path), "/many/dir/name%05u", i);
+        assert_int_equal(call(__NR_access, str(path), 0), 0);
+        assert_int_equal(call(__NR_mknod, str(path), 0100600, 0), -EEXIST);
+    }
+    assert_int_equal(call(__NR_pread64, held, scratch + 100, 16, 0), 4);
+    assert_int_equal(call(__NR_rename, str("/many/dir/name00001"), str("/many/dir/held")), 0);
+    assert_int_equal(call(__NR_unlink, str("/many/dir/name00002")), 0);
+    assert_int_equal(call(__NR_access, str("/many/dir/name00002"), 0), -ENOENT);
+    assert_int_equal(call(__NR_rmdir, str("/many/dir")), -ENOTEMPTY);
+    assert_int_equal(call(__NR_pread64, held, scratch + 100, 16, 0), 4); /* it has no name now */
+    assert_int_equal(call(__NR_close, held), 0);
+    assert_int_equal(unmount(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_mapped),
-        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_files),      cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_many_names), cmocka_unit_test(test_lies),
         cmocka_unit_test(test_flipped),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

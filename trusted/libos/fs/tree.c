@@ -5,8 +5,11 @@
 #include "trusted/libos/mm/mm.h"
 
 #define BUCKETS 512u
+#define VOLUME_NAMES_MAX 16384u /* that are in the tree; with their inodes about 6 MiB */
+#define TRIM_BUCKETS 32u        /* looked into at once */
 
 static struct list buckets[BUCKETS];
+static uint32_t volume_names;
 struct dentry *root_dentry;
 
 struct dentry *fs_root(void)
@@ -87,9 +90,43 @@ void dentry_put(struct dentry *d)
     }
 }
 
+static bool is_of_volume(const struct dentry *d)
+{
+    return d->parent && d->parent->inode->volume;
+}
+
+/* Takes a dentry out of the tree, and the tree's reference with it. */
+static void drop_dentry(struct dentry *d)
+{
+    list_remove(&d->hash);
+    list_remove(&d->sibling);
+    d->kept = false;
+    volume_names -= is_of_volume(d);
+    dentry_put(d);
+}
+
+/* Names of volumes are found again: when there are many, those that nobody uses go. */
+static void trim_names(void)
+{
+    static unsigned hand;
+    for (unsigned n = 0; volume_names > VOLUME_NAMES_MAX && n < TRIM_BUCKETS; n++) {
+        struct list *bucket = &buckets[hand++ % BUCKETS], *next;
+        for (struct list *it = bucket->next; it != bucket; it = next) {
+            struct dentry *d = container_of(it, struct dentry, hash);
+            next = it->next;
+            if (is_of_volume(d) && __atomic_load_n(&d->refs, __ATOMIC_ACQUIRE) == 1 && !d->root)
+                drop_dentry(d);
+        }
+    }
+}
+
 /* Puts a dentry into the tree, which holds a reference of its own. */
 static void keep_dentry(struct dentry *d)
 {
+    if (is_of_volume(d)) {
+        volume_names++;
+        trim_names();
+    }
     d->kept = true;
     dentry_get(d);
     list_append(&d->parent->children, &d->sibling);
@@ -177,12 +214,9 @@ void dentry_unlink(struct dentry *d)
         dir->inode->nlink--;
     inode_touch(dir->inode, true);
     inode_touch(d->inode, false);
-    list_remove(&d->hash);
-    list_remove(&d->sibling);
-    d->kept = false;
     if (dir->inode->has_lower)
         dentry_hide(dir, d->name);
-    dentry_put(d);
+    drop_dentry(d);
 }
 
 void dentry_hide(struct dentry *dir, const char *name)
@@ -231,12 +265,8 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name)
         return d->kept ? -ENOMEM : -EXDEV;
     }
     leave_dentry(d);
-    if (hidden) {
-        list_remove(&hidden->hash);
-        list_remove(&hidden->sibling);
-        hidden->kept = false;
-        dentry_put(hidden);
-    }
+    if (hidden)
+        drop_dentry(hidden);
     los_free(d->name);
     d->name = copy;
     d->parent = dir;
