@@ -37,12 +37,13 @@ struct rule {
 static struct rule rules[RULES_MAX];
 static unsigned rule_count;
 static bool random_on;
-static uint64_t random_state;
+static uint64_t random_state = 0x9e3779b97f4a7c15;
 static pthread_mutex_t random_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool dirty;
 
 /* Several threads may enter one TCS. Who comes in at CSSA 0 has it; who finds another's interrupt
  * there must leave, since to resume it would be to run on that one's stack. */
+static _Atomic bool contested;
 static __thread bool entering;
 static __thread unsigned busy;
 
@@ -60,6 +61,7 @@ static const char *const numbers[] = {
     "slot",      "version",       "root",        "root_size", "manifest",  "launch", "hwcap",
     "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",    "sites",  "sites_size",
     "rings",     "in_base",       "in_put",      "in_dry",    "out_taken", "error",  "storm",
+    "kicks",     "shuffle",       "starve",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -314,6 +316,17 @@ static void *storm(void *arg)
     return NULL;
 }
 
+/* Kicks every thread, all the time. */
+static void *kicker(void *arg)
+{
+    for (;;) {
+        for (struct loader_thread *t = loader.threads; t; t = t->next)
+            loader_thread_kick(t);
+        usleep(1000);
+    }
+    return NULL;
+}
+
 static void change_ring(const struct field *f)
 {
     static const struct {
@@ -551,7 +564,9 @@ static void wake_early(struct sh_slot *s)
 
 static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct loader_thread *t))
 {
-    const struct field *delay = field(r, "delay");
+    static struct loader_thread *starved; /* who called first */
+    const struct field *delay = field(r, "delay"), *shuffle = field(r, "shuffle"),
+                       *starve = field(r, "starve");
     if (random_on && (t->slot->call == SH_CALL_WAIT || t->slot->call == SH_CALL_POLL))
         wake_early(t->slot);
     bool omit = random_on && may_omit(t->slot->call) && chance(16) == 0;
@@ -563,14 +578,24 @@ static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct 
         change_slot(t->slot, &r->fields[i]), change_ring(&r->fields[i]);
     if (field(r, "storm"))
         start_thread(storm, NULL);
+    if (field(r, "kicks"))
+        start_thread(kicker, NULL);
     if (field(r, "race"))
         start_thread(racer, t->slot);
-    if (field(r, "twice"))
+    if (field(r, "twice")) {
+        contested = true;
         start_thread(intruder, t);
+    }
     if (field(r, "dirty"))
         dirty = true;
     if (delay)
         usleep((useconds_t)delay->value);
+    if (shuffle)
+        usleep((useconds_t)chance(shuffle->value));
+    if (starve && !starved)
+        starved = t;
+    if (starve && starved == t)
+        usleep((useconds_t)starve->value);
 }
 
 static void answer(struct loader_thread *t, void (*serve)(struct loader_thread *t))
@@ -728,7 +753,7 @@ __attribute__((naked)) static int hostile_handler(long rdi, long rsi, long rdx, 
 
 int hostile_enter(struct loader_thread *t, struct sgx_enclave_run *run)
 {
-    if (!t->tid)
+    if (!contested)
         t->tid = (int)syscall(SYS_gettid);
     loaders_handler = (next_fn *)run->user_handler;
     run->user_handler = (uint64_t)hostile_handler;
@@ -739,6 +764,10 @@ int hostile_enter(struct loader_thread *t, struct sgx_enclave_run *run)
 bool hostile_contested(struct loader_thread *t, uint64_t out, const struct sgx_enclave_run *run,
                        int *next)
 {
+    if (!contested) { /* a kick is no other's interrupt */
+        entering = false;
+        return false;
+    }
     bool faulted = run->function == SGX_EENTER && run->exception_vector == SGX_VECTOR_GP;
     if (faulted && (entering || !t->kicked) && ++busy < 1000) {
         usleep(20);

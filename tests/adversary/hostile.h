@@ -13,6 +13,9 @@
 //   delay=US      before it is answered
 //   race=1        from then on another thread writes the slot while the enclave reads it
 //   twice=1       another thread enters the same TCS, again and again
+//   kicks=1       from then on every thread is kicked all the time
+//   shuffle=US    up to that long before it is answered: threads run in any order
+//   starve=US     the thread that comes first is kept waiting so long, each time
 //   dirty=1       from then on each entry comes with DF, AC, all exceptions of x87 and SSE
 //   unmasked,
 //                 other rounding and full registers

@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,6 +184,73 @@ static void probe_threads(void)
     printf("threads %s %s\n", made == 4 ? "all" : "not all",
            count == made * 300 ? "whole" : "lost");
     fflush(stdout);
+}
+
+/* Processes at the same addresses, each with its own content there, and pages that all have: nobody
+ * may ever see another's. */
+#define FAMILY 3
+static int family_step(uint32_t *own, uint32_t mine, atomic_int *shared)
+{
+    for (int i = 0; i < 8 * ROOM / 4; i++) {
+        if (own[i] != mine + (uint32_t)i)
+            return 1;
+    }
+    atomic_fetch_add(shared, 1);
+    return 0;
+}
+
+static int family_member(uint32_t mine, atomic_int *shared, int from, int to, bool spins)
+{
+    static uint32_t own[8 * ROOM / 4];
+    int wrong = 0;
+    char byte = 'x';
+    for (int i = 0; i < 8 * ROOM / 4; i++)
+        own[i] = mine + (uint32_t)i;
+    for (int round = 0; round < 12 && !wrong; round++) {
+        if (spins) { /* each in its turn, and nobody gives it up by a call */
+            while (atomic_load(shared) % (FAMILY + 1) != (int)(mine >> 24) && !wrong)
+                wrong = own[round] != mine + (uint32_t)round;
+        } else if (read(from, &byte, 1) != 1) {
+            return 2;
+        }
+        wrong += family_step(own, mine, shared);
+        if (!spins && write(to, &byte, 1) != 1)
+            return 3;
+    }
+    return wrong;
+}
+
+static void family(const char *name, bool spins)
+{
+    atomic_int *shared =
+        mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int p[FAMILY + 1][2], status, wrong = 0, made = 0;
+    for (int i = 0; i <= FAMILY; i++)
+        wrong += pipe(p[i]) != 0;
+    for (int i = 0; i < FAMILY; i++) {
+        pid_t c = fork();
+        if (!c)
+            _exit(family_member((uint32_t)(i + 1) << 24, shared, p[i][0], p[i + 1][1], spins));
+        made += c > 0;
+    }
+    if (made == FAMILY) {
+        wrong += write(p[0][1], "x", 1) != 1; /* once round for each of the parent's */
+        wrong += family_member(0, shared, p[FAMILY][0], p[0][1], spins);
+    }
+    while (wait(&status) > 0)
+        wrong += status != 0;
+    printf("%s %s\n", name, wrong || *shared != 12 * (FAMILY + 1) ? "mixed" : "whole");
+    fflush(stdout);
+}
+
+static void probe_family(void)
+{
+    family("family", false);
+}
+
+static void probe_spinning(void)
+{
+    family("spinning", true);
 }
 
 static void probe_memory(void)
@@ -403,6 +473,8 @@ int main(int argc, char **argv)
         {"poll", probe_poll},
         {"pipe", probe_pipe},
         {"threads", probe_threads},
+        {"family", probe_family},
+        {"spinning", probe_spinning},
         {"memory", probe_memory},
         {"socket", probe_socket},
         {"listen", probe_listen},
