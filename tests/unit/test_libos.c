@@ -813,6 +813,21 @@ static void test_signal_queue(void **state)
     current()->handlers->actions[9].handler = current()->handlers->actions[33].handler = 0;
 }
 
+/* A place's frames are forgotten: those of the place before, up to the last, are not. */
+static void test_border_of_places(void **state)
+{
+    uint64_t border = port_info.user_start + (5ul << 30), page = border - PAGE_SIZE;
+    los_lock();
+    assert_int_equal(frame_add(page, 1, PORT_R | PORT_W, 1), 0);
+    assert_int_equal(frame_add(border + (1ul << 21), 1, PORT_R | PORT_W, 1), 0);
+    frame_remove(border + (1ul << 21), 1);
+    frame_forget(border, border + (1ul << 30));
+    assert_int_equal(frame_rights(page), PORT_R | PORT_W);
+    assert_int_equal(frame_rights(border + (1ul << 21)), -1);
+    frame_remove(page, 1);
+    los_unlock();
+}
+
 static void test_signal_frame(void **state)
 {
     struct thread *t = self();
@@ -1520,6 +1535,7 @@ int main(void)
         cmocka_unit_test(test_sealed_streams),
         cmocka_unit_test(test_futex),
         cmocka_unit_test(test_signal_queue),
+        cmocka_unit_test(test_border_of_places),
         cmocka_unit_test(test_signal_frame),
         cmocka_unit_test(test_clock_goes_forward),
         cmocka_unit_test(test_tsc),

@@ -43,7 +43,7 @@ void proc_show_vmstat(struct text *t)
 
 void proc_show_uptime(struct text *t)
 {
-    uint64_t ns = clock_now() - current()->start_time;
+    uint64_t ns = clock_now(); /* as start times of processes count */
     text_put(t, "%lu.%02lu 0.00\n", ns / NS, ns % NS / (NS / 100));
 }
 

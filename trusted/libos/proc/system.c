@@ -96,7 +96,7 @@ long sys_sysinfo(uint64_t to)
 {
     uint64_t total = settings.memory ? settings.memory : 4ull << 30;
     struct sysinfo s = {
-        .uptime = (long)((clock_now() - current()->start_time) / NS),
+        .uptime = (long)(clock_now() / NS),
         .totalram = total,
         .freeram = total - MIN(total, stats.committed),
         .procs = 1,
