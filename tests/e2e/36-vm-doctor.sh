@@ -36,6 +36,11 @@ else
 fi
 SHELTER_STORE=/proc/nothing status "store that cannot be" 0 "$SHELTER" doctor
 check "store that cannot be: says so" grep -qE -- '-- store +.*/proc/nothing' "$T/out"
+# A relative store below a folder that is gone: an error with a reason and a way out.
+mkdir "$T/gone"
+SHELTER_STORE=store status "a relative store in a deleted folder" 125 \
+    sh -c 'cd "$1" && rmdir "$1" && exec "$2" images' sh "$T/gone" "$SHELTER"
+one_line "a relative store in a deleted folder: why, and what to do" '^shelter: SHELTER_STORE=store .*absolute path: .+'
 # Root's store is the system's, and who points elsewhere is told so, once.
 as_root='mount -t tmpfs none /var/lib && unset SHELTER_STORE && exec "$@"'
 if unshare -rm sh -c "$as_root" sh true 2>/dev/null; then
