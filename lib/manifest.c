@@ -88,11 +88,23 @@ bool sh_volume_name_ok(const void *name, size_t size)
     return size && size <= SH_VOLUME_NAME_MAX;
 }
 
+const char *sh_volume_freshness(uint32_t flags)
+{
+    return flags & SH_VOLUME_INSECURE_NONE ? "insecure-none"
+           : flags & SH_VOLUME_STRICT      ? "strict"
+                                           : "session";
+}
+
 static bool volume_ok(const uint8_t *data, uint32_t size)
 {
     uint32_t flags = sh_le32(data + 8), n = sh_le32(data + 12);
-    return (flags & ~SH_VOLUME_READ_ONLY) == SH_VOLUME_INSECURE_NONE && n < size - 16 &&
-           sh_volume_name_ok(data + 16, n) && sh_host_mount_ok(data + 16 + n, size - 16 - n);
+    const uint32_t known = SH_VOLUME_INSECURE_NONE | SH_VOLUME_STRICT | SH_VOLUME_READ_ONLY |
+                           SH_VOLUME_PAUSE | 0xffffu << SH_VOLUME_AWAY_SHIFT;
+    bool none = flags & SH_VOLUME_INSECURE_NONE;
+    return !(flags & ~known) && n < size - 16 &&
+           (none ? !(flags & (SH_VOLUME_STRICT | SH_VOLUME_PAUSE)) : true) &&
+           none == !(flags >> SH_VOLUME_AWAY_SHIFT) && sh_volume_name_ok(data + 16, n) &&
+           sh_host_mount_ok(data + 16 + n, size - 16 - n);
 }
 
 static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)

@@ -38,6 +38,8 @@ bool sh_host_mount_ok(const void *path, size_t size);
 
 /* A volume's name: 1 to SH_VOLUME_NAME_MAX of A-Z a-z 0-9 _ - */
 bool sh_volume_name_ok(const void *name, size_t size);
+/* What SH_VOLUME_* say of it: "insecure-none", "session" or "strict". */
+const char *sh_volume_freshness(uint32_t flags);
 
 /* The `index`th record with this tag, or a view with NULL data when there is none. */
 struct sh_view sh_manifest_get(const struct sh_manifest *m, enum sh_manifest_tag tag, size_t index);

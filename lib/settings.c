@@ -205,12 +205,17 @@ static void set_limits(struct sh_settings *s)
 static void take_volume(struct maker *k, const uint8_t *v, size_t size)
 {
     struct sh_settings *s = k->s;
-    uint32_t n = sh_le32(v + 12);
+    uint32_t n = sh_le32(v + 12), flags = sh_le32(v + 8);
     if (s->volume_count == SH_VOLUMES_MAX)
         return refuse_settings(k, -E2BIG, "the image has more than 8 volumes");
     s->volumes[s->volume_count++] =
-        (struct sh_volume){take_string(k, v + 16, n), take_string(k, v + 16 + n, size - 16 - n),
-                           sh_le64(v), sh_le32(v + 8) & SH_VOLUME_READ_ONLY};
+        (struct sh_volume){.name = take_string(k, v + 16, n),
+                           .path = take_string(k, v + 16 + n, size - 16 - n),
+                           .size = sh_le64(v),
+                           .away = flags >> SH_VOLUME_AWAY_SHIFT,
+                           .read_only = flags & SH_VOLUME_READ_ONLY,
+                           .strict = flags & SH_VOLUME_STRICT,
+                           .pauses = flags & SH_VOLUME_PAUSE};
 }
 
 static void take_record(struct maker *k, const struct sh_record *r, bool own_command)

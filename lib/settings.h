@@ -59,7 +59,8 @@ struct sh_share {
 struct sh_volume {
     const char *name, *path;
     uint64_t size; /* bytes; 0: as large as its file */
-    bool read_only;
+    uint32_t away; /* seconds without a broker's answer (SH_VOLUME_AWAY_SHIFT); 0: none is asked */
+    bool read_only, strict, pauses;
 };
 
 /* Every string ends with a NUL and stands in the caller's arena; none is NULL. */

@@ -133,8 +133,8 @@ static int merge_config(struct sh_config *to, const struct sh_config *from, stru
     for (size_t i = 0; !r && i < from->volume_count; i++) {
         const struct sh_config_volume *v = &from->volumes[i];
         to->volumes = sh_realloc_array(to->volumes, to->volume_count + 1, sizeof(*v));
-        to->volumes[to->volume_count++] = (struct sh_config_volume){
-            sh_strdup(v->name), sh_strdup(v->path), v->size, v->read_only};
+        to->volumes[to->volume_count++] =
+            (struct sh_config_volume){sh_strdup(v->name), sh_strdup(v->path), v->size, v->flags};
     }
     for (size_t i = 0; !r && i < from->host_mount_count; i++) {
         cleanup_free char *place = sh_format("%s%s", from->host_mounts[i].path,

@@ -175,15 +175,19 @@ static cJSON *json_volumes(const struct sh_manifest *m)
     size_t count = sh_manifest_count(m, SH_TAG_VOLUME);
     for (size_t i = 0; i < count; i++) {
         struct sh_view v = sh_manifest_get(m, SH_TAG_VOLUME, i);
-        uint32_t n = sh_le32(v.data + 12);
+        uint32_t n = sh_le32(v.data + 12), flags = sh_le32(v.data + 8);
         cleanup_free char *name = text_of((struct sh_view){v.data + 16, n});
         cleanup_free char *path = text_of((struct sh_view){v.data + 16 + n, v.size - 16 - n});
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "name", name);
         cJSON_AddStringToObject(o, "path", path);
         cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data));
-        cJSON_AddStringToObject(o, "freshness", "insecure-none");
-        cJSON_AddBoolToObject(o, "read_only", sh_le32(v.data + 8) & SH_VOLUME_READ_ONLY);
+        cJSON_AddStringToObject(o, "freshness", sh_volume_freshness(flags));
+        cJSON_AddBoolToObject(o, "read_only", flags & SH_VOLUME_READ_ONLY);
+        if (flags >> SH_VOLUME_AWAY_SHIFT) {
+            cJSON_AddNumberToObject(o, "away_seconds", flags >> SH_VOLUME_AWAY_SHIFT);
+            cJSON_AddStringToObject(o, "then", flags & SH_VOLUME_PAUSE ? "pause" : "error");
+        }
         cJSON_AddItemToArray(list, o);
     }
     return list;

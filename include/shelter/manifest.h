@@ -53,9 +53,15 @@ enum sh_manifest_tag {
     SH_TAG_COUNT        /* no tag: one more than the last */
 };
 
-/* How fresh a volume must be: no word of it, an anchor would have to be asked. */
+/* How fresh a volume must be: that an earlier state was put back is noticed by a broker that has
+ * the state of each fsync (STRICT), of about each second (neither), or by nobody (INSECURE_NONE).
+ * Where a broker is asked: how many seconds changes go on while it does not answer, and whether
+ * they then wait for it (PAUSE) or fail. */
 #define SH_VOLUME_INSECURE_NONE 1u
+#define SH_VOLUME_STRICT 2u
 #define SH_VOLUME_READ_ONLY 4u
+#define SH_VOLUME_PAUSE 8u
+#define SH_VOLUME_AWAY_SHIFT 16u /* the upper half: seconds, from 1; 0 for INSECURE_NONE */
 #define SH_VOLUME_NAME_MAX 32u
 #define SH_VOLUME_KEY_SIZE 32u
 #define SH_VOLUMES_MAX 8u

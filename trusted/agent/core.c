@@ -94,28 +94,49 @@ static bool has_nul(const uint8_t *data, size_t size)
     return false;
 }
 
+/* What stands under the path; with more than that where the image wants its broker to remember. */
+static int fetch_bytes(struct agent *a, struct agent_secret *s, const char *path,
+                       struct agent_volume *volume, uint8_t **data, struct agent_error *e)
+{
+    const struct sh_settings *set = a->settings;
+    for (size_t i = 0; s->volume && i < set->volume_count; i++) {
+        const struct sh_volume *v = &set->volumes[i];
+        if (!v->away || strcmp(v->name, s->name))
+            continue;
+        s->anchored = volume;
+        s->data = volume->key;
+        s->size = sizeof(volume->key);
+        return agent_volume_open(a, path, v->read_only, volume, e);
+    }
+    int rc = agent_resource(a, path, data, &s->size, e);
+    s->data = *data;
+    return rc;
+}
+
 static int fetch_one(struct agent *a, const char *record,
                      int (*give)(void *arg, const struct agent_secret *secret), void *arg,
                      struct agent_error *e)
 {
     struct agent_secret s = {.env = false};
     struct agent_error why;
+    struct agent_volume volume;
     char path[257];
     uint8_t *data = NULL;
     if (secret_parse(record, &s, path))
         return agent_fail(e, -EINVAL,
                           "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG", NULL);
-    int rc = agent_resource(a, path, &data, &s.size, &why);
+    int rc = fetch_bytes(a, &s, path, &volume, &data, &why);
     if (rc)
         return agent_fail(e, rc, "secret '", s.name, "': ", why.text, NULL);
-    s.data = data;
     if (s.env && has_nul(data, s.size))
         rc = agent_fail(e, -EINVAL, "secret '", s.name,
                         "' has a zero byte, which an environment variable cannot hold", NULL);
     else if ((rc = give(arg, &s)))
         agent_fail(e, rc, "secret '", s.name, "' cannot be put in place", NULL);
-    agent_wipe(data, s.size);
+    if (data)
+        agent_wipe(data, s.size);
     agent_os_free(data);
+    agent_wipe(&volume, sizeof(volume));
     return rc;
 }
 

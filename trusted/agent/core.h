@@ -17,6 +17,7 @@
 #include "lib/bytes.h"
 #include "lib/settings.h"
 #include "trusted/agent/os.h"
+#include "trusted/volume/anchor.h"
 
 /* One sentence: what failed, why, what to do; no newline, never a secret. */
 struct agent_error {
@@ -24,6 +25,7 @@ struct agent_error {
 };
 
 struct agent;
+struct agent_volume;
 
 #define AGENT_NONCE_MAX 64u
 #define AGENT_SECRET_MAX (1u << 20) /* bytes of one resource */
@@ -48,11 +50,12 @@ bool agent_has_broker(const struct agent *a);
 
 /* A secret that the image asks for (SH_TAG_SECRET), fetched. */
 struct agent_secret {
-    char name[AGENT_NAME_MAX + 1]; /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
-    bool env;                      /* an environment variable, else a file */
-    bool volume;                   /* no file either: the key of the volume of that name */
-    const uint8_t *data;           /* the core's: gone, wiped, when give returns */
-    size_t size;                   /* for env it holds no NUL */
+    char name[AGENT_NAME_MAX + 1];       /* [A-Za-z_][A-Za-z0-9_.-]*; for env without '.' and '-' */
+    bool env;                            /* an environment variable, else a file */
+    bool volume;                         /* no file either: the key of the volume of that name */
+    const struct agent_volume *anchored; /* what the broker remembers of it; NULL: none is asked */
+    const uint8_t *data;                 /* the core's: gone, wiped, when give returns */
+    size_t size;                         /* for env it holds no NUL */
 };
 
 /* Before the workload starts: with a broker, attests; then fetches each secret of the image and
@@ -68,6 +71,31 @@ int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *siz
                    struct agent_error *e);
 
 void agent_wipe(void *data, size_t size);
+
+/* --- Volumes (docs/broker.md, trusted/volume/anchor.h) --- */
+
+/* One that the broker anchors: opened once, then advanced. Holds the key: wipe it. */
+struct agent_volume {
+    char path[257]; /* of its key, "repository/type/tag" */
+    bool read_only;
+    uint8_t key[32];
+    char lease[33];
+    char state[72]; /* what the broker acknowledged last, as it writes it */
+    struct anchor anchor;
+    uint64_t writer; /* ours: for struct volume_disk */
+};
+
+/* Key, memory and lease. Waits for a holder that is not heard any more (some seconds). -EBUSY:
+ * another one holds it, and lives; -ENOSYS: a broker that anchors no volumes; else as
+ * agent_resource. */
+int agent_volume_open(struct agent *a, const char *path, bool read_only, struct agent_volume *v,
+                      struct agent_error *e);
+enum agent_volume_step { AGENT_VOLUME_BEGIN, AGENT_VOLUME_ADVANCE, AGENT_VOLUME_RELEASE };
+/* The broker has this state when it returns 0. The same state again: it heard us. Takes about five
+ * seconds at most. -ESTALE: the volume is no longer ours, or the broker forgot what it had
+ * acknowledged; never again. Anything else may pass. */
+int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct volume_state *to,
+                         enum agent_volume_step step, struct agent_error *e);
 
 /* --- Local API (CoCo's api-server-rest) --- */
 

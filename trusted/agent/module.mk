@@ -5,9 +5,9 @@
 # trusted/agent/os.h declares.
 
 AGENT_CORE := $(addprefix trusted/agent/,api.c client.c core.c events.c evidence.c exchange.c json.c key.c \
-    query.c ratls.c rcar.c rng.c response.c text.c tls.c url.c)
+    query.c ratls.c rcar.c rng.c response.c text.c tls.c url.c volume.c)
 AGENT_SRC := $(wildcard trusted/agent/*.c)
-AGENT_LIB := lib/base64.c lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c
+AGENT_LIB := lib/base64.c lib/hex.c lib/io.c lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c trusted/volume/anchor.c
 
 # Debian's archives are made for glibc: trusted/agent/glibc_names.c gives the names that musl lacks.
 MBEDTLS_DIR := $(dir $(shell $(CC) -print-file-name=libmbedcrypto.a))

@@ -33,9 +33,8 @@ static void detail_of(const struct agent_response *r, char out[161])
     }
 }
 
-/* Any other answer than 200. -EAGAIN where another try may help. */
-static int report_refused(struct agent *a, const struct agent_response *r, const char *what,
-                          struct agent_error *e)
+int agent_refused(struct agent *a, const struct agent_response *r, const char *what,
+                  struct agent_error *e)
 {
     char name[300], status[21], detail[161];
     bool later = r->status == 429 || r->status == 503;
@@ -63,9 +62,8 @@ static bool text_mentions(const struct agent_text *t, const char *word)
     return false;
 }
 
-/* The body as JSON; 0 or an error. */
-static int body_of(struct agent *a, const struct agent_response *r, struct agent_json *o,
-                   struct agent_error *e)
+int agent_body(struct agent *a, const struct agent_response *r, struct agent_json *o,
+               struct agent_error *e)
 {
     char name[300];
     agent_client_name(&a->client, name);
@@ -123,7 +121,7 @@ static int take_challenge(struct agent *a, const struct agent_response *r,
                           char nonce[NONCE_TEXT_MAX], struct agent_error *e)
 {
     struct agent_json o;
-    int rc = body_of(a, r, &o, e);
+    int rc = agent_body(a, r, &o, e);
     if (rc)
         return rc;
     if (!nonce_ok(nonce, agent_json_member(o, "nonce", nonce, NONCE_TEXT_MAX)))
@@ -161,7 +159,7 @@ static int ask_challenge(struct agent *a, char nonce[NONCE_TEXT_MAX], struct age
              (text_mentions(&r.body, "ersion") || text_mentions(&r.body, "extra-params")))
         rc = -EPROTONOSUPPORT;
     else
-        rc = report_refused(a, &r, "to open a session", e);
+        rc = agent_refused(a, &r, "to open a session", e);
     agent_response_free(&r);
     return rc;
 }
@@ -235,7 +233,7 @@ static bool token_ok(const char *token, long size)
 static int take_token(struct agent *a, const struct agent_response *r, struct agent_error *e)
 {
     struct agent_json o;
-    int rc = body_of(a, r, &o, e);
+    int rc = agent_body(a, r, &o, e);
     char *token = rc ? NULL : agent_os_alloc(TOKEN_MAX);
     if (!rc && !token)
         rc = agent_fail(e, -ENOMEM, "no memory for the broker's token", NULL);
@@ -268,7 +266,7 @@ static int send_attestation(struct agent *a, const struct agent_text *body, stru
     if (r.status == 200) {
         rc = take_token(a, &r, e);
     } else {
-        rc = report_refused(a, &r, "the attestation", e);
+        rc = agent_refused(a, &r, "the attestation", e);
         if (r.status == 409) /* our own request that was sent again, or an expired session */
             rc = -EAGAIN;
         /* Brokers of old take RSA keys only, and say so. */
@@ -397,24 +395,49 @@ static bool path_ok(const char *path)
     return slashes == 2 && since && size <= 256;
 }
 
-static int get_resource(struct agent *a, const char *path, uint8_t **out, size_t *size,
-                        bool *unauthorised, struct agent_error *e)
+int agent_may_ask(struct agent *a, const char *path, struct agent_error *e)
 {
-    char full[320] = "/kbs/v0/resource/", what[300] = "";
+    int rc = check_broker(a, e);
+    if (!rc && !path_ok(path))
+        rc = agent_fail(e, -EINVAL, "a resource is REPOSITORY/TYPE/TAG", NULL);
+    if (!rc && !a->client.pin.size)
+        rc = agent_fail(e, -EPERM,
+                        "without the broker's key in the image (--broker-key) whatever is"
+                        " fetched could be the host's",
+                        NULL);
+    return rc;
+}
+
+int agent_ask(struct agent *a, const struct agent_call *call, struct agent_response *r,
+              struct agent_error *e)
+{
+    struct agent_call c = *call;
+    for (bool again = false;; again = true) {
+        int rc = a->token.size ? 0 : agent_attest(a, e);
+        if (rc)
+            return rc;
+        c.cookie = a->cookie;
+        c.token = a->token.data;
+        rc = agent_client_call(&a->client, &c, r, e);
+        if (rc || r->status != 401 || again)
+            return rc;
+        agent_text_free(&a->token); /* the session has expired meanwhile */
+        agent_response_free(r);
+    }
+}
+
+static int get_resource(struct agent *a, const char *path, uint8_t **out, size_t *size,
+                        struct agent_error *e)
+{
+    char full[320] = "/kbs/v0/resource/";
     struct agent_response r;
     struct agent_json o;
     memcpy(full + strlen(full), path, strlen(path) + 1);
-    memcpy(what, path, strlen(path) + 1);
-    struct agent_call call = {
-        .method = "GET", .path = full, .cookie = a->cookie, .token = a->token.data};
-    int rc = agent_client_call(&a->client, &call, &r, e);
+    struct agent_call call = {.method = "GET", .path = full};
+    int rc = agent_ask(a, &call, &r, e);
     if (rc)
         return rc;
-    *unauthorised = r.status == 401;
-    if (r.status != 200)
-        rc = report_refused(a, &r, what, e);
-    else
-        rc = body_of(a, &r, &o, e);
+    rc = r.status != 200 ? agent_refused(a, &r, path, e) : agent_body(a, &r, &o, e);
     if (!rc)
         rc = agent_jwe_open(a->key, o, out, size, e);
     agent_response_free(&r);
@@ -424,28 +447,13 @@ static int get_resource(struct agent *a, const char *path, uint8_t **out, size_t
 int agent_resource(struct agent *a, const char *path, uint8_t **out, size_t *size,
                    struct agent_error *e)
 {
-    bool unauthorised = false;
-    int rc = check_broker(a, e);
-    if (!rc && !path_ok(path))
-        rc = agent_fail(e, -EINVAL, "a resource is REPOSITORY/TYPE/TAG", NULL);
-    if (!rc && !a->client.pin.size)
-        rc = agent_fail(e, -EPERM,
-                        "without the broker's key in the image (--broker-key) whatever is"
-                        " fetched could be the host's",
-                        NULL);
+    int rc = agent_may_ask(a, path, e);
     for (unsigned try = 0; !rc && try < TRIES; try++) {
-        if (!a->token.size && (rc = agent_attest(a, e)))
-            break;
-        rc = get_resource(a, path, out, size, &unauthorised, e);
+        rc = get_resource(a, path, out, size, e);
         if (!rc)
             return 0;
-        if (unauthorised && !try) { /* the session has expired meanwhile */
-            agent_text_free(&a->token);
+        if (rc == -EAGAIN && try + 1 < TRIES && agent_client_pause(&a->client, BACK_OFF_MS << try))
             rc = 0;
-        } else if (rc == -EAGAIN && try + 1 < TRIES &&
-                   agent_client_pause(&a->client, BACK_OFF_MS << try)) {
-            rc = 0;
-        }
     }
     return rc;
 }

@@ -39,6 +39,19 @@ struct agent {
 /* Handshake; then there are token, key and cookie. */
 int agent_attest(struct agent *a, struct agent_error *e);
 
+/* A request by the session that has attested: attests first where there is none, and again where
+ * it has expired. 0 with r filled, any status but 401; the caller frees it. */
+int agent_ask(struct agent *a, const struct agent_call *call, struct agent_response *r,
+              struct agent_error *e);
+/* The sentence for an answer that is not 200. -EAGAIN where another try may help. */
+int agent_refused(struct agent *a, const struct agent_response *r, const char *what,
+                  struct agent_error *e);
+/* The body as JSON: 0 or an error. */
+int agent_body(struct agent *a, const struct agent_response *r, struct agent_json *o,
+               struct agent_error *e);
+/* May something be fetched from there: an address that is one, a pinned key, a path. */
+int agent_may_ask(struct agent *a, const char *path, struct agent_error *e);
+
 /* Evidence JSON of this TEE into t; for wire use. The events of a register stand behind its log,
  * those of none in the member "measured_log" (`with_log`: only where report_data binds them). */
 int agent_evidence_text(struct agent_text *t, const uint8_t report_data[64],

@@ -19,6 +19,7 @@
 #define ERESTARTSYS                                                                                \
     512 /* inside only: start the call again unless a handler without SA_RESTART ran */
 #define ERESTARTNOHAND 514 /* likewise: unless a handler ran at all */
+#define EAWAY 520 /* inside only: start it again when a volume may be changed (fs/volume.h) */
 #define NO_DEADLINE UINT64_MAX
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))

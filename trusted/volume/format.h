@@ -111,6 +111,8 @@ struct super {
     uint32_t inode_levels, zero;
     struct ptr inode_table;
     struct ptr map[SUPERS];
+    uint64_t writer, anchored_sequence; /* struct volume_state (volume.h); 0 without an anchor */
+    uint32_t anchored_log, zero_too;
 };
 
 #define WRAP_SIZE (12u + 16u + 32u)

@@ -20,7 +20,13 @@ static void nonce_of(const struct volume *v, uint32_t at, uint8_t nonce[CRYPT_NO
 
 void log_remember(struct volume *v)
 {
-    v->now = (struct volume_state){v->super.sequence, v->super.session, {0}, v->log_at};
+    const struct super *s = &v->super;
+    v->now = (struct volume_state){.sequence = s->sequence,
+                                   .session = s->session,
+                                   .writer = s->writer,
+                                   .anchored_sequence = s->anchored_sequence,
+                                   .anchored_log = s->anchored_log,
+                                   .log_count = v->log_at};
     memcpy(v->now.root, v->root.tag, sizeof(v->now.root));
 }
 

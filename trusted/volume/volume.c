@@ -176,6 +176,8 @@ static int open_rest(struct volume *v)
     if (!r)
         r = clean ? log_start(v) : log_replay(v);
     v->found = v->now;
+    if (!r && v->disk.judge_found)
+        r = v->disk.judge_found(v->disk.ctx, &v->found);
     if (r || v->read_only)
         return r;
     r = root_commit(v, false);
@@ -198,11 +200,18 @@ int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZ
     return r;
 }
 
-int volume_close(struct volume *v)
+int volume_close_at(struct volume *v, struct volume_state *last)
 {
     int r = v->read_only ? 0 : root_commit(v, true);
+    *last = v->now;
     volume_abandon(v);
     return r;
+}
+
+int volume_close(struct volume *v)
+{
+    struct volume_state last;
+    return volume_close_at(v, &last);
 }
 
 const char *volume_reason(const struct volume *v)
@@ -254,6 +263,12 @@ void volume_state(const struct volume *v, struct volume_state *out)
 void volume_found(const struct volume *v, struct volume_state *out)
 {
     *out = v->found;
+}
+
+void volume_anchored(struct volume *v, const struct volume_state *state)
+{
+    v->super.anchored_sequence = state->sequence;
+    v->super.anchored_log = state->log_count;
 }
 
 void volume_info(const struct volume *v, struct volume_info *out)

@@ -31,6 +31,7 @@
 #define VOLUME_ROOT 1u            /* inode number of the root directory */
 
 struct volume;
+struct volume_state;
 
 /* Blocks of 4 KiB. Calls return 0 or -errno; all `count` blocks or an error. What write said may
  * be lost, wholly or in part, until the flush that follows it has returned. */
@@ -41,16 +42,26 @@ struct volume_disk {
     void (*discard_blocks)(void *ctx, uint64_t block, uint64_t count); /* a hint; may be NULL */
     int (*random_bytes)(void *ctx, void *buf, size_t size);
     int64_t (*now_ns)(void *ctx); /* ns since 1970 */
+    /* What was found is read and whole, nothing is written yet: 0, or -errno, which volume_open
+     * then returns. Who remembers the last state (anchor.h) answers. May be NULL: nobody does. */
+    int (*judge_found)(void *ctx, const struct volume_state *found);
     void *ctx;
     uint64_t blocks; /* of the disk: a claim */
+    uint64_t writer; /* by which the anchor knows us; 0: there is none */
 };
 
-/* What an anchor remembers of a volume: enough to know it again. */
+/* What an anchor remembers of a volume: enough to know it again. A root record and a number of
+ * blocks of its log say all that is in the volume; a writer's states follow each other. */
 struct volume_state {
-    uint64_t sequence;  /* of the root record */
-    uint64_t session;   /* who wrote it */
-    uint8_t root[16];   /* its tag */
-    uint32_t log_count; /* blocks of the log behind it that are acknowledged */
+    uint64_t sequence; /* of the root record */
+    uint64_t session;  /* whose keys it has */
+    uint64_t writer;   /* who wrote it; 0: somebody without an anchor */
+    /* What the anchor had acknowledged to whoever wrote it: never more than it has now, unless it
+     * forgot. */
+    uint64_t anchored_sequence;
+    uint32_t anchored_log;
+    uint32_t log_count; /* blocks of the log behind the root record that are acknowledged */
+    uint8_t root[16];   /* tag of the root record */
 };
 
 enum {
@@ -77,6 +88,8 @@ int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SI
 const char *volume_why_not(int error);
 /* Commits, unless read only, and wipes the memory, whatever it returns. */
 int volume_close(struct volume *v);
+/* The same; *last: what is on the disk then, for the anchor. */
+int volume_close_at(struct volume *v, struct volume_state *last);
 /* Wipes the memory and writes nothing. */
 void volume_abandon(struct volume *v);
 
@@ -98,6 +111,8 @@ uint64_t volume_pending(const struct volume *v);
 void volume_state(const struct volume *v, struct volume_state *out);
 /* As the volume was found by volume_open. */
 void volume_found(const struct volume *v, struct volume_state *out);
+/* The anchor has this state: the next root record says so. */
+void volume_anchored(struct volume *v, const struct volume_state *state);
 
 struct volume_info {
     uint64_t blocks, free, available, files, sequence;

@@ -2,6 +2,7 @@
 // The table of endpoints.
 #include "verifier/broker/routes.h"
 #include "verifier/broker/rcar.h"
+#include "verifier/broker/volume.h"
 
 #include <string.h>
 
@@ -44,6 +45,8 @@ static const struct sb_route routes[] = {
     {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth},
     {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest},
     {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource},
+    {"POST", "/kbs/v0/volume/open/", 4096, false, false, sb_volume_open},
+    {"POST", "/kbs/v0/volume/advance/", 4096, false, false, sb_volume_advance},
     {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks},
     {"GET", "/healthz", 0, true, false, serve_health},
     {"GET", "/readyz", 0, false, false, serve_ready},

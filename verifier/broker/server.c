@@ -191,6 +191,7 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
     sb_limit_init(&s->limit, o->rate);
     sb_sessions_init(&s->sessions, sessions, SB_SESSIONS_SIZE,
                      o->session_ms ? o->session_ms : 300000);
+    sb_leases_init(&s->leases);
     sb_fetches_init(&s->fetches);
     sb_fetches_bind(&s->fetches, &s->judge.fetch);
     s->judge.fetches = &s->fetches;
@@ -296,6 +297,7 @@ void sb_server_stop(struct sb_server *s)
     }
     sb_log_flush(s->store);
     sb_sessions_free(&s->sessions);
+    sb_leases_free(&s->leases);
     sb_references_free(&s->judge.references);
     free(s->jwks);
 }

@@ -4,6 +4,8 @@
 //   POST /kbs/v0/auth                       -> challenge and cookie
 //   POST /kbs/v0/attest                     -> token
 //   GET  /kbs/v0/resource/REPO/TYPE/TAG     -> JWE, for a cookie or a bearer token
+//   POST /kbs/v0/volume/open/...            -> JWE with a volume's key and its last state
+//   POST /kbs/v0/volume/advance/...         -> the state is another one from now on
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
 //   GET  /healthz, /readyz; /metrics on loopback
 //
@@ -29,6 +31,7 @@
 #include "verifier/broker/judge.h"
 #include "verifier/broker/limit.h"
 #include "verifier/broker/metrics.h"
+#include "verifier/broker/volume.h"
 #include "verifier/broker/work.h"
 
 struct MHD_Daemon;
@@ -64,6 +67,7 @@ struct sb_server {
     struct sb_work work;
     struct sb_fetches fetches;
     struct sb_metrics metrics;
+    struct sb_leases leases;
     struct MHD_Daemon *daemon;
     bool tls;
     size_t body_max;

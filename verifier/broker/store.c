@@ -21,6 +21,7 @@ static int check_all(struct sb_store *st, char *why, size_t why_size)
         "SELECT 'resource ' || path FROM resource WHERE mac IS NOT " SB_MAC_RESOURCE " LIMIT 1",
         "SELECT 'reference ' || name FROM reference WHERE mac IS NOT " SB_MAC_REFERENCE " LIMIT 1",
         "SELECT 'policy of ' || path FROM policy WHERE mac IS NOT " SB_MAC_POLICY " LIMIT 1",
+        "SELECT 'volume ' || path FROM volume WHERE mac IS NOT " SB_MAC_VOLUME " LIMIT 1",
     };
     char *text = NULL;
     size_t size;

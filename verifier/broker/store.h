@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the broker keeps: its key, resources, references, policies and the audit log. SQLite.
+// What the broker keeps: its key, resources, references, policies, volumes' last states and the
+// audit log. SQLite.
 //
 // One file, DIR/broker.db (0600, in a folder that is 0700), in WAL mode with synchronous=FULL: a
 // write that was acknowledged is on disk. The server and the command line may use it at the same
@@ -84,6 +85,32 @@ int sb_policy_delete(struct sb_store *st, const char *path);
 
 // Lists as JSON arrays (malloc'd): resources and policies without contents; references with rules.
 int sb_store_list(struct sb_store *st, char **json);
+
+// --- Volumes: what was acknowledged of each, and who holds it ---
+
+#define SB_VOLUME_STATE_SIZE 72 // "SEQUENCE-LOG-ROOT": decimal, decimal, 32 hexadecimal digits
+
+// Of the volume whose key is the resource `path`. All of it survives whatever happens to us.
+struct sb_volume {
+    char memory[12];                  // never, open, released or reset (docs/broker.md)
+    char state[SB_VOLUME_STATE_SIZE]; // the last that was acknowledged; "" where there is none
+    char next[17];                    // the writer that may go on from it
+    char lease[33];                   // whoever shows it holds the volume; "": nobody does
+    char second[8];                   // "fence": one that comes second wins; else it is refused
+    char image[104], reference[136], peer[64]; // of the holder, now or last
+    int64_t opened_ms, heard_ms;               // wall clock, to be shown only
+    int64_t beats;                             // one more with every change
+};
+// Changes a volume's row, all at once: `change` gets it, memory "" where there is none yet. It
+// returns 0: write it; 1: nothing changed; -errno: nor did it, and that is the result. 0 or -errno.
+int sb_volume_change(struct sb_store *st, const char *path,
+                     int (*change)(struct sb_volume *v, void *arg), void *arg);
+// -ENOENT: it was never seen.
+int sb_volume_get(struct sb_store *st, const char *path, struct sb_volume *out);
+// As if it had never been seen.
+int sb_volume_delete(struct sb_store *st, const char *path);
+// All of them as a JSON array, or the one of that path (malloc'd).
+int sb_volume_list(struct sb_store *st, const char *path, char **json);
 
 // --- Audit log ---
 //

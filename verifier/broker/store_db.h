@@ -38,6 +38,9 @@ struct sb_store {
 #define SB_MAC_RESOURCE "sb_mac('resource', path, changed, value)"
 #define SB_MAC_REFERENCE "sb_mac('reference', name, image, launch, changed, json)"
 #define SB_MAC_POLICY "sb_mac('policy', path, changed, json)"
+#define SB_VOLUME_COLUMNS                                                                          \
+    "memory, state, next, lease, second, image, reference, peer, opened_ms, heard_ms, beats"
+#define SB_MAC_VOLUME "sb_mac('volume', path, " SB_VOLUME_COLUMNS ")"
 #define SB_LOG_COLUMNS                                                                             \
     "event, outcome, code, detail, peer, session, tee, image, reference, measurement, evidence,"   \
     " resource"

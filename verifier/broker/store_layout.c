@@ -25,7 +25,7 @@ static const char *const steps[] = {
     "ALTER TABLE resource ADD COLUMN mac BLOB; ALTER TABLE reference ADD COLUMN mac BLOB;"
     "ALTER TABLE policy ADD COLUMN mac BLOB; ALTER TABLE log ADD COLUMN mac BLOB;",
 };
-#define LAYOUT 4
+#define LAYOUT 5
 #define STEP_COUNT ((int)(sizeof(steps) / sizeof(steps[0])))
 
 static int user_version(sqlite3 *db, int *version)
@@ -95,6 +95,14 @@ static const char make_chain[] =
     " resource TEXT NOT NULL, mac BLOB) STRICT;"
     "CREATE INDEX refusal_known ON refusal(known, id);";
 
+// Layout 4 to 5.
+static const char make_volumes[] =
+    "CREATE TABLE volume(path TEXT PRIMARY KEY, memory TEXT NOT NULL, state TEXT NOT NULL,"
+    " next TEXT NOT NULL, lease TEXT NOT NULL, second TEXT NOT NULL, image TEXT NOT NULL,"
+    " reference TEXT NOT NULL, peer TEXT NOT NULL, opened_ms INTEGER NOT NULL,"
+    " heard_ms INTEGER NOT NULL, beats INTEGER NOT NULL, mac BLOB) STRICT;"
+    "PRAGMA user_version = 5";
+
 int sb_store_make_key(struct sb_store *st, const char *name)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -142,22 +150,28 @@ static int chain_entries(struct sb_store *st)
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+static int make_log_chain(struct sb_store *st)
+{
+    int rc = sb_errno(sqlite3_exec(st->db, make_chain, NULL, NULL, NULL));
+
+    if (!rc)
+        rc = sb_errno(chain_entries(st));
+    if (!rc)
+        rc = sb_errno(sqlite3_exec(st->db, SB_PUT_HEAD, NULL, NULL, NULL));
+    return rc ? rc : sb_store_make_key(st, "token-key");
+}
+
 static int upgrade_from(struct sb_store *st, int version)
 {
     int rc = 0;
 
     if (version == STEP_COUNT)
         rc = sb_errno(sqlite3_exec(st->db, seal_rows, NULL, NULL, NULL));
-    if (rc || version >= LAYOUT)
-        return rc;
-    rc = sb_errno(sqlite3_exec(st->db, make_chain, NULL, NULL, NULL));
-    if (!rc)
-        rc = sb_errno(chain_entries(st));
-    if (!rc)
-        rc = sb_errno(sqlite3_exec(st->db, SB_PUT_HEAD, NULL, NULL, NULL));
-    if (!rc)
-        rc = sb_store_make_key(st, "token-key");
-    return rc ? rc : sb_errno(sqlite3_exec(st->db, "PRAGMA user_version = 4", NULL, NULL, NULL));
+    if (!rc && version < 4)
+        rc = make_log_chain(st);
+    if (!rc && version < LAYOUT)
+        rc = sb_errno(sqlite3_exec(st->db, make_volumes, NULL, NULL, NULL));
+    return rc;
 }
 
 int sb_layout_upgrade(struct sb_store *st)

@@ -38,7 +38,7 @@ struct sh_config {
     struct sh_config_volume {
         char *name, *path;
         uint64_t size;
-        bool read_only;
+        uint32_t flags; /* SH_VOLUME_* */
     } * volumes;
     size_t volume_count;
     struct sh_config_host_mount *host_mounts;

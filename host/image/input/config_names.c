@@ -160,20 +160,60 @@ int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error 
 }
 
 #define VOLUME_FORM                                                                                \
-    "write NAME:/PATH:key=kbs:///REPOSITORY/TYPE/TAG:freshness=insecure-none[:size=SIZE][:ro]"
+    "write NAME:/PATH:key=kbs:///REPOSITORY/TYPE/TAG[:freshness=strict|session|insecure-none]"     \
+    "[:away=SECONDS[,pause]][:size=SIZE][:ro]"
+#define AWAY_SECONDS 300u
+
+static int take_freshness(struct sh_config_volume *v, const char *word)
+{
+    static const uint32_t flags[] = {SH_VOLUME_INSECURE_NONE, SH_VOLUME_STRICT, 0};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (strcmp(word, sh_volume_freshness(flags[i])))
+            continue;
+        v->flags |= flags[i];
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* SECONDS[,pause] */
+static int take_away(struct sh_config_volume *v, const char *word)
+{
+    const char *comma = strchr(word, ',');
+    cleanup_free char *number = sh_format("%.*s", (int)strcspn(word, ","), word);
+    uint64_t seconds;
+    if ((comma && strcmp(comma, ",pause")) || sh_parse_number(number, 1, UINT16_MAX, &seconds))
+        return -EINVAL;
+    v->flags |= (uint32_t)seconds << SH_VOLUME_AWAY_SHIFT | (comma ? SH_VOLUME_PAUSE : 0);
+    return 0;
+}
 
 /* One word behind the path. */
-static int volume_word(struct sh_config_volume *v, const char *word, const char **key, bool *fresh)
+static int volume_word(struct sh_config_volume *v, const char *word, const char **key)
 {
     if (!strncmp(word, "key=kbs:///", 11))
         *key = word + 4;
-    else if (!strcmp(word, "freshness=insecure-none"))
-        *fresh = true;
+    else if (!strncmp(word, "freshness=", 10))
+        return take_freshness(v, word + 10);
+    else if (!strncmp(word, "away=", 5))
+        return take_away(v, word + 5);
     else if (!strcmp(word, "ro"))
-        v->read_only = true;
+        v->flags |= SH_VOLUME_READ_ONLY;
     else
         return !strncmp(word, "size=", 5) && !sh_parse_size(word + 5, &v->size) ? 0 : -EINVAL;
     return 0;
+}
+
+/* Each word stands once, and what has no broker to ask waits for none. */
+static bool words_fit(const char *text, const struct sh_config_volume *v)
+{
+    static const char *const words[] = {":key=", ":freshness=", ":away=", ":size="};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        const char *first = strstr(text, words[i]);
+        if (first && strstr(first + 1, words[i]))
+            return false;
+    }
+    return !(v->flags & SH_VOLUME_INSECURE_NONE) || !strstr(text, ":away=");
 }
 
 /* The word at *at, which moves on; kbs:/// has colons of its own. */
@@ -202,7 +242,7 @@ static int add_volume(struct sh_config *c, const struct sh_config_volume *v, con
         return r;
     c->volumes = sh_realloc_array(c->volumes, c->volume_count + 1, sizeof(*c->volumes));
     c->volumes[c->volume_count++] =
-        (struct sh_config_volume){sh_strdup(v->name), sh_strdup(v->path), v->size, v->read_only};
+        (struct sh_config_volume){sh_strdup(v->name), sh_strdup(v->path), v->size, v->flags};
     return 0;
 }
 
@@ -211,19 +251,16 @@ int sh_config_volume(struct sh_config *c, const char *text, struct sh_error *err
     cleanup_free char *copy = sh_strdup(text);
     char *at = copy;
     const char *key = NULL;
-    bool fresh = false, ok = true;
+    bool ok = true;
     struct sh_config_volume v = {.name = next_word(&at)};
     char nowhere[] = "";
     v.path = at ? next_word(&at) : nowhere;
     while (ok && at)
-        ok = !volume_word(&v, next_word(&at), &key, &fresh);
-    if (!ok || !key || !sh_volume_name_ok(v.name, strlen(v.name)) ||
+        ok = !volume_word(&v, next_word(&at), &key);
+    if (!ok || !words_fit(text, &v) || !key || !sh_volume_name_ok(v.name, strlen(v.name)) ||
         !sh_host_mount_ok(v.path, strlen(v.path)))
         return sh_fail(err, -EINVAL, "--volume %.60s: " VOLUME_FORM, text);
-    if (!fresh)
-        return sh_fail(err, -EINVAL,
-                       "--volume %.60s: say freshness=insecure-none: nothing tells yet when the "
-                       "host puts an earlier state of the volume back",
-                       text);
+    if (!(v.flags & SH_VOLUME_INSECURE_NONE) && !(v.flags >> SH_VOLUME_AWAY_SHIFT))
+        v.flags |= AWAY_SECONDS << SH_VOLUME_AWAY_SHIFT;
     return add_volume(c, &v, key, err);
 }

@@ -87,7 +87,7 @@ static void add_volumes(struct sh_buffer *b, const struct sh_config *c)
         struct sh_buffer d = {0};
         uint8_t head[16];
         sh_put_le64(head, v->size);
-        sh_put_le32(head + 8, SH_VOLUME_INSECURE_NONE | (v->read_only ? SH_VOLUME_READ_ONLY : 0));
+        sh_put_le32(head + 8, v->flags);
         sh_put_le32(head + 12, (uint32_t)strlen(v->name));
         sh_buffer_add(&d, head, sizeof(head));
         sh_buffer_add(&d, v->name, strlen(v->name));

@@ -5,8 +5,8 @@
 #include "lib/sha2.h"
 #include "trusted/agent/core.h"
 #include "trusted/libos/agent/agent.h"
+#include "trusted/libos/agent/volume.h"
 #include "trusted/libos/fs/file.h"
-#include "trusted/libos/fs/volume.h"
 
 #include <shelter/agent.h>
 #include <shelter/channel.h>
@@ -81,11 +81,8 @@ static int mount_volume(const struct agent_secret *s)
         const struct sh_volume *v = &settings.volumes[i];
         if (strcmp(v->name, s->name))
             continue;
-        if (s->size == SH_VOLUME_KEY_SIZE) {
-            struct inode *root;
-            int r = volume_mount(i, v->name, s->data, !v->read_only, v->read_only, &root);
-            return r ? r : tree_mount(v->path, root);
-        }
+        if (s->size == SH_VOLUME_KEY_SIZE)
+            return agent_mount_volume(i, v, s);
         log_line("shelter: the key of volume %s has %lu bytes, not 32", v->name, s->size);
         return -EINVAL;
     }
@@ -120,7 +117,9 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     if (!settings.secrets.count && !settings.broker[0])
         return 0;
     long r = agent_call(fetch_secrets, &j);
-    if (!r)
+    if (!r && agent_keep_volumes())
+        log_line("shelter: no thread can be started for the volumes");
+    else if (!r)
         return 0;
     uint64_t stop_set = agent_stop_signals();
     if (stop_set) /* asked to stop meanwhile */

@@ -4,6 +4,7 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/numbers.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 
 /* As many of the registers in `a` as there are parameters. */
 #define ARGUMENTS(...) NTH(0 __VA_OPT__(, ) __VA_ARGS__, SIX, FIVE, FOUR, THREE, TWO, ONE, NONE)
@@ -110,6 +111,8 @@ long los_call(int64_t nr, const uint64_t a[6])
     if (!e->shared)
         file_reap();
     long r = call_handle(nr, a);
+    if (r == -EAWAY)
+        r = volume_wait_change();
     async_tell();
     los_unlock();
     return r;

@@ -7,6 +7,7 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/entry/offsets.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
@@ -128,6 +129,8 @@ static void system_call(struct thread *t)
     if (tracing)
         trace_enter(t, nr, a);
     long result = call_handle(nr, a);
+    if (result == -EAWAY)
+        result = volume_wait_change();
     if (tracing)
         trace_call(t, nr, a, result);
     r->rax = (uint64_t)result;

@@ -114,7 +114,8 @@ static long transfer_bytes(struct file *f, const struct iocb *b, struct io *io)
 {
     uint64_t at = (uint64_t)b->aio_offset;
     bool write = b->aio_lio_opcode == IOCB_CMD_PWRITE || b->aio_lio_opcode == IOCB_CMD_PWRITEV;
-    return write ? file_write(f, io, &at) : file_read(f, io, &at);
+    long r = write ? file_write(f, io, &at) : file_read(f, io, &at);
+    return r == -EAWAY ? -EIO : r; /* it cannot be begun again */
 }
 
 /* What comes of one that may be begun. */

@@ -2,9 +2,11 @@
 // Volumes mounted: their disks are calls out, their inodes are those of the tree.
 #include "trusted/libos/fs/volume.h"
 
+#include <asm/signal.h>
 #include <asm/statfs.h>
 
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 #include "trusted/volume/crypt.h"
 #include "trusted/volume/volume.h"
@@ -23,6 +25,7 @@ struct volume_mount {
     bool flushing;
     struct wait_queue flushed;
     struct timer timer;
+    struct volume_keeper *keeper; /* NULL: nobody remembers its states */
 };
 
 static struct volume_mount mounts[VOLUMES_MAX];
@@ -102,6 +105,103 @@ static int64_t end_call(struct volume_mount *m, int64_t r)
 {
     vectors_end(m);
     return r;
+}
+
+/* ---- freshness ---- */
+
+#define MS 1000000ull
+#define RELEASE_NS (10 * NS) /* for the anchor to hear that the volume is closed */
+
+static struct wait_queue heard = {.waiters = {&heard.waiters, &heard.waiters}};
+struct wait_queue volume_asks = {.waiters = {&volume_asks.waiters, &volume_asks.waiters}};
+
+static bool is_lost(const struct volume_mount *m)
+{
+    return m->keeper && m->keeper->watch.lost;
+}
+
+/* Before a change of a program's own: 0; -EAWAY: later; -EIO. */
+static int may_change(const struct volume_mount *m)
+{
+    int r = m->keeper ? anchor_may_change(&m->keeper->watch, clock_now() / MS) : 0;
+    return r == -EAGAIN ? -EAWAY : r;
+}
+
+static struct volume_mount *kept_mount(const struct volume_keeper *k)
+{
+    for (uint32_t i = 0; i < mount_count; i++) {
+        if (mounts[i].keeper == k)
+            return &mounts[i];
+    }
+    return NULL;
+}
+
+bool volume_durable(const struct volume_keeper *k, struct volume_state *out)
+{
+    const struct volume_mount *m = kept_mount(k);
+    if (k->closing)
+        *out = k->last;
+    else if (m)
+        volume_state(m->v, out);
+    return k->closing || m;
+}
+
+void volume_heard(struct volume_keeper *k, const struct volume_state *state)
+{
+    struct volume_mount *m = kept_mount(k);
+    if (state)
+        anchor_heard(&k->watch, state, clock_now() / MS);
+    if (state && m && !k->closing)
+        volume_anchored(m->v, state);
+    wait_wake_all(&heard);
+}
+
+long volume_wait_change(void)
+{
+    wait_for(&heard, true);
+    return -ERESTARTSYS;
+}
+
+static bool is_killed(void)
+{
+    return current()->exiting || (self()->pending.set | current()->pending.set) & SIG_BIT(SIGKILL);
+}
+
+/* Until the anchor has what is on the disk now. No signal begins it anew: a write may stand before
+ * it. */
+static int await_anchor(struct volume_mount *m)
+{
+    struct volume_state state;
+    struct volume_keeper *k = m->keeper;
+    struct waiter w = {0};
+    int r = 0;
+    volume_state(m->v, &state);
+    wait_begin(&w, &heard);
+    while (!anchor_has(&k->watch, &state)) {
+        r = is_killed() ? -EINTR : may_change(m);
+        if (r && r != -EAWAY)
+            break;
+        k->wanted = true;
+        wait_wake_all(&volume_asks);
+        wait_nap(NO_DEADLINE);
+    }
+    wait_end(&w);
+    call_residence();
+    return r == -EAWAY ? 0 : r;
+}
+
+/* The anchor hears of the last state, if it can be had in time. */
+static void release_anchor(struct volume_keeper *k, const struct volume_state *last)
+{
+    uint64_t deadline = clock_now() + RELEASE_NS;
+    struct waiter w = {0};
+    k->last = *last;
+    k->closing = true;
+    wait_wake_all(&volume_asks);
+    wait_begin(&w, &heard);
+    while (k->closing && !k->watch.lost && clock_now() < deadline)
+        wait_nap(deadline);
+    wait_end(&w);
 }
 
 /* ---- inodes ---- */
@@ -245,7 +345,9 @@ static void update_pages(struct inode *i, uint64_t offset, const uint8_t *from, 
 int volume_data_write(struct inode *i, struct io *io, uint64_t offset, uint64_t size)
 {
     struct volume_mount *m = i->volume;
-    int r = io_get(io, m->bounce, size);
+    int r = may_change(m);
+    if (!r)
+        r = io_get(io, m->bounce, size);
     if (!r)
         r = (int)end_call(m, volume_write(begin_call(m), i->ino, offset, m->bounce, size));
     if (!r)
@@ -267,12 +369,16 @@ int volume_data_page(struct inode *i, uint64_t index, void *buf)
 int volume_data_set_size(struct inode *i, uint64_t size)
 {
     struct volume_change c = {.what = VOLUME_SET_SIZE, .size = size};
-    return (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
+    int r = may_change(i->volume);
+    return r ? r : (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
 }
 
 int volume_data_punch(struct inode *i, uint64_t start, uint64_t to)
 {
-    return (int)end_call(i->volume, volume_punch(begin_call(i->volume), i->ino, start, to - start));
+    int r = may_change(i->volume);
+    return r ? r
+             : (int)end_call(i->volume,
+                             volume_punch(begin_call(i->volume), i->ino, start, to - start));
 }
 
 /* Blocks are given out when they are written, and a block that is written again needs another one;
@@ -328,13 +434,16 @@ int volume_name_link(struct inode *dir, const char *name, size_t size, struct in
 {
     struct volume_mount *m = dir->volume;
     struct volume_name n = {name, size}, link = {i->target, i->target ? strlen(i->target) : 0};
+    int r = may_change(m);
+    if (r)
+        return r;
     if (i->volume)
         return i->volume == m ? (int)end_call(m, volume_link(begin_call(m), i->ino, dir->ino, n))
                               : -EXDEV;
     uint64_t ino;
     struct volume_owner owner = {i->uid, i->gid};
-    int r = (int)end_call(
-        m, volume_make(begin_call(m), dir->ino, n, i->mode, owner, i->rdev, link, &ino));
+    r = (int)end_call(m,
+                      volume_make(begin_call(m), dir->ino, n, i->mode, owner, i->rdev, link, &ino));
     if (r)
         return r;
     void **slot = radix_slot(&m->inodes, ino);
@@ -352,8 +461,11 @@ int volume_make_nameless(struct inode *dir, struct inode *i)
     struct inode like = *dir;
     uint64_t ino;
     struct volume_mount *m = like.volume;
-    int r = (int)end_call(m, volume_make(begin_call(m), 0, none, i->mode,
-                                         (struct volume_owner){i->uid, i->gid}, 0, none, &ino));
+    int r = may_change(m);
+    if (r)
+        return r;
+    r = (int)end_call(m, volume_make(begin_call(m), 0, none, i->mode,
+                                     (struct volume_owner){i->uid, i->gid}, 0, none, &ino));
     void **slot = r ? NULL : radix_slot(&m->inodes, ino);
     if (!slot)
         return r ? r : -ENOMEM;
@@ -367,6 +479,9 @@ int volume_name_unlink(struct inode *dir, const char *name, const struct inode *
     struct volume_mount *m = dir->volume;
     struct volume_name n = {name, strlen(name)};
     bool is_dir = (i->mode & S_IFMT) == S_IFDIR;
+    int r = may_change(m);
+    if (r)
+        return r;
     begin_call(m);
     return (int)end_call(m, is_dir ? volume_rmdir(m->v, dir->ino, n)
                                    : volume_unlink(m->v, dir->ino, n));
@@ -377,7 +492,9 @@ int volume_name_rename(struct inode *dir, const char *name, struct inode *to, co
 {
     struct volume_mount *m = dir->volume;
     struct volume_name a = {name, strlen(name)}, b = {new_name, strlen(new_name)};
-    return (int)end_call(m, volume_rename(begin_call(m), dir->ino, a, to->ino, b, exchange));
+    int r = may_change(m);
+    return r ? r
+             : (int)end_call(m, volume_rename(begin_call(m), dir->ino, a, to->ino, b, exchange));
 }
 
 /* ---- attributes ---- */
@@ -393,7 +510,9 @@ int volume_change(struct inode *i)
                               .mtime = ns_of(i->mtime),
                               .ctime = ns_of(i->ctime)};
     struct volume_stat st;
-    int r = (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
+    int r = may_change(i->volume);
+    if (!r)
+        r = (int)end_call(i->volume, volume_set(begin_call(i->volume), i->ino, &c));
     if (!r || end_call(i->volume, volume_stat(begin_call(i->volume), i->ino, &st)))
         return r;
     i->mode = st.mode;
@@ -408,8 +527,11 @@ int volume_change(struct inode *i)
 long volume_attr(struct inode *i, enum volume_attr what, const char *name, void *value, size_t size,
                  int flags)
 {
-    struct volume *v = begin_call(i->volume);
     struct volume_name n = {name, name ? strlen(name) : 0};
+    int r = what == VOLUME_ATTR_SET || what == VOLUME_ATTR_REMOVE ? may_change(i->volume) : 0;
+    if (r)
+        return r;
+    struct volume *v = begin_call(i->volume);
     switch (what) {
     case VOLUME_ATTR_GET:
         return (long)end_call(i->volume, volume_xattr_get(v, i->ino, n, value, size));
@@ -471,6 +593,8 @@ static int sync_one(struct volume_mount *m)
 {
     while (m->flushing)
         wait_on(&m->flushed, NO_DEADLINE);
+    if (is_lost(m))
+        return -EIO;
     int r = (int)end_call(m, volume_sync_begin(begin_call(m)));
     if (r != 1)
         return r;
@@ -493,6 +617,8 @@ int volume_fsync(struct inode *i)
         int one = i ? flush_pages(i) : flush_all_pages(&mounts[k]);
         if (!one)
             one = sync_one(&mounts[k]);
+        if (!one && mounts[k].keeper && mounts[k].keeper->watch.mode == ANCHOR_STRICT)
+            one = await_anchor(&mounts[k]);
         r = r ? r : one;
     }
     return r;
@@ -501,9 +627,26 @@ int volume_fsync(struct inode *i)
 static void commit_later(struct timer *t)
 {
     struct volume_mount *m = container_of(t, struct volume_mount, timer);
-    if (!flush_all_pages(m) && volume_pending(m->v))
+    if (!is_lost(m) && !flush_all_pages(m) && volume_pending(m->v))
         end_call(m, volume_sync(begin_call(m)));
     timer_set(t, clock_now() + COMMIT_NS);
+}
+
+/* What is lost is another one's now: nothing more is written there. */
+static int close_mount(struct volume_mount *m)
+{
+    struct volume_state last;
+    int r = 0;
+    if (is_lost(m)) {
+        begin_call(m);
+        volume_abandon(m->v);
+        return (int)end_call(m, -EIO);
+    }
+    r = flush_all_pages(m);
+    int closed = (int)end_call(m, volume_close_at(begin_call(m), &last));
+    if (!closed && m->keeper)
+        release_anchor(m->keeper, &last);
+    return r ? r : closed;
 }
 
 int volume_unmount_all(void)
@@ -514,9 +657,7 @@ int volume_unmount_all(void)
         while (m->flushing)
             wait_on(&m->flushed, NO_DEADLINE);
         timer_cancel(&m->timer);
-        int one = flush_all_pages(m);
-        int closed = (int)end_call(m, volume_close(begin_call(m)));
-        one = one ? one : closed;
+        int one = close_mount(m);
         if (one)
             log_line("shelter: volume %s could not be closed in order (errno %d)", m->name, -one);
         r = r ? r : one;
@@ -555,7 +696,21 @@ static const char *why_not(int r)
                              : "its disk gives errors or wrong blocks";
 }
 
-static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create, bool read_only)
+static int judge_found(void *ctx, const struct volume_state *found)
+{
+    struct volume_mount *m = ctx;
+    return m->keeper->judge(m->keeper, found);
+}
+
+/* A disk of zeros becomes a volume, if nobody remembers another one. */
+static int make_new(struct volume_mount *m, const struct volume_disk *d, const uint8_t key[32],
+                    uint8_t *memory)
+{
+    int r = m->keeper ? m->keeper->judge(m->keeper, NULL) : 0;
+    return r ? r : volume_create(d, key, m->name, memory, VOLUME_MEMORY);
+}
+
+static int open_disk(struct volume_mount *m, const uint8_t key[32], bool read_only)
 {
     int64_t size = port_volume_size(m->number);
     struct volume_disk d = {.read_blocks = disk_read,
@@ -564,6 +719,8 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create,
                             .discard_blocks = disk_discard,
                             .random_bytes = disk_random,
                             .now_ns = disk_now,
+                            .judge_found = m->keeper ? judge_found : NULL,
+                            .writer = m->keeper ? m->keeper->writer : 0,
                             .ctx = m,
                             .blocks = (uint64_t)size >> PAGE_SHIFT};
     if (size < 0)
@@ -575,8 +732,8 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create,
         return -ENOMEM;
     int r = 0;
     begin_call(m);
-    if (create && is_new(m))
-        r = volume_create(&d, key, m->name, memory, VOLUME_MEMORY);
+    if (!read_only && is_new(m))
+        r = make_new(m, &d, key, memory);
     if (!r)
         r = volume_open(&d, key, read_only ? VOLUME_READ_ONLY : 0, memory, VOLUME_MEMORY, &m->v);
     if (!r && !read_only && d.blocks > volume_blocks(m->v))
@@ -584,8 +741,8 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool create,
     return (int)end_call(m, r);
 }
 
-int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
-                 bool read_only, struct inode **root)
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool read_only,
+                 struct volume_keeper *keeper, struct inode **root)
 {
     if (mount_count == VOLUMES_MAX)
         return -ENOSPC;
@@ -593,16 +750,17 @@ int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool 
     memset(m, 0, sizeof(*m));
     m->number = number;
     m->name = name;
+    m->keeper = keeper;
     wait_queue_init(&m->flushed);
     m->timer.fire = commit_later;
     crypt_init(port_info.xfrm & 4);
-    int r = open_disk(m, key, create, read_only);
+    int r = open_disk(m, key, read_only);
     if (!r)
         r = inode_of(m, VOLUME_ROOT, root);
-    if (r) {
+    if (r && r != -ESTALE) /* whoever judged said why */
         log_line("shelter: volume %s: %s (errno %d)", name, why_not(r), -r);
+    if (r)
         return r;
-    }
     mount_count++;
     timer_set(&m->timer, clock_now() + COMMIT_NS);
     return 0;

@@ -9,14 +9,36 @@
 #define LIBOS_VOLUME_H
 
 #include "trusted/libos/fs/file.h"
+#include "trusted/volume/anchor.h"
 
 #define VOLUMES_MAX 8u
 #define VOLUME_CHUNK 65536ul /* bytes of one volume_data_write, at most */
 
+/* Who remembers a volume's states, where somebody does (agent/volume.c), and when it was heard. */
+struct volume_keeper {
+    struct anchor_watch watch;
+    uint64_t writer;
+    bool wanted;  /* whoever syncs waits for it */
+    bool closing; /* the last state is `last`: false again when the anchor has it */
+    struct volume_state last;
+    /* What was found (NULL: an empty file): 0, or -errno, having said why. */
+    int (*judge)(struct volume_keeper *k, const struct volume_state *found);
+};
+/* Its volume's, as it is on the disk now; false: it is not mounted (yet). */
+bool volume_durable(const struct volume_keeper *k, struct volume_state *out);
+/* The anchor has this state; or (NULL) it did not answer, or the volume is lost: watch says so. */
+void volume_heard(struct volume_keeper *k, const struct volume_state *state);
+/* A keeper has something to do. */
+extern struct wait_queue volume_asks;
+
+/* After -EAWAY, which a change answers while the anchor is awaited: waits. -ERESTARTSYS. */
+long volume_wait_change(void);
+
 /* Opens the volume in the host's file `number`; *root is its first directory, counted, for
- * tree_mount. A disk of zeros becomes a new volume if `create`. 0, or -errno, having said why. */
-int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
-                 bool read_only, struct inode **root);
+ * tree_mount. A disk of zeros becomes a new volume unless it is read only. keeper: NULL where nobody
+ * remembers its states. 0, or -errno, having said why. */
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool read_only,
+                 struct volume_keeper *keeper, struct inode **root);
 /* Everything to the disks, as at the end of the last program. 0, or the first error. */
 int volume_unmount_all(void);
 

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes whose states the broker remembers: opened with what it says, and a thread of the LibOS
+// that tells it of new ones, each second or when somebody waits for it.
+#include "trusted/libos/agent/volume.h"
+
+#include "trusted/agent/core.h"
+#include "trusted/libos/agent/agent.h"
+#include "trusted/libos/fs/volume.h"
+#include "trusted/libos/proc/proc.h"
+#include "trusted/libos/time/time.h"
+
+#define MS 1000000ull
+
+struct kept {
+    struct volume_keeper keeper;
+    struct agent_volume session;
+    const char *name;
+    uint64_t due; /* when the broker is asked next, ns */
+    bool told;    /* that changes go on no longer */
+    /* The question under way */
+    enum agent_volume_step step;
+    struct volume_state state;
+    struct agent_error error;
+};
+
+static struct kept *kept[VOLUMES_MAX];
+static uint32_t kept_count;
+static struct thread *clerk;
+
+/* ---- opening, inside agent_call: on the agent's stack, with the lock ---- */
+
+static int ask_broker(struct kept *k, const struct volume_state *state, enum agent_volume_step step)
+{
+    los_unlock();
+    int r = agent_volume_advance(agent_state(), &k->session, state, step, &k->error);
+    los_lock();
+    return r;
+}
+
+static void tell_refusal(const struct kept *k, const char *why, const struct volume_state *found)
+{
+    const struct anchor *a = &k->session.anchor;
+    log_line("shelter: volume %s: %s (its key: %s; the broker has state %lu.%u, the file %lu.%u)",
+             k->name, why, k->session.path, a->sequence, a->log_count, found ? found->sequence : 0,
+             found ? found->log_count : 0);
+}
+
+static int judge_found(struct volume_keeper *keeper, const struct volume_state *found)
+{
+    struct kept *k = container_of(keeper, struct kept, keeper);
+    const char *why = anchor_judge(&k->session.anchor, found);
+    if (why) {
+        tell_refusal(k, why, found);
+        return -ESTALE;
+    }
+    if (!found || k->session.read_only)
+        return 0;
+    if (ask_broker(k, found, AGENT_VOLUME_BEGIN)) {
+        log_line("shelter: volume %s: %s", k->name, k->error.text);
+        return -ESTALE;
+    }
+    anchor_heard(&k->keeper.watch, found, clock_now() / MS);
+    return 0;
+}
+
+static struct kept *keep_session(const struct sh_volume *v, const struct agent_volume *session)
+{
+    struct kept *k = los_alloc(sizeof(*k));
+    if (!k)
+        return NULL;
+    memset(k, 0, sizeof(*k));
+    k->session = *session;
+    agent_wipe(k->session.key, sizeof(k->session.key));
+    k->name = v->name;
+    k->keeper.judge = judge_found;
+    k->keeper.writer = session->writer;
+    k->keeper.watch.mode = v->read_only ? ANCHOR_NONE : v->strict ? ANCHOR_STRICT : ANCHOR_SESSION;
+    k->keeper.watch.pauses = v->pauses;
+    k->keeper.watch.limit = v->away * 1000ull;
+    return k;
+}
+
+int agent_mount_volume(uint32_t number, const struct sh_volume *v, const struct agent_secret *s)
+{
+    struct kept *k = s->anchored ? keep_session(v, s->anchored) : NULL;
+    if (s->anchored && !k)
+        return -ENOMEM;
+    struct inode *root;
+    int r = volume_mount(number, v->name, s->data, v->read_only, k ? &k->keeper : NULL, &root);
+    if (!r)
+        r = tree_mount(v->path, root);
+    if (!k)
+        return r;
+    if (r || v->read_only) { /* who only reads has nothing to tell */
+        agent_wipe(&k->session, sizeof(k->session));
+        if (r)
+            los_free(k);
+        return r;
+    }
+    kept[kept_count++] = k;
+    return 0;
+}
+
+/* ---- keeping ---- */
+
+static long ask_now(void *arg)
+{
+    struct kept *k = arg;
+    return agent_volume_advance(agent_state(), &k->session, &k->state, k->step, &k->error);
+}
+
+/* What went wrong, once. */
+static void tell_trouble(struct kept *k, int r)
+{
+    struct anchor_watch *w = &k->keeper.watch;
+    const char *then = w->pauses ? "wait until it answers" : "fail (EIO)";
+    bool over = clock_now() / MS - w->heard > w->limit;
+    if (r == -ESTALE) {
+        w->lost = true;
+        log_line("shelter: volume %s: %s; nothing is written to it any more", k->name,
+                 k->error.text);
+    } else if (!w->away && !over) {
+        log_line("shelter: volume %s: the broker does not have its newest state: %s; changes go on "
+                 "for %lu s, then they %s",
+                 k->name, k->error.text, w->limit / 1000, then);
+    } else if (over && !k->told) {
+        k->told = true;
+        log_line("shelter: volume %s: without the broker for more than %lu s: changes %s", k->name,
+                 w->limit / 1000, then);
+    }
+    w->away = true;
+}
+
+static void tell_broker(struct kept *k)
+{
+    struct volume_keeper *v = &k->keeper;
+    bool away = v->watch.away;
+    v->wanted = false;
+    k->step = v->closing ? AGENT_VOLUME_RELEASE : AGENT_VOLUME_ADVANCE;
+    int r = (int)agent_call(ask_now, k);
+    k->due = clock_now() + ANCHOR_PERIOD_MS * MS;
+    if (r) {
+        tell_trouble(k, r);
+    } else if (away) {
+        log_line("shelter: volume %s: the broker has its newest state again", k->name);
+        k->told = false;
+    }
+    if (!r && k->step == AGENT_VOLUME_RELEASE)
+        v->closing = false;
+    volume_heard(v, r ? NULL : &k->state);
+}
+
+static bool is_due(struct kept *k, uint64_t now)
+{
+    const struct volume_keeper *v = &k->keeper;
+    if (v->watch.lost || !volume_durable(v, &k->state))
+        return false;
+    if (now < k->due)
+        return (v->wanted || v->closing) && !v->watch.away;
+    if (v->closing || !anchor_has(&v->watch, &k->state) ||
+        now - v->watch.heard * MS >= ANCHOR_BEAT_MS * MS)
+        return true;
+    k->due = now + ANCHOR_PERIOD_MS * MS;
+    return false;
+}
+
+static void keep_volumes(struct thread *t)
+{
+    for (;;) {
+        uint64_t next = NO_DEADLINE;
+        for (uint32_t i = 0; i < kept_count; i++) {
+            if (is_due(kept[i], clock_now()))
+                tell_broker(kept[i]);
+            if (!kept[i]->keeper.watch.lost)
+                next = MIN(next, kept[i]->due);
+        }
+        bool asked = false;
+        for (uint32_t i = 0; i < kept_count; i++)
+            asked = asked || is_due(kept[i], clock_now());
+        if (!asked)
+            wait_on(&volume_asks, next);
+    }
+}
+
+int agent_keep_volumes(void)
+{
+    if (kept_count && !clerk)
+        clerk = thread_service(keep_volumes);
+    return !kept_count || clerk ? 0 : -ENOMEM;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Was an earlier state of the volume put back? What somebody far from the host remembers of a
+// volume (the broker), and how what is found on the disk is judged by it.
+//
+// A whole earlier copy of a volume is genuine in every byte; only who was told of a later state can
+// know. The anchor has, for each volume, the last state that it acknowledged (root record's number
+// and tag, blocks of the log) and who may go on from there: the one writer whose states may be
+// newer. A writer is 64 random bits, drawn at each open and written into each root record.
+//
+//   open      the anchor's memory comes, and a lease: nobody else writes while it lasts
+//   judge     what is found is the acknowledged state, or a later one of the writer that may go on
+//   begin     the anchor takes what was found as the state, and us as the writer that may go on.
+//             Only now the first byte is written
+//   advance   a later state of ours (compare and swap: from the one acknowledged before)
+//   release   the last state, and that nobody goes on: the disk must hold exactly this one
+//
+// Whoever lost the lease may still write to its disk: those states are no longer of the writer that
+// may go on, and are refused at the next open. One thread at a time, no calls to anybody.
+#ifndef VOLUME_ANCHOR_H
+#define VOLUME_ANCHOR_H
+
+#include "trusted/volume/volume.h"
+
+enum anchor_memory {
+    ANCHOR_NEVER,    /* it never saw the volume: only now an empty file passes for a new one */
+    ANCHOR_OPEN,     /* `next` may have gone on */
+    ANCHOR_RELEASED, /* exactly this state */
+    ANCHOR_RESET,    /* its operator says: whatever is found now counts */
+    ANCHOR_MEMORIES
+};
+struct anchor {
+    enum anchor_memory memory;
+    uint64_t sequence, next;
+    uint32_t log_count;
+    uint8_t root[16];
+};
+
+/* Why it may not be opened and what to do, or NULL: it may. found NULL: the file is empty. */
+const char *anchor_judge(const struct anchor *a, const struct volume_state *found);
+
+/* < 0, 0, > 0: the first state is earlier, the same by number, later. */
+int anchor_compare(uint64_t sequence, uint32_t log_count, uint64_t sequence_b,
+                   uint32_t log_count_b);
+
+/* --- Time without an acknowledgement --- */
+
+/* How fresh: what the image says. */
+enum anchor_mode { ANCHOR_NONE, ANCHOR_SESSION, ANCHOR_STRICT };
+
+#define ANCHOR_PERIOD_MS 1000u /* an advance at least so often, where there is something new */
+#define ANCHOR_BEAT_MS 2000u   /* the lease is renewed so often without one */
+
+/* Of one volume that is open. */
+struct anchor_watch {
+    enum anchor_mode mode;
+    bool pauses;    /* what may not go on waits, else -EIO */
+    bool lost;      /* for ever: another one has the volume, or the anchor forgot */
+    bool away;      /* it did not answer when it was asked last */
+    uint64_t limit; /* ms that changes go on without an answer */
+    uint64_t heard; /* when it answered last, ms */
+    struct volume_state acked;
+};
+
+/* May a change be made now: 0; -EAGAIN: ask again when something came from the anchor; -EIO. A host
+ * that lets nobody ask the anchor wins nothing by it: then changes wait when the limit is over. */
+int anchor_may_change(const struct anchor_watch *w, uint64_t now_ms);
+/* Has the anchor all of this state? */
+bool anchor_has(const struct anchor_watch *w, const struct volume_state *state);
+/* An answer came: it has `state`. */
+void anchor_heard(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms);
+
+#endif

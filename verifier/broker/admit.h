@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What endpoints share: the body of a request, who asks, what they may have, and the log of it.
+#ifndef VERIFIER_BROKER_ADMIT_H
+#define VERIFIER_BROKER_ADMIT_H
+
+#include "verifier/broker/answer.h"
+
+// The body as a JSON object and nothing behind it, or NULL with a problem set.
+cJSON *sb_body_json(struct sb_request *r, unsigned values_max);
+
+// The payload of what the client shows: a bearer token or a session. NULL, with the reason in out.
+cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out);
+// What the log wants to know of who attested.
+void sb_describe_attested(struct sb_judgement *out, const cJSON *payload);
+// Whether this payload may have what stands under this path. Fills out.
+bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payload,
+                     struct sb_judgement *out);
+
+// In the chain what was granted, in a ring what was not. session: the token's id.
+void sb_log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
+                    const char *session, const char *resource);
+
+#endif
