@@ -17,8 +17,9 @@
 #include "trusted/libos/mm/mm.h"
 
 /* fs/volume.h, which has the kernel's fcntl.h. */
-int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool create,
-                 bool read_only, struct inode **root);
+struct volume_keeper;
+int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool read_only,
+                 struct volume_keeper *keeper, struct inode **root);
 int volume_unmount_all(void);
 int tree_mount(const char *path, struct inode *i); /* fs/file.h, likewise */
 
@@ -46,11 +47,11 @@ static uint64_t str(const char *s)
     return at;
 }
 
-static int mount_at(const char *path, bool create)
+static int mount_at(const char *path)
 {
     los_lock();
     struct inode *root;
-    int r = volume_mount(0, "data", key, create, false, &root);
+    int r = volume_mount(0, "data", key, false, NULL, &root);
     if (!r)
         r = tree_mount(path, root);
     los_unlock();
@@ -82,7 +83,7 @@ static void test_files(void **state)
 {
     char back[16];
     set_disk();
-    assert_int_equal(mount_at("/v1", true), 0);
+    assert_int_equal(mount_at("/v1"), 0);
     long fd = open_at("/v1/file", O_RDWR | O_CREAT);
     assert_true(fd >= 0);
     assert_int_equal(user_write(scratch, "some text", 9), 0);
@@ -103,7 +104,7 @@ static void test_files(void **state)
     assert_int_equal(unmount(), 0);
     /* What is closed refuses. */
     assert_int_equal(open_at("/v1/dir/new", O_RDWR | O_CREAT), -EIO);
-    assert_int_equal(mount_at("/v2", false), 0);
+    assert_int_equal(mount_at("/v2"), 0);
     fd = open_at("/v2/other", O_RDONLY);
     assert_int_equal(call(__NR_read, fd, scratch + 200, 16), 9);
     assert_int_equal(call(__NR_close, fd), 0);
@@ -114,7 +115,7 @@ static void test_mapped(void **state)
 {
     char back[8];
     set_disk();
-    assert_int_equal(mount_at("/m1", true), 0);
+    assert_int_equal(mount_at("/m1"), 0);
     long fd = open_at("/m1/file", O_RDWR | O_CREAT);
     assert_int_equal(call(__NR_ftruncate, fd, 10000), 0);
     uint64_t p = (uint64_t)call(__NR_mmap, 0, 10000, 3, 1, fd, 0);
@@ -129,7 +130,7 @@ static void test_mapped(void **state)
     assert_int_equal(call(__NR_munmap, p, 10000), 0);
     assert_int_equal(call(__NR_close, fd), 0);
     assert_int_equal(unmount(), 0);
-    assert_int_equal(mount_at("/m2", false), 0);
+    assert_int_equal(mount_at("/m2"), 0);
     fd = open_at("/m2/file", O_RDONLY);
     assert_int_equal(call(__NR_pread64, fd, scratch, 6, 5000), 6);
     assert_int_equal(user_read(back, scratch, 6), 0);
@@ -143,19 +144,19 @@ static void test_lies(void **state)
 {
     static const long lies[] = {-EIO, -ENOENT, -1, 0, 1, 4095, INT64_MAX, INT64_MIN, -4096};
     set_disk();
-    assert_int_equal(mount_at("/l", true), 0);
+    assert_int_equal(mount_at("/l"), 0);
     assert_int_equal(unmount(), 0);
     for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         char path[16];
         snprintf(path, sizeof(path), "/l%u", i);
         unit_host.lies = true;
         unit_host.lie = lies[i];
-        assert_true(mount_at(path, false) < 0);
-        assert_true(mount_at(path, true) < 0);
+        assert_true(mount_at(path) < 0);
+        assert_true(mount_at(path) < 0);
         unit_host.lies = false;
     }
     /* In the middle of work: errors, and at the next open what was acknowledged. */
-    assert_int_equal(mount_at("/l", false), 0);
+    assert_int_equal(mount_at("/l"), 0);
     long fd = open_at("/l/file", O_RDWR | O_CREAT);
     assert_int_equal(user_write(scratch, "kept", 4), 0);
     assert_int_equal(call(__NR_write, fd, scratch, 4), 4);
@@ -170,7 +171,7 @@ static void test_lies(void **state)
     assert_int_equal(call(__NR_mkdir, str("/l/dir"), 0755), -EIO);
     assert_int_equal(call(__NR_close, fd), 0);
     assert_int_equal(unmount(), -EIO);
-    assert_int_equal(mount_at("/l", false), 0);
+    assert_int_equal(mount_at("/l"), 0);
     fd = open_at("/l/file", O_RDONLY);
     assert_true(call(__NR_read, fd, scratch, 16) >= 4);
     assert_int_equal(call(__NR_close, fd), 0);
@@ -182,7 +183,7 @@ static void test_flipped(void **state)
 {
     unsigned errors = 0;
     set_disk();
-    assert_int_equal(mount_at("/f", true), 0);
+    assert_int_equal(mount_at("/f"), 0);
     for (unsigned i = 0; i < 40; i++) {
         char path[16];
         snprintf(path, sizeof(path), "/f/%u", i);
@@ -197,7 +198,7 @@ static void test_flipped(void **state)
         char path[16], back[16];
         snprintf(path, sizeof(path), "/g%u", (unsigned)block);
         disk[block * 4096 + block % 4096] ^= 1;
-        if (mount_at(path, false)) {
+        if (mount_at(path)) {
             errors++;
         } else {
             for (unsigned i = 0; i < 40; i++) {
