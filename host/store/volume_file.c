@@ -116,7 +116,8 @@ int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool w
     int r = sh_volume_key(key_file, key, err);
     if (r)
         return r;
-    r = volume_open(&d, key, write ? 0 : VOLUME_READ_ONLY, f->memory, VOLUME_MEMORY, &f->volume);
+    r = volume_open(&d, key, write ? VOLUME_KEEP_WRITER : VOLUME_READ_ONLY, f->memory,
+                    VOLUME_MEMORY, &f->volume);
     explicit_bzero(key, sizeof(key));
     return r ? sh_fail(err, r, "the volume %s: %s", f->path, volume_why_not(r)) : 0;
 }

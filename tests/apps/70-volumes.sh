@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Databases on a volume, killed with SIGKILL in the middle of work: redis with appendfsync always, SQLite (WAL and
-# rollback journal), PostgreSQL. What they acknowledged is there, and their own checks find nothing.
+# rollback journal), PostgreSQL. What they acknowledged is there, and their own checks find nothing. The broker has
+# each second's state (freshness=session); an earlier file is refused.
 . tests/apps/lib.sh
 need redis-server redis-cli sqlite3 busybox
 BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
@@ -14,7 +15,7 @@ timeout 900 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/r
 cleanup_hooks+=("kill $! 2>/dev/null")
 check "the broker" until_true 20 test -s "$T/url"
 head -c 32 /dev/urandom >"$T/key"
-"$SHELTER" broker add-resource volumes/key/data "$T/key" --image any
+for name in redis sqlite-delete sqlite-wal postgres; do "$SHELTER" broker add-resource "volumes/key/$name" "$T/key" --image any; done
 
 # kept NAME COMMAND [OPTION…]: an image of the root folder with a volume at /data.
 kept() {
@@ -22,7 +23,7 @@ kept() {
     shift 2
     BUILD_OPTIONS= tar -C "$R" --owner=0 --group=0 -cf "$T/root.tar" .
     check "$name: build" "$SHELTER" build -q -t "$name" -r "$T/root.tar" -c "$command" --broker-key "$T/key.pem" \
-        --volume data:/data:key=kbs:///volumes/key/data:freshness=insecure-none:size=1G "$@"
+        --volume data:/data:key=kbs:///volumes/key/$name:freshness=${FRESH:-session}:size=1G "$@"
     check "$name: reference" "$SHELTER" broker add-reference "$name"
 }
 # begin NAME PORT: detached, with the volume $T/NAME.disk

@@ -75,3 +75,118 @@ for m in strict session; do
     status "$m: forgotten" 0 "$SHELTER" broker volume reset --new volumes/key/$m
     status "$m: a new one" 0 $(with "$D") $m-some
 done
+
+# --- two instances ---
+append() { # IMAGE FILE OUT: in the background; its pid in $writer
+    $(with "$2") "$1" >"$3" 2>"$3.err" &
+    writer=$!
+}
+lines() { [ "$(wc -l <"$1" 2>/dev/null || echo 0)" -gt "$2" ]; }
+said() { grep -q -- "$2" "$1.err"; }
+kill_loader() { local p; p=$(uses "$1"); [ -z "$p" ] || kill -9 "$p"; }
+D=$T/session.disk
+append session-append "$D" "$T/one"
+check "the first writes" until_true 30 lines "$T/one" 5
+cp --sparse=always "$D" "$T/copy"
+status "a second one with a copy is refused" 123 $(with "$T/copy") session
+told "another instance holds the volume"
+"$SHELTER" broker volume set volumes/key/session --second fence
+same "policy: the second wins" "$($(with "$T/copy") session-some >"$T/two" 2>"$T/err"; echo $?)" 0
+wait $writer
+check "... and the first ends" test $? -ne 0
+check "... told why" said "$T/one" "does not hold the volume any more"
+"$SHELTER" broker volume set volumes/key/session --second refuse
+status "what the first wrote is not the volume" 123 $(with "$D") session
+check "... told" grep -qE "earlier state|did not hold" "$T/err"
+mv "$T/copy" "$D"
+status "what the second wrote is" 0 $(with "$D") session
+
+# --- kill -9 of the loader, of the broker, in storms of fsync ---
+for m in strict session; do
+    D=$T/$m.disk acked=$($(with "$D") $m 2>"$T/err") lost=0
+    for i in 1 2 3; do
+        append $m-append "$D" "$T/storm"
+        until_true 30 lines "$T/storm" $((i * 5))
+        kill -9 $broker
+        wait $broker 2>/dev/null
+        sleep "0.$i"
+        serve
+        until_true 30 lines "$T/storm" $((i * 5 + 10))
+        kill_loader "$D"
+        wait $writer
+        acked=$((acked + $(wc -l <"$T/storm")))
+        found=$($(with "$D") $m 2>"$T/err")
+        [ "${found:-0}" -ge "$acked" ] || lost=$((lost + acked - ${found:-0}))
+        acked=$found
+    done
+    same "$m: kill -9 of loader and broker: acknowledged and lost" "$lost" 0
+    check "$m: ... of $acked" test "${acked:-0}" -gt 40
+    cp --sparse=always "$T/$m.new" "$D.old"
+    status "$m: and the file of before is still refused" 123 $(with "$D.old") $m
+done
+
+# --- a broker that is away ---
+for m in away pause; do
+    more=:away=3
+    [ $m = away ] || more=:away=3,pause
+    check "image: $m" image $m-append $m "$more" -c "/bin/storage append /data 1000000"
+    check "image: $m, count" image $m $m "$more" -c "/bin/storage count /data"
+    append $m-append "$T/$m.disk" "$T/$m.out"
+    until_true 30 lines "$T/$m.out" 5
+    kill -9 $broker
+    wait $broker 2>/dev/null
+    before=$(wc -l <"$T/$m.out")
+    check "$m: told that the broker is away" until_true 30 said "$T/$m.out" "changes go on for 3 s"
+    check "$m: ... and then that the limit is over" until_true 30 said "$T/$m.out" "without the broker for more than 3 s"
+    check "$m: changes went on for a while" lines "$T/$m.out" "$before"
+    if [ $m = away ]; then
+        wait $writer
+        check "away: they fail" test $? -ne 0
+        serve
+    else
+        stopped=$(wc -l <"$T/$m.out")
+        sleep 2
+        same "pause: they wait" "$(wc -l <"$T/$m.out")" "$stopped"
+        serve
+        check "pause: and go on" until_true 30 lines "$T/$m.out" $((stopped + 5))
+        check "pause: told" said "$T/$m.out" "the broker has its newest state again"
+        kill_loader "$T/$m.disk"
+        wait $writer
+    fi
+    check "$m: what was acknowledged is there" test "$($(with "$T/$m.disk") $m 2>"$T/err")" -ge "$(wc -l <"$T/$m.out")"
+done
+
+# --- another broker in its place; its own store put back ---
+"$SHELTER" broker init --dir "$T/liar"
+"$SHELTER" broker add-resource --dir "$T/liar" volumes/key/away "$T/away.key" --image any
+"$SHELTER" broker add-reference --dir "$T/liar" away
+append away-append "$T/away.disk" "$T/lied"
+until_true 30 lines "$T/lied" 5
+kill -9 $broker
+wait $broker 2>/dev/null
+serve "$T/liar"
+check "another broker is not believed" until_true 30 said "$T/lied" "does not have the public key"
+wait $writer
+check "... and the program's writes fail" test $? -ne 0
+status "nor at the start" 123 $(with "$T/away.disk") away
+kill -9 $broker
+wait $broker 2>/dev/null
+cp -r "$T/broker" "$T/backup"
+serve
+D=$T/session.disk
+status "the broker goes on" 0 $(with "$D") session-some
+append session-append "$D" "$T/forgot"
+until_true 30 lines "$T/forgot" 5
+sleep 2
+kill -9 $broker
+wait $broker 2>/dev/null
+rm -r "$T/broker" && cp -r "$T/backup" "$T/broker"
+serve
+check "a broker that was put back is noticed by who runs" until_true 30 said "$T/forgot" "forgot what it had acknowledged"
+wait $writer
+check "... whose writes fail" test $? -ne 0
+status "... and at the next start" 123 $(with "$D") session
+check "... told" grep -qE "forgot|did not hold" "$T/err"
+told "broker volume reset"
+"$SHELTER" broker volume reset volumes/key/session
+check "the operator's word counts" test "$($(with "$D") session 2>"$T/err")" -ge "$(wc -l <"$T/forgot")"

@@ -287,6 +287,7 @@ static void policies(void **state)
     cJSON *payload =
         cJSON_Parse("{\"tee\":\"tdx\",\"image\":\"i\",\"reference\":\"r\",\"simulated\":false,"
                     "\"launch_checked\":true,\"tcb-status\":\"UpToDate\","
+                    "\"volumes\":[{\"name\":\"d\",\"freshness\":\"session\"}],"
                     "\"claims\":{\"n\":5}}");
     static const struct {
         const char *wide, *own;
@@ -315,6 +316,10 @@ static void policies(void **state)
                  {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":6}}}", -EPERM},
                  {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":5}}}", 0},
                  {NULL, "{\"images\":[\"i\"],\"claims\":{\"m\":1}}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"freshness\":[\"strict\",\"session\"]}", 0},
+                 {NULL, "{\"images\":[\"i\"],\"freshness\":[\"strict\"]}", -EPERM},
+                 {NULL, "{\"images\":[\"i\"],\"freshness\":\"session\"}", -EPERM},
+                 {"{\"freshness\":[\"strict\"]}", "{\"images\":[\"i\"]}", -EPERM},
                  {NULL, "{\"images\":[\"i\"]} x", -EPERM},
                  {NULL, "{\"images\":[\"i\"],\"claims\":{\"n\":{\"min\":6,\"min\":5}}}", -EPERM},
                  {NULL, "{\"tee\":\"tdx\"}", -EPERM},

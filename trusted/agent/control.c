@@ -12,6 +12,8 @@
 
 static int send_secret(void *fd, const struct agent_secret *s)
 {
+    if (s->anchored)
+        return -ENOTSUP; /* nobody here would tell the broker of its states */
     enum sh_agent_record kind = s->env      ? SH_AGENT_SECRET_ENV
                                 : s->volume ? SH_AGENT_SECRET_VOLUME
                                             : SH_AGENT_SECRET_FILE;
@@ -24,6 +26,12 @@ static int start_agent(int fd, struct agent *a)
     agent_log_to(fd);
     int rc = agent_start(a, send_secret, &fd, &e);
     agent_log_to(-1);
+    if (rc == -ENOTSUP)
+        agent_fail(&e, rc,
+                   "a volume of the image must be fresh (freshness=session or strict), which "
+                   "a VM does not keep yet; use an enclave, or build it with "
+                   "freshness=insecure-none",
+                   NULL);
     int sent =
         agent_report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
     return rc ? rc : sent;

@@ -23,6 +23,7 @@ $(B)/san/parts.a: $(patsubst %.c,$(B)/san/%.o,$(filter-out \
     trusted/agent/main.c trusted/agent/glibc_names.c,$(AGENT_SRC)))
 
 UNIT_LIBS_test_agent := $(MBEDTLS_A)
+UNIT_LIBS_test_agent_volume := $(MBEDTLS_A)
 
 # The whole program under sanitizers, impatient, for tests/e2e/43-agent.sh.
 $(B)/tests/agent: $(filter-out trusted/agent/glibc_names.c,$(AGENT_SRC)) $(AGENT_LIB) \

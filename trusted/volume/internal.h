@@ -58,7 +58,7 @@ struct volume {
     struct volume_state found, now;
     size_t memory_size;
     uint8_t master[CRYPT_KEY_SIZE];
-    bool read_only, replaying, mutated;
+    bool read_only, keeps_writer, replaying, mutated;
     int failed;         /* -errno: everything is refused */
     const char *reason; /* for it */
 

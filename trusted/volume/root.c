@@ -115,7 +115,8 @@ int root_commit(struct volume *v, bool clean)
         return volume_fail(v, r, "the disk cannot be written");
     v->super.sequence++;
     v->super.session = v->keys[0].session;
-    v->super.writer = v->disk.writer;
+    if (!v->keeps_writer)
+        v->super.writer = v->disk.writer;
     v->super.written = v->disk.now_ns(v->disk.ctx);
     v->super.clean = clean;
     if (v->disk.flush_blocks(v->disk.ctx) || root_write(v) || v->disk.flush_blocks(v->disk.ctx))

@@ -191,6 +191,7 @@ int volume_open(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SIZ
     if (!v)
         return -EINVAL;
     v->read_only = flags & VOLUME_READ_ONLY;
+    v->keeps_writer = flags & VOLUME_KEEP_WRITER;
     int r = root_read(v, key);
     if (!r)
         r = open_rest(v);

@@ -65,6 +65,9 @@ struct volume_state {
 };
 
 enum {
+    /* The volume's owner, not an instance: what is written counts as the last writer's, so that an
+     * anchor knows it still. */
+    VOLUME_KEEP_WRITER = 2,
     VOLUME_READ_ONLY = 1, /* writes nothing at all; -EROFS if the volume was not closed in order */
 };
 

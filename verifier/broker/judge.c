@@ -239,6 +239,28 @@ static bool judge_launch(const struct sb_reference *r, const struct shelter_verd
     return rc ? refuse_attestation(out, 401, code, "%s", why) : true;
 }
 
+// The image's volumes, and how soon a broker knows of what is written there.
+static cJSON *list_volumes(const struct sb_reference *r)
+{
+    struct sh_manifest m;
+    uint8_t *bytes = NULL;
+    cJSON *list = sb_launch_manifest(r->json, &m, &bytes) ? NULL : cJSON_CreateArray();
+    size_t count = list ? sh_manifest_count(&m, SH_TAG_VOLUME) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *d = sh_manifest_get(&m, SH_TAG_VOLUME, i).data;
+        char name[SH_VOLUME_NAME_MAX + 1];
+        cJSON *o = cJSON_CreateObject();
+
+        snprintf(name, sizeof(name), "%.*s", (int)sh_le32(d + 12), (const char *)d + 16);
+        cJSON_AddStringToObject(o, "name", name);
+        cJSON_AddStringToObject(o, "freshness", sh_volume_freshness(sh_le32(d + 8)));
+        cJSON_AddItemToArray(list, o);
+    }
+    free(bytes);
+    return list;
+}
+
 static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
                            const char *init_data, struct sb_judgement *out, bool *checked)
 {
@@ -260,6 +282,8 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
         snprintf(out->reference, sizeof(out->reference), "%s", r->name);
         sb_reference_digest(r, out->reference_digest);
         ok = judge_launch(r, v, init_data, out, checked);
+        if (ok)
+            out->volumes = list_volumes(r);
     }
     if (!measured)
         refuse_measurement(j, v, out);
@@ -436,6 +460,8 @@ static cJSON *payload_of(const struct sb_judge *j, const struct parts *p,
     cJSON_AddStringToObject(token, "tcb-status", shelter_verdict_tcb_status(v));
     cJSON_AddBoolToObject(token, "simulated", shelter_verdict_simulated(v));
     cJSON_AddBoolToObject(token, "launch_checked", launch_checked);
+    if (out->volumes)
+        cJSON_AddItemToObject(token, "volumes", cJSON_Duplicate(out->volumes, true));
     cJSON_AddItemToObject(token, "claims", cJSON_Duplicate(v->claims, true));
     for (size_t i = 0; i < sizeof(ear) / sizeof(ear[0]); i++)
         cJSON_AddItemToObject(

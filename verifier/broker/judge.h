@@ -38,6 +38,7 @@ struct sb_judgement {
     int status; // of HTTP
     char code[48], detail[320];
     char tee[8], image[104], reference[136], reference_digest[97], measurement[136], evidence[97];
+    cJSON *volumes; // that the image says it has, for the token; NULL: not known
     cJSON *payload; // accepted: the token's
 };
 

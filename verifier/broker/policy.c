@@ -34,7 +34,7 @@ static bool member_ok(const cJSON *item)
 
     if (!strcmp(name, "images"))
         return is_string_list(item) || (cJSON_IsString(item) && !strcmp(item->valuestring, "any"));
-    if (!strcmp(name, "tee") || !strcmp(name, "tcb_status"))
+    if (!strcmp(name, "tee") || !strcmp(name, "tcb_status") || !strcmp(name, "freshness"))
         return is_string_list(item);
     if (!strcmp(name, "simulated") || !strcmp(name, "allow"))
         return cJSON_IsBool(item);
@@ -141,6 +141,26 @@ int sb_policy_names(const char *text, const char *image, char *why, size_t why_s
     return rc;
 }
 
+// Each volume of the image must be kept as fresh as one of these words.
+static bool volumes_hold(const cJSON *words, const cJSON *payload, char *why, size_t why_size)
+{
+    const cJSON *volumes = sv_json_get(payload, "volumes"), *v;
+
+    if (words && !cJSON_IsArray(volumes)) {
+        snprintf(why, why_size,
+                 "the policy demands freshness, and the image's volumes are not known");
+        return false;
+    }
+    if (words)
+        cJSON_ArrayForEach(v, volumes) if (!list_has_text(words, sv_json_text(v, "freshness")))
+        {
+            snprintf(why, why_size, "the policy does not list freshness \"%s\" (volume \"%s\")",
+                     sv_json_text(v, "freshness"), sv_json_text(v, "name"));
+            return false;
+        }
+    return true;
+}
+
 static bool conditions_hold(const cJSON *policy, const cJSON *payload, char *why, size_t why_size)
 {
     const cJSON *claims = sv_json_get(policy, "claims");
@@ -153,6 +173,7 @@ static bool conditions_hold(const cJSON *policy, const cJSON *payload, char *why
     return claim_is_listed(sv_json_get(policy, "tee"), payload, "tee", why, why_size) &&
            claim_is_listed(sv_json_get(policy, "tcb_status"), payload, "tcb-status", why,
                            why_size) &&
+           volumes_hold(sv_json_get(policy, "freshness"), payload, why, why_size) &&
            (!claims || claims_hold(claims, payload, why, why_size));
 }
 

@@ -140,6 +140,7 @@ static void judge_attestation(struct sb_request *r, const struct sb_challenge *c
                        : "the measurement is none of the reference values");
         sb_log_attempt(r, "attest", &out, "", NULL);
     }
+    cJSON_Delete(out.volumes);
     cJSON_Delete(out.payload);
 }
 

@@ -45,7 +45,7 @@ static void tell_refusal(const struct kept *k, const char *why, const struct vol
              found ? found->log_count : 0);
 }
 
-static int judge_found(struct volume_keeper *keeper, const struct volume_state *found)
+static int judge_state(struct volume_keeper *keeper, const struct volume_state *found)
 {
     struct kept *k = container_of(keeper, struct kept, keeper);
     const char *why = anchor_judge(&k->session.anchor, found);
@@ -72,7 +72,7 @@ static struct kept *keep_session(const struct sh_volume *v, const struct agent_v
     k->session = *session;
     agent_wipe(k->session.key, sizeof(k->session.key));
     k->name = v->name;
-    k->keeper.judge = judge_found;
+    k->keeper.judge = judge_state;
     k->keeper.writer = session->writer;
     k->keeper.watch.mode = v->read_only ? ANCHOR_NONE : v->strict ? ANCHOR_STRICT : ANCHOR_SESSION;
     k->keeper.watch.pauses = v->pauses;
@@ -87,18 +87,13 @@ int agent_mount_volume(uint32_t number, const struct sh_volume *v, const struct 
         return -ENOMEM;
     struct inode *root;
     int r = volume_mount(number, v->name, s->data, v->read_only, k ? &k->keeper : NULL, &root);
-    if (!r)
-        r = tree_mount(v->path, root);
-    if (!k)
-        return r;
-    if (r || v->read_only) { /* who only reads has nothing to tell */
+    if (k && (r || v->read_only)) /* who only reads has nothing to tell */
         agent_wipe(&k->session, sizeof(k->session));
-        if (r)
-            los_free(k);
-        return r;
-    }
-    kept[kept_count++] = k;
-    return 0;
+    else if (k)
+        kept[kept_count++] = k;
+    if (r)
+        los_free(k);
+    return r ? r : tree_mount(v->path, root);
 }
 
 /* ---- keeping ---- */

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent takes of a broker's word about a volume: each byte of it changed.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "trusted/agent/volume.c"
+
+#define ROOT "00112233445566778899aabbccddeeff"
+static const char good[] =
+    "{\"key\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\",\"memory\":\"open\",\"state\":\"12-"
+    "3-" ROOT "\",\"next\":\"0102030405060708\",\"lease\":\"" ROOT "\"}";
+
+static bool take_text(const char *text, size_t size, struct agent_volume *v)
+{
+    struct agent_json o;
+    *v = (struct agent_volume){.read_only = false};
+    return !agent_json_check(&o, text, size) && take_opened(o, v);
+}
+
+static void test_opened(void **state)
+{
+    struct agent_volume v;
+    assert_true(take_text(good, sizeof(good) - 1, &v));
+    for (unsigned i = 0; i < sizeof(v.key); i++)
+        assert_int_equal(v.key[i], i);
+    assert_int_equal(v.anchor.memory, ANCHOR_OPEN);
+    assert_int_equal(v.anchor.sequence, 12);
+    assert_int_equal(v.anchor.log_count, 3);
+    assert_int_equal(v.anchor.root[1], 0x11);
+    assert_int_equal(v.anchor.next, 0x0807060504030201);
+    assert_string_equal(v.lease, ROOT);
+    v.read_only = true; /* a lease that was not asked for */
+    struct agent_json o;
+    assert_int_equal(agent_json_check(&o, good, sizeof(good) - 1), 0);
+    assert_false(take_opened(o, &v));
+}
+
+/* Refused, or something that is well formed: a lease and a state that may be sent again. */
+static bool is_sane(struct agent_volume *v)
+{
+    struct anchor a;
+    uint8_t lease[16];
+    return v->anchor.memory < ANCHOR_MEMORIES && !sh_unhex(lease, sizeof(lease), v->lease) &&
+           (!v->state[0] || parse_state(v->state, &a));
+}
+
+static void test_changed(void **state)
+{
+    unsigned taken = 0, refused = 0;
+    for (size_t i = 0; i < sizeof(good) - 1; i++) {
+        for (int c = 0; c < 256; c++) {
+            char text[sizeof(good)];
+            struct agent_volume v;
+            memcpy(text, good, sizeof(good));
+            text[i] = (char)c;
+            if (!take_text(text, sizeof(good) - 1, &v)) {
+                refused++;
+                continue;
+            }
+            taken++;
+            assert_true(is_sane(&v));
+        }
+    }
+    assert_true(taken > 1000 && refused > 10000);
+    for (size_t n = 0; n < sizeof(good) - 1; n++) {
+        struct agent_volume v;
+        assert_false(take_text(good, n, &v));
+    }
+}
+
+static void test_members(void **state)
+{
+    static const char *const bad[] = {
+        "{}",
+        "[]",
+        "{\"key\":\"AAEC\",\"memory\":\"never\",\"state\":\"\",\"next\":\"\",\"lease\":\"" ROOT
+        "\"}",
+#define KEY "{\"key\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\","
+        KEY "\"memory\":\"open\",\"state\":\"\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"released\",\"state\":\"\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"lost\",\"state\":\"\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"never\",\"state\":\"0-0-" ROOT "\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"never\",\"state\":\"1-4294967296-" ROOT
+            "\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"never\",\"state\":\"1--" ROOT "\",\"next\":\"\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"never\",\"state\":\"\",\"next\":\"1\",\"lease\":\"" ROOT "\"}",
+        KEY "\"memory\":\"never\",\"state\":\"\",\"next\":\"\",\"lease\":\"\"}",
+        KEY "\"memory\":\"never\",\"state\":\"\",\"next\":\"\"}"};
+    struct agent_volume v;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (take_text(bad[i], strlen(bad[i]), &v))
+            fail_msg("taken: %s", bad[i]);
+    static const char new[] =
+        KEY "\"memory\":\"never\",\"state\":\"\",\"next\":\"\",\"lease\":\"" ROOT "\"}";
+    assert_true(take_text(new, sizeof(new) - 1, &v));
+    assert_int_equal(v.anchor.memory, ANCHOR_NEVER);
+}
+
+static void test_format(void **state)
+{
+    struct volume_state s = {.sequence = UINT64_MAX, .log_count = UINT32_MAX};
+    struct anchor a;
+    char text[72];
+    memset(s.root, 0xab, sizeof(s.root));
+    format_state(text, &s);
+    assert_true(parse_state(text, &a));
+    assert_true(a.sequence == UINT64_MAX && a.log_count == UINT32_MAX);
+    assert_memory_equal(a.root, s.root, sizeof(a.root));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opened), cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_members), cmocka_unit_test(test_format)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
