@@ -20,9 +20,12 @@ int loader_log_open(struct sh_error *err)
 
 int64_t loader_log(const void *text, size_t size)
 {
-    static const char own[] = "shelter: ";
+    static const char own[] = "shelter: ", warning[] = "shelter: warning: ";
     bool words = size >= sizeof(own) - 1 && !memcmp(text, own, sizeof(own) - 1);
-    if (words && loader.options.channel >= 0) {
+    /* Of a program that runs on, while it runs. */
+    bool now = words && loader.started && size >= sizeof(warning) - 1 &&
+               !memcmp(text, warning, sizeof(warning) - 1);
+    if (words && !now && loader.options.channel >= 0) {
         size_t n = size < sizeof(loader.last_words) ? size : sizeof(loader.last_words) - 1;
         memcpy(loader.last_words, text, n);
         loader.last_words[n] = 0;

@@ -112,16 +112,17 @@ static void tell_trouble(struct kept *k, int r)
     bool over = clock_now() / MS - w->heard > w->limit;
     if (r == -ESTALE) {
         w->lost = true;
-        log_line("shelter: volume %s: %s; nothing is written to it any more", k->name,
+        log_line("shelter: warning: volume %s: %s; nothing is written to it any more", k->name,
                  k->error.text);
     } else if (!w->away && !over) {
-        log_line("shelter: volume %s: the broker does not have its newest state: %s; changes go on "
+        log_line("shelter: warning: volume %s: the broker does not have its newest state: %s; "
+                 "changes go on "
                  "for %lu s, then they %s",
                  k->name, k->error.text, w->limit / 1000, then);
     } else if (over && !k->told) {
         k->told = true;
-        log_line("shelter: volume %s: without the broker for more than %lu s: changes %s", k->name,
-                 w->limit / 1000, then);
+        log_line("shelter: warning: volume %s: without the broker for more than %lu s: changes %s",
+                 k->name, w->limit / 1000, then);
     }
     w->away = true;
 }
@@ -137,7 +138,7 @@ static void tell_broker(struct kept *k)
     if (r) {
         tell_trouble(k, r);
     } else if (away) {
-        log_line("shelter: volume %s: the broker has its newest state again", k->name);
+        log_line("shelter: warning: volume %s: the broker has its newest state again", k->name);
         k->told = false;
     }
     if (!r && k->step == AGENT_VOLUME_RELEASE)
