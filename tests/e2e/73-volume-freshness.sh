@@ -163,7 +163,7 @@ done
 # --- another broker in its place; its own store put back ---
 "$SHELTER" broker init --dir "$T/liar"
 "$SHELTER" broker add-resource --dir "$T/liar" volumes/key/away "$T/away.key" --image any
-"$SHELTER" broker add-reference --dir "$T/liar" away
+"$SHELTER" broker add-reference --dir "$T/liar" away >/dev/null
 append away-append "$T/away.disk" "$T/lied"
 until_true 30 lines "$T/lied" 5
 kill -9 $broker
