@@ -35,8 +35,8 @@ extern struct wait_queue volume_asks;
 long volume_wait_change(void);
 
 /* Opens the volume in the host's file `number`; *root is its first directory, counted, for
- * tree_mount. A disk of zeros becomes a new volume unless it is read only. keeper: NULL where nobody
- * remembers its states. 0, or -errno, having said why. */
+ * tree_mount. A disk of zeros becomes a new volume unless it is read only. keeper: NULL where
+ * nobody remembers its states. 0, or -errno, having said why. */
 int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool read_only,
                  struct volume_keeper *keeper, struct inode **root);
 /* Everything to the disks, as at the end of the last program. 0, or the first error. */
