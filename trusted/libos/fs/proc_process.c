@@ -221,6 +221,12 @@ void proc_show_statm(struct text *t)
     text_put(t, "%lu %lu 0 0 0 %lu 0\n", mapped, there, there);
 }
 
+void proc_show_timerslack(struct text *t)
+{
+    uint64_t slack = t->thread ? t->thread->timer_slack : 0;
+    text_put(t, "%lu\n", slack ? slack : 50000);
+}
+
 void proc_show_personality(struct text *t)
 {
     text_put(t, "%08x\n", t->process->personality);

@@ -256,10 +256,10 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
                                    (to < addr + old && addr < to + size)))
         return -EINVAL;
     struct area *area = area_find(addr);
+    if (old && mm_unsealed(addr, addr + old))
+        return -EPERM;
     if (!area || !old || old > area->end - addr)
         return old ? -EFAULT : -EINVAL;
-    if (area->sealed)
-        return -EPERM;
     if (size < old) {
         int r = mm_unmap(addr + size, old - size);
         if (r)

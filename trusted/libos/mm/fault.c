@@ -39,6 +39,8 @@ static uint64_t batch_count(struct area *a, uint64_t addr)
  * accepted), so only its nearest neighbours come along, on both sides. */
 static int populate_around(struct area *a, uint64_t addr)
 {
+    if (a->locked) /* on fault: this page and no other */
+        return page_populate(a, addr, 1);
     if (!a->file)
         return page_populate(a, addr, batch_count(a, addr));
     uint64_t start = addr & ~(FILE_BATCH * PAGE_SIZE - 1), end = start + FILE_BATCH * PAGE_SIZE;

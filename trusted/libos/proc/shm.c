@@ -198,7 +198,8 @@ static long lock_segment(struct segment *s, bool lock)
 /* IPC_INFO and SHM_INFO: limits, and how much there is (struct shminfo64, struct shm_info). */
 static long put_limits(int command, uint64_t to)
 {
-    uint64_t limits[9] = {SIZE_MAX_, 1, IPC_IDS_MAX, IPC_IDS_MAX, SIZE_MAX_ >> PAGE_SHIFT};
+    const uint64_t most = UINT64_MAX - (1ul << 24); /* what /proc/sys/kernel says, as Linux */
+    uint64_t limits[9] = {most, 1, IPC_IDS_MAX, IPC_IDS_MAX, most};
     uint64_t used[6] = {0};
     long highest = 0;
     for (unsigned n = 0; n < IPC_IDS_MAX; n++) {
