@@ -2,7 +2,6 @@
 // Counters of answers by endpoint, and what is held now.
 #include "verifier/broker/server.h"
 #include "verifier/broker/clock.h"
-#include "verifier/broker/routes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +22,13 @@ void sb_metrics_count(struct sb_server *s, int route, int status)
     atomic_fetch_add_explicit(&s->metrics.answers[route][at], 1, memory_order_relaxed);
 }
 
-static void put_answers(struct sb_server *s, FILE *out)
+static void put_answers(struct sb_server *s, const char *(*route_path)(int place), FILE *out)
 {
     fputs("# HELP shelter_broker_answers_total Answers by endpoint and status.\n"
           "# TYPE shelter_broker_answers_total counter\n",
           out);
     for (int r = 0; r < SB_METRIC_ROUTES; r++) {
-        const char *path = sb_route_path(r);
+        const char *path = route_path(r);
 
         if (!path && r < SB_METRIC_ROUTES - 1)
             continue;
@@ -48,7 +47,7 @@ static void put_value(FILE *out, const char *name, const char *type, const char 
             name, help, name, type, name, (unsigned long long)value);
 }
 
-char *sb_metrics_text(struct sb_server *s)
+char *sb_metrics_text(struct sb_server *s, const char *(*route_path)(int place))
 {
     unsigned connections, sessions;
     size_t bodies, size = 0, references;
@@ -67,7 +66,7 @@ char *sb_metrics_text(struct sb_server *s)
     pthread_mutex_lock(&s->judge.lock);
     references = s->judge.references.count;
     pthread_mutex_unlock(&s->judge.lock);
-    put_answers(s, out);
+    put_answers(s, route_path, out);
     put_value(out, "connections", "gauge", "Connections now.", connections);
     put_value(out, "sessions", "gauge", "Attested sessions now.", sessions);
     put_value(out, "body_bytes", "gauge", "Bytes of request bodies held now.", bodies);

@@ -20,6 +20,6 @@ struct sb_metrics {
 // An answer of this status; route: its place in the table, or a negative number.
 void sb_metrics_count(struct sb_server *s, int route, int status);
 // All of it (malloc'd), or NULL.
-char *sb_metrics_text(struct sb_server *s);
+char *sb_metrics_text(struct sb_server *s, const char *(*route_path)(int place));
 
 #endif

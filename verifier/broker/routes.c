@@ -35,7 +35,7 @@ static void serve_metrics(struct sb_request *r, const char *rest)
         sb_problem(r, 404, "no-such-endpoint", "there is no such endpoint");
         return;
     }
-    text = sb_metrics_text(r->server);
+    text = sb_metrics_text(r->server, sb_route_path);
     sb_answer_json(r, text);
     if (text)
         r->type = "text/plain; version=0.0.4";

@@ -10,15 +10,7 @@
 
 #include "trusted/guest/volume/server.h"
 
-#define FOREVER (1ull << 40) /* seconds: nobody else changes the volume */
 #define CAPABILITY "security.capability"
-
-static uint64_t seconds_of(int64_t ns, uint32_t *rest)
-{
-    int64_t s = ns / 1000000000, r = ns % 1000000000;
-    *rest = (uint32_t)(r < 0 ? r + 1000000000 : r);
-    return (uint64_t)(r < 0 ? s - 1 : s);
-}
 
 static int64_t ns_of(uint64_t s, uint32_t rest)
 {
@@ -27,36 +19,6 @@ static int64_t ns_of(uint64_t s, uint32_t rest)
         __builtin_add_overflow(ns, rest % 1000000000, &ns))
         return (int64_t)s < 0 ? INT64_MIN : INT64_MAX;
     return ns;
-}
-
-static void fill_attr(const struct volume_stat *st, struct fuse_attr *a)
-{
-    *a = (struct fuse_attr){.ino = st->ino,
-                            .size = st->size,
-                            .blocks = st->blocks * 8,
-                            .mode = st->mode,
-                            .nlink = st->nlink,
-                            .uid = st->uid,
-                            .gid = st->gid,
-                            .rdev = st->rdev,
-                            .blksize = 4096};
-    a->atime = seconds_of(st->atime, &a->atimensec);
-    a->mtime = seconds_of(st->mtime, &a->mtimensec);
-    a->ctime = seconds_of(st->ctime, &a->ctimensec);
-}
-
-int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e)
-{
-    struct volume_stat st;
-    int r = volume_stat(s->v, ino, &st);
-    if (!r)
-        r = known_add(s, ino);
-    if (r)
-        return r;
-    *e = (struct fuse_entry_out){
-        .nodeid = ino, .generation = st.generation, .entry_valid = FOREVER, .attr_valid = FOREVER};
-    fill_attr(&st, &e->attr);
-    return 0;
 }
 
 static long answer_entry(struct server *s, const struct request *q, uint64_t ino)

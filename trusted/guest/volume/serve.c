@@ -4,21 +4,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "trusted/guest/volume/server.h"
 
 #define COMMIT_MS 5000 /* what nobody synced is on the disk after so long */
-
-void serve_answer(struct server *s, uint64_t unique, int error, size_t size)
-{
-    struct fuse_out_header *h = (void *)s->out;
-    *h = (struct fuse_out_header){
-        .len = (uint32_t)(sizeof(*h) + size), .error = error, .unique = unique};
-    while (write(s->fuse_fd, s->out, h->len) < 0 && errno == EINTR)
-        ; /* another error: nobody waits for it any more */
-}
 
 static void take_request(struct server *s, size_t size)
 {

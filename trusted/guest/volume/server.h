@@ -88,6 +88,14 @@ int64_t disk_now(void); /* ns since 1970 */
 int known_add(struct server *s, uint64_t ino);
 void known_forget(struct server *s, uint64_t ino, uint64_t count);
 
+/* answer.c */
+#define FOREVER (1ull << 40) /* seconds: nobody else changes the volume */
+void fill_attr(const struct volume_stat *st, struct fuse_attr *a);
+/* The kernel knows the inode once more. 0 or -errno. */
+int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e);
+/* Sends what stands in s->out: `size` bytes behind the header, or an error. */
+void serve_answer(struct server *s, uint64_t unique, int error, size_t size);
+
 /* sync.c */
 int sync_start(struct server *s);
 /* Answers the request when all that was done before it is on the disk. */
@@ -102,10 +110,8 @@ void sync_wait(struct server *s);
 long dir_open(struct server *s, const struct request *q);
 long dir_read(struct server *s, const struct request *q, bool plus);
 long dir_release(struct server *s, const struct request *q);
-int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e);
 
 /* serve.c */
-void serve_answer(struct server *s, uint64_t unique, int error, size_t size);
 /* Until the file system is unmounted. 0 or -errno. */
 int serve_requests(struct server *s);
 
