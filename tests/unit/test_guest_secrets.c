@@ -19,6 +19,7 @@
 #include <shelter/agent.h>
 
 #include "trusted/guest/serve.h"
+#include "trusted/guest/volume/server.h"
 
 static char folder[] = "/tmp/secrets-test.XXXXXX";
 static uint8_t script[4 << 20]; /* what the agent says */
@@ -81,6 +82,44 @@ int guest_mount_secrets(int root)
     return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* A server of volumes that answers as it is told. */
+static struct server_answer volume_says;
+static bool volume_mute;
+static struct sh_volume volume;
+static unsigned volumes_begun;
+
+int guest_volume_begin(struct guest *g, size_t number, const uint8_t *key, struct guest_error *e)
+{
+    int pair[2];
+    size_t size = volume_mute ? 5 : sizeof(volume_says);
+    assert_int_equal(number, 0);
+    assert_memory_equal(key, "a key of volumes, 32 bytes long.", 32);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(write(pair[1], &volume_says, size), (ssize_t)size);
+    close(pair[1]);
+    volumes_begun++;
+    return pair[0];
+}
+
+void guest_kill_rest(struct guest *g)
+{
+}
+
+bool guest_volumes_alone(const struct guest *g)
+{
+    return false;
+}
+
+bool guest_volume_reaped(struct guest *g, pid_t pid)
+{
+    return false;
+}
+
+int guest_volumes_close(struct guest *g)
+{
+    return 0;
+}
+
 static void record(uint8_t kind, const char *name, const void *data, size_t size)
 {
     uint8_t *p = script + script_size;
@@ -101,6 +140,8 @@ static int run(struct guest *g, struct guest_error *e)
     memset(g, 0, sizeof(*g));
     g->config.settings.broker = "";
     g->config.settings.secrets.count = 1;
+    g->config.settings.volumes = &volume;
+    g->config.settings.volume_count = volume.name ? 1 : 0;
     g->config.settings.stop_signal = SIGTERM;
     g->config.settings.signals = 1ull << (SIGTERM - 1);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
@@ -212,6 +253,42 @@ static void test_bad(void **state)
     refused("says no");
 }
 
+/* The key of a volume is one of the image's, once, of 32 bytes; its server must say that it is
+ * open. */
+static void test_volumes(void **state)
+{
+    static const char key[] = "a key of volumes, 32 bytes long.";
+    struct guest_error e;
+    volume = (struct sh_volume){.name = "data", .path = "/data"};
+    begin();
+    record(SH_AGENT_SECRET_VOLUME, "data", key, 31);
+    refused("has 31 bytes, not 32");
+    begin();
+    record(SH_AGENT_SECRET_VOLUME, "other", key, 32);
+    refused("malformed");
+    begin();
+    record(SH_AGENT_SECRET_VOLUME, "data", key, 32);
+    record(SH_AGENT_SECRET_VOLUME, "data", key, 32);
+    refused("malformed");
+    begin();
+    record(SH_AGENT_DONE, "", "", 0);
+    refused("no key for a volume");
+    assert_int_equal(volumes_begun, 0);
+    begin();
+    record(SH_AGENT_SECRET_VOLUME, "data", key, 32);
+    record(SH_AGENT_DONE, "", "", 0);
+    volume_says =
+        (struct server_answer){.error = -EKEYREJECTED, .text = "its key does not open it"};
+    refused("volume data: its key does not open it");
+    volume_mute = true;
+    refused("ended without a word");
+    volume_mute = false;
+    volume_says.error = 0;
+    assert_int_equal(run(&guest, &e), 0);
+    guest_strings_free(&guest.env);
+    volume.name = NULL;
+}
+
 static void test_torn(void **state)
 {
     begin();
@@ -261,8 +338,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_torn),
-        cmocka_unit_test(test_many), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_volumes),
+        cmocka_unit_test(test_torn), cmocka_unit_test(test_many), cmocka_unit_test(test_stop),
     };
     return cmocka_run_group_tests_name("guest secrets", tests, set_up, tear_down);
 }
