@@ -19,6 +19,7 @@
 #define START (UINT64_MAX - 1)
 #define CANARY 0xc5
 #define INTRUSIONS 400
+#define RING_HANDLE 5
 
 struct field {
     const char *name; /* of the tables below */
@@ -38,6 +39,7 @@ static struct rule rules[RULES_MAX];
 static unsigned rule_count;
 static bool random_on;
 static uint64_t random_state = 0x9e3779b97f4a7c15;
+static struct sh_rings *rings; /* of the start block */
 static pthread_mutex_t random_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool dirty;
 
@@ -265,6 +267,12 @@ static void spoil(struct sh_slot *s, uint64_t call)
             for (uint64_t n = chance(64); n; n--)
                 s->a[chance(1024)] = (uint8_t)chance(256);
             break;
+        case 6: /* a word of the host in a ring */
+            if (rings) {
+                uint64_t *word = &rings->ring[chance(10)].in_base + chance(5);
+                *word = some_number(*word);
+            }
+            break;
         default:
             if (call != SH_CALL_CLOCK)
                 s->result = (int64_t)some_number((uint64_t)s->result);
@@ -298,8 +306,6 @@ static void *racer(void *arg)
 }
 
 /* The words of the host in the ring of RING_HANDLE. */
-static struct sh_rings *rings;
-#define RING_HANDLE 5
 
 static void *storm(void *arg)
 {
