@@ -145,6 +145,26 @@ static void edges(int fd)
     close(set);
 }
 
+/* Who reads less than he asked for waits for the next edge: of what was there nothing may be left.
+ */
+static void shorts(int fd)
+{
+    size_t at = 0, wrong = 0;
+    int set = watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+    ssize_t n = 1;
+    for (unsigned e; n && (e = next_events(set));) {
+        do {
+            n = recv(fd, data, 8192, MSG_DONTWAIT);
+            for (ssize_t i = 0; i < n; i++)
+                wrong += data[i] != pattern(at++);
+        } while (n == 8192 || (n > 0 && e & EPOLLRDHUP));
+        usleep(at < BULK / 2 ? 20000 : 0); /* more gathers than fits into a ring */
+    }
+    say_number(fd, "took", (long)at);
+    say_number(fd, "wrong", (long)wrong);
+    close(set);
+}
+
 /* One byte an event: it must be told of each. */
 static void levels(int fd)
 {
@@ -269,6 +289,9 @@ static void *serve(void *arg)
         break;
     case 'E':
         edges(fd);
+        break;
+    case 'S':
+        shorts(fd);
         break;
     case 'l':
         levels(fd);

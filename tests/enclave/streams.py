@@ -60,7 +60,7 @@ def kinds():
         s.sendall(b'still')
         say('bulk', got == PATTERN or f'{len(got)} of {BULK}')
         s.close()
-    for kind in b't', b'2':
+    for kind in b't', b'2', b'S':
         s = connect(kind)
         for at in range(0, BULK, 70000):
             s.sendall(PATTERN[at:at + 70000])

@@ -72,9 +72,9 @@ uint32_t outside_queue(struct outside *o, const void *buf, uint32_t size, bool m
     return n;
 }
 
-uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek)
+uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek, bool *dry)
 {
-    enum port_left left;
+    enum port_left left = PORT_LEFT_UNKNOWN;
     lock_take(&o->lock, RANK_OUTSIDE);
     uint32_t n = o->has_ring ? port_ring_take(&o->ring, o->handle, buf, size, peek, &left) : 0;
     if (n && !peek) {
@@ -82,6 +82,8 @@ uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek)
         if (left != PORT_LEFT_SOME)
             use_event(o, POLLIN, o->dry);
     }
+    if (dry)
+        *dry = left == PORT_LEFT_NONE;
     lock_give(&o->lock);
     return n;
 }

@@ -47,9 +47,9 @@ bool outside_is_unsure(struct outside *o, uint32_t events);
 void outside_learn(struct outside *o, uint32_t events);
 
 /* By the ring, if it has one: how many bytes are queued, or were taken (buf NULL: are there), in
- * order; 0: ask the host. */
+ * order; 0: ask the host. dry (may be NULL): the host said that nothing was left behind them. */
 uint32_t outside_queue(struct outside *o, const void *buf, uint32_t size, bool more);
-uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek);
+uint32_t outside_take(struct outside *o, void *buf, uint32_t size, bool peek, bool *dry);
 /* Nothing is there, and the host need not be asked: true once after the last was taken, so that who
  * asks again and again without waiting does ask. */
 bool outside_is_dry(struct outside *o);

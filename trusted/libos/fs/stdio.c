@@ -61,13 +61,13 @@ static long fill_ahead(struct file *f, struct ahead *a)
             continue;
         }
         a->at = 0;
-        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false)))
+        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false, NULL)))
             return 1;
         if ((r = wait_ready(f, POLLIN)))
             return r;
         if (a->filling || a->at != a->size)
             continue;
-        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false)))
+        if ((a->size = outside_take(f->outside, a->buf, AHEAD_SIZE, false, NULL)))
             return 1;
         a->filling = true;
         uint32_t turn = outside_turn(f->outside);
@@ -176,7 +176,7 @@ static long stream_ioctl(struct file *f, uint64_t request, uint64_t arg)
 {
     const struct ahead *a = f->data;
     int32_t ahead = a ? (int32_t)(a->size - a->at) : 0;
-    ahead += (int32_t)outside_take(f->outside, NULL, INT32_MAX / 2, true);
+    ahead += (int32_t)outside_take(f->outside, NULL, INT32_MAX / 2, true, NULL);
     return request == FIONREAD ? user_write(arg, &ahead, sizeof(ahead)) : -ENOTTY;
 }
 

@@ -150,7 +150,7 @@ long outside_accept(struct sock *s, struct sock **out)
     struct addr peer = {.size = PORT_ADDR_MAX};
     struct sh_accepted got;
     long h;
-    if (outside_take(&s->host, &got, sizeof(got), false) == sizeof(got)) {
+    if (outside_take(&s->host, &got, sizeof(got), false, NULL) == sizeof(got)) {
         h = claim_handle(got.handle);
         peer.size = MIN(got.size, PORT_ADDR_MAX);
         memcpy(peer.bytes, got.address, peer.size);
@@ -261,25 +261,32 @@ static void count_received(struct sock *s, long n, uint64_t size, uint32_t turn)
                      turn);
 }
 
-/* What is there: from the ring, else from the host, which puts nothing past the ring's bytes. */
+/* What is there: from the ring, then from the host, which puts nothing past the ring's bytes. Less
+ * than was asked for means that nothing is left (epoll(7)): so the host is asked for the rest,
+ * unless it said that there is none. */
 static long receive_bytes(struct sock *s, uint8_t *buf, uint64_t size, bool peek, struct addr *a)
 {
-    uint32_t have = outside_take(&s->host, buf, (uint32_t)size, peek);
-    if (have && (!peek || have == size))
+    bool dry;
+    uint32_t have = outside_take(&s->host, buf, (uint32_t)size, peek, &dry);
+    if (have && (have == size || (dry && !peek)))
         return have;
-    if (outside_is_dry(&s->host))
+    if (!have && outside_is_dry(&s->host))
         return -EAGAIN;
-    uint32_t turn = outside_turn(&s->host);
+    uint32_t turn = outside_turn(&s->host), from = peek ? 0 : have;
     los_unlock(); /* the file is counted, so that the handle stays */
-    long n =
-        claim_count(port_recv(s->host.handle, buf, (uint32_t)size, a->bytes, &a->size, peek), size);
+    long n = claim_count(
+        port_recv(s->host.handle, buf + from, (uint32_t)(size - from), a->bytes, &a->size, peek),
+        size - from);
     call_relock();
-    have = n == -EAGAIN ? outside_take(&s->host, buf, (uint32_t)size, peek) : 0;
-    if (have)
-        return have;
+    uint32_t more =
+        n == -EAGAIN ? outside_take(&s->host, buf + from, (uint32_t)(size - from), peek, &dry) : 0;
+    if (more)
+        return from + more;
     if (!peek || n == -EAGAIN)
-        count_received(s, n, size, turn);
-    return n;
+        count_received(s, n, size - from, turn);
+    if (from && n < 0 && n != -EAGAIN)
+        s->error = (int)n; /* told next time */
+    return from ? from + MAX(n, 0) : n;
 }
 
 static long receive_into(struct sock *s, struct io *io, uint8_t *buf, uint64_t room, int flags,

@@ -37,7 +37,7 @@ static long bytes_to_read(struct sock *s)
         return container_of(s->chunks.next, struct chunk, node)->size;
     if (s->host.handle >= 0 && !s->queued) {
         long n = claim_count(port_available(s->host.handle), INT32_MAX / 2);
-        return n < 0 ? n : n + outside_take(&s->host, NULL, UINT32_MAX, true);
+        return n < 0 ? n : n + outside_take(&s->host, NULL, UINT32_MAX, true, NULL);
     }
     return (long)MIN(s->queued, (uint64_t)INT32_MAX);
 }
