@@ -148,12 +148,12 @@ def protocol(server):
     c = Client(server.url, platform)
     same("additional evidence is bound", c.handshake(init=PLAIN, additional='{"x": "y"}')[0], 200)
     status, challenge, head = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["sha384"]}})
-    same("challenge: names the hash when asked", challenge["extra-params"], {"selected-hash-algorithm": "sha384"})
+    same("challenge: names the hash when asked", challenge["extra-params"], {"selected-hash-algorithm": "sha384", "measured-log": "shelter-aael"})
     for offered, selected in ((["sha256"], "sha256"), (["sha256", "sha512"], "sha512"), (["md5", "sha256", "sha384"], "sha384")):
         c = Client(server.url, platform)
         status, challenge, _ = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": offered}})
         c.nonce = challenge["nonce"]
-        same(f"challenge: of {offered}", challenge["extra-params"], {"selected-hash-algorithm": selected})
+        same(f"challenge: of {offered}", challenge["extra-params"], {"selected-hash-algorithm": selected, "measured-log": "shelter-aael"})
         same(f"attested by {selected}", (c.attest(init=PLAIN, hash_name=selected)[0], c.secret("app/key/one")), (200, SECRET))
     c = Client(server.url, platform)
     c.nonce = c.ask("POST", "/kbs/v0/auth", {"version": "0.4.0", "tee": "tdx", "extra-params": {"supported-hash-algorithms": ["sha256"]}})[1]["nonce"]

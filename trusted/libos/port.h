@@ -258,6 +258,9 @@ int port_random(void *buf, size_t size);
 /* A report about this TEE over 64 bytes, for a verifier on the same machine (SGX: target is a
  * TARGETINFO of 512 bytes; NULL: for nobody). Its size, or -ENODEV without a TEE. [inside] */
 long port_report(const uint8_t data[64], const void *target, void *report, uint32_t size);
+/* A key that this enclave gets on this processor, and with `config` only under this launch config
+ * too; another security version of either gets another one. 0 or -ENODEV. */
+int port_seal_key(bool config, uint8_t key[16]);
 /* A quote over 64 bytes, at most `size` (<= PORT_QUOTE_MAX). Its size; -ENODEV where the host has
  * no quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
  * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */

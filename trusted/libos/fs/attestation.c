@@ -7,14 +7,21 @@
 //   report            r   REPORT over user_report_data for target_info (SDM 35.15)
 //   quote             r   a quote over user_report_data
 //   attestation_type  r   "dcap", or "none" where there is no TEE
+//   keys/_sgx_mrenclave  r  16 bytes, root's: what this enclave seals with on this machine. Unless
+//   the
+//                         image is locked, the launch config is part of it: another command, which
+//                         the host may choose there, gets another key. There is no key by MRSIGNER:
+//                         the signer is the machine's, and what it signs next would have it too
 //
 // What is read is made when the file is opened. The data is the workload's own choice: it is the
 // image's, not the host's, whose requests are hashed apart (docs/attestation.md).
+#include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include <shelter/sgx.h>
 
-enum entry { USER_DATA, TARGET, MY_TARGET, REPORT, QUOTE, TYPE };
+enum entry { USER_DATA, TARGET, MY_TARGET, REPORT, QUOTE, TYPE, SEAL };
+#define FLAT SEAL /* those before it stand in the folder itself */
 
 static const struct {
     const char *name;
@@ -26,6 +33,7 @@ static const struct {
     [REPORT] = {"report", 0444, SGX_REPORT_SIZE},
     [QUOTE] = {"quote", 0444, PORT_QUOTE_MAX},
     [TYPE] = {"attestation_type", 0444, 4},
+    [SEAL] = {"_sgx_mrenclave", 0400, 16},
 };
 
 static uint8_t user_data[64];
@@ -76,6 +84,10 @@ static long make_content(enum entry e, uint8_t *out)
     case TYPE:
         memcpy(out, available ? "dcap" : "none", 4);
         return 4;
+    case SEAL: {
+        int r = port_seal_key(!settings.locked, out);
+        return r ? r : 16;
+    }
     default:
         return -EINVAL;
     }
@@ -118,7 +130,10 @@ static long attestation_write(struct file *f, struct io *io, uint64_t offset)
 
 static void attestation_release(struct file *f)
 {
-    los_free(f->data);
+    struct content *c = f->data;
+    if (c)
+        memset(c->data, 0, (size_t)c->size);
+    los_free(c);
 }
 
 static const struct file_ops ops = {
@@ -148,32 +163,62 @@ static int attestation_open(struct file *f)
 
 static const struct inode_ops inode_ops = {.open = attestation_open};
 
+static int make_entry(size_t e, struct inode **out, bool *keep)
+{
+    struct inode *i = inode_new(FS_PROC, S_IFREG | entries[e].mode);
+    if (!i)
+        return -ENOMEM;
+    i->uid = i->gid = 0;
+    i->size = e == QUOTE ? 0 : entries[e].size;
+    i->ops = &inode_ops;
+    i->data = (void *)e;
+    *keep = true;
+    *out = i;
+    return 0;
+}
+
+static int keys_lookup(struct dentry *dir, const char *name, struct inode **out, bool *keep)
+{
+    return strcmp(name, entries[SEAL].name) ? -ENOENT : make_entry(SEAL, out, keep);
+}
+
+static int keys_list(struct dentry *dir, struct listing *l)
+{
+    const char *name = entries[SEAL].name;
+    return listing_add(l, name, strlen(name), (1ull << 43) + SEAL, 8);
+}
+
+static const struct inode_ops keys_ops = {.lookup = keys_lookup, .list = keys_list};
+
+static int make_keys(struct inode **out, bool *keep)
+{
+    struct inode *i = inode_new(FS_PROC, S_IFDIR | 0555);
+    if (!i)
+        return -ENOMEM;
+    i->uid = i->gid = 0;
+    i->ops = &keys_ops;
+    *keep = true;
+    *out = i;
+    return 0;
+}
+
 /* Made when somebody looks. */
 static int attestation_lookup(struct dentry *dir, const char *name, struct inode **out, bool *keep)
 {
-    for (size_t e = available ? 0 : TYPE; e < ARRAY_COUNT(entries); e++) {
-        if (strcmp(entries[e].name, name))
-            continue;
-        struct inode *i = inode_new(FS_PROC, S_IFREG | entries[e].mode);
-        if (!i)
-            return -ENOMEM;
-        i->uid = i->gid = 0;
-        i->size = e == QUOTE ? 0 : entries[e].size;
-        i->ops = &inode_ops;
-        i->data = (void *)e;
-        *keep = true;
-        *out = i;
-        return 0;
-    }
+    if (available && !strcmp(name, "keys"))
+        return make_keys(out, keep);
+    for (size_t e = available ? 0 : TYPE; e < FLAT; e++)
+        if (!strcmp(entries[e].name, name))
+            return make_entry(e, out, keep);
     return -ENOENT;
 }
 
 static int attestation_list(struct dentry *dir, struct listing *l)
 {
     int r = 0;
-    for (size_t e = available ? 0 : TYPE; !r && e < ARRAY_COUNT(entries); e++)
+    for (size_t e = available ? 0 : TYPE; !r && e < FLAT; e++)
         r = listing_add(l, entries[e].name, strlen(entries[e].name), (1ull << 43) + e, 8);
-    return r;
+    return r || !available ? r : listing_add(l, "keys", 4, (1ull << 43) + ARRAY_COUNT(entries), 4);
 }
 
 static const struct inode_ops folder_ops = {

@@ -436,6 +436,10 @@ long port_report(const uint8_t data[64], const void *target, void *report, uint3
 {
     return -ENODEV;
 }
+int port_seal_key(bool config, uint8_t key[16])
+{
+    return -ENODEV;
+}
 long port_quote(const uint8_t data[64], void *quote, uint32_t size)
 {
     return -ENODEV;
