@@ -11,6 +11,7 @@
 
 #include <asm/unistd_64.h>
 
+#include "lib/settings.h"
 #include "tests/unit/libos_start.h"
 #include "trusted/libos/base/quote.h"
 
@@ -158,7 +159,14 @@ static void test_files(void **state)
     assert_int_equal(put(DIR "target_info", out, 513), -EINVAL);
     assert_int_equal(slurp(DIR "attestation_type", out, sizeof(out)), 4);
     assert_memory_equal(out, "dcap", 4);
-    assert_int_equal(slurp(DIR "keys", out, sizeof(out)), -ENOENT);
+    assert_int_equal(slurp(DIR "keys", out, sizeof(out)), -EISDIR);
+    assert_int_equal(slurp(DIR "keys/_sgx_mrenclave", out, sizeof(out)), 16);
+    assert_int_equal(out[0], 0xc5); /* bound to the launch config: nothing here is locked */
+    settings.locked = true;
+    assert_int_equal(slurp(DIR "keys/_sgx_mrenclave", out, sizeof(out)), 16);
+    assert_int_equal(out[15], 0x5c);
+    settings.locked = false;
+    assert_int_equal(slurp(DIR "keys/_sgx_mrsigner", out, sizeof(out)), -ENOENT);
     assert_int_equal(open_file(DIR "new", O_WRONLY | O_CREAT), -ENOENT);
 }
 
