@@ -267,10 +267,10 @@ static size_t class_size(unsigned class)
     return class & 1 ? base + base / 2 : base;
 }
 
-/* How many move at once between cache and zone. */
+/* How many move at once between cache and zone: at most a page full. */
 static unsigned batch_of(unsigned class)
 {
-    return class == CLASS_PAGE ? 4 : 16;
+    return class == CLASS_PAGE ? 4 : MIN(16, PAGE_SIZE / class_size(class));
 }
 
 static void carve_page(unsigned class)

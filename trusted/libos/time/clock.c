@@ -18,8 +18,8 @@ static struct {
 static uint64_t never_back(enum port_clock which)
 {
     uint64_t *last = &self()->last_clock[which], *seen = &least[which].seen;
-    uint64_t now = MIN(port_clock(which), 1ull << 62),
-             all = __atomic_load_n(seen, __ATOMIC_SEQ_CST);
+    uint64_t now = port_clock(which), all = __atomic_load_n(seen, __ATOMIC_SEQ_CST);
+    now = MIN(now, 1ull << 62);
     now = MAX(MAX(now, *last), all);
     while (now - MIN(now, all) >= STEP_NS &&
            !__atomic_compare_exchange_n(seen, &all, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
