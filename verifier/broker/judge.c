@@ -3,6 +3,7 @@
 #include "verifier/broker/judge.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/launch.h"
+#include "verifier/broker/shown_volumes.h"
 #include "verifier/judge/claim.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
@@ -239,28 +240,6 @@ static bool judge_launch(const struct sb_reference *r, const struct shelter_verd
     return rc ? refuse_attestation(out, 401, code, "%s", why) : true;
 }
 
-// The image's volumes, and how soon a broker knows of what is written there.
-static cJSON *list_volumes(const struct sb_reference *r)
-{
-    struct sh_manifest m;
-    uint8_t *bytes = NULL;
-    cJSON *list = sb_launch_manifest(r->json, &m, &bytes) ? NULL : cJSON_CreateArray();
-    size_t count = list ? sh_manifest_count(&m, SH_TAG_VOLUME) : 0;
-
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t *d = sh_manifest_get(&m, SH_TAG_VOLUME, i).data;
-        char name[SH_VOLUME_NAME_MAX + 1];
-        cJSON *o = cJSON_CreateObject();
-
-        snprintf(name, sizeof(name), "%.*s", (int)sh_le32(d + 12), (const char *)d + 16);
-        cJSON_AddStringToObject(o, "name", name);
-        cJSON_AddStringToObject(o, "freshness", sh_volume_freshness(sh_le32(d + 8)));
-        cJSON_AddItemToArray(list, o);
-    }
-    free(bytes);
-    return list;
-}
-
 static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
                            const char *init_data, struct sb_judgement *out, bool *checked)
 {
@@ -283,7 +262,7 @@ static bool find_reference(struct sb_judge *j, const struct shelter_verdict *v,
         sb_reference_digest(r, out->reference_digest);
         ok = judge_launch(r, v, init_data, out, checked);
         if (ok)
-            out->volumes = list_volumes(r);
+            out->volumes = sb_shown_volumes(r);
     }
     if (!measured)
         refuse_measurement(j, v, out);
