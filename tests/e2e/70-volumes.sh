@@ -100,8 +100,9 @@ status "a disk that is shorter" 123 "${on[@]}" look
 check "... told" grep -q "its file is shorter than it was" "$T/err"
 
 # --- what cannot be built ---
-for v in "data:/data" "data:/data:$key/data" "data:/proc/x:$key/data:freshness=insecure-none" \
-    "a b:/data:$key/data:freshness=insecure-none" "data:/data:$key/data:freshness=strict" \
+for v in "data:/data" "data:/data:$key/data:freshness=none" "data:/data:$key/data:freshness=insecure-none:away=3" "data:/data:$key/data:away=0" "data:/data:$key/data:away=3,more" "data:/data:$key/data:freshness=strict:freshness=session" \
+    "data:/proc/x:$key/data:freshness=insecure-none" \
+    "a b:/data:$key/data:freshness=insecure-none" \
     "data:/data:$key/data:freshness=insecure-none:size=x" "data:data:$key/data:freshness=insecure-none"; do
     status "not built: $v" 125 "$SHELTER" build -q -t bad --broker-key "$T/key.pem" --volume "$v" -f "$B"
 done

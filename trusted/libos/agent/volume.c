@@ -121,8 +121,9 @@ static void tell_trouble(struct kept *k, int r)
                  k->name, k->error.text, w->limit / 1000, then);
     } else if (over && !k->told) {
         k->told = true;
-        log_line("shelter: warning: volume %s: without the broker for more than %lu s: changes %s",
-                 k->name, w->limit / 1000, then);
+        log_line(
+            "shelter: warning: volume %s: without the broker for more than %lu s (%s): changes %s",
+            k->name, w->limit / 1000, k->error.text, then);
     }
     w->away = true;
 }
