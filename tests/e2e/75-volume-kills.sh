@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A volume under a program that only appends and syncs, killed at any moment (the enclave's loader, QEMU, the
-# supervisor), again and again: what was acknowledged is there the next time, in whichever TEE. SHELTER_KILLS (6) times;
-# every sixth of them in a VM. `make soak-volumes` does 1,000.
+# supervisor), again and again: what was acknowledged is there the next time, in whichever TEE. SHELTER_KILLS times,
+# every sixth of them in a VM; without it this test is skipped. `make soak-volumes` does 1,000.
 . tests/e2e/lib.sh
-kills=${SHELTER_KILLS:-6}
+kills=${SHELTER_KILLS:-0} # 70-volumes and 73-volumes-vm have a few
+[ "$kills" -gt 0 ] || { skip "volume, killed again and again: set SHELTER_KILLS, or make soak-volumes"; exit 0; }
 for f in build/base/vmlinux build/base/initramfs build/base/enclave build/sgx-loader; do
     [ -f $f ] || { skip "volume, killed: $f is not built (make)"; exit 0; }
 done
@@ -30,7 +31,7 @@ RANDOM=${SHELTER_SEED:-$$}
 expected=0 lost=0 done=0 vms=0 supervisors=0
 for ((i = 1; i <= kills; i++)); do
     tee=sgx-sim
-    [ -z "${QEMU_TOO-1}" ] || [ $((i % 6)) -ne 0 ] || tee=tdx-sim
+    [ $((i % 6)) -ne 0 ] || tee=tdx-sim
     [ $tee = sgx-sim ] || vms=$((vms + 1))
     echo '/bin/storage count /data 2>/dev/null || echo 0; exec /bin/storage append /data 100000' |
         timeout -k 5 120 "$SHELTER" run --rm --tee $tee -m 256M -i "$(cat "$T/url")" -v "data:$T/disk" box >"$T/out" 2>"$T/err" &
