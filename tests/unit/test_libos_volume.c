@@ -230,7 +230,7 @@ static void test_many_names(void **state)
 {
     char path[40];
     set_disk();
-    assert_int_equal(mount_at("/many", true), 0);
+    assert_int_equal(mount_at("/many"), 0);
     assert_int_equal(call(__NR_mkdir, str("/many/dir"), 0755), 0);
     long held = open_at("/many/dir/held", O_CREAT | O_RDWR);
     assert_true(held >= 0);
