@@ -18,6 +18,7 @@ build facts -static
 build facts-pie -static-pie
 gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/turns" tests/libos/turns.c
 gcc -O1 -D_GNU_SOURCE -static-pie -o "$R/bin/ptys" tests/libos/ptys.c
+gcc -O1 -D_GNU_SOURCE -static-pie -pthread -o "$R/bin/forest" tests/libos/forest.c
 cp "$(command -v busybox)" "$R/bin/busybox"
 for a in mkdir rm sh cat ls grep wc seq echo sleep true expr sort tr; do ln -sf busybox "$R/bin/$a"; done
 cat >"$R/bin/script" <<'SCRIPT'
@@ -96,6 +97,17 @@ timeout -k 5 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/ptys >"$T/ptys.
 check "terminals in the enclave: the same as natively" diff "$T/ptys.native" "$T/ptys.sgx"
 timeout 60 "$SHELTER" run --rm --tee sgx-sim processes /bin/script >"$T/script.sgx" 2>"$T/err"
 check "a shell's script in the enclave: the same as natively" diff "$T/script.native" "$T/script.sgx"
+
+# Random trees of processes: nothing is lost, and nothing of them is left. 48 MiB suffice.
+forest=1000
+[ -n "${SHELTER_SOAK:-}" ] && forest=50000
+for memory in 1G 48M; do
+    same "a forest of $forest processes in $memory" "$(timeout -k 5 $((60 + forest / 50)) "$SHELTER" run --rm --tee sgx-sim -m $memory processes \
+        /bin/forest $forest 2>"$T/err")" "all processes, reaped all, bytes all, wrong 0
+descriptors left: 0
+memory lost: no"
+    grep processes, "$T/err" | sed 's/^/# /'
+done
 
 # 600 changes of residence: what is shared, read only or equal in both is not moved, and asks the host for nothing.
 "$R/bin/turns" >"$T/turns.native"

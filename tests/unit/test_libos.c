@@ -149,6 +149,13 @@ static void test_radix(void **state)
     radix_clear(&r, 4096, count_free);
     assert_int_equal(freed, 4);
     assert_non_null(radix_get(&r, 4095));
+    radix_remove(&r, 64);
+    assert_null(radix_get(&r, 64));
+    assert_ptr_equal(radix_get(&r, 63), (void *)3);
+    radix_remove(&r, 65); /* was never there */
+    radix_remove(&r, 1ull << 40);
+    assert_ptr_equal(radix_next(&r, 64, &found), (void *)5);
+    assert_int_equal(found, 4095);
     radix_clear(&r, 0, count_free);
     assert_null(r.root);
 }

@@ -86,6 +86,33 @@ void radix_put(void **slot, void *item)
     __atomic_store_n(slot, item, __ATOMIC_RELEASE);
 }
 
+static bool is_empty(const struct node *n)
+{
+    for (unsigned i = 0; i < FANOUT; i++) {
+        if (n->slot[i])
+            return false;
+    }
+    return true;
+}
+
+void radix_remove(struct radix *r, uint64_t index)
+{
+    struct node *path[HEIGHT_MASK], *n = node_of(r->root);
+    unsigned height = height_of(r->root), level = height;
+    if (!radix_get(r, index))
+        return;
+    while (level-- > 0) {
+        path[level] = n;
+        n = n->slot[level_slot(index, level)];
+    }
+    for (level = 0; level < height; level++) {
+        path[level]->slot[level_slot(index, level)] = NULL;
+        if (level + 1 == height || !is_empty(path[level]))
+            return;
+        los_free(path[level]);
+    }
+}
+
 /* True if the node is empty afterwards. */
 static bool clear_node(struct node *n, unsigned level, uint64_t base, uint64_t from,
                        void (*free_item)(void *))

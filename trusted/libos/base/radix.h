@@ -17,6 +17,8 @@ void *radix_get(const struct radix *r, uint64_t index);
 void **radix_slot(struct radix *r, uint64_t index);
 /* Fills a place beside those who look. */
 void radix_put(void **slot, void *item);
+/* Empties the place, and frees the nodes that hold nothing then: nobody looks meanwhile. */
+void radix_remove(struct radix *r, uint64_t index);
 /* Calls free_item for each pointer at or above `from` and clears it; frees all nodes if from is 0.
  */
 void radix_clear(struct radix *r, uint64_t from, void (*free_item)(void *));

@@ -197,7 +197,7 @@ void frame_forget(uint64_t start, uint64_t end)
     /* Where places do not begin at a multiple of 2 MiB what lies across is another's too. */
     for (uint64_t at = (start + (1ul << 21) - 1) >> 21;
          (f = radix_next(&all, at, &index)) && index < end >> 21; at = index + 1) {
-        *radix_slot(&all, index) = NULL;
+        radix_remove(&all, index);
         los_free(f);
     }
 }

@@ -26,14 +26,20 @@ static uint64_t random_below(uint64_t limit)
     return v % limit;
 }
 
+/* Places begin at multiples of 1 GiB; below user_start there is nothing. */
+static uint64_t place_start(uint64_t index)
+{
+    return (port_info.user_start & ~(GIB - 1)) + index * GIB;
+}
+
 static uint64_t gib_of(uint64_t addr)
 {
-    return (addr - port_info.user_start) / GIB;
+    return (addr - place_start(0)) / GIB;
 }
 
 static uint64_t gib_count(void)
 {
-    return (port_info.user_end - port_info.user_start) / GIB;
+    return (port_info.user_end - place_start(0)) / GIB;
 }
 
 static bool free_for(const struct family *f, uint64_t first, uint64_t last)
@@ -137,7 +143,7 @@ static bool take_slab(struct space *s, uint64_t gibs)
             return false;
         *slot = s->family;
     }
-    uint64_t low = port_info.user_start + (uint64_t)first * GIB;
+    uint64_t low = place_start((uint64_t)first);
     s->slabs[s->slab_count++] = (struct slab){low, low + gibs * GIB};
     return true;
 }
@@ -189,12 +195,10 @@ static void forget_family(struct family *f)
 {
     uint64_t index;
     for (uint64_t i = 0; radix_next(&places, i, &index); i = index + 1) {
-        void **slot = radix_slot(&places, index);
-        if (*slot != f)
+        if (radix_get(&places, index) != f)
             continue;
-        *slot = NULL;
-        uint64_t low = port_info.user_start + index * GIB;
-        frame_forget(low, low + GIB);
+        radix_remove(&places, index);
+        frame_forget(place_start(index), place_start(index + 1));
     }
     los_free(f);
 }
@@ -232,12 +236,10 @@ static void give_places_back(const struct space *s, struct family *f)
         uint64_t low = n ? s->slabs[n].low : s->code_start, size = s->slabs[n].high - low;
         uint64_t last = MIN(gib_of(s->slabs[n].high + size / 4), gib_count() - 1);
         for (uint64_t i = gib_of(low); i <= last; i++) {
-            void **slot = radix_slot(&places, i);
-            uint64_t at = port_info.user_start + i * GIB;
-            if (!slot || *slot != f || place_is_used(f, at))
+            if (radix_get(&places, i) != f || place_is_used(f, place_start(i)))
                 continue;
-            *slot = NULL;
-            frame_forget(at, at + GIB);
+            radix_remove(&places, i);
+            frame_forget(place_start(i), place_start(i + 1));
         }
     }
 }
