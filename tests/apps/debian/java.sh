@@ -20,4 +20,3 @@ javac J.java && java -Xmx500m J
 # 10
 # 143
 # 0
-# 0
