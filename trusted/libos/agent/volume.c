@@ -45,7 +45,7 @@ static void tell_refusal(const struct kept *k, const char *why, const struct vol
              found ? found->log_count : 0);
 }
 
-static int judge_state(struct volume_keeper *keeper, const struct volume_state *found)
+static int answer_found(struct volume_keeper *keeper, const struct volume_state *found)
 {
     struct kept *k = container_of(keeper, struct kept, keeper);
     const char *why = anchor_judge(&k->session.anchor, found);
@@ -72,7 +72,7 @@ static struct kept *keep_session(const struct sh_volume *v, const struct agent_v
     k->session = *session;
     agent_wipe(k->session.key, sizeof(k->session.key));
     k->name = v->name;
-    k->keeper.judge = judge_state;
+    k->keeper.judge = answer_found;
     k->keeper.writer = session->writer;
     k->keeper.watch.mode = v->read_only ? ANCHOR_NONE : v->strict ? ANCHOR_STRICT : ANCHOR_SESSION;
     k->keeper.watch.pauses = v->pauses;

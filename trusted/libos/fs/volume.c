@@ -696,7 +696,7 @@ static const char *why_not(int r)
                              : "its disk gives errors or wrong blocks";
 }
 
-static int judge_found(void *ctx, const struct volume_state *found)
+static int ask_keeper(void *ctx, const struct volume_state *found)
 {
     struct volume_mount *m = ctx;
     return m->keeper ? m->keeper->judge(m->keeper, found) : 0;
@@ -706,7 +706,7 @@ static int judge_found(void *ctx, const struct volume_state *found)
 static int make_new(struct volume_mount *m, const struct volume_disk *d, const uint8_t key[32],
                     uint8_t *memory)
 {
-    int r = judge_found(m, NULL);
+    int r = ask_keeper(m, NULL);
     return r ? r : volume_create(d, key, m->name, memory, VOLUME_MEMORY);
 }
 
@@ -719,7 +719,7 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool read_on
                             .discard_blocks = disk_discard,
                             .random_bytes = disk_random,
                             .now_ns = disk_now,
-                            .judge_found = judge_found,
+                            .judge_found = ask_keeper,
                             .writer = m->keeper ? m->keeper->writer : 0,
                             .ctx = m,
                             .blocks = (uint64_t)size >> PAGE_SHIFT};
