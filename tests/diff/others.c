@@ -19,6 +19,14 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+/* Facts are columns. */
+static char *untabbed(char *line)
+{
+    for (char *tab; (tab = strchr(line, '\t'));)
+        *tab = ' ';
+    return line;
+}
+
 /* ---- another root ---- */
 
 static void where(const char *what)
@@ -281,7 +289,7 @@ static const char *line_in(const char *name)
     static char line[128];
     char *at = strstr(text, name);
     snprintf(line, sizeof(line), "%.*s", at ? (int)strcspn(at, "\n") : 4, at ? at : "none");
-    return line;
+    return untabbed(line);
 }
 
 static void look_at(const char *as, int pid)
@@ -635,7 +643,7 @@ static void network(void)
         say("open", f ? 0 : -errno, "%s", path);
         if (f && i != 7 && fgets(line, sizeof(line), f)) {
             line[strcspn(line, "\n")] = '|';
-            say_text("read", line, "%s: head", path);
+            say_text("read", untabbed(line), "%s: head", path);
         }
         if (f)
             fclose(f);

@@ -49,7 +49,8 @@ ask() { # WHERE COMMAND...: the families inside, compared
         cp "$T/out" "$T/$f.inside"
         native+=("$T/$f.linux") inside+=("$T/$f.inside")
     done
-    tests/diff/run ${REPORT:+--report "$REPORT"} "${native[@]}" -- "${inside[@]}" | sed "s/ok facts/ok $where/"
+    tests/diff/run ${REPORT:+--report "$REPORT"} "${native[@]}" -- "${inside[@]}" >"$T/compared" || not_ok "$where: facts cannot be compared"
+    sed "s/ok facts/ok $where/" "$T/compared"
 }
 
 if [ -x "$RUNNER" ] && command -v mkfs.erofs >/dev/null && command -v veritysetup >/dev/null; then

@@ -119,6 +119,8 @@ void proc_show_status(struct text *t)
              p->euid, p->suid, p->fsuid, p->gid, p->egid, p->sgid, p->fsgid);
     for (uint32_t i = 0; i < p->group_count; i++)
         text_put(t, "%u ", p->groups[i]);
+    if (!p->group_count)
+        text_put(t, " ");
     text_put(t, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, id_of(t), p->pgid,
              p->sid);
     if (p->space)
