@@ -64,10 +64,12 @@ static int make_room(uint64_t addr, uint64_t count)
         if (radix_get(&all, i))
             continue;
         lock_take(&all_lock, RANK_FRAMES);
-        void **slot = radix_slot(&all, i), *item = slot ? los_alloc(sizeof(struct frames)) : NULL;
+        void **slot = radix_slot(&all, i);
+        bool made = slot && *slot; /* by another thread meanwhile */
+        void *item = slot && !made ? los_alloc(sizeof(struct frames)) : NULL;
         if (item)
             radix_put(slot, item);
-        else
+        else if (!made)
             r = -ENOMEM;
         lock_give(&all_lock);
     }

@@ -25,10 +25,10 @@ uint8_t page_state(uint64_t addr)
 
 static struct leaf *new_leaf(struct space *s, uint64_t addr)
 {
-    struct leaf *leaf = NULL;
     lock_take(&s->lock, RANK_FRAMES);
     void **slot = radix_slot(&s->leaves, addr >> 21);
-    if (slot && (leaf = los_alloc(sizeof(*leaf))))
+    struct leaf *leaf = slot ? *slot : NULL; /* made by another thread meanwhile */
+    if (slot && !leaf && (leaf = los_alloc(sizeof(*leaf))))
         radix_put(slot, leaf);
     lock_give(&s->lock);
     return leaf;
