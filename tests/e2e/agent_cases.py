@@ -22,7 +22,7 @@ from guest_host import P_AGENT_HEADER, P_LOCK, P_NO_EVIDENCE, config_disk, launc
 from scripted_broker import Broker, Identity  # noqa: E402
 
 AGENT, FOLDER = sys.argv[1:3]
-LOG, FILE, ENV, DONE, ERROR, EVIDENCE, START, ATTEST = range(1, 9)
+LOG, FILE, ENV, VOLUME, DONE, ERROR, EVIDENCE, START, ATTEST = range(1, 10)
 GOOD = {"repo/key/one": b"the first secret\n", "repo/key/two": b"two", "repo/key/nul": b"a\0b",
         "repo/key/large": bytes(range(256)) * 4096, "repo/key/larger": bytes((1 << 20) + 1), "repo/key/empty": b""}
 
