@@ -139,13 +139,9 @@ b"
     same "busybox sha256sum" "$(b sha256sum /data/random | cut -d' ' -f1)" "$(sha256sum <"$R/data/random" | cut -d' ' -f1)"
     same "busybox sort, through a file" "$(b sh -c 'echo b >/tmp/x; echo a >>/tmp/x; exec busybox sort /tmp/x')" "a
 b"
-    same "busybox find" "$(b find /etc/passwd /proc/self/task)" "/etc/passwd
+    same "busybox find" "$(b find /etc/passwd /proc/self/task -maxdepth 1)" "/etc/passwd
 /proc/self/task
-/proc/self/task/1
-/proc/self/task/1/stat
-/proc/self/task/1/status
-/proc/self/task/1/comm
-/proc/self/task/1/cgroup"
+/proc/self/task/1"
     same "busybox awk on a large input" "$(seq 200000 | b awk '{ s += $1 } END { print s }')" 20000100000
     same "the program's own path" "$(b readlink /proc/self/exe)" /bin/busybox
     same "a script" "$(printf '#!/bin/busybox sh\necho "script $1"\n' >"$R/bin/script"
