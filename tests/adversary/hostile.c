@@ -575,7 +575,8 @@ static void apply(struct rule *r, struct loader_thread *t, void (*serve)(struct 
                        *starve = field(r, "starve");
     if (random_on && (t->slot->call == SH_CALL_WAIT || t->slot->call == SH_CALL_POLL))
         wake_early(t->slot);
-    if (t->slot->call == SH_CALL_THREAD) /* denied and started all the same: it is let in nowhere */
+    /* Denied and started all the same: it is let in nowhere. */
+    if (t->slot->call == SH_CALL_THREAD && (field(r, "result") || random_on))
         contested = true;
     bool omit = random_on && may_omit(t->slot->call) && chance(16) == 0;
     if (field(r, "skip") || omit)
