@@ -67,7 +67,9 @@ each('start:rings=0;READ#1:size_a=VALUE', ['umax', 'max', 0, 1, 11, 13], 'read',
 row('start:rings=0;READ#1:result=65536,size_a=65536,a=41', 'read', 0, 'read 100')
 row('start:rings=0;READ#1:result=-5', 'read', 0, 'read EIO')
 row('start:rings=0;READ#1:result=-11', 'read', 0, 'read (0|12)')
-row('start:rings=0;READ:race=1', 'read pipe', 0, 'read (EIO|8|12|100); pipe abcdefghij')
+# The racer goes on after the call, and may spoil what the next one says: then its thread begins nowhere.
+row('start:rings=0;READ:race=1', 'read pipe', 0,
+    'read (EIO|8|12|100); (pipe abcdefghij|shelter: the enclave refused to be entered .*; pipe EAGAIN)')
 
 # --- WRITE
 each('WRITE#1:result=VALUE', NONSENSE + ['max', 9, 0, 65537], 'write read', 0, '12345678write EIO; read 12')
