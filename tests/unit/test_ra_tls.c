@@ -21,15 +21,22 @@ static struct gen_ra_tls_options good(void)
     return (struct gen_ra_tls_options){.intel = {.version = 4, .tdx = true}};
 }
 
-static enum shelter_reason judge_bytes(const struct gen_ra_tls *g, const uint8_t *der, size_t size,
-                                       const char *nonce)
+static struct shelter_collateral *collateral_of(const struct gen_ra_tls *g)
 {
     struct shelter_collateral *col;
-    struct shelter_verdict *v;
     char *json = gen_intel_collateral(&g->intel), why[200] = "";
     assert_int_equal(shelter_collateral_parse(json, strlen(json), g->intel.root.data,
                                               g->intel.root.size, &col, why, sizeof(why)),
                      0);
+    free(json);
+    return col;
+}
+
+static enum shelter_reason judge_bytes(const struct gen_ra_tls *g, const uint8_t *der, size_t size,
+                                       const char *nonce)
+{
+    struct shelter_collateral *col = collateral_of(g);
+    struct shelter_verdict *v;
     struct shelter_verify_request rq = {.size = sizeof(rq),
                                         .collateral = col,
                                         .ca = g->intel.root.data,
@@ -42,7 +49,6 @@ static enum shelter_reason judge_bytes(const struct gen_ra_tls *g, const uint8_t
     assert_int_equal(shelter_verdict_accepted(v), r == SHELTER_R_OK);
     shelter_verdict_free(v);
     shelter_collateral_free(col);
-    free(json);
     return r;
 }
 
@@ -265,13 +271,8 @@ static void test_runs_on(void **state)
 {
     struct gen_ra_tls_options o = good();
     struct gen_ra_tls g;
-    struct shelter_collateral *col;
-    char why[200] = "";
     gen_ra_tls(&o, &g);
-    char *json = gen_intel_collateral(&g.intel);
-    assert_int_equal(shelter_collateral_parse(json, strlen(json), g.intel.root.data,
-                                              g.intel.root.size, &col, why, sizeof(why)),
-                     0);
+    struct shelter_collateral *col = collateral_of(&g);
     struct shelter_ra_tls ra = {.request = {.size = sizeof(struct shelter_verify_request),
                                             .collateral = col,
                                             .ca = g.intel.root.data,
@@ -293,21 +294,15 @@ static void test_runs_on(void **state)
     assert_int_equal(shake(&g, &ra), 0);
     shelter_collateral_free(col);
     gen_ra_tls_free(&g);
-    free(json);
 }
 
 static void test_callback(void **state)
 {
     struct gen_ra_tls_options o = good();
     struct gen_ra_tls g;
-    struct shelter_collateral *col;
     struct seen seen = {.answer = 1};
-    char why[200] = "";
     gen_ra_tls(&o, &g);
-    char *json = gen_intel_collateral(&g.intel);
-    assert_int_equal(shelter_collateral_parse(json, strlen(json), g.intel.root.data,
-                                              g.intel.root.size, &col, why, sizeof(why)),
-                     0);
+    struct shelter_collateral *col = collateral_of(&g);
     struct shelter_ra_tls ra = {.request = {.size = sizeof(struct shelter_verify_request),
                                             .collateral = col,
                                             .ca = g.intel.root.data,
@@ -326,7 +321,6 @@ static void test_callback(void **state)
     assert_false(seen.accepted);
     shelter_collateral_free(col);
     gen_ra_tls_free(&g);
-    free(json);
 }
 
 int main(void)

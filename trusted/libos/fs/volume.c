@@ -681,21 +681,6 @@ static bool is_new(struct volume_mount *m)
     return true;
 }
 
-static const char *why_not(int r)
-{
-    return r == -EKEYREJECTED
-               ? "its key does not open it: another volume's file, another key, or a "
-                 "disk that was changed"
-           : r == -EUCLEAN   ? "a record of its log that was acknowledged is damaged; restore it"
-           : r == -EOVERFLOW ? "its file is shorter than it was"
-           : r == -EPROTO    ? "it was made by another version"
-           : r == -EROFS     ? "it was not closed in order: open it for writing before"
-           : r == -EINVAL    ? "its file is too small: 16 MiB at least"
-           : r == -ENOMEM    ? "it does not fit in the memory of -m"
-           : r == -ENOENT    ? "the host brought no file for it (-v NAME:FILE)"
-                             : "its disk gives errors or wrong blocks";
-}
-
 static int ask_keeper(void *ctx, const struct volume_state *found)
 {
     struct volume_mount *m = ctx;
@@ -758,7 +743,7 @@ int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool 
     if (!r)
         r = inode_of(m, VOLUME_ROOT, root);
     if (r && r != -ESTALE) /* whoever judged said why */
-        log_line("shelter: volume %s: %s (errno %d)", name, why_not(r), -r);
+        log_line("shelter: volume %s: %s (errno %d)", name, volume_why_not(r), -r);
     if (r)
         return r;
     mount_count++;
