@@ -75,7 +75,7 @@ soak-volumes:
 # Real servers with their real clients; what is not installed is skipped, and said.
 test-apps:
 	@tools/install-deps --apps || echo "test-apps: goes on without"
-	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave $(addprefix $(B)/tests/,make_evidence quoter agent_evidence)
 	@tests/apps/run
 
 # The guest kernel (built once, cached in the user's cache folder) and what boots with it.

@@ -20,7 +20,8 @@ EVP_PKEY *sh_pki_key(const char *kind)
 
 static bool set_name(X509_NAME *name, const struct sh_cert_options *o)
 {
-    const char *const parts[][2] = {{"CN", o->cn}, {"OU", o->ou}, {"O", o->o}};
+    const char *const parts[][2] = {{"CN", o->cn}, {"OU", o->ou}, {"O", o->o},
+                                    {"L", o->l},   {"ST", o->st}, {"C", o->c}};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (parts[i][1] &&
             !X509_NAME_add_entry_by_txt(name, parts[i][0], MBSTRING_ASC,
@@ -86,6 +87,25 @@ static bool set_serial(X509 *cert)
     return ok;
 }
 
+/* What it is for; RFC 5280, 4.2.1: identifiers of both keys (the own one first, since the other may
+ * be it), and where the CRL is. */
+static bool add_usual_extensions(const struct sh_cert_options *o, X509 *cert, X509 *by)
+{
+    char value[256];
+    if (!add_extension(cert, by, NID_basic_constraints,
+                       o->ca ? "critical,CA:TRUE" : "critical,CA:FALSE") ||
+        !add_extension(cert, by, NID_key_usage,
+                       o->ca ? "critical,keyCertSign,cRLSign"
+                             : "critical,digitalSignature,nonRepudiation") ||
+        !add_extension(cert, by, NID_subject_key_identifier, "hash") ||
+        (X509_get0_subject_key_id(by) &&
+         !add_extension(cert, by, NID_authority_key_identifier, "keyid")))
+        return false;
+    return !o->crl_url ||
+           (snprintf(value, sizeof(value), "URI:%s", o->crl_url) < (int)sizeof(value) &&
+            add_extension(cert, by, NID_crl_distribution_points, value));
+}
+
 X509 *sh_pki_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer,
                   EVP_PKEY *issuer_key)
 {
@@ -96,21 +116,7 @@ X509 *sh_pki_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer,
               X509_set_issuer_name(cert, X509_get_subject_name(by)) &&
               ASN1_TIME_set(X509_getm_notBefore(cert), o->from) &&
               ASN1_TIME_set(X509_getm_notAfter(cert), o->to) && X509_set_pubkey(cert, key) &&
-              add_extension(cert, by, NID_basic_constraints,
-                            o->ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
-              add_extension(cert, by, NID_key_usage,
-                            o->ca ? "critical,keyCertSign,cRLSign"
-                                  : "critical,digitalSignature,nonRepudiation");
-    /* RFC 5280, 4.2.1: identifiers of both keys (the own one first, since the other may be it), and
-     * where the CRL is. */
-    ok = ok && add_extension(cert, by, NID_subject_key_identifier, "hash") &&
-         (!X509_get0_subject_key_id(by) ||
-          add_extension(cert, by, NID_authority_key_identifier, "keyid"));
-    if (ok && o->crl_url) {
-        char value[256];
-        ok = snprintf(value, sizeof(value), "URI:%s", o->crl_url) < (int)sizeof(value) &&
-             add_extension(cert, by, NID_crl_distribution_points, value);
-    }
+              (o->bare || add_usual_extensions(o, cert, by));
     for (size_t i = 0; ok && i < o->extension_count; i++)
         ok = add_raw_extension(cert, o->extension[i].oid, o->extension[i].oid_size,
                                o->extension[i].value, o->extension[i].value_size);

@@ -17,7 +17,9 @@ EVP_PKEY *sh_pki_key(const char *kind);
 
 struct sh_cert_options {
     const char *cn, *ou, *o; /* of the subject; ou may be NULL */
+    const char *l, *st, *c;  /* the rest of its name; may be NULL */
     bool ca, pss;
+    bool bare;           /* no extensions but those below, as AMD's endorsement keys */
     const char *crl_url; /* of the CRL that would list it; may be NULL */
     int64_t from, to;    /* seconds since 1970 */
     struct {
@@ -25,7 +27,7 @@ struct sh_cert_options {
         size_t oid_size;
         const uint8_t *value;
         size_t value_size;
-    } extension[12];
+    } extension[13];
     size_t extension_count;
 };
 

@@ -176,7 +176,9 @@ static int remove_resource(struct sb_store *st, const struct sh_cli *c, bool fla
                            struct sh_error *err)
 {
     const char *name = c->args[0];
-    int r = sh_broker_store_error(sb_resource_delete(st, name), "resource", name, err);
+    int r = sh_broker_store_error(sb_resource_delete(st, name), "resource", name, err), count;
+    if (!r && sb_identity_ok(name)) /* and with it every certificate of that name */
+        r = sb_certificate_revoke(st, name, time(NULL), &count);
     return r ? r : sh_broker_log_change(st, "resource-removed", name, NULL, NULL, err);
 }
 

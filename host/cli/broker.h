@@ -28,4 +28,16 @@ int sh_broker_identity(struct sb_store *st, const char *image, char id[SB_IMAGE_
 int sh_broker_bind_images(struct sb_store *st, cJSON *images, struct sh_error *err);
 int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_error *err);
 
+/* --- broker_processes.c --- */
+
+#define SH_BROKER_PROCESSES_MAX 16
+
+/* Serves on this address until SIGTERM; writes a byte to `ready` once it does. */
+typedef int (*sh_broker_serve_fn)(void *arg, const char *address, int ready, struct sh_error *err);
+/* Tells the world that all of them serve there. */
+typedef int (*sh_broker_announce_fn)(void *arg, const char *address, struct sh_error *err);
+/* Runs `count` of them until SIGTERM or SIGINT; SIGHUP goes to all; one that dies is replaced. */
+int sh_broker_processes(unsigned count, const char *listen, sh_broker_serve_fn serve,
+                        sh_broker_announce_fn announce, void *arg, struct sh_error *err);
+
 #endif

@@ -17,6 +17,7 @@
 #include "lib/hex.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"
+#include "verifier/broker/ca.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
 #include "verifier/judge/policy.h"
@@ -98,6 +99,87 @@ static int put_resource(struct sb_store *st, const struct resource *q, struct sh
     if (!r)
         warn_unnamed(st, q->path);
     return r ? r : sh_broker_log_change(st, "resource-set", q->path, NULL, NULL, err);
+}
+
+/* What is kept of an identity, under its name. */
+static int put_identity(struct sb_store *st, const struct resource *q, const cJSON *about,
+                        struct sh_error *err)
+{
+    cleanup_free char *text = cJSON_PrintUnformatted(about), *ca = NULL;
+    cleanup_free char *domain = sh_strdup(q->path + strlen("spiffe://"));
+    cleanup_free uint8_t *old = NULL;
+    struct sb_identity parsed;
+    char why[120] = "";
+    size_t old_size;
+    domain[strcspn(domain, "/")] = 0;
+    if (sb_identity_parse(text, &parsed, why, sizeof(why)))
+        return sh_fail(err, -EINVAL, "%s: %s", q->path, why);
+    if (!q->replace && !sb_resource_get(st, q->path, &old, &old_size))
+        return sh_broker_store_error(-EEXIST, "identity", q->path, err);
+    int r = sb_ca_certificate(st, domain, &ca);
+    if (r == -EEXIST)
+        return sh_fail(err, r,
+                       "this broker's identities are of another trust domain; 'shelter broker "
+                       "identity ca' shows its certificate");
+    r = sh_broker_store_error(r, "authority", domain, err);
+    if (!r)
+        r = put_policy(st, q, err);
+    if (!r)
+        r = sh_broker_store_error(sb_resource_put(st, q->path, text, strlen(text), q->replace),
+                                  "identity", q->path, err);
+    if (!r)
+        warn_unnamed(st, q->path);
+    return r ? r : sh_broker_log_change(st, "identity-set", q->path, NULL, NULL, err);
+}
+
+int cmd_broker_add_identity(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_add_identity, argc, argv);
+    const char *dir_option = NULL;
+    struct sh_error err = {0};
+    struct resource q = {.images = cJSON_CreateArray()};
+    cJSON *about = cJSON_CreateObject(), *dns = cJSON_AddArrayToObject(about, "dns");
+    uint64_t seconds = SB_SECONDS_USUAL;
+    bool number_ok = true;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        switch ((enum sh_broker_add_identity_option)o) {
+        case SH_broker_add_identity_dir:
+            dir_option = c.value;
+            break;
+        case SH_broker_add_identity_image:
+            cJSON_AddItemToArray(q.images, cJSON_CreateString(c.value));
+            break;
+        case SH_broker_add_identity_dns:
+            cJSON_AddItemToArray(dns, cJSON_CreateString(c.value));
+            break;
+        case SH_broker_add_identity_seconds:
+            number_ok = !sh_parse_number(c.value, SB_SECONDS_MIN, SB_SECONDS_MAX, &seconds);
+            break;
+        case SH_broker_add_identity_replace:
+            q.replace = true;
+            break;
+        case SH_broker_add_identity_end:
+            break;
+        }
+    int status = c.status;
+    cJSON_AddNumberToObject(about, "seconds", (double)seconds);
+    if (status < 0 && !number_ok)
+        status = sh_cli_usage(c.shown, "a certificate lives 60 seconds to 30 days");
+    if (status < 0 && !sb_identity_ok(c.args[0]))
+        status = sh_cli_usage(c.shown, "'%s' is no spiffe://TRUST-DOMAIN/PATH", c.args[0]);
+    if (status < 0) {
+        cleanup_free char *dir = sh_broker_dir(dir_option);
+        struct sb_store *st = NULL;
+        q.path = c.args[0];
+        int r = sh_broker_open(dir, &st, &err);
+        if (!r)
+            r = put_identity(st, &q, about, &err);
+        sb_store_close(st);
+        status = r ? sh_error_report(&err) : 0;
+    }
+    cJSON_Delete(about);
+    cJSON_Delete(q.images);
+    return status;
 }
 
 int cmd_broker_add_resource(int argc, char **argv)

@@ -169,7 +169,7 @@ static int explain(struct sb_store *st, const struct sh_cli *c, int *status, str
     cleanup_free char *own = NULL, *wide = NULL;
     cleanup_free uint8_t *secret = NULL;
     size_t size;
-    if (!sb_path_ok(path))
+    if (!sb_path_ok(path) && !sb_identity_ok(path))
         return sh_fail(err, -EINVAL, "'%s' is no resource; give REPOSITORY/TYPE/TAG", path);
     int r = sh_broker_identity(st, c->args[1], id, err);
     if (r)
@@ -216,7 +216,7 @@ static int run_policy(struct sb_store *st, const struct sh_cli *c, bool removes,
         return explain(st, c, status, err);
     if (removes && c->count > 1)
         return sh_fail(err, -EINVAL, "policy takes a FILE or --remove, not both");
-    if (strcmp(path, "*") && !sb_path_ok(path))
+    if (strcmp(path, "*") && !sb_path_ok(path) && !sb_identity_ok(path))
         return sh_fail(err, -EINVAL, "'%s' is no resource; give REPOSITORY/TYPE/TAG or '*'", path);
     if (c->count == 2)
         return set_policy(st, path, c->args[1], err);

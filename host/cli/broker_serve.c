@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/cli/cli.h"
 #include "verifier/base/json_read.h"
@@ -18,6 +19,7 @@ struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
     const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file;
     bool insecure_http, online;
+    unsigned processes; /* 0: this one */
     struct sb_options server;
 };
 
@@ -60,6 +62,11 @@ static bool take_number(struct options *o, enum sh_broker_serve_option option, c
         if (sh_parse_number(text, 0, 1000000, &n))
             return false;
         o->server.rate = (double)n;
+    } else if (option == SH_broker_serve_processes) {
+        if (sh_parse_number(text, 1, SH_BROKER_PROCESSES_MAX, &n))
+            return false;
+        o->processes = (unsigned)n;
+        o->server.shared = true;
     } else if (option == SH_broker_serve_max_body) {
         if (sh_parse_size(text, &n) || n < 1024 || n > SB_BODY_MAX)
             return false;
@@ -136,6 +143,7 @@ static int parse_options(int argc, char **argv, struct options *o)
         case SH_broker_serve_url_file:
             o->url_file = c.value;
             break;
+        case SH_broker_serve_processes:
         case SH_broker_serve_rate:
         case SH_broker_serve_max_body:
         case SH_broker_serve_max_sessions:
@@ -242,10 +250,10 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
     return r;
 }
 
-/* Says where it is, and what to pin. */
-static int announce_server(const struct options *o, const struct sb_server *s, struct sh_error *err)
+/* Says where it is. */
+static int announce_server(const struct options *o, const char *address, struct sh_error *err)
 {
-    cleanup_free char *url = sh_format("http%s://%s", s->tls ? "s" : "", s->address);
+    cleanup_free char *url = sh_format("http%s://%s", o->insecure_http ? "" : "s", address);
     cleanup_free char *line = sh_format("%s\n", url);
     printf("serving on %s\n", url);
     fflush(stdout);
@@ -303,8 +311,9 @@ static bool is_loopback_http(const char *url)
            (url[16] == ':' || url[16] == '/' || !url[16]);
 }
 
+/* ready: where to say that it serves, instead of to the world; -1: none. */
 static int serve_requests(struct options *o, const char *dir, struct inputs *in,
-                          struct sb_store *st, struct sh_error *err)
+                          struct sb_store *st, int ready, struct sh_error *err)
 {
     /* What one client made us fetch is there for the next. */
     cleanup_free char *cache =
@@ -344,7 +353,10 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
     if (r) {
         sh_fail(err, r, "%s", why);
     } else {
-        r = announce_server(o, s, err);
+        if (ready < 0)
+            r = announce_server(o, s->address, err);
+        else if (write(ready, "r", 1) != 1)
+            r = sh_fail(err, -EPIPE, "the broker's first process is gone");
         while (!r && !sigwait(&set, &sig) && sig == SIGHUP)
             reload_inputs(o, in, s);
         sb_server_stop(s);
@@ -353,27 +365,48 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
     return r;
 }
 
-int cmd_broker_serve(int argc, char **argv)
+/* One process, from its files to its end. */
+static int serve_store(struct options *o, int ready, struct sh_error *err)
 {
-    struct options o = {.listen = "127.0.0.1:8080", .server = {.rate = 100}};
     struct inputs in = {0};
-    struct sh_error err = {0};
     struct sb_store *st = NULL;
-    int status = parse_options(argc, argv, &o);
-    if (status >= 0)
-        return status;
     /* Threads share few heaps: a burst in one of them does not stay with each. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
-    cleanup_free char *dir = sh_broker_dir(o.dir);
-    int r = load_inputs(&o, &in, &err);
+    cleanup_free char *dir = sh_broker_dir(o->dir);
+    int r = load_inputs(o, &in, err);
     if (!r)
-        r = sh_broker_open(dir, &st, &err);
+        r = sh_broker_open(dir, &st, err);
     if (!r && sb_store_sealed(st) && !sb_store_unlocked(st))
-        r = sh_broker_store_error(-ENOKEY, "", "", &err);
+        r = sh_broker_store_error(-ENOKEY, "", "", err);
     if (!r)
-        r = serve_requests(&o, dir, &in, st, &err);
+        r = serve_requests(o, dir, &in, st, ready, err);
     sb_store_close(st);
     free_inputs(&in);
+    return r;
+}
+
+static int serve_shared(void *arg, const char *address, int ready, struct sh_error *err)
+{
+    struct options o = *(struct options *)arg;
+    o.listen = address;
+    return serve_store(&o, ready, err);
+}
+
+static int announce_shared(void *arg, const char *address, struct sh_error *err)
+{
+    return announce_server(arg, address, err);
+}
+
+int cmd_broker_serve(int argc, char **argv)
+{
+    struct options o = {.listen = "127.0.0.1:8080", .server = {.rate = 100}};
+    struct sh_error err = {0};
+    int status = parse_options(argc, argv, &o);
+    if (status >= 0)
+        return status;
+    int r = o.processes ? sh_broker_processes(o.processes, o.listen, serve_shared, announce_shared,
+                                              &o, &err)
+                        : serve_store(&o, -1, &err);
     return r ? sh_error_report(&err) : 0;
 }

@@ -7,6 +7,12 @@
 #include <stdlib.h>
 
 static const char *const products[] = {"Milan", "Genoa", "Turin"};
+static const char *const crl_urls[] = {"https://kdsintf.amd.com/vcek/v1/Milan/crl",
+                                       "https://kdsintf.amd.com/vcek/v1/Genoa/crl",
+                                       "https://kdsintf.amd.com/vcek/v1/Turin/crl"};
+// As AMD names itself: others' verifiers look at it.
+#define AMD_NAME                                                                                   \
+    .o = "Advanced Micro Devices", .ou = "Engineering", .l = "Santa Clara", .st = "CA", .c = "US"
 
 // bl, tee, snp, ucode, fmc
 static const uint8_t tcb[5] = {4, 1, 24, 219, 1};
@@ -27,7 +33,7 @@ static void put_tcb(uint8_t *at, int product, int change)
 }
 
 struct amd_oids {
-    uint8_t oid[12][10], value[12][80];
+    uint8_t oid[13][10], value[13][80];
     size_t count;
 };
 
@@ -56,7 +62,7 @@ static void add_int(struct sh_cert_options *c, struct amd_oids *x, uint8_t n, ui
 static X509 *make_leaf(const struct gen_snp_options *o, EVP_PKEY *key, X509 *ask, EVP_PKEY *ask_key)
 {
     bool vlek = o->signer_kind ? !o->vlek : o->vlek;
-    struct sh_cert_options c = {.cn = vlek ? "SEV-VLEK" : "SEV-VCEK"};
+    struct sh_cert_options c = {.cn = vlek ? "SEV-VLEK" : "SEV-VCEK", .bare = true, AMD_NAME};
     struct amd_oids x = {.count = 0};
     uint8_t name[16] = {0x16}, chip[64];
     int product = o->other_product ? (o->product + 1) % 3 : o->product;
@@ -66,11 +72,14 @@ static X509 *make_leaf(const struct gen_snp_options *o, EVP_PKEY *key, X509 *ask
     c.from = o->cert_early ? gen_now + 1 : 0;
     name[1] = (uint8_t)strlen(products[product]);
     memcpy(name + 2, products[product], name[1]);
+    add(&c, &x, 1, 0, "\x02\x01", 3); // version 0 of this structure
     add(&c, &x, 2, 0, name, 2u + name[1]);
     add_int(&c, &x, 1, tcb[0]);
     add_int(&c, &x, 2, tcb[1]);
     if (!o->no_spl)
         add_int(&c, &x, 3, (uint8_t)(tcb[2] + o->tcb_unlike_cert));
+    for (uint8_t n = 4; n < 8; n++)
+        add_int(&c, &x, n, 0);
     add_int(&c, &x, 8, tcb[3]);
     if (product == 2)
         add_int(&c, &x, 9, tcb[4]);
@@ -121,7 +130,8 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
 {
     uint8_t report[SV_SNP_REPORT_SIZE] = {0}, *der = NULL;
     char ark_cn[32], ask_cn[32];
-    struct sh_cert_options c = {.cn = ark_cn, .ca = true, .pss = o->rsa};
+    struct sh_cert_options c = {
+        .cn = ark_cn, .ca = true, .pss = o->rsa, .crl_url = crl_urls[o->product], AMD_NAME};
     EVP_PKEY *ark_key = gen_key(o->rsa ? "RSA" : "P-384"),
              *ask_key = gen_key(o->rsa ? "RSA" : "P-384");
     EVP_PKEY *key = gen_key("P-384"), *foreign = gen_key("P-384");
@@ -131,11 +141,16 @@ void gen_snp(const struct gen_snp_options *o, struct gen_snp *out)
 
     snprintf(ark_cn, sizeof(ark_cn), "ARK-%s", products[o->product]);
     snprintf(ask_cn, sizeof(ask_cn), "SEV-%s%s", o->vlek ? "VLEK-" : "", products[o->product]);
-    c.ou = o->simulated_root ? "Shelter simulated TEE" : NULL;
+    if (o->simulated_root)
+        c.ou = "Shelter simulated TEE";
     ark = gen_cert(&c, ark_key, NULL, NULL);
     c.pss = false;
     named = o->ark_foreign ? gen_cert(&c, foreign, NULL, NULL) : NULL;
-    c = (struct sh_cert_options){.cn = ask_cn, .ca = true, .pss = o->rsa && !o->ask_foreign};
+    c = (struct sh_cert_options){.cn = ask_cn,
+                                 .ca = true,
+                                 .pss = o->rsa && !o->ask_foreign,
+                                 .crl_url = crl_urls[o->product],
+                                 AMD_NAME};
     ask = gen_cert(&c, ask_key, ark, o->ask_foreign ? foreign : ark_key);
     leaf = make_leaf(o, key, ask, ask_key);
     make_report(o, key, report);

@@ -24,13 +24,16 @@ static size_t sgx_extension(uint8_t *out, uint8_t first_svn)
     memset(v.instance, 0x22, sizeof(v.instance));
     memset(v.svn, 2, sizeof(v.svn));
     v.svn[0] = first_svn;
+    memcpy(v.cpusvn, v.svn, sizeof(v.cpusvn));
     memcpy(v.fmspc, fmspc, sizeof(fmspc));
     return sh_sgx_extension(out, &v);
 }
 
+#define CRL_URL "https://localhost/IntelSGX.der" // never fetched
+
 static void make_pki(const struct gen_intel_options *o, struct pki *p)
 {
-    struct sh_cert_options c = {.cn = "Test SGX Root CA", .ca = true};
+    struct sh_cert_options c = {.cn = "Intel SGX Root CA", .ca = true, .crl_url = CRL_URL};
     uint8_t ext[SH_SGX_EXTENSION_MAX];
 
     p->root_key = gen_key("P-256");
@@ -42,9 +45,11 @@ static void make_pki(const struct gen_intel_options *o, struct pki *p)
     c.ou = o->simulated_root ? "Shelter simulated TEE" : NULL;
     p->root = gen_cert(&c, p->root_key, NULL, NULL);
     p->foreign_root = gen_cert(&c, p->foreign_key, NULL, NULL);
-    c = (struct sh_cert_options){.cn = "Test SGX PCK Platform CA", .ca = !o->pck_ca_not_ca};
+    c = (struct sh_cert_options){
+        .cn = "Intel SGX PCK Platform CA", .ca = !o->pck_ca_not_ca, .crl_url = CRL_URL};
     p->ca = gen_cert(&c, p->ca_key, p->root, o->foreign_pck_ca ? p->foreign_key : p->root_key);
-    c = (struct sh_cert_options){.cn = o->pck_cn ? "Something else" : "Test SGX PCK Certificate"};
+    c = (struct sh_cert_options){.cn = o->pck_cn ? "Something else" : "Intel SGX PCK Certificate",
+                                 .crl_url = CRL_URL};
     c.to = o->pck_expired ? gen_now - 1 : 0;
     c.from = o->pck_early ? gen_now + 1 : 0;
     if (!o->pck_no_extension) {
@@ -55,7 +60,8 @@ static void make_pki(const struct gen_intel_options *o, struct pki *p)
         c.extension_count = 1;
     }
     p->pck = gen_cert(&c, p->pck_key, p->ca, p->ca_key);
-    c = (struct sh_cert_options){.cn = o->tcb_signer_cn ? "Other" : "Test SGX TCB Signing"};
+    c = (struct sh_cert_options){.cn = o->tcb_signer_cn ? "Other" : "Intel SGX TCB Signing",
+                                 .crl_url = CRL_URL};
     c.to = o->tcb_chain_expired ? gen_now - 1 : 0;
     c.from = o->tcb_chain_early ? gen_now + 1 : 0;
     p->tcb = gen_cert(&c, p->tcb_key, p->root, o->tcb_foreign ? p->foreign_key : p->root_key);

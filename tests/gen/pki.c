@@ -41,7 +41,7 @@ X509 *gen_cert(const struct sh_cert_options *o, EVP_PKEY *key, X509 *issuer, EVP
     struct sh_cert_options all = *o;
     X509 *cert;
 
-    all.o = "Test";
+    all.o = o->o ? o->o : "Test";
     all.from = o->from ? o->from : gen_now - 30000000;
     all.to = o->to ? o->to : gen_now + 30000000;
     cert = sh_pki_cert(&all, key, issuer, issuer_key);

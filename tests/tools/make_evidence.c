@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // make_evidence KIND FOLDER [fuzz]: writes made-up evidence and its collateral as files, valid now.
-// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp vlek csv1 csv2 log ra-tls
+// KIND: sgx3 sgx5 tdx4 tdx5 tdx15 sim snp snp-rsa vlek csv1 csv2 log ra-tls
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -126,6 +126,8 @@ int main(int argc, char **argv)
         intel((struct gen_intel_options){.version = 4, .tdx = true, .simulated_root = true});
     else if (!strcmp(kind, "snp"))
         snp((struct gen_snp_options){.version = 3});
+    else if (!strcmp(kind, "snp-rsa"))
+        snp((struct gen_snp_options){.version = 3, .rsa = true});
     else if (!strcmp(kind, "vlek"))
         snp((struct gen_snp_options){.version = 3, .vlek = true});
     else if (!strcmp(kind, "csv1") || !strcmp(kind, "csv2"))

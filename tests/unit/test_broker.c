@@ -357,8 +357,8 @@ static void challenges(void **state)
     struct sb_challenge one, two, back;
     char changed[SB_SESSION_ID_SIZE];
 
-    assert_int_equal(sb_challenges_init(&c, 1000), 0);
-    assert_int_equal(sb_challenges_init(&other, 1000), 0);
+    assert_int_equal(sb_challenges_init(&c, 1000, NULL), 0);
+    assert_int_equal(sb_challenges_init(&other, 1000, NULL), 0);
     assert_int_equal(sb_challenge_new(&c, SB_0_2_0, SB_SHA384, SHELTER_EVIDENCE_SNP, 5000, &one),
                      0);
     assert_int_equal(sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 5000, &two),
@@ -388,7 +388,7 @@ static void challenge_flood(void **state)
     static struct sb_challenges c;
     struct sb_challenge first, unused, n, back;
 
-    sb_challenges_init(&c, 1 << 30);
+    sb_challenges_init(&c, 1 << 30, NULL);
     sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &first);
     sb_challenge_new(&c, SB_0_4_0, SB_SHA384, SHELTER_EVIDENCE_TDX, 10, &unused);
     assert_int_equal(sb_challenge_use(&c, first.id, 11, &back), 0);

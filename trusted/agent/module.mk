@@ -33,3 +33,9 @@ $(B)/tests/agent: $(filter-out trusted/agent/glibc_names.c,$(AGENT_SRC)) $(AGENT
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    $(CPPFLAGS) -DAGENT_REQUEST_MS=1500u -DBACK_OFF_MS=20 -DSTART_MS=6000u -o $@ $(filter %.c,$^) $(MBEDTLS_A)
 unit-tests: $(B)/tests/agent
+
+# What the agent makes of a TEE's files, for others' parsers (tests/apps/90-interop.sh).
+$(B)/tests/agent_evidence: tests/tools/agent_evidence.c $(filter-out trusted/agent/main.c \
+        trusted/agent/glibc_names.c,$(AGENT_SRC)) $(AGENT_LIB) $(wildcard trusted/agent/*.h) include/shelter/agent.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) $(CPPFLAGS) -o $@ $(filter %.c,$^) $(MBEDTLS_A)

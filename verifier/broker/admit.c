@@ -27,27 +27,60 @@ cJSON *sb_body_json(struct sb_request *r, unsigned values_max)
     return NULL;
 }
 
+static struct sb_entry make_entry(struct sb_request *r, const char *event,
+                                  const struct sb_judgement *out, const char *session,
+                                  const char *resource)
+{
+    return (struct sb_entry){.time_ms = sb_wall_ms(r->server),
+                             .event = event,
+                             .peer = r->peer,
+                             .outcome = out->status == 200 ? "granted" : "refused",
+                             .code = out->code,
+                             .detail = out->detail,
+                             .session = session,
+                             .tee = out->tee,
+                             .image = out->image,
+                             .reference = out->reference,
+                             .measurement = out->measurement,
+                             .evidence = out->evidence,
+                             .resource = resource};
+}
+
 void sb_log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
                     const char *session, const char *resource)
 {
-    struct sb_entry e = {.time_ms = sb_wall_ms(r->server),
-                         .event = event,
-                         .peer = r->peer,
-                         .outcome = out->status == 200 ? "granted" : "refused",
-                         .code = out->code,
-                         .detail = out->detail,
-                         .session = session,
-                         .tee = out->tee,
-                         .image = out->image,
-                         .reference = out->reference,
-                         .measurement = out->measurement,
-                         .evidence = out->evidence,
-                         .resource = resource};
+    struct sb_entry e = make_entry(r, event, out, session, resource);
 
     if (out->status != 200)
         sb_log_refusal(r->server->store, &e, out->image[0]);
     else if (sb_log_add(r->server->store, &e)) // what is not in the log does not leave the house
         sb_problem(r, 500, "store", "the audit log cannot be written");
+}
+
+void sb_log_session(struct sb_request *r, const struct sb_judgement *out, const char *session,
+                    const struct sb_session_row *row)
+{
+    struct sb_entry e = make_entry(r, "attest", out, session, NULL);
+    int rc = sb_log_add_session(r->server->store, &e, row);
+
+    if (rc == -EALREADY)
+        sb_problem(r, 409, "replayed", "this session's nonce was used");
+    else if (rc)
+        sb_problem(r, 500, "store", "the audit log cannot be written");
+}
+
+// The payload under this cookie: of this process, or of another one that shares the store. Only
+// what carries our MAC is looked up there.
+static char *find_payload(struct sb_request *r)
+{
+    struct sb_server *s = r->server;
+    char *payload = sb_session_payload(&s->sessions, r->session, sb_clock_ms());
+
+    if (payload || !s->shared || !sb_challenge_is_ours(&s->challenges, r->session) ||
+        sb_session_find(s->store, r->session, sb_clock_ms(), &payload))
+        return payload;
+    sb_session_put(&s->sessions, r->session, payload, r->peer_id, sb_clock_ms());
+    return payload;
 }
 
 cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out)
@@ -62,7 +95,7 @@ cJSON *sb_check_token(struct sb_request *r, struct sb_judgement *out)
         payload = sb_jws_verify(sb_store_token_key(r->server->store), r->bearer);
         snprintf(out->detail, sizeof(out->detail), "the token is not one of this broker's");
     } else {
-        text = sb_session_payload(&r->server->sessions, r->session, sb_clock_ms());
+        text = find_payload(r);
         payload = sv_json_read_text(text, NULL, 0);
         free(text);
         snprintf(out->detail, sizeof(out->detail),

@@ -19,5 +19,8 @@ bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payloa
 // In the chain what was granted, in a ring what was not. session: the token's id.
 void sb_log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
                     const char *session, const char *resource);
+// The same of an attestation that was accepted, together with what other processes are to know.
+void sb_log_session(struct sb_request *r, const struct sb_judgement *out, const char *session,
+                    const struct sb_session_row *row);
 
 #endif

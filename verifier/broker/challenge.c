@@ -15,12 +15,16 @@
 #define ID_SIZE 32
 #define CLEAR_SIZE 16 // before the MAC
 
-int sb_challenges_init(struct sb_challenges *c, int64_t life_ms)
+int sb_challenges_init(struct sb_challenges *c, int64_t life_ms, const uint8_t key[32])
 {
     memset(c, 0, sizeof(*c));
     pthread_mutex_init(&c->lock, NULL);
     c->life_ms = life_ms;
     c->floor_ms = INT64_MIN;
+    if (key) {
+        memcpy(c->key, key, sizeof(c->key));
+        return 0;
+    }
     return RAND_bytes(c->key, sizeof(c->key)) == 1 ? 0 : -EIO;
 }
 
@@ -101,16 +105,31 @@ static void mark_used(struct sb_challenges *c, uint64_t tag, int64_t issued_ms)
     c->next = (c->next + 1) % SB_USED_COUNT;
 }
 
+// The id behind the text, where its MAC is ours.
+static bool open_id(const struct sb_challenges *c, const char *text, uint8_t id[ID_SIZE])
+{
+    uint8_t mac[32];
+
+    return strlen(text) == SB_SESSION_ID_SIZE - 1 && !sh_unhex(id, ID_SIZE, text) &&
+           mac_of(c, "id", id, CLEAR_SIZE, mac) &&
+           sh_equal_ct(mac, id + CLEAR_SIZE, ID_SIZE - CLEAR_SIZE);
+}
+
+bool sb_challenge_is_ours(const struct sb_challenges *c, const char *id)
+{
+    uint8_t bytes[ID_SIZE];
+
+    return open_id(c, id, bytes);
+}
+
 int sb_challenge_use(struct sb_challenges *c, const char *text, int64_t now_ms,
                      struct sb_challenge *out)
 {
-    uint8_t id[ID_SIZE], mac[32];
+    uint8_t id[ID_SIZE];
     uint64_t tag;
     int rc = 0;
 
-    if (strlen(text) != SB_SESSION_ID_SIZE - 1 || sh_unhex(id, sizeof(id), text) ||
-        !mac_of(c, "id", id, CLEAR_SIZE, mac) ||
-        !sh_equal_ct(mac, id + CLEAR_SIZE, ID_SIZE - CLEAR_SIZE) || !fill_out(c, id, out))
+    if (!open_id(c, text, id) || !fill_out(c, id, out))
         return -ENOENT;
     tag = sh_le64(id + 8);
     pthread_mutex_lock(&c->lock);

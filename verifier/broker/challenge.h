@@ -7,6 +7,9 @@
 //   id     time of issue, ms (6) | version and hash, TEE (2) | random (8) | HMAC-SHA256 over these
 //   (16) nonce  HMAC-SHA256 over "nonce" and the id (32)
 //
+// Where several processes serve one address, all have the same key: each knows the challenges of
+// the others, and what was accepted stands in the database (store.h).
+//
 // What is kept is a list of used ones, bounded: when it is full, the oldest entry is forgotten, and
 // with it every challenge that was issued no later. A flood makes challenges live shorter (from the
 // issue to the forgetting 65,536 were used), never refuses new ones, and no nonce is good twice.
@@ -48,11 +51,13 @@ struct sb_challenges {
     } ring[SB_USED_COUNT];
 };
 
-// 0 or -EIO (no random bytes).
-int sb_challenges_init(struct sb_challenges *c, int64_t life_ms);
+// key: one that other processes have too; NULL: one of its own. 0 or -EIO (no random bytes).
+int sb_challenges_init(struct sb_challenges *c, int64_t life_ms, const uint8_t key[32]);
 // 0 or -EIO.
 int sb_challenge_new(struct sb_challenges *c, enum sb_protocol protocol, enum sb_hash hash,
                      enum shelter_evidence_type tee, int64_t now_ms, struct sb_challenge *out);
+// Whether a challenge of this id was ever given, by whichever process has the key.
+bool sb_challenge_is_ours(const struct sb_challenges *c, const char *id);
 // Takes one by its id, for the one attempt that it is good for. 0; -ENOENT: none of ours, expired
 // or forgotten; -EALREADY: used.
 int sb_challenge_use(struct sb_challenges *c, const char *id, int64_t now_ms,

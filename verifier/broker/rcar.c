@@ -114,7 +114,14 @@ static void answer_token(struct sb_request *r, const struct sb_challenge *c,
 
     cJSON_AddStringToObject(o, "token", token ? token : "");
     sb_answer_json(r, token ? cJSON_PrintUnformatted(o) : NULL);
-    if (r->status == 200)
+    if (r->status == 200 && r->server->shared)
+        sb_log_session(
+            r, out, sv_json_text(out->payload, "jti"),
+            &(struct sb_session_row){.id = c->id,
+                                     .payload = payload,
+                                     .until_ms = sb_clock_ms() + r->server->sessions.life_ms,
+                                     .max = r->server->session_max});
+    else if (r->status == 200)
         sb_log_attempt(r, "attest", out, sv_json_text(out->payload, "jti"), NULL);
     if (r->status == 200 &&
         sb_session_put(&r->server->sessions, c->id, payload, r->peer_id, sb_clock_ms()))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of endpoints.
 #include "verifier/broker/routes.h"
+#include "verifier/broker/identity.h"
 #include "verifier/broker/rcar.h"
 #include "verifier/broker/volume.h"
 
@@ -47,6 +48,9 @@ static const struct sb_route routes[] = {
     {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource},
     {"POST", "/kbs/v0/volume/open/", 4096, false, false, sb_volume_open},
     {"POST", "/kbs/v0/volume/advance/", 4096, false, false, sb_volume_advance},
+    {"POST", "/kbs/v0/identity", SB_IDENTITY_BODY_MAX, false, false, sb_identity_issue},
+    {"GET", "/kbs/v0/identity/ca", 0, false, false, sb_identity_ca},
+    {"GET", "/kbs/v0/identity/crl", 0, false, false, sb_identity_crl},
     {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks},
     {"GET", "/healthz", 0, true, false, serve_health},
     {"GET", "/readyz", 0, false, false, serve_ready},

@@ -62,18 +62,50 @@ static bool is_loopback(const struct sockaddr_storage *a)
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
 }
 
-static void print_address(struct sb_server *s, const struct sockaddr_storage *a)
+static void print_address(char out[80], const struct sockaddr_storage *a, uint16_t port)
 {
-    uint16_t port = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     char host[INET6_ADDRSTRLEN] = "";
 
     if (a->ss_family == AF_INET) {
         inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, host, sizeof(host));
-        snprintf(s->address, sizeof(s->address), "%s:%u", host, port);
+        snprintf(out, 80, "%s:%u", host, port);
     } else {
         inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, host, sizeof(host));
-        snprintf(s->address, sizeof(s->address), "[%s]:%u", host, port);
+        snprintf(out, 80, "[%s]:%u", host, port);
     }
+}
+
+static int refuse_address(const char *listen, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "'%s' is no address to listen on; give ADDR:PORT or [ADDR]:PORT",
+             listen);
+    return -EINVAL;
+}
+
+int sb_server_hold_address(const char *listen, char address[80], char *why, size_t why_size)
+{
+    struct sockaddr_storage a;
+    socklen_t size = sizeof(a);
+    int fd, on = 1;
+
+    if (!parse_address(listen, &a))
+        return refuse_address(listen, why, why_size);
+    fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+        bind(fd, (struct sockaddr *)&a,
+             a.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
+        getsockname(fd, (struct sockaddr *)&a, &size)) {
+        int rc = -errno;
+
+        snprintf(why, why_size, "cannot serve on %s: %s", listen, strerror(-rc));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    // The port stands at the same place in both families.
+    print_address(address, &a, ntohs(((struct sockaddr_in *)&a)->sin_port));
+    return fd;
 }
 
 // Paths are plain ASCII here: an escape stays one, and is then no path of ours. Decoding could cut
@@ -97,6 +129,8 @@ static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sockadd
                              "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"},
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem reuse[] = {{MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL},
+                                     {MHD_OPTION_END, 0, NULL}};
 
     // The library's own limit is split among its threads: it is wide enough for all in each.
     return MHD_start_daemon(
@@ -108,7 +142,7 @@ static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sockadd
         (unsigned)EVENT_THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)524288, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)1024, MHD_OPTION_ARRAY,
-        s->tls ? tls : none, MHD_OPTION_END);
+        s->shared ? reuse : none, MHD_OPTION_ARRAY, s->tls ? tls : none, MHD_OPTION_END);
 }
 
 // The certificate lasts as the key does: it is made again only when it ends or we listen elsewhere.
@@ -178,9 +212,15 @@ static int start_keeper(struct sb_server *s)
 static int start_parts(struct sb_server *s, const struct sb_options *o)
 {
     unsigned sessions = o->session_max ? o->session_max : SB_SESSIONS;
-    int rc = sb_challenges_init(&s->challenges, o->nonce_ms ? o->nonce_ms : 300000);
-
+    uint8_t key[32];
+    int rc = o->shared ? sb_store_boot_key(s->store, "challenges", key) : 0;
     pthread_rwlockattr_t writer_first;
+
+    if (!rc)
+        rc = sb_challenges_init(&s->challenges, o->nonce_ms ? o->nonce_ms : 300000,
+                                o->shared ? key : NULL);
+    OPENSSL_cleanse(key, sizeof(key));
+    s->session_max = sessions;
 
     s->metrics.started_ms = sb_clock_ms();
     pthread_rwlockattr_init(&writer_first);
@@ -230,16 +270,14 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
     struct sockaddr_storage a;
     int rc;
 
-    if (!parse_address(o->listen, &a)) {
-        snprintf(why, why_size, "'%s' is no address to listen on; give ADDR:PORT or [ADDR]:PORT",
-                 o->listen);
-        return -EINVAL;
-    }
+    if (!parse_address(o->listen, &a))
+        return refuse_address(o->listen, why, why_size);
     if (o->insecure_http && !is_loopback(&a)) {
         snprintf(why, why_size, "plain HTTP is for loopback only; %s is not", o->listen);
         return -EPERM;
     }
     s->tls = !o->insecure_http;
+    s->shared = o->shared;
     s->body_max = o->body_max ? o->body_max : SB_BODY_MAX;
     s->last_now = sb_log_last_time(s->store); // a clock set back since makes nothing valid again
     rc = o->dir ? sb_log_reserve(s->store, o->dir, SB_LOG_RESERVE) : 0;
@@ -261,7 +299,7 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         sb_server_stop(s);
         return rc;
     }
-    print_address(s, &a);
+    print_address(s->address, &a, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     return 0;
 }
 

@@ -6,6 +6,8 @@
 //   GET  /kbs/v0/resource/REPO/TYPE/TAG     -> JWE, for a cookie or a bearer token
 //   POST /kbs/v0/volume/open/...            -> JWE with a volume's key and its last state
 //   POST /kbs/v0/volume/advance/...         -> the state is another one from now on
+//   POST /kbs/v0/identity                   -> a certificate for a workload's key
+//   GET  /kbs/v0/identity/ca, crl           -> who signs them; what is revoked
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
 //   GET  /healthz, /readyz; /metrics on loopback
 //
@@ -54,6 +56,7 @@ struct sb_options {
     unsigned session_max;         // attested ones; 0: SB_SESSIONS
     double rate;                  // requests and connections per second and peer; 0: no limit
     int64_t nonce_ms, session_ms; // 0: 5 minutes each
+    bool shared;                  // other processes serve this address from this store too
     const char *dir;              // of the store: space for the audit log is kept there; NULL: none
 };
 
@@ -69,7 +72,8 @@ struct sb_server {
     struct sb_metrics metrics;
     struct sb_leases leases;
     struct MHD_Daemon *daemon;
-    bool tls;
+    bool tls, shared;
+    unsigned session_max;
     size_t body_max;
     char *jwks;
     char address[80]; // "127.0.0.1:8080", as it listens
@@ -79,6 +83,11 @@ struct sb_server {
     pthread_cond_t keeper_wake;
     bool keeping, stop;
 };
+
+// Holds an address for several processes that share it (`shared`): *address is what each listens
+// on, with a port that is free where `listen` has 0. The descriptor is never listened on; close it
+// last. -errno with why.
+int sb_server_hold_address(const char *listen, char address[80], char *why, size_t why_size);
 
 // The caller fills server->judge (but for its lock) and server->store before. 0 or -errno with why.
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size);

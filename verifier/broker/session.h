@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions that have attested, from the token to the last resource. They live in memory only; after
-// a restart a client attests again. What has not attested is in no table (challenge.h), so that no
-// stranger can push a session out.
+// Sessions that have attested, from the token to the last resource. These live in memory only;
+// after a restart a client attests again. Several processes of one broker share theirs (store.h).
+// What has not attested is in no table (challenge.h), so that no stranger can push a session out.
 #ifndef VERIFIER_BROKER_SESSION_H
 #define VERIFIER_BROKER_SESSION_H
 

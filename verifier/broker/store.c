@@ -21,6 +21,8 @@ static int check_all(struct sb_store *st, char *why, size_t why_size)
         "SELECT 'resource ' || path FROM resource WHERE mac IS NOT " SB_MAC_RESOURCE " LIMIT 1",
         "SELECT 'reference ' || name FROM reference WHERE mac IS NOT " SB_MAC_REFERENCE " LIMIT 1",
         "SELECT 'policy of ' || path FROM policy WHERE mac IS NOT " SB_MAC_POLICY " LIMIT 1",
+        "SELECT 'certificate ' || serial FROM certificate WHERE mac IS NOT " SB_MAC_CERTIFICATE
+        " LIMIT 1",
         "SELECT 'volume ' || path FROM volume WHERE mac IS NOT " SB_MAC_VOLUME " LIMIT 1",
     };
     char *text = NULL;
@@ -85,6 +87,7 @@ static int load_keys(struct sb_store *st, bool create, char *why, size_t why_siz
         return rc;
     }
     rc = rc ? rc : load_key(st, "token-key", &st->token_key);
+    rc = rc ? rc : load_key(st, "ca-key", &st->ca_key);
     if (rc)
         snprintf(why, why_size, "the broker's key cannot be read: %s",
                  rc == -ENOENT || rc == -EBADMSG ? "it is damaged" : strerror(-rc));
@@ -194,6 +197,7 @@ void sb_store_close(struct sb_store *st)
     sqlite3_close(st->db);
     EVP_PKEY_free(st->key);
     EVP_PKEY_free(st->token_key);
+    EVP_PKEY_free(st->ca_key);
     OPENSSL_cleanse(st->seal_key, sizeof(st->seal_key));
     free(st->reserve);
     free(st->noted);
@@ -212,6 +216,11 @@ EVP_PKEY *sb_store_key(struct sb_store *st)
 EVP_PKEY *sb_store_token_key(struct sb_store *st)
 {
     return st->token_key;
+}
+
+EVP_PKEY *sb_store_ca_key(struct sb_store *st)
+{
+    return st->ca_key;
 }
 
 int sb_store_value_put(struct sb_store *st, const char *name, const char *text)

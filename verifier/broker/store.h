@@ -36,6 +36,8 @@ void sb_store_close(struct sb_store *st);
 EVP_PKEY *sb_store_key(struct sb_store *st);
 // The key that signs tokens (P-256), another one.
 EVP_PKEY *sb_store_token_key(struct sb_store *st);
+// The key that signs workloads' certificates (P-256), a third one.
+EVP_PKEY *sb_store_ca_key(struct sb_store *st);
 // A named value of the server's own ("certificate"). text is malloc'd.
 int sb_store_value_put(struct sb_store *st, const char *name, const char *text);
 int sb_store_value_get(struct sb_store *st, const char *name, char **text);
@@ -50,6 +52,10 @@ int sb_store_unlock(struct sb_store *st, const char *passphrase, size_t size);
 
 // "REPOSITORY/TYPE/TAG", each 1 to 128 of [A-Za-z0-9._-], not starting with a dot.
 bool sb_path_ok(const char *path);
+// "spiffe://TRUST-DOMAIN/PATH" by SPIFFE's rules, at most SB_IDENTITY_MAX bytes. What is known of
+// an identity (ca.h) is kept as a resource of that name, which no client can get; its policy too.
+#define SB_IDENTITY_MAX 255
+bool sb_identity_ok(const char *id);
 
 // -EEXIST where there is one and `replace` is false: nothing that exists is changed silently.
 int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
@@ -111,6 +117,45 @@ int sb_volume_get(struct sb_store *st, const char *path, struct sb_volume *out);
 int sb_volume_delete(struct sb_store *st, const char *path);
 // All of them as a JSON array, or the one of that path (malloc'd).
 int sb_volume_list(struct sb_store *st, const char *path, char **json);
+
+// --- Certificates of workloads ---
+
+struct sb_certificate {
+    char serial[33]; // hexadecimal digits
+    const char *id, *image, *reference, *peer;
+    int64_t issued, ends, revoked; // seconds; revoked: 0: it is not
+};
+// Forgets those that ended more than a day before the new one was issued, and keeps this one.
+int sb_certificate_add(struct sb_store *st, const struct sb_certificate *c);
+// Revokes the one of this serial number, or all of this identity, that are not yet: how many.
+int sb_certificate_revoke(struct sb_store *st, const char *name, int64_t now, int *count);
+// Calls `each` for those that are revoked and have not ended, with serial number and time.
+int sb_certificate_revoked(struct sb_store *st, int64_t now,
+                           void (*each)(const char *serial, int64_t revoked, void *arg), void *arg);
+// Those that have not ended, as a JSON array (malloc'd).
+int sb_certificate_list(struct sb_store *st, int64_t now, char **json);
+
+// --- Sessions of several processes ---
+//
+// Where several processes serve one address, what attested with one of them is known to all: the
+// session is written in the transaction that logs it. One whose challenge was used by another
+// process is refused then. Times are the machine's monotonic ones, so rows of another boot are
+// none.
+
+struct sb_session_row {
+    const char *id;      // the challenge's
+    const char *payload; // of the token
+    int64_t until_ms;    // monotonic
+    unsigned max;        // so many are kept; the oldest give way
+};
+struct sb_entry;
+// As sb_log_add, for both. -EALREADY: the challenge was used; nothing was written.
+int sb_log_add_session(struct sb_store *st, const struct sb_entry *e,
+                       const struct sb_session_row *row);
+// The payload of a live session (malloc'd). -ENOENT.
+int sb_session_find(struct sb_store *st, const char *id, int64_t now_ms, char **payload);
+// A key for this purpose and this boot of the machine, the same in all processes.
+int sb_store_boot_key(struct sb_store *st, const char *purpose, uint8_t out[32]);
 
 // --- Audit log ---
 //

@@ -15,7 +15,7 @@ struct sb_noted;   // refusals that wait to be written
 struct sb_store {
     sqlite3 *db;
     pthread_mutex_t lock; // of db
-    EVP_PKEY *key, *token_key;
+    EVP_PKEY *key, *token_key, *ca_key;
     uint8_t mac_key[32];   // of the rows' MACs, from the key
     bool sealed, unlocked; // resources are encrypted; their key is known
     uint8_t seal_key[32];
@@ -38,6 +38,9 @@ struct sb_store {
 #define SB_MAC_RESOURCE "sb_mac('resource', path, changed, value)"
 #define SB_MAC_REFERENCE "sb_mac('reference', name, image, launch, changed, json)"
 #define SB_MAC_POLICY "sb_mac('policy', path, changed, json)"
+#define SB_MAC_SESSION "sb_mac('session', id, boot, until_ms, payload)"
+#define SB_CERTIFICATE_COLUMNS "serial, id, image, reference, peer, issued, ends, revoked"
+#define SB_MAC_CERTIFICATE "sb_mac('certificate', " SB_CERTIFICATE_COLUMNS ")"
 #define SB_VOLUME_COLUMNS                                                                          \
     "memory, state, next, lease, second, image, reference, peer, opened_ms, heard_ms, beats"
 #define SB_MAC_VOLUME "sb_mac('volume', path, " SB_VOLUME_COLUMNS ")"
@@ -80,15 +83,21 @@ int sb_store_make_key(struct sb_store *st, const char *name);
 // Derives the MAC key and makes the functions known. 0 or a code of SQLite.
 int sb_mac_init(struct sb_store *st);
 
+// Within the transaction that logs it (store_session.c): keeps the session, unless its challenge
+// was used. A code of SQLite; *used: it was.
+int sb_session_insert(struct sb_store *st, const struct sb_session_row *row, bool *used);
+
 // The texts of an entry in the order of SB_LOG_COLUMNS ("" where it has none), and back.
 void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
 void sb_entry_set_texts(struct sb_entry *e, const char *const t[SB_ENTRY_TEXTS]);
 // Gives them to a statement's parameters from `first` on. A code of SQLite.
 int sb_entry_bind(sqlite3_stmt *stmt, int first, const char *const t[SB_ENTRY_TEXTS]);
-// One statement, run once for each of `count` rows that `bind` gives it, then `after`: all of it
-// is a transaction, or nothing. Takes the lock. 0 or -errno.
-int sb_insert_all(struct sb_store *st, const char *sql, int (*bind)(sqlite3_stmt *stmt, void *arg),
-                  void *arg, int (*after)(struct sb_store *st));
+// `before` (may be NULL), one statement for each of the rows that `bind` gives it, then `after`:
+// all of it is a transaction, or nothing. Takes the lock. 0 or -errno.
+int sb_insert_all(struct sb_store *st, const char *sql,
+                  int (*before)(struct sb_store *st, void *arg),
+                  int (*bind)(sqlite3_stmt *stmt, void *arg), void *arg,
+                  int (*after)(struct sb_store *st));
 
 // store_seal.c. Is the store sealed? 0 or -errno.
 int sb_seal_load(struct sb_store *st);

@@ -25,7 +25,7 @@ static const char *const steps[] = {
     "ALTER TABLE resource ADD COLUMN mac BLOB; ALTER TABLE reference ADD COLUMN mac BLOB;"
     "ALTER TABLE policy ADD COLUMN mac BLOB; ALTER TABLE log ADD COLUMN mac BLOB;",
 };
-#define LAYOUT 5
+#define LAYOUT 6
 #define STEP_COUNT ((int)(sizeof(steps) / sizeof(steps[0])))
 
 static int user_version(sqlite3 *db, int *version)
@@ -103,6 +103,15 @@ static const char make_volumes[] =
     " heard_ms INTEGER NOT NULL, beats INTEGER NOT NULL, mac BLOB) STRICT;"
     "PRAGMA user_version = 5";
 
+// Layout 5 to 6.
+static const char make_identities[] =
+    "CREATE TABLE session(n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " boot TEXT NOT NULL, until_ms INTEGER NOT NULL, payload TEXT NOT NULL, mac BLOB) STRICT;"
+    "CREATE TABLE certificate(serial TEXT PRIMARY KEY, id TEXT NOT NULL, image TEXT NOT NULL,"
+    " reference TEXT NOT NULL, peer TEXT NOT NULL, issued INTEGER NOT NULL, ends INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL, mac BLOB) STRICT;"
+    "PRAGMA user_version = 6";
+
 int sb_store_make_key(struct sb_store *st, const char *name)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -169,8 +178,12 @@ static int upgrade_from(struct sb_store *st, int version)
         rc = sb_errno(sqlite3_exec(st->db, seal_rows, NULL, NULL, NULL));
     if (!rc && version < 4)
         rc = make_log_chain(st);
-    if (!rc && version < LAYOUT)
+    if (!rc && version < 5)
         rc = sb_errno(sqlite3_exec(st->db, make_volumes, NULL, NULL, NULL));
+    if (!rc && version < LAYOUT)
+        rc = sb_errno(sqlite3_exec(st->db, make_identities, NULL, NULL, NULL));
+    if (!rc && version < LAYOUT)
+        rc = sb_store_make_key(st, "ca-key");
     return rc;
 }
 

@@ -12,6 +12,8 @@
 
 struct sb_pending {
     const struct sb_entry *entry;
+    const struct sb_session_row *session; // to be kept with it; NULL: none
+    bool used;                            // its challenge was: neither is written
     struct sb_pending *next;
     bool done;
     int rc;
@@ -40,14 +42,18 @@ int sb_entry_bind(sqlite3_stmt *stmt, int first, const char *const t[SB_ENTRY_TE
     return rc;
 }
 
-int sb_insert_all(struct sb_store *st, const char *sql, int (*bind)(sqlite3_stmt *stmt, void *arg),
-                  void *arg, int (*after)(struct sb_store *st))
+int sb_insert_all(struct sb_store *st, const char *sql,
+                  int (*before)(struct sb_store *st, void *arg),
+                  int (*bind)(sqlite3_stmt *stmt, void *arg), void *arg,
+                  int (*after)(struct sb_store *st))
 {
     sqlite3_stmt *stmt = NULL;
     int rc;
 
     pthread_mutex_lock(&st->lock);
     rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK && before)
+        rc = before(st, arg);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
     while (rc == SQLITE_OK && (rc = bind(stmt, arg)) == SQLITE_ROW) {
@@ -69,10 +75,12 @@ int sb_insert_all(struct sb_store *st, const char *sql, int (*bind)(sqlite3_stmt
 // The next entry of a list. SQLITE_ROW, or SQLITE_DONE behind the last.
 static int bind_entry(sqlite3_stmt *stmt, void *arg)
 {
-    const struct sb_pending **next = arg;
+    struct sb_pending **next = arg;
     const char *t[SB_ENTRY_TEXTS];
     int rc;
 
+    while (*next && (*next)->used)
+        *next = (*next)->next;
     if (!*next)
         return SQLITE_DONE;
     sb_entry_texts((*next)->entry, t);
@@ -90,7 +98,19 @@ static int put_head(struct sb_store *st)
 
 #define LAST_CHAIN SB_CHAIN("(SELECT l.chain FROM log l ORDER BY l.id DESC LIMIT 1)")
 
-static int commit_once(struct sb_store *st, const struct sb_pending *list)
+static int keep_sessions(struct sb_store *st, void *arg)
+{
+    int rc = SQLITE_OK;
+
+    for (struct sb_pending *p = *(struct sb_pending **)arg; p && rc == SQLITE_OK; p = p->next) {
+        p->used = false;
+        if (p->session)
+            rc = sb_session_insert(st, p->session, &p->used);
+    }
+    return rc;
+}
+
+static int commit_once(struct sb_store *st, struct sb_pending *list)
 {
     static const char sql[] =
         "INSERT INTO log(id, time_ms, " SB_LOG_COLUMNS ", mac, chain)"
@@ -100,12 +120,12 @@ static int commit_once(struct sb_store *st, const struct sb_pending *list)
         " ?7 AS session, ?8 AS tee, ?9 AS image, ?10 AS reference, ?11 AS measurement,"
         " ?12 AS evidence, ?13 AS resource)";
 
-    return sb_insert_all(st, sql, bind_entry, &list, put_head);
+    return sb_insert_all(st, sql, keep_sessions, bind_entry, &list, put_head);
 }
 
 // A full disk: what was kept for grants is given up for them. Whoever filled it is not us: refusals
 // have their bound.
-static int commit_entries(struct sb_store *st, const struct sb_pending *list)
+static int commit_entries(struct sb_store *st, struct sb_pending *list)
 {
     int rc = commit_once(st, list);
 
@@ -139,9 +159,10 @@ int sb_log_reserve(struct sb_store *st, const char *dir, size_t size)
     return st->reserve ? 0 : -ENOMEM;
 }
 
-int sb_log_add(struct sb_store *st, const struct sb_entry *e)
+int sb_log_add_session(struct sb_store *st, const struct sb_entry *e,
+                       const struct sb_session_row *row)
 {
-    struct sb_pending own = {.entry = e};
+    struct sb_pending own = {.entry = e, .session = row};
 
     pthread_mutex_lock(&st->log_lock);
     *st->pending_end = &own;
@@ -163,13 +184,18 @@ int sb_log_add(struct sb_store *st, const struct sb_entry *e)
         st->committing = false;
         for (; list; list = next) {
             next = list->next; // once done, its owner may be gone
-            list->rc = rc;
+            list->rc = !rc && list->used ? -EALREADY : rc;
             list->done = true;
         }
         pthread_cond_broadcast(&st->log_done);
     }
     pthread_mutex_unlock(&st->log_lock);
     return own.rc;
+}
+
+int sb_log_add(struct sb_store *st, const struct sb_entry *e)
+{
+    return sb_log_add_session(st, e, NULL);
 }
 
 #define UNION_OF_LOGS                                                                              \

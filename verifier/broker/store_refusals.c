@@ -132,7 +132,7 @@ static int write_notes(struct sb_store *st, const struct sb_noted *noted)
         " sb_mac('refusal',?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16))";
     struct unwritten all = {noted, 0};
 
-    return sb_insert_all(st, sql, bind_note, &all, trim_rings);
+    return sb_insert_all(st, sql, NULL, bind_note, &all, trim_rings);
 }
 
 int sb_log_flush(struct sb_store *st)

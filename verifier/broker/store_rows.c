@@ -34,6 +34,34 @@ bool sb_path_ok(const char *path)
     }
 }
 
+// SPIFFE-ID, section 2: a trust domain of [a-z0-9._-], a path of segments of [a-zA-Z0-9._-] that
+// are neither empty nor dots.
+bool sb_identity_ok(const char *id)
+{
+    static const char scheme[] = "spiffe://", digits[] = "0123456789._-";
+    const char *p = id + sizeof(scheme) - 1;
+    size_t n;
+
+    if (strncmp(id, scheme, sizeof(scheme) - 1) || strlen(id) > SB_IDENTITY_MAX)
+        return false;
+    for (n = 0; p[n] && p[n] != '/'; n++)
+        if (!((p[n] >= 'a' && p[n] <= 'z') || strchr(digits, p[n])))
+            return false;
+    if (!n || p[n] != '/')
+        return false;
+    for (p += n; *p; p += n) {
+        p++; // the slash
+        n = strcspn(p, "/");
+        if (!n || (n == 1 && p[0] == '.') || (n == 2 && !memcmp(p, "..", 2)))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+                  strchr(digits, p[i])))
+                return false;
+    }
+    return true;
+}
+
 #define PUT_RESOURCE                                                                               \
     " INTO resource(path, value, changed, mac)"                                                    \
     " SELECT path, value, changed, " SB_MAC_RESOURCE                                               \
