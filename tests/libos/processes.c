@@ -555,6 +555,18 @@ static void pipes(void)
     c = CHILD({ write(p[1], "x", 1); });
     fact("no reader: %s", wait_for(c));
     close(p[1]);
+    int came = 0; /* a partner who is gone again before the other one wakes was there */
+    for (int i = 0; i < 100; i++) {
+        bool writes = i % 2;
+        mkfifo("/tmp/partner", 0600);
+        c = CHILD({ close(open("/tmp/partner", writes ? O_WRONLY : O_RDONLY)); });
+        int fd = open("/tmp/partner", writes ? O_RDONLY : O_WRONLY);
+        came += fd >= 0;
+        close(fd);
+        wait_for(c);
+        unlink("/tmp/partner");
+    }
+    fact("partners of a FIFO: %d", came);
 }
 
 static void coherence(void)

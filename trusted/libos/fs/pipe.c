@@ -18,6 +18,7 @@ struct pipe {
     uint64_t head, tail; /* read at head, written at tail; both only grow */
     uint32_t size;       /* of the ring */
     uint32_t readers, writers, refs;
+    uint32_t readers_ever, writers_ever; /* those that are gone too */
     bool busy;        /* somebody peeked at the head and will say how much is gone */
     struct lock lock; /* of all above */
     struct wait_queue wait;
@@ -306,6 +307,8 @@ static void attach_pipe(struct file *f, struct pipe *p)
     p->refs++;
     p->readers += file_can_read(f);
     p->writers += file_can_write(f);
+    p->readers_ever += file_can_read(f);
+    p->writers_ever += file_can_write(f);
 }
 
 int fifo_open(struct file *f)
@@ -320,14 +323,15 @@ int fifo_open(struct file *f)
         return -ENXIO;
     attach_pipe(f, p);
     wait_wake_all(&p->wait);
-    while (!(f->flags & O_NONBLOCK) && !(reads ? p->writers : p->readers)) {
-        int r = wait_for(&p->wait, true);
-        if (r) {
-            pipe_release(f);
-            return r;
-        }
-    }
-    return 0;
+    bool waits = !(f->flags & O_NONBLOCK) && !(reads ? p->writers : p->readers);
+    uint32_t *partners = reads ? &p->writers_ever : &p->readers_ever, before = *partners;
+    int r = 0;
+    while (waits && *partners == before && !r)
+        r = wait_for(&p->wait, true);
+    if (!waits || *partners != before) /* whoever came may be gone already */
+        return 0;
+    pipe_release(f);
+    return r;
 }
 
 static long make_pipe(uint64_t to, uint32_t flags)
