@@ -157,6 +157,7 @@ check "logs" until_true 10 bash -c '[ "$("$SHELTER" logs life)" = "ready 0" ]'
 status "kill -s USR1 is refused by policy" 125 "$SHELTER" kill -s USR1 life
 one_line "kill: told" "allow.* signal"
 status "exec is refused by policy" 126 "$SHELTER" exec life /bin/busybox true
+status "cp is refused by policy" 126 "$SHELTER" cp life:/etc/passwd "$T/passwd"
 status "-v is refused" 125 "${run[@]}" --rm -v /tmp:/tmp shut /bin/life
 status "stop" 0 "$SHELTER" stop life
 status "wait" 0 "$SHELTER" wait life
@@ -208,6 +209,24 @@ for i in $(seq 20); do wait "${many[i - 1]}"; [ $? = "$i" ] || wrong=$((wrong + 
 same "exec: twenty at a time, none gone wrong" "$wrong" 0
 status "exec: one that runs at the end" 0 timeout 60 bash -c '"$SHELTER" exec beside /bin/busybox sleep 1000 & sleep 1; "$SHELTER" stop beside >/dev/null; wait; true'
 check "exec: rm" "$SHELTER" rm -f beside
+
+# --- cp ---
+check "cp: an instance" "${run[@]}" -d -u 7:8 -e STAY=1 --name copied open /bin/life
+mkdir -p "$T/tree/sub"
+seq 1 200000 >"$T/tree/a"; echo two >"$T/tree/sub/b"; ln -s a "$T/tree/l"
+status "cp: a folder in" 0 "$SHELTER" cp "$T/tree" copied:/tmp
+status "cp: a file in under a new name" 0 "$SHELTER" cp "$T/tree/sub/b" copied:/tmp/tree/c
+status "cp: seen inside" 0 "$SHELTER" exec copied /bin/busybox sh -c 'cd /tmp/tree && cat sub/b c && readlink l && wc -l <a'
+same "cp: as it was" "$(tr '\n' ' ' <"$T/out")" "two two a 200000 "
+status "cp: out" 0 "$SHELTER" cp copied:/tmp/tree "$T/back"
+check "cp: it comes back as it went" diff -r --no-dereference "$T/tree" "$T/back" -x c
+status "cp: of what is not there" 125 "$SHELTER" cp copied:/nothere "$T/x"
+one_line "cp: told" 'nothere|No such'
+status "cp: as a tar" 0 sh -c "'$SHELTER' cp copied:/tmp/tree - | tar tf - | grep -c sub/b"
+status "cp: over a file of the image" 0 "$SHELTER" cp "$T/tree/sub/b" copied:/bin/life
+status "cp: seen over it" 0 "$SHELTER" exec copied /bin/busybox cat /bin/life
+same "cp: over it" "$(cat "$T/out")" two
+check "cp: rm" "$SHELTER" rm -f copied
 
 # --- a terminal ---
 tests/pty_run.py 30 'expect:terminal 101' 'resize:20,70' 'expect:columns 70' 'send:hi\r' 'expect:got hi' 'send:bye 4\r' \

@@ -79,6 +79,12 @@ same "own server: it answered" "$(cat "$T/out")" mine
 status "the program takes the port over" 0 "${run[@]}" plain /bin/local take
 same "taken over: it answered" "$(cat "$T/out")" mine
 check "an image with a server of its own" "$SHELTER" build -q -t replaced -a "$T/local" -f "$T/local"
+printf '#!/bin/busybox sh\nwhile :; do echo "theirs $SHELTER_TEE $X $Z" | /bin/busybox nc -l -p 8006; done\n' >"$T/server"
+chmod 755 "$T/server"
+check "an image whose own server answers" "$SHELTER" build -q -t theirs -a "$T/server" -f "$B" -e X=image -c "/bin/busybox sh -c 'sleep 1; /bin/busybox nc 127.0.0.1 8006; /bin/busybox ps'"
+status "... in the enclave" 0 "${run[@]}" -e Z=host theirs
+same "... with the image's environment, none of the host's" "$(sed -n 1p "$T/out")" "theirs sgx image "
+check "... beside the workload, as a process" grep -q 'root .*/usr/local/bin/attestation-agent' "$T/out"
 status "... has none of ours" 1 "${run[@]}" replaced /bin/local get 4 "/aa/evidence?runtime_data=abc"
 
 # --- evidence for who asks through the host ---

@@ -45,6 +45,12 @@ LIBOS_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(filter-out $(LIBOS_LAZY_SRC),$(LIBO
     $(B)/libos/trusted/libos/agent/enter.o $(B)/libos/trusted/agent/request.o $(B)/libos/lazy.o \
     $(filter-out %/check.o,$(VOLUME_SRC:%.c=$(B)/libos/%.o)) $(VOLUME_CIPHER)
 
+# The program of `shelter cp`, which the enclave carries in its lazy part.
+LIBOS_COPY := $(B)/libos/trusted/libos/agent/copy.o
+$(LIBOS_COPY): LIBOS_CPPFLAGS += -DCOPY_PROGRAM='"$(B)/guest/copy"'
+$(LIBOS_COPY): $(B)/guest/copy
+LIBOS_OBJ += $(LIBOS_COPY)
+
 $(B)/libos-test: $(LIBOS_OBJ) $(LIBOS_PORT_TEST:%.c=$(B)/libos/%.o)
 	$(call say,LD,$@)
 	$(Q)$(CC) -static-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro,-z,now \
@@ -55,7 +61,7 @@ all: $(B)/libos-test
 LIBOS_UNIT := $(filter-out trusted/libos/base/string.c $(addprefix trusted/libos/agent/,libc.c mbedtls.c),\
     $(LIBOS_CORE)) $(LIBOS_PORT_UNIT)
 $(B)/san/trusted/libos/%.o: CPPFLAGS += -DLIBOS_UNIT
-$(B)/san/libos.a: $(LIBOS_UNIT:%.c=$(B)/san/%.o) $(B)/libos/trusted/libos/base/sha256.o
+$(B)/san/libos.a: $(LIBOS_UNIT:%.c=$(B)/san/%.o) $(B)/libos/trusted/libos/base/sha256.o $(LIBOS_COPY)
 	@rm -f $@ && ar rcs $@ $^
 LIBOS_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_libos*.c))
 # Before the other parts: the agent's surroundings are the LibOS's here.
@@ -76,7 +82,7 @@ $(B)/tsan/%.o: %.c
 	$(call say,TSAN,$<)
 	$(Q)$(CC) -std=gnu11 -O1 -g $(WARN) -fsanitize=thread -fno-omit-frame-pointer -DLIBOS_UNIT $(CPPFLAGS) $(DEPFLAGS) \
 	    -c -o $@ $<
-$(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libos/trusted/libos/base/sha256.o $(VOLUME_CIPHER)
+$(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libos/trusted/libos/base/sha256.o $(LIBOS_COPY) $(VOLUME_CIPHER)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=thread -o $@ $^ $(MBEDTLS_A) -lcmocka

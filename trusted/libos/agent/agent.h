@@ -19,6 +19,11 @@
  * What is linked into the lazy part (module.mk) may be called by `run` alone. */
 long agent_call(long (*run)(void *arg), void *arg);
 
+/* call.c: the lazy part is there from now on, or -errno, having said why. With the lock held. */
+int lazy_bring(void);
+/* In it: the program that `shelter cp` runs (trusted/copy), as an ELF file. */
+extern const char copy_program[], copy_program_end[];
+
 /* secrets.c: remembers the launch config, whose bytes stay, for brokers. */
 void agent_init(struct sh_view manifest, struct sh_view launch);
 /* Does the image bring its own server of the local API? */

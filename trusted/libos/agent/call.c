@@ -45,12 +45,12 @@ uint64_t agent_stop_signals(void)
 static bool busy;
 static struct wait_queue idle = {.waiters = {&idle.waiters, &idle.waiters}};
 
-static int bring_code(void)
+int lazy_bring(void)
 {
     static bool there;
     int r = there ? 0 : port_lazy_load();
     if (r)
-        log_line("shelter: the agent's code %s",
+        log_line("shelter: the enclave's further code %s",
                  r == -EBADMSG  ? "that the host gives is not this enclave's; build the image again"
                  : r == -ENOMEM ? "does not fit in the memory of -m"
                                 : "was not given by the host");
@@ -65,7 +65,7 @@ long agent_call(long (*run)(void *arg), void *arg)
     uint64_t pages = STACK_PAGES + extra;
     while (busy)
         wait_on(&idle, NO_DEADLINE);
-    int r = bring_code();
+    int r = lazy_bring();
     if (r)
         return r;
     if (!block && !(block = pages_guarded(pages))) {

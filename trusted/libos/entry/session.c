@@ -2,7 +2,8 @@
 // Programs that the host starts beside the workload. What it sends was judged by nobody before.
 //
 // The control thread copies the request and makes a process with one thread; that thread loads the
-// program as any exec does, so that the control thread only waits.
+// program as any exec does, so that the control thread only waits. The image's own API server
+// (`build -a`) starts in the same way, before the workload, and nobody asks for its end.
 #include "trusted/libos/entry/session.h"
 
 #include <asm/signal.h>
@@ -10,6 +11,7 @@
 #include "lib/bytes.h"
 #include "lib/exec.h"
 #include "lib/settings.h"
+#include "trusted/libos/agent/agent.h"
 #include "trusted/libos/proc/program.h"
 #include "trusted/libos/fs/console.h"
 #include "trusted/libos/mm/mm.h"
@@ -23,7 +25,8 @@ struct session {
     uint8_t *bytes; /* the request; until the program runs */
     uint64_t pages;
     struct sh_exec x; /* in bytes */
-    struct tty *tty;  /* NULL: pipes */
+    enum session_kind { SESSION_PROGRAM, SESSION_COPY, SESSION_API } kind;
+    struct tty *tty; /* NULL: pipes */
     struct process *process;
     struct wait_queue wait; /* of who asked */
     bool asked;             /* who asked still looks at it, and frees it if it has ended */
@@ -64,7 +67,9 @@ static void session_free(struct session *s)
 static int enter_directory(const struct session *s)
 {
     struct walk w;
-    const char *path = *s->x.workdir ? s->x.workdir : settings.workdir;
+    const char *path = s->kind != SESSION_PROGRAM ? "/"
+                       : *s->x.workdir            ? s->x.workdir
+                                                  : settings.workdir;
     int r = walk_path(AT_FDCWD, path, WALK_FOLLOW | WALK_DIRECTORY, &w);
     if (!r)
         cwd_set(w.dentry);
@@ -85,12 +90,13 @@ static int open_terminal(struct session *s)
     return r;
 }
 
-static int open_streams(struct session *s, const struct sh_user *u)
+static int open_streams(struct session *s)
 {
     int r = 0;
-    bool in = settings.input_allowed, out = settings.output;
-    if (s->x.head.tty && in && out) {
-        s->tty = console_new(s->handles[0], s->handles[1], u->uid);
+    bool api = s->kind == SESSION_API, in = settings.input_allowed && !api,
+         out = settings.output && !api;
+    if (s->x.head.tty && s->kind == SESSION_PROGRAM && in && out) {
+        s->tty = console_new(s->handles[0], s->handles[1], current()->uid);
         if (s->tty)
             s->tty->window = (struct tty_window){s->x.head.rows, s->x.head.columns, 0, 0};
         return open_terminal(s);
@@ -110,7 +116,43 @@ static const char *next_string(const char *text)
     return text + strlen(text) + 1;
 }
 
-static int load_session(struct thread *t, struct session *s)
+/* `shelter cp`: a program of the enclave's own, which is no file of the image. */
+static int load_copy(struct thread *t, const struct session *s)
+{
+    const char *way = s->x.head.kind == SH_EXEC_COPY_OUT ? "out" : "in";
+    const char *args[] = {"copy", way, s->x.args, NULL}, *none = NULL;
+    struct exec_args x = {args, &none, NULL};
+    struct io_vec v;
+    size_t size = (size_t)(copy_program_end - copy_program);
+    struct io io = io_one(&v, (uint64_t)copy_program, size, true);
+    int r = lazy_bring();
+    if (!r)
+        r = file_new_memory("copy", 4, &x.file);
+    if (r)
+        return r;
+    long n = data_write(x.file->inode, &io, 0);
+    r = n < 0 ? (int)n : n < (long)size ? -ENOSPC : exec_load(t, "/copy", &x);
+    file_put(x.file);
+    return r;
+}
+
+/* With nothing of the host's in its environment. */
+static int load_api(struct thread *t)
+{
+    const char *args[] = {settings.agent, NULL};
+    size_t count = settings.image_env.count;
+    const char **env = los_alloc((count + 2) * sizeof(*env));
+    if (!env)
+        return -ENOMEM;
+    memcpy(env, settings.image_env.items, count * sizeof(*env));
+    env[count] = "SHELTER_TEE=sgx";
+    struct exec_args x = {args, env, NULL};
+    int r = exec_load(t, settings.agent, &x);
+    los_free(env);
+    return r;
+}
+
+static int load_program(struct thread *t, struct session *s)
 {
     const struct sh_exec_head *h = &s->x.head;
     struct environment env = {0};
@@ -140,19 +182,21 @@ static int load_session(struct thread *t, struct session *s)
 
 static long prepare_session(struct thread *t, struct session *s)
 {
-    struct sh_user user;
+    struct sh_user user; /* for all but an exec'd program: root, as every process begins */
     s->why = "there is no such user in the image";
-    if (user_set(*s->x.user ? s->x.user : settings.user, &user))
+    if (s->kind == SESSION_PROGRAM && user_set(*s->x.user ? s->x.user : settings.user, &user))
         return -EINVAL;
     caps_start(t->process);
     s->why = "its streams cannot be opened";
-    long r = open_streams(s, &user);
+    long r = open_streams(s);
     if (r)
         return r;
     s->why = "cannot go to its directory";
     if ((r = enter_directory(s)))
         return r == -ENOENT ? -EACCES : r; /* it is not the program that is missing */
-    r = load_session(t, s);
+    r = s->kind == SESSION_PROGRAM ? load_program(t, s)
+        : s->kind == SESSION_COPY  ? load_copy(t, s)
+                                   : load_api(t);
     s->why = r == -ENOENT   ? "there is no such file in the image"
              : r == -EACCES ? "it is not an executable file"
                             : "it could not be loaded";
@@ -166,9 +210,12 @@ void session_begin(struct thread *t)
     s->result = prepare_session(t, s);
     s->done = true;
     wait_wake_all(&s->wait);
+    if (s->result && s->kind == SESSION_API)
+        log_line("shelter: the image's API server, %s, cannot be run: %s", settings.agent, s->why);
     if (s->result)
         process_exit(SIGKILL);
-    pages_free(s->bytes, s->pages);
+    if (s->bytes)
+        pages_free(s->bytes, s->pages);
     s->bytes = NULL;
 }
 
@@ -181,7 +228,7 @@ void session_ended(struct process *p)
         console_close(s->tty);
     s->tty = NULL;
     s->process = NULL;
-    if (!s->result)
+    if (!s->result && s->kind != SESSION_API)
         port_session_end(s->id, signal ? 128u + (uint32_t)signal : (uint32_t)status >> 8 & 255,
                          (uint32_t)signal);
     if (s->asked)
@@ -192,24 +239,35 @@ void session_ended(struct process *p)
 
 /* ---- in the control thread ---- */
 
+static struct session *session_blank(enum session_kind kind)
+{
+    struct session *s = los_alloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    s->kind = kind;
+    list_init(&s->node);
+    wait_queue_init(&s->wait);
+    return s;
+}
+
 /* With a copy of the request, which was found to be well formed. NULL: no memory. */
 static struct session *session_new(const struct sh_control_exec *head, const uint8_t *payload,
                                    size_t size)
 {
-    struct session *s = los_alloc(sizeof(*s));
+    struct session *s = session_blank(SESSION_PROGRAM);
     uint64_t pages = page_up(size) >> PAGE_SHIFT;
     if (!s || !(s->bytes = pages_alloc(pages))) {
         los_free(s);
         return NULL;
     }
-    list_init(&s->node);
-    wait_queue_init(&s->wait);
     s->id = head->session;
     s->pages = pages;
     memcpy(s->handles, head->handles, sizeof(s->handles));
     memcpy(s->bytes, payload, size);
-    if (!sh_exec_parse(&s->x, s->bytes, size))
+    if (!sh_exec_parse(&s->x, s->bytes, size)) {
+        s->kind = s->x.head.kind == SH_EXEC_PROGRAM ? SESSION_PROGRAM : SESSION_COPY;
         return s;
+    }
     session_free(s);
     return NULL;
 }
@@ -273,10 +331,6 @@ long session_judge_exec(const struct sh_control_request *r, char *out, size_t si
     struct sh_exec x;
     if (r->size <= sizeof(head) || sh_exec_parse(&x, payload, r->size - sizeof(head)))
         return refuse_session(out, size, -EBADMSG, "this request is malformed");
-    if (x.head.kind != SH_EXEC_PROGRAM)
-        return refuse_session(out, size, -EPERM,
-                              "files cannot be copied into or out of an enclave yet; run the image "
-                              "with --tee tdx-sim for that");
     memcpy(&head, r->data, sizeof(head));
     if (!head.session || head.session > UINT16_MAX || session_find(head.session) ||
         count >= SH_SESSION_MAX)
@@ -285,6 +339,16 @@ long session_judge_exec(const struct sh_control_request *r, char *out, size_t si
     if (!s)
         return refuse_session(out, size, -ENOMEM, "there is no memory for another program");
     return start_session(s, out, size);
+}
+
+int session_start_api(void)
+{
+    struct session *s = session_blank(SESSION_API);
+    if (s && new_process(s))
+        return 0;
+    los_free(s);
+    log_line("shelter: the enclave has no memory for the image's API server");
+    return -ENOMEM;
 }
 
 /* A session that has ended meanwhile is no error: the host does not know yet. */

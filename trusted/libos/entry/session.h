@@ -14,6 +14,10 @@ long session_judge_exec(const struct sh_control_request *r, char *out, size_t si
 long session_judge_window(const struct sh_control_request *r, char *out, size_t size);
 long session_judge_signal(const struct sh_control_request *r, char *out, size_t size);
 
+/* The image's own server of the local API, which stands beside the workload as a session does. It
+ * begins to run when the caller gives up the lock. 0, or -errno, having said why. */
+int session_start_api(void);
+
 /* The first thread of its process: loads the program. Returns when it can run, with registers set;
  * else ends the process. */
 void session_begin(struct thread *t);

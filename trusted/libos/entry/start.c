@@ -6,6 +6,7 @@
 #include "trusted/libos/agent/agent.h"
 #include "trusted/libos/base/digest.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/entry/session.h"
 #include "trusted/libos/proc/program.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/image.h"
@@ -197,6 +198,8 @@ static int start_inside(const struct port_start *start, struct thread *t)
         return EXIT_OWN;
     }
     int status = agent_before_program(env_add, &env);
+    if (!status && agent_replaced() && session_start_api())
+        status = EXIT_OWN;
     if (!status)
         status = run_program(t, &env);
     env_wipe(&env);
