@@ -109,6 +109,21 @@ memory lost: no"
     grep processes, "$T/err" | sed 's/^/# /'
 done
 
+# The same while the processor has fewer pages than they use: all of it is paged, and each page comes back.
+image=$SHELTER_STORE/images/$(cat "$SHELTER_STORE/tags/processes:latest")
+{
+    printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = %s\n' "'''"
+    printf 'arg /bin/forest\narg %s\n%s\n' $((2 * forest)) "'''"
+} >"$T/launch"
+same "a forest of $((2 * forest)) processes in 2,000 pages of EPC" "$(timeout -k 5 $((60 + forest / 25)) build/sgx-loader --epc-pages 2000 \
+    --key "$SHELTER_STORE/enclave-key.pem" --launch "$T/launch" --stats="$T/stats" --sites="$image/sites.bin" "$image/base/enclave" \
+    "$image/root.img" "$image/manifest" 2>"$T/err")" "all processes, reaped all, bytes all, wrong 0
+descriptors left: 0
+memory lost: no"
+check "... which were paged out and in" python3 -c 'import json, sys
+p = json.load(open(sys.argv[1]))["processor"]
+sys.exit(not (p["ewb"] > 1000 and p["eldu"] > 1000 and p["epc_peak_pages"] <= 2000))' "$T/stats"
+
 # 600 changes of residence: what is shared, read only or equal in both is not moved, and asks the host for nothing.
 "$R/bin/turns" >"$T/turns.native"
 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/turns >"$T/turns.sgx" 2>"$T/err"

@@ -15,7 +15,8 @@ printf '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n' >"$T/
 gcc -O2 -static -o "$T/hello" "$T/hello.c"
 gcc -O2 -static -pthread -o "$T/threads" tests/enclave/threads.c
 gcc -O2 -static -pthread -o "$T/signals" tests/enclave/signals.c
-status "build" 0 "$SHELTER" build -q -t all -f "$T/hello" -f "$T/threads" -f "$T/signals" -f tests/md5
+gcc -O1 -D_GNU_SOURCE -static-pie -pthread -o "$T/forest" tests/libos/forest.c
+status "build" 0 "$SHELTER" build -q -t all -f "$T/hello" -f "$T/threads" -f "$T/signals" -f "$T/forest" -f tests/md5
 image=$SHELTER_STORE/images/$(cat "$T/out")
 launch() { # WORD…: a launch config
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
@@ -34,8 +35,8 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
 }
 python3 tests/enclave/entry_rules.py rules build/base/enclave build/enclave.debug
 same "each error of each leaf of the simulated processor has its test" "$(python3 tests/sgx/leaves.py)" all
-part=10 rounds=20
-[ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200
+part=10 rounds=20 forest=20
+[ -n "${SHELTER_SOAK:-}" ] && part=1 rounds=200 forest=2000
 for MODE in "" --strict; do
     : >"$T/places"
     attack "hello${MODE:+, strict}" 3 hello /bin/hello
@@ -50,6 +51,8 @@ for MODE in "" --strict; do
     [ -n "$MODE" ] && [ -z "${SHELTER_SOAK:-}" ] && continue
     attack "signals, faults, timers${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads that end and start${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
+    LIMIT=$((180 + 10 * forest)) EVERY=20 attack "a forest of $forest processes${MODE:+, strict}" 0 \
+        "$(printf 'all processes, reaped all, bytes all, wrong 0\ndescriptors left: 0\nmemory lost: no')" /bin/forest $forest
     NOTIFY="--notify on"
     attack "signals, AEX-Notify${MODE:+, strict}" 0 "kicked whole 0x123456789008" /bin/signals $part 50000
     attack "threads, AEX-Notify${MODE:+, strict}" 0 $((2 * 4 * rounds)) /bin/threads 4 $rounds
