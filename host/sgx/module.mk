@@ -78,3 +78,26 @@ UNIT_TESTS += $(B)/tests/sgx-loader-hostile
 .PHONY: soak
 soak: all $(B)/tests/sgx-loader-hostile
 	@SHELTER_SOAK=1 TEST_LIMIT=3600 tests/run tests/e2e/66-attack.sh tests/e2e/67-hostile.sh
+
+# The simulated processor beneath a program of anyone's: linked at an address of its own (foreign.h), where
+# nothing is within reach of address 0, so functions that may be absent have to be there.
+$(B)/foreign/vdso.so: host/sgx/foreign/vdso_image.S host/sgx/foreign/vdso_image.lds
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -nostdlib -shared -Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,--build-id=none \
+	    -Wl,-T,host/sgx/foreign/vdso_image.lds -o $@ $<
+$(B)/o/host/sgx/foreign/entry.o: CPPFLAGS += -DVDSO_IMAGE='"$(B)/foreign/vdso.so"'
+$(B)/o/host/sgx/foreign/entry.o: $(B)/foreign/vdso.so
+FOREIGN_SRC := $(wildcard host/sgx/foreign/*.c) host/sgx/vdso.c lib/sha2.c lib/io.c \
+    $(wildcard host/sgx/sim/*.c verifier/measure/sgx*.c)
+FOREIGN_OBJ := $(FOREIGN_SRC:%.c=$(B)/o/%.o) $(B)/o/host/sgx/foreign/entry.o $(B)/o/host/sgx/sim/entry.o
+FOREIGN_CRT := $(shell $(CC) -print-file-name=crt1.o) $(shell $(CC) -print-file-name=crti.o) \
+    $(shell $(CC) -print-file-name=crtbeginS.o)
+FOREIGN_CRT_END := $(shell $(CC) -print-file-name=crtendS.o) $(shell $(CC) -print-file-name=crtn.o)
+$(B)/sgx-sim: $(FOREIGN_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) -static -no-pie -nostartfiles -Wl,--no-relax -Wl,-z,norelro \
+	    -Wl,-Ttext-segment=0x600000000000 -Wl,-u,__cxa_finalize,-u,getentropy,-u,__call_tls_dtors,-u,__glibc_tls_internal_free \
+	    -o $@.tmp $(FOREIGN_CRT) $^ $(LOADER_LIBS) -lpthread $(FOREIGN_CRT_END) \
+	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
+all: $(B)/sgx-sim

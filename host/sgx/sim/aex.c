@@ -213,11 +213,13 @@ void sim_fault(struct sim_thread *t)
         sim_aex(t, sim_exitinfo(t->dev, t->vector));
     }
     bool vdso = t->r.rip == (uint64_t)sim_aep || t->r.rip == (uint64_t)sim_aep_enclu;
-    if (!vdso || t->vector == SGX_VECTOR_DB || t->vector == SGX_VECTOR_BP) {
+    bool foreign =
+        t->r.rip == (uint64_t)sim_foreign_aep || t->r.rip == (uint64_t)sim_foreign_enclu;
+    if (!(vdso || foreign) || t->vector == SGX_VECTOR_DB || t->vector == SGX_VECTOR_BP) {
         t->raise = signal_of(t->vector); /* as the kernel: no fix-up, a signal at the AEP */
         return;
     }
-    t->r.rip = (uint64_t)sim_exception;
+    t->r.rip = (uint64_t)(foreign ? sim_foreign_exception : sim_exception);
     t->r.rdi = t->vector;
     t->r.rsi = t->error;
     /* The kernel learns the page of a fault inside ELRANGE, never the offset (SDM 36.3). */

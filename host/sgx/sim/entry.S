@@ -9,23 +9,28 @@
 
         .text
 
-// int sgxsim_enter_enclave(rdi, rsi, rdx, ecx = function, r8, r9, 16(%rbp) = run)
-        .globl  sgxsim_enter_enclave
-        .type   sgxsim_enter_enclave, @function
-sgxsim_enter_enclave:
+// The vDSO's function: (rdi, rsi, rdx, ecx = function, r8, r9, 16(%rbp) = run). Twice: for a program that
+// is linked with us, whose thread pointer finds sim_self, and for a foreign one, whose thread is known
+// by ES. `name`: of the function, of the AEP, of the ENCLU there, of where exceptions go.
+        .macro  enter name, aep, enclu, exception, foreign
+        .globl  \name
+        .type   \name, @function
+\name:
         push    %rbp
         mov     %rsp, %rbp
         push    %rbx
+        .if     !\foreign
         mov     sim_self@gottpoff(%rip), %rax
         cmpq    $0, %fs:(%rax)
-        je      .Lattach
-.Lattached:
+        je      .Lattach\foreign
+        .endif
+.Lattached\foreign:
         mov     %ecx, %eax
-.Lenter:
+.Lenter\foreign:
         cmp     $EENTER, %eax
-        jb      .Linvalid
+        jb      .Linvalid\foreign
         cmp     $ERESUME, %eax
-        ja      .Linvalid
+        ja      .Linvalid\foreign
         mov     16(%rbp), %rbx
         xor     %ecx, %ecx
         at = 0
@@ -34,15 +39,30 @@ sgxsim_enter_enclave:
         at = at + 8
         .endr
         test    %rcx, %rcx
-        jnz     .Linvalid
+        jnz     .Linvalid\foreign
         mov     RUN_TCS(%rbx), %rbx
-        lea     sim_aep(%rip), %rcx
+        lea     \aep(%rip), %rcx
 
 // The AEP. An asynchronous exit resumes here with RAX = ERESUME, RBX = TCS, RCX = AEP.
-        .globl  sim_aep
-sim_aep:
+        .globl  \aep
+\aep:
         cmpb    $0, sim_strict(%rip)
-        jne     sim_aep_enclu
+        jne     \enclu
+        .if     \foreign
+        mov     %es, %r11d                      // R11 is nobody's here
+        cmp     $7, %r11w
+        jbe     \enclu                          // not yet known: the first ENCLU is #UD
+        cmp     $EENTER, %eax
+        jb      \enclu
+        cmp     $ERESUME, %eax
+        ja      \enclu
+        and     $0x7ff8, %r11d
+        add     sim_table(%rip), %r11
+        mov     (%r11), %r11
+        mov     %eax, %eax
+        mov     %rax, T_RAX(%r11)
+        mov     %r11, %rax
+        .else
         cmp     $EENTER, %eax
         jne     1f
         mov     sim_self@gottpoff(%rip), %rax
@@ -50,48 +70,53 @@ sim_aep:
         movq    $EENTER, T_RAX(%rax)
         jmp     2f
 1:      cmp     $ERESUME, %eax
-        jne     sim_aep_enclu
+        jne     \enclu
         mov     sim_self@gottpoff(%rip), %rax
         mov     %fs:(%rax), %rax
         movq    $ERESUME, T_RAX(%rax)
+        .endif
 2:      mov     %rcx, T_RCX(%rax)
-        lea     sim_aep_enclu(%rip), %rcx
+        lea     \enclu(%rip), %rcx
         mov     %rcx, T_RIP(%rax)
         movq    $3, T_INSN(%rax)
+        .if     \foreign
+        jmp     sim_from_foreign
+        .else
         jmp     sim_from_host
-        .globl  sim_aep_enclu
-sim_aep_enclu:
+        .endif
+        .globl  \enclu
+\enclu:
         .byte   0x0f, 0x01, 0xd7                // enclu
 
 // EEXIT comes here, unless the enclave goes elsewhere.
         cld
         mov     16(%rbp), %rbx
         movl    $EEXIT, RUN_FUNCTION(%rbx)
-.Lexited:
+.Lexited\foreign:
         cmpq    $0, RUN_HANDLER(%rbx)
-        jne     .Lhandler
+        jne     .Lhandler\foreign
         xor     %eax, %eax
-.Lout:
+.Lout\foreign:
         mov     -8(%rbp), %rbx
         leave
         ret
-.Linvalid:
+.Linvalid\foreign:
         mov     $-22, %eax                      // -EINVAL
-        jmp     .Lout
+        jmp     .Lout\foreign
 
 // A fault of ENCLU or of the enclave: RAX = leaf, RDI = vector, RSI = error code, RDX = address.
-        .globl  sim_exception
-sim_exception:
+        .globl  \exception
+\exception:
         cld
         mov     16(%rbp), %rbx
         mov     %eax, RUN_FUNCTION(%rbx)
         mov     %di, RUN_VECTOR(%rbx)
         mov     %si, RUN_ERROR(%rbx)
         mov     %rdx, RUN_ADDR(%rbx)
-        jmp     .Lexited
+        jmp     .Lexited\foreign
 
 // handler(rdi, rsi, rdx, rcx = RSP at exit, r8, r9, run); its result is the next leaf, or ours.
-.Lhandler:
+.Lhandler\foreign:
         mov     RUN_HANDLER(%rbx), %rax
         mov     %rsp, %rcx
         and     $-16, %rsp
@@ -100,10 +125,11 @@ sim_exception:
         call    *%rax
         mov     8(%rsp), %rsp
         test    %eax, %eax
-        jle     .Lout
-        jmp     .Lenter
+        jle     .Lout\foreign
+        jmp     .Lenter\foreign
 
-.Lattach:
+        .if     !\foreign
+.Lattach\foreign:
         push    %rdi
         push    %rsi
         push    %rdx
@@ -120,9 +146,14 @@ sim_exception:
         pop     %rsi
         pop     %rdi
         test    %eax, %eax
-        jz      .Lattached
-        jmp     .Lout
-        .size   sgxsim_enter_enclave, . - sgxsim_enter_enclave
+        jz      .Lattached\foreign
+        jmp     .Lout\foreign
+        .endif
+        .size   \name, . - \name
+        .endm
+
+        enter   sgxsim_enter_enclave, sim_aep, sim_aep_enclu, sim_exception, 0
+        enter   sim_foreign_enter, sim_foreign_aep, sim_foreign_enclu, sim_foreign_exception, 1
 
 // Saves what the stub or the entry has not saved, with RAX = struct sim_thread.
         .macro  save_rest
@@ -153,6 +184,13 @@ sim_exception:
 // From here to sim_trans_end a signal finds registers of neither side (signal.c defers it).
         .globl  sim_trans_begin, sim_trans_end
 sim_trans_begin:
+sim_from_foreign:
+        save_rest
+        mov     %rax, T_HOST_FS(%rbx)
+        mov     %rcx, T_HOST_GS(%rbx)
+        mov     T_LIB_FS(%rbx), %rax
+        wrfsbase %rax
+        jmp     1f
 sim_from_host:
         save_rest
         mov     %rax, T_HOST_FS(%rbx)
@@ -161,7 +199,7 @@ sim_from_host:
         .globl  sim_from_enclave
 sim_from_enclave:
         save_rest
-        mov     T_HOST_FS(%rbx), %rax
+        mov     T_LIB_FS(%rbx), %rax
         wrfsbase %rax
         mov     T_HOST_GS(%rbx), %rax
         wrgsbase %rax

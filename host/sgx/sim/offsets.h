@@ -32,6 +32,7 @@
 #define T_PENDING 208
 #define T_INSN 216
 #define T_CODE 224
+#define T_LIB_FS 232
 
 #define RUN_TCS 0
 #define RUN_FUNCTION 8

@@ -28,6 +28,8 @@ enum place { PLACE_HOST, PLACE_ENCLAVE, PLACE_SLOT, PLACE_SIMULATOR, PLACE_COMMI
 static struct sigaction actions[SIG_COUNT]; /* of the program */
 static pthread_mutex_t actions_lock = PTHREAD_MUTEX_INITIALIZER;
 
+const struct sim_foreign *sim_foreign;
+
 static bool is_sync(int sig)
 {
     return sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGTRAP ||
@@ -67,6 +69,10 @@ static void store_context(const struct sim_thread *t, ucontext_t *uc)
  */
 static void deliver_signal(int sig, siginfo_t *info, ucontext_t *uc)
 {
+    if (sim_foreign != NULL) {
+        sim_foreign->deliver(sig, info, uc);
+        return;
+    }
     struct sigaction act = actions[sig];
     if ((act.sa_flags & SA_SIGINFO) == 0 &&
         (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
@@ -287,6 +293,8 @@ static void handle_sync(struct sim_thread *t, enum place place, int sig, siginfo
             deliver_signal(sig, info, uc);
             return;
         }
+        if (sim_foreign != NULL)
+            sim_show_thread(t); /* a clone hides it */
         load_context(t, uc, base[0], base[1]);
         t->host_fs = base[0];
         t->host_gs = base[1];
@@ -335,19 +343,20 @@ static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, u
         is_within(rip, t->code, (uint8_t *)t->code + SGX_PAGE_SIZE))
         return PLACE_COMMIT;
     if (is_within(rip, sim_trans_begin, sim_trans_end) ||
-        is_within(rip, sim_aep + 1, sim_aep_enclu))
+        is_within(rip, sim_aep + 1, sim_aep_enclu) ||
+        is_within(rip, sim_foreign_aep + 1, sim_foreign_enclu))
         return PLACE_SLOT;
     if (t->inside && rip - t->dev->base < t->dev->size)
         return PLACE_ENCLAVE;
     if (t->inside && sim_slots_contain(t->dev, rip))
         return PLACE_SLOT;
-    if (fs == t->host_fs && rsp - (t->stack_top - 0x40000) < 0x40000)
+    if (fs == t->lib_fs && rsp - (t->stack_top - 0x40000) < 0x40000)
         return PLACE_SIMULATOR;
     return PLACE_HOST;
 }
 
-static __attribute__((noinline)) void handle_signal(struct sim_thread *t, int sig, siginfo_t *info,
-                                                    ucontext_t *uc, uint64_t base[2], uint64_t fs)
+__attribute__((noinline)) void sim_handle_signal(struct sim_thread *t, int sig, siginfo_t *info,
+                                                 ucontext_t *uc, uint64_t base[2], uint64_t fs)
 {
     int saved = errno;
     enum place place = t != NULL ? find_place(t, uc, fs) : PLACE_HOST;
@@ -376,7 +385,7 @@ __attribute__((no_stack_protector)) static void signal_handler(int sig, siginfo_
         __asm__ volatile("wrfsbase %0" : : "r"(t->host_fs));
         __asm__ volatile("wrgsbase %0" : : "r"(t->host_gs));
     }
-    handle_signal(t, sig, info, ctx, base, fs);
+    sim_handle_signal(t, sig, info, ctx, base, fs);
     if (t != NULL || base[0] != fs) {
         __asm__ volatile("wrfsbase %0" : : "r"(base[0]));
         __asm__ volatile("wrgsbase %0" : : "r"(base[1]));
@@ -405,6 +414,8 @@ static bool has_handler(const struct sigaction *act)
 int sim_signals_init(void)
 {
     int ret = 0;
+    if (sim_foreign != NULL)
+        return 0; /* they come to it */
     pthread_mutex_lock(&actions_lock);
     for (int sig = 1; ret == 0 && sig < SIG_COUNT; sig++) {
         struct sigaction now;

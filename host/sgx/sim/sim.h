@@ -117,6 +117,7 @@ struct sim_thread {
     };
     uint64_t insn; /* size of the ENCLU slot at r.rip */
     void *code;
+    uint64_t lib_fs; /* the thread pointer that our C code wants: host_fs, or sim_foreign's */
 
     /* Enclave mode (SDM 35.1: CR_ENCLAVE_MODE, CR_ACTIVE_SECS, CR_TCS_PA …) */
     _Atomic bool inside;
@@ -154,6 +155,7 @@ _Static_assert(offsetof(struct sim_thread, xrstor) == T_XRSTOR, "T_XRSTOR");
 _Static_assert(offsetof(struct sim_thread, pending) == T_PENDING, "T_PENDING");
 _Static_assert(offsetof(struct sim_thread, insn) == T_INSN, "T_INSN");
 _Static_assert(offsetof(struct sim_thread, code) == T_CODE, "T_CODE");
+_Static_assert(offsetof(struct sim_thread, lib_fs) == T_LIB_FS, "T_LIB_FS");
 
 static inline bool sim_zero(const void *data, size_t size)
 {
@@ -300,25 +302,45 @@ extern enum sim_guard_method {
 } sim_guard_method;
 extern bool sim_no_ldt;
 int sim_attach(void);
+void sim_detach(void); /* this thread ends */
+void sim_show_thread(const struct sim_thread *t); /* sets ES */
+void sim_after_fork(void);
 struct sim_thread *sim_thread_by_es(void);
 bool sim_can_guard(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */
 void sim_unguard(void);              /* this thread */
+int sim_table_renew(void);
 int sim_table_map(uint8_t *at);      /* maps the table of threads at the start of a jump block */
 #define SIM_TABLE_SIZE 0x8000u
 
 /* slots.c */
 void sim_slots_patch(struct sgxsim *dev);
 void sim_slots_free(struct sgxsim *dev);
+void sim_slots_renew(struct sgxsim *dev); /* after sim_table_renew */
 bool sim_slots_contain(const struct sgxsim *dev, uint64_t rip);
 
 /* signal.c */
 #define SIM_KICK (SIGRTMAX - 3) /* our IPI */
 int sim_signals_init(void);
+/* Enclaves of a program that is not linked with us (host/sgx/foreign): its thread pointers are not
+ * the C library's, and its handlers are not called from here. */
+struct sim_foreign {
+    void (*deliver)(int sig, siginfo_t *info, ucontext_t *uc);
+};
+extern const struct sim_foreign *sim_foreign;
+/* What a handler does, once FS is ours. `base`: FS and GS of the signal, in and out. */
+void sim_handle_signal(struct sim_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
+                       uint64_t base[2], uint64_t fs);
 void sim_kick(const struct sim_thread *t);
 
 /* entry.S */
 extern const uint8_t sim_aep[], sim_aep_enclu[], sim_exception[];
+extern const uint8_t sim_foreign_aep[], sim_foreign_enclu[], sim_foreign_exception[];
+extern struct sim_thread **sim_table; /* [index]; seen read-only at the start of every jump block */
+/* __vdso_sgx_enter_enclave for such a program. */
+int sim_foreign_enter(unsigned long rdi, unsigned long rsi, unsigned long rdx,
+                      unsigned int function, unsigned long r8, unsigned long r9,
+                      struct sgx_enclave_run *run);
 extern const uint8_t sim_trans_begin[], sim_trans_end[], sim_commit_begin[], sim_commit_end[];
 extern const uint8_t sim_trap[], sim_code_begin[], sim_code_end[];
 extern const uint8_t sim_stub_begin[], sim_stub_site[], sim_stub_end[];

@@ -124,6 +124,12 @@ void sim_slots_free(struct sgxsim *dev)
     }
 }
 
+void sim_slots_renew(struct sgxsim *dev)
+{
+    for (struct sim_block *b = dev->blocks; b != NULL; b = b->next)
+        (void)sim_table_map(b->at);
+}
+
 bool sim_slots_contain(const struct sgxsim *dev, uint64_t rip)
 {
     for (const struct sim_block *b = dev->blocks; b != NULL; b = b->next) {

@@ -36,7 +36,7 @@ bool sim_always_strict;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t exit_key;
-static struct sim_thread **table; /* [index]; seen read-only at the start of every jump block */
+struct sim_thread **sim_table;
 static int table_fd = -1;
 static unsigned used = 1; /* index 0 is nobody's */
 bool sim_no_ldt;
@@ -60,9 +60,16 @@ __attribute__((no_stack_protector)) struct sim_thread *sim_thread_by_es(void)
         return NULL;
     }
     __asm__ volatile("mov %%es, %0" : "=r"(es));
-    if ((es & 7) != 7 || es >> 3 >= MAX_THREADS || table == NULL)
+    if ((es & 7) != 7 || es >> 3 >= MAX_THREADS || sim_table == NULL)
         return NULL;
-    return table[es >> 3];
+    return sim_table[es >> 3];
+}
+
+/* Until it enters an enclave again, this thread is known by its id only. */
+void sim_show_thread(const struct sim_thread *t)
+{
+    if (!sim_no_ldt)
+        __asm__ volatile("mov %0, %%es" : : "r"((uint32_t)read_selector(t->index)));
 }
 
 static void thread_exit(void *arg)
@@ -80,8 +87,9 @@ static void thread_exit(void *arg)
 }
 
 /* Of the threads only this one is here, under another id, and nothing traps its system calls. */
-static void after_fork(void)
+void sim_after_fork(void)
 {
+    pthread_mutex_init(&lock, NULL); /* another thread may have had it */
     for (struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
         t->guarded = NULL;
         if (t == sim_self) {
@@ -103,10 +111,29 @@ static int table_create(void)
         return -errno;
     int ret = pthread_key_create(&exit_key, thread_exit);
     if (ret == 0)
-        ret = pthread_atfork(NULL, NULL, after_fork);
+        ret = pthread_atfork(NULL, NULL, sim_after_fork);
     if (ret != 0)
         return -ret;
-    table = p;
+    sim_table = p;
+    return 0;
+}
+
+/* In the child of a fork, which would write its threads into its parent's table. */
+int sim_table_renew(void)
+{
+    if (sim_table == NULL)
+        return 0;
+    int fd = memfd_create("sgxsim-threads", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (pwrite(fd, sim_table, SIM_TABLE_SIZE, 0) != (ssize_t)SIM_TABLE_SIZE ||
+        mmap(sim_table, SIM_TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+            sim_table) {
+        close(fd);
+        return -EIO;
+    }
+    close(table_fd);
+    table_fd = fd;
     return 0;
 }
 
@@ -173,7 +200,7 @@ static struct sim_thread *thread_get(void)
     if (sim_no_ldt)
         sim_always_strict = true;
     used++;
-    table[t->index] = t;
+    sim_table[t->index] = t;
     t->next = sim_threads;
     sim_threads = t;
     return t;
@@ -196,7 +223,7 @@ int sim_attach(void)
     if (sim_self != NULL)
         return 0;
     pthread_mutex_lock(&lock);
-    if (table == NULL)
+    if (sim_table == NULL)
         ret = table_create();
     if (ret == 0 && (t = thread_get()) == NULL)
         ret = -ENOMEM;
@@ -206,12 +233,11 @@ int sim_attach(void)
     t->tid = (int)syscall(SYS_gettid);
     uint64_t fs;
     __asm__ volatile("rdfsbase %0" : "=r"(fs));
-    t->host_fs = fs;
+    t->host_fs = t->lib_fs = fs;
     __asm__ volatile("rdgsbase %0" : "=r"(fs));
     t->host_gs = fs;
     t->guarded = NULL;
-    if (!sim_no_ldt)
-        __asm__ volatile("mov %0, %%es" : : "r"((uint32_t)read_selector(t->index)));
+    sim_show_thread(t);
     signal_stack(t);
     /* These blocked would be death inside. */
     sigemptyset(&sync);
@@ -221,6 +247,12 @@ int sim_attach(void)
     sim_self = t;
     pthread_setspecific(exit_key, t);
     return 0;
+}
+
+void sim_detach(void)
+{
+    if (sim_self != NULL)
+        thread_exit(sim_self);
 }
 
 void sgxsim_step(sgxsim_step_hook hook, void *arg)

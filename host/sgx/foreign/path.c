@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that the program sees otherwise: the devices, and /proc/self/exe, which would be us.
+#include "host/sgx/foreign/foreign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+#define DEVICE_MODE (S_IFCHR | 0777)
+#define AESM_PATH "/var/run/aesmd/aesm.socket"
+
+/* Where the path and what belongs to it stand among a call's arguments; path -1: none. */
+struct shape {
+    int number, path, folder;
+};
+static const struct shape shapes[] = {
+    {SYS_open, 0, -1},      {SYS_stat, 0, -1},       {SYS_lstat, 0, -1},  {SYS_access, 0, -1},
+    {SYS_readlink, 0, -1},  {SYS_openat, 1, 0},      {SYS_openat2, 1, 0}, {SYS_newfstatat, 1, 0},
+    {SYS_faccessat, 1, 0},  {SYS_faccessat2, 1, 0},  {SYS_statx, 1, 0},   {SYS_readlinkat, 1, 0},
+};
+
+static bool is_own_exe(const char *path)
+{
+    char own[64];
+    if (strncmp(path, "/proc/", 6) != 0)
+        return false;
+    snprintf(own, sizeof(own), "/proc/%d/exe", (int)fgn_raw3(SYS_getpid, 0, 0, 0));
+    return strcmp(path, "/proc/self/exe") == 0 || strcmp(path, "/proc/thread-self/exe") == 0 ||
+           strcmp(path, own) == 0;
+}
+
+static long show_stat(uint64_t to, bool enclave)
+{
+    struct stat st = {.st_mode = DEVICE_MODE,
+                      .st_nlink = 1,
+                      .st_ino = enclave ? 125 : 126,
+                      .st_dev = makedev(0, 5),
+                      .st_rdev = makedev(10, enclave ? 125 : 126),
+                      .st_blksize = 4096};
+    return fgn_copy_out(to, &st, sizeof(st));
+}
+
+static long show_statx(uint64_t to, bool enclave)
+{
+    struct statx st = {.stx_mask = STATX_BASIC_STATS & ~STATX_BLOCKS,
+                       .stx_mode = DEVICE_MODE,
+                       .stx_nlink = 1,
+                       .stx_blksize = 4096,
+                       .stx_ino = enclave ? 125 : 126,
+                       .stx_rdev_major = 10,
+                       .stx_rdev_minor = enclave ? 125 : 126,
+                       .stx_dev_minor = 5};
+    return fgn_copy_out(to, &st, sizeof(st));
+}
+
+static long device_call(long number, const long a[6], const char *path)
+{
+    bool enclave = strstr(path, "enclave") != NULL;
+    struct open_how how;
+    long ret;
+    switch (number) {
+    case SYS_open:
+    case SYS_openat:
+        fgn_lock();
+        ret = fgn_open(path, number == SYS_open ? a[1] : a[2]);
+        fgn_unlock();
+        return ret;
+    case SYS_openat2:
+        if (a[3] < (long)sizeof(how))
+            return -EINVAL;
+        if (fgn_copy_in(&how, (uint64_t)a[2], sizeof(how)) != 0)
+            return -EFAULT;
+        fgn_lock();
+        ret = fgn_open(path, (long)how.flags);
+        fgn_unlock();
+        return ret;
+    case SYS_stat:
+    case SYS_lstat:
+        return show_stat((uint64_t)a[1], enclave);
+    case SYS_newfstatat:
+        return show_stat((uint64_t)a[2], enclave);
+    case SYS_statx:
+        return show_statx((uint64_t)a[4], enclave);
+    case SYS_readlink:
+    case SYS_readlinkat:
+        return -EINVAL;
+    default:
+        return 0; /* access: everybody may */
+    }
+}
+
+static long read_link(uint64_t to, long size)
+{
+    size_t n = strlen(fgn_options.exe);
+    if (size <= 0)
+        return -EINVAL;
+    if ((long)n > size)
+        n = (size_t)size;
+    return fgn_copy_out(to, fgn_options.exe, n) != 0 ? -EFAULT : (long)n;
+}
+
+static long exe_call(long number, const long a[6])
+{
+    const char *exe = fgn_options.exe;
+    switch (number) {
+    case SYS_readlink:
+        return read_link((uint64_t)a[1], a[2]);
+    case SYS_readlinkat:
+        return read_link((uint64_t)a[2], a[3]);
+    case SYS_open:
+    case SYS_stat:
+    case SYS_access:
+        return fgn_raw3(number, exe, a[1], a[2]);
+    case SYS_lstat:
+        return FGN_PASS;
+    default:
+        return fgn_raw6(number, AT_FDCWD, (long)exe, a[2], a[3], a[4], 0);
+    }
+}
+
+/* The program's connections to AESM go to ours. */
+static long connect_call(const long a[6])
+{
+    struct sockaddr_un to;
+    size_t size = (size_t)a[2];
+    if (fgn_options.aesm[0] == 0 || size > sizeof(to) || size < offsetof(struct sockaddr_un, sun_path) + 2)
+        return FGN_PASS;
+    memset(&to, 0, sizeof(to));
+    if (fgn_copy_in(&to, (uint64_t)a[1], size) != 0 || to.sun_family != AF_UNIX)
+        return FGN_PASS;
+    if (strncmp(to.sun_path, AESM_PATH, sizeof(to.sun_path)) != 0 &&
+        strncmp(to.sun_path, "/run/aesmd/aesm.socket", sizeof(to.sun_path)) != 0)
+        return FGN_PASS;
+    memset(to.sun_path, 0, sizeof(to.sun_path));
+    memcpy(to.sun_path, fgn_options.aesm, strlen(fgn_options.aesm));
+    return fgn_raw3(SYS_connect, a[0], &to, sizeof(to));
+}
+
+long fgn_path_call(long number, const long a[6])
+{
+    char path[128];
+    if (number == SYS_connect)
+        return connect_call(a);
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        const struct shape *s = &shapes[i];
+        if (s->number != number)
+            continue;
+        if (fgn_copy_path(path, (uint64_t)a[s->path], sizeof(path)) != 0)
+            return FGN_PASS;
+        if (path[0] == 0 && number == SYS_newfstatat && fgn_is_device_fd((int)a[0]))
+            return show_stat((uint64_t)a[2], true);
+        if (fgn_is_device_path(path))
+            return device_call(number, a, path);
+        return is_own_exe(path) ? exe_call(number, a) : FGN_PASS;
+    }
+    return FGN_PASS;
+}
