@@ -162,6 +162,7 @@ install: all man
 	ln -sf shelter $(DESTDIR)$(PREFIX)/bin/shelter-runtime
 	install -Dm755 $(B)/guest/agent $(DESTDIR)$(PREFIX)/bin/attestation-agent
 	install -Dm755 $(B)/sgx-loader $(INSTALL_LIB)/sgx-loader
+	install -Dm755 $(B)/sgx-sim $(INSTALL_LIB)/sgx-sim
 	tools/sbom all >$(B)/sbom.spdx.json
 	install -Dm644 $(B)/sbom.spdx.json $(DESTDIR)$(PREFIX)/share/doc/shelter/sbom.spdx.json
 	for f in vmlinux bzImage initramfs enclave tcb.json sbom.spdx.json; do \

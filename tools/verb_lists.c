@@ -69,7 +69,7 @@ static bool has_page(const char *name)
 {
     char path[128];
     char first[64];
-    snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, "-"), name);
+    snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, " "), name);
     snprintf(path, sizeof(path), "man/shelter-%s.1.adoc", first);
     return !access(path, R_OK);
 }
@@ -95,7 +95,7 @@ static int write_manual(const char *dir)
     FILE *others = fopen(path, "w");
     for (size_t i = 0; others && i < SH_VERB_COUNT; i++) {
         file_name(&sh_verbs[i], name);
-        if (!has_page(name) && i != SH_VERB_start) {
+        if (!has_page(sh_verbs[i].name) && i != SH_VERB_start) {
             write_other(others, &sh_verbs[i]);
             continue;
         }

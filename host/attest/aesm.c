@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "host/attest/protobuf.h"
 #include "host/attest/sim_tee.h"
 #include "host/base/util.h"
 
@@ -19,96 +20,24 @@
 #define GET_QUOTE_EX 17u
 #define FIELD_TIMEOUT 9u
 
-#define WIRE_VARINT 0u
-#define WIRE_64 1u
-#define WIRE_BYTES 2u
-#define WIRE_32 5u
-
 #define SGX_QUOTE_HEAD (48u + SGX_REPORT_BODY_SIZE + 4u) /* its end tells the signature's size */
 
 /* sgx_att_key_id_t: ECDSA over P-256 of the quoting enclave that Intel signs. */
-#define KEY_ID_SIZE 256u
 #define KEY_ID_SIGNER_SIZE 4u
 #define KEY_ID_SIGNER 6u
 #define KEY_ID_PRODUCT 54u
 #define KEY_ID_ALGORITHM 154u
-static void attestation_key_id(uint8_t id[KEY_ID_SIZE])
+void sh_aesm_key_id(uint8_t id[SH_AESM_KEY_ID_SIZE])
 {
     static const uint8_t signer[32] = {0x8c, 0x4f, 0x57, 0x75, 0xd7, 0x96, 0x50, 0x3e,
                                        0x96, 0x13, 0x7f, 0x77, 0xc6, 0x8a, 0x82, 0x9a,
                                        0x00, 0x56, 0xac, 0x8d, 0xed, 0x70, 0x14, 0x0b,
                                        0x08, 0x1b, 0x09, 0x44, 0x90, 0xc5, 0x7b, 0xff};
-    memset(id, 0, KEY_ID_SIZE);
+    memset(id, 0, SH_AESM_KEY_ID_SIZE);
     sh_put_le16(id + KEY_ID_SIGNER_SIZE, sizeof(signer));
     memcpy(id + KEY_ID_SIGNER, signer, sizeof(signer));
     sh_put_le32(id + KEY_ID_PRODUCT, 1);
     sh_put_le32(id + KEY_ID_ALGORITHM, 2);
-}
-
-/* --- protobuf --- */
-
-static void put_varint(struct sh_buffer *b, uint64_t v)
-{
-    uint8_t byte;
-    do {
-        byte = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
-        sh_buffer_add(b, &byte, 1);
-        v >>= 7;
-    } while (v);
-}
-
-static void put_number(struct sh_buffer *b, unsigned field, uint64_t v)
-{
-    put_varint(b, field << 3 | WIRE_VARINT);
-    put_varint(b, v);
-}
-
-static void put_bytes(struct sh_buffer *b, unsigned field, const void *data, size_t size)
-{
-    put_varint(b, field << 3 | WIRE_BYTES);
-    put_varint(b, size);
-    sh_buffer_add(b, data, size);
-}
-
-static uint64_t take_varint(struct sh_reader *r)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        const uint8_t *p = sh_read(r, 1);
-        if (!p)
-            return 0;
-        v |= (uint64_t)(*p & 0x7f) << shift;
-        if (!(*p & 0x80))
-            return v;
-    }
-    r->failed = true;
-    return 0;
-}
-
-/* One field; bytes.data is NULL where it is a number. */
-static unsigned take_field(struct sh_reader *r, struct sh_view *bytes, uint64_t *number)
-{
-    uint64_t key = take_varint(r), n;
-    *bytes = (struct sh_view){0};
-    *number = 0;
-    switch (key & 7) {
-    case WIRE_VARINT:
-        *number = take_varint(r);
-        break;
-    case WIRE_64:
-        *number = sh_read_le64(r);
-        break;
-    case WIRE_32:
-        *number = sh_read_le32(r);
-        break;
-    case WIRE_BYTES:
-        n = take_varint(r);
-        *bytes = (struct sh_view){sh_read(r, n <= SH_AESM_MESSAGE_MAX ? n : SIZE_MAX), n};
-        break;
-    default:
-        r->failed = true;
-    }
-    return key >> 3 <= UINT32_MAX ? (unsigned)(key >> 3) : 0;
 }
 
 int sh_aesm_parse(const uint8_t *data, size_t size, unsigned answer, struct sh_aesm_answer *out)
@@ -119,12 +48,12 @@ int sh_aesm_parse(const uint8_t *data, size_t size, unsigned answer, struct sh_a
     bool found = false, has_error = false;
     *out = (struct sh_aesm_answer){0};
     while (!all.failed && all.at < all.size)
-        if (take_field(&all, &bytes, &number) == answer && bytes.data) {
+        if (sh_pb_take_field(&all, &bytes, &number) == answer && bytes.data) {
             in = sh_reader(bytes.data, bytes.size);
             found = true;
         }
     while (!all.failed && !in.failed && in.at < in.size) {
-        unsigned field = take_field(&in, &bytes, &number);
+        unsigned field = sh_pb_take_field(&in, &bytes, &number);
         if (field == 1) {
             out->error = number;
             has_error = true;
@@ -170,7 +99,7 @@ static int ask_service(const char *path, unsigned number, const struct sh_buffer
     if (fd < 0)
         return sh_fail(err, fd, "the quoting service does not answer at %s (%s); is aesmd running?",
                        path, strerror(-fd));
-    put_bytes(&out, number, request->data, request->size);
+    sh_pb_put_bytes(&out, number, request->data, request->size);
     sh_put_le32(size, (uint32_t)out.size);
     int r = sh_write_all(fd, size, sizeof(size));
     if (!r)
@@ -201,12 +130,12 @@ int sh_aesm_target(const char *socket_path, struct sgx_targetinfo *target, struc
 {
     struct sh_buffer request = {0}, message = {0};
     struct sh_aesm_answer answer;
-    uint8_t id[KEY_ID_SIZE];
-    attestation_key_id(id);
-    put_bytes(&request, 1, id, sizeof(id));
-    put_number(&request, 3, 1); /* b_pub_key_id: makes the attestation key, too */
-    put_number(&request, 4, 32);
-    put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
+    uint8_t id[SH_AESM_KEY_ID_SIZE];
+    sh_aesm_key_id(id);
+    sh_pb_put_bytes(&request, 1, id, sizeof(id));
+    sh_pb_put_number(&request, 3, 1); /* b_pub_key_id: makes the attestation key, too */
+    sh_pb_put_number(&request, 4, 32);
+    sh_pb_put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
     int r = ask_service(socket_path, INIT_QUOTE_EX, &request, &message, &answer, err);
     if (!r && (!answer.bytes.data || answer.bytes.size != sizeof(*target)))
         r = sh_fail(err, -EBADMSG, "the quoting service named no quoting enclave");
@@ -221,8 +150,8 @@ static int quote_size(const char *path, const uint8_t *id, uint32_t *size, struc
 {
     struct sh_buffer request = {0}, message = {0};
     struct sh_aesm_answer answer;
-    put_bytes(&request, 1, id, KEY_ID_SIZE);
-    put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
+    sh_pb_put_bytes(&request, 1, id, SH_AESM_KEY_ID_SIZE);
+    sh_pb_put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
     int r = ask_service(path, GET_QUOTE_SIZE_EX, &request, &message, &answer, err);
     if (!r && (answer.number < SGX_QUOTE_HEAD || answer.number > SH_QUOTE_MAX))
         r = sh_fail(err, -EBADMSG, "the quoting service wants to give a quote of %llu bytes",
@@ -248,16 +177,16 @@ int sh_aesm_quote(const char *socket_path, const struct sgx_report *report, uint
 {
     struct sh_buffer request = {0}, message = {0};
     struct sh_aesm_answer answer;
-    uint8_t id[KEY_ID_SIZE];
+    uint8_t id[SH_AESM_KEY_ID_SIZE];
     uint32_t size;
-    attestation_key_id(id);
+    sh_aesm_key_id(id);
     int r = quote_size(socket_path, id, &size, err);
     if (r)
         return r;
-    put_bytes(&request, 1, report, SGX_REPORT_SIZE);
-    put_bytes(&request, 2, id, sizeof(id));
-    put_number(&request, 4, size);
-    put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
+    sh_pb_put_bytes(&request, 1, report, SGX_REPORT_SIZE);
+    sh_pb_put_bytes(&request, 2, id, sizeof(id));
+    sh_pb_put_number(&request, 4, size);
+    sh_pb_put_number(&request, FIELD_TIMEOUT, TIMEOUT_US);
     r = ask_service(socket_path, GET_QUOTE_EX, &request, &message, &answer, err);
     if (!r && (r = quote_length(&answer.bytes)) < 0)
         sh_fail(err, r, "the quoting service gave no quote");

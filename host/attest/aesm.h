@@ -17,6 +17,10 @@
 
 #define SH_AESM_SOCKET "/var/run/aesmd/aesm.socket"
 #define SH_AESM_MESSAGE_MAX 65536u
+#define SH_AESM_KEY_ID_SIZE 256u
+
+/* sgx_att_key_id_t: ECDSA over P-256 of the quoting enclave that Intel signs. */
+void sh_aesm_key_id(uint8_t id[SH_AESM_KEY_ID_SIZE]);
 
 /* Both: 0 or the quote's size, or -errno; -ENODEV where no service listens. `out`: 32 KiB. */
 int sh_aesm_target(const char *socket_path, struct sgx_targetinfo *target, struct sh_error *err);

@@ -2,7 +2,7 @@
 # The simulated processor lies one folder deeper than the top Makefile looks, and has assembly. Leaves
 # run while the enclave's vector registers are live: no vector code in what they are made of.
 SGX_ASM := host/sgx/enter.S host/sgx/sim/entry.S
-HOST_SRC += $(wildcard host/sgx/sim/*.c) $(SGX_ASM)
+HOST_SRC += $(wildcard host/sgx/sim/*.c) host/sgx/foreign/settings.c $(SGX_ASM)
 SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu encls epc paging))
 SIM_FLAGS := -mgeneral-regs-only -mmemcpy-strategy=rep_8byte:-1:noalign \
     -mmemset-strategy=rep_8byte:-1:noalign
@@ -55,7 +55,7 @@ LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c
     $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
     $(addprefix host/base/,cgroup.c egress.c error.c filter.c temp.c util.c walls.c walls_view.c) \
     $(addprefix host/run/,fifo.c frames.c ports.c stream.c) lib/sha2.c lib/cpuid.c lib/io.c \
-    $(addprefix host/attest/,aesm.c ecdsa.c quote_write.c sim_qe.c) \
+    $(addprefix host/attest/,aesm.c protobuf.c ecdsa.c quote_write.c sim_qe.c) \
     $(wildcard verifier/measure/sgx*.c)
 LOADER_LIBS := $(shell pkg-config --static --libs libcrypto)
 LOADER_LINK = $(CC) -static-pie -fPIE -o $@.tmp $^ $(LOADER_LIBS) -lpthread \

@@ -11,7 +11,7 @@ pages() { # VERB: the manual's pages that tell its options
     MANWIDTH=200 man -P cat -l "build/man/$page.1" 2>/dev/null | sed 's/.\x08//g'
 }
 words() { grep -oE -- '(^|[ ,])--?[a-zA-Z][a-zA-Z-]*' | tr -d ' ,' | sort -u; }
-same "verbs: help and completion" "$("$SHELTER" help | sed -n 's/^  \([a-z]*\) .*/\1/p')" "$(grep -v ' ' <<<"$_shelter_verbs")"
+same "verbs: help and completion" "$("$SHELTER" help | sed -n 's/^  \([a-z-]*\) .*/\1/p')" "$(grep -v ' ' <<<"$_shelter_verbs")"
 same "verbs: the broker's" "$("$SHELTER" broker --help | sed -nE 's/^  ([a-z-]+)  .*/broker \1/p')" "$(grep '^broker ' <<<"$_shelter_verbs")"
 same "verbs: of volumes" "$("$SHELTER" volume --help | sed -nE 's/^  ([a-z-]+)  .*/volume \1/p')" "$(grep '^volume ' <<<"$_shelter_verbs")"
 lost='' unread='' loose='' unknown=''

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// CPUID as a processor with SGX answers it. Where the machine can refuse `cpuid` to a program (CPUID
-// faulting), each one comes here as #GP. Elsewhere the instruction is replaced with UD2 in files that
-// are mapped to be executed, where what surrounds it shows that it is one.
+// CPUID as a processor with SGX answers it. Where the machine can refuse `cpuid` to a program
+// (CPUID faulting), each one comes here as #GP. Elsewhere the instruction is replaced with UD2 in
+// files that are mapped to be executed, where what surrounds it shows that it is one.
 #include "host/sgx/foreign/foreign.h"
 
 #include <asm/prctl.h>
@@ -23,23 +23,9 @@
 static _Atomic uint64_t sites[SITES];
 static bool faulting;
 
-static const struct model {
-    const char *name;
-    uint32_t signature; /* CPUID.1.EAX */
-} models[] = {
-    {"icelake", 0x606a6}, {"sapphire-rapids", 0x806f8}, {"emerald", 0xc06f2},
-    {"client", 0x706e5},  {"sgx1", 0x906ec},
-};
-static const struct model *model = &models[1];
-
-int fgn_cpuid_start(const char *cpu)
+void fgn_cpuid_start(void)
 {
-    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-        if (strcmp(cpu, models[i].name) == 0)
-            model = &models[i];
-    }
     faulting = fgn_raw3(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0) == 0;
-    return 0;
 }
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -48,20 +34,15 @@ struct answer {
     uint32_t a, b, c, d;
 };
 
-/* Ours needs none of what is trapped: it is in our text, and that is never patched. With faulting it
- * is let through for a moment. */
-static void ask(uint32_t leaf, uint32_t subleaf, struct answer *r)
+/* Ours needs none of what is trapped: it is in our text, and that is never patched. With faulting
+ * it is let through for a moment. */
+static void ask_host(uint32_t leaf, uint32_t subleaf, struct answer *r)
 {
     if (faulting)
         fgn_raw3(SYS_arch_prctl, ARCH_SET_CPUID, 1, 0);
     __cpuid_count(leaf, subleaf, r->a, r->b, r->c, r->d);
     if (faulting)
         fgn_raw3(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0);
-}
-
-static uint64_t epc_size(void)
-{
-    return fgn_options.epc_bytes != 0 ? fgn_options.epc_bytes : 64ull << 30;
 }
 
 static void answer_sgx(uint32_t subleaf, struct answer *r)
@@ -82,18 +63,18 @@ static void answer_sgx(uint32_t subleaf, struct answer *r)
     } else if (subleaf == 2) {
         r->a = 1u | (uint32_t)(EPC_BASE & 0xfffff000u);
         r->b = (uint32_t)(EPC_BASE >> 32);
-        r->c = 1u | (uint32_t)(epc_size() & 0xfffff000u);
-        r->d = (uint32_t)(epc_size() >> 32);
+        r->c = 1u | (uint32_t)(fgn_options.epc_bytes & 0xfffff000u);
+        r->d = (uint32_t)(fgn_options.epc_bytes >> 32);
     }
 }
 
-static void answer(uint32_t leaf, uint32_t subleaf, struct answer *r)
+static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)
 {
     static const char brand[48] = BRAND;
     struct answer vendor;
-    ask(0, 0, &vendor);
+    ask_host(0, 0, &vendor);
     bool intel = vendor.b == signature_INTEL_ebx;
-    ask(leaf, subleaf, r);
+    ask_host(leaf, subleaf, r);
     switch (leaf) {
     case 0:
         r->a = vendor.a < 0x1f ? 0x1f : vendor.a;
@@ -102,7 +83,7 @@ static void answer(uint32_t leaf, uint32_t subleaf, struct answer *r)
         r->d = signature_INTEL_edx;
         break;
     case 1:
-        r->a = model->signature;
+        r->a = sgxsim_cpu_signature();
         break;
     case 2:
         if (!intel)
@@ -110,7 +91,7 @@ static void answer(uint32_t leaf, uint32_t subleaf, struct answer *r)
         break;
     case 4:
         if (!intel)
-            ask(0x8000001d, subleaf, r); /* in the same format */
+            ask_host(0x8000001d, subleaf, r); /* in the same format */
         break;
     case 7:
         if (subleaf == 0) {
@@ -121,20 +102,31 @@ static void answer(uint32_t leaf, uint32_t subleaf, struct answer *r)
     case 0x12:
         answer_sgx(subleaf, r);
         break;
-    case 0x14: case 0x15: case 0x16: case 0x17: case 0x18: case 0x19: case 0x1a: case 0x1b:
-    case 0x1c: case 0x1d: case 0x1e:
+    case 0x14:
+    case 0x15:
+    case 0x16:
+    case 0x17:
+    case 0x18:
+    case 0x19:
+    case 0x1a:
+    case 0x1b:
+    case 0x1c:
+    case 0x1d:
+    case 0x1e:
         if (leaf > vendor.a)
             *r = (struct answer){0};
         break;
     case 0x1f:
         if (leaf > vendor.a)
-            ask(0xb, subleaf, r);
+            ask_host(0xb, subleaf, r);
         break;
     case 0x80000000:
         if (!intel)
             *r = (struct answer){.a = 0x80000008};
         break;
-    case 0x80000002: case 0x80000003: case 0x80000004:
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
         memcpy(r, brand + (leaf - 0x80000002) * 16, 16);
         break;
     default:
@@ -224,7 +216,7 @@ bool fgn_cpuid_trap(int sig, ucontext_t *uc)
     const uint8_t *p = (const uint8_t *)rip;
     if (p[0] != 0x0f || p[1] != (sig == SIGILL ? 0x0b : 0xa2))
         return false;
-    answer((uint32_t)r[REG_RAX], (uint32_t)r[REG_RCX], &out);
+    answer_leaf((uint32_t)r[REG_RAX], (uint32_t)r[REG_RCX], &out);
     r[REG_RAX] = out.a;
     r[REG_RBX] = out.b;
     r[REG_RCX] = out.c;

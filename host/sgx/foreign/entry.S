@@ -42,6 +42,12 @@ fgn_jump:
         xor     %r15d, %r15d
         jmp     *%r11
 
+        .bss
+        .balign 16
+        .globl  fgn_gate_out
+fgn_gate_out:
+        .skip   1024 * 8
+
         .section .rodata
         .balign 16
         .globl  fgn_vdso_begin, fgn_vdso_end

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs an unmodified program that expects SGX, on the simulated processor (docs/sgx-sim.md).
 //
-// sgx-sim is a static program at a fixed address. It maps the program and its interpreter into its own
-// process, as the kernel's execve would, and stays beneath it: a seccomp filter traps the few system
-// calls that SGX, signals and processes need (its own text is exempt), and signals come here first.
-// Each thread of the program has a second thread pointer here, for the C library that we are linked
-// with: the program's FS is never ours.
+// sgx-sim is a static program at a fixed address. It maps the program and its interpreter into its
+// own process, as the kernel's execve would, and stays beneath it: a seccomp filter traps the few
+// system calls that SGX, signals and processes need (its own text is exempt), and signals come here
+// first. Each thread of the program has a second thread pointer here, for the C library that we are
+// linked with: the program's FS is never ours.
 #ifndef HOST_SGX_FOREIGN_FOREIGN_H
 #define HOST_SGX_FOREIGN_FOREIGN_H
 
@@ -17,25 +17,14 @@
 #include <sys/types.h>
 #include <ucontext.h>
 
+#include "host/sgx/foreign/settings.h"
 #include "host/sgx/sim/sim.h"
 
 /* Where the program is linked (module.mk); the filter exempts what lies in between. */
 #define FGN_BASE 0x600000000000ull
 #define FGN_END 0x600001000000ull
 
-#define FGN_ENVIRONMENT "SHELTER_SGX_SIM"
-
-/* What the environment variable says. It goes on to each program that is started from here. */
-struct fgn_options {
-    char exe[4096];    /* the program, absolute */
-    char key[4096];    /* fuse key, or "" */
-    char counts[4096]; /* file for counts, or "" */
-    char aesm[108];    /* our AESM socket, or "" */
-    char cpu[32];
-    uint64_t epc_bytes;
-    bool strict, filtered, quiet;
-};
-extern struct fgn_options fgn_options;
+extern struct sh_sim_settings fgn_options;
 
 /* The kernel's struct sigaction and ucontext, not the C library's. */
 struct fgn_action {
@@ -78,32 +67,42 @@ struct fgn_thread *fgn_thread_first(void);
 struct fgn_thread *fgn_thread_find(int tid, uint64_t fs);
 void fgn_thread_alone(struct fgn_thread *t); /* in the child of a fork */
 
-/* signal.c */
+/* action.c */
 #define FGN_SYNC                                                                                   \
     (1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) | 1ull << (SIGFPE - 1) |  \
      1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1))
-int fgn_signals_start(void);
+int fgn_signals_start(void (*handler)(int, siginfo_t *, void *));
+void fgn_signal_thread(struct fgn_thread *t); /* whose signal is dealt with */
+void fgn_signal_default(int sig);
+void fgn_deliver(int sig, siginfo_t *info, ucontext_t *uc);
 uint64_t *fgn_mask(ucontext_t *uc);
 long fgn_sigaction(struct fgn_thread *t, const long a[6]);
 long fgn_sigprocmask(struct fgn_thread *t, ucontext_t *uc, const long a[6]);
 long fgn_sigaltstack(struct fgn_thread *t, ucontext_t *uc, const long a[6]);
 
 /* filter.c */
-int fgn_filter(void); /* unless it is there already */
+int fgn_filter(void);
+long fgn_own_filter(long number, const long a[6]);
 
-/* call.c: a trapped system call. */
+/* memory.c and gate.c */
 #define FGN_PASS (-100000L) /* let the kernel do it, in the program's own place */
-void fgn_call(struct fgn_thread *t, ucontext_t *uc);
 int fgn_copy_in(void *to, uint64_t from, size_t size);
 int fgn_copy_out(uint64_t to, const void *from, size_t size);
 /* At most `size` - 1 characters and a zero; -EFAULT, -ENAMETOOLONG. */
 int fgn_copy_path(char *to, uint64_t from, size_t size);
-/* Sends the thread through a gate: its system call happens there, and it returns to where it was. */
+/* Sends the thread through a gate: its system call happens there, and it returns to where it was.
+ */
 bool fgn_pass(ucontext_t *uc);
 /* A program counter within a gate, as the program would see it. */
 uint64_t fgn_gate_outside(uint64_t rip);
 void fgn_lock(void);
 void fgn_unlock(void);
+
+/* call.c: a trapped system call. */
+void fgn_call(struct fgn_thread *t, siginfo_t *info, ucontext_t *uc);
+
+/* signal.c */
+void fgn_handler(int sig, siginfo_t *info, void *ctx);
 
 /* device.c */
 long fgn_open(const char *path, long flags); /* FGN_PASS: not ours */
@@ -125,7 +124,7 @@ long fgn_clone(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6
 long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6]);
 
 /* cpuid.c */
-int fgn_cpuid_start(const char *cpu);
+void fgn_cpuid_start(void);
 void fgn_cpuid_patch(uint64_t start, uint64_t size);
 bool fgn_cpuid_trap(int sig, ucontext_t *uc);
 
@@ -134,8 +133,6 @@ unsigned fgn_length(const uint8_t *p, size_t room);
 
 /* load.c: maps fgn_options.exe, and starts it with what the kernel gave us. Does not return. */
 int fgn_start(long *stack);
-/* Makes the options' environment string. */
-int fgn_options_write(char *to, size_t size, const char *exe);
 
 /* vdso.c: the image for AT_SYSINFO_EHDR, or 0. */
 uint64_t fgn_vdso(uint64_t kernel);
@@ -148,6 +145,5 @@ extern uint64_t fgn_gate_out[FGN_GATES];
 extern const uint8_t fgn_vdso_begin[], fgn_vdso_end[];
 _Noreturn void fgn_jump(uint64_t entry, uint64_t stack);
 _Noreturn void fgn_restore(void);
-void fgn_handler(int sig, siginfo_t *info, void *ctx);
 
 #endif

@@ -73,8 +73,8 @@ struct prefixes {
 };
 
 /* From the opcode on, whose parts are known. */
-static unsigned rest(const uint8_t *p, size_t at, size_t room, unsigned parts, unsigned op,
-                     const struct prefixes *x)
+static unsigned length_with(const uint8_t *p, size_t at, size_t room, unsigned parts, unsigned op,
+                            const struct prefixes *x)
 {
     if ((parts & BAD) != 0 || at > room)
         return 0;
@@ -90,9 +90,9 @@ static unsigned rest(const uint8_t *p, size_t at, size_t room, unsigned parts, u
     at += (parts & IMM8) != 0 ? 1 : 0;
     at += (parts & IMM16) != 0 ? 2 : 0;
     if ((parts & IMM32) != 0)
-        at += is_between(op, 0xb8, 0xbf) && x->wide        ? 8
+        at += is_between(op, 0xb8, 0xbf) && x->wide               ? 8
               : x->word && op != 0xe8 && op != 0xe9 && op < 0x100 ? 2
-                                                           : 4;
+                                                                  : 4;
     return at <= room && at <= 15 ? (unsigned)at : 0;
 }
 
@@ -106,8 +106,10 @@ static unsigned vector_length(const uint8_t *p, size_t at, size_t room)
     if (first != 0xc5)
         map = p[at + 1] & (first == 0xc4 ? 0x1f : 7);
     unsigned op = p[at + skip];
-    unsigned parts = map == 1 ? parts_of_second(op) & (MODRM | IMM8) : map == 3 ? MODRM | IMM8 : MODRM;
-    return rest(p, at + skip + 1, room, parts, 0x100, &none);
+    unsigned parts = map == 1   ? parts_of_second(op) & (MODRM | IMM8)
+                     : map == 3 ? MODRM | IMM8
+                                : MODRM;
+    return length_with(p, at + skip + 1, room, parts, 0x100, &none);
 }
 
 unsigned fgn_length(const uint8_t *p, size_t room)
@@ -134,9 +136,9 @@ unsigned fgn_length(const uint8_t *p, size_t room)
     if (is_between(op, 0xa0, 0xa3))
         return at + 8 <= room ? (unsigned)at + (x.address ? 4 : 8) : 0;
     if (op != 0x0f)
-        return rest(p, at, room, parts_of_first(op), op, &x);
+        return length_with(p, at, room, parts_of_first(op), op, &x);
     op = p[at++];
     if (op == 0x38 || op == 0x3a)
-        return rest(p, at + 1, room, op == 0x3a ? MODRM | IMM8 : MODRM, 0x100, &x);
-    return rest(p, at, room, parts_of_second(op), op | 0x100, &x);
+        return length_with(p, at + 1, room, op == 0x3a ? MODRM | IMM8 : MODRM, 0x100, &x);
+    return length_with(p, at, room, parts_of_second(op), op | 0x100, &x);
 }

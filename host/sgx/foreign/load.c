@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Maps a program and its interpreter as the kernel's execve does, and starts it on the stack that the
-// kernel made for us.
+// Maps a program and its interpreter as the kernel's execve does, and starts it on the stack that
+// the kernel made for us.
 #include "host/sgx/foreign/foreign.h"
 
 #include <elf.h>
@@ -25,7 +25,7 @@ struct image {
     char interpreter[4096];
 };
 
-static int protection(uint32_t flags)
+static int protection_of(uint32_t flags)
 {
     return ((flags & PF_R) != 0 ? PROT_READ : 0) | ((flags & PF_W) != 0 ? PROT_WRITE : 0) |
            ((flags & PF_X) != 0 ? PROT_EXEC : 0);
@@ -37,7 +37,7 @@ static uint64_t round_up(uint64_t v)
 }
 
 /* Where it comes to lie: what its headers say, or a free place. */
-static int reserve(const Elf64_Ehdr *e, const Elf64_Phdr *ph, bool program, uint64_t *bias)
+static int reserve_range(const Elf64_Ehdr *e, const Elf64_Phdr *ph, bool program, uint64_t *bias)
 {
     uint64_t low = UINT64_MAX, high = 0, hint = 0, random = 0;
     for (unsigned i = 0; i < e->e_phnum; i++) {
@@ -73,7 +73,7 @@ static int map_segment(int fd, const Elf64_Phdr *ph, uint64_t bias)
     uint64_t in_page = ph->p_vaddr & (PAGE - 1);
     uint64_t file_end = bias + ph->p_vaddr + ph->p_filesz;
     uint64_t end = round_up(bias + ph->p_vaddr + ph->p_memsz);
-    int prot = protection(ph->p_flags);
+    int prot = protection_of(ph->p_flags);
     if (ph->p_filesz != 0 &&
         mmap((void *)start, ph->p_filesz + in_page, prot, MAP_PRIVATE | MAP_FIXED, fd,
              (off_t)(ph->p_offset - in_page)) == MAP_FAILED)
@@ -110,7 +110,7 @@ static int map_image(const char *path, bool program, struct image *image)
     if (ret == 0)
         ret = read_at(fd, ph, e.e_phnum * sizeof(ph[0]), e.e_phoff);
     if (ret == 0)
-        ret = reserve(&e, ph, program, &bias);
+        ret = reserve_range(&e, ph, program, &bias);
     image->entry = bias + e.e_entry;
     image->base = bias;
     image->header_count = e.e_phnum;
@@ -131,8 +131,8 @@ static int map_image(const char *path, bool program, struct image *image)
 
 /* --- the stack ------------------------------------------------------------------------------- */
 
-static uint64_t auxiliary(uint64_t type, uint64_t value, const struct image *program,
-                          const struct image *interpreter)
+static uint64_t change_auxiliary(uint64_t type, uint64_t value, const struct image *program,
+                                 const struct image *interpreter)
 {
     switch (type) {
     case AT_PHDR:
@@ -167,13 +167,13 @@ static uint64_t build_stack(const long *from, uint64_t top, const struct image *
         *p++ = from[i];
     const long *env = from + from[0] + 2;
     for (; *env != 0; env++) {
-        if (strncmp((const char *)*env, FGN_ENVIRONMENT "=", sizeof(FGN_ENVIRONMENT)) != 0)
+        if (strncmp((const char *)*env, SH_SIM_ENVIRONMENT "=", sizeof(SH_SIM_ENVIRONMENT)) != 0)
             *p++ = *env;
     }
     *p++ = 0;
     for (env++; env[0] != AT_NULL; env += 2) {
         *p++ = env[0];
-        *p++ = (long)auxiliary((uint64_t)env[0], (uint64_t)env[1], program, interpreter);
+        *p++ = (long)change_auxiliary((uint64_t)env[0], (uint64_t)env[1], program, interpreter);
     }
     *p++ = AT_NULL;
     *p = 0;

@@ -23,9 +23,9 @@ struct shape {
     int number, path, folder;
 };
 static const struct shape shapes[] = {
-    {SYS_open, 0, -1},      {SYS_stat, 0, -1},       {SYS_lstat, 0, -1},  {SYS_access, 0, -1},
-    {SYS_readlink, 0, -1},  {SYS_openat, 1, 0},      {SYS_openat2, 1, 0}, {SYS_newfstatat, 1, 0},
-    {SYS_faccessat, 1, 0},  {SYS_faccessat2, 1, 0},  {SYS_statx, 1, 0},   {SYS_readlinkat, 1, 0},
+    {SYS_open, 0, -1},     {SYS_stat, 0, -1},      {SYS_lstat, 0, -1},  {SYS_access, 0, -1},
+    {SYS_readlink, 0, -1}, {SYS_openat, 1, 0},     {SYS_openat2, 1, 0}, {SYS_newfstatat, 1, 0},
+    {SYS_faccessat, 1, 0}, {SYS_faccessat2, 1, 0}, {SYS_statx, 1, 0},   {SYS_readlinkat, 1, 0},
 };
 
 static bool is_own_exe(const char *path)
@@ -132,7 +132,8 @@ static long connect_call(const long a[6])
 {
     struct sockaddr_un to;
     size_t size = (size_t)a[2];
-    if (fgn_options.aesm[0] == 0 || size > sizeof(to) || size < offsetof(struct sockaddr_un, sun_path) + 2)
+    if (fgn_options.aesm[0] == 0 || size > sizeof(to) ||
+        size < offsetof(struct sockaddr_un, sun_path) + 2)
         return FGN_PASS;
     memset(&to, 0, sizeof(to));
     if (fgn_copy_in(&to, (uint64_t)a[1], size) != 0 || to.sun_family != AF_UNIX)

@@ -136,8 +136,7 @@ static bool take_room(struct fgn_thread *t, struct room *room, size_t pointers)
         if (t->exec_room != NULL)
             munmap(t->exec_room, t->exec_size);
         t->exec_size = 0;
-        t->exec_room =
-            mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        t->exec_room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (t->exec_room == MAP_FAILED) {
             t->exec_room = NULL;
             return false;
@@ -152,20 +151,19 @@ static bool take_room(struct fgn_thread *t, struct room *room, size_t pointers)
 
 static bool is_option(uint64_t p)
 {
-    char name[sizeof(FGN_ENVIRONMENT)];
+    char name[sizeof(SH_SIM_ENVIRONMENT)];
     return fgn_copy_in(name, p, sizeof(name)) == 0 &&
-           memcmp(name, FGN_ENVIRONMENT "=", sizeof(name)) == 0;
+           memcmp(name, SH_SIM_ENVIRONMENT "=", sizeof(name)) == 0;
 }
 
 struct exec {
-    char path[PATH_MAX], first[256], *interpreter, *argument;
+    char path[PATH_MAX], whole[PATH_MAX], first[256], *interpreter, *argument;
     bool script;
 };
 
 /* The ELF file that runs in the end, absolute, and what a script adds to the arguments. */
-static long resolve(struct exec *e)
+static long resolve_program(struct exec *e)
 {
-    char whole[PATH_MAX];
     long ret = look_at(e->path, e->first);
     const char *program = e->path;
     if (ret == 1) {
@@ -180,17 +178,15 @@ static long resolve(struct exec *e)
     }
     if (ret != 0)
         return ret;
-    if (realpath(program, whole) == NULL)
-        return -errno;
-    return fgn_options_write(NULL, 0, whole) > 0 ? 0 : -E2BIG;
+    return realpath(program, e->whole) == NULL ? -errno : 0;
 }
 
 long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6])
 {
     struct exec e = {0};
     int at = number == SYS_execveat ? 1 : 0;
-    char whole[PATH_MAX];
-    static char line[16384];
+    static char line[SH_SIM_ENVIRONMENT_MAX];
+    static struct sh_sim_settings next;
     int ret = fgn_copy_path(e.path, (uint64_t)a[at], sizeof(e.path));
     if (ret != 0)
         return ret;
@@ -205,7 +201,7 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
             return -ENAMETOOLONG;
         memcpy(e.path, under, sizeof(e.path));
     }
-    long r = resolve(&e);
+    long r = resolve_program(&e);
     if (r != 0)
         return r;
     long argc = count_pointers((uint64_t)a[at + 1]), envc = count_pointers((uint64_t)a[at + 2]);
@@ -214,8 +210,6 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
         return argc < 0 ? argc : envc;
     if (!take_room(t, &room, (size_t)(argc + envc) + 8))
         return -ENOMEM;
-    if (realpath(e.script ? e.interpreter : e.path, whole) == NULL)
-        return -errno;
     /* argv */
     uint64_t *argv = room.pointers, *p = argv, first = 0;
     if (argc > 0 && fgn_copy_in(&first, (uint64_t)a[at + 1], 8) != 0)
@@ -245,7 +239,10 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
             p++;
     }
     fgn_lock();
-    if (fgn_options_write(line, sizeof(line), whole) > 0)
+    next = fgn_options;
+    next.filtered = true;
+    memcpy(next.exe, e.whole, sizeof(next.exe));
+    if (sh_sim_settings_write(&next, line, sizeof(line)) > 0)
         *p++ = put_string(&room, line);
     fgn_unlock();
     *p = 0;

@@ -60,7 +60,7 @@ __attribute__((no_stack_protector)) static void clear_bytes(uint8_t *to, size_t 
 }
 
 /* | TLS | thread control block | guard | signal stack |, fresh, whoever had it before. */
-__attribute__((no_stack_protector)) static bool prepare(struct fgn_thread *t)
+__attribute__((no_stack_protector)) static bool prepare_thread(struct fgn_thread *t)
 {
     size_t room = (tls.size + tls.align - 1) & ~(tls.align - 1);
     size_t low = (room + TCB_SIZE + 0xfff) & ~0xffful;
@@ -89,8 +89,7 @@ __attribute__((no_stack_protector)) static bool prepare(struct fgn_thread *t)
 
 __attribute__((no_stack_protector)) static bool is_gone(struct fgn_thread *t)
 {
-    return t->ending && t->tid != 0 &&
-           fgn_raw3(SYS_tgkill, fgn_pid, t->tid, 0) == -3 /* ESRCH */;
+    return t->ending && t->tid != 0 && fgn_raw3(SYS_tgkill, fgn_pid, t->tid, 0) == -3 /* ESRCH */;
 }
 
 __attribute__((no_stack_protector)) static void take_lock(void)
@@ -128,7 +127,7 @@ __attribute__((no_stack_protector)) static struct fgn_thread *new_thread(int tid
         t = &threads[used++];
         places[at] = t;
     }
-    if (t == NULL || !prepare(t))
+    if (t == NULL || !prepare_thread(t))
         return NULL;
     t->program_stack = (stack_t){.ss_flags = SS_DISABLE};
     t->hidden = 0;

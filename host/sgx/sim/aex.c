@@ -213,8 +213,7 @@ void sim_fault(struct sim_thread *t)
         sim_aex(t, sim_exitinfo(t->dev, t->vector));
     }
     bool vdso = t->r.rip == (uint64_t)sim_aep || t->r.rip == (uint64_t)sim_aep_enclu;
-    bool foreign =
-        t->r.rip == (uint64_t)sim_foreign_aep || t->r.rip == (uint64_t)sim_foreign_enclu;
+    bool foreign = t->r.rip == (uint64_t)sim_foreign_aep || t->r.rip == (uint64_t)sim_foreign_enclu;
     if (!(vdso || foreign) || t->vector == SGX_VECTOR_DB || t->vector == SGX_VECTOR_BP) {
         t->raise = signal_of(t->vector); /* as the kernel: no fix-up, a signal at the AEP */
         return;

@@ -124,17 +124,64 @@ int sgxsim_power_on(const char *key_file)
     return sim_cpu_init(key_file);
 }
 
+/* --- kinds of processors --------------------------------------------------------------------- */
+
+#define XFRM_AVX512 (7ull << 5)
+
+static const struct kind {
+    const char *name;
+    uint32_t signature;
+    uint8_t size_log; /* of the largest enclave */
+    bool sgx2, kss, notify;
+    uint64_t xfrm; /* at most */
+} kinds[] = {
+    {"", 0x806f8, 46, true, true, true, ~0ull},
+    {"icelake", 0x606a6, 38, true, true, false, ~0ull},
+    {"sapphire-rapids", 0x806f8, 46, true, true, true, ~0ull},
+    {"emerald", 0xc06f2, 46, true, true, true, ~0ull},
+    {"client", 0x706e5, 36, true, true, false, ~0ull},
+    {"sgx1", 0x906ec, 36, false, false, false, ~XFRM_AVX512},
+};
+static const struct kind *kind = &kinds[0];
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 1; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(name, kinds[i].name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+bool sgxsim_cpu_known(const char *name)
+{
+    return find_kind(name) != NULL;
+}
+
+int sgxsim_set_cpu(const char *name)
+{
+    if (find_kind(name) == NULL)
+        return -EINVAL;
+    kind = find_kind(name);
+    return 0;
+}
+
+uint32_t sgxsim_cpu_signature(void)
+{
+    return kind->signature;
+}
+
 void sgxsim_caps(struct sgxsim_caps *caps)
 {
     if (sim_cpu.xfrm == 0)
         (void)read_xstate();
     *caps = (struct sgxsim_caps){
         .attributes = {SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |
-                           SGX_ATTR_EINITTOKENKEY | SGX_ATTR_KSS | SGX_ATTR_AEXNOTIFY,
-                       sim_cpu.xfrm & ~XFRM_PKRU},
-        .miscselect = SGX_MISC_EXINFO,
-        .sgx2 = true,
-        .edeccssa = true,
-        .max_enclave_size = 1ull << 46,
+                           SGX_ATTR_EINITTOKENKEY | (kind->kss ? SGX_ATTR_KSS : 0) |
+                           (kind->notify ? SGX_ATTR_AEXNOTIFY : 0),
+                       sim_cpu.xfrm & ~XFRM_PKRU & kind->xfrm},
+        .miscselect = kind->sgx2 ? SGX_MISC_EXINFO : 0,
+        .sgx2 = kind->sgx2,
+        .edeccssa = kind->notify,
+        .max_enclave_size = 1ull << kind->size_log,
     };
 }

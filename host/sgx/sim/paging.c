@@ -35,7 +35,8 @@ static int evict_one(struct sgxsim *dev)
             for (uint64_t at = sim_epc_next(dev, from, end); at < end;
                  at = sim_epc_next(dev, at + SGX_PAGE_SIZE, end)) {
                 struct sim_page *p = sim_page(dev, at);
-                if (p->type != SGX_PT_REG || (p->state & PAGE_EVICTED) != 0)
+                if ((p->type != SGX_PT_REG && p->type != SGX_PT_TRIM) ||
+                    (p->state & PAGE_EVICTED) != 0)
                     continue;
                 if ((p->state & PAGE_REFERENCED) != 0) {
                     p->state &= (uint8_t)~PAGE_REFERENCED;

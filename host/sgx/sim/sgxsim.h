@@ -42,6 +42,13 @@ struct sgxsim_caps {
 };
 void sgxsim_caps(struct sgxsim_caps *caps);
 
+/* The kind of processor, before a device is opened: "icelake", "sapphire-rapids", "emerald",
+ * "client", "sgx1" (with launch control, but no SGX2). -EINVAL for any other. Without it: all that
+ * there is. */
+int sgxsim_set_cpu(const char *name);
+bool sgxsim_cpu_known(const char *name);
+uint32_t sgxsim_cpu_signature(void); /* family, model and stepping, as in CPUID.1.EAX */
+
 /* Events since the device was opened. All monotonic except epc_pages. */
 struct sgxsim_stats {
     uint64_t eenter, eresume, eexit, aex; /* aex counts each kind: faults, traps, interrupts */

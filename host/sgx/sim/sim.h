@@ -302,7 +302,7 @@ extern enum sim_guard_method {
 } sim_guard_method;
 extern bool sim_no_ldt;
 int sim_attach(void);
-void sim_detach(void); /* this thread ends */
+void sim_detach(void);                            /* this thread ends */
 void sim_show_thread(const struct sim_thread *t); /* sets ES */
 void sim_after_fork(void);
 struct sim_thread *sim_thread_by_es(void);
@@ -310,7 +310,7 @@ bool sim_can_guard(void);
 int sim_guard(struct sim_thread *t); /* traps system calls in t->dev's ELRANGE */
 void sim_unguard(void);              /* this thread */
 int sim_table_renew(void);
-int sim_table_map(uint8_t *at);      /* maps the table of threads at the start of a jump block */
+int sim_table_map(uint8_t *at); /* maps the table of threads at the start of a jump block */
 #define SIM_TABLE_SIZE 0x8000u
 
 /* slots.c */

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/attest/aesm_serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "host/attest/aesm.h"
+#include "host/attest/protobuf.h"
+#include "host/attest/sim_tee.h"
+
+#define CLIENTS 64
+#define CLIENT_SECONDS 30
+
+/* Numbers of requests; an answer has its request's, and this one what there is not. */
+#define GET_LAUNCH_TOKEN 3u
+#define INIT_QUOTE_EX 15u
+#define GET_QUOTE_SIZE_EX 16u
+#define GET_QUOTE_EX 17u
+#define SELECT_KEY_ID 19u
+#define NOT_SUPPORTED 20u
+#define KEY_ID_COUNT 21u
+#define KEY_IDS 22u
+
+#define AESM_SUCCESS 0u
+#define AESM_UNEXPECTED_ERROR 1u
+#define AESM_PARAMETER_ERROR 3u
+
+#define PUBLIC_KEY_ID_SIZE 32u
+#define LAUNCH_TOKEN_SIZE 1024u
+/* A quote of the simulated quoting enclave is always shorter. */
+#define QUOTE_ROOM 8192u
+
+static void add_quote(const char *dir, const struct sh_view *report, uint64_t room,
+                      struct sh_buffer *out)
+{
+    static uint8_t quote[SH_QUOTE_MAX];
+    struct sh_error err = {0};
+    struct sgx_report r;
+    if (!report->data || report->size != sizeof(r)) {
+        sh_pb_put_number(out, 1, AESM_PARAMETER_ERROR);
+        return;
+    }
+    memcpy(&r, report->data, sizeof(r));
+    int size = sh_sim_qe_quote_sgx(dir, &r, quote, &err);
+    bool fits = size > 0 && (uint64_t)size <= room;
+    sh_pb_put_number(out, 1,
+                     fits       ? AESM_SUCCESS
+                     : size > 0 ? AESM_PARAMETER_ERROR
+                                : AESM_UNEXPECTED_ERROR);
+    if (fits)
+        sh_pb_put_bytes(out, 2, quote, (size_t)size);
+}
+
+/* The request's parts that any answer needs. */
+struct parts {
+    struct sh_view report, key_id;
+    uint64_t room;
+};
+
+static void answer_known(const char *dir, unsigned number, const struct parts *p,
+                         struct sh_buffer *out)
+{
+    static const uint8_t zero[LAUNCH_TOKEN_SIZE];
+    struct sgx_targetinfo target;
+    if (number == GET_QUOTE_EX) {
+        add_quote(dir, &p->report, p->room, out);
+        return;
+    }
+    sh_pb_put_number(out, 1, AESM_SUCCESS);
+    switch (number) {
+    case GET_LAUNCH_TOKEN: /* none is needed where the kernel writes the launch key */
+        sh_pb_put_bytes(out, 2, zero, LAUNCH_TOKEN_SIZE);
+        break;
+    case INIT_QUOTE_EX:
+        sh_sim_qe_target(&target);
+        sh_pb_put_bytes(out, 2, &target, sizeof(target));
+        sh_pb_put_number(out, 3, PUBLIC_KEY_ID_SIZE);
+        if (p->room >= PUBLIC_KEY_ID_SIZE)
+            sh_pb_put_bytes(out, 4, target.mrenclave, PUBLIC_KEY_ID_SIZE);
+        break;
+    case GET_QUOTE_SIZE_EX:
+        sh_pb_put_number(out, 2, QUOTE_ROOM);
+        break;
+    case SELECT_KEY_ID:
+        sh_pb_put_bytes(out, 2, p->key_id.data, p->key_id.size);
+        break;
+    case KEY_ID_COUNT:
+        sh_pb_put_number(out, 2, 1);
+        break;
+    }
+}
+
+static void read_parts(unsigned number, const struct sh_view *message, struct parts *p)
+{
+    struct sh_reader in = sh_reader(message->data, message->size);
+    struct sh_view bytes;
+    uint64_t value;
+    while (!in.failed && in.at < in.size) {
+        unsigned field = sh_pb_take_field(&in, &bytes, &value);
+        if (field == 1 && bytes.data)
+            *(number == GET_QUOTE_EX ? &p->report : &p->key_id) = bytes;
+        if (field == 4)
+            p->room = value;
+    }
+}
+
+void sh_aesm_answer(const char *dir, const uint8_t *request, size_t size, struct sh_buffer *out)
+{
+    struct sh_reader all = sh_reader(request, size);
+    struct sh_view bytes, message = {0};
+    struct sh_buffer answer = {0};
+    struct parts parts = {0};
+    uint64_t value;
+    unsigned number = 0;
+    while (!all.failed && all.at < all.size) {
+        unsigned field = sh_pb_take_field(&all, &bytes, &value);
+        if (bytes.data || field) {
+            number = field;
+            message = bytes;
+        }
+    }
+    bool known = number == GET_LAUNCH_TOKEN ||
+                 (number >= INIT_QUOTE_EX && number <= GET_QUOTE_EX) || number == SELECT_KEY_ID ||
+                 number == KEY_ID_COUNT || number == KEY_IDS;
+    if (all.failed || !known) {
+        sh_pb_put_number(&answer, 1, AESM_UNEXPECTED_ERROR);
+        number = NOT_SUPPORTED;
+    } else {
+        read_parts(number, &message, &parts);
+        if (number == KEY_IDS) {
+            uint8_t id[SH_AESM_KEY_ID_SIZE];
+            sh_aesm_key_id(id);
+            sh_pb_put_number(&answer, 1, AESM_SUCCESS);
+            sh_pb_put_bytes(&answer, 2, id, sizeof(id));
+        } else {
+            answer_known(dir, number, &parts, &answer);
+        }
+    }
+    sh_pb_put_bytes(out, number, answer.data, answer.size);
+    sh_buffer_free(&answer);
+}
+
+/* --- the socket --- */
+
+struct client {
+    struct sh_buffer in;
+    time_t since;
+};
+
+static void answer_client(int fd, struct client *c, const char *dir)
+{
+    struct sh_buffer out = {0};
+    uint8_t size[4];
+    sh_aesm_answer(dir, c->in.data + 4, c->in.size - 4, &out);
+    sh_put_le32(size, (uint32_t)out.size);
+    if (!sh_write_all(fd, size, sizeof(size)))
+        (void)sh_write_all(fd, out.data, out.size);
+    sh_buffer_free(&out);
+    c->in.size = 0;
+}
+
+/* False: it is done with. */
+static bool read_client(int fd, struct client *c, const char *dir)
+{
+    uint8_t part[4096];
+    uint64_t want = c->in.size < 4 ? 4 : 4 + (uint64_t)sh_le32(c->in.data);
+    if (want > SH_AESM_MESSAGE_MAX)
+        return false;
+    size_t more = want - c->in.size < sizeof(part) ? want - c->in.size : sizeof(part);
+    ssize_t n = recv(fd, part, more, MSG_DONTWAIT);
+    if (n <= 0)
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
+    sh_buffer_add(&c->in, part, (size_t)n);
+    if (c->in.size >= 4 && c->in.size == 4 + (uint64_t)sh_le32(c->in.data))
+        answer_client(fd, c, dir);
+    return true;
+}
+
+static void drop_client(struct pollfd *p, struct client *c)
+{
+    close(p->fd);
+    p->fd = -1;
+    sh_buffer_free(&c->in);
+    *c = (struct client){0};
+}
+
+static void take_client(int listener, struct pollfd *p, struct client *c)
+{
+    struct timeval limit = {.tv_sec = 2};
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (p[i].fd < 0) {
+            p[i].fd = fd;
+            c[i].since = time(NULL);
+            return;
+        }
+    close(fd);
+}
+
+int sh_aesm_serve(int listener, int until, const char *dir)
+{
+    struct pollfd p[CLIENTS + 2];
+    static struct client clients[CLIENTS];
+    for (unsigned i = 0; i < CLIENTS + 2; i++)
+        p[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+    p[CLIENTS].fd = listener;
+    p[CLIENTS + 1].fd = until;
+    for (;;) {
+        if (poll(p, CLIENTS + 2, CLIENT_SECONDS * 1000) < 0 && errno != EINTR)
+            return -errno;
+        if (p[CLIENTS + 1].revents)
+            return 0;
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            bool gone = p[i].fd >= 0 && p[i].revents && !read_client(p[i].fd, &clients[i], dir);
+            if (p[i].fd >= 0 && (gone || time(NULL) - clients[i].since > CLIENT_SECONDS))
+                drop_client(&p[i], &clients[i]);
+        }
+        if (p[CLIENTS].revents)
+            take_client(listener, p, clients);
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/sgx/foreign/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each field is LENGTH:TEXT, so that any path can be written. */
+static const char *take_field(const char *p, char *to, size_t size)
+{
+    char *end;
+    unsigned long n = strtoul(p, &end, 10);
+    if (end == p || *end != ':' || n >= size || strlen(end + 1) < n)
+        return NULL;
+    memcpy(to, end + 1, n);
+    to[n] = 0;
+    return end + 1 + n;
+}
+
+int sh_sim_settings_read(struct sh_sim_settings *s, const char *value)
+{
+    char epc[32], flags[16];
+    const struct {
+        char *to;
+        size_t size;
+    } fields[] = {
+        {s->cpu, sizeof(s->cpu)},       {epc, sizeof(epc)},
+        {flags, sizeof(flags)},         {s->key, sizeof(s->key)},
+        {s->counts, sizeof(s->counts)}, {s->aesm, sizeof(s->aesm)},
+        {s->exe, sizeof(s->exe)},
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        value = take_field(value, fields[i].to, fields[i].size);
+        if (value == NULL)
+            return -EINVAL;
+    }
+    s->epc_bytes = strtoull(epc, NULL, 10);
+    s->strict = strchr(flags, 's') != NULL;
+    s->filtered = strchr(flags, 'f') != NULL;
+    return 0;
+}
+
+int sh_sim_settings_write(const struct sh_sim_settings *s, char *to, size_t size)
+{
+    char epc[32], flags[8];
+    snprintf(epc, sizeof(epc), "%lu", (unsigned long)s->epc_bytes);
+    snprintf(flags, sizeof(flags), "%s%s", s->filtered ? "f" : "", s->strict ? "s" : "");
+    int n = snprintf(to, size, SH_SIM_ENVIRONMENT "=%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s",
+                     strlen(s->cpu), s->cpu, strlen(epc), epc, strlen(flags), flags, strlen(s->key),
+                     s->key, strlen(s->counts), s->counts, strlen(s->aesm), s->aesm, strlen(s->exe),
+                     s->exe);
+    return n > 0 && (to == NULL || (size_t)n < size) ? n : -E2BIG;
+}
