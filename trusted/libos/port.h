@@ -243,10 +243,13 @@ _Noreturn void port_stop(void);
 
 /* ---- time -------------------------------------------------------------------------------------
  */
-enum port_clock { PORT_CLOCK_REALTIME, PORT_CLOCK_MONOTONIC, PORT_CLOCK_CPU, PORT_CLOCK_THREAD };
+enum port_clock { PORT_CLOCK_REALTIME, PORT_CLOCK_MONOTONIC, PORT_CLOCK_CPU };
 /* Nanoseconds. [outside] without a trusted clock, whether it asks or counts by what it was told
  * (time/tsc.h): time/clock.c keeps it from going back. */
 uint64_t port_clock(enum port_clock which);
+/* Processor time of a thread that was started, which need not be the caller; 0: not known.
+ * [outside]: the host alone sees when threads run. */
+uint64_t port_thread_clock(struct thread *t);
 
 /* ---- entropy [inside] ---------------------------------------------------------------------------
  */

@@ -86,12 +86,20 @@ int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, ui
     return or_errno(r);
 }
 
-int64_t call_clock(struct loader_thread *t, struct sh_slot *s, uint64_t which)
+/* The kernel's number for the processor time of a thread (clock_getcpuclockid(3)). */
+static clockid_t thread_clock(int tid)
 {
-    static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
-                                    CLOCK_THREAD_CPUTIME_ID};
+    return (clockid_t)(~(unsigned)tid << 3 | 6);
+}
+
+int64_t call_clock(struct loader_thread *t, struct sh_slot *s, uint64_t which, uint64_t tcs)
+{
+    static const clockid_t ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
+    const struct loader_thread *other = which == 3 ? loader_thread_find(tcs) : NULL;
     struct timespec ts;
-    if (which > 3 || clock_gettime(ids[which], &ts))
+    if (which > 3 || (which == 3 && (!other || !other->tid)))
+        return -EINVAL;
+    if (clock_gettime(other ? thread_clock(other->tid) : ids[which], &ts))
         return -EINVAL;
     loader_clock_tell(s);
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;

@@ -23,20 +23,28 @@ void sgx_clock_take(struct sh_slot *slot, uint64_t before)
     tsc_take(&claim, before, tsc_now());
 }
 
+#define CLOCK_OF_THREAD 3 /* of SH_CALL_CLOCK; below: enum port_clock */
+
 /* The program's processor time is the host's to tell: it alone sees when we run. */
-static uint64_t ask_clock(enum port_clock which)
+static uint64_t ask_clock(uint64_t which, uint64_t tcs)
 {
-    int64_t r = SGX_CALL(.nr = SH_CALL_CLOCK, .args = {which});
+    int64_t r = SGX_CALL(.nr = SH_CALL_CLOCK, .args = {which, tcs});
     return r < 0 ? 0 : (uint64_t)r;
+}
+
+uint64_t port_thread_clock(struct thread *t)
+{
+    const struct port_thread *p = t->port;
+    return p ? ask_clock(CLOCK_OF_THREAD, p->tcs) : 0;
 }
 
 uint64_t port_clock(enum port_clock which)
 {
     uint64_t monotonic, realtime, now = tsc_now();
     if (which > PORT_CLOCK_MONOTONIC)
-        return ask_clock(which);
+        return ask_clock(which, 0);
     if (!tsc_read(now, &monotonic, &realtime)) {
-        uint64_t told = ask_clock(which);
+        uint64_t told = ask_clock(which, 0);
         sgx_clock_take(sgx_self()->slot, now);
         if (!tsc_read(tsc_now(), &monotonic, &realtime))
             return told;

@@ -411,13 +411,23 @@ void port_log(const char *text, uint32_t size)
     call_out(__NR_write, 2, text, size);
 }
 
+static uint64_t read_clock(int id)
+{
+    struct __kernel_timespec ts = {0, 0};
+    call_out(__NR_clock_gettime, id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t port_clock(enum port_clock which)
 {
-    static const int ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
-                              CLOCK_THREAD_CPUTIME_ID};
-    struct __kernel_timespec ts = {0, 0};
-    call_out(__NR_clock_gettime, ids[which], &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    static const int ids[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID};
+    return read_clock(ids[which]);
+}
+
+uint64_t port_thread_clock(struct thread *t)
+{
+    const struct port_thread *p = t->port;
+    return p && p->tid ? read_clock((int)(~(uint32_t)p->tid << 3 | 6)) : 0;
 }
 
 int port_random(void *buf, size_t size)

@@ -202,7 +202,7 @@ void thread_exit(struct thread *t, int wait_status)
         futex_exit(t);
     if (p->thread_count == 1 && !p->exiting)
         p->wait_status = wait_status;
-    p->cpu += port_clock(PORT_CLOCK_THREAD);
+    p->cpu += port_thread_clock(t);
     for (int i = 0; i < 2; i++) {
         p->moves[i] += t->moves[i];
         p->moved[i] += t->moved[i];
@@ -381,7 +381,7 @@ static int wait_status_of(const struct news *n)
 
 static int put_usage(uint64_t to, const struct process *c)
 {
-    uint64_t usage[18] = {c->cpu / NS, c->cpu % NS / 1000};
+    uint64_t ns = c->cpu + c->children_cpu, usage[18] = {ns / NS, ns % NS / 1000};
     return to ? user_write(to, usage, sizeof(usage)) : 0;
 }
 

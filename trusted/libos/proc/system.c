@@ -71,7 +71,7 @@ long sys_getrusage(int who, uint64_t to)
     uint64_t usage[18] = {0};
     if (who < -1 || who > 1)
         return -EINVAL;
-    uint64_t ns = who == 1    ? port_clock(PORT_CLOCK_THREAD)
+    uint64_t ns = who == 1    ? port_thread_clock(self())
                   : who == -1 ? current()->children_cpu
                               : process_cpu(current());
     usage[0] = ns / NS;

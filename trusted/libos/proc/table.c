@@ -50,22 +50,11 @@ int process_parent(const struct process *p)
     return p->parent ? p->parent->pid : 0;
 }
 
-/* The port knows the time of the calling thread, and of all threads together: what ended processes
- * took is kept in their parents, so that the rest is the calling one's, if it is the only one with
- * more threads. */
 uint64_t process_cpu(const struct process *p)
 {
-    if (p != current())
-        return p->cpu;
-    if (p->thread_count == 1)
-        return p->cpu + port_clock(PORT_CLOCK_THREAD);
-    uint64_t all = port_clock(PORT_CLOCK_CPU), others = 0;
-    list_for(it, &processes)
-    {
-        const struct process *o = container_of(it, struct process, node);
-        others += o->children_cpu + (o == p ? 0 : o->cpu);
-    }
-    return all - MIN(all, others);
+    uint64_t all = p->cpu;
+    list_for(it, &p->threads) all += port_thread_clock(container_of(it, struct thread, node));
+    return all;
 }
 
 bool group_is_orphaned(int32_t pgid)

@@ -37,6 +37,25 @@ uint64_t clock_real(void)
     return never_back(PORT_CLOCK_REALTIME);
 }
 
+/* Clocks of a process or thread by its number (clock_getcpuclockid(3)): ~number, which of them in
+ * bits 0 and 1, bit 2: of a thread. 0: the caller's own. */
+#define OF_PROCESS(number) ((int)(~(uint32_t)(number) << 3) | 2)
+
+static struct thread *thread_of_clock(int id)
+{
+    int who = ~(id >> 3);
+    return who ? thread_find_any(who) : self();
+}
+
+int clock_of(int id, uint64_t *ns)
+{
+    struct thread *t = thread_of_clock(id);
+    if ((id & 3) == 3 || !t)
+        return -EINVAL;
+    *ns = id & 4 ? port_thread_clock(t) : process_cpu(t->process);
+    return 0;
+}
+
 int clock_read(int id, uint64_t *ns)
 {
     switch (id) {
@@ -55,19 +74,21 @@ int clock_read(int id, uint64_t *ns)
         *ns = process_cpu(current());
         return 0;
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns = port_clock(PORT_CLOCK_THREAD);
+        *ns = port_thread_clock(self());
         return 0;
-    default: {
-        /* Of a process or thread by its number (pthread_getcpuclockid); of another thread the
-         * process's is near enough. */
-        int who = ~(id >> 3);
-        const struct thread *t = who ? thread_find_any(who) : self();
-        if (id >= 0 || (id & 3) == 3 || !t)
+    default:
+        if ((id & 4) && thread_of_clock(id) && thread_of_clock(id)->process != current())
             return -EINVAL;
-        *ns = (id & 4) && t == self() ? port_clock(PORT_CLOCK_THREAD) : process_cpu(t->process);
-        return 0;
+        return id < 0 ? clock_of(id, ns) : -EINVAL;
     }
-    }
+}
+
+int clock_by_number(int id)
+{
+    bool own = id < 0 && !~(id >> 3);
+    if (id == CLOCK_THREAD_CPUTIME_ID || (own && (id & 4)))
+        return OF_PROCESS(self()->tid) | 4;
+    return id == CLOCK_PROCESS_CPUTIME_ID || own ? OF_PROCESS(current()->pid) : id;
 }
 
 uint64_t deadline_in(uint64_t ns)

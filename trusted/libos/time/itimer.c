@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // alarm, setitimer, timer_create: timers that send signals.
 #include <asm/signal.h>
+#include <linux/time.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/proc/proc.h"
@@ -73,7 +74,7 @@ static void arm_timer(struct timer_set *s, int which, uint64_t left, uint64_t in
 {
     static void (*const fire[3])(struct timer * t) = {fire_real, fire_virtual, fire_prof};
     s->interval[which].timer.fire = fire[which];
-    s->interval[which].cpu = which != 0;
+    s->interval[which].cpu = which ? clock_by_number(CLOCK_PROCESS_CPUTIME_ID) : 0;
     interval_set(&s->interval[which], left ? deadline_in(left) : NO_DEADLINE, interval);
 }
 
@@ -164,6 +165,7 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
     struct user_sigevent e = {.signo = SIGALRM, .notify = SIGEV_SIGNAL_};
     uint64_t now;
     int id = 0;
+    bool cpu = clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock < 0;
     if (clock_read(clock, &now))
         return -EINVAL;
     if (clock >= 4 && clock <= 6) /* raw and coarse clocks have none */
@@ -186,7 +188,7 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
     if (user_write(id_to, &id, sizeof(id)))
         return -EFAULT;
     s->posix[id] = (struct posix_timer){.it.timer.fire = fire_posix,
-                                        .it.cpu = clock == 2 || clock == 3 || clock < 0,
+                                        .it.cpu = cpu ? clock_by_number(clock) : 0,
                                         .set = s,
                                         .used = true,
                                         .id = id,

@@ -18,6 +18,11 @@ uint64_t deadline_in(uint64_t ns);
 /* Of a timespec; -EINVAL if malformed. Saturates. */
 int timespec_ns(const struct timespec64 *t, uint64_t *ns);
 int clock_read(int id, uint64_t *ns); /* CLOCK_*; -EINVAL */
+/* A clock of processor time that means the same whoever asks: by the number of its process or
+ * thread, never 0. Others: themselves. */
+int clock_by_number(int id);
+/* Of such a clock; -EINVAL: nobody has the number any more. */
+int clock_of(int id, uint64_t *ns);
 /* An absolute time of that clock as a deadline of the monotonic one. */
 uint64_t clock_deadline(int id, uint64_t ns);
 
@@ -36,7 +41,8 @@ struct interval_timer {
     struct timer timer;
     uint64_t interval;
     uint64_t expirations; /* not yet reported */
-    bool cpu; /* of processor time: `due` and `seen` are the clock's, the timer only looks */
+    int cpu; /* if of processor time: whose (clock_by_number); `due` and `seen` are that clock's, the
+              * timer only looks */
     uint64_t due, seen;
 };
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */

@@ -72,11 +72,21 @@ static void look_in(struct interval_timer *t, uint64_t left)
     timer_set(&t->timer, deadline_in(MAX(left, LOOK_MIN)));
 }
 
+/* By the timer's clock; whose process or thread ended, its time stands. */
+static uint64_t time_of(const struct interval_timer *t)
+{
+    uint64_t now = t->seen;
+    if (!t->cpu)
+        return clock_now();
+    clock_of(t->cpu, &now);
+    return now;
+}
+
 bool interval_due(struct interval_timer *t)
 {
     if (!t->cpu)
         return true;
-    uint64_t now = port_clock(PORT_CLOCK_CPU), left = t->due - MIN(t->due, now);
+    uint64_t now = time_of(t), left = t->due - MIN(t->due, now);
     if (!left)
         return true;
     bool idle = now - MIN(now, t->seen) < LOOK_MIN / IDLE_PART;
@@ -95,7 +105,7 @@ void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
     }
     if (t->cpu) {
         uint64_t now = clock_now();
-        t->seen = port_clock(PORT_CLOCK_CPU);
+        t->seen = time_of(t);
         t->due = t->seen + (first - MIN(now, first));
     }
     timer_set(&t->timer, first);
@@ -103,7 +113,7 @@ void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval)
 
 void interval_left(const struct interval_timer *t, uint64_t *left, uint64_t *interval)
 {
-    uint64_t now = t->cpu ? port_clock(PORT_CLOCK_CPU) : clock_now();
+    uint64_t now = time_of(t);
     uint64_t at = t->cpu ? t->due : t->timer.deadline;
     *left = t->timer.armed ? (at > now ? at - now : 1) : 0;
     *interval = t->interval;
@@ -115,7 +125,7 @@ void interval_advance(struct interval_timer *t)
     t->expirations++;
     if (!t->interval)
         return;
-    uint64_t now = t->cpu ? port_clock(PORT_CLOCK_CPU) : clock_now(), next = *at + t->interval;
+    uint64_t now = time_of(t), next = *at + t->interval;
     if (next <= now) {
         uint64_t missed = (now - *at) / t->interval;
         t->expirations += missed - (missed > 0);
