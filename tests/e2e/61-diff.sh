@@ -4,7 +4,7 @@
 # programs. Wanted: equal, but for the known differences (tests/diff/differences).
 . tests/e2e/lib.sh
 RUNNER=$ROOT/build/libos-test
-families=(matrix flags pointers content tell look sockets who aio paths memory others reserve times)
+families=(matrix flags pointers content tell look sockets who aio paths memory others reserve times ptrace)
 for tool in unshare setpriv python3 gcc ip; do
     command -v $tool >/dev/null || { skip "facts: $tool is not installed"; exit 0; }
 done
@@ -42,10 +42,12 @@ compare_ends() { # WHERE COMMAND...
 }
 
 ask() { # WHERE COMMAND...: the families inside, compared
-    local where=$1 f native=() inside=()
+    local where=$1 f native=() inside=() debug
     shift
     for f in "${families[@]}"; do
-        status "$where: $f" 0 timeout 120 "$@" "/bin/$f"
+        debug=()
+        [ "$where $f" = "enclave ptrace" ] && debug=(--debug) # elsewhere it is refused: 68-enclave-ptrace.sh
+        status "$where: $f" 0 timeout 120 "${@:1:2}" "${debug[@]}" "${@:3}" "/bin/$f"
         cp "$T/out" "$T/$f.inside"
         native+=("$T/$f.linux") inside+=("$T/$f.inside")
     done
@@ -72,7 +74,7 @@ for f in "${families[@]}" ends; do files+=(-f "$T/root/bin/$f"); done
 printf '#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\nint main(int c, char **v) { return syscall(SYS_io_uring_setup, 1, 0) < 0 && syscall(SYS_io_uring_enter, 1, 0) < 0 && c < 2; }\n' >"$T/ask.c"
 gcc -static -o "$T/ask" "$T/ask.c"
 files+=(-f "$T/ask" -f "$(command -v busybox)")
-status "facts: build" 0 "$SHELTER" build -q -t facts "${files[@]}"
+status "facts: build" 0 "$SHELTER" build -q -t facts --allow debug "${files[@]}"
 REPORT=${SYSCALLS_REPORT:-} ask "enclave" "$SHELTER" run --tee sgx-sim --rm -m 1G facts
 
 compare_ends "enclave" "$SHELTER" run --tee sgx-sim --rm -m 1G facts

@@ -124,6 +124,9 @@ struct thread {
     bool rip_virtual;                  /* regs.rip may be one of mm/sites.h */
     void (*service)(struct thread *t); /* a thread of the LibOS itself */
     struct session *session;           /* whose program it will load first (entry/session.h) */
+    struct tracee *tracee;             /* what is known to its tracer; NULL: it has none */
+    int32_t tracer_signal;             /* to be taken, as the tracer said at the last stop */
+    bool stop_wanted;                  /* by its tracer */
 
     /* waiting */
     bool woken;            /* atomic */
@@ -223,8 +226,9 @@ struct process {
     struct list node;             /* of processes */
     struct process *parent;
     struct list children, sibling;
-    struct wait_queue child_wait;                   /* woken when a child changes */
-    int32_t exit_signal;                            /* to the parent; 0: none */
+    struct list tracees;          /* struct tracee (proc/ptrace.h) of threads that it traces */
+    struct wait_queue child_wait; /* woken when a child changes */
+    int32_t exit_signal;          /* to the parent; 0: none */
     bool zombie, stopped, continued, reported_stop; /* as wait4 tells */
     int stop_signal;
     struct wait_queue resume; /* of stopped threads */

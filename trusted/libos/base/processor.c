@@ -72,3 +72,20 @@ void xstate_load(void *area, uint64_t xfrm)
                      : "r"(area), "a"((uint32_t)xfrm), "d"((uint32_t)(xfrm >> 32))
                      : "memory");
 }
+
+#define MXCSR_MASK 0xffffu
+#define XSAVE_HEADER 512u
+
+void xstate_judge(uint8_t *area, uint64_t xfrm, bool header)
+{
+    uint64_t there = 3; /* x87 and SSE */
+    uint32_t mxcsr;
+    if (header)
+        memcpy(&there, area + XSAVE_HEADER, 8);
+    there &= xfrm;
+    memset(area + XSAVE_HEADER, 0, 64);
+    memcpy(area + XSAVE_HEADER, &there, 8);
+    memcpy(&mxcsr, area + MXCSR_AT, 4);
+    mxcsr &= MXCSR_MASK;
+    memcpy(area + MXCSR_AT, &mxcsr, 4);
+}

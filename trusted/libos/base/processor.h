@@ -3,6 +3,7 @@
 #ifndef LIBOS_PROCESSOR_H
 #define LIBOS_PROCESSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,8 @@ uint32_t processor_xsave_size(uint64_t xfrm);
 #define XSTATE_PAGES 4u
 void xstate_save(void *area, uint64_t xfrm);
 void xstate_load(void *area, uint64_t xfrm);
+/* Makes of bytes that somebody gave what xstate_load takes without a fault: `header`, with what it
+ * says of components; else x87 and SSE are there. */
+void xstate_judge(uint8_t *area, uint64_t xfrm, bool header);
 
 #endif

@@ -11,6 +11,7 @@
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
 
 #define CODE_KERNEL 0x80
@@ -71,6 +72,7 @@ static void settle_return(struct thread *t)
         oom_wait();
         call_residence();
         async_tell();
+        ptrace_interrupt(t);
         sig_deliver(t);
         if (t->process->stopped)
             process_wait_stopped(t->process);
@@ -109,16 +111,17 @@ void los_kicked(struct thread *t)
 static void system_call(struct thread *t)
 {
     struct regs *r = &t->regs;
-    const uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+    uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
     int64_t nr = (int64_t)r->rax;
     const struct call_entry *e = call_entry(nr);
+    bool watched = tracing || t->tracee;
     t->syscalls++;
     call_count(nr, e);
-    if (e && e->format[0] == '!' && !tracing) {
+    if (e && e->format[0] == '!' && !watched) {
         r->rax = (uint64_t)call_handle(nr, a);
         los_resume(t);
     }
-    t->call_shared = e && e->shared && !tracing;
+    t->call_shared = e && e->shared && !watched;
     los_relock();
     residence_enter();
     call_residence();
@@ -126,6 +129,11 @@ static void system_call(struct thread *t)
         file_reap();
     t->call_nr = nr;
     t->restart_rip = r->rip - 2;
+    if (t->tracee) {
+        nr = ptrace_call_begins(t, nr);
+        memcpy(a, (uint64_t[]){r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}, sizeof(a));
+        t->call_nr = nr;
+    }
     if (tracing)
         trace_enter(t, nr, a);
     long result = call_handle(nr, a);
@@ -136,6 +144,8 @@ static void system_call(struct thread *t)
     r->rax = (uint64_t)result;
     if (result != -ERESTARTSYS && result != -ERESTARTNOHAND)
         t->call_nr = -1;
+    if (t->tracee)
+        ptrace_call_ends(t);
 }
 
 static void page_fault(struct thread *t)
@@ -206,6 +216,8 @@ static void handle_interrupt(struct thread *t)
     los_relock();
     residence_enter();
     call_residence();
+    if (t->tracee)
+        t->tracee->call = UINT64_MAX;
     t->touch_code = t->notify != NULL;
     t->regs.rip = sites_virtual(t->regs.rip);
     t->rip_virtual = true;

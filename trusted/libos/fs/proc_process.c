@@ -5,6 +5,7 @@
 #include "trusted/libos/fs/tty.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -72,6 +73,7 @@ static const char *state_of(const struct text *t)
     const struct thread *th = t->thread;
     return t->process->zombie                                 ? "Z (zombie)"
            : t->process->stopped                              ? "T (stopped)"
+           : th->tracee && th->tracee->status                 ? "t (tracing stop)"
            : th == self()                                     ? "R (running)"
            : th->vforking                                     ? "D (disk sleep)"
            : __atomic_load_n(&th->sleeping, __ATOMIC_RELAXED) ? "S (sleeping)"
@@ -113,8 +115,9 @@ void proc_show_status(struct text *t)
         text_put(t, "Umask:\t%04o\n", p->fs->umask);
     text_put(t,
              "State:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n"
-             "TracerPid:\t0\n",
-             state_of(t), p->pid, id_of(t), process_parent(p));
+             "TracerPid:\t%d\n",
+             state_of(t), p->pid, id_of(t), process_parent(p),
+             t->thread && t->thread->tracee ? t->thread->tracee->tracer->pid : 0);
     text_put(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", p->uid,
              p->euid, p->suid, p->fsuid, p->gid, p->egid, p->sgid, p->fsgid);
     for (uint32_t i = 0; i < p->group_count; i++)

@@ -265,6 +265,8 @@ void area_clear(struct area *a); /* its pages go; a file's own may live on */
  * stands before a page that is not there has been moved. ---- */
 int space_read(struct space *s, void *to, uint64_t from, uint64_t size);
 int space_write(struct space *s, uint64_t to, const void *from, uint64_t size);
+/* Likewise, also where the program itself may not write; in pages of its own, never a file's. */
+int space_poke(struct space *s, uint64_t to, const void *from, uint64_t size);
 
 /* May this change? 0, or -EPERM: something there is sealed. */
 int mm_unsealed(uint64_t start, uint64_t end);

@@ -3,6 +3,7 @@
 // aside, or still in its file. The big lock is held exclusively and not given up meanwhile.
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/mm/sites.h"
 
 /* Is what stands at addr now what s has there? */
 static bool in_frame(const struct space *s, uint64_t addr, uint8_t state)
@@ -31,6 +32,8 @@ static int read_page(const struct space *s, uint64_t addr, void *to)
         if (closed && frame_protect(addr, 1, PORT_R))
             return -EFAULT;
         memcpy(to, (const void *)addr, PAGE_SIZE);
+        if (a->prot & PORT_X)
+            sites_restore(a, addr, to);
         return closed && frame_protect(addr, 1, 0) ? -EFAULT : 0;
     }
     if (aside && *aside)
@@ -40,15 +43,16 @@ static int read_page(const struct space *s, uint64_t addr, void *to)
     return 0;
 }
 
-/* Makes s's own page at addr writable in its frame: s is resident. */
-static int own_frame(struct space *s, struct area *a, uint64_t addr)
+/* Makes s's own page at addr its own, with `right`, in its frame: s is resident. */
+static int own_frame(struct space *s, struct area *a, uint64_t addr, uint8_t right)
 {
     struct space *mine = current()->space;
     current()->space = s;
     int r = page_state(addr) ? 0 : page_populate(a, addr, 1);
-    if (!r && !(page_state(addr) & PORT_W))
+    uint8_t bad = PAGE_COMMON | PAGE_CLEAN;
+    if (!r && (!(page_state(addr) & right) || (!right && (page_state(addr) & bad))))
         r = page_own(a, addr);
-    if (!r && !(page_state(addr) & PORT_W))
+    if (!r && right && !(page_state(addr) & right))
         r = -EFAULT;
     current()->space = mine;
     return r;
@@ -88,10 +92,27 @@ static int write_away(struct space *s, const struct area *a, uint64_t to, const 
     return 0;
 }
 
-static int write_part(struct space *s, uint64_t to, const void *from, size_t n)
+/* The same where s may not write: s is resident. */
+static int write_anew(struct space *s, struct area *a, uint64_t to, const void *from, size_t n)
+{
+    uint64_t addr = page_down(to);
+    uint8_t *page = page_alloc();
+    int r = page ? own_frame(s, a, addr, 0) : -ENOMEM;
+    if (!r)
+        r = read_page(s, addr, page);
+    if (!r) {
+        memcpy(page + (to - addr), from, n);
+        r = frame_put(addr, page, page_rights(a->prot), s->id);
+    }
+    if (page)
+        page_free(page);
+    return r;
+}
+
+static int write_part(struct space *s, uint64_t to, const void *from, size_t n, bool force)
 {
     struct area *a = area_find_in(s, to);
-    if (!a || !(a->prot & PORT_W))
+    if (!a || (!(a->prot & PORT_W) && (!force || !a->prot || a->shared)))
         return -EFAULT;
     if (a->shared) {
         uint64_t offset = a->offset + (to - a->start);
@@ -104,7 +125,9 @@ static int write_part(struct space *s, uint64_t to, const void *from, size_t n)
     }
     if (s->family->resident != s)
         return write_away(s, a, to, from, n);
-    int r = own_frame(s, a, page_down(to));
+    if (!(a->prot & PORT_W))
+        return write_anew(s, a, to, from, n);
+    int r = own_frame(s, a, page_down(to), PORT_W);
     if (!r)
         memcpy((void *)to, from, n);
     return r;
@@ -128,15 +151,25 @@ int space_read(struct space *s, void *to, uint64_t from, uint64_t size)
     return r;
 }
 
-int space_write(struct space *s, uint64_t to, const void *from, uint64_t size)
+static int write_all(struct space *s, uint64_t to, const void *from, uint64_t size, bool force)
 {
     int r = 0;
     while (!r && size) {
         uint64_t n = MIN(size, PAGE_SIZE - (to & (PAGE_SIZE - 1)));
-        r = write_part(s, to, from, n);
+        r = write_part(s, to, from, n, force);
         from = (const uint8_t *)from + n;
         to += n;
         size -= n;
     }
     return r;
+}
+
+int space_write(struct space *s, uint64_t to, const void *from, uint64_t size)
+{
+    return write_all(s, to, from, size, false);
+}
+
+int space_poke(struct space *s, uint64_t to, const void *from, uint64_t size)
+{
+    return write_all(s, to, from, size, true);
 }

@@ -8,6 +8,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -75,13 +76,15 @@ struct rights {
     uint32_t euid, egid;
 };
 
-/* Set-user-ID and set-group-ID of the program's file; a script's do not count. */
+/* Set-user-ID and set-group-ID of the program's file; a script's do not count, nor those of a
+ * program that is traced. */
 static struct rights rights_of(const struct process *p, const struct inode *i)
 {
     struct rights r = {p->euid, p->egid};
-    if (!p->no_new_privs && (i->mode & S_ISUID))
+    bool may = !p->no_new_privs && !self()->tracee;
+    if (may && (i->mode & S_ISUID))
         r.euid = i->uid;
-    if (!p->no_new_privs && (i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
+    if (may && (i->mode & (S_ISGID | 0010)) == (S_ISGID | 0010))
         r.egid = i->gid;
     return r;
 }
@@ -475,6 +478,8 @@ static long do_exec(int dirfd, uint64_t name, uint64_t argv, uint64_t envp, int 
         x.env = (const char *const *)env;
         r = exec_program(self(), path, &x);
     }
+    if (!r)
+        ptrace_execed(self());
     if (x.file)
         file_put(x.file);
     free_strings(args);

@@ -9,12 +9,14 @@
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/entry/session.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
 #define CLD_EXITED_CODE 1
 #define CLD_KILLED_CODE 2
+#define CLD_TRAPPED_CODE 4
 #define CLD_STOPPED_CODE 5
 #define CLD_CONTINUED_CODE 6
 #define NO_ZOMBIE 2ul /* SA_NOCLDWAIT */
@@ -180,6 +182,7 @@ static void process_end(struct process *p)
     p->handlers = NULL;
     p->zombie = true;
     give_children_away(p);
+    ptrace_tracer_ends(p);
     if (p->pid == p->sid)
         tty_leader_ended(p->sid);
     pidfd_ended(p);
@@ -196,6 +199,7 @@ void thread_exit(struct thread *t, int wait_status)
     struct process *p = t->process;
     los_upgrade();
     turn_give_all();
+    ptrace_thread_ending(t, wait_status);
     if (p == &first_process && p->thread_count == 1)
         end_all(p->exiting ? p->wait_status : wait_status);
     if ((t->robust_list || t->clear_tid) && !residence_take())
@@ -208,6 +212,7 @@ void thread_exit(struct thread *t, int wait_status)
         p->moved[i] += t->moved[i];
     }
     residence_idle();
+    ptrace_thread_ends(t, wait_status, p->thread_count == 1);
     list_remove(&t->node);
     p->thread_count--;
     t->dead = true;
@@ -290,7 +295,8 @@ void process_wait_stopped(struct process *p)
 /* ---- wait4, waitid ---- */
 
 struct news {
-    struct process *child;
+    struct process *child; /* or */
+    struct tracee *tracee;
     int code, status; /* CLD_*, and what goes with it */
 };
 
@@ -309,13 +315,17 @@ static bool is_wanted(const struct process *c, int type, int id, int options)
     }
 }
 
+static void put_end(struct news *n, int wait_status)
+{
+    n->code = wait_status & 127 ? CLD_KILLED_CODE : CLD_EXITED_CODE;
+    n->status = wait_status & 127 ? wait_status & 127 : wait_status >> 8 & 255;
+}
+
 static bool has_news(struct process *c, int options, struct news *n)
 {
-    int s = c->wait_status;
     *n = (struct news){.child = c};
     if (c->zombie && (options & WEXITED)) {
-        n->code = s & 127 ? CLD_KILLED_CODE : CLD_EXITED_CODE;
-        n->status = s & 127 ? s & 127 : s >> 8 & 255;
+        put_end(n, c->wait_status);
     } else if (c->stopped && !c->reported_stop && (options & WSTOPPED)) {
         n->code = CLD_STOPPED_CODE;
         n->status = c->stop_signal;
@@ -339,13 +349,22 @@ static int find_news(int type, int id, int options, struct news *n)
             return 1;
         r = 0;
     }
-    return r;
+    bool any = false;
+    struct tracee *e = ptrace_find_news(type, id, &any);
+    if (!e)
+        return any ? 0 : r;
+    *n = (struct news){.tracee = e, .code = CLD_TRAPPED_CODE, .status = e->status};
+    if (!e->thread)
+        put_end(n, e->status);
+    return 1;
 }
 
 static void take_news(const struct news *n)
 {
     struct process *c = n->child;
-    if (n->code == CLD_STOPPED_CODE) {
+    if (n->tracee) {
+        ptrace_take_news(n->tracee);
+    } else if (n->code == CLD_STOPPED_CODE) {
         c->reported_stop = true;
     } else if (n->code == CLD_CONTINUED_CODE) {
         c->continued = false;
@@ -369,8 +388,11 @@ static int wait_for_news(int type, int id, int options, struct news *n)
 
 static int wait_status_of(const struct news *n)
 {
+    if (n->tracee && !n->tracee->thread)
+        return n->tracee->status;
     switch (n->code) {
     case CLD_STOPPED_CODE:
+    case CLD_TRAPPED_CODE:
         return n->status << 8 | 0x7f;
     case CLD_CONTINUED_CODE:
         return 0xffff;
@@ -381,7 +403,7 @@ static int wait_status_of(const struct news *n)
 
 static int put_usage(uint64_t to, const struct process *c)
 {
-    uint64_t ns = c->cpu + c->children_cpu, usage[18] = {ns / NS, ns % NS / 1000};
+    uint64_t ns = c ? c->cpu + c->children_cpu : 0, usage[18] = {ns / NS, ns % NS / 1000};
     return to ? user_write(to, usage, sizeof(usage)) : 0;
 }
 
@@ -397,7 +419,7 @@ long sys_wait4(int pid, uint64_t status_to, int options, uint64_t usage)
     int r = wait_for_news(type, id, options | WEXITED, &n);
     if (r <= 0)
         return r;
-    int status = wait_status_of(&n), child = n.child->pid;
+    int status = wait_status_of(&n), child = n.child ? n.child->pid : n.tracee->tid;
     if ((status_to && user_write(status_to, &status, sizeof(status))) || put_usage(usage, n.child))
         return -EFAULT;
     take_news(&n);
@@ -431,8 +453,8 @@ long sys_waitid(int type, int id, uint64_t info, int options, uint64_t usage)
     if (r)
         item = (struct sig_item){.signo = SIGCHLD,
                                  .code = n.code,
-                                 .pid = n.child->pid,
-                                 .uid = n.child->uid,
+                                 .pid = n.child ? n.child->pid : n.tracee->tid,
+                                 .uid = n.child ? n.child->uid : n.tracee->uid,
                                  .value = (uint32_t)n.status};
     uint8_t raw[128];
     siginfo_build(raw, &item);

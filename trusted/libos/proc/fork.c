@@ -9,6 +9,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
 
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -141,6 +142,7 @@ static struct process *new_process(const struct clone_request *q)
     list_init(&p->children);
     list_init(&p->node);
     list_init(&p->sibling);
+    list_init(&p->tracees);
     wait_queue_init(&p->child_wait);
     wait_queue_init(&p->resume);
     sig_queue_init(&p->pending);
@@ -178,17 +180,17 @@ static struct process *new_process(const struct clone_request *q)
 }
 
 /* Until the child has its own memory, or is gone. Only a fatal end interrupts it. */
-static void wait_for_vfork(struct process *child)
+static void wait_for_vfork(int pid)
 {
     struct thread *t = self();
-    int pid = child->pid;
     while (t->vforking && !t->process->exiting && !t->process->exec_thread)
         wait_nap(NO_DEADLINE);
-    child = t->vforking ? process_find(pid) : NULL;
+    struct process *child = t->vforking ? process_find(pid) : NULL;
     if (child && child->vfork_waiter == t)
         child->vfork_waiter = NULL;
     t->vforking = false;
     residence_take();
+    ptrace_vfork_done(t, pid);
 }
 
 static long make_process(const struct clone_request *q)
@@ -227,8 +229,9 @@ static long make_process(const struct clone_request *q)
         residence_take();
         return pidfd < 0 ? pidfd : -EAGAIN;
     }
+    ptrace_cloned(n, q->flags, q->exit_signal);
     if (q->flags & CLONE_VFORK)
-        wait_for_vfork(p);
+        wait_for_vfork(pid);
     else
         residence_take();
     if (q->flags & CLONE_PARENT_SETTID)
@@ -260,6 +263,7 @@ static long make_thread(const struct clone_request *q)
         thread_free(n);
         return -EAGAIN;
     }
+    ptrace_cloned(n, q->flags, q->exit_signal);
     return tid;
 }
 

@@ -105,6 +105,7 @@ static int process_init(struct process *p)
     list_init(&p->node);
     list_init(&p->children);
     list_init(&p->sibling);
+    list_init(&p->tracees);
     wait_queue_init(&p->child_wait);
     wait_queue_init(&p->resume);
     sig_queue_init(&p->pending);

@@ -4,6 +4,7 @@
 
 #include "trusted/libos/mm/sites.h"
 #include "trusted/libos/proc/proc.h"
+#include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
 
 void sig_temporary_mask(struct thread *t, uint64_t mask)
@@ -29,7 +30,9 @@ static void act_by_default(struct thread *t, int signo)
             return;
         __attribute__((fallthrough));
     case SIGSTOP:
-        if (t->process != &first_process) /* nobody would make it go on */
+        if (t->tracee)
+            ptrace_group_stop(t, signo);
+        else if (t->process != &first_process) /* nobody would make it go on */
             process_stop(signo);
         return;
     default:
@@ -56,6 +59,12 @@ static void settle_call(struct thread *t, const struct sig_action *handler)
 }
 
 static bool run_action(struct thread *t, const struct sig_item *item);
+
+static void take_signal(struct thread *t, struct sig_item *item)
+{
+    if (!sig_spares_first(current(), item) && ptrace_signal(t, item))
+        run_action(t, item);
+}
 
 /* There is no room for a handler's frame: a fault, which may have a handler on another stack. */
 static bool bad_stack(struct thread *t, int signo)
@@ -95,15 +104,13 @@ void sig_deliver(struct thread *t)
     struct sig_item item;
     sig_collect();
     while (sig_take(t, ~t->sig_mask, &item))
-        if (!sig_spares_first(current(), &item))
-            run_action(t, &item);
+        take_signal(t, &item);
     settle_call(t, NULL);
     if (t->restore_mask) {
         t->restore_mask = false;
         sig_set_mask(t, t->sig_saved_mask);
         while (sig_take(t, ~t->sig_mask, &item))
-            if (!sig_spares_first(current(), &item))
-                run_action(t, &item);
+            take_signal(t, &item);
     }
 }
 
@@ -114,6 +121,9 @@ void sig_fault(struct thread *t, int signo, int code, uint64_t addr)
         log_line("[%d] --- fault %u: signal %d code %d addr 0x%lx rip 0x%lx", t->tid,
                  t->trap.vector, signo, code, addr, t->regs.rip);
     t->call_nr = -1;
+    if (!ptrace_signal(t, &item))
+        return;
+    signo = item.signo;
     if ((t->sig_mask & SIG_BIT(signo)) || !run_action(t, &item))
         process_exit(signo);
 }

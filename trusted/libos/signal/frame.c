@@ -13,14 +13,13 @@
 #include <asm/sigcontext.h>
 #include <asm/signal.h>
 
+#include "trusted/libos/base/processor.h"
 #include "trusted/libos/mm/mm.h"
 #include "trusted/libos/signal/signal.h"
 
 #define RED_ZONE 128u
 #define XSAVE_HEADER 512u
 #define SW_RESERVED 464u
-#define MXCSR_AT 24u
-#define MXCSR_MASK 0xffffu
 #define UC_FP_XSTATE_BIT 1u
 #define UC_SS_BITS 6u
 #define SS_AUTODISARM_BIT 0x80000000u
@@ -105,23 +104,17 @@ static int xrstor_from(uint64_t area)
     uint8_t *p = pages_alloc(pages);
     if (!p)
         return -ENOMEM;
-    uint64_t want = 3; /* x87 and SSE, when there is no more */
+    bool header = false;
     struct _fpx_sw_bytes sw;
     int r = user_read(p, area, XSAVE_HEADER);
     memcpy(&sw, p + SW_RESERVED, sizeof(sw));
     if (!r && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size <= port_info.xsave_size &&
         sw.xstate_size >= XSAVE_HEADER + 64) {
         r = user_read(p, area, sw.xstate_size);
-        memcpy(&want, p + XSAVE_HEADER, 8);
+        header = true;
     }
     if (!r) {
-        uint32_t mxcsr;
-        want &= port_info.xfrm;
-        memset(p + XSAVE_HEADER, 0, 64);
-        memcpy(p + XSAVE_HEADER, &want, 8);
-        memcpy(&mxcsr, p + MXCSR_AT, 4);
-        mxcsr &= MXCSR_MASK;
-        memcpy(p + MXCSR_AT, &mxcsr, 4);
+        xstate_judge(p, port_info.xfrm, header);
         __asm__ volatile("xrstor64 %0"
                          :
                          : "m"(*(uint8_t(*)[4096])p), "a"((uint32_t)port_info.xfrm),

@@ -45,13 +45,14 @@ bool sig_spares_first(const struct process *p, const struct sig_item *item)
     return p->pid == 1 && p->handlers->actions[item->signo - 1].handler == SIG_DEFAULT;
 }
 
-static bool is_dropped(const struct process *p, const struct sig_item *item, uint64_t blocked)
+static bool is_dropped(const struct process *p, const struct thread *t, const struct sig_item *item,
+                       uint64_t blocked)
 {
     int signo = item->signo;
     uint64_t h = p->handlers->actions[signo - 1].handler;
     bool ignored = h == SIG_IGNORE || (h == SIG_DEFAULT && ignored_by_default(signo)) ||
                    sig_spares_first(p, item);
-    return ignored && !(blocked & SIG_BIT(signo));
+    return ignored && !(blocked & SIG_BIT(signo)) && !(t && t->tracee);
 }
 
 void sig_wake_for_mask(struct thread *t)
@@ -136,7 +137,7 @@ int sig_send_item(struct process *p, struct thread *t, const struct sig_item *it
     if (p->zombie || !p->handlers)
         return 0;
     before_send(p, signo);
-    if (is_dropped(p, item, blocked))
+    if (is_dropped(p, target, item, blocked))
         return 0;
     if (signo < 32 && (q->set & SIG_BIT(signo)))
         return 0; /* ordinary signals do not queue */
@@ -256,5 +257,6 @@ bool sig_interrupts(struct thread *t)
     uint64_t pending = t->pending.set | t->process->pending.set;
     if (t->process->exec_thread && t->process->exec_thread != t)
         return true;
-    return t->process->exiting || t->dead || (pending & (~t->sig_mask | t->wait_set));
+    return t->process->exiting || t->dead || t->stop_wanted ||
+           (pending & (~t->sig_mask | t->wait_set));
 }
