@@ -41,8 +41,8 @@ struct interval_timer {
     struct timer timer;
     uint64_t interval;
     uint64_t expirations; /* not yet reported */
-    int cpu; /* if of processor time: whose (clock_by_number); `due` and `seen` are that clock's, the
-              * timer only looks */
+    int cpu; /* if of processor time: whose (clock_by_number); `due` and `seen` are that clock's,
+              * the timer only looks */
     uint64_t due, seen;
 };
 void interval_set(struct interval_timer *t, uint64_t first, uint64_t interval); /* 0: disarm */
