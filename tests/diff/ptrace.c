@@ -138,7 +138,8 @@ static void registers(void)
     say("ptrace", PT(PTRACE_PEEKUSER, pid, 3, &w), "PEEKUSER: not aligned");
     say("ptrace", PT(PTRACE_PEEKUSER, pid, 4096, &w), "PEEKUSER: beyond");
     say("ptrace", PT(PTRACE_PEEKUSER, pid, -8, &w), "PEEKUSER: before");
-    say("ptrace", PT(PTRACE_PEEKUSER, pid, offsetof(struct user, u_debugreg[7]), &w), "PEEKUSER: debug register");
+    say("ptrace", PT(PTRACE_PEEKUSER, pid, offsetof(struct user, u_debugreg[7]), &w),
+        "PEEKUSER: debug register");
     say("ptrace", w & 0xff, "PEEKUSER: debug register: none is on");
     say("ptrace", PT(PTRACE_POKEUSER, pid, 3, 0), "POKEUSER: not aligned");
     say("ptrace", PT(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rbx), 99), "POKEUSER");
@@ -154,7 +155,8 @@ static double floats[2] = {1.5, 2.5};
 static void use_floats(void)
 {
     double got[2];
-    __asm__ volatile("movups %1, %%xmm5; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $19, %%esi; mov $62, %%eax;"
+    __asm__ volatile("movups %1, %%xmm5; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $19, "
+                     "%%esi; mov $62, %%eax;"
                      "syscall; movups %%xmm5, %0"
                      : "=m"(got)
                      : "m"(floats)
@@ -199,7 +201,8 @@ static void calls(void)
     for (int how = 0; how < 4; how++) {
         static const char *names[] = {"plain", "good", "changed result", "another call"};
         pid_t pid = traced(some_calls, names[how]);
-        say("ptrace", PT(PTRACE_SETOPTIONS, pid, 0, how ? PTRACE_O_TRACESYSGOOD : 0), "calls, %s: SETOPTIONS", names[how]);
+        say("ptrace", PT(PTRACE_SETOPTIONS, pid, 0, how ? PTRACE_O_TRACESYSGOOD : 0),
+            "calls, %s: SETOPTIONS", names[how]);
         int status = 0, in = 1;
         for (int i = 0; i < 20; i++) {
             PT(PTRACE_SYSCALL, pid, 0, 0);
@@ -215,11 +218,13 @@ static void calls(void)
                 say("ptrace", PT(PTRACE_SETREGS, pid, 0, &r), "calls: SETREGS");
             }
             if (r.orig_rax == SYS_setpriority && how == 3 && in)
-                say("ptrace", PT(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, orig_rax), -1),
+                say("ptrace",
+                    PT(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, orig_rax), -1),
                     "calls: POKEUSER: orig_rax");
             in = !in;
         }
-        say("wait4", WIFEXITED(status) ? WEXITSTATUS(status) : -1000, "calls, %s: exit", names[how]);
+        say("wait4", WIFEXITED(status) ? WEXITSTATUS(status) : -1000, "calls, %s: exit",
+            names[how]);
     }
 }
 
@@ -348,7 +353,8 @@ static void events(void)
 {
     unsigned long message;
     pid_t pid = traced(make_children, "events");
-    long all = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORKDONE;
+    long all =
+        PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORKDONE;
     say("ptrace", PT(PTRACE_SETOPTIONS, pid, 0, 1 << 30), "SETOPTIONS: unknown");
     say("ptrace", PT(PTRACE_SETOPTIONS, pid, 0, all), "SETOPTIONS: events");
     for (int i = 0; i < 4; i++) {
@@ -357,7 +363,8 @@ static void events(void)
         pid_t r;
         do { /* signals of children in between */
             r = (pid_t)sys(wait4, pid, &status, __WALL, NULL);
-        } while (r == pid && WIFSTOPPED(status) && status >> 8 == SIGCHLD && !PT(PTRACE_CONT, pid, 0, SIGCHLD));
+        } while (r == pid && WIFSTOPPED(status) && status >> 8 == SIGCHLD &&
+                 !PT(PTRACE_CONT, pid, 0, SIGCHLD));
         say("wait4", status >> 8, "event %d", i);
         say("ptrace", PT(PTRACE_GETEVENTMSG, pid, 0, &message), "event %d: GETEVENTMSG", i);
         say("ptrace", message > (unsigned long)pid, "event %d: message", i);

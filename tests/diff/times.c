@@ -88,7 +88,8 @@ static void intervals(void)
         await(ends[0]);
         say("setitimer", virtuals + profs, "%s: a child was busy: signals", names[which]);
         sys(getitimer, which, &left);
-        say("getitimer", left.it_value.tv_usec > 20000, "%s: a child was busy: most is left", names[which]);
+        say("getitimer", left.it_value.tv_usec > 20000, "%s: a child was busy: most is left",
+            names[which]);
         work(BUSY);
         say("setitimer", virtuals, "%s: was busy: SIGVTALRM", names[which]);
         say("setitimer", profs, "%s: was busy: SIGPROF", names[which]);
@@ -162,6 +163,12 @@ static void posix_timers(void)
     close(ends[0]), close(ends[1]);
 }
 
+static long usec(const struct rusage *u)
+{
+    return 1000000l * (u->ru_utime.tv_sec + u->ru_stime.tv_sec) + u->ru_utime.tv_usec +
+           u->ru_stime.tv_usec;
+}
+
 static void counts(void)
 {
     struct rusage u;
@@ -171,12 +178,15 @@ static void counts(void)
     pthread_t other;
     pthread_create(&other, NULL, busy_thread, NULL);
     pthread_join(other, NULL);
-    say("clock_gettime", now(CLOCK_PROCESS_CPUTIME_ID) - process >= BUSY, "process: a thread was busy");
-    say("clock_gettime", now(CLOCK_THREAD_CPUTIME_ID) - thread < BUSY / 2, "thread: another was busy");
+    say("clock_gettime", now(CLOCK_PROCESS_CPUTIME_ID) - process >= BUSY,
+        "process: a thread was busy");
+    say("clock_gettime", now(CLOCK_THREAD_CPUTIME_ID) - thread < BUSY / 2,
+        "thread: another was busy");
     process = now(CLOCK_PROCESS_CPUTIME_ID);
     pid_t pid = busy_child(ends);
     await(ends[0]);
-    say("clock_gettime", now(CLOCK_PROCESS_CPUTIME_ID) - process < BUSY / 2, "process: a child was busy");
+    say("clock_gettime", now(CLOCK_PROCESS_CPUTIME_ID) - process < BUSY / 2,
+        "process: a child was busy");
     char path[64], text[1024] = "", *at;
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     int fd = open(path, O_RDONLY);
@@ -187,14 +197,13 @@ static void counts(void)
         sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system);
     say("read", user + system > 5, "stat of a busy child: ticks");
     sys(getrusage, RUSAGE_CHILDREN, &u);
-    long before = u.ru_utime.tv_usec + u.ru_stime.tv_usec + 1000000l * (u.ru_utime.tv_sec + u.ru_stime.tv_sec);
+    long before = usec(&u);
     kill(pid, SIGKILL);
     memset(&u, 0, sizeof(u));
     sys(wait4, pid, NULL, 0, &u);
-    say("wait4", 1000000l * (u.ru_utime.tv_sec + u.ru_stime.tv_sec) + u.ru_utime.tv_usec + u.ru_stime.tv_usec > 100000,
-        "usage of a busy child");
+    say("wait4", usec(&u) > 100000, "usage of a busy child");
     sys(getrusage, RUSAGE_CHILDREN, &u);
-    long after = u.ru_utime.tv_usec + u.ru_stime.tv_usec + 1000000l * (u.ru_utime.tv_sec + u.ru_stime.tv_sec);
+    long after = usec(&u);
     say("getrusage", after - before > 100000, "children, after the wait");
     sys(times, &t);
     say("times", t.tms_cutime + t.tms_cstime > 10, "children, after the wait");
