@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# Runs alone: it makes the manual.
 # One table of verbs and options: help, manual and completion name the same, and every option is parsed.
 . tests/e2e/lib.sh
 check "the tables and the manual are built" make -s man

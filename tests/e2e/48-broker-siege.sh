@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# Runs alone: honest clients have a second each.
 # Strangers against the broker (tests/adversary/broker_attacks.py): none of them stops it, fills its disk or
 # its memory, or makes it ask others, alone and all together beside honest clients.
 . tests/e2e/lib.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# Runs alone: it compiles the LibOS.
 # How deep the stacks of the LibOS get, by the compiler's call graphs; and that tools/check-stack sees what it should.
 . tests/e2e/lib.sh
 [ -f build/base/enclave ] || { skip "stack: build/base/enclave is not built"; exit 0; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# Runs alone: it makes the processors as busy as it needs them.
 # The enclave's clocks against the host's, beside programs that take the processors: many starts, since the rate is
 # measured at the start, from what the host says in time or late.
 . tests/e2e/lib.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# Runs alone: it makes, and makes again.
 # The build itself: a second make does nothing, an install has all its parts and works on its own.
 . tests/e2e/lib.sh
 unset MAKEFLAGS MAKELEVEL MFLAGS
