@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter build
 #include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "host/base/split.h"
 #include "host/cli/cli.h"
@@ -23,6 +25,9 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
     switch (o) {
     case SH_build_file:
         sh_strings_add(&b->files, value);
+        return 0;
+    case SH_build_decryption_key:
+        sh_config_set(&b->decryption_key, value);
         return 0;
     case SH_build_rootfs:
         sh_config_set(&b->rootfs, value);
@@ -121,9 +126,19 @@ static int read_options(struct sh_build *b, struct sh_cli *c, bool file_only, st
 /* -1, or the exit status. */
 static int check_inputs(struct sh_build *b, const struct sh_cli *c)
 {
+    struct stat st;
+    bool context = c->count && !stat(c->args[0], &st) && S_ISDIR(st.st_mode);
     if (c->count)
-        sh_config_set(&b->image, c->args[0]);
-    if (!b->files.count && !b->rootfs && !b->image)
+        sh_config_set(context ? &b->context : &b->image, c->args[0]);
+    if (context && b->files.count > 1)
+        return sh_cli_usage("build", "where a folder is built, one -f names its container file");
+    if (context && b->files.count) {
+        sh_config_set(&b->containerfile, b->files.v[0]);
+        sh_strings_free(&b->files);
+    }
+    if (b->decryption_key && (!b->image || strncmp(b->image, "docker://", 9)))
+        return sh_cli_usage("build", "--decryption-key is for docker:// images");
+    if (!b->files.count && !b->rootfs && !b->image && !b->context)
         return sh_cli_usage("build", "nothing to build from: give -f FILE, -r TAR or oci:DIR");
     return -1;
 }

@@ -20,9 +20,7 @@ static const char *hint_of(const char *name)
         {"top",
          "'shelter stats NAME' shows counts; 'shelter exec NAME ps' where the image allows exec"},
         {"port", "'shelter ps' shows published ports"},
-        {"pull",
-         "skopeo copies an image from a registry: 'skopeo copy docker://IMAGE oci:DIR', then "
-         "'shelter build oci:DIR'"},
+        {"pull", "'shelter build docker://NAME@sha256:DIGEST' makes an image of one in a registry"},
         {"push", "'shelter save' writes an image to a file"},
         {"create", "'shelter run -d' makes and starts an instance"},
         {"pause", "an instance can be stopped and started, not paused"},

@@ -9,6 +9,7 @@
 #include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/image/write/erofs.h"
+#include "host/image/input/fetch.h"
 #include "host/image/input/files.h"
 #include "host/image/input/folder.h"
 #include "host/image/input/oci.h"
@@ -27,6 +28,9 @@ void sh_build_free(struct sh_build *b)
     free(b->tag);
     free(b->rootfs);
     free(b->image);
+    free(b->context);
+    free(b->containerfile);
+    free(b->decryption_key);
     sh_strings_free(&b->files);
     free(b->agent);
     free(b->base);
@@ -54,17 +58,32 @@ static int add_agent(struct sh_tree *tree, const char *file, struct sh_config *c
     return r;
 }
 
+/* What another tool brings, by way of a layout that goes when it was read. */
+static int read_fetched(const struct sh_build *b, struct sh_tree *tree, struct sh_config *config,
+                        int work_fd, struct sh_progress *progress, struct sh_error *err)
+{
+    cleanup_free char *layout = sh_format("oci:/proc/self/fd/%d/" SH_FETCH_FOLDER, work_fd);
+    int r = b->context ? sh_fetch_containerfile(b->containerfile, b->context, work_fd, err)
+                       : sh_fetch_registry(b->image, b->decryption_key, work_fd, err);
+    if (!r)
+        r = sh_oci_read(layout, tree, config, work_fd, progress, err);
+    (void)sh_remove_tree(work_fd, SH_FETCH_FOLDER);
+    return r;
+}
+
 static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_config *config,
                      int work_fd, struct sh_progress *progress, struct sh_error *err)
 {
     int r = 0;
-    if (b->rootfs && b->image)
+    if (b->rootfs && (b->image || b->context))
         return sh_fail(err, -EINVAL, "give a root file system or an OCI image, not both");
     struct stat st;
     if (b->rootfs && !stat(b->rootfs, &st) && S_ISDIR(st.st_mode))
         r = sh_folder_read(tree, b->rootfs, progress, err);
     else if (b->rootfs)
         r = sh_tar_rootfs(tree, b->rootfs, progress, err);
+    else if (b->context || (b->image && !strncmp(b->image, "docker://", 9)))
+        r = read_fetched(b, tree, config, work_fd, progress, err);
     else if (b->image)
         r = sh_oci_read(b->image, tree, config, work_fd, progress, err);
     if (!r && b->rootfs)
@@ -74,13 +93,13 @@ static int fill_tree(const struct sh_build *b, struct sh_tree *tree, struct sh_c
     for (size_t i = 0; !r && i < b->files.count; i++) {
         cleanup_free char *path = NULL;
         r = sh_files_add(tree, b->files.v[i], &path, err);
-        if (!r && path && !config->command.count && !b->rootfs && !b->image)
+        if (!r && path && !config->command.count && !b->rootfs && !b->image && !b->context)
             sh_strings_add(&config->command, path);
     }
     if (!r && b->agent)
         r = add_agent(tree, b->agent, config, err);
     if (!r)
-        r = sh_files_skeleton(tree, !b->rootfs && !b->image, err);
+        r = sh_files_skeleton(tree, !b->rootfs && !b->image && !b->context, err);
     return r;
 }
 

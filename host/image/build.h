@@ -10,7 +10,10 @@
 struct sh_build {
     char *tag;                  /* as given, or NULL */
     char *rootfs;               /* root file system: tar, "-" for stdin, folder, or NULL */
-    char *image;                /* oci:..., oci-archive:..., docker-archive:..., or NULL */
+    char *image;                /* oci:, oci-archive:, docker-archive: or docker:// ..., or NULL */
+    char *context;              /* folder that a container file is built in, or NULL */
+    char *containerfile;        /* NULL: the context's own */
+    char *decryption_key;       /* file that opens a registry's encrypted layers, or NULL */
     struct sh_strings files;    /* SRC[:DST] */
     char *agent;                /* file of an API server that replaces ours, or NULL */
     char *base;                 /* folder of base files, or NULL */

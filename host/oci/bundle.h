@@ -24,6 +24,7 @@ struct oci_bind {
     char *source, *target;
     bool read_only;
     bool folder;
+    bool volume; /* a volume's file (host/oci/named.h), and no mount */
 };
 
 struct oci_bundle {

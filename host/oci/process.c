@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "host/oci/cgroup.h"
+#include "host/oci/named.h"
 #include "host/oci/network.h"
 #include "host/run/attached.h"
 #include "host/run/exec_request.h"
@@ -117,10 +118,10 @@ static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct
 }
 
 /* The options of `shelter run` that say the same. Strings are the bundle's, lists new. */
-static int fill_options(const struct oci_start *s, const char *hostname, struct sh_run_options *o,
-                        struct sh_error *err)
+static int fill_options(const struct oci_start *s, struct sh_store *store, const char *hostname,
+                        struct sh_run_options *o, struct sh_error *err)
 {
-    const struct oci_bundle *b = s->bundle;
+    struct oci_bundle *b = s->bundle;
     const struct oci_process *p = &b->process;
     const char *tee = oci_annotation(b, "io.shelter.tee");
     *o = (struct sh_run_options){
@@ -142,8 +143,11 @@ static int fill_options(const struct oci_start *s, const char *hostname, struct 
     for (size_t i = 0; i < p->env.count; i++)
         if (strchr(p->env.v[i], '='))
             sh_env_set(&o->env, p->env.v[i]);
-    for (size_t i = 0; i < b->bind_count; i++) {
+    int r = oci_annotation(b, "io.shelter.image") ? oci_named_fit(store, s->image, b, o, err) : 0;
+    for (size_t i = 0; !r && i < b->bind_count; i++) {
         const struct oci_bind *from = &b->binds[i];
+        if (from->volume)
+            continue;
         if (!from->folder)
             return sh_fail(err, -ENOTSUP,
                            "%s: a single file of the host cannot be mounted into a TEE; mount its "
@@ -153,7 +157,7 @@ static int fill_options(const struct oci_start *s, const char *hostname, struct 
         o->mounts[o->mount_count++] =
             (struct sh_mount){from->source, from->target, from->read_only};
     }
-    return set_size(o, b, err);
+    return r ? r : set_size(o, b, err);
 }
 
 /* An enclave's sockets are this namespace's; a machine gets the interface itself. */
@@ -174,7 +178,7 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
     struct sh_run_options o;
     int r = sh_store_open(store, err);
     if (!r)
-        r = fill_options(s, hostname, &o, err);
+        r = fill_options(s, store, hostname, &o, err);
     if (r)
         return r;
     bool own = s->bundle->own_network && oci_network_find(s->bundle->resolver, &network);
@@ -192,6 +196,7 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
     free(o.mounts);
     sh_strings_free(&o.command);
     sh_strings_free(&o.env);
+    sh_strings_free(&o.volumes);
     return r;
 }
 

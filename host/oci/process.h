@@ -11,7 +11,7 @@
 
 struct oci_start {
     const struct oci_runtime *rt;
-    const struct oci_bundle *bundle;
+    struct oci_bundle *bundle;
     const struct oci_container *container;
     const char *image;          /* reference in the store */
     const char *console_socket; /* NULL: stdio as it is */

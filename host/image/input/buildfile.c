@@ -127,7 +127,8 @@ static int take_image(const struct file *f, const struct sh_toml_item *i)
     if (!colon)
         return wrong_type(f, i,
                           "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]");
-    cleanup_free char *path = path_of(f, colon + 1);
+    bool registry = !strncmp(i->text, "docker://", 9);
+    cleanup_free char *path = registry ? sh_strdup(colon + 1) : path_of(f, colon + 1);
     free(f->build->image);
     f->build->image = sh_format("%.*s:%s", (int)(colon - i->text), i->text, path);
     return 0;
