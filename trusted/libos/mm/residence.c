@@ -147,8 +147,7 @@ bool residence_share(uint64_t addr, const void *content, int prot)
 static bool stays_equal(struct space *s, struct space *o, uint64_t addr, struct aside *mine)
 {
     unsigned n = page_slot(addr);
-    if (frame_parted(addr) >= PARTED_ENOUGH || ++mine->equal[n] < EQUAL_ENOUGH ||
-        frame_protect(addr, 1, PORT_R))
+    if (frame_parted(addr) >= PARTED_ENOUGH || ++mine->equal[n] < EQUAL_ENOUGH)
         return false;
     page_state_set(o, addr, 1, PAGE_THERE | PAGE_COMMON | PORT_R);
     page_state_set(s, addr, 1, PAGE_THERE | PAGE_COMMON | PORT_R);
@@ -177,6 +176,12 @@ static int change_places(struct space *s, struct space *o, uint64_t addr, struct
     return 0;
 }
 
+/* Into a new frame, or one that settle_leaf made writable, and gives its rights. */
+static int put_content(uint64_t addr, const void *content, int prot, uint16_t owner)
+{
+    return frame_put(addr, content, frame_rights(addr) < 0 ? prot : PORT_R | PORT_W, owner);
+}
+
 /* s has a page here whose content lies aside. It may write to it at once if it ever may: to take
  * that right away again at each switch would cost more than the switch. */
 static int bring_in(struct space *s, const struct area *a, uint64_t addr, uint8_t state)
@@ -190,20 +195,17 @@ static int bring_in(struct space *s, const struct area *a, uint64_t addr, uint8_
         state = (uint8_t)(PAGE_THERE | page_rights(a->prot));
     if (share_equal(s, addr, mine->page[n], state)) {
         page_aside_drop(s, addr);
-        return frame_protect(addr, 1, state & RIGHTS);
+        return 0;
     }
     page_state_set(s, addr, 1, state);
     uint16_t owner = frame_owner(addr);
     struct space *o = owner && owner < OWNER_MAX ? member_of(s->family, owner) : NULL;
-    int rights = frame_rights(addr), r = -EAGAIN;
-    if (rights >= 0 && !(rights & PORT_W) && (r = frame_protect(addr, 1, PORT_R | PORT_W)))
-        return r;
-    r = rights >= 0 && o ? change_places(s, o, addr, mine) : -EAGAIN;
+    int r = o && frame_rights(addr) >= 0 ? change_places(s, o, addr, mine) : -EAGAIN;
     if (!r)
-        return frame_protect(addr, 1, page_state_of(s, addr) & RIGHTS);
+        return 0;
     r = residence_evict(s->family, addr);
     if (!r)
-        r = frame_put(addr, mine->page[n], state & RIGHTS, s->id);
+        r = put_content(addr, mine->page[n], state & RIGHTS, s->id);
     if (!r)
         page_aside_drop(s, addr);
     return r;
@@ -242,7 +244,7 @@ static int fill_private(struct space *s, struct area *a, uint64_t addr, void *pa
     }
     r = page_state_set(s, addr, 1, 0);
     if (!r)
-        r = frame_put(addr, page, state & RIGHTS, s->id);
+        r = put_content(addr, page, state & RIGHTS, s->id);
     return r ? r : page_state_set(s, addr, 1, state);
 }
 
@@ -265,7 +267,42 @@ static int settle_page(struct space *s, struct area *a, uint64_t addr)
         return fill_in(s, a, addr);
     if (!(state & (PAGE_COMMON | PAGE_OBJECT)) && owner != s->id)
         return bring_in(s, a, addr, state);
-    return frame_rights(addr) == (state & RIGHTS) ? 0 : frame_protect(addr, 1, state & RIGHTS);
+    return 0;
+}
+
+/* Which rights the frame needs so that its content can change; -1: it has them. */
+static int rights_to_change(const struct space *s, const struct area *a, uint64_t addr)
+{
+    uint16_t owner = frame_owner(addr);
+    bool changes = !a->shared && owner != s->id && owner != OWNER_OBJECT &&
+                   !(page_state_of(s, addr) & (PAGE_COMMON | PAGE_OBJECT));
+    return changes && !(frame_rights(addr) & PORT_W) ? PORT_R | PORT_W : -1;
+}
+
+/* Which ones s wants. */
+static int rights_wanted(const struct space *s, const struct area *a, uint64_t addr)
+{
+    uint8_t state = page_state_of(s, addr);
+    return state & PAGE_THERE ? state & RIGHTS : -1;
+}
+
+/* Rights of what is not as s wants it. The host is asked once for all that stand in a row: a page
+ * of code changes its rights twice. */
+static int set_rights(const struct space *s, const struct area *a, uint64_t at, uint64_t end,
+                      int (*rights_of)(const struct space *, const struct area *, uint64_t))
+{
+    int r = 0;
+    while (!r && (at = frame_next_unlike(at, end, page_leaf(s, at), s->id)) < end) {
+        uint64_t first = at;
+        int rights = rights_of(s, a, at);
+        do
+            at += PAGE_SIZE;
+        while (at < end && frame_next_unlike(at, at + PAGE_SIZE, page_leaf(s, at), s->id) == at &&
+               rights_of(s, a, at) == rights);
+        if (rights >= 0)
+            r = frame_protect(first, (at - first) >> PAGE_SHIFT, rights);
+    }
+    return r;
 }
 
 /* Is all in these 2 MiB as s left it? */
@@ -278,10 +315,11 @@ static bool is_settled(const struct space *s, uint64_t addr)
 /* What is not as s wants it in a part of an area that lies in one leaf's 2 MiB. */
 static int settle_leaf(struct space *s, struct area *a, uint64_t at, uint64_t end)
 {
-    int r = 0;
+    uint64_t start = at;
+    int r = set_rights(s, a, at, end, rights_to_change);
     for (; !r && (at = frame_next_unlike(at, end, page_leaf(s, at), s->id)) < end; at += PAGE_SIZE)
         r = settle_page(s, a, at);
-    return r;
+    return r ? r : set_rights(s, a, start, end, rights_wanted);
 }
 
 /* `changed`: only where something did since s was resident. */
