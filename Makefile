@@ -86,7 +86,7 @@ LIB_SRC := $(wildcard lib/*.c)
 VERIFIER_SRC := $(wildcard verifier/*/*.c)
 VOLUME_SRC := $(wildcard trusted/volume/*.c)
 VOLUME_CIPHER := $(addprefix $(B)/volume/,aesni-x86_64.o aesni-gcm-x86_64.o ghash-x86_64.o)
-HOST_SRC := $(filter-out host/cli/main.c,$(wildcard host/*/*.c host/image/*/*.c host/launch/*/*.c))
+HOST_SRC := $(filter-out host/cli/main.c host/base/lazy.c,$(wildcard host/*/*.c host/image/*/*.c host/launch/*/*.c))
 
 -include $(wildcard */module.mk */*/module.mk)
 
@@ -115,9 +115,15 @@ PARTS_SRC := $(LIB_SRC) $(VERIFIER_SRC) $(HOST_SRC)
 PARTS_OBJ := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/o/%)))
 PARTS_SAN := $(addsuffix .o,$(basename $(PARTS_SRC:%=$(B)/san/%)))
 
-shelter: $(B)/o/host/cli/main.o $(PARTS_OBJ)
+# Libraries that few commands need are loaded by the first call of one of their functions.
+LAZY := archive curl microhttpd
+$(B)/lazy.def: tools/lazy-calls $(PARTS_OBJ)
+	$(Q)tools/lazy-calls "$(LAZY)" $(PARTS_OBJ) >$@
+$(B)/o/host/base/lazy.o: CPPFLAGS += -I$(B)
+$(B)/o/host/base/lazy.o: $(B)/lazy.def
+shelter: $(B)/o/host/cli/main.o $(PARTS_OBJ) $(B)/o/host/base/lazy.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -pie -Wl,--as-needed -o $@.tmp $^ $(PKG_LIBS) && mv $@.tmp $@
+	$(Q)$(CC) $(ALL_CFLAGS) -pie -Wl,--as-needed -o $@.tmp $^ $(filter-out $(LAZY:%=-l%),$(PKG_LIBS)) && mv $@.tmp $@
 
 # An archive, so that a unit test links only what it names.
 $(B)/san/parts.a: $(PARTS_SAN)

@@ -111,16 +111,14 @@ int sh_walls_become_root(void)
     return syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/") ? -errno : 0;
 }
 
-int sh_walls_leave_files(void)
+int sh_wall_files_begin(void)
 {
     return unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) ? -errno : 0;
 }
 
 int sh_wall_files(void)
 {
-    int r = sh_walls_leave_files();
-    if (!r)
-        r = sh_walls_enter_empty(MS_RDONLY | MS_NODEV, "size=4k,mode=555");
+    int r = sh_walls_enter_empty(MS_RDONLY | MS_NODEV, "size=4k,mode=555");
     return r ? r : sh_walls_become_root();
 }
 
@@ -234,7 +232,7 @@ static unsigned probe_inside(void)
 {
     unsigned action = SECCOMP_RET_ERRNO, walls = 0;
     walls |= (unsigned)!sh_wall_network() << SH_WALL_NETWORK;
-    walls |= (unsigned)!sh_wall_files() << SH_WALL_FILES;
+    walls |= (unsigned)(!sh_wall_files_begin() && !sh_wall_files()) << SH_WALL_FILES;
     walls |= (unsigned)!sh_wall_user(SH_WALL_UID_FIRST, SH_WALL_UID_FIRST, false) << SH_WALL_USER;
     walls |= (unsigned)!sh_wall_landlock(true) << SH_WALL_LANDLOCK;
     walls |= (unsigned)!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action)

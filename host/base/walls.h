@@ -42,7 +42,8 @@ pid_t sh_wall_fork(const struct sh_cgroup *cgroup, unsigned *missing);
 
 /* Everything that is open stays so. For a caller with capabilities: root, or behind sh_wall_pids.
  */
-int sh_wall_files(void);
+int sh_wall_files_begin(void); /* the namespaces, where everything is still seen */
+int sh_wall_files(void);   /* an empty root, for all processes of the namespace that stand at "/" */
 int sh_wall_network(void); /* nothing in it, not even loopback */
 
 /* Root becomes that user and group, with no other group; the capabilities of everybody go, and no

@@ -157,7 +157,7 @@ int sh_wall_files_view(const struct sh_wall_view *view, uid_t owner)
     struct taken *taken = sh_alloc((view->count + 1) * sizeof(*taken));
     size_t count = 0;
     mode_t mask = umask(0); /* whoever it will be passes through these folders */
-    int r = sh_walls_leave_files();
+    int r = sh_wall_files_begin();
     for (; !r && count < view->count; count++)
         r = take_entry(&view->entries[count], &taken[count]);
     if (!r)

@@ -66,3 +66,13 @@ for verb in restart top port pull create pause prune; do
     "$SHELTER" $verb </dev/null >"$T/out" 2>"$T/err"
     same "$verb: a hint in one line" "$? $(wc -l <"$T/err") $(grep -c "no verb '$verb': ..*; see 'shelter help'" "$T/err")" "125 1 1"
 done
+
+# Libraries that few commands need are loaded when they are called.
+same "a command loads no library for archives, HTTP or TLS" \
+    "$(ldd "$SHELTER" | grep -cE 'lib(archive|curl|microhttpd|gnutls|xml2)\.')" 0
+mkdir "$T/broken"
+echo no library >"$T/broken/$(sed -n 's/.*"\(libarchive[^"]*\)".*/\1/p' build/lazy.def | head -n 1)"
+tar -cf "$T/one.tar" -C "$T" broken
+status "one that cannot be loaded" 125 env LD_LIBRARY_PATH="$T/broken" "$SHELTER" build -q -t one -r "$T/one.tar"
+one_line "told" "cannot load a library: .*libarchive"
+status "who does not need it does not ask" 0 env LD_LIBRARY_PATH="$T/broken" "$SHELTER" images

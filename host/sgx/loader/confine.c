@@ -176,7 +176,10 @@ int loader_confine_begin(struct sh_error *err)
     bool debug = loader.options.debug;
     if (!debug)
         note_wall(SH_WALL_PIDS, sh_wall_pids());
-    return loader_helper_start(!debug, err);
+    int r = loader_helper_start(!debug, err);
+    if (!r && !debug)
+        note_wall(SH_WALL_FILES, sh_wall_files_begin());
+    return r;
 }
 
 static int report_missing(struct sh_error *err)
@@ -202,7 +205,8 @@ int loader_confine(struct sh_error *err)
     uid_t id = SH_WALL_UID_FIRST + loader.number;
     if (!debug) { /* a debugger looks for the program's files at their places */
         note_wall(SH_WALL_NETWORK, sh_wall_network());
-        note_wall(SH_WALL_FILES, sh_wall_files());
+        if (!(missing & 1u << SH_WALL_FILES))
+            note_wall(SH_WALL_FILES, sh_wall_files());
     }
     note_wall(SH_WALL_USER, sh_wall_user(id, id, false));
     prctl(PR_SET_DUMPABLE, debug);

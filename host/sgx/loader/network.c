@@ -294,8 +294,9 @@ static void close_others(unsigned fd)
     }
 }
 
-/* Sockets are all that it needs; and root's ports, where some are published. Its filter is the one
- * for programs that nobody has listed: what leads out is refused. */
+/* Sockets are all that it needs; and root's ports, where some are published. It shares the loader's
+ * mount namespace. Its filter is the one for programs that nobody has listed: what leads out is
+ * refused. */
 static _Noreturn void serve_questions(int fd)
 {
     bool root_ports = loader.options.publish_all;
@@ -304,8 +305,7 @@ static _Noreturn void serve_questions(int fd)
         root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
     loader_leave_streams("shelter-network");
     close_others((unsigned)fd);
-    if (!loader.options.debug)
-        (void)sh_wall_files();
+    (void)!chdir("/"); /* the root of both becomes empty when the walls are up */
     (void)sh_wall_user(id, id, root_ports);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
