@@ -19,6 +19,7 @@ What it does is in the file `what` beside it, since it has no environment:
   big-frame, unknown-frame, unknown-session, no-hello, two-hellos, version: break the rules
   trickle         one frame, byte by byte
   exec            obey, and runs programs: prints their argv, environment and stdin; refuses `no`
+  deaf-exec       obey, and answers no exec
   lying-exec      answers an exec with frames of session 9
 """
 import os
@@ -178,7 +179,7 @@ def obey(c, mode):
             c.wait_bye()
         elif kind == EXEC and mode == "overrun":
             c.send(DATA, 1, session, b"x")
-        elif kind == EXEC and mode != "obey":
+        elif kind == EXEC and mode not in ("obey", "deaf-exec"):
             take_exec(c, session, payload, mode == "lying-exec")
         elif kind == DATA and session:
             c.write(payload, 2, session)
@@ -224,7 +225,7 @@ def main():
         cat(c)
     if mode == "both":
         both(c, int(args[0]))
-    if mode in ("obey", "exec", "lying-exec", "overrun"):
+    if mode in ("obey", "exec", "lying-exec", "overrun", "deaf-exec"):
         obey(c, mode)
     if mode == "error":
         c.hello()

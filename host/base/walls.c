@@ -252,6 +252,17 @@ static unsigned probe_in_child(unsigned (*probe)(void))
                : 0;
 }
 
+/* It cannot return with a shadow stack that knows no caller. */
+static unsigned probe_shadow_stack(void)
+{
+    _exit(!sh_wall_shadow_stack());
+}
+
+bool sh_walls_have_shadow_stack(void)
+{
+    return probe_in_child(probe_shadow_stack);
+}
+
 static unsigned probe_all(void)
 {
     unsigned walls = (unsigned)!sh_wall_pids() << SH_WALL_PIDS;

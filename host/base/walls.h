@@ -7,7 +7,9 @@
 #define HOST_BASE_WALLS_H
 
 #include <stdbool.h>
+#include <errno.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 #include "host/base/cgroup.h"
@@ -55,6 +57,21 @@ int sh_wall_user(uid_t uid, gid_t gid, bool low_ports);
 /* Also TCP, where `network` is false and Linux is 6.7 or newer. */
 int sh_wall_landlock(bool network);
 
+/* From now on the processor keeps return addresses a second time, where nothing can overwrite them,
+ * and a return to anywhere else ends the process (x86 CET, Linux 6.6; arch_prctl(2)). For this
+ * thread and those that it starts. Inline, since what called before may not return any more: its
+ * caller must be the last that would. 0, or -errno: -EINVAL or -EOPNOTSUPP where there is no such
+ * thing. */
+static inline __attribute__((always_inline)) int sh_wall_shadow_stack(void)
+{
+    long r = SYS_arch_prctl;
+    __asm__ volatile("syscall"
+                     : "+a"(r)
+                     : "D"(0x5001L /* ARCH_SHSTK_ENABLE */), "S"(1L /* ARCH_SHSTK_SHSTK */)
+                     : "rcx", "r11", "memory");
+    return (int)r;
+}
+
 /* --- a program that needs files: what it sees of this machine's, under their own names --- */
 
 enum sh_wall_right {
@@ -93,6 +110,8 @@ int sh_wall_seccomp_foreign(void);
 
 /* Raises one after the other in a child, to find out. Bit n: wall n. */
 unsigned sh_walls_probe(void);
+
+bool sh_walls_have_shadow_stack(void);
 
 /* The version of Landlock's ABI; 0: there is none. */
 unsigned sh_walls_landlock_abi(void);

@@ -98,6 +98,16 @@ static void check_walls(cJSON *checks)
                                 : ": without TCP (ABI 4, Linux 6.7), signals and abstract sockets");
 }
 
+/* No wall that is missed: no warning says so at run. */
+static void check_shadow_stack(cJSON *checks)
+{
+    sh_check_add(checks, "shadow stacks", true, NULL, "%s",
+                 sh_walls_have_shadow_stack()
+                     ? "used by the loader of enclaves on hardware"
+                     : "none here (they need a processor with CET and Linux 6.6): overwritten "
+                       "return addresses of an enclave's loader are not noticed");
+}
+
 static void check_cgroup(cJSON *checks)
 {
     struct sh_cgroup c;
@@ -120,6 +130,7 @@ cJSON *sh_doctor_host(void)
     check_base(checks);
     check_store(checks);
     check_walls(checks);
+    check_shadow_stack(checks);
     check_cgroup(checks);
     return checks;
 }

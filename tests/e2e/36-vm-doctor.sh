@@ -20,7 +20,7 @@ same "json: simulated" "$(ask '[x["tee"] for x in d["tees"] if x["simulated"]]')
 same "json: what is not usable says why" \
     "$(ask 'all(x["usable"] or any(not c["ok"] for c in x["checks"]) for x in d["tees"])')" True
 same "json: host" "$(ask 'sorted(c["what"] for c in d["host"])')" \
-    "['Landlock', 'QEMU', 'QEMU version', 'base files', 'cgroup', 'disk space', 'kernel', 'network', 'store', 'wall', 'wall', 'wall', 'wall', 'wall', 'wall']"
+    "['Landlock', 'QEMU', 'QEMU version', 'base files', 'cgroup', 'disk space', 'kernel', 'network', 'shadow stacks', 'store', 'wall', 'wall', 'wall', 'wall', 'wall', 'wall']"
 # Nothing usable: another exit status, and the reason.
 SHELTER_SGX_LOADER=$T/none SHELTER_QEMU=$T/none status "without QEMU and loader" 1 "$SHELTER" doctor
 check "without QEMU: says what to do" grep -q 'install qemu-system-x86' "$T/out"

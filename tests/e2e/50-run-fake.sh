@@ -44,6 +44,16 @@ fake "early-error:125:$(printf 'bad\033[2Jdisk')"; status "an error before hello
 fake trickle; status "frames may come byte by byte" 6 "$SHELTER" run --rm plain
 
 # --- guests that die, hang or lie ---
+# An exec that the inside never answers: a minute, beside what follows.
+fake deaf-exec
+mkdir "$T/deaf-store"
+cp -r "$SHELTER_STORE/images" "$SHELTER_STORE/tags" "$T/deaf-store/"
+deaf() { SHELTER_STORE=$T/deaf-store timeout 150 "$SHELTER" "$@"; }
+cleanup_hooks+=('deaf rm -f deaf >/dev/null 2>&1')
+deaf run -d --name deaf open >/dev/null 2>&1
+deaf_since=$SECONDS
+{ deaf exec deaf p 2>"$T/deaf.err"; echo "$? $((SECONDS - deaf_since))" >"$T/deaf"; } &
+deaf_exec=$!
 fake panic; status "a panic while booting is 125" 125 "$SHELTER" run plain; one_line "a panic is told" 'while it booted.*-m'
 fake panic-late; status "a panic while running is 125" 125 "$SHELTER" run --rm plain; same "output before the panic arrives" "$(cat "$T/out")" "last words"
 fake qemu-error; status "QEMU's failure is 125" 125 "$SHELTER" run plain; one_line "QEMU's last line is told" 'could not set up what it wants'
@@ -270,6 +280,13 @@ fake overrun
 status "data beyond credit ends the instance" 137 "$SHELTER" exec x p
 same "as a broken rule too" "$("$SHELTER" inspect --json x | grep -c 'beyond its credit')" 1
 "$SHELTER" rm x >/dev/null
+wait $deaf_exec
+read -r deaf_status deaf_seconds <"$T/deaf"
+same "an exec that nobody answers fails" "$deaf_status" 125
+check "within a minute, not before ($deaf_seconds s)" [ "$deaf_seconds" -ge 58 -a "$deaf_seconds" -le 100 ]
+check "which is told" grep -q 'does not answer: it did not start the program within a minute' "$T/deaf.err"
+check "its instance goes on" grep -q '"running"' <(deaf inspect --json deaf)
+deaf rm -f deaf >/dev/null
 
 # --- what is checked before anything starts ---
 fake exit:0

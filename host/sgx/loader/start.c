@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "host/base/walls.h"
 #include "host/sgx/loader/loader.h"
 
 static void on_signal(int sig)
@@ -67,6 +68,10 @@ void loader_main(int argc, char **argv)
         _exit(SH_EXIT_FAILURE);
     }
     int r = prepare_enclave(&first, &err);
+    /* Nothing returns from here. The simulator sets return addresses itself, as it switches stacks.
+     */
+    if (!loader.options.driver->simulated)
+        (void)sh_wall_shadow_stack();
     if (!r)
         r = loader_confine(&err);
     if (channel)
