@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "verifier/base/json_read.h"
+
 const cJSON *oci_object(const cJSON *o, const char *name)
 {
     const cJSON *m = cJSON_GetObjectItemCaseSensitive(o, name);
@@ -90,26 +92,28 @@ void oci_process_free(struct oci_process *p)
     free(p->user);
 }
 
-static int read_json(const char *path, cJSON **json, struct sh_error *err)
+int oci_json_read(const char *path, cJSON **json, struct sh_error *err)
 {
     cleanup_free uint8_t *data = NULL;
+    char why[120];
     size_t size;
     int r = sh_read_file(AT_FDCWD, path, OCI_CONFIG_MAX, &data, &size, err);
     if (r)
         return r;
-    *json = cJSON_ParseWithLength((const char *)data, size);
-    if (!cJSON_IsObject(*json) || memchr(data, 0, size)) {
-        cJSON_Delete(*json);
-        *json = NULL;
-        return sh_fail(err, -EINVAL, "%s is not valid JSON", path);
-    }
-    return 0;
+    *json = sv_json_read(data, size, SV_JSON_VALUES_MAX, why, sizeof(why));
+    if (!*json)
+        return sh_fail(err, -EINVAL, "%s is not valid JSON: %s", path, why);
+    if (cJSON_IsObject(*json))
+        return 0;
+    cJSON_Delete(*json);
+    *json = NULL;
+    return sh_fail(err, -EINVAL, "%s is not valid JSON: it is no object", path);
 }
 
 int oci_process_file(const char *path, struct oci_process *p, struct sh_error *err)
 {
     cJSON *json = NULL;
-    int r = read_json(path, &json, err);
+    int r = oci_json_read(path, &json, err);
     if (!r)
         r = oci_process_read(json, path, p, err);
     cJSON_Delete(json);
@@ -275,7 +279,7 @@ int oci_bundle_read(const char *path, struct oci_bundle *b, struct sh_error *err
     if (!b->path)
         return sh_fail_errno(err, -errno, "cannot open the bundle %s", path);
     cleanup_free char *config = sh_format("%s/config.json", b->path);
-    int r = read_json(config, &b->json, err);
+    int r = oci_json_read(config, &b->json, err);
     return r ? r : read_fields(b, err);
 }
 

@@ -50,6 +50,9 @@ struct oci_bundle {
 int oci_bundle_read(const char *path, struct oci_bundle *b, struct sh_error *err);
 void oci_bundle_free(struct oci_bundle *b);
 
+/* The object in a file, by the strict reader; the caller deletes it. */
+int oci_json_read(const char *path, cJSON **json, struct sh_error *err);
+
 /* A process object; `name` is for sentences. */
 int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
                      struct sh_error *err);

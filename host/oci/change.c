@@ -158,18 +158,6 @@ int oci_resume(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
 
 /* --- update --- */
 
-static int read_resources(const char *file, cJSON **json, struct sh_error *err)
-{
-    cleanup_free uint8_t *data = NULL;
-    size_t size;
-    int r = sh_read_file(AT_FDCWD, strcmp(file, "-") ? file : "/dev/stdin", OCI_CONFIG_MAX, &data,
-                         &size, err);
-    if (r)
-        return r;
-    *json = cJSON_ParseWithLength((const char *)data, size);
-    return cJSON_IsObject(*json) ? 0 : sh_fail(err, -EINVAL, "%s is not valid JSON", file);
-}
-
 int oci_update(const struct oci_runtime *rt, int argc, char **argv, struct sh_error *err)
 {
     static const struct option options[] = {{"resources", required_argument, NULL, 'r'}, {0}};
@@ -184,7 +172,7 @@ int oci_update(const struct oci_runtime *rt, int argc, char **argv, struct sh_er
     }
     if (argc - optind != 1 || !file)
         return sh_fail(err, -EINVAL, "update: --resources FILE and a container id are needed");
-    int r = read_resources(file, &json, err);
+    int r = oci_json_read(strcmp(file, "-") ? file : "/dev/stdin", &json, err);
     if (!r)
         r = oci_container_open(rt, argv[optind], true, &c, err);
     if (!r)

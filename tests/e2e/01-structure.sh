@@ -158,6 +158,12 @@ same "names: the field's words" "$({
     find trusted lib include host verifier tests tools -name '*door*' -o -name 'late.*' -o -name '*told*'
 })" ""
 
+# What a human wrote or a stranger sends goes through the strict reader (verifier/base/json_read.h); these files read
+# what we wrote ourselves, into our own folders.
+own='host/cli/(broker|broker_volume|tcb)|host/oci/container|host/run/instance_json|verifier/base/json_read|verifier/broker/volume'
+same "JSON of others is read by the strict reader" \
+    "$(grep -rlE 'cJSON_Parse' host verifier lib trusted include --include='*.[ch]' | grep -vE "^($own)\.c$")" ""
+
 # The tests that the threat model names are there.
 grep '^|' docs/threat-model.md | grep -oE '`([0-9]{2}-[^` ]+|(test|fuzz)_[^` ]+)`' | tr -d '`' | sort -u >"$T/named"
 same "threat model: its tests are there" "$(while read -r name; do

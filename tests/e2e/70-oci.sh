@@ -252,6 +252,8 @@ broken "a cgroup path that leads out" 'leads out'
 config "c['mounts'] = [{'destination': '/data', 'source': '/nowhere', 'options': ['bind']}]"
 broken "a mount of nothing" '/nowhere'
 echo '{' >"$B/config.json"; broken "no JSON" 'not valid JSON'
+printf '{"ociVersion": "1.0.0", "ociVersion": "1.0.0"}' >"$B/config.json"; broken "a name twice" 'not valid JSON'
+printf '{"ociVersion": "1.0.0"} {}' >"$B/config.json"; broken "text behind it" 'not valid JSON'
 printf '{"ociVersion": "1.0.0"}\0' >"$B/config.json"; broken "a NUL" 'not valid JSON'
 python3 -c "print('[' * 100000)" >"$B/config.json"; broken "very deep" 'not valid JSON'
 : >"$B/config.json"; broken "empty" 'not valid JSON'

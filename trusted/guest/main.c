@@ -42,8 +42,7 @@ static void protect_self(struct guest *g)
     sigset_t set;
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
-        if (write(fd, "-1000", 5) != 5)
-            g->deadline = 0; /* then it is merely less protected */
+        (void)!write(fd, "-1000", 5); /* else it is merely less protected */
         close(fd);
     }
     signal(SIGPIPE, SIG_IGN);

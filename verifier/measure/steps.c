@@ -3,6 +3,7 @@
 #include "verifier/measure/steps.h"
 #include "verifier/measure/tdx_eventlog.h"
 #include "verifier/base/json.h"
+#include "verifier/base/json_read.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +110,7 @@ bool sv_step_log(cJSON *steps, const void *data, size_t size)
 
     if (size && *(const char *)data != '[')
         return add_binary(steps, data, size);
-    list = cJSON_ParseWithLength(data, size);
+    list = sv_json_read(data, size, SV_JSON_VALUES_MAX, NULL, 0);
     cJSON_ArrayForEach(item, list)
     {
         const char *hex = sv_json_text(item, "digest"), *name = sv_json_text(item, "event");
