@@ -210,6 +210,61 @@ static void counts(void)
     close(ends[0]), close(ends[1]);
 }
 
+/* RLIMIT_CPU: signals each second, then the end. */
+static void limits(void)
+{
+    struct rlimit l = {1, 2}, none = {RLIM_INFINITY, RLIM_INFINITY}, was;
+    int status, ends[2];
+    fflush(stdout);
+    (void)!pipe(ends);
+    pid_t pid = fork();
+    if (!pid) {
+        struct sigaction a = {.sa_handler = on_signal};
+        sigaction(SIGXCPU, &a, NULL);
+        sys(setrlimit, RLIMIT_CPU, &l);
+        if (fork() == 0) { /* a child has the limit, and time of its own */
+            while (!others)
+                work(20 * MS);
+            (void)!write(ends[1], "c", 1);
+            _exit(0);
+        }
+        wait(NULL);
+        while (!others)
+            work(20 * MS);
+        (void)!write(ends[1], "x", 1);
+        for (;;)
+            work(20 * MS);
+    }
+    waitpid(pid, &status, 0);
+    char got[8] = "";
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    say("read", read(ends[0], got, 8), "RLIMIT_CPU: SIGXCPU of the child and of the parent");
+    say_text("read", got, "RLIMIT_CPU: who");
+    say("wait4", WIFSIGNALED(status) ? WTERMSIG(status) : -1, "RLIMIT_CPU: the hard limit");
+    close(ends[0]), close(ends[1]);
+    pid = busy_child(ends);
+    await(ends[0]);
+    say("prlimit64", sys(prlimit64, pid, RLIMIT_CPU, NULL, &was), "of a child: get");
+    say("prlimit64", was.rlim_cur == RLIM_INFINITY, "of a child: none");
+    l = (struct rlimit){50, 60};
+    say("prlimit64", sys(prlimit64, pid, RLIMIT_CPU, &l, &was), "of a child: set");
+    sys(prlimit64, pid, RLIMIT_CPU, NULL, &was);
+    say("prlimit64", (long)was.rlim_max, "of a child: it is set");
+    say("prlimit64", sys(prlimit64, 1 << 21, RLIMIT_CPU, NULL, &was), "of nobody");
+    fflush(stdout);
+    pid_t user = fork();
+    if (!user) {
+        setresuid(1000, 1000, 1000);
+        say("prlimit64", sys(prlimit64, pid, RLIMIT_CPU, NULL, &was), "of root, by a user: get");
+        say("prlimit64", sys(prlimit64, pid, RLIMIT_CPU, &none, NULL), "of root, by a user: set");
+        _exit(0);
+    }
+    waitpid(user, NULL, 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[0]), close(ends[1]);
+}
+
 int main(void)
 {
     facts_begin();
@@ -220,6 +275,7 @@ int main(void)
     intervals();
     posix_timers();
     counts();
+    limits();
     facts_end();
     return 0;
 }

@@ -108,10 +108,10 @@ struct thread {
     uint64_t set_tid; /* where the child writes its number at its start, or 0 */
     struct list node; /* of current()->threads */
     int32_t tid;
-    uint32_t gone; /* the port set it: stack and this struct may be freed */
-    bool dead, started;
-    bool fixed;       /* not allocated: the first thread */
-    uint64_t fs_base; /* start value of a new thread */
+    uint32_t gone;               /* the port set it: stack and this struct may be freed */
+    bool dead, started, resting; /* resting: a call waits for something */
+    bool fixed;                  /* not allocated: the first thread */
+    uint64_t fs_base;            /* start value of a new thread */
 
     /* signals */
     uint64_t sig_mask, sig_saved_mask;
@@ -148,7 +148,7 @@ struct thread {
     uint64_t moves[2], moved[2]; /* reads and writes, and their bytes */
     int32_t policy;              /* SCHED_*, and only remembered */
     uint64_t affinity;           /* bit n: processor n; 0: all */
-    uint64_t timer_slack;        /* ns; 0: the default */
+    uint64_t timer_slack[2];     /* ns; and its default, what the creator had; 0: SLACK_DEFAULT */
     uint64_t last_clock[2];      /* what it saw last of each: time/clock.c */
 };
 
@@ -253,7 +253,7 @@ struct process {
 extern struct process first_process;
 
 /* What all processes share (uname). */
-#define KERNEL_RELEASE "6.1.0-shelter" /* of uname, which programs compare */
+#define KERNEL_RELEASE "6.12.0-shelter" /* of uname, which programs compare */
 extern struct uts {
     char hostname[65], domainname[65];
 } uts;

@@ -123,7 +123,9 @@ static int sleep_until_woken(struct port_wait *w, uint64_t deadline)
         uint64_t until = late || is_woken(t) ? 0 : deadline;
         residence_idle();
         los_unlock();
+        t->resting = true;
         int r = until || w ? port_wait(t, w, until) : 0;
+        t->resting = false;
         los_relock();
         __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
         if (!w)

@@ -8,6 +8,7 @@
 #include "trusted/libos/proc/proc.h"
 
 #define CHANGEABLE ((uint32_t)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
+#define F_CREATED_QUERY_ 1028
 #ifndef F_GETOWN_EX
 #define F_SETOWN_EX 15
 #define F_GETOWN_EX 16
@@ -127,6 +128,8 @@ long sys_fcntl(int fd, int command, uint64_t arg)
         return add_seals(f, (uint32_t)arg);
     case F_GET_SEALS:
         return f->ops == &regular_ops && f->inode->fs == FS_TMP ? (long)f->inode->seals : -EINVAL;
+    case F_CREATED_QUERY_:
+        return f->made;
     case F_GET_RW_HINT: {
         uint64_t none = 0;
         return user_write(arg, &none, sizeof(none));

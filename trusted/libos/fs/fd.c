@@ -224,7 +224,10 @@ long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE_BIT | CLOSE_RANGE_CLOEXEC_BIT)))
         return -EINVAL;
-    struct fd_table *t = own_table();
+    struct fd_table *t = flags & CLOSE_RANGE_UNSHARE_BIT ? fd_table_own(own_table()) : own_table();
+    if (!t)
+        return -ENOMEM;
+    current()->files = t;
     for (int fd = first < FD_MAX ? (int)first : FD_MAX; fd < t->room && (uint32_t)fd <= last;
          fd++) {
         if (!t->fds[fd].file)

@@ -187,6 +187,7 @@ struct file {
     struct list ending;      /* of those that nobody refers to any more */
     bool quiet;              /* it is left to file_reap; atomic */
     bool locked;             /* holds a flock */
+    bool made;               /* by the open that it came from (F_CREATED_QUERY) */
     bool ranged;             /* locked a range as an open file (OFD) */
     int32_t owner_type, owner, owner_signal; /* of fcntl: whom O_ASYNC signals, and how */
     uint32_t owner_uid, owner_euid;          /* who said so */
@@ -432,7 +433,8 @@ void stdio_resize(void);       /* the host's terminal may have another size */
 void stdio_end(void);          /* everything ends: what was written is with the host */
 /* /proc and /sys, at the start. 0 or -errno. */
 int proc_init(void);
-long proc_maps(char *out, size_t size); /* the text of /proc/self/maps, cut to fit */
+int proc_process_of(const struct inode *i); /* whose directory in /proc it is, or 0 */
+long proc_maps(char *out, size_t size);     /* the text of /proc/self/maps, cut to fit */
 /* Makes f one end of its inode's pipe; waits for the other one. -ENXIO, -ERESTARTSYS, -ENOMEM. */
 int fifo_open(struct file *f);
 /* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile.

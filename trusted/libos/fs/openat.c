@@ -71,6 +71,7 @@ int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out)
         return -ENOMEM;
     f->inode = i;
     f->dentry = d;
+    f->made = flags & OPEN_MADE;
     dentry_get(d);
     if (!(flags & O_PATH)) {
         uint32_t type = i->mode & S_IFMT;

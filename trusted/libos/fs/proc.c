@@ -69,6 +69,14 @@ static bool find_subject(const struct inode *i, struct text *t)
     return t->process;
 }
 
+int proc_process_of(const struct inode *i)
+{
+    const struct entry *e = i->fs == FS_PROC ? entry_of(i) : NULL;
+    return e && e->kind == DIR && !strcmp(e->path, "PID") && !(i->ino & INO_THREAD)
+               ? (int)(i->ino >> 24 & 0x7fffff)
+               : 0;
+}
+
 static bool may_look(const struct inode *i, const struct text *t)
 {
     const struct entry *e = entry_of(i);

@@ -71,13 +71,13 @@ static int id_of(const struct text *t)
 static const char *state_of(const struct text *t)
 {
     const struct thread *th = t->thread;
-    return t->process->zombie                                 ? "Z (zombie)"
-           : t->process->stopped                              ? "T (stopped)"
-           : th->tracee && th->tracee->status                 ? "t (tracing stop)"
-           : th == self()                                     ? "R (running)"
-           : th->vforking                                     ? "D (disk sleep)"
-           : __atomic_load_n(&th->sleeping, __ATOMIC_RELAXED) ? "S (sleeping)"
-                                                              : "R (running)";
+    return t->process->zombie                                ? "Z (zombie)"
+           : t->process->stopped                             ? "T (stopped)"
+           : th->tracee && th->tracee->status                ? "t (tracing stop)"
+           : th == self()                                    ? "R (running)"
+           : th->vforking                                    ? "D (disk sleep)"
+           : __atomic_load_n(&th->resting, __ATOMIC_RELAXED) ? "S (sleeping)"
+                                                             : "R (running)";
 }
 
 static void put_signals(struct text *t)
@@ -228,8 +228,8 @@ void proc_show_statm(struct text *t)
 
 void proc_show_timerslack(struct text *t)
 {
-    uint64_t slack = t->thread ? t->thread->timer_slack : 0;
-    text_put(t, "%lu\n", slack ? slack : 50000);
+    uint64_t slack = t->thread ? t->thread->timer_slack[0] : 0;
+    text_put(t, "%lu\n", slack ? slack : SLACK_DEFAULT);
 }
 
 void proc_show_personality(struct text *t)

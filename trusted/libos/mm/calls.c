@@ -91,9 +91,12 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
         r.file = file_map_source(f, r.prot) ? f : NULL;
         r.offset = offset;
     }
-    bool own = !f && (r.flags & MM_SHARED); /* what forks share is a file without a name */
+    /* What forks share is a file without a name; it may be by /dev/zero. */
+    bool own = !r.file && (r.flags & MM_SHARED), reads = f && !file_can_write(f);
     if (own) {
         int e = file_new_memory("dev/zero (deleted)", 18, &f);
+        if (!e && reads)
+            f->flags &= ~(uint32_t)O_ACCMODE;
         if (!e && page_up(size) < size)
             e = -ENOMEM;
         if (!e)
@@ -290,7 +293,7 @@ static int drop_pages(uint64_t start, uint64_t end, int advice)
     for (size_t i = area_index(start); !r && i < space()->count && space()->areas[i]->start < end;
          i++) {
         const struct area *a = space()->areas[i];
-        if (a->shared && advice == MADV_FREE)
+        if ((a->shared || a->file) && advice == MADV_FREE)
             return -EINVAL;
         if (a->sealed && !a->file && !(a->prot & PORT_W))
             return -EPERM; /* what is lost could not be written again */

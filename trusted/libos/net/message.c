@@ -55,6 +55,8 @@ static long send_datagram(struct file *f, struct sock *s, struct io *io, int fla
         return take_pending_error(s);
     if (!to.size)
         return -EDESTADDRREQ;
+    if (io->left > DATAGRAM_MAX)
+        return -EMSGSIZE;
     enum addr_kind kind = addr_kind(&to);
     if (kind == ADDR_ANY)
         addr_resolve_any(&to);
@@ -70,12 +72,33 @@ static long send_datagram(struct file *f, struct sock *s, struct io *io, int fla
     return r ? r : outside_send(f, s, io, flags, given ? &to : NULL);
 }
 
-/* MSG_MORE: parts are kept until one comes without it; then they are one datagram, to where the
- * first was sent. */
+/* What was kept, as one datagram, to where its first part was sent. */
+static long send_whole(struct file *f, struct sock *s, int flags, struct letter *l)
+{
+    struct addr to = s->parts_to;
+    struct io_vec v;
+    struct io whole = io_one(&v, (uint64_t)s->parts, s->parts_size, true);
+    uint8_t *all = s->parts;
+    s->parts = NULL;
+    s->parts_size = 0;
+    long sent = send_datagram(f, s, &whole, flags, to.size ? &to : NULL, l);
+    los_free(all);
+    return sent;
+}
+
+void sock_send_kept(struct file *f, struct sock *s)
+{
+    struct letter l = {0};
+    if (s->parts)
+        send_whole(f, s, MSG_DONTWAIT_, &l);
+}
+
+/* MSG_MORE, UDP_CORK: parts are kept until one comes without it, or the option ends. */
 static long send_parts(struct file *f, struct sock *s, struct io *io, int flags,
                        const struct addr *given, struct letter *l)
 {
-    if (!(flags & MSG_MORE_) && !s->parts)
+    bool more = (flags & MSG_MORE_) || s->options[OPT_UDP_CORK];
+    if (!more && !s->parts)
         return send_datagram(f, s, io, flags, given, l);
     uint64_t n = io->left;
     uint8_t *part = n <= UINT16_MAX ? los_alloc(n + 1) : NULL, *all = NULL;
@@ -100,15 +123,9 @@ static long send_parts(struct file *f, struct sock *s, struct io *io, int flags,
         s->parts = NULL;
         s->parts_size = 0;
     }
-    if (r || (flags & MSG_MORE_))
+    if (r || more)
         return r ? r : (long)n;
-    struct addr to = s->parts_to;
-    struct io_vec v;
-    struct io whole = io_one(&v, (uint64_t)all, s->parts_size, true);
-    s->parts = NULL;
-    s->parts_size = 0;
-    long sent = send_datagram(f, s, &whole, flags, to.size ? &to : NULL, l);
-    los_free(all);
+    long sent = send_whole(f, s, flags, l);
     return sent < 0 ? sent : (long)n;
 }
 

@@ -13,13 +13,14 @@
 
 #define SOL_IP_ 0
 #define SOL_TCP_ 6
+#define SOL_UDP_ 17
 #define SOL_IPV6_ 41
 
 static int slot_of(const struct sock *s, int level, int name)
 {
     bool tcp = s->type == SOCK_STREAM && s->family != AF_UNIX;
     if ((level != SOL_SOCKET && s->family == AF_UNIX) || (level == SOL_TCP_ && !tcp) ||
-        (level == SOL_IPV6_ && s->family != AF_INET6))
+        (level == SOL_UDP_ && tcp) || (level == SOL_IPV6_ && s->family != AF_INET6))
         return -1;
     for (int i = 0; i < OPT_COUNT; i++) {
         if (option_get(i)->level == level && option_get(i)->name == name)
@@ -177,7 +178,12 @@ long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
     if (is_time)
         return set_timeout(name == SO_RCVTIMEO_OLD ? &s->receive_timeout : &s->send_timeout, from,
                            size);
-    return is_linger ? set_linger(s, from, size) : set_value(s, i, v);
+    if (is_linger)
+        return set_linger(s, from, size);
+    long result = set_value(s, i, v);
+    if (i == OPT_UDP_CORK && !v) /* what was kept goes; whether it does is not told */
+        sock_send_kept(f, s);
+    return result;
 }
 
 static int32_t take_error(struct sock *s)

@@ -8,6 +8,7 @@
 
 #define SOL_IP_ 0
 #define SOL_TCP_ 6
+#define SOL_UDP_ 17
 #define SOL_IPV6_ 41
 
 #define BOOL OPTION_BOOL
@@ -77,6 +78,7 @@ static const struct option table[OPT_COUNT] = {
     [OPT_RECVTCLASS6] = {SOL_IPV6_, 66, BOOL, 0},
     [OPT_TCLASS6] = {SOL_IPV6_, 67, PASS, 0},
     [OPT_AUTOFLOWLABEL6] = {SOL_IPV6_, 70, BOOL, 1},
+    [OPT_UDP_CORK] = {SOL_UDP_, 1, BOOL, 0},
     [OPT_FREEBIND6] = {SOL_IPV6_, 78, BOOL, 0},
 };
 

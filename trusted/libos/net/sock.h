@@ -116,6 +116,7 @@ enum sock_option {
     OPT_TCLASS6,
     OPT_AUTOFLOWLABEL6,
     OPT_FREEBIND6,
+    OPT_UDP_CORK,
     OPT_COUNT,
 };
 
@@ -281,7 +282,9 @@ int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadlin
 void inside_close(struct sock *s);
 void inside_unlisten(struct sock *s); /* who waits to be accepted is turned away */
 
-/* net/message.c: one message or piece, waiting as the socket does. */
+/* net/message.c: what was kept of a datagram by UDP_CORK or MSG_MORE goes. */
+void sock_send_kept(struct file *f, struct sock *s);
+/* One message or piece, waiting as the socket does. */
 long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
                struct letter *l);
 /* Bytes, 0 at the end; *l says from whom. Its files are then the caller's, if `files`. */

@@ -5,6 +5,7 @@
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/entry/entry.h"
+#include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/tty.h"
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
@@ -429,6 +430,7 @@ long sys_wait4(int pid, uint64_t status_to, int options, uint64_t usage)
 long sys_waitid(int type, int id, uint64_t info, int options, uint64_t usage)
 {
     struct news n = {0};
+    bool patient = true; /* a pidfd may say otherwise */
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)) ||
         options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WALL |
                     (int)__WCLONE))
@@ -437,6 +439,7 @@ long sys_waitid(int type, int id, uint64_t info, int options, uint64_t usage)
         struct process *p = pidfd_process(id);
         if (!p)
             return -EBADF;
+        patient = (options & WNOHANG) || !(fd_any(id)->flags & O_NONBLOCK);
         type = P_PID;
         id = p->pid;
     } else if (type != P_ALL && type != P_PID && type != P_PGID) {
@@ -446,7 +449,9 @@ long sys_waitid(int type, int id, uint64_t info, int options, uint64_t usage)
         return -EINVAL;
     if (type == P_PGID && !id)
         id = current()->pgid;
-    int r = wait_for_news(type, id, options, &n);
+    int r = wait_for_news(type, id, options | (patient ? 0 : WNOHANG), &n);
+    if (!r && !patient)
+        r = -EAGAIN;
     if (r < 0)
         return r;
     struct sig_item item = {0};

@@ -11,6 +11,7 @@
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
+#include "trusted/libos/time/time.h"
 
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define KNOWN_FLAGS                                                                                \
@@ -71,6 +72,7 @@ static struct thread *new_thread(const struct clone_request *q, struct process *
         n->regs.rsp = q->stack;
     n->rip_virtual = true;
     n->sig_mask = t->sig_mask;
+    n->timer_slack[0] = n->timer_slack[1] = t->timer_slack[0];
     n->fs_base = q->flags & CLONE_SETTLS ? q->tls : t->fs_base;
     n->clear_tid = q->flags & CLONE_CHILD_CLEARTID ? q->child_tid : 0;
     n->set_tid = q->flags & CLONE_CHILD_SETTID ? q->child_tid : 0;
@@ -212,6 +214,7 @@ static long make_process(const struct clone_request *q)
         residence_take();
         return -EAGAIN;
     }
+    timers_limit(p);
     list_append(&p->threads, &n->node);
     p->thread_count = 1;
     list_append(&processes, &p->node);
@@ -272,6 +275,8 @@ static long do_clone(const struct clone_request *q)
     int r = check_clone(q);
     if (r)
         return r;
+    if ((q->flags & CLONE_PIDFD) && mm_ready(q->pidfd, sizeof(int), PORT_W))
+        return -EFAULT;
     if (current()->exiting || current()->exec_thread)
         return -EAGAIN; /* it will not come back */
     return q->flags & CLONE_THREAD ? make_thread(q) : make_process(q);

@@ -236,13 +236,25 @@ static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
     return 0;
 }
 
+/* A word that processes may share is found by what is mapped there. */
+static bool is_mapped(uint64_t addr)
+{
+    const struct area *a = area_find(addr);
+    return a && (a->prot & PORT_R);
+}
+
 /* futex(addr, op, value, timeout or count, addr2, value3) */
 long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t addr2,
                uint32_t value3)
 {
     int64_t count = (int32_t)value, count2 = (int32_t)timeout;
     uint64_t deadline;
-    int r;
+    int r, command = op & FUTEX_CMD_MASK;
+    bool wakes = command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET;
+    bool moves = command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE;
+    if (!(op & FUTEX_PRIVATE_FLAG) && !(addr & 3) &&
+        (((wakes || moves) && !is_mapped(addr)) || (moves && !(addr2 & 3) && !is_mapped(addr2))))
+        return -EFAULT;
     if ((op & FUTEX_CLOCK_REALTIME) && (op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
         return -ENOSYS;
     switch (op & FUTEX_CMD_MASK) {

@@ -33,9 +33,9 @@ int ipc_get(const struct ipc_table *t, int key, int flags, struct ipc **out)
         struct ipc *i = ipc_at(t, n);
         if (!i || i->key != key)
             continue;
+        *out = i;
         if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
             return -EEXIST;
-        *out = i;
         return ipc_allowed(i, (uint32_t)(flags >> 6 | flags >> 3 | flags) & 7) ? 0 : -EACCES;
     }
     return key == IPC_PRIVATE || (flags & IPC_CREAT) ? 0 : -ENOENT;

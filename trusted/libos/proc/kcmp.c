@@ -43,8 +43,8 @@ long sys_kcmp(int pid1, int pid2, int type, uint64_t index1, uint64_t index2)
         return compare_objects(p->fs, q->fs);
     case KCMP_SIGHAND:
         return compare_objects(p->handlers, q->handlers);
-    case KCMP_IO: /* each its own */
-        return compare_objects(p, q);
+    case KCMP_IO: /* who never chose has none; else each its own */
+        return p->ioprio || q->ioprio ? compare_objects(p, q) : 0;
     case KCMP_SYSVSEM: /* what is to be undone is never shared, and mostly nothing */
         return 0;
     default:

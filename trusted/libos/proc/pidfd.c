@@ -95,13 +95,16 @@ long sys_pidfd_open(int pid, uint32_t flags)
     return pidfd_new(p, flags);
 }
 
+/* A directory of /proc stands for its process as well. */
 long sys_pidfd_send_signal(int fd, int signo, uint64_t info, uint32_t flags)
 {
-    if (!pidfd_file(fd))
-        return -EBADF;
+    const struct file *f = pidfd_file(fd) ? NULL : fd_file(fd);
+    int pid = f && f->inode ? proc_process_of(f->inode) : 0;
     if (flags || signo < 0 || signo > SIG_COUNT)
         return -EINVAL;
-    struct process *p = pidfd_process(fd);
+    if (!pidfd_file(fd) && !pid)
+        return -EBADF;
+    struct process *p = pid ? process_find(pid) : pidfd_process(fd);
     if (!p)
         return -ESRCH;
     return info ? signal_queue_to(p, signo, info) : signal_kill(p, signo);

@@ -24,8 +24,9 @@ int32_t id_next(void); /* a number that nothing has */
 bool process_may_inspect(const struct process *p);
 
 /* proc/thread.c */
-void thread_init(struct thread *t, uint64_t stack_top);       /* zeroed before */
-struct thread *thread_new(void);                              /* on a stack of its own; NULL */
+#define SLACK_DEFAULT 50000u                            /* ns: of timers (PR_SET_TIMERSLACK) */
+void thread_init(struct thread *t, uint64_t stack_top); /* zeroed before */
+struct thread *thread_new(void);                        /* on a stack of its own; NULL */
 struct thread *thread_find(const struct process *p, int tid); /* one of p, or NULL */
 /* t is the calling thread. */
 void thread_set_fs(struct thread *t, uint64_t base);

@@ -56,10 +56,10 @@ long sys_semget(int key, int count, int flags)
 {
     struct ipc *i;
     int r = ipc_get(&table, key, flags, &i);
-    if (r)
-        return r;
-    if (i)
-        return count > (int)((struct set *)i)->count ? -EINVAL : i->id;
+    if (i && count > (int)((struct set *)i)->count && r != -EEXIST)
+        return -EINVAL; /* before rights are asked for */
+    if (r || i)
+        return r ? r : i->id;
     if (count <= 0 || count > (int)SETS_SEMS_MAX)
         return -EINVAL;
     struct set *s = los_alloc(sizeof(*s) + (size_t)count * sizeof(s->sems[0]));

@@ -82,11 +82,11 @@ long sys_shmget(int key, uint64_t size, int flags)
     if (flags & SHM_HUGETLB)
         return -ENOMEM;
     int r = ipc_get(&table, key, flags, &i);
-    if (r)
-        return r;
-    if (!i)
-        return make_segment(key, size, flags);
-    return size > ((struct segment *)i)->size ? -EINVAL : i->id;
+    if (i && size > ((struct segment *)i)->size && r != -EEXIST)
+        return -EINVAL; /* before rights are asked for */
+    if (r || i)
+        return r ? r : i->id;
+    return make_segment(key, size, flags);
 }
 
 long sys_shmat(int id, uint64_t addr, int flags)

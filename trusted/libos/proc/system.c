@@ -30,10 +30,11 @@ long sys_getrlimit(uint32_t resource, uint64_t to)
     return user_write(to, &current()->limits[resource], sizeof(struct limit));
 }
 
+#define CPU 0
 #define NOFILE 7
 #define NOFILE_MAX (1u << 20) /* /proc/sys/fs/nr_open */
 
-static long set_limit(uint64_t resource, uint64_t from)
+static long set_limit(struct process *p, uint64_t resource, uint64_t from)
 {
     struct limit l;
     if (user_read(&l, from, sizeof(l)))
@@ -42,25 +43,38 @@ static long set_limit(uint64_t resource, uint64_t from)
         return -EINVAL;
     if (resource == NOFILE && l.hard > NOFILE_MAX)
         return -EPERM;
-    if (l.hard > current()->limits[resource].hard && !capable(CAP_SYS_RESOURCE))
+    if (l.hard > p->limits[resource].hard && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
-    current()->limits[resource] = l;
-    return 0;
+    p->limits[resource] = l;
+    return resource == CPU ? timers_limit(p) : 0;
 }
 
 long sys_setrlimit(uint32_t resource, uint64_t from)
 {
-    return resource < ARRAY_COUNT(current()->limits) ? set_limit(resource, from) : -EINVAL;
+    return resource < ARRAY_COUNT(current()->limits) ? set_limit(current(), resource, from)
+                                                     : -EINVAL;
+}
+
+/* Whose ids are all the caller's, or anybody's (prlimit(2)). */
+static bool may_limit(const struct process *p)
+{
+    const struct process *me = current();
+    return p == me || capable(CAP_SYS_RESOURCE) ||
+           (me->uid == p->uid && me->uid == p->euid && me->uid == p->suid && me->gid == p->gid &&
+            me->gid == p->egid && me->gid == p->sgid);
 }
 
 long sys_prlimit64(int pid, uint32_t resource, uint64_t from, uint64_t to)
 {
     if (resource >= ARRAY_COUNT(current()->limits))
         return -EINVAL;
-    if (pid && pid != current()->pid)
+    struct thread *t = pid ? thread_find_any(pid) : self();
+    if (!t)
         return -ESRCH;
-    struct limit old = current()->limits[resource];
-    long r = from ? set_limit(resource, from) : 0;
+    if (!may_limit(t->process))
+        return -EPERM;
+    struct limit old = t->process->limits[resource];
+    long r = from ? set_limit(t->process, resource, from) : 0;
     if (!r && to)
         r = user_write(to, &old, sizeof(old));
     return r;
@@ -131,8 +145,6 @@ static long set_thread_name(struct thread *t, uint64_t from)
     return 0;
 }
 
-#define SLACK_DEFAULT 50000
-
 static long set_flag(bool *flag, uint64_t value)
 {
     if (value > 1)
@@ -166,10 +178,10 @@ long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t
     case PR_GET_NO_NEW_PRIVS:
         return arg2 || rest ? -EINVAL : current()->no_new_privs;
     case PR_SET_TIMERSLACK:
-        t->timer_slack = (int64_t)arg2 > 0 ? arg2 : 0;
+        t->timer_slack[0] = (int64_t)arg2 > 0 ? arg2 : t->timer_slack[1];
         return 0;
     case PR_GET_TIMERSLACK:
-        return t->timer_slack ? (long)t->timer_slack : SLACK_DEFAULT;
+        return t->timer_slack[0] ? (long)t->timer_slack[0] : (long)SLACK_DEFAULT;
     case PR_SET_PDEATHSIG:
         if (arg2 > SIG_COUNT)
             return -EINVAL;

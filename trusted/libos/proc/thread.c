@@ -168,6 +168,8 @@ long sys_get_robust_list(int pid, uint64_t to, uint64_t size_to)
 #define ARCH_SET_FS_ 0x1002
 #define ARCH_GET_FS_ 0x1003
 #define ARCH_GET_GS_ 0x1004
+#define ARCH_GET_CPUID_ 0x1011
+#define ARCH_SET_CPUID_ 0x1012
 
 long sys_arch_prctl(int option, uint64_t arg)
 {
@@ -182,6 +184,10 @@ long sys_arch_prctl(int option, uint64_t arg)
         return user_write(arg, &(uint64_t){0}, 8);
     case ARCH_SET_GS_:
         return arg >> 47 ? -EPERM : -EOPNOTSUPP;
+    case ARCH_GET_CPUID_: /* it can be asked, and nothing makes it fault */
+        return 1;
+    case ARCH_SET_CPUID_:
+        return -ENODEV;
     case ARCH_GET_FS_:
         return user_write(arg, &t->fs_base, 8);
     default: /* gs is how entry code finds its thread */

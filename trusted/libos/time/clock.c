@@ -83,6 +83,11 @@ int clock_read(int id, uint64_t *ns)
     }
 }
 
+int clock_of_process(int pid)
+{
+    return OF_PROCESS(pid);
+}
+
 int clock_by_number(int id)
 {
     bool own = id < 0 && !~(id >> 3);

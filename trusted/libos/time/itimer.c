@@ -28,12 +28,12 @@ struct posix_timer {
 struct timer_set {
     struct process *process;
     struct interval_timer interval[3]; /* ITIMER_REAL, _VIRTUAL, _PROF */
+    struct interval_timer limit;       /* RLIMIT_CPU */
     struct posix_timer posix[TIMER_COUNT];
 };
 
-static struct timer_set *timers_make(void)
+static struct timer_set *timers_make(struct process *p)
 {
-    struct process *p = current();
     if (!p->timers && (p->timers = los_alloc(sizeof(*p->timers)))) {
         p->timers->process = p;
         for (int i = 0; i < TIMER_COUNT; i++)
@@ -86,7 +86,7 @@ static uint64_t timeval_usec(const int64_t tv[2])
 static long put_itimer(int which, uint64_t to)
 {
     uint64_t left, interval;
-    const struct timer_set *s = timers_make();
+    const struct timer_set *s = timers_make(current());
     if (!s)
         return -ENOMEM;
     interval_left(&s->interval[which], &left, &interval);
@@ -112,7 +112,7 @@ long sys_setitimer(int which, uint64_t new, uint64_t old)
         if (r)
             return r;
     }
-    struct timer_set *s = timers_make();
+    struct timer_set *s = timers_make(current());
     if (!s)
         return -ENOMEM;
     arm_timer(s, which, timeval_usec(v + 2), timeval_usec(v));
@@ -127,12 +127,44 @@ long sys_getitimer(int which, uint64_t to)
 long sys_alarm(uint32_t seconds)
 {
     uint64_t left, interval, s = seconds;
-    struct timer_set *set = timers_make();
+    struct timer_set *set = timers_make(current());
     if (!set)
         return 0;
     interval_left(&set->interval[0], &left, &interval);
     arm_timer(set, 0, s * NS, 0);
     return (long)((left + NS - 1) / NS);
+}
+
+#define CPU 0 /* RLIMIT_CPU, in seconds */
+#define SECONDS_MAX (1ull << 33)
+
+/* The soft limit is told each second; the hard one ends it. */
+static void fire_cpu_limit(struct timer *t)
+{
+    struct timer_set *s = container_of(t, struct timer_set, limit.timer);
+    const struct limit *l = &s->process->limits[CPU];
+    struct sig_item item = {.signo = SIGXCPU, .code = 0x80};
+    if (!interval_due(&s->limit))
+        return;
+    if (s->limit.seen / NS >= l->hard)
+        item.signo = SIGKILL;
+    interval_advance(&s->limit);
+    sig_send_item(s->process, NULL, &item);
+}
+
+int timers_limit(struct process *p)
+{
+    uint64_t seconds = p->limits[CPU].soft, now = 0;
+    bool none = seconds > SECONDS_MAX;
+    struct timer_set *s = none && !p->timers ? NULL : timers_make(p);
+    if (!s)
+        return none ? 0 : -ENOMEM;
+    s->limit.timer.fire = fire_cpu_limit;
+    s->limit.cpu = clock_of_process(p->pid);
+    clock_of(s->limit.cpu, &now);
+    uint64_t end = MAX(seconds, 1) * NS;
+    interval_set(&s->limit, none ? NO_DEADLINE : deadline_in(end - MIN(now, end)), NS);
+    return 0;
 }
 
 static void fire_posix(struct timer *timer)
@@ -170,7 +202,7 @@ long sys_timer_create(int clock, uint64_t event, uint64_t id_to)
         return -EINVAL;
     if (clock >= 4 && clock <= 6) /* raw and coarse clocks have none */
         return -EOPNOTSUPP;
-    struct timer_set *s = timers_make();
+    struct timer_set *s = timers_make(current());
     if (!s)
         return -EAGAIN;
     while (id < TIMER_COUNT && s->posix[id].used)
@@ -234,7 +266,7 @@ long sys_timer_settime(int id, int flags, uint64_t new, uint64_t old)
 {
     struct posix_timer *p = posix_timer(id);
     uint64_t first, interval;
-    if (!p)
+    if (!p || !new)
         return -EINVAL;
     int r = itimerspec_read(new, p->clock, flags & 1, &first, &interval);
     if (!r && old)
@@ -284,6 +316,7 @@ void timers_free(struct process *p)
         timer_cancel(&s->posix[i].it.timer);
     for (int i = 0; i < 3; i++)
         timer_cancel(&s->interval[i].timer);
+    timer_cancel(&s->limit.timer);
     p->timers = NULL;
     los_free(s);
 }

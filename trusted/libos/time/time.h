@@ -21,6 +21,7 @@ int clock_read(int id, uint64_t *ns); /* CLOCK_*; -EINVAL */
 /* A clock of processor time that means the same whoever asks: by the number of its process or
  * thread, never 0. Others: themselves. */
 int clock_by_number(int id);
+int clock_of_process(int pid); /* such a one */
 /* Of such a clock; -EINVAL: nobody has the number any more. */
 int clock_of(int id, uint64_t *ns);
 /* An absolute time of that clock as a deadline of the monotonic one. */
@@ -53,6 +54,7 @@ bool interval_due(struct interval_timer *t);
 void interval_advance(struct interval_timer *t);
 int itimerspec_read(uint64_t from, int clock, bool absolute, uint64_t *first, uint64_t *interval);
 int itimerspec_write(uint64_t to, const struct interval_timer *t);
+int timers_limit(struct process *p); /* its RLIMIT_CPU is new. 0 or -ENOMEM */
 void timers_reset(void);             /* exec: those of timer_create end */
 void timers_free(struct process *p); /* all end with the process */
 

@@ -87,8 +87,10 @@ bool interval_due(struct interval_timer *t)
     if (!t->cpu)
         return true;
     uint64_t now = time_of(t), left = t->due - MIN(t->due, now);
-    if (!left)
+    if (!left) {
+        t->seen = now;
         return true;
+    }
     bool idle = now - MIN(now, t->seen) < LOOK_MIN / IDLE_PART;
     t->seen = now;
     look_in(t, idle ? MAX(left, LOOK_IDLE) : left);

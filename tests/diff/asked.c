@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts of many families, each asked for since somebody else's test had an answer that was not
+// Linux's.
+#include "facts.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* UDP_CORK: parts are kept while it is on, and go when it ends. Too much is told, whoever is there.
+ */
+static void corks(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(a);
+    static char big[131072];
+    char b[64];
+    int on = 1, off = 0, r = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+        s = socket(AF_INET, SOCK_DGRAM, 0);
+    bind(r, (void *)&a, n);
+    getsockname(r, (void *)&a, &n);
+    say("sendto", sys(sendto, s, big, sizeof(big), 0, &a, n), "too much, to somebody");
+    a.sin_port ^= 1;
+    say("sendto", sys(sendto, s, big, sizeof(big), 0, &a, n), "too much, to nobody");
+    say("sendto", sys(sendto, s, big, 65508, 0, &a, n), "one byte too much, to nobody");
+    a.sin_port ^= 1;
+    connect(s, (void *)&a, n);
+    say("sendto", sys(sendto, s, big, sizeof(big), 0, 0, 0), "too much, connected");
+    n = sizeof(on);
+    say("getsockopt", sys(getsockopt, s, 17, 1, &on, &n), "UDP_CORK");
+    say("getsockopt", on, "UDP_CORK: off");
+    on = 5;
+    say("setsockopt", sys(setsockopt, s, 17, 1, &on, 4), "UDP_CORK");
+    say("setsockopt", sys(setsockopt, s, 17, 1, &on, 2), "UDP_CORK: 2 bytes");
+    say("getsockopt", (sys(getsockopt, s, 17, 1, &on, &n), on), "UDP_CORK: on");
+    say("sendto", sys(sendto, s, "one ", 4, 0, 0, 0), "UDP_CORK: first");
+    say("recvfrom", sys(recvfrom, r, b, sizeof(b), 0, 0, 0), "UDP_CORK: nothing yet");
+    say("sendto", sys(sendto, s, "two", 3, 0, 0, 0), "UDP_CORK: second");
+    say("setsockopt", sys(setsockopt, s, 17, 1, &off, 4), "UDP_CORK: ends");
+    memset(b, 0, sizeof(b));
+    say("recvfrom", sys(recvfrom, r, b, sizeof(b), 0, 0, 0), "UDP_CORK: ended");
+    say_text("recvfrom", b, "UDP_CORK: bytes");
+    say("setsockopt", sys(setsockopt, s, 17, 1, &off, 4), "UDP_CORK: nothing was kept");
+    say("recvfrom", sys(recvfrom, r, b, sizeof(b), 0, 0, 0), "UDP_CORK: nothing more");
+    close(r), close(s);
+}
+
+/* /dev/zero is memory: shared by who is forked, and no more than it was opened for. */
+static void zero_device(void)
+{
+    int fd = open("/dev/zero", O_RDONLY), rw = open("/dev/zero", O_RDWR);
+    char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    say("mprotect", sys(mprotect, p, 4096, PROT_WRITE), "/dev/zero, shared, read only");
+    say("mmap", address_only(sys(mmap, NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0)),
+        "/dev/zero, shared, read only: write");
+    say("mmap", address_only(sys(mmap, NULL, 4096, PROT_WRITE, MAP_PRIVATE, fd, 0)),
+        "/dev/zero, private, read only: write");
+    volatile char *q = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, rw, 0);
+    q[7] = 1;
+    pid_t pid = fork();
+    if (!pid) {
+        q[7] = 42;
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    say("mmap", q[7], "/dev/zero, shared: a child's write");
+    close(fd), close(rw);
+    put_file("for-advice", "x", 0644);
+    fd = open("for-advice", O_RDWR);
+    p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    say("madvise", sys(madvise, p, 4096, MADV_FREE), "FREE: a file's, private");
+    close(fd);
+}
+
+/* What LTP found that nothing here asked. */
+static void asked_by_others(void)
+{
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[6];
+    } args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
+    int fd = open("/", O_PATH);
+    long pid = sys(clone3, &args, sizeof(args));
+    if (!pid) {
+        int r = (int)sys(close_range, fd, fd, 2 /* UNSHARE */);
+        _exit(r || fcntl(fd, F_GETFD) >= 0);
+    }
+    int status;
+    waitpid((pid_t)pid, &status, 0);
+    say("close_range", status, "UNSHARE: of a child that shares");
+    say("fcntl", sys(fcntl, fd, F_GETFD), "UNSHARE: the parent's is open");
+    close(fd);
+    args.flags = CLONE_PIDFD;
+    args.pidfd = 8;
+    say("clone3", sys(clone3, &args, sizeof(args)), "a bad address for the pidfd");
+    since(6, 10);
+    say("fcntl", sys(fcntl, open("made", O_CREAT | O_RDWR, 0600), 1028),
+        "F_CREATED_QUERY: it was made");
+    say("fcntl", sys(fcntl, open("made", O_CREAT | O_RDWR, 0600), 1028),
+        "F_CREATED_QUERY: it was there");
+    say("fcntl", sys(fcntl, open("made", O_RDWR), 1028), "F_CREATED_QUERY: opened");
+    facts_since = 0;
+    int zero = open("/dev/zero", O_RDONLY), full = open("/dev/full", O_RDONLY), p[2];
+    pipe(p);
+    since(6, 7);
+    say("splice", sys(splice, zero, NULL, p[1], NULL, 1009, 0), "/dev/zero");
+    say("splice", sys(splice, full, NULL, p[1], NULL, 1009, 0), "/dev/full");
+    facts_since = 0;
+    int key = 0x5e117,
+        *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int id = semget(key, 3, IPC_CREAT | 0200), seg = shmget(key, 100, IPC_CREAT | 0200);
+    fflush(stdout);
+    pid = fork();
+    if (!pid) {
+        setresuid(1000, 1000, 1000);
+        say("semget", sys(semget, key, 4, 0600), "a user: too many");
+        say("semget", sys(semget, key, 3, 0600), "a user: no right");
+        say("semget", sys(semget, key, 9, IPC_CREAT | IPC_EXCL | 0600), "a user: it is there");
+        say("shmget", sys(shmget, key, 200, 0600), "a user: too large");
+        say("shmget", sys(shmget, key, 100, 0600), "a user: no right");
+        _exit(0);
+    }
+    waitpid((pid_t)pid, NULL, 0);
+    semctl(id, 0, IPC_RMID);
+    shmctl(seg, IPC_RMID, NULL);
+    say("futex", sys(futex, word, 1, 1, NULL, NULL, 0), "WAKE: a shared word");
+    munmap(word, 4096);
+    say("futex", sys(futex, word, 1, 1, NULL, NULL, 0), "WAKE: a shared word that is not there");
+    say("futex", sys(futex, word, 129, 1, NULL, NULL, 0), "WAKE: a private word that is not there");
+    say("futex", sys(futex, word, 10, 1, 1, NULL, -1),
+        "WAKE_BITSET: a shared word that is not there");
+    say("futex", sys(futex, word, 4, 1, 1, word, 0),
+        "CMP_REQUEUE: a shared word that is not there");
+    for (int i = 0; i < 2; i++) {
+        pid = fork();
+        if (!pid) {
+            say("kcmp", sys(kcmp, getpid(), getppid(), 5, 0, 0), "IO of parent and child");
+            _exit(0);
+        }
+        waitpid((pid_t)pid, NULL, 0);
+    }
+    prctl(PR_SET_TIMERSLACK, 70000);
+    pid = fork();
+    if (!pid) {
+        say("prctl", sys(prctl, PR_GET_TIMERSLACK), "a child's timer slack");
+        prctl(PR_SET_TIMERSLACK, 0);
+        say("prctl", sys(prctl, PR_GET_TIMERSLACK), "a child's default timer slack");
+        _exit(0);
+    }
+    waitpid((pid_t)pid, NULL, 0);
+    pid = fork();
+    if (!pid) {
+        pause();
+        _exit(0);
+    }
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%ld", pid);
+    fd = open(path, O_RDONLY | O_DIRECTORY);
+    say("pidfd_send_signal", sys(pidfd_send_signal, fd, 0, NULL, 0), "0: directory of a process");
+    say("pidfd_send_signal", sys(pidfd_send_signal, fd, SIGTERM, NULL, 0),
+        "directory of a process");
+    close(fd);
+    waitpid((pid_t)pid, &status, 0);
+    say("wait4", status, "ended by it");
+    pid = fork();
+    if (!pid) {
+        pause();
+        _exit(0);
+    }
+    siginfo_t info;
+    fd = (int)sys(pidfd_open, pid, O_NONBLOCK);
+    say("waitid", sys(waitid, 3, fd, &info, WEXITED, NULL), "a pidfd that does not wait: it runs");
+    say("waitid", sys(waitid, 3, fd, &info, WEXITED | WNOHANG, NULL), "WNOHANG: it runs");
+    kill((pid_t)pid, SIGKILL);
+    usleep(100000);
+    say("waitid", sys(waitid, 3, fd, &info, WEXITED, NULL), "a pidfd that does not wait: it ended");
+    close(fd);
+    int timer;
+    sys(timer_create, CLOCK_REALTIME, NULL, &timer);
+    say("timer_settime", sys(timer_settime, timer, 0, NULL, NULL), "nothing");
+    say("arch_prctl", sys(arch_prctl, 0x1011, 0), "ARCH_GET_CPUID");
+    close(zero), close(full), close(p[0]), close(p[1]);
+}
+
+int main(void)
+{
+    facts_begin();
+    corks();
+    zero_device();
+    asked_by_others();
+    facts_end();
+    return 0;
+}
