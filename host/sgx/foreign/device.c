@@ -403,13 +403,21 @@ long fgn_ioctl(const long a[6])
     unsigned long request = (unsigned int)a[1];
     if (request == SGX_IOC_ENCLAVE_PROVISION)
         return allow_provision(f, (uint64_t)a[2]);
+    fgn_stay_whole();
     ret = sgxsim_ioctl(f->dev, request, (void *)a[2]);
+    fgn_may_split();
     if (ret == 0 && request == SGX_IOC_ENCLAVE_CREATE) {
         fgn_lock();
         adopt_early(f);
         fgn_unlock();
     }
     return ret;
+}
+
+void fgn_renew_tables(void)
+{
+    for (struct file *f = files; f != NULL; f = f->next)
+        sim_slots_renew(f->dev);
 }
 
 /* --- counts ---------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct fgn_thread {
     _Atomic int tid;     /* 0: free */
     _Atomic bool ending; /* free once the kernel does not know the id any more */
     bool fresh;          /* its signal stack is not installed yet */
+    bool unready;        /* the C library has not seen it yet */
     bool sibling;        /* a child of vfork, which has this record on loan */
     _Atomic int lent;    /* 1: to a child of vfork; 2: a child with its own memory will find it */
     uint64_t lib_fs;     /* our thread pointer */
@@ -97,6 +98,11 @@ bool fgn_pass(ucontext_t *uc);
 uint64_t fgn_gate_outside(uint64_t rip);
 void fgn_lock(void);
 void fgn_unlock(void);
+/* Between the first two no fork happens; between the last two the process is copied. */
+void fgn_stay_whole(void);
+void fgn_may_split(void);
+void fgn_split_begin(void);
+void fgn_split_end(void);
 
 /* call.c: a trapped system call. */
 void fgn_call(struct fgn_thread *t, siginfo_t *info, ucontext_t *uc);
@@ -114,10 +120,12 @@ long fgn_mprotect(const long a[6]);
 long fgn_munmap(const long a[6]);
 long fgn_mremap(const long a[6]);
 long fgn_madvise(const long a[6]);
-void fgn_count_all(void); /* writes the counts */
+void fgn_count_all(void);    /* writes the counts */
+void fgn_renew_tables(void); /* in the child of a fork */
 
 /* path.c: files that are shown otherwise. */
 long fgn_path_call(long number, const long a[6]);
+bool fgn_is_own_exe(const char *path); /* a name of /proc/self/exe */
 
 /* spawn.c */
 long fgn_clone(struct fgn_thread *t, ucontext_t *uc, long number, const long a[6]);

@@ -4,6 +4,7 @@
 #include "host/sgx/foreign/foreign.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sgx-sim: shelter sgx-sim starts it: 'shelter sgx-sim -- PROGRAM'\n");
         return 125;
     }
+    mallopt(M_ARENA_MAX, 1); /* one heap for all threads */
     int ret = become_threaded();
     struct fgn_thread *t = ret == 0 ? fgn_thread_first() : NULL;
     if (t == NULL)

@@ -12,6 +12,38 @@ struct sh_sim_settings fgn_options;
 
 static pthread_mutex_t big_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Ours may not be in the middle of anything when the process is copied. -1: it is being copied. */
+static _Atomic int inside;
+
+void fgn_stay_whole(void)
+{
+    for (;;) {
+        int n = inside;
+        if (n >= 0 && atomic_compare_exchange_weak(&inside, &n, n + 1))
+            return;
+        if (n < 0)
+            fgn_raw3(SYS_sched_yield, 0, 0, 0);
+    }
+}
+
+void fgn_may_split(void)
+{
+    inside--;
+}
+
+void fgn_split_begin(void)
+{
+    fgn_lock();
+    for (int none = 0; !atomic_compare_exchange_weak(&inside, &none, -1); none = 0)
+        fgn_raw3(SYS_sched_yield, 0, 0, 0);
+}
+
+void fgn_split_end(void)
+{
+    inside = 0;
+    fgn_unlock();
+}
+
 void fgn_lock(void)
 {
     pthread_mutex_lock(&big_lock);

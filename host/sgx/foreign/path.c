@@ -28,7 +28,7 @@ static const struct shape shapes[] = {
     {SYS_faccessat, 1, 0}, {SYS_faccessat2, 1, 0}, {SYS_statx, 1, 0},   {SYS_readlinkat, 1, 0},
 };
 
-static bool is_own_exe(const char *path)
+bool fgn_is_own_exe(const char *path)
 {
     char own[64];
     if (strncmp(path, "/proc/", 6) != 0)
@@ -161,7 +161,7 @@ long fgn_path_call(long number, const long a[6])
             return show_stat((uint64_t)a[2], true);
         if (fgn_is_device_path(path))
             return device_call(number, a, path);
-        return is_own_exe(path) ? exe_call(number, a) : FGN_PASS;
+        return fgn_is_own_exe(path) ? exe_call(number, a) : FGN_PASS;
     }
     return FGN_PASS;
 }

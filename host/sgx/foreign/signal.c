@@ -8,6 +8,9 @@
 
 #define SYS_SECCOMP_CODE 1
 
+/* The C library's, for each thread that it makes. */
+void __ctype_init(void);
+
 static bool is_ours(uint64_t rip)
 {
     return rip >= FGN_BASE && rip < FGN_END;
@@ -17,6 +20,10 @@ static __attribute__((noinline)) void handle_signal(struct fgn_thread *t, int si
                                                     ucontext_t *uc, uint64_t base[2], uint64_t fs)
 {
     int saved = errno;
+    if (t->unready) {
+        t->unready = false;
+        __ctype_init();
+    }
     fgn_signal_thread(t);
     if (sig == SIGSYS && info->si_code == SYS_SECCOMP_CODE)
         fgn_call(t, info, uc);

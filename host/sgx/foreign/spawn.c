@@ -22,17 +22,18 @@
 /* The child has its own memory: it comes out of this handler like its parent. */
 static long fork_here(struct fgn_thread *t, long number, const long a[6])
 {
-    fgn_lock();
+    fgn_split_begin();
     long ret = fgn_raw6(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (ret == 0) {
         fgn_thread_alone(t);
         sim_after_fork();
         if (sim_self != NULL) {
             sim_table_renew();
+            fgn_renew_tables();
             sim_show_thread(sim_self);
         }
     }
-    fgn_unlock();
+    fgn_split_end();
     return ret;
 }
 
@@ -201,6 +202,8 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
             return -ENAMETOOLONG;
         memcpy(e.path, under, sizeof(e.path));
     }
+    if (fgn_is_own_exe(e.path))
+        memcpy(e.path, fgn_options.exe, sizeof(e.path));
     long r = resolve_program(&e);
     if (r != 0)
         return r;

@@ -4,6 +4,7 @@
 #include "host/sgx/foreign/foreign.h"
 
 #include <elf.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@ static _Atomic(struct fgn_thread *) places[INDEX_SIZE]; /* by id; a place is nev
 static _Atomic uint32_t used;
 static _Atomic int busy;
 
+static size_t tid_offset; /* in the C library's struct pthread: its locks compare it */
 static struct {
     const void *image;
     size_t filled, size, align;
@@ -34,16 +36,23 @@ struct fgn_thread *fgn_thread_first(void)
             tls.image = (const void *)ph[i].p_vaddr;
             tls.filled = ph[i].p_filesz;
             tls.size = ph[i].p_memsz;
-            tls.align = ph[i].p_align < 64 ? 64 : ph[i].p_align;
+            tls.align = ph[i].p_align == 0 ? 1 : ph[i].p_align;
         }
     }
     used = 1;
     __asm__ volatile("rdfsbase %0" : "=r"(t->lib_fs));
+    int tid = (int)fgn_raw3(SYS_gettid, 0, 0, 0);
+    for (tid_offset = 0x40; tid_offset < 0x800; tid_offset += 4) {
+        if (memcmp((const uint8_t *)t->lib_fs + tid_offset, &tid, 4) == 0)
+            break;
+    }
+    if (tid_offset == 0x800)
+        return NULL;
     t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (t->stack == MAP_FAILED)
         return NULL;
     t->program_stack.ss_flags = SS_DISABLE;
-    t->tid = fgn_pid = (int)fgn_raw3(SYS_gettid, 0, 0, 0);
+    t->tid = fgn_pid = tid;
     places[(uint32_t)t->tid % INDEX_SIZE] = t;
     return t;
 }
@@ -62,7 +71,7 @@ __attribute__((no_stack_protector)) static void clear_bytes(uint8_t *to, size_t 
 /* | TLS | thread control block | guard | signal stack |, fresh, whoever had it before. */
 __attribute__((no_stack_protector)) static bool prepare_thread(struct fgn_thread *t)
 {
-    size_t room = (tls.size + tls.align - 1) & ~(tls.align - 1);
+    size_t room = (tls.size + tls.align + 63) & ~63ul; /* the block ends on a line */
     size_t low = (room + TCB_SIZE + 0xfff) & ~0xffful;
     uint64_t own;
     if (t->stack == NULL) {
@@ -85,6 +94,11 @@ __attribute__((no_stack_protector)) static bool prepare_thread(struct fgn_thread
     copy_bytes(tcb + 0x28, (const uint8_t *)threads[0].lib_fs + 0x28, 16);
     t->lib_fs = own;
     return true;
+}
+
+__attribute__((no_stack_protector)) static void set_tid(struct fgn_thread *t, int tid)
+{
+    copy_bytes((uint8_t *)t->lib_fs + tid_offset, (const uint8_t *)&tid, 4);
 }
 
 __attribute__((no_stack_protector)) static bool is_gone(struct fgn_thread *t)
@@ -129,11 +143,12 @@ __attribute__((no_stack_protector)) static struct fgn_thread *new_thread(int tid
     }
     if (t == NULL || !prepare_thread(t))
         return NULL;
+    set_tid(t, tid);
     t->program_stack = (stack_t){.ss_flags = SS_DISABLE};
     t->hidden = 0;
     t->lent = 0;
     t->sibling = false;
-    t->fresh = true;
+    t->fresh = t->unready = true;
     t->ending = false;
     t->tid = tid;
     return t;
@@ -152,6 +167,7 @@ __attribute__((no_stack_protector)) void fgn_thread_alone(struct fgn_thread *t)
     for (uint32_t i = 0; i < INDEX_SIZE; i++)
         places[i] = NULL;
     t->tid = (int)fgn_raw3(SYS_gettid, 0, 0, 0);
+    set_tid(t, t->tid);
     t->lent = 0;
     places[(uint32_t)t->tid % INDEX_SIZE] = t;
     for (uint32_t i = 0, at = 0; i < used; i++) { /* those that may be used again */

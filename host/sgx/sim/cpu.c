@@ -135,12 +135,12 @@ static const struct kind {
     bool sgx2, kss, notify;
     uint64_t xfrm; /* at most */
 } kinds[] = {
-    {"", 0x806f8, 46, true, true, true, ~0ull},
+    {"", 0x806f8, 46, true, true, true, ~XFRM_PKRU},
     {"icelake", 0x606a6, 38, true, true, false, ~0ull},
     {"sapphire-rapids", 0x806f8, 46, true, true, true, ~0ull},
     {"emerald", 0xc06f2, 46, true, true, true, ~0ull},
-    {"client", 0x706e5, 36, true, true, false, ~0ull},
-    {"sgx1", 0x906ec, 36, false, false, false, ~XFRM_AVX512},
+    {"client", 0x706e5, 36, true, true, false, ~XFRM_PKRU},
+    {"sgx1", 0x906ec, 36, false, false, false, ~(XFRM_AVX512 | XFRM_PKRU)},
 };
 static const struct kind *kind = &kinds[0];
 
@@ -178,7 +178,7 @@ void sgxsim_caps(struct sgxsim_caps *caps)
         .attributes = {SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |
                            SGX_ATTR_EINITTOKENKEY | (kind->kss ? SGX_ATTR_KSS : 0) |
                            (kind->notify ? SGX_ATTR_AEXNOTIFY : 0),
-                       sim_cpu.xfrm & ~XFRM_PKRU & kind->xfrm},
+                       sim_cpu.xfrm & kind->xfrm},
         .miscselect = kind->sgx2 ? SGX_MISC_EXINFO : 0,
         .sgx2 = kind->sgx2,
         .edeccssa = kind->notify,

@@ -78,6 +78,12 @@ static int fetch_argument(void *to, uint64_t from, size_t size)
     return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
 }
 
+static int put_argument(uint64_t to, const void *from, size_t size)
+{
+    struct iovec local = {(void *)from, size}, remote = {(void *)to, size};
+    return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
 int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
 {
     int ret = sim_cpu_init(options->key_file);
@@ -97,11 +103,6 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
     dev->options = *options;
     dev->options.key_file = NULL;
     dev->fd = -1;
-    /* PROVISIONKEY needs the other device; all else is free (SGX_ATTR_UNPRIV_MASK). */
-    struct sgxsim_caps caps;
-    sgxsim_caps(&caps);
-    dev->allowed_attributes =
-        caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
     if ((ret = register_device(dev)) != 0) {
         EVP_MD_CTX_free(dev->hash);
         free(dev);
@@ -149,8 +150,6 @@ static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg
 {
     static struct sgx_secinfo secinfo; /* PT_SECS is 0 */
     struct sgx_secs secs;
-    if (dev->created)
-        return -EINVAL;
     int ret = fetch_argument(&secs, arg->src, sizeof(secs));
     if (ret != 0)
         return ret;
@@ -162,6 +161,11 @@ static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg
     ret = sim_epc_create(dev);
     if (ret != 0)
         dev->created = false;
+    /* PROVISIONKEY needs the other device, from now on; all else is free (SGX_ATTR_UNPRIV_MASK). */
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps);
+    dev->allowed_attributes =
+        caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
     return ret;
 }
 
@@ -218,8 +222,6 @@ static int ioctl_add_pages(struct sgxsim *dev, struct sgx_enclave_add_pages *arg
 {
     struct sgx_secinfo secinfo;
     uint64_t done = 0;
-    if (!dev->created || dev->initialized)
-        return -EINVAL;
     if (arg->offset % SGX_PAGE_SIZE != 0 || arg->src % SGX_PAGE_SIZE != 0 || arg->length == 0 ||
         arg->length % SGX_PAGE_SIZE != 0 || arg->length > dev->size ||
         arg->offset > dev->size - arg->length)
@@ -254,8 +256,6 @@ static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
     static const struct sgx_einittoken no_token;
     static pthread_mutex_t msr_lock = PTHREAD_MUTEX_INITIALIZER;
     struct sgx_sigstruct css;
-    if (!dev->created || dev->initialized)
-        return -EINVAL;
     int ret = fetch_argument(&css, arg->sigstruct, sizeof(css));
     if (ret != 0)
         return ret;
@@ -308,8 +308,6 @@ static int run_etrack(struct sgxsim *dev)
 
 static int check_sgx2_range(const struct sgxsim *dev, uint64_t offset, uint64_t length)
 {
-    if (!dev->initialized)
-        return -EINVAL;
     if (offset % SGX_PAGE_SIZE != 0 || length == 0 || length % SGX_PAGE_SIZE != 0 ||
         length > dev->size || offset > dev->size - length)
         return -EINVAL;
@@ -457,18 +455,46 @@ static int dispatch_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
     }
 }
 
+/* What the kernel looks at before it reads the argument. */
+static int check_state(const struct sgxsim *dev, unsigned long request)
+{
+    struct sgxsim_caps caps;
+    switch (request) {
+    case SGX_IOC_ENCLAVE_CREATE:
+        return dev->created ? -EINVAL : 0;
+    case SGX_IOC_ENCLAVE_ADD_PAGES:
+    case SGX_IOC_ENCLAVE_INIT:
+        return !dev->created || dev->initialized ? -EINVAL : 0;
+    case SGX_IOC_ENCLAVE_PROVISION:
+        return 0;
+    case SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS:
+    case SGX_IOC_ENCLAVE_MODIFY_TYPES:
+    case SGX_IOC_ENCLAVE_REMOVE_PAGES:
+        sgxsim_caps(&caps);
+        return !caps.sgx2 ? -ENODEV : !dev->initialized ? -EINVAL : 0;
+    default:
+        return -ENOTTY;
+    }
+}
+
 int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
 {
     sigset_t mask;
-    uint8_t probe[64];
-    if (_IOC_SIZE(request) > sizeof(probe) ||
-        (_IOC_SIZE(request) != 0 && fetch_argument(probe, (uint64_t)arg, _IOC_SIZE(request)) != 0))
-        return -EFAULT;
+    uint64_t before[8], copy[8]; /* as large as any */
+    size_t size = _IOC_SIZE(request);
     if (atomic_exchange(&dev->busy, true))
         return -EBUSY; /* the kernel's SGX_ENCL_IOCTL bit */
-    sim_enter(dev, &mask);
-    int ret = dispatch_ioctl(dev, request, arg);
-    sim_leave(dev, &mask);
+    int ret = check_state(dev, request);
+    if (ret == 0)
+        ret = fetch_argument(copy, (uint64_t)arg, size);
+    if (ret == 0) {
+        memcpy(before, copy, size);
+        sim_enter(dev, &mask);
+        ret = dispatch_ioctl(dev, request, copy);
+        sim_leave(dev, &mask);
+        if (memcmp(before, copy, size) != 0 && put_argument((uint64_t)arg, copy, size) != 0)
+            ret = -EFAULT;
+    }
     dev->busy = false;
     return ret;
 }
