@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // shelter sgx-sim: an unmodified program that uses SGX, on the simulated processor.
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,6 +35,31 @@ static char *find_program(const char *name)
     }
     errno = ENOENT;
     return NULL;
+}
+
+/* A script is its interpreter's first argument. `room`: of two more pointers than argv has. */
+static char **take_script(char **program, char **argv, int argc, char **room)
+{
+    static char line[256];
+    char *interpreter, *argument, **to = room;
+    cleanup_close int fd = open(*program, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+    if (n < 3 || line[0] != '#' || line[1] != '!')
+        return argv;
+    line[n] = 0;
+    line[strcspn(line, "\n")] = 0;
+    interpreter = strtok_r(line + 2, " \t", &argument);
+    if (!interpreter)
+        return argv;
+    argument += strspn(argument, " \t");
+    *to++ = interpreter;
+    if (*argument)
+        *to++ = argument;
+    *to++ = *program;
+    for (int i = 1; i <= argc; i++)
+        *to++ = argv[i];
+    *program = realpath(interpreter, NULL);
+    return room;
 }
 
 /* --- the quoting service, in a process of its own that ends with the program --- */
@@ -100,11 +126,14 @@ static int set_up(struct sh_sim_settings *s, bool aesm, struct sh_error *err)
     return aesm ? start_service(sim_tee, s->aesm, err) : 0;
 }
 
-static int run_program(struct sh_sim_settings *s, bool aesm, char **argv)
+static int run_program(struct sh_sim_settings *s, bool aesm, char **argv, int argc)
 {
     struct sh_error err = {0};
     char line[SH_SIM_ENVIRONMENT_MAX];
-    cleanup_free char *program = find_program(argv[0]);
+    cleanup_free char **room = sh_alloc(((size_t)argc + 3) * sizeof(*room));
+    char *program = find_program(argv[0]);
+    if (program)
+        argv = take_script(&program, argv, argc, room);
     cleanup_free char *monitor =
         sh_find_beside("sgx-sim", "SHELTER_SGX_SIM_PROGRAM", "sgx-sim", &err);
     if (!monitor)
@@ -167,5 +196,5 @@ int cmd_sgx_sim(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    return run_program(&s, aesm, c.args);
+    return run_program(&s, aesm, c.args, c.count);
 }

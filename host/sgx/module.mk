@@ -101,3 +101,18 @@ $(B)/sgx-sim: $(FOREIGN_OBJ)
 	    -o $@.tmp $(FOREIGN_CRT) $^ $(LOADER_LIBS) -lpthread $(FOREIGN_CRT_END) \
 	    2> >(grep -vE 'statically linked applications|in function .*:$$' >&2) && mv $@.tmp $@
 all: $(B)/sgx-sim
+
+# Programs that use SGX by the kernel's interface alone, for tests of sgx-sim; on hardware they run as they are.
+FOREIGN_TESTS := $(addprefix $(B)/tests/foreign/,bare program abi)
+$(B)/tests/foreign/enclave.h: tests/foreign/enclave.S tests/foreign/sign.py
+	@mkdir -p $(@D)
+	$(call say,SGX,$@)
+	$(Q)$(CC) -c -o $(@D)/enclave.o $< && objcopy -O binary -j .text $(@D)/enclave.o $(@D)/enclave.bin
+	$(Q)python3 tests/foreign/sign.py $(@D)/enclave.bin $(@D)/key.pem >$@.tmp && mv $@.tmp $@
+$(FOREIGN_TESTS): $(B)/tests/foreign/%: tests/foreign/%.c tests/foreign/common.h tests/foreign/enter.h \
+    $(B)/tests/foreign/enclave.h
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -Wall -Wextra -D_GNU_SOURCE -I$(B)/tests/foreign $(FOREIGN_FLAGS_$*) -o $@ $< $(FOREIGN_LIBS_$*)
+FOREIGN_FLAGS_bare := -nostdlib -static -fno-stack-protector -fno-builtin -fcf-protection=none
+FOREIGN_LIBS_program := -lpthread
+UNIT_TESTS += $(FOREIGN_TESTS)

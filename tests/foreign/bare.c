@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program without a C library that runs an enclave: system calls, the vDSO and ENCLU alone, two threads that share
-// one (absent) thread pointer, a signal handler with its own restorer. Status 0, or the number of what failed.
+// A program without a C library that runs an enclave: system calls, the vDSO and ENCLU alone, two
+// threads that share one (absent) thread pointer, a signal handler with its own restorer. Status 0,
+// or the number of what failed.
 #include <asm/sgx.h>
 #include <elf.h>
 #include <linux/mman.h>
@@ -140,17 +141,18 @@ static __attribute__((used)) void thread_main(void)
 static void start_thread(void)
 {
     long ret;
-    __asm__ volatile("syscall\n"
-                     "test %%eax, %%eax\n"
-                     "jnz 1f\n"
-                     "xor %%ebp, %%ebp\n"
-                     "call thread_main\n"
-                     "1:"
-                     : "=a"(ret)
-                     : "a"(__NR_clone), "D"(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                                            CLONE_SYSVSEM),
-                       "S"(stack + sizeof(stack)), "d"(0)
-                     : "rcx", "r11", "r10", "r8", "memory");
+    __asm__ volatile(
+        "syscall\n"
+        "test %%eax, %%eax\n"
+        "jnz 1f\n"
+        "xor %%ebp, %%ebp\n"
+        "call thread_main\n"
+        "1:"
+        : "=a"(ret)
+        : "a"(__NR_clone),
+          "D"(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM),
+          "S"(stack + sizeof(stack)), "d"(0)
+        : "rcx", "r11", "r10", "r8", "memory");
     need(ret > 0, 22);
 }
 

@@ -5,6 +5,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stddef.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,7 +88,8 @@ static inline int do_map(int fd, uint64_t base)
 {
     for (uint64_t i = 0; i < SIZE / PAGE; i++) {
         int prot = i >= PAGES ? 3 : kinds[i] == 0x100 ? 3 : kinds[i] & 7;
-        if (mmap((void *)(base + i * PAGE), PAGE, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+        if (mmap((void *)(base + i * PAGE), PAGE, prot, MAP_SHARED | MAP_FIXED, fd, 0) ==
+            MAP_FAILED)
             return -1;
     }
     return 0;

@@ -26,8 +26,8 @@ static inline long enter_by(vdso_sgx_enter_enclave_t f, struct op *op, unsigned 
                      "add $32, %%rsp\n"
                      "pop %%rbp\n"
                      "add $128, %%rsp\n"
-                     : "=a"(ret), "+D"(rdi), "+c"(rcx), [run] "+b"(run), "=S"(rsi), "=d"(rdx), "+r"(r8),
-                       "+r"(r9)
+                     : "=a"(ret), "+D"(rdi), "+c"(rcx), [run] "+b"(run), "=S"(rsi), "=d"(rdx),
+                       "+r"(r8), "+r"(r9)
                      : "0"(f)
                      : "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
     return (int)ret;

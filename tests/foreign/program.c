@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program as many use SGX: a C library, threads, signals, children, descriptors sent to others. It knows nothing of
-// a simulator, and says the same on hardware.
+// A program as many use SGX: a C library, threads, signals, children, descriptors sent to others.
+// It knows nothing of a simulator, and says the same on hardware.
 #include <cpuid.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -40,7 +40,8 @@ static void test_cpuid(void)
     tell((b >> 2 & 1) == 1 && (c >> 30 & 1) == 1, "CPUID.7: SGX and launch control");
     __cpuid_count(0x12, 0, a, b, c, d);
     tell((a & 1) == 1, "CPUID.12H.0: SGX1");
-    printf("# SGX2 %u, EDECCSSA %u, largest enclave 2^%u\n", a >> 1 & 1, a >> 11 & 1, d >> 8 & 0xff);
+    printf("# SGX2 %u, EDECCSSA %u, largest enclave 2^%u\n", a >> 1 & 1, a >> 11 & 1,
+           d >> 8 & 0xff);
     __cpuid_count(0x12, 2, a, b, c, d);
     tell((a & 0xf) == 1, "CPUID.12H.2: a section of EPC");
     printf("# EPC %llu MiB\n", ((unsigned long long)(d & 0xfffff) << 32 | (c & 0xfffff000u)) >> 20);
@@ -52,9 +53,11 @@ static void test_files(void)
     char exe[4096], own[4096];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
     exe[n > 0 ? n : 0] = 0;
-    tell(stat("/dev/sgx_enclave", &st) == 0 && S_ISCHR(st.st_mode), "the device is a character device");
+    tell(stat("/dev/sgx_enclave", &st) == 0 && S_ISCHR(st.st_mode),
+         "the device is a character device");
     tell(access("/dev/sgx_provision", F_OK) == 0, "there is the provisioning device");
-    tell(realpath("program", own) != NULL && strcmp(exe, own) == 0, "/proc/self/exe is this program");
+    tell(realpath("program", own) != NULL && strcmp(exe, own) == 0,
+         "/proc/self/exe is this program");
 }
 
 /* --- exceptions --- */
@@ -64,7 +67,8 @@ static void test_exceptions(const struct enclave *e)
     struct op op = {1, 0, 0}, fix = {4, 0, 0};
     struct sgx_enclave_run run = {.tcs = e->base};
     long r = enter_by(enter, &op, 2, &run);
-    tell(r == 0 && run.function == 3 && run.exception_vector == 6, "#UD in the enclave: vector 6, RAX = ERESUME");
+    tell(r == 0 && run.function == 3 && run.exception_vector == 6,
+         "#UD in the enclave: vector 6, RAX = ERESUME");
     r = enter_by(enter, &fix, 2, &run);
     tell(r == 0 && run.function == 4, "the enclave is entered at the next CSSA");
     r = enter_by(enter, &op, 3, &run);
@@ -99,8 +103,8 @@ static void run_raw(const struct enclave *e, struct op *op)
                      "1: enclu\n"
                      : "+a"(rax), "+b"(rbx), "+D"(rdi), [aep] "=m"(raw_aep)
                      :
-                     : "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc",
-                       "memory");
+                     : "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                       "cc", "memory");
 }
 
 static void test_raw(const struct enclave *e)
@@ -115,7 +119,8 @@ static void test_raw(const struct enclave *e)
     tell(seen_rip == raw_aep && seen_rax == 3 && seen_rbx == e->base,
          "a fault there: a signal at the AEP, RAX = ERESUME, RBX = TCS");
     struct sgx_enclave_run run = {.tcs = e->base};
-    enter_by(enter, &fix, 2, &run); /* the load of two or three bytes is skipped; nobody resumes it */
+    enter_by(enter, &fix, 2,
+             &run); /* the load of two or three bytes is skipped; nobody resumes it */
 }
 
 /* --- threads and signals --- */
@@ -140,7 +145,8 @@ static void test_threads(const struct enclave *e)
     pthread_create(&b, NULL, call_often, (void *)PAGE);
     pthread_join(a, &ra);
     pthread_join(b, &rb);
-    tell(ra == NULL && rb == NULL && run_op(e, 0, 0, 0) == before + 40001, "two threads, 40,000 calls");
+    tell(ra == NULL && rb == NULL && run_op(e, 0, 0, 0) == before + 40001,
+         "two threads, 40,000 calls");
 }
 
 static void *make_one(void *arg)
@@ -201,7 +207,8 @@ static void test_signals(const struct enclave *e)
     raise(SIGUSR1);
     sigpending(&pending);
     sigprocmask(SIG_BLOCK, NULL, &set);
-    tell(sigismember(&pending, SIGUSR1) && sigismember(&set, SIGSEGV) && run_op(e, 0, 0, 0) != ~0ull,
+    tell(sigismember(&pending, SIGUSR1) && sigismember(&set, SIGSEGV) &&
+             run_op(e, 0, 0, 0) != ~0ull,
          "signals that are blocked stay so, and enclaves run");
     signal(SIGUSR1, SIG_IGN);
     sigprocmask(SIG_SETMASK, &old, NULL);
@@ -213,7 +220,8 @@ static void on_stack(int sig)
     char here;
     stack_t now;
     sigaltstack(NULL, &now);
-    seen_rip = (uint64_t)&here - (uint64_t)now.ss_sp < now.ss_size && (now.ss_flags & SS_ONSTACK) != 0;
+    seen_rip =
+        (uint64_t)&here - (uint64_t)now.ss_sp < now.ss_size && (now.ss_flags & SS_ONSTACK) != 0;
 }
 
 static void test_stack(void)
@@ -226,7 +234,8 @@ static void test_stack(void)
     sigaction(SIGUSR2, &act, NULL);
     raise(SIGUSR2);
     sigaction(SIGUSR2, NULL, &now);
-    tell(was && seen_rip == 1 && now.sa_handler == SIG_DFL, "a signal stack of its own; SA_RESETHAND");
+    tell(was && seen_rip == 1 && now.sa_handler == SIG_DFL,
+         "a signal stack of its own; SA_RESETHAND");
 }
 
 /* --- processes --- */
@@ -244,8 +253,11 @@ static void test_fork(const struct enclave *e, char **argv)
     uint64_t before = run_op(e, 0, 0, 0);
     pid_t pid = fork();
     if (pid == 0)
-        _exit(make_enclave(&own) == 0 && run_op(&own, 0, 0, 0) == 0 && run_op(&own, PAGE, 0, 0) == 1 ? 7 : 8);
-    tell(wait_for(pid) == 7 << 8 && run_op(e, 0, 0, 0) == before + 1, "a child has an enclave of its own");
+        _exit(make_enclave(&own) == 0 && run_op(&own, 0, 0, 0) == 0 && run_op(&own, PAGE, 0, 0) == 1
+                  ? 7
+                  : 8);
+    tell(wait_for(pid) == 7 << 8 && run_op(e, 0, 0, 0) == before + 1,
+         "a child has an enclave of its own");
     char *child[] = {argv[0], "child", NULL};
     extern char **environ;
     bool good = posix_spawn(&pid, "/proc/self/exe", NULL, NULL, child, environ) == 0;
@@ -254,7 +266,8 @@ static void test_fork(const struct enclave *e, char **argv)
     if (pid == 0)
         raise(SIGSEGV);
     int status = wait_for(pid);
-    tell(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "a child without a handler dies of SIGSEGV");
+    tell(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV,
+         "a child without a handler dies of SIGSEGV");
     signal(SIGUSR1, on_stack);
     bool sh = system("kill -USR1 $$; exit 3") == (SIGUSR1 | 0);
     raise(SIGUSR1);
@@ -266,7 +279,8 @@ static int send_fd(int to, int fd)
 {
     char byte = 0, room[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec v = {&byte, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -279,7 +293,8 @@ static int receive_fd(int from)
 {
     char byte, room[CMSG_SPACE(sizeof(int))];
     struct iovec v = {&byte, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
     int fd = -1;
     if (recvmsg(from, &m, 0) == 1 && CMSG_FIRSTHDR(&m) != NULL)
         memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
@@ -297,7 +312,8 @@ static void test_sent(void)
     int fd = open("/dev/sgx/enclave", O_RDWR);
     if (fd < 0)
         fd = open("/dev/sgx_enclave", O_RDWR);
-    tell(send_fd(pair[0], fd) == 0 && wait_for(pid) == 5 << 8, "a device that was sent by SCM_RIGHTS");
+    tell(send_fd(pair[0], fd) == 0 && wait_for(pid) == 5 << 8,
+         "a device that was sent by SCM_RIGHTS");
 }
 
 /* EPERM for getppid, and all else as before. */

@@ -108,6 +108,21 @@ static void collect_garbage(void)
     }
 }
 
+/* The same file, for reading or writing only as it was asked. */
+static int open_as(int fd, long flags)
+{
+    char path[64];
+    if ((flags & O_ACCMODE) == O_RDWR)
+        return fd;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int narrow = open(path, (int)(flags & (O_ACCMODE | O_CLOEXEC)));
+    if (narrow < 0)
+        return fd; /* no /proc here */
+    int ret = dup3(narrow, fd, (flags & O_CLOEXEC) != 0 ? O_CLOEXEC : 0);
+    close(narrow);
+    return ret < 0 ? -errno : ret;
+}
+
 long fgn_open(const char *path, long flags)
 {
     enum kind kind = kind_of_path(path);
@@ -127,7 +142,7 @@ long fgn_open(const char *path, long flags)
     }
     if (kind == KIND_ENCLAVE)
         collect_garbage();
-    return fd;
+    return open_as(fd, flags);
 }
 
 static struct file *file_of(uint64_t inode)
@@ -237,6 +252,9 @@ static long map_device(struct file *f, const long a[6])
         return -EINVAL;
     if (size == 0 || size > 1ull << 47 || (fixed && start > (1ull << 47) - size))
         return -ENOMEM;
+    int mode = fcntl((int)a[4], F_GETFL) & O_ACCMODE;
+    if (mode == O_WRONLY || (mode == O_RDONLY && (prot & PROT_WRITE) != 0))
+        return -EACCES;
     if ((personality(0xffffffff) & READ_IMPLIES_EXEC) != 0)
         return -EACCES;
     any_mapped = true;

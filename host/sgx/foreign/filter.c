@@ -38,14 +38,11 @@ int fgn_filter(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xa400, 0, 1),
         TRAP,
         LOAD(nr),
-        /* mmap: of a file shared or to be executed, or at a fixed address */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 8),
+        /* mmap: of a file, or at a fixed address */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 5),
         ARGUMENT(3),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED | MAP_FIXED_NOREPLACE, 5, 0),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 3, 0),
-        ARGUMENT(2),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_FIXED | MAP_FIXED_NOREPLACE, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 0, 1),
         ALLOW,
         TRAP,
         TRAP_CALL(SYS_mprotect),

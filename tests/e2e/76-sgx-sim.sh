@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# shelter sgx-sim: programs that know nothing of it. tests/foreign has them; strangers' are in tests/apps.
+. tests/e2e/lib.sh
+F=$ROOT/build/tests/foreign
+run() { timeout -k 5 "${LIMIT:-60}" "$SHELTER" sgx-sim "$@"; }
+for speed in '' --strict; do
+    status "bare $speed: a static program without a C library" 0 "$SHELTER" sgx-sim $speed -- "$F/bare"
+    same "... does all that it wants" "$(cat "$T/out")" "bare: done"
+    (cd "$F" && run $speed ./program) >"$T/out" 2>"$T/err"
+    same "program $speed: it ends well" $? 0
+    sed -n "s/^\\(not ok\\|ok\\) /\\1 program $speed: /p" "$T/out"
+done
+run "$F/abi" | grep -E '^(not )?ok'
+run --cpu sgx1 "$F/abi" old | grep -E '^not ok|without SGX2'
+for cpu in icelake emerald client; do
+    (cd "$F" && run --cpu $cpu ./program) >"$T/out" 2>"$T/err"
+    same "--cpu $cpu: nothing fails" "$?$(grep '^not ok' "$T/out")" 0
+    grep '^# SGX2' "$T/out"
+done
+same "--epc is what CPUID says" "$(run --epc 96M sh -c "cd $F && ./program" | grep '^# EPC')" "# EPC 96 MiB"
+
+# What is not a program's of SGX runs, too.
+same "arguments and environment" "$(FOO=bar run -- sh -c 'echo "$0 $1 $FOO $SHELTER_SGX_SIM"' a b)" "a b bar "
+printf '#!/bin/sh\necho script "$1"\n' >"$T/script" && chmod +x "$T/script"
+same "a script is started" "$(run "$T/script" x)" "script x"
+same "... by a program" "$(run sh -c "$T/script y")" "script y"
+status "the exit status is the program's" 42 "$SHELTER" sgx-sim sh -c 'exit 42'
+run sh -c 'kill -TERM $$'
+same "... and its signal" $? 143
+status "no such program" 127 "$SHELTER" sgx-sim no-such-program
+one_line "... one line" 'no-such-program: No such file'
+status "no program" 126 "$SHELTER" sgx-sim /etc/passwd
+status "an unknown processor" 125 "$SHELTER" sgx-sim --cpu 486 true
+one_line "... one line" 'there are icelake'
+same "a shell's jobs, pipes and traps" "$(run bash -c 'trap "echo trapped" USR1; kill -USR1 $$; (sleep 0.1; echo job) & wait; seq 3 | tac | tr "\n" ,')" \
+    $'trapped\njob\n3,2,1,'
+same "python: threads, fork, exec" "$(run python3 -c '
+import os, subprocess, sys, threading
+r = []
+ts = [threading.Thread(target=lambda i=i: r.append(i)) for i in range(50)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(len(r), subprocess.run([sys.executable, "-c", "print(6*7)"], capture_output=True).stdout.decode().strip())
+')" "50 42"
+
+# Counts.
+run --counts "$T/counts" "$F/bare" >/dev/null
+check "--counts: a line of JSON" python3 -c '
+import json, sys
+c = json.loads(open(sys.argv[1]).read())
+assert c["program"].endswith("/bare") and c["eexit"] == 2006 and c["eadd"] == 8 and c["eextend"] == 128, c
+assert c["aex"] >= 5 and c["eenter"] + c["eresume"] == c["eexit"] + c["aex"], c' "$T/counts"
+run --strict --counts "$T/strict" "$F/bare" >/dev/null
+same "... --strict counts the same calls" "$(grep -o '"eexit":[0-9]*' "$T/strict")" '"eexit":2006'
+
+# Nothing of ours is left behind, and AESM goes with its program.
+same "no AESM socket is left" "$(until_true 5 sh -c '! ls -d /tmp/shelter-aesm-* 2>/dev/null'; ls -d /tmp/shelter-aesm-* 2>/dev/null)" ""
+
+# Our own enclaves by the same way: the loader's driver for hardware meets the simulated device.
+if [ -f build/base/enclave ]; then
+    "$SHELTER" build -f tests/md5 -t md5 >/dev/null 2>&1
+    same "shelter run --tee sgx" "$(echo hello | run -- "$SHELTER" run --rm --tee sgx md5 2>/dev/null)" "$(echo hello | md5sum)"
+    run -- "$SHELTER" run -d --name by-device --tee sgx md5 >/dev/null 2>&1
+    "$SHELTER" run -d --name linked-in --tee sgx-sim md5 >/dev/null 2>&1
+    mrenclave() { "$SHELTER" inspect --json "$1" | grep -m1 '"mrenclave"'; }
+    same "... the same MRENCLAVE" "$(mrenclave by-device)" "$(mrenclave linked-in)"
+    check "... that is one" sh -c "\"$SHELTER\" inspect --json by-device | grep -qE 'mrenclave.*[0-9a-f]{64}'"
+else
+    skip "our own enclaves: build/base/enclave is not built"
+fi
