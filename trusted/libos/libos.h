@@ -87,6 +87,7 @@ struct alt_stack {
 
 struct stats;
 struct turn;
+struct key;
 struct thread {
     /* Known to entry.S (entry/offsets.h); `fast` to patched call sites. */
     struct thread *self;
@@ -127,6 +128,7 @@ struct thread {
     struct tracee *tracee;             /* what is known to its tracer; NULL: it has none */
     int32_t tracer_signal;             /* to be taken, as the tracer said at the last stop */
     bool stop_wanted;                  /* by its tracer */
+    struct key *keyring;               /* proc/keys.c; or NULL */
 
     /* waiting */
     bool woken;            /* atomic */
@@ -243,6 +245,8 @@ struct process {
     bool exiting;
     int wait_status; /* as wait4 gives it */
     struct limit limits[16];
+    struct key *keyring, *session_keyring; /* proc/keys.c; or NULL */
+    int32_t request_keyring;               /* remembered and told */
     char name[16];
     char exe[4096];
     uint64_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end;

@@ -7,6 +7,7 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/keys.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
@@ -354,6 +355,8 @@ static void leave_program(struct process *p, struct handlers *h)
     p->handlers = h;
     fd_close_exec();
     timers_reset();
+    keys_drop(&p->keyring);
+    keys_drop(&self()->keyring);
     aio_end(p);
 }
 

@@ -9,6 +9,7 @@
 #include "trusted/libos/fs/tty.h"
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/keys.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/entry/session.h"
@@ -170,6 +171,8 @@ static void process_end(struct process *p)
     timers_free(p);
     aio_end(p);
     sem_exit(p);
+    keys_drop(&p->keyring);
+    keys_drop(&p->session_keyring);
     fd_close_all();
     fd_table_put(files);
     space_put(space);
@@ -213,6 +216,7 @@ void thread_exit(struct thread *t, int wait_status)
         p->moved[i] += t->moved[i];
     }
     residence_idle();
+    keys_drop(&t->keyring);
     ptrace_thread_ends(t, wait_status, p->thread_count == 1);
     list_remove(&t->node);
     p->thread_count--;

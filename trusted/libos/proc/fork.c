@@ -8,6 +8,7 @@
 #include "trusted/libos/entry/entry.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/mm/mm.h"
+#include "trusted/libos/proc/keys.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/proc/ptrace.h"
 #include "trusted/libos/signal/signal.h"
@@ -131,6 +132,7 @@ static void drop_process(struct process *p)
         fs_context_put(p->fs);
     if (p->handlers)
         handlers_put(p->handlers);
+    keys_drop(&p->session_keyring);
     los_free(p);
 }
 
@@ -153,6 +155,7 @@ static struct process *new_process(const struct clone_request *q)
     p->handlers = NULL;
     p->space = NULL;
     p->timers = NULL;
+    keys_fork(p);
     p->session = NULL;
     p->vfork_waiter = p->exec_thread = NULL;
     p->thread_count = 0;
