@@ -78,6 +78,9 @@ same "who has most memory ends for the others" "$(OPTIONS="-m 128M" run /bin/oom
 the big one: signal 9
 the small one: exit 42
 the big one: signal 9
+the one that grows: exit 42
+the one to go first: signal 9
+the big one lives: 1
 too big: signal 9
 at the end: exit 42"
 # Before 6.10 Linux let sockets be queued in sockets four deep only.

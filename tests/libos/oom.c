@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory is all used: the process that has most of it ends, whoever asks for more; others go on.
+// With oom_score_adj another one goes first.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,14 @@ static pid_t grow(size_t size, int by_call)
     return c;
 }
 
+/* For whoever is forked from now on. */
+static void adjust(const char *value)
+{
+    FILE *f = fopen("/proc/self/oom_score_adj", "w");
+    if (!f || fputs(value, f) < 0 || fclose(f))
+        puts("oom_score_adj cannot be set");
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
@@ -84,6 +93,15 @@ int main(void)
         printf("the small one: %s\n", ended(small));
         printf("the big one: %s\n", ended(big));
     }
+    adjust("1000"); /* a small one that is to go first: 20 of 128 MiB, beside 60 */
+    pid_t first = hog(20 * MIB);
+    adjust("0");
+    pid_t big = hog(60 * MIB), last = grow(50 * MIB, 0);
+    printf("the one that grows: %s\n", ended(last));
+    printf("the one to go first: %s\n", ended(first));
+    printf("the big one lives: %d\n", !kill(big, 0) && !waitpid(big, NULL, WNOHANG));
+    kill(big, SIGTERM);
+    ended(big);
     pid_t c = grow(400 * MIB, 0); /* who is alone too big ends, and nobody else */
     printf("too big: %s\n", ended(c));
     for (int i = 0; i < 8; i++) /* nothing of them is left */

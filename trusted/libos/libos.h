@@ -238,7 +238,7 @@ struct process {
     uint64_t cpu, children_cpu;  /* ns */
     uint64_t moves[2], moved[2]; /* of threads that ended */
     bool execed, subreaper;
-    int32_t oom_score_adj; /* remembered and told */
+    int32_t oom_score_adj; /* mm/oom.c */
     int death_signal;      /* PR_SET_PDEATHSIG */
     struct list threads;
     uint32_t thread_count;

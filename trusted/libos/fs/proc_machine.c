@@ -36,9 +36,9 @@ void proc_show_vmstat(struct text *t)
     uint64_t used = stats.committed >> PAGE_SHIFT, total = total_memory() >> PAGE_SHIFT;
     text_put(t,
              "nr_free_pages %lu\nnr_anon_pages %lu\npgpgin %lu\npgpgout 0\npswpin 0\npswpout 0\n"
-             "pgfault %lu\npgmajfault 0\noom_kill 0\n",
+             "pgfault %lu\npgmajfault 0\noom_kill %lu\n",
              total - MIN(used, total), used, stats_sum(&stats.root_blocks) * 4,
-             stats_sum(&stats.page_faults));
+             stats_sum(&stats.page_faults), oom_kills());
 }
 
 void proc_show_uptime(struct text *t)
@@ -119,6 +119,11 @@ void proc_show_memory_current(struct text *t)
 void proc_show_memory_peak(struct text *t)
 {
     text_put(t, "%lu\n", stats.committed_peak);
+}
+
+void proc_show_memory_events(struct text *t)
+{
+    text_put(t, "low 0\nhigh 0\nmax 0\noom %lu\noom_kill %lu\n", oom_kills(), oom_kills());
 }
 
 void proc_show_memory_stat(struct text *t)

@@ -202,7 +202,11 @@ void proc_show_oom_score_adj(struct text *t)
     text_put(t, "%d\n", t->process->oom_score_adj);
 }
 
-/* Remembered, and told: when memory ends, whoever asks for more is ended. */
+void proc_show_oom_score(struct text *t)
+{
+    text_put(t, "%lu\n", oom_score(t->process));
+}
+
 int proc_store_oom_score_adj(struct text *t, const char *value)
 {
     int sign = *value == '-' ? -1 : 1, v = 0;

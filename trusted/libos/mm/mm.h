@@ -232,6 +232,9 @@ int residence_evict(struct family *f, uint64_t addr);
 bool oom_spare(void);
 void oom_wait(void); /* until that one is gone; before the way back to a program */
 void oom_ended(const struct process *p);
+#define OOM_NEVER (-1000)                    /* oom_score_adj: it is not chosen */
+uint64_t oom_score(const struct process *p); /* as /proc/PID/oom_score has it */
+uint64_t oom_kills(void);                    /* how many were chosen so far */
 
 bool residence_has(void);   /* the caller's space is resident */
 void residence_enter(void); /* the calling thread came from program code */

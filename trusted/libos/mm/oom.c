@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When memory is all used: one process ends for it, the one that has most.
+// When memory is all used: one process ends for it, the one that has most, or is to be counted as
+// if it had (/proc/PID/oom_score_adj).
 #include <asm/signal.h>
 
 #include "lib/settings.h"
@@ -16,6 +17,7 @@
 #define WAIT_STEPS 5000u
 
 static int32_t chosen; /* the process that is to end, or 0 */
+static uint64_t kills; /* so far */
 
 /* Pages that would be free without it; those that it has in common with its family count. */
 static uint64_t pages_of(const struct space *s)
@@ -29,16 +31,39 @@ static uint64_t pages_of(const struct space *s)
     return count;
 }
 
+/* In pages; oom_score_adj counts in thousandths of all memory, as on Linux. */
+static int64_t points_of(const struct process *p)
+{
+    int64_t total = (int64_t)(settings.memory >> PAGE_SHIFT);
+    return (int64_t)pages_of(p->space) + p->oom_score_adj * total / 1000;
+}
+
+uint64_t oom_score(const struct process *p)
+{
+    int64_t total = (int64_t)(settings.memory >> PAGE_SHIFT);
+    if (!p->space || !total || p->oom_score_adj == OOM_NEVER)
+        return 0;
+    int64_t points = 1000 + points_of(p) * 1000 / total;
+    return points > 0 ? (uint64_t)points * 2 / 3 : 0;
+}
+
+uint64_t oom_kills(void)
+{
+    return kills;
+}
+
 static struct process *choose_process(void)
 {
     struct process *victim = current();
-    uint64_t most = 0;
+    int64_t most = INT64_MIN;
     list_for(it, &processes)
     {
         struct process *p = container_of(it, struct process, node);
-        uint64_t count = p->space && !p->exiting ? pages_of(p->space) : 0;
-        if (count > most) {
-            most = count;
+        if (!p->space || p->exiting || p->oom_score_adj == OOM_NEVER)
+            continue;
+        int64_t points = points_of(p);
+        if (points > most) {
+            most = points;
             victim = p;
         }
     }
@@ -58,12 +83,15 @@ bool oom_spare(void)
         return memory_ahead(AHEAD_STEP) <= AHEAD_MAX;
     if (!is_dying()) {
         struct process *p = choose_process();
-        if (p == current())
+        if (p == current()) {
+            kills++;
             return false;
+        }
         log_line("shelter: the programs need more memory than the %lu MiB that they have (-m); "
-                 "process %d (%s), which has most of it, is ended",
+                 "process %d (%s), which has most of it or is to go first, is ended",
                  settings.memory >> 20, p->pid, p->name);
         chosen = p->pid;
+        kills++;
         memory_ahead(0);
         list_for(it, &processes)
         {
