@@ -569,6 +569,35 @@ static void pipes(void)
     fact("partners of a FIFO: %d", came);
 }
 
+static char *range;
+#define RANGE (64ul << 20)
+
+static void *unmap_range(void *arg)
+{
+    munmap(range, RANGE);
+    return NULL;
+}
+
+/* Who maps where a munmap has begun keeps what it mapped. */
+static void unmapping(void)
+{
+    int kept = 0;
+    for (int i = 0; i < 5; i++) {
+        pthread_t t;
+        unsigned char x;
+        range = mmap(NULL, RANGE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memset(range, 1, RANGE);
+        pthread_create(&t, NULL, unmap_range, NULL);
+        while (!mincore(range, 4096, &x))
+            ;
+        mmap(range, RANGE, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        pthread_join(t, NULL);
+        kept += !mincore(range + RANGE - 4096, 4096, &x);
+        munmap(range, RANGE);
+    }
+    fact("kept beside a munmap: %d", kept);
+}
+
 static void coherence(void)
 {
     char path[] = "/tmp/coherent";
@@ -984,6 +1013,7 @@ int main(int argc, char **argv)
     groups_and_sessions();
     orphans();
     pipes();
+    unmapping();
     coherence();
     locks_between();
     system_v();

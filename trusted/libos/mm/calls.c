@@ -20,7 +20,8 @@
      MAP_32BIT_BIT | 0x80 /* MAP_ABOVE4G */ | 0x4000000 /* MAP_UNINITIALIZED */ |                  \
      (63u << MAP_HUGE_SHIFT))
 
-/* Long calls go by pieces, between which others run: so many pages that are there. */
+/* Long calls go by pieces, between which others run: so many pages that are there. Whoever maps at
+ * a fixed address waits for those that take pages away (space.clearing), so that none takes his. */
 #define PIECE_PAGES 64u
 
 static uint64_t piece_end(uint64_t start, uint64_t end)
@@ -28,6 +29,17 @@ static uint64_t piece_end(uint64_t start, uint64_t end)
     uint64_t there = page_next_leaf(space(), start, end);
     uint64_t size = (uint64_t)PIECE_PAGES << PAGE_SHIFT;
     return end - there > size ? there + size : end;
+}
+
+static bool begin_clearing(uint64_t start, uint64_t end)
+{
+    return piece_end(start, end) < end && turn_take(&space()->clearing);
+}
+
+static void end_clearing(bool begun)
+{
+    if (begun)
+        turn_give(&space()->clearing);
 }
 
 static void populate_range(uint64_t start, uint64_t end)
@@ -54,7 +66,8 @@ static int check_file(struct file *f, int prot, bool shared)
     return file_can_map(f) ? 0 : -ENODEV;
 }
 
-long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, uint64_t offset)
+static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd,
+                      uint64_t offset)
 {
     int type = (int)(flags & MAP_TYPE);
     struct map_request r = {.addr = addr, .size = size, .prot = prot & PROT_ALL};
@@ -114,12 +127,20 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
     return at;
 }
 
-/* What was taken away may be mapped again before the rest has gone. */
+long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, uint64_t offset)
+{
+    bool own = (flags & MAP_FIXED) && turn_take(&space()->clearing);
+    long r = map_range(addr, size, prot, flags, fd, offset);
+    end_clearing(own);
+    return r;
+}
+
 long sys_munmap(uint64_t addr, uint64_t size)
 {
     uint64_t end = addr + page_up(size);
     if (end <= addr || end > port_info.user_end)
         return -EINVAL;
+    bool own = begin_clearing(addr, end);
     int r = mm_unsealed(addr, end); /* as a whole, or nothing goes */
     for (uint64_t next; !r; addr = next) {
         next = piece_end(addr, end);
@@ -128,6 +149,7 @@ long sys_munmap(uint64_t addr, uint64_t size)
             break;
         call_pause();
     }
+    end_clearing(own);
     return r;
 }
 
@@ -258,7 +280,10 @@ long sys_mremap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint64_t fl
     if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || (to & (PAGE_SIZE - 1)) ||
                                    (to < addr + old && addr < to + size)))
         return -EINVAL;
-    struct area *area = area_find(addr);
+    struct area *area;
+    if ((flags & MREMAP_FIXED) && turn_take(&space()->clearing))
+        turn_give(&space()->clearing); /* alone from now on: it goes in one piece */
+    area = area_find(addr);
     if (old && mm_unsealed(addr, addr + old))
         return -EPERM;
     if (!area || !old || old > area->end - addr)
@@ -308,6 +333,7 @@ static int drop_pages(uint64_t start, uint64_t end, int advice)
 long sys_madvise(uint64_t addr, uint64_t size, int advice)
 {
     uint64_t end;
+    bool own;
     if (!advice_known(advice))
         return -EINVAL;
     int r = check_range(addr, size, &end);
@@ -319,12 +345,14 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
     case MADV_FREE:
         if (advice != MADV_DONTNEED_LOCKED_ && mm_locked_size(space(), addr, end))
             return -EINVAL;
+        own = begin_clearing(addr, end);
         for (uint64_t at = addr, next; !r && at < end; at = next) {
             next = piece_end(at, end);
             r = drop_pages(at, next, advice);
             if (next < end)
                 call_pause();
         }
+        end_clearing(own);
         return r ? r : is_covered(addr, end) ? 0 : -ENOMEM;
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:

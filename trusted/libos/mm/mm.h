@@ -52,8 +52,9 @@ struct space {
     struct list member; /* of family.members */
     struct area **areas;
     size_t count, room;
-    struct radix leaves; /* by addr >> 21: struct leaf */
-    struct lock lock;    /* RANK_FRAMES: new leaves */
+    struct radix leaves;  /* by addr >> 21: struct leaf */
+    struct turn clearing; /* of a long munmap, of who maps over what is there */
+    struct lock lock;     /* RANK_FRAMES: new leaves */
     uint64_t brk_start, brk, brk_limit;
     uint64_t code_start, code_end; /* window for mappings of files */
     struct slab {
