@@ -21,7 +21,7 @@ enable_tls_client_auth=True
 logging_level=ERROR
 database_path=/tmp/k/database
 END
-pykmip-server -f server.conf -l /tmp/k/log >/tmp/k/out 2>&1 & s=$!
+python3 -W ignore /usr/bin/pykmip-server -f server.conf -l /tmp/k/log >/tmp/k/out 2>&1 & s=$!
 for i in $(seq 300); do (: </dev/tcp/127.0.0.1/5696) 2>/dev/null && break; sleep 0.2; done
 cat >client.py <<'END'
 from kmip.core import enums
@@ -41,7 +41,7 @@ with c:
     c.destroy(v)
     print("left", len(c.locate()))
 END
-python3 -W ignore client.py 2>&1 | tail -n 5
+python3 -W ignore client.py 2>&1 | grep -v ^Config
 kill -INT $s; wait $s; cat /tmp/k/out | head -n 5
 # prints:
 # created 32
