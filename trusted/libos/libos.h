@@ -360,8 +360,8 @@ int wait_for_locked(struct wait_queue *q, struct lock *lock, bool may_wait);
 void wait_clear(void);
 
 /* A lock that is kept while its holder sleeps or lets others have the big one: the turn of a file's
- * position, of who writes to a file, of who takes memory away. Zero is free. Nothing waits for a turn
- * but another turn. */
+ * position, of who writes to a file, of who takes memory away. Zero is free. Nothing waits for a
+ * turn but another turn. */
 struct turn {
     struct thread *holder;
     uint32_t wanted;
