@@ -10,14 +10,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t *image;
 static size_t image_bytes;
+static uint32_t number; /* the image's */
 
-uint64_t image_size(void)
+uint64_t image_size(uint32_t of)
 {
-    return image_bytes;
+    return of == number ? image_bytes : 0;
 }
 
 int image_read(uint64_t offset, void *buf, size_t size)
 {
+    if (offset >> IMAGE_WINDOW != number)
+        return -EIO;
+    offset &= (1ull << IMAGE_WINDOW) - 1;
     if (offset > image_bytes || size > image_bytes - offset)
         return -EIO;
     memcpy(buf, image + offset, size);
@@ -81,10 +85,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(copy + 1024 + 80, 0, 4);
     image = copy;
     budget = 64;
-    if (!erofs_open(&root)) {
+    number = (uint32_t)(size % IMAGES);
+    if (!erofs_open(number, &root)) {
         visit(root, 0);
         for (uint64_t nid = 0; nid < 8; nid++)
-            visit(size ? data[0] * nid : nid, 0);
+            visit((root >> 48 << 48) + (size ? data[0] * nid : nid), 0);
     }
     free(copy);
     return 0;

@@ -41,6 +41,7 @@ static const struct rule {
     {SH_TAG_CPUS, ONCE, 4, 4},
     {SH_TAG_HOST_MOUNT, LIST, 6, 4099},
     {SH_TAG_VOLUME, LIST, 19, 4143},
+    {SH_TAG_DATA, LIST, 47, 4171},
 };
 
 static const struct rule *rule_of(uint16_t tag)
@@ -107,6 +108,14 @@ static bool volume_ok(const uint8_t *data, uint32_t size)
            sh_host_mount_ok(data + 16 + n, size - 16 - n);
 }
 
+static bool data_ok(const uint8_t *data, uint32_t size)
+{
+    uint64_t bytes = sh_le64(data + 32);
+    uint32_t n = sh_le32(data + 40);
+    return bytes && bytes % 4096 == 0 && bytes <= 1ull << 44 && n < size - 44 &&
+           sh_volume_name_ok(data + 44, n) && sh_host_mount_ok(data + 44 + n, size - 44 - n);
+}
+
 static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data, uint32_t size)
 {
     if (size < rule->size_min || size > rule->size_max)
@@ -128,6 +137,8 @@ static bool value_ok(uint16_t tag, const struct rule *rule, const uint8_t *data,
         return !(sh_le32(data) & ~SH_HOST_MOUNT_COVER) && sh_host_mount_ok(data + 4, size - 4);
     case SH_TAG_VOLUME:
         return volume_ok(data, size);
+    case SH_TAG_DATA:
+        return data_ok(data, size);
     case SH_TAG_PORT:
         return sh_le16(data) && (data[2] == SH_TCP || data[2] == SH_UDP);
     case SH_TAG_LIMIT:

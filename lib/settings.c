@@ -218,6 +218,18 @@ static void take_volume(struct maker *k, const uint8_t *v, size_t size)
                            .pauses = flags & SH_VOLUME_PAUSE};
 }
 
+static void take_data(struct maker *k, const uint8_t *v, size_t size)
+{
+    struct sh_settings *s = k->s;
+    uint32_t n = sh_le32(v + 40);
+    if (s->data_count == SH_DATA_MAX)
+        return refuse_settings(k, -E2BIG, "the image has more than 8 sets of data");
+    s->data[s->data_count++] = (struct sh_data){.name = take_string(k, v + 44, n),
+                                                .path = take_string(k, v + 44 + n, size - 44 - n),
+                                                .size = sh_le64(v + 32),
+                                                .root = v};
+}
+
 static void take_record(struct maker *k, const struct sh_record *r, bool own_command)
 {
     struct sh_settings *s = k->s;
@@ -264,6 +276,9 @@ static void take_record(struct maker *k, const struct sh_record *r, bool own_com
         break;
     case SH_TAG_VOLUME:
         take_volume(k, v, size);
+        break;
+    case SH_TAG_DATA:
+        take_data(k, v, size);
         break;
     default:
         break;
@@ -393,6 +408,7 @@ static void begin_lists(struct maker *k, const struct counts *c)
     s->shares = take_room(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
     s->tmpfs = take_room(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
     s->volumes = take_room(k, c->tags[SH_TAG_VOLUME] * sizeof(*s->volumes));
+    s->data = take_room(k, c->tags[SH_TAG_DATA] * sizeof(*s->data));
 }
 
 static void take_image(struct maker *k, const struct counts *c)

@@ -63,6 +63,13 @@ struct sh_volume {
     bool read_only, strict, pauses;
 };
 
+/* Read-only data beside the root image (SH_TAG_DATA). */
+struct sh_data {
+    const char *name, *path;
+    uint64_t size;       /* bytes of its erofs */
+    const uint8_t *root; /* 32 bytes, in the manifest */
+};
+
 /* Every string ends with a NUL and stands in the caller's arena; none is NULL. */
 struct sh_settings {
     struct sh_string_list args; /* argv; empty: nobody named a command, and nothing can start */
@@ -89,6 +96,8 @@ struct sh_settings {
     size_t tmpfs_count;
     struct sh_volume *volumes;
     size_t volume_count; /* at most SH_VOLUMES_MAX */
+    struct sh_data *data;
+    size_t data_count; /* at most SH_DATA_MAX */
     struct sh_share *shares;
     size_t share_count;
     struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */
@@ -112,9 +121,8 @@ struct sh_settings {
 size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size);
 
 /* Works out the settings. `m` was parsed by sh_manifest_parse, and its bytes must outlive `s`
- * (broker_key points there); `launch` is checked here and not needed afterwards. `arena` is aligned
- * to 8 bytes and belongs to `s`.
- * 0, or -errno with *why, one line for the user:
+ * (broker_key and data[].root point there); `launch` is checked here and not needed afterwards.
+ * `arena` is aligned to 8 bytes and belongs to `s`. 0, or -errno with *why, one line for the user:
  *   -ENOENT   there is no launch config (launch NULL): without one nothing starts
  *   -EBADMSG  it is not canonical, or a value of it (or of the manifest) is malformed
  *   -EPERM    it asks for what the image does not allow, or the image's own policy is unsafe

@@ -80,6 +80,8 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         return sh_config_stop_signal(c, value, err);
     case SH_build_allow:
         return sh_config_policy(c, value, err);
+    case SH_build_data:
+        return sh_config_data(c, value, err);
     case SH_build_volume:
         return sh_config_volume(c, value, err);
     case SH_build_mount:

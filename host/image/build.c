@@ -155,6 +155,11 @@ static int merge_config(struct sh_config *to, const struct sh_config *from, stru
         to->volumes[to->volume_count++] =
             (struct sh_config_volume){sh_strdup(v->name), sh_strdup(v->path), v->size, v->flags};
     }
+    for (size_t i = 0; !r && i < from->data_count; i++) {
+        const struct sh_config_data *d = &from->data[i];
+        cleanup_free char *text = sh_format("%s:%s:name=%s", d->folder, d->path, d->name);
+        r = sh_config_data(to, text, err);
+    }
     for (size_t i = 0; !r && i < from->host_mount_count; i++) {
         cleanup_free char *place = sh_format("%s%s", from->host_mounts[i].path,
                                              from->host_mounts[i].cover ? ":cover" : "");
@@ -232,6 +237,33 @@ static int write_root(struct sh_tree *tree, int dir_fd, struct sh_progress *prog
     return sh_sites_write(tree, dir_fd, progress, &files->sites_size, files->sites_hash, err);
 }
 
+/* A folder as it is there, in a file of its own; the store keeps one copy of each content. */
+static int write_data(const struct sh_config *config, size_t number, struct sh_work *work,
+                      struct sh_budget *budget, struct sh_progress *progress,
+                      struct sh_manifest_files *files, struct sh_error *err)
+{
+    const struct sh_config_data *d = &config->data[number];
+    struct sh_tree tree = {0};
+    struct sh_erofs_result result;
+    cleanup_free char *name = sh_format("data-%s.img", d->name);
+    int r = sh_tree_init(&tree, work->dir_fd, err);
+    tree.budget = budget;
+    if (!r)
+        r = sh_folder_read(&tree, d->folder, progress, err);
+    cleanup_close int fd =
+        r ? -1 : openat(work->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (!r && fd < 0)
+        r = sh_fail_errno(err, -errno, "cannot make %s in the store", name);
+    if (!r)
+        r = sh_erofs_write(&tree, fd, progress, &result, err);
+    sh_tree_free(&tree);
+    if (r)
+        return r;
+    files->data[number].size = result.root_size;
+    memcpy(files->data[number].hash, result.root_hash, sizeof(result.root_hash));
+    return sh_base_share_file(work->store->dir_fd, work->dir_fd, name, err);
+}
+
 static int write_manifest(const struct sh_config *config, const struct sh_manifest_files *files,
                           int dir_fd, char id[SH_ID_TEXT_SIZE], struct sh_error *err)
 {
@@ -268,6 +300,9 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
         r = check_host_mount(&tree, &config.host_mounts[i], err);
     if (!r)
         r = write_root(&tree, work->dir_fd, progress, &files, err);
+    sh_tree_free(&tree);
+    for (size_t i = 0; !r && i < config.data_count; i++)
+        r = write_data(&config, i, work, &budget, progress, &files, err);
     if (!r)
         r = write_manifest(&config, &files, work->dir_fd, id, err);
     if (!r)
@@ -276,7 +311,6 @@ static int build_image(const struct sh_build *b, struct sh_work *work, const cha
         r = sh_signature_make(work->store, work->dir_fd, b->enclave_key, id, err);
     if (!r)
         r = sh_reference_write(work->dir_fd, id, &b->firmware, err);
-    sh_tree_free(&tree);
     sh_config_free(&config);
     return r;
 }

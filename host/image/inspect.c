@@ -109,6 +109,14 @@ int sh_image_stat(const struct sh_image *image, uint64_t *size, int64_t *created
         if (!strcmp(names[i], "manifest"))
             *created = st.st_mtime;
     }
+    struct sh_data_file data;
+    for (size_t i = 0; sh_image_data(&image->manifest, i, &data); i++) {
+        struct stat st;
+        if (fstatat(image->dir_fd, data.name, &st, 0))
+            return sh_fail_errno(err, -errno, "image %.12s in the store lacks %s", image->id,
+                                 data.name);
+        *size += (uint64_t)st.st_size;
+    }
     return 0;
 }
 
@@ -193,6 +201,27 @@ static cJSON *json_volumes(const struct sh_manifest *m)
     return list;
 }
 
+static cJSON *json_data(const struct sh_manifest *m)
+{
+    cJSON *list = cJSON_CreateArray();
+    size_t count = sh_manifest_count(m, SH_TAG_DATA);
+    for (size_t i = 0; i < count; i++) {
+        struct sh_view v = sh_manifest_get(m, SH_TAG_DATA, i);
+        uint32_t n = sh_le32(v.data + 40);
+        char hash[65];
+        cleanup_free char *name = text_of((struct sh_view){v.data + 44, n});
+        cleanup_free char *path = text_of((struct sh_view){v.data + 44 + n, v.size - 44 - n});
+        cJSON *o = cJSON_CreateObject();
+        sh_hex(hash, v.data, 32);
+        cJSON_AddStringToObject(o, "name", name);
+        cJSON_AddStringToObject(o, "path", path);
+        cJSON_AddNumberToObject(o, "size", (double)sh_le64(v.data + 32));
+        cJSON_AddStringToObject(o, "root_hash", hash);
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
 static cJSON *json_ports(const struct sh_manifest *m)
 {
     cJSON *list = cJSON_CreateArray();
@@ -250,6 +279,7 @@ static cJSON *json_image(const struct sh_image *image, const struct sh_strings *
     cJSON_AddItemToObject(o, "mounts", json_mounts(m));
     cJSON_AddItemToObject(o, "host_mounts", json_host_mounts(m));
     cJSON_AddItemToObject(o, "volumes", json_volumes(m));
+    cJSON_AddItemToObject(o, "data", json_data(m));
     cJSON_AddItemToObject(o, "ports", json_ports(m));
     add_text(o, "network", m, SH_TAG_NETWORK);
     add_text(o, "agent", m, SH_TAG_AGENT);

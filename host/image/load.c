@@ -313,6 +313,7 @@ static int read_verity(struct loader *l, const char *name, uint64_t data_size,
 static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_strings *tags)
 {
     struct archive_entry *e;
+    struct sh_data_file data;
     int r = read_head(l, id, tags);
     if (!r)
         r = read_manifest(l, id);
@@ -322,6 +323,11 @@ static int read_all(struct loader *l, char id[SH_ID_TEXT_SIZE], struct sh_string
         r = read_verity(l, "root.img", l->manifest.root_size, l->manifest.root_hash);
     if (!r && l->manifest.has_sites)
         r = read_verity(l, "sites.bin", l->manifest.sites_size, l->manifest.sites_hash);
+    for (size_t i = 0; !r && sh_image_data(&l->manifest, i, &data); i++) {
+        r = read_verity(l, data.name, data.size, data.root);
+        if (!r)
+            r = sh_base_share_file(l->work->store->dir_fd, l->work->dir_fd, data.name, l->err);
+    }
     if (!r && archive_read_next_header(l->archive, &e) != ARCHIVE_EOF)
         r = refuse_image(l, "there is more in it than one image");
     return r;

@@ -108,6 +108,9 @@ int sh_image_save(struct sh_store *store, const char *reference, int fd,
             r = write_file(&s, &image, names[i]);
     if (!r && image.manifest.has_sites)
         r = write_file(&s, &image, "sites.bin");
+    struct sh_data_file data;
+    for (size_t i = 0; !r && sh_image_data(&image.manifest, i, &data); i++)
+        r = write_file(&s, &image, data.name);
     if (!r && archive_write_close(s.archive) < ARCHIVE_WARN)
         r = report_failed(&s);
     archive_write_free(s.archive);

@@ -5,7 +5,7 @@
 //
 //   shelter.json    {"version": 1, "id": ..., "tags": [...]}
 //   manifest  reference.json  base/vmlinux  base/bzImage  base/initramfs  [base/enclave
-//   base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]
+//   base/enclave.sig  base/enclave-debug.sig]  root.img  [sites.bin]  [data-NAME.img ...]
 #ifndef HOST_IMAGE_TRANSFER_H
 #define HOST_IMAGE_TRANSFER_H
 

@@ -191,6 +191,16 @@ int sh_base_sbom(int dir_fd, const char *name, char **text, struct sh_error *err
     return 0;
 }
 
+int sh_base_share_file(int store_fd, int dir_fd, const char *name, struct sh_error *err)
+{
+    uint8_t digest[48];
+    cleanup_close int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd))
+        return sh_fail_errno(err, -errno, "cannot write %s into the store", name);
+    int r = sh_digest_file(dir_fd, name, digest, err);
+    return r ? r : share_file(store_fd, digest, dir_fd, name, err);
+}
+
 int sh_base_share(int store_fd, int dir_fd, struct sh_error *err)
 {
     int r = 0;

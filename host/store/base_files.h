@@ -25,6 +25,9 @@ int sh_base_copy(const char *from, int store_fd, int dir_fd, struct sh_error *er
 /* Gives base files that came with an archive to the store's base/, or takes the store's copies. */
 int sh_base_share(int store_fd, int dir_fd, struct sh_error *err);
 
+/* The same for one file, whatever it is. */
+int sh_base_share_file(int store_fd, int dir_fd, const char *name, struct sh_error *err);
+
 /* Removes contents that no image has any more. The store is locked. */
 void sh_base_clean(int store_fd);
 

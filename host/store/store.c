@@ -10,6 +10,7 @@
 
 #include "host/base/data_folder.h"
 #include "host/store/store_tags.h"
+#include "lib/bytes.h"
 #include "lib/hex.h"
 #include "lib/sha2.h"
 
@@ -175,4 +176,15 @@ void sh_image_close(struct sh_image *image)
     free(image->path);
     free(image->manifest_bytes);
     *image = (struct sh_image){.dir_fd = -1};
+}
+
+bool sh_image_data(const struct sh_manifest *m, size_t i, struct sh_data_file *out)
+{
+    struct sh_view v = sh_manifest_get(m, SH_TAG_DATA, i);
+    if (!v.data)
+        return false;
+    *out = (struct sh_data_file){.size = sh_le64(v.data + 32), .root = v.data};
+    snprintf(out->name, sizeof(out->name), "data-%.*s.img", (int)sh_le32(v.data + 40),
+             (const char *)v.data + 44);
+    return true;
 }

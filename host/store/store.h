@@ -4,14 +4,17 @@
 //   $SHELTER_STORE, else $XDG_DATA_HOME/shelter (~/.local/share/shelter), as root /var/lib/shelter
 //     images/<id>/          id: 96 hex digits, SHA-384 of the manifest; complete or not there
 //       root.img manifest reference.json  base/{vmlinux,bzImage,initramfs}  [sites.bin]
+//       [data-NAME.img ...]
 //     tags/<name>           a file with the id and a newline; name is docker's NAME:TAG with every
 //                           '/' written as '%'
 //     instances/<id>/       see host/run/instance.h
-//     base/<SHA-384>        kernels and initramfs; images have hard links to them
+//     base/<SHA-384>        kernels, initramfs and data; images have hard links to them
 //     tmp/                  work in progress; each entry is locked (flock) while in work
 //     lock                  taken (flock) for every change of images/ and tags/, shortly
 #ifndef HOST_STORE_STORE_H
 #define HOST_STORE_STORE_H
+
+#include <shelter/manifest.h>
 
 #include "host/base/util.h"
 #include "lib/manifest.h"
@@ -49,6 +52,15 @@ struct sh_image {
 int sh_image_open(struct sh_store *store, const char *reference, struct sh_image *image,
                   struct sh_error *err);
 void sh_image_close(struct sh_image *image);
+
+/* A file in its folder that has data (SH_TAG_DATA). */
+struct sh_data_file {
+    char name[SH_VOLUME_NAME_MAX + 16]; /* "data-NAME.img" */
+    uint64_t size;                      /* bytes before its hash tree */
+    const uint8_t *root;                /* in the manifest */
+};
+/* The data number `i`; false behind the last. */
+bool sh_image_data(const struct sh_manifest *m, size_t i, struct sh_data_file *out);
 
 /* All ids (`ids`), newest first; all tags of one id, sorted. */
 int sh_store_images(struct sh_store *store, struct sh_strings *ids, struct sh_error *err);

@@ -11,6 +11,7 @@
 //   7 c  manifest and launch config, laid out as on the config disk (<shelter/boot.h>)
 //   8 s  a stream socket of PID 1's: records both ways
 //   9 r  the register for what happens at run time (RTMR3), a file
+//  10+   sockets to the servers of volumes (trusted/volume/anchor.h), the n-th volume's at 10 + n
 //     a  no descriptor: an agent ran before this one
 //
 //   u8 kind | u8 zero | u16 name size | u32 data size | name | data       little endian
@@ -37,7 +38,8 @@ enum sh_agent_fd {
     SH_AGENT_LOG_FD,
     SH_AGENT_CONFIG_FD,
     SH_AGENT_CONTROL_FD,
-    SH_AGENT_RTMR3_FD
+    SH_AGENT_RTMR3_FD,
+    SH_AGENT_VOLUME_FD /* and those behind it: one for each volume that the broker remembers */
 };
 
 enum sh_agent_record {

@@ -33,6 +33,7 @@
 
 #define SH_BOOT_ROOT_SERIAL "shelter-root"
 #define SH_BOOT_CONFIG_SERIAL "shelter-config"
+#define SH_BOOT_DATA_SERIAL "shelter-data"     /* and a number: as the manifest counts data */
 #define SH_BOOT_VOLUME_SERIAL "shelter-volume" /* and a number: as the manifest counts volumes */
 #define SH_BOOT_CONFIG_MAGIC "SHLTRCFG"
 

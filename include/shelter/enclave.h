@@ -21,6 +21,8 @@
 
 #include <stdint.h>
 
+#include <shelter/manifest.h>
+
 #define SH_ENCLAVE_SIZE (1ull << 46)       /* ELRANGE is [0, 2^46) */
 #define SH_ENCLAVE_IMAGE 0x3fffc0000000ull /* the LibOS, in its last GiB */
 #define SH_ENCLAVE_LOWEST 0x10000ull       /* of what is mapped */
@@ -147,7 +149,10 @@ struct sh_start {
     uint64_t flags;             /* SH_START_* */
     uint64_t tsc_hz;            /* of RDTSC; 0: not known, or the counter is no clock here */
     uint64_t sites, sites_size; /* sites.bin, mapped, or 0, 0 */
-    uint64_t rings;             /* struct sh_rings, or 0: there are none */
+    struct {
+        uint64_t at, size;
+    } data[SH_DATA_MAX]; /* the image's data-NAME.img in the manifest's order, mapped, or 0, 0 */
+    uint64_t rings;      /* struct sh_rings, or 0: there are none */
     uint64_t cpuid_count;
     struct sh_cpuid cpuid[SH_CPUID_MAX];
 };

@@ -50,7 +50,10 @@ enum sh_manifest_tag {
     SH_TAG_VOLUME = 35, /* list: u64 size (0: as large as its file) | u32 SH_VOLUME_* | u32 bytes of
                            name | name | plain absolute path: storage whose blocks the host
                            keeps; the secret NAME:volume opens it */
-    SH_TAG_COUNT        /* no tag: one more than the last */
+    SH_TAG_DATA = 36, /* list: 32 bytes root of a dm-verity tree | u64 bytes before it (erofs) | u32
+                         bytes of name | name | plain absolute path: read-only data in a file of
+                         its own, data-NAME.img, laid out as root.img */
+    SH_TAG_COUNT      /* no tag: one more than the last */
 };
 
 /* How fresh a volume must be: that an earlier state was put back is noticed by a broker that has
@@ -65,6 +68,8 @@ enum sh_manifest_tag {
 #define SH_VOLUME_NAME_MAX 32u
 #define SH_VOLUME_KEY_SIZE 32u
 #define SH_VOLUMES_MAX 8u
+
+#define SH_DATA_MAX 8u
 
 #define SH_HOST_MOUNT_COVER 1u /* it may cover what the image has there */
 

@@ -63,7 +63,7 @@ static const char *const numbers[] = {
     "slot",      "version",       "root",        "root_size", "manifest",  "launch", "hwcap",
     "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",    "sites",  "sites_size",
     "rings",     "in_base",       "in_put",      "in_dry",    "out_taken", "error",  "storm",
-    "kicks",     "shuffle",       "starve",
+    "kicks",     "shuffle",       "starve",      "data",      "data_size",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -440,6 +440,8 @@ static void change_start(struct sh_start *s, const struct field *f)
         {"sites_size", offsetof(struct sh_start, sites_size)},
         {"tsc_hz", offsetof(struct sh_start, tsc_hz)},
         {"rings", offsetof(struct sh_start, rings)},
+        {"data", offsetof(struct sh_start, data[0].at)},
+        {"data_size", offsetof(struct sh_start, data[0].size)},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (!strcmp(f->name, words[i].name))

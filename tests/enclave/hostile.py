@@ -324,6 +324,10 @@ WILD = [0, 0x1000, 0x400000, 0x3fffc0000000, 0x3fffffffffff, 0x7ffffffffff8, 0x8
 each('start:root=VALUE', WILD, 'read', 125, NOT_MAPPED)
 each('start:root_size=VALUE', ['max', 'umax', 1 << 47], 'read', 125, NOT_MAPPED)
 each('start:root_size=VALUE', [0, 1, 4095, 4096], 'read', 125, UNREADABLE)
+# The image has no data: what is said of it must lie outside, and is not read.
+each('start:data_size=VALUE', [0, 1, 4096], 'read', 0, 'read')
+each('start:data_size=VALUE', ['max', 'umax', 1 << 47], 'read', 125, "shelter: the image's data is not mapped")
+each('start:data_size=4096,data=VALUE', [v for v in WILD if v != 0x1000], 'read', 125, "shelter: the image's data is not mapped")
 each('start:manifest=VALUE', WILD, 'read', 125, 'shelter: the host gave no manifest')
 each('start:manifest_size=VALUE', [0, 65537, 'max', 'umax'], 'read', 125, 'shelter: the host gave no manifest')
 each('start:manifest_size=VALUE', [1, 4096], 'read', 125, 'shelter: the manifest is not the one .*')

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -273,13 +275,205 @@ static void test_syncs(void **state)
     assert_int_equal(volume_pending(s.v), 0);
 }
 
+/* --- the anchor --- */
+
+static int agent; /* its side */
+
+static void anchor_begin(enum anchor_mode mode, bool pauses)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    agent = pair[1];
+    s.keeper.fd = pair[0];
+    s.keeper.watch =
+        (struct anchor_watch){.mode = mode, .pauses = pauses, .limit = 1000, .heard = keep_now()};
+    assert_int_equal(sync_start(&s), 0);
+}
+
+static void anchor_end(void)
+{
+    close(agent);
+    close(s.keeper.fd);
+    s.keeper.watch.mode = ANCHOR_NONE;
+}
+
+/* The question that is asked now; answered with `error`. */
+static enum anchor_step answer_question(int error)
+{
+    struct anchor_question q = {.step = 77};
+    struct anchor_answer a = {.error = error, .text = "why"};
+    keep_round(&s);
+    if (recv(agent, &q, sizeof(q), MSG_DONTWAIT) != sizeof(q))
+        return q.step;
+    struct volume_state now;
+    volume_state(s.v, &now);
+    assert_int_equal(q.state.sequence, now.sequence);
+    assert_int_equal(send(agent, &a, sizeof(a), 0), sizeof(a));
+    keep_heard(&s);
+    keep_round(&s);
+    return q.step;
+}
+
+/* The error of the n-th answer to the kernel; 1: there is none. */
+static int answer_of(unsigned n)
+{
+    struct fuse_out_header h;
+    return pread(s.fuse_fd, &h, sizeof(h), n * (off_t)sizeof(h)) == sizeof(h) ? h.error : 1;
+}
+
+static void change_and_sync(void)
+{
+    static unsigned count;
+    char name[16];
+    snprintf(name, sizeof(name), "n%u", count++);
+    make(1, name, S_IFREG | 0600);
+    sync_ask(&s, 1);
+    sync_wait(&s);
+}
+
+static void test_strict(void **state)
+{
+    anchor_begin(ANCHOR_STRICT, false);
+    change_and_sync();
+    assert_int_equal(answer_of(0), 1); /* on the disk, but the anchor has it not */
+    assert_int_equal(answer_question(0), ANCHOR_ADVANCE);
+    assert_int_equal(answer_of(0), 0);
+    sync_ask(&s, 1); /* nothing new, and known */
+    keep_round(&s);
+    assert_int_equal(answer_of(1), 0);
+    change_and_sync();
+    assert_int_equal(answer_question(-EAGAIN), ANCHOR_ADVANCE);
+    assert_int_equal(answer_of(2), 1); /* away: it waits */
+    assert_int_equal(keep_may_change(&s), 0);
+    s.keeper.watch.heard -= 2000;
+    assert_int_equal(keep_may_change(&s), -EIO); /* the limit is over */
+    keep_round(&s);
+    assert_int_equal(answer_of(2), -EIO);
+    s.keeper.watch.due = 0;
+    assert_int_equal(answer_question(0), ANCHOR_ADVANCE);
+    assert_int_equal(keep_may_change(&s), 0);
+    anchor_end();
+}
+
+static void test_session(void **state)
+{
+    anchor_begin(ANCHOR_SESSION, false);
+    change_and_sync();
+    assert_int_equal(answer_of(0), 0); /* before the anchor hears of it */
+    assert_int_equal(answer_question(0), ANCHOR_ADVANCE);
+    change_and_sync();
+    assert_int_equal(answer_question(0), 77); /* not sooner than after a second */
+    assert_true(keep_round(&s) > 0 && keep_round(&s) <= 1000);
+    s.keeper.watch.due = 0;
+    assert_int_equal(answer_question(0), ANCHOR_ADVANCE);
+    anchor_end();
+}
+
+/* What may not go on is kept, and done when the anchor is heard; or fails when all is to end. */
+static void test_pause(void **state)
+{
+    anchor_begin(ANCHOR_STRICT, true);
+    change_and_sync();
+    s.keeper.watch.heard -= 2000;
+    assert_int_equal(keep_may_change(&s), -EAGAIN);
+    memset(in, 'q', 100);
+    assert_int_equal(keep_hold(&s, 100), 0);
+    assert_int_equal(answer_question(-EAGAIN), ANCHOR_ADVANCE);
+    assert_int_equal(answer_of(0), 1);
+    assert_int_equal(keep_take_held(&s), 0);
+    s.keeper.watch.due = 0;
+    assert_int_equal(answer_question(0), ANCHOR_ADVANCE);
+    assert_int_equal(answer_of(0), 0);
+    memset(in, 0, 100);
+    assert_int_equal(keep_take_held(&s), 100);
+    assert_int_equal(in[99], 'q');
+    assert_int_equal(keep_take_held(&s), 0);
+    change_and_sync();
+    assert_int_equal(keep_hold(&s, 50), 0);
+    s.keeper.watch.heard -= 2000;
+    assert_int_equal(answer_question(-EAGAIN), ANCHOR_ADVANCE);
+    s.keeper.hurried = true;
+    keep_round(&s);
+    assert_int_equal(answer_of(1), -EIO);
+    assert_int_equal(keep_may_change(&s), -EIO);
+    assert_int_equal(keep_take_held(&s), 50);
+    anchor_end();
+}
+
+/* Who lost the volume, or the agent, writes nothing more. */
+static void test_lost(void **state)
+{
+    for (int how = 0; how < 2; how++) {
+        anchor_begin(ANCHOR_STRICT, true);
+        change_and_sync();
+        make(1, how ? "later" : "earlier", S_IFREG | 0600);
+        if (how) {
+            close(agent);
+            keep_round(&s);
+            assert_true(s.keeper.watch.lost || s.keeper.asking);
+            keep_heard(&s);
+        } else {
+            assert_int_equal(answer_question(-ESTALE), ANCHOR_ADVANCE);
+        }
+        assert_true(s.keeper.watch.lost);
+        keep_round(&s);
+        assert_int_equal(answer_of((unsigned)how * 2), -EIO);
+        assert_int_equal(keep_may_change(&s), -EIO);
+        uint64_t pending = volume_pending(s.v);
+        sync_later(&s);
+        sync_ask(&s, 1);
+        assert_int_equal(answer_of((unsigned)how * 2 + 1), -EIO);
+        assert_true(pending && volume_pending(s.v) == pending);
+        if (!how)
+            anchor_end();
+    }
+    assert_int_equal(keep_close(&s), -EIO);
+    s.v = NULL;
+    anchor_end();
+}
+
+/* What is found is held against what the anchor remembers, before the first byte is written. */
+static void test_judge(void **state)
+{
+    struct volume_state found;
+    volume_state(s.v, &found);
+    anchor_begin(ANCHOR_STRICT, false);
+    s.keeper.hello = (struct anchor_hello){.path = "a/b/c"};
+    s.keeper.hello.anchor =
+        (struct anchor){.memory = ANCHOR_RELEASED, .sequence = found.sequence + 1};
+    assert_int_equal(keep_judge(&s, &found), -ESTALE);
+    assert_non_null(strstr(s.keeper.why, "an earlier state of its file was put back"));
+    assert_non_null(strstr(s.keeper.why, "its key: a/b/c"));
+    assert_int_equal(keep_judge(&s, NULL), -ESTALE);
+    assert_non_null(strstr(s.keeper.why, "its file is empty"));
+    s.keeper.hello.anchor = (struct anchor){.memory = ANCHOR_NEVER};
+    assert_int_equal(keep_judge(&s, NULL), 0);
+    struct anchor_answer a = {.error = -ESTALE, .text = "somebody else"};
+    assert_int_equal(send(agent, &a, sizeof(a), 0), sizeof(a));
+    assert_int_equal(keep_judge(&s, &found), -ESTALE);
+    assert_string_equal(s.keeper.why, "somebody else");
+    a.error = 0;
+    assert_int_equal(send(agent, &a, sizeof(a), 0), sizeof(a));
+    assert_int_equal(keep_judge(&s, &found), 0);
+    struct anchor_question q;
+    assert_int_equal(recv(agent, &q, sizeof(q), MSG_DONTWAIT), sizeof(q));
+    assert_int_equal(q.step, ANCHOR_BEGIN);
+    s.read_only = true; /* judged, and not begun */
+    assert_int_equal(recv(agent, &q, sizeof(q), MSG_DONTWAIT), sizeof(q));
+    assert_int_equal(keep_judge(&s, &found), 0);
+    assert_int_equal(recv(agent, &q, sizeof(q), MSG_DONTWAIT), -1);
+    s.read_only = false;
+    anchor_end();
+}
+
 int main(void)
 {
     crypt_init(__builtin_cpu_supports("avx") && __builtin_cpu_supports("movbe"));
 #define ONE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         ONE(test_any_request), ONE(test_names), ONE(test_forget),    ONE(test_directories),
-        ONE(test_sizes),       ONE(test_syncs), ONE(test_read_only),
+        ONE(test_sizes),       ONE(test_syncs), ONE(test_read_only), ONE(test_strict),
+        ONE(test_session),     ONE(test_pause), ONE(test_lost),      ONE(test_judge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

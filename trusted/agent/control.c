@@ -9,29 +9,32 @@
 
 #include "lib/io.h"
 #include "trusted/agent/linux.h"
+#include "trusted/agent/state.h"
 
-static int send_secret(void *fd, const struct agent_secret *s)
+struct start {
+    struct agent *a;
+    int fd;
+};
+
+static int send_secret(void *arg, const struct agent_secret *s)
 {
-    if (s->anchored)
-        return -ENOTSUP; /* nobody here would tell the broker of its states */
+    const struct start *t = arg;
+    int rc = s->anchored ? agent_keep(t->a->settings, s) : 0;
+    if (rc)
+        return rc;
     enum sh_agent_record kind = s->env      ? SH_AGENT_SECRET_ENV
                                 : s->volume ? SH_AGENT_SECRET_VOLUME
                                             : SH_AGENT_SECRET_FILE;
-    return agent_report(*(int *)fd, kind, s->name, s->data, s->size);
+    return agent_report(t->fd, kind, s->name, s->data, s->size);
 }
 
 static int start_agent(int fd, struct agent *a)
 {
     struct agent_error e;
+    struct start t = {a, fd};
     agent_log_to(fd);
-    int rc = agent_start(a, send_secret, &fd, &e);
+    int rc = agent_start(a, send_secret, &t, &e);
     agent_log_to(-1);
-    if (rc == -ENOTSUP)
-        agent_fail(&e, rc,
-                   "a volume of the image must be fresh (freshness=session or strict), which "
-                   "a VM does not keep yet; use an enclave, or build it with "
-                   "freshness=insecure-none",
-                   NULL);
     int sent =
         agent_report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
     return rc ? rc : sent;

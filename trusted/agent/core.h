@@ -90,12 +90,11 @@ struct agent_volume {
  * agent_resource. */
 int agent_volume_open(struct agent *a, const char *path, bool read_only, struct agent_volume *v,
                       struct agent_error *e);
-enum agent_volume_step { AGENT_VOLUME_BEGIN, AGENT_VOLUME_ADVANCE, AGENT_VOLUME_RELEASE };
 /* The broker has this state when it returns 0. The same state again: it heard us. Takes about five
  * seconds at most. -ESTALE: the volume is no longer ours, or the broker forgot what it had
  * acknowledged; never again. Anything else may pass. */
 int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct volume_state *to,
-                         enum agent_volume_step step, struct agent_error *e);
+                         enum anchor_step step, struct agent_error *e);
 
 /* --- Local API (CoCo's api-server-rest) --- */
 

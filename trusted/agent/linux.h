@@ -41,6 +41,16 @@ void agent_log_to(int fd);
 /* Answers one record of PID 1. 0; -ENODATA when it is gone, another -errno: this program ends. */
 int agent_control(int fd, struct agent *a);
 
+/* --- keep.c: volumes whose states the broker remembers --- */
+
+/* The server of this volume, s->anchored, may ask from now on; it is told what is remembered. 0 or
+ * -errno. */
+int agent_keep(const struct sh_settings *set, const struct agent_secret *s);
+/* Where questions of volume `number` (below SH_VOLUMES_MAX) come from; -1: there are none. */
+int agent_kept_fd(size_t number);
+/* Answers the one that came there. Takes as long as agent_volume_advance. */
+void agent_kept_ask(size_t number, struct agent *a);
+
 /* --- serve.c --- */
 
 /* Serves connections of a listening socket, and PID 1 (-1: not), until one of them fails. */

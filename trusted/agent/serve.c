@@ -70,7 +70,7 @@ static void accept_one(int listen_fd)
 
 int agent_serve(int listen_fd, int control_fd, struct agent *a)
 {
-    struct pollfd p[CONNECTIONS + 2];
+    struct pollfd p[CONNECTIONS + 2 + SH_VOLUMES_MAX];
     for (size_t i = 0; i < CONNECTIONS; i++)
         connections[i].fd = -1;
     for (;;) {
@@ -85,13 +85,18 @@ int agent_serve(int listen_fd, int control_fd, struct agent *a)
         p[CONNECTIONS] =
             (struct pollfd){.fd = open < CONNECTIONS ? listen_fd : -1, .events = POLLIN};
         p[CONNECTIONS + 1] = (struct pollfd){.fd = control_fd, .events = POLLIN};
-        if (poll(p, CONNECTIONS + 2, open ? 1000 : -1) < 0 && errno != EINTR)
+        for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+            p[CONNECTIONS + 2 + i] = (struct pollfd){.fd = agent_kept_fd(i), .events = POLLIN};
+        if (poll(p, sizeof(p) / sizeof(p[0]), open ? 1000 : -1) < 0 && errno != EINTR)
             return -errno;
         if (p[CONNECTIONS + 1].revents) {
             int rc = agent_control(control_fd, a);
             if (rc)
                 return rc;
         }
+        for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+            if (p[CONNECTIONS + 2 + i].fd >= 0 && p[CONNECTIONS + 2 + i].revents)
+                agent_kept_ask(i, a);
         for (size_t i = 0; i < CONNECTIONS; i++) {
             if (p[i].fd < 0 || !p[i].revents)
                 continue;

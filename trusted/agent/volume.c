@@ -178,7 +178,7 @@ int agent_volume_open(struct agent *a, const char *path, bool read_only, struct 
 }
 
 static void advance_text(struct agent_text *t, const struct agent_volume *v, const char *to,
-                         enum agent_volume_step step)
+                         enum anchor_step step)
 {
     uint8_t next[8];
     char digits[17];
@@ -188,11 +188,11 @@ static void advance_text(struct agent_text *t, const struct agent_volume *v, con
                            v->state,        "\",\"to\":\"", to};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         agent_text_str(t, parts[i]);
-    if (step == AGENT_VOLUME_BEGIN) {
+    if (step == ANCHOR_BEGIN) {
         agent_text_str(t, "\",\"next\":\"");
         agent_text_str(t, digits);
     }
-    agent_text_str(t, step == AGENT_VOLUME_RELEASE ? "\",\"close\":true}" : "\"}");
+    agent_text_str(t, step == ANCHOR_RELEASE ? "\",\"close\":true}" : "\"}");
 }
 
 /* It has another state than it acknowledged to us: an earlier one, so it was put back itself; or
@@ -219,7 +219,7 @@ static int report_lost(struct agent *a, const struct agent_response *r, struct a
 }
 
 int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct volume_state *to,
-                         enum agent_volume_step step, struct agent_error *e)
+                         enum anchor_step step, struct agent_error *e)
 {
     struct agent_text body = {0};
     struct agent_response r;

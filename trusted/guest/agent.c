@@ -126,23 +126,26 @@ static int config_file(const struct guest_config *c)
 }
 
 /* /agent, with its descriptors and the letters of those that are there. */
-static void run_agent(struct guest *g, int control)
+static void run_agent(struct guest *g, int control, const int *anchors)
 {
     char tee[48], fds[32] = "SHELTER_FDS=", *argv[] = {"agent", NULL};
     char *env[] = {tee, fds, "LISTEN_FDS=1", NULL};
     static const char letters[] = "Ltdlcsr";
     snprintf(tee, sizeof(tee), "SHELTER_TEE=%s", g->cmdline.tee);
     guest_child_reset("-1000");
-    struct guest_handed h[] = {{g->agent_listen, SH_AGENT_LISTEN_FD},
-                               {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD},
-                               {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD},
-                               {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD},
-                               {config_file(&g->config), SH_AGENT_CONFIG_FD},
-                               {control, SH_AGENT_CONTROL_FD},
-                               {open(SH_RTMR3, O_WRONLY | O_CLOEXEC), SH_AGENT_RTMR3_FD}};
-    for (size_t i = 0, at = strlen(fds); i < sizeof(h) / sizeof(h[0]); i++)
+    struct guest_handed h[7 + SH_VOLUMES_MAX] = {
+        {g->agent_listen, SH_AGENT_LISTEN_FD},
+        {open_tsm(g->cmdline.tee), SH_AGENT_TSM_FD},
+        {open_device(g->cmdline.tee), SH_AGENT_DEVICE_FD},
+        {open(SH_EVENT_LOG, O_RDONLY | O_CLOEXEC), SH_AGENT_LOG_FD},
+        {config_file(&g->config), SH_AGENT_CONFIG_FD},
+        {control, SH_AGENT_CONTROL_FD},
+        {open(SH_RTMR3, O_WRONLY | O_CLOEXEC), SH_AGENT_RTMR3_FD}};
+    for (size_t i = 0, at = strlen(fds); i < sizeof(letters) - 1; i++)
         if (h[i].fd >= 0)
             fds[at++] = letters[i];
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        h[7 + i] = (struct guest_handed){anchors[i], SH_AGENT_VOLUME_FD + (int)i};
     if (g->agent_again)
         fds[strlen(fds)] = 'a';
     if (g->agent_listen < 0)
@@ -150,9 +153,29 @@ static void run_agent(struct guest *g, int control)
     guest_child_service("/agent", h, sizeof(h) / sizeof(h[0]), AGENT_ID, argv, env);
 }
 
+/* For each volume that the broker has to remember: the agent's side, and the server's, which is
+ * kept until that starts. An agent that is started again has none: it holds no lease. */
+static int make_anchors(struct guest *g, int *anchors)
+{
+    const struct sh_settings *s = &g->config.settings;
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        anchors[i] = g->volumes[i].anchor = g->volumes[i].control = -1;
+    for (size_t i = 0; i < s->volume_count; i++) {
+        int pair[2];
+        if (!s->volumes[i].away)
+            continue;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+            return -errno;
+        anchors[i] = pair[0];
+        g->volumes[i].anchor = pair[1];
+    }
+    return 0;
+}
+
 int guest_agent_start(struct guest *g)
 {
-    int pair[2];
+    int pair[2], anchors[SH_VOLUMES_MAX];
+    memset(anchors, -1, sizeof(anchors));
     if (g->agent_fd >= 0)
         return 0;
     if (g->agent >= 0 || guest_now_ms() < g->agent_next)
@@ -160,12 +183,15 @@ int guest_agent_start(struct guest *g)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return -errno;
     g->agent_next = guest_now_ms() + AGAIN_MS;
-    g->agent = fork();
+    int rc = g->agent_again ? 0 : make_anchors(g, anchors);
+    g->agent = rc ? -1 : fork();
     if (g->agent == 0) {
-        run_agent(g, pair[1]);
+        run_agent(g, pair[1], anchors);
         _exit(GUEST_EXIT_OWN);
     }
-    int rc = g->agent < 0 ? -errno : 0;
+    rc = !rc && g->agent < 0 ? -errno : rc;
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        guest_close(&anchors[i]);
     g->agent_again = true;
     close(pair[1]);
     g->agent_fd = pair[0];

@@ -56,7 +56,7 @@ static int drop_capabilities(void)
 static int place_descriptors(struct guest_handed *h, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        h[i].fd = h[i].fd < 0 ? -1 : fcntl(h[i].fd, F_DUPFD_CLOEXEC, 16);
+        h[i].fd = h[i].fd < 0 ? -1 : fcntl(h[i].fd, F_DUPFD_CLOEXEC, 32);
     for (size_t i = 0; i < count; i++) {
         close(h[i].at);
         if (h[i].fd >= 0 && dup2(h[i].fd, h[i].at) < 0)

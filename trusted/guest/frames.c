@@ -3,6 +3,7 @@
 #include "trusted/guest/serve.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -149,6 +150,8 @@ static int take_frame(struct guest *g, const struct sh_frame *frame, const uint8
             s->signal_due = sh_le32(payload);
         else if (s->state == GUEST_RUNNING)
             guest_session_signal(s, sh_le32(payload));
+        if (s->state == GUEST_RUNNING && !s->id && sh_le32(payload) == SIGKILL)
+            guest_volumes_hurry(g); /* it dies when its calls are answered */
         return 0;
     default:
         return -EBADMSG;

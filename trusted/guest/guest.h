@@ -25,7 +25,7 @@
 /* The one line that the user will read, and the exit status that goes with it. */
 struct guest_error {
     int status;
-    char text[256];
+    char text[512];
 };
 
 /* Fills e (status GUEST_EXIT_OWN) and returns code, a -errno. */
@@ -97,9 +97,10 @@ ssize_t guest_read_file(const char *path, char *out, size_t out_size);
 
 /* --- verity.c --- */
 
-/* Makes /dev/dm-0 of the root disk; each block read from it was checked against the root hash. */
-int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size_t path_size,
-                 struct guest_error *e);
+/* Makes a block device of a disk with `size` bytes and then their hash tree; each block read from
+ * it was checked against the root hash. name: of the device mapping, and for sentences. */
+int guest_verity(const char *disk, const char *name, uint64_t size, const uint8_t root_hash[32],
+                 char *path, size_t path_size, struct guest_error *e);
 
 /* --- path.c: names inside the workload's root, which may be full of links --- */
 
@@ -124,6 +125,8 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
 int guest_mount_configfs(int root, const char *tee);
 /* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
 int guest_mount_secrets(int root);
+/* The image's data of that block device at its place. */
+int guest_mount_data(int root, const struct sh_data *d, const char *device);
 /* The volume at its place, served over `fuse`. */
 int guest_mount_volume(int root, const struct sh_volume *v, int fuse);
 /* The host's folders, at places that the image names. */

@@ -50,7 +50,7 @@ static void lost_channel(struct guest *g)
 }
 
 struct polled {
-    struct pollfd fds[5 + 4 * SH_SESSION_MAX];
+    struct pollfd fds[5 + SH_VOLUMES_MAX + 4 * SH_SESSION_MAX];
     nfds_t count;
 };
 
@@ -98,6 +98,9 @@ static void one_round(struct guest *g)
     int port = add_polled(&p, c->ended ? -1 : c->fd, events);
     int notify = add_polled(&p, g->notify_fd, POLLIN);
     int attest = add_polled(&p, g->agent_fd, guest_attest_waits(g) ? POLLIN : 0);
+    int said[SH_VOLUMES_MAX];
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        said[i] = add_polled(&p, g->volumes[i].pid > 0 ? g->volumes[i].control : -1, POLLIN);
     int agent = -1;
     if (g->agent < 0 && g->agent_listen >= 0 && !g->stopping) {
         long left = g->agent_next - guest_now_ms();
@@ -143,6 +146,11 @@ static void one_round(struct guest *g)
         if (g->sessions[i].state != GUEST_UNUSED)
             guest_session_pump(g, &g->sessions[i], is_ready(&p, in[i]), out_ready);
     }
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        if (is_ready(&p, said[i])) {
+            char line[GUEST_LINE];
+            guest_session_tell(g, line, guest_volume_said(g, i, line));
+        }
     if (notify >= 0 && p.fds[notify].revents & POLLIN)
         guest_publish_take(g);
     if (is_ready(&p, agent))

@@ -117,18 +117,39 @@ static int check_config(struct guest *g, struct guest_error *e)
     return rc;
 }
 
+static int open_data(struct guest *g, size_t number, struct guest_error *e)
+{
+    const struct sh_data *d = &g->config.settings.data[number];
+    char disk[48], device[48], serial[24], name[48];
+    snprintf(serial, sizeof(serial), SH_BOOT_DATA_SERIAL "%u", (unsigned)number);
+    snprintf(name, sizeof(name), "data %s", d->name);
+    int rc = guest_disk_find(serial, disk, sizeof(disk), e);
+    if (!rc)
+        rc = guest_verity(disk, name, d->size, d->root, device, sizeof(device), e);
+    if (rc)
+        return rc;
+    rc = guest_mount_data(g->root, d, device);
+    return rc ? guest_fail(e, rc, "the image's data %s cannot be mounted at %.100s: %s", d->name,
+                           d->path, strerror(-rc))
+              : 0;
+}
+
 static int open_root(struct guest *g, struct guest_error *e)
 {
     char disk[48], device[48];
     int rc = guest_disk_find(SH_BOOT_ROOT_SERIAL, disk, sizeof(disk), e);
     if (!rc)
-        rc = guest_verity(disk, &g->config.manifest, device, sizeof(device), e);
+        rc = guest_verity(disk, "root", g->config.manifest.root_size, g->config.manifest.root_hash,
+                          device, sizeof(device), e);
     if (rc)
         return rc;
     g->root = guest_mount_root(device, e);
     if (g->root < 0)
         return g->root;
-    return guest_mount_workload(g->root, &g->config.settings, e);
+    rc = guest_mount_workload(g->root, &g->config.settings, e);
+    for (size_t i = 0; !rc && i < g->config.settings.data_count; i++)
+        rc = open_data(g, i, e);
+    return rc;
 }
 
 static int set_network(struct guest *g, struct guest_error *e)

@@ -149,6 +149,11 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
     return 0;
 }
 
+int guest_mount_data(int root, const struct sh_data *d, const char *device)
+{
+    return mount_in(root, d->path, device, "erofs", SAFE | MS_RDONLY, NULL);
+}
+
 int guest_mount_volume(int root, const struct sh_volume *v, int fuse)
 {
     char options[112];

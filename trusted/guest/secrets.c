@@ -160,14 +160,13 @@ static int take_key(struct secrets *s, const char *name, const uint8_t *data, si
 static int open_volume(struct secrets *s, size_t number)
 {
     struct server_answer answer;
-    char text[240];
+    char text[SERVER_LINE_MAX + 80];
     int fd = guest_volume_begin(s->g, number, s->keys[number], s->e);
     if (fd < 0) {
         s->e->status = SH_EXIT_ATTESTATION;
         return fd;
     }
     int rc = receive_bytes(s, fd, &answer, sizeof(answer));
-    close(fd);
     if (rc || !answer.error)
         return rc;
     answer.text[sizeof(answer.text) - 1] = 0;

@@ -37,9 +37,11 @@ struct guest_session {
 };
 
 struct guest_volume {
-    pid_t pid; /* of its server; 0: none runs */
-    int root;  /* O_PATH: where it is mounted */
-    bool lost; /* the server ended before its time */
+    pid_t pid;   /* of its server; 0: none runs */
+    int root;    /* O_PATH: where it is mounted */
+    bool lost;   /* the server ended before its time */
+    int control; /* what it says for the instance's log; -1: nothing more */
+    int anchor;  /* its side to the agent, who asks the broker for it, until it is started; -1 */
 };
 
 struct guest {
@@ -113,6 +115,9 @@ void guest_session_pump(struct guest *g, struct guest_session *s, bool in_ready,
 /* Did the start succeed? Called when status_fd is readable. */
 void guest_session_started(struct guest *g, struct guest_session *s);
 void guest_session_reaped(struct guest *g, pid_t pid, int wait_status);
+/* A line of ours to the workload's stderr, as the enclave's are; where nobody listens it is lost.
+ */
+void guest_session_tell(struct guest *g, const char *line, size_t size);
 
 /* --- stats.c --- */
 
@@ -162,6 +167,12 @@ bool guest_volumes_alone(const struct guest *g);
 void guest_kill_rest(struct guest *g);
 /* Unmounts all. 0, or -errno: not all that was written is on the disks. */
 int guest_volumes_close(struct guest *g);
+
+/* What a server says, on its `control`: a line for guest_session_tell; 0: nothing. */
+#define GUEST_LINE 512u
+size_t guest_volume_said(struct guest *g, size_t number, char line[GUEST_LINE]);
+/* The workload is to end: no program waits for a broker any more. */
+void guest_volumes_hurry(struct guest *g);
 
 /* --- frames.c --- */
 

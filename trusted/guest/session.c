@@ -71,6 +71,7 @@ void guest_session_signal(struct guest_session *s, uint32_t number)
 static void finish_session(struct guest *g, struct guest_session *s)
 {
     uint32_t numbers[2] = {0, 0};
+    const char *why = NULL;
     if (s->out[0].fd >= 0 || s->out[1].fd >= 0 ||
         guest_channel_room(&g->channel) < GUEST_TX_RESERVE / 2)
         return;
@@ -86,11 +87,13 @@ static void finish_session(struct guest *g, struct guest_session *s)
     }
     if (s->id == 0) {
         sync();
-        if (guest_volumes_close(g) && !numbers[0])
-            numbers[0] = GUEST_EXIT_OWN;
+        if (guest_volumes_close(g)) {
+            why = "a volume could not be closed in order";
+            numbers[0] = numbers[0] ? numbers[0] : GUEST_EXIT_OWN;
+        }
         g->exit_sent = true;
     }
-    guest_channel_numbers(&g->channel, SH_FRAME_EXIT, s->id, 0, numbers, 2, NULL);
+    guest_channel_numbers(&g->channel, SH_FRAME_EXIT, s->id, 0, numbers, 2, why);
     guest_session_free(s);
 }
 
@@ -161,4 +164,15 @@ void guest_session_reaped(struct guest *g, pid_t pid, int wait_status)
     }
     if (pid == g->agent)
         g->agent = -1;
+}
+
+void guest_session_tell(struct guest *g, const char *line, size_t size)
+{
+    struct guest_session *s = guest_session_find(g, 0);
+    unsigned i = s && s->tty ? 0 : 1;
+    if (!size || !s || s->out[i].fd < 0 || s->out[i].credit < size || !g->config.settings.output ||
+        !guest_out_has_room(&g->channel))
+        return;
+    s->out[i].credit -= size;
+    guest_channel_send(&g->channel, SH_FRAME_DATA, (uint8_t)(SH_STREAM_OUT + i), 0, line, size);
 }

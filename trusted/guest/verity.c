@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// dm-verity over the root disk, by device-mapper's own ioctls.
+// dm-verity over the disks of the image, by device-mapper's own ioctls.
 //
 // A block that does not match the tree reads as EIO, and the guest goes on: the workload is told,
 // and no wrong byte is ever returned. (Tree format: kernel Documentation/.../verity.rst,
@@ -28,37 +28,37 @@ struct request {
     char params[PARAMS_SIZE];
 };
 
-static void prepare_request(struct request *r, uint32_t flags)
+static void prepare_request(struct request *r, const char *name, uint32_t flags)
 {
     memset(r, 0, sizeof(*r));
     r->head.version[0] = DM_VERSION_MAJOR;
     r->head.data_size = sizeof(*r);
     r->head.data_start = sizeof(r->head);
     r->head.flags = flags;
-    strcpy(r->head.name, "root");
+    strncpy(r->head.name, name, sizeof(r->head.name) - 1);
 }
 
-int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size_t path_size,
-                 struct guest_error *e)
+int guest_verity(const char *disk, const char *name, uint64_t size, const uint8_t root_hash[32],
+                 char *path, size_t path_size, struct guest_error *e)
 {
     struct request r;
     struct stat st;
-    char hash[2 * sizeof(m->root_hash) + 1];
+    char hash[2 * 32 + 1];
     const char *step = "open";
-    unsigned long long blocks = m->root_size / BLOCK;
+    unsigned long long blocks = size / BLOCK;
     GUEST_AUTOCLOSE int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
     if (fd < 0 || stat(disk, &st))
         goto fail;
-    sh_hex(hash, m->root_hash, sizeof(m->root_hash));
+    sh_hex(hash, root_hash, 32);
 
     step = "create";
-    prepare_request(&r, DM_READONLY_FLAG);
+    prepare_request(&r, name, DM_READONLY_FLAG);
     if (ioctl(fd, DM_DEV_CREATE, &r))
         goto fail;
     unsigned minor_number = minor(r.head.dev);
 
     step = "table";
-    prepare_request(&r, DM_READONLY_FLAG);
+    prepare_request(&r, name, DM_READONLY_FLAG);
     r.head.target_count = 1;
     r.spec.length = blocks * (BLOCK / 512);
     strcpy(r.spec.target_type, "verity");
@@ -69,12 +69,12 @@ int guest_verity(const char *disk, const struct sh_manifest *m, char *path, size
         goto fail;
 
     step = "resume";
-    prepare_request(&r, DM_READONLY_FLAG);
+    prepare_request(&r, name, DM_READONLY_FLAG);
     if (ioctl(fd, DM_DEV_SUSPEND, &r))
         goto fail;
     snprintf(path, path_size, "/dev/dm-%u", minor_number);
     return 0;
 fail:
-    return guest_fail(e, -errno, "cannot set up verity for the root image (%s): %s", step,
+    return guest_fail(e, -errno, "cannot set up verity for the image's %s (%s): %s", name, step,
                       strerror(errno));
 }

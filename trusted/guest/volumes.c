@@ -19,7 +19,7 @@
 
 #define SERVER_ID 65532 /* user and group that own nothing */
 
-static void run_server(int control, int disk, int fuse)
+static void run_server(int control, int disk, int fuse, int anchor)
 {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     char *argv[] = {"volume", NULL}, *env[] = {NULL};
@@ -27,11 +27,13 @@ static void run_server(int control, int disk, int fuse)
     int log = open("/dev/kmsg", O_WRONLY);
     if (log >= 0)
         dup2(log, 2);
-    struct guest_handed h[] = {
-        {control, SERVER_CONTROL_FD}, {disk, SERVER_DISK_FD}, {fuse, SERVER_FUSE_FD}};
+    struct guest_handed h[] = {{control, SERVER_CONTROL_FD},
+                               {disk, SERVER_DISK_FD},
+                               {fuse, SERVER_FUSE_FD},
+                               {anchor, SERVER_ANCHOR_FD}};
     /* Memory that it asks for must not wait for what it serves. */
     if (!setrlimit(RLIMIT_MEMLOCK, &all) && !prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-        guest_child_service("/volume", h, 3, SERVER_ID, argv, env);
+        guest_child_service("/volume", h, 4, SERVER_ID, argv, env);
     _exit(GUEST_EXIT_OWN);
 }
 
@@ -50,7 +52,8 @@ static int open_disk(const struct sh_volume *v, size_t number, struct guest_erro
 
 static int give_order(const struct sh_volume *v, const uint8_t *key, int fd)
 {
-    struct server_order o = {.read_only = v->read_only};
+    struct server_order o = {
+        .read_only = v->read_only, .strict = v->strict, .pauses = v->pauses, .away = v->away};
     memcpy(o.key, key, sizeof(o.key));
     strncpy(o.name, v->name, sizeof(o.name) - 1);
     int rc = sh_write_all(fd, &o, sizeof(o));
@@ -69,19 +72,21 @@ int guest_volume_begin(struct guest *g, size_t number, const uint8_t *key, struc
     GUEST_AUTOCLOSE int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     int rc = fuse < 0 ? -errno : guest_mount_volume(g->root, v, fuse);
     own->root = rc ? -1 : guest_open_in(g->root, v->path, O_PATH | O_DIRECTORY);
-    if (!rc && (own->root < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)))
+    if (!rc && (own->root < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)))
         rc = own->root < 0 ? own->root : -errno;
     if (rc)
         return guest_fail(e, rc, "volume %s: cannot be mounted at %.100s: %s", v->name, v->path,
                           strerror(-rc));
     own->pid = fork();
     if (own->pid == 0)
-        run_server(pair[1], disk, fuse);
+        run_server(pair[1], disk, fuse, own->anchor);
     rc = own->pid < 0 ? -errno : give_order(v, key, pair[0]);
     close(pair[1]);
+    guest_close(&own->anchor);
+    own->control = pair[0];
     if (!rc)
         return pair[0];
-    close(pair[0]);
+    guest_close(&own->control);
     return guest_fail(e, rc, "volume %s: its server cannot be started: %s", v->name, strerror(-rc));
 }
 
@@ -98,7 +103,7 @@ bool guest_volumes_alone(const struct guest *g)
     for (size_t i = 0; i < SH_SESSION_MAX; i++)
         if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].pid > 0)
             return false;
-    return any_server(g) && g->agent < 0;
+    return any_server(g);
 }
 
 void guest_kill_rest(struct guest *g)
@@ -107,11 +112,34 @@ void guest_kill_rest(struct guest *g)
         kill(-1, SIGKILL);
         return;
     }
-    /* With the first of its PID namespace all of the image's programs go. */
+    /* With the first of its PID namespace all of the image's programs go. The agent stays: the
+     * servers ask the broker through it until they have closed. */
     for (size_t i = 0; i < SH_SESSION_MAX; i++)
         if (g->sessions[i].state != GUEST_UNUSED && g->sessions[i].pid > 0)
             kill(g->sessions[i].pid, SIGKILL);
-    guest_agent_end(g);
+    guest_volumes_hurry(g);
+}
+
+void guest_volumes_hurry(struct guest *g)
+{
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        if (g->volumes[i].pid > 0 && g->volumes[i].control >= 0)
+            shutdown(g->volumes[i].control, SHUT_WR);
+}
+
+size_t guest_volume_said(struct guest *g, size_t number, char line[GUEST_LINE])
+{
+    struct guest_volume *v = &g->volumes[number];
+    char text[SERVER_LINE_MAX];
+    ssize_t n = recv(v->control, text, sizeof(text), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        guest_close(&v->control);
+        return 0;
+    }
+    return (size_t)snprintf(line, GUEST_LINE, "shelter: warning: volume %s: %.*s\n",
+                            g->config.settings.volumes[number].name, (int)n, text);
 }
 
 bool guest_volume_reaped(struct guest *g, pid_t pid)
@@ -137,6 +165,7 @@ static int close_one(struct guest_volume *v)
     if (umount2(at, MNT_DETACH))
         rc = -errno;
     guest_close(&v->root);
+    guest_close(&v->control);
     if (v->pid > 0 && (waitpid(v->pid, &status, 0) < 0 || status))
         rc = -EIO;
     v->pid = 0;
@@ -146,6 +175,7 @@ static int close_one(struct guest_volume *v)
 int guest_volumes_close(struct guest *g)
 {
     int rc = 0;
+    guest_volumes_hurry(g);
     for (size_t i = 0; i < SH_VOLUMES_MAX; i++) {
         struct guest_volume *v = &g->volumes[i];
         int one = v->pid > 0 || v->lost ? close_one(v) : 0;

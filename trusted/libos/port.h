@@ -126,8 +126,10 @@ void port_wake(struct thread *t);
 /* fs/stdio.c: may this stream of the host's be read, or written to? Also asked by every port. */
 bool port_stream_allowed(int32_t handle, bool write);
 
-/* Copies bytes of root.img into trusted memory. All `size` bytes or -EIO. */
-int port_root_read(uint64_t offset, void *buf, uint32_t size);
+/* Copies bytes of root.img (0) or of the image's data into trusted memory. All `size` bytes or
+ * -EIO.
+ */
+int port_image_read(uint32_t number, uint64_t offset, void *buf, uint32_t size);
 /* Likewise of sites.bin. */
 int port_sites_read(uint64_t offset, void *buf, uint32_t size);
 

@@ -75,9 +75,41 @@ bool anchor_has(const struct anchor_watch *w, const struct volume_state *state)
                           state->log_count) >= 0;
 }
 
-void anchor_heard(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms)
+bool anchor_is_due(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms)
 {
+    if (w->lost)
+        return false;
+    if (now_ms < w->due)
+        return (w->wanted || w->closing) && !w->away;
+    if (w->closing || !anchor_has(w, state) || now_ms - w->heard >= ANCHOR_BEAT_MS)
+        return true;
+    w->due = now_ms + ANCHOR_PERIOD_MS;
+    return false;
+}
+
+enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state *state,
+                              uint64_t now_ms)
+{
+    bool away = w->away;
     w->acked = *state;
     w->heard = now_ms;
-    w->away = false;
+    w->due = now_ms + ANCHOR_PERIOD_MS;
+    w->away = w->over = false;
+    return away ? ANCHOR_BACK : ANCHOR_NO_NEWS;
+}
+
+enum anchor_news anchor_failed(struct anchor_watch *w, int error, uint64_t now_ms)
+{
+    bool first = !w->away, over = now_ms - w->heard > w->limit;
+    w->away = true;
+    w->due = now_ms + ANCHOR_PERIOD_MS;
+    if (error == -ESTALE) {
+        w->lost = true;
+        return ANCHOR_LOST;
+    }
+    if (over && !w->over) {
+        w->over = true;
+        return ANCHOR_OVER;
+    }
+    return first && !over ? ANCHOR_AWAY : ANCHOR_NO_NEWS;
 }

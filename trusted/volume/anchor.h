@@ -35,6 +35,8 @@ struct anchor {
     uint8_t root[16];
 };
 
+enum anchor_step { ANCHOR_BEGIN, ANCHOR_ADVANCE, ANCHOR_RELEASE };
+
 /* Why it may not be opened and what to do, or NULL: it may. found NULL: the file is empty. */
 const char *anchor_judge(const struct anchor *a, const struct volume_state *found);
 
@@ -56,8 +58,12 @@ struct anchor_watch {
     bool pauses;    /* what may not go on waits, else -EIO */
     bool lost;      /* for ever: another one has the volume, or the anchor forgot */
     bool away;      /* it did not answer when it was asked last */
+    bool over;      /* ... and it was said that changes go on no longer */
+    bool wanted;    /* whoever syncs waits for it */
+    bool closing;   /* the state it is told next is the last one */
     uint64_t limit; /* ms that changes go on without an answer */
     uint64_t heard; /* when it answered last, ms */
+    uint64_t due;   /* when it is asked next, ms, where nobody waits for it */
     struct volume_state acked;
 };
 
@@ -66,7 +72,32 @@ struct anchor_watch {
 int anchor_may_change(const struct anchor_watch *w, uint64_t now_ms);
 /* Has the anchor all of this state? */
 bool anchor_has(const struct anchor_watch *w, const struct volume_state *state);
+/* Is it to be told of `state`, which is on the disk now? If not, w->due is moved. */
+bool anchor_is_due(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms);
+/* What has to be said of its answers, each once. */
+enum anchor_news { ANCHOR_NO_NEWS, ANCHOR_LOST, ANCHOR_AWAY, ANCHOR_OVER, ANCHOR_BACK };
 /* An answer came: it has `state`. */
-void anchor_heard(struct anchor_watch *w, const struct volume_state *state, uint64_t now_ms);
+enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state *state,
+                              uint64_t now_ms);
+/* It did not take the state. -ESTALE: and never will. */
+enum anchor_news anchor_failed(struct anchor_watch *w, int error, uint64_t now_ms);
+
+/* --- Where another process asks it for us: messages of a local socket, one question at a time ---
+ */
+
+/* The first, from there: what it remembers, and who we are for it. */
+struct anchor_hello {
+    struct anchor anchor;
+    uint64_t writer;
+    char path[257]; /* of the volume's key */
+};
+struct anchor_question {
+    enum anchor_step step;
+    struct volume_state state;
+};
+struct anchor_answer {
+    int32_t error; /* 0, -ESTALE: never, or another -errno, which may pass */
+    char text[240];
+};
 
 #endif

@@ -22,8 +22,11 @@ int volume_start(const struct volume_disk *disk, const uint8_t key[VOLUME_KEY_SI
     int r = 0;
     if (disk->blocks < SCAN_BLOCKS || size < VOLUME_MEMORY_MIN)
         return -EINVAL;
-    if (!(flags & VOLUME_READ_ONLY) && is_blank(disk, memory))
-        r = volume_create(disk, key, name, memory, size);
+    if (!(flags & VOLUME_READ_ONLY) && is_blank(disk, memory)) {
+        r = disk->judge_found ? disk->judge_found(disk->ctx, NULL) : 0;
+        if (!r)
+            r = volume_create(disk, key, name, memory, size);
+    }
     if (!r)
         r = volume_open(disk, key, flags, memory, size, out);
     if (r || flags & VOLUME_READ_ONLY || disk->blocks <= volume_blocks(*out))

@@ -42,8 +42,9 @@ struct volume_disk {
     void (*discard_blocks)(void *ctx, uint64_t block, uint64_t count); /* a hint; may be NULL */
     int (*random_bytes)(void *ctx, void *buf, size_t size);
     int64_t (*now_ns)(void *ctx); /* ns since 1970 */
-    /* What was found is read and whole, nothing is written yet: 0, or -errno, which volume_open
-     * then returns. Who remembers the last state (anchor.h) answers. May be NULL: nobody does. */
+    /* What was found is read and whole (NULL: a disk of zeros, of volume_start), nothing is written
+     * yet: 0, or -errno, which is then the result. Who remembers the last state (anchor.h) answers.
+     * May be NULL: nobody does. */
     int (*judge_found)(void *ctx, const struct volume_state *found);
     void *ctx;
     uint64_t blocks; /* of the disk: a claim */

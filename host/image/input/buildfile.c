@@ -105,6 +105,13 @@ static int take_volume(const struct file *f, const char *s)
     return sh_config_volume(&f->build->config, s, f->err);
 }
 
+/* The folder is the build file's neighbour, as files are. */
+static int take_data(const struct file *f, const char *s)
+{
+    cleanup_free char *text = path_of(f, s);
+    return sh_config_data(&f->build->config, text, f->err);
+}
+
 static int take_host_mount(const struct file *f, const char *s)
 {
     return sh_config_host_mount(&f->build->config, s, f->err);
@@ -184,6 +191,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "mounts", .each = take_mount},
         {.key = "host_mounts", .each = take_host_mount},
         {.key = "volumes", .each = take_volume},
+        {.key = "data", .each = take_data},
         {.key = "ports", .each = take_port},
         {.key = "network", .each = take_network},
         {.key = "broker", .each = take_broker},

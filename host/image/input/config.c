@@ -38,6 +38,12 @@ void sh_config_free(struct sh_config *c)
         free(c->volumes[i].path);
     }
     free(c->volumes);
+    for (size_t i = 0; i < c->data_count; i++) {
+        free(c->data[i].folder);
+        free(c->data[i].name);
+        free(c->data[i].path);
+    }
+    free(c->data);
     free(c->ports);
     *c = (struct sh_config){0};
 }

@@ -41,6 +41,11 @@ struct sh_config {
         uint32_t flags; /* SH_VOLUME_* */
     } * volumes;
     size_t volume_count;
+    struct sh_config_data {
+        char *folder; /* of this machine */
+        char *name, *path;
+    } * data;
+    size_t data_count;
     struct sh_config_host_mount *host_mounts;
     size_t host_mount_count;
     struct sh_config_port *ports;
@@ -82,6 +87,8 @@ int sh_config_network(struct sh_config *c, const char *text, struct sh_error *er
 /* NAME:/PATH:key=kbs:///...:freshness=insecure-none[:size=SIZE][:ro]; a secret too, the key. */
 int sh_config_volume(struct sh_config *c, const char *text, struct sh_error *err);
 int sh_config_host_mount(struct sh_config *c, const char *text, struct sh_error *err);
+/* FOLDER:/PATH[:name=NAME]: read-only data beside the root image; its name is the last of PATH. */
+int sh_config_data(struct sh_config *c, const char *text, struct sh_error *err);
 
 /* Letters, digits, '-' and '.', at most 64. */
 int sh_config_hostname(struct sh_config *c, const char *text, struct sh_error *err);
@@ -106,6 +113,10 @@ void sh_policy_words(uint64_t policy, struct sh_strings *words);
 struct sh_manifest_files {
     uint64_t root_size, sites_size;
     uint8_t root_hash[32], sites_hash[32];
+    struct {
+        uint64_t size;
+        uint8_t hash[32];
+    } data[SH_DATA_MAX]; /* as struct sh_config has them */
 };
 
 /* Writes the manifest's bytes and checks them with the reader. */

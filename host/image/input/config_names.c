@@ -264,3 +264,43 @@ int sh_config_volume(struct sh_config *c, const char *text, struct sh_error *err
         v.flags |= AWAY_SECONDS << SH_VOLUME_AWAY_SHIFT;
     return add_volume(c, &v, key, err);
 }
+
+static int add_data(struct sh_config *c, const char *folder, const char *path, const char *name,
+                    struct sh_error *err)
+{
+    for (size_t i = 0; i < c->data_count; i++)
+        if (!strcmp(c->data[i].name, name) || !strcmp(c->data[i].path, path))
+            return sh_fail(err, -EEXIST,
+                           "two sets of data have the name %s or the place %s; give names with "
+                           ":name=NAME",
+                           name, path);
+    if (c->data_count == SH_DATA_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u sets of data", SH_DATA_MAX);
+    c->data = sh_realloc_array(c->data, c->data_count + 1, sizeof(*c->data));
+    c->data[c->data_count++] =
+        (struct sh_config_data){sh_strdup(folder), sh_strdup(name), sh_strdup(path)};
+    return 0;
+}
+
+/* A folder may have colons: its end is the last colon before a slash. */
+int sh_config_data(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    cleanup_free char *copy = sh_strdup(text);
+    char *path = NULL, *name = strstr(copy, ":name=");
+    if (name) {
+        *name = 0;
+        name += 6;
+    }
+    for (char *p = copy; (p = strstr(p, ":/")); p++)
+        path = p;
+    if (path)
+        *path++ = 0;
+    const char *own = name ? name : path ? strrchr(path, '/') + 1 : "";
+    if (!path || !*copy || !sh_volume_name_ok(own, strlen(own)) ||
+        !sh_host_mount_ok(path, strlen(path)))
+        return sh_fail(err, -EINVAL,
+                       "--data %.60s: write FOLDER:/PATH[:name=NAME]; the name, else the last part "
+                       "of PATH, has up to 32 letters, digits, _ and -",
+                       text);
+    return add_data(c, copy, path, own, err);
+}

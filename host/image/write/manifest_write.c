@@ -97,6 +97,24 @@ static void add_volumes(struct sh_buffer *b, const struct sh_config *c)
     }
 }
 
+static void add_data(struct sh_buffer *b, const struct sh_config *c,
+                     const struct sh_manifest_files *files)
+{
+    for (size_t i = 0; i < c->data_count; i++) {
+        const struct sh_config_data *o = &c->data[i];
+        struct sh_buffer d = {0};
+        uint8_t head[12];
+        sh_put_le64(head, files->data[i].size);
+        sh_put_le32(head + 8, (uint32_t)strlen(o->name));
+        sh_buffer_add(&d, files->data[i].hash, sizeof(files->data[i].hash));
+        sh_buffer_add(&d, head, sizeof(head));
+        sh_buffer_add(&d, o->name, strlen(o->name));
+        sh_buffer_add(&d, o->path, strlen(o->path));
+        add_record(b, SH_TAG_DATA, d.data, d.size);
+        sh_buffer_free(&d);
+    }
+}
+
 static void add_ports(struct sh_buffer *b, const struct sh_config *c)
 {
     for (size_t i = 0; i < c->port_count; i++) {
@@ -143,6 +161,7 @@ int sh_manifest_write(const struct sh_config *c, const struct sh_manifest_files 
         add_u32(out, SH_TAG_CPUS, c->cpus);
     add_host_mounts(out, c);
     add_volumes(out, c);
+    add_data(out, c, files);
     if (out->size > SH_MANIFEST_SIZE_MAX)
         return sh_fail(err, -E2BIG,
                        "command, environment and settings take %zu bytes; a manifest holds %u",

@@ -72,6 +72,9 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     add_ports(spec, argv);
     for (size_t i = 0; spec->volumes && i < spec->volumes->count; i++)
         sh_strings_addf(argv, "--volume=%s", strchr(spec->volumes->v[i], '=') + 1);
+    struct sh_data_file data;
+    for (size_t i = 0; sh_image_data(&spec->image->manifest, i, &data); i++)
+        sh_strings_addf(argv, "--data=%s/%s", image, data.name);
     if (spec->publish_all)
         sh_strings_add(argv, "--publish-all");
     if (spec->resolver)

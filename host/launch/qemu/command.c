@@ -235,6 +235,12 @@ int sh_qemu_command(const struct sh_qemu_config *config, struct sh_strings *argv
 
     add_disk(config, argv, "root", config->root_image, SH_BOOT_ROOT_SERIAL);
     add_disk(config, argv, "config", config_disk, SH_BOOT_CONFIG_SERIAL);
+    for (unsigned i = 0; i < config->data.count; i++) {
+        char node[16], serial[24];
+        snprintf(node, sizeof(node), "data%u", i);
+        snprintf(serial, sizeof(serial), SH_BOOT_DATA_SERIAL "%u", i);
+        add_disk(config, argv, node, config->data.v[i], serial);
+    }
     for (size_t i = 0; i < config->spec->volume_disk_count; i++)
         add_volume(config, argv, i);
     add_channels(config, argv);

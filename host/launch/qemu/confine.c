@@ -55,6 +55,8 @@ void sh_qemu_walls(const struct sh_qemu_config *c, struct sh_child_walls *w)
     see_file(view, sh_qemu_kernel(c), SH_WALL_READ);
     see_file(view, c->initramfs, SH_WALL_READ);
     see_file(view, c->root_image, SH_WALL_READ);
+    for (size_t i = 0; i < c->data.count; i++)
+        see_file(view, c->data.v[i], SH_WALL_READ);
     see_file(view, c->quote_socket, SH_WALL_WRITE);
     see_file(view, "/dev/kvm", SH_WALL_DEVICE);
     see_file(view, "/dev/sev", SH_WALL_DEVICE);

@@ -20,6 +20,7 @@ struct sh_qemu_config {
     enum sh_qemu_boot boot;
     char *vmlinux, *bzimage, *initramfs; /* image's base/; owned, as all char * here */
     char *root_image;                    /* read-only disk */
+    struct sh_strings data;              /* read-only disks too: the image's data */
     char *sim_tee;                       /* simulated TEEs: the folder of host/attest/sim_tee.h */
     const char *firmware;                /* lives as long as the spec or the process */
     const char *qemu;                    /* likewise */

@@ -160,7 +160,7 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
 int loader_build(struct loader_thread *first, struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
-    struct bytes enclave, root, manifest, launch = {0}, sites = {0};
+    struct bytes enclave, root, manifest, launch = {0}, sites = {0}, data[SH_DATA_MAX] = {0};
     uint8_t identity[SGX_IDENTITY_SIZE];
     loader_clock_tell(first->slot);
     int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
@@ -172,6 +172,8 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         r = map_file(o->sites, "list of call sites", 2ull * SH_SITES_SIZE_MAX, &sites, err);
     if (!r && o->launch)
         r = map_file(o->launch, "launch config", SH_LAUNCH_SIZE_MAX, &launch, err);
+    for (unsigned i = 0; !r && i < o->data_count; i++)
+        r = map_file(o->data[i], "image's data", 0, &data[i], err);
     if (!r)
         r = sgx_image_open(&loader.image, enclave.data, enclave.size, err);
     if (r)
@@ -199,6 +201,10 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         .sites_size = sites.size,
         .rings = loader_rings_open(),
     };
+    for (unsigned i = 0; i < SH_DATA_MAX; i++) {
+        s->data[i].at = (uint64_t)data[i].data;
+        s->data[i].size = data[i].size;
+    }
     loader_ring_input();
     s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;

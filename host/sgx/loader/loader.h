@@ -57,6 +57,8 @@ struct loader_options {
     struct sh_port *ports; /* published */
     bool publish_all;      /* instead: each port, under its own number */
     unsigned port_count;
+    const char *data[SH_DATA_MAX]; /* data-NAME.img, in the manifest's order */
+    unsigned data_count;
     const char *volumes[LOADER_VOLUMES_MAX]; /* files or devices, by the volume's number */
     unsigned volume_count;
 };

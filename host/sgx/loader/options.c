@@ -89,6 +89,15 @@ static bool take_volume(const struct row *row, const char *text)
     return *text;
 }
 
+static bool take_data(const struct row *row, const char *text)
+{
+    struct loader_options *o = &loader.options;
+    if (o->data_count == SH_DATA_MAX)
+        return false;
+    o->data[o->data_count++] = text;
+    return *text;
+}
+
 static bool take_tty(const struct row *row, const char *text)
 {
     char rows[8] = "";
@@ -135,6 +144,7 @@ static const struct row table[] = {
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
     {"publish-all", NULL, take_flag, TO(publish_all)},
     {"volume", "FILE", take_volume, NULL},
+    {"data", "FILE", take_data, NULL},
     {"resolver", "IP[:PORT]", take_text, TO(resolver)},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel is answered.
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "trusted/guest/volume/server.h"
@@ -49,4 +51,9 @@ void serve_answer(struct server *s, uint64_t unique, int error, size_t size)
         .len = (uint32_t)(sizeof(*h) + size), .error = error, .unique = unique};
     while (write(s->fuse_fd, s->out, h->len) < 0 && errno == EINTR)
         ; /* another error: nobody waits for it any more */
+}
+
+void serve_tell(const char *line)
+{
+    (void)send(SERVER_CONTROL_FD, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -460,6 +460,11 @@ static const struct {
     [FUSE_TMPFILE] = {create_nameless, sizeof(struct fuse_create_in), true},
 };
 
+bool handle_changes(uint32_t opcode)
+{
+    return opcode < sizeof(table) / sizeof(table[0]) && table[opcode].changes;
+}
+
 long handle_request(struct server *s, uint32_t opcode, const struct request *q)
 {
     if (opcode >= sizeof(table) / sizeof(table[0]) || !table[opcode].handle)

@@ -13,13 +13,17 @@
 
 static int open_volume(struct server *s, struct server_order *o)
 {
+    s->read_only = o->read_only;
+    int r = keep_start(s, o);
     struct volume_disk d = disk_of(s);
+    d.judge_found = keep_judge;
+    d.writer = s->keeper.hello.writer;
     void *memory =
         mmap(NULL, VOLUME_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     crypt_init(__builtin_cpu_supports("avx") && __builtin_cpu_supports("movbe"));
-    s->read_only = o->read_only;
     o->name[sizeof(o->name) - 1] = 0;
-    return memory == MAP_FAILED
+    return r ? r
+           : memory == MAP_FAILED
                ? -ENOMEM
                : volume_start(&d, o->key, o->name, o->read_only ? VOLUME_READ_ONLY : 0, memory,
                               VOLUME_MEMORY, &s->v);
@@ -49,12 +53,12 @@ int main(void)
     explicit_bzero(&order, sizeof(order));
     answer.error = r;
     if (r)
-        strncpy(answer.text, volume_why_not(r), sizeof(answer.text) - 1);
+        strncpy(answer.text, *s.keeper.why ? s.keeper.why : volume_why_not(r),
+                sizeof(answer.text) - 1);
     if (sh_write_all(SERVER_CONTROL_FD, &answer, sizeof(answer)) || r)
         return 1;
-    close(SERVER_CONTROL_FD);
     r = serve_requests(&s);
     sync_wait(&s);
-    int closed = volume_close(s.v);
+    int closed = keep_close(&s);
     return r || closed;
 }

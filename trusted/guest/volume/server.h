@@ -14,23 +14,28 @@
 
 #include <linux/fuse.h>
 
-#include "trusted/volume/volume.h"
+#include "trusted/volume/anchor.h"
 
-enum { SERVER_CONTROL_FD = 3, SERVER_DISK_FD, SERVER_FUSE_FD };
+enum { SERVER_CONTROL_FD = 3, SERVER_DISK_FD, SERVER_FUSE_FD, SERVER_ANCHOR_FD };
 
-/* Over the control socket: PID 1 says this once, and gets one answer. */
+/* Over the control socket, a message each: PID 1 says this once, and gets one answer; later the
+ * lines for the instance's log. When PID 1 ends its side, nothing waits for the anchor any more. */
 struct server_order {
     uint8_t key[VOLUME_KEY_SIZE];
     char name[64];
     uint8_t read_only; /* else a disk of zeros becomes a new volume */
+    uint8_t strict, pauses;
+    uint32_t away; /* seconds; 0: there is no anchor (anchor.h), who is the agent */
 };
+#define SERVER_LINE_MAX 400u
 struct server_answer {
     int32_t error; /* 0: it is open, and served from now on; else -errno */
-    char text[120];
+    char text[SERVER_LINE_MAX];
 };
 
 #define SERVER_DATA_MAX VOLUME_WRITE_MAX
-#define SERVER_WAITERS 256u
+#define SERVER_WAITERS 512u /* requests that wait for a sync; more are not taken */
+#define SERVER_HELD 32u /* changes that wait for the anchor; more are not taken from the kernel */
 
 /* A directory as it was when it was opened or rewound. */
 struct listing {
@@ -50,10 +55,35 @@ struct known {
     uint64_t ino, count; /* ino 0: free */
 };
 
+/* What the anchor is asked, and who waits for it (keep.c). */
+struct keeper {
+    int fd;       /* to who asks it for us */
+    bool hurried; /* nobody is to wait for it any more */
+    bool asking;
+    struct anchor_watch watch;
+    struct anchor_hello hello;
+    struct anchor_question question;
+    struct anchor_answer answer;
+    char why[SERVER_LINE_MAX]; /* what was found may not be used, or how the anchor failed */
+    struct synced {
+        uint64_t unique; /* on the disk, and strict: the anchor must have it too */
+        struct volume_state state;
+    } synced[SERVER_WAITERS];
+    size_t synced_count;
+    struct held {
+        uint8_t *request;
+        size_t size;
+    } held[SERVER_HELD];
+    size_t held_count;
+};
+
 struct server {
     struct volume *v;
     int fuse_fd, disk_fd;
     bool read_only, ended;
+    int failed;         /* -errno: why it ended, if not in order */
+    uint64_t commit_at; /* ms: what nobody synced is synced then */
+    struct keeper keeper;
     /* sync.c */
     int flush_fd, flushed_fd; /* eventfds: to the thread that flushes, and back */
     int flush_result;
@@ -96,6 +126,9 @@ int fill_entry(struct server *s, uint64_t ino, struct fuse_entry_out *e);
 /* Sends what stands in s->out: `size` bytes behind the header, or an error. */
 void serve_answer(struct server *s, uint64_t unique, int error, size_t size);
 
+/* A line for the instance's log. */
+void serve_tell(const char *line);
+
 /* sync.c */
 int sync_start(struct server *s);
 /* Answers the request when all that was done before it is on the disk. */
@@ -105,6 +138,28 @@ void sync_flushed(struct server *s);
 /* What nobody asked for. */
 void sync_later(struct server *s);
 void sync_wait(struct server *s);
+
+/* keep.c */
+/* Before the volume is opened, with what PID 1 said: 0 or -errno. */
+int keep_start(struct server *s, const struct server_order *o);
+/* For struct volume_disk. */
+int keep_judge(void *ctx, const struct volume_state *found);
+/* Asks and answers whoever is due; the milliseconds until it has to be called again, -1: never. */
+long keep_round(struct server *s);
+/* The anchor's answer is there. */
+void keep_heard(struct server *s);
+/* May a change be made now? -EAGAIN: keep_hold it. */
+int keep_may_change(const struct server *s);
+/* The request in s->in, of `size` bytes, is handled later. 0 or -ENOMEM. */
+int keep_hold(struct server *s, size_t size);
+/* The next that was held and may go on now, in s->in: its size; 0: there is none. */
+size_t keep_take_held(struct server *s);
+/* All that was asked to be on the disk is (0) or is not: who waits is answered now, or when the
+ * anchor has it. */
+void keep_synced(struct server *s, const uint64_t *waiters, size_t count, int error);
+/* Closes the volume, and the anchor hears of its last state. 0 or -errno. */
+int keep_close(struct server *s);
+uint64_t keep_now(void);
 
 /* dir.c, handle.c: the size of the answer in q->out, or -errno. */
 long dir_open(struct server *s, const struct request *q);
@@ -116,6 +171,7 @@ long dir_release(struct server *s, const struct request *q);
 int serve_requests(struct server *s);
 
 /* handle.c */
+bool handle_changes(uint32_t opcode); /* does it change the volume? */
 #define NO_ANSWER (-100000L)
 long handle_request(struct server *s, uint32_t opcode, const struct request *q);
 

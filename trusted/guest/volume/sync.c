@@ -45,15 +45,9 @@ int sync_start(struct server *s)
     return -pthread_create(&thread, &attr, flush_always, s);
 }
 
-static void answer_all(struct server *s, const uint64_t *waiters, size_t count, int error)
-{
-    for (size_t i = 0; i < count; i++)
-        serve_answer(s, waiters[i], error, 0);
-}
-
 static void begin_flush(struct server *s)
 {
-    int r = volume_sync_begin(s->v);
+    int r = s->keeper.watch.lost ? -EIO : volume_sync_begin(s->v);
     for (size_t i = 0; i < s->next_count; i++)
         s->current[i] = s->next[i];
     s->current_count = s->next_count;
@@ -63,7 +57,7 @@ static void begin_flush(struct server *s)
         tell_event(s->flush_fd);
         return;
     }
-    answer_all(s, s->current, s->current_count, r);
+    keep_synced(s, s->current, s->current_count, r);
     s->current_count = 0;
 }
 
@@ -81,7 +75,7 @@ void sync_flushed(struct server *s)
     take_event(s->flushed_fd);
     s->flushing = false;
     int r = volume_sync_end(s->v, s->flush_result);
-    answer_all(s, s->current, s->current_count, r);
+    keep_synced(s, s->current, s->current_count, r);
     s->current_count = 0;
     if (s->next_count)
         begin_flush(s);

@@ -15,10 +15,8 @@ struct kept {
     struct volume_keeper keeper;
     struct agent_volume session;
     const char *name;
-    uint64_t due; /* when the broker is asked next, ns */
-    bool told;    /* that changes go on no longer */
     /* The question under way */
-    enum agent_volume_step step;
+    enum anchor_step step;
     struct volume_state state;
     struct agent_error error;
 };
@@ -29,7 +27,7 @@ static struct thread *clerk;
 
 /* ---- opening, inside agent_call: on the agent's stack, with the lock ---- */
 
-static int ask_broker(struct kept *k, const struct volume_state *state, enum agent_volume_step step)
+static int ask_broker(struct kept *k, const struct volume_state *state, enum anchor_step step)
 {
     los_unlock();
     int r = agent_volume_advance(agent_state(), &k->session, state, step, &k->error);
@@ -55,7 +53,7 @@ static int answer_found(struct volume_keeper *keeper, const struct volume_state 
     }
     if (!found || k->session.read_only)
         return 0;
-    if (ask_broker(k, found, AGENT_VOLUME_BEGIN)) {
+    if (ask_broker(k, found, ANCHOR_BEGIN)) {
         log_line("shelter: volume %s: %s", k->name, k->error.text);
         return -ESTALE;
     }
@@ -104,61 +102,49 @@ static long ask_now(void *arg)
     return agent_volume_advance(agent_state(), &k->session, &k->state, k->step, &k->error);
 }
 
-/* What went wrong, once. */
-static void tell_trouble(struct kept *k, int r)
+static void tell_news(const struct kept *k, enum anchor_news news)
 {
-    struct anchor_watch *w = &k->keeper.watch;
+    const struct anchor_watch *w = &k->keeper.watch;
     const char *then = w->pauses ? "wait until it answers" : "fail (EIO)";
-    bool over = clock_now() / MS - w->heard > w->limit;
-    if (r == -ESTALE) {
-        w->lost = true;
+    switch (news) {
+    case ANCHOR_NO_NEWS:
+        return;
+    case ANCHOR_LOST:
         log_line("shelter: warning: volume %s: %s; nothing is written to it any more", k->name,
                  k->error.text);
-    } else if (!w->away && !over) {
+        return;
+    case ANCHOR_AWAY:
         log_line("shelter: warning: volume %s: the broker does not have its newest state: %s; "
-                 "changes go on "
-                 "for %lu s, then they %s",
+                 "changes go on for %lu s, then they %s",
                  k->name, k->error.text, w->limit / 1000, then);
-    } else if (over && !k->told) {
-        k->told = true;
-        log_line(
-            "shelter: warning: volume %s: without the broker for more than %lu s (%s): changes %s",
-            k->name, w->limit / 1000, k->error.text, then);
+        return;
+    case ANCHOR_OVER:
+        log_line("shelter: warning: volume %s: without the broker for more than %lu s (%s): "
+                 "changes %s",
+                 k->name, w->limit / 1000, k->error.text, then);
+        return;
+    case ANCHOR_BACK:
+        log_line("shelter: warning: volume %s: the broker has its newest state again", k->name);
     }
-    w->away = true;
 }
 
 static void tell_broker(struct kept *k)
 {
-    struct volume_keeper *v = &k->keeper;
-    bool away = v->watch.away;
-    v->wanted = false;
-    k->step = v->closing ? AGENT_VOLUME_RELEASE : AGENT_VOLUME_ADVANCE;
+    struct anchor_watch *w = &k->keeper.watch;
+    w->wanted = false;
+    k->step = w->closing ? ANCHOR_RELEASE : ANCHOR_ADVANCE;
     int r = (int)agent_call(ask_now, k);
-    k->due = clock_now() + ANCHOR_PERIOD_MS * MS;
-    if (r) {
-        tell_trouble(k, r);
-    } else if (away) {
-        log_line("shelter: warning: volume %s: the broker has its newest state again", k->name);
-        k->told = false;
-    }
-    if (!r && k->step == AGENT_VOLUME_RELEASE)
-        v->closing = false;
-    volume_heard(v, r ? NULL : &k->state);
+    uint64_t now = clock_now() / MS;
+    tell_news(k, r ? anchor_failed(w, r, now) : anchor_heard(w, &k->state, now));
+    if (!r && k->step == ANCHOR_RELEASE)
+        w->closing = false;
+    volume_heard(&k->keeper, r ? NULL : &k->state);
 }
 
-static bool is_due(struct kept *k, uint64_t now)
+static bool is_due(struct kept *k)
 {
-    const struct volume_keeper *v = &k->keeper;
-    if (v->watch.lost || !volume_durable(v, &k->state))
-        return false;
-    if (now < k->due)
-        return (v->wanted || v->closing) && !v->watch.away;
-    if (v->closing || !anchor_has(&v->watch, &k->state) ||
-        now - v->watch.heard * MS >= ANCHOR_BEAT_MS * MS)
-        return true;
-    k->due = now + ANCHOR_PERIOD_MS * MS;
-    return false;
+    return volume_durable(&k->keeper, &k->state) &&
+           anchor_is_due(&k->keeper.watch, &k->state, clock_now() / MS);
 }
 
 static void keep_volumes(struct thread *t)
@@ -166,14 +152,14 @@ static void keep_volumes(struct thread *t)
     for (;;) {
         uint64_t next = NO_DEADLINE;
         for (uint32_t i = 0; i < kept_count; i++) {
-            if (is_due(kept[i], clock_now()))
+            if (is_due(kept[i]))
                 tell_broker(kept[i]);
             if (!kept[i]->keeper.watch.lost)
-                next = MIN(next, kept[i]->due);
+                next = MIN(next, kept[i]->keeper.watch.due * MS);
         }
         bool asked = false;
         for (uint32_t i = 0; i < kept_count; i++)
-            asked = asked || is_due(kept[i], clock_now());
+            asked = asked || is_due(kept[i]);
         if (!asked)
             wait_on(&volume_asks, next);
     }

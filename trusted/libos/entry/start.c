@@ -115,11 +115,31 @@ static int take_settings(const struct port_start *start, struct sh_manifest *m)
     return r;
 }
 
+static int mount_data(void)
+{
+    for (uint32_t i = 0; i < settings.data_count; i++) {
+        const struct sh_data *d = &settings.data[i];
+        uint64_t nid;
+        int r = image_open(1 + i, d->size, d->root, 0);
+        if (!r)
+            r = erofs_open(1 + i, &nid);
+        if (!r)
+            r = tree_mount(d->path, inode_of_image(nid));
+        if (r) {
+            log_line("shelter: the image's data %s cannot be mounted at %s (errno %d); it is not "
+                     "there, does not match the manifest, or is damaged",
+                     d->name, d->path, -r);
+            return r;
+        }
+    }
+    return 0;
+}
+
 static int open_files(const struct sh_manifest *m)
 {
     /* Small: a page more in the enclave costs what hashing several does. */
     uint64_t cache = settings.memory ? MIN(settings.memory / 8, CACHE_SIZE_MAX) : CACHE_SIZE_MAX;
-    int r = image_open(m->root_size, m->root_hash, cache >> PAGE_SHIFT);
+    int r = image_open(0, m->root_size, m->root_hash, cache >> PAGE_SHIFT);
     if (!r)
         r = mount_all();
     if (!r)
@@ -135,6 +155,9 @@ static int open_files(const struct sh_manifest *m)
         log_line("shelter: sites.bin of the image is not what was built; build the image again");
         return -EBADMSG;
     }
+    r = mount_data();
+    if (r)
+        return r;
     r = net_files();
     if (r)
         log_line("shelter: cannot write the network's files: /etc of the image is no directory");

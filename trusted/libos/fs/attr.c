@@ -92,8 +92,8 @@ static long change_mode(struct place *p, uint32_t mode)
         return 0;
     if ((i->mode & S_IFMT) == S_IFLNK) {
         r = -EOPNOTSUPP;
-    } else if (i->fs == FS_PROC || !owns_inode(i)) {
-        r = -EPERM;
+    } else if (i->fs == FS_DATA || i->fs == FS_PROC || !owns_inode(i)) {
+        r = i->fs == FS_DATA ? -EROFS : -EPERM;
     } else {
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
         if (!capable(CAP_FSETID) && !in_group(i->gid))
@@ -144,8 +144,10 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
                  (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
     bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
-    if (i->fs == FS_PROC ||
-        (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
+    if (i->fs == FS_DATA) {
+        r = -EROFS;
+    } else if (i->fs == FS_PROC ||
+               (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
         r = -EPERM;
     } else {
         i->uid = uid != UINT32_MAX ? uid : i->uid;
@@ -215,8 +217,10 @@ static long change_times(struct place *p, const int64_t t[4])
     int r = 0;
     if (!i)
         return 0;
-    if (!nothing && (i->fs == FS_PROC || !owns_inode(i)))
-        r = now && i->fs != FS_PROC ? (inode_allowed(i, 2) ? 0 : -EACCES) : -EPERM;
+    if (!nothing && i->fs == FS_DATA)
+        r = -EROFS;
+    else if (!nothing && (i->fs == FS_PROC || !owns_inode(i)))
+        r = now && i->fs != FS_PROC ? inode_judge(i, 2) : -EPERM;
     a = i->atime;
     m = i->mtime;
     if (!r)
@@ -326,7 +330,7 @@ long sys_truncate(uint64_t path, int64_t size)
     bool dir = i && (i->mode & S_IFMT) == S_IFDIR;
     long n = -EINVAL;
     if (i)
-        n = dir || inode_allowed(i, 2) ? set_size(i, size) : -EACCES;
+        n = dir || !(r = inode_judge(i, 2)) ? set_size(i, size) : r;
     if (!n && w.dentry)
         notify_dentry(w.dentry, NOTIFY_MODIFY);
     walk_end(&w);

@@ -148,13 +148,13 @@ long sys_chroot(uint64_t path)
 }
 
 /* Whether the name is there is said before that the directory may not be changed. */
-static int refuse_change(const struct walk *w, bool new)
+static int refuse_change(const struct walk *w, bool new, int error)
 {
     struct dentry *there;
     int r = dentry_lookup(w->dentry, w->last, strlen(w->last), &there);
     if (!r)
         dentry_put(there);
-    return !r && new ? -EEXIST : r == -ENOENT && !new ? r : -EACCES;
+    return !r && new ? -EEXIST : r == -ENOENT && !new ? r : error;
 }
 
 /* The directory of a name to be changed, which must not be / . or .. */
@@ -175,8 +175,8 @@ static int check_parent(const struct walk *w, int dots)
         r = dots;
     else if (w->dentry->inode->fs == FS_PROC)
         r = refuse_proc(w, dots == -EEXIST);
-    else if (!inode_allowed(w->dentry->inode, 3))
-        r = refuse_change(w, dots == -EEXIST);
+    else if ((r = inode_judge(w->dentry->inode, 3)))
+        r = refuse_change(w, dots == -EEXIST, r);
     else if (!w->dentry->inode->nlink || (!w->dentry->kept && !w->dentry->root))
         r = -ENOENT;
     return r;
@@ -335,7 +335,7 @@ static long make_link(int from_fd, uint64_t from, int to_fd, uint64_t to, int fl
         if (!i)
             return -EXDEV;
     }
-    r = i->fs == FS_PROC ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
+    r = i->fs == FS_PROC || i->fs == FS_DATA ? -EXDEV : parent_of(to_fd, to, &w, -EEXIST);
     if (!r && (is_dir(i) || (!i->nlink && !i->linkable))) {
         r = check_new(&w, false);
         r = r ? r : is_dir(i) ? -EPERM : -ENOENT;

@@ -17,26 +17,36 @@
 
 enum layout { FLAT_PLAIN = 0, FLAT_INLINE = 2 };
 
-static struct {
-    uint64_t meta_at; /* bytes */
+#define NID_SHIFT 48u /* above it the image's number */
+#define NID_MASK ((1ull << NID_SHIFT) - 1)
+
+static struct super {
+    uint64_t meta_at; /* bytes, in the image's window */
     uint64_t build_time;
     uint32_t build_time_ns;
-} super;
+} supers[IMAGES];
 
-int erofs_open(uint64_t *root_nid)
+int erofs_open(uint32_t number, uint64_t *root_nid)
 {
     uint8_t s[SUPER_SIZE];
-    int r = image_read(SUPER_AT, s, sizeof(s));
+    uint64_t window = (uint64_t)number << IMAGE_WINDOW;
+    struct super *super = &supers[number];
+    int r = image_read(window + SUPER_AT, s, sizeof(s));
     if (r)
         return r;
     /* Feature bits that change the layout: chunks, compression and the like are not ours. */
     if (sh_le32(s) != MAGIC || s[12] != PAGE_SHIFT || sh_le32(s + 80) != 0)
         return -EIO;
-    *root_nid = sh_le16(s + 14);
-    super.build_time = sh_le64(s + 24);
-    super.build_time_ns = sh_le32(s + 32);
-    super.meta_at = (uint64_t)sh_le32(s + 40) << PAGE_SHIFT;
+    *root_nid = sh_le16(s + 14) | (uint64_t)number << NID_SHIFT;
+    super->build_time = sh_le64(s + 24);
+    super->build_time_ns = sh_le32(s + 32);
+    super->meta_at = window + ((uint64_t)sh_le32(s + 40) << PAGE_SHIFT);
     return 0;
+}
+
+uint32_t erofs_number(uint64_t nid)
+{
+    return (uint32_t)(nid >> NID_SHIFT);
 }
 
 static uint32_t decode_rdev(uint32_t v)
@@ -47,9 +57,12 @@ static uint32_t decode_rdev(uint32_t v)
 int erofs_node(uint64_t nid, struct erofs_node *n)
 {
     uint8_t b[NODE_EXTENDED];
-    if (nid >= image_size() / 32)
+    uint64_t number = nid >> NID_SHIFT, size = image_size((uint32_t)number);
+    if ((nid & NID_MASK) >= size / 32)
         return -EIO;
-    uint64_t at = super.meta_at + nid * 32;
+    const struct super *super = &supers[number];
+    const uint64_t window = number << IMAGE_WINDOW;
+    uint64_t at = super->meta_at + (nid & NID_MASK) * 32;
     int r = image_read(at, b, NODE_COMPACT);
     if (r)
         return r;
@@ -73,8 +86,8 @@ int erofs_node(uint64_t nid, struct erofs_node *n)
         n->size = sh_le32(b + 8);
         n->uid = sh_le16(b + 24);
         n->gid = sh_le16(b + 26);
-        n->mtime = super.build_time;
-        n->mtime_ns = super.build_time_ns;
+        n->mtime = super->build_time;
+        n->mtime_ns = super->build_time_ns;
     }
     uint32_t u = sh_le32(b + 16);
     uint32_t type = n->mode & S_IFMT;
@@ -82,15 +95,15 @@ int erofs_node(uint64_t nid, struct erofs_node *n)
         n->rdev = decode_rdev(u);
     if (type != S_IFREG && type != S_IFDIR && type != S_IFLNK)
         return n->size = 0, 0;
-    n->block = u;
+    n->block = (window >> PAGE_SHIFT) + u;
     uint64_t tail = layout == FLAT_INLINE ? n->size % PAGE_SIZE : 0;
     uint64_t blocks = (n->size - tail + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    if (n->size > image_size() || (blocks && n->block + blocks > image_size() >> PAGE_SHIFT))
+    if (n->size > size || (blocks && u + blocks > size >> PAGE_SHIFT))
         return -EIO;
     if (tail) {
         n->inline_at = at + (extended ? NODE_EXTENDED : NODE_COMPACT) +
                        (xattrs ? 12 + 4 * (uint64_t)(xattrs - 1) : 0);
-        if (n->inline_at % PAGE_SIZE + tail > PAGE_SIZE || n->inline_at + tail > image_size())
+        if (n->inline_at % PAGE_SIZE + tail > PAGE_SIZE || n->inline_at + tail > window + size)
             return -EIO;
     }
     return 0;
@@ -158,6 +171,12 @@ static int dir_entry(const struct dir_block *b, uint32_t i, const char **name, u
     return 0;
 }
 
+/* What an entry names is in the directory's image. */
+static uint64_t nid_in(const struct erofs_node *dir, const uint8_t *entry)
+{
+    return (dir->nid & ~NID_MASK) | (sh_le64(entry) & NID_MASK);
+}
+
 static int compare_names(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
 {
     int c = memcmp(a, b, MIN(a_size, b_size));
@@ -189,7 +208,7 @@ static int find_in_block(const struct erofs_node *dir, struct dir_block *b, cons
         if ((r = dir_entry(b, i, &n, &n_size)))
             return r;
         if (compare_names(n, n_size, name, size) == 0) {
-            *nid = sh_le64(b->data + i * DIRENT_SIZE);
+            *nid = nid_in(dir, b->data + i * DIRENT_SIZE);
             return 0;
         }
     }
@@ -220,7 +239,7 @@ int erofs_list(const struct erofs_node *dir, erofs_each *each, void *arg)
                 break;
             if ((size == 1 && name[0] == '.') || (size == 2 && name[0] == '.' && name[1] == '.'))
                 continue;
-            r = each(arg, name, size, sh_le64(e), e[10]);
+            r = each(arg, name, size, nid_in(dir, e), e[10]);
         }
     }
     los_free(b);

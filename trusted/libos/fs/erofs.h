@@ -21,7 +21,10 @@ struct erofs_node {
     uint64_t inline_at; /* byte offset in the image; 0: no tail */
 };
 
-int erofs_open(uint64_t *root_nid);
+/* number: of the image (image.h). Numbers of nodes say of which they are. */
+int erofs_open(uint32_t number, uint64_t *root_nid);
+/* Of which image it is. */
+uint32_t erofs_number(uint64_t nid);
 int erofs_node(uint64_t nid, struct erofs_node *out);
 
 /* Bytes of a file; offset + size <= node size. */

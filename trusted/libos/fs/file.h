@@ -62,7 +62,7 @@ size_t io_usable(const struct io *io, size_t size, int access);
  */
 int io_ready(struct io *io, int access, uint64_t *size);
 
-enum fs_kind { FS_ROOT, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
+enum fs_kind { FS_ROOT, FS_DATA, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
 
 struct volume_mount; /* fs/volume.c */
 
@@ -211,7 +211,9 @@ void inode_get(struct inode *i);
 /* The last one frees it; an image's inode that has a name keeps what was changed. With the lock
  * held exclusively. */
 void inode_put(struct inode *i);
-bool inode_allowed(const struct inode *i, int mask);  /* R_OK 4, W_OK 2, X_OK 1 */
+bool inode_allowed(const struct inode *i, int mask); /* R_OK 4, W_OK 2, X_OK 1 */
+/* 0, -EACCES, or -EROFS: nobody writes the image's data. */
+int inode_judge(const struct inode *i, int mask);
 void inode_touch(struct inode *i, bool content);      /* ctime, and mtime */
 void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */
 /* The real time, as the host says it. */

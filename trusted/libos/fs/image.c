@@ -10,7 +10,7 @@
 #define LEVELS_MAX 10u
 
 static struct image {
-    int (*port_read)(uint64_t offset, void *buf, uint32_t size); /* the port's */
+    uint32_t number; /* the port's: of the root image, the data, sites.bin */
     uint64_t size, blocks;
     unsigned levels;
     uint64_t level_start[LEVELS_MAX]; /* block number; 0 is the level nearest the data */
@@ -19,12 +19,12 @@ static struct image {
     struct lock lock;   /* of who adds to it */
     struct list ring;
     uint64_t cached, cached_max;
-} root, sites;
+} images[IMAGES], sites;
 
 static int open_one(struct image *m, uint64_t size, const uint8_t root_hash[32],
                     uint64_t cache_pages)
 {
-    if (!size || size % PAGE_SIZE || size >> 50)
+    if (!size || size % PAGE_SIZE || size >> IMAGE_WINDOW)
         return -EINVAL;
     memset(m, 0, sizeof(*m));
     m->size = size;
@@ -45,23 +45,21 @@ static int open_one(struct image *m, uint64_t size, const uint8_t root_hash[32],
     return 0;
 }
 
-int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages)
+int image_open(uint32_t number, uint64_t size, const uint8_t root_hash[32], uint64_t cache_pages)
 {
-    int r = open_one(&root, root_size, root_hash, cache_pages);
-    root.port_read = port_root_read;
+    int r = open_one(&images[number], size, root_hash, cache_pages);
+    images[number].number = number;
     return r;
 }
 
 int image_sites_open(uint64_t size, const uint8_t root_hash[32])
 {
-    int r = open_one(&sites, size, root_hash, 0);
-    sites.port_read = port_sites_read;
-    return r;
+    return open_one(&sites, size, root_hash, 0);
 }
 
-uint64_t image_size(void)
+uint64_t image_size(uint32_t number)
 {
-    return root.size;
+    return number < IMAGES ? images[number].size : 0;
 }
 
 /* Makes room: the first unpinned block that was not used since the hand came by. */
@@ -109,13 +107,17 @@ static int fetch_block(struct image *m, uint64_t index, unsigned level, uint8_t 
     if (r)
         return r;
     stats_count(root_blocks);
-    if (m->port_read(index << PAGE_SHIFT, data, PAGE_SIZE))
+    uint64_t at = index << PAGE_SHIFT;
+    if (m == &sites ? port_sites_read(at, data, PAGE_SIZE)
+                    : port_image_read(m->number, at, data, PAGE_SIZE))
         return -EIO;
     digest_sha256(have, data, PAGE_SIZE);
     if (sh_equal_ct(want, have, 32))
         return 0;
-    if (m == &root) /* of sites.bin its user says it */
+    if (m == &images[0])
         log_line("shelter: block %lu of the root image is not what was built; refused", index);
+    else if (m != &sites) /* of which its user says it */
+        log_line("shelter: block %lu of the image's data is not what was built; refused", index);
     return -EIO;
 }
 
@@ -171,17 +173,26 @@ static int get_block(struct image *m, uint64_t index, unsigned level, struct ima
 
 bool image_trim_is_due(void)
 {
-    return __atomic_load_n(&root.cached, __ATOMIC_RELAXED) > root.cached_max;
+    bool due = false;
+    for (uint32_t i = 0; i < IMAGES; i++)
+        due = due || __atomic_load_n(&images[i].cached, __ATOMIC_RELAXED) > images[i].cached_max;
+    return due;
 }
 
 void image_trim(void)
 {
-    evict_block(&root);
+    for (uint32_t i = 0; i < IMAGES; i++)
+        if (images[i].cached > images[i].cached_max)
+            evict_block(&images[i]);
 }
 
 int image_get(uint64_t index, struct image_block **out)
 {
-    return index < root.blocks ? get_block(&root, index, 0, out) : -EIO;
+    uint64_t number = index >> (IMAGE_WINDOW - PAGE_SHIFT);
+    index &= (1ull << (IMAGE_WINDOW - PAGE_SHIFT)) - 1;
+    return number < IMAGES && index < images[number].blocks
+               ? get_block(&images[number], index, 0, out)
+               : -EIO;
 }
 
 void image_put(struct image_block *b)
@@ -216,7 +227,10 @@ static int read_bytes(struct image *m, uint64_t offset, void *buf, size_t size)
 
 int image_read(uint64_t offset, void *buf, size_t size)
 {
-    return read_bytes(&root, offset, buf, size);
+    uint64_t number = offset >> IMAGE_WINDOW;
+    return number < IMAGES
+               ? read_bytes(&images[number], offset & ((1ull << IMAGE_WINDOW) - 1), buf, size)
+               : -EIO;
 }
 
 int image_sites_read(uint64_t offset, void *buf, size_t size)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The root image: blocks of a file that the host holds, checked against the manifest's root hash.
+// The root image and the image's sets of data: blocks of files that the host holds, checked against
+// the manifest's root hashes. They lie in one space of addresses, each in a window of its own: the
+// root image first, then the data.
 //
 // root.img is an erofs of root_size bytes and then its dm-verity tree (version 1, SHA-256, 4 KiB
 // blocks, no salt, no superblock): the level nearest the root first, the data blocks' hashes last.
@@ -14,6 +16,8 @@
 #ifndef LIBOS_IMAGE_H
 #define LIBOS_IMAGE_H
 
+#include <shelter/manifest.h>
+
 #include "trusted/libos/libos.h"
 
 /* Who shares the big lock finds blocks and adds them; they are only given back by who has it
@@ -26,9 +30,14 @@ struct image_block {
     bool used;     /* since the clock's hand passed */
 };
 
-/* root_size: bytes of the erofs, from the measured manifest. 0 or -EINVAL. */
-int image_open(uint64_t root_size, const uint8_t root_hash[32], uint64_t cache_pages);
-uint64_t image_size(void);
+#define IMAGE_WINDOW 50u /* bits of a byte's offset in its window */
+#define IMAGES (1u + SH_DATA_MAX)
+
+/* number: 0 is the root image. size: bytes of the erofs, from the measured manifest. 0 or -EINVAL.
+ */
+int image_open(uint32_t number, uint64_t size, const uint8_t root_hash[32], uint64_t cache_pages);
+/* 0: there is no such image. */
+uint64_t image_size(uint32_t number);
 
 /* More blocks are kept than should be? Makes room, alone. */
 bool image_trim_is_due(void);
@@ -38,7 +47,7 @@ void image_trim(void);
 int image_get(uint64_t index, struct image_block **out);
 void image_put(struct image_block *b);
 
-/* Bytes of the erofs. All of them or an error. Whole blocks go straight there and are not cached:
+/* Bytes of an erofs. All of them or an error. Whole blocks go straight there and are not cached:
  * they are pages of mappings, or become pages of files. */
 int image_read(uint64_t offset, void *buf, size_t size);
 

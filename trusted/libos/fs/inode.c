@@ -164,7 +164,7 @@ struct inode *inode_of_image(uint64_t nid)
     if (erofs_node(nid, &n))
         return NULL;
     void **slot = radix_slot(&by_nid, nid);
-    i = slot ? inode_blank(FS_ROOT, n.mode) : NULL;
+    i = slot ? inode_blank(erofs_number(nid) ? FS_DATA : FS_ROOT, n.mode) : NULL;
     if (!i)
         return NULL;
     i->ops = &image_ops;
@@ -224,6 +224,11 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
     else if (i->gid == gid || in_group(i->gid))
         bits = i->mode >> 3 & 7;
     return ((unsigned)mask & ~bits) == 0;
+}
+
+int inode_judge(const struct inode *i, int mask)
+{
+    return (mask & 2) && i->fs == FS_DATA ? -EROFS : inode_allowed(i, mask) ? 0 : -EACCES;
 }
 
 bool inode_allowed(const struct inode *i, int mask)

@@ -44,7 +44,7 @@ static int check_access(struct inode *i, uint32_t flags)
     if (type == S_IFDIR && (write || (flags & O_CREAT)))
         return -EISDIR;
     int mask = ((flags & O_ACCMODE) != O_WRONLY ? 4 : 0) | (write || (flags & O_TRUNC) ? 2 : 0);
-    return inode_allowed(i, mask) ? 0 : -EACCES;
+    return inode_judge(i, mask);
 }
 
 /* What opening does beside others: to make the open file, and no more. */
@@ -121,12 +121,13 @@ static int create_file(struct walk *w, uint32_t mode, struct dentry **out)
     struct dentry *dir = w->dentry;
     if (dir->inode->fs == FS_PROC || !dir->inode->nlink)
         return -ENOENT;
-    if (!inode_allowed(dir->inode, 3))
-        return -EACCES;
+    int r = inode_judge(dir->inode, 3);
+    if (r)
+        return r;
     struct inode *i = inode_make(dir->inode, S_IFREG | (mode & 07777));
     if (!i)
         return -ENOMEM;
-    int r = dentry_link(dir, w->last, strlen(w->last), i);
+    r = dentry_link(dir, w->last, strlen(w->last), i);
     inode_put(i);
     if (!r)
         r = dentry_lookup(dir, w->last, strlen(w->last), out);
@@ -216,8 +217,8 @@ static int open_temporary(struct dentry *base, const char *path, uint32_t flags,
     struct dentry *d = NULL;
     if (!dir || dir->fs == FS_PROC)
         r = -EOPNOTSUPP;
-    else if (!inode_allowed(dir, 3))
-        r = -EACCES;
+    else if ((r = inode_judge(dir, 3)))
+        ;
     else if (!(i = inode_make(dir, S_IFREG | (mode & 07777))) ||
              !(d = dentry_new(w.dentry, "#tmp", 4, i)))
         r = -ENOMEM;

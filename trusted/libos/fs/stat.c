@@ -6,6 +6,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/fs/image.h"
 #include "trusted/libos/fs/volume.h"
 #include "trusted/libos/mm/mm.h"
 
@@ -25,7 +26,10 @@ static struct inode nameless_inode(const struct file *f)
 
 static uint64_t device_of(const struct inode *i)
 {
-    return i->fs == FS_PROC ? DEVICE + 1 : i->volume ? DEVICE + 2 + volume_index(i) : DEVICE;
+    return i->fs == FS_PROC   ? DEVICE + 1
+           : i->volume        ? DEVICE + 2 + volume_index(i)
+           : i->fs == FS_DATA ? DEVICE + 16 + erofs_number(i->lower.nid)
+                              : DEVICE;
 }
 
 static int put_stat(uint64_t to, struct inode *i)
@@ -152,12 +156,13 @@ long sys_statx(int dirfd, uint64_t path, int flags, uint32_t mask, uint64_t to)
 }
 
 /* With the real ids, as access(2) has it, or the effective ones. */
-static bool is_allowed(const struct inode *i, int mask, int flags)
+static int judge_access(const struct inode *i, int mask, int flags)
 {
     const struct process *p = current();
-    return flags & AT_EACCESS
-               ? inode_allowed(i, mask)
-               : inode_allowed_as(i, mask, p->uid, p->gid, p->uid ? 0 : p->caps.permitted);
+    uint64_t caps = p->uid ? 0 : p->caps.permitted;
+    return (flags & AT_EACCESS) || i->fs == FS_DATA          ? inode_judge(i, mask)
+           : inode_allowed_as(i, mask, p->uid, p->gid, caps) ? 0
+                                                             : -EACCES;
 }
 
 static long access_path(int dirfd, uint64_t path, int mask, int flags)
@@ -170,14 +175,14 @@ static long access_path(int dirfd, uint64_t path, int mask, int flags)
         return -EFAULT;
     if (!first && dirfd != AT_FDCWD) {
         struct file *f = fd_any(dirfd);
-        return !f ? -EBADF : !f->inode || is_allowed(f->inode, mask, flags) ? 0 : -EACCES;
+        return !f ? -EBADF : !f->inode ? 0 : judge_access(f->inode, mask, flags);
     }
     int r = first ? walk_user(dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW, &w)
                   : walk_path(AT_FDCWD, ".", 0, &w);
     if (r)
         return r;
-    if (!w.file && !is_allowed(w.dentry->inode, mask, flags))
-        r = -EACCES;
+    if (!w.file)
+        r = judge_access(w.dentry->inode, mask, flags);
     walk_end(&w);
     return r;
 }
@@ -263,6 +268,11 @@ static long put_statfs(uint64_t to, const struct inode *i)
     };
     if (i && i->volume)
         volume_statfs(i, &s);
+    if (fs == FS_DATA) {
+        s.f_type = 0xe0f5e1e2; /* erofs */
+        s.f_blocks = (long)(image_size(erofs_number(i->lower.nid)) >> PAGE_SHIFT);
+        s.f_flags |= 1; /* ST_RDONLY */
+    }
     return user_write(to, &s, sizeof(s));
 }
 

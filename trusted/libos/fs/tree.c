@@ -376,7 +376,7 @@ int tree_init(void)
     for (unsigned i = 0; i < BUCKETS; i++)
         list_init(&buckets[i]);
     inode_init();
-    int r = erofs_open(&nid);
+    int r = erofs_open(0, &nid);
     if (r)
         return r;
     struct inode *i = inode_of_image(nid);

@@ -13,13 +13,12 @@
 
 #define BOUNCE_SIZE VOLUME_CHUNK
 #define COMMIT_NS 5000000000ull /* what nobody synced is on the disk after so long */
-#define SCAN_BLOCKS 2u          /* all zeros: there is no volume yet */
 
 struct volume_mount {
     struct volume *v;
     uint32_t number;
     const char *name;
-    uint8_t *bounce;
+    uint8_t *space, *bounce;
     uint8_t *vectors; /* the program's vector registers while the volume's code runs */
     struct radix inodes;
     bool flushing;
@@ -139,19 +138,17 @@ static struct volume_mount *kept_mount(const struct volume_keeper *k)
 bool volume_durable(const struct volume_keeper *k, struct volume_state *out)
 {
     const struct volume_mount *m = kept_mount(k);
-    if (k->closing)
+    if (k->watch.closing)
         *out = k->last;
     else if (m)
         volume_state(m->v, out);
-    return k->closing || m;
+    return k->watch.closing || m;
 }
 
 void volume_heard(struct volume_keeper *k, const struct volume_state *state)
 {
     struct volume_mount *m = kept_mount(k);
-    if (state)
-        anchor_heard(&k->watch, state, clock_now() / MS);
-    if (state && m && !k->closing)
+    if (state && m && !k->watch.closing)
         volume_anchored(m->v, state);
     wait_wake_all(&heard);
 }
@@ -181,7 +178,7 @@ static int await_anchor(struct volume_mount *m)
         r = is_killed() ? -EINTR : may_change(m);
         if (r && r != -EAWAY)
             break;
-        k->wanted = true;
+        k->watch.wanted = true;
         wait_wake_all(&volume_asks);
         wait_nap(NO_DEADLINE);
     }
@@ -196,10 +193,10 @@ static void release_anchor(struct volume_keeper *k, const struct volume_state *l
     uint64_t deadline = clock_now() + RELEASE_NS;
     struct waiter w = {0};
     k->last = *last;
-    k->closing = true;
+    k->watch.closing = true;
     wait_wake_all(&volume_asks);
     wait_begin(&w, &heard);
-    while (k->closing && !k->watch.lost && clock_now() < deadline)
+    while (k->watch.closing && !k->watch.lost && clock_now() < deadline)
         wait_nap(deadline);
     wait_end(&w);
 }
@@ -668,31 +665,10 @@ int volume_unmount_all(void)
 
 /* ---- mounting ---- */
 
-static bool is_new(struct volume_mount *m)
-{
-    for (uint32_t b = 0; b < SCAN_BLOCKS; b++) {
-        if (disk_read(m, b, m->bounce, 1))
-            return false;
-        for (uint64_t at = 0; at < PAGE_SIZE; at++) {
-            if (m->bounce[at])
-                return false;
-        }
-    }
-    return true;
-}
-
 static int ask_keeper(void *ctx, const struct volume_state *found)
 {
     struct volume_mount *m = ctx;
     return m->keeper ? m->keeper->judge(m->keeper, found) : 0;
-}
-
-/* A disk of zeros becomes a volume, if nobody remembers another one. */
-static int make_new(struct volume_mount *m, const struct volume_disk *d, const uint8_t key[32],
-                    uint8_t *memory)
-{
-    int r = ask_keeper(m, NULL);
-    return r ? r : volume_create(d, key, m->name, memory, VOLUME_MEMORY);
 }
 
 static int open_disk(struct volume_mount *m, const uint8_t key[32], bool read_only)
@@ -710,20 +686,24 @@ static int open_disk(struct volume_mount *m, const uint8_t key[32], bool read_on
                             .blocks = (uint64_t)size >> PAGE_SHIFT};
     if (size < 0)
         return size == -ENOENT ? -ENOENT : -EIO;
-    uint8_t *memory = pages_alloc(VOLUME_MEMORY >> PAGE_SHIFT);
+    uint8_t *memory = m->space = pages_alloc(VOLUME_MEMORY >> PAGE_SHIFT);
     m->bounce = pages_alloc(BOUNCE_SIZE >> PAGE_SHIFT);
     m->vectors = pages_alloc(page_up(port_info.xsave_size) >> PAGE_SHIFT);
     if (!memory || !m->bounce || !m->vectors)
         return -ENOMEM;
-    int r = 0;
     begin_call(m);
-    if (!read_only && is_new(m))
-        r = make_new(m, &d, key, memory);
-    if (!r)
-        r = volume_open(&d, key, read_only ? VOLUME_READ_ONLY : 0, memory, VOLUME_MEMORY, &m->v);
-    if (!r && !read_only && d.blocks > volume_blocks(m->v))
-        r = volume_grow(m->v, d.blocks); /* as large as its file now is */
-    return (int)end_call(m, r);
+    return (int)end_call(m, volume_start(&d, key, m->name, read_only ? VOLUME_READ_ONLY : 0, memory,
+                                         VOLUME_MEMORY, &m->v));
+}
+
+static void free_memory(struct volume_mount *m)
+{
+    if (m->space)
+        pages_free(m->space, VOLUME_MEMORY >> PAGE_SHIFT);
+    if (m->bounce)
+        pages_free(m->bounce, BOUNCE_SIZE >> PAGE_SHIFT);
+    if (m->vectors)
+        pages_free(m->vectors, page_up(port_info.xsave_size) >> PAGE_SHIFT);
 }
 
 int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool read_only,
@@ -742,10 +722,17 @@ int volume_mount(uint32_t number, const char *name, const uint8_t key[32], bool 
     int r = open_disk(m, key, read_only);
     if (!r)
         r = inode_of(m, VOLUME_ROOT, root);
+    if (r && m->v) {
+        begin_call(m);
+        volume_abandon(m->v);
+        end_call(m, 0);
+    }
     if (r && r != -ESTALE) /* whoever judged said why */
         log_line("shelter: volume %s: %s (errno %d)", name, volume_why_not(r), -r);
-    if (r)
+    if (r) {
+        free_memory(m);
         return r;
+    }
     mount_count++;
     timer_set(&m->timer, clock_now() + COMMIT_NS);
     return 0;

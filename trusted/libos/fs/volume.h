@@ -18,9 +18,7 @@
 struct volume_keeper {
     struct anchor_watch watch;
     uint64_t writer;
-    bool wanted;  /* whoever syncs waits for it */
-    bool closing; /* the last state is `last`: false again when the anchor has it */
-    struct volume_state last;
+    struct volume_state last; /* while watch.closing, which ends when the anchor has it */
     /* What was found (NULL: an empty file): 0, or -errno, having said why. */
     int (*judge)(struct volume_keeper *k, const struct volume_state *found);
 };

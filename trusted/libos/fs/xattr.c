@@ -47,7 +47,7 @@ static int check_permitted(const struct inode *i, const char *name, bool write)
         return -EINVAL;
     if (write && type == S_IFDIR && (i->mode & 01000) && !capable(CAP_FOWNER) && uid != i->uid)
         return -EPERM;
-    return inode_allowed(i, write ? 2 : 4) ? 0 : -EACCES;
+    return inode_judge(i, write ? 2 : 4);
 }
 
 static int read_name(uint64_t from, char name[NAME_MAX_ + 1])
@@ -201,7 +201,7 @@ static long with_inode(struct inode *i, const struct request *q, const char *nam
 {
     if (q->kind == LIST)
         return i->volume ? in_volume(i, q, name) : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
-    int r = check_permitted(i, name, q->kind != GET);
+    int r = q->kind != GET && i->fs == FS_DATA ? -EROFS : check_permitted(i, name, q->kind != GET);
     if (r)
         return r;
     if (i->volume)

@@ -114,13 +114,15 @@ static void take_launch(const struct sh_start *s, const struct sgx_report *repor
         refuse_start("the launch config is not the one that CONFIGID binds");
 }
 
-static uint64_t root_at;
+static struct {
+    uint64_t at, size;
+} images[1 + SH_DATA_MAX];
 
-int port_root_read(uint64_t offset, void *buf, uint32_t size)
+int port_image_read(uint32_t number, uint64_t offset, void *buf, uint32_t size)
 {
-    if (offset > start.info.root_size || size > start.info.root_size - offset)
+    if (offset > images[number].size || size > images[number].size - offset)
         return -EIO;
-    sgx_copy_in(buf, root_at + offset, size);
+    sgx_copy_in(buf, images[number].at + offset, size);
     return 0;
 }
 
@@ -242,7 +244,14 @@ void sgx_boot_main(struct port_thread *p)
         refuse_start("the root image is not mapped");
     if (!sgx_rings_init(given.rings))
         refuse_start("the rings are not mapped");
-    root_at = given.root;
+    images[0].at = given.root;
+    images[0].size = given.root_size;
+    for (unsigned i = 0; i < SH_DATA_MAX; i++) {
+        if (given.data[i].size && !sgx_outside(given.data[i].at, given.data[i].size))
+            refuse_start("the image's data is not mapped");
+        images[1 + i].at = given.data[i].at;
+        images[1 + i].size = given.data[i].size;
+    }
     sgx_clock_init(p->slot, given.tsc_hz);
     fill_info(&given, &own);
     if (own.attributes.flags & SGX_ATTR_AEXNOTIFY)

@@ -99,7 +99,7 @@ int unit_start(const uint8_t *root, uint64_t root_size, uint64_t erofs_size, con
         unit_thread(1);
     }
     los_lock();
-    int r = image_open(erofs_size, hash, 1024);
+    int r = image_open(0, erofs_size, hash, 1024);
     if (!r)
         r = tree_init();
     if (!r)
@@ -291,9 +291,10 @@ void port_wake(struct thread *t)
     pthread_mutex_unlock(&p->mutex);
 }
 
-int port_root_read(uint64_t offset, void *buf, uint32_t size)
+int port_image_read(uint32_t number, uint64_t offset, void *buf, uint32_t size)
 {
-    if (offset > unit_host.root_size || size > unit_host.root_size - offset)
+    if (number >= 1 + unit_host.data_count || offset > unit_host.root_size ||
+        size > unit_host.root_size - offset)
         return -EIO;
     memcpy(buf, unit_host.root + offset, size);
     decide_result(0);

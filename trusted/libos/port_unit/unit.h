@@ -9,6 +9,7 @@
 struct unit_host {
     const uint8_t *root; /* root.img */
     uint64_t root_size;
+    uint32_t data_count;  /* sets of data: each the root image's bytes again */
     const uint8_t *sites; /* sites.bin */
     uint64_t sites_size;
     uint8_t *volume; /* number 0; NULL: none */

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// The anchor: the broker remembers the volume's states, and the agent asks it for us.
+//
+// One question is under way at a time, and the volume is used meanwhile; who may not go on before
+// the answer is kept here. Attacks expected here: none but that no answer comes (anchor.h).
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "trusted/guest/volume/server.h"
+
+#define RELEASE_MS 10000 /* for the anchor to hear that the volume is closed */
+
+uint64_t keep_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static bool has_anchor(const struct keeper *k)
+{
+    return k->watch.mode != ANCHOR_NONE;
+}
+
+int keep_start(struct server *s, const struct server_order *o)
+{
+    struct keeper *k = &s->keeper;
+    k->fd = o->away ? SERVER_ANCHOR_FD : -1;
+    if (!o->away)
+        return 0;
+    if (recv(k->fd, &k->hello, sizeof(k->hello), 0) != sizeof(k->hello))
+        return -EPIPE;
+    k->hello.path[sizeof(k->hello.path) - 1] = 0;
+    if (!o->read_only)
+        k->watch.mode = o->strict ? ANCHOR_STRICT : ANCHOR_SESSION;
+    k->watch.pauses = o->pauses;
+    k->watch.limit = o->away * 1000ull;
+    return 0;
+}
+
+/* 0: an answer will come. */
+static int ask_anchor(struct keeper *k, const struct volume_state *state, enum anchor_step step)
+{
+    k->question = (struct anchor_question){.step = step, .state = *state};
+    k->asking = send(k->fd, &k->question, sizeof(k->question), MSG_NOSIGNAL) == sizeof(k->question);
+    return k->asking ? 0 : -EPIPE;
+}
+
+/* What was answered. Who asks for us is gone for ever if it is gone. */
+static int take_answer(struct keeper *k)
+{
+    struct anchor_answer *a = &k->answer;
+    ssize_t n = recv(k->fd, a, sizeof(*a), 0);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return -EAGAIN;
+    k->asking = false;
+    if (n != sizeof(*a))
+        *a = (struct anchor_answer){-ESTALE, "the attestation agent ended"};
+    a->text[sizeof(a->text) - 1] = 0;
+    return 0;
+}
+
+int keep_judge(void *ctx, const struct volume_state *found)
+{
+    struct server *s = ctx;
+    struct keeper *k = &s->keeper;
+    int r = 0;
+    if (k->fd < 0)
+        return 0;
+    const char *why = anchor_judge(&k->hello.anchor, found);
+    if (why) {
+        snprintf(k->why, sizeof(k->why), "%s (its key: %s)", why, k->hello.path);
+        return -ESTALE;
+    }
+    if (!found || s->read_only)
+        return 0;
+    r = ask_anchor(k, found, ANCHOR_BEGIN);
+    while (!r && k->asking)
+        take_answer(k);
+    if (r || k->answer.error) {
+        snprintf(k->why, sizeof(k->why), "%s", k->answer.text);
+        return -ESTALE;
+    }
+    anchor_heard(&k->watch, found, keep_now());
+    return 0;
+}
+
+static void tell_news(const struct keeper *k, enum anchor_news news)
+{
+    const struct anchor_watch *w = &k->watch;
+    const char *then = w->pauses ? "wait until it answers" : "fail (EIO)", *why = k->answer.text;
+    unsigned long limit = w->limit / 1000;
+    char line[SERVER_LINE_MAX];
+    if (news == ANCHOR_LOST)
+        snprintf(line, sizeof(line), "%s; nothing is written to it any more", why);
+    else if (news == ANCHOR_AWAY)
+        snprintf(line, sizeof(line),
+                 "the broker does not have its newest state: %s; changes go on for %lu s, then "
+                 "they %s",
+                 why, limit, then);
+    else if (news == ANCHOR_OVER)
+        snprintf(line, sizeof(line), "without the broker for more than %lu s (%s): changes %s",
+                 limit, why, then);
+    else if (news == ANCHOR_BACK)
+        snprintf(line, sizeof(line), "the broker has its newest state again");
+    if (news != ANCHOR_NO_NEWS)
+        serve_tell(line);
+}
+
+int keep_may_change(const struct server *s)
+{
+    int r = anchor_may_change(&s->keeper.watch, keep_now());
+    return r == -EAGAIN && s->keeper.hurried ? -EIO : r;
+}
+
+/* Who waits for states that the anchor has, or in vain. */
+static void answer_synced(struct server *s)
+{
+    struct keeper *k = &s->keeper;
+    size_t left = 0;
+    int r = keep_may_change(s);
+    for (size_t i = 0; i < k->synced_count; i++) {
+        bool has = anchor_has(&k->watch, &k->synced[i].state);
+        if (has || r == -EIO || (k->hurried && k->watch.away))
+            serve_answer(s, k->synced[i].unique, has ? 0 : -EIO, 0);
+        else
+            k->synced[left++] = k->synced[i];
+    }
+    k->synced_count = left;
+}
+
+size_t keep_take_held(struct server *s)
+{
+    struct keeper *k = &s->keeper;
+    if (!k->held_count || keep_may_change(s) == -EAGAIN)
+        return 0;
+    struct held h = k->held[0];
+    k->held_count--;
+    memmove(k->held, k->held + 1, k->held_count * sizeof(h));
+    memcpy(s->in, h.request, h.size);
+    free(h.request);
+    return h.size;
+}
+
+long keep_round(struct server *s)
+{
+    struct keeper *k = &s->keeper;
+    struct volume_state state;
+    if (!has_anchor(k))
+        return -1;
+    volume_state(s->v, &state);
+    if (!k->asking && anchor_is_due(&k->watch, &state, keep_now())) {
+        k->watch.wanted = false;
+        if (ask_anchor(k, &state, ANCHOR_ADVANCE))
+            keep_heard(s);
+    }
+    answer_synced(s);
+    long left = (long)(k->watch.due - keep_now());
+    return k->watch.lost ? -1 : left < 0 || k->asking ? ANCHOR_PERIOD_MS : left;
+}
+
+void keep_heard(struct server *s)
+{
+    struct keeper *k = &s->keeper;
+    uint64_t now = keep_now();
+    if (take_answer(k))
+        return;
+    int r = k->answer.error;
+    tell_news(k, r ? anchor_failed(&k->watch, r, now)
+                   : anchor_heard(&k->watch, &k->question.state, now));
+    if (!r)
+        volume_anchored(s->v, &k->question.state);
+}
+
+int keep_hold(struct server *s, size_t size)
+{
+    struct keeper *k = &s->keeper;
+    uint8_t *copy = malloc(size);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, s->in, size);
+    k->held[k->held_count++] = (struct held){copy, size};
+    return 0;
+}
+
+void keep_synced(struct server *s, const uint64_t *waiters, size_t count, int error)
+{
+    struct keeper *k = &s->keeper;
+    struct volume_state state;
+    bool later = !error && k->watch.mode == ANCHOR_STRICT;
+    volume_state(s->v, &state);
+    for (size_t i = 0; i < count; i++) {
+        if (later && k->synced_count < SERVER_WAITERS)
+            k->synced[k->synced_count++] = (struct synced){waiters[i], state};
+        else
+            serve_answer(s, waiters[i], later ? -EIO : error, 0);
+    }
+    k->watch.wanted = k->watch.wanted || later;
+}
+
+/* The last state, if it can be had in time. */
+static void release_anchor(struct keeper *k, const struct volume_state *last)
+{
+    struct timeval limit = {.tv_sec = RELEASE_MS / 1000};
+    (void)setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    if (k->asking && take_answer(k))
+        return;
+    if (!ask_anchor(k, last, ANCHOR_RELEASE))
+        take_answer(k);
+}
+
+int keep_close(struct server *s)
+{
+    struct volume_state last;
+    if (s->keeper.watch.lost) {
+        volume_abandon(s->v);
+        return -EIO;
+    }
+    int r = volume_close_at(s->v, &last);
+    if (!r && has_anchor(&s->keeper))
+        release_anchor(&s->keeper, &last);
+    return r;
+}
