@@ -139,6 +139,11 @@ static void one_round(struct guest *g)
     for (size_t i = 0; i < SH_SESSION_MAX; i++)
         if (is_ready(&p, status[i]) && g->sessions[i].state == GUEST_STARTING)
             guest_session_started(g, &g->sessions[i]);
+    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
+        if (is_ready(&p, said[i])) {
+            char line[GUEST_LINE];
+            guest_session_tell(g, line, guest_volume_said(g, i, line));
+        }
     if (is_ready(&p, signals))
         reap_children(g);
     for (size_t i = 0; i < SH_SESSION_MAX; i++) {
@@ -146,11 +151,6 @@ static void one_round(struct guest *g)
         if (g->sessions[i].state != GUEST_UNUSED)
             guest_session_pump(g, &g->sessions[i], is_ready(&p, in[i]), out_ready);
     }
-    for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
-        if (is_ready(&p, said[i])) {
-            char line[GUEST_LINE];
-            guest_session_tell(g, line, guest_volume_said(g, i, line));
-        }
     if (notify >= 0 && p.fds[notify].revents & POLLIN)
         guest_publish_take(g);
     if (is_ready(&p, agent))

@@ -98,18 +98,23 @@ enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state 
     return away ? ANCHOR_BACK : ANCHOR_NO_NEWS;
 }
 
+enum anchor_news anchor_waited(struct anchor_watch *w, uint64_t now_ms)
+{
+    if (!w->away || w->over || w->lost || now_ms - w->heard <= w->limit)
+        return ANCHOR_NO_NEWS;
+    w->over = true;
+    return ANCHOR_OVER;
+}
+
 enum anchor_news anchor_failed(struct anchor_watch *w, int error, uint64_t now_ms)
 {
-    bool first = !w->away, over = now_ms - w->heard > w->limit;
+    bool first = !w->away;
     w->away = true;
     w->due = now_ms + ANCHOR_PERIOD_MS;
     if (error == -ESTALE) {
         w->lost = true;
         return ANCHOR_LOST;
     }
-    if (over && !w->over) {
-        w->over = true;
-        return ANCHOR_OVER;
-    }
-    return first && !over ? ANCHOR_AWAY : ANCHOR_NO_NEWS;
+    enum anchor_news over = anchor_waited(w, now_ms);
+    return over || !first ? over : ANCHOR_AWAY;
 }

@@ -79,6 +79,8 @@ enum anchor_news { ANCHOR_NO_NEWS, ANCHOR_LOST, ANCHOR_AWAY, ANCHOR_OVER, ANCHOR
 /* An answer came: it has `state`. */
 enum anchor_news anchor_heard(struct anchor_watch *w, const struct volume_state *state,
                               uint64_t now_ms);
+/* Time went by. */
+enum anchor_news anchor_waited(struct anchor_watch *w, uint64_t now_ms);
 /* It did not take the state. -ESTALE: and never will. */
 enum anchor_news anchor_failed(struct anchor_watch *w, int error, uint64_t now_ms);
 

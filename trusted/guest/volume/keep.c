@@ -155,6 +155,7 @@ long keep_round(struct server *s)
     if (!has_anchor(k))
         return -1;
     volume_state(s->v, &state);
+    tell_news(k, anchor_waited(&k->watch, keep_now()));
     if (!k->asking && anchor_is_due(&k->watch, &state, keep_now())) {
         k->watch.wanted = false;
         if (ask_anchor(k, &state, ANCHOR_ADVANCE))
