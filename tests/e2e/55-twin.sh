@@ -115,6 +115,36 @@ for tee in $TEES; do
     check "$tee: sealed, on a terminal: nothing" sh -c "! grep -q LEAK '$T/o'"
 done
 
+# --- frozen, or not to go together: one answer for both, before anything starts ---
+build offline -c '/bin/probe leak' --network none --lock
+build mounts --mount /data
+frozen() { # NAME PATTERN OPTION…
+    for tee in $TEES; do
+        timeout 60 "$SHELTER" run --rm --tee $tee "${@:3}" >/dev/null 2>"$T/err" </dev/null
+        { echo "status $?"; grep -v simulated "$T/err"; } >"$T/frozen.$tee"
+    done
+    same "$1: the same answer" "$(cat "$T/frozen.sgx-sim")" "$(cat "$T/frozen.tdx-sim")"
+    check "$1: refused" grep -qE -e "$2" "$T/frozen.sgx-sim"
+    check "$1: ... by status" grep -qx "status 125" "$T/frozen.sgx-sim"
+}
+frozen "a locked command" 'locked' sealed /bin/probe
+frozen "a locked environment" 'locked' -e A=c sealed
+frozen "a locked user" 'locked' -u root sealed
+frozen "a locked directory" 'locked' -w / sealed
+frozen "a locked host name" 'locked' --hostname other sealed
+frozen "a locked network" 'locked' --network user offline
+frozen "a host name that is none" '--hostname .a b.: use' --hostname 'a b' twin
+frozen "a port of the agent's" '8006' -p 8006:8006 twin
+frozen "a mount that the image does not know" 'mount' -v "$T:/data" twin
+for other in "--allow exec" "--mount /data" "--mount /bin:cover"; do
+    # shellcheck disable=SC2086 # two words
+    status "secrets and $other" 125 "$SHELTER" build -q -t both -r "$T/root.tar" -c /bin/probe \
+        --secret key=kbs:///a/b/c $other
+    one_line "do not go together" 'secret'
+done
+status "a mount over what the image has" 125 "$SHELTER" build -q -t both -r "$T/root.tar" -c /bin/probe --mount /bin
+one_line "must be said" 'cover'
+
 # --- ways to end: PID 1 has no default actions but for faults and KILL ---
 for how in exit abort segv kill term; do
     for tee in $TEES; do
