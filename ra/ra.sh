@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     --simulated) own=1 ;;
     --replace) replace=--replace ;;
     --stop) stop=1 ;;
-    -* | '' | *[!A-Za-z0-9._:/-]*) usage ;;
+    -* | '' | [./]* | *[!A-Za-z0-9._:/-]*) usage ;; # a file or folder is no image of the store
     *) images="$images $1" ;;
     esac
     shift

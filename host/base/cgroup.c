@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cgroup for one child: cgroups(7), cgroup_namespaces(7).
+// A cgroup for one child: cgroups(7), cgroup_namespaces(7). /proc/self/cgroup has a line a
+// hierarchy: NUMBER:CONTROLLERS:PATH, without controllers for version 2.
 #include "host/base/cgroup.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,8 +19,17 @@
 
 #define ROOT "/sys/fs/cgroup"
 
-/* The caller's own; owned by the caller; NULL: version 2 is not mounted. */
-static char *find_own(void)
+/* Controllers of version 1, where version 2 has not taken them over. */
+static const struct {
+    const char *name, *limit, *limit2;
+} controllers[SH_CGROUP_OLDER] = {
+    {"memory", "memory.limit_in_bytes", "memory.max"},
+    {"pids", "pids.max", "pids.max"},
+};
+
+/* The caller's own for that controller, "" for version 2; owned by the caller; NULL: there is none.
+ */
+static char *find_own(const char *controller)
 {
     struct stat st;
     char line[4096];
@@ -26,9 +37,16 @@ static char *find_own(void)
     cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
     while (f && fgets(line, sizeof(line), f)) {
         line[strcspn(line, "\n")] = 0;
-        if (!strncmp(line, "0::", 3))
-            return sh_format("%s%s", alone ? ROOT : ROOT "/unified",
-                             strcmp(line + 3, "/") ? line + 3 : "");
+        char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
+        if (!path)
+            continue;
+        *path++ = 0;
+        if (!strcmp(list + 1, controller))
+            return sh_format(ROOT "/%s%s",
+                             *controller ? controller
+                             : alone     ? "."
+                                         : "unified",
+                             strcmp(path, "/") ? path : "");
     }
     return NULL;
 }
@@ -41,16 +59,30 @@ static int write_file(const char *folder, const char *name, const char *text)
 }
 
 /* Where there is no such controller, there is no such file. */
-static void set_limit(const char *folder, const char *name, uint64_t limit)
+static bool set_limit(const char *folder, const char *name, uint64_t limit)
 {
     char text[24];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)limit);
-    (void)write_file(folder, name, text);
+    return !write_file(folder, name, text);
+}
+
+/* A folder for the limit that version 2 could not set; NULL: nor can version 1. */
+static char *make_older(size_t i, const char *name, uint64_t limit)
+{
+    cleanup_free char *own = find_own(controllers[i].name);
+    cleanup_free char *folder = own ? sh_format("%s/shelter-%s", own, name) : NULL;
+    if (!folder || (mkdir(folder, 0755) && errno != EEXIST))
+        return NULL;
+    if (set_limit(folder, controllers[i].limit, limit))
+        return sh_take_ptr(folder);
+    rmdir(folder);
+    return NULL;
 }
 
 bool sh_cgroup_make(struct sh_cgroup *c, const char *name, uint64_t memory, uint64_t threads)
 {
-    cleanup_free char *own = find_own();
+    const uint64_t limits[SH_CGROUP_OLDER] = {memory, threads};
+    cleanup_free char *own = find_own("");
     cleanup_free char *folder = own ? sh_format("%s/shelter-%s", own, name) : NULL;
     *c = (struct sh_cgroup){.fd = -1};
     if (!folder || (mkdir(folder, 0755) && errno != EEXIST))
@@ -60,10 +92,43 @@ bool sh_cgroup_make(struct sh_cgroup *c, const char *name, uint64_t memory, uint
         return false;
     /* Refused where processes stand beside it; then it has no limits. */
     (void)write_file(own, "cgroup.subtree_control", "+pids +memory");
-    set_limit(folder, "memory.max", memory);
-    set_limit(folder, "pids.max", threads);
+    c->limited = true;
+    for (size_t i = 0; i < SH_CGROUP_OLDER; i++) {
+        if (!set_limit(folder, controllers[i].limit2, limits[i]))
+            c->limited &= (c->older[i] = make_older(i, name, limits[i])) != NULL;
+    }
     c->folder = sh_take_ptr(folder);
     return true;
+}
+
+/* Three times, since what is not there yet may start others meanwhile. */
+static void move_to_older(const struct sh_cgroup *c)
+{
+    char line[24];
+    cleanup_free char *path = sh_format("%s/cgroup.procs", c->folder);
+    for (unsigned round = 0; round < 3; round++) {
+        cleanup_fclose FILE *f = fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f)) {
+            for (size_t i = 0; i < SH_CGROUP_OLDER; i++) {
+                if (c->older[i])
+                    (void)write_file(c->older[i], "cgroup.procs", line);
+            }
+        }
+    }
+}
+
+void sh_cgroup_settle(const struct sh_cgroup *c)
+{
+    if (!c->older[0] && !c->older[1])
+        return;
+    pid_t pid = fork();
+    if (!pid && !fork()) {
+        syscall(SYS_close_range, 0, ~0u, 0); /* a lock that is held is not held longer for us */
+        move_to_older(c);
+    }
+    if (!pid)
+        _exit(0);
+    waitpid(pid, NULL, 0);
 }
 
 pid_t sh_cgroup_fork(const struct sh_cgroup *c, uint64_t flags)
@@ -87,6 +152,11 @@ void sh_cgroup_remove(struct sh_cgroup *c)
     (void)write_file(c->folder, "cgroup.kill", "1"); /* Linux 5.14 */
     for (unsigned k = 0; k < 500 && rmdir(c->folder) && errno == EBUSY; k++)
         nanosleep(&pause, NULL);
+    for (size_t i = 0; i < SH_CGROUP_OLDER; i++) {
+        for (unsigned k = 0; c->older[i] && k < 50 && rmdir(c->older[i]) && errno == EBUSY; k++)
+            nanosleep(&pause, NULL);
+        free(c->older[i]);
+    }
     close(c->fd);
     free(c->folder);
     *c = (struct sh_cgroup){.fd = -1};

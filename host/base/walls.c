@@ -127,23 +127,30 @@ int sh_wall_network(void)
     return unshare(CLONE_NEWNET) ? -errno : 0;
 }
 
-int sh_wall_user(uid_t uid, gid_t gid, bool low_ports)
+int sh_wall_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0}};
+    struct __user_cap_data_struct now[2] = {{0}};
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capget, &head, now))
+        return -errno;
+    kept &= now[0].permitted;
+    struct __user_cap_data_struct left[2] = {{.permitted = kept, .effective = kept}};
+    return syscall(SYS_capset, &head, left) ? -errno : 0;
+}
+
+int sh_wall_user(uid_t uid, gid_t gid, bool low_ports)
+{
     int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
     low_ports = low_ports && !geteuid();
-    if (low_ports) {
-        none[0].permitted = none[0].effective = 1u << CAP_NET_BIND_SERVICE;
+    if (low_ports)
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    }
     /* In a user namespace of ours there is nobody else to become. */
     if (!r && !geteuid() &&
         (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) &&
         errno != EINVAL && errno != EPERM)
         r = -errno;
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    return !r && syscall(SYS_capset, &head, none) ? -errno : r;
+    return r ? r : sh_wall_capabilities(low_ports ? 1u << CAP_NET_BIND_SERVICE : 0);
 }
 
 unsigned sh_walls_landlock_abi(void)

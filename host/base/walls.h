@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 
@@ -53,6 +54,9 @@ int sh_wall_network(void); /* nothing in it, not even loopback */
  * 1024. */
 int sh_wall_user(uid_t uid, gid_t gid, bool low_ports);
 #define SH_WALL_UID_FIRST 0x70000000u /* + a number that no other run has now */
+
+/* Who it is stays; of what it may do as root, no more than `kept` (bit n: capability n). */
+int sh_wall_capabilities(uint32_t kept);
 
 /* Also TCP, where `network` is false and Linux is 6.7 or newer. */
 int sh_wall_landlock(bool network);

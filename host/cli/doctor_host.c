@@ -114,9 +114,12 @@ static void check_cgroup(cJSON *checks)
     cleanup_free char *name = sh_format("doctor-%d", (int)getpid());
     bool ok = sh_cgroup_make(&c, name, 1 << 20, 1);
     sh_check_add(checks, "cgroup", true, NULL, "%s",
-                 ok ? "one for each instance"
-                    : "none may be made: an instance is limited as its user's programs are; start "
-                      "as root, or in a delegated one (systemd-run --user -p Delegate=yes)");
+                 c.limited ? "one for each instance, with limits of memory and threads"
+                 : ok
+                     ? "one for each instance, but without limits: the controllers memory and "
+                       "pids cannot be used here"
+                     : "none may be made: an instance is limited as its user's programs are; start "
+                       "as root, or in a delegated one (systemd-run --user -p Delegate=yes)");
     sh_cgroup_remove(&c);
 }
 

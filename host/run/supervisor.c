@@ -357,6 +357,8 @@ static int execute_child(struct supervisor *s, struct sh_error *err)
                        CGROUP_THREADS);
         r = sh_child_start(argv.v, keep, sizeof(keep) / sizeof(*keep), &s->cgroup,
                            confine ? &walls : NULL, &s->child, &why);
+        if (!r)
+            sh_cgroup_settle(&s->cgroup);
         if (r && s->child.exec_errno)
             end_by_death(s, SH_DEATH_UNBORN, s->child.exec_errno);
         else if (r)

@@ -175,6 +175,11 @@ static void try_network(void)
     TRY3("vsock", socket, AF_VSOCK, SOCK_STREAM, 0);
     TRY3("raw", socket, AF_INET, SOCK_RAW, 1);
     TRY3("inet", socket, AF_INET, SOCK_STREAM, 0);
+    TRY3("packets", setsockopt, 3, SOL_SOCKET, 26 /* SO_ATTACH_FILTER */);
+    TRY3("above_tcp", setsockopt, 3, 6 /* TCP */, 31 /* TCP_ULP */);
+    TRY3("multicast", setsockopt, 3, 0 /* IP */, 35 /* IP_ADD_MEMBERSHIP */);
+    TRY3("zerocopy", getsockopt, 3, 6 /* TCP */, 35 /* TCP_ZEROCOPY_RECEIVE */);
+    TRY3("of_peer", getsockopt, 3, SOL_SOCKET, 17 /* SO_PEERCRED */);
     TRY3("terminal", ioctl, 0, 0x5412 /* TIOCSTI */, "x");
 }
 

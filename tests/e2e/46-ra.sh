@@ -37,6 +37,13 @@ status "it stops" 0 sh ra.sh --stop
 check "and is gone" until_true 10 sh -c "! curl -sk -m 2 $address/healthz"
 status "stopping twice is an error" 125 sh ra.sh --stop
 status "an unknown option" 125 sh ra.sh --dance
+# A file that somebody left beside is no image, whatever it calls itself.
+(cd "$T/elsewhere" && cp "$SHELTER_STORE/images/$("$SHELTER" images -q --no-trunc | head -n 1)/reference.json" planted:latest)
+for planted in ./planted "$T/elsewhere/planted" planted; do
+    (cd "$T/elsewhere" && sh "$ROOT/ra/ra.sh" -l 127.0.0.1:0 "$planted" >"$T/out" 2>"$T/err")
+    same "a file in place of an image: $planted" "$?" 125
+done
+same "none of them is known" "$("$SHELTER" broker list | grep -c planted)" 0
 
 # --- the original's two command lines with -i, from another folder, and -f beside them ---
 [ -f "$ROOT/build/base/vmlinux" ] && [ -f "$ROOT/build/base/initramfs" ] || { skip "ra: no build/base (make tools)"; exit 0; }

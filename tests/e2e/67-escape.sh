@@ -17,6 +17,7 @@ cp -r "$image" "$T/image"
 chmod -R a+rX "$T"
 image=$T/image
 status "doctor" 0 "$SHELTER" doctor
+cp "$T/out" "$T/doctor"
 grep -qE '^  ok wall +a PID namespace$' "$T/out" && namespaces=1 || namespaces=
 launch() { # WORD…: a launch config
     printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = '"'''"'\n'
@@ -55,7 +56,7 @@ for user in "${users[@]}"; do
         same "user $user, $speed: all that gets through" \
             "$(grep -vE ' EPERM$|^gadget|^end$' "$T/out" | tr '\n' ' ')" \
             "clone3 ENOSYS "
-        check "user $user, $speed: it tried all" [ "$(grep -c ' EPERM$' "$T/out")" -ge 55 ]
+        check "user $user, $speed: it tried all" [ "$(grep -c ' EPERM$' "$T/out")" -ge 60 ]
     done
     words=(/bin/escape helper)
     set_up "$user" --network=user
@@ -94,6 +95,8 @@ for user in "${users[@]}"; do
     fi
     same "user $user: its helper has a filter and gets no new rights" \
         "$(field "$helper" NoNewPrivs) $(field "$helper" Seccomp)" "1 2"
+    check "user $user: its helper may read and signal, no more ($(field "$helper" CapEff))" \
+        [ $((0x$(field "$helper" CapPrm) & ~0x24)) = 0 ]
     same "user $user: no environment" \
         "$(tr -d '\0' <"/proc/$helper/environ" | wc -c) $(tr -d '\0' <"/proc/$child/environ" | wc -c)" "0 0"
     if [ -n "$namespaces" ]; then
@@ -138,6 +141,21 @@ if [ "$(id -u)" = 0 ] && [ -n "$namespaces" ]; then
     check "without namespaces: why" grep -q "cannot confine the enclave's loader" "$T/err"
     set_up 54321 --network=user --require-confinement
     status "with all walls: not refused" 0 "${load[@]}"
+fi
+
+# Limits for all that an instance is, whichever version of cgroups has the controllers.
+if grep -qE '^  ok cgroup +one for each instance, with limits' "$T/doctor"; then
+    status "an instance" 0 "$SHELTER" run -d --name limited --tee sgx-sim -m 64M escape /bin/escape stay
+    until_true 20 sh -c '"$1" logs limited | grep -qx ready' sh "$SHELTER"
+    id=$("$SHELTER" inspect --json limited | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+    groups() { find /sys/fs/cgroup -type d -name "shelter-$id" 2>/dev/null; }
+    limit() { groups | while read -r g; do cat "$g/$1" 2>/dev/null; done; }
+    same "its memory has a limit: its own and a GiB" "$(limit memory.max; limit memory.limit_in_bytes)" $(((64 << 20) + (1 << 30)))
+    same "its threads have one" "$(limit pids.max | sort -u)" 32768
+    members() { groups | while read -r g; do sort "$g/cgroup.procs" | tr '\n' ' '; echo; done | sort -u; }
+    check "all of its processes are in it" until_true 5 eval '[ "$(members | wc -l)" = 1 ] && [ "$(members | wc -w)" -ge 3 ]'
+    status "it is removed" 0 "$SHELTER" rm -f limited
+    check "and its groups are" until_true 5 eval '[ -z "$(groups)" ]'
 fi
 
 # Where the loader is looked for: nobody else may have put it there.

@@ -6,6 +6,8 @@
 #include <asm/sgx.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,8 +87,40 @@ static const struct sh_filter_call common[] = {
 
 /* Sockets that the process outside made; recvmsg brings them. */
 static const struct sh_filter_call sockets[] = {
-    ANY(recvmsg),     ANY(accept4),    ANY(shutdown),   ANY(getsockname),
-    ANY(getpeername), ANY(getsockopt), ANY(setsockopt),
+    ANY(recvmsg), ANY(accept4), ANY(shutdown), ANY(getsockname), ANY(getpeername),
+};
+
+/* Options that calls out set: those that the enclave OS passes on
+ * (trusted/libos/net/option_table.c). Filters of packets, protocols above TCP and groups of
+ * multicast are not for a loader that somebody has taken. */
+#define OPTION(level, name) ((uint32_t)(level) << 16 | (name))
+static const uint32_t options_set[] = {
+    OPTION(SOL_SOCKET, SO_REUSEADDR),
+    OPTION(SOL_SOCKET, SO_KEEPALIVE),
+    OPTION(SOL_SOCKET, SO_REUSEPORT),
+    OPTION(SOL_SOCKET, SO_OOBINLINE),
+    OPTION(SOL_SOCKET, SO_LINGER),
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
+    OPTION(IPPROTO_TCP, TCP_MAXSEG),
+    OPTION(IPPROTO_TCP, TCP_CORK),
+    OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
+    OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
+    OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+    OPTION(IPPROTO_TCP, TCP_SYNCNT),
+    OPTION(IPPROTO_TCP, TCP_LINGER2),
+    OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT),
+    OPTION(IPPROTO_TCP, TCP_WINDOW_CLAMP),
+    OPTION(IPPROTO_TCP, TCP_QUICKACK),
+    OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
+    OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+    OPTION(IPPROTO_IP, IP_TOS),
+    OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
+    OPTION(IPPROTO_IPV6, IPV6_TCLASS),
+};
+static const uint32_t options_read[] = {
+    OPTION(SOL_SOCKET, SO_ERROR),
+    OPTION(SOL_SOCKET, SO_LINGER),
+    OPTION(IPPROTO_TCP, TCP_INFO),
 };
 
 /* The files of volumes, open before. */
@@ -143,13 +177,35 @@ static void put_send(struct sh_filter *f)
     sh_filter_load(f, offsetof(struct seccomp_data, nr));
 }
 
+/* `nr` with one of these options. What is wider than 16 bits is no option of the kernel's either.
+ */
+static void put_options(struct sh_filter *f, uint32_t nr, const uint32_t *list, size_t count)
+{
+    const size_t args = offsetof(struct seccomp_data, args);
+    sh_filter_put(f, BPF_JMP | BPF_JEQ | BPF_K, nr, 0, (uint8_t)(2 * count + 6));
+    sh_filter_load(f, args + 8);
+    sh_filter_put(f, BPF_ALU | BPF_LSH | BPF_K, 16, 0, 0);
+    sh_filter_put(f, BPF_MISC | BPF_TAX, 0, 0, 0);
+    sh_filter_load(f, args + 16);
+    sh_filter_put(f, BPF_ALU | BPF_OR | BPF_X, 0, 0, 0);
+    for (size_t i = 0; i < count; i++) {
+        sh_filter_put(f, BPF_JMP | BPF_JEQ | BPF_K, list[i], 0, 1);
+        sh_filter_return(f, SECCOMP_RET_ALLOW);
+    }
+    sh_filter_load(f, offsetof(struct seccomp_data, nr));
+}
+#define PUT_OPTIONS(f, nr, list) put_options(f, nr, list, sizeof(list) / sizeof((list)[0]))
+
 static int filter_calls(void)
 {
     static struct sh_filter f;
     sh_filter_begin(&f);
     SH_FILTER_CALLS(&f, common, SECCOMP_RET_ALLOW);
-    if (loader.options.network != LOADER_NETWORK_NONE)
+    if (loader.options.network != LOADER_NETWORK_NONE) {
         SH_FILTER_CALLS(&f, sockets, SECCOMP_RET_ALLOW);
+        PUT_OPTIONS(&f, SYS_setsockopt, options_set);
+        PUT_OPTIONS(&f, SYS_getsockopt, options_read);
+    }
     if (loader.options.volume_count)
         SH_FILTER_CALLS(&f, volumes, SECCOMP_RET_ALLOW);
     if (loader.options.driver->simulated)

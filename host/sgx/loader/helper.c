@@ -7,6 +7,7 @@
 // ends as its child ends. A debugger wants to find the enclave in the process it knows of; then
 // they change places.
 #include <errno.h>
+#include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -21,8 +22,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+
 #include "host/attest/aesm.h"
 #include "host/attest/sim_tee.h"
+#include "host/base/util.h"
 #include "host/base/walls.h"
 #include "host/sgx/loader/loader.h"
 
@@ -121,17 +125,20 @@ static bool serve_one(int fd)
     return n > 0;
 }
 
-/* It looks up names and makes quotes: it reads the system's files and the simulated TEE's keys, and
- * writes none; it signals the child. */
+/* It looks up names and makes quotes: it reads the system's files and the simulated TEE's keys
+ * (also of a store that is not root's), and writes none; it signals the child. */
 static void confine_helper(void)
 {
     struct sh_wall_view view = {0};
+    cleanup_free char *resolv = realpath("/etc/resolv.conf", NULL); /* often a link into /run */
     sh_wall_view_add_system(&view);
     sh_wall_view_add(&view, "/etc", SH_WALL_READ);
-    sh_wall_view_add(&view, "/run", SH_WALL_READ); /* resolv.conf leads there */
+    if (resolv)
+        sh_wall_view_add(&view, dirname(resolv), SH_WALL_READ);
     if (loader.options.sim_tee)
         sh_wall_view_add(&view, loader.options.sim_tee, SH_WALL_READ);
     prctl(PR_SET_DUMPABLE, 0);
+    (void)sh_wall_capabilities(1u << CAP_KILL | 1u << CAP_DAC_READ_SEARCH);
     (void)sh_wall_landlock_view(&view, SH_LANDLOCK_NETWORK | SH_LANDLOCK_SIGNALS);
     (void)sh_wall_seccomp_foreign();
     sh_wall_view_free(&view);
