@@ -37,6 +37,16 @@ static bool header_is_good(const struct sgx_image *image)
            h->e_phnum * sizeof(Elf64_Phdr) <= image->size - h->e_phoff;
 }
 
+static bool is_lazy(const Elf64_Phdr *p)
+{
+    return p->p_flags & SH_SEGMENT_LAZY;
+}
+
+static bool is_bare(const Elf64_Phdr *p)
+{
+    return p->p_flags & SH_SEGMENT_BARE;
+}
+
 static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
 {
     uint64_t end = p->p_vaddr + p->p_memsz;
@@ -44,19 +54,14 @@ static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
            end > p->p_vaddr && p->p_vaddr >= SH_ENCLAVE_IMAGE && end <= SH_ENCLAVE_SIZE &&
            p->p_memsz <= SGX_IMAGE_SIZE_MAX && p->p_filesz <= p->p_memsz &&
            p->p_offset <= image->size && p->p_filesz <= image->size - p->p_offset &&
-           !((p->p_flags & PF_W) && (p->p_flags & PF_X));
+           !((p->p_flags & PF_W) && (p->p_flags & PF_X)) && !(is_bare(p) && p->p_filesz);
 }
 
-static bool is_lazy(const Elf64_Phdr *p)
-{
-    return p->p_flags & SH_SEGMENT_LAZY;
-}
-
-/* They follow each other and come last. */
+/* They follow each other, and only bare ones follow them. */
 static bool take_lazy(struct sgx_image *image, const Elf64_Phdr *p)
 {
     if (!is_lazy(p))
-        return !image->lazy;
+        return !image->lazy || is_bare(p);
     if (!image->lazy)
         image->lazy = image->data + p->p_offset;
     if (image->data + p->p_offset != image->lazy + image->lazy_size)
@@ -82,7 +87,8 @@ int sgx_image_open(struct sgx_image *image, const void *data, size_t size, struc
         last = p->p_vaddr + p->p_memsz;
         if (is_lazy(p))
             continue;
-        image->end = last;
+        if (!image->lazy)
+            image->end = last;
         if (p->p_flags & SH_SEGMENT_TCS) {
             image->tcs = p->p_vaddr;
             tcs += (unsigned)(p->p_memsz / SGX_PAGE_SIZE);
@@ -117,7 +123,7 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
             memcpy(page, image->data + p->p_offset + at, n < sizeof(page) ? n : sizeof(page));
             if (!at && (p->p_flags & SH_SEGMENT_IDENTITY))
                 memcpy(page, identity, SGX_IDENTITY_SIZE);
-            r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags), err);
+            r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags), !is_bare(p), err);
         }
     }
     return r;
@@ -140,13 +146,14 @@ int sgx_image_segments(const struct sgx_image *image,
 }
 
 static int measure_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
-                        struct sh_error *err)
+                        bool measured, struct sh_error *err)
 {
     struct sgx_measure *m = arg;
     int r = sgx_measure_add(m, offset, flags);
     if (r)
         return sh_fail(err, r, "base/enclave has a page that cannot be measured");
-    sgx_measure_extend(m, offset, page);
+    if (measured)
+        sgx_measure_extend(m, offset, page);
     return 0;
 }
 

@@ -14,15 +14,16 @@
 #define SGX_IMAGE_SIZE_MAX (64u << 20)
 #define SGX_IDENTITY_SIZE 48u
 
-/* Gets a page-aligned page; `offset` is from SECS.BASEADDR, `flags` are SECINFO's. */
+/* Gets a page-aligned page; `offset` is from SECS.BASEADDR, `flags` are SECINFO's. `measured`: with
+ * its contents. */
 typedef int sgx_image_page_fn(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
-                              struct sh_error *err);
+                              bool measured, struct sh_error *err);
 
 /* A file that was checked whole. It points into the caller's bytes. */
 struct sgx_image {
     const uint8_t *data;
     size_t size;
-    uint64_t start, end; /* of its pages in ELRANGE, without the lazy ones, which follow */
+    uint64_t start, end; /* of its pages in ELRANGE, without the lazy ones and what follows them */
     const uint8_t *lazy; /* bytes of the lazy segments */
     uint64_t lazy_size;
     uint64_t tcs;   /* its only one */

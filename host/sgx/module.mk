@@ -68,7 +68,7 @@ $(B)/sgx-loader: $(B)/o/host/sgx/loader/main.o $(B)/loader.a
 all: $(B)/sgx-loader
 
 # The same parts in an attacker's hands.
-$(B)/tests/sgx-loader-hostile: $(patsubst %,$(B)/o/tests/adversary/%.o,loader_main hostile attack lesser) $(B)/loader.a
+$(B)/tests/sgx-loader-hostile: $(patsubst %,$(B)/o/tests/adversary/%.o,loader_main hostile attack bare lesser) $(B)/loader.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(LOADER_LINK)

@@ -38,6 +38,9 @@
 #define SH_SEGMENT_LAZY                                                                            \
     0x00400000u /* at the end of the file and of the image, in one piece: not                      \
                    added at the start. Its SHA-256 stands in a measured page */
+#define SH_SEGMENT_BARE                                                                            \
+    0x00800000u /* added without its contents being measured (no EEXTEND), since the enclave       \
+                   clears it before use; some may follow the lazy ones */
 
 /* RDI at EEXIT. */
 enum sh_out {

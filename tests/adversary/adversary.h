@@ -12,6 +12,9 @@
 bool lesser_init(const char *what);
 void lesser_begin(void); /* before it is built */
 
+/* bare.c: fills what is not measured; before it is built. */
+void bare_begin(void);
+
 int attack_init(unsigned every, struct sh_error *err); /* after the enclave was built */
 void attack_arm(struct loader_thread *t);              /* before the calling thread enters */
 /* At an exit: the next leaf, or 0 if the exit is none of the attack's. */

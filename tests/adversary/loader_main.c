@@ -6,7 +6,8 @@
 //   --without WHAT    make the enclave without "exinfo" or "kss" ("nothing": as it should be),
 //   under a
 //                     signature of its own
-// With either, AEX-Notify is off unless --notify on says otherwise.
+// With either, AEX-Notify is off unless --notify on says otherwise. Always: what is not measured of
+// the enclave is full of addresses at its start (bare.c).
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@ static struct sh_slot *make_slot(void)
     static bool begun;
     if (lesser && !begun)
         lesser_begin();
+    if (!begun)
+        bare_begin();
     begun = true;
     return hostile ? hostile_slot() : loader_make_slot();
 }

@@ -46,27 +46,34 @@ static int map_file(const char *path, const char *what, uint64_t limit, struct b
     return 0;
 }
 
-static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
+static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags, bool measured,
                     struct sh_error *err)
 {
-    return sgx_enclave_add(&loader.enclave, offset, page, SGX_PAGE_SIZE, flags, true, err);
+    return sgx_enclave_add(&loader.enclave, offset, page, SGX_PAGE_SIZE, flags, measured, err);
 }
 
-static int map_segment(void *arg, uint64_t offset, uint64_t size, int prot, struct sh_error *err)
+/* Pages that come later may get any rights: the enclave gives them. Up to `*end` that was done. */
+static int map_segment(void *end, uint64_t offset, uint64_t size, int prot, struct sh_error *err)
 {
-    return sgx_enclave_map(&loader.enclave, offset, size, prot, err);
+    uint64_t *from = end;
+    int r = sgx_enclave_map(&loader.enclave, offset, size, prot, err);
+    if (!r && offset > *from)
+        r = sgx_enclave_map(&loader.enclave, *from, offset - *from, 7, err);
+    if (offset >= *from)
+        *from = offset + size;
+    return r;
 }
 
-/* Pages that come later may get any rights: the enclave gives them. */
 static int map_all(struct sh_error *err)
 {
     const struct sgx_image *i = &loader.image;
-    int r = sgx_image_segments(i, map_segment, NULL, err);
+    uint64_t end = i->end;
+    int r = sgx_image_segments(i, map_segment, &end, err);
     if (!r)
         r = sgx_enclave_map(&loader.enclave, SH_ENCLAVE_LOWEST, i->start - SH_ENCLAVE_LOWEST, 7,
                             err);
     if (!r)
-        r = sgx_enclave_map(&loader.enclave, i->end, SH_ENCLAVE_SIZE - i->end, 7, err);
+        r = sgx_enclave_map(&loader.enclave, end, SH_ENCLAVE_SIZE - end, 7, err);
     return r;
 }
 

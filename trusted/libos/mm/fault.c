@@ -13,7 +13,7 @@
 
 #define BATCH_MIN 16u
 #define BATCH_MAX 256u
-#define FILE_BATCH 4u
+#define FILE_BATCH_MAX 16u
 
 static int refuse_access(struct mm_fault *f, int signo, int code, int r)
 {
@@ -22,30 +22,25 @@ static int refuse_access(struct mm_fault *f, int signo, int code, int r)
     return r;
 }
 
-/* Anonymous memory, from addr on: more each time when the program walks through an area. Threads
- * may walk at once: it is a guess. */
+/* From addr on: more each time when the program walks through an area. Threads may walk at once: it
+ * is a guess. A page of a file costs more than the fault that it saves (it is copied, hashed and
+ * accepted), so others come along only for who walks. */
 static uint64_t batch_count(struct area *a, uint64_t addr)
 {
+    uint32_t first = a->file ? 1 : BATCH_MIN, most = a->file ? FILE_BATCH_MAX : BATCH_MAX;
     uint32_t batch = __atomic_load_n(&a->batch, __ATOMIC_RELAXED);
     bool row = addr == __atomic_load_n(&a->next_fault, __ATOMIC_RELAXED) && batch;
-    batch = row ? MIN(batch * 2, BATCH_MAX) : BATCH_MIN;
+    batch = row ? MIN(batch * 2, most) : first;
     __atomic_store_n(&a->batch, batch, __ATOMIC_RELAXED);
     uint64_t count = MIN(batch, 512 - page_slot(addr)); /* all of one lock */
     __atomic_store_n(&a->next_fault, addr + (count << PAGE_SHIFT), __ATOMIC_RELAXED);
     return count;
 }
 
-/* A page of a file costs nearly as much as the fault that it saves (it is copied, hashed and
- * accepted), so only its nearest neighbours come along, on both sides. */
-static int populate_around(struct area *a, uint64_t addr)
+static int populate_from(struct area *a, uint64_t addr)
 {
-    if (a->locked) /* on fault: this page and no other */
-        return page_populate(a, addr, 1);
-    if (!a->file)
-        return page_populate(a, addr, batch_count(a, addr));
-    uint64_t start = addr & ~(FILE_BATCH * PAGE_SIZE - 1), end = start + FILE_BATCH * PAGE_SIZE;
-    start = MAX(start, a->start);
-    int r = page_populate(a, start, (end - start) >> PAGE_SHIFT);
+    /* Locked on fault: this page and no other. */
+    int r = page_populate(a, addr, a->locked ? 1 : batch_count(a, addr));
     return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 
@@ -80,7 +75,7 @@ static bool fault_beside(uint64_t addr, int access)
         return false;
     uint8_t state = page_state(addr);
     if (!state) {
-        if (populate_around(a, addr))
+        if (populate_from(a, addr))
             return false;
         state = page_state(addr);
     }
@@ -124,7 +119,7 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     uint8_t state = page_state(addr);
     int r;
     do {
-        r = state ? 0 : populate_around(a, addr);
+        r = state ? 0 : populate_from(a, addr);
         state = page_state(addr);
         if (state && !(state & access)) { /* a first write */
             r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);

@@ -22,6 +22,9 @@ static _Alignas(4096) uint8_t exc_stack[EXC_STACK_SIZE];
 static _Alignas(4096) uint8_t first_stack[KSTACK_SIZE];
 static _Alignas(4096) uint8_t boot_xsave[XSAVE_SIZE];
 _Alignas(4096) uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
+/* Of the program's first thread. */
+static _Alignas(4096) uint8_t program_block[SGX_BLOCK_PAGES * PAGE_SIZE];
+static _Alignas(4096) uint8_t program_stack[KSTACK_SIZE];
 
 extern const uint8_t sgx_boot_tcs[];
 
@@ -71,12 +74,20 @@ static void *early_pages(uint64_t size)
     return (void *)start.info.zone_end;
 }
 
-/* Likewise, above a page that is never there. */
-static void *early_guarded(uint64_t size)
+/* What starts as zeros is added but not measured, which would cost more than all else: until here
+ * it is what the host likes. Nothing of it was read so far: the boot thread, as the entry code and
+ * exceptions know it, is measured, and has no struct thread yet. Of the stack that we are on, what
+ * is in use stays. */
+#define IN_USE 1024u
+static __attribute__((noinline)) void clear_bare(void)
 {
-    void *p = early_pages(size);
-    start.info.zone_end -= PAGE_SIZE;
-    return p;
+    extern char sgx_bss[], sgx_bss_end[];
+    uint64_t used = (uint64_t)__builtin_frame_address(0) - IN_USE;
+    memset(sgx_bss, 0, (size_t)(sgx_bss_end - sgx_bss));
+    memset(exc_stack, 0, sizeof(exc_stack));
+    memset(first_stack, 0, used - (uint64_t)first_stack);
+    memset(program_block, 0, sizeof(program_block));
+    memset(program_stack, 0, sizeof(program_stack));
 }
 
 /* Copies `size` bytes of the host's there. */
@@ -183,12 +194,12 @@ static _Noreturn void move_first(struct port_thread *p, struct thread *t)
     p->thread = &boot;
     __asm__ volatile("wrgsbase %0" : : "r"(&boot) : "memory");
     sgx_notify = true;
-    struct port_thread *first = sgx_block_make(early_guarded(SGX_BLOCK_PAGES << PAGE_SHIFT));
+    struct port_thread *first = sgx_block_make(program_block);
     if (!first)
         refuse_start("the host makes no thread for the program");
     sgx_thread_bind(first, t);
     /* The boot thread is still on t's. */
-    first->entry_stack = (uint64_t)early_guarded(KSTACK_SIZE) + KSTACK_SIZE;
+    first->entry_stack = (uint64_t)program_stack + KSTACK_SIZE;
     sgx_first = first;
     __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
     if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
@@ -221,6 +232,7 @@ void sgx_boot_main(struct port_thread *p)
 {
     static const struct sgx_targetinfo nobody;
     static const uint8_t nothing[64];
+    clear_bare();
     struct thread *t = los_first_thread((uint64_t)first_stack + KSTACK_SIZE);
     t->port = p;
     p->thread = t;

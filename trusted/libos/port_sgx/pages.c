@@ -41,9 +41,19 @@ static void announce_pages(uint64_t addr, uint64_t count)
         SGX_CALL(.nr = SH_CALL_COMMIT, .args = {addr, count << PAGE_SHIFT});
 }
 
+/* The zone's beginning is there from the start (enclave.lds), with what the host put into it. */
+static bool is_bare(uint64_t addr)
+{
+    extern const char sgx_zone[], sgx_zone_meta_end[], sgx_zone_pages[], sgx_zone_pages_end[];
+    return (addr >= (uint64_t)sgx_zone && addr < (uint64_t)sgx_zone_meta_end) ||
+           (addr >= (uint64_t)sgx_zone_pages && addr < (uint64_t)sgx_zone_pages_end);
+}
+
 int port_pages_add(uint64_t addr, uint64_t count, int prot)
 {
     const uint64_t fresh = REG | SGX_SECINFO_PENDING | SGX_SECINFO_R | SGX_SECINFO_W;
+    for (; count && is_bare(addr); count--, addr += PAGE_SIZE)
+        memset((void *)addr, 0, PAGE_SIZE);
     announce_pages(addr, count);
     for (uint64_t at = addr; at < addr + (count << PAGE_SHIFT); at += PAGE_SIZE) {
         uint64_t r = run_leaf(SGX_EACCEPT, fresh, at, 0);
