@@ -159,6 +159,7 @@ int64_t call_commit(struct loader_thread *t, struct sh_slot *s, uint64_t addr, u
     const struct sgx_enclave *e = &loader.enclave;
     if (size > COMMIT_MAX)
         return -EINVAL;
+    loader_forget_root(); /* a program that grows has read much of its files */
     return e->driver->populate(e->dev, addr, size);
 }
 

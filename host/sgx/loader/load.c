@@ -164,10 +164,20 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
     return r;
 }
 
+static struct bytes root;
+
+/* What a fault brings of a file are 16 pages, and the enclave reads each of them once, or never: it
+ * has a cache of its own. They stay in the page cache, where all instances of an image share them.
+ */
+void loader_forget_root(void)
+{
+    madvise((void *)(uintptr_t)root.data, root.size, MADV_DONTNEED);
+}
+
 int loader_build(struct loader_thread *first, struct sh_error *err)
 {
     const struct loader_options *o = &loader.options;
-    struct bytes enclave, root, manifest, launch = {0}, sites = {0}, data[SH_DATA_MAX] = {0};
+    struct bytes enclave, manifest, launch = {0}, sites = {0}, data[SH_DATA_MAX] = {0};
     uint8_t identity[SGX_IDENTITY_SIZE];
     loader_clock_tell(first->slot);
     int r = map_file(o->enclave, "enclave", SGX_IMAGE_SIZE_MAX, &enclave, err);
@@ -188,6 +198,8 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
     sh_sha384(identity, manifest.data, manifest.size);
     first->tcs = loader.image.tcs;
     r = build_enclave(identity, &launch, err);
+    madvise((void *)(uintptr_t)enclave.data, enclave.size,
+            MADV_DONTNEED); /* all but the lazy part */
     uint64_t hz = loader_clock_hz(first->slot);
     loader_clock_tell(first->slot);
     struct sh_start *s = (struct sh_start *)first->slot->a;

@@ -228,6 +228,7 @@ int loader_confine(struct sh_error *err);
  */
 /* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
 int loader_build(struct loader_thread *first, struct sh_error *err);
+void loader_forget_root(void); /* gives back what is mapped of root.img; it comes again when read */
 
 /* --- stats.c -------------------------------------------------------------------------------------
  */

@@ -171,9 +171,20 @@ static int64_t wait_outside(struct wait *w, struct sh_slot *s)
     return r ? r : (int64_t)w->count;
 }
 
+/* Who waits has started. At most once a second, and not for who only looks. */
+static void forget_root(uint64_t deadline)
+{
+    static _Atomic uint64_t last;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (deadline && atomic_exchange(&last, (uint64_t)now.tv_sec) != (uint64_t)now.tv_sec)
+        loader_forget_root();
+}
+
 int64_t call_wait(struct loader_thread *t, struct sh_slot *s, uint64_t deadline)
 {
     /* Handles are POLL's. */
+    forget_root(deadline);
     int64_t r = s->size_a ? -EINVAL : wait_token(t, deadline);
     loader_clock_tell(s);
     return r;
@@ -197,6 +208,7 @@ int64_t call_poll(struct loader_thread *t, struct sh_slot *s, uint64_t deadline,
     w.found = w.items + items;
     if (set != UINT64_MAX && (w.set = loader_handle_fd(set)) < 0)
         return w.set;
+    forget_root(deadline);
     int64_t r = wait_outside(&w, s);
     loader_clock_tell(s);
     return r;

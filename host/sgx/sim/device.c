@@ -276,6 +276,7 @@ static int ioctl_init(struct sgxsim *dev, const struct sgx_enclave_init *arg)
     if (dev->options.speed == SGXSIM_PATCHED)
         sim_slots_patch(dev);
     sim_epc_sync(dev, 0, dev->size);
+    sim_epc_unview(dev);
     return 0;
 }
 

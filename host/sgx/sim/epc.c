@@ -81,6 +81,14 @@ bool sim_epc_reach(struct sgxsim *dev, uint64_t offset)
     return true;
 }
 
+void sim_epc_unview(struct sgxsim *dev)
+{
+    for (uint64_t i = 0; i < chunk_count(dev); i++) {
+        if ((dev->used[i / 64] >> (i % 64) & 1) != 0)
+            madvise(dev->chunks[i].epc, view_size(dev, i), MADV_DONTNEED);
+    }
+}
+
 void sim_epc_destroy(struct sgxsim *dev)
 {
     for (unsigned i = 0; i < dev->vma_count; i++)

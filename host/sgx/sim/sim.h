@@ -215,6 +215,8 @@ void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* one page */
 void sim_epc_sync(struct sgxsim *dev, uint64_t offset, uint64_t size);
+/* Gives back what is mapped of our own view of the pages; it comes again when it is used. */
+void sim_epc_unview(struct sgxsim *dev);
 /* An mprotect is dear, and accepted pages come in rows: the protections of a page that may now be
  * used wait for those of its successors, until another leaf, or until the enclave trips over them.
  */
