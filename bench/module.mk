@@ -36,3 +36,8 @@ bench-locks: deps
 bench-volume: deps
 	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave $(B)/guest/volume
 	@bench/bench-volume
+
+# All of them, one after another, with charts: docs/performance.md.
+.PHONY: bench-report
+bench-report: deps
+	@bench/bench-report

@@ -12,6 +12,7 @@
 #include "verifier/measure/sgx.h"
 
 #define XFRM_WANTED 0xe7ull /* x87, SSE, AVX, AVX-512 */
+#define ZEROS_SIZE (64u * SGX_PAGE_SIZE)
 #define SIGN_DATE 0x20260101u
 #define ATTRIBUTES_PINNED                                                                          \
     (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
@@ -50,10 +51,12 @@ static bool is_bare(const Elf64_Phdr *p)
 static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
 {
     uint64_t end = p->p_vaddr + p->p_memsz;
-    return p->p_vaddr % SGX_PAGE_SIZE == 0 && p->p_memsz % SGX_PAGE_SIZE == 0 && p->p_memsz &&
-           end > p->p_vaddr && p->p_vaddr >= SH_ENCLAVE_IMAGE && end <= SH_ENCLAVE_SIZE &&
+    return p->p_vaddr % SGX_PAGE_SIZE == 0 && p->p_offset % SGX_PAGE_SIZE == 0 &&
+           p->p_memsz % SGX_PAGE_SIZE == 0 && p->p_memsz && end > p->p_vaddr &&
+           p->p_vaddr >= SH_ENCLAVE_IMAGE && end <= SH_ENCLAVE_SIZE &&
            p->p_memsz <= SGX_IMAGE_SIZE_MAX && p->p_filesz <= p->p_memsz &&
-           p->p_offset <= image->size && p->p_filesz <= image->size - p->p_offset &&
+           p->p_filesz % SGX_PAGE_SIZE == 0 && p->p_offset <= image->size &&
+           p->p_filesz <= image->size - p->p_offset &&
            !((p->p_flags & PF_W) && (p->p_flags & PF_X)) && !(is_bare(p) && p->p_filesz);
 }
 
@@ -111,18 +114,20 @@ static uint64_t segment_secinfo(uint32_t flags)
 int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDENTITY_SIZE],
                    sgx_image_page_fn *fn, void *arg, struct sh_error *err)
 {
-    uint8_t page[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
+    static const uint8_t zeros[ZEROS_SIZE] __attribute__((aligned(4096)));
+    static _Thread_local uint8_t first[SGX_PAGE_SIZE] __attribute__((aligned(4096)));
     int r = 0;
     for (unsigned i = 0; i < elf_header(image)->e_phnum; i++) {
         const Elf64_Phdr *p = elf_segment(image, i);
         if (p->p_type != PT_LOAD || is_lazy(p))
             continue;
         for (uint64_t at = 0; !r && at < p->p_memsz; at += SGX_PAGE_SIZE) {
-            uint64_t n = at < p->p_filesz ? p->p_filesz - at : 0;
-            memset(page, 0, sizeof(page));
-            memcpy(page, image->data + p->p_offset + at, n < sizeof(page) ? n : sizeof(page));
-            if (!at && (p->p_flags & SH_SEGMENT_IDENTITY))
-                memcpy(page, identity, SGX_IDENTITY_SIZE);
+            const uint8_t *page =
+                at < p->p_filesz ? image->data + p->p_offset + at : zeros + at % sizeof(zeros);
+            if (!at && (p->p_flags & SH_SEGMENT_IDENTITY)) {
+                memcpy(first, page, sizeof(first));
+                page = memcpy(first, identity, SGX_IDENTITY_SIZE);
+            }
             r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags), !is_bare(p), err);
         }
     }

@@ -14,8 +14,8 @@
 #define SGX_IMAGE_SIZE_MAX (64u << 20)
 #define SGX_IDENTITY_SIZE 48u
 
-/* Gets a page-aligned page; `offset` is from SECS.BASEADDR, `flags` are SECINFO's. `measured`: with
- * its contents. */
+/* Gets a page-aligned page, which stays as it is; `offset` is from SECS.BASEADDR, `flags` are
+ * SECINFO's. `measured`: with its contents. */
 typedef int sgx_image_page_fn(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
                               bool measured, struct sh_error *err);
 

@@ -46,10 +46,34 @@ static int map_file(const char *path, const char *what, uint64_t limit, struct b
     return 0;
 }
 
+/* Pages in a row, that one request adds. */
+struct row {
+    uint64_t offset, size, flags;
+    const uint8_t *from;
+    bool measured;
+};
+
+static int add_row(struct row *row, struct sh_error *err)
+{
+    uint64_t size = row->size;
+    row->size = 0;
+    return size ? sgx_enclave_add(&loader.enclave, row->offset, row->from, size, row->flags,
+                                  row->measured, err)
+                : 0;
+}
+
 static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags, bool measured,
                     struct sh_error *err)
 {
-    return sgx_enclave_add(&loader.enclave, offset, page, SGX_PAGE_SIZE, flags, measured, err);
+    struct row *row = arg, next = {offset, SGX_PAGE_SIZE, flags, page, measured};
+    if (row->size && offset == row->offset + row->size && page == row->from + row->size &&
+        flags == row->flags && measured == row->measured) {
+        row->size += SGX_PAGE_SIZE;
+        return 0;
+    }
+    int r = add_row(row, err);
+    *row = next;
+    return r;
 }
 
 /* Pages that come later may get any rights: the enclave gives them. Up to `*end` that was done. */
@@ -140,6 +164,7 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
     struct sgx_driver_caps caps;
     struct sgx_sigstruct css;
     struct sgx_secs secs;
+    struct row row = {0};
     int r = o->driver->caps(&caps, err);
     if (r)
         return r;
@@ -153,7 +178,9 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
     if (!r)
         r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
     if (!r)
-        r = sgx_image_walk(&loader.image, identity, add_page, NULL, err);
+        r = sgx_image_walk(&loader.image, identity, add_page, &row, err);
+    if (!r)
+        r = add_row(&row, err);
     if (!r)
         r = map_all(err);
     if (r)

@@ -114,12 +114,14 @@ uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end)
     while (offset < end) {
         uint64_t chunk = offset >> SIM_CHUNK_SHIFT, group = offset >> GROUP_SHIFT;
         uint64_t chunks = dev->used[chunk / 64] >> (chunk % 64);
+        if ((chunks & 1) ==
+            0) { /* what stands of a chunk that is not used costs a page to look at */
+            chunk = chunks == 0 ? (chunk / 64 + 1) * 64 : chunk + (unsigned)__builtin_ctzll(chunks);
+            offset = chunk << SIM_CHUNK_SHIFT;
+            continue;
+        }
         uint64_t bits = dev->chunks[chunk].groups[group % 512 / 64] >> (group % 64);
-        if (chunks == 0)
-            offset = (chunk / 64 + 1) * 64 << SIM_CHUNK_SHIFT;
-        else if ((chunks & 1) == 0)
-            offset = (chunk + (unsigned)__builtin_ctzll(chunks)) << SIM_CHUNK_SHIFT;
-        else if (bits == 0)
+        if (bits == 0)
             offset = (group / 64 + 1) * 64 << GROUP_SHIFT;
         else if ((bits & 1) == 0)
             offset = (group + (unsigned)__builtin_ctzll(bits)) << GROUP_SHIFT;
