@@ -53,7 +53,8 @@ static const struct rule *rule_of(uint16_t tag)
 }
 
 /* Where the system has file systems of its own: a folder of the host there could pose as them. */
-static const char *const system_places[] = {"/dev", "/proc", "/sys", SH_SECRETS_DIR};
+static const char *const system_places[] = {"/dev", "/proc", "/sys", SH_SECRETS_DIR,
+                                            SH_IDENTITY_DIR};
 
 bool sh_host_mount_ok(const void *path, size_t size)
 {

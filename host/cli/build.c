@@ -100,6 +100,8 @@ static int take_option(struct sh_build *b, enum sh_build_option o, const char *v
         return sh_config_broker(c, value, err);
     case SH_build_broker_key:
         return sh_config_broker_key(c, value, err);
+    case SH_build_identity:
+        return sh_config_identity(c, value, err);
     case SH_build_secret:
         return sh_config_secret(c, value, err);
     case SH_build_quiet:

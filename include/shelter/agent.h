@@ -21,6 +21,7 @@
 //   START     ->  LOG..., SECRET_FILE..., SECRET_ENV..., SECRET_VOLUME..., then DONE or ERROR:
 //   attests, fetches what
 //                 the image names. After ERROR the agent ends
+//   (nothing) ->  IDENTITY..., CHANGED: among the answers of START, and later by itself
 //   ATTEST    ->  EVIDENCE: data as SH_FRAME_ATTEST's and SH_FRAME_EVIDENCE's (<shelter/channel.h>)
 #ifndef SHELTER_AGENT_H
 #define SHELTER_AGENT_H
@@ -30,6 +31,9 @@
 
 /* Where secrets are: a tmpfs of their own, files 0400 of the workload's user. Both TEEs. */
 #define SH_SECRETS_DIR "/run/secrets"
+
+/* Where the image's identity is, renewed while it runs: likewise. */
+#define SH_IDENTITY_DIR "/run/identity"
 
 enum sh_agent_fd {
     SH_AGENT_LISTEN_FD = 3,
@@ -52,6 +56,8 @@ enum sh_agent_record {
     SH_AGENT_EVIDENCE,
     SH_AGENT_START, /* of PID 1, as the next */
     SH_AGENT_ATTEST,
+    SH_AGENT_IDENTITY, /* as SECRET_FILE, for SH_IDENTITY_DIR; at any time */
+    SH_AGENT_CHANGED,  /* u32 signal: the workload reads its identity's files anew */
 };
 #define SH_AGENT_HEAD_SIZE 8u
 #define SH_AGENT_NAME_MAX 64u

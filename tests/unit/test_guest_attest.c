@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,21 @@ static long now = 1000;
 static unsigned starts;
 
 /* --- in place of the guest's own --- */
+
+static unsigned identity_files, identity_signal;
+static char identity_name[SH_AGENT_NAME_MAX + 1];
+
+int guest_identity_put(struct guest *g, const char *name, const uint8_t *data, size_t size)
+{
+    snprintf(identity_name, sizeof(identity_name), "%s", name);
+    identity_files += size == 5 && !memcmp(data, "bytes", 5);
+    return 0;
+}
+
+void guest_identity_changed(struct guest *g, uint32_t number)
+{
+    identity_signal = number;
+}
 
 long guest_now_ms(void)
 {
@@ -176,6 +192,27 @@ static void test_slow(void **state)
     finish();
 }
 
+/* What it says by itself comes between, whoever waits. */
+static void test_identity(void **state)
+{
+    static const char file[] = "\x0a\0\7\0\5\0\0\0key.pembytes",
+                      news[] = "\x0b\0\0\0\4\0\0\0\1\0\0";
+    begin();
+    ask(1);
+    for (size_t i = 0; i < sizeof(file) - 1; i++) {
+        assert_int_equal(write(agent, file + i, 1), 1);
+        silent();
+    }
+    assert_int_equal(identity_files, 1);
+    assert_string_equal(identity_name, "key.pem");
+    assert_int_equal(write(agent, news, sizeof(news)), sizeof(news));
+    silent();
+    assert_int_equal(identity_signal, 1);
+    say(SH_AGENT_EVIDENCE, 0, 8, 1, 16);
+    is_told(1, 0);
+    finish();
+}
+
 static void test_broken(void **state)
 {
     static const struct {
@@ -185,7 +222,10 @@ static void test_broken(void **state)
     } bad[] = {{SH_AGENT_DONE, 0, 8},       {0, 0, 8},
                {SH_AGENT_EVIDENCE, 1, 8},   {SH_AGENT_EVIDENCE, 0, 7},
                {SH_AGENT_EVIDENCE, 0, 0},   {SH_AGENT_EVIDENCE, 0, 9 + SH_CONTROL_ANSWER_MAX},
-               {SH_AGENT_EVIDENCE, 0, ~0u}, {SH_AGENT_SECRET_ENV, 0, 8}};
+               {SH_AGENT_EVIDENCE, 0, ~0u}, {SH_AGENT_SECRET_ENV, 0, 8},
+               {SH_AGENT_IDENTITY, 0, 5},   {SH_AGENT_IDENTITY, 7, 0},
+               {SH_AGENT_IDENTITY, 65, 5},  {SH_AGENT_IDENTITY, 7, ~0u},
+               {SH_AGENT_CHANGED, 0, 5},    {SH_AGENT_CHANGED, 4, 4}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         begin();
         ask(9);
@@ -220,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_identity),
         cmocka_unit_test(test_broken),
     };
     return cmocka_run_group_tests_name("guest attest", tests, NULL, NULL);

@@ -82,6 +82,11 @@ int guest_mount_secrets(int root)
     return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int guest_mount_identity(int root)
+{
+    return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* A server of volumes that answers as it is told. */
 static struct server_answer volume_says;
 static bool volume_mute;
@@ -203,6 +208,37 @@ static void test_good(void **state)
     wipe_folder("db.key-1");
     wipe_folder("empty");
     guest_strings_free(&guest.env);
+}
+
+/* Files of the identity replace one another, and have these names only. */
+static void test_identity(void **state)
+{
+    static const char *const names[] = {"certificate", ".key.pem", "../key.pem", "x.pem", ""};
+    struct guest_error e;
+    char path[128], got[16] = "";
+    struct stat st;
+    begin();
+    record(SH_AGENT_IDENTITY, "key.pem", "key", 3);
+    record(SH_AGENT_IDENTITY, "certificate.pem", "first", 5);
+    record(SH_AGENT_IDENTITY, "certificate.pem", "next", 4);
+    record(SH_AGENT_DONE, "", "", 0);
+    assert_int_equal(run(&guest, &e), 0);
+    snprintf(path, sizeof(path), "%s/certificate.pem", folder);
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, got, sizeof(got)), 4);
+    assert_memory_equal(got, "next", 4);
+    fstat(fd, &st);
+    assert_int_equal(st.st_mode & 07777, 0400);
+    close(fd);
+    wipe_folder("key.pem");
+    wipe_folder("certificate.pem");
+    guest_strings_free(&guest.env);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        begin();
+        record(SH_AGENT_IDENTITY, names[i], "x", 1);
+        assert_int_equal(run(&guest, &e), -EBADMSG);
+        guest_strings_free(&guest.env);
+    }
 }
 
 static void refused(const char *why)
@@ -338,8 +374,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_volumes),
-        cmocka_unit_test(test_torn), cmocka_unit_test(test_many), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_good), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_bad),  cmocka_unit_test(test_volumes),
+        cmocka_unit_test(test_torn), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_stop),
     };
     return cmocka_run_group_tests_name("guest secrets", tests, set_up, tear_down);
 }

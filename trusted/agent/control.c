@@ -22,7 +22,8 @@ static int send_secret(void *arg, const struct agent_secret *s)
     int rc = s->anchored ? agent_keep(t->a->settings, s) : 0;
     if (rc)
         return rc;
-    enum sh_agent_record kind = s->env      ? SH_AGENT_SECRET_ENV
+    enum sh_agent_record kind = s->identity ? SH_AGENT_IDENTITY
+                                : s->env    ? SH_AGENT_SECRET_ENV
                                 : s->volume ? SH_AGENT_SECRET_VOLUME
                                             : SH_AGENT_SECRET_FILE;
     return agent_report(t->fd, kind, s->name, s->data, s->size);
@@ -38,6 +39,17 @@ static int start_agent(int fd, struct agent *a)
     int sent =
         agent_report(fd, rc ? SH_AGENT_ERROR : SH_AGENT_DONE, "", e.text, rc ? strlen(e.text) : 0);
     return rc ? rc : sent;
+}
+
+int agent_control_keep(int fd, struct agent *a)
+{
+    struct agent_error e;
+    uint8_t number[4];
+    struct start t = {a, fd};
+    int signal = agent_identity_signal(a);
+    int rc = agent_identity_keep(a, send_secret, &t, &e);
+    sh_put_le32(number, (uint32_t)signal);
+    return rc > 0 && signal ? agent_report(fd, SH_AGENT_CHANGED, "", number, sizeof(number)) : 0;
 }
 
 /* An event log that makes it too large for a frame is left out: the quote stands without it. */

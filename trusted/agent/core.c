@@ -33,6 +33,7 @@ void agent_free(struct agent *a)
     agent_key_free(a->key);
     agent_text_free(&a->token);
     agent_events_free(&a->events);
+    agent_identity_free(a->identity);
     agent_wipe(a, sizeof(*a));
     agent_os_free(a);
 }
@@ -122,6 +123,10 @@ static int fetch_one(struct agent *a, const char *record,
     struct agent_volume volume;
     char path[257];
     uint8_t *data = NULL;
+    if (agent_is_identity(record)) {
+        int failed = agent_identity_begin(a, record, give, arg, &why);
+        return failed ? agent_fail(e, failed, "identity: ", why.text, NULL) : 0;
+    }
     if (secret_parse(record, &s, path))
         return agent_fail(e, -EINVAL,
                           "a secret of the image is not NAME=kbs:///REPOSITORY/TYPE/TAG", NULL);

@@ -68,6 +68,15 @@ static void accept_one(int listen_fd)
     }
 }
 
+/* For poll: connections have a time limit, and certificates are renewed. */
+static int wait_limit(const struct agent *a, size_t open)
+{
+    uint64_t due = agent_identity_due(a), now = agent_os_now_ms();
+    if (open)
+        return 1000;
+    return due == UINT64_MAX ? -1 : due <= now ? 0 : due - now > 60000 ? 60000 : (int)(due - now);
+}
+
 int agent_serve(int listen_fd, int control_fd, struct agent *a)
 {
     struct pollfd p[CONNECTIONS + 2 + SH_VOLUMES_MAX];
@@ -87,8 +96,13 @@ int agent_serve(int listen_fd, int control_fd, struct agent *a)
         p[CONNECTIONS + 1] = (struct pollfd){.fd = control_fd, .events = POLLIN};
         for (size_t i = 0; i < SH_VOLUMES_MAX; i++)
             p[CONNECTIONS + 2 + i] = (struct pollfd){.fd = agent_kept_fd(i), .events = POLLIN};
-        if (poll(p, sizeof(p) / sizeof(p[0]), open ? 1000 : -1) < 0 && errno != EINTR)
+        if (poll(p, sizeof(p) / sizeof(p[0]), wait_limit(a, open)) < 0 && errno != EINTR)
             return -errno;
+        if (agent_os_now_ms() >= agent_identity_due(a)) {
+            int rc = agent_control_keep(control_fd, a);
+            if (rc)
+                return rc;
+        }
         if (p[CONNECTIONS + 1].revents) {
             int rc = agent_control(control_fd, a);
             if (rc)

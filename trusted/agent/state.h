@@ -34,7 +34,16 @@ struct agent {
     bool takes_log;          /* ... and knows a measured log as additional evidence */
     uint8_t image[48];       /* the manifest's digest */
     struct agent_events events;
+    struct agent_identity *identity; /* NULL: the image has none, or it was not asked for yet */
 };
+
+/* identity.c. Is a record of the secrets an identity? */
+bool agent_is_identity(const char *record);
+/* Makes the key, asks for the certificate, gives all files. */
+int agent_identity_begin(struct agent *a, const char *record,
+                         int (*give)(void *arg, const struct agent_secret *secret), void *arg,
+                         struct agent_error *e);
+void agent_identity_free(struct agent_identity *i);
 
 /* Handshake; then there are token, key and cookie. */
 int agent_attest(struct agent *a, struct agent_error *e);

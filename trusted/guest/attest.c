@@ -51,14 +51,43 @@ static void give_up(struct guest *g, uint32_t error, const char *why)
     state.deadline = 0;
 }
 
+/* Name and data of the record whose head is there; 0: it is none. */
+static size_t record_size(void)
+{
+    size_t name = sh_le16(state.record + 2), size = sh_le32(state.record + 4);
+    if (name > SH_AGENT_NAME_MAX || size > sizeof(state.record) - SH_AGENT_HEAD_SIZE - name)
+        return 0;
+    switch (state.record[0]) {
+    case SH_AGENT_EVIDENCE:
+        return name || size < 8 ? 0 : size;
+    case SH_AGENT_IDENTITY:
+        return !name || !size ? 0 : name + size;
+    case SH_AGENT_CHANGED:
+        return name || size != 4 ? 0 : size;
+    }
+    return 0;
+}
+
+/* What the agent says by itself. */
+static void take_news(struct guest *g)
+{
+    size_t name_size = sh_le16(state.record + 2);
+    const uint8_t *data = state.record + SH_AGENT_HEAD_SIZE;
+    char name[SH_AGENT_NAME_MAX + 1] = "";
+    memcpy(name, data, name_size);
+    if (state.record[0] == SH_AGENT_IDENTITY)
+        guest_identity_put(g, name, data + name_size, sh_le32(state.record + 4));
+    else
+        guest_identity_changed(g, sh_le32(data));
+}
+
 /* 1: a whole record is there; 0: not yet; -errno: it ended, or is broken. */
 static int take_record(struct guest *g)
 {
     size_t want = SH_AGENT_HEAD_SIZE;
     if (state.have >= want) {
-        size_t size = sh_le32(state.record + 4);
-        if (state.record[0] != SH_AGENT_EVIDENCE || sh_le16(state.record + 2) || size < 8 ||
-            size > sizeof(state.record) - SH_AGENT_HEAD_SIZE)
+        size_t size = record_size();
+        if (!size)
             return -EPROTO;
         want += size;
         if (state.have == want)
@@ -95,7 +124,11 @@ void guest_attest_pump(struct guest *g, bool ready)
                 rc == -EPIPE ? "the attestation agent ended"
                              : "the attestation agent's answer cannot be understood");
     }
-    if (rc > 0) {
+    if (rc > 0 && state.record[0] != SH_AGENT_EVIDENCE) {
+        take_news(g);
+        explicit_bzero(state.record, state.have);
+        state.have = 0;
+    } else if (rc > 0) {
         const uint8_t *data = state.record + SH_AGENT_HEAD_SIZE;
         /* Another id is of a request that was given up. */
         if (state.deadline && sh_le32(data) == state.id) {

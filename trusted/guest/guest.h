@@ -125,6 +125,8 @@ int guest_mount_workload(int root, const struct sh_settings *s, struct guest_err
 int guest_mount_configfs(int root, const char *tee);
 /* A tmpfs at SH_SECRETS_DIR, over whatever was there: a descriptor of its directory, or -errno. */
 int guest_mount_secrets(int root);
+/* The same at SH_IDENTITY_DIR. */
+int guest_mount_identity(int root);
 /* The image's data of that block device at its place. */
 int guest_mount_data(int root, const struct sh_data *d, const char *device);
 /* The volume at its place, served over `fuse`. */

@@ -168,6 +168,12 @@ int guest_mount_secrets(int root)
     return rc ? rc : guest_open_in(root, SH_SECRETS_DIR, O_RDONLY | O_DIRECTORY);
 }
 
+int guest_mount_identity(int root)
+{
+    int rc = mount_in(root, SH_IDENTITY_DIR, "tmpfs", "tmpfs", SAFER, "mode=755,size=1m");
+    return rc ? rc : guest_open_in(root, SH_IDENTITY_DIR, O_RDONLY | O_DIRECTORY);
+}
+
 int guest_mount_configfs(int root, const char *tee)
 {
     int rc;

@@ -226,6 +226,9 @@ static int take_record(struct secrets *s, uint8_t *data)
         if (name_ok(name, name_size, env))
             return take_secret(s, env, name, data, size);
         break;
+    case SH_AGENT_IDENTITY:
+        rc = guest_identity_put(s->g, name, data, size);
+        return rc ? report_failure(s, rc, "the identity cannot be put in place") : 0;
     case SH_AGENT_SECRET_VOLUME:
         return take_key(s, name, data, size);
     }

@@ -124,6 +124,13 @@ void guest_session_tell(struct guest *g, const char *line, size_t size);
 /* Answers SH_FRAME_STATS and SH_FRAME_TRACE. */
 void guest_stats(struct guest *g, const struct sh_frame *frame, const uint8_t *payload);
 
+/* --- identity.c --- */
+
+/* A file of the image's identity, whole or not at all. 0 or -errno. */
+int guest_identity_put(struct guest *g, const char *name, const uint8_t *data, size_t size);
+/* The workload is told by this signal that they are others: HUP, USR1 and USR2 only. */
+void guest_identity_changed(struct guest *g, uint32_t number);
+
 /* --- attest.c --- */
 
 /* Passes an SH_FRAME_ATTEST on to the agent. */

@@ -122,6 +122,11 @@ static int take_port(const struct file *f, const char *s)
     return sh_config_port(&f->build->config, s, f->err);
 }
 
+static int take_identity(const struct file *f, const char *s)
+{
+    return sh_config_identity(&f->build->config, s, f->err);
+}
+
 static int take_secret(const struct file *f, const char *s)
 {
     return sh_config_secret(&f->build->config, s, f->err);
@@ -196,6 +201,7 @@ static int take_item(const struct file *f, const struct sh_toml_item *i)
         {.key = "network", .each = take_network},
         {.key = "broker", .each = take_broker},
         {.key = "broker_key", .item = take_broker_key},
+        {.key = "identity", .each = take_identity},
         {.key = "secrets", .each = take_secret},
     };
     if (!strncmp(key, "resources.", 10))

@@ -98,6 +98,8 @@ int sh_config_broker(struct sh_config *c, const char *text, struct sh_error *err
 
 /* "NAME=kbs:///REPOSITORY/TYPE/TAG[:file|:env]". */
 int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err);
+/* spiffe://TRUST-DOMAIN/PATH[:HUP|:USR1|:USR2]: the image's own; kept among its secrets */
+int sh_config_identity(struct sh_config *c, const char *text, struct sh_error *err);
 
 /* "512M", "2G"; 1 to 64. */
 int sh_config_memory(struct sh_config *c, const char *text, struct sh_error *err);

@@ -10,6 +10,7 @@
 
 #include "host/image/input/config.h"
 #include "lib/manifest.h"
+#include "verifier/broker/store.h"
 
 #define SECRETS_MAX 64u
 #define SECRET_PATH_MAX 256u
@@ -135,6 +136,29 @@ int sh_config_secret(struct sh_config *c, const char *text, struct sh_error *err
     if (c->secrets.count == SECRETS_MAX)
         return sh_fail(err, -E2BIG, "an image has at most %u secrets", SECRETS_MAX);
     sh_strings_add(&c->secrets, text);
+    return 0;
+}
+
+int sh_config_identity(struct sh_config *c, const char *text, struct sh_error *err)
+{
+    static const char *const signals[] = {"HUP", "USR1", "USR2"};
+    const char *colon = strncmp(text, "spiffe:", 7) ? NULL : strchr(text + 7, ':');
+    cleanup_free char *id =
+        sh_format("%.*s", (int)(colon ? (size_t)(colon - text) : strlen(text)), text);
+    cleanup_free char *record = sh_format("identity=%s", text);
+    bool known = !colon;
+    for (size_t i = 0; colon && i < sizeof(signals) / sizeof(signals[0]); i++)
+        known = known || !strcmp(colon + 1, signals[i]);
+    if (!sb_identity_ok(id))
+        return sh_fail(err, -EINVAL, "'%.60s' is no identity: spiffe://TRUST-DOMAIN/PATH[:SIGNAL]",
+                       text);
+    if (!known)
+        return sh_fail(err, -EINVAL, "an identity's signal is HUP, USR1 or USR2");
+    if (secret_twice(c, record, strlen("identity"), false))
+        return sh_fail(err, -EEXIST, "an image has one identity, and no secret of that name");
+    if (c->secrets.count == SECRETS_MAX)
+        return sh_fail(err, -E2BIG, "an image has at most %u secrets", SECRETS_MAX);
+    sh_strings_add(&c->secrets, record);
     return 0;
 }
 

@@ -38,6 +38,12 @@ uint64_t agent_stop_signals(void);
 struct agent;
 struct agent *agent_state(void);
 
+/* identity.c: a file of the image's identity, as the program's user; with the lock. */
+struct agent_secret;
+int agent_put_identity(const struct agent_secret *s);
+/* Starts the thread that keeps it fresh, where there is one. 0 or -errno. */
+int agent_keep_identity(void);
+
 /* serve.c: a stream connects to this port of loopback and nobody listens: CoCo's local API does,
  * from now on, unless the image brings its own server. */
 void agent_wanted(uint16_t family, uint16_t port);

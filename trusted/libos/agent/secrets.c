@@ -65,7 +65,8 @@ static int mount_volume(const struct agent_secret *s)
 static int place_secret(void *arg, const struct agent_secret *s)
 {
     los_lock();
-    int r = s->env      ? put_env(arg, s)
+    int r = s->identity ? agent_put_identity(s)
+            : s->env    ? put_env(arg, s)
             : s->volume ? mount_volume(s)
                         : put_file(s->name, s->data, s->size);
     ((struct job *)arg)->said = r && s->volume;
@@ -89,8 +90,8 @@ int agent_before_program(int (*set_env)(void *env, const char *text), void *env)
     if (!settings.secrets.count && !settings.broker[0])
         return 0;
     long r = agent_call(fetch_secrets, &j);
-    if (!r && agent_keep_volumes())
-        log_line("shelter: no thread can be started for the volumes");
+    if (!r && (agent_keep_volumes() || agent_keep_identity()))
+        log_line("shelter: no thread can be started for the volumes or the identity");
     else if (!r)
         return 0;
     uint64_t stop_set = agent_stop_signals();
