@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,8 +101,9 @@ bool sh_cgroup_make(struct sh_cgroup *c, const char *name, uint64_t memory, uint
 }
 
 /* Three times, since what is not there yet may start others meanwhile. */
-static void move_to_older(const struct sh_cgroup *c)
+static void *move_to_older(void *cgroup)
 {
+    const struct sh_cgroup *c = cgroup;
     char line[24];
     cleanup_free char *path = sh_format("%s/cgroup.procs", c->folder);
     for (unsigned round = 0; round < 3; round++) {
@@ -115,20 +115,18 @@ static void move_to_older(const struct sh_cgroup *c)
             }
         }
     }
+    return NULL;
 }
 
-void sh_cgroup_settle(const struct sh_cgroup *c)
+void sh_cgroup_settle(struct sh_cgroup *c)
 {
+    sigset_t all, before;
     if (!c->older[0] && !c->older[1])
         return;
-    pid_t pid = fork();
-    if (!pid && !fork()) {
-        syscall(SYS_close_range, 0, ~0u, 0); /* a lock that is held is not held longer for us */
-        move_to_older(c);
-    }
-    if (!pid)
-        _exit(0);
-    waitpid(pid, NULL, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    c->moving = !pthread_create(&c->mover, NULL, move_to_older, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 pid_t sh_cgroup_fork(const struct sh_cgroup *c, uint64_t flags)
@@ -149,6 +147,8 @@ void sh_cgroup_remove(struct sh_cgroup *c)
     const struct timespec pause = {.tv_nsec = 2000000};
     if (!c->folder)
         return;
+    if (c->moving)
+        pthread_join(c->mover, NULL);
     (void)write_file(c->folder, "cgroup.kill", "1"); /* Linux 5.14 */
     for (unsigned k = 0; k < 500 && rmdir(c->folder) && errno == EBUSY; k++)
         nanosleep(&pause, NULL);

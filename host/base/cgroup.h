@@ -7,6 +7,7 @@
 #ifndef HOST_BASE_CGROUP_H
 #define HOST_BASE_CGROUP_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,8 @@ struct sh_cgroup {
     int fd;                       /* of the folder; -1 */
     char *older[SH_CGROUP_OLDER]; /* likewise of version 1: memory, pids */
     bool limited;
+    bool moving; /* `mover` was started */
+    pthread_t mover;
 };
 
 /* Makes it, or takes what is left of an earlier one of this name. Limits, in bytes and threads,
@@ -28,8 +31,8 @@ bool sh_cgroup_make(struct sh_cgroup *c, const char *name, uint64_t memory, uint
 pid_t sh_cgroup_fork(const struct sh_cgroup *c, uint64_t flags);
 
 /* Once a child is in it: limits of version 1 count from a moment later on, for all that is in it.
- * Returns at once. */
-void sh_cgroup_settle(const struct sh_cgroup *c);
+ * Returns at once: a thread does it, to which `c` belongs until sh_cgroup_remove. */
+void sh_cgroup_settle(struct sh_cgroup *c);
 
 /* Ends what is left in it, and waits for that, a second at most. */
 void sh_cgroup_remove(struct sh_cgroup *c);
