@@ -140,9 +140,11 @@ static const struct sh_filter_call hardware[] = {
 };
 
 /* The simulated processor: pages of its EPC given back, each thread's dispatch of system calls and
- * LDT entry, signals to itself that it delays, arguments of ioctls read as the kernel does. */
+ * LDT entry, signals to itself that it delays, arguments of ioctls read and answered as the kernel
+ * does. */
 static const struct sh_filter_call simulator[] = {
     ONLY(process_vm_readv, 0, OWN),
+    ONLY(process_vm_writev, 0, OWN),
     ANY(pwrite64),
     ANY(fallocate),
     ANY(modify_ldt),
