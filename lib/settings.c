@@ -10,9 +10,10 @@
 #include <shelter/boot.h>
 #include <shelter/network.h>
 
+#include "lib/hex.h"
 #include "lib/number.h"
 
-#define SPARE 1024u /* defaults: PATH, HOSTNAME, TERM, "/" and alignment */
+#define SPARE 2048u /* defaults: PATH, HOSTNAME, TERM, "/"; alignment; lines that are malformed */
 #define SIGNAL_BIT(n) (1ull << ((n)-1))
 
 /* Everything a step needs. The first failure sets `error` and `why`, and the rest does nothing. */
@@ -187,6 +188,55 @@ static void add_share(struct maker *k, char *text)
     k->s->share_count++;
 }
 
+/* Where a file of the host may stand: not where the system has its own. Secrets of the broker are
+ * in no image that takes files, so their folder may have those that an engine brings. */
+static bool is_file_place(const char *path)
+{
+    static const char secrets[] = SH_SECRETS_DIR;
+    size_t n = sizeof(secrets) - 1;
+    path += !strncmp(path, secrets, n) && path[n] == '/' ? n : 0;
+    return sh_host_mount_ok(path, strlen(path));
+}
+
+/* SH_LAUNCH_FILE_FORMAT: "0644 /path 616263" */
+static void add_file(struct maker *k, char *text)
+{
+    struct sh_file *f = &k->s->files[k->s->file_count];
+    char *end = text, *name = text;
+    uint32_t mode = 0;
+    size_t digits = 0;
+    while (digits < 4 && text[digits] >= '0' && text[digits] <= '7')
+        mode = mode << 3 | (uint32_t)(text[digits++] - '0');
+    for (char *p = text; *p; p++) /* the last blank, the last slash before it */
+        end = *p == ' ' ? p : end;
+    for (char *p = text; p < end; p++)
+        name = *p == '/' ? p : name;
+    size_t size = end > text ? strlen(end + 1) / 2 : 0;
+    char *content = end + 1;
+    if (digits != 4 || mode > 0777 || end <= text + 5 || text[4] != ' ' || text[5] != '/' ||
+        strlen(content) != 2 * size)
+        return refuse_settings(k, -EBADMSG, "a file of the launch config is malformed");
+    for (size_t i = 0; i < size; i++) {
+        int byte = sh_hex_byte(content + 2 * i);
+        if (byte < 0)
+            return refuse_settings(k, -EBADMSG, "a file of the launch config is malformed");
+        content[i] = (char)byte;
+    }
+    *end = 0;
+    if (!(k->m->policy & SH_POLICY_FILES))
+        return refuse_settings(k, -EPERM,
+                               "the image takes no files of the host; build it with --allow files");
+    if (!is_file_place(text + 5))
+        return refuse_settings(k, -EPERM, "a file of the host stands where the system has its own");
+    *f = (struct sh_file){.folder = name == text + 5 ? "/" : text + 5,
+                          .name = name + 1,
+                          .data = (const uint8_t *)content,
+                          .size = (uint32_t)size,
+                          .mode = mode};
+    *name = 0;
+    k->s->file_count++;
+}
+
 /* --- the image --- */
 
 static void set_limits(struct sh_settings *s)
@@ -294,10 +344,10 @@ static void check_image(struct maker *k, bool places)
     /* A host that may choose LD_PRELOAD would own the secrets. */
     if (!(policy & SH_POLICY_LOCK))
         refuse_settings(k, -EPERM, "the image names secrets and is not locked; build it again");
-    if ((policy & SH_POLICY_EXEC) || places)
+    if ((policy & (SH_POLICY_EXEC | SH_POLICY_FILES)) || places)
         refuse_settings(
             k, -EPERM,
-            "the image names secrets and lets the host run programs or mount folders in it; "
+            "the image names secrets and lets the host run programs, mount folders or bring files; "
             "build it without one or the other");
 }
 
@@ -347,6 +397,8 @@ static void take_choice(struct maker *k, int key, char *value)
         return take_flag(k, value, &s->input);
     case SH_LAUNCH_MOUNT:
         return add_share(k, value);
+    case SH_LAUNCH_FILE:
+        return add_file(k, value);
     case SH_LAUNCH_NETWORK:
         return set_text(k, &s->network, value, 255, "the network is empty or too long");
     case SH_LAUNCH_PORT:
@@ -400,12 +452,14 @@ static void begin_lists(struct maker *k, const struct counts *c)
                SH_SETTINGS_STRINGS_MAX);
     list_begin(k, &s->image_env, c->tags[SH_TAG_ENV], SH_SETTINGS_STRINGS_MAX);
     list_begin(k, &s->secrets, c->tags[SH_TAG_SECRET], SH_SETTINGS_STRINGS_MAX);
-    if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX)
-        refuse_settings(k, -E2BIG, "the launch config has too many mounts");
+    if (c->keys[SH_LAUNCH_MOUNT] > SH_SETTINGS_SHARES_MAX ||
+        c->keys[SH_LAUNCH_FILE] > SH_SETTINGS_FILES_MAX)
+        refuse_settings(k, -E2BIG, "the launch config has too many mounts or files");
     if (k->error)
         return;
     s->ports = take_room(k, c->keys[SH_LAUNCH_PORT] * sizeof(*s->ports));
     s->shares = take_room(k, c->keys[SH_LAUNCH_MOUNT] * sizeof(*s->shares));
+    s->files = take_room(k, c->keys[SH_LAUNCH_FILE] * sizeof(*s->files));
     s->tmpfs = take_room(k, c->tags[SH_TAG_MOUNT] * sizeof(*s->tmpfs));
     s->volumes = take_room(k, c->tags[SH_TAG_VOLUME] * sizeof(*s->volumes));
     s->data = take_room(k, c->tags[SH_TAG_DATA] * sizeof(*s->data));
@@ -532,8 +586,8 @@ static void set_environment(struct maker *k, const void *launch, size_t size)
 
 size_t sh_settings_size(const struct sh_manifest *m, size_t launch_size)
 {
-    /* A record's head and a line's key are longer than a pointer and a NUL; "tmpfs" and "mount" are
-     * what grows most. */
+    /* A record's head and a line's key are longer than a pointer and a NUL; "tmpfs", "mount"
+     * and "file" are what grows most. */
     return 3 * m->bytes.size + 3 * launch_size + SPARE;
 }
 

@@ -17,6 +17,7 @@
 #define SH_SETTINGS_STRINGS_MAX 8192u /* of any other list, defaults included */
 #define SH_SETTINGS_LIMITS 16u        /* RLIMIT_* of Linux */
 #define SH_SETTINGS_SHARES_MAX 64u
+#define SH_SETTINGS_FILES_MAX 64u
 #define SH_LIMIT_NONE UINT64_MAX /* no limit */
 
 /* What --lock freezes: a launch config with one of these keys is refused. A network may still be
@@ -53,6 +54,13 @@ struct sh_share {
     const char *path; /* as the manifest's SH_TAG_HOST_MOUNT names it */
     bool read_only;
     bool cover; /* the image's owner said that it may cover what the image has there */
+};
+
+/* A file of the host, copied in, untrusted. */
+struct sh_file {
+    const char *folder, *name; /* absolute; one part of a path */
+    const uint8_t *data;
+    uint32_t size, mode; /* mode: at most 0777 */
 };
 
 /* Storage that lasts. The host's file has its number, the index in the list. */
@@ -100,6 +108,8 @@ struct sh_settings {
     size_t data_count; /* at most SH_DATA_MAX */
     struct sh_share *shares;
     size_t share_count;
+    struct sh_file *files;
+    size_t file_count;
     struct sh_limit limits[SH_SETTINGS_LIMITS]; /* by RLIMIT_*; what nobody says has its default */
     bool outside;                               /* is there a network besides loopback? */
     bool input;                                 /* the host feeds stdin; else it is empty */

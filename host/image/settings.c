@@ -77,6 +77,15 @@ static void add_mounts(cJSON *o, const struct sh_settings *s)
         cJSON_AddBoolToObject(mount, "cover", s->shares[i].cover);
         cJSON_AddItemToArray(list, mount);
     }
+    for (size_t i = 0; i < s->file_count; i++) {
+        const struct sh_file *f = &s->files[i];
+        cJSON *mount = cJSON_CreateObject();
+        cleanup_free char *path = sh_format("%s/%s", f->folder[1] ? f->folder : "", f->name);
+        add_text(mount, "path", path);
+        cJSON_AddStringToObject(mount, "type", "file");
+        cJSON_AddNumberToObject(mount, "size", (double)f->size);
+        cJSON_AddItemToArray(list, mount);
+    }
 }
 
 static void add_ports(cJSON *o, const struct sh_settings *s)

@@ -52,6 +52,7 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
     add_line(out, SH_LAUNCH_TTY, l->tty ? "1" : NULL);
     add_line(out, SH_LAUNCH_STDIN, l->has_stdin ? "1" : NULL);
     add_list(out, SH_LAUNCH_MOUNT, &l->mounts);
+    add_list(out, SH_LAUNCH_FILE, &l->files);
     add_line(out, SH_LAUNCH_NETWORK, l->network);
     add_list(out, SH_LAUNCH_PORT, &l->ports);
     add_line(out, SH_LAUNCH_BROKER, l->broker);
@@ -61,7 +62,7 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
     sh_buffer_add(out, SH_LAUNCH_TAIL, strlen(SH_LAUNCH_TAIL));
     if (out->size > SH_LAUNCH_SIZE_MAX)
         return sh_fail(err, -E2BIG,
-                       "command, environment and mounts take %zu bytes, at most %u are "
+                       "command, environment and files take %zu bytes, at most %u are "
                        "possible; pass large data by a file",
                        out->size, SH_LAUNCH_SIZE_MAX);
     if (sh_launch_check(out->data, out->size))
@@ -73,6 +74,7 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
 void sh_launch_free(struct sh_launch *l)
 {
     sh_strings_free(&l->args);
+    sh_strings_free(&l->files);
     sh_strings_free(&l->env);
     sh_strings_free(&l->mounts);
     sh_strings_free(&l->ports);

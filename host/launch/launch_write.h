@@ -15,6 +15,7 @@ struct sh_launch {
     bool tty;
     bool has_stdin;
     struct sh_strings mounts; /* "share0 ro /path" */
+    struct sh_strings files;  /* "0644 /path HEX" */
     const char *network;
     struct sh_strings ports; /* "tcp 80" */
     const char *broker;

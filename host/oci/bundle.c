@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/run/copy_in.h"
 #include "verifier/base/json_read.h"
 
 const cJSON *oci_object(const cJSON *o, const char *name)
@@ -163,6 +164,36 @@ static void read_resolver(struct oci_bundle *b, const char *path)
             b->resolver = sh_strdup(ip);
 }
 
+/* "size=64m" and "mode=1777" count; what else a kernel's tmpfs takes has no meaning. */
+static void add_tmpfs(struct oci_bundle *b, const char *target, const cJSON *options)
+{
+    const cJSON *item;
+    uint64_t size;
+    cleanup_free char *text = sh_format("%s:", target);
+    cJSON_ArrayForEach(item, options)
+    {
+        const char *word = cJSON_GetStringValue(item);
+        if (word && (!strncmp(word, "mode=", 5) ||
+                     (!strncmp(word, "size=", 5) && !sh_parse_size(word + 5, &size) && size))) {
+            char *longer = sh_format("%s%s%s", text, strchr(text, '=') ? "," : "", word);
+            free(text);
+            text = longer;
+        }
+    }
+    sh_strings_add(&b->tmpfs, text);
+}
+
+static enum oci_bind_kind kind_of(const struct oci_bind *bind, const struct stat *st)
+{
+    struct sh_strings files = {0};
+    struct sh_error ignored = {0};
+    if (!bind->folder)
+        return st->st_mode & 0111 ? OCI_BIND_PROGRAM : OCI_BIND_COPY;
+    bool small = bind->read_only && !sh_copy_in(bind->source, bind->target, &files, &ignored);
+    sh_strings_free(&files);
+    return small ? OCI_BIND_COPY : OCI_BIND_SHARE;
+}
+
 static int read_mount(struct oci_bundle *b, const cJSON *mount, struct sh_error *err)
 {
     const char *target = oci_text(mount, "destination"), *source = oci_text(mount, "source"),
@@ -172,23 +203,33 @@ static int read_mount(struct oci_bundle *b, const cJSON *mount, struct sh_error 
         return bad_field(err, b->path, "mounts", "has an entry without an absolute destination");
     bool bind =
         has_option(mount, "bind") || has_option(mount, "rbind") || (type && !strcmp(type, "bind"));
+    if (!bind && type && !strcmp(type, "tmpfs") && !is_ours(target))
+        add_tmpfs(b, target, oci_array(mount, "options"));
     if (!bind || !source)
-        return 0; /* tmpfs, proc and the like: memory, as all that is not the image's */
+        return 0; /* proc and the like: the inside has its own */
     cleanup_free char *full =
         *source == '/' ? sh_strdup(source) : sh_format("%s/%s", b->path, source);
     if (!strcmp(target, "/etc/resolv.conf"))
         read_resolver(b, full);
+    if (!strcmp(target, "/etc/hosts") && !b->hosts)
+        b->hosts = sh_strdup(full);
     if (is_ours(target))
         return 0;
+    if (strstr(full, "/kubernetes.io~empty-dir/")) { /* as the pod began, and gone with it */
+        add_tmpfs(b, target, NULL);
+        return 0;
+    }
     if (stat(full, &st))
         return sh_fail_errno(err, -errno, "%s: cannot mount %s", b->path, full);
     b->binds = sh_realloc_array(b->binds, b->bind_count + 1, sizeof(*b->binds));
-    b->binds[b->bind_count++] = (struct oci_bind){
+    struct oci_bind *added = &b->binds[b->bind_count++];
+    *added = (struct oci_bind){
         .source = realpath(full, NULL),
         .target = sh_strdup(target),
         .read_only = has_option(mount, "ro"),
         .folder = S_ISDIR(st.st_mode),
     };
+    added->kind = kind_of(added, &st);
     return 0;
 }
 
@@ -297,6 +338,8 @@ void oci_bundle_free(struct oci_bundle *b)
     free(b->uts_path);
     free(b->cgroup);
     free(b->resolver);
+    free(b->hosts);
+    sh_strings_free(&b->tmpfs);
     oci_process_free(&b->process);
     cJSON_Delete(b->json);
 }

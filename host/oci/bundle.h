@@ -20,11 +20,17 @@ struct oci_process {
 };
 
 /* A folder or file of the host inside the container. */
+enum oci_bind_kind {
+    OCI_BIND_SHARE,   /* a folder that changes, or is large: a VM shows it */
+    OCI_BIND_COPY,    /* a file, or a small read-only folder: copied in at the start */
+    OCI_BIND_PROGRAM, /* a file that can be executed: goes into the image that is made here */
+    OCI_BIND_VOLUME,  /* a volume's file (host/oci/named.h) */
+};
 struct oci_bind {
     char *source, *target;
+    enum oci_bind_kind kind;
     bool read_only;
     bool folder;
-    bool volume; /* a volume's file (host/oci/named.h), and no mount */
 };
 
 struct oci_bundle {
@@ -38,12 +44,14 @@ struct oci_bundle {
     char *network_path; /* to join; NULL: a new one */
     char *uts_path;     /* whose host name it has; NULL: its own */
     char *cgroup;       /* cgroupsPath; NULL: none given */
+    char *hosts;        /* the engine's /etc/hosts; NULL */
     char *resolver;     /* first name server of the bundle's resolv.conf; NULL */
     uint64_t memory;    /* limit in bytes; 0: none */
     uint32_t cpus;      /* quota rounded up; 0: none */
     struct oci_bind
         *binds; /* what is neither a file system of ours nor one of the engine's files */
     size_t bind_count;
+    struct sh_strings tmpfs; /* memory file systems, as build --tmpfs takes them */
 };
 
 /* `path`: the folder with config.json in it. */

@@ -138,8 +138,14 @@ static int make_key(const struct oci_bundle *b, char key[65], struct sh_error *e
     uint8_t digest[32];
     sh_sha256_init(&h);
     int r = hash_base(&h, err);
-    for (size_t i = 0; i < b->bind_count; i++)
-        hash_text(&h, b->binds[i].target);
+    for (size_t i = 0; !r && i < b->bind_count; i++) {
+        if (b->binds[i].kind == OCI_BIND_SHARE || b->binds[i].kind == OCI_BIND_PROGRAM)
+            hash_text(&h, b->binds[i].target);
+        if (b->binds[i].kind == OCI_BIND_PROGRAM)
+            r = hash_folder(&h, b->binds[i].source, true, err);
+    }
+    for (size_t i = 0; i < b->tmpfs.count; i++)
+        hash_text(&h, b->tmpfs.v[i]);
     if (!r)
         r = hash_rootfs(&h, b->rootfs, err);
     sh_sha256_final(&h, digest);
@@ -157,11 +163,17 @@ static int convert_rootfs(const struct oci_bundle *b, const char *tag, struct sh
     struct sh_build build = {.quiet = true};
     build.tag = sh_strdup(tag);
     build.rootfs = sh_strdup(b->rootfs);
-    int r = sh_config_policy(&build.config, "exec,signal,stats", err);
+    int r = sh_config_policy(&build.config, "exec,signal,stats,files", err);
     for (size_t i = 0; !r && i < b->bind_count; i++) {
-        cleanup_free char *place = sh_format("%s:cover", b->binds[i].target);
-        r = sh_config_host_mount(&build.config, place, err);
+        const struct oci_bind *bind = &b->binds[i];
+        cleanup_free char *place = sh_format("%s:cover", bind->target);
+        if (bind->kind == OCI_BIND_SHARE)
+            r = sh_config_host_mount(&build.config, place, err);
+        else if (bind->kind == OCI_BIND_PROGRAM)
+            sh_strings_addf(&build.files, "%s:%s", bind->source, bind->target);
     }
+    for (size_t i = 0; !r && i < b->tmpfs.count; i++)
+        r = sh_config_mount(&build.config, b->tmpfs.v[i], err);
     if (!r)
         r = sh_build_run(&build, id, err);
     sh_build_free(&build);
@@ -242,6 +254,9 @@ int oci_image_check_program(const struct oci_bundle *b, struct sh_error *err)
     int r = -ENOENT;
     if (oci_annotation(b, "io.shelter.image"))
         return 0; /* another rootfs than this folder's */
+    for (size_t i = 0; i < b->bind_count; i++)
+        if (b->binds[i].kind == OCI_BIND_PROGRAM && !strcmp(b->binds[i].target, program))
+            return 0;
     if (strchr(program, '/')) {
         cleanup_free char *full =
             *program == '/' ? sh_strdup(program) : sh_format("%s/%s", b->process.workdir, program);

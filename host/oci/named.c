@@ -55,7 +55,7 @@ static int find_volume(struct oci_bundle *b, const struct sh_volume *v, struct s
                        "the image has a volume %s: mount a folder, a file or a block device at %s",
                        v->name, v->path);
     if (bind)
-        bind->volume = true;
+        bind->kind = OCI_BIND_VOLUME;
     sh_strings_addf(&o->volumes, "%s=%s%s%s%s", v->name, bind ? bind->source : device,
                     bind && bind->folder ? "/" : "", bind && bind->folder ? v->name : "",
                     bind && bind->folder ? ".volume" : "");

@@ -16,6 +16,7 @@
 #include "host/oci/named.h"
 #include "host/oci/network.h"
 #include "host/run/attached.h"
+#include "host/run/copy_in.h"
 #include "host/run/exec_request.h"
 #include "host/run/prepare.h"
 
@@ -117,6 +118,18 @@ static int set_size(struct sh_run_options *o, const struct oci_bundle *b, struct
     return 0;
 }
 
+/* Does the engine's /etc/hosts know this container? Then it knows what was added to it, too; else
+ * the inside's own is better. */
+static bool names_host(const char *hosts, const char *hostname)
+{
+    char line[1024];
+    cleanup_fclose FILE *f = hosts ? fopen(hosts, "re") : NULL;
+    while (f && hostname && *hostname && fgets(line, sizeof(line), f))
+        if (strstr(line, hostname))
+            return true;
+    return false;
+}
+
 /* The options of `shelter run` that say the same. Strings are the bundle's, lists new. */
 static int fill_options(const struct oci_start *s, struct sh_store *store, const char *hostname,
                         struct sh_run_options *o, struct sh_error *err)
@@ -144,15 +157,14 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
         if (strchr(p->env.v[i], '='))
             sh_env_set(&o->env, p->env.v[i]);
     int r = oci_annotation(b, "io.shelter.image") ? oci_named_fit(store, s->image, b, o, err) : 0;
+    if (!r && !oci_annotation(b, "io.shelter.image") && names_host(b->hosts, o->hostname))
+        r = sh_copy_in(b->hosts, "/etc/hosts", &o->files, err);
     for (size_t i = 0; !r && i < b->bind_count; i++) {
         const struct oci_bind *from = &b->binds[i];
-        if (from->volume)
+        if (from->kind == OCI_BIND_COPY)
+            r = sh_copy_in(from->source, from->target, &o->files, err);
+        if (from->kind != OCI_BIND_SHARE)
             continue;
-        if (!from->folder)
-            return sh_fail(err, -ENOTSUP,
-                           "%s: a single file of the host cannot be mounted into a TEE; mount its "
-                           "folder, or put it into the image",
-                           from->target);
         o->mounts = sh_realloc_array(o->mounts, o->mount_count + 1, sizeof(*o->mounts));
         o->mounts[o->mount_count++] =
             (struct sh_mount){from->source, from->target, from->read_only};
@@ -196,6 +208,7 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
     free(o.mounts);
     sh_strings_free(&o.command);
     sh_strings_free(&o.env);
+    sh_strings_free(&o.files);
     sh_strings_free(&o.volumes);
     return r;
 }

@@ -115,6 +115,8 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
     choose_command(o, built, &l->args);
     for (size_t i = 0; i < o->env.count; i++)
         sh_strings_add(&l->env, o->env.v[i]);
+    for (size_t i = 0; i < o->files.count; i++)
+        sh_strings_add(&l->files, o->files.v[i]);
     l->workdir = o->workdir;
     l->user = o->user;
     l->hostname = o->hostname;

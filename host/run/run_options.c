@@ -83,6 +83,7 @@ void sh_run_options_free(struct sh_run_options *o)
         free(o->mounts[i].target);
     }
     free(o->mounts);
+    sh_strings_free(&o->files);
     sh_strings_free(&o->volumes);
     *o = (struct sh_run_options){0};
 }

@@ -24,6 +24,7 @@ struct sh_run_options {
     const char *resolver; /* numeric address of the name server; NULL: this host's own */
     struct sh_mount *mounts;
     size_t mount_count;
+    struct sh_strings files;   /* SH_LAUNCH_FILE_FORMAT (host/run/copy_in.h) */
     struct sh_strings volumes; /* NAME=FILE, absolute */
     uint64_t memory;           /* 0: not given */
     uint32_t cpus;             /* 0: not given */

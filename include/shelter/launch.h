@@ -38,6 +38,8 @@ enum sh_launch_key {
     SH_LAUNCH_TTY,      /* tty: "1", a terminal for the workload */
     SH_LAUNCH_STDIN,    /* stdin: "1", the host feeds stdin; else it is empty */
     SH_LAUNCH_MOUNT,    /* mount: list, "TAG ro|rw /path": a host folder, untrusted */
+    SH_LAUNCH_FILE,     /* file: list, "MODE /path HEX": a file of the host, untrusted: four octal
+                         * digits, its place, its content */
     SH_LAUNCH_NETWORK,  /* network: as the manifest's record */
     SH_LAUNCH_PORT,     /* port: list, "tcp|udp PORT|all": published by the host */
     SH_LAUNCH_BROKER,   /* broker: URL of the key broker */
@@ -49,6 +51,7 @@ enum sh_launch_key {
 
 #define SH_LAUNCH_PORT_FORMAT "%s %u" /* the protocol's name, the port; or instead of it: */
 #define SH_LAUNCH_PORT_ALL "all"
-#define SH_LAUNCH_MOUNT_FORMAT "%s %s %s" /* tag, "ro" or "rw", path */
+#define SH_LAUNCH_MOUNT_FORMAT "%s %s %s"  /* tag, "ro" or "rw", path */
+#define SH_LAUNCH_FILE_FORMAT "%04o %s %s" /* mode, path, content in hexadecimal */
 
 #endif

@@ -53,6 +53,21 @@ for TEE in $tees; do
     check "... are what the program has" sh -c "[ \$(cat '$T/out') -le 128 ]"
     status "$TEE: --entrypoint" 0 "$T/podman" run --rm --network none --entrypoint /bin/echo test entry
     same "... runs it" "$(cat "$T/out")" entry
+    # What engines bring as files: copied in.
+    echo 'of the host' >"$T/file"
+    mkdir -p "$T/folder/..data" && echo key >"$T/folder/..data/key" && ln -sf ..data/key "$T/folder/key"
+    status "$TEE: -v FILE, -v FOLDER:ro" 0 "$T/podman" run --rm --network none -v "$T/file:/etc/file" -v "$T/folder:/etc/config:ro" test sh -c 'cat /etc/file /etc/config/key'
+    same "... are there" "$(tr '\n' ' ' <"$T/out")" "of the host key "
+    printf s3cret | p secret create "s$TEE" - >"$T/out"
+    status "$TEE: --secret" 0 "$T/podman" run --rm --network none --secret "s$TEE" --user 12:34 test cat "/run/secrets/s$TEE"
+    same "... is there" "$(cat "$T/out")" s3cret
+    status "$TEE: --add-host" 0 "$T/podman" run --rm --network none --hostname abc --add-host far:10.9.8.7 test cat /etc/hosts
+    check "... is in /etc/hosts" grep -q '^10.9.8.7.*far' "$T/out"
+    status "$TEE: --tmpfs" 0 "$T/podman" run --rm --network none --tmpfs /scratch:size=1m,mode=0700 test sh -c 'echo x >/scratch/y && ls -ld /scratch'
+    check "... is there" grep -q '^drwx------' "$T/out"
+    if [ -x /usr/libexec/podman/catatonit ]; then
+        status "$TEE: --init" 5 "$T/podman" run --rm --network none --init test sh -c 'exit 5'
+    else skip "$TEE: --init: no catatonit"; fi
     status "$TEE: a program that is not there" 127 "$T/podman" run --rm --network none test nosuch
     status "$TEE: a program that is none" 126 "$T/podman" run --rm --network none test /www/index.html
     if status "$TEE: run -d -p" 0 "$T/podman" run -d --name w -p "127.0.0.1:$port:80" test sh -c 'echo started; exec httpd -f -p 80 -h /www' | grep '^ok'; then

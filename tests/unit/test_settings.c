@@ -386,6 +386,59 @@ static void test_shares(void **state)
     assert_int_equal(make(t, "mount share0 ro /data/../lib\n"), -EPERM);
 }
 
+/* Files of the host: only where the image takes them, and never where the system has its own. */
+static void test_files(void **state)
+{
+    static const char *const bad[] = {"file x\n",           "file \n",           "file 0644 /a\n",
+                                      "file 0644 /a 6\n",   "file 0644 /a 6g\n", "file 644 /a 61\n",
+                                      "file 0844 /a 61\n",  "file 4755 /a 61\n", "file 0644 a 61\n",
+                                      "file 0644  61\n",    "file 0644/a 61\n",  "file 0644 61\n",
+                                      "file 0644 /a -161\n"};
+    static const char *const places[] = {"file 0644 /dev/x 61\n",
+                                         "file 0644 /proc/1/mem 61\n",
+                                         "file 0644 /a/../b 61\n",
+                                         "file 0644 /a//b 61\n",
+                                         "file 0644 / 61\n",
+                                         "file 0644 /a/ 61\n",
+                                         "file 0644 /run/secrets/../x 61\n",
+                                         "file 0644 /run/secrets/ 61\n",
+                                         "file 0644 /run/secrets 61\n"};
+    struct image *t = image();
+    assert_int_equal(make(t, "file 0644 /etc/x 61\n"), -EPERM);
+    put_policy(t, SH_POLICY_FILES);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (make(t, bad[i]) != -EBADMSG)
+            fail_msg("%s", bad[i]);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (make(t, places[i]) != -EPERM)
+            fail_msg("%s", places[i]);
+    assert_int_equal(make(t, "file 0400 /etc/a b/c 610062\nfile 0777 /x \n"
+                             "file 0644 /run/secrets/y 7A\n"),
+                     0);
+    assert_int_equal(s.file_count, 3);
+    assert_string_equal(s.files[0].folder, "/etc/a b");
+    assert_string_equal(s.files[0].name, "c");
+    assert_int_equal(s.files[0].mode, 0400);
+    assert_int_equal(s.files[0].size, 3);
+    assert_memory_equal(s.files[0].data, "a\0b", 3);
+    assert_string_equal(s.files[1].folder, "/");
+    assert_string_equal(s.files[1].name, "x");
+    assert_int_equal(s.files[1].size, 0);
+    assert_string_equal(s.files[2].folder, "/run/secrets");
+    /* The most of them, as badly as can be: refused, with room. */
+    char many[16 * (SH_SETTINGS_FILES_MAX + 1)] = "";
+    for (size_t i = 0; i < SH_SETTINGS_FILES_MAX; i++)
+        strcat(many, "file 0644 /a \n");
+    assert_int_equal(make(t, many), 0);
+    strcat(many, "file 0644 /a \n");
+    assert_int_equal(make(t, many), -E2BIG);
+    /* With secrets of the broker in it, an image takes none. */
+    t = image();
+    put_text(t, SH_TAG_SECRET, "a=kbs:///a/b/c");
+    put_policy(t, SH_POLICY_LOCK | SH_POLICY_FILES);
+    assert_int_equal(make(t, ""), -EPERM);
+}
+
 static void test_places(void **state)
 {
     static const char *const good[] = {"/a", "/srv/data", "/devices", "/run/x", "/...", "/a/..b"};
@@ -448,8 +501,8 @@ int main(void)
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_locked),
         cmocka_unit_test(test_address),   cmocka_unit_test(test_sealed),
         cmocka_unit_test(test_requests),  cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_shares),    cmocka_unit_test(test_places),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_shares),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_places),    cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }

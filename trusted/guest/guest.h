@@ -110,6 +110,9 @@ int guest_open_in(int root, const char *path, int flags);
 int guest_mkdir_in(int root, const char *path);
 /* Replaces directory/name by a file with this content; links are replaced, not followed. */
 int guest_write_in(int root, const char *directory, const char *name, const char *text);
+/* The same with any content and mode. */
+int guest_put_in(int root, const char *directory, const char *name, mode_t mode, const void *data,
+                 size_t size);
 
 /* --- mounts.c --- */
 

@@ -221,6 +221,19 @@ static int start_workload(struct guest *g, struct guest_error *e)
     return guest_spawn(g, workload, &run, e);
 }
 
+static int copy_files(struct guest *g, struct guest_error *e)
+{
+    const struct sh_settings *s = &g->config.settings;
+    for (size_t i = 0; i < s->file_count; i++) {
+        const struct sh_file *f = &s->files[i];
+        int rc = guest_put_in(g->root, f->folder, f->name, f->mode, f->data, f->size);
+        if (rc)
+            return guest_fail(e, rc, "cannot copy %.100s/%.100s in: %s", f->folder, f->name,
+                              strerror(-rc));
+    }
+    return 0;
+}
+
 /* Each step may use what the steps before it checked. */
 static int start_guest(struct guest *g, struct guest_error *e)
 {
@@ -235,6 +248,8 @@ static int start_guest(struct guest *g, struct guest_error *e)
         rc = open_root(g, e);
     if (!rc)
         rc = set_network(g, e);
+    if (!rc)
+        rc = copy_files(g, e);
     if (!rc) /* after the last file that is written into the root, so that none goes to the host */
         rc = guest_mount_shares(g->root, &g->config.settings, e);
     if (!rc)

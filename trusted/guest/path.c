@@ -57,7 +57,8 @@ int guest_mkdir_in(int root, const char *path)
     return fd;
 }
 
-int guest_write_in(int root, const char *directory, const char *name, const char *text)
+int guest_put_in(int root, const char *directory, const char *name, mode_t mode, const void *data,
+                 size_t size)
 {
     GUEST_AUTOCLOSE int dir = guest_mkdir_in(root, directory);
     if (dir < 0)
@@ -65,8 +66,13 @@ int guest_write_in(int root, const char *directory, const char *name, const char
     if (unlinkat(dir, name, 0) && errno != ENOENT)
         return -errno;
     GUEST_AUTOCLOSE int fd =
-        openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
+        openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fchmod(fd, mode)) /* whatever the umask is */
         return -errno;
-    return sh_write_all(fd, text, strlen(text));
+    return sh_write_all(fd, data, size);
+}
+
+int guest_write_in(int root, const char *directory, const char *name, const char *text)
+{
+    return guest_put_in(root, directory, name, 0644, text, strlen(text));
 }

@@ -144,6 +144,28 @@ static cJSON *chosen_shares(const struct sh_settings *s)
     return NULL;
 }
 
+/* "0644 /path SHA256": a policy names contents by their digest. */
+static cJSON *chosen_files(const struct sh_settings *s)
+{
+    cJSON *list = cJSON_CreateArray();
+    bool ok = list;
+    char text[4300], hex[65];
+    uint8_t digest[32];
+
+    for (size_t i = 0; ok && i < s->file_count; i++) {
+        const struct sh_file *f = &s->files[i];
+        sh_sha256(digest, f->data, f->size);
+        sh_hex(hex, digest, sizeof(digest));
+        snprintf(text, sizeof(text), "%04o %s/%s %s", f->mode, f->folder[1] ? f->folder : "",
+                 f->name, hex);
+        ok = add_text(list, text);
+    }
+    if (ok)
+        return list;
+    cJSON_Delete(list);
+    return NULL;
+}
+
 static cJSON *chosen_ports(const struct sh_settings *s)
 {
     cJSON *list = cJSON_CreateArray();
@@ -198,6 +220,8 @@ static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
         return chosen_text(s->input ? "1" : "", "");
     case SH_LAUNCH_MOUNT:
         return chosen_shares(s);
+    case SH_LAUNCH_FILE:
+        return chosen_files(s);
     case SH_LAUNCH_NETWORK:
         return chosen_text(s->network, built->network);
     case SH_LAUNCH_PORT:

@@ -88,6 +88,7 @@ static const struct {
     {"trace", SH_POLICY_TRACE, true},
     {"stats", SH_POLICY_STATS, true},
     {"debug", SH_POLICY_DEBUG, true},
+    {"files", SH_POLICY_FILES, true},
     {"lock", SH_POLICY_LOCK, false},
     {"no-input", SH_POLICY_NO_INPUT, false},
     {"no-output", SH_POLICY_NO_OUTPUT, false},
@@ -107,7 +108,7 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
             return sh_fail(err, -EINVAL, "say where the host may mount a folder: --mount PATH");
         if (i == POLICY_COUNT)
             return sh_fail(err, -EINVAL,
-                           "'%.40s' is not a policy: exec, signal, trace, stats, debug, lock, "
+                           "'%.40s' is not a policy: exec, signal, trace, stats, debug, files, lock, "
                            "no-input, no-output, agent-header or no-evidence",
                            words);
         c->policy |= policies[i].bit;

@@ -161,6 +161,12 @@ static int open_files(const struct sh_manifest *m)
     r = net_files();
     if (r)
         log_line("shelter: cannot write the network's files: /etc of the image is no directory");
+    for (size_t i = 0; !r && i < settings.file_count; i++) {
+        const struct sh_file *f = &settings.files[i];
+        r = tree_put_file(f->folder, f->name, f->mode, f->data, f->size);
+        if (r)
+            log_line("shelter: cannot copy %s/%s in (errno %d)", f->folder, f->name, -r);
+    }
     return r;
 }
 
