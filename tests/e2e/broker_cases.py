@@ -220,7 +220,7 @@ def attacks(server):
     refused("init-data left out", c.attest(body), 401, "init-data")
     refused("no init-data though nothing is bound", c.handshake(init=None), 401, "init-data")
     for field, value in {"arg": ["/bin/sh", "-c", "id"], "env": "LD_PRELOAD=/host/x.so", "workdir": "/tmp", "user": "0", "hostname": "x",
-                         "stdin": "1", "mount": "share0 rw /data", "debug": "1"}.items():
+                         "stdin": "1", "mount": "share0 rw /data", "file": "0644 /etc/x 61", "debug": "1"}.items():
         refused(f"the host chose {field}", c.handshake(init=launch(**{field: value})), 401, "launch-config")
     refused("init-data in another form", c.handshake(init=PLAIN.replace("cpus", " cpus")), 401, "launch-config")
     # Order

@@ -107,10 +107,11 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
         if (n == 5 && !strncmp(words, "mount", 5))
             return sh_fail(err, -EINVAL, "say where the host may mount a folder: --mount PATH");
         if (i == POLICY_COUNT)
-            return sh_fail(err, -EINVAL,
-                           "'%.40s' is not a policy: exec, signal, trace, stats, debug, files, lock, "
-                           "no-input, no-output, agent-header or no-evidence",
-                           words);
+            return sh_fail(
+                err, -EINVAL,
+                "'%.40s' is not a policy: exec, signal, trace, stats, debug, files, lock, "
+                "no-input, no-output, agent-header or no-evidence",
+                words);
         c->policy |= policies[i].bit;
         if (!words[n])
             return 0;
