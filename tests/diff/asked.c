@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ipc.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
@@ -190,12 +191,68 @@ static void asked_by_others(void)
     close(zero), close(full), close(p[0]), close(p[1]);
 }
 
-int main(void)
+/* EPOLLEXCLUSIVE: of those who sleep in epolls of their own each event wakes one; without it, all. */
+static void exclusive(void)
 {
+    for (int how = 0; how < 2; how++) {
+        int data[2], told[2], status;
+        char got[16];
+        pipe(data);
+        pipe(told);
+        for (int i = 0; i < 4; i++) {
+            if (fork() == 0) {
+                int e = epoll_create1(0);
+                struct epoll_event ev = {.events = EPOLLIN | (how ? EPOLLEXCLUSIVE : 0)};
+                epoll_ctl(e, EPOLL_CTL_ADD, data[0], &ev);
+                (void)!write(told[1], "r", 1);
+                if (epoll_wait(e, &ev, 1, 1500) == 1)
+                    (void)!write(told[1], "w", 1);
+                _exit(0);
+            }
+        }
+        for (int i = 0; i < 4; i++)
+            (void)!read(told[0], got, 1);
+        usleep(300000);
+        fcntl(told[0], F_SETFL, O_NONBLOCK);
+        for (int event = 0; event < 2; event++) {
+            (void)!write(data[1], "x", 1);
+            usleep(300000);
+            say("epoll_wait", sys(read, told[0], got, 16), "%s: woken by event %d",
+                how ? "EXCLUSIVE" : "all", event);
+        }
+        while (wait(&status) > 0)
+            continue;
+        close(data[0]), close(data[1]), close(told[0]), close(told[1]);
+    }
+}
+
+/* A heap grows, wherever the program that has it was put. */
+static void heaps(void)
+{
+    int failed = 0, status;
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = fork();
+        if (!pid) {
+            char *args[] = {"asked", "heap", NULL};
+            execv("/proc/self/exe", args);
+            _exit(2);
+        }
+        waitpid(pid, &status, 0);
+        failed += status != 0;
+    }
+    say("brk", failed, "programs whose heap does not grow");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return sbrk(1 << 20) == (void *)-1;
     facts_begin();
     corks();
     zero_device();
     asked_by_others();
+    exclusive();
+    heaps();
     facts_end();
     return 0;
 }

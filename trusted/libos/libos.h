@@ -171,8 +171,8 @@ struct waiter {
     struct list node;
     struct wait_queue *queue; /* on which it is */
     struct thread *thread; /* NULL: woken is called, with the queue's lock held; it must not wait */
-    void (*woken)(struct waiter *w, uint32_t events);
-    bool one; /* of all these on a queue one is enough */
+    bool (*woken)(struct waiter *w, uint32_t events); /* true: somebody sees to it */
+    bool one; /* of all these threads on a queue one is enough, and one of these who sees to it */
 };
 
 /* What clone shares or copies as a whole. Counted. */
@@ -335,6 +335,8 @@ void wait_begin(struct waiter *w, struct wait_queue *q);
 void wait_begin_one(struct waiter *w, struct wait_queue *q); /* of these one is woken */
 /* Takes w, which wait_begin put there, off its queue; the sleeper then looks for itself. */
 void wait_end(struct waiter *w);
+/* Is there a thread that nobody has woken yet? */
+bool wait_has_sleeper(struct wait_queue *q);
 /* Whoever waits there for anything. */
 void wait_wake_all(struct wait_queue *q);
 /* Likewise, when it is known what became ready: POLL*. */

@@ -81,24 +81,41 @@ void wait_wake_events(struct wait_queue *q, uint32_t events)
     if (nobody_waits(q))
         return;
     bool one = false; /* of those of whom one is enough: best ourselves, who need no wake-up */
+    bool seen = false;
     lock_take(&q->lock, RANK_QUEUE);
     list_for(it, &q->waiters)
     {
         struct waiter *w = container_of(it, struct waiter, node);
         if (w->one && w->thread == self())
             wait_wake_thread(w->thread);
-        one = one || (w->one && is_woken(w->thread));
+        one = one || (w->one && w->thread && is_woken(w->thread));
     }
     list_for(it, &q->waiters)
     {
         struct waiter *w = container_of(it, struct waiter, node);
-        if (!w->thread)
-            w->woken(w, events);
-        else if (!w->one || !one)
+        if (!w->thread) {
+            if (!w->one || !seen)
+                seen = (w->woken(w, events) && w->one) || seen;
+            continue;
+        }
+        if (!w->one || !one)
             wait_wake_thread(w->thread);
         one = one || w->one;
     }
     lock_give(&q->lock);
+}
+
+bool wait_has_sleeper(struct wait_queue *q)
+{
+    bool any = false;
+    lock_take(&q->lock, RANK_QUEUE);
+    list_for(it, &q->waiters)
+    {
+        const struct waiter *w = container_of(it, struct waiter, node);
+        any = any || (w->thread && !is_woken(w->thread));
+    }
+    lock_give(&q->lock);
+    return any;
 }
 
 void wait_wake_all(struct wait_queue *q)

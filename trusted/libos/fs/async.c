@@ -74,7 +74,7 @@ static void tell_owner(const struct async *a, uint32_t events)
     }
 }
 
-static void note_events(struct waiter *w, uint32_t events)
+static bool note_events(struct waiter *w, uint32_t events)
 {
     struct async *a = container_of(w, struct async, waiter);
     lock_take(&woken_lock, RANK_READY);
@@ -83,6 +83,7 @@ static void note_events(struct waiter *w, uint32_t events)
     a->events |= events;
     __atomic_store_n(&any_woken, true, __ATOMIC_SEQ_CST);
     lock_give(&woken_lock);
+    return false;
 }
 
 bool async_is_due(void)

@@ -201,11 +201,15 @@ static uint32_t wanted_events(const struct entry *n)
     return (n->events & ~FLAGS) | OUTSIDE_ALWAYS;
 }
 
-static void on_wake(struct waiter *w, uint32_t events)
+/* With EPOLLEXCLUSIVE one epoll of somebody who sleeps is enough. */
+static bool on_wake(struct waiter *w, uint32_t events)
 {
     struct entry *n = container_of(w, struct entry, waiter);
-    if (events & (outside_events(n->events & ~FLAGS) | wanted_events(n)))
-        may_be_ready(n);
+    if (!(events & (outside_events(n->events & ~FLAGS) | wanted_events(n))))
+        return false;
+    bool sees = w->one && wait_has_sleeper(&n->epoll->wait);
+    may_be_ready(n);
+    return sees;
 }
 
 static void entry_free(struct entry *n)
@@ -399,6 +403,7 @@ static int watch_entry(struct entry *n, const struct epoll_event *ev)
 {
     n->events = ev->events;
     n->data = ev->data;
+    n->waiter.one = ev->events & EPOLLEXCLUSIVE;
     __atomic_store_n(&n->off, false, __ATOMIC_RELAXED);
     if (file_poll(n->file) & wanted_events(n))
         may_be_ready(n);

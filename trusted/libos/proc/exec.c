@@ -163,12 +163,29 @@ static int build_vectors(struct stack *s, const struct exec_args *x, const struc
     return r;
 }
 
+#define GIB (1ul << 30)
+#define HEAPS_LOW (1ul << 33)
+#define HEAPS_SIZE (1ul << 41)
+
+/* Where a heap may grow: addresses are given by the GiB, and what has others' neighbour could not.
+ */
+static uint64_t free_gib(void)
+{
+    uint64_t at = 0;
+    for (int tries = 0; tries < 64; tries++) {
+        at = (port_info.user_start + HEAPS_LOW + random_word() % HEAPS_SIZE) & ~(GIB - 1);
+        if (place_is_free(at, at + 2 * GIB))
+            break;
+    }
+    return at;
+}
+
 static void set_brk(const struct elf_image *image)
 {
     uint64_t start = page_up(image->end) + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
     if (image->end > space()->code_start &&
         image->end <= space()->code_end) /* leave the window to files */
-        start = page_down(port_info.user_start + (1ul << 33) + random_word() % (1ul << 34));
+        start = free_gib() + (random_word() % (1ul << 25) & ~(PAGE_SIZE - 1));
     uint64_t limit = MIN(start + (1ul << 36), port_info.user_end);
     size_t i = area_index(start);
     if (i < space()->count)
