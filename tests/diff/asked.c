@@ -115,6 +115,18 @@ static void asked_by_others(void)
     say("splice", sys(splice, zero, NULL, p[1], NULL, 1009, 0), "/dev/zero");
     say("splice", sys(splice, full, NULL, p[1], NULL, 1009, 0), "/dev/full");
     facts_since = 0;
+    static char much[200000] __attribute__((aligned(4096)));
+    struct {
+        char *base;
+        size_t size;
+    } iov = {much, sizeof(much)};
+    read(p[0], much, 65536);
+    say("vmsplice", sys(vmsplice, p[1], &iov, 1, 0), "more than there is room for");
+    say("vmsplice", sys(vmsplice, p[1], &iov, 1, 2), "NONBLOCK: no room");
+    read(p[0], much, 65536);
+    iov.base = (void *)8;
+    say("vmsplice", sys(vmsplice, p[1], &iov, 1, 0), "a bad address");
+    say("vmsplice", sys(vmsplice, p[1], &iov, 0, 0), "nothing");
     int key = 0x5e117,
         *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int id = semget(key, 3, IPC_CREAT | 0200), seg = shmget(key, 100, IPC_CREAT | 0200);
@@ -166,6 +178,9 @@ static void asked_by_others(void)
     snprintf(path, sizeof(path), "/proc/%ld", pid);
     fd = open(path, O_RDONLY | O_DIRECTORY);
     say("pidfd_send_signal", sys(pidfd_send_signal, fd, 0, NULL, 0), "0: directory of a process");
+    siginfo_t said = {.si_signo = SIGUSR2, .si_code = SI_QUEUE};
+    say("pidfd_send_signal", sys(pidfd_send_signal, fd, SIGTERM, &said, 0), "another number");
+    say("pidfd_send_signal", sys(pidfd_send_signal, fd, SIGTERM, 8, 0), "bad info");
     say("pidfd_send_signal", sys(pidfd_send_signal, fd, SIGTERM, NULL, 0),
         "directory of a process");
     close(fd);
@@ -191,7 +206,7 @@ static void asked_by_others(void)
     close(zero), close(full), close(p[0]), close(p[1]);
 }
 
-/* EPOLLEXCLUSIVE: of those who sleep in epolls of their own each event wakes one; without it, all. */
+/* EPOLLEXCLUSIVE: of those who sleep in epolls of their own each event wakes one; else all. */
 static void exclusive(void)
 {
     for (int how = 0; how < 2; how++) {

@@ -7,6 +7,7 @@
 #define RW_MAX 0x7ffff000u
 #define NULL_DEVICE 0x103u
 #define FULL_DEVICE 0x107u
+#define IOV_MAX 1024u
 
 static bool is_char(const struct file *f)
 {
@@ -281,6 +282,24 @@ long sys_tee(int in_fd, int out_fd, uint64_t size, uint32_t flags)
     return n;
 }
 
+/* As much as there is room for, but something. */
+static long fill_pipe(struct file *f, uint64_t iov, uint64_t count, bool wait)
+{
+    struct io io;
+    if (count > IOV_MAX)
+        return -EINVAL;
+    struct io_vec *vec = los_alloc((count + 1) * sizeof(*vec));
+    long r = vec ? iov_read(iov, count, vec, &io) : -ENOMEM;
+    if (!r && io.left)
+        r = pipe_room(f, wait);
+    if (r > 0) {
+        io.left = MIN(io.left, (uint64_t)r);
+        r = pipe_put_all(f, &io);
+    }
+    los_free(vec);
+    return r;
+}
+
 /* The program's pages are copied, whatever SPLICE_F_GIFT says. */
 long sys_vmsplice(int fd, uint64_t iov, uint64_t count, uint32_t flags)
 {
@@ -290,9 +309,16 @@ long sys_vmsplice(int fd, uint64_t iov, uint64_t count, uint32_t flags)
     if (!f || !is_pipe(f))
         return -EBADF;
     uint32_t kept = f->flags & O_NONBLOCK;
-    if (flags & SPLICE_NONBLOCK)
-        f->flags |= O_NONBLOCK;
-    long r = file_can_write(f) ? sys_writev(fd, iov, count) : sys_readv(fd, iov, count);
-    f->flags = (f->flags & ~(uint32_t)O_NONBLOCK) | kept;
+    file_get(f);
+    long r;
+    if (file_can_write(f)) {
+        r = fill_pipe(f, iov, count, !kept && !(flags & SPLICE_NONBLOCK));
+    } else {
+        if (flags & SPLICE_NONBLOCK)
+            f->flags |= O_NONBLOCK;
+        r = sys_readv(fd, iov, count);
+        f->flags = (f->flags & ~(uint32_t)O_NONBLOCK) | kept;
+    }
+    file_put(f);
     return r;
 }

@@ -107,6 +107,11 @@ long sys_pidfd_send_signal(int fd, int signo, uint64_t info, uint32_t flags)
     struct process *p = pid ? process_find(pid) : pidfd_process(fd);
     if (!p)
         return -ESRCH;
+    int32_t said = signo; /* the info's own number */
+    if (info && user_read(&said, info, sizeof(said)))
+        return -EFAULT;
+    if (said != signo)
+        return -EINVAL;
     return info ? signal_queue_to(p, signo, info) : signal_kill(p, signo);
 }
 
