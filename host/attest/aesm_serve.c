@@ -10,6 +10,7 @@
 #include "host/attest/aesm.h"
 #include "host/attest/protobuf.h"
 #include "host/attest/sim_tee.h"
+#include "lib/sha2.h"
 
 #define CLIENTS 64
 #define CLIENT_SECONDS 30
@@ -32,33 +33,59 @@
 #define LAUNCH_TOKEN_SIZE 1024u
 /* A quote of the simulated quoting enclave is always shorter. */
 #define QUOTE_ROOM 8192u
+#define QE_INFO_TARGET 16u
+#define QE_INFO_REPORT 528u
+#define QE_INFO_SIZE 960u
 
-static void add_quote(const char *dir, const struct sh_view *report, uint64_t room,
-                      struct sh_buffer *out)
+/* The request's parts that any answer needs. */
+struct parts {
+    struct sh_view report, key_id, info;
+    uint64_t room;
+};
+
+/* sgx_ql_qe_report_info_t: a nonce and whom the quoting enclave's own report is for; its report
+ * data is the digest of nonce and quote. */
+static void add_own_report(const struct sh_view *info, const uint8_t *quote, size_t size,
+                           struct sh_buffer *out)
+{
+    uint8_t all[QE_INFO_SIZE], data[64] = {0};
+    struct sgx_targetinfo target;
+    struct sgx_report report;
+    struct sh_sha256 h;
+    memcpy(all, info->data, sizeof(all));
+    memcpy(&target, all + QE_INFO_TARGET, sizeof(target));
+    sh_sha256_init(&h);
+    sh_sha256_update(&h, all, QE_INFO_TARGET);
+    sh_sha256_update(&h, quote, size);
+    sh_sha256_final(&h, data);
+    if (sh_sim_qe_report(&target, data, &report))
+        return;
+    memcpy(all + QE_INFO_REPORT, &report, SGX_REPORT_SIZE);
+    sh_pb_put_bytes(out, 3, all, sizeof(all));
+}
+
+static void add_quote(const char *dir, const struct parts *p, struct sh_buffer *out)
 {
     static uint8_t quote[SH_QUOTE_MAX];
     struct sh_error err = {0};
-    struct sgx_report r;
-    if (!report->data || report->size != sizeof(r)) {
+    struct sgx_report r = {0};
+    if (!p->report.data || p->report.size < SGX_REPORT_SIZE || p->report.size > sizeof(r)) {
         sh_pb_put_number(out, 1, AESM_PARAMETER_ERROR);
         return;
     }
-    memcpy(&r, report->data, sizeof(r));
+    memcpy(&r, p->report.data, p->report.size);
     int size = sh_sim_qe_quote_sgx(dir, &r, quote, &err);
-    bool fits = size > 0 && (uint64_t)size <= room;
+    bool fits = size > 0 && (uint64_t)size <= p->room;
     sh_pb_put_number(out, 1,
                      fits       ? AESM_SUCCESS
                      : size > 0 ? AESM_PARAMETER_ERROR
                                 : AESM_UNEXPECTED_ERROR);
-    if (fits)
-        sh_pb_put_bytes(out, 2, quote, (size_t)size);
+    if (!fits)
+        return;
+    sh_pb_put_bytes(out, 2, quote, (size_t)size);
+    if (p->info.data && p->info.size == QE_INFO_SIZE)
+        add_own_report(&p->info, quote, (size_t)size, out);
 }
-
-/* The request's parts that any answer needs. */
-struct parts {
-    struct sh_view report, key_id;
-    uint64_t room;
-};
 
 static void answer_known(const char *dir, unsigned number, const struct parts *p,
                          struct sh_buffer *out)
@@ -66,7 +93,7 @@ static void answer_known(const char *dir, unsigned number, const struct parts *p
     static const uint8_t zero[LAUNCH_TOKEN_SIZE];
     struct sgx_targetinfo target;
     if (number == GET_QUOTE_EX) {
-        add_quote(dir, &p->report, p->room, out);
+        add_quote(dir, p, out);
         return;
     }
     sh_pb_put_number(out, 1, AESM_SUCCESS);
@@ -102,6 +129,8 @@ static void read_parts(unsigned number, const struct sh_view *message, struct pa
         unsigned field = sh_pb_take_field(&in, &bytes, &value);
         if (field == 1 && bytes.data)
             *(number == GET_QUOTE_EX ? &p->report : &p->key_id) = bytes;
+        if (field == 3 && bytes.data)
+            p->info = bytes;
         if (field == 4)
             p->room = value;
     }

@@ -84,6 +84,25 @@ static int keys_open(const char *dir, struct keys *k, struct sh_error *err)
                    dir);
 }
 
+static void fill_identity(struct sgx_report *qe, uint16_t isv_prod_id)
+{
+    memcpy(qe->cpusvn, sh_sim_svn, sizeof(qe->cpusvn));
+    qe->attributes = (struct sgx_attributes){SH_SIM_QE_ATTRIBUTES, SGX_XFRM_LEGACY};
+    qe_mrenclave(qe->mrenclave);
+    sh_sim_qe_mrsigner(qe->mrsigner);
+    qe->isv_prod_id = isv_prod_id;
+    qe->isv_svn = SH_SIM_QE_ISVSVN;
+}
+
+int sh_sim_qe_report(const struct sgx_targetinfo *target, const uint8_t data[64],
+                     struct sgx_report *report)
+{
+    memset(report, 0, sizeof(*report));
+    fill_identity(report, SH_SIM_QE_ISVPRODID);
+    memcpy(report->report_data, data, 64);
+    return sgxsim_report_finish(target, report);
+}
+
 static int make_quote(const char *dir, struct sh_quote_parts *p, uint16_t isv_prod_id, uint8_t *out,
                       struct sh_error *err)
 {
@@ -92,12 +111,7 @@ static int make_quote(const char *dir, struct sh_quote_parts *p, uint16_t isv_pr
     int r = keys_open(dir, &k, err);
     if (r)
         return r;
-    memcpy(qe->cpusvn, sh_sim_svn, sizeof(qe->cpusvn));
-    qe->attributes = (struct sgx_attributes){SH_SIM_QE_ATTRIBUTES, SGX_XFRM_LEGACY};
-    qe_mrenclave(qe->mrenclave);
-    sh_sim_qe_mrsigner(qe->mrsigner);
-    qe->isv_prod_id = isv_prod_id;
-    qe->isv_svn = SH_SIM_QE_ISVSVN;
+    fill_identity(qe, isv_prod_id);
     p->attestation_key = k.attestation;
     p->pck = k.pck;
     p->cert_type = 5;

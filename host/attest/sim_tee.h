@@ -41,6 +41,11 @@ void sh_sim_qe_target(struct sgx_targetinfo *target);
 int sh_sim_qe_quote_sgx(const char *dir, const struct sgx_report *report, uint8_t *out,
                         struct sh_error *err);
 
+/* The quoting enclave's own report for an enclave that asked for it, as EREPORT makes it. 0 or
+ * -errno. */
+int sh_sim_qe_report(const struct sgx_targetinfo *target, const uint8_t data[64],
+                     struct sgx_report *report);
+
 /* A quote, version 4, over a TDREPORT_STRUCT that the caller, the simulated TD module, has just
  * made. Its size or -errno. `out`: SH_QUOTE_MAX. */
 int sh_sim_qe_quote_tdx(const char *dir, const uint8_t report[1024], uint8_t *out,

@@ -17,6 +17,8 @@
 
 #define DEVICE_MODE (S_IFCHR | 0777)
 #define AESM_PATH "/var/run/aesmd/aesm.socket"
+#define AESM_RUN "/run/aesmd/aesm.socket"
+#define AESM_ABSTRACT "\0sgx_aesm_socket_base" /* of old services */
 
 /* Where the path and what belongs to it stand among a call's arguments; path -1: none. */
 struct shape {
@@ -108,22 +110,34 @@ static long read_link(uint64_t to, long size)
     return fgn_copy_out(to, fgn_options.exe, n) != 0 ? -EFAULT : (long)n;
 }
 
-static long exe_call(long number, const long a[6])
+/* The file that stands for `path`, or NULL. */
+static const char *other_file(const char *path)
 {
-    const char *exe = fgn_options.exe;
+    if (fgn_is_own_exe(path))
+        return fgn_options.exe;
+    return fgn_options.aesm[0] != 0 && (strcmp(path, AESM_PATH) == 0 || strcmp(path, AESM_RUN) == 0)
+               ? fgn_options.aesm
+               : NULL;
+}
+
+static long other_call(long number, const long a[6], const char *file)
+{
+    bool exe = file == fgn_options.exe;
     switch (number) {
     case SYS_readlink:
-        return read_link((uint64_t)a[1], a[2]);
+        return exe ? read_link((uint64_t)a[1], a[2]) : -EINVAL;
     case SYS_readlinkat:
-        return read_link((uint64_t)a[2], a[3]);
+        return exe ? read_link((uint64_t)a[2], a[3]) : -EINVAL;
+    case SYS_lstat:
+        if (exe)
+            return FGN_PASS;
+        /* fallthrough */
     case SYS_open:
     case SYS_stat:
     case SYS_access:
-        return fgn_raw3(number, exe, a[1], a[2]);
-    case SYS_lstat:
-        return FGN_PASS;
+        return fgn_raw3(number, file, a[1], a[2]);
     default:
-        return fgn_raw6(number, AT_FDCWD, (long)exe, a[2], a[3], a[4], 0);
+        return fgn_raw6(number, AT_FDCWD, (long)file, a[2], a[3], a[4], 0);
     }
 }
 
@@ -138,8 +152,9 @@ static long connect_call(const long a[6])
     memset(&to, 0, sizeof(to));
     if (fgn_copy_in(&to, (uint64_t)a[1], size) != 0 || to.sun_family != AF_UNIX)
         return FGN_PASS;
-    if (strncmp(to.sun_path, AESM_PATH, sizeof(to.sun_path)) != 0 &&
-        strncmp(to.sun_path, "/run/aesmd/aesm.socket", sizeof(to.sun_path)) != 0)
+    bool abstract = memcmp(to.sun_path, AESM_ABSTRACT, sizeof(AESM_ABSTRACT)) == 0;
+    if (!abstract && strncmp(to.sun_path, AESM_PATH, sizeof(to.sun_path)) != 0 &&
+        strncmp(to.sun_path, AESM_RUN, sizeof(to.sun_path)) != 0)
         return FGN_PASS;
     memset(to.sun_path, 0, sizeof(to.sun_path));
     memcpy(to.sun_path, fgn_options.aesm, strlen(fgn_options.aesm));
@@ -161,7 +176,8 @@ long fgn_path_call(long number, const long a[6])
             return show_stat((uint64_t)a[2], true);
         if (fgn_is_device_path(path))
             return device_call(number, a, path);
-        return fgn_is_own_exe(path) ? exe_call(number, a) : FGN_PASS;
+        const char *file = other_file(path);
+        return file != NULL ? other_call(number, a, file) : FGN_PASS;
     }
     return FGN_PASS;
 }

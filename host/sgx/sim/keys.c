@@ -69,17 +69,28 @@ static int report_key(const uint8_t mrenclave[32], const struct sgx_attributes *
     return derive_key(&d, key);
 }
 
+int sgxsim_report_finish(const struct sgx_targetinfo *target, struct sgx_report *r)
+{
+    uint8_t key[16];
+    memcpy(r->cpusvn, sim_cpu.cpusvn, 16);
+    memcpy(r->keyid, sim_cpu.report_keyid, 32);
+    int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
+                         target->configid, target->config_svn, r->keyid, key);
+    if (ret == 0)
+        ret = compute_cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
+    OPENSSL_cleanse(key, sizeof(key));
+    return ret;
+}
+
 int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
                const uint8_t data[64], struct sgx_report *r)
 {
     const struct sgx_secs *s = &dev->secs;
-    uint8_t key[16];
     if (!sim_zero(&target->reserved1, 1) ||
         !sim_zero(target->reserved2, sizeof(target->reserved2)) ||
         !sim_zero(target->reserved3, sizeof(target->reserved3)) || target->cet_attributes != 0)
         return SIM_GP;
     memset(r, 0, sizeof(*r));
-    memcpy(r->cpusvn, sim_cpu.cpusvn, 16);
     r->miscselect = s->miscselect;
     memcpy(r->isv_ext_prod_id, dev->isv_ext_prod_id, 16);
     memcpy(r->isv_family_id, dev->isv_family_id, 16);
@@ -91,13 +102,7 @@ int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
     r->isv_svn = s->isv_svn;
     r->config_svn = s->config_svn;
     memcpy(r->report_data, data, 64);
-    memcpy(r->keyid, sim_cpu.report_keyid, 32);
-    int ret = report_key(target->mrenclave, &target->attributes, target->miscselect,
-                         target->configid, target->config_svn, r->keyid, key);
-    if (ret == 0)
-        ret = compute_cmac(key, sizeof(key), r, SGX_REPORT_BODY_SIZE, r->mac);
-    OPENSSL_cleanse(key, sizeof(key));
-    return ret == 0 ? SGX_SUCCESS : SIM_GP;
+    return sgxsim_report_finish(target, r) == 0 ? SGX_SUCCESS : SIM_GP;
 }
 
 int sgxsim_report_check(const struct sgx_targetinfo *target, const struct sgx_report *report)

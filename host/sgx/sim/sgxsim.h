@@ -93,6 +93,10 @@ int sgxsim_sigaction(int sig, const struct sigaction *act, struct sigaction *old
  * this processor? 0 or -EBADMSG. A device was opened before. */
 int sgxsim_report_check(const struct sgx_targetinfo *target, const struct sgx_report *report);
 
+/* What EREPORT gives an enclave of the platform that has no pages, for this target: CPUSVN, KEYID
+ * and MAC over the identity and the data that `report` has. 0 or -errno. The processor is on. */
+int sgxsim_report_finish(const struct sgx_targetinfo *target, struct sgx_report *report);
+
 void sgxsim_stats(struct sgxsim *dev, struct sgxsim_stats *stats);
 
 /* ENCLS[EDBGRD] and [EDBGWR] of a debug enclave's page, at most up to its end: what a debugger gets
