@@ -46,8 +46,11 @@ $(B)/bench_sgxsim: bench/bench_sgxsim.c $(SGX_TEST_SRC:%.c=$(B)/o/%.o) \
 	$(call say,LD,$@)
 	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $(CPPFLAGS) -pie -fPIE -o $@ $(filter-out %.bin,$^) -lcrypto -lpthread
 .PHONY: bench-sgxsim
-bench-sgxsim: $(B)/bench_sgxsim
+bench-sgxsim: $(B)/bench_sgxsim shelter $(B)/sgx-sim
 	@$<
+	@echo "the same through shelter sgx-sim:"
+	@./shelter sgx-sim --no-aesm $< patched
+	@./shelter sgx-sim --no-aesm --strict $< strict
 
 # The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
 # to the enclave.

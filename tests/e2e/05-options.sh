@@ -15,6 +15,7 @@ words() { grep -oE -- '(^|[ ,])--?[a-zA-Z][a-zA-Z-]*' | tr -d ' ,' | sort -u; }
 same "verbs: help and completion" "$("$SHELTER" help | sed -n 's/^  \([a-z-]*\) .*/\1/p')" "$(grep -v ' ' <<<"$_shelter_verbs")"
 same "verbs: the broker's" "$("$SHELTER" broker --help | sed -nE 's/^  ([a-z-]+)  .*/broker \1/p')" "$(grep '^broker ' <<<"$_shelter_verbs")"
 same "verbs: of volumes" "$("$SHELTER" volume --help | sed -nE 's/^  ([a-z-]+)  .*/volume \1/p')" "$(grep '^volume ' <<<"$_shelter_verbs")"
+same "verbs: of sgx-sim" "$("$SHELTER" sgx-sim --help | sed -nE 's/^  ([a-z]+)  .*/sgx-sim \1/p')" "$(grep '^sgx-sim ' <<<"$_shelter_verbs")"
 lost='' unread='' loose='' unknown=''
 while read -r verb; do
     read -ra v <<<"$verb"

@@ -56,6 +56,30 @@ same "... --strict counts the same calls" "$(grep -o '"eexit":[0-9]*' "$T/strict
 # Nothing of ours is left behind, and AESM goes with its program.
 same "no AESM socket is left" "$(until_true 5 sh -c '! ls -d /tmp/shelter-aesm-* 2>/dev/null'; ls -d /tmp/shelter-aesm-* 2>/dev/null)" ""
 
+# The collateral, as Intel's caching service has it.
+"$SHELTER" sgx-sim pccs --listen 127.0.0.1:0 --certificate "$T/pccs.pem" >"$T/pccs" &
+pccs=$!
+cleanup_hooks+=("kill $pccs 2>/dev/null")
+until_true 20 grep -q https "$T/pccs"
+url=$(sed 's/127.0.0.1/localhost/; s|/sgx/.*||' "$T/pccs")
+get() { curl -sf --max-time 10 --cacert "$T/pccs.pem" "$@"; }
+mkdir "$T/got"
+fmspc=$("$SHELTER" attest --collateral "$T/written" --tee sgx-sim && grep -oE '"fmspc":"[0-9a-f]*"' "$T/written/tcb_info.json" | cut -d'"' -f4)
+get -D "$T/head" "$url/sgx/certification/v4/tcb?fmspc=$fmspc" -o "$T/got/tcb_info.json"
+check "pccs: TCB info, signed" grep -q '"signature"' "$T/got/tcb_info.json"
+check "... its chain in the header" grep -qi '^TCB-Info-Issuer-Chain: -----BEGIN%20' "$T/head"
+check "... in version 3 by its old name" grep -qi '^SGX-TCB-Info-Issuer-Chain: ' "$T/head"
+check "pccs: the quoting enclave's identity" get "$url/sgx/certification/v3/qe/identity" -o "$T/got/qe_identity.json"
+same "pccs: the PCK's CRL as DER" "$(get "$url/sgx/certification/v4/pckcrl?ca=platform&encoding=der" | head -c 2 | od -An -tx1)" " 30 82"
+same "pccs: the root's CRL as hex" "$(get "$url/sgx/certification/v4/rootcacrl" | head -c 4)" 3082
+get "$url/sgx/certification/v4/tcb?fmspc=00906ed50000"
+same "pccs: another platform is not there" $? 22
+get "$url/tdx/certification/v4/tcb?fmspc=$fmspc" | grep -q '"id":"TDX"'
+same "pccs: TDX has its own" $? 0
+kill -TERM $pccs
+wait $pccs
+same "pccs: ends by SIGTERM" $? 0
+
 # Our own enclaves by the same way: the loader's driver for hardware meets the simulated device.
 if [ -f build/base/enclave ]; then
     "$SHELTER" build -f tests/md5 -t md5 >/dev/null 2>&1
