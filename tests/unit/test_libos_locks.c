@@ -399,16 +399,26 @@ static void test_sockets(void **state)
 
 static atomic_uint tags[THREADS * 200];
 
+static const struct {
+    int family;
+    char address[17];
+    uint32_t size;
+} places[] = {{1, "\1\0\0lock", 8},
+              {2, "\2\0\x1f\x40\x7f\0\0\1", 16}}; /* no file; 127.0.0.1:8000 */
+static int place;
+
 /* All connect to one listener, and accept from it: each connection once. */
 static void with_accepts(struct job *j)
 {
     for (int i = 0; i < 200; i++) {
         uint64_t tag = (uint64_t)(j->tid % 4 * 200 + i), got = 0;
-        long a = call(__NR_socket, 1 /* AF_UNIX */, 1, 0);
+        long a = call(__NR_socket, places[place].family, 1, 0);
         los_share();
         user_write(j->scratch, &tag, sizeof(tag));
         los_unlock();
-        j->result += a < 0 || call(__NR_connect, a, j->word, 8) != 0;
+        j->result += a < 0 || call(__NR_connect, a, j->word, places[place].size) != 0;
+        j->result += call(__NR_connect, a, j->word, places[place].size) != -EISCONN;
+        j->result += call(__NR_setsockopt, a, 1, 9 /* SO_KEEPALIVE */, j->scratch, 4) != 0;
         j->result += call(__NR_write, a, j->scratch, 8) != 8;
         long b = call(__NR_accept4, j->fds[0], 0, 0, 0), c = call(__NR_dup, b);
         j->result += b < 0 || c < 0 || call(__NR_read, c, j->scratch, 8) != 8;
@@ -425,18 +435,20 @@ static void test_accepts(void **state)
 {
     struct job jobs[THREADS];
     uint64_t at = unit_memory(4096);
-    int fd = (int)call(__NR_socket, 1, 1, 0);
-    los_share();
-    user_write(at, "\1\0\0lock", 8); /* a name without a file */
-    los_unlock();
-    assert_int_equal(call(__NR_bind, fd, at, 8), 0);
-    assert_int_equal(call(__NR_listen, fd, 64), 0);
-    run_all(jobs, with_accepts, &fd, at);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(jobs[i].result, 0);
-    for (int i = 0; i < THREADS * 200; i++)
-        assert_int_equal(tags[i], 1);
-    call(__NR_close, fd);
+    for (place = 0; place < 2; place++) {
+        int fd = (int)call(__NR_socket, places[place].family, 1, 0);
+        los_share();
+        user_write(at, places[place].address, places[place].size);
+        los_unlock();
+        assert_int_equal(call(__NR_bind, fd, at, places[place].size), 0);
+        assert_int_equal(call(__NR_listen, fd, 64), 0);
+        run_all(jobs, with_accepts, &fd, at);
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(jobs[i].result, 0);
+        for (int i = 0; i < THREADS * 200; i++)
+            assert_int_equal(atomic_exchange(&tags[i], 0), 1);
+        call(__NR_close, fd);
+    }
 }
 
 static long open_at(struct job *j, const char *path)

@@ -28,6 +28,7 @@ struct lock {
  * after that of a file in it, of two futex buckets the one with the lower address first. */
 enum lock_rank {
     RANK_EPOLL = 1, /* an epoll: its changes, who looks */
+    RANK_NAMES,     /* which socket has which port; connections as they are made */
     RANK_OBJECT,    /* pipe, event, what a socket has received; places of descriptors; handlers */
     RANK_INODE,     /* an inode's times */
     RANK_FAMILY,    /* struct family.locks: page faults */

@@ -172,7 +172,7 @@ static long next_connection(struct sock *s, struct sock **n)
         if (any) {
             *n = container_of(s->pending.next, struct sock, pend_node);
             list_remove(&(*n)->pend_node);
-            s->pending_count--;
+            __atomic_store_n(&s->pending_count, s->pending_count - 1, __ATOMIC_RELAXED);
         }
         lock_give(&s->lock);
         if (any)
@@ -237,16 +237,11 @@ long sys_accept4(int fd, uint64_t to, uint64_t size_at, uint32_t flags)
     return do_accept(fd, to, size_at, flags);
 }
 
-/* A stream to somebody inside. Without waiting it says that it is under way, as on Linux. */
-static int connect_inside(struct file *f, struct sock *s, struct addr *to)
+/* A stream to somebody inside, or to nobody for the reason r. Without waiting it says that it is
+ * under way, as on Linux. */
+static int join_listener(struct file *f, struct sock *s, const struct addr *to,
+                         struct sock *listener, int r)
 {
-    int r;
-    addr_resolve_any(to);
-    struct sock *listener = name_find(s, to, &r);
-    if (!listener && is_inet(s)) {
-        agent_wanted(s->family, addr_port(to));
-        listener = name_find(s, to, &r);
-    }
     bool quiet = is_inet(s) && f->flags & O_NONBLOCK;
     if (is_inet(s)) {
         if ((r = name_auto(s)))
@@ -265,6 +260,36 @@ static int connect_inside(struct file *f, struct sock *s, struct addr *to)
     if (quiet)
         wait_wake_all(&s->wait);
     return quiet ? -EINPROGRESS : 0;
+}
+
+static int connect_inside(struct file *f, struct sock *s, struct addr *to)
+{
+    int r;
+    addr_resolve_any(to);
+    struct sock *listener = name_find(s, to, &r);
+    if (!listener && is_inet(s)) {
+        agent_wanted(s->family, addr_port(to));
+        listener = name_find(s, to, &r);
+    }
+    return join_listener(f, s, to, listener, r);
+}
+
+/* Beside others: a new stream of the internet to a listener inside, which never waits. False: it is
+ * another case, and nothing was done. */
+static bool connect_beside(struct file *f, struct sock *s, struct addr to, int *r)
+{
+    if (s->type != SOCK_STREAM || !is_inet(s) || !addr_is_inside(&to))
+        return false;
+    addr_resolve_any(&to);
+    lock_take(&names_lock, RANK_NAMES);
+    bool new = s->state == SOCK_NEW && !s->error && !s->fresh && s->host.handle < 0;
+    struct sock *listener = new ? name_receiver(s->type, &to, NULL) : NULL;
+    if (listener) {
+        s->cred = cred_own();
+        *r = join_listener(f, s, &to, listener, 0);
+    }
+    lock_give(&names_lock);
+    return listener;
 }
 
 /* Where datagrams go, and from whom alone they are taken from now on. */
@@ -345,6 +370,15 @@ long sys_connect(int fd, uint64_t from, uint32_t size)
     if (!s)
         return r;
     if ((r = addr_read(from, size, &addr)))
+        return r;
+    if (los_is_shared() && !addr_check(s, &addr)) {
+        struct addr to = addr;
+        to.size = is_inet(s) ? addr_make(s->family, 0).size : addr.size;
+        if (connect_beside(f, s, to, &r))
+            return r;
+    }
+    call_alone();
+    if (!(s = sock_of(fd, &r, &f)))
         return r;
     if (addr.size >= 2 && addr.family == AF_UNSPEC)
         return disconnect_sock(s);

@@ -51,8 +51,9 @@ int inside_pair(struct sock *a, struct sock *b)
     b->peer = a;
     a->peer_cred = b->cred;
     b->peer_cred = a->cred;
-    a->state = b->state = SOCK_CONNECTED;
     a->peer_gone = b->peer_gone = false;
+    b->state = SOCK_CONNECTED;
+    __atomic_store_n(&a->state, SOCK_CONNECTED, __ATOMIC_RELEASE); /* from now on it can be used */
     return 0;
 }
 
@@ -88,7 +89,7 @@ int inside_connect(struct file *f, struct sock *s, struct sock *listener)
         int r = wait_backlog(f, s, listener);
         if (r)
             return r;
-    } else if (listener->pending_count >= BACKLOG_MAX) {
+    } else if (__atomic_load_n(&listener->pending_count, __ATOMIC_RELAXED) >= BACKLOG_MAX) {
         return -ECONNREFUSED;
     }
     struct sock *end = sock_new(listener->family, s->type);
@@ -99,8 +100,10 @@ int inside_connect(struct file *f, struct sock *s, struct sock *listener)
     end->other = addr_as(&s->own, listener->family);
     end->cred = listener->cred;
     inside_pair(s, end);
+    lock_take(&listener->lock, RANK_OBJECT);
     list_append(&listener->pending, &end->pend_node);
-    listener->pending_count++;
+    __atomic_store_n(&listener->pending_count, listener->pending_count + 1, __ATOMIC_RELAXED);
+    lock_give(&listener->lock);
     wait_wake_events(&listener->wait, POLLIN);
     return 0;
 }

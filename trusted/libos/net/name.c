@@ -12,6 +12,7 @@
 #define PORT_COUNT 28232u
 #define BUCKETS 256u
 
+struct lock names_lock;
 static struct list by_port[BUCKETS], abstract;
 
 static struct list *port_bucket(uint16_t port)

@@ -8,6 +8,7 @@
 #include "lib/settings.h"
 #include "trusted/libos/base/claim.h"
 #include "trusted/libos/calls.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/net/sock.h"
 #include "trusted/libos/time/time.h"
 
@@ -103,8 +104,10 @@ static long set_value(struct sock *s, int i, int32_t v)
         v = buffer_size(v, 2304), i = OPT_RCVBUF;
     if (i == OPT_TTL && v == -1)
         v = 64;
+    lock_take(&s->lock, RANK_OBJECT);
     s->options[i] = v;
     s->changed[i / 64] |= 1ull << i % 64;
+    lock_give(&s->lock);
     return s->host.handle >= 0 && option_get(i)->flags & OPTION_PASS ? option_pass(s, i) : 0;
 }
 
@@ -152,14 +155,10 @@ static long set_other(struct sock *s, int level, int name, uint64_t from, uint32
 }
 
 /* Linux's order: what there is of a value, the value, then whether there is such an option. */
-long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
+static long set_option(struct file *f, struct sock *s, int level, int name, uint64_t from,
+                       uint32_t size)
 {
-    int r;
     int32_t v = 0;
-    struct file *f;
-    struct sock *s = sock_of(fd, &r, &f);
-    if (!s)
-        return r;
     if ((int32_t)size < 0)
         return -EINVAL;
     int i = slot_of(s, level, name);
@@ -183,6 +182,29 @@ long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
     long result = set_value(s, i, v);
     if (i == OPT_UDP_CORK && !v) /* what was kept goes; whether it does is not told */
         sock_send_kept(f, s);
+    return result;
+}
+
+/* Beside others, where the option is the socket's own affair. */
+static bool is_own_affair(const struct sock *s, int level, int name)
+{
+    int i = slot_of(s, level, name);
+    bool named = i == OPT_REUSEADDR || i == OPT_REUSEPORT || i == OPT_V6ONLY || i == OPT_UDP_CORK;
+    return s->host.handle < 0 && !named && (i >= 0 || level == SOL_SOCKET);
+}
+
+long sys_setsockopt(int fd, int level, int name, uint64_t from, uint32_t size)
+{
+    int r;
+    struct file *f;
+    struct sock *s = sock_of(fd, &r, &f);
+    if (s && !is_own_affair(s, level, name) && call_alone())
+        s = sock_of(fd, &r, &f);
+    if (!s)
+        return r;
+    file_get(f); /* the value may have to be brought in */
+    long result = set_option(f, s, level, name, from, size);
+    file_put(f);
     return result;
 }
 

@@ -2,9 +2,10 @@
 // Sockets. Unix sockets and loopback live inside and never meet the host; only what names an
 // outside address gets a handle of the host. A socket bound to "any" address listens on both sides.
 //
-// Connected streams send and receive beside others, and connections are accepted so: what was
-// received, or waits to be accepted, has a lock; everything else of a socket changes while the big
-// lock is held exclusively.
+// Connected streams send and receive beside others; connections inside are made and accepted so:
+// what was received, or waits to be accepted, has a lock, and so have the names of sockets with all
+// that changes when one connects. Everything else of a socket changes while the big lock is held
+// exclusively.
 //
 // Ownership: a socket is counted (sock_get, sock_put); its file holds one reference and ends both
 // sides. Results that are "not counted" last until the caller waits. A letter's files are counted
@@ -165,7 +166,7 @@ struct sock {
     bool peer_gone, read_shut, write_shut;
     bool fresh;       /* connect answered EINPROGRESS though it was done, or had failed */
     bool was_reset;   /* by what was sent to an end that was gone */
-    struct lock lock; /* RANK_OBJECT, of the six below */
+    struct lock lock; /* RANK_OBJECT, of the six below and the options */
     struct list chunks;
     uint64_t queued;       /* bytes in chunks */
     uint32_t file_letters; /* chunks that came with files */
@@ -291,7 +292,9 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline);
 
-/* net/name.c: bound addresses. -EINVAL (bound already), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES; of
+/* net/name.c: of bound addresses of the internet, and of who connects inside; RANK_NAMES. */
+extern struct lock names_lock;
+/* Bound addresses. -EINVAL (bound already), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES; of
  * unix paths those of a walk. A bound socket stands in its port's bucket until name_forget; the
  * table does not count it. */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
