@@ -105,8 +105,9 @@ int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot)
 void port_pages_remove(uint64_t addr, uint64_t count)
 {
     uint64_t size = count << PAGE_SHIFT;
-    if (SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM}))
-        stop("the host does not take pages back");
+    int64_t r = SGX_CALL(.nr = SH_CALL_SET_TYPE, .args = {addr, size, SGX_PT_TRIM});
+    if (r)
+        stop("the host does not take %lu pages back at 0x%lx (errno %ld)", count, addr, -r);
     for (uint64_t at = addr; at < addr + size; at += PAGE_SIZE) {
         uint64_t e = accept_page(SGX_SECINFO_PT(SGX_PT_TRIM) | SGX_SECINFO_MODIFIED, at);
         if (e)
