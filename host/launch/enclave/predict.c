@@ -43,14 +43,14 @@ struct walk {
     cJSON *steps;
 };
 
-static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
+static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags, bool measured,
                     struct sh_error *err)
 {
     struct walk *w = arg;
     (void)err;
     sv_step_page(w->steps, "mrenclave",
                  memcmp(page, w->identity, SGX_IDENTITY_SIZE) ? "enclave" : "identity", offset,
-                 flags, page);
+                 flags, measured ? page : NULL);
     return 0;
 }
 
