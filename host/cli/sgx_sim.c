@@ -13,6 +13,7 @@
 #include "host/attest/sim_tee.h"
 #include "host/base/beside.h"
 #include "host/cli/cli.h"
+#include "host/sgx/foreign/fault.h"
 #include "host/sgx/foreign/settings.h"
 #include "host/sgx/sim/sgxsim.h"
 #include "host/store/store.h"
@@ -186,6 +187,15 @@ int cmd_sgx_sim(int argc, char **argv)
             if (snprintf(s.counts, sizeof(s.counts), "%s%s%s", here ? here : "", here ? "/" : "",
                          c.value) >= (int)sizeof(s.counts))
                 return sh_cli_usage("sgx-sim", "--counts: the path is too long");
+            break;
+        }
+        case SH_sgx_sim_fault: {
+            struct sh_sim_fault faults[SH_SIM_FAULTS];
+            if (strlen(c.value) >= sizeof(s.faults) || sh_sim_faults_read(c.value, faults) <= 0)
+                return sh_cli_usage("sgx-sim",
+                                    "--fault %s: write WHAT[:N]=RESULT, as init=EIO or eenter:3=PF",
+                                    c.value);
+            memcpy(s.faults, c.value, strlen(c.value) + 1);
             break;
         }
         case SH_sgx_sim_no_aesm:

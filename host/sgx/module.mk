@@ -2,10 +2,11 @@
 # The simulated processor lies one folder deeper than the top Makefile looks, and has assembly. Leaves
 # run while the enclave's vector registers are live: no vector code in what they are made of.
 SGX_ASM := host/sgx/enter.S host/sgx/sim/entry.S
-HOST_SRC += $(wildcard host/sgx/sim/*.c) host/sgx/foreign/settings.c $(SGX_ASM)
+HOST_SRC += $(wildcard host/sgx/sim/*.c) host/sgx/foreign/settings.c host/sgx/foreign/fault_read.c $(SGX_ASM)
 SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu encls epc paging))
 SIM_FLAGS := -mgeneral-regs-only -mmemcpy-strategy=rep_8byte:-1:noalign \
     -mmemset-strategy=rep_8byte:-1:noalign
+SIM_GENERAL += $(B)/o/host/sgx/foreign/fault.o
 $(SIM_GENERAL): WARN += $(SIM_FLAGS)
 $(SIM_GENERAL): ALL_CFLAGS += $(SIM_FLAGS)
 

@@ -53,6 +53,18 @@ assert c["aex"] >= 5 and c["eenter"] + c["eresume"] == c["eexit"] + c["aex"], c'
 run --strict --counts "$T/strict" "$F/bare" >/dev/null
 same "... --strict counts the same calls" "$(grep -o '"eexit":[0-9]*' "$T/strict")" '"eexit":2006'
 
+# Failures that are asked for; `bare` says by its status what failed.
+for f in init=EIO:13 add:3=ENOMEM:12 open=EACCES:10 eenter:2=GP:2 eenter:3=PF:139 eenter:3=lost:139; do
+    run --fault "${f%:*}" "$F/bare" >/dev/null 2>&1
+    same "--fault ${f%:*}" $? "${f##*:}"
+done
+same "--fault eaccept=11: that leaf alone" "$(cd "$F" && run --fault eaccept=11 ./program | grep '^not ok')" \
+    "not ok EACCEPT of a page that the kernel adds"
+for f in x=1 init=1 init eenter=5 eenter:x=GP 'eaccept=11,'; do
+    timeout 20 "$SHELTER" sgx-sim --fault "$f" true >/dev/null 2>&1 && bad+=" $f"
+done
+same "--fault: what makes no sense is refused" "${bad:-}" " eaccept=11,"
+
 # Nothing of ours is left behind, and AESM goes with its program.
 same "no AESM socket is left" "$(until_true 5 sh -c '! ls -d /tmp/shelter-aesm-* 2>/dev/null'; ls -d /tmp/shelter-aesm-* 2>/dev/null)" ""
 

@@ -82,8 +82,8 @@ void fgn_signal_default(int sig)
 static void die_of(int sig, const siginfo_t *info)
 {
     set_action(sig, (uint64_t)SIG_DFL, 0);
-    if (info->si_code <= 0) /* sent, not raised: it will not come again by itself */
-        fgn_raw4(SYS_rt_tgsigqueueinfo, fgn_pid, self->tid, sig, info);
+    /* What a leaf raised, or somebody sent, does not come again by itself. */
+    fgn_raw4(SYS_rt_tgsigqueueinfo, fgn_pid, self->tid, sig, info);
 }
 
 /* The state of the vector registers that a handler begins with. */

@@ -130,6 +130,9 @@ long fgn_open(const char *path, long flags)
         return FGN_PASS;
     if ((flags & O_DIRECTORY) != 0)
         return -ENOTDIR;
+    int fault = kind == KIND_ENCLAVE ? fgn_fault(SH_SIM_OPEN) : SH_SIM_NO_FAULT;
+    if (fault != SH_SIM_NO_FAULT)
+        return fault;
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
     int fd = memfd_create(kind == KIND_ENCLAVE ? NAME_ENCLAVE : NAME_PROVISION,
@@ -419,6 +422,11 @@ long fgn_ioctl(const long a[6])
     if (f == NULL)
         return ret;
     unsigned long request = (unsigned int)a[1];
+    if (_IOC_NR(request) <= SH_SIM_REMOVE - SH_SIM_CREATE) {
+        int fault = fgn_fault(SH_SIM_CREATE + _IOC_NR(request));
+        if (fault != SH_SIM_NO_FAULT)
+            return fault;
+    }
     if (request == SGX_IOC_ENCLAVE_PROVISION)
         return allow_provision(f, (uint64_t)a[2]);
     fgn_stay_whole();

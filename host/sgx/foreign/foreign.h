@@ -17,6 +17,7 @@
 #include <sys/types.h>
 #include <ucontext.h>
 
+#include "host/sgx/foreign/fault.h"
 #include "host/sgx/foreign/settings.h"
 #include "host/sgx/sim/sim.h"
 
@@ -106,6 +107,10 @@ void fgn_split_end(void);
 
 /* call.c: a trapped system call. */
 void fgn_call(struct fgn_thread *t, siginfo_t *info, ucontext_t *uc);
+
+/* fault.c: SH_SIM_NO_FAULT, or the result that was asked for. */
+int fgn_faults_start(void);
+int fgn_fault(enum sh_sim_event event);
 
 /* signal.c */
 void fgn_handler(int sig, siginfo_t *info, void *ctx);

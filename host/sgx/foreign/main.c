@@ -67,6 +67,8 @@ int main(int argc, char **argv)
         ret = -EINVAL;
     fgn_cpuid_start();
     if (ret == 0)
+        ret = fgn_faults_start();
+    if (ret == 0)
         ret = fgn_start((long *)argv - 1);
     fprintf(stderr, "sgx-sim: cannot start %s: %s\n", fgn_options.exe, strerror(-ret));
     return ret == -ENOENT ? 127 : 126;

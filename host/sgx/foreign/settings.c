@@ -28,7 +28,7 @@ int sh_sim_settings_read(struct sh_sim_settings *s, const char *value)
         {s->cpu, sizeof(s->cpu)},       {epc, sizeof(epc)},
         {flags, sizeof(flags)},         {s->key, sizeof(s->key)},
         {s->counts, sizeof(s->counts)}, {s->aesm, sizeof(s->aesm)},
-        {s->exe, sizeof(s->exe)},
+        {s->faults, sizeof(s->faults)}, {s->exe, sizeof(s->exe)},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         value = take_field(value, fields[i].to, fields[i].size);
@@ -46,9 +46,10 @@ int sh_sim_settings_write(const struct sh_sim_settings *s, char *to, size_t size
     char epc[32], flags[8];
     snprintf(epc, sizeof(epc), "%lu", (unsigned long)s->epc_bytes);
     snprintf(flags, sizeof(flags), "%s%s", s->filtered ? "f" : "", s->strict ? "s" : "");
-    int n = snprintf(to, size, SH_SIM_ENVIRONMENT "=%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s",
-                     strlen(s->cpu), s->cpu, strlen(epc), epc, strlen(flags), flags, strlen(s->key),
-                     s->key, strlen(s->counts), s->counts, strlen(s->aesm), s->aesm, strlen(s->exe),
-                     s->exe);
+    int n =
+        snprintf(to, size, SH_SIM_ENVIRONMENT "=%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s",
+                 strlen(s->cpu), s->cpu, strlen(epc), epc, strlen(flags), flags, strlen(s->key),
+                 s->key, strlen(s->counts), s->counts, strlen(s->aesm), s->aesm, strlen(s->faults),
+                 s->faults, strlen(s->exe), s->exe);
     return n > 0 && (to == NULL || (size_t)n < size) ? n : -E2BIG;
 }

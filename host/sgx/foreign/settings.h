@@ -18,6 +18,7 @@ struct sh_sim_settings {
     char counts[4096];            /* file for counts, or "" */
     char aesm[SH_SIM_SOCKET_MAX]; /* our AESM socket, or "" */
     char cpu[32];
+    char faults[512]; /* fault.h */
     uint64_t epc_bytes;
     bool strict;
     bool filtered; /* the system calls are trapped already */

@@ -543,10 +543,28 @@ static int inside_leaf(struct sim_thread *t)
     return ret;
 }
 
+int (*sim_leaf_fault)(uint32_t leaf);
+
+/* What was asked for instead of a leaf. */
+static int fail_leaf(struct sim_thread *t, int outcome)
+{
+    if (outcome == SIM_PF)
+        return raise_fault(t, SIM_PF, SGX_PF_P | SGX_PF_U | SGX_PF_SGX, t->r.rbx);
+    if (outcome < 0)
+        return raise_gp(t);
+    set_result(t, outcome);
+    t->r.rip += t->insn;
+    return outcome;
+}
+
 void sim_enclu(struct sim_thread *t)
 {
-    int ret;
-    if (t->inside)
+    int ret = SIM_AS_IS;
+    if (sim_leaf_fault != NULL)
+        ret = sim_leaf_fault((uint32_t)t->r.rax);
+    if (ret != SIM_AS_IS)
+        ret = fail_leaf(t, ret);
+    else if (t->inside)
         ret = inside_leaf(t);
     else if ((uint32_t)t->r.rax == SGX_EENTER)
         ret = leaf_eenter(t);

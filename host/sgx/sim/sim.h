@@ -255,6 +255,10 @@ bool sim_inside(const struct sgxsim *dev, uint32_t before);
 void sim_enclu(struct sim_thread *t);
 void sim_enclu_live(struct sim_thread *t); /* from entry.S */
 
+/* Asked before each leaf, if set: SIM_AS_IS, or its outcome. */
+#define SIM_AS_IS 0x10000
+extern int (*sim_leaf_fault)(uint32_t leaf);
+
 /* aex.c: asynchronous exits (SDM 36.4). State in t->r is the enclave's before, the host's after. */
 void sim_aex(struct sim_thread *t, uint32_t exitinfo);
 /* EXITINFO of a vector. */

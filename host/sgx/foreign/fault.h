@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Failures that are asked for (`shelter sgx-sim --fault`): what a runtime must live with, but
+// hardware seldom shows.
+//
+//   WHAT[:N]=RESULT, ...    the N-th time (the first; N of 0: each time) that WHAT is done in a
+//   process WHAT                    open create add init provision restrict types remove   of the
+//   device
+//                           eenter eresume eaccept eacceptcopy emodpe ereport egetkey   leaves
+//   RESULT                  EIO and other names of errno for the device; for leaves GP, PF or, from
+//   1 on, the
+//                           error code that a leaf with codes gives in RAX; for eenter and eresume
+//                           also `lost`: as after a suspend, all EPC is gone from then on
+#ifndef HOST_SGX_FOREIGN_FAULT_H
+#define HOST_SGX_FOREIGN_FAULT_H
+
+#include <stdint.h>
+
+#define SH_SIM_FAULTS 16u
+
+enum sh_sim_event {
+    SH_SIM_OPEN,
+    SH_SIM_CREATE, /* to REMOVE: in the order of the ioctls' numbers */
+    SH_SIM_ADD,
+    SH_SIM_INIT,
+    SH_SIM_PROVISION,
+    SH_SIM_RESTRICT,
+    SH_SIM_TYPES,
+    SH_SIM_REMOVE,
+    SH_SIM_LEAF, /* + number of the leaf, below 10 */
+    SH_SIM_EVENTS = SH_SIM_LEAF + 10,
+};
+
+#define SH_SIM_NO_FAULT 0x10000
+#define SH_SIM_LOST 0x10001
+
+struct sh_sim_fault {
+    enum sh_sim_event event;
+    uint32_t nth; /* 0: each time */
+    int result;   /* -errno; or a code, or -vector, or SH_SIM_LOST */
+};
+
+/* The number of faults, or -EINVAL. */
+int sh_sim_faults_read(const char *text, struct sh_sim_fault out[SH_SIM_FAULTS]);
+
+#endif
