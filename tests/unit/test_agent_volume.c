@@ -8,7 +8,65 @@
 
 #include <cmocka.h>
 
+/* The broker is played here. */
+#define agent_ask play_ask
+#define agent_may_ask play_may_ask
+#define agent_refused play_refused
 #include "trusted/agent/volume.c"
+
+static int status_played;
+static const char *body_played;
+
+int play_may_ask(struct agent *a, const char *path, struct agent_error *e)
+{
+    return 0;
+}
+
+int play_ask(struct agent *a, const struct agent_call *call, struct agent_response *r,
+             struct agent_error *e)
+{
+    *r = (struct agent_response){.status = status_played};
+    agent_text_str(&r->body, body_played);
+    return 0;
+}
+
+int play_refused(struct agent *a, const struct agent_response *r, const char *what,
+                 struct agent_error *e)
+{
+    return agent_fail(e, -EPERM, "refused", NULL);
+}
+
+/* Trustee and the like know no volumes: the sentence says so, and what to do. Shelter's broker,
+ * which does, may know no such key. */
+static void test_no_anchor(void **state)
+{
+    static struct agent a;
+    struct agent_volume v;
+    struct agent_error e;
+    static const struct {
+        int status;
+        const char *body;
+        int result;
+    } answers[] = {
+        {404, "", -ENOSYS},
+        {405, "Method Not Allowed", -ENOSYS},
+        {404, "{\"type\":\"https://github.com/confidential-containers/kbs/errors/PluginNotFound\"}",
+         -ENOSYS},
+        {404, "{\"type\":\"urn:shelter:broker:no-such-resource\"}", -EPERM},
+        {403, "", -EPERM},
+        {500, "", -EPERM},
+        {200, "{}", -EPROTO},
+        {200, "", -EPROTO},
+    };
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        status_played = answers[i].status;
+        body_played = answers[i].body;
+        int r = agent_volume_open(&a, "volumes/key/a", false, &v, &e);
+        assert_true(answers[i].result == -EPROTO ? r != 0 : r == answers[i].result);
+        assert_int_equal(!!strstr(e.text, "keeps no states of volumes"), r == -ENOSYS);
+        assert_int_equal(!!strstr(e.text, "freshness=insecure-none"), r == -ENOSYS);
+    }
+}
 
 #define ROOT "00112233445566778899aabbccddeeff"
 static const char good[] =
@@ -117,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opened), cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_members), cmocka_unit_test(test_format)};
+        cmocka_unit_test(test_members), cmocka_unit_test(test_format),
+        cmocka_unit_test(test_no_anchor)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

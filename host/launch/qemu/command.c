@@ -98,7 +98,10 @@ static void add_volume(const struct sh_qemu_config *config, struct sh_strings *a
                     number, d->read_only ? "on" : "off", d->device ? "host_device" : "file",
                     number + 1);
     sh_strings_add(argv, "-device");
-    sh_strings_addf(argv, "virtio-blk-pci,drive=volume%zu,serial=" SH_BOOT_VOLUME_SERIAL "%zu,%s",
+    /* A host without room is an error inside, not a machine that stands still. */
+    sh_strings_addf(argv,
+                    "virtio-blk-pci,drive=volume%zu,serial=" SH_BOOT_VOLUME_SERIAL
+                    "%zu,werror=report,rerror=report,%s",
                     number, number, virtio_options(config));
 }
 

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What happens to a volume when the host's own disk is full and when its file is deleted while it is used: an error or a
+# refusal that says why, and nothing lost.
+. tests/e2e/lib.sh
+LIMIT=120
+[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
+tees=sgx-sim
+if [ -f build/base/vmlinux ] && command -v qemu-system-x86_64 >/dev/null; then tees="sgx-sim tdx-sim"; fi
+gcc -O2 -w -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c || exit 1
+export SHELTER_BROKER=$T/broker
+B=$(command -v busybox)
+"$SHELTER" attest --simulated-root -o "$T/root.pem"
+"$SHELTER" broker init
+"$SHELTER" broker key >"$T/key.pem"
+"$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &
+cleanup_hooks+=("kill $! 2>/dev/null")
+check "the broker" until_true 20 test -s "$T/url"
+head -c 32 /dev/urandom >"$T/data.key"
+for k in none-sgx-sim none-tdx-sim gone; do "$SHELTER" broker add-resource volumes/key/$k "$T/data.key" --image any; done
+image() { # TAG KEY WORDS
+    "$SHELTER" build -q -t "$1" --broker-key "$T/key.pem" --volume "data:/data:key=kbs:///volumes/key/$2:size=64M$3" \
+        -f "$B" -f "$T/storage" -c "/bin/busybox sh" >/dev/null && "$SHELTER" broker add-reference "$1"
+}
+for tee in $tees; do check "image for $tee" image "box-$tee" "none-$tee" ""; done
+check "image: gone" image gone gone ""
+# on TEE IMAGE FILE COMMAND…: an image with a volume is locked, so its shell reads what to do.
+cat >"$T/on" <<S
+#!/bin/sh
+tee=\$1 image=\$2 file=\$3
+shift 3
+printf '%s\n' "\$*" | exec timeout 100 "$SHELTER" run --rm --tee "\$tee" -m 256M -i "$(cat "$T/url")" -v "data:\$file" "\$image"
+S
+chmod 755 "$T/on"
+
+# --- the host's own disk is full ---
+if [ "$(id -u)" = 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=24m none "$T/small" 2>/dev/null; then
+    cleanup_hooks+=("umount $T/small 2>/dev/null")
+    for tee in $tees; do
+        umount "$T/small" && mount -t tmpfs -o size=24m none "$T/small"
+        D=$T/small/disk
+        rm -f "$D"
+        "$T/on" $tee "box-$tee" "$D" '/bin/storage append /data 30; /bin/busybox dd if=/dev/zero bs=64k count=700 of=/data/big conv=fsync;
+echo "dd: $?"; echo x >/data/more && /bin/busybox sync /data/more; echo "more: $?"; /bin/storage count /data' >"$T/out" 2>"$T/err"
+        check "$tee: a full host disk is an error inside" grep -qE "[Nn]o space left|Input/output error" "$T/err"
+        check "$tee: ... of dd" grep -qx "dd: 1" "$T/out"
+        check "$tee: ... and of what is written then" grep -qx "more: 1" "$T/out"
+        mount -o remount,size=100m none "$T/small"
+        same "$tee: with room again, all that was acknowledged is there" "$("$T/on" $tee "box-$tee" "$D" "/bin/storage count /data" 2>"$T/err")" 30
+        "$T/on" $tee "box-$tee" "$D" '/bin/storage append /data 5; /bin/busybox dd if=/dev/zero bs=64k count=300 of=/data/big conv=fsync 2>/dev/null; echo "dd: $?"' >"$T/out" 2>"$T/err"
+        check "$tee: and it goes on" grep -qx "dd: 0" "$T/out"
+        status "$tee: it fits together" 0 "$SHELTER" volume check "$D" --key "$T/data.key"
+    done
+else
+    skip "a full host disk: no tmpfs can be mounted here"
+fi
+
+# --- its file is deleted while it is used ---
+for tee in $tees; do
+    D=$T/gone.disk
+    "$SHELTER" broker volume reset --new volumes/key/gone >/dev/null 2>&1
+    mkfifo "$T/in"
+    timeout 100 "$SHELTER" run --rm --tee $tee -m 256M -i "$(cat "$T/url")" -v "data:$D" gone <"$T/in" >"$T/out" 2>"$T/err" &
+    pid=$!
+    exec 7>"$T/in"
+    echo '/bin/storage append /data 20' >&7
+    check "$tee: it writes" until_true 60 sh -c "test \$(wc -l <'$T/out') -ge 20"
+    rm "$D"
+    echo '/bin/storage append /data 20; /bin/storage count /data; exit 7' >&7
+    exec 7>&-
+    wait $pid
+    same "$tee: deleted under it: it goes on to its end" $? 7
+    same "$tee: ... with all that it wrote" "$(tail -n 1 "$T/out")" 40
+    status "$tee: then the file is missed, not made anew" 123 "$T/on" $tee gone "$D" true
+    check "$tee: ... told" grep -q "its file is empty, but the broker knows the volume" "$T/err"
+    rm -f "$T/in" "$D"
+done
+
