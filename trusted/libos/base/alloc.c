@@ -3,8 +3,10 @@
 // objects stand in caches, one for the threads of a share (base/lock.c), and move between cache and
 // zone by the batch: so threads seldom meet.
 //
-// The zone is committed as it grows, by at most half of what it is, and kept. `meta` says of each
-// page what begins there; it lies in front of the zone's pages and grows with them.
+// The zone is committed as it grows, by at most half of what it is. Of chunks of 2 MiB that are
+// free it keeps a few; more are given back several at a time, and are the first to come again.
+// `meta` says of each page what begins there; it lies in front of the zone's pages and grows with
+// them.
 #include "lib/settings.h"
 #include "trusted/libos/libos.h"
 
@@ -22,14 +24,20 @@
 #define META_USED 0x80u  /* | order */
 #define META_LARGE 0xc0u /* more than a chunk; the owner knows the count */
 #define META_SLAB 0x20u  /* | class */
+#define META_GONE 0x10u  /* a chunk that was given back */
 
 #define GROW_MIN 4u /* order: 64 KiB */
 #define GROW_FIRST 5u
+#define ROW_ORDER 6u    /* 256 KiB of small objects at once, in a zone */
+#define ROWS_FROM 2048u /* of more than 8 MiB */
+#define KEPT_MAX 8u     /* free chunks; above it all but KEPT_MIN go */
+#define KEPT_MIN 4u
 
 static uint8_t *meta;
 static uint64_t meta_used;                         /* bytes committed */
 static uint64_t zone_start, zone_pages, zone_used; /* used: up to the last committed page */
 static uint64_t zone_free;                         /* pages of free buddies */
+static uint64_t chunks_free, chunks_gone;          /* chunks that are free; that were given back */
 static struct list free_lists[ORDER_MAX + 1];
 static struct lock lock; /* of all this */
 
@@ -48,7 +56,7 @@ void page_init(uint64_t start, uint64_t end)
     zone_pages = MIN((end - start) / (PAGE_SIZE + 1), ZONE_PAGES_MAX);
     meta = (uint8_t *)start;
     zone_start = page_up(start + zone_pages);
-    zone_used = meta_used = 0;
+    zone_used = meta_used = zone_free = chunks_free = chunks_gone = 0;
     for (unsigned i = 0; i <= ORDER_MAX; i++)
         list_init(&free_lists[i]);
 }
@@ -87,7 +95,8 @@ void memory_uncharge(uint64_t pages)
 uint64_t memory_for_files(void)
 {
     lock_take(&lock, RANK_ALLOC);
-    uint64_t room = zone_pages - MIN(zone_pages, zone_used), size = settings.memory, free = room;
+    uint64_t room = zone_pages - MIN(zone_pages, zone_used) + chunks_gone * CHUNK_PAGES,
+             size = settings.memory, free = room;
     uint64_t zone_free_now = zone_free;
     lock_give(&lock);
     if (size) {
@@ -133,6 +142,7 @@ static int64_t zone_grow(uint64_t count, uint64_t align)
 static void put_free(uint64_t index, unsigned order)
 {
     meta[index] = (uint8_t)(META_FREE | order);
+    chunks_free += order == ORDER_MAX;
     list_append(&free_lists[order], page_at(index));
 }
 
@@ -157,10 +167,49 @@ static unsigned order_with_block(unsigned order)
     return order;
 }
 
+/* The first chunk stays: with it the zone begins. */
+static void give_chunks_back(void)
+{
+    struct list *node = free_lists[ORDER_MAX].next;
+    if (chunks_free <= KEPT_MAX)
+        return;
+    while (chunks_free > KEPT_MIN && node != &free_lists[ORDER_MAX]) {
+        struct list *next = node->next;
+        uint64_t index = page_index(node);
+        if (index) {
+            list_remove(node);
+            port_pages_remove((uint64_t)node, CHUNK_PAGES);
+            memory_uncharge(CHUNK_PAGES);
+            meta[index] = META_GONE;
+            stats.zone_pages -= CHUNK_PAGES;
+            zone_free -= CHUNK_PAGES;
+            chunks_free--;
+            chunks_gone++;
+        }
+        node = next;
+    }
+}
+
+/* One that was given back; false: there is none, or no memory for it. */
+static bool take_chunk_again(void)
+{
+    uint64_t index = 0;
+    while (chunks_gone && index < zone_used && meta[index] != META_GONE)
+        index += CHUNK_PAGES;
+    if (!chunks_gone || index >= zone_used || commit_pages((uint64_t)page_at(index), CHUNK_PAGES))
+        return false;
+    chunks_gone--;
+    zone_free += CHUNK_PAGES;
+    put_free(index, ORDER_MAX);
+    return true;
+}
+
 /* New blocks: as much as suits the zone's size, else what is needed. */
 static int grow_for(unsigned order)
 {
     unsigned by = zone_used ? GROW_MIN : GROW_FIRST;
+    if (take_chunk_again())
+        return 0;
     while (by < ORDER_MAX && zone_used >> (by + 2) && !(zone_used >> by & 1))
         by++;
     by = MAX(by, order);
@@ -186,6 +235,7 @@ static void *buddy_alloc(unsigned order)
     }
     struct list *node = free_lists[o].prev;
     list_remove(node);
+    chunks_free -= o == ORDER_MAX;
     uint64_t index = page_index(node);
     while (o > order) {
         o--;
@@ -213,6 +263,7 @@ static void free_locked(void *p, uint64_t count)
         for (uint64_t i = 0; i < count; i += CHUNK_PAGES)
             put_free(index + i, ORDER_MAX);
         zone_free += (count + CHUNK_PAGES - 1) & ~(CHUNK_PAGES - 1);
+        give_chunks_back();
         return;
     }
     unsigned order = order_of(count);
@@ -220,6 +271,7 @@ static void free_locked(void *p, uint64_t count)
         stop("pages_free: %p was not allocated so", p);
     zone_free += 1ul << order;
     buddy_free(index, order);
+    give_chunks_back();
 }
 
 /* ---- caches ---- */
@@ -273,9 +325,29 @@ static unsigned batch_of(unsigned class)
     return class == CLASS_PAGE ? 4 : MIN(16, PAGE_SIZE / class_size(class));
 }
 
+/* A page for small objects, which stays one. In a large zone they stand together, so that they do
+ * not keep the chunks around them. */
+static char *slab_page(void)
+{
+    static char *row;
+    static uint64_t left;
+    if (!left) {
+        unsigned order = zone_used > ROWS_FROM ? ROW_ORDER : 0;
+        row = buddy_alloc(order);
+        if (!row && order)
+            row = buddy_alloc(order = 0);
+        if (!row)
+            return NULL;
+        left = 1ul << order;
+    }
+    left--;
+    row += PAGE_SIZE;
+    return row - PAGE_SIZE;
+}
+
 static void carve_page(unsigned class)
 {
-    char *page = buddy_alloc(0);
+    char *page = slab_page();
     size_t size = class_size(class);
     if (!page)
         return;
