@@ -15,7 +15,8 @@
 #include "verifier/broker/server.h"
 
 #define FIRST_OPTION 0
-_Static_assert(SH_broker_key_dir == FIRST_OPTION && SH_broker_list_dir == FIRST_OPTION,
+_Static_assert(SH_broker_key_dir == FIRST_OPTION && SH_broker_passphrase_dir == FIRST_OPTION &&
+                   SH_broker_list_dir == FIRST_OPTION,
                "--dir stands first in the table");
 #include "verifier/base/json.h"
 
@@ -223,6 +224,15 @@ int cmd_broker_init(int argc, char **argv)
     return init_broker(dir, passphrase, &err) ? sh_error_report(&err) : 0;
 }
 
+static int change_passphrase(struct sb_store *st, const struct sh_cli *c, bool flag,
+                             struct sh_error *err)
+{
+    if (sb_store_sealed(st) && !sb_store_unlocked(st))
+        return sh_broker_store_error(-ENOKEY, "", "", err);
+    int r = use_passphrase(st, c->args[0], sb_store_reseal, err);
+    return r ? r : sh_broker_log_change(st, "passphrase-changed", NULL, NULL, NULL, err);
+}
+
 /* The small verbs: --dir comes first, and one flag at most behind it. */
 static int small_verb(enum sh_verb_id verb, int argc, char **argv,
                       int (*act)(struct sb_store *st, const struct sh_cli *c, bool flag,
@@ -251,6 +261,11 @@ static int small_verb(enum sh_verb_id verb, int argc, char **argv,
 int cmd_broker_key(int argc, char **argv)
 {
     return small_verb(SH_VERB_broker_key, argc, argv, print_key);
+}
+
+int cmd_broker_passphrase(int argc, char **argv)
+{
+    return small_verb(SH_VERB_broker_passphrase, argc, argv, change_passphrase);
 }
 
 int cmd_broker_list(int argc, char **argv)

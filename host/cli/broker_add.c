@@ -29,7 +29,7 @@
 struct resource {
     const char *path, *file;
     cJSON *images; /* names and identities; "any" alone */
-    bool replace;
+    bool replace, once;
 };
 
 /* The policy of --image. One that is there is the operator's, and stays without --replace. */
@@ -53,6 +53,8 @@ static int put_policy(struct sb_store *st, const struct resource *q, struct sh_e
         cJSON_AddStringToObject(policy, "images", "any");
     else
         cJSON_AddItemReferenceToObject(policy, "images", q->images);
+    if (q->once)
+        cJSON_AddTrueToObject(policy, "once");
     cleanup_free char *text = cJSON_PrintUnformatted(policy);
     cJSON_Delete(policy);
     r = sh_broker_store_error(sb_policy_put(st, q->path, text), "policy", q->path, err);
@@ -199,10 +201,15 @@ int cmd_broker_add_resource(int argc, char **argv)
         case SH_broker_add_resource_replace:
             q.replace = true;
             break;
+        case SH_broker_add_resource_once:
+            q.once = true;
+            break;
         case SH_broker_add_resource_end:
             break;
         }
     int status = c.status;
+    if (status < 0 && q.once && !cJSON_GetArraySize(q.images))
+        status = sh_cli_usage(c.shown, "--once is part of the policy that --image makes; name one");
     if (status < 0 && !sb_path_ok(c.args[0]))
         status = sh_cli_usage(c.shown,
                               "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <cjson/cJSON.h>
-
 #include "host/cli/cli.h"
 #include "lib/hex.h"
 
@@ -26,39 +24,6 @@ static void format_time(int64_t ms, char out[40])
     gmtime_r(&seconds, &tm);
     strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(out, 40, "%s.%03dZ", text, (int)(ms % 1000));
-}
-
-static void print_json(const struct sb_entry *e, const char *when)
-{
-    const struct {
-        const char *name, *value;
-    } members[] = {{"event", e->event},
-                   {"outcome", e->outcome},
-                   {"code", e->code},
-                   {"detail", e->detail},
-                   {"peer", e->peer},
-                   {"session", e->session},
-                   {"tee", e->tee},
-                   {"image", e->image},
-                   {"reference", e->reference},
-                   {"measurement", e->measurement},
-                   {"evidence", e->evidence},
-                   {"resource", e->resource}};
-    cJSON *o = cJSON_CreateObject();
-    if (e->id)
-        cJSON_AddNumberToObject(o, "id", (double)e->id);
-    cJSON_AddStringToObject(o, "time", when);
-    if (e->count) {
-        char last[40];
-        format_time(e->last_ms, last);
-        cJSON_AddNumberToObject(o, "count", (double)e->count);
-        cJSON_AddStringToObject(o, "last", last);
-    }
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        cJSON_AddStringToObject(o, members[i].name, members[i].value);
-    cleanup_free char *text = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    puts(text ? text : "{}");
 }
 
 /* What others wrote does not move the cursor, and cannot pass for a line of ours. */
@@ -86,11 +51,12 @@ static void print_entry(const struct sb_entry *e, void *arg)
 {
     struct printer *p = arg;
     char when[40];
-    format_time(e->time_ms, when);
     if (p->json) {
-        print_json(e, when);
+        cleanup_free char *text = sb_entry_json(e);
+        puts(text ? text : "{}");
         return;
     }
+    format_time(e->time_ms, when);
     printf("%s  %-8s %-7s", when, e->event, e->outcome);
     print_member("  ", e->peer, 64);
     print_member("  ", e->tee, 8);

@@ -8,9 +8,11 @@
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/cli/cli.h"
+#include "lib/io.h"
 #include "verifier/base/json_read.h"
 #include "verifier/broker/server.h"
 #include "verifier/judge/policy.h"
@@ -18,7 +20,7 @@
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
     const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file;
-    bool insecure_http, online;
+    bool insecure_http, online, json;
     unsigned processes; /* 0: this one */
     struct sb_options server;
 };
@@ -143,6 +145,11 @@ static int parse_options(int argc, char **argv, struct options *o)
         case SH_broker_serve_url_file:
             o->url_file = c.value;
             break;
+        case SH_broker_serve_log_format:
+            o->json = !strcmp(c.value, "json");
+            if (!o->json && strcmp(c.value, "text"))
+                return sh_cli_usage(c.shown, "--log-format is text or json");
+            break;
         case SH_broker_serve_processes:
         case SH_broker_serve_rate:
         case SH_broker_serve_max_body:
@@ -250,13 +257,44 @@ static int load_inputs(const struct options *o, struct inputs *in, struct sh_err
     return r;
 }
 
+/* Lines of the log are whole: one write each, whatever other threads and processes write. */
+static void print_event(const char *event, const char *member, const char *value)
+{
+    struct timespec t;
+    struct tm tm;
+    char date[24];
+    cJSON *o = cJSON_CreateObject();
+    clock_gettime(CLOCK_REALTIME, &t);
+    gmtime_r(&t.tv_sec, &tm);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    cleanup_free char *when = sh_format("%s.%03ldZ", date, t.tv_nsec / 1000000);
+    cJSON_AddStringToObject(o, "time", when);
+    cJSON_AddStringToObject(o, "event", event);
+    cJSON_AddStringToObject(o, member, value);
+    cleanup_free char *text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    cleanup_free char *line = sh_format("%s\n", text ? text : "{}");
+    sh_write_all(STDOUT_FILENO, line, strlen(line));
+}
+
+static void print_entry(const struct sb_entry *e)
+{
+    cleanup_free char *text = sb_entry_json(e);
+    cleanup_free char *line = sh_format("%s\n", text ? text : "{}");
+    sh_write_all(STDOUT_FILENO, line, strlen(line));
+}
+
 /* Says where it is. */
 static int announce_server(const struct options *o, const char *address, struct sh_error *err)
 {
     cleanup_free char *url = sh_format("http%s://%s", o->insecure_http ? "" : "s", address);
     cleanup_free char *line = sh_format("%s\n", url);
-    printf("serving on %s\n", url);
-    fflush(stdout);
+    if (o->json) {
+        print_event("serving", "url", url);
+    } else {
+        printf("serving on %s\n", url);
+        fflush(stdout);
+    }
     if (o->simulated)
         fprintf(stderr, "shelter: warning: simulated TEEs are accepted; they protect nothing\n");
     return o->url_file ? sh_write_file(AT_FDCWD, o->url_file, line, strlen(line), 0644, err) : 0;
@@ -288,6 +326,8 @@ static void reload_inputs(const struct options *o, struct inputs *in, struct sb_
                 "shelter: broker: not reloaded, the old policy, roots and collateral stay: %s\n",
                 err.text);
         atomic_fetch_add(&s->metrics.failed_reloads, 1);
+        if (o->json)
+            print_event("reload", "error", err.text);
         free_inputs(&fresh);
         return;
     }
@@ -303,6 +343,8 @@ static void reload_inputs(const struct options *o, struct inputs *in, struct sb_
     old.key = fresh.key;
     free_inputs(&old);
     fprintf(stderr, "shelter: broker: policy, roots and collateral were read anew\n");
+    if (o->json)
+        print_event("reload", "error", "");
 }
 
 static bool is_loopback_http(const char *url)
@@ -349,6 +391,8 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (o->json)
+        sb_log_tell(st, print_entry);
     int r = sb_server_start(s, &o->server, why, sizeof(why));
     if (r) {
         sh_fail(err, r, "%s", why);

@@ -21,11 +21,21 @@ same "no file of the broker has it" "$(grep -rlF "$secret" "$T/broker")" ""
 # The row of another path, behind the broker's back: MACs catch a disk's faults, the seal whoever made them anew.
 status "list needs no passphrase" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE "$SHELTER" broker list
 check "list has it" grep -q a/b/c "$T/out"
+# Another passphrase: what was there is under it, and only under it.
+echo 'a new one' >"$T/new"
+status "passphrase" 0 "$SHELTER" broker passphrase "$T/new"
+status "the one of before is none any more" 125 "$SHELTER" broker add-resource a/b/d --image any <"$T/secret"
+export SHELTER_BROKER_PASSPHRASE_FILE=$T/new
+status "the new one is" 0 "$SHELTER" broker add-resource a/b/d --image any <"$T/secret"
+status "passphrase: an empty one" 125 "$SHELTER" broker passphrase /dev/null
 : >"$T/empty"
 status "init: an empty passphrase" 125 env SHELTER_BROKER="$T/second" "$SHELTER" broker init --passphrase-file "$T/empty"
 status "init without one" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_BROKER="$T/third" "$SHELTER" broker init
 status "add there" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_BROKER="$T/third" "$SHELTER" broker add-resource a/b/c --image any <"$T/secret"
 check "there it is readable, as ever" grep -rqF "$secret" "$T/third"
+status "a passphrase later on" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_BROKER="$T/third" "$SHELTER" broker passphrase "$T/new"
+same "then no file of that broker has it" "$(grep -rlF "$secret" "$T/third")" ""
+status "then it needs the passphrase" 125 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_BROKER="$T/third" "$SHELTER" broker passphrase "$T/pass"
 # To a program that attests.
 [ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "seal: no enclave"; exit 0; }
 mkdir -p "$T/base"

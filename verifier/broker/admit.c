@@ -151,3 +151,19 @@ bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payloa
     free(wide);
     return out->status == 200;
 }
+
+static bool says_once(struct sb_store *st, const char *path)
+{
+    char *policy = NULL;
+    int rc = sb_policy_get(st, path, &policy);
+    bool once = rc ? rc != -ENOENT : sb_policy_once(policy);
+
+    free(policy);
+    return once;
+}
+
+int sb_give_resource(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
+{
+    return says_once(st, path) || says_once(st, "*") ? sb_resource_take(st, path, data, size)
+                                                     : sb_resource_get(st, path, data, size);
+}

@@ -16,6 +16,9 @@ void sb_describe_attested(struct sb_judgement *out, const cJSON *payload);
 bool sb_is_permitted(struct sb_request *r, const char *path, const cJSON *payload,
                      struct sb_judgement *out);
 
+// The resource for one who is permitted. Where a policy says "once" it is deleted by that.
+int sb_give_resource(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
+
 // In the chain what was granted, in a ring what was not. session: the token's id.
 void sb_log_attempt(struct sb_request *r, const char *event, const struct sb_judgement *out,
                     const char *session, const char *resource);

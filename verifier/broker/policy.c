@@ -36,7 +36,7 @@ static bool member_ok(const cJSON *item)
         return is_string_list(item) || (cJSON_IsString(item) && !strcmp(item->valuestring, "any"));
     if (!strcmp(name, "tee") || !strcmp(name, "tcb_status") || !strcmp(name, "freshness"))
         return is_string_list(item);
-    if (!strcmp(name, "simulated") || !strcmp(name, "allow"))
+    if (!strcmp(name, "simulated") || !strcmp(name, "allow") || !strcmp(name, "once"))
         return cJSON_IsBool(item);
     if (!strcmp(name, "launch"))
         return cJSON_IsString(item) &&
@@ -113,6 +113,16 @@ static bool claim_is_listed(const cJSON *list, const cJSON *payload, const char 
 bool sb_image_id_ok(const char *text)
 {
     return strlen(text) == 96 && strspn(text, "0123456789abcdef") == 96;
+}
+
+bool sb_policy_once(const char *text)
+{
+    char why[200];
+    cJSON *policy = parse_policy(text, strlen(text), why, sizeof(why));
+    bool once = !policy || cJSON_IsTrue(sv_json_get(policy, "once"));
+
+    cJSON_Delete(policy);
+    return once;
 }
 
 // 1: it names this image; 0: it names none; -EPERM: it names others.

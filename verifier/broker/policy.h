@@ -16,6 +16,8 @@
 //   "claims"      {..}           as in a verifier's policy (verifier/judge/policy.h)
 //   "allow"       bool           false: nobody gets it
 //
+//   "once"        true           it is given one time, and is gone then
+//
 // Unknown members are errors. A policy that cannot be read refuses.
 #ifndef VERIFIER_BROKER_POLICY_H
 #define VERIFIER_BROKER_POLICY_H
@@ -27,6 +29,8 @@
 
 // 0, or -EINVAL with a line in why. text has `size` bytes.
 int sb_policy_check(const char *text, size_t size, char *why, size_t why_size);
+// Whether a resource is given one time only. A policy that cannot be read: true.
+bool sb_policy_once(const char *text);
 // 96 lower-case hexadecimal digits.
 bool sb_image_id_ok(const char *text);
 // wide: the policy of "*"; own: the resource's; NULL where there is none. payload: of a token. 0,

@@ -185,7 +185,7 @@ static void send_resource(struct sb_request *r, const char *path, const cJSON *p
     uint8_t *data = NULL;
     size_t size = 0;
     char *jwe = NULL;
-    int rc = sb_resource_get(r->server->store, path, &data, &size);
+    int rc = sb_give_resource(r->server->store, path, &data, &size);
 
     if (rc == -ENOENT) {
         out->status = 404;

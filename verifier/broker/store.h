@@ -46,6 +46,9 @@ int sb_store_value_get(struct sb_store *st, const char *name, char **text);
 // each process that writes or gives resources unlocks it: -EACCES for another passphrase. Without:
 // -ENOKEY from sb_resource_put and _get.
 int sb_store_seal(struct sb_store *st, const char *passphrase, size_t size);
+// Puts all resources under another passphrase, or under one at all, in one step. The store is
+// unlocked before, where it is sealed.
+int sb_store_reseal(struct sb_store *st, const char *passphrase, size_t size);
 bool sb_store_sealed(const struct sb_store *st);
 bool sb_store_unlocked(const struct sb_store *st);
 int sb_store_unlock(struct sb_store *st, const char *passphrase, size_t size);
@@ -63,6 +66,9 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
 // data is malloc'd.
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 int sb_resource_delete(struct sb_store *st, const char *path);
+// Gets it and deletes it, in one step: of all who ask at the same time one has it, and it is gone
+// from the disk before this returns. -ENOENT for the others.
+int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 
 // json: a reference.json; launch: the rules of verifier/broker/launch.h. -EEXIST as above.
 int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
@@ -180,6 +186,12 @@ struct sb_entry {
     int64_t count, last_ms; // so many equal ones, the last at; 0 in the chain
 };
 #define SB_ENTRY_TEXTS 12
+
+// As one JSON object (malloc'd), or NULL.
+char *sb_entry_json(const struct sb_entry *e);
+// From now on each entry is told once it is written: one of the chain at once, refusals of a second
+// together. Several threads may tell at the same time. Before any thread writes.
+void sb_log_tell(struct sb_store *st, void (*tell)(const struct sb_entry *e));
 
 // Adds to the chain; returns when the entry is on disk. Entries of concurrent callers share one
 // transaction. Where the disk is full, the space that sb_log_reserve kept is given up for it.

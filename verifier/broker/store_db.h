@@ -24,8 +24,9 @@ struct sb_store {
     pthread_cond_t log_done;
     struct sb_pending *pending, **pending_end;
     bool committing;
-    char *reserve; // file that keeps space for the chain; NULL: none
-    bool full;     // it was given up: refusals are not written any more
+    char *reserve;                          // file that keeps space for the chain; NULL: none
+    void (*tell)(const struct sb_entry *e); // of what was written; NULL: nobody
+    bool full;                              // it was given up: refusals are not written any more
     pthread_mutex_t noted_lock;
     struct sb_noted *noted;
 };

@@ -190,7 +190,14 @@ int sb_log_add_session(struct sb_store *st, const struct sb_entry *e,
         pthread_cond_broadcast(&st->log_done);
     }
     pthread_mutex_unlock(&st->log_lock);
+    if (!own.rc && st->tell)
+        st->tell(e);
     return own.rc;
+}
+
+void sb_log_tell(struct sb_store *st, void (*tell)(const struct sb_entry *e))
+{
+    st->tell = tell;
 }
 
 int sb_log_add(struct sb_store *st, const struct sb_entry *e)

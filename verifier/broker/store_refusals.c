@@ -135,6 +135,20 @@ static int write_notes(struct sb_store *st, const struct sb_noted *noted)
     return sb_insert_all(st, sql, NULL, bind_note, &all, trim_rings);
 }
 
+static void tell_notes(const struct sb_store *st, const struct sb_noted *noted)
+{
+    for (unsigned i = 0; i < noted->count; i++) {
+        const struct note *n = &noted->note[i];
+#define TEXT(member) n->member,
+        const char *t[] = {SB_LOG_MEMBERS(TEXT)};
+#undef TEXT
+        struct sb_entry e = {.time_ms = n->time_ms, .count = n->count, .last_ms = n->last_ms};
+
+        sb_entry_set_texts(&e, t);
+        st->tell(&e);
+    }
+}
+
 int sb_log_flush(struct sb_store *st)
 {
     struct sb_noted *noted;
@@ -147,6 +161,8 @@ int sb_log_flush(struct sb_store *st)
     if (!noted)
         return 0;
     rc = __atomic_load_n(&st->full, __ATOMIC_RELAXED) ? -ENOSPC : write_notes(st, noted);
+    if (st->tell)
+        tell_notes(st, noted);
     free(noted);
     return rc;
 }

@@ -120,6 +120,62 @@ int sb_resource_delete(struct sb_store *st, const char *path)
     return delete_row(st, "DELETE FROM resource WHERE path = ?1", path);
 }
 
+// With the lock held, within a transaction.
+static int take_row(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
+{
+    static const char *const sql[] = {
+        "SELECT sb_checked(mac, 'resource', path, changed, value) FROM resource WHERE path = ?1",
+        "DELETE FROM resource WHERE path = ?1"};
+    int rc = SQLITE_OK;
+
+    for (int i = 0; rc == SQLITE_OK && i < 2; i++) {
+        sqlite3_stmt *stmt = NULL;
+
+        rc = sqlite3_prepare_v2(st->db, sql[i], -1, &stmt, NULL);
+        if (rc == SQLITE_OK)
+            rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+        if (rc == SQLITE_OK)
+            rc = sqlite3_step(stmt);
+        if (!i && rc == SQLITE_ROW) {
+            *size = (size_t)sqlite3_column_bytes(stmt, 0);
+            *data = calloc(1, *size + 1);
+            if (*data && *size)
+                memcpy(*data, sqlite3_column_blob(stmt, 0), *size);
+            rc = *data ? SQLITE_OK : SQLITE_NOMEM;
+        } else if (!i && rc == SQLITE_DONE) {
+            rc = SQLITE_NOTFOUND;
+        } else if (i && rc == SQLITE_DONE) {
+            rc = SQLITE_OK;
+        }
+        sqlite3_finalize(stmt);
+    }
+    return rc;
+}
+
+int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
+{
+    int rc;
+
+    *data = NULL;
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = take_row(st, path, data, size);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
+        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    pthread_mutex_unlock(&st->lock);
+    if (rc != SQLITE_OK && *data) {
+        OPENSSL_cleanse(*data, *size);
+        free(*data);
+        *data = NULL;
+    }
+    if (rc != SQLITE_OK)
+        return rc == SQLITE_NOTFOUND ? -ENOENT : sb_errno(rc);
+    return st->sealed ? sb_unseal(st, path, data, size) : 0;
+}
+
 int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
                      const char *launch, bool replace)
 {

@@ -58,8 +58,8 @@ static int derive(const char *passphrase, size_t size, const uint8_t salt[16], u
 static int put_seal(struct sb_store *st, const uint8_t seal[SEAL_SIZE])
 {
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(st->db, "INSERT INTO meta(name, value) VALUES ('seal', ?1)", -1,
-                                &stmt, NULL);
+    int rc = sqlite3_prepare_v2(
+        st->db, "INSERT OR REPLACE INTO meta(name, value) VALUES ('seal', ?1)", -1, &stmt, NULL);
 
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_blob(stmt, 1, seal, SEAL_SIZE, SQLITE_STATIC);
@@ -69,20 +69,124 @@ static int put_seal(struct sb_store *st, const uint8_t seal[SEAL_SIZE])
     return sb_errno(rc);
 }
 
+// A seal of this passphrase: its bytes for the store, and its key.
+static int make_seal(const char *passphrase, size_t size, uint8_t seal[SEAL_SIZE], uint8_t key[32])
+{
+    uint8_t none[1];
+    int rc;
+
+    memset(seal, 0, SEAL_SIZE);
+    seal[0] = SEAL_VERSION;
+    seal[1] = LOG_N;
+    rc = RAND_bytes(seal + 2, 28) == 1 ? 0 : -EIO;
+    rc = rc ? rc : derive(passphrase, size, seal + 2, LOG_N, key);
+    if (!rc && !run_gcm(true, key, seal + 18, "", NULL, 0, none, seal + 30))
+        rc = -ENOMEM;
+    return rc;
+}
+
 int sb_store_seal(struct sb_store *st, const char *passphrase, size_t size)
 {
-    uint8_t seal[SEAL_SIZE] = {SEAL_VERSION, LOG_N}, none[1];
-    int rc = RAND_bytes(seal + 2, 28) == 1 ? 0 : -EIO;
+    uint8_t seal[SEAL_SIZE];
+    int rc = make_seal(passphrase, size, seal, st->seal_key);
 
-    rc = rc ? rc : derive(passphrase, size, seal + 2, LOG_N, st->seal_key);
-    if (!rc && !run_gcm(true, st->seal_key, seal + 18, "", NULL, 0, none, seal + 30))
-        rc = -ENOMEM;
     if (!rc) {
         pthread_mutex_lock(&st->lock);
         rc = put_seal(st, seal);
         pthread_mutex_unlock(&st->lock);
     }
     st->sealed = st->unlocked = !rc;
+    return rc;
+}
+
+// One resource, from the key of before (where there was one) to the new one.
+static int reseal_row(struct sb_store *st, const char *path, const uint8_t *value, size_t size,
+                      const uint8_t key[32], sqlite3_stmt *put)
+{
+    uint8_t old_key[32], *plain = malloc(size ? size : 1), *sealed = NULL;
+    size_t plain_size = size, sealed_size = 0;
+    bool was_sealed = st->sealed, was_unlocked = st->unlocked;
+    int rc = plain ? 0 : -ENOMEM;
+
+    if (!rc && size)
+        memcpy(plain, value, size);
+    if (!rc && st->sealed)
+        rc = sb_unseal(st, path, &plain, &plain_size);
+    memcpy(old_key, st->seal_key, 32);
+    memcpy(st->seal_key, key, 32);
+    st->sealed = st->unlocked = true;
+    if (!rc)
+        rc = sb_seal(st, path, plain, plain_size, &sealed, &sealed_size);
+    memcpy(st->seal_key, old_key, 32);
+    st->sealed = was_sealed;
+    st->unlocked = was_unlocked;
+    OPENSSL_cleanse(old_key, sizeof(old_key));
+    if (!rc) {
+        sqlite3_reset(put);
+        int code = sqlite3_bind_text(put, 1, path, -1, SQLITE_STATIC);
+        if (code == SQLITE_OK)
+            code = sqlite3_bind_blob64(put, 2, sealed, sealed_size, SQLITE_STATIC);
+        rc = sb_errno(code == SQLITE_OK ? sqlite3_step(put) : code);
+    }
+    if (plain)
+        OPENSSL_cleanse(plain, plain_size);
+    free(plain);
+    free(sealed);
+    return rc;
+}
+
+static int reseal_rows(struct sb_store *st, const uint8_t key[32])
+{
+    sqlite3_stmt *all = NULL, *put = NULL;
+    int code = sqlite3_prepare_v2(
+            st->db,
+            "SELECT path, sb_checked(mac, 'resource', path, changed, value) FROM resource"
+            " ORDER BY path",
+            -1, &all, NULL),
+        rc = 0;
+
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(st->db,
+                                  "UPDATE resource SET value = ?2, mac = sb_mac('resource', path,"
+                                  " changed, ?2) WHERE path = ?1",
+                                  -1, &put, NULL);
+    while (code == SQLITE_OK && !rc && (code = sqlite3_step(all)) == SQLITE_ROW) {
+        rc = reseal_row(st, (const char *)sqlite3_column_text(all, 0), sqlite3_column_blob(all, 1),
+                        (size_t)sqlite3_column_bytes(all, 1), key, put);
+        code = SQLITE_OK;
+    }
+    sqlite3_finalize(all);
+    sqlite3_finalize(put);
+    return rc ? rc : sb_errno(code);
+}
+
+int sb_store_reseal(struct sb_store *st, const char *passphrase, size_t size)
+{
+    uint8_t seal[SEAL_SIZE], key[32];
+    int rc = make_seal(passphrase, size, seal, key);
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&st->lock);
+    rc = sb_errno(sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+    if (!rc)
+        rc = reseal_rows(st, key);
+    if (!rc)
+        rc = put_seal(st, seal);
+    if (!rc)
+        rc = sb_errno(sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL));
+    if (rc && !sqlite3_get_autocommit(st->db))
+        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    if (!rc) { // nothing of before stays in the log of writes
+        memcpy(st->seal_key, key, sizeof(key));
+        st->sealed = st->unlocked = true;
+        sqlite3_exec(st->db,
+                     "PRAGMA wal_checkpoint(TRUNCATE); VACUUM;"
+                     "PRAGMA wal_checkpoint(TRUNCATE)",
+                     NULL, NULL, NULL);
+    }
+    pthread_mutex_unlock(&st->lock);
+    OPENSSL_cleanse(key, sizeof(key));
     return rc;
 }
 

@@ -265,7 +265,7 @@ static void open_with_key(struct deed *d, const cJSON *payload)
 {
     uint8_t *key = NULL;
     size_t size = 0;
-    int rc = sb_resource_get(d->r->server->store, d->path, &key, &size);
+    int rc = sb_give_resource(d->r->server->store, d->path, &key, &size);
 
     if (rc == -ENOENT)
         refuse_deed(d, 404, "no-such-resource", "there is no such resource");
