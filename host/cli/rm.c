@@ -82,6 +82,7 @@ static int remove_all(struct sh_store *store, bool force)
 {
     struct sh_error err = {0};
     struct sh_strings ids = {0};
+    unsigned running = 0;
     int status = 0;
     if (sh_instance_list(store, &ids, &err))
         status = sh_error_report(&err);
@@ -97,6 +98,8 @@ static int remove_all(struct sh_store *store, bool force)
                 r = remove_one(store, &instance, &force, &one);
                 if (!r)
                     puts(instance.config.name);
+            } else {
+                running++;
             }
             sh_instance_close(&instance);
         } else if (r == -ENOENT) {
@@ -106,6 +109,9 @@ static int remove_all(struct sh_store *store, bool force)
             status = sh_error_report(&one);
     }
     sh_strings_free(&ids);
+    if (running)
+        fprintf(stderr, "shelter: %u running instance%s stay%s; 'shelter rm -f --all' ends them\n",
+                running, running == 1 ? "" : "s", running == 1 ? "s" : "");
     return status;
 }
 

@@ -5,10 +5,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ipc.h>
 #include <sys/epoll.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
@@ -206,6 +207,64 @@ static void asked_by_others(void)
     close(zero), close(full), close(p[0]), close(p[1]);
 }
 
+/* IP_RECVERR: what nobody took comes back. */
+static void refused(int family)
+{
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    void *a = family == AF_INET ? (void *)&a4 : (void *)&a6;
+    socklen_t size = family == AF_INET ? sizeof(a4) : sizeof(a6);
+    int level = family == AF_INET ? 0 : 41, name = family == AF_INET ? 11 : 25, on = 1;
+    int s = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0), error;
+    static char much[4000], b[4000], control[256];
+    bind(s, a, size); /* for a port that nobody has */
+    getsockname(s, a, &size);
+    close(s);
+    const char *is = family == AF_INET ? "IPv4" : "IPv6";
+    for (int how = 0; how < 4; how++) {
+        s = socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        setsockopt(s, level, name, &on, how < 2 ? 0 : sizeof(on));
+        if (how & 1)
+            connect(s, a, size);
+        struct sockaddr_in6 from = {0};
+        struct iovec v = {b, sizeof(b)};
+        struct msghdr m = {&from, sizeof(from), &v, 1, control, sizeof(control), 0};
+        struct pollfd p = {s, POLLIN | POLLOUT};
+        say("recvmsg", sys(recvmsg, s, &m, MSG_ERRQUEUE), "%s, %d: errors: none", is, how);
+        say("sendto", sys(sendto, s, "hello", 5, 0, a, size), "%s, %d: to nobody", is, how);
+        usleep(20000);
+        poll(&p, 1, 0);
+        say("poll", p.revents, "%s, %d: after it", is, how);
+        m.msg_controllen = sizeof(control);
+        say("recvmsg", sys(recvmsg, s, &m, MSG_ERRQUEUE), "%s, %d: errors: one", is, how);
+        if (how >= 2) {
+            struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+            say("recvmsg", m.msg_flags, "%s, %d: flags", is, how);
+            say("recvmsg", m.msg_namelen, "%s, %d: size of the address", is, how);
+            say("recvmsg", !memcmp(&from, a, size), "%s, %d: where it was sent", is, how);
+            say("recvmsg", !memcmp(b, "hello", 5), "%s, %d: what was sent", is, how);
+            say("recvmsg", c ? (long)c->cmsg_len : -1, "%s, %d: control: size", is, how);
+            say("recvmsg", c ? c->cmsg_level * 1000 + c->cmsg_type : -1, "%s, %d: control: type",
+                is, how);
+            unsigned char *e = c ? CMSG_DATA(c) : (void *)b;
+            say("recvmsg", e[0], "%s, %d: error", is, how);
+            say("recvmsg", e[4] * 10000 + e[5] * 100 + e[6], "%s, %d: origin, type, code", is, how);
+            say("recvmsg", e[16], "%s, %d: family of who said so", is, how);
+            say("recvmsg", family == AF_INET ? e[20] : e[16 + 8 + 15], "%s, %d: who said so", is,
+                how);
+        }
+        socklen_t n = sizeof(error);
+        getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &n);
+        say("getsockopt", error, "%s, %d: SO_ERROR", is, how);
+        say("recvmsg", sys(recvmsg, s, &m, MSG_ERRQUEUE), "%s, %d: errors: no more", is, how);
+        say("sendto", sys(sendto, s, much, sizeof(much), 0, a, size), "%s, %d: much", is, how);
+        usleep(20000);
+        say("recvfrom", sys(recvfrom, s, b, sizeof(b), 0, 0, 0), "%s, %d: hears of it", is, how);
+        say("recvmsg", sys(recvmsg, s, &m, MSG_ERRQUEUE), "%s, %d: errors: bytes of much", is, how);
+        close(s);
+    }
+}
+
 /* EPOLLEXCLUSIVE: of those who sleep in epolls of their own each event wakes one; else all. */
 static void exclusive(void)
 {
@@ -241,6 +300,26 @@ static void exclusive(void)
     }
 }
 
+static void aio_masks(void)
+{
+    unsigned long id = 0, set = 0;
+    struct {
+        unsigned long *set, size;
+    } mask = {&set, 8}, wrong = {&set, 4}, nowhere = {(void *)8, 8};
+    char events[64];
+    struct timespec none = {0, 0}, bad = {0, -1};
+    sys(io_setup, 4, &id);
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &none, NULL), "no mask");
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &none, &mask), "a mask");
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &none, &wrong), "a mask of 4 bytes");
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &none, &nowhere), "a mask nowhere");
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &none, 8), "nowhere");
+    say("io_pgetevents", sys(io_pgetevents, id, 0, 1, events, &bad, &mask), "bad time");
+    say("io_pgetevents", sys(io_pgetevents, id, 2, 1, events, &none, &mask), "least above most");
+    say("io_pgetevents", sys(io_pgetevents, 8, 0, 1, events, &none, &mask), "no context");
+    sys(io_destroy, id);
+}
+
 /* A heap grows, wherever the program that has it was put. */
 static void heaps(void)
 {
@@ -266,6 +345,9 @@ int main(int argc, char **argv)
     corks();
     zero_device();
     asked_by_others();
+    refused(AF_INET);
+    refused(AF_INET6);
+    aio_masks();
     exclusive();
     heaps();
     facts_end();

@@ -172,6 +172,18 @@ status "kill" 0 "$SHELTER" kill life
 status "wait after kill" 0 "$SHELTER" wait life
 same "wait after kill: 137" "$(cat "$T/out")" 137
 status "rm" 0 "$SHELTER" rm life
+
+# --- rm --all and what runs; processors that are not there ---
+check "rm --all: one that runs" "${run[@]}" -d --name stays shut /bin/busybox sleep 100
+status "rm --all" 0 "$SHELTER" rm --all
+one_line "rm --all: what stays is told" "1 running instance stays; .*rm -f --all"
+check "rm --all: it runs" running stays
+status "rm -f --all" 0 "$SHELTER" rm -f --all
+same "rm -f --all: its name" "$(cat "$T/out")" stays
+here=$(getconf _NPROCESSORS_ONLN)
+status "--cpus: more than there are" 0 "${run[@]}" --rm --cpus $((here + 1)) shut /bin/busybox nproc
+same "--cpus: as many as there are" "$(cat "$T/out")" "$here"
+check "--cpus: told" grep -q "this machine has $here processors" "$T/err"
 for i in 1 2 3 4 5 6 7 8; do
     "${run[@]}" -d --rm -e STAY=1 --name brief shut /bin/life >/dev/null 2>&1
     timeout 20 "$SHELTER" kill brief >"$T/out" 2>"$T/err" || break

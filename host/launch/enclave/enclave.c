@@ -136,6 +136,12 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
     if (r)
         return sh_fail(err, r, "--tee sgx: %s; 'shelter doctor' shows all that SGX needs",
                        why.text);
+    long here = sysconf(_SC_NPROCESSORS_ONLN);
+    if (here > 0 && spec->cpus > here && spec->cpus != SH_LAUNCH_CPUS_DEFAULT)
+        fprintf(stderr,
+                "shelter: warning: --cpus %u: this machine has %ld processors, and an enclave "
+                "uses no more\n",
+                spec->cpus, here);
     if (spec->mount_count)
         return sh_fail(
             err, -ENOTSUP,

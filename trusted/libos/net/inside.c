@@ -395,7 +395,7 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
 
 uint32_t inside_poll(struct sock *s)
 {
-    uint32_t r = s->error ? POLLERR : 0;
+    uint32_t r = s->error || s->error_count ? POLLERR : 0;
     lock_take(&s->lock, RANK_OBJECT);
     bool empty = list_empty(&s->chunks), pending = s->pending_count;
     lock_give(&s->lock);

@@ -24,6 +24,49 @@ static long take_pending_error(struct sock *s)
     return r;
 }
 
+#define ERRORS_MAX 64u
+#define ERROR_BYTES 520u /* what ICMP sends back of a datagram; ICMPv6 */
+#define ERROR_BYTES6 1184u
+
+/* As if ICMP had said that nobody is there: the next call hears of it, and with IP_RECVERR what was
+ * sent comes back. */
+static long note_refused(struct sock *s, struct io *io, const struct addr *to)
+{
+    bool keeps = s->options[s->family == AF_INET ? OPT_RECVERR : OPT_RECVERR6];
+    uint64_t size = io->left;
+    uint32_t n = (uint32_t)MIN(size, s->family == AF_INET ? ERROR_BYTES : ERROR_BYTES6);
+    struct chunk *c = keeps && s->error_count < ERRORS_MAX ? los_alloc(sizeof(*c) + n) : NULL;
+    if (c && !io_get(io, c->data, n)) {
+        c->size = n;
+        c->letter = (struct letter){.from = *to, .refused = true};
+        list_append(&s->errors, &c->node);
+        s->error_count++;
+    } else {
+        los_free(c);
+    }
+    if (keeps || s->other.size) {
+        s->error = -ECONNREFUSED;
+        wait_wake_all(&s->wait);
+    }
+    return (long)size;
+}
+
+static long receive_error(struct sock *s, struct io *io, struct letter *l)
+{
+    if (list_empty(&s->errors))
+        return -EAGAIN;
+    struct chunk *c = container_of(s->errors.next, struct chunk, node);
+    uint32_t n = (uint32_t)MIN(io->left, c->size);
+    if (io_put(io, c->data, n))
+        return -EFAULT;
+    *l = c->letter;
+    l->truncated = n < c->size;
+    list_remove(&c->node);
+    los_free(c);
+    s->error = --s->error_count ? -ECONNREFUSED : 0;
+    return n;
+}
+
 /* A datagram to somebody inside, or to nobody there. */
 static long send_inside(struct file *f, struct sock *s, struct io *io, int flags,
                         const struct addr *to, struct letter *l)
@@ -36,11 +79,7 @@ static long send_inside(struct file *f, struct sock *s, struct io *io, int flags
     if (!target) {
         if (io_usable(io, io->left, PORT_R) < io->left)
             return -EFAULT;
-        if (s->other.size) { /* as if ICMP had said that nobody is there */
-            s->error = -ECONNREFUSED;
-            wait_wake_all(&s->wait);
-        }
-        return (long)io->left;
+        return note_refused(s, io, to);
     }
     l->from = addr_as(&from, target->family);
     l->to = addr_as(to, target->family);
@@ -211,7 +250,7 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
     if (flags & MSG_OOB_ && (stream || (s->family == AF_UNIX && s->type == SOCK_DGRAM)))
         return stream ? -EINVAL : -EOPNOTSUPP;
     if (flags & MSG_ERRQUEUE_)
-        return -EAGAIN;
+        return receive_error(s, io, l);
     if (s->state == SOCK_CONNECTING && (n = wait_connected(f, s, flags, deadline)))
         return n;
     for (;;) {

@@ -12,6 +12,7 @@
 #define MSG_CTRUNC_ 8
 #define MSG_TRUNC_ 0x20
 #define MSG_DONTWAIT_ 0x40
+#define MSG_ERRQUEUE_ 0x2000
 #define MSG_WAITFORONE_ 0x10000
 #define MSG_CLOEXEC_ 0x40000000
 #define SCM_RIGHTS_ 1
@@ -298,6 +299,24 @@ static int put_datagram_info(const struct sock *s, struct user_msghdr *m, uint64
     return r;
 }
 
+/* struct sock_extended_err, and who said so. */
+static int put_refused(const struct sock *s, struct user_msghdr *m, uint64_t *used,
+                       const struct letter *l)
+{
+    bool is4 = s->family == AF_INET;
+    struct {
+        uint32_t error;
+        uint8_t origin, type, code, pad;
+        uint32_t info, data;
+        uint8_t offender[28];
+    } e = {111 /* ECONNREFUSED */, is4 ? 2 : 3 /* ICMP */, is4 ? 3 : 1, is4 ? 3 : 4, 0, 0, 0, {0}};
+    struct addr from = l->from;
+    addr_set_port(&from, 0);
+    memcpy(e.offender, from.bytes, MIN(from.size, sizeof(e.offender)));
+    m->flags |= MSG_ERRQUEUE_;
+    return put_control(m, used, is4 ? SOL_IP_ : SOL_IPV6_, is4 ? 11 : 25, &e, is4 ? 32 : 44);
+}
+
 static int write_control(const struct sock *s, struct user_msghdr *m, struct letter *l,
                          bool cloexec)
 {
@@ -307,6 +326,8 @@ static int write_control(const struct sock *s, struct user_msghdr *m, struct let
         r = put_time(m, &used, s->options[OPT_TIMESTAMPNS]);
     if (!r && s->options[OPT_PASSCRED] && s->family == AF_UNIX)
         r = put_control(m, &used, SOL_SOCKET, SCM_CREDENTIALS_, &l->cred, sizeof(l->cred));
+    if (!r && l->refused)
+        r = put_refused(s, m, &used, l);
     if (!r && s->type == SOCK_DGRAM && l->to.size)
         r = put_datagram_info(s, m, &used, l);
     int files = put_rights(m, &used, l, cloexec);

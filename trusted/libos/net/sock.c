@@ -22,6 +22,7 @@ struct sock *sock_new(int family, int type)
     s->peer_cred = (struct cred){0, UINT32_MAX, UINT32_MAX};
     list_init(&s->names);
     list_init(&s->chunks);
+    list_init(&s->errors);
     list_init(&s->pending);
     list_init(&s->pend_node);
     return s;
@@ -42,6 +43,11 @@ void sock_put(struct sock *s)
     if (--s->refs)
         return;
     los_free(s->parts);
+    list_for_safe(it, nx, &s->errors)
+    {
+        list_remove(it);
+        los_free(container_of(it, struct chunk, node));
+    }
     los_free(s);
 }
 

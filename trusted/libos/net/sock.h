@@ -137,6 +137,7 @@ struct letter {
     struct file *files[RIGHTS_MAX];
     uint32_t file_count;
     bool truncated;
+    bool refused; /* none came: it was sent, and nobody was there (MSG_ERRQUEUE) */
     bool barrier; /* it came with files: a read ends here */
 };
 
@@ -175,6 +176,8 @@ struct sock {
     uint32_t pending_count;
     uint32_t backlog;
 
+    struct list errors; /* IP_RECVERR: chunks that came back, for MSG_ERRQUEUE */
+    uint32_t error_count;
     uint8_t *parts; /* of a datagram that is not whole yet (MSG_MORE); NULL: none */
     uint32_t parts_size;
     struct addr parts_to; /* size 0: where the socket is connected to */
