@@ -252,11 +252,11 @@ long sys_futex(uint64_t addr, int op, uint32_t value, uint64_t timeout, uint64_t
     int r, command = op & FUTEX_CMD_MASK;
     bool wakes = command == FUTEX_WAKE || command == FUTEX_WAKE_BITSET;
     bool moves = command == FUTEX_REQUEUE || command == FUTEX_CMP_REQUEUE;
+    if ((op & FUTEX_CLOCK_REALTIME) && (op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
+        return -ENOSYS;
     if (!(op & FUTEX_PRIVATE_FLAG) && !(addr & 3) &&
         (((wakes || moves) && !is_mapped(addr)) || (moves && !(addr2 & 3) && !is_mapped(addr2))))
         return -EFAULT;
-    if ((op & FUTEX_CLOCK_REALTIME) && (op & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
-        return -ENOSYS;
     switch (op & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
