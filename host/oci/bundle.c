@@ -47,6 +47,78 @@ static uint64_t number_of(const cJSON *o, const char *name, uint64_t max, uint64
     return (uint64_t)n->valuedouble;
 }
 
+/* --- types --- */
+
+/* What we read, and of which type it must be where it is there: o(bject), a(rray), s(tring),
+ * n(umber), b(oolean). */
+static const struct shape {
+    const char *path;
+    char type;
+} config_shapes[] =
+    {
+        {"process", 'o'},
+        {"root", 'o'},
+        {"root.path", 's'},
+        {"hostname", 's'},
+        {"mounts", 'a'},
+        {"annotations", 'o'},
+        {"hooks", 'o'},
+        {"linux", 'o'},
+        {"linux.namespaces", 'a'},
+        {"linux.cgroupsPath", 's'},
+        {"linux.devices", 'a'},
+        {"linux.resources", 'o'},
+        {"linux.resources.memory", 'o'},
+        {"linux.resources.memory.limit", 'n'},
+        {"linux.resources.cpu", 'o'},
+        {"linux.resources.cpu.quota", 'n'},
+        {"linux.resources.cpu.period", 'n'},
+},
+  process_shapes[] = {
+      {"args", 'a'},
+      {"env", 'a'},
+      {"cwd", 's'},
+      {"user", 'o'},
+      {"user.uid", 'n'},
+      {"user.gid", 'n'},
+      {"terminal", 'b'},
+      {"consoleSize", 'o'},
+      {"consoleSize.height", 'n'},
+      {"consoleSize.width", 'n'},
+      {"oomScoreAdj", 'n'},
+};
+
+static bool has_type(const cJSON *o, char type)
+{
+    switch (type) {
+    case 'o':
+        return cJSON_IsObject(o);
+    case 'a':
+        return cJSON_IsArray(o);
+    case 's':
+        return cJSON_IsString(o);
+    case 'n':
+        return cJSON_IsNumber(o);
+    default:
+        return cJSON_IsBool(o);
+    }
+}
+
+static int check_shapes(const cJSON *json, const char *name, const struct shape *shapes,
+                        size_t count, struct sh_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const cJSON *o = json;
+        cleanup_free char *path = sh_strdup(shapes[i].path);
+        char *rest = NULL;
+        for (char *part = strtok_r(path, ".", &rest); part && o; part = strtok_r(NULL, ".", &rest))
+            o = cJSON_GetObjectItemCaseSensitive(o, part);
+        if (o && !cJSON_IsNull(o) && !has_type(o, shapes[i].type))
+            return bad_field(err, name, shapes[i].path, "has a wrong type");
+    }
+    return 0;
+}
+
 /* --- process --- */
 
 static int read_texts(const cJSON *list, const char *name, const char *field,
@@ -62,18 +134,30 @@ static int read_texts(const cJSON *list, const char *name, const char *field,
     return 0;
 }
 
+static bool is_id(const cJSON *user, const char *name)
+{
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(user, name);
+    uint64_t number = number_of(user, name, UINT32_MAX - 1, UINT64_MAX);
+    return !id || (number != UINT64_MAX && (double)number == id->valuedouble);
+}
+
 int oci_process_read(const cJSON *json, const char *name, struct oci_process *p,
                      struct sh_error *err)
 {
     const cJSON *user = oci_object(json, "user"), *size = oci_object(json, "consoleSize");
     const char *cwd = oci_text(json, "cwd");
-    int r = read_texts(oci_array(json, "args"), name, "process.args", &p->args, err);
+    int r = check_shapes(json, name, process_shapes,
+                         sizeof(process_shapes) / sizeof(*process_shapes), err);
+    if (!r)
+        r = read_texts(oci_array(json, "args"), name, "process.args", &p->args, err);
     if (!r)
         r = read_texts(oci_array(json, "env"), name, "process.env", &p->env, err);
     if (r)
         return r;
     if (!p->args.count || !*p->args.v[0])
         return bad_field(err, name, "process.args", "must not be empty");
+    if (!is_id(user, "uid") || !is_id(user, "gid"))
+        return bad_field(err, name, "process.user", "has no uid and gid from 0 to 4294967294");
     if (!cwd || *cwd != '/')
         return bad_field(err, name, "process.cwd", "must be an absolute path");
     p->workdir = sh_strdup(cwd);
@@ -286,7 +370,16 @@ static int read_fields(struct oci_bundle *b, struct sh_error *err)
     const char *version = oci_text(b->json, "ociVersion"),
                *root = oci_text(oci_object(b->json, "root"), "path"),
                *hostname = oci_text(b->json, "hostname");
-    const cJSON *mount;
+    const cJSON *mount, *annotation;
+    int r = check_shapes(b->json, b->path, config_shapes,
+                         sizeof(config_shapes) / sizeof(*config_shapes), err);
+    cJSON_ArrayForEach(annotation, oci_object(b->json, "annotations"))
+    {
+        if (!r && !cJSON_IsString(annotation))
+            r = bad_field(err, b->path, "annotations", "has one that is no text");
+    }
+    if (r)
+        return r;
     if (!version)
         return bad_field(err, b->path, "ociVersion", "is missing");
     if (strncmp(version, "1.", 2))
@@ -303,7 +396,7 @@ static int read_fields(struct oci_bundle *b, struct sh_error *err)
         b->hostname = sh_strdup(hostname);
     if (!oci_object(b->json, "process"))
         return bad_field(err, b->path, "process", "is missing");
-    int r = oci_process_read(oci_object(b->json, "process"), b->path, &b->process, err);
+    r = oci_process_read(oci_object(b->json, "process"), b->path, &b->process, err);
     if (!r)
         r = read_linux(b, oci_object(b->json, "linux"), err);
     cJSON_ArrayForEach(mount, oci_array(b->json, "mounts"))

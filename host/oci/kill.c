@@ -106,9 +106,12 @@ static void remove_instance(const struct oci_container *c)
     struct sh_error ignored = {0};
     struct sh_store store;
     const char *id = oci_text(c->state, "instance");
-    if (!id || !*id || sh_store_open(&store, &ignored))
+    if ((id && !*id) || sh_store_open(&store, &ignored))
         return;
-    (void)sh_instance_remove(&store, id, &ignored);
+    if (id)
+        (void)sh_instance_remove(&store, id, &ignored);
+    else /* its command was killed before it wrote the id down */
+        (void)sh_instance_clean_leftovers(&store);
     sh_store_close(&store);
 }
 

@@ -264,6 +264,16 @@ args 'echo hi'
 status "unknown fields are nothing" 0 "${RT[@]}" run --bundle "$B" $N-y
 same "nothing is left" "$(left)" ""
 
+# --- what runc refuses is refused, in one line; and anything else that a config.json may be ---
+mkdir "$T/table"
+LIMIT=200 status "broken bundles" 0 python3 tests/e2e/70-oci-table.py "$T/table" "$B/rootfs" "${RT[@]}"
+same "... $(wc -l <"$T/out") of them, as runc refuses them" "$(grep -E 'differs|runc -, shelter 0' "$T/out")" ""
+args 'echo hi'
+LIMIT=300 status "broken bundles at random" 0 python3 tests/e2e/70-oci-hostile.py "$B" "${SHELTER_TEST_ROUNDS:-100}" "${SHELTER_TEST_SEED:-1}" "${RT[@]}"
+check "... each has an end, and one line" grep -q 'wrong 0$' "$T/out"
+sed 's/^/#   /' "$T/out" | head -n 5
+same "nothing is left" "$(left)" ""
+
 # --- many at once, and killed at any moment ---
 args 'echo ready; sleep 30'
 storm() { # NUMBER
