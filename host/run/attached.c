@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "host/base/rest.h"
 #include "host/run/allowed.h"
 #include "host/run/stream.h"
 #include "host/run/terminal.h"
@@ -378,8 +379,11 @@ static void poll_once(struct pump *p)
     int wait = life_due(p);
     if (background && (wait < 0 || wait > 500))
         wait = 500;
-    if (poll(f, AT_COUNT, wait) < 0)
+    int found = poll(f, AT_COUNT, sh_rest_wait(wait));
+    if (found < 0)
         return;
+    if (!found)
+        sh_rest();
     if (!life_due(p) && !f[AT_SOCKET].revents) {
         if (p->answer_by)
             give_up(p, NULL);

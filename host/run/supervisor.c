@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "host/base/child.h"
+#include "host/base/rest.h"
 #include "host/run/relay.h"
 #include "host/run/sup_commands.h"
 
@@ -253,12 +254,16 @@ static void poll_once(struct supervisor *s)
     int64_t at = ended ? 0 : next_timer(s), wait = at ? at - sh_now_ms() : -1;
     if (at && wait < 0)
         wait = 0;
+    wait = sh_rest_wait((int)wait);
     /* SIGTERM comes only here, so that none falls between a look at it and the sleep. */
     struct timespec limit = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000};
     sigset_t none;
     sigemptyset(&none);
-    if (ppoll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, wait < 0 ? NULL : &limit, &none) < 0)
+    int found = ppoll(p, AT_CLIENTS + SH_CONTROL_CLIENT_MAX, wait < 0 ? NULL : &limit, &none);
+    if (found < 0)
         return;
+    if (!found)
+        sh_rest();
     for (size_t i = 0; i < SH_CONTROL_CLIENT_MAX; i++)
         if (s->clients.slot[i].fd >= 0 && p[AT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR))
             sup_commands_readable(&s->guest, &s->clients.slot[i]);
