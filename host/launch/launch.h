@@ -85,8 +85,8 @@ struct sh_launch_spec {
     const struct sh_strings
         *volumes; /* NAME=FILE or NAME=ro:FILE, as the image counts its volumes; or NULL */
     struct sh_volume_disk
-        volume_disks[SH_VOLUMES_MAX]; /* opened by the supervisor, before `command`,
-                                       * where the back end opens none itself */
+        volume_disks[SH_VOLUMES_MAX]; /* opened and locked by the supervisor, before
+                                       * `command`; the child inherits them */
     size_t volume_disk_count;
     enum sh_qemu_boot boot; /* --boot; only simulated machines have a choice */
     const char *firmware;   /* --firmware, absolute; NULL: the back end's default */
@@ -131,10 +131,9 @@ struct sh_reference_kind {
 
 /* One back end. The table is in host/launch/backend.c, in the order in which `--tee auto` looks. */
 struct sh_backend {
-    const char *name;   /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
-    bool simulated;     /* it protects nothing; every command says so */
-    bool opens_volumes; /* itself, by their names */
-    bool debuggable;    /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
+    const char *name; /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
+    bool simulated;   /* it protects nothing; every command says so */
+    bool debuggable;  /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
     const struct sh_reference_kind *kinds;
     size_t kind_count;
 

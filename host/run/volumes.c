@@ -5,14 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/store/volume_file.h"
 #include "lib/settings.h"
-
-#define LOCK_TRIES 250
-#define LOCK_PAUSE_US 20000
 
 bool sh_is_volume(const char *text)
 {
@@ -34,19 +31,6 @@ int sh_volume_parse(const char *text, struct sh_strings *volumes, struct sh_erro
     return 0;
 }
 
-/* A run that has just ended gives its memory back for a while, and its lock at the end. */
-static bool lock_file(int fd, bool shared)
-{
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
-            return true;
-        if (errno != EWOULDBLOCK)
-            return false;
-        usleep(LOCK_PAUSE_US);
-    }
-    return false;
-}
-
 static int open_disk(const char *file, struct sh_volume_disk *d, struct sh_error *err)
 {
     struct stat st;
@@ -55,7 +39,7 @@ static int open_disk(const char *file, struct sh_volume_disk *d, struct sh_error
     cleanup_close int fd = open(file, (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (fd < 0)
         return sh_fail_errno(err, -errno, "the volume's file %s cannot be opened", file);
-    if (!lock_file(fd, d->read_only))
+    if (!sh_volume_lock(fd, d->read_only))
         return sh_fail(err, -EBUSY, "the volume's file %s is used by another shelter", file);
     if (fstat(fd, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
         return sh_fail(err, -EINVAL, "%s is neither a file nor a block device", file);
@@ -67,7 +51,7 @@ static int open_disk(const char *file, struct sh_volume_disk *d, struct sh_error
 
 int sh_volumes_open(struct sh_launch_spec *spec, struct sh_error *err)
 {
-    size_t count = spec->volumes && !spec->backend->opens_volumes ? spec->volumes->count : 0;
+    size_t count = spec->volumes ? spec->volumes->count : 0;
     int r = 0;
     for (size_t i = 0; !r && i < count && i < SH_VOLUMES_MAX; i++) {
         r = open_disk(strchr(spec->volumes->v[i], '=') + 1, &spec->volume_disks[i], err);

@@ -16,6 +16,8 @@
 #include "host/store/volume_copy.h"
 #include "trusted/volume/crypt.h"
 
+#define LOCK_TRIES 250
+#define LOCK_PAUSE_US 20000
 #define BLOCK 4096u
 #define COPY_SIZE (1u << 20)
 
@@ -89,6 +91,18 @@ int sh_volume_key(const char *file, uint8_t key[VOLUME_KEY_SIZE], struct sh_erro
     return 0;
 }
 
+bool sh_volume_lock(int fd, bool shared)
+{
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        usleep(LOCK_PAUSE_US);
+    }
+    return false;
+}
+
 int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
                         struct sh_error *err)
 {
@@ -97,7 +111,7 @@ int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
     f->fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (f->fd < 0)
         return sh_fail_errno(err, -errno, "cannot open the volume %s", path);
-    if (flock(f->fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB))
+    if (!sh_volume_lock(f->fd, !write))
         return sh_fail(err, -EBUSY, "the volume %s is in use; stop the shelter that has it", path);
     if (fstat(f->fd, &st))
         return sh_fail_errno(err, -errno, "cannot look at %s", path);

@@ -15,6 +15,10 @@ struct sh_volume_file {
     struct volume *volume; /* NULL: not opened with a key */
 };
 
+/* Locks a volume's file against others that use it. Waits 5 s: a run that has just ended gives its
+ * memory back for a while, and its lock at the end. False: it is in use. */
+bool sh_volume_lock(int fd, bool shared);
+
 /* Opens the file and locks it against shelters that run with it. 0 or -errno with the sentence; in
  * each case sh_volume_file_close. */
 int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,

@@ -166,7 +166,7 @@ same "... a table" "$(sql 'create table t (n int); insert into t select generate
 check "the claim holds the volume" [ -s "$T/claims/data/data.volume" ]
 same "... and nothing that can be read" "$(grep -c -a -e "$PASSWORD" -e pg_hba "$T/claims/data/data.volume")" 0
 for i in $(seq 20); do sql "insert into t values ($((1000 + i)))" >/dev/null; done
-loader=$(pgrep -f "volume=$T/claims/data" | head -n 1)
+loader=$(who_has "$T/claims/data/*")
 [ -z "$loader" ] || kill -KILL "$loader"
 check "killed" until_true 20 sh -c "! [ -d /proc/${loader:-self} ]"
 status "node a: the pod is removed" 0 "$KUBELET" stop "$T/a/sock" "$pod" 5

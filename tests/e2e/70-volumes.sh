@@ -45,7 +45,7 @@ done
 on=("${run[@]}" -i "$url" -v "data:$T/disk") # with the volume
 acked_of() { test "$(wc -l <"$T/acked.$1")" -gt "$2"; } # ROUND, more than so many lines
 uses_disk_now() { test -n "$(uses_disk)"; }
-uses_disk() { pgrep -f "volume=$T/disk" | head -n 1; }
+uses_disk() { who_has "$T/disk"; }
 status "make" 0 "${on[@]}" make
 same "the file is as large as the image says" "$(stat -c %s "$T/disk")" 67108864
 check "... and sparse" test "$(du -k "$T/disk" | cut -f 1)" -lt 8192

@@ -41,7 +41,7 @@ for m in strict session; do
 done
 check "inspect: session is the default" grep -q '"freshness":[[:space:]]*"session"' <("$SHELTER" inspect --json session)
 with() { echo "${run[@]}" -i "$url" -v "data:$1"; } # FILE
-uses() { pgrep -f "volume=$1" | head -n 1; }
+uses() { who_has "$1"; }
 told() { check "... told: $1" grep -qi -- "$1" "$T/err"; }
 
 for m in strict session; do

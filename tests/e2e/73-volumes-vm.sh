@@ -84,11 +84,7 @@ fi
 
 # --- killed: QEMU, the supervisor, the loader ---
 lost=0
-uses_disk() { # what holds the file's lock: QEMU by its descriptor, the loader by name
-    for p in $(pgrep -f 'qemu-system|sgx-loader'); do
-        ls -l "/proc/$p/fd" 2>/dev/null | grep -q -- "$T/disk$" && { echo "$p"; return; }
-    done
-}
+uses_disk() { who_has "$T/disk"; }
 before=0
 for round in $vm:child $vm:supervisor $enclave:child $vm:child; do
     tee=${round%:*}

@@ -54,6 +54,13 @@ one_line() {
 boot_common() {
     printf '#include <shelter/boot.h>\nSH_BOOT_COMMON\n' | gcc -E -P -Iinclude - | tail -n 1 | sed 's/" *"//g; s/"//g'
 }
+# who_has FILE: the first QEMU, or process of an enclave, that has it open; FILE may be a pattern.
+who_has() {
+    local p
+    for p in $(pgrep -f 'qemu-system|sgx-loader'); do
+        find "/proc/$p/fd" -lname "$1" 2>/dev/null | grep -q . && { echo "$p"; return; }
+    done
+}
 # until_true SECONDS COMMAND…
 until_true() {
     local end=$((SECONDS + $1))

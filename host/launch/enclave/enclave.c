@@ -70,8 +70,8 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     sh_strings_addf(argv, "--channel=%d", spec->channel_fd);
     add_network(spec, argv);
     add_ports(spec, argv);
-    for (size_t i = 0; spec->volumes && i < spec->volumes->count; i++)
-        sh_strings_addf(argv, "--volume=%s", strchr(spec->volumes->v[i], '=') + 1);
+    for (size_t i = 0; i < spec->volume_disk_count; i++)
+        sh_strings_addf(argv, "--volume=%d", spec->volume_disks[i].fd);
     struct sh_data_file data;
     for (size_t i = 0; sh_image_data(&spec->image->manifest, i, &data); i++)
         sh_strings_addf(argv, "--data=%s/%s", image, data.name);
@@ -247,6 +247,6 @@ const struct sh_backend sh_enclave_sgx = {
 };
 
 const struct sh_backend sh_enclave_sgx_sim = {
-    FUNCTIONS,          .name = "sgx-sim", .simulated = true,        .opens_volumes = true,
+    FUNCTIONS,          .name = "sgx-sim", .simulated = true,
     .debuggable = true, .probe = probe,    .check_host = check_host,
 };

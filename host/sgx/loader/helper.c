@@ -198,6 +198,8 @@ void loader_leave_streams(const char *name)
         close(loader.options.channel);
     if (helper_fd >= 0)
         close(helper_fd);
+    for (unsigned i = 0; i < loader.options.volume_count; i++)
+        close(loader.options.volumes[i]);
     prctl(PR_SET_NAME, name);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

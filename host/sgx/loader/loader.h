@@ -59,7 +59,7 @@ struct loader_options {
     unsigned port_count;
     const char *data[SH_DATA_MAX]; /* data-NAME.img, in the manifest's order */
     unsigned data_count;
-    const char *volumes[LOADER_VOLUMES_MAX]; /* files or devices, by the volume's number */
+    int volumes[LOADER_VOLUMES_MAX]; /* descriptors of files or devices, by the volume's number */
     unsigned volume_count;
 };
 

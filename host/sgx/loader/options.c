@@ -38,11 +38,11 @@ static bool take_number(const struct row *row, const char *text)
     return !sh_parse_number(text, 0, UINT64_MAX, row->to);
 }
 
-static bool take_channel(const struct row *row, const char *text)
+static bool take_fd(const struct row *row, const char *text)
 {
     uint64_t fd;
     bool good = !sh_parse_number(text, 0, INT_MAX, &fd);
-    loader.options.channel = good ? (int)fd : -1;
+    *(int *)row->to = good ? (int)fd : -1;
     return good;
 }
 
@@ -85,8 +85,8 @@ static bool take_volume(const struct row *row, const char *text)
     struct loader_options *o = &loader.options;
     if (o->volume_count == LOADER_VOLUMES_MAX)
         return false;
-    o->volumes[o->volume_count++] = text;
-    return *text;
+    const struct row to = {.to = &o->volumes[o->volume_count++]};
+    return take_fd(&to, text);
 }
 
 static bool take_data(const struct row *row, const char *text)
@@ -137,13 +137,13 @@ static const struct row table[] = {
     {"aesm", "SOCKET", take_text, TO(aesm)},
     {"launch", "FILE", take_text, TO(launch)},
     {"sites", "FILE", take_text, TO(sites)},
-    {"channel", "FD", take_channel, NULL},
+    {"channel", "FD", take_fd, TO(channel)},
     {"notify", "on|off", take_notify, NULL},
     {"network", "user|none|host-loopback", take_network, NULL},
     {"broker", "IP:PORT", take_broker, NULL},
     {"publish", "[IP:]PORT:PORT[/udp]", take_port, NULL},
     {"publish-all", NULL, take_flag, TO(publish_all)},
-    {"volume", "FILE", take_volume, NULL},
+    {"volume", "FD", take_volume, NULL},
     {"data", "FILE", take_data, NULL},
     {"resolver", "IP[:PORT]", take_text, TO(resolver)},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},

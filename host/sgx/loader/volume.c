@@ -2,8 +2,6 @@
 // The files of volumes: blocks that only the enclave can read.
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,68 +9,36 @@
 
 #include "host/sgx/loader/loader.h"
 
-static struct {
-    int fd;
-    uint64_t size;
-} volumes[LOADER_VOLUMES_MAX];
+static uint64_t sizes[LOADER_VOLUMES_MAX];
 
-#define LOCK_TRIES 250 /* of 20 ms */
-
-/* A run that has just ended gives back its memory for a while, and its lock at the end. */
-static bool lock_file(int fd, bool shared)
-{
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
-            return true;
-        if (errno != EWOULDBLOCK)
-            return false;
-        usleep(20000);
-    }
-    return false;
-}
-
-static int open_one(unsigned number, const char *path, struct sh_error *err)
+/* Of a file or device; whoever started us has looked what it is. */
+static int find_size(int fd, uint64_t *size)
 {
     struct stat st;
-    bool read_only = !strncmp(path, "ro:", 3);
-    path += read_only ? 3 : 0;
-    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (fd < 0)
-        return sh_fail(err, -errno, "the volume's file %s cannot be opened: %s", path,
-                       strerror(errno));
-    if (!lock_file(fd, read_only)) {
-        close(fd);
-        return sh_fail(err, -EBUSY, "the volume's file %s is used by another shelter", path);
-    }
-    bool good = !fstat(fd, &st) && (S_ISBLK(st.st_mode) || S_ISREG(st.st_mode));
-    uint64_t size = good ? (uint64_t)st.st_size : 0;
-    if (good && S_ISBLK(st.st_mode))
-        good = !ioctl(fd, BLKGETSIZE64, &size);
-    if (!good) {
-        close(fd);
-        return sh_fail(err, -EINVAL, "%s is neither a file nor a block device", path);
-    }
-    volumes[number].fd = fd; /* for good; the lock goes with the process */
-    volumes[number].size = size;
-    return 0;
+    if (fstat(fd, &st))
+        return -errno;
+    *size = (uint64_t)st.st_size;
+    return S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, size) ? -errno : 0;
 }
 
 int loader_volumes_open(struct sh_error *err)
 {
-    int r = 0;
-    for (unsigned i = 0; !r && i < loader.options.volume_count; i++)
-        r = open_one(i, loader.options.volumes[i], err);
-    return r;
+    for (unsigned i = 0; i < loader.options.volume_count; i++) {
+        int fd = loader.options.volumes[i], r = find_size(fd, &sizes[i]);
+        if (r)
+            return sh_fail_errno(err, r, "--volume %d", fd);
+    }
+    return 0;
 }
 
 static int volume_fd(uint64_t number)
 {
-    return number < loader.options.volume_count ? volumes[number].fd : -ENOENT;
+    return number < loader.options.volume_count ? loader.options.volumes[number] : -ENOENT;
 }
 
 int64_t call_volume_size(struct loader_thread *t, struct sh_slot *s, uint64_t number)
 {
-    return number < loader.options.volume_count ? (int64_t)volumes[number].size : -ENOENT;
+    return number < loader.options.volume_count ? (int64_t)sizes[number] : -ENOENT;
 }
 
 int64_t call_volume_read(struct loader_thread *t, struct sh_slot *s, uint64_t number,
