@@ -18,7 +18,6 @@
 #define SITES 4096u
 #define BEFORE 96u /* bytes that are decoded before a candidate */
 #define EPC_BASE 0x2000000000ull
-#define BRAND "Shelter simulated SGX processor"
 
 static _Atomic uint64_t sites[SITES];
 static bool faulting;
@@ -70,7 +69,7 @@ static void answer_sgx(uint32_t subleaf, struct answer *r)
 
 static void answer_leaf(uint32_t leaf, uint32_t subleaf, struct answer *r)
 {
-    static const char brand[48] = BRAND;
+    static const char brand[48] = FGN_BRAND;
     struct answer vendor;
     ask_host(0, 0, &vendor);
     bool intel = vendor.b == signature_INTEL_ebx;

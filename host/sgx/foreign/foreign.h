@@ -25,6 +25,8 @@
 #define FGN_BASE 0x600000000000ull
 #define FGN_END 0x600001000000ull
 
+#define FGN_BRAND "Shelter simulated SGX processor"
+
 extern struct sh_sim_settings fgn_options;
 
 /* The kernel's struct sigaction and ucontext, not the C library's. */
