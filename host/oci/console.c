@@ -8,24 +8,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "host/base/descriptor.h"
 #include "host/oci/process.h"
-
-static int send_master(int fd, int master, const char *name)
-{
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr head;
-    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                          .cmsg_level = SOL_SOCKET,
-                          .cmsg_type = SCM_RIGHTS}};
-    struct iovec v = {(void *)name, strlen(name)};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = control.bytes,
-                       .msg_controllen = sizeof(control.bytes)};
-    memcpy(CMSG_DATA(&control.head), &master, sizeof(master));
-    return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
 
 int oci_console_open(const char *socket_path, uint16_t rows, uint16_t columns, struct sh_error *err)
 {
@@ -46,7 +30,7 @@ int oci_console_open(const char *socket_path, uint16_t rows, uint16_t columns, s
     int slave = open(name, O_RDWR); /* ours as the session's, since it has none */
     if (slave < 0)
         return sh_fail_errno(err, -errno, "cannot open the terminal %s", name);
-    int r = send_master(fd, master, name);
+    int r = sh_send_with_fd(fd, name, strlen(name), master);
     if (r)
         return sh_fail_errno(err, r, "cannot hand the terminal to %s", socket_path);
     ioctl(slave, TIOCSCTTY, 0);

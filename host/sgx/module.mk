@@ -57,7 +57,7 @@ bench-sgxsim: $(B)/bench_sgxsim shelter $(B)/sgx-sim
 # to the enclave.
 LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c)) \
     $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
-    $(addprefix host/base/,cgroup.c egress.c error.c filter.c temp.c util.c walls.c walls_view.c) \
+    $(addprefix host/base/,cgroup.c descriptor.c egress.c error.c filter.c temp.c util.c walls.c walls_view.c) \
     $(addprefix host/run/,fifo.c frames.c ports.c stream.c) lib/sha2.c lib/cpuid.c lib/io.c \
     $(addprefix host/attest/,aesm.c protobuf.c ecdsa.c quote_write.c sim_qe.c) \
     $(wildcard verifier/measure/sgx*.c)

@@ -23,6 +23,7 @@
 #include <shelter/agent.h>
 #include <shelter/network.h>
 
+#include "host/base/descriptor.h"
 #include "host/base/util.h"
 #include "host/base/walls.h"
 #include "host/sgx/loader/loader.h"
@@ -240,22 +241,6 @@ static int64_t do_action(struct question *q, const void *data, size_t size)
     }
 }
 
-static bool give_answer(int fd, int64_t result, int made)
-{
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr head;
-    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
-                          .cmsg_level = SOL_SOCKET,
-                          .cmsg_type = SCM_RIGHTS}};
-    struct iovec v = {&result, sizeof(result)};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-    memcpy(CMSG_DATA(&control.head), &made, sizeof(made));
-    if (made >= 0)
-        m.msg_control = control.bytes, m.msg_controllen = sizeof(control.bytes);
-    return sendmsg(fd, &m, MSG_NOSIGNAL) >= 0;
-}
-
 /* One question. False: nobody will ask any more. */
 static bool serve_one(int fd)
 {
@@ -277,7 +262,7 @@ static bool serve_one(int fd)
     }
     int64_t r = q.kind == SOCKET ? make_socket(&q, &made)
                                  : do_action(&q, message + sizeof(q), (size_t)n - sizeof(q));
-    return give_answer(fd, r, made);
+    return !sh_send_with_fd(fd, &r, sizeof(r), made);
 }
 
 /* From 3 on, all but `fd` and what is held. */
