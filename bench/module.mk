@@ -37,6 +37,12 @@ bench-volume: deps
 	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave $(B)/guest/volume
 	@bench/bench-volume
 
+# Containers beside other runtimes; as root, with podman.
+.PHONY: bench-oci
+bench-oci: deps
+	@$(MAKE) shelter $(B)/sgx-loader $(B)/base/enclave tools
+	@bench/bench-oci
+
 # All of them, one after another, with charts: docs/performance.md.
 .PHONY: bench-report
 bench-report: deps
