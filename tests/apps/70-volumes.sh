@@ -4,6 +4,7 @@
 # rollback journal), PostgreSQL. What they acknowledged is there, and their own checks find nothing. The broker has
 # each second's state (freshness=session); an earlier file is refused.
 . tests/apps/lib.sh
+KILLS=${SHELTER_KILLS:-3} # of each, at random moments of its work
 need redis-server redis-cli sqlite3 busybox
 BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 export SHELTER_BROKER=$T/broker
@@ -44,14 +45,15 @@ owner_checks() { status "$1: the volume fits together" 0 "$SHELTER" volume check
 add "$(command -v redis-server)" /usr/bin/redis-server
 kept redis "/usr/bin/redis-server --dir /data --appendonly yes --appendfsync always --protected-mode no --save ''"
 lost=0 told=0
-for round in 1 2 3 4 5; do
+for ((round = 1; round <= KILLS + 2; round++)); do
     begin redis 6379
     until_true 30 redis-cli -p "$port" ping >/dev/null
     have=$(redis-cli -p "$port" get n)
     [ "${have:-0}" -ge "$told" ] || lost=$((lost + told - ${have:-0}))
+    rm -f "$T/told"
     (while n=$(timeout 5 redis-cli -p "$port" incr n 2>/dev/null) && [[ $n =~ ^[0-9]+$ ]]; do echo "$n"; done) >"$T/told" 2>/dev/null &
     writer=$!
-    until_true 20 bash -c "[ \$(wc -l <'$T/told') -gt $((40 + round * 13)) ]"
+    until_true 20 bash -c "[ \$(wc -l <'$T/told') -gt $((40 + round * 13 % 100)) ]"
     cut redis
     wait $writer
     told=$(tail -n 1 "$T/told")
@@ -73,29 +75,37 @@ ln -sf busybox "$R/bin/sh"
 for mode in delete wal; do
     cat >"$R/bin/sqlite" <<END
 #!/bin/sh
+read count
 /usr/bin/sqlite3 /data/db 'pragma integrity_check; create table if not exists t (n integer primary key); select count(*), max(n) from t'
 i=0
-while [ \$i -lt 200 ]; do
+while [ \$i -lt \$count ]; do
     echo 'insert into t (n) select coalesce(max(n), 0) + 1 from t; select max(n) from t;'
     i=\$((i + 1))
-done | /usr/bin/sqlite3 -cmd 'pragma journal_mode=$mode' -cmd 'pragma synchronous=full' /data/db
+done | /usr/bin/sqlite3 -interactive -cmd 'pragma journal_mode=$mode' -cmd 'pragma synchronous=full' /data/db
 END
     chmod 755 "$R/bin/sqlite"
     kept "sqlite-$mode" /bin/sqlite
-    lost=0 told=0
-    for round in 1 2 3 4; do
-        timeout 60 "$SHELTER" run --rm --tee sgx-sim -m 512M -i "$(cat "$T/url")" -v "data:$T/sqlite.disk.$mode" \
-            "sqlite-$mode" >"$T/told" 2>"$T/err" &
+    lost=0 told=0 cuts=0
+    for ((round = 1; round <= KILLS + 1; round++)); do
+        [ $round -le $KILLS ] && count=100000 || count=20
+        rm -f "$T/told.now" # or that of the round before would pass for this one's
+        echo $count | timeout 120 "$SHELTER" run --rm --tee sgx-sim -m 512M -i "$(cat "$T/url")" -v "data:$T/sqlite.disk.$mode" \
+            "sqlite-$mode" >"$T/told.now" 2>"$T/err" &
         runner=$!
-        [ $round = 4 ] || { until_true 20 bash -c "[ \$(wc -l <'$T/told') -gt $((10 + round * 17)) ]" && kill -9 "$(loader_pid)"; }
+        if [ $count = 100000 ]; then
+            until_true 90 bash -c "[ \$(wc -l <'$T/told.now') -gt $((10 + round * 17 % 90)) ]"
+            kill -9 "$(loader_pid)" && cuts=$((cuts + 1))
+        fi
         wait $runner
-        same "SQLite, $mode: integrity, round $round" "$(head -n 1 "$T/told")" ok
-        have=$(sed -n '2s/.*|//p' "$T/told")
+        [ "$(head -n 1 "$T/told.now")" = ok ] || not_ok "SQLite, $mode: integrity, round $round: $(head -n 1 "$T/told.now") $(tail -n 1 "$T/err")"
+        have=$(sed -n '2s/.*|//p' "$T/told.now")
         [ "${have:-0}" -ge "$told" ] || lost=$((lost + told - ${have:-0}))
-        told=$(tail -n 1 "$T/told" | grep -oE '[0-9]+$')
+        told=$(tail -n +3 "$T/told.now" | grep -aoE '[0-9]+$' | tail -n 1)
+        told=${told:-${have:-0}}
     done
+    same "SQLite, $mode: killed at work" "$cuts" "$KILLS"
     same "SQLite, $mode: acknowledged and lost" "$lost" 0
-    check "SQLite, $mode: wrote ($told)" test "$told" -gt 200
+    check "SQLite, $mode: wrote ($told)" test "$told" -gt $((KILLS * 10))
 done
 
 # --- PostgreSQL ---
@@ -130,7 +140,7 @@ MEMORY=4G begin postgres 5432
 export PGPORT=$port
 check "postgres: answers" until_true 60 psql -XAtqc 'select 1'
 check "postgres: pgbench -i" timeout 120 pgbench -q -i -s 2
-for round in 1 2 3; do
+for ((round = 1; round <= KILLS; round++)); do
     timeout 60 pgbench -n -c 4 -j 2 -T 50 -l --log-prefix="$T/pg$round" >"$T/bench" 2>&1 &
     bench=$!
     until_true 30 bash -c "[ \$(cat '$T/pg$round'* 2>/dev/null | wc -l) -gt 100 ]"
