@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a stranger sends to the broker: attestations of both versions, tokens, keys; and the files
-// that its operator writes: rules, policies.
+// What a stranger sends to the broker: attestations of both versions, tokens, keys, requests for
+// certificates; and the files that its operator writes: rules, policies, identities.
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/ec.h>
 
+#include "verifier/broker/ca.h"
 #include "verifier/broker/jose.h"
 #include "verifier/broker/judge.h"
 #include "verifier/broker/launch.h"
@@ -32,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static EVP_PKEY *key;
     char *text = malloc(size + 1), why[200], *jwe = NULL;
+    struct sb_identity identity;
     cJSON *value;
 
     if (!key)
@@ -40,7 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = 0;
     if (sb_jws_verify(key, text))
         abort();
-    sb_path_ok(text);
+    EVP_PKEY_free(sb_csr_key(data, size));
+    if (sb_path_ok(text) && sb_identity_ok(text))
+        abort();
+    sb_identity_parse(text, &identity, why, sizeof(why));
+    sb_policy_once(text);
     sb_policy_check(text, size, why, sizeof(why));
     value = cJSON_ParseWithLength(text, size);
     if (value) {

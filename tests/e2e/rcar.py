@@ -36,7 +36,7 @@ def openssl(*args, data=None):
 
 def launch(**values):
     """A launch config (include/shelter/launch.h)."""
-    order = "arg env workdir user hostname tty stdin mount network port broker memory cpus debug".split()
+    order = "arg env workdir user hostname tty stdin mount file network port broker memory cpus debug".split()
     text = 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \'\'\'\n'
     for key in order:
         value = values.get(key, [])
