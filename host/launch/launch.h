@@ -133,6 +133,7 @@ struct sh_reference_kind {
 struct sh_backend {
     const char *name; /* of --tee: "tdx", "snp", "csv", "sgx", "tdx-sim", "sgx-sim" */
     bool simulated;   /* it protects nothing; every command says so */
+    bool copies;      /* folders of the host (-v) in at the start; else they are shared */
     bool debuggable;  /* a debugger of the host can look inside (SH_FRAME_MAPS is answered) */
     const struct sh_reference_kind *kinds;
     size_t kind_count;

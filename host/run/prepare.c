@@ -13,6 +13,7 @@
 #include "host/image/settings.h"
 #include "host/run/allowed.h"
 #include "host/run/broker_address.h"
+#include "host/run/copy_in.h"
 #include "host/run/ports.h"
 #include "host/run/volumes.h"
 #include "host/run/relay.h"
@@ -102,9 +103,32 @@ static int describe_instance(const struct sh_run_options *o, struct sh_instance_
     return sh_ports_check(c->ports, c->port_count, err);
 }
 
+/* -v. What is not shared is copied in, as it is now: so nothing of it could be written. */
+static int describe_mounts(const struct sh_run_options *o, const struct sh_backend *backend,
+                           struct sh_launch *l, struct sh_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < o->mount_count; i++) {
+        const struct sh_mount *m = &o->mounts[i];
+        cleanup_free char *tag = sh_format(SH_BOOT_SHARE_TAG "%zu", i);
+        if (!backend->copies)
+            sh_strings_addf(&l->mounts, SH_LAUNCH_MOUNT_FORMAT, tag, m->read_only ? "ro" : "rw",
+                            m->target);
+        else if (m->read_only)
+            r = sh_copy_in(m->source, m->target, &l->files, err);
+        else
+            r = sh_fail(err, -ENOTSUP,
+                        "--tee %s copies folders of the host in, and writes nothing back: use -v "
+                        "%s:%s:ro, or --tee tdx-sim",
+                        backend->name, m->source, m->target);
+    }
+    return r;
+}
+
 /* What the options ask for, where the image does not say it already. Strings are the options'. */
 static int describe_launch(const struct sh_run_options *o, const struct sh_settings *built,
-                           struct sh_launch *l, struct sh_error *err)
+                           const struct sh_backend *backend, struct sh_launch *l,
+                           struct sh_error *err)
 {
     bool network = o->network ? strcmp(o->network, "none") : built->outside;
     if (!network && (o->port_count || o->broker))
@@ -141,12 +165,7 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
         sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_TCP));
         sh_strings_addf(&l->ports, "%s " SH_LAUNCH_PORT_ALL, sh_protocol_name(SH_UDP));
     }
-    for (size_t i = 0; i < o->mount_count; i++) {
-        cleanup_free char *tag = sh_format(SH_BOOT_SHARE_TAG "%zu", i);
-        sh_strings_addf(&l->mounts, SH_LAUNCH_MOUNT_FORMAT, tag,
-                        o->mounts[i].read_only ? "ro" : "rw", o->mounts[i].target);
-    }
-    return 0;
+    return describe_mounts(o, backend, l, err);
 }
 
 /* The rest of the instance's config: as it will be inside. */
@@ -257,7 +276,7 @@ static int describe_all(struct sh_prepared *p, const struct sh_run_options *o,
     cleanup_free void *own = NULL, *arena = NULL;
     int r = sh_settings_read(m, NULL, 0, &built, &own, err);
     if (!r)
-        r = describe_launch(o, &built, &l, err);
+        r = describe_launch(o, &built, backend, &l, err);
     if (!r && o->broker && !(l.broker = broker = sh_broker_url(o->broker, true, err)))
         r = -EINVAL;
     if (!r)

@@ -16,6 +16,7 @@ d = json.load(sys.stdin)
 print(json.dumps($1))"; }
 B=$(command -v busybox)
 check "build" "$SHELTER" build -q -t shut -f "$B" -f "$T/life" -f "$T/net"
+check "build, with files of the host" "$SHELTER" build -q -t files --allow files -f "$B"
 check "build, with stats, traces and signals" "$SHELTER" build -q -t open --allow stats --allow trace --allow signal --allow exec -f "$B" -f "$T/life"
 run=("$SHELTER" run --tee sgx-sim)
 running() { "$SHELTER" ps | grep -q "$1 .*running"; }
@@ -158,7 +159,14 @@ status "kill -s USR1 is refused by policy" 125 "$SHELTER" kill -s USR1 life
 one_line "kill: told" "allow.* signal"
 status "exec is refused by policy" 126 "$SHELTER" exec life /bin/busybox true
 status "cp is refused by policy" 126 "$SHELTER" cp life:/etc/passwd "$T/passwd"
-status "-v is refused" 125 "${run[@]}" --rm -v /tmp:/tmp shut /bin/life
+mkdir -p "$T/folder/sub"
+echo one >"$T/folder/a"; echo two >"$T/folder/sub/b"
+status "-v of a folder that can be written is refused" 125 "${run[@]}" --rm -v "$T/folder:/data" files /bin/busybox true
+one_line "-v: told" 'writes nothing back: use -v .*:ro'
+status "-v is refused by policy" 125 "${run[@]}" --rm -v "$T/folder:/data:ro" shut /bin/busybox true
+one_line "-v: told by the image" 'allow files'
+status "-v FOLDER:/data:ro" 0 "${run[@]}" --rm -v "$T/folder:/data:ro" files /bin/busybox cat /data/a /data/sub/b
+same "-v: a copy of it" "$(tr "\n" " " <"$T/out")" "one two "
 status "stop" 0 "$SHELTER" stop life
 status "wait" 0 "$SHELTER" wait life
 same "wait: its own status" "$(cat "$T/out")" 7

@@ -142,11 +142,6 @@ static int prepare(struct sh_launch_spec *spec, struct sh_error *err)
                 "shelter: warning: --cpus %u: this machine has %ld processors, and an enclave "
                 "uses no more\n",
                 spec->cpus, here);
-    if (spec->mount_count)
-        return sh_fail(
-            err, -ENOTSUP,
-            "an enclave has no folders of the host (-v) yet; use --tee tdx-sim, or put the "
-            "files into the image");
     if (faccessat(spec->image->dir_fd, signature, R_OK, 0))
         return sh_fail(err, -ENOENT, "the image's enclave is not signed; build it again");
     /* Now if need be: the loader only reads it. */
@@ -237,7 +232,7 @@ static const struct sh_reference_kind kinds[] = {{.name = NULL}};
 #define FUNCTIONS                                                                                  \
     .check_image = check_image, .prepare = prepare, .command = command,                            \
     .measure = sh_enclave_measure, .explain = sh_enclave_explain, .release = release,              \
-    .predict = sh_enclave_predict, .kinds = kinds, .kind_count = 1
+    .copies = true, .predict = sh_enclave_predict, .kinds = kinds, .kind_count = 1
 
 const struct sh_backend sh_enclave_sgx = {
     FUNCTIONS,
