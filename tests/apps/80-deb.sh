@@ -64,7 +64,9 @@ import tomllib
 c = tomllib.load(open('$T/root/etc/crio/crio.conf.d/50-shelter.conf', 'rb'))
 assert c['crio']['runtime']['runtimes']['shelter']['runtime_path'] == '/usr/bin/shelter-runtime'"
 if command -v podman >/dev/null; then
-    same "podman reads its own" "$(CONTAINERS_CONF=$T/root/usr/share/containers/containers.conf.d/shelter.conf podman --log-level error info \
+    # podman looks whether the program is there: here it is where it was unpacked.
+    sed "s|/usr/bin/|$T/root/usr/bin/|" "$T/root/usr/share/containers/containers.conf.d/shelter.conf" >"$T/podman.conf"
+    same "podman reads its own" "$(CONTAINERS_CONF=$T/podman.conf podman --log-level error info \
         --format '{{.Host.OCIRuntime.Name}}' --runtime shelter 2>&1 | grep -v level=)" "shelter"
 fi
 if command -v systemd-analyze >/dev/null; then
