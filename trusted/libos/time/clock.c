@@ -219,7 +219,7 @@ long sys_clock_nanosleep(int clock, int flags, uint64_t timeout, uint64_t remain
     bool sleeps = clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME ||
                   clock == CLOCK_TAI || clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0;
     if (!sleeps)
-        return clock == CLOCK_THREAD_CPUTIME_ID ? -EINVAL : -EOPNOTSUPP;
+        return -EOPNOTSUPP;
     if (user_read(&ts, timeout, sizeof(ts)))
         return -EFAULT;
     if ((r = timespec_ns(&ts, &ns)))
