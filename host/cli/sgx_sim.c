@@ -83,7 +83,11 @@ static _Noreturn void serve(int listener, int program, const char *sim_tee, cons
 static int start_service(const char *sim_tee, char path[SH_SIM_SOCKET_MAX], struct sh_error *err)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    char folder[] = "/tmp/shelter-aesm-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    char folder[SH_SIM_SOCKET_MAX - sizeof("/socket")];
+    if (!tmp ||
+        snprintf(folder, sizeof(folder), "%s/shelter-aesm-XXXXXX", tmp) >= (int)sizeof(folder))
+        snprintf(folder, sizeof(folder), "/tmp/shelter-aesm-XXXXXX");
     int r = sh_sim_tee_make(sim_tee, err);
     if (r)
         return r;

@@ -4,6 +4,7 @@
 #include <cpuid.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "common.h"
@@ -351,6 +353,29 @@ static void test_sgx2(const struct enclave *e)
     tell(r == 0 && run.function == 4 && op.result == 0, "EACCEPT of a page that the kernel adds");
 }
 
+/* What was mapped and never written may be given back; it is there again when it is needed. */
+static int forget_object(struct dl_phdr_info *object, size_t size, void *arg)
+{
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+        uintptr_t start = (object->dlpi_addr + p->p_vaddr) & ~(PAGE - 1);
+        if (p->p_type == PT_LOAD && !(p->p_flags & PF_W))
+            madvise((void *)start, object->dlpi_addr + p->p_vaddr + p->p_memsz - start,
+                    MADV_DONTNEED);
+    }
+    (void)size;
+    (void)arg;
+    return 0;
+}
+
+static void test_memory(const struct enclave *e)
+{
+    struct timespec t;
+    dl_iterate_phdr(forget_object, NULL);
+    tell(clock_gettime(CLOCK_MONOTONIC, &t) == 0 && run_op(e, 0, 0, 0) != ~0ull,
+         "the vDSO is there after MADV_DONTNEED of all text");
+}
+
 int main(int argc, char **argv)
 {
     struct enclave e;
@@ -373,6 +398,7 @@ int main(int argc, char **argv)
     test_fork(&e, argv);
     test_sent();
     test_filter(&e);
+    test_memory(&e);
     __cpuid_count(0x12, 0, a, b, c, d);
     if ((a & 2) != 0)
         test_sgx2(&e);

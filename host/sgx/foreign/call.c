@@ -35,6 +35,8 @@ static long dispatch_call(struct fgn_thread *t, ucontext_t *uc, long number, con
         return fgn_munmap(a);
     case SYS_mremap:
         return fgn_mremap(a);
+    case SYS_madvise:
+        return fgn_madvise(a);
     case SYS_clone:
     case SYS_clone3:
     case SYS_fork:

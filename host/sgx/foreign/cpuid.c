@@ -203,6 +203,28 @@ void fgn_cpuid_patch(uint64_t start, uint64_t size)
         fgn_raw3(SYS_mprotect, start, size, PROT_READ | PROT_EXEC);
 }
 
+/* MADV_DONTNEED brings back the file's bytes. */
+long fgn_madvise(const long a[6])
+{
+    uint64_t start = (uint64_t)a[0], end = start + (uint64_t)a[1];
+    long ret = FGN_PASS;
+    for (uint32_t i = 0; i < SITES; i++) {
+        uint64_t at = sites[i], page = at & ~0xfffull,
+                 size = at + 2 - page > 0x1000 ? 0x2000 : 0x1000;
+        if (at < start || at >= end)
+            continue;
+        if (ret == FGN_PASS)
+            ret = fgn_raw3(SYS_madvise, a[0], a[1], a[2]);
+        if (ret != 0 || fgn_raw3(SYS_mprotect, page, size, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+            continue;
+        uint8_t *p = (uint8_t *)at;
+        if (p[0] == 0x0f && p[1] == 0xa2)
+            p[1] = 0x0b;
+        fgn_raw3(SYS_mprotect, page, size, PROT_READ | PROT_EXEC);
+    }
+    return ret;
+}
+
 bool fgn_cpuid_trap(int sig, ucontext_t *uc)
 {
     greg_t *r = uc->uc_mcontext.gregs;

@@ -126,7 +126,6 @@ long fgn_mmap(const long a[6]);
 long fgn_mprotect(const long a[6]);
 long fgn_munmap(const long a[6]);
 long fgn_mremap(const long a[6]);
-long fgn_madvise(const long a[6]);
 void fgn_count_all(void);    /* writes the counts */
 void fgn_renew_tables(void); /* in the child of a fork */
 
@@ -142,6 +141,7 @@ long fgn_execve(struct fgn_thread *t, ucontext_t *uc, long number, const long a[
 void fgn_cpuid_start(void);
 void fgn_cpuid_patch(uint64_t start, uint64_t size);
 bool fgn_cpuid_trap(int sig, ucontext_t *uc);
+long fgn_madvise(const long a[6]);
 
 /* length.c: bytes of the instruction at p, of which `room` can be read; 0: none that we know. */
 unsigned fgn_length(const uint8_t *p, size_t room);

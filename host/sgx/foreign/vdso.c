@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "host/sgx/driver_hw.h"
 
@@ -60,7 +61,11 @@ uint64_t fgn_vdso(uint64_t kernel)
     const Elf64_Ehdr *e = (const Elf64_Ehdr *)fgn_vdso_begin;
     const Elf64_Phdr *ph = (const Elf64_Phdr *)(fgn_vdso_begin + e->e_phoff);
     size_t size = (ph->p_filesz + 0xfff) & ~0xfffull;
-    uint8_t *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Of a file, so that a program that gives back what it never wrote gives back nothing. */
+    int fd = memfd_create("vdso", MFD_CLOEXEC);
+    uint8_t *at = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+        at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return kernel;
     memcpy(at, fgn_vdso_begin, ph->p_filesz);
@@ -71,6 +76,8 @@ uint64_t fgn_vdso(uint64_t kernel)
             f = sgx_vdso_symbol((const void *)kernel, 2 * KERNEL_VDSO_SIZE, names[i].name);
         table[i] = f != NULL ? f : names[i].own;
     }
-    mprotect(at, size, PROT_READ | PROT_EXEC);
-    return (uint64_t)at;
+    munmap(at, size);
+    void *shown = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    close(fd);
+    return shown != MAP_FAILED ? (uint64_t)shown : kernel;
 }
