@@ -32,6 +32,7 @@ else skip "kubectl kustomize: not installed"; fi
 
 # --- the owner: a broker, the image ---
 mount -t tmpfs none /run/netns 2>/dev/null || { mkdir -p /run/netns && mount -t tmpfs none /run/netns; }
+mkdir -p /run/containerd && mount -t tmpfs none /run/containerd # sockets of shims, and the runtime's state
 ip link set lo up
 ip netns add b
 ip link add wire type veth peer name wire netns b
@@ -145,7 +146,7 @@ END
 }
 node a 10.211.0
 node b 10.212.0 ip netns exec b
-cleanup_hooks+=('for s in $(pgrep -f "containerd-shim.*$T/"); do kill -KILL $s; done'
+cleanup_hooks+=('for s in $(pgrep -f "containerd-shim.*$T/|shelter-runtime.*$T/"); do kill -KILL $s; done'
     'sleep 0.5; grep -o " $T/[^ ]*" /proc/mounts | sort -r | xargs -r umount -l'
     'find /sys/fs/cgroup -depth -type d -path "*kubepods-test*" -exec rmdir {} + 2>/dev/null')
 sed -e 's|registry.example/db@.*|localhost/db:latest|' -e 's|io.shelter.tee: sgx|&-sim|' -e "s|io.shelter.broker: .*|io.shelter.broker: $(cat "$T/url")|" \
