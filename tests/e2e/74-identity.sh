@@ -18,7 +18,7 @@ broker() { "$SHELTER" broker "$@"; }
 check "broker" broker init
 broker key >"$T/key.pem"
 "$SHELTER" attest --simulated-root -o "$T/root.pem"
-broker serve --listen 127.0.0.1:0 --url-file "$T/url" --allow-simulated "$T/root.pem" --rate 0 >/dev/null 2>"$T/broker.log" &
+"$SHELTER" broker serve --listen 127.0.0.1:0 --url-file "$T/url" --allow-simulated "$T/root.pem" --rate 0 >/dev/null 2>"$T/broker.log" &
 cleanup_hooks+=("kill $! 2>/dev/null")
 until_true 20 test -s "$T/url"
 url=$(cat "$T/url")
