@@ -122,6 +122,9 @@ same "counters: without the policy's leave, the host's own" \
 status "counters of a debug enclave" 3 "${load[@]}" --debug --stats "${parts[@]}"
 same "counters: inside and outside agree" "$(json 'd["syscalls"] == sum(d["by_call"].values()) > 5 and d["calls_out"] + 1 == sum(d["by_call_out"].values()) and d["eaccept"] == d["processor"]["eaccept"] and d["eacceptcopy"] == d["processor"]["eacceptcopy"] and d["peak_bytes"] >= d["committed_bytes"] > 0 and d["aex_complete"]' <"$T/err")" true
 same "hello: at most 20 calls out" "$(json 'sum(d["by_call_out"].values()) <= 20' <"$T/err")" true
+same "hello: at most 200 pages added or accepted later" \
+    "$(json '(lambda p: 0 < p["eaug"] + p["eaccept"] + p["eacceptcopy"] <= 200)(d["processor"])' <"$T/err")" true
+same "zeros are added, not measured" "$(json '(lambda p: p["eextend"] % 16 == 0 and p["eadd"] - p["eextend"] / 16 > 100)(d["processor"])' <"$T/err")" true
 
 # Names: /etc/hosts is ours, and the host's name server answers at the address that a VM sees.
 python3 tests/enclave/dns.py >"$T/dns" &

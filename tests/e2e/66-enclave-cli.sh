@@ -88,6 +88,15 @@ status "stats of a stopped one" 125 "$SHELTER" stats sleeper
 one_line "stats of a stopped one: told" "not running"
 
 check "detached, shut" "${run[@]}" -d --name secret shut /bin/busybox sleep 1000
+# The two processes beside it give back what made their start.
+"$SHELTER" attach secret </dev/null >/dev/null 2>&1 &
+attached=$!
+supervisor=$("$SHELTER" inspect --json secret | json '(d[0] if isinstance(d, list) else d)["supervisor_pid"]')
+is_small() { awk '/VmHWM/ { most = $2 } /VmRSS/ { now = $2 } END { exit !(now > 0 && now < most * 3 / 4) }' "/proc/$1/status"; }
+check "the supervisor gives memory back" until_true 20 is_small "$supervisor"
+check "the command that is attached, too" until_true 20 is_small "$attached"
+kill -9 "$attached"
+wait "$attached" 2>/dev/null
 status "stats is refused by policy" 125 "$SHELTER" stats secret
 one_line "stats: told" "does not allow stats.*--allow stats"
 status "trace is refused by policy" 125 "$SHELTER" trace secret
