@@ -34,7 +34,7 @@ static void read_reason(int fd, char *out, size_t size)
     char *line = strrchr(said, '\n');
     line = line ? line + 1 : said;
     char *message = strstr(line, "msg=\"");
-    snprintf(out, size, "%s", message ? message + strlen("msg=\"") : line);
+    snprintf(out, size, "%.*s", (int)size - 1, message ? message + strlen("msg=\"") : line);
     length = strlen(out);
     if (message && length && out[length - 1] == '"')
         out[length - 1] = 0;

@@ -107,8 +107,8 @@ void oom_wait(void)
 {
     const struct thread *t = self();
     for (unsigned n = 0; chosen && n < WAIT_STEPS && !t->process->exiting; n++) {
-        if (!is_dying() || t->kicked)
-            break;
+        if (!is_dying() || t->kicked || process_find(chosen)->space == t->process->space)
+            break; /* the last: it would wait for itself */
         wait_nap(clock_now() + WAIT_STEP);
     }
 }
