@@ -161,3 +161,13 @@ void sh_cgroup_remove(struct sh_cgroup *c)
     free(c->folder);
     *c = (struct sh_cgroup){.fd = -1};
 }
+
+void sh_cgroup_forget(const char *name)
+{
+    for (size_t i = 0; i <= SH_CGROUP_OLDER; i++) {
+        cleanup_free char *own = find_own(i < SH_CGROUP_OLDER ? controllers[i].name : "");
+        cleanup_free char *folder = own ? sh_format("%s/shelter-%s", own, name) : NULL;
+        if (folder)
+            (void)rmdir(folder);
+    }
+}

@@ -37,4 +37,8 @@ void sh_cgroup_settle(struct sh_cgroup *c);
 /* Ends what is left in it, and waits for that, a second at most. */
 void sh_cgroup_remove(struct sh_cgroup *c);
 
+/* Of a supervisor that was killed, and could not remove it: goes where it is empty and below the
+ * caller's own cgroup. */
+void sh_cgroup_forget(const char *name);
+
 #endif

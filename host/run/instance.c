@@ -14,6 +14,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "host/base/cgroup.h"
 #include "host/base/temp.h"
 #include "lib/hex.h"
 
@@ -446,6 +447,7 @@ int sh_instance_remove(struct sh_store *store, const char *id, struct sh_error *
     snprintf(half, sizeof(half), HALF_MADE "%s", id);
     if (renameat(folder, id, folder, half))
         return errno == ENOENT ? 0 : sh_fail_errno(err, -errno, "cannot remove instance %.12s", id);
+    sh_cgroup_forget(id);
     int r = sh_remove_tree(folder, half);
     return r ? sh_fail_errno(err, r, "cannot remove instance %.12s", id) : 0;
 }

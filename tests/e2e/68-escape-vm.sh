@@ -108,7 +108,9 @@ config.disk"
     kill -KILL "$supervisor"
     check "user $user: both die with their supervisor" until_true 5 bash -c "! [ -d /proc/$qemu ] && ! [ -d /proc/$network ]"
     "${as[@]}" "$T/bin/shelter" rm -f --all >/dev/null 2>&1
-    for c in ${cgroups:-}; do rmdir "$c" 2>/dev/null; done # its supervisor could not
+    [ -z "${cgroups:-}" ] || # its supervisor could not
+        check "user $user: rm takes the cgroup of a killed supervisor with it" bash -c '! ls -d "$@" 2>/dev/null' - $cgroups
+    cgroups=
 done
 
 # A host that lacks walls: told, or refused.
