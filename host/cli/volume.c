@@ -138,9 +138,9 @@ int cmd_volume_check(int argc, char **argv)
         return c.status;
     struct sh_error err = {0};
     struct sh_volume_file f;
-    int r = sh_volume_file_open(&f, c.args[0], true, &err);
+    int r = sh_volume_file_open(&f, c.args[0], false, &err);
     if (!r)
-        r = sh_volume_file_unlock(&f, key, true, &err);
+        r = sh_volume_file_unlock(&f, key, false, &err);
     long faults = r ? 0 : volume_check(f.volume, say_fault, c.args[0]);
     if (faults < 0)
         r = sh_fail_errno(&err, (int)faults, "cannot check %s", c.args[0]);

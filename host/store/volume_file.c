@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,12 +22,10 @@
 #define BLOCK 4096u
 #define COPY_SIZE (1u << 20)
 
-static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
+static int read_part(int fd, void *buf, size_t size, off_t from)
 {
-    const struct sh_volume_file *f = ctx;
-    size_t size = (size_t)count * BLOCK;
     for (size_t at = 0; at < size;) {
-        ssize_t n = pread(f->fd, (char *)buf + at, size - at, (off_t)(block * BLOCK + at));
+        ssize_t n = pread(fd, (char *)buf + at, size - at, from + (off_t)at);
         if (n <= 0)
             return n ? -errno : -EIO;
         at += (size_t)n;
@@ -34,12 +33,27 @@ static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
     return 0;
 }
 
+/* What was written on trial lies over the file, block by block. */
+static int read_blocks(void *ctx, uint64_t block, void *buf, uint32_t count)
+{
+    const struct sh_volume_file *f = ctx;
+    off_t from = (off_t)(block * BLOCK);
+    int r = read_part(f->fd, buf, (size_t)count * BLOCK, from);
+    for (uint32_t i = 0; !r && f->trial >= 0 && i < count; i++) {
+        off_t at = from + (off_t)i * BLOCK;
+        if (lseek(f->trial, at, SEEK_DATA) == at)
+            r = read_part(f->trial, (char *)buf + (size_t)i * BLOCK, BLOCK, at);
+    }
+    return r;
+}
+
 static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t count)
 {
     const struct sh_volume_file *f = ctx;
     size_t size = (size_t)count * BLOCK;
+    int fd = f->trial < 0 ? f->fd : f->trial;
     for (size_t at = 0; at < size;) {
-        ssize_t n = pwrite(f->fd, (const char *)buf + at, size - at, (off_t)(block * BLOCK + at));
+        ssize_t n = pwrite(fd, (const char *)buf + at, size - at, (off_t)(block * BLOCK + at));
         if (n <= 0)
             return n ? -errno : -EIO;
         at += (size_t)n;
@@ -50,7 +64,7 @@ static int write_blocks(void *ctx, uint64_t block, const void *buf, uint32_t cou
 static int flush_blocks(void *ctx)
 {
     const struct sh_volume_file *f = ctx;
-    return fdatasync(f->fd) ? -errno : 0;
+    return f->trial < 0 && fdatasync(f->fd) ? -errno : 0;
 }
 
 static int random_bytes(void *ctx, void *buf, size_t size)
@@ -107,7 +121,7 @@ int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
                         struct sh_error *err)
 {
     struct stat st;
-    *f = (struct sh_volume_file){.path = path};
+    *f = (struct sh_volume_file){.path = path, .trial = -1};
     f->fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (f->fd < 0)
         return sh_fail_errno(err, -errno, "cannot open the volume %s", path);
@@ -132,6 +146,12 @@ int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool w
         return r;
     r = volume_open(&d, key, write ? VOLUME_KEEP_WRITER : VOLUME_READ_ONLY, f->memory,
                     VOLUME_MEMORY, &f->volume);
+    if (r == -EROFS) {
+        f->trial = memfd_create("trial", MFD_CLOEXEC);
+        r = f->trial < 0
+                ? -errno
+                : volume_open(&d, key, VOLUME_KEEP_WRITER, f->memory, VOLUME_MEMORY, &f->volume);
+    }
     explicit_bzero(key, sizeof(key));
     return r ? sh_fail(err, r, "the volume %s: %s", f->path, volume_why_not(r)) : 0;
 }
@@ -215,8 +235,10 @@ int sh_volume_file_close(struct sh_volume_file *f, struct sh_error *err)
 {
     int r = f->volume ? volume_close(f->volume) : 0;
     free(f->memory);
+    if (f->fd >= 0 && f->trial >= 0)
+        close(f->trial);
     if (f->fd >= 0)
         close(f->fd);
-    *f = (struct sh_volume_file){.fd = -1};
+    *f = (struct sh_volume_file){.fd = -1, .trial = -1};
     return r ? sh_fail_errno(err, r, "the volume could not be closed in order") : 0;
 }

@@ -10,6 +10,7 @@
 struct sh_volume_file {
     const char *path;
     int fd;
+    int trial;     /* a file in memory for what is written without `write`, or -1 */
     uint64_t size; /* bytes */
     void *memory;
     struct volume *volume; /* NULL: not opened with a key */
@@ -23,7 +24,8 @@ bool sh_volume_lock(int fd, bool shared);
  * each case sh_volume_file_close. */
 int sh_volume_file_open(struct sh_volume_file *f, const char *path, bool write,
                         struct sh_error *err);
-/* Opens the volume in it by the key in that file, 32 bytes. */
+/* Opens the volume in it by the key in that file, 32 bytes. Without `write` nothing of the file
+ * changes: a volume that was not closed is put in order in memory. */
 int sh_volume_file_unlock(struct sh_volume_file *f, const char *key_file, bool write,
                           struct sh_error *err);
 /* Makes an empty one. */

@@ -95,6 +95,9 @@ check "... told" grep -q "used by another shelter" "$T/err"
 loader=$(uses_disk)
 kill -9 "$loader"
 wait $pid
+sum=$(sha256sum <"$T/disk")
+status "killed: its owner checks it" 0 "$SHELTER" volume check "$T/disk" --key "$T/data.key"
+same "... which writes nothing" "$(sha256sum <"$T/disk")" "$sum"
 truncate -s 32M "$T/disk"
 status "a disk that is shorter" 123 "${on[@]}" look
 check "... told" grep -q "its file is shorter than it was" "$T/err"

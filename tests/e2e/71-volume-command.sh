@@ -19,7 +19,9 @@ check "create: ... says so" grep -q "has not 32 bytes" "$T/err"
 status "create: without a key" 0 "${v[@]}" create "$T/empty" 16M
 status "an empty file is no volume yet" 125 "${v[@]}" check "$T/empty" --key "$T/key"
 status "inspect needs no key" 0 "${v[@]}" inspect "$T/disk"
+sum=$(sha256sum <"$T/disk")
 status "check" 0 "${v[@]}" check "$T/disk" --key "$T/key"
+same "check: writes nothing" "$(sha256sum <"$T/disk")" "$sum"
 status "check needs one" 125 "${v[@]}" check "$T/disk"
 status "another key does not open it" 125 "${v[@]}" check "$T/disk" --key "$T/new"
 
