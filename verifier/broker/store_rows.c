@@ -115,9 +115,22 @@ static int delete_row(struct sb_store *st, const char *sql, const char *key)
     return rc ? rc : changed ? 0 : -ENOENT;
 }
 
+// With the lock held: a secret that is gone stands in the log of writes until that is emptied too.
+static void empty_log(struct sb_store *st)
+{
+    sqlite3_exec(st->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+}
+
 int sb_resource_delete(struct sb_store *st, const char *path)
 {
-    return delete_row(st, "DELETE FROM resource WHERE path = ?1", path);
+    int rc = delete_row(st, "DELETE FROM resource WHERE path = ?1", path);
+
+    if (!rc) {
+        pthread_mutex_lock(&st->lock);
+        empty_log(st);
+        pthread_mutex_unlock(&st->lock);
+    }
+    return rc;
 }
 
 // With the lock held, within a transaction.
@@ -163,7 +176,9 @@ int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size
         rc = take_row(st, path, data, size);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
+    if (rc == SQLITE_OK)
+        empty_log(st);
+    else if (!sqlite3_get_autocommit(st->db))
         sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
     pthread_mutex_unlock(&st->lock);
     if (rc != SQLITE_OK && *data) {
