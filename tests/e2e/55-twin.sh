@@ -135,7 +135,12 @@ frozen "a locked host name" 'locked' --hostname other sealed
 frozen "a locked network" 'locked' --network user offline
 frozen "a host name that is none" '--hostname .a b.: use' --hostname 'a b' twin
 frozen "a port of the agent's" '8006' -p 8006:8006 twin
-frozen "a mount that the image does not know" 'mount' -v "$T:/data" twin
+# Folders of the host: shared with a VM, copied into an enclave; each by a word of the image.
+mkdir "$T/folder" && echo x >"$T/folder/file"
+status "tdx-sim: a mount that the image does not know" 125 "$SHELTER" run --rm --tee tdx-sim -v "$T/folder:/data" twin
+one_line "... refused" 'build it with --mount PATH'
+status "sgx-sim: a folder that the image does not take" 125 "$SHELTER" run --rm --tee sgx-sim -v "$T/folder:/data:ro" twin
+one_line "... refused" 'build it with --allow files'
 for other in "--allow exec" "--mount /data" "--mount /bin:cover"; do
     # shellcheck disable=SC2086 # two words
     status "secrets and $other" 125 "$SHELTER" build -q -t both -r "$T/root.tar" -c /bin/probe \
