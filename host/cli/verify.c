@@ -284,7 +284,7 @@ static int load_collateral(const struct options *o, struct inputs *in,
 
 static void print_text(const struct shelter_verdict *v)
 {
-    const char *sentence, *status = shelter_verdict_tcb_status(v);
+    const char *sentence, *id, *status = shelter_verdict_tcb_status(v);
 
     printf("verdict     %s\n", shelter_verdict_accepted(v) ? "accept" : "reject");
     for (size_t i = 0; i < shelter_verdict_refusal_count(v); i++) {
@@ -295,6 +295,8 @@ static void print_text(const struct shelter_verdict *v)
     printf("signatures  %s\n", shelter_verdict_signatures_valid(v) ? "valid" : "invalid");
     if (*status)
         printf("TCB status  %s\n", status);
+    for (size_t i = 0; (id = shelter_verdict_advisory(v, i)); i++)
+        printf("%-11s %s\n", i ? "" : "advisory", id);
     if (shelter_verdict_debug(v))
         printf("debug       yes\n");
     if (shelter_verdict_simulated(v))

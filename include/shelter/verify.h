@@ -171,6 +171,9 @@ SHELTER_API enum shelter_reason shelter_verdict_reason(const struct shelter_verd
 SHELTER_API size_t shelter_verdict_refusal_count(const struct shelter_verdict *v);
 SHELTER_API enum shelter_reason shelter_verdict_refusal(const struct shelter_verdict *v, size_t i,
                                                         const char **sentence);
+// A vendor's bulletin that speaks of the platform as it is ("INTEL-SA-00960", "AMD-SB-7033"), the
+// i-th from 0, or NULL when there are no more. Borrowed from the verdict.
+SHELTER_API const char *shelter_verdict_advisory(const struct shelter_verdict *v, size_t i);
 // The 64 bytes of report data; NULL if the evidence could not be parsed.
 SHELTER_API const uint8_t *shelter_verdict_report_data(const struct shelter_verdict *v);
 // One claim by its standard name ("mrenclave", "mrtd", "measurement", ...), as text, or NULL.

@@ -84,6 +84,14 @@ for dir in "$V"/snp/snp-*/; do
     run "$name" --evidence "$dir/report.bin" --signer "$(ls "$dir"/v?ek.der)" \
         --collateral "$V/snp/roots" --time "$when"
     same "$name" "$signatures $status $verdict $codes" "valid CertificateMatch $want"
+    # AMD-SB-7033: microcode below 0xdb on Milan B1. AMD-SB-3015: SNP SVN below 23 on Milan.
+    case $name in
+    *-milan-VCEK-a20e02 | *-milan-VLEK-*) want_advisory=AMD-SB-7033 ;;
+    snp-v2-milan-*) want_advisory=AMD-SB-3015 ;;
+    snp-*-VCEK-2cf09f | *-genoa-*) want_advisory= ;;
+    *) want_advisory="no expectation for $name" ;;
+    esac
+    same "$name: advisories" "$(json "$T/v.json" "' '.join(d['advisories'])")" "$want_advisory"
     # The intermediates' keys are pinned: the signer alone is enough.
     run "$name, no chain" --evidence "$dir/report.bin" --signer "$(ls "$dir"/v?ek.der)" --time "$when"
     same "$name without the intermediate" "$signatures $status $verdict $codes" "valid CertificateMatch $want"

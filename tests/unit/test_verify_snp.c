@@ -240,7 +240,17 @@ static void test_crl_without_intermediate(void **state)
     gen_snp_free(&g);
 }
 
-// Microcode that takes forged patches is refused by default, by the CPU's stepping.
+static bool has_advisory(const struct shelter_verdict *v, const char *name)
+{
+    const char *id;
+
+    for (size_t i = 0; (id = shelter_verdict_advisory(v, i)); i++)
+        if (!strcmp(id, name))
+            return true;
+    return false;
+}
+
+// Microcode that takes forged patches, by the CPU's stepping: told always, refused by policy.
 static void test_entrysign(void **state)
 {
     struct sv_policy p;
@@ -273,11 +283,13 @@ static void test_entrysign(void **state)
         sv_policy_snp(&p, &snp, v);
         if ((shelter_verdict_reason(v) == SHELTER_R_SNP_ENTRYSIGN) != cases[i].refused)
             fail_msg("case %zu", i);
+        assert_int_equal(has_advisory(v, "AMD-SB-7033"), cases[i].refused);
         shelter_verdict_free(v);
         p.allow_entrysign = true;
         v = sv_verdict_new(GEN_TIME);
         sv_policy_snp(&p, &snp, v);
         assert_int_equal(shelter_verdict_reason(v), SHELTER_R_OK);
+        assert_int_equal(has_advisory(v, "AMD-SB-7033"), cases[i].refused);
         shelter_verdict_free(v);
         p.allow_entrysign = false;
     }
@@ -313,6 +325,7 @@ static void test_badram(void **state)
         sv_policy_snp(&p, &snp, v);
         if (shelter_verdict_reason(v) != (refused ? SHELTER_R_SNP_BADRAM : SHELTER_R_OK))
             fail_msg("case %zu", i);
+        assert_int_equal(has_advisory(v, "AMD-SB-3015"), cases[i / 2].refused);
         shelter_verdict_free(v);
     }
 }

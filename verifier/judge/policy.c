@@ -150,6 +150,27 @@ static bool takes_aliased_memory(const struct sv_snp *snp)
                    !(snp->report[SV_SNP_PLATFORM_INFO] & SV_SNP_ALIAS_CHECK_COMPLETE));
 }
 
+// AMD signs no list of what is too old: its bulletins are always told as advisories, and refuse
+// where the policy says so.
+static void judge_bulletins(const struct sv_policy *p, const struct sv_snp *snp,
+                            struct shelter_verdict *v)
+{
+    bool checked = snp->report[SV_SNP_PLATFORM_INFO] & SV_SNP_ALIAS_CHECK_COMPLETE;
+
+    if (takes_forged_patches(snp)) {
+        sv_advisory_add(v, "AMD-SB-7033");
+        if (!p->allow_entrysign)
+            sv_refuse(v, SHELTER_R_SNP_ENTRYSIGN, "microcode 0x%x, committed 0x%x",
+                      snp->reported.ucode, snp->committed.ucode);
+    }
+    if (takes_aliased_memory(snp)) {
+        sv_advisory_add(v, "AMD-SB-3015");
+        if (!p->allow_badram)
+            sv_refuse(v, SHELTER_R_SNP_BADRAM, "SNP SVN %u, committed %u, alias check %s",
+                      snp->reported.snp, snp->committed.snp, checked ? "done" : "not done");
+    }
+}
+
 void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct shelter_verdict *v)
 {
     const uint8_t *r = snp->report;
@@ -174,13 +195,8 @@ void sv_policy_snp(const struct sv_policy *p, const struct sv_snp *snp, struct s
         sv_refuse(v, SHELTER_R_SNP_ABI, "guest policy");
     if (p->min_firmware > build_number(r + SV_SNP_COMMITTED_BUILD))
         sv_refuse(v, SHELTER_R_SNP_ABI, "committed firmware");
-    if (snp->tcb_known && !p->allow_entrysign && !v->simulated && takes_forged_patches(snp))
-        sv_refuse(v, SHELTER_R_SNP_ENTRYSIGN, "microcode 0x%x, committed 0x%x", snp->reported.ucode,
-                  snp->committed.ucode);
-    if (snp->tcb_known && !p->allow_badram && !v->simulated && takes_aliased_memory(snp))
-        sv_refuse(v, SHELTER_R_SNP_BADRAM, "SNP SVN %u, committed %u, alias check %s",
-                  snp->reported.snp, snp->committed.snp,
-                  r[SV_SNP_PLATFORM_INFO] & SV_SNP_ALIAS_CHECK_COMPLETE ? "done" : "not done");
+    if (snp->tcb_known && !v->simulated)
+        judge_bulletins(p, snp, v);
     // Judged on the TCB that the platform cannot go back below, and on what it claims to run.
     if (snp->tcb_known && p->have_floor[snp->product] &&
         !(sv_snp_tcb_covers(&snp->reported, floor) && sv_snp_tcb_covers(&snp->committed, floor)))

@@ -314,7 +314,7 @@ static void judge_status(struct judge *j)
     in->tcb_judged = true;
     snprintf(j->v->tcb_status, sizeof(j->v->tcb_status), "%s", sv_tcb_status_name(in->status));
     for (int i = 0; i < 3; i++)
-        sv_advisory_add(j->v, in->tcb.advisories[i]);
+        sv_advisory_add_all(j->v, in->tcb.advisories[i]);
     if (in->tcb.date) {
         sv_time_format(in->tcb.date, text);
         sv_claim_text(j->v, "tcb_date", text);

@@ -5,6 +5,7 @@
 #include "verifier/base/json.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,21 +112,19 @@ void sv_claim_bool(struct shelter_verdict *v, const char *name, bool value)
     cJSON_AddBoolToObject(v->claims, name, value);
 }
 
-void sv_advisory_add(struct shelter_verdict *v, const cJSON *ids)
+void sv_advisory_add(struct shelter_verdict *v, const char *name)
 {
-    const cJSON *id, *have;
+    const cJSON *have;
 
-    cJSON_ArrayForEach(id, ids)
-    {
-        bool known = false;
+    cJSON_ArrayForEach(have, v->advisories) if (!strcmp(have->valuestring, name)) return;
+    cJSON_AddItemToArray(v->advisories, cJSON_CreateString(name));
+}
 
-        if (!cJSON_IsString(id))
-            continue;
-        cJSON_ArrayForEach(have, v->advisories) known |=
-            !strcmp(have->valuestring, id->valuestring);
-        if (!known)
-            cJSON_AddItemToArray(v->advisories, cJSON_CreateString(id->valuestring));
-    }
+void sv_advisory_add_all(struct shelter_verdict *v, const cJSON *ids)
+{
+    const cJSON *id;
+
+    cJSON_ArrayForEach(id, ids) if (cJSON_IsString(id)) sv_advisory_add(v, id->valuestring);
 }
 
 void shelter_verdict_free(struct shelter_verdict *v)
@@ -191,6 +190,13 @@ enum shelter_reason shelter_verdict_refusal(const struct shelter_verdict *v, siz
     if (sentence)
         *sentence = v->refusal[i].sentence;
     return v->refusal[i].reason;
+}
+
+const char *shelter_verdict_advisory(const struct shelter_verdict *v, size_t i)
+{
+    const cJSON *id = i <= INT_MAX ? cJSON_GetArrayItem(v->advisories, (int)i) : NULL;
+
+    return id ? id->valuestring : NULL;
 }
 
 const uint8_t *shelter_verdict_report_data(const struct shelter_verdict *v)

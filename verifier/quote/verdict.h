@@ -56,6 +56,8 @@ void sv_claim_bool(struct shelter_verdict *v, const char *name, bool value);
 // Is this field of the report these bytes? False where the report has no such field.
 bool sv_field_is(const struct shelter_verdict *v, const char *name, const void *data, size_t size);
 const struct sv_field *sv_field_find(const struct shelter_verdict *v, const char *name); // or NULL
-void sv_advisory_add(struct shelter_verdict *v, const cJSON *ids);
+// A bulletin that speaks of the platform as it is; each once.
+void sv_advisory_add(struct shelter_verdict *v, const char *name);
+void sv_advisory_add_all(struct shelter_verdict *v, const cJSON *ids);
 
 #endif
