@@ -7,8 +7,8 @@
 #include "lib/hex.h"
 
 const char *const sh_launch_words[SH_LAUNCH_KEY_COUNT] = {
-    "arg",  "env",     "workdir", "user",   "hostname", "tty",  "stdin", "mount",
-    "file", "network", "port",    "broker", "memory",   "cpus", "debug",
+    "arg",  "env",      "workdir", "user", "hostname", "tty",    "stdin", "mount",
+    "file", "readonly", "network", "port", "broker",   "memory", "cpus",  "debug",
 };
 
 #define LISTS                                                                                      \

@@ -399,6 +399,8 @@ static void take_choice(struct maker *k, int key, char *value)
         return add_share(k, value);
     case SH_LAUNCH_FILE:
         return add_file(k, value);
+    case SH_LAUNCH_READONLY:
+        return take_flag(k, value, &s->read_only);
     case SH_LAUNCH_NETWORK:
         return set_text(k, &s->network, value, 255, "the network is empty or too long");
     case SH_LAUNCH_PORT:
@@ -539,6 +541,7 @@ static void judge_whole(struct maker *k)
         set_address(k);
     if (s->port_count && !s->outside)
         refuse_settings(k, -EBADMSG, "ports are published, and there is no network");
+    s->pod = policy & SH_POLICY_POD && sh_settings_published(s, SH_TCP, 0);
     s->output = !(policy & SH_POLICY_NO_OUTPUT);
     s->input_allowed = !(policy & SH_POLICY_NO_INPUT);
     s->input = s->input && s->input_allowed;

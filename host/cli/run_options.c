@@ -139,6 +139,9 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     case SH_run_debug:
         o->debug = true;
         return 0;
+    case SH_run_read_only:
+        o->read_only = true;
+        break;
     case SH_run_require_confinement:
         o->require_confinement = true;
         return 0;

@@ -11,7 +11,7 @@ static bool for_new_instance(const struct sh_run_options *o)
 {
     return o->command.count || o->entrypoint || o->name || o->tee || o->workdir || o->user ||
            o->hostname || o->network || o->broker || o->env.count || o->port_count ||
-           o->mount_count || o->memory || o->cpus || o->remove || o->debug ||
+           o->mount_count || o->memory || o->cpus || o->remove || o->debug || o->read_only ||
            o->require_confinement || o->tty != SH_TTY_AUTO;
 }
 

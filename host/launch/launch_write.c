@@ -53,6 +53,7 @@ int sh_launch_write(const struct sh_launch *l, struct sh_buffer *out, uint8_t di
     add_line(out, SH_LAUNCH_STDIN, l->has_stdin ? "1" : NULL);
     add_list(out, SH_LAUNCH_MOUNT, &l->mounts);
     add_list(out, SH_LAUNCH_FILE, &l->files);
+    add_line(out, SH_LAUNCH_READONLY, l->read_only ? "1" : NULL);
     add_line(out, SH_LAUNCH_NETWORK, l->network);
     add_list(out, SH_LAUNCH_PORT, &l->ports);
     add_line(out, SH_LAUNCH_BROKER, l->broker);

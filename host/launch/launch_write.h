@@ -16,6 +16,7 @@ struct sh_launch {
     bool has_stdin;
     struct sh_strings mounts; /* "share0 ro /path" */
     struct sh_strings files;  /* "0644 /path HEX" */
+    bool read_only;           /* the root */
     const char *network;
     struct sh_strings ports; /* "tcp 80" */
     const char *broker;

@@ -352,6 +352,15 @@ static int read_linux(struct oci_bundle *b, const cJSON *json, struct sh_error *
     return 0;
 }
 
+/* podman does not mark it, but runs this and nothing else. */
+static bool is_podman_pause(const struct oci_bundle *b)
+{
+    const char *manager = oci_annotation(b, "io.container.manager");
+    const struct sh_strings *args = &b->process.args;
+    return manager && !strcmp(manager, "libpod") && args->count == 2 &&
+           !strcmp(args->v[0], "/catatonit") && !strcmp(args->v[1], "-P");
+}
+
 /* As containerd and CRI-O mark the container that holds a pod together. */
 static bool is_sandbox(const struct oci_bundle *b)
 {
@@ -362,7 +371,7 @@ static bool is_sandbox(const struct oci_bundle *b)
         if (type && !strcmp(type, "sandbox"))
             return true;
     }
-    return false;
+    return is_podman_pause(b);
 }
 
 static int read_fields(struct oci_bundle *b, struct sh_error *err)
@@ -391,12 +400,14 @@ static int read_fields(struct oci_bundle *b, struct sh_error *err)
     b->rootfs = realpath(rootfs, NULL);
     if (!b->rootfs)
         return sh_fail_errno(err, -errno, "%s: cannot open the rootfs %s", b->path, rootfs);
-    b->sandbox = is_sandbox(b);
+    b->read_only =
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(oci_object(b->json, "root"), "readonly"));
     if (hostname && *hostname)
         b->hostname = sh_strdup(hostname);
     if (!oci_object(b->json, "process"))
         return bad_field(err, b->path, "process", "is missing");
     r = oci_process_read(oci_object(b->json, "process"), b->path, &b->process, err);
+    b->sandbox = !r && is_sandbox(b);
     if (!r)
         r = read_linux(b, oci_object(b->json, "linux"), err);
     cJSON_ArrayForEach(mount, oci_array(b->json, "mounts"))

@@ -37,6 +37,7 @@ struct oci_bundle {
     char *path;  /* absolute */
     cJSON *json; /* the whole of config.json */
     char *rootfs;
+    bool read_only; /* nobody writes to it */
     struct oci_process process;
     char *hostname;     /* NULL: none given */
     bool sandbox;       /* of a pod: it only keeps namespaces, and nothing runs in it */

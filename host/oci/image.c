@@ -163,7 +163,7 @@ static int convert_rootfs(const struct oci_bundle *b, const char *tag, struct sh
     struct sh_build build = {.quiet = true};
     build.tag = sh_strdup(tag);
     build.rootfs = sh_strdup(b->rootfs);
-    int r = sh_config_policy(&build.config, "exec,signal,stats,files", err);
+    int r = sh_config_policy(&build.config, "exec,signal,stats,files,pod", err);
     for (size_t i = 0; !r && i < b->bind_count; i++) {
         const struct oci_bind *bind = &b->binds[i];
         cleanup_free char *place = sh_format("%s:cover", bind->target);

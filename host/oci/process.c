@@ -150,6 +150,7 @@ static int fill_options(const struct oci_start *s, struct sh_store *store, const
         .resolver = b->resolver,
         .tty = p->terminal ? SH_TTY_YES : SH_TTY_NO,
         .remove = true,
+        .read_only = b->read_only,
     };
     for (size_t i = 0; i < p->args.count; i++)
         sh_strings_add(&o->command, p->args.v[i]);
@@ -196,6 +197,7 @@ static int prepare_instance(const struct oci_start *s, const char *hostname, str
     bool own = s->bundle->own_network && oci_network_find(s->bundle->resolver, &network);
     if (own)
         o.network = network.text;
+    o.pod_loopback = own;
     r = sh_prepare_new(store, &o, p, err);
     if (r == -EEXIST && o.name) { /* another engine's container of this name */
         *err = (struct sh_error){0};
@@ -226,6 +228,7 @@ static __attribute__((noreturn)) void carry_stdio(const struct sh_instance_confi
                             .tty = config->tty,
                             .signals = false};
     prctl(PR_SET_NAME, "shelter-stdio");
+    sh_attached_block_signals(); /* the terminal's size comes by one */
     if (sh_attached_run(&a, &status, &err) == SH_ATTACHED_ENDED && err.text[0])
         sh_error_report(&err);
     _exit(0);

@@ -146,6 +146,7 @@ static int describe_launch(const struct sh_run_options *o, const struct sh_setti
     l->hostname = o->hostname;
     l->has_stdin = !o->detach;
     l->tty = !o->detach && sh_run_tty(o);
+    l->read_only = o->read_only;
     l->network = !o->network               ? NULL
                  : !network                ? "none"
                  : strchr(o->network, '/') ? o->network
@@ -313,6 +314,8 @@ static int make_instance(struct sh_prepared *p, const struct sh_run_options *o,
         r = describe_spec(p, backend, &c, err);
     if (!r) {
         p->spec.publish_all = o->publish_all;
+        /* An enclave's sockets are made there; a machine has a loopback of its own. */
+        p->spec.egress.host_loopback |= o->pod_loopback && !backend->start_network;
         p->spec.resolver = o->resolver;
         p->spec.stats_file = o->stats;
         p->spec.trace_file = o->trace_file ? o->trace_file : o->trace ? "" : NULL;

@@ -35,6 +35,8 @@ struct sh_run_options {
     const char *trace_file; /* NULL: the workload's stderr */
     enum sh_tty_choice tty;
     bool detach, remove, debug, attach, require_confinement;
+    bool read_only;    /* nobody writes to the image's root */
+    bool pod_loopback; /* the network namespace is the workload's pod's, and so is its loopback */
 };
 
 void sh_run_options_free(struct sh_run_options *o);

@@ -40,6 +40,7 @@ enum sh_launch_key {
     SH_LAUNCH_MOUNT,    /* mount: list, "TAG ro|rw /path": a host folder, untrusted */
     SH_LAUNCH_FILE,     /* file: list, "MODE /path HEX": a file of the host, untrusted: four octal
                          * digits, its place, its content */
+    SH_LAUNCH_READONLY, /* readonly: "1", nobody writes to the image's root (EROFS) */
     SH_LAUNCH_NETWORK,  /* network: as the manifest's record */
     SH_LAUNCH_PORT,     /* port: list, "tcp|udp PORT|all": published by the host */
     SH_LAUNCH_BROKER,   /* broker: URL of the key broker */

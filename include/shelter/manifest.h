@@ -82,6 +82,7 @@ enum sh_manifest_tag {
 #define SH_POLICY_STATS (1ull << 4)      /* see counts of calls */
 #define SH_POLICY_DEBUG (1ull << 5)      /* kernel console, debugger */
 #define SH_POLICY_FILES (1ull << 6)      /* files of the host are copied in, untrusted */
+#define SH_POLICY_POD (1ull << 7)        /* loopback is its pod's, so the host's too */
 #define SH_POLICY_LOCK (1ull << 16)      /* command, environment, directory, user stay as built */
 #define SH_POLICY_NO_INPUT (1ull << 17)  /* stdin is /dev/null */
 #define SH_POLICY_NO_OUTPUT (1ull << 18) /* stdout and stderr do not reach the host */
@@ -89,7 +90,7 @@ enum sh_manifest_tag {
 #define SH_POLICY_NO_EVIDENCE (1ull << 20)  /* the local API gives no raw evidence and no token */
 #define SH_POLICY_ALL                                                                              \
     (SH_POLICY_EXEC | SH_POLICY_SIGNAL | SH_POLICY_TRACE | SH_POLICY_STATS | SH_POLICY_DEBUG |     \
-     SH_POLICY_FILES | SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT |                 \
+     SH_POLICY_FILES | SH_POLICY_POD | SH_POLICY_LOCK | SH_POLICY_NO_INPUT | SH_POLICY_NO_OUTPUT | \
      SH_POLICY_AGENT_HEADER | SH_POLICY_NO_EVIDENCE)
 
 /* The transport protocols that have ports, by their numbers in IP. */

@@ -40,7 +40,7 @@ static void test_launch(void **state)
     l.workdir = "/w";
     l.user = "1:2";
     l.hostname = "h";
-    l.tty = l.has_stdin = l.debug = true;
+    l.tty = l.has_stdin = l.debug = l.read_only = true;
     l.network = "dhcp";
     l.broker = "http://10.0.2.2:8080";
     l.memory = 1ull << 40;
@@ -56,6 +56,7 @@ static void test_launch(void **state)
                                               "tty 1\n"
                                               "stdin 1\n"
                                               "mount share0 ro /data\n"
+                                              "readonly 1\n"
                                               "network dhcp\n"
                                               "port tcp 80\n"
                                               "broker http://10.0.2.2:8080\n"

@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <shelter/agent.h>
+
 #include "lib/settings.h"
 #include "tests/unit/libos_start.h"
 #include "trusted/libos/mm/mm.h"
@@ -181,6 +183,66 @@ static void test_own_addresses_stay(void **unused)
     settings.port_count = 0;
     assert_int_equal(wrong, 0);
     assert_true(seen > 1000);
+}
+
+/* A pod's loopback (SH_POLICY_POD): what the host hears of it, and what it does not. */
+static uint8_t heard[28];
+static bool heard_bind;
+static void on_pod(const void *addr, uint32_t size, bool bind)
+{
+    seen++;
+    heard_bind = bind;
+    memcpy(heard, addr, size < sizeof(heard) ? size : sizeof(heard));
+}
+
+/* How many addresses the host heard of a new socket of that kind that does `nr` with 127.0.0.1. */
+static unsigned heard_of(long nr, int type, uint16_t port)
+{
+    const uint8_t to[16] = {AF_INET, 0, (uint8_t)(port >> 8), (uint8_t)port, 127, 0, 0, 1};
+    long s = call(__NR_socket, AF_INET, type | NONBLOCK, 0);
+    memcpy((void *)scratch, to, sizeof(to));
+    unit_host.next_handle++;
+    seen = 0;
+    if (nr == __NR_sendto)
+        call(nr, s, scratch + 1024, 10, 0x4000, scratch, 16);
+    else
+        call(nr, s, scratch, 16);
+    if (nr == __NR_bind && type == SOCK_STREAM)
+        call(__NR_listen, s, 5);
+    if (nr != __NR_bind)
+        call(__NR_close, s);
+    return seen;
+}
+
+static void test_pod(void **unused)
+{
+    static const uint8_t host[16] = {AF_INET, 0, 0x1f, 1, 10, 0, 2, 2};
+    static struct sh_published_port all[] = {{0, 6}, {0, 17}};
+    settings.ports = all;
+    settings.port_count = 2;
+    unit_host.on_address = on_pod;
+    unit_host.next_handle = 90000;
+    assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, 0x1f01), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_STREAM, 0x1f02), 0);
+    settings.pod = true;
+    unit_host.lies = true;
+    unit_host.lie = 0;
+    assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, 0x1f01), 1);
+    assert_memory_equal(heard, host, 16);
+    assert_false(heard_bind);
+    assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, SH_AGENT_PORT), 0);
+    assert_int_equal(heard_of(__NR_sendto, SOCK_DGRAM, 0x1f01), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_DGRAM, 0x1f01), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_STREAM, SH_AGENT_PORT), 0);
+    assert_int_equal(heard_of(__NR_bind, SOCK_STREAM, 0x1f01), 1);
+    assert_memory_equal(heard, host, 16);
+    assert_true(heard_bind);
+    /* Who listens inside comes before the host. */
+    assert_int_equal(heard_of(__NR_connect, SOCK_STREAM, 0x1f01), 0);
+    settings.pod = unit_host.lies = false;
+    unit_host.on_address = NULL;
+    unit_host.next_handle = 0;
+    settings.port_count = 0;
 }
 
 /* ---- readiness ----------------------------------------------------------------------------------
@@ -388,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_addresses_stay),
+        cmocka_unit_test(test_pod),
         cmocka_unit_test(test_edges),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_made_up_events),

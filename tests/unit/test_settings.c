@@ -281,7 +281,11 @@ static void test_address(void **state)
         if (make(image(), text) != -EBADMSG)
             fail_msg("%s", bad[i]);
     }
+    assert_int_equal(make(image(), "readonly 1\n"), 0);
+    assert_true(s.read_only);
+    assert_int_equal(make(image(), "readonly 0\n"), -EBADMSG);
     assert_int_equal(make(image(), ""), 0);
+    assert_false(s.read_only);
     assert_memory_equal(s.own4, ((uint8_t[]){10, 0, 2, 15}), 4);
     assert_int_equal(s.prefix4, 24);
     assert_int_equal(make(image(), "network fd00::1/64\n"), 0); /* of a machine */
@@ -291,6 +295,14 @@ static void test_address(void **state)
     assert_false(sh_settings_published(&s, 6, 8006));
     assert_true(sh_settings_published(&s, 17, 53));
     assert_false(sh_settings_published(&s, 17, 54));
+    assert_false(s.pod);
+    /* A pod's loopback needs both: an image that allows it, and a host that publishes all. */
+    struct image *t = image();
+    put_policy(t, SH_POLICY_POD | SH_POLICY_LOCK);
+    assert_int_equal(make(t, "port tcp all\n"), 0);
+    assert_true(s.pod);
+    assert_int_equal(make(t, "port tcp 80\nport udp all\n"), 0);
+    assert_false(s.pod);
     assert_int_equal(make(image(), "port tcp al\n"), -EBADMSG);
     assert_int_equal(make(image(), "port tcp all1\n"), -EBADMSG);
 }

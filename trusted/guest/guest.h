@@ -130,6 +130,10 @@ int guest_mount_configfs(int root, const char *tee);
 int guest_mount_secrets(int root);
 /* The same at SH_IDENTITY_DIR. */
 int guest_mount_identity(int root);
+/* Nobody writes to the root any more; mounts in it are not changed. After all that is written
+ * there.
+ */
+int guest_mount_readonly(int root);
 /* The image's data of that block device at its place. */
 int guest_mount_data(int root, const struct sh_data *d, const char *device);
 /* The volume at its place, served over `fuse`. */

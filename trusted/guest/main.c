@@ -199,6 +199,8 @@ static int start_workload(struct guest *g, struct guest_error *e)
         g->notify_fd = guest_publish_begin(e);
         rc = g->notify_fd < 0 ? g->notify_fd : 0;
     }
+    if (!rc && s->read_only && (rc = guest_mount_readonly(g->root)))
+        rc = guest_fail(e, rc, "cannot make the root read-only: %s", strerror(-rc));
     if (rc)
         return rc;
     /* The terminal's size and an early ^C came while we were busy. */

@@ -78,6 +78,15 @@ static const struct {
     {"/dev/mqueue", "mqueue", SAFER, NULL, true},
 };
 
+int guest_mount_readonly(int root)
+{
+    GUEST_AUTOCLOSE int proc = guest_mkdir_in(root, "/proc"); /* the workload's is mounted later */
+    if (proc < 0)
+        return proc;
+    return mount(NULL, "/root", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NODEV, NULL) ? -errno
+                                                                                         : 0;
+}
+
 int guest_mount_proc(int root)
 {
     return mount_in(root, "/proc", "proc", "proc", SAFER, NULL);

@@ -222,6 +222,8 @@ static cJSON *chosen(enum sh_launch_key key, const struct sh_settings *s,
         return chosen_shares(s);
     case SH_LAUNCH_FILE:
         return chosen_files(s);
+    case SH_LAUNCH_READONLY:
+        return chosen_text(s->read_only ? "1" : "", "");
     case SH_LAUNCH_NETWORK:
         return chosen_text(s->network, built->network);
     case SH_LAUNCH_PORT:

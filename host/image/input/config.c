@@ -89,6 +89,7 @@ static const struct {
     {"stats", SH_POLICY_STATS, true},
     {"debug", SH_POLICY_DEBUG, true},
     {"files", SH_POLICY_FILES, true},
+    {"pod", SH_POLICY_POD, true},
     {"lock", SH_POLICY_LOCK, false},
     {"no-input", SH_POLICY_NO_INPUT, false},
     {"no-output", SH_POLICY_NO_OUTPUT, false},
@@ -109,7 +110,7 @@ int sh_config_policy(struct sh_config *c, const char *words, struct sh_error *er
         if (i == POLICY_COUNT)
             return sh_fail(
                 err, -EINVAL,
-                "'%.40s' is not a policy: exec, signal, trace, stats, debug, files, lock, "
+                "'%.40s' is not a policy: exec, signal, trace, stats, debug, files, pod, lock, "
                 "no-input, no-output, agent-header or no-evidence",
                 words);
         c->policy |= policies[i].bit;

@@ -76,11 +76,20 @@ static int publish_ports(struct sh_error *err)
     return 0;
 }
 
-/* A container's own address: its ports are nobody else's. The agent's stays inside. */
+/* A container's own address: its ports are nobody else's. SH_NET_HOST: loopback alone. The agent's
+ * stays inside. */
 static int bind_any(int fd, int family, const struct sockaddr_in *a)
 {
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = a->sin_port};
     struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = a->sin_port};
+    const struct sockaddr_in6 *a6 = (const void *)a;
+    in_addr_t to = family == AF_INET                      ? a->sin_addr.s_addr
+                   : IN6_IS_ADDR_V4MAPPED(&a6->sin6_addr) ? a6->sin6_addr.s6_addr32[3]
+                                                          : INADDR_ANY;
+    if (to == htonl(SH_NET_HOST)) {
+        any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sh_egress_map_ipv4(any6.sin6_addr.s6_addr, &any.sin_addr);
+    }
     int one = 1, off = 0;
     if (ntohs(a->sin_port) == SH_AGENT_PORT)
         return -EACCES;

@@ -92,8 +92,8 @@ static long change_mode(struct place *p, uint32_t mode)
         return 0;
     if ((i->mode & S_IFMT) == S_IFLNK) {
         r = -EOPNOTSUPP;
-    } else if (i->fs == FS_DATA || i->fs == FS_PROC || !owns_inode(i)) {
-        r = i->fs == FS_DATA ? -EROFS : -EPERM;
+    } else if (inode_is_fixed(i) || i->fs == FS_PROC || !owns_inode(i)) {
+        r = inode_is_fixed(i) ? -EROFS : -EPERM;
     } else {
         i->mode = (i->mode & S_IFMT) | (mode & 07777);
         if (!capable(CAP_FSETID) && !in_group(i->gid))
@@ -144,7 +144,7 @@ static long change_owner(struct place *p, uint32_t uid, uint32_t gid)
     bool gives = (uid != UINT32_MAX && uid != i->uid) ||
                  (gid != UINT32_MAX && gid != i->gid && !in_group(gid));
     bool asks = uid != UINT32_MAX || gid != UINT32_MAX;
-    if (i->fs == FS_DATA) {
+    if (inode_is_fixed(i)) {
         r = -EROFS;
     } else if (i->fs == FS_PROC ||
                (!capable(CAP_CHOWN) && asks && (gives || current()->fsuid != i->uid))) {
@@ -217,7 +217,7 @@ static long change_times(struct place *p, const int64_t t[4])
     int r = 0;
     if (!i)
         return 0;
-    if (!nothing && i->fs == FS_DATA)
+    if (!nothing && inode_is_fixed(i))
         r = -EROFS;
     else if (!nothing && (i->fs == FS_PROC || !owns_inode(i)))
         r = now && i->fs != FS_PROC ? inode_judge(i, 2) : -EPERM;

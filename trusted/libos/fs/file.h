@@ -212,7 +212,9 @@ void inode_get(struct inode *i);
  * held exclusively. */
 void inode_put(struct inode *i);
 bool inode_allowed(const struct inode *i, int mask); /* R_OK 4, W_OK 2, X_OK 1 */
-/* 0, -EACCES, or -EROFS: nobody writes the image's data. */
+/* Nobody writes there: the image's data; where the settings say so, its root. */
+bool inode_is_fixed(const struct inode *i);
+/* 0, -EACCES, or -EROFS: files, folders and links of what is fixed are not written. */
 int inode_judge(const struct inode *i, int mask);
 void inode_touch(struct inode *i, bool content);      /* ctime, and mtime */
 void inode_times(struct inode *i, struct time to[3]); /* atime, mtime, ctime */

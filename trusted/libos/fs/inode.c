@@ -3,6 +3,7 @@
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/notify.h"
 
+#include "lib/settings.h"
 #include "trusted/libos/mm/mm.h"
 
 static struct radix by_nid; /* those of the image, so that hard links share one */
@@ -226,9 +227,18 @@ bool inode_allowed_as(const struct inode *i, int mask, uint32_t uid, uint32_t gi
     return ((unsigned)mask & ~bits) == 0;
 }
 
+bool inode_is_fixed(const struct inode *i)
+{
+    return i->fs == FS_DATA || (i->fs == FS_ROOT && settings.read_only);
+}
+
 int inode_judge(const struct inode *i, int mask)
 {
-    return (mask & 2) && i->fs == FS_DATA ? -EROFS : inode_allowed(i, mask) ? 0 : -EACCES;
+    uint32_t kind = i->mode & S_IFMT;
+    bool content = kind == S_IFREG || kind == S_IFDIR || kind == S_IFLNK;
+    return (mask & 2) && content && inode_is_fixed(i) ? -EROFS
+           : inode_allowed(i, mask)                   ? 0
+                                                      : -EACCES;
 }
 
 bool inode_allowed(const struct inode *i, int mask)

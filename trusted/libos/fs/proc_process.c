@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // /proc: what is told of a process.
+#include "lib/settings.h"
 #include "trusted/libos/fs/file.h"
 #include "trusted/libos/fs/proc.h"
 #include "trusted/libos/fs/tty.h"
@@ -406,6 +407,6 @@ void proc_show_mountinfo(struct text *t)
         {"/sys", "sysfs", "sysfs"},  {"/sys/fs/cgroup", "cgroup2", "cgroup"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(mounts); i++)
-        text_put(t, "%lu %d 0:%lu / %s rw,relatime - %s %s rw\n", 20 + i, i ? 20 : 1, 32 + i,
-                 mounts[i][0], mounts[i][1], mounts[i][2]);
+        text_put(t, "%lu %d 0:%lu / %s %s,relatime - %s %s rw\n", 20 + i, i ? 20 : 1, 32 + i,
+                 mounts[i][0], !i && settings.read_only ? "ro" : "rw", mounts[i][1], mounts[i][2]);
 }

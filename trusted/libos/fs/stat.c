@@ -271,8 +271,9 @@ static long put_statfs(uint64_t to, const struct inode *i)
     if (fs == FS_DATA) {
         s.f_type = 0xe0f5e1e2; /* erofs */
         s.f_blocks = (long)(image_size(erofs_number(i->lower.nid)) >> PAGE_SHIFT);
-        s.f_flags |= 1; /* ST_RDONLY */
     }
+    if (i && inode_is_fixed(i))
+        s.f_flags |= 1; /* ST_RDONLY */
     return user_write(to, &s, sizeof(s));
 }
 

@@ -201,7 +201,7 @@ static long with_inode(struct inode *i, const struct request *q, const char *nam
 {
     if (q->kind == LIST)
         return i->volume ? in_volume(i, q, name) : list_xattrs(i, q->value, MIN(q->size, LIST_MAX));
-    int r = q->kind != GET && i->fs == FS_DATA ? -EROFS : check_permitted(i, name, q->kind != GET);
+    int r = q->kind != GET && inode_is_fixed(i) ? -EROFS : check_permitted(i, name, q->kind != GET);
     if (r)
         return r;
     if (i->volume)

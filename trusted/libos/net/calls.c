@@ -118,8 +118,7 @@ long sys_bind(int fd, uint64_t from, uint32_t size)
         agent_give_way(addr_port(&addr));
     r = name_bind(s, &addr);
     /* Datagrams for the outside must arrive from now on; streams wait for listen. */
-    if (!r && s->type == SOCK_DGRAM && is_inet(s) && addr_kind(&s->own) != ADDR_LOOPBACK &&
-        net_published(s))
+    if (!r && s->type == SOCK_DGRAM && is_inet(s) && net_published(s))
         r = outside_listen(s, 0);
     if (r && is_inet(s) && s->own.size && r != -EINVAL)
         name_forget(s);
@@ -148,7 +147,7 @@ long sys_listen(int fd, int backlog)
     if (is_inet(s) && before != SOCK_LISTENING) {
         if (name_in_conflict(s))
             r = -EADDRINUSE;
-        else if (addr_kind(&s->own) != ADDR_LOOPBACK && net_published(s))
+        else if (net_published(s))
             r = outside_listen(s, MAX(limit, 1));
         if (r) {
             s->state = before;
@@ -271,6 +270,9 @@ static int connect_inside(struct file *f, struct sock *s, struct addr *to)
         agent_wanted(s->family, addr_port(to));
         listener = name_find(s, to, &r);
     }
+    if (!listener && is_inet(s) && net_of_pod(s, to))
+        return outside_connect(f, s, to);
+    outside_close(&s->host); /* of an earlier try */
     return join_listener(f, s, to, listener, r);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a socket that the host holds. What goes through it is public; what comes is claims.
-// No address of ours leaves: outside_connect and outside_send refuse them, whoever asks.
+// No address of ours leaves: outside_connect (but for a pod's) and outside_send refuse them,
+// whoever asks.
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <asm/socket.h>
@@ -60,6 +61,13 @@ static void learn_name(struct sock *s)
     addr_set_port(&s->own, port);
 }
 
+/* Our own addresses, as the host hears them: a pod's loopback is that of the host. */
+static int connect_host(struct sock *s, struct addr to)
+{
+    net_foreign(&to);
+    return claim_status(port_connect(s->host.handle, to.bytes, MIN(to.size, PORT_ADDR_MAX)));
+}
+
 /* How a connect went that began before. */
 static int settle_name(struct sock *s, int r)
 {
@@ -79,8 +87,7 @@ void outside_settle(struct sock *s)
 {
     if (s->state != SOCK_CONNECTING)
         return;
-    int r = settle_name(s, claim_status(port_connect(s->host.handle, s->other.bytes,
-                                                     MIN(s->other.size, PORT_ADDR_MAX))));
+    int r = settle_name(s, connect_host(s, s->other));
     if (r && r != -EALREADY)
         s->error = r;
 }
@@ -92,7 +99,7 @@ static int start_connect(struct sock *s, const struct addr *a)
         return r;
     if (s->read_shut || s->write_shut)
         s->read_shut = s->write_shut = false;
-    r = claim_status(port_connect(s->host.handle, a->bytes, MIN(a->size, PORT_ADDR_MAX)));
+    r = connect_host(s, *a);
     if (r && r != -EINPROGRESS)
         return r;
     s->other = *a;
@@ -104,7 +111,7 @@ static int start_connect(struct sock *s, const struct addr *a)
 
 int outside_connect(struct file *f, struct sock *s, const struct addr *a)
 {
-    if (addr_kind(a) != ADDR_FOREIGN)
+    if (addr_kind(a) != ADDR_FOREIGN && !net_of_pod(s, a))
         return -ENETUNREACH;
     int r = start_connect(s, a);
     if (r != -EINPROGRESS || f->flags & O_NONBLOCK)
@@ -136,8 +143,11 @@ int outside_listen(struct sock *s, uint32_t backlog)
     if (r)
         return r;
     port_sockopt_set(s->host.handle, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    /* Where we are is the host's business: of ours it hears the port. */
+    /* Where we are is the host's business: of ours it hears the port, and whether it is its own
+     * loopback's. */
     struct addr any = addr_make(s->family, addr_port(&s->own));
+    if (addr_kind(&s->own) == ADDR_LOOPBACK)
+        net_foreign(&any);
     r = claim_status(port_bind(s->host.handle, any.bytes, MIN(any.size, PORT_ADDR_MAX)));
     if (!r && s->type == SOCK_STREAM)
         r = claim_status(port_listen(s->host.handle, backlog));

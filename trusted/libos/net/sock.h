@@ -197,6 +197,9 @@ struct sock {
 /* net/publish.c */
 /* Whether a bound socket is to be reached from outside. */
 bool net_published(const struct sock *s);
+/* Whether what s connects to, an address of ours where nobody listens, may be its pod's: then the
+ * host is asked. Whoever came from there looks as if the host had (net_foreign). */
+bool net_of_pod(const struct sock *s, const struct addr *to);
 /* files.c: /etc/hostname, hosts and resolv.conf. 0 or -errno. */
 int net_files(void);
 

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# podman with shelter-runtime: the rest of a container's life (a fixed root, logs that follow, terminals, health, restart),
+# pods whose containers talk over localhost, play kube, units.
+. tests/apps/podman_lib.sh
+for TEE in $tees; do
+    status "$TEE: --read-only" 0 "$T/podman" run --rm --network none --read-only test sh -c \
+        'echo x >/www/y || echo fixed; chmod 700 /www || echo fixed; echo z >/tmp/z && cat /tmp/z; echo x >/dev/null && echo null'
+    same "... its root is, its memory file systems are not" "$(tr '\n' ' ' <"$T/out")" "fixed fixed z null "
+    check "... as the message says" grep -q 'Read-only file system' "$T/err"
+    status "$TEE: a terminal that changes its size" 0 python3 tests/pty_run.py 80 expect:name send:'abc\r' expect:'got abc' \
+        expect:'33 101' resize:50,120 pause:1 send:'go\r' expect:'50 120' -- "$T/podman" run --rm -it --network none test \
+        sh -c 'echo name; read x; echo got $x; stty size; read x; stty size'
+    check "$TEE: run -d" p run -d --name c --network none --health-cmd 'cat /tmp/well' --health-interval disable test \
+        sh -c 'trap "echo term; exit 3" TERM; echo one; sleep 2; echo two; touch /tmp/well; while :; do sleep 0.2; done'
+    (timeout 60 "$T/podman" logs -f c >"$T/follow" 2>/dev/null) &
+    follower=$!
+    status "$TEE: healthcheck run: not well yet" 1 "$T/podman" healthcheck run c
+    check "$TEE: logs -f: both lines as they come" until_true 30 grep -qx two "$T/follow"
+    check "$TEE: healthcheck run: well" until_true 20 p healthcheck run c
+    status "$TEE: restart" 0 "$T/podman" restart -t 10 c
+    check "... its program was asked to end" grep -qx term "$T/follow"
+    check "... and runs again" until_true 30 sh -c "[ \$(timeout 20 '$T/podman' logs c 2>/dev/null | grep -cx two) -eq 2 ]"
+    status "$TEE: stop" 0 "$T/podman" stop -t 10 c
+    same "... the program's own status" "$(p wait c)" 3
+    wait $follower
+    status "$TEE: generate systemd" 0 "$T/podman" generate systemd --name c
+    check "... starts and stops it" grep -q '^ExecStart=.*start c$' "$T/out"
+    status "$TEE: rm" 0 "$T/podman" rm c
+done
+
+# A pod: each container in an enclave of its own, one loopback. Podman's own pause needs no TEE.
+TEE=sgx-sim
+talks() { # CONTAINER: what it got of its neighbours
+    local want='a page a page nobody '
+    until_true 30 sh -c "[ \"\$(timeout 20 '$T/podman' logs $1 2>/dev/null | tr '\n' ' ')\" = '$want' ]"
+}
+ask='for u in localhost:8081 127.0.0.1:8082; do until wget -q -O - http://$u/; do sleep 0.3; done; done; wget -q -O - http://127.0.0.1:8083/ || echo nobody; sleep 1000'
+check "pod create" p pod create --name pd
+check "... one that listens on loopback" p run -d --pod pd --name a test httpd -f -p 127.0.0.1:8081 -h /www
+check "... one that listens everywhere" p run -d --pod pd --name b test httpd -f -p 8082 -h /www
+check "... one that asks them" p run -d --pod pd --name ask test sh -c "$ask"
+check "they talk over localhost" talks ask || p logs ask | sed 's/^/#   /'
+status "what listens on loopback is nowhere else" 1 python3 -c "import socket; socket.create_connection(('$(p inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(p pod inspect -f '{{.InfraContainerID}}' pd)")', 8081), 3)"
+infra=$(p inspect -f '{{.State.Pid}}' "$(p pod inspect -f '{{.InfraContainerID}}' pd)")
+check "the pod's own process is small ($(awk '/^Pss:/ {print $2}' "/proc/$infra/smaps_rollup") KiB)" \
+    sh -c "[ \$(awk '/^Pss:/ {print \$2}' /proc/$infra/smaps_rollup) -lt 3072 ]"
+status "generate kube" 0 "$T/podman" generate kube pd
+cp "$T/out" "$T/pod.yaml"
+status "pod rm" 0 "$T/podman" pod rm -f -t 0 pd
+status "play kube" 0 "$T/podman" play kube "$T/pod.yaml"
+check "... they talk over localhost again" talks pd-ask || p logs pd-ask | sed 's/^/#   /'
+status "play kube --down" 0 "$T/podman" play kube --down "$T/pod.yaml"
+nothing_left
