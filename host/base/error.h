@@ -24,6 +24,11 @@ int sh_fail(struct sh_error *err, int code, const char *format, ...)
 int sh_fail_errno(struct sh_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Lines for the user are JSON objects from now on: "time", "level", "msg". */
+void sh_log_as_json(void);
+/* One line on stderr; level: "error" or "warning". */
+void sh_log_line(const char *level, const char *text);
+
 /* Prints "shelter: <text>" to stderr as one line (control characters become ?), returns the status.
  */
 int sh_error_report(const struct sh_error *err);

@@ -139,9 +139,15 @@ static int take_option(struct sh_run_options *o, enum sh_run_option option, cons
     case SH_run_debug:
         o->debug = true;
         return 0;
+    case SH_run_log_format:
+        if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
+            return sh_fail(err, -EINVAL, "--log-format is text or json");
+        if (!strcmp(value, "json"))
+            sh_log_as_json();
+        return 0;
     case SH_run_read_only:
         o->read_only = true;
-        break;
+        return 0;
     case SH_run_require_confinement:
         o->require_confinement = true;
         return 0;

@@ -60,10 +60,10 @@ int sh_backend_find(const char *name, int image_fd, const struct sh_backend **ba
 
 void sh_tee_warn_simulated(const char *name)
 {
-    fprintf(stderr,
-            "shelter: warning: %s is a simulated TEE: it protects nothing and is for development "
-            "only\n",
-            name);
+    char text[128];
+    snprintf(text, sizeof(text),
+             "%.32s is a simulated TEE: it protects nothing and is for development only", name);
+    sh_log_line("warning", text);
 }
 
 int sh_predict_image(const struct sh_image *image, const struct sh_predict *what, cJSON **result,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -250,6 +251,7 @@ static __attribute__((noreturn)) void run_instance(struct sh_prepared *p)
         _exit(SH_EXIT_FAILURE);
     if (p->instance.config.simulated)
         sh_warn_simulated(&p->instance.config);
+    malloc_trim(0); /* what reading and converting left: two processes would keep it */
     pid_t pid = fork();
     if (pid < 0)
         _exit(SH_EXIT_FAILURE);

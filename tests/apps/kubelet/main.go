@@ -166,7 +166,11 @@ func stop(rt cri.RuntimeServiceClient, ctx context.Context, pod string, seconds 
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Second)
+	limit, err := strconv.Atoi(os.Getenv("KUBELET_SECONDS"))
+	if err != nil {
+		limit = 150
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(limit)*time.Second)
 	defer cancel()
 	if os.Args[1] == "check" {
 		for name, object := range read(os.Args[2:]) {
