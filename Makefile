@@ -64,12 +64,13 @@ test:
 	@$(MAKE) tools all unit-tests man
 	@tests/run
 
-# Volumes killed and cut off at random, a thousand times each: hours.
+# Volumes cut off and killed at random, a thousand times each, and judged for an hour: hours.
 .PHONY: soak-volumes
 soak: soak-volumes
 soak-volumes:
 	@$(MAKE) tools all unit-tests
 	@SHELTER_TEST_ROUNDS=400 $(B)/tests/unit/test_volume_model
+	@SHELTER_SOAK=3600 TEST_LIMIT=86400 tests/run tests/e2e/77-volume-judged.sh
 	@SHELTER_KILLS=1000 TEST_LIMIT=86400 tests/run tests/e2e/75-volume-kills.sh
 
 # Real servers with their real clients; what is not installed is skipped, and said.

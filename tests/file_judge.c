@@ -52,6 +52,8 @@ static void must(const char *what, bool good)
 static uint8_t model[MAX_SIZE], buf[MAX_SIZE];
 static size_t size;
 static int fd;
+static uint8_t *kept; /* a mapping that outlives many calls */
+static size_t kept_size;
 static char path[500];
 
 static void pick_range(size_t limit, size_t *at, size_t *n)
@@ -212,6 +214,106 @@ static void do_sync(void)
     }
 }
 
+/* Through a mapping made long before: as far as the file goes now. */
+static void do_keep(void)
+{
+    size_t n = kept_size < size ? kept_size : size;
+    if (kept && memcmp(kept, model, n))
+        bad("what a kept mapping shows", (long)n, (long)size);
+    if (kept && n) {
+        size_t at = roll(n), count = roll(5000) + 1;
+        count = count < n - at ? count : n - at;
+        fill(model + at, count);
+        memcpy(kept + at, model + at, count);
+        return;
+    }
+    if (kept)
+        munmap(kept, kept_size);
+    kept = NULL;
+    kept_size = size;
+    if (!size)
+        return;
+    kept = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    must("mmap", kept != MAP_FAILED);
+}
+
+static void do_unkeep(void)
+{
+    if (kept)
+        munmap(kept, kept_size);
+    kept = NULL;
+}
+
+/* Past the page cache, where the file system can. */
+static void do_direct(size_t at)
+{
+    static uint8_t block[16384] __attribute__((aligned(4096)));
+    int d = open(path, O_RDWR | O_DIRECT);
+    if (d < 0 && errno == EINVAL)
+        return;
+    must("open, O_DIRECT", d >= 0);
+    at &= ~(size_t)4095;
+    if (at + sizeof(block) > MAX_SIZE)
+        at = 0;
+    if (roll(2)) {
+        fill(block, sizeof(block));
+        ssize_t r = pwrite(d, block, sizeof(block), (off_t)at);
+        if (r != (ssize_t)sizeof(block))
+            bad("direct write", r, sizeof(block));
+        if (at > size)
+            memset(model + size, 0, at - size);
+        memcpy(model + at, block, sizeof(block));
+        grow_to(at + sizeof(block));
+    } else {
+        ssize_t want = at >= size ? 0 : (ssize_t)(size - at), r;
+        want = want < (ssize_t)sizeof(block) ? want : (ssize_t)sizeof(block);
+        r = pread(d, block, sizeof(block), (off_t)at);
+        if (r != want || memcmp(block, model + at, (size_t)want))
+            bad("direct read", r, want);
+    }
+    close(d);
+}
+
+/* The file loses its name, and gets it again; or another one for a while. */
+static void do_names(void)
+{
+    char other[600], self[40];
+    snprintf(other, sizeof(other), "%s.other", path);
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    switch (roll(3)) {
+    case 0:
+        must("rename", !rename(path, other) && !rename(other, path));
+        break;
+    case 1:
+        must("link", !link(path, other) && !unlink(path) && !rename(other, path));
+        break;
+    default:
+        must("link", !link(path, other) && !unlink(path));
+        must("link of a descriptor", !linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+        must("unlink", !unlink(other));
+    }
+}
+
+/* What another process writes through a mapping of its own is seen here. */
+static void do_child(size_t at, size_t n)
+{
+    int status;
+    if (at >= size)
+        return;
+    n = n < size - at ? n : size - at;
+    fill(model + at, n);
+    pid_t child = fork();
+    if (!child) {
+        int f = open(path, O_RDWR);
+        uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
+        must("mmap in a child", p != MAP_FAILED && !memcmp(p, model, at));
+        memcpy(p + at, model + at, n);
+        _exit(0);
+    }
+    must("a child", child > 0 && waitpid(child, &status, 0) == child && !status);
+    check_read(at, n);
+}
+
 static int judge_file(const char *dir, unsigned long count)
 {
     size_t at, n;
@@ -221,7 +323,7 @@ static int judge_file(const char *dir, unsigned long count)
     must(path, fd >= 0);
     for (step = 0; step < count; step++) {
         pick_range(size, &at, &n);
-        switch (roll(12)) {
+        switch (roll(18)) {
         case 0 ... 2:
             do_write(at, n);
             break;
@@ -246,6 +348,21 @@ static int judge_file(const char *dir, unsigned long count)
         case 10:
             do_seek(at);
             break;
+        case 11 ... 13:
+            do_keep();
+            break;
+        case 14:
+            do_direct(at);
+            break;
+        case 15:
+            do_names();
+            break;
+        case 16:
+            if (roll(8))
+                do_unkeep();
+            else
+                do_child(at, n);
+            break;
         default:
             do_sync();
         }
@@ -256,6 +373,7 @@ static int judge_file(const char *dir, unsigned long count)
             check_read(0, MAX_SIZE);
     }
     check_read(0, MAX_SIZE);
+    do_unkeep();
     close(fd);
     return unlink(path) ? 1 : 0;
 }

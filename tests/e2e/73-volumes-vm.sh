@@ -7,7 +7,7 @@ for f in build/base/vmlinux build/base/initramfs build/base/enclave build/sgx-lo
     [ -f $f ] || { skip "volumes in the VM: $f is not built (make)"; exit 0; }
 done
 command -v qemu-system-x86_64 >/dev/null || { skip "volumes in the VM: no QEMU"; exit 0; }
-for p in storage:tests/enclave/storage.c file-judge:tests/file_judge.c; do
+for p in storage:tests/enclave/storage.c file-judge:tests/file_judge.c file-stress:tests/file_stress.c; do
     gcc -O2 -w -D_GNU_SOURCE -static -o "$T/${p%%:*}" "${p#*:}" || exit 1
 done
 export SHELTER_BROKER=$T/broker
@@ -34,7 +34,7 @@ image() { # TAG VOLUME ARGUMENT…
 SQLITE=$(command -v sqlite3)
 mkdir -p "$T/root/bin" "$T/root/tmp"
 cp "$B" "$T/root/bin/busybox"
-cp "$T/storage" "$T/file-judge" "$T/root/bin"
+cp "$T/storage" "$T/file-judge" "$T/file-stress" "$T/root/bin"
 for f in $SQLITE ${SQLITE:+$(ldd "$SQLITE" | grep -oE '/[^ ]+')}; do
     mkdir -p "$T/root${f%/*}"
     cp -L "$f" "$T/root$f"
@@ -72,6 +72,7 @@ status "the enclave reads on" 0 "$T/on" $enclave box /bin/storage look /data
 # --- as Linux does, in the VM with its own kernel: the page cache writes back, SEEK_DATA and syncfs reach the volume ---
 status "VM: random calls on a file" 0 "$T/on" $vm box /bin/file-judge file /data 5 400
 status "VM: random calls on a tree, as tmpfs" 0 "$T/on" $vm box /bin/file-judge tree /data /tmp 6 700 2
+status "VM: random calls of many processes on one tree" 0 "$T/on" $vm box "/bin/file-stress /data/stress 7 1000 4 && /bin/busybox rm -rf /data/stress"
 status "VM: a synced file system is on the disk when the machine goes" 0 "$T/on" $vm box "echo synced >/data/synced; /bin/busybox sync"
 
 if [ -n "$SQLITE" ]; then

@@ -70,6 +70,7 @@ for ((i = 1; i <= kills; i++)); do
     [ "$found" -ge "$expected" ] || { lost=$((lost + expected - found)); not_ok "round $i ($tee): $found lines, $expected were acknowledged"; }
     expected=$((found + $(grep -cE '^[0-9]{7}$' "$T/out")))
     done=$((done + 1))
+    [ $((done % 20)) -ne 0 ] || echo "# $done rounds in $SECONDS s, $expected lines, lost $lost"
 done
 same "$done rounds ($vms of VMs), with $supervisors kills of supervisors and $brokers of the broker, $expected lines acknowledged: lost" "$lost" 0
 same "every round counted" "$done" "$kills"

@@ -214,6 +214,34 @@ static void test_directories(void **state)
     assert_int_equal(ask(FUSE_READDIR, dir, &r, sizeof(r), "", 0), -EBADF);
 }
 
+/* Names that moved since the directory was opened: the kernel learns nothing old from the list. */
+static void test_stale_names(void **state)
+{
+    struct fuse_read_in r = {.size = 4096};
+    struct fuse_rename2_in swap = {.newdir = 1, .flags = 2};
+    uint64_t kept = make(1, "kept", S_IFREG | 0600);
+    make(1, "a", S_IFREG | 0600);
+    make(1, "b", S_IFREG | 0600);
+    make(1, "gone", S_IFREG | 0600);
+    assert_int_equal(ask(FUSE_OPENDIR, 1, "", 0, "", 0), sizeof(struct fuse_open_out));
+    r.fh = ((struct fuse_open_out *)OUT)->fh;
+    /* Only a list that is read on is old: reading its begin makes it anew. */
+    assert_true(ask(FUSE_READDIRPLUS, 1, &r, sizeof(r), "", 0) > 0);
+    assert_int_equal(ask(FUSE_RENAME2, 1, &swap, sizeof(swap), "a\0b", 4), 0);
+    assert_int_equal(ask(FUSE_UNLINK, 1, "", 0, "gone", 5), 0);
+    r.offset = 2; /* behind . and .. */
+    long n = ask(FUSE_READDIRPLUS, 1, &r, sizeof(r), "", 0);
+    unsigned seen = 0;
+    for (long at = 0; at < n; seen++) {
+        struct fuse_entry_out *e = (struct fuse_entry_out *)(OUT + at);
+        struct fuse_dirent *d = (struct fuse_dirent *)(e + 1);
+        bool same = d->namelen == 4 && !memcmp(d->name, "kept", 4);
+        assert_true(e->nodeid == (same ? kept : 0));
+        at += (long)(sizeof(*e) + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + d->namelen));
+    }
+    assert_int_equal(seen, 4);
+}
+
 static void test_sizes(void **state)
 {
     uint64_t ino = make(1, "file", S_IFREG | 0600);
@@ -471,9 +499,10 @@ int main(void)
     crypt_init(__builtin_cpu_supports("avx") && __builtin_cpu_supports("movbe"));
 #define ONE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ONE(test_any_request), ONE(test_names), ONE(test_forget),    ONE(test_directories),
-        ONE(test_sizes),       ONE(test_syncs), ONE(test_read_only), ONE(test_strict),
-        ONE(test_session),     ONE(test_pause), ONE(test_lost),      ONE(test_judge),
+        ONE(test_any_request), ONE(test_names),   ONE(test_forget), ONE(test_directories),
+        ONE(test_stale_names), ONE(test_sizes),   ONE(test_syncs),  ONE(test_read_only),
+        ONE(test_strict),      ONE(test_session), ONE(test_pause),  ONE(test_lost),
+        ONE(test_judge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

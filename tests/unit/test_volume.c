@@ -652,6 +652,7 @@ static void test_extended(void **state)
     free(l.now.now);
     l.now.now = larger;
     l.now.durable = realloc(l.now.durable, 2 * BLOCKS * (size_t)SIM_BLOCK);
+    l.now.touched = realloc(l.now.touched, 2 * BLOCKS * sizeof(*l.now.touched));
     l.now.blocks = 2 * BLOCKS;
     assert_true(whole_or_error(&l, false, "longer", 0));
     struct volume *v = open_volume(&l.now, 0);

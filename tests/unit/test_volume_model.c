@@ -31,20 +31,45 @@ static uint64_t seed_of(unsigned round)
 }
 
 struct history {
-    struct sim disk, cut;
-    void *memory, *cut_memory;
+    struct sim disk, cut, again; /* again: the power goes while what a cut left is opened, too */
+    void *memory, *cut_memory, *again_memory;
     struct volume *v;
+    uint64_t found; /* hash of the state that the cut disk shows */
     struct model m;
     uint64_t hashes[HISTORY]; /* after each operation */
     unsigned count, acked;
     uint64_t random, dice;
     unsigned every; /* one in so many events is cut */
-    unsigned long cuts, seed;
+    unsigned long cuts, second_cuts, seed;
 };
 
 static void no_fault(void *arg, const char *text)
 {
     fprintf(stderr, "check: %s\n", text);
+}
+
+/* While the cut disk is opened, looked at and closed: whenever the power goes, it shows the same.
+ */
+static void on_second_event(struct sim *s, void *arg)
+{
+    struct history *h = arg;
+    struct volume_disk d = sim_disk(&h->again);
+    struct volume *v;
+    int error, how = (int)(sim_next(&h->dice) % 5);
+    sim_cut(s, &h->again, how, &h->dice);
+    h->again.random = sim_next(&h->dice);
+    int r = volume_open(&d, key, 0, h->again_memory, MEMORY, &v);
+    if (r)
+        fail_msg("seed %#lx, operation %u, second cut %d: open says %d", h->seed, h->count, how, r);
+    uint64_t have = volume_hash(v, VOLUME_ROOT, 1, &error);
+    assert_int_equal(error, 0);
+    if (h->second_cuts++ % 16 == 0)
+        assert_int_equal(volume_check(v, no_fault, NULL), 0);
+    volume_abandon(v);
+    if (h->found && have != h->found)
+        fail_msg("seed %#lx, operation %u, second cut %d: another state than the first showed",
+                 h->seed, h->count, how);
+    h->found = have;
 }
 
 /* Opens what a power cut left, and looks which moment it shows. */
@@ -53,7 +78,12 @@ static void look(struct history *h, int how)
     struct volume_disk d = sim_disk(&h->cut);
     struct volume *v;
     int error;
+    h->found = 0;
+    h->cut.event = NULL;
     sim_cut(&h->disk, &h->cut, how, &h->dice);
+    if (sim_next(&h->dice) % 24 == 0)
+        h->cut.event = on_second_event;
+    h->cut.arg = h;
     int r = volume_open(&d, key, 0, h->cut_memory, MEMORY, &v);
     if (r)
         fail_msg("seed %#lx, operation %u, cut %d: open says %d", h->seed, h->count, how, r);
@@ -65,6 +95,10 @@ static void look(struct history *h, int how)
     if (at > h->count)
         fail_msg("seed %#lx, operation %u, acknowledged %u, cut %d: a state that never was",
                  h->seed, h->count, h->acked, how);
+    if (h->found && h->found != have)
+        fail_msg("seed %#lx, operation %u, cut %d: not the state that a second cut showed", h->seed,
+                 h->count, how);
+    h->found = have;
     if (h->cuts++ % 16 == 0)
         assert_int_equal(volume_check(v, no_fault, NULL), 0);
     if (h->cuts % 2)
@@ -89,8 +123,10 @@ static void history_init(struct history *h, uint64_t seed, uint64_t blocks)
     h->every = 1;
     h->memory = aligned_alloc(4096, MEMORY);
     h->cut_memory = aligned_alloc(4096, MEMORY);
+    h->again_memory = aligned_alloc(4096, MEMORY);
     sim_init(&h->disk, blocks, seed ^ 1);
     sim_init(&h->cut, blocks, seed ^ 2);
+    sim_init(&h->again, blocks, seed ^ 3);
     model_init(&h->m);
     struct volume_disk d = sim_disk(&h->disk);
     assert_int_equal(volume_create(&d, key, "test", h->memory, MEMORY), 0);
@@ -102,8 +138,10 @@ static void history_end(struct history *h)
 {
     free(h->memory);
     free(h->cut_memory);
+    free(h->again_memory);
     sim_end(&h->disk);
     sim_end(&h->cut);
+    sim_end(&h->again);
     model_end(&h->m);
 }
 
@@ -162,7 +200,7 @@ static void test_model(void **state)
 static void test_power_cuts(void **state)
 {
     static struct history h;
-    unsigned long cuts = 0;
+    unsigned long cuts = 0, second = 0;
     for (unsigned round = 0; round < rounds(9); round++) {
         history_init(&h, seed_of(round), 4096);
         h.disk.event = on_event;
@@ -184,10 +222,12 @@ static void test_power_cuts(void **state)
         h.disk.event = NULL;
         assert_int_equal(volume_close(h.v), 0);
         cuts += h.cuts;
+        second += h.second_cuts;
         history_end(&h);
     }
-    print_message("           %lu power cuts, from seed %#lx\n", cuts, (unsigned long)seed_of(0));
-    assert_true(cuts > 500);
+    print_message("           %lu power cuts, %lu more while that was opened, from seed %#lx\n",
+                  cuts, second, (unsigned long)seed_of(0));
+    assert_true(cuts > 500 && second > 100);
 }
 
 /* Full to the last block, again and again: -ENOSPC, and nothing is lost. */

@@ -21,6 +21,7 @@ struct sim_write {
 struct sim {
     uint8_t *durable; /* as of the last flush */
     uint8_t *now;     /* with all that was written */
+    bool *touched;    /* blocks that were ever written; the others are zeros */
     uint64_t blocks;
     struct sim_write *writes; /* since the flush */
     size_t count, room;
@@ -63,6 +64,7 @@ static inline int sim_write(void *ctx, uint64_t block, const void *buf, uint32_t
         uint8_t *copy = malloc(SIM_BLOCK);
         memcpy(copy, (const uint8_t *)buf + (size_t)i * SIM_BLOCK, SIM_BLOCK);
         s->writes[s->count++] = (struct sim_write){block + i, copy};
+        s->touched[block + i] = true;
     }
     memcpy(s->now + block * SIM_BLOCK, buf, (size_t)count * SIM_BLOCK);
     s->written += count;
@@ -128,6 +130,7 @@ static inline void sim_init(struct sim *s, uint64_t blocks, uint64_t seed)
     *s = (struct sim){.blocks = blocks, .random = seed};
     s->durable = calloc(blocks, SIM_BLOCK);
     s->now = calloc(blocks, SIM_BLOCK);
+    s->touched = calloc(blocks, sizeof(*s->touched));
 }
 
 static inline void sim_end(struct sim *s)
@@ -135,6 +138,7 @@ static inline void sim_end(struct sim *s)
     sim_settle(s);
     free(s->durable);
     free(s->now);
+    free(s->touched);
     free(s->writes);
 }
 
@@ -145,7 +149,11 @@ static inline void sim_cut(const struct sim *s, struct sim *to, int how, uint64_
 {
     size_t prefix = s->count ? sim_next(random) % (s->count + 1) : 0;
     sim_settle(to);
-    memcpy(to->now, s->durable, s->blocks * SIM_BLOCK);
+    for (uint64_t b = 0; b < s->blocks; b++) {
+        if (s->touched[b] || to->touched[b])
+            memcpy(to->now + b * SIM_BLOCK, s->durable + b * SIM_BLOCK, SIM_BLOCK);
+        to->touched[b] = s->touched[b] || to->touched[b];
+    }
     for (size_t i = 0; i < s->count; i++) {
         const struct sim_write *w = &s->writes[i];
         uint64_t dice = sim_next(random);
@@ -160,7 +168,10 @@ static inline void sim_cut(const struct sim *s, struct sim *to, int how, uint64_
                        SIM_SECTOR);
         }
     }
-    memcpy(to->durable, to->now, s->blocks * SIM_BLOCK);
+    for (uint64_t b = 0; b < s->blocks; b++) {
+        if (to->touched[b])
+            memcpy(to->durable + b * SIM_BLOCK, to->now + b * SIM_BLOCK, SIM_BLOCK);
+    }
 }
 
 #endif

@@ -107,6 +107,15 @@ static const char *entry_at(const struct listing *l, uint64_t at, uint64_t *ino,
     return l->names + l->entries[at - 2].at;
 }
 
+/* The kernel takes this for what the name means now: none of what the name meant once. */
+static void fill_plus(struct server *s, const struct listing *l, struct volume_name name,
+                      uint64_t ino, struct fuse_entry_out *e)
+{
+    uint64_t now;
+    if (volume_lookup(s->v, l->dir, name, &now) || now != ino || fill_entry(s, ino, e))
+        *e = (struct fuse_entry_out){0};
+}
+
 long dir_read(struct server *s, const struct request *q, bool plus)
 {
     const struct fuse_read_in *in = (const void *)q->arg;
@@ -125,9 +134,8 @@ long dir_read(struct server *s, const struct request *q, bool plus)
         if (used + size > room)
             break;
         memset(out, 0, size);
-        /* One that is gone meanwhile: a name without an inode. */
-        if (plus && at >= 2 && fill_entry(s, ino, (struct fuse_entry_out *)out))
-            memset(out, 0, head);
+        if (plus && at >= 2)
+            fill_plus(s, l, (struct volume_name){name, n}, ino, (struct fuse_entry_out *)out);
         struct fuse_dirent *d = (struct fuse_dirent *)(out + head);
         d->ino = ino;
         d->off = at + 1;
