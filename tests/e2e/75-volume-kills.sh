@@ -43,9 +43,9 @@ for ((i = 1; i <= kills; i++)); do
     [ $tee = sgx-sim ] || vms=$((vms + 1))
     rm -f "$T/out"
     echo '/bin/storage count /data 2>/dev/null || echo 0; exec /bin/storage append /data 100000' |
-        timeout -k 5 150 "$SHELTER" run --rm --tee $tee -m 256M -i "https://127.0.0.1:$port" -v "data:$T/disk" box >"$T/out" 2>"$T/err" &
+        timeout -k 5 400 "$SHELTER" run --rm --tee $tee -m 256M -i "https://127.0.0.1:$port" -v "data:$T/disk" box >"$T/out" 2>"$T/err" &
     pid=$!
-    until_true 120 test -s "$T/out"
+    until_true 300 test -s "$T/out"
     sleep "0.$((RANDOM % 1000 + 1000))"
     victim=$(holder)
     case $((RANDOM % 6)) in

@@ -16,6 +16,29 @@
 
 static int status_played;
 static const char *body_played;
+/* A broker that compares and swaps; how many of its next answers get lost, and whether with what
+ * they answer. */
+static char kept[72];
+static bool keeps;
+static unsigned lose_questions, lose_answers;
+
+static void member_of(const struct agent_call *call, const char *name, char out[72])
+{
+    struct agent_json o;
+    assert_int_equal(agent_json_check(&o, call->body, call->body_size), 0);
+    assert_true(agent_json_member(o, name, out, 72) >= 0);
+}
+
+static int play_swap(const struct agent_call *call)
+{
+    char from[72], to[72];
+    member_of(call, "from", from);
+    member_of(call, "to", to);
+    if (strcmp(kept, from) && strcmp(kept, to))
+        return 409;
+    memcpy(kept, to, sizeof(kept));
+    return 200;
+}
 
 int play_may_ask(struct agent *a, const char *path, struct agent_error *e)
 {
@@ -26,6 +49,12 @@ int play_ask(struct agent *a, const struct agent_call *call, struct agent_respon
              struct agent_error *e)
 {
     *r = (struct agent_response){.status = status_played};
+    if (keeps && lose_questions && lose_questions--)
+        return -ETIMEDOUT;
+    if (keeps)
+        r->status = play_swap(call);
+    if (keeps && lose_answers && lose_answers--)
+        return -ETIMEDOUT;
     agent_text_str(&r->body, body_played);
     return 0;
 }
@@ -69,6 +98,51 @@ static void test_no_anchor(void **state)
 }
 
 #define ROOT "00112233445566778899aabbccddeeff"
+
+/* An answer that got lost: the next state is acknowledged all the same, whatever the broker took.
+ */
+static void test_lost_answers(void **state)
+{
+    static struct agent a;
+    struct agent_error e;
+    uint64_t dice = 5;
+    struct agent_volume v = {.path = "volumes/key/a"};
+    struct volume_state s = {.sequence = 1};
+    format_state(v.state, &s);
+    memcpy(kept, v.state, sizeof(kept));
+    body_played = "{\"type\":\"urn:shelter:broker:moved\"}";
+    keeps = true;
+    for (unsigned i = 0; i < 500; i++) {
+        char want[72];
+        dice = dice * 6364136223846793005u + 1442695040888963407u;
+        lose_questions = dice >> 60 & 1 ? dice >> 58 & 3 : 0;
+        lose_answers = dice >> 56 & 3;
+        do {
+            s.sequence += dice >> 50 & 1;
+            s.log_count++;
+            format_state(want, &s);
+        } while (agent_volume_advance(&a, &v, &s, ANCHOR_ADVANCE, &e) == -ETIMEDOUT);
+        assert_string_equal(kept, want);
+        assert_string_equal(v.state, want);
+    }
+    /* Released, and that answer is lost: the lease is gone, which is no loss. */
+    char text[200];
+    snprintf(text, sizeof(text), "{\"type\":\"urn:shelter:broker:fenced\",\"state\":\"%s\"}", kept);
+    lose_questions = 1;
+    assert_int_equal(agent_volume_advance(&a, &v, &s, ANCHOR_RELEASE, &e), -ETIMEDOUT);
+    keeps = false;
+    status_played = 409;
+    body_played = text;
+    assert_int_equal(agent_volume_advance(&a, &v, &s, ANCHOR_ADVANCE, &e), -ESTALE);
+    assert_int_equal(agent_volume_advance(&a, &v, &s, ANCHOR_RELEASE, &e), 0);
+    keeps = true;
+    /* One that nobody asked for is somebody else's. */
+    memcpy(kept, "9-9-" ROOT, sizeof("9-9-" ROOT));
+    s.log_count++;
+    assert_int_equal(agent_volume_advance(&a, &v, &s, ANCHOR_ADVANCE, &e), -ESTALE);
+    keeps = false;
+}
+
 static const char good[] =
     "{\"key\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\",\"memory\":\"open\",\"state\":\"12-"
     "3-" ROOT "\",\"next\":\"0102030405060708\",\"lease\":\"" ROOT "\"}";
@@ -174,8 +248,8 @@ static void test_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opened), cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_members), cmocka_unit_test(test_format),
-        cmocka_unit_test(test_no_anchor)};
+        cmocka_unit_test(test_opened),    cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_members),   cmocka_unit_test(test_format),
+        cmocka_unit_test(test_no_anchor), cmocka_unit_test(test_lost_answers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

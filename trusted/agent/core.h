@@ -94,6 +94,8 @@ struct agent_volume {
     uint8_t key[32];
     char lease[33];
     char state[72]; /* what the broker acknowledged last, as it writes it */
+    char asked[72]; /* what it was told since, and did not answer: it may have that */
+    enum anchor_step asked_step;
     struct anchor anchor;
     uint64_t writer; /* ours: for struct volume_disk */
 };

@@ -206,6 +206,9 @@ static int report_lost(struct agent *a, const struct agent_response *r, struct a
     agent_client_name(&a->client, name);
     bool known = !agent_json_check(&o, r->body.data, r->body.size) &&
                  agent_json_member(o, "state", text, sizeof(text)) >= 0;
+    /* Released before, and the answer was lost. */
+    if (known && v->asked_step == ANCHOR_RELEASE && !strcmp(text, v->asked))
+        return 0;
     bool older = known && parse_state(v->state, &ours) &&
                  (!parse_state(text, &theirs) || anchor_compare(theirs.sequence, theirs.log_count,
                                                                 ours.sequence, ours.log_count) < 0);
@@ -218,27 +221,44 @@ static int report_lost(struct agent *a, const struct agent_response *r, struct a
     return -ESTALE;
 }
 
-int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct volume_state *to,
-                         enum anchor_step step, struct agent_error *e)
+static int advance_to(struct agent *a, struct agent_volume *v, const char *to,
+                      enum anchor_step step, struct agent_error *e)
 {
     struct agent_text body = {0};
     struct agent_response r;
-    uint64_t limit = a->client.limit;
-    char state[72];
-    format_state(state, to);
-    advance_text(&body, v, state, step);
-    a->client.limit = agent_os_now_ms() + ADVANCE_MS;
+    advance_text(&body, v, to, step);
+    memcpy(v->asked, to, sizeof(v->asked));
+    v->asked_step = step;
     int rc = call_volume(a, "advance/", v->path, &body, &r, e);
-    a->client.limit = limit;
     agent_text_free(&body);
     if (rc)
         return rc;
-    if (r.status == 200)
-        memcpy(v->state, state, sizeof(state));
-    else if (refusal_is(&r, "fenced") || refusal_is(&r, "moved"))
+    if (r.status == 200) {
+        memcpy(v->state, to, sizeof(v->state));
+        v->asked[0] = 0;
+    } else if (refusal_is(&r, "fenced") || refusal_is(&r, "moved")) {
         rc = report_lost(a, &r, v, e);
-    else
+    } else {
         rc = agent_refused(a, &r, v->path, e);
+    }
     agent_response_free(&r);
+    return rc;
+}
+
+int agent_volume_advance(struct agent *a, struct agent_volume *v, const struct volume_state *to,
+                         enum anchor_step step, struct agent_error *e)
+{
+    uint64_t limit = a->client.limit;
+    char asked[72], state[72];
+    int rc = 0;
+    format_state(state, to);
+    a->client.limit = agent_os_now_ms() + ADVANCE_MS;
+    /* Where an answer was lost the broker may be there already, and moves on from nowhere else. */
+    memcpy(asked, v->asked, sizeof(asked));
+    if (*asked && strcmp(asked, state))
+        rc = advance_to(a, v, asked, v->asked_step, e);
+    if (!rc)
+        rc = advance_to(a, v, state, step, e);
+    a->client.limit = limit;
     return rc;
 }
