@@ -40,7 +40,7 @@ char *sh_data_folder(const char *variable, const char *name, struct sh_error *er
                *home = getenv("HOME");
     if (given && *given)
         return *given == '/' ? sh_strdup(given) : absolute_path(variable, given, err);
-    if (geteuid() == 0)
+    if (geteuid() == 0 && !access(ROOT_DATA, W_OK)) /* not root of an ordinary user's namespace */
         return root_folder(variable, name, data_home);
     if (data_home && *data_home == '/')
         return sh_format("%s/%s", data_home, name);

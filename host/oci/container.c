@@ -83,6 +83,8 @@ int oci_container_open(const struct oci_runtime *rt, const char *id, bool lock,
         c->state = cJSON_Parse((const char *)data);
     if (!c->state)
         c->state = cJSON_CreateObject();
+    if (oci_text(c->state, "store")) /* engines call some verbs without HOME */
+        setenv("SHELTER_STORE", oci_text(c->state, "store"), 1);
     return r;
 }
 

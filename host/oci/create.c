@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "host/base/data_folder.h"
 #include "host/base/temp.h"
 #include "host/oci/cgroup.h"
 #include "host/oci/container.h"
@@ -83,6 +84,8 @@ static cJSON *describe(const struct oci_bundle *b, const char *id)
     char when[40];
     struct timespec now;
     struct tm tm;
+    struct sh_error ignored = {0};
+    cleanup_free char *store = sh_data_folder("SHELTER_STORE", "shelter", &ignored);
     cJSON *o = cJSON_CreateObject();
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
@@ -93,6 +96,8 @@ static cJSON *describe(const struct oci_bundle *b, const char *id)
     cJSON_AddStringToObject(o, "rootfs", b->rootfs);
     cJSON_AddStringToObject(o, "created", when);
     cJSON_AddStringToObject(o, "owner", "");
+    if (store)
+        cJSON_AddStringToObject(o, "store", store);
     add_copy(o, "annotations", oci_object(b->json, "annotations"));
     add_copy(o, "hooks", oci_object(b->json, "hooks"));
     return o;

@@ -163,8 +163,9 @@ static int take_option(struct oci_runtime *rt, int option)
 static char *default_root(void)
 {
     const char *run = getenv("XDG_RUNTIME_DIR");
-    return geteuid() && run ? sh_format("%s/shelter-runtime", run)
-                            : sh_strdup("/run/shelter-runtime");
+    /* Root of an ordinary user's namespace (rootless podman) may not write there either. */
+    return run && (geteuid() || access("/run", W_OK)) ? sh_format("%s/shelter-runtime", run)
+                                                      : sh_strdup("/run/shelter-runtime");
 }
 
 static int run_verb(const struct oci_runtime *rt, int argc, char **argv)
