@@ -14,10 +14,6 @@
 #include "verifier/broker/jose.h"
 #include "verifier/broker/server.h"
 
-#define FIRST_OPTION 0
-_Static_assert(SH_broker_key_dir == FIRST_OPTION && SH_broker_passphrase_dir == FIRST_OPTION &&
-                   SH_broker_list_dir == FIRST_OPTION,
-               "--dir stands first in the table");
 #include "verifier/base/json.h"
 
 char *sh_broker_dir(const char *option)
@@ -93,27 +89,28 @@ int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_
     return sh_fail_errno(err, rc, "cannot change %s '%s' in the broker's database", what, name);
 }
 
-int sh_broker_log_change(struct sb_store *st, const char *code, const char *resource,
-                         const char *reference, const char *image, struct sh_error *err)
+void sh_broker_who(char who[60])
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
     const char *sudo = getenv("SUDO_UID");
     uint64_t behind;
-    char who[60];
     /* Who was root by sudo: a hint, since root can set it; never more than a number. */
     if (sudo && !getuid() && !sh_parse_number(sudo, 0, UINT32_MAX, &behind))
-        snprintf(who, sizeof(who), "uid 0 (sudo uid %llu)", (unsigned long long)behind);
+        snprintf(who, 60, "uid 0 (sudo uid %llu)", (unsigned long long)behind);
     else
-        snprintf(who, sizeof(who), "uid %u", (unsigned)getuid());
+        snprintf(who, 60, "uid %u", (unsigned)getuid());
+}
+
+int sh_broker_log_change(struct sb_store *st, const char *code, struct sh_error *err)
+{
+    struct timespec t;
+    char who[60];
+    clock_gettime(CLOCK_REALTIME, &t);
+    sh_broker_who(who);
     struct sb_entry e = {.time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000,
                          .event = "admin",
                          .outcome = "changed",
                          .code = code,
-                         .peer = who,
-                         .resource = resource,
-                         .reference = reference,
-                         .image = image};
+                         .peer = who};
     int r = sb_log_add(st, &e);
     return r ? sh_fail_errno(err, r, "cannot write the broker's audit log") : 0;
 }
@@ -129,7 +126,7 @@ static int show_text(char *text, const char *what, struct sh_error *err)
     return 0;
 }
 
-static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, struct sh_error *err)
+static int print_key(struct sb_store *st, bool jwks, struct sh_error *err)
 {
     if (!jwks)
         return show_text(sb_key_pem(sb_store_key(st), false), "the key", err);
@@ -141,54 +138,78 @@ static int print_key(struct sb_store *st, const struct sh_cli *c, bool jwks, str
     return show_text(text, "the key", err);
 }
 
-static int list_entries(struct sb_store *st, const struct sh_cli *c, bool json,
-                        struct sh_error *err)
+static void print_list(const cJSON *all)
 {
-    char *text = NULL;
-    int r = sb_store_list(st, &text);
-    if (r)
-        return sh_fail_errno(err, r, "cannot read the broker's database");
-    if (json)
-        return show_text(text, "the list", err);
-    cJSON *all = cJSON_Parse(text);
     const cJSON *o;
-    free(text);
     cJSON_ArrayForEach(o, sv_json_get(all, "resources"))
-        printf("resource   %s  %d bytes\n", sv_json_text(o, "path"),
-               cJSON_GetObjectItemCaseSensitive(o, "size")->valueint);
+        printf("resource   %s  %d bytes  version %d\n", sv_json_text(o, "path"),
+               cJSON_GetObjectItemCaseSensitive(o, "size")->valueint,
+               cJSON_GetObjectItemCaseSensitive(o, "version")->valueint);
     cJSON_ArrayForEach(o, sv_json_get(all, "references"))
     {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "launch"));
-        printf("reference  %s  image %.12s  launch %s\n", sv_json_text(o, "name"),
-               sv_json_text(o, "image"), rules);
+        printf("reference  %s  image %.12s  launch %s%s%s\n", sv_json_text(o, "name"),
+               sv_json_text(o, "image"), rules,
+               *sv_json_text(o, "approver") ? "  approved by " : "", sv_json_text(o, "approver"));
     }
+    cJSON_ArrayForEach(o, sv_json_get(all, "proposals"))
+        printf("proposal   %s  image %.12s  by %s\n", sv_json_text(o, "name"),
+               sv_json_text(o, "image"), sv_json_text(o, "proposer"));
     cJSON_ArrayForEach(o, sv_json_get(all, "policies"))
     {
         cleanup_free char *rules =
             cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(o, "policy"));
         printf("policy     %s  %s\n", sv_json_text(o, "path"), rules);
     }
+}
+
+int cmd_broker_list(int argc, char **argv)
+{
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_list, argc, argv);
+    struct sh_error err = {0};
+    struct sh_broker b = {0};
+    cJSON *all = NULL;
+    bool json = false;
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        json = !sh_broker_option(&b, o, c.value) || json;
+    if (c.status >= 0)
+        return c.status;
+    int r = sh_broker_connect(&b, &err);
+    if (!r)
+        r = sh_broker_do(&b, "list", NULL, &all, &err);
+    if (!r && json)
+        r = show_text(cJSON_PrintUnformatted(all), "the list", &err);
+    else if (!r)
+        print_list(all);
     cJSON_Delete(all);
-    return 0;
+    sh_broker_close(&b);
+    return r ? sh_error_report(&err) : 0;
 }
 
-static int remove_resource(struct sb_store *st, const struct sh_cli *c, bool flag,
-                           struct sh_error *err)
+/* An operation on the one thing that the verb names. */
+static int do_one(enum sh_verb_id verb, int argc, char **argv, const char *operation,
+                  const char *member)
 {
-    const char *name = c->args[0];
-    int r = sh_broker_store_error(sb_resource_delete(st, name), "resource", name, err), count;
-    if (!r && sb_identity_ok(name)) /* and with it every certificate of that name */
-        r = sb_certificate_revoke(st, name, time(NULL), &count);
-    return r ? r : sh_broker_log_change(st, "resource-removed", name, NULL, NULL, err);
+    struct sh_cli c = sh_cli_start(verb, argc, argv);
+    struct sh_broker b = {0};
+    for (int o; (o = sh_cli_next(&c)) >= 0;)
+        sh_broker_option(&b, o, c.value);
+    if (c.status >= 0)
+        return c.status;
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, member, c.args[0]);
+    return sh_broker_once(&b, operation, args);
 }
 
-static int remove_reference(struct sb_store *st, const struct sh_cli *c, bool flag,
-                            struct sh_error *err)
+int cmd_broker_remove_resource(int argc, char **argv)
 {
-    const char *name = c->args[0];
-    int r = sh_broker_store_error(sb_reference_delete(st, name), "reference", name, err);
-    return r ? r : sh_broker_log_change(st, "reference-removed", NULL, name, NULL, err);
+    return do_one(SH_VERB_broker_remove_resource, argc, argv, "resource-remove", "path");
+}
+
+int cmd_broker_remove_reference(int argc, char **argv)
+{
+    return do_one(SH_VERB_broker_remove_reference, argc, argv, "reference-remove", "name");
 }
 
 static int init_broker(const char *dir, const char *passphrase, struct sh_error *err)
@@ -206,7 +227,7 @@ static int init_broker(const char *dir, const char *passphrase, struct sh_error 
     if (passphrase)
         r = use_passphrase(st, passphrase, sb_store_seal, err);
     if (!r)
-        r = sh_broker_log_change(st, "init", NULL, NULL, NULL, err);
+        r = sh_broker_log_change(st, "init", err);
     sb_store_close(st);
     return r;
 }
@@ -224,63 +245,52 @@ int cmd_broker_init(int argc, char **argv)
     return init_broker(dir, passphrase, &err) ? sh_error_report(&err) : 0;
 }
 
-static int change_passphrase(struct sb_store *st, const struct sh_cli *c, bool flag,
-                             struct sh_error *err)
+static int change_passphrase(struct sb_store *st, const char *file, struct sh_error *err)
 {
     if (sb_store_sealed(st) && !sb_store_unlocked(st))
         return sh_broker_store_error(-ENOKEY, "", "", err);
-    int r = use_passphrase(st, c->args[0], sb_store_reseal, err);
-    return r ? r : sh_broker_log_change(st, "passphrase-changed", NULL, NULL, NULL, err);
+    int r = use_passphrase(st, file, sb_store_reseal, err);
+    return r ? r : sh_broker_log_change(st, "passphrase-changed", err);
 }
 
-/* The small verbs: --dir comes first, and one flag at most behind it. */
-static int small_verb(enum sh_verb_id verb, int argc, char **argv,
-                      int (*act)(struct sb_store *st, const struct sh_cli *c, bool flag,
-                                 struct sh_error *err))
+int cmd_broker_key(int argc, char **argv)
 {
-    struct sh_cli c = sh_cli_start(verb, argc, argv);
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_key, argc, argv);
     struct sh_error err = {0};
     struct sb_store *st = NULL;
     const char *dir_option = NULL;
-    bool flag = false;
+    bool jwks = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
-        if (o == FIRST_OPTION)
+        if (o == SH_broker_key_dir)
             dir_option = c.value;
         else
-            flag = true;
+            jwks = true;
     if (c.status >= 0)
         return c.status;
     cleanup_free char *dir = sh_broker_dir(dir_option);
     int r = sh_broker_open(dir, &st, &err);
     if (!r)
-        r = act(st, &c, flag, &err);
+        r = print_key(st, jwks, &err);
     sb_store_close(st);
     return r ? sh_error_report(&err) : 0;
 }
 
-int cmd_broker_key(int argc, char **argv)
-{
-    return small_verb(SH_VERB_broker_key, argc, argv, print_key);
-}
-
 int cmd_broker_passphrase(int argc, char **argv)
 {
-    return small_verb(SH_VERB_broker_passphrase, argc, argv, change_passphrase);
-}
-
-int cmd_broker_list(int argc, char **argv)
-{
-    return small_verb(SH_VERB_broker_list, argc, argv, list_entries);
-}
-
-int cmd_broker_remove_resource(int argc, char **argv)
-{
-    return small_verb(SH_VERB_broker_remove_resource, argc, argv, remove_resource);
-}
-
-int cmd_broker_remove_reference(int argc, char **argv)
-{
-    return small_verb(SH_VERB_broker_remove_reference, argc, argv, remove_reference);
+    struct sh_cli c = sh_cli_start(SH_VERB_broker_passphrase, argc, argv);
+    struct sh_error err = {0};
+    struct sb_store *st = NULL;
+    const char *dir_option = NULL;
+    while (sh_cli_next(&c) >= 0)
+        dir_option = c.value;
+    if (c.status >= 0)
+        return c.status;
+    cleanup_free char *dir = sh_broker_dir(dir_option);
+    int r = sh_broker_open(dir, &st, &err);
+    if (!r)
+        r = change_passphrase(st, c.args[0], &err);
+    sb_store_close(st);
+    return r ? sh_error_report(&err) : 0;
 }
 
 /* Its verbs of two words were found before. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// shelter broker add-resource, add-reference.
+// shelter broker add-resource, add-identity, add-reference.
 #include "host/cli/broker.h"
 
 #include <errno.h>
@@ -14,9 +14,11 @@
 #include "host/image/settings.h"
 #include "host/image/write/reference.h"
 #include "host/image/write/reference_read.h"
+#include "lib/base64.h"
 #include "lib/hex.h"
 #include "lib/manifest.h"
 #include "lib/sha2.h"
+#include "verifier/broker/admin.h"
 #include "verifier/broker/ca.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
@@ -26,130 +28,44 @@
 
 /* --- add-resource --- */
 
-struct resource {
-    const char *path, *file;
-    cJSON *images; /* names and identities; "any" alone */
-    bool replace, once;
-};
-
-/* The policy of --image. One that is there is the operator's, and stays without --replace. */
-static int put_policy(struct sb_store *st, const struct resource *q, struct sh_error *err)
+static int put_resource(struct sh_broker *b, const char *file, cJSON *args, struct sh_error *err)
 {
-    const cJSON *first = cJSON_GetArrayItem(q->images, 0);
-    bool any = cJSON_IsString(first) && !strcmp(first->valuestring, "any");
-    cleanup_free char *old = NULL;
-    if (!first)
-        return 0;
-    if (any && cJSON_GetArraySize(q->images) > 1)
-        return sh_fail(err, -EINVAL, "--image any stands alone");
-    int r = any ? 0 : sh_broker_bind_images(st, q->images, err);
-    if (r)
+    cleanup_free uint8_t *data = NULL;
+    size_t size;
+    int r = sh_read_file(AT_FDCWD, file, SB_RESOURCE_SIZE_MAX, &data, &size, err);
+    if (r) {
+        cJSON_Delete(args);
         return r;
-    r = sb_policy_get(st, q->path, &old);
-    if (!r && !q->replace)
-        return sh_broker_store_error(-EEXIST, "policy of", q->path, err);
-    cJSON *policy = cJSON_CreateObject();
-    if (any)
-        cJSON_AddStringToObject(policy, "images", "any");
-    else
-        cJSON_AddItemReferenceToObject(policy, "images", q->images);
-    if (q->once)
-        cJSON_AddTrueToObject(policy, "once");
-    cleanup_free char *text = cJSON_PrintUnformatted(policy);
-    cJSON_Delete(policy);
-    r = sh_broker_store_error(sb_policy_put(st, q->path, text), "policy", q->path, err);
-    return r ? r : sh_broker_log_change(st, "policy-set", q->path, NULL, NULL, err);
-}
-
-/* A secret that nobody can get is most likely a step forgotten. */
-static void warn_unnamed(struct sb_store *st, const char *path)
-{
-    cleanup_free char *own = NULL, *wide = NULL;
-    char why[200];
-    static const char nobody[] = "";
-    sb_policy_get(st, path, &own);
-    sb_policy_get(st, "*", &wide);
-    if (!sb_policy_names(own, nobody, why, sizeof(why)) &&
-        !sb_policy_names(wide, nobody, why, sizeof(why)))
-        fprintf(
-            stderr,
-            "shelter: note: no policy gives %s to an image yet; name one by --image or 'shelter "
-            "broker policy'\n",
-            path);
-}
-
-static int put_resource(struct sb_store *st, const struct resource *q, struct sh_error *err)
-{
-    cleanup_free uint8_t *data = NULL, *old = NULL;
-    size_t size, old_size = 0;
-    int r = sh_read_file(AT_FDCWD, q->file, SB_RESOURCE_SIZE_MAX, &data, &size, err);
-    if (r)
-        return r;
-    if (sb_store_sealed(st) && !sb_store_unlocked(st))
-        return sh_broker_store_error(-ENOKEY, "resource", q->path, err);
-    bool there = !sb_resource_get(st, q->path, &old, &old_size);
-    if (there)
-        explicit_bzero(old, old_size);
-    if (there && !q->replace)
-        r = sh_broker_store_error(-EEXIST, "resource", q->path, err);
-    if (!r) /* first, so that it is never there without it */
-        r = put_policy(st, q, err);
-    if (!r)
-        r = sh_broker_store_error(sb_resource_put(st, q->path, data, size, q->replace), "resource",
-                                  q->path, err);
+    }
+    size_t room = SH_BASE64_ROOM(size);
+    cleanup_free char *text = sh_alloc(room);
+    sh_base64(text, data, size, SH_BASE64URL);
+    /* A reference, so that the one copy can be wiped. */
+    cJSON_AddItemToObject(args, "data", cJSON_CreateStringReference(text));
+    r = sh_broker_do(b, "resource-set", args, NULL, err);
+    explicit_bzero(text, room);
     explicit_bzero(data, size);
-    if (!r)
-        warn_unnamed(st, q->path);
-    return r ? r : sh_broker_log_change(st, "resource-set", q->path, NULL, NULL, err);
-}
-
-/* What is kept of an identity, under its name. */
-static int put_identity(struct sb_store *st, const struct resource *q, const cJSON *about,
-                        struct sh_error *err)
-{
-    cleanup_free char *text = cJSON_PrintUnformatted(about), *ca = NULL;
-    cleanup_free char *domain = sh_strdup(q->path + strlen("spiffe://"));
-    cleanup_free uint8_t *old = NULL;
-    struct sb_identity parsed;
-    char why[120] = "";
-    size_t old_size;
-    domain[strcspn(domain, "/")] = 0;
-    if (sb_identity_parse(text, &parsed, why, sizeof(why)))
-        return sh_fail(err, -EINVAL, "%s: %s", q->path, why);
-    if (!q->replace && !sb_resource_get(st, q->path, &old, &old_size))
-        return sh_broker_store_error(-EEXIST, "identity", q->path, err);
-    int r = sb_ca_certificate(st, domain, &ca);
-    if (r == -EEXIST)
-        return sh_fail(err, r,
-                       "this broker's identities are of another trust domain; 'shelter broker "
-                       "identity ca' shows its certificate");
-    r = sh_broker_store_error(r, "authority", domain, err);
-    if (!r)
-        r = put_policy(st, q, err);
-    if (!r)
-        r = sh_broker_store_error(sb_resource_put(st, q->path, text, strlen(text), q->replace),
-                                  "identity", q->path, err);
-    if (!r)
-        warn_unnamed(st, q->path);
-    return r ? r : sh_broker_log_change(st, "identity-set", q->path, NULL, NULL, err);
+    return r;
 }
 
 int cmd_broker_add_identity(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_add_identity, argc, argv);
-    const char *dir_option = NULL;
-    struct sh_error err = {0};
-    struct resource q = {.images = cJSON_CreateArray()};
-    cJSON *about = cJSON_CreateObject(), *dns = cJSON_AddArrayToObject(about, "dns");
+    struct sh_broker b = {0};
+    cJSON *args = cJSON_CreateObject(), *images = cJSON_AddArrayToObject(args, "images"),
+          *dns = cJSON_AddArrayToObject(args, "dns");
     uint64_t seconds = SB_SECONDS_USUAL;
     bool number_ok = true;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_add_identity_option)o) {
         case SH_broker_add_identity_dir:
-            dir_option = c.value;
+        case SH_broker_add_identity_url:
+        case SH_broker_add_identity_credential:
+        case SH_broker_add_identity_broker_key:
+            sh_broker_option(&b, o, c.value);
             break;
         case SH_broker_add_identity_image:
-            cJSON_AddItemToArray(q.images, cJSON_CreateString(c.value));
+            cJSON_AddItemToArray(images, cJSON_CreateString(c.value));
             break;
         case SH_broker_add_identity_dns:
             cJSON_AddItemToArray(dns, cJSON_CreateString(c.value));
@@ -158,76 +74,73 @@ int cmd_broker_add_identity(int argc, char **argv)
             number_ok = !sh_parse_number(c.value, SB_SECONDS_MIN, SB_SECONDS_MAX, &seconds);
             break;
         case SH_broker_add_identity_replace:
-            q.replace = true;
+            cJSON_AddTrueToObject(args, "replace");
             break;
         case SH_broker_add_identity_end:
             break;
         }
     int status = c.status;
-    cJSON_AddNumberToObject(about, "seconds", (double)seconds);
     if (status < 0 && !number_ok)
         status = sh_cli_usage(c.shown, "a certificate lives 60 seconds to 30 days");
     if (status < 0 && !sb_identity_ok(c.args[0]))
         status = sh_cli_usage(c.shown, "'%s' is no spiffe://TRUST-DOMAIN/PATH", c.args[0]);
-    if (status < 0) {
-        cleanup_free char *dir = sh_broker_dir(dir_option);
-        struct sb_store *st = NULL;
-        q.path = c.args[0];
-        int r = sh_broker_open(dir, &st, &err);
-        if (!r)
-            r = put_identity(st, &q, about, &err);
-        sb_store_close(st);
-        status = r ? sh_error_report(&err) : 0;
+    if (status >= 0) {
+        cJSON_Delete(args);
+        return status;
     }
-    cJSON_Delete(about);
-    cJSON_Delete(q.images);
-    return status;
+    cJSON_AddNumberToObject(args, "seconds", (double)seconds);
+    cJSON_AddStringToObject(args, "id", c.args[0]);
+    return sh_broker_once(&b, "identity-set", args);
 }
 
 int cmd_broker_add_resource(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_add_resource, argc, argv);
-    const char *dir_option = NULL;
+    struct sh_broker b = {0};
     struct sh_error err = {0};
-    struct resource q = {.images = cJSON_CreateArray()};
+    cJSON *args = cJSON_CreateObject(), *images = cJSON_AddArrayToObject(args, "images");
+    bool once = false;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_add_resource_option)o) {
         case SH_broker_add_resource_dir:
-            dir_option = c.value;
+        case SH_broker_add_resource_url:
+        case SH_broker_add_resource_credential:
+        case SH_broker_add_resource_broker_key:
+            sh_broker_option(&b, o, c.value);
             break;
         case SH_broker_add_resource_image:
-            cJSON_AddItemToArray(q.images, cJSON_CreateString(c.value));
+            cJSON_AddItemToArray(images, cJSON_CreateString(c.value));
             break;
         case SH_broker_add_resource_replace:
-            q.replace = true;
+            cJSON_AddTrueToObject(args, "replace");
             break;
         case SH_broker_add_resource_once:
-            q.once = true;
+            once = cJSON_AddTrueToObject(args, "once");
             break;
         case SH_broker_add_resource_end:
             break;
         }
     int status = c.status;
-    if (status < 0 && q.once && !cJSON_GetArraySize(q.images))
+    if (status < 0 && once && !images->child)
         status = sh_cli_usage(c.shown, "--once is part of the policy that --image makes; name one");
     if (status < 0 && !sb_path_ok(c.args[0]))
         status = sh_cli_usage(c.shown,
                               "'%s' is no resource; give REPOSITORY/TYPE/TAG of letters, "
                               "digits, '.', '_' and '-'",
                               c.args[0]);
-    if (status < 0) {
-        cleanup_free char *dir = sh_broker_dir(dir_option);
-        struct sb_store *st = NULL;
-        q.path = c.args[0];
-        q.file = c.count > 1 && strcmp(c.args[1], "-") ? c.args[1] : "/dev/stdin";
-        int r = sh_broker_open(dir, &st, &err);
-        if (!r)
-            r = put_resource(st, &q, &err);
-        sb_store_close(st);
-        status = r ? sh_error_report(&err) : 0;
+    if (status >= 0) {
+        cJSON_Delete(args);
+        return status;
     }
-    cJSON_Delete(q.images);
-    return status;
+    cJSON_AddStringToObject(args, "path", c.args[0]);
+    int r = sh_broker_connect(&b, &err);
+    if (r)
+        cJSON_Delete(args);
+    else
+        r = put_resource(&b, c.count > 1 && strcmp(c.args[1], "-") ? c.args[1] : "/dev/stdin", args,
+                         &err);
+    sh_broker_close(&b);
+    return r ? sh_error_report(&err) : 0;
 }
 
 /* --- add-reference --- */
@@ -353,8 +266,8 @@ static int check_manifest(const struct source *s, cJSON *rules, struct sh_error 
 struct reference {
     const char *from, *name, *identity;
     struct sh_strings firmware;
-    cJSON *rules;
-    bool replace;
+    cJSON *rules; /* taken by keep_reference */
+    bool replace, propose;
 };
 
 /* A folder is called by its last part; a name in the store by itself. */
@@ -364,26 +277,29 @@ static const char *find_name(const char *from)
     return slash && slash[1] ? slash + 1 : from;
 }
 
-/* The same again is no change; another one under its name needs --replace. */
-static int keep_reference(struct sb_store *st, const struct reference *q, const char *image,
+static int keep_reference(struct sh_broker *b, struct reference *q, const char *image,
                           const char *json, struct sh_error *err)
 {
-    cleanup_free char *text = cJSON_PrintUnformatted(q->rules);
-    struct sb_reference own = {(char *)(uintptr_t)q->name, (char *)(uintptr_t)image,
-                               (char *)(uintptr_t)json, text};
-    char digest[97];
-    int r = sb_reference_put(st, q->name, image, json, text, q->replace);
-    sb_reference_digest(&own, digest);
-    if (r == -EEXIST && sb_reference_known(st, q->name, digest))
-        return 0;
-    r = sh_broker_store_error(r, "reference", q->name, err);
-    return r ? r : sh_broker_log_change(st, "reference-set", NULL, q->name, image, err);
+    cJSON *args = cJSON_CreateObject(), *answer = NULL;
+    cJSON_AddStringToObject(args, "name", q->name);
+    cJSON_AddStringToObject(args, "image", image);
+    cJSON_AddStringToObject(args, "reference", json);
+    cJSON_AddItemToObject(args, "launch", q->rules);
+    cJSON_AddBoolToObject(args, "replace", q->replace);
+    cJSON_AddBoolToObject(args, "propose", q->propose);
+    q->rules = NULL;
+    int r = sh_broker_do(b, "reference-set", args, &answer, err);
+    if (cJSON_IsTrue(sv_json_get(answer, "pending")))
+        fprintf(stderr,
+                "shelter: note: '%s' is proposed; it counts once another operator approves it\n",
+                q->name);
+    cJSON_Delete(answer);
+    return r;
 }
 
-static int put_reference(const char *dir, struct reference *q, struct sh_error *err)
+static int put_reference(struct sh_broker *b, struct reference *q, struct sh_error *err)
 {
     struct source s = {0};
-    struct sb_store *st = NULL;
     char image[SB_IMAGE_ID_SIZE], why[200] = "";
     if (sb_launch_rules_check(q->rules, why, sizeof(why)))
         return sh_fail(err, -EINVAL,
@@ -395,7 +311,7 @@ static int put_reference(const char *dir, struct reference *q, struct sh_error *
         r = sh_fail(err, -EINVAL, "a file has no name of its own; give one by --name");
     if (!r && !q->name)
         q->name = find_name(q->from);
-    if (!r && !sh_broker_name_ok(q->name))
+    if (!r && !sb_name_ok(q->name))
         r = sh_fail(err, -EINVAL,
                     "'%s' is no name: it has 1 to 128 bytes, no control characters, and is not "
                     "made of hexadecimal digits as an identity is; use --name",
@@ -405,12 +321,12 @@ static int put_reference(const char *dir, struct reference *q, struct sh_error *
     if (!r)
         r = check_manifest(&s, q->rules, err);
     if (!r)
-        r = sh_broker_open(dir, &st, err);
+        r = sh_broker_connect(b, err);
     if (!r)
-        r = keep_reference(st, q, image, (const char *)s.json, err);
+        r = keep_reference(b, q, image, (const char *)s.json, err);
     if (!r)
         printf("%s\n", image);
-    sb_store_close(st);
+    sh_broker_close(b);
     free(s.json);
     return r;
 }
@@ -418,7 +334,7 @@ static int put_reference(const char *dir, struct reference *q, struct sh_error *
 int cmd_broker_add_reference(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_add_reference, argc, argv);
-    const char *dir_option = NULL;
+    struct sh_broker b = {0};
     struct sh_error err = {0};
     struct reference q = {.rules = cJSON_CreateObject()};
     int status = -1;
@@ -428,7 +344,13 @@ int cmd_broker_add_reference(int argc, char **argv)
             status = sh_reference_firmware(&q.firmware, c.value, &err) ? sh_error_report(&err) : -1;
             break;
         case SH_broker_add_reference_dir:
-            dir_option = c.value;
+        case SH_broker_add_reference_url:
+        case SH_broker_add_reference_credential:
+        case SH_broker_add_reference_broker_key:
+            sh_broker_option(&b, o, c.value);
+            break;
+        case SH_broker_add_reference_propose:
+            q.propose = true;
             break;
         case SH_broker_add_reference_name:
             q.name = c.value;
@@ -454,9 +376,8 @@ int cmd_broker_add_reference(int argc, char **argv)
     if (status < 0 && q.identity && !sb_image_id_ok(q.identity))
         status = sh_cli_usage(c.shown, "an identity has 96 hexadecimal digits");
     if (status < 0) {
-        cleanup_free char *dir = sh_broker_dir(dir_option);
         q.from = c.args[0];
-        status = put_reference(dir, &q, &err) ? sh_error_report(&err) : 0;
+        status = put_reference(&b, &q, &err) ? sh_error_report(&err) : 0;
     }
     cJSON_Delete(q.rules);
     sh_strings_free(&q.firmware);

@@ -7,12 +7,13 @@
 #include <time.h>
 
 #include "host/cli/cli.h"
-#include "lib/hex.h"
+#include "verifier/base/json.h"
 
 #define FOLLOW_MS 200
+#define COUNT_MAX 10000 /* entries of one answer over the network */
 
 struct printer {
-    bool json;
+    bool json, asked; /* asked: a broker elsewhere, before */
     struct sb_cursor at;
 };
 
@@ -74,57 +75,92 @@ static void print_entry(const struct sb_entry *e, void *arg)
     putchar('\n');
 }
 
-/* "ID:HASH" as an earlier check printed it. */
-static bool parse_known(const char *text, int64_t *id, uint8_t hash[SB_CHAIN_SIZE])
+static int check_log(struct sh_broker *b, const char *known, struct sh_error *err)
 {
-    const char *colon = strchr(text, ':');
-    cleanup_free char *number = colon ? strndup(text, (size_t)(colon - text)) : NULL;
-    uint64_t n;
-    if (!number || sh_parse_number(number, 1, INT64_MAX, &n) ||
-        strlen(colon + 1) != 2 * SB_CHAIN_SIZE || sh_unhex(hash, SB_CHAIN_SIZE, colon + 1))
-        return false;
-    *id = (int64_t)n;
-    return true;
+    cJSON *answer = NULL, *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "known", known);
+    int r = sh_broker_do(b, "log-check", args, &answer, err);
+    if (!r)
+        puts(sv_json_text(answer, "last"));
+    cJSON_Delete(answer);
+    return r;
 }
 
-static int check_log(struct sb_store *st, const char *known, struct sh_error *err)
+static int64_t parse_time(const char *text)
 {
-    uint8_t want[SB_CHAIN_SIZE] = {0}, hash[SB_CHAIN_SIZE];
-    char why[200] = "", hex[2 * SB_CHAIN_SIZE + 1];
-    int64_t known_id = 0, id = 0;
-    if (*known && !parse_known(known, &known_id, want))
-        return sh_fail(err, -EINVAL, "--check takes ID:HASH as an earlier check printed it");
-    int r = sb_log_check(st, known_id, want, &id, hash, why, sizeof(why));
-    if (r)
-        return sh_fail(err, r, "%s", *why ? why : strerror(-r));
-    sh_hex(hex, hash, sizeof(hash));
-    printf("%lld:%s\n", (long long)id, hex);
-    return 0;
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    return rest ? (int64_t)timegm(&tm) * 1000 + (*rest == '.' ? atoi(rest + 1) : 0) : 0;
 }
 
-static int show_log(struct sb_store *st, bool follow, int64_t count, bool json,
+/* An entry that came as JSON. */
+static void print_json(const cJSON *o, struct printer *p)
+{
+    struct sb_entry e = {.time_ms = parse_time(sv_json_text(o, "time"))};
+    const cJSON *count = sv_json_get(o, "count");
+    if (p->json) {
+        cleanup_free char *text = cJSON_PrintUnformatted(o);
+        puts(text ? text : "{}");
+        return;
+    }
+#define TEXT(member) e.member = sv_json_text(o, #member);
+    SB_ENTRY_MEMBERS(TEXT)
+#undef TEXT
+    e.count = cJSON_IsNumber(count) ? (int64_t)count->valuedouble : 0;
+    print_entry(&e, p);
+}
+
+/* Where the broker is elsewhere: the last entries, and what comes behind them. */
+static int read_elsewhere(struct sh_broker *b, struct printer *p, int64_t count, char why[300],
+                          struct sh_error *err)
+{
+    cJSON *answer = NULL, *args = cJSON_CreateObject();
+    const cJSON *entry;
+    cJSON_AddNumberToObject(args, "count", (double)(p->asked || count < 0 ? COUNT_MAX : count));
+    if (p->asked) {
+        cJSON_AddNumberToObject(args, "chain", (double)p->at.chain);
+        cJSON_AddNumberToObject(args, "refusals", (double)p->at.refusals);
+    }
+    int r = sh_broker_do(b, "log", args, &answer, err);
+    uint64_t chain = 0, refusals = 0;
+    if (!r && (!sv_json_number(answer, "chain", INT64_MAX, &chain) ||
+               !sv_json_number(answer, "refusals", INT64_MAX, &refusals)))
+        r = sh_fail(err, -EPROTO, "the broker's answer has no place to go on from");
+    p->asked = true;
+    p->at = (struct sb_cursor){(int64_t)chain, (int64_t)refusals};
+    cJSON_ArrayForEach(entry, sv_json_get(answer, "entries")) print_json(entry, p);
+    snprintf(why, 300, "%s", sv_json_text(answer, "damaged"));
+    cJSON_Delete(answer);
+    return r;
+}
+
+static int show_log(struct sh_broker *b, bool follow, int64_t count, bool json,
                     struct sh_error *err)
 {
+    static const struct timespec here = {.tv_nsec = FOLLOW_MS * 1000000l},
+                                 elsewhere = {.tv_sec = 1};
     struct printer p = {.json = json};
     char why[300] = "";
-    int r = count >= 0 ? sb_log_tail(st, count, &p.at) : 0;
-    while (!r) {
-        r = sb_log_read(st, &p.at, print_entry, &p, why, sizeof(why));
+    int r = b->st && count >= 0 ? sb_log_tail(b->st, count, &p.at) : 0;
+    while (!r && !*why) {
+        if (!b->st)
+            r = read_elsewhere(b, &p, count, why, err);
+        else if ((r = sb_log_read(b->st, &p.at, print_entry, &p, why, sizeof(why))) && !*why)
+            sh_fail_errno(err, r, "cannot read the broker's audit log");
         if (fflush(stdout)) /* whoever read us is gone */
             return 0;
         if (!follow || r)
             break;
-        nanosleep(&(struct timespec){.tv_nsec = FOLLOW_MS * 1000000l}, NULL);
+        nanosleep(b->st ? &here : &elsewhere, NULL);
     }
-    if (*why)
-        return sh_fail(err, r, "%s", why);
-    return r ? sh_fail_errno(err, r, "cannot read the broker's audit log") : 0;
+    return *why ? sh_fail(err, -EBADMSG, "%s", why) : r;
 }
 
 int cmd_broker_log(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_log, argc, argv);
-    const char *dir_option = NULL, *check = NULL;
+    struct sh_broker b = {0};
+    const char *check = NULL;
     bool follow = false, json = false;
     uint64_t lines;
     int64_t count = -1;
@@ -132,7 +168,10 @@ int cmd_broker_log(int argc, char **argv)
     for (int o; (o = sh_cli_next(&c)) >= 0;)
         switch ((enum sh_broker_log_option)o) {
         case SH_broker_log_dir:
-            dir_option = c.value;
+        case SH_broker_log_url:
+        case SH_broker_log_credential:
+        case SH_broker_log_broker_key:
+            sh_broker_option(&b, o, c.value);
             break;
         case SH_broker_log_follow:
             follow = true;
@@ -153,11 +192,11 @@ int cmd_broker_log(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
-    cleanup_free char *dir = sh_broker_dir(dir_option);
-    struct sb_store *st = NULL;
-    int r = sh_broker_open(dir, &st, &err);
+    int r = sh_broker_connect(&b, &err);
+    if (!r && !b.st && count > COUNT_MAX)
+        r = sh_fail(&err, -EINVAL, "-n takes up to %d entries of a broker elsewhere", COUNT_MAX);
     if (!r)
-        r = check ? check_log(st, check, &err) : show_log(st, follow, count, json, &err);
-    sb_store_close(st);
+        r = check ? check_log(&b, check, &err) : show_log(&b, follow, count, json, &err);
+    sh_broker_close(&b);
     return r ? sh_error_report(&err) : 0;
 }

@@ -18,7 +18,7 @@
 struct family {
     unsigned count;
     pid_t pid[SH_BROKER_PROCESSES_MAX]; /* 0: none */
-    const char *address;
+    const char *address[SH_BROKER_ADDRESSES];
     sh_broker_serve_fn serve;
     void *arg;
 };
@@ -121,15 +121,32 @@ static void keep_serving(struct family *f, const sigset_t *set)
     }
 }
 
-int sh_broker_processes(unsigned count, const char *listen, sh_broker_serve_fn serve,
-                        sh_broker_announce_fn announce, void *arg, struct sh_error *err)
+/* Holds the addresses that there are, so that all serve there. 0 or -errno. */
+static int hold_addresses(struct family *f, const char *const listen[SH_BROKER_ADDRESSES],
+                          char address[SH_BROKER_ADDRESSES][80], int held[SH_BROKER_ADDRESSES],
+                          struct sh_error *err)
 {
-    char address[80], why[300] = "";
-    struct family f = {.count = count, .address = address, .serve = serve, .arg = arg};
+    char why[300] = "";
+    for (int i = 0; i < SH_BROKER_ADDRESSES; i++) {
+        if (!listen[i])
+            continue;
+        held[i] = sb_server_hold_address(listen[i], address[i], why, sizeof(why));
+        if (held[i] < 0)
+            return sh_fail(err, held[i], "%s", why);
+        f->address[i] = address[i];
+    }
+    return 0;
+}
+
+int sh_broker_processes(unsigned count, const char *const listen[SH_BROKER_ADDRESSES],
+                        sh_broker_serve_fn serve, sh_broker_announce_fn announce, void *arg,
+                        struct sh_error *err)
+{
+    char address[SH_BROKER_ADDRESSES][80];
+    struct family f = {.count = count, .serve = serve, .arg = arg};
+    int held[SH_BROKER_ADDRESSES] = {-1, -1};
     sigset_t set;
-    int held = sb_server_hold_address(listen, address, why, sizeof(why)), r = 0;
-    if (held < 0)
-        return sh_fail(err, held, "%s", why);
+    int r = hold_addresses(&f, listen, address, held, err);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -140,10 +157,12 @@ int sh_broker_processes(unsigned count, const char *listen, sh_broker_serve_fn s
          i++) /* one after the other: the first makes the certificate */
         r = start_child(&f, i, err);
     if (!r)
-        r = announce(arg, address, err);
+        r = announce(arg, f.address, err);
     if (!r)
         keep_serving(&f, &set);
     end_all(&f);
-    close(held);
+    for (int i = 0; i < SH_BROKER_ADDRESSES; i++)
+        if (held[i] >= 0)
+            close(held[i]);
     return r;
 }

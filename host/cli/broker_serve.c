@@ -19,8 +19,9 @@
 
 struct options {
     const char *collateral[SHELTER_EVIDENCE_CSV + 1][SB_COLLATERAL_MAX]; /* by TEE */
-    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file;
-    bool insecure_http, online, json;
+    const char *dir, *listen, *cert, *key, *pccs, *kds, *cache, *ca, *simulated, *policy, *url_file,
+        *admin, *admin_url_file;
+    bool insecure_http, online, json, console;
     unsigned processes; /* 0: this one */
     struct sb_options server;
 };
@@ -106,6 +107,15 @@ static int parse_options(int argc, char **argv, struct options *o)
         case SH_broker_serve_listen:
             o->listen = c.value;
             break;
+        case SH_broker_serve_admin:
+            o->admin = c.value;
+            break;
+        case SH_broker_serve_console:
+            o->console = true;
+            break;
+        case SH_broker_serve_admin_url_file:
+            o->admin_url_file = c.value;
+            break;
         case SH_broker_serve_insecure_http:
             o->insecure_http = true;
             break;
@@ -164,6 +174,10 @@ static int parse_options(int argc, char **argv, struct options *o)
         }
     if (c.status >= 0)
         return c.status;
+    if (o->console && !o->admin)
+        o->admin = "127.0.0.1:8443";
+    if (o->admin_url_file && !o->admin)
+        return sh_cli_usage(c.shown, "--admin-url-file needs --admin or --console");
     if (!o->cert != !o->key)
         return sh_cli_usage(c.shown, "--tls-cert and --tls-key go together");
     if (o->cert && o->insecure_http)
@@ -284,20 +298,30 @@ static void print_entry(const struct sb_entry *e)
     sh_write_all(STDOUT_FILENO, line, strlen(line));
 }
 
-/* Says where it is. */
-static int announce_server(const struct options *o, const char *address, struct sh_error *err)
+/* Says where one of its addresses is. */
+static int announce_address(const struct options *o, const char *address, bool admin,
+                            struct sh_error *err)
 {
+    const char *file = admin ? o->admin_url_file : o->url_file;
     cleanup_free char *url = sh_format("http%s://%s", o->insecure_http ? "" : "s", address);
     cleanup_free char *line = sh_format("%s\n", url);
     if (o->json) {
-        print_event("serving", "url", url);
+        print_event(admin ? "administration" : "serving", "url", url);
     } else {
-        printf("serving on %s\n", url);
+        printf("%s on %s%s\n", admin ? "administration" : "serving", url,
+               admin && o->console ? "/console/" : "");
         fflush(stdout);
     }
+    return file ? sh_write_file(AT_FDCWD, file, line, strlen(line), 0644, err) : 0;
+}
+
+static int announce_server(const struct options *o, const char *const address[SH_BROKER_ADDRESSES],
+                           struct sh_error *err)
+{
+    int r = address[1] ? announce_address(o, address[1], true, err) : 0;
     if (o->simulated)
         fprintf(stderr, "shelter: warning: simulated TEEs are accepted; they protect nothing\n");
-    return o->url_file ? sh_write_file(AT_FDCWD, o->url_file, line, strlen(line), 0644, err) : 0;
+    return r ? r : announce_address(o, address[0], false, err);
 }
 
 static void free_inputs(struct inputs *in)
@@ -381,6 +405,8 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
         .token_seconds = (o->server.session_ms ? o->server.session_ms : 300000) / 1000};
     memcpy(s->judge.collateral, in->collateral, sizeof(in->collateral));
     o->server.listen = o->listen;
+    o->server.admin = o->admin;
+    o->server.console = o->console;
     o->server.dir = dir;
     o->server.insecure_http = o->insecure_http;
     o->server.tls_cert = (const char *)in->cert;
@@ -397,8 +423,9 @@ static int serve_requests(struct options *o, const char *dir, struct inputs *in,
     if (r) {
         sh_fail(err, r, "%s", why);
     } else {
+        const char *const address[] = {s->clients.address, o->admin ? s->operators.address : NULL};
         if (ready < 0)
-            r = announce_server(o, s->address, err);
+            r = announce_server(o, address, err);
         else if (write(ready, "r", 1) != 1)
             r = sh_fail(err, -EPIPE, "the broker's first process is gone");
         while (!r && !sigwait(&set, &sig) && sig == SIGHUP)
@@ -430,14 +457,17 @@ static int serve_store(struct options *o, int ready, struct sh_error *err)
     return r;
 }
 
-static int serve_shared(void *arg, const char *address, int ready, struct sh_error *err)
+static int serve_shared(void *arg, const char *const address[SH_BROKER_ADDRESSES], int ready,
+                        struct sh_error *err)
 {
     struct options o = *(struct options *)arg;
-    o.listen = address;
+    o.listen = address[0];
+    o.admin = address[1];
     return serve_store(&o, ready, err);
 }
 
-static int announce_shared(void *arg, const char *address, struct sh_error *err)
+static int announce_shared(void *arg, const char *const address[SH_BROKER_ADDRESSES],
+                           struct sh_error *err)
 {
     return announce_server(arg, address, err);
 }
@@ -449,8 +479,9 @@ int cmd_broker_serve(int argc, char **argv)
     int status = parse_options(argc, argv, &o);
     if (status >= 0)
         return status;
-    int r = o.processes ? sh_broker_processes(o.processes, o.listen, serve_shared, announce_shared,
-                                              &o, &err)
-                        : serve_store(&o, -1, &err);
+    const char *const listen[] = {o.listen, o.admin};
+    int r = o.processes
+                ? sh_broker_processes(o.processes, listen, serve_shared, announce_shared, &o, &err)
+                : serve_store(&o, -1, &err);
     return r ? sh_error_report(&err) : 0;
 }

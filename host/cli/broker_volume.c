@@ -41,34 +41,8 @@ static void print_line(const cJSON *o)
     putchar('\n');
 }
 
-static int list_volumes(struct sb_store *st, const struct wish *w, struct sh_error *err)
+static void show_volume(const cJSON *o)
 {
-    cleanup_free char *text = NULL;
-    int r = sb_volume_list(st, NULL, &text);
-    if (r)
-        return sh_fail_errno(err, r, "cannot read the broker's database");
-    if (w->json) {
-        puts(text);
-        return 0;
-    }
-    cJSON *all = cJSON_Parse(text);
-    const cJSON *o;
-    cJSON_ArrayForEach(o, all) print_line(o);
-    cJSON_Delete(all);
-    return 0;
-}
-
-static int show_volume(struct sb_store *st, const struct wish *w, struct sh_error *err)
-{
-    cleanup_free char *text = NULL;
-    int r = sh_broker_store_error(sb_volume_list(st, w->path, &text), "volume", w->path, err);
-    if (r)
-        return r;
-    if (w->json) {
-        puts(text);
-        return 0;
-    }
-    cJSON *o = cJSON_Parse(text);
     static const char *const words[] = {"path",  "memory",    "state", "second",
                                         "image", "reference", "peer"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -77,41 +51,39 @@ static int show_volume(struct sb_store *st, const struct wish *w, struct sh_erro
     print_time("opened     ", o, "opened_ms");
     print_time("\nheard      ", o, "heard_ms");
     putchar('\n');
-    cJSON_Delete(o);
-    return 0;
 }
 
-static int reset_row(struct sb_volume *v, void *arg)
+static int read_volumes(struct sh_broker *b, const struct wish *w, struct sh_error *err)
 {
-    if (!*v->memory)
-        return -ENOENT;
-    snprintf(v->memory, sizeof(v->memory), "reset");
-    v->lease[0] = 0;
+    cJSON *answer = NULL, *args = cJSON_CreateObject();
+    if (w->path)
+        cJSON_AddStringToObject(args, "path", w->path);
+    int r = sh_broker_do(b, "volumes", args, &answer, err);
+    const cJSON *all = sv_json_get(answer, w->path ? "volume" : "volumes"), *o;
+    if (r)
+        return r;
+    if (w->json) {
+        cleanup_free char *text = cJSON_PrintUnformatted(all);
+        puts(text ? text : "");
+    } else if (w->path) {
+        show_volume(all);
+    } else {
+        cJSON_ArrayForEach(o, all) print_line(o);
+    }
+    cJSON_Delete(answer);
     return 0;
 }
 
-static int set_row(struct sb_volume *v, void *arg)
-{
-    if (!*v->memory)
-        snprintf(v->memory, sizeof(v->memory), "never");
-    snprintf(v->second, sizeof(v->second), "%s", (const char *)arg);
-    return 0;
-}
-
-static int change_volume(struct sb_store *st, const struct wish *w, struct sh_error *err)
+static int change_volume(struct sh_broker *b, const struct wish *w, struct sh_error *err)
 {
     bool sets = !strcmp(w->action, "set");
-    int r = sets       ? sb_volume_change(st, w->path, set_row, (void *)(uintptr_t)w->second)
-            : w->fresh ? sb_volume_delete(st, w->path)
-                       : sb_volume_change(st, w->path, reset_row, NULL);
-    r = sh_broker_store_error(r, "volume", w->path, err);
-    return r ? r
-             : sh_broker_log_change(st,
-                                    sets ? !strcmp(w->second, "fence") ? "volume-second-fences"
-                                                                       : "volume-second-refused"
-                                    : w->fresh ? "volume-forgotten"
-                                               : "volume-reset",
-                                    w->path, NULL, NULL, err);
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "path", w->path);
+    if (sets)
+        cJSON_AddStringToObject(args, "second", w->second);
+    else
+        cJSON_AddBoolToObject(args, "new", w->fresh);
+    return sh_broker_do(b, sets ? "volume-set" : "volume-reset", args, NULL, err);
 }
 
 /* NULL, or what is wrong with what was said. */
@@ -136,23 +108,15 @@ int cmd_broker_volume(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_broker_volume, argc, argv);
     struct sh_error err = {0};
-    struct sb_store *st = NULL;
-    const char *dir_option = NULL;
+    struct sh_broker b = {0};
     struct wish w = {0};
     for (int o; (o = sh_cli_next(&c)) >= 0;)
-        switch (o) {
-        case SH_broker_volume_dir:
-            dir_option = c.value;
-            break;
-        case SH_broker_volume_json:
+        if (o == SH_broker_volume_json)
             w.json = true;
-            break;
-        case SH_broker_volume_new:
+        else if (o == SH_broker_volume_new)
             w.fresh = true;
-            break;
-        default:
+        else if (!sh_broker_option(&b, o, c.value))
             w.second = c.value;
-        }
     if (c.status >= 0)
         return c.status;
     w.action = c.args[0];
@@ -160,12 +124,10 @@ int cmd_broker_volume(int argc, char **argv)
     const char *wrong = judge_wish(&w);
     if (wrong)
         return sh_cli_usage(c.shown, "%s", wrong);
-    cleanup_free char *dir = sh_broker_dir(dir_option);
-    int r = sh_broker_open(dir, &st, &err);
+    int r = sh_broker_connect(&b, &err);
     if (!r)
-        r = !strcmp(w.action, "ls")     ? list_volumes(st, &w, &err)
-            : !strcmp(w.action, "show") ? show_volume(st, &w, &err)
-                                        : change_volume(st, &w, &err);
-    sb_store_close(st);
+        r = !strcmp(w.action, "ls") || !strcmp(w.action, "show") ? read_volumes(&b, &w, &err)
+                                                                 : change_volume(&b, &w, &err);
+    sh_broker_close(&b);
     return r ? sh_error_report(&err) : 0;
 }

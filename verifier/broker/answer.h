@@ -15,6 +15,7 @@ struct sb_route;
 struct sb_request {
     struct sb_item item; // first: in the queue of work
     struct sb_server *server;
+    struct sb_face *face;
     struct MHD_Connection *connection;
     struct sb_place *place;
     const struct sb_route *route;
@@ -30,10 +31,20 @@ struct sb_request {
     int status;
     char *text; // owned
     const char *type;
-    char cookie[160];  // Set-Cookie
+    char cookie[320];  // Set-Cookie
     const char *allow; // Allow
     const char *www_authenticate;
     bool retry_after;
+    bool wait;             // not yet: until wait_until_ms (waiting.h)
+    int64_t wait_until_ms; // monotonic
+    bool page;             // HTML: with headers that keep a browser narrow
+    bool secret;           // the answer is wiped when it was sent
+    const char *location;  // Location
+    char version[24];      // of a resource
+    char argument[200];    // "q" of a page
+    // Who asks, at the address for operators (admin_http.h)
+    struct sb_operator operator;
+    unsigned may;
 };
 
 // Sets a problem as the answer.

@@ -22,7 +22,7 @@ static void add_time(cJSON *o, const char *name, int64_t ms)
 char *sb_entry_json(const struct sb_entry *e)
 {
 #define NAME(member) #member,
-    static const char *const names[] = {SB_LOG_MEMBERS(NAME)};
+    static const char *const names[] = {SB_ENTRY_MEMBERS(NAME)};
 #undef NAME
     const char *texts[SB_ENTRY_TEXTS];
     cJSON *o = cJSON_CreateObject();

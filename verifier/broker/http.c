@@ -12,30 +12,35 @@
 #include <string.h>
 
 #define COOKIE "kbs-session-id"
+#define VERSION_HEADER "Shelter-Resource-Version"
+// Pages have one style sheet and forms, all of this address; no script at all.
+#define PAGE_POLICY                                                                                \
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "                  \
+    "frame-ancestors 'none'"
 
 enum MHD_Result sb_http_admit(void *cls, const struct sockaddr *addr, socklen_t size)
 {
-    struct sb_server *s = cls;
+    struct sb_face *f = cls;
 
-    return sb_gate_admit(&s->gate, addr, sb_clock_ms()) ? MHD_YES : MHD_NO;
+    return sb_gate_admit(&f->gate, addr, sb_clock_ms()) ? MHD_YES : MHD_NO;
 }
 
 void sb_http_connection(void *cls, struct MHD_Connection *c, void **place,
                         enum MHD_ConnectionNotificationCode what)
 {
-    struct sb_server *s = cls;
+    struct sb_face *f = cls;
     const union MHD_ConnectionInfo *fd, *addr;
 
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (*place)
-            sb_gate_close(&s->gate, *place);
+            sb_gate_close(&f->gate, *place);
         *place = NULL;
         return;
     }
     fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     addr = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     *place =
-        fd ? sb_gate_open(&s->gate, fd->connect_fd, addr ? addr->client_addr : NULL, sb_clock_ms())
+        fd ? sb_gate_open(&f->gate, fd->connect_fd, addr ? addr->client_addr : NULL, sb_clock_ms())
            : NULL;
     if (!*place && fd)
         shutdown(fd->connect_fd, SHUT_RDWR);
@@ -63,8 +68,17 @@ static enum MHD_Result send_answer(struct sb_request *r)
     add_header(m, "Allow", r->allow);
     add_header(m, "WWW-Authenticate", r->www_authenticate);
     add_header(m, "Retry-After", r->retry_after ? "1" : NULL);
-    sb_gate_until(&r->server->gate, r->place, sb_clock_ms() + SB_GATE_SEND_MS);
-    sb_metrics_count(r->server, sb_route_place(r->route), r->status);
+    add_header(m, "Location", r->location);
+    add_header(m, VERSION_HEADER, r->version);
+    if (r->page) {
+        add_header(m, "Content-Security-Policy", PAGE_POLICY);
+        add_header(m, "X-Frame-Options", "DENY");
+        add_header(m, "Referrer-Policy", "no-referrer");
+        add_header(m, "Cross-Origin-Opener-Policy", "same-origin");
+    }
+    sb_gate_until(&r->face->gate, r->place, sb_clock_ms() + SB_GATE_SEND_MS);
+    if (r->face == &r->server->clients)
+        sb_metrics_count(r->server, sb_route_place(r->route), r->status);
     sent = MHD_queue_response(r->connection, (unsigned)r->status, m);
     MHD_destroy_response(m);
     return sent;
@@ -103,7 +117,7 @@ static bool take_headers(struct sb_request *r)
 
 static size_t body_max(const struct sb_request *r)
 {
-    return r->route->body_max < r->server->body_max ? r->route->body_max : r->server->body_max;
+    return r->route->body_max < r->face->body_max ? r->route->body_max : r->face->body_max;
 }
 
 // Room for a body of this size, with a NUL behind it. False with a problem set.
@@ -113,13 +127,13 @@ static bool grow_body(struct sb_request *r, size_t size)
 
     if (size < r->body_room)
         return true;
-    if (!sb_gate_take(&r->server->gate, r->place, size + 1 - r->body_room)) {
+    if (!sb_gate_take(&r->face->gate, r->place, size + 1 - r->body_room)) {
         sb_problem(r, 503, "busy", "too many large requests at once");
         return false;
     }
     grown = realloc(r->body, size + 1);
     if (!grown) {
-        sb_gate_give(&r->server->gate, size + 1 - r->body_room);
+        sb_gate_give(&r->face->gate, size + 1 - r->body_room);
         sb_problem(r, 503, "busy", "out of memory");
         return false;
     }
@@ -144,7 +158,7 @@ static void judge_head(struct sb_request *r, const char *url, const char *method
         return;
     }
     memcpy(r->url, url, strlen(url) + 1);
-    r->route = sb_route_find(method, r->url, &r->rest, &r->allow);
+    r->route = sb_route_find(r->face->routes, method, r->url, &r->rest, &r->allow);
     if (!r->route)
         sb_problem(r, r->allow ? 405 : 404, r->allow ? "method" : "no-such-endpoint",
                    r->allow ? "this endpoint has another method" : "there is no such endpoint");
@@ -152,11 +166,11 @@ static void judge_head(struct sb_request *r, const char *url, const char *method
         sb_problem(r, 413, "too-large", "the request's body is too large for this endpoint");
     else if (!take_headers(r))
         sb_problem(r, 413, "too-large", "the token is too large");
-    else if (size)
+    else if ((!r->route->enter || r->route->enter(r)) && size)
         grow_body(r, size);
 }
 
-static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection *c, const char *url,
+static enum MHD_Result begin_request(struct sb_face *f, struct MHD_Connection *c, const char *url,
                                      const char *method, void **request)
 {
     const union MHD_ConnectionInfo *info =
@@ -167,11 +181,12 @@ static enum MHD_Result begin_request(struct sb_server *s, struct MHD_Connection 
     if (!r)
         return MHD_NO;
     *request = r;
-    r->server = s;
+    r->face = f;
+    r->server = f->server;
     r->connection = c;
     r->place = place;
     name_peer(r);
-    sb_gate_until(&s->gate, place, sb_clock_ms() + SB_GATE_BODY_MS);
+    sb_gate_until(&f->gate, place, sb_clock_ms() + SB_GATE_BODY_MS);
     judge_head(r, url, method);
     return r->status ? send_answer(r) : MHD_YES;
 }
@@ -195,22 +210,24 @@ static void run_item(struct sb_item *item)
     struct MHD_Connection *c = r->connection;
 
     r->route->act(r, r->rest);
-    MHD_resume_connection(c);
+    if (!r->wait || !sb_waiting_add(&r->server->waiting, r))
+        MHD_resume_connection(c);
 }
 
 static enum MHD_Result start_work(struct sb_request *r)
 {
     struct sb_server *s = r->server;
 
-    sb_gate_finished(&s->gate, r->place);
+    sb_gate_finished(&r->face->gate, r->place);
     if (r->route->at_once) {
         r->route->act(r, r->rest);
         return send_answer(r);
     }
-    r->item = (struct sb_item){.peer = r->peer_id,
-                               .known = sb_session_of_peer(&s->sessions, r->peer_id),
-                               .large = r->route->large,
-                               .run = run_item};
+    r->item =
+        (struct sb_item){.peer = r->peer_id,
+                         .known = r->face->known || sb_session_of_peer(&s->sessions, r->peer_id),
+                         .large = r->route->large,
+                         .run = run_item};
     MHD_suspend_connection(r->connection);
     if (!sb_work_put(&s->work, &r->item)) {
         sb_problem(r, 503, "stopping", "the broker stops");
@@ -245,11 +262,13 @@ void sb_http_completed(void *cls, struct MHD_Connection *c, void **request,
 
     if (!r)
         return;
-    sb_gate_until(&r->server->gate, r->place, sb_clock_ms() + SB_GATE_IDLE_MS);
+    sb_gate_until(&r->face->gate, r->place, sb_clock_ms() + SB_GATE_IDLE_MS);
     if (r->body_room)
-        sb_gate_give(&r->server->gate, r->body_room);
+        sb_gate_give(&r->face->gate, r->body_room);
     free(r->body);
     free(r->bearer);
+    if (r->text && r->secret)
+        OPENSSL_cleanse(r->text, strlen(r->text));
     free(r->text);
     free(r);
     *request = NULL;

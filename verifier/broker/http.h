@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the HTTP library calls. cls is the struct sb_server.
+// What the HTTP library calls. cls is the struct sb_face.
 #ifndef VERIFIER_BROKER_HTTP_H
 #define VERIFIER_BROKER_HTTP_H
 

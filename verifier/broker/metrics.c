@@ -56,10 +56,10 @@ char *sb_metrics_text(struct sb_server *s, const char *(*route_path)(int place))
 
     if (!out)
         return NULL;
-    pthread_mutex_lock(&s->gate.lock);
-    connections = s->gate.count;
-    bodies = s->gate.body_size;
-    pthread_mutex_unlock(&s->gate.lock);
+    pthread_mutex_lock(&s->clients.gate.lock);
+    connections = s->clients.gate.count;
+    bodies = s->clients.gate.body_size;
+    pthread_mutex_unlock(&s->clients.gate.lock);
     pthread_mutex_lock(&s->sessions.lock);
     sessions = s->sessions.count;
     pthread_mutex_unlock(&s->sessions.lock);

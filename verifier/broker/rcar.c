@@ -184,8 +184,14 @@ static void send_resource(struct sb_request *r, const char *path, const cJSON *p
     const cJSON *jwk = sv_json_get(payload, "tee-pubkey");
     uint8_t *data = NULL;
     size_t size = 0;
+    int64_t version = 0;
     char *jwe = NULL;
-    int rc = sb_give_resource(r->server->store, path, &data, &size);
+    int rc;
+
+    // First: what is given may be newer than its number says, never older.
+    if (!sb_resource_version(r->server->store, path, &version))
+        snprintf(r->version, sizeof(r->version), "%lld", (long long)version);
+    rc = sb_give_resource(r->server->store, path, &data, &size);
 
     if (rc == -ENOENT) {
         out->status = 404;

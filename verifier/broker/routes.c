@@ -42,19 +42,21 @@ static void serve_metrics(struct sb_request *r, const char *rest)
         r->type = "text/plain; version=0.0.4";
 }
 
-static const struct sb_route routes[] = {
-    {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth},
-    {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest},
-    {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource},
-    {"POST", "/kbs/v0/volume/open/", 4096, false, false, sb_volume_open},
-    {"POST", "/kbs/v0/volume/advance/", 4096, false, false, sb_volume_advance},
-    {"POST", "/kbs/v0/identity", SB_IDENTITY_BODY_MAX, false, false, sb_identity_issue},
-    {"GET", "/kbs/v0/identity/ca", 0, false, false, sb_identity_ca},
-    {"GET", "/kbs/v0/identity/crl", 0, false, false, sb_identity_crl},
-    {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks},
-    {"GET", "/healthz", 0, true, false, serve_health},
-    {"GET", "/readyz", 0, false, false, serve_ready},
-    {"GET", "/metrics", 0, true, false, serve_metrics},
+const struct sb_route sb_client_routes[] = {
+    {"POST", "/kbs/v0/auth", 4096, false, false, sb_auth, NULL},
+    {"POST", "/kbs/v0/attest", SB_BODY_LARGE, false, true, sb_attest, NULL},
+    {"GET", "/kbs/v0/resource/", 0, false, false, sb_resource, NULL},
+    {"GET", "/kbs/v0/version/", 0, false, false, sb_version, NULL},
+    {"POST", "/kbs/v0/volume/open/", 4096, false, false, sb_volume_open, NULL},
+    {"POST", "/kbs/v0/volume/advance/", 4096, false, false, sb_volume_advance, NULL},
+    {"POST", "/kbs/v0/identity", SB_IDENTITY_BODY_MAX, false, false, sb_identity_issue, NULL},
+    {"GET", "/kbs/v0/identity/ca", 0, false, false, sb_identity_ca, NULL},
+    {"GET", "/kbs/v0/identity/crl", 0, false, false, sb_identity_crl, NULL},
+    {"GET", "/.well-known/jwks.json", 0, true, false, serve_jwks, NULL},
+    {"GET", "/healthz", 0, true, false, serve_health, NULL},
+    {"GET", "/readyz", 0, false, false, serve_ready, NULL},
+    {"GET", "/metrics", 0, true, false, serve_metrics, NULL},
+    {NULL, NULL, 0, false, false, NULL, NULL},
 };
 
 static bool path_matches(const struct sb_route *r, const char *url)
@@ -64,11 +66,13 @@ static bool path_matches(const struct sb_route *r, const char *url)
     return r->path[n - 1] == '/' ? !strncmp(url, r->path, n) : !strcmp(url, r->path);
 }
 
-const struct sb_route *sb_route_find(const char *method, const char *url, const char **rest,
-                                     const char **allow)
+#define COUNT (sizeof(sb_client_routes) / sizeof(sb_client_routes[0]) - 1)
+
+const struct sb_route *sb_route_find(const struct sb_route *routes, const char *method,
+                                     const char *url, const char **rest, const char **allow)
 {
     *allow = NULL;
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+    for (size_t i = 0; routes[i].method; i++) {
         if (!path_matches(&routes[i], url))
             continue;
         if (!strcmp(method, routes[i].method)) {
@@ -82,11 +86,10 @@ const struct sb_route *sb_route_find(const char *method, const char *url, const 
 
 int sb_route_place(const struct sb_route *r)
 {
-    return r ? (int)(r - routes) : -1;
+    return r ? (int)(r - sb_client_routes) : -1;
 }
 
 const char *sb_route_path(int place)
 {
-    return place >= 0 && (size_t)place < sizeof(routes) / sizeof(routes[0]) ? routes[place].path
-                                                                            : NULL;
+    return place >= 0 && (size_t)place < COUNT ? sb_client_routes[place].path : NULL;
 }

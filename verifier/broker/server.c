@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting and stopping: address, TLS, threads, limits of connections.
 #include "verifier/broker/server.h"
+#include "verifier/broker/admin_http.h"
 #include "verifier/broker/clock.h"
 #include "verifier/broker/http.h"
 #include "verifier/broker/jose.h"
+#include "verifier/broker/routes.h"
 
 #include "lib/number.h"
 
@@ -115,9 +117,10 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
     return strlen(text);
 }
 
-static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sockaddr_storage *a,
+static struct MHD_Daemon *start_daemon(struct sb_face *f, const struct sockaddr_storage *a,
                                        const char *key, const char *cert)
 {
+    struct sb_server *s = f->server;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
                      (a->ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     struct MHD_OptionItem tls[] = {
@@ -134,9 +137,9 @@ static struct MHD_Daemon *start_daemon(struct sb_server *s, const struct sockadd
 
     // The library's own limit is split among its threads: it is wide enough for all in each.
     return MHD_start_daemon(
-        s->tls ? flags | MHD_USE_TLS : flags, 0, sb_http_admit, s, sb_http_handle, s,
-        MHD_OPTION_NOTIFY_COMPLETED, sb_http_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-        sb_http_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        s->tls ? flags | MHD_USE_TLS : flags, 0, sb_http_admit, f, sb_http_handle, f,
+        MHD_OPTION_NOTIFY_COMPLETED, sb_http_completed, f, MHD_OPTION_NOTIFY_CONNECTION,
+        sb_http_connection, f, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_SOCK_ADDR, a, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(EVENT_THREADS * (SB_CONNECTIONS + 64)), MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)EVENT_THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
@@ -174,7 +177,7 @@ static char *make_jwks(struct sb_server *s)
     return text;
 }
 
-// Writes refusals down once a second.
+// Once a second: writes refusals down, and looks for what others wait for.
 static void *keep(void *arg)
 {
     struct sb_server *s = arg;
@@ -188,6 +191,7 @@ static void *keep(void *arg)
         pthread_cond_timedwait(&s->keeper_wake, &s->keeper_lock, &t);
         pthread_mutex_unlock(&s->keeper_lock);
         sb_log_flush(s->store);
+        sb_waiting_look(s, sb_clock_ms());
         pthread_mutex_lock(&s->keeper_lock);
     }
     pthread_mutex_unlock(&s->keeper_lock);
@@ -232,22 +236,37 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
     sb_sessions_init(&s->sessions, sessions, SB_SESSIONS_SIZE,
                      o->session_ms ? o->session_ms : 300000);
     sb_leases_init(&s->leases);
+    sb_waiting_init(&s->waiting);
     sb_fetches_init(&s->fetches);
     sb_fetches_bind(&s->fetches, &s->judge.fetch);
     s->judge.fetches = &s->fetches;
     s->jwks = make_jwks(s);
+    s->clients.routes = sb_client_routes;
+    s->clients.body_max = o->body_max ? o->body_max : SB_BODY_MAX;
+    s->operators.routes = sb_operator_routes;
+    s->operators.body_max = SIZE_MAX;
+    s->operators.known = true;
+    s->clients.server = s->operators.server = s;
+    s->console = o->console;
     if (!rc)
-        rc = sb_gate_start(&s->gate, SB_CONNECTIONS, SB_RESERVED_CONNECTIONS, SB_PEER_CONNECTIONS,
-                           SB_BODIES, CONNECTS_PER_REQUEST * o->rate, &s->sessions);
+        rc = sb_store_boot_key(s->store, "console", s->console_key);
+    if (!rc)
+        rc = sb_gate_start(&s->clients.gate, SB_CONNECTIONS, SB_RESERVED_CONNECTIONS,
+                           SB_PEER_CONNECTIONS, SB_BODIES, CONNECTS_PER_REQUEST * o->rate,
+                           &s->sessions);
+    if (!rc && o->admin)
+        rc = sb_gate_start(&s->operators.gate, SB_ADMIN_CONNECTIONS, 0, SB_ADMIN_PEER_CONNECTIONS,
+                           SB_ADMIN_BODIES, CONNECTS_PER_REQUEST * o->rate, &s->sessions);
     if (!rc)
         rc = sb_work_start(&s->work);
     return rc ? rc : start_keeper(s);
 }
 
 // Starts to listen. 0 or -errno.
-static int listen_on(struct sb_server *s, const struct sb_options *o,
+static int listen_on(struct sb_face *f, const struct sb_options *o,
                      const struct sockaddr_storage *a)
 {
+    struct sb_server *s = f->server;
     char *key = NULL, *cert = NULL;
     int rc;
 
@@ -256,8 +275,11 @@ static int listen_on(struct sb_server *s, const struct sb_options *o,
         cert = own_certificate(s, o->listen);
     }
     errno = 0;
-    s->daemon = start_daemon(s, a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
-    rc = s->daemon ? 0 : errno ? -errno : -EIO;
+    f->daemon = start_daemon(f, a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
+    rc = f->daemon ? 0 : errno ? -errno : -EIO;
+    if (!rc)
+        print_address(f->address, a,
+                      MHD_get_daemon_info(f->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     if (key)
         OPENSSL_cleanse(key, strlen(key));
     free(key);
@@ -265,20 +287,31 @@ static int listen_on(struct sb_server *s, const struct sb_options *o,
     return rc;
 }
 
-int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size)
+// An address, and whether plain HTTP may be there.
+static int judge_address(const char *text, const struct sb_options *o, struct sockaddr_storage *a,
+                         char *why, size_t why_size)
 {
-    struct sockaddr_storage a;
-    int rc;
-
-    if (!parse_address(o->listen, &a))
-        return refuse_address(o->listen, why, why_size);
-    if (o->insecure_http && !is_loopback(&a)) {
-        snprintf(why, why_size, "plain HTTP is for loopback only; %s is not", o->listen);
+    if (!parse_address(text, a))
+        return refuse_address(text, why, why_size);
+    if (o->insecure_http && !is_loopback(a)) {
+        snprintf(why, why_size, "plain HTTP is for loopback only; %s is not", text);
         return -EPERM;
     }
+    return 0;
+}
+
+int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size)
+{
+    struct sockaddr_storage a, admin;
+    const char *at = o->listen;
+    int rc = judge_address(o->listen, o, &a, why, why_size);
+
+    if (!rc && o->admin)
+        rc = judge_address(o->admin, o, &admin, why, why_size);
+    if (rc)
+        return rc;
     s->tls = !o->insecure_http;
     s->shared = o->shared;
-    s->body_max = o->body_max ? o->body_max : SB_BODY_MAX;
     s->last_now = sb_log_last_time(s->store); // a clock set back since makes nothing valid again
     rc = o->dir ? sb_log_reserve(s->store, o->dir, SB_LOG_RESERVE) : 0;
     if (rc) {
@@ -292,15 +325,17 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         sb_server_stop(s);
         return rc;
     }
-    rc = listen_on(s, o, &a);
+    rc = listen_on(&s->clients, o, &a);
+    if (!rc && o->admin) {
+        at = o->admin;
+        rc = listen_on(&s->operators, o, &admin);
+    }
     if (rc) {
-        snprintf(why, why_size, "cannot serve on %s: %s", o->listen,
+        snprintf(why, why_size, "cannot serve on %s: %s", at,
                  rc == -EIO ? "certificate or key do not fit" : strerror(-rc));
         sb_server_stop(s);
-        return rc;
     }
-    print_address(s->address, &a, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
-    return 0;
+    return rc;
 }
 
 void sb_server_reload(struct sb_server *s, const struct sb_judge *fresh)
@@ -318,14 +353,21 @@ void sb_server_stop(struct sb_server *s)
 {
     // First no new connections, then what is queued is answered, then the library ends: it must
     // find no suspended connection.
-    MHD_socket listening = s->daemon ? MHD_quiesce_daemon(s->daemon) : MHD_INVALID_SOCKET;
+    struct sb_face *const faces[] = {&s->clients, &s->operators};
+    MHD_socket listening[2];
 
+    for (int i = 0; i < 2; i++)
+        listening[i] = faces[i]->daemon ? MHD_quiesce_daemon(faces[i]->daemon) : MHD_INVALID_SOCKET;
+    sb_waiting_stop(s);
     sb_work_stop(&s->work);
-    if (s->daemon)
-        MHD_stop_daemon(s->daemon);
-    if (listening != MHD_INVALID_SOCKET)
-        close(listening);
-    sb_gate_stop(&s->gate);
+    for (int i = 0; i < 2; i++) {
+        if (faces[i]->daemon)
+            MHD_stop_daemon(faces[i]->daemon);
+        if (listening[i] != MHD_INVALID_SOCKET)
+            close(listening[i]);
+        if (faces[i]->gate.max)
+            sb_gate_stop(&faces[i]->gate);
+    }
     if (s->keeping) {
         pthread_mutex_lock(&s->keeper_lock);
         s->stop = true;
@@ -337,5 +379,6 @@ void sb_server_stop(struct sb_server *s)
     sb_sessions_free(&s->sessions);
     sb_leases_free(&s->leases);
     sb_references_free(&s->judge.references);
+    OPENSSL_cleanse(s->console_key, sizeof(s->console_key));
     free(s->jwks);
 }

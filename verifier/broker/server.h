@@ -4,12 +4,18 @@
 //   POST /kbs/v0/auth                       -> challenge and cookie
 //   POST /kbs/v0/attest                     -> token
 //   GET  /kbs/v0/resource/REPO/TYPE/TAG     -> JWE, for a cookie or a bearer token
+//   GET  /kbs/v0/version/REPO/TYPE/TAG      -> its number; with ?after=N once it is another
 //   POST /kbs/v0/volume/open/...            -> JWE with a volume's key and its last state
 //   POST /kbs/v0/volume/advance/...         -> the state is another one from now on
 //   POST /kbs/v0/identity                   -> a certificate for a workload's key
 //   GET  /kbs/v0/identity/ca, crl           -> who signs them; what is revoked
 //   GET  /.well-known/jwks.json             -> the key that signs tokens
 //   GET  /healthz, /readyz; /metrics on loopback
+//
+// and, at an address of its own where it has one, for operators (admin_http.h):
+//
+//   POST /admin/v0/OPERATION                -> what it says, as JSON
+//   GET, POST /console/...                  -> pages
 //
 // Errors are RFC 9457 problems (application/problem+json) with `type`, `title`, `status` and
 // `detail`. Attacks expected here: anyone may connect and send anything, slowly, on many
@@ -34,6 +40,7 @@
 #include "verifier/broker/limit.h"
 #include "verifier/broker/metrics.h"
 #include "verifier/broker/volume.h"
+#include "verifier/broker/waiting.h"
 #include "verifier/broker/work.h"
 
 struct MHD_Daemon;
@@ -47,7 +54,13 @@ struct MHD_Daemon;
 #define SB_SESSIONS_SIZE (16u << 20)
 #define SB_LOG_RESERVE (8u << 20)
 
+#define SB_ADMIN_CONNECTIONS 64
+#define SB_ADMIN_PEER_CONNECTIONS 16
+#define SB_ADMIN_BODIES (16u << 20)
+
 struct sb_options {
+    const char *admin;  // where operators come, as `listen`; NULL: nowhere
+    bool console;       // with pages for a browser there
     const char *listen; // "ADDR:PORT", "[ADDR]:PORT"; port 0 takes a free one
     bool insecure_http; // plain HTTP; only on a loopback address
     const char *tls_cert,
@@ -60,23 +73,34 @@ struct sb_options {
     const char *dir;              // of the store: space for the audit log is kept there; NULL: none
 };
 
+// One address, with what it answers. Operators have connections, memory and endpoints of their own:
+// a flood at the clients' address does not keep them out.
+struct sb_face {
+    struct sb_server *server;
+    struct sb_gate gate;
+    const struct sb_route *routes; // ends with one without a method
+    size_t body_max;
+    bool known; // whoever has shown who they are at the door is served as one who attested
+    struct MHD_Daemon *daemon;
+    char address[80]; // "127.0.0.1:8080", as it listens
+};
+
 struct sb_server {
+    struct sb_face clients, operators;
     struct sb_judge judge;
     struct sb_store *store;
     struct sb_challenges challenges;
     struct sb_sessions sessions;
     struct sb_limit limit;
-    struct sb_gate gate;
     struct sb_work work;
     struct sb_fetches fetches;
     struct sb_metrics metrics;
     struct sb_leases leases;
-    struct MHD_Daemon *daemon;
-    bool tls, shared;
+    struct sb_waiting waiting;
+    bool tls, shared, console;
     unsigned session_max;
-    size_t body_max;
     char *jwks;
-    char address[80]; // "127.0.0.1:8080", as it listens
+    uint8_t console_key[32]; // of the cookies of pages (console.c)
     int64_t last_now;
     pthread_t keeper; // writes refusals down
     pthread_mutex_t keeper_lock;

@@ -164,3 +164,16 @@ bool sb_session_of_peer(struct sb_sessions *s, uint64_t peer)
     pthread_mutex_unlock(&s->lock);
     return known;
 }
+
+void sb_sessions_each(struct sb_sessions *s, int64_t now_ms,
+                      void (*each)(const char *id, const char *payload, int64_t until_ms,
+                                   void *arg),
+                      void *arg)
+{
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < SB_SESSION_BUCKETS; i++)
+        for (struct sb_session *e = s->bucket[i]; e; e = e->next)
+            if (e->until_ms > now_ms)
+                each(e->id, e->payload, e->until_ms, arg);
+    pthread_mutex_unlock(&s->lock);
+}

@@ -37,6 +37,11 @@ int sb_session_put(struct sb_sessions *s, const char *id, const char *payload, u
                    int64_t now_ms);
 // The payload (malloc'd), or NULL: no such session, or out of memory.
 char *sb_session_payload(struct sb_sessions *s, const char *id, int64_t now_ms);
+// Calls `each` for those that live, with the lock held.
+void sb_sessions_each(struct sb_sessions *s, int64_t now_ms,
+                      void (*each)(const char *id, const char *payload, int64_t until_ms,
+                                   void *arg),
+                      void *arg);
 // Whether a session of this peer (or one that shares its counter) is there.
 bool sb_session_of_peer(struct sb_sessions *s, uint64_t peer);
 

@@ -23,6 +23,10 @@ static int check_all(struct sb_store *st, char *why, size_t why_size)
         "SELECT 'policy of ' || path FROM policy WHERE mac IS NOT " SB_MAC_POLICY " LIMIT 1",
         "SELECT 'certificate ' || serial FROM certificate WHERE mac IS NOT " SB_MAC_CERTIFICATE
         " LIMIT 1",
+        "SELECT 'operator ' || name FROM admin WHERE mac IS NOT " SB_MAC_ADMIN " LIMIT 1",
+        "SELECT 'proposal ' || name FROM proposal WHERE mac IS NOT " SB_MAC_PROPOSAL " LIMIT 1",
+        "SELECT 'approval of ' || name FROM approval WHERE mac IS NOT " SB_MAC_APPROVAL " LIMIT 1",
+        "SELECT 'version of ' || path FROM version WHERE mac IS NOT " SB_MAC_VERSION " LIMIT 1",
         "SELECT 'volume ' || path FROM volume WHERE mac IS NOT " SB_MAC_VOLUME " LIMIT 1",
     };
     char *text = NULL;

@@ -63,6 +63,9 @@ bool sb_identity_ok(const char *id);
 // -EEXIST where there is one and `replace` is false: nothing that exists is changed silently.
 int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
                     bool replace);
+// How often a resource of this path was written: 1 the first time, one more with each later one,
+// also where it was deleted between. -ENOENT: there is no such resource now.
+int sb_resource_version(struct sb_store *st, const char *path, int64_t *n);
 // data is malloc'd.
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 int sb_resource_delete(struct sb_store *st, const char *path);
@@ -95,8 +98,42 @@ int sb_policy_put(struct sb_store *st, const char *path, const char *json);
 int sb_policy_get(struct sb_store *st, const char *path, char **text);
 int sb_policy_delete(struct sb_store *st, const char *path);
 
-// Lists as JSON arrays (malloc'd): resources and policies without contents; references with rules.
+// Lists as JSON arrays (malloc'd): resources (with their versions) and policies without contents;
+// references and proposals with rules, and who proposed and approved them.
 int sb_store_list(struct sb_store *st, char **json);
+
+// --- Operators over the network (admin.h) ---
+
+#define SB_OPERATOR_NAME_MAX 64
+struct sb_operator {
+    char name[SB_OPERATOR_NAME_MAX + 1], role[12];
+    int64_t ends; // seconds; 0: never
+};
+// digest: SHA-256 of the credential, hexadecimal; the credential itself is nowhere. -EEXIST: the
+// name is taken.
+int sb_operator_add(struct sb_store *st, const struct sb_operator *o, const char *digest);
+// By name, or by the credential's digest; `digest` (65 bytes, may be NULL) gets that. -ENOENT:
+// none, or it has ended.
+int sb_operator_find(struct sb_store *st, const char *name_or_digest, int64_t now,
+                     struct sb_operator *out, char *digest);
+int sb_operator_remove(struct sb_store *st, const char *name);
+// As a JSON array (malloc'd).
+int sb_operator_list(struct sb_store *st, char **json);
+
+// A reference that somebody else is to approve: no reference before that. Another one of this name
+// is replaced.
+int sb_proposal_put(struct sb_store *st, const struct sb_reference *r, const char *who);
+// who: malloc'd as r's members; sb_proposal_free.
+struct sb_proposal {
+    struct sb_reference reference;
+    char *who;
+};
+int sb_proposal_get(struct sb_store *st, const char *name, struct sb_proposal *out);
+void sb_proposal_free(struct sb_proposal *p);
+int sb_proposal_delete(struct sb_store *st, const char *name);
+// Makes it a reference, in place of one of its name, in one step, where it is still the one of this
+// digest (sb_reference_digest): else -EBUSY.
+int sb_proposal_approve(struct sb_store *st, const char *name, const char *digest, const char *who);
 
 // --- Volumes: what was acknowledged of each, and who holds it ---
 
@@ -160,6 +197,10 @@ int sb_log_add_session(struct sb_store *st, const struct sb_entry *e,
                        const struct sb_session_row *row);
 // The payload of a live session (malloc'd). -ENOENT.
 int sb_session_find(struct sb_store *st, const char *id, int64_t now_ms, char **payload);
+// Calls `each` for the live ones, of whichever process.
+int sb_session_each(struct sb_store *st, int64_t now_ms,
+                    void (*each)(const char *id, const char *payload, int64_t until_ms, void *arg),
+                    void *arg);
 // A key for this purpose and this boot of the machine, the same in all processes.
 int sb_store_boot_key(struct sb_store *st, const char *purpose, uint8_t out[32]);
 
@@ -186,7 +227,23 @@ struct sb_entry {
     int64_t count, last_ms; // so many equal ones, the last at; 0 in the chain
 };
 #define SB_ENTRY_TEXTS 12
+// Its texts, in the order of the database's columns.
+#define SB_ENTRY_MEMBERS(X)                                                                        \
+    X(event)                                                                                       \
+    X(outcome)                                                                                     \
+    X(code)                                                                                        \
+    X(detail)                                                                                      \
+    X(peer)                                                                                        \
+    X(session)                                                                                     \
+    X(tee)                                                                                         \
+    X(image)                                                                                       \
+    X(reference)                                                                                   \
+    X(measurement)                                                                                 \
+    X(evidence)                                                                                    \
+    X(resource)
 
+// Those texts ("" where it has none).
+void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
 // As one JSON object (malloc'd), or NULL.
 char *sb_entry_json(const struct sb_entry *e);
 // From now on each entry is told once it is written: one of the chain at once, refusals of a second

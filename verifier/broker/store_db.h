@@ -4,6 +4,7 @@
 #define VERIFIER_BROKER_STORE_DB_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <sqlite3.h>
 
@@ -16,8 +17,9 @@ struct sb_store {
     sqlite3 *db;
     pthread_mutex_t lock; // of db
     EVP_PKEY *key, *token_key, *ca_key;
-    uint8_t mac_key[32];   // of the rows' MACs, from the key
-    bool sealed, unlocked; // resources are encrypted; their key is known
+    uint8_t mac_key[32];    // of the rows' MACs, from the key
+    _Atomic int64_t writes; // of ours that change what is given (sb_store_version)
+    bool sealed, unlocked;  // resources are encrypted; their key is known
     uint8_t seal_key[32];
     // The audit log's group commit
     pthread_mutex_t log_lock;
@@ -40,6 +42,10 @@ struct sb_store {
 #define SB_MAC_REFERENCE "sb_mac('reference', name, image, launch, changed, json)"
 #define SB_MAC_POLICY "sb_mac('policy', path, changed, json)"
 #define SB_MAC_SESSION "sb_mac('session', id, boot, until_ms, payload)"
+#define SB_MAC_ADMIN "sb_mac('admin', name, role, digest, ends, changed)"
+#define SB_MAC_PROPOSAL "sb_mac('proposal', name, image, json, launch, who, changed)"
+#define SB_MAC_APPROVAL "sb_mac('approval', name, image, proposer, who, changed)"
+#define SB_MAC_VERSION "sb_mac('version', path, n)"
 #define SB_CERTIFICATE_COLUMNS "serial, id, image, reference, peer, issued, ends, revoked"
 #define SB_MAC_CERTIFICATE "sb_mac('certificate', " SB_CERTIFICATE_COLUMNS ")"
 #define SB_VOLUME_COLUMNS                                                                          \
@@ -48,20 +54,6 @@ struct sb_store {
 #define SB_LOG_COLUMNS                                                                             \
     "event, outcome, code, detail, peer, session, tee, image, reference, measurement, evidence,"   \
     " resource"
-// The same as members of struct sb_entry, in the same order.
-#define SB_LOG_MEMBERS(X)                                                                          \
-    X(event)                                                                                       \
-    X(outcome)                                                                                     \
-    X(code)                                                                                        \
-    X(detail)                                                                                      \
-    X(peer)                                                                                        \
-    X(session)                                                                                     \
-    X(tee)                                                                                         \
-    X(image)                                                                                       \
-    X(reference)                                                                                   \
-    X(measurement)                                                                                 \
-    X(evidence)                                                                                    \
-    X(resource)
 #define SB_MAC_LOG "sb_mac('log', time_ms, " SB_LOG_COLUMNS ")"
 
 #define SB_MAC_REFUSAL "sb_mac('refusal', known, time_ms, last_ms, count, " SB_LOG_COLUMNS ")"
@@ -88,8 +80,7 @@ int sb_mac_init(struct sb_store *st);
 // was used. A code of SQLite; *used: it was.
 int sb_session_insert(struct sb_store *st, const struct sb_session_row *row, bool *used);
 
-// The texts of an entry in the order of SB_LOG_COLUMNS ("" where it has none), and back.
-void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS]);
+// The texts of sb_entry_texts, back into an entry.
 void sb_entry_set_texts(struct sb_entry *e, const char *const t[SB_ENTRY_TEXTS]);
 // Gives them to a statement's parameters from `first` on. A code of SQLite.
 int sb_entry_bind(sqlite3_stmt *stmt, int first, const char *const t[SB_ENTRY_TEXTS]);
@@ -109,6 +100,10 @@ int sb_seal(struct sb_store *st, const char *path, const void *data, size_t size
 int sb_unseal(struct sb_store *st, const char *path, uint8_t **data, size_t *size);
 
 int sb_errno(int sqlite_code);
+// With the lock held: a transaction, and its end: COMMIT where rc is SQLITE_OK, else ROLLBACK. A
+// code of SQLite.
+int sb_begin(struct sb_store *st);
+int sb_end(struct sb_store *st, int rc);
 // Runs one statement with text parameters (NULL-terminated list) and no rows. 0 or -errno; *changed
 // (may be NULL) gets the number of rows. Takes the lock.
 int sb_run(struct sb_store *st, int *changed, const char *sql, ...) __attribute__((sentinel));

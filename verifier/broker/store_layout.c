@@ -25,7 +25,7 @@ static const char *const steps[] = {
     "ALTER TABLE resource ADD COLUMN mac BLOB; ALTER TABLE reference ADD COLUMN mac BLOB;"
     "ALTER TABLE policy ADD COLUMN mac BLOB; ALTER TABLE log ADD COLUMN mac BLOB;",
 };
-#define LAYOUT 6
+#define LAYOUT 7
 #define STEP_COUNT ((int)(sizeof(steps) / sizeof(steps[0])))
 
 static int user_version(sqlite3 *db, int *version)
@@ -112,6 +112,19 @@ static const char make_identities[] =
     " revoked INTEGER NOT NULL, mac BLOB) STRICT;"
     "PRAGMA user_version = 6";
 
+// Layout 6 to 7: operators over the network, proposals and approvals of references, numbers of
+// resources' versions.
+static const char make_operators[] =
+    "CREATE TABLE admin(name TEXT PRIMARY KEY, role TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,"
+    " ends INTEGER NOT NULL, changed INTEGER NOT NULL, mac BLOB) STRICT;"
+    "CREATE TABLE proposal(name TEXT PRIMARY KEY, image TEXT NOT NULL, json TEXT NOT NULL,"
+    " launch TEXT NOT NULL, who TEXT NOT NULL, changed INTEGER NOT NULL, mac BLOB) STRICT;"
+    "CREATE TABLE approval(name TEXT PRIMARY KEY, image TEXT NOT NULL, proposer TEXT NOT NULL,"
+    " who TEXT NOT NULL, changed INTEGER NOT NULL, mac BLOB) STRICT;"
+    "CREATE TABLE version(path TEXT PRIMARY KEY, n INTEGER NOT NULL, mac BLOB) STRICT;"
+    "INSERT INTO version(path, n, mac) SELECT path, 1, sb_mac('version', path, 1) FROM resource;"
+    "PRAGMA user_version = 7";
+
 int sb_store_make_key(struct sb_store *st, const char *name)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -180,10 +193,12 @@ static int upgrade_from(struct sb_store *st, int version)
         rc = make_log_chain(st);
     if (!rc && version < 5)
         rc = sb_errno(sqlite3_exec(st->db, make_volumes, NULL, NULL, NULL));
-    if (!rc && version < LAYOUT)
+    if (!rc && version < 6)
         rc = sb_errno(sqlite3_exec(st->db, make_identities, NULL, NULL, NULL));
-    if (!rc && version < LAYOUT)
+    if (!rc && version < 6)
         rc = sb_store_make_key(st, "ca-key");
+    if (!rc && version < LAYOUT)
+        rc = sb_errno(sqlite3_exec(st->db, make_operators, NULL, NULL, NULL));
     return rc;
 }
 

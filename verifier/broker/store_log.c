@@ -22,14 +22,14 @@ struct sb_pending {
 void sb_entry_texts(const struct sb_entry *e, const char *t[SB_ENTRY_TEXTS])
 {
 #define TEXT(member) *t++ = e->member ? e->member : "";
-    SB_LOG_MEMBERS(TEXT)
+    SB_ENTRY_MEMBERS(TEXT)
 #undef TEXT
 }
 
 void sb_entry_set_texts(struct sb_entry *e, const char *const t[SB_ENTRY_TEXTS])
 {
 #define TEXT(member) e->member = *t++;
-    SB_LOG_MEMBERS(TEXT)
+    SB_ENTRY_MEMBERS(TEXT)
 #undef TEXT
 }
 
@@ -51,7 +51,7 @@ int sb_insert_all(struct sb_store *st, const char *sql,
     int rc;
 
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    rc = sb_begin(st);
     if (rc == SQLITE_OK && before)
         rc = before(st, arg);
     if (rc == SQLITE_OK)
@@ -64,10 +64,7 @@ int sb_insert_all(struct sb_store *st, const char *sql,
     sqlite3_finalize(stmt);
     if (rc == SQLITE_OK)
         rc = after(st);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
-        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    rc = sb_end(st, rc);
     pthread_mutex_unlock(&st->lock);
     return sb_errno(rc);
 }

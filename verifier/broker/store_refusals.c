@@ -31,7 +31,7 @@ static void fill_note(struct note *n, const struct sb_entry *e, bool known)
 {
     *n = (struct note){.time_ms = e->time_ms, .known = known};
 #define TEXT(member) snprintf(n->member, sizeof(n->member), "%s", e->member);
-    SB_LOG_MEMBERS(TEXT)
+    SB_ENTRY_MEMBERS(TEXT)
 #undef TEXT
 }
 
@@ -96,7 +96,7 @@ static int bind_note(sqlite3_stmt *stmt, void *arg)
         return SQLITE_DONE;
     n = &u->noted->note[u->next++];
 #define TEXT(member) n->member,
-    const char *t[] = {SB_LOG_MEMBERS(TEXT)};
+    const char *t[] = {SB_ENTRY_MEMBERS(TEXT)};
 #undef TEXT
     const int64_t numbers[] = {n->known, n->time_ms, n->last_ms, n->count};
     for (int i = 0; rc == SQLITE_OK && i < 4; i++)
@@ -140,7 +140,7 @@ static void tell_notes(const struct sb_store *st, const struct sb_noted *noted)
     for (unsigned i = 0; i < noted->count; i++) {
         const struct note *n = &noted->note[i];
 #define TEXT(member) n->member,
-        const char *t[] = {SB_LOG_MEMBERS(TEXT)};
+        const char *t[] = {SB_ENTRY_MEMBERS(TEXT)};
 #undef TEXT
         struct sb_entry e = {.time_ms = n->time_ms, .count = n->count, .last_ms = n->last_ms};
 

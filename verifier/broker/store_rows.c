@@ -71,20 +71,20 @@ bool sb_identity_ok(const char *id)
     " SELECT name, image, json, launch, changed, " SB_MAC_REFERENCE                                \
     " FROM (SELECT ?1 AS name, ?2 AS image, ?3 AS json, ?4 AS launch, unixepoch() AS changed)"
 
-int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
-                    bool replace)
+// With the lock held, within a transaction. The number goes on where a resource was deleted: no
+// version that a client has seen comes again.
+static int put_row(struct sb_store *st, const char *path, const void *data, size_t size,
+                   bool replace)
 {
+    static const char count[] =
+        "INSERT OR REPLACE INTO version(path, n, mac) SELECT path, n, " SB_MAC_VERSION
+        " FROM (SELECT ?1 AS path, 1 + coalesce((SELECT sb_checked(mac, 'version', path, n) FROM"
+        " version WHERE path = ?1), 0) AS n)";
     sqlite3_stmt *stmt = NULL;
-    uint8_t *sealed = NULL;
-    int rc = st->sealed ? sb_seal(st, path, data, size, &sealed, &size) : 0;
+    int rc = sqlite3_prepare_v2(st->db,
+                                replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE,
+                                -1, &stmt, NULL);
 
-    if (rc)
-        return rc;
-    data = sealed ? sealed : data;
-    pthread_mutex_lock(&st->lock);
-    rc = sqlite3_prepare_v2(st->db,
-                            replace ? "INSERT OR REPLACE" PUT_RESOURCE : "INSERT" PUT_RESOURCE, -1,
-                            &stmt, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
@@ -93,9 +93,48 @@ int sb_resource_put(struct sb_store *st, const char *path, const void *data, siz
     if (rc == SQLITE_OK)
         rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
+    if (rc != SQLITE_DONE)
+        return rc;
+    rc = sqlite3_prepare_v2(st->db, count, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int sb_resource_put(struct sb_store *st, const char *path, const void *data, size_t size,
+                    bool replace)
+{
+    uint8_t *sealed = NULL;
+    int rc = st->sealed ? sb_seal(st, path, data, size, &sealed, &size) : 0;
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&st->lock);
+    rc = sb_begin(st);
+    if (rc == SQLITE_OK)
+        rc = sb_end(st, put_row(st, path, sealed ? sealed : data, size, replace));
     pthread_mutex_unlock(&st->lock);
     free(sealed);
+    st->writes++;
     return sb_errno(rc);
+}
+
+int sb_resource_version(struct sb_store *st, const char *path, int64_t *n)
+{
+    uint8_t *text = NULL;
+    size_t size;
+    int rc =
+        sb_fetch(st,
+                 "SELECT sb_checked(v.mac, 'version', v.path, v.n) FROM version v JOIN resource"
+                 " r ON r.path = v.path WHERE v.path = ?1",
+                 path, &text, &size);
+
+    *n = rc ? 0 : strtoll((const char *)text, NULL, 10);
+    free(text);
+    return rc;
 }
 
 int sb_resource_get(struct sb_store *st, const char *path, uint8_t **data, size_t *size)
@@ -112,6 +151,7 @@ static int delete_row(struct sb_store *st, const char *sql, const char *key)
 {
     int changed = 0, rc = sb_run(st, &changed, sql, key, NULL);
 
+    st->writes++;
     return rc ? rc : changed ? 0 : -ENOENT;
 }
 
@@ -171,15 +211,11 @@ int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size
 
     *data = NULL;
     pthread_mutex_lock(&st->lock);
-    rc = sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    rc = sb_begin(st);
     if (rc == SQLITE_OK)
-        rc = take_row(st, path, data, size);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
+        rc = sb_end(st, take_row(st, path, data, size));
     if (rc == SQLITE_OK)
         empty_log(st);
-    else if (!sqlite3_get_autocommit(st->db))
-        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
     pthread_mutex_unlock(&st->lock);
     if (rc != SQLITE_OK && *data) {
         OPENSSL_cleanse(*data, *size);
@@ -194,13 +230,21 @@ int sb_resource_take(struct sb_store *st, const char *path, uint8_t **data, size
 int sb_reference_put(struct sb_store *st, const char *name, const char *image, const char *json,
                      const char *launch, bool replace)
 {
-    return sb_run(st, NULL, replace ? "INSERT OR REPLACE" PUT_REFERENCE : "INSERT" PUT_REFERENCE,
-                  name, image, json, launch, NULL);
+    // Who approved the one before approved nothing of this one.
+    int rc = replace ? sb_run(st, NULL, "DELETE FROM approval WHERE name = ?1", name, NULL) : 0;
+
+    if (!rc)
+        rc = sb_run(st, NULL, replace ? "INSERT OR REPLACE" PUT_REFERENCE : "INSERT" PUT_REFERENCE,
+                    name, image, json, launch, NULL);
+    st->writes++;
+    return rc;
 }
 
 int sb_reference_delete(struct sb_store *st, const char *name)
 {
-    return delete_row(st, "DELETE FROM reference WHERE name = ?1", name);
+    int rc = sb_run(st, NULL, "DELETE FROM approval WHERE name = ?1", name, NULL);
+
+    return rc ? rc : delete_row(st, "DELETE FROM reference WHERE name = ?1", name);
 }
 
 static char *column_text(sqlite3_stmt *stmt, int i)
@@ -302,13 +346,13 @@ int64_t sb_store_version(struct sb_store *st)
     int64_t version = -1;
 
     pthread_mutex_lock(&st->lock);
-    // The server itself writes only the log; what it must notice comes from other processes.
+    // Of what other connections wrote.
     if (sqlite3_prepare_v2(st->db, "PRAGMA data_version", -1, &stmt, NULL) == SQLITE_OK &&
         sqlite3_step(stmt) == SQLITE_ROW)
         version = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);
     pthread_mutex_unlock(&st->lock);
-    return version;
+    return version < 0 ? version : version + (st->writes << 32);
 }
 
 int sb_policy_put(struct sb_store *st, const char *path, const char *json)
@@ -341,10 +385,16 @@ int sb_store_list(struct sb_store *st, char **json)
     return sb_fetch(
         st,
         "SELECT json_object('resources', (SELECT json_group_array(json_object('path', path,"
-        " 'size', length(value), 'changed', changed)) FROM (SELECT * FROM resource ORDER BY path)),"
+        " 'size', length(value), 'changed', changed, 'version', (SELECT n FROM version WHERE"
+        " version.path = q.path))) FROM (SELECT * FROM resource ORDER BY path) q),"
         " 'references', (SELECT json_group_array(json_object('name', name, 'image', image,"
-        " 'launch', json(launch), 'changed', changed)) FROM (SELECT * FROM reference ORDER BY "
-        "name)),"
+        " 'launch', json(launch), 'changed', changed,"
+        " 'proposer', coalesce((SELECT proposer FROM approval a WHERE a.name = q.name AND"
+        " a.image = q.image), ''), 'approver', coalesce((SELECT who FROM approval a WHERE"
+        " a.name = q.name AND a.image = q.image), ''))) FROM (SELECT * FROM reference ORDER BY"
+        " name) q), 'proposals', (SELECT json_group_array(json_object('name', name, 'image', image,"
+        " 'launch', json(launch), 'changed', changed, 'proposer', who)) FROM (SELECT * FROM"
+        " proposal ORDER BY name)),"
         " 'policies', (SELECT json_group_array(json_object('path', path, 'policy', json(json),"
         " 'changed', changed)) FROM (SELECT * FROM policy ORDER BY path)))",
         NULL, (uint8_t **)json, &size);

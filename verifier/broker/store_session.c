@@ -114,3 +114,31 @@ int sb_session_find(struct sb_store *st, const char *id, int64_t now_ms, char **
     pthread_mutex_unlock(&st->lock);
     return result;
 }
+
+int sb_session_each(struct sb_store *st, int64_t now_ms,
+                    void (*each)(const char *id, const char *payload, int64_t until_ms, void *arg),
+                    void *arg)
+{
+    static const char sql[] = "SELECT id, sb_checked(mac, 'session', id, boot, until_ms, payload),"
+                              " until_ms FROM session WHERE boot = ?1 AND until_ms > ?2 ORDER BY n";
+    sqlite3_stmt *stmt = NULL;
+    char boot[BOOT_SIZE + 1];
+    int rc;
+
+    if (read_boot_id(boot))
+        return -EIO;
+    pthread_mutex_lock(&st->lock);
+    rc = sqlite3_prepare_v2(st->db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(stmt, 1, boot, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(stmt, 2, now_ms);
+    while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        each((const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1),
+             sqlite3_column_int64(stmt, 2), arg);
+        rc = SQLITE_OK;
+    }
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&st->lock);
+    return sb_errno(rc);
+}

@@ -37,6 +37,20 @@ int sb_errno(int code)
     }
 }
 
+int sb_begin(struct sb_store *st)
+{
+    return sqlite3_exec(st->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+}
+
+int sb_end(struct sb_store *st, int rc)
+{
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(st->db, "COMMIT", NULL, NULL, NULL);
+    if (rc != SQLITE_OK && !sqlite3_get_autocommit(st->db))
+        sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
 int sb_run(struct sb_store *st, int *changed, const char *sql, ...)
 {
     sqlite3_stmt *stmt = NULL;
