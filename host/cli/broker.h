@@ -9,6 +9,8 @@
 #include "host/cli/cli.h"
 #include "verifier/broker/store.h"
 
+/* --- broker_open.c --- */
+
 /* --dir DIR, else $SHELTER_BROKER, else the user's (as root the system's) folder. Owned by caller.
  */
 char *sh_broker_dir(const char *option);
@@ -19,6 +21,11 @@ int sh_broker_log_change(struct sb_store *st, const char *code, struct sh_error 
 int sh_broker_store_error(int rc, const char *what, const char *name, struct sh_error *err);
 /* Who root is: uid, with that behind sudo. */
 void sh_broker_who(char who[60]);
+
+/* Uses the passphrase in a file (its bytes but for one newline at the end). */
+#define SH_PASSPHRASE_FILE "SHELTER_BROKER_PASSPHRASE_FILE"
+int sh_broker_passphrase(struct sb_store *st, const char *file,
+                         int (*use)(struct sb_store *, const char *, size_t), struct sh_error *err);
 
 /* --- broker_at.c --- */
 

@@ -20,10 +20,12 @@
     1u /* a quote over that report, by the machine's simulated quoting enclave                     \
         */
 
+#define SH_SIMTD_EXTEND 2u /* TDG.MR.RTMR.EXTEND of RTMR3, then a report with it */
+
 struct sh_simtd_request {
     uint32_t magic;
-    uint32_t kind; /* SH_SIMTD_REPORT, SH_SIMTD_QUOTE; another: sh_simtd_reply with EINVAL */
-    uint8_t report_data[64];
+    uint32_t kind;           /* one of those above; another: sh_simtd_reply with EINVAL */
+    uint8_t report_data[64]; /* SH_SIMTD_EXTEND: a SHA-384 and 16 zero bytes */
 };
 
 struct sh_simtd_reply {

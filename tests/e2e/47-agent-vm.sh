@@ -57,6 +57,36 @@ same "and a certificate with its key" "$(sed -n 3p "$T/out")" 2
 sed -n '4,$p' "$T/out" >"$T/ra.pem"
 check "whose signature holds" openssl verify -CAfile "$T/ra.pem" "$T/ra.pem"
 judge=(--ca "$T/root.pem" --allow-simulated)
+# What happens at run time: RTMR3 of the simulated module, the log beside the quote, a policy on it.
+check "build: one that tells an event" build tells "$B wget -qO- --post-data '{\"domain\":\"app\",\"operation\":\"load\",\"content\":\"model v1\"}' \
+    http://127.0.0.1:8006/aa/aael && $B sleep 300"
+check "it runs" "$SHELTER" run -d --name tells -m 256M --tee tdx-sim tells
+logged() { "$SHELTER" attest --nonce 0011 -o "$T/events" tells && grep -q cc_eventlog "$T/events"; }
+check "events: its evidence has a log" until_true 60 logged
+"$SHELTER" rm -f tells >/dev/null
+noted=("$SHELTER" verify --image tells --nonce 0011 --ca "$T/root.pem" --allow-simulated --json)
+status "events: verified" 0 "${noted[@]}" --evidence "$T/events"
+same "events: by RTMR3" "$(python3 -c "
+import json
+c = json.load(open('$T/out'))['claims']
+print(c['runtime_events_by'], *(e['domain'] + '/' + e['operation'] for e in c['runtime_events']), c['rtmr3_event_log'])")" \
+    "RTMR3 shelter/image shelter/launch app/load replayed"
+echo '{"events":{"require":[{"domain":"app","operation":"load","content":"model v1"}]}}' >"$T/events.json"
+status "events: a policy on them" 0 "${noted[@]}" --evidence "$T/events" --policy "$T/events.json"
+sed -i 's/model v1/model v2/' "$T/events.json"
+status "events: another policy" 1 "${noted[@]}" --evidence "$T/events" --policy "$T/events.json"
+python3 - "$T/events" "$T" <<'PY'
+import base64, json, sys
+e = json.load(open(sys.argv[1]))
+log = base64.b64decode(e["cc_eventlog"])
+for name, data in (("cut", log[:log.rindex(b"LEAA") - 66]), ("changed", log.replace(b"model v1", b"model v2")), ("none", b"")):
+    f = dict(e, cc_eventlog=base64.b64encode(data).decode())
+    json.dump({k: v for k, v in f.items() if v}, open(f"{sys.argv[2]}/events.{name}", "w"))
+PY
+sed -i 's/model v2/model v1/' "$T/events.json"
+for lie in cut changed none; do
+    status "events: a host that has the log $lie" 1 "${noted[@]}" --evidence "$T/events.$lie" --policy "$T/events.json"
+done
 status "whose evidence is this image's" 0 "$SHELTER" verify --certificate "$T/ra.pem" --image known --nonce 6e31 "${judge[@]}"
 status "and not another image's" 1 "$SHELTER" verify --certificate "$T/ra.pem" --image changed --nonce 6e31 "${judge[@]}"
 status "nor made for another nonce" 1 "$SHELTER" verify --certificate "$T/ra.pem" --image known --nonce 6e32 "${judge[@]}"

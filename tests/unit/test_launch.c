@@ -148,6 +148,17 @@ static void test_simtd(void **state)
     request.report_data[0] ^= 1;
     sh_simtd_answer(&m, &request, &b);
     assert_memory_not_equal(a.report + 224, b.report + 224, 32);
+    /* RTMR3, and nothing else, is extended. */
+    struct sh_td_measurement extended = m;
+    uint8_t both[96];
+    memcpy(both, m.rtmr[3], 48);
+    memcpy(both + 48, request.report_data, 48);
+    SHA384(both, 96, hash);
+    sh_simtd_extend(&extended, &request, &b);
+    assert_int_equal(b.status, 0);
+    assert_memory_equal(b.report + SH_TDREPORT_TDINFO + SH_TDINFO_RTMR + 144, hash, 48);
+    memcpy(extended.rtmr[3], m.rtmr[3], 48);
+    assert_memory_equal(&extended, &m, sizeof(m));
     /* What is no request is not answered with a report. */
     request.kind = 1;
     sh_simtd_answer(&m, &request, &b);

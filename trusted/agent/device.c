@@ -168,3 +168,20 @@ int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_r
     raw->quote_size = reply.size;
     return sh_move_by(fd, raw->quote, reply.size, POLLIN, deadline);
 }
+
+int agent_tdx_sim_extend(int fd, const uint8_t digest[48])
+{
+    struct sh_simtd_request request = {.magic = SH_SIMTD_MAGIC, .kind = SH_SIMTD_EXTEND};
+    struct sh_simtd_reply reply;
+    int64_t deadline = sh_now_ms() + SIMULATED_MS;
+    drain_device(fd);
+    memcpy(request.report_data, digest, 48);
+    int rc = sh_move_by(fd, &request, sizeof(request), POLLOUT, deadline);
+    if (!rc)
+        rc = sh_move_by(fd, &reply, sizeof(reply), POLLIN, deadline);
+    if (rc)
+        return rc;
+    if (reply.magic != SH_SIMTD_MAGIC)
+        return -EPROTO;
+    return !reply.status ? 0 : reply.status == EINVAL ? -ENODEV : -EIO;
+}

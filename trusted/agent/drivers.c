@@ -62,6 +62,8 @@ int agent_os_evidence(const uint8_t report_data[64], struct agent_raw *raw, cons
 
 int agent_os_extend(const uint8_t digest[48])
 {
+    if (agent_sources.device >= 0 && !strcmp(agent_sources.tee, "tdx-sim"))
+        return agent_tdx_sim_extend(agent_sources.device, digest);
     if (agent_sources.rtmr3 < 0)
         return -ENODEV;
     ssize_t n = pwrite(agent_sources.rtmr3, digest, 48, 0);

@@ -29,6 +29,9 @@ int agent_csv_guest_evidence(int fd, const uint8_t report_data[64], struct agent
 int agent_tdx_sim_evidence(int fd, const uint8_t report_data[64], struct agent_raw *raw,
                            const char **why);
 
+/* Extends RTMR3 by a SHA-384. -ENODEV: the launcher is older than this. */
+int agent_tdx_sim_extend(int fd, const uint8_t digest[48]);
+
 /* --- report.c --- */
 
 /* 0 or -errno. */

@@ -2,12 +2,10 @@
 // Operators over the network: their credential, their role, their operations.
 #include "verifier/broker/admin_http.h"
 #include "verifier/broker/admit.h"
-#include "verifier/broker/console.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define BODY_MAX (6u << 20) // a resource of 1 MiB, or a reference of 4, as JSON
 #define VALUES_MAX 200000
 
 static void note_refusal(struct sb_request *r, const char *code, const char *detail)
@@ -37,7 +35,7 @@ bool sb_operator_enter(struct sb_request *r, const char *credential)
     return r->may;
 }
 
-static bool enter_api(struct sb_request *r)
+bool sb_admin_enter(struct sb_request *r)
 {
     if (sb_operator_enter(r, r->bearer))
         return true;
@@ -64,7 +62,7 @@ cJSON *sb_operator_do(struct sb_request *r, const char *operation, const cJSON *
     return o;
 }
 
-static void act(struct sb_request *r, const char *operation)
+void sb_admin_act(struct sb_request *r, const char *operation)
 {
     struct sb_refusal no;
     cJSON *args = r->body_size ? sb_body_json(r, VALUES_MAX) : NULL, *o;
@@ -82,14 +80,3 @@ static void act(struct sb_request *r, const char *operation)
     cJSON_Delete(o);
     cJSON_Delete(args);
 }
-
-const struct sb_route sb_operator_routes[] = {
-    {"POST", "/admin/v0/", BODY_MAX, false, true, act, enter_api},
-    {"GET", "/console/style.css", 0, true, false, sb_console_style, sb_console_on},
-    {"GET", "/console/login", 0, true, false, sb_console_login_page, sb_console_on},
-    {"POST", "/console/login", SB_CONSOLE_FORM_MAX, false, false, sb_console_login, sb_console_on},
-    {"GET", "/console/", 0, false, false, sb_console_page, sb_console_enter},
-    {"POST", "/console/", SB_CONSOLE_FORM_MAX, false, false, sb_console_form, sb_console_enter},
-    {"GET", "/healthz", 0, true, false, sb_console_health, NULL},
-    {NULL, NULL, 0, false, false, NULL, NULL},
-};

@@ -14,7 +14,14 @@
 #include "verifier/broker/answer.h"
 #include "verifier/broker/routes.h"
 
+#define SB_ADMIN_BODY_MAX (6u << 20) // a resource of 1 MiB, or a reference of 4, as JSON
+
+// operator_routes.c
 extern const struct sb_route sb_operator_routes[];
+
+// Before a body, and the operation named by `operation`.
+bool sb_admin_enter(struct sb_request *r);
+void sb_admin_act(struct sb_request *r, const char *operation);
 
 // Whose credential it is, in r->operator and r->may. False: nobody's; noted as a refusal.
 bool sb_operator_enter(struct sb_request *r, const char *credential);

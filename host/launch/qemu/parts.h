@@ -116,6 +116,10 @@ int sh_simtd_serve(struct sh_launch_spec *spec, int fd);
 void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_request *request,
                      struct sh_simtd_reply *reply);
 
+/* Extends RTMR3 by the request's SHA-384, and answers as above. */
+void sh_simtd_extend(struct sh_td_measurement *m, const struct sh_simtd_request *request,
+                     struct sh_simtd_reply *reply);
+
 /* Answers one for a quote: struct sh_simtd_quote_reply and the quote into `out`, of at least their
  * sizes; returns how much. `sim_tee`: the folder of host/attest/sim_tee.h. */
 size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,

@@ -72,6 +72,17 @@ void sh_simtd_answer(const struct sh_td_measurement *m, const struct sh_simtd_re
         abort();
 }
 
+void sh_simtd_extend(struct sh_td_measurement *m, const struct sh_simtd_request *request,
+                     struct sh_simtd_reply *reply)
+{
+    struct sh_simtd_request report = {.magic = request->magic, .kind = SH_SIMTD_REPORT};
+    uint8_t both[96];
+    memcpy(both, m->rtmr[3], 48);
+    memcpy(both + 48, request->report_data, 48);
+    sh_sha384(m->rtmr[3], both, sizeof(both));
+    sh_simtd_answer(m, &report, reply);
+}
+
 size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
                              const struct sh_simtd_request *request, const char *sim_tee,
                              uint8_t *out)
@@ -94,8 +105,7 @@ size_t sh_simtd_answer_quote(const struct sh_td_measurement *m,
 }
 
 /* One whole request of the TD. */
-static void answer_request(const struct sh_qemu_config *c, const struct sh_simtd_request *request,
-                           int fd)
+static void answer_request(struct sh_qemu_config *c, const struct sh_simtd_request *request, int fd)
 {
     static uint8_t out[sizeof(struct sh_simtd_reply) + sizeof(struct sh_simtd_quote_reply) +
                        SH_SIMTD_QUOTE_MAX];
@@ -109,6 +119,8 @@ static void answer_request(const struct sh_qemu_config *c, const struct sh_simtd
             size = sizeof(struct sh_simtd_quote_reply);
     } else if (request->kind == SH_SIMTD_QUOTE) {
         size = sh_simtd_answer_quote(&c->measurement, request, c->sim_tee, out);
+    } else if (request->magic == SH_SIMTD_MAGIC && request->kind == SH_SIMTD_EXTEND) {
+        sh_simtd_extend(&c->measurement, request, reply);
     } else {
         sh_simtd_answer(&c->measurement, request, reply);
     }
