@@ -39,7 +39,7 @@ static void mac_text(const struct sb_request *r, const char *purpose, const char
 static void cookie_mac(const struct sb_request *r, const char *name, int64_t until,
                        const char *digest, char out[MAC_TEXT])
 {
-    char text[200];
+    char text[300];
 
     snprintf(text, sizeof(text), "%s %lld %s", name, (long long)until, digest);
     mac_text(r, "cookie", text, out);
