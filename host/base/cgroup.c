@@ -120,13 +120,8 @@ static void *move_to_older(void *cgroup)
 
 void sh_cgroup_settle(struct sh_cgroup *c)
 {
-    sigset_t all, before;
-    if (!c->older[0] && !c->older[1])
-        return;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    c->moving = !pthread_create(&c->mover, NULL, move_to_older, c);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (c->older[0] || c->older[1])
+        c->moving = !sh_thread_start(&c->mover, move_to_older, c);
 }
 
 pid_t sh_cgroup_fork(const struct sh_cgroup *c, uint64_t flags)

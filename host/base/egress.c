@@ -9,6 +9,7 @@
 
 #include <shelter/network.h>
 
+#include "host/base/util.h"
 #include "lib/number.h"
 
 #define FIRST_EPHEMERAL 32768 /* Linux's net.ipv4.ip_local_port_range */
@@ -130,6 +131,16 @@ bool sh_egress_allows_socket(const struct sh_egress *e, const void *address, soc
     uint16_t port;
     return read_address(address, size, ip, &port) &&
            (sh_egress_allows(e, ip, port) || (published && sh_egress_is_answer(ip, port)));
+}
+
+int sh_egress_name_server(const char *path, struct in_addr *out)
+{
+    char line[256], ip[64];
+    cleanup_fclose FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1 && inet_pton(AF_INET, ip, out) == 1)
+            return 0;
+    return -ENOENT;
 }
 
 int sh_egress_parse(const char *text, struct sh_egress_end *end)

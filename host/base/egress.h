@@ -8,6 +8,7 @@
 #ifndef HOST_BASE_EGRESS_H
 #define HOST_BASE_EGRESS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -37,6 +38,9 @@ bool sh_egress_allows_socket(const struct sh_egress *e, const void *address, soc
 /* May a published UDP port send there what sh_egress_allows refuses? To the host's ephemeral ports:
  * its own programs ask from those. (An answer by TCP is part of a connection that was taken.) */
 bool sh_egress_is_answer(const uint8_t address[16], uint16_t port);
+
+/* The first name server that a resolv.conf names, IPv4 only. 0 or -ENOENT. */
+int sh_egress_name_server(const char *path, struct in_addr *out);
 
 /* a.b.c.d as above. */
 void sh_egress_map_ipv4(uint8_t out[16], const void *ipv4);

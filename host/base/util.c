@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
@@ -171,6 +172,16 @@ int sh_remove_tree(int dir_fd, const char *name)
             return r;
     }
     return unlinkat(dir_fd, name, AT_REMOVEDIR) && errno != ENOENT ? -errno : 0;
+}
+
+int sh_thread_start(pthread_t *id, void *(*run)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(id, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -r;
 }
 
 int sh_parse_size(const char *text, uint64_t *bytes)

@@ -4,6 +4,7 @@
 #define HOST_BASE_UTIL_H
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +94,9 @@ int sh_make_dirs(const char *path, mode_t mode, struct sh_error *err);
 
 /* Removes a tree below dir_fd without following symlinks; a missing one is fine. */
 int sh_remove_tree(int dir_fd, const char *name);
+
+/* pthread_create for a thread that takes no signals: those of the process are for others. */
+int sh_thread_start(pthread_t *id, void *(*run)(void *), void *arg);
 
 /* "512", "64k", "2G", "1.5g", "256MiB" -> bytes. 0 or -EINVAL. */
 int sh_parse_size(const char *text, uint64_t *bytes);

@@ -7,6 +7,7 @@
 #include "verifier/base/bytes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,13 +33,6 @@ static int report_failure(const char *what, const char *why)
 
     sh_fail(&err, -EINVAL, "cannot measure %s: %s", what, why);
     return sh_error_report(&err);
-}
-
-static int load_file(const char *path, uint8_t **data, size_t *size)
-{
-    int rc = path ? sv_read_file(path, 1u << 30, data, size) : 0;
-
-    return rc ? report_failure(path, strerror(-rc)) : 0;
 }
 
 static bool parse_hex(const char *text, uint64_t *out)
@@ -164,6 +158,24 @@ static int measure_tdx(const struct sh_measure_files *o, const struct files *f)
     return 0;
 }
 
+static int load_files(const struct sh_measure_files *o, struct files *f)
+{
+    const struct {
+        const char *path;
+        uint8_t **data;
+        size_t *size;
+    } list[] = {{o->firmware, &f->firmware, &f->firmware_size},
+                {o->kernel, &f->kernel, &f->kernel_size},
+                {o->initrd, &f->initrd, &f->initrd_size}};
+    struct sh_error err = {0};
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        if (list[i].path &&
+            sh_read_file(AT_FDCWD, list[i].path, 1u << 30, list[i].data, list[i].size, &err))
+            return sh_error_report(&err);
+    return 0;
+}
+
 int sh_measure_files(const struct sh_measure_files *o)
 {
     struct files f = {0};
@@ -171,9 +183,7 @@ int sh_measure_files(const struct sh_measure_files *o)
 
     if (rc)
         return rc;
-    rc = load_file(o->firmware, &f.firmware, &f.firmware_size);
-    rc = rc ? rc : load_file(o->kernel, &f.kernel, &f.kernel_size);
-    rc = rc ? rc : load_file(o->initrd, &f.initrd, &f.initrd_size);
+    rc = load_files(o, &f);
     if (!rc && !strcmp(o->tee, "tdx"))
         rc = measure_tdx(o, &f);
     else if (!rc && (!strcmp(o->tee, "snp") || !strcmp(o->tee, "sev") || !strcmp(o->tee, "seves")))

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/base/egress.h"
 #include "host/run/copy_in.h"
 #include "verifier/base/json_read.h"
 
@@ -240,12 +241,10 @@ static bool has_option(const cJSON *mount, const char *word)
 /* The first name server of a resolv.conf, as ADDRESS of IPv4. */
 static void read_resolver(struct oci_bundle *b, const char *path)
 {
-    char line[256], ip[64];
+    char ip[INET_ADDRSTRLEN];
     struct in_addr address;
-    cleanup_fclose FILE *f = fopen(path, "re");
-    while (f && !b->resolver && fgets(line, sizeof(line), f))
-        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1 && inet_pton(AF_INET, ip, &address) == 1)
-            b->resolver = sh_strdup(ip);
+    if (!b->resolver && !sh_egress_name_server(path, &address))
+        b->resolver = sh_strdup(inet_ntop(AF_INET, &address, ip, sizeof(ip)));
 }
 
 /* "size=64m" and "mode=1777" count; what else a kernel's tmpfs takes has no meaning. */

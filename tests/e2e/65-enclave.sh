@@ -4,11 +4,8 @@
 # measurement, and a host that changes things. No guest kernel is needed: the base's is made up.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/bin"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base enclave
+mkdir -p "$T/bin"
 gcc -O2 -pthread -o "$T/bin/threads" tests/enclave/threads.c
 gcc -O2 -static -pthread -o "$T/bin/threads-static" tests/enclave/threads.c
 gcc -O2 -static -pthread -o "$T/bin/signals" tests/enclave/signals.c

@@ -78,7 +78,7 @@ static int command(const struct sh_launch_spec *spec, struct sh_strings *argv, s
     if (spec->publish_all)
         sh_strings_add(argv, "--publish-all");
     if (spec->resolver)
-        sh_strings_addf(argv, "--resolver=%s", spec->resolver);
+        sh_strings_addf(argv, "--resolver=%s:53", spec->resolver);
     if (spec->image->manifest.has_sites)
         sh_strings_addf(argv, "--sites=%s/sites.bin", image);
     if (spec->debug)

@@ -37,6 +37,7 @@ static const struct sh_filter_call common[] = {
     ANY(ppoll),
     ANY(poll),
     ANY(recvfrom),
+    ANY(recvmsg), /* answers of the processes outside */
     ANY(close),
     ANY(clock_gettime),
     ANY(clock_nanosleep),
@@ -85,38 +86,23 @@ static const struct sh_filter_call common[] = {
     ONLY(ioctl, 1, FIONREAD),
 };
 
-/* Sockets that the process outside made; recvmsg brings them. */
+/* Sockets that the process outside made. */
 static const struct sh_filter_call sockets[] = {
-    ANY(recvmsg), ANY(accept4), ANY(shutdown), ANY(getsockname), ANY(getpeername),
+    ANY(accept4),
+    ANY(shutdown),
+    ANY(getsockname),
+    ANY(getpeername),
 };
 
-/* Options that calls out set: those that the enclave OS passes on
- * (trusted/libos/net/option_table.c). Filters of packets, protocols above TCP and groups of
- * multicast are not for a loader that somebody has taken. */
+/* Options that calls out set. Filters of packets, protocols above TCP and groups of multicast are
+ * not for a loader that somebody has taken. */
 #define OPTION(level, name) ((uint32_t)(level) << 16 | (name))
+#define SOCKET_OPTION(NAME, level, number, flags, initial) OPTION(level, number),
 static const uint32_t options_set[] = {
-    OPTION(SOL_SOCKET, SO_REUSEADDR),
-    OPTION(SOL_SOCKET, SO_KEEPALIVE),
-    OPTION(SOL_SOCKET, SO_REUSEPORT),
-    OPTION(SOL_SOCKET, SO_OOBINLINE),
+#include <shelter/socket_options.def>
     OPTION(SOL_SOCKET, SO_LINGER),
-    OPTION(IPPROTO_TCP, TCP_NODELAY),
-    OPTION(IPPROTO_TCP, TCP_MAXSEG),
-    OPTION(IPPROTO_TCP, TCP_CORK),
-    OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
-    OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
-    OPTION(IPPROTO_TCP, TCP_KEEPCNT),
-    OPTION(IPPROTO_TCP, TCP_SYNCNT),
-    OPTION(IPPROTO_TCP, TCP_LINGER2),
-    OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT),
-    OPTION(IPPROTO_TCP, TCP_WINDOW_CLAMP),
-    OPTION(IPPROTO_TCP, TCP_QUICKACK),
-    OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
-    OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-    OPTION(IPPROTO_IP, IP_TOS),
-    OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
-    OPTION(IPPROTO_IPV6, IPV6_TCLASS),
 };
+#undef SOCKET_OPTION
 static const uint32_t options_read[] = {
     OPTION(SOL_SOCKET, SO_ERROR),
     OPTION(SOL_SOCKET, SO_LINGER),

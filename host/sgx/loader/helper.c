@@ -45,11 +45,9 @@ struct answer {
     uint8_t data[SH_QUOTE_MAX];
 };
 
-static int helper_fd = -1; /* our end of it */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loader_outside helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* --- the helper ---------------------------------------------------------------------------------
- */
+/* --- the helper --- */
 
 /* The enclave gets a number only; the sentence is for whoever runs the machine. */
 static int64_t say_why(int r, const struct sh_error *err)
@@ -189,23 +187,7 @@ static _Noreturn void serve_parent(int fd, const sigset_t *signals, pid_t child)
     }
 }
 
-/* stderr has what --verbose says. */
-void loader_leave_streams(const char *name)
-{
-    close(0);
-    close(1);
-    if (loader.options.channel >= 0)
-        close(loader.options.channel);
-    if (helper_fd >= 0)
-        close(helper_fd);
-    for (unsigned i = 0; i < loader.options.volume_count; i++)
-        close(loader.options.volumes[i]);
-    prctl(PR_SET_NAME, name);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
-/* --- the two ------------------------------------------------------------------------------------
- */
+/* --- the two --- */
 
 static void signals_of_parent(sigset_t *set)
 {
@@ -217,32 +199,27 @@ static void signals_of_parent(sigset_t *set)
 
 int loader_helper_start(bool parent_helps, struct sh_error *err)
 {
-    int fd[2];
+    int fd;
     sigset_t signals, before;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
-        return sh_fail_errno(err, -errno, "cannot make a socket");
     if (loader.options.driver->simulated)
         (void)sgxsim_power_on(
             loader.options.fuse_key); /* what fails is said when the enclave is built */
     signals_of_parent(&signals);
     if (parent_helps)
         sigprocmask(SIG_BLOCK, &signals, &before);
-    pid_t pid = fork();
+    pid_t pid = loader_outside_fork(&fd, err);
     if (pid < 0)
-        return sh_fail_errno(err, -errno, "cannot start a process");
-    bool helps = parent_helps == (pid > 0);
-    close(fd[!helps]);
-    if (helps) {
-        loader_leave_streams("shelter-helper");
+        return pid;
+    if (parent_helps == (pid > 0)) {
+        loader_outside_begin("shelter-helper", fd);
         confine_helper();
-    }
-    if (helps && pid > 0)
-        serve_parent(fd[1], &signals, pid);
-    while (helps && serve_one(fd[1]))
-        ;
-    if (helps)
+        if (pid > 0)
+            serve_parent(fd, &signals, pid);
+        while (serve_one(fd))
+            ;
         _exit(0);
-    helper_fd = fd[0];
+    }
+    helper.fd = fd;
     if (parent_helps)
         sigprocmask(SIG_SETMASK, &before, NULL);
     return 0;
@@ -253,26 +230,13 @@ int loader_helper_follow(void)
     char byte;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
         return -errno;
-    return recv(helper_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -ECHILD : 0;
+    return recv(helper.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? -ECHILD : 0;
 }
 
 int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
                     size_t out_size)
 {
-    static struct answer a; /* under the lock */
-    struct question q = {.kind = kind};
-    if (size > sizeof(q.data) - 1)
-        return -EINVAL;
-    memcpy(q.data, data, size);
-    pthread_mutex_lock(&lock);
-    ssize_t n = send(helper_fd, &q, sizeof(q.kind) + size, MSG_NOSIGNAL);
-    while (n > 0 && (n = recv(helper_fd, &a, sizeof(a), 0)) < 0 && errno == EINTR)
-        n = 1;
-    int64_t r = n < (ssize_t)sizeof(a.result) ? -EIO : a.result;
-    if (r > 0 && (uint64_t)r > out_size)
-        r = -ENOSPC;
-    if (r > 0)
-        memcpy(out, a.data, (size_t)r);
-    pthread_mutex_unlock(&lock);
-    return r;
+    uint32_t head = kind;
+    const struct iovec question[] = {{&head, sizeof(head)}, {(void *)data, size}};
+    return loader_outside_ask(&helper, question, out, out_size, NULL);
 }

@@ -11,10 +11,12 @@
 #ifndef HOST_SGX_LOADER_LOADER_H
 #define HOST_SGX_LOADER_LOADER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "host/base/egress.h"
 #include "host/base/error.h"
@@ -41,8 +43,8 @@ struct loader_options {
     const char *key, *fuse_key;
     const char *
         sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
-    const char *aesm;     /* socket of the quoting service; always set */
-    const char *resolver; /* "IP[:PORT]"; NULL: the host's */
+    const char *aesm;              /* socket of the quoting service; always set */
+    struct sh_egress_end resolver; /* IPv4; port 0: the host's */
     const struct sgx_driver *driver;
     bool strict, debug, trace, stats, verbose;
     bool require_confinement; /* a wall that cannot be raised is an error, not a warning */
@@ -101,7 +103,7 @@ struct loader {
     char last_stats[SH_SLOT_A_SIZE + 1];
 };
 
-/* --- hooks ---------------------------------------------------------------------------------------
+/* --- hooks ---
  * What stands between the enclave and the loader. The program that is linked defines the one table:
  * main.c the loader's own, tests/adversary one whose functions lie before, after or instead of
  * them. */
@@ -119,14 +121,31 @@ struct loader_hooks {
 };
 extern const struct loader_hooks loader_hooks;
 
-/* --- options.c -----------------------------------------------------------------------------------
- */
+/* --- options.c --- */
 extern struct loader loader;
 /* Fills loader.options. What it does not understand ends the process with one line on stderr. */
 void loader_parse(int argc, char **argv);
 
-/* --- helper.c: what needs the host's files, services and keys, in a process of its own.
- * ----------- */
+/* --- outside.c: processes beside the enclave's, outside its walls --- */
+struct loader_outside {
+    int fd; /* our end of a socket of whole messages; -1: there is none */
+    pthread_mutex_t lock;
+    uint8_t message[SH_SLOT_A_SIZE + 256];
+};
+/* As fork, with a socket between the two: *fd is the caller's end, in either process, and its own.
+ * The process's id, 0 in the child, or -errno. Before there are threads. */
+pid_t loader_outside_fork(int *fd, struct sh_error *err);
+/* For such a process: a name, no new rights, and nothing open but `fd` (above 2) and stderr, which
+ * has what --verbose says. */
+void loader_outside_begin(const char *name, int fd);
+/* Sends both parts as one message, and waits for the answer: a number, and bytes for `out`. One
+ * question at a time; others wait. *made: the descriptor that came along, the caller's, or -1.
+ * Without `out` and `made` nobody waits: 0. The number, or -EIO (it is gone), -EINVAL (too long),
+ * -ENOSPC (the bytes do not fit). */
+int64_t loader_outside_ask(struct loader_outside *to, const struct iovec question[2], void *out,
+                           size_t out_size, int *made);
+
+/* --- helper.c: what needs the host's files, services and keys, in a process of its own --- */
 enum loader_help {
     LOADER_HELP_TARGET,  /* answer: struct sgx_targetinfo of the quoting enclave */
     LOADER_HELP_QUOTE,   /* struct sgx_report; answer: a quote, at most SH_QUOTE_SIZE_MAX bytes */
@@ -135,8 +154,6 @@ enum loader_help {
 /* Forks; returns in the process that is to run the enclave, with nothing of this process's changed
  * but its id. The helper is the parent or the child. Before there are threads. */
 int loader_helper_start(bool parent_helps, struct sh_error *err);
-/* For a process beside the enclave's: no new rights, nothing of the enclave's open, and a name. */
-void loader_leave_streams(const char *name);
 /* From now on the caller dies with its parent. -ECHILD: that one is dead already. Once the user is
  * final. */
 int loader_helper_follow(void);
@@ -145,11 +162,10 @@ int loader_helper_follow(void);
 int64_t loader_help(enum loader_help kind, const void *data, size_t size, void *out,
                     size_t out_size);
 
-/* --- network.c: the enclave's network; addresses are those of <shelter/network.h>.
- * ---------------- What names an address is done by a process outside the walls, one question at a
- * time; none waits for the network. */
-/* Before there are threads: takes the published ports, so that nobody else does, reads --resolver,
- * forks. */
+/* --- network.c: the enclave's network; addresses are those of <shelter/network.h> ---
+ * What names an address is done by a process outside the walls, one question at a time; none waits
+ * for the network. */
+/* Before there are threads: takes the published ports, so that nobody else does, and forks. */
 int loader_network_open(struct sh_error *err);
 /* A socket for TCP or UDP, not blocking, owned by the caller until loader_socket_close; or -errno.
  */
@@ -167,8 +183,7 @@ int64_t loader_send_to(int fd, const void *data, size_t size, const void *addres
 /* The address that a datagram came from, made the enclave's. */
 void loader_seen_address(void *address, socklen_t size);
 
-/* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. ------------
- */
+/* --- handle.c: what the enclave may name of our descriptors. 0, 1, 2 are its streams. --- */
 int loader_handle_fd(uint64_t handle); /* or -EBADF */
 int loader_handle_add(int fd);         /* takes fd, also where it fails; a handle, or -EMFILE */
 void loader_handle_set(int handle, int fd); /* 0 to 2, before the enclave runs */
@@ -177,8 +192,7 @@ void loader_handle_close(uint64_t handle);
 void loader_handle_drop(uint64_t handle); /* closes it now; ring.c alone, with its lock */
 
 /* --- ring.c: a stream's rings. A handle's are under its lock, which the functions on them take but
- * for those that say so. -------------------------------------------------------------------------
- */
+ * for those that say so --- */
 uint64_t loader_rings_open(void);          /* their address, or 0; before the walls */
 void loader_ring_begin(uint64_t handle);   /* a new stream socket, before the enclave knows it */
 void loader_ring_listens(uint64_t handle); /* connections come into its ring from now on */
@@ -199,8 +213,7 @@ int64_t loader_ring_error(uint64_t handle); /* 0, or once what failed */
 /* With the lock. False: it is closed later, when all is sent. */
 bool loader_ring_end(uint64_t handle, int fd);
 
-/* --- clock.c -------------------------------------------------------------------------------------
- */
+/* --- clock.c --- */
 /* Writes the three clocks of the slot, at one value of the counter. */
 void loader_clock_tell(struct sh_slot *s);
 /* The counter's frequency, measured since `first` was told (at least 2 ms); 0: it is no clock here.
@@ -208,30 +221,27 @@ void loader_clock_tell(struct sh_slot *s);
 uint64_t loader_clock_hz(const struct sh_slot *first);
 
 /* --- the calls out: in call.c, wait.c (WAIT, SET, POLL), control.c (CONTROL, ANSWER), pump.c
- * (SESSION) and quote.c (QE_TARGET, QUOTE)
- * ------------------------------------------------------------------------------ Parameters,
+ * (SESSION) and quote.c (QE_TARGET, QUOTE) ---
+ * Parameters,
  * buffers and results are those of the list; the loader bounds each buffer itself. */
 #define CALL_OUT(number, NAME, name, ...)                                                          \
     int64_t call_##name(struct loader_thread *t, struct sh_slot *s __VA_OPT__(, ) __VA_ARGS__);
 #include <shelter/calls_out.def>
 #undef CALL_OUT
 
-/* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave.
- * ---------- */
+/* --- confine.c: the walls of host/base/walls.h around the process that runs the enclave --- */
 /* First of all; forks as loader_helper_start does. */
 int loader_confine_begin(struct sh_error *err);
 /* Once everything is open and before there are threads; nothing can be opened afterwards but
  * sockets. */
 int loader_confine(struct sh_error *err);
 
-/* --- load.c --------------------------------------------------------------------------------------
- */
+/* --- load.c --- */
 /* Everything up to EINIT. first->tcs is set, and the start block written into its slot. */
 int loader_build(struct loader_thread *first, struct sh_error *err);
 void loader_forget_root(void); /* gives back what is mapped of root.img; it comes again when read */
 
-/* --- stats.c -------------------------------------------------------------------------------------
- */
+/* --- stats.c --- */
 /* The counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC (never with
  * LOADER_STATS_MAX bytes). `inside` is the enclave's object or NULL: its members come first, then
  * the host's: "aex" (all of them where "aex_complete" is true: the simulated processor counts those
@@ -240,8 +250,7 @@ void loader_forget_root(void); /* gives back what is mapped of root.img; it come
 #define LOADER_STATS_MAX (SH_SLOT_A_SIZE + 4096u)
 int loader_stats_json(char *out, size_t size, const char *inside);
 
-/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are.
- * ------------ */
+/* --- registry.c: the threads, by TCS. Kicks and wake-ups reach them wherever they are --- */
 struct loader_thread *loader_thread_new(uint64_t tcs);  /* NULL: no memory */
 struct loader_thread *loader_thread_find(uint64_t tcs); /* or NULL */
 /* Whose exits and interrupts the calling host thread serves from now on. */
@@ -256,8 +265,7 @@ void loader_signal(int sig);
 void loader_control_here(void);
 
 /* --- wire.c: frames to the supervisor, in the order in which they were put. Only with --channel,
- * but for channel_trace.
- * ------------------------------------------------------------------------------ */
+ * but for channel_trace. --- */
 /* The queue, locked, for the functions of host/run; channel_unlock has the pump send it. */
 struct sh_fifo *channel_lock(void);
 void channel_unlock(void);
@@ -278,26 +286,20 @@ int64_t channel_flush(int fd);
 bool channel_is_ending(void);
 void channel_put_last(void);
 
-/* --- log.c: lines of the enclave OS: a trace, or words before the program runs.
- * ------------------- */
-int loader_log_open(struct sh_error *err);
-
-/* --- volume.c --- */
-
-/* Before the walls: the files of --volume, locked against other shelters. */
-int loader_volumes_open(struct sh_error *err); /* the file of --trace */
+/* --- log.c: lines of the enclave OS: a trace, or words before the program runs --- */
+int loader_log_open(struct sh_error *err); /* the file of --trace */
 int64_t loader_log(const void *text, size_t size);
 
-/* --- end.c -------------------------------------------------------------------------------------
- */
+/* --- volume.c --- */
+int loader_volumes_open(struct sh_error *err); /* looks how large those of --volume are */
+
+/* --- end.c --- */
 int loader_stats_open(struct sh_error *err);      /* the file of --stats */
 _Noreturn void loader_exit(int status, bool own); /* the workload's end, or the enclave OS's own */
 _Noreturn void loader_fail(const struct sh_error *err); /* ours */
 void loader_has_started(void); /* the program runs: something came of it. Any number of times */
 
-/* --- control.c: requests of the host, one after the other.
- * ---------------------------------------------
- */
+/* --- control.c: requests of the host, one after the other --- */
 /* Asks the enclave, behind what was asked before. Answered by a frame of `type`, or (0) by
  * loader_pump_answered. 0, or -EBUSY: it is not asked, and with a `type` answered so. While one is
  * under way control_poll wants to be called again within that many ms (-1: no need). Both for the
@@ -305,8 +307,7 @@ void loader_has_started(void); /* the program runs: something came of it. Any nu
 int control_ask(uint32_t kind, uint32_t id, const void *data, size_t size, uint8_t type);
 int control_poll(void);
 
-/* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2.
- * -------------------- */
+/* --- pump.c: plays the guest's side of <shelter/channel.h> for handles 0 to 2 --- */
 /* Only with --channel: its streams, and once there may be threads, its thread, which also sends
  * errors. */
 int loader_pump_open(struct sh_error *err);
@@ -316,8 +317,7 @@ void loader_pump_answered(uint32_t kind, uint32_t session, int error, const char
 /* struct winsize of the user's terminal; false: there is none. */
 bool loader_pump_window(uint16_t size[4]);
 
-/* --- enter.c -------------------------------------------------------------------------------------
- */
+/* --- enter.c --- */
 /* Enters t's TCS by the hooks; returns when the enclave's thread ended. Failure ends the process.
  */
 void loader_thread_run(struct loader_thread *t);
@@ -328,13 +328,11 @@ struct sh_slot *loader_make_slot(void);
 int loader_enter(struct loader_thread *t, struct sgx_enclave_run *run);
 int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_run *run);
 
-/* --- call.c --------------------------------------------------------------------------------------
- */
+/* --- call.c --- */
 /* The loader's own hook: serves the call in the thread's slot. */
 void loader_serve_call(struct loader_thread *t);
 
-/* --- start.c -------------------------------------------------------------------------------------
- */
+/* --- start.c --- */
 /* The whole run; never returns. */
 _Noreturn void loader_main(int argc, char **argv);
 

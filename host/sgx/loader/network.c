@@ -8,16 +8,11 @@
 // connect, listen, send to. What is connected or was accepted needs it no more.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <shelter/agent.h>
@@ -41,110 +36,91 @@ struct question {
     uint8_t address[ADDRESS_MAX];
 };
 
-/* --- what is published
- * ---------------------------------------------------------------------------- */
+/* --- what is published --- */
 
-static int
-    *held; /* a socket a port, which holds its address until the program binds there; -1: no more */
+/* A socket a port, which holds its address until the program binds there; -1: no more. */
+static int held[LOADER_PORTS_MAX];
 
-static int bind_outside(int fd, unsigned i, int family)
+/* `ip`: dotted, "": any IPv4 address; NULL: any at all. */
+static int bind_outside(int fd, int family, const char *ip, in_port_t port)
 {
-    const struct sh_port *p = &loader.options.ports[i];
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->host_port)};
-    struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_port = a.sin_port};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = port};
+    struct sockaddr_in6 b = {.sin6_family = AF_INET6, .sin6_port = port};
     int one = 1, off = 0;
-    inet_pton(AF_INET, p->host_address[0] ? p->host_address : "0.0.0.0", &a.sin_addr);
+    inet_pton(AF_INET, ip && ip[0] ? ip : "0.0.0.0", &a.sin_addr);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (family == AF_INET)
         return bind(fd, (const struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    b.sin6_addr.s6_addr[10] = b.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&b.sin6_addr.s6_addr[12], &a.sin_addr, 4);
+    if (ip)
+        sh_egress_map_ipv4(b.sin6_addr.s6_addr, &a.sin_addr);
     return bind(fd, (const struct sockaddr *)&b, sizeof(b)) ? -errno : 0;
 }
 
-static int publish_ports(struct sh_error *err)
-{
-    const struct loader_options *o = &loader.options;
-    held = sh_alloc((o->port_count + 1) * sizeof(*held));
-    for (unsigned i = 0; i < o->port_count; i++) {
-        held[i] = socket(AF_INET, (o->ports[i].udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        int r = held[i] < 0 ? -errno : bind_outside(held[i], i, AF_INET);
-        if (r)
-            return sh_fail_errno(err, r, "cannot publish port %u", o->ports[i].host_port);
-    }
-    return 0;
-}
+/* What the first question is answered: 0, or -errno of the port with that number. */
+struct publication {
+    int result;
+    unsigned port;
+};
 
-/* A container's own address: its ports are nobody else's. SH_NET_HOST: loopback alone. The agent's
- * stays inside. */
-static int bind_any(int fd, int family, const struct sockaddr_in *a)
+static struct publication publish_ports(void)
 {
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = a->sin_port};
-    struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = a->sin_port};
-    const struct sockaddr_in6 *a6 = (const void *)a;
-    in_addr_t to = family == AF_INET                      ? a->sin_addr.s_addr
-                   : IN6_IS_ADDR_V4MAPPED(&a6->sin6_addr) ? a6->sin6_addr.s6_addr32[3]
-                                                          : INADDR_ANY;
-    if (to == htonl(SH_NET_HOST)) {
-        any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        sh_egress_map_ipv4(any6.sin6_addr.s6_addr, &any.sin_addr);
-    }
-    int one = 1, off = 0;
-    if (ntohs(a->sin_port) == SH_AGENT_PORT)
-        return -EACCES;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (family == AF_INET)
-        return bind(fd, (const struct sockaddr *)&any, sizeof(any)) ? -errno : 0;
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    return bind(fd, (const struct sockaddr *)&any6, sizeof(any6)) ? -errno : 0;
-}
-
-static int bind_published(int fd, int family, int type, const struct sockaddr_in *a)
-{
-    if (loader.options.publish_all)
-        return bind_any(fd, family, a);
     for (unsigned i = 0; i < loader.options.port_count; i++) {
         const struct sh_port *p = &loader.options.ports[i];
-        if (p->udp != (type == SOCK_DGRAM) || p->guest_port != ntohs(a->sin_port))
+        held[i] = socket(AF_INET, (p->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+        int r = held[i] < 0 ? -errno
+                            : bind_outside(held[i], AF_INET, p->host_address, htons(p->host_port));
+        if (r)
+            return (struct publication){r, p->host_port};
+    }
+    return (struct publication){0};
+}
+
+/* SH_NET_HOST, in either family's form? */
+static bool is_host(int family, const struct sockaddr_in *a)
+{
+    const struct sockaddr_in6 *b = (const void *)a;
+    in_addr_t host = htonl(SH_NET_HOST);
+    return family == AF_INET
+               ? a->sin_addr.s_addr == host
+               : IN6_IS_ADDR_V4MAPPED(&b->sin6_addr) && b->sin6_addr.s6_addr32[3] == host;
+}
+
+/* With --publish-all the address is a container's own, whose ports are nobody else's; SH_NET_HOST
+ * is its loopback alone. The agent's port stays inside. */
+static int bind_published(int fd, int family, int type, const struct sockaddr_in *a)
+{
+    unsigned port = ntohs(a->sin_port);
+    if (loader.options.publish_all && port == SH_AGENT_PORT)
+        return -EACCES;
+    if (loader.options.publish_all)
+        return bind_outside(fd, family, is_host(family, a) ? "127.0.0.1" : NULL, a->sin_port);
+    for (unsigned i = 0; i < loader.options.port_count; i++) {
+        const struct sh_port *p = &loader.options.ports[i];
+        if (p->udp != (type == SOCK_DGRAM) || p->guest_port != port)
             continue;
         if (held[i] >= 0)
             close(held[i]);
         held[i] = -1;
-        return bind_outside(fd, i, family);
+        return bind_outside(fd, family, p->host_address, htons(p->host_port));
     }
     return -EACCES;
 }
 
-/* --- what addresses mean
- * -------------------------------------------------------------------------- */
+/* --- what addresses mean --- */
 
 /* Whom the name server's address means: as --resolver says, else the first IPv4 one of this host,
  * else whoever listens on its loopback. */
 static struct sockaddr_in resolver = {.sin_family = AF_INET};
 
-static bool resolver_is(const char *text)
-{
-    char ip[64];
-    unsigned port = 53;
-    int n = sscanf(text, "%63[0-9.]:%u", ip, &port);
-    if (n < 1 || port > 65535 || inet_pton(AF_INET, ip, &resolver.sin_addr) != 1)
-        return false;
-    resolver.sin_port = htons((uint16_t)port);
-    return true;
-}
-
 static void find_resolver(void)
 {
-    char line[256], ip[64];
-    FILE *f = fopen("/etc/resolv.conf", "re");
-    while (f && !resolver.sin_port && fgets(line, sizeof(line), f))
-        if (sscanf(line, "nameserver %63[0-9.]", ip) == 1)
-            resolver_is(ip);
-    if (f)
-        fclose(f);
-    if (!resolver.sin_port)
-        resolver_is("127.0.0.1");
+    const struct sh_egress_end *given = &loader.options.resolver;
+    resolver.sin_port = htons(given->port ? given->port : 53);
+    if (given->port)
+        memcpy(&resolver.sin_addr, given->address + 12, 4);
+    else if (sh_egress_name_server("/etc/resolv.conf", &resolver.sin_addr))
+        resolver.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
 static void map_outside(uint8_t ip[4], in_port_t *port)
@@ -182,8 +158,7 @@ void loader_seen_address(void *address, socklen_t size)
     a->sin_port = htons(53);
 }
 
-/* --- the process outside
- * -------------------------------------------------------------------------- */
+/* --- the process outside --- */
 
 static int sockets[SOCKETS_MAX];    /* descriptor + 1; 0: free */
 static bool published[SOCKETS_MAX]; /* bound to a published port */
@@ -274,117 +249,55 @@ static bool serve_one(int fd)
     return !sh_send_with_fd(fd, &r, sizeof(r), made);
 }
 
-/* From 3 on, all but `fd` and what is held. */
-static void close_others(unsigned fd)
-{
-    for (unsigned from = 3, keep; from; from = keep + 1) {
-        keep = fd >= from ? fd : UINT_MAX;
-        for (unsigned i = 0; i < loader.options.port_count; i++) {
-            if ((unsigned)held[i] >= from && (unsigned)held[i] < keep)
-                keep = (unsigned)held[i];
-        }
-        if (keep > from)
-            syscall(SYS_close_range, from, keep == UINT_MAX ? keep : keep - 1, 0);
-    }
-}
-
 /* Sockets are all that it needs; and root's ports, where some are published. It shares the loader's
  * mount namespace. Its filter is the one for programs that nobody has listed: what leads out is
  * refused. */
 static _Noreturn void serve_questions(int fd)
 {
     bool root_ports = loader.options.publish_all;
+    struct publication done;
     uid_t id = SH_WALL_UID_FIRST + loader.number;
     for (unsigned i = 0; i < loader.options.port_count; i++)
         root_ports |= loader.options.ports[i].host_port < IPPORT_RESERVED;
-    loader_leave_streams("shelter-network");
-    close_others((unsigned)fd);
+    loader_outside_begin("shelter-network", fd);
+    done = publish_ports();
     (void)!chdir("/"); /* the root of both becomes empty when the walls are up */
     (void)sh_wall_user(id, id, root_ports);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)sh_wall_landlock(true);
     (void)sh_wall_seccomp_foreign();
-    while (serve_one(fd))
+    (void)send(fd, &done, sizeof(done), MSG_NOSIGNAL);
+    while (!done.result && serve_one(fd))
         ;
     _exit(0);
 }
 
-/* --- the enclave's side
- * --------------------------------------------------------------------------- */
+/* --- the enclave's side --- */
 
-static int network_fd = -1;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loader_outside network = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 static uint32_t numbers[SOCKETS_MAX]; /* of a descriptor's socket outside, + 1; 0: it has none */
 
 int loader_network_open(struct sh_error *err)
 {
-    const struct loader_options *o = &loader.options;
-    int fd[2];
-    if (o->resolver && !resolver_is(o->resolver))
-        return sh_fail(err, -EINVAL, "--resolver %s: write ADDRESS[:PORT]", o->resolver);
-    if (o->network == LOADER_NETWORK_NONE)
+    struct publication done;
+    if (loader.options.network == LOADER_NETWORK_NONE)
         return 0;
-    if (o->network == LOADER_NETWORK_USER)
-        find_resolver();
-    int r = publish_ports(err);
-    if (r)
-        return r;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
-        return sh_fail_errno(err, -errno, "cannot make a socket");
-    pid_t pid = fork();
+    find_resolver();
+    pid_t pid = loader_outside_fork(&network.fd, err);
     if (pid < 0)
-        return sh_fail_errno(err, -errno, "cannot start a process");
-    close(fd[pid != 0]);
+        return pid;
     if (pid == 0)
-        serve_questions(fd[1]);
-    network_fd = fd[0];
-    for (unsigned i = 0; i < o->port_count; i++)
-        close(held[i]);
-    return 0;
+        serve_questions(network.fd);
+    if (recv(network.fd, &done, sizeof(done), 0) != sizeof(done))
+        return sh_fail(err, -EIO, "the process of the enclave's network ended by itself");
+    return done.result ? sh_fail_errno(err, done.result, "cannot publish port %u", done.port) : 0;
 }
 
-/* The answer; *made: the descriptor that came with it, or -1. */
-static int64_t take_answer(int *made)
+static int64_t ask_process(struct question *q, const void *data, size_t size, int *made)
 {
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr head;
-    } control;
-    int64_t result;
-    struct iovec v = {&result, sizeof(result)};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = control.bytes,
-                       .msg_controllen = sizeof(control.bytes)};
-    ssize_t n;
-    do
-        n = recvmsg(network_fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    *made = -1;
-    if (n != sizeof(result))
-        return -EIO;
-    if (CMSG_FIRSTHDR(&m))
-        memcpy(made, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(*made));
-    return result;
-}
-
-static int64_t ask_process(const struct question *q, const void *data, size_t size, int *made)
-{
-    static uint8_t message[sizeof(*q) + SH_SLOT_A_SIZE]; /* under the lock */
-    int64_t r = 0;
-    if (network_fd < 0)
-        return -ENETUNREACH;
-    pthread_mutex_lock(&lock);
-    memcpy(message, q, sizeof(*q));
-    if (size)
-        memcpy(message + sizeof(*q), data, size);
-    if (send(network_fd, message, sizeof(*q) + size, MSG_NOSIGNAL) < 0)
-        r = -EIO;
-    else if (q->kind != CLOSE)
-        r = take_answer(made);
-    pthread_mutex_unlock(&lock);
-    return r;
+    const struct iovec question[] = {{q, sizeof(*q)}, {(void *)data, size}};
+    return network.fd < 0 ? -ENETUNREACH : loader_outside_ask(&network, question, NULL, 0, made);
 }
 
 int loader_socket(int family, int type)

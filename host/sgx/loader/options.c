@@ -70,6 +70,11 @@ static bool take_broker(const struct row *row, const char *text)
     return !sh_egress_parse(text, &loader.options.egress.broker);
 }
 
+static bool take_resolver(const struct row *row, const char *text)
+{
+    return text[0] != '[' && !sh_egress_parse(text, &loader.options.resolver);
+}
+
 static bool take_port(const struct row *row, const char *text)
 {
     struct loader_options *o = &loader.options;
@@ -145,7 +150,7 @@ static const struct row table[] = {
     {"publish-all", NULL, take_flag, TO(publish_all)},
     {"volume", "FD", take_volume, NULL},
     {"data", "FILE", take_data, NULL},
-    {"resolver", "IP[:PORT]", take_text, TO(resolver)},
+    {"resolver", "IP:PORT", take_resolver, NULL},
     {"tty", "[=ROWSxCOLUMNS]", take_tty, NULL},
     {"trace", "[=FILE]", take_trace, NULL},
     {"stats", "[=FILE]", take_stats, NULL},

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "host/base/util.h"
 #include "host/run/stream.h"
 #include "host/sgx/loader/loader.h"
 #include "lib/bytes.h"
@@ -48,7 +49,7 @@ static struct pump_session *session_find(uint16_t id)
     return NULL;
 }
 
-/* --- from the supervisor ---------------------------------------------------------------------- */
+/* --- from the supervisor --- */
 
 static void grant_input(struct pump_session *s)
 {
@@ -96,7 +97,7 @@ static void take_window(const struct sh_frame_view *f)
     }
 }
 
-/* --- programs beside the workload ------------------------------------------------------------- */
+/* --- programs beside the workload --- */
 
 static void close_ours(struct pump_session *s)
 {
@@ -298,7 +299,7 @@ static void take_frames(void)
         _exit(SH_EXIT_FAILURE);
 }
 
-/* --- the streams ------------------------------------------------------------------------------ */
+/* --- the streams --- */
 
 static void send_output(struct pump_session *s, unsigned i)
 {
@@ -422,7 +423,7 @@ static void *pump_main(void *arg)
     return NULL;
 }
 
-/* --- start ------------------------------------------------------------------------------------ */
+/* --- start --- */
 
 bool loader_pump_window(uint16_t size[4])
 {
@@ -447,15 +448,10 @@ int loader_pump_open(struct sh_error *err)
 
 void loader_pump_start(void)
 {
-    sigset_t all, before;
     pthread_t id;
     sh_frame_put_u32(channel_lock(), SH_FRAME_HELLO, 0, 0, SH_CHANNEL_VERSION);
     channel_unlock();
     grant_input(&pump.sessions[0]);
-    /* Signals are for the threads that enter the enclave. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&id, NULL, pump_main, NULL))
+    if (sh_thread_start(&id, pump_main, NULL))
         _exit(SH_EXIT_FAILURE); /* nobody can be told */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

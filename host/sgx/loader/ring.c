@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/base/util.h"
 #include "host/sgx/loader/loader.h"
 
 #define LOCKS 64u
@@ -175,8 +175,7 @@ void loader_rings_drain(void)
     }
 }
 
-/* --- the helper ---------------------------------------------------------------------------------
- */
+/* --- the helper --- */
 
 static bool somebody_inside(void)
 {
@@ -221,23 +220,16 @@ void loader_rings_inside(struct loader_thread *t)
 static int start_helper(void)
 {
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = EVENT};
-    sigset_t all, before;
     pthread_t id;
     helper_set = epoll_create1(EPOLL_CLOEXEC);
     helper_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (helper_set < 0 || helper_event < 0 ||
         epoll_ctl(helper_set, EPOLL_CTL_ADD, helper_event, &e))
         return -errno;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&id, NULL, run_helper, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -r;
+    return sh_thread_start(&id, run_helper, NULL);
 }
 
-/* --- handles
- * --------------------------------------------------------------------------------------
- */
+/* --- handles --- */
 
 void loader_ring_begin(uint64_t handle)
 {
