@@ -4,11 +4,9 @@
 # that lies, and none at all.
 . tests/e2e/lib.sh
 for x in skopeo docker-registry busybox; do command -v $x >/dev/null || { skip "registry: $x is not installed (tools/install-deps --apps)"; exit 0; }; done
-[ -f build/base/enclave ] || { skip "registry: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/home/.config/containers" "$T/root/bin"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base HOME=$T/home XDG_RUNTIME_DIR=$T/home GNUPGHOME=$T/home/.gnupg
+enclave_base registry
+mkdir -p "$T/home/.config/containers" "$T/root/bin"
+export HOME=$T/home XDG_RUNTIME_DIR=$T/home GNUPGHOME=$T/home/.gnupg
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 at=127.0.0.1:$port
 cat >"$T/registry.yml" <<END

@@ -3,11 +3,8 @@
 # it, an instance in sgx-sim with published ports. Source it from the repository's root.
 . tests/e2e/lib.sh
 LIMIT=${LIMIT:-60}
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "apps: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/root"/{bin,etc,tmp,run,var/log,var/run,data,dev,proc}
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER
+enclave_base apps
+mkdir -p "$T/root"/{bin,etc,tmp,run,var/log,var/run,data,dev,proc}
 R=$T/root
 chmod 1777 "$R/tmp"
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww-data:x:33:33::/:/bin/false\n' >"$R/etc/passwd"

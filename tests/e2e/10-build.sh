@@ -7,9 +7,7 @@ LIMIT=60
 true=$(type -P true)
 umask 022
 chmod 755 "$T"
-mkdir "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-export SHELTER_BASE=$T/base
+made_up_base
 json() { python3 -c "
 import json, sys
 d = json.load(sys.stdin)

@@ -5,9 +5,8 @@
 . tests/e2e/lib.sh
 command -v zstd >/dev/null || { skip "bombs: no zstd"; exit 0; }
 LIMIT=60
-mkdir -p "$T/base" "$SHELTER_STORE"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-export SHELTER_BASE=$T/base
+mkdir -p "$SHELTER_STORE"
+made_up_base
 cat >"$T/make.py" <<'P'
 # make.py layer FILE SIZE NAME…: a tar of GNU sparse files that are holes; archive FILE LAYER…: docker's
 import hashlib, io, json, struct, sys, tarfile

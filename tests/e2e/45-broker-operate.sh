@@ -42,12 +42,8 @@ echo '{"claims":{"isvsvn":{"min":9}}}' >"$T/policy.json"
 kill -HUP "$broker"
 check "a good one again" until_true 10 reloads 2/2
 same "it still serves" "$(get /healthz)" 200
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "reload: no enclave"; exit 0; }
+enclave_base reload
 # What was accepted before is judged by the new policy now.
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
 "$SHELTER" build -q -t plain -f "$(command -v busybox)" >/dev/null
 "$SHELTER" broker add-reference plain --allow arg --allow stdin >/dev/null
 try=("$SHELTER" run --rm --tee sgx-sim -i "$url" plain /bin/busybox echo ran)

@@ -37,11 +37,7 @@ status "a passphrase later on" 0 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_B
 same "then no file of that broker has it" "$(grep -rlF "$secret" "$T/third")" ""
 status "then it needs the passphrase" 125 env -u SHELTER_BROKER_PASSPHRASE_FILE SHELTER_BROKER="$T/third" "$SHELTER" broker passphrase "$T/pass"
 # To a program that attests.
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "seal: no enclave"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base seal
 check "the simulated root" "$SHELTER" attest --simulated-root -o "$T/root.pem"
 "$SHELTER" broker key >"$T/key.pem"
 timeout 100 "$SHELTER" broker serve --listen 127.0.0.1:0 --allow-simulated "$T/root.pem" --url-file "$T/url" >"$T/broker.log" 2>&1 &

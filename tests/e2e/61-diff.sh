@@ -64,11 +64,7 @@ else
 fi
 
 # In the enclave, with the same rights and memory.
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "facts: the enclave is not built"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base facts
 files=()
 for f in "${families[@]}" ends; do files+=(-f "$T/root/bin/$f"); done
 printf '#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\nint main(int c, char **v) { return syscall(SYS_io_uring_setup, 1, 0) < 0 && syscall(SYS_io_uring_enter, 1, 0) < 0 && c < 2; }\n' >"$T/ask.c"

@@ -5,11 +5,9 @@
 . tests/e2e/lib.sh
 LIMIT=100
 RUNNER=$ROOT/build/libos-test
-[ -x "$RUNNER" ] && [ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "sites: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/bin" "$T/root"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+[ -x "$RUNNER" ] || { skip "sites: not built (make)"; exit 0; }
+enclave_base sites
+mkdir -p "$T/bin" "$T/root"
 gcc -O1 -static -pthread -o "$T/bin/sites" tests/libos/sites.c
 gcc -O1 -pthread -o "$T/bin/sites-dynamic" tests/libos/sites.c
 gcc -O1 -pthread -o "$T/bin/storm" tests/libos/storm.c

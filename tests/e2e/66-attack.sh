@@ -5,12 +5,8 @@
 # again at once, through whole runs. SHELTER_SOAK=1 does not thin out the longer ones.
 . tests/e2e/lib.sh
 LIMIT=120
-[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "attack: not built (make)"; exit 0; }
+enclave_base attack build/tests/sgx-loader-hostile
 command -v objdump >/dev/null || { skip "attack: objdump is not installed"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
 printf '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n' >"$T/hello.c"
 gcc -O2 -static -o "$T/hello" "$T/hello.c"
 gcc -O2 -static -pthread -o "$T/threads" tests/enclave/threads.c

@@ -5,11 +5,7 @@
 # measured at the start, from what the host says in time or late.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "clock: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER
+enclave_base clock
 cat >"$T/clock.c" <<'C'
 #include <stdio.h>
 #include <time.h>

@@ -3,13 +3,9 @@
 # The verbs of the command line for an instance in an enclave: counts, traces, ports, signals, life.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
+enclave_base enclave
 gcc -O2 -static -o "$T/life" tests/enclave/life.c
 gcc -O2 -o "$T/net" tests/enclave/net.c
-export SHELTER_BASE=$T/base SHELTER
 json() { python3 -c "
 import json, sys
 d = json.load(sys.stdin)

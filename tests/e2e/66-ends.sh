@@ -3,11 +3,7 @@
 # Every end of an instance has a line in `logs` and in `status`; every verb ends when supervisor or loader is stopped.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "ends: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER
+enclave_base ends
 cat >"$T/eat.c" <<'C'
 #include <stdlib.h>
 #include <string.h>

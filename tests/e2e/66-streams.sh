@@ -3,11 +3,7 @@
 # What a stream socket promises (order, flow control, errors, half-close, close, exit, peek, edges) holds through the
 # rings as it does on Linux: one server and one client, natively and in the enclave, and both say the same.
 . tests/e2e/lib.sh
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "streams: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base streams
 check "the server" gcc -Wall -D_GNU_SOURCE -O1 -static -pthread -o "$T/streams" tests/enclave/streams.c
 check "build" "$SHELTER" build -q -t streams --allow stats -f "$T/streams"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -3,11 +3,7 @@
 # The enclave's signature: kept with the image, predicted, and what EINIT refuses when a byte changed.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER
+enclave_base enclave
 json() { python3 -c "
 import json, sys
 d = json.load(sys.stdin)

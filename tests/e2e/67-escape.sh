@@ -4,11 +4,7 @@
 # simulator it can reach. As root and as an ordinary user: nothing is let through, and the process has no
 # rights, no files, no processes and no environment to begin with.
 . tests/e2e/lib.sh
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "escape: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base escape
 check "the program" gcc -Wall -Wextra -Wno-unused-parameter -O2 -static -o "$T/escape" tests/adversary/escape.c
 status "build" 0 "$SHELTER" build -q -t escape -f "$T/escape"
 image=$SHELTER_STORE/images/$(cat "$T/out")

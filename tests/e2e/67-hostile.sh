@@ -3,11 +3,8 @@
 # A host that lies to the enclave about everything: the table of tests/enclave/hostile.py, then runs in
 # which one answer in eight is spoilt at random (SHELTER_SOAK=1: many, by a new seed).
 . tests/e2e/lib.sh
-[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "hostile: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/root/bin" "$T/root/data" "$T/root/tmp" "$T/root/dev"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base hostile build/tests/sgx-loader-hostile
+mkdir -p "$T/root/bin" "$T/root/data" "$T/root/tmp" "$T/root/dev"
 check "probe" gcc -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -O2 -static -pthread -o "$T/root/bin/probe" tests/enclave/probe.c
 seq 1 100000 >"$T/root/data/numbers"
 tar -C "$T/root" -cf "$T/root.tar" .

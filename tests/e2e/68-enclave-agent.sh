@@ -4,13 +4,10 @@
 # who asks through the host; against our own broker and hosts that cheat.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
+enclave_base enclave
 gcc -O2 -pthread -static -o "$T/local" tests/enclave/local.c
 gcc -nostdlib -static -o "$T/clean" tests/enclave/clean.S
-export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+export SHELTER_BROKER=$T/broker
 B=$(command -v busybox)
 run=("$SHELTER" run --tee sgx-sim --rm)
 

@@ -4,11 +4,8 @@
 # whose policy sees it, hosts that leave it out.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "events: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+enclave_base events
+export SHELTER_BROKER=$T/broker
 gcc -O2 -pthread -static -o "$T/local" tests/enclave/local.c
 B=$(command -v busybox)
 run=("$SHELTER" run --tee sgx-sim --rm)

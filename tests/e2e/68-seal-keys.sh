@@ -3,11 +3,7 @@
 # /dev/attestation/keys: the same key for the same image and launch, another for any other.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER
+enclave_base enclave
 B=$(command -v busybox)
 run=("$SHELTER" run --tee sgx-sim --rm)
 show='exec /bin/busybox od -An -tx1 -v /dev/attestation/keys/_sgx_mrenclave'

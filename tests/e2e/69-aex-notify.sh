@@ -4,11 +4,7 @@
 # that the kernel resolves, a program stepped by its host is whole, and a host that makes no thread is told of.
 . tests/e2e/lib.sh
 LIMIT=120
-[ -x build/tests/sgx-loader-hostile ] && [ -f build/base/enclave ] || { skip "AEX-Notify: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base AEX-Notify build/tests/sgx-loader-hostile
 printf '#include <stdio.h>\nint main(void) { puts("hello"); return 3; }\n' >"$T/hello.c"
 gcc -O2 -static -o "$T/hello" "$T/hello.c"
 gcc -O2 -static -pthread -o "$T/threads" tests/enclave/threads.c

@@ -4,12 +4,10 @@
 # for the image that the broker gives the key.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base" "$T/native"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
+enclave_base enclave
+mkdir -p "$T/native"
 gcc -O2 -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c || exit 1
-export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+export SHELTER_BROKER=$T/broker
 B=$(command -v busybox)
 run=("$SHELTER" run --tee sgx-sim --rm)
 

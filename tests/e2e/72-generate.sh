@@ -3,11 +3,7 @@
 # shelter generate: an instance as a pod, and as a unit of systemd; read by others where they are here.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "generate: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base
+enclave_base generate
 check "an image" "$SHELTER" build -q -t made -f "$(command -v busybox)"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 check "an instance" timeout 60 "$SHELTER" run -d --tee sgx-sim --name My_one -m 128M -p "127.0.0.1:$port:80" made /bin/busybox sleep '7 "and" more'

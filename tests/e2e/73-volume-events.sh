@@ -3,11 +3,8 @@
 # Who measures an event while it holds a volume attests anew, and keeps the volume: its lease does not hang on the session.
 . tests/e2e/lib.sh
 LIMIT=60
-[ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "enclave: not built (make)"; exit 0; }
-mkdir -p "$T/base"
-for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
-cp build/base/enclave "$T/base/"
-export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
+enclave_base enclave
+export SHELTER_BROKER=$T/broker
 B=/bin/busybox
 "$SHELTER" attest --simulated-root -o "$T/root.pem"
 check "broker" "$SHELTER" broker init

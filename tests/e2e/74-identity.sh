@@ -6,10 +6,8 @@ LIMIT=90
 [ -x build/sgx-loader ] && [ -f build/base/enclave ] || { skip "identity: not built (make)"; exit 0; }
 tees=sgx-sim
 if [ -f build/base/vmlinux ] && [ -f build/base/initramfs ]; then tees="sgx-sim tdx-sim"; else
-    mkdir -p "$T/base"
-    for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+    made_up_base
     cp build/base/enclave "$T/base/"
-    export SHELTER_BASE=$T/base
     skip "identity: no guest kernel (make tools): not in the VM"
 fi
 export SHELTER SHELTER_BROKER=$T/broker

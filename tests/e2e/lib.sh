@@ -26,6 +26,19 @@ check() {
         sed 's/^/#   /' "$T/check.out" | tail -n 20
     fi
 }
+# made_up_base: a kernel and initramfs for images that no VM will start.
+made_up_base() {
+    local f
+    mkdir -p "$T/base"
+    for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
+    export SHELTER SHELTER_BASE=$T/base
+}
+# enclave_base NAME [LOADER]: the same with the enclave as built; where it was not, the test is skipped.
+enclave_base() {
+    [ -x "${2:-build/sgx-loader}" ] && [ -f build/base/enclave ] || { skip "$1: not built (make)"; exit 0; }
+    made_up_base
+    cp build/base/enclave "$T/base/"
+}
 # same NAME GOT WANT
 same() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got '$2', want '$3'"; fi

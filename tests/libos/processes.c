@@ -32,23 +32,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fact.h"
+
 extern char **environ;
 static const char *own; /* this program */
-
-__attribute__((format(printf, 1, 2))) static void fact(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
-    fflush(stdout);
-}
-
-static const char *err(long r)
-{
-    return r < 0 ? strerrorname_np(errno) : "0";
-}
 
 /* How a child ended, in words. */
 static const char *status(int s)

@@ -20,20 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 1, 2))) static void fact(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
-    fflush(stdout);
-}
-
-static const char *err(long r)
-{
-    return r < 0 ? strerrorname_np(errno) : "0";
-}
+#include "fact.h"
 
 /* Bytes as they can be compared. */
 static const char *shown(const char *bytes, ssize_t n)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Pipes, traps, background, here-documents, fifos, xargs.
+# Pipes, traps, background, here-documents, fifos, xargs: the same in three shells.
 cat >/tmp/script <<'END'
 trap "echo got USR1" USR1; kill -USR1 $$; echo after
 cat <<EOF | tr a-z A-Z | sed s/HERE/THERE/
@@ -14,7 +14,12 @@ seq 100000 | sort -n | tail -n 1
 mkfifo /tmp/fifo; (echo through >/tmp/fifo &); cat /tmp/fifo
 seq 40 | xargs -n 5 -P 4 echo | wc -l
 END
-dash /tmp/script
+for shell in bash dash "busybox sh"; do
+    rm -f /tmp/fifo
+    $shell /tmp/script >"/tmp/by $shell"
+done
+cat "/tmp/by bash"
+cmp "/tmp/by bash" "/tmp/by dash" && cmp "/tmp/by bash" "/tmp/by busybox sh" && echo all the same
 # prints:
 # got USR1
 # after
@@ -28,3 +33,4 @@ dash /tmp/script
 # through
 # 8
 # bye
+# all the same

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the tests of a volume's freshness, in both TEEs: a broker that comes and goes, images with one volume, a
+# writer in the background. Source it behind tests/e2e/lib.sh.
+gcc -O2 -w -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c || exit 1
+export SHELTER SHELTER_BROKER=$T/broker
+vm=tdx-sim enclave=sgx-sim
+"$SHELTER" attest --simulated-root -o "$T/root.pem"
+"$SHELTER" broker init
+"$SHELTER" broker key >"$T/key.pem"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+url=https://127.0.0.1:$port
+serve() { # [FOLDER]
+    rm -f "$T/url"
+    SHELTER_BROKER=${1:-$T/broker} "$SHELTER" broker serve --listen "127.0.0.1:$port" --allow-simulated "$T/root.pem" \
+        --url-file "$T/url" >>"$T/broker.log" 2>&1 &
+    broker=$!
+    until_true 20 test -s "$T/url"
+}
+stop_broker() {
+    kill -9 $broker
+    wait $broker 2>/dev/null
+}
+cleanup_hooks+=('kill -9 $broker 2>/dev/null')
+serve
+image() { # TAG KEY WORDS COMMAND
+    "$SHELTER" build -q -t "$1" --broker-key "$T/key.pem" --volume "data:/data:key=kbs:///volumes/key/$2:size=64M$3" \
+        -f "$(command -v busybox)" -f "$T/storage" -c "$4" >/dev/null && "$SHELTER" broker add-reference "$1"
+}
+for m in strict session; do
+    for v in $m $m-away $m-pause; do
+        head -c 32 /dev/urandom >"$T/$v.key"
+        "$SHELTER" broker add-resource "volumes/key/$v" "$T/$v.key" --image any
+    done
+    check "image: $m" image $m $m ":freshness=$m" "/bin/storage count /data"
+    check "image: $m, some" image $m-some $m ":freshness=$m" "/bin/storage append /data 20"
+    check "image: $m, append" image $m-append $m ":freshness=$m" "/bin/storage append /data 1000000"
+done
+for m in away pause; do
+    words=:away=3
+    [ $m = away ] || words=:freshness=strict:away=3,pause
+    check "image: $m" image $m session-$m $words "/bin/storage count /data"
+    check "image: $m, append" image $m-append session-$m $words "/bin/storage append /data 1000000"
+done
+with() { echo "$SHELTER" run --rm --tee "$1" -m 256M -i "$url" -v "data:$2"; } # TEE FILE
+told() { check "... told: $1" grep -qi -- "$1" "$T/err"; }
+lines() { [ "$(wc -l <"$1" 2>/dev/null || echo 0)" -gt "$2" ]; }
+acks() { grep -cE "^[0-9]{7}$" "$1"; }
+said() { grep -q -- "$2" "$1.err"; }
+kill_user() { local p; p=$(who_has "$1"); [ -z "$p" ] || kill -9 "$p"; } # FILE: kills what holds its lock
+append() { # TEE IMAGE FILE OUT: in the background; its pid in $writer
+    $(with "$1" "$3") "$2" >"$4" 2>"$4.err" &
+    writer=$!
+}
+# stay_away WRITER READER: the broker goes while a program in the one TEE writes; the other counts what is there.
+stay_away() {
+    local m before stopped
+    for m in away pause; do
+        append "$1" $m-append "$T/$m.disk" "$T/$m.out"
+        until_true 60 lines "$T/$m.out" 5
+        stop_broker
+        before=$(wc -l <"$T/$m.out")
+        check "$m: told that the broker is away" until_true 30 said "$T/$m.out" "changes go on for 3 s"
+        check "$m: ... and then that the limit is over" until_true 30 said "$T/$m.out" "without the broker for more than 3 s"
+        check "$m: changes went on for a while" lines "$T/$m.out" "$before"
+        if [ $m = away ]; then
+            wait $writer
+            check "away: they fail" test $? -ne 0
+            serve
+        else
+            stopped=$(wc -l <"$T/$m.out")
+            sleep 2
+            same "pause: they wait" "$(wc -l <"$T/$m.out")" "$stopped"
+            serve
+            check "pause: and go on" until_true 30 lines "$T/$m.out" $((stopped + 5))
+            check "pause: told" said "$T/$m.out" "the broker has its newest state again"
+            kill_user "$T/$m.disk"
+            wait $writer
+        fi
+        check "$m: what was acknowledged is there" test "$($(with "$2" "$T/$m.disk") $m 2>"$T/err")" -ge "$(acks "$T/$m.out")"
+    done
+}
