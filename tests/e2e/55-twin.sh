@@ -150,6 +150,13 @@ done
 status "a mount over what the image has" 125 "$SHELTER" build -q -t both -r "$T/root.tar" -c /bin/probe --mount /bin
 one_line "must be said" 'cover'
 
+# --- a host of its own, which asks nobody: the same, refused inside ---
+openssl ecparam -name secp384r1 -genkey -noout 2>/dev/null | openssl ec -pubout >"$T/broker.pem" 2>/dev/null
+mkdir "$T/host"
+GUEST_KERNEL=$ROOT/build/base/vmlinux GUEST_INITRAMFS=$ROOT/build/base/initramfs timeout 300 python3 tests/twin/host.py \
+    "$SHELTER_STORE/images/$(cat "$SHELTER_STORE/tags/root:latest")" "$SHELTER_STORE/enclave-key.pem" "$T/broker.pem" "$T/host" ||
+    not_ok "a lying host: ended by status $?"
+
 # --- ways to end: PID 1 has no default actions but for faults and KILL ---
 for how in exit abort segv kill term; do
     for tee in $TEES; do
