@@ -200,8 +200,11 @@ static bool is_free(int root, const char *path)
     size_t count = 0;
     int fd = guest_open_in(root, path, O_RDONLY | O_DIRECTORY);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
         return fd == -ENOENT;
+    }
     while (count < 3 && readdir(dir))
         count++;
     closedir(dir);
