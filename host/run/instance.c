@@ -445,8 +445,9 @@ int sh_instance_remove(struct sh_store *store, const char *id, struct sh_error *
     /* Under another name first: a removal that is killed leaves no half instance. */
     char half[sizeof(HALF_MADE) + SH_INSTANCE_ID_SIZE];
     snprintf(half, sizeof(half), HALF_MADE "%s", id);
-    if (renameat(folder, id, folder, half))
-        return errno == ENOENT ? 0 : sh_fail_errno(err, -errno, "cannot remove instance %.12s", id);
+    if (renameat(folder, id, folder, half) && errno != ENOENT)
+        return sh_fail_errno(err, -errno, "cannot remove instance %.12s", id);
+    /* One that is gone may have been half removed by somebody who was killed. */
     sh_cgroup_forget(id);
     int r = sh_remove_tree(folder, half);
     return r ? sh_fail_errno(err, r, "cannot remove instance %.12s", id) : 0;

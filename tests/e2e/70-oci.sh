@@ -114,7 +114,11 @@ loader=$(pgrep -P "$(cat "$T/$N-c.pid")" -f sgx-loader)
 kill -KILL "$(cat "$T/$N-c.pid")"
 check "its process killed: the enclave is gone" until_true 10 sh -c "! [ -d /proc/${loader:-self} ]"
 check "... and the state says so" until_true 10 is $N-c stopped
+# As if somebody had begun to remove it, and was killed.
+id=$(python3 -c "import json; print(json.load(open('$T/run/$N-c/state.json'))['instance'])")
+mv "$SHELTER_STORE/instances/$id" "$SHELTER_STORE/instances/.new-$id"
 status "... delete" 0 "${RT[@]}" delete $N-c
+check "... takes what was half removed" [ ! -e "$SHELTER_STORE/instances/.new-$id" ]
 same "nothing is left" "$(left)" ""
 
 # --- settings ---
