@@ -147,6 +147,8 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < count; i++) {
         ino = pick_file(files, &at);
         must("volume_write", !volume_write(v, ino, at % used, buf, 4096));
+        if (i % 16384 == 0) /* as after five seconds */
+            must("volume_commit", !volume_commit(v));
     }
     must("volume_sync", !volume_sync(v));
     must("volume_commit", !volume_commit(v));

@@ -12,6 +12,7 @@ for f in vmlinux bzImage initramfs; do echo "base file $f" >"$T/base/$f"; done
 cp build/base/* "$T/base/"
 export SHELTER_BASE=$T/base SHELTER SHELTER_BROKER=$T/broker
 for p in judge stress; do gcc -O2 -w -static -o "$T/root/bin/file-$p" tests/file_$p.c || exit 1; done
+gcc -O2 -w -D_GNU_SOURCE -static -o "$T/root/bin/storage" tests/enclave/storage.c || exit 1
 cp "$(command -v busybox)" "$T/root/bin/busybox"
 "$SHELTER" attest --simulated-root -o "$T/root.pem"
 "$SHELTER" broker init
@@ -36,7 +37,7 @@ chmod 755 "$T/on"
 round() { # SEED N BIN VOLUME TMPFS
     printf '%s\n' "rm -rf $4/* $5/*" "$3/file-judge file $4 $1 $((300 * $2))" "$3/file-judge file $5 $1 $((300 * $2))" \
         "$3/file-judge tree $4 $5 $1 $((500 * $2)) 2" "$3/file-stress $4/stress $1 $((600 * $2)) 4" "$3/file-stress $5/stress $1 $((600 * $2)) 4" \
-        "rm -rf $4/* $5/*"
+        "rm -rf $4/* $5/*" "$3/storage locks $4" "$3/storage locks $5" "$3/storage names $4 $((10000 * $2))"
 }
 seed=${SHELTER_SEED:-$$}
 mkdir "$T/a" /dev/shm/shelter-judge.$$ && cleanup_hooks+=("rm -rf /dev/shm/shelter-judge.$$")

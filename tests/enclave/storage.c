@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uses a folder as programs use a disk, and says what went wrong: every call's result is compared.
-//   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR
+//   storage make DIR | look DIR | append DIR COUNT | count DIR | full DIR | locks DIR | names DIR
+//   COUNT
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -143,6 +147,72 @@ static void full(void)
     MUST(!unlink("filler"));
 }
 
+/* Locks of a range, as databases take them: how = F_SETLK of a process, F_OFD_SETLK of a
+ * descriptor. */
+static int lock_range(int fd, int how, short type, off_t at, off_t size)
+{
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = size};
+    return fcntl(fd, how, &l);
+}
+
+static void locks(void)
+{
+    int status, fd = open("locked", O_RDWR | O_CREAT, 0600), other = open("locked", O_RDWR);
+    MUST(fd >= 0 && other >= 0 && !ftruncate(fd, 10000));
+    MUST(!flock(fd, LOCK_EX) && flock(other, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+    MUST(!flock(fd, LOCK_SH) && !flock(other, LOCK_SH | LOCK_NB) && !flock(other, LOCK_UN));
+    MUST(!lock_range(fd, F_OFD_SETLK, F_WRLCK, 0, 100));
+    MUST(lock_range(other, F_OFD_SETLK, F_RDLCK, 50, 100) < 0 && errno == EAGAIN);
+    MUST(!lock_range(other, F_OFD_SETLK, F_WRLCK, 100, 100));
+    MUST(!lock_range(fd, F_SETLK, F_WRLCK, 5000, 1000));
+    if (!fork()) {
+        int mine = open("locked", O_RDWR);
+        struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 5500, .l_len = 1};
+        MUST(mine >= 0 && flock(mine, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+        MUST(lock_range(mine, F_SETLK, F_WRLCK, 5999, 10) < 0 && errno == EAGAIN);
+        MUST(!fcntl(mine, F_GETLK, &l) && l.l_type == F_WRLCK && l.l_pid == getppid());
+        MUST(!lock_range(mine, F_SETLK, F_WRLCK, 6000, 10));
+        MUST(lock_range(mine, F_OFD_SETLK, F_RDLCK, 150, 1) < 0 && errno == EAGAIN);
+        _exit(0);
+    }
+    MUST(wait(&status) > 0 && !status);
+    MUST(!lock_range(fd, F_SETLK, F_WRLCK, 6000, 10)); /* the child's went with it */
+    MUST(!close(other) && lock_range(fd, F_OFD_SETLK, F_WRLCK, 0, 10000) == 0 && !close(fd));
+    MUST(!unlink("locked"));
+}
+
+/* A directory of so many names: each is there once, and can be found, renamed over and removed. */
+static void names(int count)
+{
+    char name[32], over[32];
+    unsigned char *seen = calloc((size_t)count, 1);
+    struct stat st;
+    MUST(seen && !mkdir("names", 0755) && !chdir("names"));
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "name-%d", i);
+        int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+        MUST(fd >= 0 && !close(fd));
+    }
+    for (int i = 0; i < count; i += 100) {
+        snprintf(name, sizeof(name), "name-%d", i);
+        snprintf(over, sizeof(over), "name-%d", i + 1);
+        MUST(!rename(name, over) && stat(name, &st) < 0 && !stat(over, &st));
+    }
+    DIR *d = opendir(".");
+    MUST(d);
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] == 'n')
+            MUST(seen[atoi(e->d_name + 5)]++ == 0);
+    closedir(d);
+    for (int i = 0; i < count; i++) {
+        MUST(seen[i] == (i % 100 != 0));
+        snprintf(name, sizeof(name), "name-%d", i);
+        MUST(unlink(name) == (seen[i] ? 0 : -1));
+    }
+    MUST(!chdir("..") && !rmdir("names"));
+    free(seen);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3 || chdir(argv[2]))
@@ -157,6 +227,10 @@ int main(int argc, char **argv)
         count();
     else if (!strcmp(argv[1], "full"))
         full();
+    else if (!strcmp(argv[1], "locks"))
+        locks();
+    else if (!strcmp(argv[1], "names") && argc == 4)
+        names(atoi(argv[3]));
     else
         return 2;
     return 0;

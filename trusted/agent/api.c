@@ -121,6 +121,7 @@ static void serve_token(struct agent *a, struct sh_view query, struct agent_repl
         return;
     }
     int rc = a->token.size ? 0 : agent_attest(a, &e);
+    agent_client_close(&a->client);
     if (rc) {
         send_error(reply, status_of(rc), e.text);
         return;
@@ -162,6 +163,7 @@ static void serve_resource(struct agent *a, const char *path, struct agent_reply
     uint8_t *data = NULL;
     size_t size = 0;
     int rc = agent_resource(a, path, &data, &size, &e);
+    agent_client_close(&a->client);
     if (rc)
         send_error(reply, status_of(rc), e.text);
     else
@@ -254,6 +256,11 @@ static bool check_sender(const struct agent *a, const char *path, unsigned who,
     return false;
 }
 
+bool agent_asks_broker(const char *path)
+{
+    return !strcmp(path, "/aa/token") || !strncmp(path, RESOURCE, sizeof(RESOURCE) - 1);
+}
+
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
                   struct sh_view body, unsigned who, struct agent_reply *reply)
 {
@@ -278,7 +285,6 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
             send_error(reply, 400, "a parameter is unknown, there twice or without a value");
         else
             paths[i].answer(a, query, reply);
-        agent_client_close(&a->client);
         return;
     }
     if (strlen(path) > sizeof(RESOURCE) - 1 && !memcmp(path, RESOURCE, sizeof(RESOURCE) - 1)) {
@@ -286,7 +292,6 @@ void agent_answer(struct agent *a, const char *method, const char *path, struct 
             serve_resource(a, path + sizeof(RESOURCE) - 1, reply);
         else
             send_error(reply, 405, "only GET");
-        agent_client_close(&a->client);
         return;
     }
     send_error(

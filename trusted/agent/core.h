@@ -132,6 +132,9 @@ struct agent_reply {
 void agent_answer(struct agent *a, const char *method, const char *path, struct sh_view query,
                   struct sh_view body, unsigned who, struct agent_reply *reply);
 void agent_reply_free(struct agent_reply *reply);
+/* May the answer need the broker? If not, agent_answer takes no time, and may be called while
+ * another call of the core waits for the broker. */
+bool agent_asks_broker(const char *path);
 
 /* --- Evidence --- */
 

@@ -60,5 +60,10 @@ void agent_kept_ask(size_t number, struct agent *a);
 
 /* Serves connections of a listening socket, and PID 1 (-1: not), until one of them fails. */
 int agent_serve(int listen_fd, int control_fd, struct agent *a);
+/* --- os_linux.c --- */
+
+/* poll(2) of one descriptor, for whoever waits for the broker. agent_serve puts one here that
+ * meanwhile serves whoever does not need it: a broker that does not answer holds up nobody else. */
+extern int (*agent_wait)(int fd, short events, int limit_ms);
 
 #endif

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
-#include "trusted/agent/os.h"
+#include "trusted/agent/linux.h"
 
 uint64_t agent_os_now_ms(void)
 {
@@ -31,16 +31,23 @@ int64_t agent_os_time(void)
     return time(NULL);
 }
 
+static int poll_one(int fd, short events, int limit_ms)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    return poll(&p, 1, limit_ms);
+}
+
+int (*agent_wait)(int fd, short events, int limit_ms) = poll_one;
+
 /* 0 when ready, -ETIMEDOUT, -errno. */
 static int wait_for(int fd, short events, uint64_t deadline)
 {
     for (;;) {
         uint64_t now = agent_os_now_ms();
-        struct pollfd p = {.fd = fd, .events = events};
         if (now >= deadline)
             return -ETIMEDOUT;
         uint64_t left = deadline - now;
-        int rc = poll(&p, 1, left > 60000 ? 60000 : (int)left);
+        int rc = agent_wait(fd, events, left > 60000 ? 60000 : (int)left);
         if (rc > 0)
             return 0;
         if (rc < 0 && errno != EINTR)
