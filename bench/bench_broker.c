@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]: whole RCAR handshakes a second through the
-// broker. Each is a TLS connection of its own: challenge, attestation (a fresh TDX v4 quote, made
-// here), one resource. The clients' work (quote, TLS) is on the same cores as the broker's.
+// bench_broker SHELTER FOLDER [SECONDS [CLIENTS [KILLS]]]: whole RCAR handshakes a second through
+// the broker. Each is a TLS connection of its own: challenge, attestation (a fresh TDX v4 quote,
+// made here), one resource. The clients' work (quote, TLS) is on the same cores as the broker's.
+// With KILLS three processes serve, and so many times one of them ends by kill -9: no client may
+// fail twice in a row, and the log must have every attestation that was acknowledged.
 #include "tests/gen/evidence.h"
 
 #include <stdio.h>
@@ -22,6 +24,10 @@
 #include "verifier/broker/judge.h"
 
 static const char *shelter, *folder;
+static int kills;
+static struct counts {
+    long good, attested, failed, twice;
+} * counts; // one a client
 static char url[128];
 
 static double now(void)
@@ -101,8 +107,10 @@ static pid_t serve(void)
     if (!pid) {
         if (!freopen("/dev/null", "w", stdout))
             _exit(127);
+        // The last two are left out where there is one process.
         execl(shelter, shelter, "broker", "serve", "--dir", dir, "--listen", "127.0.0.1:0",
-              "--url-file", path, "--ca", root, "--collateral", collateral, "--rate", "0", NULL);
+              "--url-file", path, "--ca", root, "--collateral", collateral, "--rate", "0",
+              kills ? "--processes" : NULL, "3", NULL);
         _exit(127);
     }
     for (int i = 0; i < 200 && !f; i++) {
@@ -177,7 +185,7 @@ static char *attestation(const char *nonce, const cJSON *jwk)
     return text;
 }
 
-static bool handshake(const cJSON *jwk)
+static bool handshake(const cJSON *jwk, struct counts *c)
 {
     CURL *curl = curl_easy_init();
     cJSON *challenge, *token = NULL, *secret = NULL;
@@ -195,6 +203,7 @@ static bool handshake(const cJSON *jwk)
         token = ask(curl, "/kbs/v0/attest", body);
         free(body);
     }
+    c->attested += token != NULL;
     if (token)
         secret = ask(curl, "/kbs/v0/resource/a/b/c", NULL);
     curl_easy_cleanup(curl);
@@ -204,28 +213,83 @@ static bool handshake(const cJSON *jwk)
     return secret;
 }
 
-static void client(double seconds, long *count)
+static void client(double seconds, struct counts *c)
 {
+    bool failed = false;
+
     EVP_PKEY *key = EVP_EC_gen("P-256");
     cJSON *jwk = sb_jwk_public(key);
     double end = now() + seconds;
 
     cJSON_ReplaceItemInObject(jwk, "alg", cJSON_CreateString("ECDH-ES+A256KW"));
-    while (now() < end && handshake(jwk))
-        ++*count;
+    while (now() < end && (kills || !failed)) {
+        bool good = handshake(jwk, c);
+
+        c->good += good;
+        c->failed += !good;
+        c->twice += !good && failed;
+        failed = !good;
+    }
     cJSON_Delete(jwk);
     EVP_PKEY_free(key);
+}
+
+// One of the broker's processes, or 0.
+static pid_t child_of(pid_t parent)
+{
+    char path[80];
+    int pid = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    f = fopen(path, "r");
+    if (f && fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    if (f)
+        fclose(f);
+    return pid;
+}
+
+// Attestations that the log knows.
+static long count_logged(void)
+{
+    char command[8192];
+    long n = -1;
+    FILE *f;
+
+    snprintf(command, sizeof(command),
+             "%s broker log --check --dir %s/b >/dev/null && %s broker log --json --dir %s/b |"
+             " grep -c '\"event\":\"attest\",\"outcome\":\"granted\"'",
+             shelter, folder, shelter, folder);
+    f = popen(command, "r");
+    if (f && fscanf(f, "%ld", &n) != 1)
+        n = -1;
+    if (f)
+        pclose(f);
+    return n;
+}
+
+static bool judge_kills(const struct counts *all)
+{
+    long logged = count_logged();
+
+    printf("%d of 3 processes by kill -9: %ld handshakes failed, %ld twice in a row; %ld "
+           "acknowledged, %ld in the log\n",
+           kills, all->failed, all->twice, all->attested, logged);
+    return !all->twice && logged >= all->attested;
 }
 
 int main(int argc, char **argv)
 {
     double seconds = argc > 3 ? atof(argv[3]) : 5, start;
     int clients = argc > 4 ? atoi(argv[4]) : 4;
-    long *counts, total = 0;
+    struct counts all = {0};
     pid_t broker;
+    bool good;
 
-    if (argc < 3 || clients < 1 || clients > 64) {
-        fprintf(stderr, "usage: bench_broker SHELTER FOLDER [SECONDS [CLIENTS]]\n");
+    kills = argc > 5 ? atoi(argv[5]) : 0;
+    if (argc < 3 || clients < 1 || clients > 64 || kills < 0) {
+        fprintf(stderr, "usage: bench_broker SHELTER FOLDER [SECONDS [CLIENTS [KILLS]]]\n");
         return 1;
     }
     shelter = argv[1];
@@ -240,15 +304,28 @@ int main(int argc, char **argv)
             client(seconds, &counts[i]);
             _exit(0);
         }
+    for (int i = 0; i < kills; i++) {
+        pid_t one;
+
+        usleep((useconds_t)(seconds * 1e6 / (kills + 1)));
+        one = child_of(broker);
+        if (one)
+            kill(one, SIGKILL);
+    }
     for (int i = 0; i < clients; i++)
         while (wait(NULL) == broker) {
         }
     seconds = now() - start;
     kill(broker, SIGTERM);
     waitpid(broker, NULL, 0);
-    for (int i = 0; i < clients; i++)
-        total += counts[i];
+    for (int i = 0; i < clients; i++) {
+        all.good += counts[i].good;
+        all.attested += counts[i].attested;
+        all.failed += counts[i].failed;
+        all.twice += counts[i].twice;
+    }
     printf("RCAR handshakes   %6.0f a second (%ld in %.1f s, %d clients on the same cores)\n",
-           (double)total / seconds, total, seconds, clients);
-    return total ? 0 : 1;
+           (double)all.good / seconds, all.good, seconds, clients);
+    good = !kills || judge_kills(&all);
+    return all.good && good ? 0 : 1;
 }

@@ -77,3 +77,7 @@ $(B)/bench/bench_broker: $(B)/o/bench/bench_broker.o $(GEN_OBJ) \
 .PHONY: bench-broker
 bench-broker: $(B)/bench/bench_broker shelter
 	@t=$$(mktemp -d) && $< $(CURDIR)/shelter $$t; rc=$$?; rm -rf $$t; exit $$rc
+# Three processes, one of them ended by kill -9 five times beside handshakes: no client fails twice, nothing acknowledged is lost.
+.PHONY: bench-broker-kill
+bench-broker-kill: $(B)/bench/bench_broker shelter
+	@t=$$(mktemp -d) && $< $(CURDIR)/shelter $$t 20 6 5; rc=$$?; rm -rf $$t; exit $$rc
