@@ -23,7 +23,7 @@ FUZZ_LIBS_measure_sim := -lcrypto
 
 # The verifier's parsers; their corpora start with made-up evidence of every kind.
 FUZZ_VERIFY := $(wildcard $(addprefix verifier/,base/*.c quote/*.c judge/*.c)) $(wildcard verifier/measure/tdx_eventlog*.c) lib/base64.c lib/hex.c
-FUZZ_VERIFY_NAMES := quote collateral tcb cert eventlog policy ra_tls
+FUZZ_VERIFY_NAMES := corim quote collateral tcb cert eventlog policy ra_tls
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_SRC_$(n) := $(FUZZ_VERIFY)))
 $(foreach n,$(FUZZ_VERIFY_NAMES),$(eval FUZZ_LIBS_$(n) := $(PKG_LIBS)))
 FUZZ_SRC_firmware := $(addprefix verifier/measure/,snp.c snp_vmsa.c tdx.c ovmf.c sim.c sim_bzimage.c)
@@ -31,6 +31,8 @@ FUZZ_LIBS_firmware := -lcrypto
 
 FUZZ_SRC_broker := $(FUZZ_VERIFY) $(wildcard verifier/broker/*.c) lib/launch.c lib/manifest.c lib/settings.c lib/sha2.c
 FUZZ_LIBS_broker := $(PKG_LIBS)
+FUZZ_SRC_admin := $(FUZZ_SRC_broker)
+FUZZ_LIBS_admin := $(PKG_LIBS)
 
 FUZZ_SRC_sigstruct := verifier/measure/sgx_sigstruct.c $(LIB_SRC)
 FUZZ_LIBS_sigstruct := -lcrypto

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cjson/cJSON.h>
 
@@ -22,6 +23,7 @@
 #include "verifier/broker/ca.h"
 #include "verifier/broker/launch.h"
 #include "verifier/broker/policy.h"
+#include "verifier/judge/corim.h"
 #include "verifier/judge/policy.h"
 #include "verifier/base/json.h"
 #include "verifier/base/json_read.h"
@@ -157,9 +159,15 @@ static int read_source(const char *from, const struct sh_strings *firmware, stru
 {
     struct stat st;
     s->computed = !sh_is_path(from) || (!stat(from, &st) && S_ISDIR(st.st_mode));
-    if (!s->computed)
-        return sh_read_file(AT_FDCWD, from, SB_JSON_SIZE_MAX, &s->json, &s->size, err);
-    int r = sh_image_reference(from, firmware, (char **)&s->json, err);
+    char why[120] = "";
+    int r = 0;
+    if (!s->computed) {
+        r = sh_read_file(AT_FDCWD, from, SB_JSON_SIZE_MAX, &s->json, &s->size, err);
+        if (!r && sv_corim_to_json(&s->json, &s->size, (int64_t)time(NULL), why, sizeof(why)))
+            r = sh_fail(err, -EINVAL, "%s: %s", from, why);
+        return r;
+    }
+    r = sh_image_reference(from, firmware, (char **)&s->json, err);
     s->size = r ? 0 : strlen((char *)s->json);
     return r;
 }

@@ -7,8 +7,11 @@
 #include "host/cli/instances.h"
 #include "host/image/inspect.h"
 #include "host/image/settings.h"
+#include "host/image/write/reference_read.h"
 #include "host/store/base_files.h"
 #include "lib/hex.h"
+#include "verifier/base/json_read.h"
+#include "verifier/judge/corim.h"
 
 static void print_measurement(const cJSON *measurement)
 {
@@ -124,10 +127,28 @@ static int print_sbom(struct sh_store *store, const char *name)
     return 0;
 }
 
+/* Its reference values, computed as ever, as CBOR. */
+static int print_corim(const char *name)
+{
+    struct sh_error err = {0};
+    cleanup_free char *json = NULL;
+    cleanup_free uint8_t *out = NULL;
+    size_t size = 0;
+    char why[120] = "";
+    int r = sh_image_reference(name, NULL, &json, &err);
+    cJSON *top = r ? NULL : sv_json_read_text(json, why, sizeof(why));
+    if (!r && sv_corim_write(top, &out, &size, why, sizeof(why)))
+        r = sh_fail(&err, -EINVAL, "cannot write the reference values of '%s': %s", name, why);
+    cJSON_Delete(top);
+    if (!r && (fwrite(out, 1, size, stdout) != size || fflush(stdout)))
+        r = sh_fail(&err, -EIO, "cannot write the reference values");
+    return r ? sh_error_report(&err) : 0;
+}
+
 int cmd_inspect(int argc, char **argv)
 {
     struct sh_cli c = sh_cli_start(SH_VERB_inspect, argc, argv);
-    bool json = false, sbom = false;
+    bool json = false, sbom = false, corim = false;
     char type = 0;
     int status = 0;
     for (int o; (o = sh_cli_next(&c)) >= 0;)
@@ -137,6 +158,9 @@ int cmd_inspect(int argc, char **argv)
             break;
         case SH_inspect_sbom:
             sbom = true;
+            break;
+        case SH_inspect_corim:
+            corim = true;
             break;
         case SH_inspect_type:
             if (strcmp(c.value, "instance") && strcmp(c.value, "image"))
@@ -148,13 +172,16 @@ int cmd_inspect(int argc, char **argv)
         }
     if (c.status >= 0)
         return c.status;
+    if (corim && (c.count > 1 || sbom || json))
+        return sh_cli_usage("inspect", "--corim is for one image, and stands alone");
     struct sh_store store;
     struct sh_error err = {0};
     if (sh_store_open(&store, &err))
         return sh_error_report(&err);
     for (int i = 0; i < c.count; i++) {
-        int code =
-            sbom ? print_sbom(&store, c.args[i]) : inspect_one(&store, c.args[i], json, type);
+        int code = sbom    ? print_sbom(&store, c.args[i])
+                   : corim ? print_corim(c.args[i])
+                           : inspect_one(&store, c.args[i], json, type);
         status = status ? status : code;
     }
     sh_store_close(&store);

@@ -6,6 +6,7 @@
 #include "host/image/write/reference_read.h"
 #include "verifier/judge/claim.h"
 #include "verifier/base/bytes.h"
+#include "verifier/judge/corim.h"
 
 #include <shelter/verify.h>
 
@@ -224,6 +225,7 @@ static int refuse_nul(const struct options *o, const char *path, const uint8_t *
 static int load_all(const struct options *o, struct inputs *in)
 {
     struct sh_error err = {0};
+    char why[120] = "";
     int rc;
 
     if (o->image && sh_image_reference(o->image, &o->firmware, (char **)&in->reference, &err))
@@ -238,6 +240,9 @@ static int load_all(const struct options *o, struct inputs *in)
             : load_file(o, o->event_log, SHELTER_EVENT_LOG_SIZE_MAX, &in->event_log,
                         &in->event_log_size);
     rc = rc ? rc : load_file(o, o->reference, 8 << 20, &in->reference, &in->reference_size);
+    if (!rc && sv_corim_to_json(&in->reference, &in->reference_size, (int64_t)time(NULL), why,
+                                sizeof(why)))
+        rc = report_cannot(o, o->reference, why);
     rc = rc ? rc : load_file(o, o->policy, 1 << 20, &in->policy, &in->policy_size);
     rc = rc ? rc : refuse_nul(o, o->reference, in->reference, in->reference_size);
     rc = rc ? rc : refuse_nul(o, o->policy, in->policy, in->policy_size);

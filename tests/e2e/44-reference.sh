@@ -89,3 +89,19 @@ rm "$dir/$id/reference.json"
 status "add-reference needs no reference.json" 0 "$SHELTER" broker add-reference mine
 status "whose values are in the broker" 0 "$SHELTER" broker list
 check "by its identity" grep -q "reference  mine  image ${id:0:12}" "$T/out"
+
+# --- CoRIM, out and in ---
+check "CoRIM: written" "$SHELTER" inspect --corim mine
+"$SHELTER" inspect --corim mine >"$T/mine.corim"
+status "CoRIM: a reference of the broker" 0 "$SHELTER" broker add-reference "$T/mine.corim" --name by-corim --identity "$id"
+entries() { "$SHELTER" broker proposal show "$1" | python3 -c "
+import json, sys
+r = json.load(sys.stdin)['reference']
+print(r['image'], len(r['manifest']) > 100, sorted({e['tee'] for e in r['references']}))"; }
+"$SHELTER" broker add-reference "$T/mine.corim" --name one --identity "$id" --propose >/dev/null 2>&1
+"$SHELTER" broker add-reference mine --name two --propose >/dev/null 2>&1
+same "CoRIM: says what the image says" "$(entries one)" "$(entries two)"
+head -c 100 "$T/mine.corim" >"$T/torn.corim"
+status "CoRIM: torn" 125 "$SHELTER" broker add-reference "$T/torn.corim" --name torn
+one_line "is told" "is cut"
+status "CoRIM: of two images" 125 "$SHELTER" inspect --corim mine theirs

@@ -191,34 +191,76 @@ static bool is_tee(const char *tee)
     return false;
 }
 
+// The claim that has alternatives (one a number of CPUs, say), or NULL.
+static const cJSON *find_alternatives(const cJSON *claims)
+{
+    const cJSON *claim;
+
+    cJSON_ArrayForEach(claim, claims) if (cJSON_IsArray(claim) &&
+                                          strcmp(claim->string, "rtmr")) return claim;
+    return NULL;
+}
+
+// One triple; of the claim that has alternatives this one.
+static bool put_triple(struct writer *w, const char *tee, const cJSON *claims,
+                       const cJSON *alternative, char *why, size_t why_size)
+{
+    const cJSON *claim, *several = find_alternatives(claims);
+
+    put_environment(w, tee);
+    put_head(w, SV_CBOR_ARRAY, (uint64_t)cJSON_GetArraySize(claims));
+    cJSON_ArrayForEach(claim, claims)
+    {
+        cJSON one = claim == several ? *alternative : *claim;
+
+        one.string = claim->string;
+        if (!put_measurement(w, &one)) {
+            snprintf(why, why_size, "CoRIM has no form for \"%.40s\" as it is", claim->string);
+            return false;
+        }
+    }
+    return true;
+}
+
+// The triples of one entry: one for each alternative.
+static int put_entry(struct writer *w, const cJSON *entry, char *why, size_t why_size)
+{
+    const cJSON *claims = sv_json_get(entry, "measurement"), *several = find_alternatives(claims);
+    const char *tee = sv_json_text(entry, "tee");
+    const cJSON *one = several ? several->child : NULL;
+
+    if (!is_tee(tee) || !cJSON_IsObject(claims)) {
+        snprintf(why, why_size, "an entry has no TEE or no measurement");
+        return -EINVAL;
+    }
+    if (!several)
+        return put_triple(w, tee, claims, NULL, why, why_size) ? 0 : -EINVAL;
+    for (; one; one = one->next)
+        if (!put_triple(w, tee, claims, one, why, why_size))
+            return -EINVAL;
+    return 0;
+}
+
 // The triples of all entries. -EINVAL with a line in why.
 static int put_triples(struct writer *w, const cJSON *top, char *why, size_t why_size)
 {
-    const cJSON *list = sv_json_get(top, "references"), *entry, *claim;
+    const cJSON *list = sv_json_get(top, "references"), *entry, *several;
     bool image = cJSON_HasObjectItem(top, "manifest");
+    uint64_t count = image;
+    int rc = 0;
 
-    put_head(w, SV_CBOR_ARRAY, (uint64_t)cJSON_GetArraySize(list) + image);
+    cJSON_ArrayForEach(entry, list)
+    {
+        several = find_alternatives(sv_json_get(entry, "measurement"));
+        count += several ? (uint64_t)cJSON_GetArraySize(several) : 1;
+    }
+    put_head(w, SV_CBOR_ARRAY, count);
     if (image && !put_image(w, top)) {
         snprintf(why, why_size, "\"image\" and \"manifest\" are no hexadecimal digits");
         return -EINVAL;
     }
-    cJSON_ArrayForEach(entry, list)
-    {
-        const cJSON *claims = sv_json_get(entry, "measurement");
-
-        if (!is_tee(sv_json_text(entry, "tee")) || !cJSON_IsObject(claims)) {
-            snprintf(why, why_size, "an entry has no TEE or no measurement");
-            return -EINVAL;
-        }
-        put_environment(w, sv_json_text(entry, "tee"));
-        put_head(w, SV_CBOR_ARRAY, (uint64_t)cJSON_GetArraySize(claims));
-        cJSON_ArrayForEach(claim, claims) if (!put_measurement(w, claim))
-        {
-            snprintf(why, why_size, "CoRIM has no form for \"%.40s\" as it is", claim->string);
-            return -EINVAL;
-        }
-    }
-    return 0;
+    cJSON_ArrayForEach(entry, list) if (!rc) rc = put_entry(w, entry, why, why_size);
+    return rc;
 }
 
 int sv_corim_write(const cJSON *reference, uint8_t **out, size_t *size, char *why, size_t why_size)
@@ -462,7 +504,9 @@ static bool read_triple(struct sv_bytes *in, cJSON *top)
         while (n--)
             if (!read_measurement(in, top))
                 return false;
-        return true;
+        // "references" is there already; nothing else may come in.
+        return cJSON_GetArraySize(top) ==
+               1 + cJSON_HasObjectItem(top, "image") + cJSON_HasObjectItem(top, "manifest");
     }
     entry = cJSON_CreateObject();
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(top, "references"), entry);
@@ -542,4 +586,22 @@ cJSON *sv_corim_read(const void *data, size_t size, int64_t now, char *why, size
         return top;
     cJSON_Delete(top);
     return NULL;
+}
+
+int sv_corim_to_json(uint8_t **data, size_t *size, int64_t now, char *why, size_t why_size)
+{
+    cJSON *top;
+    char *text;
+
+    if (!*data || !sv_corim_is(*data, *size))
+        return 0;
+    top = sv_corim_read(*data, *size, now, why, why_size);
+    text = top ? cJSON_Print(top) : NULL;
+    cJSON_Delete(top);
+    if (!text)
+        return -EINVAL;
+    free(*data);
+    *data = (uint8_t *)text;
+    *size = strlen(text);
+    return 0;
 }

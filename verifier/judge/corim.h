@@ -7,7 +7,8 @@
 //                {0: CLAIM, 1: {1: NUMBER}}                     a number, as svn
 //                {0: "rtmr", 1: {14: {REGISTER: [[7, DIGEST]]}}}
 //
-// and a triple of TEE "image" with the image's identity ("image", a digest) and its manifest
+// (a claim with alternatives: one triple for each) and a triple of TEE "image" with the image's
+// identity ("image", a digest) and its manifest
 // ("manifest", raw value). What else a reference.json says (CPUs, boot, firmware) is not judged and
 // left out.
 //
@@ -28,6 +29,9 @@
 bool sv_corim_is(const void *data, size_t size);
 // From a reference.json. *out is malloc'd. 0; -EINVAL with a line in why; -ENOMEM.
 int sv_corim_write(const cJSON *reference, uint8_t **out, size_t *size, char *why, size_t why_size);
+// In place of *data, what was read from a file: a CoRIM becomes a reference.json (malloc'd, NUL
+// behind its end), everything else stays as it is. 0, or -EINVAL with a line in why.
+int sv_corim_to_json(uint8_t **data, size_t *size, int64_t now, char *why, size_t why_size);
 // To a reference.json, or NULL with a line in why. now: seconds, for its validity.
 cJSON *sv_corim_read(const void *data, size_t size, int64_t now, char *why, size_t why_size);
 
