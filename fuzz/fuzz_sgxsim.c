@@ -48,10 +48,10 @@ static uint64_t some_flags(struct input *in)
 static void invariants(struct sgxsim *dev)
 {
     uint64_t count = 0;
-    if (dev->pages == NULL)
+    if (dev->chunks == NULL)
         return;
     for (uint64_t i = 0; i < PAGES; i++) {
-        const struct sim_page *p = &dev->pages[i];
+        const struct sim_page *p = sim_page(dev, i * SGX_PAGE_SIZE);
         if ((p->state & PAGE_VALID) == 0 && p->state != 0)
             abort();
         if ((p->state & (PAGE_VALID | PAGE_EVICTED)) == PAGE_VALID)
@@ -59,7 +59,8 @@ static void invariants(struct sgxsim *dev)
         if ((p->perm & 3) == 2 || (p->type == SGX_PT_TCS && p->perm != 0))
             abort();
     }
-    if (count != dev->stats.epc_pages)
+    count += 1 + dev->va_count; /* the SECS */
+    if (count != dev->stats.epc_pages || count != dev->epc->used)
         abort();
     if (dev->options.epc_pages != 0 && count > dev->options.epc_pages)
         abort();
@@ -126,7 +127,7 @@ static void step(struct sgxsim *dev, struct input *in)
         uint32_t error = (uint32_t)take(in, 1);
         addr = BASE + some_offset(in) % SIZE;
         sim_lock(dev);
-        if (dev->pages != NULL)
+        if (dev->chunks != NULL)
             (void)sim_page_fault(dev, addr, &error);
         sim_unlock(dev);
         break;
@@ -134,7 +135,7 @@ static void step(struct sgxsim *dev, struct input *in)
     case 9: { /* the enclave accepts */
         struct sim_page *p;
         addr = some_offset(in) % SIZE;
-        if (dev->pages != NULL && ((p = sim_page(dev, addr))->state & PAGE_VALID) != 0) {
+        if (dev->chunks != NULL && ((p = sim_page(dev, addr))->state & PAGE_VALID) != 0) {
             p->state &= (uint8_t) ~(PAGE_PENDING | PAGE_MODIFIED | PAGE_PR);
             sim_epc_sync(dev, addr & ~4095ull, SGX_PAGE_SIZE);
         }
@@ -169,7 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mmap((void *)BASE, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
         MAP_FAILED)
         abort();
-    if (take(&in, 1) != 0 && sgxsim_ioctl(dev, SGX_IOC_ENCLAVE_CREATE, &create) != 0)
+    if (take(&in, 1) != 0 && sgxsim_ioctl(dev, SGX_IOC_ENCLAVE_CREATE, &create) != 0 &&
+        o.epc_pages == 0)
         abort();
     while (in.at < in.end) {
         step(dev, &in);

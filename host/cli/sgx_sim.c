@@ -2,6 +2,7 @@
 // shelter sgx-sim: an unmodified program that uses SGX, on the simulated processor.
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -63,49 +64,67 @@ static char **take_script(char **program, char **argv, int argc, char **room)
     return room;
 }
 
-/* --- the quoting service, in a process of its own that ends with the program --- */
+/* --- what the program's processes share: a folder with the file of the EPC and the quoting
+ * service's socket, and a process that ends with the program and takes it away --- */
 
-static _Noreturn void serve(int listener, int program, const char *sim_tee, const char *socket_path)
+static _Noreturn void serve(int listener, int program, const char *sim_tee,
+                            const struct sh_sim_settings *s)
 {
-    char *slash;
+    char folder[SH_SIM_SOCKET_MAX];
+    struct pollfd end = {.fd = program, .events = POLLIN};
     setsid();
-    (void)sh_aesm_serve(listener, program, sim_tee);
-    unlink(socket_path);
-    slash = strrchr(socket_path, '/');
-    if (slash) {
-        *slash = 0;
-        rmdir(socket_path);
-    }
+    if (listener >= 0)
+        (void)sh_aesm_serve(listener, program, sim_tee);
+    while (poll(&end, 1, -1) < 0 && errno == EINTR)
+        ;
+    memcpy(folder, s->epc, sizeof(folder));
+    *strrchr(folder, '/') = 0;
+    if (listener >= 0)
+        unlink(s->aesm);
+    unlink(s->epc);
+    rmdir(folder);
     _exit(0);
 }
 
-/* 0 and the socket's path, or -errno. */
-static int start_service(const char *sim_tee, char path[SH_SIM_SOCKET_MAX], struct sh_error *err)
+static int listen_at(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    memcpy(a.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, 64))
+        return fd;
+    int r = -errno;
+    close(fd);
+    return r;
+}
+
+static int start_service(const char *sim_tee, bool aesm, struct sh_sim_settings *s,
+                         struct sh_error *err)
+{
     const char *tmp = getenv("TMPDIR");
     char folder[SH_SIM_SOCKET_MAX - sizeof("/socket")];
     if (!tmp ||
-        snprintf(folder, sizeof(folder), "%s/shelter-aesm-XXXXXX", tmp) >= (int)sizeof(folder))
-        snprintf(folder, sizeof(folder), "/tmp/shelter-aesm-XXXXXX");
-    int r = sh_sim_tee_make(sim_tee, err);
+        snprintf(folder, sizeof(folder), "%s/shelter-sim-XXXXXX", tmp) >= (int)sizeof(folder))
+        snprintf(folder, sizeof(folder), "/tmp/shelter-sim-XXXXXX");
+    int r = aesm ? sh_sim_tee_make(sim_tee, err) : 0;
     if (r)
         return r;
     if (!mkdtemp(folder))
-        return sh_fail_errno(err, -errno, "cannot make a folder for the AESM socket");
-    snprintf(path, SH_SIM_SOCKET_MAX, "%s/socket", folder);
-    memcpy(a.sun_path, path, strlen(path));
-    cleanup_close int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return sh_fail_errno(err, -errno, "cannot make a folder for the simulated processor");
+    snprintf(s->epc, sizeof(s->epc), "%s/epc", folder);
+    if (aesm)
+        snprintf(s->aesm, sizeof(s->aesm), "%s/socket", folder);
+    cleanup_close int listener = aesm ? listen_at(s->aesm) : -1;
     cleanup_close int program = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (listener < 0 || program < 0 || bind(listener, (struct sockaddr *)&a, sizeof(a)) ||
-        listen(listener, 64))
-        return sh_fail_errno(err, -errno, "cannot make the AESM socket");
+    if ((aesm && listener < 0) || program < 0)
+        return sh_fail_errno(err, aesm && listener < 0 ? listener : -errno,
+                             "cannot make the AESM socket");
     pid_t child = fork();
     if (child < 0)
         return sh_fail_errno(err, -errno, "cannot start the AESM service");
     if (child == 0) { /* its child is nobody's, so the program never waits for it */
         if (fork() == 0)
-            serve(listener, program, sim_tee, path);
+            serve(listener, program, sim_tee, s);
         _exit(0);
     }
     waitpid(child, NULL, 0);
@@ -128,7 +147,7 @@ static int set_up(struct sh_sim_settings *s, bool aesm, struct sh_error *err)
     if (r)
         return sh_fail_errno(err, r,
                              "cannot start the simulated SGX processor with the fuse key %s", key);
-    return aesm ? start_service(sim_tee, s->aesm, err) : 0;
+    return start_service(sim_tee, aesm, s, err);
 }
 
 static int run_program(struct sh_sim_settings *s, bool aesm, char **argv, int argc)

@@ -20,9 +20,10 @@
 
 struct sgx_driver_options {
     /* The simulated processor's; hardware ignores them. */
-    bool strict;          /* no patched ENCLU slots */
-    uint64_t epc_pages;   /* 0: no limit */
-    const char *key_file; /* fuse key; NULL: of this process only */
+    bool strict;            /* no patched ENCLU slots */
+    uint64_t epc_pages;     /* 0: no limit */
+    struct sgxsim_epc *epc; /* shared with other enclaves; NULL: its own */
+    const char *key_file;   /* fuse key; NULL: of this process only */
 };
 
 struct sgx_driver {

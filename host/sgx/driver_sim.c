@@ -14,6 +14,7 @@ static int sim_caps(struct sgx_driver_caps *caps, struct sh_error *err)
 static int sim_open(const struct sgx_driver_options *options, void **dev, struct sh_error *err)
 {
     struct sgxsim_options o = {.speed = options->strict ? SGXSIM_STRICT : SGXSIM_PATCHED,
+                               .epc = options->epc,
                                .epc_pages = options->epc_pages,
                                .key_file = options->key_file};
     struct sgxsim *sim;

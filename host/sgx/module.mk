@@ -3,7 +3,7 @@
 # run while the enclave's vector registers are live: no vector code in what they are made of.
 SGX_ASM := host/sgx/enter.S host/sgx/sim/entry.S
 HOST_SRC += $(wildcard host/sgx/sim/*.c) host/sgx/foreign/settings.c host/sgx/foreign/fault_read.c $(SGX_ASM)
-SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu encls epc paging))
+SIM_GENERAL := $(foreach d,o san,$(patsubst %,$(B)/$(d)/host/sgx/sim/%.o,aex enclu encls epc evict machine paging))
 SIM_FLAGS := -mgeneral-regs-only -mmemcpy-strategy=rep_8byte:-1:noalign \
     -mmemset-strategy=rep_8byte:-1:noalign
 SIM_GENERAL += $(B)/o/host/sgx/foreign/fault.o
@@ -32,7 +32,7 @@ $(B)/ub/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(DEPFLAGS) -c -o $@ $<
 SIM_UB := -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=all
-$(patsubst %,$(B)/ub/host/sgx/sim/%.o,aex enclu encls epc paging): WARN += $(SIM_FLAGS)
+$(patsubst %,$(B)/ub/host/sgx/sim/%.o,aex enclu encls epc evict machine paging): WARN += $(SIM_FLAGS)
 $(B)/ub/sgx.a: $(SGX_TEST_SRC:%.c=$(B)/ub/%.o) $(SGX_ASM:%.S=$(B)/ub/%.o)
 	@rm -f $@ && ar rcs $@ $^
 SGXSIM_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_sgxsim*.c))

@@ -23,11 +23,16 @@ enum sgx_encls {
     SGX_EDBGRD = 0x04,
     SGX_EDBGWR = 0x05,
     SGX_EEXTEND = 0x06,
+    SGX_ELDB = 0x07,
+    SGX_ELDU = 0x08,
     SGX_EBLOCK = 0x09,
+    SGX_EPA = 0x0a,
+    SGX_EWB = 0x0b,
     SGX_ETRACK = 0x0c,
     SGX_EAUG = 0x0d,
     SGX_EMODPR = 0x0e,
     SGX_EMODT = 0x0f,
+    SGX_EUPDATESVN = 0x18,
 };
 
 /* ENCLU leaves (ring 3), SDM 38.4. */
@@ -68,6 +73,9 @@ enum sgx_error {
     SGX_PAGE_ATTRIBUTES_MISMATCH = 19,
     SGX_PAGE_NOT_MODIFIABLE = 20,
     SGX_PAGE_NOT_DEBUGGABLE = 21,
+    SGX_INSUFFICIENT_ENTROPY = 29,
+    SGX_EPC_NOT_READY = 30,
+    SGX_NO_UPDATE = 31,
     SGX_INVALID_CPUSVN = 32,
     SGX_INVALID_ISVSVN = 64,
     SGX_UNMASKED_EVENT = 128,
@@ -224,10 +232,34 @@ struct sgx_sigstruct {
     uint8_t q2[SGX_RSA_SIZE];
 };
 
-/* EINITTOKEN, SDM 35.14; VALID=0 (all zero) under flexible launch control. */
+/* PCMD, SDM 35.12: what EWB says of a page that it has put out, and ELDU holds it to. */
+struct sgx_pcmd {
+    struct sgx_secinfo secinfo;
+    uint64_t enclaveid;
+    uint8_t reserved[40];
+    uint8_t mac[16];
+} __attribute__((aligned(128)));
+
+/* EINITTOKEN, SDM 35.14; VALID=0 (all zero) under flexible launch control. The MAC covers the first
+ * 192 bytes; what follows them tells its key. */
+#define SGX_TOKEN_BODY_SIZE 192u
 struct sgx_einittoken {
     uint32_t valid;
-    uint8_t rest[300];
+    uint8_t reserved1[44];
+    struct sgx_attributes attributes;
+    uint8_t mrenclave[32];
+    uint8_t reserved2[32];
+    uint8_t mrsigner[32];
+    uint8_t reserved3[32];
+    uint8_t cpusvn_le[16]; /* of the launch enclave, as all below */
+    uint16_t isv_prod_id_le;
+    uint16_t isv_svn_le;
+    uint8_t cet_masked_attributes_le;
+    uint8_t reserved4[23];
+    uint32_t masked_miscselect_le;
+    struct sgx_attributes masked_attributes_le;
+    uint8_t keyid[32];
+    uint8_t mac[16];
 };
 
 /* TARGETINFO, SDM 35.17: for whom EREPORT makes its MAC. */
@@ -326,6 +358,7 @@ SGX_LAYOUT(struct sgx_exinfo, 16);
 SGX_LAYOUT(struct sgx_secinfo, 64);
 SGX_LAYOUT(struct sgx_pageinfo, 32);
 SGX_LAYOUT(struct sgx_sigstruct, 1808);
+SGX_LAYOUT(struct sgx_pcmd, 128);
 SGX_LAYOUT(struct sgx_einittoken, 304);
 SGX_LAYOUT(struct sgx_targetinfo, 512);
 SGX_LAYOUT(struct sgx_report, SGX_REPORT_SIZE);
@@ -336,6 +369,7 @@ _Static_assert(offsetof(struct sgx_sigstruct, miscselect) == 900, "SIGSTRUCT.MIS
 _Static_assert(offsetof(struct sgx_sigstruct, attributes) == 928, "SIGSTRUCT.ATTRIBUTES");
 _Static_assert(offsetof(struct sgx_sigstruct, isv_prod_id) == 1024, "SIGSTRUCT.ISVPRODID");
 _Static_assert(offsetof(struct sgx_gprsgx, exitinfo) == 160, "GPRSGX.EXITINFO");
+_Static_assert(offsetof(struct sgx_einittoken, masked_miscselect_le) == 236, "EINITTOKEN.MISC");
 _Static_assert(offsetof(struct sgx_report, isv_family_id) == 304, "REPORT.ISVFAMILYID");
 _Static_assert(offsetof(struct sgx_keyrequest, keyid) == 40, "KEYREQUEST.KEYID");
 

@@ -63,7 +63,14 @@ for f in init=EIO:13 add:3=ENOMEM:12 open=EACCES:10 eenter:2=GP:2 eenter:3=PF:13
 done
 same "--fault eaccept=11: that leaf alone" "$(cd "$F" && run --fault eaccept=11 ./program | grep '^not ok')" \
     "not ok EACCEPT of a page that the kernel adds"
-for f in x=1 init=1 init eenter=5 eenter:x=GP; do
+# A kick: the leaf happens, and right behind it the thread is interrupted.
+run --counts "$T/kicked" --fault eenter:0=kick "$F/bare" >"$T/out"
+same "--fault eenter:0=kick: the program sees none of it" "$(cat "$T/out")" "bare: done"
+check "... each entry had its interrupt" python3 -c '
+import json, sys
+c, k = (json.loads(open(f).read()) for f in sys.argv[1:])
+assert k["aex_interrupt"] >= k["eenter"] > c["aex_interrupt"] and k["eexit"] == c["eexit"], (c, k)' "$T/counts" "$T/kicked"
+for f in x=1 init=1 init=kick init eenter=5 eenter:x=GP; do
     timeout 20 "$SHELTER" sgx-sim --fault "$f" true >/dev/null 2>&1 && bad+=" $f"
 done
 same "--fault: what makes no sense is refused" "${bad:-}" ""

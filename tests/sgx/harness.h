@@ -44,6 +44,7 @@ struct harness_options {
     uint32_t no_exinfo;  /* leave MISCSELECT 0 */
     uint64_t tcs_flags;
     uint64_t epc_pages;
+    struct sgxsim_epc *epc; /* of several */
     uint16_t isv_svn;
     const uint8_t *configid; /* 64 bytes */
     const char *key_file;

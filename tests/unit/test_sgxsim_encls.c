@@ -64,13 +64,13 @@ static int eadd(struct sgxsim *dev, uint64_t addr, uint64_t flags)
     return sim_eadd(dev, &pi);
 }
 
+static EVP_PKEY *signing_key;
 static EVP_PKEY *key(void)
 {
-    static EVP_PKEY *k;
     struct sh_error err = {0};
-    if (k == NULL)
-        assert_int_equal(sgx_key_generate(&k, &err), 0);
-    return k;
+    if (signing_key == NULL)
+        assert_int_equal(sgx_key_generate(&signing_key, &err), 0);
+    return signing_key;
 }
 
 static struct sgx_sigstruct sign(const uint8_t mrenclave[32], const struct sgx_secs *secs)
@@ -259,7 +259,7 @@ static void test_eextend(void **state)
 static void test_einit(void **state)
 {
     static const struct sgx_einittoken none;
-    struct sgx_einittoken token = {.valid = 1};
+    const struct sgx_einittoken token = {.valid = 1};
     struct sgx_secs secs = good_secs();
     uint8_t mrenclave[32];
     predict(&secs, mrenclave);
@@ -318,6 +318,89 @@ static void test_einit(void **state)
     assert_int_equal(sim_einit(dev, &css, &none), SGX_INVALID_ATTRIBUTE);
     sim_cpu.lepubkeyhash[0] ^= 1;
     close_device(dev);
+}
+
+/* 38.3 EINIT with a token: what a launch enclave's EGETKEY gives is the key of its MAC. The launch
+ * enclave's signer is `key`; the enclave is another's. */
+static void test_token(void **state)
+{
+    struct sgx_secs le = good_secs(), secs = good_secs();
+    struct sgx_keyrequest k = {.keyname = SGX_KEY_EINITTOKEN, .keyid = {7}};
+    struct sgx_einittoken t, bad;
+    uint8_t mrenclave[32], token_key[16];
+    size_t n = 16;
+    (void)state;
+    predict(&le, mrenclave);
+    le.attributes.flags &= ~SGX_ATTR_DEBUG;
+    le.attributes.flags |= SGX_ATTR_EINITTOKENKEY;
+    struct sgx_sigstruct css = sign(mrenclave, &le);
+    static const struct sgx_einittoken none;
+    struct sgxsim *dev = with_page(&le);
+    sgx_mrsigner(&css, (uint8_t *)sim_cpu.lepubkeyhash);
+    assert_int_equal(sim_einit(dev, &css, &none), SGX_SUCCESS);
+    k.isv_svn = 6;
+    k.attribute_mask = le.attributes;
+    assert_int_equal(sim_getkey(dev, &k, token_key), SGX_SUCCESS);
+    memset(&t, 0, sizeof(t));
+    t.valid = 1;
+    t.isv_prod_id_le = 5;
+    t.isv_svn_le = 6;
+    t.masked_attributes_le = dev->secs.attributes;
+    memcpy(t.keyid, k.keyid, 32);
+    close_device(dev);
+
+    EVP_PKEY *launch = signing_key;
+    signing_key = NULL; /* another signer */
+    css = sign(mrenclave, &secs);
+    dev = with_page(&secs);
+    t.attributes = secs.attributes;
+    memcpy(t.mrenclave, mrenclave, 32);
+    sgx_mrsigner(&css, t.mrsigner);
+#define MAC(token)                                                                                 \
+    assert_non_null(EVP_Q_mac(NULL, "CMAC", NULL, "AES-128-CBC", NULL, token_key, 16,              \
+                              (void *)&(token), SGX_TOKEN_BODY_SIZE, (token).mac, 16, &n))
+#define TOKEN_CODE(code, change)                                                                   \
+    do {                                                                                           \
+        bad = t;                                                                                   \
+        change;                                                                                    \
+        MAC(bad);                                                                                  \
+        assert_int_equal(sim_einit(dev, &css, &bad), code);                                        \
+        assert_false(dev->initialized);                                                            \
+    } while (0)
+    assert_int_equal(sim_einit(dev, &css, &none), SGX_INVALID_EINITTOKEN);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.valid = 3);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.reserved1[43] = 1);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.reserved2[0] = 1);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.reserved3[31] = 1);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.reserved4[22] = 1);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.isv_svn_le = 5); /* another key */
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.keyid[31] = 1);
+    TOKEN_CODE(SGX_INVALID_EINITTOKEN, bad.masked_attributes_le.xfrm = 7);
+    TOKEN_CODE(SGX_INVALID_CPUSVN, memset(bad.cpusvn_le, 9, 16));
+    TOKEN_CODE(SGX_INVALID_MEASUREMENT, bad.mrenclave[0] ^= 1);
+    TOKEN_CODE(SGX_INVALID_MEASUREMENT, bad.mrsigner[0] ^= 1);
+    TOKEN_CODE(SGX_INVALID_ATTRIBUTE, bad.attributes.xfrm = 7);
+    bad = t;
+    MAC(bad);
+    bad.mac[15] ^= 1;
+    assert_int_equal(sim_einit(dev, &css, &bad), SGX_INVALID_EINITTOKEN);
+    MAC(t);
+    sim_cpu.lepubkeyhash[0] ^= 1; /* another launch enclave's token */
+    assert_int_equal(sim_einit(dev, &css, &t), SGX_INVALID_EINITTOKEN);
+    sim_cpu.lepubkeyhash[0] ^= 1;
+    assert_int_equal(sim_einit(dev, &css, &t), SGX_SUCCESS);
+    close_device(dev);
+    /* A launch enclave in debug mode launches none but debug enclaves. */
+    secs.attributes.flags &= ~SGX_ATTR_DEBUG;
+    t.attributes = secs.attributes;
+    t.masked_attributes_le.flags |= SGX_ATTR_DEBUG;
+    css = sign(mrenclave, &secs);
+    dev = with_page(&secs);
+    MAC(t);
+    assert_int_equal(sim_einit(dev, &css, &t), SGX_INVALID_EINITTOKEN);
+    close_device(dev);
+    EVP_PKEY_free(signing_key);
+    signing_key = launch;
 }
 
 /* 38.3 EAUG. */
@@ -393,6 +476,44 @@ static void test_modify(void **state)
     sim_page(dev, 0x1000)->state = PAGE_VALID;
     assert_int_equal(sim_emodt(dev, &trim, p), SIM_PF);
     assert_int_equal(sim_emodpr(dev, &r, p), SIM_PF); /* how Linux sees that it was accepted */
+    close_device(dev);
+}
+
+/* 38.3 EDBGRD, EDBGWR. */
+static void test_debug(void **state)
+{
+    struct sgx_secs secs = good_secs();
+    uint64_t v = 0, p = BASE + 0x1000, t = BASE + 0x2000;
+    struct sgxsim *dev = open_device(0);
+    (void)state;
+    assert_int_equal(sim_edbgrd(dev, p, &v), SIM_PF);
+    close_device(dev);
+    dev = with_page(&secs);
+    assert_int_equal(eadd(dev, t, SGX_SECINFO_PT(SGX_PT_TCS)), SGX_SUCCESS);
+    assert_int_equal(sim_edbgwr(dev, p + 8, 0x1234), SGX_SUCCESS);
+    assert_int_equal(sim_edbgrd(dev, p + 8, &v), SGX_SUCCESS);
+    assert_int_equal(v, 0x1234);
+    assert_int_equal(sim_edbgrd(dev, p + 4, &v), SIM_GP);
+    assert_int_equal(sim_edbgwr(dev, p + 1, v), SIM_GP);
+    assert_int_equal(sim_edbgrd(dev, BASE + SIZE, &v), SIM_PF);
+    assert_int_equal(sim_edbgwr(dev, BASE, v), SIM_PF); /* no page */
+    assert_int_equal(sim_edbgrd(dev, t + 16, &v), SGX_SUCCESS);
+    assert_int_equal(sim_edbgrd(dev, t + 88, &v), SIM_GP); /* behind what a TCS has */
+    assert_int_equal(sim_edbgwr(dev, t + 8, SGX_TCS_DBGOPTIN), SGX_SUCCESS);
+    assert_int_equal(sim_edbgwr(dev, t + 16, 0), SIM_GP); /* FLAGS alone */
+    sim_page(dev, 0x1000)->type = SGX_PT_TRIM;
+    assert_int_equal(sim_edbgrd(dev, p, &v), SIM_PF);
+    sim_page(dev, 0x1000)->type = SGX_PT_REG;
+    sim_page(dev, 0x1000)->state |= PAGE_PENDING;
+    assert_int_equal(sim_edbgrd(dev, p, &v), SGX_PAGE_NOT_DEBUGGABLE);
+    assert_int_equal(sim_edbgwr(dev, p, v), SGX_PAGE_NOT_DEBUGGABLE);
+    sim_page(dev, 0x1000)->state = PAGE_VALID | PAGE_MODIFIED;
+    assert_int_equal(sim_edbgwr(dev, p, v), SGX_PAGE_NOT_DEBUGGABLE);
+    close_device(dev);
+    secs.attributes.flags &= ~SGX_ATTR_DEBUG;
+    dev = with_page(&secs);
+    assert_int_equal(sim_edbgrd(dev, p, &v), SIM_GP);
+    assert_int_equal(sim_edbgwr(dev, p, v), SIM_GP);
     close_device(dev);
 }
 
@@ -526,13 +647,18 @@ static void test_build_ioctls(void **state)
     close(fd);
     assert_int_equal(einit(dev, &css), -EPERM); /* now it is the SIGSTRUCT */
     close_device(dev);
-    /* An EPC that is full of TCSs cannot make room. */
-    dev = open_device(2);
+    /* The SECS and the page of versions stay; beside them one page is enough, for one at a time. */
     secs = good_secs();
-    assert_int_equal(create(dev, &secs), 0);
-    assert_int_equal(add(dev, 0, s, 3 * 4096, SGX_SECINFO_PT(SGX_PT_TCS), &n), -ENOMEM);
-    assert_int_equal(n, 2 * 4096);
-    close_device(dev);
+    for (uint64_t pages = 1; pages <= 3; pages++) {
+        dev = open_device(pages);
+        assert_int_equal(create(dev, &secs), 0);
+        assert_int_equal(add(dev, 0, s, 3 * 4096, SGX_SECINFO_PT(SGX_PT_TCS), &n),
+                         pages < 3 ? -ENOMEM : 0);
+        assert_int_equal(n, pages < 3 ? 0 : 3 * 4096);
+        assert_int_equal(dev->stats.ewb, pages < 3 ? 0 : 2);
+        assert_int_equal(dev->stats.epc_pages, pages);
+        close_device(dev);
+    }
 }
 
 /* The three SGX2 ioctls. */
@@ -664,8 +790,10 @@ int main(void)
         cmocka_unit_test(test_eadd),
         cmocka_unit_test(test_eextend),
         cmocka_unit_test(test_einit),
+        cmocka_unit_test(test_token),
         cmocka_unit_test(test_eaug),
         cmocka_unit_test(test_modify),
+        cmocka_unit_test(test_debug),
         cmocka_unit_test(test_remove_block_track),
         cmocka_unit_test(test_build_ioctls),
         cmocka_unit_test(test_sgx2_ioctls),

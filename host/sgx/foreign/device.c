@@ -39,6 +39,16 @@ struct file {
 static struct file *files;
 static bool any_mapped; /* there may be something to protect */
 static struct sgxsim_stats finished;
+static struct sgxsim_epc *epc;
+
+int fgn_epc_start(void)
+{
+    uint64_t pages = fgn_options.epc_bytes / SGX_PAGE_SIZE;
+    if (fgn_options.epc[0] != 0 && sgxsim_epc_open(fgn_options.epc, pages, &epc) == 0)
+        return 0;
+    return sgxsim_epc_open(NULL, pages,
+                           &epc); /* the first process has ended, and the file with it */
+}
 
 /* --- descriptors ----------------------------------------------------------------------------- */
 
@@ -165,7 +175,7 @@ static struct file *file_get(uint64_t inode, long *error)
         return f;
     struct sgxsim_options options = {
         .speed = fgn_options.strict ? SGXSIM_STRICT : SGXSIM_PATCHED,
-        .epc_pages = fgn_options.epc_bytes / SGX_PAGE_SIZE,
+        .epc = epc,
         .key_file = fgn_options.key[0] != 0 ? fgn_options.key : NULL,
     };
     f = calloc(1, sizeof(*f));

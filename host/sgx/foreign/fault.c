@@ -19,9 +19,12 @@ int fgn_fault(enum sh_sim_event event)
         const struct sh_sim_fault *f = &faults[i];
         if (f->event != event || (f->nth != 0 && f->nth != n))
             continue;
-        if (f->result != SH_SIM_LOST)
+        if (f->result == SH_SIM_KICKED)
+            sim_kick(sim_self); /* waits until the leaf has happened */
+        else if (f->result == SH_SIM_LOST)
+            lost = true;
+        else
             return f->result;
-        lost = true;
     }
     if (lost && event >= SH_SIM_CREATE && event <= SH_SIM_REMOVE)
         return -EIO;

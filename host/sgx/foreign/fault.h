@@ -2,14 +2,13 @@
 // Failures that are asked for (`shelter sgx-sim --fault`): what a runtime must live with, but
 // hardware seldom shows.
 //
-//   WHAT[:N]=RESULT, ...    the N-th time (the first; N of 0: each time) that WHAT is done in a
-//   process WHAT                    open create add init provision restrict types remove   of the
-//   device
-//                           eenter eresume eaccept eacceptcopy emodpe ereport egetkey   leaves
-//   RESULT                  EIO and other names of errno for the device; for leaves GP, PF or, from
-//   1 on, the
-//                           error code that a leaf with codes gives in RAX; for eenter and eresume
-//                           also `lost`: as after a suspend, all EPC is gone from then on
+//   WHAT[:N]=RESULT, ...  the N-th time (the first; N of 0: each time) that a process does WHAT
+//   WHAT     of the device: open create add init provision restrict types remove
+//            leaves: eenter eresume eaccept eacceptcopy emodpe ereport egetkey
+//   RESULT   of the device: EIO and other names of errno
+//            of leaves: GP, PF; the error code, from 1 on, of those that have codes in RAX
+//            of eenter and eresume: lost: as after a suspend, all EPC is gone from then on
+//            of leaves: kick: it happens, and the thread is interrupted right behind it
 #ifndef HOST_SGX_FOREIGN_FAULT_H
 #define HOST_SGX_FOREIGN_FAULT_H
 
@@ -32,11 +31,12 @@ enum sh_sim_event {
 
 #define SH_SIM_NO_FAULT 0x10000
 #define SH_SIM_LOST 0x10001
+#define SH_SIM_KICKED 0x10002
 
 struct sh_sim_fault {
     enum sh_sim_event event;
     uint32_t nth; /* 0: each time */
-    int result;   /* -errno; or a code, or -vector, or SH_SIM_LOST */
+    int result;   /* -errno; or a code, or -vector, or SH_SIM_LOST or _KICKED */
 };
 
 /* The number of faults, or -EINVAL. */

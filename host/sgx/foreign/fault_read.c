@@ -67,6 +67,10 @@ static bool read_result(const char *p, size_t size, struct sh_sim_fault *f)
         f->result = SH_SIM_LOST;
         return leaf == SGX_EENTER || leaf == SGX_ERESUME;
     }
+    if (is_word(p, size, "kick")) {
+        f->result = SH_SIM_KICKED;
+        return true;
+    }
     unsigned long code = strtoul(p, &end, 10);
     f->result = (int)code;
     return *p >= '0' && *p <= '9' && (size_t)(end - p) == size && code > 0 && code < 0x8000 &&

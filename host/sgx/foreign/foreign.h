@@ -118,6 +118,7 @@ int fgn_fault(enum sh_sim_event event);
 void fgn_handler(int sig, siginfo_t *info, void *ctx);
 
 /* device.c */
+int fgn_epc_start(void);                     /* early: what the program maps comes behind it */
 long fgn_open(const char *path, long flags); /* FGN_PASS: not ours */
 bool fgn_is_device_path(const char *path);
 bool fgn_is_device_fd(int fd);

@@ -65,7 +65,11 @@ int main(int argc, char **argv)
         ret = fgn_signals_start(fgn_handler);
     if (ret == 0 && sgxsim_set_cpu(fgn_options.cpu) != 0)
         ret = -EINVAL;
+    struct sgxsim_caps caps;
+    sgxsim_caps(&caps); /* asks the processor, which from now on asks us */
     fgn_cpuid_start();
+    if (ret == 0)
+        ret = fgn_epc_start();
     if (ret == 0)
         ret = fgn_faults_start();
     if (ret == 0)

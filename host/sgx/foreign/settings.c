@@ -20,22 +20,21 @@ static const char *take_field(const char *p, char *to, size_t size)
 
 int sh_sim_settings_read(struct sh_sim_settings *s, const char *value)
 {
-    char epc[32], flags[16];
+    char pages[32], flags[16];
     const struct {
         char *to;
         size_t size;
     } fields[] = {
-        {s->cpu, sizeof(s->cpu)},       {epc, sizeof(epc)},
-        {flags, sizeof(flags)},         {s->key, sizeof(s->key)},
-        {s->counts, sizeof(s->counts)}, {s->aesm, sizeof(s->aesm)},
-        {s->faults, sizeof(s->faults)}, {s->exe, sizeof(s->exe)},
+        {s->cpu, sizeof(s->cpu)}, {pages, sizeof(pages)},         {flags, sizeof(flags)},
+        {s->key, sizeof(s->key)}, {s->counts, sizeof(s->counts)}, {s->aesm, sizeof(s->aesm)},
+        {s->epc, sizeof(s->epc)}, {s->faults, sizeof(s->faults)}, {s->exe, sizeof(s->exe)},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         value = take_field(value, fields[i].to, fields[i].size);
         if (value == NULL)
             return -EINVAL;
     }
-    s->epc_bytes = strtoull(epc, NULL, 10);
+    s->epc_bytes = strtoull(pages, NULL, 10);
     s->strict = strchr(flags, 's') != NULL;
     s->filtered = strchr(flags, 'f') != NULL;
     return 0;
@@ -43,13 +42,18 @@ int sh_sim_settings_read(struct sh_sim_settings *s, const char *value)
 
 int sh_sim_settings_write(const struct sh_sim_settings *s, char *to, size_t size)
 {
-    char epc[32], flags[8];
-    snprintf(epc, sizeof(epc), "%lu", (unsigned long)s->epc_bytes);
+    char bytes[32], flags[8];
+    snprintf(bytes, sizeof(bytes), "%lu", (unsigned long)s->epc_bytes);
     snprintf(flags, sizeof(flags), "%s%s", s->filtered ? "f" : "", s->strict ? "s" : "");
-    int n =
-        snprintf(to, size, SH_SIM_ENVIRONMENT "=%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s%zu:%s",
-                 strlen(s->cpu), s->cpu, strlen(epc), epc, strlen(flags), flags, strlen(s->key),
-                 s->key, strlen(s->counts), s->counts, strlen(s->aesm), s->aesm, strlen(s->faults),
-                 s->faults, strlen(s->exe), s->exe);
-    return n > 0 && (to == NULL || (size_t)n < size) ? n : -E2BIG;
+    const char *const fields[] = {s->cpu,  bytes,  flags,     s->key, s->counts,
+                                  s->aesm, s->epc, s->faults, s->exe};
+    size_t at = strlen(SH_SIM_ENVIRONMENT "=");
+    if (size > at)
+        memcpy(to, SH_SIM_ENVIRONMENT "=", at + 1);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        size_t room = at < size ? size - at : 0;
+        at += (size_t)snprintf(room != 0 ? to + at : NULL, room, "%zu:%s", strlen(fields[i]),
+                               fields[i]);
+    }
+    return to == NULL || at < size ? (int)at : -E2BIG;
 }

@@ -17,6 +17,7 @@ struct sh_sim_settings {
     char key[4096];               /* fuse key, or "" */
     char counts[4096];            /* file for counts, or "" */
     char aesm[SH_SIM_SOCKET_MAX]; /* our AESM socket, or "" */
+    char epc[SH_SIM_SOCKET_MAX];  /* file of the machine's EPC, or "": one for each process */
     char cpu[32];
     char faults[512]; /* fault.h */
     uint64_t epc_bytes;

@@ -22,6 +22,8 @@ struct sim_cpu sim_cpu;
 static int read_xstate(void)
 {
     uint32_t a, b, c, d;
+    if (sim_cpu.xfrm != 0)
+        return 0;
     if (__get_cpuid_count(1, 0, &a, &b, &c, &d) == 0 || (c & (1u << 27)) == 0)
         return -ENOSYS; /* no OSXSAVE */
     __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
@@ -111,11 +113,14 @@ int sim_cpu_init(const char *key_file)
         ret = -EIO;
     if (ret != 0)
         return ret;
-    if (!have_key && getrandom(sim_cpu.report_keyid, 32, 0) != 32)
+    if (have_key)
+        return 0;
+    if (getrandom(sim_cpu.report_keyid, 32, 0) != 32 || getrandom(sim_cpu.paging_key, 16, 0) != 16)
         return -EIO;
     have_key = true;
     memset(sim_cpu.cpusvn, 0, sizeof(sim_cpu.cpusvn));
     memset(sim_cpu.cpusvn, 2, 8); /* a TCB level with room below it */
+    memcpy(sim_cpu.next_cpusvn, sim_cpu.cpusvn, sizeof(sim_cpu.cpusvn));
     return 0;
 }
 
@@ -172,8 +177,7 @@ uint32_t sgxsim_cpu_signature(void)
 
 void sgxsim_caps(struct sgxsim_caps *caps)
 {
-    if (sim_cpu.xfrm == 0)
-        (void)read_xstate();
+    (void)read_xstate();
     *caps = (struct sgxsim_caps){
         .attributes = {SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |
                            SGX_ATTR_EINITTOKENKEY | (kind->kss ? SGX_ATTR_KSS : 0) |

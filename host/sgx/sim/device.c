@@ -17,58 +17,17 @@
 
 #include "verifier/measure/sgx.h"
 
-#define MAX_DEVICES 64
 #define MAX_BATCH_PAGES 256u
-
-static _Atomic(struct sgxsim *) devices[MAX_DEVICES];
-static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* Also from leaves and signal handlers. */
-struct sgxsim *sim_device_at(uint64_t addr)
-{
-    for (unsigned i = 0; i < MAX_DEVICES; i++) {
-        struct sgxsim *dev = atomic_load_explicit(&devices[i], memory_order_acquire);
-        if (dev != NULL && dev->created && addr >= dev->base && addr - dev->base < dev->size)
-            return dev;
-    }
-    return NULL;
-}
 
 /* ENCLU outside an enclave is strict while a strict device is open. */
 static void choose_speed(void)
 {
     bool strict = sim_always_strict;
-    for (unsigned i = 0; i < MAX_DEVICES; i++) {
-        const struct sgxsim *dev = devices[i];
+    for (unsigned i = 0; i < SIM_DEVICES; i++) {
+        const struct sgxsim *dev = sim_device_number(i);
         strict |= dev != NULL && dev->options.speed == SGXSIM_STRICT;
     }
     sim_strict = strict;
-}
-
-static int register_device(struct sgxsim *dev)
-{
-    int ret = -EMFILE;
-    pthread_mutex_lock(&devices_lock);
-    for (unsigned i = 0; ret != 0 && i < MAX_DEVICES; i++) {
-        if (devices[i] == NULL) {
-            devices[i] = dev;
-            ret = 0;
-        }
-    }
-    choose_speed();
-    pthread_mutex_unlock(&devices_lock);
-    return ret;
-}
-
-static void unregister_device(struct sgxsim *dev)
-{
-    pthread_mutex_lock(&devices_lock);
-    for (unsigned i = 0; i < MAX_DEVICES; i++) {
-        if (devices[i] == dev)
-            devices[i] = NULL;
-    }
-    choose_speed();
-    pthread_mutex_unlock(&devices_lock);
 }
 
 /* copy_from_user: bad addresses are -EFAULT, not a signal. */
@@ -93,6 +52,8 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
         ret = sim_attach();
     if (ret == 0 && !sim_can_guard())
         ret = -ENOSYS;
+    if (ret == 0)
+        ret = sim_paging_start();
     if (ret != 0)
         return ret;
     struct sgxsim *dev = calloc(1, sizeof(*dev));
@@ -102,12 +63,16 @@ int sgxsim_open(const struct sgxsim_options *options, struct sgxsim **out)
     }
     dev->options = *options;
     dev->options.key_file = NULL;
+    dev->own_epc.limit = options->epc_pages;
+    dev->epc = options->epc != NULL ? options->epc : &dev->own_epc;
     dev->fd = -1;
-    if ((ret = register_device(dev)) != 0) {
+    (void)sim_eupdatesvn(true); /* sgx_inc_usage_count: the first one of all */
+    if ((ret = sim_device_add(dev)) != 0) {
         EVP_MD_CTX_free(dev->hash);
         free(dev);
         return ret;
     }
+    choose_speed();
     *out = dev;
     return 0;
 }
@@ -120,7 +85,8 @@ int sgxsim_close(struct sgxsim *dev)
     sim_leave(dev, &mask);
     if (inside)
         return -EBUSY;
-    unregister_device(dev);
+    sim_device_drop(dev);
+    choose_speed();
     for (struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
         if (t->guarded == dev)
             t->guarded = NULL;
@@ -156,17 +122,21 @@ static int ioctl_create(struct sgxsim *dev, const struct sgx_enclave_create *arg
     if (secs.size == 0 || (secs.size & (secs.size - 1)) != 0)
         return -EINVAL;
     struct sgx_pageinfo info = {.srcpge = (uint64_t)&secs, .secinfo = (uint64_t)&secinfo};
-    if (sim_ecreate(dev, &info) != SGX_SUCCESS)
-        return -EIO;
-    ret = sim_epc_create(dev);
-    if (ret != 0)
+    if (sim_take_page(dev) != 0) /* of the SECS */
+        return -ENOMEM;
+    ret = sim_ecreate(dev, &info) == SGX_SUCCESS ? 0 : -EIO;
+    if (ret == 0 && (ret = sim_epc_create(dev)) != 0)
         dev->created = false;
+    if (ret != 0) {
+        sim_epc_return(dev, 1);
+        return ret;
+    }
     /* PROVISIONKEY needs the other device, from now on; all else is free (SGX_ATTR_UNPRIV_MASK). */
     struct sgxsim_caps caps;
     sgxsim_caps(&caps);
     dev->allowed_attributes =
         caps.attributes.flags & ~(SGX_ATTR_PROVISIONKEY | SGX_ATTR_EINITTOKENKEY);
-    return ret;
+    return 0;
 }
 
 static int validate_secinfo(const struct sgx_secinfo *info)
@@ -197,7 +167,7 @@ static int add_page(struct sgxsim *dev, uint64_t src, uint64_t offset,
         .linaddr = dev->base + offset, .srcpge = (uint64_t)page, .secinfo = (uint64_t)secinfo};
     if ((sim_page(dev, offset)->state & PAGE_VALID) != 0)
         return -EBUSY;
-    if (sim_take_page(dev) != 0)
+    if (sim_grow(dev) != 0 || sim_take_page(dev) != 0)
         return -ENOMEM;
     pthread_mutex_lock(&page_lock);
     int ret = fetch_argument(page, src, sizeof(page));
@@ -337,7 +307,9 @@ static int ioctl_restrict(struct sgxsim *dev, struct sgx_enclave_restrict_permis
             ret = -EINVAL;
             break;
         }
+        dev->leaf_page = offset + 1;
         int code = sim_emodpr(dev, &info, dev->base + offset);
+        dev->leaf_page = 0;
         if (code != SGX_SUCCESS) {
             arg->result = code > 0 ? (uint64_t)code : 0;
             ret = -EFAULT;
@@ -378,7 +350,9 @@ static int ioctl_types(struct sgxsim *dev, struct sgx_enclave_modify_types *arg)
             ret = may ? -EPERM : -EINVAL;
             break;
         }
+        dev->leaf_page = offset + 1;
         int code = sim_emodt(dev, &info, dev->base + offset);
+        dev->leaf_page = 0;
         if (code != SGX_SUCCESS) {
             arg->result = code > 0 ? (uint64_t)code : 0;
             ret = -EFAULT;
@@ -408,7 +382,7 @@ static int ioctl_remove(struct sgxsim *dev, struct sgx_enclave_remove_pages *arg
     for (; done < arg->length; done += SGX_PAGE_SIZE) {
         uint64_t offset = arg->offset + done;
         struct sim_page *p = sim_page(dev, offset);
-        if ((p->state & PAGE_VALID) == 0) {
+        if ((p->state & PAGE_VALID) == 0 || sim_bring_back(dev, offset) != 0) {
             ret = -EFAULT;
             break;
         }
@@ -502,33 +476,40 @@ int sgxsim_ioctl(struct sgxsim *dev, unsigned long request, void *arg)
 
 /* --- debugger -------------------------------------------------------------------------------- */
 
-static int debug_page(struct sgxsim *dev, uint64_t addr, uint64_t size, uint64_t *offset)
+/* sgx_vma_access: what is not whole words is read, changed and written. */
+static int debug_access(struct sgxsim *dev, uint64_t addr, void *data, uint64_t size, bool write)
 {
+    sigset_t mask;
+    int ret = 0;
     if (!dev->created || (dev->secs.attributes.flags & SGX_ATTR_DEBUG) == 0)
         return -EIO;
-    if (addr < dev->base || addr - dev->base >= dev->size)
-        return -EIO;
-    *offset = addr - dev->base;
-    if (size > SGX_PAGE_SIZE - *offset % SGX_PAGE_SIZE ||
-        (sim_page(dev, *offset)->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED)) != PAGE_VALID)
-        return -EIO;
-    return 0;
+    sim_enter(dev, &mask);
+    for (uint64_t done = 0; ret == 0 && done < size;) {
+        uint64_t word, at = addr + done, in = at % 8,
+                       n = 8 - in < size - done ? 8 - in : size - done;
+        if (at < dev->base || at - dev->base >= dev->size ||
+            sim_bring_back(dev, (at - dev->base) & ~(uint64_t)(SGX_PAGE_SIZE - 1)) != 0)
+            ret = -EIO;
+        if (ret == 0 && sim_edbgrd(dev, at - in, &word) != SGX_SUCCESS)
+            ret = -EIO;
+        if (ret == 0 && write) {
+            memcpy((uint8_t *)&word + in, (uint8_t *)data + done, n);
+            ret = sim_edbgwr(dev, at - in, word) == SGX_SUCCESS ? 0 : -EIO;
+        } else if (ret == 0) {
+            memcpy((uint8_t *)data + done, (uint8_t *)&word + in, n);
+        }
+        done += n;
+    }
+    sim_leave(dev, &mask);
+    return ret;
 }
 
 int sgxsim_debug_read(struct sgxsim *dev, uint64_t addr, void *out, uint64_t size)
 {
-    uint64_t offset;
-    int ret = debug_page(dev, addr, size, &offset);
-    if (ret == 0)
-        memcpy(out, sim_frame(dev, offset), size);
-    return ret;
+    return debug_access(dev, addr, out, size, false);
 }
 
 int sgxsim_debug_write(struct sgxsim *dev, uint64_t addr, const void *data, uint64_t size)
 {
-    uint64_t offset;
-    int ret = debug_page(dev, addr, size, &offset);
-    if (ret == 0)
-        memcpy(sim_frame(dev, offset), data, size);
-    return ret;
+    return debug_access(dev, addr, (void *)data, size, true);
 }

@@ -88,6 +88,7 @@ int sim_ecreate(struct sgxsim *dev, const struct sgx_pageinfo *info)
     EVP_DigestInit_ex(dev->hash, EVP_sha256(), NULL);
     EVP_DigestUpdate(dev->hash, record, sizeof(record));
     dev->epoch = 1;
+    dev->eid = ++sim_cpu.next_eid;
     dev->created = true;
     return SGX_SUCCESS;
 }
@@ -115,11 +116,9 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
         return SIM_GP;
     if (!dev->created)
         return SIM_PF;
-    if (dev->initialized || bad_address(dev, info->linaddr))
-        return SIM_GP;
+    bool outside = bad_address(dev, info->linaddr);
     uint64_t offset = info->linaddr - dev->base;
-    struct sim_page *p = sim_page(dev, offset);
-    if ((p->state & PAGE_VALID) != 0)
+    if (!outside && (sim_page(dev, offset)->state & PAGE_VALID) != 0)
         return SIM_PF;
     const uint8_t *src = (const uint8_t *)info->srcpge;
     if (type == SGX_PT_TCS) {
@@ -129,6 +128,8 @@ int sim_eadd(struct sgxsim *dev, const struct sgx_pageinfo *info)
     } else if ((secinfo.flags & SGX_SECINFO_W) != 0 && (secinfo.flags & SGX_SECINFO_R) == 0) {
         return SIM_GP;
     }
+    if (outside || dev->initialized)
+        return SIM_GP;
     if (!sim_epc_reach(dev, offset))
         return SIM_PF;
     memcpy(sim_frame(dev, offset), src, SGX_PAGE_SIZE);
@@ -191,6 +192,29 @@ static bool finish_hash(const struct sgxsim *dev, uint8_t mrenclave[32])
     return ok;
 }
 
+/* A token of the launch enclave's, whose signer the launch key's hash names. */
+static int check_token(const struct sgxsim *dev, const struct sgx_einittoken *token,
+                       const uint8_t mrenclave[32], const uint8_t mrsigner[32])
+{
+    if ((token->masked_attributes_le.flags & SGX_ATTR_DEBUG) != 0 &&
+        (dev->secs.attributes.flags & SGX_ATTR_DEBUG) == 0)
+        return SGX_INVALID_EINITTOKEN;
+    if (token->valid != 1 || !sim_zero(token->reserved1, sizeof(token->reserved1)) ||
+        !sim_zero(token->reserved2, sizeof(token->reserved2)) ||
+        !sim_zero(token->reserved3, sizeof(token->reserved3)) ||
+        !sim_zero(token->reserved4, sizeof(token->reserved4)) ||
+        token->cet_masked_attributes_le != 0)
+        return SGX_INVALID_EINITTOKEN;
+    int ret = sim_token_check(token);
+    if (ret != SGX_SUCCESS)
+        return ret;
+    if (memcmp(token->mrenclave, mrenclave, 32) != 0 || memcmp(token->mrsigner, mrsigner, 32) != 0)
+        return SGX_INVALID_MEASUREMENT;
+    if (memcmp(&token->attributes, &dev->secs.attributes, sizeof(token->attributes)) != 0)
+        return SGX_INVALID_ATTRIBUTE;
+    return SGX_SUCCESS;
+}
+
 int sim_einit(struct sgxsim *dev, const struct sgx_sigstruct *css,
               const struct sgx_einittoken *token)
 {
@@ -215,9 +239,14 @@ int sim_einit(struct sgxsim *dev, const struct sgx_sigstruct *css,
         return SGX_INVALID_ATTRIBUTE;
     if (!attributes_match(dev, css))
         return SGX_INVALID_ATTRIBUTE;
-    /* Tokens come from launch enclaves, of which this processor has none. */
-    if (token->valid != 0 || !launcher)
-        return SGX_INVALID_EINITTOKEN;
+    if ((token->valid & 1) == 0) {
+        if (!launcher)
+            return SGX_INVALID_EINITTOKEN;
+    } else {
+        int ret = check_token(dev, token, mrenclave, mrsigner);
+        if (ret != SGX_SUCCESS)
+            return ret;
+    }
     memcpy(dev->secs.mrenclave, mrenclave, 32);
     memcpy(dev->secs.mrsigner, mrsigner, 32);
     memcpy(dev->isv_family_id, css->isv_family_id, 16);
@@ -263,22 +292,33 @@ static int find_child(struct sgxsim *dev, uint64_t addr, struct sim_page **page)
     return ((*page)->state & PAGE_VALID) != 0 ? 0 : SIM_PF;
 }
 
+/* The page was another leaf's when this one came. Once: then that leaf is done. */
+static bool is_taken(struct sgxsim *dev, uint64_t addr)
+{
+    if (dev->met_page == 0 || dev->met_page != addr - dev->base + 1)
+        return false;
+    dev->met_page = 0;
+    return true;
+}
+
 int sim_emodpr(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr)
 {
     struct sim_page *p = NULL;
-    if (!secinfo_is_good(info) || (info->flags & ~(SGX_SECINFO_RWX | 0xff00ull)) != 0)
+    if (!secinfo_is_good(info))
         return SIM_GP;
     if ((info->flags & SGX_SECINFO_W) != 0 && (info->flags & SGX_SECINFO_R) == 0)
         return SIM_GP;
     int ret = find_child(dev, addr, &p);
     if (ret != 0)
         return ret;
-    if (!dev->initialized)
-        return SIM_GP;
+    if (is_taken(dev, addr))
+        return SGX_EPC_PAGE_CONFLICT;
     if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0)
         return SGX_PAGE_NOT_MODIFIABLE;
     if (p->type != SGX_PT_REG)
         return SIM_PF;
+    if (!dev->initialized)
+        return SIM_GP;
     p->perm &= info->flags & SGX_SECINFO_RWX;
     p->state |= PAGE_PR;
     p->epoch = dev->epoch;
@@ -295,14 +335,15 @@ int sim_emodt(struct sgxsim *dev, const struct sgx_secinfo *info, uint64_t addr)
     int ret = find_child(dev, addr, &p);
     if (ret != 0)
         return ret;
-    if (!dev->initialized)
-        return SIM_GP;
+    if (is_taken(dev, addr))
+        return SGX_EPC_PAGE_CONFLICT;
     /* PT_REG may become TCS or TRIM, PT_TCS only TRIM. */
-    bool may = p->type == SGX_PT_REG || (p->type == SGX_PT_TCS && type == SGX_PT_TRIM);
+    if (p->type != SGX_PT_REG && (p->type != SGX_PT_TCS || type != SGX_PT_TRIM))
+        return SIM_PF;
     if ((p->state & (PAGE_PENDING | PAGE_MODIFIED)) != 0)
         return SGX_PAGE_NOT_MODIFIABLE;
-    if (!may)
-        return SIM_PF;
+    if (!dev->initialized)
+        return SIM_GP;
     p->state = (uint8_t)((p->state & ~PAGE_PR) | PAGE_MODIFIED);
     p->type = (uint8_t)type;
     p->perm = 0;
@@ -347,6 +388,8 @@ int sim_eblock(struct sgxsim *dev, uint64_t addr)
     if (!dev->created || bad_address(dev, addr))
         return SIM_PF;
     struct sim_page *p = sim_page(dev, addr - dev->base);
+    if (is_taken(dev, addr))
+        return SGX_EPC_PAGE_CONFLICT;
     if ((p->state & PAGE_VALID) == 0)
         return SGX_PG_INVLD;
     if (p->type != SGX_PT_REG && p->type != SGX_PT_TCS && p->type != SGX_PT_TRIM)
@@ -361,7 +404,8 @@ int sim_eblock(struct sgxsim *dev, uint64_t addr)
 bool sim_inside(const struct sgxsim *dev, uint32_t before)
 {
     for (const struct sim_thread *t = sim_threads; t != NULL; t = t->next) {
-        if (t->inside && t->dev == dev && t->epoch < before)
+        if (t->inside && t->dev == dev && t->epoch < before &&
+            (!t->resolving || before == UINT32_MAX))
             return true;
     }
     return false;

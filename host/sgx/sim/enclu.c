@@ -26,6 +26,19 @@ static int raise_gp(struct sim_thread *t)
     return raise_fault(t, SIM_GP, 0, 0);
 }
 
+/* The leaf faults at `addr`; if the kernel can do something about it, it is executed again from its
+ * start, as on a processor: other operands may have left meanwhile. */
+static int resolve_fault(struct sim_thread *t, uint64_t addr, uint32_t access)
+{
+    struct sgxsim *dev = t->dev;
+    if (sim_page_fault(dev, addr, &access) == SIM_FAULT_SIGNAL)
+        return raise_fault(t, SIM_PF, access, addr);
+    SIM_COUNT(dev, aex);
+    SIM_COUNT(dev, aex_fault);
+    SIM_COUNT(dev, eresume);
+    return SIM_RESTART;
+}
+
 /* Makes the page at `addr` one that exists with `access` (SGX_PF_W or 0), as page walk, EPCM check
  * and the kernel's fault handler would together. 0, or the recorded #PF. Called with dev->lock
  * held. */
@@ -33,36 +46,22 @@ static int touch_page(struct sim_thread *t, uint64_t addr, uint32_t access)
 {
     struct sgxsim *dev = t->dev;
     uint8_t perm = access != 0 ? SGX_SECINFO_W : SGX_SECINFO_R;
-    for (;;) {
-        const struct sim_page *p = sim_page(dev, addr - dev->base);
-        if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED |
-                         PAGE_EVICTED)) == PAGE_VALID &&
-            p->type == SGX_PT_REG && (p->perm & perm) != 0)
-            return 0;
-        uint32_t error = access;
-        if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
-            return raise_fault(t, SIM_PF, error, addr);
-        SIM_COUNT(dev, aex);
-        SIM_COUNT(dev, aex_fault);
-        SIM_COUNT(dev, eresume);
-    }
+    const struct sim_page *p = sim_page(dev, addr - dev->base);
+    if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) ==
+            PAGE_VALID &&
+        p->type == SGX_PT_REG && (p->perm & perm) != 0)
+        return 0;
+    return resolve_fault(t, addr, access);
 }
 
 /* The target page of EACCEPT and its kind: it must be there, whatever its state. */
 static int is_present(struct sim_thread *t, uint64_t addr)
 {
     struct sgxsim *dev = t->dev;
-    for (;;) {
-        const struct sim_page *p = sim_page(dev, addr - dev->base);
-        if ((p->state & (PAGE_VALID | PAGE_EVICTED | PAGE_BLOCKED)) == PAGE_VALID)
-            return 0;
-        uint32_t error = 0;
-        if (sim_page_fault(dev, addr, &error) == SIM_FAULT_SIGNAL)
-            return raise_fault(t, SIM_PF, error, addr);
-        SIM_COUNT(dev, aex);
-        SIM_COUNT(dev, aex_fault);
-        SIM_COUNT(dev, eresume);
-    }
+    const struct sim_page *p = sim_page(dev, addr - dev->base);
+    if ((p->state & (PAGE_VALID | PAGE_EVICTED | PAGE_BLOCKED)) == PAGE_VALID)
+        return 0;
+    return resolve_fault(t, addr, 0);
 }
 
 static bool in_elrange(const struct sgxsim *dev, uint64_t addr, uint64_t size)
@@ -118,14 +117,10 @@ static int ssa_page(struct sim_thread *t, struct sgxsim *dev, uint64_t offset)
     if (is_ssa_page(sim_page(dev, offset)))
         return 0;
     sim_lock(dev);
-    while (sim_page_fault(dev, dev->base + offset, &error) == SIM_FAULT_RETRY) {
-        if (is_ssa_page(sim_page(dev, offset))) {
-            sim_unlock(dev);
-            return 0;
-        }
-        error = SGX_PF_W;
-    }
+    enum sim_fault_result result = sim_page_fault(dev, dev->base + offset, &error);
     sim_unlock(dev);
+    if (result == SIM_FAULT_RETRY)
+        return SIM_RESTART;
     return raise_fault(t, SIM_PF, error, dev->base + offset);
 }
 
@@ -167,12 +162,15 @@ static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs *
     struct sgxsim *dev = sim_device_at(addr);
     if (dev == NULL)
         return raise_fault(t, SIM_PF, SGX_PF_U, addr);
+    t->epoch = dev->epoch; /* what is found from here on holds if it is the same at the end */
     const struct sim_page *p = sim_page(dev, addr - dev->base);
-    if ((p->state & PAGE_EVICTED) != 0) {
+    if ((p->state & (PAGE_EVICTED | PAGE_LEAVING)) != 0) {
         uint32_t error = 0;
         sim_lock(dev);
-        (void)sim_page_fault(dev, addr, &error);
+        enum sim_fault_result result = sim_page_fault(dev, addr, &error);
         sim_unlock(dev);
+        if (result == SIM_FAULT_RETRY)
+            return SIM_RESTART;
     }
     if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) !=
             PAGE_VALID ||
@@ -198,7 +196,6 @@ static int give_tcs(struct sgx_tcs *tcs, int ret)
 /* From here the thread is inside. ETRACK and we agree on the order of epoch and entry. */
 static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *tcs)
 {
-    uint32_t epoch;
     t->dev = dev;
     t->tcs = tcs;
     t->tcs_addr = t->r.rbx;
@@ -211,12 +208,11 @@ static int go_inside(struct sim_thread *t, struct sgxsim *dev, struct sgx_tcs *t
     t->gpr->urbp = t->r.rbp;
     tcs->aep = t->r.rcx;
     t->entries++;
-    do {
-        epoch = dev->epoch;
-        t->epoch = epoch;
-        t->inside = true;
-    } while (epoch != dev->epoch);
-    return 0;
+    t->inside = true;
+    if (t->epoch == dev->epoch)
+        return 0;
+    t->inside = false; /* what was checked may have left since */
+    return SIM_RESTART;
 }
 
 static void enter_at_oentry(struct sim_thread *t)
@@ -454,6 +450,18 @@ static int run_locked(struct sim_thread *t, int (*leaf)(struct sim_thread *))
     return ret;
 }
 
+/* The leaves that change a page exclude each other and EMODPR and EMODT on it (SDM 38.1.4). */
+static int run_on_page(struct sim_thread *t, int (*leaf)(struct sim_thread *))
+{
+    struct sgxsim *dev = t->dev;
+    if (!sim_lock_page(dev, (t->r.rcx & ~(uint64_t)(SGX_PAGE_SIZE - 1)) - dev->base + 1))
+        return SGX_EPC_PAGE_CONFLICT;
+    int ret = leaf(t);
+    dev->leaf_page = 0;
+    sim_unlock(dev);
+    return ret;
+}
+
 /* --- keys ------------------------------------------------------------------------------------ */
 
 static int ereport_locked(struct sim_thread *t)
@@ -521,16 +529,18 @@ static int inside_leaf(struct sim_thread *t)
         ret = leaf_edeccssa(t);
         break;
     case SGX_EMODPE:
-        ret = run_locked(t, emodpe_locked);
+        ret = run_on_page(t, emodpe_locked);
+        if (ret > 0)
+            return raise_gp(t);
         break;
     case SGX_EGETKEY:
         ret = run_locked(t, egetkey_locked);
         goto result;
     case SGX_EACCEPT:
-        ret = run_locked(t, eaccept_locked);
+        ret = run_on_page(t, eaccept_locked);
         goto result;
     case SGX_EACCEPTCOPY:
-        ret = run_locked(t, eacceptcopy_locked);
+        ret = run_on_page(t, eacceptcopy_locked);
     result:
         if (ret >= 0)
             set_result(t, ret);
@@ -557,6 +567,17 @@ static int fail_leaf(struct sim_thread *t, int outcome)
     return outcome;
 }
 
+static inline int run_leaf(struct sim_thread *t)
+{
+    if (t->inside)
+        return inside_leaf(t);
+    if ((uint32_t)t->r.rax == SGX_EENTER)
+        return leaf_eenter(t);
+    if ((uint32_t)t->r.rax == SGX_ERESUME)
+        return leaf_eresume(t);
+    return raise_gp(t);
+}
+
 void sim_enclu(struct sim_thread *t)
 {
     int ret = SIM_AS_IS;
@@ -564,16 +585,14 @@ void sim_enclu(struct sim_thread *t)
         ret = sim_leaf_fault((uint32_t)t->r.rax);
     if (ret != SIM_AS_IS)
         ret = fail_leaf(t, ret);
-    else if (t->inside)
-        ret = inside_leaf(t);
-    else if ((uint32_t)t->r.rax == SGX_EENTER)
-        ret = leaf_eenter(t);
-    else if ((uint32_t)t->r.rax == SGX_ERESUME)
-        ret = leaf_eresume(t);
     else
-        ret = raise_gp(t);
-    if (ret < 0)
+    again:
+        ret = run_leaf(t);
+    if (ret < 0) {
+        if (ret == SIM_RESTART)
+            goto again;
         sim_fault(t);
+    }
     if (t->inside && t->step != NULL)
         t->r.rflags |= RFLAGS_TF;
 }

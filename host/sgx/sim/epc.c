@@ -15,6 +15,7 @@
 #define GROUP_SHIFT (SGX_PAGE_SHIFT + 9)
 #define LAG_MAX (512 * (uint64_t)SGX_PAGE_SIZE)
 
+#define VA_MAX (1u << 18) /* pages of versions: enough for 512 GiB */
 #define CHUNK (1ull << SIM_CHUNK_SHIFT)
 #define CHUNK_PAGES (CHUNK >> SGX_PAGE_SHIFT)
 #define TAIL                                                                                       \
@@ -57,7 +58,20 @@ int sim_epc_create(struct sgxsim *dev)
         return -errno;
     dev->chunks = map_sparse(chunks_size(dev));
     dev->used = map_sparse(used_size(dev));
-    return dev->chunks != NULL && dev->used != NULL ? 0 : -ENOMEM;
+    dev->va = map_sparse(VA_MAX * sizeof(struct sim_va));
+    return dev->chunks != NULL && dev->used != NULL && dev->va != NULL ? 0 : -ENOMEM;
+}
+
+bool sim_epc_outside(struct sgxsim *dev, uint64_t offset)
+{
+    struct sim_chunk *c = &dev->chunks[offset >> SIM_CHUNK_SHIFT];
+    if (c->out != NULL)
+        return true;
+    c->store = map_sparse(CHUNK);
+    c->out = c->store != NULL ? map_sparse(CHUNK_PAGES * sizeof(struct sim_backing)) : NULL;
+    if (c->out == NULL && c->store != NULL)
+        munmap(c->store, CHUNK);
+    return c->out != NULL;
 }
 
 /* Also in a signal handler. */
@@ -99,7 +113,14 @@ void sim_epc_destroy(struct sgxsim *dev)
             continue;
         munmap(dev->chunks[i].epc, view_size(dev, i));
         munmap(dev->chunks[i].pages, CHUNK_PAGES * sizeof(struct sim_page));
+        if (dev->chunks[i].out != NULL) {
+            munmap(dev->chunks[i].out, CHUNK_PAGES * sizeof(struct sim_backing));
+            munmap(dev->chunks[i].store, CHUNK);
+        }
     }
+    if (dev->va != NULL)
+        munmap(dev->va, VA_MAX * sizeof(struct sim_va));
+    sim_epc_return(dev, dev->stats.epc_pages);
     if (dev->chunks != NULL)
         munmap(dev->chunks, chunks_size(dev));
     if (dev->used != NULL)
@@ -136,12 +157,18 @@ uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end)
 int sim_epc_take(struct sgxsim *dev)
 {
     struct sgxsim_stats *s = &dev->stats;
-    if (dev->options.epc_pages != 0 && s->epc_pages >= dev->options.epc_pages)
+    if (!sim_epc_charge(dev->epc))
         return -ENOMEM;
     uint64_t now = SIM_COUNT(dev, epc_pages) + 1;
     if (now > s->epc_peak_pages)
         s->epc_peak_pages = now;
     return 0;
+}
+
+void sim_epc_return(struct sgxsim *dev, uint64_t count)
+{
+    __atomic_fetch_sub(&dev->stats.epc_pages, count, __ATOMIC_RELAXED);
+    sim_epc_discharge(dev->epc, count);
 }
 
 /* An entry of the EPCM becomes valid. */
@@ -157,7 +184,7 @@ void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size)
 {
     if (size == 0)
         return;
-    __atomic_fetch_sub(&dev->stats.epc_pages, size >> SGX_PAGE_SHIFT, __ATOMIC_RELAXED);
+    sim_epc_return(dev, size >> SGX_PAGE_SHIFT);
     if (fallocate(dev->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                   (off_t)size) == 0)
         return;
@@ -310,10 +337,16 @@ void sim_epc_hide(struct sgxsim *dev, uint64_t offset, uint64_t size)
 
 /* --- lock ------------------------------------------------------------------------------------ */
 
+bool sim_try_lock(struct sgxsim *dev)
+{
+    uint32_t seen = 0;
+    return atomic_compare_exchange_strong(&dev->lock, &seen, 1);
+}
+
 void sim_lock(struct sgxsim *dev)
 {
     uint32_t seen = 0;
-    if (atomic_compare_exchange_strong(&dev->lock, &seen, 1))
+    if (sim_try_lock(dev))
         return;
     for (int i = 0; i < 100; i++) {
         seen = 0;
@@ -323,6 +356,17 @@ void sim_lock(struct sgxsim *dev)
     }
     while (atomic_exchange(&dev->lock, 2) != 0)
         syscall(SYS_futex, &dev->lock, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+}
+
+bool sim_lock_page(struct sgxsim *dev, uint64_t page)
+{
+    if (!sim_try_lock(dev)) {
+        if (__atomic_load_n(&dev->leaf_page, __ATOMIC_RELAXED) == page)
+            return false;
+        sim_lock(dev);
+    }
+    dev->leaf_page = page;
+    return true;
 }
 
 void sim_unlock(struct sgxsim *dev)

@@ -126,8 +126,9 @@ static bool cpusvn_above(const uint8_t asked[16])
     return false;
 }
 
-/* The dependencies that KEYPOLICY chooses, for seal keys and, in part, provisioning keys. */
-static void follow_policy(const struct sgxsim *dev, uint16_t policy, struct dependencies *d)
+/* The dependencies that KEYPOLICY chooses, for seal and provisioning seal keys. */
+static void follow_policy(const struct sgxsim *dev, uint16_t policy, uint16_t config_svn,
+                          struct dependencies *d)
 {
     const struct sgx_secs *s = &dev->secs;
     if ((policy & SGX_KEYPOLICY_NOISVPRODID) == 0)
@@ -136,6 +137,10 @@ static void follow_policy(const struct sgxsim *dev, uint16_t policy, struct depe
         memcpy(d->isv_family_id, dev->isv_family_id, 16);
     if ((policy & SGX_KEYPOLICY_ISVEXTPRODID) != 0)
         memcpy(d->isv_ext_prod_id, dev->isv_ext_prod_id, 16);
+    if ((policy & SGX_KEYPOLICY_CONFIGID) != 0) {
+        memcpy(d->configid, s->configid, 64);
+        d->config_svn = config_svn;
+    }
 }
 
 /* DEBUG and INIT are never masked out of a key's attributes (SDM 38.4, EGETKEY: TMP_ATTRIBUTES). */
@@ -160,15 +165,11 @@ static int seal_key(const struct sgxsim *dev, const struct sgx_keyrequest *req,
     if (req->isv_svn > s->isv_svn || req->config_svn > s->config_svn)
         return SGX_INVALID_ISVSVN;
     mask_attributes(dev, req, d);
-    follow_policy(dev, req->keypolicy, d);
+    follow_policy(dev, req->keypolicy, req->config_svn, d);
     if ((req->keypolicy & SGX_KEYPOLICY_MRENCLAVE) != 0)
         memcpy(d->mrenclave, s->mrenclave, 32);
     if ((req->keypolicy & SGX_KEYPOLICY_MRSIGNER) != 0)
         memcpy(d->mrsigner, s->mrsigner, 32);
-    if ((req->keypolicy & SGX_KEYPOLICY_CONFIGID) != 0) {
-        memcpy(d->configid, s->configid, 64);
-        d->config_svn = req->config_svn;
-    }
     d->keypolicy = req->keypolicy;
     d->isv_svn = req->isv_svn;
     memcpy(d->keyid, req->keyid, 32);
@@ -177,7 +178,7 @@ static int seal_key(const struct sgxsim *dev, const struct sgx_keyrequest *req,
 }
 
 /* PROVISION_KEY, PROVISION_SEAL_KEY and EINITTOKEN_KEY: by signer, product and SVN, no KEYID of the
- * caller's (provisioning) or no owner. */
+ * caller's (provisioning) or no owner. Only the second heeds KEYPOLICY. */
 static int privileged_key(const struct sgxsim *dev, const struct sgx_keyrequest *req,
                           uint64_t attribute, struct dependencies *d)
 {
@@ -189,13 +190,42 @@ static int privileged_key(const struct sgxsim *dev, const struct sgx_keyrequest 
     if (req->isv_svn > s->isv_svn)
         return SGX_INVALID_ISVSVN;
     mask_attributes(dev, req, d);
-    follow_policy(dev, req->keypolicy, d);
+    d->isv_prod_id = s->isv_prod_id;
     memcpy(d->mrsigner, s->mrsigner, 32);
     d->isv_svn = req->isv_svn;
     memcpy(d->cpusvn, req->cpusvn, 16);
-    if (req->keyname == SGX_KEY_EINITTOKEN)
+    if (req->keyname == SGX_KEY_PROVISION_SEAL) {
+        follow_policy(dev, req->keypolicy, req->config_svn, d);
+        d->keypolicy = req->keypolicy;
+    } else if (req->keyname == SGX_KEY_EINITTOKEN) {
         memcpy(d->keyid, req->keyid, 32);
+        d->attribute_mask = (struct sgx_attributes){0};
+        d->miscmask = 0;
+    }
     return SGX_SUCCESS;
+}
+
+int sim_token_check(const struct sgx_einittoken *token)
+{
+    uint8_t key[16], mac[16];
+    struct dependencies d;
+    if (cpusvn_above(token->cpusvn_le))
+        return SGX_INVALID_CPUSVN;
+    memset(&d, 0, sizeof(d));
+    d.keyname = SGX_KEY_EINITTOKEN;
+    d.isv_prod_id = token->isv_prod_id_le;
+    d.isv_svn = token->isv_svn_le;
+    d.attributes = token->masked_attributes_le;
+    d.miscselect = token->masked_miscselect_le;
+    memcpy(d.mrsigner, sim_cpu.lepubkeyhash, 32);
+    memcpy(d.keyid, token->keyid, 32);
+    memcpy(d.cpusvn, token->cpusvn_le, 16);
+    int ret = derive_key(&d, key);
+    if (ret == 0)
+        ret = compute_cmac(key, sizeof(key), token, SGX_TOKEN_BODY_SIZE, mac);
+    OPENSSL_cleanse(key, sizeof(key));
+    return ret == 0 && CRYPTO_memcmp(mac, token->mac, sizeof(mac)) == 0 ? SGX_SUCCESS
+                                                                        : SGX_INVALID_EINITTOKEN;
 }
 
 int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16])

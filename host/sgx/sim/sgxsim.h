@@ -22,11 +22,21 @@ enum sgxsim_speed {
     SGXSIM_STRICT,  /* every ENCLU is the #UD that it is on a processor without SGX */
 };
 
+/* The EPC of a machine, which enclaves share; also those of several processes, if it lies in a
+ * file. -errno. It stays until the process ends. */
+struct sgxsim_epc;
+int sgxsim_epc_open(const char *file, uint64_t pages, struct sgxsim_epc **out);
+/* In the child of a fork: what it takes is its own. */
+void sgxsim_epc_forked(void);
+/* Pages in use, of all. */
+uint64_t sgxsim_epc_used(const struct sgxsim_epc *epc);
+
 struct sgxsim_options {
     enum sgxsim_speed speed;
-    uint64_t epc_pages;   /* limit of EPC pages of this device; 0: none */
-    const char *key_file; /* the fuse key: 32 random bytes, made with mode 0600 if absent;
-                             NULL: a key of this process only */
+    struct sgxsim_epc *epc; /* NULL: one of this device alone, with */
+    uint64_t epc_pages;     /* so many pages; 0: no limit */
+    const char *key_file;   /* the fuse key: 32 random bytes, made with mode 0600 if absent;
+                               NULL: a key of this process only */
 };
 
 /* The processor's keys, as sgxsim_open takes them: before a fork, so that both processes have the
@@ -48,6 +58,10 @@ void sgxsim_caps(struct sgxsim_caps *caps);
 int sgxsim_set_cpu(const char *name);
 bool sgxsim_cpu_known(const char *name);
 uint32_t sgxsim_cpu_signature(void); /* family, model and stepping, as in CPUID.1.EAX */
+
+/* Newer microcode, which the processor's SVN follows once nobody uses the EPC (EUPDATESVN, which
+ * Linux 6.18 does when the device is opened by the first). */
+void sgxsim_load_microcode(const uint8_t cpusvn[16]);
 
 /* Events since the device was opened. All monotonic except epc_pages. */
 struct sgxsim_stats {

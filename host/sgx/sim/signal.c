@@ -137,11 +137,24 @@ static bool in_reach(uint64_t rip)
     return rip >= SIM_LOWEST && rip < 1ull << 47;
 }
 
+static bool is_there(const struct sgxsim *dev, uint64_t rip)
+{
+    return rip - dev->base >= dev->size ||
+           (sim_page(dev, rip - dev->base)->state & (PAGE_EVICTED | PAGE_LEAVING)) == 0;
+}
+
 static bool is_enclave_enclu(const struct sim_thread *t, uint64_t rip)
 {
     uint64_t offset = rip - t->dev->base;
     return offset <= t->dev->size - 3 && sim_frame(t->dev, offset) != NULL &&
            is_enclu(sim_frame(t->dev, offset));
+}
+
+static bool is_enclave_cpuid(const struct sim_thread *t, uint64_t rip)
+{
+    uint64_t offset = rip - t->dev->base;
+    const uint8_t *p = offset <= t->dev->size - 2 ? sim_frame(t->dev, offset) : NULL;
+    return p != NULL && p[0] == 0x0f && p[1] == 0xa2;
 }
 
 /* The access that a #PF's error code tells of. */
@@ -213,10 +226,15 @@ static void take_exception(struct sim_thread *t, int sig, siginfo_t *info, ucont
         t->r.rip -= 2;
         trap = SGX_VECTOR_UD;
         t->error = 0;
+    } else if (is_refused(sig, uc) && !is_there(t->dev, t->r.rip)) {
+        return; /* the instruction has left meanwhile: its fetch will bring it back */
     } else if (is_refused(sig, uc) && is_enclave_enclu(t, t->r.rip)) {
         t->insn = 3;
         sim_enclu(t);
         return;
+    } else if (trap == SGX_VECTOR_GP && is_enclave_cpuid(t, t->r.rip)) {
+        trap = SGX_VECTOR_UD; /* a processor that lets the kernel trap it (CPUID faulting) */
+        t->error = 0;
     } else if (sig == SIGTRAP && trap == SGX_VECTOR_DB && t->step != NULL) {
         single_step(t);
         return;
@@ -333,6 +351,8 @@ static void handle_async(struct sim_thread *t, enum place place, int sig, siginf
     }
     if (sig != SIM_KICK)
         deliver_signal(sig, info, uc);
+    else
+        sim_reclaim_asked();
 }
 
 static enum place find_place(const struct sim_thread *t, const ucontext_t *uc, uint64_t fs)

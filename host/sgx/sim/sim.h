@@ -30,6 +30,7 @@
 #define PAGE_BLOCKED 0x10u
 #define PAGE_EVICTED 0x20u /* the driver's: EWB put it out, ELDU brings it back */
 #define PAGE_REFERENCED 0x40u
+#define PAGE_LEAVING 0x80u /* the driver's: EWB is under way */
 struct sim_page {
     uint8_t state;  /* PAGE_* */
     uint8_t type;   /* enum sgx_page_type */
@@ -41,9 +42,25 @@ struct sim_page {
 /* A GiB of ELRANGE, all zero until it has its first page. */
 #define SIM_CHUNK_SHIFT 30
 struct sim_chunk {
-    uint8_t *epc;           /* processor's view; what follows the GiB can be seen, too */
-    struct sim_page *pages; /* EPCM */
-    uint64_t groups[8];     /* bitmap: these 512 pages may hold valid ones */
+    uint8_t *epc;            /* processor's view; what follows the GiB can be seen, too */
+    struct sim_page *pages;  /* EPCM */
+    struct sim_backing *out; /* of pages that are put out; NULL until one was */
+    uint8_t *store;          /* their encrypted bytes */
+    uint64_t groups[8];      /* bitmap: these 512 pages may hold valid ones */
+};
+
+/* A page of versions (PT_VA): an EPC page of no enclave's addresses. */
+#define SIM_VA_SLOTS 512u
+struct sim_va {
+    uint64_t slots[SIM_VA_SLOTS];
+    bool valid;
+    uint16_t used; /* the driver's */
+};
+
+/* Where the driver keeps a page that EWB has put out. */
+struct sim_backing {
+    struct sgx_pcmd pcmd;
+    uint32_t va, slot;
 };
 
 struct sim_vma {
@@ -52,6 +69,26 @@ struct sim_vma {
 };
 
 struct sim_block; /* a jump block, see slots.c */
+
+/* machine.c: the EPC of a machine, how much of it is taken and by which process. */
+#define SIM_EPC_USERS 64u
+struct sgxsim_epc {
+    uint64_t limit; /* pages; 0: none */
+    _Atomic uint64_t used;
+    struct sim_epc_user {
+        _Atomic int pid; /* 0: free */
+        _Atomic uint32_t wanted;
+        _Atomic uint64_t used, namespace;
+    } users[SIM_EPC_USERS]; /* only of one in a file */
+    bool shared;
+};
+bool sim_epc_charge(struct sgxsim_epc *epc); /* false: it is full */
+void sim_epc_discharge(struct sgxsim_epc *epc, uint64_t count);
+/* Asks the other process that has most of it for some, if that is more than this one has or
+ * `anybody`; true: there may be. */
+bool sim_epc_ask(struct sgxsim_epc *epc, bool anybody);
+/* What others ask this process for, and takes it over: so many pages should go. */
+uint32_t sim_epc_asked(struct sgxsim_epc *epc);
 
 /* One enclave, and the driver's open file that it belongs to. */
 struct sgxsim {
@@ -62,11 +99,15 @@ struct sgxsim {
     _Atomic bool initialized;                       /* EINIT was done */
     EVP_MD_CTX *hash;                               /* MRENCLAVE so far */
     uint8_t isv_family_id[16], isv_ext_prod_id[16]; /* SECS fields without a place in the SDM */
-    _Atomic uint32_t epoch;                         /* ETRACK counts it up */
+    uint64_t eid;
+    _Atomic uint32_t epoch; /* ETRACK counts it up */
     int fd;
     struct sim_chunk *chunks;
     uint64_t *used;        /* bitmap of chunks that there are */
     _Atomic uint32_t lock; /* EPCM and everything below; futex */
+    /* Concurrency (SDM 38.1.4): the page that the leaf with the lock changes, + 1; and the one that
+     * it had when the driver came for the lock. */
+    uint64_t leaf_page, met_page;
 
     /* The driver's */
     struct sgxsim_options options;
@@ -76,6 +117,10 @@ struct sgxsim {
     uint64_t allowed_attributes;
     bool closing;
     uint64_t clock_hand; /* of the pages looked at for eviction */
+    struct sgxsim_epc *epc, own_epc;
+    struct sim_va *va;
+    uint32_t va_count;
+    uint64_t pages_ever; /* of the kernel's page count: 512 pages have a page of versions */
 
     /* Pages that may be used since a moment, while the host's protections do not say so yet. */
     uint64_t lag_start, lag_end;
@@ -121,6 +166,7 @@ struct sim_thread {
 
     /* Enclave mode (SDM 35.1: CR_ENCLAVE_MODE, CR_ACTIVE_SECS, CR_TCS_PA …) */
     _Atomic bool inside;
+    _Atomic bool resolving; /* its fault is dealt with: to the processor it has left */
     struct sgxsim *dev;
     struct sgx_tcs *tcs; /* processor's view */
     uint64_t tcs_addr;
@@ -166,10 +212,20 @@ static inline bool sim_zero(const void *data, size_t size)
     return any == 0;
 }
 
+/* machine.c: the open devices. By address also from leaves and signal handlers. */
+#define SIM_DEVICES 64u
+int sim_device_add(struct sgxsim *dev); /* -EMFILE */
+void sim_device_drop(struct sgxsim *dev);
+struct sgxsim *sim_device_at(uint64_t addr);
+struct sgxsim *sim_device_number(unsigned i); /* NULL: none */
+bool sim_devices_hold(void); /* none is closed until sim_devices_let; false: not now */
+void sim_devices_let(void);
+
 /* A leaf's outcome: an error code of the SDM (>= 0), or a fault. */
 #define SIM_GP (-(int)SGX_VECTOR_GP)
 #define SIM_PF (-(int)SGX_VECTOR_PF)
 #define SIM_UD (-(int)SGX_VECTOR_UD)
+#define SIM_RESTART (-1000) /* of a leaf: a fault on the way was resolved */
 
 /* cpu.c: what this processor has. */
 struct sim_cpu {
@@ -179,8 +235,10 @@ struct sim_cpu {
         uint32_t offset, size;
     } xstate[64];
     uint8_t fuse_key[32];
-    uint8_t cpusvn[16];
-    uint8_t report_keyid[32]; /* of this boot, that is, this process */
+    uint8_t cpusvn[16], next_cpusvn[16]; /* the second: of microcode that was loaded */
+    uint8_t report_keyid[32];            /* of this boot, that is, this process */
+    uint8_t paging_key[16];              /* likewise: CR_BASE_PK */
+    _Atomic uint64_t next_eid, next_version;
     uint64_t lepubkeyhash[4]; /* MSRs IA32_SGXLEPUBKEYHASHn; the driver writes MRSIGNER */
 };
 extern struct sim_cpu sim_cpu;
@@ -208,9 +266,12 @@ static inline uint8_t *sim_frame(const struct sgxsim *dev, uint64_t offset)
 }
 bool sim_epc_reach(struct sgxsim *dev,
                    uint64_t offset); /* before a page comes there; or no memory */
+/* Room for what is put out of this page's chunk; or no memory. */
+bool sim_epc_outside(struct sgxsim *dev, uint64_t offset);
 /* Next page from `offset` with a valid entry; `end` if none. */
 uint64_t sim_epc_next(struct sgxsim *dev, uint64_t offset, uint64_t end);
-int sim_epc_take(struct sgxsim *dev); /* an EPC page: 0, -ENOMEM */
+int sim_epc_take(struct sgxsim *dev);                    /* an EPC page: 0, -ENOMEM */
+void sim_epc_return(struct sgxsim *dev, uint64_t count); /* pages without frames */
 void sim_epc_set(struct sgxsim *dev, uint64_t offset, struct sim_page entry);
 void sim_epc_give(struct sgxsim *dev, uint64_t offset, uint64_t size);
 void sim_epc_fill(struct sgxsim *dev, uint64_t offset, const uint8_t *from); /* one page */
@@ -231,6 +292,10 @@ int sim_vma_prot(const struct sgxsim *dev, uint64_t offset);                 /* 
 int sim_vma_set(struct sgxsim *dev, uint64_t start, uint64_t end, int prot); /* -1: unmap */
 
 void sim_lock(struct sgxsim *dev);
+bool sim_try_lock(struct sgxsim *dev);
+/* For a leaf that changes a page (offset + 1), until leaf_page is 0: false, without the lock, if
+ * another leaf has that page just now. */
+bool sim_lock_page(struct sgxsim *dev, uint64_t page);
 void sim_unlock(struct sgxsim *dev);
 
 /* encls.c: the OS leaves (SDM 38.3). An EPC page is named by its enclave and offset. */
@@ -246,6 +311,18 @@ int sim_eremove(struct sgxsim *dev, uint64_t addr);
 int sim_eremove_secs(struct sgxsim *dev);
 int sim_eblock(struct sgxsim *dev, uint64_t addr);
 int sim_etrack(struct sgxsim *dev);
+/* evict.c: pages leave the EPC and come back. A version's place is a page of versions and a slot in
+ * it; info->secinfo is the PCMD. */
+int sim_paging_start(void);
+int sim_epa(struct sim_va *va, uint64_t type);
+int sim_ewb(struct sgxsim *dev, struct sgx_pageinfo *info, uint64_t addr, struct sim_va *va,
+            uint32_t slot);
+int sim_eld(struct sgxsim *dev, const struct sgx_pageinfo *info, uint64_t addr, struct sim_va *va,
+            uint32_t slot, bool blocked);
+int sim_eremove_va(struct sim_va *va);
+int sim_eupdatesvn(bool entropy);
+int sim_edbgrd(struct sgxsim *dev, uint64_t addr, uint64_t *value);
+int sim_edbgwr(struct sgxsim *dev, uint64_t addr, uint64_t value);
 /* True if no thread is inside since before `epoch` ended (ETRACK after it, and all have left). */
 bool sim_tracked(const struct sgxsim *dev, uint32_t epoch);
 /* True if a thread is inside that entered in an epoch before `before`. */
@@ -276,6 +353,8 @@ void sim_fpu_end(struct sim_thread *t);
 int sim_report(const struct sgxsim *dev, const struct sgx_targetinfo *target,
                const uint8_t data[64], struct sgx_report *report);
 int sim_getkey(const struct sgxsim *dev, const struct sgx_keyrequest *req, uint8_t key[16]);
+/* Was the token made by the launch enclave of this processor? SGX_SUCCESS or a code of EINIT's. */
+int sim_token_check(const struct sgx_einittoken *token);
 
 /* paging.c: dev->lock with signals blocked; IPIs; EPC pages, at need somebody else's (0, -ENOMEM);
  * and what the kernel's fault handler does, with dev->lock held. */
@@ -283,16 +362,16 @@ void sim_enter(struct sgxsim *dev, sigset_t *mask);
 void sim_leave(struct sgxsim *dev, const sigset_t *mask);
 void sim_kick_out(struct sgxsim *dev);
 int sim_take_page(struct sgxsim *dev);
+int sim_grow(struct sgxsim *dev); /* before a page is added: its share of a page of versions */
+/* 0, -ENOMEM, or -EIO: what was kept outside is not what EWB put there. */
 int sim_bring_back(struct sgxsim *dev, uint64_t offset);
+void sim_reclaim_asked(void); /* pages that another process wants */
 enum sim_fault_result {
     SIM_FAULT_RETRY, /* resolved */
     SIM_FAULT_SIGNAL,
 };
 /* `error` in: P-less access bits (W, I); out: the error code that is reported. */
 enum sim_fault_result sim_page_fault(struct sgxsim *dev, uint64_t addr, uint32_t *error);
-
-/* device.c */
-struct sgxsim *sim_device_at(uint64_t addr);
 
 /* thread.c */
 extern __thread struct sim_thread *sim_self;

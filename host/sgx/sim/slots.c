@@ -96,7 +96,7 @@ void sim_slots_patch(struct sgxsim *dev)
         return;
     for (uint64_t page = sim_epc_next(dev, 0, dev->size); page < dev->size;
          page = sim_epc_next(dev, page + SGX_PAGE_SIZE, dev->size)) {
-        if (!is_code(dev, page))
+        if (!is_code(dev, page) || sim_bring_back(dev, page) != 0)
             continue;
         uint64_t end = page + SGX_PAGE_SIZE;
         if (!is_code(dev, end))
