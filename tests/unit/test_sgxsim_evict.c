@@ -188,7 +188,7 @@ static void test_threads(void **state)
     pthread_t threads[H_TCS_COUNT];
     struct worker workers[H_TCS_COUNT];
     build(&h, (struct harness_options){
-                  .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 90});
+                  .strict = *state == STRICT, .attributes = SGX_ATTR_DEBUG, .epc_pages = 60});
     for (unsigned i = 0; i < H_TCS_COUNT * 32; i++) {
         struct sgx_secinfo s = {.flags = RW | SGX_SECINFO_PENDING};
         harness_poke(&h, H_RW, &s, sizeof(s));
@@ -204,7 +204,7 @@ static void test_threads(void **state)
         assert_int_equal(workers[i].wrong, 0);
     }
     struct sgxsim_stats s = stats_of(&h);
-    assert_true(s.eldu > 100 && s.epc_peak_pages <= 90);
+    assert_true(s.eldu > 50 && s.epc_peak_pages <= 60);
     finish(&h);
 }
 
