@@ -196,16 +196,15 @@ static bool read_client(int fd, struct client *c, const char *dir)
 {
     uint8_t part[4096];
     uint64_t want = c->in.size < 4 ? 4 : 4 + (uint64_t)sh_le32(c->in.data);
-    if (want > SH_AESM_MESSAGE_MAX)
-        return false;
     size_t more = want - c->in.size < sizeof(part) ? want - c->in.size : sizeof(part);
     ssize_t n = recv(fd, part, more, MSG_DONTWAIT);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EINTR);
     sh_buffer_add(&c->in, part, (size_t)n);
-    if (c->in.size >= 4 && c->in.size == 4 + (uint64_t)sh_le32(c->in.data))
+    want = c->in.size < 4 ? UINT64_MAX : 4 + (uint64_t)sh_le32(c->in.data);
+    if (c->in.size == want)
         answer_client(fd, c, dir);
-    return true;
+    return c->in.size < 4 || want <= SH_AESM_MESSAGE_MAX;
 }
 
 static void drop_client(struct pollfd *p, struct client *c)

@@ -80,6 +80,10 @@ mkdir "$T/tmp"
 same "the AESM socket is there" "$(TMPDIR=$T/tmp run sh -c 'test -S /var/run/aesmd/aesm.socket && ls $TMPDIR | wc -l')" 1
 check "... and goes with its program" until_true 10 rmdir "$T/tmp"
 
+# A client of AESM that does not behave takes nothing from the others.
+run python3 tests/foreign/aesm.py 2>"$T/err"
+same "AESM under a hostile client: all asked" $? 0
+
 # The collateral, as Intel's caching service has it.
 "$SHELTER" sgx-sim pccs --listen 127.0.0.1:0 --certificate "$T/pccs.pem" >"$T/pccs" &
 pccs=$!
@@ -100,6 +104,18 @@ get "$url/sgx/certification/v4/tcb?fmspc=00906ed50000"
 same "pccs: another platform is not there" $? 22
 get "$url/tdx/certification/v4/tcb?fmspc=$fmspc" | grep -q '"id":"TDX"'
 same "pccs: TDX has its own" $? 0
+# What asks for anything else, or does not speak its language, gets nothing and disturbs nobody.
+for ask in "-X POST $url/sgx/certification/v4/tcb?fmspc=$fmspc" "$url/" "$url/sgx/certification/v4/" "$url/sgx/certification/v4/tcb" \
+    "--path-as-is $url/sgx/certification/v4/../../../../../etc/passwd" "$url/sgx/certification/v4/tcb?fmspc=$(printf '%02000d' 0)" \
+    "$url/sgx/certification/v4/tcb%00?fmspc=$fmspc" "$url/$(printf 'a%.0s' {1..9000})"; do
+    get $ask -o "$T/hostile" && bad_pccs+=" ${ask:0:60}"
+done
+same "pccs: nothing but what it has" "${bad_pccs:-}" ""
+port=${url##*:}
+for i in 1 2 3 4 5; do (head -c 3000 /dev/urandom >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; done
+exec {idle}<>"/dev/tcp/127.0.0.1/$port"
+same "pccs: bytes that are no TLS, and a client that says nothing" "$(get "$url/sgx/certification/v4/rootcacrl" | head -c 4)" 3082
+exec {idle}>&-
 kill -TERM $pccs
 wait $pccs
 same "pccs: ends by SIGTERM" $? 0

@@ -130,8 +130,7 @@ static int ssa_frame(struct sim_thread *t, struct sgxsim *dev, const struct sgx_
 {
     uint64_t size = (uint64_t)dev->secs.ssa_frame_size * SGX_PAGE_SIZE;
     uint64_t start = tcs->ossa + size * index;
-    if (tcs->ossa % SGX_PAGE_SIZE != 0 || tcs->ossa >= dev->size || size > dev->size ||
-        start > dev->size - size)
+    if (tcs->ossa >= dev->size || size > dev->size || start > dev->size - size)
         return raise_fault(t, SIM_PF, SGX_PF_W | SGX_PF_U, dev->base + start);
     for (uint64_t at = 0; at < size; at += SGX_PAGE_SIZE) {
         int ret = ssa_page(t, dev, start + at);
@@ -148,9 +147,10 @@ static bool tcs_is_good(const struct sgxsim *dev, const struct sgx_tcs *tcs)
     uint64_t known = SGX_TCS_DBGOPTIN;
     if ((dev->secs.attributes.flags & SGX_ATTR_AEXNOTIFY) != 0)
         known |= SGX_TCS_AEXNOTIFY;
-    return (tcs->flags & ~known) == 0 && tcs->ofsbase % SGX_PAGE_SIZE == 0 &&
-           tcs->ogsbase % SGX_PAGE_SIZE == 0 && is_canonical(dev->base + tcs->ofsbase) &&
-           is_canonical(dev->base + tcs->ogsbase) && is_canonical(dev->base + tcs->oentry);
+    return (tcs->flags & ~known) == 0 && tcs->ossa % SGX_PAGE_SIZE == 0 &&
+           tcs->ofsbase % SGX_PAGE_SIZE == 0 && tcs->ogsbase % SGX_PAGE_SIZE == 0 &&
+           is_canonical(dev->base + tcs->ofsbase) && is_canonical(dev->base + tcs->ogsbase) &&
+           is_canonical(dev->base + tcs->oentry);
 }
 
 /* The page at RBX is a TCS of an enclave that runs; takes it. */
