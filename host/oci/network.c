@@ -121,9 +121,14 @@ int oci_network_tap(const struct oci_network *n, struct sh_error *err)
     /* Without IFF_VNET_HDR: the kernel cuts what is too long and fills in checksums. */
     struct ifreq r = {.ifr_name = TAP_NAME, .ifr_flags = IFF_TAP | IFF_NO_PI};
     cleanup_close int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, TUNSETIFF, &r))
-        return sh_fail_errno(err, -errno, "cannot make a TAP device");
-    int code = set_up(TAP_NAME, n->name);
+    int code = fd < 0 || ioctl(fd, TUNSETIFF, &r) ? -errno : 0;
+    if (code == -EBUSY)
+        return sh_fail(err, code,
+                       "another machine has this network namespace's interface: a pod holds one "
+                       "machine, or any number of enclaves (annotation io.shelter.tee)");
+    if (code)
+        return sh_fail_errno(err, code, "cannot make a TAP device");
+    code = set_up(TAP_NAME, n->name);
     if (code)
         return sh_fail_errno(err, code, "cannot set up the TAP device");
     code = redirect(n->name, TAP_NAME, err);

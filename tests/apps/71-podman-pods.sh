@@ -51,4 +51,11 @@ status "pod rm" 0 "$T/podman" pod rm -f -t 0 pd
 status "play kube" 0 "$T/podman" play kube "$T/pod.yaml"
 check "... they talk over localhost again" talks pd-ask || p logs pd-ask | sed 's/^/#   /'
 status "play kube --down" 0 "$T/podman" play kube --down "$T/pod.yaml"
+case $tees in *tdx-sim*)
+    TEE=tdx-sim
+    check "a machine in a pod" sh -c "timeout 60 '$T/podman' pod create --name vm && timeout 90 '$T/podman' run -d --pod vm --name m test httpd -f -p 80 -h /www"
+    status "... alone" 126 "$T/podman" run -d --pod vm test sleep 100
+    check "... as the message says" grep -q 'a pod holds one machine, or any number of enclaves' "$T/err"
+    status "... pod rm" 0 "$T/podman" pod rm -f -t 0 vm ;;
+esac
 nothing_left
