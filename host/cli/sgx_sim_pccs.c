@@ -120,6 +120,12 @@ static enum MHD_Result answer_request(void *cls, struct MHD_Connection *c, const
     return MHD_queue_response(c, MHD_HTTP_NOT_FOUND, s->none);
 }
 
+/* What it has needs no escapes in paths and values; with them a path could end before its end. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
+{
+    return strlen(text);
+}
+
 static char *key_text(EVP_PKEY *key)
 {
     BIO *bio = BIO_new(BIO_s_mem());
@@ -181,11 +187,11 @@ static int serve(const char *listen_at, const char *cert_file, const char *dir,
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);
     sigprocmask(SIG_BLOCK, &end, NULL);
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS, 0, NULL, NULL, answer_request,
-                         &s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, secret,
-                         MHD_OPTION_HTTPS_MEM_CERT, cert, MHD_OPTION_CONNECTION_LIMIT, 256u,
-                         MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS, 0, NULL, NULL, answer_request, &s,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, secret, MHD_OPTION_HTTPS_MEM_CERT,
+        cert, MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
     if (!daemon)
         return sh_fail(err, -EIO, "cannot serve on %s", address);
     printf("https://%s/sgx/certification/v4/\n", address);
