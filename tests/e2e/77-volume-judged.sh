@@ -37,7 +37,7 @@ chmod 755 "$T/on"
 round() { # SEED N BIN VOLUME TMPFS
     printf '%s\n' "rm -rf $4/* $5/*" "$3/file-judge file $4 $1 $((300 * $2))" "$3/file-judge file $5 $1 $((300 * $2))" \
         "$3/file-judge tree $4 $5 $1 $((500 * $2)) 2" "$3/file-stress $4/stress $1 $((600 * $2)) 4" "$3/file-stress $5/stress $1 $((600 * $2)) 4" \
-        "rm -rf $4/* $5/*" "$3/storage locks $4" "$3/storage locks $5" "$3/storage names $4 $((10000 * $2))"
+        "rm -rf $4/* $5/*" "$3/storage locks $4" "$3/storage locks $5" "$3/storage names $4 100000"
 }
 seed=${SHELTER_SEED:-$$}
 mkdir "$T/a" /dev/shm/shelter-judge.$$ && cleanup_hooks+=("rm -rf /dev/shm/shelter-judge.$$")

@@ -200,9 +200,10 @@ static void names(int count)
     }
     DIR *d = opendir(".");
     MUST(d);
-    for (struct dirent *e; (e = readdir(d));)
+    for (struct dirent *e; (errno = 0, e = readdir(d));)
         if (e->d_name[0] == 'n')
             MUST(seen[atoi(e->d_name + 5)]++ == 0);
+    MUST(!errno);
     closedir(d);
     for (int i = 0; i < count; i++) {
         MUST(seen[i] == (i % 100 != 0));

@@ -24,7 +24,14 @@ static int snapshot_names(struct file *f)
     int r = listing_add(f->listing, ".", 1, d->inode->ino, 4);
     if (!r)
         r = listing_add(f->listing, "..", 2, up->inode->ino, 4);
-    return r ? r : dentry_list(d, f->listing);
+    if (!r)
+        r = dentry_list(d, f->listing);
+    if (!r)
+        return 0;
+    listing_free(f->listing); /* a part of it is none */
+    los_free(f->listing);
+    f->listing = NULL;
+    return r;
 }
 
 struct dirent64 {
@@ -51,7 +58,7 @@ static long tell_names(int fd, uint64_t to, uint32_t size, bool old)
     _Alignas(8) char buf[DIRENT_HEAD + EROFS_NAME_MAX + 16];
     struct dirent64 *e = (struct dirent64 *)buf;
     for (; f->offset < f->listing->count; f->offset++) {
-        const struct listed *item = &f->listing->items[f->offset];
+        const struct listed *item = listing_at(f->listing, f->offset);
         size_t n = strlen(item->name);
         size_t item_size = (DIRENT_HEAD + n + 1 + 7) & ~7ul;
         if (item_size > left)

@@ -71,10 +71,15 @@ struct listing {
     struct listed {
         char *name;
         uint64_t ino;
-        uint8_t type; /* DT_* */
-    } * items;
-    size_t count, room;
+        uint8_t type;   /* DT_* */
+    } * *parts;         /* LISTING_PART each: one allocation would not hold a large directory */
+    size_t count, room; /* room: of parts */
 };
+#define LISTING_PART 128u
+static inline struct listed *listing_at(const struct listing *l, size_t i)
+{
+    return &l->parts[i / LISTING_PART][i % LISTING_PART];
+}
 /* Copies the name. 0 or -ENOMEM; what was gathered stays, for listing_free. */
 int listing_add(struct listing *l, const char *name, size_t size, uint64_t ino, uint8_t type);
 /* Frees what it holds, not *l, which is empty then. */

@@ -309,7 +309,7 @@ int dentry_list(struct dentry *dir, struct listing *l)
     if (dir->inode->ops && dir->inode->ops->list)
         r = dir->inode->ops->list(dir, &lower);
     for (size_t i = 0; !r && i < lower.count; i++) {
-        struct listed *e = &lower.items[i];
+        struct listed *e = listing_at(&lower, i);
         size_t size = strlen(e->name);
         if (!is_child(dir, e->name, size))
             r = listing_add(l, e->name, size, e->ino, e->type);
