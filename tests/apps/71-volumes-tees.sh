@@ -54,9 +54,9 @@ if have sqlite3; then
 check() { [ ! -e \$D/db ] || [ "\$(sqlite3 \$D/db 'pragma integrity_check')" = ok ]; }
 serve() { mkdir -p \$D && sqlite3 \$D/db 'create table if not exists t (n integer primary key)' && touch /tmp/up; }
 up() { [ -e /tmp/up ]; }
-write() {
+write() { # in two statements: what RETURNING says comes before the commit
     { echo 'select coalesce(max(n), 0) from t;'
-      yes 'insert into t select coalesce(max(n), 0) + 1 from t returning n;' | head -n \$1; } |
+      yes 'insert into t select coalesce(max(n), 0) + 1 from t; select max(n) from t;' | head -n \$1; } |
         sqlite3 -interactive -cmd 'pragma journal_mode=$mode' -cmd 'pragma synchronous=full' \$D/db
 }
 END
