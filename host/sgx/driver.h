@@ -5,6 +5,7 @@
 #ifndef HOST_SGX_DRIVER_H
 #define HOST_SGX_DRIVER_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -75,6 +76,7 @@ struct sgx_enclave {
     const struct sgx_driver *driver;
     void *dev;
     uint64_t base, size;
+    pthread_mutex_t ioctls; /* one after another */
 };
 
 /* Opens the device, reserves [base, base + size) (from 64 KiB on, if base is 0) and does ECREATE.

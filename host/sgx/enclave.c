@@ -3,6 +3,7 @@
 #include "host/sgx/driver.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -23,12 +24,15 @@ static bool is_transient(int code)
     return code == -EINTR || code == -EAGAIN || code == -EBUSY;
 }
 
-/* One ioctl, again while it says that it should be. */
+/* One ioctl, again while it says that it should be. Linux lets one at a time change an enclave and
+ * refuses the others: ours wait for each other, rather than try again later. */
 static int patient_ioctl(struct sgx_enclave *e, unsigned long request, void *arg)
 {
     int64_t until = now_ms() + PATIENCE_NS;
     for (;;) {
+        pthread_mutex_lock(&e->ioctls);
         int ret = e->driver->ioctl(e->dev, request, arg);
+        pthread_mutex_unlock(&e->ioctls);
         if (!is_transient(ret) || now_ms() > until)
             return ret;
         usleep(50);
@@ -69,7 +73,10 @@ int sgx_enclave_create(struct sgx_enclave *e, const struct sgx_driver *driver,
                        struct sh_error *err)
 {
     struct sgx_enclave_create arg = {.src = (uint64_t)secs};
-    *e = (struct sgx_enclave){.driver = driver, .base = secs->base, .size = secs->size};
+    *e = (struct sgx_enclave){.driver = driver,
+                              .base = secs->base,
+                              .size = secs->size,
+                              .ioctls = PTHREAD_MUTEX_INITIALIZER};
     int ret = driver->open(options, &e->dev, err);
     if (ret != 0)
         return ret;

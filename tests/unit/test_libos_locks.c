@@ -867,6 +867,171 @@ static void test_maps(void **state)
     los_unlock();
 }
 
+/* Calls on one's own memory go beside whoever shares the lock, for as long as he has it. */
+static atomic_int ready;
+
+static void *run_one(void *arg)
+{
+    struct job *j = arg;
+    unit_thread(j->tid);
+    ready = 1;
+    j->run(j);
+    los_lock();
+    list_remove(&self()->node);
+    current()->thread_count--;
+    los_unlock();
+    return NULL;
+}
+
+static void run_beside(struct job *j, void (*run)(struct job *), uint64_t word)
+{
+    *j = (struct job){.tid = 100, .run = run, .word = word, .result = -1};
+    ready = 0;
+    pthread_create(&j->id, NULL, run_one, j);
+    while (!ready)
+        sched_yield();
+}
+
+static bool has_result(const struct job *j, unsigned ms)
+{
+    for (; ms && __atomic_load_n(&j->result, __ATOMIC_SEQ_CST) == -1; ms--)
+        usleep(1000);
+    return j->result != -1;
+}
+
+static long touch(uint64_t at, uint64_t tag)
+{
+    uint64_t seen = 0;
+    los_share();
+    long r = user_read(&seen, at, 8) || user_write(at, &tag, 8) ? -EFAULT : (long)seen;
+    los_unlock();
+    return r;
+}
+
+/* May it be used so? To ask by using it makes oneself alone where it may not. */
+static bool is_usable(uint64_t at, int access)
+{
+    los_share();
+    bool usable = page_state(at) & access;
+    los_unlock();
+    return usable;
+}
+
+static void change_own(struct job *j)
+{
+    const uint64_t size = 65536;
+    long bad = 0;
+    for (int i = 0; i < 200; i++) {
+        uint64_t m = unit_memory(size), last = m + size - 8;
+        bad += touch(m, 7) != 0 || touch(last, 8) != 0;
+        bad += call(__NR_mprotect, m, size / 2, 0) != 0 || is_usable(m, PORT_R);
+        bad += call(__NR_mprotect, m + 4096, size / 4, 3) != 0 || touch(m + 8192, 5) != 0;
+        bad += call(__NR_mprotect, m, size, 1) != 0 || is_usable(last, PORT_W);
+        bad += call(__NR_mprotect, m, size, 3) != 0 || touch(last, 9) != 8 || touch(m, 1) != 7;
+        bad += call(__NR_madvise, m, 4096, 4 /* DONTNEED */) != 0 || touch(m, 1) != 0;
+        bad += call(__NR_munmap, m + 4096, 8192) != 0 || is_usable(m + 8192, PORT_R);
+        bad += touch(m, 1) != 1 || call(__NR_munmap, m, size) != 0 || is_usable(m, PORT_R);
+    }
+    long heap = call(__NR_brk, 0);
+    bad += call(__NR_brk, heap + 10000) != heap + 10000 || touch((uint64_t)heap + 9000, 1) != 0;
+    bad += call(__NR_brk, heap) != heap || is_usable((uint64_t)heap + 9000, PORT_R);
+    __atomic_store_n(&j->result, bad, __ATOMIC_SEQ_CST);
+}
+
+static void test_beside(void **state)
+{
+    struct job j;
+    uint64_t heap = unit_memory(1 << 20);
+    call(__NR_munmap, heap, 1 << 20);
+    los_lock();
+    uint64_t before = space()->mapped_size;
+    space()->brk_start = space()->brk = heap;
+    space()->brk_limit = heap + (1 << 20);
+    los_unlock();
+    run_beside(&j, change_own, 0);
+    los_share();
+    bool done = has_result(&j, 60000);
+    los_unlock();
+    pthread_join(j.id, NULL);
+    assert_true(done);
+    assert_int_equal(j.result, 0);
+    los_lock();
+    assert_int_equal(space()->mapped_size, before);
+    los_unlock();
+}
+
+/* ... but never takes away what another's call relies on: that one ends first. */
+static const struct {
+    int nr;
+    uint64_t third;
+} takes[] = {{__NR_munmap, 0}, {__NR_mprotect, 1 /* READ */}, {__NR_madvise, 4 /* DONTNEED */}};
+static unsigned take;
+
+static atomic_int go;
+
+static void take_used(struct job *j)
+{
+    while (!go)
+        sched_yield();
+    long r = call(takes[take].nr, j->word, 65536, takes[take].third);
+    __atomic_store_n(&j->result, r, __ATOMIC_SEQ_CST);
+}
+
+static void test_uses(void **state)
+{
+    for (take = 0; take < 3; take++) {
+        struct job j;
+        uint64_t m = unit_memory(65536), tag = 5;
+        assert_int_equal(touch(m, 1), 0);
+        go = 0;
+        run_beside(&j, take_used, m);
+        los_share();
+        assert_int_equal(user_write(m, &tag, 8), 0);
+        go = 1;
+        assert_false(has_result(&j, 100));
+        *(volatile uint64_t *)m = 6; /* as a copy under way would */
+        los_unlock();
+        pthread_join(j.id, NULL);
+        assert_int_equal(j.result, 0);
+        assert_int_equal(touch(m, 1), takes[take].nr == __NR_madvise ? 0 : -EFAULT);
+        call(__NR_munmap, m, 65536);
+    }
+}
+
+/* Some use memory all the time of which others take the rights, the pages, the addresses. */
+static void with_pulls(struct job *j)
+{
+    uint64_t m = j->word, tag[64] = {0};
+    for (int i = 0; i < 1000; i++) {
+        if (j->tid == 100) {
+            call(__NR_munmap, m + 16384, 32768);
+            j->result += call(__NR_mmap, m + 16384, 32768, 3, 0x22, -1, 0) != (long)m + 16384;
+        } else if (j->tid == 101) {
+            call(__NR_mprotect, m, 65536, 1 + 2 * (i % 2));
+            call(__NR_madvise, m + 8192, 16384, 4 /* DONTNEED */);
+        } else {
+            los_share();
+            uint64_t part = m + (uint64_t)j->tid % 2 * 2048; /* of each page */
+            user_write(part + (uint64_t)(i % 16 * 4096), tag, sizeof(tag));
+            user_read(tag, part + (uint64_t)(i * 3 % 16 * 4096), sizeof(tag));
+            los_unlock();
+        }
+    }
+}
+
+static void test_pulls(void **state)
+{
+    struct job jobs[THREADS];
+    uint64_t m = unit_memory(65536);
+    run_all(jobs, with_pulls, NULL, m);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(jobs[i].result, 0);
+    assert_int_equal(call(__NR_mprotect, m, 65536, 3), 0);
+    for (uint64_t at = m; at < m + 65536; at += 4096)
+        assert_true(touch(at, 1) >= 0);
+    assert_int_equal(call(__NR_munmap, m, 65536), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -879,6 +1044,8 @@ int main(void)
         cmocka_unit_test(test_closes),   cmocka_unit_test(test_times),
         cmocka_unit_test(test_handlers), cmocka_unit_test(test_maps),
         cmocka_unit_test(test_faults),   cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_beside),   cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_pulls),
     };
     return cmocka_run_group_tests_name("locks", tests, setup, NULL);
 }

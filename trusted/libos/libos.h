@@ -143,6 +143,10 @@ struct thread {
     struct thread *wakes, *wakes_last; /* to be woken when the lock is given up */
     struct thread *wake_next, *lock_next;
 
+    /* Memory of the program that the running call relies on, while it shares the big lock
+     * (mm/beside.c); high 0: none. Atomic. */
+    uint64_t uses_low, uses_high;
+
     uint64_t clear_tid;   /* user address, or 0 */
     uint64_t robust_list; /* user address, or 0 */
     char name[16];

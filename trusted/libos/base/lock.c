@@ -392,6 +392,8 @@ void los_unlock(void)
         wake_all(inside);
         wake_all(let_in(false)); /* who came just before it was free */
     } else {
+        if (me->uses_high)
+            __atomic_store_n(&me->uses_high, 0, __ATOMIC_RELEASE);
         end_share(me);
     }
     for (struct thread *t = me->wakes; t; t = next) {

@@ -31,7 +31,8 @@ enum lock_rank {
     RANK_NAMES,     /* which socket has which port; connections as they are made */
     RANK_OBJECT,    /* pipe, event, what a socket has received; places of descriptors; handlers */
     RANK_INODE,     /* an inode's times */
-    RANK_FAMILY,    /* struct family.locks: page faults */
+    RANK_FAMILY,    /* struct family.locks: pages that come and go */
+    RANK_AREAS,     /* struct space.list: which areas there are */
     RANK_IMAGE,     /* the cache of checked blocks: new ones */
     RANK_OUTSIDE,   /* what the host said of a handle */
     RANK_QUEUE,     /* struct wait_queue.lock */

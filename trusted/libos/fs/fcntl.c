@@ -79,13 +79,27 @@ static long set_flags(int fd, struct file *f, uint32_t flags)
         if (r)
             return r;
     }
-    f->flags = (f->flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+    uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&f->flags, &old, (old & ~CHANGEABLE) | (flags & CHANGEABLE),
+                                        false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
     return 0;
+}
+
+/* What is about the descriptor, or about whether to wait, goes beside others. */
+static bool goes_beside(const struct file *f, int command, uint64_t arg)
+{
+    if (command == F_SETFL)
+        return !((f->flags ^ (uint32_t)arg) & CHANGEABLE & ~(uint32_t)O_NONBLOCK);
+    return command == F_GETFL || command == F_GETFD || command == F_SETFD || command == F_DUPFD ||
+           command == F_DUPFD_CLOEXEC;
 }
 
 long sys_fcntl(int fd, int command, uint64_t arg)
 {
     struct file *f = fd_any(fd);
+    if (f && !goes_beside(f, command, arg) && call_alone())
+        f = fd_any(fd);
     if (!f)
         return -EBADF;
     if (command == F_GETFL)

@@ -251,16 +251,23 @@ long sys_dup(int fd)
 
 static long dup_to(int from, int to, bool cloexec)
 {
-    struct file *f = fd_any(from);
+    struct fd_table *t = own_table();
+    if (to >= t->room)
+        los_alone(); /* the table grows */
+    struct file *f = fd_any(from), *old;
     if (!f || to < 0 || to >= fd_limit())
         return -EBADF;
     int r = grow_table(to);
     if (r)
         return r;
     file_get(f);
-    struct file *old = own_table()->fds[to].file;
-    own_table()->fds[to] = (struct fd){f, cloexec};
+    lock_take(&t->lock, RANK_OBJECT);
+    old = t->fds[to].file;
+    put_file(&t->fds[to], f, cloexec);
+    lock_give(&t->lock);
     if (old) {
+        if (lock_is_held(old))
+            los_alone();
         lock_closed(old);
         file_put(old);
     }
@@ -284,7 +291,9 @@ long sys_dup3(int from, int to, uint32_t flags)
 /* fcntl's part that is about the descriptor, not the file. */
 long fd_fcntl(int fd, int command, uint64_t arg)
 {
+    struct fd_table *t = own_table();
     struct file *f = fd_any(fd);
+    long r;
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
@@ -293,10 +302,13 @@ long fd_fcntl(int fd, int command, uint64_t arg)
         file_get(f);
         return fd_install(f, command == F_DUPFD_CLOEXEC, (int)arg);
     case F_GETFD:
-        return own_table()->fds[fd].cloexec ? FD_CLOEXEC : 0;
     case F_SETFD:
-        own_table()->fds[fd].cloexec = arg & FD_CLOEXEC;
-        return 0;
+        lock_take(&t->lock, RANK_OBJECT);
+        r = command == F_GETFD && t->fds[fd].cloexec ? FD_CLOEXEC : 0;
+        if (command == F_SETFD && t->fds[fd].file == f) /* nobody closed it just now */
+            t->fds[fd].cloexec = arg & FD_CLOEXEC;
+        lock_give(&t->lock);
+        return r;
     default:
         return -EINVAL;
     }

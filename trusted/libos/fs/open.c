@@ -110,11 +110,13 @@ void file_put(struct file *f)
     static bool busy;
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
-    if (los_is_shared() && (__atomic_load_n(&f->quiet, __ATOMIC_SEQ_CST) || ends_quietly(f))) {
+    if (los_is_shared()) { /* who found it in its place just before may count it again */
+        bool quietly = ends_quietly(f);
         leave_to_reap(f);
+        if (!quietly && los_alone()) /* who goes on to touch the program's memory does so before */
+            file_reap();
         return;
     }
-    los_alone(); /* who goes on to touch the program's memory does so before */
     list_remove(&f->ending);
     list_append(&ending, &f->ending);
     if (busy)

@@ -165,6 +165,8 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
         return !w.last[0] && (flags & O_EXCL) ? -EEXIST : -EISDIR;
     }
     r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
+    if (r == -ENOENT && call_alone()) /* another may have made it */
+        r = dentry_lookup(w.dentry, w.last, strlen(w.last), &d);
     if (r == -ENOENT) {
         r = create_file(&w, mode, &d);
         made = !r;
@@ -173,6 +175,7 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
     }
     bool link = !r && (d->inode->mode & S_IFMT) == S_IFLNK && !(flags & O_NOFOLLOW);
     if (link && d->inode->ops && d->inode->ops->follow) {
+        call_alone();
         r = open_magic(d, flags, how, out);
     } else if (link) {
         long n = how & WALK_NO_LINKS ? -ELOOP : inode_link_text(d->inode, path, 4096);
@@ -301,7 +304,7 @@ static long do_open(int dirfd, uint64_t path, uint32_t flags, uint32_t mode, int
         return -ENOMEM;
     struct file *f;
     long r = user_string(text, path, 4096);
-    if (flags & (O_CREAT | TMPFILE_BIT))
+    if (flags & TMPFILE_BIT)
         call_alone();
     if (r >= 0)
         r = open_at(dirfd, text, flags & (uint32_t)OPEN_FLAGS, mode, how, &f);

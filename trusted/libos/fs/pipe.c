@@ -341,17 +341,16 @@ static long make_pipe(uint64_t to, uint32_t flags)
     struct pipe *p = pipe_new();
     if (!p)
         return -ENOMEM;
+    struct file *f[2];
     int fd[2] = {-1, -1};
     p->refs = 1;
-    for (int end = 0; end < 2; end++) {
-        struct file *f =
-            file_new(&pipe_ops, (end ? O_WRONLY : O_RDONLY) | (flags & ~(uint32_t)O_CLOEXEC));
-        if (f)
-            attach_pipe(f, p);
-        fd[end] = f ? fd_install(f, flags & O_CLOEXEC, 0) : -ENOMEM;
-        if (fd[end] < 0)
-            break;
+    for (int end = 0; end < 2; end++) { /* whole, before others can find it */
+        f[end] = file_new(&pipe_ops, (end ? O_WRONLY : O_RDONLY) | (flags & ~(uint32_t)O_CLOEXEC));
+        if (f[end])
+            attach_pipe(f[end], p);
     }
+    for (int end = 0; end < 2; end++)
+        fd[end] = f[end] ? fd_install(f[end], flags & O_CLOEXEC, 0) : -ENOMEM;
     long r = fd[0] < 0 ? fd[0] : fd[1] < 0 ? fd[1] : user_write(to, fd, sizeof(fd));
     for (int end = 0; r && end < 2; end++)
         fd_close(fd[end]);

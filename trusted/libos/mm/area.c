@@ -97,12 +97,13 @@ int area_split(uint64_t addr)
     return 0;
 }
 
+/* Who shares the big lock lets no file go. */
 static bool areas_alike(const struct area *a, const struct area *b)
 {
-    return a->end == b->start && a->prot == b->prot && a->shared == b->shared &&
-           a->file == b->file && a->name == b->name && a->write_ok == b->write_ok &&
-           a->locked == b->locked && a->sealed == b->sealed &&
-           (!a->file || a->offset + (a->end - a->start) == b->offset);
+    return a->end == b->start && !a->changing && !b->changing && a->prot == b->prot &&
+           a->shared == b->shared && a->file == b->file && a->name == b->name &&
+           a->write_ok == b->write_ok && a->locked == b->locked && a->sealed == b->sealed &&
+           (!a->file || (!los_is_shared() && a->offset + (a->end - a->start) == b->offset));
 }
 
 static void area_free(struct area *a)
@@ -161,6 +162,17 @@ void area_drop(uint64_t start, uint64_t end)
         space()->mapped_size -= space()->areas[i]->end - space()->areas[i]->start;
         drop_area(i);
     }
+}
+
+bool area_covers(uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start; at < end;) {
+        const struct area *a = area_find(at);
+        if (!a)
+            return false;
+        at = a->end;
+    }
+    return true;
 }
 
 bool area_writes(const struct inode *i)

@@ -45,6 +45,7 @@ static void end_clearing(bool begun)
 static void populate_range(uint64_t start, uint64_t end)
 {
     for (uint64_t at = start, next; at < end; at = next) {
+        call_upgrade();
         next = MIN(at + ((uint64_t)PIECE_PAGES << PAGE_SHIFT), end);
         struct area *area = area_find(at);
         if (!area || !area->prot || page_populate(area, at, (next - at) >> PAGE_SHIFT))
@@ -129,6 +130,8 @@ static long map_range(uint64_t addr, uint64_t size, int prot, uint64_t flags, in
 
 long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, uint64_t offset)
 {
+    if (!(flags & MAP_ANONYMOUS) || (flags & MAP_TYPE) != MAP_PRIVATE || (flags & MAP_FIXED))
+        call_alone();
     bool own = (flags & MAP_FIXED) && turn_take(&space()->clearing);
     long r = map_range(addr, size, prot, flags, fd, offset);
     end_clearing(own);
@@ -138,13 +141,17 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
 long sys_munmap(uint64_t addr, uint64_t size)
 {
     uint64_t end = addr + page_up(size);
-    if (end <= addr || end > port_info.user_end)
+    if ((addr & (PAGE_SIZE - 1)) || end <= addr || addr < port_info.user_start ||
+        end > port_info.user_end)
         return -EINVAL;
     bool own = begin_clearing(addr, end);
     int r = mm_unsealed(addr, end); /* as a whole, or nothing goes */
     for (uint64_t next; !r; addr = next) {
         next = piece_end(addr, end);
-        r = mm_unmap(addr, next - addr);
+        if (!unmap_beside(addr, next)) {
+            call_upgrade();
+            r = mm_unmap(addr, next - addr);
+        }
         if (next == end)
             break;
         call_pause();
@@ -156,13 +163,11 @@ long sys_munmap(uint64_t addr, uint64_t size)
 /* Are all addresses of the range mapped? */
 static bool is_covered(uint64_t start, uint64_t end)
 {
-    for (uint64_t at = start; at < end;) {
-        struct area *a = area_find(at);
-        if (!a)
-            return false;
-        at = a->end;
-    }
-    return true;
+    struct space *s = space();
+    lock_take(&s->list, RANK_AREAS);
+    bool r = area_covers(start, end);
+    lock_give(&s->list);
+    return r;
 }
 
 /* Checks and rounds a range; -EINVAL or -ENOMEM. */
@@ -183,6 +188,9 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
     if (prot & ~(PROT_ALL | PROT_SEM))
         return -EINVAL;
     prot &= PROT_ALL;
+    if ((r = protect_beside(addr, end, prot)) != -EAGAIN)
+        return r;
+    call_upgrade();
     if (!is_covered(addr, end))
         return -ENOMEM;
     if ((r = mm_unsealed(addr, end)) || (r = area_split(addr)) || (r = area_split(end)))
@@ -202,7 +210,7 @@ long sys_mprotect(uint64_t addr, uint64_t size, int prot)
     return 0;
 }
 
-long sys_brk(uint64_t want)
+static long move_brk(uint64_t want)
 {
     uint64_t old = page_up(space()->brk);
     if (want < space()->brk_start || want > space()->brk_limit ||
@@ -218,11 +226,22 @@ long sys_brk(uint64_t want)
         if (mm_map(&r) < 0)
             return (long)space()->brk;
     } else if (top < old) {
-        if (mm_unmap(top, old - top))
-            return (long)space()->brk;
+        if (!unmap_beside(top, old)) {
+            call_upgrade();
+            if (mm_unmap(top, old - top))
+                return (long)space()->brk;
+        }
     }
     space()->brk = want;
     return (long)want;
+}
+
+long sys_brk(uint64_t want)
+{
+    bool own = turn_take(&space()->clearing);
+    long r = move_brk(want);
+    end_clearing(own);
+    return r;
 }
 
 static long grow_or_move(struct area *a, uint64_t addr, uint64_t old, uint64_t size, uint64_t to,
@@ -348,7 +367,10 @@ long sys_madvise(uint64_t addr, uint64_t size, int advice)
         own = begin_clearing(addr, end);
         for (uint64_t at = addr, next; !r && at < end; at = next) {
             next = piece_end(at, end);
-            r = drop_pages(at, next, advice);
+            if (!empty_beside(at, next)) {
+                call_upgrade();
+                r = drop_pages(at, next, advice);
+            }
             if (next < end)
                 call_pause();
         }

@@ -22,25 +22,21 @@ static int refuse_access(struct mm_fault *f, int signo, int code, int r)
     return r;
 }
 
-/* From addr on: more each time when the program walks through an area. Threads may walk at once: it
- * is a guess. A page of a file costs more than the fault that it saves (it is copied, hashed and
- * accepted), so others come along only for who walks. */
+/* From addr on: more each time when the program walks through an area. A page of a file costs more
+ * than the fault that it saves (it is copied, hashed and accepted), so others come along only for
+ * who walks. What is locked on fault: this page and no other. */
 static uint64_t batch_count(struct area *a, uint64_t addr)
 {
     uint32_t first = a->file ? 1 : BATCH_MIN, most = a->file ? FILE_BATCH_MAX : BATCH_MAX;
-    uint32_t batch = __atomic_load_n(&a->batch, __ATOMIC_RELAXED);
-    bool row = addr == __atomic_load_n(&a->next_fault, __ATOMIC_RELAXED) && batch;
-    batch = row ? MIN(batch * 2, most) : first;
-    __atomic_store_n(&a->batch, batch, __ATOMIC_RELAXED);
-    uint64_t count = MIN(batch, 512 - page_slot(addr)); /* all of one lock */
-    __atomic_store_n(&a->next_fault, addr + (count << PAGE_SHIFT), __ATOMIC_RELAXED);
+    a->batch = addr == a->next_fault && a->batch ? MIN(a->batch * 2, most) : first;
+    uint64_t count = a->locked ? 1 : MIN(a->batch, 512 - page_slot(addr)); /* all of one lock */
+    a->next_fault = addr + (count << PAGE_SHIFT);
     return count;
 }
 
-static int populate_from(struct area *a, uint64_t addr)
+static int populate_from(struct area *a, uint64_t addr, uint64_t count)
 {
-    /* Locked on fault: this page and no other. */
-    int r = page_populate(a, addr, a->locked ? 1 : batch_count(a, addr));
+    int r = page_populate(a, addr, count);
     return r && !page_state(addr) ? page_populate(a, addr, 1) : r;
 }
 
@@ -64,30 +60,47 @@ static _Noreturn void cannot_give(int r)
     process_exit(r == -ENOMEM ? SIGKILL : SIGBUS);
 }
 
+/* The area as it is now, if it can be used so beside others. Who changes it takes the page's lock,
+ * which the caller has, afterwards. `count`: so many pages are to be brought in. */
+static bool look_up(uint64_t addr, int access, struct area *copy, uint64_t *count)
+{
+    struct space *s = space();
+    lock_take(&s->list, RANK_AREAS);
+    struct area *a = area_find(addr);
+    bool fits = a && (a->prot & access) && !a->shared && !a->changing;
+    if (fits && a->file)
+        fits = !(a->prot & PORT_X) && !a->file->inode->volume;
+    if (fits && count)
+        *count = batch_count(a, addr);
+    if (fits)
+        *copy = *a;
+    lock_give(&s->list);
+    return fits;
+}
+
 /* What concerns nobody but the caller's family: zeroed memory, the first look at or store to a
  * private page. Beside others; false: it must be done alone, or cannot be done. */
 static bool fault_beside(uint64_t addr, int access)
 {
-    struct area *a = area_find(addr);
-    if (!a || !(a->prot & access) || a->shared)
-        return false;
-    if (a->file && ((a->prot & PORT_X) || a->file->inode->volume))
-        return false;
+    struct area a;
     uint8_t state = page_state(addr);
+    uint64_t count;
+    if (!look_up(addr, access, &a, state ? NULL : &count))
+        return false;
     if (!state) {
-        if (populate_from(a, addr))
+        if (populate_from(&a, addr, count))
             return false;
         state = page_state(addr);
     }
     if (state && !(state & access) && !(state & (PAGE_OBJECT | PAGE_COMMON))) {
-        if (page_own(a, addr))
+        if (page_own(&a, addr))
             return false;
         state = page_state(addr);
     }
     return state & access;
 }
 
-static struct lock *fault_lock(uint64_t addr)
+struct lock *page_lock(uint64_t addr)
 {
     struct family *f = space()->family;
     return &f->locks[f->count > 1 ? 0 : (addr >> 21) % FAULT_LOCKS].lock;
@@ -95,7 +108,7 @@ static struct lock *fault_lock(uint64_t addr)
 
 static bool fault_is_done_beside(uint64_t addr, int access)
 {
-    struct lock *l = fault_lock(addr);
+    struct lock *l = page_lock(addr);
     if (!los_is_shared())
         return false;
     lock_take(l, RANK_FAMILY);
@@ -119,7 +132,7 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     uint8_t state = page_state(addr);
     int r;
     do {
-        r = state ? 0 : populate_from(a, addr);
+        r = state ? 0 : populate_from(a, addr, batch_count(a, addr));
         state = page_state(addr);
         if (state && !(state & access)) { /* a first write */
             r = state & PAGE_OBJECT ? object_map(a, addr, true) : page_own(a, addr);
@@ -143,6 +156,7 @@ int mm_ready(uint64_t addr, uint64_t size, int access)
     if (addr < port_info.user_start || addr >= port_info.user_end ||
         size > port_info.user_end - addr)
         return -EFAULT;
+    uses_add(page_down(addr), addr + size);
     for (uint64_t at = page_down(addr); at < addr + size; at += PAGE_SIZE) {
         bool shared = los_is_shared();
         if (!(page_state(at) & access) && mm_fault(at, access, &f))

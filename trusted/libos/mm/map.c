@@ -12,8 +12,21 @@ static uint64_t find_gap(uint64_t size, uint64_t low, uint64_t high)
     return addr && place_is_free(addr, addr + size) ? addr : 0;
 }
 
-/* Where the caller did not insist: where it would like, or by kind. */
-static uint64_t choose_place(const struct map_request *r, uint64_t size)
+/* What a thread maps lies apart from what others do, in 2 MiB with another lock: so each can fault
+ * and unmap beside them. */
+#define LANE (33ul << 21)
+#define LANE_PART 64u
+static uint64_t find_in_lane(const struct slab *slab, uint64_t size)
+{
+    uint64_t past = current()->thread_count > 1 ? self()->share * LANE : 0;
+    if (size > LANE / LANE_PART || past + LANE > slab->high - slab->low)
+        return 0;
+    return find_gap(size, slab->high - past - LANE, slab->high - past);
+}
+
+/* Where the caller did not insist: where it would like, or by kind. `more`: new addresses, if need
+ * be; alone. */
+static uint64_t choose_place(const struct map_request *r, uint64_t size, bool more)
 {
     const struct space *s = space();
     uint64_t addr = page_down(r->addr);
@@ -26,11 +39,48 @@ static uint64_t choose_place(const struct map_request *r, uint64_t size)
     addr = 0;
     if (r->file && !(r->flags & MM_SHARED))
         addr = find_gap(size, s->code_start, s->code_end);
+    if (!addr)
+        addr = find_in_lane(&s->slabs[s->slab_count - 1], size);
     for (uint32_t n = s->slab_count; !addr && n-- > 0;)
         addr = find_gap(size, s->slabs[n].low, s->slabs[n].high);
-    if (!addr && place_more(size))
+    if (!addr && more && place_more(size))
         addr = find_gap(size, s->slabs[s->slab_count - 1].low, s->slabs[s->slab_count - 1].high);
     return addr;
+}
+
+static int put_area(const struct map_request *r, uint64_t addr, uint64_t size, bool locked)
+{
+    struct area a = {
+        .start = addr,
+        .end = addr + size,
+        .prot = r->prot,
+        .shared = r->file && (r->flags & MM_SHARED),
+        .file = r->file,
+        .offset = r->offset,
+        .name = r->name,
+        .locked = locked,
+        .write_ok =
+            r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
+    };
+    int e = area_add(a);
+    if (!e)
+        area_merge(addr, addr + size);
+    return e;
+}
+
+/* Memory without a file, in addresses that the space has. 0: it must be done alone. */
+static int64_t map_beside(const struct map_request *r, uint64_t size)
+{
+    struct space *s = space();
+    if (!los_is_shared() || r->file || (r->flags & ~(MM_LOW | MM_NOREPLACE)) || s->refs > 1 ||
+        s->family->count > 1)
+        return 0;
+    lock_take(&s->list, RANK_AREAS);
+    uint64_t addr = r->flags & MM_NOREPLACE ? r->addr : choose_place(r, size, false);
+    bool may = addr && !s->lock_future && place_is_own(addr, size) &&
+               area_free_range(addr, addr + size) && !put_area(r, addr, size, false);
+    lock_give(&s->list);
+    return may ? (int64_t)addr : 0;
 }
 
 int64_t mm_map(const struct map_request *r)
@@ -38,6 +88,10 @@ int64_t mm_map(const struct map_request *r)
     uint64_t size = page_up(r->size), addr;
     if (!r->size || size < r->size || size > port_info.user_end)
         return r->size ? -ENOMEM : -EINVAL;
+    int64_t beside = map_beside(r, size);
+    if (beside)
+        return beside;
+    call_upgrade();
     if (r->flags & (MM_FIXED | MM_NOREPLACE)) {
         addr = r->addr;
         if (addr & (PAGE_SIZE - 1))
@@ -53,7 +107,7 @@ int64_t mm_map(const struct map_request *r)
                 return e;
         }
     } else {
-        addr = choose_place(r, size);
+        addr = choose_place(r, size, true);
         if (!addr)
             return -ENOMEM;
     }
@@ -63,22 +117,9 @@ int64_t mm_map(const struct map_request *r)
     int e = place_take(addr, addr + size, r->flags & (MM_FIXED | MM_JOIN));
     if (e)
         return e;
-    struct area a = {
-        .start = addr,
-        .end = addr + size,
-        .prot = r->prot,
-        .shared = r->file && (r->flags & MM_SHARED),
-        .file = r->file,
-        .offset = r->offset,
-        .name = r->name,
-        .locked = locked,
-        .write_ok =
-            r->file && file_can_write(r->file) && !(r->file->inode && (r->file->inode->seals & 24)),
-    };
-    e = area_add(a);
+    e = put_area(r, addr, size, locked);
     if (e)
         return e;
-    area_merge(addr, addr + size);
     e = residence_settle(space(), addr, addr + size);
     if (!e && locked && space()->lock_future != LOCK_ON_FAULT)
         mm_populate_locked(addr, addr + size); /* as much as there is memory for */
@@ -87,11 +128,13 @@ int64_t mm_map(const struct map_request *r)
 
 int mm_unsealed(uint64_t start, uint64_t end)
 {
-    for (size_t i = area_index(start); i < space()->count && space()->areas[i]->start < end; i++) {
-        if (space()->areas[i]->sealed)
-            return -EPERM;
-    }
-    return 0;
+    struct space *s = space();
+    int r = 0;
+    lock_take(&s->list, RANK_AREAS);
+    for (size_t i = area_index(start); !r && i < s->count && s->areas[i]->start < end; i++)
+        r = s->areas[i]->sealed ? -EPERM : 0;
+    lock_give(&s->list);
+    return r;
 }
 
 /* All its pages go; a file's own may live on. */

@@ -14,9 +14,10 @@ static bool is_stack(const struct area *a)
     return a->name && !strcmp(a->name, "[stack]");
 }
 
-uint64_t mm_locked_size(const struct space *s, uint64_t start, uint64_t end)
+uint64_t mm_locked_size(struct space *s, uint64_t start, uint64_t end)
 {
     uint64_t size = 0;
+    lock_take(&s->list, RANK_AREAS);
     for (size_t i = s == space() ? area_index(start) : 0; i < s->count; i++) {
         const struct area *a = s->areas[i];
         if (a->start >= end)
@@ -24,6 +25,7 @@ uint64_t mm_locked_size(const struct space *s, uint64_t start, uint64_t end)
         if (a->locked && a->end > start && !is_stack(a))
             size += MIN(a->end, end) - MAX(a->start, start);
     }
+    lock_give(&s->list);
     return size;
 }
 

@@ -13,9 +13,11 @@
 // A page of a shared mapping is the file's own page: struct inode.pages points to where it is, in
 // the zone or at the address of one mapping. At another address it is taken away and faults there.
 //
-// All of this changes while the big lock is held exclusively; pages that are not there come also
-// while it is shared, under a lock of the family: one for every 2 MiB, which have a leaf and a part
-// of the table of frames of their own, or one for all where others may have these addresses.
+// All of this changes while the big lock is held exclusively; where addresses are one process's
+// alone also while it is shared (mm/beside.c). Pages come and go then under a lock of the family,
+// one for every 2 MiB, which have a leaf and a part of the table of frames of their own, or one for
+// all where others may have these addresses; areas under one of the space. Who shares the lock and
+// looks an area up keeps no pointer to it.
 #ifndef LIBOS_MM_H
 #define LIBOS_MM_H
 
@@ -34,6 +36,7 @@ struct area {
     bool write_ok;       /* shared: the file was opened for writing */
     bool locked;         /* mm/mlock.c */
     bool sealed;         /* by mseal: it stays as it is */
+    bool changing;       /* by a call beside others: who meets it makes itself alone */
     struct file *file;   /* NULL: anonymous */
     uint64_t offset;     /* in the file, of start */
     const char *name;    /* "[heap]", "[stack]" or NULL */
@@ -50,10 +53,11 @@ struct space {
     uint16_t id; /* owner of frames */
     struct family *family;
     struct list member; /* of family.members */
+    struct lock list;   /* RANK_AREAS: of areas and mapped_size */
     struct area **areas;
     size_t count, room;
     struct radix leaves;  /* by addr >> 21: struct leaf */
-    struct turn clearing; /* of a long munmap, of who maps over what is there */
+    struct turn clearing; /* of a long munmap, of who maps over what is there; of brk */
     struct lock lock;     /* RANK_FRAMES: new leaves */
     uint64_t brk_start, brk, brk_limit;
     uint64_t code_start, code_end; /* window for mappings of files */
@@ -106,7 +110,7 @@ static inline unsigned page_slot(uint64_t addr)
     return (addr >> PAGE_SHIFT) & 511;
 }
 
-/* ---- mm/area.c: of the calling process ---- */
+/* ---- mm/area.c: of the calling process; alone, or with space.list held ---- */
 struct area *area_find(uint64_t addr);                           /* holding addr, or NULL */
 struct area *area_find_in(const struct space *s, uint64_t addr); /* in any space */
 size_t area_index(uint64_t addr);                   /* of the first area with end > addr */
@@ -115,6 +119,7 @@ int area_split(uint64_t addr);                      /* makes addr a border */
 void area_merge(uint64_t start, uint64_t end);      /* joins what is alike in and around */
 bool area_writes(const struct inode *i);            /* a shared mapping of it may be written to */
 void area_drop(uint64_t start, uint64_t end);       /* whole areas; borders were made */
+bool area_covers(uint64_t start, uint64_t end);     /* all of it is mapped */
 bool area_free_range(uint64_t start, uint64_t end); /* nothing mapped there */
 uint64_t area_find_gap(uint64_t size, uint64_t low, uint64_t high); /* topmost; 0: none */
 int area_copy_all(struct space *to, const struct space *from);      /* for fork; 0 or -ENOMEM */
@@ -188,7 +193,18 @@ void object_drop(struct inode *i, uint64_t from, uint64_t end); /* these pages, 
 void object_map_add(struct area *a); /* the file knows the area from now on */
 void object_map_remove(struct area *a);
 
+/* ---- mm/beside.c: what the calling process's own memory lets do while the big lock is shared ----
+ */
+/* The caller relies on these addresses until it gives the big lock up. Before it looks at them. */
+void uses_add(uint64_t start, uint64_t end);
+/* Of private memory without a file. False, and -EAGAIN: it is to be done alone, from the beginning;
+ * in part it may have been done. */
+bool unmap_beside(uint64_t start, uint64_t end);
+int protect_beside(uint64_t start, uint64_t end, int prot); /* or -ENOMEM */
+bool empty_beside(uint64_t start, uint64_t end);            /* its pages go, the area stays */
+
 /* ---- mm/fault.c ---- */
+struct lock *page_lock(uint64_t addr); /* RANK_FAMILY: of what is in these 2 MiB */
 struct mm_fault {
     int signo, code; /* SIGSEGV or SIGBUS and its si_code when the result is not 0 */
 };
@@ -205,6 +221,7 @@ space_fork(void); /* a copy of the caller's, which is resident then; NULL: no me
 void space_put(struct space *s);
 /* Addresses are given by the GiB, each to one family. May the caller's have these? */
 bool place_is_free(uint64_t start, uint64_t end);
+bool place_is_own(uint64_t start, uint64_t size); /* they are its already; any addresses */
 /* Takes them; from another family by becoming one with it, if `join` (sleeps then). 0, -ENOMEM,
  * -EEXIST. */
 int place_take(uint64_t start, uint64_t end, bool join);
@@ -276,7 +293,7 @@ int space_poke(struct space *s, uint64_t to, const void *from, uint64_t size);
 int mm_unsealed(uint64_t start, uint64_t end);
 
 /* ---- mm/mlock.c ---- */
-uint64_t mm_locked_size(const struct space *s, uint64_t start, uint64_t end);
+uint64_t mm_locked_size(struct space *s, uint64_t start, uint64_t end);
 /* May the caller lock so much more (`again` of it is locked already)? 0, -EPERM, -ENOMEM. */
 int mm_may_lock(uint64_t size, uint64_t again);
 int mm_populate_locked(uint64_t start, uint64_t end); /* 0, -ENOMEM */

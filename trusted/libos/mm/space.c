@@ -60,6 +60,18 @@ bool place_is_free(uint64_t start, uint64_t end)
     return free_for(space()->family, gib_of(start), gib_of(end - 1));
 }
 
+bool place_is_own(uint64_t start, uint64_t size)
+{
+    if (start < port_info.user_start || start >= port_info.user_end ||
+        size > port_info.user_end - start)
+        return false;
+    for (uint64_t i = gib_of(start); i <= gib_of(start + size - 1); i++) {
+        if (radix_get(&places, i) != space()->family)
+            return false;
+    }
+    return true;
+}
+
 static void become_one(struct family *into, struct family *from)
 {
     uint64_t index;

@@ -28,10 +28,14 @@ static struct wait_queue buckets[BUCKETS];
 
 static struct key key_of(uint64_t addr)
 {
+    struct space *s = space();
+    struct key key = {s, addr};
+    lock_take(&s->list, RANK_AREAS);
     const struct area *a = area_find(addr);
     if (a && a->shared)
-        return (struct key){a->file->inode, a->offset + (addr - a->start)};
-    return (struct key){space(), addr};
+        key = (struct key){a->file->inode, a->offset + (addr - a->start)};
+    lock_give(&s->list);
+    return key;
 }
 
 static bool same_key(const struct key *a, const struct key *b)
@@ -239,8 +243,12 @@ static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
 /* A word that processes may share is found by what is mapped there. */
 static bool is_mapped(uint64_t addr)
 {
+    struct space *s = space();
+    lock_take(&s->list, RANK_AREAS);
     const struct area *a = area_find(addr);
-    return a && (a->prot & PORT_R);
+    bool mapped = a && (a->prot & PORT_R);
+    lock_give(&s->list);
+    return mapped;
 }
 
 /* futex(addr, op, value, timeout or count, addr2, value3) */
