@@ -384,7 +384,8 @@ uint64_t canary_new(void);
  * beside it; NULL where there is none. No other lock is needed than theirs; nothing of it is ever
  * swapped or shown to the host. */
 void page_init(uint64_t start, uint64_t end);
-void *page_alloc(void); /* zeroed */
+void *page_alloc(void);               /* zeroed */
+void *page_copy(const void *content); /* likewise, with the content of a page */
 /* One of page_alloc, which is not NULL. */
 void page_free(void *page);
 void *pages_alloc(uint64_t count); /* zeroed, contiguous; freed with the same count */

@@ -419,6 +419,12 @@ void *page_alloc(void)
     return cache_take(CLASS_PAGE, PAGE_SIZE);
 }
 
+void *page_copy(const void *content)
+{
+    void *p = cache_take(CLASS_PAGE, 0);
+    return p ? memcpy(p, content, PAGE_SIZE) : NULL;
+}
+
 void page_free(void *page)
 {
     if (meta_of(page) != META_USED)

@@ -22,35 +22,6 @@ static bool has_one_user(const struct space *s)
     return s->refs == 1 && s->family->count == 1;
 }
 
-/* ---- who relies on what: one range a thread, as wide as all that its call touches ---- */
-
-void uses_add(uint64_t start, uint64_t end)
-{
-    struct thread *t = self();
-    if (!los_is_shared() || (space()->refs == 1 && current()->thread_count == 1))
-        return;
-    if (t->uses_high) {
-        if (start >= t->uses_low && end <= t->uses_high)
-            return;
-        start = MIN(start, t->uses_low);
-        end = MAX(end, t->uses_high);
-    }
-    __atomic_store_n(&t->uses_low, start, __ATOMIC_RELEASE);
-    __atomic_exchange_n(&t->uses_high, end, __ATOMIC_SEQ_CST);
-}
-
-static bool is_used(uint64_t start, uint64_t end)
-{
-    list_for(it, &current()->threads)
-    {
-        const struct thread *t = container_of(it, struct thread, node);
-        if (t != self() && __atomic_load_n(&t->uses_high, __ATOMIC_ACQUIRE) > start &&
-            __atomic_load_n(&t->uses_low, __ATOMIC_ACQUIRE) < end)
-            return true;
-    }
-    return false;
-}
-
 /* ---- areas ---- */
 
 /* With the list's lock. */
@@ -87,6 +58,18 @@ static bool begin_change(uint64_t start, uint64_t end, bool covered)
 }
 
 /* ---- pages ---- */
+
+static bool is_used(uint64_t start, uint64_t end)
+{
+    list_for(it, &current()->threads)
+    {
+        const struct thread *t = container_of(it, struct thread, node);
+        if (t != self() && __atomic_load_n(&t->uses_high, __ATOMIC_ACQUIRE) > start &&
+            __atomic_load_n(&t->uses_low, __ATOMIC_ACQUIRE) < end)
+            return true;
+    }
+    return false;
+}
 
 /* Leaves only `kept` of the states of pages in one leaf; what they were. False: somebody relies on
  * them, or they are not simply the process's. */

@@ -146,6 +146,23 @@ int mm_fault(uint64_t addr, int access, struct mm_fault *f)
     return refuse_access(f, SIGBUS, BUS_ADRERR, r ? r : -EFAULT);
 }
 
+/* The caller relies on these addresses until it gives the big lock up, and says so before it looks
+ * at them (mm/beside.c): one range, as wide as all that its call touches. */
+static void add_uses(uint64_t start, uint64_t end)
+{
+    struct thread *t = self();
+    if (!los_is_shared() || (space()->refs == 1 && current()->thread_count == 1))
+        return;
+    if (t->uses_high) {
+        if (start >= t->uses_low && end <= t->uses_high)
+            return;
+        start = MIN(start, t->uses_low);
+        end = MAX(end, t->uses_high);
+    }
+    __atomic_store_n(&t->uses_low, start, __ATOMIC_RELEASE);
+    __atomic_exchange_n(&t->uses_high, end, __ATOMIC_SEQ_CST);
+}
+
 int mm_ready(uint64_t addr, uint64_t size, int access)
 {
     struct mm_fault f;
@@ -156,7 +173,7 @@ int mm_ready(uint64_t addr, uint64_t size, int access)
     if (addr < port_info.user_start || addr >= port_info.user_end ||
         size > port_info.user_end - addr)
         return -EFAULT;
-    uses_add(page_down(addr), addr + size);
+    add_uses(page_down(addr), addr + size);
     for (uint64_t at = page_down(addr); at < addr + size; at += PAGE_SIZE) {
         bool shared = los_is_shared();
         if (!(page_state(at) & access) && mm_fault(at, access, &f))

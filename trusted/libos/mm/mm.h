@@ -195,8 +195,6 @@ void object_map_remove(struct area *a);
 
 /* ---- mm/beside.c: what the calling process's own memory lets do while the big lock is shared ----
  */
-/* The caller relies on these addresses until it gives the big lock up. Before it looks at them. */
-void uses_add(uint64_t start, uint64_t end);
 /* Of private memory without a file. False, and -EAGAIN: it is to be done alone, from the beginning;
  * in part it may have been done. */
 bool unmap_beside(uint64_t start, uint64_t end);

@@ -188,13 +188,11 @@ static int page_unshare(struct space *s, uint64_t addr)
         uint8_t state = page_state_of(o, addr);
         if (o == s || !(state & PAGE_COMMON))
             continue;
-        void **aside = page_aside(o, addr), *copy = aside ? page_alloc() : NULL;
-        if (!copy)
-            return -ENOMEM;
         if (frame_rights(addr) == 0)
             frame_protect(addr, 1, PORT_R);
-        memcpy(copy, (const void *)addr, PAGE_SIZE);
-        *aside = copy;
+        void **aside = page_aside(o, addr);
+        if (!aside || !(*aside = page_copy((const void *)addr)))
+            return -ENOMEM;
         page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);
     }
     frame_part(addr);
@@ -297,11 +295,9 @@ int page_fill(uint64_t addr, const void *page, int prot)
 static int move_page(uint64_t from, uint64_t to, int prot)
 {
     const struct area *a = area_find(from);
-    uint8_t *copy = a && a->file && (prot & PORT_X) ? page_alloc() : NULL;
-    if (copy) {
-        memcpy(copy, (const void *)from, PAGE_SIZE);
+    uint8_t *copy = a && a->file && (prot & PORT_X) ? page_copy((const void *)from) : NULL;
+    if (copy)
         sites_restore(a, from, copy);
-    }
     int r = frame_put(to, copy ? copy : (const void *)from, prot, space()->id);
     if (copy)
         page_free(copy);

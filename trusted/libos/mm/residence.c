@@ -56,9 +56,8 @@ static int copy_common(struct family *f, uint64_t addr)
         if (r || !(state & PAGE_COMMON))
             continue;
         void **aside = page_aside(o, addr);
-        if (!aside || !(*aside = page_alloc()))
+        if (!aside || !(*aside = page_copy((const void *)addr)))
             return -ENOMEM;
-        memcpy(*aside, (const void *)addr, PAGE_SIZE);
         page_state_set(o, addr, 1, state & (uint8_t)~PAGE_COMMON);
     }
     frame_part(addr);
@@ -566,5 +565,6 @@ void residence_release(void)
 {
     struct family *f = space()->family;
     f->holder = NULL;
+    f->until = clock_now() + SLICE_MIN;
     residence_wake(f);
 }

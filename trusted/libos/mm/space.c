@@ -355,9 +355,8 @@ static int split_page(struct space *parent, struct space *child, uint64_t addr, 
         return page_state_set(child, addr, 1, state | PAGE_COMMON);
     }
     void **aside = page_aside(parent, addr);
-    if (!aside || !(*aside = page_alloc()))
+    if (!aside || !(*aside = page_copy((const void *)addr)))
         return -ENOMEM;
-    memcpy(*aside, (const void *)addr, PAGE_SIZE);
     frame_own(addr, 1, child->id);
     return page_state_set(child, addr, 1, state);
 }

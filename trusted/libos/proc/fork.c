@@ -220,6 +220,7 @@ static long make_process(const struct clone_request *q)
     timers_limit(p);
     list_append(&p->threads, &n->node);
     p->thread_count = 1;
+    n->in_user = !(q->flags & CLONE_VM); /* about to be: nobody takes the addresses for a moment */
     list_append(&processes, &p->node);
     list_append(&p->parent->children, &p->sibling);
     if (q->flags & CLONE_VFORK) {
