@@ -48,6 +48,25 @@ static void file_end(struct file *f)
     los_free(f);
 }
 
+/* A file that ends may be the last to hold others (sockets in the queue of a socket), and those
+ * others: as many as there are, one after another and none within another. Alone. */
+static void end_in_turn(struct file *f)
+{
+    static struct list ending = {&ending, &ending};
+    static bool busy;
+    list_remove(&f->ending);
+    list_append(&ending, &f->ending);
+    if (busy)
+        return;
+    busy = true;
+    while (!list_empty(&ending)) {
+        struct list *node = ending.next;
+        list_remove(node);
+        file_end(container_of(node, struct file, ending));
+    }
+    busy = false;
+}
+
 /* Nobody hears of its end, and nothing goes with it but a little memory. */
 static bool ends_quietly(const struct file *f)
 {
@@ -78,7 +97,7 @@ void file_reap(void)
             list_remove(&f->ending);
             f->quiet = false;
             if (!f->refs) /* else somebody found it before its place was taken, and counted it */
-                file_end(f);
+                end_in_turn(f);
         }
     }
 }
@@ -102,12 +121,8 @@ static void leave_to_reap(struct file *f)
     }
 }
 
-/* A file that ends may be the last to hold others (sockets in the queue of a socket), and those
- * others: as many as there are, one after another and none within another. */
 void file_put(struct file *f)
 {
-    static struct list ending = {&ending, &ending};
-    static bool busy;
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
         return;
     if (los_is_shared()) { /* who found it in its place just before may count it again */
@@ -117,17 +132,7 @@ void file_put(struct file *f)
             file_reap();
         return;
     }
-    list_remove(&f->ending);
-    list_append(&ending, &f->ending);
-    if (busy)
-        return;
-    busy = true;
-    while (!list_empty(&ending)) {
-        struct list *node = ending.next;
-        list_remove(node);
-        file_end(container_of(node, struct file, ending));
-    }
-    busy = false;
+    end_in_turn(f);
 }
 
 bool file_can_read(const struct file *f)

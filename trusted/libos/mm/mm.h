@@ -253,7 +253,8 @@ uint64_t oom_score(const struct process *p); /* as /proc/PID/oom_score has it */
 uint64_t oom_kills(void);                    /* how many were chosen so far */
 
 bool residence_has(void);   /* the caller's space is resident */
-void residence_enter(void); /* the calling thread came from program code */
+void residence_begin(void); /* the calling thread is a fork's: its time counts from now on */
+void residence_enter(void); /* it came from program code */
 bool residence_leave(void); /* it goes there; false: the time is over, call residence_take again */
 void residence_idle(void);  /* it is about to sleep */
 void residence_wake(struct family *f);  /* whoever has waited longest */

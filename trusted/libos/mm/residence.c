@@ -501,6 +501,12 @@ void call_pause(void)
     call_relock();
 }
 
+void residence_begin(void)
+{
+    if (self()->in_user)
+        space()->family->until = clock_now() + SLICE_MIN;
+}
+
 void residence_enter(void)
 {
     struct thread *t = self();
@@ -525,6 +531,7 @@ bool residence_leave(void)
     struct thread *t = self();
     struct space *s = t->process->space;
     struct family *f = s->family;
+    __atomic_store_n(&t->in_user, false, __ATOMIC_RELAXED); /* nor did a fork's begin, if not now */
     if (f->resident != s || (f->holder && f->holder != t))
         return false;
     if (!list_empty(&f->waiting) && clock_now() >= f->until &&
@@ -541,7 +548,8 @@ bool residence_leave(void)
 
 void residence_idle(void)
 {
-    const struct thread *t = self();
+    struct thread *t = self();
+    __atomic_store_n(&t->in_user, false, __ATOMIC_RELAXED);
     struct space *s = t->process ? t->process->space : NULL;
     if (s && !t->service && s->family->resident == s && !list_empty(&s->family->waiting) &&
         !runs_program(s))

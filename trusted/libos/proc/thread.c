@@ -118,7 +118,7 @@ void los_thread_main(struct thread *t)
     if (t->xsave)
         pages_free(t->xsave, XSTATE_PAGES);
     t->xsave = NULL;
-    residence_enter();
+    residence_begin();
     if (t->session)
         session_begin(t);
     if (t->set_tid && !residence_take())
