@@ -135,3 +135,9 @@ n, pages = d["residence_switches"], d["residence_pages"]
 print(n, pages, d["emodpe"], d["calls_out"])
 sys.exit(not (n >= 600 and pages < 12 * n and d["emodpe"] < 1200 and d["calls_out"] < 6000))
 END
+
+# A fork whose child ends at once costs one change of residence: the child runs before the parent takes the addresses back.
+status "20 forks" 0 timeout 60 "$SHELTER" run --rm --tee sgx-sim --stats "$T/stats" processes /bin/busybox sh -c \
+    'i=0; while [ $i -lt 20 ]; do (exit 0); i=$((i + 1)); done'
+check "20 forks: at most 40 changes of residence" python3 -c 'import json, sys
+sys.exit(not 20 <= json.load(open(sys.argv[1]))["residence_switches"] <= 40)' "$T/stats"
