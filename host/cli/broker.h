@@ -60,9 +60,11 @@ int sh_broker_once(struct sh_broker *b, const char *operation, cJSON *args);
 #define SH_BROKER_PROCESSES_MAX 16
 #define SH_BROKER_ADDRESSES 2 /* for clients, and for operators */
 
-/* Serves on these addresses until SIGTERM; writes a byte to `ready` once it does. */
+/* Serves on these addresses, whose sockets are held, until SIGTERM; writes a byte to `ready` once
+ * it does. */
 typedef int (*sh_broker_serve_fn)(void *arg, const char *const address[SH_BROKER_ADDRESSES],
-                                  int ready, struct sh_error *err);
+                                  const int held[SH_BROKER_ADDRESSES], int ready,
+                                  struct sh_error *err);
 /* Tells the world that all of them serve there. */
 typedef int (*sh_broker_announce_fn)(void *arg, const char *const address[SH_BROKER_ADDRESSES],
                                      struct sh_error *err);

@@ -4,6 +4,7 @@
 #include "host/cli/broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@ struct family {
     unsigned count;
     pid_t pid[SH_BROKER_PROCESSES_MAX]; /* 0: none */
     const char *address[SH_BROKER_ADDRESSES];
+    int held[SH_BROKER_ADDRESSES];
     sh_broker_serve_fn serve;
     void *arg;
 };
@@ -29,7 +31,7 @@ static void end_child(const struct family *f, pid_t parent, int ready)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it was gone before we asked */
         _exit(1);
-    _exit(f->serve(f->arg, f->address, ready, &err) ? sh_error_report(&err) : 0);
+    _exit(f->serve(f->arg, f->address, f->held, ready, &err) ? sh_error_report(&err) : 0);
 }
 
 /* Starts one and waits until it serves. 0; what it ended with, as an error that it told itself. */
@@ -123,16 +125,17 @@ static void keep_serving(struct family *f, const sigset_t *set)
 
 /* Holds the addresses that there are, so that all serve there. 0 or -errno. */
 static int hold_addresses(struct family *f, const char *const listen[SH_BROKER_ADDRESSES],
-                          char address[SH_BROKER_ADDRESSES][80], int held[SH_BROKER_ADDRESSES],
-                          struct sh_error *err)
+                          char address[SH_BROKER_ADDRESSES][80], struct sh_error *err)
 {
     char why[300] = "";
     for (int i = 0; i < SH_BROKER_ADDRESSES; i++) {
         if (!listen[i])
             continue;
-        held[i] = sb_server_hold_address(listen[i], address[i], why, sizeof(why));
-        if (held[i] < 0)
-            return sh_fail(err, held[i], "%s", why);
+        f->held[i] = sb_server_hold_address(listen[i], address[i], why, sizeof(why));
+        if (f->held[i] < 0)
+            return sh_fail(err, f->held[i], "%s", why);
+        /* A process that comes second to a connection waits for the next, not in accept. */
+        fcntl(f->held[i], F_SETFL, fcntl(f->held[i], F_GETFL) | O_NONBLOCK);
         f->address[i] = address[i];
     }
     return 0;
@@ -144,9 +147,8 @@ int sh_broker_processes(unsigned count, const char *const listen[SH_BROKER_ADDRE
 {
     char address[SH_BROKER_ADDRESSES][80];
     struct family f = {.count = count, .serve = serve, .arg = arg};
-    int held[SH_BROKER_ADDRESSES] = {-1, -1};
     sigset_t set;
-    int r = hold_addresses(&f, listen, address, held, err);
+    int r = hold_addresses(&f, listen, address, err);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -162,7 +164,7 @@ int sh_broker_processes(unsigned count, const char *const listen[SH_BROKER_ADDRE
         keep_serving(&f, &set);
     end_all(&f);
     for (int i = 0; i < SH_BROKER_ADDRESSES; i++)
-        if (held[i] >= 0)
-            close(held[i]);
+        if (f.held[i] > 0)
+            close(f.held[i]);
     return r;
 }

@@ -457,12 +457,14 @@ static int serve_store(struct options *o, int ready, struct sh_error *err)
     return r;
 }
 
-static int serve_shared(void *arg, const char *const address[SH_BROKER_ADDRESSES], int ready,
-                        struct sh_error *err)
+static int serve_shared(void *arg, const char *const address[SH_BROKER_ADDRESSES],
+                        const int held[SH_BROKER_ADDRESSES], int ready, struct sh_error *err)
 {
     struct options o = *(struct options *)arg;
     o.listen = address[0];
     o.admin = address[1];
+    o.server.held = held[0];
+    o.server.admin_held = held[1];
     return serve_store(&o, ready, err);
 }
 

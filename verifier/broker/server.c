@@ -25,6 +25,7 @@
 #define EVENT_THREADS 2
 #define CONNECTION_MEMORY 32768
 #define IDLE_S 30
+#define BACKLOG 1024
 #define KEEP_MS 1000
 // New connections for each request that the rate allows: who asks too often is told so first.
 #define CONNECTS_PER_REQUEST 4
@@ -84,23 +85,22 @@ static int refuse_address(const char *listen, char *why, size_t why_size)
     return -EINVAL;
 }
 
-int sb_server_hold_address(const char *listen, char address[80], char *why, size_t why_size)
+int sb_server_hold_address(const char *where, char address[80], char *why, size_t why_size)
 {
     struct sockaddr_storage a;
     socklen_t size = sizeof(a);
     int fd, on = 1;
 
-    if (!parse_address(listen, &a))
-        return refuse_address(listen, why, why_size);
+    if (!parse_address(where, &a))
+        return refuse_address(where, why, why_size);
     fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
         bind(fd, (struct sockaddr *)&a,
              a.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
-        getsockname(fd, (struct sockaddr *)&a, &size)) {
+        listen(fd, BACKLOG) || getsockname(fd, (struct sockaddr *)&a, &size)) {
         int rc = -errno;
 
-        snprintf(why, why_size, "cannot serve on %s: %s", listen, strerror(-rc));
+        snprintf(why, why_size, "cannot serve on %s: %s", where, strerror(-rc));
         if (fd >= 0)
             close(fd);
         return rc;
@@ -118,7 +118,7 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *c, char *text)
 }
 
 static struct MHD_Daemon *start_daemon(struct sb_face *f, const struct sockaddr_storage *a,
-                                       const char *key, const char *cert)
+                                       const char *key, const char *cert, int held)
 {
     struct sb_server *s = f->server;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
@@ -132,8 +132,8 @@ static struct MHD_Daemon *start_daemon(struct sb_face *f, const struct sockaddr_
                              "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"},
         {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    struct MHD_OptionItem reuse[] = {{MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, NULL},
-                                     {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem shared[] = {{MHD_OPTION_LISTEN_SOCKET, held, NULL},
+                                      {MHD_OPTION_END, 0, NULL}};
 
     // The library's own limit is split among its threads: it is wide enough for all in each.
     return MHD_start_daemon(
@@ -144,8 +144,8 @@ static struct MHD_Daemon *start_daemon(struct sb_face *f, const struct sockaddr_
         (unsigned)(EVENT_THREADS * (SB_CONNECTIONS + 64)), MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)EVENT_THREADS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)524288, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)1024, MHD_OPTION_ARRAY,
-        s->shared ? reuse : none, MHD_OPTION_ARRAY, s->tls ? tls : none, MHD_OPTION_END);
+        (size_t)524288, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_ARRAY,
+        held > 0 ? shared : none, MHD_OPTION_ARRAY, s->tls ? tls : none, MHD_OPTION_END);
 }
 
 // The certificate lasts as the key does: it is made again only when it ends or we listen elsewhere.
@@ -264,7 +264,7 @@ static int start_parts(struct sb_server *s, const struct sb_options *o)
 
 // Starts to listen. 0 or -errno.
 static int listen_on(struct sb_face *f, const struct sb_options *o,
-                     const struct sockaddr_storage *a)
+                     const struct sockaddr_storage *a, int held)
 {
     struct sb_server *s = f->server;
     char *key = NULL, *cert = NULL;
@@ -275,9 +275,12 @@ static int listen_on(struct sb_face *f, const struct sb_options *o,
         cert = own_certificate(s, o->listen);
     }
     errno = 0;
-    f->daemon = start_daemon(f, a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert);
+    f->daemon =
+        start_daemon(f, a, o->tls_key ? o->tls_key : key, o->tls_cert ? o->tls_cert : cert, held);
     rc = f->daemon ? 0 : errno ? -errno : -EIO;
-    if (!rc)
+    if (!rc && held > 0)
+        snprintf(f->address, sizeof(f->address), "%s", f == &s->clients ? o->listen : o->admin);
+    else if (!rc)
         print_address(f->address, a,
                       MHD_get_daemon_info(f->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     if (key)
@@ -325,10 +328,10 @@ int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, 
         sb_server_stop(s);
         return rc;
     }
-    rc = listen_on(&s->clients, o, &a);
+    rc = listen_on(&s->clients, o, &a, o->held);
     if (!rc && o->admin) {
         at = o->admin;
-        rc = listen_on(&s->operators, o, &admin);
+        rc = listen_on(&s->operators, o, &admin, o->admin_held);
     }
     if (rc) {
         snprintf(why, why_size, "cannot serve on %s: %s", at,

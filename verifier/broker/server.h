@@ -70,6 +70,7 @@ struct sb_options {
     double rate;                  // requests and connections per second and peer; 0: no limit
     int64_t nonce_ms, session_ms; // 0: 5 minutes each
     bool shared;                  // other processes serve this address from this store too
+    int held, admin_held;         // sb_server_hold_address, as `listen` and `admin` say; 0: neither
     const char *dir;              // of the store: space for the audit log is kept there; NULL: none
 };
 
@@ -108,10 +109,10 @@ struct sb_server {
     bool keeping, stop;
 };
 
-// Holds an address for several processes that share it (`shared`): *address is what each listens
-// on, with a port that is free where `listen` has 0. The descriptor is never listened on; close it
-// last. -errno with why.
-int sb_server_hold_address(const char *listen, char address[80], char *why, size_t why_size);
+// A listening socket for several processes that share it (`shared`): connections wait in its one
+// queue, so that those that no process has taken are lost with none. *address is what it listens
+// on, with a port that is free where `where` has 0. The descriptor, or -errno with why.
+int sb_server_hold_address(const char *where, char address[80], char *why, size_t why_size);
 
 // The caller fills server->judge (but for its lock) and server->store before. 0 or -errno with why.
 int sb_server_start(struct sb_server *s, const struct sb_options *o, char *why, size_t why_size);
