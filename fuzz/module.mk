@@ -40,9 +40,7 @@ FUZZ_SRC_sgxsim := $(wildcard host/sgx/sim/*.c) host/sgx/sim/entry.S verifier/me
     $(LIB_SRC)
 FUZZ_LIBS_sgxsim := -lcrypto -mfsgsbase
 FUZZ_SRC_aesm := host/attest/aesm.c host/base/util.c host/base/error.c lib/io.c
-# The service brings the quoting enclave, and with it what that signs with.
-FUZZ_SRC_aesm_serve = $(FUZZ_SRC_supervisor)
-FUZZ_LIBS_aesm_serve = $(FUZZ_LIBS_supervisor)
+FUZZ_SRC_aesm_serve := $(FUZZ_SRC_aesm) $(addprefix host/attest/,aesm_serve.c protobuf.c) lib/sha2.c
 # A hostile guest against the supervisor; it brings its whole neighbourhood.
 FUZZ_SRC_supervisor := $(wildcard host/run/*.c host/attest/*.c host/base/*.c host/launch/*.c host/launch/*/*.c host/image/*.c host/image/*/*.c host/store/*.c) \
     $(wildcard host/sgx/*.[cS] host/sgx/sim/*.[cS]) $(LIB_SRC) \
