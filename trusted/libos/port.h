@@ -59,7 +59,8 @@ int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, i
 /* Changes rights of pages that are there; from `old` (of all of them). */
 int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 
-/* Gives pages back; their contents are gone. */
+/* Gives pages back, whatever their rights; their contents are gone. Cannot fail: what the host does
+ * not take is its own loss. */
 void port_pages_remove(uint64_t addr, uint64_t count);
 
 /* Brings the part of the LibOS that not every program needs (the agent and its crypto library, see
@@ -71,13 +72,16 @@ int port_lazy_load(void);
 
 struct thread; /* the LibOS's; its first words are known to entry code, see libos.h */
 
-/* Starts a thread at los_thread_main(t) on the stack that t names. [outside]: may never run. */
+/* Starts a thread at los_thread_main(t) on the stack that t names; both stay until it set *gone
+ * (port_thread_exit). 0, -ENOMEM, -EAGAIN: then it never runs. [outside]: may never run after a 0
+ * either. */
 int port_thread_start(struct thread *t);
 
 /* Ends the calling thread. The port sets *gone to 1 when it no longer uses the thread's stack. */
 _Noreturn void port_thread_exit(uint32_t *gone);
 
-/* Makes t, if it runs program code, come to los_trap with TRAP_KICK soon. [outside]: may not. */
+/* Makes t, if it runs program code, come to los_trap with TRAP_KICK soon; it must not be freed
+ * meanwhile. Never blocks; any thread, with or without the lock. [outside]: may not. */
 void port_thread_kick(struct thread *t);
 
 /* Lets other threads of the host's run. A hint: it may do nothing. [outside] */
@@ -106,7 +110,8 @@ struct port_wait {
     struct port_event *items;
 };
 
-/* A new interest set: its handle, closed by port_close. */
+/* A new interest set: its handle, the caller's, for port_close; or what the host has against it
+ * (-EMFILE, -ENFILE, -ENOMEM). */
 long port_set(void);
 
 /* Sleeps until port_wake(t), a handle is ready, `deadline` (PORT_CLOCK_MONOTONIC; UINT64_MAX: none;
@@ -177,8 +182,10 @@ long port_socket(int family, int type);
 long port_bind(int32_t handle, const void *addr, uint32_t size);
 /* The host cuts `backlog` to what it allows. */
 long port_listen(int32_t handle, uint32_t backlog);
-long port_accept(int32_t handle, void *addr, uint32_t *size);       /* never blocks */
-long port_connect(int32_t handle, const void *addr, uint32_t size); /* -EINPROGRESS */
+/* A new handle, the caller's; the peer's address into `addr`, a claim. -EAGAIN: nobody waits. */
+long port_accept(int32_t handle, void *addr, uint32_t *size);
+/* -EINPROGRESS: port_wait says when it is done (POLLOUT), SO_ERROR how. */
+long port_connect(int32_t handle, const void *addr, uint32_t size);
 /* more: what follows may go out with it (MSG_MORE). */
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more);
@@ -197,7 +204,8 @@ struct port_ring {
     uint64_t in_taken, out_put, out_base;
 };
 enum port_left { PORT_LEFT_UNKNOWN, PORT_LEFT_NONE, PORT_LEFT_SOME };
-/* Whether the handle has rings at all. */
+/* Whether the handle has rings at all; a question to the port's own table, not to the host. Ask
+ * once, when the handle is new. */
 bool port_ring_exists(int32_t handle);
 /* Copies `buf` before it returns. */
 uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uint32_t size,

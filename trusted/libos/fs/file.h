@@ -47,7 +47,7 @@ struct io {
     uint64_t left; /* of all ranges */
     bool inside;   /* LibOS memory */
 };
-/* One range; *v is the caller's and outlives it. */
+/* One range; *v is the caller's and outlives it. `inside`: LibOS memory, which is not checked. */
 struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
 /* Move exactly size bytes, at most io->left, and go on behind them. 0; -EFAULT: then some of them
  * may have been moved and `io` is to be used no more. */
@@ -421,6 +421,8 @@ void fd_close_all(void);
 void fd_table_put(struct fd_table *t); /* the last one closes them */
 
 /* fs/dev.c, fs/stdio.c, fs/proc.c, fs/pipe.c, fs/attestation.c */
+/* The folder `attestation` in `dev`, at the start; its files make a report when they are opened
+ * (docs/sgx.md). 0, -ENOMEM. */
 int attestation_init(struct dentry *dev);
 /* /dev and the directories that programs expect, at the start. 0 or -errno. */
 int dev_init(void);

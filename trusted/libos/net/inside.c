@@ -43,7 +43,7 @@ static void chunk_drop(struct sock *s, struct chunk *c)
     chunk_free(c);
 }
 
-int inside_pair(struct sock *a, struct sock *b)
+void inside_pair(struct sock *a, struct sock *b)
 {
     sock_get(a);
     sock_get(b);
@@ -54,7 +54,6 @@ int inside_pair(struct sock *a, struct sock *b)
     a->peer_gone = b->peer_gone = false;
     b->state = SOCK_CONNECTED;
     __atomic_store_n(&a->state, SOCK_CONNECTED, __ATOMIC_RELEASE); /* from now on it can be used */
-    return 0;
 }
 
 /* Waits until there is room in the queue of who listens; TCP's is long enough. */

@@ -235,7 +235,7 @@ void sock_get(struct sock *s);
 void sock_put(struct sock *s);
 /* A time of clock_now, or NO_DEADLINE. */
 uint64_t sock_deadline(uint64_t timeout);
-/* The calling process's, as SCM_CREDENTIALS has it. */
+/* The calling process's number, user and group, as SCM_CREDENTIALS has them (unix(7)). */
 struct cred cred_own(void);
 
 /* net/socket.c */
@@ -269,18 +269,24 @@ void options_pass(struct sock *s); /* to the host's socket, which is new */
 /* net/inside.c: both ends are ours. -EPIPE (with SIGPIPE unless MSG_NOSIGNAL), -ECONNREFUSED,
  * -ENOTCONN, -EMSGSIZE, -ENOBUFS, -EFAULT. Pieces of a stream may be sent in part: then the count.
  */
-int inside_pair(struct sock *a, struct sock *b);
+/* Joins two sockets that nobody else uses yet (socketpair, connect): each gets a reference of the
+ * other, and may be written to by other threads when this returns. Does not wait. */
+void inside_pair(struct sock *a, struct sock *b);
 /* Joins s to a new end that waits to be accepted; may wait for room there. -ECONNREFUSED, -EAGAIN,
  * -ERESTARTSYS. */
 int inside_connect(struct file *f, struct sock *s, struct sock *listener);
-/* Sends to `to` (NULL: nobody); `l` is what goes with it, its files not yet counted. */
+/* Sends to `to` (NULL: nobody); `l` is what goes with it, its files not yet counted: they are when
+ * this returns a count. Takes the other end's lock for one piece at a time, and may wait for room
+ * there without it. */
 long inside_send(struct file *f, struct sock *s, struct sock *to, struct io *io, int flags,
                  const struct letter *l);
-/* What is there, without waiting: -EAGAIN. Files in *l are then the caller's, if `files`. */
+/* What is there, under the socket's lock, without waiting: -EAGAIN. Files in *l are then the
+ * caller's, if `files`; else they are given back. 0 at a stream's end. */
 long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, bool files);
-/* A message made here. 0, -ENOBUFS. */
+/* A message made here (netlink, errors that come back): `data` is copied, files in *l are counted.
+ * 0, -ENOBUFS. */
 int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l);
-/* POLL* of its inside part now. */
+/* POLL* of its inside part now; a look, which may be old when it returns. Takes its lock. */
 uint32_t inside_poll(struct sock *s);
 /* Until one of these events, of either side; 0, -EAGAIN after the deadline or if f may not wait. */
 int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
@@ -336,11 +342,17 @@ long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l)
 int outside_listen(struct sock *s, uint32_t backlog);
 int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
 
-/* net/interface.c: SIOCGIF* */
+/* net/interface.c: SIOCGIF* of `lo` and `eth0`; `arg` is the program's address of a struct ifreq or
+ * ifconf, read once. 0; -EFAULT, -ENODEV (no such name; of SIOCGIFNAME -ENXIO), -EPERM for what
+ * would change an interface, -ENOTTY for what is no request of this kind. See netdevice(7). */
 long interface_ioctl(uint32_t request, uint64_t arg);
 
-/* net/netlink.c */
+/* net/netlink.c: NETLINK_ROUTE, for who lists interfaces and addresses (rtnetlink(7)). Exclusively.
+ */
+/* Gives it the port that it asks for, or one of its own. Always 0. */
 int netlink_bind(struct sock *s, const struct addr *a);
-long netlink_send(struct sock *s, struct io *io); /* the answers are then there to be received */
+/* One or more requests; what they are answered is then there to be received. The bytes taken, or
+ * -EMSGSIZE, -ENOBUFS (nobody reads the answers, or no memory), -EFAULT. */
+long netlink_send(struct sock *s, struct io *io);
 
 #endif
