@@ -26,15 +26,15 @@
 #define EVENT UINT32_MAX
 
 /* Of a handle, under its lock. */
-#define STREAM 1u   /* has rings */
-#define BEHIND 2u   /* bytes wait for room in the socket */
-#define SHUT 4u     /* its sending side is to be closed behind them */
-#define CLOSING 8u  /* likewise the whole */
-#define SPREAD 16u  /* more than the first page of a ring was used */
-#define TOLD 32u    /* its error was given to a call, or is one that the socket tells by itself */
-#define LISTENS 64u /* its ring has struct sh_accepted */
-#define INPUT 128u  /* the standard input */
-#define ENDED 256u  /* of INPUT: its end was read, and nobody was told */
+#define STREAM 1u    /* has rings */
+#define BEHIND 2u    /* bytes wait for room in the socket */
+#define SHUT 4u      /* its sending side is to be closed behind them */
+#define CLOSING 8u   /* likewise the whole */
+#define SPREAD 16u   /* more than the first page of a ring was used */
+#define REPORTED 32u /* its error was given to a call, or the socket gives it by itself */
+#define LISTENS 64u  /* its ring has struct sh_accepted */
+#define INPUT 128u   /* the standard input */
+#define ENDED 256u   /* of INPUT: its end was read, and nobody was told */
 static uint16_t states[SH_RINGS];
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
@@ -70,7 +70,7 @@ static void fail_ring(unsigned h, struct sh_ring *r, int error)
 {
     r->error = (uint64_t)error;
     if (error == EPIPE)
-        states[h] |= TOLD;
+        states[h] |= REPORTED;
 }
 
 /* The helper is told when there is room. */
@@ -243,7 +243,7 @@ void loader_ring_begin(uint64_t handle)
     memset(&area->ring[handle], 0, offsetof(struct sh_ring, in));
     if (!helping)
         area->ring[handle].error = EIO; /* it is served by calls */
-    __atomic_store_n(&states[handle], helping ? STREAM : STREAM | TOLD, __ATOMIC_RELEASE);
+    __atomic_store_n(&states[handle], helping ? STREAM : STREAM | REPORTED, __ATOMIC_RELEASE);
 }
 
 void loader_ring_listens(uint64_t handle)
@@ -380,9 +380,9 @@ void loader_ring_bring(uint64_t handle)
 int64_t loader_ring_error(uint64_t handle)
 {
     struct sh_ring *r = ring_of(handle);
-    if (!r || !r->error || states[handle] & TOLD)
+    if (!r || !r->error || states[handle] & REPORTED)
         return 0;
-    states[handle] |= TOLD;
+    states[handle] |= REPORTED;
     return -(int64_t)(r->error & 0xfff);
 }
 

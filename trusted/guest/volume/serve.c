@@ -35,11 +35,11 @@ static void serve_request(struct server *s, size_t size)
 /* Why the volume refuses, once. */
 static void tell_reason(const struct server *s)
 {
-    static const char *told = "";
+    static const char *said = "";
     const char *reason = volume_reason(s->v);
-    if (reason == told || !*reason)
+    if (reason == said || !*reason)
         return;
-    told = reason;
+    said = reason;
     serve_tell(reason);
 }
 

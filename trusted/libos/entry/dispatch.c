@@ -78,20 +78,20 @@ void call_count(int64_t nr, const struct call_entry *e)
 void call_tell_missing(void)
 {
     char names[256] = "";
-    size_t at = 0, told = 0, more = 0;
+    size_t at = 0, shown = 0, more = 0;
     for (size_t nr = 0; nr < CALL_COUNT; nr++) {
         const struct call_entry *e = call_entry((int64_t)nr);
         if (!stats_sum(&stats.calls[nr]) || (e && !e->missing))
             continue;
-        if (told == TELL_MAX) {
+        if (shown == TELL_MAX) {
             more++;
             continue;
         }
-        const char *comma = told++ ? ", " : "";
+        const char *comma = shown++ ? ", " : "";
         at += (size_t)(e ? fmt(names + at, sizeof(names) - at, "%s%s", comma, e->name)
                          : fmt(names + at, sizeof(names) - at, "%ssyscall_%lu", comma, nr));
     }
-    if (told)
+    if (shown)
         log_line("shelter: the program asked for system calls that an enclave does not have: %s%s; "
                  "if that is why it "
                  "failed, run it in a VM (--tee tdx, snp or tdx-sim)",

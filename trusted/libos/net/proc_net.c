@@ -36,9 +36,9 @@ static struct sock *next_socket(struct place *at)
         const struct process *p = container_of(at->process, struct process, node);
         while (p->files && (at->fd = fd_next_of(p->files, at->fd + 1)) >= 0) {
             struct sock *s = sock_of_file(fd_file_of(p->files, at->fd));
-            if (!s || s->told == at->round)
+            if (!s || s->round == at->round)
                 continue;
-            s->told = at->round;
+            s->round = at->round;
             return s;
         }
     }

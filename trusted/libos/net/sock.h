@@ -184,7 +184,7 @@ struct sock {
 
     struct outside host;                    /* what the host holds of it */
     struct file *file;                      /* not counted; while it is open */
-    uint64_t told;                          /* net/proc_net.c: in which round */
+    uint64_t round;                         /* net/proc_net.c: in which it was listed */
     int error;                              /* SO_ERROR, negative */
     uint64_t receive_timeout, send_timeout; /* ns; 0: none */
     struct sock_linger linger;

@@ -44,10 +44,10 @@ uint64_t port_clock(enum port_clock which)
     if (which > PORT_CLOCK_MONOTONIC)
         return ask_clock(which, 0);
     if (!tsc_read(now, &monotonic, &realtime)) {
-        uint64_t told = ask_clock(which, 0);
+        uint64_t answer = ask_clock(which, 0);
         sgx_clock_take(sgx_self()->slot, now);
         if (!tsc_read(tsc_now(), &monotonic, &realtime))
-            return told;
+            return answer;
     }
     return which == PORT_CLOCK_MONOTONIC ? monotonic : realtime;
 }
