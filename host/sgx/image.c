@@ -48,6 +48,11 @@ static bool is_bare(const Elf64_Phdr *p)
     return p->p_flags & SH_SEGMENT_BARE;
 }
 
+static bool is_hashed(const Elf64_Phdr *p)
+{
+    return p->p_flags & SH_SEGMENT_HASHED;
+}
+
 static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
 {
     uint64_t end = p->p_vaddr + p->p_memsz;
@@ -57,7 +62,8 @@ static bool segment_is_good(const struct sgx_image *image, const Elf64_Phdr *p)
            p->p_memsz <= SGX_IMAGE_SIZE_MAX && p->p_filesz <= p->p_memsz &&
            p->p_filesz % SGX_PAGE_SIZE == 0 && p->p_offset <= image->size &&
            p->p_filesz <= image->size - p->p_offset &&
-           !((p->p_flags & PF_W) && (p->p_flags & PF_X)) && !(is_bare(p) && p->p_filesz);
+           !((p->p_flags & PF_W) && (p->p_flags & PF_X)) && !(is_bare(p) && p->p_filesz) &&
+           !(is_hashed(p) && ((p->p_flags & PF_W) || is_bare(p) || is_lazy(p)));
 }
 
 /* They follow each other, and only bare ones follow them. */
@@ -128,7 +134,8 @@ int sgx_image_walk(const struct sgx_image *image, const uint8_t identity[SGX_IDE
                 memcpy(first, page, sizeof(first));
                 page = memcpy(first, identity, SGX_IDENTITY_SIZE);
             }
-            r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags), !is_bare(p), err);
+            r = fn(arg, p->p_vaddr + at, page, segment_secinfo(p->p_flags),
+                   !is_bare(p) && !is_hashed(p), err);
         }
     }
     return r;

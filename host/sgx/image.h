@@ -15,7 +15,7 @@
 #define SGX_IDENTITY_SIZE 48u
 
 /* Gets a page-aligned page, which stays as it is; `offset` is from SECS.BASEADDR, `flags` are
- * SECINFO's. `measured`: with its contents. */
+ * SECINFO's. `measured`: with its contents; others are zeros, or held against a digest inside. */
 typedef int sgx_image_page_fn(void *arg, uint64_t offset, const uint8_t *page, uint64_t flags,
                               bool measured, struct sh_error *err);
 

@@ -41,6 +41,10 @@
 #define SH_SEGMENT_BARE                                                                            \
     0x00800000u /* added without its contents being measured (no EEXTEND), since the enclave       \
                    clears it before use; some may follow the lazy ones */
+#define SH_SEGMENT_HASHED                                                                          \
+    0x01000000u /* read-only; added with its contents, but not measured: their SHA-256 stands in   \
+                   a measured page, and the enclave compares before it uses any of them. The       \
+                   hashed ones follow each other without a gap */
 
 /* RDI at EEXIT. */
 enum sh_out {
@@ -50,6 +54,7 @@ enum sh_out {
     SH_OUT_END = 3,     /* the thread has ended */
     SH_OUT_BROKEN = 4,  /* the enclave faulted by itself: slot->args has vector, rip, address, and 1
                            if its stack was too small */
+    SH_OUT_CHANGED = 5, /* the hashed pages are not those that were measured: nothing ran */
 };
 
 /* Calls out, by number; 0 is none. */

@@ -4,8 +4,9 @@
 //   --attack EVERY    force an entry after each so many instructions of the entry code (attack.c)
 //   --hostile RULES   lie (hostile.h)
 //   --without WHAT    make the enclave without "exinfo" or "kss" ("nothing": as it should be),
-//   under a
-//                     signature of its own
+//                     under a signature of its own
+//   --spoil PAGE      change this one of the pages that the enclave checks by itself, from 1; "all"; "none" says
+//                     at the end how many there are
 // With either, AEX-Notify is off unless --notify on says otherwise. Always: what is not measured of
 // the enclave is full of addresses at its start (bare.c).
 #include <stdio.h>
@@ -18,7 +19,8 @@
 #include "tests/adversary/hostile.h"
 
 static uint64_t attack_every; /* 0: none */
-static bool hostile, lesser;
+static bool hostile, lesser, counting;
+static int64_t spoil;
 
 static struct sh_slot *make_slot(void)
 {
@@ -26,7 +28,7 @@ static struct sh_slot *make_slot(void)
     if (lesser && !begun)
         lesser_begin();
     if (!begun)
-        bare_begin();
+        bare_begin(spoil);
     begun = true;
     return hostile ? hostile_slot() : loader_make_slot();
 }
@@ -66,6 +68,8 @@ static int serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
 
 static void serve_call(struct loader_thread *t)
 {
+    if (counting && t->slot->call == SH_CALL_EXIT)
+        dprintf(2, "%lld hashed pages\n", (long long)bare_hashed());
     if (attack_every && t->slot->call == SH_CALL_EXIT)
         attack_report(loader.options.verbose);
     if (hostile)
@@ -95,6 +99,13 @@ int main(int argc, char **argv)
             lesser = lesser_init(argv[2]);
             if (!lesser)
                 sh_fail(&err, -1, "--without wants exinfo, kss or nothing");
+        } else if (!strcmp(argv[1], "--spoil")) {
+            uint64_t page = 0;
+            counting = !strcmp(argv[2], "none");
+            if (!counting && strcmp(argv[2], "all") != 0 &&
+                sh_parse_number(argv[2], 1, INT32_MAX, &page))
+                sh_fail(&err, -1, "--spoil wants a number, all or none");
+            spoil = page || counting ? (int64_t)page : -1;
         } else {
             break;
         }

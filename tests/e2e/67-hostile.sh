@@ -18,6 +18,30 @@ for what in nothing:7 exinfo:125 kss:125; do
         --launch "$T/launch" --sites "$image/sites.bin" "$image/base/enclave" "$image/root.img" "$image/manifest"
     [ "${what#*:}" = 7 ] || one_line "made without ${what%:*}: told" 'made without EXINFO or KSS'
 done
+
+# Pages that the enclave checks by itself: one bit of each in turn; the check itself under attack; and code in all of
+# them that would be noticed, had it run.
+spoil() { # PAGE OPTION…
+    local page=$1
+    shift
+    timeout 60 build/tests/sgx-loader-hostile --spoil "$page" "$@" --key "$T/key.pem" --launch "$T/launch" \
+        --sites "$image/sites.bin" "$image/base/enclave" "$image/root.img" "$image/manifest" >"$T/out" 2>"$T/err" </dev/null
+}
+spoil none
+same "no page is spoilt" "$?" 7
+pages=$(sed -n 's/^\([0-9]*\) hashed pages$/\1/p' "$T/err")
+check "most of the enclave is checked by itself ($pages pages)" [ "${pages:-0}" -gt 100 ]
+passed=
+for page in $(seq "${pages:-0}"); do
+    spoil "$page"
+    [ $? = 125 ] && grep -q 'the enclave found itself changed' "$T/err" || passed+=" $page"
+done
+same "each page, one bit of it: nothing runs" "$passed" ""
+for how in "" "--attack 1" --strict "--attack 1 --strict"; do
+    spoil all $how
+    same "all of them are another's code${how:+, $how}: nothing of it runs" \
+        "$? $(grep -c 'the enclave found itself changed' "$T/err")" "125 1"
+done
 python3 tests/enclave/hostile.py table "$image" "$T/key.pem"
 # Volumes: the key comes from a broker.
 gcc -O2 -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c

@@ -88,7 +88,7 @@ def symbols(enclave):
     return {line.split()[2]: int(line.split()[0], 16) for line in text.splitlines()}
 
 
-TCS, LAZY = 0x100000, 0x400000
+TCS, LAZY, BARE, HASHED = 0x100000, 0x400000, 0x800000, 0x1000000
 
 
 def segments(data):
@@ -123,6 +123,39 @@ def memory_rules(enclave):
         judge(f'{name}: below it there is no page', whole and not there, f'{names[name]:#x} {there}')
 
 
+def check_rules(enclave):
+    """What runs before the hashed pages are checked is in measured ones, with all that it calls and reads."""
+    names = symbols(enclave)
+    parts = [(flags, address, address + size) for flags, address, size, _ in segments(open(enclave, 'rb').read())]
+    hashed = [(start, end) for flags, start, end in parts if flags & HASHED]
+    judge('most of it is hashed, in one piece, and none of that can be written', len(hashed) == 2 and
+          hashed[0][1] == hashed[1][0] and hashed[0][0] == names['sgx_hashed'] and hashed[1][1] == names['sgx_hashed_end'] and
+          not any(flags & HASHED and flags & 2 for flags, _, _ in parts), parts)
+    early = [(start, end) for flags, start, end in parts if not flags & (HASHED | LAZY | BARE)]
+    ssa = names['sgx_boot_ssa'], names['sgx_boot_ssa'] + 8 * 4096
+    text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', f'--start-address={names["sgx_entry_code_end"]}',
+                           f'--stop-address={names["sgx_boot_code_end"]}', enclave], check=True, capture_output=True,
+                          text=True).stdout
+    bad, count = [], 0
+    for line in text.splitlines():
+        m = re.search(r'\s(?:call|j\w+)\s+([0-9a-f]{6,})|#\s([0-9a-f]{6,})\s|\$0x(3fff[0-9a-f]{8})', line)
+        if re.search(r'\s(?:call|jmp)\s+\*', line):
+            bad.append(line)
+        if not m:
+            continue
+        to = int(m[1] or m[2] or m[3], 16)
+        count += 1
+        # The digest is over all of them. No canary breaks: the host cannot write our stack.
+        data = to in (names['sgx_hashed'], names['sgx_hashed_end']) and ' lea ' in line.replace('\t', ' ')
+        fine = any(start <= to < end for start, end in early) or ssa[0] <= to <= ssa[1]
+        if not (fine or data or '<__stack_chk_fail>' in line):
+            bad.append(line)
+    judge('what checks them needs nothing that is not measured', count > 30 and not bad, bad)
+    slots = [line for line in subprocess.run(['objdump', '-d', '--no-show-raw-insn', '-j', '.text', enclave], check=True,
+             capture_output=True, text=True).stdout.splitlines() if re.search(r'\tenclu', line)]
+    judge('every ENCLU is in measured pages', not slots, slots)
+
+
 def canary_rules(code, debug):
     checks = {name for name, body in code.items() if any('<__stack_chk_fail>' in t for _, t in body)}
     for name in ['tell_names', 'trace_call', 'frame_push']:
@@ -139,6 +172,7 @@ def canary_rules(code, debug):
 
 def rules(enclave, debug):
     memory_rules(enclave)
+    check_rules(enclave)
     code = functions(enclave)
     canary_rules(code, debug)
     entry = code['sgx_entry']

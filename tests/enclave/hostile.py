@@ -348,7 +348,7 @@ row('start:launch=0,launch_size=0', 'read', 125, NO_LAUNCH)
 each('start:version=VALUE', [0, 1, 'umax'], 'read', 125, 'shelter: the loader and the enclave .* versions')
 each('start:hwcap=VALUE,cpu_count=VALUE,tsc_hz=VALUE', [0, 'max', 'umax'], 'threads file', 0,
      'threads all whole; ' + FILE)
-row('start:flags=umax', 'threads file', 0, 'threads all whole; ' + FILE)
+each('start:flags=VALUE', [0, 'umax'], 'threads file', 0, 'threads all whole; ' + FILE)
 each('start:slot=VALUE', WILD + [64, 0xffffffffc0, 0xfffffffff0, 0x7fffffffffc0, 0x10000000001], 'read', 125,
      INSIDE)
 

@@ -88,29 +88,33 @@ $(B)/tests/unit/test_libos_locks_tsan: $(LIBOS_TSAN:%.c=$(B)/tsan/%.o) $(B)/libo
 	$(Q)$(CC) -fsanitize=thread -o $@ $^ $(MBEDTLS_A) -lcmocka
 UNIT_TESTS += $(B)/tests/unit/test_libos_locks_tsan
 
-# The enclave: every byte of it is measured, so that no date and no path may get in. Linked twice: the
-# digest of the lazy part, which is loaded when it is needed, stands in the measured part. It is only
-# as long as it is, so that the second link places all as the first did. A third keeps what debuggers want.
+# The enclave: MRENCLAVE covers every byte of it, so that no date and no path may get in. Linked twice: the digests
+# of the lazy part, which is loaded when it is needed, and of the hashed part, which is not measured, stand in the
+# measured part. They are only as long as they are, so that the second link places all as the first did. A third
+# keeps what debuggers want.
 SGX_PORT_OBJ := $(patsubst %.c,$(B)/libos/%.o,$(wildcard trusted/libos/port_sgx/*.c)) \
     $(B)/libos/trusted/libos/port_sgx/entry.o
 SGX_LINK = $(CC) -static -no-pie -nostdlib -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
     -Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--no-relax -Wl,--strip-debug \
     -Wl,-T,trusted/libos/port_sgx/enclave.lds
 SGX_LINK_DEBUG = $(filter-out %--strip-debug,$(SGX_LINK))
-SGX_DIGEST = printf '.section .rodata.lazy_digest, "a"\n.globl sgx_lazy_digest\nsgx_lazy_digest: .byte %s\n' \
-    "$$(sed 's/../0x&, /g; s/, $$//' <<<"$(1)")" | $(CC) -x assembler -c -o $@.digest.o -
-SGX_LAZY = $(foreach s,text rodata data,-j .lazy.$s)
+SGX_PARTS := lazy hashed
+SGX_PART_lazy := -j .lazy.text -j .lazy.rodata -j .lazy.data
+SGX_PART_hashed := -j .text -j .rodata
+SGX_DIGESTS = for part in $(SGX_PARTS); do \
+    printf '.section .rodata.digests, "a"\n.globl sgx_%s_digest\nsgx_%s_digest: .byte %s\n' $$part $$part \
+    "$$(sha256sum <$@.$$part | cut -c1-64 | sed 's/../0x&, /g; s/, $$//')"; done | $(CC) -x assembler -c -o $@.digest.o -
+SGX_CUT = $(foreach p,$(SGX_PARTS),objcopy -O binary $(SGX_PART_$p) $(1) $@.$p$(2) &&)
 $(B)/base/enclave: $(LIBOS_OBJ) $(SGX_PORT_OBJ) trusted/libos/port_sgx/enclave.lds
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(call SGX_DIGEST,$(shell printf '%064d' 0))
+	$(Q)for part in $(SGX_PARTS); do : >$@.$$part; done; $(SGX_DIGESTS)
 	$(Q)$(SGX_LINK) -o $@.first $(filter %.o,$^) $@.digest.o
-	$(Q)objcopy -O binary $(SGX_LAZY) $@.first $@.lazy
-	$(Q)$(call SGX_DIGEST,$$(sha256sum <$@.lazy | cut -c1-64))
+	$(Q)$(call SGX_CUT,$@.first) $(SGX_DIGESTS)
 	$(Q)$(SGX_LINK) -o $@.tmp $(filter %.o,$^) $@.digest.o
-	$(Q)objcopy -O binary $(SGX_LAZY) $@.tmp $@.first && cmp $@.first $@.lazy
+	$(Q)$(call SGX_CUT,$@.tmp,.second) $(foreach p,$(SGX_PARTS),cmp $@.$p $@.$p.second &&) true
 	$(Q)$(SGX_LINK_DEBUG) -o $(B)/enclave.debug $(filter %.o,$^) $@.digest.o
-	$(Q)rm -f $@.first $@.lazy $@.digest.o && mv $@.tmp $@
+	$(Q)rm -f $@.first $(foreach p,$(SGX_PARTS),$@.$p $@.$p.second) $@.digest.o && mv $@.tmp $@
 all: $(B)/base/enclave
 
 # How deep its stacks get: the compiler's call graphs, made beside the objects, since ccache keeps none.

@@ -47,8 +47,7 @@ static int add_page(void *arg, uint64_t offset, const uint8_t *page, uint64_t fl
                     struct sh_error *err)
 {
     struct walk *w = arg;
-    (void)err;
-    (void)measured; /* a page that is not is zeros: its address and flags are what counts */
+    (void)err; /* of a page that is not measured its address and flags are what counts */
     sv_step_page(w->steps, "mrenclave",
                  memcmp(page, w->identity, SGX_IDENTITY_SIZE) ? "enclave" : "identity", offset,
                  flags, measured ? page : NULL);

@@ -57,6 +57,13 @@ int loader_serve_exit(struct loader_thread *t, uint64_t out, struct sgx_enclave_
         t->inside = false;
         t->running = false; /* the TCS is free */
         return 0;
+    case SH_OUT_CHANGED: {
+        struct sh_error err = {0};
+        sh_fail(&err, -EPERM,
+                "the enclave found itself changed: base/enclave is not the one that was measured; "
+                "build or load the image again");
+        loader_fail(&err);
+    }
     case SH_OUT_BROKEN:
         fail_broken(t, t->slot->args[3] ? "overran its own stack" : "failed inside itself");
     default:

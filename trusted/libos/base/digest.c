@@ -23,12 +23,8 @@ static void put_be32(uint8_t *p, uint32_t v)
     memcpy(p, &v, 4);
 }
 
-void digest_sha256(uint8_t out[32], const void *data, size_t size)
+void digest_by_instructions(uint8_t out[32], const void *data, size_t size)
 {
-    if (!instructions) {
-        sh_sha256(out, data, size);
-        return;
-    }
     uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     uint8_t tail[2 * BLOCK] = {0};
@@ -41,4 +37,12 @@ void digest_sha256(uint8_t out[32], const void *data, size_t size)
     sha256_ni(state, tail, blocks);
     for (int i = 0; i < 8; i++)
         put_be32(out + 4 * i, state[i]);
+}
+
+void digest_sha256(uint8_t out[32], const void *data, size_t size)
+{
+    if (instructions)
+        digest_by_instructions(out, data, size);
+    else
+        sh_sha256(out, data, size);
 }

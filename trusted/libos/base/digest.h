@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 void digest_init(bool sha_instructions);
+/* The same with the instructions, whatever digest_init was told. */
+void digest_by_instructions(uint8_t out[32], const void *data, size_t size);
 void digest_sha256(uint8_t out[32], const void *data, size_t size);
 
 #endif

@@ -150,12 +150,13 @@ sgx_call_out:
         jmp     .Lexit
         .size   sgx_call_out, . - sgx_call_out
 
-// _Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone): after *gone is set the thread
-// has no stack and no struct thread.
+// _Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone, uint32_t out): after *gone is set the
+// thread has no stack and no struct thread. `out`: enum sh_out.
         .globl  sgx_thread_end
         .type   sgx_thread_end, @function
 sgx_thread_end:
         mov     %rsi, %r8
+        mov     %edx, %esi
         mov     P_XFRM(%rdi), %eax
         mov     P_XFRM + 4(%rdi), %edx
         lea     sgx_initial(%rip), %rcx
@@ -167,7 +168,7 @@ sgx_thread_end:
         movq    $0, P_THREAD(%rdi)
         movq    $STATE_FREE, P_STATE(%rdi)
         movl    $1, (%r8)
-        mov     $OUT_END, %edi
+        mov     %esi, %edi
         jmp     .Lexit
         .size   sgx_thread_end, . - sgx_thread_end
 
@@ -187,14 +188,15 @@ sgx_enclu_site:
         ret
         .size   sgx_enclu, . - sgx_enclu
 
-// What XRSTOR loads to have every component in its initial state.
+// What XRSTOR loads to have every component in its initial state: legacy area and header, which names none
+// (SDM volume 1, 13.8.1: then nothing behind the header is read).
         .section .rodata, "a"
         .balign 64
         .globl  sgx_initial
 sgx_initial:
         .fill   24, 1, 0
         .long   0x1f80                          // MXCSR
-        .fill   4096 - 28, 1, 0
+        .fill   576 - 28, 1, 0
 
 // The TCS that starts the enclave. ELRANGE starts at 0, so that addresses are offsets.
         .section .tcs, "aw"

@@ -11,7 +11,7 @@
 #define PIECE_SIZE 65536u
 _Static_assert(PIECE_SIZE <= SH_SLOT_A_SIZE, "one call's buffer");
 
-extern const uint8_t sgx_lazy_digest[SH_SHA256_SIZE]; /* made when the enclave is linked */
+extern const uint8_t sgx_lazy_digest[SH_SHA256_SIZE]; /* module.mk */
 extern const char sgx_lazy_start[], sgx_lazy_rodata[], sgx_lazy_data[], sgx_lazy_bss[],
     sgx_lazy_end[];
 

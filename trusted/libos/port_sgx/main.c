@@ -204,7 +204,7 @@ static _Noreturn void move_first(struct port_thread *p, struct thread *t)
     __atomic_store_n(&first->state, STATE_NEW, __ATOMIC_SEQ_CST);
     if (SGX_CALL(.nr = SH_CALL_THREAD, .args = {first->tcs, 0}))
         refuse_start("the host starts no thread for the program");
-    sgx_thread_end(p, &boot_gone);
+    sgx_thread_end(p, &boot_gone, SH_OUT_END);
 }
 
 static _Noreturn void bring_up(void)

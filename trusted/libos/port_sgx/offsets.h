@@ -27,6 +27,5 @@
 
 #define OUT_REFUSED 0
 #define OUT_CALL 1
-#define OUT_END 3
 
 #endif

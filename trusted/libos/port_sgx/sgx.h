@@ -52,7 +52,7 @@ extern uint8_t sgx_boot_ssa[2 * SH_ENCLAVE_SSA_PAGES * PAGE_SIZE];
 /* entry.S */
 void sgx_entry(void);
 void sgx_call_out(struct port_thread *p);
-_Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone);
+_Noreturn void sgx_thread_end(struct port_thread *p, uint32_t *gone, uint32_t out);
 uint64_t sgx_enclu(uint64_t leaf, uint64_t rbx, uint64_t rcx, uint64_t rdx);
 extern const char sgx_enclu_site[];
 extern const char sgx_image_start[], sgx_image_end[];
@@ -60,6 +60,10 @@ extern const char sgx_image_start[], sgx_image_end[];
 /* Called by entry.S. */
 _Noreturn void sgx_thread_start(struct port_thread *p, uint64_t slot) __attribute__((used));
 uint32_t sgx_exception(struct port_thread *p) __attribute__((used));
+
+/* check.c: whether the hashed pages are what they were when the enclave was linked. Before it nothing
+ * of them may be used; it clears the SSA of the boot thread, too, which is not measured. */
+bool sgx_check_image(const struct sh_slot *slot);
 
 /* main.c */
 _Noreturn void sgx_boot_main(struct port_thread *p);

@@ -98,8 +98,12 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
     if (slot % 64 || !sgx_outside(slot, sizeof(struct sh_slot)))
         __builtin_trap(); /* nowhere to say it */
     p->slot = (struct sh_slot *)slot;
-    if (p == &sgx_boot)
+    if (p == &sgx_boot) {
+        uint32_t gone;
+        if (!sgx_check_image(p->slot))
+            sgx_thread_end(p, &gone, SH_OUT_CHANGED);
         sgx_boot_main(p);
+    }
     __asm__ volatile("wrgsbase %0" : : "r"(p->thread) : "memory");
     if (p == sgx_first)
         sgx_first_main();
@@ -108,7 +112,7 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
 
 void port_thread_exit(uint32_t *gone)
 {
-    sgx_thread_end(sgx_self(), gone);
+    sgx_thread_end(sgx_self(), gone, SH_OUT_END);
 }
 
 void port_thread_kick(struct thread *t)
