@@ -106,7 +106,8 @@ struct sh_slot {
  * zero. Byte n stands at (n - base) % size: whoever writes moves the base to his counter while the
  * ring is empty, so that small traffic stays in one page. A send that the host took and could not
  * do is told in `error`; from then on the socket is served by calls. Of a listening socket
- * `in` holds struct sh_accepted; handle 0, the standard input, has an `in` too. */
+ * `in` holds struct sh_accepted; handle 0, the standard input, has an `in` too, and handle 1 an
+ * `out`, used from its second write on (until then `error` says EAGAIN). */
 #define SH_RING_IN ((512u << 10) - 128u)
 #define SH_RING_OUT (256u << 10)
 struct sh_ring {

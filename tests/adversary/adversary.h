@@ -12,8 +12,8 @@
 bool lesser_init(const char *what);
 void lesser_begin(void); /* before it is built */
 
-/* bare.c: fills what is not measured; before it is built. `spoil`: which of the hashed pages is changed
- * as well, from 1; -1: all of them; 0: none. */
+/* bare.c: fills what is not measured; before it is built. `spoil`: which of the hashed pages is
+ * changed as well, from 1; -1: all of them; 0: none. */
 void bare_begin(int64_t spoil);
 int64_t bare_hashed(void); /* how many there were */
 

@@ -5,7 +5,8 @@
 //   --hostile RULES   lie (hostile.h)
 //   --without WHAT    make the enclave without "exinfo" or "kss" ("nothing": as it should be),
 //                     under a signature of its own
-//   --spoil PAGE      change this one of the pages that the enclave checks by itself, from 1; "all"; "none" says
+//   --spoil PAGE      change this one of the pages that the enclave checks by itself, from 1;
+//   "all"; "none" says
 //                     at the end how many there are
 // With either, AEX-Notify is off unless --notify on says otherwise. Always: what is not measured of
 // the enclave is full of addresses at its start (bare.c).

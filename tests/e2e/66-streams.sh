@@ -26,3 +26,20 @@ both enclave timeout 100 "$SHELTER" run --tee sgx-sim --rm -p "127.0.0.1:$port:$
 while read -r line; do
     if grep -qxF "$line" "$T/enclave"; then ok "streams: $line"; else not_ok "streams: $line (now: $(grep "^${line%%:*}:" "$T/enclave"))"; fi
 done <"$T/native"
+
+# The standard output: queued as a stream's bytes are.
+check "a program that writes" gcc -Wall -O1 -static -o "$T/output" tests/enclave/output.c
+check "build" "$SHELTER" build -q -t output --allow stats -f "$T/output"
+run=(timeout 60 "$SHELTER" run --tee sgx-sim --rm)
+"${run[@]}" --stats "$T/stats" output /bin/output lines 2000 >"$T/out" 2>"$T/err"
+same "output: 2,000 lines, in order" "$? $(cmp "$T/out" <(seq -f 'line %g' 0 1999) && echo whole)" "0 whole"
+writes=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["by_call_out"]["write"])' "$T/stats")
+check "output: they leave without a call each ($writes)" [ "$writes" -lt 100 ]
+same "output: a reader that comes late gets all of it" \
+    "$("${run[@]}" output /bin/output bytes 3 2>/dev/null | (sleep 1; wc -c))" 3145728
+"${run[@]}" output /bin/output late 20 >"$T/late" 2>/dev/null &
+late=$!
+check "output: what was written is seen while the program works" until_true 15 grep -q three "$T/late"
+kill $late
+wait $late 2>/dev/null
+same "output: a terminal's, too" "$(script -qec "${run[*]} --tty output /bin/output lines 500" /dev/null | tr -d '\r' | grep -c '^line')" 500

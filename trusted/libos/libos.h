@@ -355,6 +355,7 @@ int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
 int wait_sleep(uint64_t deadline);
 /* Gives up the lock until woken, whatever signals there are; the caller looks again. */
 void wait_nap(uint64_t deadline);
+void wait_nap_outside(struct port_wait *w, uint64_t deadline); /* or until the host has an answer */
 /* One queue, once: begin, sleep, end. */
 int wait_on(struct wait_queue *q, uint64_t deadline);
 /* Likewise for a call that a signal begins anew: 0, -ERESTARTSYS; -EAGAIN if it may not wait. */

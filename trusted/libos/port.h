@@ -194,10 +194,11 @@ long port_available(int32_t handle); /* bytes that could be received now (FIONRE
  * stream's end. */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
-/* The rings of stream sockets and of the standard input: what is sent and received without a call;
- * of a listening socket struct sh_accepted is received. The caller's
+/* The rings of stream sockets, of the standard input and of the standard output: what is sent and
+ * received without a call; of a listening socket struct sh_accepted is received. The caller's
  * struct is zero for a new handle; one thread at a time. put: how many bytes the host will send by
- * itself, before the next call that concerns the socket, in order; 0: none, ask by port_send. take:
+ * itself, before the next call that concerns the socket, in order; so little as a pipe takes whole
+ * (PIPE_BUF) goes whole or not at all; 0: none, ask by port_send or port_write. take:
  * how many bytes are there; buf NULL: only that; left: how it is then, a claim. While bytes are
  * there port_recv gives none of what follows them, but -EAGAIN. */
 struct port_ring {

@@ -60,9 +60,12 @@ int64_t call_read(struct loader_thread *t, struct sh_slot *s, uint64_t handle, u
 int64_t call_write(struct loader_thread *t, struct sh_slot *s, uint64_t handle)
 {
     int fd = loader_handle_fd(handle);
-    if (handle == 1 || handle == 2)
-        loader_has_started();
-    return fd < 0 ? fd : or_errno(write(fd, s->a, cap_a(s->size_a)));
+    if (fd < 0)
+        return fd;
+    if (handle != 1 && handle != 2)
+        return or_errno(write(fd, s->a, cap_a(s->size_a)));
+    loader_has_started();
+    return loader_ring_write(handle, s->a, cap_a(s->size_a));
 }
 
 int64_t call_tty(struct loader_thread *t, struct sh_slot *s, uint64_t handle, uint64_t what,

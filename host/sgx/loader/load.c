@@ -252,6 +252,7 @@ int loader_build(struct loader_thread *first, struct sh_error *err)
         s->data[i].size = data[i].size;
     }
     loader_ring_input();
+    loader_ring_output(o->channel >= 0);
     s->cpuid_count = sh_cpuid_collect(s->cpuid);
     return r;
 }

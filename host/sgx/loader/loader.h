@@ -197,10 +197,14 @@ uint64_t loader_rings_open(void);          /* their address, or 0; before the wa
 void loader_ring_begin(uint64_t handle);   /* a new stream socket, before the enclave knows it */
 void loader_ring_listens(uint64_t handle); /* connections come into its ring from now on */
 void loader_ring_input(void);              /* handle 0 has one; before the walls */
-void loader_ring_bring(uint64_t handle);   /* what can be received, into the ring */
-void loader_rings_flush(void);             /* sends what is queued */
-void loader_rings_drain(void);             /* likewise, and waits: the process ends */
-void loader_rings_inside(struct loader_thread *t);          /* t enters: it may queue */
+void loader_ring_output(bool ours);        /* likewise handle 1, if it is a pipe of ours */
+/* Writes to the standard output or the standard error: a count, -EAGAIN (something is queued
+ * before it), or -errno. */
+int64_t loader_ring_write(uint64_t handle, const void *buf, size_t size);
+void loader_ring_bring(uint64_t handle);           /* what can be received, into the ring */
+void loader_rings_flush(void);                     /* sends what is queued */
+void loader_rings_drain(void);                     /* likewise, and waits: the process ends */
+void loader_rings_inside(struct loader_thread *t); /* t enters: it may queue */
 int loader_ring_shutdown(uint64_t handle, int fd, int how); /* behind what is queued */
 void loader_ring_lock(uint64_t handle);
 void loader_ring_unlock(uint64_t handle);

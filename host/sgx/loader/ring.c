@@ -35,6 +35,7 @@
 #define LISTENS 64u  /* its ring has struct sh_accepted */
 #define INPUT 128u   /* the standard input */
 #define ENDED 256u   /* of INPUT: its end was read, and nobody was told */
+#define OUTPUT 512u  /* the standard output: a pipe of ours */
 static uint16_t states[SH_RINGS];
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
@@ -97,7 +98,9 @@ static void flush_ring(uint64_t handle)
         uint64_t at = (taken - base) % SH_RING_OUT;
         uint64_t n = left < SH_RING_OUT - at ? left : SH_RING_OUT - at;
         int more = n < left || r->out_more == 1 ? MSG_MORE : 0;
-        ssize_t sent = send(fd, r->out + at, n, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+        ssize_t sent = states[h] & OUTPUT
+                           ? write(fd, r->out + at, n)
+                           : send(fd, r->out + at, n, MSG_NOSIGNAL | MSG_DONTWAIT | more);
         if (at + n > 4096)
             states[h] |= SPREAD;
         if (sent < 0 && errno == EINTR)
@@ -165,7 +168,8 @@ void loader_rings_drain(void)
 {
     struct timespec ms = {0, 1000000};
     bool left = helping;
-    for (unsigned waited = 0; left && waited < DRAIN_MS; waited++) {
+    /* Who wrote to a full pipe would wait, too. */
+    for (unsigned waited = 0; left && (waited < DRAIN_MS || states[1] & BEHIND); waited++) {
         loader_rings_flush();
         left = flushing;
         for (unsigned h = 0; h < SH_RINGS; h++)
@@ -231,15 +235,21 @@ static int start_helper(void)
 
 /* --- handles --- */
 
-void loader_ring_begin(uint64_t handle)
+static bool be_helped(void)
 {
     static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
-    if (!area || handle >= SH_RINGS)
-        return;
     pthread_mutex_lock(&once);
     if (!helping && !start_helper())
         helping = true;
     pthread_mutex_unlock(&once);
+    return helping;
+}
+
+void loader_ring_begin(uint64_t handle)
+{
+    if (!area || handle >= SH_RINGS)
+        return;
+    be_helped();
     memset(&area->ring[handle], 0, offsetof(struct sh_ring, in));
     if (!helping)
         area->ring[handle].error = EIO; /* it is served by calls */
@@ -256,9 +266,47 @@ void loader_ring_listens(uint64_t handle)
 
 void loader_ring_input(void)
 {
-    (void)fcntl(0, F_SETPIPE_SZ, SH_RING_IN); /* if it is one, and as far as it may be */
+    (void)fcntl(loader_handle_fd(0), F_SETPIPE_SZ,
+                SH_RING_IN); /* if it is one, and as far as it may be */
     if (area)
         states[0] = STREAM | INPUT;
+}
+
+/* A program that writes once needs no helper: from the second time on. */
+void loader_ring_output(bool ours)
+{
+    if (!area)
+        return;
+    area->ring[1].error = EAGAIN; /* by calls */
+    if (ours && !fcntl(loader_handle_fd(1), F_SETFL, O_NONBLOCK))
+        states[1] = STREAM | OUTPUT | REPORTED;
+}
+
+int64_t loader_ring_write(uint64_t handle, const void *buf, size_t size)
+{
+    static bool second;
+    int fd = loader_handle_fd(handle);
+    int64_t r = 0;
+    loader_ring_lock(1);
+    flush_ring(1);
+    if (states[1] & BEHIND) {
+        r = -EAGAIN; /* nothing passes what is queued, nor does stderr */
+    } else if (handle == 1 && states[1] & OUTPUT) {
+        if (second && area->ring[1].error == EAGAIN && be_helped()) {
+            states[1] &= (uint16_t)~REPORTED;
+            __atomic_store_n(&area->ring[1].error, 0, __ATOMIC_RELEASE);
+        }
+        second = true;
+        r = loader_ring_error(1);
+        if (!r && (r = write(fd, buf, size)) < 0)
+            r = -errno;
+        loader_ring_unlock(1);
+        return r;
+    }
+    loader_ring_unlock(1);
+    if (!r && (r = write(fd, buf, size)) < 0)
+        r = -errno;
+    return r;
 }
 
 /* Places in `in` go round. */
@@ -335,7 +383,7 @@ static void fill_ring(uint64_t handle)
 {
     struct sh_ring *r = ring_of(handle);
     int fd = loader_handle_fd(handle);
-    if (!r || fd < 0 || r->error)
+    if (!r || fd < 0 || r->error || states[handle] & OUTPUT)
         return;
     uint64_t put = r->in_put, taken = __atomic_load_n(&r->in_taken, __ATOMIC_ACQUIRE);
     uint64_t room = put - taken <= SH_RING_IN ? SH_RING_IN - (put - taken) : 0;
@@ -349,10 +397,14 @@ static void fill_ring(uint64_t handle)
         uint64_t n = room < SH_RING_IN - at ? room : SH_RING_IN - at;
         bool input = states[handle] & INPUT;
         ssize_t got = input ? read(fd, r->in + at, n) : recv(fd, r->in + at, n, MSG_DONTWAIT);
-        if (input) { /* once: it was said to be ready */
+        if (input) { /* it was said to be ready; is there more meanwhile? */
+            struct pollfd p = {.fd = fd, .events = POLLIN};
             states[handle] |= got == 0 ? ENDED : 0;
             put += got > 0 ? (uint64_t)got : 0;
-            break;
+            room -= got > 0 ? (uint64_t)got : 0;
+            if (got <= 0 || poll(&p, 1, 0) != 1 || !(p.revents & POLLIN))
+                break;
+            continue;
         }
         if (got < 0 && errno == EINTR)
             continue;

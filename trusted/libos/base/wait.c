@@ -168,15 +168,22 @@ int wait_sleep(uint64_t deadline)
     return wait_sleep_outside(NULL, deadline);
 }
 
-void wait_nap(uint64_t deadline)
+void wait_nap_outside(struct port_wait *w, uint64_t deadline)
 {
     struct thread *t = self();
     __atomic_store_n(&t->sleeping, true, __ATOMIC_SEQ_CST);
     residence_idle();
     los_unlock();
-    port_wait(t, NULL, deadline);
+    int r = port_wait(t, w, deadline);
     los_lock();
     __atomic_store_n(&t->sleeping, false, __ATOMIC_SEQ_CST);
+    if (w && !r)
+        outside_apply(w);
+}
+
+void wait_nap(uint64_t deadline)
+{
+    wait_nap_outside(NULL, deadline);
 }
 
 #define TURN_SPINS 100u

@@ -44,14 +44,30 @@ static void nap_on(struct wait_queue *q)
     wait_end(&w);
 }
 
+/* What is queued before it must go first. */
+static void wait_shown(struct console *c)
+{
+    struct port_event ask = outside_ask(&c->shows, POLLOUT);
+    struct port_wait p = {.set = -1, .asks = 1, .items = &ask};
+    wait_nap_outside(&p, NO_DEADLINE);
+}
+
 static void show_piece(struct console *c)
 {
     uint32_t n = tty_take_output(c->tty, c->shown, PAGE_SIZE), at = 0;
     c->busy = true;
     while (at < n && !c->broken) {
+        uint32_t queued = outside_queue(&c->shows, c->shown + at, n - at, false);
+        at += queued;
+        if (queued)
+            continue;
+        uint32_t turn = outside_turn(&c->shows);
         los_unlock();
         long r = claim_count(port_write(c->shows.handle, c->shown + at, n - at), n - at);
         los_lock();
+        outside_used(&c->shows, POLLOUT, r == -EAGAIN, turn);
+        if (r == -EAGAIN)
+            wait_shown(c);
         c->broken = r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR);
         at += r > 0 ? (uint32_t)r : 0;
     }
@@ -158,6 +174,7 @@ struct tty *console_new(int32_t input, int32_t output, uint32_t uid)
               !outside_add(&c->input, input, &c->wait) && !outside_add(&c->shows, output, NULL) &&
               (input < 3 || stdio_let_pass(input, false)) &&
               (output < 3 || stdio_let_pass(output, true)) && !pty_publish(t, uid, TTY_GROUP);
+    c->shows.has_ring = ok && output == 1 && port_ring_exists(output);
     if (ok && (c->thread = thread_service(serve_console)))
         return t;
     console_free(c);

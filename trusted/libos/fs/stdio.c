@@ -140,6 +140,11 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
         size_t at = 0;
         while (!n && at < size) {
             uint32_t piece = (uint32_t)(size - at);
+            uint32_t queued = outside_queue(f->outside, buf + at, piece, false);
+            if (queued) {
+                at += queued;
+                continue;
+            }
             if (f->flags & O_NONBLOCK) { /* so much fits, as it is for a pipe */
                 if ((n = wait_ready(f, POLLOUT)))
                     break;
@@ -150,6 +155,10 @@ static long stream_write(struct file *f, struct io *io, uint64_t offset)
             n = claim_count(port_write(handle, buf + at, piece), piece);
             call_relock();
             outside_used(f->outside, POLLOUT, n == -EAGAIN, turn);
+            if (n == -EAGAIN && !(f->flags & O_NONBLOCK)) {
+                n = wait_ready(f, POLLOUT); /* behind what is queued */
+                continue;
+            }
             if (n == 0)
                 n = -EIO; /* a host that takes nothing would keep us here for ever */
             if (n > 0) {
@@ -201,7 +210,7 @@ static int attach_stream(struct file *f, int stream)
     made[stream] = true;
     wait_queue_init(f->wait);
     int r = outside_add(f->outside, stream, f->wait);
-    f->outside->has_ring = !r && !stream && port_ring_exists(stream);
+    f->outside->has_ring = !r && stream < 2 && port_ring_exists(stream);
     return r;
 }
 

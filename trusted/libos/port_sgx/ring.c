@@ -3,6 +3,8 @@
 // word of the host's is read once, and places are computed from ours or bounded by the ring's size.
 #include "trusted/libos/port_sgx/sgx.h"
 
+#define PIPE_BUF 4096u
+
 static struct sh_rings *rings; /* the host's memory */
 
 bool sgx_rings_init(uint64_t addr)
@@ -80,6 +82,8 @@ uint32_t port_ring_put(struct port_ring *p, int32_t handle, const void *buf, uin
     if (!used)
         store_word(&r->out_base, p->out_base = p->out_put);
     uint64_t at = (p->out_put - p->out_base) % SH_RING_OUT;
+    if (size > SH_RING_OUT - used && size <= PIPE_BUF)
+        return 0; /* whole, or not at all */
     size = (uint32_t)MIN(size, SH_RING_OUT - used);
     uint64_t first = MIN(size, SH_RING_OUT - at);
     copy_out(r->out + at, buf, first);

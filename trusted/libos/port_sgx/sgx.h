@@ -61,9 +61,9 @@ extern const char sgx_image_start[], sgx_image_end[];
 _Noreturn void sgx_thread_start(struct port_thread *p, uint64_t slot) __attribute__((used));
 uint32_t sgx_exception(struct port_thread *p) __attribute__((used));
 
-/* check.c: whether the hashed pages are what they were when the enclave was linked. Before it nothing
- * of them may be used; it clears the SSA of the boot thread, too, which is not measured. */
-bool sgx_check_image(const struct sh_slot *slot);
+/* check.c: whether the hashed pages are what they were when the enclave was linked. Before it
+ * nothing of them may be used; it clears the SSA of the boot thread, too, which is not measured. */
+bool sgx_check_image(const struct sh_slot *slot, uint8_t *ssa);
 
 /* main.c */
 _Noreturn void sgx_boot_main(struct port_thread *p);

@@ -100,7 +100,7 @@ void sgx_thread_start(struct port_thread *p, uint64_t slot)
     p->slot = (struct sh_slot *)slot;
     if (p == &sgx_boot) {
         uint32_t gone;
-        if (!sgx_check_image(p->slot))
+        if (!sgx_check_image(p->slot, p->ssa))
             sgx_thread_end(p, &gone, SH_OUT_CHANGED);
         sgx_boot_main(p);
     }
