@@ -30,4 +30,5 @@ check "redis: nothing lost ($before, $count)" test "$count" -ge "$before"
 same "redis: what was saved is read again" "$(cli debug reload)" OK
 same "redis: as many as before" "$(cli dbsize | tr -cd 0-9)" "$count"
 same "redis: the last value" "$(cli get after)" log
+idle redis-persistence
 finish_app redis-persistence 0

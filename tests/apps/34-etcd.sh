@@ -26,4 +26,5 @@ check "etcd: a lease ends" until_true 20 sh -c "[ -z \"\$(ETCDCTL_API=3 etcdctl 
 check "etcd: a snapshot" ctl snapshot save "$T/snapshot"
 keys=$(ETCDCTL_API=3 etcdctl snapshot status "$T/snapshot" -w json | sed 's/.*"totalKey":\([0-9]*\).*/\1/')
 check "etcd: keys in it" [ "${keys:-0}" -ge 82 ]
+idle etcd
 finish_app etcd 0

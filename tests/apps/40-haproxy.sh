@@ -43,6 +43,7 @@ for i in $(seq 200); do timeout 0.02 curl -s --limit-rate 100 "$url/" >/dev/null
 sleep 1
 check "haproxy: clients that vanish leave nothing" [ "$(descriptors)" -le $((before + 8)) ]
 check "haproxy: and it answers" curl -sf "$url/" -o /dev/null
+idle haproxy
 kill $backend
 wait $backend 2>/dev/null
 check "haproxy: sees that the server is gone" until_true 10 bash -c "curl -s -o /dev/null -w '%{http_code}' '$url/' | grep -q 503"

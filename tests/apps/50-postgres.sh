@@ -48,6 +48,7 @@ check "postgres: dump" bash -c "timeout 60 pg_dump -t pgbench_branches -t pgbenc
 sql 'create database copy' >/dev/null
 check "postgres: restore" bash -c "timeout 60 psql -Xq -v ON_ERROR_STOP=1 -d copy <'$T/dump'"
 same "postgres: the copy" "$(timeout 60 psql -XAtqd copy -c 'select count(*) from pgbench_tellers')" 50
+idle postgres
 # A backend killed without warning: the postmaster ends all others and recovers from its log.
 timeout 60 psql -XAtq -c "copy (select 1) to program 'kill -9 \$PPID'" >"$T/out" 2>&1
 check "postgres: a backend killed" grep -q 'terminated abnormally\|closed the connection' "$T/out"
