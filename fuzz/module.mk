@@ -58,12 +58,15 @@ $(B)/fuzz/ring: CPPFLAGS += -DLIBOS_UNIT
 FUZZ_SRC_libos_erofs := trusted/libos/fs/erofs.c
 FUZZ_SRC_libos_evidence := trusted/libos/base/quote.c trusted/libos/agent/address.c lib/hex.c
 
-# The host's answers to the whole LibOS behind port `unit`; host/image makes its root image.
+# The whole LibOS behind port `unit`: the host's answers to it, and messages between its sockets; host/image makes its
+# root image.
 FUZZ_SRC_callouts = $(LIBOS_UNIT) $(VOLUME_SRC) $(VOLUME_CIPHER) $(AGENT_CORE) trusted/agent/request.c trusted/libos/base/sha256.S $(filter-out %/string.c,$(LIB_SRC)) \
     $(wildcard host/image/write/erofs*.c host/image/tree*.c) host/store/sink.c host/base/progress.c host/base/error.c \
     host/base/util.c
 FUZZ_LIBS_callouts = $(MBEDTLS_A) $(PKG_LIBS) -lpthread
-$(B)/fuzz/callouts: CPPFLAGS += -DLIBOS_UNIT
+FUZZ_SRC_messages = $(FUZZ_SRC_callouts)
+FUZZ_LIBS_messages = $(FUZZ_LIBS_callouts)
+$(B)/fuzz/callouts $(B)/fuzz/messages: CPPFLAGS += -DLIBOS_UNIT
 
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 .SECONDEXPANSION:
@@ -79,11 +82,11 @@ fuzz: $(FUZZ_NAMES:%=$(B)/fuzz/%)
 	        -artifact_prefix=$$f. $$f.corpus \
 	        $$([ -d fuzz/seeds/$${f##*/} ] && echo fuzz/seeds/$${f##*/}) || exit; done
 
-# Random calls on paths, on Linux and in port test: the same answers are wanted.
-fuzz: | fuzz-paths
-.PHONY: fuzz-paths
-fuzz-paths: $(B)/libos-test
-	tests/diff/fuzz-paths $< $(FUZZ_SECONDS)
+# Random calls on paths and messages, on Linux and in port test: the same answers are wanted.
+fuzz: | fuzz-calls
+.PHONY: fuzz-calls
+fuzz-calls: $(B)/libos-test
+	tests/diff/fuzz-calls $< $(FUZZ_SECONDS)
 
 fuzz: | fuzz-seed-evidence
 .PHONY: fuzz-seed-evidence

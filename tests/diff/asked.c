@@ -337,6 +337,226 @@ static void heaps(void)
     say("brk", failed, "programs whose heap does not grow");
 }
 
+static void file_systems(void)
+{
+    char b[64] = "", ten[64];
+    struct stat st;
+    struct {
+        int free;
+        unsigned long inodes;
+        char names[12];
+    } u = {-1, 0, "x"};
+    stat(".", &st);
+    say("ustat", sys(ustat, st.st_dev, &u), "of a folder's device");
+    say("ustat", u.free > 0 && u.inodes > 0 && !u.names[0], "there is room, and no name");
+    say("ustat", sys(ustat, -1, &u), "of none");
+    say("ustat", sys(ustat, st.st_dev, 8), "to nowhere");
+    say("sysfs", sys(sysfs, 3, 0, 0) > 3, "more than three");
+    say("sysfs", sys(sysfs, 1, "ext0", 0), "a name that is none");
+    say("sysfs", sys(sysfs, 1, 0, 0), "a name nowhere");
+    say("sysfs", sys(sysfs, 4, 0, 0), "option 4");
+    say("sysfs", sys(sysfs, 0, 0, 0), "option 0");
+    say("sysfs", sys(sysfs, 2, 1000, b), "number 1000");
+    say("sysfs", sys(sysfs, 2, 0, 8), "number 0, to nowhere");
+    long n = sys(sysfs, 1, "tmpfs", 0);
+    say("sysfs", n >= 0, "tmpfs has a number");
+    say("sysfs", sys(sysfs, 2, n, ten), "its name again");
+    say_text("sysfs", ten, "its name");
+}
+
+static void handles(void)
+{
+    static struct {
+        unsigned size;
+        int type;
+        unsigned char bytes[128];
+    } h, again, other;
+    int mount = -1;
+    const int fid = 0x200;
+    put_file("handle", "x", 0600);
+    put_file("another", "x", 0600);
+    symlink("handle", "to_handle");
+#define HANDLE(fd, path, to, flags) sys(name_to_handle_at, fd, path, to, &mount, flags)
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &h, 0), "no room");
+    say("name_to_handle_at", h.size, "no room: so much is wanted");
+    again.size = other.size = h.size;
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &h, 0), "room");
+    say("name_to_handle_at", h.type, "its type");
+    say("name_to_handle_at", mount >= 0, "its mount");
+    HANDLE(AT_FDCWD, "to_handle", &again, AT_SYMLINK_FOLLOW);
+    HANDLE(AT_FDCWD, "another", &other, 0);
+    say("name_to_handle_at", !memcmp(&h, &again, sizeof(h)), "the same by a link");
+    say("name_to_handle_at", !memcmp(&h, &other, sizeof(h)), "the same of another file");
+    int fd = open("handle", O_RDONLY), link = open("to_handle", O_PATH | O_NOFOLLOW);
+    say("name_to_handle_at", HANDLE(fd, "", &again, AT_EMPTY_PATH), "by a descriptor");
+    say("name_to_handle_at", !memcmp(&h, &again, sizeof(h)), "by a descriptor: the same");
+    say("name_to_handle_at", HANDLE(link, "", &other, AT_EMPTY_PATH), "of a link");
+    say("name_to_handle_at", HANDLE(fd, "x", &other, 0), "below a file");
+    say("name_to_handle_at", HANDLE(-1, "x", &other, 0), "below nothing");
+    say("name_to_handle_at", HANDLE(-1, "", &other, AT_EMPTY_PATH), "of nothing");
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "", &other, 0), "an empty name");
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "missing", &other, 0), "what is missing");
+    say("name_to_handle_at", HANDLE(AT_FDCWD, 8, &other, 0), "a name nowhere");
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", 8, 0), "to nowhere");
+    say("name_to_handle_at", sys(name_to_handle_at, AT_FDCWD, "handle", &h, 8, 0), "mount to nowhere");
+    other.size = 129;
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &other, 0), "129 bytes");
+    other.size = 128;
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "/proc/version", &other, 0), "of /proc");
+    other.size = 128;
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &other, -1), "flags -1");
+    since(6, 6);
+    say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &other, fid), "AT_HANDLE_FID");
+    facts_since = 0;
+    say("open_by_handle_at", sys(open_by_handle_at, AT_FDCWD, &h, O_RDONLY), "nobody may");
+    close(fd), close(link);
+}
+
+/* Namespaces as files: there is one of each kind. */
+static void namespaces(void)
+{
+    static const struct {
+        const char *name;
+        int type;
+    } kinds[] = {{"cgroup", 0x02000000}, {"ipc", 0x08000000}, {"mnt", 0x00020000}, {"net", 0x40000000},
+                 {"pid", 0x20000000}, {"user", 0x10000000}, {"uts", 0x04000000}};
+    struct stat st, again;
+    unsigned uid = 7;
+    for (long i = 0; i < COUNT(kinds); i++) {
+        char path[64], text[64] = "";
+        const char *name = kinds[i].name;
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+        int fd = open(path, O_RDONLY);
+        say("open", fd_only(dup(fd)), "%s", path);
+        say("ioctl", sys(ioctl, fd, 0xb703, 0), "NS_GET_NSTYPE: %s", name);
+        say("ioctl", fd_only(sys(ioctl, fd, 0xb702, 0)), "NS_GET_PARENT: %s", name);
+        say("ioctl", fd_only(sys(ioctl, fd, 0xb701, 0)), "NS_GET_USERNS: %s", name);
+        say("ioctl", sys(ioctl, fd, 0xb704, &uid), "NS_GET_OWNER_UID: %s", name);
+        say("ioctl", sys(ioctl, fd, 0xb7ff, 0), "no request: %s", name);
+        say("setns", sys(setns, fd, 0), "%s", name);
+        say("setns", sys(setns, fd, kinds[i].type), "%s, and it is", name);
+        say("setns", sys(setns, fd, kinds[i].type == 0x20000 ? 0x4000000 : 0x20000), "%s, and it is another", name);
+        say("read", read(fd, text, 8) < 0 ? -errno : 0, "%s", path);
+        fstat(fd, &st);
+        stat(path, &again);
+        say("fstat", st.st_mode, "%s", path);
+        say("fstat", st.st_ino == again.st_ino, "%s: its number is what stat says", path);
+        long n = readlink(path, text, sizeof(text) - 1);
+        say("readlink", n > 0 && strtoul(strchr(text, '[') + 1, NULL, 10) == st.st_ino, "%s: and the link's", path);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        char of_fd[64] = "";
+        readlink(path, of_fd, sizeof(of_fd) - 1);
+        say("readlink", !strcmp(text, of_fd), "%s: as of its descriptor", name);
+        close(fd);
+    }
+    int null = open("/dev/null", O_RDWR);
+    say("setns", sys(setns, null, 0), "no namespace");
+    say("setns", sys(setns, -1, 0), "no descriptor");
+    close(null);
+}
+
+/* A message arrives: a thread of the libc is told by bytes on a socket. */
+static void told_by_socket(void)
+{
+    struct {
+        void *cookie;
+        int socket, notify, pad[12];
+    } e = {NULL, -1, 2, {0}};
+    char cookie[32] = "a cookie", got[64];
+    struct timespec soon = {1, 0};
+    long q = sys(mq_open, "facts-told", O_RDWR | O_CREAT | O_NONBLOCK, 0600, NULL);
+    e.socket = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0);
+    say("mq_notify", sys(mq_notify, q, &e), "a cookie nowhere");
+    e.cookie = cookie;
+    say("mq_notify", sys(mq_notify, q, &e), "to a socket");
+    say("mq_notify", sys(mq_notify, q, &e), "to a socket, again");
+    sys(mq_timedsend, q, "x", 1, 0, &soon);
+    memset(got, 0, sizeof(got));
+    say("recvfrom", recv(e.socket, got, sizeof(got), 0), "the cookie");
+    say_text("recvfrom", got, "the cookie");
+    say("recvfrom", got[31], "the cookie: why");
+    say("recvfrom", recv(e.socket, got, sizeof(got), 0) < 0 ? -errno : 0, "no other");
+    sys(mq_notify, q, &e);
+    say("mq_notify", sys(mq_notify, q, NULL), "no more");
+    say("recvfrom", recv(e.socket, got, sizeof(got), 0), "the cookie comes back");
+    say("recvfrom", got[31], "the cookie that comes back: why");
+    int socket_of = e.socket;
+    e.socket = 999;
+    say("mq_notify", sys(mq_notify, q, &e), "to no descriptor");
+    e.socket = (int)q;
+    say("mq_notify", sys(mq_notify, q, &e), "to no socket");
+    e.notify = 3;
+    say("mq_notify", sys(mq_notify, q, &e), "notify 3");
+    close((int)q), close(socket_of);
+    sys(mq_unlink, "facts-told");
+}
+
+/* What links of descriptors without a name say. */
+static void names_of_descriptors(void)
+{
+    int fds[] = {(int)sys(eventfd2, 0, 0), (int)sys(epoll_create1, 0), (int)sys(timerfd_create, 1, 0), (int)sys(inotify_init1, 0)};
+    for (long i = 0; i < COUNT(fds); i++) {
+        char path[64], text[64] = "";
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[i]);
+        say("readlink", readlink(path, text, sizeof(text) - 1), "anonymous descriptor %ld", i);
+        say_text("readlink", text, "anonymous descriptor %ld: text", i);
+        close(fds[i]);
+    }
+}
+
+static void windows(void)
+{
+    const long page = 4096;
+    int fd = open("pages", O_RDWR | O_CREAT, 0600);
+    ftruncate(fd, 4 * page);
+    char *p = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *own = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 4; i++)
+        p[i * page] = (char)('a' + i);
+#define REMAP(at, size, prot, pg) sys(remap_file_pages, at, size, prot, pg, 0)
+    say("remap_file_pages", REMAP(p, page, 0, 3), "the first page shows the last");
+    say("remap_file_pages", p[0], "it does");
+    p[0] = 'x';
+    say("remap_file_pages", p[3 * page], "they are one");
+    say("remap_file_pages", REMAP(p + page, 2 * page, 0, 0), "two pages");
+    say("remap_file_pages", p[page] << 8 | p[2 * page], "two pages: what they show");
+    say("remap_file_pages", REMAP(p, page, PROT_READ, 0), "with rights");
+    say("remap_file_pages", REMAP(p, 0, 0, 0), "nothing");
+    say("remap_file_pages", REMAP(own, page, 0, 0), "a private mapping");
+    say("remap_file_pages", REMAP(8 * page, page, 0, 0), "no mapping");
+    say("remap_file_pages", REMAP(p, page, 0, -1), "page -1");
+    munmap(p, 4 * page), munmap(own, page);
+    close(fd);
+}
+
+static void many_groups(void)
+{
+    say("setgroups", sys(setgroups, 65537, 8), "65,537");
+    say("setgroups", sys(setgroups, 65536, 8), "65,536, nowhere");
+    say("setgroups", sys(setgroups, 0, 8), "none, nowhere");
+}
+
+static void entropy(void)
+{
+    int fd = open("/dev/urandom", O_RDONLY), bits = -1;
+    say("ioctl", sys(ioctl, fd, 0x80045200, &bits), "RNDGETENTCNT");
+    say("ioctl", bits, "RNDGETENTCNT: so many");
+    say("ioctl", sys(ioctl, fd, 0x80045200, 8), "RNDGETENTCNT, to nowhere");
+    for (int request = 1; request < 9; request++)
+        say("ioctl", request == 3 || request == 4 || request == 6 ? sys(ioctl, fd, 0x5200 + request, 0) : 0, "urandom: request %d", request);
+    close(fd);
+}
+
+/* O_CREAT by a link of /proc: to the file that it stands for. */
+static void made_by_links(void)
+{
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT, 0600)), "O_CREAT of exe");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT | O_EXCL, 0600)), "O_CREAT, O_EXCL of exe");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/cwd", O_RDONLY | O_CREAT, 0600)), "O_CREAT of cwd");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/999", O_RDONLY | O_CREAT, 0600)), "O_CREAT of no descriptor");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/1", O_WRONLY | O_CREAT, 0600)), "O_CREAT of a descriptor");
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -350,6 +570,15 @@ int main(int argc, char **argv)
     aio_masks();
     exclusive();
     heaps();
+    file_systems();
+    handles();
+    namespaces();
+    told_by_socket();
+    names_of_descriptors();
+    windows();
+    many_groups();
+    entropy();
+    made_by_links();
     facts_end();
     return 0;
 }

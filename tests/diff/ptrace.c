@@ -567,6 +567,51 @@ static void from_elsewhere(void)
     end(pid);
 }
 
+/* Who stands still is attached to at once; a stop that is listened to ends with SIGCONT. */
+static void standing_still(void)
+{
+    siginfo_t info;
+    long v = 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid) {
+        raise(SIGSTOP);
+        _exit(9);
+    }
+    int status;
+    waitpid(pid, &status, WUNTRACED);
+    say("ptrace", PT(PTRACE_ATTACH, pid, 0, 0), "of who stands still: ATTACH");
+    say("ptrace", PT(PTRACE_PEEKDATA, pid, &word, &v), "of who stands still: at once");
+    wait_say(pid, "of who stands still");
+    say("ptrace", PT(PTRACE_LISTEN, pid, 0, 0), "LISTEN of one that was not seized");
+    PT(PTRACE_DETACH, pid, 0, 0);
+    kill(pid, SIGCONT);
+    wait_say(pid, "of who stood still");
+
+    int ready[2];
+    pid = waiting_child(ready);
+    say("ptrace", PT(PTRACE_SEIZE, pid, 0, 0), "listening: SEIZE");
+    say("ptrace", PT(PTRACE_LISTEN, pid, 0, 0), "listening: while it runs");
+    kill(pid, SIGSTOP);
+    wait_say(pid, "listening: the signal");
+    say("ptrace", PT(PTRACE_LISTEN, pid, 0, 0), "listening: to a signal's stop");
+    PT(PTRACE_CONT, pid, 0, SIGSTOP);
+    wait_say(pid, "listening: the stop");
+    memset(&info, 0, sizeof(info));
+    say("ptrace", PT(PTRACE_GETSIGINFO, pid, 0, &info), "listening: GETSIGINFO of it");
+    say("ptrace", info.si_signo, "listening: its signal");
+    say("ptrace", info.si_code, "listening: its code");
+    say("ptrace", PT(PTRACE_LISTEN, pid, 0, 0), "listening: LISTEN");
+    say("ptrace", PT(PTRACE_PEEKDATA, pid, &word, &v), "listening: nothing else");
+    say("wait4", sys(wait4, pid, &status, __WALL | WNOHANG, NULL), "listening: no news");
+    kill(pid, SIGCONT);
+    wait_say(pid, "listening: it goes on");
+    PT(PTRACE_CONT, pid, 0, 0);
+    wait_say(pid, "listening: SIGCONT");
+    end(pid);
+    close(ready[0]), close(ready[1]);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -585,6 +630,7 @@ int main(int argc, char **argv)
     attaching();
     tracer_gone();
     from_elsewhere();
+    standing_still();
     facts_end();
     return 0;
 }

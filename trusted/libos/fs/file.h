@@ -128,6 +128,7 @@ struct inode {
     struct time atime, mtime, ctime;
     struct lock lock; /* RANK_INODE: of the times */
     /* image */
+    bool magic; /* a link that stands for what it names (/proc/PID/exe), however it is named */
     bool has_lower;
     struct erofs_node lower;
     uint64_t lower_size; /* bytes of the image's data still visible */

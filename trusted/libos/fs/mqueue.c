@@ -2,9 +2,11 @@
 // POSIX message queues.
 #include <asm/poll.h>
 #include <linux/mqueue.h>
+#include <linux/netlink.h>
 
 #include "trusted/libos/calls.h"
 #include "trusted/libos/fs/file.h"
+#include "trusted/libos/net/sock.h"
 #include "trusted/libos/signal/signal.h"
 #include "trusted/libos/time/time.h"
 
@@ -33,10 +35,28 @@ struct queue {
     struct process *notify; /* NULL: nobody */
     int notify_signal;      /* 0: none is sent */
     uint64_t notify_value;
+    struct sock *notify_socket; /* or its cookie goes there, for a thread of the libc */
+    uint8_t cookie[NOTIFY_COOKIE_LEN];
 };
+
+#define SIGEV_THREAD_ 2
 
 static struct list names = {&names, &names};
 static unsigned queue_count;
+
+/* Nobody is to be told any more; a thread that waits hears why. */
+static void end_notify(struct queue *q, uint8_t why)
+{
+    struct letter l = {.from.size = sizeof(struct sockaddr_nl)};
+    q->notify = NULL;
+    if (!q->notify_socket)
+        return;
+    l.from.family = AF_NETLINK;
+    q->cookie[NOTIFY_COOKIE_LEN - 1] = why;
+    inside_deliver(q->notify_socket, q->cookie, sizeof(q->cookie), &l);
+    sock_put(q->notify_socket);
+    q->notify_socket = NULL;
+}
 
 static void put_queue(struct queue *q)
 {
@@ -58,7 +78,7 @@ static void mq_release(struct file *f)
 {
     struct queue *q = f->data;
     if (q->notify == current())
-        q->notify = NULL;
+        end_notify(q, NOTIFY_REMOVED);
     put_queue(q);
 }
 
@@ -202,7 +222,7 @@ static void add_arrived(struct queue *q, struct message *m)
                                 .pid = current()->pid,
                                 .uid = current()->uid,
                                 .value = q->notify_value};
-        q->notify = NULL;
+        end_notify(q, NOTIFY_WOKENUP);
         if (item.signo)
             sig_send_item(p, NULL, &item);
     }
@@ -279,17 +299,28 @@ long sys_mq_notify(int fd, uint64_t event)
     struct user_sigevent e = {0};
     if (event && user_read(&e, event, sizeof(e)))
         return -EFAULT;
-    /* A thread would be told over netlink, by the libc: refused. */
-    if (event &&
-        (e.notify < 0 || e.notify > 1 || (e.notify == 0 && (e.signo < 1 || e.signo > SIG_COUNT))))
+    if (event && (e.notify < 0 || e.notify > SIGEV_THREAD_ ||
+                  (e.notify == 0 && (e.signo < 1 || e.signo > SIG_COUNT))))
         return -EINVAL;
+    struct sock *to = NULL;
+    uint8_t cookie[NOTIFY_COOKIE_LEN];
+    if (event && e.notify == SIGEV_THREAD_) {
+        int r;
+        struct file *s;
+        if (user_read(cookie, e.value, sizeof(cookie)))
+            return -EFAULT;
+        if (!(to = sock_of(e.signo, &r, &s)))
+            return r;
+        if (to->family != AF_NETLINK)
+            return -EINVAL;
+    }
     struct file *f = fd_file(fd);
     if (!f || f->ops != &mq_ops)
         return -EBADF;
     struct queue *q = f->data;
     if (!event) {
         if (q->notify == current())
-            q->notify = NULL;
+            end_notify(q, NOTIFY_REMOVED);
         return 0;
     }
     if (q->notify)
@@ -297,6 +328,11 @@ long sys_mq_notify(int fd, uint64_t event)
     q->notify = current();
     q->notify_signal = e.notify == 0 ? e.signo : 0;
     q->notify_value = e.value;
+    if (to) {
+        sock_get(to);
+        q->notify_socket = to;
+        memcpy(q->cookie, cookie, sizeof(cookie));
+    }
     return 0;
 }
 

@@ -180,9 +180,11 @@ long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size)
 
 void file_path(struct file *f, char *buf, size_t size)
 {
-    if (!f->dentry)
-        fmt(buf, size, "%s:[%lu]", f->ops->name ? f->ops->name : "anon",
-            f->inode ? f->inode->ino : 0);
+    const char *name = f->ops->name ? f->ops->name : "anon";
+    if (!f->dentry && !strncmp(name, "anon_inode", 10)) /* anon_inode:[eventfd] */
+        fmt(buf, size, "%s", name);
+    else if (!f->dentry)
+        fmt(buf, size, "%s:[%lu]", name, f->inode ? f->inode->ino : 0);
     else if (dentry_path(f->dentry, buf, size) < 0)
         fmt(buf, size, "?");
 }

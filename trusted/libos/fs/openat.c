@@ -136,19 +136,6 @@ static int create_file(struct walk *w, uint32_t mode, struct dentry **out)
     return r;
 }
 
-/* Of a link that stands for a file (/proc/self/fd/3): that one. */
-static int open_magic(struct dentry *link, uint32_t flags, int how, struct file **out)
-{
-    struct file *f = link->inode->ops->follow(link->inode);
-    if (!f)
-        return -ENOENT;
-    if (how & (WALK_NO_MAGIC | WALK_NO_LINKS | WALK_BENEATH | WALK_IN_ROOT)) {
-        file_put(f);
-        return how & (WALK_NO_MAGIC | WALK_NO_LINKS) ? -ELOOP : -EXDEV;
-    }
-    return file_reopen(f, flags, out);
-}
-
 /* One turn of O_CREAT: finds or makes the last name below *base. A link there is read into `path`,
  * and *base moved to where it stands: 1. */
 static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_t mode, int how,
@@ -174,9 +161,18 @@ static int create_step(struct dentry **base, char *path, uint32_t flags, uint32_
         r = -EEXIST;
     }
     bool link = !r && (d->inode->mode & S_IFMT) == S_IFLNK && !(flags & O_NOFOLLOW);
+    struct file *magic = NULL;
     if (link && d->inode->ops && d->inode->ops->follow) {
         call_alone();
-        r = open_magic(d, flags, how, out);
+        magic = d->inode->ops->follow(d->inode);
+    }
+    if ((magic || (link && d->inode->magic)) &&
+        (how & (WALK_NO_MAGIC | WALK_NO_LINKS | WALK_BENEATH | WALK_IN_ROOT))) {
+        r = how & (WALK_NO_MAGIC | WALK_NO_LINKS) ? -ELOOP : -EXDEV;
+        if (magic)
+            file_put(magic);
+    } else if (magic) {
+        r = file_reopen(magic, flags, out);
     } else if (link) {
         long n = how & WALK_NO_LINKS ? -ELOOP : inode_link_text(d->inode, path, 4096);
         r = n < 0 ? (int)n : 1;

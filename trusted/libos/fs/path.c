@@ -170,8 +170,10 @@ static int walk_components(char *path, int flags, struct dentry *base, struct de
             }
             if (next->inode->ops && next->inode->ops->follow)
                 f = next->inode->ops->follow(next->inode);
-            if (f && (flags & (WALK_NO_MAGIC | WALK_BENEATH | WALK_IN_ROOT))) {
-                file_put(f);
+            if ((f || next->inode->magic) &&
+                (flags & (WALK_NO_MAGIC | WALK_BENEATH | WALK_IN_ROOT))) {
+                if (f)
+                    file_put(f);
                 dentry_put(next);
                 return flags & WALK_NO_MAGIC ? -ELOOP : -EXDEV;
             }

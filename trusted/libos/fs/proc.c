@@ -23,7 +23,7 @@ static const struct entry {
 #define STORE(path, name) {path, SHOWN, 0644, false, proc_show_##name, proc_store_##name, NULL},
 #define TEXT(path, text) {path, CONSTANT, 0, false, NULL, NULL, text},
 #define LINK(path, name) {path, LINKED, 0, true, proc_show_##name, NULL, NULL},
-#define NAMESPACE(path, text) {path, LINKED, 0, true, NULL, NULL, text},
+#define NAMESPACE(path, text, type) {path, LINKED, 0, true, NULL, NULL, text},
 #define FDS(path) {path, FDS_OF, 0500, true, NULL, NULL, NULL},
 #define FDINFO(path) {path, FDINFO_OF, 0, true, NULL, NULL, NULL},
 #define TASKS(path) {path, TASKS_OF, 0, false, NULL, NULL, NULL},
@@ -103,6 +103,7 @@ static struct inode *make_node(uint64_t who, uint32_t place)
     if (!i)
         return NULL;
     i->ops = &proc_ops;
+    i->magic = e && e->kind == LINKED && !strncmp(e->path, "PID/", 4);
     i->ino = INO_PROC | who | place;
     bool there = find_subject(i, &t), own = who && there && t.process->dumpable;
     i->uid = own ? t.process->euid : 0;
@@ -306,8 +307,12 @@ static long proc_readlink(struct inode *i, char *buf, size_t size)
 static struct file *proc_follow(struct inode *i)
 {
     struct text t;
-    if (!(place_of(i) & INO_FD) || !find_subject(i, &t) || !may_look(i, &t))
+    const struct entry *e = entry_of(i);
+    if ((!(place_of(i) & INO_FD) && !(e && e->kind == LINKED && !e->show)) ||
+        !find_subject(i, &t) || !may_look(i, &t))
         return NULL;
+    if (e)
+        return proc_open_namespace(e->path);
     struct file *f = fd_of(i, &t);
     if (f)
         file_get(f);

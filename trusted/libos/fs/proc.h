@@ -20,6 +20,9 @@ struct text {
 __attribute__((format(printf, 2, 3))) void text_put(struct text *t, const char *format, ...);
 void text_put_bytes(struct text *t, const void *bytes, size_t n);
 
+/* fs/proc_ns.c: the namespace of that path in proc.def, opened; NULL: no memory. */
+struct file *proc_open_namespace(const char *path);
+
 #define SHOW(path, name) void proc_show_##name(struct text *t);
 #define LINK SHOW
 #define PRIVATE(path, mode, name) SHOW(path, name)

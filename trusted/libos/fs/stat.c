@@ -293,3 +293,93 @@ long sys_fstatfs(int fd, uint64_t to)
     struct file *f = fd_any(fd);
     return f ? put_statfs(to, f->inode) : -EBADF;
 }
+
+struct ustat_ { /* struct ustat of the kernel */
+    int32_t free;
+    uint64_t free_inodes;
+    char names[12];
+};
+
+long sys_ustat(uint32_t device, uint64_t to)
+{
+    struct ustat_ u = {.free_inodes = 1 << 20};
+    if (device != DEVICE)
+        return -EINVAL;
+    u.free = (int32_t)(memory_for_files() >> PAGE_SHIFT);
+    return user_write(to, &u, sizeof(u));
+}
+
+/* Kinds of file systems by number, those of /proc/filesystems. */
+long sys_sysfs(int option, uint64_t arg, uint64_t to)
+{
+    static const char kinds[][8] = {"proc", "tmpfs", "sysfs", "cgroup2", "erofs"};
+    char name[16];
+    switch (option) {
+    case 1: {
+        long n = user_string(name, arg, sizeof(name));
+        for (uint32_t i = 0; n >= 0 && i < ARRAY_COUNT(kinds); i++) {
+            if (!strcmp(name, kinds[i]))
+                return i;
+        }
+        return n == -EFAULT ? n : -EINVAL;
+    }
+    case 2:
+        if (arg >= ARRAY_COUNT(kinds))
+            return -EINVAL;
+        return user_write(to, kinds[arg], strlen(kinds[arg]) + 1);
+    case 3:
+        return ARRAY_COUNT(kinds);
+    default:
+        return -EINVAL;
+    }
+}
+
+#define HANDLE_MAX 128u
+#define HANDLE_FID 0x200 /* AT_HANDLE_FID: only to tell files apart */
+
+/* Handles tell files apart and where they are mounted; nobody may open one (open_by_handle_at). */
+long sys_name_to_handle_at(int dirfd, uint64_t path, uint64_t handle, uint64_t mount_id, int flags)
+{
+    struct {
+        uint32_t size;
+        int32_t type;
+        uint64_t ino;
+        uint32_t generation;
+    } h = {.size = 12, .type = 1};
+    uint32_t room;
+    int32_t mount;
+    struct walk w;
+    bool itself = flags & AT_EMPTY_PATH;
+    char first = 0;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | HANDLE_FID))
+        return -EINVAL;
+    if (itself && user_read(&first, path, 1))
+        return -EFAULT;
+    const struct inode *i;
+    if (itself && !first) {
+        const struct file *f = dirfd == AT_FDCWD ? NULL : fd_any(dirfd);
+        if (!f && dirfd != AT_FDCWD)
+            return -EBADF;
+        i = f ? f->inode : cwd_dentry()->inode;
+    } else {
+        int r = walk_user(dirfd, path, flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0, &w);
+        if (r)
+            return r;
+        i = w.file ? w.file->inode : w.dentry->inode;
+    }
+    bool known = i && (i->fs != FS_PROC || (flags & HANDLE_FID));
+    h.ino = i ? i->ino : 0;
+    mount = i ? (int32_t)device_of(i) : 0;
+    if (!(itself && !first))
+        walk_end(&w);
+    if (user_read(&room, handle, sizeof(room)))
+        return -EFAULT;
+    if (room > HANDLE_MAX)
+        return -EINVAL;
+    if (!known)
+        return -EOPNOTSUPP;
+    bool fits = room >= h.size;
+    if (user_write(mount_id, &mount, sizeof(mount)) || user_write(handle, &h, fits ? 20 : 8))
+        return -EFAULT;
+    return fits ? 0 : -EOVERFLOW;
+}

@@ -138,6 +138,33 @@ long sys_mmap(uint64_t addr, uint64_t size, int prot, uint64_t flags, int fd, ui
     return r;
 }
 
+/* Part of a shared mapping shows other pages of its file: mapped anew, as Linux does. */
+long sys_remap_file_pages(uint64_t addr, uint64_t size, uint64_t prot, uint64_t page,
+                          uint64_t flags)
+{
+    addr &= ~(PAGE_SIZE - 1);
+    size &= ~(PAGE_SIZE - 1);
+    struct area *a = area_find(addr);
+    if (prot || addr + size <= addr || page + (size >> PAGE_SHIFT) < page ||
+        page >> (64 - PAGE_SHIFT) || !a || !a->shared || !a->file || size > a->end - addr)
+        return -EINVAL;
+    int r = mm_unsealed(addr, addr + size);
+    if (r)
+        return r;
+    struct map_request m = {.addr = addr,
+                            .size = size,
+                            .prot = a->prot,
+                            .flags = MM_FIXED | MM_SHARED | (a->locked ? MM_LOCKED : 0),
+                            .file = a->file,
+                            .offset = page << PAGE_SHIFT};
+    file_get(m.file);
+    int64_t at = mm_map(&m);
+    file_put(m.file);
+    if (at >= 0 && !(flags & MAP_NONBLOCK))
+        populate_range(addr, addr + size);
+    return at < 0 ? at : 0;
+}
+
 long sys_munmap(uint64_t addr, uint64_t size)
 {
     uint64_t end = addr + page_up(size);

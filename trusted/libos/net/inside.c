@@ -17,6 +17,7 @@
 #define PIECE_MAX 65536u
 #define DATAGRAM_MAX 212992u
 #define BACKLOG_MAX 4096u
+#define NOBODY 65534u /* as who is unknown is told */
 
 static bool is_stream(const struct sock *s)
 {
@@ -119,6 +120,10 @@ static int queue_letter(struct sock *to, struct io *io, uint32_t size, const str
     }
     c->size = size;
     c->letter = *l;
+    if (to->family == AF_UNIX && !l->cred.pid) /* who it is stands there if one of them asks */
+        c->letter.cred = l->tells_cred || to->options[OPT_PASSCRED]
+                             ? cred_own()
+                             : (struct cred){0, NOBODY, NOBODY};
     if (!files)
         c->letter.file_count = 0;
     for (uint32_t i = 0; i < c->letter.file_count; i++)
@@ -174,6 +179,14 @@ static uint64_t queued_now(const struct sock *s)
     return __atomic_load_n(&s->queued, __ATOMIC_RELAXED);
 }
 
+/* Of a connection of unix sockets: whether one of its ends shut the way to (reads) or from s. */
+static bool is_shut(const struct sock *s, bool reads)
+{
+    const struct sock *p = s->peer;
+    return s->peer_gone || !p ||
+           (reads ? s->read_shut || p->write_shut : s->write_shut || p->read_shut);
+}
+
 /* Nothing ended, and nothing is amiss. */
 static bool is_plain(const struct sock *s)
 {
@@ -205,6 +218,8 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
     }
     if (!s->peer && s->state != SOCK_CONNECTED)
         return s->family == AF_UNIX ? -ENOTCONN : broken_pipe(flags);
+    if (!io->left && (s->family == AF_UNIX ? is_shut(s, false) : s->write_shut))
+        return broken_pipe(flags);
     while (io->left) {
         uint64_t piece = MIN(io->left, PIECE_MAX);
         if (ready_bytes(s, io, piece, PORT_R) < piece)
@@ -212,7 +227,7 @@ static long send_stream(struct file *f, struct sock *s, struct io *io, int flags
         if (is_reset(s))
             return (long)io->left;
         if (s->write_shut || s->peer_gone || !s->peer ||
-            (s->family == AF_UNIX && s->peer->read_shut))
+            (s->family == AF_UNIX && is_shut(s, false)))
             return done ? done : broken_pipe(flags);
         struct sock *to = s->peer;
         uint64_t queued = queued_now(to);
@@ -287,15 +302,17 @@ static void room_made(struct sock *s)
         wait_wake_events(&s->peer->wait, POLLOUT);
 }
 
-/* What came with it; its files only to one who wants them, else they go. */
+/* What came with it; its files only to one who wants them, else they go. Who only looks gets the
+ * files too, and they stay. */
 static void open_letter(struct chunk *c, int flags, struct letter *l, bool files)
 {
+    bool looks = flags & MSG_PEEK_;
     *l = c->letter;
-    if (flags & MSG_PEEK_ || !files)
+    for (uint32_t i = 0; files == looks && i < c->letter.file_count; i++)
+        looks ? file_get(c->letter.files[i]) : file_put(c->letter.files[i]);
+    if (!files)
         l->file_count = 0;
-    for (uint32_t i = 0; !files && !(flags & MSG_PEEK_) && i < c->letter.file_count; i++)
-        file_put(c->letter.files[i]);
-    if (!(flags & MSG_PEEK_))
+    if (!looks)
         c->letter.file_count = 0;
 }
 
@@ -315,19 +332,31 @@ static long receive_message(struct sock *s, struct io *io, int flags, struct let
     return r;
 }
 
-/* Nothing is read beyond a piece that came with files. */
+static bool is_from_another(const struct sock *s, const struct cred *a, const struct cred *b)
+{
+    return s->family == AF_UNIX && s->options[OPT_PASSCRED] &&
+           (a->pid != b->pid || a->uid != b->uid || a->gid != b->gid);
+}
+
+/* Nothing is read beyond a piece that came with files, and with SO_PASSCRED only what one sent. */
 static long receive_stream(struct sock *s, struct io *io, int flags, struct letter *l, bool files)
 {
     long done = 0;
+    bool begun = false;
     list_for_safe(it, nx, &s->chunks)
     {
         struct chunk *c = container_of(it, struct chunk, node);
         uint64_t n = MIN(io->left, c->size - c->at);
         bool barrier = c->letter.file_count > 0;
+        if (begun && is_from_another(s, &l->cred, &c->letter.cred)) {
+            l->barrier = true;
+            break;
+        }
         if (io_put(io, c->data + c->at, n))
             return done ? done : -EFAULT;
-        if (!done || barrier)
+        if (!begun || barrier)
             open_letter(c, flags, l, files);
+        begun = true;
         l->barrier = barrier;
         done += (long)n;
         if (!(flags & MSG_PEEK_)) {
@@ -336,7 +365,8 @@ static long receive_stream(struct sock *s, struct io *io, int flags, struct lett
             if (c->at == c->size)
                 chunk_drop(s, c);
         }
-        if (!io->left || barrier)
+        if (barrier ||
+            (!io->left && !(flags & MSG_PEEK_))) /* who looks sees files of what follows */
             break;
     }
     if (!(flags & MSG_PEEK_))
@@ -351,8 +381,12 @@ static long receive_beside(struct sock *s, struct io *io, int flags, struct lett
     uint64_t ready = ready_bytes(s, io, MIN(io->left, there), PORT_W);
     if (!los_is_shared())
         return -EBUSY;
+    if (!ready && there && !io->left) { /* what comes beside the bytes is there */
+        call_alone();
+        return -EBUSY;
+    }
     if (!ready)
-        return there && io->left ? -EFAULT : -EAGAIN;
+        return there ? -EFAULT : -EAGAIN;
     uint64_t rest = io->left - ready;
     long n = -EBUSY;
     lock_take(&s->lock, RANK_OBJECT);
@@ -389,6 +423,7 @@ long inside_receive(struct sock *s, struct io *io, int flags, struct letter *l, 
         return s->family == AF_UNIX && is_stream(s) ? -EINVAL : -ENOTCONN;
     bool ended = s->read_shut ||
                  (s->type != SOCK_DGRAM && (s->peer_gone || !s->peer || s->peer->write_shut));
+    l->none = ended && !is_stream(s);
     return ended ? 0 : -EAGAIN;
 }
 
@@ -410,13 +445,13 @@ uint32_t inside_poll(struct sock *s)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->type == SOCK_DGRAM)
         return r | POLLOUT | POLLWRNORM;
-    if (s->peer && s->family == AF_UNIX && s->peer->read_shut && s->peer->write_shut)
+    if (s->peer && s->family == AF_UNIX && is_shut(s, true) && is_shut(s, false))
         r |= POLLHUP;
     if (!s->peer)
         return r | POLLOUT | POLLWRNORM | POLLHUP | (s->error ? POLLRDHUP : 0);
     if (s->peer_gone || s->peer->write_shut)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if ((s->peer_gone && (s->family == AF_UNIX || s->error)) ||
+    if ((s->peer_gone && s->error) ||
         (s->write_shut && (s->read_shut || s->peer_gone || s->peer->write_shut)))
         r |= POLLHUP;
     if (s->peer_gone || s->write_shut || queued_now(s->peer) < QUEUE_SIZE)

@@ -210,8 +210,7 @@ long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const s
         return -EOPNOTSUPP;
     if (s->family == AF_NETLINK)
         return netlink_send(s, io);
-    if (!l->cred.pid)
-        l->cred = cred_own();
+    l->tells_cred = s->options[OPT_PASSCRED];
     if (s->type == SOCK_DGRAM)
         return s->family == AF_UNIX ? send_unix_datagram(f, s, io, flags, to, l)
                                     : send_parts(f, s, io, flags, to, l);
@@ -255,8 +254,8 @@ long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, stru
         return n;
     for (;;) {
         n = receive_once(s, io, flags, now, files);
-        if (n == -EAGAIN && stream && !io->left)
-            return done;
+        if (!n && now->none && s->type == SOCK_DGRAM)
+            return flags & MSG_DONTWAIT_ || f->flags & O_NONBLOCK ? -EAGAIN : 0;
         if (n == -EAGAIN) {
             n = flags & MSG_DONTWAIT_ ? -EAGAIN : sock_sleep(f, s, POLLIN, deadline);
             if (n)

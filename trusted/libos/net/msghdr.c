@@ -322,6 +322,10 @@ static int write_control(const struct sock *s, struct user_msghdr *m, struct let
 {
     uint64_t used = 0;
     int r = 0;
+    if (l->none) {
+        m->control_size = 0;
+        return 0;
+    }
     if (s->options[OPT_TIMESTAMP] || s->options[OPT_TIMESTAMPNS])
         r = put_time(m, &used, s->options[OPT_TIMESTAMPNS]);
     if (!r && s->options[OPT_PASSCRED] && s->family == AF_UNIX)

@@ -137,8 +137,10 @@ struct letter {
     struct file *files[RIGHTS_MAX];
     uint32_t file_count;
     bool truncated;
-    bool refused; /* none came: it was sent, and nobody was there (MSG_ERRQUEUE) */
-    bool barrier; /* it came with files: a read ends here */
+    bool refused;    /* none came: it was sent, and nobody was there (MSG_ERRQUEUE) */
+    bool barrier;    /* it came with files: a read ends here */
+    bool none;       /* none came, and none will */
+    bool tells_cred; /* the sender wants `cred` to be told (SO_PASSCRED) */
 };
 
 /* What was sent and not yet received: a message, or a piece of a stream. */

@@ -11,7 +11,7 @@ static long sock_read(struct file *f, struct io *io, uint64_t offset)
 {
     struct sock *s = f->data;
     struct letter l;
-    return sock_receive(f, s, io, 0, &l, false, sock_deadline(s->receive_timeout));
+    return !io->left ? 0 : sock_receive(f, s, io, 0, &l, false, sock_deadline(s->receive_timeout));
 }
 
 static long sock_write(struct file *f, struct io *io, uint64_t offset)

@@ -277,6 +277,7 @@ void process_stop(int signo)
 
 void process_continue(struct process *p)
 {
+    ptrace_continued(p);
     if (!p->stopped)
         return;
     p->stopped = false;

@@ -199,6 +199,8 @@ long sys_getresgid(uint64_t real, uint64_t effective, uint64_t saved)
     return put_three(real, effective, saved, current()->gid, current()->egid, current()->sgid);
 }
 
+#define GROUPS_MAX 65536u
+
 long sys_getgroups(int count, uint64_t to)
 {
     uint32_t n = current()->group_count;
@@ -213,8 +215,11 @@ long sys_setgroups(uint32_t count, uint64_t from)
 {
     if (!capable(CAP_SETGID))
         return -EPERM;
-    if (count > ARRAY_COUNT(current()->groups))
+    uint32_t last;
+    if (count > GROUPS_MAX)
         return -EINVAL;
+    if (count > ARRAY_COUNT(current()->groups)) /* more than anybody has are not remembered */
+        return user_read(&last, from + (count - 1) * 4ul, 4) ? -EFAULT : -ENOMEM;
     if (user_read(current()->groups, from, count * 4))
         return -EFAULT;
     current()->group_count = count;

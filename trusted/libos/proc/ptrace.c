@@ -79,6 +79,32 @@ static bool must_go_on(const struct thread *t)
            ((t->pending.set | p->pending.set) & SIG_BIT(SIGKILL));
 }
 
+static struct sig_item event_info(const struct thread *t, int status)
+{
+    return (struct sig_item){.signo = SIGTRAP, .code = status, .pid = t->tid};
+}
+
+/* A stop that was listened to is over, or PTRACE_INTERRUPT asked: another stop, of no signal. */
+static void tell_again(struct thread *t)
+{
+    struct tracee *e = t->tracee;
+    e->listening = t->stop_wanted = e->reported = false;
+    e->status = SIGTRAP | PTRACE_EVENT_STOP << 8;
+    e->info = event_info(t, e->status);
+    tell_tracer(e, CLD_TRAPPED_CODE, e->status);
+}
+
+void ptrace_continued(struct process *p)
+{
+    list_for(it, &p->threads)
+    {
+        struct thread *t = container_of(it, struct thread, node);
+        if (t->tracee && t->tracee->listening)
+            t->stop_wanted = true;
+    }
+    wait_wake_all(&p->resume);
+}
+
 /* Until the tracer lets it go on, or it must end. What it is to go on with may have changed. */
 static void stop_thread(struct thread *t, int status, const struct sig_item *info)
 {
@@ -95,8 +121,12 @@ static void stop_thread(struct thread *t, int status, const struct sig_item *inf
     e->info = *info;
     tell_tracer(e, CLD_TRAPPED_CODE, status);
     wait_begin(&w, &t->process->resume);
-    while (!must_go_on(t))
-        wait_nap(NO_DEADLINE);
+    while (!must_go_on(t)) {
+        if (e->listening && t->stop_wanted)
+            tell_again(t);
+        else
+            wait_nap(NO_DEADLINE);
+    }
     wait_end(&w);
     thread_set_fs(t, t->fs_base);
     if (t->tracee) {
@@ -112,9 +142,9 @@ static void stop_thread(struct thread *t, int status, const struct sig_item *inf
 
 static void stop_for_event(struct thread *t, int event, uint64_t message)
 {
-    struct sig_item info = {.signo = SIGTRAP, .code = SIGTRAP | event << 8, .pid = t->tid};
+    struct sig_item info = event_info(t, SIGTRAP | event << 8);
     t->tracee->message = message;
-    stop_thread(t, SIGTRAP | event << 8, &info);
+    stop_thread(t, info.code, &info);
 }
 
 bool ptrace_signal(struct thread *t, struct sig_item *item)
@@ -132,8 +162,12 @@ bool ptrace_signal(struct thread *t, struct sig_item *item)
 
 void ptrace_group_stop(struct thread *t, int signo)
 {
-    struct sig_item none = {0};
-    stop_thread(t, t->tracee->seized ? signo | PTRACE_EVENT_STOP << 8 : signo, &none);
+    struct sig_item none = {0}, info = event_info(t, signo | PTRACE_EVENT_STOP << 8);
+    info.signo = signo;
+    if (t->tracee->seized)
+        stop_thread(t, info.code, &info);
+    else
+        stop_thread(t, signo, &none);
 }
 
 void ptrace_interrupt(struct thread *t)
@@ -309,6 +343,19 @@ void ptrace_take_news(struct tracee *e)
 
 /* ---- requests ---- */
 
+/* Whom one attaches to while it stands still is one's own, standing still, when that returns. */
+static void wait_stopped(int pid)
+{
+    struct waiter w = {0};
+    const struct thread *t;
+    wait_begin(&w, &current()->child_wait);
+    while ((t = thread_find_any(pid)) && t->tracee && t->tracee->tracer == current() &&
+           !t->tracee->status && !current()->exiting &&
+           !((self()->pending.set | current()->pending.set) & SIG_BIT(SIGKILL)))
+        wait_nap(NO_DEADLINE);
+    wait_end(&w);
+}
+
 static long attach_other(int pid, uint64_t options, bool seize)
 {
     struct thread *t = thread_find_any(pid);
@@ -324,11 +371,14 @@ static long attach_other(int pid, uint64_t options, bool seize)
     if (seize)
         return 0;
     struct sig_item item = {.signo = SIGSTOP, .pid = current()->pid, .uid = current()->uid};
-    if (p->stopped) { /* it goes on, to the stop that its tracer hears of; this SIGCONT is lost */
+    bool stood = p->stopped;
+    if (stood) { /* it goes on, to the stop that its tracer hears of; this SIGCONT is lost */
         struct sig_item cont = {.signo = SIGCONT};
         sig_send_item(p, NULL, &cont);
     }
     sig_send_item(p, t, &item);
+    if (stood)
+        wait_stopped(pid);
     return 0;
 }
 
@@ -338,6 +388,7 @@ static long go_on(struct tracee *e, int64_t request, uint64_t signo)
     if (signo > SIG_COUNT)
         return -EIO;
     e->calls = request == PTRACE_SYSCALL;
+    e->listening = false;
     t->tracer_signal = (int32_t)signo;
     e->status = 0;
     wait_wake_all(&t->process->resume);
@@ -443,6 +494,11 @@ static long handle_stopped(struct tracee *e, int64_t request, uint64_t addr, uin
     case PTRACE_CONT:
     case PTRACE_SYSCALL:
         return go_on(e, request, data);
+    case PTRACE_LISTEN:
+        if (!e->seized || e->status >> 8 != PTRACE_EVENT_STOP)
+            return -EIO;
+        e->listening = true;
+        return 0;
     case PTRACE_DETACH:
         if (data > SIG_COUNT)
             return -EIO;
@@ -480,7 +536,8 @@ long sys_ptrace(int64_t request, int pid, uint64_t addr, uint64_t data)
             return -EIO;
         t->stop_wanted = true;
         sig_wake_for_mask(t);
+        wait_wake_all(&t->process->resume);
         return 0;
     }
-    return e->status ? handle_stopped(e, request, addr, data) : -ESRCH;
+    return e->status && !e->listening ? handle_stopped(e, request, addr, data) : -ESRCH;
 }

@@ -17,6 +17,7 @@ struct tracee {
     bool seized, reported; /* `status` was waited for */
     int status;            /* why it stands still: signal | event << 8; 0: it runs */
     bool calls, ending;    /* stops at system calls; stands at its end */
+    bool listening;        /* PTRACE_LISTEN: it stands still, and may be told of again */
     uint64_t call;         /* its number (orig_rax); ~0: none */
     uint64_t message;      /* PTRACE_GETEVENTMSG */
     struct sig_item info;  /* the signal that it stands before */
@@ -29,6 +30,8 @@ bool ptrace_signal(struct thread *t, struct sig_item *item);
 void ptrace_interrupt(struct thread *t); /* if it is to stop, it does */
 /* A signal that stops processes was let through: the thread stands still for its tracer. */
 void ptrace_group_stop(struct thread *t, int signo);
+/* SIGCONT came to p: tracers that listen hear that its stop is over. */
+void ptrace_continued(struct process *p);
 /* Before a call and after it. The first gives the call's number, which the tracer may change. */
 int64_t ptrace_call_begins(struct thread *t, int64_t nr);
 void ptrace_call_ends(struct thread *t);
