@@ -4,6 +4,7 @@
 #include "facts.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -504,6 +505,41 @@ static void names_of_descriptors(void)
     }
 }
 
+static volatile int barrier_end, barrier_runs;
+static void *compute(void *none)
+{
+    while (!barrier_end)
+        barrier_runs = 1;
+    return none;
+}
+
+/* Of membarrier's commands those for one process: QUERY 0, PRIVATE_EXPEDITED 8, to register 16. */
+static void barriers(void)
+{
+    pthread_t t;
+    int status, failed = 0;
+    say("membarrier", sys(membarrier, 0, 0, 0) & 24, "what there is");
+    say("membarrier", sys(membarrier, 0, 2, 0), "flags");
+    say("membarrier", sys(membarrier, 3, 0, 0), "3");
+    say("membarrier", sys(membarrier, 8, 0, 0), "not registered");
+    say("membarrier", sys(membarrier, 16, 2, 0), "to register with flags");
+    say("membarrier", sys(membarrier, 16, 0, 0), "to register");
+    say("membarrier", sys(membarrier, 8, 0, 0), "alone");
+    pthread_create(&t, NULL, compute, NULL);
+    while (!barrier_runs)
+        ;
+    for (int i = 0; i < 50; i++)
+        failed += sys(membarrier, 8, 0, 0) != 0;
+    say("membarrier", failed, "beside one who computes: failed");
+    barrier_end = 1;
+    pthread_join(t, NULL);
+    pid_t pid = fork();
+    if (!pid)
+        _exit(sys(membarrier, 8, 0, 0) == 0);
+    waitpid(pid, &status, 0);
+    say("membarrier", WEXITSTATUS(status), "a child has what its parent registered for");
+}
+
 static void windows(void)
 {
     const long page = 4096;
@@ -527,6 +563,60 @@ static void windows(void)
     say("remap_file_pages", REMAP(p, page, 0, -1), "page -1");
     munmap(p, 4 * page), munmap(own, page);
     close(fd);
+}
+
+/* SECBIT_*: NOROOT 1, NO_SETUID_FIXUP 4, KEEP_CAPS 16, NO_CAP_AMBIENT_RAISE 64; each is locked by the next bit. */
+static void secure_bits(void)
+{
+    struct {
+        unsigned version;
+        int pid;
+    } head = {0x20080522, 0};
+    unsigned data[6];
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid) {
+        waitpid(pid, NULL, 0);
+        return;
+    }
+    say("prctl", prctl(PR_GET_SECUREBITS), "securebits at first");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 1 << 12), "a bit that is none");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 64 | 16), "no ambient raise, keep");
+    say("prctl", prctl(PR_GET_SECUREBITS), "what was set");
+    say("prctl", prctl(PR_GET_KEEPCAPS), "KEEPCAPS is one of them");
+    sys(capget, &head, data);
+    data[2] |= 1u << 10;
+    say("capset", sys(capset, &head, data), "NET_BIND_SERVICE is inherited");
+    say("prctl", sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 10, 0, 0), "raise it");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 0), "none again");
+    say("prctl", sys(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 10, 0, 0), "raise it now");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 4 | 8 | 32), "no fixup and its lock, keep's lock");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 8 | 32), "no fixup off");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 4 | 32), "the lock off");
+    say("prctl", sys(prctl, PR_SET_KEEPCAPS, 1), "KEEPCAPS, locked");
+    sys(setresuid, 1000, 1000, 1000);
+    sys(capget, &head, data);
+    say("capget", data[0], "without fixup another user has them");
+    say("prctl", sys(prctl, PR_SET_SECUREBITS, 1 | 4 | 8 | 32), "no root, too");
+    sys(setresuid, 0, 0, 0);
+    char *args[] = {"asked", "caps", NULL};
+    execv("/proc/self/exe", args);
+    _exit(2);
+}
+
+/* What a program has that root executed for whom NOROOT holds. */
+static int tell_caps(void)
+{
+    struct {
+        unsigned version;
+        int pid;
+    } head = {0x20080522, 0};
+    unsigned data[6] = {0};
+    sys(capget, &head, data);
+    say("capget", data[0], "no root: effective");
+    say("capget", data[1], "no root: permitted");
+    say("prctl", prctl(PR_GET_SECUREBITS), "securebits of an executed program");
+    return 0;
 }
 
 static void many_groups(void)
@@ -559,6 +649,8 @@ static void made_by_links(void)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "caps"))
+        return tell_caps();
     if (argc > 1)
         return sbrk(1 << 20) == (void *)-1;
     facts_begin();
@@ -575,8 +667,10 @@ int main(int argc, char **argv)
     namespaces();
     told_by_socket();
     names_of_descriptors();
+    barriers();
     windows();
     many_groups();
+    secure_bits();
     entropy();
     made_by_links();
     facts_end();

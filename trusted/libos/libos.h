@@ -190,7 +190,8 @@ struct timer_set;
 /* Bit n: capability n. */
 struct caps {
     uint64_t effective, permitted, inheritable, bounding, ambient;
-    bool keep; /* PR_SET_KEEPCAPS */
+    bool keep;       /* PR_SET_KEEPCAPS: the bit SECBIT_KEEP_CAPS */
+    uint8_t secured; /* the other SECBIT_* */
 };
 #define CAP_CHOWN 0
 #define CAP_DAC_OVERRIDE 1

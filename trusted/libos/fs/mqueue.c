@@ -53,7 +53,8 @@ static void end_notify(struct queue *q, uint8_t why)
         return;
     l.from.family = AF_NETLINK;
     q->cookie[NOTIFY_COOKIE_LEN - 1] = why;
-    inside_deliver(q->notify_socket, q->cookie, sizeof(q->cookie), &l);
+    if (!q->notify_socket->read_shut) /* else it was closed */
+        inside_deliver(q->notify_socket, q->cookie, sizeof(q->cookie), &l);
     sock_put(q->notify_socket);
     q->notify_socket = NULL;
 }

@@ -68,6 +68,7 @@ struct space {
     uint64_t mapped_size;
     enum { LOCK_NOTHING, LOCK_NOW, LOCK_ON_FAULT } lock_future; /* what is mapped from now on */
     struct site_set *sites;
+    bool barriers; /* membarrier was registered for */
 };
 
 #define FAULT_LOCKS 16u

@@ -389,6 +389,7 @@ struct space *space_fork(void)
     child->brk_limit = parent->brk_limit;
     child->code_start = parent->code_start;
     child->code_end = parent->code_end;
+    child->barriers = parent->barriers;
     child->slabs[child->slab_count++] = parent->slabs[parent->slab_count - 1];
     if (!r)
         r = area_copy_all(child, parent);

@@ -108,17 +108,9 @@ int inside_connect(struct file *f, struct sock *s, struct sock *listener)
     return 0;
 }
 
-static int queue_letter(struct sock *to, struct io *io, uint32_t size, const struct letter *l,
-                        bool files)
+/* The last in the queue of `to`: with what l says and, if `files`, its files. */
+static void append_chunk(struct sock *to, struct chunk *c, const struct letter *l, bool files)
 {
-    struct chunk *c = los_alloc(sizeof(*c) + size);
-    if (!c)
-        return -ENOBUFS;
-    if (io_get(io, c->data, size)) {
-        los_free(c);
-        return -EFAULT;
-    }
-    c->size = size;
     c->letter = *l;
     if (to->family == AF_UNIX && !l->cred.pid) /* who it is stands there if one of them asks */
         c->letter.cred = l->tells_cred || to->options[OPT_PASSCRED]
@@ -131,18 +123,36 @@ static int queue_letter(struct sock *to, struct io *io, uint32_t size, const str
     c->files = c->letter.file_count;
     lock_take(&to->lock, RANK_OBJECT);
     list_append(&to->chunks, &c->node);
-    add_queued(to, size);
+    add_queued(to, c->size);
     to->file_letters += c->files;
     wait_wake_events(&to->wait, POLLIN);
     lock_give(&to->lock);
+}
+
+static int queue_letter(struct sock *to, struct io *io, uint32_t size, const struct letter *l,
+                        bool files)
+{
+    struct chunk *c = los_alloc(sizeof(*c) + size);
+    if (!c)
+        return -ENOBUFS;
+    if (io_get(io, c->data, size)) {
+        los_free(c);
+        return -EFAULT;
+    }
+    c->size = size;
+    append_chunk(to, c, l, files);
     return 0;
 }
 
 int inside_deliver(struct sock *to, const void *data, uint32_t size, const struct letter *l)
 {
-    struct io_vec v;
-    struct io io = io_one(&v, (uint64_t)data, size, true);
-    return queue_letter(to, &io, size, l, false);
+    struct chunk *c = los_alloc(sizeof(*c) + size);
+    if (!c)
+        return -ENOBUFS;
+    memcpy(c->data, data, size);
+    c->size = size;
+    append_chunk(to, c, l, false);
+    return 0;
 }
 
 static long broken_pipe(int flags)

@@ -6,6 +6,11 @@
 /* CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT
  * MKNOD AUDIT_WRITE SETFCAP */
 #define CONTAINER 0xa80425fbull
+#define BIT_NOROOT 1u /* SECBIT_*; what locks each is the next bit */
+#define BIT_NO_SETUID_FIXUP 4u
+#define BIT_KEEP_CAPS 16u
+#define BIT_NO_AMBIENT_RAISE 64u
+#define BITS_THAT_LOCK 0xaau
 #define VERSION_1 0x19980330u
 #define VERSION_2 0x20071026u
 #define VERSION_3 0x20080522u
@@ -26,9 +31,9 @@ void caps_start(struct process *p)
 void caps_exec(struct process *p)
 {
     struct caps *c = &p->caps;
-    bool root = p->euid == 0 || p->uid == 0;
+    bool plain = c->secured & BIT_NOROOT, root = !plain && (p->euid == 0 || p->uid == 0);
     c->permitted = root ? c->bounding | c->inheritable : c->ambient;
-    c->effective = p->euid == 0 ? c->permitted : c->ambient;
+    c->effective = !plain && p->euid == 0 ? c->permitted : c->ambient;
     if (root)
         c->ambient = 0;
     c->keep = false;
@@ -38,6 +43,8 @@ void caps_new_ids(struct process *p, bool was_root, bool was_effective)
 {
     struct caps *c = &p->caps;
     bool root = !p->uid || !p->euid || !p->suid;
+    if (c->secured & BIT_NO_SETUID_FIXUP)
+        return;
     if (was_root && !root) {
         if (!c->keep)
             c->permitted = c->effective = 0;
@@ -55,6 +62,8 @@ void caps_new_fsuid(struct process *p, uint32_t old)
     const uint64_t files = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE |
                            1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER | 1ull << CAP_FSETID |
                            1ull << CAP_MKNOD;
+    if (p->caps.secured & BIT_NO_SETUID_FIXUP)
+        return;
     if (!old && p->fsuid)
         p->caps.effective &= ~files;
     if (old && !p->fsuid)
@@ -117,6 +126,25 @@ long sys_capset(uint64_t header, uint64_t from)
     return 0;
 }
 
+long caps_secure_bits(void)
+{
+    const struct caps *c = &current()->caps;
+    return c->secured | (c->keep ? BIT_KEEP_CAPS : 0);
+}
+
+/* A bit that is locked stays, and what locks it too. */
+long caps_secure(uint64_t bits)
+{
+    struct caps *c = &current()->caps;
+    uint64_t now = (uint64_t)caps_secure_bits(), locked = now & BITS_THAT_LOCK;
+    if (((now ^ bits) & locked >> 1) || (locked & ~bits) || bits > UINT8_MAX ||
+        !capable(CAP_SETPCAP))
+        return -EPERM;
+    c->keep = bits & BIT_KEEP_CAPS;
+    c->secured = (uint8_t)(bits & ~(uint64_t)BIT_KEEP_CAPS);
+    return 0;
+}
+
 long caps_prctl(int option, uint64_t arg, uint64_t arg2)
 {
     struct caps *c = &current()->caps;
@@ -139,7 +167,8 @@ long caps_prctl(int option, uint64_t arg, uint64_t arg2)
             return -EINVAL;
         if (arg == 1)
             return (long)(c->ambient >> arg2 & 1);
-        if (arg == 2 && !(c->permitted & c->inheritable & 1ull << arg2))
+        if (arg == 2 && (!(c->permitted & c->inheritable & 1ull << arg2) ||
+                         (c->secured & BIT_NO_AMBIENT_RAISE)))
             return -EPERM;
         c->ambient = arg == 2 ? c->ambient | 1ull << arg2 : c->ambient & ~(1ull << arg2);
         return 0;

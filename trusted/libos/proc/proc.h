@@ -65,6 +65,9 @@ void caps_new_fsuid(struct process *p, uint32_t old);
 #define PRCTL_BOUNDING_DROP 24
 #define PRCTL_AMBIENT 47
 long caps_prctl(int option, uint64_t arg, uint64_t arg2);
+/* PR_GET_SECUREBITS and PR_SET_SECUREBITS: 0, -EPERM. */
+long caps_secure_bits(void);
+long caps_secure(uint64_t bits);
 
 /* proc/futex.c */
 int futex_wake_at(uint64_t addr, int count);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the system is: uname, limits, usage, scheduling, prctl, entropy.
 #include <linux/personality.h>
+#include <linux/membarrier.h>
 #include <linux/prctl.h>
+#include <linux/securebits.h>
 #include <linux/sysinfo.h>
 #include <linux/utsname.h>
 
 #include "lib/settings.h"
 #include "trusted/libos/calls.h"
+#include "trusted/libos/mm/mm.h"
 #include "trusted/libos/proc/proc.h"
 #include "trusted/libos/time/time.h"
 
@@ -167,7 +170,9 @@ long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t
     case PR_GET_DUMPABLE:
         return current()->dumpable;
     case PR_SET_KEEPCAPS:
-        return set_flag(&current()->caps.keep, arg2);
+        return caps_secure_bits() & 1 << SECURE_KEEP_CAPS_LOCKED
+                   ? -EPERM
+                   : set_flag(&current()->caps.keep, arg2);
     case PR_GET_KEEPCAPS:
         return current()->caps.keep;
     case PR_SET_NO_NEW_PRIVS:
@@ -198,8 +203,11 @@ long sys_prctl(int option, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t
     }
     case PR_GET_TIMING:
     case PR_GET_SECCOMP:
-    case PR_GET_SECUREBITS:
         return 0;
+    case PR_GET_SECUREBITS:
+        return caps_secure_bits();
+    case PR_SET_SECUREBITS:
+        return caps_secure(arg2);
     case PR_SET_TIMING:
         return arg2 ? -EINVAL : 0;
     case PR_SET_THP_DISABLE: /* there are none */
@@ -237,8 +245,32 @@ long sys_getrandom(uint64_t to, uint64_t size, uint32_t flags)
     return (long)done;
 }
 
-/* Threads of an enclave cannot be made to pass a barrier from here. */
+/* All threads of the process have what the others wrote before: those that run its code are made
+ * to come in, as before a fork. */
+static int pass_barrier(struct space *s)
+{
+    if (!s->barriers)
+        return -EPERM;
+    int r = residence_hold(s);
+    residence_release();
+    return r;
+}
+
+/* Barriers that others' code would have to keep (SYNC_CORE, RSEQ) and those of all processes are
+ * not there. */
 long sys_membarrier(int command, uint32_t flags, int cpu)
 {
-    return command == 0 && !flags ? 0 : -EINVAL;
+    if (flags)
+        return -EINVAL;
+    switch (command) {
+    case MEMBARRIER_CMD_QUERY:
+        return MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
+        space()->barriers = true;
+        return 0;
+    case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
+        return pass_barrier(space());
+    default:
+        return -EINVAL;
+    }
 }
