@@ -399,7 +399,8 @@ static void handles(void)
     say("name_to_handle_at", HANDLE(AT_FDCWD, "missing", &other, 0), "what is missing");
     say("name_to_handle_at", HANDLE(AT_FDCWD, 8, &other, 0), "a name nowhere");
     say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", 8, 0), "to nowhere");
-    say("name_to_handle_at", sys(name_to_handle_at, AT_FDCWD, "handle", &h, 8, 0), "mount to nowhere");
+    say("name_to_handle_at", sys(name_to_handle_at, AT_FDCWD, "handle", &h, 8, 0),
+        "mount to nowhere");
     other.size = 129;
     say("name_to_handle_at", HANDLE(AT_FDCWD, "handle", &other, 0), "129 bytes");
     other.size = 128;
@@ -419,8 +420,9 @@ static void namespaces(void)
     static const struct {
         const char *name;
         int type;
-    } kinds[] = {{"cgroup", 0x02000000}, {"ipc", 0x08000000}, {"mnt", 0x00020000}, {"net", 0x40000000},
-                 {"pid", 0x20000000}, {"user", 0x10000000}, {"uts", 0x04000000}};
+    } kinds[] = {{"cgroup", 0x02000000}, {"ipc", 0x08000000}, {"mnt", 0x00020000},
+                 {"net", 0x40000000},    {"pid", 0x20000000}, {"user", 0x10000000},
+                 {"uts", 0x04000000}};
     struct stat st, again;
     unsigned uid = 7;
     for (long i = 0; i < COUNT(kinds); i++) {
@@ -436,14 +438,16 @@ static void namespaces(void)
         say("ioctl", sys(ioctl, fd, 0xb7ff, 0), "no request: %s", name);
         say("setns", sys(setns, fd, 0), "%s", name);
         say("setns", sys(setns, fd, kinds[i].type), "%s, and it is", name);
-        say("setns", sys(setns, fd, kinds[i].type == 0x20000 ? 0x4000000 : 0x20000), "%s, and it is another", name);
+        say("setns", sys(setns, fd, kinds[i].type == 0x20000 ? 0x4000000 : 0x20000),
+            "%s, and it is another", name);
         say("read", read(fd, text, 8) < 0 ? -errno : 0, "%s", path);
         fstat(fd, &st);
         stat(path, &again);
         say("fstat", st.st_mode, "%s", path);
         say("fstat", st.st_ino == again.st_ino, "%s: its number is what stat says", path);
         long n = readlink(path, text, sizeof(text) - 1);
-        say("readlink", n > 0 && strtoul(strchr(text, '[') + 1, NULL, 10) == st.st_ino, "%s: and the link's", path);
+        say("readlink", n > 0 && strtoul(strchr(text, '[') + 1, NULL, 10) == st.st_ino,
+            "%s: and the link's", path);
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         char of_fd[64] = "";
         readlink(path, of_fd, sizeof(of_fd) - 1);
@@ -495,7 +499,8 @@ static void told_by_socket(void)
 /* What links of descriptors without a name say. */
 static void names_of_descriptors(void)
 {
-    int fds[] = {(int)sys(eventfd2, 0, 0), (int)sys(epoll_create1, 0), (int)sys(timerfd_create, 1, 0), (int)sys(inotify_init1, 0)};
+    int fds[] = {(int)sys(eventfd2, 0, 0), (int)sys(epoll_create1, 0),
+                 (int)sys(timerfd_create, 1, 0), (int)sys(inotify_init1, 0)};
     for (long i = 0; i < COUNT(fds); i++) {
         char path[64], text[64] = "";
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[i]);
@@ -565,7 +570,8 @@ static void windows(void)
     close(fd);
 }
 
-/* SECBIT_*: NOROOT 1, NO_SETUID_FIXUP 4, KEEP_CAPS 16, NO_CAP_AMBIENT_RAISE 64; each is locked by the next bit. */
+/* SECBIT_*: NOROOT 1, NO_SETUID_FIXUP 4, KEEP_CAPS 16, NO_CAP_AMBIENT_RAISE 64; each is locked by
+ * the next bit. */
 static void secure_bits(void)
 {
     struct {
@@ -633,18 +639,85 @@ static void entropy(void)
     say("ioctl", bits, "RNDGETENTCNT: so many");
     say("ioctl", sys(ioctl, fd, 0x80045200, 8), "RNDGETENTCNT, to nowhere");
     for (int request = 1; request < 9; request++)
-        say("ioctl", request == 3 || request == 4 || request == 6 ? sys(ioctl, fd, 0x5200 + request, 0) : 0, "urandom: request %d", request);
+        say("ioctl",
+            request == 3 || request == 4 || request == 6 ? sys(ioctl, fd, 0x5200 + request, 0) : 0,
+            "urandom: request %d", request);
     close(fd);
 }
 
 /* O_CREAT by a link of /proc: to the file that it stands for. */
 static void made_by_links(void)
 {
-    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT, 0600)), "O_CREAT of exe");
-    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT | O_EXCL, 0600)), "O_CREAT, O_EXCL of exe");
-    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/cwd", O_RDONLY | O_CREAT, 0600)), "O_CREAT of cwd");
-    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/999", O_RDONLY | O_CREAT, 0600)), "O_CREAT of no descriptor");
-    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/1", O_WRONLY | O_CREAT, 0600)), "O_CREAT of a descriptor");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT, 0600)),
+        "O_CREAT of exe");
+    say("openat",
+        fd_only(sys(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CREAT | O_EXCL, 0600)),
+        "O_CREAT, O_EXCL of exe");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/cwd", O_RDONLY | O_CREAT, 0600)),
+        "O_CREAT of cwd");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/999", O_RDONLY | O_CREAT, 0600)),
+        "O_CREAT of no descriptor");
+    say("openat", fd_only(sys(openat, AT_FDCWD, "/proc/self/fd/1", O_WRONLY | O_CREAT, 0600)),
+        "O_CREAT of a descriptor");
+}
+
+/* What was written and then made executable runs, and can be written no more. */
+static void written_then_run(void)
+{
+    static const unsigned char code[] = {0xb8, 7, 0, 0, 0, 0xc3}; /* mov $7, %eax; ret */
+    unsigned char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int status;
+    memcpy(p, code, sizeof(code));
+    say("mprotect", sys(mprotect, p, 4096, PROT_READ | PROT_EXEC), "to be run");
+    say("mprotect", ((int (*)(void))p)(), "it runs");
+    pid_t pid = fork();
+    if (!pid) {
+        *(volatile unsigned char *)p = 0;
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    say("mprotect", WTERMSIG(status), "written to: the signal");
+    say("mprotect", sys(mprotect, p, 4096, PROT_READ | PROT_WRITE), "to be written");
+    p[1] = 8;
+    say("mprotect", sys(mprotect, p, 4096, PROT_READ | PROT_EXEC), "to be run again");
+    say("mprotect", ((int (*)(void))p)(), "it runs anew");
+    munmap(p, 4096);
+}
+
+/* A file that is made by a link into another folder: one's own folder stays. */
+static void made_elsewhere(void)
+{
+    char before[256] = "", after[256] = "";
+    mkdir("elsewhere", 0700);
+    symlink("elsewhere/made", "leads");
+    sys(getcwd, before, sizeof(before));
+    say("openat", fd_only(sys(openat, AT_FDCWD, "leads", O_CREAT | O_WRONLY, 0600)),
+        "made by a link");
+    sys(getcwd, after, sizeof(after));
+    say("getcwd", !strcmp(before, after), "as before it");
+    say("access", access("elsewhere/made", F_OK) ? -errno : 0, "it is where the link says");
+}
+
+/* An epoll in an epoll in an epoll: what is ready in the inmost is, for each of them. */
+static void nested(void)
+{
+    int e[4], v = (int)sys(eventfd2, 0, O_NONBLOCK);
+    struct {
+        unsigned events;
+        char data[8];
+    } __attribute__((packed)) ev = {1, ""}, got;
+    for (int i = 0; i < 4; i++) {
+        e[i] = (int)sys(epoll_create1, 0);
+        say("epoll_ctl", sys(epoll_ctl, e[i], 1, i ? e[i - 1] : v, &ev), "nested %d deep", i);
+    }
+    say("epoll_wait", sys(epoll_wait, e[3], &got, 1, 0), "nested: nothing is ready");
+    sys(write, v, &(long){1}, 8);
+    for (int i = 0; i < 4; i++)
+        say("epoll_wait", sys(epoll_wait, e[i], &got, 1, 0), "nested %d deep: ready", i);
+    say("epoll_ctl", sys(epoll_ctl, e[0], 1, e[3], &ev), "a circle");
+    for (int i = 0; i < 4; i++)
+        close(e[i]);
+    close(v);
 }
 
 int main(int argc, char **argv)
@@ -673,6 +746,9 @@ int main(int argc, char **argv)
     secure_bits();
     entropy();
     made_by_links();
+    written_then_run();
+    made_elsewhere();
+    nested();
     facts_end();
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random sequences of sendmsg and recvmsg: messages [SEED [COUNT]]. The same seed asks the same on Linux and in the enclave.
+// Random sequences of sendmsg and recvmsg: messages [SEED [COUNT]]. The same seed asks the same on
+// Linux and in the enclave.
 #include "facts.h"
 
 #include <arpa/inet.h>
@@ -32,7 +33,8 @@ static void open_pair(struct pair *p)
     static const struct {
         int type;
         const char *name;
-    } kinds[] = {{SOCK_STREAM, "stream"}, {SOCK_DGRAM, "dgram"}, {SOCK_SEQPACKET, "seqpacket"}, {0, "udp"}};
+    } kinds[] = {
+        {SOCK_STREAM, "stream"}, {SOCK_DGRAM, "dgram"}, {SOCK_SEQPACKET, "seqpacket"}, {0, "udp"}};
     uint32_t k = roll(COUNT(kinds));
     *p = (struct pair){.kind = kinds[k].name};
     if (kinds[k].type) {
@@ -97,7 +99,8 @@ static void ask_send(long n, struct pair *p, int side)
     long r = sys(sendmsg, p->fd[side], &m, flags);
     if (r >= 0)
         p->queued[!side]++;
-    say("sendmsg", r, "%ld: %s, %d parts, %d files, flags %x", n, p->kind, (int)m.msg_iovlen, files, flags);
+    say("sendmsg", r, "%ld: %s, %d parts, %d files, flags %x", n, p->kind, (int)m.msg_iovlen, files,
+        flags);
 }
 
 /* How many files came; they are closed. */
@@ -105,7 +108,8 @@ static int take_files(struct msghdr *m)
 {
     int count = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
-        for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i + CMSG_LEN(0) + 4 <= c->cmsg_len; i += 4, count++) {
+        for (size_t i = 0; c->cmsg_type == SCM_RIGHTS && i + CMSG_LEN(0) + 4 <= c->cmsg_len;
+             i += 4, count++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i, 4);
             close(fd);
@@ -115,7 +119,8 @@ static int take_files(struct msghdr *m)
 
 static void ask_receive(long n, struct pair *p, int side)
 {
-    static const int all[] = {0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC};
+    static const int all[] = {
+        0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC, MSG_CMSG_CLOEXEC};
     struct msghdr m;
     int flags = all[roll(COUNT(all))];
     shape(&m, 300);
@@ -126,7 +131,8 @@ static void ask_receive(long n, struct pair *p, int side)
     memset(bytes, 0, sizeof(bytes));
     size_t room = m.msg_controllen;
     long r = sys(recvmsg, p->fd[side], &m, flags | MSG_DONTWAIT), sum = 0;
-    say("recvmsg", r, "%ld: %s, %d parts, control %d, flags %x", n, p->kind, (int)m.msg_iovlen, (int)room, flags);
+    say("recvmsg", r, "%ld: %s, %d parts, control %d, flags %x", n, p->kind, (int)m.msg_iovlen,
+        (int)room, flags);
     if (r < 0)
         return;
     for (size_t i = 0; i < sizeof(bytes); i++)
@@ -160,15 +166,18 @@ static void ask(long n)
         break;
     case 1:
         if (roll(4) == 0 && strcmp(p->kind, "udp"))
-            say("shutdown", sys(shutdown, p->fd[side], value = (int)roll(3)), "%ld: %s, %d", n, p->kind, value);
+            say("shutdown", sys(shutdown, p->fd[side], value = (int)roll(3)), "%ld: %s, %d", n,
+                p->kind, value);
         break;
     case 2:
         value = (int)roll(2);
         if (strcmp(p->kind, "udp"))
-            say("setsockopt", sys(setsockopt, p->fd[side], SOL_SOCKET, SO_PASSCRED, &value, 4), "%ld: SO_PASSCRED", n);
+            say("setsockopt", sys(setsockopt, p->fd[side], SOL_SOCKET, SO_PASSCRED, &value, 4),
+                "%ld: SO_PASSCRED", n);
         break;
     case 3:
-        say("ioctl", ioctl(p->fd[side], FIONREAD, &value) ? -errno : value, "%ld: FIONREAD: %s", n, p->kind);
+        say("ioctl", ioctl(p->fd[side], FIONREAD, &value) ? -errno : value, "%ld: FIONREAD: %s", n,
+            p->kind);
         break;
     case 4:
         sys(poll, &look, 1, 0);

@@ -16,7 +16,8 @@ static const struct kind {
     int type; /* CLONE_NEW* */
     struct file_ops ops;
 } kinds[] = {
-#define NAMESPACE(path, text, type) {path, type, {.name = (path) + 7 /* PID/ns/ */, .ioctl = ns_ioctl}},
+#define NAMESPACE(path, text, type)                                                                \
+    {path, type, {.name = (path) + 7 /* PID/ns/ */, .ioctl = ns_ioctl}},
 #define FOLDER(path)
 #define NAMESPACES(path)
 #define SHOW(path, name)
