@@ -122,6 +122,14 @@ static int change_leaf(uint64_t start, uint64_t end, int rights)
     return r;
 }
 
+static bool look_at_areas(uint64_t start, uint64_t end)
+{
+    lock_take(&space()->list, RANK_AREAS);
+    bool ok = may_change(start, end);
+    lock_give(&space()->list);
+    return ok;
+}
+
 /* `look`: the areas were not marked. */
 static int change_pages(uint64_t start, uint64_t end, int rights, bool look)
 {
@@ -131,11 +139,8 @@ static int change_pages(uint64_t start, uint64_t end, int rights, bool look)
         struct lock *l = page_lock(at);
         next = MIN((at | ((1ul << 21) - 1)) + 1, end);
         lock_take(l, RANK_FAMILY);
-        if (look) {
-            lock_take(&s->list, RANK_AREAS);
-            r = may_change(at, next) ? 0 : -EAGAIN;
-            lock_give(&s->list);
-        }
+        if (look && !look_at_areas(at, next))
+            r = -EAGAIN;
         if (!r)
             r = change_leaf(at, next, rights);
         lock_give(l);
@@ -175,5 +180,7 @@ int protect_beside(uint64_t start, uint64_t end, int prot)
 
 bool empty_beside(uint64_t start, uint64_t end)
 {
-    return los_is_shared() && has_one_user(space()) && !change_pages(start, end, -1, true);
+    /* What may not be emptied is refused also where there is no page yet. */
+    return los_is_shared() && has_one_user(space()) && look_at_areas(start, end) &&
+           !change_pages(start, end, -1, true);
 }
