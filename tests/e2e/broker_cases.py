@@ -790,11 +790,12 @@ def damage():
     refused_store("a flipped bit in the key", "key cannot be read", bytes_of(bytes(key)))
     # Layout 1 had no MACs: it gets them once, and then they count.
     old = "".join(f"ALTER TABLE {t} DROP COLUMN mac;" for t in ("resource", "reference", "policy", "log")) + "ALTER TABLE log DROP COLUMN chain; DROP TABLE head; DROP TABLE refusal; DROP TABLE volume; " \
-        "DROP TABLE session; DROP TABLE certificate; DELETE FROM meta WHERE name IN ('token-key', 'ca-key'); PRAGMA user_version = 1;"
+        "DROP TABLE session; DROP TABLE certificate; DROP TABLE admin; DROP TABLE proposal; DROP TABLE approval; " \
+        "DROP TABLE version; DELETE FROM meta WHERE name IN ('token-key', 'ca-key'); PRAGMA user_version = 1;"
     done, _ = edited("layout1", sql_of(old))
     db = sqlite3.connect(f"{T}/layout1/broker.db")
     same("layout 1 is taken over", (done.returncode, db.execute("PRAGMA user_version").fetchone()[0],
-                                    db.execute("SELECT count(*) FROM resource WHERE length(mac) = 32").fetchone()[0]), (0, 6, 2))
+                                    db.execute("SELECT count(*) FROM resource WHERE length(mac) = 32").fetchone()[0]), (0, 7, 2))
     same("and its log becomes a chain", shelter("log", "--check", folder="layout1").returncode, 0)
     db.execute("UPDATE resource SET value = x'00' WHERE path = 'd/a/one'")
     db.commit()

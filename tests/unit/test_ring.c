@@ -87,8 +87,11 @@ static void test_out(void **state)
     static uint8_t sent[3000 * 9973], got[SH_RING_OUT];
     size_t put = 0, taken = 0, piece = 1;
     for (unsigned round = 0; round < 3000; round++, piece = piece * 31 % 9973) {
+        size_t room = SH_RING_OUT - (ours.out_put - ring->out_taken);
+        /* As a pipe takes it (pipe(7), PIPE_BUF): so little goes whole or not at all. */
+        size_t fits = piece <= room ? piece : piece <= 4096 ? 0 : room;
         uint32_t n = port_ring_put(&ours, HANDLE, mine + put % 251, (uint32_t)piece, round & 1);
-        assert_true(n == piece || ours.out_put - ring->out_taken == SH_RING_OUT);
+        assert_int_equal(n, fits);
         assert_true(!n || ring->out_more == (round & 1));
         assert_true(rings->any[0] & 1 && rings->dirty[0] & 1 << HANDLE);
         memcpy(sent + put, mine + put % 251, n);

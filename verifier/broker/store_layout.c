@@ -197,7 +197,7 @@ static int upgrade_from(struct sb_store *st, int version)
         rc = sb_errno(sqlite3_exec(st->db, make_identities, NULL, NULL, NULL));
     if (!rc && version < 6)
         rc = sb_store_make_key(st, "ca-key");
-    if (!rc && version < LAYOUT)
+    if (!rc && version < 7)
         rc = sb_errno(sqlite3_exec(st->db, make_operators, NULL, NULL, NULL));
     return rc;
 }

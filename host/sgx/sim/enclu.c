@@ -110,18 +110,34 @@ static bool is_ssa_page(const struct sim_page *p)
            p->type == SGX_PT_REG && (p->perm & 3) == 3;
 }
 
+/* Where pages can leave, entering holds the lock until the thread is inside, which keeps its TCS
+ * and its frame here; elsewhere it takes none. */
+static int entry_fault(struct sim_thread *t, struct sgxsim *dev, uint64_t addr, uint32_t *error)
+{
+    if (t->entering == NULL)
+        sim_lock(dev);
+    enum sim_fault_result result = sim_page_fault(dev, addr, error);
+    if (t->entering == NULL)
+        sim_unlock(dev);
+    return result == SIM_FAULT_RETRY ? SIM_RESTART : raise_fault(t, SIM_PF, *error, addr);
+}
+
+static int run_entry(struct sim_thread *t, int (*leaf)(struct sim_thread *))
+{
+    int ret = leaf(t);
+    if (t->entering != NULL)
+        sim_unlock(t->entering);
+    t->entering = NULL;
+    return ret;
+}
+
 /* One page of an SSA frame: a PT_REG page that can be read and written. */
 static int ssa_page(struct sim_thread *t, struct sgxsim *dev, uint64_t offset)
 {
     uint32_t error = SGX_PF_W;
     if (is_ssa_page(sim_page(dev, offset)))
         return 0;
-    sim_lock(dev);
-    enum sim_fault_result result = sim_page_fault(dev, dev->base + offset, &error);
-    sim_unlock(dev);
-    if (result == SIM_FAULT_RETRY)
-        return SIM_RESTART;
-    return raise_fault(t, SIM_PF, error, dev->base + offset);
+    return entry_fault(t, dev, dev->base + offset, &error);
 }
 
 /* Frame `index` of the TCS; sets t->gpr. */
@@ -162,15 +178,17 @@ static int take_tcs(struct sim_thread *t, struct sgxsim **devp, struct sgx_tcs *
     struct sgxsim *dev = sim_device_at(addr);
     if (dev == NULL)
         return raise_fault(t, SIM_PF, SGX_PF_U, addr);
+    if (dev->epc->limit != 0) {
+        sim_lock(dev);
+        t->entering = dev;
+    }
     t->epoch = dev->epoch; /* what is found from here on holds if it is the same at the end */
     const struct sim_page *p = sim_page(dev, addr - dev->base);
     if ((p->state & (PAGE_EVICTED | PAGE_LEAVING)) != 0) {
         uint32_t error = 0;
-        sim_lock(dev);
-        enum sim_fault_result result = sim_page_fault(dev, addr, &error);
-        sim_unlock(dev);
-        if (result == SIM_FAULT_RETRY)
-            return SIM_RESTART;
+        int ret = entry_fault(t, dev, addr, &error);
+        if (ret == SIM_RESTART)
+            return ret;
     }
     if ((p->state & (PAGE_VALID | PAGE_PENDING | PAGE_MODIFIED | PAGE_BLOCKED | PAGE_EVICTED)) !=
             PAGE_VALID ||
@@ -572,9 +590,9 @@ static inline int run_leaf(struct sim_thread *t)
     if (t->inside)
         return inside_leaf(t);
     if ((uint32_t)t->r.rax == SGX_EENTER)
-        return leaf_eenter(t);
+        return run_entry(t, leaf_eenter);
     if ((uint32_t)t->r.rax == SGX_ERESUME)
-        return leaf_eresume(t);
+        return run_entry(t, leaf_eresume);
     return raise_gp(t);
 }
 

@@ -207,10 +207,13 @@ int sim_take_page(struct sgxsim *dev)
         }
         if (some || reclaim_other(dev) || (dev->chunks != NULL && put_out_pages(dev) != 0))
             continue;
-        if (!dev->epc->shared || i == TRIES)
+        if (i == TRIES)
             return -ENOMEM;
         sim_unlock(dev);
-        (void)sim_epc_ask(dev->epc, true);
+        if (dev->epc->shared)
+            (void)sim_epc_ask(dev->epc, true);
+        else
+            usleep(20); /* another thread puts them out, or its fault is just resolved */
         sim_lock(dev);
     }
     return 0;

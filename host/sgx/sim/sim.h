@@ -166,7 +166,8 @@ struct sim_thread {
 
     /* Enclave mode (SDM 35.1: CR_ENCLAVE_MODE, CR_ACTIVE_SECS, CR_TCS_PA …) */
     _Atomic bool inside;
-    _Atomic bool resolving; /* its fault is dealt with: to the processor it has left */
+    struct sgxsim *entering; /* whose lock an entry holds */
+    _Atomic bool resolving;  /* its fault is dealt with: to the processor it has left */
     struct sgxsim *dev;
     struct sgx_tcs *tcs; /* processor's view */
     uint64_t tcs_addr;
