@@ -58,12 +58,13 @@ static next_fn *loaders_handler;
  */
 
 static const char *const numbers[] = {
-    "result",    "size_a",        "size_b",      "signals",   "control",   "tsc",    "monotonic",
-    "realtime",  "skip",          "delay",       "race",      "twice",     "dirty",  "random",
-    "slot",      "version",       "root",        "root_size", "manifest",  "launch", "hwcap",
-    "cpu_count", "manifest_size", "launch_size", "flags",     "tsc_hz",    "sites",  "sites_size",
-    "rings",     "in_base",       "in_put",      "in_dry",    "out_taken", "error",  "storm",
-    "kicks",     "shuffle",       "starve",      "data",      "data_size",
+    "result",    "size_a",   "size_b",    "signals",    "control",       "tsc",
+    "monotonic", "realtime", "skip",      "delay",      "race",          "twice",
+    "dirty",     "random",   "slot",      "version",    "root",          "root_size",
+    "manifest",  "launch",   "hwcap",     "cpu_count",  "manifest_size", "launch_size",
+    "flags",     "tsc_hz",   "sites",     "sites_size", "rings",         "in_base",
+    "in_put",    "in_dry",   "out_taken", "error",      "storm",         "kicks",
+    "shuffle",   "starve",   "data",      "data_size",  "stdout_taken",  "stdout_error",
 };
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -339,17 +340,19 @@ static void change_ring(const struct field *f)
         const char *name;
         size_t at;
     } words[] = {
-        {"in_base", offsetof(struct sh_ring, in_base)},
-        {"in_put", offsetof(struct sh_ring, in_put)},
-        {"in_dry", offsetof(struct sh_ring, in_dry)},
-        {"out_taken", offsetof(struct sh_ring, out_taken)},
-        {"error", offsetof(struct sh_ring, error)},
+        {"in_base", RING_HANDLE * sizeof(struct sh_ring) + offsetof(struct sh_ring, in_base)},
+        {"in_put", RING_HANDLE * sizeof(struct sh_ring) + offsetof(struct sh_ring, in_put)},
+        {"in_dry", RING_HANDLE * sizeof(struct sh_ring) + offsetof(struct sh_ring, in_dry)},
+        {"out_taken", RING_HANDLE * sizeof(struct sh_ring) + offsetof(struct sh_ring, out_taken)},
+        {"error", RING_HANDLE * sizeof(struct sh_ring) + offsetof(struct sh_ring, error)},
+        {"stdout_taken", sizeof(struct sh_ring) + offsetof(struct sh_ring, out_taken)},
+        {"stdout_error", sizeof(struct sh_ring) + offsetof(struct sh_ring, error)},
     };
     if (rings && !strcmp(f->name, "in"))
         memcpy(rings->ring[RING_HANDLE].in, f->bytes, f->count);
     for (size_t i = 0; rings && i < sizeof(words) / sizeof(words[0]); i++) {
         if (!strcmp(f->name, words[i].name))
-            memcpy((uint8_t *)&rings->ring[RING_HANDLE] + words[i].at, &f->value, sizeof(f->value));
+            memcpy((uint8_t *)rings->ring + words[i].at, &f->value, sizeof(f->value));
     }
 }
 

@@ -241,6 +241,13 @@ row(RINGED + ',storm=1' + QUEUED, 'socket', 0,
     'connect 0; send (100|[1-9][0-9]?); recv (100|[1-9][0-9]?|ECONNRESET); name 2; peek ([0-9]|10|ECONNRESET); option 0; set 0; '
     'shutdown 0; close 0')
 
+# --- the ring of the standard output, which this host has not: where it says that something of it was sent that was never
+# queued, calls are asked; what it lets pass for queued it may lose, and nothing else comes of it
+for lie in ['1', '65536', 'max', 'min']:
+    row(f'any:stdout_error=0,stdout_taken={lie}', 'write clock', 0, '12345678write 8; clock 0')
+for lie in ['0', 'umax']:
+    row(f'any:stdout_error=0,stdout_taken={lie}', 'write clock', 0, '12345678')
+
 # --- BIND, LISTEN, ACCEPT
 each(SOCKET + ';BIND:skip=1,result=VALUE', NONSENSE + [1, 'max'], 'listen', 0,
      'bind 0; listen EIO; accept EINVAL')
