@@ -104,7 +104,7 @@ void los_kicked(struct thread *t)
 {
     t->call_shared = true;
     los_share();
-    residence_enter();
+    residence_enter(false);
     los_return(t);
 }
 
@@ -123,7 +123,7 @@ static void system_call(struct thread *t)
     }
     t->call_shared = e && e->shared && !watched;
     los_relock();
-    residence_enter();
+    residence_enter(true);
     call_residence();
     if (!los_is_shared())
         file_reap();
@@ -214,7 +214,7 @@ static void handle_interrupt(struct thread *t)
 {
     t->call_shared = t->trap.kind == TRAP_KICK || t->trap.vector == VECTOR_PF;
     los_relock();
-    residence_enter();
+    residence_enter(true);
     call_residence();
     if (t->tracee)
         t->tracee->call = UINT64_MAX;

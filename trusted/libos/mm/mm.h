@@ -68,7 +68,9 @@ struct space {
     uint64_t mapped_size;
     enum { LOCK_NOTHING, LOCK_NOW, LOCK_ON_FAULT } lock_future; /* what is mapped from now on */
     struct site_set *sites;
-    bool barriers; /* membarrier was registered for */
+    bool barriers;  /* membarrier was registered for */
+    bool ran;       /* its program, since it is resident */
+    uint64_t slice; /* ns: how long its turn is at least */
 };
 
 #define FAULT_LOCKS 16u
@@ -253,9 +255,9 @@ void oom_ended(const struct process *p);
 uint64_t oom_score(const struct process *p); /* as /proc/PID/oom_score has it */
 uint64_t oom_kills(void);                    /* how many were chosen so far */
 
-bool residence_has(void);   /* the caller's space is resident */
-void residence_begin(void); /* the calling thread is a fork's: its time counts from now on */
-void residence_enter(void); /* it came from program code */
+bool residence_has(void);       /* the caller's space is resident */
+void residence_begin(void);     /* the calling thread is a fork's: its time counts from now on */
+void residence_enter(bool ran); /* it comes from there; false: it did not get that far */
 bool residence_leave(void); /* it goes there; false: the time is over, call residence_take again */
 void residence_idle(void);  /* it is about to sleep */
 void residence_wake(struct family *f);  /* whoever has waited longest */

@@ -15,7 +15,8 @@
 #include "trusted/libos/time/time.h"
 
 #define RIGHTS (PORT_R | PORT_W | PORT_X)
-#define SLICE_MIN 2000000ul   /* ns */
+#define SLICE_MIN 2000000ul /* ns */
+#define SLICE_MAX 1000000000ul
 #define SLICE_COST 8u         /* a slice is at least so many times what the switch cost */
 #define EQUAL_ENOUGH 8u       /* switches */
 #define PARTED_ENOUGH 2u      /* times */
@@ -406,8 +407,12 @@ static int make_resident(struct family *f, struct space *s)
         note_settled(s);
     else
         f->resident = NULL; /* not all is where it should be */
+    /* Where a slice is over before the program has run (a host that interrupts each step of the way
+     * back), the next is longer. */
+    s->slice = s->ran || !s->slice ? SLICE_MIN : MIN(2 * s->slice, SLICE_MAX);
+    s->ran = false;
     uint64_t now = clock_now();
-    f->until = now + MAX(SLICE_MIN, SLICE_COST * (now - before));
+    f->until = now + MAX(s->slice, SLICE_COST * (now - before));
     stats_count(switches);
     stats.switch_ns += now - before;
     return r;
@@ -507,12 +512,14 @@ void residence_begin(void)
         space()->family->until = clock_now() + SLICE_MIN;
 }
 
-void residence_enter(void)
+void residence_enter(bool ran)
 {
     struct thread *t = self();
     if (!t->in_user)
         return;
     struct space *s = t->process->space;
+    if (ran && !__atomic_load_n(&s->ran, __ATOMIC_RELAXED))
+        __atomic_store_n(&s->ran, true, __ATOMIC_RELAXED);
     __atomic_store_n(&t->in_user, false, __ATOMIC_RELAXED);
     if (!s->family->wanted)
         return;
