@@ -63,7 +63,7 @@ same "Tab: its words" "$(tab run --boot '')" "pvh bzimage"
 same "Tab: start has run's" "$(tab start --boot '')" "pvh bzimage"
 same "Tab: the broker's verbs" "$(tab broker remove-ref)" "remove-reference"
 same "Tab: their options" "$(tab broker key --j)" "--jwks"
-for verb in restart top port pull create pause prune; do
+for verb in restart port pull create pause prune; do
     "$SHELTER" $verb </dev/null >"$T/out" 2>"$T/err"
     same "$verb: a hint in one line" "$? $(wc -l <"$T/err") $(grep -c "no verb '$verb': ..*; see 'shelter help'" "$T/err")" "125 1 1"
 done
