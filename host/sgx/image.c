@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The enclave's ELF file: checked, walked page by page, measured, signed.
+// The enclave's ELF file: checked, walked page by page, measured.
 #include "host/sgx/image.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "host/sgx/sign.h"
 #include "verifier/measure/sgx.h"
 
 #define XFRM_WANTED 0xe7ull /* x87, SSE, AVX, AVX-512 */
 #define ZEROS_SIZE (64u * SGX_PAGE_SIZE)
-#define SIGN_DATE 0x20260101u
-#define ATTRIBUTES_PINNED                                                                          \
-    (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
-     SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS)
 
 static const Elf64_Ehdr *elf_header(const struct sgx_image *image)
 {
@@ -194,42 +188,4 @@ void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug)
     /* AVX-512's three components stand or fall together, and on AVX. */
     if ((secs->attributes.xfrm & 0xe4) != 0xe4)
         secs->attributes.xfrm &= 7;
-}
-
-int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
-                   const char *key_path, struct sh_error *err)
-{
-    struct sgx_secs secs;
-    EVP_PKEY *key = NULL;
-    sgx_image_secs(&secs, SGX_XFRM_LEGACY, debug);
-    struct sgx_sign_params p = {
-        .attributes = secs.attributes,
-        .attribute_mask = {ATTRIBUTES_PINNED, SGX_XFRM_LEGACY},
-        .miscselect = secs.miscselect,
-        .miscmask = UINT32_MAX,
-        .date = SIGN_DATE,
-        .isv_prod_id = SGX_ISV_PROD_ID,
-        .isv_svn = SGX_ISV_SVN,
-    };
-    memcpy(p.mrenclave, mrenclave, sizeof(p.mrenclave));
-    int r = 0;
-    if (access(key_path, F_OK) && errno == ENOENT) {
-        r = sgx_key_generate(&key, err);
-        if (!r) {
-            struct sh_error made = {0};
-            r = sgx_key_save(key_path, key, &made);
-            EVP_PKEY_free(key);
-            key = NULL;
-            if (r == -EEXIST || (r && !access(key_path, F_OK)))
-                r = 0; /* somebody was faster */
-            else if (r)
-                return sh_fail(err, r, "%s", made.text);
-        }
-    }
-    if (!r)
-        r = sgx_key_load(key_path, &key, err);
-    if (!r)
-        r = sgx_sign(css, &p, key, err);
-    EVP_PKEY_free(key);
-    return r;
 }

@@ -53,8 +53,4 @@ void sgx_image_secs(struct sgx_secs *secs, uint64_t xfrm, bool debug);
 #define SGX_ISV_PROD_ID 0x5348u /* "SH" */
 #define SGX_ISV_SVN 1u
 
-/* Signs what sgx_image_secs and sgx_image_measure give. The key is made (0600) if there is none. */
-int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
-                   const char *key_path, struct sh_error *err);
-
 #endif

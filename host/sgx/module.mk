@@ -56,7 +56,7 @@ bench-sgxsim: $(B)/bench_sgxsim shelter $(B)/sgx-sim
 # The loader: a program of its own, static-PIE, so that it starts fast and leaves the low terabyte
 # to the enclave.
 LOADER_SRC := $(filter-out host/sgx/loader/main.c,$(wildcard host/sgx/loader/*.c)) \
-    $(filter-out host/sgx/vdso_%,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
+    $(filter-out host/sgx/vdso_% host/sgx/sign.c,$(wildcard host/sgx/*.c host/sgx/sim/*.c)) \
     $(addprefix host/base/,cgroup.c descriptor.c egress.c error.c filter.c temp.c util.c walls.c walls_view.c) \
     $(addprefix host/run/,fifo.c frames.c ports.c stream.c) lib/sha2.c lib/cpuid.c lib/io.c \
     $(addprefix host/attest/,aesm.c protobuf.c ecdsa.c quote_write.c sim_qe.c) \
@@ -71,12 +71,17 @@ $(B)/sgx-loader: $(B)/o/host/sgx/loader/main.o $(B)/loader.a
 	$(Q)$(LOADER_LINK)
 all: $(B)/sgx-loader
 
-# The same parts in an attacker's hands.
-$(B)/tests/sgx-loader-hostile: $(patsubst %,$(B)/o/tests/adversary/%.o,loader_main hostile attack bare lesser) $(B)/loader.a
+# The same parts in an attacker's hands, who has a key of his own to sign with.
+$(B)/tests/sgx-loader-hostile: $(patsubst %,$(B)/o/tests/adversary/%.o,loader_main hostile attack bare lesser) \
+    $(B)/o/host/sgx/sign.o $(B)/loader.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(LOADER_LINK)
-UNIT_TESTS += $(B)/tests/sgx-loader-hostile
+$(B)/tests/sgx-sign: $(B)/o/tests/adversary/sign.o $(B)/o/host/sgx/sign.o $(B)/loader.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LOADER_LINK)
+UNIT_TESTS += $(B)/tests/sgx-loader-hostile $(B)/tests/sgx-sign
 
 # The attacks on the enclave in full length; `make test` has a part of them.
 .PHONY: soak

@@ -15,7 +15,13 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "host/sgx/image.h"
 #include "verifier/measure/sgx.h"
+
+#define SIGN_DATE 0x20260101u
+#define ATTRIBUTES_PINNED                                                                          \
+    (SGX_ATTR_INIT | SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |                 \
+     SGX_ATTR_EINITTOKENKEY | SGX_ATTR_CET | SGX_ATTR_KSS)
 
 static int key_number(EVP_PKEY *key, const char *name, uint8_t out[SGX_RSA_SIZE])
 {
@@ -143,4 +149,42 @@ int sgx_sign(struct sgx_sigstruct *css, const struct sgx_sign_params *p, EVP_PKE
         sgx_sigstruct_quotients(css, css->q1, css->q2) != 0)
         return sh_fail(err, -EIO, "cannot sign the enclave");
     return 0;
+}
+
+int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
+                   const char *key_path, struct sh_error *err)
+{
+    struct sgx_secs secs;
+    EVP_PKEY *key = NULL;
+    sgx_image_secs(&secs, SGX_XFRM_LEGACY, debug);
+    struct sgx_sign_params p = {
+        .attributes = secs.attributes,
+        .attribute_mask = {ATTRIBUTES_PINNED, SGX_XFRM_LEGACY},
+        .miscselect = secs.miscselect,
+        .miscmask = UINT32_MAX,
+        .date = SIGN_DATE,
+        .isv_prod_id = SGX_ISV_PROD_ID,
+        .isv_svn = SGX_ISV_SVN,
+    };
+    memcpy(p.mrenclave, mrenclave, sizeof(p.mrenclave));
+    int r = 0;
+    if (access(key_path, F_OK) && errno == ENOENT) {
+        r = sgx_key_generate(&key, err);
+        if (!r) {
+            struct sh_error made = {0};
+            r = sgx_key_save(key_path, key, &made);
+            EVP_PKEY_free(key);
+            key = NULL;
+            if (r == -EEXIST || (r && !access(key_path, F_OK)))
+                r = 0; /* somebody was faster */
+            else if (r)
+                return sh_fail(err, r, "%s", made.text);
+        }
+    }
+    if (!r)
+        r = sgx_key_load(key_path, &key, err);
+    if (!r)
+        r = sgx_sign(css, &p, key, err);
+    EVP_PKEY_free(key);
+    return r;
 }

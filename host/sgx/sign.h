@@ -3,6 +3,8 @@
 #ifndef HOST_SGX_SIGN_H
 #define HOST_SGX_SIGN_H
 
+#include <stdbool.h>
+
 #include <openssl/evp.h>
 
 #include "host/base/error.h"
@@ -29,5 +31,10 @@ int sgx_key_save(const char *path, EVP_PKEY *key, struct sh_error *err);
 /* Fills all of `css`. Deterministic: the same key and parameters give the same bytes. */
 int sgx_sign(struct sgx_sigstruct *css, const struct sgx_sign_params *params, EVP_PKEY *key,
              struct sh_error *err);
+
+/* The same for an enclave of ours: what sgx_image_secs and sgx_image_measure (image.h) give. The
+ * key in the file key_path is made (0600) if there is none. */
+int sgx_image_sign(struct sgx_sigstruct *css, const uint8_t mrenclave[32], bool debug,
+                   const char *key_path, struct sh_error *err);
 
 #endif

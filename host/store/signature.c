@@ -9,6 +9,7 @@
 #include "host/base/temp.h"
 #include "host/store/base_files.h"
 #include "host/sgx/image.h"
+#include "host/sgx/sign.h"
 #include "lib/hex.h"
 #include "verifier/measure/sgx.h"
 

@@ -10,7 +10,8 @@
 /* lesser.c: the enclave without "exinfo" or "kss", or as it should be ("nothing"). false: none of
  * these. */
 bool lesser_init(const char *what);
-void lesser_begin(void); /* before it is built */
+void lesser_key(const char *path); /* to sign with */
+void lesser_begin(void);           /* before it is built */
 
 /* bare.c: fills what is not measured; before it is built. `spoil`: which of the hashed pages is
  * changed as well, from 1; -1: all of them; 0: none. */

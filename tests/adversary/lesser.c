@@ -14,6 +14,7 @@ static struct sgx_driver lying;
 static const struct sgx_driver *real;
 static uint32_t miscselect;
 static uint64_t without; /* of the attributes' flags */
+static const char *key_path = "";
 
 static int create(void *dev, struct sgx_enclave_create arg)
 {
@@ -40,7 +41,7 @@ static int initialise(void *dev, struct sgx_enclave_init arg)
                                 .date = css.date};
     p.attributes.flags &= ~without;
     memcpy(p.mrenclave, css.enclave_hash, sizeof(p.mrenclave));
-    if (sgx_key_load(loader.options.key, &key, &err) || sgx_sign(&css, &p, key, &err))
+    if (sgx_key_load(key_path, &key, &err) || sgx_sign(&css, &p, key, &err))
         loader_fail(&err);
     EVP_PKEY_free(key);
     arg.sigstruct = (uint64_t)&css;
@@ -61,6 +62,11 @@ bool lesser_init(const char *what)
     miscselect = strcmp(what, "exinfo") ? SGX_MISC_EXINFO : 0;
     without = strcmp(what, "kss") ? 0 : SGX_ATTR_KSS;
     return !miscselect || without || !strcmp(what, "nothing");
+}
+
+void lesser_key(const char *path)
+{
+    key_path = path;
 }
 
 void lesser_begin(void)

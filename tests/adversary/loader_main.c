@@ -5,6 +5,7 @@
 //   --hostile RULES   lie (hostile.h)
 //   --without WHAT    make the enclave without "exinfo" or "kss" ("nothing": as it should be),
 //                     under a signature of its own
+//   --key FILE        the key of that signature
 //   --spoil PAGE      change this one of the pages that the enclave checks by itself, from 1;
 //   "all"; "none" says
 //                     at the end how many there are
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
             lesser = lesser_init(argv[2]);
             if (!lesser)
                 sh_fail(&err, -1, "--without wants exinfo, kss or nothing");
+        } else if (!strcmp(argv[1], "--key")) {
+            lesser_key(argv[2]);
         } else if (!strcmp(argv[1], "--spoil")) {
             uint64_t page = 0;
             counting = !strcmp(argv[2], "none");

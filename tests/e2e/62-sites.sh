@@ -122,10 +122,9 @@ launch() {
     printf 'arg %s\n' "$@"
     printf "'''\n"
 }
-openssl genrsa -3 3072 >"$T/key.pem" 2>/dev/null
 enclave() { # WORD...: by the loader alone
     launch "$@" >"$T/launch"
-    timeout -k 5 100 build/sgx-loader --key "$T/key.pem" --launch "$T/launch" $speed "${sites[@]}" \
+    timeout -k 5 100 build/sgx-loader --signature "$image/base/enclave.sig" --launch "$T/launch" $speed "${sites[@]}" \
         "$image/base/enclave" "$image/root.img" "$image/manifest"
 }
 sites=(--sites "$image/sites.bin")
@@ -207,7 +206,7 @@ for at in 0 40 3000 $((size - 4096)); do
     refused "byte $at of sites.bin changed"
 done
 launch /bin/storm >"$T/launch"
-status "enclave: sites.bin changed" 125 build/sgx-loader --key "$T/key.pem" --launch "$T/launch" \
+status "enclave: sites.bin changed" 125 build/sgx-loader --signature "$image/base/enclave.sig" --launch "$T/launch" \
     --sites "$T/flipped" "$image/base/enclave" "$image/root.img" "$image/manifest"
 one_line "enclave: sites.bin changed: told" "sites.bin"
 wrong=0

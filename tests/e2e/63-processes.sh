@@ -116,7 +116,7 @@ image=$SHELTER_STORE/images/$(cat "$SHELTER_STORE/tags/processes:latest")
     printf 'arg /bin/forest\narg %s\n%s\n' $((2 * forest)) "'''"
 } >"$T/launch"
 same "a forest of $((2 * forest)) processes in 2,000 pages of EPC" "$(timeout -k 5 $((60 + forest / 25)) build/sgx-loader --epc-pages 2000 \
-    --key "$SHELTER_STORE/enclave-key.pem" --launch "$T/launch" --stats="$T/stats" --sites="$image/sites.bin" "$image/base/enclave" \
+    --signature "$image/base/enclave.sig" --launch "$T/launch" --stats="$T/stats" --sites="$image/sites.bin" "$image/base/enclave" \
     "$image/root.img" "$image/manifest" 2>"$T/err")" "all processes, reaped all, bytes all, wrong 0
 descriptors left: 0
 memory lost: no"

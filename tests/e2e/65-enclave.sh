@@ -90,7 +90,7 @@ launch() { # WORD…: a launch config
     printf 'arg %s\n' "$@"
     printf "'''\n"
 }
-load=(timeout -k 5 60 build/sgx-loader --key "$T/store/enclave-key.pem" --launch "$T/launch")
+load=(timeout -k 5 60 build/sgx-loader --signature "$image/base/enclave.sig" --launch "$T/launch")
 parts=("$image/base/enclave" "$image/root.img" "$image/manifest")
 launch /bin/threads >"$T/launch"
 for speed in "" --strict; do
@@ -106,17 +106,23 @@ same "little EPC: md5" "$(cut -d' ' -f1 <"$T/out")" "$(md5sum <"$(command -v bus
 
 # Options are read strictly.
 for bad in --network=usre --epc-pages=5x --epc-pages=99999999999999999999 --epc-pages=-1 --channel=x --channel=4294967296 \
-    --tty=axb --tty=70000x1 --publish=tcp:1:127.0.0.1:2 --publish=0 --notify=of --tee=sgxsim --key=; do
+    --tty=axb --tty=70000x1 --publish=tcp:1:127.0.0.1:2 --publish=0 --notify=of --tee=sgxsim --signature=; do
     status "loader: $bad" 125 "${load[@]}" "$bad" "${parts[@]}"
     check "loader: $bad: in one line" grep -qx "sgx-loader: ${bad%%=*} ${bad#*=}: write .*" "$T/err"
 done
+
+# Keys that sign enclaves are not the loader's: it takes none, and has nothing to sign with.
+status "loader: a key to sign with is no option" 125 "${load[@]}" --key "$T/store/enclave-key.pem" "${parts[@]}"
+status "loader: nothing runs unsigned" 125 build/sgx-loader --launch "$T/launch" "${parts[@]}"
+check "loader: nothing runs unsigned: told" grep -q '^usage: sgx-loader --signature FILE' "$T/err"
+same "loader: it has no signer" "$(nm build/sgx-loader | grep -cE ' (sgx_sign|sgx_image_sign|sgx_key_(load|generate|save))$')" 0
 
 # Counters: the host's always, the enclave's only if the policy (or a debug enclave) lets it tell.
 launch /bin/static >"$T/launch"
 status "counters" 3 "${load[@]}" --stats "${parts[@]}"
 same "counters: without the policy's leave, the host's own" \
     "$(json '"syscalls" not in d and d["calls_out"] > 0 and d["aex"] >= d["exceptions"] > 0' <"$T/err")" true
-status "counters of a debug enclave" 3 "${load[@]}" --debug --stats "${parts[@]}"
+status "counters of a debug enclave" 3 "${load[@]}" --signature "$image/base/enclave-debug.sig" --debug --stats "${parts[@]}"
 same "counters: inside and outside agree" "$(json 'd["syscalls"] == sum(d["by_call"].values()) > 5 and d["calls_out"] + 1 == sum(d["by_call_out"].values()) and d["eaccept"] == d["processor"]["eaccept"] and d["eacceptcopy"] == d["processor"]["eacceptcopy"] and d["peak_bytes"] >= d["committed_bytes"] > 0 and d["aex_complete"]' <"$T/err")" true
 same "hello: at most 20 calls out" "$(json 'sum(d["by_call_out"].values()) <= 20' <"$T/err")" true
 same "hello: at most 200 pages added or accepted later" \
@@ -169,7 +175,8 @@ truncate -s 4096 "$T/flipped"
 status "a cut root.img is refused" 125 "${load[@]}" "$image/base/enclave" "$T/flipped" "$image/manifest"
 one_line "a cut root.img: told" "root image"
 flip "$image/manifest" 30 # of the root hash: the identity changes with it, and so does MRENCLAVE
-status "another root hash: the root is refused" 125 "${load[@]}" "$image/base/enclave" "$image/root.img" "$T/flipped"
+status "another root hash: signed by whoever likes" 0 build/tests/sgx-sign "$T/key.pem" "$image/base/enclave" "$T/flipped" "$T/flipped.sig"
+status "another root hash: the root is refused" 125 "${load[@]}" --signature "$T/flipped.sig" "$image/base/enclave" "$image/root.img" "$T/flipped"
 printf x >>"$T/launch"
 status "a launch config that is not canonical is refused" 125 "${load[@]}" "${parts[@]}"
 one_line "launch config: told" "launch config is malformed"

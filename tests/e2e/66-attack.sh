@@ -23,7 +23,7 @@ attack() { # NAME STATUS OUTPUT PROGRAM…: with an attack at each instruction
     local name=$1 want=$2 output=$3
     shift 3
     launch "$@" >"$T/launch"
-    status "$name" "$want" build/tests/sgx-loader-hostile --attack "${EVERY:-1}" --key "$T/store/enclave-key.pem" \
+    status "$name" "$want" build/tests/sgx-loader-hostile --attack "${EVERY:-1}" --signature "$image/base/enclave.sig" \
         --launch "$T/launch" --verbose --sites "$image/sites.bin" $MODE ${NOTIFY:-} "$image/base/enclave" "$image/root.img" "$image/manifest"
     same "$name: what it says" "$(cat "$T/out")" "$output"
     grep '^at ' "$T/err" >>"$T/places"
@@ -37,7 +37,7 @@ for MODE in "" --strict; do
     : >"$T/places"
     attack "hello${MODE:+, strict}" 3 hello /bin/hello
     # AEX-Notify has a TCS, an entry and a way back of its own; the steps of the program are heard of.
-    NOTIFY="--notify on --debug --stats"
+    NOTIFY="--notify on --debug --signature $image/base/enclave-debug.sig --stats"
     attack "hello, AEX-Notify${MODE:+, strict}" 3 hello /bin/hello
     steps=$(sed -n 's/^stepped the program \([0-9]*\) times$/\1/p' "$T/err")
     heard=$(grep -oE '"notifications": [0-9]+' "$T/err" | grep -oE '[0-9]+')

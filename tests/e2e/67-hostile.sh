@@ -14,7 +14,7 @@ image=$SHELTER_STORE/images/$(cat "$T/out")
 # The same MRENCLAVE, made with less of a processor: it must not run.
 printf 'version = "0.1.0"\nalgorithm = "sha384"\n\n[data]\n"shelter.launch" = \x27\x27\x27\narg /bin/probe\narg exit\n\x27\x27\x27\n' >"$T/launch"
 for what in nothing:7 exinfo:125 kss:125; do
-    status "made without ${what%:*}" "${what#*:}" build/tests/sgx-loader-hostile --without "${what%:*}" --key "$T/key.pem" \
+    status "made without ${what%:*}" "${what#*:}" build/tests/sgx-loader-hostile --without "${what%:*}" --key "$SHELTER_STORE/enclave-key.pem" --signature "$image/base/enclave.sig" \
         --launch "$T/launch" --sites "$image/sites.bin" "$image/base/enclave" "$image/root.img" "$image/manifest"
     [ "${what#*:}" = 7 ] || one_line "made without ${what%:*}: told" 'made without EXINFO or KSS'
 done
@@ -24,7 +24,7 @@ done
 spoil() { # PAGE OPTION…
     local page=$1
     shift
-    timeout 60 build/tests/sgx-loader-hostile --spoil "$page" "$@" --key "$T/key.pem" --launch "$T/launch" \
+    timeout 60 build/tests/sgx-loader-hostile --spoil "$page" "$@" --signature "$image/base/enclave.sig" --launch "$T/launch" \
         --sites "$image/sites.bin" "$image/base/enclave" "$image/root.img" "$image/manifest" >"$T/out" 2>"$T/err" </dev/null
 }
 spoil none
@@ -42,7 +42,7 @@ for how in "" "--attack 1" --strict "--attack 1 --strict"; do
     same "all of them are another's code${how:+, $how}: nothing of it runs" \
         "$? $(grep -c 'the enclave found itself changed' "$T/err")" "125 1"
 done
-python3 tests/enclave/hostile.py table "$image" "$T/key.pem"
+python3 tests/enclave/hostile.py table "$image"
 # Volumes: the key comes from a broker.
 gcc -O2 -D_GNU_SOURCE -static -o "$T/storage" tests/enclave/storage.c
 export SHELTER_BROKER=$T/broker
@@ -61,7 +61,7 @@ for verb in make look; do
 done
 python3 tests/enclave/hostile.py volumes "$SHELTER" "$(cat "$T/url")" "$T/disk"
 if [ -n "${SHELTER_SOAK:-}" ]; then
-    python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 1000 $((RANDOM * 32768 + RANDOM))
+    python3 tests/enclave/hostile.py fuzz "$image" 1000 $((RANDOM * 32768 + RANDOM))
 else
-    python3 tests/enclave/hostile.py fuzz "$image" "$T/key.pem" 30 1
+    python3 tests/enclave/hostile.py fuzz "$image" 30 1
 fi

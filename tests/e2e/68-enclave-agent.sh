@@ -154,7 +154,7 @@ launch() { # LINE…: a launch config
     printf '%s\n' "$@" "$q"
 }
 launch "broker $url" >"$T/launch"
-sgx=(build/sgx-loader --key "$SHELTER_STORE/enclave-key.pem" --fuse-key "$SHELTER_STORE/sgx-sim.fuses")
+sgx=(build/sgx-loader --fuse-key "$SHELTER_STORE/sgx-sim.fuses" --signature "$(parts base/enclave.sig)")
 quoting=(--sim-tee "$SHELTER_STORE/sim-tee" --launch "$T/launch")
 files=("$(parts root.img)" "$(parts manifest)")
 for speed in "" --strict; do
@@ -180,7 +180,7 @@ printf 'rare-%s' "$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')" >"$T/rare"
 rare=$SHELTER_STORE/images/$("$SHELTER" build -q -t rare --broker-key "$T/key.pem" --secret "RARE=kbs:///default/key/rare:env" -c "/bin/busybox sleep 300" -f "$B")
 "$SHELTER" broker add-reference rare
 mkfifo "$T/never"
-"${sgx[@]}" "${quoting[@]}" "$rare/base/enclave" "$rare/root.img" "$rare/manifest" <"$T/never" >"$T/out2" 2>"$T/err2" &
+"${sgx[@]}" "${quoting[@]}" --signature "$rare/base/enclave.sig" "$rare/base/enclave" "$rare/root.img" "$rare/manifest" <"$T/never" >"$T/out2" 2>"$T/err2" &
 p=$!
 exec 7>"$T/never"
 same "a secret like no other: where it is" "$(timeout 60 python3 - $p "$T/rare" <<'P'
@@ -226,7 +226,7 @@ kill -KILL $p
 wait $p 2>/dev/null
 launch "arg /bin/local" "arg get" "arg 4" "arg /aa/evidence?runtime_data=abc" >"$T/api"
 plain=$SHELTER_STORE/images/$("$SHELTER" build -q -t plain --allow stats -f "$B" -f "$T/local" -f "$T/clean")
-status "strict: the local API" 0 "${sgx[@]}" --strict "${quoting[@]:0:2}" --launch "$T/api" "$plain/base/enclave" "$plain/root.img" "$plain/manifest"
+status "strict: the local API" 0 "${sgx[@]}" --strict "${quoting[@]:0:2}" --launch "$T/api" --signature "$plain/base/enclave.sig" "$plain/base/enclave" "$plain/root.img" "$plain/manifest"
 same "strict: the local API: 200" "$(head -n 1 "$T/out")" 200
 python3 - "$(parts base/enclave)" "$T/enclave" <<'P'
 import struct, sys

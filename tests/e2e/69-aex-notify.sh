@@ -57,7 +57,7 @@ done
 # SH_CALL_SET_TYPE is 13, SH_CALL_THREAD 10 (include/shelter/calls_out.def).
 for rule in "10#1:skip=1,result=-11" "13#1:skip=1,result=-11" "13#1:skip=1,result=0"; do
     got=$(timeout 30 build/tests/sgx-loader-hostile --hostile "$rule" --notify on \
-        --key "$T/store/enclave-key.pem" --debug --launch "$T/launch" \
+        --signature "$image/base/enclave-debug.sig" --debug --launch "$T/launch" \
         "$image/base/enclave" "$image/root.img" "$image/manifest" 2>&1)
     check "a host without a thread for the program ends the run ($rule: $got)" \
         grep -qE "host (makes|starts) no thread|did not turn" <<<"$got"

@@ -45,7 +45,8 @@ def enclave(manifest, launch, *options):
     for name, data in (('manifest', manifest), ('launch', launch or b'')):
         with open(f'{FOLDER}/{name}', 'wb') as f:
             f.write(data)
-    command = ['build/sgx-loader', '--key', KEY, '--sites', f'{IMAGE}/sites.bin', *options]
+    subprocess.run(['build/tests/sgx-sign', KEY, f'{IMAGE}/base/enclave', f'{FOLDER}/manifest', f'{FOLDER}/signature'], check=True)
+    command = ['build/sgx-loader', '--signature', f'{FOLDER}/signature', '--sites', f'{IMAGE}/sites.bin', *options]
     if launch is not None:
         command += ['--launch', f'{FOLDER}/launch']
     return subprocess.Popen([*command, f'{IMAGE}/base/enclave', f'{IMAGE}/root.img', f'{FOLDER}/manifest'],

@@ -125,14 +125,6 @@ static int take_signature(struct sgx_sigstruct *css, struct sh_error *err)
     return r;
 }
 
-static int sign_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], struct sgx_sigstruct *css,
-                        struct sh_error *err)
-{
-    uint8_t mrenclave[32];
-    int r = sgx_image_measure(&loader.image, identity, mrenclave, err);
-    return r ? r : sgx_image_sign(css, mrenclave, loader.options.debug, loader.options.key, err);
-}
-
 /* EINIT says only that it refused; what differs can be seen from here. */
 static void explain_mismatch(const uint8_t identity[SGX_IDENTITY_SIZE],
                              const struct sgx_sigstruct *css, struct sh_error *err)
@@ -174,7 +166,7 @@ static int build_enclave(const uint8_t identity[SGX_IDENTITY_SIZE], const struct
     if (launch->size)
         sh_sha384(secs.configid, launch->data, launch->size);
     if (!r)
-        r = o->signature ? take_signature(&css, err) : sign_enclave(identity, &css, err);
+        r = take_signature(&css, err);
     if (!r)
         r = sgx_enclave_create(&loader.enclave, o->driver, &d, &secs, err);
     if (!r)

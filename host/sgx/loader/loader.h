@@ -38,9 +38,9 @@ enum loader_network { LOADER_NETWORK_HOST, LOADER_NETWORK_USER, LOADER_NETWORK_N
  */
 struct loader_options {
     const char *enclave, *root, *manifest; /* files; always given */
+    const char *signature;                 /* a SIGSTRUCT; always given */
     const char *launch, *sites;            /* files */
-    const char *signature; /* a SIGSTRUCT; without one it is signed here, with `key` */
-    const char *key, *fuse_key;
+    const char *fuse_key;
     const char *
         sim_tee; /* folder of host/attest/sim_tee.h; without it the simulated TEE gives no quotes */
     const char *aesm;              /* socket of the quoting service; always set */

@@ -135,7 +135,6 @@ static bool take_stats(const struct row *row, const char *text)
 static const struct row table[] = {
     {"tee", "sgx|sgx-sim", take_tee, NULL},
     {"epc-pages", "N", take_number, TO(epc_pages)},
-    {"key", "FILE", take_text, TO(key)},
     {"signature", "FILE", take_text, TO(signature)},
     {"fuse-key", "FILE", take_text, TO(fuse_key)},
     {"sim-tee", "FOLDER", take_text, TO(sim_tee)},
@@ -168,8 +167,7 @@ static bool may_lack(const struct row *row)
 
 static _Noreturn void fail_usage(void)
 {
-    fprintf(stderr, "usage: sgx-loader [OPTION...] ENCLAVE ROOT MANIFEST\n"
-                    "  with --signature, or --key to sign here\n");
+    fprintf(stderr, "usage: sgx-loader --signature FILE [OPTION...] ENCLAVE ROOT MANIFEST\n");
     for (size_t i = 0; i < COUNT; i++) {
         const char *value = table[i].value;
         fprintf(stderr, "  --%s%s%s\n", table[i].name, value && !may_lack(&table[i]) ? " " : "",
@@ -197,7 +195,7 @@ void loader_parse(int argc, char **argv)
         fprintf(stderr, "sgx-loader: --%s %s: write %s\n", row->name, optarg, row->value);
         _exit(SH_EXIT_FAILURE);
     }
-    if (argc - optind != 3 || (!o->key && !o->signature))
+    if (argc - optind != 3 || !o->signature)
         fail_usage();
     loader.number = (unsigned)getpid();
     o->enclave = argv[optind];
