@@ -12,10 +12,22 @@
 //
 // A slot is one thread's. The enclave writes call, args, sizes and buffers and leaves; the loader
 // reads them, writes result, sizes and buffers, and enters again: no lock is needed, and neither
-// side touches it in between. Only `signals` and `control` may be set by the host at any moment. A
-// result is a count, 0, or -errno of Linux; what each call takes and gives stands beside it in
-// <shelter/calls_out.def>. What start block and slot point to is the host's, mapped as long as the
-// enclave runs. The leaves and the layout of TCS and SSA: Intel SDM, volume 3D.
+// side touches it in between. Only `signals` and `control` may be set by the host at any moment,
+// and the rings (struct sh_ring) are written by both sides while threads run: each word by one of
+// them.
+//
+// Locks: the enclave's side of a slot is its thread's, that of a ring its handle's
+// (trusted/libos/fs/outside.h). The host's locks are unknown to the enclave.
+//
+// Ownership: what start block and slot point to is the host's, mapped as long as the enclave runs.
+//
+// Units: bytes, unless pages are named. Addresses are offsets from the enclave's base, 0.
+//
+// Errors: a result is a count, 0, or -errno of Linux. What each call takes and gives stands beside
+// it in <shelter/calls_out.def>.
+//
+// Source: Intel SDM vol. 3D: EENTER, EEXIT, ERESUME, EADD, EEXTEND; the layouts of SECS, TCS, SSA
+// and SECINFO ("Enclave Access Control and Data Structures"). ELF: System V ABI.
 #ifndef SHELTER_ENCLAVE_H
 #define SHELTER_ENCLAVE_H
 
@@ -100,14 +112,14 @@ struct sh_slot {
     uint8_t b[SH_SLOT_B_SIZE];
 };
 
-/* The rings of a stream socket, by its handle. What it sends is put into `out` and goes
- * out at the next exit of any thread, or when a helper of the host looks; what it receives the host
- * puts into `in` when it tells of it. Counters are bytes since the handle was new, when all was
- * zero. Byte n stands at (n - base) % size: whoever writes moves the base to his counter while the
- * ring is empty, so that small traffic stays in one page. A send that the host took and could not
- * do is told in `error`; from then on the socket is served by calls. Of a listening socket
- * `in` holds struct sh_accepted; handle 0, the standard input, has an `in` too, and handle 1 an
- * `out`, used from its second write on (until then `error` says EAGAIN). */
+/* The rings of a stream socket, by its handle. What it sends is put into `out` and goes out at the
+ * next exit of any thread, or when a helper of the host looks; what it receives the host puts into
+ * `in` when it tells of it. Counters are bytes since the handle was new, when all was zero. Byte n
+ * stands at (n - base) % size: whoever writes moves the base to his counter while the ring is
+ * empty, so that small traffic stays in one page. A send that the host took and could not do is
+ * told in `error`; from then on the socket is served by calls. Of a listening socket `in` holds
+ * struct sh_accepted; handle 0, the standard input, has an `in` too, and handle 1 an `out`, used
+ * from its second write on (until then `error` says EAGAIN). */
 #define SH_RING_IN ((512u << 10) - 128u)
 #define SH_RING_OUT (256u << 10)
 struct sh_ring {

@@ -139,12 +139,39 @@ printf 'static int\nput(struct a *a)\n{\n}\nstatic __attribute__((noinline)) voi
 same "... and one of one word is seen" "$(one_word "$T/tree/trusted" | sed 's/.* //' | tr '\n' ' ')" "put take "
 rm "$T/tree/trusted/guest/x.c"
 
-# Contract headers: a word about each function, beside what the header says of all (owners, locks, errors).
-contracts=(trusted/libos/{port,libos,fs/file,net/sock,fs/volume}.h trusted/volume/volume.h include/shelter/enclave.h
-    host/run/stream.h trusted/guest/stream.h)
-same "contracts: each function says what it does for whom" "$(tools/check-contracts "${contracts[@]}" 2>&1)" ""
-printf '/* Of all. */\nint one(int a); /* beside */\nint two(int a,\n        int b);\n\n/* above */\nint three(void);\nstruct x {\n    int (*member)(void);\n};\nvoid *four(void);\n' >"$T/c.h"
-same "... and those without one are seen" "$(tools/check-contracts "$T/c.h" | sed 's/.*: //' | tr '\n' ' ')" "two four "
+# Contract headers: of each function a word, its locks, its errors, who owns what, and units.
+contracts=(trusted/libos/{port,libos,base/lock,fs/file,net/sock,fs/volume,agent/volume}.h trusted/volume/volume.h
+    include/shelter/enclave.h include/shelter/calls_out.def host/run/stream.h trusted/guest/stream.h)
+same "contracts: each function says what it does on what terms" "$(tools/check-contracts "${contracts[@]}" 2>&1)" ""
+cat >"$T/c.h" <<'END'
+// A header. Units: sizes are bytes.
+/* Either side of the lock. 0 or -EINVAL. */
+int whole(int a);
+int silent(int a,
+        int b);
+
+/* Any thread. 0 or not. */
+int vague(void);
+/* Any thread. */
+struct x *whose(void);
+/* Any thread. Cannot fail. */
+int filled(struct x **out);
+/* Does it. 0 or -EIO; the caller frees it. */
+int unlocked(struct x **out);
+struct x {
+    int (*member)(void);
+};
+/* --- a section ---
+ * Locks: none.
+ * Owner: the caller's.
+ * Errors: -ENOMEM. */
+
+/* Made. */
+int covered(struct x **out, unsigned size);
+END
+printf '// A header. Errors: -errno.\n/* Any thread. */\nint lazy(unsigned size);\nCALL_OUT(1, DONE, done) // a word\nCALL_OUT(2, BARE,\n    bare, int x)\n' >"$T/d.h"
+same "... and those that lack something are seen" "$(tools/check-contracts "$T/c.h" "$T/d.h" | sed 's/.*:[0-9]*: //' | tr '\n' ';')" \
+    "silent: a word;silent: Locks;silent: Errors;vague: Errors;whose: Owner;filled: Owner;unlocked: Locks;lazy: Errors;lazy: Units;BARE: a word;"
 
 # The terms are those of docs/glossary.md: words of our own for them do not come back into pages (code spans aside).
 same "pages: the field's words" "$(for page in README.md kernel/README.md docs/*.md man/*.adoc; do

@@ -5,8 +5,12 @@
 // Attacks expected here: the host sends beyond its credit (the channel ends), takes nothing (the
 // pipe fills, and the program waits), grants as much as can be said (a number, no memory).
 //
-// Ring and descriptor belong to the struct, from open to close; a failed descriptor closes it. All
-// of it runs in PID 1's one thread, without locks. The protocol: <shelter/channel.h>.
+// Locks: none: all of it runs in PID 1's one thread. Nothing waits.
+// Ownership: ring and descriptor belong to the struct, from open to close; a descriptor that fails
+// is closed, and -1 from then on. The struct is its session's (trusted/guest/serve.h).
+// Units: sizes and credit are bytes of the stream.
+// Errors: only those that are named; an error of the descriptor is its end.
+// Wire form: <shelter/channel.h>, SH_FRAME_CREDIT.
 #ifndef GUEST_STREAM_H
 #define GUEST_STREAM_H
 
@@ -36,23 +40,25 @@ enum guest_out_mode {
                      */
 };
 
-/* Makes the ring. 0 or -ENOMEM. */
+/* Makes the ring; the other members are the caller's to set before. 0 or -ENOMEM. */
 int guest_in_open(struct guest_in *in);
-/* Grants the window: the program runs. */
+/* Grants the window, once: the program runs. */
 void guest_in_begin(struct guest_in *in, struct guest_channel *c, uint16_t session);
-/* Bytes of the host. 0, or -EBADMSG beyond the credit. */
+/* `size` bytes of the host, copied into the ring; dropped where nobody reads. 0, or -EBADMSG beyond
+ * the credit: the caller ends the channel. */
 int guest_in_take(struct guest_in *in, const uint8_t *data, uint32_t size);
-/* Writes what the program takes now; closes at the end (a terminal gets its EOF character); grants
- * again what was taken. */
+/* Writes what the program takes now; at the end closes, or types the EOF character (tty) and then
+ * closes; grants again what was taken, by the quarter of a window, once the channel has room. */
 void guest_in_pump(struct guest_in *in, struct guest_channel *c, uint16_t session, bool tty);
-/* Closes the descriptor and frees the ring; harmless twice. */
+/* Closes the descriptor and frees the ring, with what is in it; harmless twice. */
 void guest_in_close(struct guest_in *in);
 
-/* Reads what there is, to the channel or (drop: sealed, or nobody is there) to nowhere. At the end
- * sends EOF and closes. Does nothing while the channel has no room. */
+/* Reads what there is, one frame's worth, to the channel within its credit or (drop: sealed, or
+ * nobody is there) to nowhere. `ready`: poll said that it can be read. At the end sends EOF and
+ * closes. Does nothing while the channel has no room, or once it is closed. */
 void guest_out_pump(struct guest_out *out, struct guest_channel *c, uint16_t session,
                     uint8_t stream, enum guest_out_mode mode, bool ready, bool drop);
-/* Would one more piece fit into the channel's queue? */
+/* Would one more frame of any size, and an EOF, fit into the channel's queue? */
 bool guest_out_has_room(const struct guest_channel *c);
 
 #endif

@@ -6,6 +6,12 @@
 // have changed across a wait is reached only through objects that are counted. What is said here to
 // be guarded by the lock changes only while it is held exclusively, so that who shares it may read
 // it.
+//
+// Of each function: what its caller holds (Locks), whose what it returns is (Owner), which -errno
+// it gives (Errors; numbers and meaning of Linux). "Either side" is the big lock, shared or
+// exclusive. Where nothing is said a function does not wait, and gives no lock up. Units: sizes are
+// bytes, counts are elements, pages have 4 KiB, times and deadlines are ns; a deadline is a value
+// of clock_now(), NO_DEADLINE none.
 #ifndef LIBOS_H
 #define LIBOS_H
 
@@ -270,8 +276,8 @@ extern struct port_info port_info;
 /* What manifest and launch config say together (lib/settings.h); worked out once, at the start. */
 extern struct sh_settings settings;
 
-/* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host
- * can neither change it nor see it, unless the image's policy lets it ask. */
+/* What is counted from the first call on (docs/libos.md, Counters). Counted inside, so the host can
+ * neither change it nor see it, unless the image's policy lets it ask. */
 #define CALL_COUNT 480u
 struct stats {
     uint64_t calls[CALL_COUNT]; /* system calls by number; atomic */
@@ -295,15 +301,19 @@ extern struct stats stats;
  * side by side. Memory is counted in `stats` alone. */
 #define stats_count(member)                                                                        \
     __atomic_fetch_add(&(self()->stats ? self()->stats : &stats)->member, 1, __ATOMIC_RELAXED)
-uint64_t stats_sum(const uint64_t *counter); /* base/count.c: of all parts; a member of `stats` */
-struct stats *stats_part(uint32_t share);    /* for a thread with this share; never NULL */
+/* base/count.c: a member of `stats`, added up over all parts. Any thread, with or without the lock:
+ * what is counted meanwhile is in it or not. */
+uint64_t stats_sum(const uint64_t *counter);
+/* Where threads of this share count; `stats` itself where there is no memory for a part. Never NULL
+ * and never freed: nobody owns it. The big lock held exclusively (a thread is made). */
+struct stats *stats_part(uint32_t share);
 
-/* entry/stats.c: the counters as one JSON object in out, NUL-terminated; its length, or -ENOSPC
- * (never with STATS_JSON_MAX bytes). Any thread, with or without the lock. */
 #define STATS_JSON_MAX 16384u
-/* Reads atomically, member by member. */
+/* entry/stats.c: the counters as one JSON object in out, which is the caller's, ended by NUL. Its
+ * length, or -ENOSPC (never with STATS_JSON_MAX bytes): then it is cut. Any thread, with or without
+ * the lock: each counter is read by itself. */
 int los_stats_json(char *out, size_t size);
-extern bool tracing;
+extern bool tracing; /* calls go to log_line; by the lock */
 
 #ifdef LIBOS_UNIT
 extern __thread struct thread *unit_self; /* unit tests run the LibOS on ordinary threads */
@@ -324,127 +334,174 @@ static inline struct process *current(void)
 {
     return self()->process;
 }
-bool capable(int capability); /* proc/caps.c: is it effective in the calling process? */
+/* proc/caps.c: is CAP_* effective in the calling process? (capabilities(7))
+ * Locks: either side. */
+bool capable(int capability);
 
-/* base/lock.c: with the big lock held: wakes t, which sleeps, once the caller has given it up (it
- * would only wait for it). */
+/* base/lock.c: wakes t, which sleeps, once the caller has given the big lock up (it would only wait
+ * for it). Either side; t is kept from being freed until then. */
 void los_wake_later(struct thread *t);
 
-/* base/wait.c. A queue belongs to the object that it stands in, and must outlive its waiters: who
- * waits holds a reference of that object. A waiter is the sleeper's own, on its stack, from
- * wait_begin to wait_end. Waking does not give up the lock, and is never lost between wait_begin
- * and the sleep. */
+/* base/wait.c
+ * Locks: either side of the big lock, and locks of rank below RANK_QUEUE where waking or joining is
+ * all that is done; a sleep gives the big lock up, so none but that may be held. Waking does not
+ * give it up, and is never lost between wait_begin and the sleep.
+ * Owner: a queue belongs to the object that it stands in, and outlives its waiters: who waits holds
+ * a reference of that object. A waiter is the sleeper's own, on its stack, from wait_begin to
+ * wait_end.
+ * Errors: of a sleep -EINTR (a signal is to be taken, or the process ends), -ETIMEDOUT. A wake-up
+ * may come for no reason: the caller looks again at what it waits for. */
+
+/* An empty queue. Before anybody else can see it. */
 void wait_queue_init(struct wait_queue *q);
-/* From now on *w is woken, with all others of the queue; w is the caller's until wait_end. */
+/* From now on *w is woken, with all others of the queue; clears what woke the caller before. Then
+ * the caller looks, then it sleeps. */
 void wait_begin(struct waiter *w, struct wait_queue *q);
-void wait_begin_one(struct waiter *w, struct wait_queue *q); /* of these one is woken */
-/* Takes w, which wait_begin put there, off its queue; the sleeper then looks for itself. */
+/* Likewise, but of those who joined so one is woken at a time. */
+void wait_begin_one(struct waiter *w, struct wait_queue *q);
+/* Takes w, which wait_begin put there, off the queue on which it is now (a futex may have been
+ * moved). */
 void wait_end(struct waiter *w);
 /* Is there a thread that nobody has woken yet? */
 bool wait_has_sleeper(struct wait_queue *q);
-/* Whoever waits there for anything. */
+/* Wakes whoever waits there, for anything. The caller has changed what they look at, under the lock
+ * under which they look. */
 void wait_wake_all(struct wait_queue *q);
-/* Likewise, when it is known what became ready: POLL*. */
+/* Likewise, when it is known what became ready: events are POLL* of poll(2). */
 void wait_wake_events(struct wait_queue *q, uint32_t events);
-/* Ends t's sleep, or its next one. t must be alive: found under the lock. */
+/* Ends t's sleep, or its next one. t is alive: it was found under the lock. */
 void wait_wake_thread(struct thread *t);
-/* Sleeps without the lock until woken (0), -ETIMEDOUT, or a signal is pending (-EINTR). w may be
- * NULL; else the host is asked at least once, also when there is no time; what it says is taken
- * over (outside_apply), and wakes as it should. Or what the host has against it. */
+/* Sleeps until woken (0), or until what *w asks the host is answered. w is the caller's, or NULL;
+ * else the host is asked at least once, also when there is no time; what it says is taken over
+ * (outside_apply), and wakes as it should. The big lock comes back as the call began, or
+ * exclusively (a signal was collected), with the caller's memory resident. -ETIMEDOUT, -EINTR, or
+ * what the host has against *w (claim_status). */
 int wait_sleep_outside(struct port_wait *w, uint64_t deadline);
 /* Likewise, for wake-ups alone. 0, -ETIMEDOUT, -EINTR. */
 int wait_sleep(uint64_t deadline);
-/* Gives up the lock until woken, whatever signals there are; the caller looks again. */
+/* Sleeps until woken or `deadline`, whatever signals there are. The big lock comes back
+ * exclusively, and the caller's memory need not be resident (call_residence). */
 void wait_nap(uint64_t deadline);
-void wait_nap_outside(struct port_wait *w, uint64_t deadline); /* or until the host has an answer */
-/* One queue, once: begin, sleep, end. */
+/* Likewise, or until the host has an answer to *w, which is the caller's. */
+void wait_nap_outside(struct port_wait *w, uint64_t deadline);
+/* One queue, once: begin, sleep, end. 0, -ETIMEDOUT, -EINTR. */
 int wait_on(struct wait_queue *q, uint64_t deadline);
 /* Likewise for a call that a signal begins anew: 0, -ERESTARTSYS; -EAGAIN if it may not wait. */
 int wait_for(struct wait_queue *q, bool may_wait);
 /* Likewise with the lock of the object (RANK_OBJECT) that is waited for held: from before the look
- * until the wait has begun, so that no wake-up gets lost; and again afterwards. */
+ * until the wait has begun, so that no wake-up gets lost; and again when it returns. */
 int wait_for_locked(struct wait_queue *q, struct lock *lock, bool may_wait);
-/* The calling thread's, before it looks at what it waits for. */
+/* Forgets what woke the caller, before it looks at what it waits for once more. */
 void wait_clear(void);
 
 /* A lock that is kept while its holder sleeps or lets others have the big one: the turn of a file's
  * position, of who writes to a file, of who takes memory away. Zero is free. Nothing waits for a
- * turn but another turn. */
+ * turn but another turn, and a thread has two at most. */
 struct turn {
     struct thread *holder;
     uint32_t wanted;
 };
-bool turn_take(struct turn *turn); /* false: the caller has it already. Sleeps */
-/* The next one who wants it wakes. The caller has it. */
+/* Sleeps, whatever signals there are, until the caller has it. false: it had it already, and does
+ * not give it back. Either side of the big lock and no other lock; the big lock may have been given
+ * up meanwhile. */
+bool turn_take(struct turn *turn);
+/* The caller has it; the next one who wants it wakes. Either side. */
 void turn_give(struct turn *turn);
-void turn_give_all(void); /* the caller's, who ends */
+/* All that the caller has: it ends. Either side. */
+void turn_give_all(void);
 
-/* base/canary.c: a random one. The running thread's is only changed by who never returns. */
+/* base/canary.c: a random one; ends everything where RDRAND fails. Any thread. The running thread's
+ * is only changed by who never returns. */
 uint64_t canary_new(void);
 
-/* base/alloc.c: memory of the LibOS itself, owned by the caller until it is freed by the function
- * beside it; NULL where there is none. No other lock is needed than theirs; nothing of it is ever
- * swapped or shown to the host. */
+/* base/alloc.c: memory of the LibOS itself.
+ * Locks: any of a rank below RANK_CACHE may be held, and none need be.
+ * Owner: the caller's until it is freed by the function beside it; NULL: there is none (of the
+ * zone, of the image's limit, of the host's). What was never allocated so ends everything, a second
+ * free is not seen. Nothing of it is swapped out in the clear or shown to the host, and nothing is
+ * wiped by freeing it: secrets are the caller's to wipe. */
+
+/* The zone, [start, end). Once, before any other. */
 void page_init(uint64_t start, uint64_t end);
-void *page_alloc(void);               /* zeroed */
-void *page_copy(const void *content); /* likewise, with the content of a page */
-/* One of page_alloc, which is not NULL. */
+/* One page of zeros. */
+void *page_alloc(void);
+/* One page with the content of a page. */
+void *page_copy(const void *content);
+/* One of page_alloc, page_copy or pages_alloc(1), which is not NULL. */
 void page_free(void *page);
-void *pages_alloc(uint64_t count); /* zeroed, contiguous; freed with the same count */
-/* Likewise. */
+/* `count` pages of zeros in a row, freed with the same count. */
+void *pages_alloc(uint64_t count);
+/* Those of pages_alloc, which are not NULL. */
 void pages_free(void *pages, uint64_t count);
 /* For a stack: zeroed, and below them one page that is never there. Never given back. */
 void *pages_guarded(uint64_t count);
-void *los_alloc(size_t size); /* zeroed; NULL when there is none */
+/* `size` bytes of zeros, aligned to 16; 2 MiB at most. */
+void *los_alloc(size_t size);
 /* The same bytes with room for `size`, perhaps elsewhere: p is gone then. NULL: no memory, and p is
  * as it was. */
 void *los_realloc(void *p, size_t size);
-/* Of los_alloc, los_realloc and los_strdup; NULL: nothing happens. Does not wipe it. */
+/* Of los_alloc, los_realloc and los_strdup; NULL: nothing happens. */
 void los_free(void *p);
-/* A copy, the caller's. */
+/* A copy with its NUL. */
 char *los_strdup(const char *s);
 
-/* Counts pages about to be committed against the limit. 0 or -ENOMEM. */
+/* Counts `pages` that are about to be committed against the image's limit. 0, or -ENOMEM: nothing
+ * is counted. Any thread, with or without the lock. */
 int memory_charge(uint64_t pages);
-/* So many more may be charged than there are, until 0 takes it all back; what that is together. */
+/* So many pages more may be charged than there are, until 0 takes it all back; what that is
+ * together. The big lock held exclusively. */
 uint64_t memory_ahead(uint64_t pages);
-/* What was charged before. */
+/* `pages` that were charged before and are gone. Any thread, with or without the lock. */
 void memory_uncharge(uint64_t pages);
-/* Pages that files may still take: what programs might need soon is left alone. */
+/* Pages that files may still take: what programs might need soon is left alone. Takes RANK_ALLOC.
+ */
 uint64_t memory_for_files(void);
 
-/* base/fmt.c */
+/* base/fmt.c
+ * Locks: any thread, with or without locks; nothing waits but port_log. */
 #include <stdarg.h>
-/* As vsnprintf, of %s %c %d %i %u %x %o %p %% with l, ll, z, width and zeros. What the whole text
- * would take. */
+/* As vsnprintf(3), of %s %c %d %u %x %X %o %p %% with -, 0, width, precision of %s, l, ll and z. At
+ * most `size` bytes with the NUL; the length of the whole text. Never fails. */
 int fmtv(char *out, size_t size, const char *format, va_list args);
-/* Likewise, of arguments. */
+/* Likewise, of arguments. Never fails. */
 int fmt(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* One line, cut at 510 bytes, to whoever runs this (port_log): nothing secret. With or without the
- * lock. */
+/* One line, cut at 510 bytes, to whoever runs this (port_log): nothing secret. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The LibOS found itself or the port broken: says so and ends everything. */
+/* The LibOS found itself or the port broken: says so in one line ("shelter: ...") and ends
+ * everything. */
 _Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* mm/user.c: copies between LibOS and program. 0 or -EFAULT; then some of it may have been copied.
- * They may bring pages in, and wait for that: what was read before under the lock is to be looked
- * at again. */
+/* mm/user.c: copies between the LibOS and the calling process's memory.
+ * Locks: either side of the big lock, and no other. Pages may have to come, and that may wait: who
+ * shared the lock may be alone afterwards, and what was read before is to be looked at again,
+ * unless it is counted.
+ * Errors: -EFAULT: the range is not the program's, lacks the right, or its pages cannot be had (no
+ * memory, a block that is not the image's, the process ends); none of it was copied then. */
+
+/* `size` bytes from the program. 0 or -EFAULT. */
 int user_read(void *to, uint64_t from, size_t size);
-/* Likewise to the program; -EFAULT where it may not write. */
+/* Likewise to the program. */
 int user_write(uint64_t to, const void *from, size_t size);
-/* Likewise, zeros. */
+/* Likewise, `size` zeros. */
 int user_zero(uint64_t to, size_t size);
-/* A NUL-terminated string of less than `size` bytes; its length, -EFAULT or -ENAMETOOLONG. */
+/* A string of less than `size` bytes, with its NUL; its length, -EFAULT, or -ENAMETOOLONG: it is
+ * longer. On an error some of `to` is filled. */
 long user_string(char *to, uint64_t from, size_t size);
-/* Atomically on an aligned word of the program. */
+/* Atomically one aligned word of the program. 0, -EFAULT, -EINVAL: not aligned. */
 int user_read_u32(uint32_t *value, uint64_t addr);
-/* 0: replaced. -EAGAIN: another value stands there, now in *expected. -EINVAL (not aligned),
- * -EFAULT. */
+/* Atomically: 0: it was *expected, and is `desired` now. -EAGAIN: another value stands there, now
+ * in *expected. -EINVAL (not aligned), -EFAULT. */
 int user_cas_u32(uint64_t addr, uint32_t *expected, uint32_t desired);
 
-/* time/clock.c */
-uint64_t clock_now(void);    /* monotonic ns; never goes back */
-uint64_t clock_real(void);   /* ns since 1970, as the host says it */
-int64_t clock_seconds(void); /* the same in seconds */
+/* time/clock.c
+ * Locks: any thread, with or without the lock. Both clocks are the host's claim; neither goes back
+ * in a thread, nor between threads by more than 16 us. */
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t clock_now(void);
+/* CLOCK_REALTIME: ns since 1970. */
+uint64_t clock_real(void);
+/* The same in seconds. Never fails. */
+int64_t clock_seconds(void);
 
 #endif

@@ -10,7 +10,11 @@
 // the host chose); the LibOS judges what it means (lengths, enums, times, descriptors), see
 // base/claim.h.
 //
-// All calls return 0 or a count, or -errno (Linux numbers). Pages are 4 KiB.
+// Locks: a port takes none of the LibOS's. Any thread may call, with or without them, unless more
+// is said; what "may block" is called without the big lock where others could run meanwhile.
+// Ownership: what a pointer points to is the caller's, read or filled before the call returns, and
+// kept by nobody. Handles are the caller's until port_close.
+// Units: `size` is bytes, pages have 4 KiB, times are ns. Numbers of errors are Linux's.
 #ifndef LIBOS_PORT_H
 #define LIBOS_PORT_H
 
@@ -47,28 +51,33 @@ struct port_info {
 };
 
 /* ---- pages [inside] -----------------------------------------------------------------------------
- * Ranges are page aligned and lie in user_start..user_end or zone_start..zone_end. */
+ * Ranges are page aligned and lie in user_start..user_end or zone_start..zone_end.
+ * Errors: -ENOMEM (port `test`: no more memory). In the enclave a host that does not give, change
+ * or take what it was asked for ends everything: an error that a program would see is one that the
+ * host could choose.
+ * Source: Intel SDM vol. 3D, leaves EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT. */
 
-/* Zeroed pages where there were none. -ENOMEM when there are no more. */
+/* Zeroed pages where there were none. 0 or -ENOMEM. */
 int port_pages_add(uint64_t addr, uint64_t count, int prot);
 
 /* New pages with these contents, count source pages given one by one; readable or executable from
- * the first moment without ever being writable (EACCEPTCOPY). */
+ * the first moment without ever being writable (EACCEPTCOPY). 0 or -ENOMEM. */
 int port_pages_fill(uint64_t addr, const void *const *sources, uint64_t count, int prot);
 
-/* Changes rights of pages that are there; from `old` (of all of them). */
+/* Changes rights of pages that are there; from `old` (of all of them). What goes is taken before
+ * what comes is given: no page is writable and executable on its way. 0 or -ENOMEM. */
 int port_pages_protect(uint64_t addr, uint64_t count, int old, int prot);
 
-/* Gives pages back, whatever their rights; their contents are gone. Cannot fail: what the host does
- * not take is its own loss. */
+/* Gives pages back, whatever their rights; their contents are gone. */
 void port_pages_remove(uint64_t addr, uint64_t count);
 
 /* Brings the part of the LibOS that not every program needs (the agent and its crypto library, see
- * agent/call.c). Once. 0 or -errno. The host gives the bytes; what they must be is measured. */
+ * agent/call.c). Once, by one thread. 0; -EIO: the host gave none; -EBADMSG: not those that were
+ * measured; -ENOMEM. */
 int port_lazy_load(void);
 
-/* ---- threads ----------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------------------
+ * Units: times and deadlines are ns of PORT_CLOCK_MONOTONIC. */
 
 struct thread; /* the LibOS's; its first words are known to entry code, see libos.h */
 
@@ -97,8 +106,7 @@ struct port_event {
     uint32_t tag;    /* of a change: comes back with each event; of a question: stays */
 };
 #define PORT_WAIT_MAX 5120u
-/* With the events of what has a ring: when it can be read, its bytes come into the ring.
- */
+/* With the events of what has a ring: when it can be read, its bytes come into the ring. */
 #define PORT_BRING SH_WAIT_BRING
 
 /* `items` are, one after the other: `changes` of the set, made first; each one tells of the handle
@@ -124,6 +132,8 @@ int port_wait(struct thread *t, struct port_wait *w, uint64_t deadline);
 void port_wake(struct thread *t);
 
 /* ---- calls out [outside] ------------------------------------------------------------------------
+ * Errors: -errno as the host says it, to be judged by claim_count, claim_status or claim_handle
+ * (base/claim.h); -EIO where its answer contradicts itself. -EBADF: it does not know the handle.
  * Handles 0, 1 and 2 are the standard streams, of which the port lets pass what the settings say
  * (port_stream_allowed), whoever asks; so it is with those of a program that the host asked for.
  * Others come from port_socket and port_accept. */
@@ -132,10 +142,9 @@ void port_wake(struct thread *t);
 bool port_stream_allowed(int32_t handle, bool write);
 
 /* Copies bytes of root.img (0) or of the image's data into trusted memory. All `size` bytes or
- * -EIO.
- */
+ * -EIO. */
 int port_image_read(uint32_t number, uint64_t offset, void *buf, uint32_t size);
-/* Likewise of sites.bin. */
+/* Likewise of sites.bin: all `size` bytes or -EIO. */
 int port_sites_read(uint64_t offset, void *buf, uint32_t size);
 
 /* The file or device of a volume, by the volume's number. size: bytes it has, or -ENOENT. Others:
@@ -144,20 +153,20 @@ int port_sites_read(uint64_t offset, void *buf, uint32_t size);
 #define PORT_VOLUME_MAX 65536u
 /* Bytes that it has, a claim; -ENOENT: the host brought none. */
 int64_t port_volume_size(uint32_t number);
-/* Ciphertext, to be judged by trusted/volume. `buf` is the caller's; filled when this returns 0. */
+/* Ciphertext, to be judged by trusted/volume; `buf` is filled when this returns 0. -EIO. */
 int port_volume_read(uint32_t number, uint64_t offset, void *buf, uint32_t size);
-/* Copies `buf` out before it returns. -ENOSPC. */
+/* All `size` bytes: 0, -ENOSPC or -EIO. */
 int port_volume_write(uint32_t number, uint64_t offset, const void *buf, uint32_t size);
-/* What was written before is durable, as the host says. Blocks long: without the lock where others
- * may run. */
+/* What was written before is durable, as the host says. 0 or -EIO. May block for long. */
 int port_volume_flush(uint32_t number);
-void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size); /* may do nothing */
+/* These bytes are not needed any more: a hint. */
+void port_volume_discard(uint32_t number, uint64_t offset, uint64_t size);
 
 #define PORT_IO_MAX 65536u
-/* At most `size` bytes (<= PORT_IO_MAX), as many as the host says; may block. read: 0 is the end.
- */
+/* At most `size` bytes (<= PORT_IO_MAX), as many as the host says; may block. 0 is the end.
+ * -EAGAIN, -EINTR. */
 long port_read(int32_t handle, void *buf, uint32_t size);
-/* Copies out before it returns. -EPIPE, -EAGAIN, -EINTR. */
+/* Bytes that the host took, at most `size`; may block. -EPIPE, -EAGAIN, -EINTR. */
 long port_write(int32_t handle, const void *buf, uint32_t size);
 
 enum port_tty {
@@ -166,8 +175,7 @@ enum port_tty {
     PORT_TTY_GET_WINDOW, /* struct winsize, 8 bytes */
     PORT_TTY_SET_WINDOW,
 };
-/* Of a terminal behind a standard stream. `arg` is the caller's, of `size` bytes, as `what` says.
- * -ENOTTY. */
+/* Of a terminal behind a standard stream. `arg` has `size` bytes, as `what` says. 0 or -ENOTTY. */
 int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint32_t size);
 
 /* Sockets: TCP and UDP over IPv4 and IPv6 only. Addresses are struct sockaddr_in or sockaddr_in6.
@@ -176,31 +184,34 @@ int port_tty(int32_t handle, enum port_tty what, uint32_t flags, void *arg, uint
  * the host filled, at most the room. What comes back (handles, lengths, addresses, errors) is a
  * claim. */
 #define PORT_ADDR_MAX 28u
-/* A new handle, the caller's, for port_close. */
+/* A new handle, the caller's, for port_close. -EAFNOSUPPORT, -EMFILE; -ENETUNREACH: no network. */
 long port_socket(int family, int type);
-/* -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, as the host says. */
+/* 0, -EADDRINUSE, -EADDRNOTAVAIL; -EACCES: the port is not published. */
 long port_bind(int32_t handle, const void *addr, uint32_t size);
-/* The host cuts `backlog` to what it allows. */
+/* 0; the host cuts `backlog` (connections) to what it allows. -EACCES: it is not bound. */
 long port_listen(int32_t handle, uint32_t backlog);
 /* A new handle, the caller's; the peer's address into `addr`, a claim. -EAGAIN: nobody waits. */
 long port_accept(int32_t handle, void *addr, uint32_t *size);
-/* -EINPROGRESS: port_wait says when it is done (POLLOUT), SO_ERROR how. */
+/* 0, -ECONNREFUSED and the like; -EACCES: the host may not be reached so. -EINPROGRESS: port_wait
+ * says when it is done (POLLOUT), SO_ERROR how. */
 long port_connect(int32_t handle, const void *addr, uint32_t size);
-/* more: what follows may go out with it (MSG_MORE). */
+/* Bytes that went, at most `size`; addr NULL: to where it is connected. more: what follows may go
+ * out with it (MSG_MORE). -EAGAIN, -EPIPE, -ECONNRESET, -EMSGSIZE. */
 long port_send(int32_t handle, const void *buf, uint32_t size, const void *addr, uint32_t addr_size,
                bool more);
-long port_available(int32_t handle); /* bytes that could be received now (FIONREAD) */
-/* A datagram is cut to `size`; the sender's address to *addr_size (both NULL: not wanted). 0 is a
- * stream's end. */
+/* Bytes that could be received now (FIONREAD), a claim, or -EBADF. */
+long port_available(int32_t handle);
+/* Bytes received; peek: they stay. A datagram is cut to `size`; the sender's address to *addr_size
+ * (both NULL: not wanted). 0 is a stream's end. -EAGAIN, -ECONNRESET. */
 long port_recv(int32_t handle, void *buf, uint32_t size, void *addr, uint32_t *addr_size,
                bool peek);
 /* The rings of stream sockets, of the standard input and of the standard output: what is sent and
  * received without a call; of a listening socket struct sh_accepted is received. The caller's
  * struct is zero for a new handle; one thread at a time. put: how many bytes the host will send by
  * itself, before the next call that concerns the socket, in order; so little as a pipe takes whole
- * (PIPE_BUF) goes whole or not at all; 0: none, ask by port_send or port_write. take:
- * how many bytes are there; buf NULL: only that; left: how it is then, a claim. While bytes are
- * there port_recv gives none of what follows them, but -EAGAIN. */
+ * (PIPE_BUF) goes whole or not at all; 0: none, ask by port_send or port_write. take: how many
+ * bytes are there; buf NULL: only that; left: how it is then, a claim. While bytes are there
+ * port_recv gives none of what follows them, but -EAGAIN. */
 struct port_ring {
     uint64_t in_taken, out_put, out_base;
 };
@@ -216,26 +227,28 @@ uint32_t port_ring_take(struct port_ring *p, int32_t handle, void *buf, uint32_t
                         enum port_left *left);
 /* As port_close, behind what was put; false: it does not. */
 bool port_ring_close(int32_t handle);
-/* SHUT_RD, SHUT_WR, SHUT_RDWR. */
+/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. 0 or -ENOTCONN. */
 long port_shutdown(int32_t handle, int how);
-/* what: 0 own address, 1 the peer's */
+/* what: 0 own address, 1 the peer's. 0 or -ENOTCONN. */
 long port_name(int32_t handle, int what, void *addr, uint32_t *size);
-/* At most *size bytes, which becomes how many were filled. */
+/* 0, and at most *size bytes, which becomes how many were filled. -ENOPROTOOPT; -EPERM: not one of
+ * <shelter/socket_options.def>. */
 long port_sockopt_get(int32_t handle, int level, int name, void *value, uint32_t *size);
-/* Copies the value out before it returns. */
+/* 0; -ENOPROTOOPT, -EINVAL, -EPERM likewise. */
 long port_sockopt_set(int32_t handle, int level, int name, const void *value, uint32_t size);
 /* The handle is nobody's any more, whatever the host thinks of it; its interest ends too. */
 void port_close(int32_t handle);
 
-/* Addresses of a host name, as the host sees it: at most `count`. How many, or -ENOENT. Who is
- * really there, a protocol with keys must find out. */
+/* An address of a host name, as the host sees it. Who is really there, a protocol with keys must
+ * find out. */
 struct port_address {
     uint16_t family, zero; /* AF_INET or AF_INET6 */
     uint8_t bytes[16];
 };
-/* Blocks: without the lock. `name` is copied out. */
+/* How many of at most `count` (16 are looked at), or -ENOENT. May block for long. */
 long port_resolve(const char *name, struct port_address *out, uint32_t count);
-/* Waits for the host's next request. 0: it is in *request, its fields unjudged; or -errno. */
+/* Blocks until the host's next request. 0: it is in *request, its fields unjudged; -EIO. One thread
+ * at a time. */
 int port_control(struct sh_control_request *request);
 /* Answers request `id`: error 0 and the answer, or an errno and a sentence. At most
  * SH_CONTROL_ANSWER_MAX bytes. */
@@ -244,7 +257,8 @@ void port_answer(uint32_t id, int error, const char *text, uint32_t size);
 /* The program of a session ended, after all that it wrote: its code, or 128 + signal and that. */
 void port_session_end(uint32_t session, uint32_t code, uint32_t signal);
 
-/* Text for whoever runs this: traces, the last words before a stop. Nothing secret. */
+/* `size` bytes of text for whoever runs this: traces, the last words before a stop. Nothing secret.
+ */
 void port_log(const char *text, uint32_t size);
 
 /* Ends everything. status: exit code, or 128+n. */
@@ -279,7 +293,7 @@ int port_seal_key(bool config, uint8_t key[16]);
  * no quoting service; -EPROTO when what it gave does not hold our report. [outside]: only its
  * signature, which we cannot judge, says that it is genuine. May take long: not with the lock. */
 #define PORT_QUOTE_MAX 32768u
-/* `quote` is the caller's; what lies behind the size that came back is undefined. */
+/* As said above; what lies behind the size that came back is undefined. -ENODEV, -EPROTO. */
 long port_quote(const uint8_t data[64], void *quote, uint32_t size);
 
 /* ---- what the port calls
@@ -304,10 +318,11 @@ struct port_start {
 /* The first thread, on a stack of KSTACK_SIZE bytes that ends at stack_top: the port makes gs point
  * to it before los_start, whose caller may run on that stack until the program's first instruction.
  */
-struct thread *los_first_thread(uint64_t stack_top);
+struct thread *los_first_thread(uint64_t stack_top); /* the LibOS's, never freed */
 
 /* Brings the LibOS up and runs the program named by manifest and launch config. The first thread;
- * returns only with an error before the program's first instruction: a status for port_exit. */
+ * returns only with an error before the program's first instruction: a status for port_exit, above
+ * 0. *start lasts until then. Without the big lock. Never -errno. */
 int los_start(const struct port_start *start);
 
 /* A new thread's first call, on its own stack, t in place. */

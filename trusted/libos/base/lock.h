@@ -42,23 +42,33 @@ enum lock_rank {
     RANK_ALLOC,     /* memory of the LibOS */
 };
 
+/* Waits until the caller has l. It has the big lock, or rank is RANK_FRAMES or above, and it has no
+ * lock of this rank or of one above (but two of RANK_QUEUE). Not from a port, nor before self(). */
 void lock_take(struct lock *l, enum lock_rank rank);
+/* What the caller took last goes first. Does not wait. */
 void lock_give(struct lock *l);
 
 /* The big lock. Threads count their shares in so many places (struct thread.share); who keeps
  * something by thread may do as well. */
 #define SHARES 16u
-void los_lock(void);  /* exclusive */
-void los_share(void); /* shared */
+/* Waits until the caller has it exclusively. No lock at all is held, neither side of this one. */
+void los_lock(void);
+/* Waits until the caller shares it. Likewise. */
+void los_share(void);
+/* Gives up either side, and wakes whom los_wake_later named. No lock of an object is held. */
 void los_unlock(void);
 /* Takes it again as the running call began: shared, unless the call is an exclusive one. */
 void los_relock(void);
-/* Makes the caller alone. False: it was. True: others ran in between, and what was looked up
- * without being counted must be looked up again. */
+/* Makes the caller, who has either side and no lock of an object, alone. False: it was. True:
+ * others ran in between, and what was looked up without being counted must be looked up again. */
 bool los_upgrade(void);
-bool los_alone(void); /* likewise, and so to the call's end, also after a sleep */
+/* Likewise, and so to the call's end, also after a sleep. */
+bool los_alone(void);
+/* Does the caller share the big lock? Any thread. */
 bool los_is_shared(void);
-void los_new_share(struct thread *t); /* a new thread's; alone */
-void los_end_share(struct thread *t); /* of one that is gone; alone */
+/* Gives a new thread the share that fewest have. The caller is alone. */
+void los_new_share(struct thread *t);
+/* Of one that is gone. The caller is alone. */
+void los_end_share(struct thread *t);
 
 #endif

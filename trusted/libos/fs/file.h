@@ -11,6 +11,9 @@
 // the call fails. What is "not counted" lasts until the caller waits or, where it shares the lock,
 // touches the program's memory.
 //
+// Units: sizes, offsets and positions are bytes (`size` of a name without its NUL), pages have 4
+// KiB.
+//
 // Errors are -errno, those of Linux for the call that it serves; a function that returns a pointer
 // has NULL for "no memory" unless it says more. Locks: libos.h, base/lock.h; "may wait" is said of
 // what gives the lock up meanwhile, and so is every access to a program's memory (io_put, io_get,
@@ -49,17 +52,18 @@ struct io {
 };
 /* One range; *v is the caller's and outlives it. `inside`: LibOS memory, which is not checked. */
 struct io io_one(struct io_vec *v, uint64_t addr, uint64_t size, bool inside);
-/* Move exactly size bytes, at most io->left, and go on behind them. 0; -EFAULT: then some of them
- * may have been moved and `io` is to be used no more. */
-int io_put(struct io *io, const void *from, size_t size); /* to the program */
-int io_get(struct io *io, void *to, size_t size);         /* from it */
-/* Likewise, zeros to the program. */
+/* Moves exactly size bytes, at most io->left, to the program, and goes on behind them. 0; -EFAULT:
+ * then some of them may have been moved and `io` is to be used no more. May wait. */
+int io_put(struct io *io, const void *from, size_t size);
+/* Likewise, from the program. 0 or -EFAULT. */
+int io_get(struct io *io, void *to, size_t size);
+/* Likewise, zeros to the program. 0 or -EFAULT. */
 int io_zero(struct io *io, size_t size);
 /* How many of the next `size` bytes can be used so (PORT_R: io_get, PORT_W: io_put), and stay so
  * until the big lock is given up. The caller may be alone afterwards, as mm_ready says. */
 size_t io_usable(const struct io *io, size_t size, int access);
 /* Makes the next bytes usable for access, at most *size and within a page; *size becomes how many.
- */
+ * 0 or -EFAULT. May wait. */
 int io_ready(struct io *io, int access, uint64_t *size);
 
 enum fs_kind { FS_ROOT, FS_DATA, FS_TMP, FS_PROC, FS_VOLUME, FS_NONE };
@@ -338,14 +342,15 @@ void fs_root_set(struct dentry *d); /* takes a reference */
 struct file *file_new(const struct file_ops *ops, uint32_t flags);
 /* One reference more; also with the lock shared. */
 void file_get(struct file *f);
-/* One less. The last one makes the call alone: what was read from the program's memory is old
- * then. */
+/* One less. The last one makes the call alone: what was read from the program's memory is old then.
+ */
 void file_put(struct file *f);
 /* Ends those that were left; the lock is held exclusively. */
 void file_reap(void);
-/* With checks; *offset moves unless the file is a stream. */
+/* With checks; *offset moves unless the file is a stream. Bytes, 0 at the end; -EBADF, -EINVAL,
+ * -EISDIR, and what its kind says. May wait. */
 long file_read(struct file *f, struct io *io, uint64_t *offset);
-/* Likewise. At the end with O_APPEND. */
+/* Likewise; at the end with O_APPEND. -ENOSPC, -EFBIG, -EPIPE. */
 long file_write(struct file *f, struct io *io, uint64_t *offset);
 /* A file of size 0 that no directory has; 0 or -errno. */
 int file_new_memory(const char *name, size_t size, struct file **out);
@@ -357,11 +362,13 @@ bool file_can_write(const struct file *f);
 bool file_can_map(const struct file *f);
 bool file_map_source(struct file *f, int prot);                 /* false: as good as anonymous */
 int file_read_page(struct file *f, uint64_t offset, void *buf); /* -EIO behind the end */
-long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size); /* inside */
+/* `size` bytes at `offset` into memory of the LibOS: how many, or -errno of data_read. */
+long file_read_at(struct file *f, uint64_t offset, void *buf, size_t size);
 /* Its name for /proc, always ended by NUL; "?" where that does not fit. */
 void file_path(struct file *f, char *buf, size_t size);
 
-/* fs/openat.c: with the caller's rights and open(2)'s errors; may wait (a FIFO). */
+/* fs/openat.c: with the caller's rights; may wait (a FIFO). -EACCES, -EISDIR, -EROFS, -ENXIO,
+ * -ENOMEM and the others of open(2). 0 and one reference in *out. */
 int file_open_dentry(struct dentry *d, uint32_t flags, struct file **out);
 /* By a path of the LibOS's, from the calling process's root. *out: one reference. */
 int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
@@ -371,7 +378,8 @@ int file_open(const char *path, uint32_t flags, uint32_t mode, struct file **out
 /* fs/ready.c: POLL* that f is ready for now, of its kind and of what the host said. */
 uint32_t file_poll(struct file *f);
 
-/* fs/lock_fcntl.c: F_GETLK and its kin. May wait. */
+/* fs/lock_fcntl.c: F_GETLK and its kin (fcntl(2)); arg: the program's struct flock. May wait. 0,
+ * -EAGAIN, -EDEADLK, -ENOLCK, -EINVAL, -EFAULT, -ERESTARTSYS. */
 long lock_fcntl(struct file *f, int command, uint64_t arg);
 
 /* fs/lock.c: what ends with a descriptor, and with an open file. */
@@ -445,8 +453,10 @@ void stdio_resize(void);       /* the host's terminal may have another size */
 void stdio_end(void);          /* everything ends: what was written is with the host */
 /* /proc and /sys, at the start. 0 or -errno. */
 int proc_init(void);
-int proc_process_of(const struct inode *i); /* whose directory in /proc it is, or 0 */
-long proc_maps(char *out, size_t size);     /* the text of /proc/self/maps, cut to fit */
+/* The process whose directory in /proc it is, or 0. Never fails. */
+int proc_process_of(const struct inode *i);
+/* The text of /proc/self/maps, cut to fit: its length, or -ENOMEM. */
+long proc_maps(char *out, size_t size);
 /* Makes f one end of its inode's pipe; waits for the other one. -ENXIO, -ERESTARTSYS, -ENOMEM. */
 int fifo_open(struct file *f);
 /* For splice. What is peeked at stays until it is consumed, and no other reader gets it meanwhile.
@@ -458,6 +468,8 @@ long pipe_room(struct file *f, bool wait); /* bytes, or -EPIPE and SIGPIPE, -EAG
 /* Waits for room until all is in, also with O_NONBLOCK. Bytes, or -EPIPE, -ERESTARTSYS, -EFAULT
  * where none are. */
 long pipe_put_all(struct file *f, struct io *io);
-long pipe_fcntl(struct file *f, int command, uint64_t arg); /* F_GETPIPE_SZ, F_SETPIPE_SZ */
+/* F_GETPIPE_SZ, F_SETPIPE_SZ: the pipe's size in bytes; -EBADF: f is no pipe; -EBUSY, -EINVAL,
+ * -EPERM, -ENOMEM. */
+long pipe_fcntl(struct file *f, int command, uint64_t arg);
 
 #endif

@@ -2,6 +2,7 @@
 // Sockets. Unix sockets and loopback live inside and never meet the host; only what names an
 // outside address gets a handle of the host. A socket bound to "any" address listens on both sides.
 //
+// Locks: every function has the big lock on either side, and no other lock unless it says so.
 // Connected streams send and receive beside others; connections inside are made and accepted so:
 // what was received, or waits to be accepted, has a lock, and so have the names of sockets with all
 // that changes when one connects. Everything else of a socket changes while the big lock is held
@@ -11,6 +12,8 @@
 // sides. Results that are "not counted" last until the caller waits. A letter's files are counted
 // once it stands in a chunk; before that they are the sender's, afterwards whoever receives owns
 // them.
+//
+// Units: sizes are bytes, times and deadlines ns (clock_now), ports in the machine's byte order.
 //
 // Errors are -errno of Linux for the call that they serve. A function that takes a `struct file`
 // may wait, as its flags and `flags` (MSG_DONTWAIT) let it: -EAGAIN, -ERESTARTSYS, -EINTR; the
@@ -260,7 +263,7 @@ struct option {
 /* The row of OPT_i; never NULL. It is constant. */
 const struct option *option_get(int i);
 int option_pass(struct sock *s, int i); /* to the host's socket. 0 or -errno */
-/* SO_LINGER, likewise. */
+/* SO_LINGER, likewise. 0 or -errno. */
 int option_pass_linger(struct sock *s);
 /* Their first values, in a new socket. */
 void options_init(struct sock *s);
@@ -292,30 +295,36 @@ int inside_deliver(struct sock *to, const void *data, uint32_t size, const struc
 uint32_t inside_poll(struct sock *s);
 /* Until one of these events, of either side; 0, -EAGAIN after the deadline or if f may not wait. */
 int sock_sleep(struct file *f, struct sock *s, uint32_t events, uint64_t deadline);
-/* Ends both directions: the other end hears of it; what was not received is freed. Does not
- * wait. */
+/* Ends both directions: the other end hears of it; what was not received is freed. Does not wait.
+ */
 void inside_close(struct sock *s);
 void inside_unlisten(struct sock *s); /* who waits to be accepted is turned away */
 
 /* net/message.c: what was kept of a datagram by UDP_CORK or MSG_MORE goes. */
 void sock_send_kept(struct file *f, struct sock *s);
-/* One message or piece, waiting as the socket does. */
+/* One message or piece, waiting as the socket does. Bytes; errors of inside_send or outside_send,
+ * -EDESTADDRREQ, -EISCONN. Files in *l stay the caller's with an error. */
 long sock_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to,
                struct letter *l);
-/* Bytes, 0 at the end; *l says from whom. Its files are then the caller's, if `files`. */
+/* Bytes, 0 at the end; *l says from whom. Its files are then the caller's, if `files`. -ENOTCONN,
+ * -EAGAIN, -EINTR, -ERESTARTSYS, and what the host says. */
 long sock_receive(struct file *f, struct sock *s, struct io *io, int flags, struct letter *l,
                   bool files, uint64_t deadline);
 
 /* net/name.c: of bound addresses of the internet, and of who connects inside; RANK_NAMES. */
 extern struct lock names_lock;
-/* Bound addresses. -EINVAL (bound already), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES; of
- * unix paths those of a walk. A bound socket stands in its port's bucket until name_forget; the
- * table does not count it. */
+/* Bound addresses. -EINVAL (bound already), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES; of unix paths
+ * those of a walk. A bound socket stands in its port's bucket until name_forget; the table does not
+ * count it. */
 int addr_check(const struct sock *s, const struct addr *a); /* family and size; 0 or -errno */
-/* Makes s known by this address; of a unix path makes its inode. */
+/* Makes s known by this address; of a unix path makes its inode. 0, or the errors above
+ * (-EADDRINUSE ...). */
 int name_bind(struct sock *s, const struct addr *a);
-int name_auto(struct sock *s);      /* a port of our own for a socket that has none */
-int name_ephemeral(struct sock *s); /* a port for s->own */
+/* A port of our own for a socket that has none. 0; -EADDRINUSE: all are taken; -EIO: no random
+ * numbers. */
+int name_auto(struct sock *s);
+/* A port into s->own. 0, -EADDRINUSE, -EIO. */
+int name_ephemeral(struct sock *s);
 /* Nobody finds it any more; harmless for one that is not bound. */
 void name_forget(struct sock *s);
 /* Would s, with the options it has now, take another one's datagrams or connections? */
@@ -337,10 +346,10 @@ void outside_settle(struct sock *s);     /* a connect that was under way: has it
 long outside_accept(struct sock *s, struct sock **out);
 /* Bytes, of a stream perhaps fewer. -EAGAIN instead of waiting. */
 long outside_send(struct file *f, struct sock *s, struct io *io, int flags, const struct addr *to);
-/* Likewise; l->from is judged by claim_addr. 0 at the end. */
+/* Bytes; l->from is judged by claim_addr. 0 at the end; -EAGAIN instead of waiting. */
 long outside_receive(struct sock *s, struct io *io, int flags, struct letter *l);
-/* Opens, binds to the port of s->own and listens (streams). Whether that port is published is the
- * caller's to ask. */
+/* Opens, binds to the port of s->own and listens (streams), for `backlog` connections. Whether that
+ * port is published is the caller's to ask. 0, -EADDRINUSE, -EACCES, and what the host says. */
 int outside_listen(struct sock *s, uint32_t backlog);
 int claim_addr(struct addr *a, uint16_t family); /* an address the host gave: made sane or -EIO */
 
@@ -351,7 +360,7 @@ long interface_ioctl(uint32_t request, uint64_t arg);
 
 /* net/netlink.c: NETLINK_ROUTE, for who lists interfaces and addresses (rtnetlink(7)). Exclusively.
  */
-/* Gives it the port that it asks for, or one of its own. Always 0. */
+/* Gives it the port that it asks for, or one of its own. Never fails: 0. */
 int netlink_bind(struct sock *s, const struct addr *a);
 /* One or more requests; what they are answered is then there to be received. The bytes taken, or
  * -EMSGSIZE, -ENOBUFS (nobody reads the answers, or no memory), -EFAULT. */
